@@ -1,0 +1,105 @@
+/**
+ * Every failure that Leeward can name: a closed code, whether trying again can help, and what the operator should do.
+ * An edge maps codes to its own words (HTTP status, exit code, NBD errno); nobody parses messages.
+ */
+const ERRORS = {
+  // Storage, as the ports report it.
+  "outcome-unknown": {
+    retryable: true,
+    hint: "The store did not answer in time; the request may still land. The worker claims a new generation before it goes on.",
+  },
+  "store-unavailable": {
+    retryable: true,
+    hint: "The storage account cannot be reached or is throttling. Check the account, the network and the role assignments.",
+  },
+  "store-refused": {
+    retryable: false,
+    hint: "The storage account refused the credentials or the request. Check the identity's role assignments and the clock of this machine.",
+  },
+  fenced: { retryable: true, hint: "A newer worker has taken over this item; this worker stops. Nothing needs to be done." },
+  conflict: { retryable: true, hint: "The record was changed by someone else in between. Read it again and retry." },
+
+  // Delta files (docs/delta-format.md names the rule).
+  "delta-corrupt": {
+    retryable: false,
+    hint: "The file was damaged or forged. It was not applied; the mobility service still holds the epoch and can send it again.",
+  },
+  "delta-unsupported": {
+    retryable: false,
+    hint: "The file was written by a newer version. Upgrade the function app before the mobility service.",
+  },
+  "delta-too-large": { retryable: false, hint: "A delta holds at most 64 MiB. Lower the epoch size of the mobility service." },
+  "delta-foreign": { retryable: false, hint: "The delta belongs to another item, stream or epoch than its name says. It was quarantined." },
+  "position-fork": {
+    retryable: false,
+    hint: "The delta does not start where the target stands, so two histories exist. Find out which service wrote it, then repair the replication.",
+  },
+  "position-gap": {
+    retryable: true,
+    hint: "A later delta is here but the next one is missing. The mobility service keeps it until it is confirmed: check its uplink.",
+  },
+
+  // Records in the target account.
+  "record-corrupt": {
+    retryable: false,
+    hint: "A record in the target account fails its checksum. Restore it from the account's soft delete or rebuild the catalog.",
+  },
+
+  // Items and requests.
+  "invalid-request": { retryable: false, hint: "Correct the request as the message says and send it again." },
+  "not-authorized": { retryable: false, hint: "Send the function key (operators) or the item's own token (mobility service)." },
+  "item-unknown": { retryable: false, hint: "List the protected items and check the name." },
+  "item-exists": { retryable: false, hint: "The item exists with other disks. Choose another name or disable the existing item first." },
+  "item-stopped": {
+    retryable: false,
+    hint: "Replication of this item has stopped; its status says why. Recovery points already taken stay usable.",
+  },
+  "point-unknown": { retryable: false, hint: "List the recovery points of the item; the point may have been pruned by retention." },
+  "point-pruned": { retryable: false, hint: "Retention is removing this point. Choose a newer one." },
+  "restore-unknown": { retryable: false, hint: "Start a restore of a recovery point; the answer names the place to ask." },
+  "disk-invalid": { retryable: false, hint: "A disk is a multiple of 512 bytes and at most 8 TiB - 1 MiB." },
+
+  // Configuration and machine.
+  "configuration-invalid": { retryable: false, hint: "Correct the setting that the message names." },
+  "port-in-use": {
+    retryable: false,
+    hint: "Stop the program that uses the port, or choose another one with the option that the message names.",
+  },
+  "not-supported": { retryable: false, hint: "The local cloud does not offer this. docs/azure-differences.md lists what it offers." },
+  internal: { retryable: false, hint: "This is a fault in Leeward. Please report it with the log." },
+} as const;
+
+export type ErrorCode = keyof typeof ERRORS;
+export type ErrorFacts = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** The one error class: `code` decides, `facts` inform, `hint` says what to do next. */
+export class LeewardError extends Error {
+  override readonly name = "LeewardError";
+  readonly code: ErrorCode;
+  readonly facts: ErrorFacts;
+  readonly hint: string;
+  readonly retryable: boolean;
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    facts: ErrorFacts = {},
+    options: { readonly cause?: unknown; readonly hint?: string } = {},
+  ) {
+    super(message, { cause: options.cause });
+    this.code = code;
+    this.facts = facts;
+    this.hint = options.hint ?? ERRORS[code].hint;
+    this.retryable = ERRORS[code].retryable;
+  }
+}
+
+/** True when `error` is a LeewardError with one of these codes. */
+export function hasCode(error: unknown, ...codes: readonly ErrorCode[]): error is LeewardError {
+  return error instanceof LeewardError && codes.includes(error.code);
+}
+
+/** Holds in every build: a broken assumption stops the work instead of damaging a disk. */
+export function invariant(holds: boolean, message: string, facts: ErrorFacts = {}): asserts holds {
+  if (!holds) throw new LeewardError("internal", `Broken assumption: ${message}`, facts);
+}

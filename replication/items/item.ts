@@ -1,0 +1,67 @@
+import type { DiskDescription, Position } from "../position.ts";
+
+/** The policy of one item, in milliseconds. The API speaks Site Recovery's minutes. */
+export interface ReplicationPolicy {
+  /** How often a crash-consistent point is due (Site Recovery: 5 minutes). */
+  readonly pointIntervalMs: number;
+  /** How long points are kept (Site Recovery: 24 h, at most 15 days). 0 keeps the latest only. */
+  readonly retentionMs: number;
+}
+
+/** `item.json`: what the control plane decided about a protected item. Changed by compare-and-set only. */
+export interface ProtectedItem {
+  readonly version: 1;
+  readonly itemId: string;
+  /** The open stream: deltas of any other stream are refused and swept. */
+  readonly stream: number;
+  /** Ordered by id. */
+  readonly disks: readonly DiskDescription[];
+  readonly policy: ReplicationPolicy;
+  readonly createdMs: number;
+  /** SHA-256 (hex) of the one-time registration token; undefined once used. */
+  readonly registrationHash: string | undefined;
+  /** SHA-256 (hex) of the item token that the registered mobility service chose. */
+  readonly tokenHash: string | undefined;
+}
+
+/** `heartbeat.json`: the last word of the mobility service; the last writer wins. */
+export interface HeartbeatRecord {
+  readonly version: 1;
+  /** When the target's clock received it. */
+  readonly receivedMs: number;
+  /** The service's own clock at sending: the difference to `receivedMs` bounds the skew. */
+  readonly sentMs: number;
+  readonly bootId: string;
+  readonly uploaded: Position;
+  /** Set when every write up to `sentMs` lies at or before `uploaded`: an idle VM uploads nothing. */
+  readonly currentAtMs: number | undefined;
+  readonly pendingBytes: number;
+  readonly seeding: { readonly doneBytes: number; readonly totalBytes: number } | undefined;
+}
+
+/** Why an item stands still, in words for the operator. Applying goes on only after a repair. */
+export interface StopReason {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
+  readonly facts: Readonly<Record<string, string | number | boolean | undefined>>;
+  readonly atMs: number;
+}
+
+/** `progress.json`: the one record that says who may write the target disks and how far they stand. Changed by compare-and-set only (DESIGN 6). */
+export interface Progress {
+  readonly version: 1;
+  readonly stream: number;
+  readonly generation: number;
+  /** Who holds the claim; undefined when nobody does. */
+  readonly holder: string | undefined;
+  readonly expiresMs: number;
+  readonly applied: Position;
+  /** The end of the batch under way; equal to `applied` between batches. */
+  readonly intent: Position;
+  /** The delta applied last carried `seeding`: no recovery point here. */
+  readonly seeding: boolean;
+  /** Source time of the last write applied; 0 before the first. */
+  readonly appliedSourceMs: number;
+  readonly stopped: StopReason | undefined;
+}

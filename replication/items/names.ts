@@ -1,0 +1,70 @@
+/** The names of everything that Leeward keeps in storage, in one place. Numbers have fixed width, so that names sort as text and the next one is computed. */
+import { LeewardError } from "../errors.ts";
+import { DISK_ID_MAX_LENGTH, ITEM_ID_MAX_LENGTH } from "../limits.ts";
+
+const CACHE_PREFIX = "leeward-cache-";
+const ITEM_PREFIX = "leeward-item-";
+
+/** In the cache account: the deltas of one item, and nothing else. */
+export const cacheContainer = (itemId: string): string => `${CACHE_PREFIX}${itemId}`;
+/** In the cache account: what the sweep found in the item's container and did not recognise. */
+export const quarantineContainer = (itemId: string): string => `leeward-foreign-${itemId}`;
+/** In the target account: the records, journal and manifests of one item. */
+export const itemContainer = (itemId: string): string => `${ITEM_PREFIX}${itemId}`;
+/** In the target account: the target page blobs of one stream. */
+export const diskContainer = (itemId: string, stream: number): string => `leeward-disk-${itemId}-${fixed(stream, 10)}`;
+/** In the target account: the page blobs that restores made. */
+export const restoreContainer = (itemId: string): string => `leeward-restore-${itemId}`;
+
+export const deltaName = (stream: number, epoch: number): string => `${fixed(stream, 10)}/${fixed(epoch, 12)}`;
+export const journalName = (stream: number, epoch: number): string => `journal/${deltaName(stream, epoch)}`;
+export const diskBlobName = (diskId: string): string => `${diskId}.vhd`;
+export const restoredBlobName = (restoreId: string, diskId: string): string => `${restoreId}/${diskId}.vhd`;
+export const ITEM_RECORD = "item.json";
+export const PROGRESS_RECORD = "progress.json";
+export const HEARTBEAT_RECORD = "heartbeat.json";
+export const POINTS_PREFIX = "points/";
+export const manifestName = (pointId: string): string => `${POINTS_PREFIX}${pointId}/manifest.json`;
+export const pinsName = (pointId: string): string => `${POINTS_PREFIX}${pointId}/pins.json`;
+export const restoreRecordName = (restoreId: string): string => `restores/${restoreId}.json`;
+
+/** Queues in the target account. Hints carry Event Grid's deliveries and the hand-on of a worker to itself. */
+export const HINTS_QUEUE = "leeward-hints";
+export const RESTORES_QUEUE = "leeward-restores";
+
+/** The item whose deltas live in this container, or undefined for a container of another kind. */
+export function itemOfCacheContainer(container: string): string | undefined {
+  const itemId = container.startsWith(CACHE_PREFIX) ? container.slice(CACHE_PREFIX.length) : "";
+  return isItemId(itemId) ? itemId : undefined;
+}
+
+/** The item whose records live in this container. */
+export function itemOfItemContainer(container: string): string | undefined {
+  const itemId = container.startsWith(ITEM_PREFIX) ? container.slice(ITEM_PREFIX.length) : "";
+  return isItemId(itemId) ? itemId : undefined;
+}
+export const ITEM_CONTAINER_PREFIX = ITEM_PREFIX;
+
+/** Parses `{stream:010}/{epoch:012}`; undefined for any other text. */
+export function parseDeltaName(name: string): { readonly stream: number; readonly epoch: number } | undefined {
+  const match = /^(\d{10})\/(\d{12})$/.exec(name);
+  return match === null ? undefined : { stream: Number(match[1]), epoch: Number(match[2]) };
+}
+
+/** Item ids become part of container names: lower-case letters, digits and single hyphens, at most 36 characters. */
+export function isItemId(text: string): boolean {
+  return text.length <= ITEM_ID_MAX_LENGTH && /^[a-z0-9]+(-[a-z0-9]+)*$/.test(text);
+}
+
+/** Disk ids follow Azure's disk names: letters, digits, `_`, `.`, `-`, starting with a letter or digit, at most 80 characters. */
+export function isDiskId(text: string): boolean {
+  return text.length <= DISK_ID_MAX_LENGTH && /^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(text);
+}
+
+function fixed(value: number, digits: number): string {
+  const text = String(value);
+  if (!Number.isSafeInteger(value) || value < 0 || text.length > digits) {
+    throw new LeewardError("internal", `${value} does not fit a name of ${digits} digits`);
+  }
+  return text.padStart(digits, "0");
+}

@@ -1,0 +1,146 @@
+/**
+ * What the domain needs from the outside. The domain owns these interfaces; `azure/` implements them for Azure Storage, `test/memory/` in memory,
+ * and one contract suite per port holds every implementation to the sentences below.
+ *
+ * Errors, for every method: `outcome-unknown` when the request may still land (time-out, lost answer, 5xx on a write); `store-unavailable` when a read
+ * failed for good after its retries; `store-refused` for credentials. Writes to target disks are sent once, without retries of the client library.
+ */
+
+export interface StoredRecord {
+  readonly bytes: Uint8Array;
+  /** Changes with every write; compare-and-set needs it. */
+  readonly etag: string;
+}
+
+export interface RecordListing {
+  readonly name: string;
+  readonly lengthBytes: number;
+  /** Unix milliseconds of the store's clock. */
+  readonly createdMs: number;
+}
+
+/** Named immutable or compare-and-set blobs in one container. A container that does not exist reads as empty and is made by the first write. */
+export interface RecordStore {
+  /** The whole blob, or undefined if there is none. At most `maxBytes` (default DELTA_MAX_BYTES) are read: a longer blob gives `delta-too-large`. */
+  read(name: string, maxBytes?: number): Promise<StoredRecord | undefined>;
+  /** Creates and returns the new etag; undefined if the name is taken (then nothing was changed). Atomic. */
+  create(name: string, bytes: Uint8Array): Promise<string | undefined>;
+  /** Replaces if the etag still matches and returns the new one; undefined if it does not or the blob is gone. Atomic. */
+  replace(name: string, bytes: Uint8Array, etag: string): Promise<string | undefined>;
+  /** Creates or overwrites whatever is there: only for records whose last writer may win. */
+  put(name: string, bytes: Uint8Array): Promise<void>;
+  /** Removes the blob with its snapshots; removing a missing one succeeds. */
+  remove(name: string): Promise<void>;
+  /** Blobs whose name begins with `prefix`, in name order, the first page only of at most `limit`. `after` resumes behind a name. Never on the hot path. */
+  list(prefix: string, limit: number, after?: string): Promise<readonly RecordListing[]>;
+}
+
+/** A target page blob: one disk of one stream of one item. */
+export interface TargetDisk {
+  readonly itemId: string;
+  readonly stream: number;
+  readonly diskId: string;
+}
+
+export interface TargetDiskProperties {
+  readonly etag: string;
+  readonly sequenceNumber: number;
+  readonly sizeBytes: number;
+}
+
+/** The target page blobs as their one worker writes them. Every write is fenced by the worker's generation: `fenced` once a newer one was raised. */
+export interface TargetDisks {
+  /** Makes a zero-filled page blob of `sizeBytes` (whole 512-byte pages); an existing one of that size is left as it is, another size is `conflict`. */
+  create(disk: TargetDisk, sizeBytes: number): Promise<void>;
+  /** Sets the sequence number to max(current, generation), reads it back and returns what stands there. */
+  raiseSequenceNumber(disk: TargetDisk, generation: number): Promise<number>;
+  /** Undefined if there is no such blob. */
+  properties(disk: TargetDisk): Promise<TargetDiskProperties | undefined>;
+  /** One Put Page of at most 4 MiB with a transactional checksum, if the sequence number is at most `generation`; else `fenced`. */
+  writePages(disk: TargetDisk, offsetBytes: number, bytes: Uint8Array, generation: number): Promise<void>;
+  /** One Clear Pages of any length under the same condition. */
+  clearPages(disk: TargetDisk, offsetBytes: number, lengthBytes: number, generation: number): Promise<void>;
+  /** Snapshots the blob if its etag still matches, with the point's id as metadata; returns the snapshot's id, or undefined if the etag changed. */
+  snapshot(disk: TargetDisk, etag: string, pointId: string): Promise<string | undefined>;
+}
+
+export interface DiskSnapshot {
+  readonly snapshot: string;
+  /** Undefined for a snapshot that someone else made: it is left alone. */
+  readonly pointId: string | undefined;
+  readonly createdMs: number;
+}
+
+export type CopyState =
+  | { readonly kind: "missing" }
+  | { readonly kind: "pending"; readonly copiedBytes: number; readonly totalBytes: number }
+  | { readonly kind: "success" }
+  | { readonly kind: "failed"; readonly reason: string };
+
+/** A page blob of its own that a restore makes from a snapshot. */
+export interface RestoredDisk {
+  readonly itemId: string;
+  readonly restoreId: string;
+  readonly diskId: string;
+}
+
+/** Snapshots of target disks and the blobs copied from them. */
+export interface DiskSnapshots {
+  /** All snapshots of the disk, oldest first. Never on the hot path. */
+  list(disk: TargetDisk): Promise<readonly DiskSnapshot[]>;
+  /** Removing a missing snapshot succeeds. */
+  remove(disk: TargetDisk, snapshot: string): Promise<void>;
+  /** Begins a copy inside the account; if the destination is already there (any state) nothing happens. A missing snapshot is `point-pruned`. */
+  startCopy(disk: TargetDisk, snapshot: string, destination: RestoredDisk): Promise<void>;
+  copyState(destination: RestoredDisk): Promise<CopyState>;
+  /** Removes a restored blob, whatever its state; a missing one succeeds. */
+  removeRestored(destination: RestoredDisk): Promise<void>;
+  /** The plain address of the blob, without any credential. */
+  restoredUrl(destination: RestoredDisk): string;
+}
+
+/** The stores of one item, opened by its id. */
+export interface ItemStores {
+  /** The item's container in the cache account: deltas only. */
+  cache(itemId: string): RecordStore;
+  /** The item's container in the target account: records, journal, manifests. */
+  records(itemId: string): RecordStore;
+  readonly disks: TargetDisks;
+  readonly snapshots: DiskSnapshots;
+  /** Item ids known to the target account, in order, at most `limit`, behind `after`. */
+  listItems(limit: number, after?: string): Promise<readonly string[]>;
+  /** Makes the containers of a new item. Idempotent. */
+  createContainers(itemId: string, stream: number): Promise<void>;
+  /** Moves a blob of the cache container into the quarantine container of the same account, whole, then removes it. Idempotent. */
+  quarantine(itemId: string, name: string, reason: string): Promise<void>;
+}
+
+/** Messages between slices of work. Sending twice is harmless. */
+export interface WorkQueue {
+  /** Delivers `{ item }` (and `restore`) again after `delayMs`. */
+  send(message: WorkMessage, delayMs: number): Promise<void>;
+}
+export type WorkMessage =
+  | { readonly kind: "hint"; readonly itemId: string }
+  | { readonly kind: "restore"; readonly itemId: string; readonly restoreId: string };
+
+/** A short-lived right to create blobs in the one cache container of an item (rule 8: create only). */
+export interface CacheAccess {
+  /** A container address with its credential, and when it ends (Unix milliseconds). */
+  grantCreate(itemId: string): Promise<{ readonly containerUrl: string; readonly expiresMs: number }>;
+}
+
+/** A short-lived right to read one restored blob. */
+export interface RestoreAccess {
+  grantRead(disk: RestoredDisk): Promise<{ readonly url: string; readonly expiresMs: number }>;
+}
+
+export interface Clock {
+  /** Unix milliseconds. */
+  now(): number;
+}
+
+/** Unguessable lower-case hex ids. */
+export interface Ids {
+  next(): string;
+}

@@ -1,0 +1,30 @@
+import { createHash } from "node:crypto";
+
+/** A place in the write log of one item. `checksum` is 64 lower-case hex digits of SHA-256 over all that came before (docs/delta-format.md). */
+export interface Position {
+  readonly stream: number;
+  readonly epoch: number;
+  readonly checksum: string;
+}
+
+/** A disk as the header of every delta describes it. Disks are ordered by id; extents name them by their index in that order. */
+export interface DiskDescription {
+  readonly id: string;
+  readonly sizeBytes: number;
+  readonly sectorSizeBytes: 512 | 4096;
+}
+
+/** The position before epoch 1 of a stream: it binds item, stream and disk table, so that no delta of another item or shape can follow. */
+export function startPosition(itemId: string, stream: number, disks: readonly DiskDescription[]): Position {
+  const text = [
+    "leeward-stream-1",
+    itemId,
+    String(stream),
+    ...disks.map((disk) => `${disk.id}:${disk.sizeBytes}:${disk.sectorSizeBytes}`),
+  ].join("\n");
+  return { stream, epoch: 0, checksum: createHash("sha256").update(text, "utf8").digest("hex") };
+}
+
+export function samePosition(left: Position, right: Position): boolean {
+  return left.stream === right.stream && left.epoch === right.epoch && left.checksum === right.checksum;
+}

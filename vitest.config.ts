@@ -1,0 +1,19 @@
+import { defineConfig } from "vitest/config";
+
+const major = Number(process.versions.node.split(".")[0]);
+if (major < 22) {
+  throw new Error(
+    `Leeward needs Node 22.15 or newer, this is ${process.versions.node}. Run "npm ci" with install scripts allowed: it brings Node 24 along.`,
+  );
+}
+
+/** A failing run prints its seed; FC_SEED=<seed> replays it. */
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: "unit", include: ["test/**/*.test.ts"], exclude: ["test/services/**", "test/clients/**"], testTimeout: 60_000 } },
+      { test: { name: "services", include: ["test/services/**/*.test.ts"], testTimeout: 120_000, hookTimeout: 60_000 } },
+      { test: { name: "clients", include: ["test/clients/**/*.test.ts"], testTimeout: 180_000, hookTimeout: 60_000 } },
+    ],
+  },
+});

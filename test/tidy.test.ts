@@ -1,0 +1,90 @@
+import { globSync, readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+
+/** What a folder may import: other folders of the repository, and packages by prefix. `*` allows every package. */
+interface Allowed {
+  readonly folders: readonly string[];
+  readonly packages: readonly string[];
+}
+
+const FOLDERS: Readonly<Record<string, Allowed>> = {
+  replication: { folders: ["replication"], packages: ["node:zlib", "node:crypto"] },
+  azure: { folders: ["azure", "replication"], packages: ["node:crypto", "node:stream", "@azure/"] },
+  functions: { folders: ["functions", "azure", "replication"], packages: ["node:crypto", "@azure/functions", "zod"] },
+  mobility: { folders: ["mobility", "replication"], packages: ["node:"] },
+  local: { folders: ["local"], packages: ["*"] },
+  cli: { folders: ["cli", "replication"], packages: ["node:", "zod"] },
+};
+
+/** Single files that a folder may import beside its folders: the one error class serves the local cloud too. */
+const ALSO: Readonly<Record<string, readonly string[]>> = { local: ["replication/errors.ts", "replication/limits.ts"] };
+
+const FILE_MAX_LINES = 500;
+const sources = Object.keys(FOLDERS).flatMap((folder) => globSync(`${folder}/**/*.ts`));
+const everything = [...sources, ...globSync("{test,bench}/**/*.ts"), ...globSync("*.ts")];
+
+function importsOf(file: string): readonly string[] {
+  const text = readFileSync(file, "utf8");
+  return [
+    ...text.matchAll(/(?:^|\n)\s*(?:import|export)\s[^;]*?from\s+"([^"]+)"|import\(\s*"([^"]+)"\s*\)|(?:^|\n)import\s+"([^"]+)"/g),
+  ].flatMap((match) => {
+    const specifier = match[1] ?? match[2] ?? match[3];
+    return specifier === undefined ? [] : [specifier];
+  });
+}
+
+function forbidden(file: string): readonly string[] {
+  const folder = file.split("/")[0] ?? "";
+  const allowed = FOLDERS[folder];
+  if (allowed === undefined) return [`${file}: the folder has no entry in the table of this test`];
+  return importsOf(file).flatMap((specifier) => {
+    if (!specifier.startsWith(".")) {
+      const known = allowed.packages.some((prefix) => prefix === "*" || specifier.startsWith(prefix));
+      return known ? [] : [`${file} imports ${specifier}`];
+    }
+    const target = new URL(specifier, `file:///${file}`).pathname.slice(1);
+    const known = allowed.folders.includes(target.split("/")[0] ?? "") || (ALSO[folder] ?? []).includes(target);
+    return known ? [] : [`${file} imports ${target}`];
+  });
+}
+
+describe("tidy", () => {
+  it("finds the sources that it judges", () => {
+    expect(sources.length).toBeGreaterThan(5);
+  });
+
+  it("imports go one way: the domain knows nobody, and what runs on Azure does not know the local cloud", () => {
+    expect(sources.flatMap(forbidden)).toEqual([]);
+  });
+
+  it(`no file has more than ${FILE_MAX_LINES} lines`, () => {
+    const long = everything.filter((file) => readFileSync(file, "utf8").split("\n").length > FILE_MAX_LINES + 1);
+    expect(long).toEqual([]);
+  });
+
+  it("the domain takes time, randomness and I/O as arguments", () => {
+    const impure = sources
+      .filter((file) => file.startsWith("replication/"))
+      .filter((file) => /Math\.random|Date\.now|new Date\(\)|randomBytes|randomUUID|process\.|setTimeout/.test(readFileSync(file, "utf8")));
+    expect(impure).toEqual([]);
+  });
+
+  it("only index.ts registers functions, and only settings files read the environment of the app", () => {
+    const registering = sources.filter(
+      (file) => file.startsWith("functions/") && /\bapp\.(http|timer|storageQueue|setup)\(/.test(readFileSync(file, "utf8")),
+    );
+    expect(registering.filter((file) => file !== "functions/index.ts")).toEqual([]);
+    const reading = sources.filter((file) => /^(functions|azure)\//.test(file) && readFileSync(file, "utf8").includes("process.env"));
+    expect(reading.filter((file) => file !== "functions/settings.ts")).toEqual([]);
+  });
+
+  it("uses exact versions, so that every machine installs the same", () => {
+    const manifest: unknown = JSON.parse(readFileSync("package.json", "utf8"));
+    const { dependencies, devDependencies } = manifest as Readonly<Record<string, Readonly<Record<string, string>>>>;
+    const loose = Object.entries({ ...dependencies, ...devDependencies }).filter(
+      ([, version]) => !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version),
+    );
+    expect(loose).toEqual([]);
+    expect(readFileSync("package-lock.json", "utf8")).not.toMatch(/"resolved": "http/);
+  });
+});

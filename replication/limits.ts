@@ -25,6 +25,14 @@ export const FRAME_MAX_PLAIN_BYTES = MIB;
 export const EPOCH_MAX_DATA_BYTES = 48 * MIB;
 /** More extents than this in one epoch cut it: it bounds the index of the open epoch and the table of the file. */
 export const EPOCH_MAX_EXTENTS = 65_536;
+/** Plain bytes of all data extents of one file: bounds the work that a small hostile file can cause; an epoch of EPOCH_MAX_DATA_BYTES fits. */
+export const DELTA_MAX_PLAIN_BYTES = 64 * MIB;
+/** Extents of one file: an epoch's own, plus one for each 4 KiB grain that splitting zeros can cut off, with room to spare. */
+export const DELTA_MAX_EXTENTS = 2 * EPOCH_MAX_EXTENTS;
+/** Each data extent has a frame for every MiB begun. */
+export const DELTA_MAX_FRAMES = DELTA_MAX_EXTENTS + DELTA_MAX_PLAIN_BYTES / FRAME_MAX_PLAIN_BYTES;
+/** Shorter runs of zeros stay data: an extent of their own would cost about what zstd makes of them. */
+export const ZERO_GRAIN_BYTES = 4 * KIB;
 
 // --- Apply (DESIGN 6) ---
 /** Azure's Put Page takes at most 4 MiB. */
@@ -42,7 +50,114 @@ export const SLICE_MS = 60_000;
 /** Claims that one run may raise after unknown outcomes before it gives the message back to the queue. */
 export const CLAIMS_PER_RUN = 4;
 
+// --- Requests to storage (azure/) ---
+/** One read with its retries. */
+export const STORE_READ_MS = 60_000;
+/** One small write: page writes, sequence numbers, snapshots and records all settle well inside a claim, or count as unknown. */
+export const STORE_WRITE_MS = 20_000;
+/** One Put Blob of a whole delta: 64 MiB at 1 MiB/s. */
+export const STORE_BLOB_WRITE_MS = 64_000;
+/** Tries of a request that may safely be sent again, with 0, 0.25, 0.75 and 1.75 s before them. */
+export const STORE_TRIES = 4;
+export const STORE_RETRY_DELAY_MS = 250;
+export const STORE_RETRY_MAX_DELAY_MS = 4_000;
+/** Azure answers at most 5,000 names on one page of a listing, and sometimes fewer with more to come. */
+export const LIST_PAGE_MAX_COUNT = 5_000;
+/** Pages that one listing follows: a million names, more than any container of ours may hold. */
+export const LIST_PAGES_MAX_COUNT = 200;
+/** A blob that moves into quarantine is copied inside its account, which is as good as instant; the sweep comes again. */
+export const QUARANTINE_COPY_MS = 10_000;
+export const QUARANTINE_POLL_MS = 250;
+/** Azure ends blob names at 1,024 characters; the rest is kept for what quarantine adds. */
+export const QUARANTINE_NAME_MAX_LENGTH = 900;
+/** Metadata of a quarantined blob: short, since all metadata of a blob share 8 KiB. */
+export const QUARANTINE_REASON_MAX_LENGTH = 200;
+/** The right of a mobility service to create blobs (DESIGN 5: at most 24 h, renewed by heartbeat). */
+export const CACHE_GRANT_MS = 24 * 60 * 60_000;
+/** Grants kept in memory: one per item, the oldest goes first. */
+export const CACHE_GRANTS_MAX_COUNT = 10_000;
+/** The right to download one restored disk. */
+export const RESTORE_GRANT_MS = 60 * 60_000;
+/** A grant begins this much earlier, so that a clock which is behind still accepts it (Microsoft advises 15 minutes). */
+export const GRANT_SKEW_MS = 15 * 60_000;
+/** Queue messages can be put off by at most seven days. */
+export const QUEUE_DELAY_MAX_MS = 7 * 24 * 60 * 60_000;
+
+// --- Function app (functions/) ---
+/** A request body: 65 disks with the longest ids take about 10 KiB. */
+export const HTTP_BODY_MAX_BYTES = 64 * KIB;
+/** Items on one page of a listing, and items that one run of a timer looks at. */
+export const ITEMS_PAGE_MAX_COUNT = 100;
+/** Events in one queue message: a message of 64 KiB holds fewer. */
+export const HINTS_PER_MESSAGE_MAX_COUNT = 256;
+
 // --- Names ---
 /** Container names end at 63 characters; the longest prefix and suffix leave 36 for the item (a GUID fits). */
 export const ITEM_ID_MAX_LENGTH = 36;
 export const DISK_ID_MAX_LENGTH = 80;
+
+// --- The lab VM (local/lab) and the supervisor ---
+/** Requests in flight on one connection of the lab's NBD client: its writer has one, its copies a few; more would only fill the server's queue. */
+export const LAB_NBD_REQUESTS_MAX = 64;
+/** Bytes of one READ or WRITE: every NBD server takes 32 MiB (protocol document, "Block size constraints"). */
+export const LAB_NBD_PAYLOAD_MAX_BYTES = 32 * MIB;
+/** Bytes of one answer to an NBD option: a name and a few numbers. */
+export const LAB_NBD_OPTION_MAX_BYTES = 64 * KIB;
+/** Records of one write log that the oracle can replay: 20 minutes of the demo's writer; 12 KiB of digests each at the most. */
+export const LAB_LOG_MAX_RECORDS = 100_000;
+/** A child process that is not ready by then is taken for dead; a cold start of the app on a busy machine takes a few seconds. */
+export const CHILD_READY_MS = 60_000;
+/** A child that was asked to stop is killed afterwards; four stages one after the other stay below the ten seconds of a whole stop. */
+export const CHILD_STOP_MS = 4_000;
+/** A whole stop of the local cloud takes at most this long: what still runs then is killed. */
+export const CLOUD_STOP_MS = 10_000;
+
+// --- Mobility service: NBD (docs/capture.md) ---
+/** The huge-request trace of the NBD project's own tester sends up to 49.9 MB in one request; 32 MiB must never be refused. */
+export const NBD_REQUEST_MAX_BYTES = 64 * MIB;
+/** Export names end at 4096 bytes in the protocol; longer options are an attack. */
+export const NBD_OPTION_MAX_BYTES = 64 * KIB;
+/** nbdcopy opens 4, a kernel client up to one per CPU; each may hold one request of NBD_REQUEST_MAX_BYTES. */
+export const NBD_CONNECTIONS_MAX = 16;
+/** Requests taken from one connection and not yet answered: deeper queues wait in the socket. */
+export const NBD_REQUESTS_IN_FLIGHT = 128;
+/** Payload of those requests: beyond it the connection is not read until some are answered. */
+export const NBD_PAYLOAD_IN_FLIGHT_BYTES = 16 * MIB;
+/** Replies that the client has not read: beyond it no further request is taken up. */
+export const NBD_REPLIES_WAITING_BYTES = 8 * MIB;
+/** A client negotiates within this time or gives up its place. */
+export const NBD_HANDSHAKE_MS = 10_000;
+
+// --- Mobility service: journal, epochs, spool (docs/capture.md) ---
+/** A larger write becomes several records: bounds how long one step holds the event loop. */
+export const JOURNAL_RECORD_MAX_BYTES = 4 * MIB;
+/** Closed segments that wait for their delta: beyond it writes wait for the local disk and processor (never for the network). */
+export const JOURNAL_CLOSED_SEGMENTS_MAX = 4;
+/** An epoch with writes is closed at this age unless the configuration says otherwise. */
+export const EPOCH_MAX_AGE_MS = 5_000;
+/** One step of initial replication: the time that a write of the same range may have to wait. */
+export const SEED_CHUNK_BYTES = MIB;
+/** Initial replication reads no further while this many deltas wait for upload. */
+export const SEED_SPOOL_MAX_DELTAS = 8;
+/** Shorter runs of zeros inside data stay data: they compress to almost nothing, and an extent of their own costs a page operation. */
+export const ZERO_RUN_MIN_BYTES = 64 * KIB;
+
+// --- Mobility service: network ---
+/** Deltas under way to the cache at once: hides the latency, and at most this many blobs precede a gap. */
+export const UPLOADS_IN_FLIGHT = 2;
+/** 64 MiB in this time need 0.5 MiB/s. */
+export const UPLOAD_TIMEOUT_MS = 120_000;
+/** Waiting after a failure begins here, doubles, and ends at the second; a random half spreads many machines. */
+export const BACK_OFF_FIRST_MS = 500;
+export const BACK_OFF_MAX_MS = 15_000;
+export const CONTROL_TIMEOUT_MS = 10_000;
+/** Answers of the control plane and of the cache are small. */
+export const HTTP_ANSWER_MAX_BYTES = 64 * KIB;
+/** Heartbeat interval when the control plane has not named one, and what it may name. */
+export const HEARTBEAT_MS = 5_000;
+export const HEARTBEAT_MIN_MS = 250;
+export const HEARTBEAT_MAX_MS = 60_000;
+/** First registration is tried this often before the service gives up. */
+export const REGISTER_ATTEMPTS = 8;
+/** How long a stopping service tries to empty its spool, well below CHILD_STOP_MS; the rest goes after the next start. */
+export const STOP_UPLOAD_MS = 2_500;

@@ -1,3 +1,4 @@
+import type { Consistency } from "../delta/delta.ts";
 import type { DiskDescription, Position } from "../position.ts";
 
 /** The policy of one item, in milliseconds. The API speaks Site Recovery's minutes. */
@@ -63,5 +64,22 @@ export interface Progress {
   readonly seeding: boolean;
   /** Source time of the last write applied; 0 before the first. */
   readonly appliedSourceMs: number;
+  /** What the delta applied last left on the disks; `crash` before the first. */
+  readonly consistency: Consistency;
+  /** The delta applied last carried the mark of a replication group. */
+  readonly groupMark: boolean;
+  /** The delta applied last was the final one: nothing follows in this stream. */
+  readonly final: boolean;
+  /** The newest point that a worker of this item recorded here. It may lag behind the catalog by one lost write: then a point comes a little early. */
+  readonly lastPoint: LastPoint | undefined;
   readonly stopped: StopReason | undefined;
+}
+
+/** What deciding on the next recovery point needs to know of the last one, so that no listing is needed. */
+export interface LastPoint {
+  readonly pointId: string;
+  readonly stream: number;
+  readonly epoch: number;
+  readonly targetTimeMs: number;
+  readonly sourceTimeMs: number;
 }

@@ -1,0 +1,78 @@
+import { LeewardError, invariant } from "../errors.ts";
+import type { Progress, ProtectedItem } from "../items/item.ts";
+import { PROGRESS_RECORD } from "../items/names.ts";
+import { decodeRecord, encodeRecord } from "../items/records.ts";
+import type { RecordStore } from "../ports.ts";
+import { samePosition, startPosition } from "../position.ts";
+
+/** The progress record as it stood at `etag`. */
+export interface StoredProgress {
+  readonly progress: Progress;
+  readonly etag: string;
+}
+
+/** The progress of a fresh stream: nothing applied, nobody holds it, and its disks are not yet an image of anything. */
+export function initialProgress(item: Pick<ProtectedItem, "itemId" | "stream" | "disks">): Progress {
+  const start = startPosition(item.itemId, item.stream, item.disks);
+  return {
+    version: 1,
+    stream: item.stream,
+    generation: 0,
+    holder: undefined,
+    expiresMs: 0,
+    applied: start,
+    intent: start,
+    seeding: true,
+    appliedSourceMs: 0,
+    consistency: "crash",
+    groupMark: false,
+    final: false,
+    lastPoint: undefined,
+    stopped: undefined,
+  };
+}
+
+/** Undefined if the item has no progress yet. Errors: `record-corrupt` (rule 6), and those of the port. */
+export async function readProgress(records: RecordStore): Promise<StoredProgress | undefined> {
+  const stored = await records.read(PROGRESS_RECORD);
+  return stored === undefined ? undefined : { progress: decodeProgress(stored.bytes), etag: stored.etag };
+}
+
+/** Creates the record and returns its etag; undefined if there is one already (then nothing was changed). */
+export async function createProgress(records: RecordStore, progress: Progress): Promise<string | undefined> {
+  return records.create(PROGRESS_RECORD, encodeProgress(progress));
+}
+
+/** Compare-and-set: the record as it now stands, or undefined if someone else changed it in between. Errors: `outcome-unknown`. */
+export async function replaceProgress(records: RecordStore, stored: StoredProgress, next: Progress): Promise<StoredProgress | undefined> {
+  const before = stored.progress;
+  invariant(next.stream === before.stream, "progress stays in its stream");
+  invariant(next.generation >= before.generation, "generations only rise", { from: before.generation, to: next.generation });
+  invariant(next.applied.epoch >= before.applied.epoch, "applied never moves back", { from: before.applied.epoch, to: next.applied.epoch });
+  invariant(next.intent.epoch >= before.intent.epoch, "intent never moves back", { from: before.intent.epoch, to: next.intent.epoch });
+  const etag = await records.replace(PROGRESS_RECORD, encodeProgress(next), stored.etag);
+  return etag === undefined ? undefined : { progress: next, etag };
+}
+
+/** True between batches: the disks hold exactly the position `applied`. Only then can a recovery point be taken. */
+export function isBoundary(progress: Progress): boolean {
+  return samePosition(progress.applied, progress.intent);
+}
+
+export function encodeProgress(progress: Progress): Uint8Array {
+  invariant(progress.applied.stream === progress.stream && progress.intent.stream === progress.stream, "positions lie in the stream");
+  invariant(progress.applied.epoch <= progress.intent.epoch, "intent does not lie before applied");
+  return encodeRecord(progress);
+}
+
+export function decodeProgress(bytes: Uint8Array): Progress {
+  const progress = decodeRecord<Progress>(PROGRESS_RECORD, 1, bytes);
+  if (progress.applied.epoch > progress.intent.epoch || progress.applied.stream !== progress.stream) {
+    throw new LeewardError("record-corrupt", "The progress record contradicts itself.", {
+      applied: progress.applied.epoch,
+      intent: progress.intent.epoch,
+      stream: progress.stream,
+    });
+  }
+  return progress;
+}

@@ -1,0 +1,169 @@
+import { LeewardError } from "../errors.ts";
+import { DELTA_MAX_BYTES, DELTA_MAX_EXTENTS, DELTA_MAX_PLAIN_BYTES, FRAME_MAX_PLAIN_BYTES } from "../limits.ts";
+import type { DiskDescription } from "../position.ts";
+import { bytesOfHex, hexText, sha256 } from "./bytes.ts";
+import type { DeltaHeader, EncodedDelta, Extent, ExtentContent } from "./delta.ts";
+import { createOutput } from "./output.ts";
+import type { Output } from "./output.ts";
+import { frameChecksum, storeFrame } from "./frames.ts";
+import {
+  CHECKSUM_BYTES,
+  CODEC,
+  CONSISTENCIES,
+  DISK_ENTRY,
+  DISK_ENTRY_BYTES,
+  EXTENT_ENTRY,
+  EXTENT_ENTRY_BYTES,
+  EXTENT_KIND,
+  FLAG,
+  FOOTER,
+  FOOTER_BYTES,
+  FORMAT_VERSION,
+  FRAME_CHECKSUM_BYTES,
+  HEADER,
+  HEADER_BYTES,
+  MAGIC,
+  PROLOGUE,
+  PROLOGUE_BYTES,
+  STORAGE_ENTRY_BYTES,
+  writeUint64,
+} from "./layout.ts";
+import { extentFault, headerFault } from "./rules.ts";
+import type { Fault } from "./rules.ts";
+
+const KIB = 1024;
+/** A first allocation for callers that do not know how long their delta becomes. */
+const DEFAULT_HINT_BYTES = 256 * KIB;
+
+interface Tables {
+  readonly extents: Output;
+  readonly checksums: Output;
+  readonly storage: Output;
+}
+
+/**
+ * Makes one delta file of version 1 (docs/delta-format.md). `extents` come sorted by disk and offset and are read once, so that a generator can fetch
+ * each from the spool: memory is the output plus one frame. `sizeHintBytes` saves growing; the sum of the plain bytes is a good one.
+ * Throws `delta-too-large` above the limits of D1, D15 and D21, `internal` when header or extents break another rule.
+ */
+export function encodeDelta(header: DeltaHeader, extents: Iterable<ExtentContent>, sizeHintBytes = DEFAULT_HINT_BYTES): EncodedDelta {
+  expectNoFault(headerFault(header));
+  const output = createOutput(Math.min(Math.max(sizeHintBytes, KIB), DELTA_MAX_BYTES), DELTA_MAX_BYTES);
+  output.append(prologue());
+  const tables: Tables = {
+    extents: createOutput(64 * EXTENT_ENTRY_BYTES, DELTA_MAX_BYTES),
+    checksums: createOutput(64 * FRAME_CHECKSUM_BYTES, DELTA_MAX_BYTES),
+    storage: createOutput(64 * STORAGE_ENTRY_BYTES, DELTA_MAX_BYTES),
+  };
+  appendExtents(header.disks, extents, output, tables);
+
+  const tailStart = output.lengthBytes();
+  output.append(headerBytes(header, tables));
+  for (const disk of header.disks) output.append(diskBytes(disk));
+  output.append(tables.extents.bytes());
+  output.append(tables.checksums.bytes());
+  // The end position: everything from the header on that says what the delta means, nothing that says how it is stored (D27).
+  const endChecksum = sha256(output.bytes().subarray(tailStart));
+  output.append(tables.storage.bytes());
+  output.append(footerBytes(output.lengthBytes() + FOOTER_BYTES - tailStart, endChecksum));
+  output.append(sha256(output.bytes()));
+  return { bytes: output.finish(), end: { stream: header.stream, epoch: header.epoch, checksum: hexText(endChecksum) } };
+}
+
+function appendExtents(disks: readonly DiskDescription[], extents: Iterable<ExtentContent>, output: Output, tables: Tables): void {
+  let previous: Extent | undefined;
+  let count = 0;
+  let plainBytes = 0;
+  for (const content of extents) {
+    const lengthBytes = content.kind === "data" ? content.bytes.length : content.lengthBytes;
+    const extent: Extent = { kind: content.kind, disk: content.disk, offsetBytes: content.offsetBytes, lengthBytes };
+    expectNoFault(extentFault(extent, previous, disks));
+    previous = extent;
+    count += 1;
+    if (count > DELTA_MAX_EXTENTS) throw tooLarge("D15", "extents", DELTA_MAX_EXTENTS);
+    tables.extents.append(extentBytes(extent));
+    if (content.kind === "zero") continue;
+    plainBytes += lengthBytes;
+    if (plainBytes > DELTA_MAX_PLAIN_BYTES) throw tooLarge("D21", "plain bytes", DELTA_MAX_PLAIN_BYTES);
+    for (let offset = 0; offset < lengthBytes; offset += FRAME_MAX_PLAIN_BYTES) {
+      appendFrame(content.bytes.subarray(offset, offset + FRAME_MAX_PLAIN_BYTES), output, tables);
+    }
+  }
+}
+
+function appendFrame(plain: Uint8Array, output: Output, tables: Tables): void {
+  const stored = storeFrame(plain);
+  output.append(stored.bytes);
+  tables.checksums.append(frameChecksum(plain));
+  const entry = new Uint8Array(STORAGE_ENTRY_BYTES);
+  new DataView(entry.buffer).setUint32(0, stored.bytes.length + CODEC[stored.codec] * 2 ** 24, true);
+  tables.storage.append(entry);
+}
+
+function prologue(): Uint8Array {
+  const bytes = new Uint8Array(PROLOGUE_BYTES);
+  const view = new DataView(bytes.buffer);
+  bytes.set(MAGIC, PROLOGUE.magic);
+  view.setUint16(PROLOGUE.version, FORMAT_VERSION, true);
+  view.setUint16(PROLOGUE.minimumReaderVersion, FORMAT_VERSION, true);
+  return bytes;
+}
+
+function headerBytes(header: DeltaHeader, tables: Tables): Uint8Array {
+  const bytes = new Uint8Array(HEADER_BYTES);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(HEADER.stream, header.stream, true);
+  view.setUint32(HEADER.diskCount, header.disks.length, true);
+  writeUint64(view, HEADER.startEpoch, header.start.epoch);
+  bytes.set(bytesOfHex(header.start.checksum), HEADER.startChecksum);
+  writeUint64(view, HEADER.epoch, header.epoch);
+  writeUint64(view, HEADER.firstWriteMs, header.firstWriteMs);
+  writeUint64(view, HEADER.lastWriteMs, header.lastWriteMs);
+  view.setUint32(HEADER.extentCount, tables.extents.lengthBytes() / EXTENT_ENTRY_BYTES, true);
+  view.setUint32(HEADER.frameCount, tables.checksums.lengthBytes() / FRAME_CHECKSUM_BYTES, true);
+  bytes.set(new TextEncoder().encode(header.itemId), HEADER.item);
+  bytes[HEADER.consistency] = CONSISTENCIES.indexOf(header.flags.consistency);
+  bytes[HEADER.flags] =
+    (header.flags.seeding ? FLAG.seeding : 0) | (header.flags.final ? FLAG.final : 0) | (header.flags.groupMark ? FLAG.groupMark : 0);
+  return bytes;
+}
+
+function diskBytes(disk: DiskDescription): Uint8Array {
+  const bytes = new Uint8Array(DISK_ENTRY_BYTES);
+  const view = new DataView(bytes.buffer);
+  bytes.set(new TextEncoder().encode(disk.id), DISK_ENTRY.id);
+  writeUint64(view, DISK_ENTRY.sizeBytes, disk.sizeBytes);
+  view.setUint16(DISK_ENTRY.sectorSizeBytes, disk.sectorSizeBytes, true);
+  return bytes;
+}
+
+function extentBytes(extent: Extent): Uint8Array {
+  const bytes = new Uint8Array(EXTENT_ENTRY_BYTES);
+  const view = new DataView(bytes.buffer);
+  writeUint64(view, EXTENT_ENTRY.offsetBytes, extent.offsetBytes);
+  writeUint64(view, EXTENT_ENTRY.lengthBytes, extent.lengthBytes);
+  view.setUint16(EXTENT_ENTRY.disk, extent.disk, true);
+  bytes[EXTENT_ENTRY.kind] = EXTENT_KIND[extent.kind];
+  return bytes;
+}
+
+/** The footer up to its last field, the file checksum, which covers the rest. */
+function footerBytes(tailBytes: number, endChecksum: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(FOOTER_BYTES - CHECKSUM_BYTES);
+  bytes.set(prologue(), FOOTER.prologue);
+  new DataView(bytes.buffer).setUint32(FOOTER.tailLength, tailBytes, true);
+  bytes.set(endChecksum, FOOTER.endChecksum);
+  return bytes;
+}
+
+function tooLarge(rule: string, what: string, maximum: number): LeewardError {
+  return new LeewardError("delta-too-large", `A delta holds at most ${maximum} ${what}.`, { rule, maximum });
+}
+
+function expectNoFault(found: Fault | undefined): void {
+  if (found === undefined) return;
+  throw new LeewardError("internal", `Broken assumption: the encoder was given what rule ${found.rule} forbids. ${found.message}`, {
+    rule: found.rule,
+    field: found.field,
+  });
+}

@@ -49,6 +49,22 @@ export const CLAIM_MS = 30_000;
 export const SLICE_MS = 60_000;
 /** Claims that one run may raise after unknown outcomes before it gives the message back to the queue. */
 export const CLAIMS_PER_RUN = 4;
+/** A claim is renewed when less than this is left of it: one slow request (STORE_WRITE_MS) may still pass before it runs out. */
+export const CLAIM_RENEW_MS = 2 * (CLAIM_MS / 3);
+/** Extents of one batch: bounds the memory and the time of merging; one delta always fits. */
+export const BATCH_MAX_EXTENTS = 2 * DELTA_MAX_EXTENTS;
+/** Zeros up to this length go inside a Put Page where that saves an operation: a request costs about as much as sending them. */
+export const ZERO_FILL_MAX_BYTES = 64 * KIB;
+/** Disks that are fenced or snapshot at the same time: one request each, far below the store's limits. */
+export const DISK_REQUESTS_IN_FLIGHT = 8;
+
+// --- Recovery points (DESIGN 7) ---
+/** Names on one page when points are listed. */
+export const POINT_LIST_PAGE_MAX_COUNT = 1_000;
+/** Pages followed: 15 days of points every 5 minutes, with pins, are 9 pages even before pruning. */
+export const POINT_LIST_PAGES_MAX = 64;
+/** Manifests read at the same time when points are listed. */
+export const POINT_READS_IN_FLIGHT = 8;
 
 // --- Requests to storage (azure/) ---
 /** One read with its retries. */
@@ -161,3 +177,17 @@ export const HEARTBEAT_MAX_MS = 60_000;
 export const REGISTER_ATTEMPTS = 8;
 /** How long a stopping service tries to empty its spool, well below CHILD_STOP_MS; the rest goes after the next start. */
 export const STOP_UPLOAD_MS = 2_500;
+
+// --- The local Functions host (local/functions-host) ---
+/** Bytes of one request: the real host's web server takes 100 MiB. */
+export const FUNCTIONS_BODY_MAX_BYTES = 100 * MIB;
+/** Requests under way at once: the real host answers 429 beyond 200 (host.json `maxOutstandingRequests` on the Consumption plan). */
+export const FUNCTIONS_HTTP_REQUESTS_MAX = 200;
+/** How long a queue message in work stays invisible, renewed at half of it: the real host's ten minutes, also after its worker was killed. */
+export const FUNCTIONS_MESSAGE_INVISIBLE_MS = 600_000;
+/** The first pause between two looks into an empty queue; it doubles up to host.json `maxPollingInterval`. */
+export const FUNCTIONS_POLL_MIN_MS = 100;
+/** How long a stop waits for running invocations before the host goes: below CHILD_STOP_MS, after which the supervisor kills. */
+export const FUNCTIONS_DRAIN_MS = 3_000;
+/** The longest single sleep of a timer: a machine that was suspended is at most this late. */
+export const FUNCTIONS_TIMER_SLEEP_MAX_MS = 30_000;

@@ -1,0 +1,118 @@
+import { createHash } from "node:crypto";
+import { inLanes } from "../apply/lanes.ts";
+import type { Consistency } from "../delta/delta.ts";
+import { LeewardError, invariant } from "../errors.ts";
+import { POINTS_PREFIX, manifestName } from "../items/names.ts";
+import { decodeRecord, encodeRecord } from "../items/records.ts";
+import { POINT_LIST_PAGES_MAX, POINT_LIST_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
+import type { RecordListing, RecordStore } from "../ports.ts";
+import type { Position } from "../position.ts";
+
+/** One disk of a recovery point: the snapshot holds its content. */
+export interface PointDisk {
+  readonly id: string;
+  readonly sizeBytes: number;
+  readonly sectorSizeBytes: 512 | 4096;
+  readonly snapshot: string;
+}
+
+/**
+ * `points/{point}/manifest.json`: the recovery point exists since this blob exists, and both never change (rule 2).
+ * Every snapshot that it names holds its disk exactly at `position` (rule 1).
+ */
+export interface PointManifest {
+  readonly version: 1;
+  readonly kind: "point";
+  readonly pointId: string;
+  readonly itemId: string;
+  readonly stream: number;
+  readonly position: Position;
+  /** The source held this content at this moment of its own clock (Unix milliseconds). */
+  readonly sourceTimeMs: number;
+  /** How far the source's clock was ahead of the target's at its last heartbeat, the way of that heartbeat included; undefined before the first. */
+  readonly skewMs: number | undefined;
+  /** When the point was taken, on the target's clock. Points sort by it. */
+  readonly targetTimeMs: number;
+  readonly consistency: Consistency;
+  /** The generation of the worker that took it. */
+  readonly generation: number;
+  /** Ordered by id. */
+  readonly disks: readonly PointDisk[];
+}
+
+/** Stands under a manifest's name where the sweep gave up snapshots without manifest: a late worker finds the name taken and makes no point of them. */
+export interface PointTombstone {
+  readonly version: 1;
+  readonly kind: "tombstone";
+  readonly pointId: string;
+  readonly itemId: string;
+  /** Unix milliseconds of the target's clock. */
+  readonly buriedMs: number;
+}
+
+export type PointRecord = PointManifest | PointTombstone;
+
+/** `{targetTimeMs:015}-{8 hex}`: point ids sort as text by target time. `unique` must differ for every try of every worker of the item. */
+export function makePointId(targetTimeMs: number, unique: string): string {
+  invariant(Number.isSafeInteger(targetTimeMs) && targetTimeMs >= 0 && targetTimeMs < 1e15, "the time fits a point id", { targetTimeMs });
+  const suffix = createHash("sha256").update(unique, "utf8").digest("hex").slice(0, 8);
+  return `${String(targetTimeMs).padStart(15, "0")}-${suffix}`;
+}
+
+export function isPointId(text: string): boolean {
+  return /^\d{15}-[0-9a-f]{8}$/.test(text);
+}
+
+/** The target time that a point id carries; undefined for any other text. */
+export function pointTimeMs(pointId: string): number | undefined {
+  return isPointId(pointId) ? Number(pointId.slice(0, 15)) : undefined;
+}
+
+export function encodePoint(record: PointRecord): Uint8Array {
+  return encodeRecord(record);
+}
+
+/** Errors: `record-corrupt`, also when the record names another point than its blob. */
+export function decodePoint(pointId: string, bytes: Uint8Array): PointRecord {
+  const record = decodeRecord<PointRecord>(manifestName(pointId), 1, bytes);
+  if (record.pointId !== pointId) {
+    throw new LeewardError("record-corrupt", `The manifest of point ${pointId} names another point.`, { pointId, found: record.pointId });
+  }
+  return record;
+}
+
+/** Undefined if there is no record of that point. */
+export async function readPoint(records: RecordStore, pointId: string): Promise<PointRecord | undefined> {
+  const stored = await records.read(manifestName(pointId));
+  return stored === undefined ? undefined : decodePoint(pointId, stored.bytes);
+}
+
+/** All recovery points of an item, oldest first, without tombstones. Lists: never on the hot path. */
+export async function listPoints(records: RecordStore): Promise<readonly PointManifest[]> {
+  const found = new Map<string, PointManifest>();
+  const pointIds = await listPointIds(records);
+  await inLanes(POINT_READS_IN_FLIGHT, pointIds, async (pointId) => {
+    const record = await readPoint(records, pointId);
+    if (record?.kind === "point") found.set(pointId, record);
+  });
+  return pointIds.flatMap((pointId) => found.get(pointId) ?? []);
+}
+
+/** Ids of all points that have a manifest or a tombstone, oldest first. */
+export async function listPointIds(records: RecordStore): Promise<readonly string[]> {
+  const pointIds: string[] = [];
+  let after: string | undefined;
+  for (let page = 0; page < POINT_LIST_PAGES_MAX; page += 1) {
+    const names: readonly RecordListing[] = await records.list(POINTS_PREFIX, POINT_LIST_PAGE_MAX_COUNT, after);
+    const last = names.at(-1);
+    if (last === undefined) return pointIds;
+    pointIds.push(...names.flatMap((entry) => pointIdOfManifest(entry.name) ?? []));
+    after = last.name;
+  }
+  throw new LeewardError("internal", "The item has more points than any policy keeps.", { points: pointIds.length });
+}
+
+function pointIdOfManifest(name: string): string | undefined {
+  const pointId = /^points\/([^/]+)\/manifest\.json$/.exec(name)?.[1];
+  return pointId !== undefined && isPointId(pointId) ? pointId : undefined;
+}

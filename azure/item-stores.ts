@@ -1,0 +1,42 @@
+import { ITEM_CONTAINER_PREFIX, cacheContainer, diskContainer, itemContainer, itemOfItemContainer } from "../replication/items/names.ts";
+import { LIST_PAGE_MAX_COUNT, STORE_READ_MS, STORE_WRITE_MS } from "../replication/limits.ts";
+import type { ItemStores } from "../replication/ports.ts";
+import type { BlobAccount } from "./connections.ts";
+import { openDiskSnapshots } from "./disk-snapshots.ts";
+import { reading, writing } from "./errors.ts";
+import { firstItems } from "./listing.ts";
+import { moveToQuarantine } from "./quarantine.ts";
+import { openRecords } from "./records.ts";
+import { openTargetDisks } from "./target-disks.ts";
+
+/** The stores of all items: deltas in the cache account, everything else in the target account. */
+export function openItemStores(cache: BlobAccount, target: BlobAccount): ItemStores {
+  return {
+    cache: (itemId) => openRecords(cache, cacheContainer(itemId)),
+    records: (itemId) => openRecords(target, itemContainer(itemId)),
+    disks: openTargetDisks(target),
+    snapshots: openDiskSnapshots(target),
+    listItems: (limit, after) => listItems(target, limit, after),
+    createContainers: (itemId, stream) =>
+      writing("create containers", { itemId, stream }, STORE_WRITE_MS, async (abortSignal) => {
+        await cache.retrying.getContainerClient(cacheContainer(itemId)).createIfNotExists({ abortSignal });
+        await target.retrying.getContainerClient(itemContainer(itemId)).createIfNotExists({ abortSignal });
+        await target.retrying.getContainerClient(diskContainer(itemId, stream)).createIfNotExists({ abortSignal });
+      }),
+    quarantine: (itemId, name, reason) => moveToQuarantine(cache, itemId, name, reason),
+  };
+}
+
+async function listItems(target: BlobAccount, limit: number, after = ""): Promise<readonly string[]> {
+  return reading("list items", {}, STORE_READ_MS, (abortSignal) =>
+    firstItems(
+      target.retrying.listContainers({ prefix: ITEM_CONTAINER_PREFIX, abortSignal }).byPage({ maxPageSize: LIST_PAGE_MAX_COUNT }),
+      (page) =>
+        page.containerItems
+          .map((container) => itemOfItemContainer(container.name))
+          .filter((itemId) => itemId !== undefined)
+          .filter((itemId) => itemId > after),
+      limit,
+    ),
+  );
+}

@@ -1,0 +1,64 @@
+import type { BlobClient } from "@azure/storage-blob";
+import { LeewardError } from "../replication/errors.ts";
+import { cacheContainer, quarantineContainer } from "../replication/items/names.ts";
+import {
+  QUARANTINE_COPY_MS,
+  QUARANTINE_NAME_MAX_LENGTH,
+  QUARANTINE_POLL_MS,
+  QUARANTINE_REASON_MAX_LENGTH,
+  STORE_BLOB_WRITE_MS,
+} from "../replication/limits.ts";
+import type { BlobAccount } from "./connections.ts";
+import { isChanged, isMissing, isTaken, unless, writing } from "./errors.ts";
+
+/**
+ * Copies the blob inside the cache account, waits until the copy is whole, then removes the original if it is still the one that was copied.
+ * The copy's name carries the original's etag: running again finds its own copy, and a later blob of the same name gets one of its own.
+ */
+export async function moveToQuarantine(cache: BlobAccount, itemId: string, name: string, reason: string): Promise<void> {
+  const facts = { itemId, name };
+  await writing("quarantine", facts, STORE_BLOB_WRITE_MS, async (abortSignal) => {
+    const source = cache.retrying.getContainerClient(cacheContainer(itemId)).getBlobClient(name);
+    const found = await unless(isMissing, source.getProperties({ abortSignal }));
+    if (found?.etag === undefined) return;
+    const container = cache.retrying.getContainerClient(quarantineContainer(itemId));
+    await container.createIfNotExists({ abortSignal });
+    const copy = container.getBlobClient(`${name.slice(0, QUARANTINE_NAME_MAX_LENGTH)}.${found.etag.replaceAll(/[^A-Za-z0-9]/g, "")}`);
+    const begun = copy.beginCopyFromURL(source.url, {
+      abortSignal,
+      conditions: { ifNoneMatch: "*" },
+      sourceConditions: { ifMatch: found.etag },
+      metadata: { leewardreason: headerText(reason) },
+    });
+    // The source may have been replaced or removed meanwhile: the sweep comes again for what stands there then.
+    const started = await unless(isTaken, begun).catch((error: unknown) => {
+      if (isMissing(error) || isChanged(error)) return undefined;
+      throw error;
+    });
+    if (started === undefined && (await unless(isMissing, copy.getProperties({ abortSignal }))) === undefined) return;
+    await copied(copy, abortSignal);
+    await unless(
+      (error) => isMissing(error) || isChanged(error),
+      source.delete({ deleteSnapshots: "include", conditions: { ifMatch: found.etag }, abortSignal }),
+    );
+  });
+}
+
+/** Waits until the copy is whole. It ends after QUARANTINE_COPY_MS: a longer copy goes on by itself, and the next call finds it. */
+async function copied(copy: BlobClient, abortSignal: AbortSignal): Promise<void> {
+  for (let waitedMs = 0; waitedMs <= QUARANTINE_COPY_MS; waitedMs += QUARANTINE_POLL_MS) {
+    const { copyStatus, copyStatusDescription } = await copy.getProperties({ abortSignal });
+    if (copyStatus === "success") return;
+    if (copyStatus !== "pending") {
+      await unless(isMissing, copy.delete({ deleteSnapshots: "include", abortSignal }));
+      throw new LeewardError("store-unavailable", `The copy into quarantine failed: ${copyStatusDescription ?? copyStatus ?? "no copy"}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, QUARANTINE_POLL_MS));
+  }
+  throw new LeewardError("store-unavailable", "The copy into quarantine still runs; the original stays until it is whole.");
+}
+
+/** Metadata travel in headers: printable ASCII only. */
+function headerText(text: string): string {
+  return text.replaceAll(/[^ -~]/g, "?").slice(0, QUARANTINE_REASON_MAX_LENGTH);
+}

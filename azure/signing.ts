@@ -1,0 +1,25 @@
+import type { UserDelegationKey } from "@azure/storage-blob";
+import { GRANT_SKEW_MS, STORE_READ_MS } from "../replication/limits.ts";
+import type { Clock } from "../replication/ports.ts";
+import type { BlobAccount } from "./connections.ts";
+import { reading } from "./errors.ts";
+
+/** From when to when a grant holds. It begins early, so that a clock which is behind accepts it. */
+export interface GrantTerm {
+  readonly startsOn: Date;
+  readonly expiresOn: Date;
+}
+
+export function grantTerm(clock: Clock, lengthMs: number): GrantTerm {
+  // A signature counts whole seconds; what is promised must not be longer than what is signed.
+  const nowMs = Math.floor(clock.now() / 1000) * 1000;
+  return { startsOn: new Date(nowMs - GRANT_SKEW_MS), expiresOn: new Date(nowMs + lengthMs) };
+}
+
+/** What signs a grant: undefined for the account key, which the client holds, or a user delegation key for the whole term. */
+export async function signingKey(account: BlobAccount, term: GrantTerm): Promise<UserDelegationKey | undefined> {
+  if (account.signer === "account-key") return undefined;
+  return reading("get user delegation key", {}, STORE_READ_MS, (abortSignal) =>
+    account.retrying.getUserDelegationKey(term.startsOn, term.expiresOn, { abortSignal }),
+  );
+}

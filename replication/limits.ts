@@ -191,3 +191,9 @@ export const FUNCTIONS_POLL_MIN_MS = 100;
 export const FUNCTIONS_DRAIN_MS = 3_000;
 /** The longest single sleep of a timer: a machine that was suspended is at most this late. */
 export const FUNCTIONS_TIMER_SLEEP_MAX_MS = 30_000;
+
+// --- The local cloud's storage and events (local/storage, local/events) ---
+/** How long a stop waits for requests under way before their connections are cut: within CHILD_STOP_MS. */
+export const STORAGE_CLOSE_MS = 3_000;
+/** Content that one account holds with persistence "memory": far above any test, far below what a laptop can give. */
+export const LOCAL_MEMORY_ACCOUNT_MAX_BYTES = 2 * 1024 * MIB;

@@ -1,0 +1,70 @@
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { STORAGE_CLOSE_MS } from "../../replication/limits.ts";
+import { takeRequestListener } from "./azurite-modules.ts";
+
+/** Stands between the network and one Azurite server. */
+export interface Gate {
+  /** False cuts every connection and refuses new ones, as a region that is gone. What was already under way inside still lands, as it does on Azure. */
+  setReachable(reachable: boolean): void;
+  /** Refuses new connections, waits (at most STORAGE_CLOSE_MS) for requests under way and cuts what is left. */
+  drain(): Promise<void>;
+}
+
+/**
+ * Calls `beforeAnswer` once for each request, after it has taken effect and before the first byte of its answer leaves. When that throws, the connection is
+ * cut instead of answered: the client learns nothing that is not true.
+ */
+export function placeGate(server: Server, beforeAnswer: (request: IncomingMessage, response: ServerResponse) => void): Gate {
+  const sockets = new Set<Socket>();
+  let reachable = true;
+  const underWay = new Set<ServerResponse>();
+  const azurite = takeRequestListener(server);
+  server.on("connection", (socket: Socket) => {
+    if (!reachable) {
+      socket.destroy();
+      return;
+    }
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+  server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+    underWay.add(response);
+    response.once("close", () => underWay.delete(response));
+    interceptAnswer(response, () => beforeAnswer(request, response));
+    azurite(request, response);
+  });
+  const cut = (): void => {
+    for (const socket of sockets) socket.destroy();
+  };
+  const setReachable = (wanted: boolean): void => {
+    reachable = wanted;
+    if (!reachable) cut();
+  };
+  const drain = async (): Promise<void> => {
+    reachable = false;
+    const endMs = Date.now() + STORAGE_CLOSE_MS;
+    while (underWay.size > 0 && Date.now() < endMs) await sleep(5);
+    cut();
+  };
+  return { setReachable, drain };
+}
+
+/** Node sends the first byte of an answer through `writeHead`, whichever method began it. */
+function interceptAnswer(response: ServerResponse, before: () => void): void {
+  const original = response.writeHead.bind(response);
+  let pending = true;
+  response.writeHead = ((...args: Parameters<typeof original>) => {
+    if (pending) {
+      pending = false;
+      try {
+        before();
+      } catch (error) {
+        response.destroy();
+        throw error;
+      }
+    }
+    return original(...args);
+  }) as typeof original;
+}

@@ -1,0 +1,120 @@
+import { once } from "node:events";
+import { mkdir } from "node:fs/promises";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { LeewardError } from "../../replication/errors.ts";
+import { LOCAL_MEMORY_ACCOUNT_MAX_BYTES } from "../../replication/limits.ts";
+import type { Azurite, AzuriteServer, StorageService } from "./azurite-modules.ts";
+import { placeGate } from "./gate.ts";
+import type { Gate } from "./gate.ts";
+
+export interface ServerOptions {
+  readonly service: StorageService;
+  readonly account: string;
+  readonly key: string;
+  /** 0 takes a free port. */
+  readonly port: number;
+  readonly folder: string;
+  readonly persistence: "disk" | "memory";
+}
+
+export interface RunningServer {
+  readonly url: string;
+  readonly gate: Gate;
+  close(): Promise<void>;
+}
+
+/** How many extents of 64 MiB one server writes at once, Azurite's own default. */
+const EXTENTS_WRITTEN_AT_ONCE = 50;
+
+/** Starts the blob or the queue server of one account on the loopback address. Throws `port-in-use`. */
+export async function startServer(
+  azurite: Azurite,
+  options: ServerOptions,
+  beforeAnswer: (request: IncomingMessage, response: ServerResponse) => void,
+): Promise<RunningServer> {
+  await mkdir(options.folder, { recursive: true });
+  const server = buildServer(azurite, options);
+  serveOnly(server, options.account, options.key);
+  const gate = placeGate(server.httpServer, beforeAnswer);
+  try {
+    await server.start();
+  } catch (error) {
+    await server.afterClose();
+    throw startError(options, error);
+  }
+  const close = async (): Promise<void> => {
+    await gate.drain();
+    const closed = once(server.httpServer, "close");
+    await server.close();
+    await closed;
+  };
+  return { url: `${server.getHttpServerAddress()}/${options.account}`, gate, close };
+}
+
+/** Refuses a port that is taken, before any file of the account is touched: the program that holds it may be using the same folder. */
+export async function checkPort(options: Pick<ServerOptions, "service" | "account" | "port">): Promise<void> {
+  if (options.port === 0) return;
+  const probe = createServer();
+  try {
+    probe.listen(options.port, "127.0.0.1");
+    await once(probe, "listening");
+  } catch (error) {
+    throw startError(options, error);
+  }
+  probe.close();
+  await once(probe, "close");
+}
+
+function buildServer(azurite: Azurite, options: ServerOptions): AzuriteServer {
+  const memory = options.persistence === "memory";
+  const extents = { locationId: "default", locationPath: join(options.folder, "extents"), maxConcurrency: EXTENTS_WRITTEN_AT_ONCE };
+  const [configuration, serverClass] =
+    options.service === "blob" ? [azurite.blobConfiguration, azurite.blobServer] : [azurite.queueConfiguration, azurite.queueServer];
+  return new serverClass(
+    new configuration(
+      "127.0.0.1",
+      options.port,
+      5, // keep-alive in seconds
+      join(options.folder, "metadata.json"),
+      join(options.folder, "extents.json"),
+      [extents],
+      false, // access log
+      undefined, // access log stream
+      false, // debug log
+      undefined, // debug log file
+      false, // loose
+      false, // skip the check of the API version
+      "", // certificate
+      "", // its key
+      "", // its password
+      undefined, // OAuth needs HTTPS
+      true, // accounts stand in the path, never in the host name
+      memory,
+      memory ? new azurite.memoryChunkStore(LOCAL_MEMORY_ACCOUNT_MAX_BYTES) : undefined,
+    ),
+  );
+}
+
+/** Azurite takes its accounts from one process-wide variable; here each server knows its own account and refuses every other name. */
+function serveOnly(server: AzuriteServer, account: string, key: string): void {
+  const accounts = { [account]: { name: account, key1: Buffer.from(key, "base64") } };
+  server.accountDataStore.refresh = () => {
+    server.accountDataStore.accounts = accounts;
+  };
+}
+
+function startError(options: Pick<ServerOptions, "service" | "account" | "port">, cause: unknown): unknown {
+  if (!(cause instanceof Error) || !("code" in cause) || cause.code !== "EADDRINUSE") return cause;
+  const option = `${options.service}Port`;
+  return new LeewardError(
+    "port-in-use",
+    `Port ${options.port} is taken, so the ${options.service} service of account ${options.account} cannot start.`,
+    { port: options.port, account: options.account, option },
+    {
+      cause,
+      hint: `Stop the program that uses port ${options.port}, or choose another one with the option ${option} of account ${options.account}.`,
+    },
+  );
+}

@@ -1,0 +1,165 @@
+import { join } from "node:path";
+import { LeewardError } from "../../replication/errors.ts";
+import { loadAzurite } from "./azurite-modules.ts";
+import type { Azurite, StorageService } from "./azurite-modules.ts";
+import type { MendName } from "./mends/mends.ts";
+import { holdMends } from "./mends/mends.ts";
+import { describeOperation } from "./operation.ts";
+import type { StorageOperation } from "./operation.ts";
+import { checkPort, startServer } from "./server.ts";
+import type { RunningServer } from "./server.ts";
+
+/**
+ * Starts one blob and one queue server per account, on the loopback address, each pair with its own folder and its own key: an account stands for a region and
+ * can be taken away alone. Errors: `port-in-use` names the option, `configuration-invalid` the account.
+ */
+export async function startStorage(options: LocalStorageOptions): Promise<LocalStorage> {
+  checkAccounts(options.accounts);
+  const services = options.accounts.flatMap((account) => [
+    { service: "blob" as const, account: account.name, port: account.blobPort },
+    { service: "queue" as const, account: account.name, port: account.queuePort },
+  ]);
+  for (const service of services) await checkPort(service);
+  const azurite = loadAzurite();
+  const releaseMends = holdMends(azurite, options.leaveOut ?? []);
+  const running: StartedAccount[] = [];
+  const listeners = new Set<(operation: StorageOperation) => void>();
+  const counts = new Map<string, Map<string, number>>(options.accounts.map((account) => [account.name, new Map()]));
+  const close = async (): Promise<void> => {
+    for (const account of running.splice(0)) await Promise.all([account.blob.close(), account.queue.close()]);
+    releaseMends();
+  };
+  const report = (operation: StorageOperation): void => {
+    const count = counts.get(operation.account);
+    count?.set(operation.operation, (count.get(operation.operation) ?? 0) + 1);
+    for (const listener of listeners) listener(operation);
+  };
+  try {
+    for (const account of options.accounts) running.push(await startAccount(azurite, options, account, report));
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const facts = running.map((account) => account.facts);
+  const find = <T>(name: string, value: T | undefined): T => {
+    if (value === undefined) throw new LeewardError("internal", `There is no storage account ${name} here.`, { account: name });
+    return value;
+  };
+  return {
+    accounts: facts,
+    account: (name) =>
+      find(
+        name,
+        facts.find((account) => account.name === name),
+      ),
+    observe: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    operationCounts: (name) => find(name, counts.get(name)),
+    setReachable: (name, reachable) => {
+      const account = find(
+        name,
+        running.find((candidate) => candidate.facts.name === name),
+      );
+      account.blob.gate.setReachable(reachable);
+      account.queue.gate.setReachable(reachable);
+    },
+    close,
+  };
+}
+
+export interface LocalAccount {
+  /** 3 to 24 lower-case letters and digits. */
+  readonly name: string;
+  /** For display: where the account would stand on Azure. */
+  readonly region: string;
+  /** 0 takes a free port. */
+  readonly blobPort: number;
+  readonly queuePort: number;
+}
+
+export interface LocalStorageOptions {
+  /** One folder per account is made below it. */
+  readonly folder: string;
+  /** With "disk", nothing that was answered is lost when the process is killed at any moment (loss of power is not covered). */
+  readonly persistence: "disk" | "memory";
+  readonly accounts: readonly LocalAccount[];
+  /** The account key, base64. */
+  readonly key: (account: string) => string;
+  /** Mends to do without: only the contract tests use it, to show that each of them fails on unmended Azurite. */
+  readonly leaveOut?: readonly MendName[];
+}
+
+export interface RunningAccount {
+  readonly name: string;
+  readonly region: string;
+  readonly blobUrl: string;
+  readonly queueUrl: string;
+  readonly key: string;
+  readonly connectionString: string;
+}
+
+export interface LocalStorage {
+  readonly accounts: readonly RunningAccount[];
+  /** Throws `internal` for a name that does not run here; so do the other methods that take a name. */
+  account(name: string): RunningAccount;
+  /**
+   * Calls `listener` synchronously for every operation, failed ones included, after it has taken effect and before its answer is sent. A listener that throws
+   * makes the connection be cut instead of answered. The returned function ends it.
+   */
+  observe(listener: (operation: StorageOperation) => void): () => void;
+  /** Operations answered since the start, by Azurite's name of the operation. */
+  operationCounts(account: string): ReadonlyMap<string, number>;
+  /** False takes the account away as a lost region would: connections are cut and new ones refused, until true. */
+  setReachable(account: string, reachable: boolean): void;
+  close(): Promise<void>;
+}
+
+interface StartedAccount {
+  readonly facts: RunningAccount;
+  readonly blob: RunningServer;
+  readonly queue: RunningServer;
+}
+
+async function startAccount(
+  azurite: Azurite,
+  options: LocalStorageOptions,
+  account: LocalAccount,
+  report: (operation: StorageOperation) => void,
+): Promise<StartedAccount> {
+  const key = options.key(account.name);
+  const start = (service: StorageService, port: number): Promise<RunningServer> =>
+    startServer(
+      azurite,
+      { service, account: account.name, key, port, folder: join(options.folder, account.name, service), persistence: options.persistence },
+      (request, response) => report(describeOperation(azurite, account.name, service, request, response)),
+    );
+  const blob = await start("blob", account.blobPort);
+  const queue = await start("queue", account.queuePort).catch(async (error: unknown) => {
+    await blob.close();
+    throw error;
+  });
+  const connectionString = [
+    "DefaultEndpointsProtocol=http",
+    `AccountName=${account.name}`,
+    `AccountKey=${key}`,
+    `BlobEndpoint=${blob.url}`,
+    `QueueEndpoint=${queue.url}`,
+  ].join(";");
+  return {
+    facts: { name: account.name, region: account.region, blobUrl: blob.url, queueUrl: queue.url, key, connectionString },
+    blob,
+    queue,
+  };
+}
+
+function checkAccounts(accounts: readonly LocalAccount[]): void {
+  const names = new Set<string>();
+  for (const { name } of accounts) {
+    if (!/^[a-z0-9]{3,24}$/.test(name) || names.has(name)) {
+      throw new LeewardError("configuration-invalid", `"${name}" is no storage account name, or stands there twice.`, { account: name });
+    }
+    names.add(name);
+  }
+}

@@ -1,0 +1,75 @@
+import { join } from "node:path";
+import { LeewardError } from "../../replication/errors.ts";
+import type { LocalStorage } from "../storage/storage.ts";
+import { startChild, type Child } from "./child.ts";
+import { freePort } from "./ports.ts";
+import { appFolder, hostProgram } from "./programs.ts";
+import type { CloudSecrets } from "./secrets.ts";
+
+export interface FunctionAppOptions {
+  readonly storage: LocalStorage;
+  readonly secrets: CloudSecrets;
+  readonly accounts: { readonly cache: string; readonly target: string };
+  readonly port: number;
+  readonly logFolder: string;
+  /** NCRONTAB, six fields: when items whose point is due are woken, and when the sweep runs. */
+  readonly schedules: { readonly points: string; readonly sweep: string };
+}
+
+/** The function app in the local Functions host, a process of its own that can be killed and started again at the same address. */
+export interface FunctionApp {
+  /** Without `/api`. */
+  readonly url: string;
+  readonly running: boolean;
+  /** SIGKILL, at once; the promise settles when the process is gone. */
+  kill(): Promise<void>;
+  /** Starts it again after a kill. */
+  restart(): Promise<void>;
+  stop(): Promise<void>;
+  /** Invocations by function since the last start, as the host counts them. */
+  invocations(): Promise<Readonly<Record<string, unknown>>>;
+}
+
+export async function startFunctionApp(options: FunctionAppOptions): Promise<FunctionApp> {
+  const port = options.port === 0 ? await freePort() : options.port;
+  const url = `http://127.0.0.1:${port}`;
+  let child: Child = await startHost(options, port);
+  return {
+    url,
+    get running() {
+      return child.running;
+    },
+    kill: () => child.kill(),
+    restart: async () => {
+      if (child.running) throw new LeewardError("internal", "The function app runs already.");
+      child = await startHost(options, port);
+    },
+    stop: () => child.stop(),
+    invocations: async () => {
+      const answer = await fetch(`${url}/admin/host/invocations`, { headers: { "x-functions-key": options.secrets.masterKey } });
+      if (!answer.ok) throw new LeewardError("internal", `The host refused to count its invocations (${answer.status}).`);
+      return (await answer.json()) as Readonly<Record<string, unknown>>;
+    },
+  };
+}
+
+function startHost(options: FunctionAppOptions, port: number): Promise<Child> {
+  const cache = options.storage.account(options.accounts.cache).connectionString;
+  const target = options.storage.account(options.accounts.target).connectionString;
+  return startChild({
+    name: "function app",
+    script: hostProgram(),
+    parameters: ["--app", appFolder(), "--port", String(port)],
+    environment: {
+      FUNCTIONS_WORKER_RUNTIME: "node",
+      AzureWebJobsStorage: target,
+      CacheStorage: cache,
+      TargetStorage: target,
+      LEEWARD_POINT_SCHEDULE: options.schedules.points,
+      LEEWARD_SWEEP_SCHEDULE: options.schedules.sweep,
+      LEEWARD_LOCAL_FUNCTION_KEY: options.secrets.functionKey,
+      LEEWARD_LOCAL_MASTER_KEY: options.secrets.masterKey,
+    },
+    logFile: join(options.logFolder, "app.jsonl"),
+  });
+}

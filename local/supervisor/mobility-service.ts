@@ -1,0 +1,66 @@
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { NbdAddress } from "../lab/nbd-client.ts";
+import { startChild, type Child } from "./child.ts";
+import { mobilityProgram } from "./programs.ts";
+
+export interface MobilityOptions {
+  readonly itemId: string;
+  /** Of the function app, with `/api`. */
+  readonly apiUrl: string;
+  /** The one-time token; undefined when this folder's service has registered before. */
+  readonly registrationToken: string | undefined;
+  readonly disks: readonly { readonly id: string; readonly path: string }[];
+  /** Holds the service's configuration, its state and its socket. */
+  readonly folder: string;
+  readonly logFolder: string;
+  readonly nbdPort: number | undefined;
+  readonly epochMaxAgeMs: number;
+}
+
+/** The mobility service of one VM, a process of its own. */
+export interface MobilityService {
+  readonly address: NbdAddress;
+  readonly tcpPort: number | undefined;
+  readonly running: boolean;
+  /** Closes the open epoch now. */
+  cut(): void;
+  /** What the service last wrote about itself, undefined before the first time. */
+  status(): Promise<Readonly<Record<string, unknown>> | undefined>;
+  stop(): Promise<void>;
+  kill(): Promise<void>;
+}
+
+export async function startMobility(options: MobilityOptions): Promise<MobilityService> {
+  const stateFolder = join(options.folder, "state");
+  await mkdir(stateFolder, { recursive: true, mode: 0o700 });
+  const configuration = join(options.folder, "mobility.json");
+  const socketPath = join(options.folder, "nbd.sock");
+  const { itemId, apiUrl, registrationToken, disks, epochMaxAgeMs } = options;
+  const nbd = { socketPath, ...(options.nbdPort === undefined ? {} : { port: options.nbdPort }) };
+  const text = JSON.stringify({ itemId, apiUrl, registrationToken, stateFolder, disks, nbd, epochMaxAgeMs }, undefined, 2);
+  await writeFile(configuration, `${text}\n`, { mode: 0o600 });
+  const child: Child = await startChild({
+    name: `mobility service of ${itemId}`,
+    script: mobilityProgram(),
+    parameters: ["--config", configuration],
+    environment: {},
+    logFile: join(options.logFolder, `mobility-${itemId}.jsonl`),
+  });
+  const port = child.ready["port"];
+  return {
+    address: { kind: "unix", path: socketPath },
+    tcpPort: typeof port === "number" ? port : undefined,
+    get running() {
+      return child.running;
+    },
+    cut: () => child.send({ kind: "cut" }),
+    status: async () => {
+      // The service replaces the file as a whole; before its first heartbeat there is none.
+      const text = await readFile(join(stateFolder, "status.json"), "utf8").catch(() => undefined);
+      return text === undefined ? undefined : (JSON.parse(text) as Readonly<Record<string, unknown>>);
+    },
+    stop: () => child.stop(),
+    kill: () => child.kill(),
+  };
+}

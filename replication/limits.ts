@@ -66,6 +66,82 @@ export const POINT_LIST_PAGES_MAX = 64;
 /** Manifests read at the same time when points are listed. */
 export const POINT_READS_IN_FLIGHT = 8;
 
+// --- Protected items (replication/items; reference site-recovery 4) ---
+/** A crash-consistent point at most every second: snapshots of one blob carry millisecond ids and are taken one after the other. */
+export const POINT_INTERVAL_MIN_MS = 1_000;
+/** A longer interval than a day would leave the shortest retention that Site Recovery knows without a point. */
+export const POINT_INTERVAL_MAX_MS = 24 * 60 * 60_000;
+/** Site Recovery's fixed frequency of crash-consistent points. */
+export const POINT_INTERVAL_DEFAULT_MS = 5 * 60_000;
+/** Site Recovery keeps points of managed disks for at most 15 days, and for one day by default. */
+export const RETENTION_MAX_MS = 15 * 24 * 60 * 60_000;
+export const RETENTION_DEFAULT_MS = 24 * 60 * 60_000;
+/** Tokens are two ids or 64 hex digits; anything much longer is not a token and is not hashed. */
+export const TOKEN_MAX_LENGTH = 256;
+/** Machine, boot and request ids that a caller may send: GUIDs and cloud instance names are far shorter. */
+export const CALLER_ID_MAX_LENGTH = 128;
+/** Compare-and-set rounds on one record before `conflict`: each lost round means that someone else made progress. */
+export const RECORD_CHANGES_MAX_TRIES = 8;
+
+// --- Health of an item (replication/items/status.ts) ---
+/** Heartbeats come every few seconds; after a minute several in a row are missing. */
+export const HEARTBEAT_LATE_MS = 60_000;
+/** Fifteen minutes are Site Recovery's usual threshold of a recovery point objective: by then nobody can call it a hiccup. */
+export const HEARTBEAT_LOST_MS = 15 * 60_000;
+/** A recovery point objective above these makes the replication health Warning and Critical. */
+export const RPO_WARNING_MS = 15 * 60_000;
+export const RPO_CRITICAL_MS = 60 * 60_000;
+/** A point is overdue after this many intervals, so that one slow batch is no alarm ... */
+export const POINT_OVERDUE_INTERVALS = 3;
+/** ... and never earlier than this, because timers run every few minutes. */
+export const POINT_OVERDUE_MIN_MS = 15 * 60_000;
+/** Source clocks that differ more than this from the target's make the times of recovery points misleading. */
+export const CLOCK_SKEW_WARNING_MS = 5 * 60_000;
+
+// --- Retention of recovery points (replication/points; Site Recovery's pruning table) ---
+/** Every point of the last two hours is kept. */
+export const RETENTION_ALL_MS = 2 * 60 * 60_000;
+/** Then one per hour when points are kept for a day ... */
+export const RETENTION_DAY_MS = 24 * 60 * 60_000;
+export const RETENTION_DAY_BUCKET_MS = 60 * 60_000;
+/** ... one per two hours up to the seventh day when they are kept longer ... */
+export const RETENTION_WEEK_MS = 7 * 24 * 60 * 60_000;
+export const RETENTION_WEEK_BUCKET_MS = 2 * 60 * 60_000;
+/** ... and one per four hours beyond it. Each bucket is a multiple of the finer one, so that thinning again keeps what was kept. */
+export const RETENTION_LATE_BUCKET_MS = 4 * 60 * 60_000;
+/** No point is removed before every request that made it has settled for good (tries x time of a small write, with room). */
+export const POINT_SETTLE_MS = 2 * 60_000;
+/** Names under `points/` of one item: two for each of 155 points in three kinds of consistency, pins and tombstones; more is a fault. */
+export const POINTS_MAX_NAMES = 5_000;
+/** Points that one call of pruning removes: each costs a few requests per disk. */
+export const PRUNE_MAX_POINTS = 16;
+/** Holders of one point: restores, and later failovers and test failovers. */
+export const PINS_MAX_COUNT = 64;
+
+// --- Sweep (replication/items/sweep.ts) ---
+/** Names of an item's cache container that one sweep looks at: four batches, so that a backlog never makes a sweep slow. */
+export const SWEEP_CACHE_MAX_NAMES = 256;
+/** Blobs that one sweep quarantines or removes: each may be 64 MiB to copy or to compare. */
+export const SWEEP_CACHE_MAX_CHANGES = 16;
+/** A later delta may wait this long for the one before it: uploads run side by side and back off for 15 s at most. */
+export const GAP_MAX_MS = 10 * 60_000;
+/** A worker that lost its claim has settled long before: snapshots without a manifest are waste after this time. */
+export const ORPHAN_GRACE_MS = 60 * 60_000;
+/** Snapshots without a manifest that one sweep removes. */
+export const SWEEP_MAX_SNAPSHOTS = 64;
+/** A tombstone outlives every request that could still write the manifest under its name. */
+export const TOMBSTONE_MS = 7 * 24 * 60 * 60_000;
+/** Journal entries that one sweep removes: more than two minutes of epochs at five seconds each. */
+export const SWEEP_MAX_JOURNAL = 128;
+
+// --- Restore (replication/restore) ---
+/** Copies inside one account end in moments or take hours: between two looks. */
+export const RESTORE_POLL_MS = 2_000;
+/** A restore that nobody worked on for this long has lost its message: the sweep sends a new one. */
+export const RESTORE_STALE_MS = 60_000;
+/** Azure copies without a promise of time; 8 TiB at 100 MiB/s take a day. */
+export const RESTORE_MAX_MS = 48 * 60 * 60_000;
+
 // --- Requests to storage (azure/) ---
 /** One read with its retries. */
 export const STORE_READ_MS = 60_000;

@@ -1,0 +1,52 @@
+import { LeewardError } from "../../replication/errors.ts";
+import type { RegisteredFunction } from "./core.ts";
+import type { HostFunction, TriggerKind } from "./trigger.ts";
+
+/** A function and the kind of trigger that fires it. */
+export interface CheckedFunction {
+  readonly hostFunction: HostFunction;
+  readonly kind: TriggerKind;
+}
+
+/** Finds the trigger of a registered function and refuses every binding that the local host does not offer, naming function and binding. */
+export function checkFunction(registered: RegisteredFunction, kinds: readonly TriggerKind[]): CheckedFunction {
+  const { metadata } = registered;
+  const bindings = Object.entries(metadata.bindings);
+  const triggers = bindings.filter(([, binding]) => /trigger$/i.test(binding.type));
+  const [only] = triggers;
+  if (only === undefined || triggers.length > 1) {
+    throw new LeewardError("configuration-invalid", `Function ${metadata.name} has ${triggers.length} triggers instead of one.`, {
+      function: metadata.name,
+    });
+  }
+  const [triggerKey, trigger] = only;
+  const kind = kinds.find((candidate) => candidate.type === trigger.type.toLowerCase());
+  if (kind === undefined) throw refused(metadata.name, trigger.type);
+  for (const [key, binding] of bindings) {
+    if (key === triggerKey) {
+      if (isDeferred(binding["properties"])) throw refused(metadata.name, `${binding.type} with sdkBinding`);
+    } else if (binding.direction !== "out") {
+      throw refused(metadata.name, `${binding.type} (input)`);
+    } else if (!kind.outputTypes.includes(binding.type.toLowerCase())) {
+      throw refused(metadata.name, `${binding.type} (output)`);
+    }
+  }
+  if (metadata.retryOptions !== undefined && metadata.retryOptions !== null) throw refused(metadata.name, "retry");
+  return { hostFunction: { ...registered, name: metadata.name, triggerKey, trigger }, kind };
+}
+
+function isDeferred(properties: unknown): boolean {
+  return (
+    typeof properties === "object" &&
+    properties !== null &&
+    "supportsDeferredBinding" in properties &&
+    properties.supportsDeferredBinding === "true"
+  );
+}
+
+function refused(functionName: string, binding: string): LeewardError {
+  return new LeewardError("not-supported", `Function ${functionName} uses ${binding}, which the local Functions host does not offer.`, {
+    function: functionName,
+    binding,
+  });
+}

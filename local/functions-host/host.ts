@@ -1,0 +1,176 @@
+import { createHash } from "node:crypto";
+import { resolve } from "node:path";
+import { FUNCTIONS_DRAIN_MS } from "../../replication/limits.ts";
+import { LeewardError } from "../../replication/errors.ts";
+import type { Clock } from "./clock.ts";
+import { openRegistration, programmingModel } from "./core.ts";
+import type { HookName, Registration } from "./core.ts";
+import { checkFunction } from "./functions.ts";
+import { readHostConfiguration } from "./host-json.ts";
+import type { HostConfiguration } from "./host-json.ts";
+import type { ListedFunction } from "./http/admin.ts";
+import type { HostKeys } from "./http/keys.ts";
+import { createRoutes } from "./http/routes.ts";
+import type { HttpRoutes } from "./http/routes.ts";
+import { startHttpHost } from "./http/server.ts";
+import type { HttpHost } from "./http/server.ts";
+import { HTTP_TRIGGER } from "./http/trigger.ts";
+import type { InvocationCounts, Invoker } from "./invocation.ts";
+import { createInvoker } from "./invocation.ts";
+import { loadEntryPoints } from "./loader.ts";
+import type { HostLog } from "./log.ts";
+import { QUEUE_TRIGGER } from "./queue/trigger.ts";
+import type { Settings } from "./settings.ts";
+import { isDisabled } from "./settings.ts";
+import { TIMER_TRIGGER } from "./timer/trigger.ts";
+import type { HostFunction, TriggerKind, TriggerListener } from "./trigger.ts";
+
+export interface HostOptions {
+  /** The folder with the app's package.json and host.json. */
+  readonly appFolder: string;
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly keys: HostKeys;
+  /** The app's settings. They are also set in the environment of this process where it lacks them, as the app reads them there. */
+  readonly environment: Settings;
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly log: HostLog;
+  /** A function ran longer than `functionTimeout`. Azure replaces the worker then; whoever started this host should end the process. */
+  readonly onTimeout?: (error: Error) => void;
+}
+
+export interface FunctionsHost {
+  readonly url: string;
+  readonly functions: readonly string[];
+  /** How often each function was run since the start, by name. */
+  invocations(): Readonly<Record<string, InvocationCounts>>;
+  /** Takes no new work, waits a limited time for running invocations, runs the appTerminate hooks. */
+  close(): Promise<void>;
+}
+
+const KINDS: readonly TriggerKind[] = [HTTP_TRIGGER, TIMER_TRIGGER, QUEUE_TRIGGER];
+
+/**
+ * Loads a built function app and runs it. Errors: `not-supported` names what the local host does not offer, `configuration-invalid` what is wrong in the
+ * app or its settings, `port-in-use` the taken port. One app at a time in a process.
+ */
+export async function startHost(options: HostOptions): Promise<FunctionsHost> {
+  const appFolder = resolve(options.appFolder);
+  const configuration = readHostConfiguration(appFolder);
+  const http = await startHttpHost(options);
+  try {
+    return await startApp(appFolder, configuration, http, options);
+  } catch (error) {
+    http.cut();
+    await http.stop();
+    throw error;
+  }
+}
+
+async function startApp(appFolder: string, configuration: HostConfiguration, http: HttpHost, options: HostOptions): Promise<FunctionsHost> {
+  const { clock, log } = options;
+  const settings: Settings = { WEBSITE_HOSTNAME: `localhost:${http.port}`, FUNCTIONS_WORKER_RUNTIME: "node", ...options.environment };
+  setEnvironment(settings);
+  const registration = await loadApp(appFolder, log);
+  const invoker = createInvoker({
+    registration,
+    clock,
+    log,
+    functionTimeoutMs: configuration.functionTimeoutMs,
+    onTimeout: options.onTimeout ?? (() => undefined),
+  });
+  const routes = createRoutes(configuration.routePrefix);
+  const hostId = settings["AzureFunctionsWebHost__hostid"] ?? `local-${createHash("sha256").update(appFolder).digest("hex").slice(0, 12)}`;
+  const context = { hostId, configuration, settings, clock, random: options.random, log, routes, invoke: invoker.invoke };
+  const prepared = [...registration.functions.values()].map((registered) => {
+    const { hostFunction, kind } = checkFunction(registered, KINDS);
+    const disabled = isDisabled(hostFunction.name, settings);
+    return { hostFunction, disabled, listener: disabled ? undefined : kind.prepare(hostFunction, context) };
+  });
+  const listeners = prepared.flatMap(({ listener }) => (listener === undefined ? [] : [listener]));
+  const functions = prepared.map(({ hostFunction, disabled }) => list(hostFunction, disabled, routes, configuration, http.url));
+  const admin = { hostId, functions, invoker };
+  http.open({ routes, invoker, keys: options.keys, customHeaders: configuration.customHeaders, admin });
+  for (const listener of listeners) await listener.start();
+  log({ level: "information", event: "host", message: `Host started with ${functions.length} functions at ${http.url}` });
+  let closing: Promise<void> | undefined;
+  return {
+    url: http.url,
+    functions: functions.map(({ hostFunction }) => hostFunction.name),
+    invocations: () => withIdle(functions, invoker),
+    close: () => (closing ??= closeHost(listeners, http, registration, appFolder, options)),
+  };
+}
+
+/** The start of the real worker: entry points, appStart hooks, capabilities (which lock `app.setup`), then no more registrations. */
+async function loadApp(appFolder: string, log: HostLog): Promise<Registration> {
+  const registration = openRegistration((level, _category, message) => {
+    if (level !== "none") log({ level, event: "worker", message });
+  });
+  await loadEntryPoints(appFolder);
+  await runHooks("appStart", registration, appFolder);
+  const capabilities = await programmingModel().getCapabilities?.({});
+  if (capabilities?.["HttpUri"] !== undefined) {
+    throw new LeewardError(
+      "not-supported",
+      "app.setup({ enableHttpStream: true }) is not offered by the local Functions host.",
+      {},
+      {
+        hint: "Leave HTTP streaming off; answers given as streams are then collected before they are sent.",
+      },
+    );
+  }
+  registration.locked = true;
+  return registration;
+}
+
+async function runHooks(name: HookName & ("appStart" | "appTerminate"), registration: Registration, appFolder: string): Promise<void> {
+  const { appHookData } = registration;
+  for (const hook of registration.hooks[name]) await hook({ functionAppDirectory: appFolder, hookData: {}, appHookData });
+}
+
+/** The settings reach the app as the environment; what is set there already wins, as with the real host. */
+function setEnvironment(settings: Settings): void {
+  for (const [name, value] of Object.entries(settings)) {
+    if (value !== undefined && process.env[name] === undefined) process.env[name] = value;
+  }
+}
+
+function list(
+  hostFunction: HostFunction,
+  disabled: boolean,
+  routes: HttpRoutes,
+  configuration: HostConfiguration,
+  url: string,
+): ListedFunction {
+  const endpoint = routes.endpoints.find((candidate) => candidate.hostFunction === hostFunction);
+  const prefix = configuration.routePrefix === "" ? "" : `/${configuration.routePrefix}`;
+  const invokeUrl = endpoint === undefined ? undefined : `${url}${prefix}/${endpoint.route.template}`;
+  return { hostFunction, isDisabled: disabled, invokeUrl };
+}
+
+function withIdle(functions: readonly ListedFunction[], invoker: Invoker): Readonly<Record<string, InvocationCounts>> {
+  const idle = functions.map(({ hostFunction }) => [hostFunction.name, { started: 0, succeeded: 0, failed: 0 }] as const);
+  return { ...Object.fromEntries(idle), ...invoker.counts() };
+}
+
+async function closeHost(
+  listeners: readonly TriggerListener[],
+  http: HttpHost,
+  registration: Registration,
+  appFolder: string,
+  { clock, log }: HostOptions,
+): Promise<void> {
+  log({ level: "information", event: "host", message: "Host is stopping" });
+  const drained = Promise.all([http.stop(), ...listeners.map((listener) => listener.stop())]);
+  const limit = new AbortController();
+  const expired = clock.sleep(FUNCTIONS_DRAIN_MS, limit.signal);
+  await Promise.race([drained, expired]);
+  limit.abort();
+  http.cut();
+  await runHooks("appTerminate", registration, appFolder);
+  log({ level: "information", event: "host", message: "Host stopped" });
+}

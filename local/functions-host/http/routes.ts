@@ -1,0 +1,67 @@
+import { LeewardError } from "../../../replication/errors.ts";
+import type { HostFunction } from "../trigger.ts";
+import type { Route } from "./route.ts";
+import { compareRoutes, matchRoute } from "./route.ts";
+
+export type AuthorizationLevel = "anonymous" | "function" | "admin";
+
+export interface HttpEndpoint {
+  readonly hostFunction: HostFunction;
+  readonly route: Route;
+  /** Upper case. */
+  readonly methods: readonly string[];
+  readonly level: AuthorizationLevel;
+}
+
+export interface EndpointMatch {
+  readonly endpoint: HttpEndpoint;
+  readonly parameters: Readonly<Record<string, string>>;
+}
+
+/** The HTTP functions of the app by route. */
+export interface HttpRoutes {
+  readonly endpoints: readonly HttpEndpoint[];
+  add(endpoint: HttpEndpoint): void;
+  /** The endpoint for a method and the path after the prefix, or undefined. `path` is still percent-encoded. */
+  find(method: string, path: string): EndpointMatch | undefined;
+}
+
+export function createRoutes(prefix: string): HttpRoutes {
+  const endpoints: HttpEndpoint[] = [];
+  const prefixSegments = prefix === "" ? [] : prefix.toLowerCase().split("/");
+  return {
+    endpoints,
+    add(endpoint) {
+      const clash = endpoints.find(
+        (other) => other.route.shape === endpoint.route.shape && other.methods.some((method) => endpoint.methods.includes(method)),
+      );
+      if (clash !== undefined) {
+        throw new LeewardError(
+          "configuration-invalid",
+          `Functions ${clash.hostFunction.name} and ${endpoint.hostFunction.name} answer the same route ${endpoint.route.template}.`,
+          { function: endpoint.hostFunction.name, route: endpoint.route.template },
+        );
+      }
+      if (prefixSegments.length === 0 && /^(admin|runtime)(\/|$)/i.test(endpoint.route.template)) {
+        throw new LeewardError(
+          "configuration-invalid",
+          `The route of ${endpoint.hostFunction.name} conflicts with one or more built in routes.`,
+        );
+      }
+      endpoints.push(endpoint);
+      endpoints.sort((left, right) => compareRoutes(left.route, right.route));
+    },
+    find(method, path) {
+      const segments = path.split("/").filter((segment) => segment !== "");
+      const head = segments.slice(0, prefixSegments.length).map((segment) => segment.toLowerCase());
+      if (head.join("/") !== prefixSegments.join("/")) return undefined;
+      const rest = segments.slice(prefixSegments.length);
+      for (const endpoint of endpoints) {
+        if (!endpoint.methods.includes(method)) continue;
+        const parameters = matchRoute(endpoint.route, rest);
+        if (parameters !== undefined) return { endpoint, parameters };
+      }
+      return undefined;
+    },
+  };
+}

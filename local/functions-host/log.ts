@@ -1,0 +1,49 @@
+import type { LogLevel } from "./rpc.ts";
+
+/** One thing that happened. `event` is a fixed word to search for, `message` is for people. */
+export interface HostEvent {
+  readonly level: Exclude<LogLevel, "none">;
+  readonly event: HostEventName;
+  readonly message: string;
+  readonly function?: string;
+  readonly invocationId?: string;
+  readonly durationMs?: number;
+  /** What set a function off: `httpTrigger`, `queueTrigger`, ... */
+  readonly trigger?: string;
+  readonly status?: number;
+}
+
+export type HostEventName =
+  | "host"
+  | "worker"
+  | "function-log"
+  | "console"
+  | "invocation-started"
+  | "invocation-succeeded"
+  | "invocation-failed"
+  | "timer"
+  | "queue"
+  | "http";
+
+export type HostLog = (event: HostEvent) => void;
+
+/** A log line: one JSON object, secrets of query strings blacked out. */
+export function formatEvent(event: HostEvent, nowMs: number): string {
+  return JSON.stringify({ time: new Date(nowMs).toISOString(), ...event, message: redact(event.message) });
+}
+
+/**
+ * Blacks out what opens doors when it stands in a URL or connection string: function keys (`code`), SAS signatures (`sig`), account keys. Whoever logs a
+ * secret otherwise is not stopped by this; it is the last net, not the rule.
+ */
+export function redact(text: string): string {
+  return text
+    .replaceAll(/([?&](?:code|sig)=)[^&\s"'<>]+/gi, "$1***")
+    .replaceAll(/((?:AccountKey|SharedAccessSignature)=)[^;\s"']+/gi, "$1***");
+}
+
+/** The text of whatever was thrown, with its stack where there is one. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.stack ?? `${error.name}: ${error.message}`;
+}

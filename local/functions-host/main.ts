@@ -1,0 +1,120 @@
+import { Console } from "node:console";
+import { Writable } from "node:stream";
+import { parseArgs } from "node:util";
+import { z } from "zod";
+import { LeewardError } from "../../replication/errors.ts";
+import { SYSTEM_CLOCK } from "./clock.ts";
+import type { FunctionsHost } from "./host.ts";
+import { startHost } from "./host.ts";
+import type { HostKeys } from "./http/keys.ts";
+import type { HostLog } from "./log.ts";
+import { describeError, formatEvent } from "./log.ts";
+import type { LogLevel } from "./rpc.ts";
+
+/** What the parent hears over IPC. */
+export type HostMessage = { readonly kind: "ready"; readonly url: string } | { readonly kind: "failed"; readonly message: string };
+
+const KEY_SETTINGS = { functionKey: "LEEWARD_LOCAL_FUNCTION_KEY", masterKey: "LEEWARD_LOCAL_MASTER_KEY" } as const;
+
+const stdout = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
+const log: HostLog = (event) => stdout(formatEvent(event, SYSTEM_CLOCK.nowMs()));
+
+/**
+ * `main.js --app FOLDER --port N --host ADDRESS`: runs one function app in this process until the parent says `{kind: "stop"}` or goes away; without a
+ * parent, until SIGINT or SIGTERM. Settings come from the environment; the host's own keys are taken out of it before the app sees it.
+ */
+async function main(): Promise<void> {
+  const stopped = stopRequests();
+  captureConsole();
+  const { app, port, host } = readArguments();
+  const keys = takeKeys();
+  process.chdir(app);
+  process.on("uncaughtException", (error) => leave(describeError(error)));
+  const running = await startHost({
+    appFolder: app,
+    host,
+    port,
+    keys,
+    environment: process.env,
+    clock: SYSTEM_CLOCK,
+    random: Math.random,
+    log,
+    onTimeout: (error) => void closeThenLeave(running, error),
+  });
+  tell({ kind: "ready", url: running.url });
+  await stopped;
+  await running.close();
+}
+
+function readArguments(): { readonly app: string; readonly port: number; readonly host: string } {
+  const { values } = parseArgs({
+    options: { app: { type: "string" }, port: { type: "string", default: "7071" }, host: { type: "string", default: "127.0.0.1" } },
+  });
+  const port = Number(values.port);
+  if (values.app === undefined || !Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw new LeewardError("configuration-invalid", "Usage: main.js --app FOLDER [--port 0..65535] [--host ADDRESS]");
+  }
+  return { app: values.app, port, host: values.host };
+}
+
+function takeKeys(): HostKeys {
+  const take = (setting: string): string => {
+    const value = process.env[setting];
+    if (value === undefined || value === "")
+      throw new LeewardError("configuration-invalid", `The setting ${setting} is missing.`, { setting });
+    delete process.env[setting];
+    return value;
+  };
+  return { functionKey: take(KEY_SETTINGS.functionKey), masterKey: take(KEY_SETTINGS.masterKey) };
+}
+
+/** Resolves when the parent asks to stop or is gone, or on a signal. */
+function stopRequests(): Promise<void> {
+  return new Promise((resolve) => {
+    const stopMessage = z.object({ kind: z.literal("stop") });
+    process.on("message", (message) => {
+      if (stopMessage.safeParse(message).success) resolve();
+    });
+    process.on("disconnect", resolve);
+    if (process.channel !== undefined) return;
+    process.on("SIGINT", resolve);
+    process.on("SIGTERM", resolve);
+  });
+}
+
+/** Whatever the app writes to the console becomes a line of the log, so that every line on stdout is one JSON object. */
+function captureConsole(): void {
+  const into = (level: Exclude<LogLevel, "none">): Writable =>
+    new Writable({
+      write(chunk: Buffer, _encoding, done) {
+        log({ level, event: "console", message: chunk.toString("utf8").replace(/\n$/, "") });
+        done();
+      },
+    });
+  globalThis.console = new Console({ stdout: into("information"), stderr: into("warning") });
+}
+
+function tell(message: HostMessage): void {
+  if (process.connected) process.send?.(message);
+}
+
+async function closeThenLeave(host: FunctionsHost, error: Error): Promise<void> {
+  await host.close();
+  leave(`${error.message}; the host ends, as Azure replaces a worker then.`);
+}
+
+function leave(message: string): never {
+  log({ level: "critical", event: "host", message });
+  process.exit(1);
+}
+
+try {
+  await main();
+  process.exit(0);
+} catch (error) {
+  const message = error instanceof LeewardError ? `${error.message} ${error.hint}` : describeError(error);
+  tell({ kind: "failed", message });
+  leave(describeError(error));
+}

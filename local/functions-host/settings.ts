@@ -1,0 +1,45 @@
+import { LeewardError } from "../../replication/errors.ts";
+
+/** App settings, as the environment gives them. */
+export type Settings = Readonly<Record<string, string | undefined>>;
+
+/** Replaces each `%NAME%` by the setting of that name. `configuration-invalid` names a setting that is missing. */
+export function resolveText(text: string, settings: Settings, usedBy: string): string {
+  return text.replaceAll(/%([^%\s]+)%/g, (_whole, name: string) => {
+    const value = settings[name];
+    if (value === undefined || value === "") {
+      throw new LeewardError("configuration-invalid", `${usedBy} refers to the setting ${name}, which is missing.`, { setting: name });
+    }
+    return value;
+  });
+}
+
+/**
+ * The connection string that a binding's `connection` names: the setting itself, or the one with `AzureWebJobs` before it; without a name,
+ * `AzureWebJobsStorage`. Identity-based connections (`NAME__queueServiceUri` and the like) need Microsoft Entra ID and are refused locally.
+ */
+export function connectionString(name: string | undefined, settings: Settings, usedBy: string): string {
+  const wanted = name === undefined || name === "" ? "AzureWebJobsStorage" : name;
+  for (const candidate of [wanted, `AzureWebJobs${wanted}`]) {
+    const value = settings[candidate];
+    if (value !== undefined && value !== "") return value;
+    const identityBased = Object.keys(settings).find((key) => key.startsWith(`${candidate}__`) && settings[key] !== undefined);
+    if (identityBased !== undefined) {
+      throw new LeewardError(
+        "not-supported",
+        `${usedBy} connects by identity (${identityBased}), which needs Azure.`,
+        { setting: identityBased },
+        {
+          hint: `Set ${candidate} to a connection string when the app runs locally.`,
+        },
+      );
+    }
+  }
+  throw new LeewardError("configuration-invalid", `${usedBy} needs the setting ${wanted} with a connection string.`, { setting: wanted });
+}
+
+/** True when `AzureWebJobs.<function>.Disabled` is set to `1` or `true`. */
+export function isDisabled(functionName: string, settings: Settings): boolean {
+  const wanted = [`azurewebjobs.${functionName}.disabled`, `azurewebjobs_${functionName}_disabled`].map((name) => name.toLowerCase());
+  return Object.entries(settings).some(([name, value]) => wanted.includes(name.toLowerCase()) && /^(1|true)$/i.test(value ?? ""));
+}

@@ -1,0 +1,35 @@
+import type { BlockBlobClient } from "@azure/storage-blob";
+import { BlobServiceClient, RestError } from "@azure/storage-blob";
+import type { TimerStatus } from "./status.ts";
+import { formatStatus, parseStatus } from "./status.ts";
+
+/** Where the status of one timer is kept. */
+export interface TimerStatusBlob {
+  /** Undefined if none was written yet. */
+  read(): Promise<TimerStatus | undefined>;
+  write(status: TimerStatus): Promise<void>;
+}
+
+/** The container of the real host's own records. */
+const CONTAINER = "azure-webjobs-hosts";
+
+/** `timers/<host id>/Host.Functions.<function>/status` in the host's own account: the real host's place and form. */
+export function openTimerStatus(connection: string, hostId: string, functionName: string): TimerStatusBlob {
+  const container = BlobServiceClient.fromConnectionString(connection).getContainerClient(CONTAINER);
+  const blob: BlockBlobClient = container.getBlockBlobClient(`timers/${hostId}/Host.Functions.${functionName}/status`);
+  return {
+    async read() {
+      try {
+        return parseStatus((await blob.downloadToBuffer()).toString("utf8"));
+      } catch (error) {
+        if (error instanceof RestError && error.statusCode === 404) return undefined;
+        throw error;
+      }
+    },
+    async write(status) {
+      const text = JSON.stringify(formatStatus(status));
+      await container.createIfNotExists();
+      await blob.upload(text, Buffer.byteLength(text));
+    },
+  };
+}

@@ -1,0 +1,48 @@
+import type { Clock } from "./clock.ts";
+import type { HostConfiguration } from "./host-json.ts";
+import type { HttpRoutes } from "./http/routes.ts";
+import type { InvocationInput, Outcome } from "./invocation.ts";
+import type { HostLog } from "./log.ts";
+import type { RegisteredFunction } from "./core.ts";
+import type { Binding } from "./rpc.ts";
+import type { Settings } from "./settings.ts";
+
+/** A registered function with its one trigger. */
+export interface HostFunction extends RegisteredFunction {
+  readonly name: string;
+  readonly triggerKey: string;
+  readonly trigger: Binding;
+}
+
+/** What a trigger needs from the host. */
+export interface TriggerContext {
+  readonly hostId: string;
+  readonly configuration: HostConfiguration;
+  readonly settings: Settings;
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly log: HostLog;
+  readonly routes: HttpRoutes;
+  /** Runs the function once; never rejects. */
+  readonly invoke: (hostFunction: HostFunction, input: InvocationInput) => Promise<Outcome>;
+}
+
+/** Fires one function. */
+export interface TriggerListener {
+  start(): Promise<void>;
+  /** Takes no new work from now on and resolves when the running invocations have ended. Called once, after `start`. */
+  stop(): Promise<void>;
+}
+
+/**
+ * A kind of trigger, looked up by the type of the binding. `prepare` runs while the app loads: it checks the binding and refuses what the local host
+ * cannot do (`not-supported`) or what is wrong (`configuration-invalid`); it does no I/O.
+ */
+export interface TriggerKind {
+  /** Lower case. */
+  readonly type: string;
+  /** Output bindings by their lower-case types, beside the trigger. */
+  readonly outputTypes: readonly string[];
+  prepare(hostFunction: HostFunction, context: TriggerContext): TriggerListener;
+}

@@ -55,7 +55,7 @@ export function placeGate(server: Server, beforeAnswer: (request: IncomingMessag
 function interceptAnswer(response: ServerResponse, before: () => void): void {
   const original = response.writeHead.bind(response);
   let pending = true;
-  response.writeHead = ((...args: Parameters<typeof original>) => {
+  const intercepted = (...positional: readonly unknown[]): unknown => {
     if (pending) {
       pending = false;
       try {
@@ -65,6 +65,7 @@ function interceptAnswer(response: ServerResponse, before: () => void): void {
         throw error;
       }
     }
-    return original(...args);
-  }) as typeof original;
+    return Reflect.apply(original, response, positional);
+  };
+  Object.defineProperty(response, "writeHead", { value: intercepted });
 }

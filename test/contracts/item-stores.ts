@@ -1,0 +1,82 @@
+import { describe, expect, it } from "vitest";
+import type { ItemStores } from "../../replication/ports.ts";
+
+/** Stores of an empty account pair, and what lies in quarantine. */
+export interface ItemStoresUnderTest {
+  readonly stores: ItemStores;
+  /** The contents of the item's quarantine, in any order. */
+  readonly quarantined: (itemId: string) => Promise<readonly Uint8Array[]>;
+}
+
+/** What every ItemStores must do. `open` gives stores of accounts without any item. */
+export function itemStoresContract(open: () => Promise<ItemStoresUnderTest>): void {
+  const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+  const texts = (all: readonly Uint8Array[]): readonly string[] => all.map((each) => new TextDecoder().decode(each)).sort();
+
+  describe("ItemStores: items", () => {
+    it("lists nothing in an empty account", async () => {
+      const { stores } = await open();
+      expect(await stores.listItems(10)).toEqual([]);
+    });
+
+    it("rule 10: containers are made twice without harm, for a new stream of a known item too", async () => {
+      const { stores } = await open();
+      await stores.createContainers("web-1", 1);
+      await stores.records("web-1").create("item.json", bytes("kept"));
+      await stores.createContainers("web-1", 1);
+      await stores.createContainers("web-1", 2);
+      expect(await stores.listItems(10)).toEqual(["web-1"]);
+      expect((await stores.records("web-1").read("item.json"))?.bytes).toEqual(bytes("kept"));
+    });
+
+    it("rule 9: lists in order, in pages, behind an item", async () => {
+      const { stores } = await open();
+      for (const itemId of ["web-2", "db", "web-1", "web", "app"]) await stores.createContainers(itemId, 1);
+      expect(await stores.listItems(10)).toEqual(["app", "db", "web", "web-1", "web-2"]);
+      expect(await stores.listItems(2)).toEqual(["app", "db"]);
+      expect(await stores.listItems(2, "db")).toEqual(["web", "web-1"]);
+      expect(await stores.listItems(2, "unknown")).toEqual(["web", "web-1"]);
+      expect(await stores.listItems(2, "web-2")).toEqual([]);
+    });
+
+    it("keeps cache and records of all items apart", async () => {
+      const { stores } = await open();
+      await stores.cache("web").put("a", bytes("cache of web"));
+      await stores.records("web").put("a", bytes("records of web"));
+      await stores.records("db").put("a", bytes("records of db"));
+      expect((await stores.cache("web").read("a"))?.bytes).toEqual(bytes("cache of web"));
+      expect((await stores.records("web").read("a"))?.bytes).toEqual(bytes("records of web"));
+      expect(await stores.cache("db").read("a")).toBeUndefined();
+    });
+  });
+
+  describe("ItemStores: quarantine", () => {
+    it("moves a blob whole out of the item's container", async () => {
+      const { stores, quarantined } = await open();
+      await stores.cache("web").create("holiday pictures/100%?.jpg", bytes("foreign"));
+      await stores.cache("web").create("0000000001/000000000001", bytes("delta"));
+      await stores.quarantine("web", "holiday pictures/100%?.jpg", "no delta name: Ünïcode\r\n");
+      expect((await stores.cache("web").list("", 10)).map((each) => each.name)).toEqual(["0000000001/000000000001"]);
+      expect(texts(await quarantined("web"))).toEqual(["foreign"]);
+    });
+
+    it("rule 10: what is gone already is left at that", async () => {
+      const { stores, quarantined } = await open();
+      await stores.quarantine("web", "nothing", "gone");
+      await stores.cache("web").create("a", bytes("1"));
+      await stores.quarantine("web", "a", "forged");
+      await stores.quarantine("web", "a", "forged");
+      expect(texts(await quarantined("web"))).toEqual(["1"]);
+    });
+
+    it("a second blob of the same name does not push out the first", async () => {
+      const { stores, quarantined } = await open();
+      await stores.cache("web").create("a", bytes("first"));
+      await stores.quarantine("web", "a", "forged");
+      await stores.cache("web").create("a", bytes("second"));
+      await stores.quarantine("web", "a", "forged");
+      expect(texts(await quarantined("web"))).toEqual(["first", "second"]);
+      expect(await stores.cache("web").read("a")).toBeUndefined();
+    });
+  });
+}

@@ -1,0 +1,109 @@
+import { BlockBlobClient, ContainerClient } from "@azure/storage-blob";
+import { QueueServiceClient } from "@azure/storage-queue";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { openCacheAccess } from "../../../azure/cache-access.ts";
+import { connectBlobs, connectQueues } from "../../../azure/connections.ts";
+import { openDiskSnapshots } from "../../../azure/disk-snapshots.ts";
+import { openRestoreAccess } from "../../../azure/restore-access.ts";
+import { openTargetDisks } from "../../../azure/target-disks.ts";
+import { openWorkQueue } from "../../../azure/work-queue.ts";
+import { cacheContainer } from "../../../replication/items/names.ts";
+import { type TestAccounts, newItemId, startAccounts } from "./accounts.ts";
+
+const HOUR_MS = 60 * 60_000;
+
+describe("grants and queues", () => {
+  let accounts: TestAccounts;
+  beforeAll(async () => {
+    accounts = await startAccounts();
+  });
+  afterAll(() => accounts.close());
+
+  it("rule 8: the grant of a mobility service creates blobs in its container and nothing else", async () => {
+    const itemId = newItemId();
+    const mine = accounts.cache.retrying.getContainerClient(cacheContainer(itemId));
+    await mine.create();
+    const { containerUrl } = await openCacheAccess(accounts.cache, { now: Date.now }).grantCreate(itemId);
+    const granted = new ContainerClient(containerUrl, undefined, { retryOptions: { maxTries: 1 } });
+    const refused = { statusCode: 403 };
+
+    await granted.getBlockBlobClient("a").upload("delta", 5, { conditions: { ifNoneMatch: "*" } });
+    expect((await mine.getBlobClient("a").downloadToBuffer()).toString()).toBe("delta");
+
+    await expect(granted.getBlockBlobClient("a").upload("other", 5)).rejects.toMatchObject(refused);
+    await expect(granted.getBlobClient("a").download()).rejects.toMatchObject(refused);
+    await expect(granted.getBlobClient("a").delete()).rejects.toMatchObject(refused);
+    await expect(granted.listBlobsFlat().next()).rejects.toMatchObject(refused);
+    expect((await mine.getBlobClient("a").downloadToBuffer()).toString()).toBe("delta");
+
+    const neighbour = cacheContainer(newItemId());
+    await accounts.cache.retrying.getContainerClient(neighbour).create();
+    const elsewhere = new ContainerClient(containerUrl.replace(cacheContainer(itemId), neighbour), undefined, {
+      retryOptions: { maxTries: 1 },
+    });
+    await expect(elsewhere.getBlockBlobClient("b").upload("delta", 5)).rejects.toMatchObject(refused);
+  });
+
+  it("a grant lasts 24 h and is given again until half of its life is over", async () => {
+    let nowMs = Date.now();
+    const access = openCacheAccess(accounts.cache, { now: () => nowMs });
+    const first = await access.grantCreate("web");
+    expect(first.expiresMs - nowMs).toBeLessThanOrEqual(24 * HOUR_MS);
+    expect(first.expiresMs - nowMs).toBeGreaterThan(24 * HOUR_MS - 1001);
+    nowMs += 11 * HOUR_MS;
+    expect(await access.grantCreate("web")).toEqual(first);
+    expect((await access.grantCreate("db")).containerUrl).not.toBe(first.containerUrl);
+    nowMs += 2 * HOUR_MS;
+    const second = await access.grantCreate("web");
+    expect(second.expiresMs - first.expiresMs).toBe(13 * HOUR_MS);
+    expect(new URL(second.containerUrl).searchParams.get("sp")).toBe("c");
+  });
+
+  it("rule 8: the grant of a restore reads the one disk for an hour and nothing else", async () => {
+    const disk = { itemId: newItemId(), stream: 1, diskId: "os" };
+    const restored = { itemId: disk.itemId, restoreId: "restore-1", diskId: "os" };
+    const disks = openTargetDisks(accounts.target);
+    await disks.create(disk, 1024);
+    await disks.writePages(disk, 512, new Uint8Array(512).fill(7), 0);
+    const snapshot = (await disks.snapshot(disk, (await disks.properties(disk))?.etag ?? "", "point")) ?? "";
+    await openDiskSnapshots(accounts.target).startCopy(disk, snapshot, restored);
+
+    const nowMs = Date.now();
+    const { url, expiresMs } = await openRestoreAccess(accounts.target, { now: () => nowMs }).grantRead(restored);
+    expect(expiresMs - nowMs).toBeLessThanOrEqual(HOUR_MS);
+    const granted = new BlockBlobClient(url, undefined, { retryOptions: { maxTries: 1 } });
+    expect([...(await granted.downloadToBuffer()).subarray(511, 513)]).toEqual([0, 7]);
+    await expect(granted.delete()).rejects.toMatchObject({ statusCode: 403 });
+    await expect(granted.upload("x", 1)).rejects.toMatchObject({ statusCode: 403 });
+    expect(new URL(url).searchParams.get("sp")).toBe("r");
+  });
+
+  it("the first message makes its queue; hints and restores go to queues of their own, as base64 of JSON", async () => {
+    const queues = connectQueues("TargetStorage", { kind: "connection-string", connectionString: accounts.connectionStrings.target });
+    const work = openWorkQueue(queues);
+    await work.send({ kind: "hint", itemId: "web" }, 0);
+    await work.send({ kind: "restore", itemId: "web", restoreId: "r-1" }, 0);
+    await work.send({ kind: "hint", itemId: "later" }, 60_000);
+    const received = async (queue: string): Promise<readonly unknown[]> => {
+      const { receivedMessageItems } = await queues.getQueueClient(queue).receiveMessages({ numberOfMessages: 32 });
+      return receivedMessageItems.map((each) => JSON.parse(Buffer.from(each.messageText, "base64").toString("utf8")));
+    };
+    // The one that was put off by a minute is not visible yet.
+    expect(await received("leeward-hints")).toEqual([{ kind: "hint", itemId: "web" }]);
+    expect(await received("leeward-restores")).toEqual([{ kind: "restore", itemId: "web", restoreId: "r-1" }]);
+    expect(queues).toBeInstanceOf(QueueServiceClient);
+  });
+
+  it("rule 8: a connection string that is no account key, or nothing at all, is refused by the name of the setting only", () => {
+    const withSas = "BlobEndpoint=https://a.blob.core.windows.net;SharedAccessSignature=sv=2024-01-01&sig=SECRET";
+    for (const connectionString of [withSas, "SECRET", "AccountName=a;AccountKey=SECRET"]) {
+      const connect = (): unknown => connectBlobs("CacheStorage", { kind: "connection-string", connectionString });
+      expect(connect).toThrow(
+        expect.objectContaining({ code: "configuration-invalid", message: expect.stringMatching(/^CacheStorage (?!.*SECRET)/) }),
+      );
+    }
+    expect(() => connectQueues("TargetStorage", { kind: "identity", blobServiceUri: "https://a.blob.core.windows.net" })).toThrow(
+      expect.objectContaining({ code: "configuration-invalid" }),
+    );
+  });
+});

@@ -1,0 +1,46 @@
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type BlobAccount, connectBlobs } from "../../../azure/connections.ts";
+import { type LocalStorage, startStorage } from "../../../local/storage/storage.ts";
+
+export interface TestAccounts {
+  readonly storage: LocalStorage;
+  readonly cache: BlobAccount;
+  readonly target: BlobAccount;
+  readonly connectionStrings: { readonly cache: string; readonly target: string };
+  close(): Promise<void>;
+}
+
+/** A cache and a target account of the local cloud, empty, in memory. */
+export async function startAccounts(): Promise<TestAccounts> {
+  const folder = await mkdtemp(join(tmpdir(), "leeward-accounts-"));
+  const key = randomBytes(64).toString("base64");
+  const storage = await startStorage({
+    folder,
+    persistence: "memory",
+    key: () => key,
+    accounts: [
+      { name: "leewardcachewe", region: "westeurope", blobPort: 0, queuePort: 0 },
+      { name: "leewardtargetne", region: "northeurope", blobPort: 0, queuePort: 0 },
+    ],
+  });
+  const connectionStrings = {
+    cache: storage.account("leewardcachewe").connectionString,
+    target: storage.account("leewardtargetne").connectionString,
+  };
+  return {
+    storage,
+    connectionStrings,
+    cache: connectBlobs("CacheStorage", { kind: "connection-string", connectionString: connectionStrings.cache }),
+    target: connectBlobs("TargetStorage", { kind: "connection-string", connectionString: connectionStrings.target }),
+    close: async () => {
+      await storage.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** An item id of its own for each test. */
+export const newItemId = (): string => `vm-${randomBytes(6).toString("hex")}`;

@@ -1,0 +1,70 @@
+import { afterAll, beforeAll, describe } from "vitest";
+import { openDiskSnapshots } from "../../../azure/disk-snapshots.ts";
+import { openItemStores } from "../../../azure/item-stores.ts";
+import { openRecords } from "../../../azure/records.ts";
+import { openTargetDisks } from "../../../azure/target-disks.ts";
+import {
+  diskBlobName,
+  diskContainer,
+  itemContainer,
+  quarantineContainer,
+  restoreContainer,
+  restoredBlobName,
+} from "../../../replication/items/names.ts";
+import { diskSnapshotsContract } from "../../contracts/disk-snapshots.ts";
+import { itemStoresContract } from "../../contracts/item-stores.ts";
+import { recordStoreContract } from "../../contracts/record-store.ts";
+import { targetDisksContract } from "../../contracts/target-disks.ts";
+import { type TestAccounts, newItemId, startAccounts } from "./accounts.ts";
+
+describe("the Azure adapters on the storage of the local cloud", () => {
+  let accounts: TestAccounts;
+  beforeAll(async () => {
+    accounts = await startAccounts();
+  });
+  afterAll(() => accounts.close());
+
+  const bytesOf = (container: string, blob: string): Promise<Buffer> =>
+    accounts.target.retrying.getContainerClient(container).getBlobClient(blob).downloadToBuffer();
+
+  recordStoreContract(async () => openRecords(accounts.target, itemContainer(newItemId())));
+
+  targetDisksContract(async () => ({
+    disks: openTargetDisks(accounts.target),
+    itemId: newItemId(),
+    read: (disk) => bytesOf(diskContainer(disk.itemId, disk.stream), diskBlobName(disk.diskId)),
+  }));
+
+  diskSnapshotsContract(async () => ({
+    disks: openTargetDisks(accounts.target),
+    snapshots: openDiskSnapshots(accounts.target),
+    itemId: newItemId(),
+    readRestored: (disk) => bytesOf(restoreContainer(disk.itemId), restoredBlobName(disk.restoreId, disk.diskId)),
+    snapshotByOthers: async (disk) => {
+      const container = accounts.target.retrying.getContainerClient(diskContainer(disk.itemId, disk.stream));
+      await container.getBlobClient(diskBlobName(disk.diskId)).createSnapshot();
+    },
+  }));
+});
+
+describe("azure/item-stores on the storage of the local cloud", () => {
+  const opened: TestAccounts[] = [];
+  afterAll(async () => {
+    for (const accounts of opened) await accounts.close();
+  });
+
+  // Listing items needs an account without any: one pair of accounts for each test.
+  itemStoresContract(async () => {
+    const accounts = await startAccounts();
+    opened.push(accounts);
+    return {
+      stores: openItemStores(accounts.cache, accounts.target),
+      quarantined: async (itemId) => {
+        const container = accounts.cache.retrying.getContainerClient(quarantineContainer(itemId));
+        const found: Uint8Array[] = [];
+        for await (const blob of container.listBlobsFlat()) found.push(await container.getBlobClient(blob.name).downloadToBuffer());
+        return found;
+      },
+    };
+  });
+});

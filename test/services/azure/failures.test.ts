@@ -1,0 +1,130 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { connectBlobs } from "../../../azure/connections.ts";
+import { openDiskSnapshots } from "../../../azure/disk-snapshots.ts";
+import { openRecords } from "../../../azure/records.ts";
+import { openTargetDisks } from "../../../azure/target-disks.ts";
+import type { StorageOperation } from "../../../local/storage/operation.ts";
+import { itemContainer } from "../../../replication/items/names.ts";
+import { type TestAccounts, newItemId, startAccounts } from "./accounts.ts";
+
+const MIB = 1024 * 1024;
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+/** What the adapters make of lost answers, refusals and an account that is away. */
+describe("azure adapters when storage fails", () => {
+  let accounts: TestAccounts;
+  beforeAll(async () => {
+    accounts = await startAccounts();
+  });
+  afterAll(() => accounts.close());
+
+  /** Lets `count` requests take effect and loses their answers, then tells how often the operation was carried out. */
+  async function losing(operation: string, count: number, run: () => Promise<void>): Promise<number> {
+    let seen = 0;
+    const stop = accounts.storage.observe((each: StorageOperation) => {
+      if (each.operation !== operation) return;
+      seen += 1;
+      if (seen <= count) throw new Error("this answer is lost");
+    });
+    try {
+      await run();
+    } finally {
+      stop();
+    }
+    return seen;
+  }
+
+  async function newDisk(): Promise<{ readonly itemId: string; readonly stream: number; readonly diskId: string }> {
+    const disk = { itemId: newItemId(), stream: 1, diskId: "os" };
+    await openTargetDisks(accounts.target).create(disk, MIB);
+    return disk;
+  }
+
+  it("rule 3: a create whose answer is lost is unknown, was sent once, and stands", async () => {
+    const records = openRecords(accounts.target, itemContainer(newItemId()));
+    await records.create("other", bytes("makes the container"));
+    const sent = await losing("BlockBlob_Upload", 1, async () => {
+      await expect(records.create("progress.json", bytes("1"))).rejects.toMatchObject({ code: "outcome-unknown" });
+    });
+    expect(sent).toBe(1);
+    expect((await records.read("progress.json"))?.bytes).toEqual(bytes("1"));
+  });
+
+  it("rule 3: a compare-and-set whose answer is lost is unknown, was sent once, and stands", async () => {
+    const records = openRecords(accounts.target, itemContainer(newItemId()));
+    const etag = (await records.create("progress.json", bytes("1"))) ?? "";
+    const sent = await losing("BlockBlob_Upload", 1, async () => {
+      await expect(records.replace("progress.json", bytes("2"), etag)).rejects.toMatchObject({ code: "outcome-unknown" });
+    });
+    expect(sent).toBe(1);
+    expect((await records.read("progress.json"))?.bytes).toEqual(bytes("2"));
+  });
+
+  it("rule 3: page writes, clears, raises and snapshots whose answer is lost are unknown and were sent once", async () => {
+    const disk = await newDisk();
+    const disks = openTargetDisks(accounts.target);
+    const unknown = { code: "outcome-unknown" };
+    const etag = (await disks.properties(disk))?.etag ?? "";
+    const sent = [
+      await losing("Blob_CreateSnapshot", 1, () => expect(disks.snapshot(disk, etag, "p")).rejects.toMatchObject(unknown)),
+      await losing("PageBlob_UploadPages", 1, () =>
+        expect(disks.writePages(disk, 0, new Uint8Array(512), 0)).rejects.toMatchObject(unknown),
+      ),
+      await losing("PageBlob_ClearPages", 1, () => expect(disks.clearPages(disk, 0, 512, 0)).rejects.toMatchObject(unknown)),
+      await losing("PageBlob_UpdateSequenceNumber", 1, () => expect(disks.raiseSequenceNumber(disk, 2)).rejects.toMatchObject(unknown)),
+    ];
+    expect(sent).toEqual([1, 1, 1, 1]);
+    expect(await openDiskSnapshots(accounts.target).list(disk)).toHaveLength(1);
+    expect((await disks.properties(disk))?.sequenceNumber).toBe(2);
+  });
+
+  it("rule 10: what may land twice is sent again by itself: put, remove, read", async () => {
+    const records = openRecords(accounts.target, itemContainer(newItemId()));
+    await records.put("heartbeat.json", bytes("0"));
+    expect(await losing("BlockBlob_Upload", 1, () => records.put("heartbeat.json", bytes("1")))).toBe(2);
+    await losing("Blob_Download", 2, async () => {
+      expect((await records.read("heartbeat.json"))?.bytes).toEqual(bytes("1"));
+    });
+    expect(await losing("Blob_Delete", 1, () => records.remove("heartbeat.json"))).toBe(2);
+    expect(await records.read("heartbeat.json")).toBeUndefined();
+  });
+
+  it("an account that is away is unavailable to reads; a write says so too, or that its outcome is unknown", async () => {
+    const records = openRecords(accounts.cache, itemContainer(newItemId()));
+    await records.put("a", bytes("1"));
+    accounts.storage.setReachable("leewardcachewe", false);
+    try {
+      await expect(records.read("a")).rejects.toMatchObject({ code: "store-unavailable" });
+      const code = await records.create("b", bytes("1")).catch((error: unknown) => (error as { code: string }).code);
+      expect(["store-unavailable", "outcome-unknown"]).toContain(code);
+    } finally {
+      accounts.storage.setReachable("leewardcachewe", true);
+    }
+    expect((await records.read("a"))?.bytes).toEqual(bytes("1"));
+  });
+
+  it("a wrong key is refused, for reads and writes, and the error carries no address and no key", async () => {
+    const wrongKey = Buffer.alloc(64, 1).toString("base64");
+    const connectionString = accounts.connectionStrings.target.replace(/AccountKey=[^;]+/, `AccountKey=${wrongKey}`);
+    const stranger = openRecords(
+      connectBlobs("TargetStorage", { kind: "connection-string", connectionString }),
+      itemContainer(newItemId()),
+    );
+    for (const attempt of [(): Promise<unknown> => stranger.read("a"), (): Promise<unknown> => stranger.create("a", bytes("1"))]) {
+      const error: unknown = await attempt().catch((caught: unknown) => caught);
+      expect(error).toMatchObject({ code: "store-refused", facts: { status: 403 } });
+      const shown = JSON.stringify({ ...(error as object), message: (error as Error).message });
+      expect(shown).not.toContain("http");
+      expect(shown).not.toContain(wrongKey);
+    }
+  });
+
+  it("rule 3: a disk that vanished is not taken for a fence", async () => {
+    const disks = openTargetDisks(accounts.target);
+    const disk = { itemId: newItemId(), stream: 1, diskId: "none" };
+    await expect(disks.writePages(disk, 0, new Uint8Array(512), 1)).rejects.toMatchObject({
+      code: "store-refused",
+      facts: { status: 404 },
+    });
+  });
+});

@@ -21,6 +21,9 @@ export interface WriterOptions {
 
 /** A guest's program that writes numbered, hashed, flushed records over its disks until it is stopped. */
 export interface Writer {
+  /** Resolves once the record under way is acknowledged; none follows until `resume`. */
+  pause(): Promise<void>;
+  resume(): void;
   /** Resolves when the last record is acknowledged; rejects with what stopped the writer before it was asked to. */
   stop(): Promise<void>;
   /** Rejects when the writer fails; never resolves before `stop`. */
@@ -31,10 +34,14 @@ export interface Writer {
 export function startWriter(options: WriterOptions): Writer {
   const source = recordSource(options.disks, options.seed);
   const stopping = new AbortController();
+  let gate = Promise.resolve();
+  let open = (): void => {};
   const run = async (): Promise<void> => {
     const pauseMs = 1000 / options.recordsPerSecond;
     let dueMs = performance.now();
-    while (!stopping.signal.aborted) {
+    for (;;) {
+      await gate;
+      if (stopping.signal.aborted) break;
       await options.guest.submit(source.next());
       dueMs = Math.max(dueMs + pauseMs, performance.now() - 1000);
       const waitMs = dueMs - performance.now();
@@ -47,8 +54,14 @@ export function startWriter(options: WriterOptions): Writer {
   done.catch(() => undefined);
   return {
     done,
+    pause: () => {
+      gate = new Promise((resolve) => (open = resolve));
+      return options.guest.idle();
+    },
+    resume: () => open(),
     stop: () => {
       stopping.abort();
+      open();
       return done;
     },
   };

@@ -1,11 +1,10 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { CLOUD_STOP_MS } from "../../replication/limits.ts";
 import { startEventGrid, type EventSwitches } from "../events/event-grid.ts";
 import { startStorage, type LocalStorage } from "../storage/storage.ts";
 import { startFunctionApp, type FunctionApp } from "./function-app.ts";
 import { startMobility, type MobilityOptions, type MobilityService } from "./mobility-service.ts";
+import { StartedParts } from "./parts.ts";
 import { checkPorts, type CloudPorts } from "./ports.ts";
 import { cloudSecrets, type CloudSecrets } from "./secrets.ts";
 
@@ -38,58 +37,27 @@ export interface Cloud {
   kill(): void;
 }
 
+/** Starts everything or nothing: when a part fails, those before it are stopped and the part's error is thrown. */
 export async function startCloud(options: CloudOptions): Promise<Cloud> {
   await checkPorts(options.ports);
   const logFolder = join(options.folder, "logs");
   await mkdir(logFolder, { recursive: true, mode: 0o700 });
   const secrets = await cloudSecrets(options.folder, [CACHE_ACCOUNT, TARGET_ACCOUNT]);
-  const { ports } = options;
-  // What has started, in order: stopping goes backwards, also when the start itself fails half-way.
-  const started: { readonly stop: () => Promise<void>; readonly kill: () => void }[] = [];
-  const stop = async (): Promise<void> => {
-    const orderly = async (): Promise<void> => {
-      for (const part of started.splice(0).reverse()) await part.stop();
-    };
-    const everything = [...started];
-    const patience = new AbortController();
-    const late = sleep(CLOUD_STOP_MS, "late", { signal: patience.signal }).catch(() => "stopped");
-    if ((await Promise.race([orderly(), late])) === "late") for (const part of everything) part.kill();
-    patience.abort();
-  };
+  const parts = new StartedParts();
   try {
-    const storage = await startStorage({
-      folder: join(options.folder, "storage"),
-      persistence: options.persistence,
-      accounts: [
-        { name: CACHE_ACCOUNT, region: "westeurope", blobPort: ports.cacheBlob, queuePort: ports.cacheQueue },
-        { name: TARGET_ACCOUNT, region: "northeurope", blobPort: ports.targetBlob, queuePort: ports.targetQueue },
-      ],
-      key: (account) => secrets.accountKeys[account] ?? "",
-    });
-    started.push({ stop: () => storage.close(), kill: () => {} });
-    const events = await startEventGrid({
-      folder: join(options.folder, "events"),
-      storage,
-      subscriptions: [
-        {
-          source: CACHE_ACCOUNT,
-          subjectBeginsWith: "/blobServices/default/containers/leeward-cache-",
-          destination: { kind: "storage-queue", account: TARGET_ACCOUNT, queue: "leeward-hints" },
-        },
-      ],
-      random: options.random,
-      switches: options.eventSwitches ?? {},
-    });
-    started.push({ stop: () => events.close(), kill: () => {} });
+    const storage = await startRegions(options, secrets);
+    parts.add({ stop: () => storage.close(), kill: () => {} });
+    const events = await startEvents(options, storage);
+    parts.add({ stop: () => events.close(), kill: () => {} });
     const app = await startFunctionApp({
       storage,
       secrets,
       accounts: { cache: CACHE_ACCOUNT, target: TARGET_ACCOUNT },
-      port: ports.app,
+      port: options.ports.app,
       logFolder,
       schedules: options.schedules,
     });
-    started.push({ stop: () => app.stop(), kill: () => void app.kill() });
+    parts.add({ stop: () => app.stop(), kill: () => void app.kill() });
     return {
       storage,
       app,
@@ -97,16 +65,44 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       logFolder,
       startMobility: async (service) => {
         const mobility = await startMobility({ ...service, apiUrl: `${app.url}/api`, logFolder });
-        started.push({ stop: () => mobility.stop(), kill: () => void mobility.kill() });
+        parts.add({ stop: () => mobility.stop(), kill: () => void mobility.kill() });
         return mobility;
       },
-      stop,
-      kill: () => {
-        for (const part of started) part.kill();
-      },
+      stop: () => parts.stop(),
+      kill: () => parts.kill(),
     };
   } catch (error) {
-    await stop();
+    await parts.stop();
     throw error;
   }
+}
+
+function startRegions(options: CloudOptions, secrets: CloudSecrets): Promise<LocalStorage> {
+  const { ports } = options;
+  return startStorage({
+    folder: join(options.folder, "storage"),
+    persistence: options.persistence,
+    accounts: [
+      { name: CACHE_ACCOUNT, region: "westeurope", blobPort: ports.cacheBlob, queuePort: ports.cacheQueue },
+      { name: TARGET_ACCOUNT, region: "northeurope", blobPort: ports.targetBlob, queuePort: ports.targetQueue },
+    ],
+    key: (account) => secrets.accountKeys[account] ?? "",
+  });
+}
+
+/** The one subscription that a deployment makes: what is created in the cache becomes a message in the target region. */
+function startEvents(options: CloudOptions, storage: LocalStorage) {
+  return startEventGrid({
+    folder: join(options.folder, "events"),
+    storage,
+    subscriptions: [
+      {
+        source: CACHE_ACCOUNT,
+        subjectBeginsWith: "/blobServices/default/containers/leeward-cache-",
+        destination: { kind: "storage-queue", account: TARGET_ACCOUNT, queue: "leeward-hints" },
+      },
+    ],
+    random: options.random,
+    switches: options.eventSwitches ?? {},
+  });
 }

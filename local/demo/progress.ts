@@ -1,0 +1,37 @@
+import { BlobServiceClient } from "@azure/storage-blob";
+import { z } from "zod";
+import type { LocalStorage } from "../storage/storage.ts";
+import { TARGET_ACCOUNT } from "../supervisor/cloud.ts";
+
+/** How far the target stands, as the item's own record in the target account says it: the demo looks at the store itself, not at what the app tells. */
+export interface ProgressView {
+  readonly applied: number;
+  /** Above `applied` while a batch is under way. */
+  readonly intent: number;
+  readonly generation: number;
+  readonly holder: string | undefined;
+  readonly stopped: string | undefined;
+}
+
+const RECORD = z.object({
+  body: z.object({
+    applied: z.object({ epoch: z.number() }),
+    intent: z.object({ epoch: z.number() }),
+    generation: z.number(),
+    holder: z.string().optional(),
+    stopped: z.object({ message: z.string() }).optional(),
+  }),
+});
+
+export async function readProgress(storage: LocalStorage, itemId: string): Promise<ProgressView> {
+  const service = BlobServiceClient.fromConnectionString(storage.account(TARGET_ACCOUNT).connectionString);
+  const bytes = await service.getContainerClient(`leeward-item-${itemId}`).getBlobClient("progress.json").downloadToBuffer();
+  const { body } = RECORD.parse(JSON.parse(bytes.toString("utf8")));
+  return {
+    applied: body.applied.epoch,
+    intent: body.intent.epoch,
+    generation: body.generation,
+    holder: body.holder,
+    stopped: body.stopped?.message,
+  };
+}

@@ -1,0 +1,66 @@
+import { copyFile, mkdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { makeExt4 } from "./ext4.ts";
+import { Guest } from "./guest.ts";
+import { makeImage } from "./images.ts";
+import { openNbdDisk, type NbdAddress } from "./nbd-client.ts";
+
+const MIB = 1024 * 1024;
+
+export interface VmDisk {
+  readonly id: string;
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** A copy from before the first write, for the oracle; undefined when none was asked for. */
+  readonly baselinePath: string | undefined;
+  /** Who writes to it: the record writer, or the ext4 file system. */
+  readonly use: "records" | "ext4";
+}
+
+export interface VmOptions {
+  readonly folder: string;
+  readonly seed: number;
+  /** A third disk with a real file system, for machines that have e2fsprogs. */
+  readonly withExt4: boolean;
+  readonly withBaseline: boolean;
+}
+
+/** The lab VM's disks as images below `folder`: made when they are missing, left alone when they are there. */
+export async function prepareVm(options: VmOptions): Promise<readonly VmDisk[]> {
+  await mkdir(options.folder, { recursive: true });
+  const disks: VmDisk[] = [];
+  for (const [id, sizeBytes, filledShare] of [
+    ["system", 256 * MIB, 0.15],
+    ["data", 128 * MIB, 0.1],
+  ] as const) {
+    const path = join(options.folder, `${id}.img`);
+    const image = { sizeBytes, filledShare, seed: options.seed + disks.length };
+    await makeImage({ ...image, path });
+    const baselinePath = options.withBaseline ? `${path}.first` : undefined;
+    // Made a second time from the seed and not copied: copying would fill the holes.
+    if (baselinePath !== undefined) await makeImage({ ...image, path: baselinePath });
+    disks.push({ id, path, sizeBytes, baselinePath, use: "records" });
+  }
+  if (options.withExt4) disks.push(await prepareExt4(options));
+  return disks;
+}
+
+async function prepareExt4(options: VmOptions): Promise<VmDisk> {
+  const path = join(options.folder, "files.img");
+  const sizeBytes = 24 * MIB;
+  const known = await stat(path).catch(() => undefined);
+  if (known?.size !== sizeBytes) {
+    await makeExt4(path, sizeBytes);
+    await copyFile(path, `${path}.shadow`);
+  }
+  const baselinePath = options.withBaseline ? `${path}.first` : undefined;
+  if (baselinePath !== undefined) await copyFile(path, baselinePath);
+  return { id: "files", path, sizeBytes, baselinePath, use: "ext4" };
+}
+
+/** Attaches a guest to the disks, in their order. */
+export async function attachGuest(address: NbdAddress, disks: readonly VmDisk[], now: () => number, keepLog: boolean): Promise<Guest> {
+  const opened = [];
+  for (const disk of disks) opened.push(await openNbdDisk(address, disk.id));
+  return new Guest(opened, now, keepLog);
+}

@@ -92,7 +92,8 @@ async function startApp(appFolder: string, configuration: HostConfiguration, htt
   });
   const listeners = prepared.flatMap(({ listener }) => (listener === undefined ? [] : [listener]));
   const functions = prepared.map(({ hostFunction, disabled }) => list(hostFunction, disabled, routes, configuration, http.url));
-  const admin = { hostId, functions, invoker };
+  const invocations = (): Readonly<Record<string, InvocationCounts>> => withIdle(functions, invoker);
+  const admin = { hostId, functions, invocations };
   http.open({ routes, invoker, keys: options.keys, customHeaders: configuration.customHeaders, admin });
   for (const listener of listeners) await listener.start();
   log({ level: "information", event: "host", message: `Host started with ${functions.length} functions at ${http.url}` });
@@ -100,7 +101,7 @@ async function startApp(appFolder: string, configuration: HostConfiguration, htt
   return {
     url: http.url,
     functions: functions.map(({ hostFunction }) => hostFunction.name),
-    invocations: () => withIdle(functions, invoker),
+    invocations,
     close: () => (closing ??= closeHost(listeners, http, registration, appFolder, options)),
   };
 }

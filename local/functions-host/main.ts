@@ -32,7 +32,7 @@ async function main(): Promise<void> {
   const keys = takeKeys();
   process.chdir(app);
   process.on("uncaughtException", (error) => leave(describeError(error)));
-  const running = await startHost({
+  const starting = startHost({
     appFolder: app,
     host,
     port,
@@ -41,8 +41,9 @@ async function main(): Promise<void> {
     clock: SYSTEM_CLOCK,
     random: Math.random,
     log,
-    onTimeout: (error) => void closeThenLeave(running, error),
+    onTimeout: (error) => void starting.then((host) => closeThenLeave(host, error)),
   });
+  const running = await starting;
   tell({ kind: "ready", url: running.url });
   await stopped;
   await running.close();

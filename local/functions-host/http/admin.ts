@@ -1,5 +1,5 @@
 import { HOST_VERSION } from "../core.ts";
-import type { Invoker } from "../invocation.ts";
+import type { InvocationCounts } from "../invocation.ts";
 import type { HostFunction } from "../trigger.ts";
 import type { WireResponse } from "./messages.ts";
 
@@ -7,7 +7,8 @@ import type { WireResponse } from "./messages.ts";
 export interface AdminState {
   readonly hostId: string;
   readonly functions: readonly ListedFunction[];
-  readonly invoker: Invoker;
+  /** By function name. */
+  readonly invocations: () => Readonly<Record<string, InvocationCounts>>;
 }
 
 export interface ListedFunction {
@@ -26,7 +27,7 @@ export function answerAdmin(method: string, path: string, state: AdminState): Wi
     case "/admin/functions":
       return json(200, state.functions.map(describe));
     case "/admin/host/invocations":
-      return json(200, { functions: state.invoker.counts() });
+      return json(200, state.invocations());
     default:
       return json(404, {});
   }

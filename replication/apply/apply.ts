@@ -1,0 +1,123 @@
+import { sameBytes } from "../delta/bytes.ts";
+import { LeewardError, invariant } from "../errors.ts";
+import { deltaName, journalName } from "../items/names.ts";
+import { samePosition } from "../position.ts";
+import type { Position } from "../position.ts";
+import { checkDelta, fork } from "./batch.ts";
+import type { Batch, BatchDelta } from "./batch.ts";
+import { targetDisks } from "./claim.ts";
+import type { Claim } from "./claim.ts";
+import { inLanes } from "./lanes.ts";
+import { pageWrites } from "./page-bytes.ts";
+import { planPages } from "./plan.ts";
+import type { PageOperation } from "./plan.ts";
+
+/**
+ * Steps d to g of DESIGN 6 for one batch. A crash at any await leaves a state that the next worker completes:
+ * - before e nothing but the journal has changed, and it only holds what the cache holds too;
+ * - between e and g the disks are torn, `intent` says so, and the journal has everything up to it;
+ * - after g the disks stand at `applied`, and the journal has what the cache loses.
+ * Errors: `fenced`, `outcome-unknown` (claim again), and those that stop the item, see `readBatch`.
+ */
+export async function applyBatch(claim: Claim, batch: Batch): Promise<void> {
+  const { applied, appliedSourceMs } = claim.progress();
+  await putIntoJournal(claim, applied, batch.deltas);
+  await recordIntent(claim, batch.last.end);
+  const operations = planPages(batch.deltas.map(({ delta }) => delta.extents));
+  await writePages(claim, operations, batch);
+  const { header, end } = batch.last;
+  // Step g. All writes of the batch have settled well, so the disks stand at its end: rule 1 from here on.
+  await claim.change({
+    applied: end,
+    intent: end,
+    seeding: header.flags.seeding,
+    consistency: header.flags.consistency,
+    groupMark: header.flags.groupMark,
+    final: header.flags.final,
+    appliedSourceMs: Math.max(appliedSourceMs, header.lastWriteMs),
+  });
+  logBatch(claim, applied, batch, operations);
+  await removeFromCache(claim, batch.deltas);
+}
+
+/** Step d, before anything depends on it (rules 4 and 7). Create-only: what is there already was put there by a worker that died, and must mean the same. */
+async function putIntoJournal(claim: Claim, applied: Position, deltas: readonly BatchDelta[]): Promise<void> {
+  const { open } = claim;
+  const starts = deltas.map((_, index) => deltas[index - 1]?.delta.end ?? applied);
+  await inLanes(open.bounds.pageWritesInFlight, deltas.entries(), async ([index, { delta, bytes, place }]) => {
+    if (place === "journal") return;
+    await claim.keep();
+    const name = journalName(delta.end.stream, delta.end.epoch);
+    if ((await open.records.create(name, bytes)) !== undefined) return;
+    const present = await open.records.read(name);
+    if (present !== undefined && sameBytes(present.bytes, bytes)) return;
+    const start = starts[index];
+    invariant(start !== undefined && present !== undefined, "the journal keeps what it holds while it may be needed", { name });
+    // Other bytes may carry the same delta, compressed in another way: positions are made of plain checksums.
+    const held = checkDelta(open, start, present.bytes, "journal");
+    if (!samePosition(held.end, delta.end)) {
+      throw fork("The journal holds another delta under this name than the cache.", delta.end, held.end, "journal");
+    }
+  });
+}
+
+/** Step e: from here on whoever comes next must reach this position before the disks mean anything. */
+async function recordIntent(claim: Claim, end: Position): Promise<void> {
+  const { intent } = claim.progress();
+  // A batch that an earlier worker began has its intent recorded already; our own claim has raised the fence since.
+  if (samePosition(intent, end)) return claim.keep();
+  await claim.change({ intent: end });
+}
+
+/**
+ * Step f. Requests of one batch never overlap, so their order does not matter; each carries the generation, so none lands after a newer claim. When
+ * one fails, `inLanes` waits for all others: no request of ours is unanswered when we claim again, except the one that the new generation fences.
+ */
+async function writePages(claim: Claim, operations: readonly PageOperation[], batch: Batch): Promise<void> {
+  const { open, generation } = claim;
+  const disks = targetDisks(open);
+  const port = open.context.stores.disks;
+  const writes = pageWrites(
+    operations,
+    batch.deltas.map(({ delta }) => delta),
+  );
+  await inLanes(open.bounds.pageWritesInFlight, writes, async ({ operation, bytes }) => {
+    const disk = disks[operation.disk];
+    invariant(disk !== undefined, "a delta has the disks of its item", { disk: operation.disk });
+    await claim.keep();
+    if (bytes === undefined) await port.clearPages(disk, operation.offsetBytes, operation.lengthBytes, generation);
+    else await port.writePages(disk, operation.offsetBytes, bytes, generation);
+  });
+}
+
+/**
+ * The deltas are in the journal and recorded as progress: the cache may lose them (rule 4). A removal that fails, or lands late, harms nothing: nobody
+ * reads at or before `applied` again, and the sweep removes what is left.
+ */
+async function removeFromCache(claim: Claim, deltas: readonly BatchDelta[]): Promise<void> {
+  const { open, generation } = claim;
+  await inLanes(open.bounds.pageWritesInFlight, deltas, async ({ delta }) => {
+    try {
+      await open.cache.remove(deltaName(delta.end.stream, delta.end.epoch));
+    } catch (error) {
+      if (!(error instanceof LeewardError)) throw error;
+      const { itemId } = open.item;
+      open.context.log({ kind: "delta-left-in-cache", itemId, generation, epoch: delta.end.epoch, message: error.message });
+    }
+  });
+}
+
+function logBatch(claim: Claim, from: Position, batch: Batch, operations: readonly PageOperation[]): void {
+  const puts = operations.filter((operation) => operation.kind === "put");
+  claim.open.context.log({
+    kind: "batch-applied",
+    itemId: claim.open.item.itemId,
+    generation: claim.generation,
+    fromEpoch: from.epoch,
+    toEpoch: batch.last.end.epoch,
+    lengthBytes: batch.lengthBytes,
+    putPages: puts.length,
+    clearPages: operations.length - puts.length,
+    plainBytes: puts.reduce((sum, put) => sum + put.lengthBytes, 0),
+  });
+}

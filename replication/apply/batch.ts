@@ -1,0 +1,139 @@
+import { decodeDelta } from "../delta/decode.ts";
+import type { DecodedDelta, DeltaFlags } from "../delta/delta.ts";
+import { LeewardError } from "../errors.ts";
+import { samePosition } from "../position.ts";
+import type { DiskDescription, Position } from "../position.ts";
+import type { Claim } from "./claim.ts";
+import type { OpenItem } from "./context.ts";
+import { readNextDelta } from "./read-delta.ts";
+
+/** One delta of a batch: checked, and in its place of the chain. */
+export interface BatchDelta {
+  readonly delta: DecodedDelta;
+  readonly bytes: Uint8Array;
+  readonly place: "cache" | "journal";
+}
+
+/** At least one delta, in the order of the position chain. In memory it is at most BATCH_MAX_BYTES and one delta more. */
+export interface Batch {
+  readonly deltas: readonly BatchDelta[];
+  readonly last: DecodedDelta;
+  readonly lengthBytes: number;
+}
+
+export type NextBatch =
+  | { readonly kind: "batch"; readonly batch: Batch }
+  | { readonly kind: "nothing"; readonly cacheFailure: LeewardError | undefined };
+
+/**
+ * Step c of DESIGN 6: the next deltas of the chain, read only after the fence stands. The batch ends at its bounds and at every delta after which a
+ * recovery point may be wanted. If `intent` lies beyond `applied`, an earlier worker may have written any part of that batch to the disks, and a
+ * write of its own may have landed as late as the fence: only a batch that reaches at least `intent` leaves the disks at one position (rule 1), so
+ * no bound ends it before.
+ * Errors that stop the item (rule 5): `delta-corrupt`, `delta-unsupported`, `delta-too-large`, `delta-foreign`, `position-fork`, `position-gap`.
+ */
+export async function readBatch(claim: Claim, journalAhead: boolean): Promise<NextBatch> {
+  const { open } = claim;
+  const { applied, intent, final } = claim.progress();
+  // Nothing follows the final delta of a stream, whatever lies in the cache.
+  if (final) return { kind: "nothing", cacheFailure: undefined };
+  const deltas: BatchDelta[] = [];
+  let previous = applied;
+  let { seeding } = claim.progress();
+  let ended = false;
+  let lengthBytes = 0;
+  let extents = 0;
+  let cacheFailure: LeewardError | undefined;
+  const full = (): boolean =>
+    deltas.length >= open.bounds.batchMaxDeltas || lengthBytes >= open.bounds.batchMaxBytes || extents >= open.bounds.batchMaxExtents;
+
+  while (previous.epoch < intent.epoch || !(ended || full())) {
+    await claim.keep();
+    const epoch = previous.epoch + 1;
+    const found = await readNextDelta(open, claim.progress(), epoch, journalAhead ? "everywhere" : "cache-beyond-intent");
+    if (found.kind === "missing") {
+      if (epoch <= intent.epoch) throw found.cacheFailure ?? missing(epoch, intent);
+      cacheFailure = found.cacheFailure;
+      break;
+    }
+    const delta = checkDelta(open, previous, found.bytes, found.place);
+    if (epoch === intent.epoch && !samePosition(delta.end, intent)) {
+      throw fork("The journal does not lead to the intent of the progress record.", intent, delta.end, found.place);
+    }
+    deltas.push({ delta, bytes: found.bytes, place: found.place });
+    ended = endsBatch(delta.header.flags, seeding);
+    seeding = delta.header.flags.seeding;
+    previous = delta.end;
+    lengthBytes += found.bytes.length;
+    extents += delta.extents.length;
+  }
+  const last = deltas.at(-1)?.delta;
+  return last === undefined ? { kind: "nothing", cacheFailure } : { kind: "batch", batch: { deltas, last, lengthBytes } };
+}
+
+/** True after a delta at whose end a recovery point may be wanted. */
+export function endsBatch(flags: DeltaFlags, seedingBefore: boolean): boolean {
+  return flags.final || flags.groupMark || flags.consistency !== "crash" || (seedingBefore && !flags.seeding);
+}
+
+/** Decodes `bytes` and holds them against their name and the chain; `place` is for the operator. */
+export function checkDelta(open: OpenItem, previous: Position, bytes: Uint8Array, place: "cache" | "journal"): DecodedDelta {
+  const { item } = open;
+  const epoch = previous.epoch + 1;
+  const delta = decodeAt(bytes, previous.stream, epoch, place);
+  const { header } = delta;
+  const sameName = header.itemId === item.itemId && header.stream === previous.stream && header.epoch === epoch;
+  if (!sameName || !sameDisks(header.disks, item.disks)) {
+    throw new LeewardError("delta-foreign", "The delta belongs elsewhere: item, stream, epoch or disks are not those of its place.", {
+      place,
+      expectedItem: item.itemId,
+      expectedStream: previous.stream,
+      expectedEpoch: epoch,
+      item: header.itemId,
+      stream: header.stream,
+      epoch: header.epoch,
+    });
+  }
+  if (!samePosition(header.start, previous)) {
+    throw fork("The delta does not start where the one before it ended.", previous, header.start, place);
+  }
+  return delta;
+}
+
+function decodeAt(bytes: Uint8Array, stream: number, epoch: number, place: "cache" | "journal"): DecodedDelta {
+  try {
+    return decodeDelta(bytes);
+  } catch (error) {
+    if (!(error instanceof LeewardError)) throw error;
+    throw new LeewardError(error.code, error.message, { ...error.facts, place, stream, epoch }, { cause: error, hint: error.hint });
+  }
+}
+
+function sameDisks(left: readonly DiskDescription[], right: readonly DiskDescription[]): boolean {
+  return (
+    left.length === right.length &&
+    left.every((disk, index) => {
+      const other = right[index];
+      return disk.id === other?.id && disk.sizeBytes === other.sizeBytes && disk.sectorSizeBytes === other.sectorSizeBytes;
+    })
+  );
+}
+
+/** Rule 4 puts a delta into the journal before it becomes intent, so this takes a deletion by someone else. */
+function missing(epoch: number, intent: Position): LeewardError {
+  return new LeewardError("position-gap", "A delta of the batch that was begun is neither in the journal nor in the cache.", {
+    epoch,
+    intent: intent.epoch,
+  });
+}
+
+export function fork(message: string, expected: Position, found: Position, place: "cache" | "journal"): LeewardError {
+  return new LeewardError("position-fork", message, {
+    place,
+    stream: expected.stream,
+    expectedEpoch: expected.epoch,
+    expectedChecksum: expected.checksum,
+    foundEpoch: found.epoch,
+    foundChecksum: found.checksum,
+  });
+}

@@ -1,0 +1,134 @@
+import { LeewardError, invariant } from "../errors.ts";
+import type { LastPoint, Progress, StopReason } from "../items/item.ts";
+import { DISK_REQUESTS_IN_FLIGHT } from "../limits.ts";
+import type { TargetDisk } from "../ports.ts";
+import type { OpenItem } from "./context.ts";
+import { inLanes } from "./lanes.ts";
+import { readProgress, replaceProgress } from "./progress.ts";
+import type { StoredProgress } from "./progress.ts";
+import { readNextDelta } from "./read-delta.ts";
+
+/** The right to write the target disks of one item, as long as nobody raised a newer generation. It ends with its first unknown outcome. */
+export interface Claim {
+  readonly open: OpenItem;
+  readonly generation: number;
+  progress(): Progress;
+  /** Compare-and-set of the progress record, which also renews the claim. Errors: `fenced` if someone else changed it, `outcome-unknown`. */
+  change(changes: ProgressChanges): Promise<void>;
+  /** Renews the claim when little of it is left; called before every step that may be the last of many. Errors as for `change`. */
+  keep(): Promise<void>;
+  /** Remembers a point; it is written with the next change. If that is lost the next point comes a little early, which is harmless. */
+  notePoint(point: LastPoint): void;
+  /** Lets go, so that the next hint is taken up at once. */
+  release(): Promise<void>;
+  /** Records why the item stands still, and lets go (rule 5). */
+  stop(reason: StopReason): Promise<void>;
+}
+
+export type ProgressChanges = Partial<
+  Omit<Progress, "version" | "stream" | "generation" | "holder" | "expiresMs" | "stopped" | "lastPoint">
+>;
+
+export type ClaimAttempt =
+  | { readonly kind: "claimed"; readonly claim: Claim }
+  | { readonly kind: "held"; readonly untilMs: number }
+  | { readonly kind: "stopped"; readonly reason: StopReason }
+  /** Someone changed the record between the reading and the setting: look again. */
+  | { readonly kind: "lost" }
+  /** The item has no progress in this stream: enabling it is under way, or its stream has been closed. */
+  | { readonly kind: "absent" };
+
+/**
+ * Steps a and b of DESIGN 6. The compare-and-set gives each generation to one worker at most, even when an earlier try of ours lands late: that
+ * try carries an older etag. Only when the sequence number of **every** disk equals the generation may this worker read deltas, write or snapshot:
+ * from then on no request of an older generation can change a disk (rule 3).
+ * Errors: `outcome-unknown` (claim again), `fenced` (a disk has a newer generation).
+ */
+export async function claimItem(open: OpenItem): Promise<ClaimAttempt> {
+  const { context, item } = open;
+  const stored = await readProgress(open.records);
+  if (stored === undefined || stored.progress.stream !== item.stream) return { kind: "absent" };
+  const { progress } = stored;
+  const nowMs = context.clock.now();
+  if (progress.stopped !== undefined && !(await hasHealed(open, progress))) return { kind: "stopped", reason: progress.stopped };
+  if (progress.holder !== undefined && progress.holder !== context.holder && progress.expiresMs > nowMs) {
+    return { kind: "held", untilMs: progress.expiresMs };
+  }
+  const claimed = await replaceProgress(open.records, stored, {
+    ...progress,
+    generation: progress.generation + 1,
+    holder: context.holder,
+    expiresMs: nowMs + open.bounds.claimMs,
+    stopped: undefined,
+  });
+  if (claimed === undefined) return { kind: "lost" };
+  await raiseAll(open, claimed.progress.generation);
+  context.log({ kind: "claimed", itemId: item.itemId, generation: claimed.progress.generation });
+  return { kind: "claimed", claim: holdClaim(open, claimed) };
+}
+
+export function targetDisks(open: OpenItem): readonly TargetDisk[] {
+  const { itemId, stream, disks } = open.item;
+  return disks.map((disk) => ({ itemId, stream, diskId: disk.id }));
+}
+
+/** Step b. The store answers success even when the number is higher already, so only what was read back counts. */
+async function raiseAll(open: OpenItem, generation: number): Promise<void> {
+  await inLanes(DISK_REQUESTS_IN_FLIGHT, targetDisks(open), async (disk) => {
+    const found = await open.context.stores.disks.raiseSequenceNumber(disk, generation);
+    invariant(found >= generation, "a raised sequence number is not lower", { generation, found });
+    if (found > generation) {
+      throw new LeewardError("fenced", `Disk ${disk.diskId} belongs to a newer generation.`, { disk: disk.diskId, generation, found });
+    }
+  });
+}
+
+/** A gap closes itself when the missing delta arrives; every other stop waits for a repair. */
+async function hasHealed(open: OpenItem, progress: Progress): Promise<boolean> {
+  if (progress.stopped?.code !== "position-gap") return false;
+  return (await readNextDelta(open, progress, progress.applied.epoch + 1, "everywhere")).kind === "found";
+}
+
+function holdClaim(open: OpenItem, claimed: StoredProgress): Claim {
+  const { context, bounds, records } = open;
+  let stored = claimed;
+  let lastPoint = claimed.progress.lastPoint;
+  let valid = true;
+  let renewal: Promise<void> | undefined;
+
+  async function set(next: Progress): Promise<void> {
+    invariant(valid, "a claim is not used after an unknown outcome or after letting go (rule 3)", { generation: next.generation });
+    // Until the answer is known to be good this claim counts as ended.
+    valid = false;
+    const written = await replaceProgress(records, stored, { ...next, lastPoint });
+    if (written === undefined) {
+      throw new LeewardError("fenced", "Someone else changed the progress record.", { generation: next.generation });
+    }
+    stored = written;
+    valid = next.holder !== undefined;
+  }
+  const change = (changes: ProgressChanges): Promise<void> =>
+    set({ ...stored.progress, ...changes, expiresMs: context.clock.now() + bounds.claimMs });
+
+  return {
+    open,
+    generation: claimed.progress.generation,
+    progress: () => ({ ...stored.progress, lastPoint }),
+    change,
+    async keep() {
+      if (renewal === undefined && stored.progress.expiresMs - context.clock.now() > bounds.claimRenewMs) return;
+      // Lanes share one renewal: each compare-and-set needs the etag of the one before.
+      renewal ??= change({});
+      try {
+        await renewal;
+      } finally {
+        renewal = undefined;
+      }
+    },
+    notePoint(point) {
+      lastPoint = point;
+    },
+    release: () => set({ ...stored.progress, holder: undefined, expiresMs: 0 }),
+    stop: (reason) => set({ ...stored.progress, holder: undefined, expiresMs: 0, stopped: reason }),
+  };
+}

@@ -1,0 +1,90 @@
+import type { ProtectedItem, StopReason } from "../items/item.ts";
+import {
+  BATCH_MAX_BYTES,
+  BATCH_MAX_DELTAS,
+  BATCH_MAX_EXTENTS,
+  CLAIM_MS,
+  CLAIM_RENEW_MS,
+  CLAIMS_PER_RUN,
+  PAGE_WRITES_IN_FLIGHT,
+} from "../limits.ts";
+import type { Clock, ItemStores, RecordStore } from "../ports.ts";
+
+/** What a run of the apply engine needs from its caller. */
+export interface ApplyContext {
+  readonly stores: ItemStores;
+  readonly clock: Clock;
+  /** Names this run in the progress record. Unique for each run: two runs with one name would take the claim from each other. */
+  readonly holder: string;
+  /** At the first boundary after this moment (Unix milliseconds) the run hands on; usually now + SLICE_MS. */
+  readonly deadlineMs: number;
+  /** Structured events without secrets. */
+  readonly log: (event: ApplyEvent) => void;
+  /**
+   * Lets a holder stay warm when no delta is left: resolves true as soon as a hint for the item came to this process, false at `untilMs`.
+   * Without it the run lets go at once.
+   */
+  readonly awaitHint?: (itemId: string, untilMs: number) => Promise<boolean>;
+  /** The bounds of limits.ts unless given: correctness must not depend on them (rule 1), so tests vary them from worker to worker. */
+  readonly bounds?: Partial<ApplyBounds>;
+}
+
+export interface ApplyBounds {
+  readonly batchMaxBytes: number;
+  readonly batchMaxDeltas: number;
+  readonly batchMaxExtents: number;
+  readonly pageWritesInFlight: number;
+  readonly claimMs: number;
+  readonly claimRenewMs: number;
+  readonly claimsPerRun: number;
+}
+
+/** What happened, for logs and figures. */
+export type ApplyEvent = { readonly itemId: string; /** 0 while no claim stands. */ readonly generation: number } & (
+  | { readonly kind: "claimed" }
+  | {
+      readonly kind: "batch-applied";
+      readonly fromEpoch: number;
+      readonly toEpoch: number;
+      readonly lengthBytes: number;
+      readonly putPages: number;
+      readonly clearPages: number;
+      readonly plainBytes: number;
+    }
+  | { readonly kind: "point-taken"; readonly pointId: string; readonly epoch: number; readonly reason: "interval" | "marked" }
+  | { readonly kind: "point-name-taken"; readonly pointId: string }
+  | { readonly kind: "claiming-again"; readonly code: string; readonly message: string }
+  | { readonly kind: "cache-unreachable"; readonly message: string }
+  | { readonly kind: "delta-left-in-cache"; readonly epoch: number; readonly message: string }
+  | { readonly kind: "stopped"; readonly reason: StopReason }
+);
+
+/** One item with its stores open. */
+export interface OpenItem {
+  readonly context: ApplyContext;
+  readonly bounds: ApplyBounds;
+  readonly item: ProtectedItem;
+  readonly records: RecordStore;
+  readonly cache: RecordStore;
+}
+
+export function openItem(context: ApplyContext, item: ProtectedItem): OpenItem {
+  const { stores } = context;
+  return {
+    context,
+    bounds: { ...BOUNDS, ...context.bounds },
+    item,
+    records: stores.records(item.itemId),
+    cache: stores.cache(item.itemId),
+  };
+}
+
+const BOUNDS: ApplyBounds = {
+  batchMaxBytes: BATCH_MAX_BYTES,
+  batchMaxDeltas: BATCH_MAX_DELTAS,
+  batchMaxExtents: BATCH_MAX_EXTENTS,
+  pageWritesInFlight: PAGE_WRITES_IN_FLIGHT,
+  claimMs: CLAIM_MS,
+  claimRenewMs: CLAIM_RENEW_MS,
+  claimsPerRun: CLAIMS_PER_RUN,
+};

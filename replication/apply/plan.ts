@@ -1,0 +1,137 @@
+import type { Extent } from "../delta/delta.ts";
+import { createExtentMap, part } from "../delta/extents.ts";
+import type { DataRun, ExtentMap } from "../delta/extents.ts";
+import { spansOf } from "../delta/spans.ts";
+import type { Span } from "../delta/spans.ts";
+import { PUT_PAGE_MAX_BYTES, ZERO_FILL_MAX_BYTES } from "../limits.ts";
+
+/** One request to a target disk. `disk` is the index in the disk table. */
+export type PageOperation = PutPage | ClearPages;
+
+/** Bytes that no run covers are zero. A run's source is the index of its delta in the batch, and its source offset the offset on the disk. */
+export interface PutPage {
+  readonly kind: "put";
+  readonly disk: number;
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+  readonly runs: readonly DataRun<number>[];
+}
+export interface ClearPages {
+  readonly kind: "clear";
+  readonly disk: number;
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+}
+
+/**
+ * Step f of DESIGN 6, without the writing: merges the extents of the deltas of a batch, in their order, so that the last content of each sector wins,
+ * and covers exactly those sectors with as few requests as possible: they come in the order of disk and offset and never overlap, so that it does
+ * not matter in which order they land. Sectors that no delta names are never touched, for nobody here knows their content.
+ */
+export function planPages(deltas: readonly (readonly Extent[])[]): readonly PageOperation[] {
+  const maps = mergeExtents(deltas);
+  const disks = [...maps.keys()].toSorted((left, right) => left - right);
+  return disks.flatMap((disk) => {
+    const map = maps.get(disk);
+    return map === undefined ? [] : foldZeros([...spansOf(map.entries(), Infinity)]).flatMap((span) => cut(disk, span));
+  });
+}
+
+function mergeExtents(deltas: readonly (readonly Extent[])[]): ReadonlyMap<number, ExtentMap<number>> {
+  const maps = new Map<number, ExtentMap<number>>();
+  for (const [source, extents] of deltas.entries()) {
+    for (const { kind, disk, offsetBytes, lengthBytes } of extents) {
+      const map = maps.get(disk) ?? createExtentMap<number>();
+      maps.set(disk, map);
+      map.insert(
+        kind === "zero" ? { kind, offsetBytes, lengthBytes } : { kind, offsetBytes, lengthBytes, source, sourceOffsetBytes: offsetBytes },
+      );
+    }
+  }
+  return maps;
+}
+
+/**
+ * Sends a short run of zeros inside the Put Page of the data that touches it, wherever that takes fewer requests than clearing it. Joining on both
+ * sides never takes more than joining on one: the zeros are shorter than the most that one request carries.
+ */
+function foldZeros(spans: readonly Span<number>[]): readonly Span<number>[] {
+  const folded: Span<number>[] = [];
+  for (const span of spans) {
+    const zero = folded.at(-1);
+    const before = folded.at(-2);
+    if (span.kind === "data" && zero?.kind === "zero" && touches(zero, span)) {
+      const head = before?.kind === "data" && touches(before, zero) ? before : undefined;
+      if (saves(head, zero, span)) {
+        folded.length -= head === undefined ? 1 : 2;
+        folded.push(join(head, zero, span));
+        continue;
+      }
+    }
+    folded.push(span);
+  }
+  return foldTails(folded);
+}
+
+/** Zeros that no data follows, behind data that leaves room in its last request. */
+function foldTails(spans: readonly Span<number>[]): readonly Span<number>[] {
+  const folded: Span<number>[] = [];
+  for (const span of spans) {
+    const head = folded.at(-1);
+    if (span.kind === "zero" && head?.kind === "data" && touches(head, span) && saves(head, span, undefined)) {
+      folded[folded.length - 1] = join(head, span, undefined);
+    } else folded.push(span);
+  }
+  return folded;
+}
+
+function touches(left: Span<number>, right: Span<number>): boolean {
+  return left.offsetBytes + left.lengthBytes === right.offsetBytes;
+}
+
+function saves(head: Span<number> | undefined, zero: Span<number>, tail: Span<number> | undefined): boolean {
+  if (zero.lengthBytes > ZERO_FILL_MAX_BYTES) return false;
+  const headBytes = head?.lengthBytes ?? 0;
+  const tailBytes = tail?.lengthBytes ?? 0;
+  return putPages(headBytes + zero.lengthBytes + tailBytes) < putPages(headBytes) + 1 + putPages(tailBytes);
+}
+
+function putPages(lengthBytes: number): number {
+  return Math.ceil(lengthBytes / PUT_PAGE_MAX_BYTES);
+}
+
+function join(head: Span<number> | undefined, zero: Span<number>, tail: Span<number> | undefined): Span<number> {
+  return {
+    kind: "data",
+    offsetBytes: (head ?? zero).offsetBytes,
+    lengthBytes: (head?.lengthBytes ?? 0) + zero.lengthBytes + (tail?.lengthBytes ?? 0),
+    runs: [...runsOf(head), ...runsOf(tail)],
+  };
+}
+
+function runsOf(span: Span<number> | undefined): readonly DataRun<number>[] {
+  return span?.kind === "data" ? span.runs : [];
+}
+
+/** Cuts data at every PUT_PAGE_MAX_BYTES; Clear Pages takes any length. */
+function cut(disk: number, span: Span<number>): readonly PageOperation[] {
+  const { offsetBytes, lengthBytes } = span;
+  if (span.kind === "zero") return [{ kind: "clear", disk, offsetBytes, lengthBytes }];
+  const end = offsetBytes + lengthBytes;
+  const puts: PutPage[] = [];
+  let next = 0;
+  for (let from = offsetBytes; from < end; from += PUT_PAGE_MAX_BYTES) {
+    const to = Math.min(end, from + PUT_PAGE_MAX_BYTES);
+    const runs: DataRun<number>[] = [];
+    for (let run = span.runs[next]; run !== undefined && run.offsetBytes < to; run = span.runs[next]) {
+      const runEnd = run.offsetBytes + run.lengthBytes;
+      const piece = part(run, Math.max(run.offsetBytes, from), Math.min(runEnd, to));
+      if (piece.kind === "data") runs.push(piece);
+      // A run that reaches into the next request is looked at again there.
+      if (runEnd > to) break;
+      next += 1;
+    }
+    puts.push({ kind: "put", disk, offsetBytes: from, lengthBytes: to - from, runs });
+  }
+  return puts;
+}

@@ -1,0 +1,146 @@
+import { LeewardError, hasCode } from "../errors.ts";
+import type { ProtectedItem, StopReason } from "../items/item.ts";
+import { ITEM_RECORD } from "../items/names.ts";
+import { decodeRecord } from "../items/records.ts";
+import { takeDuePoint } from "../points/take-point.ts";
+import { applyBatch } from "./apply.ts";
+import { readBatch } from "./batch.ts";
+import { claimItem } from "./claim.ts";
+import type { Claim } from "./claim.ts";
+import { openItem } from "./context.ts";
+import type { ApplyContext, OpenItem } from "./context.ts";
+import { readNextDelta } from "./read-delta.ts";
+
+export type ApplyOutcome =
+  /** Nothing left to do, or no such item: the next hint or the sweep comes back. */
+  | { readonly kind: "idle" }
+  /** Another run works on the item; a dead one lets go at `untilMs` (Unix milliseconds). */
+  | { readonly kind: "held"; readonly untilMs: number }
+  /** The slice is over and there may be more: hand on by message. */
+  | { readonly kind: "more" }
+  | { readonly kind: "stopped"; readonly reason: StopReason }
+  /** A newer worker has taken over; nothing needs to be done. */
+  | { readonly kind: "fenced" };
+
+/** What stops the item until it is repaired (rule 5): nothing of this is ever skipped. */
+const STOPPING = ["delta-corrupt", "delta-unsupported", "delta-too-large", "delta-foreign", "position-fork", "position-gap"] as const;
+
+/** Claiming a new generation makes these harmless (rule 3). */
+const CLAIM_AGAIN = ["outcome-unknown", "conflict"] as const;
+
+/**
+ * One slice of work on one item: claims it, applies what the chain has next, takes the points that are due, lets go. Safe to call at any time, any number
+ * of times, by any number of workers (rules 3, 5 and 10). Errors: `outcome-unknown` after CLAIMS_PER_RUN claims; `store-unavailable` and `store-refused` of
+ * either account; `record-corrupt`. The message then goes back to the queue.
+ */
+export async function applySlice(context: ApplyContext, itemId: string): Promise<ApplyOutcome> {
+  const stored = await context.stores.records(itemId).read(ITEM_RECORD);
+  if (stored === undefined) return { kind: "idle" };
+  const open = openItem(context, decodeRecord<ProtectedItem>(ITEM_RECORD, 1, stored.bytes));
+  let unknown: LeewardError | undefined;
+  for (let claims = 0; claims < open.bounds.claimsPerRun; claims += 1) {
+    unknown = undefined;
+    try {
+      const attempt = await claimItem(open);
+      switch (attempt.kind) {
+        case "absent":
+          return { kind: "idle" };
+        case "held":
+        case "stopped":
+          return attempt;
+        case "lost":
+          break;
+        case "claimed": {
+          const ended = await workAndLetGo(attempt.claim);
+          if (ended.kind !== "look-again") return ended;
+          break;
+        }
+      }
+    } catch (error) {
+      if (hasCode(error, "fenced")) return { kind: "fenced" };
+      if (!hasCode(error, ...CLAIM_AGAIN)) throw error;
+      // Nothing of the old claim is used any more: the next one reads progress anew and raises a new generation first.
+      unknown = error;
+      context.log({ kind: "claiming-again", itemId, generation: 0, code: error.code, message: error.message });
+    }
+  }
+  if (unknown !== undefined) throw unknown;
+  return { kind: "more" };
+}
+
+type WorkEnd = ApplyOutcome | { readonly kind: "look-again" };
+
+async function workAndLetGo(claim: Claim): Promise<WorkEnd> {
+  try {
+    return await work(claim);
+  } catch (error) {
+    if (hasCode(error, "fenced", ...CLAIM_AGAIN)) throw error;
+    if (hasCode(error, ...STOPPING)) return stop(claim, error);
+    // Everything of this claim has settled, so letting go is safe, and the next hint need not wait until the claim runs out.
+    await claim.release().catch((secondary: unknown) => {
+      if (!(secondary instanceof LeewardError)) throw secondary;
+    });
+    throw error;
+  }
+}
+
+/** Steps c to g, again and again. */
+async function work(claim: Claim): Promise<WorkEnd> {
+  const { open } = claim;
+  const { clock, deadlineMs } = open.context;
+  // Only an earlier worker can have put deltas into the journal ahead of the intent: one look is enough.
+  let journalAhead = true;
+  for (;;) {
+    // A point that a delta was marked for may be missing because its worker died; the next batch would take the chance away.
+    await takeDuePoint(claim, "marked");
+    if (clock.now() >= deadlineMs) return letGo(claim, "more");
+    const next = await readBatch(claim, journalAhead);
+    if (next.kind === "batch") {
+      await applyBatch(claim, next.batch);
+      await takeDuePoint(claim, "any");
+      continue;
+    }
+    await takeDuePoint(claim, "any");
+    if (next.cacheFailure !== undefined) throw next.cacheFailure;
+    journalAhead = false;
+    if (!(await waitForHint(claim))) return letGo(claim, "idle");
+  }
+}
+
+/** True when a hint came while the holder stayed warm. The claim is kept meanwhile. */
+async function waitForHint(claim: Claim): Promise<boolean> {
+  const { context, bounds, item } = claim.open;
+  if (context.awaitHint === undefined || claim.progress().final) return false;
+  while (context.clock.now() < context.deadlineMs) {
+    const renewMs = claim.progress().expiresMs - bounds.claimRenewMs;
+    if (await context.awaitHint(item.itemId, Math.min(context.deadlineMs, renewMs))) return true;
+    if (context.clock.now() < context.deadlineMs) await claim.keep();
+  }
+  return false;
+}
+
+/** Lets go and looks once more: a hint that came while the item was held found it held, and is gone. */
+async function letGo(claim: Claim, kind: "idle" | "more"): Promise<WorkEnd> {
+  const progress = claim.progress();
+  await claim.release();
+  if (kind === "more" || progress.final) return { kind };
+  return (await hasNext(claim.open, progress)) ? { kind: "look-again" } : { kind };
+}
+
+async function hasNext(open: OpenItem, progress: Parameters<typeof readNextDelta>[1]): Promise<boolean> {
+  return (await readNextDelta(open, progress, progress.applied.epoch + 1, "cache-beyond-intent")).kind === "found";
+}
+
+async function stop(claim: Claim, error: LeewardError): Promise<WorkEnd> {
+  const { context, item } = claim.open;
+  const reason: StopReason = {
+    code: error.code,
+    message: error.message,
+    hint: error.hint,
+    facts: error.facts,
+    atMs: context.clock.now(),
+  };
+  await claim.stop(reason);
+  context.log({ kind: "stopped", itemId: item.itemId, generation: claim.generation, reason });
+  return { kind: "stopped", reason };
+}

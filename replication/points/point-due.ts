@@ -1,0 +1,64 @@
+import type { HeartbeatRecord, LastPoint, Progress, ReplicationPolicy } from "../items/item.ts";
+import { isBoundary } from "../apply/progress.ts";
+import { samePosition } from "../position.ts";
+
+export interface PointQuestion {
+  readonly policy: ReplicationPolicy;
+  readonly progress: Progress;
+  /** The last word of the mobility service, if it ever spoke. */
+  readonly heartbeat: HeartbeatRecord | undefined;
+  /** The target's clock. */
+  readonly nowMs: number;
+}
+
+export type PointDecision =
+  | { readonly kind: "not-due" }
+  | {
+      readonly kind: "due";
+      /** `marked`: the delta applied last is one that a point is meant for. */
+      readonly reason: "interval" | "marked";
+      readonly targetTimeMs: number;
+      readonly sourceTimeMs: number;
+      readonly skewMs: number | undefined;
+    };
+
+/**
+ * Whether a recovery point is due at this moment, and which moment of the source it shows (DESIGN 7). A pure function of its arguments.
+ * Due: the delta applied last is marked and has no point yet; or the policy's interval has passed and the source is known to have stood at the applied
+ * position at a later time than the last point shows: because something was applied since, or because the mobility service says of an idle VM
+ * that nothing was written since. Never between batches' ends, before the first epoch, while the disks are seeded, or when the item is stopped.
+ */
+export function pointDue({ policy, progress, heartbeat, nowMs }: PointQuestion): PointDecision {
+  const reason = pointReason(policy, progress, nowMs);
+  if (reason === undefined) return { kind: "not-due" };
+  const sourceTimeMs = sourceTime(progress, heartbeat);
+  const { lastPoint } = progress;
+  if (!hasMoved(progress, lastPoint) && lastPoint !== undefined && sourceTimeMs <= lastPoint.sourceTimeMs) return { kind: "not-due" };
+  const skewMs = heartbeat === undefined ? undefined : heartbeat.sentMs - heartbeat.receivedMs;
+  return { kind: "due", reason, targetTimeMs: nowMs, sourceTimeMs, skewMs };
+}
+
+/** What makes a point due as far as the progress record knows; undefined saves reading the heartbeat. */
+export function pointReason(policy: ReplicationPolicy, progress: Progress, nowMs: number): "interval" | "marked" | undefined {
+  const { applied, seeding, stopped, lastPoint } = progress;
+  if (seeding || stopped !== undefined || applied.epoch < 1 || !isBoundary(progress)) return undefined;
+  if (isMarked(progress) && hasMoved(progress, lastPoint)) return "marked";
+  if (lastPoint === undefined) return "interval";
+  const passedMs = nowMs - lastPoint.targetTimeMs;
+  // A clock that was set back by more than the interval must not silence points until it has caught up.
+  return passedMs >= policy.pointIntervalMs || passedMs <= -policy.pointIntervalMs ? "interval" : undefined;
+}
+
+function isMarked(progress: Progress): boolean {
+  return progress.consistency !== "crash" || progress.groupMark || progress.final;
+}
+
+function hasMoved(progress: Progress, lastPoint: LastPoint | undefined): boolean {
+  return lastPoint === undefined || lastPoint.stream !== progress.stream || lastPoint.epoch < progress.applied.epoch;
+}
+
+/** The latest moment at which the source is known to have held the applied content. */
+function sourceTime(progress: Progress, heartbeat: HeartbeatRecord | undefined): number {
+  const currentAtMs = heartbeat !== undefined && samePosition(heartbeat.uploaded, progress.applied) ? (heartbeat.currentAtMs ?? 0) : 0;
+  return Math.max(progress.appliedSourceMs, currentAtMs);
+}

@@ -1,0 +1,61 @@
+import type { Clock, ItemStores, RecordStore } from "../../replication/ports.ts";
+import { createMemoryDisks } from "./memory-disks.ts";
+import type { MemoryDisks } from "./memory-disks.ts";
+import { createMemoryRecords } from "./memory-records.ts";
+
+/** Both storage accounts in memory: the stores as the domain sees them, and what only a test may see. */
+export interface MemoryStores {
+  readonly stores: ItemStores;
+  readonly memory: MemoryDisks;
+  /** What lies in the item's quarantine. */
+  quarantined(itemId: string): Promise<readonly Uint8Array[]>;
+  /** Names in the item's cache container and in its record container. */
+  cacheNames(itemId: string): readonly string[];
+  recordNames(itemId: string): readonly string[];
+}
+
+/** `clock` is the clock of the store: creation times and snapshot ids come from it. */
+export function createMemoryStores(clock: Clock): MemoryStores {
+  const caches = new Map<string, ReturnType<typeof createMemoryRecords>>();
+  const records = new Map<string, ReturnType<typeof createMemoryRecords>>();
+  const quarantines = new Map<string, Uint8Array[]>();
+  const items = new Set<string>();
+  const memory = createMemoryDisks(clock);
+
+  const open = (
+    containers: Map<string, ReturnType<typeof createMemoryRecords>>,
+    itemId: string,
+  ): ReturnType<typeof createMemoryRecords> => {
+    const found = containers.get(itemId) ?? createMemoryRecords(clock);
+    containers.set(itemId, found);
+    return found;
+  };
+  const stores: ItemStores = {
+    cache: (itemId): RecordStore => open(caches, itemId),
+    records: (itemId): RecordStore => open(records, itemId),
+    disks: memory.disks,
+    snapshots: memory.snapshots,
+    listItems: async (limit, after) =>
+      [...items]
+        .filter((itemId) => after === undefined || itemId > after)
+        .toSorted()
+        .slice(0, limit),
+    createContainers: async (itemId) => {
+      items.add(itemId);
+    },
+    quarantine: async (itemId, name) => {
+      const cache = open(caches, itemId);
+      const found = await cache.read(name);
+      if (found === undefined) return;
+      quarantines.set(itemId, [...(quarantines.get(itemId) ?? []), found.bytes]);
+      await cache.remove(name);
+    },
+  };
+  return {
+    stores,
+    memory,
+    quarantined: async (itemId) => quarantines.get(itemId) ?? [],
+    cacheNames: (itemId) => open(caches, itemId).names(),
+    recordNames: (itemId) => open(records, itemId).names(),
+  };
+}

@@ -1,0 +1,58 @@
+import { describe, expect, it } from "vitest";
+import { checkFunction } from "../../local/functions-host/functions.ts";
+import { HTTP_TRIGGER } from "../../local/functions-host/http/trigger.ts";
+import { QUEUE_TRIGGER } from "../../local/functions-host/queue/trigger.ts";
+import type { Binding, FunctionMetadata } from "../../local/functions-host/rpc.ts";
+import { TIMER_TRIGGER } from "../../local/functions-host/timer/trigger.ts";
+
+const KINDS = [HTTP_TRIGGER, TIMER_TRIGGER, QUEUE_TRIGGER];
+const register = (bindings: Readonly<Record<string, Binding>>, more: Partial<FunctionMetadata> = {}) => ({
+  id: "work",
+  metadata: { name: "work", bindings, ...more },
+  callback: () => undefined,
+});
+const input = (type: string, more: Readonly<Record<string, unknown>> = {}): Binding => ({ type, direction: "in", ...more });
+const output = (type: string): Binding => ({ type, direction: "out" });
+
+describe("the check of a function", () => {
+  it("finds the trigger by its type, whatever the key and the case", () => {
+    const { hostFunction, kind } = checkFunction(register({ a1: input("HTTPTRIGGER"), $return: output("Http") }), KINDS);
+    expect([hostFunction.triggerKey, kind]).toEqual(["a1", HTTP_TRIGGER]);
+  });
+
+  it.each(["blobTrigger", "eventGridTrigger", "serviceBusTrigger", "orchestrationTrigger", "neverHeardTrigger"])(
+    "refuses %s, naming function and binding",
+    (type) => {
+      expect(() => checkFunction(register({ t: input(type) }), KINDS)).toThrow(
+        expect.objectContaining({ code: "not-supported", facts: { function: "work", binding: type } }),
+      );
+    },
+  );
+
+  it.each([
+    ["an output to a queue", { t: input("httpTrigger"), $return: output("http"), q: output("queue") }, "queue (output)"],
+    ["a return to a queue", { t: input("timerTrigger"), $return: output("queue") }, "queue (output)"],
+    ["an HTTP answer to a queue message", { t: input("queueTrigger"), $return: output("http") }, "http (output)"],
+    ["an input from a blob", { t: input("httpTrigger"), b: input("blob") }, "blob (input)"],
+    [
+      "a deferred binding",
+      { t: input("queueTrigger", { properties: { supportsDeferredBinding: "true" } }) },
+      "queueTrigger with sdkBinding",
+    ],
+  ])("refuses %s", (_what, bindings, binding) => {
+    expect(() => checkFunction(register(bindings), KINDS)).toThrow(
+      expect.objectContaining({ code: "not-supported", facts: { function: "work", binding } }),
+    );
+  });
+
+  it("refuses retries, which the host would not do", () => {
+    expect(() => checkFunction(register({ t: input("timerTrigger") }, { retryOptions: { maxRetryCount: 3 } }), KINDS)).toThrow(
+      expect.objectContaining({ code: "not-supported", facts: { function: "work", binding: "retry" } }),
+    );
+  });
+
+  it("wants exactly one trigger", () => {
+    expect(() => checkFunction(register({ q: output("queue") }), KINDS)).toThrow(/has 0 triggers/);
+    expect(() => checkFunction(register({ a: input("httpTrigger"), b: input("timerTrigger") }), KINDS)).toThrow(/has 2 triggers/);
+  });
+});

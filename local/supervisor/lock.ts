@@ -1,0 +1,46 @@
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { LeewardError } from "../../replication/errors.ts";
+
+/** A try at a lock whose owner is gone, before giving up: somebody else may take it at the same moment. */
+const TRIES_MAX = 3;
+
+/** Holds a state folder for this process, so that no two clouds write to it. Returns what gives it back. A holder that is gone does not count. */
+export async function lockFolder(folder: string): Promise<() => Promise<void>> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const path = join(folder, "lock");
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await writeFile(path, String(process.pid), { flag: "wx" });
+      return () => rm(path, { force: true });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    }
+    const holder = await lockHolder(folder);
+    if (holder !== undefined || attempt === TRIES_MAX) {
+      throw new LeewardError(
+        "configuration-invalid",
+        `The folder ${folder} is in use by process ${holder ?? "?"}.`,
+        { folder },
+        {
+          hint: "Stop that one first (Ctrl-C in its window), or work in another folder.",
+        },
+      );
+    }
+    await rm(path, { force: true });
+  }
+}
+
+/** The process that holds the folder; undefined when nobody does. */
+export async function lockHolder(folder: string): Promise<number | undefined> {
+  const text = await readFile(join(folder, "lock"), "utf8").catch(() => "");
+  const pid = Number(text);
+  if (text === "" || !Number.isInteger(pid) || pid <= 0) return undefined;
+  try {
+    process.kill(pid, 0);
+    return pid;
+  } catch (error) {
+    // EPERM: it lives and belongs to somebody else.
+    return (error as NodeJS.ErrnoException).code === "EPERM" ? pid : undefined;
+  }
+}

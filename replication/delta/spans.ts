@@ -11,14 +11,14 @@ export type Span<Source> =
  * `maximumDataBytes` from their beginning, zero spans never. Runs come sorted and not overlapping, as `ExtentMap.entries` yields them.
  */
 export function* spansOf<Source>(runs: Iterable<Run<Source>>, maximumDataBytes: number): Generator<Span<Source>> {
-  let open: { readonly kind: "zero" | "data"; readonly offsetBytes: number; lengthBytes: number; runs: DataRun<Source>[] } | undefined;
+  let open: OpenSpan<Source> | undefined;
   for (const run of runs) {
     let from = run.offsetBytes;
     const end = run.offsetBytes + run.lengthBytes;
     while (from < end) {
       const full = open !== undefined && open.kind === "data" && open.lengthBytes === maximumDataBytes;
       if (open === undefined || full || open.kind !== run.kind || open.offsetBytes + open.lengthBytes !== from) {
-        if (open !== undefined) yield open;
+        if (open !== undefined) yield closed(open);
         open = { kind: run.kind, offsetBytes: from, lengthBytes: 0, runs: [] };
       }
       const to: number = run.kind === "zero" ? end : Math.min(end, open.offsetBytes + maximumDataBytes);
@@ -28,5 +28,16 @@ export function* spansOf<Source>(runs: Iterable<Run<Source>>, maximumDataBytes: 
       from = to;
     }
   }
-  if (open !== undefined) yield open;
+  if (open !== undefined) yield closed(open);
+}
+
+interface OpenSpan<Source> {
+  readonly kind: "zero" | "data";
+  readonly offsetBytes: number;
+  lengthBytes: number;
+  readonly runs: DataRun<Source>[];
+}
+
+function closed<Source>({ kind, offsetBytes, lengthBytes, runs }: OpenSpan<Source>): Span<Source> {
+  return kind === "zero" ? { kind, offsetBytes, lengthBytes } : { kind, offsetBytes, lengthBytes, runs };
 }

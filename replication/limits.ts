@@ -111,8 +111,6 @@ export const RETENTION_WEEK_BUCKET_MS = 2 * 60 * 60_000;
 export const RETENTION_LATE_BUCKET_MS = 4 * 60 * 60_000;
 /** No point is removed before every request that made it has settled for good (tries x time of a small write, with room). */
 export const POINT_SETTLE_MS = 2 * 60_000;
-/** Names under `points/` of one item: two for each of 155 points in three kinds of consistency, pins and tombstones; more is a fault. */
-export const POINTS_MAX_NAMES = 5_000;
 /** Points that one call of pruning removes: each costs a few requests per disk. */
 export const PRUNE_MAX_POINTS = 16;
 /** Holders of one point: restores, and later failovers and test failovers. */
@@ -182,6 +180,14 @@ export const HTTP_BODY_MAX_BYTES = 64 * KIB;
 export const ITEMS_PAGE_MAX_COUNT = 100;
 /** Events in one queue message: a message of 64 KiB holds fewer. */
 export const HINTS_PER_MESSAGE_MAX_COUNT = 256;
+/** Items that one process keeps warm, that is claimed while it waits for their next hint: half of the queue's slots stay free for all others. */
+export const WARM_ITEMS_MAX_COUNT = 3;
+/** A warm item is looked at this often without a hint, because its hints may have gone to another process. */
+export const WARM_LOOK_MS = 10_000;
+/** A sweep is cheap; tidying, which lists points and snapshots, is done by one sweep in this time for each item. */
+export const SWEEP_ALL_MS = 3 * 60_000;
+/** A run of a timer stops here and the next one goes on behind it: shorter than the 30 s between two sweeps. */
+export const TIMER_RUN_MS = 25_000;
 
 // --- Names ---
 /** Container names end at 63 characters; the longest prefix and suffix leave 36 for the item (a GUID fits). */
@@ -273,3 +279,5 @@ export const FUNCTIONS_TIMER_SLEEP_MAX_MS = 30_000;
 export const STORAGE_CLOSE_MS = 3_000;
 /** Content that one account holds with persistence "memory": far above any test, far below what a laptop can give. */
 export const LOCAL_MEMORY_ACCOUNT_MAX_BYTES = 2 * 1024 * MIB;
+/** A redo log shorter than this is not worth rewriting its database; reading it again takes a fraction of a second. */
+export const LOCAL_REDO_LOG_MIN_BYTES = 16 * MIB;

@@ -1,0 +1,67 @@
+import { z } from "zod";
+import { LeewardError } from "../replication/errors.ts";
+import { isItemId, itemOfCacheContainer } from "../replication/items/names.ts";
+import { HINTS_PER_MESSAGE_MAX_COUNT } from "../replication/limits.ts";
+
+/**
+ * The items that a message of the hints queue speaks of, each once. What arrives depends on the sender and on the host: Event Grid's events or our own
+ * hand-on, one or an array, an object or its text, plain or base64. Events of other kinds, and of containers that are no cache of an item, speak of
+ * none. Errors: `invalid-request` for anything else, so that the host moves the message to the poison queue, where someone can look at it.
+ */
+export function itemsOfHint(entry: unknown): readonly string[] {
+  const value = typeof entry === "string" ? parseText(entry) : entry;
+  const parts: readonly unknown[] = Array.isArray(value) ? value : [value];
+  if (parts.length > HINTS_PER_MESSAGE_MAX_COUNT) throw unreadable(`it has ${parts.length} parts`);
+  return [...new Set(parts.flatMap(itemsOfPart))];
+}
+
+/** The restore that a message of the restores queue speaks of. Errors: `invalid-request`. */
+export function restoreOfMessage(entry: unknown): { readonly itemId: string; readonly restoreId: string } {
+  const parsed = restoreSchema.safeParse(typeof entry === "string" ? parseText(entry) : entry);
+  if (!parsed.success) throw unreadable("it names no restore");
+  return parsed.data;
+}
+
+const itemId = z.string().refine(isItemId);
+const hintSchema = z.object({ kind: z.literal("hint"), itemId });
+const restoreSchema = z.object({ kind: z.literal("restore"), itemId, restoreId: z.string().min(1) });
+
+/** Event Grid's own schema says `eventType`, the CloudEvents schema `type`. */
+const eventSchema = z.union([
+  z.object({ eventType: z.string(), subject: z.string() }).transform(({ eventType, subject }) => ({ type: eventType, subject })),
+  z.object({ type: z.string(), subject: z.string() }),
+]);
+
+function itemsOfPart(part: unknown): readonly string[] {
+  const hint = hintSchema.safeParse(part);
+  if (hint.success) return [hint.data.itemId];
+  const event = eventSchema.safeParse(part);
+  if (!event.success) throw unreadable("it is neither an event nor a hint");
+  if (event.data.type !== "Microsoft.Storage.BlobCreated") return [];
+  const container = /^\/blobServices\/default\/containers\/([^/]+)\/blobs\//.exec(event.data.subject)?.[1];
+  if (container === undefined) throw unreadable("its subject names no blob");
+  const item = itemOfCacheContainer(container);
+  return item === undefined ? [] : [item];
+}
+
+function parseText(text: string): unknown {
+  for (const candidate of [text, Buffer.from(text, "base64").toString("utf8")]) {
+    try {
+      return JSON.parse(candidate);
+    } catch {
+      // Not JSON in this encoding; the next one is tried.
+    }
+  }
+  throw unreadable("it is not JSON, plain or in base64");
+}
+
+function unreadable(reason: string): LeewardError {
+  return new LeewardError(
+    "invalid-request",
+    `The queue message cannot be read: ${reason}.`,
+    {},
+    {
+      hint: "It goes to the poison queue. See which sender wrote it there; the sweep finds every delta without it.",
+    },
+  );
+}

@@ -1,0 +1,30 @@
+import { app } from "@azure/functions";
+import { applyHints } from "./apply-hints.ts";
+import { heartbeatMobility } from "./heartbeat-mobility.ts";
+import { listItems } from "./list-items.ts";
+import { listRecoveryPoints } from "./list-recovery-points.ts";
+import { newRegistrationToken } from "./new-registration-token.ts";
+import { protectItem } from "./protect-item.ts";
+import { registerMobility } from "./register-mobility.ts";
+import { settleMobility } from "./settle-mobility.ts";
+import { showItem } from "./show-item.ts";
+import { sweep } from "./sweep.ts";
+import { takePoints } from "./take-points.ts";
+import { applicationOnce } from "./wiring.ts";
+
+/** Registers every function with the host. Handlers live in files of their own: outside a host, registering does nothing but warn. */
+const application = applicationOnce();
+
+app.storageQueue("applyHints", applyHints(application));
+app.timer("takePoints", takePoints(application));
+app.timer("sweep", sweep(application));
+
+app.http("protectItem", protectItem(application));
+app.http("newRegistrationToken", newRegistrationToken(application));
+app.http("listItems", listItems(application));
+app.http("showItem", showItem(application));
+app.http("listRecoveryPoints", listRecoveryPoints(application));
+
+app.http("registerMobility", registerMobility(application));
+app.http("heartbeatMobility", heartbeatMobility(application));
+app.http("settleMobility", settleMobility(application));

@@ -1,0 +1,90 @@
+import type { ReplicationPolicy, ProtectedItem } from "../replication/items/item.ts";
+import type { ItemStatus } from "../replication/items/status.ts";
+import type { PointManifest } from "../replication/points/manifest.ts";
+import type { Position } from "../replication/position.ts";
+
+/** What the API shows: times in ISO 8601, durations in minutes where Site Recovery has minutes, and never a token or its hash (rule 8). */
+
+const MINUTE_MS = 60_000;
+
+export const timeView = (timeMs: number): string => new Date(timeMs).toISOString();
+const optionalTimeView = (timeMs: number | undefined): string | undefined => (timeMs === undefined ? undefined : timeView(timeMs));
+
+export function policyView(policy: ReplicationPolicy): object {
+  return {
+    crashConsistentFrequencyInMinutes: policy.pointIntervalMs / MINUTE_MS,
+    recoveryPointHistory: policy.retentionMs / MINUTE_MS,
+  };
+}
+
+/** A policy of the API; what is left out is as `base` has it. */
+export function policyOf(
+  body: { readonly crashConsistentFrequencyInMinutes?: number | undefined; readonly recoveryPointHistory?: number | undefined },
+  base: ReplicationPolicy,
+): ReplicationPolicy {
+  const { crashConsistentFrequencyInMinutes: frequency, recoveryPointHistory: history } = body;
+  return {
+    pointIntervalMs: frequency === undefined ? base.pointIntervalMs : Math.round(frequency * MINUTE_MS),
+    retentionMs: history === undefined ? base.retentionMs : Math.round(history * MINUTE_MS),
+  };
+}
+
+/** The answer to enabling replication. */
+export function protectedView(item: ProtectedItem): object {
+  const { itemId, stream, disks, policy, createdMs } = item;
+  return { name: itemId, stream, disks, policy: policyView(policy), created: timeView(createdMs) };
+}
+
+/** One item of a list, or shown alone. */
+export function itemView(status: ItemStatus): object {
+  const { itemId, lastHeartbeatMs, policy, lastRecoveryPoint, stopped, createdMs, uploaded, applied, ...shown } = status;
+  return {
+    name: itemId,
+    ...shown,
+    uploaded: uploaded === undefined ? undefined : positionView(uploaded),
+    applied: positionView(applied),
+    lastHeartbeat: optionalTimeView(lastHeartbeatMs),
+    policy: policyView(policy),
+    lastRecoveryPoint:
+      lastRecoveryPoint === undefined
+        ? undefined
+        : {
+            name: lastRecoveryPoint.pointId,
+            recoveryPointTime: timeView(lastRecoveryPoint.targetTimeMs),
+            sourceTime: timeView(lastRecoveryPoint.sourceTimeMs),
+            stream: lastRecoveryPoint.stream,
+            epoch: lastRecoveryPoint.epoch,
+          },
+    stopped: stopped === undefined ? undefined : stopView(stopped),
+    created: timeView(createdMs),
+  };
+}
+
+/** One recovery point. */
+export function pointView(point: PointManifest): object {
+  return {
+    name: point.pointId,
+    recoveryPointType: POINT_TYPES[point.consistency],
+    recoveryPointTime: timeView(point.targetTimeMs),
+    sourceTime: timeView(point.sourceTimeMs),
+    clockSkewMs: point.skewMs,
+    position: point.position,
+    disks: point.disks.map(({ id, sizeBytes, sectorSizeBytes }) => ({ id, sizeBytes, sectorSizeBytes })),
+  };
+}
+
+/** Site Recovery's words; it has none for a point with a consistent file system only. */
+const POINT_TYPES: Readonly<Record<PointManifest["consistency"], string>> = {
+  crash: "CrashConsistent",
+  "file-system": "FileSystemConsistent",
+  application: "AppConsistent",
+};
+
+function positionView({ stream, epoch, checksum }: Position): object {
+  return { stream, epoch, checksum };
+}
+
+function stopView(stopped: NonNullable<ItemStatus["stopped"]>): object {
+  const { atMs, ...reason } = stopped;
+  return { ...reason, at: timeView(atMs) };
+}

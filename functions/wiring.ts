@@ -1,0 +1,58 @@
+import { randomBytes } from "node:crypto";
+import { openCacheAccess } from "../azure/cache-access.ts";
+import { connectBlobs, connectQueues } from "../azure/connections.ts";
+import { openItemStores } from "../azure/item-stores.ts";
+import { openRestoreAccess } from "../azure/restore-access.ts";
+import { openWorkQueue } from "../azure/work-queue.ts";
+import type { CacheAccess, Clock, Ids, ItemStores, RestoreAccess, WorkQueue } from "../replication/ports.ts";
+import { type HintBell, openHintBell } from "./hint-bell.ts";
+import { type Settings, readSettings } from "./settings.ts";
+
+/** Everything that handlers need from the outside. Its names are those that the domain's contexts ask for. */
+export interface Application {
+  readonly stores: ItemStores;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly access: CacheAccess;
+  readonly restoreAccess: RestoreAccess;
+  readonly queue: WorkQueue;
+  readonly bell: HintBell;
+  /** Names this process among all workers: it differs at every start, so that a claim of a dead process is never taken for one's own. */
+  readonly processId: string;
+  /** Where the last run of a timer stopped, by its name: the next one goes on behind that item. */
+  readonly cursors: Map<string, string>;
+  /** When this process last swept an item whole (Unix milliseconds). */
+  readonly tidied: Map<string, number>;
+}
+
+/** Handlers get this instead of the application: it is made at the first call, when the settings are known. */
+export type ApplicationSource = () => Application;
+
+/** The one place where adapters meet the domain. Errors: `configuration-invalid`. */
+export function connectApplication(settings: Settings): Application {
+  const cache = connectBlobs("CacheStorage", settings.cache);
+  const target = connectBlobs("TargetStorage", settings.target);
+  const clock: Clock = { now: () => Date.now() };
+  const ids: Ids = { next: () => randomBytes(16).toString("hex") };
+  return {
+    stores: openItemStores(cache, target),
+    clock,
+    ids,
+    access: openCacheAccess(cache, clock),
+    restoreAccess: openRestoreAccess(target, clock),
+    queue: openWorkQueue(connectQueues("TargetStorage", settings.target)),
+    bell: openHintBell(clock),
+    processId: ids.next(),
+    cursors: new Map(),
+    tidied: new Map(),
+  };
+}
+
+/** Makes the application once, at the first call; a failure is not kept, so that the next call tries again. */
+export function applicationOnce(read: () => Settings = readSettings): ApplicationSource {
+  let made: Application | undefined;
+  return () => {
+    made ??= connectApplication(read());
+    return made;
+  };
+}

@@ -1,0 +1,118 @@
+import {
+  CLOCK_SKEW_WARNING_MS,
+  HEARTBEAT_LATE_MS,
+  HEARTBEAT_LOST_MS,
+  POINT_OVERDUE_INTERVALS,
+  POINT_OVERDUE_MIN_MS,
+  RPO_CRITICAL_MS,
+  RPO_WARNING_MS,
+} from "../limits.ts";
+import { samePosition } from "../position.ts";
+import type { HeartbeatRecord, Progress } from "./item.ts";
+import type { ProtectionStage, StatusFacts } from "./status.ts";
+
+/** Site Recovery's replication health; `None` while there is nothing to judge. */
+export type ReplicationHealth = "None" | "Normal" | "Warning" | "Critical";
+
+export interface HealthError {
+  readonly code: string;
+  readonly level: "Warning" | "Critical";
+  readonly message: string;
+  /** What the operator should do. */
+  readonly hint: string;
+}
+
+/** The worst level of all errors. */
+export function healthOf(stage: ProtectionStage, errors: readonly HealthError[]): ReplicationHealth {
+  if (errors.some((error) => error.level === "Critical")) return "Critical";
+  if (errors.length > 0) return "Warning";
+  return stage === "enabling" ? "None" : "Normal";
+}
+
+/** Everything that is wrong with an item now, the worst kind of fault first. */
+export function healthErrors(facts: StatusFacts, stage: ProtectionStage): readonly HealthError[] {
+  if (stage === "enabling") return stopErrors(facts);
+  const lost = facts.heartbeat === undefined || facts.nowMs - facts.heartbeat.receivedMs > HEARTBEAT_LOST_MS;
+  return [
+    ...stopErrors(facts),
+    ...heartbeatErrors(facts),
+    ...(stage === "protected" ? rpoErrors(facts) : []),
+    // Without a source there is nothing to take a point of: the missing heartbeat says it all.
+    ...(stage === "protected" && !lost ? pointErrors(facts) : []),
+    ...skewErrors(facts),
+  ];
+}
+
+/**
+ * The moment of the source, told on the target's clock, up to which the target disks hold every write: the last write applied, or the time at which
+ * the service said that nothing lies behind the applied position. Undefined when neither is known. The heartbeat corrects the source's clock.
+ */
+export function coveredUntilMs(progress: Progress, heartbeat: HeartbeatRecord | undefined): number | undefined {
+  const offsetMs = heartbeat === undefined ? 0 : heartbeat.receivedMs - heartbeat.sentMs;
+  const idle = heartbeat?.currentAtMs !== undefined && samePosition(heartbeat.uploaded, progress.applied);
+  const sourceMs = Math.max(progress.appliedSourceMs, idle ? (heartbeat.currentAtMs ?? 0) : 0);
+  return sourceMs === 0 ? undefined : sourceMs + offsetMs;
+}
+
+function stopErrors({ progress: { stopped } }: StatusFacts): readonly HealthError[] {
+  return stopped === undefined ? [] : [{ code: stopped.code, level: "Critical", message: stopped.message, hint: stopped.hint }];
+}
+
+function heartbeatErrors({ item, heartbeat, nowMs }: StatusFacts): readonly HealthError[] {
+  const ageMs = nowMs - (heartbeat?.receivedMs ?? item.createdMs);
+  if (ageMs <= HEARTBEAT_LATE_MS) return [];
+  return [
+    {
+      code: ageMs > HEARTBEAT_LOST_MS ? "heartbeat-lost" : "heartbeat-late",
+      level: ageMs > HEARTBEAT_LOST_MS ? "Critical" : "Warning",
+      message: `The mobility service has not been heard for ${inMinutes(ageMs)}.`,
+      hint: "Check that the source VM and its mobility service run and reach the function app by HTTPS.",
+    },
+  ];
+}
+
+function rpoErrors({ progress, heartbeat, nowMs }: StatusFacts): readonly HealthError[] {
+  const coveredMs = coveredUntilMs(progress, heartbeat);
+  const ageMs = coveredMs === undefined ? 0 : nowMs - coveredMs;
+  if (ageMs <= RPO_WARNING_MS) return [];
+  return [
+    {
+      code: "rpo-exceeded",
+      level: ageMs > RPO_CRITICAL_MS ? "Critical" : "Warning",
+      message: `The target lies ${inMinutes(ageMs)} behind the source.`,
+      hint: "Compare the backlog: bytes that wait at the source point to its uplink, epochs that wait in the cache to the function app.",
+    },
+  ];
+}
+
+function pointErrors({ item, progress, lastPoint, nowMs }: StatusFacts): readonly HealthError[] {
+  const overdueMs = Math.max(item.policy.pointIntervalMs * POINT_OVERDUE_INTERVALS, POINT_OVERDUE_MIN_MS);
+  const ageMs = nowMs - (lastPoint?.targetTimeMs ?? item.createdMs);
+  if (ageMs <= overdueMs || progress.stopped !== undefined) return [];
+  return [
+    {
+      code: "recovery-point-overdue",
+      level: "Warning",
+      message: `No recovery point has been taken for ${inMinutes(ageMs)}; older ones are kept past their time.`,
+      hint: "Check that the timers of the function app run and that it may take snapshots in the target account.",
+    },
+  ];
+}
+
+function skewErrors({ heartbeat }: StatusFacts): readonly HealthError[] {
+  const skewMs = heartbeat === undefined ? 0 : Math.abs(heartbeat.receivedMs - heartbeat.sentMs);
+  if (skewMs <= CLOCK_SKEW_WARNING_MS) return [];
+  return [
+    {
+      code: "clock-skew",
+      level: "Warning",
+      message: `The clocks of source and target differ by ${inMinutes(skewMs)}.`,
+      hint: "Set the source's clock by NTP. Content and order are not affected, but the times of recovery points mislead.",
+    },
+  ];
+}
+
+function inMinutes(durationMs: number): string {
+  const minutes = Math.round(durationMs / 60_000);
+  return minutes === 1 ? "1 minute" : `${minutes} minutes`;
+}

@@ -1,0 +1,46 @@
+import { LeewardError } from "../errors.ts";
+import { CALLER_ID_MAX_LENGTH } from "../limits.ts";
+import { startPosition } from "../position.ts";
+import type { ItemContext } from "./context.ts";
+import type { ProtectedItem } from "./item.ts";
+import { changeItem } from "./item-record.ts";
+import type { RegisterAnswer, RegisterRequest } from "./mobility-protocol.ts";
+import { isChecksum, orderedDisks, requireField, sameDisks } from "./request-rules.ts";
+import { matchesHash, tokenHash } from "./tokens.ts";
+
+/**
+ * Makes the calling mobility service the one of this item. The registration token is used up by the compare-and-set that stores the hash of the
+ * item token; the same item token again succeeds, so that a lost answer is harmless. Errors: `item-unknown`, `not-authorized`, `invalid-request`
+ * (the disks are not those of the item), `conflict`.
+ */
+export async function registerService(context: ItemContext, itemId: string, request: RegisterRequest): Promise<RegisterAnswer> {
+  requireField(isChecksum(request.itemToken), "itemToken", "64 lower-case hex digits");
+  for (const field of ["machineId", "bootId"] as const) {
+    const { length } = request[field];
+    requireField(length >= 1 && length <= CALLER_ID_MAX_LENGTH, field, `1 to ${CALLER_ID_MAX_LENGTH} characters`);
+  }
+  const disks = orderedDisks(request.disks);
+  const item = await changeItem(context.stores, itemId, (found) => {
+    const registered = registeredWith(found, request);
+    requireField(
+      sameDisks(found.disks, disks),
+      "disks",
+      "the service serves other disks than the item has; protect and service must name the same ids, sizes and sector sizes",
+    );
+    return registered;
+  });
+  return { stream: item.stream, start: startPosition(item.itemId, item.stream, item.disks) };
+}
+
+function registeredWith(item: ProtectedItem, request: RegisterRequest): ProtectedItem {
+  if (matchesHash(request.registrationToken, item.registrationHash)) {
+    return { ...item, registrationHash: undefined, tokenHash: tokenHash(request.itemToken) };
+  }
+  if (matchesHash(request.itemToken, item.tokenHash)) return item;
+  throw new LeewardError(
+    "not-authorized",
+    "The registration token is wrong or was used already.",
+    { itemId: item.itemId },
+    { hint: "Ask for a new registration token of this item and start the mobility service with it." },
+  );
+}

@@ -1,0 +1,75 @@
+import { decodeDelta } from "../delta/decode.ts";
+import { LeewardError, hasCode } from "../errors.ts";
+import { DELTA_MAX_BYTES } from "../limits.ts";
+import type { RecordStore } from "../ports.ts";
+import type { Position } from "../position.ts";
+import type { ItemContext } from "./context.ts";
+import { requireProgress } from "./heartbeat.ts";
+import type { SettleAnswer, SettleRequest } from "./mobility-protocol.ts";
+import { deltaName, journalName } from "./names.ts";
+import { isChecksum, requireCount, requireField } from "./request-rules.ts";
+import { authenticateService } from "./tokens.ts";
+
+/**
+ * Decides about an epoch that the cache says to have already (rule 4: it counts as uploaded only when this confirms the same checksum).
+ * What cannot be a delta of this name is quarantined, and the service sends again. Errors: `item-unknown`, `not-authorized`, `invalid-request`,
+ * `stream-closed` when the item's stream is another one.
+ */
+export async function settleEpoch(context: ItemContext, itemId: string, itemToken: string, request: SettleRequest): Promise<SettleAnswer> {
+  const item = await authenticateService(context.stores, itemId, itemToken);
+  requireCount(request.stream, "stream");
+  requireCount(request.epoch, "epoch");
+  requireField(request.epoch >= 1, "epoch", "epochs begin with 1");
+  requireField(isChecksum(request.checksum), "checksum", "64 lower-case hex digits");
+  if (request.stream !== item.stream) {
+    throw new LeewardError("stream-closed", "The delta belongs to another stream than the item's.", {
+      itemId,
+      stream: request.stream,
+      openStream: item.stream,
+    });
+  }
+  const answer = (position: Position): SettleAnswer => ({ outcome: position.checksum === request.checksum ? "same" : "other" });
+  const { applied } = await requireProgress(context.stores, itemId);
+  if (applied.epoch === request.epoch) return answer(applied);
+  // The journal comes first: what stands there decided, or will decide, what the target holds.
+  const records = context.stores.records(itemId);
+  const journalled = await records.read(journalName(request.stream, request.epoch));
+  if (journalled !== undefined) return answer(deltaEnd(journalled.bytes, itemId, request));
+  const cached = await readCached(context, itemId, request);
+  if (cached !== undefined) return answer(cached);
+  // Nothing stands there any more: either it was just quarantined, or a worker took it between the two looks.
+  const moved = await records.read(journalName(request.stream, request.epoch));
+  return moved === undefined ? { outcome: "again" } : answer(deltaEnd(moved.bytes, itemId, request));
+}
+
+/** Where a delta of this name ends. Errors: `delta-foreign` when it speaks of another item, stream or epoch, and those of `decodeDelta`. */
+export function deltaEnd(
+  bytes: Uint8Array,
+  itemId: string,
+  { stream, epoch }: { readonly stream: number; readonly epoch: number },
+): Position {
+  const { header, end } = decodeDelta(bytes);
+  if (header.itemId === itemId && header.stream === stream && header.epoch === epoch) return end;
+  throw new LeewardError("delta-foreign", "The delta belongs to another item, stream or epoch than its name says.", {
+    itemId,
+    stream,
+    epoch,
+    foundItemId: header.itemId,
+    foundStream: header.stream,
+    foundEpoch: header.epoch,
+  });
+}
+
+/** The end of the delta in the cache; undefined if there is none, or none that could ever be applied (that one is quarantined). */
+async function readCached(context: ItemContext, itemId: string, request: SettleRequest): Promise<Position | undefined> {
+  const cache: RecordStore = context.stores.cache(itemId);
+  const name = deltaName(request.stream, request.epoch);
+  try {
+    const stored = await cache.read(name, DELTA_MAX_BYTES);
+    return stored === undefined ? undefined : deltaEnd(stored.bytes, itemId, request);
+  } catch (error) {
+    if (!hasCode(error, "delta-corrupt", "delta-too-large", "delta-unsupported", "delta-foreign")) throw error;
+    await context.stores.quarantine(itemId, name, `${error.code}: ${error.message}`);
+    return undefined;
+  }
+}

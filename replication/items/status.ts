@@ -1,0 +1,159 @@
+import { inLanes } from "../apply/lanes.ts";
+import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
+import { type DiskDescription, type Position, samePosition } from "../position.ts";
+import type { ItemContext } from "./context.ts";
+import { type HealthError, type ReplicationHealth, coveredUntilMs, healthErrors, healthOf } from "./health.ts";
+import { readHeartbeat, requireProgress } from "./heartbeat.ts";
+import type { HeartbeatRecord, LastPoint, Progress, ProtectedItem, ReplicationPolicy, StopReason } from "./item.ts";
+import { findItem, readItem } from "./item-record.ts";
+
+/** The closed set of states; Site Recovery's words for them stand in one table below. */
+export type ProtectionStage = "enabling" | "initial-replication" | "resynchronizing" | "protected";
+
+/** One protected item as the API shows it, in Site Recovery's words. Times are Unix milliseconds of the target's clock unless said otherwise. */
+export interface ItemStatus {
+  readonly itemId: string;
+  readonly stream: number;
+  readonly stage: ProtectionStage;
+  readonly protectionState: string;
+  readonly protectionStateDescription: string;
+  readonly replicationHealth: ReplicationHealth;
+  readonly healthErrors: readonly HealthError[];
+  /** Age of the newest source state that the target region holds completely; undefined before initial replication is done. */
+  readonly rpoInSeconds: number | undefined;
+  readonly lastHeartbeatMs: number | undefined;
+  /** What the mobility service has confirmed as uploaded. */
+  readonly uploaded: Position | undefined;
+  readonly applied: Position;
+  readonly backlog: Backlog;
+  /** 0 to 100; 100 only when the target is a full image. */
+  readonly initialReplicationPercentage: number;
+  readonly disks: readonly DiskStatus[];
+  readonly policy: ReplicationPolicy;
+  readonly lastRecoveryPoint: LastPoint | undefined;
+  readonly stopped: StopReason | undefined;
+  readonly createdMs: number;
+}
+
+export interface Backlog {
+  /** Uploaded and not yet applied. */
+  readonly epochs: number;
+  /** Captured and not yet uploaded, as the mobility service says. */
+  readonly pendingAtSourceBytes: number;
+}
+
+export interface DiskStatus extends DiskDescription {
+  readonly diskState: string;
+}
+
+export interface StatusFacts {
+  readonly item: ProtectedItem;
+  readonly progress: Progress;
+  readonly heartbeat: HeartbeatRecord | undefined;
+  readonly lastPoint: LastPoint | undefined;
+  readonly nowMs: number;
+}
+
+/** Reference site-recovery 6, rows 1 to 3 and 11. */
+const WORDS: Readonly<Record<ProtectionStage, { readonly state: string; readonly description: string; readonly diskState: string }>> = {
+  enabling: {
+    state: "UnprotectedStatesBegin",
+    description: "Waiting for the mobility service to register",
+    diskState: "InitialReplicationPending",
+  },
+  "initial-replication": {
+    state: "InitialReplicationInProgress",
+    description: "Initial replication is in progress",
+    diskState: "InitialReplicationPending",
+  },
+  resynchronizing: { state: "Protected", description: "Resynchronization is in progress", diskState: "ResynchronizationInProgress" },
+  protected: { state: "Protected", description: "Protected", diskState: "Protected" },
+};
+
+/** The status of an item; a pure function of its records and the clock. */
+export function itemStatus(facts: StatusFacts): ItemStatus {
+  const { item, progress, heartbeat, lastPoint, nowMs } = facts;
+  const stage = stageOf(facts);
+  const words = WORDS[stage];
+  const errors = healthErrors(facts, stage);
+  const coveredMs = stage === "protected" ? coveredUntilMs(progress, heartbeat) : undefined;
+  return {
+    itemId: item.itemId,
+    stream: item.stream,
+    stage,
+    protectionState: words.state,
+    protectionStateDescription: words.description,
+    replicationHealth: healthOf(stage, errors),
+    healthErrors: errors,
+    rpoInSeconds: coveredMs === undefined ? undefined : Math.max(0, Math.round((nowMs - coveredMs) / 1000)),
+    lastHeartbeatMs: heartbeat?.receivedMs,
+    uploaded: heartbeat?.uploaded,
+    applied: progress.applied,
+    backlog: backlogOf(progress, heartbeat),
+    initialReplicationPercentage: seedingPercentage(stage, heartbeat),
+    disks: item.disks.map((disk) => ({ ...disk, diskState: words.diskState })),
+    policy: item.policy,
+    lastRecoveryPoint: lastPoint,
+    stopped: progress.stopped,
+    createdMs: item.createdMs,
+  };
+}
+
+/** Errors: `item-unknown`, `record-corrupt`. */
+export async function readItemStatus(context: ItemContext, itemId: string): Promise<ItemStatus> {
+  const { item } = await readItem(context.stores, itemId);
+  return statusOf(context, item);
+}
+
+export interface StatusPage {
+  readonly statuses: readonly ItemStatus[];
+  /** Set when there may be more: `after` of the next page. */
+  readonly next: string | undefined;
+}
+
+/** One page of items in the order of their ids. Names without an item record (replication is just being enabled) are left out. */
+export async function listItemStatuses(
+  context: ItemContext,
+  { limit = ITEMS_PAGE_MAX_COUNT, after }: { readonly limit?: number; readonly after?: string | undefined } = {},
+): Promise<StatusPage> {
+  const bounded = Math.min(Math.max(limit, 1), ITEMS_PAGE_MAX_COUNT);
+  const itemIds = await context.stores.listItems(bounded, after);
+  const found = new Map<string, ItemStatus>();
+  await inLanes(POINT_READS_IN_FLIGHT, itemIds, async (itemId) => {
+    const stored = await findItem(context.stores, itemId);
+    if (stored !== undefined) found.set(itemId, await statusOf(context, stored.item));
+  });
+  return {
+    statuses: itemIds.flatMap((itemId) => found.get(itemId) ?? []),
+    next: itemIds.length < bounded ? undefined : itemIds.at(-1),
+  };
+}
+
+async function statusOf({ stores, clock }: ItemContext, item: ProtectedItem): Promise<ItemStatus> {
+  const progress = await requireProgress(stores, item.itemId);
+  const heartbeat = await readHeartbeat(stores, item.itemId);
+  return itemStatus({ item, progress, heartbeat, lastPoint: progress.lastPoint, nowMs: clock.now() });
+}
+
+function stageOf({ item, progress, heartbeat, lastPoint }: StatusFacts): ProtectionStage {
+  if (!progress.seeding) return "protected";
+  if (lastPoint !== undefined) return "resynchronizing";
+  // A service whose token is about to be exchanged has spoken before.
+  const known = item.tokenHash !== undefined || heartbeat !== undefined || progress.applied.epoch > 0;
+  return known ? "initial-replication" : "enabling";
+}
+
+function backlogOf(progress: Progress, heartbeat: HeartbeatRecord | undefined): Backlog {
+  if (heartbeat === undefined) return { epochs: 0, pendingAtSourceBytes: 0 };
+  const { uploaded, pendingBytes } = heartbeat;
+  const behind = uploaded.stream === progress.stream && !samePosition(uploaded, progress.applied);
+  return { epochs: behind ? Math.max(0, uploaded.epoch - progress.applied.epoch) : 0, pendingAtSourceBytes: pendingBytes };
+}
+
+function seedingPercentage(stage: ProtectionStage, heartbeat: HeartbeatRecord | undefined): number {
+  if (stage === "protected") return 100;
+  if (heartbeat === undefined) return 0;
+  // The source has been read to its end, but the last seeding deltas are not applied yet.
+  if (heartbeat.seeding === undefined || heartbeat.seeding.totalBytes === 0) return 99;
+  return Math.min(99, Math.floor((heartbeat.seeding.doneBytes * 100) / heartbeat.seeding.totalBytes));
+}

@@ -1,0 +1,221 @@
+import { isBoundary, readProgress, replaceProgress } from "../apply/progress.ts";
+import type { StoredProgress } from "../apply/progress.ts";
+import { sameBytes } from "../delta/bytes.ts";
+import { LeewardError, hasCode } from "../errors.ts";
+import { DELTA_MAX_BYTES, GAP_MAX_MS, SWEEP_CACHE_MAX_CHANGES, SWEEP_CACHE_MAX_NAMES } from "../limits.ts";
+import { pointDue, pointReason } from "../points/point-due.ts";
+import type { RecordListing } from "../ports.ts";
+import type { ItemContext } from "./context.ts";
+import { readHeartbeat } from "./heartbeat.ts";
+import type { Progress, ProtectedItem, StopReason } from "./item.ts";
+import { readItem } from "./item-record.ts";
+import { deltaName, journalName, parseDeltaName } from "./names.ts";
+import { deltaEnd } from "./settle.ts";
+
+/** Why a worker should look at an item. */
+export type HintReason =
+  /** The next delta is here and nobody works on it: its event was lost, or came while a holder was dying. */
+  | "next-delta"
+  /** A batch was begun and its worker is gone. */
+  | "batch-begun"
+  /** A claim ran out without being given back. */
+  | "holder-gone"
+  /** A recovery point is due, which an idle item has nobody to ask for. */
+  | "point-due";
+
+export interface CacheSweep {
+  readonly hints: readonly HintReason[];
+  readonly quarantined: number;
+  /** Deltas that were applied and journalled, but not yet removed from the cache. */
+  readonly removed: number;
+  /** Set when this sweep stopped the item. */
+  readonly stopped: StopReason | undefined;
+  /** The cache account could not be used (the source region may be gone); what the target account alone tells was done. */
+  readonly cacheFailure: LeewardError | undefined;
+  /** More was found than one sweep handles. */
+  readonly more: boolean;
+}
+
+interface Look {
+  readonly context: ItemContext;
+  readonly item: ProtectedItem;
+  readonly stored: StoredProgress;
+  readonly nowMs: number;
+}
+
+const NOTHING: CacheSweep = { hints: [], quarantined: 0, removed: 0, stopped: undefined, cacheFailure: undefined, more: false };
+
+/**
+ * Finds what no event announced (rule 5) and cleans the item's cache container, a bounded page at a time; every call makes progress, because what it
+ * recognises as no delta to come is moved or removed. The order of the three reads matters: a gap is stopped only if progress is still as it
+ * was before the listing, and only blobs of streams that were unannounced after the listing are foreign.
+ */
+export async function sweepCache(context: ItemContext, itemId: string): Promise<CacheSweep> {
+  const stored = await readProgress(context.stores.records(itemId));
+  const listed = await listCache(context, itemId, stored?.progress.stream ?? 0);
+  const { item } = await readItem(context.stores, itemId);
+  if (stored === undefined || stored.progress.stream !== item.stream) return NOTHING;
+  const look: Look = { context, item, stored, nowMs: context.clock.now() };
+  if (listed instanceof LeewardError) {
+    const hints = await targetHints(look);
+    const ahead = hints.length === 0 && mayWork(look) && (await inJournal(look, stored.progress.applied.epoch + 1));
+    return { ...NOTHING, hints: ahead ? ["next-delta"] : hints, cacheFailure: listed };
+  }
+  const cleaned = await cleanCache(look, listed);
+  const nextHere = listed.some((entry) => entry.name === deltaName(item.stream, stored.progress.applied.epoch + 1));
+  const hints: HintReason[] = [...(nextHere && mayWork(look) ? (["next-delta"] as const) : []), ...(await targetHints(look))];
+  const stopped = nextHere || hints.length > 0 ? undefined : await stopAtGap(look, listed);
+  return { ...cleaned, hints, stopped, cacheFailure: undefined };
+}
+
+/** The first names up to the open stream's, and the first behind them, so that a backlog hides nothing. */
+async function listCache(context: ItemContext, itemId: string, stream: number): Promise<readonly RecordListing[] | LeewardError> {
+  const cache = context.stores.cache(itemId);
+  try {
+    const first = await cache.list("", SWEEP_CACHE_MAX_NAMES);
+    const last = first.at(-1);
+    if (first.length < SWEEP_CACHE_MAX_NAMES || last === undefined) return first;
+    const behind = deltaName(stream, 999_999_999_999);
+    const rest = await cache.list("", SWEEP_CACHE_MAX_NAMES, behind > last.name ? behind : last.name);
+    return [...first, ...rest];
+  } catch (error) {
+    if (hasCode(error, "store-unavailable", "store-refused")) return error;
+    throw error;
+  }
+}
+
+/** Whatever the target account alone tells. */
+async function targetHints(look: Look): Promise<readonly HintReason[]> {
+  const { context, item, stored, nowMs } = look;
+  const { progress } = stored;
+  if (isHeld(progress, nowMs) || progress.stopped !== undefined) return [];
+  const hints: HintReason[] = [];
+  if (!isBoundary(progress)) hints.push("batch-begun");
+  if (progress.holder !== undefined) hints.push("holder-gone");
+  if (pointReason(item.policy, progress, nowMs) !== undefined) {
+    const heartbeat = await readHeartbeat(context.stores, item.itemId);
+    if (pointDue({ policy: item.policy, progress, heartbeat, nowMs }).kind === "due") hints.push("point-due");
+  }
+  return hints;
+}
+
+async function cleanCache(
+  look: Look,
+  listed: readonly RecordListing[],
+): Promise<{ readonly quarantined: number; readonly removed: number; readonly more: boolean }> {
+  const { context, item } = look;
+  let quarantined = 0;
+  let removed = 0;
+  let firstJournalEpoch: number | undefined;
+  for (const entry of listed) {
+    let verdict = judge(look, entry);
+    if (verdict.kind === "leave") continue;
+    if (quarantined + removed >= SWEEP_CACHE_MAX_CHANGES) return { quarantined, removed, more: true };
+    if (verdict.kind === "applied") {
+      firstJournalEpoch ??= await firstJournalled(look);
+      verdict = await judgeApplied(look, entry.name, verdict.epoch, firstJournalEpoch);
+    }
+    if (verdict.kind === "quarantine") {
+      await context.stores.quarantine(item.itemId, entry.name, verdict.reason);
+      quarantined += 1;
+    } else if (verdict.kind === "remove") {
+      await context.stores.cache(item.itemId).remove(entry.name);
+      removed += 1;
+    }
+  }
+  return { quarantined, removed, more: false };
+}
+
+type Verdict =
+  | { readonly kind: "leave" }
+  | { readonly kind: "remove" }
+  | { readonly kind: "quarantine"; readonly reason: string }
+  /** At or before the applied position: its journal entry decides. */
+  | { readonly kind: "applied"; readonly epoch: number };
+
+/** What the name and the length of a blob tell. */
+function judge({ item, stored, nowMs }: Look, entry: RecordListing): Verdict {
+  const name = parseDeltaName(entry.name);
+  if (name === undefined || name.epoch === 0) return { kind: "quarantine", reason: "delta-foreign: this is not the name of a delta" };
+  if (name.stream !== item.stream) {
+    const what = name.stream < item.stream ? "closed" : "was never announced";
+    return { kind: "quarantine", reason: `delta-foreign: stream ${name.stream} is ${what}; stream ${item.stream} is open` };
+  }
+  if (entry.lengthBytes > DELTA_MAX_BYTES) {
+    return { kind: "quarantine", reason: `delta-too-large: ${entry.lengthBytes} bytes, a delta has at most ${DELTA_MAX_BYTES}` };
+  }
+  if (name.epoch > stored.progress.applied.epoch || isHeld(stored.progress, nowMs)) return { kind: "leave" };
+  return { kind: "applied", epoch: name.epoch };
+}
+
+/**
+ * A delta stays in the cache until it is in the journal and recorded as progress (rule 4). One with other content than the journal's entry shows a second
+ * history: it is kept as evidence. Where the journal was trimmed, recovery points stand for what was applied.
+ */
+async function judgeApplied(look: Look, name: string, epoch: number, firstJournalEpoch: number): Promise<Verdict> {
+  if (epoch < firstJournalEpoch) return { kind: "remove" };
+  const { context, item } = look;
+  const journalled = await context.stores.records(item.itemId).read(journalName(item.stream, epoch));
+  const cached = await context.stores.cache(item.itemId).read(name);
+  if (journalled === undefined || cached === undefined) return { kind: "leave" };
+  if (sameBytes(journalled.bytes, cached.bytes)) return { kind: "remove" };
+  try {
+    const end = deltaEnd(cached.bytes, item.itemId, { stream: item.stream, epoch });
+    if (end.checksum === deltaEnd(journalled.bytes, item.itemId, { stream: item.stream, epoch }).checksum) return { kind: "remove" };
+    return { kind: "quarantine", reason: "position-fork: another delta of this epoch was applied" };
+  } catch (error) {
+    if (hasCode(error, "delta-corrupt", "delta-unsupported", "delta-foreign")) {
+      return { kind: "quarantine", reason: `${error.code}: ${error.message}` };
+    }
+    throw error;
+  }
+}
+
+/** Entries before it were trimmed; behind the applied position when nothing up to it is left. */
+async function firstJournalled({ context, item, stored }: Look): Promise<number> {
+  const prefix = journalName(item.stream, 0).slice(0, -12);
+  const [first] = await context.stores.records(item.itemId).list(prefix, 1);
+  const epoch = first === undefined ? undefined : parseDeltaName(first.name.slice("journal/".length))?.epoch;
+  return epoch ?? stored.progress.applied.epoch + 1;
+}
+
+/** Stops the item when a later delta has waited too long for the next one, so that nobody takes silence for health (rule 5). */
+async function stopAtGap(look: Look, listed: readonly RecordListing[]): Promise<StopReason | undefined> {
+  const { context, item, stored, nowMs } = look;
+  const { progress } = stored;
+  if (progress.stopped !== undefined || isHeld(progress, nowMs) || progress.final) return undefined;
+  const expected = progress.applied.epoch + 1;
+  const waiting = listed.flatMap((entry) => {
+    const name = parseDeltaName(entry.name);
+    return name?.stream === item.stream && name.epoch > expected ? [{ epoch: name.epoch, sinceMs: entry.createdMs }] : [];
+  });
+  const longest = waiting.toSorted((left, right) => left.sinceMs - right.sinceMs)[0];
+  if (longest === undefined || nowMs - longest.sinceMs <= GAP_MAX_MS || (await inJournal(look, expected))) return undefined;
+  const gap = new LeewardError("position-gap", `Epoch ${longest.epoch} is here, but epoch ${expected} has not come.`, {
+    stream: item.stream,
+    expected,
+    found: longest.epoch,
+    waitingMs: nowMs - longest.sinceMs,
+  });
+  const reason: StopReason = { code: gap.code, message: gap.message, hint: gap.hint, facts: gap.facts, atMs: nowMs };
+  const after = await replaceProgress(context.stores.records(item.itemId), stored, {
+    ...progress,
+    holder: undefined,
+    expiresMs: 0,
+    stopped: reason,
+  });
+  return after === undefined ? undefined : reason;
+}
+
+async function inJournal({ context, item }: Look, epoch: number): Promise<boolean> {
+  return (await context.stores.records(item.itemId).list(journalName(item.stream, epoch), 1)).length > 0;
+}
+
+/** A gap closes itself when the missing delta is here; other stops wait for a repair. */
+function mayWork({ stored: { progress }, nowMs }: Look): boolean {
+  return !isHeld(progress, nowMs) && (progress.stopped === undefined || progress.stopped.code === "position-gap");
+}
+
+function isHeld(progress: Progress, nowMs: number): boolean {
+  return progress.holder !== undefined && progress.expiresMs > nowMs;
+}

@@ -1,0 +1,45 @@
+import { trimJournal } from "../points/trim-journal.ts";
+import { type PointSweep, sweepPoints } from "../points/sweep-points.ts";
+import { restoresToWake } from "../restore/wake.ts";
+import type { ItemContext } from "./context.ts";
+import { requireProgress } from "./heartbeat.ts";
+import { findItem } from "./item-record.ts";
+import { type CacheSweep, sweepCache } from "./sweep-cache.ts";
+
+/**
+ * `hints`: only what keeps an item moving, cheap enough for every half minute (two or three reads and one listing).
+ * `all`: retention and tidying too, which lists points and snapshots and reads every manifest: every few minutes.
+ */
+export type SweepScope = "hints" | "all";
+
+export interface SweepSummary {
+  readonly itemId: string;
+  /** The caller sends a hint when `cache.hints` is not empty. */
+  readonly cache: CacheSweep;
+  /** Undefined in the scope `hints`. */
+  readonly points: Omit<PointSweep, "kept" | "pins"> | undefined;
+  readonly keptPoints: number;
+  readonly trimmedJournal: number;
+  /** Restores whose message was lost: the caller sends a new one for each. */
+  readonly restores: readonly string[];
+  /** Work is left for the next sweep. */
+  readonly more: boolean;
+}
+
+/**
+ * One bounded, resumable sweep of one item: finds what no event announced, who died, what is due; applies retention; removes waste. Undefined if there is
+ * no such item (enabling it may be under way). Safe to run at any time, side by side with workers and other sweeps (rule 10).
+ */
+export async function sweepItem(context: ItemContext, itemId: string, scope: SweepScope = "all"): Promise<SweepSummary | undefined> {
+  const stored = await findItem(context.stores, itemId);
+  if (stored === undefined) return undefined;
+  const cache = await sweepCache(context, itemId);
+  if (scope === "hints") {
+    return { itemId, cache, points: undefined, keptPoints: 0, trimmedJournal: 0, restores: [], more: cache.more };
+  }
+  const { kept, pins, ...points } = await sweepPoints(context, stored.item);
+  const progress = await requireProgress(context.stores, itemId);
+  const trimmedJournal = await trimJournal(context, itemId, progress, kept);
+  const restores = await restoresToWake(context, itemId, pins);
+  return { itemId, cache, points, keptPoints: kept.length, trimmedJournal, restores, more: cache.more || points.more };
+}

@@ -1,0 +1,112 @@
+import { LeewardError } from "../errors.ts";
+import { pinsName } from "../items/names.ts";
+import { decodeRecord, encodeRecord } from "../items/records.ts";
+import { PINS_MAX_COUNT, RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
+import type { RecordStore } from "../ports.ts";
+import { type PointManifest, readPoint } from "./manifest.ts";
+
+/** Someone who needs a point: it is not deleted while a pin holds. */
+export interface PointPin {
+  /** Names the holder, so that pinning twice is one pin: a restore's is its restore id. */
+  readonly pinId: string;
+  readonly reason: string;
+  /** When it was set (Unix milliseconds of the target's clock). */
+  readonly sinceMs: number;
+  /** The pin ends by itself at this time; undefined: it holds until it is taken away. */
+  readonly untilMs: number | undefined;
+}
+
+/** A snapshot that goes with its point. */
+export interface PinnedSnapshot {
+  readonly stream: number;
+  readonly diskId: string;
+  readonly snapshot: string;
+}
+
+/**
+ * `points/{point}/pins.json`, changed by compare-and-set only. It decides between those who need a point and retention: once `deleting`, a point never
+ * comes back, and `snapshots` tells whoever finishes the deletion what is left to remove, since the manifest goes first.
+ */
+export interface PointPins {
+  readonly version: 1;
+  readonly state: "kept" | "deleting";
+  readonly pins: readonly PointPin[];
+  readonly snapshots: readonly PinnedSnapshot[];
+}
+
+const NO_PINS: PointPins = { version: 1, state: "kept", pins: [], snapshots: [] };
+
+/**
+ * Keeps the point until the pin is taken away, and returns its manifest, read after the pin was set. Pinning again replaces the pin of that id.
+ * Errors: `point-unknown`, `point-pruned` (retention was faster), `conflict`.
+ */
+export async function pinPoint(records: RecordStore, pointId: string, pin: PointPin): Promise<PointManifest> {
+  // Asked first, so that a wrong id leaves nothing behind.
+  if ((await readPoint(records, pointId))?.kind !== "point") throw pointUnknown(pointId);
+  await changePins(records, pointId, (found) => {
+    if (found.state === "deleting") throw pointPruned(pointId);
+    const others = living(found.pins, pin.sinceMs).filter((other) => other.pinId !== pin.pinId);
+    if (others.length >= PINS_MAX_COUNT) {
+      throw new LeewardError("conflict", `The point ${pointId} has ${others.length} holders already.`, { pointId });
+    }
+    return { ...found, pins: [...others, pin] };
+  });
+  // A deletion that began before the pin may have ended meanwhile, its record included: only the manifest proves that the pin holds.
+  const point = await readPoint(records, pointId);
+  if (point?.kind === "point") return point;
+  await unpinPoint(records, pointId, pin.pinId);
+  throw pointPruned(pointId);
+}
+
+/** Takes a pin away; one that is not there is fine. */
+export async function unpinPoint(records: RecordStore, pointId: string, pinId: string): Promise<void> {
+  if ((await readPins(records, pointId)) === undefined) return;
+  await changePins(records, pointId, (found) =>
+    found.pins.some((pin) => pin.pinId === pinId) ? { ...found, pins: found.pins.filter((pin) => pin.pinId !== pinId) } : found,
+  );
+}
+
+/** True once the point's record says `deleting`, with the snapshots of its manifest; false while a pin holds it. */
+export async function beginDeletion(records: RecordStore, point: PointManifest, nowMs: number): Promise<boolean> {
+  const after = await changePins(records, point.pointId, (found) => {
+    if (found.state === "deleting" || living(found.pins, nowMs).length > 0) return found;
+    return { version: 1, state: "deleting", pins: [], snapshots: snapshotsOf(point) };
+  });
+  return after.state === "deleting";
+}
+
+/** Undefined if nobody ever pinned the point or began to delete it. Errors: `record-corrupt`. */
+export async function readPins(records: RecordStore, pointId: string): Promise<PointPins | undefined> {
+  const stored = await records.read(pinsName(pointId));
+  return stored === undefined ? undefined : decodeRecord<PointPins>(pinsName(pointId), 1, stored.bytes);
+}
+
+export function snapshotsOf(point: PointManifest): readonly PinnedSnapshot[] {
+  return point.disks.map(({ id, snapshot }) => ({ stream: point.stream, diskId: id, snapshot }));
+}
+
+async function changePins(records: RecordStore, pointId: string, change: (found: PointPins) => PointPins): Promise<PointPins> {
+  const name = pinsName(pointId);
+  for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
+    const stored = await records.read(name);
+    const found = stored === undefined ? NO_PINS : decodeRecord<PointPins>(name, 1, stored.bytes);
+    const next = change(found);
+    if (next === found) return found;
+    const bytes = encodeRecord(next);
+    const etag = stored === undefined ? await records.create(name, bytes) : await records.replace(name, bytes, stored.etag);
+    if (etag !== undefined) return next;
+  }
+  throw new LeewardError("conflict", "The pins of the point were changed by others all the time.", { pointId });
+}
+
+function living(pins: readonly PointPin[], nowMs: number): readonly PointPin[] {
+  return pins.filter((pin) => pin.untilMs === undefined || pin.untilMs > nowMs);
+}
+
+function pointUnknown(pointId: string): LeewardError {
+  return new LeewardError("point-unknown", `There is no recovery point ${pointId}.`, { pointId });
+}
+
+function pointPruned(pointId: string): LeewardError {
+  return new LeewardError("point-pruned", `Retention is removing the recovery point ${pointId}.`, { pointId });
+}

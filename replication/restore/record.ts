@@ -1,0 +1,90 @@
+import { createHash } from "node:crypto";
+import { LeewardError } from "../errors.ts";
+import { restoreRecordName } from "../items/names.ts";
+import { decodeRecord } from "../items/records.ts";
+import type { RecordStore } from "../ports.ts";
+import type { Position } from "../position.ts";
+
+/** The states of a long-running operation, as Azure's APIs name them. */
+export type RestoreState = "Pending" | "InProgress" | "Succeeded" | "Failed";
+
+export interface DiskCopy {
+  readonly id: string;
+  /** Bytes of the disk as the source has it; the restored blob is a fixed VHD of it. */
+  readonly sizeBytes: number;
+  readonly snapshot: string;
+  /** `copied` only once the store itself says success. */
+  readonly state: "pending" | "copying" | "copied" | "failed";
+  readonly copiedBytes: number;
+  /** 0 until the store names it. */
+  readonly totalBytes: number;
+}
+
+export interface RestoreError {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** `restores/{restore}.json`, changed by compare-and-set only: a point on its way into page blobs of its own. */
+export interface RestoreRecord {
+  readonly version: 1;
+  readonly restoreId: string;
+  readonly itemId: string;
+  readonly pointId: string;
+  readonly stream: number;
+  readonly position: Position;
+  /** The source held the restored content at this moment of its own clock. */
+  readonly sourceTimeMs: number;
+  readonly state: RestoreState;
+  readonly disks: readonly DiskCopy[];
+  readonly createdMs: number;
+  /** When a slice last wrote the record. */
+  readonly updatedMs: number;
+  readonly error: RestoreError | undefined;
+}
+
+export interface StoredRestore {
+  readonly restore: RestoreRecord;
+  readonly etag: string;
+}
+
+/** Undefined if there is none; text that is no restore id never reaches the store. Errors: `record-corrupt`. */
+export async function findRestore(records: RecordStore, restoreId: string): Promise<StoredRestore | undefined> {
+  if (!isRestoreId(restoreId)) return undefined;
+  const name = restoreRecordName(restoreId);
+  const stored = await records.read(name);
+  return stored === undefined ? undefined : { restore: decodeRecord<RestoreRecord>(name, 1, stored.bytes), etag: stored.etag };
+}
+
+/** Errors: `restore-unknown`, `record-corrupt`. */
+export async function readRestore(records: RecordStore, restoreId: string): Promise<StoredRestore> {
+  const stored = await findRestore(records, restoreId);
+  if (stored === undefined) throw new LeewardError("restore-unknown", `There is no restore ${restoreId}.`, { restoreId });
+  return stored;
+}
+
+export function isFinished({ state }: RestoreRecord): boolean {
+  return state === "Succeeded" || state === "Failed";
+}
+
+/** 32 hex digits: the same request of the same item gives the same restore. */
+export function restoreIdOf(itemId: string, requestId: string): string {
+  return createHash("sha256").update(`leeward-restore-1\n${itemId}\n${requestId}`, "utf8").digest("hex").slice(0, 32);
+}
+
+/** The pin by which a restore holds its point. */
+export function restorePinId(restoreId: string): string {
+  return `${PIN_PREFIX}${restoreId}`;
+}
+
+/** The restore that set a pin; undefined for the pins of others. */
+export function restoreOfPin(pinId: string): string | undefined {
+  return pinId.startsWith(PIN_PREFIX) ? pinId.slice(PIN_PREFIX.length) : undefined;
+}
+
+const PIN_PREFIX = "restore/";
+
+function isRestoreId(text: string): boolean {
+  return /^[0-9a-f]{32}$/.test(text);
+}

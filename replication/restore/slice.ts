@@ -1,0 +1,131 @@
+import { inLanes } from "../apply/lanes.ts";
+import { type LeewardError, hasCode } from "../errors.ts";
+import type { ItemContext } from "../items/context.ts";
+import { restoreRecordName } from "../items/names.ts";
+import { encodeRecord } from "../items/records.ts";
+import { DISK_REQUESTS_IN_FLIGHT, RESTORE_MAX_MS, RESTORE_POLL_MS, RESTORE_STALE_MS } from "../limits.ts";
+import { pinPoint, unpinPoint } from "../points/pins.ts";
+import type { CopyState, RestoredDisk } from "../ports.ts";
+import {
+  type DiskCopy,
+  type RestoreError,
+  type RestoreRecord,
+  type StoredRestore,
+  isFinished,
+  readRestore,
+  restorePinId,
+} from "./record.ts";
+
+/** `again`: put the message back with this delay. `done`: nothing is left to do. */
+export type RestoreStep = { readonly kind: "again"; readonly delayMs: number } | { readonly kind: "done" };
+
+/**
+ * One look at a restore: begins what has not begun, asks what has, records what it found. It holds nothing between two calls, so that it can be killed at
+ * any await and called again, or twice side by side (rule 10). A copy counts only when the store says success; a failed one ends the restore, since a
+ * retry under the same name could remove what another slice has finished meanwhile. Errors: `restore-unknown`, `record-corrupt`, and
+ * those of the ports, after which the message goes back to its queue.
+ */
+export async function restoreSlice(context: ItemContext, itemId: string, restoreId: string): Promise<RestoreStep> {
+  const stored = await readRestore(context.stores.records(itemId), restoreId);
+  if (isFinished(stored.restore)) return finish(context, stored.restore);
+  const next = await advance(context, stored.restore);
+  if (!(await save(context, stored, next))) return { kind: "again", delayMs: RESTORE_POLL_MS };
+  return isFinished(next) ? finish(context, next) : { kind: "again", delayMs: RESTORE_POLL_MS };
+}
+
+/** The record after one look; nothing is written to it yet. */
+async function advance(context: ItemContext, restore: RestoreRecord): Promise<RestoreRecord> {
+  const nowMs = context.clock.now();
+  try {
+    if (restore.state === "Pending") {
+      // The sweep takes away pins whose restore has no record; whoever was slow to write the record sets the pin again here.
+      const pin = { pinId: restorePinId(restore.restoreId), reason: "restore", sinceMs: nowMs, untilMs: undefined };
+      await pinPoint(context.stores.records(restore.itemId), restore.pointId, pin);
+    }
+    const disks = await copyDisks(context, restore);
+    const failed = disks.find((disk) => disk.state === "failed");
+    if (failed !== undefined) return { ...restore, disks, state: "Failed", updatedMs: nowMs, error: copyFailed(failed.id, failed.reason) };
+    const known: readonly DiskCopy[] = disks.map(({ reason: _reason, ...disk }) => disk);
+    if (known.every((disk) => disk.state === "copied")) return { ...restore, disks: known, state: "Succeeded", updatedMs: nowMs };
+    if (nowMs - restore.createdMs > RESTORE_MAX_MS) return { ...restore, disks: known, state: "Failed", updatedMs: nowMs, error: TOO_SLOW };
+    return { ...restore, disks: known, state: "InProgress", updatedMs: nowMs };
+  } catch (error) {
+    if (!hasCode(error, "point-pruned", "point-unknown")) throw error;
+    return { ...restore, state: "Failed", updatedMs: nowMs, error: errorOf(error) };
+  }
+}
+
+type LookedAt = DiskCopy & { readonly reason: string };
+
+async function copyDisks(context: ItemContext, restore: RestoreRecord): Promise<readonly LookedAt[]> {
+  const found = new Map<string, LookedAt>();
+  await inLanes(DISK_REQUESTS_IN_FLIGHT, restore.disks, async (disk) => {
+    found.set(disk.id, disk.state === "copied" ? { ...disk, reason: "" } : await copyDisk(context, restore, disk));
+  });
+  return restore.disks.flatMap((disk) => found.get(disk.id) ?? []);
+}
+
+async function copyDisk({ stores }: ItemContext, restore: RestoreRecord, disk: DiskCopy): Promise<LookedAt> {
+  const destination = restoredDisk(restore, disk.id);
+  const { snapshots } = stores;
+  let found = await snapshots.copyState(destination);
+  if (found.kind === "missing") {
+    await snapshots.startCopy({ itemId: restore.itemId, stream: restore.stream, diskId: disk.id }, disk.snapshot, destination);
+    // Copies inside one account often end at once.
+    found = await snapshots.copyState(destination);
+  }
+  return lookedAt(disk, found);
+}
+
+function lookedAt(disk: DiskCopy, found: CopyState): LookedAt {
+  switch (found.kind) {
+    case "missing":
+      return { ...disk, state: "copying", reason: "" };
+    case "pending":
+      return { ...disk, state: "copying", copiedBytes: found.copiedBytes, totalBytes: found.totalBytes, reason: "" };
+    case "success":
+      return { ...disk, state: "copied", copiedBytes: disk.totalBytes, reason: "" };
+    case "failed":
+      return { ...disk, state: "failed", reason: found.reason };
+  }
+}
+
+/** True if `next` stands, or nothing but the time would change; false if another slice was faster. */
+async function save(context: ItemContext, { restore, etag }: StoredRestore, next: RestoreRecord): Promise<boolean> {
+  const same = JSON.stringify({ ...next, updatedMs: 0 }) === JSON.stringify({ ...restore, updatedMs: 0 });
+  // The time shows the sweep that somebody works on the restore.
+  if (same && next.updatedMs - restore.updatedMs < RESTORE_STALE_MS / 2) return true;
+  const records = context.stores.records(restore.itemId);
+  return (await records.replace(restoreRecordName(restore.restoreId), encodeRecord(next), etag)) !== undefined;
+}
+
+/** After the record says how it ended: what a failed restore left is removed, then the point is let go. */
+async function finish(context: ItemContext, restore: RestoreRecord): Promise<RestoreStep> {
+  if (restore.state === "Failed") {
+    for (const disk of restore.disks) await context.stores.snapshots.removeRestored(restoredDisk(restore, disk.id));
+  }
+  await unpinPoint(context.stores.records(restore.itemId), restore.pointId, restorePinId(restore.restoreId));
+  return { kind: "done" };
+}
+
+function restoredDisk({ itemId, restoreId }: RestoreRecord, diskId: string): RestoredDisk {
+  return { itemId, restoreId, diskId };
+}
+
+const TOO_SLOW: RestoreError = {
+  code: "copy-too-slow",
+  message: `The copies did not end within ${RESTORE_MAX_MS / 3_600_000} hours.`,
+  hint: "Check the target account for throttling and start the restore again.",
+};
+
+function copyFailed(diskId: string, reason: string): RestoreError {
+  return {
+    code: "copy-failed",
+    message: `The copy of disk ${diskId} failed: ${reason}`,
+    hint: "The recovery point is unchanged. Start the restore again.",
+  };
+}
+
+function errorOf({ code, message, hint }: LeewardError): RestoreError {
+  return { code, message, hint };
+}

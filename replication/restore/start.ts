@@ -1,0 +1,63 @@
+import { LeewardError } from "../errors.ts";
+import type { ItemContext } from "../items/context.ts";
+import { readItem } from "../items/item-record.ts";
+import { restoreRecordName } from "../items/names.ts";
+import { encodeRecord } from "../items/records.ts";
+import { requireField } from "../items/request-rules.ts";
+import { CALLER_ID_MAX_LENGTH } from "../limits.ts";
+import { type PointManifest, isPointId } from "../points/manifest.ts";
+import { pinPoint } from "../points/pins.ts";
+import { type RestoreRecord, findRestore, restoreIdOf, restorePinId } from "./record.ts";
+
+/**
+ * Pins the point and records the restore; the caller then sends its first message. With a `requestId` the call can be repeated: it gives the same restore,
+ * in whatever state it is by then, and sending the message again is harmless. Errors: `item-unknown`, `point-unknown`, `point-pruned`,
+ * `invalid-request` (the request id was used for another point).
+ */
+export async function startRestore(context: ItemContext, itemId: string, pointId: string, requestId?: string): Promise<RestoreRecord> {
+  await readItem(context.stores, itemId);
+  if (requestId !== undefined) {
+    const field = "x-ms-client-request-id";
+    requireField(requestId.length >= 1 && requestId.length <= CALLER_ID_MAX_LENGTH, field, `1 to ${CALLER_ID_MAX_LENGTH} characters`);
+  }
+  const restoreId = restoreIdOf(itemId, requestId ?? context.ids.next());
+  const records = context.stores.records(itemId);
+  const existing = await findRestore(records, restoreId);
+  if (existing !== undefined) return samePoint(existing.restore, pointId);
+  if (!isPointId(pointId)) throw new LeewardError("point-unknown", `"${pointId}" is not the id of a recovery point.`, { pointId });
+  const nowMs = context.clock.now();
+  const pin = { pinId: restorePinId(restoreId), reason: "restore", sinceMs: nowMs, untilMs: undefined };
+  const restore = pendingRestore(restoreId, await pinPoint(records, pointId, pin), nowMs);
+  if ((await records.create(restoreRecordName(restoreId), encodeRecord(restore))) !== undefined) return restore;
+  const other = await findRestore(records, restoreId);
+  return other === undefined ? restore : samePoint(other.restore, pointId);
+}
+
+function pendingRestore(restoreId: string, point: PointManifest, nowMs: number): RestoreRecord {
+  return {
+    version: 1,
+    restoreId,
+    itemId: point.itemId,
+    pointId: point.pointId,
+    stream: point.stream,
+    position: point.position,
+    sourceTimeMs: point.sourceTimeMs,
+    state: "Pending",
+    disks: point.disks.map(({ id, sizeBytes, snapshot }) => ({
+      id,
+      sizeBytes,
+      snapshot,
+      state: "pending",
+      copiedBytes: 0,
+      totalBytes: 0,
+    })),
+    createdMs: nowMs,
+    updatedMs: nowMs,
+    error: undefined,
+  };
+}
+
+function samePoint(restore: RestoreRecord, pointId: string): RestoreRecord {
+  requireField(restore.pointId === pointId, "x-ms-client-request-id", `it was used for a restore of the point ${restore.pointId} already`);
+  return restore;
+}

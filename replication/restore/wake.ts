@@ -1,0 +1,29 @@
+import type { ItemContext } from "../items/context.ts";
+import { RESTORE_STALE_MS } from "../limits.ts";
+import { type PointPin, unpinPoint } from "../points/pins.ts";
+import { findRestore, isFinished, restoreOfPin } from "./record.ts";
+
+/**
+ * The restores that need a new message: unfinished ones that nobody worked on for a while, and finished ones that still hold their point. Every restore
+ * holds a pin until its last step, so that no listing of restores is needed. Pins of restores that were never recorded are taken away.
+ */
+export async function restoresToWake(
+  context: ItemContext,
+  itemId: string,
+  held: readonly { readonly pointId: string; readonly pin: PointPin }[],
+): Promise<readonly string[]> {
+  const records = context.stores.records(itemId);
+  const nowMs = context.clock.now();
+  const wake: string[] = [];
+  for (const { pointId, pin } of held) {
+    const restoreId = restoreOfPin(pin.pinId);
+    if (restoreId === undefined) continue;
+    const stored = await findRestore(records, restoreId);
+    if (stored === undefined) {
+      if (nowMs - pin.sinceMs > RESTORE_STALE_MS) await unpinPoint(records, pointId, pin.pinId);
+    } else if (isFinished(stored.restore) || nowMs - stored.restore.updatedMs > RESTORE_STALE_MS) {
+      wake.push(restoreId);
+    }
+  }
+  return wake;
+}

@@ -271,6 +271,12 @@ export const FUNCTIONS_MESSAGE_INVISIBLE_MS = 600_000;
 export const FUNCTIONS_POLL_MIN_MS = 100;
 /** How long a stop waits for running invocations before the host goes: below CHILD_STOP_MS, after which the supervisor kills. */
 export const FUNCTIONS_DRAIN_MS = 3_000;
+/** How long the app's appTerminate hooks may take after that. */
+export const FUNCTIONS_TERMINATE_MS = 500;
+/** Sendings of one storage request of the host, the first pause and the longest: short, for the loops above them look again anyway. */
+export const FUNCTIONS_STORAGE_TRIES = 4;
+export const FUNCTIONS_STORAGE_PAUSE_MS = 200;
+export const FUNCTIONS_STORAGE_PAUSE_MAX_MS = 2_000;
 /** The longest single sleep of a timer: a machine that was suspended is at most this late. */
 export const FUNCTIONS_TIMER_SLEEP_MAX_MS = 30_000;
 
@@ -281,3 +287,15 @@ export const STORAGE_CLOSE_MS = 3_000;
 export const LOCAL_MEMORY_ACCOUNT_MAX_BYTES = 2 * 1024 * MIB;
 /** A redo log shorter than this is not worth rewriting its database; reading it again takes a fraction of a second. */
 export const LOCAL_REDO_LOG_MIN_BYTES = 16 * MIB;
+
+// --- The command line (cli/) ---
+/** One call of the API or one range of a download: Azure's front end cuts at 230 s. */
+export const CLI_REQUEST_MS = 230_000;
+/** How often the command line asks whether a restore is done. */
+export const CLI_RESTORE_POLL_MS = 500;
+/** A copy of 8 TiB inside an account takes hours; what lasts longer than a day has a fault. */
+export const CLI_RESTORE_MS = 24 * 60 * 60_000;
+/** Bytes asked for at once, held in memory while they are written. */
+export const CLI_DOWNLOAD_RANGE_BYTES = 16 * MIB;
+/** Failures in a row of one range before a download gives up. */
+export const CLI_DOWNLOAD_ATTEMPTS = 5;

@@ -65,7 +65,7 @@ export interface LokiDatabase {
   autosaveDisable(): void;
   getCollection(name: string): LokiCollection | null;
   addCollection(name: string): LokiCollection;
-  serialize(): string;
+  saveDatabase(callback?: (error?: unknown) => void): void;
 }
 
 export type LokiEvent = "pre-insert" | "insert" | "update" | "delete";
@@ -76,6 +76,7 @@ export interface LokiCollection {
   readonly events: Readonly<Record<LokiEvent, readonly unknown[]>>;
   on(event: LokiEvent, listener: (document: LokiDocument) => void): unknown;
   findOne(query: Readonly<Record<string, unknown>>): LokiDocument | null;
+  ensureAllIndexes(force: boolean): void;
   insert(document: LokiDocument): LokiDocument;
   update(document: LokiDocument): LokiDocument;
 }

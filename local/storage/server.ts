@@ -8,6 +8,8 @@ import { LOCAL_MEMORY_ACCOUNT_MAX_BYTES } from "../../replication/limits.ts";
 import type { Azurite, AzuriteServer, StorageService } from "./azurite-modules.ts";
 import { placeGate } from "./gate.ts";
 import type { Gate } from "./gate.ts";
+import { keepRedoLog } from "./redo/redo-log.ts";
+import type { RedoLog } from "./redo/redo-log.ts";
 
 export interface ServerOptions {
   readonly service: StorageService;
@@ -17,6 +19,10 @@ export interface ServerOptions {
   readonly port: number;
   readonly folder: string;
   readonly persistence: "disk" | "memory";
+  /** False leaves Azurite to save its metadata every five seconds; what came since is lost when it is killed. */
+  readonly durable: boolean;
+  /** How much a redo log grows at least before its database is rewritten. */
+  readonly redoLogMinBytes?: number | undefined;
 }
 
 export interface RunningServer {
@@ -37,7 +43,11 @@ export async function startServer(
   await mkdir(options.folder, { recursive: true });
   const server = buildServer(azurite, options);
   serveOnly(server, options.account, options.key);
-  const gate = placeGate(server.httpServer, beforeAnswer);
+  const redo = options.persistence === "disk" && options.durable ? keepRedo(server, options.redoLogMinBytes) : undefined;
+  const gate = placeGate(server.httpServer, (request, response) => {
+    beforeAnswer(request, response);
+    redo?.flush();
+  });
   try {
     await server.start();
   } catch (error) {
@@ -46,6 +56,7 @@ export async function startServer(
   }
   const close = async (): Promise<void> => {
     await gate.drain();
+    await redo?.close();
     const closed = once(server.httpServer, "close");
     await server.close();
     await closed;
@@ -102,6 +113,31 @@ function serveOnly(server: AzuriteServer, account: string, key: string): void {
   const accounts = { [account]: { name: account, key1: Buffer.from(key, "base64") } };
   server.accountDataStore.refresh = () => {
     server.accountDataStore.accounts = accounts;
+  };
+}
+
+/**
+ * Both databases of a server, the extents first: a page may point only to an extent that is known. Azurite removes extents that nothing points to any more, so
+ * it must be durable that nothing does before a file goes.
+ */
+function keepRedo(server: AzuriteServer, redoLogMinBytes: number | undefined): RedoLog {
+  const extents = keepRedoLog(server.extentMetadataStore, redoLogMinBytes);
+  const metadata = keepRedoLog(server.metadataStore, redoLogMinBytes);
+  const { extentStore } = server;
+  const deleteExtents = extentStore.deleteExtents.bind(extentStore);
+  extentStore.deleteExtents = (unused) => {
+    metadata.flush();
+    return deleteExtents(unused);
+  };
+  return {
+    flush: () => {
+      extents.flush();
+      metadata.flush();
+    },
+    close: async () => {
+      await extents.close();
+      await metadata.close();
+    },
   };
 }
 

@@ -88,7 +88,9 @@ export interface LocalStorageOptions {
   /** The account key, base64. */
   readonly key: (account: string) => string;
   /** Mends to do without: only the contract tests use it, to show that each of them fails on unmended Azurite. */
-  readonly leaveOut?: readonly MendName[];
+  readonly leaveOut?: readonly (MendName | "durability")[];
+  /** How much a redo log grows at least before its database is rewritten; smaller than the default only to see it happen. */
+  readonly redoLogMinBytes?: number;
 }
 
 export interface RunningAccount {
@@ -132,7 +134,16 @@ async function startAccount(
   const start = (service: StorageService, port: number): Promise<RunningServer> =>
     startServer(
       azurite,
-      { service, account: account.name, key, port, folder: join(options.folder, account.name, service), persistence: options.persistence },
+      {
+        service,
+        account: account.name,
+        key,
+        port,
+        folder: join(options.folder, account.name, service),
+        persistence: options.persistence,
+        durable: options.leaveOut?.includes("durability") !== true,
+        redoLogMinBytes: options.redoLogMinBytes,
+      },
       (request, response) => report(describeOperation(azurite, account.name, service, request, response)),
     );
   const blob = await start("blob", account.blobPort);

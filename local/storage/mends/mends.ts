@@ -22,7 +22,7 @@ const MENDS: readonly { readonly name: MendName; readonly mend: (azurite: Azurit
  * Makes exactly the mends that are not left out, before a server is built. The changes are those of the whole process: while storage runs, another selection
  * is refused with `internal`. The returned function ends this use; the last one takes the mends back.
  */
-export function holdMends(azurite: Azurite, leaveOut: readonly MendName[]): () => void {
+export function holdMends(azurite: Azurite, leaveOut: readonly string[]): () => void {
   const chosen = MENDS.filter(({ name }) => !leaveOut.includes(name));
   const selection = chosen.map(({ name }) => name).join(" ");
   if (holders > 0 && selection !== current) {

@@ -1,13 +1,17 @@
 import { app } from "@azure/functions";
 import { applyHints } from "./apply-hints.ts";
+import { grantRestoreAccess } from "./grant-restore-access.ts";
 import { heartbeatMobility } from "./heartbeat-mobility.ts";
 import { listItems } from "./list-items.ts";
 import { listRecoveryPoints } from "./list-recovery-points.ts";
 import { newRegistrationToken } from "./new-registration-token.ts";
 import { protectItem } from "./protect-item.ts";
 import { registerMobility } from "./register-mobility.ts";
+import { restoreRecoveryPoint } from "./restore-recovery-point.ts";
+import { restoreSlices } from "./restore-slices.ts";
 import { settleMobility } from "./settle-mobility.ts";
 import { showItem } from "./show-item.ts";
+import { showRestore } from "./show-restore.ts";
 import { sweep } from "./sweep.ts";
 import { takePoints } from "./take-points.ts";
 import { applicationOnce } from "./wiring.ts";
@@ -16,6 +20,7 @@ import { applicationOnce } from "./wiring.ts";
 const application = applicationOnce();
 
 app.storageQueue("applyHints", applyHints(application));
+app.storageQueue("restoreSlices", restoreSlices(application));
 app.timer("takePoints", takePoints(application));
 app.timer("sweep", sweep(application));
 
@@ -24,6 +29,9 @@ app.http("newRegistrationToken", newRegistrationToken(application));
 app.http("listItems", listItems(application));
 app.http("showItem", showItem(application));
 app.http("listRecoveryPoints", listRecoveryPoints(application));
+app.http("restoreRecoveryPoint", restoreRecoveryPoint(application));
+app.http("showRestore", showRestore(application));
+app.http("grantRestoreAccess", grantRestoreAccess(application));
 
 app.http("registerMobility", registerMobility(application));
 app.http("heartbeatMobility", heartbeatMobility(application));

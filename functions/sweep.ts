@@ -24,5 +24,9 @@ async function sweepOne(app: Application, itemId: string, context: InvocationCon
   if (scope === "all" && !summary.more) app.tidied.set(itemId, nowMs);
   if (summary.cache.hints.length > 0) await app.queue.send({ kind: "hint", itemId }, 0);
   for (const restoreId of summary.restores) await app.queue.send({ kind: "restore", itemId, restoreId }, 0);
-  context.log(logLine("swept", { scope, ...summary }));
+  const { cacheFailure, ...cache } = summary.cache;
+  const line = logLine("swept", { scope, ...summary, cache: { ...cache, failure: cacheFailure?.code } });
+  // The target account alone was swept; that the source region cannot be reached is for the operator to know.
+  if (cacheFailure === undefined) context.log(line);
+  else context.warn(line);
 }

@@ -2,6 +2,8 @@ import type { ReplicationPolicy, ProtectedItem } from "../replication/items/item
 import type { ItemStatus } from "../replication/items/status.ts";
 import type { PointManifest } from "../replication/points/manifest.ts";
 import type { Position } from "../replication/position.ts";
+import type { RestoreRecord } from "../replication/restore/record.ts";
+import type { RestoreStatus } from "../replication/restore/status.ts";
 
 /** What the API shows: times in ISO 8601, durations in minutes where Site Recovery has minutes, and never a token or its hash (rule 8). */
 
@@ -70,6 +72,31 @@ export function pointView(point: PointManifest): object {
     clockSkewMs: point.skewMs,
     position: point.position,
     disks: point.disks.map(({ id, sizeBytes, sectorSizeBytes }) => ({ id, sizeBytes, sectorSizeBytes })),
+  };
+}
+
+/** Where the API answers for a restore. */
+export const restorePath = (itemId: string, restoreId: string): string => `/api/replicationProtectedItems/${itemId}/restores/${restoreId}`;
+
+/** The answer to beginning a restore; `restorePath` tells how it goes on. */
+export function restoreStartView({ restoreId, pointId, state }: RestoreRecord): object {
+  return { name: restoreId, recoveryPoint: pointId, state };
+}
+
+/** One restore. */
+export function restoreView(status: RestoreStatus): object {
+  const { restoreId, pointId, position, sourceTimeMs, createdMs, updatedMs, disks, state, percentComplete, error } = status;
+  return {
+    name: restoreId,
+    recoveryPoint: pointId,
+    state,
+    percentComplete,
+    position,
+    sourceTime: timeView(sourceTimeMs),
+    disks: disks.map(({ id, sizeBytes, state, copiedBytes, totalBytes, url }) => ({ id, sizeBytes, state, copiedBytes, totalBytes, url })),
+    created: timeView(createdMs),
+    updated: timeView(updatedMs),
+    error,
   };
 }
 

@@ -1,0 +1,21 @@
+import type { HttpFunctionOptions } from "@azure/functions";
+import { startRestore } from "../replication/restore/start.ts";
+import { httpHandler, itemOf } from "./http-edge.ts";
+import { restorePath, restoreStartView } from "./views.ts";
+import type { ApplicationSource } from "./wiring.ts";
+
+/** Begins a restore: 202, and `location` names the place to ask. The same `x-ms-client-request-id` again gives the same restore. */
+export const restoreRecoveryPoint = (application: ApplicationSource): HttpFunctionOptions => ({
+  methods: ["POST"],
+  authLevel: "function",
+  route: "replicationProtectedItems/{item}/recoveryPoints/{point}/restore",
+  handler: httpHandler(async (request) => {
+    const app = application();
+    const itemId = itemOf(request);
+    const requestId = request.headers.get("x-ms-client-request-id") ?? undefined;
+    const restore = await startRestore(app, itemId, request.params["point"] ?? "", requestId);
+    // Should this be lost, the sweep finds a restore that nobody works on.
+    await app.queue.send({ kind: "restore", itemId, restoreId: restore.restoreId }, 0);
+    return { status: 202, headers: { location: restorePath(itemId, restore.restoreId) }, body: restoreStartView(restore) };
+  }),
+});

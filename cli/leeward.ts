@@ -2,10 +2,14 @@ import { LeewardError } from "../replication/errors.ts";
 import { EXIT_FAILED, EXIT_OK, EXIT_USAGE, errorText, UsageError } from "./command.ts";
 import type { Command, Terminal } from "./command.ts";
 import { deltaCommand } from "./delta.ts";
+import { pointsCommand } from "./points.ts";
+import { restoreCommand } from "./restore.ts";
 
 /** Every command of the program. */
 const COMMANDS: Readonly<Record<string, Command>> = {
   delta: deltaCommand,
+  points: pointsCommand,
+  restore: restoreCommand,
 };
 
 /** Runs `leeward` with these arguments and returns its exit code: 0 done, 1 failed, 2 wrong usage. */

@@ -16,6 +16,7 @@ export interface MobilityOptions {
   readonly logFolder: string;
   readonly nbdPort: number | undefined;
   readonly epochMaxAgeMs: number;
+  readonly heartbeatMs: number;
 }
 
 /** The mobility service of one VM, a process of its own. */
@@ -31,14 +32,16 @@ export interface MobilityService {
   kill(): Promise<void>;
 }
 
+export const mobilityConfigurationFile = (folder: string): string => join(folder, "mobility.json");
+
 export async function startMobility(options: MobilityOptions): Promise<MobilityService> {
   const stateFolder = join(options.folder, "state");
   await mkdir(stateFolder, { recursive: true, mode: 0o700 });
-  const configuration = join(options.folder, "mobility.json");
+  const configuration = mobilityConfigurationFile(options.folder);
   const socketPath = join(options.folder, "nbd.sock");
-  const { itemId, apiUrl, registrationToken, disks, epochMaxAgeMs } = options;
+  const { itemId, apiUrl, registrationToken, disks, epochMaxAgeMs, heartbeatMs } = options;
   const nbd = { socketPath, ...(options.nbdPort === undefined ? {} : { port: options.nbdPort }) };
-  const text = JSON.stringify({ itemId, apiUrl, registrationToken, stateFolder, disks, nbd, epochMaxAgeMs }, undefined, 2);
+  const text = JSON.stringify({ itemId, apiUrl, registrationToken, stateFolder, disks, nbd, epochMaxAgeMs, heartbeatMs }, undefined, 2);
   await writeFile(configuration, `${text}\n`, { mode: 0o600 });
   const child: Child = await startChild({
     name: `mobility service of ${itemId}`,

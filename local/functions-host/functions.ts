@@ -1,3 +1,4 @@
+import type { z } from "zod";
 import { LeewardError } from "../../replication/errors.ts";
 import type { RegisteredFunction } from "./core.ts";
 import type { HostFunction, TriggerKind } from "./trigger.ts";
@@ -33,6 +34,17 @@ export function checkFunction(registered: RegisteredFunction, kinds: readonly Tr
   }
   if (metadata.retryOptions !== undefined && metadata.retryOptions !== null) throw refused(metadata.name, "retry");
   return { hostFunction: { ...registered, name: metadata.name, triggerKey, trigger }, kind };
+}
+
+/** The members of a trigger binding; `configuration-invalid` names the function and the member that is wrong. */
+export function parseTrigger<T>(schema: z.ZodType<T>, hostFunction: HostFunction): T {
+  const result = schema.safeParse(hostFunction.trigger);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  const place = `${hostFunction.trigger.type}.${(issue?.path ?? []).map(String).join(".")}`;
+  throw new LeewardError("configuration-invalid", `Function ${hostFunction.name}: ${place}: ${issue?.message ?? "wrong"}.`, {
+    function: hostFunction.name,
+  });
 }
 
 function isDeferred(properties: unknown): boolean {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { resolve } from "node:path";
-import { FUNCTIONS_DRAIN_MS } from "../../replication/limits.ts";
+import { FUNCTIONS_DRAIN_MS, FUNCTIONS_TERMINATE_MS } from "../../replication/limits.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import type { Clock } from "./clock.ts";
 import { openRegistration, programmingModel } from "./core.ts";
@@ -19,6 +19,7 @@ import type { InvocationCounts, Invoker } from "./invocation.ts";
 import { createInvoker } from "./invocation.ts";
 import { loadEntryPoints } from "./loader.ts";
 import type { HostLog } from "./log.ts";
+import { describeError } from "./log.ts";
 import { QUEUE_TRIGGER } from "./queue/trigger.ts";
 import type { Settings } from "./settings.ts";
 import { isDisabled } from "./settings.ts";
@@ -95,7 +96,7 @@ async function startApp(appFolder: string, configuration: HostConfiguration, htt
   const invocations = (): Readonly<Record<string, InvocationCounts>> => withIdle(functions, invoker);
   const admin = { hostId, functions, invocations };
   http.open({ routes, invoker, keys: options.keys, customHeaders: configuration.customHeaders, admin });
-  for (const listener of listeners) await listener.start();
+  await startAll(listeners);
   log({ level: "information", event: "host", message: `Host started with ${functions.length} functions at ${http.url}` });
   let closing: Promise<void> | undefined;
   return {
@@ -104,6 +105,20 @@ async function startApp(appFolder: string, configuration: HostConfiguration, htt
     invocations,
     close: () => (closing ??= closeHost(listeners, http, registration, appFolder, options)),
   };
+}
+
+/** All or none: when one trigger does not start, those before it are stopped. */
+async function startAll(listeners: readonly TriggerListener[]): Promise<void> {
+  const started: TriggerListener[] = [];
+  try {
+    for (const listener of listeners) {
+      started.push(listener);
+      await listener.start();
+    }
+  } catch (error) {
+    await Promise.all(started.map((listener) => listener.stop()));
+    throw error;
+  }
 }
 
 /** The start of the real worker: entry points, appStart hooks, capabilities (which lock `app.setup`), then no more registrations. */
@@ -167,11 +182,23 @@ async function closeHost(
 ): Promise<void> {
   log({ level: "information", event: "host", message: "Host is stopping" });
   const drained = Promise.all([http.stop(), ...listeners.map((listener) => listener.stop())]);
-  const limit = new AbortController();
-  const expired = clock.sleep(FUNCTIONS_DRAIN_MS, limit.signal);
-  await Promise.race([drained, expired]);
-  limit.abort();
+  if (!(await endsWithin(drained, FUNCTIONS_DRAIN_MS, clock))) {
+    log({ level: "warning", event: "host", message: "Invocations that did not end in time are abandoned" });
+  }
   http.cut();
-  await runHooks("appTerminate", registration, appFolder);
+  const terminated = runHooks("appTerminate", registration, appFolder).catch((error: unknown) => {
+    log({ level: "error", event: "host", message: `An appTerminate hook failed: ${describeError(error)}` });
+  });
+  if (!(await endsWithin(terminated, FUNCTIONS_TERMINATE_MS, clock))) {
+    log({ level: "warning", event: "host", message: "An appTerminate hook did not end in time" });
+  }
   log({ level: "information", event: "host", message: "Host stopped" });
+}
+
+async function endsWithin(work: Promise<unknown>, limitMs: number, clock: Clock): Promise<boolean> {
+  const limit = new AbortController();
+  const expired = clock.sleep(limitMs, limit.signal).then(() => false);
+  const hasEnded = await Promise.race([work.then(() => true), expired]);
+  limit.abort();
+  return hasEnded;
 }

@@ -95,19 +95,24 @@ async function runOnce(
   input: InvocationInput,
   { registration, log }: InvokerOptions,
 ): Promise<InvocationResponse> {
+  const hookData: Record<string, unknown> = {};
+  let userContext: unknown;
   const context: CoreInvocationContext = {
     invocationId,
     request: describeRequest(hostFunction, invocationId, input),
     metadata: hostFunction.metadata,
     state: undefined,
-    log(level, _category, message) {
-      if (level !== "none") log({ level, event: "function-log", message, function: hostFunction.name, invocationId });
+    log(level, category, message) {
+      const line = { level, category, message, hookData, appHookData: registration.appHookData, invocationContext: userContext };
+      for (const hook of registration.hooks.log) hook(line);
+      if (line.level === "none") return;
+      log({ level: line.level, event: "function-log", message: line.message, function: hostFunction.name, invocationId });
     },
   };
   const model = programmingModel().getInvocationModel(context);
-  const { context: userContext, inputs } = await model.getArguments();
+  const { context: ownContext, inputs } = await model.getArguments();
+  userContext = ownContext;
   const { preInvocation, postInvocation } = registration.hooks;
-  const hookData: Record<string, unknown> = {};
   const common = { hookData, appHookData: registration.appHookData, invocationContext: userContext };
 
   const before = { ...common, inputs, functionCallback: hostFunction.callback };

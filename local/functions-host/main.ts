@@ -43,7 +43,9 @@ async function main(): Promise<void> {
     log,
     onTimeout: (error) => void starting.then((host) => closeThenLeave(host, error)),
   });
-  const running = await starting;
+  const running = await Promise.race([starting, stopped]);
+  // Told to stop, or left alone, while the app was still loading: nothing has begun.
+  if (running === undefined) return;
   tell({ kind: "ready", url: running.url });
   await stopped;
   await running.close();

@@ -1,4 +1,5 @@
 import { LeewardError } from "../../replication/errors.ts";
+import { FUNCTIONS_STORAGE_PAUSE_MAX_MS, FUNCTIONS_STORAGE_PAUSE_MS, FUNCTIONS_STORAGE_TRIES } from "../../replication/limits.ts";
 
 /** App settings, as the environment gives them. */
 export type Settings = Readonly<Record<string, string | undefined>>;
@@ -36,6 +37,27 @@ export function connectionString(name: string | undefined, settings: Settings, u
     }
   }
   throw new LeewardError("configuration-invalid", `${usedBy} needs the setting ${wanted} with a connection string.`, { setting: wanted });
+}
+
+/** How the host's own storage clients try again. */
+export const STORAGE_OPTIONS = {
+  retryOptions: {
+    maxTries: FUNCTIONS_STORAGE_TRIES,
+    retryDelayInMs: FUNCTIONS_STORAGE_PAUSE_MS,
+    maxRetryDelayInMs: FUNCTIONS_STORAGE_PAUSE_MAX_MS,
+  },
+};
+
+/** Opens a storage client with the connection string that a binding names; a malformed one is `configuration-invalid`, and never shown. */
+export function openStorage<T>(name: string | undefined, settings: Settings, usedBy: string, open: (connection: string) => T): T {
+  const connection = connectionString(name, settings, usedBy);
+  try {
+    return open(connection);
+  } catch (error) {
+    const setting = name ?? "AzureWebJobsStorage";
+    const message = `${usedBy}: the setting ${setting} is not a connection string of a storage account.`;
+    throw new LeewardError("configuration-invalid", message, { setting }, { cause: error });
+  }
 }
 
 /** True when `AzureWebJobs.<function>.Disabled` is set to `1` or `true`. */

@@ -4,6 +4,7 @@ import { LeewardError } from "../../../replication/errors.ts";
 import { FUNCTIONS_BODY_MAX_BYTES, FUNCTIONS_HTTP_REQUESTS_MAX } from "../../../replication/limits.ts";
 import type { Invoker } from "../invocation.ts";
 import type { HostLog } from "../log.ts";
+import { describeError } from "../log.ts";
 import { answerAdmin } from "./admin.ts";
 import type { AdminState } from "./admin.ts";
 import type { HostKeys } from "./keys.ts";
@@ -43,14 +44,19 @@ export interface HttpHost {
 export async function startHttpHost(options: HttpHostOptions): Promise<HttpHost> {
   let app: HttpApp | undefined;
   let requests = 0;
+  let isStopping = false;
   const server = createServer((request, response) => {
     requests += 1;
-    void answer(request, app, requests > FUNCTIONS_HTTP_REQUESTS_MAX)
+    void answer(request, isStopping ? undefined : app, requests > FUNCTIONS_HTTP_REQUESTS_MAX)
       .catch((error: unknown): WireResponse => {
-        options.log({ level: "error", event: "http", message: `Request failed in the host: ${String(error)}` });
+        options.log({ level: "warning", event: "http", message: `A request could not be read or answered: ${describeError(error)}` });
         return plain(500, "");
       })
-      .then((answered) => send(response, answered, app?.customHeaders ?? {}))
+      .then((answered) => {
+        // A connection that was kept alive would hold up the stop.
+        if (isStopping) response.setHeader("connection", "close");
+        send(response, answered, app?.customHeaders ?? {});
+      })
       .finally(() => {
         requests -= 1;
       });
@@ -67,6 +73,7 @@ export async function startHttpHost(options: HttpHostOptions): Promise<HttpHost>
     },
     stop: () =>
       new Promise((resolve) => {
+        isStopping = true;
         server.close(() => resolve());
         server.closeIdleConnections();
       }),
@@ -85,7 +92,7 @@ function listen(server: Server, { host, port }: HttpHostOptions): Promise<void> 
 }
 
 async function answer(request: IncomingMessage, app: HttpApp | undefined, isTooMany: boolean): Promise<WireResponse> {
-  if (app === undefined) return plain(503, "The Functions host is starting.\n");
+  if (app === undefined) return plain(503, "The Functions host is starting or stopping.\n");
   if (isTooMany) return plain(429, "");
   const url = absoluteUrl(request);
   if (url === undefined) return plain(400, "");

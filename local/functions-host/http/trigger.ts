@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { LeewardError } from "../../../replication/errors.ts";
+import { parseTrigger } from "../functions.ts";
 import type { TriggerKind } from "../trigger.ts";
 import { parseRoute } from "./route.ts";
 
@@ -18,7 +19,7 @@ export const HTTP_TRIGGER: TriggerKind = {
   outputTypes: ["http"],
   prepare(hostFunction, context) {
     const { name } = hostFunction;
-    const { authLevel, methods, route } = httpTrigger.parse(hostFunction.trigger);
+    const { authLevel, methods, route } = parseTrigger(httpTrigger, hostFunction);
     const level = authLevel.toLowerCase();
     if (level !== "anonymous" && level !== "function" && level !== "admin") {
       throw new LeewardError(

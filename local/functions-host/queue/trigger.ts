@@ -1,7 +1,8 @@
 import { QueueServiceClient } from "@azure/storage-queue";
 import { z } from "zod";
 import { LeewardError } from "../../../replication/errors.ts";
-import { connectionString, resolveText } from "../settings.ts";
+import { parseTrigger } from "../functions.ts";
+import { openStorage, resolveText, STORAGE_OPTIONS } from "../settings.ts";
 import type { TriggerKind } from "../trigger.ts";
 import { createQueueListener } from "./listener.ts";
 import { poisonQueueName } from "./message.ts";
@@ -13,14 +14,16 @@ export const QUEUE_TRIGGER: TriggerKind = {
   outputTypes: [],
   prepare(hostFunction, context) {
     const usedBy = `Function ${hostFunction.name} (queueTrigger)`;
-    const { queueName, connection } = queueTrigger.parse(hostFunction.trigger);
+    const { queueName, connection } = parseTrigger(queueTrigger, hostFunction);
     // The real host lower-cases the name too.
     const name = resolveText(queueName, context.settings, usedBy).toLowerCase();
     if (!/^[a-z\d](-?[a-z\d])*$/.test(name) || name.length < 3 || name.length > 63) {
       throw new LeewardError("configuration-invalid", `${usedBy}: "${name}" is not a name for a queue.`, { function: hostFunction.name });
     }
     const setting = connection === undefined ? undefined : resolveText(connection, context.settings, usedBy);
-    const service = QueueServiceClient.fromConnectionString(connectionString(setting, context.settings, usedBy));
+    const service = openStorage(setting, context.settings, usedBy, (text) =>
+      QueueServiceClient.fromConnectionString(text, STORAGE_OPTIONS),
+    );
     const poisonName = poisonQueueName(name);
     return createQueueListener({
       hostFunction,

@@ -1,5 +1,6 @@
 import type { BlockBlobClient } from "@azure/storage-blob";
 import { BlobServiceClient, RestError } from "@azure/storage-blob";
+import { STORAGE_OPTIONS } from "../settings.ts";
 import type { TimerStatus } from "./status.ts";
 import { formatStatus, parseStatus } from "./status.ts";
 
@@ -15,7 +16,7 @@ const CONTAINER = "azure-webjobs-hosts";
 
 /** `timers/<host id>/Host.Functions.<function>/status` in the host's own account: the real host's place and form. */
 export function openTimerStatus(connection: string, hostId: string, functionName: string): TimerStatusBlob {
-  const container = BlobServiceClient.fromConnectionString(connection).getContainerClient(CONTAINER);
+  const container = BlobServiceClient.fromConnectionString(connection, STORAGE_OPTIONS).getContainerClient(CONTAINER);
   const blob: BlockBlobClient = container.getBlockBlobClient(`timers/${hostId}/Host.Functions.${functionName}/status`);
   return {
     async read() {

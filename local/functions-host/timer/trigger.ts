@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { LeewardError } from "../../../replication/errors.ts";
 import { FUNCTIONS_TIMER_SLEEP_MAX_MS } from "../../../replication/limits.ts";
-import { connectionString, resolveText } from "../settings.ts";
+import { parseTrigger } from "../functions.ts";
+import { openStorage, resolveText } from "../settings.ts";
 import type { HostFunction, TriggerContext, TriggerKind, TriggerListener } from "../trigger.ts";
 import type { Schedule } from "./schedule.ts";
 import { isFrequent, parseSchedule } from "./schedule.ts";
@@ -21,14 +22,14 @@ export const TIMER_TRIGGER: TriggerKind = {
   outputTypes: [],
   prepare(hostFunction, context) {
     const usedBy = `Function ${hostFunction.name} (timerTrigger)`;
-    const { schedule: text, runOnStartup, useMonitor } = timerTrigger.parse(hostFunction.trigger);
+    const { schedule: text, runOnStartup, useMonitor } = parseTrigger(timerTrigger, hostFunction);
     if (context.settings["WEBSITE_TIME_ZONE"] !== undefined) {
       throw new LeewardError("not-supported", `${usedBy}: the setting WEBSITE_TIME_ZONE is not offered locally; schedules are in UTC.`);
     }
     const schedule = parseSchedule(resolveText(text, context.settings, usedBy), hostFunction.name);
     const isMonitored = useMonitor && !isFrequent(schedule, context.clock.nowMs());
     const blob = isMonitored
-      ? openTimerStatus(connectionString(undefined, context.settings, usedBy), context.hostId, hostFunction.name)
+      ? openStorage(undefined, context.settings, usedBy, (text) => openTimerStatus(text, context.hostId, hostFunction.name))
       : undefined;
     return createTimer({ hostFunction, context, schedule, runOnStartup, blob });
   },

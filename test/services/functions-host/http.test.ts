@@ -1,6 +1,6 @@
 import { request } from "node:http";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { FUNCTIONS_BODY_MAX_BYTES } from "../../../replication/limits.ts";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { FUNCTIONS_BODY_MAX_BYTES, FUNCTIONS_HTTP_REQUESTS_MAX } from "../../../replication/limits.ts";
 import type { AppFolder, RunningHost } from "./world.ts";
 import { KEYS, makeApp, runHost } from "./world.ts";
 
@@ -23,6 +23,7 @@ app.http("stream", { methods: ["GET"], authLevel: "anonymous", handler: () => ({
 app.http("cookies", { methods: ["GET"], authLevel: "anonymous", handler: () => ({ cookies: [{ name: "a", value: "1", path: "/" }, { name: "b", value: "2" }] }) });
 app.http("length", { methods: ["PUT"], authLevel: "anonymous", handler: async (request) => ({ body: String((await request.arrayBuffer()).byteLength) }) });
 app.http("head", { methods: ["HEAD"], authLevel: "anonymous", route: "length", handler: () => ({ headers: { "x-length": "7" } }) });
+app.http("gate", { methods: ["GET"], authLevel: "anonymous", handler: async () => { await globalThis.gateOfHttpTests; return { body: "in" }; } });
 app.http("off", { methods: ["GET"], authLevel: "anonymous", handler: () => ({ body: "on" }) });
 `;
 
@@ -118,6 +119,17 @@ describe("HTTP functions", () => {
       sending.write("begin");
     });
     expect(status).toBe(413);
+  });
+
+  it("are refused with 429 when too many run", async () => {
+    let open = (): void => undefined;
+    Object.assign(globalThis, { gateOfHttpTests: new Promise<void>((resolve) => (open = resolve)) });
+    const inside = Array.from({ length: FUNCTIONS_HTTP_REQUESTS_MAX }, async () => (await get("/api/gate")).status);
+    await vi.waitFor(() => expect(running.host.invocations()["gate"]?.started).toBe(FUNCTIONS_HTTP_REQUESTS_MAX), { timeout: 20_000 });
+    expect((await get("/api/gate")).status).toBe(429);
+    open();
+    expect(new Set(await Promise.all(inside))).toEqual(new Set([200]));
+    expect((await get("/api/gate")).status).toBe(200);
   });
 
   it("are counted, and their log lines carry the invocation", async () => {

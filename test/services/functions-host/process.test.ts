@@ -82,6 +82,14 @@ describe("the process of the host", () => {
     expect(running.output()).toContain("Timeout value of 1 s exceeded by function: never");
   });
 
+  it("goes when its parent is gone though the app never finishes loading", async () => {
+    await using app = await makeApp({ source: `console.log("loading"); setInterval(() => {}, 1000); await new Promise(() => {});` });
+    await using running = forkHost(app);
+    await vi.waitFor(() => expect(running.output()).toContain("loading"), soon);
+    running.child.disconnect();
+    expect(await running.exited).toBe(0);
+  });
+
   it("ends when the app throws outside of any function", async () => {
     await using app = await makeApp({ source: `${HELLO}\nsetTimeout(() => { throw new Error("loose end"); }, 200);` });
     await using running = forkHost(app);
@@ -133,6 +141,17 @@ describe("an app that the host cannot run", () => {
     expect(await failureOf({ source: `${HELLO}\napp.setup({ enableHttpStream: true });` })).toContain("enableHttpStream");
   });
 
+  it("has bindings with wrong members", async () => {
+    const nameless = `app.storageQueue("work", { connection: "Target", handler: () => {} });`;
+    expect(await failureOf({ source: nameless })).toContain("Function work: queueTrigger.queueName");
+    const source = `app.storageQueue("work", { queueName: "work", connection: "Target", handler: () => {} });`;
+    const malformed = await failureOf({ source }, { Target: "secret=1" });
+    expect(malformed).toContain("the setting Target is not a connection string");
+    expect(malformed).not.toContain("secret");
+    const zone = `app.timer("tick", { schedule: "0 * * * * *", handler: () => {} });`;
+    expect(await failureOf({ source: zone }, { WEBSITE_TIME_ZONE: "Europe/Paris" })).toContain("WEBSITE_TIME_ZONE");
+  });
+
   it("connects by identity", async () => {
     const source = `app.storageQueue("work", { queueName: "work", connection: "Target", handler: () => {} });`;
     expect(await failureOf({ source }, { Target__queueServiceUri: "https://x.queue.core.windows.net" })).toContain(
@@ -165,11 +184,13 @@ describe("the loader", () => {
 
   it("lets hooks replace what a function gets, runs and answers", async () => {
     await using app = await makeApp({
-      source: `app.http("hooked", { authLevel: "anonymous", handler: (request) => { throw new Error("from the function"); } });
+      source: `app.http("hooked", { authLevel: "anonymous", handler: (request, context) => { context.log("a line"); throw new Error("from the function"); } });
+        app.hook.log((context) => { context.message = "[log hook] " + context.message; });
         app.hook.preInvocation((context) => { const inner = context.functionHandler; context.functionHandler = (...all) => inner(...all); context.hookData.seen = true; });
         app.hook.postInvocation((context) => { const text = context.error.message; context.error = null; context.result = { body: text + " " + context.hookData.seen }; });`,
     });
     await using running = forkHost(app);
     expect(await (await fetch(`${await addressOf(running)}/api/hooked`)).text()).toBe("from the function true");
+    expect(running.output()).toContain("[log hook] a line");
   });
 });

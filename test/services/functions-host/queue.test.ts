@@ -167,7 +167,9 @@ describe("a queue function", () => {
 
   it("keeps its message by renewal, however long it runs, and deletes it with the last receipt", async () => {
     await using world = await makeStorage();
-    await using app = await makeApp({ source: source("await globalThis.renewalGate;"), hostJson });
+    // One message at a time: while it runs, the queue is not looked into.
+    const extensions = { queues: { batchSize: 1, newBatchThreshold: 0 } };
+    await using app = await makeApp({ source: source("await globalThis.renewalGate;"), hostJson: { version: "2.0", extensions } });
     let open = (): void => undefined;
     Object.assign(globalThis, { renewalGate: new Promise<void>((resolve) => (open = resolve)) });
     const queue = world.queues.getQueueClient("work");

@@ -38,16 +38,16 @@ export function databaseTrace(options: TraceOptions): readonly TraceWrite[] {
   while (writes.length < count) {
     const atMs = Math.floor((writes.length / count) * options.durationMs);
     const choice = random();
-    if (choice < 0.4) {
+    if (choice < 0.3) {
       const lengthBytes = BLOCK_BYTES * (1 + Math.floor(random() ** 2 * 8));
       writes.push(write(atMs, 1, logBytes % LOG_REGION_BYTES, lengthBytes));
       // The next record begins in the block that this one did not fill.
       logBytes += lengthBytes - (random() < 0.5 ? BLOCK_BYTES : 0);
-    } else if (choice < 0.6) {
+    } else if (choice < 0.55) {
       const place = skewedPage(random, options.diskBytes - STREAM_REGION_BYTES);
-      const run = 1 + Math.floor(-Math.log(1 - random()) * 4);
+      const run = 1 + Math.floor(-Math.log(1 - random()) * 1.5);
       for (let page = 0; page < run; page += 1) writes.push(write(atMs, 0, place + page * PAGE_BYTES, PAGE_BYTES));
-    } else if (choice < 0.92) {
+    } else if (choice < 0.9) {
       writes.push(write(atMs, 0, options.diskBytes - STREAM_REGION_BYTES + (streamBytes % STREAM_REGION_BYTES), 64 * KIB));
       streamBytes += 64 * KIB;
     } else {
@@ -79,13 +79,34 @@ export function seededRandom(seed: number): () => number {
   };
 }
 
-const WORDS = ["select", "insert", "customer", "order", "status", "shipped", "pending", "amount", "2026-11-", "region", "west", "north", "invoice", "total", "null", "true", "address", "street", "item", "quantity"];
+const WORDS = [
+  "select",
+  "insert",
+  "customer",
+  "order",
+  "status",
+  "shipped",
+  "pending",
+  "amount",
+  "2026-11-",
+  "region",
+  "west",
+  "north",
+  "invoice",
+  "total",
+  "null",
+  "true",
+  "address",
+  "street",
+  "item",
+  "quantity",
+];
 
 /** Text-like bytes: rows of words and numbers with some random identifiers, as logs and database pages hold them. */
 export function textContent(seed: number, lengthBytes: number): Uint8Array {
   const random = seededRandom(seed);
   const parts: string[] = [];
-  for (let size = 0; size < lengthBytes; ) {
+  for (let size = 0; size < lengthBytes;) {
     const word = WORDS[Math.floor(random() ** 2 * WORDS.length)] ?? "row";
     const part = random() < 0.25 ? `${word}=${Math.floor(random() * 1e9).toString(36)};` : `${word} `;
     parts.push(part);

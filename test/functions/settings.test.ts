@@ -1,0 +1,79 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { LeewardError } from "../../replication/errors.ts";
+import { connectApplication } from "../../functions/wiring.ts";
+import { parseSettings } from "../../functions/settings.ts";
+
+interface Sample {
+  readonly IsEncrypted: boolean;
+  readonly Values: Readonly<Record<string, string>>;
+}
+const sample = JSON.parse(readFileSync("local.settings.sample.json", "utf8")) as Sample;
+
+describe("local.settings.sample.json", () => {
+  it("holds values that the app itself accepts", () => {
+    expect(sample.IsEncrypted).toBe(false);
+    const settings = parseSettings(sample.Values);
+    expect(settings).toMatchObject({ cache: { kind: "connection-string" }, target: { kind: "connection-string" } });
+    expect(() => connectApplication(settings)).not.toThrow();
+  });
+
+  it("names what the host needs besides", () => {
+    expect(Object.keys(sample.Values).sort()).toEqual([
+      "AzureWebJobsStorage",
+      "CacheStorage",
+      "FUNCTIONS_WORKER_RUNTIME",
+      "LEEWARD_POINT_SCHEDULE",
+      "LEEWARD_SWEEP_SCHEDULE",
+      "TargetStorage",
+    ]);
+  });
+});
+
+describe("parseSettings", () => {
+  const { CacheStorage: _cache, TargetStorage: _target, ...schedules } = sample.Values;
+  const identity = {
+    ...schedules,
+    CacheStorage__blobServiceUri: "https://cache.blob.core.windows.net",
+    TargetStorage__blobServiceUri: "https://target.blob.core.windows.net",
+    TargetStorage__queueServiceUri: "https://target.queue.core.windows.net",
+  };
+  const refusal = (environment: Readonly<Record<string, string | undefined>>): string => {
+    try {
+      parseSettings(environment);
+    } catch (error) {
+      if (error instanceof LeewardError && error.code === "configuration-invalid") return error.message;
+      throw error;
+    }
+    return "accepted";
+  };
+
+  it("takes service addresses, to be used with the app's identity", () => {
+    expect(parseSettings(identity)).toEqual({
+      cache: { kind: "identity", blobServiceUri: "https://cache.blob.core.windows.net", queueServiceUri: undefined },
+      target: {
+        kind: "identity",
+        blobServiceUri: "https://target.blob.core.windows.net",
+        queueServiceUri: "https://target.queue.core.windows.net",
+      },
+    });
+  });
+
+  it("names the setting that is missing, empty text included", () => {
+    expect(refusal({ ...sample.Values, CacheStorage: undefined })).toMatch(/^CacheStorage is missing/);
+    expect(refusal({ ...sample.Values, TargetStorage: "" })).toMatch(/^TargetStorage is missing/);
+    expect(refusal({ ...identity, TargetStorage__queueServiceUri: undefined })).toMatch(/TargetStorage__queueServiceUri is missing/);
+    expect(refusal({ ...sample.Values, LEEWARD_SWEEP_SCHEDULE: undefined })).toMatch(/LEEWARD_SWEEP_SCHEDULE: is missing/);
+  });
+
+  it("refuses what cannot work, and rule 8: never shows a value", () => {
+    expect(refusal({ ...sample.Values, LEEWARD_POINT_SCHEDULE: "*/5 * * * *" })).toMatch(
+      /LEEWARD_POINT_SCHEDULE: is no schedule of six fields/,
+    );
+    expect(refusal({ ...sample.Values, CacheStorage: "hunter2" })).toMatch(/^(?!.*hunter2).*CacheStorage: is no connection string/);
+    refused(
+      { ...identity, CacheStorage__blobServiceUri: "http://cache.blob.core.windows.net" },
+      /CacheStorage__blobServiceUri: is no https address/,
+    );
+  });
+});

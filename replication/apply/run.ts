@@ -1,7 +1,6 @@
 import { LeewardError, hasCode } from "../errors.ts";
-import type { ProtectedItem, StopReason } from "../items/item.ts";
-import { ITEM_RECORD } from "../items/names.ts";
-import { decodeRecord } from "../items/records.ts";
+import { findItem } from "../items/item-record.ts";
+import type { StopReason } from "../items/item.ts";
 import { takeDuePoint } from "../points/take-point.ts";
 import { applyBatch } from "./apply.ts";
 import { readBatch } from "./batch.ts";
@@ -34,9 +33,9 @@ const CLAIM_AGAIN = ["outcome-unknown", "conflict"] as const;
  * either account; `record-corrupt`. The message then goes back to the queue.
  */
 export async function applySlice(context: ApplyContext, itemId: string): Promise<ApplyOutcome> {
-  const stored = await context.stores.records(itemId).read(ITEM_RECORD);
+  const stored = await findItem(context.stores, itemId);
   if (stored === undefined) return { kind: "idle" };
-  const open = openItem(context, decodeRecord<ProtectedItem>(ITEM_RECORD, 1, stored.bytes));
+  const open = openItem(context, stored.item);
   let unknown: LeewardError | undefined;
   for (let claims = 0; claims < open.bounds.claimsPerRun; claims += 1) {
     unknown = undefined;

@@ -1,0 +1,67 @@
+import type { ErrorCode } from "../../replication/errors.ts";
+import type { HeartbeatAnswer, RegisterAnswer, SettleAnswer } from "../../replication/items/mobility-protocol.ts";
+import type { Position } from "../../replication/position.ts";
+
+/** What the control plane answered to a registration; undefined when it has another shape. */
+export function registerAnswer(value: unknown): RegisterAnswer | undefined {
+  const stream = numberAt(value, "stream");
+  const start = positionAt(value, "start");
+  return stream === undefined || start === undefined ? undefined : { stream, start };
+}
+
+export function heartbeatAnswer(value: unknown): HeartbeatAnswer | undefined {
+  const stream = numberAt(value, "stream");
+  const upload = fieldOf(value, "upload");
+  const containerUrl = textAt(upload, "containerUrl");
+  const expiresMs = numberAt(upload, "expiresMs");
+  const applied = positionAt(value, "applied");
+  const intervalMs = numberAt(value, "intervalMs");
+  if (stream === undefined || containerUrl === undefined || !URL.canParse(containerUrl)) return undefined;
+  if (expiresMs === undefined || applied === undefined || intervalMs === undefined) return undefined;
+  return { stream, upload: { containerUrl, expiresMs }, applied, intervalMs };
+}
+
+export function settleAnswer(value: unknown): SettleAnswer | undefined {
+  const outcome = textAt(value, "outcome");
+  return outcome === "same" || outcome === "again" || outcome === "other" ? { outcome } : undefined;
+}
+
+/** Codes with which the control plane refuses the mobility service; any other one is treated as a refused request. */
+const KNOWN_CODES: readonly ErrorCode[] = [
+  "not-authorized",
+  "item-unknown",
+  "item-stopped",
+  "item-exists",
+  "disk-invalid",
+  "stream-closed",
+];
+
+/** The code and message of an error body. */
+export function errorBody(value: unknown): { readonly code: ErrorCode; readonly message: string } | undefined {
+  const error = fieldOf(value, "error");
+  const code = textAt(error, "code");
+  if (code === undefined) return undefined;
+  return { code: KNOWN_CODES.find((known) => known === code) ?? "invalid-request", message: textAt(error, "message") ?? code };
+}
+
+function fieldOf(value: unknown, name: string): unknown {
+  return typeof value === "object" && value !== null ? Object.getOwnPropertyDescriptor(value, name)?.value : undefined;
+}
+
+function textAt(value: unknown, name: string): string | undefined {
+  const field = fieldOf(value, name);
+  return typeof field === "string" ? field : undefined;
+}
+
+function numberAt(value: unknown, name: string): number | undefined {
+  const field = fieldOf(value, name);
+  return typeof field === "number" && Number.isFinite(field) ? field : undefined;
+}
+
+function positionAt(value: unknown, name: string): Position | undefined {
+  const field = fieldOf(value, name);
+  const stream = numberAt(field, "stream");
+  const epoch = numberAt(field, "epoch");
+  const checksum = textAt(field, "checksum");
+  return stream === undefined || epoch === undefined || checksum === undefined ? undefined : { stream, epoch, checksum };
+}

@@ -1,0 +1,91 @@
+import { LeewardError } from "../../replication/errors.ts";
+import type {
+  HeartbeatAnswer,
+  HeartbeatRequest,
+  RegisterAnswer,
+  RegisterRequest,
+  SettleAnswer,
+  SettleRequest,
+} from "../../replication/items/mobility-protocol.ts";
+import { CONTROL_TIMEOUT_MS } from "../../replication/limits.ts";
+import type { Transport } from "../upload/transport.ts";
+import { errorBody, heartbeatAnswer, registerAnswer, settleAnswer } from "./answers.ts";
+
+/**
+ * The three calls of the mobility service (replication/items/mobility-protocol.ts). All throw `control-unavailable` when the answer is missing, broken or
+ * a server's failure, and the control plane's own code (`not-authorized`, `item-unknown`, ...) when it refused.
+ */
+export interface ControlClient {
+  register(request: RegisterRequest): Promise<RegisterAnswer>;
+  heartbeat(request: HeartbeatRequest): Promise<HeartbeatAnswer>;
+  settle(request: SettleRequest): Promise<SettleAnswer>;
+}
+
+export interface ControlOptions {
+  readonly transport: Transport;
+  /** The address that ends in `/api`. Checked by `controlUrl`. */
+  readonly apiUrl: URL;
+  readonly itemId: string;
+  readonly itemToken: string;
+  /** Ends calls under way when the service stops. */
+  readonly signal: AbortSignal;
+}
+
+export function createControlClient(options: ControlOptions): ControlClient {
+  const call = async <Answer>(
+    action: string,
+    body: object,
+    parse: (value: unknown) => Answer | undefined,
+    headers: object,
+  ): Promise<Answer> => {
+    const url = new URL(options.apiUrl);
+    url.pathname = `${url.pathname.replace(/\/$/, "")}/mobility/${options.itemId}/${action}`;
+    const answer = await options.transport.send({
+      method: "POST",
+      url,
+      headers: { "content-type": "application/json", ...headers },
+      body: { kind: "text", text: JSON.stringify(body) },
+      timeoutMs: CONTROL_TIMEOUT_MS,
+      signal: options.signal,
+    });
+    const value = parseJson(answer.body);
+    if (answer.status >= 200 && answer.status < 300) {
+      const parsed = parse(value);
+      if (parsed !== undefined) return parsed;
+      throw unavailable(action, answer.status, "the answer cannot be understood");
+    }
+    throw refusal(action, answer.status, value);
+  };
+  const authorized = { authorization: `Bearer ${options.itemToken}` };
+  return {
+    register: (request) => call("register", request, registerAnswer, {}),
+    heartbeat: (request) => call("heartbeat", request, heartbeatAnswer, authorized),
+    settle: (request) => call("settle", request, settleAnswer, authorized),
+  };
+}
+
+/** Tokens and the SAS travel in these calls: plain http reaches this machine only. Throws `configuration-invalid`. */
+export function controlUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const loopback = url !== undefined && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname);
+  if (url !== undefined && (url.protocol === "https:" || (url.protocol === "http:" && loopback))) return url;
+  throw new LeewardError("configuration-invalid", "apiUrl must be an https address; http is for this machine only.", { option: "apiUrl" });
+}
+
+function refusal(action: string, status: number, value: unknown): LeewardError {
+  const error = errorBody(value);
+  if (error === undefined || status >= 500) return unavailable(action, status, error?.message ?? "no reason given");
+  return new LeewardError(error.code, `${action} was refused: ${error.message}`, { action, status });
+}
+
+function unavailable(action: string, status: number, reason: string): LeewardError {
+  return new LeewardError("control-unavailable", `${action} failed with status ${status}: ${reason}.`, { action, status });
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,54 @@
+import { hasCode, LeewardError } from "../../replication/errors.ts";
+import { REGISTER_ATTEMPTS } from "../../replication/limits.ts";
+import { samePosition, startPosition } from "../../replication/position.ts";
+import type { DiskDescription, Position } from "../../replication/position.ts";
+import { backOffMs, pause } from "../back-off.ts";
+import type { ControlClient } from "./control-client.ts";
+
+export interface RegistrationOptions {
+  readonly control: Pick<ControlClient, "register">;
+  readonly itemId: string;
+  readonly itemToken: string;
+  readonly registrationToken: string | undefined;
+  readonly machineId: string;
+  readonly bootId: string;
+  readonly disks: readonly DiskDescription[];
+}
+
+/** Registers the service for its item; the start position of the item's open stream. Repeating it after a lost answer is harmless. */
+export async function registerService(options: RegistrationOptions): Promise<Position> {
+  const { control, itemId, itemToken, registrationToken, disks } = options;
+  if (registrationToken === undefined) {
+    throw new LeewardError("configuration-invalid", "registrationToken is needed for the first start with this state folder.", {
+      option: "registrationToken",
+    });
+  }
+  const { stream, start } = await control.register({
+    registrationToken,
+    itemToken,
+    machineId: options.machineId,
+    bootId: options.bootId,
+    disks,
+  });
+  if (!samePosition(start, startPosition(itemId, stream, disks))) {
+    throw new LeewardError("disk-invalid", "The control plane expects other disks for this item.", { item: itemId, stream });
+  }
+  return start;
+}
+
+/** For the first start: goes on while trying again can help, at most REGISTER_ATTEMPTS times. */
+export async function repeatRegistration(
+  register: () => Promise<Position>,
+  random: () => number,
+  failed: (error: unknown) => void,
+): Promise<Position> {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await register();
+    } catch (error) {
+      if (!hasCode(error, "control-unavailable") || attempt + 1 >= REGISTER_ATTEMPTS) throw error;
+      failed(error);
+      await pause(backOffMs(attempt, random), new AbortController().signal);
+    }
+  }
+}

@@ -1,0 +1,24 @@
+import type { DiskDescription } from "../../replication/position.ts";
+import type { DiskConfig } from "../config.ts";
+import { openImage } from "./image.ts";
+import type { Image } from "./image.ts";
+
+export interface OpenedDisk {
+  readonly description: DiskDescription;
+  readonly image: Image;
+}
+
+/** Opens all images, in the order of the disks' ids: that is the order in which records and deltas number them. Closes them again if one fails. */
+export function openDisks(configured: readonly DiskConfig[]): readonly OpenedDisk[] {
+  const opened: OpenedDisk[] = [];
+  try {
+    for (const { id, path, sectorSizeBytes } of configured.toSorted((left, right) => (left.id < right.id ? -1 : 1))) {
+      const image = openImage(id, path);
+      opened.push({ image, description: { id, sizeBytes: image.sizeBytes, sectorSizeBytes } });
+    }
+    return opened;
+  } catch (error) {
+    for (const disk of opened) disk.image.close();
+    throw error;
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * Serialises work on overlapping ranges of one disk, first come first served: so the order of the journal is the order of the disk.
+ * Its length is bounded by the requests in flight of all connections.
+ */
+export interface RangeLock {
+  /** Nothing that is under way or waits overlaps the range: work that ends before the next turn of the event loop needs no more. */
+  isFree(startBytes: number, endBytes: number): boolean;
+  /** Waits for every overlapping range that was asked for before; call the result exactly once to let go. */
+  take(startBytes: number, endBytes: number): Promise<() => void>;
+}
+
+interface Entry {
+  readonly startBytes: number;
+  readonly endBytes: number;
+  grant: (() => void) | undefined;
+}
+
+export function createRangeLock(): RangeLock {
+  /** In the order of arrival; those without `grant` hold their range. */
+  const entries: Entry[] = [];
+  const overlaps = (left: Entry, startBytes: number, endBytes: number): boolean => left.startBytes < endBytes && startBytes < left.endBytes;
+
+  const release = (entry: Entry): void => {
+    entries.splice(entries.indexOf(entry), 1);
+    for (const [index, waiting] of entries.entries()) {
+      if (waiting.grant === undefined) continue;
+      const blocked = entries.slice(0, index).some((earlier) => overlaps(earlier, waiting.startBytes, waiting.endBytes));
+      if (blocked) continue;
+      const { grant } = waiting;
+      waiting.grant = undefined;
+      grant();
+    }
+  };
+
+  return {
+    isFree: (startBytes, endBytes) => !entries.some((entry) => overlaps(entry, startBytes, endBytes)),
+    take: async (startBytes, endBytes) => {
+      const blocked = entries.some((entry) => overlaps(entry, startBytes, endBytes));
+      const entry: Entry = { startBytes, endBytes, grant: undefined };
+      entries.push(entry);
+      if (blocked) await new Promise<void>((resolve) => (entry.grant = resolve));
+      return () => release(entry);
+    },
+  };
+}

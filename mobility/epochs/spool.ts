@@ -1,0 +1,54 @@
+import { readdirSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { LeewardError } from "../../replication/errors.ts";
+import type { Position } from "../../replication/position.ts";
+import { replaceFileDurably } from "../durable-file.ts";
+
+/** A sealed delta that waits for its upload. Its file name is its end position, so that a listing tells everything. */
+export interface SpooledDelta {
+  readonly end: Position;
+  readonly path: string;
+  readonly lengthBytes: number;
+}
+
+export function spoolName(end: Position): string {
+  return `${String(end.stream).padStart(10, "0")}-${String(end.epoch).padStart(12, "0")}-${end.checksum}.delta`;
+}
+
+export function writeSpoolFile(folder: string, end: Position, bytes: Uint8Array): void {
+  replaceFileDurably(join(folder, spoolName(end)), bytes);
+}
+
+export function removeSpoolFile(delta: SpooledDelta): void {
+  rmSync(delta.path, { force: true });
+}
+
+/**
+ * What has to be uploaded after a start: the deltas behind `uploaded` up to `sealed`, in order, none missing. Removes the others: those already uploaded,
+ * and those whose segment is still there (sealed, but the state file did not learn it before the kill; nobody has seen them).
+ */
+export function openSpool(folder: string, uploaded: Position, sealed: Position): readonly SpooledDelta[] {
+  const kept: SpooledDelta[] = [];
+  for (const name of readdirSync(folder).toSorted()) {
+    const end = parseSpoolName(name);
+    const path = join(folder, name);
+    if (end !== undefined && end.stream === sealed.stream && end.epoch > uploaded.epoch && end.epoch <= sealed.epoch) {
+      kept.push({ end, path, lengthBytes: statSync(path).size });
+    } else if (end !== undefined || name.endsWith(".tmp")) rmSync(path);
+  }
+  const missing = kept.find((delta, index) => delta.end.epoch !== uploaded.epoch + 1 + index);
+  if (
+    missing !== undefined ||
+    kept.length !== sealed.epoch - uploaded.epoch ||
+    (kept.at(-1)?.end ?? uploaded).checksum !== sealed.checksum
+  ) {
+    const facts = { folder, uploadedEpoch: uploaded.epoch, sealedEpoch: sealed.epoch, found: kept.length };
+    throw new LeewardError("state-corrupt", "The spool does not hold every delta that was sealed and not yet uploaded.", facts);
+  }
+  return kept;
+}
+
+function parseSpoolName(name: string): Position | undefined {
+  const match = /^(\d{10})-(\d{12})-([0-9a-f]{64})\.delta$/.exec(name);
+  return match === null ? undefined : { stream: Number(match[1]), epoch: Number(match[2]), checksum: match[3] ?? "" };
+}

@@ -1,0 +1,77 @@
+import { readFileSync } from "node:fs";
+import { LeewardError } from "../../replication/errors.ts";
+import { decodeRecord, encodeRecord } from "../../replication/items/records.ts";
+import type { DiskDescription, Position } from "../../replication/position.ts";
+import { replaceFileDurably, replaceFileDurablyLater } from "../durable-file.ts";
+import type { SeedProgress } from "../seeding/progress.ts";
+
+/** `state.json`: what the service knows for sure after any crash. Whatever came later stands in the journal's segments. */
+export interface ServiceState {
+  readonly version: 1;
+  readonly itemId: string;
+  /** Ordered by id, as the deltas name them. */
+  readonly disks: readonly DiskDescription[];
+  /** Ties segments to item, stream and disks: first half of the start position's checksum. */
+  readonly binding: string;
+  /** The end of the last epoch whose delta is durable in the spool, or the start of the stream. */
+  readonly sealed: Position;
+  /** Its segment: segments up to this number are only waiting to be removed. */
+  readonly sealedSegment: number;
+  readonly sealedSequence: number;
+  /** Time of its last record: later records are never before it. */
+  readonly lastWriteMs: number;
+  /** The cache has this epoch and all before it. */
+  readonly uploaded: Position;
+  readonly seed: SeedProgress;
+  /** The target disks of this pass began as zeros and nothing was ever lost: zeros need not be sent. */
+  readonly seedFresh: boolean;
+  readonly bootId: string;
+  /** The service was stopped in order: images and journal are on the medium. */
+  readonly clean: boolean;
+}
+
+export interface StateFile {
+  readonly current: ServiceState;
+  /** `current` changes at once; done when the change is durable. Changes made while one is being written go together. */
+  change(changes: Partial<Omit<ServiceState, "version" | "itemId" | "disks">>): Promise<void>;
+}
+
+/** The state in the file, or undefined for a new folder; `state-corrupt` when it is damaged. */
+export function readState(path: string): ServiceState | undefined {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(path);
+  } catch (cause) {
+    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return undefined;
+    throw new LeewardError("state-corrupt", `${path} cannot be read.`, { path }, { cause });
+  }
+  try {
+    return decodeRecord<ServiceState>(path, 1, bytes);
+  } catch (cause) {
+    throw new LeewardError("state-corrupt", `${path} does not match its checksum.`, { path }, { cause });
+  }
+}
+
+/** Writes `initial` durably, so that what follows can rely on it. */
+export function openStateFile(path: string, initial: ServiceState): StateFile {
+  let current = initial;
+  let last: Promise<void> = Promise.resolve();
+  let waiting: Promise<void> | undefined;
+  replaceFileDurably(path, encodeRecord(current));
+  const write = async (before: Promise<void>): Promise<void> => {
+    // Whether the write before succeeded is the business of those who waited for it.
+    await before.catch(() => undefined);
+    waiting = undefined;
+    await replaceFileDurablyLater(path, encodeRecord(current));
+  };
+  return {
+    get current() {
+      return current;
+    },
+    change: (changes) => {
+      current = { ...current, ...changes };
+      waiting ??= last = write(last);
+      return waiting;
+    },
+  };
+}

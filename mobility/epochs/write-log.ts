@@ -1,0 +1,110 @@
+import { LeewardError } from "../../replication/errors.ts";
+import { EPOCH_MAX_DATA_BYTES, EPOCH_MAX_EXTENTS, JOURNAL_CLOSED_SEGMENTS_MAX } from "../../replication/limits.ts";
+import type { Journal } from "../journal/journal.ts";
+import { RECORD_HEADER_BYTES } from "../journal/record.ts";
+import type { JournalRecord } from "../journal/record.ts";
+import { createEpochIndex } from "./epoch-index.ts";
+import type { Sealer } from "./sealer.ts";
+
+/** The one ordered log of all disks of the VM, cut into epochs by age, size, extents and request. Between any two records it may be cut. */
+export interface WriteLog {
+  /** Records; when this returns, and not before, the image may be touched. Throws `capture-failed`, and then nothing was recorded. */
+  append(record: Omit<JournalRecord, "sequence" | "timeMs">, data: Buffer): void;
+  /** False while too many closed segments wait for the processor or the local disk (never for the network): then writes wait for `room`. */
+  readonly hasRoom: boolean;
+  room(): Promise<void>;
+  /** Done when everything recorded before is durable. */
+  sync(): Promise<void>;
+  /** Closes the epoch now; nothing happens when it is empty. Sealing goes on by itself. */
+  cut(): void;
+  /** Stops taking records for good: the image and the log may differ until the journal is redone by the next start. */
+  fail(error: LeewardError): void;
+  readonly failure: LeewardError | undefined;
+  /** Bytes recorded and not yet sealed. */
+  readonly pendingBytes: number;
+  /** No record waits for its epoch to be closed or sealed. */
+  readonly empty: boolean;
+  stop(): void;
+}
+
+export interface WriteLogOptions {
+  readonly journal: Journal;
+  readonly sealer: Sealer;
+  readonly diskCount: number;
+  readonly epochMaxAgeMs: number;
+  readonly now: () => number;
+  /** Later records never carry an earlier time. */
+  readonly lastWriteMs: number;
+  /** Called when cutting on age failed; it is tried again. */
+  readonly failed: (error: unknown) => void;
+}
+
+export function openWriteLog(options: WriteLogOptions): WriteLog {
+  const { journal, sealer } = options;
+  let index = createEpochIndex(options.diskCount);
+  let records = 0;
+  let lastMs = options.lastWriteMs;
+  let failure: LeewardError | undefined;
+  /** Runs while the open epoch has records. A timer, not the clock: the wall clock may jump. */
+  let age: NodeJS.Timeout | undefined;
+
+  const cut = (): void => {
+    if (records === 0) return;
+    const bytes = journal.openBytes;
+    const segment = journal.cut();
+    clearTimeout(age);
+    age = undefined;
+    index = createEpochIndex(options.diskCount);
+    records = 0;
+    sealer.add(segment, bytes);
+  };
+  const cutOnAge = (): void => {
+    try {
+      cut();
+    } catch (error) {
+      options.failed(error);
+      age = setTimeout(cutOnAge, options.epochMaxAgeMs);
+    }
+  };
+
+  return {
+    append: (record, data) => {
+      if (failure !== undefined) throw failure;
+      const full = journal.openBytes + RECORD_HEADER_BYTES + data.length > EPOCH_MAX_DATA_BYTES || index.count() + 2 > EPOCH_MAX_EXTENTS;
+      if (full) cut();
+      // A clock that jumps back must not make the times of a stream decrease.
+      lastMs = Math.max(lastMs, options.now());
+      const timeMs = lastMs;
+      const { sequence, dataOffsetBytes } = journal.append({ ...record, timeMs }, data);
+      index.add({ ...record, timeMs, sequence }, dataOffsetBytes);
+      records += 1;
+      age ??= setTimeout(cutOnAge, options.epochMaxAgeMs);
+    },
+    get hasRoom() {
+      // With a failure the next append throws: waiting would have no end.
+      return failure !== undefined || sealer.waiting < JOURNAL_CLOSED_SEGMENTS_MAX;
+    },
+    room: () => sealer.below(JOURNAL_CLOSED_SEGMENTS_MAX),
+    sync: async () => {
+      if (failure !== undefined) throw failure;
+      await journal.sync();
+    },
+    cut,
+    fail: (error) => {
+      failure ??= error;
+    },
+    get failure() {
+      return failure;
+    },
+    get pendingBytes() {
+      return sealer.waitingBytes + (records === 0 ? 0 : journal.openBytes);
+    },
+    get empty() {
+      return records === 0 && sealer.waiting === 0;
+    },
+    stop: () => {
+      clearTimeout(age);
+      failure ??= new LeewardError("capture-failed", "The service is stopping.");
+    },
+  };
+}

@@ -1,0 +1,106 @@
+import { readdirSync, rmSync, truncateSync } from "node:fs";
+import { join } from "node:path";
+import { LeewardError } from "../../replication/errors.ts";
+import { JOURNAL_RECORD_MAX_BYTES } from "../../replication/limits.ts";
+import type { Image } from "../disks/image.ts";
+import { seedAfter } from "../seeding/progress.ts";
+import type { SeedProgress } from "../seeding/progress.ts";
+import { readSegment, segmentName, segmentNumber } from "./segment.ts";
+import type { IntactRecord } from "./segment.ts";
+
+export interface RecoverOptions {
+  readonly folder: string;
+  readonly binding: string;
+  readonly sealedSegment: number;
+  readonly sealedSequence: number;
+  /** In the order in which records number them. */
+  readonly images: readonly Image[];
+  /** As of the last sealed epoch. */
+  readonly seed: SeedProgress;
+}
+
+export interface RecoveredJournal {
+  /** Segments with records that no sealed delta holds, oldest first: each becomes an epoch. */
+  readonly unsealed: readonly { readonly number: number; readonly lengthBytes: number }[];
+  /** Segments whose delta is sealed: they go as soon as the images are on the medium. */
+  readonly sealed: readonly number[];
+  readonly nextNumber: number;
+  readonly nextSequence: number;
+  readonly lastWriteMs: number;
+  /** As of the last record. */
+  readonly seed: SeedProgress;
+  /**
+   * Records are missing in the middle, which no kill of the process can cause: what the log says is not the whole truth, and everything has to be
+   * read again before the next recovery point.
+   */
+  readonly damaged: boolean;
+  readonly redoneRecords: number;
+}
+
+/**
+ * Redoes what the journal holds onto the images, in order. A torn tail of the last segment is cut: its record never touched the image and was never
+ * acknowledged. Every intact record is redone even behind damage, because the images had them all. Running it again changes nothing more.
+ */
+export function recoverJournal(options: RecoverOptions): RecoveredJournal {
+  const numbers = readdirSync(options.folder)
+    .flatMap((name) => segmentNumber(name) ?? [])
+    .toSorted((left, right) => left - right);
+  const unsealed: { number: number; lengthBytes: number }[] = [];
+  const sealed: number[] = [];
+  let nextSequence = options.sealedSequence + 1;
+  let lastWriteMs = 0;
+  let damaged = false;
+  let redoneRecords = 0;
+  let { seed } = options;
+
+  for (const number of numbers) {
+    const path = join(options.folder, segmentName(number));
+    const isLast = number === numbers.at(-1);
+    const content = readSegment(path);
+    if (content.header !== undefined && content.header.binding !== options.binding) {
+      throw new LeewardError("state-corrupt", `The journal segment ${path} belongs to another item, stream or set of disks.`, { path });
+    }
+    if (content.torn && !isLast) damaged = true;
+    if (content.torn && isLast) truncateSync(path, content.intactBytes);
+    for (const record of content.records) redo(record, options.images, path);
+    redoneRecords += content.records.length;
+
+    const last = content.records.at(-1)?.header;
+    if (number <= options.sealedSegment) sealed.push(number);
+    else if (last === undefined) rmSync(path);
+    else {
+      if (content.header?.firstSequence !== nextSequence) damaged = true;
+      nextSequence = Math.max(nextSequence, last.sequence + 1);
+      seed = seedAfter(seed, content.records);
+      unsealed.push({ number, lengthBytes: content.intactBytes });
+    }
+    lastWriteMs = Math.max(lastWriteMs, last?.timeMs ?? 0);
+  }
+  const nextNumber = Math.max(options.sealedSegment, numbers.at(-1) ?? 0) + 1;
+  return { unsealed, sealed, nextNumber, nextSequence, lastWriteMs, seed, damaged, redoneRecords };
+}
+
+/** Seeds are skipped: they are what the image already held. */
+function redo({ header, data }: IntactRecord, images: readonly Image[], path: string): void {
+  if (header.kind !== "write" && header.kind !== "zero") return;
+  const image = images[header.disk];
+  if (image === undefined || header.offsetBytes + header.lengthBytes > image.sizeBytes) {
+    throw new LeewardError("state-corrupt", `A record in ${path} lies outside its disk.`, { path, sequence: header.sequence });
+  }
+  if (header.kind === "write") image.write(data, header.offsetBytes);
+  else writeZeros(image, header.offsetBytes, header.lengthBytes);
+}
+
+const ZEROS = Buffer.alloc(JOURNAL_RECORD_MAX_BYTES);
+
+/** Ranges that are zero already are not written: holes of a sparse image stay holes, since Node cannot punch new ones. */
+export function writeZeros(image: Image, offsetBytes: number, lengthBytes: number): void {
+  for (let done = 0; done < lengthBytes;) {
+    const step = Math.min(ZEROS.length, lengthBytes - done);
+    const current = Buffer.allocUnsafe(step);
+    image.read(current, offsetBytes + done);
+    const zeros = ZEROS.subarray(0, step);
+    if (!current.equals(zeros)) image.write(zeros, offsetBytes + done);
+    done += step;
+  }
+}

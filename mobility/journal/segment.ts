@@ -1,0 +1,100 @@
+import { crc32 } from "node:zlib";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { LeewardError } from "../../replication/errors.ts";
+import { decodeRecordHeader, RECORD_HEADER_BYTES } from "./record.ts";
+import type { RecordHeader } from "./record.ts";
+
+/** What stands at the beginning of a segment file (docs/capture.md, "Segment"). */
+export interface SegmentHeader {
+  /** Counts the segments of one state folder. */
+  readonly number: number;
+  /** The sequence of its first record. */
+  readonly firstSequence: number;
+  /** First 32 hex digits of the start position's checksum: binds item, stream and disk table. */
+  readonly binding: string;
+}
+
+export const SEGMENT_HEADER_BYTES = 64;
+const MAGIC = "LWSEGM01";
+const AT = { magic: 0, number: 8, firstSequence: 16, binding: 24, reserved: 40, checksum: 60 };
+
+export function encodeSegmentHeader(header: SegmentHeader): Buffer {
+  const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES);
+  bytes.write(MAGIC, AT.magic, "latin1");
+  bytes.writeBigUInt64LE(BigInt(header.number), AT.number);
+  bytes.writeBigUInt64LE(BigInt(header.firstSequence), AT.firstSequence);
+  bytes.write(header.binding, AT.binding, "hex");
+  bytes.writeUInt32LE(crc32(bytes.subarray(0, AT.checksum)), AT.checksum);
+  return bytes;
+}
+
+/** Undefined when it is cut off or damaged. */
+export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | undefined {
+  if (bytes.length < SEGMENT_HEADER_BYTES || bytes.toString("latin1", 0, 8) !== MAGIC) return undefined;
+  if (crc32(bytes.subarray(0, AT.checksum)) !== bytes.readUInt32LE(AT.checksum)) return undefined;
+  return {
+    number: Number(bytes.readBigUInt64LE(AT.number)),
+    firstSequence: Number(bytes.readBigUInt64LE(AT.firstSequence)),
+    binding: bytes.toString("hex", AT.binding, AT.binding + 16),
+  };
+}
+
+export const segmentName = (number: number): string => `${String(number).padStart(12, "0")}.log`;
+
+/** The number in a segment's file name, or undefined for any other name. */
+export function segmentNumber(name: string): number | undefined {
+  const match = /^(\d{12})\.log$/.exec(name);
+  return match === null ? undefined : Number(match[1]);
+}
+
+/** A record with its data, a view of the segment's bytes. */
+export interface IntactRecord {
+  readonly header: RecordHeader;
+  readonly data: Buffer;
+}
+
+export interface SegmentContent {
+  /** Undefined when not even the segment's own header is whole: then no record was ever acknowledged from it. */
+  readonly header: SegmentHeader | undefined;
+  readonly records: readonly IntactRecord[];
+  /** Where the last intact record ends: what stands behind it is a torn tail. */
+  readonly intactBytes: number;
+  readonly torn: boolean;
+}
+
+/**
+ * Reads what a segment holds: every record up to the first that is cut off, damaged or out of sequence (rule 6: bytes are checked after
+ * they are read). Takes any bytes. Pure.
+ */
+export function parseSegment(bytes: Buffer): SegmentContent {
+  const header = decodeSegmentHeader(bytes);
+  if (header === undefined) return { header, records: [], intactBytes: 0, torn: true };
+  const records: IntactRecord[] = [];
+  let at = SEGMENT_HEADER_BYTES;
+  while (at < bytes.length) {
+    const record = decodeRecordHeader(bytes.subarray(at, at + RECORD_HEADER_BYTES));
+    if (record === undefined || record.sequence !== header.firstSequence + records.length) break;
+    const data = bytes.subarray(at + RECORD_HEADER_BYTES, at + RECORD_HEADER_BYTES + record.dataBytes);
+    if (data.length !== record.dataBytes || crc32(data) !== record.dataChecksum) break;
+    records.push({ header: record, data });
+    at += RECORD_HEADER_BYTES + record.dataBytes;
+  }
+  return { header, records, intactBytes: at, torn: at < bytes.length };
+}
+
+/** The whole file; a segment is bounded by EPOCH_MAX_DATA_BYTES. */
+export function readSegment(path: string): SegmentContent {
+  const file = openSync(path, "r");
+  try {
+    const bytes = Buffer.allocUnsafeSlow(fstatSync(file).size);
+    let filled = 0;
+    while (filled < bytes.length) {
+      const count = readSync(file, bytes, filled, bytes.length - filled, filled);
+      if (count === 0) throw new LeewardError("state-corrupt", `${path} became shorter while it was read.`, { path });
+      filled += count;
+    }
+    return parseSegment(bytes);
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,0 +1,74 @@
+import { readFileSync } from "node:fs";
+import { LeewardError } from "../replication/errors.ts";
+import { parseConfig } from "./config.ts";
+import { createLog, errorFacts } from "./log.ts";
+import { startMobility, systemPorts } from "./service.ts";
+import type { MobilityService } from "./service.ts";
+
+/**
+ * `node dist/mobility/main.js --config FILE`: the mobility service as a process. With an IPC channel it says `{ kind: "ready", socketPath, port }`, obeys
+ * `{ kind: "stop" }` and `{ kind: "cut" }` (answered by `{ kind: "cut-done", position }`), and exits when the channel closes; without one SIGTERM and SIGINT
+ * stop it. Logs are JSON lines on standard output. Exit code 0 after a stop, 1 when the start failed.
+ */
+const log = createLog(
+  (line) => process.stdout.write(line),
+  () => Date.now(),
+);
+
+function configFrom(args: readonly string[]): string {
+  const path = args[0] === "--config" && args.length === 2 ? args[1] : undefined;
+  if (path === undefined) throw new LeewardError("configuration-invalid", "Usage: node dist/mobility/main.js --config FILE");
+  try {
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new LeewardError("configuration-invalid", `The configuration file ${path} cannot be read.`, { path }, { cause });
+  }
+}
+
+function send(message: object): void {
+  if (process.send !== undefined && process.connected) process.send(message);
+}
+
+function kindOf(message: unknown): unknown {
+  return typeof message === "object" && message !== null && "kind" in message ? message.kind : undefined;
+}
+
+async function stop(service: MobilityService): Promise<void> {
+  try {
+    await service.stop();
+    log("info", "stopped");
+    process.exitCode = 0;
+  } catch (error) {
+    log("error", "stop-failed", errorFacts(error));
+    process.exitCode = 1;
+  }
+  // Nothing holds the process up any more but the IPC channel.
+  process.exit();
+}
+
+async function cut(service: MobilityService): Promise<void> {
+  try {
+    send({ kind: "cut-done", position: await service.cut() });
+  } catch (error) {
+    log("error", "cut-failed", errorFacts(error));
+    send({ kind: "cut-failed", error: errorFacts(error) });
+  }
+}
+
+try {
+  const service = await startMobility(parseConfig(configFrom(process.argv.slice(2))), systemPorts(log));
+  process.on("message", (message) => {
+    if (kindOf(message) === "stop") void stop(service);
+    else if (kindOf(message) === "cut") void cut(service);
+  });
+  process.on("disconnect", () => void stop(service));
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => void stop(service));
+  log("info", "ready", { socketPath: service.socketPath, port: service.port });
+  send({ kind: "ready", socketPath: service.socketPath, port: service.port });
+} catch (error) {
+  log("error", "start-failed", errorFacts(error));
+  send({ kind: "failed", error: errorFacts(error) });
+  process.exitCode = 1;
+  if (process.connected) process.disconnect();
+  process.exit();
+}

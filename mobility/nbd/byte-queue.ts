@@ -1,0 +1,63 @@
+/** Received bytes that nobody has taken yet, as the chunks in which they came: small reads of the parser stay without copies. */
+export interface ByteQueue {
+  readonly lengthBytes: number;
+  push(chunk: Buffer): void;
+  /** The next `lengthBytes` in one piece, or undefined while fewer are there. A view of the received chunk where possible. */
+  take(lengthBytes: number): Buffer | undefined;
+  /** Moves up to the free length of `target` from `offsetBytes` on into it; returns how many bytes that were. */
+  copyInto(target: Buffer, offsetBytes: number): number;
+  /** Drops up to `lengthBytes`; returns how many there were. */
+  skip(lengthBytes: number): number;
+}
+
+export function createByteQueue(): ByteQueue {
+  const chunks: Buffer[] = [];
+  let first = 0;
+  let available = 0;
+
+  /** Removes `lengthBytes` (at most the first chunk's rest) and returns them as a view. */
+  const shift = (lengthBytes: number): Buffer => {
+    const chunk = chunks[0] ?? Buffer.alloc(0);
+    const view = chunk.subarray(first, first + lengthBytes);
+    first += view.length;
+    available -= view.length;
+    if (first === chunk.length) {
+      chunks.shift();
+      first = 0;
+    }
+    return view;
+  };
+  const inFirst = (): number => (chunks[0]?.length ?? 0) - first;
+
+  return {
+    get lengthBytes() {
+      return available;
+    },
+    push: (chunk) => {
+      if (chunk.length === 0) return;
+      chunks.push(chunk);
+      available += chunk.length;
+    },
+    take: (lengthBytes) => {
+      if (lengthBytes > available) return undefined;
+      if (lengthBytes <= inFirst()) return shift(lengthBytes);
+      const whole = Buffer.allocUnsafe(lengthBytes);
+      for (let filled = 0; filled < lengthBytes;) {
+        const part = shift(Math.min(inFirst(), lengthBytes - filled));
+        part.copy(whole, filled);
+        filled += part.length;
+      }
+      return whole;
+    },
+    copyInto: (target, offsetBytes) => {
+      const lengthBytes = Math.min(available, target.length - offsetBytes);
+      for (let done = 0; done < lengthBytes;) done += shift(Math.min(inFirst(), lengthBytes - done)).copy(target, offsetBytes + done);
+      return lengthBytes;
+    },
+    skip: (wantedBytes) => {
+      const lengthBytes = Math.min(available, wantedBytes);
+      for (let done = 0; done < lengthBytes;) done += shift(Math.min(inFirst(), lengthBytes - done)).length;
+      return lengthBytes;
+    },
+  };
+}

@@ -1,0 +1,48 @@
+import { NBD_REQUEST_MAX_BYTES } from "../../replication/limits.ts";
+import type { NbdRequest } from "./parser.ts";
+import { COMMAND, COMMAND_FLAG, WIRE_ERROR } from "./protocol.ts";
+import type { WireError } from "./protocol.ts";
+
+/** A request that was checked against the disk: what has to be done, or the error to answer with. */
+export type NbdCommand =
+  | { readonly kind: "read" }
+  | { readonly kind: "write"; readonly fua: boolean }
+  | { readonly kind: "zero"; readonly fua: boolean }
+  | { readonly kind: "flush" }
+  /** Nothing to do: a hint, or a request of no bytes. `durable`: earlier writes must be durable before the answer (FUA). */
+  | { readonly kind: "nothing"; readonly durable: boolean }
+  | { readonly kind: "disconnect" }
+  | { readonly kind: "refuse"; readonly error: WireError };
+
+const refuse = (error: WireError): NbdCommand => ({ kind: "refuse", error });
+
+/**
+ * Checks flags, range and length as proto.md asks: EINVAL for unknown commands and flags and for a range that ends behind the disk, but ENOSPC for
+ * WRITE and WRITE_ZEROES there. TRIM and CACHE are hints: TRIM changes nothing in version 1 (DESIGN 4), because Node cannot punch holes.
+ */
+export function checkCommand(request: NbdRequest, sizeBytes: number): NbdCommand {
+  const { type, flags, offsetBytes, lengthBytes } = request;
+  if (type === COMMAND.disconnect) return { kind: "disconnect" };
+  const allowed =
+    COMMAND_FLAG.fua | (type === COMMAND.writeZeroes ? COMMAND_FLAG.noHole : 0) | (type === COMMAND.read ? COMMAND_FLAG.doNotFragment : 0);
+  if ((flags & ~allowed) !== 0) return refuse(WIRE_ERROR.invalid);
+  const fua = (flags & COMMAND_FLAG.fua) !== 0;
+  const inside = offsetBytes + lengthBytes <= sizeBytes;
+  switch (type) {
+    case COMMAND.read:
+      return inside && lengthBytes <= NBD_REQUEST_MAX_BYTES ? { kind: "read" } : refuse(WIRE_ERROR.invalid);
+    case COMMAND.write:
+      if (!inside) return refuse(WIRE_ERROR.noSpace);
+      return lengthBytes === 0 ? { kind: "nothing", durable: fua } : { kind: "write", fua };
+    case COMMAND.writeZeroes:
+      if (!inside) return refuse(WIRE_ERROR.noSpace);
+      return lengthBytes === 0 ? { kind: "nothing", durable: fua } : { kind: "zero", fua };
+    case COMMAND.flush:
+      return { kind: "flush" };
+    case COMMAND.trim:
+    case COMMAND.cache:
+      return inside ? { kind: "nothing", durable: fua } : refuse(WIRE_ERROR.invalid);
+    default:
+      return refuse(WIRE_ERROR.invalid);
+  }
+}

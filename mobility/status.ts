@@ -1,0 +1,46 @@
+import type { Position } from "../replication/position.ts";
+import type { Churn } from "./disks/volume.ts";
+import { replaceFile } from "./durable-file.ts";
+
+/** `status.json` in the state folder, written every second: for people and scripts on the machine itself. */
+export interface MobilityStatus {
+  readonly version: 1;
+  readonly itemId: string;
+  /** `failed`: no more writes are taken until a restart; `uploads-stopped`: capturing goes on, nothing leaves the machine. */
+  readonly state: "running" | "failed" | "uploads-stopped";
+  /** End of the last delta in the spool. */
+  readonly sealed: Position;
+  /** The cache has everything up to here. */
+  readonly uploaded: Position;
+  /** Recorded or sealed and not yet in the cache. */
+  readonly pendingBytes: number;
+  readonly spoolCount: number;
+  readonly spoolBytes: number;
+  /** Since the start of the service. */
+  readonly uploadedBytes: number;
+  readonly seeding: { readonly doneBytes: number; readonly totalBytes: number; readonly done: boolean };
+  readonly churn: Readonly<Churn>;
+  readonly lastError: { readonly atMs: number; readonly code: string; readonly message: string } | undefined;
+  readonly atMs: number;
+}
+
+const INTERVAL_MS = 1000;
+
+/** Keeps the file fresh; a failure to write it is reported and changes nothing else. */
+export function startStatusFile(path: string, status: () => MobilityStatus, failed: (error: unknown) => void): { stop(): void } {
+  const write = (): void => {
+    try {
+      replaceFile(path, Buffer.from(`${JSON.stringify(status(), null, 2)}\n`));
+    } catch (error) {
+      failed(error);
+    }
+  };
+  write();
+  const timer = setInterval(write, INTERVAL_MS);
+  return {
+    stop: () => {
+      clearInterval(timer);
+      write();
+    },
+  };
+}

@@ -1,0 +1,79 @@
+import { createHash } from "node:crypto";
+import { open } from "node:fs/promises";
+import { deltaName } from "../../replication/items/names.ts";
+import { UPLOAD_TIMEOUT_MS } from "../../replication/limits.ts";
+import type { SpooledDelta } from "../epochs/spool.ts";
+import type { HttpAnswer, HttpRequest, Transport } from "./transport.ts";
+
+/** What the cache's answer to a Put Blob means. */
+export type PutOutcome =
+  | { readonly kind: "created" }
+  /** A blob of this name is there; only the control plane can say whether it is ours. */
+  | { readonly kind: "exists" }
+  /** The credential is over or wrong: the next heartbeat brings another. */
+  | { readonly kind: "refused"; readonly reason: string }
+  | { readonly kind: "failed"; readonly reason: string };
+
+/** Any version that knows SAS versions in use; Put Blob takes 5000 MiB since 2019-12-12. */
+const STORAGE_VERSION = "2021-12-02";
+const READ_BYTES = 1024 * 1024;
+
+/** Sends one delta, create only. `containerUrl` carries the SAS. Throws `control-unavailable` when no answer came: the blob may be there then. */
+export async function putDelta(transport: Transport, containerUrl: string, delta: SpooledDelta, signal: AbortSignal): Promise<PutOutcome> {
+  const request: HttpRequest = {
+    method: "PUT",
+    url: blobUrl(containerUrl, deltaName(delta.end.stream, delta.end.epoch)),
+    headers: {
+      "x-ms-blob-type": "BlockBlob",
+      "x-ms-version": STORAGE_VERSION,
+      "if-none-match": "*",
+      "content-type": "application/octet-stream",
+      "content-md5": await fileMd5(delta.path),
+    },
+    body: { kind: "file", path: delta.path, lengthBytes: delta.lengthBytes },
+    timeoutMs: UPLOAD_TIMEOUT_MS,
+    signal,
+  };
+  return putOutcome(await transport.send(request));
+}
+
+/** The address of a blob in the container that a SAS address names: the one place where the service joins the two. */
+export function blobUrl(containerUrl: string, name: string): URL {
+  const url = new URL(containerUrl);
+  url.pathname = `${url.pathname.replace(/\/$/, "")}/${name}`;
+  return url;
+}
+
+/** A create-only credential may not overwrite, so an existing blob can also show as 403 UnauthorizedBlobOverwrite. */
+export function putOutcome(answer: HttpAnswer): PutOutcome {
+  const code = storageErrorCode(answer);
+  const reason = `${answer.status}${code === "" ? "" : ` ${code}`}`;
+  if (answer.status === 201) return { kind: "created" };
+  if (code === "UnauthorizedBlobOverwrite" || code === "BlobAlreadyExists") return { kind: "exists" };
+  if (answer.status === 409 && code === "") return { kind: "exists" };
+  if (answer.status === 401 || answer.status === 403) return { kind: "refused", reason };
+  return { kind: "failed", reason };
+}
+
+/** From the header, else from the XML body; letters only, so that nothing of the request comes back into a log. */
+function storageErrorCode({ headers, body }: HttpAnswer): string {
+  const header = headers["x-ms-error-code"];
+  const code = typeof header === "string" ? header : (/<Code>([A-Za-z]+)<\/Code>/.exec(body)?.[1] ?? "");
+  return /^[A-Za-z]{1,80}$/.test(code) ? code : "";
+}
+
+/** Read in pieces: the event loop serves the guest meanwhile. */
+async function fileMd5(path: string): Promise<string> {
+  const hash = createHash("md5");
+  const file = await open(path, "r");
+  try {
+    const buffer = Buffer.allocUnsafe(READ_BYTES);
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, 0, buffer.length);
+      if (bytesRead === 0) return hash.digest("base64");
+      hash.update(buffer.subarray(0, bytesRead));
+    }
+  } finally {
+    await file.close();
+  }
+}

@@ -1,0 +1,89 @@
+import { createReadStream } from "node:fs";
+import { Agent as HttpAgent, request as httpRequest } from "node:http";
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import { LeewardError } from "../../replication/errors.ts";
+import { HTTP_ANSWER_MAX_BYTES } from "../../replication/limits.ts";
+
+export interface HttpRequest {
+  readonly method: "POST" | "PUT";
+  /** May carry a credential: it never appears in an error. */
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body:
+    | { readonly kind: "text"; readonly text: string }
+    | { readonly kind: "file"; readonly path: string; readonly lengthBytes: number };
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+  readonly body: string;
+}
+
+/** Outgoing HTTP. Rejects with `control-unavailable` when no whole answer came; any status is an answer. */
+export interface Transport {
+  send(request: HttpRequest): Promise<HttpAnswer>;
+  close(): void;
+}
+
+/** node:http instead of fetch, because Put Blob needs a Content-Length and the body comes from a file without being held in memory. */
+export function createTransport(): Transport {
+  const http = new HttpAgent({ keepAlive: true });
+  const https = new HttpsAgent({ keepAlive: true });
+  return {
+    send: (request) => new Promise((resolve, reject) => exchange(request, { http, https }, resolve, reject)),
+    close: () => {
+      http.destroy();
+      https.destroy();
+    },
+  };
+}
+
+function exchange(
+  { method, url, headers, body, timeoutMs, signal }: HttpRequest,
+  agents: { readonly http: HttpAgent; readonly https: HttpsAgent },
+  resolve: (answer: HttpAnswer) => void,
+  reject: (error: LeewardError) => void,
+): void {
+  const lengthBytes = body.kind === "text" ? Buffer.byteLength(body.text) : body.lengthBytes;
+  const secure = url.protocol === "https:";
+  const options = { method, agent: secure ? agents.https : agents.http, headers: { ...headers, "content-length": String(lengthBytes) } };
+  const outgoing = secure ? httpsRequest(url, options) : httpRequest(url, options);
+  // The cause stays out: messages of node:http may hold the address, and with it the credential.
+  const fail = (reason: string): void => {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", abort);
+    outgoing.destroy();
+    reject(new LeewardError("control-unavailable", `${url.host} cannot be reached: ${reason}.`, { host: url.host, reason }));
+  };
+  const abort = (): void => fail("given up");
+  const timer = setTimeout(() => fail("no answer in time"), timeoutMs);
+  signal?.addEventListener("abort", abort);
+  if (signal?.aborted === true) return abort();
+
+  outgoing.on("error", (error: NodeJS.ErrnoException) => fail(error.code ?? error.name));
+  outgoing.on("response", (incoming) => {
+    const parts: Buffer[] = [];
+    let received = 0;
+    incoming.on("data", (part: Buffer) => {
+      received += part.length;
+      if (received > HTTP_ANSWER_MAX_BYTES) fail("the answer is too long");
+      else parts.push(part);
+    });
+    incoming.on("error", () => fail("the answer was cut off"));
+    incoming.on("end", () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+      resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, body: Buffer.concat(parts).toString("utf8") });
+    });
+  });
+  if (body.kind === "text") outgoing.end(body.text);
+  else {
+    const file = createReadStream(body.path, { highWaterMark: 256 * 1024 });
+    file.on("error", (error: NodeJS.ErrnoException) => fail(error.code ?? error.name));
+    file.pipe(outgoing);
+  }
+}

@@ -1,0 +1,211 @@
+import { LeewardError } from "../../replication/errors.ts";
+import { UPLOADS_IN_FLIGHT } from "../../replication/limits.ts";
+import type { Position } from "../../replication/position.ts";
+import { backOffMs, pause } from "../back-off.ts";
+import type { ControlClient } from "../control/control-client.ts";
+import { removeSpoolFile } from "../epochs/spool.ts";
+import type { SpooledDelta } from "../epochs/spool.ts";
+import { putDelta } from "./put-blob.ts";
+import type { Transport } from "./transport.ts";
+
+/** Brings sealed deltas to the cache. A spool file goes only after the cache has its delta for certain (rule 4). */
+export interface Uploader {
+  /** Deltas not known to be in the cache. */
+  readonly waiting: number;
+  readonly waitingBytes: number;
+  /** Set when another service has written this item: nothing more is uploaded until the service is restarted. */
+  readonly stopped: LeewardError | undefined;
+  readonly uploadedBytes: number;
+  add(delta: SpooledDelta): void;
+  /** A new place to upload to (with a new credential, in memory only). */
+  grant(containerUrl: string): void;
+  /** Stops uploading for good, and says why. */
+  halt(error: LeewardError): void;
+  /** Done when nothing waits, uploading was halted, or the time is over. */
+  drained(withinMs: number): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface UploaderOptions {
+  readonly transport: Transport;
+  readonly control: Pick<ControlClient, "settle">;
+  readonly random: () => number;
+  /** Asks for a heartbeat soon: the credential is missing or over. */
+  readonly renew: () => void;
+  /** Durably remembers that the cache has everything up to here. */
+  readonly uploaded: (end: Position) => Promise<void>;
+  readonly failed: (error: unknown) => void;
+}
+
+interface Entry {
+  readonly delta: SpooledDelta;
+  /** `done`: the cache has it, but not yet all before it. */
+  state: "waiting" | "under-way" | "done";
+}
+
+export function startUploader(options: UploaderOptions): Uploader {
+  return new SpoolUploader(options);
+}
+
+class SpoolUploader implements Uploader {
+  readonly #options: UploaderOptions;
+  /** In the order of the stream. */
+  readonly #entries: Entry[] = [];
+  readonly #stopping = new AbortController();
+  readonly #workers = new Set<Promise<void>>();
+  #containerUrl: string | undefined;
+  #stopped: LeewardError | undefined;
+  #uploadedBytes = 0;
+  #finishing: Promise<void> = Promise.resolve();
+  /** Aborted when waiting on makes no sense: a credential came, or everything is over. */
+  #wake = new AbortController();
+  #drainWatchers: readonly (() => void)[] = [];
+
+  constructor(options: UploaderOptions) {
+    this.#options = options;
+  }
+
+  get waiting(): number {
+    return this.#entries.length;
+  }
+
+  get waitingBytes(): number {
+    return this.#entries.reduce((sum, entry) => sum + entry.delta.lengthBytes, 0);
+  }
+
+  get stopped(): LeewardError | undefined {
+    return this.#stopped;
+  }
+
+  get uploadedBytes(): number {
+    return this.#uploadedBytes;
+  }
+
+  add(delta: SpooledDelta): void {
+    this.#entries.push({ delta, state: "waiting" });
+    this.#start();
+  }
+
+  grant(containerUrl: string): void {
+    const missing = this.#containerUrl === undefined;
+    this.#containerUrl = containerUrl;
+    if (missing) {
+      this.#wake.abort();
+      this.#wake = new AbortController();
+    }
+    this.#start();
+  }
+
+  halt(error: LeewardError): void {
+    this.#stopped ??= error;
+    this.#options.failed(error);
+    this.#wake.abort();
+    this.#notifyDrained();
+  }
+
+  async drained(withinMs: number): Promise<void> {
+    if (this.#entries.length === 0 || this.#isOver()) return;
+    const timer = new AbortController();
+    const watched = new Promise<void>((resolve) => (this.#drainWatchers = [...this.#drainWatchers, resolve]));
+    await Promise.race([watched, pause(withinMs, timer.signal)]);
+    timer.abort();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#notifyDrained();
+    await Promise.all(this.#workers);
+  }
+
+  #isOver(): boolean {
+    return this.#stopping.signal.aborted || this.#stopped !== undefined;
+  }
+
+  #notifyDrained(): void {
+    if (this.#entries.length > 0 && !this.#isOver()) return;
+    for (const resolve of this.#drainWatchers) resolve();
+    this.#drainWatchers = [];
+  }
+
+  #start(): void {
+    while (this.#workers.size < UPLOADS_IN_FLIGHT && this.#containerUrl !== undefined && !this.#isOver()) {
+      const entry = this.#entries.find((each) => each.state === "waiting");
+      if (entry === undefined) return;
+      entry.state = "under-way";
+      const worker = this.#upload(entry).finally(() => {
+        this.#workers.delete(worker);
+        this.#start();
+      });
+      this.#workers.add(worker);
+    }
+  }
+
+  /** Repeats until the cache has the delta or the service stops; the waits grow up to BACK_OFF_MAX_MS and there is no last attempt (rule 4). */
+  async #upload(entry: Entry): Promise<void> {
+    for (let attempt = 0; !this.#isOver(); attempt += 1) {
+      try {
+        if (entry.state !== "done") await this.#attempt(entry.delta);
+        entry.state = "done";
+        this.#finishing = this.#finishing.catch(() => undefined).then(() => this.#finishFront());
+        await this.#finishing;
+        return;
+      } catch (error) {
+        if (this.#isOver()) return;
+        this.#options.failed(error);
+        if (this.#containerUrl === undefined) this.#options.renew();
+        await pause(backOffMs(attempt, this.#options.random), AbortSignal.any([this.#stopping.signal, this.#wake.signal]));
+      }
+    }
+  }
+
+  /** Returns when the cache has the delta for certain. */
+  async #attempt(delta: SpooledDelta): Promise<void> {
+    const containerUrl = this.#containerUrl;
+    if (containerUrl === undefined) throw new LeewardError("store-unavailable", "No heartbeat has named a place to upload to yet.");
+    const outcome = await putDelta(this.#options.transport, containerUrl, delta, this.#stopping.signal);
+    switch (outcome.kind) {
+      case "created":
+        return;
+      case "exists":
+        return this.#settle(delta);
+      case "refused":
+        // A newer credential may have come meanwhile: only the refused one is forgotten.
+        if (this.#containerUrl === containerUrl) this.#containerUrl = undefined;
+        throw new LeewardError("store-refused", `The cache refused the credential (${outcome.reason}); another one is asked for.`);
+      case "failed":
+        throw new LeewardError("store-unavailable", `The cache did not take a delta (${outcome.reason}).`, { epoch: delta.end.epoch });
+    }
+  }
+
+  async #settle({ end: { stream, epoch, checksum } }: SpooledDelta): Promise<void> {
+    const { outcome } = await this.#options.control.settle({ stream, epoch, checksum });
+    switch (outcome) {
+      case "same":
+        return;
+      case "again":
+        throw new LeewardError("store-unavailable", "An unreadable blob stood in the place of a delta and was moved away.", { epoch });
+      case "other": {
+        const error = new LeewardError("position-fork", "The cache holds another delta for this epoch: two services write one item.", {
+          epoch,
+        });
+        this.halt(error);
+        throw error;
+      }
+    }
+  }
+
+  /** Removes what the cache has from the front of the queue: first the position is remembered, then the files go. */
+  async #finishFront(): Promise<void> {
+    const gap = this.#entries.findIndex((entry) => entry.state !== "done");
+    const done = this.#entries.slice(0, gap === -1 ? this.#entries.length : gap);
+    const last = done.at(-1);
+    if (last === undefined) return;
+    await this.#options.uploaded(last.delta.end);
+    this.#entries.splice(0, done.length);
+    for (const { delta } of done) {
+      removeSpoolFile(delta);
+      this.#uploadedBytes += delta.lengthBytes;
+    }
+    this.#notifyDrained();
+  }
+}

@@ -59,6 +59,28 @@ const ERRORS = {
   "restore-unknown": { retryable: false, hint: "Start a restore of a recovery point; the answer names the place to ask." },
   "disk-invalid": { retryable: false, hint: "A disk is a multiple of 512 bytes and at most 8 TiB - 1 MiB." },
 
+  // Mobility service (docs/capture.md).
+  "state-locked": {
+    retryable: false,
+    hint: "Another mobility service uses this state folder. Stop it first, or give each service a folder of its own.",
+  },
+  "state-corrupt": {
+    retryable: false,
+    hint: "The state folder was damaged or belongs to other disks. Restore it, or protect the machine anew with an empty state folder.",
+  },
+  "capture-failed": {
+    retryable: false,
+    hint: "The journal or a disk image could not be written, so no further writes are taken. Check the disk that holds them and restart the service.",
+  },
+  "control-unavailable": {
+    retryable: true,
+    hint: "The function app cannot be reached. Check its address and the network; the service goes on capturing and tries again.",
+  },
+  "stream-closed": {
+    retryable: false,
+    hint: "The control plane opened another stream for this item. Nothing more is uploaded; protect the machine anew with an empty state folder.",
+  },
+
   // Configuration and machine.
   "configuration-invalid": { retryable: false, hint: "Correct the setting that the message names." },
   "port-in-use": {

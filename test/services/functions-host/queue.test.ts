@@ -131,8 +131,13 @@ describe("queue functions", () => {
   });
 
   it("leave a failed message of a poison queue invisible, lest it comes again at once", async () => {
+    const operations = (name: string): number => world.storage.operationCounts("hostne").get(name) ?? 0;
+    const updates = operations("MessageId_Update");
     await send("dead-poison", { fail: true });
     await vi.waitFor(() => expect(running.host.invocations()["dead"]?.failed).toBe(1), soon);
+    const polls = operations("Messages_Dequeue");
+    await vi.waitFor(() => expect(operations("Messages_Dequeue")).toBeGreaterThan(polls + 20), soon);
+    expect(operations("MessageId_Update")).toBe(updates);
     expect(await countOf("dead-poison")).toBe(1);
     expect((await queue("dead-poison").receiveMessages()).receivedMessageItems).toEqual([]);
   });

@@ -1,0 +1,104 @@
+import { describe, expect, it } from "vitest";
+import { initialProgress } from "../../replication/apply/progress.ts";
+import type { HeartbeatRecord, Progress } from "../../replication/items/item.ts";
+import { isPointId, makePointId, pointTimeMs } from "../../replication/points/manifest.ts";
+import { pointDue } from "../../replication/points/point-due.ts";
+import type { PointDecision } from "../../replication/points/point-due.ts";
+import { smallItem, twoDisks } from "./small-world.ts";
+
+const MINUTE = 60_000;
+const NOW = 1_700_000_000_000;
+const item = smallItem(twoDisks(8), 5 * MINUTE);
+const at = (epoch: number): Progress["applied"] => ({ stream: 1, epoch, checksum: String(epoch).padStart(64, "0") });
+const progressAt = (epoch: number, changes: Partial<Progress> = {}): Progress => ({
+  ...initialProgress(item),
+  applied: at(epoch),
+  intent: at(epoch),
+  seeding: false,
+  appliedSourceMs: NOW - MINUTE,
+  ...changes,
+});
+const pointAt = (epoch: number, targetTimeMs: number, sourceTimeMs = NOW - MINUTE): Progress["lastPoint"] => ({
+  pointId: makePointId(targetTimeMs, "test"),
+  stream: 1,
+  epoch,
+  targetTimeMs,
+  sourceTimeMs,
+});
+const beat = (changes: Partial<HeartbeatRecord>): HeartbeatRecord => ({
+  version: 1,
+  receivedMs: NOW,
+  sentMs: NOW,
+  bootId: "boot",
+  uploaded: at(4),
+  currentAtMs: NOW - 1_000,
+  pendingBytes: 0,
+  seeding: undefined,
+  ...changes,
+});
+const ask = (progress: Progress, heartbeat?: HeartbeatRecord): PointDecision =>
+  pointDue({ policy: item.policy, progress, heartbeat, nowMs: NOW });
+
+describe("when a recovery point is due", () => {
+  it("the first one as soon as there is an image", () => {
+    expect(ask(progressAt(1))).toMatchObject({ kind: "due", reason: "interval", sourceTimeMs: NOW - MINUTE, targetTimeMs: NOW });
+  });
+
+  it("never before the first epoch, while seeding, in the middle of a batch, or when the item is stopped", () => {
+    expect(ask(progressAt(0)).kind).toBe("not-due");
+    expect(ask(progressAt(3, { seeding: true, consistency: "application" })).kind).toBe("not-due");
+    expect(ask(progressAt(3, { intent: at(4) })).kind).toBe("not-due");
+    const stopped = { code: "position-fork", message: "", hint: "", facts: {}, atMs: NOW };
+    expect(ask(progressAt(3, { stopped })).kind).toBe("not-due");
+  });
+
+  it("again when the interval has passed and something was applied since, not a moment earlier", () => {
+    expect(ask(progressAt(4, { lastPoint: pointAt(3, NOW - 5 * MINUTE) })).kind).toBe("due");
+    expect(ask(progressAt(4, { lastPoint: pointAt(3, NOW - 5 * MINUTE + 1) })).kind).toBe("not-due");
+  });
+
+  it("of an idle VM when its service says that the position is still current at a later time, and then it shows that time", () => {
+    const progress = progressAt(4, { lastPoint: pointAt(4, NOW - 6 * MINUTE) });
+    expect(ask(progress).kind).toBe("not-due");
+    expect(ask(progress, beat({ currentAtMs: undefined })).kind).toBe("not-due");
+    expect(ask(progress, beat({ currentAtMs: NOW - MINUTE })).kind).toBe("not-due");
+    expect(ask(progress, beat({}))).toMatchObject({ kind: "due", sourceTimeMs: NOW - 1_000 });
+  });
+
+  it("a heartbeat about another position says nothing about this one", () => {
+    const progress = progressAt(4, { lastPoint: pointAt(3, NOW - 6 * MINUTE) });
+    expect(ask(progress, beat({ uploaded: at(5) }))).toMatchObject({ kind: "due", sourceTimeMs: NOW - MINUTE });
+    const twin = { ...at(4), checksum: "f".repeat(64) };
+    expect(ask(progress, beat({ uploaded: twin }))).toMatchObject({ kind: "due", sourceTimeMs: NOW - MINUTE });
+  });
+
+  it("at once, and once only, after a delta with application or file-system consistency, a group mark, or the final one", () => {
+    for (const mark of [{ consistency: "application" }, { consistency: "file-system" }, { groupMark: true }, { final: true }] as const) {
+      expect(ask(progressAt(4, { ...mark, lastPoint: pointAt(3, NOW - 1) }))).toMatchObject({ kind: "due", reason: "marked" });
+      expect(ask(progressAt(4, { ...mark, lastPoint: pointAt(4, NOW - 1) })).kind).toBe("not-due");
+    }
+  });
+
+  it("measures how far the source's clock is ahead", () => {
+    expect(ask(progressAt(4), beat({ sentMs: NOW + 2_500 }))).toMatchObject({ skewMs: 2_500 });
+    expect(ask(progressAt(4))).toMatchObject({ kind: "due", skewMs: undefined });
+  });
+
+  it("a clock that was set back by more than the interval does not silence points", () => {
+    expect(ask(progressAt(4, { lastPoint: pointAt(3, NOW + 60 * MINUTE) })).kind).toBe("due");
+    expect(ask(progressAt(4, { lastPoint: pointAt(3, NOW + 4 * MINUTE) })).kind).toBe("not-due");
+  });
+});
+
+describe("point ids", () => {
+  it("sort as text by target time and carry it", () => {
+    const ids = [5, 40, 1_700_000_000_000].map((timeMs) => makePointId(timeMs, "worker/1"));
+    expect(ids.toSorted()).toEqual(ids);
+    expect(ids.map(pointTimeMs)).toEqual([5, 40, 1_700_000_000_000]);
+    expect(ids.every(isPointId)).toBe(true);
+  });
+
+  it("differ for two tries at one moment", () => {
+    expect(makePointId(5, "vm/1/generation 7")).not.toBe(makePointId(5, "vm/1/generation 8"));
+  });
+});

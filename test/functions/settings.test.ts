@@ -71,8 +71,7 @@ describe("parseSettings", () => {
       /LEEWARD_POINT_SCHEDULE: is no schedule of six fields/,
     );
     expect(refusal({ ...sample.Values, CacheStorage: "hunter2" })).toMatch(/^(?!.*hunter2).*CacheStorage: is no connection string/);
-    refused(
-      { ...identity, CacheStorage__blobServiceUri: "http://cache.blob.core.windows.net" },
+    expect(refusal({ ...identity, CacheStorage__blobServiceUri: "http://cache.blob.core.windows.net" })).toMatch(
       /CacheStorage__blobServiceUri: is no https address/,
     );
   });

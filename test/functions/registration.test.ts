@@ -1,0 +1,66 @@
+import { globSync, readFileSync } from "node:fs";
+import { describe, expect, it, vi } from "vitest";
+
+interface Registered {
+  readonly kind: string;
+  readonly name: string;
+  readonly options: Readonly<Record<string, unknown>>;
+}
+const registered: Registered[] = [];
+const record =
+  (kind: string) =>
+  (name: string, options: Readonly<Record<string, unknown>>): void => {
+    registered.push({ kind, name, options });
+  };
+
+vi.mock("@azure/functions", async (original) => ({
+  ...(await original<Record<string, unknown>>()),
+  app: { http: record("http"), timer: record("timer"), storageQueue: record("queue") },
+}));
+
+describe("functions/index.ts", async () => {
+  await import("../../functions/index.ts");
+  const http = registered.filter(({ kind }) => kind === "http");
+
+  it("registers every function that a file exports, under its own name", () => {
+    const exported = globSync("functions/*.ts").flatMap((file) =>
+      [...readFileSync(file, "utf8").matchAll(/export const (\w+) = \(application: ApplicationSource\)/g)].map((match) => match[1]),
+    );
+    expect(new Set(registered.map(({ name }) => name))).toEqual(new Set(exported));
+    expect(registered).toHaveLength(exported.length);
+    expect(exported.length).toBeGreaterThan(10);
+  });
+
+  it("serves the routes of docs/architecture.md and no others", () => {
+    const documented = [
+      "PUT replicationProtectedItems/{item}",
+      "POST replicationProtectedItems/{item}/registrationToken",
+      "GET replicationProtectedItems",
+      "GET replicationProtectedItems/{item}",
+      "GET replicationProtectedItems/{item}/recoveryPoints",
+      "POST replicationProtectedItems/{item}/recoveryPoints/{point}/restore",
+      "GET replicationProtectedItems/{item}/restores/{restore}",
+      "POST replicationProtectedItems/{item}/restores/{restore}/grantAccess",
+      "POST mobility/{item}/register",
+      "POST mobility/{item}/heartbeat",
+      "POST mobility/{item}/settle",
+    ];
+    expect(http.map(({ options }) => `${String(options["methods"])} ${String(options["route"])}`).sort()).toEqual(documented.sort());
+  });
+
+  it("rule 8: operators need a key; the mobility service brings a token of its own item instead", () => {
+    for (const { options } of http) {
+      expect(options["authLevel"]).toBe(String(options["route"]).startsWith("mobility/") ? "anonymous" : "function");
+    }
+  });
+
+  it("works queues of the target account, and timers by the settings' schedules", () => {
+    const queues = registered.filter(({ kind }) => kind === "queue").map(({ options }) => [options["queueName"], options["connection"]]);
+    expect(queues).toEqual([
+      ["leeward-hints", "TargetStorage"],
+      ["leeward-restores", "TargetStorage"],
+    ]);
+    const schedules = registered.filter(({ kind }) => kind === "timer").map(({ options }) => options["schedule"]);
+    expect(schedules).toEqual(["%LEEWARD_POINT_SCHEDULE%", "%LEEWARD_SWEEP_SCHEDULE%"]);
+  });
+});

@@ -1,0 +1,208 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { applyHints } from "../../functions/apply-hints.ts";
+import { protectItem } from "../../functions/protect-item.ts";
+import { restoreSlices } from "../../functions/restore-slices.ts";
+import { sweep } from "../../functions/sweep.ts";
+import { takePoints } from "../../functions/take-points.ts";
+import { readProgress } from "../../replication/apply/progress.ts";
+import type { Progress } from "../../replication/items/item.ts";
+import { HEARTBEAT_RECORD, ITEM_RECORD, cacheContainer, deltaName } from "../../replication/items/names.ts";
+import { encodeRecord } from "../../replication/items/records.ts";
+import { ITEMS_PAGE_MAX_COUNT, SWEEP_ALL_MS } from "../../replication/limits.ts";
+import { type DiskDescription, type Position, startPosition } from "../../replication/position.ts";
+import { type AppInMemory, appInMemory, call, deliver, deltaOf, fire } from "./app-under-test.ts";
+
+const DISKS: readonly DiskDescription[] = [{ id: "os", sizeBytes: 1024 * 1024, sectorSizeBytes: 512 }];
+const MINUTE_MS = 60_000;
+
+describe("functions that work on queues and timers", () => {
+  let app: AppInMemory;
+  beforeEach(() => {
+    app = appInMemory();
+  });
+  const protect = (itemId: string): Promise<unknown> => call(protectItem(app.source), { params: { item: itemId }, body: { disks: DISKS } });
+  const upload = async (itemId: string, start: Position, value: number): Promise<Position> => {
+    const delta = deltaOf(itemId, start, DISKS, [{ disk: 0, page: 0, value }], app.source().clock.now());
+    await app.stores.cache(itemId).create(deltaName(delta.end.stream, delta.end.epoch), delta.bytes);
+    return delta.end;
+  };
+  const progressOf = async (itemId: string): Promise<Progress | undefined> => (await readProgress(app.stores.records(itemId)))?.progress;
+  const created = (itemId: string): object => ({
+    eventType: "Microsoft.Storage.BlobCreated",
+    subject: `/blobServices/default/containers/${cacheContainer(itemId)}/blobs/0000000001/000000000001`,
+  });
+  const hints = (): readonly string[] => app.sent.map(({ message }) => `${message.kind} ${message.itemId}`);
+
+  describe("applyHints", () => {
+    it("applies what an event announced, and logs each step as one line of JSON", async () => {
+      await protect("web");
+      const end = await upload("web", startPosition("web", 1, DISKS), 7);
+      const lines = await deliver(applyHints(app.source), created("web"));
+      expect((await progressOf("web"))?.applied).toEqual(end);
+      expect(app.memory.content({ itemId: "web", stream: 1, diskId: "os" })[0]).toBe(7);
+      expect(lines.map((line) => (JSON.parse(line) as { event: string }).event)).toEqual([
+        "claimed",
+        "batch-applied",
+        "point-taken",
+        "slice-ended",
+      ]);
+      expect(app.sent).toEqual([]);
+    });
+
+    it("works on one item and sends hints for the others that a message names", async () => {
+      for (const itemId of ["web", "db", "app"]) await protect(itemId);
+      await deliver(applyHints(app.source), [created("web"), created("db"), created("app"), created("db")]);
+      expect(hints()).toEqual(["hint db", "hint app"]);
+    });
+
+    it("rule 5: a hint that comes while the item is worked on here is handed on when that ends", async () => {
+      await protect("web");
+      const seat = app.source().bell.enter("web");
+      const lines = await deliver(applyHints(app.source), created("web"));
+      expect(lines).toEqual(['{"event":"hint-joined","itemId":"web"}']);
+      expect(seat?.leave()).toBe(true);
+    });
+
+    it("hands on when its time is over before the work is", async () => {
+      await protect("web");
+      let start = startPosition("web", 1, DISKS);
+      for (let epoch = 1; epoch <= 3; epoch += 1) start = await upload("web", start, epoch);
+      // The clock stands for a slow store: the slice's minute passes with its first write.
+      const { disks } = app.stores;
+      const slow: AppInMemory["stores"]["disks"] = {
+        ...disks,
+        writePages: async (...parameters) => {
+          app.advance(2 * MINUTE_MS);
+          await disks.writePages(...parameters);
+        },
+      };
+      const slowly = { ...app.source(), stores: { ...app.stores, disks: slow } };
+      await deliver(
+        applyHints(() => slowly),
+        created("web"),
+      );
+      expect(hints()).toEqual(["hint web"]);
+    });
+
+    it("leaves an item that another worker holds to that one", async () => {
+      await protect("web");
+      await upload("web", startPosition("web", 1, DISKS), 7);
+      // Another process: the same stores, a name and a bell of its own.
+      const other = { ...app.source(), processId: "process-2", bell: appInMemory().source().bell };
+      let during: readonly string[] = [];
+      const reading: AppInMemory["stores"] = {
+        ...app.stores,
+        cache: (itemId) => ({
+          ...app.stores.cache(itemId),
+          read: async (name, maxBytes) => {
+            // While one worker reads, the other gets the same hint in a process of its own.
+            if (during.length === 0) {
+              during = ["begun"];
+              const elsewhere = appInMemory().source().bell;
+              during = await deliver(
+                applyHints(() => ({ ...other, bell: elsewhere })),
+                created("web"),
+              );
+            }
+            return app.stores.cache(itemId).read(name, maxBytes);
+          },
+        }),
+      };
+      await deliver(
+        applyHints(() => ({ ...app.source(), stores: reading })),
+        created("web"),
+      );
+      expect(during).toEqual([expect.stringContaining('"kind":"held"')]);
+      expect(app.sent).toEqual([]);
+      expect((await progressOf("web"))?.applied.epoch).toBe(1);
+    });
+
+    it("throws what it cannot read, so that the host counts it as failed", async () => {
+      await expect(deliver(applyHints(app.source), { hello: "world" })).rejects.toMatchObject({ code: "invalid-request" });
+      await expect(deliver(restoreSlices(app.source), { kind: "hint", itemId: "web" })).rejects.toMatchObject({ code: "invalid-request" });
+    });
+
+    it("a hint for an item that does not exist is done", async () => {
+      await deliver(applyHints(app.source), created("unknown"));
+      expect(app.sent).toEqual([]);
+    });
+  });
+
+  describe("takePoints", () => {
+    it("wakes items whose point is due, and no others", async () => {
+      await protect("idle");
+      await protect("web");
+      await upload("web", startPosition("web", 1, DISKS), 7);
+      await deliver(applyHints(app.source), created("web"));
+      await fire(takePoints(app.source));
+      expect(hints()).toEqual([]);
+
+      app.advance(6 * MINUTE_MS);
+      // Nothing was written since the last point, and no word that the source still stands there: a new point would show nothing new.
+      await fire(takePoints(app.source));
+      expect(hints()).toEqual([]);
+
+      const nowMs = app.source().clock.now();
+      const uploaded = (await progressOf("web"))?.applied ?? startPosition("web", 1, DISKS);
+      const word = { version: 1, receivedMs: nowMs, sentMs: nowMs, bootId: "b", uploaded, currentAtMs: nowMs, pendingBytes: 0 };
+      await app.stores.records("web").put(HEARTBEAT_RECORD, encodeRecord(word));
+      const lines = await fire(takePoints(app.source));
+      expect(hints()).toEqual(["hint web"]);
+      expect(lines).toEqual(['{"event":"point-due","itemId":"web"}']);
+      await deliver(applyHints(app.source), app.sent[0]?.message);
+      expect((await progressOf("web"))?.lastPoint?.targetTimeMs).toBe(nowMs);
+    });
+
+    it("rule 9: stops after its time and goes on behind the last item at its next run", async () => {
+      const count = ITEMS_PAGE_MAX_COUNT + 5;
+      const ids = Array.from({ length: count }, (_, index) => `vm-${String(index).padStart(4, "0")}`);
+      for (const itemId of ids) await app.stores.createContainers(itemId, 1);
+      const visited: string[] = [];
+      const counting: AppInMemory["stores"] = {
+        ...app.stores,
+        records: (itemId) => {
+          visited.push(itemId);
+          app.advance(1000);
+          return app.stores.records(itemId);
+        },
+      };
+      const counted = { ...app.source(), stores: counting };
+      const first = await fire(takePoints(() => counted));
+      expect(visited).toEqual(ids.slice(0, 25));
+      expect(first).toEqual([expect.stringContaining("timer-goes-on-later")]);
+      for (let runs = 0; runs < 4; runs += 1) await fire(takePoints(() => counted));
+      expect(visited.slice(0, count)).toEqual(ids);
+      await fire(takePoints(() => counted));
+      expect(visited[count]).toBe(ids[0]);
+    });
+
+    it("an item whose record is damaged does not keep the others waiting, and the run fails", async () => {
+      await protect("a");
+      await protect("b");
+      await upload("b", startPosition("b", 1, DISKS), 7);
+      await app.stores.records("a").put(ITEM_RECORD, new TextEncoder().encode("damaged"));
+      await expect(fire(sweep(app.source))).rejects.toMatchObject({ code: "record-corrupt" });
+      expect(hints()).toEqual(["hint b"]);
+    });
+  });
+
+  describe("sweep", () => {
+    it("rule 5: finds a delta that no event announced", async () => {
+      await protect("web");
+      await upload("web", startPosition("web", 1, DISKS), 7);
+      await fire(sweep(app.source));
+      expect(hints()).toEqual(["hint web"]);
+    });
+
+    it("tidies at first and then every few minutes, and looks for lost hints every time", async () => {
+      await protect("web");
+      const scopes: unknown[] = [];
+      for (const ms of [0, 30_000, SWEEP_ALL_MS]) {
+        app.advance(ms);
+        const lines = await fire(sweep(app.source));
+        scopes.push((JSON.parse(lines[0] ?? "{}") as { scope: string }).scope);
+      }
+      expect(scopes).toEqual(["all", "hints", "all"]);
+    });
+  });
+});

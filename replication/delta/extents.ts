@@ -15,7 +15,7 @@ export interface ExtentMap<Source> {
 
 /** A run of bytes with one origin. Its content stands in `source` from `sourceOffsetBytes` on; cutting the run moves that offset along. */
 export type Run<Source> = ZeroRun | DataRun<Source>;
-export interface ZeroRun {
+interface ZeroRun {
   readonly kind: "zero";
   readonly offsetBytes: number;
   readonly lengthBytes: number;

@@ -466,30 +466,3 @@ describe("positions and names", () => {
     expect(new Set(variants.map((variant) => variant.end.checksum)).size).toBe(variants.length);
   });
 });
-
-describe("the encoder", () => {
-  const INTERNAL = expect.objectContaining({ code: "internal" });
-  it("D9 to D14: refuses a header that no reader would accept", () => {
-    expect(() => encodeDelta(sampleHeader({ itemId: "VM" }), [])).toThrow(INTERNAL);
-    expect(() => encodeDelta(sampleHeader({ epoch: 0 }), [])).toThrow(INTERNAL);
-    expect(() => encodeDelta(sampleHeader({ epoch: 2 }), [])).toThrow(INTERNAL);
-    expect(() => encodeDelta(sampleHeader({ stream: 2 }), [])).toThrow(INTERNAL);
-    expect(() => encodeDelta(sampleHeader({ stream: -1 }), [])).toThrow(INTERNAL);
-    expect(() => encodeDelta(sampleHeader({ start: { stream: 1, epoch: 0, checksum: "AB".repeat(32) } }), [])).toThrow(INTERNAL);
-    expect(() => encodeDelta(sampleHeader({ start: { stream: 1, epoch: 0, checksum: "ab".repeat(32) } }), [])).toThrow(INTERNAL);
-    expect(() => encodeDelta(sampleHeader({ firstWriteMs: 1.5 }), [])).toThrow(INTERNAL);
-    expect(() => encodeDelta(sampleHeader({ lastWriteMs: 0 }), [])).toThrow(INTERNAL);
-    expect(() => encodeDelta(sampleHeader({ disks: [] }), [])).toThrow(INTERNAL);
-    expect(() => encodeDelta(sampleHeader({ disks: DISKS.toReversed() }), [])).toThrow(INTERNAL);
-  });
-
-  it("D17 to D20: refuses extents that no reader would accept", () => {
-    expect(() => encodeDelta(sampleHeader(), [zero(2, 0, 512)])).toThrow(INTERNAL);
-    expect(() => encodeDelta(sampleHeader(), [zero(0, 0, 0)])).toThrow(INTERNAL);
-    expect(() => encodeDelta(sampleHeader(), [zero(0, 256, 512)])).toThrow(INTERNAL);
-    expect(() => encodeDelta(sampleHeader(), [data(0, 0, new Uint8Array(100))])).toThrow(INTERNAL);
-    expect(() => encodeDelta(sampleHeader(), [zero(0, 16 * MIB, 512)])).toThrow(INTERNAL);
-    expect(() => encodeDelta(sampleHeader(), [zero(0, 0, 1024), zero(0, 512, 512)])).toThrow(INTERNAL);
-    expect(() => encodeDelta(sampleHeader(), [zero(1, 0, 512), zero(0, 512, 512)])).toThrow(INTERNAL);
-  });
-});

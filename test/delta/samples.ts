@@ -8,7 +8,7 @@ export const DISKS: readonly DiskDescription[] = [
   { id: "data-1", sizeBytes: 16 * MIB, sectorSizeBytes: 4096 },
   { id: "os", sizeBytes: 8 * MIB, sectorSizeBytes: 512 },
 ];
-export const PLAIN_FLAGS: DeltaFlags = { consistency: "crash", seeding: false, final: false, groupMark: false };
+const PLAIN_FLAGS: DeltaFlags = { consistency: "crash", seeding: false, final: false, groupMark: false };
 
 /** The header of the first epoch of a small item, changed where a test needs it. */
 export function sampleHeader(changes: Partial<DeltaHeader> = {}): DeltaHeader {

@@ -287,6 +287,21 @@ export const STORAGE_CLOSE_MS = 3_000;
 export const LOCAL_MEMORY_ACCOUNT_MAX_BYTES = 2 * 1024 * MIB;
 /** A redo log shorter than this is not worth rewriting its database; reading it again takes a fraction of a second. */
 export const LOCAL_REDO_LOG_MIN_BYTES = 16 * MIB;
+/** Events that wait for delivery: hours of a demo with its destination gone. What comes beyond is dead-lettered at once. */
+export const EVENTS_WAITING_MAX = 50_000;
+/** A delivery is tried this often, as Azure does by default, then dead-lettered. */
+export const EVENT_ATTEMPTS_MAX = 30;
+/** The pause after the first failure; it doubles up to the second, which gives a lost destination about twelve minutes. */
+export const EVENT_RETRY_FIRST_MS = 250;
+export const EVENT_RETRY_MAX_MS = 30_000;
+/** One delivery is one small message to the same machine. */
+export const EVENT_DELIVERY_TIMEOUT_MS = 10_000;
+/** With the switch "reorder" each delivery waits a random part of this, so that later events overtake it. */
+export const EVENT_REORDER_MS = 2_000;
+/** The log of waiting events is rewritten without the delivered ones when it has grown to this. */
+export const EVENT_LOG_REWRITE_BYTES = 4 * MIB;
+/** The dead-letter file ends here; later ones are only counted. */
+export const EVENT_DEAD_LETTERS_MAX_BYTES = 16 * MIB;
 
 // --- The command line (cli/) ---
 /** One call of the API or one range of a download: Azure's front end cuts at 230 s. */

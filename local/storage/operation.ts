@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Azurite, StorageService } from "./azurite-modules.ts";
+import type { Azurite, LokiStore, RequestFacts, StorageService } from "./azurite-modules.ts";
 import { requestFacts } from "./azurite-modules.ts";
 
 /** One request that the storage has worked off, as it looks when its answer is about to leave. */
@@ -21,17 +21,36 @@ export interface StorageOperation {
   readonly clientRequestId: string;
   /** As in the answer, with its quotes; "" where there is none. */
   readonly etag: string;
-  /** `x-ms-copy-source` without its query, "" for other operations. */
-  readonly copySource: string;
+  /** The blob that a successful operation has made or replaced; undefined for every other operation. */
+  readonly created: CreatedBlob | undefined;
 }
 
+export interface CreatedBlob {
+  /** As Azure's events name the operation. */
+  readonly api: "PutBlob" | "PutBlockList" | "CopyBlob";
+  readonly blobType: string;
+  readonly contentType: string;
+  readonly contentLengthBytes: number;
+}
+
+/** The operations after which a whole blob is there, by Azurite's name. */
+const CREATING: ReadonlyMap<string, CreatedBlob["api"]> = new Map([
+  ["BlockBlob_Upload", "PutBlob"],
+  ["PageBlob_Create", "PutBlob"],
+  ["AppendBlob_Create", "PutBlob"],
+  ["BlockBlob_CommitBlockList", "PutBlockList"],
+  ["Blob_StartCopyFromURL", "CopyBlob"],
+  ["Blob_CopyFromURL", "CopyBlob"],
+]);
+
+/** Describes the request for `store`, where the blob that it made can be looked at. */
 export function describeOperation(
   azurite: Azurite,
-  account: string,
-  service: StorageService,
+  where: { readonly account: string; readonly service: StorageService; readonly store: LokiStore },
   request: IncomingMessage,
   response: ServerResponse,
 ): StorageOperation {
+  const { account, service } = where;
   const facts = requestFacts(azurite, service, response);
   const requestBytes = Number(request.headers["content-length"] ?? 0);
   return {
@@ -47,7 +66,24 @@ export function describeOperation(
     requestId: String(response.getHeader("x-ms-request-id") ?? ""),
     clientRequestId: header(request, "x-ms-client-request-id"),
     etag: String(response.getHeader("etag") ?? ""),
-    copySource: header(request, "x-ms-copy-source").split("?")[0] ?? "",
+    created: response.statusCode < 300 ? createdBlob(where.store, account, facts) : undefined,
+  };
+}
+
+/** The name of Azurite's collection. */
+const BLOBS = "$BLOBS_COLLECTION$";
+
+function createdBlob(store: LokiStore, account: string, facts: RequestFacts): CreatedBlob | undefined {
+  const api = CREATING.get(facts.operation ?? "");
+  if (api === undefined) return undefined;
+  const blobs = store.db.getCollection(BLOBS);
+  const found = blobs?.findOne({ accountName: account, containerName: facts.container, name: facts.blob, snapshot: "" });
+  const properties = found?.properties;
+  return {
+    api,
+    blobType: properties?.blobType ?? "",
+    contentType: properties?.contentType ?? "",
+    contentLengthBytes: properties?.contentLength ?? 0,
   };
 }
 

@@ -1,6 +1,5 @@
 import { once } from "node:events";
 import { mkdir } from "node:fs/promises";
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
@@ -8,6 +7,8 @@ import { LOCAL_MEMORY_ACCOUNT_MAX_BYTES } from "../../replication/limits.ts";
 import type { Azurite, AzuriteServer, StorageService } from "./azurite-modules.ts";
 import { placeGate } from "./gate.ts";
 import type { Gate } from "./gate.ts";
+import { describeOperation } from "./operation.ts";
+import type { StorageOperation } from "./operation.ts";
 import { keepRedoLog } from "./redo/redo-log.ts";
 import type { RedoLog } from "./redo/redo-log.ts";
 
@@ -34,18 +35,21 @@ export interface RunningServer {
 /** How many extents of 64 MiB one server writes at once, Azurite's own default. */
 const EXTENTS_WRITTEN_AT_ONCE = 50;
 
-/** Starts the blob or the queue server of one account on the loopback address. Throws `port-in-use`. */
+/**
+ * Starts the blob or the queue server of one account on the loopback address. `report` comes before the redo log is written: what a listener makes durable itself
+ * is then never behind what a client can see. Throws `port-in-use`.
+ */
 export async function startServer(
   azurite: Azurite,
   options: ServerOptions,
-  beforeAnswer: (request: IncomingMessage, response: ServerResponse) => void,
+  report: (operation: StorageOperation) => void,
 ): Promise<RunningServer> {
   await mkdir(options.folder, { recursive: true });
   const server = buildServer(azurite, options);
   serveOnly(server, options.account, options.key);
   const redo = options.persistence === "disk" && options.durable ? keepRedo(server, options.redoLogMinBytes) : undefined;
   const gate = placeGate(server.httpServer, (request, response) => {
-    beforeAnswer(request, response);
+    report(describeOperation(azurite, { ...options, store: server.metadataStore }, request, response));
     redo?.flush();
   });
   try {

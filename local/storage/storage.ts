@@ -4,7 +4,6 @@ import { loadAzurite } from "./azurite-modules.ts";
 import type { Azurite, StorageService } from "./azurite-modules.ts";
 import type { MendName } from "./mends/mends.ts";
 import { holdMends } from "./mends/mends.ts";
-import { describeOperation } from "./operation.ts";
 import type { StorageOperation } from "./operation.ts";
 import { checkPort, startServer } from "./server.ts";
 import type { RunningServer } from "./server.ts";
@@ -144,7 +143,7 @@ async function startAccount(
         durable: options.leaveOut?.includes("durability") !== true,
         redoLogMinBytes: options.redoLogMinBytes,
       },
-      (request, response) => report(describeOperation(azurite, account.name, service, request, response)),
+      report,
     );
   const blob = await start("blob", account.blobPort);
   const queue = await start("queue", account.queuePort).catch(async (error: unknown) => {

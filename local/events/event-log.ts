@@ -1,0 +1,107 @@
+import {
+  appendFileSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import { LeewardError } from "../../replication/errors.ts";
+import { EVENT_DEAD_LETTERS_MAX_BYTES, EVENT_LOG_REWRITE_BYTES } from "../../replication/limits.ts";
+import { decodeFrames, encodeFrame } from "../storage/redo/frames.ts";
+import type { BlobCreatedEvent } from "./event.ts";
+
+/** One event on its way to one queue. */
+export interface Delivery {
+  readonly account: string;
+  readonly queue: string;
+  readonly event: BlobCreatedEvent;
+}
+
+export interface WaitingDelivery extends Delivery {
+  readonly number: number;
+}
+
+/** Which deliveries still wait, kept in a file so that a killed process delivers them when it starts again. Every method has written when it returns. */
+export interface EventLog {
+  readonly waiting: ReadonlyMap<number, WaitingDelivery>;
+  add(delivery: Delivery): WaitingDelivery;
+  finish(number: number): void;
+  /** Finishes the delivery and keeps it in the dead-letter file with the reason. */
+  bury(number: number, reason: string, attempts: number): void;
+  close(): void;
+}
+
+/** Opens the log in `folder`, which is made if missing. Throws `record-corrupt` for a damaged file; a torn end, which a kill leaves, is dropped. */
+export function openEventLog(folder: string): EventLog {
+  mkdirSync(folder, { recursive: true });
+  const file = join(folder, "waiting.log");
+  const deadLetters = join(folder, "dead-letters.jsonl");
+  const waiting = new Map<number, WaitingDelivery>();
+  let next = 0;
+  if (existsSync(file)) {
+    for (const entry of decodeFrames(readFileSync(file), file).values) {
+      if (!isEntry(entry)) throw new LeewardError("record-corrupt", `The file ${file} is no log of events.`, { file });
+      next = Math.max(next, entry.number + 1);
+      if (entry.kind === "waiting") waiting.set(entry.number, entry.delivery);
+      else waiting.delete(entry.number);
+    }
+  }
+  let descriptor = rewrite(file, waiting);
+  let logBytes = 0;
+  const append = (entry: Entry): void => {
+    const frame = encodeFrame(JSON.stringify(entry));
+    for (let at = 0; at < frame.length;) at += writeSync(descriptor, frame, at);
+    logBytes += frame.length;
+    if (logBytes < EVENT_LOG_REWRITE_BYTES) return;
+    closeSync(descriptor);
+    descriptor = rewrite(file, waiting);
+    logBytes = 0;
+  };
+  const finish = (number: number): void => {
+    if (waiting.delete(number)) append({ kind: "finished", number });
+  };
+  return {
+    waiting,
+    add: (delivery) => {
+      const waitingDelivery = { ...delivery, number: next++ };
+      waiting.set(waitingDelivery.number, waitingDelivery);
+      append({ kind: "waiting", number: waitingDelivery.number, delivery: waitingDelivery });
+      return waitingDelivery;
+    },
+    finish,
+    bury: (number, reason, attempts) => {
+      const delivery = waiting.get(number);
+      const lengthBytes = existsSync(deadLetters) ? statSync(deadLetters).size : 0;
+      if (delivery !== undefined && lengthBytes < EVENT_DEAD_LETTERS_MAX_BYTES) {
+        appendFileSync(deadLetters, `${JSON.stringify({ ...delivery, reason, attempts })}\n`);
+      }
+      finish(number);
+    },
+    close: () => closeSync(descriptor),
+  };
+}
+
+type Entry =
+  | { readonly kind: "waiting"; readonly number: number; readonly delivery: WaitingDelivery }
+  | { readonly kind: "finished"; readonly number: number };
+
+function isEntry(value: unknown): value is Entry {
+  return typeof value === "object" && value !== null && "kind" in value && "number" in value && typeof value.number === "number";
+}
+
+/** Replaces the file by one with the waiting deliveries only and opens it for appending. */
+function rewrite(file: string, waiting: ReadonlyMap<number, WaitingDelivery>): number {
+  const frames = [...waiting.values()].map((delivery) =>
+    encodeFrame(JSON.stringify({ kind: "waiting", number: delivery.number, delivery })),
+  );
+  const fresh = `${file}~`;
+  writeFileSync(fresh, Buffer.concat(frames));
+  renameSync(fresh, file);
+  return openSync(file, "a");
+}

@@ -1,0 +1,32 @@
+import { QueueServiceClient } from "@azure/storage-queue";
+import { EVENT_DELIVERY_TIMEOUT_MS } from "../../replication/limits.ts";
+import type { LocalStorage } from "../storage/storage.ts";
+import type { Delivery } from "./event-log.ts";
+
+/** Delivers into storage queues as Event Grid does: one event a message, its JSON in base64. A queue that is missing is made (Azure fails until it is there). */
+export function queueDelivery(storage: LocalStorage): (delivery: Delivery) => Promise<void> {
+  const services = new Map(
+    storage.accounts.map((account) => [
+      account.name,
+      // The event grid tries again itself.
+      QueueServiceClient.fromConnectionString(account.connectionString, { retryOptions: { maxTries: 1 } }),
+    ]),
+  );
+  return async ({ account, queue, event }) => {
+    const client = services.get(account)?.getQueueClient(queue);
+    if (client === undefined) throw new Error(`There is no account ${account} any more.`);
+    const abortSignal = AbortSignal.timeout(EVENT_DELIVERY_TIMEOUT_MS);
+    const text = Buffer.from(JSON.stringify(event)).toString("base64");
+    try {
+      await client.sendMessage(text, { abortSignal });
+    } catch (error) {
+      if (!isQueueMissing(error)) throw error;
+      await client.createIfNotExists({ abortSignal });
+      await client.sendMessage(text, { abortSignal });
+    }
+  };
+}
+
+function isQueueMissing(error: unknown): boolean {
+  return error instanceof Error && "statusCode" in error && error.statusCode === 404;
+}

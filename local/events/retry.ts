@@ -1,0 +1,15 @@
+import { EVENT_ATTEMPTS_MAX, EVENT_RETRY_FIRST_MS, EVENT_RETRY_MAX_MS } from "../../replication/limits.ts";
+
+export interface RetryPolicy {
+  readonly firstMs: number;
+  readonly maxMs: number;
+  readonly attempts: number;
+}
+
+export const RETRY_POLICY: RetryPolicy = { firstMs: EVENT_RETRY_FIRST_MS, maxMs: EVENT_RETRY_MAX_MS, attempts: EVENT_ATTEMPTS_MAX };
+
+/** How long to wait after the `attempts`th attempt (1 is the first) has failed; undefined when there is none left. */
+export function retryAfterMs(policy: RetryPolicy, attempts: number): number | undefined {
+  if (attempts >= policy.attempts) return undefined;
+  return Math.min(policy.maxMs, policy.firstMs * 2 ** (attempts - 1));
+}

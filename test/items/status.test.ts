@@ -1,0 +1,158 @@
+import { describe, expect, it } from "vitest";
+import { initialProgress } from "../../replication/apply/progress.ts";
+import type { HeartbeatRecord, Progress, ProtectedItem } from "../../replication/items/item.ts";
+import { HEARTBEAT_RECORD } from "../../replication/items/names.ts";
+import { protectItem } from "../../replication/items/protect.ts";
+import { encodeRecord } from "../../replication/items/records.ts";
+import { type StatusFacts, itemStatus, listItemStatuses, readItemStatus } from "../../replication/items/status.ts";
+import { startPosition } from "../../replication/position.ts";
+import { DISKS, HOUR_MS, ITEM, START_MS, createWorld, deltaChain, protectedWorld, setProgress } from "./world.ts";
+
+const MINUTE_MS = 60_000;
+const item: ProtectedItem = {
+  version: 1,
+  itemId: ITEM,
+  stream: 1,
+  disks: DISKS,
+  policy: { pointIntervalMs: 5 * MINUTE_MS, retentionMs: 24 * HOUR_MS },
+  createdMs: START_MS,
+  registrationHash: undefined,
+  tokenHash: "00".repeat(32),
+};
+const position = (epoch: number): Progress["applied"] => ({ ...startPosition(ITEM, 1, DISKS), epoch });
+const seedingProgress = initialProgress(item);
+const applied: Progress = { ...seedingProgress, applied: position(9), intent: position(9), seeding: false, appliedSourceMs: START_MS };
+const beat: HeartbeatRecord = {
+  version: 1,
+  receivedMs: START_MS,
+  sentMs: START_MS,
+  bootId: "b",
+  uploaded: position(9),
+  currentAtMs: START_MS,
+  pendingBytes: 0,
+  seeding: undefined,
+};
+const lastPoint = { pointId: "p", stream: 1, epoch: 9, targetTimeMs: START_MS, sourceTimeMs: START_MS };
+const healthy: StatusFacts = { item, progress: applied, heartbeat: beat, lastPoint, nowMs: START_MS + 1000 };
+const codes = (facts: StatusFacts): readonly string[] => itemStatus(facts).healthErrors.map((error) => error.code);
+
+describe("the status of an item, in Site Recovery's words", () => {
+  it("a healthy item", () => {
+    expect(itemStatus(healthy)).toMatchObject({
+      protectionState: "Protected",
+      protectionStateDescription: "Protected",
+      replicationHealth: "Normal",
+      healthErrors: [],
+      rpoInSeconds: 1,
+      lastHeartbeatMs: START_MS,
+      backlog: { epochs: 0, pendingAtSourceBytes: 0 },
+      initialReplicationPercentage: 100,
+      lastRecoveryPoint: lastPoint,
+      disks: [{ id: "data", diskState: "Protected" }, { id: "os" }],
+    });
+  });
+
+  it("walks from enabling to initial replication to protected", () => {
+    const facts: StatusFacts = { ...healthy, progress: seedingProgress, lastPoint: undefined };
+    const enabling = itemStatus({ ...facts, item: { ...item, tokenHash: undefined }, heartbeat: undefined });
+    expect(enabling).toMatchObject({
+      protectionState: "UnprotectedStatesBegin",
+      replicationHealth: "None",
+      initialReplicationPercentage: 0,
+    });
+    const seeding = { doneBytes: 500, totalBytes: 1999 };
+    expect(itemStatus({ ...facts, heartbeat: { ...beat, uploaded: position(0), seeding } })).toMatchObject({
+      protectionState: "InitialReplicationInProgress",
+      protectionStateDescription: "Initial replication is in progress",
+      replicationHealth: "Normal",
+      initialReplicationPercentage: 25,
+      rpoInSeconds: undefined,
+    });
+    expect(itemStatus({ ...facts, heartbeat: { ...beat, seeding: { doneBytes: 9, totalBytes: 9 } } }).initialReplicationPercentage).toBe(
+      99,
+    );
+    expect(itemStatus({ ...facts, heartbeat: beat }).initialReplicationPercentage).toBe(99);
+    expect(itemStatus({ ...facts, heartbeat: undefined }).initialReplicationPercentage).toBe(0);
+    expect(itemStatus({ ...facts, lastPoint })).toMatchObject({
+      protectionState: "Protected",
+      stage: "resynchronizing",
+      rpoInSeconds: undefined,
+    });
+  });
+
+  it("measures the recovery point objective by what the target holds, corrected by the source's clock", () => {
+    const nowMs = START_MS + 60_000;
+    const busy = { ...beat, receivedMs: nowMs, sentMs: nowMs, currentAtMs: undefined, uploaded: position(12) };
+    expect(itemStatus({ ...healthy, heartbeat: busy, nowMs })).toMatchObject({ rpoInSeconds: 60, backlog: { epochs: 3 } });
+    const idle = { ...beat, receivedMs: nowMs, sentMs: nowMs, currentAtMs: nowMs };
+    expect(itemStatus({ ...healthy, heartbeat: idle, nowMs }).rpoInSeconds).toBe(0);
+    const aheadOfApplied = { ...idle, uploaded: position(10) };
+    expect(itemStatus({ ...healthy, heartbeat: aheadOfApplied, nowMs }).rpoInSeconds).toBe(60);
+    const slowClock = { ...busy, sentMs: nowMs - 20_000 };
+    expect(itemStatus({ ...healthy, heartbeat: slowClock, nowMs }).rpoInSeconds).toBe(40);
+    expect(itemStatus({ ...healthy, heartbeat: undefined, nowMs }).rpoInSeconds).toBe(60);
+  });
+
+  it("a stopped item is critical and says what to do", () => {
+    const stopped = { code: "position-fork", message: "two histories", hint: "find out", facts: {}, atMs: START_MS };
+    const status = itemStatus({ ...healthy, progress: { ...applied, stopped } });
+    expect(status).toMatchObject({ replicationHealth: "Critical", stopped });
+    expect(status.healthErrors[0]).toEqual({ code: "position-fork", level: "Critical", message: "two histories", hint: "find out" });
+  });
+
+  it("missing heartbeats are first a warning, then critical", () => {
+    const after = (ms: number): StatusFacts => ({ ...healthy, nowMs: START_MS + ms });
+    expect(codes(after(MINUTE_MS))).toEqual([]);
+    expect(codes(after(MINUTE_MS + 1))).toEqual(["heartbeat-late"]);
+    expect(itemStatus(after(16 * MINUTE_MS)).replicationHealth).toBe("Critical");
+    expect(codes(after(16 * MINUTE_MS))).toEqual(["heartbeat-lost", "rpo-exceeded"]);
+    expect(
+      codes({ ...healthy, heartbeat: undefined, progress: seedingProgress, lastPoint: undefined, nowMs: START_MS + 16 * MINUTE_MS }),
+    ).toEqual(["heartbeat-lost"]);
+  });
+
+  it("a backlog, a missing point and a skewed clock are named", () => {
+    const nowMs = START_MS + 20 * MINUTE_MS;
+    const fresh = { ...beat, receivedMs: nowMs, sentMs: nowMs, currentAtMs: nowMs };
+    expect(codes({ ...healthy, heartbeat: { ...fresh, currentAtMs: undefined }, nowMs })).toEqual([
+      "rpo-exceeded",
+      "recovery-point-overdue",
+    ]);
+    expect(codes({ ...healthy, heartbeat: fresh, nowMs })).toEqual(["recovery-point-overdue"]);
+    expect(codes({ ...healthy, heartbeat: fresh, lastPoint: { ...lastPoint, targetTimeMs: nowMs }, nowMs })).toEqual([]);
+    const skewed = { ...fresh, sentMs: nowMs + 6 * MINUTE_MS, currentAtMs: nowMs + 6 * MINUTE_MS };
+    expect(codes({ ...healthy, heartbeat: skewed, lastPoint: { ...lastPoint, targetTimeMs: nowMs }, nowMs })).toEqual(["clock-skew"]);
+  });
+});
+
+describe("reading statuses", () => {
+  it("of one item, from its records", async () => {
+    const world = await protectedWorld();
+    expect(await readItemStatus(world.context, ITEM)).toMatchObject({
+      protectionState: "InitialReplicationInProgress",
+      lastHeartbeatMs: undefined,
+    });
+    const [delta] = deltaChain(1);
+    if (delta === undefined) throw new Error("no delta");
+    await setProgress(world, { applied: delta.end, intent: delta.end, seeding: false, appliedSourceMs: START_MS, lastPoint });
+    await world.stores.records(ITEM).put(HEARTBEAT_RECORD, encodeRecord({ ...beat, uploaded: delta.end }));
+    expect(await readItemStatus(world.context, ITEM)).toMatchObject({
+      protectionState: "Protected",
+      rpoInSeconds: 0,
+      lastRecoveryPoint: lastPoint,
+    });
+    await expect(readItemStatus(world.context, "nobody")).rejects.toMatchObject({ code: "item-unknown" });
+    await expect(readItemStatus(world.context, "../x")).rejects.toMatchObject({ code: "item-unknown" });
+  });
+
+  it("page by page, without items that are still being enabled", async () => {
+    const world = createWorld();
+    for (const itemId of ["a", "b", "c"]) await protectItem(world.context, { itemId, disks: DISKS, policy: undefined });
+    await world.stores.createContainers("bb", 1);
+    const first = await listItemStatuses(world.context, { limit: 3 });
+    expect(first.statuses.map((status) => status.itemId)).toEqual(["a", "b"]);
+    expect(first.next).toBe("bb");
+    const second = await listItemStatuses(world.context, { limit: 3, after: first.next });
+    expect(second).toMatchObject({ statuses: [{ itemId: "c" }], next: undefined });
+  });
+});

@@ -7,9 +7,9 @@ const WORKER_VERSION = "3.10.1";
 /** What `GET /admin/host/status` and the app see as the version of the host. */
 export const HOST_VERSION = "4.1036.0";
 
-export const HOOK_NAMES = ["appStart", "appTerminate", "preInvocation", "postInvocation", "log"] as const;
+const HOOK_NAMES = ["appStart", "appTerminate", "preInvocation", "postInvocation", "log"] as const;
 export type HookName = (typeof HOOK_NAMES)[number];
-export type HookCallback = (context: Record<string, unknown>) => unknown;
+type HookCallback = (context: Record<string, unknown>) => unknown;
 
 export interface RegisteredFunction {
   readonly id: string;

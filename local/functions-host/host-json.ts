@@ -12,7 +12,7 @@ export interface HostConfiguration {
   readonly functionTimeoutMs: number | undefined;
 }
 
-export interface QueueConfiguration {
+interface QueueConfiguration {
   readonly batchSize: number;
   readonly newBatchThreshold: number;
   readonly maxPollingIntervalMs: number;

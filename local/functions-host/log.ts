@@ -13,7 +13,7 @@ export interface HostEvent {
   readonly status?: number;
 }
 
-export type HostEventName =
+type HostEventName =
   | "host"
   | "worker"
   | "function-log"

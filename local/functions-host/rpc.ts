@@ -61,7 +61,7 @@ export type LogLevel = "trace" | "debug" | "information" | "warning" | "error" |
 export type LogCategory = "user" | "system" | "customMetric";
 export type FunctionCallback = (...parameters: readonly unknown[]) => unknown;
 
-export interface NamedData {
+interface NamedData {
   readonly name: string;
   readonly data: TypedData;
 }
@@ -84,7 +84,7 @@ export interface InvocationResponse {
   readonly returnValue?: TypedData | null | undefined;
 }
 
-export type InvocationPhase = "preInvocationHooks" | "postInvocationHooks" | "invocation";
+type InvocationPhase = "preInvocationHooks" | "postInvocationHooks" | "invocation";
 
 export interface CoreInvocationContext {
   readonly invocationId: string;
@@ -94,7 +94,7 @@ export interface CoreInvocationContext {
   log(level: LogLevel, category: LogCategory, message: string): void;
 }
 
-export interface InvocationModel {
+interface InvocationModel {
   getArguments(): Promise<{ readonly context: unknown; readonly inputs: unknown[] }>;
   invokeFunction(context: unknown, inputs: unknown[], callback: FunctionCallback): Promise<unknown>;
   getResponse(context: unknown, result: unknown): Promise<InvocationResponse>;

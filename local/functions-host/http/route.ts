@@ -8,7 +8,7 @@ export interface Route {
   readonly shape: string;
 }
 
-export type Segment =
+type Segment =
   | { readonly kind: "literal"; readonly text: string }
   | { readonly kind: "parameter"; readonly name: string; readonly optional: boolean; readonly constraints: readonly Constraint[] }
   | { readonly kind: "rest"; readonly name: string };

@@ -5,7 +5,7 @@ import { compareRoutes, matchRoute } from "./route.ts";
 
 export type AuthorizationLevel = "anonymous" | "function" | "admin";
 
-export interface HttpEndpoint {
+interface HttpEndpoint {
   readonly hostFunction: HostFunction;
   readonly route: Route;
   /** Upper case. */
@@ -13,7 +13,7 @@ export interface HttpEndpoint {
   readonly level: AuthorizationLevel;
 }
 
-export interface EndpointMatch {
+interface EndpointMatch {
   readonly endpoint: HttpEndpoint;
   readonly parameters: Readonly<Record<string, string>>;
 }

@@ -21,7 +21,7 @@ export interface HttpHostOptions {
 }
 
 /** What the server needs once the app is loaded. */
-export interface HttpApp {
+interface HttpApp {
   readonly routes: HttpRoutes;
   readonly invoker: Invoker;
   readonly keys: HostKeys;

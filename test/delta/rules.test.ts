@@ -16,6 +16,7 @@ import {
   writeUint64,
 } from "../../replication/delta/layout.ts";
 import { LeewardError } from "../../replication/errors.ts";
+import { deltaName, parseDeltaName } from "../../replication/items/names.ts";
 import { DELTA_MAX_BYTES } from "../../replication/limits.ts";
 import { forge, sealed, sectionsOf, spliced } from "./forge.ts";
 import type { Sections } from "./forge.ts";
@@ -416,6 +417,15 @@ describe("the frames", () => {
 });
 
 describe("positions and names", () => {
+  it("D28: names have fixed width, so that they sort as text, and fit every stream and epoch that a header can carry", () => {
+    expect(deltaName(1, 42)).toBe("0000000001/000000000042");
+    expect(parseDeltaName("0000000001/000000000042")).toEqual({ stream: 1, epoch: 42 });
+    expect(deltaName(2 ** 32 - 1, 999_999_999_999)).toBe("4294967295/999999999999");
+    for (const name of ["1/42", "0000000001/000000000042.delta", "0000000001/00000000004x", "x0000000001/000000000042"]) {
+      expect(parseDeltaName(name)).toBeUndefined();
+    }
+  });
+
   it("D27: an end checksum that does not follow from header and tables is corrupt", () => {
     const wrong = forge(FILE, (view, at) => view.setUint8(at.footer + FOOTER.endChecksum, 0), true);
     expect(verdict(wrong)).toEqual(["delta-corrupt", "D27", "endChecksum"]);

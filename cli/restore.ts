@@ -17,7 +17,7 @@ const status = z.object({
   percentComplete: z.number(),
   error: z.object({ message: z.string(), hint: z.string() }).optional(),
 });
-const access = z.object({ value: z.array(z.object({ disk: z.string(), url: z.string() })) });
+const access = z.object({ value: z.array(z.object({ id: z.string(), url: z.string() })) });
 
 /** Restores a recovery point into page blobs of its own and downloads them as fixed VHDs. */
 export const restoreCommand: Command = {
@@ -95,5 +95,5 @@ async function grantAccess(connection: ApiConnection, location: string): Promise
 /** Fresh read addresses, by disk. */
 async function grants(connection: ApiConnection, location: string): Promise<ReadonlyMap<string, string>> {
   const { value } = access.parse((await callApi(connection, "POST", `${location}/grantAccess`)).body);
-  return new Map(value.map(({ disk, url }) => [disk, url]));
+  return new Map(value.map(({ id, url }) => [id, url]));
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { addExt4File } from "./ext4.ts";
+import { createGate } from "./gate.ts";
 import type { Guest } from "./guest.ts";
 
 export interface Ext4WriterOptions {
@@ -19,6 +20,9 @@ export interface Ext4Writer {
   readonly commits: readonly number[];
   /** Rejects when the writer fails; never resolves before `stop`. */
   readonly done: Promise<void>;
+  /** Resolves when the file under way is whole; none follows until `resume`. */
+  pause(): Promise<void>;
+  resume(): void;
   /** Resolves when the file under way is whole. */
   stop(): Promise<void>;
 }
@@ -27,16 +31,24 @@ export function startExt4Writer(options: Ext4WriterOptions): Ext4Writer {
   const { guest, disk } = options;
   const commits: number[] = [];
   const stopping = new AbortController();
+  const gate = createGate();
+  let file: Promise<void> = Promise.resolve();
+  const addFile = async (): Promise<void> => {
+    for (const { offsetBytes, bytes, flush, commits: isCommit } of await addExt4File(
+      options.shadowPath,
+      commits.length + 1,
+      options.seed,
+    )) {
+      const number = await guest.submit({ kind: "write", disk, offsetBytes, bytes, durable: flush ? "flush" : "no" });
+      if (isCommit) commits.push(number);
+    }
+  };
   const run = async (): Promise<void> => {
-    while (!stopping.signal.aborted && commits.length < options.filesMax) {
-      for (const { offsetBytes, bytes, flush, commits: isCommit } of await addExt4File(
-        options.shadowPath,
-        commits.length + 1,
-        options.seed,
-      )) {
-        const number = await guest.submit({ kind: "write", disk, offsetBytes, bytes, durable: flush ? "flush" : "no" });
-        if (isCommit) commits.push(number);
-      }
+    for (;;) {
+      await gate.pass();
+      if (stopping.signal.aborted || commits.length >= options.filesMax) break;
+      file = addFile();
+      await file;
       await sleep(options.intervalMs, undefined, { signal: stopping.signal }).catch(() => undefined);
     }
     await new Promise<void>((resolve) => {
@@ -49,8 +61,14 @@ export function startExt4Writer(options: Ext4WriterOptions): Ext4Writer {
   return {
     commits,
     done,
+    pause: () => {
+      gate.close();
+      return file;
+    },
+    resume: () => gate.open(),
     stop: () => {
       stopping.abort();
+      gate.open();
       return done;
     },
   };

@@ -6,6 +6,8 @@ const RUN_BYTES = 256 * 1024;
 
 export interface ImageOptions {
   readonly path: string;
+  /** Gets the same content; undefined for none. */
+  readonly copyPath: string | undefined;
   readonly sizeBytes: number;
   readonly seed: number;
   /** Share of the disk that has content from the start, 0 to 1; the rest is holes. */
@@ -19,9 +21,11 @@ export interface ImageOptions {
 export async function makeImage(options: ImageOptions): Promise<"made" | "kept"> {
   const known = await stat(options.path).catch(() => undefined);
   if (known?.size === options.sizeBytes) return "kept";
-  const image = await open(options.path, "w");
+  // Copying a finished image would fill its holes, so the copy is written along with it.
+  const paths = options.copyPath === undefined ? [options.path] : [options.path, options.copyPath];
+  const images = await Promise.all(paths.map((path) => open(path, "w")));
   try {
-    await image.truncate(options.sizeBytes);
+    for (const image of images) await image.truncate(options.sizeBytes);
     const random = seededRandom(options.seed, 0x696d6167);
     for (let at = 0, run = 0; at + RUN_BYTES <= options.sizeBytes; at += RUN_BYTES, run++) {
       const chance = random.next();
@@ -29,10 +33,10 @@ export async function makeImage(options: ImageOptions): Promise<"made" | "kept">
       const bytes = Buffer.alloc(RUN_BYTES);
       if (run % 3 === 0) random.fill(bytes);
       else fillWithText(bytes, 0, random);
-      await image.write(bytes, 0, RUN_BYTES, at);
+      for (const image of images) await image.write(bytes, 0, RUN_BYTES, at);
     }
   } finally {
-    await image.close();
+    for (const image of images) await image.close();
   }
   return "made";
 }

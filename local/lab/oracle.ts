@@ -48,9 +48,12 @@ export async function provePrefix(disks: readonly OracleDisk[], records: readonl
   let sectors = 0;
   for (const [index, disk] of disks.entries()) {
     const wrong = await walk(disk, (offsetBytes, restored, baseline) => {
-      sectors += 1;
-      const history = versions[index]?.get(offsetBytes / LOG_SECTOR_BYTES) ?? [];
-      countFits(history, records, offsetBytes, restored, baseline, steps);
+      sectors += restored.length / LOG_SECTOR_BYTES;
+      const histories = versions[index]?.get(offsetBytes / CHUNK_BYTES);
+      if (histories === undefined && restored.equals(baseline))
+        addStretch(steps, 0, records.length + 1, restored.length / LOG_SECTOR_BYTES);
+      else
+        eachSector(offsetBytes, restored, baseline, (at, now, then) => countFits(histories?.get(at) ?? [], records, at, now, then, steps));
     });
     if (wrong !== undefined) return { kind: "not-a-disk", disk: disk.id, wrong };
   }
@@ -66,19 +69,41 @@ export async function provePrefix(disks: readonly OracleDisk[], records: readonl
   return explain(disks, records, versions, best.prefix, sectors - best.fits);
 }
 
+/** By chunk of the disk, then by offset: the records that wrote or zeroed each sector. */
+type Versions = ReadonlyMap<number, ReadonlyMap<number, readonly LogRecord[]>>;
+
 /** The records that wrote or zeroed each sector, in order. A trim changes nothing: Leeward promises that of its own accord (DESIGN 4). */
-function versionsBySector(records: readonly LogRecord[], disk: number): ReadonlyMap<number, readonly LogRecord[]> {
-  const versions = new Map<number, LogRecord[]>();
+function versionsBySector(records: readonly LogRecord[], disk: number): Versions {
+  const versions = new Map<number, Map<number, LogRecord[]>>();
   for (const record of records) {
     if (record.disk !== disk || record.kind === "trim") continue;
-    const first = record.offsetBytes / LOG_SECTOR_BYTES;
-    for (let sector = first; sector < first + record.lengthBytes / LOG_SECTOR_BYTES; sector++) {
-      const history = versions.get(sector);
-      if (history === undefined) versions.set(sector, [record]);
+    for (let at = record.offsetBytes; at < record.offsetBytes + record.lengthBytes; at += LOG_SECTOR_BYTES) {
+      const chunk = Math.floor(at / CHUNK_BYTES);
+      const histories = versions.get(chunk) ?? new Map<number, LogRecord[]>();
+      versions.set(chunk, histories);
+      const history = histories.get(at);
+      if (history === undefined) histories.set(at, [record]);
       else history.push(record);
     }
   }
   return versions;
+}
+
+function eachSector(
+  offsetBytes: number,
+  restored: Buffer,
+  baseline: Buffer,
+  visit: (offsetBytes: number, restored: Buffer, baseline: Buffer) => void,
+): void {
+  for (let at = 0; at < restored.length; at += LOG_SECTOR_BYTES) {
+    visit(offsetBytes + at, restored.subarray(at, at + LOG_SECTOR_BYTES), baseline.subarray(at, at + LOG_SECTOR_BYTES));
+  }
+}
+
+/** One more sector, or `sectors` of them, fit every prefix of at least `from` and below `to` records. */
+function addStretch(steps: Int32Array, from: number, to: number, sectors = 1): void {
+  steps[from] = (steps[from] ?? 0) + sectors;
+  steps[to] = (steps[to] ?? 0) - sectors;
 }
 
 function countFits(
@@ -90,15 +115,11 @@ function countFits(
   steps: Int32Array,
 ): void {
   const end = records.length + 1;
-  const stretch = (from: number, to: number): void => {
-    steps[from] = (steps[from] ?? 0) + 1;
-    steps[to] = (steps[to] ?? 0) - 1;
-  };
-  if (restored.equals(baseline)) stretch(0, history[0]?.number ?? end);
+  if (restored.equals(baseline)) addStretch(steps, 0, history[0]?.number ?? end);
   if (history.length === 0) return;
   const digest = digestOf(restored);
   for (const [at, record] of history.entries()) {
-    if (digestAt(record, offsetBytes).equals(digest)) stretch(record.number, history[at + 1]?.number ?? end);
+    if (digestAt(record, offsetBytes).equals(digest)) addStretch(steps, record.number, history[at + 1]?.number ?? end);
   }
 }
 
@@ -106,21 +127,23 @@ function countFits(
 async function explain(
   disks: readonly OracleDisk[],
   records: readonly LogRecord[],
-  versions: readonly ReadonlyMap<number, readonly LogRecord[]>[],
+  versions: readonly Versions[],
   bestPrefix: number,
   differingSectors: number,
 ): Promise<Verdict> {
   for (const [index, disk] of disks.entries()) {
     let first: { readonly offsetBytes: number; readonly expected: Finding; readonly found: Finding } | undefined;
-    await walk(disk, (offsetBytes, restored, baseline) => {
-      if (first !== undefined) return;
-      const history = versions[index]?.get(offsetBytes / LOG_SECTOR_BYTES) ?? [];
-      const wanted = history.findLast((record) => record.number <= bestPrefix);
-      const fits = wanted === undefined ? restored.equals(baseline) : digestAt(wanted, offsetBytes).equals(digestOf(restored));
-      if (fits) return;
-      const expected: Finding = wanted === undefined ? { kind: "baseline" } : { kind: "record", number: wanted.number };
-      first = { offsetBytes, expected, found: identify(records, history, offsetBytes, restored, baseline) };
-    });
+    await walk(disk, (chunkOffsetBytes, chunk, chunkBefore) =>
+      eachSector(chunkOffsetBytes, chunk, chunkBefore, (offsetBytes, restored, baseline) => {
+        if (first !== undefined) return;
+        const history = versions[index]?.get(Math.floor(offsetBytes / CHUNK_BYTES))?.get(offsetBytes) ?? [];
+        const wanted = history.findLast((record) => record.number <= bestPrefix);
+        const fits = wanted === undefined ? restored.equals(baseline) : digestAt(wanted, offsetBytes).equals(digestOf(restored));
+        if (fits) return;
+        const expected: Finding = wanted === undefined ? { kind: "baseline" } : { kind: "record", number: wanted.number };
+        first = { offsetBytes, expected, found: identify(records, history, offsetBytes, restored, baseline) };
+      }),
+    );
     if (first !== undefined) return { kind: "mismatch", bestPrefix, disk: disk.id, differingSectors, ...first };
   }
   return { kind: "not-a-disk", disk: disks[0]?.id ?? "", wrong: "the files changed while they were being read" };
@@ -158,7 +181,7 @@ function digestOf(sector: Buffer): Buffer {
   return Buffer.from(sectorDigest(sector));
 }
 
-/** Visits every sector of the disk with its restored and its first content. Returns what is wrong when the file is not a VHD of the disk's size. */
+/** Visits every chunk of the disk with its restored and its first content. Returns what is wrong when the file is not a VHD of the disk's size. */
 async function walk(
   disk: OracleDisk,
   visit: (offsetBytes: number, restored: Buffer, baseline: Buffer) => void,
@@ -175,9 +198,7 @@ async function walk(
     for (let at = 0; at < disk.sizeBytes; at += CHUNK_BYTES) {
       const lengthBytes = Math.min(CHUNK_BYTES, disk.sizeBytes - at);
       const [after, before] = [await readAt(restored, at, lengthBytes), await readAt(baseline, at, lengthBytes)];
-      for (let sector = 0; sector < lengthBytes; sector += LOG_SECTOR_BYTES) {
-        visit(at + sector, after.subarray(sector, sector + LOG_SECTOR_BYTES), before.subarray(sector, sector + LOG_SECTOR_BYTES));
-      }
+      visit(at, after, before);
     }
     const padding = await readAt(restored, disk.sizeBytes, roundedBytes - disk.sizeBytes);
     return padding.equals(ZERO_CHUNK.subarray(0, padding.length))

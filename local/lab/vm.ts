@@ -30,15 +30,12 @@ export async function prepareVm(options: VmOptions): Promise<readonly VmDisk[]> 
   await mkdir(options.folder, { recursive: true });
   const disks: VmDisk[] = [];
   for (const [id, sizeBytes, filledShare] of [
-    ["system", 256 * MIB, 0.15],
-    ["data", 128 * MIB, 0.1],
+    ["system", 256 * MIB, 0.12],
+    ["data", 128 * MIB, 0.08],
   ] as const) {
     const path = join(options.folder, `${id}.img`);
-    const image = { sizeBytes, filledShare, seed: options.seed + disks.length };
-    await makeImage({ ...image, path });
     const baselinePath = options.withBaseline ? `${path}.first` : undefined;
-    // Made a second time from the seed and not copied: copying would fill the holes.
-    if (baselinePath !== undefined) await makeImage({ ...image, path: baselinePath });
+    await makeImage({ path, copyPath: baselinePath, sizeBytes, filledShare, seed: options.seed + disks.length });
     disks.push({ id, path, sizeBytes, baselinePath, use: "records" });
   }
   if (options.withExt4) disks.push(await prepareExt4(options));

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { createGate } from "./gate.ts";
 import type { Guest, GuestRequest } from "./guest.ts";
 import { seededRandom, type Random } from "./random.ts";
 
@@ -34,13 +35,12 @@ export interface Writer {
 export function startWriter(options: WriterOptions): Writer {
   const source = recordSource(options.disks, options.seed);
   const stopping = new AbortController();
-  let gate = Promise.resolve();
-  let open = (): void => {};
+  const gate = createGate();
   const run = async (): Promise<void> => {
     const pauseMs = 1000 / options.recordsPerSecond;
     let dueMs = performance.now();
     for (;;) {
-      await gate;
+      await gate.pass();
       if (stopping.signal.aborted) break;
       await options.guest.submit(source.next());
       dueMs = Math.max(dueMs + pauseMs, performance.now() - 1000);
@@ -55,13 +55,13 @@ export function startWriter(options: WriterOptions): Writer {
   return {
     done,
     pause: () => {
-      gate = new Promise((resolve) => (open = resolve));
+      gate.close();
       return options.guest.idle();
     },
-    resume: () => open(),
+    resume: () => gate.open(),
     stop: () => {
       stopping.abort();
-      open();
+      gate.open();
       return done;
     },
   };

@@ -20,7 +20,7 @@ export interface CloudOptions {
   readonly schedules: { readonly points: string; readonly sweep: string };
   /** For the events' order and delays. */
   readonly random: () => number;
-  readonly eventSwitches?: EventSwitches;
+  readonly eventSwitches?: Partial<EventSwitches>;
 }
 
 /** The embedded cloud: storage of two regions and events in this process, the function app and the mobility services as children. */

@@ -1,4 +1,5 @@
 import { LeewardError } from "../../replication/errors.ts";
+import { EXIT_INTERRUPTED, Interrupted } from "./interrupt.ts";
 
 /** The exit code of a command that could not do its work for a reason that its user can mend. */
 const EXIT_REFUSED = 2;
@@ -8,6 +9,10 @@ export async function exitWith(command: () => Promise<number | undefined | void>
   try {
     process.exit((await command()) ?? 0);
   } catch (error) {
+    if (error instanceof Interrupted) {
+      process.stderr.write("\nStopped.\n");
+      process.exit(EXIT_INTERRUPTED);
+    }
     process.stderr.write(`\n${describe(error)}\n`);
     process.exit(EXIT_REFUSED);
   }

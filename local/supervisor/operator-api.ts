@@ -3,6 +3,8 @@ import { LeewardError } from "../../replication/errors.ts";
 
 export interface RecoveryPoint {
   readonly pointId: string;
+  /** The last epoch that it holds. */
+  readonly epoch: number;
   readonly sourceTimeMs: number;
   readonly targetTimeMs: number;
 }
@@ -52,8 +54,9 @@ export function operatorApi(url: string, functionKey: string): OperatorApi {
     },
     points: async (itemId) => {
       const { value } = await call("GET", `${itemId}/recoveryPoints`, POINTS);
-      return value.map(({ name, sourceTime, recoveryPointTime }) => ({
+      return value.map(({ name, sourceTime, recoveryPointTime, position }) => ({
         pointId: name,
+        epoch: position.epoch,
         sourceTimeMs: Date.parse(sourceTime),
         targetTimeMs: Date.parse(recoveryPointTime),
       }));
@@ -71,7 +74,11 @@ const ITEM = z.object({
   uploaded: z.object({ epoch: z.number() }).optional(),
   stopped: z.object({ message: z.string() }).optional(),
 });
-const POINTS = z.object({ value: z.array(z.object({ name: z.string(), sourceTime: z.string(), recoveryPointTime: z.string() })) });
+const POINTS = z.object({
+  value: z.array(
+    z.object({ name: z.string(), sourceTime: z.string(), recoveryPointTime: z.string(), position: z.object({ epoch: z.number() }) }),
+  ),
+});
 const REFUSAL = z.object({ error: z.object({ code: z.string(), message: z.string(), hint: z.string() }) });
 const REQUEST_TIMEOUT_MS = 30_000;
 

@@ -1,0 +1,58 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { seededRandom } from "./lab/random.ts";
+import { parseDemoOptions } from "./demo/options.ts";
+import { runDemo } from "./demo/run.ts";
+import { openCloud } from "./demo/scene.ts";
+import { createTerminal } from "./demo/terminal.ts";
+import { exitWith } from "./supervisor/exit.ts";
+import { onInterrupt } from "./supervisor/interrupt.ts";
+
+/** Some disk contents or their file system were not what the log says. */
+const EXIT_REFUTED = 1;
+
+/**
+ * `npm run demo [-- --seed N] [--corrupt] [--keep]`: real block writes become recovery points, the function app is killed twice, and two restored points
+ * are proven equal to the source. Exit code 0 when everything was proven, 1 when a restored point was refuted, 2 when the demo could not be played.
+ */
+async function demo(): Promise<number> {
+  const options = parseDemoOptions(process.argv.slice(2), Math.random);
+  const terminal = createTerminal({
+    write: (text) => void process.stdout.write(text),
+    isTerminal: process.stdout.isTTY,
+    columns: process.stdout.columns ?? 120,
+    now: () => Date.now(),
+  });
+  const folder = await mkdtemp(join(tmpdir(), "leeward-demo-"));
+  const random = seededRandom(options.seed, 0x64656d6f);
+  terminal.line(`\n  Leeward demo, seed ${options.seed}\n`);
+  const interrupt = onInterrupt();
+  try {
+    const cloud = await terminal.stage("local cloud", async () => {
+      const opened = await openCloud(folder, random);
+      return { result: opened, detail: `storage in westeurope and northeurope, events, function app at ${opened.app.url}` };
+    });
+    interrupt.killWith(() => cloud.kill());
+    let proven: boolean;
+    try {
+      proven = await interrupt.race(runDemo({ options, folder, random, terminal, signal: interrupt.signal }, cloud));
+    } finally {
+      await cloud.stop();
+    }
+    terminal.line(
+      proven
+        ? "\n  Both restored points are exact prefixes of the guest's write log.\n"
+        : "\n  A restored point is NOT what the guest wrote.\n",
+    );
+    if (!proven || options.corrupt)
+      terminal.line(`  Again: npm run demo -- --seed ${options.seed}${options.corrupt ? " --corrupt" : ""}\n`);
+    return proven ? 0 : EXIT_REFUTED;
+  } finally {
+    interrupt.end();
+    if (options.keep) terminal.line(`  Everything is left in ${folder}\n`);
+    else await rm(folder, { recursive: true, force: true });
+  }
+}
+
+await exitWith(demo);

@@ -1,0 +1,21 @@
+/** Lets a loop through while it is open, and makes it wait while it is closed. */
+export interface Gate {
+  /** Resolves when the gate is open. */
+  pass(): Promise<void>;
+  close(): void;
+  open(): void;
+}
+
+export function createGate(): Gate {
+  let waiting: PromiseWithResolvers<void> | undefined;
+  return {
+    pass: () => waiting?.promise ?? Promise.resolve(),
+    close: () => {
+      waiting ??= Promise.withResolvers<void>();
+    },
+    open: () => {
+      waiting?.resolve();
+      waiting = undefined;
+    },
+  };
+}

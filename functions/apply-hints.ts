@@ -26,6 +26,7 @@ async function applyItem(app: Application, itemId: string, context: InvocationCo
     context.log(logLine("hint-joined", { itemId }));
     return;
   }
+  const deadlineMs = app.clock.now() + SLICE_MS;
   let rung: boolean;
   let outcome: ApplyOutcome;
   try {
@@ -35,7 +36,10 @@ async function applyItem(app: Application, itemId: string, context: InvocationCo
         clock: app.clock,
         // Unique for each invocation: two runs under one name would take the claim from each other.
         holder: `${app.processId}/${context.invocationId}`,
-        deadlineMs: app.clock.now() + SLICE_MS,
+        // Asked at every boundary: when the process is told to end, the slice is over at once, and the item is free for whoever comes next.
+        get deadlineMs() {
+          return seat.closing() ? 0 : deadlineMs;
+        },
         log: (event) => logEvent(context, event),
         ...(seat.awaitHint === undefined ? {} : { awaitHint: seat.awaitHint }),
       },

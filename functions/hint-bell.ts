@@ -1,4 +1,4 @@
-import { WARM_ITEMS_MAX_COUNT, WARM_LOOK_MS } from "../replication/limits.ts";
+import { LET_GO_MS, WARM_ITEMS_MAX_COUNT, WARM_LOOK_MS } from "../replication/limits.ts";
 import type { Clock } from "../replication/ports.ts";
 
 /**
@@ -8,6 +8,8 @@ import type { Clock } from "../replication/ports.ts";
 export interface HintBell {
   /** Takes the item's seat. Undefined when another invocation of this process has it: that one has been rung for. */
   enter(itemId: string): HintSeat | undefined;
+  /** The process is about to end: nobody waits any more. Settles when all seats are given back, or after LET_GO_MS. */
+  close(): Promise<void>;
 }
 
 export interface HintSeat {
@@ -16,6 +18,8 @@ export interface HintSeat {
    * to another process, which finds it held.
    */
   readonly awaitHint: ((itemId: string, untilMs: number) => Promise<boolean>) | undefined;
+  /** True once the bell was closed: the slice ends at its next boundary. */
+  closing(): boolean;
   /** Gives the seat back. True when a hint came that `awaitHint` has not reported: someone must look again. */
   leave(): boolean;
 }
@@ -23,6 +27,8 @@ export interface HintSeat {
 export function openHintBell(clock: Clock): HintBell {
   const bells = new Map<string, Bell>();
   let warmCount = 0;
+  let closed = false;
+  let allLeft: (() => void) | undefined;
   return {
     enter: (itemId) => {
       const taken = bells.get(itemId);
@@ -33,16 +39,30 @@ export function openHintBell(clock: Clock): HintBell {
       const bell = newBell(clock);
       bells.set(itemId, bell);
       // Decided on entry, so that a slice knows whether it may wait: kept warm, an item occupies one of the host's few queue slots.
-      const warm = warmCount < WARM_ITEMS_MAX_COUNT;
+      const warm = !closed && warmCount < WARM_ITEMS_MAX_COUNT;
       if (warm) warmCount += 1;
       return {
         awaitHint: warm ? (_itemId, untilMs) => bell.wait(untilMs) : undefined,
+        closing: () => closed,
         leave: () => {
           bells.delete(itemId);
           if (warm) warmCount -= 1;
+          if (bells.size === 0) allLeft?.();
           return bell.rung();
         },
       };
+    },
+    close: async () => {
+      closed = true;
+      if (bells.size === 0) return;
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, LET_GO_MS);
+        allLeft = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+        for (const bell of bells.values()) bell.close();
+      });
     },
   };
 }
@@ -53,10 +73,13 @@ interface Bell {
   wait(untilMs: number): Promise<boolean>;
   /** It rang and nobody has waited for it since. */
   rung(): boolean;
+  /** Ends every wait, with false unless it rang. */
+  close(): void;
 }
 
 function newBell(clock: Clock): Bell {
   let rung = false;
+  let closed = false;
   let wake: (() => void) | undefined;
   return {
     ring: () => {
@@ -65,7 +88,7 @@ function newBell(clock: Clock): Bell {
     },
     wait: async (untilMs) => {
       const lookMs = clock.now() + WARM_LOOK_MS;
-      if (!rung) {
+      if (!rung && !closed) {
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, Math.max(0, Math.min(untilMs, lookMs) - clock.now()));
           wake = () => {
@@ -75,10 +98,14 @@ function newBell(clock: Clock): Bell {
         });
         wake = undefined;
       }
-      const came = rung || lookMs <= untilMs;
+      const came = rung || (!closed && lookMs <= untilMs);
       rung = false;
       return came;
     },
     rung: () => rung,
+    close: () => {
+      closed = true;
+      wake?.();
+    },
   };
 }

@@ -19,6 +19,9 @@ import { applicationOnce } from "./wiring.ts";
 /** Registers every function with the host. Handlers live in files of their own: outside a host, registering does nothing but warn. */
 const application = applicationOnce();
 
+// Items that are kept warm are let go, so that the next process need not wait until their claims run out.
+app.hook.appTerminate(() => application().bell.close());
+
 app.storageQueue("applyHints", applyHints(application));
 app.storageQueue("restoreSlices", restoreSlices(application));
 app.timer("takePoints", takePoints(application));

@@ -27,6 +27,7 @@ async function sweepOne(app: Application, itemId: string, context: InvocationCon
   const { cacheFailure, ...cache } = summary.cache;
   const line = logLine("swept", { scope, ...summary, cache: { ...cache, failure: cacheFailure?.code } });
   // The target account alone was swept; that the source region cannot be reached is for the operator to know.
-  if (cacheFailure === undefined) context.log(line);
-  else context.warn(line);
+  if (cacheFailure !== undefined) context.warn(line);
+  else if (scope === "all" || cache.hints.length > 0) context.log(line);
+  else context.debug(line);
 }

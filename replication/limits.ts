@@ -184,6 +184,8 @@ export const HINTS_PER_MESSAGE_MAX_COUNT = 256;
 export const WARM_ITEMS_MAX_COUNT = 3;
 /** A warm item is looked at this often without a hint, because its hints may have gone to another process. */
 export const WARM_LOOK_MS = 10_000;
+/** A process that is told to end waits this long for its warm items to be let go; after it their claims run out by themselves. */
+export const LET_GO_MS = 1_500;
 /** A sweep is cheap; tidying, which lists points and snapshots, is done by one sweep in this time for each item. */
 export const SWEEP_ALL_MS = 3 * 60_000;
 /** A run of a timer stops here and the next one goes on behind it: shorter than the 30 s between two sweeps. */

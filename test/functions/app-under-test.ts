@@ -35,7 +35,7 @@ export function appInMemory(): AppInMemory {
       },
     },
     // Nothing is kept warm: a slice ends when nothing is left, whatever the clock says.
-    bell: { enter: (itemId) => withoutWaiting(bell.enter(itemId)) },
+    bell: { ...bell, enter: (itemId) => withoutWaiting(bell.enter(itemId)) },
     processId: "process-1",
     cursors: new Map(),
     tidied: new Map(),
@@ -153,5 +153,5 @@ export function deltaOf(
 }
 
 function withoutWaiting(seat: ReturnType<Application["bell"]["enter"]>): ReturnType<Application["bell"]["enter"]> {
-  return seat === undefined ? undefined : { awaitHint: undefined, leave: () => seat.leave() };
+  return seat === undefined ? undefined : { ...seat, awaitHint: undefined };
 }

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type HintBell, type HintSeat, openHintBell } from "../../functions/hint-bell.ts";
-import { WARM_ITEMS_MAX_COUNT, WARM_LOOK_MS } from "../../replication/limits.ts";
+import { LET_GO_MS, WARM_ITEMS_MAX_COUNT, WARM_LOOK_MS } from "../../replication/limits.ts";
 
 describe("HintBell", () => {
   let bell: HintBell;
@@ -68,6 +68,32 @@ describe("HintBell", () => {
     const waited = wait(seat, -1);
     await vi.advanceTimersByTimeAsync(0);
     await expect(waited).resolves.toBe(false);
+  });
+
+  it("when the process ends, nobody waits any more and the seats are given back first", async () => {
+    const seat = enter("web");
+    const waited = wait(seat, 60_000);
+    expect(seat.closing()).toBe(false);
+    const closed = bell.close().then(() => "closed");
+    await expect(waited).resolves.toBe(false);
+    expect(seat.closing()).toBe(true);
+    await expect(wait(seat, 60_000)).resolves.toBe(false);
+    expect(enter("late").awaitHint).toBeUndefined();
+    seat.leave();
+    const pending = Promise.race([closed, Promise.resolve("pending")]);
+    await expect(pending).resolves.toBe("pending");
+    await vi.advanceTimersByTimeAsync(LET_GO_MS);
+    await expect(closed).resolves.toBe("closed");
+  });
+
+  it("closes at once when the last seat is given back", async () => {
+    await bell.close();
+    bell = openHintBell({ now: () => Date.now() });
+    const seat = enter("web");
+    const closed = bell.close();
+    seat.leave();
+    await closed;
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it("rule 9: keeps a few items warm and lets the others go on without waiting", () => {

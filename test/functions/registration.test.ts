@@ -15,7 +15,12 @@ const record =
 
 vi.mock("@azure/functions", async (original) => ({
   ...(await original<Record<string, unknown>>()),
-  app: { http: record("http"), timer: record("timer"), storageQueue: record("queue") },
+  app: {
+    http: record("http"),
+    timer: record("timer"),
+    storageQueue: record("queue"),
+    hook: { appTerminate: () => undefined },
+  },
 }));
 
 describe("functions/index.ts", async () => {

@@ -45,9 +45,10 @@ describe("the function app on the storage of the local cloud", () => {
     // Nothing is kept warm, so that a slice ends as soon as nothing is left.
     const { bell } = application;
     const cold: typeof bell = {
+      ...bell,
       enter: (itemId) => {
         const seat = bell.enter(itemId);
-        return seat === undefined ? undefined : { awaitHint: undefined, leave: () => seat.leave() };
+        return seat === undefined ? undefined : { ...seat, awaitHint: undefined };
       },
     };
     app = () => ({ ...application, bell: cold });

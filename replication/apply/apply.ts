@@ -92,19 +92,19 @@ async function writePages(claim: Claim, operations: readonly PageOperation[], ba
 
 /**
  * The deltas are in the journal and recorded as progress: the cache may lose them (rule 4). A removal that fails, or lands late, harms nothing: nobody
- * reads at or before `applied` again, and the sweep removes what is left.
+ * reads at or before `applied` again, and the sweep removes what is left. After the first failure the rest is left to it as well, so that a cache which
+ * does not answer costs one time-out.
  */
 async function removeFromCache(claim: Claim, deltas: readonly BatchDelta[]): Promise<void> {
   const { open, generation } = claim;
-  await inLanes(open.bounds.pageWritesInFlight, deltas, async ({ delta }) => {
-    try {
+  try {
+    await inLanes(open.bounds.pageWritesInFlight, deltas, async ({ delta }) => {
       await open.cache.remove(deltaName(delta.end.stream, delta.end.epoch));
-    } catch (error) {
-      if (!(error instanceof LeewardError)) throw error;
-      const { itemId } = open.item;
-      open.context.log({ kind: "delta-left-in-cache", itemId, generation, epoch: delta.end.epoch, message: error.message });
-    }
-  });
+    });
+  } catch (error) {
+    if (!(error instanceof LeewardError)) throw error;
+    open.context.log({ kind: "deltas-left-in-cache", itemId: open.item.itemId, generation, code: error.code, message: error.message });
+  }
 }
 
 function logBatch(claim: Claim, from: Position, batch: Batch, operations: readonly PageOperation[]): void {

@@ -55,7 +55,7 @@ export type ApplyEvent = { readonly itemId: string; /** 0 while no claim stands.
   | { readonly kind: "point-name-taken"; readonly pointId: string }
   | { readonly kind: "claiming-again"; readonly code: string; readonly message: string }
   | { readonly kind: "cache-unreachable"; readonly message: string }
-  | { readonly kind: "delta-left-in-cache"; readonly epoch: number; readonly message: string }
+  | { readonly kind: "deltas-left-in-cache"; readonly code: string; readonly message: string }
   | { readonly kind: "stopped"; readonly reason: StopReason }
 );
 

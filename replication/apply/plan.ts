@@ -33,7 +33,7 @@ export function planPages(deltas: readonly (readonly Extent[])[]): readonly Page
   const disks = [...maps.keys()].toSorted((left, right) => left - right);
   return disks.flatMap((disk) => {
     const map = maps.get(disk);
-    return map === undefined ? [] : foldZeros([...spansOf(map.entries(), Infinity)]).flatMap((span) => cut(disk, span));
+    return map === undefined ? [] : foldZeros(spansOf(map.entries(), Infinity)).flatMap((span) => cut(disk, span));
   });
 }
 
@@ -51,45 +51,59 @@ function mergeExtents(deltas: readonly (readonly Extent[])[]): ReadonlyMap<numbe
   return maps;
 }
 
+/** A span that grows while zeros are folded into it. */
+interface Block {
+  kind: "zero" | "data";
+  readonly offsetBytes: number;
+  lengthBytes: number;
+  readonly runs: DataRun<number>[];
+}
+
 /**
  * Sends a short run of zeros inside the Put Page of the data that touches it, wherever that takes fewer requests than clearing it. Joining on both
  * sides never takes more than joining on one: the zeros are shorter than the most that one request carries.
  */
-function foldZeros(spans: readonly Span<number>[]): readonly Span<number>[] {
-  const folded: Span<number>[] = [];
+function foldZeros(spans: Iterable<Span<number>>): readonly Block[] {
+  const folded: Block[] = [];
   for (const span of spans) {
     const zero = folded.at(-1);
-    const before = folded.at(-2);
-    if (span.kind === "data" && zero?.kind === "zero" && touches(zero, span)) {
-      const head = before?.kind === "data" && touches(before, zero) ? before : undefined;
-      if (saves(head, zero, span)) {
-        folded.length -= head === undefined ? 1 : 2;
-        folded.push(join(head, zero, span));
-        continue;
-      }
+    if (span.kind === "zero" || zero?.kind !== "zero" || !touches(zero, span)) {
+      foldTail(folded);
+      folded.push({ ...span, runs: span.kind === "data" ? [...span.runs] : [] });
+      continue;
     }
-    folded.push(span);
+    const before = folded.at(-2);
+    const head = before?.kind === "data" && touches(before, zero) ? before : undefined;
+    if (saves(head, zero, span)) {
+      if (head !== undefined) folded.pop();
+      const block = head ?? zero;
+      block.kind = "data";
+      block.lengthBytes += span.lengthBytes + (head === undefined ? 0 : zero.lengthBytes);
+      for (const run of span.runs) block.runs.push(run);
+    } else folded.push({ ...span, runs: [...span.runs] });
   }
-  return foldTails(folded);
-}
-
-/** Zeros that no data follows, behind data that leaves room in its last request. */
-function foldTails(spans: readonly Span<number>[]): readonly Span<number>[] {
-  const folded: Span<number>[] = [];
-  for (const span of spans) {
-    const head = folded.at(-1);
-    if (span.kind === "zero" && head?.kind === "data" && touches(head, span) && saves(head, span, undefined)) {
-      folded[folded.length - 1] = join(head, span, undefined);
-    } else folded.push(span);
-  }
+  foldTail(folded);
   return folded;
 }
 
-function touches(left: Span<number>, right: Span<number>): boolean {
+/** Zeros at the end that no data follows, behind data that leaves room in its last request. */
+function foldTail(folded: Block[]): void {
+  const [head, zero] = [folded.at(-2), folded.at(-1)];
+  if (head?.kind !== "data" || zero?.kind !== "zero" || !touches(head, zero) || !saves(head, zero, undefined)) return;
+  head.lengthBytes += zero.lengthBytes;
+  folded.pop();
+}
+
+interface Place {
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+}
+
+function touches(left: Place, right: Place): boolean {
   return left.offsetBytes + left.lengthBytes === right.offsetBytes;
 }
 
-function saves(head: Span<number> | undefined, zero: Span<number>, tail: Span<number> | undefined): boolean {
+function saves(head: Place | undefined, zero: Place, tail: Place | undefined): boolean {
   if (zero.lengthBytes > ZERO_FILL_MAX_BYTES) return false;
   const headBytes = head?.lengthBytes ?? 0;
   const tailBytes = tail?.lengthBytes ?? 0;
@@ -100,21 +114,8 @@ function putPages(lengthBytes: number): number {
   return Math.ceil(lengthBytes / PUT_PAGE_MAX_BYTES);
 }
 
-function join(head: Span<number> | undefined, zero: Span<number>, tail: Span<number> | undefined): Span<number> {
-  return {
-    kind: "data",
-    offsetBytes: (head ?? zero).offsetBytes,
-    lengthBytes: (head?.lengthBytes ?? 0) + zero.lengthBytes + (tail?.lengthBytes ?? 0),
-    runs: [...runsOf(head), ...runsOf(tail)],
-  };
-}
-
-function runsOf(span: Span<number> | undefined): readonly DataRun<number>[] {
-  return span?.kind === "data" ? span.runs : [];
-}
-
 /** Cuts data at every PUT_PAGE_MAX_BYTES; Clear Pages takes any length. */
-function cut(disk: number, span: Span<number>): readonly PageOperation[] {
+function cut(disk: number, span: Block): readonly PageOperation[] {
   const { offsetBytes, lengthBytes } = span;
   if (span.kind === "zero") return [{ kind: "clear", disk, offsetBytes, lengthBytes }];
   const end = offsetBytes + lengthBytes;

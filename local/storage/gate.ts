@@ -10,15 +10,18 @@ export interface Gate {
   setReachable(reachable: boolean): void;
   /** Refuses new connections, waits (at most STORAGE_CLOSE_MS) for requests under way and cuts what is left. */
   drain(): Promise<void>;
+  /** What `beforeAnswer` threw first. */
+  failure(): unknown;
 }
 
 /**
  * Calls `beforeAnswer` once for each request, after it has taken effect and before the first byte of its answer leaves. When that throws, the connection is
- * cut instead of answered: the client learns nothing that is not true.
+ * cut instead of answered: the client learns nothing that is not true. The fault is not thrown on, because the answer may begin inside a stream of Azurite's.
  */
 export function placeGate(server: Server, beforeAnswer: (request: IncomingMessage, response: ServerResponse) => void): Gate {
   const sockets = new Set<Socket>();
   let reachable = true;
+  let failure: unknown;
   const underWay = new Set<ServerResponse>();
   const azurite = takeRequestListener(server);
   server.on("connection", (socket: Socket) => {
@@ -32,7 +35,14 @@ export function placeGate(server: Server, beforeAnswer: (request: IncomingMessag
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
     underWay.add(response);
     response.once("close", () => underWay.delete(response));
-    interceptAnswer(response, () => beforeAnswer(request, response));
+    interceptAnswer(response, () => {
+      try {
+        beforeAnswer(request, response);
+      } catch (error) {
+        failure ??= error;
+        response.destroy();
+      }
+    });
     azurite(request, response);
   });
   const cut = (): void => {
@@ -48,7 +58,7 @@ export function placeGate(server: Server, beforeAnswer: (request: IncomingMessag
     while (underWay.size > 0 && Date.now() < endMs) await sleep(5);
     cut();
   };
-  return { setReachable, drain };
+  return { setReachable, drain, failure: () => failure };
 }
 
 /** Node sends the first byte of an answer through `writeHead`, whichever method began it. */
@@ -58,12 +68,7 @@ function interceptAnswer(response: ServerResponse, before: () => void): void {
   const intercepted = (...positional: readonly unknown[]): unknown => {
     if (pending) {
       pending = false;
-      try {
-        before();
-      } catch (error) {
-        response.destroy();
-        throw error;
-      }
+      before();
     }
     return Reflect.apply(original, response, positional);
   };

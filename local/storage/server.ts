@@ -29,6 +29,7 @@ export interface ServerOptions {
 export interface RunningServer {
   readonly url: string;
   readonly gate: Gate;
+  /** Throws `internal` with the cause when answers had to be withheld. */
   close(): Promise<void>;
 }
 
@@ -64,6 +65,12 @@ export async function startServer(
     const closed = once(server.httpServer, "close");
     await server.close();
     await closed;
+    const cause = gate.failure();
+    if (cause === undefined) return;
+    const facts = { account: options.account, service: options.service };
+    throw new LeewardError("internal", "Requests were cut off instead of answered, because a listener or the disk failed.", facts, {
+      cause,
+    });
   };
   return { url: `${server.getHttpServerAddress()}/${options.account}`, gate, close };
 }

@@ -25,8 +25,10 @@ export async function startStorage(options: LocalStorageOptions): Promise<LocalS
   const listeners = new Set<(operation: StorageOperation) => void>();
   const counts = new Map<string, Map<string, number>>(options.accounts.map((account) => [account.name, new Map()]));
   const close = async (): Promise<void> => {
-    for (const account of running.splice(0)) await Promise.all([account.blob.close(), account.queue.close()]);
+    const servers = running.splice(0).flatMap((account) => [account.blob, account.queue]);
+    const closings = await Promise.allSettled(servers.map((server) => server.close()));
     releaseMends();
+    for (const closing of closings) if (closing.status === "rejected") throw closing.reason;
   };
   const report = (operation: StorageOperation): void => {
     const count = counts.get(operation.account);
@@ -107,13 +109,14 @@ export interface LocalStorage {
   account(name: string): RunningAccount;
   /**
    * Calls `listener` synchronously for every operation, failed ones included, after it has taken effect and before its answer is sent. A listener that throws
-   * makes the connection be cut instead of answered. The returned function ends it.
+   * makes the connection be cut instead of answered, and `close` throws its error. The returned function ends it.
    */
   observe(listener: (operation: StorageOperation) => void): () => void;
   /** Operations answered since the start, by Azurite's name of the operation. */
   operationCounts(account: string): ReadonlyMap<string, number>;
   /** False takes the account away as a lost region would: connections are cut and new ones refused, until true. */
   setReachable(account: string, reachable: boolean): void;
+  /** Lets requests under way finish, saves and stops. Throws, once everything is stopped, when an answer had to be withheld. */
   close(): Promise<void>;
 }
 

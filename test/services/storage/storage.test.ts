@@ -1,15 +1,16 @@
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
+import { createRequire } from "node:module";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { BlobServiceClient, StorageSharedKeyCredential } from "@azure/storage-blob";
+import { BlobSASPermissions, BlobServiceClient, StorageSharedKeyCredential } from "@azure/storage-blob";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { hasCode } from "../../../replication/errors.ts";
 import type { StorageOperation } from "../../../local/storage/operation.ts";
 import { startStorage } from "../../../local/storage/storage.ts";
 import type { LocalStorage } from "../../../local/storage/storage.ts";
-import { accountKey, blobService, pages, queueService, statusOf } from "./world.ts";
+import { accountKey, blobService, makeWorld, pages, queueService, statusOf } from "./world.ts";
 
 describe("storage of two regions", () => {
   let folder: string;
@@ -81,15 +82,6 @@ describe("storage of two regions", () => {
     expect(storage.operationCounts("cachewe").get("PageBlob_UploadPages")).toBe(before + 1);
   });
 
-  it("cuts the connection when a listener throws, so that nothing is answered that did not hold", async () => {
-    const stop = storage.observe((operation) => {
-      if (operation.container === "cut") throw new Error("the listener failed");
-    });
-    const request = blobService(storage, "cachewe").getContainerClient("cut").create();
-    await expect(request).rejects.toMatchObject({ statusCode: undefined });
-    stop();
-  });
-
   it("takes one region away and brings it back", async () => {
     const cache = blobService(storage, "cachewe");
     storage.setReachable("cachewe", false);
@@ -97,6 +89,78 @@ describe("storage of two regions", () => {
     await blobService(storage, "targetne").getProperties();
     storage.setReachable("cachewe", true);
     await cache.getProperties();
+  });
+});
+
+describe("a listener that fails", () => {
+  it("gets the connection cut, so that nothing is answered that did not hold, and is reported when the storage closes", async () => {
+    await using world = await makeWorld();
+    const { storage, container } = world;
+    await container.getBlockBlobClient("blob").upload("a", 1);
+    const stop = storage.observe(() => {
+      throw new Error("the listener failed");
+    });
+    await expect(container.getBlockBlobClient("other").upload("a", 1)).rejects.toMatchObject({ statusCode: undefined });
+    await expect(container.getBlockBlobClient("blob").download()).rejects.toMatchObject({ statusCode: undefined });
+    stop();
+    await container.getBlockBlobClient("blob").download();
+    await expect(storage.close()).rejects.toMatchObject({ code: "internal", cause: { message: "the listener failed" } });
+  });
+});
+
+describe("a client that dies in the middle of an upload", () => {
+  it.each(["memory", "disk"] as const)("changes nothing and hinders nobody: %s", async (persistence) => {
+    await using world = await makeWorld([], persistence);
+    const disk = world.container.getPageBlobClient("disk");
+    await disk.create(8192);
+    await disk.uploadPages(pages(1, 16), 0, 8192);
+    const { hostname, port } = new URL(disk.url);
+    const contents: boolean[] = [];
+    let answer = "";
+    // The last one sends everything and shows that the others were refused for nothing but their end.
+    for (let attempt = 0; attempt <= 16; attempt++) {
+      // A signed address stands in for the header, so that the request can be sent by hand.
+      const url = new URL(
+        await disk.generateSasUrl({ permissions: BlobSASPermissions.parse("rw"), expiresOn: new Date(Date.now() + 3_600_000) }),
+      );
+      const socket = connect(Number(port), hostname);
+      await once(socket, "connect");
+      const head = [
+        `PUT ${url.pathname}${url.search}&comp=page HTTP/1.1`,
+        `host: ${url.host}`,
+        "x-ms-version: 2026-06-06",
+        "x-ms-page-write: update",
+        "x-ms-range: bytes=0-8191",
+        "content-length: 8192",
+      ];
+      socket.write(`${head.join("\r\n")}\r\n\r\n`);
+      socket.write(pages(2, attempt));
+      if (attempt % 2 === 0) await world.container.getProperties();
+      contents.push((await disk.downloadToBuffer()).equals(pages(1, 16)));
+      if (attempt === 16) answer = String(await once(socket, "data"));
+      socket.destroy();
+    }
+    expect(answer).toContain("201 Created");
+    expect(contents.slice(0, 16)).toEqual(Array.from({ length: 16 }, () => true));
+    expect(await disk.downloadToBuffer()).toEqual(pages(2, 16));
+  });
+});
+
+describe("telemetry", () => {
+  it("is not started: the module that stands in for its client throws when it is used, and no request uses it", async () => {
+    const require = createRequire(import.meta.url);
+    const standIn: { readonly TelemetryClient?: unknown } = require("applicationinsights");
+    expect(() => standIn.TelemetryClient).toThrow("telemetry is off");
+    await using world = await makeWorld();
+    await world.container.getBlockBlobClient("blob").upload("a", 1);
+    const { AzuriteTelemetryClient } = require("azurite/dist/src/common/Telemetry");
+    const { enableTelemetry, initialized, eventClient, requestClient } = AzuriteTelemetryClient;
+    expect({ enableTelemetry, eventClient, requestClient }).toEqual({
+      enableTelemetry: false,
+      eventClient: undefined,
+      requestClient: undefined,
+    });
+    expect(initialized).not.toBe(true);
   });
 });
 

@@ -9,17 +9,17 @@ import type { MendName } from "../../../local/storage/mends/mends.ts";
 import { startStorage } from "../../../local/storage/storage.ts";
 import type { LocalStorage } from "../../../local/storage/storage.ts";
 
-/** One account in memory and a container in it; unreachable or failing requests are not tried again. */
+/** One account and a container in it; unreachable or failing requests are not tried again. */
 export interface World extends AsyncDisposable {
   readonly storage: LocalStorage;
   readonly container: ContainerClient;
 }
 
-export async function makeWorld(leaveOut: readonly MendName[] = []): Promise<World> {
+export async function makeWorld(leaveOut: readonly MendName[] = [], persistence: "disk" | "memory" = "memory"): Promise<World> {
   const folder = await mkdtemp(join(tmpdir(), "leeward-storage-"));
   const storage = await startStorage({
     folder,
-    persistence: "memory",
+    persistence,
     accounts: [{ name: "cachewe", region: "westeurope", blobPort: 0, queuePort: 0 }],
     key: accountKey,
     leaveOut,

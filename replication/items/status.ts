@@ -35,14 +35,14 @@ export interface ItemStatus {
   readonly createdMs: number;
 }
 
-export interface Backlog {
+interface Backlog {
   /** Uploaded and not yet applied. */
   readonly epochs: number;
   /** Captured and not yet uploaded, as the mobility service says. */
   readonly pendingAtSourceBytes: number;
 }
 
-export interface DiskStatus extends DiskDescription {
+interface DiskStatus extends DiskDescription {
   readonly diskState: string;
 }
 

@@ -13,7 +13,7 @@ import { deltaName, journalName, parseDeltaName } from "./names.ts";
 import { deltaEnd } from "./settle.ts";
 
 /** Why a worker should look at an item. */
-export type HintReason =
+type HintReason =
   /** The next delta is here and nobody works on it: its event was lost, or came while a holder was dying. */
   | "next-delta"
   /** A batch was begun and its worker is gone. */

@@ -81,7 +81,7 @@ export async function readPins(records: RecordStore, pointId: string): Promise<P
   return stored === undefined ? undefined : decodeRecord<PointPins>(pinsName(pointId), 1, stored.bytes);
 }
 
-export function snapshotsOf(point: PointManifest): readonly PinnedSnapshot[] {
+function snapshotsOf(point: PointManifest): readonly PinnedSnapshot[] {
   return point.disks.map(({ id, snapshot }) => ({ stream: point.stream, diskId: id, snapshot }));
 }
 

@@ -39,25 +39,26 @@ export function expiredPoints<Point extends RetainedPoint>(points: readonly Poin
   const taken = new Set<string>();
   return ordered.filter((point) => {
     const ageMs = referenceMs - point.targetTimeMs;
-    const bucket = bucketOf(point, ageMs, retentionMs);
-    const thinned = bucket !== undefined && taken.has(bucket);
-    if (bucket !== undefined) taken.add(bucket);
+    const buckets = bucketWidthsMs(ageMs, retentionMs).map((widthMs) => bucketOf(point, widthMs));
+    const coarsest = buckets.at(-1);
+    const thinned = coarsest !== undefined && taken.has(coarsest);
+    // A late point takes its fine bucket too: its neighbours on this side of the seventh day were thinned beside it long ago.
+    for (const bucket of buckets) taken.add(bucket);
     return point !== newest && (thinned || ageMs > retentionMs);
   });
 }
 
-/** The width of the bucket in which one point of this age stays, or undefined when all stay. */
-export function bucketWidthMs(ageMs: number, retentionMs: number): number | undefined {
-  if (ageMs <= RETENTION_ALL_MS || retentionMs < RETENTION_ALL_MS + RETENTION_DAY_BUCKET_MS) return undefined;
-  if (retentionMs <= RETENTION_DAY_MS) return RETENTION_DAY_BUCKET_MS;
+/** The widths of the buckets that a point of this age lies in, fine to coarse; one point of the coarsest stays. Empty: all stay. */
+function bucketWidthsMs(ageMs: number, retentionMs: number): readonly number[] {
+  if (ageMs <= RETENTION_ALL_MS || retentionMs < RETENTION_ALL_MS + RETENTION_DAY_BUCKET_MS) return [];
+  if (retentionMs <= RETENTION_DAY_MS) return [RETENTION_DAY_BUCKET_MS];
   // A window that ends inside the first late bucket has none: its first point would leave the window before the others are thinned.
   const late = ageMs > RETENTION_WEEK_MS && retentionMs >= RETENTION_WEEK_MS + RETENTION_LATE_BUCKET_MS;
-  return late ? RETENTION_LATE_BUCKET_MS : RETENTION_WEEK_BUCKET_MS;
+  return late ? [RETENTION_WEEK_BUCKET_MS, RETENTION_LATE_BUCKET_MS] : [RETENTION_WEEK_BUCKET_MS];
 }
 
-function bucketOf(point: RetainedPoint, ageMs: number, retentionMs: number): string | undefined {
-  const widthMs = bucketWidthMs(ageMs, retentionMs);
-  return widthMs === undefined ? undefined : `${point.consistency}/${widthMs}/${Math.floor(point.targetTimeMs / widthMs)}`;
+function bucketOf(point: RetainedPoint, widthMs: number): string {
+  return `${point.consistency}/${widthMs}/${Math.floor(point.targetTimeMs / widthMs)}`;
 }
 
 function byTime(left: RetainedPoint, right: RetainedPoint): number {

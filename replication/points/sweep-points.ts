@@ -23,7 +23,7 @@ export interface PointSweep {
   readonly more: boolean;
 }
 
-export interface HeldPin {
+interface HeldPin {
   readonly pointId: string;
   readonly pin: PointPin;
 }

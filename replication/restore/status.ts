@@ -21,7 +21,7 @@ export interface RestoreStatus {
   readonly error: RestoreError | undefined;
 }
 
-export interface RestoredDiskStatus extends DiskCopy {
+interface RestoredDiskStatus extends DiskCopy {
   /** The plain address of the page blob, without any credential; undefined until the restore succeeded. */
   readonly url: string | undefined;
 }

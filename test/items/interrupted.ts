@@ -1,17 +1,13 @@
 import type { DiskSnapshots, ItemStores, RecordStore, TargetDisks } from "../../replication/ports.ts";
 
 /** A process that was killed: not a LeewardError, so that no code may handle it. */
-export class Killed extends Error {}
+class Killed extends Error {}
 
 /** `before`: killed before the request left; `after`: it landed, but its answer was lost. */
-export type KillMode = "before" | "after";
+type KillMode = "before" | "after";
 
 /** Stores whose call number `at` (from 0) kills the caller; every later call too, since a dead process makes none. */
-export function interruptedStores(
-  inner: ItemStores,
-  at: number,
-  mode: KillMode,
-): { readonly stores: ItemStores; readonly calls: () => number } {
+function interruptedStores(inner: ItemStores, at: number, mode: KillMode): { readonly stores: ItemStores; readonly calls: () => number } {
   let calls = 0;
   async function through<Result>(run: () => Promise<Result>): Promise<Result> {
     const call = calls;

@@ -161,6 +161,14 @@ describe("settling an epoch that the cache says to have", () => {
     }
   });
 
+  it("the journal decides, whatever stands in the cache by now", async () => {
+    const world = await protectedWorld();
+    await applyChain(world, chain);
+    await upload(world, 1, other[0]?.bytes ?? new Uint8Array());
+    expect(await ask(world, 1)).toEqual({ outcome: "same" });
+    expect(await ask(world, 1, other)).toEqual({ outcome: "other" });
+  });
+
   it("rule 5: nothing there means send again, and so does what can never be applied, which is quarantined and not lost", async () => {
     const world = await protectedWorld();
     expect(await ask(world, 1)).toEqual({ outcome: "again" });

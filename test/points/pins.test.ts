@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { LeewardError } from "../../replication/errors.ts";
 import { manifestName, pinsName } from "../../replication/items/names.ts";
 import { PRUNE_MAX_POINTS } from "../../replication/limits.ts";
 import { listPoints } from "../../replication/points/manifest.ts";
@@ -108,6 +109,37 @@ describe("pins", () => {
     }
     expect(pinned).toBeGreaterThan(0);
     expect(removed).toBeGreaterThan(0);
+  });
+});
+
+describe("a pin that a deletion overtakes", () => {
+  it("rule 2: fails clearly at whichever call of the pinning the deletion comes, or holds", async () => {
+    const outcomes = new Set<string>();
+    for (let delay = 0; delay < 8; delay += 1) {
+      const { world, ids } = await worldWithPoints(2);
+      const [oldest = ""] = ids;
+      const inner = world.stores.records(ITEM);
+      let calls = 0;
+      const deleteNow = async (): Promise<void> => {
+        calls += 1;
+        if (calls === delay) await prune(world, 0);
+      };
+      const records: typeof inner = {
+        ...inner,
+        read: async (...given) => deleteNow().then(() => inner.read(...given)),
+        create: async (...given) => deleteNow().then(() => inner.create(...given)),
+        replace: async (...given) => deleteNow().then(() => inner.replace(...given)),
+      };
+      const outcome = await pinPoint(records, oldest, PIN).then(
+        () => "pinned",
+        (error: unknown) => (error instanceof LeewardError ? error.code : "another error"),
+      );
+      outcomes.add(outcome);
+      const there = (await listPoints(inner)).some((point) => point.pointId === oldest);
+      expect(there).toBe(outcome === "pinned");
+      expect((await readPins(inner, oldest))?.pins ?? []).toHaveLength(there ? 1 : 0);
+    }
+    expect([...outcomes].toSorted()).toEqual(["pinned", "point-pruned", "point-unknown"]);
   });
 });
 

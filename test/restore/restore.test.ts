@@ -103,6 +103,25 @@ describe("restoring a recovery point", () => {
     expect((await startRestore(world.context, ITEM, point.pointId)).restoreId).not.toBe(first.restoreId);
   });
 
+  it("rule 10: a slow start does not undo what another one with the same request id has finished meanwhile", async () => {
+    const { world, point } = await prepared();
+    const inner = world.stores.records(ITEM);
+    const records: typeof inner = {
+      ...inner,
+      create: async (name, bytes) => {
+        const created = await inner.create(name, bytes);
+        if (name.endsWith("/pins.json")) {
+          const { restoreId } = await startRestore(world.context, ITEM, point.pointId, REQUEST_ID);
+          await runToEnd(world.context, restoreId);
+        }
+        return created;
+      },
+    };
+    const slow = { ...world.context, stores: { ...world.stores, records: () => records } };
+    expect(await startRestore(slow, ITEM, point.pointId, REQUEST_ID)).toMatchObject({ state: "Succeeded" });
+    expect(await restoreStatus(world.context, ITEM, restoreIdOf(ITEM, REQUEST_ID))).toMatchObject({ state: "Succeeded" });
+  });
+
   it("names what is wrong with a request", async () => {
     const { world, point } = await prepared();
     await expect(startRestore(world.context, "nobody", point.pointId)).rejects.toMatchObject({ code: "item-unknown" });

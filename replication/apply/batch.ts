@@ -72,7 +72,7 @@ export async function readBatch(claim: Claim, journalAhead: boolean): Promise<Ne
 }
 
 /** True after a delta at whose end a recovery point may be wanted. */
-export function endsBatch(flags: DeltaFlags, seedingBefore: boolean): boolean {
+function endsBatch(flags: DeltaFlags, seedingBefore: boolean): boolean {
   return flags.final || flags.groupMark || flags.consistency !== "crash" || (seedingBefore && !flags.seeding);
 }
 

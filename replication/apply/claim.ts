@@ -25,9 +25,7 @@ export interface Claim {
   stop(reason: StopReason): Promise<void>;
 }
 
-export type ProgressChanges = Partial<
-  Omit<Progress, "version" | "stream" | "generation" | "holder" | "expiresMs" | "stopped" | "lastPoint">
->;
+type ProgressChanges = Partial<Omit<Progress, "version" | "stream" | "generation" | "holder" | "expiresMs" | "stopped" | "lastPoint">>;
 
 export type ClaimAttempt =
   | { readonly kind: "claimed"; readonly claim: Claim }

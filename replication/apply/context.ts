@@ -29,7 +29,7 @@ export interface ApplyContext {
   readonly bounds?: Partial<ApplyBounds>;
 }
 
-export interface ApplyBounds {
+interface ApplyBounds {
   readonly batchMaxBytes: number;
   readonly batchMaxDeltas: number;
   readonly batchMaxExtents: number;

@@ -16,7 +16,7 @@ export interface PutPage {
   readonly lengthBytes: number;
   readonly runs: readonly DataRun<number>[];
 }
-export interface ClearPages {
+interface ClearPages {
   readonly kind: "clear";
   readonly disk: number;
   readonly offsetBytes: number;

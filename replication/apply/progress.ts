@@ -59,7 +59,7 @@ export function isBoundary(progress: Progress): boolean {
   return samePosition(progress.applied, progress.intent);
 }
 
-export function encodeProgress(progress: Progress): Uint8Array {
+function encodeProgress(progress: Progress): Uint8Array {
   invariant(progress.applied.stream === progress.stream && progress.intent.stream === progress.stream, "positions lie in the stream");
   invariant(progress.applied.epoch <= progress.intent.epoch, "intent does not lie before applied");
   return encodeRecord(progress);

@@ -9,7 +9,7 @@ import type { RecordListing, RecordStore } from "../ports.ts";
 import type { Position } from "../position.ts";
 
 /** One disk of a recovery point: the snapshot holds its content. */
-export interface PointDisk {
+interface PointDisk {
   readonly id: string;
   readonly sizeBytes: number;
   readonly sectorSizeBytes: 512 | 4096;
@@ -99,7 +99,7 @@ export async function listPoints(records: RecordStore): Promise<readonly PointMa
 }
 
 /** Ids of all points that have a manifest or a tombstone, oldest first. */
-export async function listPointIds(records: RecordStore): Promise<readonly string[]> {
+async function listPointIds(records: RecordStore): Promise<readonly string[]> {
   const pointIds: string[] = [];
   let after: string | undefined;
   for (let page = 0; page < POINT_LIST_PAGES_MAX; page += 1) {

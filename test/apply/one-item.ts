@@ -36,7 +36,7 @@ export interface OneItem {
   pointEpoch(point: PointManifest): number | undefined;
 }
 
-export interface WorkOptions {
+interface WorkOptions {
   readonly holder?: string;
   readonly bounds?: ApplyContext["bounds"];
   readonly sliceMs?: number;

@@ -104,7 +104,7 @@ export interface EventSubscription extends EventFilter {
   readonly destination: EventDestination;
 }
 
-export type EventDestination =
+type EventDestination =
   | { readonly kind: "storage-queue"; readonly account: string; readonly queue: string }
   /** Refused with `not-supported`. */
   | { readonly kind: "webhook"; readonly url: string };
@@ -122,7 +122,7 @@ export interface EventSwitches {
 }
 
 /** Since the start; `waiting` counts also what an earlier process left. An event is counted once for each subscription that it matches. */
-export interface EventCounts {
+interface EventCounts {
   readonly published: number;
   readonly dropped: number;
   readonly repeated: number;

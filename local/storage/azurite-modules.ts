@@ -8,7 +8,7 @@ import type { Readable } from "node:stream";
 import { LeewardError } from "../../replication/errors.ts";
 
 /** The mends change private functions, so no other version may be used unseen: the contract tests in test/services/storage decide on an upgrade. */
-export const AZURITE_VERSION = "3.37.0";
+const AZURITE_VERSION = "3.37.0";
 
 /** Loads Azurite once; the first call takes about a second. Throws `internal` when another version is installed. */
 export function loadAzurite(): Azurite {
@@ -44,7 +44,7 @@ export interface AzuriteServer {
   getHttpServerAddress(): string;
 }
 
-export interface BlobServer extends AzuriteServer {
+interface BlobServer extends AzuriteServer {
   readonly metadataStore: BlobMetadataStore;
 }
 
@@ -68,9 +68,9 @@ export interface LokiDatabase {
   saveDatabase(callback?: (error?: unknown) => void): void;
 }
 
-export type LokiEvent = "pre-insert" | "insert" | "update" | "delete";
+type LokiEvent = "pre-insert" | "insert" | "update" | "delete";
 
-export interface LokiCollection {
+interface LokiCollection {
   readonly name: string;
   readonly data: readonly LokiDocument[];
   readonly events: Readonly<Record<LokiEvent, readonly unknown[]>>;
@@ -95,7 +95,7 @@ export interface LokiDocument {
   firstLog?: number;
 }
 
-export interface BlobProperties {
+interface BlobProperties {
   contentLength?: number;
   contentType?: string;
   blobType?: string;
@@ -148,7 +148,7 @@ export interface PageBlobHandler {
   getPageRanges(options: { readonly snapshot?: string }, context: RequestContext): Promise<PageRangesAnswer>;
 }
 
-export interface PageRangesAnswer {
+interface PageRangesAnswer {
   pageRange: readonly ByteRange[];
   clearRange?: readonly ByteRange[];
 }
@@ -159,15 +159,15 @@ export interface ByteRange {
   readonly end: number;
 }
 
-export interface ChecksumFunctions {
+interface ChecksumFunctions {
   computeTransactionalChecksums(stream: Readable, expected: ChecksumWish, force?: ChecksumForce): Promise<Checksums>;
 }
 /** Only the presence of a value matters here; Azurite compares afterwards. */
-export interface ChecksumWish {
+interface ChecksumWish {
   readonly md5?: unknown;
   readonly crc64?: unknown;
 }
-export interface ChecksumForce {
+interface ChecksumForce {
   readonly md5?: boolean;
   readonly crc64?: boolean;
 }

@@ -25,7 +25,7 @@ export interface StorageOperation {
   readonly created: CreatedBlob | undefined;
 }
 
-export interface CreatedBlob {
+interface CreatedBlob {
   /** As Azure's events name the operation. */
   readonly api: "PutBlob" | "PutBlockList" | "CopyBlob";
   readonly blobType: string;
@@ -77,7 +77,8 @@ function createdBlob(store: LokiStore, account: string, facts: RequestFacts): Cr
   const api = CREATING.get(facts.operation ?? "");
   if (api === undefined) return undefined;
   const blobs = store.db.getCollection(BLOBS);
-  const found = blobs?.findOne({ accountName: account, containerName: facts.container, name: facts.blob, snapshot: "" });
+  // Loki narrows by the first field.
+  const found = blobs?.findOne({ name: facts.blob, snapshot: "", containerName: facts.container, accountName: account });
   const properties = found?.properties;
   return {
     api,

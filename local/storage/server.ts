@@ -134,22 +134,21 @@ function serveOnly(server: AzuriteServer, account: string, key: string): void {
 function keepRedo(server: AzuriteServer, redoLogMinBytes: number | undefined): RedoLog {
   const extents = keepRedoLog(server.extentMetadataStore, redoLogMinBytes);
   const metadata = keepRedoLog(server.metadataStore, redoLogMinBytes);
+  const flush = (): void => {
+    extents.flush();
+    metadata.flush();
+  };
   const { extentStore } = server;
   const deleteExtents = extentStore.deleteExtents.bind(extentStore);
   extentStore.deleteExtents = (unused) => {
-    metadata.flush();
+    flush();
     return deleteExtents(unused);
   };
-  return {
-    flush: () => {
-      extents.flush();
-      metadata.flush();
-    },
-    close: async () => {
-      await extents.close();
-      await metadata.close();
-    },
+  const close = async (): Promise<void> => {
+    await extents.close();
+    await metadata.close();
   };
+  return { flush, close };
 }
 
 function startError(options: Pick<ServerOptions, "service" | "account" | "port">, cause: unknown): unknown {

@@ -70,7 +70,7 @@ export async function startStorage(options: LocalStorageOptions): Promise<LocalS
   };
 }
 
-export interface LocalAccount {
+interface LocalAccount {
   /** 3 to 24 lower-case letters and digits. */
   readonly name: string;
   /** For display: where the account would stand on Azure. */
@@ -94,7 +94,7 @@ export interface LocalStorageOptions {
   readonly redoLogMinBytes?: number;
 }
 
-export interface RunningAccount {
+interface RunningAccount {
   readonly name: string;
   readonly region: string;
   readonly blobUrl: string;

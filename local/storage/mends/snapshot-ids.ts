@@ -23,7 +23,7 @@ export function mendSnapshotIds(azurite: Azurite): Undo {
         let idMs = Math.max(nowMs, (last.get(key) ?? 0) + 1);
         // After a restart with a clock that went back, the collection knows better than this memory.
         const taken = (ms: number): boolean =>
-          blobs.findOne({ accountName: account, containerName: container, name: blob, snapshot: snapshotId(ms) }) !== null;
+          blobs.findOne({ name: blob, snapshot: snapshotId(ms), containerName: container, accountName: account }) !== null;
         while (taken(idMs)) idMs++;
         forgetOlder(last, nowMs);
         last.set(key, idMs);

@@ -23,7 +23,7 @@ export function decodeFrames(bytes: Buffer, file: string): Frames {
     const end = bytes.indexOf(NEW_LINE, at);
     if (end === -1) break;
     const json = bytes.subarray(at + CHECKSUM_CHARACTERS + 1, end);
-    if (bytes.toString("latin1", at, at + CHECKSUM_CHARACTERS) !== checksum(json)) {
+    if (bytes.toString("latin1", at, at + CHECKSUM_CHARACTERS + 1) !== `${checksum(json)} `) {
       if (end === bytes.length - 1) break;
       throw new LeewardError(
         "record-corrupt",

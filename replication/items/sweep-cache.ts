@@ -115,6 +115,7 @@ async function cleanCache(
       firstJournalEpoch ??= await firstJournalled(look);
       verdict = await judgeApplied(look, entry.name, verdict.epoch, firstJournalEpoch);
     }
+    if (verdict.kind === "too-large") verdict = await judgeTooLarge(look, entry.name, verdict.reason);
     if (verdict.kind === "quarantine") {
       await context.stores.quarantine(item.itemId, entry.name, verdict.reason);
       quarantined += 1;
@@ -130,6 +131,8 @@ type Verdict =
   | { readonly kind: "leave" }
   | { readonly kind: "remove" }
   | { readonly kind: "quarantine"; readonly reason: string }
+  /** Stands under the name of a delta: settling may have replaced it since the listing. */
+  | { readonly kind: "too-large"; readonly reason: string }
   /** At or before the applied position: its journal entry decides. */
   | { readonly kind: "applied"; readonly epoch: number };
 
@@ -142,7 +145,7 @@ function judge({ item, stored, nowMs }: Look, entry: RecordListing): Verdict {
     return { kind: "quarantine", reason: `delta-foreign: stream ${name.stream} is ${what}; stream ${item.stream} is open` };
   }
   if (entry.lengthBytes > DELTA_MAX_BYTES) {
-    return { kind: "quarantine", reason: `delta-too-large: ${entry.lengthBytes} bytes, a delta has at most ${DELTA_MAX_BYTES}` };
+    return { kind: "too-large", reason: `delta-too-large: ${entry.lengthBytes} bytes, a delta has at most ${DELTA_MAX_BYTES}` };
   }
   if (name.epoch > stored.progress.applied.epoch || isHeld(stored.progress, nowMs)) return { kind: "leave" };
   return { kind: "applied", epoch: name.epoch };
@@ -167,6 +170,16 @@ async function judgeApplied(look: Look, name: string, epoch: number, firstJourna
     if (hasCode(error, "delta-corrupt", "delta-unsupported", "delta-foreign")) {
       return { kind: "quarantine", reason: `${error.code}: ${error.message}` };
     }
+    throw error;
+  }
+}
+
+async function judgeTooLarge({ context, item }: Look, name: string, reason: string): Promise<Verdict> {
+  try {
+    await context.stores.cache(item.itemId).read(name, DELTA_MAX_BYTES);
+    return { kind: "leave" };
+  } catch (error) {
+    if (hasCode(error, "delta-too-large")) return { kind: "quarantine", reason };
     throw error;
   }
 }

@@ -185,6 +185,25 @@ describe("what does not belong into the cache container", () => {
     expect(await world.quarantined(ITEM)).toHaveLength(6);
   });
 
+  it("rule 4: an oversized blob that settling has replaced by the real delta since the listing is left alone", async () => {
+    const world = await protectedWorld();
+    const cache = world.stores.cache(ITEM);
+    await cache.put(deltaName(1, 1), new Uint8Array(DELTA_MAX_BYTES + 1));
+    const stores: ItemStores = {
+      ...world.stores,
+      cache: () => ({
+        ...cache,
+        list: async (...given) => {
+          const listed = await cache.list(...given);
+          await upload(world, 1, bytesOf(1));
+          return listed;
+        },
+      }),
+    };
+    expect(await sweepCache({ ...world.context, stores }, ITEM)).toMatchObject({ quarantined: 0, removed: 0, hints: ["next-delta"] });
+    expect(world.cacheNames(ITEM)).toEqual([deltaName(1, 1)]);
+  });
+
   it("rule 4: applied deltas are removed once the journal has them, or had them before it was trimmed, and never before", async () => {
     const world = await protectedWorld();
     await applyChain(world, chain.slice(0, 4));

@@ -13,7 +13,7 @@ import { protectVm } from "../supervisor/protect-vm.ts";
 import { observeStore, type Observations } from "./observations.ts";
 
 export const ITEM_ID = "lab-vm";
-const RECORDS_PER_SECOND = 120;
+const RECORDS_PER_SECOND = 80;
 const FILE_INTERVAL_MS = 1500;
 /** The file system of 24 MiB has room for these, at 48 KiB each, and for its journal. */
 const FILES_MAX = 200;

@@ -56,7 +56,12 @@ async function prepareExt4(options: VmOptions): Promise<VmDisk> {
 }
 
 /** Attaches a guest to the disks, in their order. */
-export async function attachGuest(address: NbdAddress, disks: readonly VmDisk[], now: () => number, keepLog: boolean): Promise<Guest> {
+export async function attachGuest(
+  address: NbdAddress,
+  disks: readonly { readonly id: string }[],
+  now: () => number,
+  keepLog: boolean,
+): Promise<Guest> {
   const opened = [];
   for (const disk of disks) opened.push(await openNbdDisk(address, disk.id));
   return new Guest(opened, now, keepLog);

@@ -7,8 +7,8 @@ const KIB = 1024;
 const SECTOR_BYTES = 512;
 const RECORD_MAX_BYTES = 64 * KIB;
 /** Most of a database's writes hit a small part of its disk again and again; the rest goes anywhere. */
-const HOT_SHARE = 0.7;
-const HOT_BYTES = 16 * 1024 * KIB;
+const HOT_SHARE = 0.8;
+const HOT_BYTES = 8 * 1024 * KIB;
 const RECORD_MAGIC = "LWRECORD";
 const RECORD_HEADER_BYTES = 96;
 

@@ -1,0 +1,152 @@
+import { rm, writeFile } from "node:fs/promises";
+import { join, relative, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { LeewardError } from "../replication/errors.ts";
+import type { Guest } from "./lab/guest.ts";
+import { attachGuest, prepareVm } from "./lab/vm.ts";
+import { startWriter } from "./lab/writer.ts";
+import { guideText } from "./start/guide.ts";
+import { parseStartOptions, type StartOptions } from "./start/options.ts";
+import { ownVm } from "./start/own-disks.ts";
+import { statusLine } from "./start/status-line.ts";
+import { startCloud, type Cloud } from "./supervisor/cloud.ts";
+import { exitWith } from "./supervisor/exit.ts";
+import { Interrupted, onInterrupt, type Interrupt } from "./supervisor/interrupt.ts";
+import { lockFolder } from "./supervisor/lock.ts";
+import type { MobilityService } from "./supervisor/mobility-service.ts";
+import { operatorApi } from "./supervisor/operator-api.ts";
+import { protectVm } from "./supervisor/protect-vm.ts";
+import { CONNECTION_FILE, STATE_FOLDER } from "./supervisor/state-folder.ts";
+
+const LAB_ITEM = "lab-vm";
+const LAB_SEED = 20_260_101;
+/** Enough to see epochs and points come, little enough to run for days. */
+const RECORDS_PER_SECOND = 5;
+const SCHEDULES = { points: "*/10 * * * * *", sweep: "*/30 * * * * *" };
+const POINT_INTERVAL_MINUTES = 1;
+const EPOCH_MAX_AGE_MS = 5000;
+const HEARTBEAT_MS = 5000;
+const STATUS_MS = 5000;
+
+/** The VM that is replicated: the lab's or the user's. */
+interface StartedVm {
+  readonly itemId: string;
+  readonly disks: readonly { readonly id: string; readonly path: string; readonly sizeBytes: number }[];
+  readonly folder: string;
+}
+
+/** `npm start`: the local cloud on fixed ports, its state in `.leeward/`, until Ctrl-C. */
+async function start(): Promise<void> {
+  const options = parseStartOptions(process.argv.slice(2));
+  const folder = resolve(STATE_FOLDER);
+  // The user's images are judged before anything starts.
+  const own = options.images.length === 0 ? undefined : await ownVm(options.images);
+  const unlock = await lockFolder(folder);
+  const interrupt = onInterrupt();
+  try {
+    const vm: StartedVm =
+      own === undefined
+        ? { itemId: LAB_ITEM, disks: await labDisks(folder), folder: join(folder, "vm") }
+        : { ...own, folder: join(folder, own.itemId) };
+    say("Starting the local cloud ...");
+    const cloud = await startCloud({ folder, ports: options.ports, persistence: "disk", schedules: SCHEDULES, random: Math.random });
+    interrupt.killWith(() => cloud.kill());
+    try {
+      await replicate(cloud, vm, options, interrupt);
+    } finally {
+      say("\nStopping ...");
+      await cloud.stop();
+    }
+  } catch (error) {
+    // Ctrl-C is how this program is meant to end.
+    if (!(error instanceof Interrupted)) throw error;
+    say("Stopped. The state stays in .leeward/; npm run reset empties it.");
+  } finally {
+    await rm(join(folder, CONNECTION_FILE), { force: true });
+    await unlock();
+  }
+}
+
+async function labDisks(folder: string): Promise<StartedVm["disks"]> {
+  return prepareVm({ folder: join(folder, "vm"), seed: LAB_SEED, withExt4: false, withBaseline: false });
+}
+
+async function replicate(cloud: Cloud, vm: StartedVm, options: StartOptions, interrupt: Interrupt): Promise<void> {
+  const mobility = await protectVm(cloud, {
+    itemId: vm.itemId,
+    disks: vm.disks,
+    folder: shortPath(vm.folder),
+    crashConsistentFrequencyInMinutes: POINT_INTERVAL_MINUTES,
+    epochMaxAgeMs: EPOCH_MAX_AGE_MS,
+    heartbeatMs: HEARTBEAT_MS,
+    nbdPort: options.ports.nbd,
+  });
+  const connectionFile = await writeConnection(cloud, vm, resolve(STATE_FOLDER));
+  const diskIds = vm.disks.map((disk) => disk.id);
+  say(guideText({ cloud, mobility, itemId: vm.itemId, diskIds, connectionFile, writer: options.writer }));
+  if (!options.writer) return watch(cloud, mobility, vm.itemId, undefined, interrupt);
+  const guest = await attachGuest(mobility.address, vm.disks, () => Date.now(), false);
+  const disks = vm.disks.map(({ sizeBytes }, disk) => ({ disk, sizeBytes }));
+  const writer = startWriter({ guest, disks, seed: Date.now(), recordsPerSecond: RECORDS_PER_SECOND });
+  try {
+    await Promise.race([watch(cloud, mobility, vm.itemId, guest, interrupt), writer.done]);
+  } finally {
+    await writer.stop().catch(() => undefined);
+    guest.close();
+  }
+}
+
+/** Shows the state every few seconds until Ctrl-C, or until a part of the cloud is gone. */
+async function watch(
+  cloud: Cloud,
+  mobility: MobilityService,
+  itemId: string,
+  guest: Guest | undefined,
+  interrupt: Interrupt,
+): Promise<void> {
+  const api = operatorApi(cloud.app.url, cloud.secrets.functionKey);
+  for (;;) {
+    if (!cloud.app.running) throw gone("function app", "app.jsonl", cloud);
+    if (!mobility.running) throw gone("mobility service", `mobility-${itemId}.jsonl`, cloud);
+    const seedingPercentage = seedingOf(await mobility.status());
+    const facts = { api, itemId, seedingPercentage, guestRequests: guest?.totals.requests, nowMs: Date.now() };
+    show(await interrupt.race(statusLine(facts)));
+    await interrupt.race(sleep(STATUS_MS, undefined, { ref: true }));
+  }
+}
+
+/** Address and keys for the command line and for other tools: readable by the user alone, gone when the cloud stops. */
+async function writeConnection(cloud: Cloud, vm: StartedVm, folder: string): Promise<string> {
+  const path = join(folder, CONNECTION_FILE);
+  const storage = Object.fromEntries(cloud.storage.accounts.map(({ name, connectionString }) => [name, connectionString]));
+  const text = JSON.stringify({ url: cloud.app.url, functionKey: cloud.secrets.functionKey, item: vm.itemId, storage }, undefined, 2);
+  await rm(path, { force: true });
+  await writeFile(path, `${text}\n`, { mode: 0o600 });
+  return path;
+}
+
+/** A unix socket's path has at most 107 bytes; below a deep folder the way from here is shorter than the one from the root. */
+function shortPath(folder: string): string {
+  return Buffer.byteLength(join(folder, "nbd.sock")) <= 107 ? folder : relative(".", folder);
+}
+
+function seedingOf(status: Readonly<Record<string, unknown>> | undefined): number | undefined {
+  const seeding = status?.["seeding"] as { readonly doneBytes: number; readonly totalBytes: number; readonly done: boolean } | undefined;
+  if (seeding === undefined || seeding.done || seeding.totalBytes === 0) return undefined;
+  return Math.floor((seeding.doneBytes * 100) / seeding.totalBytes);
+}
+
+function gone(name: string, log: string, cloud: Cloud): LeewardError {
+  return new LeewardError("internal", `The ${name} has ended by itself.`, {}, { hint: `Its log: ${join(cloud.logFolder, log)}` });
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** On a terminal one line that is painted over; elsewhere a line each time. */
+function show(line: string): void {
+  process.stdout.write(process.stdout.isTTY ? `\r\u001B[2K  ${line.slice(0, (process.stdout.columns ?? 120) - 3)}` : `  ${line}\n`);
+}
+
+await exitWith(start);

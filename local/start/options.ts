@@ -1,0 +1,60 @@
+import { parseArgs } from "node:util";
+import { LeewardError } from "../../replication/errors.ts";
+import { FIXED_PORTS, PORT_OPTIONS, type CloudPorts } from "../supervisor/ports.ts";
+
+export interface StartOptions {
+  /** The user's own raw images; none: the lab VM. */
+  readonly images: readonly string[];
+  /** Whether a guest writes to the lab VM; never to the user's images. */
+  readonly writer: boolean;
+  readonly ports: CloudPorts;
+}
+
+const USAGE = `Usage: npm start -- [--disk IMAGE ...] [--no-writer] ${Object.values(PORT_OPTIONS)
+  .map((option) => `[${option} PORT]`)
+  .join(" ")}`;
+
+/** Errors: `configuration-invalid` with the usage. */
+export function parseStartOptions(parameters: readonly string[]): StartOptions {
+  const portNames = Object.values(PORT_OPTIONS).map((option) => option.slice(2));
+  let values: Readonly<Record<string, unknown>>;
+  try {
+    ({ values } = parseArgs({
+      args: [...parameters],
+      options: {
+        disk: { type: "string", multiple: true },
+        "no-writer": { type: "boolean" },
+        ...Object.fromEntries(portNames.map((name) => [name, { type: "string" as const }])),
+      },
+    }));
+  } catch (error) {
+    throw usage(error instanceof Error ? error.message : String(error));
+  }
+  const images = Array.isArray(values["disk"]) ? values["disk"].map(String) : [];
+  const port = (name: keyof typeof FIXED_PORTS): number =>
+    portOf(PORT_OPTIONS[name], values[PORT_OPTIONS[name].slice(2)], FIXED_PORTS[name]);
+  return {
+    images,
+    writer: images.length === 0 && values["no-writer"] !== true,
+    ports: {
+      app: port("app"),
+      cacheBlob: port("cacheBlob"),
+      cacheQueue: port("cacheQueue"),
+      targetBlob: port("targetBlob"),
+      targetQueue: port("targetQueue"),
+      nbd: port("nbd"),
+    },
+  };
+}
+
+function portOf(option: string, given: unknown, otherwise: number): number {
+  if (given === undefined) return otherwise;
+  const port = Number(given);
+  // No free ports here: state that is kept between starts holds absolute addresses.
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw usage(`${option} takes a port from 1 to 65535.`);
+  return port;
+}
+
+function usage(message: string): LeewardError {
+  return new LeewardError("configuration-invalid", message, {}, { hint: USAGE });
+}

@@ -16,7 +16,7 @@ export interface ApplyContext {
   readonly clock: Clock;
   /** Names this run in the progress record. Unique for each run: two runs with one name would take the claim from each other. */
   readonly holder: string;
-  /** At the first boundary after this moment (Unix milliseconds) the run hands on; usually now + SLICE_MS. */
+  /** At the first boundary after this moment (Unix milliseconds) the run hands on; usually now + SLICE_MS. Read anew at every boundary, so that a process which ends can bring it forward. */
   readonly deadlineMs: number;
   /** Structured events without secrets. */
   readonly log: (event: ApplyEvent) => void;

@@ -86,13 +86,13 @@ async function workAndLetGo(claim: Claim): Promise<WorkEnd> {
 /** Steps c to g, again and again. */
 async function work(claim: Claim): Promise<WorkEnd> {
   const { open } = claim;
-  const { clock, deadlineMs } = open.context;
+  const { context } = open;
   // Only an earlier worker can have put deltas into the journal ahead of the intent: one look is enough.
   let journalAhead = true;
   for (;;) {
     // A point that a delta was marked for may be missing because its worker died; the next batch would take the chance away.
     await takeDuePoint(claim, "marked");
-    if (clock.now() >= deadlineMs) return letGo(claim, "more");
+    if (context.clock.now() >= context.deadlineMs) return letGo(claim, "more");
     const next = await readBatch(claim, journalAhead);
     if (next.kind === "batch") {
       await applyBatch(claim, next.batch);

@@ -40,6 +40,8 @@ interface WorkOptions {
   readonly holder?: string;
   readonly bounds?: ApplyContext["bounds"];
   readonly sliceMs?: number;
+  /** Instead of `sliceMs`: asked at every boundary. */
+  readonly deadlineMs?: () => number;
   readonly around?: Around;
   readonly awaitHint?: ApplyContext["awaitHint"];
 }
@@ -89,17 +91,20 @@ export async function openOneItem(plans: readonly EpochPlan[], pointIntervalMs =
     async arrive(...numbers) {
       for (const epoch of epochs.filter((each) => numbers.includes(each.end.epoch))) await upload(stores, epoch);
     },
-    async work({ holder, bounds, sliceMs = SLICE_MS, around, awaitHint } = {}) {
+    async work({ holder, bounds, sliceMs = SLICE_MS, deadlineMs, around, awaitHint } = {}) {
       workers += 1;
       const counted = wrapStores(stores, async (call, run) => {
         calls.push(call);
         return around === undefined ? run() : around(call, run);
       });
+      const endMs = clock.nowMs + sliceMs;
       const context: ApplyContext = {
         stores: counted,
         clock: { now: () => clock.nowMs },
         holder: holder ?? `worker-${workers}`,
-        deadlineMs: clock.nowMs + sliceMs,
+        get deadlineMs() {
+          return deadlineMs?.() ?? endMs;
+        },
         log: (event) => events.push(event),
         ...(bounds === undefined ? {} : { bounds }),
         ...(awaitHint === undefined ? {} : { awaitHint }),

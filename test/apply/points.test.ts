@@ -263,6 +263,20 @@ describe("what a run costs", () => {
     expect(world.diskEpoch()).toBe(4);
   });
 
+  it("ends at the next boundary when its deadline is brought forward", async () => {
+    const world = await openOneItem(plansOf(4));
+    await world.arrive(1, 2, 3, 4);
+    let closing = false;
+    const close: Around = async (call, run) => {
+      closing ||= call.method === "writePages";
+      return run();
+    };
+    const outcome = await world.work({ around: close, deadlineMs: () => (closing ? 0 : Infinity), bounds: { batchMaxDeltas: 1 } });
+    expect(outcome).toEqual({ kind: "more" });
+    expect(world.diskEpoch()).toBe(1);
+    expect((await world.progress()).holder).toBeUndefined();
+  });
+
   it("a warm holder that hears nothing keeps its claim, and lets go at the end of its slice", async () => {
     const world = await openOneItem(plansOf(1));
     await world.arrive(1);

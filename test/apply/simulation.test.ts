@@ -4,7 +4,7 @@ import { runHistory } from "./history.ts";
 import { MUTANTS } from "./mutants.ts";
 
 /** `LEEWARD_HISTORIES=20000 npx vitest run test/apply/simulation.test.ts` looks further; FC_SEED replays a run. */
-const HISTORIES = Number(process.env["LEEWARD_HISTORIES"] ?? 400);
+const HISTORIES = Number(process.env["LEEWARD_HISTORIES"] ?? 300);
 const seed = process.env["FC_SEED"];
 /** Generous: only a hang ends a run, never a slow machine. */
 const HISTORY_MAX_MS = 2_000;

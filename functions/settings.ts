@@ -46,7 +46,7 @@ const schedule = z.preprocess(
 );
 
 /** The schedules are resolved by the host; they are checked here because the host's own message for a missing one does not help. */
-export const settingsSchema = z.object({
+const settingsSchema = z.object({
   CacheStorage: connectionString,
   CacheStorage__blobServiceUri: serviceUri,
   TargetStorage: connectionString,

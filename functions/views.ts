@@ -12,7 +12,7 @@ const MINUTE_MS = 60_000;
 export const timeView = (timeMs: number): string => new Date(timeMs).toISOString();
 const optionalTimeView = (timeMs: number | undefined): string | undefined => (timeMs === undefined ? undefined : timeView(timeMs));
 
-export function policyView(policy: ReplicationPolicy): object {
+function policyView(policy: ReplicationPolicy): object {
   return {
     crashConsistentFrequencyInMinutes: policy.pointIntervalMs / MINUTE_MS,
     recoveryPointHistory: policy.retentionMs / MINUTE_MS,

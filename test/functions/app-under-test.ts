@@ -51,14 +51,14 @@ export function appInMemory(): AppInMemory {
 }
 
 /** Lines that a function wrote to its log. */
-export interface Log {
+interface Log {
   readonly context: InvocationContext;
   readonly lines: string[];
 }
 
 let invocations = 0;
 
-export function newInvocation(functionName = "test"): Log {
+function newInvocation(functionName = "test"): Log {
   const lines: string[] = [];
   invocations += 1;
   const context = new InvocationContext({

@@ -26,8 +26,9 @@ export function settleAnswer(value: unknown): SettleAnswer | undefined {
   return outcome === "same" || outcome === "again" || outcome === "other" ? { outcome } : undefined;
 }
 
-/** Codes with which the control plane refuses the mobility service; any other one is treated as a refused request. */
-const KNOWN_CODES: readonly ErrorCode[] = [
+/** Codes with which the control plane refuses the mobility service for good. With any other code trying again can help. */
+const REFUSALS: readonly ErrorCode[] = [
+  "invalid-request",
   "not-authorized",
   "item-unknown",
   "item-stopped",
@@ -36,12 +37,12 @@ const KNOWN_CODES: readonly ErrorCode[] = [
   "stream-closed",
 ];
 
-/** The code and message of an error body. */
-export function errorBody(value: unknown): { readonly code: ErrorCode; readonly message: string } | undefined {
+/** The code and message of an error body, `code` only if it is a refusal. */
+export function errorBody(value: unknown): { readonly code: ErrorCode | undefined; readonly message: string } | undefined {
   const error = fieldOf(value, "error");
   const code = textAt(error, "code");
   if (code === undefined) return undefined;
-  return { code: KNOWN_CODES.find((known) => known === code) ?? "invalid-request", message: textAt(error, "message") ?? code };
+  return { code: REFUSALS.find((known) => known === code), message: textAt(error, "message") ?? code };
 }
 
 function fieldOf(value: unknown, name: string): unknown {

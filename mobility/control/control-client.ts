@@ -74,7 +74,7 @@ export function controlUrl(text: string): URL {
 
 function refusal(action: string, status: number, value: unknown): LeewardError {
   const error = errorBody(value);
-  if (error === undefined || status >= 500) return unavailable(action, status, error?.message ?? "no reason given");
+  if (error?.code === undefined || status >= 500) return unavailable(action, status, error?.message ?? "no reason given");
   return new LeewardError(error.code, `${action} was refused: ${error.message}`, { action, status });
 }
 

@@ -32,7 +32,10 @@ const CONTAINER = "/account/leeward-cache-vm1";
 
 export async function startFakeCloud(itemId = "vm1"): Promise<FakeCloud> {
   let tokenHash: string | undefined;
-  const server = createServer((request, response) => void handle(request, response));
+  const server = createServer((request, response) => {
+    // A client that died in the middle of its request gets no answer.
+    handle(request, response).catch(() => response.destroy());
+  });
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
   const base = `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`;

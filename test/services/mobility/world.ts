@@ -1,0 +1,130 @@
+import { randomBytes } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { onTestFinished } from "vitest";
+import { parseConfig } from "../../../mobility/config.ts";
+import type { MobilityConfig } from "../../../mobility/config.ts";
+import { startMobility } from "../../../mobility/service.ts";
+import type { MobilityPorts, MobilityService } from "../../../mobility/service.ts";
+import { createTransport } from "../../../mobility/upload/transport.ts";
+import { startFakeCloud } from "../../mobility/fake-cloud.ts";
+import type { FakeCloud } from "../../mobility/fake-cloud.ts";
+import { replay } from "../../mobility/replay.ts";
+import { temporaryFolder } from "../../mobility/temporary.ts";
+
+const MIB = 1024 * 1024;
+
+/** A source machine with two small disks, the cloud that it replicates to, and everything that outlives a mobility service. */
+export interface World {
+  readonly folder: string;
+  readonly cloud: FakeCloud;
+  readonly socketPath: string;
+  readonly configPath: string;
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Image files in the order of the disks' ids. */
+  readonly images: readonly string[];
+  /** Log lines of all services started here. */
+  readonly logs: string[];
+  /** What the clock of the services says; tests set it. */
+  clock: { now(): number };
+  bootId: string;
+  start(): Promise<MobilityService>;
+  image(index: number): Buffer;
+  journalFiles(): readonly string[];
+  spoolFiles(): readonly string[];
+}
+
+/** `first` and `second` are what the disks hold before the first start (padded with zeros). The second one is listed first, and so is the default export. */
+export async function createWorld(
+  options: { readonly first?: Buffer; readonly second?: Buffer; readonly epochMaxAgeMs?: number; readonly sizeBytes?: number } = {},
+): Promise<World> {
+  const folder = temporaryFolder();
+  const cloud = await startFakeCloud();
+  onTestFinished(() => cloud.stop());
+  const images = ["a-data", "b-os"].map((id) => join(folder, `${id}.img`));
+  for (const [index, path] of images.entries()) {
+    writeFileSync(path, (index === 0 ? options.first : options.second) ?? Buffer.alloc(0));
+    truncateSync(path, options.sizeBytes ?? 2 * MIB);
+  }
+  const socketPath = join(folder, "nbd.sock");
+  const config = {
+    itemId: "vm1",
+    apiUrl: cloud.apiUrl,
+    registrationToken: cloud.registrationToken,
+    stateFolder: join(folder, "state"),
+    machineId: "machine",
+    disks: [
+      { id: "b-os", path: images[1] },
+      { id: "a-data", path: images[0] },
+    ],
+    nbd: { socketPath },
+    epochMaxAgeMs: options.epochMaxAgeMs ?? 3_600_000,
+    heartbeatMs: 250,
+  };
+  const configPath = join(folder, "config.json");
+  writeFileSync(configPath, JSON.stringify(config));
+  const list = (name: string): readonly string[] => {
+    const path = join(folder, "state", name);
+    return existsSync(path) ? readdirSync(path).toSorted() : [];
+  };
+  const world: World = {
+    folder,
+    cloud,
+    socketPath,
+    configPath,
+    config,
+    images,
+    logs: [],
+    clock: { now: () => Date.now() },
+    bootId: "boot-1",
+    start: async () => {
+      const transport = createTransport();
+      const ports: MobilityPorts = {
+        clock: { now: () => world.clock.now() },
+        random: Math.random,
+        transport,
+        log: (level, event, facts) => void world.logs.push(JSON.stringify({ level, event, ...facts })),
+        bootId: world.bootId,
+      };
+      const service = await startMobility(parsedConfig(config), ports);
+      onTestFinished(async () => {
+        await service.stop();
+        transport.close();
+      });
+      return service;
+    },
+    image: (index) => readFileSync(images[index] ?? ""),
+    journalFiles: () => list("journal"),
+    spoolFiles: () => list("spool"),
+  };
+  return world;
+}
+
+export function parsedConfig(config: object): MobilityConfig {
+  return parseConfig(JSON.stringify(config));
+}
+
+/** Waits until the condition holds; fails with its text after half a minute. */
+export async function until(what: string, holds: () => boolean): Promise<void> {
+  for (let left = 3000; left > 0; left -= 1) {
+    if (holds()) return;
+    await sleep(10);
+  }
+  throw new Error(`never happened: ${what}`);
+}
+
+/** Whether the disks that the cloud's deltas make equal the source's, disk by disk. */
+export function sameDisks(world: World): readonly boolean[] {
+  const { images } = replay(world.cloud.blobs);
+  return images.map((image, index) => image.equals(world.image(index)));
+}
+
+export function noise(lengthBytes: number): Buffer {
+  return randomBytes(lengthBytes);
+}
+
+/** Waits until everything that the disks hold is in the cloud. */
+export async function uploaded(service: MobilityService): Promise<void> {
+  await until("everything is uploaded", () => service.status().seeding.done && service.status().pendingBytes === 0);
+}

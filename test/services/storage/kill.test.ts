@@ -38,7 +38,7 @@ describe("storage that is killed with SIGKILL", () => {
       const queue = `queue-${round}`;
       await QueueServiceClient.fromConnectionString(connectionString).createQueue(queue);
       const sender = queueHammer(queue, random);
-      const killAfter = 20 + Math.floor(random() * 300);
+      const killAfter = 20 + Math.floor(random() * 150);
       expect(await hammerUntilKilled(started, [...hammers, sender], killAfter)).toBeGreaterThanOrEqual(killAfter);
       // Messages become hidden by looking at them, so the queue of a round is looked at by the process after it.
       hammers.push(verifiedOnce(sender));

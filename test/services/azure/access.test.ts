@@ -1,8 +1,8 @@
-import { BlockBlobClient, ContainerClient } from "@azure/storage-blob";
+import { BlobServiceClient, BlockBlobClient, ContainerClient } from "@azure/storage-blob";
 import { QueueServiceClient } from "@azure/storage-queue";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openCacheAccess } from "../../../azure/cache-access.ts";
-import { connectBlobs, connectQueues } from "../../../azure/connections.ts";
+import { type BlobAccount, connectBlobs, connectQueues } from "../../../azure/connections.ts";
 import { openDiskSnapshots } from "../../../azure/disk-snapshots.ts";
 import { openRestoreAccess } from "../../../azure/restore-access.ts";
 import { openTargetDisks } from "../../../azure/target-disks.ts";
@@ -42,6 +42,35 @@ describe("grants and queues", () => {
       retryOptions: { maxTries: 1 },
     });
     await expect(elsewhere.getBlockBlobClient("b").upload("delta", 5)).rejects.toMatchObject(refused);
+  });
+
+  it("rule 8: without an account key grants are signed with a user delegation key that lasts as long as they do", async () => {
+    const asked: { readonly startsOn: Date; readonly expiresOn: Date }[] = [];
+    const client = new BlobServiceClient("https://leewardcachewe.blob.core.windows.net", {
+      getToken: async () => ({ token: "unused", expiresOnTimestamp: Date.now() + HOUR_MS }),
+    });
+    // The one request that needs Microsoft Entra ID; everything else is signed here.
+    const getUserDelegationKey = async (startsOn: Date, expiresOn: Date): Promise<object> => {
+      asked.push({ startsOn, expiresOn });
+      const value = Buffer.alloc(32, 7).toString("base64");
+      const key = { signedObjectId: "object", signedTenantId: "tenant", signedService: "b", signedVersion: "2026-06-06", value };
+      return { ...key, signedStartsOn: startsOn, signedExpiresOn: expiresOn };
+    };
+    const account = {
+      retrying: Object.assign(client, { getUserDelegationKey }),
+      once: client,
+      signer: "identity",
+    } as unknown as BlobAccount;
+    const { containerUrl, expiresMs } = await openCacheAccess(account, { now: Date.now }).grantCreate("web");
+    const { url } = await openRestoreAccess(account, { now: Date.now }).grantRead({ itemId: "web", restoreId: "r", diskId: "os" });
+    const shown = [containerUrl, url].map((text) => new URL(text).searchParams);
+    expect(shown.map((values) => [values.get("sr"), values.get("sp"), values.get("skoid")])).toEqual([
+      ["c", "c", "object"],
+      ["b", "r", "object"],
+    ]);
+    // Azure gives such a key for seven days at most, and a grant ends with its key.
+    expect(asked.map(({ expiresOn }) => expiresOn.getTime())).toEqual([expiresMs, expect.any(Number)]);
+    expect(shown.map((values) => values.get("se"))).toEqual(shown.map((values) => values.get("ske")));
   });
 
   it("a grant lasts 24 h and is given again until half of its life is over", async () => {

@@ -27,7 +27,8 @@ describe("rule 6: every write tells the service what its bytes must hash to", ()
     seen = [];
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const { port } = server.address() as AddressInfo;
-    const connectionString = `AccountName=a;AccountKey=${Buffer.alloc(64).toString("base64")};BlobEndpoint=http://127.0.0.1:${port}/a`;
+    const accountKey = Buffer.alloc(64).toString("base64");
+    const connectionString = `DefaultEndpointsProtocol=http;AccountName=a;AccountKey=${accountKey};BlobEndpoint=http://127.0.0.1:${port}/a`;
     account = connectBlobs("TargetStorage", { kind: "connection-string", connectionString });
   });
   afterEach(async () => {

@@ -1,17 +1,17 @@
-import { decodeDelta } from "../delta/decode.ts";
 import type { DecodedDelta, DeltaFlags } from "../delta/delta.ts";
 import { LeewardError } from "../errors.ts";
 import { samePosition } from "../position.ts";
-import type { DiskDescription, Position } from "../position.ts";
+import type { Position } from "../position.ts";
+import { checkDelta, fork } from "./check-delta.ts";
+import type { DeltaPlace } from "./check-delta.ts";
 import type { Claim } from "./claim.ts";
-import type { OpenItem } from "./context.ts";
 import { readNextDelta } from "./read-delta.ts";
 
 /** One delta of a batch: checked, and in its place of the chain. */
 export interface BatchDelta {
   readonly delta: DecodedDelta;
   readonly bytes: Uint8Array;
-  readonly place: "cache" | "journal";
+  readonly place: DeltaPlace;
 }
 
 /** At least one delta, in the order of the position chain. In memory it is at most BATCH_MAX_BYTES and one delta more. */
@@ -76,64 +76,10 @@ function endsBatch(flags: DeltaFlags, seedingBefore: boolean): boolean {
   return flags.final || flags.groupMark || flags.consistency !== "crash" || (seedingBefore && !flags.seeding);
 }
 
-/** Decodes `bytes` and holds them against their name and the chain; `place` is for the operator. */
-export function checkDelta(open: OpenItem, previous: Position, bytes: Uint8Array, place: "cache" | "journal"): DecodedDelta {
-  const { item } = open;
-  const epoch = previous.epoch + 1;
-  const delta = decodeAt(bytes, previous.stream, epoch, place);
-  const { header } = delta;
-  const sameName = header.itemId === item.itemId && header.stream === previous.stream && header.epoch === epoch;
-  if (!sameName || !sameDisks(header.disks, item.disks)) {
-    throw new LeewardError("delta-foreign", "The delta belongs elsewhere: item, stream, epoch or disks are not those of its place.", {
-      place,
-      expectedItem: item.itemId,
-      expectedStream: previous.stream,
-      expectedEpoch: epoch,
-      item: header.itemId,
-      stream: header.stream,
-      epoch: header.epoch,
-    });
-  }
-  if (!samePosition(header.start, previous)) {
-    throw fork("The delta does not start where the one before it ended.", previous, header.start, place);
-  }
-  return delta;
-}
-
-function decodeAt(bytes: Uint8Array, stream: number, epoch: number, place: "cache" | "journal"): DecodedDelta {
-  try {
-    return decodeDelta(bytes);
-  } catch (error) {
-    if (!(error instanceof LeewardError)) throw error;
-    throw new LeewardError(error.code, error.message, { ...error.facts, place, stream, epoch }, { cause: error, hint: error.hint });
-  }
-}
-
-function sameDisks(left: readonly DiskDescription[], right: readonly DiskDescription[]): boolean {
-  return (
-    left.length === right.length &&
-    left.every((disk, index) => {
-      const other = right[index];
-      return disk.id === other?.id && disk.sizeBytes === other.sizeBytes && disk.sectorSizeBytes === other.sectorSizeBytes;
-    })
-  );
-}
-
 /** Rule 4 puts a delta into the journal before it becomes intent, so this takes a deletion by someone else. */
 function missing(epoch: number, intent: Position): LeewardError {
   return new LeewardError("position-gap", "A delta of the batch that was begun is neither in the journal nor in the cache.", {
     epoch,
     intent: intent.epoch,
-  });
-}
-
-export function fork(message: string, expected: Position, found: Position, place: "cache" | "journal"): LeewardError {
-  return new LeewardError("position-fork", message, {
-    place,
-    stream: expected.stream,
-    expectedEpoch: expected.epoch,
-    expectedChecksum: expected.checksum,
-    foundEpoch: found.epoch,
-    foundChecksum: found.checksum,
   });
 }

@@ -1,10 +1,11 @@
-import { LeewardError, invariant } from "../errors.ts";
+import { LeewardError, hasCode, invariant } from "../errors.ts";
 import type { LastPoint, Progress, StopReason } from "../items/item.ts";
 import { DISK_REQUESTS_IN_FLIGHT } from "../limits.ts";
 import type { TargetDisk } from "../ports.ts";
+import { checkDelta } from "./check-delta.ts";
 import type { OpenItem } from "./context.ts";
 import { inLanes } from "./lanes.ts";
-import { readProgress, replaceProgress } from "./progress.ts";
+import { isBoundary, readProgress, replaceProgress } from "./progress.ts";
 import type { StoredProgress } from "./progress.ts";
 import { readNextDelta } from "./read-delta.ts";
 
@@ -81,11 +82,25 @@ async function raiseAll(open: OpenItem, generation: number): Promise<void> {
   });
 }
 
-/** A gap closes itself when the missing delta arrives; every other stop waits for a repair. */
+/**
+ * A stop ends by itself when the next delta of the chain can be read whole: then nothing has to be skipped (rule 5), whatever stood in its place before.
+ * A batch that was begun and cannot be finished waits for a repair.
+ */
 async function hasHealed(open: OpenItem, progress: Progress): Promise<boolean> {
-  if (progress.stopped?.code !== "position-gap") return false;
-  return (await readNextDelta(open, progress, progress.applied.epoch + 1, "everywhere")).kind === "found";
+  if (!isBoundary(progress)) return false;
+  try {
+    const next = await readNextDelta(open, progress, progress.applied.epoch + 1, "everywhere");
+    if (next.kind === "missing") return false;
+    checkDelta(open, progress.applied, next.bytes, "cache");
+    return true;
+  } catch (error) {
+    if (hasCode(error, ...UNREADABLE)) return false;
+    throw error;
+  }
 }
+
+/** What still stands in the place of the next delta; any other error is a failure of its own. */
+const UNREADABLE = ["delta-corrupt", "delta-unsupported", "delta-too-large", "delta-foreign", "position-fork"] as const;
 
 function holdClaim(open: OpenItem, claimed: StoredProgress): Claim {
   const { context, bounds, records } = open;

@@ -40,7 +40,7 @@ export interface HeartbeatRecord {
   readonly seeding: { readonly doneBytes: number; readonly totalBytes: number } | undefined;
 }
 
-/** Why an item stands still, in words for the operator. Applying goes on only after a repair. */
+/** Why an item stands still, in words for the operator. Applying goes on when the next delta of the chain can be read, else after a repair. */
 export interface StopReason {
   readonly code: string;
   readonly message: string;

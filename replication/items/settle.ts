@@ -1,4 +1,4 @@
-import { decodeDelta } from "../delta/decode.ts";
+import { decodeDelta, verifyFrames } from "../delta/decode.ts";
 import { LeewardError, hasCode } from "../errors.ts";
 import { DELTA_MAX_BYTES } from "../limits.ts";
 import type { RecordStore } from "../ports.ts";
@@ -42,14 +42,22 @@ export async function settleEpoch(context: ItemContext, itemId: string, itemToke
   return moved === undefined ? { outcome: "again" } : answer(deltaEnd(moved.bytes, itemId, request));
 }
 
-/** Where a delta of this name ends. Errors: `delta-foreign` when it speaks of another item, stream or epoch, and those of `decodeDelta`. */
+/**
+ * Where a delta of this name ends. Its frames are decoded too: the position speaks of their plain bytes, and a file whose tables alone are right must
+ * not pass for the delta (rule 4). Errors: `delta-foreign` when it speaks of another item, stream or epoch, and those of
+ * `decodeDelta`.
+ */
 export function deltaEnd(
   bytes: Uint8Array,
   itemId: string,
   { stream, epoch }: { readonly stream: number; readonly epoch: number },
 ): Position {
-  const { header, end } = decodeDelta(bytes);
-  if (header.itemId === itemId && header.stream === stream && header.epoch === epoch) return end;
+  const delta = decodeDelta(bytes);
+  const { header, end } = delta;
+  if (header.itemId === itemId && header.stream === stream && header.epoch === epoch) {
+    verifyFrames(delta);
+    return end;
+  }
   throw new LeewardError("delta-foreign", "The delta belongs to another item, stream or epoch than its name says.", {
     itemId,
     stream,

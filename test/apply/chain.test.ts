@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { sha256 } from "../../replication/delta/bytes.ts";
-import { FOOTER, FOOTER_BYTES, PROLOGUE } from "../../replication/delta/layout.ts";
+import { decodeDelta } from "../../replication/delta/decode.ts";
+import { FOOTER, FOOTER_BYTES, PROLOGUE, PROLOGUE_BYTES } from "../../replication/delta/layout.ts";
 import type { StopReason } from "../../replication/items/item.ts";
 import { PROGRESS_RECORD, deltaName, journalName } from "../../replication/items/names.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
+import { forge } from "../delta/forge.ts";
 import { callNames, openOneItem, plansOf } from "./one-item.ts";
 import type { OneItem } from "./one-item.ts";
 import { ITEM_ID, STREAM, sealEpochs, smallItem } from "./small-world.ts";
@@ -99,12 +101,28 @@ describe("rule 5: the position chain decides, not the events", () => {
     expect(await stopCode(world)).toBe("delta-unsupported");
   });
 
-  it("a stopped item is not applied to, whatever arrives", async () => {
+  it("a stopped item is not applied to while the damaged delta stands there, and goes on when the right one has taken its place", async () => {
     const world = await openOneItem(plansOf(2));
     await put(world, 1, new Uint8Array(600));
     expect(await stopCode(world)).toBe("delta-corrupt");
-    await put(world, 1, world.epochs[0]?.bytes ?? new Uint8Array());
+    await world.arrive(2);
     expect(await world.work()).toMatchObject({ kind: "stopped" });
+    expect(world.diskEpoch()).toBe(0);
+    await put(world, 1, world.epochs[0]?.bytes ?? new Uint8Array());
+    expect(await world.work()).toEqual({ kind: "idle" });
+    expect(world.diskEpoch()).toBe(2);
+  });
+
+  it("rule 6: a delta whose tables are right and whose frames are forged never becomes intent, so the disks stay whole", async () => {
+    const world = await openOneItem(plansOf(1));
+    const forged = forge(world.epochs[0]?.bytes ?? new Uint8Array(), (view) =>
+      view.setUint8(PROLOGUE_BYTES, view.getUint8(PROLOGUE_BYTES) ^ 1),
+    );
+    expect(decodeDelta(forged).end).toEqual(decodeDelta(world.epochs[0]?.bytes ?? new Uint8Array()).end);
+    await put(world, 1, forged);
+    expect(await stopCode(world)).toBe("delta-corrupt");
+    const { applied, intent } = await world.progress();
+    expect(intent).toEqual(applied);
     expect(world.diskEpoch()).toBe(0);
   });
 

@@ -1,3 +1,5 @@
+import { PROLOGUE_BYTES } from "../../replication/delta/layout.ts";
+import { forge } from "../delta/forge.ts";
 import { describe, expect, it } from "vitest";
 import { encodeDelta } from "../../replication/delta/encode.ts";
 import { type HeartbeatContext, readHeartbeat, recordHeartbeat } from "../../replication/items/heartbeat.ts";
@@ -176,12 +178,15 @@ describe("settling an epoch that the cache says to have", () => {
     damaged[200] = (damaged[200] ?? 0) ^ 1;
     const foreign = deltaChain(1, 1, "vm-2")[0]?.bytes ?? new Uint8Array();
     const wrongEpoch = chain[1]?.bytes ?? new Uint8Array();
-    for (const bytes of [damaged, foreign, wrongEpoch, new Uint8Array(0)]) {
+    // Its tables, and so its position, are those of the service's own delta.
+    const forged = forge(chain[0]?.bytes ?? new Uint8Array(), (view) => view.setUint8(PROLOGUE_BYTES, view.getUint8(PROLOGUE_BYTES) ^ 1));
+    const unusable = [damaged, foreign, wrongEpoch, forged, new Uint8Array(0)];
+    for (const bytes of unusable) {
       await upload(world, 1, bytes);
       expect(await ask(world, 1)).toEqual({ outcome: "again" });
       expect(world.cacheNames(ITEM)).toEqual([]);
     }
-    expect(await world.quarantined(ITEM)).toEqual([damaged, foreign, wrongEpoch, new Uint8Array(0)]);
+    expect(await world.quarantined(ITEM)).toEqual(unusable);
   });
 
   it("refuses a wrong token, another stream and malformed requests", async () => {

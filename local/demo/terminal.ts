@@ -9,7 +9,7 @@ export interface Terminal {
   readonly stages: readonly { readonly title: string; readonly tookMs: number }[];
 }
 
-export interface StageEnd<Result> {
+interface StageEnd<Result> {
   readonly result: Result;
   readonly detail: string;
 }

@@ -9,7 +9,7 @@ export interface RecoveryPoint {
   readonly targetTimeMs: number;
 }
 
-export interface ItemView {
+interface ItemView {
   readonly stage: string;
   readonly appliedEpoch: number;
   readonly uploadedEpoch: number | undefined;

@@ -12,6 +12,9 @@ import { seededRandom } from "../../local/lab/random.ts";
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
+/** A failing run prints its seed, and FC_SEED=<seed> replays it. */
+const SEED = process.env["FC_SEED"] === undefined ? {} : { seed: Number(process.env["FC_SEED"]) };
+
 let folder = "";
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "leeward-oracle-"));
@@ -143,7 +146,7 @@ describe("the content oracle (rule 1)", () => {
           expect(between.every((record) => record.kind !== "write")).toBe(true);
         }
       }),
-      { numRuns: 25 },
+      { ...SEED, numRuns: 25 },
     );
   });
 
@@ -156,7 +159,7 @@ describe("the content oracle (rule 1)", () => {
         const verdict = await judge(lab, await replay(lab, (_, number) => number <= 38 && number !== missing.number));
         expect(verdict.kind).toBe("mismatch");
       }),
-      { numRuns: 25 },
+      { ...SEED, numRuns: 25 },
     );
   });
 
@@ -175,7 +178,7 @@ describe("the content oracle (rule 1)", () => {
         );
         expect(verdict).toMatchObject({ kind: "mismatch", disk: "disk1", offsetBytes: at - (at % 512), differingSectors: 1 });
       }),
-      { numRuns: 25 },
+      { ...SEED, numRuns: 25 },
     );
   });
 

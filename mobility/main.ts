@@ -55,14 +55,24 @@ async function cut(service: MobilityService): Promise<void> {
   }
 }
 
+let running: MobilityService | undefined;
+/** Before the start is complete nothing was promised to anybody, and a kill at any moment is harmless. */
+const stopNow = (): void => {
+  if (running === undefined) process.exit(0);
+  void stop(running);
+};
+process.on("disconnect", stopNow);
+for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, stopNow);
+// Whoever read the log may be gone; the guest is still there.
+process.stdout.on("error", () => undefined);
+
 try {
-  const service = await startMobility(parseConfig(configFrom(process.argv.slice(2))), systemPorts(log));
   process.on("message", (message) => {
-    if (kindOf(message) === "stop") void stop(service);
-    else if (kindOf(message) === "cut") void cut(service);
+    if (kindOf(message) === "stop") stopNow();
+    else if (kindOf(message) === "cut" && running !== undefined) void cut(running);
   });
-  process.on("disconnect", () => void stop(service));
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => void stop(service));
+  const service = await startMobility(parseConfig(configFrom(process.argv.slice(2))), systemPorts(log));
+  running = service;
   log("info", "ready", { socketPath: service.socketPath, port: service.port });
   send({ kind: "ready", socketPath: service.socketPath, port: service.port });
 } catch (error) {

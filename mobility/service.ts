@@ -3,6 +3,7 @@ import { LeewardError } from "../replication/errors.ts";
 import type { HeartbeatAnswer, HeartbeatRequest } from "../replication/items/mobility-protocol.ts";
 import { STOP_UPLOAD_MS } from "../replication/limits.ts";
 import type { Position } from "../replication/position.ts";
+import { pause } from "./back-off.ts";
 import { openCapture } from "./capture.ts";
 import type { Capture } from "./capture.ts";
 import type { MobilityConfig } from "./config.ts";
@@ -132,7 +133,10 @@ async function start(config: MobilityConfig, ports: MobilityPorts, undo: (() => 
   let stopped: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
     await seeding.stop();
-    await server.stop();
+    // Requests that wait for a full disk would never end: after a while they are answered with an error, and stay without a record.
+    const requests = server.stop();
+    if (!(await within(STOP_UPLOAD_MS, requests))) capture.log.stop();
+    await requests;
     const clean = await drain(parts);
     offline.abort();
     await heartbeat.stop();
@@ -226,9 +230,19 @@ function heartbeatOf(parts: Parts): Heartbeat {
 async function drain({ capture, uploader }: Parts): Promise<boolean> {
   const { log, sealer } = capture;
   if (log.failure === undefined) log.cut();
-  await sealer.idle();
-  await uploader.drained(STOP_UPLOAD_MS);
+  await within(
+    STOP_UPLOAD_MS,
+    sealer.idle().then(() => uploader.drained(STOP_UPLOAD_MS)),
+  );
   return log.failure === undefined && log.empty;
+}
+
+/** Waits for the work, but no longer than this; true when it is done. The work itself goes on. */
+async function within(waitMs: number, work: Promise<void>): Promise<boolean> {
+  const timer = new AbortController();
+  const done = await Promise.race([work.then(() => true), pause(waitMs, timer.signal).then(() => false)]);
+  timer.abort();
+  return done;
 }
 
 async function cut({ capture, state }: Parts): Promise<Position> {

@@ -1,4 +1,4 @@
-import { closeSync, fdatasync, fstatSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, fdatasync, fstatSync, openSync, read, readSync, writeSync } from "node:fs";
 import { promisify } from "node:util";
 import { LeewardError } from "../../replication/errors.ts";
 import { DISK_MAX_BYTES, SECTOR_BYTES } from "../../replication/limits.ts";
@@ -8,6 +8,8 @@ export interface Image {
   readonly sizeBytes: number;
   /** `position` on the disk; the whole of `target` is filled. */
   read(target: Buffer, positionBytes: number): void;
+  /** The same without holding the event loop, for what may have to come from the medium. */
+  readLater(target: Buffer, positionBytes: number): Promise<void>;
   write(bytes: Buffer, positionBytes: number): void;
   /** Everything written before is on the medium. */
   sync(): Promise<void>;
@@ -15,6 +17,7 @@ export interface Image {
 }
 
 const syncFile = promisify(fdatasync);
+const readFile = promisify(read);
 
 /** Throws `configuration-invalid` when there is no such file and `disk-invalid` when its size cannot be a disk. */
 export function openImage(diskId: string, path: string): Image {
@@ -31,8 +34,15 @@ export function openImage(diskId: string, path: string): Image {
     read: (target, positionBytes) => {
       for (let done = 0; done < target.length;) {
         const count = readSync(file, target, done, target.length - done, positionBytes + done);
-        if (count === 0) throw new LeewardError("capture-failed", `The image ${path} became shorter.`, { disk: diskId, path });
+        if (count === 0) throw becameShorter(diskId, path);
         done += count;
+      }
+    },
+    readLater: async (target, positionBytes) => {
+      for (let done = 0; done < target.length;) {
+        const { bytesRead } = await readFile(file, target, done, target.length - done, positionBytes + done);
+        if (bytesRead === 0) throw becameShorter(diskId, path);
+        done += bytesRead;
       }
     },
     write: (bytes, positionBytes) => {
@@ -41,6 +51,10 @@ export function openImage(diskId: string, path: string): Image {
     sync: () => syncFile(file),
     close: () => closeSync(file),
   };
+}
+
+function becameShorter(diskId: string, path: string): LeewardError {
+  return new LeewardError("capture-failed", `The image ${path} became shorter.`, { disk: diskId, path });
 }
 
 function open(diskId: string, path: string): number {

@@ -24,8 +24,9 @@ export interface NbdServer {
 export async function startNbdServer(addresses: readonly NbdAddress[], disks: readonly NbdDisk[]): Promise<NbdServer> {
   const sockets = new Set<Socket>();
   let idle: (() => void) | undefined;
+  let stopping = false;
   const accept = (socket: Socket): void => {
-    if (sockets.size >= NBD_CONNECTIONS_MAX) {
+    if (stopping || sockets.size >= NBD_CONNECTIONS_MAX) {
       socket.destroy();
       return;
     }
@@ -57,6 +58,7 @@ export async function startNbdServer(addresses: readonly NbdAddress[], disks: re
   return {
     port: ports[0],
     stop: async () => {
+      stopping = true;
       const closing = closeServers();
       for (const socket of sockets) socket.destroy();
       // A connection counts as closed when its last request has ended: nothing reaches the journal afterwards.

@@ -63,7 +63,7 @@ export function startSeeding(options: SeedingOptions): Seeding {
     const release = await lock.take(offsetBytes, offsetBytes + lengthBytes);
     try {
       const chunk = Buffer.allocUnsafe(lengthBytes);
-      image.read(chunk, offsetBytes);
+      await image.readLater(chunk, offsetBytes);
       for (const run of runsOf(chunk)) {
         const place = { disk, pass, offsetBytes: offsetBytes + run.from, lengthBytes: run.to - run.from };
         if (!run.zero) log.append({ kind: "seed", ...place }, chunk.subarray(run.from, run.to));

@@ -23,7 +23,7 @@ export function openItemStores(cache: BlobAccount, target: BlobAccount): ItemSto
         await target.retrying.getContainerClient(itemContainer(itemId)).createIfNotExists({ abortSignal });
         await target.retrying.getContainerClient(diskContainer(itemId, stream)).createIfNotExists({ abortSignal });
       }),
-    quarantine: (itemId, name, reason) => moveToQuarantine(cache, itemId, name, reason),
+    quarantine: (itemId, name, reason, etag) => moveToQuarantine(cache, itemId, name, reason, etag),
   };
 }
 

@@ -13,14 +13,14 @@ import { isChanged, isMissing, isTaken, unless, writing } from "./errors.ts";
 
 /**
  * Copies the blob inside the cache account, waits until the copy is whole, then removes the original if it is still the one that was copied.
- * The copy's name carries the original's etag: running again finds its own copy, and a later blob of the same name gets one of its own.
+ * With `etag`, only while the blob still has it. The copy's name carries the original's etag: running again finds its own copy, and a later blob of the same name gets one of its own.
  */
-export async function moveToQuarantine(cache: BlobAccount, itemId: string, name: string, reason: string): Promise<void> {
+export async function moveToQuarantine(cache: BlobAccount, itemId: string, name: string, reason: string, etag?: string): Promise<void> {
   const facts = { itemId, name };
   await writing("quarantine", facts, STORE_BLOB_WRITE_MS, async (abortSignal) => {
     const source = cache.retrying.getContainerClient(cacheContainer(itemId)).getBlobClient(name);
     const found = await unless(isMissing, source.getProperties({ abortSignal }));
-    if (found?.etag === undefined) return;
+    if (found?.etag === undefined || (etag !== undefined && etag !== found.etag)) return;
     const container = cache.retrying.getContainerClient(quarantineContainer(itemId));
     await container.createIfNotExists({ abortSignal });
     const copy = container.getBlobClient(`${name.slice(0, QUARANTINE_NAME_MAX_LENGTH)}.${found.etag.replaceAll(/[^A-Za-z0-9]/g, "")}`);

@@ -111,8 +111,11 @@ export interface ItemStores {
   listItems(limit: number, after?: string): Promise<readonly string[]>;
   /** Makes the containers of a new item. Idempotent. */
   createContainers(itemId: string, stream: number): Promise<void>;
-  /** Moves a blob of the cache container into the quarantine container of the same account, whole, then removes it. Idempotent. */
-  quarantine(itemId: string, name: string, reason: string): Promise<void>;
+  /**
+   * Moves a blob of the cache container into the quarantine container of the same account, whole, then removes it. Idempotent. With `etag`, only
+   * while the blob is the one that was judged: another that has taken its name meanwhile is left alone.
+   */
+  quarantine(itemId: string, name: string, reason: string, etag?: string): Promise<void>;
 }
 
 /** Messages between slices of work. Sending twice is harmless. */

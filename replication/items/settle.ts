@@ -72,12 +72,14 @@ export function deltaEnd(
 async function readCached(context: ItemContext, itemId: string, request: SettleRequest): Promise<Position | undefined> {
   const cache: RecordStore = context.stores.cache(itemId);
   const name = deltaName(request.stream, request.epoch);
+  let etag: string | undefined;
   try {
     const stored = await cache.read(name, DELTA_MAX_BYTES);
+    etag = stored?.etag;
     return stored === undefined ? undefined : deltaEnd(stored.bytes, itemId, request);
   } catch (error) {
     if (!hasCode(error, "delta-corrupt", "delta-too-large", "delta-unsupported", "delta-foreign")) throw error;
-    await context.stores.quarantine(itemId, name, `${error.code}: ${error.message}`);
+    await context.stores.quarantine(itemId, name, `${error.code}: ${error.message}`, etag);
     return undefined;
   }
 }

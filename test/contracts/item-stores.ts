@@ -69,6 +69,17 @@ export function itemStoresContract(open: () => Promise<ItemStoresUnderTest>): vo
       expect(texts(await quarantined("web"))).toEqual(["1"]);
     });
 
+    it("given an etag, it leaves alone what has taken the name since", async () => {
+      const { stores, quarantined } = await open();
+      const etag = await stores.cache("web").create("a", bytes("forged"));
+      await stores.cache("web").put("a", bytes("genuine"));
+      await stores.quarantine("web", "a", "forged", etag);
+      expect((await stores.cache("web").read("a"))?.bytes).toEqual(bytes("genuine"));
+      const { etag: present } = (await stores.cache("web").read("a")) ?? {};
+      await stores.quarantine("web", "a", "forged", present);
+      expect(texts(await quarantined("web"))).toEqual(["genuine"]);
+    });
+
     it("a second blob of the same name does not push out the first", async () => {
       const { stores, quarantined } = await open();
       await stores.cache("web").create("a", bytes("first"));

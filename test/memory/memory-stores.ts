@@ -43,10 +43,10 @@ export function createMemoryStores(clock: Clock): MemoryStores {
     createContainers: async (itemId) => {
       items.add(itemId);
     },
-    quarantine: async (itemId, name) => {
+    quarantine: async (itemId, name, _reason, etag) => {
       const cache = open(caches, itemId);
       const found = await cache.read(name);
-      if (found === undefined) return;
+      if (found === undefined || (etag !== undefined && etag !== found.etag)) return;
       quarantines.set(itemId, [...(quarantines.get(itemId) ?? []), found.bytes]);
       await cache.remove(name);
     },

@@ -11,9 +11,33 @@ if (major < 22) {
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: "unit", include: ["test/**/*.test.ts"], exclude: ["test/services/**", "test/clients/**"], testTimeout: 60_000 } },
-      { test: { name: "services", include: ["test/services/**/*.test.ts"], testTimeout: 120_000, hookTimeout: 60_000 } },
-      { test: { name: "clients", include: ["test/clients/**/*.test.ts"], testTimeout: 180_000, hookTimeout: 60_000 } },
+      {
+        test: {
+          name: "unit",
+          setupFiles: ["test/setup.ts"],
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/services/**", "test/clients/**"],
+          testTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: "services",
+          setupFiles: ["test/setup.ts"],
+          include: ["test/services/**/*.test.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: "clients",
+          setupFiles: ["test/setup.ts"],
+          include: ["test/clients/**/*.test.ts"],
+          testTimeout: 180_000,
+          hookTimeout: 60_000,
+        },
+      },
     ],
   },
 });

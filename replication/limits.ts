@@ -38,7 +38,7 @@ export const ZERO_GRAIN_BYTES = 4 * KIB;
 /** Azure's Put Page takes at most 4 MiB. */
 export const PUT_PAGE_MAX_BYTES = 4 * MIB;
 /** Encoded bytes of one batch: one full delta always fits, many small ones share a batch. */
-export const BATCH_MAX_BYTES = DELTA_MAX_BYTES;
+export const BATCH_MAX_BYTES = 64 * MIB;
 /** Deltas of one batch: bounds the reads before the first write. */
 export const BATCH_MAX_DELTAS = 64;
 /** Page writes in flight for one item: 8 x 4 MiB is the memory they pin. */

@@ -2,7 +2,6 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Consistency } from "../../replication/delta/delta.ts";
 import { type RetainedPoint, expiredPoints } from "../../replication/points/retention.ts";
-import { seeded } from "../items/seed.ts";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -135,7 +134,6 @@ describe("for any points and any policy", () => {
         const newest = byTime(points).at(-1);
         expect(expiredPoints(points, retentionMs, NOW_MS + lateMs)).not.toContain(newest);
       }),
-      seeded,
     );
   });
 
@@ -144,7 +142,6 @@ describe("for any points and any policy", () => {
       fc.property(arbitraryPoints, retention, (points, retentionMs) => {
         expect(expiredPoints(points.toReversed(), retentionMs, NOW_MS)).toEqual(expiredPoints(points, retentionMs, NOW_MS));
       }),
-      seeded,
     );
   });
 
@@ -166,7 +163,7 @@ describe("for any points and any policy", () => {
           expect(byTime(left)).toEqual(byTime(kept(points, retentionMs, NOW_MS)));
         },
       ),
-      { numRuns: 300, ...seeded },
+      { numRuns: 300 },
     );
   });
 
@@ -179,7 +176,6 @@ describe("for any points and any policy", () => {
         const inside = crash.filter((point) => (newest?.targetTimeMs ?? 0) - point.targetTimeMs <= retentionMs - 4 * HOUR_MS);
         expect(inside.every((point) => left.some((other) => Math.abs(other.targetTimeMs - point.targetTimeMs) < 4 * HOUR_MS))).toBe(true);
       }),
-      seeded,
     );
   });
 });

@@ -52,7 +52,7 @@ export async function callApi(
   path: string,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<ApiAnswer> {
-  const target = new URL(path.startsWith("/") ? path : `/api/replicationProtectedItems/${path}`, connection.url);
+  const target = new URL(/^(\/|https?:)/.test(path) ? path : `/api/replicationProtectedItems/${path}`, connection.url);
   // A Location of another host must not get the key.
   if (target.origin !== new URL(connection.url).origin) {
     throw new LeewardError("invalid-request", `The answer points to another host: ${target.origin}`, { origin: target.origin });
@@ -68,6 +68,19 @@ export async function callApi(
   const body = parseJson(await answer.text());
   if (answer.ok) return { status: answer.status, location: answer.headers.get("location") ?? undefined, body };
   throw refused(answer.status, body);
+}
+
+/** The body of an answer in the shape that the command needs. Errors: `internal` when it has another one. */
+export function shaped<Body>(schema: z.ZodType<Body>, { body }: ApiAnswer): Body {
+  const parsed = schema.safeParse(body);
+  if (parsed.success) return parsed.data;
+  const hint = "Use the command line and the function app of one version.";
+  throw new LeewardError(
+    "internal",
+    `The function app answers in a shape that this version does not know. ${z.prettifyError(parsed.error)}`,
+    {},
+    { hint },
+  );
 }
 
 async function readConnectionFile(): Promise<z.infer<typeof connectionFile> | undefined> {

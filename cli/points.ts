@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import { z } from "zod";
-import { API_OPTIONS, API_USAGE, callApi, findConnection } from "./api.ts";
+import { API_OPTIONS, API_USAGE, callApi, findConnection, shaped } from "./api.ts";
 import { EXIT_OK, UsageError } from "./command.ts";
 import type { Command } from "./command.ts";
 
@@ -28,12 +28,12 @@ export const pointsCommand: Command = {
     const [item, other] = positionals;
     if (item === undefined || other !== undefined) throw new UsageError("points takes one item");
     const connection = await findConnection(values, process.env);
-    const { body } = await callApi(connection, "GET", `${encodeURIComponent(item)}/recoveryPoints`);
+    const answer = await callApi(connection, "GET", `${encodeURIComponent(item)}/recoveryPoints`);
     if (values.json === true) {
-      terminal.out(JSON.stringify(body, undefined, 2));
+      terminal.out(JSON.stringify(answer.body, undefined, 2));
       return EXIT_OK;
     }
-    const points = listing.parse(body).value;
+    const points = shaped(listing, answer).value;
     if (points.length === 0) {
       terminal.out(`${item} has no recovery points yet.`);
       return EXIT_OK;

@@ -7,7 +7,7 @@ import { z } from "zod";
 import { LeewardError } from "../replication/errors.ts";
 import { isDiskId } from "../replication/items/names.ts";
 import { CLI_RESTORE_MS, CLI_RESTORE_POLL_MS } from "../replication/limits.ts";
-import { API_OPTIONS, API_USAGE, type ApiConnection, callApi, findConnection } from "./api.ts";
+import { API_OPTIONS, API_USAGE, type ApiConnection, callApi, findConnection, shaped } from "./api.ts";
 import { EXIT_OK, UsageError } from "./command.ts";
 import type { Command, Terminal } from "./command.ts";
 import { downloadDisk } from "./download.ts";
@@ -17,6 +17,7 @@ const status = z.object({
   percentComplete: z.number(),
   error: z.object({ message: z.string(), hint: z.string() }).optional(),
 });
+const names = z.object({ value: z.array(z.object({ name: z.string() })) });
 const access = z.object({ value: z.array(z.object({ id: z.string(), url: z.string() })) });
 
 /** Restores a recovery point into page blobs of its own and downloads them as fixed VHDs. */
@@ -57,8 +58,8 @@ async function startRestore(connection: ApiConnection, item: string, point: stri
 }
 
 async function latestPoint(connection: ApiConnection, item: string): Promise<string> {
-  const { body } = await callApi(connection, "GET", `${encodeURIComponent(item)}/recoveryPoints`);
-  const newest = z.object({ value: z.array(z.object({ name: z.string() })) }).parse(body).value[0];
+  const listed = await callApi(connection, "GET", `${encodeURIComponent(item)}/recoveryPoints`);
+  const [newest] = shaped(names, listed).value;
   if (newest === undefined) throw new LeewardError("point-unknown", `${item} has no recovery points yet.`, { item });
   return newest.name;
 }
@@ -67,7 +68,7 @@ async function latestPoint(connection: ApiConnection, item: string): Promise<str
 async function waitForRestore(connection: ApiConnection, location: string, terminal: Terminal): Promise<void> {
   let shownPercent = -1;
   for (let waitedMs = 0; waitedMs < CLI_RESTORE_MS; waitedMs += CLI_RESTORE_POLL_MS) {
-    const { state, percentComplete, error } = status.parse((await callApi(connection, "GET", location)).body);
+    const { state, percentComplete, error } = shaped(status, await callApi(connection, "GET", location));
     if (state === "Succeeded") return;
     if (state === "Failed") {
       throw new LeewardError(
@@ -94,6 +95,6 @@ async function grantAccess(connection: ApiConnection, location: string): Promise
 
 /** Fresh read addresses, by disk. */
 async function grants(connection: ApiConnection, location: string): Promise<ReadonlyMap<string, string>> {
-  const { value } = access.parse((await callApi(connection, "POST", `${location}/grantAccess`)).body);
+  const { value } = shaped(access, await callApi(connection, "POST", `${location}/grantAccess`));
   return new Map(value.map(({ id, url }) => [id, url]));
 }

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { seededRandom } from "./lab/random.ts";
 import { parseDemoOptions } from "./demo/options.ts";
 import { runDemo } from "./demo/run.ts";
@@ -11,6 +12,7 @@ import { onInterrupt } from "./supervisor/interrupt.ts";
 
 /** Some disk contents or their file system were not what the log says. */
 const EXIT_REFUTED = 1;
+const STEP_END_MS = 3000;
 
 /**
  * `npm run demo [-- --seed N] [--corrupt] [--keep]`: real block writes become recovery points, the function app is killed twice, and two restored points
@@ -34,11 +36,14 @@ async function demo(): Promise<number> {
       return { result: opened, detail: `storage in westeurope and northeurope, events, function app at ${opened.app.url}` };
     });
     interrupt.killWith(() => cloud.kill());
+    const story = runDemo({ options, folder, random, terminal, signal: interrupt.signal }, cloud);
     let proven: boolean;
     try {
-      proven = await interrupt.race(runDemo({ options, folder, random, terminal, signal: interrupt.signal }, cloud));
+      proven = await interrupt.race(story);
     } finally {
       await cloud.stop();
+      // After Ctrl-C the step under way still ends by itself, and may be writing to the folder until then.
+      await Promise.race([story.catch(() => undefined), sleep(STEP_END_MS)]);
     }
     terminal.line(
       proven
@@ -51,7 +56,7 @@ async function demo(): Promise<number> {
   } finally {
     interrupt.end();
     if (options.keep) terminal.line(`  Everything is left in ${folder}\n`);
-    else await rm(folder, { recursive: true, force: true });
+    else await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 }
 

@@ -56,7 +56,9 @@ export function createTerminal(options: TerminalOptions): Terminal {
         finish(paint("32", isTerminal ? "✓" : "ok"), end.detail);
         return end.result;
       } catch (error) {
-        finish(paint("31", isTerminal ? "✗" : "FAILED"), detail);
+        const stopped = error instanceof Error && (error.name === "AbortError" || error.name === "Interrupted");
+        if (stopped) finish("-", "stopped");
+        else finish(paint("31", isTerminal ? "✗" : "FAILED"), detail);
         throw error;
       }
     },

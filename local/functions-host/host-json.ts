@@ -47,6 +47,12 @@ const queueSection = z.strictObject({
   messageEncoding: z.enum(["base64", "none"]).default("base64"),
 });
 
+/** Without effect: orchestrations, activities and entities are refused when the app registers them. */
+const durableTaskSection = z.strictObject({
+  hubName: z.string().optional(),
+  storageProvider: z.strictObject({ maxQueuePollingInterval: timeSpan.optional() }).optional(),
+});
+
 /** Whatever is not named here would change behaviour on Azure and not here, so it is refused. `logging` and `extensionBundle` change nothing locally. */
 const hostFile = z.strictObject({
   $schema: z.string().optional(),
@@ -57,7 +63,11 @@ const hostFile = z.strictObject({
     .union([z.literal("-1").transform(() => -1), timeSpan.refine((durationMs) => durationMs <= LONGEST_TIMEOUT_MS)])
     .default(30 * 60_000),
   extensions: z
-    .strictObject({ http: httpSection.default(httpSection.parse({})), queues: queueSection.default(queueSection.parse({})) })
+    .strictObject({
+      http: httpSection.default(httpSection.parse({})),
+      queues: queueSection.default(queueSection.parse({})),
+      durableTask: durableTaskSection.optional(),
+    })
     .default({ http: httpSection.parse({}), queues: queueSection.parse({}) }),
 });
 

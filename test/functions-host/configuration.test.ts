@@ -30,7 +30,7 @@ describe("host.json", () => {
   });
 
   it.each([
-    [{ version: "2.0", extensions: { durableTask: {} } }, "host.json.extensions.durableTask"],
+    [{ version: "2.0", extensions: { serviceBus: {} } }, "host.json.extensions.serviceBus"],
     [{ version: "2.0", extensions: { http: { dynamicThrottlesEnabled: true } } }, "host.json.extensions.http.dynamicThrottlesEnabled"],
     [{ version: "2.0", functions: ["one"] }, "host.json.functions"],
   ])("is refused with what the host does not know: %j", (file, setting) => {

@@ -30,6 +30,10 @@ const hostSchema = z.strictObject({
       maxDequeueCount: z.int().min(1),
       messageEncoding: z.enum(["base64", "none"]).default("base64"),
     }),
+    durableTask: z.strictObject({
+      hubName: z.string().regex(/^[A-Za-z][A-Za-z0-9]{2,44}$/),
+      storageProvider: z.strictObject({ maxQueuePollingInterval: duration }),
+    }),
   }),
 });
 

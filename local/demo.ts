@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { DEMO_STEP_END_MS } from "../replication/limits.ts";
 import { seededRandom } from "./lab/random.ts";
 import { parseDemoOptions } from "./demo/options.ts";
 import { runDemo } from "./demo/run.ts";
@@ -12,7 +13,6 @@ import { onInterrupt } from "./supervisor/interrupt.ts";
 
 /** Some disk contents or their file system were not what the log says. */
 const EXIT_REFUTED = 1;
-const STEP_END_MS = 3000;
 
 /**
  * `npm run demo [-- --seed N] [--corrupt] [--keep]`: real block writes become recovery points, the function app is killed twice, and two restored points
@@ -43,7 +43,7 @@ async function demo(): Promise<number> {
     } finally {
       await cloud.stop();
       // After Ctrl-C the step under way still ends by itself, and may be writing to the folder until then.
-      await Promise.race([story.catch(() => undefined), sleep(STEP_END_MS)]);
+      await Promise.race([story.catch(() => undefined), sleep(DEMO_STEP_END_MS)]);
     }
     terminal.line(
       proven

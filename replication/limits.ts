@@ -211,6 +211,16 @@ export const CHILD_READY_MS = 60_000;
 export const CHILD_STOP_MS = 4_000;
 /** A whole stop of the local cloud takes at most this long: what still runs then is killed. */
 export const CLOUD_STOP_MS = 10_000;
+/** One call of the operator's API by the supervisor; the longest makes the target disks of a new item. */
+export const OPERATOR_REQUEST_MS = 30_000;
+/** Tries to take a folder whose holder is gone: somebody else may take it at the same moment. */
+export const FOLDER_LOCK_TRIES = 3;
+/** One run of a file system tool on an image of a few MiB. */
+export const LAB_TOOL_MS = 60_000;
+/** One stage of the demo on a slow machine: a dead holder's claim and the sweep take 35 s of it, the backlog of that time the rest. */
+export const DEMO_STAGE_MS = 180_000;
+/** After Ctrl-C, what the step under way may take to end by itself. */
+export const DEMO_STEP_END_MS = 3_000;
 
 // --- Mobility service: NBD (docs/capture.md) ---
 /** The huge-request trace of the NBD project's own tester sends up to 49.9 MB in one request; 32 MiB must never be refused. */

@@ -43,9 +43,12 @@ export function showPoints(terminal: Terminal, points: readonly RecoveryPoint[],
     const value = percentile(ages, share);
     return value === undefined ? "-" : secondsText(value);
   };
+  const taken = points.map((point) => point.targetTimeMs).toSorted((left, right) => left - right);
+  const gaps = taken.slice(1).map((timeMs, at) => timeMs - (taken[at] ?? timeMs));
   terminal.table("recovery points and restores", [
     ["recovery points", String(points.length)],
-    ["RPO p50 / p99", `${show(0.5)} / ${show(0.99)}`, "target time minus source time of every point, kills included"],
+    ["RPO p50 / p99", `${show(0.5)} / ${show(0.99)}`, "age of a point's content when the point was taken"],
+    ["longest time between points", secondsText(Math.max(0, ...gaps)), "a killed app's claim ends after 30 s, then the sweep takes over"],
     ["time to restore and download", restoresMs.map(secondsText).join(" / ")],
   ]);
 }

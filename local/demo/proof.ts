@@ -3,6 +3,7 @@ import { open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { LeewardError } from "../../replication/errors.ts";
+import { DEMO_STAGE_MS } from "../../replication/limits.ts";
 import { checkExt4 } from "../lab/ext4.ts";
 import { provePrefix, type Finding, type Verdict } from "../lab/oracle.ts";
 import type { Random } from "../lab/random.ts";
@@ -11,7 +12,6 @@ import { prefixBounds, type LogRecord } from "../lab/write-log.ts";
 import { cliProgram } from "../supervisor/programs.ts";
 import type { RecoveryPoint } from "../supervisor/operator-api.ts";
 
-const RESTORE_TIMEOUT_MS = 120_000;
 /** Guest and service read the same clock; it counts whole milliseconds. */
 const CLOCK_TOLERANCE_MS = 2;
 const run = promisify(execFile);
@@ -27,7 +27,7 @@ export async function restorePoint(
   const environment = { ...process.env, LEEWARD_FUNCTION_KEY: connection.functionKey };
   const parameters = [cliProgram(), "restore", itemId, point.pointId, "--to", folder, "--url", connection.url];
   try {
-    await run(process.execPath, parameters, { env: environment, timeout: RESTORE_TIMEOUT_MS });
+    await run(process.execPath, parameters, { env: environment, timeout: DEMO_STAGE_MS });
   } catch (error) {
     const { stderr } = error as { readonly stderr?: string };
     throw new LeewardError("internal", `Restoring ${point.pointId} failed: ${stderr ?? ""}`, { pointId: point.pointId }, { cause: error });

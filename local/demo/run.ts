@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LeewardError } from "../../replication/errors.ts";
+import { DEMO_STAGE_MS } from "../../replication/limits.ts";
 import type { Guest } from "../lab/guest.ts";
 import type { Random } from "../lab/random.ts";
 import type { RecoveryPoint } from "../supervisor/operator-api.ts";
@@ -12,11 +13,9 @@ import { ITEM_ID, makeVm, openScene, startVm, startWriters, type RunningVm, type
 import { mebibytes, progressBar, secondsText, type Terminal } from "./terminal.ts";
 import type { Cloud } from "../supervisor/cloud.ts";
 
-/** Time that a stage may take on a slow machine before the demo calls it a failure. */
-const STAGE_TIMEOUT_MS = 180_000;
 const POLL_MS = 250;
 /** Undisturbed writing, for the figures. */
-const STEADY_MS = 12_000;
+const STEADY_MS = 10_000;
 const PAGE_WRITE_OF_KILL_MAX = 12;
 
 export interface DemoContext {
@@ -113,12 +112,12 @@ async function steadyWriting({ terminal, signal }: DemoContext, scene: Scene, gu
 async function interruptBatch({ terminal, random }: DemoContext, scene: Scene, writers: Writers): Promise<number> {
   const nth = 1 + random.below(PAGE_WRITE_OF_KILL_MAX);
   return terminal.stage("kill -9 inside a batch, restart", async (report) => {
-    const killed = await killInsideBatch(scene.cloud, ITEM_ID, nth, STAGE_TIMEOUT_MS);
+    const killed = await killInsideBatch(scene.cloud, ITEM_ID, nth, DEMO_STAGE_MS);
     const killedMs = Date.now();
     const batch = `at page write ${nth}: applied ${killed.applied}, intent ${killed.intent}`;
     report(`${batch}; waiting for the dead holder's claim to end`);
     await scene.cloud.app.restart();
-    const after = await waitForApplied(scene.cloud, ITEM_ID, killed.intent, STAGE_TIMEOUT_MS);
+    const after = await waitForApplied(scene.cloud, ITEM_ID, killed.intent, DEMO_STAGE_MS);
     await failed(writers);
     const took = `made whole after ${secondsText(Date.now() - killedMs)} by generation ${after.generation} (was ${killed.generation})`;
     return { result: killed.intent, detail: `${batch}; ${took}` };
@@ -130,7 +129,7 @@ async function interruptIdle({ terminal }: DemoContext, scene: Scene, writers: W
   return terminal.stage("kill -9 while idle, restart", async () => {
     await writers.records.pause();
     await writers.files?.pause();
-    const idle = await killIdle(scene.cloud, ITEM_ID, STAGE_TIMEOUT_MS);
+    const idle = await killIdle(scene.cloud, ITEM_ID, DEMO_STAGE_MS);
     await scene.cloud.app.restart();
     writers.records.resume();
     writers.files?.resume();
@@ -142,7 +141,7 @@ async function continueAfterIdle({ terminal, signal }: DemoContext, scene: Scene
   await terminal.stage("replication goes on", async (report) => {
     report("waiting for the dead holder's claim to end");
     const points = scene.store.points;
-    const { applied } = await waitForApplied(scene.cloud, ITEM_ID, idleAt + 1, STAGE_TIMEOUT_MS);
+    const { applied } = await waitForApplied(scene.cloud, ITEM_ID, idleAt + 1, DEMO_STAGE_MS);
     await until(signal, "No recovery point came after the restart.", async () => scene.store.points > points);
     return { result: undefined, detail: `at epoch ${applied}, with a new point` };
   });
@@ -220,10 +219,10 @@ async function tryPoint(
 
 /** Asks until the answer is yes. Ends with an error when time is up or on Ctrl-C. */
 async function until(signal: AbortSignal, message: string, reached: () => Promise<boolean>): Promise<void> {
-  const deadlineMs = Date.now() + STAGE_TIMEOUT_MS;
+  const deadlineMs = Date.now() + DEMO_STAGE_MS;
   while (!(await reached())) {
     signal.throwIfAborted();
-    if (Date.now() > deadlineMs) throw new LeewardError("internal", message, { waitedMs: STAGE_TIMEOUT_MS });
+    if (Date.now() > deadlineMs) throw new LeewardError("internal", message, { waitedMs: DEMO_STAGE_MS });
     await sleep(POLL_MS, undefined, { signal });
   }
 }

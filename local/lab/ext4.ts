@@ -5,6 +5,7 @@ import { copyFile, mkdir, open, readFile, readdir, rm, writeFile } from "node:fs
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
 import { LeewardError } from "../../replication/errors.ts";
+import { LAB_TOOL_MS } from "../../replication/limits.ts";
 import { seededRandom } from "./random.ts";
 import { fillWithText } from "./writer.ts";
 
@@ -19,7 +20,6 @@ export interface BlockWrite {
 
 const TOOLS = ["mke2fs", "debugfs", "e2fsck"] as const;
 const BLOCK_BYTES = 4096;
-const TOOL_TIMEOUT_MS = 60_000;
 /** Administrators' folders are not on every user's path. */
 const SEARCH_PATH = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin"];
 const NEEDS_RECOVERY = 0x4;
@@ -208,7 +208,7 @@ async function tool(
   const path = toolPath(name);
   if (path === undefined) throw new LeewardError("not-supported", `${name} is not installed.`, { name }, { hint: "Install e2fsprogs." });
   try {
-    const { stdout } = await run(path, [...parameters], { timeout: TOOL_TIMEOUT_MS, maxBuffer: 16 * 1024 * 1024 });
+    const { stdout } = await run(path, [...parameters], { timeout: LAB_TOOL_MS, maxBuffer: 16 * 1024 * 1024 });
     return { exitCode: 0, output: stdout };
   } catch (error) {
     const { code, stdout, stderr } = error as { readonly code?: unknown; readonly stdout?: string; readonly stderr?: string };

@@ -1,9 +1,7 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
-
-/** A try at a lock whose owner is gone, before giving up: somebody else may take it at the same moment. */
-const TRIES_MAX = 3;
+import { FOLDER_LOCK_TRIES } from "../../replication/limits.ts";
 
 /** Holds a state folder for this process, so that no two clouds write to it. Returns what gives it back. A holder that is gone does not count. */
 export async function lockFolder(folder: string): Promise<() => Promise<void>> {
@@ -17,7 +15,7 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
     }
     const holder = await lockHolder(folder);
-    if (holder !== undefined || attempt === TRIES_MAX) {
+    if (holder !== undefined || attempt === FOLDER_LOCK_TRIES) {
       throw new LeewardError(
         "configuration-invalid",
         `The folder ${folder} is in use by process ${holder ?? "?"}.`,

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { LeewardError } from "../../replication/errors.ts";
+import { OPERATOR_REQUEST_MS } from "../../replication/limits.ts";
 
 export interface RecoveryPoint {
   readonly pointId: string;
@@ -80,7 +81,6 @@ const POINTS = z.object({
   ),
 });
 const REFUSAL = z.object({ error: z.object({ code: z.string(), message: z.string(), hint: z.string() }) });
-const REQUEST_TIMEOUT_MS = 30_000;
 
 async function ask(url: string, functionKey: string, method: string, body: object | undefined): Promise<unknown> {
   let answer: Response;
@@ -88,7 +88,7 @@ async function ask(url: string, functionKey: string, method: string, body: objec
     answer = await fetch(url, {
       method,
       headers: { "x-functions-key": functionKey, ...(body === undefined ? {} : { "content-type": "application/json" }) },
-      signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+      signal: AbortSignal.timeout(OPERATOR_REQUEST_MS),
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
   } catch (error) {

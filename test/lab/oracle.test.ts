@@ -12,9 +12,6 @@ import { seededRandom } from "../../local/lab/random.ts";
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-/** A failing run prints its seed, and FC_SEED=<seed> replays it. */
-const SEED = process.env["FC_SEED"] === undefined ? {} : { seed: Number(process.env["FC_SEED"]) };
-
 let folder = "";
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "leeward-oracle-"));
@@ -146,7 +143,7 @@ describe("the content oracle (rule 1)", () => {
           expect(between.every((record) => record.kind !== "write")).toBe(true);
         }
       }),
-      { ...SEED, numRuns: 25 },
+      { numRuns: 25 },
     );
   });
 
@@ -159,7 +156,7 @@ describe("the content oracle (rule 1)", () => {
         const verdict = await judge(lab, await replay(lab, (_, number) => number <= 38 && number !== missing.number));
         expect(verdict.kind).toBe("mismatch");
       }),
-      { ...SEED, numRuns: 25 },
+      { numRuns: 25 },
     );
   });
 
@@ -178,7 +175,7 @@ describe("the content oracle (rule 1)", () => {
         );
         expect(verdict).toMatchObject({ kind: "mismatch", disk: "disk1", offsetBytes: at - (at % 512), differingSectors: 1 });
       }),
-      { ...SEED, numRuns: 25 },
+      { numRuns: 25 },
     );
   });
 

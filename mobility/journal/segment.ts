@@ -29,7 +29,7 @@ export function encodeSegmentHeader(header: SegmentHeader): Buffer {
 }
 
 /** Undefined when it is cut off or damaged. */
-export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | undefined {
+function decodeSegmentHeader(bytes: Buffer): SegmentHeader | undefined {
   if (bytes.length < SEGMENT_HEADER_BYTES || bytes.toString("latin1", 0, 8) !== MAGIC) return undefined;
   if (crc32(bytes.subarray(0, AT.checksum)) !== bytes.readUInt32LE(AT.checksum)) return undefined;
   return {

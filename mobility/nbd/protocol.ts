@@ -24,7 +24,7 @@ export const OPTION_REPLY = {
 
 export const INFO = { export: 0, blockSize: 3 } as const;
 
-export const TRANSMISSION = {
+const TRANSMISSION = {
   hasFlags: 1,
   sendFlush: 1 << 2,
   sendFua: 1 << 3,

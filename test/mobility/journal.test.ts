@@ -8,7 +8,6 @@ import type { JournalRecord } from "../../mobility/journal/record.ts";
 import { recoverJournal } from "../../mobility/journal/recover.ts";
 import { parseSegment, readSegment, segmentName } from "../../mobility/journal/segment.ts";
 import { temporaryFolder } from "./temporary.ts";
-import { seeded } from "./seed.ts";
 
 const BINDING = "0123456789abcdef0123456789abcdef";
 const EMPTY = Buffer.alloc(0);
@@ -75,7 +74,6 @@ describe("journal segment", () => {
       fc.property(fc.uint8Array({ maxLength: 500 }), (bytes) => {
         expect(parseSegment(Buffer.from(bytes)).records).toEqual([]);
       }),
-      seeded,
     );
   });
 });

@@ -16,7 +16,7 @@ export interface TestClient {
   destroy(): void;
 }
 
-export interface Reply {
+interface Reply {
   readonly error: number;
   readonly data: Buffer;
 }

@@ -2,7 +2,6 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createNbdParser } from "../../mobility/nbd/parser.ts";
 import type { NbdEvent } from "../../mobility/nbd/parser.ts";
-import { seeded } from "./seed.ts";
 
 /** Feeds bytes in pieces and collects the events; a GO or EXPORT_NAME option begins the transmission, as the server does. */
 function parse(pieces: readonly Buffer[]): readonly NbdEvent[] {
@@ -77,7 +76,6 @@ describe("NBD parser", () => {
           expect(whole.length).toBe(1 + options.length + 1 + requests.length);
         },
       ),
-      seeded,
     );
   });
 
@@ -94,7 +92,6 @@ describe("NBD parser", () => {
           expect(violation === -1 || violation === events.length - 1).toBe(true);
         },
       ),
-      seeded,
     );
   });
 

@@ -3,7 +3,6 @@ import { describe, expect, it } from "vitest";
 import { checkCommand } from "../../mobility/nbd/commands.ts";
 import { acceptClientFlags, answerOption } from "../../mobility/nbd/negotiation.ts";
 import type { Negotiation, OptionOutcome } from "../../mobility/nbd/negotiation.ts";
-import { seeded } from "./seed.ts";
 
 const EXPORTS = [
   { name: "os", sizeBytes: 1_048_576, sectorSizeBytes: 512 },
@@ -84,7 +83,6 @@ describe("NBD negotiation", () => {
         expect(!begins || option === 1 || option === 7).toBe(true);
         expect(outcome.replies.length > 0 || option === 1).toBe(true);
       }),
-      seeded,
     );
   });
 });

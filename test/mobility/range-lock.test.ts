@@ -1,7 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createRangeLock } from "../../mobility/disks/range-lock.ts";
-import { seeded } from "./seed.ts";
 
 describe("range lock", () => {
   it("never lets two overlapping ranges go at once, serves them in the order of arrival, and leaves nothing behind", async () => {
@@ -35,7 +34,6 @@ describe("range lock", () => {
         }
         expect(lock.isFree(0, 1000)).toBe(true);
       }),
-      seeded,
     );
   });
 });

@@ -210,7 +210,7 @@ async function tryPoint(
     const log = [...vm.guest.log];
     const fileCommits = [...(writers.files?.commits ?? [])];
     const proof = await proveRestored({ disks: scene.disks, log, seed: scene.seed, fileCommits, point, folder });
-    if (proof.kind === "refuted") return { result: false, detail: `MISMATCH: ${proof.why}` };
+    if (proof.kind === "refuted") return { result: false, detail: `MISMATCH: ${proof.why}`, failed: true };
     const files = proof.files === undefined ? "" : `; ext4 mounts clean with files 1 to ${proof.files}`;
     return { result: true, detail: `all disks equal the first ${proof.records} of ${log.length} records${files}` };
   });

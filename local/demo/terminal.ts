@@ -12,6 +12,8 @@ export interface Terminal {
 interface StageEnd<Result> {
   readonly result: Result;
   readonly detail: string;
+  /** The stage was played to its end, and its end is bad news. */
+  readonly failed?: boolean;
 }
 
 export interface TerminalOptions {
@@ -26,6 +28,7 @@ const BAR_CELLS = 24;
 
 export function createTerminal(options: TerminalOptions): Terminal {
   const { write, isTerminal, now } = options;
+  const bad = isTerminal ? "\u001B[31m✗\u001B[0m" : "FAILED";
   const stages: { title: string; tookMs: number }[] = [];
   const paint = (code: string, text: string): string => (isTerminal ? `\u001B[${code}m${text}\u001B[0m` : text);
   // A line longer than the window would wrap, and its first half would stay behind when it is painted over.
@@ -53,12 +56,12 @@ export function createTerminal(options: TerminalOptions): Terminal {
           detail = text;
           show();
         });
-        finish(paint("32", isTerminal ? "✓" : "ok"), end.detail);
+        finish(end.failed === true ? bad : paint("32", isTerminal ? "✓" : "ok"), end.detail);
         return end.result;
       } catch (error) {
         const stopped = error instanceof Error && (error.name === "AbortError" || error.name === "Interrupted");
         if (stopped) finish("-", "stopped");
-        else finish(paint("31", isTerminal ? "✗" : "FAILED"), detail);
+        else finish(bad, detail);
         throw error;
       }
     },

@@ -8,6 +8,7 @@ import { openCapture } from "./capture.ts";
 import type { Capture } from "./capture.ts";
 import type { MobilityConfig } from "./config.ts";
 import { createControlClient } from "./control/control-client.ts";
+import { createCurrency } from "./control/currency.ts";
 import type { ControlClient } from "./control/control-client.ts";
 import { startHeartbeat } from "./control/heartbeat.ts";
 import type { Heartbeat } from "./control/heartbeat.ts";
@@ -213,11 +214,12 @@ function seedingOf({ ports, disks, failed }: Base, opened: OpenedState, capture:
 
 function heartbeatOf(parts: Parts): Heartbeat {
   const { config, control, ports, failed, register } = parts;
+  const currency = createCurrency();
   return startHeartbeat({
     control,
     intervalMs: config.heartbeatMs,
     random: ports.random,
-    report: () => heartbeatRequest(parts),
+    report: () => heartbeatRequest(parts, currency),
     answered: (answer) => heartbeatAnswered(parts, answer),
     failed,
     unauthorized: async () => {
@@ -252,14 +254,17 @@ async function cut({ capture, state }: Parts): Promise<Position> {
   return state.current.sealed;
 }
 
-function heartbeatRequest({ ports, state, capture, uploader, seeding }: Parts): HeartbeatRequest {
+function heartbeatRequest(
+  { ports, state, capture, uploader, seeding }: Parts,
+  currency: ReturnType<typeof createCurrency>,
+): HeartbeatRequest {
   const sentMs = ports.clock.now();
-  const current = capture.log.empty && uploader.waiting === 0 && seeding.done;
+  const nothingPending = capture.log.empty && uploader.waiting === 0 && seeding.done;
   return {
     bootId: ports.bootId,
     sentMs,
     uploaded: state.current.uploaded,
-    currentAtMs: current ? sentMs : undefined,
+    currentAtMs: currency(state.current.uploaded, nothingPending, sentMs),
     pendingBytes: capture.log.pendingBytes + uploader.waitingBytes,
     seeding: seeding.done ? undefined : { doneBytes: seeding.doneBytes, totalBytes: seeding.totalBytes },
   };

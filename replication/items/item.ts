@@ -34,7 +34,7 @@ export interface HeartbeatRecord {
   readonly sentMs: number;
   readonly bootId: string;
   readonly uploaded: Position;
-  /** Set when every write up to `sentMs` lies at or before `uploaded`: an idle VM uploads nothing. */
+  /** Every write up to this moment lies at or before `uploaded`, if the service knows of one: an idle VM uploads nothing. */
   readonly currentAtMs: number | undefined;
   readonly pendingBytes: number;
   readonly seeding: { readonly doneBytes: number; readonly totalBytes: number } | undefined;

@@ -137,11 +137,16 @@ describe("mobility service", () => {
     const world = await createWorld();
     const service = await world.start();
     await until("the first delta is uploaded", () => service.status().uploaded.epoch === 1);
+    await until("it is current", () => world.cloud.heartbeats.at(-1)?.["currentAtMs"] !== undefined);
     const client = await connectNbd({ path: world.socketPath });
     await client.write(0, noise(512));
+    const writtenMs = Date.now();
     const beats = world.cloud.heartbeats.length;
     await until("two more heartbeats", () => world.cloud.heartbeats.length >= beats + 2);
-    expect(world.cloud.heartbeats.at(-1)?.["currentAtMs"]).toBeUndefined();
+    const last = world.cloud.heartbeats.at(-1);
+    // It still vouches for the time before the write, and for no later one.
+    expect(last?.["uploaded"]).toMatchObject({ epoch: 1 });
+    expect(last?.["currentAtMs"]).toBeLessThanOrEqual(writtenMs);
     await client.close();
   });
 

@@ -1,7 +1,8 @@
 import type { z } from "zod";
 import { LeewardError } from "../../replication/errors.ts";
 import type { RegisteredFunction } from "./core.ts";
-import type { HostFunction, TriggerKind } from "./trigger.ts";
+import type { HostFunction } from "./host-function.ts";
+import type { TriggerKind } from "./trigger.ts";
 
 /** A function and the kind of trigger that fires it. */
 export interface CheckedFunction {

@@ -24,7 +24,8 @@ import { QUEUE_TRIGGER } from "./queue/trigger.ts";
 import type { Settings } from "./settings.ts";
 import { isDisabled } from "./settings.ts";
 import { TIMER_TRIGGER } from "./timer/trigger.ts";
-import type { HostFunction, TriggerKind, TriggerListener } from "./trigger.ts";
+import type { HostFunction } from "./host-function.ts";
+import type { TriggerKind, TriggerListener } from "./trigger.ts";
 
 export interface HostOptions {
   /** The folder with the app's package.json and host.json. */

@@ -5,7 +5,7 @@ import type { Clock } from "./clock.ts";
 import type { HostLog } from "./log.ts";
 import { describeError } from "./log.ts";
 import type { CoreInvocationContext, InvocationRequest, InvocationResponse, TypedData } from "./rpc.ts";
-import type { HostFunction } from "./trigger.ts";
+import type { HostFunction } from "./host-function.ts";
 
 /** What a trigger hands to one run. */
 export interface InvocationInput {

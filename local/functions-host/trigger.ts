@@ -3,16 +3,8 @@ import type { HostConfiguration } from "./host-json.ts";
 import type { HttpRoutes } from "./http/routes.ts";
 import type { InvocationInput, Outcome } from "./invocation.ts";
 import type { HostLog } from "./log.ts";
-import type { RegisteredFunction } from "./core.ts";
-import type { Binding } from "./rpc.ts";
+import type { HostFunction } from "./host-function.ts";
 import type { Settings } from "./settings.ts";
-
-/** A registered function with its one trigger. */
-export interface HostFunction extends RegisteredFunction {
-  readonly name: string;
-  readonly triggerKey: string;
-  readonly trigger: Binding;
-}
 
 /** What a trigger needs from the host. */
 export interface TriggerContext {

@@ -9,7 +9,7 @@ import {
 } from "../limits.ts";
 import { samePosition } from "../position.ts";
 import type { HeartbeatRecord, Progress } from "./item.ts";
-import type { ProtectionStage, StatusFacts } from "./status.ts";
+import type { ProtectionStage, StatusFacts } from "./status-facts.ts";
 
 /** Site Recovery's replication health; `None` while there is nothing to judge. */
 export type ReplicationHealth = "None" | "Normal" | "Warning" | "Critical";

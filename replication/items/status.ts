@@ -6,9 +6,7 @@ import { type HealthError, type ReplicationHealth, coveredUntilMs, healthErrors,
 import { readHeartbeat, requireProgress } from "./heartbeat.ts";
 import type { HeartbeatRecord, LastPoint, Progress, ProtectedItem, ReplicationPolicy, StopReason } from "./item.ts";
 import { findItem, readItem } from "./item-record.ts";
-
-/** The closed set of states; Site Recovery's words for them stand in one table below. */
-export type ProtectionStage = "enabling" | "initial-replication" | "resynchronizing" | "protected";
+import type { ProtectionStage, StatusFacts } from "./status-facts.ts";
 
 /** One protected item as the API shows it, in Site Recovery's words. Times are Unix milliseconds of the target's clock unless said otherwise. */
 export interface ItemStatus {
@@ -44,14 +42,6 @@ interface Backlog {
 
 interface DiskStatus extends DiskDescription {
   readonly diskState: string;
-}
-
-export interface StatusFacts {
-  readonly item: ProtectedItem;
-  readonly progress: Progress;
-  readonly heartbeat: HeartbeatRecord | undefined;
-  readonly lastPoint: LastPoint | undefined;
-  readonly nowMs: number;
 }
 
 /** Reference site-recovery 6, rows 1 to 3 and 11. */

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { matchRoute, parseRoute } from "../../local/functions-host/http/route.ts";
 import type { AuthorizationLevel } from "../../local/functions-host/http/routes.ts";
 import { createRoutes } from "../../local/functions-host/http/routes.ts";
-import type { HostFunction } from "../../local/functions-host/trigger.ts";
+import type { HostFunction } from "../../local/functions-host/host-function.ts";
 
 const split = (path: string): readonly string[] => path.split("/").filter((segment) => segment !== "");
 const match = (template: string, path: string): unknown => matchRoute(parseRoute(template, "f"), split(path));

@@ -7,7 +7,8 @@ import { parseSchedule } from "../../local/functions-host/timer/schedule.ts";
 import type { TimerStatusBlob } from "../../local/functions-host/timer/status-blob.ts";
 import type { TimerStatus } from "../../local/functions-host/timer/status.ts";
 import { createTimer } from "../../local/functions-host/timer/trigger.ts";
-import type { HostFunction, TriggerListener } from "../../local/functions-host/trigger.ts";
+import type { HostFunction } from "../../local/functions-host/host-function.ts";
+import type { TriggerListener } from "../../local/functions-host/trigger.ts";
 import type { FakeClock } from "./fake-clock.ts";
 import { fakeClock, settle } from "./fake-clock.ts";
 

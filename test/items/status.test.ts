@@ -4,7 +4,8 @@ import type { HeartbeatRecord, Progress, ProtectedItem } from "../../replication
 import { HEARTBEAT_RECORD } from "../../replication/items/names.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
-import { type StatusFacts, itemStatus, listItemStatuses, readItemStatus } from "../../replication/items/status.ts";
+import { itemStatus, listItemStatuses, readItemStatus } from "../../replication/items/status.ts";
+import type { StatusFacts } from "../../replication/items/status-facts.ts";
 import { startPosition } from "../../replication/position.ts";
 import { DISKS, HOUR_MS, ITEM, START_MS, createWorld, deltaChain, protectedWorld, setProgress } from "./world.ts";
 

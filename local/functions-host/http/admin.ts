@@ -1,6 +1,6 @@
 import { HOST_VERSION } from "../core.ts";
 import type { InvocationCounts } from "../invocation.ts";
-import type { HostFunction } from "../trigger.ts";
+import type { HostFunction } from "../host-function.ts";
 import type { WireResponse } from "./messages.ts";
 
 /** What the host says about itself. */

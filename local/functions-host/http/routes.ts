@@ -1,5 +1,5 @@
 import { LeewardError } from "../../../replication/errors.ts";
-import type { HostFunction } from "../trigger.ts";
+import type { HostFunction } from "../host-function.ts";
 import type { Route } from "./route.ts";
 import { compareRoutes, matchRoute } from "./route.ts";
 

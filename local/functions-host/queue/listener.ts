@@ -1,7 +1,8 @@
 import type { QueueClient } from "@azure/storage-queue";
 import { RestError } from "@azure/storage-queue";
 import { FUNCTIONS_MESSAGE_INVISIBLE_MS, FUNCTIONS_POLL_MIN_MS } from "../../../replication/limits.ts";
-import type { HostFunction, TriggerContext, TriggerListener } from "../trigger.ts";
+import type { HostFunction } from "../host-function.ts";
+import type { TriggerContext, TriggerListener } from "../trigger.ts";
 import { decodeMessage, describeMessage, disposalOf, pollDelayMs } from "./message.ts";
 import type { ReceivedMessage } from "./message.ts";
 

@@ -1,0 +1,13 @@
+import type { HeartbeatRecord, LastPoint, Progress, ProtectedItem } from "./item.ts";
+
+/** All that the status of an item is derived from. */
+export interface StatusFacts {
+  readonly item: ProtectedItem;
+  readonly progress: Progress;
+  readonly heartbeat: HeartbeatRecord | undefined;
+  readonly lastPoint: LastPoint | undefined;
+  readonly nowMs: number;
+}
+
+/** The closed set of states; Site Recovery's words for them stand in one table of status.ts. */
+export type ProtectionStage = "enabling" | "initial-replication" | "resynchronizing" | "protected";

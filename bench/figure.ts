@@ -7,7 +7,7 @@ export interface Figure {
   readonly goal: { readonly kind: "at-least" | "at-most"; readonly bound: number } | undefined;
 }
 
-export function reached(figure: Figure): boolean | undefined {
+function reached(figure: Figure): boolean | undefined {
   if (figure.goal === undefined) return undefined;
   return figure.goal.kind === "at-least" ? figure.value >= figure.goal.bound : figure.value <= figure.goal.bound;
 }

@@ -65,7 +65,9 @@ describe("tidy", () => {
   it("the domain takes time, randomness and I/O as arguments", () => {
     const impure = sources
       .filter((file) => file.startsWith("replication/"))
-      .filter((file) => /Math\.random|Date\.now|new Date\(\)|randomBytes|randomUUID|\bprocess\.\w|setTimeout/.test(readFileSync(file, "utf8")));
+      .filter((file) =>
+        /Math\.random|Date\.now|new Date\(\)|randomBytes|randomUUID|\bprocess\.\w|setTimeout/.test(readFileSync(file, "utf8")),
+      );
     expect(impure).toEqual([]);
   });
 

@@ -43,6 +43,8 @@ export const BATCH_MAX_BYTES = 64 * MIB;
 export const BATCH_MAX_DELTAS = 64;
 /** Page writes in flight for one item: 8 x 4 MiB is the memory they pin. */
 export const PAGE_WRITES_IN_FLIGHT = 8;
+/** Decoded frames of one batch that are kept from their check until their pages are written: an epoch of 5 s is rarely larger. */
+export const FRAMES_HELD_MAX_BYTES = 48 * MIB;
 /** How long a claim holds without renewal; the sweep frees it afterwards. */
 export const CLAIM_MS = 30_000;
 /** A queue handler hands on after this time, far below the host's ten minutes. */

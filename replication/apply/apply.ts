@@ -1,19 +1,18 @@
-import { sameBytes } from "../delta/bytes.ts";
 import { LeewardError, invariant } from "../errors.ts";
-import { deltaName, journalName } from "../items/names.ts";
+import { deltaName } from "../items/names.ts";
 import { samePosition } from "../position.ts";
 import type { Position } from "../position.ts";
-import type { Batch, BatchDelta } from "./batch.ts";
-import { checkDelta, fork } from "./check-delta.ts";
+import type { Batch } from "./batch.ts";
 import { targetDisks } from "./claim.ts";
 import type { Claim } from "./claim.ts";
+import type { HeldDelta } from "./held-frames.ts";
 import { inLanes } from "./lanes.ts";
 import { pageWrites } from "./page-bytes.ts";
 import { planPages } from "./plan.ts";
 import type { PageOperation } from "./plan.ts";
 
 /**
- * Steps d to g of DESIGN 6 for one batch. A crash at any await leaves a state that the next worker completes:
+ * Steps e to g of DESIGN 6 for one batch, all of which is in the journal. A crash at any await leaves a state that the next worker completes:
  * - before e nothing but the journal has changed, and it only holds what the cache holds too;
  * - between e and g the disks are torn, `intent` says so, and the journal has everything up to it;
  * - after g the disks stand at `applied`, and the journal has what the cache loses.
@@ -21,9 +20,8 @@ import type { PageOperation } from "./plan.ts";
  */
 export async function applyBatch(claim: Claim, batch: Batch): Promise<void> {
   const { applied, appliedSourceMs } = claim.progress();
-  await putIntoJournal(claim, applied, batch.deltas);
   await recordIntent(claim, batch.last.end);
-  const operations = planPages(batch.deltas.map(({ delta }) => delta.extents));
+  const operations = planPages(batch.deltas.map((delta) => delta.extents));
   await writePages(claim, operations, batch);
   const { header, end } = batch.last;
   // Step g. All writes of the batch have settled well, so the disks stand at its end: rule 1 from here on.
@@ -38,27 +36,6 @@ export async function applyBatch(claim: Claim, batch: Batch): Promise<void> {
   });
   logBatch(claim, applied, batch, operations);
   await removeFromCache(claim, batch.deltas);
-}
-
-/** Step d, before anything depends on it (rules 4 and 7). Create-only: what is there already was put there by a worker that died, and must mean the same. */
-async function putIntoJournal(claim: Claim, applied: Position, deltas: readonly BatchDelta[]): Promise<void> {
-  const { open } = claim;
-  const starts = deltas.map((_, index) => deltas[index - 1]?.delta.end ?? applied);
-  await inLanes(open.bounds.pageWritesInFlight, deltas.entries(), async ([index, { delta, bytes, place }]) => {
-    if (place === "journal") return;
-    await claim.keep();
-    const name = journalName(delta.end.stream, delta.end.epoch);
-    if ((await open.records.create(name, bytes)) !== undefined) return;
-    const present = await open.records.read(name);
-    if (present !== undefined && sameBytes(present.bytes, bytes)) return;
-    const start = starts[index];
-    invariant(start !== undefined && present !== undefined, "the journal keeps what it holds while it may be needed", { name });
-    // Other bytes may carry the same delta, compressed in another way: positions are made of plain checksums.
-    const held = checkDelta(open, start, present.bytes, "journal");
-    if (!samePosition(held.end, delta.end)) {
-      throw fork("The journal holds another delta under this name than the cache.", delta.end, held.end, "journal");
-    }
-  });
 }
 
 /** Step e: from here on whoever comes next must reach this position before the disks mean anything. */
@@ -77,11 +54,7 @@ async function writePages(claim: Claim, operations: readonly PageOperation[], ba
   const { open, generation } = claim;
   const disks = targetDisks(open);
   const port = open.context.stores.disks;
-  const writes = pageWrites(
-    operations,
-    batch.deltas.map(({ delta }) => delta),
-  );
-  await inLanes(open.bounds.pageWritesInFlight, writes, async ({ operation, bytes }) => {
+  await inLanes(open.bounds.pageWritesInFlight, pageWrites(operations, batch.deltas), async ({ operation, bytes }) => {
     const disk = disks[operation.disk];
     invariant(disk !== undefined, "a delta has the disks of its item", { disk: operation.disk });
     await claim.keep();
@@ -95,11 +68,11 @@ async function writePages(claim: Claim, operations: readonly PageOperation[], ba
  * reads at or before `applied` again, and the sweep removes what is left. After the first failure the rest is left to it as well, so that a cache which
  * does not answer costs one time-out.
  */
-async function removeFromCache(claim: Claim, deltas: readonly BatchDelta[]): Promise<void> {
+async function removeFromCache(claim: Claim, deltas: readonly HeldDelta[]): Promise<void> {
   const { open, generation } = claim;
   try {
-    await inLanes(open.bounds.pageWritesInFlight, deltas, async ({ delta }) => {
-      await open.cache.remove(deltaName(delta.end.stream, delta.end.epoch));
+    await inLanes(open.bounds.pageWritesInFlight, deltas, async ({ end }) => {
+      await open.cache.remove(deltaName(end.stream, end.epoch));
     });
   } catch (error) {
     if (!(error instanceof LeewardError)) throw error;

@@ -1,20 +1,32 @@
 import { decodeDelta, verifyFrames } from "../delta/decode.ts";
-import type { DecodedDelta } from "../delta/delta.ts";
 import { LeewardError } from "../errors.ts";
 import { samePosition } from "../position.ts";
 import type { DiskDescription, Position } from "../position.ts";
 import type { OpenItem } from "./context.ts";
+import { holdFrames } from "./held-frames.ts";
+import type { HeldDelta, HoldingRoom } from "./held-frames.ts";
 
 export type DeltaPlace = "cache" | "journal";
 
 /**
  * Decodes `bytes` and holds them against their name and the chain; `place` is for the operator. A delta from the cache is decoded to its last frame: from
- * the intent on it must be applied whole, so nothing of it may turn out to be damaged only when half of it is on the disks (rule 6).
+ * the intent on it must be applied whole, so nothing of it may turn out to be damaged only when half of it is on the disks (rule 6). Its frames are held in
+ * `room` for the writing of the pages.
  */
-export function checkDelta(open: OpenItem, previous: Position, bytes: Uint8Array, place: DeltaPlace): DecodedDelta {
+export function checkDelta(
+  open: OpenItem,
+  previous: Position,
+  bytes: Uint8Array,
+  place: DeltaPlace,
+  room: HoldingRoom = { leftBytes: 0 },
+): HeldDelta {
   const { item } = open;
   const epoch = previous.epoch + 1;
-  const delta = inPlace(previous.stream, epoch, place, () => decodeDelta(bytes));
+  const delta = holdFrames(
+    inPlace(previous.stream, epoch, place, () => decodeDelta(bytes)),
+    bytes,
+    room,
+  );
   const { header } = delta;
   const sameName = header.itemId === item.itemId && header.stream === previous.stream && header.epoch === epoch;
   if (!sameName || !sameDisks(header.disks, item.disks)) {

@@ -6,21 +6,38 @@ import { hasCode } from "../errors.ts";
  * request of this worker is still unanswered when it claims a new generation. Of several failures the one that decides most is thrown.
  */
 export async function inLanes<Item>(lanes: number, items: Iterable<Item>, work: (item: Item) => Promise<void>): Promise<void> {
-  const iterator = items[Symbol.iterator]();
+  await withLanes(lanes, async (begin) => {
+    for (const item of items) await begin(() => work(item));
+  });
+}
+
+/** Resolves as soon as a lane is free for `work`, which then runs by itself; rejects after the first failure. One call at a time. */
+type Begin = (work: () => Promise<void>) => Promise<void>;
+
+/** The same for work that turns up one by one: `feed` begins it, and whatever it or the work throws comes out when everything under way has settled. */
+export async function withLanes<Result>(lanes: number, feed: (begin: Begin) => Promise<Result>): Promise<Result> {
+  const underWay = new Set<Promise<void>>();
   const failures: unknown[] = [];
-  const lane = async (): Promise<void> => {
+  const run = async (work: () => Promise<void>): Promise<void> => {
     try {
-      while (failures.length === 0) {
-        const next = iterator.next();
-        if (next.done === true) return;
-        await work(next.value);
-      }
+      await work();
     } catch (error) {
       failures.push(error);
     }
   };
-  await Promise.all(Array.from({ length: lanes }, lane));
-  if (failures.length > 0) throw deciding(failures);
+  const begin: Begin = async (work) => {
+    while (underWay.size >= lanes) await Promise.race(underWay);
+    if (failures.length > 0) throw failures[0];
+    const running: Promise<void> = run(work).then(() => void underWay.delete(running));
+    underWay.add(running);
+  };
+  const fed = await feed(begin).then(
+    (result) => ({ result }),
+    (error: unknown) => void failures.push(error),
+  );
+  await Promise.all(underWay);
+  if (fed === undefined || failures.length > 0) throw deciding(failures);
+  return fed.result;
 }
 
 /** `fenced` ends the worker, an unknown outcome asks for a new generation; any other failure matters only without those. */

@@ -1,5 +1,5 @@
-import type { DecodedDelta } from "../delta/delta.ts";
 import { invariant } from "../errors.ts";
+import type { HeldDelta } from "./held-frames.ts";
 import type { PageOperation, PutPage } from "./plan.ts";
 
 /** A request with its bytes: those of a Put Page, undefined for Clear Pages. */
@@ -9,11 +9,11 @@ export interface PageWrite {
 }
 
 /**
- * Decodes frames as their turn comes. Operations and frames are both in the order of disk and offset, so one frame kept per delta is enough to decode
- * each frame once. Memory: one frame of at most 1 MiB per delta of the batch (BATCH_MAX_DELTAS), released with its last byte, and the
- * bytes of the requests that the caller has in flight. Errors: `delta-corrupt` when the plain bytes of a frame do not match their checksum (rule 6).
+ * Decodes frames as their turn comes, unless they are held. Operations and frames are both in the order of disk and offset, so that each frame is wanted by
+ * operations that follow each other, and is released behind the last of them. Memory: the frames held (FRAMES_HELD_MAX_BYTES), one more that found no room,
+ * and the bytes of the requests that the caller has in flight. Errors: `delta-corrupt` when the plain bytes of a frame do not match their checksum (rule 6).
  */
-export function* pageWrites(operations: readonly PageOperation[], deltas: readonly DecodedDelta[]): Generator<PageWrite> {
+export function* pageWrites(operations: readonly PageOperation[], deltas: readonly HeldDelta[]): Generator<PageWrite> {
   const readers = deltas.map(createFrameReader);
   for (const operation of operations) {
     yield { operation, bytes: operation.kind === "put" ? assemble(operation, readers) : undefined };
@@ -34,26 +34,24 @@ function assemble(put: PutPage, readers: readonly FrameReader[]): Uint8Array {
 }
 
 /** Fills `target` with the plain bytes of a delta from a disk offset on; calls come in the order of disk and offset. */
-function createFrameReader(delta: DecodedDelta): FrameReader {
+function createFrameReader(delta: HeldDelta): FrameReader {
   let index = 0;
-  let plain: Uint8Array | undefined;
   return (disk, offsetBytes, target) => {
     let done = 0;
     while (done < target.length) {
       const at = offsetBytes + done;
       let frame = delta.frames[index];
       while (frame !== undefined && (frame.disk < disk || (frame.disk === disk && frame.offsetBytes + frame.lengthBytes <= at))) {
+        delta.release(index);
         index += 1;
-        plain = undefined;
         frame = delta.frames[index];
       }
       invariant(frame?.disk === disk && frame.offsetBytes <= at, "the frames of a delta cover its data extents", { disk, offsetBytes: at });
-      plain ??= delta.frame(index);
       const from = at - frame.offsetBytes;
       const length = Math.min(target.length - done, frame.lengthBytes - from);
-      target.set(plain.subarray(from, from + length), done);
+      target.set(delta.frame(index).subarray(from, from + length), done);
       done += length;
-      if (from + length === frame.lengthBytes) plain = undefined;
+      if (from + length === frame.lengthBytes) delta.release(index);
     }
   };
 }

@@ -1,9 +1,11 @@
 import { fc, it as property } from "@fast-check/vitest";
 import { describe, expect, it } from "vitest";
+import { holdFrames } from "../../replication/apply/held-frames.ts";
+import type { HeldDelta } from "../../replication/apply/held-frames.ts";
 import { pageWrites } from "../../replication/apply/page-bytes.ts";
 import { planPages } from "../../replication/apply/plan.ts";
 import type { PageOperation } from "../../replication/apply/plan.ts";
-import { decodeDelta } from "../../replication/delta/decode.ts";
+import { decodeDelta, verifyFrames } from "../../replication/delta/decode.ts";
 import type { DecodedDelta, Extent, ExtentContent } from "../../replication/delta/delta.ts";
 import { PUT_PAGE_MAX_BYTES, SECTOR_BYTES } from "../../replication/limits.ts";
 import type { DiskDescription } from "../../replication/position.ts";
@@ -29,6 +31,11 @@ function decoded(disks: readonly DiskDescription[], epochs: readonly (readonly E
     smallItem(disks, 1),
     epochs.map((extents) => ({ extents, flags: CRASH })),
   ).map(({ bytes }) => decodeDelta(bytes));
+}
+
+/** Deltas whose frames are all held, or none of them. */
+function holding(deltas: readonly DecodedDelta[], room = { leftBytes: 64 * MIB }): readonly HeldDelta[] {
+  return deltas.map((delta) => holdFrames(delta, new Uint8Array(), room));
 }
 
 function planOf(...epochs: readonly (readonly ExtentContent[])[]): readonly string[] {
@@ -74,19 +81,42 @@ describe("the plan of page writes", () => {
     expect(planOf([zero(0, 1 * MIB)], [data(0, 1 * MIB)])).toEqual(["put 0+1024"]);
   });
 
-  it("decodes each frame once, even when the cuts of the Put Pages do not meet those of the frames", () => {
+  describe("frames", () => {
     const deltas = decoded(LARGE, [[data(4 * KIB, 9 * MIB, 1)], [data(2 * MIB, 4 * MIB + 512, 2)], [data(3 * MIB, 8 * KIB, 3)]]);
-    const decodings = deltas.map(() => new Map<number, number>());
-    const counted = deltas.map((delta, source) => ({
-      ...delta,
-      frame: (index: number) => {
-        decodings[source]?.set(index, (decodings[source]?.get(index) ?? 0) + 1);
-        return delta.frame(index);
-      },
-    }));
-    const writes = [...pageWrites(planPages(deltas.map((delta) => delta.extents)), counted)];
-    expect(writes).toHaveLength(3);
-    expect(decodings.flatMap((counts) => [...counts.values()]).filter((count) => count !== 1)).toEqual([]);
+    const operations = planPages(deltas.map((delta) => delta.extents));
+    let decodings: Map<number, number>[] = [];
+    const counting = (): readonly DecodedDelta[] => {
+      decodings = deltas.map(() => new Map());
+      return deltas.map((delta, source) => ({
+        ...delta,
+        frame: (index) => {
+          decodings[source]?.set(index, (decodings[source].get(index) ?? 0) + 1);
+          return delta.frame(index);
+        },
+      }));
+    };
+    const counts = (): readonly number[] => decodings.flatMap((decoding) => [...decoding.values()]);
+
+    it("are decoded once, even when the cuts of the Put Pages do not meet theirs, and give back their room", () => {
+      const room = { leftBytes: 64 * MIB };
+      expect([...pageWrites(operations, holding(counting(), room))]).toHaveLength(3);
+      expect(counts().filter((count) => count !== 1)).toEqual([]);
+      expect(room.leftBytes).toBe(64 * MIB);
+    });
+
+    it("that were checked before are not decoded again while there is room, and are when there is none", () => {
+      const bytesOf = (held: readonly HeldDelta[]) => [...pageWrites(operations, held)].map(({ bytes }) => bytes);
+      const roomy = holding(counting());
+      for (const delta of roomy) verifyFrames(delta);
+      const expected = bytesOf(roomy);
+      expect(counts().filter((count) => count !== 1)).toEqual([]);
+      const room = { leftBytes: 3 * MIB };
+      const cramped = holding(counting(), room);
+      for (const delta of cramped) verifyFrames(delta);
+      expect(room.leftBytes).toBe(0);
+      expect(bytesOf(cramped)).toEqual(expected);
+      expect(Math.max(...counts())).toBeGreaterThan(1);
+    });
   });
 
   property.prop([fc.noShrink(fc.integer({ min: 1, max: 2 ** 31 - 1 })), fc.integer({ min: 1, max: 6 })])(
@@ -98,7 +128,7 @@ describe("the plan of page writes", () => {
       const deltas = sealEpochs(item, plans).map(({ bytes }) => decodeDelta(bytes));
       const disks = item.disks.map((disk) => new Uint8Array(disk.sizeBytes).fill(255));
       const operations = planPages(deltas.map((delta) => delta.extents));
-      for (const { operation, bytes } of pageWrites(operations, deltas)) {
+      for (const { operation, bytes } of pageWrites(operations, holding(deltas, { leftBytes: random.pick([0, 1_000, MIB]) }))) {
         expect(operation.lengthBytes).toBeGreaterThan(0);
         if (bytes === undefined) disks[operation.disk]?.fill(0, operation.offsetBytes, operation.offsetBytes + operation.lengthBytes);
         else disks[operation.disk]?.set(bytes, operation.offsetBytes);

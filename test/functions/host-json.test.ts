@@ -6,6 +6,7 @@ import {
   BATCH_MAX_EXTENTS,
   DELTA_MAX_BYTES,
   FRAME_MAX_PLAIN_BYTES,
+  FRAMES_HELD_MAX_BYTES,
   PAGE_WRITES_IN_FLIGHT,
   PUT_PAGE_MAX_BYTES,
   SLICE_MS,
@@ -48,10 +49,15 @@ describe("host.json", () => {
   const slots = queues.batchSize + queues.newBatchThreshold;
 
   it("rule 9: as many applies as the host may run at once fit an instance of 2 GiB", () => {
-    // The encoded deltas of a batch and the one that did not fit any more, the plain bytes of all page writes in flight with one frame each to
-    // decode, and 64 bytes for each extent of the merge, held twice.
+    // The encoded deltas of a batch and the one that did not fit any more, the frames held and one that is being decoded, the plain bytes of all page
+    // writes in flight, and 64 bytes for each extent of the merge, held twice.
     const applyBytes =
-      BATCH_MAX_BYTES + DELTA_MAX_BYTES + PAGE_WRITES_IN_FLIGHT * (PUT_PAGE_MAX_BYTES + FRAME_MAX_PLAIN_BYTES) + 2 * 64 * BATCH_MAX_EXTENTS;
+      BATCH_MAX_BYTES +
+      DELTA_MAX_BYTES +
+      FRAMES_HELD_MAX_BYTES +
+      FRAME_MAX_PLAIN_BYTES +
+      PAGE_WRITES_IN_FLIGHT * PUT_PAGE_MAX_BYTES +
+      2 * 64 * BATCH_MAX_EXTENTS;
     // A quarter is left to Node, the SDK and the host.
     expect(slots * applyBytes).toBeLessThanOrEqual(1536 * MIB);
   });

@@ -1,0 +1,41 @@
+import type { DecodedDelta } from "../delta/delta.ts";
+
+/** A delta whose decoded frames stay in memory until they are used. */
+export interface HeldDelta extends DecodedDelta {
+  /** No byte of the frame is wanted any more. */
+  release(index: number): void;
+}
+
+/** What the held frames of one batch may still take: shared by its deltas, at first FRAMES_HELD_MAX_BYTES. */
+export interface HoldingRoom {
+  leftBytes: number;
+}
+
+/**
+ * Every frame is decoded and checked before its delta may become intent, and its bytes are wanted again when the pages are written. As long as there is room
+ * the first decoding serves both; without room a frame is decoded, and checked, once more.
+ */
+export function holdFrames(delta: DecodedDelta, file: Uint8Array, room: HoldingRoom): HeldDelta {
+  const held = new Map<number, Uint8Array>();
+  // A frame that is stored raw is a part of the file, which is in memory anyway.
+  const costBytes = (plain: Uint8Array): number => (plain.buffer === file.buffer ? 0 : plain.length);
+  return {
+    ...delta,
+    frame(index) {
+      const known = held.get(index);
+      if (known !== undefined) return known;
+      const plain = delta.frame(index);
+      if (costBytes(plain) <= room.leftBytes) {
+        room.leftBytes -= costBytes(plain);
+        held.set(index, plain);
+      }
+      return plain;
+    },
+    release(index) {
+      const known = held.get(index);
+      if (known === undefined) return;
+      room.leftBytes += costBytes(known);
+      held.delete(index);
+    },
+  };
+}

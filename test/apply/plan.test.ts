@@ -105,7 +105,8 @@ describe("the plan of page writes", () => {
     });
 
     it("that were checked before are not decoded again while there is room, and are when there is none", () => {
-      const bytesOf = (held: readonly HeldDelta[]) => [...pageWrites(operations, held)].map(({ bytes }) => bytes);
+      const bytesOf = (held: readonly HeldDelta[]) =>
+        Buffer.concat([...pageWrites(operations, held)].map(({ bytes = Buffer.of() }) => bytes));
       const roomy = holding(counting());
       for (const delta of roomy) verifyFrames(delta);
       const expected = bytesOf(roomy);
@@ -114,9 +115,18 @@ describe("the plan of page writes", () => {
       const cramped = holding(counting(), room);
       for (const delta of cramped) verifyFrames(delta);
       expect(room.leftBytes).toBe(0);
-      expect(bytesOf(cramped)).toEqual(expected);
+      expect(bytesOf(cramped).equals(expected)).toBe(true);
       expect(Math.max(...counts())).toBeGreaterThan(1);
     });
+  });
+
+  it("disks take turns, so that they are written side by side", () => {
+    const onDisk = (disk: number, offsetBytes: number): ExtentContent => ({ ...data(offsetBytes, 4 * KIB), disk });
+    const deltas = decoded(twoDisks(100), [
+      [0, 8, 16].map((kib) => onDisk(0, kib * KIB)).concat([0, 8].map((kib) => onDisk(1, kib * KIB))),
+    ]);
+    const writes = [...pageWrites(planPages(deltas.map((delta) => delta.extents)), holding(deltas))];
+    expect(writes.map(({ operation }) => `${operation.disk}:${operation.offsetBytes / KIB}`)).toEqual(["0:0", "1:0", "0:8", "1:8", "0:16"]);
   });
 
   property.prop([fc.noShrink(fc.integer({ min: 1, max: 2 ** 31 - 1 })), fc.integer({ min: 1, max: 6 })])(

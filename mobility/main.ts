@@ -77,7 +77,8 @@ try {
   send({ kind: "ready", socketPath: service.socketPath, port: service.port });
 } catch (error) {
   log("error", "start-failed", errorFacts(error));
-  send({ kind: "failed", error: errorFacts(error) });
+  const facts = errorFacts(error);
+  send({ kind: "failed", message: [facts["message"], facts["hint"]].join(" ").trim(), error: facts });
   process.exitCode = 1;
   if (process.connected) process.disconnect();
   process.exit();

@@ -34,6 +34,9 @@ export const DELTA_MAX_FRAMES = DELTA_MAX_EXTENTS + DELTA_MAX_PLAIN_BYTES / FRAM
 /** Shorter runs of zeros stay data: an extent of their own would cost about what zstd makes of them. */
 export const ZERO_GRAIN_BYTES = 4 * KIB;
 
+/** The last millisecond of the year 9999: later times have no ISO 8601 text of four-digit years. */
+export const TIME_MAX_MS = 253_402_300_799_999;
+
 // --- Apply (DESIGN 6) ---
 /** Azure's Put Page takes at most 4 MiB. */
 export const PUT_PAGE_MAX_BYTES = 4 * MIB;

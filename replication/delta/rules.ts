@@ -1,7 +1,7 @@
 import { LeewardError } from "../errors.ts";
 import type { ErrorCode } from "../errors.ts";
 import { isDiskId, isItemId } from "../items/names.ts";
-import { DISK_MAX_BYTES, DISKS_MAX_COUNT, SECTOR_BYTES } from "../limits.ts";
+import { DISK_MAX_BYTES, DISKS_MAX_COUNT, SECTOR_BYTES, TIME_MAX_MS } from "../limits.ts";
 import { samePosition, startPosition } from "../position.ts";
 import type { DiskDescription } from "../position.ts";
 import type { DeltaHeader, Extent } from "./delta.ts";
@@ -17,8 +17,6 @@ export interface Fault {
 const STREAM_MAX = 2 ** 32 - 1;
 /** Names give an epoch twelve digits. */
 const EPOCH_MAX = 999_999_999_999;
-/** The last millisecond of the year 9999: later times have no ISO 8601 text of four-digit years. */
-const TIME_MAX_MS = 253_402_300_799_999;
 const CHECKSUM = /^[0-9a-f]{64}$/;
 
 /** The first rule that this header breaks (D9 to D14), or undefined. */

@@ -7,7 +7,7 @@ import type { HeartbeatRecord, Progress } from "./item.ts";
 import type { HeartbeatAnswer, HeartbeatRequest } from "./mobility-protocol.ts";
 import { HEARTBEAT_RECORD } from "./names.ts";
 import { decodeRecord, encodeRecord } from "./records.ts";
-import { requireCount, requireField, requirePosition } from "./request-rules.ts";
+import { requireCount, requireField, requirePosition, requireTime } from "./request-rules.ts";
 import { authenticateService } from "./tokens.ts";
 
 /** Heartbeats also need the right to grant uploads; the caller may cache grants. */
@@ -60,9 +60,9 @@ function requireHeartbeat(request: HeartbeatRequest): void {
   const { bootId, seeding } = request;
   requireField(bootId.length >= 1 && bootId.length <= CALLER_ID_MAX_LENGTH, "bootId", `1 to ${CALLER_ID_MAX_LENGTH} characters`);
   requirePosition(request.uploaded, "uploaded");
-  requireCount(request.sentMs, "sentMs");
+  requireTime(request.sentMs, "sentMs");
   requireCount(request.pendingBytes, "pendingBytes");
-  if (request.currentAtMs !== undefined) requireCount(request.currentAtMs, "currentAtMs");
+  if (request.currentAtMs !== undefined) requireTime(request.currentAtMs, "currentAtMs");
   if (seeding === undefined) return;
   requireCount(seeding.doneBytes, "seeding.doneBytes");
   requireCount(seeding.totalBytes, "seeding.totalBytes");

@@ -6,6 +6,7 @@ import {
   POINT_INTERVAL_MIN_MS,
   RETENTION_MAX_MS,
   SECTOR_BYTES,
+  TIME_MAX_MS,
 } from "../limits.ts";
 import type { DiskDescription, Position } from "../position.ts";
 import type { ReplicationPolicy } from "./item.ts";
@@ -71,6 +72,11 @@ export function requirePosition(position: Position, field: string): void {
 
 export function requireCount(value: number, field: string): void {
   requireField(isCount(value), field, "a whole number that is not negative");
+}
+
+/** Unix milliseconds that every view can show: a time beyond the year 9999 would end in a recovery point that no list can print. */
+export function requireTime(timeMs: number, field: string): void {
+  requireField(isCount(timeMs) && timeMs <= TIME_MAX_MS, field, "milliseconds since 1970, up to the year 9999");
 }
 
 /** 64 lower-case hex digits: SHA-256, or a token as long as one. */

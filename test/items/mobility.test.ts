@@ -126,6 +126,8 @@ describe("heartbeats", () => {
     const bad: readonly (readonly [Partial<HeartbeatRequest>, string])[] = [
       [{ bootId: "" }, "bootId"],
       [{ sentMs: -1 }, "sentMs"],
+      [{ sentMs: 253_402_300_800_000 }, "sentMs"],
+      [{ currentAtMs: Number.MAX_SAFE_INTEGER }, "currentAtMs"],
       [{ pendingBytes: Number.NaN }, "pendingBytes"],
       [{ currentAtMs: 0.5 }, "currentAtMs"],
       [{ uploaded: { ...uploaded, checksum: "00" } }, "uploaded.checksum"],

@@ -1,51 +1,64 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { extname, join } from "node:path";
 import { connectBlobs } from "../azure/connections.ts";
 import { openItemStores } from "../azure/item-stores.ts";
 import type { ItemStores } from "../replication/ports.ts";
 
-/** A real store in a process of its own, and the product's adapters to it. */
+/** Real stores, cache and target in a process each, and the product's adapters to them. */
 export interface BenchStore {
   readonly stores: ItemStores;
-  /** How often each operation has been done so far, by Azurite's names. */
+  /** How often each operation has been done so far in both accounts, by Azurite's names. */
   counts(): Promise<ReadonlyMap<string, number>>;
   close(): Promise<void>;
 }
 
-interface Ready {
-  readonly kind: "ready";
-  readonly cache: string;
-  readonly target: string;
-}
-interface Counts {
-  readonly kind: "counts";
-  readonly counts: readonly (readonly [string, number])[];
-}
-
 export async function startBenchStore(): Promise<BenchStore> {
-  const folder = mkdtempSync(join(tmpdir(), "leeward-bench-"));
-  const child = fork(join(import.meta.dirname, `storage-process${import.meta.filename.endsWith(".ts") ? ".ts" : ".js"}`), [folder]);
-  const next = async (): Promise<unknown> => (await once(child, "message"))[0];
-  const ready = (await next()) as Ready;
+  const folder = await mkdtemp(join(tmpdir(), "leeward-bench-"));
+  const accounts = [await startAccount("benchcache", folder), await startAccount("benchtarget", folder)] as const;
+  const [cache, target] = accounts;
   return {
     stores: openItemStores(
-      connectBlobs("cache", { kind: "connection-string", connectionString: ready.cache }),
-      connectBlobs("target", { kind: "connection-string", connectionString: ready.target }),
+      connectBlobs("cache", { kind: "connection-string", connectionString: cache.connectionString }),
+      connectBlobs("target", { kind: "connection-string", connectionString: target.connectionString }),
     ),
     async counts() {
-      child.send({ kind: "count" });
-      const answer = (await next()) as Counts;
       const sums = new Map<string, number>();
-      for (const [operation, count] of answer.counts) sums.set(operation, (sums.get(operation) ?? 0) + count);
+      for (const account of accounts) {
+        for (const [operation, count] of await account.counts()) sums.set(operation, (sums.get(operation) ?? 0) + count);
+      }
       return sums;
     },
     async close() {
+      for (const account of accounts) await account.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+interface Account {
+  readonly connectionString: string;
+  counts(): Promise<readonly (readonly [string, number])[]>;
+  close(): Promise<void>;
+}
+
+async function startAccount(name: string, folder: string): Promise<Account> {
+  // Runs from the sources and from the build.
+  const child = fork(join(import.meta.dirname, `storage-process${extname(import.meta.filename)}`), [name, join(folder, name)]);
+  const [ready] = (await once(child, "message")) as [Pick<Account, "connectionString">];
+  return {
+    ...ready,
+    counts: async () => {
+      child.send({});
+      const [answer] = (await once(child, "message")) as [{ readonly counts: readonly (readonly [string, number])[] }];
+      return answer.counts;
+    },
+    close: async () => {
+      const ended = once(child, "exit");
       child.disconnect();
-      await once(child, "exit");
-      rmSync(folder, { recursive: true, force: true });
+      await ended;
     },
   };
 }

@@ -4,18 +4,25 @@ export interface Figure {
   readonly value: number;
   /** Behind the number; "x" for ratios. */
   readonly unit: string;
-  readonly goal: { readonly kind: "at-least" | "at-most"; readonly bound: number } | undefined;
+  readonly goal: Goal | undefined;
 }
 
-function reached(figure: Figure): boolean | undefined {
-  if (figure.goal === undefined) return undefined;
-  return figure.goal.kind === "at-least" ? figure.value >= figure.goal.bound : figure.value <= figure.goal.bound;
+type Goal = { readonly kind: "at-least" | "at-most"; readonly bound: number };
+
+export const atMost = (bound: number | undefined): Goal | undefined => (bound === undefined ? undefined : { kind: "at-most", bound });
+
+/** Undefined without a goal. */
+export function isReached({ value, goal }: Figure): boolean | undefined {
+  if (goal === undefined) return undefined;
+  return goal.kind === "at-least" ? value >= goal.bound : value <= goal.bound;
 }
 
 /** One line: name, value, goal, verdict. */
 export function figureLine(figure: Figure): string {
+  const { goal } = figure;
   const value = `${figure.value.toFixed(figure.value < 10 ? 3 : 1)}${figure.unit === "" ? "" : ` ${figure.unit}`}`;
-  const goal = figure.goal === undefined ? "" : `goal ${figure.goal.kind === "at-least" ? ">=" : "<="} ${figure.goal.bound}`;
-  const verdict = { true: "reached", false: "NOT reached", undefined: "" }[String(reached(figure)) as "true" | "false" | "undefined"];
-  return `${figure.name.padEnd(76)} ${value.padStart(14)}   ${goal.padEnd(14)} ${verdict}`.trimEnd();
+  const reached = isReached(figure);
+  const verdict = reached === undefined ? "" : reached ? "reached" : "NOT reached";
+  const bound = goal === undefined ? "" : `goal ${goal.kind === "at-least" ? ">=" : "<="} ${goal.bound}`;
+  return `${figure.name.padEnd(78)} ${value.padStart(13)}   ${bound.padEnd(12)} ${verdict}`.trimEnd();
 }

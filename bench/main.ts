@@ -1,37 +1,54 @@
+import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
-import { applyFigures, operationFigures, sequentialFigures } from "./applying.ts";
+import { sequentialFigures, traceFigures } from "./apply-figures.ts";
 import { startBenchStore } from "./bench-store.ts";
+import { ext4Figures } from "./ext4-figures.ts";
 import { figureLine } from "./figure.ts";
 import type { Figure } from "./figure.ts";
-import { mergingFigures } from "./merging.ts";
+import { mergingFigures } from "./merging-figures.ts";
+import { operationFigures } from "./operation-figures.ts";
+import { rpoFigures } from "./rpo.ts";
 import { databaseTrace } from "./trace.ts";
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
+const ROUNDS = 3;
 
-const { values } = parseArgs({ options: { seed: { type: "string", default: "20261122" } } });
-const trace = databaseTrace({ seed: Number(values.seed), durationMs: 600_000, writesPerSecond: 20, diskBytes: GIB });
+const { values } = parseArgs({ options: { seed: { type: "string", default: "20261122" }, "no-rpo": { type: "boolean", default: false } } });
+const seed = Number(values.seed);
+const trace = databaseTrace({ seed, durationMs: 600_000, writesPerSecond: 20, diskBytes: GIB });
 const disks = [
   { id: "data", sizeBytes: GIB, sectorSizeBytes: 512 },
   { id: "log", sizeBytes: 128 * MIB, sectorSizeBytes: 512 },
 ] as const;
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
+const all: Figure[] = [];
 const section = (title: string, figures: readonly Figure[]): void => {
-  print(`\n${title}`);
+  print(`\n${title} (after ${Math.round(performance.now() / 1000)} s)`);
   for (const figure of figures) print(`  ${figureLine(figure)}`);
+  all.push(...figures);
 };
 
 print(
-  `trace: seed ${values.seed}, ${trace.length} writes in 600 s, ${(trace.reduce((sum, write) => sum + write.lengthBytes, 0) / MIB).toFixed(0)} MiB`,
+  `trace: seed ${seed}, ${trace.length} writes in 600 s, ${(trace.reduce((sum, write) => sum + write.lengthBytes, 0) / MIB).toFixed(0)} MiB`,
 );
 section("Merging (independent of the machine)", mergingFigures(trace, disks));
+const ext4 = await ext4Figures(seed);
+if (ext4.kind === "figures") section("A real file system (independent of the machine)", ext4.figures);
+else print(`\nA real file system: no figure, because this machine lacks ${ext4.tools.join(", ")} (package e2fsprogs).`);
 
 const store = await startBenchStore();
 try {
-  section("Applying (ratios within this run)", await applyFigures(store, trace, disks, 3));
-  section("Sequential content (ratios within this run)", await sequentialFigures(store, 3));
   section("Store operations", await operationFigures(store, trace, disks));
+  section("Applying (medians of ratios within a round)", await traceFigures(store.stores, trace, disks, ROUNDS));
+  section("Sequential content (medians of ratios within a round)", await sequentialFigures(store.stores, ROUNDS));
 } finally {
   await store.close();
 }
+
+if (values["no-rpo"]) print("\nRecovery point objective: left out (--no-rpo).");
+else section("Recovery point objective: the whole product on the local cloud", await rpoFigures(seed));
+
+print(`\nFigures with a goal (${availableParallelism()} processors, ${Math.round(performance.now() / 1000)} s)`);
+for (const figure of all.filter(({ goal }) => goal !== undefined)) print(`  ${figureLine(figure)}`);

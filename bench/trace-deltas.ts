@@ -1,7 +1,8 @@
 import { encodeDelta } from "../replication/delta/encode.ts";
-import type { EncodedDelta, ExtentContent } from "../replication/delta/delta.ts";
+import type { EncodedDelta, Extent, ExtentContent } from "../replication/delta/delta.ts";
 import { createExtentMap } from "../replication/delta/extents.ts";
 import { spansOf } from "../replication/delta/spans.ts";
+import type { Span } from "../replication/delta/spans.ts";
 import { EPOCH_MAX_DATA_BYTES } from "../replication/limits.ts";
 import { startPosition } from "../replication/position.ts";
 import type { DiskDescription, Position } from "../replication/position.ts";
@@ -42,26 +43,40 @@ export function* deltasOf(
     const last = epoch.at(-1)?.atMs ?? first;
     const flags = { consistency: "crash", seeding: false, final: false, groupMark: false } as const;
     const header = { itemId, stream: 1, epoch: start.epoch + 1, firstWriteMs: first, lastWriteMs: last, start, disks, flags };
-    const delta = encodeDelta(header, extentsOf(epoch, disks.length, content));
+    const delta = encodeDelta(header, contentsOf(epoch, disks.length, content));
     start = delta.end;
     yield delta;
   }
 }
 
-function* extentsOf(epoch: Epoch, diskCount: number, content: Content): Generator<ExtentContent> {
+/** What an epoch touches, without its bytes. */
+export function extentsOf(epoch: Epoch, diskCount: number): readonly Extent[] {
+  return [...spansOfDisks(epoch, diskCount)].map(({ disk, span: { kind, offsetBytes, lengthBytes } }) => ({
+    kind,
+    disk,
+    offsetBytes,
+    lengthBytes,
+  }));
+}
+
+function* contentsOf(epoch: Epoch, diskCount: number, content: Content): Generator<ExtentContent> {
+  for (const { disk, span } of spansOfDisks(epoch, diskCount)) {
+    if (span.kind === "zero") continue;
+    const bytes = new Uint8Array(span.lengthBytes);
+    for (const { source, sourceOffsetBytes, offsetBytes, lengthBytes } of span.runs) {
+      bytes.set(content(source).subarray(sourceOffsetBytes, sourceOffsetBytes + lengthBytes), offsetBytes - span.offsetBytes);
+    }
+    yield { kind: "data", disk, offsetBytes: span.offsetBytes, bytes };
+  }
+}
+
+function* spansOfDisks(epoch: Epoch, diskCount: number): Generator<{ readonly disk: number; readonly span: Span<TraceWrite> }> {
   for (let disk = 0; disk < diskCount; disk += 1) {
-    const map = createExtentMap<Uint8Array>();
-    for (const write of epoch.filter((entry) => entry.disk === disk)) {
+    const map = createExtentMap<TraceWrite>();
+    for (const write of epoch) {
       const { offsetBytes, lengthBytes } = write;
-      map.insert({ kind: "data", offsetBytes, lengthBytes, source: content(write), sourceOffsetBytes: 0 });
+      if (write.disk === disk) map.insert({ kind: "data", offsetBytes, lengthBytes, source: write, sourceOffsetBytes: 0 });
     }
-    for (const span of spansOf(map.entries(), Infinity)) {
-      if (span.kind === "zero") continue;
-      const bytes = new Uint8Array(span.lengthBytes);
-      for (const run of span.runs) {
-        bytes.set(run.source.subarray(run.sourceOffsetBytes, run.sourceOffsetBytes + run.lengthBytes), run.offsetBytes - span.offsetBytes);
-      }
-      yield { kind: "data", disk, offsetBytes: span.offsetBytes, bytes };
-    }
+    for (const span of spansOf(map.entries(), Infinity)) yield { disk, span };
   }
 }

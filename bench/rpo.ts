@@ -1,0 +1,196 @@
+import { mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { connectBlobs } from "../azure/connections.ts";
+import { openItemStores } from "../azure/item-stores.ts";
+import { openNbdDisk } from "../local/lab/nbd-client.ts";
+import type { NbdDisk } from "../local/lab/nbd-client.ts";
+import { CACHE_ACCOUNT, TARGET_ACCOUNT, startCloud } from "../local/supervisor/cloud.ts";
+import type { Cloud } from "../local/supervisor/cloud.ts";
+import type { MobilityService } from "../local/supervisor/mobility-service.ts";
+import { FREE_PORTS } from "../local/supervisor/ports.ts";
+import { protectVm } from "../local/supervisor/protect-vm.ts";
+import { withLanes } from "../replication/apply/lanes.ts";
+import { readProgress } from "../replication/apply/progress.ts";
+import type { Progress } from "../replication/items/item.ts";
+import { atMost } from "./figure.ts";
+import type { Figure } from "./figure.ts";
+import { openWriteTimes } from "./write-times.ts";
+import type { WriteTimes } from "./write-times.ts";
+import { percentile } from "./statistics.ts";
+import { databaseTrace, seededRandom, textContent } from "./trace.ts";
+import type { TraceWrite } from "./trace.ts";
+
+const MIB = 1024 * 1024;
+const ITEM_ID = "bench-vm";
+/** As the trace wants them: data, then log. */
+const DISKS = [
+  { id: "data", sizeBytes: 1024 * MIB },
+  { id: "log", sizeBytes: 128 * MIB },
+] as const;
+const EPOCH_MS = 5_000;
+const SCHEDULES = { points: "*/10 * * * * *", sweep: "*/30 * * * * *" };
+const POINT_INTERVAL_MINUTES = 1;
+/** What the guest has outstanding at once, as a disk queue has. */
+const WRITES_IN_FLIGHT = 32;
+const FLUSH_MS = 1_000;
+const BURST_WRITES = 16_000;
+const LOAD_MS = 60_000;
+const SAMPLE_MS = 250;
+/** One stage on a slow machine. */
+const STAGE_MS = 120_000;
+/** Contents are made before the load begins: a guest does not spend the machine's time on them. */
+const CONTENT_BYTES = 64 * 1024;
+const CONTENT_COUNT = 256;
+
+/**
+ * The whole product on the local cloud, all of it on this one machine: the trace is written through NBD at half of the rate that the pipeline can sustain, with
+ * epochs of 5 s. The recovery point objective at a moment is the age of the oldest guest write that is not yet applied at the target (0 when there is none):
+ * what would be lost if the source vanished then. It is asked every 250 ms while the load lasts.
+ */
+export async function rpoFigures(seed: number): Promise<readonly Figure[]> {
+  const folder = await mkdtemp(join(tmpdir(), "leeward-rpo-"));
+  const random = seededRandom(seed);
+  const cloud = await startCloud({ folder, ports: FREE_PORTS, persistence: "disk", schedules: SCHEDULES, random });
+  try {
+    const mobility = await startVm(cloud, join(folder, "vm"));
+    const progress = progressOf(cloud);
+    await until("seeded", async () => !(await progress()).seeding);
+    const contents = Array.from({ length: CONTENT_COUNT }, (_, index) => textContent(seed + index, CONTENT_BYTES));
+    const play = (writes: readonly TraceWrite[], paced: boolean, times: WriteTimes) => playWrites(mobility, writes, paced, contents, times);
+    const burst = databaseTrace({ seed, durationMs: 1, writesPerSecond: BURST_WRITES * 1000, diskBytes: DISKS[0].sizeBytes });
+    const bytesPerSecond = await saturation(burst, (times) => play(burst, false, times), progress, mobility);
+    const meanBytes = bytesOf(burst) / burst.length;
+    const load = databaseTrace({
+      seed: seed + 1,
+      durationMs: LOAD_MS,
+      writesPerSecond: bytesPerSecond / 2 / meanBytes,
+      diskBytes: DISKS[0].sizeBytes,
+    });
+    const times = openWriteTimes();
+    const startedMs = performance.now();
+    const agesMs = await whileRunning(play(load, true, times), async () => {
+      const { appliedSourceMs } = await progress();
+      return times.oldestMissingMs(appliedSourceMs, Date.now());
+    });
+    const loadBytesPerSecond = (bytesOf(load) / (performance.now() - startedMs)) * 1000;
+    const epochs = (share: number): number => percentile(agesMs, share) / EPOCH_MS;
+    return [
+      { name: "saturation of the whole product on this machine, guest bytes", value: bytesPerSecond / MIB, unit: "MiB/s", goal: undefined },
+      // Half of it as it was in truth: a writer that the disks slow down would make the figures below worthless.
+      { name: "rate of the guest while the RPO is measured", value: loadBytesPerSecond / MIB, unit: "MiB/s", goal: undefined },
+      { name: "RPO p50 at half of the saturation, in epochs of 5 s", value: epochs(0.5), unit: "", goal: atMost(1.5) },
+      {
+        name: `RPO p99 at half of the saturation, in epochs of 5 s (${agesMs.length} samples)`,
+        value: epochs(0.99),
+        unit: "",
+        goal: atMost(3),
+      },
+    ];
+  } finally {
+    await cloud.stop();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+const bytesOf = (writes: readonly TraceWrite[]): number => writes.reduce((sum, write) => sum + write.lengthBytes, 0);
+
+async function startVm(cloud: Cloud, folder: string): Promise<MobilityService> {
+  const disks = DISKS.map(({ id, sizeBytes }) => ({ id, sizeBytes, path: `${folder}-${id}.img` }));
+  for (const { path, sizeBytes } of disks) {
+    await writeFile(path, "");
+    await truncate(path, sizeBytes);
+  }
+  return protectVm(cloud, {
+    itemId: ITEM_ID,
+    disks,
+    folder,
+    crashConsistentFrequencyInMinutes: POINT_INTERVAL_MINUTES,
+    epochMaxAgeMs: EPOCH_MS,
+    heartbeatMs: EPOCH_MS,
+    nbdPort: undefined,
+  });
+}
+
+/** What the item's own record in the target account says. */
+function progressOf(cloud: Cloud): () => Promise<Progress> {
+  const connect = (account: string) =>
+    connectBlobs(account, { kind: "connection-string", connectionString: cloud.storage.account(account).connectionString });
+  const records = openItemStores(connect(CACHE_ACCOUNT), connect(TARGET_ACCOUNT)).records(ITEM_ID);
+  return async () => {
+    const stored = await readProgress(records);
+    if (stored === undefined) throw new Error("The item has no progress record.");
+    if (stored.progress.stopped !== undefined) throw new Error(`The item stopped: ${stored.progress.stopped.message}`);
+    return stored.progress;
+  };
+}
+
+/**
+ * Bytes per second of a burst that is written as fast as the disks take it, from its first write until all of it is applied. On one machine capturing takes
+ * its share of the processor from applying, so that this, not the faster draining after the burst, is what the pipeline can sustain.
+ */
+async function saturation(
+  burst: readonly TraceWrite[],
+  play: (times: WriteTimes) => Promise<void>,
+  progress: () => Promise<Progress>,
+  mobility: MobilityService,
+): Promise<number> {
+  const times = openWriteTimes();
+  const startedMs = performance.now();
+  await play(times);
+  mobility.cut();
+  await until("drained", async () => times.allApplied((await progress()).appliedSourceMs));
+  return (bytesOf(burst) / (performance.now() - startedMs)) * 1000;
+}
+
+/** Sends the writes to the disks, at their times or as fast as they are taken, with a flush of both disks every second. */
+async function playWrites(
+  mobility: MobilityService,
+  writes: readonly TraceWrite[],
+  paced: boolean,
+  contents: readonly Uint8Array[],
+  times: WriteTimes,
+): Promise<void> {
+  const disks: NbdDisk[] = [];
+  for (const { id } of DISKS) disks.push(await openNbdDisk(mobility.address, id));
+  const startedMs = Date.now();
+  let flushMs = startedMs + FLUSH_MS;
+  await withLanes(WRITES_IN_FLIGHT, async (begin) => {
+    for (const write of writes) {
+      const aheadMs = paced ? startedMs + write.atMs - Date.now() : 0;
+      if (aheadMs > 0) await sleep(aheadMs);
+      const content = contents[write.content % contents.length] ?? new Uint8Array();
+      await begin(async () => {
+        const acknowledged = times.sent(Date.now());
+        await disks[write.disk]?.write(write.offsetBytes, content.subarray(0, write.lengthBytes));
+        acknowledged(Date.now());
+      });
+      if (Date.now() < flushMs) continue;
+      flushMs += FLUSH_MS;
+      for (const disk of disks) await begin(() => disk.flush());
+    }
+  });
+  for (const disk of disks) disk.close();
+}
+
+/** Asks again and again until `running` has ended. */
+async function whileRunning(running: Promise<void>, ask: () => Promise<number>): Promise<readonly number[]> {
+  const answers: number[] = [];
+  const ended = running.then(() => true as const);
+  // Its failure is thrown by the race below, which may come a little later.
+  ended.catch(() => undefined);
+  for (let at = performance.now(); ; at += SAMPLE_MS) {
+    answers.push(await ask());
+    const pause = sleep(Math.max(0, at + SAMPLE_MS - performance.now()), false as const);
+    if (await Promise.race([ended, pause])) return answers;
+  }
+}
+
+async function until(what: string, reached: () => Promise<boolean>): Promise<void> {
+  const endMs = performance.now() + STAGE_MS;
+  while (!(await reached())) {
+    if (performance.now() > endMs) throw new Error(`Not ${what} after ${STAGE_MS / 1000} s.`);
+    await sleep(SAMPLE_MS);
+  }
+}

@@ -57,6 +57,7 @@ async function readRecord(container: ContainerClient, name: string, maxBytes: nu
         ...facts,
         lengthBytes: contentLength,
         maxBytes,
+        etag,
       });
     }
     return { bytes: await collect(readableStreamBody, contentLength, facts), etag };

@@ -25,7 +25,11 @@ async function sweepOne(app: Application, itemId: string, context: InvocationCon
   if (summary.cache.hints.length > 0) await app.queue.send({ kind: "hint", itemId }, 0);
   for (const restoreId of summary.restores) await app.queue.send({ kind: "restore", itemId, restoreId }, 0);
   const { cacheFailure, ...cache } = summary.cache;
-  const line = logLine("swept", { scope, ...summary, cache: { ...cache, failure: cacheFailure?.code } });
+  const line = logLine("swept", {
+    scope,
+    ...summary,
+    cache: { ...cache, failure: cacheFailure?.code, failedBlob: cacheFailure?.facts["name"] },
+  });
   // The target account alone was swept; that the source region cannot be reached is for the operator to know.
   if (cacheFailure !== undefined) context.warn(line);
   else if (scope === "all" || cache.hints.length > 0) context.log(line);

@@ -21,7 +21,7 @@ export interface RecordListing {
 
 /** Named immutable or compare-and-set blobs in one container. A container that does not exist reads as empty and is made by the first write. */
 export interface RecordStore {
-  /** The whole blob, or undefined if there is none. At most `maxBytes` (default DELTA_MAX_BYTES) are read: a longer blob gives `delta-too-large`. */
+  /** The whole blob, or undefined if there is none. At most `maxBytes` (default DELTA_MAX_BYTES) are read: a longer blob gives `delta-too-large`, with its etag among the facts. */
   read(name: string, maxBytes?: number): Promise<StoredRecord | undefined>;
   /** Creates and returns the new etag; undefined if the name is taken (then nothing was changed). Atomic. */
   create(name: string, bytes: Uint8Array): Promise<string | undefined>;

@@ -44,16 +44,21 @@ export function blobUrl(containerUrl: string, name: string): URL {
   return url;
 }
 
-/** A create-only credential may not overwrite, so an existing blob can also show as 403 UnauthorizedBlobOverwrite. */
+/**
+ * A create-only credential may not overwrite, so an existing blob can also show as 403: UnauthorizedBlobOverwrite on Azure, and AuthorizationPermissionMismatch
+ * where that code is not known (Azurite). Either way the credential itself is good, and the control plane can say what stands there.
+ */
 export function putOutcome(answer: HttpAnswer): PutOutcome {
   const code = storageErrorCode(answer);
   const reason = `${answer.status}${code === "" ? "" : ` ${code}`}`;
   if (answer.status === 201) return { kind: "created" };
-  if (code === "UnauthorizedBlobOverwrite" || code === "BlobAlreadyExists") return { kind: "exists" };
+  if (EXISTS.has(code)) return { kind: "exists" };
   if (answer.status === 409 && code === "") return { kind: "exists" };
   if (answer.status === 401 || answer.status === 403) return { kind: "refused", reason };
   return { kind: "failed", reason };
 }
+
+const EXISTS: ReadonlySet<string> = new Set(["BlobAlreadyExists", "UnauthorizedBlobOverwrite", "AuthorizationPermissionMismatch"]);
 
 /** From the header, else from the XML body; letters only, so that nothing of the request comes back into a log. */
 function storageErrorCode({ headers, body }: HttpAnswer): string {

@@ -153,7 +153,9 @@ class SpoolUploader implements Uploader {
         if (this.#isOver()) return;
         this.#options.failed(error);
         if (this.#containerUrl === undefined) this.#options.renew();
-        await pause(backOffMs(attempt, this.#options.random), AbortSignal.any([this.#stopping.signal, this.#wake.signal]));
+        // A new credential ends the first wait. Should it be refused too, asking for one after the other in a loop helps nobody: then the waits grow.
+        const signals = attempt === 0 ? [this.#stopping.signal, this.#wake.signal] : [this.#stopping.signal];
+        await pause(backOffMs(attempt, this.#options.random), AbortSignal.any(signals));
       }
     }
   }
@@ -183,7 +185,11 @@ class SpoolUploader implements Uploader {
       case "same":
         return;
       case "again":
-        throw new LeewardError("store-unavailable", "An unreadable blob stood in the place of a delta and was moved away.", { epoch });
+        throw new LeewardError(
+          "store-unavailable",
+          "The cache did not take a delta, and nothing readable stands in its place; it is sent again.",
+          { epoch },
+        );
       case "other": {
         const error = new LeewardError("position-fork", "The cache holds another delta for this epoch: two services write one item.", {
           epoch,

@@ -68,6 +68,11 @@ export function deltaEnd(
   });
 }
 
+/** The etag of a blob that was too large to be read: what was judged, and nothing that has taken its name since, may be quarantined. */
+export function judgedEtag({ facts: { etag } }: LeewardError): string | undefined {
+  return typeof etag === "string" ? etag : undefined;
+}
+
 /** The end of the delta in the cache; undefined if there is none, or none that could ever be applied (that one is quarantined). */
 async function readCached(context: ItemContext, itemId: string, request: SettleRequest): Promise<Position | undefined> {
   const cache: RecordStore = context.stores.cache(itemId);
@@ -79,7 +84,7 @@ async function readCached(context: ItemContext, itemId: string, request: SettleR
     return stored === undefined ? undefined : deltaEnd(stored.bytes, itemId, request);
   } catch (error) {
     if (!hasCode(error, "delta-corrupt", "delta-too-large", "delta-unsupported", "delta-foreign")) throw error;
-    await context.stores.quarantine(itemId, name, `${error.code}: ${error.message}`, etag);
+    await context.stores.quarantine(itemId, name, `${error.code}: ${error.message}`, etag ?? judgedEtag(error));
     return undefined;
   }
 }

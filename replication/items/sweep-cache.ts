@@ -10,7 +10,7 @@ import { readHeartbeat } from "./heartbeat.ts";
 import type { Progress, ProtectedItem, StopReason } from "./item.ts";
 import { readItem } from "./item-record.ts";
 import { deltaName, journalName, parseDeltaName } from "./names.ts";
-import { deltaEnd } from "./settle.ts";
+import { deltaEnd, judgedEtag } from "./settle.ts";
 
 /** Why a worker should look at an item. */
 type HintReason =
@@ -30,7 +30,7 @@ export interface CacheSweep {
   readonly removed: number;
   /** Set when this sweep stopped the item. */
   readonly stopped: StopReason | undefined;
-  /** The cache account could not be used (the source region may be gone); what the target account alone tells was done. */
+  /** The cache account, or one blob in it, could not be used (the source region may be gone, a lease may hold the blob); all else was done. */
   readonly cacheFailure: LeewardError | undefined;
   /** More was found than one sweep handles. */
   readonly more: boolean;
@@ -62,10 +62,18 @@ export async function sweepCache(context: ItemContext, itemId: string): Promise<
     return { ...NOTHING, hints: ahead ? ["next-delta"] : hints, cacheFailure: listed };
   }
   const cleaned = await cleanCache(look, listed);
-  const nextHere = listed.some((entry) => entry.name === deltaName(item.stream, stored.progress.applied.epoch + 1));
+  const nextHere = await isNextHere(look, listed);
   const hints: HintReason[] = [...(nextHere && mayWork(look) ? (["next-delta"] as const) : []), ...(await targetHints(look))];
   const stopped = nextHere || hints.length > 0 ? undefined : await stopAtGap(look, listed);
-  return { ...cleaned, hints, stopped, cacheFailure: undefined };
+  const { failure, ...counts } = cleaned;
+  return { ...counts, hints, stopped, cacheFailure: failure };
+}
+
+/** Deltas that were applied and could not be removed may fill the whole page in front of the next one. */
+async function isNextHere({ context, item, stored }: Look, listed: readonly RecordListing[]): Promise<boolean> {
+  const next = deltaName(item.stream, stored.progress.applied.epoch + 1);
+  if (listed.some((entry) => entry.name === next)) return true;
+  return listed.length >= SWEEP_CACHE_MAX_NAMES && (await context.stores.cache(item.itemId).list(next, 1)).length > 0;
 }
 
 /** The first names up to the open stream's, and the first behind them, so that a backlog hides nothing. */
@@ -99,38 +107,62 @@ async function targetHints(look: Look): Promise<readonly HintReason[]> {
   return hints;
 }
 
-async function cleanCache(
-  look: Look,
-  listed: readonly RecordListing[],
-): Promise<{ readonly quarantined: number; readonly removed: number; readonly more: boolean }> {
-  const { context, item } = look;
-  let quarantined = 0;
-  let removed = 0;
+interface Cleaning {
+  readonly quarantined: number;
+  readonly removed: number;
+  readonly more: boolean;
+  /** The first failure. A blob that cannot be moved (a lease or a legal hold keeps it) must not keep the rest of the sweep from its work. */
+  readonly failure: LeewardError | undefined;
+}
+
+async function cleanCache(look: Look, listed: readonly RecordListing[]): Promise<Cleaning> {
+  const count = { quarantine: 0, remove: 0, leave: 0 };
+  let failure: LeewardError | undefined;
+  let failures = 0;
+  const end = (more: boolean): Cleaning => ({ quarantined: count.quarantine, removed: count.remove, more, failure });
   let firstJournalEpoch: number | undefined;
   for (const entry of listed) {
-    let verdict = judge(look, entry);
-    if (verdict.kind === "leave") continue;
-    if (quarantined + removed >= SWEEP_CACHE_MAX_CHANGES) return { quarantined, removed, more: true };
-    if (verdict.kind === "applied") {
-      firstJournalEpoch ??= await firstJournalled(look);
-      verdict = await judgeApplied(look, entry.name, verdict.epoch, firstJournalEpoch);
-    }
-    if (verdict.kind === "too-large") verdict = await judgeTooLarge(look, entry.name, verdict.reason);
-    if (verdict.kind === "quarantine") {
-      await context.stores.quarantine(item.itemId, entry.name, verdict.reason);
-      quarantined += 1;
-    } else if (verdict.kind === "remove") {
-      await context.stores.cache(item.itemId).remove(entry.name);
-      removed += 1;
+    const first = judge(look, entry);
+    if (first.kind === "leave") continue;
+    if (count.quarantine + count.remove + failures >= SWEEP_CACHE_MAX_CHANGES) return end(true);
+    try {
+      if (first.kind === "applied") firstJournalEpoch ??= await firstJournalled(look);
+      count[await clean(look, entry.name, first, firstJournalEpoch ?? 0)] += 1;
+    } catch (error) {
+      if (!hasCode(error, ...OF_ONE_BLOB, ...OF_THE_ACCOUNT)) throw error;
+      failure ??= error;
+      failures += 1;
+      if (hasCode(error, ...OF_THE_ACCOUNT)) return end(false);
     }
   }
-  return { quarantined, removed, more: false };
+  return end(false);
+}
+
+const OF_ONE_BLOB = ["conflict", "store-refused"] as const;
+/** Trying the next blob would only cost another time-out. */
+const OF_THE_ACCOUNT = ["store-unavailable", "outcome-unknown"] as const;
+
+/** Looks closer where the name alone did not decide, and does what was decided. */
+async function clean(look: Look, name: string, first: Verdict, firstJournalEpoch: number): Promise<"quarantine" | "remove" | "leave"> {
+  const { stores } = look.context;
+  const { itemId } = look.item;
+  const verdict =
+    first.kind === "applied"
+      ? await judgeApplied(look, name, first.epoch, firstJournalEpoch)
+      : first.kind === "too-large"
+        ? await judgeTooLarge(look, name, first.reason)
+        : first;
+  if (verdict.kind === "quarantine") await stores.quarantine(itemId, name, verdict.reason, verdict.etag);
+  else if (verdict.kind === "remove") await stores.cache(itemId).remove(name);
+  else return "leave";
+  return verdict.kind;
 }
 
 type Verdict =
   | { readonly kind: "leave" }
   | { readonly kind: "remove" }
-  | { readonly kind: "quarantine"; readonly reason: string }
+  /** With the etag of what was read, where the name alone did not decide. */
+  | { readonly kind: "quarantine"; readonly reason: string; readonly etag?: string | undefined }
   /** Stands under the name of a delta: settling may have replaced it since the listing. */
   | { readonly kind: "too-large"; readonly reason: string }
   /** At or before the applied position: its journal entry decides. */
@@ -165,10 +197,10 @@ async function judgeApplied(look: Look, name: string, epoch: number, firstJourna
   try {
     const end = deltaEnd(cached.bytes, item.itemId, { stream: item.stream, epoch });
     if (end.checksum === deltaEnd(journalled.bytes, item.itemId, { stream: item.stream, epoch }).checksum) return { kind: "remove" };
-    return { kind: "quarantine", reason: "position-fork: another delta of this epoch was applied" };
+    return { kind: "quarantine", reason: "position-fork: another delta of this epoch was applied", etag: cached.etag };
   } catch (error) {
     if (hasCode(error, "delta-corrupt", "delta-unsupported", "delta-foreign")) {
-      return { kind: "quarantine", reason: `${error.code}: ${error.message}` };
+      return { kind: "quarantine", reason: `${error.code}: ${error.message}`, etag: cached.etag };
     }
     throw error;
   }
@@ -179,7 +211,7 @@ async function judgeTooLarge({ context, item }: Look, name: string, reason: stri
     await context.stores.cache(item.itemId).read(name, DELTA_MAX_BYTES);
     return { kind: "leave" };
   } catch (error) {
-    if (hasCode(error, "delta-too-large")) return { kind: "quarantine", reason };
+    if (hasCode(error, "delta-too-large")) return { kind: "quarantine", reason, etag: judgedEtag(error) };
     throw error;
   }
 }
@@ -224,9 +256,9 @@ async function inJournal({ context, item }: Look, epoch: number): Promise<boolea
   return (await context.stores.records(item.itemId).list(journalName(item.stream, epoch), 1)).length > 0;
 }
 
-/** A gap closes itself when the missing delta is here; other stops wait for a repair. */
+/** A stop between batches ends when the right delta stands in its place, which a worker finds out; a batch that cannot be finished waits for a repair. */
 function mayWork({ stored: { progress }, nowMs }: Look): boolean {
-  return !isHeld(progress, nowMs) && (progress.stopped === undefined || progress.stopped.code === "position-gap");
+  return !isHeld(progress, nowMs) && (progress.stopped === undefined || isBoundary(progress));
 }
 
 function isHeld(progress: Progress, nowMs: number): boolean {

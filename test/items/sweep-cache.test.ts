@@ -75,14 +75,16 @@ describe("rule 5: the sweep finds what no event announced", () => {
     expect((await sweep(world)).hints).toEqual(["point-due"]);
   });
 
-  it("a stopped item is left alone, but a gap closes itself when the missing delta is here", async () => {
+  it("a stopped item is looked at again when something stands in the place of the next delta: its event may be lost", async () => {
     const world = await protectedWorld();
-    await upload(world, 1, bytesOf(1));
-    const stopped = { code: "position-fork", message: "", hint: "", facts: {}, atMs: START_MS };
+    const stopped = { code: "delta-corrupt", message: "", hint: "", facts: {}, atMs: START_MS };
     await setProgress(world, { stopped });
     expect((await sweep(world)).hints).toEqual([]);
-    await setProgress(world, { stopped: { ...stopped, code: "position-gap" } });
+    await upload(world, 1, bytesOf(1));
     expect((await sweep(world)).hints).toEqual(["next-delta"]);
+    // A batch that was begun and cannot be finished waits for a repair.
+    await setProgress(world, { intent: chain[1]?.end ?? (await progressOf(world)).intent });
+    expect((await sweep(world)).hints).toEqual([]);
   });
 });
 
@@ -204,6 +206,43 @@ describe("what does not belong into the cache container", () => {
     expect(world.cacheNames(ITEM)).toEqual([deltaName(1, 1)]);
   });
 
+  it("rule 4: an oversized blob that settling replaces by the real delta after the look is left alone", async () => {
+    const world = await protectedWorld();
+    const cache = world.stores.cache(ITEM);
+    await cache.put(deltaName(1, 1), new Uint8Array(DELTA_MAX_BYTES + 1));
+    const stores: ItemStores = {
+      ...world.stores,
+      quarantine: async (...given) => {
+        await upload(world, 1, bytesOf(1));
+        await world.stores.quarantine(...given);
+      },
+    };
+    await sweepCache({ ...world.context, stores }, ITEM);
+    expect(world.cacheNames(ITEM)).toEqual([deltaName(1, 1)]);
+    expect(await world.quarantined(ITEM)).toEqual([]);
+  });
+
+  it.each(["conflict", "store-refused", "outcome-unknown"] as const)(
+    "a blob that cannot be moved (%s) is reported, and hides nothing",
+    async (code) => {
+      const world = await protectedWorld();
+      const cache = world.stores.cache(ITEM);
+      await upload(world, 1, bytesOf(1));
+      for (const name of ["a-leased", "b"]) await cache.put(name, new Uint8Array([1]));
+      const stores: ItemStores = {
+        ...world.stores,
+        quarantine: async (itemId, name, ...given) => {
+          if (name === "a-leased") throw new LeewardError(code, "There is a lease on the blob.", { name });
+          await world.stores.quarantine(itemId, name, ...given);
+        },
+      };
+      const found = await sweepCache({ ...world.context, stores }, ITEM);
+      expect(found).toMatchObject({ hints: ["next-delta"], cacheFailure: { code, facts: { name: "a-leased" } } });
+      // An account that does not answer is not asked for every blob again.
+      expect(world.cacheNames(ITEM).includes("b")).toBe(code === "outcome-unknown");
+    },
+  );
+
   it("rule 4: applied deltas are removed once the journal has them, or had them before it was trimmed, and never before", async () => {
     const world = await protectedWorld();
     await applyChain(world, chain.slice(0, 4));
@@ -258,6 +297,15 @@ describe("what does not belong into the cache container", () => {
     expect(await sweep(world)).toMatchObject({ quarantined: SWEEP_CACHE_MAX_CHANGES, more: true, hints: ["next-delta"] });
     expect(await sweep(world)).toMatchObject({ quarantined: 2, more: false, hints: ["next-delta"] });
     expect(world.cacheNames(ITEM)).toHaveLength(SWEEP_CACHE_MAX_NAMES);
+  });
+
+  it("applied deltas that could not be removed do not hide the next one behind them", async () => {
+    const world = await protectedWorld();
+    const applied = { stream: 1, epoch: SWEEP_CACHE_MAX_NAMES + 50, checksum: "0".repeat(64) };
+    await setProgress(world, { applied, intent: applied });
+    const cache = world.stores.cache(ITEM);
+    for (let epoch = 1; epoch <= applied.epoch + 1; epoch += 1) await cache.put(deltaName(1, epoch), new Uint8Array(1));
+    expect((await sweep(world)).hints).toContain("next-delta");
   });
 
   it("rule 10: killed at any await and run again, everything is where it belongs", async () => {

@@ -25,7 +25,8 @@ export function createMemoryRecords(clock: Clock): RecordStore & { readonly name
       const blob = blobs.get(name);
       if (blob === undefined) return undefined;
       if (blob.bytes.length > maxBytes) {
-        throw new LeewardError("delta-too-large", `${name} is longer than asked for.`, { name, lengthBytes: blob.bytes.length, maxBytes });
+        const facts = { name, lengthBytes: blob.bytes.length, maxBytes, etag: blob.etag };
+        throw new LeewardError("delta-too-large", `${name} is longer than asked for.`, facts);
       }
       return { bytes: blob.bytes.slice(), etag: blob.etag };
     },

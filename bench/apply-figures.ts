@@ -14,7 +14,8 @@ const MIB = 1024 * 1024;
 const EPOCH_MS = 5_000;
 const BACKLOG_WRITES = 3_000;
 /** With one in flight fewer are enough: each takes as long as the next. */
-const SINGLE_WRITES = 300;
+const SINGLE_WRITES = 600;
+const FAR_SINGLE_WRITES = 300;
 /** What a request inside one Azure region takes on its way, about; it is added to every request of both sides alike. */
 const DISTANCE_MS = 5;
 
@@ -30,6 +31,7 @@ export async function traceFigures(
 ): Promise<readonly Figure[]> {
   const writes = trace.slice(0, BACKLOG_WRITES);
   const single = writes.slice(0, SINGLE_WRITES);
+  const farSingle = writes.slice(0, FAR_SINGLE_WRITES);
   const contents = new Map(writes.map((write) => [write, textContent(write.content, write.lengthBytes)]));
   const content: Content = (write) => contents.get(write) ?? new Uint8Array();
   const epochs = epochsOf(writes, EPOCH_MS);
@@ -46,7 +48,7 @@ export async function traceFigures(
       const itemId = `far-${round}`;
       return bytesOf(writes) / (await timeEngine(far, itemId, disks, [...deltasOf(itemId, disks, epochs, content)]));
     },
-    farOne: async (round) => bytesOf(single) / (await timeEachWrite(far, `far-one-${round}`, disks, single, 1, content)),
+    farOne: async (round) => bytesOf(farSingle) / (await timeEachWrite(far, `far-one-${round}`, disks, farSingle, 1, content)),
   });
   return [
     {
@@ -76,7 +78,7 @@ export async function traceFigures(
  * the trace's; incompressible content is the worst case, for the target then takes every byte twice, in the journal and in the pages.
  */
 export async function sequentialFigures(stores: ItemStores, rounds: number): Promise<readonly Figure[]> {
-  const writes: readonly TraceWrite[] = Array.from({ length: 32 }, (_, index) => ({
+  const writes: readonly TraceWrite[] = Array.from({ length: 24 }, (_, index) => ({
     atMs: Math.floor(index / 8) * 1_000,
     disk: 0,
     offsetBytes: index * PUT_PAGE_MAX_BYTES,

@@ -8,7 +8,7 @@ import { deltasOf, epochsOf } from "./trace-deltas.ts";
 import type { TraceWrite } from "./trace.ts";
 
 const DISK_BYTES = 24 * 1024 * 1024;
-const FILES = 24;
+const FILES = 16;
 /** Four files of 1 to 48 KiB in an epoch of 5 s: seldom enough that merging the journal's blocks does not make the figure. */
 const FILE_INTERVAL_MS = 1_250;
 

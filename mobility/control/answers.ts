@@ -37,12 +37,19 @@ const REFUSALS: readonly ErrorCode[] = [
   "stream-closed",
 ];
 
-/** The code and message of an error body, `code` only if it is a refusal. */
-export function errorBody(value: unknown): { readonly code: ErrorCode | undefined; readonly message: string } | undefined {
+/** What an error body says, `code` only if it is a refusal. */
+export function errorBody(value: unknown): ErrorBody | undefined {
   const error = fieldOf(value, "error");
   const code = textAt(error, "code");
   if (code === undefined) return undefined;
-  return { code: REFUSALS.find((known) => known === code), message: textAt(error, "message") ?? code };
+  return { code: REFUSALS.find((known) => known === code), message: textAt(error, "message") ?? code, hint: textAt(error, "hint") };
+}
+
+interface ErrorBody {
+  readonly code: ErrorCode | undefined;
+  readonly message: string;
+  /** What the control plane advises: it knows more of the case than the code alone tells. */
+  readonly hint: string | undefined;
 }
 
 function fieldOf(value: unknown, name: string): unknown {

@@ -75,7 +75,8 @@ export function controlUrl(text: string): URL {
 function refusal(action: string, status: number, value: unknown): LeewardError {
   const error = errorBody(value);
   if (error?.code === undefined || status >= 500) return unavailable(action, status, error?.message ?? "no reason given");
-  return new LeewardError(error.code, `${action} was refused: ${error.message}`, { action, status });
+  const options = error.hint === undefined ? {} : { hint: error.hint };
+  return new LeewardError(error.code, `${action} was refused: ${error.message}`, { action, status }, options);
 }
 
 function unavailable(action: string, status: number, reason: string): LeewardError {

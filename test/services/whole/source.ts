@@ -17,6 +17,8 @@ export interface SourceDisk {
 /** What the mobility service says about itself in `status.json`, as far as tests look. */
 export interface ServiceStatus {
   readonly state: string;
+  /** When it said so, on its own clock. */
+  readonly atMs: number;
   readonly pendingBytes: number;
   readonly sealed: { readonly epoch: number };
   readonly uploaded: { readonly epoch: number };
@@ -80,11 +82,12 @@ export class Source {
 
   /** Waits until all that was written so far lies in the cache; returns the last epoch. */
   async uploaded(): Promise<number> {
-    const asked = Date.now();
+    const before = (await this.status())?.atMs;
     this.#service.cut();
     return until("everything is uploaded", async () => {
-      const status = (await this.status()) as (ServiceStatus & { readonly atMs: number }) | undefined;
-      if (status === undefined || status.atMs <= asked || status.pendingBytes > 0 || !status.seeding.done) return undefined;
+      const status = await this.status();
+      // The file is written every second: only the next one speaks of what was written before the call.
+      if (status === undefined || status.atMs === before || status.pendingBytes > 0 || !status.seeding.done) return undefined;
       return status.uploaded.epoch === status.sealed.epoch ? status.uploaded.epoch : undefined;
     });
   }

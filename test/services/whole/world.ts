@@ -7,9 +7,10 @@ import { onTestFinished } from "vitest";
 import type { EventSwitches } from "../../../local/events/event-grid.ts";
 import { seededRandom } from "../../../local/lab/random.ts";
 import { startCloud, type Cloud } from "../../../local/supervisor/cloud.ts";
-import { startMobility } from "../../../local/supervisor/mobility-service.ts";
+import { type MobilityOptions, startMobility } from "../../../local/supervisor/mobility-service.ts";
 import { FREE_PORTS } from "../../../local/supervisor/ports.ts";
 import { hostProgram, mobilityProgram } from "../../../local/supervisor/programs.ts";
+import { startMovedMobility } from "./moved-service.ts";
 import { Source, type SourceDisk } from "./source.ts";
 import { until } from "./until.ts";
 import { diskOfVhd } from "./write-log.ts";
@@ -81,6 +82,8 @@ export interface World {
 export interface SourceOptions {
   /** In place of the function app's own address, with `/api`. */
   readonly apiUrl?: string;
+  /** Holds the milliseconds by which the machine's clock is off. */
+  readonly clockFile?: string;
 }
 
 /** Where to say what has to be undone in the end: `onTestFinished`, or `afterAll` for a world that several tests share. Undone backwards. */
@@ -124,21 +127,23 @@ export async function startSource(where: {
   readonly apiUrl: string;
   readonly logFolder: string;
   readonly onEnd?: OnEnd;
+  readonly clockFile?: string | undefined;
 }): Promise<Source> {
+  const { clockFile } = where;
   const disks = await makeDisks(where.folder);
-  const registrationToken = await where.operator.protect(disks);
+  const service: MobilityOptions = {
+    itemId: ITEM,
+    apiUrl: where.apiUrl,
+    registrationToken: await where.operator.protect(disks),
+    disks: disks.map(({ id, path }) => ({ id, path })),
+    folder: join(where.folder, "vm"),
+    logFolder: where.logFolder,
+    nbdPort: undefined,
+    epochMaxAgeMs: EPOCH_MAX_AGE_MS,
+    heartbeatMs: HEARTBEAT_MS,
+  };
   const source = await Source.start(disks, SEED, () =>
-    startMobility({
-      itemId: ITEM,
-      apiUrl: where.apiUrl,
-      registrationToken,
-      disks: disks.map(({ id, path }) => ({ id, path })),
-      folder: join(where.folder, "vm"),
-      logFolder: where.logFolder,
-      nbdPort: undefined,
-      epochMaxAgeMs: EPOCH_MAX_AGE_MS,
-      heartbeatMs: HEARTBEAT_MS,
-    }),
+    clockFile === undefined ? startMobility(service) : startMovedMobility(service, clockFile),
   );
   (where.onEnd ?? onTestFinished)(() => source.stop());
   return source;

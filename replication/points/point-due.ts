@@ -57,8 +57,13 @@ function hasMoved(progress: Progress, lastPoint: LastPoint | undefined): boolean
   return lastPoint === undefined || lastPoint.stream !== progress.stream || lastPoint.epoch < progress.applied.epoch;
 }
 
-/** The latest moment at which the source is known to have held the applied content. */
+/**
+ * The latest moment at which the source is known to have held the applied content. Never before that of the last point of the stream: a clock that was set
+ * back must not make a later point look older than an earlier one.
+ */
 function sourceTime(progress: Progress, heartbeat: HeartbeatRecord | undefined): number {
+  const { lastPoint } = progress;
+  const lastMs = lastPoint?.stream === progress.stream ? lastPoint.sourceTimeMs : 0;
   const currentAtMs = heartbeat !== undefined && samePosition(heartbeat.uploaded, progress.applied) ? (heartbeat.currentAtMs ?? 0) : 0;
-  return Math.max(progress.appliedSourceMs, currentAtMs);
+  return Math.max(progress.appliedSourceMs, currentAtMs, lastMs);
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { initialProgress } from "../../replication/apply/progress.ts";
-import type { HeartbeatRecord, Progress } from "../../replication/items/item.ts";
+import type { HeartbeatRecord, LastPoint, Progress } from "../../replication/items/item.ts";
 import { isPointId, makePointId, pointTimeMs } from "../../replication/points/manifest.ts";
 import { pointDue } from "../../replication/points/point-due.ts";
 import type { PointDecision } from "../../replication/points/point-due.ts";
@@ -18,7 +18,7 @@ const progressAt = (epoch: number, changes: Partial<Progress> = {}): Progress =>
   appliedSourceMs: NOW - MINUTE,
   ...changes,
 });
-const pointAt = (epoch: number, targetTimeMs: number, sourceTimeMs = NOW - MINUTE): Progress["lastPoint"] => ({
+const pointAt = (epoch: number, targetTimeMs: number, sourceTimeMs = NOW - MINUTE): LastPoint => ({
   pointId: makePointId(targetTimeMs, "test"),
   stream: 1,
   epoch,
@@ -77,6 +77,12 @@ describe("when a recovery point is due", () => {
       expect(ask(progressAt(4, { ...mark, lastPoint: pointAt(3, NOW - 1) }))).toMatchObject({ kind: "due", reason: "marked" });
       expect(ask(progressAt(4, { ...mark, lastPoint: pointAt(4, NOW - 1) })).kind).toBe("not-due");
     }
+  });
+
+  it("a source clock that was set back does not make a later point look older than an earlier one", () => {
+    const lastPoint = pointAt(3, NOW - 6 * MINUTE, NOW + 60 * MINUTE);
+    expect(ask(progressAt(4, { lastPoint }))).toMatchObject({ kind: "due", sourceTimeMs: NOW + 60 * MINUTE });
+    expect(ask(progressAt(4, { lastPoint: { ...lastPoint, stream: 2 } }))).toMatchObject({ kind: "due", sourceTimeMs: NOW - MINUTE });
   });
 
   it("measures how far the source's clock is ahead", () => {

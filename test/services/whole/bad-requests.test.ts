@@ -24,7 +24,7 @@ describe("bad requests get a clear error that names what to do, and change nothi
   let point: Point;
   let call: World["operator"]["call"];
   beforeAll(async () => {
-    world = await startWorld({}, afterAll);
+    world = await startWorld(afterAll);
     call = world.operator.call;
     source = await world.startSource();
     await source.write(20);
@@ -189,7 +189,7 @@ describe("a registered service whose words cannot be true", () => {
     world.operator.call("POST", "mobility/liar/heartbeat", { headers, body: { ...heartbeat(), ...changes }, key: "" });
   let registrationToken: string | undefined;
   beforeAll(async () => {
-    world = await startWorld({}, afterAll);
+    world = await startWorld(afterAll);
     registrationToken = await world.operator.protect(disks, "liar");
   });
   const register = (changes: object): Promise<Answer> => {

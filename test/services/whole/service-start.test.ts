@@ -13,7 +13,7 @@ describe("a mobility service that cannot start says why, and what to do", () => 
   let registrationToken: string | undefined;
   let tries = 0;
   beforeAll(async () => {
-    world = await startWorld({}, afterAll);
+    world = await startWorld(afterAll);
     image = join(world.folder, "only.img");
     await writeFile(image, "");
     await truncate(image, MIB);

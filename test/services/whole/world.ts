@@ -3,7 +3,6 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BlobClient, BlobServiceClient } from "@azure/storage-blob";
-import { onTestFinished } from "vitest";
 import type { EventSwitches } from "../../../local/events/event-grid.ts";
 import { seededRandom } from "../../../local/lab/random.ts";
 import { startCloud, type Cloud } from "../../../local/supervisor/cloud.ts";
@@ -86,18 +85,21 @@ export interface SourceOptions {
   readonly clockFile?: string;
 }
 
-/** Where to say what has to be undone in the end: `onTestFinished`, or `afterAll` for a world that several tests share. Undone backwards. */
-type OnEnd = (undo: () => Promise<void>) => void;
+/**
+ * Where to say what has to be undone in the end, backwards: `onTestFinished` of the test's own context, because tests that mostly wait run side by side,
+ * or `afterAll` for a world that several tests share.
+ */
+export type OnEnd = (undo: () => Promise<void>) => void;
 
 /** A fresh folder that goes when the test ends. */
-export async function temporaryFolder(onEnd: OnEnd = onTestFinished): Promise<string> {
+export async function temporaryFolder(onEnd: OnEnd): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "leeward-whole-"));
   onEnd(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 
 /** The whole local cloud on disk, with a real function app as a child; everything stops when the test ends. */
-export async function startWorld(eventSwitches: Partial<EventSwitches> = {}, onEnd: OnEnd = onTestFinished): Promise<World> {
+export async function startWorld(onEnd: OnEnd, eventSwitches: Partial<EventSwitches> = {}): Promise<World> {
   requireBuild();
   const folder = await temporaryFolder(onEnd);
   const random = seededRandom(SEED);
@@ -126,7 +128,7 @@ export async function startSource(where: {
   readonly operator: Operator;
   readonly apiUrl: string;
   readonly logFolder: string;
-  readonly onEnd?: OnEnd;
+  readonly onEnd: OnEnd;
   readonly clockFile?: string | undefined;
 }): Promise<Source> {
   const { clockFile } = where;
@@ -145,7 +147,7 @@ export async function startSource(where: {
   const source = await Source.start(disks, SEED, () =>
     clockFile === undefined ? startMobility(service) : startMovedMobility(service, clockFile),
   );
-  (where.onEnd ?? onTestFinished)(() => source.stop());
+  where.onEnd(() => source.stop());
   return source;
 }
 

@@ -62,7 +62,7 @@ export interface Operator {
   pointOf(epoch: number): Promise<Point>;
 }
 
-export interface ItemView {
+interface ItemView {
   readonly applied: { readonly epoch: number; readonly checksum: string };
   readonly uploaded?: { readonly epoch: number };
   readonly replicationHealth: string;
@@ -78,7 +78,7 @@ export interface World {
   readonly startSource: (options?: SourceOptions) => Promise<Source>;
 }
 
-export interface SourceOptions {
+interface SourceOptions {
   /** In place of the function app's own address, with `/api`. */
   readonly apiUrl?: string;
   /** Holds the milliseconds by which the machine's clock is off. */
@@ -152,7 +152,7 @@ export async function startSource(where: {
 }
 
 /** Two disks with content from the start. */
-export async function makeDisks(folder: string): Promise<readonly SourceDisk[]> {
+async function makeDisks(folder: string): Promise<readonly SourceDisk[]> {
   const disks: SourceDisk[] = [];
   for (const [id, sizeBytes] of [
     ["system", 2 * MIB],

@@ -94,6 +94,11 @@ const ERRORS = {
 export type ErrorCode = keyof typeof ERRORS;
 export type ErrorFacts = Readonly<Record<string, string | number | boolean | undefined>>;
 
+/** True when `text`, which came from outside, is one of the closed codes. */
+export function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(ERRORS, text);
+}
+
 /** The one error class: `code` decides, `facts` inform, `hint` says what to do next. */
 export class LeewardError extends Error {
   override readonly name = "LeewardError";

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { readExt4 } from "../../local/lab/ext4.ts";
 import { seededRandom } from "../../local/lab/random.ts";
 
@@ -25,6 +25,12 @@ const recordContent = (pool: Buffer, number: number): Buffer => slice(pool, (num
 
 const slice = (pool: Buffer, offsetBytes: number, lengthBytes: number): Buffer => pool.subarray(offsetBytes, offsetBytes + lengthBytes);
 
+/** The guest's disks: the one with the file system, and the one for records. */
+export interface Disks {
+  readonly data: Buffer;
+  readonly records: Buffer;
+}
+
 /** What one moment of both disks may show: records 1..`records`, files 1..`files`, and nothing else. */
 export type Finding =
   | { readonly kind: "prefix"; readonly files: number; readonly records: number }
@@ -42,9 +48,10 @@ export interface Known {
  * Whether these disks are those of the guest at one moment. The guest makes each step durable before it begins the next one, record 1, file 1, record 2,
  * file 2 ..., so every moment shows a first part of these steps, and over both disks the same one. `workPath` names a file to work with.
  */
-export async function judge(disks: { readonly data: Buffer; readonly records: Buffer }, known: Known, workPath: string): Promise<Finding> {
+export async function judge(disks: Disks, known: Known, workPath: string): Promise<Finding> {
   await writeFile(workPath, disks.data);
   const disk = await readExt4(workPath);
+  await rm(workPath);
   if (disk.kind === "damaged") return refuted(`the file system is damaged: ${disk.wrong}`);
   const numbers = [...disk.files.keys()].filter((name) => !PART.test(name)).map(Number);
   const files = numbers.length;

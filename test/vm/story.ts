@@ -30,23 +30,23 @@ export async function playStory(onEnd: OnEnd): Promise<Story> {
   const random = seededRandom(SEED, 0x766d);
   const blows: Blow[] = [];
   const strike = async (what: string, kill: () => Promise<unknown>): Promise<void> => {
-    await vm.writes(10 + random.below(20));
+    await vm.writes(8 + random.below(12));
     // A mark is read between two files; a while later the guest may be at any step of any of the next ones.
     await sleep(random.below(200));
     blows.push({ what, atMs: Date.now() });
     await kill();
   };
 
+  const killService = (): Promise<void> => strike("the service is killed", () => vm.killService()).then(() => vm.startService());
   await vm.boot();
-  for (let kill = 0; kill < 3; kill += 1) {
-    await strike("the service is killed", () => vm.killService());
-    await vm.startService();
-  }
+  for (let kill = 0; kill < 3; kill += 1) await killService();
   await strike("the power is cut", () => vm.cutPower());
   await vm.boot();
+  await killService();
   await strike("the service is killed and the power is cut", () => Promise.all([vm.killService(), vm.cutPower()]));
   await vm.startService();
   await vm.boot();
+  await killService();
   await strike("the power is cut for good", () => vm.cutPower());
 
   const last = await world.operator.pointOf(await vm.uploaded());

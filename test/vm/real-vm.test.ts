@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { needsRecovery } from "../../local/lab/ext4.ts";
-import { SEED, type Point } from "../services/whole/world.ts";
+import { SEED, onSuiteEnd, type Point } from "../services/whole/world.ts";
 import { type Disks, type Finding, RECORD_BYTES, fileContent, judge } from "./oracle.ts";
 import { type Story, filesDue, playStory, pointsAround } from "./story.ts";
 import { needVm } from "./tools.ts";
@@ -19,15 +19,11 @@ interface JudgedPoint {
 }
 
 describe.skipIf(skip)(`a real VM, its ext4 file system on a disk that the mobility service serves (seed ${SEED})${note}`, () => {
-  const undo: (() => Promise<void>)[] = [];
-  afterAll(async () => {
-    for (const step of undo.toReversed()) await step();
-  });
-
+  const onEnd = onSuiteEnd();
   let story: Story;
   let points: readonly JudgedPoint[] = [];
   beforeAll(async () => {
-    story = await playStory((step) => undo.push(step));
+    story = await playStory(onEnd);
     points = await judgeAll(story);
   });
 

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BlobClient, BlobServiceClient } from "@azure/storage-blob";
+import { afterAll } from "vitest";
 import type { EventSwitches } from "../../../local/events/event-grid.ts";
 import { seededRandom } from "../../../local/lab/random.ts";
 import { startCloud, type Cloud } from "../../../local/supervisor/cloud.ts";
@@ -87,9 +88,18 @@ interface SourceOptions {
 
 /**
  * Where to say what has to be undone in the end, backwards: `onTestFinished` of the test's own context, because tests that mostly wait run side by side,
- * or `afterAll` for a world that several tests share.
+ * or `onSuiteEnd()` for a world that several tests share.
  */
 export type OnEnd = (undo: () => Promise<void>) => void;
+
+/** Call it in the body of a `describe`: within a hook, where worlds are made, it is too late to register another hook. */
+export function onSuiteEnd(): OnEnd {
+  const undos: (() => Promise<void>)[] = [];
+  afterAll(async () => {
+    for (const undo of undos.toReversed()) await undo();
+  });
+  return (undo) => void undos.push(undo);
+}
 
 /** A fresh folder that goes when the test ends. */
 export async function temporaryFolder(onEnd: OnEnd): Promise<string> {

@@ -36,6 +36,8 @@ export function healthErrors(facts: StatusFacts, stage: ProtectionStage): readon
   return [
     ...stopErrors(facts),
     ...heartbeatErrors(facts),
+    ...resynchronizationErrors(facts),
+    ...appPointErrors(facts),
     ...(stage === "protected" ? rpoErrors(facts) : []),
     // Without a source there is nothing to take a point of: the missing heartbeat says it all.
     ...(stage === "protected" && !lost ? pointErrors(facts) : []),
@@ -61,12 +63,47 @@ function stopErrors({ progress: { stopped } }: StatusFacts): readonly HealthErro
 function heartbeatErrors({ item, heartbeat, nowMs }: StatusFacts): readonly HealthError[] {
   const ageMs = nowMs - (heartbeat?.receivedMs ?? item.createdMs);
   if (ageMs <= HEARTBEAT_LATE_MS) return [];
+  if (heartbeat?.session?.ended === true) {
+    return [
+      {
+        code: "service-stopped",
+        level: "Warning",
+        message: `The mobility service was stopped in order ${inMinutes(ageMs)} ago.`,
+        hint: "Nothing to do while the source VM is off; else start its mobility service.",
+      },
+    ];
+  }
   return [
     {
       code: ageMs > HEARTBEAT_LOST_MS ? "heartbeat-lost" : "heartbeat-late",
       level: ageMs > HEARTBEAT_LOST_MS ? "Critical" : "Warning",
       message: `The mobility service has not been heard for ${inMinutes(ageMs)}.`,
       hint: "Check that the source VM and its mobility service run and reach the function app by HTTPS.",
+    },
+  ];
+}
+
+function resynchronizationErrors({ heartbeat }: StatusFacts): readonly HealthError[] {
+  if (heartbeat?.resynchronization?.state !== "required") return [];
+  return [
+    {
+      code: "resynchronization-required",
+      level: "Critical",
+      message: `A resynchronization is required: ${heartbeat.resynchronization.reason}.`,
+      hint: "It begins by itself when the mobility service can send again; repairReplication starts one. Recovery points already taken stay usable.",
+    },
+  ];
+}
+
+function appPointErrors({ heartbeat }: StatusFacts): readonly HealthError[] {
+  const outcome = heartbeat?.appPoint?.outcome;
+  if (outcome?.state !== "failed") return [];
+  return [
+    {
+      code: "app-consistent-point-failed",
+      level: "Warning",
+      message: `The last app-consistent point was not taken: ${outcome.reason ?? "no reason given"}.`,
+      hint: "See the log of the mobility service, and run its script with --pre and --post by hand. Crash-consistent points go on.",
     },
   ];
 }

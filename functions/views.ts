@@ -30,7 +30,11 @@ export function policyOf(
   },
   base: ReplicationPolicy,
 ): ReplicationPolicy {
-  const { crashConsistentFrequencyInMinutes: frequency, appConsistentFrequencyInMinutes: appFrequency, recoveryPointHistory: history } = body;
+  const {
+    crashConsistentFrequencyInMinutes: frequency,
+    appConsistentFrequencyInMinutes: appFrequency,
+    recoveryPointHistory: history,
+  } = body;
   return {
     pointIntervalMs: frequency === undefined ? base.pointIntervalMs : Math.round(frequency * MINUTE_MS),
     appConsistentIntervalMs: appFrequency === undefined ? base.appConsistentIntervalMs : Math.round(appFrequency * MINUTE_MS),

@@ -50,8 +50,7 @@ const ERRORS = {
   "not-authorized": { retryable: false, hint: "Send the function key (operators) or the item's own token (mobility service)." },
   "machine-mismatch": {
     retryable: false,
-    hint:
-      "The item is bound to the machine that registered. A clone of it stays silent. If the machine was moved on purpose, start its mobility service with a new registration token.",
+    hint: "The item is bound to the machine that registered. A clone of it stays silent. If the machine was moved on purpose, start its mobility service with a new registration token.",
   },
   "session-taken": {
     retryable: true,

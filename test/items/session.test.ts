@@ -40,7 +40,9 @@ describe("the machine of an item", () => {
     const world = await protectedWorld();
     const again = { registrationToken: "used", itemToken: ITEM_TOKEN, machineId: "machine", bootId: "b", disks: DISKS };
     expect(await registerService(world.context, ITEM, again)).toMatchObject({ stream: 1 });
-    await expect(registerService(world.context, ITEM, { ...again, machineId: "clone" })).rejects.toMatchObject({ code: "machine-mismatch" });
+    await expect(registerService(world.context, ITEM, { ...again, machineId: "clone" })).rejects.toMatchObject({
+      code: "machine-mismatch",
+    });
   });
 
   it("P3: a new registration token binds the item to the machine that uses it, and ends the session of the machine before", async () => {

@@ -66,7 +66,12 @@ export async function protectedWorld(policy = { pointIntervalMs: 300_000, retent
 export const WHO = { machineId: "machine", bootId: "boot", sessionId: "session" } as const;
 
 /** One heartbeat of the registered service; the changes say what is special about it. */
-export function beat(world: World, changes: Partial<HeartbeatRequest> = {}, token = ITEM_TOKEN, stores = world.stores): Promise<HeartbeatAnswer> {
+export function beat(
+  world: World,
+  changes: Partial<HeartbeatRequest> = {},
+  token = ITEM_TOKEN,
+  stores = world.stores,
+): Promise<HeartbeatAnswer> {
   const { clock } = world.context;
   const access = { grantCreate: async () => ({ containerUrl: "https://cache.invalid/c?sig=secret", expiresMs: clock.now() + HOUR_MS }) };
   const request = { ...WHO, sentMs: clock.now(), uploaded: startPosition(ITEM, 1, DISKS), pendingBytes: 0, ...changes };

@@ -68,7 +68,7 @@ export function startHeartbeat(options: HeartbeatOptions): Heartbeat {
       }
       // Never faster than the smallest interval, whoever asks.
       await pause(HEARTBEAT_MIN_MS, stopping.signal);
-      await pause(waitMs - HEARTBEAT_MIN_MS, patience);
+      await pause(Math.max(0, waitMs - HEARTBEAT_MIN_MS), patience);
       hurry = new AbortController();
     }
   };

@@ -362,6 +362,8 @@ export const EVENT_DEAD_LETTERS_MAX_BYTES = 16 * MIB;
 // --- The command line (cli/) ---
 /** One call of the API or one range of a download: Azure's front end cuts at 230 s. */
 export const CLI_REQUEST_MS = 230_000;
+/** The mobility service of this machine answers its status socket at once, or hangs. */
+export const CLI_STATUS_MS = 5_000;
 /** How often the command line asks whether a restore is done. */
 export const CLI_RESTORE_POLL_MS = 500;
 /** A copy of 8 TiB inside an account takes hours; what lasts longer than a day has a fault. */

@@ -23,7 +23,7 @@ export const LOG_EVENTS = {
   "thaw-failed": "the script failed with --post: look at the guest",
 } as const;
 
-export type LogEvent = keyof typeof LOG_EVENTS;
+type LogEvent = keyof typeof LOG_EVENTS;
 
 /** One line of JSON per event. Facts never hold tokens or addresses with credentials. */
 export type Log = (level: "info" | "warning" | "error", event: LogEvent, facts?: LogFacts) => void;

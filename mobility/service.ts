@@ -150,9 +150,10 @@ async function start(config: MobilityConfig, ports: MobilityPorts, undo: (() => 
   const exports = config.disks.flatMap(({ id }) => capture.volumes.find((volume) => volume.name === id) ?? []);
   const server = await startNbdServer(addresses(config), exports);
 
-  const identity = identityOf(base, uploader);
+  const soon = (): void => heartbeat?.soon();
+  const identity = identityOf(base, uploader, soon);
   const seeding = seedingOf(base, opened, capture, uploader, identity);
-  const appPoints = appPointsOf(base, capture, seeding, () => heartbeat?.soon());
+  const appPoints = appPointsOf(base, capture, seeding, soon);
   const parts: Parts = { ...base, state, capture, uploader, identity, seeding, appPoints, currency: createCurrency() };
   heartbeat = heartbeatOf(parts);
   const status = (): MobilityStatus => statusOf(parts, heartbeat?.counts ?? { sent: 0, answered: 0 });
@@ -266,7 +267,7 @@ function seedingOf({ ports, disks, failed }: Base, opened: OpenedState, capture:
   });
 }
 
-function identityOf({ config, ports, tokens, register, failed }: Base, uploader: Uploader): Identity {
+function identityOf({ config, ports, tokens, register, failed }: Base, uploader: Uploader, soon: () => void): Identity {
   return createIdentity({
     tokens,
     uploader,
@@ -275,6 +276,7 @@ function identityOf({ config, ports, tokens, register, failed }: Base, uploader:
       ports.log(state === "granted" ? "info" : "warning", "identity-changed", { state });
       if (error !== undefined) failed(error);
     },
+    soon,
     exchanged: () => ports.log("info", "token-exchanged"),
   });
 }

@@ -20,6 +20,7 @@ export interface MobilityOptions {
   /** Every VM of the local cloud is a machine of its own, whatever this one is. Undefined: named after the item. */
   readonly machineId?: string | undefined;
   readonly appConsistencyScript?: string | undefined;
+  readonly freezeMaxMs?: number | undefined;
 }
 
 /** The mobility service of one VM, a process of its own. */
@@ -42,7 +43,7 @@ export async function startMobility(options: MobilityOptions): Promise<MobilityS
   await mkdir(stateFolder, { recursive: true, mode: 0o700 });
   const configuration = mobilityConfigurationFile(options.folder);
   const socketPath = join(options.folder, "nbd.sock");
-  const { itemId, apiUrl, registrationToken, disks, epochMaxAgeMs, heartbeatMs, appConsistencyScript } = options;
+  const { itemId, apiUrl, registrationToken, disks, epochMaxAgeMs, heartbeatMs, appConsistencyScript, freezeMaxMs } = options;
   const machineId = options.machineId ?? `local-${itemId}`;
   const nbd = { socketPath, ...(options.nbdPort === undefined ? {} : { port: options.nbdPort }) };
   const settings = {
@@ -56,6 +57,7 @@ export async function startMobility(options: MobilityOptions): Promise<MobilityS
     epochMaxAgeMs,
     heartbeatMs,
     appConsistencyScript,
+    freezeMaxMs,
   };
   const text = JSON.stringify(settings, undefined, 2);
   await writeFile(configuration, `${text}\n`, { mode: 0o600 });

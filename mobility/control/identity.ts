@@ -37,12 +37,14 @@ export interface IdentityOptions {
   readonly uploader: Pick<Uploader, "suspend" | "halt">;
   /** Undefined without a registration token. */
   readonly register: (() => Promise<Position>) | undefined;
+  /** The exchange of the token goes on with the next heartbeat, which need not wait. */
+  readonly soon: () => void;
   /** The item token is another one from now on. */
   readonly exchanged: () => void;
   readonly changed: (state: IdentityState, error: LeewardError | undefined) => void;
 }
 
-export function createIdentity({ tokens, uploader, register, exchanged, changed }: IdentityOptions): Identity {
+export function createIdentity({ tokens, uploader, register, soon, exchanged, changed }: IdentityOptions): Identity {
   let state: IdentityState = "asking";
   let sinceMs: number | undefined;
   let wasGranted = false;
@@ -90,8 +92,8 @@ export function createIdentity({ tokens, uploader, register, exchanged, changed 
     },
     answered: (answer) => {
       if (tokens.taken()) exchanged();
-      if (answer.rotation === "wanted") tokens.propose();
-      if (answer.rotation === "accepted") tokens.accepted();
+      const goesOn = answer.rotation === "wanted" ? tokens.propose() : answer.rotation === "accepted" && tokens.accepted();
+      if (goesOn) soon();
       sinceMs = answer.session.sinceMs;
       grantEndsMs = answer.upload.expiresMs;
       wasGranted = true;

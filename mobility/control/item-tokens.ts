@@ -8,13 +8,13 @@ import { replaceFileDurably, syncFolderOf } from "../durable-file.ts";
  */
 export interface ItemTokens {
   /** The one to use now. */
-  current(): string;
+  readonly current: () => string;
   /** SHA-256 of the token that is to follow and is not used yet. */
   nextHash(): string | undefined;
-  /** Makes the token that is to follow, durably, unless there is one. */
-  propose(): void;
-  /** The control plane knows the token that is to follow: it is used from now on. */
-  accepted(): void;
+  /** Makes the token that is to follow, durably; false when there is one already. */
+  propose(): boolean;
+  /** The control plane knows the token that is to follow: it is used from now on. False when it is in use already. */
+  accepted(): boolean;
   /** The token in use was taken: the one before it, if any, is over. True when there was one. */
   taken(): boolean;
   /** The token in use was refused. True when there is another one to try. */
@@ -30,10 +30,14 @@ export function openItemTokens(path: string): ItemTokens {
     current: () => (usesNext && next !== undefined ? next : kept),
     nextHash: () => (usesNext || next === undefined ? undefined : hash(next)),
     propose: () => {
-      next ??= newToken(nextPath);
+      if (next !== undefined) return false;
+      next = newToken(nextPath);
+      return true;
     },
     accepted: () => {
-      usesNext = next !== undefined;
+      if (usesNext || next === undefined) return false;
+      usesNext = true;
+      return true;
     },
     taken: () => {
       if (!usesNext || next === undefined) return false;

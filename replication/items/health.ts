@@ -108,7 +108,15 @@ function appPointErrors({ heartbeat }: StatusFacts): readonly HealthError[] {
   ];
 }
 
-function rpoErrors({ progress, heartbeat, nowMs }: StatusFacts): readonly HealthError[] {
+/** The service was stopped in order, and the target has everything: nothing is missing, however long the source VM stays off. */
+function isAtRest({ progress, heartbeat }: StatusFacts): boolean {
+  if (heartbeat?.session?.ended !== true) return false;
+  return heartbeat.pendingBytes === 0 && heartbeat.currentAtMs !== undefined && samePosition(heartbeat.uploaded, progress.applied);
+}
+
+function rpoErrors(facts: StatusFacts): readonly HealthError[] {
+  const { progress, heartbeat, nowMs } = facts;
+  if (isAtRest(facts)) return [];
   const coveredMs = coveredUntilMs(progress, heartbeat);
   const ageMs = coveredMs === undefined ? 0 : nowMs - coveredMs;
   if (ageMs <= RPO_WARNING_MS) return [];
@@ -122,7 +130,9 @@ function rpoErrors({ progress, heartbeat, nowMs }: StatusFacts): readonly Health
   ];
 }
 
-function pointErrors({ item, progress, lastPoint, nowMs }: StatusFacts): readonly HealthError[] {
+function pointErrors(facts: StatusFacts): readonly HealthError[] {
+  const { item, progress, lastPoint, nowMs } = facts;
+  if (isAtRest(facts)) return [];
   const overdueMs = Math.max(item.policy.pointIntervalMs * POINT_OVERDUE_INTERVALS, POINT_OVERDUE_MIN_MS);
   const ageMs = nowMs - (lastPoint?.targetTimeMs ?? item.createdMs);
   if (ageMs <= overdueMs || progress.stopped !== undefined) return [];

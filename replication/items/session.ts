@@ -17,17 +17,15 @@ export function sessionFor(
   const held = stored?.session;
   const ended = request.ended === true;
   if (stored !== undefined && held !== undefined) {
-    if (held.id === request.sessionId) {
-      // A heartbeat that was under way when the service stopped must not bring its session back.
-      if (held.ended && !ended) throw taken(held, 0, "This session was ended by its own service.");
-      return { ...held, ended };
-    }
+    const own = held.id === request.sessionId;
+    if (own && (ended || !held.ended)) return { ...held, ended };
     const silentMs = nowMs - stored.receivedMs;
     // A clock that was set back by more than a lease must not keep everybody out until it has caught up.
-    const over = held.ended || held.machineId !== request.machineId || silentMs >= SESSION_LEASE_MS || silentMs <= -SESSION_LEASE_MS;
-    if (!over) {
-      throw taken(held, SESSION_LEASE_MS - Math.max(0, silentMs), "Another mobility service of this machine speaks for the item.");
-    }
+    const over = held.machineId !== request.machineId || silentMs >= SESSION_LEASE_MS || silentMs <= -SESSION_LEASE_MS;
+    const leaseLeftMs = SESSION_LEASE_MS - Math.max(0, silentMs);
+    // A heartbeat that was under way when its service stopped must not bring the session back.
+    if (own && !over && request.sentMs <= stored.sentMs) throw taken(held, leaseLeftMs, "This session was ended by its own service.");
+    if (!own && !over && !held.ended) throw taken(held, leaseLeftMs, "Another mobility service of this machine speaks for the item.");
   }
   requireKnown(request, applied);
   return { id: request.sessionId, machineId: request.machineId, bootId: request.bootId, sinceMs: nowMs, ended };

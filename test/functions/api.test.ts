@@ -4,11 +4,14 @@ import { grantRestoreAccess } from "../../functions/grant-restore-access.ts";
 import { heartbeatMobility } from "../../functions/heartbeat-mobility.ts";
 import { listItems } from "../../functions/list-items.ts";
 import { listRecoveryPoints } from "../../functions/list-recovery-points.ts";
+import { newRecoveryPoint } from "../../functions/new-recovery-point.ts";
 import { newRegistrationToken } from "../../functions/new-registration-token.ts";
 import { protectItem } from "../../functions/protect-item.ts";
 import { registerMobility } from "../../functions/register-mobility.ts";
+import { repairReplication } from "../../functions/repair-replication.ts";
 import { restoreRecoveryPoint } from "../../functions/restore-recovery-point.ts";
 import { restoreSlices } from "../../functions/restore-slices.ts";
+import { rotateToken } from "../../functions/rotate-token.ts";
 import { settleMobility } from "../../functions/settle-mobility.ts";
 import { showItem } from "../../functions/show-item.ts";
 import { showRestore } from "../../functions/show-restore.ts";
@@ -171,6 +174,50 @@ describe("the mobility service's routes", () => {
       });
     expect(await settle(end.checksum)).toMatchObject({ status: 200, body: { outcome: "same" } });
     expect(await settle("0".repeat(64))).toMatchObject({ status: 200, body: { outcome: "other" } });
+  });
+
+  it("a clone is refused with 409 and what to do, and so is a second service", async () => {
+    const { app, start } = await registered();
+    const send = (who: object): ReturnType<typeof call> =>
+      call(heartbeatMobility(app.source), { params: web, headers: bearer, body: { ...who, sentMs: 1, uploaded: start, pendingBytes: 0 } });
+    expect((await send(WHO)).status).toBe(200);
+    const clone = await send({ ...WHO, machineId: "clone" });
+    expect(clone).toMatchObject({ status: 409, body: { error: { code: "machine-mismatch", hint: expect.stringContaining("clone") } } });
+    const second = await send({ ...WHO, sessionId: "second" });
+    expect(second).toMatchObject({ status: 409, body: { error: { code: "session-taken", facts: { leaseLeftMs: 60_000 } } } });
+    for (const refused of [clone, second]) expect(JSON.stringify(refused)).not.toContain("GRANT");
+  });
+
+  it("carries what an operator wants to the service: a repair, an app-consistent point, another token", async () => {
+    const world = await registered();
+    const { app } = world;
+    await replicate(world, 7);
+    const headers = { "x-ms-client-request-id": "one" };
+    const repair = await call(repairReplication(app.source), { params: web, headers });
+    expect(repair).toMatchObject({
+      status: 202,
+      headers: { location: "/api/replicationProtectedItems/web-1" },
+      body: { state: "Pending" },
+    });
+    expect((await call(repairReplication(app.source), { params: web, headers })).body).toEqual(repair.body);
+    expect((await call(repairReplication(app.source), { params: web })).status).toBe(409);
+    const point = await call(newRecoveryPoint(app.source), { params: web, headers, body: { recoveryPointType: "ApplicationConsistent" } });
+    expect(point).toMatchObject({ status: 202, body: { recoveryPointType: "ApplicationConsistent" } });
+    const wrong = await call(newRecoveryPoint(app.source), { params: web, body: { recoveryPointType: "CrashConsistent" } });
+    expect(wrong).toMatchObject({ status: 400, body: { error: { message: expect.stringContaining("come by policy") } } });
+    expect((await call(rotateToken(app.source), { params: web })).status).toBe(202);
+    const [repairId, pointId] = [repair, point].map(({ body }) => (body as { name: string }).name);
+    const beat = { ...WHO, sentMs: 1, uploaded: world.start, pendingBytes: 0 };
+    const answer = await call(heartbeatMobility(app.source), { params: web, headers: bearer, body: beat });
+    expect(answer.body).toMatchObject({ repair: { id: repairId }, consistency: { requestId: pointId }, rotation: "wanted" });
+    const done = { repairDone: repairId, consistency: { requestId: pointId, state: "failed", reason: "no script is configured" } };
+    await call(heartbeatMobility(app.source), { params: web, headers: bearer, body: { ...beat, ...done } });
+    expect((await call(showItem(app.source), { params: web })).body).toMatchObject({
+      repair: { name: repairId, state: "Succeeded" },
+      appConsistentPoint: { name: pointId, state: "Failed", reason: "no script is configured" },
+      resyncRequired: false,
+      session: { machineId: "machine", bootId: "boot", ended: false },
+    });
   });
 
   it("an item that does not exist is 404 for everyone", async () => {

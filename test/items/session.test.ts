@@ -108,9 +108,23 @@ describe("the session of a mobility service", () => {
     await beat(world, { ended: true });
     // One that was under way when the service stopped.
     await expect(beat(world)).rejects.toMatchObject(taken);
+    world.pass(1);
     await beat(world, OTHER);
     await expect(beat(world, { ended: true })).rejects.toMatchObject(taken);
     expect((await readHeartbeat(world.stores, ITEM))?.session).toMatchObject({ id: OTHER.sessionId, ended: false });
+  });
+
+  it("P5: an id that comes back later begins a new session: nobody is kept out for ever", async () => {
+    const world = await protectedWorld();
+    await beat(world);
+    await beat(world, { ended: true });
+    world.pass(1);
+    expect((await beat(world)).session.sinceMs).toBe(START_MS + 1);
+    await beat(world, { ended: true });
+    // With a source clock that was set back, when the lease is over.
+    await expect(beat(world, { sentMs: 1 })).rejects.toMatchObject({ ...taken, facts: { leaseLeftMs: SESSION_LEASE_MS } });
+    world.pass(SESSION_LEASE_MS);
+    await beat(world, { sentMs: 1 });
   });
 
   it("P6: of two services that ask at the same moment one gets it", async () => {

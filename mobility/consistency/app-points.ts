@@ -1,9 +1,9 @@
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { THAW_MAX_MS, THAW_TRIES } from "../../replication/limits.ts";
 import type { ConsistencyOutcome } from "../../replication/items/mobility-protocol.ts";
-import { replaceFileDurably } from "../durable-file.ts";
+import { replaceFile, replaceFileDurably } from "../durable-file.ts";
 import type { Log } from "../log.ts";
-import { runScript } from "./script.ts";
+import { killScript, runScript } from "./script.ts";
 import type { ScriptFault } from "./script.ts";
 
 /** App-consistent points on request of the control plane: freeze, mark the epoch, thaw (docs/capture.md, C32 to C37). */
@@ -23,7 +23,7 @@ export interface AppPointsOptions {
   readonly script: string | undefined;
   /** From the beginning of `--pre` until the cut. */
   readonly freezeMaxMs: number;
-  /** Exists while the guest may be frozen, so that the next start thaws it. */
+  /** Exists while the guest may be frozen, so that the next start thaws it, and names the process that freezes. */
   readonly markerPath: string;
   /** Why a point is of no use now; undefined when it is. */
   readonly obstacle: () => string | undefined;
@@ -68,10 +68,12 @@ export function startAppPoints(options: AppPointsOptions): AppPoints {
     if (obstacle !== undefined) return obstacle;
     const deadlineMs = options.monotonicMs() + options.freezeMaxMs;
     // The marker is durable before anything is frozen.
-    replaceFileDurably(markerPath, Buffer.from(`${current ?? ""}\n`));
+    replaceFileDurably(markerPath, Buffer.from(""));
     state = "frozen";
     log("info", "freezing");
-    const fault = await run(script, "--pre", options.freezeMaxMs, stopping.signal);
+    const fault = await run(script, "--pre", options.freezeMaxMs, stopping.signal, (process) =>
+      replaceFile(markerPath, Buffer.from(process)),
+    );
     const reason = fault === undefined ? mark(options, deadlineMs) : withOutput(fault);
     const thawFault = await thaw(script);
     return reason ?? (thawFault === undefined ? undefined : `the point was taken, but ${thawFault}`);
@@ -87,6 +89,7 @@ export function startAppPoints(options: AppPointsOptions): AppPoints {
   const thawOld = async (): Promise<void> => {
     if (!existsSync(markerPath)) return;
     state = "frozen";
+    killScript(readFileSync(markerPath, "utf8"));
     if (script === undefined) log("error", "thaw-failed", { reason: "no script is configured any more" });
     else await thaw(script);
   };

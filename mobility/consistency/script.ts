@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { statSync } from "node:fs";
 import { SCRIPT_OUTPUT_MAX_BYTES } from "../../replication/limits.ts";
+import { processStartTime } from "../process-start.ts";
 
 /** How one run of the script ended; undefined: well, with exit code 0. */
 export type ScriptFault = { readonly reason: string; readonly output: string };
@@ -11,9 +12,16 @@ export type ScriptMode = "--pre" | "--post";
 
 /**
  * Runs the script without a shell, with its mode as the only argument and nothing of the service's environment but a plain search path. It gets a process
- * group of its own, which is killed as a whole when the time is over or `signal` is aborted. Never rejects.
+ * group of its own, which is killed as a whole when the time is over or `signal` is aborted. `started` gets a name of the process for `killScript`. Never
+ * rejects.
  */
-export function runScript(path: string, mode: ScriptMode, timeoutMs: number, signal: AbortSignal): Promise<ScriptFault | undefined> {
+export function runScript(
+  path: string,
+  mode: ScriptMode,
+  timeoutMs: number,
+  signal: AbortSignal,
+  started: (process: string) => void = () => undefined,
+): Promise<ScriptFault | undefined> {
   const unsafe = unsafeReason(path);
   if (unsafe !== undefined) return Promise.resolve({ reason: unsafe, output: "" });
   return new Promise((resolve) => {
@@ -26,6 +34,7 @@ export function runScript(path: string, mode: ScriptMode, timeoutMs: number, sig
       env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LANG: "C.UTF-8" },
       stdio: ["ignore", "pipe", "pipe"],
     });
+    if (child.pid !== undefined) started(processName(child.pid));
     const end = (reason: string | undefined): void => {
       if (ended) return;
       ended = true;
@@ -52,6 +61,15 @@ export function runScript(path: string, mode: ScriptMode, timeoutMs: number, sig
   });
 }
 
+/** Kills what an earlier service started and left running when it died: it must not freeze anything any more. */
+export function killScript(name: string): void {
+  const id = Number(/^\d+/.exec(name)?.[0]);
+  // A recycled process id is another process.
+  if (id > 1 && name === processName(id)) killGroup({ pid: id });
+}
+
+const processName = (id: number): string => `${id} ${processStartTime(id) ?? ""}`;
+
 /** As sudo and cron do: whoever could change the script could run anything with the rights of the service. */
 function unsafeReason(path: string): string | undefined {
   try {
@@ -66,7 +84,7 @@ function unsafeReason(path: string): string | undefined {
 }
 
 /** The script leads a group of its own; whether any of it is left does not matter. */
-function killGroup({ pid }: ChildProcess): void {
+function killGroup({ pid }: Pick<ChildProcess, "pid">): void {
   if (pid === undefined) return;
   try {
     process.kill(-pid, "SIGKILL");

@@ -117,6 +117,21 @@ describe("app-consistent points of the mobility service", () => {
     expect([third.points.state, existsSync(third.marker), third.events]).toEqual(["idle", false, ["thawed"]]);
   });
 
+  it("C34: a freeze that a killed service left running is ended before the next start thaws", async () => {
+    const folder = temporaryFolder();
+    const script = makeScript(folder, 'echo $$ > "$D/freezer"; sleep 600; echo frozen >> "$D/calls"');
+    const killed = run({ folder, script: script.path, freezeMaxMs: 60_000 });
+    const outcome = killed.take();
+    while (!existsSync(join(folder, "freezer"))) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (readFileSync(killed.marker, "utf8") === "") await new Promise((resolve) => setTimeout(resolve, 5));
+    const next = run({ folder, script: script.path });
+    await next.points.stop();
+    // In this test the first one lives, and sees its script die.
+    expect(await outcome).toMatchObject({ state: "failed", reason: expect.stringContaining("SIGKILL") });
+    await killed.points.stop();
+    expect(new Set(script.calls())).toEqual(new Set(["--pre", "--post"]));
+  });
+
   it("C34: a stop gives the freeze up, thaws, and begins nothing more", async () => {
     const folder = temporaryFolder();
     const script = makeScript(folder, "sleep 600");

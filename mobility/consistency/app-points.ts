@@ -6,7 +6,7 @@ import type { Log } from "../log.ts";
 import { killScript, runScript } from "./script.ts";
 import type { ScriptFault } from "./script.ts";
 
-/** App-consistent points on request of the control plane: freeze, mark the epoch, thaw (docs/capture.md, C32 to C37). */
+/** App-consistent points on request of the control plane: freeze, mark the epoch, thaw (docs/capture.md, A1 to A6). */
 export interface AppPoints {
   /** `idle`; `frozen` from before `--pre` until `--post` has succeeded. */
   readonly state: "idle" | "frozen";

@@ -44,7 +44,7 @@ function run(options: Partial<AppPointsOptions> & { readonly folder: string }): 
 const NEVER = new AbortController().signal;
 
 describe("app-consistent points of the mobility service", () => {
-  it("C32: freezes, cuts, thaws, in this order", async () => {
+  it("A1: freezes, cuts, thaws, in this order", async () => {
     const folder = temporaryFolder();
     const script = makeScript(folder);
     const seen: string[] = [];
@@ -59,7 +59,7 @@ describe("app-consistent points of the mobility service", () => {
     expect([points.state, existsSync(marker)]).toEqual(["idle", false]);
   });
 
-  it("C33: a script that fails is thawed, and no epoch is marked", async () => {
+  it("A2: a script that fails is thawed, and no epoch is marked", async () => {
     const folder = temporaryFolder();
     const script = makeScript(folder, "echo database is busy >&2; exit 3");
     const { take, cuts, events } = run({ folder, script: script.path });
@@ -68,7 +68,7 @@ describe("app-consistent points of the mobility service", () => {
     expect(events).toEqual(["freezing", "thawed", "app-point-failed"]);
   });
 
-  it("C33: a script that hangs is killed with all its children and thawed within the time limit", async () => {
+  it("A2: a script that hangs is killed with all its children and thawed within the time limit", async () => {
     const folder = temporaryFolder();
     const script = makeScript(folder, 'sleep 600 & echo $! > "$D/child"; wait');
     const { take, cuts } = run({ folder, script: script.path, freezeMaxMs: 300 });
@@ -78,7 +78,7 @@ describe("app-consistent points of the mobility service", () => {
     expect(existsSync(`/proc/${child}/cmdline`) && readFileSync(`/proc/${child}/cmdline`, "utf8").includes("600")).toBe(false);
   });
 
-  it("C33: an epoch is not marked when the freeze came too late, when there is an obstacle by then, or when it cannot be cut", async () => {
+  it("A2: an epoch is not marked when the freeze came too late, when there is an obstacle by then, or when it cannot be cut", async () => {
     const folder = temporaryFolder();
     const script = makeScript(folder);
     let nowMs = 0;
@@ -98,7 +98,7 @@ describe("app-consistent points of the mobility service", () => {
     expect([late.cuts(), blocked.cuts(), script.calls().length]).toEqual([0, 0, 6]);
   });
 
-  it("C34: thawing is tried again, and when it fails the next start thaws", async () => {
+  it("A3: thawing is tried again, and when it fails the next start thaws", async () => {
     const folder = temporaryFolder();
     const flaky = makeScript(folder, "exit 0", 'echo x >> "$D/tries"; test $(wc -l < "$D/tries") -ge 3');
     const first = run({ folder, script: flaky.path });
@@ -117,7 +117,7 @@ describe("app-consistent points of the mobility service", () => {
     expect([third.points.state, existsSync(third.marker), third.events]).toEqual(["idle", false, ["thawed"]]);
   });
 
-  it("C34: a freeze that a killed service left running is ended before the next start thaws", async () => {
+  it("A3: a freeze that a killed service left running is ended before the next start thaws", async () => {
     const folder = temporaryFolder();
     const script = makeScript(folder, 'echo $$ > "$D/freezer"; sleep 600; echo frozen >> "$D/calls"');
     const killed = run({ folder, script: script.path, freezeMaxMs: 60_000 });
@@ -132,7 +132,7 @@ describe("app-consistent points of the mobility service", () => {
     expect(new Set(script.calls())).toEqual(new Set(["--pre", "--post"]));
   });
 
-  it("C34: a stop gives the freeze up, thaws, and begins nothing more", async () => {
+  it("A3: a stop gives the freeze up, thaws, and begins nothing more", async () => {
     const folder = temporaryFolder();
     const script = makeScript(folder, "sleep 600");
     const { points, take, cuts } = run({ folder, script: script.path, freezeMaxMs: 60_000 });
@@ -145,7 +145,7 @@ describe("app-consistent points of the mobility service", () => {
     expect(script.calls()).toHaveLength(2);
   });
 
-  it("C35: one request is obeyed once, and only one at a time", async () => {
+  it("A4: one request is obeyed once, and only one at a time", async () => {
     const folder = temporaryFolder();
     const script = makeScript(folder);
     const { points, take } = run({ folder, script: script.path });
@@ -168,7 +168,7 @@ describe("app-consistent points of the mobility service", () => {
 });
 
 describe("the script of app-consistent points", () => {
-  it("C36: runs without a shell, with one argument and none of the service's environment", async () => {
+  it("A5: runs without a shell, with one argument and none of the service's environment", async () => {
     const folder = temporaryFolder();
     process.env["LEEWARD_TEST_SECRET"] = "secret";
     const script = makeScript(folder, 'env > "$D/environment"; pwd >> "$D/environment"');
@@ -180,7 +180,7 @@ describe("the script of app-consistent points", () => {
     expect(environment.trim().split("\n").at(-1)).toBe("/");
   });
 
-  it("C36: is refused when others could change it, or when it is none", async () => {
+  it("A5: is refused when others could change it, or when it is none", async () => {
     const folder = temporaryFolder();
     const script = makeScript(folder);
     chmodSync(script.path, 0o757);
@@ -197,7 +197,7 @@ describe("the script of app-consistent points", () => {
     expect(script.calls()).toEqual([]);
   });
 
-  it("C36: a process that it leaves behind keeps nothing waiting, and little of what it says is kept", async () => {
+  it("A5: a process that it leaves behind keeps nothing waiting, and little of what it says is kept", async () => {
     const folder = temporaryFolder();
     const script = makeScript(folder, 'sleep 600 & echo $! > "$D/child"; exit 0');
     expect(await runScript(script.path, "--pre", 60_000, NEVER)).toBeUndefined();

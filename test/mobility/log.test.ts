@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { createLog, LOG_EVENTS } from "../../mobility/log.ts";
 
 describe("the log of the mobility service", () => {
-  it("C40: is one JSON document a line, with time, level and event", () => {
+  it("O3: is one JSON document a line, with time, level and event", () => {
     const lines: string[] = [];
     createLog(
       (line) => void lines.push(line),
@@ -20,7 +20,7 @@ describe("the log of the mobility service", () => {
     });
   });
 
-  it("C40: every event stands in docs/capture.md, is used, and no other is", () => {
+  it("O3: every event stands in docs/capture.md, is used, and no other is", () => {
     const documented = /## Log\n(.*?)\n## /s.exec(readFileSync("docs/capture.md", "utf8"))?.[1] ?? "";
     const rows = [...documented.matchAll(/^\| `([a-z-]+)` \| (.*) \|$/gm)].map(([, event, meaning]) => [event, meaning]);
     expect(rows).toEqual(Object.entries(LOG_EVENTS));

@@ -106,7 +106,7 @@ describe("sealing", () => {
     );
   });
 
-  it("C37: an epoch whose last record is the mark of a freeze is consistent for applications; a mark before other records says nothing", () => {
+  it("A6: an epoch whose last record is the mark of a freeze is consistent for applications; a mark before other records says nothing", () => {
     const part = { disk: 0, sector: 1, sectors: 1, fill: 7 };
     const write: Change = { kind: "write", ...part };
     const mark: Change = { kind: "mark", ...part };

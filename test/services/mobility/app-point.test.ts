@@ -10,7 +10,7 @@ import { makeScript } from "../../mobility/scripts.ts";
 import { createWorld, noise, sameDisks, until, uploaded } from "./world.ts";
 
 describe("an app-consistent point that the control plane asks for", () => {
-  it("C32: is a delta of its own flag that holds every write up to the freeze, and none after the thaw", async () => {
+  it("A1: is a delta of its own flag that holds every write up to the freeze, and none after the thaw", async () => {
     const world = await createWorld();
     const script = makeScript(world.folder, 'while [ ! -e "$D/go" ]; do sleep 0.02; done');
     const service = await world.start({ appConsistencyScript: script.path });
@@ -38,7 +38,7 @@ describe("an app-consistent point that the control plane asks for", () => {
     expect(sameDisks(world)).toEqual([true, true]);
   });
 
-  it("C32: of an idle machine is a delta without extents", async () => {
+  it("A1: of an idle machine is a delta without extents", async () => {
     const world = await createWorld();
     const script = makeScript(world.folder);
     const service = await world.start({ appConsistencyScript: script.path });
@@ -49,7 +49,7 @@ describe("an app-consistent point that the control plane asks for", () => {
     expect([delta.header.flags.consistency, delta.extents]).toEqual(["application", []]);
   });
 
-  it("C34: what a killed service left frozen is thawed by the next start", async () => {
+  it("A3: what a killed service left frozen is thawed by the next start", async () => {
     const world = await createWorld();
     await (await world.start()).stop();
     const marker = join(world.folder, "state", "frozen");
@@ -60,7 +60,7 @@ describe("an app-consistent point that the control plane asks for", () => {
     expect(script.calls()).toEqual(["--post"]);
   });
 
-  it("C37: a mark that was recorded before a kill, and not sealed, counts after the next start", async () => {
+  it("A6: a mark that was recorded before a kill, and not sealed, counts after the next start", async () => {
     const world = await createWorld();
     const service = await world.start();
     await uploaded(service);

@@ -222,7 +222,7 @@ describe("what the service says about itself", () => {
         .on("error", reject);
     });
 
-  it("C38: one JSON document for every client of the status socket, which only its owner can use", async () => {
+  it("O1: one JSON document for every client of the status socket, which only its owner can use", async () => {
     const world = await createWorld();
     const service = await world.start();
     await uploaded(service);
@@ -244,7 +244,7 @@ describe("what the service says about itself", () => {
     expect(existsSync(socket)).toBe(false);
   });
 
-  it("C38: the socket of a killed service is taken over, and one that cannot be made stops nothing", async () => {
+  it("O1: the socket of a killed service is taken over, and one that cannot be made stops nothing", async () => {
     const world = await createWorld();
     const first = await world.start();
     await first.stop();
@@ -257,7 +257,7 @@ describe("what the service says about itself", () => {
     expect(world.logs.join("\n")).toContain("status-socket-unavailable");
   });
 
-  it("C39: the lag grows while something waits, and counters only grow", async () => {
+  it("O2: the lag grows while something waits, and counters only grow", async () => {
     const world = await createWorld();
     let nowMs = 1_000_000;
     world.clock = { now: () => nowMs };

@@ -5,6 +5,11 @@ import { dirname } from "node:path";
 /** Replaces a file as a whole and makes it durable: temporary file, fsync, rename, fsync of the folder. After any crash the old or the new one is there. */
 export function replaceFileDurably(path: string, bytes: Uint8Array, mode = 0o600): void {
   writeBeside(path, bytes, mode, true);
+  syncFolderOf(path);
+}
+
+/** Makes the names in the folder of `path` durable. */
+export function syncFolderOf(path: string): void {
   const folder = openSync(dirname(path), "r");
   try {
     fsyncSync(folder);

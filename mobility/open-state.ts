@@ -17,7 +17,10 @@ export function stateFolder(path: string) {
     lock: join(path, "lock"),
     state: join(path, "state.json"),
     token: join(path, "item-token"),
+    session: join(path, "session"),
+    frozen: join(path, "frozen"),
     status: join(path, "status.json"),
+    statusSocket: join(path, "status.sock"),
     journal: join(path, "journal"),
     spool: join(path, "spool"),
   };

@@ -1,23 +1,33 @@
 import { mkdirSync } from "node:fs";
 import { LeewardError } from "../replication/errors.ts";
 import type { HeartbeatAnswer, HeartbeatRequest } from "../replication/items/mobility-protocol.ts";
-import { STOP_UPLOAD_MS } from "../replication/limits.ts";
+import { SESSION_END_MS, STOP_UPLOAD_MS } from "../replication/limits.ts";
 import type { Position } from "../replication/position.ts";
 import { pause } from "./back-off.ts";
 import { openCapture } from "./capture.ts";
 import type { Capture } from "./capture.ts";
 import type { MobilityConfig } from "./config.ts";
+import { startAppPoints } from "./consistency/app-points.ts";
+import type { AppPoints } from "./consistency/app-points.ts";
 import { createControlClient } from "./control/control-client.ts";
 import { createCurrency } from "./control/currency.ts";
 import type { ControlClient } from "./control/control-client.ts";
 import { startHeartbeat } from "./control/heartbeat.ts";
 import type { Heartbeat } from "./control/heartbeat.ts";
-import { bootId, itemToken, machineId } from "./control/identity.ts";
+import { createIdentity } from "./control/identity.ts";
+import type { Identity } from "./control/identity.ts";
+import { openItemTokens } from "./control/item-tokens.ts";
+import type { ItemTokens } from "./control/item-tokens.ts";
+import { bootId, machineIdentity } from "./control/machine.ts";
+import type { MachineIdentity } from "./control/machine.ts";
 import { registerService, repeatRegistration } from "./control/registration.ts";
+import { openSession } from "./control/session-file.ts";
 import { openDisks } from "./disks/open-disks.ts";
 import type { OpenedDisk } from "./disks/open-disks.ts";
 import type { StateFile } from "./epochs/state.ts";
 import { lockFolder } from "./folder-lock.ts";
+import { createLag } from "./lag.ts";
+import type { Lag } from "./lag.ts";
 import { errorFacts } from "./log.ts";
 import type { Log } from "./log.ts";
 import { startNbdServer } from "./nbd/server.ts";
@@ -26,6 +36,7 @@ import { openState, stateFolder } from "./open-state.ts";
 import type { OpenedState } from "./open-state.ts";
 import { startSeeding } from "./seeding/seeding.ts";
 import type { Seeding } from "./seeding/seeding.ts";
+import { startStatusSocket } from "./status-socket.ts";
 import { startStatusFile } from "./status.ts";
 import type { MobilityStatus } from "./status.ts";
 import { createTransport } from "./upload/transport.ts";
@@ -80,8 +91,16 @@ interface Base {
   readonly ports: MobilityPorts;
   readonly folder: ReturnType<typeof stateFolder>;
   readonly disks: readonly OpenedDisk[];
+  readonly tokens: ItemTokens;
+  readonly session: ReturnType<typeof openSession>;
+  /** Rejects while the machine does not know its own id. */
+  readonly machineId: MachineIdentity;
   readonly control: ControlClient;
+  /** Calls that go on while the service stops. */
+  readonly lastCalls: () => ControlClient;
   readonly register: () => Promise<Position>;
+  readonly lag: Lag;
+  readonly startedMs: number;
   /** Reports a failure that the service survives. */
   readonly failed: (error: unknown) => void;
   readonly lastFailure: () => MobilityStatus["lastError"];
@@ -92,7 +111,10 @@ interface Parts extends Base {
   readonly state: StateFile;
   readonly capture: Capture;
   readonly uploader: Uploader;
+  readonly identity: Identity;
   readonly seeding: Seeding;
+  readonly appPoints: AppPoints;
+  readonly currency: ReturnType<typeof createCurrency>;
 }
 
 async function start(config: MobilityConfig, ports: MobilityPorts, undo: (() => unknown)[]): Promise<MobilityService> {
@@ -115,7 +137,10 @@ async function start(config: MobilityConfig, ports: MobilityPorts, undo: (() => 
     control: base.control,
     random: ports.random,
     renew: () => heartbeat?.soon(),
-    uploaded: (end) => state.change({ uploaded: end }),
+    uploaded: async (end) => {
+      await state.change({ uploaded: end });
+      base.lag.uploaded(end);
+    },
     failed,
   });
   for (const delta of opened.spool) uploader.add(delta);
@@ -125,15 +150,23 @@ async function start(config: MobilityConfig, ports: MobilityPorts, undo: (() => 
   const exports = config.disks.flatMap(({ id }) => capture.volumes.find((volume) => volume.name === id) ?? []);
   const server = await startNbdServer(addresses(config), exports);
 
-  const seeding = seedingOf(base, opened, capture, uploader);
-  const parts: Parts = { ...base, state, capture, uploader, seeding };
+  const soon = (): void => heartbeat?.soon();
+  const identity = identityOf(base, uploader, soon);
+  const seeding = seedingOf(base, opened, capture, uploader, identity);
+  const appPoints = appPointsOf(base, capture, seeding, soon);
+  const parts: Parts = { ...base, state, capture, uploader, identity, seeding, appPoints, currency: createCurrency() };
   heartbeat = heartbeatOf(parts);
-  const status = (): MobilityStatus => statusOf(parts);
+  const status = (): MobilityStatus => statusOf(parts, heartbeat?.counts ?? { sent: 0, answered: 0 });
   const statusFile = startStatusFile(folder.status, status, failed);
+  const statusSocket = await startStatusSocket(folder.statusSocket, status, (reason) => {
+    ports.log("warning", "status-socket-unavailable", { reason });
+  });
 
   let stopped: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
     await seeding.stop();
+    // What is still frozen then is thawed by the next start.
+    await within(STOP_UPLOAD_MS, appPoints.stop());
     // Requests that wait for a full disk would never end: after a while they are answered with an error, and stay without a record.
     const requests = server.stop();
     if (!(await within(STOP_UPLOAD_MS, requests))) capture.log.stop();
@@ -142,8 +175,10 @@ async function start(config: MobilityConfig, ports: MobilityPorts, undo: (() => 
     offline.abort();
     await heartbeat.stop();
     await uploader.stop();
+    await endSession(parts);
     if (clean) await state.change({ clean: true });
     statusFile.stop();
+    statusSocket.stop();
     for (const step of undo.toReversed()) await step();
   };
   return {
@@ -161,20 +196,38 @@ function openBase(config: MobilityConfig, ports: MobilityPorts, signal: AbortSig
   undo.push(lockFolder(folder.lock));
   const disks = openDisks(config.disks);
   undo.push(() => closeImages(disks));
-  const token = itemToken(folder.token);
-  const control = createControlClient({ ...config, transport: ports.transport, itemToken: token, signal });
+  const tokens = openItemTokens(folder.token);
+  const session = openSession(folder.session, folder.path, ports.bootId);
+  const machineId = machineIdentity(config.machineId, ports.transport, signal);
+  const callsUntil = (end: AbortSignal): ControlClient =>
+    createControlClient({ ...config, transport: ports.transport, itemToken: tokens.current, sessionId: session.id, signal: end });
+  const control = callsUntil(signal);
   const { itemId, registrationToken } = config;
   const registration = {
     control,
     itemId,
-    itemToken: token,
+    itemToken: tokens.current,
     registrationToken,
-    machineId: config.machineId ?? machineId(),
+    machineId,
     bootId: ports.bootId,
     disks: disks.map((disk) => disk.description),
   };
   const failures = recordFailures(ports);
-  return { config, ports, folder, disks, control, register: () => registerService(registration), ...failures };
+  return {
+    config,
+    ports,
+    folder,
+    disks,
+    tokens,
+    session,
+    machineId,
+    control,
+    lastCalls: () => callsUntil(AbortSignal.timeout(SESSION_END_MS)),
+    register: () => registerService(registration),
+    lag: createLag(() => ports.clock.now()),
+    startedMs: ports.clock.now(),
+    ...failures,
+  };
 }
 
 function reportOpened({ recovered, seededAgain }: OpenedState, log: Log): void {
@@ -182,7 +235,7 @@ function reportOpened({ recovered, seededAgain }: OpenedState, log: Log): void {
   if (seededAgain !== undefined) log("warning", "reading-everything-again", { reason: seededAgain });
 }
 
-function captureOf({ config, ports, folder, disks, failed }: Base, opened: OpenedState, uploader: Uploader): Capture {
+function captureOf({ config, ports, folder, disks, lag, failed }: Base, opened: OpenedState, uploader: Uploader): Capture {
   return openCapture({
     disks,
     opened,
@@ -193,39 +246,80 @@ function captureOf({ config, ports, folder, disks, failed }: Base, opened: Opene
     random: ports.random,
     sealed: (delta) => {
       ports.log("info", "epoch-sealed", { epoch: delta.end.epoch, lengthBytes: delta.lengthBytes });
+      lag.sealed(delta.end, opened.state.current.lastWriteMs);
       uploader.add(delta);
     },
     failed,
   });
 }
 
-function seedingOf({ ports, disks, failed }: Base, opened: OpenedState, capture: Capture, uploader: Uploader): Seeding {
+function seedingOf({ ports, disks, failed }: Base, opened: OpenedState, capture: Capture, uploader: Uploader, identity: Identity): Seeding {
   return startSeeding({
     from: opened.seed,
     fresh: opened.state.current.seedFresh,
     images: disks.map((disk) => disk.image),
     locks: capture.locks,
     log: capture.log,
-    spooledDeltas: () => uploader.waiting,
+    // A clone, or a service whose place is taken, reads nothing: nobody would get it.
+    spooledDeltas: () => (identity.wasGranted ? uploader.waiting : Number.POSITIVE_INFINITY),
     random: ports.random,
     failed,
   });
 }
 
+function identityOf({ config, ports, tokens, register, failed }: Base, uploader: Uploader, soon: () => void): Identity {
+  return createIdentity({
+    tokens,
+    uploader,
+    register: config.registrationToken === undefined ? undefined : register,
+    changed: (state, error) => {
+      ports.log(state === "granted" ? "info" : "warning", "identity-changed", { state });
+      if (error !== undefined) failed(error);
+    },
+    soon,
+    exchanged: () => ports.log("info", "token-exchanged"),
+  });
+}
+
+function appPointsOf({ config, ports, folder }: Base, { log }: Capture, seeding: Seeding, finished: () => void): AppPoints {
+  return startAppPoints({
+    script: config.appConsistencyScript,
+    freezeMaxMs: config.freezeMaxMs,
+    markerPath: folder.frozen,
+    obstacle: () => log.failure?.message ?? (seeding.done ? undefined : "the disks are being read: the target is no image yet"),
+    cut: () => {
+      log.append({ kind: "application-mark", disk: 0, pass: 0, offsetBytes: 0, lengthBytes: 0 }, Buffer.alloc(0));
+      log.cut();
+    },
+    monotonicMs: () => performance.now(),
+    finished,
+    log: ports.log,
+  });
+}
+
 function heartbeatOf(parts: Parts): Heartbeat {
-  const { config, control, ports, failed, register } = parts;
-  const currency = createCurrency();
+  const { config, control, ports, identity, failed } = parts;
   return startHeartbeat({
     control,
     intervalMs: config.heartbeatMs,
     random: ports.random,
-    report: () => heartbeatRequest(parts, currency),
+    report: () => heartbeatRequest(parts),
     answered: (answer) => heartbeatAnswered(parts, answer),
     failed,
-    unauthorized: async () => {
-      if (config.registrationToken !== undefined) await register();
-    },
+    refused: (error) => identity.refused(error),
   });
+}
+
+/** Tells the control plane that the next service need not wait. Should it not hear it, the next one waits until the lease is over. */
+async function endSession(parts: Parts): Promise<void> {
+  if (parts.identity.state !== "granted") return;
+  // First: a start that reads the file would take up a session that may be over.
+  parts.session.over();
+  try {
+    await parts.lastCalls().heartbeat({ ...(await heartbeatRequest(parts)), ended: true });
+  } catch (error) {
+    parts.failed(error);
+  }
 }
 
 /** Everything recorded is sealed and, if the network allows, uploaded. True when nothing is left in the journal. */
@@ -254,23 +348,32 @@ async function cut({ capture, state }: Parts): Promise<Position> {
   return state.current.sealed;
 }
 
-function heartbeatRequest(
-  { ports, state, capture, uploader, seeding }: Parts,
-  currency: ReturnType<typeof createCurrency>,
-): HeartbeatRequest {
+function nothingPending({ capture, uploader, seeding }: Parts): boolean {
+  return capture.log.empty && uploader.waiting === 0 && seeding.done;
+}
+
+async function heartbeatRequest(parts: Parts): Promise<HeartbeatRequest> {
+  const { ports, state, capture, uploader, seeding, appPoints, currency, session, tokens } = parts;
+  const machineId = await parts.machineId();
   const sentMs = ports.clock.now();
-  const nothingPending = capture.log.empty && uploader.waiting === 0 && seeding.done;
   return {
+    machineId,
     bootId: ports.bootId,
+    sessionId: session.id,
     sentMs,
     uploaded: state.current.uploaded,
-    currentAtMs: currency(state.current.uploaded, nothingPending, sentMs),
+    sealed: state.current.sealed,
+    currentAtMs: currency(state.current.uploaded, nothingPending(parts), sentMs),
     pendingBytes: capture.log.pendingBytes + uploader.waitingBytes,
     seeding: seeding.done ? undefined : { doneBytes: seeding.doneBytes, totalBytes: seeding.totalBytes },
+    consistency: appPoints.outcome,
+    nextTokenHash: tokens.nextHash(),
   };
 }
 
-function heartbeatAnswered({ state, uploader }: Parts, answer: HeartbeatAnswer): void {
+function heartbeatAnswered({ state, uploader, identity, appPoints }: Parts, answer: HeartbeatAnswer): void {
+  identity.answered(answer);
+  if (answer.consistency !== undefined) appPoints.request(answer.consistency.requestId);
   const ownStream = state.current.sealed.stream;
   if (answer.stream === ownStream) uploader.grant(answer.upload.containerUrl);
   else if (uploader.stopped === undefined) {
@@ -279,17 +382,32 @@ function heartbeatAnswered({ state, uploader }: Parts, answer: HeartbeatAnswer):
   }
 }
 
-function statusOf({ config, ports, state, capture, uploader, seeding, lastFailure }: Parts): MobilityStatus {
+function statusOf(parts: Parts, heartbeats: Heartbeat["counts"]): MobilityStatus {
+  const { config, ports, state, capture, uploader, identity, seeding, appPoints, lag, lastFailure } = parts;
+  const memory = process.memoryUsage();
   return {
     version: 1,
     itemId: config.itemId,
+    startedMs: parts.startedMs,
     state: capture.log.failure !== undefined ? "failed" : uploader.stopped !== undefined ? "uploads-stopped" : "running",
     sealed: state.current.sealed,
     uploaded: state.current.uploaded,
     pendingBytes: capture.log.pendingBytes + uploader.waitingBytes,
     spoolCount: uploader.waiting,
     spoolBytes: uploader.waitingBytes,
+    lagMs: lag.now(nothingPending(parts)),
+    uploadedCount: uploader.uploadedCount,
     uploadedBytes: uploader.uploadedBytes,
+    identity: {
+      state: identity.state,
+      machineId: parts.machineId.known(),
+      bootId: ports.bootId,
+      sessionSinceMs: identity.sinceMs,
+      grantEndsMs: identity.grantEndsMs,
+    },
+    heartbeats,
+    appPoints: { state: appPoints.state, outcome: appPoints.outcome },
+    memory: { rssBytes: memory.rss, heapBytes: memory.heapUsed, externalBytes: memory.external },
     seeding: { doneBytes: seeding.doneBytes, totalBytes: seeding.totalBytes, done: seeding.done },
     churn: { ...capture.churn },
     lastError: lastFailure(),

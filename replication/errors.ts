@@ -48,6 +48,14 @@ const ERRORS = {
   // Items and requests.
   "invalid-request": { retryable: false, hint: "Correct the request as the message says and send it again." },
   "not-authorized": { retryable: false, hint: "Send the function key (operators) or the item's own token (mobility service)." },
+  "machine-mismatch": {
+    retryable: false,
+    hint: "The item is bound to the machine that registered. A clone of it stays silent. If the machine was moved on purpose, start its mobility service with a new registration token.",
+  },
+  "session-taken": {
+    retryable: true,
+    hint: "Another mobility service speaks for this item. Stop one of the two; the other takes over when the first has ended or was silent for a minute.",
+  },
   "item-unknown": { retryable: false, hint: "List the protected items and check the name." },
   "item-exists": { retryable: false, hint: "The item exists with other disks. Choose another name or disable the existing item first." },
   "item-stopped": {

@@ -85,6 +85,20 @@ export const RETENTION_DEFAULT_MS = 24 * 60 * 60_000;
 export const TOKEN_MAX_LENGTH = 256;
 /** Machine, boot and request ids that a caller may send: GUIDs and cloud instance names are far shorter. */
 export const CALLER_ID_MAX_LENGTH = 128;
+/** An app-consistent point at most every hour (Site Recovery): it freezes the guest's applications. A day is as rare as the shortest retention allows. */
+export const APP_POINT_INTERVAL_MIN_MS = 60 * 60_000;
+export const APP_POINT_INTERVAL_MAX_MS = 24 * 60 * 60_000;
+/** Operations of one item that are remembered, so that a request sent again begins nothing anew: far more than anyone repeats at one time. */
+export const OPERATIONS_MAX_COUNT = 16;
+/**
+ * Nobody else gets the session of a service that was heard in this time: four of its longest waits (BACK_OFF_MAX_MS), so that a bad network costs it
+ * nothing, and about what a machine needs to start again, so that a new boot hardly waits.
+ */
+export const SESSION_LEASE_MS = 60_000;
+/** A token that leaked unnoticed is worth nothing after this time; each exchange costs two heartbeats. */
+export const TOKEN_MAX_AGE_MS = 30 * 24 * 60 * 60_000;
+/** Text of a failure that a service may report; it is shown to operators. */
+export const REPORTED_REASON_MAX_LENGTH = 500;
 /** Compare-and-set rounds on one record before `conflict`: each lost round means that someone else made progress. */
 export const RECORD_CHANGES_MAX_TRIES = 8;
 
@@ -257,6 +271,23 @@ export const SEED_SPOOL_MAX_DELTAS = 8;
 /** Shorter runs of zeros inside data stay data: they compress to almost nothing, and an extent of their own costs a page operation. */
 export const ZERO_RUN_MIN_BYTES = 64 * KIB;
 
+// --- Mobility service: app-consistent points (docs/capture.md) ---
+/** From the first call of the script until the cut: applications and file systems stand still meanwhile, and databases give up after tens of seconds. */
+export const FREEZE_MAX_MS = 10_000;
+/** What the configuration may allow instead: the time limit of Windows' own volume shadow copies. */
+export const FREEZE_LIMIT_MS = 60_000;
+/** Thawing must not fail: it gets more time, and is tried again. */
+export const THAW_MAX_MS = 30_000;
+export const THAW_TRIES = 3;
+/** Output of a script that is kept for the log. */
+export const SCRIPT_OUTPUT_MAX_BYTES = 2_000;
+
+// --- Mobility service: what it says about itself ---
+/** Clients of the status socket at once: each gets one document and is closed. */
+export const STATUS_CLIENTS_MAX = 16;
+/** A client that does not read its document is closed. */
+export const STATUS_CLIENT_MS = 5_000;
+
 // --- Mobility service: network ---
 /** Deltas under way to the cache at once: hides the latency, and at most this many blobs precede a gap. */
 export const UPLOADS_IN_FLIGHT = 2;
@@ -272,6 +303,14 @@ export const HTTP_ANSWER_MAX_BYTES = 64 * KIB;
 export const HEARTBEAT_MS = 5_000;
 export const HEARTBEAT_MIN_MS = 250;
 export const HEARTBEAT_MAX_MS = 60_000;
+/** A service that waits for the session of another one asks this often: as a heartbeat would. */
+export const SESSION_ASK_MS = 5_000;
+/** A service whose token was refused can do nothing but wait for an operator: it asks rarely. */
+export const REFUSED_ASK_MS = 5 * 60_000;
+/** A stopping service says so within this time: with STOP_UPLOAD_MS it stays below CHILD_STOP_MS. */
+export const SESSION_END_MS = 1_000;
+/** The instance metadata service of Azure answers from the host itself; a slower answer is none. */
+export const METADATA_TIMEOUT_MS = 5_000;
 /** First registration is tried this often before the service gives up. */
 export const REGISTER_ATTEMPTS = 8;
 /** How long a stopping service tries to empty its spool, well below CHILD_STOP_MS; the rest goes after the next start. */
@@ -323,6 +362,8 @@ export const EVENT_DEAD_LETTERS_MAX_BYTES = 16 * MIB;
 // --- The command line (cli/) ---
 /** One call of the API or one range of a download: Azure's front end cuts at 230 s. */
 export const CLI_REQUEST_MS = 230_000;
+/** The mobility service of this machine answers its status socket at once, or hangs. */
+export const CLI_STATUS_MS = 5_000;
 /** How often the command line asks whether a restore is done. */
 export const CLI_RESTORE_POLL_MS = 500;
 /** A copy of 8 TiB inside an account takes hours; what lasts longer than a day has a fault. */

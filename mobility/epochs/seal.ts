@@ -50,7 +50,13 @@ export function sealEpoch(job: SealJob): SealedEpoch | undefined {
     start: job.start,
     disks: job.disks,
     // When a pass ends inside an epoch, all of its records lie at or before the end of this epoch: the target is a full image there.
-    flags: { consistency: "crash", seeding: !seed.done, final: false, groupMark: false },
+    // Records behind the mark would belong to a later moment.
+    flags: {
+      consistency: last.header.kind === "application-mark" ? "application" : "crash",
+      seeding: !seed.done,
+      final: false,
+      groupMark: false,
+    },
   };
   const { index, starts } = indexSegment(segment, job.disks.length);
   const delta = encodeDelta(header, contentsOf(index, segment.records, starts), segment.intactBytes);

@@ -5,7 +5,7 @@ import { LeewardError } from "../../replication/errors.ts";
 import { HTTP_ANSWER_MAX_BYTES } from "../../replication/limits.ts";
 
 export interface HttpRequest {
-  readonly method: "POST" | "PUT";
+  readonly method: "GET" | "POST" | "PUT";
   /** May carry a credential: it never appears in an error. */
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
@@ -61,10 +61,10 @@ function exchange(
   };
   const abort = (): void => fail("given up");
   const timer = setTimeout(() => fail("no answer in time"), timeoutMs);
+  // Before anything can end the request: its error would end the process.
+  outgoing.on("error", (error: NodeJS.ErrnoException) => fail(error.code ?? error.name));
   signal?.addEventListener("abort", abort);
   if (signal?.aborted === true) return abort();
-
-  outgoing.on("error", (error: NodeJS.ErrnoException) => fail(error.code ?? error.name));
   outgoing.on("response", (incoming) => {
     const parts: Buffer[] = [];
     let received = 0;

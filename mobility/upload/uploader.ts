@@ -15,10 +15,13 @@ export interface Uploader {
   readonly waitingBytes: number;
   /** Set when another service has written this item: nothing more is uploaded until the service is restarted. */
   readonly stopped: LeewardError | undefined;
+  readonly uploadedCount: number;
   readonly uploadedBytes: number;
   add(delta: SpooledDelta): void;
   /** A new place to upload to (with a new credential, in memory only). */
   grant(containerUrl: string): void;
+  /** The service has no right to upload for now: what waits goes after the next grant. A request under way may still land, which is harmless (rule 4). */
+  suspend(): void;
   /** Stops uploading for good, and says why. */
   halt(error: LeewardError): void;
   /** Done when nothing waits, uploading was halted, or the time is over. */
@@ -54,7 +57,9 @@ class SpoolUploader implements Uploader {
   readonly #stopping = new AbortController();
   readonly #workers = new Set<Promise<void>>();
   #containerUrl: string | undefined;
+  #suspended = false;
   #stopped: LeewardError | undefined;
+  #uploadedCount = 0;
   #uploadedBytes = 0;
   #finishing: Promise<void> = Promise.resolve();
   /** Aborted when waiting on makes no sense: a credential came, or everything is over. */
@@ -77,6 +82,10 @@ class SpoolUploader implements Uploader {
     return this.#stopped;
   }
 
+  get uploadedCount(): number {
+    return this.#uploadedCount;
+  }
+
   get uploadedBytes(): number {
     return this.#uploadedBytes;
   }
@@ -89,11 +98,20 @@ class SpoolUploader implements Uploader {
   grant(containerUrl: string): void {
     const missing = this.#containerUrl === undefined;
     this.#containerUrl = containerUrl;
+    this.#suspended = false;
     if (missing) {
       this.#wake.abort();
       this.#wake = new AbortController();
     }
     this.#start();
+  }
+
+  suspend(): void {
+    this.#containerUrl = undefined;
+    this.#suspended = true;
+    // Those that wait for their next attempt give their place back.
+    this.#wake.abort();
+    this.#wake = new AbortController();
   }
 
   halt(error: LeewardError): void {
@@ -143,6 +161,10 @@ class SpoolUploader implements Uploader {
   /** Repeats until the cache has the delta or the service stops; the waits grow up to BACK_OFF_MAX_MS and there is no last attempt (rule 4). */
   async #upload(entry: Entry): Promise<void> {
     for (let attempt = 0; !this.#isOver(); attempt += 1) {
+      if (this.#suspended && entry.state !== "done") {
+        entry.state = "waiting";
+        return;
+      }
       try {
         if (entry.state !== "done") await this.#attempt(entry.delta);
         entry.state = "done";
@@ -152,7 +174,7 @@ class SpoolUploader implements Uploader {
       } catch (error) {
         if (this.#isOver()) return;
         this.#options.failed(error);
-        if (this.#containerUrl === undefined) this.#options.renew();
+        if (this.#containerUrl === undefined && !this.#suspended) this.#options.renew();
         // A new credential ends the first wait. Should it be refused too, asking for one after the other in a loop helps nobody: then the waits grow.
         const signals = attempt === 0 ? [this.#stopping.signal, this.#wake.signal] : [this.#stopping.signal];
         await pause(backOffMs(attempt, this.#options.random), AbortSignal.any(signals));
@@ -210,6 +232,7 @@ class SpoolUploader implements Uploader {
     this.#entries.splice(0, done.length);
     for (const { delta } of done) {
       removeSpoolFile(delta);
+      this.#uploadedCount += 1;
       this.#uploadedBytes += delta.lengthBytes;
     }
     this.#notifyDrained();

@@ -29,7 +29,8 @@ export interface World {
   /** What the clock of the services says; tests set it. */
   clock: { now(): number };
   bootId: string;
-  start(): Promise<MobilityService>;
+  /** Starts the service, with other settings where the test gives some. */
+  start(changes?: object): Promise<MobilityService>;
   image(index: number): Buffer;
   journalFiles(): readonly string[];
   spoolFiles(): readonly string[];
@@ -78,7 +79,7 @@ export async function createWorld(
     logs: [],
     clock: { now: () => Date.now() },
     bootId: "boot-1",
-    start: async () => {
+    start: async (changes = {}) => {
       const transport = createTransport();
       const ports: MobilityPorts = {
         clock: { now: () => world.clock.now() },
@@ -87,7 +88,7 @@ export async function createWorld(
         log: (level, event, facts) => void world.logs.push(JSON.stringify({ level, event, ...facts })),
         bootId: world.bootId,
       };
-      const service = await startMobility(parsedConfig(config), ports);
+      const service = await startMobility(parsedConfig({ ...config, ...changes }), ports);
       onTestFinished(async () => {
         await service.stop();
         transport.close();

@@ -45,6 +45,7 @@ export interface CallOptions {
 
 export interface Point {
   readonly name: string;
+  readonly recoveryPointType: string;
   readonly sourceTime: string;
   readonly recoveryPointTime: string;
   readonly position: { readonly epoch: number };
@@ -63,11 +64,13 @@ export interface Operator {
   pointOf(epoch: number): Promise<Point>;
 }
 
-interface ItemView {
+export interface ItemView {
   readonly applied: { readonly epoch: number; readonly checksum: string };
   readonly uploaded?: { readonly epoch: number };
   readonly replicationHealth: string;
-  readonly healthErrors: readonly { readonly code: string }[];
+  readonly healthErrors: readonly { readonly code: string; readonly message: string }[];
+  readonly appConsistentPoint?: { readonly name: string; readonly state: string; readonly reason?: string };
+  readonly session?: { readonly machineId: string; readonly bootId: string; readonly ended: boolean };
   readonly stopped?: { readonly code: string; readonly message: string; readonly hint: string };
 }
 
@@ -84,6 +87,8 @@ interface SourceOptions {
   readonly apiUrl?: string;
   /** Holds the milliseconds by which the machine's clock is off. */
   readonly clockFile?: string;
+  /** Settings of the mobility service that the test gives. */
+  readonly service?: Partial<MobilityOptions>;
 }
 
 /**
@@ -140,6 +145,7 @@ export async function startSource(where: {
   readonly logFolder: string;
   readonly onEnd: OnEnd;
   readonly clockFile?: string | undefined;
+  readonly service?: Partial<MobilityOptions>;
 }): Promise<Source> {
   const { clockFile } = where;
   const disks = await makeDisks(where.folder);
@@ -153,6 +159,7 @@ export async function startSource(where: {
     nbdPort: undefined,
     epochMaxAgeMs: EPOCH_MAX_AGE_MS,
     heartbeatMs: HEARTBEAT_MS,
+    ...where.service,
   };
   const source = await Source.start(disks, SEED, () =>
     clockFile === undefined ? startMobility(service) : startMovedMobility(service, clockFile),

@@ -106,7 +106,8 @@ export async function startBenchService(folder: string, imagePath: string, cache
     name: "mobility service",
     script: mobilityProgram(),
     parameters: ["--config", configuration],
-    environment: {},
+    // As docs/capture.md advises under "Running it".
+    environment: { MALLOC_ARENA_MAX: "2" },
     logFile: join(folder, "mobility.jsonl"),
   });
   const status = async (): Promise<Status> => {

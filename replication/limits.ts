@@ -248,8 +248,11 @@ export const NBD_HANDSHAKE_MS = 10_000;
 // --- Mobility service: journal, epochs, spool (docs/capture.md) ---
 /** A larger write becomes several records: bounds how long one step holds the event loop. */
 export const JOURNAL_RECORD_MAX_BYTES = 4 * MIB;
-/** Closed segments that wait for their delta: beyond it writes wait for the local disk and processor (never for the network). */
-export const JOURNAL_CLOSED_SEGMENTS_MAX = 4;
+/**
+ * Closed segments that wait for their delta, 768 MiB of journal: a burst of some seconds at the full rate of a disk waits there and not in the guest, though
+ * sealing takes ten times as long. Beyond it writes wait for the local disk and processor (never for the network).
+ */
+export const JOURNAL_CLOSED_SEGMENTS_MAX = 16;
 /** An epoch with writes is closed at this age unless the configuration says otherwise. */
 export const EPOCH_MAX_AGE_MS = 5_000;
 /** One step of initial replication: the time that a write of the same range may have to wait. */

@@ -36,23 +36,28 @@ export interface SealedEpoch {
 }
 
 /** What sealing needs beside its tables, used again for every epoch: fresh buffers of this size would pile up until the next garbage collection. */
-export interface SealBuffers {
+export interface SealMemory {
   /** One whole segment: its bytes are read and checked once, then compressed from here. Untouched pages of it cost no memory. */
   readonly segment: Buffer;
   /** One span whose data stand in several records. */
   readonly span: Buffer;
+  /** Called for every COLLECT_BYTES that were compressed: frees what compressing left behind. */
+  readonly collect: () => void;
 }
 
-export function createSealBuffers(): SealBuffers {
-  return { segment: Buffer.allocUnsafeSlow(EPOCH_MAX_DATA_BYTES), span: Buffer.allocUnsafeSlow(JOURNAL_RECORD_MAX_BYTES) };
+/** What one frame leaves behind is about twice its length. */
+const COLLECT_BYTES = 8 * 1024 * 1024;
+
+export function createSealMemory(collect: () => void): SealMemory {
+  return { segment: Buffer.allocUnsafeSlow(EPOCH_MAX_DATA_BYTES), span: Buffer.allocUnsafeSlow(JOURNAL_RECORD_MAX_BYTES), collect };
 }
 
 /**
  * Makes the delta of a closed segment durable in the spool; undefined when the segment holds no record. The delta goes into its file as it is made, so
  * that memory is bounded by the buffers and the tables. Running it again makes the same file.
  */
-export function sealEpoch(job: SealJob, buffers: SealBuffers = createSealBuffers()): SealedEpoch | undefined {
-  const bytes = readSegmentBytes(job.segmentPath, buffers.segment);
+export function sealEpoch(job: SealJob, memory: SealMemory = createSealMemory(() => undefined)): SealedEpoch | undefined {
+  const bytes = readSegmentBytes(job.segmentPath, memory.segment);
   const index = createEpochIndex(job.disks.length);
   let first: RecordHeader | undefined;
   let last: RecordHeader | undefined;
@@ -63,7 +68,7 @@ export function sealEpoch(job: SealJob, buffers: SealBuffers = createSealBuffers
     if (record.pass !== 0) seed = seedAfter(seed, [{ header: record, data: EMPTY }]);
     index.add(record, dataOffsetBytes);
   });
-  return first === undefined || last === undefined ? undefined : writeEpoch(job, { first, last, seed, index }, bytes, buffers);
+  return first === undefined || last === undefined ? undefined : writeEpoch(job, { first, last, seed, index }, bytes, memory);
 }
 
 const EMPTY = Buffer.alloc(0);
@@ -76,7 +81,7 @@ interface WalkedEpoch {
   readonly index: EpochIndex;
 }
 
-function writeEpoch(job: SealJob, { first, last, seed, index }: WalkedEpoch, bytes: Buffer, buffers: SealBuffers): SealedEpoch {
+function writeEpoch(job: SealJob, { first, last, seed, index }: WalkedEpoch, bytes: Buffer, memory: SealMemory): SealedEpoch {
   const header: DeltaHeader = {
     itemId: job.itemId,
     stream: job.start.stream,
@@ -91,7 +96,7 @@ function writeEpoch(job: SealJob, { first, last, seed, index }: WalkedEpoch, byt
   let end = job.start;
   let lengthBytes = 0;
   writeFileDurably(join(job.spoolFolder, "sealing.tmp"), (append) => {
-    end = writeDelta(header, contentsOf(index, bytes, buffers.span), (piece) => {
+    end = writeDelta(header, contentsOf(index, bytes, memory), (piece) => {
       lengthBytes += piece.length;
       append(piece);
     });
@@ -101,10 +106,15 @@ function writeEpoch(job: SealJob, { first, last, seed, index }: WalkedEpoch, byt
 }
 
 /** The extents of the epoch in the order of the format, zeros split off, each span of data in one piece that is good until the next is asked for. */
-function* contentsOf(index: EpochIndex, bytes: Buffer, buffer: Buffer): Generator<ExtentContent> {
+function* contentsOf(index: EpochIndex, bytes: Buffer, { span: buffer, collect }: SealMemory): Generator<ExtentContent> {
+  let compressedBytes = 0;
   for (const [disk, map] of index.disks.entries()) {
     for (const span of spansOf(map.entries(), JOURNAL_RECORD_MAX_BYTES)) {
       yield* splitZeros(contentOf(disk, span, bytes, buffer), ZERO_RUN_MIN_BYTES);
+      compressedBytes += span.kind === "data" ? span.lengthBytes : 0;
+      if (compressedBytes < COLLECT_BYTES) continue;
+      compressedBytes = 0;
+      collect();
     }
   }
 }

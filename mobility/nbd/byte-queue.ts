@@ -10,6 +10,8 @@ export interface ByteQueue {
   copyInto(target: Buffer, offsetBytes: number): number;
 }
 
+const CHUNKS_MAX = 256;
+
 export function createByteQueue(): ByteQueue {
   const chunks: Buffer[] = [];
   let first = 0;
@@ -40,6 +42,12 @@ export function createByteQueue(): ByteQueue {
       if (chunk.length === 0) return;
       chunks.push(chunk);
       available += chunk.length;
+      // A client that sends byte by byte would otherwise cost an object for every byte that waits.
+      if (chunks.length > CHUNKS_MAX) {
+        chunks[0] = chunks[0]?.subarray(first) ?? chunk;
+        chunks.splice(0, chunks.length, Buffer.concat(chunks));
+        first = 0;
+      }
     },
     take: (lengthBytes) => {
       if (lengthBytes > available) return undefined;

@@ -177,11 +177,13 @@ class Connection {
       return;
     }
     const run = (): Promise<void> | undefined => disk.write(request.offsetBytes + atBytes, data, command.fua && last);
-    if (last) this.#answer(request, run, data.length);
-    else this.#writePiece(run, data.length);
+    // A small payload is a view of what was received with it: while it waits, all of that stays.
+    const heldBytes = data.buffer.byteLength;
+    if (last) this.#answer(request, run, heldBytes);
+    else this.#writePiece(run, heldBytes);
   }
 
-  #writePiece(run: () => Promise<void> | undefined, lengthBytes: number): void {
+  #writePiece(run: () => Promise<void> | undefined, heldBytes: number): void {
     const failed = (error: unknown): void => {
       this.#write = { kind: "refuse", error: this.#options.wireError(error) };
     };
@@ -189,14 +191,14 @@ class Connection {
       const work = run();
       if (work === undefined) return;
       this.#busy = true;
-      void this.#underWay(work.catch(failed), lengthBytes, () => (this.#busy = false));
+      void this.#underWay(work.catch(failed), heldBytes, () => (this.#busy = false));
     } catch (error) {
       failed(error);
     }
   }
 
-  /** Runs a request that is answered with nothing but its success; `payloadBytes` are held until then. */
-  #answer(request: NbdRequest, run: () => Promise<void> | undefined, payloadBytes = 0): void {
+  /** Runs a request that is answered with nothing but its success; `heldBytes` of its payload are needed until then. */
+  #answer(request: NbdRequest, run: () => Promise<void> | undefined, heldBytes = 0): void {
     try {
       const work = run();
       if (work === undefined) this.#sendDone(request);
@@ -205,7 +207,7 @@ class Connection {
           () => this.#sendDone(request),
           (error: unknown) => this.#sendError(request, this.#options.wireError(error)),
         );
-        void this.#underWay(answered, payloadBytes, () => undefined);
+        void this.#underWay(answered, heldBytes, () => undefined);
       }
     } catch (error) {
       this.#sendError(request, this.#options.wireError(error));
@@ -213,18 +215,18 @@ class Connection {
   }
 
   /** Counts work that has not ended in this turn, and goes on when it has. `work` never rejects. */
-  async #underWay(work: Promise<void>, payloadBytes: number, ended: () => void): Promise<void> {
+  async #underWay(work: Promise<void>, heldBytes: number, ended: () => void): Promise<void> {
     const { budget } = this.#options;
     this.#requests += 1;
-    budget.take(payloadBytes);
-    if (payloadBytes > 0) this.#parser.keep();
+    budget.take(heldBytes);
+    if (heldBytes > 0) this.#parser.keep();
     await work;
     ended();
     this.#requests -= 1;
     if (this.#ending && this.#requests === 0) this.#socket.destroySoon();
     this.#finish();
     this.#proceed();
-    budget.giveBack(payloadBytes);
+    budget.giveBack(heldBytes);
   }
 
   #answerRead(disk: NbdDisk, request: NbdRequest): void {

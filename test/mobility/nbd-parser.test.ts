@@ -106,6 +106,15 @@ describe("NBD parser", () => {
     expect(parse([FLAGS, head]).at(-1)).toMatchObject({ kind: "violation" });
   });
 
+  it("takes the longest option byte by byte", () => {
+    const data = Buffer.from(Array.from({ length: 65_536 }, (_, index) => index % 251));
+    const events = parse(cut(Buffer.concat([FLAGS, option(3, data), option(6, Buffer.from("behind it"))]), [1]));
+    expect(events.slice(1)).toEqual([
+      { kind: "option", option: 3, data },
+      { kind: "option", option: 6, data: Buffer.from("behind it") },
+    ]);
+  });
+
   it("gives a WRITE of 64 MiB in pieces of 4 MiB, in order", () => {
     const data = Buffer.alloc(64 * 1024 * 1024, 0xa5);
     data.writeUInt32BE(0xdeadbeef, data.length - 4);

@@ -246,22 +246,27 @@ export const DEMO_STEP_END_MS = 3_000;
 export const NBD_REQUEST_MAX_BYTES = 64 * MIB;
 /** Export names end at 4096 bytes in the protocol; longer options are an attack. */
 export const NBD_OPTION_MAX_BYTES = 64 * KIB;
-/** nbdcopy opens 4, a kernel client up to one per CPU; each may hold one request of NBD_REQUEST_MAX_BYTES. */
+/** nbdcopy opens 4, a kernel client up to one per CPU; each holds at most two pieces and its unread replies: 160 MiB for all. */
 export const NBD_CONNECTIONS_MAX = 16;
 /** Requests taken from one connection and not yet answered: deeper queues wait in the socket. */
 export const NBD_REQUESTS_IN_FLIGHT = 128;
-/** Payload of those requests: beyond it the connection is not read until some are answered. */
-export const NBD_PAYLOAD_IN_FLIGHT_BYTES = 16 * MIB;
-/** Replies that the client has not read: beyond it no further request is taken up. */
-export const NBD_REPLIES_WAITING_BYTES = 8 * MIB;
+/** Longer payloads are written, and longer reads answered, in pieces of this size as they come: what one connection holds does not grow with its requests. */
+export const NBD_PIECE_MAX_BYTES = 4 * MIB;
+/** Payloads of all connections that wait for the journal, a lock or the medium: beyond it no connection is read until some are done. */
+export const NBD_PAYLOAD_IN_FLIGHT_BYTES = 32 * MIB;
+/** Replies that a client has not read: beyond it no further request of this connection is taken up. */
+export const NBD_REPLIES_WAITING_BYTES = 2 * MIB;
 /** A client negotiates within this time or gives up its place. */
 export const NBD_HANDSHAKE_MS = 10_000;
 
 // --- Mobility service: journal, epochs, spool (docs/capture.md) ---
 /** A larger write becomes several records: bounds how long one step holds the event loop. */
 export const JOURNAL_RECORD_MAX_BYTES = 4 * MIB;
-/** Closed segments that wait for their delta: beyond it writes wait for the local disk and processor (never for the network). */
-export const JOURNAL_CLOSED_SEGMENTS_MAX = 4;
+/**
+ * Closed segments that wait for their delta, 768 MiB of journal: a burst of some seconds at the full rate of a disk waits there and not in the guest, though
+ * sealing takes ten times as long. Beyond it writes wait for the local disk and processor (never for the network).
+ */
+export const JOURNAL_CLOSED_SEGMENTS_MAX = 16;
 /** An epoch with writes is closed at this age unless the configuration says otherwise. */
 export const EPOCH_MAX_AGE_MS = 5_000;
 /** One step of initial replication: the time that a write of the same range may have to wait. */

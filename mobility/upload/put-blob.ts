@@ -16,7 +16,7 @@ export type PutOutcome =
 
 /** Any version that knows SAS versions in use; Put Blob takes 5000 MiB since 2019-12-12. */
 const STORAGE_VERSION = "2021-12-02";
-const READ_BYTES = 1024 * 1024;
+const READ_BYTES = 256 * 1024;
 
 /** Sends one delta, create only. `containerUrl` carries the SAS. Throws `control-unavailable` when no answer came: the blob may be there then. */
 export async function putDelta(transport: Transport, containerUrl: string, delta: SpooledDelta, signal: AbortSignal): Promise<PutOutcome> {

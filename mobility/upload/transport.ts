@@ -1,5 +1,6 @@
-import { createReadStream } from "node:fs";
+import { open } from "node:fs/promises";
 import { Agent as HttpAgent, request as httpRequest } from "node:http";
+import type { ClientRequest } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { LeewardError } from "../../replication/errors.ts";
 import { HTTP_ANSWER_MAX_BYTES } from "../../replication/limits.ts";
@@ -81,9 +82,34 @@ function exchange(
     });
   });
   if (body.kind === "text") outgoing.end(body.text);
-  else {
-    const file = createReadStream(body.path, { highWaterMark: 256 * 1024 });
-    file.on("error", (error: NodeJS.ErrnoException) => fail(error.code ?? error.name));
-    file.pipe(outgoing);
+  else sendFile(body.path, outgoing).catch((error: NodeJS.ErrnoException) => fail(error.code ?? error.name));
+}
+
+const PIECE_BYTES = 256 * 1024;
+
+/** Piece by piece from one buffer: a stream would leave the whole delta as garbage, which a busy service does not collect before it is some 50 MiB. */
+async function sendFile(path: string, outgoing: ClientRequest): Promise<void> {
+  const file = await open(path, "r");
+  try {
+    const buffer = Buffer.allocUnsafeSlow(PIECE_BYTES);
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, 0, buffer.length);
+      if (bytesRead === 0) break;
+      const gone = await new Promise<boolean>((resolve) => {
+        const closed = (): void => resolve(true);
+        if (outgoing.destroyed) return closed();
+        outgoing.once("close", closed);
+        // The buffer is free again when the piece has left.
+        outgoing.write(buffer.subarray(0, bytesRead), (error) => {
+          outgoing.off("close", closed);
+          resolve(error !== null && error !== undefined);
+        });
+      });
+      // Why it is gone is told by its own events.
+      if (gone) return;
+    }
+    outgoing.end();
+  } finally {
+    await file.close();
   }
 }

@@ -83,7 +83,7 @@ describe("journal recovery", () => {
     const path = join(folder, "disk.img");
     writeFileSync(path, EMPTY);
     truncateSync(path, sizeBytes);
-    return { path, image: openImage("disk", path) };
+    return { path, image: openImage("disk", path, 512) };
   };
   const world = (segments: readonly number[]) => {
     const folder = temporaryFolder();

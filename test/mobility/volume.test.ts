@@ -16,7 +16,7 @@ function world(changes: { readonly image?: Partial<Image>; readonly log?: Partia
   const path = join(temporaryFolder(), "disk.img");
   writeFileSync(path, "");
   truncateSync(path, 16 * MIB);
-  const real = openImage("disk", path);
+  const real = openImage("disk", path, 512);
   const events: string[] = [];
   let failure: LeewardError | undefined;
   let finishSync: () => void = () => undefined;

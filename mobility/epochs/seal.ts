@@ -93,7 +93,7 @@ function writeEpoch(job: SealJob, { first, last, seed, index }: WalkedEpoch, byt
     // When a pass ends inside an epoch, all of its records lie at or before the end of this epoch: the target is a full image there.
     // Records behind the mark would belong to a later moment.
     flags: {
-      consistency: last.header.kind === "application-mark" ? "application" : "crash",
+      consistency: last.kind === "application-mark" ? "application" : "crash",
       seeding: !seed.done,
       final: false,
       groupMark: false,

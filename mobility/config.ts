@@ -1,6 +1,13 @@
 import { LeewardError } from "../replication/errors.ts";
 import { isDiskId, isItemId } from "../replication/items/names.ts";
-import { DISKS_MAX_COUNT, EPOCH_MAX_AGE_MS, HEARTBEAT_MS } from "../replication/limits.ts";
+import {
+  DISKS_MAX_COUNT,
+  EPOCH_MAX_AGE_MS,
+  HEARTBEAT_MS,
+  RATE_MIN_BYTES_PER_SECOND,
+  SPOOL_DEFAULT_BYTES,
+  SPOOL_MIN_BYTES,
+} from "../replication/limits.ts";
 import { controlUrl } from "./control/control-client.ts";
 
 /** The configuration file of the mobility service, checked. docs/capture.md explains each setting. */
@@ -16,6 +23,11 @@ export interface MobilityConfig {
   readonly nbd: { readonly socketPath: string | undefined; readonly port: number | undefined };
   readonly epochMaxAgeMs: number;
   readonly heartbeatMs: number;
+  /** What waits for upload takes at most this much of the state folder's disk. */
+  readonly spoolMaxBytes: number;
+  /** Undefined means without limit. */
+  readonly seedBytesPerSecond: number | undefined;
+  readonly uploadBytesPerSecond: number | undefined;
 }
 
 export interface DiskConfig {
@@ -23,6 +35,21 @@ export interface DiskConfig {
   readonly path: string;
   readonly sectorSizeBytes: 512 | 4096;
 }
+
+const SETTINGS: readonly (keyof MobilityConfig)[] = [
+  "itemId",
+  "apiUrl",
+  "registrationToken",
+  "stateFolder",
+  "machineId",
+  "disks",
+  "nbd",
+  "epochMaxAgeMs",
+  "heartbeatMs",
+  "spoolMaxBytes",
+  "seedBytesPerSecond",
+  "uploadBytesPerSecond",
+];
 
 /** Reads the JSON text of a configuration file. Throws `configuration-invalid` and names the setting. */
 export function parseConfig(text: string): MobilityConfig {
@@ -33,7 +60,7 @@ export function parseConfig(text: string): MobilityConfig {
     throw new LeewardError("configuration-invalid", "The configuration is not JSON.", {}, { cause });
   }
   const top = record(value, "the configuration");
-  onlyNames(top, "", ["itemId", "apiUrl", "registrationToken", "stateFolder", "machineId", "disks", "nbd", "epochMaxAgeMs", "heartbeatMs"]);
+  onlyNames(top, "", SETTINGS);
   const itemId = nonEmptyText(top["itemId"], "itemId");
   if (!isItemId(itemId)) throw invalid("itemId", "must be lower-case letters, digits and single hyphens, at most 36 characters");
   return {
@@ -46,6 +73,10 @@ export function parseConfig(text: string): MobilityConfig {
     nbd: nbd(top["nbd"]),
     epochMaxAgeMs: optional(top["epochMaxAgeMs"], (given) => integer(given, "epochMaxAgeMs", 10, 3_600_000)) ?? EPOCH_MAX_AGE_MS,
     heartbeatMs: optional(top["heartbeatMs"], (given) => integer(given, "heartbeatMs", 10, 3_600_000)) ?? HEARTBEAT_MS,
+    spoolMaxBytes:
+      optional(top["spoolMaxBytes"], (given) => integer(given, "spoolMaxBytes", SPOOL_MIN_BYTES, 2 ** 50)) ?? SPOOL_DEFAULT_BYTES,
+    seedBytesPerSecond: optional(top["seedBytesPerSecond"], (given) => rate(given, "seedBytesPerSecond")),
+    uploadBytesPerSecond: optional(top["uploadBytesPerSecond"], (given) => rate(given, "uploadBytesPerSecond")),
   };
 }
 
@@ -101,6 +132,8 @@ function integer(value: unknown, name: string, minimum: number, maximum: number)
   }
   return value;
 }
+
+const rate = (value: unknown, name: string): number => integer(value, name, RATE_MIN_BYTES_PER_SECOND, 2 ** 40);
 
 function optional<Result>(value: unknown, parse: (given: unknown) => Result): Result | undefined {
   return value === undefined || value === null ? undefined : parse(value);

@@ -5,7 +5,12 @@ import { dirname } from "node:path";
 /** Replaces a file as a whole and makes it durable: temporary file, fsync, rename, fsync of the folder. After any crash the old or the new one is there. */
 export function replaceFileDurably(path: string, bytes: Uint8Array, mode = 0o600): void {
   writeBeside(path, bytes, mode, true);
-  const folder = openSync(dirname(path), "r");
+  syncFolder(dirname(path));
+}
+
+/** The names in the folder are on the medium. */
+export function syncFolder(path: string): void {
+  const folder = openSync(path, "r");
   try {
     fsyncSync(folder);
   } finally {

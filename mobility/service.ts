@@ -16,6 +16,9 @@ import { bootId, itemToken, machineId } from "./control/identity.ts";
 import { registerService, repeatRegistration } from "./control/registration.ts";
 import { openDisks } from "./disks/open-disks.ts";
 import type { OpenedDisk } from "./disks/open-disks.ts";
+import { startSealThread } from "./epochs/seal-thread.ts";
+import { createSpoolBound } from "./epochs/spool-bound.ts";
+import { releaseReserve } from "./epochs/state.ts";
 import type { StateFile } from "./epochs/state.ts";
 import { lockFolder } from "./folder-lock.ts";
 import { errorFacts } from "./log.ts";
@@ -24,10 +27,9 @@ import { startNbdServer } from "./nbd/server.ts";
 import type { NbdAddress } from "./nbd/server.ts";
 import { openState, stateFolder } from "./open-state.ts";
 import type { OpenedState } from "./open-state.ts";
-import { startSeeding } from "./seeding/seeding.ts";
-import type { Seeding } from "./seeding/seeding.ts";
+import { createPace } from "./pace.ts";
 import { startStatusFile } from "./status.ts";
-import type { MobilityStatus } from "./status.ts";
+import type { MobilityStatus, ResynchronizationStatus } from "./status.ts";
 import { createTransport } from "./upload/transport.ts";
 import type { Transport } from "./upload/transport.ts";
 import { startUploader } from "./upload/uploader.ts";
@@ -55,6 +57,8 @@ export interface MobilityService {
   status(): MobilityStatus;
   /** Closes the epoch. The position of the last sealed delta: it holds every write answered before the call. Throws `capture-failed`. */
   cut(): Promise<Position>;
+  /** Reads all disks again, and takes no recovery point meanwhile (`repairReplication`). A request id that was obeyed last changes nothing. */
+  resynchronize(requestId: string): Promise<void>;
   /** Stops NBD, seals what is recorded, tries for a short while to upload it, and lets go of everything. */
   stop(): Promise<void>;
 }
@@ -74,6 +78,8 @@ export async function startMobility(config: MobilityConfig, ports: MobilityPorts
   }
 }
 
+const monotonicMs = (): number => performance.now();
+
 /** What every part of one running service shares. */
 interface Base {
   readonly config: MobilityConfig;
@@ -92,7 +98,7 @@ interface Parts extends Base {
   readonly state: StateFile;
   readonly capture: Capture;
   readonly uploader: Uploader;
-  readonly seeding: Seeding;
+  readonly spoolBoundBytes: () => number;
 }
 
 async function start(config: MobilityConfig, ports: MobilityPorts, undo: (() => unknown)[]): Promise<MobilityService> {
@@ -114,29 +120,31 @@ async function start(config: MobilityConfig, ports: MobilityPorts, undo: (() => 
     transport: ports.transport,
     control: base.control,
     random: ports.random,
+    pace: createPace(config.uploadBytesPerSecond, monotonicMs),
     renew: () => heartbeat?.soon(),
     uploaded: (end) => state.change({ uploaded: end }),
     failed,
   });
   for (const delta of opened.spool) uploader.add(delta);
-  const capture = captureOf(base, opened, uploader);
+  const ownBytes = (): number => uploader.waitingBytes + capture.log.pendingBytes;
+  const spoolBoundBytes = createSpoolBound(folder.path, config.spoolMaxBytes, ownBytes, monotonicMs);
+  const capture: Capture = captureOf(base, opened, uploader, () => spoolBoundBytes());
   undo.push(() => capture.stop());
   // Clients see the disks as the operator listed them; records and deltas number them by id.
   const exports = config.disks.flatMap(({ id }) => capture.volumes.find((volume) => volume.name === id) ?? []);
   const server = await startNbdServer(addresses(config), exports);
 
-  const seeding = seedingOf(base, opened, capture, uploader);
-  const parts: Parts = { ...base, state, capture, uploader, seeding };
+  const parts: Parts = { ...base, state, capture, uploader, spoolBoundBytes };
   heartbeat = heartbeatOf(parts);
   const status = (): MobilityStatus => statusOf(parts);
   const statusFile = startStatusFile(folder.status, status, failed);
 
   let stopped: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
-    await seeding.stop();
+    await capture.seeding.stop();
     // Requests that wait for a full disk would never end: after a while they are answered with an error, and stay without a record.
     const requests = server.stop();
-    if (!(await within(STOP_UPLOAD_MS, requests))) capture.log.stop();
+    if (!(await within(STOP_UPLOAD_MS, requests))) capture.giveUp();
     await requests;
     const clean = await drain(parts);
     offline.abort();
@@ -151,6 +159,7 @@ async function start(config: MobilityConfig, ports: MobilityPorts, undo: (() => 
     port: server.port,
     status,
     cut: () => cut(parts),
+    resynchronize: (requestId) => capture.recorder.resynchronize("requested", requestId),
     stop: () => (stopped ??= stop()),
   };
 }
@@ -158,6 +167,8 @@ async function start(config: MobilityConfig, ports: MobilityPorts, undo: (() => 
 function openBase(config: MobilityConfig, ports: MobilityPorts, signal: AbortSignal, undo: (() => unknown)[]): Base {
   const folder = stateFolder(config.stateFolder);
   for (const path of [folder.path, folder.journal, folder.spool]) mkdirSync(path, { recursive: true, mode: 0o700 });
+  // Lock and state file find room on a full disk too; the state file makes the reserve again.
+  releaseReserve(folder.state);
   undo.push(lockFolder(folder.lock));
   const disks = openDisks(config.disks);
   undo.push(() => closeImages(disks));
@@ -179,11 +190,25 @@ function openBase(config: MobilityConfig, ports: MobilityPorts, signal: AbortSig
 
 function reportOpened({ recovered, seededAgain }: OpenedState, log: Log): void {
   if (recovered.redoneRecords > 0) log("info", "journal-redone", { records: recovered.redoneRecords });
-  if (seededAgain !== undefined) log("warning", "reading-everything-again", { reason: seededAgain });
+  if (seededAgain !== undefined) log("warning", "reading-again", { reason: seededAgain });
 }
 
-function captureOf({ config, ports, folder, disks, failed }: Base, opened: OpenedState, uploader: Uploader): Capture {
+function captureOf(
+  { config, ports, folder, disks, failed }: Base,
+  opened: OpenedState,
+  uploader: Uploader,
+  spoolBoundBytes: () => number,
+): Capture {
   return openCapture({
+    thread: startSealThread(),
+    spool: () => ({ count: uploader.waiting, bytes: uploader.waitingBytes }),
+    spoolBoundBytes,
+    seedPace: createPace(config.seedBytesPerSecond, monotonicMs),
+    monotonicMs,
+    modeChanged: (mode) => {
+      if (mode.kind === "tracking") ports.log("warning", "resynchronization-required", { reason: mode.reason });
+      else ports.log("info", "resynchronization-running");
+    },
     disks,
     opened,
     journalFolder: folder.journal,
@@ -195,19 +220,6 @@ function captureOf({ config, ports, folder, disks, failed }: Base, opened: Opene
       ports.log("info", "epoch-sealed", { epoch: delta.end.epoch, lengthBytes: delta.lengthBytes });
       uploader.add(delta);
     },
-    failed,
-  });
-}
-
-function seedingOf({ ports, disks, failed }: Base, opened: OpenedState, capture: Capture, uploader: Uploader): Seeding {
-  return startSeeding({
-    from: opened.seed,
-    fresh: opened.state.current.seedFresh,
-    images: disks.map((disk) => disk.image),
-    locks: capture.locks,
-    log: capture.log,
-    spooledDeltas: () => uploader.waiting,
-    random: ports.random,
     failed,
   });
 }
@@ -228,14 +240,21 @@ function heartbeatOf(parts: Parts): Heartbeat {
   });
 }
 
-/** Everything recorded is sealed and, if the network allows, uploaded. True when nothing is left in the journal. */
-async function drain({ capture, uploader }: Parts): Promise<boolean> {
-  const { log, sealer } = capture;
-  if (log.failure === undefined) log.cut();
-  await within(
-    STOP_UPLOAD_MS,
-    sealer.idle().then(() => uploader.drained(STOP_UPLOAD_MS)),
-  );
+/** Everything recorded is sealed and, if the network allows, uploaded. True when nothing is left in the journal and images and dirty map are on the medium. */
+async function drain({ capture, uploader, failed }: Parts): Promise<boolean> {
+  const { log, recorder, sealer } = capture;
+  try {
+    if (log.failure === undefined) log.cut();
+    await within(
+      STOP_UPLOAD_MS,
+      sealer.idle().then(() => uploader.drained(STOP_UPLOAD_MS)),
+    );
+    await recorder.stop();
+    await capture.settle();
+  } catch (error) {
+    failed(error);
+    return false;
+  }
   return log.failure === undefined && log.empty;
 }
 
@@ -249,16 +268,22 @@ async function within(waitMs: number, work: Promise<void>): Promise<boolean> {
 
 async function cut({ capture, state }: Parts): Promise<Position> {
   if (capture.log.failure !== undefined) throw capture.log.failure;
+  if (capture.recorder.mode.kind === "tracking") {
+    const { reason } = capture.recorder.mode;
+    throw new LeewardError("resynchronization-required", "The guest's writes are not recorded now: there is no position that holds them.", {
+      reason,
+    });
+  }
   capture.log.cut();
   await capture.sealer.idle();
   return state.current.sealed;
 }
 
-function heartbeatRequest(
-  { ports, state, capture, uploader, seeding }: Parts,
-  currency: ReturnType<typeof createCurrency>,
-): HeartbeatRequest {
+function heartbeatRequest(parts: Parts, currency: ReturnType<typeof createCurrency>): HeartbeatRequest {
+  const { ports, state, capture, uploader } = parts;
+  const { seeding } = capture;
   const sentMs = ports.clock.now();
+  const resynchronization = resynchronizationOf(parts);
   const nothingPending = capture.log.empty && uploader.waiting === 0 && seeding.done;
   return {
     bootId: ports.bootId,
@@ -267,7 +292,16 @@ function heartbeatRequest(
     currentAtMs: currency(state.current.uploaded, nothingPending, sentMs),
     pendingBytes: capture.log.pendingBytes + uploader.waitingBytes,
     seeding: seeding.done ? undefined : { doneBytes: seeding.doneBytes, totalBytes: seeding.totalBytes },
+    resynchronization: resynchronization.state === "none" ? undefined : resynchronization,
   };
+}
+
+/** Initial replication is none. */
+function resynchronizationOf({ state, capture: { recorder, seeding } }: Parts): ResynchronizationStatus {
+  const { doneBytes, totalBytes } = seeding;
+  if (recorder.mode.kind === "tracking") return { state: "required", reason: recorder.mode.reason, doneBytes, totalBytes };
+  const reason = state.current.resynchronizationReason;
+  return seeding.done || reason === undefined ? { state: "none" } : { state: "running", reason, doneBytes, totalBytes };
 }
 
 function heartbeatAnswered({ state, uploader }: Parts, answer: HeartbeatAnswer): void {
@@ -279,7 +313,9 @@ function heartbeatAnswered({ state, uploader }: Parts, answer: HeartbeatAnswer):
   }
 }
 
-function statusOf({ config, ports, state, capture, uploader, seeding, lastFailure }: Parts): MobilityStatus {
+function statusOf(parts: Parts): MobilityStatus {
+  const { config, ports, state, capture, uploader, lastFailure } = parts;
+  const { seeding } = capture;
   return {
     version: 1,
     itemId: config.itemId,
@@ -289,8 +325,12 @@ function statusOf({ config, ports, state, capture, uploader, seeding, lastFailur
     pendingBytes: capture.log.pendingBytes + uploader.waitingBytes,
     spoolCount: uploader.waiting,
     spoolBytes: uploader.waitingBytes,
+    spoolBoundBytes: parts.spoolBoundBytes(),
+    mode: capture.recorder.mode.kind,
+    dirtyBytes: capture.map.dirtyBytes,
+    resynchronization: resynchronizationOf(parts),
     uploadedBytes: uploader.uploadedBytes,
-    seeding: { doneBytes: seeding.doneBytes, totalBytes: seeding.totalBytes, done: seeding.done },
+    seeding: { doneBytes: seeding.doneBytes, totalBytes: seeding.totalBytes, done: seeding.done, timeLeftMs: seeding.timeLeftMs },
     churn: { ...capture.churn },
     lastError: lastFailure(),
     atMs: ports.clock.now(),

@@ -16,13 +16,29 @@ export interface MobilityStatus {
   readonly pendingBytes: number;
   readonly spoolCount: number;
   readonly spoolBytes: number;
+  /** What deltas and journal may take together before the log ends. */
+  readonly spoolBoundBytes: number;
+  /** `tracking`: the guest writes without a log; the dirty map knows where. */
+  readonly mode: "logging" | "tracking";
+  readonly dirtyBytes: number;
+  readonly resynchronization: ResynchronizationStatus;
   /** Since the start of the service. */
   readonly uploadedBytes: number;
-  readonly seeding: { readonly doneBytes: number; readonly totalBytes: number; readonly done: boolean };
+  readonly seeding: {
+    readonly doneBytes: number;
+    readonly totalBytes: number;
+    readonly done: boolean;
+    readonly timeLeftMs: number | undefined;
+  };
   readonly churn: Readonly<Churn>;
   readonly lastError: { readonly atMs: number; readonly code: string; readonly message: string } | undefined;
   readonly atMs: number;
 }
+
+/** `required`: the target falls behind and no recovery point is taken; `running`: what it lacks is on its way. */
+export type ResynchronizationStatus =
+  | { readonly state: "none" }
+  | { readonly state: "required" | "running"; readonly reason: string; readonly doneBytes: number; readonly totalBytes: number };
 
 const INTERVAL_MS = 1000;
 

@@ -1,8 +1,12 @@
 import { createReadStream } from "node:fs";
 import { Agent as HttpAgent, request as httpRequest } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import { Readable } from "node:stream";
 import { LeewardError } from "../../replication/errors.ts";
 import { HTTP_ANSWER_MAX_BYTES } from "../../replication/limits.ts";
+import type { Pace } from "../pace.ts";
+
+const FILE_CHUNK_BYTES = 256 * 1024;
 
 export interface HttpRequest {
   readonly method: "POST" | "PUT";
@@ -11,7 +15,7 @@ export interface HttpRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly body:
     | { readonly kind: "text"; readonly text: string }
-    | { readonly kind: "file"; readonly path: string; readonly lengthBytes: number };
+    | { readonly kind: "file"; readonly path: string; readonly lengthBytes: number; readonly pace?: Pace | undefined };
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
 }
@@ -61,10 +65,11 @@ function exchange(
   };
   const abort = (): void => fail("given up");
   const timer = setTimeout(() => fail("no answer in time"), timeoutMs);
+  // Before anything can end the request: an error that nobody listens to ends the process.
+  outgoing.on("error", (error: NodeJS.ErrnoException) => fail(error.code ?? error.name));
   signal?.addEventListener("abort", abort);
   if (signal?.aborted === true) return abort();
 
-  outgoing.on("error", (error: NodeJS.ErrnoException) => fail(error.code ?? error.name));
   outgoing.on("response", (incoming) => {
     const parts: Buffer[] = [];
     let received = 0;
@@ -82,8 +87,17 @@ function exchange(
   });
   if (body.kind === "text") outgoing.end(body.text);
   else {
-    const file = createReadStream(body.path, { highWaterMark: 256 * 1024 });
-    file.on("error", (error: NodeJS.ErrnoException) => fail(error.code ?? error.name));
-    file.pipe(outgoing);
+    const file = createReadStream(body.path, { highWaterMark: FILE_CHUNK_BYTES });
+    const paced = Readable.from(pacedChunks(file, body.pace, signal ?? new AbortController().signal), { objectMode: false });
+    paced.on("error", (error: NodeJS.ErrnoException) => fail(error.code ?? error.name));
+    outgoing.on("close", () => paced.destroy());
+    paced.pipe(outgoing);
+  }
+}
+
+async function* pacedChunks(chunks: AsyncIterable<Buffer>, pace: Pace | undefined, signal: AbortSignal): AsyncGenerator<Buffer> {
+  for await (const chunk of chunks) {
+    await pace?.take(chunk.length, signal);
+    yield chunk;
   }
 }

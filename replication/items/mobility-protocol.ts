@@ -29,6 +29,10 @@ export interface HeartbeatRequest {
   readonly currentAtMs?: number | undefined;
   readonly pendingBytes: number;
   readonly seeding?: { readonly doneBytes: number; readonly totalBytes: number } | undefined;
+  /** `required`: the service has lost its log, and no recovery point can be taken until `running` is over. */
+  readonly resynchronization?:
+    | { readonly state: "required" | "running"; readonly reason: string; readonly doneBytes: number; readonly totalBytes: number }
+    | undefined;
 }
 export interface HeartbeatAnswer {
   readonly stream: number;

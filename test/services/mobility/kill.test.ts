@@ -1,6 +1,7 @@
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { need, tool } from "../../clients/tools.ts";
 import { connectNbd } from "../../mobility/nbd-client.ts";
 import type { TestClient } from "../../mobility/nbd-client.ts";
@@ -207,11 +208,16 @@ describe("mobility service under kill -9 of fio's verified writes", () => {
       await tool("fio", [...fioArguments("kept", "0", SEED), "--do_verify=0", "--end_fsync=1"], world.folder);
       await until("the first pass is over", () => statusOf(world).seeding.done);
       for (let kill = 0; kill < KILLS; kill += 1) {
-        const load = tool("fio", [...fioArguments("killed", "8M", kill), "--do_verify=0", "--fsync=32", "--loops=100"], world.folder);
-        const ended = load.catch(() => undefined);
-        await sleep(250 + random(250));
+        const load = spawn("fio", [...fioArguments("killed", "8M", kill), "--do_verify=0", "--fsync=32", "--loops=100"], {
+          cwd: world.folder,
+        });
+        const ended = once(load, "exit");
+        onTestFinished(() => void load.kill("SIGKILL"));
+        await until("fio writes", () => world.journalFiles().length > 0);
+        await sleep(random(250));
         child.kill("SIGKILL");
         await once(child, "exit");
+        load.kill("SIGKILL");
         await ended;
         expectJournalIsImage(world);
         child = await startChild(world);

@@ -57,7 +57,7 @@ type Step =
       readonly fua: boolean;
     }
   | { readonly kind: "flush"; readonly disk: number }
-  | { readonly kind: "cut" | "full" | "room" | "failing-journal" | "calm" }
+  | { readonly kind: "cut" | "full" | "room" | "failing-journal" | "calm" | "log-again" }
   | { readonly kind: "idle" | "upload" | "bound" | "resynchronize"; readonly count: number };
 /** A step, and whether the process or the machine dies some turns after it began. */
 interface Event {
@@ -126,17 +126,40 @@ const RARE: readonly Rare[] = [
     complete: true,
     events: [at(writes(0, 0, 8, 7)), at({ kind: "flush", disk: 0 }), at({ kind: "cut" }), at({ kind: "idle", count: 30 }, "crash", 30)],
   },
+  // Two segments were removed, and only the older one comes back.
+  {
+    complete: true,
+    events: [
+      ...[at(writes(0, 0, 4, 7)), at({ kind: "calm" }), at(writes(0, 0, 4, 8)), at({ kind: "flush", disk: 0 })],
+      ...[at({ kind: "calm" }), at({ kind: "idle", count: 1 }, "crash")],
+    ],
+  },
   // Written without a log, and flushed when there was one again: the journal does not have it.
-  ...[30, 60, 90, 120].map((count): Rare => {
-    const before = [
-      at(TIGHT),
-      at(writes(1, 0, 24, 5)),
-      at(writes(0, 8, 8, 9)),
-      at({ kind: "bound", count: 2 }),
-      at({ kind: "idle", count }),
-    ];
-    return { complete: true, events: [...before, at({ kind: "flush", disk: 0 }), at({ kind: "cut" }, "crash")] };
-  }),
+  {
+    complete: true,
+    events: [
+      ...[at(TIGHT), at(writes(1, 0, 24, 5)), at(writes(0, 8, 8, 9)), at({ kind: "bound", count: 2 }), at({ kind: "log-again" })],
+      ...[at({ kind: "flush", disk: 0 }), at({ kind: "idle", count: 0 }, "crash")],
+    ],
+  },
+  // Lost by a journal that failed, its region let go by what came without a log.
+  {
+    complete: true,
+    events: [
+      ...[at(writes(0, 0, 4, 7)), at({ kind: "full" }), at({ kind: "failing-journal" }), at({ kind: "flush", disk: 0 })],
+      ...[32, 64, 96].map((sector) => at(writes(0, sector, 4, 8))),
+      ...[0, 32, 64].map((sector) => at(writes(1, sector, 4, 8))),
+      ...[at({ kind: "idle", count: 1 }, "crash"), at({ kind: "room" })],
+    ],
+  },
+  // Read by initial replication, written without a log while the segment of that reading could not be sealed.
+  {
+    complete: false,
+    events: [
+      ...[at({ kind: "idle", count: 8 }), at({ kind: "full" }), at(writes(1, 0, 24, 5)), at(writes(0, 0, 24, 9))],
+      ...[at({ kind: "room" }), at({ kind: "calm" })],
+    ],
+  },
   // Recorded by a process that was killed, its region let go by the next one before the record was sealed.
   {
     complete: true,
@@ -209,6 +232,8 @@ describe("capture through bounds, kills and power failures", () => {
               return;
             case "calm":
               return machine.calm();
+            case "log-again":
+              return machine.logAgain();
           }
         };
         try {

@@ -188,6 +188,15 @@ export class SourceMachine {
     }
   }
 
+  /** Waits for the very turn in which there is a log again. */
+  async logAgain(): Promise<void> {
+    const { capture } = this.#running();
+    for (let left = 100_000; left > 0 && capture.recorder.mode.kind === "tracking"; left -= 1) {
+      if (left % 20 === 0) await this.upload(100);
+      await turn();
+    }
+  }
+
   /** Everything is in the cloud, and the last delta makes the target equal to the source. */
   async finish(): Promise<void> {
     const process = this.#running();

@@ -151,7 +151,7 @@ describe("a full file system", () => {
       await uploaded(service);
       const client = await connectNbd({ path: world.socketPath }, "a-data");
       world.cloud.onPut = () => 503;
-      await writeMany(client, 60);
+      await writeMany(client, 200);
       // Somebody else takes the rest, in ever smaller pieces, until not a page is left.
       const rest = join(state, "of-somebody-else");
       for (let piece = 64 * 1024; piece >= 4096; piece /= 2) fill(rest, piece);

@@ -188,6 +188,12 @@ export class SourceMachine {
     }
   }
 
+  /** Waits until seeding has read half of what it has to read. */
+  async halfSeeded(): Promise<void> {
+    const { seeding } = this.#running().capture;
+    for (let left = 100_000; left > 0 && seeding.doneBytes * 2 < seeding.totalBytes; left -= 1) await turn();
+  }
+
   /** Waits for the very turn in which there is a log again. */
   async logAgain(): Promise<void> {
     const { capture } = this.#running();

@@ -20,7 +20,7 @@ export interface Journal {
    * for one): then nothing was recorded and the caller must not touch the image. Data offsets are those inside the segment file.
    */
   append(record: Omit<JournalRecord, "sequence">, data: Buffer): { readonly sequence: number; readonly dataOffsetBytes: number };
-  /** Closes the open segment, which must have a record; its number. The next one is made by its first record: a full disk is no matter until then. */
+  /** Closes the open segment; its number. The next one is made by its first record: a full disk is no matter until then. */
   cut(): number;
   /** Done when every record appended before the call is on the medium (FLUSH, FUA). Calls at the same time share the work. */
   sync(): Promise<void>;
@@ -113,7 +113,8 @@ class SegmentedJournal implements Journal {
   }
 
   cut(): number {
-    if (this.#open !== undefined) this.#unsynced = [...this.#unsynced, this.#open];
+    this.#open ??= this.#openSegment(this.#openNumber);
+    this.#unsynced = [...this.#unsynced, this.#open];
     this.#open = undefined;
     this.#openNumber += 1;
     return this.#openNumber - 1;

@@ -181,10 +181,10 @@ export class SourceMachine {
   /** Lets everything go its way until the target has all, or (with a bound that is hit, or a full disk) for a while. */
   async calm(): Promise<void> {
     const process = this.#running();
-    for (let left = 60; left > 0 && process.alive && !this.#isComplete(process); left -= 1) {
+    for (let left = 40; left > 0 && process.alive && !this.#isComplete(process); left -= 1) {
       this.cut();
       await this.upload(100);
-      await turn();
+      await new Promise((resolve) => setTimeout(resolve, 1));
     }
   }
 

@@ -9,7 +9,8 @@ import { replay } from "../../mobility/replay.ts";
 import { activityOf, createRandom, expectJournalIsImage, startChild } from "./killed.ts";
 import { createWorld, noise, sameDisks, statusOf, until, uploaded } from "./world.ts";
 
-const fio = need("fio");
+const FIO = "fio";
+const fio = need(FIO);
 const SEED = Number(process.env["FC_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 const KILLS = Number(process.env["LEEWARD_KILLS"] ?? 50);
 const SECTORS = 3000;
@@ -201,14 +202,23 @@ describe("mobility service under kill -9 of fio's verified writes", () => {
       const MIB = 1024 * 1024;
       const world = await createWorld({ sizeBytes: 16 * MIB, epochMaxAgeMs: 100 });
       const fioArguments = (name: string, offset: string, seed: number): readonly string[] => [
-        ...[`--name=${name}`, "--ioengine=nbd", `--uri=nbd+unix:///a-data?socket=${world.socketPath}`, "--rw=randwrite", "--bs=4k"],
-        ...["--iodepth=16", `--offset=${offset}`, "--size=4M", "--verify=crc32c", "--verify_fatal=1", `--randseed=${seed}`],
+        `--name=${name}`,
+        "--ioengine=nbd",
+        `--uri=nbd+unix:///a-data?socket=${world.socketPath}`,
+        "--rw=randwrite",
+        "--bs=4k",
+        "--iodepth=16",
+        `--offset=${offset}`,
+        "--size=4M",
+        "--verify=crc32c",
+        "--verify_fatal=1",
+        `--randseed=${seed}`,
       ];
       let child = await startChild(world);
-      await tool("fio", [...fioArguments("kept", "0", SEED), "--do_verify=0", "--end_fsync=1"], world.folder);
+      await tool(FIO, [...fioArguments("kept", "0", SEED), "--do_verify=0", "--end_fsync=1"], world.folder);
       await until("the first pass is over", () => statusOf(world).seeding.done);
       for (let kill = 0; kill < KILLS; kill += 1) {
-        const load = spawn("fio", [...fioArguments("killed", "8M", kill), "--do_verify=0", "--fsync=32", "--loops=100"], {
+        const load = spawn(FIO, [...fioArguments("killed", "8M", kill), "--do_verify=0", "--fsync=32", "--loops=100"], {
           cwd: world.folder,
         });
         const ended = once(load, "exit");
@@ -221,7 +231,7 @@ describe("mobility service under kill -9 of fio's verified writes", () => {
         await ended;
         expectJournalIsImage(world);
         child = await startChild(world);
-        if (kill % 5 === 4) await tool("fio", [...fioArguments("kept", "0", SEED), "--verify_only"], world.folder);
+        if (kill % 5 === 4) await tool(FIO, [...fioArguments("kept", "0", SEED), "--verify_only"], world.folder);
       }
       child.kill("SIGTERM");
       await once(child, "exit");

@@ -10,6 +10,8 @@ import { createWorld, noise, sameDisks, until, uploaded } from "./world.ts";
 import type { World } from "./world.ts";
 
 const MIB = 1024 * 1024;
+/** Of util-linux; where they are missing or forbidden the test is skipped. */
+const [MOUNT, UNMOUNT] = ["mount", "umount"] as const;
 
 async function writeMany(client: TestClient, count: number, from = 0): Promise<void> {
   for (let index = 0; index < count; index += 1) await client.write(from + ((index * 97) % 64) * 16_384, noise(16_384), index % 50 === 0);
@@ -146,7 +148,7 @@ describe("a full file system", () => {
       const state = join(world.folder, "state");
       mkdirSync(state);
       mountSmallDisk(state);
-      onTestFinished(() => void execFileSync("umount", ["--lazy", state]));
+      onTestFinished(() => void execFileSync(UNMOUNT, ["--lazy", state]));
       const service = await world.start();
       await uploaded(service);
       const client = await connectNbd({ path: world.socketPath }, "a-data");
@@ -179,7 +181,7 @@ function fill(path: string, pieceBytes: number): void {
 }
 
 function mountSmallDisk(path: string): void {
-  execFileSync("mount", ["-t", "tmpfs", "-o", "size=12m", "leeward-test", path], { stdio: "ignore" });
+  execFileSync(MOUNT, ["-t", "tmpfs", "-o", "size=12m", "leeward-test", path], { stdio: "ignore" });
 }
 
 /** Containers and ordinary users often may not. */
@@ -188,7 +190,7 @@ function mountsSmallDisks(): boolean {
   try {
     mkdirSync(path);
     mountSmallDisk(path);
-    execFileSync("umount", [path]);
+    execFileSync(UNMOUNT, [path]);
     return true;
   } catch {
     return false;

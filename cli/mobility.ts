@@ -22,6 +22,15 @@ const document = z.object({
   pendingBytes: z.number(),
   spoolCount: z.number(),
   spoolBytes: z.number(),
+  spoolBoundBytes: z.number(),
+  mode: z.string(),
+  dirtyBytes: z.number(),
+  resynchronization: z.object({
+    state: z.string(),
+    reason: z.string().optional(),
+    doneBytes: z.number().optional(),
+    totalBytes: z.number().optional(),
+  }),
   lagMs: z.number().optional(),
   uploadedCount: z.number(),
   uploadedBytes: z.number(),
@@ -35,7 +44,7 @@ const document = z.object({
   heartbeats: z.object({ sent: z.number(), answered: z.number() }),
   appPoints: z.object({ state: z.string(), outcome: outcome.optional() }),
   memory: z.object({ rssBytes: z.number(), heapBytes: z.number() }),
-  seeding: z.object({ doneBytes: z.number(), totalBytes: z.number(), done: z.boolean() }),
+  seeding: z.object({ doneBytes: z.number(), totalBytes: z.number(), done: z.boolean(), timeLeftMs: z.number().optional() }),
   churn: z.object({ writes: z.number(), writtenBytes: z.number(), zeroedBytes: z.number() }),
   lastError: z.object({ atMs: z.number(), code: z.string(), message: z.string() }).optional(),
 });
@@ -100,6 +109,8 @@ function statusText(status: Status, running: boolean): string {
     ["lag", status.lagMs === undefined ? "not known yet" : `${(status.lagMs / 1000).toFixed(1)} s`],
     ["uploaded", `stream ${uploaded.stream} epoch ${uploaded.epoch}, ${status.uploadedCount} deltas of ${size(status.uploadedBytes)}`],
     ["waiting", `${size(status.pendingBytes)}, ${status.spoolCount} deltas sealed up to epoch ${sealed.epoch}`],
+    ["spool", `${size(status.spoolBytes)} of at most ${size(status.spoolBoundBytes)}`],
+    ["log", logText(status)],
     ["disks read", seedingText(status)],
     ["writes", `${churn.writes} of ${size(churn.writtenBytes)}, and ${size(churn.zeroedBytes)} of zeros`],
     ["heartbeats", `${status.heartbeats.answered} of ${status.heartbeats.sent} answered`],
@@ -127,8 +138,15 @@ const IDENTITY_WORDS: Readonly<Record<string, string>> = {
   silent: "silent: a clone of the machine, or an older copy of its state folder",
 };
 
-function seedingText({ seeding: { done, doneBytes, totalBytes } }: Status): string {
-  return done ? "completely" : `${size(doneBytes)} of ${size(totalBytes)}`;
+function logText({ mode, dirtyBytes, resynchronization: { state, reason } }: Status): string {
+  if (mode === "tracking") return `none (${reason ?? "unknown"}): the guest writes on, ${size(dirtyBytes)} have to be read again`;
+  return state === "running" ? `yes; resynchronizing because of ${reason ?? "unknown"}` : "yes";
+}
+
+function seedingText({ seeding: { done, doneBytes, totalBytes, timeLeftMs } }: Status): string {
+  if (done) return "completely";
+  const left = timeLeftMs === undefined ? "" : `, about ${Math.ceil(timeLeftMs / 60_000)} min left`;
+  return `${size(doneBytes)} of ${size(totalBytes)}${left}`;
 }
 
 function outcomeText({ state, reason }: z.infer<typeof outcome>): string {

@@ -1,7 +1,16 @@
 import { isAbsolute } from "node:path";
 import { LeewardError } from "../replication/errors.ts";
 import { isDiskId, isItemId } from "../replication/items/names.ts";
-import { DISKS_MAX_COUNT, EPOCH_MAX_AGE_MS, FREEZE_LIMIT_MS, FREEZE_MAX_MS, HEARTBEAT_MS } from "../replication/limits.ts";
+import {
+  DISKS_MAX_COUNT,
+  EPOCH_MAX_AGE_MS,
+  FREEZE_LIMIT_MS,
+  FREEZE_MAX_MS,
+  HEARTBEAT_MS,
+  RATE_MIN_BYTES_PER_SECOND,
+  SPOOL_DEFAULT_BYTES,
+  SPOOL_MIN_BYTES,
+} from "../replication/limits.ts";
 import { controlUrl } from "./control/control-client.ts";
 
 /** The configuration file of the mobility service, checked. docs/capture.md explains each setting. */
@@ -21,6 +30,11 @@ export interface MobilityConfig {
   readonly appConsistencyScript: string | undefined;
   /** How long it may take from --pre until the cut. */
   readonly freezeMaxMs: number;
+  /** What waits for upload takes at most this much of the state folder's disk. */
+  readonly spoolMaxBytes: number;
+  /** Undefined means without limit. */
+  readonly seedBytesPerSecond: number | undefined;
+  readonly uploadBytesPerSecond: number | undefined;
 }
 
 export interface DiskConfig {
@@ -53,6 +67,10 @@ export function parseConfig(text: string): MobilityConfig {
     heartbeatMs: optional(top["heartbeatMs"], (given) => integer(given, "heartbeatMs", 10, 3_600_000)) ?? HEARTBEAT_MS,
     appConsistencyScript: optional(top["appConsistencyScript"], (given) => absolutePath(given, "appConsistencyScript")),
     freezeMaxMs: optional(top["freezeMaxMs"], (given) => integer(given, "freezeMaxMs", 100, FREEZE_LIMIT_MS)) ?? FREEZE_MAX_MS,
+    spoolMaxBytes:
+      optional(top["spoolMaxBytes"], (given) => integer(given, "spoolMaxBytes", SPOOL_MIN_BYTES, 2 ** 50)) ?? SPOOL_DEFAULT_BYTES,
+    seedBytesPerSecond: optional(top["seedBytesPerSecond"], (given) => rate(given, "seedBytesPerSecond")),
+    uploadBytesPerSecond: optional(top["uploadBytesPerSecond"], (given) => rate(given, "uploadBytesPerSecond")),
   };
 }
 
@@ -68,6 +86,9 @@ const SETTINGS = [
   "heartbeatMs",
   "appConsistencyScript",
   "freezeMaxMs",
+  "spoolMaxBytes",
+  "seedBytesPerSecond",
+  "uploadBytesPerSecond",
 ] as const satisfies readonly (keyof MobilityConfig)[];
 
 function absolutePath(value: unknown, name: string): string {
@@ -128,6 +149,8 @@ function integer(value: unknown, name: string, minimum: number, maximum: number)
   }
   return value;
 }
+
+const rate = (value: unknown, name: string): number => integer(value, name, RATE_MIN_BYTES_PER_SECOND, 2 ** 40);
 
 function optional<Result>(value: unknown, parse: (given: unknown) => Result): Result | undefined {
   return value === undefined || value === null ? undefined : parse(value);

@@ -5,7 +5,7 @@ import { dirname } from "node:path";
 /** Replaces a file as a whole and makes it durable: temporary file, fsync, rename, fsync of the folder. After any crash the old or the new one is there. */
 export function replaceFileDurably(path: string, bytes: Uint8Array, mode = 0o600): void {
   writeBeside(path, bytes, mode, true);
-  syncFolderOf(path);
+  syncFolder(dirname(path));
 }
 
 /** Pieces are gathered to writes of this size. */
@@ -42,7 +42,7 @@ export function writeFileDurably(temporaryPath: string, make: (append: (bytes: U
     closeSync(file);
   }
   renameSync(temporaryPath, path);
-  syncFolderOf(path);
+  syncFolder(dirname(path));
 }
 
 /** The same without holding the event loop. Calls for one path must not overlap. */
@@ -69,9 +69,9 @@ export function replaceFile(path: string, bytes: Uint8Array): void {
   writeBeside(path, bytes, 0o644, false);
 }
 
-/** Makes the names in the folder of `path` durable. */
-export function syncFolderOf(path: string): void {
-  const folder = openSync(dirname(path), "r");
+/** Makes the names in the folder durable. */
+export function syncFolder(path: string): void {
+  const folder = openSync(path, "r");
   try {
     fsyncSync(folder);
   } finally {

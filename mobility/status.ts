@@ -22,6 +22,12 @@ export interface MobilityStatus {
   readonly pendingBytes: number;
   readonly spoolCount: number;
   readonly spoolBytes: number;
+  /** What deltas and journal may take together before the log ends. */
+  readonly spoolBoundBytes: number;
+  /** `tracking`: the guest writes without a log; the dirty map knows where. */
+  readonly mode: "logging" | "tracking";
+  readonly dirtyBytes: number;
+  readonly resynchronization: ResynchronizationStatus;
   /** Age of the oldest moment whose writes are not all in the cache: 0 while nothing waits, undefined while nothing is known since the start. */
   readonly lagMs: number | undefined;
   readonly uploadedCount: number;
@@ -39,11 +45,21 @@ export interface MobilityStatus {
   readonly heartbeats: { readonly sent: number; readonly answered: number };
   readonly appPoints: { readonly state: "idle" | "frozen"; readonly outcome: ConsistencyOutcome | undefined };
   readonly memory: { readonly rssBytes: number; readonly heapBytes: number; readonly externalBytes: number };
-  readonly seeding: { readonly doneBytes: number; readonly totalBytes: number; readonly done: boolean };
+  readonly seeding: {
+    readonly doneBytes: number;
+    readonly totalBytes: number;
+    readonly done: boolean;
+    readonly timeLeftMs: number | undefined;
+  };
   readonly churn: Readonly<Churn>;
   readonly lastError: { readonly atMs: number; readonly code: string; readonly message: string } | undefined;
   readonly atMs: number;
 }
+
+/** `required`: the target falls behind and no recovery point is taken; `running`: what it lacks is on its way. */
+export type ResynchronizationStatus =
+  | { readonly state: "none" }
+  | { readonly state: "required" | "running"; readonly reason: string; readonly doneBytes: number; readonly totalBytes: number };
 
 const INTERVAL_MS = 1000;
 

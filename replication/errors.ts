@@ -80,6 +80,10 @@ const ERRORS = {
     retryable: false,
     hint: "The journal or a disk image could not be written, so no further writes are taken. Check the disk that holds them and restart the service.",
   },
+  "resynchronization-required": {
+    retryable: true,
+    hint: "The guest writes without a log until what waits for upload has gone to the cache. Check the uplink and the disk of the state folder.",
+  },
   "control-unavailable": {
     retryable: true,
     hint: "The function app cannot be reached. Check its address and the network; the service goes on capturing and tries again.",

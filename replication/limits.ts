@@ -273,6 +273,31 @@ export const EPOCH_MAX_AGE_MS = 5_000;
 export const SEED_CHUNK_BYTES = MIB;
 /** Initial replication reads no further while this many deltas wait for upload. */
 export const SEED_SPOOL_MAX_DELTAS = 8;
+/** Kept free for the state file: two of the largest (65 disks), with room for lock and folder. */
+export const STATE_RESERVE_BYTES = 128 * KIB;
+/** How long seeding looks away while the spool is full or nothing is to be read. */
+export const SEED_LOOK_MS = 100;
+/** The dirty map knows a disk in grains of this size: the block size of the usual file systems. */
+export const DIRTY_GRAIN_BYTES = 4 * KIB;
+/** One page of the dirty map on disk: the unit that is written and checked. */
+export const DIRTY_MAP_PAGE_BYTES = 4 * KIB;
+/** Pages of the dirty map in memory (4 MiB): writes of 128 GiB find their page there, whatever the size of the disks. */
+export const DIRTY_MAP_CACHE_PAGES = 1_024;
+/** Regions of this size and so many of them may be written without waiting for the activity log: at most 4 GiB are read again after a power failure. */
+export const ACTIVITY_REGION_BYTES = 4 * MIB;
+export const ACTIVITY_MAX_REGIONS = 1_024;
+/** What waits for upload may take this much of the state folder's disk unless the configuration says otherwise: hours of outage at a usual churn ... */
+export const SPOOL_DEFAULT_BYTES = 16 * 1024 * MIB;
+/** ... and never more than this share of what is free there (its own bytes counted as free): the disk belongs to others too. */
+export const SPOOL_FREE_SHARE = 0.8;
+/** How often the free space of that disk is looked at. */
+export const SPOOL_BOUND_LOOK_MS = 1_000;
+/** Logging ends for want of room on the disk and begins again only when the spool may hold at least this much. */
+export const SPOOL_MIN_BYTES = MIB;
+/** Logging begins again when the spool has come down to this share of its bound: below it there is room for the writes of some time. */
+export const SPOOL_LOW_SHARE = 0.5;
+/** How often a service without a log looks whether it may have one again. */
+export const RESUME_LOOK_MS = 200;
 /** Shorter runs of zeros inside data stay data: they compress to almost nothing, and an extent of their own costs a page operation. */
 export const ZERO_RUN_MIN_BYTES = 64 * KIB;
 
@@ -294,6 +319,8 @@ export const STATUS_CLIENTS_MAX = 16;
 export const STATUS_CLIENT_MS = 5_000;
 
 // --- Mobility service: network ---
+/** A bandwidth limit below this would be a replication that never ends: 64 MiB would take hours. */
+export const RATE_MIN_BYTES_PER_SECOND = 16 * KIB;
 /** Deltas under way to the cache at once: hides the latency, and at most this many blobs precede a gap. */
 export const UPLOADS_IN_FLIGHT = 2;
 /** 64 MiB in this time need 0.5 MiB/s. */

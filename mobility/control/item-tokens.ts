@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { readFileSync, renameSync } from "node:fs";
-import { replaceFileDurably, syncFolderOf } from "../durable-file.ts";
+import { dirname } from "node:path";
+import { replaceFileDurably, syncFolder } from "../durable-file.ts";
 
 /**
  * The token with which this service speaks for its item, and during an exchange the one that follows it. Both are files that only their owner can read;
@@ -42,7 +43,7 @@ export function openItemTokens(path: string): ItemTokens {
     taken: () => {
       if (!usesNext || next === undefined) return false;
       renameSync(nextPath, path);
-      syncFolderOf(path);
+      syncFolder(dirname(path));
       kept = next;
       next = undefined;
       usesNext = false;

@@ -4,17 +4,23 @@ import type { ClientRequest } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { LeewardError } from "../../replication/errors.ts";
 import { HTTP_ANSWER_MAX_BYTES } from "../../replication/limits.ts";
+import type { Pace } from "../pace.ts";
 
 export interface HttpRequest {
   readonly method: "GET" | "POST" | "PUT";
   /** May carry a credential: it never appears in an error. */
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body:
-    | { readonly kind: "text"; readonly text: string }
-    | { readonly kind: "file"; readonly path: string; readonly lengthBytes: number };
+  readonly body: { readonly kind: "text"; readonly text: string } | FileBody;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
+}
+
+interface FileBody {
+  readonly kind: "file";
+  readonly path: string;
+  readonly lengthBytes: number;
+  readonly pace?: Pace | undefined;
 }
 
 export interface HttpAnswer {
@@ -82,19 +88,20 @@ function exchange(
     });
   });
   if (body.kind === "text") outgoing.end(body.text);
-  else sendFile(body.path, outgoing).catch((error: NodeJS.ErrnoException) => fail(error.code ?? error.name));
+  else sendFile(body, outgoing, signal ?? new AbortController().signal).catch((error: NodeJS.ErrnoException) => fail(error.code ?? error.name));
 }
 
 const PIECE_BYTES = 256 * 1024;
 
 /** Piece by piece from one buffer: a stream would leave the whole delta as garbage, which a busy service does not collect before it is some 50 MiB. */
-async function sendFile(path: string, outgoing: ClientRequest): Promise<void> {
+async function sendFile({ path, pace }: FileBody, outgoing: ClientRequest, signal: AbortSignal): Promise<void> {
   const file = await open(path, "r");
   try {
     const buffer = Buffer.allocUnsafeSlow(PIECE_BYTES);
     for (;;) {
       const { bytesRead } = await file.read(buffer, 0, buffer.length);
       if (bytesRead === 0) break;
+      await pace?.take(bytesRead, signal);
       const gone = await new Promise<boolean>((resolve) => {
         const closed = (): void => resolve(true);
         if (outgoing.destroyed) return closed();

@@ -5,6 +5,7 @@ import { backOffMs, pause } from "../back-off.ts";
 import type { ControlClient } from "../control/control-client.ts";
 import { removeSpoolFile } from "../epochs/spool.ts";
 import type { SpooledDelta } from "../epochs/spool.ts";
+import type { Pace } from "../pace.ts";
 import { putDelta } from "./put-blob.ts";
 import type { Transport } from "./transport.ts";
 
@@ -33,6 +34,8 @@ export interface UploaderOptions {
   readonly transport: Transport;
   readonly control: Pick<ControlClient, "settle">;
   readonly random: () => number;
+  /** Holds all uploads together below the configured rate. */
+  readonly pace?: Pace;
   /** Asks for a heartbeat soon: the credential is missing or over. */
   readonly renew: () => void;
   /** Durably remembers that the cache has everything up to here. */
@@ -61,6 +64,7 @@ class SpoolUploader implements Uploader {
   #stopped: LeewardError | undefined;
   #uploadedCount = 0;
   #uploadedBytes = 0;
+  #waitingBytes = 0;
   #finishing: Promise<void> = Promise.resolve();
   /** Aborted when waiting on makes no sense: a credential came, or everything is over. */
   #wake = new AbortController();
@@ -75,7 +79,7 @@ class SpoolUploader implements Uploader {
   }
 
   get waitingBytes(): number {
-    return this.#entries.reduce((sum, entry) => sum + entry.delta.lengthBytes, 0);
+    return this.#waitingBytes;
   }
 
   get stopped(): LeewardError | undefined {
@@ -92,6 +96,7 @@ class SpoolUploader implements Uploader {
 
   add(delta: SpooledDelta): void {
     this.#entries.push({ delta, state: "waiting" });
+    this.#waitingBytes += delta.lengthBytes;
     this.#start();
   }
 
@@ -186,7 +191,7 @@ class SpoolUploader implements Uploader {
   async #attempt(delta: SpooledDelta): Promise<void> {
     const containerUrl = this.#containerUrl;
     if (containerUrl === undefined) throw new LeewardError("store-unavailable", "No heartbeat has named a place to upload to yet.");
-    const outcome = await putDelta(this.#options.transport, containerUrl, delta, this.#stopping.signal);
+    const outcome = await putDelta(this.#options.transport, containerUrl, delta, this.#stopping.signal, this.#options.pace);
     switch (outcome.kind) {
       case "created":
         return;
@@ -233,6 +238,7 @@ class SpoolUploader implements Uploader {
     for (const { delta } of done) {
       removeSpoolFile(delta);
       this.#uploadedCount += 1;
+      this.#waitingBytes -= delta.lengthBytes;
       this.#uploadedBytes += delta.lengthBytes;
     }
     this.#notifyDrained();

@@ -18,7 +18,7 @@ const DISKS: readonly DiskDescription[] = [
   { id: "b", sizeBytes: 131_072, sectorSizeBytes: 4096 },
 ];
 const START = startPosition("vm1", 1, DISKS);
-const SEED = { pass: 1, done: true, disk: 0, offsetBytes: 0 };
+const SEED = { pass: 1, done: true };
 
 interface Change {
   readonly kind: "write" | "zero" | "seed" | "seed-zero" | "mark" | "cut";
@@ -133,7 +133,7 @@ describe("sealing", () => {
     journal.cut();
     journal.close();
     const seal = (number: number, start: Position) => {
-      const seed = { pass: 2, done: false, disk: 0, offsetBytes: 0 };
+      const seed = { pass: 2, done: false };
       return sealEpoch({ segmentPath: join(folder, segmentName(number)), spoolFolder: folder, itemId: "vm1", disks: DISKS, start, seed });
     };
     const first = seal(1, START);

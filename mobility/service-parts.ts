@@ -172,7 +172,8 @@ export function appPointsOf({ config, ports, folder }: Base, capture: Capture, f
     },
     cut: () => {
       const mark = { kind: "application-mark", disk: 0, pass: 0, offsetBytes: 0, lengthBytes: 0 } as const;
-      if (!recorder.seed(mark, Buffer.alloc(0))) throw new LeewardError("resynchronization-required", "The log ended while the guest was frozen.");
+      if (!recorder.seed(mark, Buffer.alloc(0)))
+        throw new LeewardError("resynchronization-required", "The log ended while the guest was frozen.");
       log.cut();
     },
     monotonicMs,

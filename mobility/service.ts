@@ -189,4 +189,3 @@ async function cut({ capture, state }: Parts): Promise<Position> {
   await capture.sealer.idle();
   return state.current.sealed;
 }
-

@@ -88,7 +88,10 @@ function exchange(
     });
   });
   if (body.kind === "text") outgoing.end(body.text);
-  else sendFile(body, outgoing, signal ?? new AbortController().signal).catch((error: NodeJS.ErrnoException) => fail(error.code ?? error.name));
+  else
+    sendFile(body, outgoing, signal ?? new AbortController().signal).catch((error: NodeJS.ErrnoException) =>
+      fail(error.code ?? error.name),
+    );
 }
 
 const PIECE_BYTES = 256 * 1024;

@@ -8,7 +8,7 @@ import { startAppPoints } from "./consistency/app-points.ts";
 import type { AppPoints } from "./consistency/app-points.ts";
 import { createControlClient } from "./control/control-client.ts";
 import type { ControlClient } from "./control/control-client.ts";
-import { createCurrency } from "./control/currency.ts";
+import type { createCurrency } from "./control/currency.ts";
 import { createIdentity } from "./control/identity.ts";
 import type { Identity } from "./control/identity.ts";
 import { openItemTokens } from "./control/item-tokens.ts";

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { connectNbd } from "../../mobility/nbd-client.ts";
 import { replay } from "../../mobility/replay.ts";
@@ -15,7 +16,8 @@ describe("mobility service on a full disk", () => {
     });
     onTestFinished(() => void child.kill("SIGKILL"));
     const exited = once(child, "exit");
-    await until("the service listens", () => existsSync(world.socketPath));
+    // The status is written once clients are served; the socket's file is there a moment earlier.
+    await until("the service serves", () => existsSync(join(world.folder, "state", "status.json")));
     const client = await connectNbd({ path: world.socketPath }, "a-data");
     const BLOCK = 300 * 1024;
     const model = Buffer.alloc(client.sizeBytes);

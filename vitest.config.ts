@@ -18,7 +18,7 @@ export default defineConfig({
           name: "unit",
           setupFiles: ["test/setup.ts"],
           include: ["test/**/*.test.ts"],
-          exclude: ["test/services/**", "test/clients/**"],
+          exclude: ["test/services/**", "test/clients/**", "test/vm/**"],
           testTimeout: 60_000,
         },
       },
@@ -38,6 +38,16 @@ export default defineConfig({
           include: ["test/clients/**/*.test.ts"],
           testTimeout: 180_000,
           hookTimeout: 60_000,
+        },
+      },
+      {
+        // Not part of `npm test`: an emulated machine keeps a processor busy for minutes. `npm run test:vm` runs it.
+        test: {
+          name: "vm",
+          setupFiles: ["test/setup.ts"],
+          include: ["test/vm/**/*.test.ts"],
+          testTimeout: 180_000,
+          hookTimeout: 600_000,
         },
       },
     ],

@@ -11,6 +11,8 @@ type Goal = { readonly kind: "at-least" | "at-most"; readonly bound: number };
 
 export const atMost = (bound: number | undefined): Goal | undefined => (bound === undefined ? undefined : { kind: "at-most", bound });
 
+export const atLeast = (bound: number): Goal => ({ kind: "at-least", bound });
+
 /** Undefined without a goal. */
 export function isReached({ value, goal }: Figure): boolean | undefined {
   if (goal === undefined) return undefined;

@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { sequentialFigures, traceFigures } from "./apply-figures.ts";
 import { startBenchStore } from "./bench-store.ts";
+import { captureFigures } from "./capture-figures.ts";
 import { ext4Figures } from "./ext4-figures.ts";
 import { figureLine } from "./figure.ts";
 import type { Figure } from "./figure.ts";
@@ -14,7 +15,13 @@ const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
 const ROUNDS = 3;
 
-const { values } = parseArgs({ options: { seed: { type: "string", default: "20261122" }, "no-rpo": { type: "boolean", default: false } } });
+const { values } = parseArgs({
+  options: {
+    seed: { type: "string", default: "20261122" },
+    "no-rpo": { type: "boolean", default: false },
+    "no-capture": { type: "boolean", default: false },
+  },
+});
 const seed = Number(values.seed);
 const trace = databaseTrace({ seed, durationMs: 600_000, writesPerSecond: 20, diskBytes: GIB });
 const disks = [
@@ -45,6 +52,13 @@ try {
   section("Sequential content (medians of ratios within a round)", await sequentialFigures(store.stores, ROUNDS));
 } finally {
   await store.close();
+}
+
+if (values["no-capture"]) print("\nCapturing: left out (--no-capture).");
+else {
+  const capture = await captureFigures(ROUNDS);
+  if (capture.kind === "figures") section(`Capturing, ${capture.place} (medians of ratios within a round)`, capture.figures);
+  else print(`\nCapturing: no figure, because this machine lacks ${capture.tools.join(", ")} (packages fio, nbdkit, qemu-utils).`);
 }
 
 if (values["no-rpo"]) print("\nRecovery point objective: left out (--no-rpo).");

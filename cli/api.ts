@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { LeewardError } from "../replication/errors.ts";
+import { LeewardError, isErrorCode } from "../replication/errors.ts";
 import { CLI_REQUEST_MS } from "../replication/limits.ts";
 
 /** The options that every command of the API takes. */
@@ -104,6 +104,8 @@ function refused(status: number, body: unknown): LeewardError {
   const parsed = refusal.safeParse(body);
   if (parsed.success) {
     const { code, message, hint } = parsed.data.error;
+    // A newer function app may name a code that this version does not know.
+    if (isErrorCode(code)) return new LeewardError(code, message, { status }, { hint });
     return new LeewardError("invalid-request", `${message} (${code})`, { status }, { hint });
   }
   if (status === 401) return new LeewardError("not-authorized", "The function app refused the key.", { status });

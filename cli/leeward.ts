@@ -2,12 +2,14 @@ import { LeewardError } from "../replication/errors.ts";
 import { EXIT_FAILED, EXIT_OK, EXIT_USAGE, errorText, UsageError } from "./command.ts";
 import type { Command, Terminal } from "./command.ts";
 import { deltaCommand } from "./delta.ts";
+import { mobilityCommand } from "./mobility.ts";
 import { pointsCommand } from "./points.ts";
 import { restoreCommand } from "./restore.ts";
 
 /** Every command of the program. */
 const COMMANDS: Readonly<Record<string, Command>> = {
   delta: deltaCommand,
+  mobility: mobilityCommand,
   points: pointsCommand,
   restore: restoreCommand,
 };

@@ -31,6 +31,11 @@ export function itemOf(request: HttpRequest): string {
   return itemId;
 }
 
+/** The id under which a caller may send the same request again. */
+export function requestIdOf(request: HttpRequest): string | undefined {
+  return request.headers.get("x-ms-client-request-id") ?? undefined;
+}
+
 /** The JSON body in the shape of the schema. Errors: `invalid-request` names the field. */
 export async function bodyOf<Body>(request: HttpRequest, schema: z.ZodType<Body>): Promise<Body> {
   const value = parseJson(await textOf(request));
@@ -64,6 +69,9 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   conflict: 409,
   "item-exists": 409,
   "item-stopped": 409,
+  "machine-mismatch": 409,
+  "position-fork": 409,
+  "session-taken": 409,
   "stream-closed": 409,
   "point-pruned": 410,
   "store-refused": 502,

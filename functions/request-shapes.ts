@@ -18,9 +18,18 @@ const position = z.object({ stream: z.number(), epoch: z.number(), checksum: z.s
 export const protectBody = z.strictObject({
   disks,
   policy: z
-    .strictObject({ crashConsistentFrequencyInMinutes: z.number().optional(), recoveryPointHistory: z.number().optional() })
+    .strictObject({
+      crashConsistentFrequencyInMinutes: z.number().optional(),
+      appConsistentFrequencyInMinutes: z.number().optional(),
+      recoveryPointHistory: z.number().optional(),
+    })
     .optional(),
 }) satisfies z.ZodType<{ readonly disks: ProtectRequest["disks"] }>;
+
+/** A point on request can be app-consistent only: crash-consistent ones come by policy. */
+export const newPointBody = z.strictObject({
+  recoveryPointType: z.literal("ApplicationConsistent", { error: "must be ApplicationConsistent: the others come by policy" }),
+});
 
 /** The mobility service's bodies may carry fields that a newer one knows. */
 export const registerBody = z.object({
@@ -31,13 +40,34 @@ export const registerBody = z.object({
   disks,
 }) satisfies z.ZodType<RegisterRequest>;
 
+const progressed = z.object({ doneBytes: z.number(), totalBytes: z.number() });
+
 export const heartbeatBody = z.object({
+  machineId: z.string(),
   bootId: z.string(),
+  sessionId: z.string(),
+  ended: z.boolean().optional(),
   sentMs: z.number(),
   uploaded: position,
+  sealed: position.optional(),
   currentAtMs: z.number().optional(),
   pendingBytes: z.number(),
-  seeding: z.object({ doneBytes: z.number(), totalBytes: z.number() }).optional(),
+  seeding: progressed.optional(),
+  resynchronization: progressed.extend({ state: z.enum(["required", "running"]), reason: z.string() }).optional(),
+  repairRunning: z.string().optional(),
+  repairDone: z.string().optional(),
+  consistency: z
+    .union([
+      z.object({ requestId: z.string(), state: z.literal("done") }),
+      z.object({ requestId: z.string(), state: z.literal("failed"), reason: z.string() }),
+    ])
+    .optional(),
+  nextTokenHash: z.string().optional(),
 }) satisfies z.ZodType<HeartbeatRequest>;
 
-export const settleBody = z.object({ stream: z.number(), epoch: z.number(), checksum: z.string() }) satisfies z.ZodType<SettleRequest>;
+export const settleBody = z.object({
+  sessionId: z.string(),
+  stream: z.number(),
+  epoch: z.number(),
+  checksum: z.string(),
+}) satisfies z.ZodType<SettleRequest>;

@@ -1,6 +1,6 @@
 import type { HttpFunctionOptions } from "@azure/functions";
 import { startRestore } from "../replication/restore/start.ts";
-import { httpHandler, itemOf } from "./http-edge.ts";
+import { httpHandler, itemOf, requestIdOf } from "./http-edge.ts";
 import { restorePath, restoreStartView } from "./views.ts";
 import type { ApplicationSource } from "./wiring.ts";
 
@@ -12,8 +12,7 @@ export const restoreRecoveryPoint = (application: ApplicationSource): HttpFuncti
   handler: httpHandler(async (request) => {
     const app = application();
     const itemId = itemOf(request);
-    const requestId = request.headers.get("x-ms-client-request-id") ?? undefined;
-    const restore = await startRestore(app, itemId, request.params["point"] ?? "", requestId);
+    const restore = await startRestore(app, itemId, request.params["point"] ?? "", requestIdOf(request));
     // Should this be lost, the sweep finds a restore that nobody works on.
     await app.queue.send({ kind: "restore", itemId, restoreId: restore.restoreId }, 0);
     return { status: 202, headers: { location: restorePath(itemId, restore.restoreId) }, body: restoreStartView(restore) };

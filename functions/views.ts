@@ -1,4 +1,5 @@
-import type { ReplicationPolicy, ProtectedItem } from "../replication/items/item.ts";
+import type { AppPointStatus } from "../replication/items/app-point.ts";
+import type { ProtectedItem, RepairRequest, ReplicationPolicy, ServiceSession } from "../replication/items/item.ts";
 import type { ItemStatus } from "../replication/items/status.ts";
 import type { PointManifest } from "../replication/points/manifest.ts";
 import type { Position } from "../replication/position.ts";
@@ -15,18 +16,28 @@ const optionalTimeView = (timeMs: number | undefined): string | undefined => (ti
 function policyView(policy: ReplicationPolicy): object {
   return {
     crashConsistentFrequencyInMinutes: policy.pointIntervalMs / MINUTE_MS,
+    appConsistentFrequencyInMinutes: (policy.appConsistentIntervalMs ?? 0) / MINUTE_MS,
     recoveryPointHistory: policy.retentionMs / MINUTE_MS,
   };
 }
 
 /** A policy of the API; what is left out is as `base` has it. */
 export function policyOf(
-  body: { readonly crashConsistentFrequencyInMinutes?: number | undefined; readonly recoveryPointHistory?: number | undefined },
+  body: {
+    readonly crashConsistentFrequencyInMinutes?: number | undefined;
+    readonly appConsistentFrequencyInMinutes?: number | undefined;
+    readonly recoveryPointHistory?: number | undefined;
+  },
   base: ReplicationPolicy,
 ): ReplicationPolicy {
-  const { crashConsistentFrequencyInMinutes: frequency, recoveryPointHistory: history } = body;
+  const {
+    crashConsistentFrequencyInMinutes: frequency,
+    appConsistentFrequencyInMinutes: appFrequency,
+    recoveryPointHistory: history,
+  } = body;
   return {
     pointIntervalMs: frequency === undefined ? base.pointIntervalMs : Math.round(frequency * MINUTE_MS),
+    appConsistentIntervalMs: appFrequency === undefined ? base.appConsistentIntervalMs : Math.round(appFrequency * MINUTE_MS),
     retentionMs: history === undefined ? base.retentionMs : Math.round(history * MINUTE_MS),
   };
 }
@@ -39,7 +50,8 @@ export function protectedView(item: ProtectedItem): object {
 
 /** One item of a list, or shown alone. */
 export function itemView(status: ItemStatus): object {
-  const { itemId, lastHeartbeatMs, policy, lastRecoveryPoint, stopped, createdMs, uploaded, applied, ...shown } = status;
+  const { itemId, lastHeartbeatMs, policy, lastRecoveryPoint, stopped, createdMs, uploaded, applied, ...others } = status;
+  const { appConsistentPoint, repair, session, ...shown } = others;
   return {
     name: itemId,
     ...shown,
@@ -57,6 +69,9 @@ export function itemView(status: ItemStatus): object {
             stream: lastRecoveryPoint.stream,
             epoch: lastRecoveryPoint.epoch,
           },
+    appConsistentPoint: appConsistentPoint === undefined ? undefined : appPointView(appConsistentPoint),
+    repair: repair === undefined ? undefined : repairView(repair),
+    session: session === undefined ? undefined : sessionView(session),
     stopped: stopped === undefined ? undefined : stopView(stopped),
     created: timeView(createdMs),
   };
@@ -73,6 +88,25 @@ export function pointView(point: PointManifest): object {
     position: point.position,
     disks: point.disks.map(({ id, sizeBytes, sectorSizeBytes }) => ({ id, sizeBytes, sectorSizeBytes })),
   };
+}
+
+/** Where the API tells what becomes of a request to an item. */
+export const itemPath = (itemId: string): string => `/api/replicationProtectedItems/${itemId}`;
+
+/** A repair of the replication, in the words of long-running operations. */
+export function repairView({ id, state, requestedMs, changedMs }: RepairRequest): object {
+  return { name: id, state: REPAIR_STATES[state], requested: timeView(requestedMs), updated: timeView(changedMs) };
+}
+
+const REPAIR_STATES: Readonly<Record<RepairRequest["state"], string>> = { requested: "Pending", running: "InProgress", done: "Succeeded" };
+
+function appPointView({ requestId, state, requestedMs, reportedMs, reason }: AppPointStatus): object {
+  return { name: requestId, state, requested: timeView(requestedMs), reported: optionalTimeView(reportedMs), reason };
+}
+
+/** The machine's id is shown: the operator compares it with the machine's own. */
+function sessionView({ machineId, bootId, sinceMs, ended }: ServiceSession): object {
+  return { machineId, bootId, since: timeView(sinceMs), ended };
 }
 
 /** Where the API answers for a restore. */
@@ -104,7 +138,7 @@ export function restoreView(status: RestoreStatus): object {
 const POINT_TYPES: Readonly<Record<PointManifest["consistency"], string>> = {
   crash: "CrashConsistent",
   "file-system": "FileSystemConsistent",
-  application: "AppConsistent",
+  application: "ApplicationConsistent",
 };
 
 function positionView({ stream, epoch, checksum }: Position): object {

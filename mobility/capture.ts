@@ -1,26 +1,41 @@
+import type { CaptureMode } from "./disks/activity.ts";
+import type { DirtyMap } from "./disks/dirty-map.ts";
+import type { Image } from "./disks/image.ts";
 import type { OpenedDisk } from "./disks/open-disks.ts";
 import { createRangeLock } from "./disks/range-lock.ts";
 import type { RangeLock } from "./disks/range-lock.ts";
 import { createVolume } from "./disks/volume.ts";
 import type { Churn } from "./disks/volume.ts";
-import { startSealThread } from "./epochs/seal-thread.ts";
+import { openRecorder } from "./epochs/recorder.ts";
+import type { Recorder } from "./epochs/recorder.ts";
+import type { SealThread } from "./epochs/seal-thread.ts";
 import { startSealer } from "./epochs/sealer.ts";
 import type { Sealer } from "./epochs/sealer.ts";
 import type { SpooledDelta } from "./epochs/spool.ts";
 import { openWriteLog } from "./epochs/write-log.ts";
 import type { WriteLog } from "./epochs/write-log.ts";
 import { openJournal } from "./journal/journal.ts";
+import type { Journal } from "./journal/journal.ts";
 import type { NbdDisk } from "./nbd/connection.ts";
 import type { OpenedState } from "./open-state.ts";
+import type { Pace } from "./pace.ts";
+import { startSeeding } from "./seeding/seeding.ts";
+import type { Seeding } from "./seeding/seeding.ts";
 
-/** Everything between a request of the guest and a sealed delta: volumes, journal, epochs. Needs no network. */
+/** Everything between a request of the guest and a sealed delta: volumes, journal, dirty map, epochs, seeding. Needs no network. */
 export interface Capture {
   /** By disk number. */
   readonly volumes: readonly NbdDisk[];
-  readonly locks: readonly RangeLock[];
   readonly log: WriteLog;
   readonly sealer: Sealer;
+  readonly recorder: Recorder;
+  readonly seeding: Seeding;
+  readonly map: DirtyMap;
   readonly churn: Churn;
+  /** Requests that still wait are answered with an error. */
+  giveUp(): void;
+  /** Puts images and dirty map on the medium. */
+  settle(): Promise<void>;
   /** Call after the last request has ended. What is not sealed yet stays in the journal for the next start. */
   stop(): Promise<void>;
 }
@@ -31,15 +46,65 @@ export interface CaptureOptions {
   readonly journalFolder: string;
   readonly spoolFolder: string;
   readonly epochMaxAgeMs: number;
+  /** Stopped with the capture. */
+  readonly thread: SealThread;
+  /** Sealed deltas that wait for upload, and what they and the journal may take. */
+  readonly spool: () => { readonly count: number; readonly bytes: number };
+  readonly spoolBoundBytes: () => number;
+  readonly seedPace: Pace;
   readonly now: () => number;
+  readonly monotonicMs: () => number;
   readonly random: () => number;
   readonly sealed: (delta: SpooledDelta) => void;
+  readonly modeChanged: (mode: CaptureMode) => void;
   readonly failed: (error: unknown) => void;
 }
 
 export function openCapture(options: CaptureOptions): Capture {
-  const { disks, random, failed } = options;
-  const { state, recovered } = options.opened;
+  const { disks, opened, thread } = options;
+  const { activity, map, recovered } = opened;
+  const images = disks.map((disk) => disk.image);
+  const locks = disks.map(() => createRangeLock());
+  const { journal, log, sealer, recorder, seeding } = connect(options, images, locks);
+  beginSeeding(opened, seeding);
+  for (const { number, lengthBytes, lastSequence } of recovered.unsealed) sealer.add(number, lengthBytes, lastSequence);
+  const churn: Churn = { writes: 0, writtenBytes: 0, zeroedBytes: 0, reads: 0, readBytes: 0, flushes: 0 };
+  const volumes = disks.map(({ description, image }, index) => {
+    const lock = locks[index] ?? createRangeLock();
+    return createVolume({ disk: description, index, image, lock, recorder, churn });
+  });
+  return {
+    volumes,
+    log,
+    sealer,
+    recorder,
+    seeding,
+    map,
+    churn,
+    giveUp: () => {
+      log.stop();
+      void recorder.stop();
+    },
+    settle: async () => {
+      await syncAll(images);
+      await map.sync();
+    },
+    stop: async () => {
+      log.stop();
+      await seeding.stop();
+      await recorder.stop();
+      await sealer.stop();
+      await thread.stop();
+      journal.close();
+      activity.close();
+      map.close();
+    },
+  };
+}
+
+/** The parts that need each other. Nothing of them runs before the first record, mark or segment is given to one. */
+function connect(options: CaptureOptions, images: readonly Image[], locks: readonly RangeLock[]) {
+  const { activity, map, recovered, state } = options.opened;
   const journal = openJournal({
     folder: options.journalFolder,
     binding: state.current.binding,
@@ -48,45 +113,47 @@ export function openCapture(options: CaptureOptions): Capture {
   });
   // Their deltas are in the spool, and openState has put the images on the medium.
   for (const number of recovered.sealed) journal.remove(number);
-  const thread = startSealThread();
   const sealer = startSealer({
+    ...options,
     journal,
-    thread,
     state,
-    spoolFolder: options.spoolFolder,
-    syncImages: async () => {
-      for (const { image } of disks) await image.sync();
-    },
-    random,
-    sealed: options.sealed,
-    failed,
+    syncImages: () => syncAll(images),
+    syncJournal: () => syncJournal(journal, recorder),
+    damaged: () => recorder.resynchronize("journal-damaged", undefined),
+    removed: (segment) => seeding.removed(segment),
   });
-  for (const { number, lengthBytes } of recovered.unsealed) sealer.add(number, lengthBytes);
   const log = openWriteLog({
+    ...options,
     journal,
     sealer,
-    diskCount: disks.length,
-    epochMaxAgeMs: options.epochMaxAgeMs,
-    now: options.now,
+    diskCount: images.length,
     lastWriteMs: Math.max(state.current.lastWriteMs, recovered.lastWriteMs),
-    failed,
   });
-  const churn: Churn = { writes: 0, writtenBytes: 0, zeroedBytes: 0, reads: 0, readBytes: 0, flushes: 0 };
-  const parts = disks.map(({ description, image }, index) => {
-    const lock = createRangeLock();
-    return { lock, volume: createVolume({ disk: description, index, image, lock, log, churn }) };
-  });
-  return {
-    volumes: parts.map((part) => part.volume),
-    locks: parts.map((part) => part.lock),
-    log,
-    sealer,
-    churn,
-    stop: async () => {
-      log.stop();
-      await sealer.stop();
-      await thread.stop();
-      journal.close();
-    },
-  };
+  const parts = { ...options, journal, log, sealer, map, activity, state, images };
+  const spooledBytes = (): number => options.spool().bytes;
+  const recorder: Recorder = openRecorder({ ...parts, seeding: () => seeding, spooledBytes, changed: options.modeChanged });
+  const seeding: Seeding = startSeeding({ ...parts, locks, recorder, pace: options.seedPace });
+  return { journal, log, sealer, recorder, seeding };
+}
+
+async function syncAll(images: readonly Image[]): Promise<void> {
+  for (const image of images) await image.sync();
+}
+
+/** After the log has ended the images have everything that it holds, durably: what is sealed then cannot be ahead of them. */
+async function syncJournal(journal: Journal, recorder: Recorder): Promise<void> {
+  if (recorder.mode.kind === "tracking") return;
+  try {
+    await journal.sync();
+  } catch {
+    await recorder.track("journal-failed");
+  }
+}
+
+/** Goes on with what the map holds. A pass whose end is in the log is over, though the process died before the map learned of it. */
+function beginSeeding({ activity, recovered, state }: OpenedState, seeding: Seeding): void {
+  const { seed, seedFresh } = state.current;
+  if (activity.mode.kind === "tracking") seeding.interrupt();
+  else if (recovered.seed.done && recovered.seed.pass === seed.pass) seeding.end(recovered.unsealed.at(-1)?.number);
+  else seeding.begin(seed.pass, seedFresh);
 }

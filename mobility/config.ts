@@ -1,6 +1,16 @@
+import { isAbsolute } from "node:path";
 import { LeewardError } from "../replication/errors.ts";
 import { isDiskId, isItemId } from "../replication/items/names.ts";
-import { DISKS_MAX_COUNT, EPOCH_MAX_AGE_MS, HEARTBEAT_MS } from "../replication/limits.ts";
+import {
+  DISKS_MAX_COUNT,
+  EPOCH_MAX_AGE_MS,
+  FREEZE_LIMIT_MS,
+  FREEZE_MAX_MS,
+  HEARTBEAT_MS,
+  RATE_MIN_BYTES_PER_SECOND,
+  SPOOL_DEFAULT_BYTES,
+  SPOOL_MIN_BYTES,
+} from "../replication/limits.ts";
 import { controlUrl } from "./control/control-client.ts";
 
 /** The configuration file of the mobility service, checked. docs/capture.md explains each setting. */
@@ -16,6 +26,15 @@ export interface MobilityConfig {
   readonly nbd: { readonly socketPath: string | undefined; readonly port: number | undefined };
   readonly epochMaxAgeMs: number;
   readonly heartbeatMs: number;
+  /** Makes applications consistent: called with --pre and --post. Undefined: there are no app-consistent points. */
+  readonly appConsistencyScript: string | undefined;
+  /** How long it may take from --pre until the cut. */
+  readonly freezeMaxMs: number;
+  /** What waits for upload takes at most this much of the state folder's disk. */
+  readonly spoolMaxBytes: number;
+  /** Undefined means without limit. */
+  readonly seedBytesPerSecond: number | undefined;
+  readonly uploadBytesPerSecond: number | undefined;
 }
 
 export interface DiskConfig {
@@ -33,7 +52,7 @@ export function parseConfig(text: string): MobilityConfig {
     throw new LeewardError("configuration-invalid", "The configuration is not JSON.", {}, { cause });
   }
   const top = record(value, "the configuration");
-  onlyNames(top, "", ["itemId", "apiUrl", "registrationToken", "stateFolder", "machineId", "disks", "nbd", "epochMaxAgeMs", "heartbeatMs"]);
+  onlyNames(top, "", SETTINGS);
   const itemId = nonEmptyText(top["itemId"], "itemId");
   if (!isItemId(itemId)) throw invalid("itemId", "must be lower-case letters, digits and single hyphens, at most 36 characters");
   return {
@@ -46,7 +65,36 @@ export function parseConfig(text: string): MobilityConfig {
     nbd: nbd(top["nbd"]),
     epochMaxAgeMs: optional(top["epochMaxAgeMs"], (given) => integer(given, "epochMaxAgeMs", 10, 3_600_000)) ?? EPOCH_MAX_AGE_MS,
     heartbeatMs: optional(top["heartbeatMs"], (given) => integer(given, "heartbeatMs", 10, 3_600_000)) ?? HEARTBEAT_MS,
+    appConsistencyScript: optional(top["appConsistencyScript"], (given) => absolutePath(given, "appConsistencyScript")),
+    freezeMaxMs: optional(top["freezeMaxMs"], (given) => integer(given, "freezeMaxMs", 100, FREEZE_LIMIT_MS)) ?? FREEZE_MAX_MS,
+    spoolMaxBytes:
+      optional(top["spoolMaxBytes"], (given) => integer(given, "spoolMaxBytes", SPOOL_MIN_BYTES, 2 ** 50)) ?? SPOOL_DEFAULT_BYTES,
+    seedBytesPerSecond: optional(top["seedBytesPerSecond"], (given) => rate(given, "seedBytesPerSecond")),
+    uploadBytesPerSecond: optional(top["uploadBytesPerSecond"], (given) => rate(given, "uploadBytesPerSecond")),
   };
+}
+
+const SETTINGS = [
+  "itemId",
+  "apiUrl",
+  "registrationToken",
+  "stateFolder",
+  "machineId",
+  "disks",
+  "nbd",
+  "epochMaxAgeMs",
+  "heartbeatMs",
+  "appConsistencyScript",
+  "freezeMaxMs",
+  "spoolMaxBytes",
+  "seedBytesPerSecond",
+  "uploadBytesPerSecond",
+] as const satisfies readonly (keyof MobilityConfig)[];
+
+function absolutePath(value: unknown, name: string): string {
+  const path = nonEmptyText(value, name);
+  if (!isAbsolute(path)) throw invalid(name, "must be an absolute path");
+  return path;
 }
 
 function disks(value: unknown): readonly DiskConfig[] {
@@ -101,6 +149,8 @@ function integer(value: unknown, name: string, minimum: number, maximum: number)
   }
   return value;
 }
+
+const rate = (value: unknown, name: string): number => integer(value, name, RATE_MIN_BYTES_PER_SECOND, 2 ** 40);
 
 function optional<Result>(value: unknown, parse: (given: unknown) => Result): Result | undefined {
   return value === undefined || value === null ? undefined : parse(value);

@@ -1,16 +1,48 @@
-import { closeSync, fsyncSync, openSync, renameSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { open, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /** Replaces a file as a whole and makes it durable: temporary file, fsync, rename, fsync of the folder. After any crash the old or the new one is there. */
 export function replaceFileDurably(path: string, bytes: Uint8Array, mode = 0o600): void {
   writeBeside(path, bytes, mode, true);
-  const folder = openSync(dirname(path), "r");
+  syncFolder(dirname(path));
+}
+
+/** Pieces are gathered to writes of this size. */
+const GATHER_BYTES = 256 * 1024;
+
+/**
+ * Makes a file durably whose content comes piece by piece and which knows its name only in the end: `make` appends to the temporary file and returns the
+ * path that it gets. When `make` throws, nothing stays. Memory is one buffer, whatever the length.
+ */
+export function writeFileDurably(temporaryPath: string, make: (append: (bytes: Uint8Array) => void) => string): void {
+  const file = openSync(temporaryPath, "w", 0o600);
+  const gathered = Buffer.allocUnsafe(GATHER_BYTES);
+  let filled = 0;
+  const flush = (): void => {
+    writeAll(file, gathered.subarray(0, filled));
+    filled = 0;
+  };
+  let path: string;
   try {
-    fsyncSync(folder);
+    path = make((bytes) => {
+      if (filled + bytes.length > gathered.length) flush();
+      if (bytes.length > gathered.length) writeAll(file, bytes);
+      else {
+        gathered.set(bytes, filled);
+        filled += bytes.length;
+      }
+    });
+    flush();
+    fsyncSync(file);
+  } catch (error) {
+    rmSync(temporaryPath, { force: true });
+    throw error;
   } finally {
-    closeSync(folder);
+    closeSync(file);
   }
+  renameSync(temporaryPath, path);
+  syncFolder(dirname(path));
 }
 
 /** The same without holding the event loop. Calls for one path must not overlap. */
@@ -37,11 +69,25 @@ export function replaceFile(path: string, bytes: Uint8Array): void {
   writeBeside(path, bytes, 0o644, false);
 }
 
+/** Makes the names in the folder durable. */
+export function syncFolder(path: string): void {
+  const folder = openSync(path, "r");
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}
+
+function writeAll(file: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length;) done += writeSync(file, bytes, done);
+}
+
 function writeBeside(path: string, bytes: Uint8Array, mode: number, durable: boolean): void {
   const temporary = `${path}.tmp`;
   const file = openSync(temporary, "w", mode);
   try {
-    for (let done = 0; done < bytes.length;) done += writeSync(file, bytes, done);
+    writeAll(file, bytes);
     if (durable) fsyncSync(file);
   } finally {
     closeSync(file);

@@ -1,5 +1,6 @@
 import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { LeewardError } from "../replication/errors.ts";
+import { processStartTime } from "./process-start.ts";
 
 /**
  * Takes a state folder for this process: a file with the process id and its start time, so that a recycled id is not mistaken for the owner. The lock of a
@@ -9,7 +10,7 @@ export function lockFolder(path: string): () => void {
   for (let attempt = 0; attempt < 3; attempt += 1) {
     try {
       const file = openSync(path, "wx", 0o600);
-      writeSync(file, `${process.pid} ${startTime(process.pid) ?? ""}`);
+      writeSync(file, `${process.pid} ${processStartTime(process.pid) ?? ""}`);
       closeSync(file);
       return () => rmSync(path, { force: true });
     } catch (error) {
@@ -40,23 +41,12 @@ function readOwner(path: string): Owner | undefined {
 
 function isAlive(owner: Owner): boolean {
   // Started again inside one process (tests): the folder is ours only if the earlier service let go.
-  const started = startTime(owner.id);
+  const started = processStartTime(owner.id);
   if (started !== undefined) return owner.startTime === "" || started === owner.startTime;
   try {
     process.kill(owner.id, 0);
     return owner.startTime === "";
   } catch {
     return false;
-  }
-}
-
-/** Clock ticks since boot at which a process started (proc(5), field 22 of stat); undefined where there is no such process or no /proc. */
-function startTime(id: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${id}/stat`, "utf8");
-    // The name in field 2 may hold spaces and brackets: count from the last one.
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
-  } catch {
-    return undefined;
   }
 }

@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { LeewardError } from "../replication/errors.ts";
 import { parseConfig } from "./config.ts";
 import { createLog, errorFacts } from "./log.ts";
-import { startMobility, systemPorts } from "./service.ts";
+import { systemPorts } from "./ports.ts";
+import { startMobility } from "./service.ts";
 import type { MobilityService } from "./service.ts";
 
 /**

@@ -1,14 +1,18 @@
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { LeewardError } from "../replication/errors.ts";
 import type { DiskDescription, Position } from "../replication/position.ts";
+import { openActivity } from "./disks/activity.ts";
+import type { Activity } from "./disks/activity.ts";
+import { openDirtyMap } from "./disks/dirty-map.ts";
+import type { DirtyMap } from "./disks/dirty-map.ts";
 import type { OpenedDisk } from "./disks/open-disks.ts";
 import { openSpool } from "./epochs/spool.ts";
 import type { SpooledDelta } from "./epochs/spool.ts";
 import { openStateFile, readState } from "./epochs/state.ts";
-import type { ServiceState, StateFile } from "./epochs/state.ts";
+import type { ResynchronizationReason, ServiceState, StateFile } from "./epochs/state.ts";
 import { recoverJournal } from "./journal/recover.ts";
 import type { RecoveredJournal } from "./journal/recover.ts";
-import type { SeedProgress } from "./seeding/progress.ts";
 
 /** Names inside a state folder (docs/capture.md, "State folder"). */
 export function stateFolder(path: string) {
@@ -17,9 +21,14 @@ export function stateFolder(path: string) {
     lock: join(path, "lock"),
     state: join(path, "state.json"),
     token: join(path, "item-token"),
+    session: join(path, "session"),
+    frozen: join(path, "frozen"),
     status: join(path, "status.json"),
+    statusSocket: join(path, "status.sock"),
     journal: join(path, "journal"),
     spool: join(path, "spool"),
+    dirtyMap: join(path, "dirty-map"),
+    activity: join(path, "activity"),
   };
 }
 
@@ -27,10 +36,10 @@ export interface OpenedState {
   readonly state: StateFile;
   readonly recovered: RecoveredJournal;
   readonly spool: readonly SpooledDelta[];
-  /** Where the pass of initial replication goes on. */
-  readonly seed: SeedProgress;
-  /** Why everything is read again, if it is. */
-  readonly seededAgain: "machine-restarted" | "journal-damaged" | undefined;
+  readonly map: DirtyMap;
+  readonly activity: Activity;
+  /** Why something is read again, if it is. */
+  readonly seededAgain: ResynchronizationReason | undefined;
 }
 
 export interface OpenStateOptions {
@@ -41,14 +50,19 @@ export interface OpenStateOptions {
   readonly bootId: string;
   /** Asked for in a new folder only: the stream and its start position. */
   readonly register: () => Promise<Position>;
+  /** Tests make the activity log small. */
+  readonly activity?: { readonly regionBytes: number; readonly maxRegions: number };
 }
 
-/** Brings images, journal and spool to one consistent state after whatever happened, before the first client is served. */
+/** Brings images, journal, dirty map and spool to one consistent state after whatever happened, before the first client is served. */
 export async function openState(options: OpenStateOptions): Promise<OpenedState> {
   const { folder, bootId } = options;
   const disks = options.disks.map((disk) => disk.description);
   const images = options.disks.map((disk) => disk.image);
-  const known = readState(folder.state) ?? firstState(options, disks, await options.register());
+  const read = readState(folder.state);
+  // What a first start left that did not come to its state file may be of another stream.
+  if (read === undefined) for (const path of [folder.dirtyMap, folder.activity]) rmSync(path, { force: true });
+  const known = read ?? firstState(options, disks, await options.register());
   if (known.itemId !== options.itemId || JSON.stringify(known.disks) !== JSON.stringify(disks)) {
     throw new LeewardError("state-corrupt", "The state folder belongs to another item or to other disks.", {
       stateFolder: folder.path,
@@ -56,22 +70,49 @@ export async function openState(options: OpenStateOptions): Promise<OpenedState>
       disks: known.disks.map((disk) => `${disk.id}:${disk.sizeBytes}`).join(" "),
     });
   }
-  const recovered = recoverJournal({ ...known, folder: folder.journal, images });
+  const { binding } = known;
+  const { map, isNew, damagedPages } = openDirtyMap({ path: folder.dirtyMap, binding, sizesBytes: disks.map((disk) => disk.sizeBytes) });
+  const activity = openActivity({ path: folder.activity, binding, ...options.activity });
+  const { redoFromSequence } = activity;
+  const recovered = recoverJournal({ ...known, folder: folder.journal, images, redoFromSequence });
   // From here on the images need none of the sealed segments: openCapture removes them after this.
   for (const image of images) await image.sync();
 
-  // After a crash of the whole machine images and journal may each lack what the other has: everything is read again (rule 1).
   const machineCrashed = known.bootId !== bootId && !known.clean;
-  const seededAgain = recovered.damaged ? "journal-damaged" : machineCrashed ? "machine-restarted" : undefined;
-  const again: SeedProgress = { pass: known.seed.pass + 1, done: false, disk: 0, offsetBytes: 0 };
-  const state = openStateFile(folder.state, {
-    ...known,
-    bootId,
-    clean: false,
-    ...(seededAgain === undefined ? {} : { seed: again, seedFresh: false }),
+  if (recovered.damaged) map.markAll();
+  // After a crash of the whole machine images and journal may each lack what the other has, but only where the activity log says (rule 1).
+  else if (machineCrashed) for (const region of activity.regions()) map.mark(region.disk, region.offsetBytes, region.lengthBytes);
+  await map.sync();
+  const seededAgain = reasonOf({
+    damaged: recovered.damaged,
+    missing: isNew && read !== undefined,
+    pages: damagedPages,
+    crashed: machineCrashed && activity.regions().length > 0,
   });
+  const { seed } = recovered;
+  const again = {
+    // The end of a pass in a segment that is not sealed yet: that pass is over, and what is read again belongs to another one.
+    seed: seed.done ? { pass: seed.pass + 1, done: false } : { pass: known.seed.pass, done: known.seed.done },
+    seedFresh: false,
+    resynchronizationReason: seededAgain,
+  };
+  const state = openStateFile(folder.state, { ...known, bootId, clean: false, ...(seededAgain === undefined ? {} : again) });
   const spool = openSpool(folder.spool, known.uploaded, known.sealed);
-  return { state, recovered, spool, seed: seededAgain === undefined ? recovered.seed : again, seededAgain };
+  return { state, recovered, spool, map, activity, seededAgain };
+}
+
+interface Lost {
+  readonly damaged: boolean;
+  readonly missing: boolean;
+  readonly pages: number;
+  readonly crashed: boolean;
+}
+
+function reasonOf(lost: Lost): ResynchronizationReason | undefined {
+  if (lost.damaged) return "journal-damaged";
+  if (lost.missing) return "dirty-map-missing";
+  if (lost.pages > 0) return "dirty-map-damaged";
+  return lost.crashed ? "machine-restarted" : undefined;
 }
 
 function firstState(options: OpenStateOptions, disks: readonly DiskDescription[], start: Position): ServiceState {
@@ -85,7 +126,7 @@ function firstState(options: OpenStateOptions, disks: readonly DiskDescription[]
     sealedSequence: 0,
     lastWriteMs: 0,
     uploaded: start,
-    seed: { pass: 1, done: false, disk: 0, offsetBytes: 0 },
+    seed: { pass: 1, done: false },
     seedFresh: true,
     bootId: options.bootId,
     clean: true,

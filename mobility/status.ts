@@ -1,11 +1,17 @@
 import type { Position } from "../replication/position.ts";
+import type { ConsistencyOutcome } from "../replication/items/mobility-protocol.ts";
+import type { IdentityState } from "./control/identity.ts";
 import type { Churn } from "./disks/volume.ts";
 import { replaceFile } from "./durable-file.ts";
 
-/** `status.json` in the state folder, written every second: for people and scripts on the machine itself. */
+/**
+ * What the service says about itself to people and scripts on the machine: `status.json` in the state folder, written every second, and the same document
+ * from the status socket. Counters only grow, and begin with the start of the service.
+ */
 export interface MobilityStatus {
   readonly version: 1;
   readonly itemId: string;
+  readonly startedMs: number;
   /** `failed`: no more writes are taken until a restart; `uploads-stopped`: capturing goes on, nothing leaves the machine. */
   readonly state: "running" | "failed" | "uploads-stopped";
   /** End of the last delta in the spool. */
@@ -16,13 +22,44 @@ export interface MobilityStatus {
   readonly pendingBytes: number;
   readonly spoolCount: number;
   readonly spoolBytes: number;
-  /** Since the start of the service. */
+  /** What deltas and journal may take together before the log ends. */
+  readonly spoolBoundBytes: number;
+  /** `tracking`: the guest writes without a log; the dirty map knows where. */
+  readonly mode: "logging" | "tracking";
+  readonly dirtyBytes: number;
+  readonly resynchronization: ResynchronizationStatus;
+  /** Age of the oldest moment whose writes are not all in the cache: 0 while nothing waits, undefined while nothing is known since the start. */
+  readonly lagMs: number | undefined;
+  readonly uploadedCount: number;
   readonly uploadedBytes: number;
-  readonly seeding: { readonly doneBytes: number; readonly totalBytes: number; readonly done: boolean };
+  readonly identity: {
+    readonly state: IdentityState;
+    /** Undefined until the machine knows it. */
+    readonly machineId: string | undefined;
+    readonly bootId: string;
+    /** Since when this service has its session, on the target's clock. */
+    readonly sessionSinceMs: number | undefined;
+    /** Until when it may upload without another heartbeat. */
+    readonly grantEndsMs: number | undefined;
+  };
+  readonly heartbeats: { readonly sent: number; readonly answered: number };
+  readonly appPoints: { readonly state: "idle" | "frozen"; readonly outcome: ConsistencyOutcome | undefined };
+  readonly memory: { readonly rssBytes: number; readonly heapBytes: number; readonly externalBytes: number };
+  readonly seeding: {
+    readonly doneBytes: number;
+    readonly totalBytes: number;
+    readonly done: boolean;
+    readonly timeLeftMs: number | undefined;
+  };
   readonly churn: Readonly<Churn>;
   readonly lastError: { readonly atMs: number; readonly code: string; readonly message: string } | undefined;
   readonly atMs: number;
 }
+
+/** `required`: the target falls behind and no recovery point is taken; `running`: what it lacks is on its way. */
+export type ResynchronizationStatus =
+  | { readonly state: "none" }
+  | { readonly state: "required" | "running"; readonly reason: string; readonly doneBytes: number; readonly totalBytes: number };
 
 const INTERVAL_MS = 1000;
 

@@ -48,6 +48,14 @@ const ERRORS = {
   // Items and requests.
   "invalid-request": { retryable: false, hint: "Correct the request as the message says and send it again." },
   "not-authorized": { retryable: false, hint: "Send the function key (operators) or the item's own token (mobility service)." },
+  "machine-mismatch": {
+    retryable: false,
+    hint: "The item is bound to the machine that registered. A clone of it stays silent. If the machine was moved on purpose, start its mobility service with a new registration token.",
+  },
+  "session-taken": {
+    retryable: true,
+    hint: "Another mobility service speaks for this item. Stop one of the two; the other takes over when the first has ended or was silent for a minute.",
+  },
   "item-unknown": { retryable: false, hint: "List the protected items and check the name." },
   "item-exists": { retryable: false, hint: "The item exists with other disks. Choose another name or disable the existing item first." },
   "item-stopped": {
@@ -72,6 +80,10 @@ const ERRORS = {
     retryable: false,
     hint: "The journal or a disk image could not be written, so no further writes are taken. Check the disk that holds them and restart the service.",
   },
+  "resynchronization-required": {
+    retryable: true,
+    hint: "The guest writes without a log until what waits for upload has gone to the cache. Check the uplink and the disk of the state folder.",
+  },
   "control-unavailable": {
     retryable: true,
     hint: "The function app cannot be reached. Check its address and the network; the service goes on capturing and tries again.",
@@ -93,6 +105,11 @@ const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS;
 export type ErrorFacts = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** True when `text`, which came from outside, is one of the closed codes. */
+export function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(ERRORS, text);
+}
 
 /** The one error class: `code` decides, `facts` inform, `hint` says what to do next. */
 export class LeewardError extends Error {

@@ -85,6 +85,20 @@ export const RETENTION_DEFAULT_MS = 24 * 60 * 60_000;
 export const TOKEN_MAX_LENGTH = 256;
 /** Machine, boot and request ids that a caller may send: GUIDs and cloud instance names are far shorter. */
 export const CALLER_ID_MAX_LENGTH = 128;
+/** An app-consistent point at most every hour (Site Recovery): it freezes the guest's applications. A day is as rare as the shortest retention allows. */
+export const APP_POINT_INTERVAL_MIN_MS = 60 * 60_000;
+export const APP_POINT_INTERVAL_MAX_MS = 24 * 60 * 60_000;
+/** Operations of one item that are remembered, so that a request sent again begins nothing anew: far more than anyone repeats at one time. */
+export const OPERATIONS_MAX_COUNT = 16;
+/**
+ * Nobody else gets the session of a service that was heard in this time: four of its longest waits (BACK_OFF_MAX_MS), so that a bad network costs it
+ * nothing, and about what a machine needs to start again, so that a new boot hardly waits.
+ */
+export const SESSION_LEASE_MS = 60_000;
+/** A token that leaked unnoticed is worth nothing after this time; each exchange costs two heartbeats. */
+export const TOKEN_MAX_AGE_MS = 30 * 24 * 60 * 60_000;
+/** Text of a failure that a service may report; it is shown to operators. */
+export const REPORTED_REASON_MAX_LENGTH = 500;
 /** Compare-and-set rounds on one record before `conflict`: each lost round means that someone else made progress. */
 export const RECORD_CHANGES_MAX_TRIES = 8;
 
@@ -232,32 +246,81 @@ export const DEMO_STEP_END_MS = 3_000;
 export const NBD_REQUEST_MAX_BYTES = 64 * MIB;
 /** Export names end at 4096 bytes in the protocol; longer options are an attack. */
 export const NBD_OPTION_MAX_BYTES = 64 * KIB;
-/** nbdcopy opens 4, a kernel client up to one per CPU; each may hold one request of NBD_REQUEST_MAX_BYTES. */
+/** nbdcopy opens 4, a kernel client up to one per CPU; each holds at most two pieces and its unread replies: 160 MiB for all. */
 export const NBD_CONNECTIONS_MAX = 16;
 /** Requests taken from one connection and not yet answered: deeper queues wait in the socket. */
 export const NBD_REQUESTS_IN_FLIGHT = 128;
-/** Payload of those requests: beyond it the connection is not read until some are answered. */
-export const NBD_PAYLOAD_IN_FLIGHT_BYTES = 16 * MIB;
-/** Replies that the client has not read: beyond it no further request is taken up. */
-export const NBD_REPLIES_WAITING_BYTES = 8 * MIB;
+/** Longer payloads are written, and longer reads answered, in pieces of this size as they come: what one connection holds does not grow with its requests. */
+export const NBD_PIECE_MAX_BYTES = 4 * MIB;
+/** Payloads of all connections that wait for the journal, a lock or the medium: beyond it no connection is read until some are done. */
+export const NBD_PAYLOAD_IN_FLIGHT_BYTES = 32 * MIB;
+/** Replies that a client has not read: beyond it no further request of this connection is taken up. */
+export const NBD_REPLIES_WAITING_BYTES = 2 * MIB;
 /** A client negotiates within this time or gives up its place. */
 export const NBD_HANDSHAKE_MS = 10_000;
 
 // --- Mobility service: journal, epochs, spool (docs/capture.md) ---
 /** A larger write becomes several records: bounds how long one step holds the event loop. */
 export const JOURNAL_RECORD_MAX_BYTES = 4 * MIB;
-/** Closed segments that wait for their delta: beyond it writes wait for the local disk and processor (never for the network). */
-export const JOURNAL_CLOSED_SEGMENTS_MAX = 4;
+/**
+ * Closed segments that wait for their delta, 768 MiB of journal: a burst of some seconds at the full rate of a disk waits there and not in the guest, though
+ * sealing takes ten times as long. Beyond it writes wait for the local disk and processor (never for the network).
+ */
+export const JOURNAL_CLOSED_SEGMENTS_MAX = 16;
 /** An epoch with writes is closed at this age unless the configuration says otherwise. */
 export const EPOCH_MAX_AGE_MS = 5_000;
 /** One step of initial replication: the time that a write of the same range may have to wait. */
 export const SEED_CHUNK_BYTES = MIB;
 /** Initial replication reads no further while this many deltas wait for upload. */
 export const SEED_SPOOL_MAX_DELTAS = 8;
+/** Kept free for the state file: two of the largest (65 disks), with room for lock and folder. */
+export const STATE_RESERVE_BYTES = 128 * KIB;
+/** How long seeding looks away while the spool is full or nothing is to be read. */
+export const SEED_LOOK_MS = 100;
+/** The dirty map knows a disk in grains of this size: the block size of the usual file systems. */
+export const DIRTY_GRAIN_BYTES = 4 * KIB;
+/** One page of the dirty map on disk: the unit that is written and checked. */
+export const DIRTY_MAP_PAGE_BYTES = 4 * KIB;
+/** Pages of the dirty map in memory (4 MiB): writes of 128 GiB find their page there, whatever the size of the disks. */
+export const DIRTY_MAP_CACHE_PAGES = 1_024;
+/** Regions of this size and so many of them may be written without waiting for the activity log: at most 4 GiB are read again after a power failure. */
+export const ACTIVITY_REGION_BYTES = 4 * MIB;
+export const ACTIVITY_MAX_REGIONS = 1_024;
+/** What waits for upload may take this much of the state folder's disk unless the configuration says otherwise: hours of outage at a usual churn ... */
+export const SPOOL_DEFAULT_BYTES = 16 * 1024 * MIB;
+/** ... and never more than this share of what is free there (its own bytes counted as free): the disk belongs to others too. */
+export const SPOOL_FREE_SHARE = 0.8;
+/** How often the free space of that disk is looked at. */
+export const SPOOL_BOUND_LOOK_MS = 1_000;
+/** Logging ends for want of room on the disk and begins again only when the spool may hold at least this much. */
+export const SPOOL_MIN_BYTES = MIB;
+/** Logging begins again when the spool has come down to this share of its bound: below it there is room for the writes of some time. */
+export const SPOOL_LOW_SHARE = 0.5;
+/** How often a service without a log looks whether it may have one again. */
+export const RESUME_LOOK_MS = 200;
 /** Shorter runs of zeros inside data stay data: they compress to almost nothing, and an extent of their own costs a page operation. */
 export const ZERO_RUN_MIN_BYTES = 64 * KIB;
 
+// --- Mobility service: app-consistent points (docs/capture.md) ---
+/** From the first call of the script until the cut: applications and file systems stand still meanwhile, and databases give up after tens of seconds. */
+export const FREEZE_MAX_MS = 10_000;
+/** What the configuration may allow instead: the time limit of Windows' own volume shadow copies. */
+export const FREEZE_LIMIT_MS = 60_000;
+/** Thawing must not fail: it gets more time, and is tried again. */
+export const THAW_MAX_MS = 30_000;
+export const THAW_TRIES = 3;
+/** Output of a script that is kept for the log. */
+export const SCRIPT_OUTPUT_MAX_BYTES = 2_000;
+
+// --- Mobility service: what it says about itself ---
+/** Clients of the status socket at once: each gets one document and is closed. */
+export const STATUS_CLIENTS_MAX = 16;
+/** A client that does not read its document is closed. */
+export const STATUS_CLIENT_MS = 5_000;
+
 // --- Mobility service: network ---
+/** A bandwidth limit below this would be a replication that never ends: 64 MiB would take hours. */
+export const RATE_MIN_BYTES_PER_SECOND = 16 * KIB;
 /** Deltas under way to the cache at once: hides the latency, and at most this many blobs precede a gap. */
 export const UPLOADS_IN_FLIGHT = 2;
 /** 64 MiB in this time need 0.5 MiB/s. */
@@ -272,6 +335,14 @@ export const HTTP_ANSWER_MAX_BYTES = 64 * KIB;
 export const HEARTBEAT_MS = 5_000;
 export const HEARTBEAT_MIN_MS = 250;
 export const HEARTBEAT_MAX_MS = 60_000;
+/** A service that waits for the session of another one asks this often: as a heartbeat would. */
+export const SESSION_ASK_MS = 5_000;
+/** A service whose token was refused can do nothing but wait for an operator: it asks rarely. */
+export const REFUSED_ASK_MS = 5 * 60_000;
+/** A stopping service says so within this time: with STOP_UPLOAD_MS it stays below CHILD_STOP_MS. */
+export const SESSION_END_MS = 1_000;
+/** The instance metadata service of Azure answers from the host itself; a slower answer is none. */
+export const METADATA_TIMEOUT_MS = 5_000;
 /** First registration is tried this often before the service gives up. */
 export const REGISTER_ATTEMPTS = 8;
 /** How long a stopping service tries to empty its spool, well below CHILD_STOP_MS; the rest goes after the next start. */
@@ -323,6 +394,8 @@ export const EVENT_DEAD_LETTERS_MAX_BYTES = 16 * MIB;
 // --- The command line (cli/) ---
 /** One call of the API or one range of a download: Azure's front end cuts at 230 s. */
 export const CLI_REQUEST_MS = 230_000;
+/** The mobility service of this machine answers its status socket at once, or hangs. */
+export const CLI_STATUS_MS = 5_000;
 /** How often the command line asks whether a restore is done. */
 export const CLI_RESTORE_POLL_MS = 500;
 /** A copy of 8 TiB inside an account takes hours; what lasts longer than a day has a fault. */

@@ -1,3 +1,5 @@
+import { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
 import { BlobServiceClient } from "@azure/storage-blob";
 import { z } from "zod";
 import type { LocalStorage } from "../storage/storage.ts";
@@ -25,8 +27,9 @@ const RECORD = z.object({
 
 export async function readProgress(storage: LocalStorage, itemId: string): Promise<ProgressView> {
   const service = BlobServiceClient.fromConnectionString(storage.account(TARGET_ACCOUNT).connectionString);
-  const bytes = await service.getContainerClient(`leeward-item-${itemId}`).getBlobClient("progress.json").downloadToBuffer();
-  const { body } = RECORD.parse(JSON.parse(bytes.toString("utf8")));
+  // In one request: the SDK's `downloadToBuffer` asks for the length first, and the record may have grown before the second.
+  const answer = await service.getContainerClient(`leeward-item-${itemId}`).getBlobClient("progress.json").download();
+  const { body } = RECORD.parse(JSON.parse(await text(answer.readableStreamBody ?? Readable.from([]))));
   return {
     applied: body.applied.epoch,
     intent: body.intent.epoch,

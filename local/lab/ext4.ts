@@ -31,12 +31,15 @@ export function missingExt4Tools(): readonly string[] {
   return process.env["LEEWARD_HIDE_TOOLS"] === undefined ? TOOLS.filter((tool) => toolPath(tool) === undefined) : TOOLS;
 }
 
-/** Makes an empty ext4 file system with a journal in a raw image. */
+/** Makes an empty ext4 file system in a raw image, with the features that the distribution's mke2fs gives it: for a kernel of its age. */
+export async function makeDefaultExt4(imagePath: string, sizeBytes: number): Promise<void> {
+  await makeEmptyImage(imagePath, sizeBytes);
+  await tool("mke2fs", ["-q", "-F", "-t", "ext4", "-b", String(BLOCK_BYTES), imagePath]);
+}
+
+/** Makes an empty ext4 file system with a journal in a raw image, for `addExt4File`. */
 export async function makeExt4(imagePath: string, sizeBytes: number): Promise<void> {
-  await rm(imagePath, { force: true });
-  const image = await open(imagePath, "w");
-  await image.truncate(sizeBytes);
-  await image.close();
+  await makeEmptyImage(imagePath, sizeBytes);
   // Feature by feature, so that every version of mke2fs makes the same; without checksums in the journal, which debugfs would have to extend.
   const features = "none,has_journal,extent,filetype,sparse_super,large_file,dir_index";
   const lazy = "lazy_itable_init=0,lazy_journal_init=0";
@@ -103,6 +106,23 @@ export type Ext4Verdict = { readonly kind: "files"; readonly count: number } | {
  * 1..count, each with its own content. Works on a copy; `path` may be a VHD, whose footer lies behind the file system.
  */
 export async function checkExt4(path: string, seed: number): Promise<Ext4Verdict> {
+  const disk = await readExt4(path);
+  if (disk.kind === "damaged") return disk;
+  const names = [...disk.files.keys()].sort();
+  for (const [index, name] of names.entries()) {
+    if (name !== fileName(index + 1)) return { kind: "damaged", wrong: `file ${fileName(index + 1)} is missing, ${name} is there` };
+    const whole = disk.files.get(name)?.equals(fileContent(index + 1, seed)) ?? false;
+    if (!whole) return { kind: "damaged", wrong: `the content of ${name} is not what was written` };
+  }
+  return { kind: "files", count: names.length };
+}
+
+export type Ext4Disk =
+  | { readonly kind: "clean"; readonly files: ReadonlyMap<string, Buffer> }
+  | { readonly kind: "damaged"; readonly wrong: string };
+
+/** Replays the journal as a mount does, then `e2fsck -fn` must find nothing: the files of the root folder by name. Works on a copy. */
+export async function readExt4(path: string): Promise<Ext4Disk> {
   const [copy, dump] = [`${path}.check`, `${path}.files`];
   try {
     await copyFile(path, copy);
@@ -111,16 +131,17 @@ export async function checkExt4(path: string, seed: number): Promise<Ext4Verdict
     if (check.exitCode !== 0) return { kind: "damaged", wrong: `e2fsck -fn ended with ${check.exitCode}: ${check.output.slice(0, 400)}` };
     await mkdir(dump, { recursive: true });
     await debugfs(copy, [`rdump / ${dump}`]);
-    const names = (await readdir(dump)).filter((name) => name !== "lost+found").sort();
-    for (const [index, name] of names.entries()) {
-      if (name !== fileName(index + 1)) return { kind: "damaged", wrong: `file ${fileName(index + 1)} is missing, ${name} is there` };
-      const found = await readFile(join(dump, name));
-      if (!found.equals(fileContent(index + 1, seed))) return { kind: "damaged", wrong: `the content of ${name} is not what was written` };
-    }
-    return { kind: "files", count: names.length };
+    const files = new Map<string, Buffer>();
+    for (const name of await readdir(dump)) if (name !== "lost+found") files.set(name, await readFile(join(dump, name)));
+    return { kind: "clean", files };
   } finally {
     await Promise.all([copy, dump].map((at) => rm(at, { force: true, recursive: true })));
   }
+}
+
+/** Whether a mount of this disk would replay its journal: nobody unmounted the file system. */
+export function needsRecovery(image: Buffer): boolean {
+  return (image.readUInt32LE(INCOMPATIBLE_FEATURES_AT) & NEEDS_RECOVERY) !== 0;
 }
 
 /** 1 to 48 KiB: a line with number and hash, then text. */
@@ -172,6 +193,13 @@ function recovering(image: Buffer): Buffer {
   const first = Buffer.from(blockOf(image, 0));
   first.writeUInt32LE((first.readUInt32LE(INCOMPATIBLE_FEATURES_AT) | NEEDS_RECOVERY) >>> 0, INCOMPATIBLE_FEATURES_AT);
   return first;
+}
+
+async function makeEmptyImage(imagePath: string, sizeBytes: number): Promise<void> {
+  await rm(imagePath, { force: true });
+  const image = await open(imagePath, "w");
+  await image.truncate(sizeBytes);
+  await image.close();
 }
 
 async function blocksOf(imagePath: string, file: string): Promise<ReadonlySet<number>> {

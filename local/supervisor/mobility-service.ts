@@ -17,6 +17,10 @@ export interface MobilityOptions {
   readonly nbdPort: number | undefined;
   readonly epochMaxAgeMs: number;
   readonly heartbeatMs: number;
+  /** Every VM of the local cloud is a machine of its own, whatever this one is. Undefined: named after the item. */
+  readonly machineId?: string | undefined;
+  readonly appConsistencyScript?: string | undefined;
+  readonly freezeMaxMs?: number | undefined;
 }
 
 /** The mobility service of one VM, a process of its own. */
@@ -39,9 +43,23 @@ export async function startMobility(options: MobilityOptions): Promise<MobilityS
   await mkdir(stateFolder, { recursive: true, mode: 0o700 });
   const configuration = mobilityConfigurationFile(options.folder);
   const socketPath = join(options.folder, "nbd.sock");
-  const { itemId, apiUrl, registrationToken, disks, epochMaxAgeMs, heartbeatMs } = options;
+  const { itemId, apiUrl, registrationToken, disks, epochMaxAgeMs, heartbeatMs, appConsistencyScript, freezeMaxMs } = options;
+  const machineId = options.machineId ?? `local-${itemId}`;
   const nbd = { socketPath, ...(options.nbdPort === undefined ? {} : { port: options.nbdPort }) };
-  const text = JSON.stringify({ itemId, apiUrl, registrationToken, stateFolder, disks, nbd, epochMaxAgeMs, heartbeatMs }, undefined, 2);
+  const settings = {
+    itemId,
+    apiUrl,
+    registrationToken,
+    machineId,
+    stateFolder,
+    disks,
+    nbd,
+    epochMaxAgeMs,
+    heartbeatMs,
+    appConsistencyScript,
+    freezeMaxMs,
+  };
+  const text = JSON.stringify(settings, undefined, 2);
   await writeFile(configuration, `${text}\n`, { mode: 0o600 });
   const child: Child = await startChild({
     name: `mobility service of ${itemId}`,

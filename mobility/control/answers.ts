@@ -1,5 +1,6 @@
 import type { ErrorCode } from "../../replication/errors.ts";
 import type { HeartbeatAnswer, RegisterAnswer, SettleAnswer } from "../../replication/items/mobility-protocol.ts";
+import { SESSION_LEASE_MS } from "../../replication/limits.ts";
 import type { Position } from "../../replication/position.ts";
 
 /** What the control plane answered to a registration; undefined when it has another shape. */
@@ -18,7 +19,21 @@ export function heartbeatAnswer(value: unknown): HeartbeatAnswer | undefined {
   const intervalMs = numberAt(value, "intervalMs");
   if (stream === undefined || containerUrl === undefined || !URL.canParse(containerUrl)) return undefined;
   if (expiresMs === undefined || applied === undefined || intervalMs === undefined) return undefined;
-  return { stream, upload: { containerUrl, expiresMs }, applied, intervalMs };
+  return { stream, upload: { containerUrl, expiresMs }, applied, intervalMs, ...requests(value) };
+}
+
+/** What a control plane of before does not say is nothing wanted. */
+function requests(value: unknown): Pick<HeartbeatAnswer, "session" | "repair" | "consistency" | "rotation"> {
+  const session = fieldOf(value, "session");
+  const repairId = textAt(fieldOf(value, "repair"), "id");
+  const requestId = textAt(fieldOf(value, "consistency"), "requestId");
+  const rotation = textAt(value, "rotation");
+  return {
+    session: { sinceMs: numberAt(session, "sinceMs") ?? 0, leaseMs: numberAt(session, "leaseMs") ?? SESSION_LEASE_MS },
+    ...(repairId === undefined ? {} : { repair: { id: repairId } }),
+    ...(requestId === undefined ? {} : { consistency: { requestId } }),
+    ...(rotation === "wanted" || rotation === "accepted" ? { rotation } : {}),
+  };
 }
 
 export function settleAnswer(value: unknown): SettleAnswer | undefined {
@@ -26,10 +41,13 @@ export function settleAnswer(value: unknown): SettleAnswer | undefined {
   return outcome === "same" || outcome === "again" || outcome === "other" ? { outcome } : undefined;
 }
 
-/** Codes with which the control plane refuses the mobility service for good. With any other code trying again can help. */
+/** Codes with which the control plane refuses the mobility service: it was understood. With any other code the same request again can help. */
 const REFUSALS: readonly ErrorCode[] = [
   "invalid-request",
   "not-authorized",
+  "machine-mismatch",
+  "session-taken",
+  "position-fork",
   "item-unknown",
   "item-stopped",
   "item-exists",
@@ -42,7 +60,12 @@ export function errorBody(value: unknown): ErrorBody | undefined {
   const error = fieldOf(value, "error");
   const code = textAt(error, "code");
   if (code === undefined) return undefined;
-  return { code: REFUSALS.find((known) => known === code), message: textAt(error, "message") ?? code, hint: textAt(error, "hint") };
+  return {
+    code: REFUSALS.find((known) => known === code),
+    message: textAt(error, "message") ?? code,
+    hint: textAt(error, "hint"),
+    leaseLeftMs: numberAt(fieldOf(error, "facts"), "leaseLeftMs"),
+  };
 }
 
 interface ErrorBody {
@@ -50,6 +73,8 @@ interface ErrorBody {
   readonly message: string;
   /** What the control plane advises: it knows more of the case than the code alone tells. */
   readonly hint: string | undefined;
+  /** With `session-taken`: how long the session of the other service still lasts, should it stay silent. */
+  readonly leaseLeftMs: number | undefined;
 }
 
 function fieldOf(value: unknown, name: string): unknown {

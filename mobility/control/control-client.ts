@@ -18,7 +18,7 @@ import { errorBody, heartbeatAnswer, registerAnswer, settleAnswer } from "./answ
 export interface ControlClient {
   register(request: RegisterRequest): Promise<RegisterAnswer>;
   heartbeat(request: HeartbeatRequest): Promise<HeartbeatAnswer>;
-  settle(request: SettleRequest): Promise<SettleAnswer>;
+  settle(request: Omit<SettleRequest, "sessionId">): Promise<SettleAnswer>;
 }
 
 export interface ControlOptions {
@@ -26,7 +26,9 @@ export interface ControlOptions {
   /** The address that ends in `/api`. Checked by `controlUrl`. */
   readonly apiUrl: URL;
   readonly itemId: string;
-  readonly itemToken: string;
+  /** The item token to use now. */
+  readonly itemToken: () => string;
+  readonly sessionId: string;
   /** Ends calls under way when the service stops. */
   readonly signal: AbortSignal;
 }
@@ -56,11 +58,11 @@ export function createControlClient(options: ControlOptions): ControlClient {
     }
     throw refusal(action, answer.status, value);
   };
-  const authorized = { authorization: `Bearer ${options.itemToken}` };
+  const authorized = (): object => ({ authorization: `Bearer ${options.itemToken()}` });
   return {
     register: (request) => call("register", request, registerAnswer, {}),
-    heartbeat: (request) => call("heartbeat", request, heartbeatAnswer, authorized),
-    settle: (request) => call("settle", request, settleAnswer, authorized),
+    heartbeat: (request) => call("heartbeat", request, heartbeatAnswer, authorized()),
+    settle: (request) => call("settle", { ...request, sessionId: options.sessionId }, settleAnswer, authorized()),
   };
 }
 
@@ -76,7 +78,12 @@ function refusal(action: string, status: number, value: unknown): LeewardError {
   const error = errorBody(value);
   if (error?.code === undefined || status >= 500) return unavailable(action, status, error?.message ?? "no reason given");
   const options = error.hint === undefined ? {} : { hint: error.hint };
-  return new LeewardError(error.code, `${action} was refused: ${error.message}`, { action, status }, options);
+  return new LeewardError(
+    error.code,
+    `${action} was refused: ${error.message}`,
+    { action, status, leaseLeftMs: error.leaseLeftMs },
+    options,
+  );
 }
 
 function unavailable(action: string, status: number, reason: string): LeewardError {

@@ -3,11 +3,14 @@ import type { HeartbeatAnswer, HeartbeatRequest } from "../../replication/items/
 import { HEARTBEAT_MAX_MS, HEARTBEAT_MIN_MS } from "../../replication/limits.ts";
 import { backOffMs, pause } from "../back-off.ts";
 import type { ControlClient } from "./control-client.ts";
+import type { NextBeat } from "./identity.ts";
 
 /** Tells the control plane where the service stands and brings the credential for uploads. */
 export interface Heartbeat {
-  /** The next one goes at once. */
+  /** The next one goes at once, unless the last one was refused. */
   soon(): void;
+  /** How many were sent since the start, and how many of them were answered. */
+  readonly counts: { readonly sent: number; readonly answered: number };
   stop(): Promise<void>;
 }
 
@@ -16,38 +19,47 @@ export interface HeartbeatOptions {
   /** Interval until the control plane names one. */
   readonly intervalMs: number;
   readonly random: () => number;
-  /** Taken at the moment of sending. */
-  readonly report: () => HeartbeatRequest;
-  readonly answered: (answer: HeartbeatAnswer) => void;
+  /** Taken at the moment of sending. Rejects while the service does not know who it is. */
+  readonly report: () => Promise<HeartbeatRequest>;
+  readonly answered: (answer: HeartbeatAnswer, request: HeartbeatRequest) => void;
   readonly failed: (error: LeewardError) => void;
-  /** The token was refused: registers again if there is a registration token. */
-  readonly unauthorized: () => Promise<void>;
+  /** The control plane will not have this service speak for the item. */
+  readonly refused: (error: LeewardError) => Promise<NextBeat>;
 }
 
-/** Goes on for as long as the service lives; failures only lengthen the wait, up to BACK_OFF_MAX_MS. */
+/** Goes on for as long as the service lives; failures only lengthen the wait, up to BACK_OFF_MAX_MS. A refusal can end it for good. */
 export function startHeartbeat(options: HeartbeatOptions): Heartbeat {
   const stopping = new AbortController();
   let hurry = new AbortController();
   let intervalMs = options.intervalMs;
+  let sent = 0;
+  let answered = 0;
 
-  const beat = async (): Promise<void> => {
+  const beat = async (): Promise<NextBeat | undefined> => {
+    const request = await options.report();
+    sent += 1;
     try {
-      const answer = await options.control.heartbeat(options.report());
+      const answer = await options.control.heartbeat(request);
+      answered += 1;
       intervalMs = Math.min(HEARTBEAT_MAX_MS, Math.max(HEARTBEAT_MIN_MS, answer.intervalMs));
-      options.answered(answer);
+      options.answered(answer, request);
+      return undefined;
     } catch (error) {
-      if (!hasCode(error, "not-authorized")) throw error;
-      options.failed(error);
-      await options.unauthorized();
+      if (!hasCode(error, "not-authorized", "machine-mismatch", "session-taken", "position-fork")) throw error;
+      answered += 1;
+      return await options.refused(error);
     }
   };
   const run = async (): Promise<void> => {
     for (let failures = 0; !stopping.signal.aborted;) {
       let waitMs: number;
+      let patience = AbortSignal.any([stopping.signal, hurry.signal]);
       try {
-        await beat();
+        const refusal = await beat();
         failures = 0;
-        waitMs = intervalMs;
+        if (refusal?.kind === "never") return;
+        waitMs = refusal?.waitMs ?? intervalMs;
+        if (refusal !== undefined) patience = stopping.signal;
       } catch (error) {
         if (stopping.signal.aborted) return;
         options.failed(error instanceof LeewardError ? error : new LeewardError("internal", "A heartbeat failed.", {}, { cause: error }));
@@ -56,13 +68,16 @@ export function startHeartbeat(options: HeartbeatOptions): Heartbeat {
       }
       // Never faster than the smallest interval, whoever asks.
       await pause(HEARTBEAT_MIN_MS, stopping.signal);
-      await pause(waitMs - HEARTBEAT_MIN_MS, AbortSignal.any([stopping.signal, hurry.signal]));
+      await pause(Math.max(0, waitMs - HEARTBEAT_MIN_MS), patience);
       hurry = new AbortController();
     }
   };
   const loop = run();
   return {
     soon: () => hurry.abort(),
+    get counts() {
+      return { sent, answered };
+    },
     stop: async () => {
       stopping.abort();
       await loop;

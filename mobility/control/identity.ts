@@ -1,31 +1,119 @@
-import { randomBytes, randomUUID } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { hostname } from "node:os";
-import { replaceFileDurably } from "../durable-file.ts";
+import { hasCode } from "../../replication/errors.ts";
+import type { LeewardError } from "../../replication/errors.ts";
+import type { HeartbeatAnswer } from "../../replication/items/mobility-protocol.ts";
+import { HEARTBEAT_MIN_MS, REFUSED_ASK_MS, SESSION_ASK_MS } from "../../replication/limits.ts";
+import type { Position } from "../../replication/position.ts";
+import type { Uploader } from "../upload/uploader.ts";
+import type { ItemTokens } from "./item-tokens.ts";
 
-/** The token with which this service speaks for its item: made once, readable by its owner only, and never logged. */
-export function itemToken(path: string): string {
-  const kept = readText(path);
-  if (kept !== undefined && /^[0-9a-f]{64}$/.test(kept)) return kept;
-  const token = randomBytes(32).toString("hex");
-  replaceFileDurably(path, Buffer.from(token), 0o600);
-  return token;
+/**
+ * Whether this service may speak for its item:
+ * - `asking`: no answer yet;
+ * - `granted`: it has the session;
+ * - `waiting`: another service has it; this one asks on and uploads nothing meanwhile;
+ * - `refused`: the control plane knows neither its token nor a registration token; it asks rarely;
+ * - `silent`: it is a clone on another machine, or its state folder is an older copy: it asks nothing more and uploads nothing until it is started again.
+ */
+export type IdentityState = "asking" | "granted" | "waiting" | "refused" | "silent";
+
+/** How the loop of heartbeats goes on after a refusal. */
+export type NextBeat = { readonly kind: "in"; readonly waitMs: number } | { readonly kind: "never" };
+
+export interface Identity {
+  readonly state: IdentityState;
+  /** Since when this service has the session, on the target's clock; undefined without one. */
+  readonly sinceMs: number | undefined;
+  /** It has had the session at least once since its start: what is read for the target may be of use. */
+  readonly wasGranted: boolean;
+  /** Until when the last credential for uploads is good. */
+  readonly grantEndsMs: number | undefined;
+  answered(answer: HeartbeatAnswer): void;
+  /** Rejects when registering again failed for a reason that passes. */
+  refused(error: LeewardError): Promise<NextBeat>;
 }
 
-/** Changes with every start of the machine. Where the system does not say, every start of the service counts as one: safe, and slower after a kill. */
-export function bootId(): string {
-  return readText("/proc/sys/kernel/random/boot_id") ?? randomUUID();
+export interface IdentityOptions {
+  readonly tokens: ItemTokens;
+  readonly uploader: Pick<Uploader, "suspend" | "halt">;
+  /** Undefined without a registration token. */
+  readonly register: (() => Promise<Position>) | undefined;
+  /** The exchange of the token goes on with the next heartbeat, which need not wait. */
+  readonly soon: () => void;
+  /** The item token is another one from now on. */
+  readonly exchanged: () => void;
+  readonly changed: (state: IdentityState, error: LeewardError | undefined) => void;
 }
 
-export function machineId(): string {
-  return readText("/etc/machine-id") ?? hostname();
+export function createIdentity({ tokens, uploader, register, soon, exchanged, changed }: IdentityOptions): Identity {
+  let state: IdentityState = "asking";
+  let sinceMs: number | undefined;
+  let wasGranted = false;
+  let grantEndsMs: number | undefined;
+
+  const become = (next: IdentityState, error?: LeewardError): void => {
+    if (next !== "granted") sinceMs = undefined;
+    if (state === next) return;
+    state = next;
+    changed(next, error);
+  };
+  const refuse = (next: "waiting" | "refused", error: LeewardError, waitMs: number): NextBeat => {
+    uploader.suspend();
+    become(next, error);
+    return { kind: "in", waitMs };
+  };
+  const silence = (error: LeewardError): NextBeat => {
+    become("silent", error);
+    uploader.halt(error);
+    return { kind: "never" };
+  };
+  /** A new registration token makes this machine and this token those of the item; one that was used already changes nothing. */
+  const registered = async (): Promise<boolean> => {
+    try {
+      await register?.();
+      return register !== undefined;
+    } catch (error) {
+      if (hasCode(error, "not-authorized", "machine-mismatch")) return false;
+      throw error;
+    }
+  };
+
+  return {
+    get state() {
+      return state;
+    },
+    get sinceMs() {
+      return sinceMs;
+    },
+    get wasGranted() {
+      return wasGranted;
+    },
+    get grantEndsMs() {
+      return grantEndsMs;
+    },
+    answered: (answer) => {
+      if (tokens.taken()) exchanged();
+      const goesOn = answer.rotation === "wanted" ? tokens.propose() : answer.rotation === "accepted" && tokens.accepted();
+      if (goesOn) soon();
+      sinceMs = answer.session.sinceMs;
+      grantEndsMs = answer.upload.expiresMs;
+      wasGranted = true;
+      become("granted");
+    },
+    refused: async (error) => {
+      if (error.code === "session-taken") return refuse("waiting", error, sessionWaitMs(error));
+      if (error.code === "position-fork") return silence(error);
+      if (error.code === "not-authorized" && tokens.refused()) return AT_ONCE;
+      if (await registered()) return AT_ONCE;
+      return error.code === "machine-mismatch" ? silence(error) : refuse("refused", error, REFUSED_ASK_MS);
+    },
+  };
 }
 
-function readText(path: string): string | undefined {
-  try {
-    const text = readFileSync(path, "utf8").trim();
-    return text === "" ? undefined : text;
-  } catch {
-    return undefined;
-  }
+/** The loop itself keeps to the smallest interval. */
+const AT_ONCE: NextBeat = { kind: "in", waitMs: 0 };
+
+/** Until the lease of the other service can be over, but not much longer than a heartbeat: it may stop in order any time. */
+function sessionWaitMs({ facts: { leaseLeftMs } }: LeewardError): number {
+  const leftMs = typeof leaseLeftMs === "number" ? leaseLeftMs : SESSION_ASK_MS;
+  return Math.min(SESSION_ASK_MS, Math.max(HEARTBEAT_MIN_MS, leftMs));
 }

@@ -8,9 +8,9 @@ import type { ControlClient } from "./control-client.ts";
 export interface RegistrationOptions {
   readonly control: Pick<ControlClient, "register">;
   readonly itemId: string;
-  readonly itemToken: string;
+  readonly itemToken: () => string;
   readonly registrationToken: string | undefined;
-  readonly machineId: string;
+  readonly machineId: () => Promise<string>;
   readonly bootId: string;
   readonly disks: readonly DiskDescription[];
 }
@@ -25,8 +25,8 @@ export async function registerService(options: RegistrationOptions): Promise<Pos
   }
   const { stream, start } = await control.register({
     registrationToken,
-    itemToken,
-    machineId: options.machineId,
+    itemToken: itemToken(),
+    machineId: await options.machineId(),
     bootId: options.bootId,
     disks,
   });

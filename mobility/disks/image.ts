@@ -1,9 +1,11 @@
-import { closeSync, fdatasync, fstatSync, openSync, read, readSync, writeSync } from "node:fs";
+import { closeSync, constants, fdatasync, fstatSync, openSync, read, readSync, statSync, writeSync } from "node:fs";
+import type { Stats } from "node:fs";
 import { promisify } from "node:util";
 import { LeewardError } from "../../replication/errors.ts";
-import { DISK_MAX_BYTES, SECTOR_BYTES } from "../../replication/limits.ts";
+import { DISK_MAX_BYTES } from "../../replication/limits.ts";
+import { readBlockDevice } from "./block-device.ts";
 
-/** A raw disk image, open for reading and writing. Ranges are checked by the callers. */
+/** A raw disk image or a block device, open for reading and writing. Ranges are checked by the callers. */
 export interface Image {
   readonly sizeBytes: number;
   /** `position` on the disk; the whole of `target` is filled. */
@@ -19,15 +21,19 @@ export interface Image {
 const syncFile = promisify(fdatasync);
 const readFile = promisify(read);
 
-/** Throws `configuration-invalid` when there is no such file and `disk-invalid` when its size cannot be a disk. */
-export function openImage(diskId: string, path: string): Image {
+/**
+ * I/O of the guest is synchronous on purpose: a read or write of the page cache takes microseconds, and a trip through libuv's pool costs more than that
+ * (docs/capture.md). Throws `configuration-invalid` when there is no such file, or when a block device is mounted or held by somebody else, and
+ * `disk-invalid` when its size cannot be a disk or its block size is not the configured one. `sysfsRoot` is another one in tests.
+ */
+export function openImage(diskId: string, path: string, sectorSizeBytes: number, sysfsRoot = "/sys"): Image {
   const file = open(diskId, path);
-  const status = fstatSync(file);
-  const sizeBytes = status.size;
-  if (!status.isFile() || sizeBytes === 0 || sizeBytes % SECTOR_BYTES !== 0 || sizeBytes > DISK_MAX_BYTES) {
+  let sizeBytes: number;
+  try {
+    sizeBytes = diskSize(diskId, path, sectorSizeBytes, fstatSync(file), sysfsRoot);
+  } catch (error) {
     closeSync(file);
-    const problem = status.isFile() ? `has ${sizeBytes} bytes` : "is not a file";
-    throw new LeewardError("disk-invalid", `The image ${path} of disk ${diskId} ${problem}.`, { disk: diskId, path, sizeBytes });
+    throw error;
   }
   return {
     sizeBytes,
@@ -53,16 +59,38 @@ export function openImage(diskId: string, path: string): Image {
   };
 }
 
+/** The size of a disk is that of its file or device when it is opened; a guest sees a device that grows when the service starts again. */
+function diskSize(diskId: string, path: string, sectorSizeBytes: number, status: Stats, sysfsRoot: string): number {
+  const invalid = (problem: string, facts: Readonly<Record<string, number>> = {}): LeewardError =>
+    new LeewardError("disk-invalid", `${path} of disk ${diskId} ${problem}.`, { disk: diskId, path, ...facts });
+  if (!status.isFile() && !status.isBlockDevice()) throw invalid("is neither a file nor a block device");
+  const device = status.isBlockDevice() ? readBlockDevice(status.rdev, sysfsRoot) : undefined;
+  if (device !== undefined && device.logicalBlockBytes !== sectorSizeBytes) {
+    // A mirror whose legs have different blocks breaks the file system on it: ext4 with 1 KiB blocks aborts on a leg of 4096 (docs/capture.md).
+    const { logicalBlockBytes } = device;
+    const problem = `has blocks of ${logicalBlockBytes} bytes and the configuration says sectorSizeBytes ${sectorSizeBytes}`;
+    throw invalid(problem, { logicalBlockBytes, sectorSizeBytes });
+  }
+  const sizeBytes = device?.sizeBytes ?? status.size;
+  if (sizeBytes === 0 || sizeBytes % sectorSizeBytes !== 0 || sizeBytes > DISK_MAX_BYTES) {
+    throw invalid(`has ${sizeBytes} bytes, which cannot be a disk with sectors of ${sectorSizeBytes}`, { sizeBytes, sectorSizeBytes });
+  }
+  return sizeBytes;
+}
+
 function becameShorter(diskId: string, path: string): LeewardError {
   return new LeewardError("capture-failed", `The image ${path} became shorter.`, { disk: diskId, path });
 }
 
 function open(diskId: string, path: string): number {
   try {
-    return openSync(path, "r+");
+    // O_EXCL on a block device asks for it alone: Linux refuses while it is mounted, or part of a volume group or an array (open(2)).
+    const device = statSync(path).isBlockDevice();
+    return openSync(path, device ? constants.O_RDWR | constants.O_EXCL : constants.O_RDWR);
   } catch (cause) {
     const reason = cause instanceof Error && "code" in cause ? String(cause.code) : "";
-    const what = reason === "ENOENT" ? "does not exist" : `cannot be opened for writing (${reason})`;
+    const what =
+      reason === "ENOENT" ? "does not exist" : reason === "EBUSY" ? "is mounted or in use" : `cannot be opened for writing (${reason})`;
     throw new LeewardError("configuration-invalid", `The image ${path} of disk ${diskId} ${what}.`, { disk: diskId, path }, { cause });
   }
 }

@@ -13,7 +13,7 @@ export function openDisks(configured: readonly DiskConfig[]): readonly OpenedDis
   const opened: OpenedDisk[] = [];
   try {
     for (const { id, path, sectorSizeBytes } of configured.toSorted((left, right) => (left.id < right.id ? -1 : 1))) {
-      const image = openImage(id, path);
+      const image = openImage(id, path, sectorSizeBytes);
       opened.push({ image, description: { id, sizeBytes: image.sizeBytes, sectorSizeBytes } });
     }
     return opened;

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { LeewardError } from "../../replication/errors.ts";
 import { JOURNAL_RECORD_MAX_BYTES, SECTOR_BYTES } from "../../replication/limits.ts";
 import type { DiskDescription } from "../../replication/position.ts";
-import type { WriteLog } from "../epochs/write-log.ts";
+import type { RangeRecord, Recorder } from "../epochs/recorder.ts";
 import { writeZeros } from "../journal/recover.ts";
 import type { NbdDisk } from "../nbd/connection.ts";
 import type { Image } from "./image.ts";
@@ -14,7 +14,7 @@ export interface VolumeOptions {
   readonly index: number;
   readonly image: Image;
   readonly lock: RangeLock;
-  readonly log: WriteLog;
+  readonly recorder: Recorder;
   readonly churn: Churn;
 }
 
@@ -30,9 +30,13 @@ export interface Churn {
 
 const EMPTY = Buffer.alloc(0);
 
+/** What the next step of a request waits for: its record may not be made yet, or other requests shall have their turn. */
+type Wait = { readonly kind: "record"; readonly record: RangeRecord } | { readonly kind: "turn" };
+type Steps = Generator<Wait, void, undefined>;
+
 /**
- * A disk whose every change goes through the write log first. A request of up to one record is done in one turn of the event loop, so nothing can come
- * between its record and its image; a longer one holds the lock of its range and lets others work between its pieces.
+ * A disk whose every change goes through the recorder first. A request of up to one record is done in one turn of the event loop, so nothing can come
+ * between its record and its image; a longer one, and one that has to wait, holds the lock of its range and lets others work between its pieces.
  */
 export function createVolume(options: VolumeOptions): NbdDisk {
   return new Volume(options);
@@ -52,8 +56,8 @@ class Volume implements NbdDisk {
   }
 
   read(offsetBytes: number, lengthBytes: number): Buffer {
-    const { churn, image, log } = this.#options;
-    if (log.failure !== undefined) throw log.failure;
+    const { churn, image, recorder } = this.#options;
+    if (recorder.failure !== undefined) throw recorder.failure;
     churn.reads += 1;
     churn.readBytes += lengthBytes;
     const data = Buffer.allocUnsafe(lengthBytes);
@@ -77,60 +81,72 @@ class Volume implements NbdDisk {
 
   flush(): Promise<void> {
     this.#options.churn.flushes += 1;
-    return this.#options.log.sync();
+    return this.#options.recorder.sync(this.#options.index);
   }
 
-  /** Runs `steps`, each of which makes one record, under the lock of the range: at once if they are few and the way is free. */
-  #perform(offsetBytes: number, lengthBytes: number, fua: boolean, steps: () => Generator<void>): Promise<void> | undefined {
-    const { lock, log } = this.#options;
+  /** Runs the steps under the lock of the range: at once if they are few, the way is free and nothing has to be waited for. */
+  #perform(offsetBytes: number, lengthBytes: number, fua: boolean, begin: () => Steps): Promise<void> | undefined {
+    const { index, lock, recorder } = this.#options;
     const startBytes = floor(offsetBytes);
     const endBytes = ceil(offsetBytes + lengthBytes);
     const short = endBytes - startBytes <= JOURNAL_RECORD_MAX_BYTES;
-    if (!short || !log.hasRoom || !lock.isFree(startBytes, endBytes)) return this.#performLater(startBytes, endBytes, fua, steps());
-    for (const _ of steps());
-    return fua ? log.sync() : undefined;
+    if (!short || !lock.isFree(startBytes, endBytes)) return this.#performLater(startBytes, endBytes, fua, begin());
+    const steps = begin();
+    for (;;) {
+      const { done, value } = steps.next();
+      if (done === true) return fua ? recorder.sync(index) : undefined;
+      // The lock is taken in this very turn, so nothing came between what was done and what is left.
+      if (value.kind === "record") return this.#performLater(startBytes, endBytes, fua, steps, value);
+    }
   }
 
-  async #performLater(startBytes: number, endBytes: number, fua: boolean, steps: Generator<void>): Promise<void> {
-    const { lock, log } = this.#options;
+  async #performLater(startBytes: number, endBytes: number, fua: boolean, steps: Steps, first?: Wait): Promise<void> {
+    const { index, lock, recorder } = this.#options;
     const release = await lock.take(startBytes, endBytes);
     try {
-      for (;;) {
-        while (!log.hasRoom) await log.room();
-        if (steps.next().done === true) break;
-        await nextTurn();
+      for (let wait = first; ;) {
+        if (wait?.kind === "record") await recorder.ready(wait.record);
+        else if (wait !== undefined) await nextTurn();
+        const { done, value } = steps.next();
+        if (done === true) break;
+        wait = value;
       }
     } finally {
       release();
     }
-    if (fua) await log.sync();
+    if (fua) await recorder.sync(index);
   }
 
-  *#writeSteps(offsetBytes: number, data: Buffer): Generator<void> {
-    const { index, image, log } = this.#options;
+  *#writeSteps(offsetBytes: number, data: Buffer): Steps {
+    const { index, image } = this.#options;
     const aligned = alignWrite(image, offsetBytes, data);
     for (let at = 0; at < aligned.data.length; at += JOURNAL_RECORD_MAX_BYTES) {
       const piece = aligned.data.subarray(at, at + JOURNAL_RECORD_MAX_BYTES);
       const from = aligned.offsetBytes + at;
-      log.append({ kind: "write", disk: index, pass: 0, offsetBytes: from, lengthBytes: piece.length }, piece);
+      yield* this.#recordSteps({ kind: "write", disk: index, pass: 0, offsetBytes: from, lengthBytes: piece.length }, piece);
       this.#change(() => image.write(piece, from));
-      yield;
+      yield { kind: "turn" };
     }
   }
 
-  *#zeroSteps(offsetBytes: number, lengthBytes: number): Generator<void> {
-    const { index, image, log } = this.#options;
+  *#zeroSteps(offsetBytes: number, lengthBytes: number): Steps {
+    const { index, image } = this.#options;
     const end = offsetBytes + lengthBytes;
     const from = Math.min(end, ceil(offsetBytes));
     const to = Math.max(from, floor(end));
     if (offsetBytes < from) yield* this.#writeSteps(offsetBytes, Buffer.alloc(from - offsetBytes));
     for (let at = from; at < to; at += JOURNAL_RECORD_MAX_BYTES) {
       const pieceBytes = Math.min(JOURNAL_RECORD_MAX_BYTES, to - at);
-      log.append({ kind: "zero", disk: index, pass: 0, offsetBytes: at, lengthBytes: pieceBytes }, EMPTY);
+      yield* this.#recordSteps({ kind: "zero", disk: index, pass: 0, offsetBytes: at, lengthBytes: pieceBytes }, EMPTY);
       this.#change(() => writeZeros(image, at, pieceBytes));
-      yield;
+      yield { kind: "turn" };
     }
     if (to < end) yield* this.#writeSteps(to, Buffer.alloc(end - to));
+  }
+
+  /** Ends in the turn in which the change was recorded or marked: the image is touched next. */
+  *#recordSteps(record: RangeRecord, data: Buffer): Steps {
+    while (!this.#options.recorder.record(record, data)) yield { kind: "record", record };
   }
 
   #change(change: () => void): void {
@@ -139,7 +155,7 @@ class Volume implements NbdDisk {
     } catch (cause) {
       // The record stands and the image lacks it: nothing more may be recorded on top. The next start redoes it.
       const error = new LeewardError("capture-failed", `The image of disk ${this.name} cannot be written.`, { disk: this.name }, { cause });
-      this.#options.log.fail(error);
+      this.#options.recorder.fail(error);
       throw error;
     }
   }

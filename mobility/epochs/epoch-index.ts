@@ -25,6 +25,7 @@ export function createEpochIndex(diskCount: number): EpochIndex {
           disks[disk]?.insert({ kind: "zero", offsetBytes, lengthBytes });
           return;
         case "seed-done":
+        case "application-mark":
       }
     },
     count: () => disks.reduce((sum, disk) => sum + disk.count(), 0),

@@ -10,6 +10,12 @@ export interface SealThread {
   stop(): Promise<void>;
 }
 
+/**
+ * The objects of one epoch are its extents: some 20 MiB for EPOCH_MAX_EXTENTS, with room to spare. Without a limit V8 lets a heap that is mostly garbage
+ * grow before it looks; the young generation alone would take 48 MiB.
+ */
+const HEAP = { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 6 };
+
 export function startSealThread(): SealThread {
   let worker: Worker | undefined;
   /** The build renames the files, but not the names inside `new URL`. */
@@ -17,7 +23,7 @@ export function startSealThread(): SealThread {
   return {
     run: (job) =>
       new Promise((resolve, reject) => {
-        const current = (worker ??= new Worker(script));
+        const current = (worker ??= new Worker(script, { resourceLimits: HEAP }));
         const lost = (cause: unknown): void => {
           worker = undefined;
           reject(new LeewardError("capture-failed", "The thread that seals epochs ended.", {}, { cause }));

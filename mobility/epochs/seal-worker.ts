@@ -1,12 +1,24 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { parentPort } from "node:worker_threads";
 import { LeewardError } from "../../replication/errors.ts";
-import { sealEpoch } from "./seal.ts";
+import { createSealMemory, sealEpoch } from "./seal.ts";
 import type { SealedEpoch, SealJob } from "./seal.ts";
 
 /** What the thread answers to one SealJob. */
 export type SealAnswer =
   | { readonly kind: "sealed"; readonly sealed: SealedEpoch | undefined }
   | { readonly kind: "failed"; readonly code: string; readonly message: string };
+
+/**
+ * Every frame makes a compressor of its own in node:zlib, whose native memory goes with its JavaScript object only, and V8 does not count it: without being
+ * told, this thread would look for garbage after some 150 MiB. A collection of its small heap takes milliseconds, and nobody waits for this thread.
+ */
+setFlagsFromString("--expose-gc");
+const collectGarbage: unknown = runInNewContext("gc");
+const memory = createSealMemory(() => {
+  if (typeof collectGarbage === "function") collectGarbage();
+});
 
 /** The thread that compresses and hashes, so that NBD never waits for it. One job at a time. */
 parentPort?.on("message", (job: SealJob) => {
@@ -16,7 +28,7 @@ parentPort?.on("message", (job: SealJob) => {
 
 function answer(job: SealJob): SealAnswer {
   try {
-    return { kind: "sealed", sealed: sealEpoch(job) };
+    return { kind: "sealed", sealed: sealEpoch(job, memory) };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     return { kind: "failed", code: error instanceof LeewardError ? error.code : "internal", message };

@@ -1,18 +1,19 @@
+import { join } from "node:path";
 import type { DeltaHeader, ExtentContent } from "../../replication/delta/delta.ts";
-import { encodeDelta } from "../../replication/delta/encode.ts";
+import { writeDelta } from "../../replication/delta/encode.ts";
 import { spansOf } from "../../replication/delta/spans.ts";
 import type { Span } from "../../replication/delta/spans.ts";
 import { splitZeros } from "../../replication/delta/zeros.ts";
-import { JOURNAL_RECORD_MAX_BYTES, ZERO_RUN_MIN_BYTES } from "../../replication/limits.ts";
+import { EPOCH_MAX_DATA_BYTES, JOURNAL_RECORD_MAX_BYTES, ZERO_RUN_MIN_BYTES } from "../../replication/limits.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
-import { RECORD_HEADER_BYTES } from "../journal/record.ts";
-import { readSegment, SEGMENT_HEADER_BYTES } from "../journal/segment.ts";
-import type { IntactRecord, SegmentContent } from "../journal/segment.ts";
+import type { RecordHeader } from "../journal/record.ts";
+import { readSegmentBytes, walkSegment } from "../journal/segment.ts";
 import { seedAfter } from "../seeding/progress.ts";
 import type { SeedProgress } from "../seeding/progress.ts";
 import { createEpochIndex } from "./epoch-index.ts";
 import type { EpochIndex } from "./epoch-index.ts";
-import { writeSpoolFile } from "./spool.ts";
+import { writeFileDurably } from "../durable-file.ts";
+import { spoolName } from "./spool.ts";
 
 /** A closed segment and the place in the stream where its delta belongs. Plain data: it travels to the worker thread. */
 export interface SealJob {
@@ -34,83 +35,106 @@ export interface SealedEpoch {
   readonly seed: SeedProgress;
 }
 
-/** Makes the delta of a closed segment durable in the spool; undefined when the segment holds no record. Running it again makes the same file. */
-export function sealEpoch(job: SealJob): SealedEpoch | undefined {
-  const segment = readSegment(job.segmentPath);
-  const first = segment.records[0];
-  const last = segment.records.at(-1);
-  if (first === undefined || last === undefined) return undefined;
-  const seed = seedAfter(job.seed, segment.records);
+/** What sealing needs beside its tables, used again for every epoch: fresh buffers of this size would pile up until the next garbage collection. */
+export interface SealMemory {
+  /** One whole segment: its bytes are read and checked once, then compressed from here. Untouched pages of it cost no memory. */
+  readonly segment: Buffer;
+  /** One span whose data stand in several records. */
+  readonly span: Buffer;
+  /** Called for every COLLECT_BYTES that were compressed: frees what compressing left behind. */
+  readonly collect: () => void;
+}
+
+/** What one frame leaves behind is about twice its length. */
+const COLLECT_BYTES = 8 * 1024 * 1024;
+
+export function createSealMemory(collect: () => void): SealMemory {
+  return { segment: Buffer.allocUnsafeSlow(EPOCH_MAX_DATA_BYTES), span: Buffer.allocUnsafeSlow(JOURNAL_RECORD_MAX_BYTES), collect };
+}
+
+/**
+ * Makes the delta of a closed segment durable in the spool; undefined when the segment holds no record. The delta goes into its file as it is made, so
+ * that memory is bounded by the buffers and the tables. Running it again makes the same file.
+ */
+export function sealEpoch(job: SealJob, memory: SealMemory = createSealMemory(() => undefined)): SealedEpoch | undefined {
+  const bytes = readSegmentBytes(job.segmentPath, memory.segment);
+  const index = createEpochIndex(job.disks.length);
+  let first: RecordHeader | undefined;
+  let last: RecordHeader | undefined;
+  let { seed } = job;
+  walkSegment(bytes, (record, dataOffsetBytes) => {
+    first ??= record;
+    last = record;
+    if (record.pass !== 0) seed = seedAfter(seed, [{ header: record, data: EMPTY }]);
+    index.add(record, dataOffsetBytes);
+  });
+  return first === undefined || last === undefined ? undefined : writeEpoch(job, { first, last, seed, index }, bytes, memory);
+}
+
+const EMPTY = Buffer.alloc(0);
+
+interface WalkedEpoch {
+  readonly first: RecordHeader;
+  readonly last: RecordHeader;
+  readonly seed: SeedProgress;
+  /** Data runs point into the bytes of the segment. */
+  readonly index: EpochIndex;
+}
+
+function writeEpoch(job: SealJob, { first, last, seed, index }: WalkedEpoch, bytes: Buffer, memory: SealMemory): SealedEpoch {
   const header: DeltaHeader = {
     itemId: job.itemId,
     stream: job.start.stream,
     epoch: job.start.epoch + 1,
-    firstWriteMs: first.header.timeMs,
-    lastWriteMs: last.header.timeMs,
+    firstWriteMs: first.timeMs,
+    lastWriteMs: last.timeMs,
     start: job.start,
     disks: job.disks,
     // When a pass ends inside an epoch, all of its records lie at or before the end of this epoch: the target is a full image there.
-    flags: { consistency: "crash", seeding: !seed.done, final: false, groupMark: false },
+    // Records behind the mark would belong to a later moment.
+    flags: {
+      consistency: last.kind === "application-mark" ? "application" : "crash",
+      seeding: !seed.done,
+      final: false,
+      groupMark: false,
+    },
   };
-  const { index, starts } = indexSegment(segment, job.disks.length);
-  const delta = encodeDelta(header, contentsOf(index, segment.records, starts), segment.intactBytes);
-  writeSpoolFile(job.spoolFolder, delta.end, delta.bytes);
-  return {
-    end: delta.end,
-    lengthBytes: delta.bytes.length,
-    lastSequence: last.header.sequence,
-    lastWriteMs: last.header.timeMs,
-    seed,
-  };
+  let end = job.start;
+  let lengthBytes = 0;
+  writeFileDurably(join(job.spoolFolder, "sealing.tmp"), (append) => {
+    end = writeDelta(header, contentsOf(index, bytes, memory), (piece) => {
+      lengthBytes += piece.length;
+      append(piece);
+    });
+    return join(job.spoolFolder, spoolName(end));
+  });
+  return { end, lengthBytes, lastSequence: last.sequence, lastWriteMs: last.timeMs, seed };
 }
 
-interface IndexedSegment {
-  readonly index: EpochIndex;
-  /** Where the data of each record begins in the segment. */
-  readonly starts: readonly number[];
-}
-
-function indexSegment(segment: SegmentContent, diskCount: number): IndexedSegment {
-  const index = createEpochIndex(diskCount);
-  const starts: number[] = [];
-  let at = SEGMENT_HEADER_BYTES;
-  for (const { header } of segment.records) {
-    starts.push(at + RECORD_HEADER_BYTES);
-    index.add(header, at + RECORD_HEADER_BYTES);
-    at += RECORD_HEADER_BYTES + header.dataBytes;
-  }
-  return { index, starts };
-}
-
-/** The extents of the epoch in the order of the format, zeros split off, each span of data in one piece. */
-function* contentsOf(index: EpochIndex, records: readonly IntactRecord[], starts: readonly number[]): Generator<ExtentContent> {
+/** The extents of the epoch in the order of the format, zeros split off, each span of data in one piece that is good until the next is asked for. */
+function* contentsOf(index: EpochIndex, bytes: Buffer, { span: buffer, collect }: SealMemory): Generator<ExtentContent> {
+  let compressedBytes = 0;
   for (const [disk, map] of index.disks.entries()) {
     for (const span of spansOf(map.entries(), JOURNAL_RECORD_MAX_BYTES)) {
-      yield* splitZeros(contentOf(disk, span, records, starts), ZERO_RUN_MIN_BYTES);
+      yield* splitZeros(contentOf(disk, span, bytes, buffer), ZERO_RUN_MIN_BYTES);
+      compressedBytes += span.kind === "data" ? span.lengthBytes : 0;
+      if (compressedBytes < COLLECT_BYTES) continue;
+      compressedBytes = 0;
+      collect();
     }
   }
 }
 
-function contentOf(disk: number, span: Span<"segment">, records: readonly IntactRecord[], starts: readonly number[]): ExtentContent {
+function contentOf(disk: number, span: Span<"segment">, bytes: Buffer, buffer: Buffer): ExtentContent {
   const { offsetBytes, lengthBytes } = span;
   if (span.kind === "zero") return { kind: "zero", disk, offsetBytes, lengthBytes };
-  const parts = span.runs.map((run) => {
-    const at = lastAtOrBefore(starts, run.sourceOffsetBytes);
-    const from = run.sourceOffsetBytes - (starts[at] ?? 0);
-    return records[at]?.data.subarray(from, from + run.lengthBytes) ?? Buffer.alloc(0);
-  });
-  const only = parts.length === 1 ? parts[0] : undefined;
-  return { kind: "data", disk, offsetBytes, bytes: only ?? Buffer.concat(parts) };
-}
-
-/** The index of the last of the ascending `starts` that is at most `offset`. */
-function lastAtOrBefore(starts: readonly number[], offset: number): number {
-  let low = 0;
-  let high = starts.length;
-  while (high - low > 1) {
-    const middle = (low + high) >>> 1;
-    if ((starts[middle] ?? 0) <= offset) low = middle;
-    else high = middle;
+  const only = span.runs.length === 1 ? span.runs[0] : undefined;
+  if (only !== undefined) {
+    return { kind: "data", disk, offsetBytes, bytes: bytes.subarray(only.sourceOffsetBytes, only.sourceOffsetBytes + lengthBytes) };
   }
-  return low;
+  let filled = 0;
+  for (const run of span.runs) {
+    filled += bytes.copy(buffer, filled, run.sourceOffsetBytes, run.sourceOffsetBytes + run.lengthBytes);
+  }
+  return { kind: "data", disk, offsetBytes, bytes: buffer.subarray(0, filled) };
 }

@@ -11,7 +11,10 @@ export interface Sealer {
   /** Segments that wait or are being sealed. */
   readonly waiting: number;
   readonly waitingBytes: number;
-  add(segment: number, lengthBytes: number): void;
+  /** The last attempt failed; it is being repeated. */
+  readonly failing: boolean;
+  /** `lastSequence` is that of its last record: a segment that ends before it when it is read again was damaged. */
+  add(segment: number, lengthBytes: number, lastSequence: number): void;
   /** Done when every segment added before has been sealed and removed, or the sealer was stopped. */
   idle(): Promise<void>;
   /** Done as soon as fewer than `count` wait. */
@@ -26,8 +29,14 @@ export interface SealerOptions {
   readonly spoolFolder: string;
   /** Puts all images on the medium. */
   readonly syncImages: () => Promise<void>;
+  /** Puts every record on the medium. */
+  readonly syncJournal: () => Promise<void>;
   readonly random: () => number;
   readonly sealed: (delta: SpooledDelta) => void;
+  /** A segment could not be read back whole. Done when it is certain that later deltas carry `seeding` until everything was read again. */
+  readonly damaged: () => Promise<void>;
+  /** The segment is gone: its delta is in the spool, and the images have all of it on the medium. */
+  readonly removed: (segment: number) => void;
   readonly failed: (error: unknown) => void;
 }
 
@@ -35,12 +44,20 @@ export function startSealer(options: SealerOptions): Sealer {
   return new SegmentSealer(options);
 }
 
+interface ClosedSegment {
+  readonly number: number;
+  readonly lengthBytes: number;
+  readonly lastSequence: number;
+}
+
 class SegmentSealer implements Sealer {
   readonly #options: SealerOptions;
-  readonly #segments: { readonly number: number; readonly lengthBytes: number }[] = [];
+  readonly #segments: ClosedSegment[] = [];
   readonly #stopping = new AbortController();
   #watchers: readonly { readonly count: number; readonly resolve: () => void }[] = [];
   #loop: Promise<void> | undefined;
+  #failing = false;
+  #imagesSegment: number | undefined;
 
   constructor(options: SealerOptions) {
     this.#options = options;
@@ -54,8 +71,12 @@ class SegmentSealer implements Sealer {
     return this.#segments.reduce((sum, segment) => sum + segment.lengthBytes, 0);
   }
 
-  add(number: number, lengthBytes: number): void {
-    this.#segments.push({ number, lengthBytes });
+  get failing(): boolean {
+    return this.#failing;
+  }
+
+  add(number: number, lengthBytes: number, lastSequence: number): void {
+    this.#segments.push({ number, lengthBytes, lastSequence });
     this.#loop ??= this.#run();
   }
 
@@ -87,11 +108,13 @@ class SegmentSealer implements Sealer {
       const segment = this.#segments[0];
       if (segment === undefined) break;
       try {
-        await this.#seal(segment.number);
+        await this.#seal(segment);
         this.#segments.shift();
         attempt = 0;
+        this.#failing = false;
         this.#notify();
       } catch (error) {
+        this.#failing = true;
         this.#options.failed(error);
         await pause(backOffMs(attempt, this.#options.random), this.#stopping.signal);
         attempt += 1;
@@ -100,21 +123,29 @@ class SegmentSealer implements Sealer {
     this.#loop = undefined;
   }
 
-  async #seal(segment: number): Promise<void> {
+  async #seal({ number: segment, lastSequence }: ClosedSegment): Promise<void> {
     const { journal, state, spoolFolder, thread } = this.#options;
-    const { sealed: start, sealedSegment, itemId, disks, seed: seedBefore } = state.current;
-    if (segment > sealedSegment) {
+    if (segment > state.current.sealedSegment) {
+      // What is sealed must not be lost from the journal by a crash of the machine: the images could not be brought to it.
+      await this.#options.syncJournal();
+      const { sealed: start, itemId, disks, seed: seedBefore } = state.current;
       const job = { segmentPath: journal.pathOf(segment), spoolFolder, itemId, disks, start, seed: seedBefore };
       const sealed = await thread.run(job);
+      if (sealed?.lastSequence !== lastSequence) await this.#options.damaged();
       if (sealed === undefined) await state.change({ sealedSegment: segment });
       else {
-        const { end, lengthBytes, lastSequence, lastWriteMs, seed } = sealed;
-        await state.change({ sealed: end, sealedSegment: segment, sealedSequence: lastSequence, lastWriteMs, seed });
+        const { end, lengthBytes, lastWriteMs } = sealed;
+        // A pass that began meanwhile is another one: the end of the old says nothing about it.
+        const seed = state.current.seed.pass === sealed.seed.pass ? sealed.seed : state.current.seed;
+        const imagesSegment = this.#imagesSegment ?? state.current.imagesSegment;
+        await state.change({ sealed: end, sealedSegment: segment, sealedSequence: lastSequence, lastWriteMs, seed, imagesSegment });
         this.#options.sealed({ end, lengthBytes, path: join(spoolFolder, spoolName(end)) });
       }
     }
     // The segment can redo the images until they are on the medium by themselves.
     await this.#options.syncImages();
     journal.remove(segment);
+    this.#imagesSegment = segment;
+    this.#options.removed(segment);
   }
 }

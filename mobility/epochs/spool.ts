@@ -2,7 +2,6 @@ import { readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
 import type { Position } from "../../replication/position.ts";
-import { replaceFileDurably } from "../durable-file.ts";
 
 /** A sealed delta that waits for its upload. Its file name is its end position, so that a listing tells everything. */
 export interface SpooledDelta {
@@ -13,10 +12,6 @@ export interface SpooledDelta {
 
 export function spoolName(end: Position): string {
   return `${String(end.stream).padStart(10, "0")}-${String(end.epoch).padStart(12, "0")}-${end.checksum}.delta`;
-}
-
-export function writeSpoolFile(folder: string, end: Position, bytes: Uint8Array): void {
-  replaceFileDurably(join(folder, spoolName(end)), bytes);
 }
 
 export function removeSpoolFile(delta: SpooledDelta): void {

@@ -1,8 +1,11 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
 import { decodeRecord, encodeRecord } from "../../replication/items/records.ts";
+import { STATE_RESERVE_BYTES } from "../../replication/limits.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
 import { replaceFileDurably, replaceFileDurablyLater } from "../durable-file.ts";
+import type { TrackingReason } from "../disks/activity.ts";
 import type { SeedProgress } from "../seeding/progress.ts";
 
 /** `state.json`: what the service knows for sure after any crash. Whatever came later stands in the journal's segments. */
@@ -18,6 +21,8 @@ export interface ServiceState {
   /** Its segment: segments up to this number are only waiting to be removed. */
   readonly sealedSegment: number;
   readonly sealedSequence: number;
+  /** The images have every record of segments up to this number durably: should one come back after a crash of the machine, it is not redone. */
+  readonly imagesSegment?: number | undefined;
   /** Time of its last record: later records are never before it. */
   readonly lastWriteMs: number;
   /** The cache has this epoch and all before it. */
@@ -25,10 +30,23 @@ export interface ServiceState {
   readonly seed: SeedProgress;
   /** The target disks of this pass began as zeros and nothing was ever lost: zeros need not be sent. */
   readonly seedFresh: boolean;
+  /** Why a pass after the first one runs or ran. */
+  readonly resynchronizationReason?: ResynchronizationReason | undefined;
+  /** The request that was obeyed last: repeating it changes nothing. */
+  readonly resynchronizationId?: string | undefined;
   readonly bootId: string;
   /** The service was stopped in order: images and journal are on the medium. */
   readonly clean: boolean;
 }
+
+/** Why the target may lack what the disks hold. */
+export type ResynchronizationReason =
+  | TrackingReason
+  | "machine-restarted"
+  | "journal-damaged"
+  | "dirty-map-missing"
+  | "dirty-map-damaged"
+  | "requested";
 
 export interface StateFile {
   readonly current: ServiceState;
@@ -52,17 +70,28 @@ export function readState(path: string): ServiceState | undefined {
   }
 }
 
-/** Writes `initial` durably, so that what follows can rely on it. */
+/**
+ * Writes `initial` durably, so that what follows can rely on it. A full disk must not keep the service from remembering what was uploaded, or nothing would
+ * ever leave the spool: a reserve beside the file makes room when there is none.
+ */
 export function openStateFile(path: string, initial: ServiceState): StateFile {
   let current = initial;
   let last: Promise<void> = Promise.resolve();
   let waiting: Promise<void> | undefined;
+  releaseReserve(path);
   replaceFileDurably(path, encodeRecord(current));
+  makeReserve(path);
   const write = async (before: Promise<void>): Promise<void> => {
     // Whether the write before succeeded is the business of those who waited for it.
     await before.catch(() => undefined);
     waiting = undefined;
-    await replaceFileDurablyLater(path, encodeRecord(current));
+    try {
+      await replaceFileDurablyLater(path, encodeRecord(current));
+    } catch {
+      releaseReserve(path);
+      await replaceFileDurablyLater(path, encodeRecord(current));
+      makeReserve(path);
+    }
   };
   return {
     get current() {
@@ -74,4 +103,19 @@ export function openStateFile(path: string, initial: ServiceState): StateFile {
       return waiting;
     },
   };
+}
+
+const reservePath = (statePath: string): string => join(dirname(statePath), "reserve");
+
+/** Gives its room back. The next state that is written makes it again, if it can. */
+export function releaseReserve(statePath: string): void {
+  rmSync(reservePath(statePath), { force: true });
+}
+
+function makeReserve(statePath: string): void {
+  try {
+    writeFileSync(reservePath(statePath), Buffer.alloc(STATE_RESERVE_BYTES, 1), { mode: 0o600 });
+  } catch {
+    // The disk is full: what is left of it is better than nothing.
+  }
 }

@@ -13,13 +13,13 @@ export interface WriteLog {
   /** False while too many closed segments wait for the processor or the local disk (never for the network): then writes wait for `room`. */
   readonly hasRoom: boolean;
   room(): Promise<void>;
-  /** Done when everything recorded before is durable. */
-  sync(): Promise<void>;
   /** Closes the epoch now; nothing happens when it is empty. Sealing goes on by itself. */
   cut(): void;
   /** Stops taking records for good: the image and the log may differ until the journal is redone by the next start. */
   fail(error: LeewardError): void;
   readonly failure: LeewardError | undefined;
+  /** The segment in which the last record stands, or the next one will. */
+  readonly openSegment: number;
   /** Bytes recorded and not yet sealed. */
   readonly pendingBytes: number;
   /** No record waits for its epoch to be closed or sealed. */
@@ -35,8 +35,6 @@ export interface WriteLogOptions {
   readonly now: () => number;
   /** Later records never carry an earlier time. */
   readonly lastWriteMs: number;
-  /** Called when cutting on age failed; it is tried again. */
-  readonly failed: (error: unknown) => void;
 }
 
 export function openWriteLog(options: WriteLogOptions): WriteLog {
@@ -51,22 +49,14 @@ export function openWriteLog(options: WriteLogOptions): WriteLog {
   const cut = (): void => {
     if (records === 0) return;
     const bytes = journal.openBytes;
+    const lastSequence = journal.nextSequence - 1;
     const segment = journal.cut();
     clearTimeout(age);
     age = undefined;
     index = createEpochIndex(options.diskCount);
     records = 0;
-    sealer.add(segment, bytes);
+    sealer.add(segment, bytes, lastSequence);
   };
-  const cutOnAge = (): void => {
-    try {
-      cut();
-    } catch (error) {
-      options.failed(error);
-      age = setTimeout(cutOnAge, options.epochMaxAgeMs);
-    }
-  };
-
   return {
     append: (record, data) => {
       if (failure !== undefined) throw failure;
@@ -78,23 +68,22 @@ export function openWriteLog(options: WriteLogOptions): WriteLog {
       const { sequence, dataOffsetBytes } = journal.append({ ...record, timeMs }, data);
       index.add({ ...record, timeMs, sequence }, dataOffsetBytes);
       records += 1;
-      age ??= setTimeout(cutOnAge, options.epochMaxAgeMs);
+      age ??= setTimeout(cut, options.epochMaxAgeMs);
     },
     get hasRoom() {
       // With a failure the next append throws: waiting would have no end.
       return failure !== undefined || sealer.waiting < JOURNAL_CLOSED_SEGMENTS_MAX;
     },
     room: () => sealer.below(JOURNAL_CLOSED_SEGMENTS_MAX),
-    sync: async () => {
-      if (failure !== undefined) throw failure;
-      await journal.sync();
-    },
     cut,
     fail: (error) => {
       failure ??= error;
     },
     get failure() {
       return failure;
+    },
+    get openSegment() {
+      return journal.openNumber;
     },
     get pendingBytes() {
       return sealer.waitingBytes + (records === 0 ? 0 : journal.openBytes);

@@ -8,14 +8,19 @@ import { encodeSegmentHeader, SEGMENT_HEADER_BYTES, segmentName } from "./segmen
 
 /** The write log on disk: one open segment that grows, and closed ones that wait for their delta. */
 export interface Journal {
-  /** Bytes of the open segment, its header included. */
+  /** Bytes of the open segment, its header included; 0 before its first record. */
   readonly openBytes: number;
+  /** The number of the open segment, and the sequence that the next record gets. */
+  readonly openNumber: number;
+  readonly nextSequence: number;
+  /** Why nothing more can be appended or made durable: the medium failed. A full disk is no such failure. */
+  readonly failure: LeewardError | undefined;
   /**
    * Writes one record; when this returns the record survives the death of the process. Throws `capture-failed` with the cause (a full disk,
    * for one): then nothing was recorded and the caller must not touch the image. Data offsets are those inside the segment file.
    */
   append(record: Omit<JournalRecord, "sequence">, data: Buffer): { readonly sequence: number; readonly dataOffsetBytes: number };
-  /** Closes the open segment and opens the next one; the number of the closed one. */
+  /** Closes the open segment; its number. The next one is made by its first record: a full disk is no matter until then. */
   cut(): number;
   /** Done when every record appended before the call is on the medium (FLUSH, FUA). Calls at the same time share the work. */
   sync(): Promise<void>;
@@ -58,7 +63,8 @@ class SegmentedJournal implements Journal {
   readonly #folder: number;
   readonly #headerBytes = Buffer.alloc(RECORD_HEADER_BYTES);
   #nextSequence: number;
-  #open: Segment;
+  #open: Segment | undefined;
+  #openNumber: number;
   /** Closed segments that are not known to be on the medium, oldest first. */
   #unsynced: readonly Segment[] = [];
   #syncedSequence: number;
@@ -69,24 +75,36 @@ class SegmentedJournal implements Journal {
     this.#options = options;
     this.#nextSequence = options.firstSequence;
     this.#syncedSequence = options.firstSequence - 1;
-    this.#open = this.#openSegment(options.number);
+    this.#openNumber = options.number;
     this.#folder = openSync(options.folder, "r");
   }
 
   get openBytes(): number {
-    return this.#open.lengthBytes;
+    return this.#open?.lengthBytes ?? 0;
+  }
+
+  get openNumber(): number {
+    return this.#openNumber;
+  }
+
+  get nextSequence(): number {
+    return this.#nextSequence;
+  }
+
+  get failure(): LeewardError | undefined {
+    return this.#failure;
   }
 
   append(record: Omit<JournalRecord, "sequence">, data: Buffer): { readonly sequence: number; readonly dataOffsetBytes: number } {
     if (this.#failure !== undefined) throw this.#failure;
     const sequence = this.#nextSequence;
-    const open = this.#open;
+    const open = (this.#open ??= this.#openSegment(this.#openNumber));
     encodeRecordHeader(this.#headerBytes, { ...record, sequence }, data);
     try {
       writeAll(open.file, data.length === 0 ? [this.#headerBytes] : [this.#headerBytes, data], open.lengthBytes);
     } catch (cause) {
-      this.#failure = cutTornTail(open);
-      throw new LeewardError("capture-failed", `The journal cannot be written: ${reasonOf(cause)}.`, {}, { cause });
+      this.#failure = cutTornTail(open) ?? (isFull(cause) ? undefined : writeFailed(cause));
+      throw writeFailed(cause);
     }
     const dataOffsetBytes = open.lengthBytes + RECORD_HEADER_BYTES;
     open.lengthBytes = dataOffsetBytes + data.length;
@@ -95,11 +113,11 @@ class SegmentedJournal implements Journal {
   }
 
   cut(): number {
-    const next = this.#openSegment(this.#open.number + 1);
-    const closed = this.#open;
-    this.#unsynced = [...this.#unsynced, closed];
-    this.#open = next;
-    return closed.number;
+    this.#open ??= this.#openSegment(this.#openNumber);
+    this.#unsynced = [...this.#unsynced, this.#open];
+    this.#open = undefined;
+    this.#openNumber += 1;
+    return this.#openNumber - 1;
   }
 
   async sync(): Promise<void> {
@@ -127,9 +145,13 @@ class SegmentedJournal implements Journal {
   }
 
   close(): void {
-    for (const segment of [...this.#unsynced, this.#open]) closeSync(segment.file);
+    for (const segment of this.#segments()) closeSync(segment.file);
     closeSync(this.#folder);
-    if (this.#open.lengthBytes === SEGMENT_HEADER_BYTES) rmSync(this.pathOf(this.#open.number), { force: true });
+    if (this.#open?.lengthBytes === SEGMENT_HEADER_BYTES) rmSync(this.pathOf(this.#openNumber), { force: true });
+  }
+
+  #segments(): readonly Segment[] {
+    return this.#open === undefined ? this.#unsynced : [...this.#unsynced, this.#open];
   }
 
   #openSegment(number: number): Segment {
@@ -149,7 +171,7 @@ class SegmentedJournal implements Journal {
   async #syncPass(): Promise<void> {
     const target = this.#nextSequence - 1;
     const closed = this.#unsynced;
-    const segments = [...closed, this.#open];
+    const segments = this.#segments();
     try {
       if (segments.some((segment) => segment.unnamed)) await syncFolder(this.#folder);
       for (const segment of segments) {
@@ -164,6 +186,15 @@ class SegmentedJournal implements Journal {
     this.#unsynced = this.#unsynced.filter((segment) => !closed.includes(segment));
     this.#syncedSequence = target;
   }
+}
+
+/** There is no room, which can change: in all the spellings of a full disk, a quota and a limit. */
+function isFull(cause: unknown): boolean {
+  return cause instanceof Error && "code" in cause && ["ENOSPC", "EDQUOT", "EFBIG"].includes(String(cause.code));
+}
+
+function writeFailed(cause: unknown): LeewardError {
+  return new LeewardError("capture-failed", `The journal cannot be written: ${reasonOf(cause)}.`, {}, { cause });
 }
 
 /** After a failed append nothing of it may stay, or the next record would stand behind garbage. */

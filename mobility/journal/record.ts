@@ -3,10 +3,11 @@ import { JOURNAL_RECORD_MAX_BYTES, SECTOR_BYTES } from "../../replication/limits
 
 /**
  * One record of the write log, in the order in which the image changed. `seed` and `seed-zero` say what initial replication read there;
- * `seed-done` says that the pass over all disks is complete. `pass` numbers such passes and is 0 for writes of the guest.
+ * `seed-done` says that the pass over all disks is complete. `pass` numbers such passes and is 0 for writes of the guest. `application-mark` says that
+ * applications and file systems were consistent and held still when everything before it was recorded.
  */
 export interface JournalRecord {
-  readonly kind: "write" | "zero" | "seed" | "seed-zero" | "seed-done";
+  readonly kind: "write" | "zero" | "seed" | "seed-zero" | "seed-done" | "application-mark";
   readonly disk: number;
   readonly pass: number;
   /** Without gaps over all disks and segments. */
@@ -27,7 +28,7 @@ export interface RecordHeader extends JournalRecord {
 /** docs/capture.md, "Record": little-endian, the checksum of the header last. */
 export const RECORD_HEADER_BYTES = 56;
 const MAGIC = 0x524a574c;
-const KINDS = ["write", "zero", "seed", "seed-zero", "seed-done"] as const;
+const KINDS = ["write", "zero", "seed", "seed-zero", "seed-done", "application-mark"] as const;
 const AT = {
   magic: 0,
   kind: 4,

@@ -1,4 +1,4 @@
-import { readdirSync, rmSync, truncateSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, readdirSync, rmSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
 import { JOURNAL_RECORD_MAX_BYTES } from "../../replication/limits.ts";
@@ -13,15 +13,25 @@ export interface RecoverOptions {
   readonly binding: string;
   readonly sealedSegment: number;
   readonly sealedSequence: number;
+  /** Segments up to this one came back after they were removed: the images have them and more. */
+  readonly imagesSegment?: number | undefined;
+  /** Records before it are not redone: the images had them when the log ended, and moved on. */
+  readonly redoFromSequence: number;
   /** In the order in which records number them. */
   readonly images: readonly Image[];
   /** As of the last sealed epoch. */
   readonly seed: SeedProgress;
 }
 
+interface RecoveredSegment {
+  readonly number: number;
+  readonly lengthBytes: number;
+  readonly lastSequence: number;
+}
+
 export interface RecoveredJournal {
   /** Segments with records that no sealed delta holds, oldest first: each becomes an epoch. */
-  readonly unsealed: readonly { readonly number: number; readonly lengthBytes: number }[];
+  readonly unsealed: readonly RecoveredSegment[];
   /** Segments whose delta is sealed: they go as soon as the images are on the medium. */
   readonly sealed: readonly number[];
   readonly nextNumber: number;
@@ -45,7 +55,7 @@ export function recoverJournal(options: RecoverOptions): RecoveredJournal {
   const numbers = readdirSync(options.folder)
     .flatMap((name) => segmentNumber(name) ?? [])
     .toSorted((left, right) => left - right);
-  const unsealed: { number: number; lengthBytes: number }[] = [];
+  const unsealed: RecoveredSegment[] = [];
   const sealed: number[] = [];
   let nextSequence = options.sealedSequence + 1;
   let lastWriteMs = 0;
@@ -55,6 +65,10 @@ export function recoverJournal(options: RecoverOptions): RecoveredJournal {
 
   for (const number of numbers) {
     const path = join(options.folder, segmentName(number));
+    if (number <= (options.imagesSegment ?? 0)) {
+      rmSync(path);
+      continue;
+    }
     const isLast = number === numbers.at(-1);
     const content = readSegment(path);
     if (content.header !== undefined && content.header.binding !== options.binding) {
@@ -62,8 +76,9 @@ export function recoverJournal(options: RecoverOptions): RecoveredJournal {
     }
     if (content.torn && !isLast) damaged = true;
     if (content.torn && isLast) truncateSync(path, content.intactBytes);
-    for (const record of content.records) redo(record, options.images, path);
-    redoneRecords += content.records.length;
+    const missed = content.records.filter(({ header }) => header.sequence >= options.redoFromSequence);
+    for (const record of missed) redo(record, options.images, path);
+    redoneRecords += missed.length;
 
     const last = content.records.at(-1)?.header;
     if (number <= options.sealedSegment) sealed.push(number);
@@ -72,12 +87,25 @@ export function recoverJournal(options: RecoverOptions): RecoveredJournal {
       if (content.header?.firstSequence !== nextSequence) damaged = true;
       nextSequence = Math.max(nextSequence, last.sequence + 1);
       seed = seedAfter(seed, content.records);
-      unsealed.push({ number, lengthBytes: content.intactBytes });
+      unsealed.push({ number, lengthBytes: content.intactBytes, lastSequence: last.sequence });
+      syncPath(path);
     }
     lastWriteMs = Math.max(lastWriteMs, last?.timeMs ?? 0);
   }
+  // The process that wrote the segments may not have put them on the medium, and nobody else would.
+  if (unsealed.length > 0) syncPath(options.folder);
+  nextSequence = Math.max(nextSequence, options.redoFromSequence);
   const nextNumber = Math.max(options.sealedSegment, numbers.at(-1) ?? 0) + 1;
   return { unsealed, sealed, nextNumber, nextSequence, lastWriteMs, seed, damaged, redoneRecords };
+}
+
+function syncPath(path: string): void {
+  const file = openSync(path, "r");
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** Seeds are skipped: they are what the image already held. */

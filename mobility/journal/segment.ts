@@ -67,33 +67,53 @@ export interface SegmentContent {
  * they are read). Takes any bytes. Pure.
  */
 export function parseSegment(bytes: Buffer): SegmentContent {
-  const header = decodeSegmentHeader(bytes);
-  if (header === undefined) return { header, records: [], intactBytes: 0, torn: true };
   const records: IntactRecord[] = [];
-  let at = SEGMENT_HEADER_BYTES;
-  while (at < bytes.length) {
-    const record = decodeRecordHeader(bytes.subarray(at, at + RECORD_HEADER_BYTES));
-    if (record === undefined || record.sequence !== header.firstSequence + records.length) break;
-    const data = bytes.subarray(at + RECORD_HEADER_BYTES, at + RECORD_HEADER_BYTES + record.dataBytes);
-    if (data.length !== record.dataBytes || crc32(data) !== record.dataChecksum) break;
-    records.push({ header: record, data });
-    at += RECORD_HEADER_BYTES + record.dataBytes;
-  }
-  return { header, records, intactBytes: at, torn: at < bytes.length };
+  const walked = walkSegment(bytes, (header, dataOffsetBytes) => {
+    records.push({ header, data: bytes.subarray(dataOffsetBytes, dataOffsetBytes + header.dataBytes) });
+  });
+  return { ...walked, records };
 }
 
-/** The whole file; a segment is bounded by EPOCH_MAX_DATA_BYTES. */
+/** The same without keeping the records: a segment of small ones has so many that a list of them would need more memory than the segment. */
+export function walkSegment(
+  bytes: Buffer,
+  visit: (record: RecordHeader, dataOffsetBytes: number) => void,
+): Omit<SegmentContent, "records"> {
+  const header = decodeSegmentHeader(bytes);
+  if (header === undefined) return { header, intactBytes: 0, torn: true };
+  let sequence = header.firstSequence;
+  let at = SEGMENT_HEADER_BYTES;
+  while (at < bytes.length) {
+    const dataOffsetBytes = at + RECORD_HEADER_BYTES;
+    const record = decodeRecordHeader(bytes.subarray(at, dataOffsetBytes));
+    if (record === undefined || record.sequence !== sequence) break;
+    const end = dataOffsetBytes + record.dataBytes;
+    if (end > bytes.length || crc32(bytes.subarray(dataOffsetBytes, end)) !== record.dataChecksum) break;
+    visit(record, dataOffsetBytes);
+    sequence += 1;
+    at = end;
+  }
+  return { header, intactBytes: at, torn: at < bytes.length };
+}
+
 export function readSegment(path: string): SegmentContent {
+  return parseSegment(readSegmentBytes(path));
+}
+
+/** The whole file, in `buffer` as far as it fits; a segment is bounded by EPOCH_MAX_DATA_BYTES. */
+export function readSegmentBytes(path: string, buffer?: Buffer): Buffer {
   const file = openSync(path, "r");
   try {
-    const bytes = Buffer.allocUnsafeSlow(fstatSync(file).size);
+    const lengthBytes = fstatSync(file).size;
+    const bytes =
+      buffer !== undefined && lengthBytes <= buffer.length ? buffer.subarray(0, lengthBytes) : Buffer.allocUnsafeSlow(lengthBytes);
     let filled = 0;
     while (filled < bytes.length) {
       const count = readSync(file, bytes, filled, bytes.length - filled, filled);
       if (count === 0) throw new LeewardError("state-corrupt", `${path} became shorter while it was read.`, { path });
       filled += count;
     }
-    return parseSegment(bytes);
+    return bytes;
   } finally {
     closeSync(file);
   }

@@ -1,14 +1,16 @@
 /** Received bytes that nobody has taken yet, as the chunks in which they came: small reads of the parser stay without copies. */
 export interface ByteQueue {
   readonly lengthBytes: number;
+  /** How many of them lie in one piece at the front. */
+  readonly firstBytes: number;
   push(chunk: Buffer): void;
   /** The next `lengthBytes` in one piece, or undefined while fewer are there. A view of the received chunk where possible. */
   take(lengthBytes: number): Buffer | undefined;
   /** Moves up to the free length of `target` from `offsetBytes` on into it; returns how many bytes that were. */
   copyInto(target: Buffer, offsetBytes: number): number;
-  /** Drops up to `lengthBytes`; returns how many there were. */
-  skip(lengthBytes: number): number;
 }
+
+const CHUNKS_MAX = 256;
 
 export function createByteQueue(): ByteQueue {
   const chunks: Buffer[] = [];
@@ -33,10 +35,19 @@ export function createByteQueue(): ByteQueue {
     get lengthBytes() {
       return available;
     },
+    get firstBytes() {
+      return inFirst();
+    },
     push: (chunk) => {
       if (chunk.length === 0) return;
       chunks.push(chunk);
       available += chunk.length;
+      // A client that sends byte by byte would otherwise cost an object for every byte that waits.
+      if (chunks.length > CHUNKS_MAX) {
+        chunks[0] = chunks[0]?.subarray(first) ?? chunk;
+        chunks.splice(0, chunks.length, Buffer.concat(chunks));
+        first = 0;
+      }
     },
     take: (lengthBytes) => {
       if (lengthBytes > available) return undefined;
@@ -52,11 +63,6 @@ export function createByteQueue(): ByteQueue {
     copyInto: (target, offsetBytes) => {
       const lengthBytes = Math.min(available, target.length - offsetBytes);
       for (let done = 0; done < lengthBytes;) done += shift(Math.min(inFirst(), lengthBytes - done)).copy(target, offsetBytes + done);
-      return lengthBytes;
-    },
-    skip: (wantedBytes) => {
-      const lengthBytes = Math.min(available, wantedBytes);
-      for (let done = 0; done < lengthBytes;) done += shift(Math.min(inFirst(), lengthBytes - done)).length;
       return lengthBytes;
     },
   };

@@ -1,4 +1,4 @@
-import { NBD_REQUEST_MAX_BYTES } from "../../replication/limits.ts";
+import { NBD_PIECE_MAX_BYTES, NBD_REQUEST_MAX_BYTES } from "../../replication/limits.ts";
 import type { NbdRequest } from "./parser.ts";
 import { COMMAND, COMMAND_FLAG, WIRE_ERROR } from "./protocol.ts";
 import type { WireError } from "./protocol.ts";
@@ -18,27 +18,35 @@ const refuse = (error: WireError): NbdCommand => ({ kind: "refuse", error });
 
 /**
  * Checks flags, range and length as proto.md asks: EINVAL for unknown commands and flags and for a range that ends behind the disk, but ENOSPC for
- * WRITE and WRITE_ZEROES there. TRIM and CACHE are hints: TRIM changes nothing in version 1 (DESIGN 4), because Node cannot punch holes.
+ * WRITE and WRITE_ZEROES there. FUA is accepted on every command. TRIM and CACHE are hints: TRIM changes nothing in version 1 (DESIGN 4), because Node
+ * cannot punch holes.
  */
-export function checkCommand(request: NbdRequest, sizeBytes: number): NbdCommand {
+export function checkCommand(request: NbdRequest, sizeBytes: number, structuredReplies: boolean): NbdCommand {
   const { type, flags, offsetBytes, lengthBytes } = request;
   if (type === COMMAND.disconnect) return { kind: "disconnect" };
   const allowed =
-    COMMAND_FLAG.fua | (type === COMMAND.writeZeroes ? COMMAND_FLAG.noHole : 0) | (type === COMMAND.read ? COMMAND_FLAG.doNotFragment : 0);
+    COMMAND_FLAG.fua |
+    (type === COMMAND.writeZeroes ? COMMAND_FLAG.noHole : 0) |
+    (type === COMMAND.read && structuredReplies ? COMMAND_FLAG.doNotFragment : 0);
   if ((flags & ~allowed) !== 0) return refuse(WIRE_ERROR.invalid);
   const fua = (flags & COMMAND_FLAG.fua) !== 0;
   const inside = offsetBytes + lengthBytes <= sizeBytes;
   switch (type) {
     case COMMAND.read:
-      return inside && lengthBytes <= NBD_REQUEST_MAX_BYTES ? { kind: "read" } : refuse(WIRE_ERROR.invalid);
+      if (!inside || lengthBytes > NBD_REQUEST_MAX_BYTES) return refuse(WIRE_ERROR.invalid);
+      // What is longer than one piece is answered in fragments: the protocol wants EOVERFLOW then, and never up to 64 KiB.
+      return (flags & COMMAND_FLAG.doNotFragment) !== 0 && lengthBytes > NBD_PIECE_MAX_BYTES
+        ? refuse(WIRE_ERROR.overflow)
+        : { kind: "read" };
     case COMMAND.write:
+      if (lengthBytes > NBD_REQUEST_MAX_BYTES) return refuse(WIRE_ERROR.invalid);
       if (!inside) return refuse(WIRE_ERROR.noSpace);
       return lengthBytes === 0 ? { kind: "nothing", durable: fua } : { kind: "write", fua };
     case COMMAND.writeZeroes:
       if (!inside) return refuse(WIRE_ERROR.noSpace);
       return lengthBytes === 0 ? { kind: "nothing", durable: fua } : { kind: "zero", fua };
     case COMMAND.flush:
-      return { kind: "flush" };
+      return offsetBytes === 0 && lengthBytes === 0 ? { kind: "flush" } : refuse(WIRE_ERROR.invalid);
     case COMMAND.trim:
     case COMMAND.cache:
       return inside ? { kind: "nothing", durable: fua } : refuse(WIRE_ERROR.invalid);

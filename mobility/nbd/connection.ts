@@ -1,11 +1,8 @@
 import type { Socket } from "node:net";
-import {
-  NBD_HANDSHAKE_MS,
-  NBD_PAYLOAD_IN_FLIGHT_BYTES,
-  NBD_REPLIES_WAITING_BYTES,
-  NBD_REQUESTS_IN_FLIGHT,
-} from "../../replication/limits.ts";
+import { NBD_HANDSHAKE_MS, NBD_PIECE_MAX_BYTES, NBD_REPLIES_WAITING_BYTES, NBD_REQUESTS_IN_FLIGHT } from "../../replication/limits.ts";
+import type { ByteBudget } from "./byte-budget.ts";
 import { checkCommand } from "./commands.ts";
+import type { NbdCommand } from "./commands.ts";
 import { acceptClientFlags, answerOption } from "./negotiation.ts";
 import type { ExportDescription, Negotiation } from "./negotiation.ts";
 import { createNbdParser } from "./parser.ts";
@@ -19,8 +16,8 @@ import { emptyReadReply, greeting, readErrorReply, readReplyHeader, simpleReply 
  * turn of the event loop. Failures carry the error number of the reply (`wireError` of nbd/server.ts turns them).
  */
 export interface NbdDisk extends ExportDescription {
-  read(offsetBytes: number, lengthBytes: number): Buffer | Promise<Buffer>;
-  /** Done when the write is in the journal and in the image; `fua`: when it is durable too. */
+  read(offsetBytes: number, lengthBytes: number): Buffer;
+  /** Done when the write is in the journal and in the image; `fua`: when it and all before it are durable too. `data` are needed until then. */
   write(offsetBytes: number, data: Buffer, fua: boolean): Promise<void> | undefined;
   zero(offsetBytes: number, lengthBytes: number, fua: boolean): Promise<void> | undefined;
   /** Done when every write answered before is durable. */
@@ -29,6 +26,8 @@ export interface NbdDisk extends ExportDescription {
 
 export interface ConnectionOptions {
   readonly disks: readonly NbdDisk[];
+  /** For payloads that wait, shared by all connections. */
+  readonly budget: ByteBudget;
   /** The error number for a failed disk. */
   readonly wireError: (error: unknown) => WireError;
   /** Called once, when nothing of this connection is under way any more. */
@@ -48,7 +47,12 @@ class Connection {
   #negotiation: Negotiation = { noZeroes: false, structuredReplies: false };
   #disk: NbdDisk | undefined;
   #requests = 0;
-  #payloadBytes = 0;
+  /** The WRITE whose payload comes in pieces, as it was judged when its first piece came: what failed once takes no further piece. */
+  #write: NbdCommand = { kind: "refuse", error: WIRE_ERROR.none };
+  /** A piece of a payload is being written or a long READ is being answered: nothing else is taken up until it is done. */
+  #busy = false;
+  /** Replies to other requests that became ready while a long READ is being answered: they may not come between its pieces. */
+  #held: Buffer[] | undefined;
   /** No more is taken from the client: it left, broke the protocol, or the socket is gone. */
   #ending = false;
   #closed = false;
@@ -99,11 +103,11 @@ class Connection {
   }
 
   #isFull(): boolean {
-    return (
-      this.#requests >= NBD_REQUESTS_IN_FLIGHT ||
-      this.#payloadBytes >= NBD_PAYLOAD_IN_FLIGHT_BYTES ||
-      this.#socket.writableLength >= NBD_REPLIES_WAITING_BYTES
-    );
+    const { budget } = this.#options;
+    if (this.#busy || this.#requests >= NBD_REQUESTS_IN_FLIGHT || this.#socket.writableLength >= NBD_REPLIES_WAITING_BYTES) return true;
+    if (!budget.isSpent) return false;
+    budget.whenFree(() => this.#proceed());
+    return true;
   }
 
   #handle(event: NbdEvent): void {
@@ -119,8 +123,9 @@ class Connection {
       case "request":
         if (this.#disk !== undefined) this.#perform(this.#disk, event.request);
         return;
-      case "oversized":
-        return this.#sendError(event.request, WIRE_ERROR.invalid);
+      case "payload":
+        if (this.#disk !== undefined) this.#performWrite(this.#disk, event);
+        return;
       case "violation":
         this.#socket.destroy();
     }
@@ -138,25 +143,23 @@ class Connection {
     }
   }
 
+  /** Every request without a payload. */
   #perform(disk: NbdDisk, request: NbdRequest): void {
     const { offsetBytes, lengthBytes } = request;
-    const command = checkCommand(request, disk.sizeBytes);
-    const done = (): void => this.#send(simpleReply(request.cookie, WIRE_ERROR.none));
+    const command = checkCommand(request, disk.sizeBytes, this.#negotiation.structuredReplies);
     switch (command.kind) {
       case "read":
-        return this.#answer(
-          request,
-          () => (lengthBytes === 0 ? Buffer.alloc(0) : disk.read(offsetBytes, lengthBytes)),
-          (data) => this.#sendRead(request, data),
-        );
+        if (lengthBytes > NBD_PIECE_MAX_BYTES) return void this.#answerLongRead(disk, request);
+        return this.#answerRead(disk, request);
       case "write":
-        return this.#answer<void>(request, () => disk.write(offsetBytes, request.data, command.fua), done);
+        // Not without a payload: one of no bytes is "nothing".
+        return;
       case "zero":
-        return this.#answer<void>(request, () => disk.zero(offsetBytes, lengthBytes, command.fua), done);
+        return this.#answer(request, () => disk.zero(offsetBytes, lengthBytes, command.fua));
       case "flush":
-        return this.#answer<void>(request, () => disk.flush(), done);
+        return this.#answer(request, () => disk.flush());
       case "nothing":
-        return command.durable ? this.#answer<void>(request, () => disk.flush(), done) : done();
+        return this.#answer(request, () => (command.durable ? disk.flush() : undefined));
       case "refuse":
         return this.#sendError(request, command.error);
       case "disconnect":
@@ -164,36 +167,114 @@ class Connection {
     }
   }
 
-  #answer<Answer>(request: NbdRequest, run: () => Answer | Promise<Answer>, reply: (answer: Answer) => void): void {
+  /** One piece of the payload of a WRITE; the reply follows the last one. A refused payload is taken to its end, so that framing is kept. */
+  #performWrite(disk: NbdDisk, { request, atBytes, data }: Extract<NbdEvent, { kind: "payload" }>): void {
+    const last = atBytes + data.length === request.lengthBytes;
+    if (atBytes === 0) this.#write = checkCommand(request, disk.sizeBytes, this.#negotiation.structuredReplies);
+    const command = this.#write;
+    if (command.kind !== "write") {
+      if (last && command.kind === "refuse") this.#sendError(request, command.error);
+      return;
+    }
+    const run = (): Promise<void> | undefined => disk.write(request.offsetBytes + atBytes, data, command.fua && last);
+    // A small payload is a view of what was received with it: while it waits, all of that stays.
+    const heldBytes = data.buffer.byteLength;
+    if (last) this.#answer(request, run, heldBytes);
+    else this.#writePiece(run, heldBytes);
+  }
+
+  #writePiece(run: () => Promise<void> | undefined, heldBytes: number): void {
+    const failed = (error: unknown): void => {
+      this.#write = { kind: "refuse", error: this.#options.wireError(error) };
+    };
     try {
-      const result = run();
-      if (result instanceof Promise) void this.#answerLater(request, result, reply);
-      else reply(result);
+      const work = run();
+      if (work === undefined) return;
+      this.#busy = true;
+      void this.#underWay(work.catch(failed), heldBytes, () => (this.#busy = false));
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  /** Runs a request that is answered with nothing but its success; `heldBytes` of its payload are needed until then. */
+  #answer(request: NbdRequest, run: () => Promise<void> | undefined, heldBytes = 0): void {
+    try {
+      const work = run();
+      if (work === undefined) this.#sendDone(request);
+      else {
+        const answered = work.then(
+          () => this.#sendDone(request),
+          (error: unknown) => this.#sendError(request, this.#options.wireError(error)),
+        );
+        void this.#underWay(answered, heldBytes, () => undefined);
+      }
     } catch (error) {
       this.#sendError(request, this.#options.wireError(error));
     }
   }
 
-  async #answerLater<Answer>(request: NbdRequest, work: Promise<Answer>, reply: (answer: Answer) => void): Promise<void> {
+  /** Counts work that has not ended in this turn, and goes on when it has. `work` never rejects. */
+  async #underWay(work: Promise<void>, heldBytes: number, ended: () => void): Promise<void> {
+    const { budget } = this.#options;
     this.#requests += 1;
-    this.#payloadBytes += request.data.length;
-    try {
-      reply(await work);
-    } catch (error) {
-      this.#sendError(request, this.#options.wireError(error));
-    }
+    budget.take(heldBytes);
+    if (heldBytes > 0) this.#parser.keep();
+    await work;
+    ended();
     this.#requests -= 1;
-    this.#payloadBytes -= request.data.length;
     if (this.#ending && this.#requests === 0) this.#socket.destroySoon();
     this.#finish();
     this.#proceed();
+    budget.giveBack(heldBytes);
   }
 
-  #sendRead(request: NbdRequest, data: Buffer): void {
-    const { cookie, offsetBytes } = request;
+  #answerRead(disk: NbdDisk, request: NbdRequest): void {
+    const { cookie, offsetBytes, lengthBytes } = request;
     const { structuredReplies } = this.#negotiation;
-    if (data.length === 0) this.#send(emptyReadReply(cookie, structuredReplies));
-    else this.#send(readReplyHeader(cookie, offsetBytes, data.length, structuredReplies), data);
+    try {
+      if (lengthBytes === 0) return this.#send(emptyReadReply(cookie, structuredReplies));
+      const data = disk.read(offsetBytes, lengthBytes);
+      this.#send(readReplyHeader(cookie, { offsetBytes, lengthBytes, first: true, last: true }, structuredReplies), data);
+    } catch (error) {
+      this.#sendError(request, this.#options.wireError(error));
+    }
+  }
+
+  /** Piece by piece, each read when the one before has left: what a client asks for and does not fetch costs the memory of one piece. */
+  async #answerLongRead(disk: NbdDisk, request: NbdRequest): Promise<void> {
+    const held: Buffer[] = [];
+    this.#held = held;
+    this.#busy = true;
+    await this.#underWay(this.#sendPieces(disk, request), 0, () => {
+      this.#busy = false;
+      this.#held = undefined;
+      this.#send(...held);
+    });
+  }
+
+  async #sendPieces(disk: NbdDisk, request: NbdRequest): Promise<void> {
+    const { cookie, offsetBytes, lengthBytes } = request;
+    const { structuredReplies } = this.#negotiation;
+    const socket = this.#socket;
+    for (let at = 0; at < lengthBytes && !socket.destroyed; at += NBD_PIECE_MAX_BYTES) {
+      const pieceBytes = Math.min(NBD_PIECE_MAX_BYTES, lengthBytes - at);
+      const piece = { offsetBytes: offsetBytes + at, lengthBytes: pieceBytes, first: at === 0, last: at + pieceBytes === lengthBytes };
+      try {
+        const data = disk.read(piece.offsetBytes, pieceBytes);
+        socket.write(readReplyHeader(cookie, piece, structuredReplies));
+        await new Promise<void>((resolve) => void socket.write(data, () => resolve()));
+      } catch (error) {
+        // A simple reply that has begun promised data: the protocol leaves nothing but hanging up.
+        if (!structuredReplies && !piece.first) socket.destroy();
+        else socket.write(readErrorReply(cookie, this.#options.wireError(error), structuredReplies));
+        return;
+      }
+    }
+  }
+
+  #sendDone(request: NbdRequest): void {
+    this.#send(simpleReply(request.cookie, WIRE_ERROR.none));
   }
 
   #sendError(request: NbdRequest, error: WireError): void {
@@ -204,7 +285,10 @@ class Connection {
 
   #send(...parts: readonly Buffer[]): void {
     if (this.#socket.destroyed || this.#socket.writableEnded) return;
-    for (const part of parts) this.#socket.write(part);
+    for (const part of parts) {
+      if (this.#held === undefined) this.#socket.write(part);
+      else this.#held.push(part);
+    }
   }
 
   /** The client says no more: what is under way is answered, then the connection goes. */

@@ -40,7 +40,8 @@ export function answerOption(option: number, data: Buffer, negotiation: Negotiat
       const index = exportIndex(data.toString("utf8"), exports);
       const chosen = exports[index];
       if (chosen === undefined) return { replies: [], next: "close", negotiation };
-      return { replies: [exportNameReply(chosen.sizeBytes, negotiation.noZeroes)], next: { transmit: index }, negotiation };
+      const answer = exportNameReply(chosen.sizeBytes, negotiation.noZeroes, negotiation.structuredReplies);
+      return { replies: [answer], next: { transmit: index }, negotiation };
     }
     case OPTION.abort:
       return { replies: [optionReply(option, OPTION_REPLY.ack)], next: "close", negotiation };
@@ -58,7 +59,7 @@ export function answerOption(option: number, data: Buffer, negotiation: Negotiat
       const chosen = exports[index];
       if (chosen === undefined) return refuse(OPTION_REPLY.unknown);
       const replies = [
-        exportInfoReply(option, chosen.sizeBytes),
+        exportInfoReply(option, chosen.sizeBytes, negotiation.structuredReplies),
         blockSizeReply(option, chosen.sectorSizeBytes, Math.max(PREFERRED_BYTES, chosen.sectorSizeBytes), NBD_REQUEST_MAX_BYTES),
         optionReply(option, OPTION_REPLY.ack),
       ];

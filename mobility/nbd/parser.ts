@@ -1,4 +1,4 @@
-import { NBD_OPTION_MAX_BYTES, NBD_REQUEST_MAX_BYTES } from "../../replication/limits.ts";
+import { NBD_OPTION_MAX_BYTES, NBD_PIECE_MAX_BYTES } from "../../replication/limits.ts";
 import { createByteQueue } from "./byte-queue.ts";
 import type { ByteQueue } from "./byte-queue.ts";
 import { COMMAND, OPTION_HEADER_BYTES, OPTION_MAGIC, REQUEST_HEADER_BYTES, REQUEST_MAGIC } from "./protocol.ts";
@@ -10,24 +10,30 @@ export interface NbdRequest {
   readonly cookie: bigint;
   readonly offsetBytes: number;
   readonly lengthBytes: number;
-  /** The payload of a WRITE; empty for every other command. */
-  readonly data: Buffer;
 }
 
 export type NbdEvent =
   | { readonly kind: "client-flags"; readonly flags: number }
   | { readonly kind: "option"; readonly option: number; readonly data: Buffer }
+  /** Any request without a payload. */
   | { readonly kind: "request"; readonly request: NbdRequest }
-  /** A WRITE above the payload limit: its bytes were dropped as they came, so that framing is kept and the client gets an answer. */
-  | { readonly kind: "oversized"; readonly request: NbdRequest }
+  /**
+   * The payload of a WRITE, or the next piece of it from `atBytes` on; pieces of one request come in order with nothing between them. The data are good
+   * until the next event is asked for, unless `keep` was called.
+   */
+  | { readonly kind: "payload"; readonly request: NbdRequest; readonly atBytes: number; readonly data: Buffer }
   /** Framing is lost or the client attacks: the connection must be closed. Nothing follows. */
   | { readonly kind: "violation"; readonly reason: string };
 
-/** The client's half of a connection: bytes in, events out. Holds at most one payload of NBD_REQUEST_MAX_BYTES beside what was pushed and not taken. */
+/** The client's half of a connection: bytes in, events out. */
 export interface NbdParser {
   push(chunk: Buffer): void;
   /** The next complete event, or undefined until more bytes come. */
   next(): NbdEvent | undefined;
+  /** The data of the last event are still needed: the parser takes another buffer for the next ones. */
+  keep(): void;
+  /** Bytes that the parser holds: what was pushed and not taken, and at most one piece of NBD_PIECE_MAX_BYTES. */
+  readonly heldBytes: number;
   /** The negotiation ended in an export: what follows are requests. */
   beginTransmission(): void;
 }
@@ -37,8 +43,7 @@ type State =
   | { readonly kind: "option-header" }
   | { readonly kind: "option-data"; readonly option: number; readonly lengthBytes: number }
   | { readonly kind: "request-header" }
-  | { readonly kind: "payload"; readonly request: NbdRequest; readonly data: Buffer; readonly filledBytes: number }
-  | { readonly kind: "drain"; readonly request: NbdRequest; readonly leftBytes: number }
+  | { readonly kind: "payload"; readonly request: NbdRequest; readonly atBytes: number; readonly filledBytes: number }
   | { readonly kind: "closed" };
 
 /** One step: the next state, and an event if one is complete. No step means that more bytes are needed. */
@@ -47,22 +52,33 @@ interface Step {
   readonly event?: NbdEvent;
 }
 
-/** A payload buffer begins no larger than this and doubles as bytes arrive, so that a header alone allocates nothing large. */
-const PAYLOAD_FIRST_BYTES = 1024 * 1024;
-const EMPTY = Buffer.alloc(0);
+/** The buffer of a connection begins no larger than this and doubles as bytes arrive, so that a header alone allocates nothing large. */
+const PIECE_FIRST_BYTES = 256 * 1024;
+
+/** The buffer in which pieces are put together, used again and again: a fresh one for every request would be most of the garbage of a busy service. */
+interface Scratch {
+  data: Buffer;
+}
 
 export function createNbdParser(): NbdParser {
   const queue = createByteQueue();
+  const scratch: Scratch = { data: Buffer.alloc(0) };
   let state: State = { kind: "client-flags" };
   return {
     push: (chunk) => queue.push(chunk),
     next: () => {
       for (;;) {
-        const step = advance(state, queue);
+        const step = advance(state, queue, scratch);
         if (step === undefined) return undefined;
         state = step.state;
         if (step.event !== undefined) return step.event;
       }
+    },
+    keep: () => {
+      scratch.data = Buffer.alloc(0);
+    },
+    get heldBytes() {
+      return queue.lengthBytes + scratch.data.length;
     },
     beginTransmission: () => {
       state = { kind: "request-header" };
@@ -70,7 +86,7 @@ export function createNbdParser(): NbdParser {
   };
 }
 
-function advance(state: State, queue: ByteQueue): Step | undefined {
+function advance(state: State, queue: ByteQueue, scratch: Scratch): Step | undefined {
   switch (state.kind) {
     case "client-flags": {
       const bytes = queue.take(4);
@@ -91,12 +107,7 @@ function advance(state: State, queue: ByteQueue): Step | undefined {
     case "request-header":
       return requestHeader(queue);
     case "payload":
-      return payload(state, queue);
-    case "drain": {
-      const leftBytes = state.leftBytes - queue.skip(state.leftBytes);
-      if (leftBytes === 0) return { state: { kind: "request-header" }, event: { kind: "oversized", request: state.request } };
-      return leftBytes === state.leftBytes ? undefined : { state: { ...state, leftBytes } };
-    }
+      return payload(state, queue, scratch);
     case "closed":
       return undefined;
   }
@@ -113,30 +124,39 @@ function requestHeader(queue: ByteQueue): Step | undefined {
     // Offsets above 2^53 lose low bits here, and are far beyond the end of any disk all the same.
     offsetBytes: Number(header.readBigUInt64BE(16)),
     lengthBytes: header.readUInt32BE(24),
-    data: EMPTY,
   };
   if (request.type !== COMMAND.write || request.lengthBytes === 0) {
     return { state: { kind: "request-header" }, event: { kind: "request", request } };
   }
-  if (request.lengthBytes > NBD_REQUEST_MAX_BYTES) return { state: { kind: "drain", request, leftBytes: request.lengthBytes } };
-  const whole = queue.take(request.lengthBytes);
-  if (whole !== undefined) return { state: { kind: "request-header" }, event: { kind: "request", request: { ...request, data: whole } } };
-  const data = Buffer.allocUnsafeSlow(Math.min(request.lengthBytes, PAYLOAD_FIRST_BYTES));
-  return { state: { kind: "payload", request, data, filledBytes: 0 } };
+  return { state: { kind: "payload", request, atBytes: 0, filledBytes: 0 } };
 }
 
-function payload(state: Extract<State, { kind: "payload" }>, queue: ByteQueue): Step | undefined {
-  const { request } = state;
-  let { data, filledBytes } = state;
+function payload(state: Extract<State, { kind: "payload" }>, queue: ByteQueue, scratch: Scratch): Step | undefined {
+  const { request, atBytes } = state;
   if (queue.lengthBytes === 0) return undefined;
-  if (filledBytes === data.length) {
-    const larger = Buffer.allocUnsafeSlow(Math.min(request.lengthBytes, data.length * 2));
-    data.copy(larger);
-    data = larger;
+  const pieceBytes = Math.min(request.lengthBytes - atBytes, NBD_PIECE_MAX_BYTES);
+  // A small payload mostly lies in one received chunk: then nothing is copied.
+  const view = state.filledBytes === 0 && pieceBytes <= queue.firstBytes ? queue.take(pieceBytes) : undefined;
+  if (view !== undefined) return pieceOf(state, view);
+  let { filledBytes } = state;
+  if (filledBytes === scratch.data.length) {
+    const larger = Buffer.allocUnsafeSlow(Math.min(NBD_PIECE_MAX_BYTES, Math.max(PIECE_FIRST_BYTES, 2 * scratch.data.length)));
+    scratch.data.copy(larger, 0, 0, filledBytes);
+    scratch.data = larger;
   }
-  filledBytes += queue.copyInto(data, filledBytes);
-  if (filledBytes < request.lengthBytes) return { state: { kind: "payload", request, data, filledBytes } };
-  return { state: { kind: "request-header" }, event: { kind: "request", request: { ...request, data } } };
+  const piece = scratch.data.subarray(0, pieceBytes);
+  filledBytes += queue.copyInto(piece, filledBytes);
+  if (filledBytes < pieceBytes) return { state: { ...state, filledBytes } };
+  return pieceOf(state, piece);
+}
+
+function pieceOf({ request, atBytes }: Extract<State, { kind: "payload" }>, data: Buffer): Step {
+  const nextBytes = atBytes + data.length;
+  return {
+    state:
+      nextBytes === request.lengthBytes ? { kind: "request-header" } : { kind: "payload", request, atBytes: nextBytes, filledBytes: 0 },
+    event: { kind: "payload", request, atBytes, data },
+  };
 }
 
 function violation(reason: string): Step {

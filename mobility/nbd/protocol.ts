@@ -19,7 +19,6 @@ export const OPTION_REPLY = {
   unsupported: 0x80000001,
   invalid: 0x80000003,
   unknown: 0x80000006,
-  tooBig: 0x80000009,
 } as const;
 
 export const INFO = { export: 0, blockSize: 3 } as const;
@@ -30,6 +29,7 @@ const TRANSMISSION = {
   sendFua: 1 << 3,
   sendTrim: 1 << 5,
   sendWriteZeroes: 1 << 6,
+  sendDoNotFragment: 1 << 7,
   canMultiConnection: 1 << 8,
   sendCache: 1 << 10,
 } as const;
@@ -42,18 +42,25 @@ export const CHUNK = { none: 0, offsetData: 1, error: 32_769 } as const;
 export const CHUNK_DONE = 1;
 
 /** Error numbers that may travel in a reply. */
-export const WIRE_ERROR = { none: 0, io: 5, invalid: 22, noSpace: 28, shutdown: 108 } as const;
+export const WIRE_ERROR = { none: 0, io: 5, invalid: 22, noSpace: 28, overflow: 75 } as const;
 export type WireError = (typeof WIRE_ERROR)[keyof typeof WIRE_ERROR];
 
 export const REQUEST_HEADER_BYTES = 28;
 export const OPTION_HEADER_BYTES = 16;
 
-/** What every export offers: flush, FUA, trim, write-zeroes, cache, and several connections that share one journal and one order. */
-export const EXPORT_FLAGS =
-  TRANSMISSION.hasFlags |
-  TRANSMISSION.sendFlush |
-  TRANSMISSION.sendFua |
-  TRANSMISSION.sendTrim |
-  TRANSMISSION.sendWriteZeroes |
-  TRANSMISSION.canMultiConnection |
-  TRANSMISSION.sendCache;
+/**
+ * What every export offers: flush, FUA, trim, write-zeroes, cache, and several connections that share one journal and one order. The flag DF exists with
+ * structured replies only (proto.md, "Transmission flags").
+ */
+export function exportFlags(structuredReplies: boolean): number {
+  return (
+    TRANSMISSION.hasFlags |
+    TRANSMISSION.sendFlush |
+    TRANSMISSION.sendFua |
+    TRANSMISSION.sendTrim |
+    TRANSMISSION.sendWriteZeroes |
+    TRANSMISSION.canMultiConnection |
+    TRANSMISSION.sendCache |
+    (structuredReplies ? TRANSMISSION.sendDoNotFragment : 0)
+  );
+}

@@ -1,4 +1,4 @@
-import { CHUNK, CHUNK_DONE, CHUNK_MAGIC, EXPORT_FLAGS, HANDSHAKE_FIXED_NEWSTYLE, HANDSHAKE_NO_ZEROES, INFO } from "./protocol.ts";
+import { CHUNK, CHUNK_DONE, CHUNK_MAGIC, exportFlags, HANDSHAKE_FIXED_NEWSTYLE, HANDSHAKE_NO_ZEROES, INFO } from "./protocol.ts";
 import { NBD_MAGIC, OPTION_MAGIC, OPTION_REPLY, OPTION_REPLY_MAGIC, SIMPLE_REPLY_MAGIC, WIRE_ERROR } from "./protocol.ts";
 import type { WireError } from "./protocol.ts";
 
@@ -31,18 +31,18 @@ export function serverReply(option: number, name: string): Buffer {
 }
 
 /** The answer to EXPORT_NAME, which has no header. */
-export function exportNameReply(sizeBytes: number, noZeroes: boolean): Buffer {
+export function exportNameReply(sizeBytes: number, noZeroes: boolean, structured: boolean): Buffer {
   const bytes = Buffer.alloc(noZeroes ? 10 : 134);
   bytes.writeBigUInt64BE(BigInt(sizeBytes), 0);
-  bytes.writeUInt16BE(EXPORT_FLAGS, 8);
+  bytes.writeUInt16BE(exportFlags(structured), 8);
   return bytes;
 }
 
-export function exportInfoReply(option: number, sizeBytes: number): Buffer {
+export function exportInfoReply(option: number, sizeBytes: number, structured: boolean): Buffer {
   const data = Buffer.alloc(12);
   data.writeUInt16BE(INFO.export, 0);
   data.writeBigUInt64BE(BigInt(sizeBytes), 2);
-  data.writeUInt16BE(EXPORT_FLAGS, 10);
+  data.writeUInt16BE(exportFlags(structured), 10);
   return optionReply(option, OPTION_REPLY.info, data);
 }
 
@@ -64,13 +64,23 @@ export function simpleReply(cookie: bigint, error: WireError): Buffer {
   return bytes;
 }
 
-/** What stands before the data of a good READ. */
-export function readReplyHeader(cookie: bigint, offsetBytes: number, lengthBytes: number, structured: boolean): Buffer {
-  if (!structured) return simpleReply(cookie, WIRE_ERROR.none);
+/**
+ * What stands before one piece of the data of a good READ. Without structured replies the whole length is promised before the first piece and nothing
+ * stands before the others.
+ */
+export function readReplyHeader(cookie: bigint, piece: ReadPiece, structured: boolean): Buffer {
+  if (!structured) return piece.first ? simpleReply(cookie, WIRE_ERROR.none) : Buffer.alloc(0);
   const bytes = Buffer.allocUnsafe(28);
-  writeChunkHeader(bytes, CHUNK.offsetData, cookie, 8 + lengthBytes);
-  bytes.writeBigUInt64BE(BigInt(offsetBytes), 20);
+  writeChunkHeader(bytes, CHUNK.offsetData, cookie, 8 + piece.lengthBytes, piece.last);
+  bytes.writeBigUInt64BE(BigInt(piece.offsetBytes), 20);
   return bytes;
+}
+
+interface ReadPiece {
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+  readonly first: boolean;
+  readonly last: boolean;
 }
 
 /** A READ of nothing, with structured replies: an empty data chunk is not allowed. */
@@ -90,9 +100,9 @@ export function readErrorReply(cookie: bigint, error: WireError, structured: boo
   return bytes;
 }
 
-function writeChunkHeader(bytes: Buffer, type: number, cookie: bigint, lengthBytes: number): void {
+function writeChunkHeader(bytes: Buffer, type: number, cookie: bigint, lengthBytes: number, done = true): void {
   bytes.writeUInt32BE(CHUNK_MAGIC, 0);
-  bytes.writeUInt16BE(CHUNK_DONE, 4);
+  bytes.writeUInt16BE(done ? CHUNK_DONE : 0, 4);
   bytes.writeUInt16BE(type, 6);
   bytes.writeBigUInt64BE(cookie, 8);
   bytes.writeUInt32BE(lengthBytes, 16);

@@ -2,7 +2,8 @@ import { lstatSync, rmSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import type { Server, Socket } from "node:net";
 import { LeewardError } from "../../replication/errors.ts";
-import { NBD_CONNECTIONS_MAX } from "../../replication/limits.ts";
+import { NBD_CONNECTIONS_MAX, NBD_PAYLOAD_IN_FLIGHT_BYTES } from "../../replication/limits.ts";
+import { createByteBudget } from "./byte-budget.ts";
 import { serveConnection } from "./connection.ts";
 import type { NbdDisk } from "./connection.ts";
 import { WIRE_ERROR } from "./protocol.ts";
@@ -23,6 +24,7 @@ export interface NbdServer {
 /** Listens on all addresses. Throws `configuration-invalid` for a foreign address and `port-in-use` when one is taken. */
 export async function startNbdServer(addresses: readonly NbdAddress[], disks: readonly NbdDisk[]): Promise<NbdServer> {
   const sockets = new Set<Socket>();
+  const budget = createByteBudget(NBD_PAYLOAD_IN_FLIGHT_BYTES);
   let idle: (() => void) | undefined;
   let stopping = false;
   const accept = (socket: Socket): void => {
@@ -33,6 +35,7 @@ export async function startNbdServer(addresses: readonly NbdAddress[], disks: re
     sockets.add(socket);
     serveConnection(socket, {
       disks,
+      budget,
       wireError,
       closed: () => {
         sockets.delete(socket);

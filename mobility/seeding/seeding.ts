@@ -1,115 +1,268 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { backOffMs, pause } from "../back-off.ts";
-import { SEED_CHUNK_BYTES, SEED_SPOOL_MAX_DELTAS, ZERO_RUN_MIN_BYTES } from "../../replication/limits.ts";
+import { SEED_CHUNK_BYTES, SEED_LOOK_MS, SEED_SPOOL_MAX_DELTAS, SPOOL_LOW_SHARE, ZERO_RUN_MIN_BYTES } from "../../replication/limits.ts";
+import type { DirtyMap } from "../disks/dirty-map.ts";
 import type { Image } from "../disks/image.ts";
 import type { RangeLock } from "../disks/range-lock.ts";
+import type { Recorder } from "../epochs/recorder.ts";
 import type { WriteLog } from "../epochs/write-log.ts";
-import type { SeedProgress } from "./progress.ts";
+import type { Pace } from "../pace.ts";
 
-/** One pass over all disks that brings what they hold into the write log: initial replication, or reading again after damage. */
+/** Passes that bring into the write log what the dirty map names: initial replication, and every resynchronization. */
 export interface Seeding {
+  /** The end of the pass is recorded. */
   readonly done: boolean;
   readonly doneBytes: number;
+  /** What the pass had to read when it began in this process; for initial replication all disks. */
   readonly totalBytes: number;
+  /** From the pace so far; undefined when there is none yet. */
+  readonly timeLeftMs: number | undefined;
+  /** Reads from the beginning of the map, as pass `pass`. */
+  begin(pass: number, fresh: boolean): void;
+  /** The log has the end of the pass: when the segment is removed (now, if there is none) the map forgets it. */
+  end(segment: number | undefined): void;
+  /** The log ended, or the map gets new marks: nothing that was read so far counts as brought over, unless the map says so. */
+  interrupt(): void;
+  /** The segment's delta is in the spool and the images are on the medium: the map forgets what it brought. */
+  removed(segment: number): void;
   stop(): Promise<void>;
 }
 
 export interface SeedingOptions {
-  readonly from: SeedProgress;
-  /** The target began as zeros and misses nothing: runs of zeros need not be sent. */
-  readonly fresh: boolean;
+  readonly map: DirtyMap;
   /** By disk number. */
   readonly images: readonly Image[];
   readonly locks: readonly RangeLock[];
   readonly log: WriteLog;
-  /** Deltas that wait for upload: the pass pauses while there are too many. */
-  readonly spooledDeltas: () => number;
+  readonly recorder: Recorder;
+  /** Sealed deltas that wait for upload: a pass pauses while they are many or large. */
+  readonly spool: () => { readonly count: number; readonly bytes: number };
+  readonly spoolBoundBytes: () => number;
+  readonly pace: Pace;
+  /** Milliseconds that never jump back. */
+  readonly monotonicMs: () => number;
   readonly random: () => number;
   readonly failed: (error: unknown) => void;
 }
 
-/** How long to look away while the spool is full. */
-const SPOOL_PAUSE_MS = 100;
 const ZEROS = Buffer.alloc(ZERO_RUN_MIN_BYTES);
 const EMPTY = Buffer.alloc(0);
 
+/** A place in the order in which a pass reads: everything before it has been read. */
+interface Place {
+  readonly disk: number;
+  readonly offsetBytes: number;
+}
+
+/** What has been read up to a place is in the log up to a segment, and nowhere else yet. */
+interface Recorded {
+  readonly segment: number;
+  readonly upTo: Place;
+}
+
 /**
  * Reads chunk by chunk under the lock of the chunk and records what it read in the same log as the guest's writes, so a seed is sequenced against every
- * write of its range and can never undo a newer one. Where it stands follows from the log itself: a pass goes on after any kill.
+ * write of its range and can never undo a newer one. Where a pass stands follows from the map alone: it goes on after any kill.
  */
 export function startSeeding(options: SeedingOptions): Seeding {
-  const { images, locks, log } = options;
-  const { pass } = options.from;
-  const totalBytes = images.reduce((sum, image) => sum + image.sizeBytes, 0);
-  const stopping = new AbortController();
-  let { done, disk, offsetBytes } = options.from;
+  return new MapSeeding(options);
+}
 
-  const step = async (): Promise<void> => {
-    const image = images[disk];
-    const lock = locks[disk];
-    if (image === undefined || lock === undefined) {
-      log.append({ kind: "seed-done", disk: 0, pass, offsetBytes: 0, lengthBytes: 0 }, EMPTY);
-      done = true;
-      // The delta that ends the pass is the first at which a recovery point may be taken: it does not wait for its age.
-      log.cut();
-      return;
-    }
-    if (offsetBytes >= image.sizeBytes) {
-      disk += 1;
-      offsetBytes = 0;
-      return;
-    }
-    const lengthBytes = Math.min(SEED_CHUNK_BYTES, image.sizeBytes - offsetBytes);
-    const release = await lock.take(offsetBytes, offsetBytes + lengthBytes);
-    try {
-      const chunk = Buffer.allocUnsafe(lengthBytes);
-      await image.readLater(chunk, offsetBytes);
-      for (const run of runsOf(chunk)) {
-        const place = { disk, pass, offsetBytes: offsetBytes + run.from, lengthBytes: run.to - run.from };
-        if (!run.zero) log.append({ kind: "seed", ...place }, chunk.subarray(run.from, run.to));
-        else if (!options.fresh) log.append({ kind: "seed-zero", ...place }, EMPTY);
-      }
-      offsetBytes += lengthBytes;
-    } finally {
-      release();
-    }
-  };
+class MapSeeding implements Seeding {
+  readonly #options: SeedingOptions;
+  readonly #stopping = new AbortController();
+  readonly #loop: Promise<void>;
+  /** Undefined while no pass runs. */
+  #pass: { readonly number: number; readonly fresh: boolean } | undefined;
+  #done = true;
+  /** Raised by every beginning and interruption: what was read before it is not recorded any more. */
+  #generation = 0;
+  #at: Place = { disk: 0, offsetBytes: 0 };
+  #cleared: Place = { disk: 0, offsetBytes: 0 };
+  #recorded: Recorded[] = [];
+  #totalBytes = 0;
+  /** Of the total, what was done before the pass was begun here, and what was read since. */
+  #beforeBytes = 0;
+  #readBytes = 0;
+  #begunMs = 0;
+  /** Aborted when there is something to do. */
+  #wake = new AbortController();
 
-  const run = async (): Promise<void> => {
-    for (let attempt = 0; ;) {
-      if (done || stopping.signal.aborted || log.failure !== undefined) return;
-      if (options.spooledDeltas() >= SEED_SPOOL_MAX_DELTAS || !log.hasRoom) {
-        await pause(SPOOL_PAUSE_MS, stopping.signal);
+  constructor(options: SeedingOptions) {
+    this.#options = options;
+    this.#totalBytes = this.#diskBytes;
+    this.#loop = this.#run();
+  }
+
+  get done(): boolean {
+    return this.#done;
+  }
+
+  get totalBytes(): number {
+    return this.#totalBytes;
+  }
+
+  get doneBytes(): number {
+    return this.#done ? this.#totalBytes : Math.min(this.#totalBytes, this.#beforeBytes + this.#readBytes);
+  }
+
+  get timeLeftMs(): number | undefined {
+    const elapsedMs = this.#options.monotonicMs() - this.#begunMs;
+    if (this.#done) return 0;
+    if (this.#pass === undefined || this.#readBytes === 0) return undefined;
+    return Math.round((elapsedMs * (this.#totalBytes - this.doneBytes)) / this.#readBytes);
+  }
+
+  begin(number: number, fresh: boolean): void {
+    this.interrupt();
+    this.#pass = { number, fresh };
+    this.#begunMs = this.#options.monotonicMs();
+    // Initial replication is about all that the disks hold, however often it was begun.
+    if (fresh) this.#totalBytes = this.#diskBytes;
+    this.#beforeBytes = fresh ? Math.max(0, this.#diskBytes - this.#options.map.dirtyBytes) : 0;
+    this.#wake.abort();
+  }
+
+  end(segment: number | undefined): void {
+    this.interrupt();
+    this.#done = true;
+    this.#totalBytes = this.#diskBytes;
+    this.#at = { disk: this.#options.images.length, offsetBytes: 0 };
+    if (segment === undefined) this.#clear(this.#at);
+    else this.#remember(segment);
+  }
+
+  interrupt(): void {
+    this.#generation += 1;
+    this.#pass = undefined;
+    this.#done = false;
+    this.#at = this.#cleared = { disk: 0, offsetBytes: 0 };
+    this.#recorded = [];
+    this.#beforeBytes = 0;
+    this.#readBytes = 0;
+    this.#totalBytes = Math.min(this.#diskBytes, this.#options.map.dirtyBytes);
+  }
+
+  removed(segment: number): void {
+    let upTo: Place | undefined;
+    while (this.#recorded[0] !== undefined && this.#recorded[0].segment <= segment) upTo = this.#recorded.shift()?.upTo;
+    if (upTo !== undefined) this.#clear(upTo);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#loop;
+  }
+
+  get #diskBytes(): number {
+    return this.#options.images.reduce((sum, image) => sum + image.sizeBytes, 0);
+  }
+
+  async #run(): Promise<void> {
+    const { log, recorder, random } = this.#options;
+    for (let attempt = 0; !this.#stopping.signal.aborted && recorder.failure === undefined;) {
+      if (this.#pass === undefined || this.#mustWait() || !log.hasRoom) {
+        this.#wake = new AbortController();
+        await pause(SEED_LOOK_MS, AbortSignal.any([this.#stopping.signal, this.#wake.signal]));
         continue;
       }
       try {
-        await step();
+        await this.#step(this.#pass);
         attempt = 0;
         // Requests that came meanwhile go first.
         await nextTurn();
       } catch (error) {
-        // The journal's disk may be full: the pass waits for room as the guest's writes do. Records made so far are repeated, which is harmless.
-        options.failed(error);
-        await pause(backOffMs(attempt, options.random), stopping.signal);
+        this.#options.failed(error);
+        await pause(backOffMs(attempt, random), this.#stopping.signal);
         attempt += 1;
       }
     }
-  };
-  const loop = run();
+  }
 
-  return {
-    get done() {
-      return done;
-    },
-    get doneBytes() {
-      return done ? totalBytes : images.slice(0, disk).reduce((sum, image) => sum + image.sizeBytes, 0) + offsetBytes;
-    },
-    totalBytes,
-    stop: async () => {
-      stopping.abort();
-      await loop;
-    },
-  };
+  #mustWait(): boolean {
+    const { log, recorder, spool, spoolBoundBytes } = this.#options;
+    if (recorder.mode.kind !== "logging") return true;
+    const { count, bytes } = spool();
+    return count >= SEED_SPOOL_MAX_DELTAS || bytes + log.pendingBytes > spoolBoundBytes() * SPOOL_LOW_SHARE;
+  }
+
+  async #step(pass: { readonly number: number; readonly fresh: boolean }): Promise<void> {
+    const { images, locks, map, pace } = this.#options;
+    const generation = this.#generation;
+    const { disk, offsetBytes: from } = this.#at;
+    const image = images[disk];
+    const lock = locks[disk];
+    if (image === undefined || lock === undefined) return this.#finish(pass.number);
+    const range = map.next(disk, from, SEED_CHUNK_BYTES);
+    if (range === undefined) {
+      this.#at = { disk: disk + 1, offsetBytes: 0 };
+      return;
+    }
+    const { offsetBytes } = range;
+    const lengthBytes = Math.min(range.lengthBytes, image.sizeBytes - offsetBytes);
+    await pace.take(lengthBytes, this.#stopping.signal);
+    const release = await lock.take(offsetBytes, offsetBytes + lengthBytes);
+    try {
+      const chunk = Buffer.allocUnsafe(lengthBytes);
+      await image.readLater(chunk, offsetBytes);
+      // Meanwhile the log may have ended, or the pass.
+      if (this.#stopping.signal.aborted || generation !== this.#generation) return;
+      this.#record(disk, offsetBytes, chunk, pass);
+    } finally {
+      release();
+    }
+  }
+
+  #record(disk: number, offsetBytes: number, chunk: Buffer, pass: { readonly number: number; readonly fresh: boolean }): void {
+    const { log, recorder } = this.#options;
+    const upTo = { disk, offsetBytes: offsetBytes + chunk.length };
+    let records = 0;
+    for (const run of runsOf(chunk)) {
+      if (run.zero && pass.fresh) continue;
+      const place = { disk, pass: pass.number, offsetBytes: offsetBytes + run.from, lengthBytes: run.to - run.from };
+      const recorded = run.zero
+        ? recorder.seed({ kind: "seed-zero", ...place }, EMPTY)
+        : recorder.seed({ kind: "seed", ...place }, chunk.subarray(run.from, run.to));
+      // The log has just ended: the range stays dirty.
+      if (!recorded) return;
+      records += 1;
+    }
+    this.#at = upTo;
+    this.#readBytes += chunk.length;
+    const last = this.#recorded.at(-1);
+    if (records > 0) this.#remember(log.openSegment);
+    else if (last !== undefined) this.#remember(last.segment);
+    // Nothing of the pass is under way: zeros that need not be sent are done with.
+    else this.#clear(upTo);
+  }
+
+  /** Everything read so far is in the log up to this segment. */
+  #remember(segment: number): void {
+    if (this.#recorded.at(-1)?.segment === segment) this.#recorded.pop();
+    this.#recorded.push({ segment, upTo: this.#at });
+  }
+
+  #finish(pass: number): void {
+    const { log, recorder } = this.#options;
+    if (!recorder.seed({ kind: "seed-done", disk: 0, pass, offsetBytes: 0, lengthBytes: 0 }, EMPTY)) return;
+    this.#remember(log.openSegment);
+    this.#pass = undefined;
+    this.#done = true;
+    // The delta that ends the pass is the first at which a recovery point may be taken: it does not wait for its age.
+    log.cut();
+  }
+
+  #clear(upTo: Place): void {
+    const { images, map } = this.#options;
+    for (let disk = this.#cleared.disk; disk <= upTo.disk && disk < images.length; disk += 1) {
+      const from = disk === this.#cleared.disk ? this.#cleared.offsetBytes : 0;
+      const sizeBytes = images[disk]?.sizeBytes ?? 0;
+      const to = disk === upTo.disk ? upTo.offsetBytes : sizeBytes;
+      // The last grain of a disk may be shorter than the others.
+      map.clear(disk, from, to >= sizeBytes ? Number.MAX_SAFE_INTEGER : to);
+    }
+    this.#cleared = upTo;
+  }
 }
 
 interface Run {

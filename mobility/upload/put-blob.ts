@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
 import { deltaName } from "../../replication/items/names.ts";
-import { UPLOAD_TIMEOUT_MS } from "../../replication/limits.ts";
+import { UPLOAD_TIMEOUT_MS, UPLOADS_IN_FLIGHT } from "../../replication/limits.ts";
 import type { SpooledDelta } from "../epochs/spool.ts";
+import type { Pace } from "../pace.ts";
 import type { HttpAnswer, HttpRequest, Transport } from "./transport.ts";
 
 /** What the cache's answer to a Put Blob means. */
@@ -16,10 +17,16 @@ export type PutOutcome =
 
 /** Any version that knows SAS versions in use; Put Blob takes 5000 MiB since 2019-12-12. */
 const STORAGE_VERSION = "2021-12-02";
-const READ_BYTES = 1024 * 1024;
+const READ_BYTES = 256 * 1024;
 
 /** Sends one delta, create only. `containerUrl` carries the SAS. Throws `control-unavailable` when no answer came: the blob may be there then. */
-export async function putDelta(transport: Transport, containerUrl: string, delta: SpooledDelta, signal: AbortSignal): Promise<PutOutcome> {
+export async function putDelta(
+  transport: Transport,
+  containerUrl: string,
+  delta: SpooledDelta,
+  signal: AbortSignal,
+  pace?: Pace,
+): Promise<PutOutcome> {
   const request: HttpRequest = {
     method: "PUT",
     url: blobUrl(containerUrl, deltaName(delta.end.stream, delta.end.epoch)),
@@ -30,8 +37,8 @@ export async function putDelta(transport: Transport, containerUrl: string, delta
       "content-type": "application/octet-stream",
       "content-md5": await fileMd5(delta.path),
     },
-    body: { kind: "file", path: delta.path, lengthBytes: delta.lengthBytes },
-    timeoutMs: UPLOAD_TIMEOUT_MS,
+    body: { kind: "file", path: delta.path, lengthBytes: delta.lengthBytes, pace },
+    timeoutMs: UPLOAD_TIMEOUT_MS + UPLOADS_IN_FLIGHT * (pace?.durationMs(delta.lengthBytes) ?? 0),
     signal,
   };
   return putOutcome(await transport.send(request));

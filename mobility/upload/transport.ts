@@ -1,19 +1,26 @@
-import { createReadStream } from "node:fs";
+import { open } from "node:fs/promises";
 import { Agent as HttpAgent, request as httpRequest } from "node:http";
+import type { ClientRequest } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { LeewardError } from "../../replication/errors.ts";
 import { HTTP_ANSWER_MAX_BYTES } from "../../replication/limits.ts";
+import type { Pace } from "../pace.ts";
 
 export interface HttpRequest {
-  readonly method: "POST" | "PUT";
+  readonly method: "GET" | "POST" | "PUT";
   /** May carry a credential: it never appears in an error. */
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body:
-    | { readonly kind: "text"; readonly text: string }
-    | { readonly kind: "file"; readonly path: string; readonly lengthBytes: number };
+  readonly body: { readonly kind: "text"; readonly text: string } | FileBody;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
+}
+
+interface FileBody {
+  readonly kind: "file";
+  readonly path: string;
+  readonly lengthBytes: number;
+  readonly pace?: Pace | undefined;
 }
 
 export interface HttpAnswer {
@@ -61,10 +68,10 @@ function exchange(
   };
   const abort = (): void => fail("given up");
   const timer = setTimeout(() => fail("no answer in time"), timeoutMs);
+  // Before anything can end the request: its error would end the process.
+  outgoing.on("error", (error: NodeJS.ErrnoException) => fail(error.code ?? error.name));
   signal?.addEventListener("abort", abort);
   if (signal?.aborted === true) return abort();
-
-  outgoing.on("error", (error: NodeJS.ErrnoException) => fail(error.code ?? error.name));
   outgoing.on("response", (incoming) => {
     const parts: Buffer[] = [];
     let received = 0;
@@ -81,9 +88,38 @@ function exchange(
     });
   });
   if (body.kind === "text") outgoing.end(body.text);
-  else {
-    const file = createReadStream(body.path, { highWaterMark: 256 * 1024 });
-    file.on("error", (error: NodeJS.ErrnoException) => fail(error.code ?? error.name));
-    file.pipe(outgoing);
+  else
+    sendFile(body, outgoing, signal ?? new AbortController().signal).catch((error: NodeJS.ErrnoException) =>
+      fail(error.code ?? error.name),
+    );
+}
+
+const PIECE_BYTES = 256 * 1024;
+
+/** Piece by piece from one buffer: a stream would leave the whole delta as garbage, which a busy service does not collect before it is some 50 MiB. */
+async function sendFile({ path, pace }: FileBody, outgoing: ClientRequest, signal: AbortSignal): Promise<void> {
+  const file = await open(path, "r");
+  try {
+    const buffer = Buffer.allocUnsafeSlow(PIECE_BYTES);
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, 0, buffer.length);
+      if (bytesRead === 0) break;
+      await pace?.take(bytesRead, signal);
+      const gone = await new Promise<boolean>((resolve) => {
+        const closed = (): void => resolve(true);
+        if (outgoing.destroyed) return closed();
+        outgoing.once("close", closed);
+        // The buffer is free again when the piece has left.
+        outgoing.write(buffer.subarray(0, bytesRead), (error) => {
+          outgoing.off("close", closed);
+          resolve(error !== null && error !== undefined);
+        });
+      });
+      // Why it is gone is told by its own events.
+      if (gone) return;
+    }
+    outgoing.end();
+  } finally {
+    await file.close();
   }
 }

@@ -5,6 +5,7 @@ import { backOffMs, pause } from "../back-off.ts";
 import type { ControlClient } from "../control/control-client.ts";
 import { removeSpoolFile } from "../epochs/spool.ts";
 import type { SpooledDelta } from "../epochs/spool.ts";
+import type { Pace } from "../pace.ts";
 import { putDelta } from "./put-blob.ts";
 import type { Transport } from "./transport.ts";
 
@@ -15,10 +16,13 @@ export interface Uploader {
   readonly waitingBytes: number;
   /** Set when another service has written this item: nothing more is uploaded until the service is restarted. */
   readonly stopped: LeewardError | undefined;
+  readonly uploadedCount: number;
   readonly uploadedBytes: number;
   add(delta: SpooledDelta): void;
   /** A new place to upload to (with a new credential, in memory only). */
   grant(containerUrl: string): void;
+  /** The service has no right to upload for now: what waits goes after the next grant. A request under way may still land, which is harmless (rule 4). */
+  suspend(): void;
   /** Stops uploading for good, and says why. */
   halt(error: LeewardError): void;
   /** Done when nothing waits, uploading was halted, or the time is over. */
@@ -30,6 +34,8 @@ export interface UploaderOptions {
   readonly transport: Transport;
   readonly control: Pick<ControlClient, "settle">;
   readonly random: () => number;
+  /** Holds all uploads together below the configured rate. */
+  readonly pace?: Pace;
   /** Asks for a heartbeat soon: the credential is missing or over. */
   readonly renew: () => void;
   /** Durably remembers that the cache has everything up to here. */
@@ -54,8 +60,11 @@ class SpoolUploader implements Uploader {
   readonly #stopping = new AbortController();
   readonly #workers = new Set<Promise<void>>();
   #containerUrl: string | undefined;
+  #suspended = false;
   #stopped: LeewardError | undefined;
+  #uploadedCount = 0;
   #uploadedBytes = 0;
+  #waitingBytes = 0;
   #finishing: Promise<void> = Promise.resolve();
   /** Aborted when waiting on makes no sense: a credential came, or everything is over. */
   #wake = new AbortController();
@@ -70,11 +79,15 @@ class SpoolUploader implements Uploader {
   }
 
   get waitingBytes(): number {
-    return this.#entries.reduce((sum, entry) => sum + entry.delta.lengthBytes, 0);
+    return this.#waitingBytes;
   }
 
   get stopped(): LeewardError | undefined {
     return this.#stopped;
+  }
+
+  get uploadedCount(): number {
+    return this.#uploadedCount;
   }
 
   get uploadedBytes(): number {
@@ -83,17 +96,27 @@ class SpoolUploader implements Uploader {
 
   add(delta: SpooledDelta): void {
     this.#entries.push({ delta, state: "waiting" });
+    this.#waitingBytes += delta.lengthBytes;
     this.#start();
   }
 
   grant(containerUrl: string): void {
     const missing = this.#containerUrl === undefined;
     this.#containerUrl = containerUrl;
+    this.#suspended = false;
     if (missing) {
       this.#wake.abort();
       this.#wake = new AbortController();
     }
     this.#start();
+  }
+
+  suspend(): void {
+    this.#containerUrl = undefined;
+    this.#suspended = true;
+    // Those that wait for their next attempt give their place back.
+    this.#wake.abort();
+    this.#wake = new AbortController();
   }
 
   halt(error: LeewardError): void {
@@ -143,6 +166,10 @@ class SpoolUploader implements Uploader {
   /** Repeats until the cache has the delta or the service stops; the waits grow up to BACK_OFF_MAX_MS and there is no last attempt (rule 4). */
   async #upload(entry: Entry): Promise<void> {
     for (let attempt = 0; !this.#isOver(); attempt += 1) {
+      if (this.#suspended && entry.state !== "done") {
+        entry.state = "waiting";
+        return;
+      }
       try {
         if (entry.state !== "done") await this.#attempt(entry.delta);
         entry.state = "done";
@@ -152,7 +179,7 @@ class SpoolUploader implements Uploader {
       } catch (error) {
         if (this.#isOver()) return;
         this.#options.failed(error);
-        if (this.#containerUrl === undefined) this.#options.renew();
+        if (this.#containerUrl === undefined && !this.#suspended) this.#options.renew();
         // A new credential ends the first wait. Should it be refused too, asking for one after the other in a loop helps nobody: then the waits grow.
         const signals = attempt === 0 ? [this.#stopping.signal, this.#wake.signal] : [this.#stopping.signal];
         await pause(backOffMs(attempt, this.#options.random), AbortSignal.any(signals));
@@ -164,7 +191,7 @@ class SpoolUploader implements Uploader {
   async #attempt(delta: SpooledDelta): Promise<void> {
     const containerUrl = this.#containerUrl;
     if (containerUrl === undefined) throw new LeewardError("store-unavailable", "No heartbeat has named a place to upload to yet.");
-    const outcome = await putDelta(this.#options.transport, containerUrl, delta, this.#stopping.signal);
+    const outcome = await putDelta(this.#options.transport, containerUrl, delta, this.#stopping.signal, this.#options.pace);
     switch (outcome.kind) {
       case "created":
         return;
@@ -210,6 +237,8 @@ class SpoolUploader implements Uploader {
     this.#entries.splice(0, done.length);
     for (const { delta } of done) {
       removeSpoolFile(delta);
+      this.#uploadedCount += 1;
+      this.#waitingBytes -= delta.lengthBytes;
       this.#uploadedBytes += delta.lengthBytes;
     }
     this.#notifyDrained();

@@ -1,7 +1,8 @@
+import { createHash } from "node:crypto";
 import { LeewardError } from "../errors.ts";
 import { DELTA_MAX_BYTES, DELTA_MAX_EXTENTS, DELTA_MAX_PLAIN_BYTES, FRAME_MAX_PLAIN_BYTES } from "../limits.ts";
-import type { DiskDescription } from "../position.ts";
-import { bytesOfHex, hexText, sha256 } from "./bytes.ts";
+import type { DiskDescription, Position } from "../position.ts";
+import { bytesOfHex, hexText } from "./bytes.ts";
 import type { DeltaHeader, EncodedDelta, Extent, ExtentContent } from "./delta.ts";
 import { createOutput } from "./output.ts";
 import type { Output } from "./output.ts";
@@ -42,13 +43,24 @@ interface Tables {
 }
 
 /**
- * Makes one delta file of version 1 (docs/delta-format.md). `extents` come sorted by disk and offset and are read once, so that a generator can fetch
- * each from the spool: memory is the output plus one frame. `sizeHintBytes` saves growing; the sum of the plain bytes is a good one.
- * Throws `delta-too-large` above the limits of D1, D15 and D21, `internal` when header or extents break another rule.
+ * Makes one delta file of version 1 (docs/delta-format.md) in memory, as `writeDelta` makes it piece by piece. `sizeHintBytes` saves growing; the sum of
+ * the plain bytes is a good one.
  */
 export function encodeDelta(header: DeltaHeader, extents: Iterable<ExtentContent>, sizeHintBytes = DEFAULT_HINT_BYTES): EncodedDelta {
-  expectNoFault(headerFault(header));
   const output = createOutput(Math.min(Math.max(sizeHintBytes, KIB), DELTA_MAX_BYTES), DELTA_MAX_BYTES);
+  const end = writeDelta(header, extents, (bytes) => output.append(bytes));
+  return { bytes: output.finish(), end };
+}
+
+/**
+ * Makes one delta file of version 1 and gives it to `append` from its first byte to its last, each piece valid during the call only. `extents` come
+ * sorted by disk and offset and each is done with before the next is asked for, so that a generator can fetch them from the spool into one buffer:
+ * memory is the tables plus one frame. Returns the end position. Throws `delta-too-large` above the limits of D1, D15 and D21, `internal` when header or
+ * extents break another rule; what was appended until then is worth nothing.
+ */
+export function writeDelta(header: DeltaHeader, extents: Iterable<ExtentContent>, append: (bytes: Uint8Array) => void): Position {
+  expectNoFault(headerFault(header));
+  const output = hashedOutput(append);
   output.append(prologue());
   const tables: Tables = {
     extents: createOutput(64 * EXTENT_ENTRY_BYTES, DELTA_MAX_BYTES),
@@ -58,19 +70,47 @@ export function encodeDelta(header: DeltaHeader, extents: Iterable<ExtentContent
   appendExtents(header.disks, extents, output, tables);
 
   const tailStart = output.lengthBytes();
-  output.append(headerBytes(header, tables));
-  for (const disk of header.disks) output.append(diskBytes(disk));
-  output.append(tables.extents.bytes());
-  output.append(tables.checksums.bytes());
   // The end position: everything from the header on that says what the delta means, nothing that says how it is stored (D27).
-  const endChecksum = sha256(output.bytes().subarray(tailStart));
+  const meaning = createHash("sha256");
+  const meant = [headerBytes(header, tables), ...header.disks.map(diskBytes), tables.extents.bytes(), tables.checksums.bytes()];
+  for (const bytes of meant) {
+    output.append(bytes);
+    meaning.update(bytes);
+  }
+  const endChecksum = meaning.digest();
   output.append(tables.storage.bytes());
   output.append(footerBytes(output.lengthBytes() + FOOTER_BYTES - tailStart, endChecksum));
-  output.append(sha256(output.bytes()));
-  return { bytes: output.finish(), end: { stream: header.stream, epoch: header.epoch, checksum: hexText(endChecksum) } };
+  output.appendChecksum();
+  return { stream: header.stream, epoch: header.epoch, checksum: hexText(endChecksum) };
 }
 
-function appendExtents(disks: readonly DiskDescription[], extents: Iterable<ExtentContent>, output: Output, tables: Tables): void {
+interface HashedOutput {
+  /** Throws `delta-too-large` when the maximum would be passed. */
+  append(bytes: Uint8Array): void;
+  lengthBytes(): number;
+  /** The file checksum over everything appended before. */
+  appendChecksum(): void;
+}
+
+function hashedOutput(append: (bytes: Uint8Array) => void): HashedOutput {
+  const hash = createHash("sha256");
+  let lengthBytes = 0;
+  const add = (bytes: Uint8Array): void => {
+    lengthBytes += bytes.length;
+    if (lengthBytes > DELTA_MAX_BYTES) throw tooLarge("D1", "bytes", DELTA_MAX_BYTES);
+    append(bytes);
+  };
+  return {
+    append: (bytes) => {
+      add(bytes);
+      hash.update(bytes);
+    },
+    lengthBytes: () => lengthBytes,
+    appendChecksum: () => add(hash.digest()),
+  };
+}
+
+function appendExtents(disks: readonly DiskDescription[], extents: Iterable<ExtentContent>, output: HashedOutput, tables: Tables): void {
   let previous: Extent | undefined;
   let count = 0;
   let plainBytes = 0;
@@ -91,7 +131,7 @@ function appendExtents(disks: readonly DiskDescription[], extents: Iterable<Exte
   }
 }
 
-function appendFrame(plain: Uint8Array, output: Output, tables: Tables): void {
+function appendFrame(plain: Uint8Array, output: HashedOutput, tables: Tables): void {
   const stored = storeFrame(plain);
   output.append(stored.bytes);
   tables.checksums.append(frameChecksum(plain));

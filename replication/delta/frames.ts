@@ -18,12 +18,38 @@ export interface StoredFrame {
 }
 
 export function storeFrame(plain: Uint8Array): StoredFrame {
-  const packed = zstdCompressSync(plain, {
+  if (plain.length >= SAMPLED_MIN_BYTES && !isWorthwhile(compress(sampleOf(plain)), SAMPLE_BYTES)) return { codec: "raw", bytes: plain };
+  const packed = compress(plain);
+  return isWorthwhile(packed, plain.length) ? { codec: "zstd", bytes: packed } : { codec: "raw", bytes: plain };
+}
+
+/**
+ * Frames from this size on are judged by a sample first: content that is compressed or encrypted already is common among large writes, and trying in vain
+ * takes a hundred times as long and leaves three times the frame as garbage.
+ */
+const SAMPLED_MIN_BYTES = 128 * 1024;
+const SAMPLE_PIECES = 8;
+const SAMPLE_PIECE_BYTES = 2 * 1024;
+const SAMPLE_BYTES = SAMPLE_PIECES * SAMPLE_PIECE_BYTES;
+
+/** Pieces from all over the frame, as far apart as they can be. */
+function sampleOf(plain: Uint8Array): Uint8Array {
+  const sample = new Uint8Array(SAMPLE_BYTES);
+  const stepBytes = Math.floor((plain.length - SAMPLE_PIECE_BYTES) / (SAMPLE_PIECES - 1));
+  for (let piece = 0; piece < SAMPLE_PIECES; piece += 1) {
+    sample.set(plain.subarray(piece * stepBytes, piece * stepBytes + SAMPLE_PIECE_BYTES), piece * SAMPLE_PIECE_BYTES);
+  }
+  return sample;
+}
+
+const isWorthwhile = (packed: Uint8Array, plainBytes: number): boolean => packed.length <= plainBytes * WORTHWHILE_SHARE;
+
+function compress(plain: Uint8Array): Uint8Array {
+  return zstdCompressSync(plain, {
     params: { [constants.ZSTD_c_compressionLevel]: 1 },
     // One chunk for the whole frame: with the default of 16 KiB the pieces are joined at the cost of another copy.
     chunkSize: Math.max(CHUNK_MIN_BYTES, plain.length),
   });
-  return packed.length <= plain.length * WORTHWHILE_SHARE ? { codec: "zstd", bytes: packed } : { codec: "raw", bytes: plain };
 }
 
 /** The plain bytes of a zstd frame; throws an error of node:zlib when it is damaged, is longer than `plainBytes` or asks for a longer window. */

@@ -36,6 +36,8 @@ export function healthErrors(facts: StatusFacts, stage: ProtectionStage): readon
   return [
     ...stopErrors(facts),
     ...heartbeatErrors(facts),
+    ...resynchronizationErrors(facts),
+    ...appPointErrors(facts),
     ...(stage === "protected" ? rpoErrors(facts) : []),
     // Without a source there is nothing to take a point of: the missing heartbeat says it all.
     ...(stage === "protected" && !lost ? pointErrors(facts) : []),
@@ -61,6 +63,16 @@ function stopErrors({ progress: { stopped } }: StatusFacts): readonly HealthErro
 function heartbeatErrors({ item, heartbeat, nowMs }: StatusFacts): readonly HealthError[] {
   const ageMs = nowMs - (heartbeat?.receivedMs ?? item.createdMs);
   if (ageMs <= HEARTBEAT_LATE_MS) return [];
+  if (heartbeat?.session?.ended === true) {
+    return [
+      {
+        code: "service-stopped",
+        level: "Warning",
+        message: `The mobility service was stopped in order ${inMinutes(ageMs)} ago.`,
+        hint: "Nothing to do while the source VM is off; else start its mobility service.",
+      },
+    ];
+  }
   return [
     {
       code: ageMs > HEARTBEAT_LOST_MS ? "heartbeat-lost" : "heartbeat-late",
@@ -71,7 +83,40 @@ function heartbeatErrors({ item, heartbeat, nowMs }: StatusFacts): readonly Heal
   ];
 }
 
-function rpoErrors({ progress, heartbeat, nowMs }: StatusFacts): readonly HealthError[] {
+function resynchronizationErrors({ heartbeat }: StatusFacts): readonly HealthError[] {
+  if (heartbeat?.resynchronization?.state !== "required") return [];
+  return [
+    {
+      code: "resynchronization-required",
+      level: "Critical",
+      message: `A resynchronization is required: ${heartbeat.resynchronization.reason}.`,
+      hint: "It begins by itself when the mobility service can send again; repairReplication starts one. Recovery points already taken stay usable.",
+    },
+  ];
+}
+
+function appPointErrors({ heartbeat }: StatusFacts): readonly HealthError[] {
+  const outcome = heartbeat?.appPoint?.outcome;
+  if (outcome?.state !== "failed") return [];
+  return [
+    {
+      code: "app-consistent-point-failed",
+      level: "Warning",
+      message: `The last app-consistent point was not taken: ${outcome.reason ?? "no reason given"}.`,
+      hint: "See the log of the mobility service, and run its script with --pre and --post by hand. Crash-consistent points go on.",
+    },
+  ];
+}
+
+/** The service was stopped in order, and the target has everything: nothing is missing, however long the source VM stays off. */
+function isAtRest({ progress, heartbeat }: StatusFacts): boolean {
+  if (heartbeat?.session?.ended !== true) return false;
+  return heartbeat.pendingBytes === 0 && heartbeat.currentAtMs !== undefined && samePosition(heartbeat.uploaded, progress.applied);
+}
+
+function rpoErrors(facts: StatusFacts): readonly HealthError[] {
+  const { progress, heartbeat, nowMs } = facts;
+  if (isAtRest(facts)) return [];
   const coveredMs = coveredUntilMs(progress, heartbeat);
   const ageMs = coveredMs === undefined ? 0 : nowMs - coveredMs;
   if (ageMs <= RPO_WARNING_MS) return [];
@@ -85,7 +130,9 @@ function rpoErrors({ progress, heartbeat, nowMs }: StatusFacts): readonly Health
   ];
 }
 
-function pointErrors({ item, progress, lastPoint, nowMs }: StatusFacts): readonly HealthError[] {
+function pointErrors(facts: StatusFacts): readonly HealthError[] {
+  const { item, progress, lastPoint, nowMs } = facts;
+  if (isAtRest(facts)) return [];
   const overdueMs = Math.max(item.policy.pointIntervalMs * POINT_OVERDUE_INTERVALS, POINT_OVERDUE_MIN_MS);
   const ageMs = nowMs - (lastPoint?.targetTimeMs ?? item.createdMs);
   if (ageMs <= overdueMs || progress.stopped !== undefined) return [];

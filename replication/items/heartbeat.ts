@@ -1,13 +1,18 @@
 import { readProgress } from "../apply/progress.ts";
 import { LeewardError } from "../errors.ts";
-import { CALLER_ID_MAX_LENGTH, HEARTBEAT_MS } from "../limits.ts";
+import { CALLER_ID_MAX_LENGTH, HEARTBEAT_MS, RECORD_CHANGES_MAX_TRIES, SESSION_LEASE_MS } from "../limits.ts";
 import type { CacheAccess, ItemStores } from "../ports.ts";
+import { appPointAfter } from "./app-point.ts";
 import type { ItemContext } from "./context.ts";
-import type { HeartbeatRecord, Progress } from "./item.ts";
+import type { HeartbeatRecord, Progress, ProtectedItem } from "./item.ts";
+import { changeItem } from "./item-record.ts";
 import type { HeartbeatAnswer, HeartbeatRequest } from "./mobility-protocol.ts";
 import { HEARTBEAT_RECORD } from "./names.ts";
 import { decodeRecord, encodeRecord } from "./records.ts";
-import { requireCount, requireField, requirePosition, requireTime } from "./request-rules.ts";
+import { repairReported } from "./repair.ts";
+import { isChecksum, requireCount, requireField, requirePosition, requireTime } from "./request-rules.ts";
+import { rotationFor, withNextToken } from "./rotation.ts";
+import { requireMachine, sessionFor } from "./session.ts";
 import { authenticateService } from "./tokens.ts";
 
 /** Heartbeats also need the right to grant uploads; the caller may cache grants. */
@@ -16,8 +21,10 @@ export interface HeartbeatContext extends ItemContext {
 }
 
 /**
- * Records the word of the item's mobility service and grants it the next uploads (rule 8: create only, this item's container only). The grant is
- * made last, and goes into the answer alone. Errors: `item-unknown`, `not-authorized`, `invalid-request`.
+ * Records the word of the item's mobility service, keeps up its session, and grants it the next uploads (rule 8: create only, this item's container only).
+ * The grant is made last, and goes into the answer alone: who has no session gets none. Costs three reads and one write, and one more read and write when
+ * something of the item record changes. Errors: `item-unknown`, `not-authorized`, `invalid-request`, `machine-mismatch`, `session-taken`, `position-fork`,
+ * `conflict`. What was refused has changed nothing.
  */
 export async function recordHeartbeat(
   context: HeartbeatContext,
@@ -25,28 +32,28 @@ export async function recordHeartbeat(
   itemToken: string,
   request: HeartbeatRequest,
 ): Promise<HeartbeatAnswer> {
-  const item = await authenticateService(context.stores, itemId, itemToken);
+  const known = await authenticateService(context, itemId, itemToken);
   requireHeartbeat(request);
-  const record: HeartbeatRecord = {
-    version: 1,
-    receivedMs: context.clock.now(),
-    sentMs: request.sentMs,
-    bootId: request.bootId,
-    uploaded: request.uploaded,
-    currentAtMs: request.currentAtMs,
-    pendingBytes: request.pendingBytes,
-    seeding: request.seeding,
-  };
-  await context.stores.records(itemId).put(HEARTBEAT_RECORD, encodeRecord(record));
-  const { applied } = await requireProgress(context.stores, itemId);
+  requireMachine(known, request.machineId);
+  const progress = await requireProgress(context.stores, itemId);
+  const { session, appPoint } = await putHeartbeat(context, known, request, progress);
+  const item = await reported(context, known, request);
   const upload = await context.access.grantCreate(itemId);
-  return { stream: item.stream, upload, applied, intervalMs: HEARTBEAT_MS };
+  return {
+    stream: item.stream,
+    upload,
+    applied: progress.applied,
+    intervalMs: HEARTBEAT_MS,
+    session: { sinceMs: session.sinceMs, leaseMs: SESSION_LEASE_MS },
+    repair: item.repair?.state === "requested" ? { id: item.repair.id } : undefined,
+    consistency: appPoint === undefined || appPoint.outcome !== undefined ? undefined : { requestId: appPoint.requestId },
+    rotation: rotationFor(item, request, context.clock.now()),
+  };
 }
 
 /** Undefined before the first heartbeat. Errors: `record-corrupt`. */
 export async function readHeartbeat(stores: ItemStores, itemId: string): Promise<HeartbeatRecord | undefined> {
-  const stored = await stores.records(itemId).read(HEARTBEAT_RECORD);
-  return stored === undefined ? undefined : decodeRecord<HeartbeatRecord>(HEARTBEAT_RECORD, 1, stored.bytes);
+  return (await findHeartbeat(stores, itemId))?.record;
 }
 
 /** The progress of an item that exists, and therefore has one. Errors: `record-corrupt`. */
@@ -56,14 +63,77 @@ export async function requireProgress(stores: ItemStores, itemId: string): Promi
   return stored.progress;
 }
 
+type Recorded = Required<Pick<HeartbeatRecord, "appPoint">> & { readonly session: NonNullable<HeartbeatRecord["session"]> };
+
+/** The session, the last word and the state of app-consistent points change together, by compare-and-set: of two services one has the session. */
+async function putHeartbeat(
+  { stores, clock, ids }: HeartbeatContext,
+  item: ProtectedItem,
+  request: HeartbeatRequest,
+  progress: Progress,
+): Promise<Recorded> {
+  const records = stores.records(item.itemId);
+  const newId = ids.next();
+  for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
+    const stored = await findHeartbeat(stores, item.itemId);
+    const nowMs = clock.now();
+    const session = sessionFor(stored?.record, request, progress.applied, nowMs);
+    const appPoint = appPointAfter({ item, state: stored?.record.appPoint, request, progress, nowMs, newId });
+    const record: HeartbeatRecord = {
+      version: 1,
+      receivedMs: nowMs,
+      sentMs: request.sentMs,
+      bootId: request.bootId,
+      uploaded: request.uploaded,
+      currentAtMs: request.currentAtMs,
+      pendingBytes: request.pendingBytes,
+      seeding: request.seeding,
+      session,
+      resynchronization: request.resynchronization,
+      appPoint,
+    };
+    const bytes = encodeRecord(record);
+    const etag =
+      stored === undefined ? await records.create(HEARTBEAT_RECORD, bytes) : await records.replace(HEARTBEAT_RECORD, bytes, stored.etag);
+    if (etag !== undefined) return { session, appPoint };
+  }
+  throw new LeewardError("conflict", "Other heartbeats of the item came in between all the time.", { itemId: item.itemId });
+}
+
+/** What a heartbeat says of the item record; most say nothing new, and cost nothing. */
+async function reported({ stores, clock }: HeartbeatContext, known: ProtectedItem, request: HeartbeatRequest): Promise<ProtectedItem> {
+  const change = (item: ProtectedItem): ProtectedItem => withNextToken(repairReported(item, request, clock.now()), request);
+  return change(known) === known ? known : changeItem(stores, known.itemId, change);
+}
+
+async function findHeartbeat(
+  stores: ItemStores,
+  itemId: string,
+): Promise<{ readonly record: HeartbeatRecord; readonly etag: string } | undefined> {
+  const stored = await stores.records(itemId).read(HEARTBEAT_RECORD);
+  return stored === undefined ? undefined : { record: decodeRecord<HeartbeatRecord>(HEARTBEAT_RECORD, 1, stored.bytes), etag: stored.etag };
+}
+
 function requireHeartbeat(request: HeartbeatRequest): void {
-  const { bootId, seeding } = request;
-  requireField(bootId.length >= 1 && bootId.length <= CALLER_ID_MAX_LENGTH, "bootId", `1 to ${CALLER_ID_MAX_LENGTH} characters`);
+  const { seeding, resynchronization, sealed, nextTokenHash } = request;
+  for (const field of ["machineId", "bootId", "sessionId"] as const) requireCallerId(request[field], field);
   requirePosition(request.uploaded, "uploaded");
+  if (sealed !== undefined) requirePosition(sealed, "sealed");
   requireTime(request.sentMs, "sentMs");
   requireCount(request.pendingBytes, "pendingBytes");
   if (request.currentAtMs !== undefined) requireTime(request.currentAtMs, "currentAtMs");
-  if (seeding === undefined) return;
-  requireCount(seeding.doneBytes, "seeding.doneBytes");
-  requireCount(seeding.totalBytes, "seeding.totalBytes");
+  if (nextTokenHash !== undefined) requireField(isChecksum(nextTokenHash), "nextTokenHash", "64 lower-case hex digits");
+  for (const [field, parts] of [
+    ["seeding", seeding],
+    ["resynchronization", resynchronization],
+  ] as const) {
+    if (parts === undefined) continue;
+    requireCount(parts.doneBytes, `${field}.doneBytes`);
+    requireCount(parts.totalBytes, `${field}.totalBytes`);
+  }
+  if (resynchronization !== undefined) requireCallerId(resynchronization.reason, "resynchronization.reason");
+}
+
+function requireCallerId({ length }: string, field: string): void {
+  requireField(length >= 1 && length <= CALLER_ID_MAX_LENGTH, field, `1 to ${CALLER_ID_MAX_LENGTH} characters`);
 }

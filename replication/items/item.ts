@@ -7,6 +7,17 @@ export interface ReplicationPolicy {
   readonly pointIntervalMs: number;
   /** How long points are kept (Site Recovery: 24 h, at most 15 days). 0 keeps the latest only. */
   readonly retentionMs: number;
+  /** How often an app-consistent point is asked for (Site Recovery: at least an hour). 0 or undefined: never, as in Site Recovery's default. */
+  readonly appConsistentIntervalMs?: number | undefined;
+}
+
+/** A repair of the replication that an operator asked for; its id follows from the request's. */
+export interface RepairRequest {
+  readonly id: string;
+  readonly requestedMs: number;
+  /** `requested`: no heartbeat has taken it up yet. */
+  readonly state: "requested" | "running" | "done";
+  readonly changedMs: number;
 }
 
 /** `item.json`: what the control plane decided about a protected item. Changed by compare-and-set only. */
@@ -23,9 +34,54 @@ export interface ProtectedItem {
   readonly registrationHash: string | undefined;
   /** SHA-256 (hex) of the item token that the registered mobility service chose. */
   readonly tokenHash: string | undefined;
+  /** The machine that registered: no other one may speak for the item. Undefined before the first registration, and for items registered before it was kept. */
+  readonly machineId?: string | undefined;
+  /** Since when `tokenHash` counts: an old token is exchanged (docs/mobility-protocol.md). */
+  readonly tokenSinceMs?: number | undefined;
+  /** SHA-256 (hex) of the token that follows. It counts beside `tokenHash` until it is used for the first time, and takes its place then. */
+  readonly nextTokenHash?: string | undefined;
+  /** An operator wants another token, whatever the age of this one. */
+  readonly rotateToken?: boolean | undefined;
+  readonly repair?: RepairRequest | undefined;
+  /** The last request of an operator for an app-consistent point; the record of heartbeats tells what became of it. */
+  readonly appPointRequest?: { readonly id: string; readonly requestedMs: number } | undefined;
+  /** Ids of the latest operations, oldest first: a request that is sent again begins nothing anew. */
+  readonly operations?: readonly string[] | undefined;
 }
 
-/** `heartbeat.json`: the last word of the mobility service; the last writer wins. */
+/** The right of one run of a mobility service to speak for its item: one at a time, kept up by heartbeats (docs/mobility-protocol.md). */
+export interface ServiceSession {
+  readonly id: string;
+  readonly machineId: string;
+  readonly bootId: string;
+  readonly sinceMs: number;
+  /** The service was stopped in order; its session never comes back. */
+  readonly ended: boolean;
+}
+
+/** The app-consistent point that was asked for last, and what the service made of it. */
+export interface AppPointState {
+  readonly requestId: string;
+  readonly askedMs: number;
+  /** The last request of an operator that was handed on: it is not asked for again. */
+  readonly onDemandId: string | undefined;
+  /** Undefined while the service has not reported yet. */
+  readonly outcome: { readonly state: "done" | "failed"; readonly reason: string | undefined; readonly reportedMs: number } | undefined;
+}
+
+/** What the source misses at the target, as its mobility service says. */
+export interface Resynchronization {
+  /** `required`: writes are only marked, not recorded, or a part of the log was lost; `running`: what is missing is being sent. */
+  readonly state: "required" | "running";
+  readonly reason: string;
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+}
+
+/**
+ * `heartbeat.json`: the last word of the mobility service, and the session that it has. Changed by compare-and-set only, so that of two services one has
+ * the session. Records of before have no session.
+ */
 export interface HeartbeatRecord {
   readonly version: 1;
   /** When the target's clock received it. */
@@ -38,6 +94,9 @@ export interface HeartbeatRecord {
   readonly currentAtMs: number | undefined;
   readonly pendingBytes: number;
   readonly seeding: { readonly doneBytes: number; readonly totalBytes: number } | undefined;
+  readonly session?: ServiceSession | undefined;
+  readonly resynchronization?: Resynchronization | undefined;
+  readonly appPoint?: AppPointState | undefined;
 }
 
 /** Why an item stands still, in words for the operator. Applying goes on when the next delta of the chain can be read, else after a repair. */

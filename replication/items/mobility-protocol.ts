@@ -1,8 +1,10 @@
 /**
  * What the mobility service and the function app say to each other, over HTTPS with JSON bodies. The service calls; nothing calls the VM.
- * All requests but `register` carry `authorization: Bearer <item token>`. Errors come as `{ error: { code, message, hint } }`.
+ * All requests but `register` carry `authorization: Bearer <item token>`. Errors come as `{ error: { code, message, hint } }`. The rules of identity,
+ * sessions and requests stand in docs/mobility-protocol.md.
  */
 import type { DiskDescription, Position } from "../position.ts";
+import type { Resynchronization } from "./item.ts";
 
 /** POST /api/mobility/{item}/register. Repeating it with the same `itemToken` succeeds, so a lost answer is harmless. */
 export interface RegisterRequest {
@@ -23,13 +25,33 @@ export interface RegisterAnswer {
 
 /** POST /api/mobility/{item}/heartbeat. */
 export interface HeartbeatRequest {
+  /** Must be the machine that registered. */
+  readonly machineId: string;
   readonly bootId: string;
+  /** Names one run of the service: chosen at its start, kept by a start that provably follows it in the same boot and state folder. */
+  readonly sessionId: string;
+  /** The session is over: the service is stopping, and sends nothing more. */
+  readonly ended?: boolean | undefined;
   readonly sentMs: number;
   readonly uploaded: Position;
+  /** The end of the last sealed delta. A service that asks for a session must know at least what the target has applied. */
+  readonly sealed?: Position | undefined;
   readonly currentAtMs?: number | undefined;
   readonly pendingBytes: number;
   readonly seeding?: { readonly doneBytes: number; readonly totalBytes: number } | undefined;
+  readonly resynchronization?: Resynchronization | undefined;
+  /** The repair that was taken up, and the one that is complete. */
+  readonly repairRunning?: string | undefined;
+  readonly repairDone?: string | undefined;
+  /** What became of the app-consistent point that was asked for; sent until an answer no longer asks for it. */
+  readonly consistency?: ConsistencyOutcome | undefined;
+  /** SHA-256 (64 hex digits) of the token that the service wants to use from now on. The token itself is not sent before its first use. */
+  readonly nextTokenHash?: string | undefined;
 }
+export type ConsistencyOutcome =
+  | { readonly requestId: string; readonly state: "done" }
+  | { readonly requestId: string; readonly state: "failed"; readonly reason: string };
+
 export interface HeartbeatAnswer {
   readonly stream: number;
   /** Where to upload: container address with a create-only SAS. Kept in memory only, never logged. */
@@ -38,10 +60,20 @@ export interface HeartbeatAnswer {
   readonly applied: Position;
   /** When the next heartbeat is expected. */
   readonly intervalMs: number;
+  /** The session that this answer grants or keeps up: others wait until nothing was heard of it for `leaseMs`. */
+  readonly session: { readonly sinceMs: number; readonly leaseMs: number };
+  /** The replication is to be repaired: everything is read again. Sent until a heartbeat reports this id. */
+  readonly repair?: { readonly id: string } | undefined;
+  /** An app-consistent point is wanted now. Sent until a heartbeat reports its outcome. */
+  readonly consistency?: { readonly requestId: string } | undefined;
+  /** `wanted`: the service is to choose another token; `accepted`: the proposed one counts from now on, beside the old one until its first use. */
+  readonly rotation?: "wanted" | "accepted" | undefined;
 }
 
 /** POST /api/mobility/{item}/settle: the cache said 'exists' for this epoch; does it hold the service's own delta? */
 export interface SettleRequest {
+  /** Must be the session that the item has now. */
+  readonly sessionId: string;
   readonly stream: number;
   readonly epoch: number;
   /** End position checksum of the service's delta. */

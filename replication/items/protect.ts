@@ -79,11 +79,14 @@ async function repeated(
 ): Promise<ProtectAnswer> {
   const item = await changeItem(context.stores, itemId, (found) => {
     if (!sameDisks(found.disks, disks)) throw otherDisks(itemId);
-    const unchanged =
-      policy === undefined || (policy.pointIntervalMs === found.policy.pointIntervalMs && policy.retentionMs === found.policy.retentionMs);
-    return unchanged ? found : { ...found, policy };
+    return policy === undefined || samePolicy(policy, found.policy) ? found : { ...found, policy };
   });
   return { item, registrationToken: undefined };
+}
+
+function samePolicy(left: ReplicationPolicy, right: ReplicationPolicy): boolean {
+  const [leftAppMs, rightAppMs] = [left, right].map(({ appConsistentIntervalMs }) => appConsistentIntervalMs ?? 0);
+  return left.pointIntervalMs === right.pointIntervalMs && left.retentionMs === right.retentionMs && leftAppMs === rightAppMs;
 }
 
 async function prepareProgress({ stores }: ItemContext, item: ProtectedItem): Promise<void> {

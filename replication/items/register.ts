@@ -6,12 +6,13 @@ import type { ProtectedItem } from "./item.ts";
 import { changeItem } from "./item-record.ts";
 import type { RegisterAnswer, RegisterRequest } from "./mobility-protocol.ts";
 import { isChecksum, orderedDisks, requireField, sameDisks } from "./request-rules.ts";
+import { requireMachine } from "./session.ts";
 import { matchesHash, tokenHash } from "./tokens.ts";
 
 /**
  * Makes the calling mobility service the one of this item. The registration token is used up by the compare-and-set that stores the hash of the
  * item token; the same item token again succeeds, so that a lost answer is harmless. Errors: `item-unknown`, `not-authorized`, `invalid-request`
- * (the disks are not those of the item), `conflict`.
+ * (the disks are not those of the item), `machine-mismatch` (the token is known, the machine is another one), `conflict`.
  */
 export async function registerService(context: ItemContext, itemId: string, request: RegisterRequest): Promise<RegisterAnswer> {
   requireField(isChecksum(request.itemToken), "itemToken", "64 lower-case hex digits");
@@ -20,8 +21,9 @@ export async function registerService(context: ItemContext, itemId: string, requ
     requireField(length >= 1 && length <= CALLER_ID_MAX_LENGTH, field, `1 to ${CALLER_ID_MAX_LENGTH} characters`);
   }
   const disks = orderedDisks(request.disks);
+  const nowMs = context.clock.now();
   const item = await changeItem(context.stores, itemId, (found) => {
-    const registered = registeredWith(found, request);
+    const registered = registeredWith(found, request, nowMs);
     requireField(
       sameDisks(found.disks, disks),
       "disks",
@@ -32,11 +34,17 @@ export async function registerService(context: ItemContext, itemId: string, requ
   return { stream: item.stream, start: startPosition(item.itemId, item.stream, item.disks) };
 }
 
-function registeredWith(item: ProtectedItem, request: RegisterRequest): ProtectedItem {
-  if (matchesHash(request.registrationToken, item.registrationHash)) {
-    return { ...item, registrationHash: undefined, tokenHash: tokenHash(request.itemToken) };
+/** A registration token binds the item to the machine that uses it, whatever machine it was bound to before. */
+function registeredWith(item: ProtectedItem, request: RegisterRequest, nowMs: number): ProtectedItem {
+  const { registrationToken, itemToken, machineId } = request;
+  if (matchesHash(registrationToken, item.registrationHash)) {
+    const token = { tokenHash: tokenHash(itemToken), nextTokenHash: undefined, tokenSinceMs: nowMs, rotateToken: undefined };
+    return { ...item, registrationHash: undefined, ...token, machineId };
   }
-  if (matchesHash(request.itemToken, item.tokenHash)) return item;
+  if (matchesHash(itemToken, item.tokenHash)) {
+    requireMachine(item, machineId);
+    return item;
+  }
   throw new LeewardError(
     "not-authorized",
     "The registration token is wrong or was used already.",

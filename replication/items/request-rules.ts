@@ -1,5 +1,7 @@
 import { LeewardError } from "../errors.ts";
 import {
+  APP_POINT_INTERVAL_MAX_MS,
+  APP_POINT_INTERVAL_MIN_MS,
   DISKS_MAX_COUNT,
   DISK_MAX_BYTES,
   POINT_INTERVAL_MAX_MS,
@@ -51,11 +53,16 @@ function requireDisk(disk: DiskDescription, at: number): void {
 
 /** Errors: `invalid-request`. */
 export function requirePolicy(policy: ReplicationPolicy): void {
-  const { pointIntervalMs, retentionMs } = policy;
+  const { pointIntervalMs, retentionMs, appConsistentIntervalMs: appMs = 0 } = policy;
   requireField(
     Number.isSafeInteger(pointIntervalMs) && pointIntervalMs >= POINT_INTERVAL_MIN_MS && pointIntervalMs <= POINT_INTERVAL_MAX_MS,
     "policy.pointIntervalMs",
     `recovery points are taken every ${POINT_INTERVAL_MIN_MS / 1000} s to ${POINT_INTERVAL_MAX_MS / 3_600_000} h`,
+  );
+  requireField(
+    Number.isSafeInteger(appMs) && (appMs === 0 || (appMs >= APP_POINT_INTERVAL_MIN_MS && appMs <= APP_POINT_INTERVAL_MAX_MS)),
+    "policy.appConsistentIntervalMs",
+    `app-consistent points are taken never (0) or every ${APP_POINT_INTERVAL_MIN_MS / 60_000} to ${APP_POINT_INTERVAL_MAX_MS / 60_000} minutes`,
   );
   requireField(
     Number.isSafeInteger(retentionMs) && retentionMs >= 0 && retentionMs <= RETENTION_MAX_MS,

@@ -4,23 +4,25 @@ import { DELTA_MAX_BYTES } from "../limits.ts";
 import type { RecordStore } from "../ports.ts";
 import type { Position } from "../position.ts";
 import type { ItemContext } from "./context.ts";
-import { requireProgress } from "./heartbeat.ts";
+import { readHeartbeat, requireProgress } from "./heartbeat.ts";
 import type { SettleAnswer, SettleRequest } from "./mobility-protocol.ts";
 import { deltaName, journalName } from "./names.ts";
 import { isChecksum, requireCount, requireField } from "./request-rules.ts";
+import { requireSession } from "./session.ts";
 import { authenticateService } from "./tokens.ts";
 
 /**
  * Decides about an epoch that the cache says to have already (rule 4: it counts as uploaded only when this confirms the same checksum).
- * What cannot be a delta of this name is quarantined, and the service sends again. Errors: `item-unknown`, `not-authorized`, `invalid-request`,
- * `stream-closed` when the item's stream is another one.
+ * What cannot be a delta of this name is quarantined, and the service sends again: only the holder of the session may cause that. Errors: `item-unknown`,
+ * `not-authorized`, `invalid-request`, `session-taken`, `stream-closed` when the item's stream is another one.
  */
 export async function settleEpoch(context: ItemContext, itemId: string, itemToken: string, request: SettleRequest): Promise<SettleAnswer> {
-  const item = await authenticateService(context.stores, itemId, itemToken);
+  const item = await authenticateService(context, itemId, itemToken);
   requireCount(request.stream, "stream");
   requireCount(request.epoch, "epoch");
   requireField(request.epoch >= 1, "epoch", "epochs begin with 1");
   requireField(isChecksum(request.checksum), "checksum", "64 lower-case hex digits");
+  requireSession(await readHeartbeat(context.stores, itemId), request.sessionId);
   if (request.stream !== item.stream) {
     throw new LeewardError("stream-closed", "The delta belongs to another stream than the item's.", {
       itemId,

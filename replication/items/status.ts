@@ -1,10 +1,21 @@
 import { inLanes } from "../apply/lanes.ts";
 import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
 import { type DiskDescription, type Position, samePosition } from "../position.ts";
+import { type AppPointStatus, appPointStatus } from "./app-point.ts";
 import type { ItemContext } from "./context.ts";
 import { type HealthError, type ReplicationHealth, coveredUntilMs, healthErrors, healthOf } from "./health.ts";
 import { readHeartbeat, requireProgress } from "./heartbeat.ts";
-import type { HeartbeatRecord, LastPoint, Progress, ProtectedItem, ReplicationPolicy, StopReason } from "./item.ts";
+import type {
+  HeartbeatRecord,
+  LastPoint,
+  Progress,
+  ProtectedItem,
+  RepairRequest,
+  ReplicationPolicy,
+  Resynchronization,
+  ServiceSession,
+  StopReason,
+} from "./item.ts";
 import { findItem, readItem } from "./item-record.ts";
 import type { ProtectionStage, StatusFacts } from "./status-facts.ts";
 
@@ -29,6 +40,15 @@ export interface ItemStatus {
   readonly disks: readonly DiskStatus[];
   readonly policy: ReplicationPolicy;
   readonly lastRecoveryPoint: LastPoint | undefined;
+  /** The last app-consistent point that was asked for. */
+  readonly appConsistentPoint: AppPointStatus | undefined;
+  /** Site Recovery's flag: the source has content that the log of writes does not bring any more. */
+  readonly resyncRequired: boolean;
+  readonly resynchronization: Resynchronization | undefined;
+  /** The last repair that an operator asked for. */
+  readonly repair: RepairRequest | undefined;
+  /** Who speaks for the source. */
+  readonly session: ServiceSession | undefined;
   readonly stopped: StopReason | undefined;
   readonly createdMs: number;
 }
@@ -66,7 +86,7 @@ export function itemStatus(facts: StatusFacts): ItemStatus {
   const stage = stageOf(facts);
   const words = WORDS[stage];
   const errors = healthErrors(facts, stage);
-  const coveredMs = stage === "protected" ? coveredUntilMs(progress, heartbeat) : undefined;
+  const coveredMs = progress.seeding ? undefined : coveredUntilMs(progress, heartbeat);
   return {
     itemId: item.itemId,
     stream: item.stream,
@@ -80,10 +100,15 @@ export function itemStatus(facts: StatusFacts): ItemStatus {
     uploaded: heartbeat?.uploaded,
     applied: progress.applied,
     backlog: backlogOf(progress, heartbeat),
-    initialReplicationPercentage: seedingPercentage(stage, heartbeat),
+    initialReplicationPercentage: seedingPercentage(progress, heartbeat),
     disks: item.disks.map((disk) => ({ ...disk, diskState: words.diskState })),
     policy: item.policy,
     lastRecoveryPoint: lastPoint,
+    appConsistentPoint: appPointStatus(item, heartbeat?.appPoint),
+    resyncRequired: heartbeat?.resynchronization?.state === "required",
+    resynchronization: heartbeat?.resynchronization,
+    repair: item.repair,
+    session: heartbeat?.session,
     stopped: progress.stopped,
     createdMs: item.createdMs,
   };
@@ -126,7 +151,8 @@ async function statusOf({ stores, clock }: ItemContext, item: ProtectedItem): Pr
 }
 
 function stageOf({ item, progress, heartbeat, lastPoint }: StatusFacts): ProtectionStage {
-  if (!progress.seeding) return "protected";
+  const repairing = item.repair !== undefined && item.repair.state !== "done";
+  if (!progress.seeding) return repairing || heartbeat?.resynchronization?.state === "running" ? "resynchronizing" : "protected";
   if (lastPoint !== undefined) return "resynchronizing";
   // A service whose token is about to be exchanged has spoken before.
   const known = item.tokenHash !== undefined || heartbeat !== undefined || progress.applied.epoch > 0;
@@ -140,8 +166,8 @@ function backlogOf(progress: Progress, heartbeat: HeartbeatRecord | undefined): 
   return { epochs: behind ? Math.max(0, uploaded.epoch - progress.applied.epoch) : 0, pendingAtSourceBytes: pendingBytes };
 }
 
-function seedingPercentage(stage: ProtectionStage, heartbeat: HeartbeatRecord | undefined): number {
-  if (stage === "protected") return 100;
+function seedingPercentage(progress: Progress, heartbeat: HeartbeatRecord | undefined): number {
+  if (!progress.seeding) return 100;
   if (heartbeat === undefined) return 0;
   // The source has been read to its end, but the last seeding deltas are not applied yet.
   if (heartbeat.seeding === undefined || heartbeat.seeding.totalBytes === 0) return 99;

@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import { LeewardError } from "../errors.ts";
 import { TOKEN_MAX_LENGTH } from "../limits.ts";
-import type { Ids, ItemStores } from "../ports.ts";
+import type { Ids } from "../ports.ts";
+import type { ItemContext } from "./context.ts";
 import type { ProtectedItem } from "./item.ts";
-import { readItem } from "./item-record.ts";
+import { changeItem, readItem } from "./item-record.ts";
 
 /** A secret that is shown once; the catalog keeps its hash only (rule 8). Two ids, so that one weak id does not make it guessable. */
 export function newToken(ids: Ids): string {
@@ -24,9 +25,23 @@ export function matchesHash(token: string, hash: string | undefined): boolean {
   return difference === 0;
 }
 
-/** The item whose registered mobility service sends this token. Errors: `item-unknown`, `not-authorized`. */
-export async function authenticateService(stores: ItemStores, itemId: string, itemToken: string): Promise<ProtectedItem> {
+/**
+ * The item whose registered mobility service sends this token. The first use of the token that was to follow ends the one before it. Errors:
+ * `item-unknown`, `not-authorized`, `conflict`.
+ */
+export async function authenticateService({ stores, clock }: ItemContext, itemId: string, itemToken: string): Promise<ProtectedItem> {
   const { item } = await readItem(stores, itemId);
   if (matchesHash(itemToken, item.tokenHash)) return item;
-  throw new LeewardError("not-authorized", "The token is not that of the item's registered mobility service.", { itemId });
+  if (matchesHash(itemToken, item.nextTokenHash)) return changeItem(stores, itemId, (found) => rotated(found, itemToken, clock.now()));
+  throw wrongToken(itemId);
+}
+
+function rotated(item: ProtectedItem, itemToken: string, nowMs: number): ProtectedItem {
+  if (matchesHash(itemToken, item.tokenHash)) return item;
+  if (!matchesHash(itemToken, item.nextTokenHash)) throw wrongToken(item.itemId);
+  return { ...item, tokenHash: item.nextTokenHash, nextTokenHash: undefined, tokenSinceMs: nowMs, rotateToken: undefined };
+}
+
+function wrongToken(itemId: string): LeewardError {
+  return new LeewardError("not-authorized", "The token is not that of the item's registered mobility service.", { itemId });
 }

@@ -113,7 +113,7 @@ describe("leeward restore", () => {
       json(response, 404, { error: { code: "point-unknown", message: "There is no such point.", hint: "List them.", facts: {} } });
     const { code, error } = await leeward("restore", "vm-1", "point-9", "--to", folder);
     expect(code).toBe(1);
-    expect(error).toMatch(/There is no such point\. \(point-unknown\)[\s\S]*hint: List them\./);
+    expect(error).toMatch(/point-unknown: There is no such point\.[\s\S]*hint: List them\./);
   });
 
   it("sends the key to no other host (rule 8)", async () => {

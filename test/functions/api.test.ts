@@ -4,11 +4,14 @@ import { grantRestoreAccess } from "../../functions/grant-restore-access.ts";
 import { heartbeatMobility } from "../../functions/heartbeat-mobility.ts";
 import { listItems } from "../../functions/list-items.ts";
 import { listRecoveryPoints } from "../../functions/list-recovery-points.ts";
+import { newRecoveryPoint } from "../../functions/new-recovery-point.ts";
 import { newRegistrationToken } from "../../functions/new-registration-token.ts";
 import { protectItem } from "../../functions/protect-item.ts";
 import { registerMobility } from "../../functions/register-mobility.ts";
+import { repairReplication } from "../../functions/repair-replication.ts";
 import { restoreRecoveryPoint } from "../../functions/restore-recovery-point.ts";
 import { restoreSlices } from "../../functions/restore-slices.ts";
+import { rotateToken } from "../../functions/rotate-token.ts";
 import { settleMobility } from "../../functions/settle-mobility.ts";
 import { showItem } from "../../functions/show-item.ts";
 import { showRestore } from "../../functions/show-restore.ts";
@@ -22,6 +25,7 @@ const DISKS: readonly DiskDescription[] = [
 ];
 const ITEM_TOKEN = "ab".repeat(32);
 const web = { item: "web-1" };
+const WHO = { machineId: "machine", bootId: "boot", sessionId: "session" } as const;
 const bearer = { authorization: `Bearer ${ITEM_TOKEN}` };
 
 interface Registered {
@@ -55,7 +59,7 @@ async function replicate({ app, start }: Registered, value: number): Promise<Pos
     clock.now(),
   );
   await app.stores.cache("web-1").create(deltaName(delta.end.stream, delta.end.epoch), delta.bytes);
-  const beat = { bootId: "boot", sentMs: clock.now(), uploaded: delta.end, pendingBytes: 0 };
+  const beat = { ...WHO, sentMs: clock.now(), uploaded: delta.end, pendingBytes: 0 };
   expect((await call(heartbeatMobility(app.source), { params: web, headers: bearer, body: beat })).status).toBe(200);
   await deliver(applyHints(app.source), { kind: "hint", itemId: "web-1" });
   return delta.end;
@@ -67,7 +71,11 @@ describe("enabling replication", () => {
     const first = await call(protectItem(app.source), { params: web, body: { disks: DISKS } });
     expect(first).toMatchObject({
       status: 201,
-      body: { name: "web-1", stream: 1, policy: { crashConsistentFrequencyInMinutes: 5, recoveryPointHistory: 1440 } },
+      body: {
+        name: "web-1",
+        stream: 1,
+        policy: { crashConsistentFrequencyInMinutes: 5, appConsistentFrequencyInMinutes: 0, recoveryPointHistory: 1440 },
+      },
       headers: { "cache-control": "no-store" },
     });
     expect(first.body).toHaveProperty("registrationToken");
@@ -80,7 +88,7 @@ describe("enabling replication", () => {
 
   it("takes a policy in minutes, parts of one too", async () => {
     const app = appInMemory();
-    const policy = { crashConsistentFrequencyInMinutes: 0.1, recoveryPointHistory: 120 };
+    const policy = { crashConsistentFrequencyInMinutes: 0.1, appConsistentFrequencyInMinutes: 60, recoveryPointHistory: 120 };
     const { body } = await call(protectItem(app.source), { params: web, body: { disks: DISKS, policy } });
     expect(body).toMatchObject({ policy });
     const shown = await call(showItem(app.source), { params: web });
@@ -128,14 +136,14 @@ describe("the mobility service's routes", () => {
     const old = await call(settleMobility(app.source), {
       params: web,
       headers: bearer,
-      body: { stream: 1, epoch: 1, checksum: "0".repeat(64) },
+      body: { sessionId: "session", stream: 1, epoch: 1, checksum: "0".repeat(64) },
     });
     expect(old.status).toBe(401);
   });
 
   it("rule 8: a heartbeat needs the item's token, and only its answer carries the grant", async () => {
     const { app, start } = await registered();
-    const beat = { bootId: "boot", sentMs: 1, uploaded: start, pendingBytes: 0 };
+    const beat = { ...WHO, sentMs: 1, uploaded: start, pendingBytes: 0 };
     for (const headers of [{}, { authorization: "Bearer guess" }, { authorization: `Basic ${ITEM_TOKEN}` }]) {
       const refused = await call(heartbeatMobility(app.source), { params: web, headers, body: beat });
       expect(refused).toMatchObject({ status: 401, body: { error: { code: "not-authorized" } } });
@@ -151,7 +159,7 @@ describe("the mobility service's routes", () => {
 
   it("takes fields that a newer service may send", async () => {
     const { app, start } = await registered();
-    const body = { bootId: "boot", sentMs: 1, uploaded: start, pendingBytes: 0, mood: "fine" };
+    const body = { ...WHO, sentMs: 1, uploaded: start, pendingBytes: 0, mood: "fine" };
     expect((await call(heartbeatMobility(app.source), { params: web, headers: bearer, body })).status).toBe(200);
   });
 
@@ -159,15 +167,63 @@ describe("the mobility service's routes", () => {
     const world = await registered();
     const end = await replicate(world, 7);
     const settle = (checksum: string): ReturnType<typeof call> =>
-      call(settleMobility(world.app.source), { params: web, headers: bearer, body: { stream: 1, epoch: 1, checksum } });
+      call(settleMobility(world.app.source), {
+        params: web,
+        headers: bearer,
+        body: { sessionId: "session", stream: 1, epoch: 1, checksum },
+      });
     expect(await settle(end.checksum)).toMatchObject({ status: 200, body: { outcome: "same" } });
     expect(await settle("0".repeat(64))).toMatchObject({ status: 200, body: { outcome: "other" } });
+  });
+
+  it("a clone is refused with 409 and what to do, and so is a second service", async () => {
+    const { app, start } = await registered();
+    const send = (who: object): ReturnType<typeof call> =>
+      call(heartbeatMobility(app.source), { params: web, headers: bearer, body: { ...who, sentMs: 1, uploaded: start, pendingBytes: 0 } });
+    expect((await send(WHO)).status).toBe(200);
+    const clone = await send({ ...WHO, machineId: "clone" });
+    expect(clone).toMatchObject({ status: 409, body: { error: { code: "machine-mismatch", hint: expect.stringContaining("clone") } } });
+    const second = await send({ ...WHO, sessionId: "second" });
+    expect(second).toMatchObject({ status: 409, body: { error: { code: "session-taken", facts: { leaseLeftMs: 60_000 } } } });
+    for (const refused of [clone, second]) expect(JSON.stringify(refused)).not.toContain("GRANT");
+  });
+
+  it("carries what an operator wants to the service: a repair, an app-consistent point, another token", async () => {
+    const world = await registered();
+    const { app } = world;
+    await replicate(world, 7);
+    const headers = { "x-ms-client-request-id": "one" };
+    const repair = await call(repairReplication(app.source), { params: web, headers });
+    expect(repair).toMatchObject({
+      status: 202,
+      headers: { location: "/api/replicationProtectedItems/web-1" },
+      body: { state: "Pending" },
+    });
+    expect((await call(repairReplication(app.source), { params: web, headers })).body).toEqual(repair.body);
+    expect((await call(repairReplication(app.source), { params: web })).status).toBe(409);
+    const point = await call(newRecoveryPoint(app.source), { params: web, headers, body: { recoveryPointType: "ApplicationConsistent" } });
+    expect(point).toMatchObject({ status: 202, body: { recoveryPointType: "ApplicationConsistent" } });
+    const wrong = await call(newRecoveryPoint(app.source), { params: web, body: { recoveryPointType: "CrashConsistent" } });
+    expect(wrong).toMatchObject({ status: 400, body: { error: { message: expect.stringContaining("come by policy") } } });
+    expect((await call(rotateToken(app.source), { params: web })).status).toBe(202);
+    const [repairId, pointId] = [repair, point].map(({ body }) => (body as { name: string }).name);
+    const beat = { ...WHO, sentMs: 1, uploaded: world.start, pendingBytes: 0 };
+    const answer = await call(heartbeatMobility(app.source), { params: web, headers: bearer, body: beat });
+    expect(answer.body).toMatchObject({ repair: { id: repairId }, consistency: { requestId: pointId }, rotation: "wanted" });
+    const done = { repairDone: repairId, consistency: { requestId: pointId, state: "failed", reason: "no script is configured" } };
+    await call(heartbeatMobility(app.source), { params: web, headers: bearer, body: { ...beat, ...done } });
+    expect((await call(showItem(app.source), { params: web })).body).toMatchObject({
+      repair: { name: repairId, state: "Succeeded" },
+      appConsistentPoint: { name: pointId, state: "Failed", reason: "no script is configured" },
+      resyncRequired: false,
+      session: { machineId: "machine", bootId: "boot", ended: false },
+    });
   });
 
   it("an item that does not exist is 404 for everyone", async () => {
     const { source } = appInMemory();
     const routes = [showItem(source), newRegistrationToken(source), listRecoveryPoints(source), heartbeatMobility(source)];
-    const body = { bootId: "boot", sentMs: 1, uploaded: { stream: 1, epoch: 0, checksum: "0".repeat(64) }, pendingBytes: 0 };
+    const body = { ...WHO, sentMs: 1, uploaded: { stream: 1, epoch: 0, checksum: "0".repeat(64) }, pendingBytes: 0 };
     for (const item of ["unknown", "../escape", "UPPER", ""]) {
       for (const route of routes) {
         const answer = await call(route, { params: { item }, headers: bearer, body });

@@ -12,7 +12,20 @@ import { settleEpoch } from "../../replication/items/settle.ts";
 import { authenticateService, matchesHash, tokenHash } from "../../replication/items/tokens.ts";
 import { startPosition } from "../../replication/position.ts";
 import { killedEverywhere } from "./interrupted.ts";
-import { DISKS, ITEM, ITEM_TOKEN, START_MS, type World, applyChain, createWorld, deltaChain, protectedWorld, upload } from "./world.ts";
+import {
+  DISKS,
+  ITEM,
+  ITEM_TOKEN,
+  START_MS,
+  WHO,
+  type World,
+  applyChain,
+  beat,
+  createWorld,
+  deltaChain,
+  protectedWorld,
+  upload,
+} from "./world.ts";
 
 async function unregistered(): Promise<{ readonly world: World; readonly request: RegisterRequest }> {
   const world = createWorld();
@@ -39,7 +52,7 @@ describe("registering a mobility service", () => {
     const { item } = await readItem(world.stores, ITEM);
     expect(item.tokenHash).toBe(tokenHash(ITEM_TOKEN));
     expect(item.registrationHash).toBeUndefined();
-    expect(await authenticateService(world.stores, ITEM, ITEM_TOKEN)).toEqual(item);
+    expect(await authenticateService(world.context, ITEM, ITEM_TOKEN)).toEqual(item);
   });
 
   it("rule 10: the same item token again succeeds, another one does not", async () => {
@@ -58,7 +71,7 @@ describe("registering a mobility service", () => {
       async ({ world, request }) => {
         await registerService(world.context, ITEM, request);
         await registerService(world.context, ITEM, request);
-        expect(await authenticateService(world.stores, ITEM, ITEM_TOKEN)).toMatchObject({ itemId: ITEM });
+        expect(await authenticateService(world.context, ITEM, ITEM_TOKEN)).toMatchObject({ itemId: ITEM });
       },
     );
     expect(kills).toBe(4);
@@ -85,17 +98,17 @@ describe("registering a mobility service", () => {
     const { world, request } = await unregistered();
     await registerService(world.context, ITEM, request);
     const registrationToken = await newRegistrationToken(world.context, ITEM);
-    await authenticateService(world.stores, ITEM, ITEM_TOKEN);
+    await authenticateService(world.context, ITEM, ITEM_TOKEN);
     const itemToken = "cd".repeat(32);
     await registerService(world.context, ITEM, { ...request, registrationToken, itemToken });
-    await expect(authenticateService(world.stores, ITEM, ITEM_TOKEN)).rejects.toMatchObject({ code: "not-authorized" });
-    await authenticateService(world.stores, ITEM, itemToken);
+    await expect(authenticateService(world.context, ITEM, ITEM_TOKEN)).rejects.toMatchObject({ code: "not-authorized" });
+    await authenticateService(world.context, ITEM, itemToken);
   });
 });
 
 describe("heartbeats", () => {
   const uploaded = startPosition(ITEM, 1, DISKS);
-  const REQUEST: HeartbeatRequest = { bootId: "boot", sentMs: START_MS - 5, uploaded, currentAtMs: START_MS - 5, pendingBytes: 7 };
+  const REQUEST: HeartbeatRequest = { ...WHO, sentMs: START_MS - 5, uploaded, currentAtMs: START_MS - 5, pendingBytes: 7 };
   async function listening(): Promise<{ readonly world: World; readonly context: HeartbeatContext; readonly granted: string[] }> {
     const world = await protectedWorld();
     const granted: string[] = [];
@@ -125,6 +138,12 @@ describe("heartbeats", () => {
     await expect(recordHeartbeat(context, "nobody", ITEM_TOKEN, REQUEST)).rejects.toMatchObject({ code: "item-unknown" });
     const bad: readonly (readonly [Partial<HeartbeatRequest>, string])[] = [
       [{ bootId: "" }, "bootId"],
+      [{ machineId: "" }, "machineId"],
+      [{ sessionId: "x".repeat(129) }, "sessionId"],
+      [{ sealed: { ...uploaded, epoch: 0.5 } }, "sealed.epoch"],
+      [{ nextTokenHash: "short" }, "nextTokenHash"],
+      [{ resynchronization: { state: "required", reason: "", doneBytes: 0, totalBytes: 0 } }, "resynchronization.reason"],
+      [{ resynchronization: { state: "running", reason: "x", doneBytes: -1, totalBytes: 0 } }, "resynchronization.doneBytes"],
       [{ sentMs: -1 }, "sentMs"],
       [{ sentMs: 253_402_300_800_000 }, "sentMs"],
       [{ currentAtMs: Number.MAX_SAFE_INTEGER }, "currentAtMs"],
@@ -143,13 +162,21 @@ describe("heartbeats", () => {
 });
 
 describe("settling an epoch that the cache says to have", () => {
+  const { sessionId } = WHO;
+  const request = { sessionId, stream: 1, epoch: 1 };
+  /** A service that has the session. */
+  const inSession = async (): Promise<World> => {
+    const world = await protectedWorld();
+    await beat(world);
+    return world;
+  };
   const chain = deltaChain(3);
   const other = deltaChain(3, 100);
   const ask = (world: World, epoch: number, made = chain): Promise<unknown> =>
-    settleEpoch(world.context, ITEM, ITEM_TOKEN, { stream: 1, epoch, checksum: made[epoch - 1]?.end.checksum ?? "" });
+    settleEpoch(world.context, ITEM, ITEM_TOKEN, { sessionId, stream: 1, epoch, checksum: made[epoch - 1]?.end.checksum ?? "" });
 
   it("the same delta in the cache counts as uploaded, one with other content does not", async () => {
-    const world = await protectedWorld();
+    const world = await inSession();
     await upload(world, 1, chain[0]?.bytes ?? new Uint8Array());
     expect(await ask(world, 1)).toEqual({ outcome: "same" });
     expect(await ask(world, 1, other)).toEqual({ outcome: "other" });
@@ -157,7 +184,7 @@ describe("settling an epoch that the cache says to have", () => {
   });
 
   it("the journal and the applied position answer for deltas that the cache has no more", async () => {
-    const world = await protectedWorld();
+    const world = await inSession();
     await applyChain(world, chain);
     for (const epoch of [1, 2, 3]) {
       expect(await ask(world, epoch)).toEqual({ outcome: "same" });
@@ -166,7 +193,7 @@ describe("settling an epoch that the cache says to have", () => {
   });
 
   it("the journal decides, whatever stands in the cache by now", async () => {
-    const world = await protectedWorld();
+    const world = await inSession();
     await applyChain(world, chain);
     await upload(world, 1, other[0]?.bytes ?? new Uint8Array());
     expect(await ask(world, 1)).toEqual({ outcome: "same" });
@@ -174,7 +201,7 @@ describe("settling an epoch that the cache says to have", () => {
   });
 
   it("rule 5: nothing there means send again, and so does what can never be applied, which is quarantined and not lost", async () => {
-    const world = await protectedWorld();
+    const world = await inSession();
     expect(await ask(world, 1)).toEqual({ outcome: "again" });
     const damaged = (chain[0]?.bytes ?? new Uint8Array()).slice();
     damaged[200] = (damaged[200] ?? 0) ^ 1;
@@ -192,8 +219,8 @@ describe("settling an epoch that the cache says to have", () => {
   });
 
   it("refuses a wrong token, another stream and malformed requests", async () => {
-    const world = await protectedWorld();
-    const request = { stream: 1, epoch: 1, checksum: "00".repeat(32) };
+    const world = await inSession();
+    const request = { sessionId, stream: 1, epoch: 1, checksum: "00".repeat(32) };
     const settle = (change: object, token = ITEM_TOKEN): Promise<unknown> =>
       settleEpoch(world.context, ITEM, token, { ...request, ...change });
     await expect(settle({}, "wrong")).rejects.toMatchObject({ code: "not-authorized" });
@@ -205,12 +232,12 @@ describe("settling an epoch that the cache says to have", () => {
   it("killed at any await, asking again gives the same answer", async () => {
     const kills = await killedEverywhere(
       async () => {
-        const world = await protectedWorld();
+        const world = await inSession();
         await upload(world, 1, new Uint8Array(9));
         return world;
       },
       (world) => world.stores,
-      (world, stores) => settleEpoch({ ...world.context, stores }, ITEM, ITEM_TOKEN, { stream: 1, epoch: 1, checksum: "00".repeat(32) }),
+      (world, stores) => settleEpoch({ ...world.context, stores }, ITEM, ITEM_TOKEN, { ...request, checksum: "00".repeat(32) }),
       async (world) => {
         expect(await ask(world, 1)).toEqual({ outcome: "again" });
         await upload(world, 1, chain[0]?.bytes ?? new Uint8Array());
@@ -222,13 +249,13 @@ describe("settling an epoch that the cache says to have", () => {
   });
 
   it("a final, application-consistent delta is one like any other", async () => {
-    const world = await protectedWorld();
+    const world = await inSession();
     const flags = { consistency: "application", seeding: false, final: true, groupMark: false } as const;
     const start = startPosition(ITEM, 1, DISKS);
     const header = { itemId: ITEM, stream: 1, epoch: 1, firstWriteMs: 1, lastWriteMs: 1, start, disks: DISKS, flags };
     const { bytes, end } = encodeDelta(header, []);
     await world.stores.cache(ITEM).create(deltaName(1, 1), bytes);
-    expect(await settleEpoch(world.context, ITEM, ITEM_TOKEN, { stream: 1, epoch: 1, checksum: end.checksum })).toEqual({
+    expect(await settleEpoch(world.context, ITEM, ITEM_TOKEN, { ...request, checksum: end.checksum })).toEqual({
       outcome: "same",
     });
   });

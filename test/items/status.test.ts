@@ -53,6 +53,16 @@ describe("the status of an item, in Site Recovery's words", () => {
     });
   });
 
+  it("a source that was stopped in order is no fault, as long as the target has everything", () => {
+    const session = { id: "s", machineId: "m", bootId: "b", sinceMs: START_MS, ended: true };
+    const stopped: StatusFacts = { ...healthy, heartbeat: { ...beat, session }, nowMs: START_MS + 48 * HOUR_MS };
+    expect(itemStatus(stopped)).toMatchObject({ replicationHealth: "Warning", healthErrors: [{ code: "service-stopped" }] });
+    expect(codes({ ...stopped, heartbeat: { ...beat, session: { ...session, ended: false } } })).toContain("heartbeat-lost");
+    const behind = { ...stopped, heartbeat: { ...beat, session, currentAtMs: undefined, pendingBytes: 5 } };
+    expect(itemStatus(behind)).toMatchObject({ replicationHealth: "Critical" });
+    expect(codes(behind)).toEqual(["service-stopped", "rpo-exceeded"]);
+  });
+
   it("walks from enabling to initial replication to protected", () => {
     const facts: StatusFacts = { ...healthy, progress: seedingProgress, lastPoint: undefined };
     const enabling = itemStatus({ ...facts, item: { ...item, tokenHash: undefined }, heartbeat: undefined });

@@ -4,6 +4,8 @@ import { readProgress, replaceProgress } from "../../replication/apply/progress.
 import { encodeDelta } from "../../replication/delta/encode.ts";
 import { deltaName, journalName, manifestName } from "../../replication/items/names.ts";
 import { protectItem } from "../../replication/items/protect.ts";
+import { recordHeartbeat } from "../../replication/items/heartbeat.ts";
+import type { HeartbeatAnswer, HeartbeatRequest } from "../../replication/items/mobility-protocol.ts";
 import { registerService } from "../../replication/items/register.ts";
 import { type PointManifest, encodePoint, makePointId } from "../../replication/points/manifest.ts";
 import { type DiskDescription, type Position, startPosition } from "../../replication/position.ts";
@@ -58,6 +60,22 @@ export async function protectedWorld(policy = { pointIntervalMs: 300_000, retent
     disks: DISKS,
   });
   return world;
+}
+
+/** Who speaks in heartbeats. */
+export const WHO = { machineId: "machine", bootId: "boot", sessionId: "session" } as const;
+
+/** One heartbeat of the registered service; the changes say what is special about it. */
+export function beat(
+  world: World,
+  changes: Partial<HeartbeatRequest> = {},
+  token = ITEM_TOKEN,
+  stores = world.stores,
+): Promise<HeartbeatAnswer> {
+  const { clock } = world.context;
+  const access = { grantCreate: async () => ({ containerUrl: "https://cache.invalid/c?sig=secret", expiresMs: clock.now() + HOUR_MS }) };
+  const request = { ...WHO, sentMs: clock.now(), uploaded: startPosition(ITEM, 1, DISKS), pendingBytes: 0, ...changes };
+  return recordHeartbeat({ ...world.context, stores, access }, ITEM, token, request);
 }
 
 export async function progressOf(world: World): Promise<Progress> {

@@ -25,6 +25,12 @@ export interface FakeCloud {
   /** Whether an existing blob shows as 403 UnauthorizedBlobOverwrite, as it does for a create-only SAS. */
   overwriteForbidden: boolean;
   controlDown: boolean;
+  /** Answered to every heartbeat instead of a grant; its facts reach the service. */
+  refusal: { readonly status: number; readonly code: string; readonly facts?: object } | undefined;
+  /** What the answers to heartbeats hold beside the grant. */
+  wishes: object;
+  /** Registrations that were tried. */
+  readonly registrations: Readonly<Record<string, unknown>>[];
   stop(): Promise<void>;
 }
 
@@ -32,6 +38,7 @@ const CONTAINER = "/account/leeward-cache-vm1";
 
 export async function startFakeCloud(itemId = "vm1"): Promise<FakeCloud> {
   let tokenHash: string | undefined;
+  let nextHash: string | undefined;
   const server = createServer((request, response) => {
     // A client that died in the middle of its request gets no answer.
     handle(request, response).catch(() => response.destroy());
@@ -51,6 +58,9 @@ export async function startFakeCloud(itemId = "vm1"): Promise<FakeCloud> {
     onPut: undefined,
     overwriteForbidden: true,
     controlDown: false,
+    refusal: undefined,
+    wishes: {},
+    registrations: [],
     stop: async () => {
       server.closeAllConnections();
       await new Promise<void>((resolve) => void server.close(() => resolve()));
@@ -102,17 +112,25 @@ export async function startFakeCloud(itemId = "vm1"): Promise<FakeCloud> {
     if (cloud.controlDown) return answer(503, {});
     const hash = (text: string): string => createHash("sha256").update(text).digest("hex");
     if (path === `/api/mobility/${itemId}/register`) {
+      cloud.registrations.push(body);
       if (body["registrationToken"] !== cloud.registrationToken) return refuse(401, "not-authorized");
       tokenHash = hash(String(body["itemToken"]));
       const start = startPosition(itemId, cloud.stream, body["disks"] as readonly DiskDescription[]);
       return answer(200, { stream: cloud.stream, start });
     }
     if (tokenHash === undefined || request.headers.authorization === undefined) return refuse(401, "not-authorized");
-    if (hash(request.headers.authorization.replace("Bearer ", "")) !== tokenHash) return refuse(401, "not-authorized");
+    const sent = hash(request.headers.authorization.replace("Bearer ", ""));
+    if (sent === nextHash) [tokenHash, nextHash] = [sent, undefined];
+    if (sent !== tokenHash) return refuse(401, "not-authorized");
     if (path === `/api/mobility/${itemId}/heartbeat`) {
       cloud.heartbeats.push(body);
+      if (typeof body["nextTokenHash"] === "string") nextHash = body["nextTokenHash"];
+      if (cloud.refusal !== undefined) {
+        const { status, code, facts } = cloud.refusal;
+        return answer(status, { error: { code, message: `refused: ${code}`, hint: "", facts } });
+      }
       const upload = { containerUrl: `${base}${CONTAINER}?${cloud.sas}`, expiresMs: 1e15 };
-      return answer(200, { stream: cloud.stream, upload, applied: body["uploaded"], intervalMs: 250 });
+      return answer(200, { stream: cloud.stream, upload, applied: body["uploaded"], intervalMs: 250, ...cloud.wishes });
     }
     if (path === `/api/mobility/${itemId}/settle`) {
       cloud.settled.push(body);

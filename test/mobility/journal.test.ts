@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -11,7 +11,7 @@ import { temporaryFolder } from "./temporary.ts";
 
 const BINDING = "0123456789abcdef0123456789abcdef";
 const EMPTY = Buffer.alloc(0);
-const SEED = { pass: 1, done: false, disk: 0, offsetBytes: 0 };
+const SEED = { pass: 1, done: false };
 
 type Entry = Omit<JournalRecord, "sequence">;
 const entry = (kind: Entry["kind"], offsetBytes: number, lengthBytes: number, timeMs = 1000): Entry => ({
@@ -83,7 +83,7 @@ describe("journal recovery", () => {
     const path = join(folder, "disk.img");
     writeFileSync(path, EMPTY);
     truncateSync(path, sizeBytes);
-    return { path, image: openImage("disk", path) };
+    return { path, image: openImage("disk", path, 512) };
   };
   const world = (segments: readonly number[]) => {
     const folder = temporaryFolder();
@@ -91,12 +91,21 @@ describe("journal recovery", () => {
     mkdirSync(journalFolder);
     sampleJournal(journalFolder, segments);
     const disk = image(folder);
-    const recover = (changes: { sealedSegment?: number; sealedSequence?: number; binding?: string } = {}) =>
+    const recover = (
+      changes: {
+        sealedSegment?: number;
+        sealedSequence?: number;
+        binding?: string;
+        redoFromSequence?: number;
+        imagesSegment?: number;
+      } = {},
+    ) =>
       recoverJournal({
         folder: journalFolder,
         binding: BINDING,
         sealedSegment: 0,
         sealedSequence: 0,
+        redoFromSequence: 0,
         images: [disk.image],
         seed: SEED,
         ...changes,
@@ -169,17 +178,39 @@ describe("journal recovery", () => {
     });
   });
 
-  it("knows how far the pass of initial replication came", () => {
+  it("does not redo what the images had before they moved on without the log", () => {
+    const { disk, recover } = world([5, 4]);
+    // The guest wrote over record 1 and the last one after the log had ended.
+    disk.image.write(Buffer.alloc(512, 99), 512);
+    expect(recover({ redoFromSequence: 6 })).toMatchObject({ redoneRecords: 4, nextSequence: 10, damaged: false });
+    const expected = Buffer.alloc(65_536);
+    model([0, 4]).copy(expected);
+    expect(readFileSync(disk.path).equals(expected)).toBe(true);
+    expect(recover({ redoFromSequence: 20 })).toMatchObject({ redoneRecords: 0, nextSequence: 20 });
+  });
+
+  it("removes a segment that a crash of the machine brought back, and redoes nothing of it", () => {
+    const { journalFolder, disk, recover } = world([5, 4]);
+    expect(recover({ sealedSegment: 1, sealedSequence: 5, imagesSegment: 1 })).toMatchObject({
+      redoneRecords: 4,
+      sealed: [],
+      damaged: false,
+    });
+    expect(readdirSync(journalFolder)).toEqual([segmentName(2)]);
+    expect(readFileSync(disk.path).equals(model([0, 4]))).toBe(true);
+  });
+
+  it("knows whether the pass of seeding came to its end", () => {
     const { journalFolder, recover } = world([1]);
     const journal = openJournal({ folder: journalFolder, binding: BINDING, number: 2, firstSequence: 2 });
     journal.append(entry("seed", 4096, 512), Buffer.alloc(512, 1));
-    journal.append({ ...entry("seed", 60_000 - (60_000 % 512), 512), pass: 9 }, Buffer.alloc(512, 2));
+    journal.append({ ...entry("seed-done", 0, 0), pass: 9 }, EMPTY);
     journal.close();
-    expect(recover().seed).toEqual({ pass: 1, done: false, disk: 0, offsetBytes: 4608 });
+    expect(recover().seed).toEqual({ pass: 1, done: false });
     const more = openJournal({ folder: journalFolder, binding: BINDING, number: 3, firstSequence: 4 });
     more.append(entry("seed-done", 0, 0), EMPTY);
     more.close();
-    expect(recover().seed).toMatchObject({ pass: 1, done: true });
+    expect(recover().seed).toEqual({ pass: 1, done: true });
   });
 });
 

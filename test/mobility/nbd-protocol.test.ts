@@ -45,6 +45,20 @@ describe("NBD negotiation", () => {
     expect([types(info), info.next]).toEqual([[3, 3, ACK], "continue"]);
   });
 
+  it("offers DF only with structured replies, and never calls an export read-only", () => {
+    const flagsOf = (negotiation: Negotiation): readonly (number | undefined)[] => [
+      answer(7, named("os"), negotiation).replies[0]?.readUInt16BE(30),
+      answer(1, Buffer.from("os"), negotiation).replies[0]?.readUInt16BE(8),
+    ];
+    const [READ_ONLY, SEND_DF] = [2, 128];
+    const simple = flagsOf(START).map((flags) => (flags ?? 0) & (READ_ONLY | SEND_DF));
+    const structured = flagsOf({ ...START, structuredReplies: true }).map((flags) => (flags ?? 0) & (READ_ONLY | SEND_DF));
+    expect([simple, structured]).toEqual([
+      [0, 0],
+      [SEND_DF, SEND_DF],
+    ]);
+  });
+
   it("the empty name is the first export", () => {
     expect(answer(7, named("")).next).toEqual({ transmit: 0 });
     expect(answer(1).next).toEqual({ transmit: 0 });
@@ -89,35 +103,123 @@ describe("NBD negotiation", () => {
 
 describe("NBD commands", () => {
   const SIZE = 10_240;
-  const check = (type: number, offsetBytes: number, lengthBytes: number, flags = 0) =>
-    checkCommand({ type, flags, offsetBytes, lengthBytes, cookie: 1n, data: Buffer.alloc(0) }, SIZE);
+  const HUGE = 2 ** 40;
+  const check = (type: number, offsetBytes: number, lengthBytes: number, flags = 0, { sizeBytes = SIZE, structured = true } = {}) =>
+    checkCommand({ type, flags, offsetBytes, lengthBytes, cookie: 1n }, sizeBytes, structured);
   const refuse = (error: number) => ({ kind: "refuse", error });
   const EINVAL = refuse(22);
   const ENOSPC = refuse(28);
+  const EOVERFLOW = refuse(75);
+  const NOTHING = { kind: "nothing", durable: false };
+  const [FUA, NO_HOLE, DF, REQ_ONE, FAST_ZERO, UNKNOWN_FLAG] = [1, 2, 4, 8, 16, 32];
+  const [PAST_END, FAR_PAST_END, LONGEST] = [SIZE - 511, 1.8e19, 2 ** 32 - 1];
 
+  /** One line a command: what a good request means, and what each bad condition is answered with. */
   it.each([
-    ["READ past the end", 0, SIZE - 511, 512, 0, EINVAL],
-    ["READ above 64 MiB", 0, 0, 2 ** 32 - 1, 0, EINVAL],
-    ["WRITE past the end", 1, SIZE, 1, 0, ENOSPC],
-    ["WRITE far past the end", 1, 1.8e19, 512, 0, ENOSPC],
-    ["WRITE_ZEROES past the end", 6, SIZE - 1, 2, 0, ENOSPC],
-    ["TRIM past the end", 4, SIZE - 1, 2, 0, EINVAL],
-    ["CACHE past the end", 5, SIZE - 1, 2, 0, EINVAL],
-    ["BLOCK_STATUS without a context", 7, 0, 512, 0, EINVAL],
-    ["an unknown command", 99, 0, 0, 0, EINVAL],
-    ["an unknown flag", 1, 0, 512, 32, EINVAL],
-    ["NO_HOLE on a WRITE", 1, 0, 512, 2, EINVAL],
-    ["FAST_ZERO, which is not offered", 6, 0, 512, 16, EINVAL],
-    ["FUA on a WRITE", 1, 0, 512, 1, { kind: "write", fua: true }],
-    ["FUA on a TRIM", 4, 0, 512, 1, { kind: "nothing", durable: true }],
-    ["NO_HOLE on WRITE_ZEROES", 6, 0, 512, 2, { kind: "zero", fua: false }],
-    ["a READ of nothing", 0, 0, 0, 0, { kind: "read" }],
-    ["a WRITE of nothing", 1, 0, 0, 0, { kind: "nothing", durable: false }],
-    ["an unaligned WRITE", 1, 3, 5, 0, { kind: "write", fua: false }],
-    ["CACHE", 5, 0, 512, 0, { kind: "nothing", durable: false }],
-    ["FLUSH", 3, 0, 0, 0, { kind: "flush" }],
-    ["DISC", 2, 0, 0, 0, { kind: "disconnect" }],
-  ])("%s", (_, type, offset, length, flags, expected) => {
-    expect(check(type, offset, length, flags)).toEqual(expected);
+    {
+      command: "READ",
+      type: 0,
+      good: { kind: "read" },
+      nothing: { kind: "read" },
+      fua: { kind: "read" },
+      pastEnd: EINVAL,
+      longest: EINVAL,
+      flags: { noHole: EINVAL, df: { kind: "read" } },
+    },
+    {
+      command: "WRITE",
+      type: 1,
+      good: { kind: "write", fua: false },
+      nothing: NOTHING,
+      fua: { kind: "write", fua: true },
+      pastEnd: ENOSPC,
+      longest: EINVAL,
+      flags: { noHole: EINVAL, df: EINVAL },
+    },
+    {
+      command: "TRIM",
+      type: 4,
+      good: NOTHING,
+      nothing: NOTHING,
+      fua: { kind: "nothing", durable: true },
+      pastEnd: EINVAL,
+      longest: NOTHING,
+      flags: { noHole: EINVAL, df: EINVAL },
+    },
+    {
+      command: "CACHE",
+      type: 5,
+      good: NOTHING,
+      nothing: NOTHING,
+      fua: { kind: "nothing", durable: true },
+      pastEnd: EINVAL,
+      longest: NOTHING,
+      flags: { noHole: EINVAL, df: EINVAL },
+    },
+    {
+      command: "WRITE_ZEROES",
+      type: 6,
+      good: { kind: "zero", fua: false },
+      nothing: NOTHING,
+      fua: { kind: "zero", fua: true },
+      pastEnd: ENOSPC,
+      longest: { kind: "zero", fua: false },
+      flags: { noHole: { kind: "zero", fua: false }, df: EINVAL },
+    },
+    {
+      command: "BLOCK_STATUS without a context",
+      type: 7,
+      good: EINVAL,
+      nothing: EINVAL,
+      fua: EINVAL,
+      pastEnd: EINVAL,
+      longest: EINVAL,
+      flags: { noHole: EINVAL, df: EINVAL },
+    },
+    {
+      command: "an unknown command",
+      type: 99,
+      good: EINVAL,
+      nothing: EINVAL,
+      fua: EINVAL,
+      pastEnd: EINVAL,
+      longest: EINVAL,
+      flags: { noHole: EINVAL, df: EINVAL },
+    },
+  ])("$command", ({ type, good, nothing, fua, pastEnd, longest, flags }) => {
+    expect([check(type, 0, 512), check(type, 3, 5), check(type, 0, SIZE)]).toEqual([good, good, good]);
+    expect([check(type, 0, 0), check(type, SIZE, 0)]).toEqual([nothing, nothing]);
+    expect(check(type, 512, 512, FUA)).toEqual(fua);
+    expect([check(type, PAST_END, 512), check(type, SIZE, 1), check(type, FAR_PAST_END, 512)]).toEqual([pastEnd, pastEnd, pastEnd]);
+    expect(check(type, 0, LONGEST, 0, { sizeBytes: HUGE })).toEqual(longest);
+    expect([check(type, 0, 512, NO_HOLE), check(type, 0, 512, DF)]).toEqual([flags.noHole, flags.df]);
+    for (const flag of [REQ_ONE, FAST_ZERO, UNKNOWN_FLAG, 2 ** 15]) {
+      expect(check(type, 0, 512, flag)).toEqual(EINVAL);
+      expect(check(type, 0, 512, (FUA ?? 0) | (flag ?? 0))).toEqual(EINVAL);
+    }
+  });
+
+  it("FLUSH has neither offset nor length", () => {
+    expect([check(3, 0, 0), check(3, 0, 0, FUA)]).toEqual([{ kind: "flush" }, { kind: "flush" }]);
+    expect([check(3, 512, 0), check(3, 0, 512), check(3, 0, 0, DF)]).toEqual([EINVAL, EINVAL, EINVAL]);
+  });
+
+  it("DISC is obeyed whatever stands beside it", () => {
+    expect(check(2, FAR_PAST_END, LONGEST, 0xffff)).toEqual({ kind: "disconnect" });
+  });
+
+  it("DF needs structured replies, and a READ longer than one piece overflows it", () => {
+    const MIB = 1024 * 1024;
+    expect(check(0, 0, 512, DF, { structured: false })).toEqual(EINVAL);
+    expect(check(0, 0, 4 * MIB, DF, { sizeBytes: HUGE })).toEqual({ kind: "read" });
+    expect(check(0, 0, 4 * MIB + 1, DF, { sizeBytes: HUGE })).toEqual(EOVERFLOW);
+    expect(check(0, 0, 64 * MIB, 0, { sizeBytes: HUGE })).toEqual({ kind: "read" });
+    expect(check(0, 0, 64 * MIB + 1, 0, { sizeBytes: HUGE })).toEqual(EINVAL);
+  });
+
+  it("takes a WRITE of 64 MiB and none that is longer", () => {
+    const MIB = 1024 * 1024;
+    expect(check(1, 0, 64 * MIB, 0, { sizeBytes: HUGE })).toEqual({ kind: "write", fua: false });
+    expect(check(1, 0, 64 * MIB + 1, 0, { sizeBytes: HUGE })).toEqual(EINVAL);
   });
 });

@@ -13,7 +13,11 @@ export interface Replayed {
 }
 
 /** Applies deltas in order onto zeros and holds the chain: every delta starts where the one before ended, and times never decrease. */
-export function replay(blobs: ReadonlyMap<string, Buffer>, lastEpoch = Number.POSITIVE_INFINITY): Replayed {
+export function replay(
+  blobs: ReadonlyMap<string, Buffer>,
+  lastEpoch = Number.POSITIVE_INFINITY,
+  applied: (header: DeltaHeader, images: readonly Buffer[]) => void = () => undefined,
+): Replayed {
   const images: Buffer[] = [];
   const headers: DeltaHeader[] = [];
   let end: Position | undefined;
@@ -32,6 +36,7 @@ export function replay(blobs: ReadonlyMap<string, Buffer>, lastEpoch = Number.PO
     }
     for (const [index, entry] of delta.frames.entries()) images[entry.disk]?.set(delta.frame(index), entry.offsetBytes);
     headers.push(header);
+    applied(header, images);
     end = delta.end;
   }
   return { images, headers, end };

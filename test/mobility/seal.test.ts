@@ -18,17 +18,17 @@ const DISKS: readonly DiskDescription[] = [
   { id: "b", sizeBytes: 131_072, sectorSizeBytes: 4096 },
 ];
 const START = startPosition("vm1", 1, DISKS);
-const SEED = { pass: 1, done: true, disk: 0, offsetBytes: 0 };
+const SEED = { pass: 1, done: true };
 
 interface Change {
-  readonly kind: "write" | "zero" | "seed" | "seed-zero" | "cut";
+  readonly kind: "write" | "zero" | "seed" | "seed-zero" | "mark" | "cut";
   readonly disk: number;
   readonly sector: number;
   readonly sectors: number;
   readonly fill: number;
 }
 const change = fc.record<Change>({
-  kind: fc.constantFrom("write", "write", "write", "zero", "seed", "seed-zero", "cut"),
+  kind: fc.constantFrom("write", "write", "write", "zero", "seed", "seed-zero", "mark", "cut"),
   disk: fc.nat(1),
   sector: fc.nat(200),
   sectors: fc.integer({ min: 1, max: 160 }),
@@ -48,6 +48,10 @@ function sealAll(folder: string, changes: readonly Change[]) {
   for (const { kind, disk, sector, sectors, fill } of changes) {
     if (kind === "cut") {
       segments.push(journal.cut());
+      continue;
+    }
+    if (kind === "mark") {
+      journal.append({ kind: "application-mark", disk: 0, pass: 0, timeMs, offsetBytes: 0, lengthBytes: 0 }, Buffer.alloc(0));
       continue;
     }
     const sizeBytes = DISKS[disk]?.sizeBytes ?? 0;
@@ -102,6 +106,15 @@ describe("sealing", () => {
     );
   });
 
+  it("A6: an epoch whose last record is the mark of a freeze is consistent for applications; a mark before other records says nothing", () => {
+    const part = { disk: 0, sector: 1, sectors: 1, fill: 7 };
+    const write: Change = { kind: "write", ...part };
+    const mark: Change = { kind: "mark", ...part };
+    const cut: Change = { kind: "cut", ...part };
+    const { blobs } = sealAll(temporaryFolder(), [write, mark, cut, mark, cut, mark, write, cut, write]);
+    expect(replay(blobs).headers.map(({ flags }) => flags.consistency)).toEqual(["application", "application", "crash", "crash"]);
+  });
+
   it("makes zero extents of long runs of zeros", () => {
     const { blobs } = sealAll(temporaryFolder(), [{ kind: "write", disk: 0, sector: 0, sectors: 512, fill: 0 }]);
     const [only] = [...blobs.values()];
@@ -120,7 +133,7 @@ describe("sealing", () => {
     journal.cut();
     journal.close();
     const seal = (number: number, start: Position) => {
-      const seed = { pass: 2, done: false, disk: 0, offsetBytes: 0 };
+      const seed = { pass: 2, done: false };
       return sealEpoch({ segmentPath: join(folder, segmentName(number)), spoolFolder: folder, itemId: "vm1", disks: DISKS, start, seed });
     };
     const first = seal(1, START);

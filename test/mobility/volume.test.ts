@@ -5,18 +5,18 @@ import { openImage } from "../../mobility/disks/image.ts";
 import type { Image } from "../../mobility/disks/image.ts";
 import { createRangeLock } from "../../mobility/disks/range-lock.ts";
 import { createVolume } from "../../mobility/disks/volume.ts";
-import type { WriteLog } from "../../mobility/epochs/write-log.ts";
+import type { Recorder } from "../../mobility/epochs/recorder.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { temporaryFolder } from "./temporary.ts";
 
 const MIB = 1024 * 1024;
 
 /** A volume whose log and image write down what happens to them, in one list. */
-function world(changes: { readonly image?: Partial<Image>; readonly log?: Partial<WriteLog> } = {}) {
+function world(changes: { readonly image?: Partial<Image>; readonly recorder?: Partial<Recorder> } = {}) {
   const path = join(temporaryFolder(), "disk.img");
   writeFileSync(path, "");
   truncateSync(path, 16 * MIB);
-  const real = openImage("disk", path);
+  const real = openImage("disk", path, 512);
   const events: string[] = [];
   let failure: LeewardError | undefined;
   let finishSync: () => void = () => undefined;
@@ -28,30 +28,31 @@ function world(changes: { readonly image?: Partial<Image>; readonly log?: Partia
     },
     ...changes.image,
   };
-  const log: WriteLog = {
-    append: (record) => {
+  const recorder: Recorder = {
+    mode: { kind: "logging" },
+    record: (record) => {
       if (failure !== undefined) throw failure;
       events.push(`record ${record.kind} ${record.offsetBytes}+${record.lengthBytes}`);
+      return true;
     },
-    hasRoom: true,
-    room: () => Promise.resolve(),
+    ready: () => Promise.resolve(),
+    seed: () => true,
     sync: () => {
       events.push("sync");
       return new Promise((resolve) => (finishSync = resolve));
     },
-    cut: () => undefined,
     fail: (error) => (failure = error),
     get failure() {
       return failure;
     },
-    pendingBytes: 0,
-    empty: false,
-    stop: () => undefined,
-    ...changes.log,
+    track: () => Promise.resolve(),
+    resynchronize: () => Promise.resolve(),
+    stop: () => Promise.resolve(),
+    ...changes.recorder,
   };
   const churn = { writes: 0, writtenBytes: 0, zeroedBytes: 0, reads: 0, readBytes: 0, flushes: 0 };
   const disk = { id: "disk", sizeBytes: 16 * MIB, sectorSizeBytes: 512 } as const;
-  const volume = createVolume({ disk, index: 0, image, lock: createRangeLock(), log, churn });
+  const volume = createVolume({ disk, index: 0, image, lock: createRangeLock(), recorder, churn });
   return { volume, events, finishSync: () => finishSync() };
 }
 
@@ -118,13 +119,37 @@ describe("volume", () => {
 
   it("does not touch the image when the record failed", () => {
     const full = world({
-      log: {
-        append: () => {
+      recorder: {
+        record: () => {
           throw new LeewardError("capture-failed", "The journal is full.");
         },
       },
     });
     expect(() => full.volume.write(0, Buffer.alloc(512, 1), false)).toThrowError("full");
     expect(full.events).toEqual([]);
+  });
+
+  it("waits with the image until the change may be made, and nothing comes between the two on the same range", async () => {
+    let free: () => void = () => undefined;
+    let blocked = true;
+    const events: string[] = [];
+    const { volume } = world({
+      image: { write: (bytes, at) => void events.push(`image ${at} ${bytes[0]}`) },
+      recorder: {
+        record: (record, data) => {
+          if (!blocked) events.push(`record ${record.offsetBytes} ${data[0]}`);
+          return !blocked;
+        },
+        ready: () => new Promise((resolve) => (free = resolve)),
+      },
+    });
+    const first = volume.write(0, Buffer.alloc(1024, 1), false);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(events).toEqual([]);
+    blocked = false;
+    const second = volume.write(512, Buffer.alloc(512, 2), false);
+    free();
+    await Promise.all([first, second]);
+    expect(events).toEqual(["record 0 1", "image 0 1", "record 512 2", "image 512 2"]);
   });
 });

@@ -79,7 +79,7 @@ describe("the function app on the storage of the local cloud", () => {
     const { body: registered } = await call(registerMobility(app), { params, body: registration });
     const { start } = registered as RegisterAnswer;
 
-    const beat = { bootId: "b", sentMs: Date.now(), uploaded: start, pendingBytes: 0 };
+    const beat = { machineId: "m", bootId: "b", sessionId: "s", sentMs: Date.now(), uploaded: start, pendingBytes: 0 };
     const { upload } = (await call(heartbeatMobility(app), { params, headers, body: beat })).body as HeartbeatAnswer;
     const cache = new ContainerClient(upload.containerUrl);
     const first = deltaOf(
@@ -109,7 +109,11 @@ describe("the function app on the storage of the local cloud", () => {
     // No event came: the sweep finds the deltas, its hint makes them be applied.
     await fire(sweep(app));
     await deliver(applyHints(app), await next(HINTS_QUEUE));
-    const settled = await call(settleMobility(app), { params, headers, body: { stream: 1, epoch: 1, checksum: first.end.checksum } });
+    const settled = await call(settleMobility(app), {
+      params,
+      headers,
+      body: { sessionId: "s", stream: 1, epoch: 1, checksum: first.end.checksum },
+    });
     expect(settled.body).toEqual({ outcome: "same" });
 
     const { value: points } = (await call(listRecoveryPoints(app), { params })).body as {

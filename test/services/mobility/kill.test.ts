@@ -1,36 +1,20 @@
-import { fork } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { need, tool } from "../../clients/tools.ts";
 import { connectNbd } from "../../mobility/nbd-client.ts";
 import type { TestClient } from "../../mobility/nbd-client.ts";
 import { replay } from "../../mobility/replay.ts";
-import { createWorld, noise, until } from "./world.ts";
-import type { World } from "./world.ts";
+import { activityOf, createRandom, expectJournalIsImage, startChild } from "./killed.ts";
+import { createWorld, noise, sameDisks, statusOf, until, uploaded } from "./world.ts";
 
+const FIO = "fio";
+const fio = need(FIO);
 const SEED = Number(process.env["FC_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-const KILLS = Number(process.env["LEEWARD_KILLS"] ?? 6);
+const KILLS = Number(process.env["LEEWARD_KILLS"] ?? 50);
 const SECTORS = 3000;
-
-/** A generator of its own, so that a seed gives the same moments and writes again (mulberry32). */
-function createRandom(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return (((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below;
-  };
-}
-
-async function startChild(world: World) {
-  const child = fork("mobility/main.ts", ["--config", world.configPath], { stdio: ["ignore", "ignore", "inherit", "ipc"] });
-  onTestFinished(() => void child.kill("SIGKILL"));
-  let ready = false;
-  child.on("message", (message) => (ready ||= (message as { readonly kind: string }).kind === "ready"));
-  await until("the service is ready", () => ready);
-  return child;
-}
+const LANE_SECTORS = SECTORS / 4;
 
 /**
  * What a sector of one disk may hold: the last answered content, or that of a request under way when the service died. Writers of different lanes never
@@ -41,87 +25,220 @@ interface Sector {
   underWay: number | undefined;
 }
 
-describe("mobility service under kill -9", () => {
-  it(`rule 4: loses nothing that was answered, in ${KILLS} kills under writes (FC_SEED=${SEED})`, async () => {
-    const random = createRandom(SEED);
-    const world = await createWorld({ first: noise(700_000), epochMaxAgeMs: 60, sizeBytes: SECTORS * 512 });
-    const initial = [world.image(0), world.image(1)];
-    const sectors = [0, 1].map(() => Array.from({ length: SECTORS }, (): Sector => ({ answered: 0, underWay: undefined })));
-    let stamp = 0;
+/** One request of a lane: `value` names the content, a negative one zeros. */
+interface Request {
+  readonly first: number;
+  readonly count: number;
+  readonly value: number;
+}
 
-    /** One sector of content that names itself; 0 stands for what the disk held first, negative numbers for zeros. */
-    const content = (disk: number, sector: number, number: number): Buffer => {
-      if (number === 0) return initial[disk]?.subarray(sector * 512, sector * 512 + 512) ?? Buffer.alloc(512);
-      if (number < 0) return Buffer.alloc(512);
-      const bytes = Buffer.alloc(512, number % 251);
-      bytes.writeUInt32LE(number, 0);
-      bytes.writeUInt32LE(sector, 508);
-      return bytes;
-    };
-    const matches = (image: Buffer, disk: number): readonly number[] =>
-      (sectors[disk] ?? []).flatMap(({ answered, underWay }, sector) => {
-        const found = image.subarray(sector * 512, sector * 512 + 512);
-        const allowed = underWay === undefined ? [answered] : [answered, underWay];
-        return allowed.some((number) => found.equals(content(disk, sector, number))) ? [] : [sector];
-      });
-    const settle = (disk: number, image: Buffer): void => {
-      for (const [sector, state] of (sectors[disk] ?? []).entries()) {
-        const { underWay } = state;
-        if (underWay !== undefined && image.subarray(sector * 512, sector * 512 + 512).equals(content(disk, sector, underWay)))
-          state.answered = underWay;
-        state.underWay = undefined;
-      }
-    };
+/** Four lanes of writers and what they know: requests in the order in which they were answered. */
+class Oracle {
+  readonly #initial: readonly Buffer[];
+  readonly #sectors = [0, 1].map(() => Array.from({ length: SECTORS }, (): Sector => ({ answered: 0, underWay: undefined })));
+  readonly #requests: Request[][] = [[], [], [], []];
 
-    /** Writes without end over the sectors of one lane, until the connection breaks. */
-    const lane = async (number: number): Promise<void> => {
-      const disk = number % 2;
-      let client: TestClient | undefined;
-      try {
-        client = await connectNbd({ path: world.socketPath }, disk === 0 ? "a-data" : "b-os");
-        for (;;) {
-          const count = 1 + Math.floor(random(8));
-          const first = number * (SECTORS / 4) + Math.floor(random(SECTORS / 4 - count));
-          stamp += 1;
-          const value = random(8) < 1 ? -stamp : stamp;
-          const range = (sectors[disk] ?? []).slice(first, first + count);
-          for (const sector of range) sector.underWay = value;
-          const data = Buffer.concat(range.map((_, index) => content(disk, first + index, value)));
-          if (value < 0) await client.zero(first * 512, count * 512);
-          else await client.write(first * 512, data, random(10) < 1);
-          for (const sector of range) {
-            sector.answered = value;
-            sector.underWay = undefined;
-          }
-          if (random(20) < 1) await client.flush();
-        }
-      } catch {
-        client?.destroy();
-      }
-    };
+  constructor(initial: readonly Buffer[]) {
+    this.#initial = initial;
+  }
 
-    for (let kill = 0; kill < KILLS; kill += 1) {
-      const child = await startChild(world);
-      // A request that was under way has been redone from its record, or left no trace: now its sectors are settled.
-      for (const disk of [0, 1]) {
-        expect(matches(world.image(disk), disk)).toEqual([]);
-        settle(disk, world.image(disk));
-      }
-      const lanes = [0, 1, 2, 3].map(lane);
-      await sleep(20 + random(400));
-      child.kill("SIGKILL");
-      await once(child, "exit");
-      await Promise.all(lanes);
-      for (const disk of [0, 1]) expect(matches(world.image(disk), disk)).toEqual([]);
+  begin(lane: number, request: Request): Buffer {
+    const { first, count, value } = request;
+    for (const sector of this.#range(lane % 2, request)) sector.underWay = value;
+    this.#requests[lane]?.push(request);
+    return Buffer.concat(Array.from({ length: count }, (_, index) => this.#content(lane % 2, first + index, value)));
+  }
+
+  answered(lane: number, request: Request): void {
+    for (const sector of this.#range(lane % 2, request)) {
+      sector.answered = request.value;
+      sector.underWay = undefined;
     }
+  }
 
-    const service = await world.start();
-    for (const disk of [0, 1]) expect(matches(world.image(disk), disk)).toEqual([]);
-    await service.cut();
-    await until("everything is uploaded", () => service.status().seeding.done && service.status().pendingBytes === 0);
-    const { images, headers } = replay(world.cloud.blobs);
-    expect(images.map((image, disk) => image.equals(world.image(disk)))).toEqual([true, true]);
-    expect(headers.at(-1)?.flags.seeding).toBe(false);
-    expect(world.journalFiles().length).toBe(1);
-  });
+  /** Sectors that hold neither what was answered last nor what was under way. */
+  wrong(disk: number, image: Buffer): readonly number[] {
+    return (this.#sectors[disk] ?? []).flatMap(({ answered, underWay }, sector) => {
+      const allowed = underWay === undefined ? [answered] : [answered, underWay];
+      return allowed.some((value) => this.#holds(image, disk, sector, value)) ? [] : [sector];
+    });
+  }
+
+  /** After a start: a request that was under way has been redone from its record, or left no trace. */
+  settle(images: readonly Buffer[]): void {
+    for (const [lane, requests] of this.#requests.entries()) {
+      const disk = lane % 2;
+      const image = images[disk] ?? Buffer.alloc(0);
+      const last = requests.at(-1);
+      const sectors = last === undefined ? [] : this.#range(disk, last);
+      if (last === undefined || sectors.every(({ underWay }) => underWay === undefined)) continue;
+      if (sectors.every((_, index) => this.#holds(image, disk, last.first + index, last.value))) this.answered(lane, last);
+      else requests.pop();
+      for (const sector of sectors) sector.underWay = undefined;
+    }
+  }
+
+  /** Throws when the disks are not what every lane had made of them after some number of its requests, never fewer than before. */
+  prefixes(): (images: readonly Buffer[]) => void {
+    const states = this.#requests.map((_, lane) => ({ at: 0, values: new Map<number, number>(), lane }));
+    return (images) => {
+      for (const state of states) {
+        const requests = this.#requests[state.lane] ?? [];
+        const image = images[state.lane % 2] ?? Buffer.alloc(0);
+        while (!this.#isState(image, state.lane, state.values)) {
+          const request = requests[state.at];
+          expect(request, `lane ${state.lane} has a state that it never had`).toBeDefined();
+          for (let index = 0; index < (request?.count ?? 0); index += 1)
+            state.values.set((request?.first ?? 0) + index, request?.value ?? 0);
+          state.at += 1;
+        }
+      }
+    };
+  }
+
+  #isState(image: Buffer, lane: number, values: ReadonlyMap<number, number>): boolean {
+    for (let sector = lane * LANE_SECTORS; sector < (lane + 1) * LANE_SECTORS; sector += 1) {
+      if (!this.#holds(image, lane % 2, sector, values.get(sector) ?? 0)) return false;
+    }
+    return true;
+  }
+
+  #range(disk: number, { first, count }: Request): readonly Sector[] {
+    return (this.#sectors[disk] ?? []).slice(first, first + count);
+  }
+
+  #holds(image: Buffer, disk: number, sector: number, value: number): boolean {
+    return image.subarray(sector * 512, sector * 512 + 512).equals(this.#content(disk, sector, value));
+  }
+
+  /** One sector of content that names itself; 0 stands for what the disk held first, negative numbers for zeros. */
+  #content(disk: number, sector: number, value: number): Buffer {
+    if (value === 0) return this.#initial[disk]?.subarray(sector * 512, sector * 512 + 512) ?? Buffer.alloc(512);
+    if (value < 0) return Buffer.alloc(512);
+    const bytes = Buffer.alloc(512, value % 251);
+    bytes.writeUInt32LE(value, 0);
+    bytes.writeUInt32LE(sector, 508);
+    return bytes;
+  }
+}
+
+describe("mobility service under kill -9", () => {
+  it(
+    `rule 4: loses nothing that was answered, with a log and without one, in ${KILLS} kills under writes (FC_SEED=${SEED})`,
+    { timeout: 600_000 },
+    async () => {
+      const random = createRandom(SEED);
+      const settings = { spoolMaxBytes: 1024 * 1024 };
+      const world = await createWorld({ first: noise(700_000), epochMaxAgeMs: 60, sizeBytes: SECTORS * 512, settings });
+      const images = (): readonly Buffer[] => [world.image(0), world.image(1)];
+      const oracle = new Oracle(images());
+      const expectRight = (): void => {
+        for (const [disk, image] of images().entries()) expect(oracle.wrong(disk, image)).toEqual([]);
+      };
+      let stamp = 0;
+
+      /** Writes without end over the sectors of one lane, until the connection breaks. */
+      const write = async (lane: number): Promise<void> => {
+        let client: TestClient | undefined;
+        try {
+          client = await connectNbd({ path: world.socketPath }, lane % 2 === 0 ? "a-data" : "b-os");
+          for (;;) {
+            const count = 1 + Math.floor(random(8));
+            stamp += 1;
+            const value = random(8) < 1 ? -stamp : stamp;
+            const request = { first: lane * LANE_SECTORS + Math.floor(random(LANE_SECTORS - count)), count, value };
+            const data = oracle.begin(lane, request);
+            if (value < 0) await client.zero(request.first * 512, count * 512);
+            else await client.write(request.first * 512, data, random(10) < 1);
+            oracle.answered(lane, request);
+            if (random(20) < 1) await client.flush();
+          }
+        } catch {
+          client?.destroy();
+        }
+      };
+
+      let tracked = 0;
+      for (let kill = 0; kill < KILLS; kill += 1) {
+        // In every second life nothing leaves the machine, and after a MiB of writes there is no log.
+        world.cloud.onPut = kill % 2 === 1 ? () => 503 : undefined;
+        const child = await startChild(world);
+        expectRight();
+        oracle.settle(images());
+        const lanes = [0, 1, 2, 3].map(write);
+        if (kill % 4 === 1) await until("there is no log", () => activityOf(world).kind === "tracking");
+        await sleep(20 + random(400));
+        child.kill("SIGKILL");
+        await once(child, "exit");
+        await Promise.all(lanes);
+        expectRight();
+        if (activityOf(world).kind === "tracking") tracked += 1;
+      }
+      expect(tracked).toBeGreaterThanOrEqual(Math.floor((KILLS + 2) / 4));
+
+      world.cloud.onPut = undefined;
+      const service = await world.start();
+      expectRight();
+      oracle.settle(images());
+      await until("everything is uploaded", () => {
+        const { mode, seeding, pendingBytes } = service.status();
+        return mode === "logging" && seeding.done && pendingBytes === 0;
+      });
+      const check = oracle.prefixes();
+      const target = replay(world.cloud.blobs, undefined, ({ flags }, disks) => {
+        if (!flags.seeding) check(disks);
+      });
+      expect(target.images.map((image, disk) => image.equals(world.image(disk)))).toEqual([true, true]);
+      expect(target.headers.at(-1)?.flags.seeding).toBe(false);
+    },
+  );
+});
+
+describe("mobility service under kill -9 of fio's verified writes", () => {
+  it.skipIf(fio.skip)(
+    `rule 4: the journal replayed on the deltas is the image after each of ${KILLS} kills, and fio finds every block (FC_SEED=${SEED})${fio.note}`,
+    { timeout: 600_000 },
+    async () => {
+      const random = createRandom(SEED + 1);
+      const MIB = 1024 * 1024;
+      const world = await createWorld({ sizeBytes: 16 * MIB, epochMaxAgeMs: 100 });
+      const fioArguments = (name: string, offset: string, seed: number): readonly string[] => [
+        `--name=${name}`,
+        "--ioengine=nbd",
+        `--uri=nbd+unix:///a-data?socket=${world.socketPath}`,
+        "--rw=randwrite",
+        "--bs=4k",
+        "--iodepth=16",
+        `--offset=${offset}`,
+        "--size=4M",
+        "--verify=crc32c",
+        "--verify_fatal=1",
+        `--randseed=${seed}`,
+      ];
+      let child = await startChild(world);
+      await tool(FIO, [...fioArguments("kept", "0", SEED), "--do_verify=0", "--end_fsync=1"], world.folder);
+      await until("the first pass is over", () => statusOf(world).seeding.done);
+      for (let kill = 0; kill < KILLS; kill += 1) {
+        const load = spawn(FIO, [...fioArguments("killed", "8M", kill), "--do_verify=0", "--fsync=32", "--loops=100"], {
+          cwd: world.folder,
+        });
+        const ended = once(load, "exit");
+        onTestFinished(() => void load.kill("SIGKILL"));
+        await until("fio writes", () => world.journalFiles().length > 0);
+        await sleep(random(250));
+        child.kill("SIGKILL");
+        await once(child, "exit");
+        load.kill("SIGKILL");
+        await ended;
+        expectJournalIsImage(world);
+        child = await startChild(world);
+        if (kill % 5 === 4) await tool(FIO, [...fioArguments("kept", "0", SEED), "--verify_only"], world.folder);
+      }
+      child.kill("SIGTERM");
+      await once(child, "exit");
+      const service = await world.start();
+      await uploaded(service);
+      expect(sameDisks(world)).toEqual([true, true]);
+    },
+  );
 });

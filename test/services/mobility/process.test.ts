@@ -146,7 +146,12 @@ describe("configuration", () => {
   };
 
   it("fills in what may be left out", () => {
-    expect(parsedConfig(VALID)).toMatchObject({ epochMaxAgeMs: 5000, heartbeatMs: 5000, disks: [{ sectorSizeBytes: 512 }] });
+    expect(parsedConfig(VALID)).toMatchObject({
+      epochMaxAgeMs: 5000,
+      heartbeatMs: 5000,
+      spoolMaxBytes: 16 * 1024 ** 3,
+      disks: [{ sectorSizeBytes: 512 }],
+    });
   });
 
   it.each([
@@ -164,6 +169,9 @@ describe("configuration", () => {
     ["nbd.port", { nbd: { port: 70_000 } }],
     ["nbd.socketPath", { nbd: { socketPath: `/${"x".repeat(107)}` } }],
     ["epochMaxAgeMs", { epochMaxAgeMs: 1.5 }],
+    ["spoolMaxBytes", { spoolMaxBytes: 1000 }],
+    ["seedBytesPerSecond", { seedBytesPerSecond: 0 }],
+    ["uploadBytesPerSecond", { uploadBytesPerSecond: "fast" }],
     ["typo", { typo: 1 }],
   ])("names %s when it is wrong", (option, changes) => {
     expect(() => parsedConfig({ ...VALID, ...changes })).toThrowError(

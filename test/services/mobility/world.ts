@@ -5,8 +5,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { onTestFinished } from "vitest";
 import { parseConfig } from "../../../mobility/config.ts";
 import type { MobilityConfig } from "../../../mobility/config.ts";
+import type { MobilityPorts } from "../../../mobility/ports.ts";
 import { startMobility } from "../../../mobility/service.ts";
-import type { MobilityPorts, MobilityService } from "../../../mobility/service.ts";
+import type { MobilityService } from "../../../mobility/service.ts";
+import type { MobilityStatus } from "../../../mobility/status.ts";
 import { createTransport } from "../../../mobility/upload/transport.ts";
 import { startFakeCloud } from "../../mobility/fake-cloud.ts";
 import type { FakeCloud } from "../../mobility/fake-cloud.ts";
@@ -29,7 +31,8 @@ export interface World {
   /** What the clock of the services says; tests set it. */
   clock: { now(): number };
   bootId: string;
-  start(): Promise<MobilityService>;
+  /** Starts the service, with other settings where the test gives some. */
+  start(changes?: object): Promise<MobilityService>;
   image(index: number): Buffer;
   journalFiles(): readonly string[];
   spoolFiles(): readonly string[];
@@ -37,7 +40,13 @@ export interface World {
 
 /** `first` and `second` are what the disks hold before the first start (padded with zeros). The second one is listed first, and so is the default export. */
 export async function createWorld(
-  options: { readonly first?: Buffer; readonly second?: Buffer; readonly epochMaxAgeMs?: number; readonly sizeBytes?: number } = {},
+  options: {
+    readonly first?: Buffer;
+    readonly second?: Buffer;
+    readonly epochMaxAgeMs?: number;
+    readonly sizeBytes?: number;
+    readonly settings?: object;
+  } = {},
 ): Promise<World> {
   const folder = temporaryFolder();
   const cloud = await startFakeCloud();
@@ -61,6 +70,7 @@ export async function createWorld(
     nbd: { socketPath },
     epochMaxAgeMs: options.epochMaxAgeMs ?? 3_600_000,
     heartbeatMs: 250,
+    ...options.settings,
   };
   const configPath = join(folder, "config.json");
   writeFileSync(configPath, JSON.stringify(config));
@@ -78,7 +88,7 @@ export async function createWorld(
     logs: [],
     clock: { now: () => Date.now() },
     bootId: "boot-1",
-    start: async () => {
+    start: async (changes = {}) => {
       const transport = createTransport();
       const ports: MobilityPorts = {
         clock: { now: () => world.clock.now() },
@@ -87,7 +97,7 @@ export async function createWorld(
         log: (level, event, facts) => void world.logs.push(JSON.stringify({ level, event, ...facts })),
         bootId: world.bootId,
       };
-      const service = await startMobility(parsedConfig(config), ports);
+      const service = await startMobility(parsedConfig({ ...config, ...changes }), ports);
       onTestFinished(async () => {
         await service.stop();
         transport.close();
@@ -118,6 +128,11 @@ export async function until(what: string, holds: () => boolean): Promise<void> {
 export function sameDisks(world: World): readonly boolean[] {
   const { images } = replay(world.cloud.blobs);
   return images.map((image, index) => image.equals(world.image(index)));
+}
+
+/** What the service of this world last wrote into its status file. */
+export function statusOf(world: World): MobilityStatus {
+  return JSON.parse(readFileSync(join(world.folder, "state", "status.json"), "utf8")) as MobilityStatus;
 }
 
 export function noise(lengthBytes: number): Buffer {

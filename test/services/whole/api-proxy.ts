@@ -1,6 +1,6 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { onTestFinished } from "vitest";
+import type { OnEnd } from "./world.ts";
 
 /** Stands between a mobility service and the function app, as a man in the middle of a test: it passes everything on and may change the grants. */
 export interface ApiProxy {
@@ -11,7 +11,11 @@ export interface ApiProxy {
 }
 
 /** `change` gets every granted container address with its number, counted from 0, and returns what the service gets instead. */
-export async function startApiProxy(appUrl: string, change: (containerUrl: string, number: number) => string): Promise<ApiProxy> {
+export async function startApiProxy(
+  onEnd: OnEnd,
+  appUrl: string,
+  change: (containerUrl: string, number: number) => string,
+): Promise<ApiProxy> {
   const granted: string[] = [];
   const server = createServer((request, response) => {
     const pass = async (): Promise<void> => {
@@ -37,7 +41,7 @@ export async function startApiProxy(appUrl: string, change: (containerUrl: strin
     pass().catch(() => response.destroy());
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  onTestFinished(() => {
+  onEnd(async () => {
     server.closeAllConnections();
     server.close();
   });

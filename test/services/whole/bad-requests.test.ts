@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { TARGET_ACCOUNT } from "../../../local/supervisor/cloud.ts";
 import type { Source } from "./source.ts";
-import { type Answer, type CallOptions, ITEM, type Point, type World, blobsOf, proven, startWorld } from "./world.ts";
+import { type Answer, type CallOptions, ITEM, type Point, type World, blobsOf, proven, onSuiteEnd, startWorld } from "./world.ts";
 
 const MIB = 1024 * 1024;
 const ITEMS = "replicationProtectedItems";
@@ -19,12 +19,13 @@ const refusal = (status: number, code: string, names: string | RegExp = ""): obj
 };
 
 describe("bad requests get a clear error that names what to do, and change nothing", () => {
+  const onEnd = onSuiteEnd();
   let world: World;
   let source: Source;
   let point: Point;
   let call: World["operator"]["call"];
   beforeAll(async () => {
-    world = await startWorld({}, afterAll);
+    world = await startWorld(onEnd);
     call = world.operator.call;
     source = await world.startSource();
     await source.write(20);
@@ -181,6 +182,7 @@ describe("bad requests get a clear error that names what to do, and change nothi
 });
 
 describe("a registered service whose words cannot be true", () => {
+  const onEnd = onSuiteEnd();
   let world: World;
   const disks = [{ id: "only", sizeBytes: MIB }];
   const itemToken = hex(32);
@@ -189,7 +191,7 @@ describe("a registered service whose words cannot be true", () => {
     world.operator.call("POST", "mobility/liar/heartbeat", { headers, body: { ...heartbeat(), ...changes }, key: "" });
   let registrationToken: string | undefined;
   beforeAll(async () => {
-    world = await startWorld({}, afterAll);
+    world = await startWorld(onEnd);
     registrationToken = await world.operator.protect(disks, "liar");
   });
   const register = (changes: object): Promise<Answer> => {

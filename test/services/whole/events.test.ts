@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
 import type { EventSwitches } from "../../../local/events/event-grid.ts";
-import { type Point, SEED, proven, startWorld } from "./world.ts";
+import { type OnEnd, type Point, SEED, proven, startWorld } from "./world.ts";
 
 /**
  * Writes in bursts with points between them, under this weather. Every point must equal a prefix of the writes; the answer says of each burst whether the
  * point behind it holds all of it.
  */
-async function replicateUnder(switches: Partial<EventSwitches>): Promise<readonly boolean[]> {
-  const { operator, startSource } = await startWorld(switches);
+async function replicateUnder(onEnd: OnEnd, switches: Partial<EventSwitches>): Promise<readonly boolean[]> {
+  const { operator, startSource } = await startWorld(onEnd, switches);
   const source = await startSource();
   const whole: Point[] = [];
   const written: number[] = [];
@@ -23,12 +23,12 @@ async function replicateUnder(switches: Partial<EventSwitches>): Promise<readonl
   return written.map((count, index) => prefixes[index]?.includes(count) === true);
 }
 
-describe(`rule 5: events are hints (seed ${SEED})`, () => {
-  it("when every event is lost, the sweep finds the deltas, and the points are right", async () => {
-    expect(await replicateUnder({ dropRatio: 1 })).toEqual([true, true]);
+describe.concurrent(`rule 5: events are hints (seed ${SEED})`, () => {
+  it("when every event is lost, the sweep finds the deltas, and the points are right", async ({ onTestFinished }) => {
+    expect(await replicateUnder(onTestFinished, { dropRatio: 1 })).toEqual([true, true]);
   });
 
-  it("when events come twice, late and in another order, the points are the same bytes", async () => {
-    expect(await replicateUnder({ dropRatio: 0.2, repeatRatio: 1, delayMs: 300, reorder: true })).toEqual([true, true]);
+  it("when events come twice, late and in another order, the points are the same bytes", async ({ onTestFinished }) => {
+    expect(await replicateUnder(onTestFinished, { dropRatio: 0.2, repeatRatio: 1, delayMs: 300, reorder: true })).toEqual([true, true]);
   });
 });

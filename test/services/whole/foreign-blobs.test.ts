@@ -30,9 +30,9 @@ const isStopped = (world: World, code: string): Promise<true> =>
     return true;
   });
 
-describe(`blobs in the cache container of an item that nobody of ours wrote (seed ${SEED})`, () => {
-  it("what can be no delta to come is moved away, whatever it is, and replication goes on", async () => {
-    const world = await startWorld();
+describe.concurrent(`blobs in the cache container of an item that nobody of ours wrote (seed ${SEED})`, () => {
+  it("what can be no delta to come is moved away, whatever it is, and replication goes on", async ({ onTestFinished }) => {
+    const world = await startWorld(onTestFinished);
     const source = await world.startSource();
     await source.write(20);
     const first = await world.operator.pointOf(await source.uploaded());
@@ -65,8 +65,10 @@ describe(`blobs in the cache container of an item that nobody of ours wrote (see
   });
 
   for (const events of ["delivered", "lost"] as const) {
-    it(`what stands in the place of the next delta stops the item, until the right one comes; events are ${events}`, async () => {
-      const world = await startWorld(events === "lost" ? { dropRatio: 1 } : {});
+    it(`what stands in the place of the next delta stops the item, until the right one comes; events are ${events}`, async ({
+      onTestFinished,
+    }) => {
+      const world = await startWorld(onTestFinished, events === "lost" ? { dropRatio: 1 } : {});
       const source = await world.startSource();
       await source.write(20);
       let epoch = await source.uploaded();

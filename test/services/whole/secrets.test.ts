@@ -46,12 +46,16 @@ function shapesOf(secret: string): readonly string[] {
 }
 
 describe("rule 8: secrets stay where they belong", () => {
-  it("after points, restores, errors, a kill and a refused grant none is in a log, a state file, an answer, an event or a blob", async () => {
-    const world = await startWorld();
+  it("after points, restores, errors, a kill and a refused grant none is in a log, a state file, an answer, an event or a blob", async ({
+    onTestFinished,
+  }) => {
+    const world = await startWorld(onTestFinished);
     const { cloud, operator, folder } = world;
     const forged = `${"F".repeat(43)}%3D`;
     // The second grant is refused, so that the service has to speak of it.
-    const proxy = await startApiProxy(cloud.app.url, (url, number) => (number === 0 ? url.replace(/sig=[^&]+/, `sig=${forged}`) : url));
+    const proxy = await startApiProxy(onTestFinished, cloud.app.url, (url, number) =>
+      number === 0 ? url.replace(/sig=[^&]+/, `sig=${forged}`) : url,
+    );
     const source = await world.startSource({ apiUrl: proxy.apiUrl });
     const { registrationToken = "" } = JSON.parse(await readFile(join(folder, "vm", "mobility.json"), "utf8")) as {
       readonly registrationToken?: string;

@@ -1,19 +1,20 @@
 import { truncate, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { type MobilityOptions, startMobility } from "../../../local/supervisor/mobility-service.ts";
-import { type World, startWorld } from "./world.ts";
+import { type World, onSuiteEnd, startWorld } from "./world.ts";
 
 const MIB = 1024 * 1024;
 
 describe("a mobility service that cannot start says why, and what to do", () => {
+  const onEnd = onSuiteEnd();
   let world: World;
   let image = "";
   let registrationToken: string | undefined;
   let tries = 0;
   beforeAll(async () => {
-    world = await startWorld({}, afterAll);
+    world = await startWorld(onEnd);
     image = join(world.folder, "only.img");
     await writeFile(image, "");
     await truncate(image, MIB);

@@ -23,6 +23,10 @@ export interface ServiceStatus {
   readonly sealed: { readonly epoch: number };
   readonly uploaded: { readonly epoch: number };
   readonly seeding: { readonly done: boolean };
+  readonly spoolCount: number;
+  readonly uploadedCount: number;
+  readonly identity: { readonly state: string; readonly machineId?: string };
+  readonly heartbeats: { readonly sent: number };
   readonly lastError?: { readonly code: string; readonly message: string };
 }
 

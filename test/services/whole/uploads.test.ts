@@ -13,9 +13,9 @@ async function invocations(world: World, name: string): Promise<number> {
   return counts?.succeeded ?? 0;
 }
 
-describe(`credentials and answers of the cache that go wrong (seed ${SEED})`, () => {
-  it("rule 4: a grant that is over, or forged, is renewed by heartbeat, and nothing is lost", async () => {
-    const world = await startWorld();
+describe.concurrent(`credentials and answers of the cache that go wrong (seed ${SEED})`, () => {
+  it("rule 4: a grant that is over, or forged, is renewed by heartbeat, and nothing is lost", async ({ onTestFinished }) => {
+    const world = await startWorld(onTestFinished);
     const container = blobsOf(world.cloud, CACHE_ACCOUNT).getContainerClient(`leeward-cache-${ITEM}`);
     const hourMs = 3_600_000;
     const expired = await container.generateSasUrl({
@@ -24,7 +24,7 @@ describe(`credentials and answers of the cache that go wrong (seed ${SEED})`, ()
       expiresOn: new Date(Date.now() - hourMs),
     });
     const wrong = [() => expired, (url: string) => url.replace(/sig=[^&]+/, "sig=AAAAAAAA"), (url: string) => url.replace("sp=c", "sp=cw")];
-    const proxy = await startApiProxy(world.cloud.app.url, (url, number) => wrong[number]?.(url) ?? url);
+    const proxy = await startApiProxy(onTestFinished, world.cloud.app.url, (url, number) => wrong[number]?.(url) ?? url);
     const source = await world.startSource({ apiUrl: proxy.apiUrl });
     await source.write(20);
     const point = await world.operator.pointOf(await source.uploaded());
@@ -33,9 +33,11 @@ describe(`credentials and answers of the cache that go wrong (seed ${SEED})`, ()
     expect((await proven(world.operator, source, [point]))[0]).toContain(source.log.length);
   });
 
-  it("rule 4: a delta that the cache took while its answer was lost counts once the control plane has confirmed it", async () => {
+  it("rule 4: a delta that the cache took while its answer was lost counts once the control plane has confirmed it", async ({
+    onTestFinished,
+  }) => {
     // Without events the delta is still in the cache when it is sent again.
-    const world = await startWorld({ dropRatio: 1 });
+    const world = await startWorld(onTestFinished, { dropRatio: 1 });
     const source = await world.startSource();
     const { storage } = world.cloud;
     const cut = { left: 4 };
@@ -56,9 +58,9 @@ describe(`credentials and answers of the cache that go wrong (seed ${SEED})`, ()
   });
 });
 
-describe(`the clock of the source jumps (seed ${SEED})`, () => {
-  it("years ahead and back again: content and order are right, times never decrease, and the skew is told", async () => {
-    const world = await startWorld();
+describe.concurrent(`the clock of the source jumps (seed ${SEED})`, () => {
+  it("years ahead and back again: content and order are right, times never decrease, and the skew is told", async ({ onTestFinished }) => {
+    const world = await startWorld(onTestFinished);
     const clockFile = join(world.folder, "clock");
     await writeFile(clockFile, "0");
     const source = await world.startSource({ clockFile });

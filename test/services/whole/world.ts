@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BlobClient, BlobServiceClient } from "@azure/storage-blob";
-import { onTestFinished } from "vitest";
+import { afterAll } from "vitest";
 import type { EventSwitches } from "../../../local/events/event-grid.ts";
 import { seededRandom } from "../../../local/lab/random.ts";
 import { startCloud, type Cloud } from "../../../local/supervisor/cloud.ts";
@@ -45,6 +45,7 @@ export interface CallOptions {
 
 export interface Point {
   readonly name: string;
+  readonly recoveryPointType: string;
   readonly sourceTime: string;
   readonly recoveryPointTime: string;
   readonly position: { readonly epoch: number };
@@ -67,7 +68,9 @@ export interface ItemView {
   readonly applied: { readonly epoch: number; readonly checksum: string };
   readonly uploaded?: { readonly epoch: number };
   readonly replicationHealth: string;
-  readonly healthErrors: readonly { readonly code: string }[];
+  readonly healthErrors: readonly { readonly code: string; readonly message: string }[];
+  readonly appConsistentPoint?: { readonly name: string; readonly state: string; readonly reason?: string };
+  readonly session?: { readonly machineId: string; readonly bootId: string; readonly ended: boolean };
   readonly stopped?: { readonly code: string; readonly message: string; readonly hint: string };
 }
 
@@ -79,25 +82,39 @@ export interface World {
   readonly startSource: (options?: SourceOptions) => Promise<Source>;
 }
 
-export interface SourceOptions {
+interface SourceOptions {
   /** In place of the function app's own address, with `/api`. */
   readonly apiUrl?: string;
   /** Holds the milliseconds by which the machine's clock is off. */
   readonly clockFile?: string;
+  /** Settings of the mobility service that the test gives. */
+  readonly service?: Partial<MobilityOptions>;
 }
 
-/** Where to say what has to be undone in the end: `onTestFinished`, or `afterAll` for a world that several tests share. Undone backwards. */
-type OnEnd = (undo: () => Promise<void>) => void;
+/**
+ * Where to say what has to be undone in the end, backwards: `onTestFinished` of the test's own context, because tests that mostly wait run side by side,
+ * or `onSuiteEnd()` for a world that several tests share.
+ */
+export type OnEnd = (undo: () => Promise<void>) => void;
+
+/** Call it in the body of a `describe`: within a hook, where worlds are made, it is too late to register another hook. */
+export function onSuiteEnd(): OnEnd {
+  const undos: (() => Promise<void>)[] = [];
+  afterAll(async () => {
+    for (const undo of undos.toReversed()) await undo();
+  });
+  return (undo) => void undos.push(undo);
+}
 
 /** A fresh folder that goes when the test ends. */
-export async function temporaryFolder(onEnd: OnEnd = onTestFinished): Promise<string> {
+export async function temporaryFolder(onEnd: OnEnd): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "leeward-whole-"));
   onEnd(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 
 /** The whole local cloud on disk, with a real function app as a child; everything stops when the test ends. */
-export async function startWorld(eventSwitches: Partial<EventSwitches> = {}, onEnd: OnEnd = onTestFinished): Promise<World> {
+export async function startWorld(onEnd: OnEnd, eventSwitches: Partial<EventSwitches> = {}): Promise<World> {
   requireBuild();
   const folder = await temporaryFolder(onEnd);
   const random = seededRandom(SEED);
@@ -126,8 +143,9 @@ export async function startSource(where: {
   readonly operator: Operator;
   readonly apiUrl: string;
   readonly logFolder: string;
-  readonly onEnd?: OnEnd;
+  readonly onEnd: OnEnd;
   readonly clockFile?: string | undefined;
+  readonly service?: Partial<MobilityOptions>;
 }): Promise<Source> {
   const { clockFile } = where;
   const disks = await makeDisks(where.folder);
@@ -141,16 +159,17 @@ export async function startSource(where: {
     nbdPort: undefined,
     epochMaxAgeMs: EPOCH_MAX_AGE_MS,
     heartbeatMs: HEARTBEAT_MS,
+    ...where.service,
   };
   const source = await Source.start(disks, SEED, () =>
     clockFile === undefined ? startMobility(service) : startMovedMobility(service, clockFile),
   );
-  (where.onEnd ?? onTestFinished)(() => source.stop());
+  where.onEnd(() => source.stop());
   return source;
 }
 
 /** Two disks with content from the start. */
-export async function makeDisks(folder: string): Promise<readonly SourceDisk[]> {
+async function makeDisks(folder: string): Promise<readonly SourceDisk[]> {
   const disks: SourceDisk[] = [];
   for (const [id, sizeBytes] of [
     ["system", 2 * MIB],

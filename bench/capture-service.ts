@@ -1,0 +1,157 @@
+import { once } from "node:events";
+import { readFile, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { startChild } from "../local/supervisor/child.ts";
+import { mobilityProgram } from "../local/supervisor/programs.ts";
+import { startPosition } from "../replication/position.ts";
+import type { DiskDescription } from "../replication/position.ts";
+
+const ITEM_ID = "bench-vm";
+const EPOCH_MS = 5_000;
+const HEARTBEAT_MS = 250;
+const SAMPLE_MS = 100;
+/** One wait on a slow machine. */
+const WAIT_MS = 120_000;
+/** USER_HZ, which Linux fixes at 100 for /proc/<pid>/stat (proc(5)). */
+const TICKS_PER_SECOND = 100;
+
+/** A control plane and a cache that take everything and keep nothing, so that the figures are about the service alone. */
+export interface BenchCache {
+  readonly apiUrl: string;
+  /** While true every upload is answered with 503, as a cache account that is away does. */
+  away: boolean;
+  /** When the first upload after `away` was taken, by performance.now(); undefined before. */
+  readonly backMs: number | undefined;
+  stop(): Promise<void>;
+}
+
+export async function startBenchCache(): Promise<BenchCache> {
+  let away = false;
+  let backMs: number | undefined;
+  const server = createServer((request, response) => {
+    answer(request, response).catch(() => response.destroy());
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  const base = `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`;
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (request.method === "PUT") {
+      for await (const _ of request);
+      if (!away) backMs ??= performance.now();
+      response.writeHead(away ? 503 : 201).end();
+      return;
+    }
+    const parts: Uint8Array[] = [];
+    for await (const part of request) if (part instanceof Uint8Array) parts.push(part);
+    const { disks, uploaded } = JSON.parse(Buffer.concat(parts).toString("utf8")) as {
+      readonly disks?: readonly DiskDescription[];
+      readonly uploaded?: object;
+    };
+    response.writeHead(200, { "content-type": "application/json" });
+    if (disks !== undefined) response.end(JSON.stringify({ stream: 1, start: startPosition(ITEM_ID, 1, disks) }));
+    else {
+      const upload = { containerUrl: `${base}/cache/container?sig=bench`, expiresMs: 1e15 };
+      response.end(JSON.stringify({ stream: 1, upload, applied: uploaded, intervalMs: HEARTBEAT_MS }));
+    }
+  }
+
+  return {
+    apiUrl: `${base}/api`,
+    get away() {
+      return away;
+    },
+    set away(value) {
+      away = value;
+      if (value) backMs = undefined;
+    },
+    get backMs() {
+      return backMs;
+    },
+    stop: async () => {
+      server.closeAllConnections();
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
+
+/** The mobility service as a process of its own with one disk, epochs of 5 s, initial replication done. */
+export interface BenchService {
+  readonly socketPath: string;
+  /** Everything that was written is sealed and uploaded. */
+  idle(): Promise<void>;
+  /** Deltas that wait for the cache, in bytes. */
+  spoolBytes(): Promise<number>;
+  /** Processor time of all its threads since it began. */
+  cpuSeconds(): Promise<number>;
+  /** The most memory that it ever had resident. */
+  peakResidentBytes(): Promise<number>;
+  stop(): Promise<void>;
+}
+
+/** `folder` is empty and takes the service's state. */
+export async function startBenchService(folder: string, imagePath: string, cache: BenchCache): Promise<BenchService> {
+  const socketPath = join(folder, "nbd.sock");
+  const stateFolder = join(folder, "state");
+  const configuration = join(folder, "mobility.json");
+  const disks = [{ id: "disk", path: imagePath }];
+  const settings = { itemId: ITEM_ID, apiUrl: cache.apiUrl, registrationToken: "bench", machineId: "bench", stateFolder, disks };
+  await writeFile(configuration, JSON.stringify({ ...settings, nbd: { socketPath }, epochMaxAgeMs: EPOCH_MS, heartbeatMs: HEARTBEAT_MS }));
+  const child = await startChild({
+    name: "mobility service",
+    script: mobilityProgram(),
+    parameters: ["--config", configuration],
+    // As docs/capture.md advises under "Running it".
+    environment: { MALLOC_ARENA_MAX: "2" },
+    logFile: join(folder, "mobility.jsonl"),
+  });
+  const status = async (): Promise<Status> => {
+    if (!child.running) throw new Error("The mobility service ended.");
+    return JSON.parse(await readFile(join(stateFolder, "status.json"), "utf8")) as Status;
+  };
+  const service: BenchService = {
+    socketPath,
+    idle: async () => {
+      const sinceMs = Date.now();
+      child.send({ kind: "cut" });
+      await until("idle", async () => {
+        const { atMs, pendingBytes, seeding } = await status();
+        return atMs > sinceMs && pendingBytes === 0 && seeding.done;
+      });
+    },
+    spoolBytes: async () => (await status()).spoolBytes,
+    cpuSeconds: async () => {
+      const text = await readFile(`/proc/${child.pid}/stat`, "latin1");
+      // Behind the name in brackets: utime and stime are fields 14 and 15 (proc(5)).
+      const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+      return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+    },
+    peakResidentBytes: async () => {
+      const text = await readFile(`/proc/${child.pid}/status`, "latin1");
+      return Number(/^VmHWM:\s+(\d+) kB$/m.exec(text)?.[1]) * 1024;
+    },
+    stop: () => child.stop(),
+  };
+  await service.idle();
+  return service;
+}
+
+interface Status {
+  readonly atMs: number;
+  readonly pendingBytes: number;
+  readonly spoolBytes: number;
+  readonly seeding: { readonly done: boolean };
+}
+
+export async function until(what: string, reached: () => Promise<boolean>): Promise<void> {
+  const endMs = performance.now() + WAIT_MS;
+  while (!(await reached())) {
+    if (performance.now() > endMs) throw new Error(`The mobility service is not ${what} after ${WAIT_MS / 1000} s.`);
+    await sleep(SAMPLE_MS);
+  }
+}

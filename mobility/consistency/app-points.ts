@@ -1,0 +1,134 @@
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { THAW_MAX_MS, THAW_TRIES } from "../../replication/limits.ts";
+import type { ConsistencyOutcome } from "../../replication/items/mobility-protocol.ts";
+import { replaceFile, replaceFileDurably } from "../durable-file.ts";
+import type { Log } from "../log.ts";
+import { killScript, runScript } from "./script.ts";
+import type { ScriptFault } from "./script.ts";
+
+/** App-consistent points on request of the control plane: freeze, mark the epoch, thaw (docs/capture.md, A1 to A6). */
+export interface AppPoints {
+  /** `idle`; `frozen` from before `--pre` until `--post` has succeeded. */
+  readonly state: "idle" | "frozen";
+  /** What became of the last request: for every heartbeat until the control plane stops asking for it. */
+  readonly outcome: ConsistencyOutcome | undefined;
+  /** Begins unless this request was answered or is under way. */
+  request(requestId: string): void;
+  /** Gives up a freeze under way; done when the guest is thawed. Nothing is begun any more. */
+  stop(): Promise<void>;
+}
+
+export interface AppPointsOptions {
+  /** Undefined: none is configured, and every request fails. */
+  readonly script: string | undefined;
+  /** From the beginning of `--pre` until the cut. */
+  readonly freezeMaxMs: number;
+  /** Exists while the guest may be frozen, so that the next start thaws it, and names the process that freezes. */
+  readonly markerPath: string;
+  /** Why a point is of no use now; undefined when it is. */
+  readonly obstacle: () => string | undefined;
+  /** Marks the open epoch as consistent for applications and closes it. Throws when that is not possible. */
+  readonly cut: () => void;
+  /** Milliseconds that only ever grow. */
+  readonly monotonicMs: () => number;
+  readonly log: Log;
+  /** There is an outcome to report. */
+  readonly finished: () => void;
+  /** Replaces the real scripts in tests of single moments. */
+  readonly run?: typeof runScript;
+}
+
+/** Thaws first what an earlier service, or an earlier moment of this one, may have left frozen. */
+export function startAppPoints(options: AppPointsOptions): AppPoints {
+  const { markerPath, log, script, run = runScript } = options;
+  let state: AppPoints["state"] = "idle";
+  let outcome: ConsistencyOutcome | undefined;
+  let current: string | undefined;
+  const stopping = new AbortController();
+  const never = new AbortController();
+
+  const thaw = async (path: string): Promise<string | undefined> => {
+    let fault: ScriptFault | undefined;
+    for (let tries = 0; tries < THAW_TRIES; tries += 1) {
+      fault = await run(path, "--post", THAW_MAX_MS, never.signal);
+      if (fault !== undefined) continue;
+      // Only now: should the service die before, the next one thaws again, which is harmless.
+      rmSync(markerPath, { force: true });
+      state = "idle";
+      log("info", "thawed");
+      return undefined;
+    }
+    log("error", "thaw-failed", { ...fault });
+    return fault?.reason;
+  };
+  /** Why there is no point; undefined when there is one. The guest is thawed in every case. */
+  const take = async (): Promise<string | undefined> => {
+    if (script === undefined) return "no script is configured";
+    const obstacle = options.obstacle();
+    if (obstacle !== undefined) return obstacle;
+    const deadlineMs = options.monotonicMs() + options.freezeMaxMs;
+    // The marker is durable before anything is frozen.
+    replaceFileDurably(markerPath, Buffer.from(""));
+    state = "frozen";
+    log("info", "freezing");
+    const fault = await run(script, "--pre", options.freezeMaxMs, stopping.signal, (process) =>
+      replaceFile(markerPath, Buffer.from(process)),
+    );
+    const reason = fault === undefined ? mark(options, deadlineMs) : withOutput(fault);
+    const thawFault = await thaw(script);
+    return reason ?? (thawFault === undefined ? undefined : `the point was taken, but ${thawFault}`);
+  };
+  const answer = async (requestId: string): Promise<void> => {
+    const reason = await take().catch((error: unknown) => (error instanceof Error ? error.message : String(error)));
+    outcome = reason === undefined ? { requestId, state: "done" } : { requestId, state: "failed", reason };
+    if (reason === undefined) log("info", "app-point-done", { requestId });
+    else log("warning", "app-point-failed", { requestId, reason });
+    current = undefined;
+    options.finished();
+  };
+  const thawOld = async (): Promise<void> => {
+    if (!existsSync(markerPath)) return;
+    state = "frozen";
+    killScript(readFileSync(markerPath, "utf8"));
+    if (script === undefined) log("error", "thaw-failed", { reason: "no script is configured any more" });
+    else await thaw(script);
+  };
+  let work = thawOld();
+
+  return {
+    get state() {
+      return state;
+    },
+    get outcome() {
+      return outcome;
+    },
+    request: (requestId) => {
+      if (stopping.signal.aborted || current !== undefined || outcome?.requestId === requestId) return;
+      current = requestId;
+      work = work.then(() => answer(requestId));
+    },
+    stop: async () => {
+      stopping.abort();
+      await work;
+    },
+  };
+}
+
+/** Why the epoch was not marked. Must not throw: the guest is still frozen. */
+function mark(options: AppPointsOptions, deadlineMs: number): string | undefined {
+  // Behind the limit applications may have gone on by themselves.
+  if (options.monotonicMs() > deadlineMs) return `freezing took more than ${options.freezeMaxMs / 1000} s`;
+  const obstacle = options.obstacle();
+  if (obstacle !== undefined) return obstacle;
+  try {
+    options.cut();
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+function withOutput({ reason, output }: ScriptFault): string {
+  const last = output.trim().split("\n").at(-1) ?? "";
+  return last === "" ? reason : `${reason}: ${last}`;
+}

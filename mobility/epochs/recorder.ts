@@ -1,0 +1,342 @@
+import { hasCode, LeewardError } from "../../replication/errors.ts";
+import { RESUME_LOOK_MS, SPOOL_LOW_SHARE, SPOOL_MIN_BYTES } from "../../replication/limits.ts";
+import { backOffMs, pause } from "../back-off.ts";
+import type { Activity, CaptureMode, TrackingReason } from "../disks/activity.ts";
+import type { DirtyMap } from "../disks/dirty-map.ts";
+import type { Image } from "../disks/image.ts";
+import type { Journal } from "../journal/journal.ts";
+import type { JournalRecord } from "../journal/record.ts";
+import type { Seeding } from "../seeding/seeding.ts";
+import type { Sealer } from "./sealer.ts";
+import type { ResynchronizationReason, StateFile } from "./state.ts";
+import type { WriteLog } from "./write-log.ts";
+
+export type RangeRecord = Omit<JournalRecord, "sequence" | "timeMs">;
+
+/**
+ * What a change of a disk goes through before its image is touched: a record in the write log, or, when there is no room for a log, a mark in the dirty map.
+ * The back-pressure ladder stands here: the guest waits for the local disk, never for the network.
+ */
+export interface Recorder {
+  readonly mode: CaptureMode;
+  readonly failure: LeewardError | undefined;
+  /** True when the image may be touched now. False when that has to wait for `ready`: then nothing was recorded. Throws `capture-failed`. */
+  record(record: RangeRecord, data: Buffer): boolean;
+  /** Done when it is worth trying again. */
+  ready(record: RangeRecord): Promise<void>;
+  /** A seed: into the log or nowhere. False when there is no log now. */
+  seed(record: RangeRecord, data: Buffer): boolean;
+  /** Done when every change of the disk that was answered before is durable. */
+  sync(disk: number): Promise<void>;
+  /** Takes nothing more until the service is restarted: an image failed. */
+  fail(error: LeewardError): void;
+  /** Ends the log. Nothing happens when it has ended. */
+  track(reason: TrackingReason): Promise<void>;
+  /** Reads everything again, as the operator or damage demands. A request that was obeyed is not obeyed again. */
+  resynchronize(reason: ResynchronizationReason, requestId: string | undefined): Promise<void>;
+  /** Waiters are answered; nothing more is taken. */
+  stop(): Promise<void>;
+}
+
+export interface RecorderOptions {
+  readonly log: WriteLog;
+  readonly journal: Journal;
+  readonly sealer: Sealer;
+  readonly map: DirtyMap;
+  readonly activity: Activity;
+  readonly images: readonly Image[];
+  readonly state: StateFile;
+  readonly seeding: () => Seeding;
+  /** Sealed deltas that wait for upload. */
+  readonly spooledBytes: () => number;
+  /** What they and the journal may take together, as things stand now. */
+  readonly spoolBoundBytes: () => number;
+  readonly random: () => number;
+  readonly failed: (error: unknown) => void;
+  readonly changed: (mode: CaptureMode) => void;
+}
+
+export function openRecorder(options: RecorderOptions): Recorder {
+  return new LadderRecorder(options);
+}
+
+class LadderRecorder implements Recorder {
+  readonly #options: RecorderOptions;
+  readonly #stopping = new AbortController();
+  /** `changing` while neither a record nor a mark would do. */
+  #state: "logging" | "tracking" | "changing";
+  #mode: CaptureMode;
+  /** Changes of the mode, one after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
+  /** Replaced whenever something changed for those who wait. */
+  #news = newPromise();
+  #resuming: Promise<void> | undefined;
+
+  constructor(options: RecorderOptions) {
+    this.#options = options;
+    this.#mode = options.activity.mode;
+    this.#state = this.#mode.kind;
+    if (this.#state === "tracking") this.#resuming = this.#resumeLater();
+  }
+
+  get mode(): CaptureMode {
+    return this.#mode;
+  }
+
+  get failure(): LeewardError | undefined {
+    return this.#options.log.failure;
+  }
+
+  record(record: RangeRecord, data: Buffer): boolean {
+    const { activity, log, map } = this.#options;
+    if (log.failure !== undefined) throw log.failure;
+    if (this.#state === "changing" || !activity.touch(record.disk, record.offsetBytes, record.lengthBytes)) return false;
+    if (this.#state === "tracking") {
+      this.#must(() => map.mark(record.disk, record.offsetBytes, record.lengthBytes));
+      return true;
+    }
+    if (!log.hasRoom) {
+      if (this.#options.sealer.failing) this.#trackSoon("disk-full");
+      return false;
+    }
+    const bytes = this.#options.spooledBytes() + log.pendingBytes + data.length;
+    if (bytes > this.#options.spoolBoundBytes()) {
+      this.#trackSoon("spool-full");
+      return false;
+    }
+    return this.#append(record, data);
+  }
+
+  async ready(record: RangeRecord): Promise<void> {
+    const { activity, log } = this.#options;
+    if (log.failure !== undefined) return;
+    const news = this.#news.promise;
+    if (this.#state === "changing") await news;
+    else if (!activity.touch(record.disk, record.offsetBytes, record.lengthBytes)) await this.#heat(record);
+    else if (this.#state === "logging" && !log.hasRoom) await Promise.race([log.room(), news]);
+  }
+
+  seed(record: RangeRecord, data: Buffer): boolean {
+    if (this.failure !== undefined) throw this.failure;
+    return this.#state === "logging" && this.#append(record, data);
+  }
+
+  async sync(disk: number): Promise<void> {
+    const { journal, images } = this.#options;
+    for (;;) {
+      if (this.failure !== undefined) throw this.failure;
+      if (this.#state === "changing") {
+        await this.#news.promise;
+      } else if (this.#state === "tracking") {
+        // Its marks may still be on their way to the medium: until they are, the activity log names their regions.
+        await this.#mustLater(() => images[disk]?.sync());
+        return;
+      } else {
+        try {
+          return await journal.sync();
+        } catch {
+          // The images have everything that was recorded: from now on they are what is made durable.
+          await this.track("journal-failed");
+        }
+      }
+    }
+  }
+
+  fail(error: LeewardError): void {
+    this.#options.log.fail(error);
+    this.#tell();
+  }
+
+  track(reason: TrackingReason): Promise<void> {
+    return this.#exclusive(async () => {
+      if (this.#mode.kind === "tracking" || this.failure !== undefined) return;
+      await this.#track(reason);
+    });
+  }
+
+  resynchronize(reason: ResynchronizationReason, requestId: string | undefined): Promise<void> {
+    return this.#exclusive(async () => {
+      const { state, map, seeding } = this.#options;
+      if (requestId !== undefined && state.current.resynchronizationId === requestId) return;
+      // First the flag, then the marks, then the request: whatever a kill leaves of these is asked for again, and no delta passes for a whole one.
+      seeding().interrupt();
+      const pass = state.current.seed.pass + 1;
+      await state.change({ seed: { pass, done: false }, seedFresh: false, resynchronizationReason: reason });
+      this.#must(() => map.markAll());
+      await this.#mustLater(() => map.sync());
+      if (requestId !== undefined) await state.change({ resynchronizationId: requestId });
+      if (this.#mode.kind === "logging") seeding().begin(pass, false);
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#tell();
+    await this.#resuming;
+    await this.#turn;
+  }
+
+  #append(record: RangeRecord, data: Buffer): boolean {
+    const { journal, log } = this.#options;
+    try {
+      log.append(record, data);
+      return true;
+    } catch (error) {
+      // A failed image, or the end of the service, is no matter of room.
+      if (log.failure !== undefined || !hasCode(error, "capture-failed")) throw error;
+      this.#options.failed(error);
+      this.#trackSoon(journal.failure === undefined ? "disk-full" : "journal-failed");
+      return false;
+    }
+  }
+
+  async #heat(record: RangeRecord): Promise<void> {
+    const settle = async (): Promise<boolean> => {
+      if (this.#state === "changing") return false;
+      try {
+        await (this.#state === "tracking" ? this.#options.map.sync() : this.#options.journal.sync());
+        return true;
+      } catch (error) {
+        this.#options.failed(error);
+        if (this.#state === "logging") this.#trackSoon("journal-failed");
+        else this.#failWith("The dirty map cannot be made durable.", error);
+        return false;
+      }
+    };
+    await this.#mustLater(() => this.#options.activity.heat(record.disk, record.offsetBytes, record.lengthBytes, settle));
+    if (this.#state === "changing") await this.#news.promise;
+  }
+
+  /** From this turn of the event loop on nothing is recorded, until the change is over. */
+  #trackSoon(reason: TrackingReason): void {
+    if (this.#state !== "logging") return;
+    this.#state = "changing";
+    this.track(reason).catch((error: unknown) => this.#options.failed(error));
+  }
+
+  /**
+   * The order is the proof: the log is closed and the images are put on the medium, so no record has to be redone; then the activity log says durably that
+   * there is no log and which records are never redone; only then an image may change without a record.
+   */
+  async #track(reason: TrackingReason): Promise<void> {
+    const { activity, images, journal, log, map, seeding } = this.#options;
+    this.#state = "changing";
+    this.#options.seeding().interrupt();
+    let mode: CaptureMode = { kind: "tracking", reason };
+    log.cut();
+    try {
+      await journal.sync();
+    } catch (error) {
+      // Some records may be lost. All that were not durable lie in active regions: the target gets those again.
+      this.#options.failed(error);
+      mode = { kind: "tracking", reason: "journal-failed" };
+      await this.#mustLater(() => {
+        for (const { disk, offsetBytes, lengthBytes } of activity.regions()) map.mark(disk, offsetBytes, lengthBytes);
+        return map.sync();
+      });
+    }
+    await this.#mustLater(async () => {
+      for (const image of images) await image.sync();
+      await activity.change(mode, journal.nextSequence);
+    });
+    seeding().interrupt();
+    this.#mode = mode;
+    this.#state = "tracking";
+    this.#options.changed(mode);
+    this.#resuming = this.#resumeLater();
+    this.#tell();
+  }
+
+  /** Looks now and then whether there is room for a log again. After a failure of the medium only a restart can tell. */
+  async #resumeLater(): Promise<void> {
+    for (let attempt = 0; this.#mode.kind === "tracking" && this.failure === undefined;) {
+      await pause(attempt === 0 ? RESUME_LOOK_MS : backOffMs(attempt, this.#options.random), this.#stopping.signal);
+      if (this.#stopping.signal.aborted) return;
+      if (this.#options.journal.failure !== undefined) continue;
+      try {
+        await this.#exclusive(() => this.#resume());
+        attempt = 0;
+      } catch (error) {
+        this.#options.failed(error);
+        attempt += 1;
+      }
+    }
+  }
+
+  async #resume(): Promise<void> {
+    const { activity, images, journal, log, map, sealer, seeding, state } = this.#options;
+    const mode = this.#mode;
+    if (mode.kind !== "tracking") return;
+    const bound = this.#options.spoolBoundBytes();
+    if (bound < SPOOL_MIN_BYTES || this.#options.spooledBytes() + log.pendingBytes > bound * SPOOL_LOW_SHARE) return;
+    // What was recorded before is sealed without the flag that the gap needs: the last consistent state before it is worth having.
+    if (sealer.waiting > 0) return;
+    const { pass, done } = state.current.seed;
+    const next = done ? pass + 1 : pass;
+    await state.change({ seed: { pass: next, done: false }, seedFresh: false, resynchronizationReason: mode.reason });
+    this.#state = "changing";
+    try {
+      await map.sync();
+      // FLUSH looks at the journal from now on: what went past it has to be durable already.
+      await this.#mustLater(async () => {
+        for (const image of images) await image.sync();
+      });
+      await activity.change({ kind: "logging" }, journal.nextSequence);
+    } catch (error) {
+      this.#state = "tracking";
+      this.#tell();
+      throw error;
+    }
+    this.#mode = { kind: "logging" };
+    this.#state = "logging";
+    this.#options.changed(this.#mode);
+    seeding().begin(next, false);
+    this.#tell();
+  }
+
+  #exclusive(work: () => Promise<void>): Promise<void> {
+    const turn = this.#turn.then(work);
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  #tell(): void {
+    const { resolve } = this.#news;
+    this.#news = newPromise();
+    resolve();
+  }
+
+  /** What the guest's safety rests on: when it fails nothing more is taken. */
+  #must(work: () => void): void {
+    try {
+      work();
+    } catch (cause) {
+      throw this.#failWith("The dirty map cannot be written.", cause);
+    }
+  }
+
+  async #mustLater(work: () => Promise<void> | undefined): Promise<void> {
+    try {
+      await work();
+    } catch (cause) {
+      throw this.#failWith("The state folder or an image cannot be made durable.", cause);
+    }
+  }
+
+  #failWith(message: string, cause: unknown): LeewardError {
+    const error = new LeewardError("capture-failed", message, {}, { cause });
+    this.fail(error);
+    return error;
+  }
+}
+
+interface OpenPromise {
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+}
+
+function newPromise(): OpenPromise {
+  let resolve: () => void = () => undefined;
+  const promise = new Promise<void>((done) => (resolve = done));
+  return { promise, resolve };
+}

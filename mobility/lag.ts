@@ -1,0 +1,33 @@
+import type { Position } from "../replication/position.ts";
+
+/** How far the cache lies behind the guest: the age of the oldest moment whose writes are not all in it. */
+export interface Lag {
+  sealed(end: Position, lastWriteMs: number): void;
+  uploaded(end: Position): void;
+  /** Milliseconds; 0 while nothing waits, undefined while nothing is known since the start. */
+  now(nothingPending: boolean): number | undefined;
+}
+
+/** Reads the clock of the service; deltas that wait are remembered with the time of their last write, and forgotten when they are uploaded. */
+export function createLag(now: () => number): Lag {
+  const lastWrites = new Map<number, number>();
+  let coveredMs: number | undefined;
+  const covered = (atMs: number): void => {
+    coveredMs = Math.max(coveredMs ?? 0, atMs);
+  };
+  return {
+    sealed: ({ epoch }, lastWriteMs) => void lastWrites.set(epoch, lastWriteMs),
+    uploaded: (end) => {
+      for (const [epoch, lastWriteMs] of lastWrites) {
+        if (epoch > end.epoch) continue;
+        covered(lastWriteMs);
+        lastWrites.delete(epoch);
+      }
+    },
+    now: (nothingPending) => {
+      const nowMs = now();
+      if (nothingPending) covered(nowMs);
+      return nothingPending ? 0 : coveredMs === undefined ? undefined : Math.max(0, nowMs - coveredMs);
+    },
+  };
+}

@@ -1,0 +1,212 @@
+import { LeewardError } from "../replication/errors.ts";
+import { SESSION_END_MS } from "../replication/limits.ts";
+import type { Position } from "../replication/position.ts";
+import { openCapture } from "./capture.ts";
+import type { Capture } from "./capture.ts";
+import type { MobilityConfig } from "./config.ts";
+import { startAppPoints } from "./consistency/app-points.ts";
+import type { AppPoints } from "./consistency/app-points.ts";
+import { createControlClient } from "./control/control-client.ts";
+import type { ControlClient } from "./control/control-client.ts";
+import type { createCurrency } from "./control/currency.ts";
+import { createIdentity } from "./control/identity.ts";
+import type { Identity } from "./control/identity.ts";
+import { openItemTokens } from "./control/item-tokens.ts";
+import type { ItemTokens } from "./control/item-tokens.ts";
+import { machineIdentity } from "./control/machine.ts";
+import type { MachineIdentity } from "./control/machine.ts";
+import { registerService } from "./control/registration.ts";
+import { openSession } from "./control/session-file.ts";
+import { openDisks } from "./disks/open-disks.ts";
+import type { OpenedDisk } from "./disks/open-disks.ts";
+import { startSealThread } from "./epochs/seal-thread.ts";
+import { releaseReserve } from "./epochs/state.ts";
+import type { StateFile } from "./epochs/state.ts";
+import { lockFolder } from "./folder-lock.ts";
+import { createLag } from "./lag.ts";
+import type { Lag } from "./lag.ts";
+import { errorFacts } from "./log.ts";
+import type { Log } from "./log.ts";
+import type { NbdAddress } from "./nbd/server.ts";
+import { stateFolder } from "./open-state.ts";
+import type { OpenedState } from "./open-state.ts";
+import { createPace } from "./pace.ts";
+import { monotonicMs } from "./ports.ts";
+import type { MobilityPorts } from "./ports.ts";
+import type { MobilityStatus } from "./status.ts";
+import type { Uploader } from "./upload/uploader.ts";
+import { mkdirSync } from "node:fs";
+
+/** What every part of one running service shares. */
+export interface Base {
+  readonly config: MobilityConfig;
+  readonly ports: MobilityPorts;
+  readonly folder: ReturnType<typeof stateFolder>;
+  readonly disks: readonly OpenedDisk[];
+  readonly tokens: ItemTokens;
+  readonly session: ReturnType<typeof openSession>;
+  /** Rejects while the machine does not know its own id. */
+  readonly machineId: MachineIdentity;
+  readonly control: ControlClient;
+  /** Calls that go on while the service stops. */
+  readonly lastCalls: () => ControlClient;
+  readonly register: () => Promise<Position>;
+  readonly lag: Lag;
+  readonly startedMs: number;
+  /** Reports a failure that the service survives. */
+  readonly failed: (error: unknown) => void;
+  readonly lastFailure: () => MobilityStatus["lastError"];
+}
+
+/** The running parts, as status, heartbeat and stop see them. */
+export interface Parts extends Base {
+  readonly state: StateFile;
+  readonly capture: Capture;
+  readonly uploader: Uploader;
+  readonly identity: Identity;
+  readonly appPoints: AppPoints;
+  readonly currency: ReturnType<typeof createCurrency>;
+  readonly spoolBoundBytes: () => number;
+}
+
+export function openBase(config: MobilityConfig, ports: MobilityPorts, signal: AbortSignal, undo: (() => unknown)[]): Base {
+  const folder = stateFolder(config.stateFolder);
+  for (const path of [folder.path, folder.journal, folder.spool]) mkdirSync(path, { recursive: true, mode: 0o700 });
+  // Lock and state file find room on a full disk too; the state file makes the reserve again.
+  releaseReserve(folder.state);
+  undo.push(lockFolder(folder.lock));
+  const disks = openDisks(config.disks);
+  undo.push(() => closeImages(disks));
+  const tokens = openItemTokens(folder.token);
+  const session = openSession(folder.session, folder.path, ports.bootId);
+  const machineId = machineIdentity(config.machineId, ports.transport, signal);
+  const callsUntil = (end: AbortSignal): ControlClient =>
+    createControlClient({ ...config, transport: ports.transport, itemToken: tokens.current, sessionId: session.id, signal: end });
+  const control = callsUntil(signal);
+  const { itemId, registrationToken } = config;
+  const registration = {
+    control,
+    itemId,
+    itemToken: tokens.current,
+    registrationToken,
+    machineId,
+    bootId: ports.bootId,
+    disks: disks.map((disk) => disk.description),
+  };
+  const failures = recordFailures(ports);
+  return {
+    config,
+    ports,
+    folder,
+    disks,
+    tokens,
+    session,
+    machineId,
+    control,
+    lastCalls: () => callsUntil(AbortSignal.timeout(SESSION_END_MS)),
+    register: () => registerService(registration),
+    lag: createLag(() => ports.clock.now()),
+    startedMs: ports.clock.now(),
+    ...failures,
+  };
+}
+
+export function captureOf(
+  { config, ports, folder, disks, lag, failed }: Base,
+  opened: OpenedState,
+  uploader: Uploader,
+  identity: Identity,
+  spoolBoundBytes: () => number,
+): Capture {
+  return openCapture({
+    thread: startSealThread(),
+    // A clone, or a service whose place is taken, reads nothing: nobody would get it.
+    spool: () => ({ count: identity.wasGranted ? uploader.waiting : Number.POSITIVE_INFINITY, bytes: uploader.waitingBytes }),
+    spoolBoundBytes,
+    seedPace: createPace(config.seedBytesPerSecond, monotonicMs),
+    monotonicMs,
+    modeChanged: (mode) => {
+      if (mode.kind === "tracking") ports.log("warning", "resynchronization-required", { reason: mode.reason });
+      else ports.log("info", "resynchronization-running");
+    },
+    disks,
+    opened,
+    journalFolder: folder.journal,
+    spoolFolder: folder.spool,
+    epochMaxAgeMs: config.epochMaxAgeMs,
+    now: () => ports.clock.now(),
+    random: ports.random,
+    sealed: (delta) => {
+      ports.log("info", "epoch-sealed", { epoch: delta.end.epoch, lengthBytes: delta.lengthBytes });
+      lag.sealed(delta.end, opened.state.current.lastWriteMs);
+      uploader.add(delta);
+    },
+    failed,
+  });
+}
+
+export function identityOf({ config, ports, tokens, register, failed }: Base, uploader: Uploader, soon: () => void): Identity {
+  return createIdentity({
+    tokens,
+    uploader,
+    register: config.registrationToken === undefined ? undefined : register,
+    changed: (state, error) => {
+      ports.log(state === "granted" ? "info" : "warning", "identity-changed", { state });
+      if (error !== undefined) failed(error);
+    },
+    soon,
+    exchanged: () => ports.log("info", "token-exchanged"),
+  });
+}
+
+export function appPointsOf({ config, ports, folder }: Base, capture: Capture, finished: () => void): AppPoints {
+  const { log, recorder, seeding } = capture;
+  return startAppPoints({
+    script: config.appConsistencyScript,
+    freezeMaxMs: config.freezeMaxMs,
+    markerPath: folder.frozen,
+    obstacle: () => {
+      if (log.failure !== undefined) return log.failure.message;
+      if (recorder.mode.kind === "tracking") return "the guest's writes are not recorded now";
+      return seeding.done ? undefined : "the disks are being read: the target is no image yet";
+    },
+    cut: () => {
+      const mark = { kind: "application-mark", disk: 0, pass: 0, offsetBytes: 0, lengthBytes: 0 } as const;
+      if (!recorder.seed(mark, Buffer.alloc(0)))
+        throw new LeewardError("resynchronization-required", "The log ended while the guest was frozen.");
+      log.cut();
+    },
+    monotonicMs,
+    finished,
+    log: ports.log,
+  });
+}
+
+/** Failures that the service survives: logged, and the last one is shown in the status. */
+function recordFailures(ports: MobilityPorts): Pick<Base, "failed" | "lastFailure"> {
+  let last: MobilityStatus["lastError"];
+  return {
+    failed: (error) => {
+      const facts = errorFacts(error);
+      last = { atMs: ports.clock.now(), code: String(facts["code"]), message: String(facts["message"]) };
+      ports.log("warning", "failed", facts);
+    },
+    lastFailure: () => last,
+  };
+}
+
+function closeImages(disks: readonly OpenedDisk[]): void {
+  for (const { image } of disks) image.close();
+}
+
+export function reportOpened({ recovered, seededAgain }: OpenedState, log: Log): void {
+  if (recovered.redoneRecords > 0) log("info", "journal-redone", { records: recovered.redoneRecords });
+  if (seededAgain !== undefined) log("warning", "reading-again", { reason: seededAgain });
+}
+
+export function addresses({ nbd }: MobilityConfig): readonly NbdAddress[] {
+  return [
+    ...(nbd.socketPath === undefined ? [] : [{ kind: "unix" as const, path: nbd.socketPath }]),
+    ...(nbd.port === undefined ? [] : [{ kind: "tcp" as const, host: "127.0.0.1", port: nbd.port }]),
+  ];
+}

@@ -1,0 +1,40 @@
+import { chmodSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { STATUS_CLIENT_MS, STATUS_CLIENTS_MAX } from "../replication/limits.ts";
+
+/** Longer paths would be cut off silently (unix(7): 108 bytes with the closing zero). */
+const PATH_MAX_BYTES = 107;
+
+/**
+ * A unix socket, readable by its owner only, that answers every connection with one JSON document and closes it. Whatever a client sends is not read. Call
+ * this with the folder's lock held: a socket of a killed service is removed. A failure is reported, and the service goes on without the socket.
+ */
+export async function startStatusSocket(path: string, status: () => object, failed: (reason: string) => void): Promise<{ stop(): void }> {
+  const server = createServer((client) => {
+    client.on("error", () => client.destroy());
+    client.setTimeout(STATUS_CLIENT_MS, () => client.destroy());
+    client.end(`${JSON.stringify(status())}\n`);
+  });
+  server.maxConnections = STATUS_CLIENTS_MAX;
+  const stop = (): void => {
+    server.close();
+    rmSync(path, { force: true });
+  };
+  if (Buffer.byteLength(path) > PATH_MAX_BYTES) {
+    failed(`the path of the state folder is longer than ${PATH_MAX_BYTES} bytes with the socket's name`);
+    return { stop: () => undefined };
+  }
+  rmSync(path, { force: true });
+  return new Promise((resolve) => {
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      failed(error.code ?? error.message);
+      resolve({ stop: () => undefined });
+    });
+    server.listen(path, () => {
+      // The folder is closed to others as well; the socket is made so anyway, for folders that an operator has opened.
+      chmodSync(path, 0o600);
+      server.unref();
+      resolve({ stop });
+    });
+  });
+}

@@ -1,0 +1,85 @@
+import { REPORTED_REASON_MAX_LENGTH } from "../limits.ts";
+import type { ItemContext } from "./context.ts";
+import type { AppPointState, Progress, ProtectedItem } from "./item.ts";
+import { changeItem } from "./item-record.ts";
+import type { HeartbeatRequest } from "./mobility-protocol.ts";
+import { isKnownOperation, operationIdOf, withOperation } from "./operations.ts";
+
+/**
+ * Asks for one app-consistent point now, whatever the policy says. A newer request takes the place of one that has not begun: one point answers both. With a
+ * `requestId` the call can be repeated. Returns the request's id. Errors: `item-unknown`, `invalid-request`, `conflict`.
+ */
+export async function requestAppPoint(context: ItemContext, itemId: string, requestId?: string): Promise<string> {
+  const id = operationIdOf("app-point", itemId, requestId ?? context.ids.next());
+  const requestedMs = context.clock.now();
+  await changeItem(context.stores, itemId, (item) =>
+    isKnownOperation(item, id) ? item : { ...item, appPointRequest: { id, requestedMs }, operations: withOperation(item, id) },
+  );
+  return id;
+}
+
+/** What an operator's request, or the policy's, has come to; undefined when none was ever made. */
+export interface AppPointStatus {
+  readonly requestId: string;
+  readonly state: "Requested" | "InProgress" | "Succeeded" | "Failed";
+  readonly requestedMs: number;
+  readonly reportedMs: number | undefined;
+  readonly reason: string | undefined;
+}
+
+export function appPointStatus(item: ProtectedItem, state: AppPointState | undefined): AppPointStatus | undefined {
+  const wanted = openRequest(item, state);
+  if (wanted !== undefined) {
+    return { requestId: wanted.id, state: "Requested", requestedMs: wanted.requestedMs, reportedMs: undefined, reason: undefined };
+  }
+  if (state === undefined) return undefined;
+  const { requestId, askedMs, outcome } = state;
+  const word = outcome === undefined ? "InProgress" : outcome.state === "done" ? "Succeeded" : "Failed";
+  return { requestId, state: word, requestedMs: askedMs, reportedMs: outcome?.reportedMs, reason: outcome?.reason };
+}
+
+export interface AppPointQuestion {
+  readonly item: ProtectedItem;
+  readonly state: AppPointState | undefined;
+  readonly request: HeartbeatRequest;
+  readonly progress: Progress;
+  readonly nowMs: number;
+  /** The id of a point that the policy asks for. */
+  readonly newId: string;
+}
+
+/**
+ * The state after a heartbeat: its report is taken, and the next point asked for if one is wanted or due (docs/mobility-protocol.md, P20 to P23). The answer
+ * asks as long as there is no outcome. A pure function.
+ */
+export function appPointAfter(question: AppPointQuestion): AppPointState | undefined {
+  const { item, request, nowMs } = question;
+  const state = withReport(question.state, request, nowMs);
+  const asked = state !== undefined && state.outcome === undefined;
+  if (asked || !mayFreeze(question)) return state;
+  const wanted = openRequest(item, state);
+  if (wanted !== undefined) return { requestId: wanted.id, askedMs: nowMs, onDemandId: wanted.id, outcome: undefined };
+  const intervalMs = item.policy.appConsistentIntervalMs ?? 0;
+  if (intervalMs === 0) return state;
+  const passedMs = state === undefined ? Number.POSITIVE_INFINITY : nowMs - state.askedMs;
+  // As with crash-consistent points: a clock that was set back must not silence them.
+  if (passedMs < intervalMs && passedMs > -intervalMs) return state;
+  return { requestId: question.newId, askedMs: nowMs, onDemandId: state?.onDemandId, outcome: undefined };
+}
+
+function withReport(state: AppPointState | undefined, { consistency }: HeartbeatRequest, nowMs: number): AppPointState | undefined {
+  if (state === undefined || consistency === undefined) return state;
+  if (state.outcome !== undefined || state.requestId !== consistency.requestId) return state;
+  const reason = consistency.state === "failed" ? consistency.reason.slice(0, REPORTED_REASON_MAX_LENGTH) : undefined;
+  return { ...state, outcome: { state: consistency.state, reason, reportedMs: nowMs } };
+}
+
+/** Freezing is of no use where no point can come of it. */
+function mayFreeze({ request, progress }: AppPointQuestion): boolean {
+  const whole = !progress.seeding && request.seeding === undefined && request.resynchronization === undefined;
+  return whole && progress.stopped === undefined && !progress.final && request.ended !== true;
+}
+
+function openRequest(item: ProtectedItem, state: AppPointState | undefined): ProtectedItem["appPointRequest"] {
+  return item.appPointRequest?.id === state?.onDemandId ? undefined : item.appPointRequest;
+}

@@ -1,0 +1,20 @@
+import { createHash } from "node:crypto";
+import { CALLER_ID_MAX_LENGTH, OPERATIONS_MAX_COUNT } from "../limits.ts";
+import type { ProtectedItem } from "./item.ts";
+import { requireField } from "./request-rules.ts";
+
+/** The id of an operation, 32 hex digits: the same request of the same item gives the same one. Errors: `invalid-request`. */
+export function operationIdOf(kind: "repair" | "app-point", itemId: string, requestId: string): string {
+  const field = "x-ms-client-request-id";
+  requireField(requestId.length >= 1 && requestId.length <= CALLER_ID_MAX_LENGTH, field, `1 to ${CALLER_ID_MAX_LENGTH} characters`);
+  return createHash("sha256").update(`leeward-${kind}-1\n${itemId}\n${requestId}`, "utf8").digest("hex").slice(0, 32);
+}
+
+export function isKnownOperation(item: ProtectedItem, id: string): boolean {
+  return item.operations?.includes(id) ?? false;
+}
+
+/** The list of operations with one more; the oldest goes beyond OPERATIONS_MAX_COUNT. */
+export function withOperation(item: ProtectedItem, id: string): readonly string[] {
+  return [...(item.operations ?? []), id].slice(-OPERATIONS_MAX_COUNT);
+}

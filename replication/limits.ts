@@ -331,3 +331,22 @@ export const CLI_RESTORE_MS = 24 * 60 * 60_000;
 export const CLI_DOWNLOAD_RANGE_BYTES = 16 * MIB;
 /** Failures in a row of one range before a download gives up. */
 export const CLI_DOWNLOAD_ATTEMPTS = 5;
+
+// --- The local cloud's Resource Manager (local/resource-manager) ---
+/** Bytes of one request: Resource Manager takes 4 MB. */
+export const ARM_BODY_MAX_BYTES = 4 * MIB;
+/** Decided operations that are kept, so that a poll which comes late still gets its answer. */
+export const ARM_OPERATIONS_KEPT = 5_000;
+/** Characters of the certificate in an operation's address: with its signatures the address has the 3.3 to 3.5 kB of Azure's. */
+export const ARM_OPAQUE_QUERY_BYTES = 2_700;
+/** Resources on one page of a listing; tests take fewer. */
+export const ARM_PAGE_COUNT = 100;
+/** Bytes of a disk read at once when it is imported, copied or downloaded. */
+export const ARM_DISK_CHUNK_BYTES = 4 * MIB;
+/** A managed disk has 1 to 32,767 GiB. */
+export const ARM_DISK_MAX_GIB = 32_767;
+/** Cores of one region, and of one family in it, unless a test says otherwise: Azure's usual first quotas. */
+export const ARM_REGION_CORES = 100;
+export const ARM_FAMILY_CORES = 50;
+/** The longest time that access to a disk may be granted for; Azure's own limit is far above any use. */
+export const ARM_ACCESS_MAX_SECONDS = 7 * 24 * 60 * 60;

@@ -10,6 +10,8 @@ export interface MobilityOptions {
   readonly apiUrl: string;
   /** The one-time token; undefined when this folder's service has registered before. */
   readonly registrationToken: string | undefined;
+  /** What the service takes for the machine's own id; undefined: the id of this computer. */
+  readonly machineId?: string;
   readonly disks: readonly { readonly id: string; readonly path: string }[];
   /** Holds the service's configuration, its state and its socket. */
   readonly folder: string;
@@ -39,9 +41,10 @@ export async function startMobility(options: MobilityOptions): Promise<MobilityS
   await mkdir(stateFolder, { recursive: true, mode: 0o700 });
   const configuration = mobilityConfigurationFile(options.folder);
   const socketPath = join(options.folder, "nbd.sock");
-  const { itemId, apiUrl, registrationToken, disks, epochMaxAgeMs, heartbeatMs } = options;
+  const { itemId, apiUrl, registrationToken, machineId, disks, epochMaxAgeMs, heartbeatMs } = options;
   const nbd = { socketPath, ...(options.nbdPort === undefined ? {} : { port: options.nbdPort }) };
-  const text = JSON.stringify({ itemId, apiUrl, registrationToken, stateFolder, disks, nbd, epochMaxAgeMs, heartbeatMs }, undefined, 2);
+  const settings = { itemId, apiUrl, registrationToken, machineId, stateFolder, disks, nbd, epochMaxAgeMs, heartbeatMs };
+  const text = JSON.stringify(settings, undefined, 2);
   await writeFile(configuration, `${text}\n`, { mode: 0o600 });
   const child: Child = await startChild({
     name: `mobility service of ${itemId}`,

@@ -3,14 +3,17 @@ import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
+import { invariant } from "../../replication/errors.ts";
 import { ARM_FAMILY_CORES, ARM_PAGE_COUNT, ARM_REGION_CORES } from "../../replication/limits.ts";
 import type { MobilityOptions, MobilityService } from "../supervisor/mobility-service.ts";
 import { openDiskFiles, type DiskFiles } from "./disks/disk-files.ts";
 import { isGranted, serveVhd } from "./disks/vhd-download.ts";
 import { ArmError } from "./engine/arm-error.ts";
+import type { Answer, ArmRequest } from "./engine/answer.ts";
 import { handle } from "./engine/engine.ts";
 import { createFaults, type Faults } from "./engine/faults.ts";
 import { keyOf } from "./engine/ids.ts";
+import type { JsonObject } from "./engine/json.ts";
 import { createOperations } from "./engine/operations.ts";
 import type { CloudFacts, ResourceRecord, Runtime, StorageAccountFacts, World } from "./engine/resource-type.ts";
 import { openStore } from "./engine/store.ts";
@@ -20,6 +23,8 @@ import { startArmServer } from "./server.ts";
 import { accessOf } from "./types/disk-access.ts";
 import { MACHINE } from "./types/machine-body.ts";
 import { answerOther } from "./types/others.ts";
+import { resourceGroups } from "./types/resource-groups.ts";
+import { storageAccounts } from "./types/storage-accounts.ts";
 import { TYPES } from "./types/table.ts";
 import { bringUp, vmIdOf, withPower } from "./types/virtual-machines.ts";
 
@@ -35,6 +40,8 @@ export interface ResourceManagerOptions {
   /** The bearer token that opens it. */
   readonly token: string;
   readonly accounts: readonly StorageAccountFacts[];
+  /** Groups with storage accounts of `accounts` that are there from the start, unless they were there before. */
+  readonly deployed?: readonly { readonly name: string; readonly region: string; readonly accounts: readonly string[] }[];
   readonly startMobility: (options: MobilityOptions) => Promise<MobilityService>;
   readonly now: () => number;
   /** The share of Azure's usual durations that an operation takes; 0: as long as its work. */
@@ -71,11 +78,16 @@ export const REGIONS = ["westeurope", "northeurope"] as const;
 export async function startResourceManager(options: ResourceManagerOptions): Promise<ResourceManager> {
   await mkdir(options.folder, { recursive: true, mode: 0o700 });
   const { token, now, subscriptionId } = options;
-  const server = await startArmServer({ port: options.port, tls: options.tls, isToken: (given) => given === token });
   const disks = await openDiskFiles(join(options.folder, "disks"));
   const { startMobility, logFolder } = options;
   const machines = createMachines({ folder: join(options.folder, "machines"), logFolder, startMobility });
   const store = openStore(options.persistence === "memory" ? undefined : join(options.folder, "resources.sqlite"));
+  const server = await startArmServer({ port: options.port, tls: options.tls, isToken: (given) => given === token }).catch(
+    (error: unknown) => {
+      store.close();
+      throw error;
+    },
+  );
   const switches = createSwitches();
   const facts: CloudFacts = { url: server.url, regions: REGIONS, accounts: options.accounts, ...switches.facts };
   const world = (): World => worldAt(now(), { store, types: TYPES, facts, newGuid: randomUUID });
@@ -99,6 +111,7 @@ export async function startResourceManager(options: ResourceManagerOptions): Pro
     answer: (request) => handle(request, engine),
     download: (request, response, url) => download(request, response, url, { world: world(), disks, isReachable }),
   });
+  if (store.resources().length === 0) deploy(options.deployed ?? [], subscriptionId, (request) => handle(request, engine));
   operations.startWork();
   return {
     url: server.url,
@@ -127,6 +140,26 @@ export async function startResourceManager(options: ResourceManagerOptions): Pro
       store.close();
     },
   };
+}
+
+/** What a deployment does before anybody works with the cloud, as the requests that it sends. */
+function deploy(
+  groups: NonNullable<ResourceManagerOptions["deployed"]>,
+  subscriptionId: string,
+  send: (request: ArmRequest) => Answer,
+): void {
+  const put = (path: string, apiVersion: string, body: JsonObject): void => {
+    const { status } = send({ method: "PUT", path, query: new URLSearchParams({ "api-version": apiVersion }), headers: {}, body });
+    invariant(status < 300, "what a deployment makes can be made", { path, status });
+  };
+  for (const { name, region: location, accounts } of groups) {
+    const group = `/subscriptions/${subscriptionId}/resourceGroups/${name}`;
+    put(group, resourceGroups.apiVersion, { location });
+    for (const account of accounts) {
+      const body = { location, sku: { name: "Standard_ZRS" }, kind: "StorageV2", properties: {} };
+      put(`${group}/providers/${storageAccounts.name}/${account}`, storageAccounts.apiVersion, body);
+    }
+  }
 }
 
 async function resume(record: ResourceRecord, runtime: Runtime, transaction: (work: () => void) => void): Promise<void> {

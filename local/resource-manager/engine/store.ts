@@ -1,5 +1,6 @@
 import { chmodSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
+import { LeewardError } from "../../../replication/errors.ts";
 import { ARM_OPERATIONS_KEPT } from "../../../replication/limits.ts";
 import type { OperationRecord } from "./operation-record.ts";
 import type { ResourceRecord } from "./resource-type.ts";
@@ -24,12 +25,7 @@ export interface ArmStore {
 
 /** Opens the file, which is made if missing; `undefined` keeps everything in memory. */
 export function openStore(file: string | undefined): ArmStore {
-  const database = new DatabaseSync(file ?? ":memory:");
-  if (file !== undefined) chmodSync(file, 0o600);
-  database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
-    CREATE TABLE IF NOT EXISTS resources (key TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
-    CREATE TABLE IF NOT EXISTS operations (id TEXT PRIMARY KEY, open INTEGER NOT NULL, due INTEGER NOT NULL, record TEXT NOT NULL) STRICT;
-    CREATE INDEX IF NOT EXISTS open_operations ON operations (open, due);`);
+  const database = openDatabase(file);
   const one = database.prepare("SELECT record FROM resources WHERE key = ?");
   const all = database.prepare("SELECT record FROM resources ORDER BY key");
   const put = database.prepare("INSERT INTO resources VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET record = excluded.record");
@@ -66,6 +62,23 @@ export function openStore(file: string | undefined): ArmStore {
     },
     close: () => database.close(),
   };
+}
+
+/** Throws `record-corrupt` for a file that is no such database. */
+function openDatabase(file: string | undefined): DatabaseSync {
+  const database = new DatabaseSync(file ?? ":memory:");
+  try {
+    if (file !== undefined) chmodSync(file, 0o600);
+    database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
+      CREATE TABLE IF NOT EXISTS resources (key TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+      CREATE TABLE IF NOT EXISTS operations (id TEXT PRIMARY KEY, open INTEGER NOT NULL, due INTEGER NOT NULL, record TEXT NOT NULL) STRICT;
+      CREATE INDEX IF NOT EXISTS open_operations ON operations (open, due);`);
+    return database;
+  } catch (cause) {
+    database.close();
+    const hint = "Run: npm run reset";
+    throw new LeewardError("record-corrupt", `The resources in ${file} cannot be read.`, { file }, { cause, hint });
+  }
 }
 
 function parse(row: Record<string, unknown> | undefined): unknown {

@@ -10,7 +10,7 @@ import { SCHEDULES, SEED, operatorOf, proven, requireBuild, startSource, tempora
 
 async function fixedPorts(): Promise<CloudPorts> {
   const [app = 0, cacheBlob = 0, cacheQueue = 0, targetBlob = 0, targetQueue = 0] = await Promise.all(Array.from({ length: 5 }, freePort));
-  return { app, cacheBlob, cacheQueue, targetBlob, targetQueue, nbd: undefined };
+  return { app, cacheBlob, cacheQueue, targetBlob, targetQueue, resourceManager: 0, nbd: undefined };
 }
 
 describe(`rule 4: nothing that was acknowledged is lost when the supervisor is killed with its storage (seed ${SEED})`, () => {

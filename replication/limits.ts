@@ -331,3 +331,12 @@ export const CLI_RESTORE_MS = 24 * 60 * 60_000;
 export const CLI_DOWNLOAD_RANGE_BYTES = 16 * MIB;
 /** Failures in a row of one range before a download gives up. */
 export const CLI_DOWNLOAD_ATTEMPTS = 5;
+
+// --- Planning a target (replication/planning) ---
+/** Of every subnet Azure keeps the first four addresses (network, gateway, two for DNS) and the last (broadcast). */
+export const AZURE_ADDRESSES_RESERVED_FIRST = 4;
+export const AZURE_ADDRESSES_RESERVED_LAST = 1;
+/** Site Recovery protects VMs with up to 64 data disks; Azure's largest sizes take as many. */
+export const DATA_DISKS_MAX_COUNT = 64;
+/** Site Recovery's smallest disk; Azure makes no managed disk smaller than one GiB either. */
+export const DISK_MIN_BYTES = 1024 * MIB;

@@ -59,7 +59,7 @@ const HASH_DIGITS = 8;
 /** What is wrong with a name; undefined when Azure takes it. */
 export function nameFault(kind: NameKind, name: string): string | undefined {
   const rule = NAME_RULES[kind];
-  const letters = [...name];
+  const letters = name.split("");
   if (letters.length < rule.min || letters.length > rule.max) return `a ${kind} name has ${rule.min} to ${rule.max} characters`;
   const wrong = letters.find((letter) => !rule.characters.test(letter));
   if (wrong !== undefined) return `"${wrong}" is not allowed in a ${kind} name`;
@@ -80,7 +80,10 @@ export function fittedName(kind: NameKind, base: string, suffix: string, key: st
 /** As `fittedName`, with the hash in any case: for names that must be unique in the world, and for those whose plain form is taken. */
 export function hashedName(kind: NameKind, base: string, suffix: string, key: string): string {
   const rule = NAME_RULES[kind];
-  const clean = [...(kind === "storage-account" ? base.toLowerCase() : base)].filter((letter) => rule.characters.test(letter)).join("");
+  const clean = (kind === "storage-account" ? base.toLowerCase() : base)
+    .split("")
+    .filter((letter) => rule.characters.test(letter))
+    .join("");
   const separator = rule.characters.test("-") ? "-" : "";
   const hash = createHash("sha256")
     .update(`leeward-name-1\n${kind}\n${suffix}\n${key.toLowerCase()}`, "utf8")

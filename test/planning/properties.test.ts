@@ -1,5 +1,5 @@
 import { it } from "@fast-check/vitest";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect } from "vitest";
 import { parseAddress, parsePrefix, usableRange } from "../../replication/planning/addresses.ts";
 import type { TargetFacts } from "../../replication/planning/facts.ts";

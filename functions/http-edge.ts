@@ -64,6 +64,7 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   conflict: 409,
   "item-exists": 409,
   "item-stopped": 409,
+  "operation-not-allowed": 409,
   "stream-closed": 409,
   "point-pruned": 410,
   "store-refused": 502,

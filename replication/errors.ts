@@ -54,6 +54,7 @@ const ERRORS = {
     retryable: false,
     hint: "Replication of this item has stopped; its status says why. Recovery points already taken stay usable.",
   },
+  "operation-not-allowed": { retryable: false, hint: "The item's allowedOperations say what is possible now." },
   "point-unknown": { retryable: false, hint: "List the recovery points of the item; the point may have been pruned by retention." },
   "point-pruned": { retryable: false, hint: "Retention is removing this point. Choose a newer one." },
   "restore-unknown": { retryable: false, hint: "Start a restore of a recovery point; the answer names the place to ask." },

@@ -350,3 +350,11 @@ export const ARM_REGION_CORES = 100;
 export const ARM_FAMILY_CORES = 50;
 /** The longest time that access to a disk may be granted for; Azure's own limit is far above any use. */
 export const ARM_ACCESS_MAX_SECONDS = 7 * 24 * 60 * 60;
+// --- Planning a target (replication/planning) ---
+/** Of every subnet Azure keeps the first four addresses (network, gateway, two for DNS) and the last (broadcast). */
+export const AZURE_ADDRESSES_RESERVED_FIRST = 4;
+export const AZURE_ADDRESSES_RESERVED_LAST = 1;
+/** Site Recovery protects VMs with up to 64 data disks; Azure's largest sizes take as many. */
+export const DATA_DISKS_MAX_COUNT = 64;
+/** Site Recovery's smallest disk; Azure makes no managed disk smaller than one GiB either. */
+export const DISK_MIN_BYTES = 1024 * MIB;

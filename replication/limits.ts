@@ -358,3 +358,24 @@ export const AZURE_ADDRESSES_RESERVED_LAST = 1;
 export const DATA_DISKS_MAX_COUNT = 64;
 /** Site Recovery's smallest disk; Azure makes no managed disk smaller than one GiB either. */
 export const DISK_MIN_BYTES = 1024 * MIB;
+
+// --- Policies (replication/policies; reference site-recovery 4) ---
+/** Application-consistent points stop the guest's writes for a moment: Site Recovery allows one an hour, and the portal at least one in 12 hours. */
+export const APP_POINT_INTERVAL_MIN_MS = 60 * 60_000;
+export const APP_POINT_INTERVAL_MAX_MS = 12 * 60 * 60_000;
+
+// --- Jobs, ledger, failover (replication/jobs, replication/failover) ---
+/** Errors that one job keeps: the first ones say why, later ones are their echo. */
+export const JOB_ERRORS_MAX_COUNT = 16;
+/** Resources of one item: 65 disks with their copies for failover and test failover, and what they hang on. */
+export const LEDGER_MAX_ENTRIES = 1_000;
+/** How long a failover to the latest state waits for the backlog before it takes the latest processed point: an eighth of Site Recovery's two hours. */
+export const LATEST_WAIT_MS = 15 * 60_000;
+
+// --- Failover by alert (replication/alerts) ---
+/** After a failover was started by an alert, others are not heard for this long: one outage raises many. */
+export const ALERT_COOL_DOWN_MS = 60 * 60_000;
+/** An alert that fired longer ago speaks of a state that may be over; an action group gives up after 15 minutes. */
+export const ALERT_MAX_AGE_MS = 30 * 60_000;
+/** Decisions that are remembered to know a repetition, the newest first. */
+export const ALERT_HISTORY_MAX_COUNT = 256;

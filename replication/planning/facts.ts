@@ -46,14 +46,14 @@ export interface TargetSubnet extends Subnet {
   readonly delegated: boolean;
 }
 
-export interface TargetQuota {
+interface TargetQuota {
   readonly coresLeft: number;
   /** By size family; a family that is not named has no limit of its own. */
   readonly familyCoresLeft: Readonly<Record<string, number>>;
   readonly nicsLeft: number;
 }
 
-export interface TakenName {
+interface TakenName {
   readonly kind: NameKind;
   /** The group for kinds that are unique in one, else undefined. */
   readonly resourceGroup: string | undefined;

@@ -24,7 +24,7 @@ export interface SourceMachine {
   readonly tags: Readonly<Record<string, string>>;
 }
 
-export type SourceAvailability =
+type SourceAvailability =
   | { readonly kind: "none" }
   | {
       readonly kind: "availability-set";
@@ -77,7 +77,7 @@ export interface SourceIpConfiguration {
   readonly publicIpId: string | undefined;
 }
 
-export interface SourceNetwork {
+interface SourceNetwork {
   readonly id: string;
   readonly name: string;
   readonly addressPrefixes: readonly string[];

@@ -8,7 +8,7 @@ export interface NetworkMapping {
   readonly targetRegion: string;
 }
 
-export type MappingRefusal =
+type MappingRefusal =
   /** Both networks lie in one region. */
   | "same-region"
   /** The source network has another target in that region: delete that mapping first. */

@@ -36,7 +36,7 @@ export type NetworkOption =
       readonly peerWith?: readonly string[];
     };
 
-export interface DiskOption {
+interface DiskOption {
   readonly name?: string;
   readonly replicaName?: string;
   /** SKU of the disk that a failover makes; the source's unless chosen. */

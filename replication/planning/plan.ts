@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { canonicalDigest } from "../canonical-json.ts";
 import type { DiskCaching } from "./inventory.ts";
 
 /** What a test failover makes stands beside what a failover makes: other names, other network, other addresses. */
@@ -164,13 +164,5 @@ export interface PlanRefusal {
 
 /** SHA-256 of the plan, whatever the order of its keys: what was shown in a dry run can be executed exactly, or refused when the facts have moved. */
 export function planDigest(plan: TargetPlan): string {
-  return createHash("sha256").update(canonical(plan), "utf8").digest("hex");
-}
-
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) =>
-    typeof inner === "object" && inner !== null && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).toSorted(([left], [right]) => (left < right ? -1 : 1)))
-      : inner,
-  );
+  return canonicalDigest(plan);
 }

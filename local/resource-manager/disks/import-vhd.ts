@@ -7,6 +7,7 @@ import type { StorageAccountFacts } from "../engine/resource-type.ts";
 import { writeWhole } from "./disk-files.ts";
 
 const FOOTER_BYTES = 512;
+const PAGE_BYTES = 512;
 
 /** The account that the address names, when it runs here. */
 export function accountOf(sourceUri: string, accounts: readonly StorageAccountFacts[]): StorageAccountFacts {
@@ -32,7 +33,8 @@ export async function importVhd(sourceUri: string, account: StorageAccountFacts,
     await file.truncate(vhd.sizeBytes);
     const { pageRange = [] } = await blob.getPageRanges(0, vhd.sizeBytes, { abortSignal: signal, conditions });
     for (const { offset, count = 0 } of pageRange) {
-      const end = Math.min(offset + count, vhd.sizeBytes);
+      // The SDK counts one byte too few (its ranges end with their last byte); pages are whole.
+      const end = Math.min(offset + Math.ceil(count / PAGE_BYTES) * PAGE_BYTES, vhd.sizeBytes);
       for (let at = offset; at < end; at += ARM_DISK_CHUNK_BYTES) {
         const lengthBytes = Math.min(ARM_DISK_CHUNK_BYTES, end - at);
         await writeWhole(file, await blob.downloadToBuffer(at, lengthBytes, { abortSignal: signal, conditions }), at);

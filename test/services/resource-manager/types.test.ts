@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TYPES } from "../../../local/resource-manager/types/table.ts";
 import {
   ACCOUNT,
@@ -19,6 +19,7 @@ let world: World;
 beforeAll(async () => {
   world = await startWorld();
 });
+afterAll(() => world.stop());
 
 const proven = new Set<string>();
 
@@ -255,7 +256,16 @@ describe("each type of resource, through Azure's own client", () => {
 
   contract(`${COMPUTE}snapshots`, "outlive the disk that they were taken of", 3, async () => {
     const { compute } = world.clients;
-    const creationData = { createOption: "Copy", sourceResourceId: await makeDisk(world, "snapped") } as const;
+    const sourceUri = await world.putVhd("snapped.vhd", Buffer.alloc(1024 * 1024, "content"));
+    const storageAccountId = idOf("Microsoft.Storage/storageAccounts", ACCOUNT);
+    const source = { createOption: "Import", sourceUri, storageAccountId } as const;
+    const { id: sourceResourceId = "" } = await compute.disks.createOrUpdate(
+      GROUP,
+      "snapped",
+      { location: REGION, creationData: source },
+      POLL,
+    );
+    const creationData = { createOption: "Copy", sourceResourceId } as const;
     const made = await compute.snapshots.createOrUpdate(GROUP, "s1", { location: REGION, creationData, incremental: true }, POLL);
     expect(made).toMatchObject({ provisioningState: "Succeeded", diskSizeGB: 1, incremental: true });
     await compute.disks.delete(GROUP, "snapped", POLL);

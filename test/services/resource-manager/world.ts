@@ -7,7 +7,7 @@ import { NetworkManagementClient } from "@azure/arm-network";
 import { ResourceManagementClient } from "@azure/arm-resources";
 import { StorageManagementClient } from "@azure/arm-storage";
 import { BlobServiceClient } from "@azure/storage-blob";
-import { afterAll, expect } from "vitest";
+import { expect } from "vitest";
 import {
   startResourceManager,
   type ResourceManager,
@@ -67,6 +67,7 @@ export interface World {
   readonly stopped: string[];
   /** Stops it and starts it again on the same state, as a supervisor that was started again does. */
   restart(): Promise<void>;
+  stop(): Promise<void>;
   /** A page blob that is a fixed VHD of these bytes; its address. */
   putVhd(name: string, content: Buffer, damage?: (vhd: Buffer) => void): Promise<string>;
 }
@@ -114,14 +115,14 @@ export async function startWorld(options: Partial<ResourceManagerOptions> = {}):
       await world.arm.resumeMachines();
     },
     putVhd: (name, content, damage) => putVhd(storage, name, content, damage),
+    stop: async () => {
+      await world.arm.close();
+      await storage.close();
+      await rm(folder, { recursive: true, force: true });
+    },
   };
   world.arm = await start(0);
   world.clients = clientsOf(world.arm.url);
-  afterAll(async () => {
-    await world.arm.close();
-    await storage.close();
-    await rm(folder, { recursive: true, force: true });
-  });
   await world.clients.resources.resourceGroups.createOrUpdate(GROUP, { location: REGION });
   return world;
 }

@@ -379,3 +379,21 @@ export const ALERT_COOL_DOWN_MS = 60 * 60_000;
 export const ALERT_MAX_AGE_MS = 30 * 60_000;
 /** Decisions that are remembered to know a repetition, the newest first. */
 export const ALERT_HISTORY_MAX_COUNT = 256;
+
+// --- Azure Resource Manager (azure/arm, replication/resources) ---
+/** One request: Resource Manager itself gives up after 60 seconds. */
+export const AZURE_REQUEST_MS = 65_000;
+/** The pause between looks when Azure names none: what its own clients take. */
+export const AZURE_POLL_MS = 2_000;
+/** The pause before a change is begun again when Azure names none: operations on networks and accounts hold a resource for seconds. */
+export const AZURE_BUSY_MS = 10_000;
+/** A NIC stays reserved for the machine that failed to get it. */
+export const AZURE_NIC_RESERVED_MS = 180_000;
+/** The longest pause that Azure may ask for: an hour's throttling is waited for in pieces, so that a flow can be stopped meanwhile. */
+export const AZURE_RETRY_AFTER_MAX_MS = 10 * 60_000;
+/** Pages of one listing: 100 to 1,000 resources each, far above what a subscription may hold of one type in a region. */
+export const AZURE_LIST_MAX_PAGES = 200;
+/** Reads of one inventory at a time: a VM with 64 disks is read in about ten rounds, and a subscription keeps most of its 25 reads a second. */
+export const AZURE_READS_AT_ONCE = 8;
+/** Azure takes 50 tags on a resource. */
+export const AZURE_TAGS_MAX_COUNT = 50;

@@ -41,7 +41,13 @@ export interface ResourceManagerOptions {
   readonly token: string;
   readonly accounts: readonly StorageAccountFacts[];
   /** Groups with storage accounts of `accounts` that are there from the start, unless they were there before. */
-  readonly deployed?: readonly { readonly name: string; readonly region: string; readonly accounts: readonly string[] }[];
+  readonly deployed?: readonly {
+    readonly name: string;
+    readonly region: string;
+    readonly accounts: readonly string[];
+    /** Of the accounts. */
+    readonly tags?: Readonly<Record<string, string>>;
+  }[];
   readonly startMobility: (options: MobilityOptions) => Promise<MobilityService>;
   readonly now: () => number;
   /** The share of Azure's usual durations that an operation takes; 0: as long as its work. */
@@ -152,11 +158,11 @@ function deploy(
     const { status } = send({ method: "PUT", path, query: new URLSearchParams({ "api-version": apiVersion }), headers: {}, body });
     invariant(status < 300, "what a deployment makes can be made", { path, status });
   };
-  for (const { name, region: location, accounts } of groups) {
+  for (const { name, region: location, accounts, tags = {} } of groups) {
     const group = `/subscriptions/${subscriptionId}/resourceGroups/${name}`;
     put(group, resourceGroups.apiVersion, { location });
     for (const account of accounts) {
-      const body = { location, sku: { name: "Standard_ZRS" }, kind: "StorageV2", properties: {} };
+      const body = { location, tags, sku: { name: "Standard_ZRS" }, kind: "StorageV2", properties: {} };
       put(`${group}/providers/${storageAccounts.name}/${account}`, storageAccounts.apiVersion, body);
     }
   }

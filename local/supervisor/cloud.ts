@@ -16,8 +16,8 @@ export const TARGET_ACCOUNT = "leewardtargetne";
 /** The subscription that the local Resource Manager knows, and the groups that a deployment would have made in it. */
 const SUBSCRIPTION_ID = "1ee3a2d0-0000-4000-8000-000000000001";
 const DEPLOYED_GROUPS = [
-  { name: "leeward-source", region: "westeurope", accounts: [CACHE_ACCOUNT] },
-  { name: "leeward-target", region: "northeurope", accounts: [TARGET_ACCOUNT] },
+  { name: "leeward-source", region: "westeurope", accounts: [CACHE_ACCOUNT], tags: { "leeward-purpose": "cache" } },
+  { name: "leeward-target", region: "northeurope", accounts: [TARGET_ACCOUNT], tags: { "leeward-purpose": "target" } },
 ] as const;
 
 export interface CloudOptions {

@@ -28,7 +28,7 @@ async function run(resourceManager: ResourceManager, change: Change, seen: Begun
 }
 
 function doneWith(progress: Begun): ResourceJson {
-  expect(progress.kind, JSON.stringify(progress)).toBe("done");
+  expect(progress).toMatchObject({ kind: "done" });
   return progress.kind === "done" ? (progress.result ?? {}) : {};
 }
 
@@ -225,7 +225,7 @@ export function resourceManagerContract(open: () => Promise<ResourceManagerUnder
       const names = ["d1", "d2", "d3", "d4", "d5"];
       for (const name of names) doneWith(await run(resourceManager, { ...disk, id: disk.id.replace(/disk$/, name) }));
       const ofGroup = await resourceManager.list(`${group}/providers/Microsoft.Compute/disks`);
-      expect(ofGroup.map((found) => found["name"]).toSorted()).toEqual(names);
+      expect(ofGroup.map((found) => textOf(found, "name") ?? "").toSorted((left, right) => (left < right ? -1 : 1))).toEqual(names);
       const all = await resourceManager.list(`/subscriptions/${subscriptionId}/providers/Microsoft.Compute/disks`);
       expect(all.map((found) => found["name"])).toEqual(expect.arrayContaining(names));
     });

@@ -177,7 +177,7 @@ export function memoryResourceManager({ looks = 2 }: { readonly looks?: number }
       return begun;
     },
     look: async (text) => {
-      const operation = operations[Number((JSON.parse(text) as { readonly operation: number }).operation)];
+      const operation = operations[(JSON.parse(text) as { readonly operation: number }).operation];
       if (operation === undefined) throw new LeewardError("internal", "This is no operation of Resource Manager.");
       const { change: made } = operation;
       requests.push(`look ${made.kind === "act" ? made.action : made.kind} ${made.id}`);

@@ -120,7 +120,9 @@ function sku(size: MachineSize, region: string, world: World): JsonObject {
       { name: "MemoryGB", value: String(size.memoryMiB / 1024) },
       { name: "MaxDataDiskCount", value: String(size.dataDisks) },
       { name: "HyperVGenerations", value: "V1,V2" },
+      { name: "MaxNetworkInterfaces", value: String(size.nics) },
       { name: "PremiumIO", value: "True" },
+      { name: "AcceleratedNetworkingEnabled", value: size.family === "standardBSFamily" ? "False" : "True" },
     ],
     restrictions: world.facts.isRestricted(region, size.name) ? [restriction] : [],
   };

@@ -8,26 +8,28 @@ export interface MachineSize {
   readonly cores: number;
   readonly memoryMiB: number;
   readonly dataDisks: number;
+  readonly nics: number;
 }
 
-const size = (name: string, family: string, cores: number, memoryGiB: number, dataDisks: number): MachineSize => ({
+const size = (name: string, family: string, cores: number, memoryGiB: number, dataDisks: number, nics = 2): MachineSize => ({
   name,
   family,
   cores,
   memoryMiB: memoryGiB * 1024,
   dataDisks,
+  nics,
 });
 
 /** A few of Azure's sizes, as its tables have them. */
 export const SIZES: readonly MachineSize[] = [
   size("Standard_B1s", "standardBSFamily", 1, 1, 2),
-  size("Standard_B2s", "standardBSFamily", 2, 4, 4),
+  size("Standard_B2s", "standardBSFamily", 2, 4, 4, 3),
   size("Standard_D2s_v5", "standardDSv5Family", 2, 8, 4),
   size("Standard_D4s_v5", "standardDSv5Family", 4, 16, 8),
-  size("Standard_D8s_v5", "standardDSv5Family", 8, 32, 16),
+  size("Standard_D8s_v5", "standardDSv5Family", 8, 32, 16, 4),
   size("Standard_E2s_v5", "standardESv5Family", 2, 16, 4),
   size("Standard_E4s_v5", "standardESv5Family", 4, 32, 8),
-  size("Standard_E64s_v5", "standardESv5Family", 64, 512, 32),
+  size("Standard_E64s_v5", "standardESv5Family", 64, 512, 32, 8),
   size("Standard_F2s_v2", "standardFSv2Family", 2, 4, 4),
   size("Standard_F4s_v2", "standardFSv2Family", 4, 8, 8),
 ];

@@ -59,6 +59,7 @@ const FAMILIES: readonly { readonly code: ErrorCode; readonly pattern: RegExp }[
     code: "azure-resource-missing",
     pattern: /^(Parent)?(ResourceNotFound|ResourceGroupNotFound)$|^(NotFound|InvalidResourceReference|BlobNotFound)$/,
   },
+  { code: "azure-resource-conflict", pattern: /InUse|IsAllocated$|Already(Taken|Exists)$/ },
   {
     code: "azure-unavailable",
     pattern:

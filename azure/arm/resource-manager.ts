@@ -15,11 +15,11 @@ export function openResourceManager(address: ResourceManagerAddress, clock: Cloc
   const send = openTransport(address);
   const urlOf = (path: string, query: Readonly<Record<string, string>> = {}): string =>
     `${endpoint}${path}?${new URLSearchParams({ "api-version": knownType(path).apiVersion, ...query }).toString()}`;
-  const read = (id: string): Promise<ResourceJson | undefined> => readOnce(send, urlOf(id), id);
+  const read = async (id: string): Promise<ResourceJson | undefined> => readOnce(send, urlOf(id), id);
   const parts: LookParts = { send, read, clock };
   return {
     read,
-    list: (collection, filter) => listAll(send, urlOf(collection, filter === undefined ? {} : { $filter: filter }), collection),
+    list: async (collection, filter) => listAll(send, urlOf(collection, filter === undefined ? {} : { $filter: filter }), collection),
     begin: (change) => begin(change, urlOf, parts),
     look: async (operation) => lookAt(parseOperation(operation), parts),
   };

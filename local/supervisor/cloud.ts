@@ -15,9 +15,10 @@ export const CACHE_ACCOUNT = "leewardcachewe";
 export const TARGET_ACCOUNT = "leewardtargetne";
 /** The subscription that the local Resource Manager knows, and the groups that a deployment would have made in it. */
 const SUBSCRIPTION_ID = "1ee3a2d0-0000-4000-8000-000000000001";
+const TARGET_GROUP = "leeward-target";
 const DEPLOYED_GROUPS = [
   { name: "leeward-source", region: "westeurope", accounts: [CACHE_ACCOUNT], tags: { "leeward-purpose": "cache" } },
-  { name: "leeward-target", region: "northeurope", accounts: [TARGET_ACCOUNT], tags: { "leeward-purpose": "target" } },
+  { name: TARGET_GROUP, region: "northeurope", accounts: [TARGET_ACCOUNT], tags: { "leeward-purpose": "target" } },
 ] as const;
 
 export interface CloudOptions {
@@ -66,6 +67,8 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       storage,
       secrets,
       accounts: { cache: CACHE_ACCOUNT, target: TARGET_ACCOUNT },
+      resourceManager,
+      resourceGroup: TARGET_GROUP,
       port: options.ports.app,
       logFolder,
       schedules: options.schedules,

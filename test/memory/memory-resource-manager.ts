@@ -4,7 +4,7 @@ import { parsePath } from "../../replication/resources/ids.ts";
 import { partOf, textOf } from "../../replication/resources/json.ts";
 
 /** What strikes the requests that `on` and `id` describe, `times` times. */
-export interface MemoryFault {
+interface MemoryFault {
   readonly on: "begin" | "look" | "read" | "list";
   /** Of the change; undefined for any. */
   readonly change?: Change["kind"];

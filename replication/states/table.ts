@@ -185,6 +185,7 @@ export const TRANSITIONS: Readonly<Record<ItemState, Row>> = {
     ...NO_JOB,
     ...DEAF,
   },
+  // A planned failover had closed the stream: replication then reports ResyncNeeded to the protected item.
   CancellingFailover: { ...refuseAll("busy"), ...ends("Protected", "CancelFailoverFailed"), ...DEAF },
   CancelFailoverFailed: {
     ...refuseAll("failover-being-cancelled"),

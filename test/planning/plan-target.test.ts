@@ -50,7 +50,14 @@ describe("the defaults of Site Recovery", () => {
       nics: [{ name: "web-1-nic-test" }],
       machine: { name: "web-1-test" },
       network: { mapBothWays: false },
+      notices: [{ code: "test-in-failover-network" }],
     });
+    const isolated = planOf({
+      purpose: "test-failover",
+      options: { network: { kind: "existing", id: network("drill").id } },
+      facts: { networks: [network("drill")] },
+    });
+    expect(isolated.notices).toEqual([]);
   });
 
   it("what exists under its default name is used again", () => {

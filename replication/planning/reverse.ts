@@ -23,7 +23,7 @@ export function reversedOptions(original: SourceMachine, plan: TargetPlan): Plan
         const source = diskOf.get(sourceId.toLowerCase());
         if (source === undefined) return [];
         const encryption = source.diskEncryptionSetId === undefined ? {} : { diskEncryptionSetId: source.diskEncryptionSetId };
-        return [[disk.id.toLowerCase(), { name: source.name, targetSku: source.sku, ...encryption }]];
+        return [[disk.id, { name: source.name, targetSku: source.sku, ...encryption }]];
       }),
     ),
     nics: Object.fromEntries(
@@ -35,7 +35,7 @@ export function reversedOptions(original: SourceMachine, plan: TargetPlan): Plan
         const security = source.networkSecurityGroupId === undefined ? {} : { networkSecurityGroupId: source.networkSecurityGroupId };
         const publicIp = primary.publicIpId === undefined ? {} : { publicIpId: primary.publicIpId };
         const option = { name: source.name, subnetName: primary.subnetName, acceleratedNetworking: source.acceleratedNetworking };
-        return [[id.toLowerCase(), { ...option, ...address, ...security, ...publicIp }]];
+        return [[id, { ...option, ...address, ...security, ...publicIp }]];
       }),
     ),
   };

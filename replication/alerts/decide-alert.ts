@@ -48,22 +48,24 @@ interface AlertEntry {
 
 export const NO_ALERTS: AlertHistory = { decisions: [], lastFiredMs: undefined };
 
-/** Why nothing was started, or that it was; shown to the operator as it is. */
-type AlertReason =
-  | "fire"
-  | "dry-run"
-  | "rule-disabled"
-  | "not-fired"
-  | "duplicate"
-  | "other-target"
-  | "severity-not-chosen"
-  | "user-initiated"
-  | "cause-not-known"
-  | "not-unavailable"
-  | "too-old"
-  | "from-the-future"
-  | "cooling-down"
-  | "failover-not-allowed";
+/** Every outcome, in words for the operator: the log says of each alert why it started nothing. */
+export const ALERT_REASONS = {
+  fire: "The alert starts a failover.",
+  "dry-run": "The alert would start a failover; the rule is on trial.",
+  "rule-disabled": "The item's rule is switched off.",
+  "not-fired": "The alert has ended.",
+  duplicate: "This alert was decided before.",
+  "other-target": "The alert is about a resource that the rule does not watch.",
+  "severity-not-chosen": "The rule does not act on this severity.",
+  "user-initiated": "Somebody stopped the machine on purpose.",
+  "cause-not-known": "The alert does not say that the platform is the cause.",
+  "not-unavailable": "The resource is not reported as unavailable.",
+  "too-old": "The alert fired too long ago; its cause may be over.",
+  "from-the-future": "The alert's time lies ahead of the clock.",
+  "cooling-down": "An alert started a failover a short time ago.",
+  "failover-not-allowed": "The state of the item does not allow a failover.",
+} as const;
+type AlertReason = keyof typeof ALERT_REASONS;
 
 export interface AlertDecision {
   /** True only for reason `fire`. */

@@ -8,14 +8,14 @@ export interface NetworkMapping {
   readonly targetRegion: string;
 }
 
-type MappingRefusal =
-  /** Both networks lie in one region. */
-  | "same-region"
-  /** The source network has another target in that region: delete that mapping first. */
-  | "already-mapped"
-  /** The mapping back from the present target stands: delete it first (Site Recovery's rule). */
-  | "reverse-first"
-  | "mapping-unknown";
+/** Why a mapping is refused, in words for the operator. */
+export const MAPPING_REFUSALS = {
+  "same-region": "Both networks are in one region; a mapping leads into another.",
+  "already-mapped": "The network is mapped to another one in that region; delete or change that mapping first.",
+  "reverse-first": "The present target is mapped back to this network; delete that mapping first.",
+  "mapping-unknown": "The network is not mapped into that region yet.",
+} as const;
+type MappingRefusal = keyof typeof MAPPING_REFUSALS;
 
 export type MappingDecision =
   | {

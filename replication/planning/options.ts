@@ -1,8 +1,9 @@
 import type { TargetFacts } from "./facts.ts";
 import type { SourceMachine } from "./inventory.ts";
+import { sameName } from "./name-rules.ts";
 import type { PlanPurpose } from "./plan.ts";
 
-/** What an operator may choose; everything that is left out follows Site Recovery's defaults. Keys of records are source ids in lower case. */
+/** What an operator may choose; everything that is left out follows Site Recovery's defaults. Disks and NICs are named by their source ids, in any case. */
 export interface PlanOptions {
   readonly targetRegion: string;
   /** The source's subscription unless chosen. */
@@ -61,4 +62,9 @@ export interface PlanInput {
   readonly source: SourceMachine;
   readonly options: PlanOptions;
   readonly facts: TargetFacts;
+}
+
+/** The operator's choices for one disk or NIC. */
+export function optionFor<Option>(options: Readonly<Record<string, Option>> | undefined, sourceId: string): Option | undefined {
+  return Object.entries(options ?? {}).find(([id]) => sameName(id, sourceId))?.[1];
 }

@@ -2,7 +2,7 @@ import { DATA_DISKS_MAX_COUNT, DISK_MAX_BYTES, DISK_MIN_BYTES, SECTOR_BYTES } fr
 import { type Findings, notice, refuse, resourceId, settleName } from "./findings.ts";
 import type { SourceDataDisk, SourceDisk } from "./inventory.ts";
 import { regionName } from "./name-rules.ts";
-import type { PlanInput } from "./options.ts";
+import { type PlanInput, optionFor } from "./options.ts";
 import type { PlannedDisk } from "./plan.ts";
 
 /** SKUs of managed disks, and whether a disk of the SKU can be replicated and made from a VHD. */
@@ -44,7 +44,7 @@ function planDisk(
   findings: Findings,
 ): PlannedDisk {
   refuseDisk(source, findings);
-  const option = input.options.disks?.[source.id.toLowerCase()];
+  const option = optionFor(input.options.disks, source.id);
   const { subscriptionId, resourceGroup } = target;
   const common = { kind: "disk", resourceGroup, base: source.name, key: source.id, replaceable: true, subject: source.name } as const;
   const replica = settleName(input, findings, { ...common, chosen: option?.replicaName, suffix: "-ASRReplica" });

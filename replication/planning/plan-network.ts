@@ -1,6 +1,6 @@
 import { type AddressRange, overlaps, parsePrefix, within } from "./addresses.ts";
 import type { TargetNetwork, TargetSubnet } from "./facts.ts";
-import { type Findings, refuse, resourceId, settleName } from "./findings.ts";
+import { type Findings, notice, refuse, resourceId, settleName } from "./findings.ts";
 import type { Subnet } from "./inventory.ts";
 import { regionName, sameName } from "./name-rules.ts";
 import { findMapping } from "./network-mapping.ts";
@@ -28,6 +28,13 @@ export function planNetwork(input: PlanInput, place: TargetPlace, findings: Find
   const mapping = findMapping(facts.mappings, source.network.id, targetRegion);
   const mapBothWays = purpose === "failover" && mapping === undefined;
   const chosen = options.network;
+  const ofFailover =
+    chosen === undefined || (chosen.kind === "existing" && mapping !== undefined && sameName(chosen.id, mapping.targetNetworkId));
+  if (purpose === "test-failover" && ofFailover) {
+    const message =
+      "The test machine stands in the network of a real failover: it meets production there, and holds addresses that one would take.";
+    notice(findings, "test-in-failover-network", source.network.name, message);
+  }
   const existing = (id: string, why: PlanRule): NetworkPlan | undefined => {
     const network = facts.networks.find((candidate) => sameName(candidate.id, id));
     return network === undefined ? undefined : reuse(network, why, mapBothWays);

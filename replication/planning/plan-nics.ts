@@ -3,7 +3,7 @@ import type { TargetSubnet } from "./facts.ts";
 import { type Findings, notice, refuse, resourceId, settleName } from "./findings.ts";
 import type { SourceIpConfiguration, SourceNic, VmSize } from "./inventory.ts";
 import { regionName, sameName } from "./name-rules.ts";
-import type { NicOption, PlanInput } from "./options.ts";
+import { type NicOption, type PlanInput, optionFor } from "./options.ts";
 import type { PlanPurpose, PlanRule, PlannedNic } from "./plan.ts";
 import type { NetworkPlan } from "./plan-network.ts";
 
@@ -84,7 +84,7 @@ export function planNics(
 }
 
 function draft({ options }: PlanInput, source: SourceNic, subnets: readonly TargetSubnet[], findings: Findings): NicDraft | undefined {
-  const option = options.nics?.[source.id.toLowerCase()];
+  const option = optionFor(options.nics, source.id);
   const primaryAddress = source.ipConfigurations.find(({ primary, version }) => primary && version === "IPv4");
   if (primaryAddress === undefined) {
     refuse(findings, "inventory-invalid", source.name, "The NIC has no primary IPv4 configuration.");

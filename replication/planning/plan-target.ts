@@ -20,6 +20,7 @@ export function planTarget(input: PlanInput): PlanDecision {
   if (region === regionName(source.region)) {
     refuse(findings, "target-region-is-source", "targetRegion", `The VM is in ${source.region} itself.`);
   }
+  refuseForeignOptions(input, findings);
   const resourceGroup = planResourceGroup(input, subscriptionId, findings);
   const place = { subscriptionId, resourceGroup: resourceGroup.name };
   const network = planNetwork(input, place, findings);
@@ -56,6 +57,14 @@ export function planTarget(input: PlanInput): PlanDecision {
   };
   if (findings.refusals.length > 0) return { kind: "refused", refusals: findings.refusals };
   return { kind: "planned", plan, digest: planDigest(plan) };
+}
+
+/** A choice for a disk or NIC that the VM does not have is a slip of the pen, and would otherwise be lost without a word. */
+function refuseForeignOptions({ source, options }: PlanInput, findings: Findings): void {
+  const ids = [source.osDisk, ...source.dataDisks, ...source.nics].map(({ id }) => id);
+  for (const chosen of [...Object.keys(options.disks ?? {}), ...Object.keys(options.nics ?? {})]) {
+    if (!ids.some((id) => sameName(id, chosen))) refuse(findings, "option-invalid", "options", `The VM has no disk or NIC ${chosen}.`);
+  }
 }
 
 /** `<group>-asr`, in the target region when it is new; one that exists may be in any region but the source's. */

@@ -119,7 +119,8 @@ export type PlanNoticeCode =
   | "zone-not-kept"
   | "vtpm-state-not-kept"
   | "accelerated-networking-not-kept"
-  | "disk-sku-changes";
+  | "disk-sku-changes"
+  | "test-in-failover-network";
 
 export interface PlanNotice {
   readonly code: PlanNoticeCode;

@@ -10,7 +10,7 @@ export const REFUSALS = {
   "not-resynchronized":
     "A planned failover needs a target that is level with the source; repair the replication first, or fail over unplanned.",
   "no-test-failover": "There is no test failover to clean up.",
-  "clean-up-first": "A test failover is open; clean it up first. A failover is possible all the same.",
+  "clean-up-first": "A test failover is open; clean it up first. An unplanned failover is possible all the same.",
   "not-failed-over": "The item has not failed over.",
   "failover-incomplete": "A failover stands half done; fail over again or cancel it.",
   "failover-being-cancelled": "The failover is being cancelled; try the cancellation again, or fail over again.",

@@ -65,7 +65,8 @@ const TEST_OPEN: Readonly<Record<Operation, Transition>> = {
   ...REPLICATING,
   TestFailover: refuse("clean-up-first"),
   TestFailoverCleanup: CLEAN_UP,
-  PlannedFailover: FAIL_OVER_PLANNED,
+  // No emergency, and whether the target is level with the source is not known before the clean-up.
+  PlannedFailover: refuse("clean-up-first"),
   RepairReplication: refuse("clean-up-first"),
 };
 
@@ -185,6 +186,7 @@ export const TRANSITIONS: Readonly<Record<ItemState, Row>> = {
     ...NO_JOB,
     ...DEAF,
   },
+  // A planned failover had closed the stream: replication then reports ResyncNeeded to the protected item.
   CancellingFailover: { ...refuseAll("busy"), ...ends("Protected", "CancelFailoverFailed"), ...DEAF },
   CancelFailoverFailed: {
     ...refuseAll("failover-being-cancelled"),

@@ -2,6 +2,7 @@ import { it as property } from "@fast-check/vitest";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
+  ALERT_REASONS,
   type Alert,
   type AlertHistory,
   type AlertRule,
@@ -67,6 +68,7 @@ describe("an alert", () => {
     ["from-the-future", { firedMs: NOW + 6 * MINUTE_MS }, {}],
   ] as const)("%s: %o %o", (expected, change, given) => {
     expect(reason(change, given)).toBe(expected);
+    expect(ALERT_REASONS[expected]).toMatch(/\.$/);
   });
 
   it("is ignored when the item cannot fail over", () => {

@@ -2,6 +2,7 @@ import { it as property } from "@fast-check/vitest";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
+  MAPPING_REFUSALS,
   type MappingDecision,
   type NetworkMapping,
   changeMapping,
@@ -17,7 +18,7 @@ const map = (sourceNetworkId: string, targetNetworkId: string, sourceRegion = "w
   targetRegion,
 });
 const after = (decision: MappingDecision): readonly NetworkMapping[] => {
-  if (decision.kind === "refused") throw new Error(decision.reason);
+  if (decision.kind === "refused") throw new Error(MAPPING_REFUSALS[decision.reason]);
   return decision.mappings;
 };
 

@@ -3,7 +3,7 @@ import { planTarget } from "../../replication/planning/plan-target.ts";
 import { PLAN_REFUSALS } from "../../replication/planning/plan.ts";
 import { SOURCE_GROUP, TARGET_GROUP, dataDisk, disk, input, machine, network, nic, planOf, refusedFor, size } from "./samples.ts";
 
-const DATA_DISK = `${SOURCE_GROUP}/providers/microsoft.compute/disks/web-1-data`.toLowerCase();
+const DATA_DISK = `${SOURCE_GROUP}/providers/microsoft.compute/disks/WEB-1-data`;
 const set = { kind: "availability-set", id: "a", name: "web", faultDomains: 3, updateDomains: 5 } as const;
 
 describe("the defaults of Site Recovery", () => {
@@ -50,7 +50,14 @@ describe("the defaults of Site Recovery", () => {
       nics: [{ name: "web-1-nic-test" }],
       machine: { name: "web-1-test" },
       network: { mapBothWays: false },
+      notices: [{ code: "test-in-failover-network" }],
     });
+    const isolated = planOf({
+      purpose: "test-failover",
+      options: { network: { kind: "existing", id: network("drill").id } },
+      facts: { networks: [network("drill")] },
+    });
+    expect(isolated.notices).toEqual([]);
   });
 
   it("what exists under its default name is used again", () => {
@@ -179,6 +186,8 @@ describe("every choice of the operator", () => {
     ["resource-in-other-region", { facts: { networks: [network("hub-asr", { region: "francecentral" })] } }],
     ["resource-unknown", { options: { network: { kind: "existing", id: "/none" } } }],
     ["option-invalid", { options: { availability: { kind: "zone", zone: "9" } } }],
+    ["option-invalid", { options: { disks: { "/no/such/disk": {} } } }],
+    ["option-invalid", { options: { nics: { "/no/such/nic": {} } } }],
     ["subnet-unknown", { options: { nics: { [nic("web-1-nic").id.toLowerCase()]: { subnetName: "none" } } } }],
     ["address-invalid", { options: { nics: { [nic("web-1-nic").id.toLowerCase()]: { address: "10.0.1.3" } } } }],
     ["address-space-clash", { options: { network: { kind: "new", addressPrefixes: ["10.8.0.0/16"] } } }],

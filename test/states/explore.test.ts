@@ -165,6 +165,10 @@ describe("everything that can happen to a protected item", () => {
     expect(ITEM_STATES.filter((state) => allowedOperations(state).includes("UnplannedFailover"))).toEqual(withPoints);
   });
 
+  it("a planned failover starts only where nothing else is open, or where one of both kinds is tried again", () => {
+    expect(ITEM_STATES.filter((state) => allowedOperations(state).includes("PlannedFailover"))).toEqual(["Protected", "FailoverFailed"]);
+  });
+
   it("a failover that takes over from a job names it, so that it is ended first", () => {
     const drill = situations.find(({ state }) => state === "TestFailoverInProgress") ?? UNPROTECTED;
     expect(decideOperation(drill, "UnplannedFailover", "f")).toMatchObject({ kind: "started", endsJobId: drill.job?.jobId });

@@ -20,6 +20,9 @@ export function renderStates(): string {
     "possible while a test failover is being made, is open or is being cleaned up, and while a resynchronization is prepared; a failover that hangs can be",
     "cancelled; and enabling or re-protecting can be given up by disabling. A failover that takes over an open test failover removes its resources too.",
     "",
+    "Two operations lose data, so that whoever offers them asks first: `Commit` deletes all recovery points, and `CancelFailover` after a completed failover",
+    "deletes the machine in the target region with everything written there.",
+    "",
     "## States",
     "",
     table(

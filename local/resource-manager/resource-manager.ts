@@ -26,7 +26,7 @@ import { answerOther } from "./types/others.ts";
 import { resourceGroups } from "./types/resource-groups.ts";
 import { storageAccounts } from "./types/storage-accounts.ts";
 import { TYPES } from "./types/table.ts";
-import { bringUp, vmIdOf, withPower } from "./types/virtual-machines.ts";
+import { boot, bringUp, virtualMachines, vmIdOf, withPower } from "./types/virtual-machines.ts";
 
 export interface ResourceManagerOptions {
   /** State, disks and machines lie below it. */
@@ -73,7 +73,7 @@ export interface ResourceManager {
   close(): Promise<void>;
 }
 
-export const REGIONS = ["westeurope", "northeurope"] as const;
+const REGIONS = ["westeurope", "northeurope"] as const;
 
 export async function startResourceManager(options: ResourceManagerOptions): Promise<ResourceManager> {
   await mkdir(options.folder, { recursive: true, mode: 0o700 });
@@ -112,6 +112,14 @@ export async function startResourceManager(options: ResourceManagerOptions): Pro
     download: (request, response, url) => download(request, response, url, { world: world(), disks, isReachable }),
   });
   if (store.resources().length === 0) deploy(options.deployed ?? [], subscriptionId, (request) => handle(request, engine));
+  const running = (): readonly ResourceRecord[] =>
+    world()
+      .ofType(virtualMachines.name)
+      .filter((record) => record.hidden["power"] === "running");
+  const resume = (record: ResourceRecord, how: typeof bringUp | typeof boot): Promise<void> =>
+    resumeMachine(record, how, runtime, (work) => store.transaction(work));
+  // Machines that ran are there before the operations that were under way go on with them; their services come with resumeMachines.
+  for (const record of running()) await resume(record, boot);
   operations.startWork();
   return {
     url: server.url,
@@ -125,10 +133,8 @@ export async function startResourceManager(options: ResourceManagerOptions): Pro
       return record === undefined ? undefined : machines.find(vmIdOf(record));
     },
     resumeMachines: async () => {
-      for (const record of world().ofType("Microsoft.Compute/virtualMachines")) {
-        if (record.hidden["power"] === "running" && !operations.isBusy(record.key))
-          await resume(record, runtime, (work) => store.transaction(work));
-      }
+      // One that is busy is brought up, or down, by its own operation.
+      for (const record of running().filter(({ key }) => !operations.isBusy(key))) await resume(record, bringUp);
     },
     haltMachines: () => machines.close(),
     kill: () => machines.kill(),
@@ -162,11 +168,17 @@ function deploy(
   }
 }
 
-async function resume(record: ResourceRecord, runtime: Runtime, transaction: (work: () => void) => void): Promise<void> {
+/** A machine that does not come up is told by its resource: the cloud starts all the same. */
+async function resumeMachine(
+  record: ResourceRecord,
+  how: typeof bringUp | typeof boot,
+  runtime: Runtime,
+  transaction: (work: () => void) => void,
+): Promise<void> {
   const machine = { ...record, body: MACHINE.parse(record.body) };
   try {
-    const result = await bringUp(machine, runtime);
-    transaction(() => runtime.world().put(withPower(machine, "running", runtime.world(), result)));
+    const result = await how(machine, runtime);
+    if (result !== undefined) transaction(() => runtime.world().put(withPower(machine, "running", runtime.world(), result)));
   } catch (error) {
     if (!(error instanceof ArmError)) throw error;
     const lastError = { code: error.code, message: error.message };

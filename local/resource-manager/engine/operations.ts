@@ -14,7 +14,7 @@ export interface OperationsParts {
   readonly isReachable: (region: string) => boolean;
 }
 
-export interface OperationStart {
+interface OperationStart {
   readonly record: ResourceRecord;
   readonly verbName: string;
   readonly subscriptionId: string;

@@ -14,7 +14,7 @@ export interface MachineDisk {
   readonly sizeBytes: number;
 }
 
-export interface MachinePlan {
+interface MachinePlan {
   /** The id that the machine knows itself by. */
   readonly vmId: string;
   readonly disks: readonly MachineDisk[];

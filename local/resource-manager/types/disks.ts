@@ -29,7 +29,7 @@ const BODY = z.looseObject({
 type Body = z.infer<typeof BODY>;
 
 export const DISK_TYPE = "Microsoft.Compute/disks";
-export const SNAPSHOT_TYPE = "Microsoft.Compute/snapshots";
+const SNAPSHOT_TYPE = "Microsoft.Compute/snapshots";
 const MACHINE_TYPE = "Microsoft.Compute/virtualMachines";
 
 const put: Verb<Body> = {

@@ -49,8 +49,7 @@ const vnet = (name: string): string => `${idOf("Microsoft.Network/virtualNetwork
 const disk = (name: string): string => `${idOf("Microsoft.Compute/disks", name)}?${DISK}`;
 const stateOf = ({ body }: RawAnswer): unknown =>
   (body?.["properties"] as { readonly provisioningState?: string } | undefined)?.provisioningState;
-const errorOf = ({ body }: RawAnswer): { readonly code?: string; readonly message?: string } =>
-  (body?.["error"] ?? {}) as { readonly code?: string };
+const errorOf = ({ body }: RawAnswer): { readonly code?: string; readonly message?: string } => body?.["error"] ?? {};
 const header = (answer: RawAnswer, name: string): string => answer.headers.get(name) ?? "";
 
 /** Waits until the work of an operation is done; with a clock that stands still its address alone says so. */

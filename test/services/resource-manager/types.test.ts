@@ -110,7 +110,7 @@ describe("each type of resource, through Azure's own client", () => {
     );
   });
 
-  contract(`${NETWORK}networkSecurityGroups`, "are held by the interfaces and subnets that use them", 4, async () => {
+  contract(`${NETWORK}networkSecurityGroups`, "are held by the interfaces and subnets that use them", 5, async () => {
     const { network } = world.clients;
     const rule = { name: "ssh", protocol: "Tcp", access: "Allow", direction: "Inbound", priority: 100 } as const;
     const made = await network.networkSecurityGroups.createOrUpdate(GROUP, "nsg1", { location: REGION, securityRules: [rule] }, POLL);
@@ -123,6 +123,10 @@ describe("each type of resource, through Azure's own client", () => {
     const nic = await network.networkInterfaces.get(GROUP, "nsg-nic");
     const guarded = { location: REGION, ipConfigurations: nic.ipConfigurations ?? [], networkSecurityGroup: { id: made.id ?? "" } };
     await network.networkInterfaces.createOrUpdate(GROUP, "nsg-nic", guarded, POLL);
+    const stray = { id: idOf("Microsoft.Network/routeTables", "r") };
+    await expect(
+      network.subnets.createOrUpdate(GROUP, "lab-vnet", "s", { addressPrefix: "10.0.9.0/24", routeTable: stray }, POLL),
+    ).rejects.toEqual(refusal(501, "NotSupportedByLocalCloud"));
     expect((await network.networkSecurityGroups.get(GROUP, "nsg1")).networkInterfaces?.[0]?.id).toBe(nic.id);
     await expect(network.networkSecurityGroups.delete(GROUP, "nsg1", POLL)).rejects.toEqual(
       refusal(400, "InUseNetworkSecurityGroupCannotBeDeleted"),

@@ -67,7 +67,7 @@ export interface ResourceManager {
   machineOf(id: string): Machine | undefined;
   /** Starts the machines that ran when the cloud ended. What does not come up is told by its resource. */
   resumeMachines(): Promise<void>;
-  /** Stops the machines' mobility services; the machines come back with the next `resumeMachines`. */
+  /** Stops all work and the machines' mobility services; both go on after the next start. */
   haltMachines(): Promise<void>;
   kill(): void;
   close(): Promise<void>;
@@ -118,6 +118,11 @@ export async function startResourceManager(options: ResourceManagerOptions): Pro
       .filter((record) => record.hidden["power"] === "running");
   const resume = (record: ResourceRecord, how: typeof bringUp | typeof boot): Promise<void> =>
     resumeMachine(record, how, runtime, (work) => store.transaction(work));
+  const halt = async (): Promise<void> => {
+    disks.close();
+    await operations.close();
+    await machines.close();
+  };
   // Machines that ran are there before the operations that were under way go on with them; their services come with resumeMachines.
   for (const record of running()) await resume(record, boot);
   operations.startWork();
@@ -136,13 +141,11 @@ export async function startResourceManager(options: ResourceManagerOptions): Pro
       // One that is busy is brought up, or down, by its own operation.
       for (const record of running().filter(({ key }) => !operations.isBusy(key))) await resume(record, bringUp);
     },
-    haltMachines: () => machines.close(),
+    haltMachines: halt,
     kill: () => machines.kill(),
     close: async () => {
-      disks.close();
       await server.close();
-      await operations.close();
-      await machines.close();
+      await halt();
       store.close();
     },
   };

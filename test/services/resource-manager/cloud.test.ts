@@ -58,9 +58,9 @@ it("the local cloud has its accounts as resources, protects a machine by its ext
   onTestFinished(() => last.stop());
   const arm = first.resourceManager;
   const clients = clientsOf(arm.url, arm.token, arm.subscriptionId);
-  const accounts = [];
+  const accounts: (readonly (string | undefined)[])[] = [];
   for await (const { name, provisioningState } of clients.storage.storageAccounts.list()) accounts.push([name, provisioningState]);
-  expect(accounts.toSorted()).toEqual([
+  expect(accounts.toSorted((one, other) => String(one).localeCompare(String(other)))).toEqual([
     [CACHE_ACCOUNT, "Succeeded"],
     [TARGET_ACCOUNT, "Succeeded"],
   ]);

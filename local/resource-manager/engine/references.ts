@@ -21,9 +21,9 @@ export function checkReferences(type: ResourceType, draft: ResourceRecord, world
 }
 
 /** Throws what the type says when somebody holds the resource or one of its children. Children go with it. */
-export function checkUnused(record: ResourceRecord, world: World, isLeaving: (key: string) => boolean): void {
+export function checkUnused(record: ResourceRecord, world: World): void {
   for (const held of [record, ...world.children(record.id)]) {
-    const user = world.usersOf(held.id).find(({ record: other, reference }) => reference.holds && !isLeaving(other.key))?.record;
+    const user = world.usersOf(held.id).find(({ reference }) => reference.holds)?.record;
     if (user === undefined || user.key === record.key || user.parentKey === record.key) continue;
     const type = world.typeOf(held.type);
     throw type.inUse?.(held, user) ?? new ArmError(409, "Conflict", `The resource ${held.id} is used by ${user.id}.`);

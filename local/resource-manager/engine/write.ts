@@ -57,7 +57,7 @@ export function remove(request: ArmRequest, at: Place, facts: RequestFacts, part
   }
   checkConditions(request, record);
   for (const leaving of [record, ...(at.type.name === GROUP_TYPE ? world.inGroup(record.key) : [])]) checkFree(leaving, parts);
-  if (at.type.name !== GROUP_TYPE) checkUnused(record, world, () => false);
+  if (at.type.name !== GROUP_TYPE) checkUnused(record, world);
   const verb = at.type.delete;
   const input = verb.check?.(record, world, request.body) ?? {};
   if (verb.form === "none") {

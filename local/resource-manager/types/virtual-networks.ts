@@ -103,7 +103,7 @@ function replaceSubnets(network: ResourceRecord<Network>, listed: NonNullable<Ne
   if (keys.size < records.length) throw new ArmError(400, "DuplicateResourceName", `Two subnets of ${network.name} have the same name.`);
   checkSubnets(network, records);
   for (const gone of world.children(network.id).filter((subnet) => !keys.has(subnet.key))) {
-    checkUnused(gone, world, () => false);
+    checkUnused(gone, world);
     world.remove(gone.key);
   }
   for (const record of records) {

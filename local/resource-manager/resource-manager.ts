@@ -1,32 +1,29 @@
-import { textOf } from "./engine/json.ts";
 import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
-import { invariant } from "../../replication/errors.ts";
-import { ARM_FAMILY_CORES, ARM_PAGE_COUNT, ARM_REGION_CORES } from "../../replication/limits.ts";
+import { ARM_PAGE_COUNT } from "../../replication/limits.ts";
 import type { MobilityOptions, MobilityService } from "../supervisor/mobility-service.ts";
+import { deploy, type DeployedGroup } from "./deployment.ts";
 import { openDiskFiles, type DiskFiles } from "./disks/disk-files.ts";
 import { isGranted, serveVhd } from "./disks/vhd-download.ts";
-import { ArmError } from "./engine/arm-error.ts";
-import type { Answer, ArmRequest } from "./engine/answer.ts";
+import type { ArmRequest } from "./engine/answer.ts";
 import { handle } from "./engine/engine.ts";
 import { createFaults, type Faults } from "./engine/faults.ts";
 import { keyOf } from "./engine/ids.ts";
-import type { JsonObject } from "./engine/json.ts";
+import { textOf } from "./engine/json.ts";
 import { createOperations } from "./engine/operations.ts";
 import type { CloudFacts, ResourceRecord, Runtime, StorageAccountFacts, World } from "./engine/resource-type.ts";
 import { openStore } from "./engine/store.ts";
 import { worldAt } from "./engine/world.ts";
 import { createMachines, type Machine } from "./machines/machines.ts";
+import { bootMachines, bringUpMachines } from "./machines/resume.ts";
 import { startArmServer } from "./server.ts";
+import { createSwitches } from "./switches.ts";
 import { accessOf } from "./types/disk-access.ts";
-import { MACHINE } from "./types/machine-body.ts";
 import { answerOther } from "./types/others.ts";
-import { resourceGroups } from "./types/resource-groups.ts";
-import { storageAccounts } from "./types/storage-accounts.ts";
 import { TYPES } from "./types/table.ts";
-import { bringUp, vmIdOf, withPower } from "./types/virtual-machines.ts";
+import { vmIdOf } from "./types/virtual-machines.ts";
 
 export interface ResourceManagerOptions {
   /** State, disks and machines lie below it. */
@@ -41,13 +38,7 @@ export interface ResourceManagerOptions {
   readonly token: string;
   readonly accounts: readonly StorageAccountFacts[];
   /** Groups with storage accounts of `accounts` that are there from the start, unless they were there before. */
-  readonly deployed?: readonly {
-    readonly name: string;
-    readonly region: string;
-    readonly accounts: readonly string[];
-    /** Of the accounts. */
-    readonly tags?: Readonly<Record<string, string>>;
-  }[];
+  readonly deployed?: readonly DeployedGroup[];
   readonly startMobility: (options: MobilityOptions) => Promise<MobilityService>;
   readonly now: () => number;
   /** The share of Azure's usual durations that an operation takes; 0: as long as its work. */
@@ -73,13 +64,13 @@ export interface ResourceManager {
   machineOf(id: string): Machine | undefined;
   /** Starts the machines that ran when the cloud ended. What does not come up is told by its resource. */
   resumeMachines(): Promise<void>;
-  /** Stops the machines' mobility services; the machines come back with the next `resumeMachines`. */
+  /** Stops all work and the machines' mobility services; both go on after the next start. */
   haltMachines(): Promise<void>;
   kill(): void;
   close(): Promise<void>;
 }
 
-export const REGIONS = ["westeurope", "northeurope"] as const;
+const REGIONS = ["westeurope", "northeurope"] as const;
 
 export async function startResourceManager(options: ResourceManagerOptions): Promise<ResourceManager> {
   await mkdir(options.folder, { recursive: true, mode: 0o700 });
@@ -111,14 +102,21 @@ export async function startResourceManager(options: ResourceManagerOptions): Pro
     subscriptionId,
     pageCount: options.pageCount ?? ARM_PAGE_COUNT,
     isReachable,
-    others: (request: Parameters<typeof answerOther>[0], at: World) => answerOther(request, at, TYPES),
+    others: (request: ArmRequest, at: World) => answerOther(request, at, TYPES),
   };
+  if (store.resources().length === 0) deploy(options.deployed ?? [], subscriptionId, (request) => handle(request, engine));
+  const transaction = (work: () => void): void => store.transaction(work);
+  const halt = async (): Promise<void> => {
+    disks.close();
+    await operations.close();
+    await machines.close();
+  };
+  await bootMachines(runtime, transaction);
+  operations.startWork();
   server.open({
     answer: (request) => handle(request, engine),
     download: (request, response, url) => download(request, response, url, { world: world(), disks, isReachable }),
   });
-  if (store.resources().length === 0) deploy(options.deployed ?? [], subscriptionId, (request) => handle(request, engine));
-  operations.startWork();
   return {
     url: server.url,
     subscriptionId,
@@ -130,75 +128,13 @@ export async function startResourceManager(options: ResourceManagerOptions): Pro
       const record = world().find(id);
       return record === undefined ? undefined : machines.find(vmIdOf(record));
     },
-    resumeMachines: async () => {
-      for (const record of world().ofType("Microsoft.Compute/virtualMachines")) {
-        if (record.hidden["power"] === "running" && !operations.isBusy(record.key))
-          await resume(record, runtime, (work) => store.transaction(work));
-      }
-    },
-    haltMachines: () => machines.close(),
+    resumeMachines: () => bringUpMachines(runtime, transaction, (key) => operations.isBusy(key)),
+    haltMachines: halt,
     kill: () => machines.kill(),
     close: async () => {
-      disks.close();
       await server.close();
-      await operations.close();
-      await machines.close();
+      await halt();
       store.close();
-    },
-  };
-}
-
-/** What a deployment does before anybody works with the cloud, as the requests that it sends. */
-function deploy(
-  groups: NonNullable<ResourceManagerOptions["deployed"]>,
-  subscriptionId: string,
-  send: (request: ArmRequest) => Answer,
-): void {
-  const put = (path: string, apiVersion: string, body: JsonObject): void => {
-    const { status } = send({ method: "PUT", path, query: new URLSearchParams({ "api-version": apiVersion }), headers: {}, body });
-    invariant(status < 300, "what a deployment makes can be made", { path, status });
-  };
-  for (const { name, region: location, accounts, tags = {} } of groups) {
-    const group = `/subscriptions/${subscriptionId}/resourceGroups/${name}`;
-    put(group, resourceGroups.apiVersion, { location });
-    for (const account of accounts) {
-      const body = { location, tags, sku: { name: "Standard_ZRS" }, kind: "StorageV2", properties: {} };
-      put(`${group}/providers/${storageAccounts.name}/${account}`, storageAccounts.apiVersion, body);
-    }
-  }
-}
-
-async function resume(record: ResourceRecord, runtime: Runtime, transaction: (work: () => void) => void): Promise<void> {
-  const machine = { ...record, body: MACHINE.parse(record.body) };
-  try {
-    const result = await bringUp(machine, runtime);
-    transaction(() => runtime.world().put(withPower(machine, "running", runtime.world(), result)));
-  } catch (error) {
-    if (!(error instanceof ArmError)) throw error;
-    const lastError = { code: error.code, message: error.message };
-    const hidden = { ...record.hidden, power: "stopped", lastError };
-    transaction(() => runtime.world().put({ ...record, provisioningState: "Failed", hidden }));
-  }
-}
-
-/** What can be switched while it runs; a restart sets everything back. */
-function createSwitches() {
-  const gone = new Set<string>();
-  const quotas = new Map<string, number>();
-  const restricted = new Set<string>();
-  const place = (region: string, name: string): string => `${region}/${name}`.toLowerCase();
-  const turn = (set: Set<string>, name: string, isIn: boolean): void => void (isIn ? set.add(name) : set.delete(name));
-  return {
-    isReachable: (region: string) => !gone.has(region),
-    facts: {
-      quota: (region: string, family: string) =>
-        quotas.get(place(region, family)) ?? (family === "cores" ? ARM_REGION_CORES : ARM_FAMILY_CORES),
-      isRestricted: (region: string, size: string) => restricted.has(place(region, size)),
-    },
-    switches: {
-      setReachable: (region: string, reachable: boolean) => turn(gone, region, !reachable),
-      setQuota: (region: string, family: string, cores: number) => void quotas.set(place(region, family), cores),
-      setRestricted: (region: string, size: string, isRestricted: boolean) => turn(restricted, place(region, size), isRestricted),
     },
   };
 }

@@ -22,7 +22,7 @@ export interface ArmServer {
   close(): Promise<void>;
 }
 
-export interface ArmHandlers {
+interface ArmHandlers {
   answer(request: ArmRequest): Answer;
   /** Downloads of disks, which carry a signature of their own in the address. */
   download(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void>;

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { ArmError, errorBody } from "./arm-error.ts";
+import { ArmError, errorBody, notSupported } from "./arm-error.ts";
 import type { Answer, ArmRequest } from "./answer.ts";
 import type { RequestFacts } from "./faults.ts";
 import { keyOf, regionName } from "./ids.ts";
@@ -109,14 +109,7 @@ function answerVerb(
   const view = request.method === "GET" ? Object.entries(type.views ?? {}).find(([name]) => same(name))?.[1] : undefined;
   if (view !== undefined) return { status: 200, headers: {}, body: view.show(existing(target.at, world), world) };
   const action = request.method === "POST" ? Object.keys(type.actions).find(same) : undefined;
-  if (action === undefined) {
-    const what = `${request.method} ${target.verb} of ${type.name}`;
-    throw new ArmError(
-      501,
-      "NotSupportedByLocalCloud",
-      `The local cloud does not offer ${what}; docs/azure-differences.md lists what it offers.`,
-    );
-  }
+  if (action === undefined) throw notSupported(`${request.method} ${target.verb} of ${type.name}`);
   return act(request, existing(target.at, world), action, facts, parts);
 }
 

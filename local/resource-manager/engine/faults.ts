@@ -5,7 +5,7 @@ import type { OperationError } from "./operation-record.ts";
  * A failure on purpose. `request` refuses before anything happens, `throttle` refuses with 429 and Retry-After, `async` accepts and fails the operation later,
  * `lost-answer` does what was asked and cuts the connection instead of answering.
  */
-export interface Fault {
+interface Fault {
   readonly phase: "request" | "throttle" | "async" | "lost-answer";
   /** GET, PUT, PATCH, DELETE, POST; undefined for any. */
   readonly method?: string;

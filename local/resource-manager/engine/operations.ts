@@ -14,7 +14,7 @@ export interface OperationsParts {
   readonly isReachable: (region: string) => boolean;
 }
 
-export interface OperationStart {
+interface OperationStart {
   readonly record: ResourceRecord;
   readonly verbName: string;
   readonly subscriptionId: string;
@@ -33,7 +33,7 @@ export interface Operations {
   settleDue(): void;
   /** Starts the work of what is open, after the transaction that accepted it. */
   startWork(): void;
-  /** Waits for the work that runs; what it found out is not written down any more. */
+  /** Starts no more work and waits for what runs. What that finds out is not written down: it is done again after the next start. */
   close(): Promise<void>;
 }
 
@@ -45,7 +45,6 @@ export function createOperations(parts: OperationsParts): Operations {
   const run = async (operation: OperationRecord, verb: Verb): Promise<void> => {
     const outcome = await outcomeOf(operation, verb, store.resource(operation.resourceKey), runtime);
     working.delete(operation.id);
-    // A store that was closed meanwhile does the work again after the next start.
     if (isClosed) return;
     store.transaction(() => {
       const current = store.operation(operation.id);
@@ -68,6 +67,7 @@ export function createOperations(parts: OperationsParts): Operations {
       }
     },
     startWork: () => {
+      if (isClosed) return;
       for (const operation of store.openOperations()) {
         const verb = verbOf(operation);
         const hasWork = verb.work !== undefined && operation.failure === undefined && operation.outcome === undefined;

@@ -1,11 +1,13 @@
-import { ArmError } from "./arm-error.ts";
+import { ArmError, notSupported } from "./arm-error.ts";
 import { keyOf, lastName, parseId, sameId } from "./ids.ts";
 import type { Reference, ResourceRecord, ResourceType, World } from "./resource-type.ts";
 import { referencesOf } from "./world.ts";
 
 /** Everything that the draft names must be there, ready, in the same region and free. What a resource was made from is looked at only then. */
 export function checkReferences(type: ResourceType, draft: ResourceRecord, world: World, isNew: boolean): void {
-  for (const reference of referencesOf(type, draft)) {
+  const references = referencesOf(type, draft);
+  refuseStrays(draft.body.properties, "properties", new Set(references.map(({ id }) => keyOf(id))), draft);
+  for (const reference of references) {
     if (!reference.holds && !isNew) continue;
     const parsed = parseId(reference.id);
     if (parsed === undefined || !reference.types.some((name) => sameId(name, parsed.type))) {
@@ -19,9 +21,9 @@ export function checkReferences(type: ResourceType, draft: ResourceRecord, world
 }
 
 /** Throws what the type says when somebody holds the resource or one of its children. Children go with it. */
-export function checkUnused(record: ResourceRecord, world: World, isLeaving: (key: string) => boolean): void {
+export function checkUnused(record: ResourceRecord, world: World): void {
   for (const held of [record, ...world.children(record.id)]) {
-    const user = world.usersOf(held.id).find(({ record: other, reference }) => reference.holds && !isLeaving(other.key))?.record;
+    const user = world.usersOf(held.id).find(({ reference }) => reference.holds)?.record;
     if (user === undefined || user.key === record.key || user.parentKey === record.key) continue;
     const type = world.typeOf(held.type);
     throw type.inUse?.(held, user) ?? new ArmError(409, "Conflict", `The resource ${held.id} is used by ${user.id}.`);
@@ -34,6 +36,17 @@ function checkFree(draft: ResourceRecord, target: ResourceRecord, world: World):
   throw (
     world.typeOf(target.type).inUse?.(target, holder) ?? new ArmError(409, "Conflict", `The resource ${target.id} is used by ${holder.id}.`)
   );
+}
+
+/** An id that the type does not know would dangle: what it would do in Azure it cannot do here. */
+function refuseStrays(value: unknown, path: string, known: ReadonlySet<string>, draft: ResourceRecord): void {
+  if (typeof value === "object" && value !== null) {
+    for (const [name, inner] of Object.entries(value)) refuseStrays(inner, `${path}.${name}`, known, draft);
+    return;
+  }
+  const isId = /id$/i.test(path) && typeof value === "string" && (parseId(value)?.type ?? "") !== "";
+  if (!isId || known.has(keyOf(value)) || keyOf(value).startsWith(`${draft.key}/`)) return;
+  throw notSupported(`the reference ${path} of ${draft.type}`);
 }
 
 /** Each provider has its own words for a thing that is missing. */

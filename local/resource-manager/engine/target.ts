@@ -108,7 +108,7 @@ function canonical(type: ResourceType, provider: string, segments: readonly stri
   return [namespace, ...spelled].join("/");
 }
 
-export function findType(types: readonly ResourceType[], name: string): ResourceType | undefined {
+function findType(types: readonly ResourceType[], name: string): ResourceType | undefined {
   return types.find((type) => keyOf(type.name) === keyOf(name));
 }
 

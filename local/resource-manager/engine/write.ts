@@ -31,7 +31,6 @@ export function change(request: ArmRequest, at: Place, facts: RequestFacts, part
   const admitted = type.admit?.(draft, world, previous) ?? draft;
   checkReferences(type, admitted, world, previous === undefined);
   const input = type.put.check?.(admitted, world, given) ?? {};
-  const failure = parts.faults.failureOf(facts);
   const isSync = type.put.form === "none";
   const provisioningState = isSync ? "Succeeded" : startState(type, previous === undefined);
   const record = { ...admitted, provisioningState };
@@ -43,6 +42,7 @@ export function change(request: ArmRequest, at: Place, facts: RequestFacts, part
     world.put(settled);
     return { status, headers, body: present(settled, type, world) };
   }
+  const failure = parts.faults.failureOf(facts);
   const body = type.put.withBody === false ? undefined : present(record, type, world);
   return accepted(request, { record, verbName: "put", input, failure, status, headers, body }, parts);
 }
@@ -57,7 +57,7 @@ export function remove(request: ArmRequest, at: Place, facts: RequestFacts, part
   }
   checkConditions(request, record);
   for (const leaving of [record, ...(at.type.name === GROUP_TYPE ? world.inGroup(record.key) : [])]) checkFree(leaving, parts);
-  if (at.type.name !== GROUP_TYPE) checkUnused(record, world, () => false);
+  if (at.type.name !== GROUP_TYPE) checkUnused(record, world);
   const verb = at.type.delete;
   const input = verb.check?.(record, world, request.body) ?? {};
   if (verb.form === "none") {
@@ -74,6 +74,7 @@ export function act(request: ArmRequest, record: ResourceRecord, action: string,
   const type = world.typeOf(record.type);
   const verb = verbNamed(type, action);
   if (verb.form === "none") return { status: 200, headers: {}, body: verb.answer?.(record, world, request.body) ?? {} };
+  refuseInDyingGroup(record.groupKey, world);
   checkFree(record, parts);
   const input = verb.check?.(record, world, request.body) ?? {};
   if (verb.state !== undefined) world.put({ ...record, provisioningState: verb.state });
@@ -102,16 +103,19 @@ function accepted(request: ArmRequest, acceptance: Acceptance, parts: EnginePart
 function checkPlace(at: Place, previous: ResourceRecord | undefined, parts: EngineParts, world: World): string {
   const groupKey = keyOf(`/subscriptions/${parts.subscriptionId}/resourceGroups/${at.groupName}`);
   if (at.type.name !== GROUP_TYPE) existingGroup(at.groupName, parts, world);
-  const group = world.find(groupKey);
-  if (group?.provisioningState === "Deleting") {
-    const message = `The resource group '${group.name}' is in deprovisioning state and cannot perform this operation.`;
-    throw new ArmError(409, "ResourceGroupBeingDeleted", message);
-  }
+  refuseInDyingGroup(groupKey, world);
   if (at.parentId !== undefined && world.find(at.parentId) === undefined) throw parentNotFound(at.parentId);
   if (previous === undefined && !at.type.naming.test(at.name)) {
     throw new ArmError(400, "InvalidResourceName", `Resource name ${at.name} is invalid: it must match ${at.type.naming.source}.`);
   }
   return groupKey;
+}
+
+function refuseInDyingGroup(groupKey: string, world: World): void {
+  const group = world.find(groupKey);
+  if (group?.provisioningState !== "Deleting") return;
+  const message = `The resource group '${group.name}' is in deprovisioning state and cannot perform this operation.`;
+  throw new ArmError(409, "ResourceGroupBeingDeleted", message);
 }
 
 function checkConditions(request: ArmRequest, record: ResourceRecord | undefined): void {

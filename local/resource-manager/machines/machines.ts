@@ -14,7 +14,7 @@ export interface MachineDisk {
   readonly sizeBytes: number;
 }
 
-export interface MachinePlan {
+interface MachinePlan {
   /** The id that the machine knows itself by. */
   readonly vmId: string;
   readonly disks: readonly MachineDisk[];
@@ -89,7 +89,9 @@ export function createMachines({ folder, logFolder, startMobility }: MachinesOpt
         const reason = error instanceof Error ? error.message : String(error);
         throw new ArmError(409, "VMExtensionProvisioningError", `The mobility service did not start: ${reason}`);
       });
-      services.set(vmId, service);
+      // Halted meanwhile: its service must not outlive it.
+      if (plans.has(vmId)) services.set(vmId, service);
+      else await service.stop();
     },
     remove: async (vmId) => {
       await halt(vmId);

@@ -1,9 +1,9 @@
-import { textOf } from "../engine/json.ts";
 import { z } from "zod";
 import { ARM_DISK_MAX_GIB } from "../../../replication/limits.ts";
 import { accountOf, importVhd } from "../disks/import-vhd.ts";
 import { ArmError, invalidParameter, notSupported } from "../engine/arm-error.ts";
 import { keyOf } from "../engine/ids.ts";
+import { textOf } from "../engine/json.ts";
 import type { Reference, ResourceRecord, ResourceType, Runtime, Verb, World } from "../engine/resource-type.ts";
 import { beginGetAccess, endGetAccess, hasAccess, refuseWithAccess } from "./disk-access.ts";
 import { COMMON_NAME, DISK_VERSION, SKU, TAGS, ZONES } from "./shapes.ts";
@@ -29,7 +29,7 @@ const BODY = z.looseObject({
 type Body = z.infer<typeof BODY>;
 
 export const DISK_TYPE = "Microsoft.Compute/disks";
-export const SNAPSHOT_TYPE = "Microsoft.Compute/snapshots";
+const SNAPSHOT_TYPE = "Microsoft.Compute/snapshots";
 const MACHINE_TYPE = "Microsoft.Compute/virtualMachines";
 
 const put: Verb<Body> = {

@@ -54,6 +54,7 @@ export const extensions: ResourceType<Body> = {
     if (`${publisher}/${type}`.toLowerCase() !== "microsoft.azure.extensions/customscript") {
       throw notSupported(`the extension ${publisher}/${type}`);
     }
+    if (properties["protectedSettingsFromKeyVault"] !== undefined) throw notSupported("settings of extensions from a key vault");
     const others = world.children(draft.parentKey ?? "").filter((other) => other.key !== draft.key);
     if (others.length > 0) {
       throw new ArmError(

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { ArmError, invalidParameter, notSupported } from "../engine/arm-error.ts";
-import { lastName, sameId } from "../engine/ids.ts";
+import { keyOf, lastName, sameId } from "../engine/ids.ts";
 import type { Reference, ResourceRecord, World } from "../engine/resource-type.ts";
 import { DISK_TYPE } from "./disks.ts";
 import { ID, TAGS, ZONES } from "./shapes.ts";
@@ -72,6 +72,10 @@ export function checkMachine(draft: ResourceRecord<MachineBody>, world: World): 
   if (dataDisks.length > size.dataDisks) {
     const message = `The maximum number of data disks allowed to be attached to a VM of this size is ${size.dataDisks}.`;
     throw new ArmError(409, "OperationNotAllowed", message);
+  }
+  for (const held of [attachedDisks(draft.body), attachedNics(draft.body)]) {
+    const ids = held.map(({ id }) => keyOf(id));
+    if (new Set(ids).size < ids.length) throw invalidParameter("A disk or a network interface is specified more than once.");
   }
   const luns = dataDisks.map(({ lun }) => lun);
   if (new Set(luns).size < luns.length) throw invalidParameter("A disk at the same LUN is specified more than once.");

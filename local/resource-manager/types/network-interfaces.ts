@@ -12,6 +12,7 @@ const CONFIGURATION = z.looseObject({
   properties: z.looseObject({
     subnet: ID,
     privateIPAddress: z.string().optional(),
+    privateIPAddressVersion: z.literal("IPv4").optional(),
     privateIPAllocationMethod: z.enum(["Static", "Dynamic"]).optional(),
     publicIPAddress: ID.optional(),
     primary: z.boolean().optional(),

@@ -36,7 +36,7 @@ export const SIZES: readonly MachineSize[] = [
 
 export const FAMILIES: readonly string[] = [...new Set(SIZES.map(({ family }) => family))];
 
-export const sizeNamed = (name: string): MachineSize | undefined => SIZES.find((candidate) => keyOf(candidate.name) === keyOf(name));
+const sizeNamed = (name: string): MachineSize | undefined => SIZES.find((candidate) => keyOf(candidate.name) === keyOf(name));
 
 /** Cores of the machines in a region, of one family or of all ("cores"). Failed and deallocated machines count: Azure's quotas do that too. */
 export function usedCores(region: string, family: string, world: World, exceptKey = ""): number {

@@ -19,7 +19,7 @@ import {
 import { refuseWithAccess } from "./disk-access.ts";
 import { COMPUTE_VERSION } from "./shapes.ts";
 
-export const MACHINE_TYPE = "Microsoft.Compute/virtualMachines";
+const MACHINE_TYPE = "Microsoft.Compute/virtualMachines";
 type Machine = ResourceRecord<MachineBody>;
 
 const put: Verb<MachineBody> = {
@@ -110,15 +110,24 @@ export const virtualMachines: ResourceType<MachineBody> = {
   },
 };
 
-/** Starts the machine on its disks, and in it the services of its extensions. A service that does not start is told by its extension, not by the machine. */
+/** The machine runs on its disks afterwards, its services not yet. */
+export async function boot(record: Machine, runtime: Runtime): Promise<void> {
+  runtime.machines.boot({ vmId: vmIdOf(record), disks: await machineDisks(record, runtime) });
+}
+
+/**
+ * The machine runs on its disks afterwards, and in it the services of its extensions; what runs already is left alone. A service that does not start is
+ * told by its extension, not by the machine.
+ */
 export async function bringUp(record: Machine, runtime: Runtime): Promise<JsonObject> {
   const world = runtime.world();
   const vmId = vmIdOf(record);
-  runtime.machines.boot({ vmId, disks: await machineDisks(record, runtime) });
+  await boot(record, runtime);
   const faults: Record<string, JsonObject> = {};
   for (const extension of world.children(record.id)) {
     // One whose first installation was refused is not tried again.
     if (extension.provisioningState === "Failed" && extension.hidden["wasInstalled"] !== true) continue;
+    if (runtime.machines.find(vmId)?.mobility?.running === true) continue;
     try {
       await runtime.machines.install(vmId, readInstallCommand(extension.hidden["protectedSettings"]));
     } catch (error) {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { ArmError, invalidParameter } from "../engine/arm-error.ts";
+import { ArmError, invalidParameter, notSupported } from "../engine/arm-error.ts";
 import { keyOf } from "../engine/ids.ts";
 import { isObject } from "../engine/json.ts";
 import { present } from "../engine/present.ts";
@@ -21,6 +21,7 @@ const NETWORK = z.looseObject({
   properties: z.looseObject({
     addressSpace: z.looseObject({ addressPrefixes: z.array(z.string()).min(1) }),
     subnets: z.array(z.looseObject({ name: z.string(), properties: SUBNET_PROPERTIES })).optional(),
+    virtualNetworkPeerings: z.array(z.unknown()).optional(),
   }),
 });
 type Network = z.infer<typeof NETWORK>;
@@ -39,6 +40,7 @@ export const virtualNetworks: ResourceType<Network> = {
   actions: {},
   admit: (draft, world, previous) => {
     const { subnets = [], ...properties } = draft.body.properties;
+    if ((properties.virtualNetworkPeerings ?? []).length > 0) throw notSupported("peerings of virtual networks");
     const blocks = properties.addressSpace.addressPrefixes.map((prefix) => blockOf(prefix, draft.name));
     if (blocks.some((block, at) => blocks.some((other, before) => before < at && overlap(block, other)))) {
       throw new ArmError(400, "NetcfgInvalidVirtualNetworkSite", `The address space of ${draft.name} overlaps itself.`);
@@ -101,7 +103,7 @@ function replaceSubnets(network: ResourceRecord<Network>, listed: NonNullable<Ne
   if (keys.size < records.length) throw new ArmError(400, "DuplicateResourceName", `Two subnets of ${network.name} have the same name.`);
   checkSubnets(network, records);
   for (const gone of world.children(network.id).filter((subnet) => !keys.has(subnet.key))) {
-    checkUnused(gone, world, () => false);
+    checkUnused(gone, world);
     world.remove(gone.key);
   }
   for (const record of records) {

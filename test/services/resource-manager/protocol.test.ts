@@ -49,8 +49,7 @@ const vnet = (name: string): string => `${idOf("Microsoft.Network/virtualNetwork
 const disk = (name: string): string => `${idOf("Microsoft.Compute/disks", name)}?${DISK}`;
 const stateOf = ({ body }: RawAnswer): unknown =>
   (body?.["properties"] as { readonly provisioningState?: string } | undefined)?.provisioningState;
-const errorOf = ({ body }: RawAnswer): { readonly code?: string; readonly message?: string } =>
-  (body?.["error"] ?? {}) as { readonly code?: string };
+const errorOf = ({ body }: RawAnswer): { readonly code?: string; readonly message?: string } => body?.["error"] ?? {};
 const header = (answer: RawAnswer, name: string): string => answer.headers.get(name) ?? "";
 
 /** Waits until the work of an operation is done; with a clock that stands still its address alone says so. */
@@ -315,6 +314,27 @@ describe("what is kept", () => {
     expect((await raw(world, "PUT", vnet("whole"), { ...VNET, properties: { ...VNET.properties, subnets: [guarded] } })).status).toBe(400);
     expect(JSON.stringify((await raw(world, "GET", vnet("whole"))).body)).toContain("/subnets/one");
   });
+});
+
+it("an installation that the end of the cloud interrupts is done after its next start", async () => {
+  const { compute } = await withFastClock();
+  const model = machineModel(await makeNic(world, "cut-nic"), await makeDisk(world, "cut-os"));
+  await compute.virtualMachines.createOrUpdate(GROUP, "cut-vm", model, POLL);
+  world.clock.now = () => nowMs;
+  const settings = { itemId: "cut-item", apiUrl: "http://127.0.0.1:9/api" };
+  const commandToExecute = `sh install-mobility.sh ${Buffer.from(JSON.stringify(settings)).toString("base64url")}`;
+  const properties = {
+    publisher: "Microsoft.Azure.Extensions",
+    type: "CustomScript",
+    typeHandlerVersion: "2.1",
+    protectedSettings: { commandToExecute },
+  };
+  const path = `${idOf(MACHINES, "cut-vm/extensions/mobility")}?${COMPUTE}`;
+  const accepted = await raw(world, "PUT", path, { properties });
+  await world.restart();
+  nowMs += 20_000;
+  expect((await decided(header(accepted, "azure-asyncoperation"), "status")).body?.["status"]).toBe("Succeeded");
+  expect(world.arm.machineOf(idOf(MACHINES, "cut-vm"))?.mobility?.running).toBe(true);
 });
 
 const hasOpenssl = await promisify(execFile)("openssl", ["version"]).then(

@@ -26,7 +26,7 @@ const MIB = 1024 * 1024;
 export const POLL = { updateIntervalInMs: 5 };
 
 /** The real clients over http, as the embedded cloud gives them to the product: no credential, the header set per call (reference: trap b). */
-export function clientsOf(url: string, token = TOKEN) {
+export function clientsOf(url: string, token = TOKEN, subscriptionId = SUBSCRIPTION) {
   const options = {
     endpoint: url,
     allowInsecureConnection: true,
@@ -48,10 +48,10 @@ export function clientsOf(url: string, token = TOKEN) {
   };
   const none = undefined as never;
   return {
-    resources: new ResourceManagementClient(none, SUBSCRIPTION, options),
-    network: new NetworkManagementClient(none, SUBSCRIPTION, options),
-    compute: new ComputeManagementClient(none, SUBSCRIPTION, options),
-    storage: new StorageManagementClient(none, SUBSCRIPTION, options),
+    resources: new ResourceManagementClient(none, subscriptionId, options),
+    network: new NetworkManagementClient(none, subscriptionId, options),
+    compute: new ComputeManagementClient(none, subscriptionId, options),
+    storage: new StorageManagementClient(none, subscriptionId, options),
   };
 }
 

@@ -95,10 +95,12 @@ function transportError(error: unknown, method: string, url: string): LeewardErr
   if (error instanceof LeewardError) return error;
   const facts = { method, path: URL.parse(url)?.pathname };
   const text = error instanceof Error ? (error.message.split("\n", 1)[0] ?? "") : String(error);
-  if (error instanceof TypeError || error instanceof RangeError) return new LeewardError("internal", text, facts, { cause: error });
   if (isCredentialFailure(error))
     return new LeewardError("azure-not-authorized", `No token for Azure Resource Manager: ${text}`, facts, { cause: error });
-  return new LeewardError("azure-unavailable", "Azure Resource Manager did not answer.", facts, { cause: error });
+  const isUnanswered = error instanceof Error && /^(RestError|AbortError)$/.test(error.name);
+  if (isUnanswered) return new LeewardError("azure-unavailable", "Azure Resource Manager did not answer.", facts, { cause: error });
+  // A mistake in our own call is a fault of the program, not of Azure.
+  return new LeewardError("internal", text, facts, { cause: error });
 }
 
 /** How long Azure wants to be left alone, within limits. Seconds or a date; 0 and nonsense count as nothing. */

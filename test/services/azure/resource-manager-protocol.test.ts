@@ -205,6 +205,13 @@ describe("the adapter of Azure Resource Manager and answers that Azure could giv
     await expect(resourceManager.read(DISK)).rejects.toMatchObject({ code: "azure-refused" });
   });
 
+  it("rule 8: an identity is never shown without https", async () => {
+    const access = { kind: "identity", scope: "https://management.azure.com/.default" } as const;
+    const inTheClear = openResourceManager({ endpoint: url, access }, { now: () => NOW });
+    await expect(inTheClear.read(DISK)).rejects.toMatchObject({ code: "internal" });
+    expect(seen).toEqual([]);
+  });
+
   it("a listing that never ends is stopped", async () => {
     const disks = "/subscriptions/s1/providers/Microsoft.Compute/disks";
     replies[`GET ${disks}`] = Array.from({ length: 300 }, () => ({

@@ -17,8 +17,8 @@ export interface ResourceManager {
   /** The resource, or a view of it such as `{machine id}/instanceView`; undefined when there is none (or no group or parent). Sent once. */
   read(id: string): Promise<ResourceJson | undefined>;
   /**
-   * All pages of a collection, for example `/subscriptions/{s}/providers/Microsoft.Network/networkInterfaces`; empty when its group or parent is
-   * missing. `filter` is OData. Errors: `azure-answer-invalid` for more than AZURE_LIST_MAX_PAGES pages.
+   * All pages of a collection, for example `/subscriptions/{s}/providers/Microsoft.Network/networkInterfaces`, or `{group id}/resources` for whatever is
+   * in a group; empty when its group or parent is missing. `filter` is OData. Errors: `azure-answer-invalid` for more than AZURE_LIST_MAX_PAGES pages.
    */
   list(collection: string, filter?: string): Promise<readonly ResourceJson[]>;
   /** Sends the change once. Idempotent: the same change again has the same end. Not atomic: a resource may be left half made, in state `Failed`. */

@@ -16,6 +16,7 @@ const stateless = (apiVersion: string): KnownType => ({ apiVersion, hasState: fa
  */
 export const API_VERSIONS: Readonly<Record<string, KnownType>> = {
   "microsoft.resources/resourcegroups": stateful("2025-04-01"),
+  "microsoft.resources/resources": stateless("2025-04-01"),
   "microsoft.network/virtualnetworks": stateful("2026-01-01"),
   "microsoft.network/virtualnetworks/subnets": stateful("2026-01-01"),
   "microsoft.network/networkinterfaces": stateful("2026-01-01"),

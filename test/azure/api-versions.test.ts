@@ -11,7 +11,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
 
 /** The version in which Azure's own client asks for a path, as its source says. */
 function versionsIn(text: string, path: string): readonly string[] {
-  const calls = text.toLowerCase().split("expandurltemplate(").slice(1);
+  const calls = text.split("expandurltemplate(").slice(1);
   return calls
     .filter((call) => call.startsWith(`"${path}`))
     .flatMap((call) => /"api%2dversion": .*?"(\d{4}-\d\d-\d\d)"/.exec(call)?.[1] ?? []);
@@ -24,13 +24,14 @@ it("every type is spoken in the version that Azure's own client has", () => {
       readFileSync(file, "utf8"),
     );
     const path = `/providers/${namespace}/${names.join("/")}`;
-    // Names of resources stand between those of types.
+    // Without the names of resources, which stand between those of types.
     const spelled = texts.map((text) =>
       text
+        .toLowerCase()
         .replaceAll(/\/\{\w+\}/g, "")
-        .replaceAll("/subscriptions/resourceGroups/providers", "/providers")
-        .replaceAll("/subscriptions/providers", "/providers")
-        .replaceAll("/subscriptions/resourcegroups", "/providers/Microsoft.Resources/resourceGroups"),
+        .replaceAll("/subscriptions/resourcegroups/resources", "/providers/microsoft.resources/resources")
+        .replaceAll(/\/subscriptions(\/resourcegroups)?\/providers/g, "/providers")
+        .replaceAll("/subscriptions/resourcegroups", "/providers/microsoft.resources/resourcegroups"),
     );
     const versions = new Set(spelled.flatMap((text) => versionsIn(text, path)));
     expect([type, ...versions]).toEqual([type, apiVersion]);

@@ -229,6 +229,14 @@ export function resourceManagerContract(open: () => Promise<ResourceManagerUnder
       const all = await resourceManager.list(`/subscriptions/${subscriptionId}/providers/Microsoft.Compute/disks`);
       expect(all.map((found) => found["name"])).toEqual(expect.arrayContaining(names));
     });
+
+    it("tells whether a group is empty", async () => {
+      const { resourceManager, network, group } = await opened();
+      expect(await resourceManager.list(`${group}/resources`)).toEqual([]);
+      doneWith(await run(resourceManager, network));
+      expect((await resourceManager.list(`${group}/resources`)).map((found) => found["name"])).toEqual(["net"]);
+      expect(await resourceManager.list(`${group}-none/resources`)).toEqual([]);
+    });
   });
 
   describe("ResourceManager: actions", () => {

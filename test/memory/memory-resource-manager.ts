@@ -155,10 +155,12 @@ export function memoryResourceManager({ looks = 2 }: { readonly looks?: number }
       requests.push(`list ${collection}`);
       if (strike("list", collection) !== undefined) throw unavailable();
       const path = parsePath(collection);
-      const scope = keyOf(collection).split("/providers/")[0] ?? "";
+      const isContents = path?.type === "microsoft.resources/resources";
+      const scope = isContents ? keyOf(path.parentId ?? "") : (keyOf(collection).split("/providers/")[0] ?? "");
       const items = [...resources.values()].filter((resource) => {
-        const own = parsePath(textOf(resource, "id") ?? "");
-        return own !== undefined && own.type === path?.type && keyOf(String(resource["id"])).startsWith(`${scope}/`);
+        const id = textOf(resource, "id") ?? "";
+        const own = parsePath(id);
+        return own !== undefined && (isContents || own.type === path?.type) && keyOf(id).startsWith(`${scope}/`);
       });
       return structuredClone(lists.get(keyOf(collection)) ?? items);
     },

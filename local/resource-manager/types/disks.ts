@@ -58,7 +58,10 @@ const remove: Verb<Body> = {
   form: "both",
   durationMs: 1_000,
   state: "Deleting",
-  check: (record, world) => refuseWithAccess(record, world),
+  check: (record, world) => {
+    refuseWithAccess(record, world);
+    refuseWhileCopied(record, world);
+  },
   work: (record, runtime) => runtime.disks.remove(textOf(record.hidden, "uniqueId")),
 };
 
@@ -183,6 +186,16 @@ async function fill(record: ResourceRecord<Body>, uniqueId: string, runtime: Run
   const source = runtime.world().find(sourceResourceId);
   if (source === undefined) throw new ArmError(404, "ResourceNotFound", `The source ${sourceResourceId} is gone.`);
   return runtime.disks.copy(textOf(source.hidden, "uniqueId"), uniqueId);
+}
+
+/** A copy takes its time here, and its source must stay as it is until it is done. */
+export function refuseWhileCopied(disk: ResourceRecord, world: World): void {
+  const isCopy = ({ body, provisioningState }: ResourceRecord): boolean => {
+    const { sourceResourceId = "" } = BODY.parse(body).properties.creationData;
+    return keyOf(sourceResourceId) === disk.key && !["Succeeded", "Failed"].includes(provisioningState);
+  };
+  const copy = [...world.ofType(DISK_TYPE), ...world.ofType(SNAPSHOT_TYPE)].find(isCopy);
+  if (copy !== undefined) throw new ArmError(409, "Conflict", `Disk ${disk.name} is being copied to ${copy.id}.`);
 }
 
 function holderOf(disk: ResourceRecord, world: World): ResourceRecord | undefined {

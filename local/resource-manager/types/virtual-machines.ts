@@ -17,6 +17,7 @@ import {
   type MachineBody,
 } from "./machine-body.ts";
 import { refuseWithAccess } from "./disk-access.ts";
+import { refuseWhileCopied } from "./disks.ts";
 import { COMPUTE_VERSION } from "./shapes.ts";
 
 const MACHINE_TYPE = "Microsoft.Compute/virtualMachines";
@@ -53,6 +54,9 @@ const start: Verb<MachineBody> = {
   form: "both",
   durationMs: 20_000,
   state: "Updating",
+  check: (record, world) => {
+    for (const { id } of attachedDisks(record.body)) refuseWhileCopied(world.find(id) ?? record, world);
+  },
   work: bringUp,
   settle: (record, world, result) => withPower(record, "running", world, result),
 };
@@ -88,7 +92,9 @@ export const virtualMachines: ResourceType<MachineBody> = {
     const attached = new Set(previous === undefined ? [] : attachedDisks(previous.body).map(({ id }) => world.find(id)?.key));
     for (const { id } of attachedDisks(draft.body)) {
       const disk = world.find(id);
-      if (disk !== undefined && !attached.has(disk.key)) refuseWithAccess(disk, world);
+      if (disk === undefined || attached.has(disk.key)) continue;
+      refuseWithAccess(disk, world);
+      refuseWhileCopied(disk, world);
     }
     if (previous !== undefined) {
       refuseChanges(draft, previous);

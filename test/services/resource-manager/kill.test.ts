@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { expect, it, onTestFinished } from "vitest";
 import { seededRandom } from "../../../local/lab/random.ts";
 import { startChild, type Child } from "../../../local/supervisor/child.ts";
@@ -34,7 +35,7 @@ it(`rule 4: what was accepted is there after a kill at any moment, and every ope
   let port = "0";
   const start = async (): Promise<Child> => {
     const parameters = [join(folder, "arm"), port, SUBSCRIPTION, TOKEN];
-    const script = join(import.meta.dirname, "arm-child.ts");
+    const script = fileURLToPath(new URL("arm-child.ts", import.meta.url));
     return startChild({ name: "Resource Manager", script, parameters, environment: {}, logFile: join(folder, "arm.log") });
   };
   const accepted: Acknowledged[] = [];

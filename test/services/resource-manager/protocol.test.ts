@@ -6,6 +6,7 @@ import { ComputeManagementClient, restorePoller } from "@azure/arm-compute";
 import { ResourceManagementClient } from "@azure/arm-resources";
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { startResourceManager } from "../../../local/resource-manager/resource-manager.ts";
+import { until } from "../whole/until.ts";
 import {
   ACCOUNT,
   clientsOf,
@@ -292,6 +293,22 @@ async function withFastClock(): Promise<World["clients"]> {
   world.clock.now = () => (nowMs += 30_000);
   return Promise.resolve(world.clients);
 }
+
+it("a disk stays as it is while it is copied: its machine cannot start", async () => {
+  const { compute } = await withFastClock();
+  const [nic, source] = [await makeNic(world, "copy-nic"), await makeDisk(world, "copied")];
+  await compute.virtualMachines.createOrUpdate(GROUP, "copy-vm", machineModel(nic, source), POLL);
+  await compute.virtualMachines.powerOff(GROUP, "copy-vm", POLL);
+  world.clock.now = () => nowMs;
+  const snapshot = `${idOf("Microsoft.Compute/snapshots", "copy")}?${DISK}`;
+  const creationData = { createOption: "Copy", sourceResourceId: source };
+  expect((await raw(world, "PUT", snapshot, { location: REGION, properties: { creationData } })).status).toBe(202);
+  const start = await raw(world, "POST", `${idOf(MACHINES, "copy-vm")}/start?${COMPUTE}`);
+  expect([start.status, errorOf(start).code]).toEqual([409, "Conflict"]);
+  nowMs += 4_000;
+  await until("the copy is done", async () => (stateOf(await raw(world, "GET", snapshot)) === "Succeeded" ? true : undefined));
+  expect((await raw(world, "POST", `${idOf(MACHINES, "copy-vm")}/start?${COMPUTE}`)).status).toBe(202);
+});
 
 describe("what is kept", () => {
   it("outlives a restart: resources, operations under way, and no half of a change", async () => {

@@ -313,7 +313,7 @@ describe("each type of resource, through Azure's own client", () => {
   contract(
     `${COMPUTE}virtualMachines/extensions`,
     "start the mobility service of a running machine, and never show their secrets",
-    8,
+    9,
     async () => {
       const { compute } = world.clients;
       const model = machineModel(await makeNic(world, "ext-nic"), await makeDisk(world, "ext-os"));
@@ -338,6 +338,11 @@ describe("each type of resource, through Azure's own client", () => {
       expect(JSON.stringify([made, await compute.virtualMachines.get(GROUP, "ext-vm")])).not.toContain(commandToExecute);
       expect(world.started.at(-1)).toMatchObject({ ...settings, machineId: vm.vmId, disks: [{ id: "ext-os" }] });
       expect(world.arm.machineOf(vm.id ?? "")?.mobility?.running).toBe(true);
+      // What runs is left alone: neither the same model again nor another start disturbs it.
+      const starts = world.started.length;
+      await compute.virtualMachines.createOrUpdate(GROUP, "ext-vm", model, POLL);
+      await compute.virtualMachines.start(GROUP, "ext-vm", POLL);
+      expect(world.started.length).toBe(starts);
       await compute.virtualMachines.deallocate(GROUP, "ext-vm", POLL);
       expect(world.stopped.at(-1)).toBe("ext-item");
       await expect(put()).rejects.toEqual(refusal(409, "OperationNotAllowed"));

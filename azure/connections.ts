@@ -1,8 +1,8 @@
-import { DefaultAzureCredential } from "@azure/identity";
 import { BlobServiceClient, StorageSharedKeyCredential } from "@azure/storage-blob";
 import { QueueServiceClient } from "@azure/storage-queue";
 import { LeewardError } from "../replication/errors.ts";
 import { STORE_RETRY_DELAY_MS, STORE_RETRY_MAX_DELAY_MS, STORE_TRIES } from "../replication/limits.ts";
+import { defaultCredential } from "./credential.ts";
 
 /** How to reach one storage account. */
 export type AccountAddress =
@@ -28,7 +28,7 @@ const ONCE = { retryOptions: { maxTries: 1 } };
 /** `setting` names the setting in the error `configuration-invalid`; its value is never shown. */
 export function connectBlobs(setting: string, address: AccountAddress): BlobAccount {
   if (address.kind === "identity") {
-    const credential = new DefaultAzureCredential();
+    const credential = defaultCredential();
     return checked(setting, () => ({
       retrying: new BlobServiceClient(address.blobServiceUri, credential, RETRYING),
       once: new BlobServiceClient(address.blobServiceUri, credential, ONCE),
@@ -56,7 +56,7 @@ export function connectQueues(setting: string, address: AccountAddress): QueueSe
   if (queueServiceUri === undefined) {
     throw new LeewardError("configuration-invalid", `${setting}__queueServiceUri is missing.`);
   }
-  return checked(setting, () => new QueueServiceClient(queueServiceUri, new DefaultAzureCredential(), RETRYING));
+  return checked(setting, () => new QueueServiceClient(queueServiceUri, defaultCredential(), RETRYING));
 }
 
 /** The SDK quotes the connection string in some of its errors, so that their text is dropped. */

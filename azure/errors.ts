@@ -130,7 +130,7 @@ function isRestError(error: unknown): error is RestError {
 }
 
 /** @azure/identity could not get a token: the request to storage was never sent. */
-function isCredentialFailure(error: unknown): boolean {
+export function isCredentialFailure(error: unknown): boolean {
   return error instanceof Error && /^(Credential|Authentication|AggregateAuthentication)\w*Error$/.test(error.name);
 }
 

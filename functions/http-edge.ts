@@ -72,6 +72,7 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   "machine-mismatch": 409,
   "position-fork": 409,
   "session-taken": 409,
+  "operation-not-allowed": 409,
   "stream-closed": 409,
   "point-pruned": 410,
   "store-refused": 502,

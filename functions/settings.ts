@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { ResourceManagerAddress } from "../azure/arm/transport.ts";
 import type { AccountAddress } from "../azure/connections.ts";
 import { LeewardError } from "../replication/errors.ts";
 
@@ -8,6 +9,17 @@ export interface Settings {
   readonly cache: AccountAddress;
   /** The account of the target region; it has queues too. */
   readonly target: AccountAddress;
+  /** Undefined for an app that only replicates: it makes no resources. */
+  readonly management: ManagementSettings | undefined;
+}
+
+/** Where the app may make resources. */
+interface ManagementSettings {
+  readonly address: ResourceManagerAddress;
+  /** The subscription of the app, and the default one of targets. */
+  readonly subscriptionId: string;
+  /** The group of the app: accounts that many items share are made there. */
+  readonly resourceGroup: string;
 }
 
 /** The settings of this process; the one place that reads its environment. Errors: `configuration-invalid` names the setting. */
@@ -33,6 +45,7 @@ export function parseSettings(environment: Readonly<Record<string, string | unde
       // The queues are used by the app itself and by the host's triggers, which read the same setting.
       settings.TargetStorage__queueServiceUri ?? "",
     ),
+    management: managementSettings(settings),
   };
 }
 
@@ -54,7 +67,33 @@ const settingsSchema = z.object({
   TargetStorage__queueServiceUri: serviceUri,
   LEEWARD_POINT_SCHEDULE: schedule,
   LEEWARD_SWEEP_SCHEDULE: schedule,
+  LEEWARD_SUBSCRIPTION_ID: z.preprocess(unset, z.guid({ error: "is no subscription id" }).optional()),
+  LEEWARD_RESOURCE_GROUP: z.preprocess(unset, z.string().optional()),
+  LEEWARD_ARM_ENDPOINT: z.preprocess(unset, z.url({ protocol: /^https?$/, error: "is no address" }).optional()),
+  LEEWARD_ARM_SCOPE: z.preprocess(unset, z.string().optional()),
+  LEEWARD_ARM_TOKEN: z.preprocess(unset, z.string().optional()),
 });
+
+const AZURE_ENDPOINT = "https://management.azure.com";
+
+/** Azure's public cloud with the app's identity unless told otherwise. A fixed token is for a Resource Manager without identities. */
+function managementSettings(settings: z.infer<typeof settingsSchema>): ManagementSettings | undefined {
+  const { LEEWARD_SUBSCRIPTION_ID: subscriptionId, LEEWARD_RESOURCE_GROUP: resourceGroup, LEEWARD_ARM_TOKEN: token } = settings;
+  const endpoint = settings.LEEWARD_ARM_ENDPOINT ?? AZURE_ENDPOINT;
+  const missing = (name: string, beside: string): LeewardError =>
+    new LeewardError("configuration-invalid", `${name} is missing beside ${beside}.`, { name });
+  if (subscriptionId === undefined) {
+    if (resourceGroup !== undefined) throw missing("LEEWARD_SUBSCRIPTION_ID", "LEEWARD_RESOURCE_GROUP");
+    if (settings.LEEWARD_ARM_ENDPOINT !== undefined) throw missing("LEEWARD_SUBSCRIPTION_ID", "LEEWARD_ARM_ENDPOINT");
+    return undefined;
+  }
+  if (resourceGroup === undefined) throw missing("LEEWARD_RESOURCE_GROUP", "LEEWARD_SUBSCRIPTION_ID");
+  // A token of an identity never travels in the clear.
+  if (token === undefined && !endpoint.startsWith("https:")) throw missing("LEEWARD_ARM_TOKEN", "an LEEWARD_ARM_ENDPOINT without https");
+  const scope = settings.LEEWARD_ARM_SCOPE ?? `${endpoint.replace(/\/+$/, "")}/.default`;
+  const access = token === undefined ? ({ kind: "identity", scope } as const) : ({ kind: "token", token } as const);
+  return { address: { endpoint, access }, subscriptionId, resourceGroup };
+}
 
 function accountAddress(
   name: string,

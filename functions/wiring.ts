@@ -1,10 +1,12 @@
 import { randomBytes } from "node:crypto";
+import { openResourceManager } from "../azure/arm/resource-manager.ts";
 import { openCacheAccess } from "../azure/cache-access.ts";
 import { connectBlobs, connectQueues } from "../azure/connections.ts";
 import { openItemStores } from "../azure/item-stores.ts";
 import { openRestoreAccess } from "../azure/restore-access.ts";
 import { openWorkQueue } from "../azure/work-queue.ts";
 import type { CacheAccess, Clock, Ids, ItemStores, RestoreAccess, WorkQueue } from "../replication/ports.ts";
+import type { ResourceManager } from "../replication/ports-resource-manager.ts";
 import { type HintBell, openHintBell } from "./hint-bell.ts";
 import { type Settings, readSettings } from "./settings.ts";
 
@@ -23,6 +25,10 @@ export interface Application {
   readonly cursors: Map<string, string>;
   /** When this process last swept an item whole (Unix milliseconds). */
   readonly tidied: Map<string, number>;
+  /** Undefined for an app that only replicates. */
+  readonly management:
+    | { readonly resourceManager: ResourceManager; readonly subscriptionId: string; readonly resourceGroup: string }
+    | undefined;
 }
 
 /** Handlers get this instead of the application: it is made at the first call, when the settings are known. */
@@ -34,6 +40,7 @@ export function connectApplication(settings: Settings): Application {
   const target = connectBlobs("TargetStorage", settings.target);
   const clock: Clock = { now: () => Date.now() };
   const ids: Ids = { next: () => randomBytes(16).toString("hex") };
+  const { management } = settings;
   return {
     stores: openItemStores(cache, target),
     clock,
@@ -45,6 +52,11 @@ export function connectApplication(settings: Settings): Application {
     processId: ids.next(),
     cursors: new Map(),
     tidied: new Map(),
+    management: management && {
+      resourceManager: openResourceManager(management.address, clock),
+      subscriptionId: management.subscriptionId,
+      resourceGroup: management.resourceGroup,
+    },
   };
 }
 

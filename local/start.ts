@@ -27,6 +27,8 @@ const POINT_INTERVAL_MINUTES = 1;
 const EPOCH_MAX_AGE_MS = 5000;
 const HEARTBEAT_MS = 5000;
 const STATUS_MS = 5000;
+/** A tenth of the time that Azure takes: enough to see operations run. */
+const RESOURCE_MANAGER_PACE = 0.1;
 
 /** The VM that is replicated: the lab's or the user's. */
 interface StartedVm {
@@ -49,7 +51,14 @@ async function start(): Promise<void> {
         ? { itemId: LAB_ITEM, disks: await labDisks(folder), folder: join(folder, "vm") }
         : { ...own, folder: join(folder, own.itemId) };
     say("Starting the local cloud ...");
-    const cloud = await startCloud({ folder, ports: options.ports, persistence: "disk", schedules: SCHEDULES, random: Math.random });
+    const cloud = await startCloud({
+      folder,
+      ports: options.ports,
+      persistence: "disk",
+      schedules: SCHEDULES,
+      random: Math.random,
+      resourceManager: { pace: RESOURCE_MANAGER_PACE, retryAfterSeconds: 1 },
+    });
     interrupt.killWith(() => cloud.kill());
     try {
       await replicate(cloud, vm, options, interrupt);
@@ -119,7 +128,10 @@ async function watch(
 async function writeConnection(cloud: Cloud, vm: StartedVm, folder: string): Promise<string> {
   const path = join(folder, CONNECTION_FILE);
   const storage = Object.fromEntries(cloud.storage.accounts.map(({ name, connectionString }) => [name, connectionString]));
-  const text = JSON.stringify({ url: cloud.app.url, functionKey: cloud.secrets.functionKey, item: vm.itemId, storage }, undefined, 2);
+  const { url: armUrl, subscriptionId, token } = cloud.resourceManager;
+  const resourceManager = { url: armUrl, subscriptionId, token };
+  const connection = { url: cloud.app.url, functionKey: cloud.secrets.functionKey, item: vm.itemId, storage, resourceManager };
+  const text = JSON.stringify(connection, undefined, 2);
   await rm(path, { force: true });
   await writeFile(path, `${text}\n`, { mode: 0o600 });
   return path;

@@ -62,6 +62,7 @@ const ERRORS = {
     retryable: false,
     hint: "Replication of this item has stopped; its status says why. Recovery points already taken stay usable.",
   },
+  "operation-not-allowed": { retryable: false, hint: "The item's allowedOperations say what is possible now." },
   "point-unknown": { retryable: false, hint: "List the recovery points of the item; the point may have been pruned by retention." },
   "point-pruned": { retryable: false, hint: "Retention is removing this point. Choose a newer one." },
   "restore-unknown": { retryable: false, hint: "Start a restore of a recovery point; the answer names the place to ask." },
@@ -91,6 +92,39 @@ const ERRORS = {
   "stream-closed": {
     retryable: false,
     hint: "The control plane opened another stream for this item. Nothing more is uploaded; protect the machine anew with an empty state folder.",
+  },
+
+  // Azure Resource Manager (replication/ports-resource-manager.ts).
+  "azure-unavailable": {
+    retryable: true,
+    hint: "Azure Resource Manager cannot be reached or failed inside. Look at Azure's status and the network; the step is begun again.",
+  },
+  "azure-not-authorized": {
+    retryable: false,
+    hint: "Give the app's identity the role action on the scope that the message names (docs list them), and check that it is in the right tenant.",
+  },
+  "azure-forbidden": {
+    retryable: false,
+    hint: "A policy, a lock or the state of the subscription forbids this. Change that, or choose names, places or tags that the policy allows.",
+  },
+  "azure-quota-exceeded": { retryable: false, hint: "Ask for more quota in the region that the message names, or choose a smaller size." },
+  "azure-size-unavailable": { retryable: false, hint: "The size is not offered to this subscription in this place. Choose another one." },
+  "azure-no-capacity": {
+    retryable: true,
+    hint: "Azure has no room for this size here at the moment. Try again, or choose another size, zone or availability set.",
+  },
+  "azure-resource-missing": {
+    retryable: false,
+    hint: "Something that the step needs is gone. Find out who removed it, then make the plan anew.",
+  },
+  "azure-resource-conflict": {
+    retryable: false,
+    hint: "Another resource has the name or address, or still uses this one. Choose another name, or remove what stands in the way.",
+  },
+  "azure-refused": { retryable: false, hint: "Azure refused the request; the message is Azure's own." },
+  "azure-answer-invalid": {
+    retryable: false,
+    hint: "Azure answered in a way that its contract does not have. Please report it with the facts.",
   },
 
   // Configuration and machine.

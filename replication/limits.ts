@@ -404,3 +404,69 @@ export const CLI_RESTORE_MS = 24 * 60 * 60_000;
 export const CLI_DOWNLOAD_RANGE_BYTES = 16 * MIB;
 /** Failures in a row of one range before a download gives up. */
 export const CLI_DOWNLOAD_ATTEMPTS = 5;
+
+// --- The local cloud's Resource Manager (local/resource-manager) ---
+/** Bytes of one request: Resource Manager takes 4 MB. */
+export const ARM_BODY_MAX_BYTES = 4 * MIB;
+/** Decided operations that are kept, so that a poll which comes late still gets its answer. */
+export const ARM_OPERATIONS_KEPT = 5_000;
+/** Characters of the certificate in an operation's address: with its signatures the address has the 3.3 to 3.5 kB of Azure's. */
+export const ARM_OPAQUE_QUERY_BYTES = 2_700;
+/** Resources on one page of a listing; tests take fewer. */
+export const ARM_PAGE_COUNT = 100;
+/** Bytes of a disk read at once when it is imported, copied or downloaded. */
+export const ARM_DISK_CHUNK_BYTES = 4 * MIB;
+/** A managed disk has 1 to 32,767 GiB. */
+export const ARM_DISK_MAX_GIB = 32_767;
+/** Cores of one region, and of one family in it, unless a test says otherwise: Azure's usual first quotas. */
+export const ARM_REGION_CORES = 100;
+export const ARM_FAMILY_CORES = 50;
+/** The longest time that access to a disk may be granted for; Azure's own limit is far above any use. */
+export const ARM_ACCESS_MAX_SECONDS = 7 * 24 * 60 * 60;
+// --- Planning a target (replication/planning) ---
+/** Of every subnet Azure keeps the first four addresses (network, gateway, two for DNS) and the last (broadcast). */
+export const AZURE_ADDRESSES_RESERVED_FIRST = 4;
+export const AZURE_ADDRESSES_RESERVED_LAST = 1;
+/** Site Recovery protects VMs with up to 64 data disks; Azure's largest sizes take as many. */
+export const DATA_DISKS_MAX_COUNT = 64;
+/** Site Recovery's smallest disk; Azure makes no managed disk smaller than one GiB either. */
+export const DISK_MIN_BYTES = 1024 * MIB;
+
+// --- Policies (replication/policies; reference site-recovery 4) ---
+/** Application-consistent points stop the guest's writes for a moment: Site Recovery allows one an hour, and the portal at least one in 12 hours. */
+export const APP_POINT_INTERVAL_MIN_MS = 60 * 60_000;
+export const APP_POINT_INTERVAL_MAX_MS = 12 * 60 * 60_000;
+
+// --- Jobs, ledger, failover (replication/jobs, replication/failover) ---
+/** Errors that one job keeps: the first ones say why, later ones are their echo. */
+export const JOB_ERRORS_MAX_COUNT = 16;
+/** Resources of one item: 65 disks with their copies for failover and test failover, and what they hang on. */
+export const LEDGER_MAX_ENTRIES = 1_000;
+/** How long a failover to the latest state waits for the backlog before it takes the latest processed point: an eighth of Site Recovery's two hours. */
+export const LATEST_WAIT_MS = 15 * 60_000;
+
+// --- Failover by alert (replication/alerts) ---
+/** After a failover was started by an alert, others are not heard for this long: one outage raises many. */
+export const ALERT_COOL_DOWN_MS = 60 * 60_000;
+/** An alert that fired longer ago speaks of a state that may be over; an action group gives up after 15 minutes. */
+export const ALERT_MAX_AGE_MS = 30 * 60_000;
+/** Decisions that are remembered to know a repetition, the newest first. */
+export const ALERT_HISTORY_MAX_COUNT = 256;
+
+// --- Azure Resource Manager (azure/arm, replication/resources) ---
+/** One request: Resource Manager itself gives up after 60 seconds. */
+export const AZURE_REQUEST_MS = 65_000;
+/** The pause between looks when Azure names none: what its own clients take. */
+export const AZURE_POLL_MS = 2_000;
+/** The pause before a change is begun again when Azure names none: operations on networks and accounts hold a resource for seconds. */
+export const AZURE_BUSY_MS = 10_000;
+/** A NIC stays reserved for the machine that failed to get it. */
+export const AZURE_NIC_RESERVED_MS = 180_000;
+/** The longest pause that Azure may ask for: an hour's throttling is waited for in pieces, so that a flow can be stopped meanwhile. */
+export const AZURE_RETRY_AFTER_MAX_MS = 10 * 60_000;
+/** Pages of one listing: 100 to 1,000 resources each, far above what a subscription may hold of one type in a region. */
+export const AZURE_LIST_MAX_PAGES = 200;
+/** Reads of one inventory at a time: a VM with 64 disks is read in about ten rounds, and a subscription keeps most of its 25 reads a second. */
+export const AZURE_READS_AT_ONCE = 8;
+/** Azure takes 50 tags on a resource. */
+export const AZURE_TAGS_MAX_COUNT = 50;

@@ -80,6 +80,11 @@ describe("tidy", () => {
     expect(reading.filter((file) => file !== "functions/settings.ts")).toEqual([]);
   });
 
+  it("a cold start of the app does not load what costs more than the rest of it: identities and Azure's management clients", () => {
+    const heavy = /^import (?!type )[^;]*?from "@azure\/(identity|arm-\w+)"/m;
+    expect(sources.filter((file) => !file.startsWith("local/") && heavy.test(readFileSync(file, "utf8")))).toEqual([]);
+  });
+
   it("uses exact versions, so that every machine installs the same", () => {
     const manifest: unknown = JSON.parse(readFileSync("package.json", "utf8"));
     const { dependencies, devDependencies } = manifest as Readonly<Record<string, Readonly<Record<string, string>>>>;

@@ -42,6 +42,7 @@ export function parseStartOptions(parameters: readonly string[]): StartOptions {
       cacheQueue: port("cacheQueue"),
       targetBlob: port("targetBlob"),
       targetQueue: port("targetQueue"),
+      resourceManager: port("resourceManager"),
       nbd: port("nbd"),
     },
   };

@@ -1,6 +1,8 @@
+import { createHash } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { startEventGrid, type EventSwitches } from "../events/event-grid.ts";
+import { startResourceManager, type ResourceManager } from "../resource-manager/resource-manager.ts";
 import { startStorage, type LocalStorage } from "../storage/storage.ts";
 import { startFunctionApp, type FunctionApp } from "./function-app.ts";
 import { startMobility, type MobilityOptions, type MobilityService } from "./mobility-service.ts";
@@ -11,6 +13,13 @@ import { cloudSecrets, type CloudSecrets } from "./secrets.ts";
 /** The two storage accounts: the cache stands in the source region, everything that must survive it in the target region. */
 export const CACHE_ACCOUNT = "leewardcachewe";
 export const TARGET_ACCOUNT = "leewardtargetne";
+/** The subscription that the local Resource Manager knows, and the groups that a deployment would have made in it. */
+const SUBSCRIPTION_ID = "1ee3a2d0-0000-4000-8000-000000000001";
+const TARGET_GROUP = "leeward-target";
+const DEPLOYED_GROUPS = [
+  { name: "leeward-source", region: "westeurope", accounts: [CACHE_ACCOUNT], tags: { "leeward-purpose": "cache" } },
+  { name: TARGET_GROUP, region: "northeurope", accounts: [TARGET_ACCOUNT], tags: { "leeward-purpose": "target" } },
+] as const;
 
 export interface CloudOptions {
   /** Everything the cloud keeps lies below it. */
@@ -21,11 +30,14 @@ export interface CloudOptions {
   /** For the events' order and delays. */
   readonly random: () => number;
   readonly eventSwitches?: Partial<EventSwitches>;
+  /** Without it operations of the Resource Manager take as long as their work. */
+  readonly resourceManager?: { readonly pace: number; readonly retryAfterSeconds: number };
 }
 
-/** The embedded cloud: storage of two regions and events in this process, the function app and the mobility services as children. */
+/** The embedded cloud: storage of two regions, events and Resource Manager in this process, the function app and the mobility services as children. */
 export interface Cloud {
   readonly storage: LocalStorage;
+  readonly resourceManager: ResourceManager;
   readonly app: FunctionApp;
   readonly secrets: CloudSecrets;
   readonly logFolder: string;
@@ -49,17 +61,25 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     parts.add({ stop: () => storage.close(), kill: () => {} });
     const events = await startEvents(options, storage);
     parts.add({ stop: () => events.close(), kill: () => {} });
+    const resourceManager = await startManagement(options, storage, secrets, logFolder);
+    parts.add({ stop: () => resourceManager.close(), kill: () => {} });
     const app = await startFunctionApp({
       storage,
       secrets,
       accounts: { cache: CACHE_ACCOUNT, target: TARGET_ACCOUNT },
+      resourceManager,
+      resourceGroup: TARGET_GROUP,
       port: options.ports.app,
       logFolder,
       schedules: options.schedules,
     });
     parts.add({ stop: () => app.stop(), kill: () => void app.kill() });
+    // Machines that ran before run again, now that their services find the app.
+    parts.add({ stop: () => resourceManager.haltMachines(), kill: () => resourceManager.kill() });
+    await resourceManager.resumeMachines();
     return {
       storage,
+      resourceManager,
       app,
       secrets,
       logFolder,
@@ -87,6 +107,24 @@ function startRegions(options: CloudOptions, secrets: CloudSecrets): Promise<Loc
       { name: TARGET_ACCOUNT, region: "northeurope", blobPort: ports.targetBlob, queuePort: ports.targetQueue },
     ],
     key: (account) => secrets.accountKeys[account] ?? "",
+  });
+}
+
+/** The bearer token comes from a key that the cloud has anyway. */
+function startManagement(options: CloudOptions, storage: LocalStorage, secrets: CloudSecrets, logFolder: string): Promise<ResourceManager> {
+  return startResourceManager({
+    folder: join(options.folder, "resource-manager"),
+    logFolder,
+    persistence: options.persistence,
+    port: options.ports.resourceManager,
+    subscriptionId: SUBSCRIPTION_ID,
+    token: createHash("sha256").update(`resource manager\n${secrets.masterKey}`).digest("base64url"),
+    accounts: storage.accounts,
+    deployed: DEPLOYED_GROUPS,
+    startMobility,
+    now: () => Date.now(),
+    pace: 0,
+    ...options.resourceManager,
   });
 }
 

@@ -10,6 +10,9 @@ export interface FunctionAppOptions {
   readonly storage: LocalStorage;
   readonly secrets: CloudSecrets;
   readonly accounts: { readonly cache: string; readonly target: string };
+  /** Where the app makes resources, and the group that it was deployed to. */
+  readonly resourceManager: { readonly url: string; readonly token: string; readonly subscriptionId: string };
+  readonly resourceGroup: string;
   readonly port: number;
   readonly logFolder: string;
   /** NCRONTAB, six fields: when items whose point is due are woken, and when the sweep runs. */
@@ -67,6 +70,10 @@ function startHost(options: FunctionAppOptions, port: number): Promise<Child> {
       TargetStorage: target,
       LEEWARD_POINT_SCHEDULE: options.schedules.points,
       LEEWARD_SWEEP_SCHEDULE: options.schedules.sweep,
+      LEEWARD_ARM_ENDPOINT: options.resourceManager.url,
+      LEEWARD_ARM_TOKEN: options.resourceManager.token,
+      LEEWARD_SUBSCRIPTION_ID: options.resourceManager.subscriptionId,
+      LEEWARD_RESOURCE_GROUP: options.resourceGroup,
       LEEWARD_LOCAL_FUNCTION_KEY: options.secrets.functionKey,
       LEEWARD_LOCAL_MASTER_KEY: options.secrets.masterKey,
     },

@@ -8,13 +8,30 @@ export interface CloudPorts {
   readonly cacheQueue: number;
   readonly targetBlob: number;
   readonly targetQueue: number;
+  readonly resourceManager: number;
   /** TCP port of the lab VM's disks, or undefined for the unix socket alone. */
   readonly nbd: number | undefined;
 }
 
 /** What `npm start` uses: Azure's local tools have the same numbers, and stored addresses stay right from one start to the next. */
-export const FIXED_PORTS = { app: 7071, cacheBlob: 10000, cacheQueue: 10001, targetBlob: 10010, targetQueue: 10011, nbd: 10809 } as const;
-export const FREE_PORTS: CloudPorts = { app: 0, cacheBlob: 0, cacheQueue: 0, targetBlob: 0, targetQueue: 0, nbd: undefined };
+export const FIXED_PORTS = {
+  app: 7071,
+  cacheBlob: 10000,
+  cacheQueue: 10001,
+  targetBlob: 10010,
+  targetQueue: 10011,
+  resourceManager: 10020,
+  nbd: 10809,
+} as const;
+export const FREE_PORTS: CloudPorts = {
+  app: 0,
+  cacheBlob: 0,
+  cacheQueue: 0,
+  targetBlob: 0,
+  targetQueue: 0,
+  resourceManager: 0,
+  nbd: undefined,
+};
 
 /** The command-line option that changes each port. */
 export const PORT_OPTIONS: Readonly<Record<keyof CloudPorts, string>> = {
@@ -23,6 +40,7 @@ export const PORT_OPTIONS: Readonly<Record<keyof CloudPorts, string>> = {
   cacheQueue: "--cache-queue-port",
   targetBlob: "--target-port",
   targetQueue: "--target-queue-port",
+  resourceManager: "--resource-manager-port",
   nbd: "--nbd-port",
 };
 

@@ -39,6 +39,7 @@ export function appInMemory(): AppInMemory {
     processId: "process-1",
     cursors: new Map(),
     tidied: new Map(),
+    management: undefined,
   };
   return {
     ...world,

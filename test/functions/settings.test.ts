@@ -23,7 +23,11 @@ describe("local.settings.sample.json", () => {
       "AzureWebJobsStorage",
       "CacheStorage",
       "FUNCTIONS_WORKER_RUNTIME",
+      "LEEWARD_ARM_ENDPOINT",
+      "LEEWARD_ARM_TOKEN",
       "LEEWARD_POINT_SCHEDULE",
+      "LEEWARD_RESOURCE_GROUP",
+      "LEEWARD_SUBSCRIPTION_ID",
       "LEEWARD_SWEEP_SCHEDULE",
       "TargetStorage",
     ]);
@@ -31,7 +35,8 @@ describe("local.settings.sample.json", () => {
 });
 
 describe("parseSettings", () => {
-  const { CacheStorage: _cache, TargetStorage: _target, ...schedules } = sample.Values;
+  const { LEEWARD_POINT_SCHEDULE, LEEWARD_SWEEP_SCHEDULE } = sample.Values;
+  const schedules = { LEEWARD_POINT_SCHEDULE, LEEWARD_SWEEP_SCHEDULE };
   const identity = {
     ...schedules,
     CacheStorage__blobServiceUri: "https://cache.blob.core.windows.net",
@@ -56,7 +61,37 @@ describe("parseSettings", () => {
         blobServiceUri: "https://target.blob.core.windows.net",
         queueServiceUri: "https://target.queue.core.windows.net",
       },
+      management: undefined,
     });
+  });
+
+  const place = { LEEWARD_SUBSCRIPTION_ID: "1ee3a2d0-0000-4000-8000-000000000001", LEEWARD_RESOURCE_GROUP: "leeward" };
+
+  it("makes resources in Azure's public cloud with the app's identity, or elsewhere with a token", () => {
+    expect(parseSettings({ ...identity, ...place }).management).toEqual({
+      address: {
+        endpoint: "https://management.azure.com",
+        access: { kind: "identity", scope: "https://management.azure.com/.default" },
+      },
+      subscriptionId: place.LEEWARD_SUBSCRIPTION_ID,
+      resourceGroup: "leeward",
+    });
+    const elsewhere = {
+      LEEWARD_ARM_ENDPOINT: "https://management.chinacloudapi.cn/",
+      LEEWARD_ARM_SCOPE: "https://management.core.chinacloudapi.cn/.default",
+    };
+    expect(parseSettings({ ...identity, ...place, ...elsewhere }).management?.address).toEqual({
+      endpoint: elsewhere.LEEWARD_ARM_ENDPOINT,
+      access: { kind: "identity", scope: elsewhere.LEEWARD_ARM_SCOPE },
+    });
+    expect(parseSettings(sample.Values).management?.address.access).toEqual({ kind: "token", token: "leeward-development-only-token" });
+  });
+
+  it("rule 8: an identity's token never travels in the clear, and half a place is none", () => {
+    expect(refusal({ ...identity, ...place, LEEWARD_ARM_ENDPOINT: "http://10.0.0.4" })).toMatch(/^LEEWARD_ARM_TOKEN is missing/);
+    expect(refusal({ ...identity, ...place, LEEWARD_RESOURCE_GROUP: "" })).toMatch(/^LEEWARD_RESOURCE_GROUP is missing/);
+    expect(refusal({ ...identity, ...place, LEEWARD_SUBSCRIPTION_ID: undefined })).toMatch(/^LEEWARD_SUBSCRIPTION_ID is missing/);
+    expect(refusal({ ...identity, ...place, LEEWARD_SUBSCRIPTION_ID: "mine" })).toMatch(/LEEWARD_SUBSCRIPTION_ID: is no subscription id/);
   });
 
   it("names the setting that is missing, empty text included", () => {

@@ -13,7 +13,7 @@ const PATIENCE_MS = 60_000;
 
 async function fixedPorts(): Promise<CloudPorts> {
   const [app = 0, cacheBlob = 0, cacheQueue = 0, targetBlob = 0, targetQueue = 0] = await Promise.all(Array.from({ length: 5 }, freePort));
-  return { app, cacheBlob, cacheQueue, targetBlob, targetQueue, nbd: undefined };
+  return { app, cacheBlob, cacheQueue, targetBlob, targetQueue, resourceManager: 0, nbd: undefined };
 }
 
 describe.concurrent(`rule 4: nothing that a flush confirmed is lost when processes are killed (seed ${SEED})`, () => {

@@ -1,0 +1,107 @@
+import { LeewardError } from "../../replication/errors.ts";
+import { AZURE_LIST_MAX_PAGES, AZURE_NIC_RESERVED_MS } from "../../replication/limits.ts";
+import type { Clock } from "../../replication/ports.ts";
+import type { Begun, Change, ResourceJson, ResourceManager } from "../../replication/ports-resource-manager.ts";
+import { isObject, listOf, textOf } from "../../replication/resources/json.ts";
+import { knownType } from "./api-versions.ts";
+import { errorOf, failed, faultOf, isHeld, isMissing, isNicReserved } from "./failures.ts";
+import { endOf, isBeingChanged, lookAt, type LookParts } from "./look.ts";
+import { ENDS, formatOperation, type Operation, parseOperation } from "./operation-text.ts";
+import { type Answer, type ResourceManagerAddress, type Send, isThrottled, openTransport, retryAfterMs } from "./transport.ts";
+
+/** One adapter for all types of resources: every request is one of four verbs on a path (Azure REST API reference). */
+export function openResourceManager(address: ResourceManagerAddress, clock: Clock): ResourceManager {
+  const endpoint = address.endpoint.replace(/\/+$/, "");
+  const send = openTransport(address);
+  const urlOf = (path: string, query: Readonly<Record<string, string>> = {}): string =>
+    `${endpoint}${path}?${new URLSearchParams({ "api-version": knownType(path).apiVersion, ...query }).toString()}`;
+  const read = async (id: string): Promise<ResourceJson | undefined> => readOnce(send, urlOf(id), id);
+  const parts: LookParts = { send, read, clock };
+  return {
+    read,
+    list: async (collection, filter) => listAll(send, urlOf(collection, filter === undefined ? {} : { $filter: filter }), collection),
+    begin: (change) => begin(change, urlOf, parts),
+    look: async (operation) => lookAt(parseOperation(operation), parts),
+  };
+}
+
+async function readOnce(send: Send, url: string, path: string): Promise<ResourceJson | undefined> {
+  const answer = await send("GET", url);
+  if (answer.status === 200 && isObject(answer.body)) return answer.body;
+  const fault = faultOf(answer.body, answer.status);
+  if (isMissing(fault)) return undefined;
+  throw answer.status < 300 ? invalid("A read was answered without a resource.", path, answer) : errorOf(fault, { path });
+}
+
+async function listAll(send: Send, firstUrl: string, path: string): Promise<readonly ResourceJson[]> {
+  const found: ResourceJson[] = [];
+  let url: string | undefined = firstUrl;
+  for (let page = 0; url !== undefined; page += 1) {
+    const answer: Answer = await send("GET", url);
+    const fault = faultOf(answer.body, answer.status);
+    if (isMissing(fault)) return [];
+    if (answer.status !== 200) throw errorOf(fault, { path });
+    if (!isObject(answer.body) || !Array.isArray(answer.body["value"])) throw invalid("A page has no list.", path, answer);
+    if (page >= AZURE_LIST_MAX_PAGES) throw invalid(`A listing has more than ${AZURE_LIST_MAX_PAGES} pages.`, path, answer);
+    found.push(...listOf(answer.body, "value").filter(isObject));
+    url = textOf(answer.body, "nextLink");
+  }
+  return found;
+}
+
+async function begin(change: Change, urlOf: (path: string) => string, parts: LookParts): Promise<Begun> {
+  const { send, clock } = parts;
+  const operation: Operation = {
+    change: change.kind === "act" ? change.action : change.kind,
+    id: change.id,
+    statusUrl: undefined,
+    resultUrl: undefined,
+  };
+  const answer = await request(change, urlOf, send);
+  if (answer.status >= 200 && answer.status < 300) return accepted(operation, answer, parts);
+  const fault = faultOf(answer.body, answer.status);
+  const busy = (waitMs: number): Begun => ({ kind: "busy", retryAfterMs: waitMs, azureCode: fault.azureCode, message: fault.message });
+  if (isThrottled(answer)) return busy(retryAfterMs(answer, "busy", clock.now()));
+  if (isNicReserved(fault.azureCode)) return busy(AZURE_NIC_RESERVED_MS);
+  if (isHeld(fault)) return busy(retryAfterMs(answer, "busy", clock.now()));
+  // What is removed and not there is removed.
+  if (change.kind === "remove" && isMissing(fault)) return { kind: "done", result: undefined };
+  // Azure has many words for "not while it is being changed": the resource itself says whether that is so.
+  if (answer.status === 409 && (await isBeingChanged(change.id, parts))) return busy(retryAfterMs(answer, "busy", clock.now()));
+  const failure = failed(fault);
+  if (failure.code === "azure-unavailable") throw errorOf(fault, { path: change.id });
+  return failure;
+}
+
+/** A POST appends its action to the path, which is no type of its own: the version is that of the resource. */
+function request(change: Change, urlOf: (path: string) => string, send: Send): Promise<Answer> {
+  const url = urlOf(change.id);
+  switch (change.kind) {
+    case "put":
+      return send("PUT", url, change.body);
+    case "remove":
+      return send("DELETE", url);
+    case "act":
+      return send("POST", url.replace("?", `/${change.action}?`), change.body);
+  }
+}
+
+/** Azure takes the change on. Where to ask for it stands in headers; without any the resource itself is watched, where it can tell the end. */
+async function accepted(operation: Operation, answer: Answer, parts: LookParts): Promise<Begun> {
+  const statusUrl = answer.header("azure-asyncoperation") ?? answer.header("operation-location");
+  // A 200 may name the resource as its location.
+  const resultUrl = answer.status === 200 ? undefined : answer.header("location");
+  if (statusUrl !== undefined || resultUrl !== undefined) {
+    const text = formatOperation({ ...operation, statusUrl, resultUrl: answer.header("location") });
+    return { kind: "running", operation: text, retryAfterMs: retryAfterMs(answer, "poll", parts.clock.now()) };
+  }
+  const isWatched = operation.change === "put" || operation.change === "remove";
+  // Rule of the reference: a 202 that says nothing is no success.
+  if (answer.status === 202 && !isWatched)
+    throw invalid(`The action ${operation.change} was accepted, but nobody can ask for it.`, operation.id, answer);
+  return endOf(operation, ENDS[operation.change] === "answer" ? answer : undefined, parts);
+}
+
+function invalid(message: string, path: string, { status }: Answer): LeewardError {
+  return new LeewardError("azure-answer-invalid", message, { path, status });
+}

@@ -1,0 +1,117 @@
+import {
+  bearerTokenAuthenticationPolicy,
+  createDefaultHttpClient,
+  createHttpHeaders,
+  createPipelineFromOptions,
+  createPipelineRequest,
+  type PipelinePolicy,
+} from "@azure/core-rest-pipeline";
+import { LeewardError } from "../../replication/errors.ts";
+import { AZURE_BUSY_MS, AZURE_POLL_MS, AZURE_REQUEST_MS, AZURE_RETRY_AFTER_MAX_MS } from "../../replication/limits.ts";
+import type { ResourceJson } from "../../replication/ports-resource-manager.ts";
+import { isCredentialFailure } from "../errors.ts";
+import { defaultCredential } from "../credential.ts";
+
+/** Where Azure Resource Manager answers and how the app shows who it is. */
+export interface ResourceManagerAddress {
+  /** For example `https://management.azure.com`. */
+  readonly endpoint: string;
+  readonly access:
+    /** The app's identity; `scope` names the audience of its tokens. */
+    | { readonly kind: "identity"; readonly scope: string }
+    /** A fixed bearer token, for a Resource Manager that has no identities. */
+    | { readonly kind: "token"; readonly token: string };
+}
+
+export interface Answer {
+  readonly status: number;
+  header(name: string): string | undefined;
+  /** Undefined when there is none. */
+  readonly body: unknown;
+}
+
+/** Sends one request, once, to this Resource Manager and to nobody else. Errors: `azure-unavailable`, `azure-not-authorized`, `azure-answer-invalid`. */
+export type Send = (method: "GET" | "PUT" | "POST" | "DELETE", url: string, body?: ResourceJson) => Promise<Answer>;
+
+export function openTransport({ endpoint, access }: ResourceManagerAddress): Send {
+  // Redirects would take the token elsewhere, and flows wait with timers of their own.
+  const pipeline = createPipelineFromOptions({ retryOptions: { maxRetries: 0 }, redirectOptions: { maxRetries: 0 } });
+  pipeline.addPolicy(
+    access.kind === "identity"
+      ? bearerTokenAuthenticationPolicy({ credential: defaultCredential(), scopes: access.scope })
+      : fixedToken(access.token),
+  );
+  const client = createDefaultHttpClient();
+  return async (method, url, body) => {
+    requireOwnAddress(url, endpoint);
+    const request = createPipelineRequest({
+      url,
+      method,
+      headers: createHttpHeaders({ accept: "application/json", ...(body === undefined ? {} : { "content-type": "application/json" }) }),
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      timeout: AZURE_REQUEST_MS,
+      allowInsecureConnection: access.kind === "token",
+    });
+    try {
+      const { status, headers, bodyAsText } = await pipeline.sendRequest(client, request);
+      return { status, header: (name) => headers.get(name), body: parsed(bodyAsText, status) };
+    } catch (error) {
+      throw transportError(error, method, url);
+    }
+  };
+}
+
+function fixedToken(token: string): PipelinePolicy {
+  return {
+    name: "fixedToken",
+    sendRequest: (request, next) => {
+      request.headers.set("authorization", `Bearer ${token}`);
+      return next(request);
+    },
+  };
+}
+
+/** Addresses of operations and next pages come from answers and from kept state: the token goes to Resource Manager and its regional names only. */
+function requireOwnAddress(url: string, endpoint: string): void {
+  const [to, own] = [URL.parse(url), new URL(endpoint)];
+  if (to !== null && to.protocol === own.protocol && (to.host === own.host || to.host.endsWith(`.${own.host}`))) return;
+  throw new LeewardError("azure-answer-invalid", "Azure named an address outside of Resource Manager; it was not asked.", {
+    host: to?.host,
+  });
+}
+
+function parsed(text: string | null | undefined, status: number): unknown {
+  if (text === null || text === undefined || text.trim() === "") return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    // A gateway in front answers its own failures with HTML.
+    if (status >= 400) return undefined;
+    throw new LeewardError("azure-answer-invalid", "Azure's answer is no JSON.", { status }, { cause: error });
+  }
+}
+
+function transportError(error: unknown, method: string, url: string): LeewardError {
+  if (error instanceof LeewardError) return error;
+  const facts = { method, path: URL.parse(url)?.pathname };
+  const text = error instanceof Error ? (error.message.split("\n", 1)[0] ?? "") : String(error);
+  if (isCredentialFailure(error))
+    return new LeewardError("azure-not-authorized", `No token for Azure Resource Manager: ${text}`, facts, { cause: error });
+  const isUnanswered = error instanceof Error && /^(RestError|AbortError)$/.test(error.name);
+  if (isUnanswered) return new LeewardError("azure-unavailable", "Azure Resource Manager did not answer.", facts, { cause: error });
+  // A mistake in our own call is a fault of the program, not of Azure.
+  return new LeewardError("internal", text, facts, { cause: error });
+}
+
+/** How long Azure wants to be left alone, within limits. Seconds or a date; 0 and nonsense count as nothing. */
+export function retryAfterMs(answer: Answer, kind: "poll" | "busy", nowMs: number): number {
+  const text = answer.header("retry-after") ?? "";
+  const askedMs = /^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - nowMs;
+  if (!(askedMs > 0)) return kind === "poll" ? AZURE_POLL_MS : AZURE_BUSY_MS;
+  return Math.min(askedMs, AZURE_RETRY_AFTER_MAX_MS);
+}
+
+/** Azure asks to come again: too many requests, or a service that says when it is back. */
+export function isThrottled(answer: Answer): boolean {
+  return answer.status === 429 || (answer.status === 503 && answer.header("retry-after") !== undefined);
+}

@@ -1,0 +1,87 @@
+import { ArmError } from "./arm-error.ts";
+import type { OperationError } from "./operation-record.ts";
+
+/**
+ * A failure on purpose. `request` refuses before anything happens, `throttle` refuses with 429 and Retry-After, `async` accepts and fails the operation later,
+ * `lost-answer` does what was asked and cuts the connection instead of answering.
+ */
+interface Fault {
+  readonly phase: "request" | "throttle" | "async" | "lost-answer";
+  /** GET, PUT, PATCH, DELETE, POST; undefined for any. */
+  readonly method?: string;
+  /** As in `Microsoft.Compute/virtualMachines`; undefined for any. */
+  readonly type?: string;
+  /** Of the resource; undefined for any. */
+  readonly name?: string;
+  /** Of a POST, as in `start`; undefined for any. */
+  readonly action?: string;
+  /** How often it strikes. */
+  readonly times: number;
+  /** 409 unless said otherwise; 429 for a throttle. */
+  readonly status?: number;
+  readonly code?: string;
+  readonly message?: string;
+  readonly retryAfterSeconds?: number;
+}
+
+export interface RequestFacts {
+  readonly method: string;
+  readonly type: string;
+  readonly name: string;
+  readonly action: string | undefined;
+}
+
+/** The switches of one running Resource Manager. They are kept in memory only: a restart clears them. */
+export interface Faults {
+  add(fault: Fault): void;
+  clear(): void;
+  /** Throws for `request` and `throttle`. */
+  refuse(request: RequestFacts): void;
+  /** The failure that the operation of this request will end with. */
+  failureOf(request: RequestFacts): OperationError | undefined;
+  losesAnswer(request: RequestFacts): boolean;
+}
+
+export function createFaults(): Faults {
+  let waiting: { readonly fault: Fault; left: number }[] = [];
+  const strike = (phase: Fault["phase"], request: RequestFacts): Fault | undefined => {
+    const hit = waiting.find(({ fault, left }) => left > 0 && fault.phase === phase && matches(fault, request));
+    if (hit === undefined) return undefined;
+    hit.left -= 1;
+    waiting = waiting.filter(({ left }) => left > 0);
+    return hit.fault;
+  };
+  return {
+    add: (fault) => void waiting.push({ fault, left: fault.times }),
+    clear: () => {
+      waiting = [];
+    },
+    refuse: (request) => {
+      const throttle = strike("throttle", request);
+      if (throttle !== undefined) {
+        const { code = "TooManyRequests", message = "The request was throttled.", retryAfterSeconds = 1 } = throttle;
+        throw new ArmError(throttle.status ?? 429, code, message, { retryAfterSeconds });
+      }
+      const refusal = strike("request", request);
+      if (refusal !== undefined)
+        throw new ArmError(refusal.status ?? 409, refusal.code ?? "Conflict", refusal.message ?? "Refused on purpose.");
+    },
+    failureOf: (request) => {
+      const fault = strike("async", request);
+      if (fault === undefined) return undefined;
+      return { status: fault.status ?? 409, code: fault.code ?? "InternalExecutionError", message: fault.message ?? "Failed on purpose." };
+    },
+    losesAnswer: (request) => strike("lost-answer", request) !== undefined,
+  };
+}
+
+function matches(fault: Fault, request: RequestFacts): boolean {
+  const same = (wanted: string | undefined, found: string | undefined): boolean =>
+    wanted === undefined || wanted.toLowerCase() === found?.toLowerCase();
+  return (
+    same(fault.method, request.method) &&
+    same(fault.type, request.type) &&
+    same(fault.name, request.name) &&
+    same(fault.action, request.action)
+  );
+}

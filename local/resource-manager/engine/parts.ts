@@ -1,0 +1,20 @@
+import type { Answer, ArmRequest } from "./answer.ts";
+import type { Faults } from "./faults.ts";
+import type { OperationAddresses } from "./operation-answers.ts";
+import type { Operations } from "./operations.ts";
+import type { ResourceType, World } from "./resource-type.ts";
+import type { ArmStore } from "./store.ts";
+
+export interface EngineParts {
+  readonly store: ArmStore;
+  readonly types: readonly ResourceType[];
+  readonly operations: Operations;
+  readonly faults: Faults;
+  readonly world: () => World;
+  readonly addresses: OperationAddresses;
+  readonly subscriptionId: string;
+  readonly pageCount: number;
+  readonly isReachable: (region: string) => boolean;
+  /** Answers what is no resource: skus, usages, providers. Throws for what it does not know. */
+  readonly others: (request: ArmRequest, world: World) => Answer;
+}

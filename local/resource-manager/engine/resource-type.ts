@@ -1,0 +1,143 @@
+import type { z } from "zod";
+import type { DiskFiles } from "../disks/disk-files.ts";
+import type { Machines } from "../machines/machines.ts";
+import type { ArmError } from "./arm-error.ts";
+import type { JsonObject } from "./json.ts";
+import type { LongRunningForm } from "./operation-record.ts";
+
+/** What a client writes and reads, without id, name, type and location. */
+export interface ResourceBody {
+  readonly tags?: Readonly<Record<string, string>> | undefined;
+  readonly properties: JsonObject;
+}
+
+/** One resource as it is kept. */
+export interface ResourceRecord<Body extends ResourceBody = ResourceBody> {
+  /** With the names as they were first written. */
+  readonly id: string;
+  /** The id in lower case. */
+  readonly key: string;
+  readonly type: string;
+  readonly name: string;
+  readonly groupKey: string;
+  readonly parentKey: string | undefined;
+  readonly location: string;
+  readonly body: Body;
+  /** Never answered: secrets, file names, power states. */
+  readonly hidden: JsonObject;
+  readonly provisioningState: string;
+  readonly etag: string;
+}
+
+/** A place where a resource names another one. "Needs" and "in use" both follow from it. */
+export interface Reference {
+  readonly id: string;
+  /** The only type that may stand there; several for a source that may be either. */
+  readonly types: readonly string[];
+  /** Where in the body, as in `ipConfigurations/primary`: back references name it. */
+  readonly path?: string;
+  /** Holds the other one: it cannot be deleted while this reference stands. A source is only read once. */
+  readonly holds: boolean;
+  /** Only one resource may hold it. */
+  readonly exclusive?: boolean;
+}
+
+/** Creating, changing, deleting or an action, as a long-running operation or at once. */
+export interface Verb<Body extends ResourceBody = ResourceBody> {
+  readonly form: LongRunningForm;
+  /** How long Azure typically takes, in milliseconds; the local cloud waits a share of it. */
+  readonly durationMs: number;
+  /** The provisioning state while it runs; undefined leaves it alone. */
+  readonly state?: string;
+  /** Refuses, or says what the work needs to know. */
+  check?(record: ResourceRecord<Body>, world: World, input: unknown): JsonObject | void;
+  /** What takes time. Done again after a kill, so it must be idempotent. An ArmError fails the operation with its code. */
+  work?(record: ResourceRecord<Body>, runtime: Runtime, input: JsonObject): Promise<JsonObject | void>;
+  /** What success changes, with what the work found out (without work: what the check found). */
+  settle?(record: ResourceRecord<Body>, world: World, result: JsonObject): ResourceRecord<Body>;
+  /** What the operation answers in the end, of the same. */
+  result?(result: JsonObject): JsonObject;
+  /** The answer of an action that is done at once. */
+  answer?(record: ResourceRecord<Body>, world: World, input: unknown): JsonObject;
+}
+
+/** A read below the resource. */
+interface View<Body extends ResourceBody> {
+  show(record: ResourceRecord<Body>, world: World): JsonObject;
+}
+
+/** One entry in the table of types (docs: CONTRIBUTING.md, "Add a resource type"). */
+export interface ResourceType<Body extends ResourceBody = ResourceBody> {
+  /** As Azure writes it: `Microsoft.Network/virtualNetworks/subnets`. */
+  readonly name: string;
+  readonly apiVersion: string;
+  readonly naming: RegExp;
+  /** Also what is missing or wrong in a request is told from it. */
+  readonly schema: z.ZodType<Body>;
+  /** Members beside `properties` that are kept and answered, as in "sku". */
+  readonly members: readonly string[];
+  /** Whether the body carries the ETag, as network resources and machines do. */
+  readonly etagInBody: boolean;
+  /** Children are changed under the lock of their parent. */
+  readonly put: Verb<Body> & { readonly created: 200 | 201 | 202; readonly updated: 200 | 201 | 202; readonly withBody?: boolean };
+  /** Undefined: PATCH changes tags, at once. */
+  readonly patch?: "as-put";
+  readonly delete: Verb<Body>;
+  readonly actions: Readonly<Record<string, Verb<Body>>>;
+  /** Reads below the resource, as in `instanceView`. */
+  readonly views?: Readonly<Record<string, View<Body>>>;
+  references?(body: Body): readonly Reference[];
+  /** What a delete is refused with while `user` holds the resource. */
+  inUse?(record: ResourceRecord<Body>, user: ResourceRecord): ArmError;
+  /** Refuses what cannot be, and completes the draft with defaults and what Azure fills in. */
+  admit?(draft: ResourceRecord<Body>, world: World, previous: ResourceRecord<Body> | undefined): ResourceRecord<Body>;
+  /** What is computed on every read: members, and properties. */
+  project?(
+    record: ResourceRecord<Body>,
+    world: World,
+    query: URLSearchParams,
+  ): { readonly members?: JsonObject; readonly properties?: JsonObject };
+}
+
+/** What a type may ask and change, inside one transaction. */
+export interface World {
+  readonly nowMs: number;
+  readonly facts: CloudFacts;
+  readonly newGuid: () => string;
+  find(id: string): ResourceRecord | undefined;
+  /** The resources directly below this one. */
+  children(id: string): readonly ResourceRecord[];
+  ofType(type: string): readonly ResourceRecord[];
+  inGroup(groupKey: string): readonly ResourceRecord[];
+  /** Who names this resource, and where. */
+  usersOf(id: string): readonly { readonly record: ResourceRecord; readonly reference: Reference }[];
+  put(record: ResourceRecord): void;
+  remove(key: string): void;
+  typeOf(name: string): ResourceType;
+}
+
+/** What the work of an operation may touch. */
+export interface Runtime {
+  readonly disks: DiskFiles;
+  readonly machines: Machines;
+  readonly world: () => World;
+}
+
+/** What exists here beside resources. */
+export interface CloudFacts {
+  readonly url: string;
+  readonly regions: readonly string[];
+  readonly accounts: readonly StorageAccountFacts[];
+  /** The limit of cores of a family, or of all of them for "cores". */
+  quota(region: string, family: string): number;
+  isRestricted(region: string, size: string): boolean;
+}
+
+/** A storage account that runs here. */
+export interface StorageAccountFacts {
+  readonly name: string;
+  readonly region: string;
+  readonly blobUrl: string;
+  readonly queueUrl: string;
+  readonly key: string;
+}

@@ -1,0 +1,86 @@
+import { chmodSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+import { LeewardError } from "../../../replication/errors.ts";
+import { ARM_OPERATIONS_KEPT } from "../../../replication/limits.ts";
+import type { OperationRecord } from "./operation-record.ts";
+import type { ResourceRecord } from "./resource-type.ts";
+
+/**
+ * Resources and operations in one SQLite file. Everything inside `transaction` is kept or undone together; what it returned has survived a kill of the
+ * process at any later moment (write-ahead log; a loss of power may cost the last moments).
+ */
+export interface ArmStore {
+  transaction<Result>(work: () => Result): Result;
+  resource(key: string): ResourceRecord | undefined;
+  /** All resources, by key. */
+  resources(): readonly ResourceRecord[];
+  putResource(record: ResourceRecord): void;
+  removeResource(key: string): void;
+  operation(id: string): OperationRecord | undefined;
+  /** Those that are not decided yet, the one that is due first in front. */
+  openOperations(): readonly OperationRecord[];
+  putOperation(record: OperationRecord): void;
+  close(): void;
+}
+
+/** Opens the file, which is made if missing; `undefined` keeps everything in memory. */
+export function openStore(file: string | undefined): ArmStore {
+  const database = openDatabase(file);
+  const one = database.prepare("SELECT record FROM resources WHERE key = ?");
+  const all = database.prepare("SELECT record FROM resources ORDER BY key");
+  const put = database.prepare("INSERT INTO resources VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET record = excluded.record");
+  const remove = database.prepare("DELETE FROM resources WHERE key = ?");
+  const operation = database.prepare("SELECT record FROM operations WHERE id = ?");
+  const open = database.prepare("SELECT record FROM operations WHERE open = 1 ORDER BY due, rowid");
+  const putOperation = database.prepare(
+    "INSERT INTO operations VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET open = excluded.open, record = excluded.record",
+  );
+  const forget = database.prepare(
+    `DELETE FROM operations WHERE open = 0 AND rowid <= (SELECT max(rowid) FROM operations) - ${ARM_OPERATIONS_KEPT}`,
+  );
+  return {
+    transaction: (work) => {
+      database.exec("BEGIN IMMEDIATE");
+      try {
+        const result = work();
+        database.exec("COMMIT");
+        return result;
+      } catch (error) {
+        database.exec("ROLLBACK");
+        throw error;
+      }
+    },
+    resource: (key) => parse(one.get(key)) as ResourceRecord | undefined,
+    resources: () => all.all().map((row) => parse(row) as ResourceRecord),
+    putResource: (record) => void put.run(record.key, JSON.stringify(record)),
+    removeResource: (key) => void remove.run(key),
+    operation: (id) => parse(operation.get(id)) as OperationRecord | undefined,
+    openOperations: () => open.all().map((row) => parse(row) as OperationRecord),
+    putOperation: (record) => {
+      putOperation.run(record.id, record.status === "InProgress" ? 1 : 0, record.dueMs, JSON.stringify(record));
+      forget.run();
+    },
+    close: () => database.close(),
+  };
+}
+
+/** Throws `record-corrupt` for a file that is no such database. */
+function openDatabase(file: string | undefined): DatabaseSync {
+  const database = new DatabaseSync(file ?? ":memory:");
+  try {
+    if (file !== undefined) chmodSync(file, 0o600);
+    database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
+      CREATE TABLE IF NOT EXISTS resources (key TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+      CREATE TABLE IF NOT EXISTS operations (id TEXT PRIMARY KEY, open INTEGER NOT NULL, due INTEGER NOT NULL, record TEXT NOT NULL) STRICT;
+      CREATE INDEX IF NOT EXISTS open_operations ON operations (open, due);`);
+    return database;
+  } catch (cause) {
+    database.close();
+    const hint = "Run: npm run reset";
+    throw new LeewardError("record-corrupt", `The resources in ${file} cannot be read.`, { file }, { cause, hint });
+  }
+}
+
+function parse(row: Record<string, unknown> | undefined): unknown {
+  return row === undefined ? undefined : JSON.parse(String(row["record"]));
+}

@@ -1,0 +1,46 @@
+import { z } from "zod";
+import { ArmError } from "../engine/arm-error.ts";
+
+/** What the mobility service of a machine is told; docs/resource-manager.md describes it. */
+export type MobilitySettings = z.infer<typeof SETTINGS>;
+
+const SETTINGS = z.strictObject({
+  itemId: z.string(),
+  apiUrl: z.string(),
+  registrationToken: z.string().optional(),
+  /** The ids of the item's disks; without `lun` the OS disk. Undefined: every disk, under the name of its managed disk. */
+  disks: z.array(z.strictObject({ id: z.string(), lun: z.number().int().optional() })).optional(),
+  epochMaxAgeMs: z.number().int().optional(),
+  heartbeatMs: z.number().int().optional(),
+});
+
+/** The CustomScript extension runs a command line; this is the only one that a machine of the local cloud can run. */
+const COMMAND = /^(?:sudo )?sh install-mobility\.sh ([A-Za-z0-9_-]+)$/;
+
+/** Reads `sh install-mobility.sh SETTINGS`, the settings as base64url of JSON. Errors: ArmError `VMExtensionProvisioningError`. */
+export function readInstallCommand(protectedSettings: unknown): MobilitySettings {
+  const { commandToExecute } = (protectedSettings ?? {}) as { readonly commandToExecute?: unknown };
+  const encoded = typeof commandToExecute === "string" ? COMMAND.exec(commandToExecute)?.[1] : undefined;
+  if (encoded === undefined) {
+    throw fault(
+      "protectedSettings.commandToExecute must be 'sh install-mobility.sh SETTINGS': machines of the local cloud run nothing else",
+    );
+  }
+  const parsed = SETTINGS.safeParse(jsonOf(encoded));
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  // The values stay out of the message: one of them is a secret.
+  throw fault(`the settings of install-mobility.sh are wrong at '${issue?.path.join(".") ?? ""}': ${issue?.code ?? ""}`);
+}
+
+function jsonOf(encoded: string): unknown {
+  try {
+    return JSON.parse(Buffer.from(encoded, "base64url").toString("utf8"));
+  } catch {
+    throw fault("the settings of install-mobility.sh are no base64url of JSON");
+  }
+}
+
+function fault(what: string): ArmError {
+  return new ArmError(400, "VMExtensionProvisioningError", `The extension was refused: ${what}.`);
+}

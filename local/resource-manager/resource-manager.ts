@@ -1,0 +1,163 @@
+import { randomUUID } from "node:crypto";
+import { mkdir } from "node:fs/promises";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { join } from "node:path";
+import { ARM_PAGE_COUNT } from "../../replication/limits.ts";
+import type { MobilityOptions, MobilityService } from "../supervisor/mobility-service.ts";
+import { deploy, type DeployedGroup } from "./deployment.ts";
+import { openDiskFiles, type DiskFiles } from "./disks/disk-files.ts";
+import { isGranted, serveVhd } from "./disks/vhd-download.ts";
+import type { ArmRequest } from "./engine/answer.ts";
+import { handle } from "./engine/engine.ts";
+import { createFaults, type Faults } from "./engine/faults.ts";
+import { keyOf } from "./engine/ids.ts";
+import { textOf } from "./engine/json.ts";
+import { createOperations } from "./engine/operations.ts";
+import type { CloudFacts, ResourceRecord, Runtime, StorageAccountFacts, World } from "./engine/resource-type.ts";
+import { openStore } from "./engine/store.ts";
+import { worldAt } from "./engine/world.ts";
+import { createMachines, type Machine } from "./machines/machines.ts";
+import { bootMachines, bringUpMachines } from "./machines/resume.ts";
+import { startArmServer } from "./server.ts";
+import { createSwitches } from "./switches.ts";
+import { accessOf } from "./types/disk-access.ts";
+import { answerOther } from "./types/others.ts";
+import { TYPES } from "./types/table.ts";
+import { vmIdOf } from "./types/virtual-machines.ts";
+
+export interface ResourceManagerOptions {
+  /** State, disks and machines lie below it. */
+  readonly folder: string;
+  readonly logFolder: string;
+  readonly persistence: "disk" | "memory";
+  /** 0: any free port. Operations and disk addresses hold it: kept state wants the same one again. */
+  readonly port: number;
+  readonly tls?: { readonly key: string; readonly cert: string };
+  readonly subscriptionId: string;
+  /** The bearer token that opens it. */
+  readonly token: string;
+  readonly accounts: readonly StorageAccountFacts[];
+  /** Groups with storage accounts of `accounts` that are there from the start, unless they were there before. */
+  readonly deployed?: readonly DeployedGroup[];
+  readonly startMobility: (options: MobilityOptions) => Promise<MobilityService>;
+  readonly now: () => number;
+  /** The share of Azure's usual durations that an operation takes; 0: as long as its work. */
+  readonly pace: number;
+  /** Sent while an operation runs; undefined: the client's own interval counts. */
+  readonly retryAfterSeconds?: number;
+  readonly pageCount?: number;
+}
+
+/** Azure Resource Manager for one subscription in two regions, with the switches that tests and the lab need. */
+export interface ResourceManager {
+  readonly url: string;
+  readonly subscriptionId: string;
+  readonly token: string;
+  readonly faults: Faults;
+  /** False: connections of requests about this region are cut, and its operations stand still, until true. */
+  setReachable(region: string, reachable: boolean): void;
+  /** The limit of cores of one family in a region, or of all of them for "cores". */
+  setQuota(region: string, family: string, cores: number): void;
+  /** True: the size is not sold in the region (SkuNotAvailable, and a restriction in the list of skus). */
+  setRestricted(region: string, size: string, restricted: boolean): void;
+  /** The running machine behind the id of a virtual machine: its disk files, and the NBD socket of its mobility service. */
+  machineOf(id: string): Machine | undefined;
+  /** Starts the machines that ran when the cloud ended. What does not come up is told by its resource. */
+  resumeMachines(): Promise<void>;
+  /** Stops all work and the machines' mobility services; both go on after the next start. */
+  haltMachines(): Promise<void>;
+  kill(): void;
+  close(): Promise<void>;
+}
+
+const REGIONS = ["westeurope", "northeurope"] as const;
+
+export async function startResourceManager(options: ResourceManagerOptions): Promise<ResourceManager> {
+  await mkdir(options.folder, { recursive: true, mode: 0o700 });
+  const { token, now, subscriptionId } = options;
+  const disks = await openDiskFiles(join(options.folder, "disks"));
+  const { startMobility, logFolder } = options;
+  const machines = createMachines({ folder: join(options.folder, "machines"), logFolder, startMobility });
+  const store = openStore(options.persistence === "memory" ? undefined : join(options.folder, "resources.sqlite"));
+  const server = await startArmServer({ port: options.port, tls: options.tls, isToken: (given) => given === token }).catch(
+    (error: unknown) => {
+      store.close();
+      throw error;
+    },
+  );
+  const switches = createSwitches();
+  const facts: CloudFacts = { url: server.url, regions: REGIONS, accounts: options.accounts, ...switches.facts };
+  const world = (): World => worldAt(now(), { store, types: TYPES, facts, newGuid: randomUUID });
+  const runtime: Runtime = { disks, machines, world };
+  const { isReachable } = switches;
+  const operations = createOperations({ store, runtime, now, newGuid: randomUUID, pace: options.pace, isReachable });
+  const faults = createFaults();
+  const engine = {
+    store,
+    types: TYPES,
+    operations,
+    faults,
+    world,
+    addresses: { url: server.url, secret: token, retryAfterSeconds: options.retryAfterSeconds },
+    subscriptionId,
+    pageCount: options.pageCount ?? ARM_PAGE_COUNT,
+    isReachable,
+    others: (request: ArmRequest, at: World) => answerOther(request, at, TYPES),
+  };
+  if (store.resources().length === 0) deploy(options.deployed ?? [], subscriptionId, (request) => handle(request, engine));
+  const transaction = (work: () => void): void => store.transaction(work);
+  const halt = async (): Promise<void> => {
+    disks.close();
+    await operations.close();
+    await machines.close();
+  };
+  await bootMachines(runtime, transaction);
+  operations.startWork();
+  server.open({
+    answer: (request) => handle(request, engine),
+    download: (request, response, url) => download(request, response, url, { world: world(), disks, isReachable }),
+  });
+  return {
+    url: server.url,
+    subscriptionId,
+    token,
+    faults,
+    ...switches.switches,
+    machineOf: (id) => {
+      store.transaction(() => operations.settleDue());
+      const record = world().find(id);
+      return record === undefined ? undefined : machines.find(vmIdOf(record));
+    },
+    resumeMachines: () => bringUpMachines(runtime, transaction, (key) => operations.isBusy(key)),
+    haltMachines: halt,
+    kill: () => machines.kill(),
+    close: async () => {
+      await server.close();
+      await halt();
+      store.close();
+    },
+  };
+}
+
+/** `/disk-access/{unique id}/abcd?...&sig=...`: what beginGetAccess answered. */
+async function download(
+  request: IncomingMessage,
+  response: ServerResponse,
+  url: URL,
+  { world, disks, isReachable }: { readonly world: World; readonly disks: DiskFiles; readonly isReachable: (region: string) => boolean },
+): Promise<void> {
+  const uniqueId = url.pathname.split("/")[2] ?? "";
+  const isDisk = (record: ResourceRecord): boolean => keyOf(textOf(record.hidden, "uniqueId")) === keyOf(uniqueId);
+  const record = [...world.ofType("Microsoft.Compute/disks"), ...world.ofType("Microsoft.Compute/snapshots")].find(isDisk);
+  if (record !== undefined && !isReachable(record.location)) {
+    response.destroy();
+    return;
+  }
+  const refuse = (status: number, code: string): void => void response.writeHead(status, { "x-ms-error-code": code }).end();
+  if (record === undefined || !isGranted(accessOf(record.hidden), url.searchParams.get("sig") ?? "", world.nowMs)) {
+    return refuse(403, "AuthenticationFailed");
+  }
+  if ((request.method !== "GET" && request.method !== "HEAD") || url.searchParams.has("comp")) return refuse(501, "NotImplemented");
+  const createdMs = Date.parse(String(record.body.properties["timeCreated"]));
+  await serveVhd(request, response, { path: disks.path(uniqueId), uniqueId, createdMs });
+}

@@ -1,0 +1,83 @@
+import { ArmError, invalidParameter } from "../engine/arm-error.ts";
+import { keyOf } from "../engine/ids.ts";
+import type { ResourceRecord, World } from "../engine/resource-type.ts";
+
+export interface MachineSize {
+  readonly name: string;
+  readonly family: string;
+  readonly cores: number;
+  readonly memoryMiB: number;
+  readonly dataDisks: number;
+  readonly nics: number;
+}
+
+const size = (name: string, family: string, cores: number, memoryGiB: number, dataDisks: number, nics = 2): MachineSize => ({
+  name,
+  family,
+  cores,
+  memoryMiB: memoryGiB * 1024,
+  dataDisks,
+  nics,
+});
+
+/** A few of Azure's sizes, as its tables have them. */
+export const SIZES: readonly MachineSize[] = [
+  size("Standard_B1s", "standardBSFamily", 1, 1, 2),
+  size("Standard_B2s", "standardBSFamily", 2, 4, 4, 3),
+  size("Standard_D2s_v5", "standardDSv5Family", 2, 8, 4),
+  size("Standard_D4s_v5", "standardDSv5Family", 4, 16, 8),
+  size("Standard_D8s_v5", "standardDSv5Family", 8, 32, 16, 4),
+  size("Standard_E2s_v5", "standardESv5Family", 2, 16, 4),
+  size("Standard_E4s_v5", "standardESv5Family", 4, 32, 8),
+  size("Standard_E64s_v5", "standardESv5Family", 64, 512, 32, 8),
+  size("Standard_F2s_v2", "standardFSv2Family", 2, 4, 4),
+  size("Standard_F4s_v2", "standardFSv2Family", 4, 8, 8),
+];
+
+export const FAMILIES: readonly string[] = [...new Set(SIZES.map(({ family }) => family))];
+
+const sizeNamed = (name: string): MachineSize | undefined => SIZES.find((candidate) => keyOf(candidate.name) === keyOf(name));
+
+/** Cores of the machines in a region, of one family or of all ("cores"). Failed and deallocated machines count: Azure's quotas do that too. */
+export function usedCores(region: string, family: string, world: World, exceptKey = ""): number {
+  return world
+    .ofType("Microsoft.Compute/virtualMachines")
+    .filter((record) => record.location === region && record.key !== exceptKey)
+    .map((record) => sizeOf(record))
+    .filter((machine) => machine !== undefined && (family === "cores" || machine.family === family))
+    .reduce((sum, machine) => sum + (machine?.cores ?? 0), 0);
+}
+
+/** Refuses a size that is unknown, not sold here, or beyond the quota of its family or of the region. */
+export function checkSize(sizeName: string, record: ResourceRecord, world: World): MachineSize {
+  const wanted = sizeNamed(sizeName);
+  if (wanted === undefined) {
+    throw invalidParameter(
+      `The value ${sizeName} provided for the VM size is not valid. The valid sizes are: ${SIZES.map(({ name }) => name).join(",")}.`,
+    );
+  }
+  if (world.facts.isRestricted(record.location, wanted.name)) {
+    throw new ArmError(
+      409,
+      "SkuNotAvailable",
+      `The requested VM size for resource '${record.id}' is currently not available in location '${record.location}'. Please try another size or deploy to a different location.`,
+    );
+  }
+  for (const family of ["cores", wanted.family]) {
+    const limit = world.facts.quota(record.location, family);
+    const usage = usedCores(record.location, family, world, record.key);
+    if (usage + wanted.cores <= limit) continue;
+    const name = family === "cores" ? "Total Regional" : family;
+    throw new ArmError(
+      409,
+      "OperationNotAllowed",
+      `Operation could not be completed as it results in exceeding approved ${name} Cores quota. Additional details - Deployment Model: Resource Manager, Location: ${record.location}, Current Limit: ${limit}, Current Usage: ${usage}, Additional Required: ${wanted.cores}, (Minimum) New Limit Required: ${usage + wanted.cores}.`,
+    );
+  }
+  return wanted;
+}
+
+function sizeOf(record: ResourceRecord): MachineSize | undefined {
+  const profile = record.body.properties["hardwareProfile"] as { readonly vmSize?: string } | undefined;
+  return sizeNamed(profile?.vmSize ?? "");
+}

@@ -1,0 +1,192 @@
+import { ArmError } from "../engine/arm-error.ts";
+import { lastName } from "../engine/ids.ts";
+import { isObject, type JsonObject, textOf } from "../engine/json.ts";
+import { present } from "../engine/present.ts";
+import type { ResourceRecord, ResourceType, Runtime, Verb, World } from "../engine/resource-type.ts";
+import type { MachineDisk } from "../machines/machines.ts";
+import { readInstallCommand } from "../machines/install-command.ts";
+import { instanceView, type PowerState } from "./instance-view.ts";
+import {
+  attachedDisks,
+  attachedNics,
+  checkMachine,
+  completedMachine,
+  MACHINE,
+  machineReferences,
+  refuseChanges,
+  type MachineBody,
+} from "./machine-body.ts";
+import { refuseWithAccess } from "./disk-access.ts";
+import { refuseWhileCopied } from "./disks.ts";
+import { COMPUTE_VERSION } from "./shapes.ts";
+
+const MACHINE_TYPE = "Microsoft.Compute/virtualMachines";
+type Machine = ResourceRecord<MachineBody>;
+
+const put: Verb<MachineBody> = {
+  form: "async-operation",
+  durationMs: 25_000,
+  state: "Creating",
+  // A machine that was stopped or deallocated stays so, whatever changes in its model.
+  work: async (record, runtime) => (isOff(record) ? {} : bringUp(record, runtime)),
+  settle: (record, world, result) => (isOff(record) ? record : withPower(record, "running", world, result)),
+};
+
+const remove: Verb<MachineBody> = {
+  form: "both",
+  durationMs: 15_000,
+  state: "Deleting",
+  work: async (record, runtime) => {
+    await runtime.machines.remove(vmIdOf(record));
+    for (const disk of attachedDisks(record.body).filter(({ isDeleted }) => isDeleted)) {
+      const found = runtime.world().find(disk.id);
+      if (found !== undefined) await runtime.disks.remove(textOf(found.hidden, "uniqueId"));
+    }
+  },
+  settle: (record, world) => {
+    const leaving = [...attachedDisks(record.body), ...attachedNics(record.body)].filter(({ isDeleted }) => isDeleted);
+    for (const { id } of leaving) world.remove(world.find(id)?.key ?? "");
+    return record;
+  },
+};
+
+const start: Verb<MachineBody> = {
+  form: "both",
+  durationMs: 20_000,
+  state: "Updating",
+  check: (record, world) => {
+    for (const { id } of attachedDisks(record.body)) refuseWhileCopied(world.find(id) ?? record, world);
+  },
+  work: bringUp,
+  settle: (record, world, result) => withPower(record, "running", world, result),
+};
+
+const stop = (power: PowerState, durationMs: number): Verb<MachineBody> => ({
+  form: "both",
+  durationMs,
+  state: "Updating",
+  work: (record, runtime) => runtime.machines.halt(vmIdOf(record)),
+  settle: (record, world) => withPower(record, power, world, {}),
+});
+
+export const virtualMachines: ResourceType<MachineBody> = {
+  name: MACHINE_TYPE,
+  apiVersion: COMPUTE_VERSION,
+  naming: /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_])?$/,
+  schema: MACHINE,
+  members: ["zones", "identity", "plan"],
+  etagInBody: true,
+  put: { ...put, created: 201, updated: 200 },
+  patch: "as-put",
+  delete: remove,
+  actions: {
+    start,
+    restart: { ...start, work: restart },
+    powerOff: stop("stopped", 10_000),
+    deallocate: stop("deallocated", 20_000),
+  },
+  views: { instanceView: { show: instanceView } },
+  references: machineReferences,
+  admit: (draft, world, previous) => {
+    checkMachine(draft, world);
+    const attached = new Set(previous === undefined ? [] : attachedDisks(previous.body).map(({ id }) => world.find(id)?.key));
+    for (const { id } of attachedDisks(draft.body)) {
+      const disk = world.find(id);
+      if (disk === undefined || attached.has(disk.key)) continue;
+      refuseWithAccess(disk, world);
+      refuseWhileCopied(disk, world);
+    }
+    if (previous !== undefined) {
+      refuseChanges(draft, previous);
+      refuseHotChange(draft, previous, world);
+    }
+    const vmId = previous === undefined ? world.newGuid() : vmIdOf(previous);
+    const timeCreated = previous?.body.properties["timeCreated"] ?? new Date(world.nowMs).toISOString();
+    const body = completedMachine(draft.body, world);
+    return { ...draft, hidden: { ...draft.hidden, vmId }, body: { ...body, properties: { ...body.properties, vmId, timeCreated } } };
+  },
+  project: (record, world, query) => {
+    const extensions = world.children(record.id);
+    const resources = extensions.map((extension) => present(extension, world.typeOf(extension.type), world));
+    const isExpanded = query.get("$expand")?.toLowerCase() === "instanceview";
+    return {
+      members: resources.length === 0 ? {} : { resources },
+      properties: isExpanded ? { instanceView: instanceView(record, world) } : {},
+    };
+  },
+};
+
+/** The machine runs on its disks afterwards, its services not yet. */
+export async function boot(record: Machine, runtime: Runtime): Promise<void> {
+  runtime.machines.boot({ vmId: vmIdOf(record), disks: await machineDisks(record, runtime) });
+}
+
+/**
+ * The machine runs on its disks afterwards, and in it the services of its extensions; what runs already is left alone. A service that does not start is
+ * told by its extension, not by the machine.
+ */
+export async function bringUp(record: Machine, runtime: Runtime): Promise<JsonObject> {
+  const world = runtime.world();
+  const vmId = vmIdOf(record);
+  await boot(record, runtime);
+  const faults: Record<string, JsonObject> = {};
+  for (const extension of world.children(record.id)) {
+    // One whose first installation was refused is not tried again.
+    if (extension.provisioningState === "Failed" && extension.hidden["wasInstalled"] !== true) continue;
+    if (runtime.machines.find(vmId)?.mobility?.running === true) continue;
+    try {
+      await runtime.machines.install(vmId, readInstallCommand(extension.hidden["protectedSettings"]));
+    } catch (error) {
+      if (!(error instanceof ArmError)) throw error;
+      faults[extension.key] = { code: error.code, message: error.message };
+    }
+  }
+  return { faults };
+}
+
+async function restart(record: Machine, runtime: Runtime): Promise<JsonObject> {
+  await runtime.machines.halt(vmIdOf(record));
+  return bringUp(record, runtime);
+}
+
+async function machineDisks(record: Machine, runtime: Runtime): Promise<readonly MachineDisk[]> {
+  const disks: MachineDisk[] = [];
+  for (const { id, lun } of attachedDisks(record.body)) {
+    const uniqueId = String(runtime.world().find(id)?.hidden["uniqueId"]);
+    const sizeBytes = await runtime.disks.sizeBytes(uniqueId);
+    if (sizeBytes === undefined) throw new ArmError(409, "DiskFileMissing", `The disk ${id} has no file in this cloud.`);
+    disks.push({ name: runtime.world().find(id)?.name ?? lastName(id), lun, path: runtime.disks.path(uniqueId), sizeBytes });
+  }
+  return disks;
+}
+
+/** The machine's power, and what became of its extensions when it came up. */
+export function withPower(record: Machine, power: PowerState, world: World, result: JsonObject): Machine {
+  const faults = isObject(result["faults"]) ? result["faults"] : {};
+  for (const extension of power === "running" ? world.children(record.id) : []) {
+    const lastError = faults[extension.key];
+    const { lastError: _, ...hidden } = extension.hidden;
+    if (lastError !== undefined) world.put({ ...extension, provisioningState: "Failed", hidden: { ...hidden, lastError } });
+    else if (hidden["wasInstalled"] === true) world.put({ ...extension, provisioningState: "Succeeded", hidden });
+  }
+  return { ...record, hidden: { ...record.hidden, power } };
+}
+
+/** A disk that a mobility service writes to cannot be taken from under it. */
+function refuseHotChange(draft: Machine, previous: Machine, world: World): void {
+  if (previous.hidden["power"] !== "running" || world.children(previous.id).length === 0) return;
+  const idsOf = (machine: Machine): string =>
+    attachedDisks(machine.body)
+      .map(({ id, lun }) => `${id.toLowerCase()}@${lun}`)
+      .join();
+  if (idsOf(draft) === idsOf(previous)) return;
+  throw new ArmError(
+    409,
+    "OperationNotAllowed",
+    "Disks cannot be attached or detached while the machine's mobility service runs: stop the machine first.",
+  );
+}
+
+const isOff = (record: Machine): boolean => record.hidden["power"] === "stopped" || record.hidden["power"] === "deallocated";
+
+export const vmIdOf = (record: ResourceRecord): string => textOf(record.hidden, "vmId");

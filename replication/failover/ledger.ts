@@ -1,0 +1,175 @@
+import { LeewardError, invariant } from "../errors.ts";
+import { LEDGER_MAX_ENTRIES } from "../limits.ts";
+
+/**
+ * Everything that Leeward made for one item, written down BEFORE it is made, so that whatever breaks off leaves nothing unknown (DESIGN 8).
+ * Resources that stood there before and are not Leeward's (found without its tag) never come in here, and so are never removed.
+ *
+ * What stays and what goes. Site Recovery leaves the target's resource group, network and cache account behind for ever. Here a shared resource goes
+ * with the last item that uses it, if Leeward made it, and nothing else lives in it: an empty group costs nothing, but nobody knows any more that it may
+ * go. What a failover made stays when users' work has moved there: it is the operator's machine then, and the entry is `released`.
+ */
+export interface Ledger {
+  readonly version: 1;
+  readonly itemId: string;
+  readonly entries: readonly LedgerEntry[];
+}
+
+export interface LedgerEntry {
+  /** Resource Manager id, or the address of a container. Compared without regard to case. */
+  readonly id: string;
+  readonly kind: LedgerKind;
+  readonly role: LedgerRole;
+  /** The job that wrote the entry. */
+  readonly jobId: string;
+  readonly state: LedgerState;
+}
+
+/**
+ * `intended`: may exist or not. `created`: was seen to exist. `removing`: may be gone or not. `removed`: was seen to be gone. `released`: stays, and
+ * is no longer ours to remove.
+ */
+type LedgerState = "intended" | "created" | "removing" | "removed" | "released";
+
+/** What an entry is for. `shared`: other items may use it too. */
+export type LedgerRole = "replication" | "failover" | "test-failover" | "shared";
+
+/** Kinds in the order in which they are removed: what depends on something goes before it. Equal ranks go side by side. */
+const REMOVAL_RANKS = {
+  "event-subscription": 0,
+  "mobility-extension": 0,
+  "virtual-machine": 1,
+  "network-interface": 2,
+  disk: 2,
+  snapshot: 2,
+  "restored-blobs": 2,
+  "availability-set": 3,
+  "public-ip": 3,
+  "network-mapping": 3,
+  "role-assignment": 3,
+  "blob-container": 3,
+  "virtual-network": 4,
+  "system-topic": 4,
+  "storage-account": 5,
+  "resource-group": 6,
+} as const;
+export type LedgerKind = keyof typeof REMOVAL_RANKS;
+
+/** What a removal is about. `disable` goes over everything. */
+export type RemovalScope = "test-failover" | "failover" | "disable";
+
+export function emptyLedger(itemId: string): Ledger {
+  return { version: 1, itemId, entries: [] };
+}
+
+/**
+ * Writes down what is about to be made; doing it twice is one entry, and one that was removed before begins again. Errors: `conflict` (retryable)
+ * while the resource is still being removed.
+ */
+export function intend(ledger: Ledger, resources: readonly Pick<LedgerEntry, "id" | "kind" | "role">[], jobId: string): Ledger {
+  const entries = resources.reduce<readonly LedgerEntry[]>((known, { id, kind, role }) => {
+    const found = known.find((entry) => sameId(entry.id, id));
+    if (found === undefined) return [...known, { id, kind, role, jobId, state: "intended" }];
+    invariant(found.kind === kind, "a resource keeps its kind", { id, kind, found: found.kind });
+    if (found.state === "removing") throw new LeewardError("conflict", `${id} is being removed.`, { id, itemId: ledger.itemId });
+    if (found.state === "intended" || found.state === "created") return known;
+    return known.map((entry) => (entry === found ? { id, kind, role, jobId, state: "intended" } : entry));
+  }, ledger.entries);
+  invariant(entries.length <= LEDGER_MAX_ENTRIES, "the ledger is bounded", { itemId: ledger.itemId, entries: entries.length });
+  return sameOr(ledger, entries);
+}
+
+/** The resource was seen. Only what was written down before can be. */
+export function markCreated(ledger: Ledger, id: string): Ledger {
+  invariant(
+    ledger.entries.some((entry) => sameId(entry.id, id)),
+    "a resource is in the ledger before it is made",
+    { id, itemId: ledger.itemId },
+  );
+  return change(ledger, (entry) => (sameId(entry.id, id) && entry.state === "intended" ? "created" : entry.state));
+}
+
+/**
+ * Marks what has to go. `machineMoved`: users' work runs on what the failover made, which therefore stays. Mark first and look at other items
+ * afterwards: of two last users that are disabled together each is marked when the other looks, so that at least one removes.
+ */
+export function beginRemoval(ledger: Ledger, scope: RemovalScope, machineMoved: boolean): Ledger {
+  return change(ledger, ({ role, state }) => {
+    if (state !== "intended" && state !== "created") return state;
+    if (scope !== "disable") return role === scope ? "removing" : state;
+    return role === "failover" && machineMoved ? "released" : "removing";
+  });
+}
+
+/** A committed failover: the machine and its parts are the operator's now. */
+export function handOver(ledger: Ledger): Ledger {
+  return change(ledger, ({ role, state }) => (role === "failover" && (state === "intended" || state === "created") ? "released" : state));
+}
+
+export interface RemovalPlan {
+  /** One stage after the other; inside a stage side by side. A resource group is removed only after a look that finds it empty. */
+  readonly stages: readonly (readonly LedgerEntry[])[];
+  /** Shared and still in use by others: these only leave this ledger. */
+  readonly toRelease: readonly string[];
+}
+
+/** What to remove in which order. `inUseElsewhere`: ids of all live entries of the other items' ledgers (`liveIds`). */
+export function planRemoval(ledger: Ledger, inUseElsewhere: readonly string[]): RemovalPlan {
+  const used = new Set(inUseElsewhere.map((id) => id.toLowerCase()));
+  const going = ledger.entries.filter(({ state }) => state === "removing");
+  const kept = going.filter(({ role, id }) => role === "shared" && used.has(id.toLowerCase()));
+  const ranks = [...new Set(Object.values(REMOVAL_RANKS))].toSorted((left, right) => left - right);
+  const stages = ranks
+    .map((rank) => going.filter((entry) => !kept.includes(entry) && REMOVAL_RANKS[entry.kind] === rank))
+    .filter((stage) => stage.length > 0);
+  return { stages, toRelease: kept.map(({ id }) => id) };
+}
+
+/** The resource was seen to be gone. */
+export function markRemoved(ledger: Ledger, id: string): Ledger {
+  return change(ledger, (entry) => (sameId(entry.id, id) && entry.state === "removing" ? "removed" : entry.state));
+}
+
+/** The resource stays: others use it, or something foreign lives in it. */
+export function markReleased(ledger: Ledger, id: string): Ledger {
+  return change(ledger, (entry) => (sameId(entry.id, id) && entry.state !== "removed" ? "released" : entry.state));
+}
+
+/** What an item keeps in use. Entries on their way out do not count. */
+export function liveIds({ entries }: Ledger): readonly string[] {
+  return entries.filter(({ state }) => state === "intended" || state === "created").map(({ id }) => id);
+}
+
+/** What may still stand: the report of leftovers. Disabling ends only when this is empty. */
+export function leftovers({ entries }: Ledger): readonly LedgerEntry[] {
+  return entries.filter(({ state }) => state !== "removed" && state !== "released");
+}
+
+export function isEmpty(ledger: Ledger): boolean {
+  return leftovers(ledger).length === 0;
+}
+
+/** Forgets what is gone or released, so that the ledger does not grow with every drill. */
+export function compact(ledger: Ledger): Ledger {
+  return sameOr(ledger, leftovers(ledger));
+}
+
+function change(ledger: Ledger, next: (entry: LedgerEntry) => LedgerState): Ledger {
+  return sameOr(
+    ledger,
+    ledger.entries.map((entry) => {
+      const state = next(entry);
+      return state === entry.state ? entry : { ...entry, state };
+    }),
+  );
+}
+
+/** The same ledger when nothing changed, so that nothing is written. */
+function sameOr(ledger: Ledger, entries: readonly LedgerEntry[]): Ledger {
+  const same = entries.length === ledger.entries.length && entries.every((entry, at) => entry === ledger.entries[at]);
+  return same ? ledger : { ...ledger, entries };
+}
+
+function sameId(left: string, right: string): boolean {
+  return left.toLowerCase() === right.toLowerCase();
+}

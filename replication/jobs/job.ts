@@ -1,0 +1,207 @@
+import { createHash } from "node:crypto";
+import { canonicalDigest } from "../canonical-json.ts";
+import { LeewardError, invariant } from "../errors.ts";
+import { requireField } from "../items/request-rules.ts";
+import { CALLER_ID_MAX_LENGTH, JOB_ERRORS_MAX_COUNT } from "../limits.ts";
+import type { Flow } from "../states/states.ts";
+import { SCENARIOS } from "./scenarios.ts";
+
+/** Site Recovery's states of jobs and tasks (its `Other` is never needed). */
+type JobState = "NotStarted" | "InProgress" | "Succeeded" | "Failed" | "Cancelled" | "Suspended";
+type TaskState = JobState | "Skipped";
+
+interface JobTask {
+  readonly name: string;
+  readonly friendlyName: string;
+  readonly state: TaskState;
+  readonly startedMs: number | undefined;
+  readonly endedMs: number | undefined;
+}
+
+export interface JobError {
+  /** The task that failed; undefined when none was running. */
+  readonly taskName: string | undefined;
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
+  readonly atMs: number;
+}
+
+/** One run of a flow, from the request to its end. Times are Unix milliseconds of the target's clock, and never go back inside a job. */
+export interface JobRecord {
+  readonly version: 1;
+  readonly jobId: string;
+  readonly itemId: string;
+  readonly flow: Flow;
+  readonly scenarioName: string;
+  readonly friendlyName: string;
+  readonly state: JobState;
+  readonly tasks: readonly JobTask[];
+  readonly errors: readonly JobError[];
+  readonly startedMs: number;
+  readonly endedMs: number | undefined;
+  /** Digest of the request, so that one operation id cannot ask for two things. */
+  readonly requestDigest: string;
+}
+
+export interface JobRequest {
+  readonly itemId: string;
+  readonly flow: Flow;
+  /** The caller's own id of this request (`x-ms-client-request-id`): the same id is the same job. */
+  readonly operationId: string;
+  /** Everything that the caller asked for, as JSON. */
+  readonly request: unknown;
+}
+
+/** A job that has not begun. Errors: `invalid-request` for an operation id that is empty or too long. */
+export function newJob({ itemId, flow, operationId, request }: JobRequest, nowMs: number): JobRecord {
+  const { scenarioName, friendlyName, tasks } = SCENARIOS[flow];
+  return {
+    version: 1,
+    jobId: jobIdOf(itemId, operationId),
+    itemId,
+    flow,
+    scenarioName,
+    friendlyName,
+    state: "NotStarted",
+    tasks: tasks.map(([name, taskFriendlyName]) => ({
+      name,
+      friendlyName: taskFriendlyName,
+      state: "NotStarted",
+      startedMs: undefined,
+      endedMs: undefined,
+    })),
+    errors: [],
+    startedMs: nowMs,
+    endedMs: undefined,
+    requestDigest: canonicalDigest({ flow, request }),
+  };
+}
+
+/** 32 hex digits: the same operation of the same item is the same job. Errors: `invalid-request`. */
+export function jobIdOf(itemId: string, operationId: string): string {
+  requireField(
+    operationId.length > 0 && operationId.length <= CALLER_ID_MAX_LENGTH,
+    "operationId",
+    `1 to ${CALLER_ID_MAX_LENGTH} characters`,
+  );
+  return createHash("sha256").update(`leeward-job-1\n${itemId}\n${operationId}`, "utf8").digest("hex").slice(0, 32);
+}
+
+/** Throws `conflict` when a job of this operation id was made for another request; the same request is a repetition. */
+export function requireSameRequest(job: JobRecord, { flow, request }: JobRequest): void {
+  if (job.requestDigest === canonicalDigest({ flow, request })) return;
+  throw new LeewardError(
+    "conflict",
+    "This operation id was used for another request.",
+    { jobId: job.jobId, itemId: job.itemId },
+    { hint: "Use a new operation id for each new request." },
+  );
+}
+
+/** A task begins; one that runs or has ended is left as it is. */
+export function startTask(job: JobRecord, name: string, nowMs: number): JobRecord {
+  requireTask(job, name);
+  if (isEnded(job)) return job;
+  const atMs = later(job, nowMs);
+  return changeTask(
+    job,
+    name,
+    (task) => (task.state === "NotStarted" ? { ...task, state: "InProgress", startedMs: atMs } : task),
+    "InProgress",
+  );
+}
+
+/** A task ends well, or is left out; one that has ended is left as it is. */
+export function endTask(job: JobRecord, name: string, state: "Succeeded" | "Skipped", nowMs: number): JobRecord {
+  requireTask(job, name);
+  if (isEnded(job)) return job;
+  const atMs = later(job, nowMs);
+  const end = (task: JobTask): JobTask => (isTaskEnded(task) ? task : { ...task, state, startedMs: task.startedMs ?? atMs, endedMs: atMs });
+  return changeTask(job, name, end, "InProgress");
+}
+
+/** The job waits for an operator (a manual action); `resumeJob` lets it go on. Only a running job can. */
+export function suspendJob(job: JobRecord): JobRecord {
+  return job.state === "InProgress" ? { ...job, state: "Suspended" } : job;
+}
+
+export function resumeJob(job: JobRecord): JobRecord {
+  return job.state === "Suspended" ? { ...job, state: "InProgress" } : job;
+}
+
+/** Every task must have ended: a job is not done because somebody says so. */
+export function succeedJob(job: JobRecord, nowMs: number): JobRecord {
+  if (isEnded(job)) return job;
+  const open = job.tasks.find((task) => !isTaskEnded(task));
+  invariant(open === undefined, "every task of a job that succeeds has ended", { jobId: job.jobId, task: open?.name });
+  return { ...job, state: "Succeeded", endedMs: later(job, nowMs) };
+}
+
+/** The running tasks fail with the job; those that never began say so. */
+export function failJob(job: JobRecord, error: Pick<JobError, "code" | "message" | "hint">, nowMs: number): JobRecord {
+  if (isEnded(job)) return job;
+  const atMs = later(job, nowMs);
+  const failed = job.tasks.filter(isRunning).map(({ name }) => name);
+  const errors = (failed.length === 0 ? [undefined] : failed).map((taskName) => ({ ...error, taskName, atMs }));
+  return {
+    ...endRunning(job, "Failed", atMs),
+    state: "Failed",
+    endedMs: atMs,
+    errors: [...job.errors, ...errors].slice(0, JOB_ERRORS_MAX_COUNT),
+  };
+}
+
+/** Something went wrong and the job goes on, for example a source that could not be shut down. The same error of the same task is kept once. */
+export function noteError(job: JobRecord, error: Omit<JobError, "atMs">, nowMs: number): JobRecord {
+  const { taskName, code, message } = error;
+  const known = job.errors.some((noted) => noted.taskName === taskName && noted.code === code && noted.message === message);
+  if (known || isEnded(job)) return job;
+  return { ...job, errors: [...job.errors, { ...error, atMs: later(job, nowMs) }].slice(0, JOB_ERRORS_MAX_COUNT) };
+}
+
+/** Given up: by its operator, or because another job took over. */
+export function cancelJob(job: JobRecord, nowMs: number): JobRecord {
+  if (isEnded(job)) return job;
+  const atMs = later(job, nowMs);
+  return { ...endRunning(job, "Cancelled", atMs), state: "Cancelled", endedMs: atMs };
+}
+
+/** Site Recovery's `stateDescription`. */
+export function stateDescription({ state, errors }: JobRecord): string {
+  if (state === "Suspended") return "Waiting for input";
+  if (state !== "Succeeded") return state;
+  return errors.length > 0 ? "CompletedWithInformation" : "Completed";
+}
+
+/** The end of a job is final: whatever is reported afterwards changes nothing. */
+export function isEnded({ state }: JobRecord): boolean {
+  return state === "Succeeded" || state === "Failed" || state === "Cancelled";
+}
+
+const isRunning = ({ state }: JobTask): boolean => state === "InProgress" || state === "Suspended";
+const isTaskEnded = ({ state }: JobTask): boolean => state !== "NotStarted" && state !== "InProgress" && state !== "Suspended";
+
+function requireTask(job: JobRecord, name: string): void {
+  invariant(
+    job.tasks.some((task) => task.name === name),
+    "the job has this task",
+    { jobId: job.jobId, flow: job.flow, task: name },
+  );
+}
+
+/** Returns the same job when nothing changes, so that nothing is written. */
+function changeTask(job: JobRecord, name: string, change: (task: JobTask) => JobTask, running: JobState): JobRecord {
+  const tasks = job.tasks.map((task) => (task.name === name ? change(task) : task));
+  const state = job.state === "NotStarted" ? running : job.state;
+  return state === job.state && tasks.every((task, at) => task === job.tasks[at]) ? job : { ...job, state, tasks };
+}
+
+function endRunning(job: JobRecord, state: "Failed" | "Cancelled", atMs: number): JobRecord {
+  return { ...job, tasks: job.tasks.map((task) => (isRunning(task) ? { ...task, state, endedMs: atMs } : task)) };
+}
+
+/** A clock that was set back gives no time before what is written. */
+function later({ startedMs, tasks }: JobRecord, nowMs: number): number {
+  return tasks.reduce((latest, task) => Math.max(latest, task.startedMs ?? 0, task.endedMs ?? 0), Math.max(startedMs, nowMs));
+}

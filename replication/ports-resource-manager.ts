@@ -1,0 +1,64 @@
+import type { ErrorCode } from "./errors.ts";
+
+/** A resource, or any other answer of Azure Resource Manager, as its JSON. What Azure adds is kept; read it with `resources/json.ts`. */
+export type ResourceJson = Readonly<Record<string, unknown>>;
+
+/**
+ * Azure Resource Manager as durable flows use it: begin, look, never wait. A flow begins a change in one activity, waits `retryAfterMs` with a durable
+ * timer, looks in another activity, and so on. No method sleeps or tries again by itself, and none has a limit for the whole change: that is the flow's.
+ *
+ * Every method may run twice, in any process. Errors, for every method: `azure-unavailable` (retryable) when nobody answered, or Azure failed inside:
+ * a change may have begun then, and beginning it again is right; `azure-not-authorized`; `azure-answer-invalid` when an answer breaks Azure's
+ * contract. Whatever else Azure says no to is thrown by reads, and is `failed` as the progress of a change.
+ *
+ * The answers of `listKeys` and `beginGetAccess` are secrets (rule 8): an activity uses them and never returns them to its orchestration.
+ */
+export interface ResourceManager {
+  /** The resource, or a view of it such as `{machine id}/instanceView`; undefined when there is none (or no group or parent). Sent once. */
+  read(id: string): Promise<ResourceJson | undefined>;
+  /**
+   * All pages of a collection, for example `/subscriptions/{s}/providers/Microsoft.Network/networkInterfaces`, or `{group id}/resources` for whatever is
+   * in a group; empty when its group or parent is missing. `filter` is OData. Errors: `azure-answer-invalid` for more than AZURE_LIST_MAX_PAGES pages.
+   */
+  list(collection: string, filter?: string): Promise<readonly ResourceJson[]>;
+  /** Sends the change once. Idempotent: the same change again has the same end. Not atomic: a resource may be left half made, in state `Failed`. */
+  begin(change: Change): Promise<Begun>;
+  /** Asks once how a begun change stands. `operation` may come from another process and from long ago. Idempotent. */
+  look(operation: string): Promise<Looked>;
+}
+
+/** The action of a change on something that exists. */
+export type ResourceAction = "start" | "powerOff" | "deallocate" | "beginGetAccess" | "endGetAccess" | "listKeys";
+
+export type Change =
+  /** Creates, or replaces what is there by the whole body. */
+  | { readonly kind: "put"; readonly id: string; readonly body: ResourceJson }
+  /** Removing a missing resource succeeds. */
+  | { readonly kind: "remove"; readonly id: string }
+  | { readonly kind: "act"; readonly id: string; readonly action: ResourceAction; readonly body?: ResourceJson };
+
+export type Looked =
+  /**
+   * Seen, not only told: the resource after a `put` and after actions on machines, as a read showed it with provisioningState Succeeded; undefined after a
+   * `remove`, when a read no longer found it; the answer of `listKeys` and `beginGetAccess`.
+   */
+  | { readonly kind: "done"; readonly result: ResourceJson | undefined }
+  /** Look again with this text (up to 8 kB) after that time. It is all that a later look needs. */
+  | { readonly kind: "running"; readonly operation: string; readonly retryAfterMs: number }
+  | Failed;
+
+export type Begun =
+  | Looked
+  /** Nothing was begun, because Azure throttles or another operation holds the resource: begin the same again after that time. */
+  | { readonly kind: "busy"; readonly retryAfterMs: number; readonly azureCode: string; readonly message: string };
+
+/** Azure said no, or the operation ended badly. What was half made still stands. */
+export interface Failed {
+  readonly kind: "failed";
+  readonly code: ErrorCode;
+  /** Azure's own word, for example `AllocationFailed`. */
+  readonly azureCode: string;
+  readonly message: string;
+  /** Beginning the same change again later can help. */
+  readonly retryable: boolean;
+}

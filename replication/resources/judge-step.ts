@@ -1,0 +1,70 @@
+import type { ErrorCode } from "../errors.ts";
+import type { ResourceJson } from "../ports-resource-manager.ts";
+import { isObject, listOf, textOf } from "./json.ts";
+import { subnetsOf } from "./source-machine.ts";
+import { type Owner, itemOf } from "./tags.ts";
+import type { ResourceStep } from "./walk.ts";
+
+export type StepJudgement =
+  /** Write it into the ledger, then begin the PUT of the body. */
+  | { readonly kind: "create"; readonly body: ResourceJson }
+  /** It stands. `ours`: made by Leeward, so it belongs into the ledger as created; else it was there before, and never comes in. */
+  | { readonly kind: "present"; readonly ours: boolean }
+  /** Azure is changing it, perhaps for us: read again later. */
+  | { readonly kind: "changing" }
+  | { readonly kind: "refused"; readonly code: ErrorCode; readonly message: string };
+
+/** What is to do about a step, of what a read found now. Pure, and the same answer whoever asks again. */
+export function judgeStep(step: ResourceStep, found: ResourceJson | undefined, { itemId }: Owner): StepJudgement {
+  const refused = (code: ErrorCode, message: string): StepJudgement => ({ kind: "refused", code, message });
+  if (found === undefined) {
+    if (step.body !== undefined) return { kind: "create", body: step.body };
+    return refused("azure-resource-missing", `The plan counts on ${step.id}, which is gone.`);
+  }
+  const state = textOf(found, "properties", "provisioningState")?.toLowerCase() ?? "succeeded";
+  const maker = itemOf(found);
+  // What many items use is Leeward's for whichever of them it was made.
+  const isShared = step.role === "shared";
+  const isOurs = maker !== undefined && (isShared || maker === itemId);
+  if (!isShared && !isOurs) return refused("azure-resource-conflict", `${step.id} exists and was not made for this item.`);
+  if (!["succeeded", "failed", "canceled"].includes(state)) return { kind: "changing" };
+  const fault = firstFault(step.required, step.kind === "virtual-network" ? withPlainSubnets(found) : found, "");
+  if (state !== "succeeded") {
+    // What is half made is made whole by the same PUT. A network only while nobody has added a subnet, which the PUT would delete.
+    const isSafe = step.kind !== "virtual-network" || hasNoOther(step.body, found);
+    if (isOurs && step.body !== undefined && isSafe) return { kind: "create", body: step.body };
+    return refused("azure-resource-conflict", `${step.id} is in state ${state}.`);
+  }
+  if (fault !== undefined) return refused("azure-resource-conflict", `${step.id} is not as planned: ${fault}.`);
+  return { kind: "present", ours: isOurs };
+}
+
+/** The first part of `required` that `found` has not, in words. */
+function firstFault(required: unknown, found: unknown, path: string): string | undefined {
+  if (Array.isArray(required)) {
+    const missing = required.find((entry: unknown) => !listOf(found).some((candidate) => firstFault(entry, candidate, path) === undefined));
+    return missing === undefined ? undefined : `${path} lacks ${JSON.stringify(missing)}`;
+  }
+  if (isObject(required)) {
+    return Object.entries(required)
+      .map(([name, part]) => firstFault(part, isObject(found) ? found[name] : undefined, path === "" ? name : `${path}.${name}`))
+      .find((fault) => fault !== undefined);
+  }
+  return plain(required) === plain(found) ? undefined : `${path} is ${JSON.stringify(found) ?? "missing"}, not ${JSON.stringify(required)}`;
+}
+
+/** Azure answers ids, names and regions in letters of its own, "North Europe" for northeurope included. */
+const plain = (value: unknown): unknown => (typeof value === "string" ? value.toLowerCase().replaceAll(" ", "") : value);
+
+function hasNoOther(body: ResourceJson | undefined, found: ResourceJson): boolean {
+  const named = (network: ResourceJson | undefined): readonly string[] =>
+    listOf(network, "properties", "subnets").map((subnet) => textOf(subnet, "name")?.toLowerCase() ?? "");
+  const planned = named(body);
+  return named(found).every((name) => planned.includes(name));
+}
+
+/** Azure tells the prefix of a subnet in one of two places. */
+function withPlainSubnets(network: ResourceJson): ResourceJson {
+  const subnets = subnetsOf(network).map(({ name, addressPrefix }) => ({ name, properties: { addressPrefix } }));
+  return { location: network["location"], properties: { subnets } };
+}

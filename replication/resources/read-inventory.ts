@@ -1,0 +1,46 @@
+import { inLanes } from "../apply/lanes.ts";
+import { AZURE_READS_AT_ONCE } from "../limits.ts";
+import { regionName } from "../planning/name-rules.ts";
+import type { ResourceJson, ResourceManager } from "../ports-resource-manager.ts";
+import { nameOf, parsePath } from "./ids.ts";
+import { textOf } from "./json.ts";
+import { sizesOf } from "./sizes.ts";
+import { type InventoryDecision, networkIdOf, partsOf, sourceMachineOf } from "./source-machine.ts";
+
+/**
+ * Reads the VM and what it stands on: one request for each disk and NIC, and four more. What is gone meanwhile is told as a refusal. Errors: those of
+ * ResourceManager.
+ */
+export async function readInventory(resourceManager: ResourceManager, machineId: string): Promise<InventoryDecision> {
+  const path = parsePath(machineId);
+  const machine = path?.type === "microsoft.compute/virtualmachines" ? await resourceManager.read(machineId) : undefined;
+  if (path === undefined || machine === undefined) {
+    const subject = nameOf(machineId);
+    return { kind: "refused", refusals: [{ code: "inventory-invalid", subject, message: `There is no virtual machine ${machineId}.` }] };
+  }
+  const { diskIds, nicIds, availabilitySetId } = partsOf(machine);
+  const [disks, nics] = [await readAll(resourceManager, diskIds), await readAll(resourceManager, nicIds)];
+  const networkId = nics.map(networkIdOf).find((id) => id !== undefined);
+  const region = regionName(textOf(machine, "location") ?? "");
+  const [network, availabilitySet, skus] = await Promise.all([
+    networkId === undefined ? undefined : resourceManager.read(networkId),
+    availabilitySetId === undefined ? undefined : resourceManager.read(availabilitySetId),
+    readSkus(resourceManager, path.subscriptionId, region),
+  ]);
+  return sourceMachineOf({ machine, disks, nics, network, availabilitySet, sizes: sizesOf(skus, region) });
+}
+
+/** The SKUs of one region. */
+export function readSkus(resourceManager: ResourceManager, subscriptionId: string, region: string): Promise<readonly ResourceJson[]> {
+  return resourceManager.list(`/subscriptions/${subscriptionId}/providers/Microsoft.Compute/skus`, `location eq '${regionName(region)}'`);
+}
+
+/** In the order of the ids; missing ones are left out. */
+async function readAll(resourceManager: ResourceManager, ids: readonly string[]): Promise<readonly ResourceJson[]> {
+  const found = new Map<string, ResourceJson>();
+  await inLanes(AZURE_READS_AT_ONCE, ids, async (id) => {
+    const resource = await resourceManager.read(id);
+    if (resource !== undefined) found.set(id, resource);
+  });
+  return ids.map((id) => found.get(id)).filter((resource) => resource !== undefined);
+}

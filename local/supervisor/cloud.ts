@@ -1,4 +1,4 @@
-import { mkdir } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { startEventGrid, type EventSwitches } from "../events/event-grid.ts";
 import { startStorage, type LocalStorage } from "../storage/storage.ts";
@@ -49,12 +49,16 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     parts.add({ stop: () => storage.close(), kill: () => {} });
     const events = await startEvents(options, storage);
     parts.add({ stop: () => events.close(), kill: () => {} });
+    const durableFolder = join(options.folder, "durable");
+    // Orchestrations outlive a kill of the app, which is a process of its own, as the storage does; with persistence "memory" both end with the cloud.
+    if (options.persistence === "memory") await rm(durableFolder, { recursive: true, force: true });
     const app = await startFunctionApp({
       storage,
       secrets,
       accounts: { cache: CACHE_ACCOUNT, target: TARGET_ACCOUNT },
       port: options.ports.app,
       logFolder,
+      durableFolder,
       schedules: options.schedules,
     });
     parts.add({ stop: () => app.stop(), kill: () => void app.kill() });

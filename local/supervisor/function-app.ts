@@ -12,6 +12,8 @@ export interface FunctionAppOptions {
   readonly accounts: { readonly cache: string; readonly target: string };
   readonly port: number;
   readonly logFolder: string;
+  /** Keeps the orchestrations over a kill of the app. */
+  readonly durableFolder: string;
   /** NCRONTAB, six fields: when items whose point is due are woken, and when the sweep runs. */
   readonly schedules: { readonly points: string; readonly sweep: string };
 }
@@ -67,6 +69,7 @@ function startHost(options: FunctionAppOptions, port: number): Promise<Child> {
       TargetStorage: target,
       LEEWARD_POINT_SCHEDULE: options.schedules.points,
       LEEWARD_SWEEP_SCHEDULE: options.schedules.sweep,
+      LEEWARD_LOCAL_DURABLE_FOLDER: options.durableFolder,
       LEEWARD_LOCAL_FUNCTION_KEY: options.secrets.functionKey,
       LEEWARD_LOCAL_MASTER_KEY: options.secrets.masterKey,
     },

@@ -20,7 +20,7 @@ describe("the check of a function", () => {
     expect([hostFunction.triggerKey, kind]).toEqual(["a1", HTTP_TRIGGER]);
   });
 
-  it.each(["blobTrigger", "eventGridTrigger", "serviceBusTrigger", "orchestrationTrigger", "neverHeardTrigger"])(
+  it.each(["blobTrigger", "eventGridTrigger", "serviceBusTrigger", "entityTrigger", "neverHeardTrigger"])(
     "refuses %s, naming function and binding",
     (type) => {
       expect(() => checkFunction(register({ t: input(type) }), KINDS)).toThrow(

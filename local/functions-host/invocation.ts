@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import type { Registration } from "./core.ts";
 import { programmingModel } from "./core.ts";
 import type { Clock } from "./clock.ts";
@@ -147,13 +147,14 @@ function describeRequest(
     const data = inputOf(binding);
     return data === undefined ? [] : [{ name, data }];
   });
+  const hex = (uuid: string): string => uuid.replaceAll("-", "");
   return {
     invocationId,
     functionId: hostFunction.id,
     inputData: [{ name: hostFunction.triggerKey, data: input.data }, ...extra],
     triggerMetadata: input.metadata,
     traceContext: {
-      traceParent: `00-${randomBytes(16).toString("hex")}-${randomBytes(8).toString("hex")}-00`,
+      traceParent: `00-${hex(randomUUID())}-${hex(invocationId).slice(0, 16)}-00`,
       traceState: "",
       attributes: {},
     },

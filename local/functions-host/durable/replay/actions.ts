@@ -45,7 +45,11 @@ const retryOptions = z
 
 const call = z.object({ functionName: z.string(), input: z.unknown().optional(), retryOptions: retryOptions.optional() });
 const childCall = call.extend({ instanceId: z.string().nullish(), version: z.string().nullish() });
+const anyAction = z.object({ actionType: z.coerce.number() });
+const withInput = z.object({ input: z.unknown().optional() });
 const fireAt = z.iso.datetime().transform((text) => Date.parse(text));
+const timer = z.object({ fireAt, isCanceled: z.boolean().default(false) });
+const eventWait = z.object({ externalEventName: z.string() });
 const compound = z.object({ compoundActions: z.array(z.unknown()) });
 const entityCall = z.object({ instanceId: z.string().optional() });
 
@@ -55,12 +59,12 @@ const PARSERS: Readonly<Record<number, (value: unknown) => Action>> = {
   1: parseActivity,
   2: parseChild,
   3: parseChild,
-  4: (value) => ({ kind: "continue-as-new", input: encodedInput(z.object({ input: z.unknown().optional() }).parse(value).input) }),
+  4: (value) => ({ kind: "continue-as-new", input: encodedInput(withInput.parse(value).input) }),
   5(value) {
-    const timer = z.object({ fireAt, isCanceled: z.boolean().default(false) }).parse(value);
-    return { kind: "timer", fireAtMs: timer.fireAt, isCanceled: timer.isCanceled };
+    const { fireAt: fireAtMs, isCanceled } = timer.parse(value);
+    return { kind: "timer", fireAtMs, isCanceled };
   },
-  6: (value) => ({ kind: "wait", eventName: z.object({ externalEventName: z.string() }).parse(value).externalEventName }),
+  6: (value) => ({ kind: "wait", eventName: eventWait.parse(value).externalEventName }),
   7: refuseEntity,
   8: () => ({ kind: "refused", reason: "callHttp is not offered by the local Functions host; call an activity that sends the request." }),
   9: refuseEntity,
@@ -71,7 +75,7 @@ const PARSERS: Readonly<Record<number, (value: unknown) => Action>> = {
 
 /** One action of the SDK's answer; throws when it has no form that this host knows. */
 export function parseAction(value: unknown): Action {
-  const { actionType } = z.object({ actionType: z.coerce.number() }).parse(value);
+  const { actionType } = anyAction.parse(value);
   const parser = PARSERS[actionType];
   if (parser === undefined) throw new Error(`Received an unexpected action type from the out-of-proc function: '${actionType}'.`);
   return parser(value);

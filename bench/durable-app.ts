@@ -14,6 +14,8 @@ df.app.orchestration(SEQUENCE, function* (context) {
 });
 
 df.app.orchestration(FAN_OUT, function* (context) {
-  const sum: unknown = yield context.df.Task.all(Array.from({ length: FAN_OUT_WIDTH }, (_, index) => context.df.callActivity("add", index)));
+  const sum: unknown = yield context.df.Task.all(
+    Array.from({ length: FAN_OUT_WIDTH }, (_, index) => context.df.callActivity("add", index)),
+  );
   return sum;
 });

@@ -1,25 +1,730 @@
 import * as df from "durable-functions";
+import type { OrchestrationHandler } from "durable-functions";
 import { describe, expect, it } from "vitest";
+import { DURABLE_HISTORY_WARNING_EVENTS } from "../../../replication/limits.ts";
 import { EventType } from "../../../local/functions-host/durable/history.ts";
-import { makeWorld } from "./world.ts";
+import { openMemoryStore } from "../../../local/functions-host/durable/stores/memory-store.ts";
+import type { Functions } from "./world.ts";
+import { makeWorld, START_MS } from "./world.ts";
 
-const hello = (input: unknown): string => `hello ${String(input)}`;
-
-describe("an orchestration", () => {
-  it("calls activities one after the other and returns", async () => {
-    await using world = await makeWorld({
-      orchestrators: {
-        *greet(context) {
-          const first: unknown = yield context.df.callActivity("hello", context.df.getInput());
-          const second: unknown = yield context.df.callActivity("hello", { n: 1 });
-          return [first, second];
+const MINUTE_MS = 60_000;
+const DAY_MS = 24 * 60 * MINUTE_MS;
+const soon = (context: df.OrchestrationContext, durationMs: number): Date => new Date(context.df.currentUtcDateTime.getTime() + durationMs);
+const failing = (times: number, text = "no such luck") => {
+  let runs = 0;
+  return (input: unknown): unknown => {
+    runs += 1;
+    if (runs <= times) throw new Error(text);
+    return `${String(input ?? "done")} after ${runs}`;
+  };
+};
+const one = (orchestrator: OrchestrationHandler, activities: Functions["activities"] = {}): Functions => ({
+  orchestrators: { work: orchestrator },
+  activities,
+});
+describe("activities", () => {
+  it("run one after the other, with text, values and nothing as inputs and results", async () => {
+    await using world = await makeWorld(
+      one(
+        function* (context) {
+          const results: unknown[] = [];
+          for (const input of ["text", '{"text":1}', { n: 1 }, 7, true, null, undefined]) {
+            const result: unknown = yield context.df.callActivity("echo", input);
+            results.push(result);
+          }
+          return results;
         },
-      },
-      activities: { hello: (input) => (typeof input === "string" ? hello(input) : input) },
-    });
-    const id = await world.start("greet", "you");
-    expect(await world.ended(id)).toEqual(["Completed", ["hello you", { n: 1 }]]);
+        { echo: (input) => input },
+      ),
+    );
+    const id = await world.start("work");
+    expect(await world.ended(id)).toEqual(["Completed", ["text", '{"text":1}', { n: 1 }, 7, true, null, null]]);
+  });
+
+  it("run side by side and give their results in the order of the calls", async () => {
+    await using world = await makeWorld(
+      one(
+        function* (context) {
+          const results: unknown = yield context.df.Task.all([1, 2, 3, 4, 5].map((n) => context.df.callActivity("double", n)));
+          return results;
+        },
+        { double: (n) => Number(n) * 2 },
+      ),
+    );
+    expect(await world.ended(await world.start("work"))).toEqual(["Completed", [2, 4, 6, 8, 10]]);
+    expect(world.runs).toHaveLength(5);
+  });
+
+  it("run no more at once than allowed", async () => {
+    let running = 0;
+    let most = 0;
+    await using world = await makeWorld(
+      one(
+        function* (context) {
+          yield context.df.Task.all(Array.from({ length: 12 }, () => context.df.callActivity("slow")));
+        },
+        {
+          slow: async () => {
+            running += 1;
+            most = Math.max(most, running);
+            await new Promise((resolve) => setImmediate(resolve));
+            running -= 1;
+          },
+        },
+      ),
+      { engine: { maxActivities: 3 } },
+    );
+    await world.ended(await world.start("work"));
+    expect(most).toBe(3);
+  });
+
+  it("fail with a text that the orchestrator can catch", async () => {
+    await using world = await makeWorld(
+      one(
+        function* (context) {
+          try {
+            yield context.df.callActivity("boom");
+            return "unreachable";
+          } catch (error) {
+            return (error as Error).message;
+          }
+        },
+        { boom: failing(9) },
+      ),
+    );
+    const [status, text] = await world.ended(await world.start("work"));
+    expect(status).toBe("Completed");
+    const [reason, details] = String(text).split(" \n ");
+    expect(reason).toBe("Activity function 'boom' failed: no such luck");
+    expect(JSON.parse(details ?? "")).toMatchObject({ Message: "no such luck" });
+  });
+
+  it("fail the orchestration that does not catch it, and only when those beside it have ended", async () => {
+    let release = (): void => undefined;
+    const gate = new Promise<void>((resolve) => (release = resolve));
+    await using world = await makeWorld(
+      one(
+        function* (context) {
+          yield context.df.Task.all([context.df.callActivity("boom"), context.df.callActivity("slow")]);
+        },
+        { boom: failing(9), slow: () => gate },
+      ),
+    );
+    const id = await world.start("work");
+    await world.until(() => (world.engine.find(id)?.updatedMs !== undefined && world.runs.length === 2 ? true : undefined));
+    const failed = await world.untilHistory(id, (events) => events.some(({ EventType: type }) => type === EventType.TaskFailed));
+    expect(failed.map(({ EventType: type }) => type)).not.toContain(EventType.ExecutionCompleted);
+    expect(world.engine.find(id)?.status).toBe("Running");
+    release();
+    expect(await world.ended(id)).toEqual([
+      "Failed",
+      expect.stringMatching(/^Orchestrator function 'work' failed: Activity function 'boom' failed: no such luck/),
+    ]);
+  });
+
+  it("give their properties to the orchestrator when the app has a provider of exception properties", async () => {
+    const message = JSON.stringify({ errorType: "QuotaError", errorMessage: "full", isNonRetriable: false, properties: { disk: 7 } });
+    await using world = await makeWorld(
+      one(
+        function* (context) {
+          try {
+            yield context.df.callActivity("boom");
+            return undefined;
+          } catch (error) {
+            const { failureDetails } = error as df.TaskFailedError;
+            return [(error as Error).name, (error as Error).message, failureDetails.properties];
+          }
+        },
+        {
+          boom: () => {
+            throw new Error(message);
+          },
+        },
+      ),
+    );
+    expect(await world.ended(await world.start("work"))).toEqual(["Completed", ["TaskFailedError", "QuotaError: full", { disk: 7 }]]);
+  });
+
+  it("that do not exist fail the orchestration, naming those that do", async () => {
+    await using world = await makeWorld(
+      one(
+        function* (context) {
+          yield context.df.callActivity("nowhere");
+        },
+        { one: () => 1, two: () => 2 },
+      ),
+    );
+    expect(await world.ended(await world.start("work"))).toEqual([
+      "Failed",
+      "Orchestrator function 'work' failed: The function 'nowhere' doesn't exist, is disabled, or is not an activity function. Additional info: The following are the known activity functions: 'one', 'two'.",
+    ]);
   });
 });
-void df;
-void EventType;
+
+describe("retries", () => {
+  const options = (attempts: number): df.RetryOptions => new df.RetryOptions(MINUTE_MS, attempts);
+
+  it("try again after a pause", async () => {
+    await using world = await makeWorld(
+      one(
+        function* (context) {
+          const result: unknown = yield context.df.callActivityWithRetry("flaky", options(3), "it");
+          return [result, context.df.currentUtcDateTime];
+        },
+        { flaky: failing(1) },
+      ),
+    );
+    const id = await world.start("work");
+    await world.asleep();
+    expect(world.runs).toHaveLength(1);
+    await world.clock.advance(MINUTE_MS);
+    expect(await world.ended(id)).toEqual(["Completed", ["it after 2", new Date(START_MS + MINUTE_MS).toISOString()]]);
+  });
+
+  it("end with the last error when all attempts have failed", async () => {
+    await using world = await makeWorld(
+      one(
+        function* (context) {
+          yield context.df.callActivityWithRetry("flaky", options(2));
+        },
+        { flaky: failing(9) },
+      ),
+    );
+    const id = await world.start("work");
+    await world.asleep();
+    await world.clock.advance(MINUTE_MS);
+    expect(await world.ended(id)).toEqual(["Failed", expect.stringContaining("Activity function 'flaky' failed: no such luck")]);
+    expect(world.runs).toHaveLength(2);
+  });
+
+  it("work inside of a fan-out, exhausted ones beside good ones", async () => {
+    await using world = await makeWorld(
+      one(
+        function* (context) {
+          const calls = ["good", "flaky", "hopeless"].map((name) => context.df.callActivityWithRetry(name, options(2)));
+          try {
+            yield context.df.Task.all(calls);
+            return "unreachable";
+          } catch (error) {
+            const after: unknown = yield context.df.callActivity("good");
+            return [(error as Error).message.split(" \n ")[0], after];
+          }
+        },
+        { good: () => "good", flaky: failing(1), hopeless: failing(9, "hopeless") },
+      ),
+    );
+    const id = await world.start("work");
+    await world.asleep(2);
+    await world.clock.advance(MINUTE_MS);
+    expect(await world.ended(id)).toEqual(["Completed", ["Activity function 'hopeless' failed: hopeless", "good"]]);
+    expect(world.runs.toSorted()).toEqual(["flaky", "flaky", "good", "good", "hopeless", "hopeless"]);
+  });
+
+  it("warn of a limit of time, which the SDK does not follow", async () => {
+    await using world = await makeWorld(
+      one(
+        function* (context) {
+          const limited = Object.assign(options(1), { retryTimeoutInMilliseconds: 5 });
+          yield context.df.callActivityWithRetry("good", limited);
+        },
+        { good: () => "good" },
+      ),
+    );
+    await world.ended(await world.start("work"));
+    expect(world.events.filter(({ message }) => message.includes("retryTimeoutInMilliseconds"))).toHaveLength(1);
+  });
+});
+
+describe("timers", () => {
+  it.each([
+    ["a second", 1000, 1],
+    ["six days", 6 * DAY_MS, 1],
+    ["a week", 7 * DAY_MS, 2],
+    ["thirteen days", 13 * DAY_MS, 4],
+  ])("of %s fire when their time has come, and not before", async (_name, durationMs, parts) => {
+    await using world = await makeWorld(
+      one(function* (context) {
+        yield context.df.createTimer(soon(context, durationMs));
+        return context.df.currentUtcDateTime;
+      }),
+    );
+    const id = await world.start("work");
+    await world.asleep();
+    await world.clock.advance(durationMs - 1);
+    expect(world.engine.find(id)?.status).toBe("Running");
+    await world.clock.advance(1);
+    expect(await world.ended(id)).toEqual(["Completed", new Date(START_MS + durationMs).toISOString()]);
+    const history = await world.history(id);
+    expect(history.filter(({ EventType: type }) => type === EventType.TimerFired)).toHaveLength(parts);
+  });
+
+  it("lose against an event, are cancelled, and their late fire changes nothing", async () => {
+    await using world = await makeWorld(
+      one(function* (context) {
+        const timeout = context.df.createTimer(soon(context, MINUTE_MS));
+        const event = context.df.waitForExternalEvent("go");
+        const winner: unknown = yield context.df.Task.any([event, timeout]);
+        if (winner === event && !timeout.isCompleted) timeout.cancel();
+        const second: unknown = yield context.df.waitForExternalEvent("again");
+        return [winner === event, second];
+      }),
+    );
+    const id = await world.start("work");
+    await world.asleep();
+    await world.raise(id, "go");
+    await world.untilHistory(id, (events) => events.some(({ EventType: type }) => type === EventType.EventRaised));
+    await world.clock.advance(2 * MINUTE_MS);
+    expect(world.engine.find(id)?.status).toBe("Running");
+    await world.raise(id, "again", 2);
+    expect(await world.ended(id)).toEqual(["Completed", [true, 2]]);
+  });
+
+  it("win when the event does not come", async () => {
+    await using world = await makeWorld(
+      one(function* (context) {
+        const timeout = context.df.createTimer(soon(context, MINUTE_MS));
+        const winner: unknown = yield context.df.Task.any([context.df.waitForExternalEvent("go"), timeout]);
+        return winner === timeout;
+      }),
+    );
+    const id = await world.start("work");
+    await world.asleep();
+    await world.clock.advance(MINUTE_MS);
+    expect(await world.ended(id)).toEqual(["Completed", true]);
+  });
+});
+
+describe("external events", () => {
+  const collect: OrchestrationHandler = function* (context) {
+    const got: unknown[] = [];
+    for (const name of context.df.getInput() as string[]) {
+      const event: unknown = yield context.df.waitForExternalEvent(name);
+      got.push(event);
+    }
+    return got;
+  };
+
+  it("come before and after the wait, in their order, in any spelling", async () => {
+    await using world = await makeWorld(one(collect));
+    const id = await world.start("work", ["Go", "Stop", "Go"]);
+    await world.raise(id, "GO", 1);
+    await world.raise(id, "go", 2);
+    await world.untilHistory(id, (events) => events.filter(({ EventType: type }) => type === EventType.EventRaised).length === 2);
+    await world.raise(id, "STOP", { why: "late" });
+    expect(await world.ended(id)).toEqual(["Completed", [1, { why: "late" }, 2]]);
+    const names = (await world.history(id)).flatMap((event) => (event.EventType === EventType.EventRaised ? [event.Name] : []));
+    expect(names).toEqual(["Go", "Go", "Stop"]);
+  });
+
+  it("carry no input when they have none", async () => {
+    await using world = await makeWorld(one(collect));
+    const id = await world.start("work", ["go"]);
+    await world.raise(id, "go");
+    expect(await world.ended(id)).toEqual(["Completed", [null]]);
+  });
+});
+
+describe("sub-orchestrations", () => {
+  const functions = (parent: OrchestrationHandler): Functions => ({
+    orchestrators: {
+      parent,
+      *child(context) {
+        const result: unknown = yield context.df.callActivity("echo", context.df.getInput());
+        return { result, id: context.df.instanceId, parent: context.df.parentInstanceId };
+      },
+      *broken() {
+        throw new Error("broken child");
+      },
+      *sleepy(context) {
+        const event: unknown = yield context.df.waitForExternalEvent("wake");
+        return event;
+      },
+    },
+    activities: { echo: (input) => input },
+  });
+
+  it("give their result to the parent, under the id of the execution and of the call", async () => {
+    await using world = await makeWorld(
+      functions(function* (context) {
+        const result: unknown = yield context.df.callSubOrchestrator("child", "text");
+        return result;
+      }),
+    );
+    const id = await world.start("parent");
+    const executionId = world.engine.find(id)?.executionId ?? "";
+    expect(await world.ended(id)).toEqual(["Completed", { result: "text", id: `${executionId}:0`, parent: id }]);
+  });
+
+  it("run side by side under given ids", async () => {
+    await using world = await makeWorld(
+      functions(function* (context) {
+        const results: unknown = yield context.df.Task.all([1, 2, 3].map((n) => context.df.callSubOrchestrator("child", n, `child-${n}`)));
+        return (results as { readonly id: string }[]).map(({ id }) => id);
+      }),
+    );
+    expect(await world.ended(await world.start("parent"))).toEqual(["Completed", ["child-1", "child-2", "child-3"]]);
+  });
+
+  it("fail the call when they fail", async () => {
+    await using world = await makeWorld(
+      functions(function* (context) {
+        try {
+          yield context.df.callSubOrchestrator("broken");
+          return "unreachable";
+        } catch (error) {
+          return (error as Error).message.split(" \n ")[0];
+        }
+      }),
+    );
+    expect(await world.ended(await world.start("parent"))).toEqual(["Completed", "Orchestrator function 'broken' failed: broken child"]);
+  });
+
+  it("fail the call when they are terminated", async () => {
+    await using world = await makeWorld(
+      functions(function* (context) {
+        try {
+          yield context.df.callSubOrchestrator("sleepy", undefined, "sleeper");
+          return "unreachable";
+        } catch (error) {
+          return (error as Error).message;
+        }
+      }),
+    );
+    const id = await world.start("parent");
+    await world.until(() => world.engine.find("sleeper"));
+    await world.terminate("sleeper", "enough");
+    expect(await world.ended(id)).toEqual(["Completed", "enough \n "]);
+  });
+
+  it.each([
+    ["that is in use", "taken", "An Orchestration instance with the ID taken already exists."],
+    ["of the parent itself", "parent-1", "An Orchestration instance with the ID parent-1 already exists."],
+    ["that is none", "@x", "Orchestration instance ids must not start with @."],
+  ])("fail the call under an id %s", async (_what, instanceId, text) => {
+    await using world = await makeWorld(
+      functions(function* (context) {
+        try {
+          yield context.df.callSubOrchestrator("child", 1, instanceId);
+          return "unreachable";
+        } catch (error) {
+          return (error as Error).message.trim();
+        }
+      }),
+    );
+    await world.start("sleepy", undefined, "taken");
+    expect(await world.ended(await world.start("parent"))).toEqual(["Completed", text]);
+  });
+
+  it("go on when their parent is terminated, and nobody reads their result", async () => {
+    const store = openMemoryStore();
+    await using world = await makeWorld(
+      functions(function* (context) {
+        yield context.df.callSubOrchestrator("sleepy", undefined, "sleeper");
+      }),
+      { store },
+    );
+    const id = await world.start("parent");
+    await world.until(() => (world.engine.find("sleeper")?.status === "Running" ? true : undefined));
+    await world.terminate(id, "enough");
+    expect(await world.ended(id)).toEqual(["Terminated", "enough"]);
+    expect(world.engine.find("sleeper")?.status).toBe("Running");
+    await world.raise("sleeper", "wake", "slept");
+    expect(await world.ended("sleeper")).toEqual(["Completed", "slept"]);
+    await world.untilStored(store, ({ messages }) => messages.length === 0);
+  });
+});
+
+describe("continueAsNew", () => {
+  const counting: OrchestrationHandler = function* (context) {
+    const { n, seen } = context.df.getInput() as { readonly n: number; readonly seen: string[] };
+    const event: unknown = yield context.df.waitForExternalEvent("next");
+    const got = [...seen, String(event)];
+    if (n === 0) return got;
+    context.df.continueAsNew({ n: n - 1, seen: got });
+    return undefined;
+  };
+
+  it("begins again with an empty history, a new execution and the new input", async () => {
+    await using world = await makeWorld(one(counting));
+    const id = await world.start("work", { n: 2, seen: [] });
+    const executions = new Set<string | undefined>();
+    for (const event of ["a", "b", "c"]) {
+      executions.add(world.engine.find(id)?.executionId);
+      const before = world.engine.find(id)?.executionId;
+      await world.raise(id, "next", event);
+      if (event !== "c") await world.until(() => (world.engine.find(id)?.executionId === before ? undefined : true));
+    }
+    expect(await world.ended(id)).toEqual(["Completed", ["a", "b", "c"]]);
+    expect(executions.size).toBe(3);
+    expect((await world.history(id)).filter(({ EventType: type }) => type === EventType.ExecutionStarted)).toHaveLength(1);
+    expect(JSON.parse((await world.engine.payload(id)).input ?? "")).toEqual({ n: 0, seen: ["a", "b"] });
+  });
+
+  it("takes text as it is", async () => {
+    await using world = await makeWorld(
+      one(function* (context) {
+        if (context.df.getInput() === "first") context.df.continueAsNew("second");
+        return context.df.getInput();
+      }),
+    );
+    expect(await world.ended(await world.start("work", "first"))).toEqual(["Completed", "second"]);
+  });
+
+  it("drops events that nobody awaited, and ignores what was meant for the execution before", async () => {
+    await using world = await makeWorld(
+      one(
+        function* (context) {
+          if (context.df.getInput() === 1) {
+            yield context.df.Task.any([context.df.callActivity("slow"), context.df.waitForExternalEvent("go")]);
+            context.df.continueAsNew(2);
+            return undefined;
+          }
+          const timeout = context.df.createTimer(soon(context, MINUTE_MS));
+          const winner: unknown = yield context.df.Task.any([context.df.waitForExternalEvent("other"), timeout]);
+          return winner === timeout;
+        },
+        { slow: () => new Promise((resolve) => (release = resolve)) },
+      ),
+    );
+    let release = (_value: unknown): void => undefined;
+    const id = await world.start("work", 1);
+    await world.raise(id, "other", "dropped");
+    await world.until(() => (world.runs.length === 1 ? true : undefined));
+    await world.raise(id, "go");
+    await world.asleep();
+    release("late");
+    await world.clock.advance(MINUTE_MS);
+    expect(await world.ended(id)).toEqual(["Completed", true]);
+  });
+
+  it("loses against an error", async () => {
+    await using world = await makeWorld(
+      one(function* (context) {
+        context.df.continueAsNew(1);
+        throw new Error("after all");
+      }),
+    );
+    expect(await world.ended(await world.start("work"))).toEqual(["Failed", "Orchestrator function 'work' failed: after all"]);
+  });
+});
+
+describe("an orchestration", () => {
+  it("shows its custom status, and fails with one beyond 16 KB", async () => {
+    await using world = await makeWorld(
+      one(function* (context) {
+        context.df.setCustomStatus({ step: 1 });
+        const length: unknown = yield context.df.waitForExternalEvent("go");
+        context.df.setCustomStatus("x".repeat(Number(length)));
+        yield context.df.waitForExternalEvent("never");
+      }),
+    );
+    const id = await world.start("work");
+    await world.until(() => (world.engine.find(id)?.customStatus === '{"step":1}' ? true : undefined));
+    await world.raise(id, "go", 9000);
+    expect(await world.ended(id)).toEqual(["Failed", expect.stringContaining("16 KB")]);
+  });
+
+  it.each([
+    [
+      "an error",
+      () => {
+        throw new Error("bad");
+      },
+      "Orchestrator function 'work' failed: bad",
+    ],
+    [
+      "an error without words",
+      () => {
+        throw new Error("");
+      },
+      "Orchestrator function 'work' failed: ",
+    ],
+    [
+      "a text",
+      () => {
+        throw "bad";
+      },
+      "Orchestrator function 'work' failed: ",
+    ],
+  ])("fails when its code throws %s", async (_what, fault: () => never, text) => {
+    await using world = await makeWorld(
+      one(function* () {
+        fault();
+      }),
+    );
+    expect(await world.ended(await world.start("work"))).toEqual(["Failed", text]);
+  });
+
+  it("fails when it yields what is no task", async () => {
+    await using world = await makeWorld(
+      one(function* () {
+        yield 7 as unknown as df.Task;
+      }),
+    );
+    expect(await world.ended(await world.start("work"))).toEqual(["Failed", expect.stringContaining("constraint violation")]);
+  });
+
+  it("is refused entity locks in the SDK's own words", async () => {
+    await using world = await makeWorld(
+      one(function* (context) {
+        yield (context.df as unknown as { lock(id: df.EntityId): df.Task }).lock(new df.EntityId("counter", "a"));
+      }),
+    );
+    expect(await world.ended(await world.start("work"))).toEqual([
+      "Failed",
+      expect.stringContaining("lock requires a Durable Functions extension"),
+    ]);
+  });
+
+  it("finds a Date where its input has a text named Timestamp, as on Azure", async () => {
+    await using world = await makeWorld(
+      one(function* (context) {
+        return (context.df.getInput() as { readonly Timestamp: unknown }).Timestamp instanceof Date;
+      }),
+    );
+    expect(await world.ended(await world.start("work", { Timestamp: "2026-01-01T00:00:00Z" }))).toEqual(["Completed", true]);
+  });
+
+  it("is terminated whatever it does, and what comes later is deleted unread", async () => {
+    const store = openMemoryStore();
+    await using world = await makeWorld(
+      one(function* (context) {
+        yield context.df.createTimer(soon(context, DAY_MS));
+      }),
+      { store },
+    );
+    const id = await world.start("work");
+    await world.asleep();
+    await world.terminate(id, "enough");
+    expect(await world.ended(id)).toEqual(["Terminated", "enough"]);
+    expect(await world.engine.send(id, { EventType: EventType.ExecutionTerminated, EventId: -1, Input: "" })).toBe("ended");
+    await world.untilStored(store, ({ messages }) => messages.length === 0);
+  });
+
+  it("stands still while it is suspended, and goes on with what came meanwhile, in its order", async () => {
+    await using world = await makeWorld(
+      one(function* (context) {
+        const first: unknown = yield context.df.waitForExternalEvent("go");
+        const second: unknown = yield context.df.waitForExternalEvent("go");
+        const timer = context.df.createTimer(soon(context, MINUTE_MS));
+        yield timer;
+        return [first, second];
+      }),
+    );
+    const id = await world.start("work");
+    await world.suspend(id);
+    await world.until(() => (world.engine.find(id)?.status === "Suspended" ? true : undefined));
+    await world.suspend(id);
+    await world.raise(id, "go", 1);
+    await world.raise(id, "go", 2);
+    await world.idle();
+    expect(world.engine.find(id)?.status).toBe("Suspended");
+    expect((await world.history(id)).map(({ EventType: type }) => type)).not.toContain(EventType.EventRaised);
+    await world.resume(id);
+    await world.asleep();
+    expect(world.engine.find(id)?.status).toBe("Running");
+    await world.clock.advance(MINUTE_MS);
+    expect(await world.ended(id)).toEqual(["Completed", [1, 2]]);
+    const kinds = (await world.history(id)).map(({ EventType: type }) => type);
+    expect(kinds.filter((type) => type === EventType.ExecutionSuspended || type === EventType.ExecutionResumed)).toEqual([
+      EventType.ExecutionSuspended,
+      EventType.ExecutionResumed,
+    ]);
+  });
+
+  it("keeps a timer that fired during its suspension, and can be terminated in it", async () => {
+    await using world = await makeWorld(
+      one(function* (context) {
+        yield context.df.createTimer(soon(context, MINUTE_MS));
+        return "fired";
+      }),
+    );
+    const [resumed, ended] = [await world.start("work", 1, "resumed"), await world.start("work", 1, "ended")];
+    await world.asleep(2);
+    for (const id of [resumed, ended]) await world.suspend(id);
+    await world.until(() => ([resumed, ended].every((id) => world.engine.find(id)?.status === "Suspended") ? true : undefined));
+    await world.clock.advance(2 * MINUTE_MS);
+    await world.idle();
+    expect(world.engine.find(resumed)?.status).toBe("Suspended");
+    await world.resume(resumed);
+    await world.terminate(ended, "enough");
+    expect(await world.ended(resumed)).toEqual(["Completed", "fired"]);
+    expect(await world.ended(ended)).toEqual(["Terminated", "enough"]);
+  });
+
+  it("ignores a resumption that it does not need", async () => {
+    await using world = await makeWorld(
+      one(function* (context) {
+        const event: unknown = yield context.df.waitForExternalEvent("go");
+        return event;
+      }),
+    );
+    const id = await world.start("work");
+    await world.resume(id);
+    await world.raise(id, "go", 1);
+    expect(await world.ended(id)).toEqual(["Completed", 1]);
+    expect((await world.history(id)).map(({ EventType: type }) => type)).not.toContain(EventType.ExecutionResumed);
+  });
+
+  it("has an id of its own: a live one is in use, an ended one is replaced", async () => {
+    await using world = await makeWorld(
+      one(function* (context) {
+        if (context.df.getInput() === "wait") yield context.df.waitForExternalEvent("go");
+        return context.df.getInput();
+      }),
+    );
+    const request = { name: "work", instanceId: "single", version: "" };
+    expect(
+      await Promise.all([world.engine.create({ ...request, input: '"wait"' }), world.engine.create({ ...request, input: "1" })]),
+    ).toEqual([true, false]);
+    await world.until(() => (world.engine.find("single")?.status === "Running" ? true : undefined));
+    expect(await world.engine.create({ ...request, input: "2" })).toBe(false);
+    await world.raise("single", "go");
+    expect(await world.ended("single")).toEqual(["Completed", "wait"]);
+    expect(await world.engine.create({ ...request, input: "3" })).toBe(true);
+    expect(await world.ended("single")).toEqual(["Completed", 3]);
+    expect((await world.history("single")).filter(({ EventType: type }) => type === EventType.ExecutionStarted)).toHaveLength(1);
+  });
+
+  it.each(["@id", "a/b", "a\\b", "a?b", "a#b", "a\nb", "", "x".repeat(101)])("cannot have the id %j", async (instanceId) => {
+    await using world = await makeWorld(one(function* () {}));
+    await expect(world.engine.create({ name: "work", instanceId, input: null, version: "" })).rejects.toMatchObject({
+      code: "invalid-request",
+    });
+  });
+
+  it("needs a function", async () => {
+    await using world = await makeWorld(one(function* () {}));
+    const start = world.engine.create({ name: "nowhere", instanceId: "x", input: null, version: "" });
+    await expect(start).rejects.toThrow(
+      "is not an orchestrator function. Additional info: The following are the known orchestrator functions: 'work'.",
+    );
+  });
+
+  it("is purged when it has ended, and not before", async () => {
+    await using world = await makeWorld(
+      one(function* (context) {
+        if (context.df.getInput() === "wait") yield context.df.waitForExternalEvent("go");
+      }),
+    );
+    await world.ended(await world.start("work", 1, "ended"));
+    await world.start("work", "wait", "live");
+    expect(await world.engine.purge(["ended", "live", "unknown"])).toBe(1);
+    expect([world.engine.find("ended"), await world.history("ended")]).toEqual([undefined, []]);
+    await world.raise("live", "go");
+    expect(await world.ended("live")).toEqual(["Completed", null]);
+  });
+
+  it("is warned of when its history becomes long", async () => {
+    await using world = await makeWorld(
+      one(function* (context) {
+        yield context.df.waitForExternalEvent("go");
+      }),
+    );
+    const id = await world.start("work");
+    for (let n = 0; n < DURABLE_HISTORY_WARNING_EVENTS; n += 1) await world.raise(id, "noise");
+    await world.raise(id, "go");
+    expect(await world.ended(id)).toEqual(["Completed", null]);
+    expect(world.events.filter(({ message }) => message.includes("let work use continueAsNew"))).toHaveLength(1);
+  });
+});

@@ -34,9 +34,21 @@ const started: EventBody = {
   OrchestrationInstance: { InstanceId: "i", ExecutionId: "e" },
   Tags: null,
 };
-const scheduled = (id: number, name: string): EventBody => ({ EventType: EventType.TaskScheduled, EventId: id, Name: name, Version: "", Input: null });
+const scheduled = (id: number, name: string): EventBody => ({
+  EventType: EventType.TaskScheduled,
+  EventId: id,
+  Name: name,
+  Version: "",
+  Input: null,
+});
 const completed = (id: number): EventBody => ({ EventType: EventType.TaskCompleted, EventId: -1, TaskScheduledId: id, Result: "1" });
-const failed = (id: number): EventBody => ({ EventType: EventType.TaskFailed, EventId: -1, TaskScheduledId: id, Reason: "r", Details: "d" });
+const failed = (id: number): EventBody => ({
+  EventType: EventType.TaskFailed,
+  EventId: -1,
+  TaskScheduledId: id,
+  Reason: "r",
+  Details: "d",
+});
 const created = (id: number, days = 0): EventBody => ({ EventType: EventType.TimerCreated, EventId: id, FireAt: iso(days) });
 const fired = (id: number, days = 0): EventBody => ({ EventType: EventType.TimerFired, EventId: -1, TimerId: id, FireAt: iso(days) });
 const begun = (id: number, name: string): EventBody => ({
@@ -82,7 +94,12 @@ describe("the walk beside the history", () => {
     ["an activity, new", [activity("a")], [], ["0 a"]],
     ["an activity, under way", [activity("a")], [scheduled(0, "a")], []],
     ["the next activity when the first has ended", [activity("a"), activity("b")], [scheduled(0, "a"), completed(0)], ["1 b"]],
-    ["the next one also after a failure, which is the SDK's affair", [activity("a"), activity("b")], [scheduled(0, "a"), failed(0)], ["1 b"]],
+    [
+      "the next one also after a failure, which is the SDK's affair",
+      [activity("a"), activity("b")],
+      [scheduled(0, "a"), failed(0)],
+      ["1 b"],
+    ],
     ["the end", [activity("a")], [scheduled(0, "a"), completed(0)], ["through"]],
     ["numbers of actions as text", [{ ...activity("a"), actionType: "0" }], [], ["0 a"]],
     ["names in another case", [activity("A")], [scheduled(0, "a")], []],
@@ -96,7 +113,12 @@ describe("the walk beside the history", () => {
     ["a timer of exactly six days in one piece", [timer(6)], [], ["0 timer 6"]],
     ["a longer one in parts of three days", [timer(7)], [], ["0 timer 3"]],
     ["... the rest in one piece when six days are left", [timer(7)], [created(0), turn(3), fired(0)], ["1 timer 7"]],
-    ["... and again in parts while more is left", [timer(20)], [created(0), turn(3), fired(0), created(1), turn(6), fired(1)], ["2 timer 9"]],
+    [
+      "... and again in parts while more is left",
+      [timer(20)],
+      [created(0), turn(3), fired(0), created(1), turn(6), fired(1)],
+      ["2 timer 9"],
+    ],
     ["... over at once when the machine was off meanwhile", [timer(20), activity("a")], [created(0), turn(30), fired(0)], ["1 a"]],
     ["a wait without an event", [wait("go")], [], []],
     ["a wait and its event", [wait("go"), activity("a")], [raised("go")], ["0 a"]],
@@ -110,7 +132,12 @@ describe("the walk beside the history", () => {
       [scheduled(0, "a"), scheduled(1, "b"), failed(0)],
       [],
     ],
-    ["all of several with a cancelled timer", [all(activity("a"), timer(1, true))], [scheduled(0, "a"), created(1), failed(0)], ["through"]],
+    [
+      "all of several with a cancelled timer",
+      [all(activity("a"), timer(1, true))],
+      [scheduled(0, "a"), created(1), failed(0)],
+      ["through"],
+    ],
     ["any of several", [any(activity("a"), timer(1)), activity("b")], [scheduled(0, "a"), created(1), completed(0)], ["2 b"]],
     ["any of several, none yet, though its timer is cancelled", [any(wait("go"), timer(1, true))], [created(0)], []],
     ["a late fire of a cancelled timer", [any(wait("go"), timer(1, true)), wait("x")], [created(0), raised("go"), turn(1), fired(0)], []],
@@ -123,9 +150,19 @@ describe("the walk beside the history", () => {
     ["the first attempt of a retry", [retry("a", 3)], [], ["0 a"]],
     ["the pause after a failure", [retry("a", 3)], [scheduled(0, "a"), failed(0)], [`1 timer ${SECOND}`]],
     ["the second attempt", [retry("a", 3)], [scheduled(0, "a"), failed(0), created(1), fired(1)], ["2 a"]],
-    ["a success on the second attempt", [retry("a", 3), activity("b")], [scheduled(0, "a"), failed(0), created(1), fired(1), scheduled(2, "a"), completed(2)], ["3 b"]],
+    [
+      "a success on the second attempt",
+      [retry("a", 3), activity("b")],
+      [scheduled(0, "a"), failed(0), created(1), fired(1), scheduled(2, "a"), completed(2)],
+      ["3 b"],
+    ],
     ["the timer of no length after the last attempt", [retry("a", 1)], [scheduled(0, "a"), failed(0)], ["1 timer 0"]],
-    ["the end of a retry that was exhausted", [retry("a", 1), activity("b")], [scheduled(0, "a"), failed(0), created(1), fired(1)], ["2 b"]],
+    [
+      "the end of a retry that was exhausted",
+      [retry("a", 1), activity("b")],
+      [scheduled(0, "a"), failed(0), created(1), fired(1)],
+      ["2 b"],
+    ],
     [
       "a growing pause",
       [retry("a", 9, { backoffCoefficient: 3 })],
@@ -144,7 +181,12 @@ describe("the walk beside the history", () => {
       [scheduled(0, "a"), scheduled(1, "b"), failed(1), created(2), failed(0), created(3), fired(3), scheduled(4, "a"), fired(2)],
       ["5 b"],
     ],
-    ["a retried sub-orchestration under a new id each time", [{ ...retry("c", 2), actionType: 3 }], [begun(0, "c"), { ...failed(0), EventType: EventType.SubOrchestrationInstanceFailed } as EventBody, created(1), fired(1)], ["2 c as e:2"]],
+    [
+      "a retried sub-orchestration under a new id each time",
+      [{ ...retry("c", 2), actionType: 3 }],
+      [begun(0, "c"), { ...failed(0), EventType: EventType.SubOrchestrationInstanceFailed } as EventBody, created(1), fired(1)],
+      ["2 c as e:2"],
+    ],
   ])("finds %s", (_what, actions, events, expected) => {
     expect(outcome(walkOf(actions, events))).toEqual(expected);
   });
@@ -184,13 +226,34 @@ describe("the walk beside the history", () => {
 });
 
 describe("a history that the code does not lead to any more", () => {
-  const why = "Was the code of the orchestrator changed after this instance had started, or does it depend on more than its input and results?";
+  const why =
+    "Was the code of the orchestrator changed after this instance had started, or does it depend on more than its input and results?";
   it.each<[string, readonly unknown[], readonly EventBody[], string]>([
-    ["another name", [activity("b")], [scheduled(0, "a")], "an activity task with sequence ID 0 named 'a', but this replay scheduled an activity task named 'b' there"],
-    ["another kind", [timer(1)], [scheduled(0, "a")], "an activity task with sequence ID 0 named 'a', but this replay scheduled a timer task there"],
+    [
+      "another name",
+      [activity("b")],
+      [scheduled(0, "a")],
+      "an activity task with sequence ID 0 named 'a', but this replay scheduled an activity task named 'b' there",
+    ],
+    [
+      "another kind",
+      [timer(1)],
+      [scheduled(0, "a")],
+      "an activity task with sequence ID 0 named 'a', but this replay scheduled a timer task there",
+    ],
     ["nothing", [], [scheduled(0, "a")], "an activity task with sequence ID 0 named 'a', but this replay has not scheduled it"],
-    ["an activity for a timer", [activity("a")], [created(0)], "a timer task with sequence ID 0, but this replay scheduled an activity task named 'a' there"],
-    ["another child", [child("d")], [begun(0, "c")], "a sub-orchestration task with sequence ID 0 named 'c', but this replay scheduled a sub-orchestration task named 'd' there"],
+    [
+      "an activity for a timer",
+      [activity("a")],
+      [created(0)],
+      "a timer task with sequence ID 0, but this replay scheduled an activity task named 'a' there",
+    ],
+    [
+      "another child",
+      [child("d")],
+      [begun(0, "c")],
+      "a sub-orchestration task with sequence ID 0 named 'c', but this replay scheduled a sub-orchestration task named 'd' there",
+    ],
   ])("fails the instance: %s", (_what, actions, events, text) => {
     const reason = `Non-Deterministic workflow detected: A previous execution of this orchestration scheduled ${text}. ${why}`;
     expect(walkOf(actions, events)).toEqual({ kind: "failed", reason });
@@ -201,9 +264,17 @@ describe("what cannot be called", () => {
   it.each([
     ["an unknown activity", activity("nowhere"), "no activity"],
     ["an unknown sub-orchestration", child("nowhere"), "no orchestrator"],
-    ["an entity", { actionType: 7, instanceId: "@counter@a", operation: "add" }, "The function 'counter' doesn't exist, is disabled, or is not an entity function."],
+    [
+      "an entity",
+      { actionType: 7, instanceId: "@counter@a", operation: "add" },
+      "The function 'counter' doesn't exist, is disabled, or is not an entity function.",
+    ],
     ["a signal to an entity", { actionType: 9, instanceId: "@counter@a", operation: "add" }, "is not an entity function."],
-    ["an HTTP request", { actionType: 8, httpRequest: { method: "GET", uri: "http://x" } }, "callHttp is not offered by the local Functions host"],
+    [
+      "an HTTP request",
+      { actionType: 8, httpRequest: { method: "GET", uri: "http://x" } },
+      "callHttp is not offered by the local Functions host",
+    ],
   ])("fails the instance when the walk reaches it: %s", (_what, action, text) => {
     expect(walkOf([action], [])).toEqual({ kind: "failed", reason: expect.stringContaining(text) });
     expect(walkOf([wait("go"), action], [])).toMatchObject({ kind: "walked" });

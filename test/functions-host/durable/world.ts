@@ -6,11 +6,11 @@ import type { EventBody, HistoryEvent } from "../../../local/functions-host/dura
 import { EventType } from "../../../local/functions-host/durable/history.ts";
 import { parseOrText } from "../../../local/functions-host/durable/management/status.ts";
 import { openMemoryStore } from "../../../local/functions-host/durable/stores/memory-store.ts";
-import type { DurableStore } from "../../../local/functions-host/durable/stores/store.ts";
+import type { DurableStore, Loaded } from "../../../local/functions-host/durable/stores/store.ts";
 import type { HostFunction } from "../../../local/functions-host/host-function.ts";
 import type { HostEvent } from "../../../local/functions-host/log.ts";
 import type { FakeClock } from "../fake-clock.ts";
-import { fakeClock } from "../fake-clock.ts";
+import { fakeClock, settle } from "../fake-clock.ts";
 import { invokeOrchestrator } from "./sdk.ts";
 
 export const START_MS = Date.parse("2026-01-02T03:04:05.000Z");
@@ -26,6 +26,15 @@ export interface World extends AsyncDisposable {
   readonly events: readonly HostEvent[];
   /** Runs of activities in their order. */
   readonly runs: readonly string[];
+  /** Waits until so many durable timers are waiting. */
+  asleep(timers?: number): Promise<void>;
+  terminate(instanceId: string, reason: string): Promise<void>;
+  suspend(instanceId: string): Promise<void>;
+  resume(instanceId: string): Promise<void>;
+  /** Lets everything run that can. */
+  idle(): Promise<void>;
+  untilHistory(instanceId: string, holds: (events: readonly HistoryEvent[]) => boolean): Promise<readonly HistoryEvent[]>;
+  untilStored(store: DurableStore, holds: (loaded: Loaded) => boolean): Promise<void>;
   /** Starts an orchestration; the id when it has one. */
   start(name: string, input?: unknown, instanceId?: string): Promise<string>;
   raise(instanceId: string, name: string, input?: unknown): Promise<void>;
@@ -52,8 +61,9 @@ export async function makeWorld(functions: Functions, options: WorldOptions = {}
   const known = createDurableFunctions();
   for (const name of Object.keys(functions.orchestrators)) known.add("orchestrator", hostFunction(name, "orchestrationTrigger"));
   for (const name of Object.keys(functions.activities ?? {})) known.add("activity", hostFunction(name, "activityTrigger"));
+  const store = options.store ?? openMemoryStore();
   const engine = createEngine({
-    store: options.store ?? openMemoryStore(),
+    store,
     functions: known,
     clock,
     log: (event) => events.push(event),
@@ -88,7 +98,29 @@ export async function makeWorld(functions: Functions, options: WorldOptions = {}
       await new Promise((resolve) => setImmediate(resolve));
     }
   };
+  const history = async (instanceId: string): Promise<readonly HistoryEvent[]> =>
+    (await engine.history(instanceId)).map((text) => JSON.parse(text) as HistoryEvent);
+  const send = async (instanceId: string, event: EventBody): Promise<void> => void (await engine.send(instanceId, event));
   return {
+    async asleep(timers = 1) {
+      while ((await store.load()).messages.filter(({ dueMs }) => dueMs !== undefined).length < timers) await settle();
+    },
+    terminate: (instanceId, reason) => send(instanceId, { EventType: EventType.ExecutionTerminated, EventId: -1, Input: reason }),
+    suspend: (instanceId) => send(instanceId, { EventType: EventType.ExecutionSuspended, EventId: -1, Reason: "" }),
+    resume: (instanceId) => send(instanceId, { EventType: EventType.ExecutionResumed, EventId: -1, Reason: "" }),
+    idle: async () => {
+      for (let turn = 0; turn < 4; turn += 1) await settle();
+    },
+    async untilHistory(instanceId, holds) {
+      for (;;) {
+        const events = await history(instanceId);
+        if (holds(events)) return events;
+        await settle();
+      }
+    },
+    async untilStored(kept, holds) {
+      while (!holds(await kept.load())) await settle();
+    },
     engine,
     clock,
     events,
@@ -108,7 +140,7 @@ export async function makeWorld(functions: Functions, options: WorldOptions = {}
       });
       return [row.status, parseOrText((await engine.payload(instanceId)).output)];
     },
-    history: async (instanceId) => (await engine.history(instanceId)).map((text) => JSON.parse(text) as HistoryEvent),
+    history,
     [Symbol.asyncDispose]: () => engine.stop(),
   };
 }

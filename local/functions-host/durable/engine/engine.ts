@@ -222,7 +222,7 @@ function arrive(state: State, message: Message): void {
     return;
   }
   instance.timers.delete(message.id);
-  instance.inbox = [...instance.inbox, message];
+  instance.inbox.push(message);
   queue(state, instance);
 }
 

@@ -13,7 +13,7 @@ export interface LiveInstance {
   row: InstanceRow;
   history: readonly Recorded[];
   /** What has come for it and is not in its history yet, in the order of arrival. */
-  inbox: readonly Message[];
+  inbox: Message[];
   /** Timers that have not fired, by the ids of their messages. */
   readonly timers: Set<number>;
   /** Sequence ids that are scheduled and not settled. */

@@ -279,12 +279,16 @@ function wait(state: Walk, name: string): Task {
 
 /** Ends when all have ended, also when one fails before: an instance that has begun something waits for it. */
 function all(tasks: readonly Task[]): Task {
+  const awaited = tasks.filter((task) => !task.isSettled && !task.isCanceled);
+  if (awaited.length === 0) return settled();
   const whole = pending();
-  const look = (): void => {
-    if (!whole.isSettled && tasks.every((task) => task.isSettled || task.isCanceled)) settle(whole, false);
-  };
-  for (const task of tasks) whenSettled(task, look);
-  look();
+  let missing = awaited.length;
+  for (const task of awaited) {
+    whenSettled(task, () => {
+      missing -= 1;
+      if (missing === 0) settle(whole, false);
+    });
+  }
   return whole;
 }
 

@@ -18,10 +18,10 @@ const SCHEMA = `
 
 /**
  * A hub in one SQLite file. Write-ahead log with `synchronous = NORMAL`: what was committed survives the death of the process at any moment; a loss of
- * power may cost the last moments, as everywhere in the local cloud. All batches handed in during one turn of the event loop share a transaction.
+ * power may cost the last moments, as everywhere in the local cloud. Another process that holds the file is waited for so long. All batches handed in during one turn of the event loop share a transaction.
  */
-export function openSqliteStore(file: string): DurableStore {
-  const database = openDatabase(file);
+export function openSqliteStore(file: string, waitMs = DURABLE_OPEN_MS): DurableStore {
+  const database = openDatabase(file, waitMs);
   const statements = prepare(database);
   let waiting: { readonly batch: Batch; readonly resolve: () => void; readonly reject: (error: unknown) => void }[] = [];
   let isClosed = false;
@@ -70,10 +70,10 @@ export function openSqliteStore(file: string): DurableStore {
   };
 }
 
-function openDatabase(file: string): DatabaseSync {
+function openDatabase(file: string, waitMs: number): DatabaseSync {
   try {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    const database = new DatabaseSync(file, { timeout: DURABLE_OPEN_MS });
+    const database = new DatabaseSync(file, { timeout: waitMs });
     // Exclusive: a second host on the same state would run everything twice.
     database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;");
     database.exec("BEGIN IMMEDIATE");

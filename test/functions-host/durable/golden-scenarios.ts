@@ -57,7 +57,9 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     }),
     play: async (world) => {
       await world.asleep(2);
-      await world.clock.advance(5000);
+      await world.clock.advance(1000);
+      await world.asleep();
+      await world.clock.advance(2000);
     },
   },
   "timers-and-events": {

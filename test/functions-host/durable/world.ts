@@ -145,7 +145,7 @@ export async function makeWorld(functions: Functions, options: WorldOptions = {}
   };
 }
 
-export function raised(name: string, input?: unknown): EventBody {
+function raised(name: string, input?: unknown): EventBody {
   return { EventType: EventType.EventRaised, EventId: -1, Name: name, Input: input === undefined ? null : JSON.stringify(input) };
 }
 

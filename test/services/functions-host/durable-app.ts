@@ -24,6 +24,14 @@ df.app.orchestration("fails", function* (context) {
 df.app.orchestration("echo", function* (context) {
   return { input: context.df.getInput() ?? null, type: typeof context.df.getInput() };
 });
+df.app.orchestration("spin", function* (context) {
+  yield context.df.callActivity("hello", "again");
+  context.df.continueAsNew((context.df.getInput() ?? 0) + 1);
+});
+df.app.client.timer("kick", {
+  schedule: "0 0 0 1 1 *", runOnStartup: true, useMonitor: false,
+  handler: async (_timer, client) => { await client.startNew("echo", { instanceId: "from-timer", input: "tick" }); },
+});
 
 const call = async (client, request) => {
   const { method, parameters } = await request.json();

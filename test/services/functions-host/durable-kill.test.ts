@@ -102,6 +102,29 @@ describe("an app that is killed with SIGKILL", () => {
   });
 });
 
+describe("an activity that runs longer than functionTimeout", () => {
+  it("has failed when the app comes back, and is not begun again", async () => {
+    const source = `import * as df from "durable-functions";
+      df.app.activity("never", { handler: () => { console.log("never begun"); return new Promise(() => {}); } });
+      df.app.orchestration("sequence", function* (context) { yield context.df.callActivity("never"); });
+      app.http("links", { authLevel: "anonymous", extraInputs: [df.input.durableClient()], handler: (request, context) => ({ jsonBody: df.getClient(context).createHttpManagementPayload("ID") }) });`;
+    await using app = await makeApp({ source, hostJson: { version: "2.0", functionTimeout: "00:00:01" } });
+    await using state = await makeState(app);
+    {
+      await using running = state.fork();
+      expect(await (await apiOf(running)).start("sequence", "late")).toBe(true);
+      expect(await running.exited).toBe(1);
+    }
+    await using running = state.fork();
+    const api = await apiOf(running);
+    await vi.waitFor(async () => expect((await api.show("late"))?.runtimeStatus).toBe("Failed"), soon);
+    expect((await api.show("late"))?.output).toContain(
+      "Activity function 'never' failed: Timeout value of 1 s exceeded by function: never",
+    );
+    expect(running.output()).not.toContain("never begun");
+  });
+});
+
 interface Shown {
   readonly runtimeStatus?: string;
   readonly output?: unknown;

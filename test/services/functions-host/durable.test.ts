@@ -144,7 +144,7 @@ describe("the client of the SDK", () => {
 
   it("lists all, over more than one page, and by condition", async () => {
     const before = ((await client("getStatusAll")) as unknown[]).length;
-    for (let n = 0; n < 103; n += 1) await client("startNew", "echo", { instanceId: `listed-${n}` });
+    await Promise.all(Array.from({ length: 103 }, (_, n) => client("startNew", "echo", { instanceId: `listed-${n}` })));
     await vi.waitFor(async () => {
       expect(await client("getStatusBy", { runtimeStatus: ["Completed"] })).toSatisfy((list: readonly Status[]) => list.length >= 103);
     }, soon);
@@ -179,6 +179,21 @@ describe("the client of the SDK", () => {
     const slow = await wait("waits", 60);
     expect(slow.status).toBe(202);
     await client("terminate", ((await slow.json()) as Links).id, "done");
+  });
+
+  it("is given to every kind of function, here to a timer that fires at the start", async () => {
+    await vi.waitFor(async () => expect(await status("from-timer").catch(() => undefined)).toBeDefined(), soon);
+    expect((await ended("from-timer")).output).toEqual({ input: "tick", type: "string" });
+  });
+
+  it("is answered while an orchestration begins again and again without a pause", async () => {
+    const id = await client("startNew", "spin", { input: 0 });
+    await vi.waitFor(
+      async () => expect(Number(((await status(id)) as unknown as { readonly input: unknown }).input)).toBeGreaterThan(20),
+      soon,
+    );
+    await client("terminate", id, "enough");
+    await reaches(id, "Terminated");
   });
 
   it("is told that rewinding is not offered", async () => {

@@ -81,7 +81,7 @@ interface State {
   readonly activities: Lane<Work>;
   readonly due: DueMessages;
   readonly ids: Ids;
-  isStopped: boolean;
+  isFaulty: boolean;
 }
 
 export function createEngine(options: EngineOptions): DurableEngine {
@@ -96,7 +96,7 @@ export function createEngine(options: EngineOptions): DurableEngine {
     activities: createLane(options.maxActivities, (work) => guarded(state, () => runWork(state, work))),
     due: createDueMessages(options.clock, (message) => arrive(state, message)),
     ids: { next: () => (lastId += 1), execution: options.newExecutionId },
-    isStopped: false,
+    isFaulty: false,
   };
   return {
     async load() {
@@ -108,7 +108,6 @@ export function createEngine(options: EngineOptions): DurableEngine {
       state.activities.start();
     },
     async stop() {
-      state.isStopped = true;
       await Promise.all([state.due.stop(), state.episodes.stop(), state.activities.stop()]);
       await options.store.close();
     },
@@ -144,8 +143,8 @@ async function guarded(state: State, step: () => Promise<void>): Promise<void> {
   try {
     await step();
   } catch (error) {
-    if (state.isStopped) return;
-    state.isStopped = true;
+    if (state.isFaulty) return;
+    state.isFaulty = true;
     void state.episodes.stop();
     void state.activities.stop();
     const fault = error instanceof Error ? error : new Error(String(error));
@@ -243,8 +242,7 @@ async function takeTurn(state: State, instance: LiveInstance): Promise<void> {
     return;
   }
   const episode = await runEpisode(instance, selection, options);
-  // An engine that is being stopped runs the episode again after its next start.
-  if (state.isStopped) return;
+  if (state.isFaulty) return;
   const conclusion = conclude(episode, state.ids, (instanceId) => place(state, instanceId));
   for (const child of conclusion.children) state.coming.add(child.id);
   await options.store.commit(conclusion.batch);
@@ -296,8 +294,7 @@ async function runWork(state: State, work: Work): Promise<void> {
     activity === undefined
       ? activityFailure(taskId, name, options.functions.missing("activity", name))
       : activityResult(taskId, name, await options.invoke(activity, activityInput(instanceId, input)));
-  // The work is still in the store and is done again after the next start: at least once.
-  if (state.isStopped) return;
+  if (state.isFaulty) return;
   const message: Message = { id: state.ids.next(), instanceId, executionId, event };
   await options.store.commit({ removedWork: [work.id], messages: [message] });
   deliver(state, message);

@@ -39,6 +39,27 @@ describe("activities", () => {
     expect(await world.ended(id)).toEqual(["Completed", ["text", '{"text":1}', { n: 1 }, 7, true, null, null]]);
   });
 
+  it("are replayed, and the code between two of them is new exactly once", async () => {
+    const fresh: string[] = [];
+    await using world = await makeWorld(
+      one(
+        function* (context) {
+          const note = (place: string): void => {
+            if (!context.df.isReplaying) fresh.push(place);
+          };
+          note("start");
+          yield context.df.callActivity("echo", 1);
+          note("middle");
+          yield context.df.Task.all([context.df.callActivity("echo", 2), context.df.callActivity("echo", 3)]);
+          note("end");
+        },
+        { echo: (input) => input },
+      ),
+    );
+    await world.ended(await world.start("work"));
+    expect(fresh).toEqual(["start", "middle", "end"]);
+  });
+
   it("run side by side and give their results in the order of the calls", async () => {
     await using world = await makeWorld(
       one(

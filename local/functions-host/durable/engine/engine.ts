@@ -313,13 +313,14 @@ async function purge(state: State, instanceIds: readonly string[]): Promise<numb
 async function ended(state: State, instanceId: string, limitMs: number): Promise<void> {
   if (!state.live.has(instanceId)) return;
   const patience = new AbortController();
-  const told = new Promise<void>((resolve) => {
-    const tell = state.endings.get(instanceId) ?? new Set();
-    tell.add(resolve);
-    state.endings.set(instanceId, tell);
-  });
+  const tells = state.endings.get(instanceId) ?? new Set();
+  state.endings.set(instanceId, tells);
+  let tell = (): void => undefined;
+  const told = new Promise<void>((resolve) => (tell = resolve));
+  tells.add(tell);
   await Promise.race([told, state.options.clock.sleep(limitMs, patience.signal)]);
   patience.abort();
+  tells.delete(tell);
 }
 
 /** Every episode replays the whole history, so long loops become slow; each doubling is worth a word. */

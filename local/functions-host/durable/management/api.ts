@@ -58,9 +58,10 @@ async function route(call: Call, segments: readonly string[]): Promise<WireRespo
       if (first === undefined || segments.length > 3 || call.method !== "POST") return empty(404);
       return startNew(call, first, second ?? newInstanceId());
     case "instances":
-      if (first === undefined) return call.method === "GET" ? listInstances(call) : call.method === "DELETE" ? purgeBy(call) : empty(404);
-      if (second === undefined)
-        return call.method === "GET" ? showInstance(call, first) : call.method === "DELETE" ? purgeOne(call, first) : empty(404);
+      if (first === undefined) return byMethod(call, { GET: listInstances, DELETE: purgeBy });
+      if (second === undefined) {
+        return byMethod(call, { GET: () => showInstance(call, first), DELETE: () => purgeOne(call, first) });
+      }
       if (call.method !== "POST") return empty(404);
       if (segments.length === 4 && second.toLowerCase() === "raiseevent") return raiseEvent(call, first, third ?? "");
       return segments.length === 3 ? operate(call, first, second.toLowerCase()) : empty(404);
@@ -70,6 +71,9 @@ async function route(call: Call, segments: readonly string[]): Promise<WireRespo
       return empty(404);
   }
 }
+
+const byMethod = async (call: Call, handlers: Readonly<Record<string, (call: Call) => Promise<WireResponse>>>): Promise<WireResponse> =>
+  (await handlers[call.method]?.(call)) ?? empty(404);
 
 const newInstanceId = (): string => randomUUID().replaceAll("-", "");
 

@@ -16,7 +16,8 @@ function failing(times: number): () => string {
   let runs = 0;
   return () => {
     runs += 1;
-    if (runs <= times) throw new Error(`failure ${runs}`);
+    // A stack would name files and lines of this machine.
+    if (runs <= times) throw Object.assign(new Error(`failure ${runs}`), { stack: "at the activity" });
     return `success ${runs}`;
   };
 }

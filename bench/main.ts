@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { sequentialFigures, traceFigures } from "./apply-figures.ts";
 import { startBenchStore } from "./bench-store.ts";
 import { captureFigures } from "./capture-figures.ts";
+import { durableFigures } from "./durable-figures.ts";
 import { ext4Figures } from "./ext4-figures.ts";
 import { figureLine } from "./figure.ts";
 import type { Figure } from "./figure.ts";
@@ -44,6 +45,8 @@ section("Merging (independent of the machine)", mergingFigures(trace, disks));
 const ext4 = await ext4Figures(seed);
 if (ext4.kind === "figures") section("A real file system (independent of the machine)", ext4.figures);
 else print(`\nA real file system: no figure, because this machine lacks ${ext4.tools.join(", ")} (package e2fsprogs).`);
+
+section("Durable Functions: the engine of the local host (medians of three rounds)", await durableFigures());
 
 const store = await startBenchStore();
 try {

@@ -85,9 +85,9 @@ export const RETENTION_DEFAULT_MS = 24 * 60 * 60_000;
 export const TOKEN_MAX_LENGTH = 256;
 /** Machine, boot and request ids that a caller may send: GUIDs and cloud instance names are far shorter. */
 export const CALLER_ID_MAX_LENGTH = 128;
-/** An app-consistent point at most every hour (Site Recovery): it freezes the guest's applications. A day is as rare as the shortest retention allows. */
+/** App-consistent points freeze the guest's applications for a moment: Site Recovery allows one an hour, and its portal at least one in 12 hours. */
 export const APP_POINT_INTERVAL_MIN_MS = 60 * 60_000;
-export const APP_POINT_INTERVAL_MAX_MS = 24 * 60 * 60_000;
+export const APP_POINT_INTERVAL_MAX_MS = 12 * 60 * 60_000;
 /** Operations of one item that are remembered, so that a request sent again begins nothing anew: far more than anyone repeats at one time. */
 export const OPERATIONS_MAX_COUNT = 16;
 /**
@@ -368,6 +368,29 @@ export const FUNCTIONS_STORAGE_PAUSE_MAX_MS = 2_000;
 /** The longest single sleep of a timer: a machine that was suspended is at most this late. */
 export const FUNCTIONS_TIMER_SLEEP_MAX_MS = 30_000;
 
+/** Activities and episodes of orchestrators that run at once: the real host's default for activities on the Consumption plan (host.json changes both). */
+export const DURABLE_ACTIVITIES_MAX = 10;
+export const DURABLE_EPISODES_MAX = 10;
+/** Durable timers beyond this are made of parts of the second length; both are the SDK's and the real host's values for Azure Storage. */
+export const DURABLE_TIMER_LONGEST_MS = 6 * 24 * 60 * 60_000;
+export const DURABLE_TIMER_PART_MS = 3 * 24 * 60 * 60_000;
+/** A custom status as JSON in UTF-16: the real host's limit. */
+export const DURABLE_CUSTOM_STATUS_MAX_BYTES = 16 * KIB;
+/** Azure Storage ends the real host's instance ids here. */
+export const DURABLE_INSTANCE_ID_MAX_LENGTH = 100;
+/** Each episode replays the whole history: beyond this many events a warning suggests continueAsNew, and again each time it has doubled. */
+export const DURABLE_HISTORY_WARNING_EVENTS = 5_000;
+/** Messages that one episode takes: bounds its transaction; the rest follows in the next one. */
+export const DURABLE_EPISODE_MAX_MESSAGES = 256;
+/** Instances of one hub, ended ones included until they are purged: their descriptions stay in memory, some 500 bytes each. */
+export const DURABLE_INSTANCES_MAX = 200_000;
+/** Instances on one page of a listing unless the caller names a number. */
+export const DURABLE_PAGE_MAX_COUNT = 100;
+/** How long a start waits for the process before it to let go of the state: killed processes are gone in moments. */
+export const DURABLE_OPEN_MS = 5_000;
+/** The longest wait of a start that asked for the result: Azure's front end cuts at 230 s. */
+export const DURABLE_WAIT_MAX_MS = 230_000;
+
 // --- The local cloud's storage and events (local/storage, local/events) ---
 /** How long a stop waits for requests under way before their connections are cut: within CHILD_STOP_MS. */
 export const STORAGE_CLOSE_MS = 3_000;
@@ -431,11 +454,6 @@ export const AZURE_ADDRESSES_RESERVED_LAST = 1;
 export const DATA_DISKS_MAX_COUNT = 64;
 /** Site Recovery's smallest disk; Azure makes no managed disk smaller than one GiB either. */
 export const DISK_MIN_BYTES = 1024 * MIB;
-
-// --- Policies (replication/policies; reference site-recovery 4) ---
-/** Application-consistent points stop the guest's writes for a moment: Site Recovery allows one an hour, and the portal at least one in 12 hours. */
-export const APP_POINT_INTERVAL_MIN_MS = 60 * 60_000;
-export const APP_POINT_INTERVAL_MAX_MS = 12 * 60 * 60_000;
 
 // --- Jobs, ledger, failover (replication/jobs, replication/failover) ---
 /** Errors that one job keeps: the first ones say why, later ones are their echo. */

@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import { LeewardError } from "../../replication/errors.ts";
 import type { RegisteredFunction } from "./core.ts";
+import { foreignMember, isClientBinding } from "./durable/client-binding.ts";
 import type { HostFunction } from "./host-function.ts";
 import type { TriggerKind } from "./trigger.ts";
 
@@ -27,6 +28,9 @@ export function checkFunction(registered: RegisteredFunction, kinds: readonly Tr
   for (const [key, binding] of bindings) {
     if (key === triggerKey) {
       if (isDeferred(binding["properties"])) throw refused(metadata.name, `${binding.type} with sdkBinding`);
+    } else if (isClientBinding(binding)) {
+      const member = foreignMember(binding);
+      if (member !== undefined) throw refused(metadata.name, `${binding.type} with ${member}`);
     } else if (binding.direction !== "out") {
       throw refused(metadata.name, `${binding.type} (input)`);
     } else if (!kind.outputTypes.includes(binding.type.toLowerCase())) {

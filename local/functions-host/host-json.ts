@@ -2,14 +2,22 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { LeewardError } from "../../replication/errors.ts";
+import { DURABLE_ACTIVITIES_MAX, DURABLE_EPISODES_MAX } from "../../replication/limits.ts";
 
 /** host.json as far as it changes what the host does, defaults filled in (those of the real host). */
 export interface HostConfiguration {
   readonly routePrefix: string;
   readonly customHeaders: Readonly<Record<string, string>>;
   readonly queues: QueueConfiguration;
+  readonly durableTask: DurableConfiguration;
   /** Undefined: no limit. */
   readonly functionTimeoutMs: number | undefined;
+}
+
+export interface DurableConfiguration {
+  readonly hubName: string;
+  readonly maxConcurrentActivityFunctions: number;
+  readonly maxConcurrentOrchestratorFunctions: number;
 }
 
 interface QueueConfiguration {
@@ -47,10 +55,23 @@ const queueSection = z.strictObject({
   messageEncoding: z.enum(["base64", "none"]).default("base64"),
 });
 
-/** Without effect: orchestrations, activities and entities are refused when the app registers them. */
+/** `tracing` and the members of `storageProvider` are read over: they say how Azure Storage is used, and here the state is a file. */
 const durableTaskSection = z.strictObject({
-  hubName: z.string().optional(),
-  storageProvider: z.strictObject({ maxQueuePollingInterval: timeSpan.optional() }).optional(),
+  // The real host's rule for names of hubs; it makes a name of a file out of any of them.
+  hubName: z
+    .string()
+    .regex(/^[A-Za-z][A-Za-z0-9]{2,44}$/)
+    .default("TestHubName"),
+  maxConcurrentActivityFunctions: z.int().min(1).default(DURABLE_ACTIVITIES_MAX),
+  maxConcurrentOrchestratorFunctions: z.int().min(1).default(DURABLE_EPISODES_MAX),
+  tracing: z.unknown().optional(),
+  storageProvider: z
+    .strictObject({
+      type: z.literal("AzureStorage").optional(),
+      maxQueuePollingInterval: timeSpan.optional(),
+      partitionCount: z.int().min(1).max(16).optional(),
+    })
+    .optional(),
 });
 
 /** Whatever is not named here would change behaviour on Azure and not here, so it is refused. `logging` and `extensionBundle` change nothing locally. */
@@ -66,9 +87,9 @@ const hostFile = z.strictObject({
     .strictObject({
       http: httpSection.default(httpSection.parse({})),
       queues: queueSection.default(queueSection.parse({})),
-      durableTask: durableTaskSection.optional(),
+      durableTask: durableTaskSection.default(durableTaskSection.parse({})),
     })
-    .default({ http: httpSection.parse({}), queues: queueSection.parse({}) }),
+    .default({ http: httpSection.parse({}), queues: queueSection.parse({}), durableTask: durableTaskSection.parse({}) }),
 });
 
 /** Reads host.json of the app. `not-supported` for sections that this host does not know, `configuration-invalid` for wrong values. */
@@ -87,7 +108,7 @@ export function readHostConfiguration(appFolder: string): HostConfiguration {
 export function parseHostConfiguration(value: unknown): HostConfiguration {
   const result = hostFile.safeParse(value);
   if (!result.success) throw refusal(result.error);
-  const { http, queues } = result.data.extensions;
+  const { http, queues, durableTask } = result.data.extensions;
   const timeoutMs = result.data.functionTimeout;
   return {
     routePrefix: http.routePrefix.replaceAll(/^\/+|\/+$/g, ""),
@@ -99,6 +120,11 @@ export function parseHostConfiguration(value: unknown): HostConfiguration {
       visibilityTimeoutMs: queues.visibilityTimeout,
       maxDequeueCount: queues.maxDequeueCount,
       messageEncoding: queues.messageEncoding,
+    },
+    durableTask: {
+      hubName: durableTask.hubName,
+      maxConcurrentActivityFunctions: durableTask.maxConcurrentActivityFunctions,
+      maxConcurrentOrchestratorFunctions: durableTask.maxConcurrentOrchestratorFunctions,
     },
     functionTimeoutMs: timeoutMs < 0 ? undefined : timeoutMs,
   };

@@ -5,6 +5,10 @@ import { LeewardError } from "../../replication/errors.ts";
 import type { Clock } from "./clock.ts";
 import { openRegistration, programmingModel } from "./core.ts";
 import type { HookName, Registration } from "./core.ts";
+import { isClientBinding } from "./durable/client-binding.ts";
+import { createDurable } from "./durable/durable.ts";
+import { createDurableFunctions } from "./durable/functions.ts";
+import { ACTIVITY_TRIGGER, ORCHESTRATION_TRIGGER } from "./durable/triggers.ts";
 import { checkFunction } from "./functions.ts";
 import { readHostConfiguration } from "./host-json.ts";
 import type { HostConfiguration } from "./host-json.ts";
@@ -40,7 +44,10 @@ export interface HostOptions {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly log: HostLog;
-  /** A function ran longer than `functionTimeout`. Azure replaces the worker then; whoever started this host should end the process. */
+  /** Where the state of Durable Functions is kept; undefined: it is gone with the process. */
+  readonly durableFolder?: string | undefined;
+  /** A function ran longer than `functionTimeout`. Azure replaces the worker then; whoever started this host should end the process.
+   * The same goes for a state of Durable Functions that cannot be written. */
   readonly onTimeout?: (error: Error) => void;
 }
 
@@ -53,7 +60,7 @@ export interface FunctionsHost {
   close(): Promise<void>;
 }
 
-const KINDS: readonly TriggerKind[] = [HTTP_TRIGGER, TIMER_TRIGGER, QUEUE_TRIGGER];
+const KINDS: readonly TriggerKind[] = [HTTP_TRIGGER, TIMER_TRIGGER, QUEUE_TRIGGER, ORCHESTRATION_TRIGGER, ACTIVITY_TRIGGER];
 
 /**
  * Loads a built function app and runs it. Errors: `not-supported` names what the local host does not offer, `configuration-invalid` what is wrong in the
@@ -77,26 +84,36 @@ async function startApp(appFolder: string, configuration: HostConfiguration, htt
   const settings: Settings = { WEBSITE_HOSTNAME: `localhost:${http.port}`, FUNCTIONS_WORKER_RUNTIME: "node", ...options.environment };
   setEnvironment(settings);
   const registration = await loadApp(appFolder, log);
-  const invoker = createInvoker({
-    registration,
+  const onTimeout = options.onTimeout ?? (() => undefined);
+  const durableFunctions = createDurableFunctions();
+  const durable = createDurable({
+    url: http.url,
+    keys: options.keys,
+    configuration: configuration.durableTask,
+    functions: durableFunctions,
+    folder: options.durableFolder,
     clock,
     log,
-    functionTimeoutMs: configuration.functionTimeoutMs,
-    onTimeout: options.onTimeout ?? (() => undefined),
+    onFault: onTimeout,
   });
+  const { functionTimeoutMs } = configuration;
+  const invoker = createInvoker({ registration, clock, log, functionTimeoutMs, inputOf: durable.inputOf, onTimeout });
   const routes = createRoutes(configuration.routePrefix);
   const hostId = settings["AzureFunctionsWebHost__hostid"] ?? `local-${createHash("sha256").update(appFolder).digest("hex").slice(0, 12)}`;
-  const context = { hostId, configuration, settings, clock, random: options.random, log, routes, invoke: invoker.invoke };
+  const context = { hostId, configuration, settings, clock, random: options.random, log, routes, durableFunctions, invoke: invoker.invoke };
   const prepared = [...registration.functions.values()].map((registered) => {
     const { hostFunction, kind } = checkFunction(registered, KINDS);
     const disabled = isDisabled(hostFunction.name, settings);
     return { hostFunction, disabled, listener: disabled ? undefined : kind.prepare(hostFunction, context) };
   });
-  const listeners = prepared.flatMap(({ listener }) => (listener === undefined ? [] : [listener]));
+  const opened = usesDurable(registration) ? await durable.open(invoker.invoke) : undefined;
+  // Durable comes last: what it goes on with may use everything else.
+  const listeners = [...prepared.map(({ listener }) => listener), opened].filter((listener) => listener !== undefined);
   const functions = prepared.map(({ hostFunction, disabled }) => list(hostFunction, disabled, routes, configuration, http.url));
   const invocations = (): Readonly<Record<string, InvocationCounts>> => withIdle(functions, invoker);
   const admin = { hostId, functions, invocations };
-  http.open({ routes, invoker, keys: options.keys, customHeaders: configuration.customHeaders, admin });
+  const extensions = opened === undefined ? [] : [opened.extension];
+  http.open({ routes, invoker, keys: options.keys, customHeaders: configuration.customHeaders, admin, extensions });
   await startAll(listeners);
   log({ level: "information", event: "host", message: `Host started with ${functions.length} functions at ${http.url}` });
   let closing: Promise<void> | undefined;
@@ -106,6 +123,14 @@ async function startApp(appFolder: string, configuration: HostConfiguration, htt
     invocations,
     close: () => (closing ??= closeHost(listeners, http, registration, appFolder, options)),
   };
+}
+
+/** An app without Durable Functions keeps no state and answers nothing for them. */
+function usesDurable({ functions }: Registration): boolean {
+  const kinds = [ORCHESTRATION_TRIGGER, ACTIVITY_TRIGGER].map(({ type }) => type);
+  return [...functions.values()].some(({ metadata }) =>
+    Object.values(metadata.bindings).some((binding) => isClientBinding(binding) || kinds.includes(binding.type.toLowerCase())),
+  );
 }
 
 /** All or none: when one trigger does not start, those before it are stopped. */

@@ -1,10 +1,10 @@
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import type { Registration } from "./core.ts";
 import { programmingModel } from "./core.ts";
 import type { Clock } from "./clock.ts";
 import type { HostLog } from "./log.ts";
 import { describeError } from "./log.ts";
-import type { CoreInvocationContext, InvocationRequest, InvocationResponse, TypedData } from "./rpc.ts";
+import type { Binding, CoreInvocationContext, InvocationRequest, InvocationResponse, TypedData } from "./rpc.ts";
 import type { HostFunction } from "./host-function.ts";
 
 /** What a trigger hands to one run. */
@@ -29,6 +29,8 @@ export interface InvokerOptions {
   readonly clock: Clock;
   readonly log: HostLog;
   readonly functionTimeoutMs: number | undefined;
+  /** What an input binding beside the trigger gives; undefined for none. */
+  readonly inputOf: (binding: Binding) => TypedData | undefined;
   /** Called after a run that lasted longer than `functionTimeout`: Azure replaces the worker process then. */
   readonly onTimeout: (error: Error) => void;
 }
@@ -93,13 +95,13 @@ async function runOnce(
   hostFunction: HostFunction,
   invocationId: string,
   input: InvocationInput,
-  { registration, log }: InvokerOptions,
+  { registration, log, inputOf }: InvokerOptions,
 ): Promise<InvocationResponse> {
   const hookData: Record<string, unknown> = {};
   let userContext: unknown;
   const context: CoreInvocationContext = {
     invocationId,
-    request: describeRequest(hostFunction, invocationId, input),
+    request: describeRequest(hostFunction, invocationId, input, inputOf),
     metadata: hostFunction.metadata,
     state: undefined,
     log(level, category, message) {
@@ -135,14 +137,24 @@ async function runOnce(
   return await model.getResponse(userContext, after["result"]);
 }
 
-function describeRequest(hostFunction: HostFunction, invocationId: string, input: InvocationInput): InvocationRequest {
+function describeRequest(
+  hostFunction: HostFunction,
+  invocationId: string,
+  input: InvocationInput,
+  inputOf: InvokerOptions["inputOf"],
+): InvocationRequest {
+  const extra = Object.entries(hostFunction.metadata.bindings).flatMap(([name, binding]) => {
+    const data = inputOf(binding);
+    return data === undefined ? [] : [{ name, data }];
+  });
+  const hex = (uuid: string): string => uuid.replaceAll("-", "");
   return {
     invocationId,
     functionId: hostFunction.id,
-    inputData: [{ name: hostFunction.triggerKey, data: input.data }],
+    inputData: [{ name: hostFunction.triggerKey, data: input.data }, ...extra],
     triggerMetadata: input.metadata,
     traceContext: {
-      traceParent: `00-${randomBytes(16).toString("hex")}-${randomBytes(8).toString("hex")}-00`,
+      traceParent: `00-${hex(randomUUID())}-${hex(invocationId).slice(0, 16)}-00`,
       traceState: "",
       attributes: {},
     },

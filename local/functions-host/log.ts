@@ -23,7 +23,8 @@ type HostEventName =
   | "invocation-failed"
   | "timer"
   | "queue"
-  | "http";
+  | "http"
+  | "durable";
 
 export type HostLog = (event: HostEvent) => void;
 

@@ -14,6 +14,8 @@ import type { LogLevel } from "./rpc.ts";
 /** What the parent hears over IPC. */
 export type HostMessage = { readonly kind: "ready"; readonly url: string } | { readonly kind: "failed"; readonly message: string };
 
+/** The folder for the state of Durable Functions. Without it the state is gone with the process. */
+const DURABLE_FOLDER_SETTING = "LEEWARD_LOCAL_DURABLE_FOLDER";
 const KEY_SETTINGS = { functionKey: "LEEWARD_LOCAL_FUNCTION_KEY", masterKey: "LEEWARD_LOCAL_MASTER_KEY" } as const;
 
 const stdout = (line: string): void => {
@@ -23,13 +25,14 @@ const log: HostLog = (event) => stdout(formatEvent(event, SYSTEM_CLOCK.nowMs()))
 
 /**
  * `main.js --app FOLDER --port N --host ADDRESS`: runs one function app in this process until the parent says `{kind: "stop"}` or goes away; without a
- * parent, until SIGINT or SIGTERM. Settings come from the environment; the host's own keys are taken out of it before the app sees it.
+ * parent, until SIGINT or SIGTERM. Settings come from the environment; the host's own are taken out of it before the app sees it.
  */
 async function main(): Promise<void> {
   const stopped = stopRequests();
   captureConsole();
   const { app, port, host } = readArguments();
   const keys = takeKeys();
+  const durableFolder = takeSetting(DURABLE_FOLDER_SETTING);
   process.chdir(app);
   process.on("uncaughtException", (error) => leave(describeError(error)));
   const starting = startHost({
@@ -41,6 +44,7 @@ async function main(): Promise<void> {
     clock: SYSTEM_CLOCK,
     random: Math.random,
     log,
+    durableFolder,
     onTimeout: (error) => void starting.then((host) => closeThenLeave(host, error)),
   });
   const running = await Promise.race([starting, stopped]);
@@ -64,13 +68,18 @@ function readArguments(): { readonly app: string; readonly port: number; readonl
 
 function takeKeys(): HostKeys {
   const take = (setting: string): string => {
-    const value = process.env[setting];
-    if (value === undefined || value === "")
-      throw new LeewardError("configuration-invalid", `The setting ${setting} is missing.`, { setting });
-    delete process.env[setting];
+    const value = takeSetting(setting);
+    if (value === undefined) throw new LeewardError("configuration-invalid", `The setting ${setting} is missing.`, { setting });
     return value;
   };
   return { functionKey: take(KEY_SETTINGS.functionKey), masterKey: take(KEY_SETTINGS.masterKey) };
+}
+
+/** A setting of the host itself, which the app does not see. */
+function takeSetting(name: string): string | undefined {
+  const value = process.env[name];
+  delete process.env[name];
+  return value === "" ? undefined : value;
 }
 
 /** Resolves when the parent asks to stop or is gone, or on a signal. */

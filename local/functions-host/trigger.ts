@@ -1,4 +1,5 @@
 import type { Clock } from "./clock.ts";
+import type { DurableFunctions } from "./durable/functions.ts";
 import type { HostConfiguration } from "./host-json.ts";
 import type { HttpRoutes } from "./http/routes.ts";
 import type { InvocationInput, Outcome } from "./invocation.ts";
@@ -16,6 +17,7 @@ export interface TriggerContext {
   readonly random: () => number;
   readonly log: HostLog;
   readonly routes: HttpRoutes;
+  readonly durableFunctions: DurableFunctions;
   /** Runs the function once; never rejects. */
   readonly invoke: (hostFunction: HostFunction, input: InvocationInput) => Promise<Outcome>;
 }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdir } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { startEventGrid, type EventSwitches } from "../events/event-grid.ts";
 import { startResourceManager, type ResourceManager } from "../resource-manager/resource-manager.ts";
@@ -63,6 +63,9 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     parts.add({ stop: () => events.close(), kill: () => {} });
     const resourceManager = await startManagement(options, storage, secrets, logFolder);
     parts.add({ stop: () => resourceManager.close(), kill: () => {} });
+    const durableFolder = join(options.folder, "durable");
+    // Orchestrations outlive a kill of the app, which is a process of its own, as the storage does; with persistence "memory" both end with the cloud.
+    if (options.persistence === "memory") await rm(durableFolder, { recursive: true, force: true });
     const app = await startFunctionApp({
       storage,
       secrets,
@@ -71,6 +74,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       resourceGroup: TARGET_GROUP,
       port: options.ports.app,
       logFolder,
+      durableFolder,
       schedules: options.schedules,
     });
     parts.add({ stop: () => app.stop(), kill: () => void app.kill() });

@@ -15,6 +15,8 @@ export interface FunctionAppOptions {
   readonly resourceGroup: string;
   readonly port: number;
   readonly logFolder: string;
+  /** Keeps the orchestrations over a kill of the app. */
+  readonly durableFolder: string;
   /** NCRONTAB, six fields: when items whose point is due are woken, and when the sweep runs. */
   readonly schedules: { readonly points: string; readonly sweep: string };
 }
@@ -74,6 +76,7 @@ function startHost(options: FunctionAppOptions, port: number): Promise<Child> {
       LEEWARD_ARM_TOKEN: options.resourceManager.token,
       LEEWARD_SUBSCRIPTION_ID: options.resourceManager.subscriptionId,
       LEEWARD_RESOURCE_GROUP: options.resourceGroup,
+      LEEWARD_LOCAL_DURABLE_FOLDER: options.durableFolder,
       LEEWARD_LOCAL_FUNCTION_KEY: options.secrets.functionKey,
       LEEWARD_LOCAL_MASTER_KEY: options.secrets.masterKey,
     },

@@ -10,8 +10,6 @@ export interface MobilityOptions {
   readonly apiUrl: string;
   /** The one-time token; undefined when this folder's service has registered before. */
   readonly registrationToken: string | undefined;
-  /** What the service takes for the machine's own id; undefined: the id of this computer. */
-  readonly machineId?: string;
   readonly disks: readonly { readonly id: string; readonly path: string }[];
   /** Holds the service's configuration, its state and its socket. */
   readonly folder: string;

@@ -8,7 +8,23 @@ describe("host.json", () => {
     expect(parseHostConfiguration(JSON.parse(readFileSync("host.json", "utf8")))).toMatchObject({
       routePrefix: "api",
       queues: { batchSize: 4, newBatchThreshold: 2, maxPollingIntervalMs: 2000, visibilityTimeoutMs: 10_000, maxDequeueCount: 5 },
+      durableTask: { hubName: "Leeward" },
       functionTimeoutMs: 600_000,
+    });
+  });
+
+  it("says how many activities and orchestrators run at once; how Azure Storage is used is read over", () => {
+    const durableTask = {
+      hubName: "Hub1",
+      maxConcurrentActivityFunctions: 3,
+      maxConcurrentOrchestratorFunctions: 2,
+      tracing: { distributedTracingEnabled: true },
+      storageProvider: { type: "AzureStorage", maxQueuePollingInterval: "00:00:02", partitionCount: 4 },
+    };
+    expect(parseHostConfiguration({ version: "2.0", extensions: { durableTask } }).durableTask).toEqual({
+      hubName: "Hub1",
+      maxConcurrentActivityFunctions: 3,
+      maxConcurrentOrchestratorFunctions: 2,
     });
   });
 
@@ -24,6 +40,7 @@ describe("host.json", () => {
         maxDequeueCount: 5,
         messageEncoding: "base64",
       },
+      durableTask: { hubName: "TestHubName", maxConcurrentActivityFunctions: 10, maxConcurrentOrchestratorFunctions: 10 },
       functionTimeoutMs: 1_800_000,
     });
     expect(parseHostConfiguration({ version: "2.0", functionTimeout: "-1" }).functionTimeoutMs).toBeUndefined();
@@ -33,6 +50,14 @@ describe("host.json", () => {
     [{ version: "2.0", extensions: { serviceBus: {} } }, "host.json.extensions.serviceBus"],
     [{ version: "2.0", extensions: { http: { dynamicThrottlesEnabled: true } } }, "host.json.extensions.http.dynamicThrottlesEnabled"],
     [{ version: "2.0", functions: ["one"] }, "host.json.functions"],
+    [
+      { version: "2.0", extensions: { durableTask: { extendedSessionsEnabled: true } } },
+      "host.json.extensions.durableTask.extendedSessionsEnabled",
+    ],
+    [
+      { version: "2.0", extensions: { durableTask: { storageProvider: { connectionName: "X" } } } },
+      "host.json.extensions.durableTask.storageProvider.connectionName",
+    ],
   ])("is refused with what the host does not know: %j", (file, setting) => {
     expect(() => parseHostConfiguration(file)).toThrow(expect.objectContaining({ code: "not-supported", facts: { setting } }));
   });
@@ -41,6 +66,11 @@ describe("host.json", () => {
     [{ version: "1.0" }, "host.json.version"],
     [{ version: "2.0", functionTimeout: "ten" }, "host.json.functionTimeout"],
     [{ version: "2.0", extensions: { queues: { batchSize: 33 } } }, "host.json.extensions.queues.batchSize"],
+    [{ version: "2.0", extensions: { durableTask: { hubName: "../x" } } }, "host.json.extensions.durableTask.hubName"],
+    [
+      { version: "2.0", extensions: { durableTask: { storageProvider: { type: "mssql" } } } },
+      "host.json.extensions.durableTask.storageProvider.type",
+    ],
     [{ version: "2.0", extensions: { queues: { maxPollingInterval: "00:00:00" } } }, "host.json.extensions.queues.maxPollingInterval"],
     [{ version: "2.0", extensions: { queues: { visibilityTimeout: 5 } } }, "host.json.extensions.queues.visibilityTimeout"],
   ])("is refused with a wrong value: %j", (file, setting) => {

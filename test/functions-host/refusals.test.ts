@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest";
+import { ACTIVITY_TRIGGER, ORCHESTRATION_TRIGGER } from "../../local/functions-host/durable/triggers.ts";
 import { checkFunction } from "../../local/functions-host/functions.ts";
 import { HTTP_TRIGGER } from "../../local/functions-host/http/trigger.ts";
 import { QUEUE_TRIGGER } from "../../local/functions-host/queue/trigger.ts";
 import type { Binding, FunctionMetadata } from "../../local/functions-host/rpc.ts";
 import { TIMER_TRIGGER } from "../../local/functions-host/timer/trigger.ts";
 
-const KINDS = [HTTP_TRIGGER, TIMER_TRIGGER, QUEUE_TRIGGER];
+const KINDS = [HTTP_TRIGGER, TIMER_TRIGGER, QUEUE_TRIGGER, ORCHESTRATION_TRIGGER, ACTIVITY_TRIGGER];
 const register = (bindings: Readonly<Record<string, Binding>>, more: Partial<FunctionMetadata> = {}) => ({
   id: "work",
   metadata: { name: "work", bindings, ...more },
@@ -20,7 +21,7 @@ describe("the check of a function", () => {
     expect([hostFunction.triggerKey, kind]).toEqual(["a1", HTTP_TRIGGER]);
   });
 
-  it.each(["blobTrigger", "eventGridTrigger", "serviceBusTrigger", "orchestrationTrigger", "neverHeardTrigger"])(
+  it.each(["blobTrigger", "eventGridTrigger", "serviceBusTrigger", "entityTrigger", "neverHeardTrigger"])(
     "refuses %s, naming function and binding",
     (type) => {
       expect(() => checkFunction(register({ t: input(type) }), KINDS)).toThrow(
@@ -33,6 +34,8 @@ describe("the check of a function", () => {
     ["an output to a queue", { t: input("httpTrigger"), $return: output("http"), q: output("queue") }, "queue (output)"],
     ["a return to a queue", { t: input("timerTrigger"), $return: output("queue") }, "queue (output)"],
     ["an HTTP answer to a queue message", { t: input("queueTrigger"), $return: output("http") }, "http (output)"],
+    ["an output of an activity", { t: input("activityTrigger"), $return: output("queue") }, "queue (output)"],
+    ["a client of another hub", { t: input("httpTrigger"), c: input("durableClient", { taskHub: "Other" }) }, "durableClient with taskHub"],
     ["an input from a blob", { t: input("httpTrigger"), b: input("blob") }, "blob (input)"],
     [
       "a deferred binding",
@@ -43,6 +46,12 @@ describe("the check of a function", () => {
     expect(() => checkFunction(register(bindings), KINDS)).toThrow(
       expect.objectContaining({ code: "not-supported", facts: { function: "work", binding } }),
     );
+  });
+
+  it.each(["durableClient", "orchestrationClient"])("lets every function have a client of Durable Functions: %s", (type) => {
+    for (const trigger of ["httpTrigger", "timerTrigger", "queueTrigger", "activityTrigger"]) {
+      expect(checkFunction(register({ t: input(trigger), c: input(type) }), KINDS).hostFunction.triggerKey).toBe("t");
+    }
   });
 
   it("refuses retries, which the host would not do", () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { parseHostConfiguration } from "../../local/functions-host/host-json.ts";
+import { createDurableFunctions } from "../../local/functions-host/durable/functions.ts";
 import { createRoutes } from "../../local/functions-host/http/routes.ts";
 import type { Outcome } from "../../local/functions-host/invocation.ts";
 import type { HostEvent } from "../../local/functions-host/log.ts";
@@ -56,6 +57,7 @@ function makeWorld({ blob, runOnStartup = false, startMs = NOON_MS + 1, invoke =
       clock,
       random: () => 0.5,
       log: (event) => events.push(event),
+      durableFunctions: createDurableFunctions(),
       routes: createRoutes("api"),
       invoke: (_hostFunction, { data }) => {
         runs.push({ atMs: clock.nowMs(), info: JSON.parse(data.json ?? "") as Readonly<Record<string, unknown>> });

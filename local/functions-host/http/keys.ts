@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from "node:crypto";
+import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import type { AuthorizationLevel } from "./routes.ts";
 
 /** The host's keys: `functionKey` opens functions of level `function`, `masterKey` everything. */
@@ -18,6 +18,16 @@ export function isAuthorized(level: AuthorizationLevel, header: string | undefin
     case "admin":
       return shown !== undefined && equal(shown, keys.masterKey);
   }
+}
+
+/** The key of the webhooks of one extension. It is made from the master key, so that it stays the same, and opens nothing else. */
+export function systemKey(extension: string, keys: HostKeys): string {
+  return createHmac("sha256", keys.masterKey).update(extension).digest("base64url");
+}
+
+/** True when the key that a request shows opens the webhooks of this extension. */
+export function opensExtension(shown: string | undefined, extension: string, keys: HostKeys): boolean {
+  return shown !== undefined && (equal(shown, systemKey(extension, keys)) || equal(shown, keys.masterKey));
 }
 
 /** Compares digests, so that neither the time nor the length tells anything about the key. */

@@ -7,6 +7,7 @@ import type { HostLog } from "../log.ts";
 import { describeError } from "../log.ts";
 import { answerAdmin } from "./admin.ts";
 import type { AdminState } from "./admin.ts";
+import type { HttpExtension } from "./extension.ts";
 import type { HostKeys } from "./keys.ts";
 import { isAuthorized } from "./keys.ts";
 import { toHttpData, toWireResponse } from "./messages.ts";
@@ -27,6 +28,7 @@ interface HttpApp {
   readonly keys: HostKeys;
   readonly customHeaders: Readonly<Record<string, string>>;
   readonly admin: AdminState;
+  readonly extensions: readonly HttpExtension[];
 }
 
 /** The host's HTTP server. It holds its port from the start and answers 503 until the app is loaded. */
@@ -102,6 +104,13 @@ async function answer(request: IncomingMessage, app: HttpApp | undefined, isTooM
   if (/^\/admin(\/|$)/i.test(url.pathname)) {
     if (!isAuthorized("admin", shown.header, shown.query, app.keys)) return plain(401, "");
     return answerAdmin(method, url.pathname, app.admin);
+  }
+  const extension = app.extensions.find((candidate) => candidate.owns(url.pathname));
+  if (extension !== undefined) {
+    const body = await readBody(request);
+    return body === undefined
+      ? plain(413, "")
+      : extension.answer({ method, url, headers: request.headers, body, key: shown.header ?? shown.query });
   }
   const match = app.routes.find(method, url.pathname);
   if (match === undefined) return plain(404, "");

@@ -19,7 +19,7 @@ async function failureOf(app: Parameters<typeof makeApp>[0], environment: NodeJS
 describe("the process of the host", () => {
   it("tells its address, serves with the keys of its environment, and stops when it is told to", async () => {
     await using app = await makeApp({ source: `${HELLO}\napp.http("keys", { handler: () => ({ jsonBody: Object.keys(process.env) }) });` });
-    await using running = forkHost(app);
+    await using running = forkHost(app, { LEEWARD_LOCAL_DURABLE_FOLDER: app.folder });
     const url = await addressOf(running);
     expect((await fetch(`${url}/api/hello`)).status).toBe(401);
     expect(await (await fetch(`${url}/api/hello?code=${KEYS.functionKey}`)).text()).toBe("hello");

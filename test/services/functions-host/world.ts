@@ -16,7 +16,7 @@ import { startStorage } from "../../../local/storage/storage.ts";
 
 export const KEYS = { functionKey: "function-key", masterKey: "master-key" };
 
-/** A built app in a folder of its own: what `npm run build` leaves behind, with the real `@azure/functions` beside it. */
+/** A built app in a folder of its own: what `npm run build` leaves behind, with the real `@azure/functions` and `durable-functions` beside it. */
 export interface AppFolder extends AsyncDisposable {
   readonly folder: string;
 }
@@ -43,7 +43,8 @@ export async function makeApp({ source, hostJson, packageJson, files = {} }: App
     await writeFile(join(folder, path), text);
   }
   await mkdir(join(folder, "node_modules/@azure"), { recursive: true });
-  await symlink(resolve("node_modules/@azure/functions"), join(folder, "node_modules/@azure/functions"));
+  for (const name of ["@azure/functions", "durable-functions"])
+    await symlink(resolve("node_modules", name), join(folder, "node_modules", name));
   return { folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) };
 }
 

@@ -1,0 +1,144 @@
+import { randomUUID } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { SYSTEM_CLOCK } from "../local/functions-host/clock.ts";
+import { openRegistration } from "../local/functions-host/core.ts";
+import { createEngine } from "../local/functions-host/durable/engine/engine.ts";
+import type { DurableEngine } from "../local/functions-host/durable/engine/engine.ts";
+import { createDurableFunctions } from "../local/functions-host/durable/functions.ts";
+import type { DurableFunctions } from "../local/functions-host/durable/functions.ts";
+import { openMemoryStore } from "../local/functions-host/durable/stores/memory-store.ts";
+import { openSqliteStore } from "../local/functions-host/durable/stores/sqlite-store.ts";
+import type { DurableStore } from "../local/functions-host/durable/stores/store.ts";
+import { ACTIVITY_TRIGGER, ORCHESTRATION_TRIGGER } from "../local/functions-host/durable/triggers.ts";
+import { checkFunction } from "../local/functions-host/functions.ts";
+import { createInvoker } from "../local/functions-host/invocation.ts";
+import type { Invoker } from "../local/functions-host/invocation.ts";
+import { inLanes } from "../replication/apply/lanes.ts";
+import { DURABLE_ACTIVITIES_MAX, DURABLE_EPISODES_MAX } from "../replication/limits.ts";
+import type { Figure } from "./figure.ts";
+import { median } from "./statistics.ts";
+
+const ROUNDS = 3;
+const WARM_UP = 200;
+const AT_ONCE = 50;
+/** The defaults of the local host. */
+const LIMITS = { maxActivities: DURABLE_ACTIVITIES_MAX, maxEpisodes: DURABLE_EPISODES_MAX };
+
+interface App {
+  readonly functions: DurableFunctions;
+  readonly invoker: Invoker;
+}
+
+/**
+ * Orchestrations of the real SDK through the host's own way of calling functions, on the engine itself: no HTTP, nothing logged, each instance purged when it
+ * has ended. The state is in a SQLite file as the local cloud keeps it, or in memory.
+ */
+export async function durableFigures(): Promise<readonly Figure[]> {
+  const app = await loadApp();
+  const { SEQUENCE, FAN_OUT, FAN_OUT_WIDTH } = await import("./durable-app.ts");
+  const folder = await mkdtemp(join(tmpdir(), "leeward-durable-"));
+  try {
+    const open = (name: string) => openSqliteStore(join(folder, `${name}.sqlite`));
+    const many: Rate[] = [];
+    const [ratio, single, fan]: [number[], number[], number[]] = [[], [], []];
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const sqlite = await rate(app, open(`many${round}`), SEQUENCE, 1_000, AT_ONCE);
+      const memory = await rate(app, openMemoryStore(), SEQUENCE, 1_000, AT_ONCE);
+      many.push(sqlite);
+      ratio.push(sqlite.perProcessorSecond / memory.perProcessorSecond);
+      single.push((await rate(app, open(`single${round}`), SEQUENCE, 200, 1)).perSecond);
+      fan.push(FAN_OUT_WIDTH * (await rate(app, open(`fan${round}`), FAN_OUT, 100, 10)).perSecond);
+    }
+    const perSecond = (name: string, values: readonly number[], goal?: Figure["goal"]): Figure => ({
+      name,
+      value: median(values),
+      unit: "/s",
+      goal,
+    });
+    return [
+      perSecond(
+        `two-activity orchestrations on SQLite, ${AT_ONCE} at once`,
+        many.map((rate) => rate.perSecond),
+        { kind: "at-least", bound: 800 },
+      ),
+      perSecond(
+        "the same by processor time: what a machine without other work reaches at most",
+        many.map((rate) => rate.perProcessorSecond),
+      ),
+      { name: "the same, in relation to a store in memory", value: median(ratio), unit: "x", goal: undefined },
+      perSecond("two-activity orchestrations on SQLite, one at a time", single),
+      perSecond(`activities of fan-outs over ${FAN_OUT_WIDTH} on SQLite, 10 at once`, fan),
+    ];
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** The registration must be open before the app, and with it `@azure/functions`, is loaded. */
+async function loadApp(): Promise<App> {
+  const registration = openRegistration(() => undefined);
+  await import("./durable-app.ts");
+  registration.locked = true;
+  const functions = createDurableFunctions();
+  for (const registered of registration.functions.values()) {
+    const { hostFunction, kind } = checkFunction(registered, [ORCHESTRATION_TRIGGER, ACTIVITY_TRIGGER]);
+    functions.add(kind === ACTIVITY_TRIGGER ? "activity" : "orchestrator", hostFunction);
+  }
+  const invoker = createInvoker({
+    registration,
+    clock: SYSTEM_CLOCK,
+    log: () => undefined,
+    functionTimeoutMs: undefined,
+    inputOf: () => undefined,
+    onTimeout: () => undefined,
+  });
+  return { functions, invoker };
+}
+
+/** Orchestrations, by the clock and by the time that this process had a processor. */
+interface Rate {
+  readonly perSecond: number;
+  readonly perProcessorSecond: number;
+}
+
+async function rate({ functions, invoker }: App, store: DurableStore, name: string, count: number, atOnce: number): Promise<Rate> {
+  const engine = createEngine({
+    ...LIMITS,
+    store,
+    functions,
+    invoke: (hostFunction, input) => invoker.invoke(hostFunction, input),
+    clock: SYSTEM_CLOCK,
+    log: () => undefined,
+    newExecutionId: randomUUID,
+    onFault: (error) => {
+      throw error;
+    },
+  });
+  await engine.load();
+  engine.start();
+  try {
+    await runMany(engine, name, Math.min(WARM_UP, count), atOnce);
+    const startedMs = performance.now();
+    const startedUsage = process.cpuUsage();
+    await runMany(engine, name, count, atOnce);
+    const usage = process.cpuUsage(startedUsage);
+    return {
+      perSecond: (count * 1000) / (performance.now() - startedMs),
+      perProcessorSecond: (count * 1_000_000) / (usage.user + usage.system),
+    };
+  } finally {
+    await engine.stop();
+  }
+}
+
+async function runMany(engine: DurableEngine, name: string, count: number, atOnce: number): Promise<void> {
+  const ids = Array.from({ length: count }, () => randomUUID());
+  await inLanes(atOnce, ids, async (instanceId) => {
+    await engine.create({ name, instanceId, input: "1", version: "" });
+    await engine.ended(instanceId, 60_000);
+    if (engine.find(instanceId)?.status !== "Completed") throw new Error(`Orchestration ${instanceId} did not complete.`);
+    await engine.purge([instanceId]);
+  });
+}

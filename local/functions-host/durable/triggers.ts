@@ -1,0 +1,15 @@
+import type { TriggerKind } from "../trigger.ts";
+import type { DurableKind } from "./functions.ts";
+
+/** Orchestrators and activities have no listener of their own: they are entered here, and the engine calls them. */
+const durableTrigger = (kind: DurableKind, type: string): TriggerKind => ({
+  type,
+  outputTypes: [],
+  prepare(hostFunction, context) {
+    context.durableFunctions.add(kind, hostFunction);
+    return { start: () => Promise.resolve(), stop: () => Promise.resolve() };
+  },
+});
+
+export const ORCHESTRATION_TRIGGER = durableTrigger("orchestrator", "orchestrationtrigger");
+export const ACTIVITY_TRIGGER = durableTrigger("activity", "activitytrigger");

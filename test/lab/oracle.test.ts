@@ -89,6 +89,20 @@ async function replay(from: World, keep: (request: GuestRequest, number: number)
   return images;
 }
 
+/** Every count of requests that leaves the same bytes as the first `prefix` of them: trims change nothing, and a write may be taken back. */
+async function equalPrefixes(from: World, prefix: number): Promise<readonly number[]> {
+  const wanted = await replay(from, (_, number) => number <= prefix);
+  const images = from.baselines.map((bytes) => Buffer.from(bytes));
+  const guest = new Guest(images.map(modelDisk), () => 0, false);
+  const equal: number[] = [];
+  for (let count = 0; count <= from.requests.length; count += 1) {
+    const request = from.requests[count - 1];
+    if (request !== undefined) await guest.submit(request);
+    if (images.every((image, disk) => image.equals(wanted[disk] ?? Buffer.alloc(0)))) equal.push(count);
+  }
+  return equal;
+}
+
 let files = 0;
 async function judge(from: World, images: readonly Buffer[], change?: (vhds: Buffer[]) => void): Promise<Verdict> {
   const vhds = images.map((image) => {
@@ -135,15 +149,10 @@ describe("the content oracle (rule 1)", () => {
       fc.asyncProperty(fc.nat(), fc.integer({ min: 0, max: 40 }), async (seed, prefix) => {
         const lab = await world(seed, 40);
         const verdict = await judge(lab, await replay(lab, (_, number) => number <= prefix));
-        expect(verdict.kind).toBe("prefix");
-        expect(verdict.kind === "prefix" && verdict.records).toContain(prefix);
-        // Only trims, and zeroes onto zeroes, leave a neighbouring prefix equal.
-        for (const other of verdict.kind === "prefix" ? verdict.records : []) {
-          const between = lab.log.slice(Math.min(prefix, other), Math.max(prefix, other));
-          expect(between.every((record) => record.kind !== "write")).toBe(true);
-        }
+        expect(verdict).toEqual({ kind: "prefix", records: await equalPrefixes(lab, prefix) });
       }),
-      { numRuns: 25 },
+      // A write that the next record zeroes again, in a place that was empty before: three prefixes are equal then.
+      { numRuns: 25, examples: [[388982854, 14]] },
     );
   });
 

@@ -34,6 +34,7 @@ import { createPace } from "./pace.ts";
 import { monotonicMs } from "./ports.ts";
 import type { MobilityPorts } from "./ports.ts";
 import type { MobilityStatus } from "./status.ts";
+import { startUploader } from "./upload/uploader.ts";
 import type { Uploader } from "./upload/uploader.ts";
 import { mkdirSync } from "node:fs";
 
@@ -109,6 +110,21 @@ export function openBase(config: MobilityConfig, ports: MobilityPorts, signal: A
     startedMs: ports.clock.now(),
     ...failures,
   };
+}
+
+export function uploaderOf({ config, ports, control, lag, failed }: Base, state: StateFile, renew: () => void): Uploader {
+  return startUploader({
+    transport: ports.transport,
+    control,
+    random: ports.random,
+    pace: createPace(config.uploadBytesPerSecond, monotonicMs),
+    renew,
+    uploaded: async (end) => {
+      await state.change({ uploaded: end });
+      lag.uploaded(end);
+    },
+    failed,
+  });
 }
 
 export function captureOf(

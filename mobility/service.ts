@@ -11,16 +11,14 @@ import { repeatRegistration } from "./control/registration.ts";
 import { createSpoolBound } from "./epochs/spool-bound.ts";
 import { startNbdServer } from "./nbd/server.ts";
 import { openState } from "./open-state.ts";
-import { createPace } from "./pace.ts";
 import { monotonicMs } from "./ports.ts";
 import type { MobilityPorts } from "./ports.ts";
 import { heartbeatAnswered, heartbeatRequest, statusOf } from "./report.ts";
-import { addresses, appPointsOf, captureOf, identityOf, openBase, reportOpened } from "./service-parts.ts";
+import { addresses, appPointsOf, captureOf, identityOf, openBase, reportOpened, uploaderOf } from "./service-parts.ts";
 import type { Parts } from "./service-parts.ts";
 import { startStatusSocket } from "./status-socket.ts";
 import { startStatusFile } from "./status.ts";
 import type { MobilityStatus } from "./status.ts";
-import { startUploader } from "./upload/uploader.ts";
 
 export interface MobilityService {
   readonly socketPath: string | undefined;
@@ -65,23 +63,17 @@ async function start(config: MobilityConfig, ports: MobilityPorts, undo: (() => 
   const { state } = opened;
 
   let heartbeat: Heartbeat | undefined;
-  const uploader = startUploader({
-    transport: ports.transport,
-    control: base.control,
-    random: ports.random,
-    pace: createPace(config.uploadBytesPerSecond, monotonicMs),
-    renew: () => heartbeat?.soon(),
-    uploaded: async (end) => {
-      await state.change({ uploaded: end });
-      base.lag.uploaded(end);
-    },
-    failed,
-  });
-  for (const delta of opened.spool) uploader.add(delta);
   const soon = (): void => heartbeat?.soon();
+  const uploader = uploaderOf(base, state, soon);
+  for (const delta of opened.spool) uploader.add(delta);
   const identity = identityOf(base, uploader, soon);
-  const ownBytes = (): number => uploader.waitingBytes + capture.log.pendingBytes;
-  const spoolBoundBytes = createSpoolBound(folder.path, config.spoolMaxBytes, ownBytes, monotonicMs);
+  const spoolBoundBytes = createSpoolBound({
+    folder: folder.path,
+    maxBytes: config.spoolMaxBytes,
+    ownBytes: () => uploader.waitingBytes + capture.log.pendingBytes,
+    unsealedBytes: () => capture.log.pendingBytes,
+    monotonicMs,
+  });
   const capture: Capture = captureOf(base, opened, uploader, identity, () => spoolBoundBytes());
   undo.push(() => capture.stop());
   // Clients see the disks as the operator listed them; records and deltas number them by id.

@@ -1,6 +1,13 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { backOffMs, pause } from "../back-off.ts";
-import { SEED_CHUNK_BYTES, SEED_LOOK_MS, SEED_SPOOL_MAX_DELTAS, SPOOL_LOW_SHARE, ZERO_RUN_MIN_BYTES } from "../../replication/limits.ts";
+import {
+  DIRTY_GRAIN_BYTES,
+  SEED_CHUNK_BYTES,
+  SEED_LOOK_MS,
+  SEED_SPOOL_MAX_DELTAS,
+  SPOOL_LOW_SHARE,
+  ZERO_RUN_MIN_BYTES,
+} from "../../replication/limits.ts";
 import type { DirtyMap } from "../disks/dirty-map.ts";
 import type { Image } from "../disks/image.ts";
 import type { RangeLock } from "../disks/range-lock.ts";
@@ -161,13 +168,14 @@ class MapSeeding implements Seeding {
   async #run(): Promise<void> {
     const { log, recorder, random } = this.#options;
     for (let attempt = 0; !this.#stopping.signal.aborted && recorder.failure === undefined;) {
-      if (this.#pass === undefined || this.#mustWait() || !log.hasRoom) {
+      const roomBytes = this.#roomBytes();
+      if (this.#pass === undefined || roomBytes === 0 || !log.hasRoom) {
         this.#wake = new AbortController();
         await pause(SEED_LOOK_MS, AbortSignal.any([this.#stopping.signal, this.#wake.signal]));
         continue;
       }
       try {
-        await this.#step(this.#pass);
+        await this.#step(this.#pass, roomBytes);
         attempt = 0;
         // Requests that came meanwhile go first.
         await nextTurn();
@@ -179,21 +187,23 @@ class MapSeeding implements Seeding {
     }
   }
 
-  #mustWait(): boolean {
+  /** How much may be read now, in whole grains; 0 while the pass has to wait. Below the low share of the bound there is always room to seal it. */
+  #roomBytes(): number {
     const { log, recorder, spool, spoolBoundBytes } = this.#options;
-    if (recorder.mode.kind !== "logging") return true;
     const { count, bytes } = spool();
-    return count >= SEED_SPOOL_MAX_DELTAS || bytes + log.pendingBytes > spoolBoundBytes() * SPOOL_LOW_SHARE;
+    if (recorder.mode.kind !== "logging" || count >= SEED_SPOOL_MAX_DELTAS) return 0;
+    const leftBytes = Math.min(SEED_CHUNK_BYTES, spoolBoundBytes() * SPOOL_LOW_SHARE - bytes - log.pendingBytes);
+    return Math.max(0, Math.floor(leftBytes / DIRTY_GRAIN_BYTES)) * DIRTY_GRAIN_BYTES;
   }
 
-  async #step(pass: { readonly number: number; readonly fresh: boolean }): Promise<void> {
+  async #step(pass: { readonly number: number; readonly fresh: boolean }, roomBytes: number): Promise<void> {
     const { images, locks, map, pace } = this.#options;
     const generation = this.#generation;
     const { disk, offsetBytes: from } = this.#at;
     const image = images[disk];
     const lock = locks[disk];
     if (image === undefined || lock === undefined) return this.#finish(pass.number);
-    const range = map.next(disk, from, SEED_CHUNK_BYTES);
+    const range = map.next(disk, from, roomBytes);
     if (range === undefined) {
       this.#at = { disk: disk + 1, offsetBytes: 0 };
       return;

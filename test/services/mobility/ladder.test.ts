@@ -154,6 +154,8 @@ describe("a full file system", () => {
       const client = await connectNbd({ path: world.socketPath }, "a-data");
       world.cloud.onPut = () => 503;
       await writeMany(client, 200);
+      // What is sealed can go as soon as the uplink is back, and makes the room for everything else.
+      await until("what was written waits for the uplink", () => service.status().pendingBytes === service.status().spoolBytes);
       // Somebody else takes the rest, in ever smaller pieces, until not a page is left.
       const rest = join(state, "of-somebody-else");
       for (let piece = 64 * 1024; piece >= 4096; piece /= 2) fill(rest, piece);

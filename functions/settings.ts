@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { ResourceManagerAddress } from "../azure/arm/transport.ts";
 import type { AccountAddress } from "../azure/connections.ts";
+import type { TopicAddress } from "../azure/events.ts";
 import { LeewardError } from "../replication/errors.ts";
 
 /** What the app is told about its surroundings. */
@@ -11,6 +12,8 @@ export interface Settings {
   readonly target: AccountAddress;
   /** Undefined for an app that only replicates: it makes no resources. */
   readonly management: ManagementSettings | undefined;
+  /** Where changes are told to other programs; undefined: nowhere. */
+  readonly events: TopicAddress | undefined;
 }
 
 /** Where the app may make resources. */
@@ -46,6 +49,7 @@ export function parseSettings(environment: Readonly<Record<string, string | unde
       settings.TargetStorage__queueServiceUri ?? "",
     ),
     management: managementSettings(settings),
+    events: topicAddress(settings.LEEWARD_EVENTS_ENDPOINT, settings.LEEWARD_EVENTS_KEY),
   };
 }
 
@@ -72,6 +76,8 @@ const settingsSchema = z.object({
   LEEWARD_ARM_ENDPOINT: z.preprocess(unset, z.url({ protocol: /^https?$/, error: "is no address" }).optional()),
   LEEWARD_ARM_SCOPE: z.preprocess(unset, z.string().optional()),
   LEEWARD_ARM_TOKEN: z.preprocess(unset, z.string().optional()),
+  LEEWARD_EVENTS_ENDPOINT: z.preprocess(unset, z.url({ protocol: /^https?$/, error: "is no address" }).optional()),
+  LEEWARD_EVENTS_KEY: z.preprocess(unset, z.string().optional()),
 });
 
 const AZURE_ENDPOINT = "https://management.azure.com";
@@ -93,6 +99,17 @@ function managementSettings(settings: z.infer<typeof settingsSchema>): Managemen
   const scope = settings.LEEWARD_ARM_SCOPE ?? `${endpoint.replace(/\/+$/, "")}/.default`;
   const access = token === undefined ? ({ kind: "identity", scope } as const) : ({ kind: "token", token } as const);
   return { address: { endpoint, access }, subscriptionId, resourceGroup };
+}
+
+function topicAddress(endpoint: string | undefined, key: string | undefined): TopicAddress | undefined {
+  const missing = (name: string, beside: string): LeewardError =>
+    new LeewardError("configuration-invalid", `${name} is missing beside ${beside}.`, { name });
+  if (endpoint === undefined) {
+    if (key !== undefined) throw missing("LEEWARD_EVENTS_ENDPOINT", "LEEWARD_EVENTS_KEY");
+    return undefined;
+  }
+  if (key === undefined && !endpoint.startsWith("https:")) throw missing("LEEWARD_EVENTS_KEY", "an LEEWARD_EVENTS_ENDPOINT without https");
+  return { endpoint, key };
 }
 
 function accountAddress(

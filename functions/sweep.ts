@@ -1,7 +1,9 @@
 import type { InvocationContext, TimerFunctionOptions } from "@azure/functions";
+import { hasCode } from "../replication/errors.ts";
+import { announceItem } from "../replication/events/announce.ts";
 import { sweepItem } from "../replication/items/sweep.ts";
 import { SWEEP_ALL_MS } from "../replication/limits.ts";
-import { logLine } from "./http-edge.ts";
+import { describeError, logLine } from "./http-edge.ts";
 import { walkItems } from "./item-walk.ts";
 import type { Application, ApplicationSource } from "./wiring.ts";
 
@@ -34,4 +36,19 @@ async function sweepOne(app: Application, itemId: string, context: InvocationCon
   if (cacheFailure !== undefined) context.warn(line);
   else if (scope === "all" || cache.hints.length > 0) context.log(line);
   else context.debug(line);
+  await announce(app, itemId, context);
+}
+
+/** Comes last, and a topic that is away is the operator's to know, not the sweep's to fail with: the next one tells what this one could not. */
+async function announce({ events, ...app }: Application, itemId: string, context: InvocationContext): Promise<void> {
+  if (events === undefined) return;
+  try {
+    const sent = await announceItem({ ...app, events }, itemId);
+    if (sent > 0) context.log(logLine("events-sent", { itemId, sent }));
+  } catch (error) {
+    if (!hasCode(error, "events-unavailable", "events-refused")) throw error;
+    const line = logLine("events-waiting", { itemId, ...describeError(error) });
+    if (error.facts["repeated"] === true) context.debug(line);
+    else context.warn(line);
+  }
 }

@@ -2,10 +2,12 @@ import { randomBytes } from "node:crypto";
 import { openResourceManager } from "../azure/arm/resource-manager.ts";
 import { openCacheAccess } from "../azure/cache-access.ts";
 import { connectBlobs, connectQueues } from "../azure/connections.ts";
+import { openEventPublisher } from "../azure/events.ts";
 import { openItemStores } from "../azure/item-stores.ts";
 import { openRestoreAccess } from "../azure/restore-access.ts";
 import { openWorkQueue } from "../azure/work-queue.ts";
 import type { CacheAccess, Clock, Ids, ItemStores, RestoreAccess, WorkQueue } from "../replication/ports.ts";
+import type { EventPublisher } from "../replication/ports-events.ts";
 import type { ResourceManager } from "../replication/ports-resource-manager.ts";
 import { type HintBell, openHintBell } from "./hint-bell.ts";
 import { type Settings, readSettings } from "./settings.ts";
@@ -29,6 +31,8 @@ export interface Application {
   readonly management:
     | { readonly resourceManager: ResourceManager; readonly subscriptionId: string; readonly resourceGroup: string }
     | undefined;
+  /** Undefined for an app without a topic: it tells nobody. */
+  readonly events: EventPublisher | undefined;
 }
 
 /** Handlers get this instead of the application: it is made at the first call, when the settings are known. */
@@ -57,6 +61,7 @@ export function connectApplication(settings: Settings): Application {
       subscriptionId: management.subscriptionId,
       resourceGroup: management.resourceGroup,
     },
+    events: settings.events && openEventPublisher(settings.events, clock),
   };
 }
 

@@ -127,6 +127,16 @@ const ERRORS = {
     hint: "Azure answered in a way that its contract does not have. Please report it with the facts.",
   },
 
+  // Events out (replication/ports-events.ts).
+  "events-unavailable": {
+    retryable: true,
+    hint: "The Event Grid topic cannot be reached. Replication does not need it; what it was not told is told when it is back.",
+  },
+  "events-refused": {
+    retryable: false,
+    hint: "The Event Grid topic refused. Check its address, its key or the identity's role (EventGrid Data Sender), and that it takes the Event Grid schema.",
+  },
+
   // Configuration and machine.
   "configuration-invalid": { retryable: false, hint: "Correct the setting that the message names." },
   "port-in-use": {

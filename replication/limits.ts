@@ -471,6 +471,21 @@ export const ALERT_MAX_AGE_MS = 30 * 60_000;
 /** Decisions that are remembered to know a repetition, the newest first. */
 export const ALERT_HISTORY_MAX_COUNT = 256;
 
+// --- Events out (replication/events, azure/events.ts) ---
+/** One sending to the topic: whoever reports a change of state waits no longer than this. */
+export const EVENTS_SEND_MS = 5_000;
+/** After a failure the topic is left alone for a little less than a sweep's period: a walk over many items waits for it once, not once an item. */
+export const EVENTS_PAUSE_MS = 20_000;
+/** Events of one request: with 64 disks or the most errors each has some 10 KB, and Event Grid takes 1 MB. */
+export const EVENTS_PER_SEND_MAX_COUNT = 32;
+/** Events of one item that wait for the topic: more than a day of failovers. */
+export const EVENTS_WAITING_MAX_COUNT = 64;
+/** Names below `points/` that one sweep looks at for points to tell: the rest, after days without the topic, follows with the next sweeps. */
+export const EVENT_POINT_NAMES_MAX_COUNT = 128;
+/** Errors of a job or an item that one event carries, and the characters of each text: the API has the rest. */
+export const EVENT_ERRORS_MAX_COUNT = 5;
+export const EVENT_TEXT_MAX_LENGTH = 1_024;
+
 // --- Azure Resource Manager (azure/arm, replication/resources) ---
 /** One request: Resource Manager itself gives up after 60 seconds. */
 export const AZURE_REQUEST_MS = 65_000;

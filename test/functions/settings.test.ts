@@ -53,6 +53,16 @@ describe("parseSettings", () => {
     return "accepted";
   };
 
+  it("tells a topic with the identity over https, with a key anywhere, and names what is missing", () => {
+    const LEEWARD_EVENTS_ENDPOINT = "https://t.westeurope-1.eventgrid.azure.net/api/events";
+    expect(parseSettings({ ...identity, LEEWARD_EVENTS_ENDPOINT }).events).toEqual({ endpoint: LEEWARD_EVENTS_ENDPOINT, key: undefined });
+    const local = { LEEWARD_EVENTS_ENDPOINT: "http://127.0.0.1:1/api/events", LEEWARD_EVENTS_KEY: "secret" };
+    expect(parseSettings({ ...identity, ...local }).events).toEqual({ endpoint: local.LEEWARD_EVENTS_ENDPOINT, key: "secret" });
+    expect(parseSettings(identity).events).toBeUndefined();
+    expect(refusal({ ...identity, ...local, LEEWARD_EVENTS_KEY: "" })).toContain("LEEWARD_EVENTS_KEY is missing");
+    expect(refusal({ ...identity, ...local, LEEWARD_EVENTS_ENDPOINT: "" })).toContain("LEEWARD_EVENTS_ENDPOINT is missing");
+  });
+
   it("takes service addresses, to be used with the app's identity", () => {
     expect(parseSettings(identity)).toEqual({
       cache: { kind: "identity", blobServiceUri: "https://cache.blob.core.windows.net", queueServiceUri: undefined },

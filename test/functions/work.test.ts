@@ -4,7 +4,10 @@ import { protectItem } from "../../functions/protect-item.ts";
 import { restoreSlices } from "../../functions/restore-slices.ts";
 import { sweep } from "../../functions/sweep.ts";
 import { takePoints } from "../../functions/take-points.ts";
+import type { ApplicationSource } from "../../functions/wiring.ts";
 import { readProgress } from "../../replication/apply/progress.ts";
+import { LeewardError } from "../../replication/errors.ts";
+import type { LeewardEvent } from "../../replication/events/event.ts";
 import type { Progress } from "../../replication/items/item.ts";
 import { HEARTBEAT_RECORD, ITEM_RECORD, cacheContainer, deltaName } from "../../replication/items/names.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
@@ -203,6 +206,24 @@ describe("functions that work on queues and timers", () => {
         scopes.push((JSON.parse(lines[0] ?? "{}") as { scope: string }).scope);
       }
       expect(scopes).toEqual(["all", "hints", "all"]);
+    });
+
+    it("tells the topic last: one that is away is warned of once, and nothing fails", async () => {
+      await protect("web");
+      await upload("web", startPosition("web", 1, DISKS), 7);
+      let failure: LeewardError | undefined = new LeewardError("events-unavailable", "away");
+      const told: string[] = [];
+      const publish = async (events: readonly LeewardEvent[]): Promise<void> => {
+        if (failure !== undefined) throw failure;
+        told.push(...events.map(({ subject }) => subject));
+      };
+      const withTopic: ApplicationSource = () => ({ ...app.source(), events: { publish } });
+      const lines = await fire(sweep(withTopic));
+      expect(hints()).toEqual(["hint web"]);
+      expect(lines.at(-1)).toContain('"event":"events-waiting","itemId":"web","code":"events-unavailable"');
+      failure = undefined;
+      expect((await fire(sweep(withTopic))).at(-1)).toBe('{"event":"events-sent","itemId":"web","sent":1}');
+      expect(told).toEqual(["/replicationProtectedItems/web/health"]);
     });
   });
 });

@@ -1,0 +1,101 @@
+import { hasCode } from "../errors.ts";
+import type { ItemContext } from "../items/context.ts";
+import { findItem } from "../items/item-record.ts";
+import { POINTS_PREFIX, manifestName } from "../items/names.ts";
+import { type ItemStatus, readItemStatus } from "../items/status.ts";
+import { EVENT_POINT_NAMES_MAX_COUNT, EVENTS_PER_SEND_MAX_COUNT, EVENTS_WAITING_MAX_COUNT, RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
+import { isPointId, readPoint } from "../points/manifest.ts";
+import type { RecordStore } from "../ports.ts";
+import type { EventPublisher } from "../ports-events.ts";
+import { type Announced, readAnnounced, replaceAnnounced } from "./announced.ts";
+import { type LeewardEvent, healthChanged, pointCreated } from "./event.ts";
+
+export interface EventContext extends ItemContext {
+  readonly events: EventPublisher;
+}
+
+/**
+ * Tells the topic what has changed about an item since it was told last: events that wait, the health, new points. The records are the outbox: what was
+ * told is noted only after the topic has taken it, so that each change is told at least once, and a topic that is away costs nothing but time. Of a health
+ * that changed twice meanwhile only the last is told; of points all that still exist. Returns how many events were sent.
+ * Errors: those of `EventPublisher`, `item-unknown`, `record-corrupt`, and those of the stores.
+ */
+export async function announceItem(context: EventContext, itemId: string): Promise<number> {
+  const status = await readItemStatus(context, itemId);
+  const records = context.stores.records(itemId);
+  const stored = await readAnnounced(records);
+  const { announced } = stored;
+  const health = status.replicationHealth;
+  const points = await newPoints(records, status, announced);
+  const events = [
+    ...announced.waiting,
+    ...(health === announced.health ? [] : [healthChanged(status, announced.health, context.clock.now())]),
+    ...points.events,
+  ];
+  if (events.length === 0) return 0;
+  for (let at = 0; at < events.length; at += EVENTS_PER_SEND_MAX_COUNT) {
+    await context.events.publish(events.slice(at, at + EVENTS_PER_SEND_MAX_COUNT));
+  }
+  // When another sweep was faster, it told the same: the next one finds what is left.
+  await replaceAnnounced(records, stored, { version: 1, health, pointId: points.toldId, waiting: [] });
+  return events.length;
+}
+
+/**
+ * Tells one event of a job or a failover now. One that the topic does not take is kept with the item, and the sweep tells it later; beyond
+ * EVENTS_WAITING_MAX_COUNT the oldest is given up, as the job's record has it all. `lost`: the item is gone, or the store would not keep it.
+ */
+export async function announceNow(context: EventContext, itemId: string, event: LeewardEvent): Promise<"sent" | "waiting" | "lost"> {
+  try {
+    await context.events.publish([event]);
+    return "sent";
+  } catch (error) {
+    if (!hasCode(error, "events-unavailable", "events-refused")) throw error;
+  }
+  try {
+    return (await keepWaiting(context, itemId, event)) ? "waiting" : "lost";
+  } catch (error) {
+    // Whoever reports a change of state has made it already: a store that is away as well must not undo that.
+    if (hasCode(error, "store-unavailable", "store-refused", "outcome-unknown")) return "lost";
+    throw error;
+  }
+}
+
+async function keepWaiting(context: EventContext, itemId: string, event: LeewardEvent): Promise<boolean> {
+  // A write would bring back the container of an item that was disabled meanwhile.
+  if ((await findItem(context.stores, itemId)) === undefined) return false;
+  const records = context.stores.records(itemId);
+  for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
+    const stored = await readAnnounced(records);
+    const { waiting } = stored.announced;
+    if (waiting.some(({ id }) => id === event.id)) return true;
+    const next = { ...stored.announced, waiting: [...waiting, event].slice(-EVENTS_WAITING_MAX_COUNT) };
+    if (await replaceAnnounced(records, stored, next)) return true;
+  }
+  return false;
+}
+
+interface NewPoints {
+  readonly events: readonly LeewardEvent[];
+  /** Up to where points have been told, with these. */
+  readonly toldId: string | undefined;
+}
+
+/** The points since the last one that was told, oldest first; without such a one the newest alone. Lists only when there is a new one. */
+async function newPoints(records: RecordStore, { lastRecoveryPoint }: ItemStatus, { pointId }: Announced): Promise<NewPoints> {
+  const newestId = lastRecoveryPoint?.pointId;
+  if (newestId === undefined || newestId === pointId) return { events: [], toldId: pointId };
+  const ids = await pointIdsSince(records, pointId, newestId);
+  const found = await Promise.all(ids.map((id) => readPoint(records, id)));
+  return { events: found.flatMap((record) => (record?.kind === "point" ? [pointCreated(record)] : [])), toldId: ids.at(-1) };
+}
+
+/** At least one; more than a page are told in steps. Ids grow with time, but a worker whose clock lags may have made the latest one with an earlier id. */
+async function pointIdsSince(records: RecordStore, toldId: string | undefined, newestId: string): Promise<readonly string[]> {
+  if (toldId === undefined || newestId < toldId) return [newestId];
+  const listed = await records.list(POINTS_PREFIX, EVENT_POINT_NAMES_MAX_COUNT, manifestName(toldId));
+  const ids = listed.flatMap(({ name }) => /^points\/([^/]+)\/manifest\.json$/.exec(name)?.[1] ?? []).filter(isPointId);
+  const isLastPage = listed.length < EVENT_POINT_NAMES_MAX_COUNT || ids.length === 0;
+  // What is newer than the newest that the progress knows is told again with it: that one's record was lost, and this cannot be told apart here.
+  return isLastPage ? [...ids.filter((id) => id !== newestId), newestId] : ids;
+}

@@ -2,6 +2,7 @@ import { rm, writeFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LeewardError } from "../replication/errors.ts";
+import type { TopicSubscription } from "./events/topic.ts";
 import type { Guest } from "./lab/guest.ts";
 import { attachGuest, prepareVm } from "./lab/vm.ts";
 import { startWriter } from "./lab/writer.ts";
@@ -58,6 +59,7 @@ async function start(): Promise<void> {
       schedules: SCHEDULES,
       random: Math.random,
       resourceManager: { pace: RESOURCE_MANAGER_PACE, retryAfterSeconds: 1 },
+      topicSubscriptions: webhookSubscriptions(options.eventWebhook),
     });
     interrupt.killWith(() => cloud.kill());
     try {
@@ -74,6 +76,10 @@ async function start(): Promise<void> {
     await rm(join(folder, CONNECTION_FILE), { force: true });
     await unlock();
   }
+}
+
+function webhookSubscriptions(url: string | undefined): readonly TopicSubscription[] {
+  return url === undefined ? [] : [{ name: "webhook", destination: { kind: "webhook", url } }];
 }
 
 async function labDisks(folder: string): Promise<StartedVm["disks"]> {

@@ -407,6 +407,8 @@ export const EVENT_RETRY_FIRST_MS = 250;
 export const EVENT_RETRY_MAX_MS = 30_000;
 /** One delivery is one small message to the same machine. */
 export const EVENT_DELIVERY_TIMEOUT_MS = 10_000;
+/** Bytes of one request to a topic: Event Grid takes 1 MB. */
+export const TOPIC_BODY_MAX_BYTES = MIB;
 /** With the switch "reorder" each delivery waits a random part of this, so that later events overtake it. */
 export const EVENT_REORDER_MS = 2_000;
 /** The log of waiting events is rewritten without the delivered ones when it has grown to this. */

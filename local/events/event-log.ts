@@ -23,14 +23,13 @@ export interface Delivery {
   readonly event: BlobCreatedEvent;
 }
 
-export interface WaitingDelivery extends Delivery {
-  readonly number: number;
-}
+export type Waiting<Kept> = Kept & { readonly number: number };
+export type WaitingDelivery = Waiting<Delivery>;
 
 /** Which deliveries still wait, kept in a file so that a killed process delivers them when it starts again. Every method has written when it returns. */
-export interface EventLog {
-  readonly waiting: ReadonlyMap<number, WaitingDelivery>;
-  add(delivery: Delivery): WaitingDelivery;
+export interface EventLog<Kept extends object = Delivery> {
+  readonly waiting: ReadonlyMap<number, Waiting<Kept>>;
+  add(delivery: Kept): Waiting<Kept>;
   finish(number: number): void;
   /** Finishes the delivery and keeps it in the dead-letter file with the reason. */
   bury(number: number, reason: string, attempts: number): void;
@@ -38,15 +37,15 @@ export interface EventLog {
 }
 
 /** Opens the log in `folder`, which is made if missing. Throws `record-corrupt` for a damaged file; a torn end, which a kill leaves, is dropped. */
-export function openEventLog(folder: string): EventLog {
+export function openEventLog<Kept extends object = Delivery>(folder: string): EventLog<Kept> {
   mkdirSync(folder, { recursive: true });
   const file = join(folder, "waiting.log");
   const deadLetters = join(folder, "dead-letters.jsonl");
-  const waiting = new Map<number, WaitingDelivery>();
+  const waiting = new Map<number, Waiting<Kept>>();
   let next = 0;
   if (existsSync(file)) {
     for (const entry of decodeFrames(readFileSync(file), file).values) {
-      if (!isEntry(entry)) throw new LeewardError("record-corrupt", `The file ${file} is no log of events.`, { file });
+      if (!isEntry<Kept>(entry)) throw new LeewardError("record-corrupt", `The file ${file} is no log of events.`, { file });
       next = Math.max(next, entry.number + 1);
       if (entry.kind === "waiting") waiting.set(entry.number, entry.delivery);
       else waiting.delete(entry.number);
@@ -54,7 +53,7 @@ export function openEventLog(folder: string): EventLog {
   }
   let descriptor = rewrite(file, waiting);
   let logBytes = 0;
-  const append = (entry: Entry): void => {
+  const append = (entry: Entry<Kept>): void => {
     const frame = encodeFrame(JSON.stringify(entry));
     for (let at = 0; at < frame.length;) at += writeSync(descriptor, frame, at);
     logBytes += frame.length;
@@ -87,16 +86,16 @@ export function openEventLog(folder: string): EventLog {
   };
 }
 
-type Entry =
-  | { readonly kind: "waiting"; readonly number: number; readonly delivery: WaitingDelivery }
+type Entry<Kept> =
+  | { readonly kind: "waiting"; readonly number: number; readonly delivery: Waiting<Kept> }
   | { readonly kind: "finished"; readonly number: number };
 
-function isEntry(value: unknown): value is Entry {
+function isEntry<Kept>(value: unknown): value is Entry<Kept> {
   return typeof value === "object" && value !== null && "kind" in value && "number" in value && typeof value.number === "number";
 }
 
 /** Replaces the file by one with the waiting deliveries only and opens it for appending. */
-function rewrite(file: string, waiting: ReadonlyMap<number, WaitingDelivery>): number {
+function rewrite(file: string, waiting: ReadonlyMap<number, { readonly number: number }>): number {
   const frames = [...waiting.values()].map((delivery) =>
     encodeFrame(JSON.stringify({ kind: "waiting", number: delivery.number, delivery })),
   );

@@ -1,10 +1,11 @@
 import { QueueServiceClient } from "@azure/storage-queue";
 import { EVENT_DELIVERY_TIMEOUT_MS } from "../../replication/limits.ts";
 import type { LocalStorage } from "../storage/storage.ts";
-import type { Delivery } from "./event-log.ts";
 
 /** Delivers into storage queues as Event Grid does: one event a message, its JSON in base64. A queue that is missing is made (Azure fails until it is there). */
-export function queueDelivery(storage: LocalStorage): (delivery: Delivery) => Promise<void> {
+export function queueDelivery(
+  storage: LocalStorage,
+): (delivery: { readonly account: string; readonly queue: string; readonly event: object }) => Promise<void> {
   const services = new Map(
     storage.accounts.map((account) => [
       account.name,

@@ -26,6 +26,7 @@ export function guideText({ cloud, mobility, itemId, diskIds, connectionFile, wr
     block("function app", [`${cloud.app.url}/api`, `function key ${key}`]),
     block("storage", [...storage, `connection strings: ${relative(".", connectionFile)}`]),
     block("resource manager", [`${cloud.resourceManager.url}/subscriptions/${cloud.resourceManager.subscriptionId}`]),
+    block("event topic", [cloud.topic.endpoint]),
     block("disks over NBD", nbd),
     block("logs", [`${relative(".", cloud.logFolder)}/`]),
     "",

@@ -8,9 +8,11 @@ export interface StartOptions {
   /** Whether a guest writes to the lab VM; never to the user's images. */
   readonly writer: boolean;
   readonly ports: CloudPorts;
+  /** Where the events of the topic are delivered; undefined: nowhere. */
+  readonly eventWebhook: string | undefined;
 }
 
-const USAGE = `Usage: npm start -- [--disk IMAGE ...] [--no-writer] ${Object.values(PORT_OPTIONS)
+const USAGE = `Usage: npm start -- [--disk IMAGE ...] [--no-writer] [--event-webhook URL] ${Object.values(PORT_OPTIONS)
   .map((option) => `[${option} PORT]`)
   .join(" ")}`;
 
@@ -24,6 +26,7 @@ export function parseStartOptions(parameters: readonly string[]): StartOptions {
       options: {
         disk: { type: "string", multiple: true },
         "no-writer": { type: "boolean" },
+        "event-webhook": { type: "string" },
         ...Object.fromEntries(portNames.map((name) => [name, { type: "string" as const }])),
       },
     }));
@@ -43,8 +46,10 @@ export function parseStartOptions(parameters: readonly string[]): StartOptions {
       targetBlob: port("targetBlob"),
       targetQueue: port("targetQueue"),
       resourceManager: port("resourceManager"),
+      eventTopic: port("eventTopic"),
       nbd: port("nbd"),
     },
+    eventWebhook: webhookOf(values["event-webhook"]),
   };
 }
 
@@ -54,6 +59,12 @@ function portOf(option: string, given: unknown, otherwise: number): number {
   // No free ports here: state that is kept between starts holds absolute addresses.
   if (!Number.isInteger(port) || port < 1 || port > 65_535) throw usage(`${option} takes a port from 1 to 65535.`);
   return port;
+}
+
+function webhookOf(given: unknown): string | undefined {
+  if (given === undefined) return undefined;
+  if (typeof given === "string" && /^https?:$/.test(URL.parse(given)?.protocol ?? "")) return given;
+  throw usage("--event-webhook takes an http or https address.");
 }
 
 function usage(message: string): LeewardError {

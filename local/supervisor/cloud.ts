@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { startEventGrid, type EventSwitches } from "../events/event-grid.ts";
+import { startTopic, type Topic, type TopicSubscription } from "../events/topic.ts";
 import { startResourceManager, type ResourceManager } from "../resource-manager/resource-manager.ts";
 import { startStorage, type LocalStorage } from "../storage/storage.ts";
 import { startFunctionApp, type FunctionApp } from "./function-app.ts";
@@ -30,6 +31,8 @@ export interface CloudOptions {
   /** For the events' order and delays. */
   readonly random: () => number;
   readonly eventSwitches?: Partial<EventSwitches>;
+  /** Who gets the events that the app publishes (docs/events.md); nobody unless told otherwise. */
+  readonly topicSubscriptions?: readonly TopicSubscription[];
   /** Without it operations of the Resource Manager take as long as their work. */
   readonly resourceManager?: { readonly pace: number; readonly retryAfterSeconds: number };
 }
@@ -38,6 +41,7 @@ export interface CloudOptions {
 export interface Cloud {
   readonly storage: LocalStorage;
   readonly resourceManager: ResourceManager;
+  readonly topic: Topic;
   readonly app: FunctionApp;
   readonly secrets: CloudSecrets;
   readonly logFolder: string;
@@ -61,6 +65,16 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     parts.add({ stop: () => storage.close(), kill: () => {} });
     const events = await startEvents(options, storage);
     parts.add({ stop: () => events.close(), kill: () => {} });
+    const topicKey = derivedKey("event topic", secrets);
+    const topic = await startTopic({
+      name: "leeward-events",
+      folder: join(options.folder, "topic"),
+      port: options.ports.eventTopic,
+      key: topicKey,
+      storage,
+      subscriptions: options.topicSubscriptions ?? [],
+    });
+    parts.add({ stop: () => topic.close(), kill: () => {} });
     const resourceManager = await startManagement(options, storage, secrets, logFolder);
     parts.add({ stop: () => resourceManager.close(), kill: () => {} });
     const durableFolder = join(options.folder, "durable");
@@ -71,6 +85,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       secrets,
       accounts: { cache: CACHE_ACCOUNT, target: TARGET_ACCOUNT },
       resourceManager,
+      topic: { endpoint: topic.endpoint, key: topicKey },
       resourceGroup: TARGET_GROUP,
       port: options.ports.app,
       logFolder,
@@ -84,6 +99,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     return {
       storage,
       resourceManager,
+      topic,
       app,
       secrets,
       logFolder,
@@ -114,7 +130,11 @@ function startRegions(options: CloudOptions, secrets: CloudSecrets): Promise<Loc
   });
 }
 
-/** The bearer token comes from a key that the cloud has anyway. */
+/** Tokens of the services come from a key that the cloud has anyway. */
+function derivedKey(service: string, { masterKey }: CloudSecrets): string {
+  return createHash("sha256").update(`${service}\n${masterKey}`).digest("base64url");
+}
+
 function startManagement(options: CloudOptions, storage: LocalStorage, secrets: CloudSecrets, logFolder: string): Promise<ResourceManager> {
   return startResourceManager({
     folder: join(options.folder, "resource-manager"),
@@ -122,7 +142,7 @@ function startManagement(options: CloudOptions, storage: LocalStorage, secrets: 
     persistence: options.persistence,
     port: options.ports.resourceManager,
     subscriptionId: SUBSCRIPTION_ID,
-    token: createHash("sha256").update(`resource manager\n${secrets.masterKey}`).digest("base64url"),
+    token: derivedKey("resource manager", secrets),
     accounts: storage.accounts,
     deployed: DEPLOYED_GROUPS,
     startMobility,

@@ -12,6 +12,8 @@ export interface FunctionAppOptions {
   readonly accounts: { readonly cache: string; readonly target: string };
   /** Where the app makes resources, and the group that it was deployed to. */
   readonly resourceManager: { readonly url: string; readonly token: string; readonly subscriptionId: string };
+  /** Where the app tells what changes. */
+  readonly topic: { readonly endpoint: string; readonly key: string };
   readonly resourceGroup: string;
   readonly port: number;
   readonly logFolder: string;
@@ -76,6 +78,8 @@ function startHost(options: FunctionAppOptions, port: number): Promise<Child> {
       LEEWARD_ARM_TOKEN: options.resourceManager.token,
       LEEWARD_SUBSCRIPTION_ID: options.resourceManager.subscriptionId,
       LEEWARD_RESOURCE_GROUP: options.resourceGroup,
+      LEEWARD_EVENTS_ENDPOINT: options.topic.endpoint,
+      LEEWARD_EVENTS_KEY: options.topic.key,
       LEEWARD_LOCAL_DURABLE_FOLDER: options.durableFolder,
       LEEWARD_LOCAL_FUNCTION_KEY: options.secrets.functionKey,
       LEEWARD_LOCAL_MASTER_KEY: options.secrets.masterKey,

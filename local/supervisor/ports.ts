@@ -9,6 +9,7 @@ export interface CloudPorts {
   readonly targetBlob: number;
   readonly targetQueue: number;
   readonly resourceManager: number;
+  readonly eventTopic: number;
   /** TCP port of the lab VM's disks, or undefined for the unix socket alone. */
   readonly nbd: number | undefined;
 }
@@ -21,6 +22,7 @@ export const FIXED_PORTS = {
   targetBlob: 10010,
   targetQueue: 10011,
   resourceManager: 10020,
+  eventTopic: 10030,
   nbd: 10809,
 } as const;
 export const FREE_PORTS: CloudPorts = {
@@ -30,6 +32,7 @@ export const FREE_PORTS: CloudPorts = {
   targetBlob: 0,
   targetQueue: 0,
   resourceManager: 0,
+  eventTopic: 0,
   nbd: undefined,
 };
 
@@ -41,6 +44,7 @@ export const PORT_OPTIONS: Readonly<Record<keyof CloudPorts, string>> = {
   targetBlob: "--target-port",
   targetQueue: "--target-queue-port",
   resourceManager: "--resource-manager-port",
+  eventTopic: "--event-topic-port",
   nbd: "--nbd-port",
 };
 

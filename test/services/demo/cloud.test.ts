@@ -2,13 +2,14 @@ import { copyFile, mkdtemp, readFile, readdir, rm, stat, truncate, writeFile } f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { QueueServiceClient } from "@azure/storage-queue";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { flipOneBit, proveRestored, restorePoint } from "../../../local/demo/proof.ts";
 import { readProgress } from "../../../local/demo/progress.ts";
 import { seededRandom } from "../../../local/lab/random.ts";
 import { attachGuest, type VmDisk } from "../../../local/lab/vm.ts";
 import { recordSource } from "../../../local/lab/writer.ts";
-import { startCloud, type Cloud } from "../../../local/supervisor/cloud.ts";
+import { TARGET_ACCOUNT, startCloud, type Cloud } from "../../../local/supervisor/cloud.ts";
 import { operatorApi } from "../../../local/supervisor/operator-api.ts";
 import { FREE_PORTS } from "../../../local/supervisor/ports.ts";
 import { protectVm, type VmProtection } from "../../../local/supervisor/protect-vm.ts";
@@ -34,6 +35,7 @@ async function openCloud(): Promise<Cloud> {
     persistence: "disk",
     schedules: { points: "*/1 * * * * *", sweep: "*/2 * * * * *" },
     random: () => 0.5,
+    topicSubscriptions: [{ name: "queue", destination: { kind: "storage-queue", account: TARGET_ACCOUNT, queue: "told" } }],
   });
   return cloud;
 }
@@ -75,6 +77,16 @@ async function until<Result>(ask: () => Promise<Result | undefined>): Promise<Re
   }
 }
 
+/** The types of the events in the queue that the topic delivers to. */
+async function toldTypes({ storage }: Cloud): Promise<ReadonlySet<string>> {
+  const queue = QueueServiceClient.fromConnectionString(storage.account(TARGET_ACCOUNT).connectionString).getQueueClient("told");
+  const { peekedMessageItems } = await queue.peekMessages({ numberOfMessages: 32 });
+  const events = peekedMessageItems.map(
+    ({ messageText }) => JSON.parse(Buffer.from(messageText, "base64").toString()) as { eventType: string },
+  );
+  return new Set(events.map(({ eventType }) => eventType));
+}
+
 describe("the local cloud as a whole", () => {
   it("turns a guest's writes into a point whose restored disks are one prefix of its log, and a flipped bit is caught (rule 1)", async () => {
     const running = await openCloud();
@@ -99,6 +111,11 @@ describe("the local cloud as a whole", () => {
     await flipOneBit(restored, seededRandom(SEED));
     expect(await proveRestored(evidence)).toMatchObject({ kind: "refuted" });
     guest.close();
+    const told = await until(async () => {
+      const types = await toldTypes(running);
+      return types.has("Leeward.RecoveryPointCreated") ? types : undefined;
+    });
+    expect(told).toEqual(new Set(["Leeward.ReplicationHealthChanged", "Leeward.RecoveryPointCreated"]));
   });
 
   it("goes on after the function app was killed and the mobility service stopped, on the same disks", async () => {

@@ -12,9 +12,9 @@ import { ITEM, SCHEDULES, SEED, operatorOf, proven, requireBuild, startSource, s
 const PATIENCE_MS = 60_000;
 
 async function fixedPorts(): Promise<CloudPorts> {
-  const free = await Promise.all(Array.from({ length: 6 }, freePort));
-  const [app = 0, cacheBlob = 0, cacheQueue = 0, targetBlob = 0, targetQueue = 0, resourceManager = 0] = free;
-  return { app, cacheBlob, cacheQueue, targetBlob, targetQueue, resourceManager, nbd: undefined };
+  const free = await Promise.all(Array.from({ length: 7 }, freePort));
+  const [app = 0, cacheBlob = 0, cacheQueue = 0, targetBlob = 0, targetQueue = 0, resourceManager = 0, eventTopic = 0] = free;
+  return { app, cacheBlob, cacheQueue, targetBlob, targetQueue, resourceManager, eventTopic, nbd: undefined };
 }
 
 describe.concurrent(`rule 4: nothing that a flush confirmed is lost when processes are killed (seed ${SEED})`, () => {

@@ -1,5 +1,5 @@
 import type { QueueClient, QueueServiceClient } from "@azure/storage-queue";
-import { HINTS_QUEUE, RESTORES_QUEUE } from "../replication/items/names.ts";
+import { ALERTS_QUEUE, HINTS_QUEUE, RESTORES_QUEUE } from "../replication/items/names.ts";
 import { QUEUE_DELAY_MAX_MS, STORE_WRITE_MS } from "../replication/limits.ts";
 import type { WorkMessage, WorkQueue } from "../replication/ports.ts";
 import { isMissing, writing } from "./errors.ts";
@@ -10,7 +10,7 @@ export function openWorkQueue(queues: QueueServiceClient): WorkQueue {
     send: async (message, delayMs) => {
       const queue = queues.getQueueClient(queueOf(message));
       const visibilityTimeout = Math.ceil(Math.min(Math.max(delayMs, 0), QUEUE_DELAY_MAX_MS) / 1000);
-      await writing("send message", { queue: queue.name, itemId: message.itemId }, STORE_WRITE_MS, (abortSignal) =>
+      await writing("send message", { queue: queue.name, message: message.kind }, STORE_WRITE_MS, (abortSignal) =>
         inQueue(queue, abortSignal, () => queue.sendMessage(encodeMessage(message), { abortSignal, visibilityTimeout })),
       );
     },
@@ -28,6 +28,8 @@ function queueOf(message: WorkMessage): string {
       return HINTS_QUEUE;
     case "restore":
       return RESTORES_QUEUE;
+    case "alert":
+      return ALERTS_QUEUE;
   }
 }
 

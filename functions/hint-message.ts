@@ -17,8 +17,13 @@ export function itemsOfHint(entry: unknown): readonly string[] {
 
 /** The restore that a message of the restores queue speaks of. Errors: `invalid-request`. */
 export function restoreOfMessage(entry: unknown): { readonly itemId: string; readonly restoreId: string } {
-  const parsed = restoreSchema.safeParse(typeof entry === "string" ? parseText(entry) : entry);
-  if (!parsed.success) throw unreadable("it names no restore");
+  return parseMessage(entry, restoreSchema, "it names no restore");
+}
+
+/** A message in the shape of the schema, whatever form the host gives it. Errors: `invalid-request` with `fault`. */
+export function parseMessage<Message>(entry: unknown, schema: z.ZodType<Message>, fault: string): Message {
+  const parsed = schema.safeParse(typeof entry === "string" ? parseText(entry) : entry);
+  if (!parsed.success) throw unreadable(fault);
   return parsed.data;
 }
 

@@ -37,8 +37,8 @@ export function requestIdOf(request: HttpRequest): string | undefined {
 }
 
 /** The JSON body in the shape of the schema. Errors: `invalid-request` names the field. */
-export async function bodyOf<Body>(request: HttpRequest, schema: z.ZodType<Body>): Promise<Body> {
-  const value = parseJson(await textOf(request));
+export async function bodyOf<Body>(request: HttpRequest, schema: z.ZodType<Body>, maxBytes = HTTP_BODY_MAX_BYTES): Promise<Body> {
+  const value = parseJson(await textOf(request, maxBytes));
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.map((issue) =>
@@ -105,13 +105,13 @@ export function describeError(error: unknown): Readonly<Record<string, unknown>>
 }
 
 /** The body's text, read only as far as the limit. */
-async function textOf(request: HttpRequest): Promise<string> {
+async function textOf(request: HttpRequest, maxBytes: number): Promise<string> {
   const chunks: Uint8Array[] = [];
   let lengthBytes = 0;
   for await (const chunk of (request.body ?? []) as AsyncIterable<Uint8Array>) {
     lengthBytes += chunk.length;
-    if (lengthBytes > HTTP_BODY_MAX_BYTES) {
-      throw new LeewardError("invalid-request", `A body has at most ${HTTP_BODY_MAX_BYTES} bytes.`, { maxBytes: HTTP_BODY_MAX_BYTES });
+    if (lengthBytes > maxBytes) {
+      throw new LeewardError("invalid-request", `A body has at most ${maxBytes} bytes.`, { maxBytes });
     }
     chunks.push(chunk);
   }

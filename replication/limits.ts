@@ -472,6 +472,14 @@ export const ALERT_COOL_DOWN_MS = 60 * 60_000;
 export const ALERT_MAX_AGE_MS = 30 * 60_000;
 /** Decisions that are remembered to know a repetition, the newest first. */
 export const ALERT_HISTORY_MAX_COUNT = 256;
+/** The longest cool-down of a rule: whoever wants more wants no rule. */
+export const ALERT_COOL_DOWN_MAX_MS = 7 * 24 * 60 * 60_000;
+/** Resources of one rule, and of one alert: Azure's rules over many resources raise one alert for each. */
+export const ALERT_TARGETS_MAX_COUNT = 64;
+/** Characters of a resource id: far above the longest that Azure's names allow; 64 of them fit a queue message. */
+export const RESOURCE_ID_MAX_LENGTH = 512;
+/** Bytes of an alert's request: Azure Monitor cuts alerts at 256 kB. */
+export const ALERT_BODY_MAX_BYTES = 256 * KIB;
 
 // --- Events out (replication/events, azure/events.ts) ---
 /** One sending to the topic: whoever reports a change of state waits no longer than this. */

@@ -5,6 +5,7 @@
  * Errors, for every method: `outcome-unknown` when the request may still land (time-out, lost answer, 5xx on a write); `store-unavailable` when a read
  * failed for good after its retries; `store-refused` for credentials. Writes to target disks are sent once, without retries of the client library.
  */
+import type { Alert } from "./alerts/decide-alert.ts";
 
 export interface StoredRecord {
   readonly bytes: Uint8Array;
@@ -125,7 +126,8 @@ export interface WorkQueue {
 }
 export type WorkMessage =
   | { readonly kind: "hint"; readonly itemId: string }
-  | { readonly kind: "restore"; readonly itemId: string; readonly restoreId: string };
+  | { readonly kind: "restore"; readonly itemId: string; readonly restoreId: string }
+  | { readonly kind: "alert"; readonly alert: Alert };
 
 /** A short-lived right to create blobs in the one cache container of an item (rule 8: create only). */
 export interface CacheAccess {

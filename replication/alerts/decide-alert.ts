@@ -102,8 +102,7 @@ function ignoreReason(
   if (alert.monitorCondition !== "Fired") return "not-fired";
   if (history.decisions.some(({ key }) => key === alertKey(alert))) return "duplicate";
   if (!rule.enabled) return "rule-disabled";
-  const watched = new Set(rule.targetIds.map((id) => id.toLowerCase()));
-  if (!alert.targetIds.some((id) => watched.has(id.toLowerCase()))) return "other-target";
+  if (!watches(rule, alert)) return "other-target";
   if (!rule.severities.includes(alert.severity)) return "severity-not-chosen";
   const unwanted = causeReason(alert);
   if (unwanted !== undefined) return unwanted;
@@ -124,7 +123,13 @@ function causeReason({ monitoringService, resourceHealth, signalType }: Alert): 
   return resourceHealth.currentHealthStatus.toLowerCase() === "unavailable" ? undefined : "not-unavailable";
 }
 
+/** Whether the alert is about something that the rule names. Azure's ids have no case. */
+export function watches(rule: AlertRule, alert: Alert): boolean {
+  const watched = new Set(rule.targetIds.map((id) => id.toLowerCase()));
+  return alert.targetIds.some((id) => watched.has(id.toLowerCase()));
+}
+
 /** One alert of one condition, whatever the number of its deliveries. */
-function alertKey({ alertId, monitorCondition }: Alert): string {
+export function alertKey({ alertId, monitorCondition }: Alert): string {
   return `${alertId.toLowerCase()} ${monitorCondition}`;
 }

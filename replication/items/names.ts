@@ -23,6 +23,7 @@ export const restoredBlobName = (restoreId: string, diskId: string): string => `
 export const ITEM_RECORD = "item.json";
 export const PROGRESS_RECORD = "progress.json";
 export const HEARTBEAT_RECORD = "heartbeat.json";
+export const ALERT_RECORD = "alerts.json";
 export const EVENTS_RECORD = "events.json";
 export const POINTS_PREFIX = "points/";
 export const manifestName = (pointId: string): string => `${POINTS_PREFIX}${pointId}/manifest.json`;
@@ -32,6 +33,8 @@ export const restoreRecordName = (restoreId: string): string => `restores/${rest
 /** Queues in the target account. Hints carry Event Grid's deliveries and the hand-on of a worker to itself. */
 export const HINTS_QUEUE = "leeward-hints";
 export const RESTORES_QUEUE = "leeward-restores";
+/** Alerts that were taken in and are still to be decided. */
+export const ALERTS_QUEUE = "leeward-alerts";
 
 /** The item whose deltas live in this container, or undefined for a container of another kind. */
 export function itemOfCacheContainer(container: string): string | undefined {

@@ -1,0 +1,80 @@
+import { requireField } from "../items/request-rules.ts";
+import { readItem } from "../items/item-record.ts";
+import { ALERT_RECORD } from "../items/names.ts";
+import { decodeRecord, encodeRecord } from "../items/records.ts";
+import { ALERT_COOL_DOWN_MAX_MS, ALERT_TARGETS_MAX_COUNT, RECORD_CHANGES_MAX_TRIES, RESOURCE_ID_MAX_LENGTH } from "../limits.ts";
+import { LeewardError } from "../errors.ts";
+import type { ItemStores, RecordStore } from "../ports.ts";
+import { type AlertHistory, type AlertRule, NO_ALERTS } from "./decide-alert.ts";
+
+/** `alerts.json`: an item's rule, what was decided by it, and the failover that still has to be started. Changed by compare-and-set only. */
+export interface AlertRecord {
+  readonly version: 1;
+  readonly rule: AlertRule;
+  readonly history: AlertHistory;
+  /** Decided, and not yet known to have been started: the alert's message comes again and starts it. */
+  readonly pending: { readonly alertKey: string; readonly operationId: string; readonly decidedMs: number } | undefined;
+}
+
+/** Undefined for an item without a rule. Errors: `record-corrupt`. */
+export async function findAlertRecord(stores: ItemStores, itemId: string): Promise<AlertRecord | undefined> {
+  return (await readStored(stores.records(itemId)))?.record;
+}
+
+/** Gives the item this rule; its history stays. Errors: `invalid-request` that names the field, `item-unknown`, `conflict`. */
+export async function setAlertRule(stores: ItemStores, itemId: string, rule: AlertRule): Promise<void> {
+  requireRule(rule);
+  await readItem(stores, itemId);
+  const records = stores.records(itemId);
+  for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
+    const stored = await readStored(records);
+    const next: AlertRecord = { version: 1, rule, history: stored?.record.history ?? NO_ALERTS, pending: stored?.record.pending };
+    const written =
+      stored === undefined
+        ? await records.create(ALERT_RECORD, encodeRecord(next))
+        : await records.replace(ALERT_RECORD, encodeRecord(next), stored.etag);
+    if (written !== undefined) return;
+  }
+  throw new LeewardError("conflict", "The item's alert rule was changed by others all the time.", { itemId });
+}
+
+/**
+ * Changes the record of an item that has a rule; undefined for one that has none. `change` may be called several times, and gives back the same record when
+ * nothing has to be written. Errors: `conflict`, `record-corrupt`.
+ */
+export async function changeAlertRecord(
+  stores: ItemStores,
+  itemId: string,
+  change: (record: AlertRecord) => AlertRecord,
+): Promise<AlertRecord | undefined> {
+  const records = stores.records(itemId);
+  for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
+    const stored = await readStored(records);
+    if (stored === undefined) return undefined;
+    const next = change(stored.record);
+    if (next === stored.record) return next;
+    if ((await records.replace(ALERT_RECORD, encodeRecord(next), stored.etag)) !== undefined) return next;
+  }
+  throw new LeewardError("conflict", "The item's alerts were changed by others all the time.", { itemId });
+}
+
+async function readStored(records: RecordStore): Promise<{ readonly record: AlertRecord; readonly etag: string } | undefined> {
+  const stored = await records.read(ALERT_RECORD);
+  return stored === undefined ? undefined : { record: decodeRecord<AlertRecord>(ALERT_RECORD, 1, stored.bytes), etag: stored.etag };
+}
+
+function requireRule({ targetIds, severities, coolDownMs }: AlertRule): void {
+  requireField(
+    targetIds.length >= 1 && targetIds.length <= ALERT_TARGETS_MAX_COUNT,
+    "targetIds",
+    `1 to ${ALERT_TARGETS_MAX_COUNT} resources`,
+  );
+  const wrong = targetIds.find((id) => !/^\/subscriptions\/[^/]+/i.test(id) || id.length > RESOURCE_ID_MAX_LENGTH);
+  requireField(wrong === undefined, "targetIds", "full ids of Azure resources, as alerts name them");
+  requireField(severities.length >= 1, "severities", "at least one; alerts of the activity log and of resource health have Sev4");
+  requireField(
+    coolDownMs === undefined || (Number.isSafeInteger(coolDownMs) && coolDownMs >= 0 && coolDownMs <= ALERT_COOL_DOWN_MAX_MS),
+    "coolDownMs",
+    `0 to ${ALERT_COOL_DOWN_MAX_MS / 3_600_000} hours`,
+  );
+}

@@ -1,0 +1,117 @@
+import { createHash } from "node:crypto";
+import { inLanes } from "../apply/lanes.ts";
+import { hasCode } from "../errors.ts";
+import type { PointRequest } from "../failover/choose-point.ts";
+import type { ItemContext } from "../items/context.ts";
+import { ALERT_MAX_AGE_MS, ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
+import { type AlertRecord, changeAlertRecord, findAlertRecord } from "./alert-record.ts";
+import { ALERT_REASONS, type Alert, type AlertDecision, alertKey, decideAlert, rememberAlert, watches } from "./decide-alert.ts";
+
+/** What an alert asks for. Latest processed: an outage has no time to wait for a backlog whose source may be gone. */
+export interface AlertFailover {
+  readonly operation: "UnplannedFailover";
+  readonly point: PointRequest;
+  /** Written into the job: who asked. */
+  readonly alertId: string;
+}
+
+/** The flows, as alerts need them. */
+export interface FailoverStarter {
+  /** Whether the item's state allows an unplanned failover now. */
+  isFailoverAllowed(itemId: string): Promise<boolean>;
+  /** Starts it, or finds it started: the same operation id is one failover. Errors: `operation-not-allowed`, `item-unknown`, those of the stores. */
+  startFailover(itemId: string, request: AlertFailover, operationId: string): Promise<void>;
+}
+
+export interface AlertContext extends ItemContext {
+  readonly failovers: FailoverStarter;
+}
+
+/** What became of an alert for one item that watches one of its targets. */
+export interface AlertResult {
+  readonly itemId: string;
+  readonly reason: AlertDecision["reason"];
+  /** For the operator. */
+  readonly message: string;
+  /** The failover that was started, or refused by the state that the item had reached by then. */
+  readonly failover: { readonly operationId: string; readonly state: "started" | "refused" } | undefined;
+}
+
+/**
+ * Decides on an alert for every item that watches one of its targets, and starts what it calls for. Safe to run again for the same alert: a decision
+ * is written down before its failover is started, and a repetition within ALERT_MAX_AGE_MS starts what was decided and not begun, under the same operation
+ * id. Later it does not: the outage may be over. One item that fails does not keep the others waiting; the first failure is thrown at the end.
+ * Walks all items: alerts are rare, and the rule of each item is the truth. Errors: those of the stores, `record-corrupt`, `conflict`.
+ */
+export async function handleAlert(context: AlertContext, alert: Alert): Promise<readonly AlertResult[]> {
+  const results = new Map<string, AlertResult>();
+  const failures: unknown[] = [];
+  let after: string | undefined;
+  for (;;) {
+    const page: readonly string[] = await context.stores.listItems(ITEMS_PAGE_MAX_COUNT, after);
+    await inLanes(POINT_READS_IN_FLIGHT, page, async (itemId) => {
+      const result = await handleForItem(context, itemId, alert).catch((error: unknown) => void failures.push(error));
+      if (result !== undefined) results.set(itemId, result);
+    });
+    after = page.at(-1);
+    if (page.length < ITEMS_PAGE_MAX_COUNT) break;
+  }
+  if (failures.length > 0) throw failures[0];
+  return [...results.values()].toSorted((left, right) => (left.itemId < right.itemId ? -1 : 1));
+}
+
+async function handleForItem(context: AlertContext, itemId: string, alert: Alert): Promise<AlertResult | undefined> {
+  const found = await findAlertRecord(context.stores, itemId);
+  // Alerts about others are not remembered: they would push out what matters.
+  if (found === undefined || !watches(found.rule, alert)) return undefined;
+  const allowed = await context.failovers.isFailoverAllowed(itemId);
+  const nowMs = context.clock.now();
+  let decision: AlertDecision | undefined;
+  const record = await changeAlertRecord(context.stores, itemId, (before) => {
+    decision = decideAlert(alert, before.rule, before.history, allowed, nowMs);
+    return decided(before, itemId, alert, decision, nowMs);
+  });
+  if (record === undefined || decision === undefined) return undefined;
+  const { reason } = decision;
+  const failover = await startPending(context, itemId, alert, record);
+  return { itemId, reason, message: ALERT_REASONS[reason], failover };
+}
+
+function decided(before: AlertRecord, itemId: string, alert: Alert, decision: AlertDecision, nowMs: number): AlertRecord {
+  const history = rememberAlert(before.history, alert, decision, nowMs);
+  const key = alertKey(alert);
+  if (decision.failOver)
+    return { ...before, history, pending: { alertKey: key, operationId: operationIdOf(itemId, key), decidedMs: nowMs } };
+  return history === before.history ? before : { ...before, history };
+}
+
+/** Starts the failover that this alert has called for, now or at an earlier delivery that did not get so far. */
+async function startPending(
+  context: AlertContext,
+  itemId: string,
+  alert: Alert,
+  { pending, rule }: AlertRecord,
+): Promise<AlertResult["failover"]> {
+  if (pending === undefined || pending.alertKey !== alertKey(alert)) return undefined;
+  const { operationId, decidedMs } = pending;
+  // The operator may have switched the rule off meanwhile.
+  if (!rule.enabled || rule.mode !== "failover" || context.clock.now() - decidedMs > ALERT_MAX_AGE_MS) return undefined;
+  let state: "started" | "refused" = "started";
+  try {
+    const request = { operation: "UnplannedFailover", point: { kind: "LatestProcessed" }, alertId: alert.alertId } as const;
+    await context.failovers.startFailover(itemId, request, operationId);
+  } catch (error) {
+    // Somebody else's operation came between the look at the state and the start.
+    if (!hasCode(error, "operation-not-allowed")) throw error;
+    state = "refused";
+  }
+  await changeAlertRecord(context.stores, itemId, (record) =>
+    record.pending?.operationId === operationId ? { ...record, pending: undefined } : record,
+  );
+  return { operationId, state };
+}
+
+/** 32 hex digits: the same alert of the same item is the same operation. */
+function operationIdOf(itemId: string, key: string): string {
+  return createHash("sha256").update(`leeward-alert-1\n${itemId}\n${key}`, "utf8").digest("hex").slice(0, 32);
+}

@@ -17,6 +17,15 @@ import { showItem } from "./show-item.ts";
 import { showRestore } from "./show-restore.ts";
 import { sweep } from "./sweep.ts";
 import { takePoints } from "./take-points.ts";
+import { deleteNetworkMapping } from "./delete-network-mapping.ts";
+import { deletePolicy } from "./delete-policy.ts";
+import { changeNetworkMapping } from "./change-network-mapping.ts";
+import { listNetworkMappings } from "./list-network-mappings.ts";
+import { listPolicies } from "./list-policies.ts";
+import { mapNetworks } from "./map-networks.ts";
+import { putPolicy } from "./put-policy.ts";
+import { showNetworkMapping } from "./show-network-mapping.ts";
+import { showPolicy } from "./show-policy.ts";
 import { applicationOnce } from "./wiring.ts";
 
 /** Registers every function with the host. Handlers live in files of their own: outside a host, registering does nothing but warn. */
@@ -41,6 +50,16 @@ app.http("rotateToken", rotateToken(application));
 app.http("restoreRecoveryPoint", restoreRecoveryPoint(application));
 app.http("showRestore", showRestore(application));
 app.http("grantRestoreAccess", grantRestoreAccess(application));
+
+app.http("putPolicy", putPolicy(application));
+app.http("listPolicies", listPolicies(application));
+app.http("showPolicy", showPolicy(application));
+app.http("deletePolicy", deletePolicy(application));
+app.http("mapNetworks", mapNetworks(application));
+app.http("listNetworkMappings", listNetworkMappings(application));
+app.http("showNetworkMapping", showNetworkMapping(application));
+app.http("changeNetworkMapping", changeNetworkMapping(application));
+app.http("deleteNetworkMapping", deleteNetworkMapping(application));
 
 app.http("registerMobility", registerMobility(application));
 app.http("heartbeatMobility", heartbeatMobility(application));

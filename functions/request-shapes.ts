@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { HeartbeatRequest, RegisterRequest, SettleRequest } from "../replication/items/mobility-protocol.ts";
 import type { ProtectRequest } from "../replication/items/protect.ts";
 import { DISKS_MAX_COUNT } from "../replication/limits.ts";
+import type { PolicyInMinutes } from "../replication/policies/policy.ts";
 import type { DiskDescription } from "../replication/position.ts";
 
 /** The bodies that the API takes: their shape only. What the values must be is the domain's to say, in its own words. */
@@ -25,6 +26,23 @@ export const protectBody = z.strictObject({
     })
     .optional(),
 }) satisfies z.ZodType<{ readonly disks: ProtectRequest["disks"] }>;
+
+/** A stored policy, in Site Recovery's minutes; its type of policies is the only one here. */
+export const policyBody = z.strictObject({
+  recoveryPointHistory: z.number().optional(),
+  crashConsistentFrequencyInMinutes: z.number().optional(),
+  appConsistentFrequencyInMinutes: z.number().optional(),
+  recoveryPointThresholdInMinutes: z.number().optional(),
+}) satisfies z.ZodType<PolicyInMinutes>;
+
+export const mappingBody = z.strictObject({
+  primaryNetworkId: z.string(),
+  primaryRegion: z.string(),
+  recoveryNetworkId: z.string(),
+  recoveryRegion: z.string(),
+});
+
+export const mappingChangeBody = z.strictObject({ recoveryNetworkId: z.string() });
 
 /** A point on request can be app-consistent only: crash-consistent ones come by policy. */
 export const newPointBody = z.strictObject({

@@ -1,6 +1,9 @@
 import type { AppPointStatus } from "../replication/items/app-point.ts";
 import type { ProtectedItem, RepairRequest, ReplicationPolicy, ServiceSession } from "../replication/items/item.ts";
 import type { ItemStatus } from "../replication/items/status.ts";
+import type { NamedMapping } from "../replication/networks/mapping-records.ts";
+import { policyInMinutes } from "../replication/policies/policy.ts";
+import type { PolicyRecord } from "../replication/policies/policy-records.ts";
 import type { PointManifest } from "../replication/points/manifest.ts";
 import type { Position } from "../replication/position.ts";
 import type { RestoreRecord } from "../replication/restore/record.ts";
@@ -39,6 +42,20 @@ export function policyOf(
     pointIntervalMs: frequency === undefined ? base.pointIntervalMs : Math.round(frequency * MINUTE_MS),
     appConsistentIntervalMs: appFrequency === undefined ? base.appConsistentIntervalMs : Math.round(appFrequency * MINUTE_MS),
     retentionMs: history === undefined ? base.retentionMs : Math.round(history * MINUTE_MS),
+  };
+}
+
+/** A stored policy. */
+export const storedPolicyView = ({ name, policy }: PolicyRecord): object => ({ name, ...policyInMinutes(policy) });
+
+/** A network mapping. */
+export function mappingView({ name, sourceNetworkId, sourceRegion, targetNetworkId, targetRegion }: NamedMapping): object {
+  return {
+    name,
+    primaryNetworkId: sourceNetworkId,
+    primaryRegion: sourceRegion,
+    recoveryNetworkId: targetNetworkId,
+    recoveryRegion: targetRegion,
   };
 }
 

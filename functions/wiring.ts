@@ -4,9 +4,11 @@ import { openCacheAccess } from "../azure/cache-access.ts";
 import { connectBlobs, connectQueues } from "../azure/connections.ts";
 import { openEventPublisher } from "../azure/events.ts";
 import { openItemStores } from "../azure/item-stores.ts";
+import { openRecords } from "../azure/records.ts";
 import { openRestoreAccess } from "../azure/restore-access.ts";
 import { openWorkQueue } from "../azure/work-queue.ts";
-import type { CacheAccess, Clock, Ids, ItemStores, RestoreAccess, WorkQueue } from "../replication/ports.ts";
+import { CONTROL_CONTAINER } from "../replication/items/names.ts";
+import type { CacheAccess, Clock, Ids, ItemStores, RecordStore, RestoreAccess, WorkQueue } from "../replication/ports.ts";
 import type { EventPublisher } from "../replication/ports-events.ts";
 import type { ResourceManager } from "../replication/ports-resource-manager.ts";
 import { type HintBell, openHintBell } from "./hint-bell.ts";
@@ -15,6 +17,8 @@ import { type Settings, readSettings } from "./settings.ts";
 /** Everything that handlers need from the outside. Its names are those that the domain's contexts ask for. */
 export interface Application {
   readonly stores: ItemStores;
+  /** What belongs to no single item. */
+  readonly control: RecordStore;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly access: CacheAccess;
@@ -47,6 +51,7 @@ export function connectApplication(settings: Settings): Application {
   const { management } = settings;
   return {
     stores: openItemStores(cache, target),
+    control: openRecords(target, CONTROL_CONTAINER),
     clock,
     ids,
     access: openCacheAccess(cache, clock),

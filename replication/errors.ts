@@ -66,6 +66,9 @@ const ERRORS = {
   "point-unknown": { retryable: false, hint: "List the recovery points of the item; the point may have been pruned by retention." },
   "point-pruned": { retryable: false, hint: "Retention is removing this point. Choose a newer one." },
   "restore-unknown": { retryable: false, hint: "Start a restore of a recovery point; the answer names the place to ask." },
+  "policy-unknown": { retryable: false, hint: "List the replication policies and check the name." },
+  "mapping-unknown": { retryable: false, hint: "List the network mappings; their names follow from the networks." },
+  "in-use": { retryable: false, hint: "Give the items that use it another one first, or disable their replication." },
   "disk-invalid": { retryable: false, hint: "A disk is a multiple of 512 bytes and at most 8 TiB - 1 MiB." },
 
   // Mobility service (docs/capture.md).

@@ -457,6 +457,12 @@ export const DATA_DISKS_MAX_COUNT = 64;
 /** Site Recovery's smallest disk; Azure makes no managed disk smaller than one GiB either. */
 export const DISK_MIN_BYTES = 1024 * MIB;
 
+// --- Policies and network mappings (replication/policies, replication/networks) ---
+/** Policies of one app: a handful is usual, and all of them are read for a list. */
+export const POLICIES_MAX_COUNT = 200;
+/** Network mappings of one app: one record of some 300 KB with the longest names. */
+export const NETWORK_MAPPINGS_MAX_COUNT = 400;
+
 // --- Jobs, ledger, failover (replication/jobs, replication/failover) ---
 /** Errors that one job keeps: the first ones say why, later ones are their echo. */
 export const JOB_ERRORS_MAX_COUNT = 16;

@@ -29,6 +29,8 @@ export interface ProtectedItem {
   /** Ordered by id. */
   readonly disks: readonly DiskDescription[];
   readonly policy: ReplicationPolicy;
+  /** The stored policy that `policy` follows; undefined for one of its own. */
+  readonly policyName?: string | undefined;
   readonly createdMs: number;
   /** SHA-256 (hex) of the one-time registration token; undefined once used. */
   readonly registrationHash: string | undefined;

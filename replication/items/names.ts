@@ -30,6 +30,12 @@ export const manifestName = (pointId: string): string => `${POINTS_PREFIX}${poin
 export const pinsName = (pointId: string): string => `${POINTS_PREFIX}${pointId}/pins.json`;
 export const restoreRecordName = (restoreId: string): string => `restores/${restoreId}.json`;
 
+/** In the target account: what belongs to no single item. */
+export const CONTROL_CONTAINER = "leeward-control";
+export const POLICIES_PREFIX = "policies/";
+export const policyRecordName = (name: string): string => `${POLICIES_PREFIX}${name}.json`;
+export const NETWORK_MAPPINGS_RECORD = "network-mappings.json";
+
 /** Queues in the target account. Hints carry Event Grid's deliveries and the hand-on of a worker to itself. */
 export const HINTS_QUEUE = "leeward-hints";
 export const RESTORES_QUEUE = "leeward-restores";

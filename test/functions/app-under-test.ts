@@ -6,6 +6,7 @@ import type { DeltaHeader, EncodedDelta, ExtentContent } from "../../replication
 import { encodeDelta } from "../../replication/delta/encode.ts";
 import type { WorkMessage } from "../../replication/ports.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
+import { createMemoryRecords } from "../memory/memory-records.ts";
 import { type MemoryStores, createMemoryStores } from "../memory/memory-stores.ts";
 
 /** A function app on stores in memory, whose queues only remember what was sent. */
@@ -25,6 +26,7 @@ export function appInMemory(): AppInMemory {
   const sent: { message: WorkMessage; delayMs: number }[] = [];
   const app: Application = {
     stores: world.stores,
+    control: createMemoryRecords(clock),
     clock,
     ids: { next: () => (ids += 1).toString(16).padStart(32, "0") },
     access: { grantCreate: async (itemId) => ({ containerUrl: `https://cache/${itemId}?sig=GRANT`, expiresMs: nowMs + 1000 }) },

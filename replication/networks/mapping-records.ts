@@ -1,0 +1,130 @@
+import { createHash } from "node:crypto";
+import { LeewardError } from "../errors.ts";
+import { NETWORK_MAPPINGS_RECORD } from "../items/names.ts";
+import { decodeRecord, encodeRecord } from "../items/records.ts";
+import { requireField } from "../items/request-rules.ts";
+import { NETWORK_MAPPINGS_MAX_COUNT, RECORD_CHANGES_MAX_TRIES, RESOURCE_ID_MAX_LENGTH } from "../limits.ts";
+import { regionName } from "../planning/name-rules.ts";
+import {
+  MAPPING_REFUSALS,
+  type MappingDecision,
+  type NetworkMapping,
+  changeMapping,
+  deleteMapping,
+  mapNetworks,
+} from "../planning/network-mapping.ts";
+import type { RecordStore } from "../ports.ts";
+
+/** `network-mappings.json` in the control container: all of them in one record, because each decision looks at all. Changed by compare-and-set only. */
+interface MappingsRecord {
+  readonly version: 1;
+  readonly mappings: readonly NetworkMapping[];
+}
+
+/** A mapping with its name, 32 hex digits that follow from what it maps: a network has one mapping in each region. */
+export interface NamedMapping extends NetworkMapping {
+  readonly name: string;
+}
+
+/** Errors: `record-corrupt`. */
+export async function listMappings(control: RecordStore): Promise<readonly NamedMapping[]> {
+  return (await readStored(control)).mappings.map(named);
+}
+
+/** Errors: `mapping-unknown`, `record-corrupt`. */
+export async function readMapping(control: RecordStore, name: string): Promise<NamedMapping> {
+  const found = (await listMappings(control)).find((mapping) => mapping.name === name);
+  if (found === undefined) throw unknown(name);
+  return found;
+}
+
+/** Maps a network and, together with it, the way back; again the same changes nothing. Errors: `invalid-request`, `operation-not-allowed`, `conflict`. */
+export async function addMapping(
+  control: RecordStore,
+  wanted: NetworkMapping,
+): Promise<{ readonly mapping: NamedMapping; readonly changed: boolean }> {
+  requireNetwork(wanted.sourceNetworkId, "primaryNetworkId");
+  requireNetwork(wanted.targetNetworkId, "recoveryNetworkId");
+  requireRegion(wanted.sourceRegion, "primaryRegion");
+  requireRegion(wanted.targetRegion, "recoveryRegion");
+  const changed = await decide(control, (mappings) => mapNetworks(mappings, wanted));
+  return { mapping: await readMapping(control, nameOf(wanted)), changed };
+}
+
+/** Gives a mapped network another target. Errors: `mapping-unknown`, `invalid-request`, `operation-not-allowed`, `conflict`. */
+export async function retargetMapping(control: RecordStore, name: string, targetNetworkId: string): Promise<NamedMapping> {
+  requireNetwork(targetNetworkId, "recoveryNetworkId");
+  const { sourceNetworkId, sourceRegion, targetRegion } = await readMapping(control, name);
+  await decide(control, (mappings) => changeMapping(mappings, { sourceNetworkId, sourceRegion, targetRegion, targetNetworkId }));
+  return readMapping(control, name);
+}
+
+/** Removes one direction; one that is not there is fine. Items keep the network that they were given, so that no mapping is in use. */
+export async function removeMapping(control: RecordStore, name: string): Promise<void> {
+  await decide(control, (mappings) => {
+    const found = mappings.find((mapping) => nameOf(mapping) === name);
+    return found === undefined ? { kind: "unchanged", mappings } : deleteMapping(mappings, found.sourceNetworkId, found.targetRegion);
+  });
+}
+
+/** True when something was written. */
+async function decide(control: RecordStore, decision: (mappings: readonly NetworkMapping[]) => MappingDecision): Promise<boolean> {
+  for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
+    const { mappings, etag } = await readStored(control);
+    const decided = decision(mappings);
+    if (decided.kind === "refused") throw refusal(decided.reason);
+    if (decided.kind === "unchanged") return false;
+    requireField(
+      decided.mappings.length <= NETWORK_MAPPINGS_MAX_COUNT,
+      "mapping",
+      `at most ${NETWORK_MAPPINGS_MAX_COUNT} network mappings`,
+    );
+    const bytes = encodeRecord({ version: 1, mappings: decided.mappings } satisfies MappingsRecord);
+    const written =
+      etag === undefined
+        ? await control.create(NETWORK_MAPPINGS_RECORD, bytes)
+        : await control.replace(NETWORK_MAPPINGS_RECORD, bytes, etag);
+    if (written !== undefined) return true;
+  }
+  throw new LeewardError("conflict", "The network mappings were changed by others all the time.");
+}
+
+async function readStored(
+  control: RecordStore,
+): Promise<{ readonly mappings: readonly NetworkMapping[]; readonly etag: string | undefined }> {
+  const stored = await control.read(NETWORK_MAPPINGS_RECORD);
+  if (stored === undefined) return { mappings: [], etag: undefined };
+  return { mappings: decodeRecord<MappingsRecord>(NETWORK_MAPPINGS_RECORD, 1, stored.bytes).mappings, etag: stored.etag };
+}
+
+function refusal(reason: keyof typeof MAPPING_REFUSALS): LeewardError {
+  const message = MAPPING_REFUSALS[reason];
+  if (reason === "same-region") return new LeewardError("invalid-request", `recoveryRegion: ${message}`, { field: "recoveryRegion" });
+  if (reason === "mapping-unknown") return new LeewardError("mapping-unknown", message);
+  return new LeewardError(
+    "operation-not-allowed",
+    message,
+    { reason },
+    { hint: "List the network mappings and delete the one that stands in the way." },
+  );
+}
+
+function unknown(name: string): LeewardError {
+  return new LeewardError("mapping-unknown", `There is no network mapping named "${name}".`, { mapping: name });
+}
+
+const named = (mapping: NetworkMapping): NamedMapping => ({ ...mapping, name: nameOf(mapping) });
+
+function nameOf({ sourceNetworkId, targetRegion }: NetworkMapping): string {
+  const identity = `leeward-network-mapping-1\n${sourceNetworkId.toLowerCase()}\n${regionName(targetRegion)}`;
+  return createHash("sha256").update(identity, "utf8").digest("hex").slice(0, 32);
+}
+
+function requireNetwork(id: string, field: string): void {
+  const isNetwork = /^\/subscriptions\/[^/]+\/resourceGroups\/[^/]+\/providers\/Microsoft\.Network\/virtualNetworks\/[^/]+$/i.test(id);
+  requireField(isNetwork && id.length <= RESOURCE_ID_MAX_LENGTH, field, "the full id of a virtual network");
+}
+
+function requireRegion(region: string, field: string): void {
+  requireField(/^[a-z0-9]{3,40}$/.test(regionName(region)), field, "the name of an Azure region, for example westeurope");
+}

@@ -1,0 +1,114 @@
+import { LeewardError } from "../errors.ts";
+import { changeItem, findItem } from "../items/item-record.ts";
+import { POLICIES_PREFIX, isItemId, policyRecordName } from "../items/names.ts";
+import { decodeRecord, encodeRecord } from "../items/records.ts";
+import { requireField } from "../items/request-rules.ts";
+import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT, POLICIES_MAX_COUNT, RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
+import { inLanes } from "../apply/lanes.ts";
+import type { ItemStores, RecordStore } from "../ports.ts";
+import { type Policy, type PolicyInMinutes, POLICY_DEFAULTS, policyFromMinutes } from "./policy.ts";
+
+/** `policies/{name}.json` in the control container. Changed by compare-and-set only. */
+export interface PolicyRecord {
+  readonly version: 1;
+  readonly name: string;
+  readonly policy: Policy;
+}
+
+/** What acts on records that belong to no single item need. */
+export interface ControlContext {
+  /** The control container of the target account. */
+  readonly control: RecordStore;
+  readonly stores: ItemStores;
+}
+
+/** Errors: `policy-unknown`, `record-corrupt`. */
+export async function readPolicy({ control }: ControlContext, name: string): Promise<PolicyRecord> {
+  const found = await findPolicy(control, name);
+  if (found === undefined) throw new LeewardError("policy-unknown", `There is no replication policy named "${name}".`, { policy: name });
+  return found.record;
+}
+
+/** In the order of their names. */
+export async function listPolicies({ control }: ControlContext): Promise<readonly PolicyRecord[]> {
+  const listed = await control.list(POLICIES_PREFIX, POLICIES_MAX_COUNT);
+  const names = listed.flatMap(({ name }) => /^policies\/(.+)\.json$/.exec(name)?.[1] ?? []);
+  const found = new Map<string, PolicyRecord>();
+  await inLanes(POINT_READS_IN_FLIGHT, names, async (name) => {
+    const stored = await findPolicy(control, name);
+    if (stored !== undefined) found.set(name, stored.record);
+  });
+  return names.flatMap((name) => found.get(name) ?? []);
+}
+
+/**
+ * Makes a policy, or changes one; what is left out stays as it is, or is Site Recovery's default. A change acts on all items that have the policy: the record
+ * comes first, so that repeating the request after a crash brings every item to it. Errors: `invalid-request` that names the field, `conflict`.
+ */
+export async function putPolicy(
+  context: ControlContext,
+  name: string,
+  given: PolicyInMinutes,
+): Promise<{ readonly record: PolicyRecord; readonly isNew: boolean }> {
+  requireField(isItemId(name), "policy", "lower-case letters, digits and single hyphens between them, at most 36 characters");
+  const { control } = context;
+  for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
+    const stored = await findPolicy(control, name);
+    const record: PolicyRecord = { version: 1, name, policy: policyFromMinutes(given, stored?.record.policy ?? POLICY_DEFAULTS) };
+    if (stored === undefined) {
+      const count = (await control.list(POLICIES_PREFIX, POLICIES_MAX_COUNT)).length;
+      requireField(count < POLICIES_MAX_COUNT, "policy", `at most ${POLICIES_MAX_COUNT} policies; change or delete another one`);
+      if ((await control.create(policyRecordName(name), encodeRecord(record))) === undefined) continue;
+      return { record, isNew: true };
+    }
+    if ((await control.replace(policyRecordName(name), encodeRecord(record), stored.etag)) === undefined) continue;
+    for (const itemId of await itemsWith(context, name)) await applyPolicy(context, itemId, record);
+    return { record, isNew: false };
+  }
+  throw new LeewardError("conflict", "The policy was changed by others all the time.", { policy: name });
+}
+
+/** Deleting one that is not there succeeds. Errors: `in-use` while items have it. An item that takes it at this moment keeps its values. */
+export async function deletePolicy(context: ControlContext, name: string): Promise<void> {
+  if (!isItemId(name)) return;
+  const [itemId, ...others] = await itemsWith(context, name);
+  if (itemId !== undefined) {
+    throw new LeewardError("in-use", `${others.length + 1} protected items have the policy "${name}", "${itemId}" among them.`, {
+      policy: name,
+      itemId,
+      items: others.length + 1,
+    });
+  }
+  await context.control.remove(policyRecordName(name));
+}
+
+async function findPolicy(
+  control: RecordStore,
+  name: string,
+): Promise<{ readonly record: PolicyRecord; readonly etag: string } | undefined> {
+  const stored = isItemId(name) ? await control.read(policyRecordName(name)) : undefined;
+  return stored && { record: decodeRecord<PolicyRecord>(policyRecordName(name), 1, stored.bytes), etag: stored.etag };
+}
+
+async function itemsWith({ stores }: ControlContext, policyName: string): Promise<readonly string[]> {
+  const having: string[] = [];
+  for (let after: string | undefined; ;) {
+    const page: readonly string[] = await stores.listItems(ITEMS_PAGE_MAX_COUNT, after);
+    await inLanes(POINT_READS_IN_FLIGHT, page, async (itemId) => {
+      if ((await findItem(stores, itemId))?.item.policyName === policyName) having.push(itemId);
+    });
+    after = page.at(-1);
+    if (page.length < ITEMS_PAGE_MAX_COUNT) return having.toSorted();
+  }
+}
+
+async function applyPolicy({ stores }: ControlContext, itemId: string, { name, policy }: PolicyRecord): Promise<void> {
+  const { pointIntervalMs, retentionMs, appPointIntervalMs } = policy;
+  const wanted = { pointIntervalMs, retentionMs, appConsistentIntervalMs: appPointIntervalMs };
+  await changeItem(stores, itemId, (item) => {
+    const { policy: has } = item;
+    const same =
+      has.pointIntervalMs === pointIntervalMs && has.retentionMs === retentionMs && has.appConsistentIntervalMs === appPointIntervalMs;
+    return item.policyName !== name || same ? item : { ...item, policy: wanted };
+  });
+}

@@ -77,7 +77,7 @@ describe("replication policies", () => {
     const statuses = (await Promise.all([put("gold", { recoveryPointHistory: 60 }), put("gold", { recoveryPointHistory: 60 })])).map(
       ({ status }) => status,
     );
-    expect(statuses.toSorted()).toEqual([200, 201]);
+    expect(new Set(statuses)).toEqual(new Set([200, 201]));
   });
 });
 

@@ -1,3 +1,5 @@
+import type { Alert } from "./alerts/decide-alert.ts";
+
 /**
  * What the domain needs from the outside. The domain owns these interfaces; `azure/` implements them for Azure Storage, `test/memory/` in memory,
  * and one contract suite per port holds every implementation to the sentences below.
@@ -5,7 +7,6 @@
  * Errors, for every method: `outcome-unknown` when the request may still land (time-out, lost answer, 5xx on a write); `store-unavailable` when a read
  * failed for good after its retries; `store-refused` for credentials. Writes to target disks are sent once, without retries of the client library.
  */
-import type { Alert } from "./alerts/decide-alert.ts";
 
 export interface StoredRecord {
   readonly bytes: Uint8Array;
@@ -121,7 +122,7 @@ export interface ItemStores {
 
 /** Messages between slices of work. Sending twice is harmless. */
 export interface WorkQueue {
-  /** Delivers `{ item }` (and `restore`) again after `delayMs`. */
+  /** Delivers the message to the queue of its kind after `delayMs`. */
   send(message: WorkMessage, delayMs: number): Promise<void>;
 }
 export type WorkMessage =

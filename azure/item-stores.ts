@@ -7,6 +7,7 @@ import { reading, writing } from "./errors.ts";
 import { firstItems } from "./listing.ts";
 import { moveToQuarantine } from "./quarantine.ts";
 import { openRecords } from "./records.ts";
+import { removeItem } from "./remove-item.ts";
 import { openTargetDisks } from "./target-disks.ts";
 
 /** The stores of all items: deltas in the cache account, everything else in the target account. */
@@ -23,6 +24,7 @@ export function openItemStores(cache: BlobAccount, target: BlobAccount): ItemSto
         await target.retrying.getContainerClient(itemContainer(itemId)).createIfNotExists({ abortSignal });
         await target.retrying.getContainerClient(diskContainer(itemId, stream)).createIfNotExists({ abortSignal });
       }),
+    removeItem: (itemId) => removeItem(cache, target, itemId),
     quarantine: (itemId, name, reason, etag) => moveToQuarantine(cache, itemId, name, reason, etag),
   };
 }

@@ -12,10 +12,10 @@ export interface Reply {
 }
 
 /** Makes a handler of the Functions model from one that parses, makes one call and replies; every error becomes `{ error: { code, ... } }`. */
-export function httpHandler(answer: (request: HttpRequest) => Promise<Reply>): HttpHandler {
+export function httpHandler(answer: (request: HttpRequest, context: InvocationContext) => Promise<Reply>): HttpHandler {
   return async (request: HttpRequest, context: InvocationContext): Promise<HttpResponseInit> => {
     try {
-      const { status, body, headers } = await answer(request);
+      const { status, body, headers } = await answer(request, context);
       // Answers carry tokens and grants: no cache between here and the caller may keep them.
       return { status, jsonBody: body, headers: { "cache-control": "no-store", ...headers } };
     } catch (error) {
@@ -38,13 +38,28 @@ export function requestIdOf(request: HttpRequest): string | undefined {
 
 /** The JSON body in the shape of the schema. Errors: `invalid-request` names the field. */
 export async function bodyOf<Body>(request: HttpRequest, schema: z.ZodType<Body>, maxBytes = HTTP_BODY_MAX_BYTES): Promise<Body> {
-  const value = parseJson(await textOf(request, maxBytes));
+  return shaped(parseJson(await textOf(request, maxBytes)), schema);
+}
+
+function shaped<Body>(value: unknown, schema: z.ZodType<Body>): Body {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.map((issue) =>
     issue.path.length === 0 ? issue.message : `${issue.path.join(".")}: ${issue.message}`,
   );
   throw new LeewardError("invalid-request", `The body is not what this route takes. ${faults.join("; ")}`);
+}
+
+/** The JSON body in the shape of the schema that its own fields choose. Errors: as `bodyOf`. */
+export async function bodyOfEither<One, Other>(
+  request: HttpRequest,
+  field: string,
+  withField: z.ZodType<One>,
+  without: z.ZodType<Other>,
+): Promise<{ readonly kind: "with"; readonly body: One } | { readonly kind: "without"; readonly body: Other }> {
+  const value = parseJson(await textOf(request, HTTP_BODY_MAX_BYTES));
+  const hasField = typeof value === "object" && value !== null && Object.hasOwn(value, field);
+  return hasField ? { kind: "with", body: shaped(value, withField) } : { kind: "without", body: shaped(value, without) };
 }
 
 /** The token of `authorization: Bearer <token>`; the domain checks it. Errors: `not-authorized`. */
@@ -68,6 +83,7 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   "restore-unknown": 404,
   "policy-unknown": 404,
   "mapping-unknown": 404,
+  "job-unknown": 404,
   conflict: 409,
   "item-exists": 409,
   "in-use": 409,

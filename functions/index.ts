@@ -1,8 +1,12 @@
 import { app } from "@azure/functions";
+import { registerFlows } from "../orchestrations/durable.ts";
 import { applyHints } from "./apply-hints.ts";
+import { disableProtection } from "./disable-protection.ts";
+import { failoverCommit } from "./failover-commit.ts";
 import { grantRestoreAccess } from "./grant-restore-access.ts";
 import { heartbeatMobility } from "./heartbeat-mobility.ts";
 import { listItems } from "./list-items.ts";
+import { listJobs } from "./list-jobs.ts";
 import { listRecoveryPoints } from "./list-recovery-points.ts";
 import { newRecoveryPoint } from "./new-recovery-point.ts";
 import { newRegistrationToken } from "./new-registration-token.ts";
@@ -14,6 +18,7 @@ import { restoreSlices } from "./restore-slices.ts";
 import { rotateToken } from "./rotate-token.ts";
 import { settleMobility } from "./settle-mobility.ts";
 import { showItem } from "./show-item.ts";
+import { showJob } from "./show-job.ts";
 import { showRestore } from "./show-restore.ts";
 import { sweep } from "./sweep.ts";
 import { takePoints } from "./take-points.ts";
@@ -26,6 +31,7 @@ import { mapNetworks } from "./map-networks.ts";
 import { putPolicy } from "./put-policy.ts";
 import { showNetworkMapping } from "./show-network-mapping.ts";
 import { showPolicy } from "./show-policy.ts";
+import { unplannedFailover } from "./unplanned-failover.ts";
 import { applicationOnce } from "./wiring.ts";
 
 /** Registers every function with the host. Handlers live in files of their own: outside a host, registering does nothing but warn. */
@@ -40,6 +46,11 @@ app.timer("takePoints", takePoints(application));
 app.timer("sweep", sweep(application));
 
 app.http("protectItem", protectItem(application));
+app.http("disableProtection", disableProtection(application));
+app.http("unplannedFailover", unplannedFailover(application));
+app.http("failoverCommit", failoverCommit(application));
+app.http("listJobs", listJobs(application));
+app.http("showJob", showJob(application));
 app.http("newRegistrationToken", newRegistrationToken(application));
 app.http("listItems", listItems(application));
 app.http("showItem", showItem(application));
@@ -64,3 +75,5 @@ app.http("deleteNetworkMapping", deleteNetworkMapping(application));
 app.http("registerMobility", registerMobility(application));
 app.http("heartbeatMobility", heartbeatMobility(application));
 app.http("settleMobility", settleMobility(application));
+
+registerFlows(application);

@@ -1,22 +1,41 @@
 import type { HttpFunctionOptions } from "@azure/functions";
+import { flowClient } from "../orchestrations/durable.ts";
+import { LeewardError } from "../replication/errors.ts";
 import { DEFAULT_POLICY, protectItem as protect } from "../replication/items/protect.ts";
-import { bodyOf, httpHandler } from "./http-edge.ts";
-import { protectBody } from "./request-shapes.ts";
+import { requirePolicy } from "../replication/items/request-rules.ts";
+import { findManaged } from "../replication/jobs/managed-item.ts";
+import { bodyOfEither, httpHandler, requestIdOf } from "./http-edge.ts";
+import { operationReply } from "./operation-reply.ts";
+import { protectBody, protectMachineBody } from "./request-shapes.ts";
 import { policyOf, protectedView } from "./views.ts";
 import type { ApplicationSource } from "./wiring.ts";
 
-/** Enables replication: 201 with the registration token, shown this once; 200 without it for the same disks again. */
+/**
+ * Enables replication. By disks: 201 with the registration token, shown this once; 200 without it for the same disks again. By `sourceVmId`: 202, and
+ * a job that makes everything.
+ */
 export const protectItem = (application: ApplicationSource): HttpFunctionOptions => ({
   methods: ["PUT"],
   authLevel: "function",
   route: "replicationProtectedItems/{item}",
-  handler: httpHandler(async (request) => {
-    const body = await bodyOf(request, protectBody);
-    const { item, registrationToken } = await protect(application(), {
-      itemId: request.params["item"] ?? "",
-      disks: body.disks,
-      policy: body.policy === undefined ? undefined : policyOf(body.policy, DEFAULT_POLICY),
-    });
+  extraInputs: [flowClient],
+  handler: httpHandler(async (request, context) => {
+    const app = application();
+    const itemId = request.params["item"] ?? "";
+    const given = await bodyOfEither(request, "sourceVmId", protectMachineBody, protectBody);
+    const policy = given.body.policy === undefined ? undefined : policyOf(given.body.policy, DEFAULT_POLICY);
+    if (given.kind === "with") {
+      const { sourceVmId, targetRegion, options } = given.body;
+      if (policy !== undefined) requirePolicy(policy);
+      const asked = { operation: "EnableProtection", sourceVmId, options: { ...options, targetRegion }, policy } as const;
+      return operationReply(app, context, { ...asked, itemId, requestId: requestIdOf(request) });
+    }
+    if ((await findManaged(app.stores, itemId)) !== undefined) throw isManaged(itemId);
+    const { item, registrationToken } = await protect(app, { itemId, disks: given.body.disks, policy });
     return { status: registrationToken === undefined ? 200 : 201, body: { ...protectedView(item), registrationToken } };
   }),
 });
+
+function isManaged(itemId: string): LeewardError {
+  return new LeewardError("item-exists", `The item "${itemId}" is, or was, protected as a virtual machine.`, { itemId });
+}

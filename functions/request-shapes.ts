@@ -3,6 +3,7 @@ import type { HeartbeatRequest, RegisterRequest, SettleRequest } from "../replic
 import type { ProtectRequest } from "../replication/items/protect.ts";
 import { DISKS_MAX_COUNT } from "../replication/limits.ts";
 import type { PolicyInMinutes } from "../replication/policies/policy.ts";
+import type { PlanOptions } from "../replication/planning/options.ts";
 import type { DiskDescription } from "../replication/position.ts";
 
 /** The bodies that the API takes: their shape only. What the values must be is the domain's to say, in its own words. */
@@ -15,17 +16,82 @@ const disks = z.array(disk).max(DISKS_MAX_COUNT).readonly();
 
 const position = z.object({ stream: z.number(), epoch: z.number(), checksum: z.string() });
 
+const policy = z.strictObject({
+  crashConsistentFrequencyInMinutes: z.number().optional(),
+  appConsistentFrequencyInMinutes: z.number().optional(),
+  recoveryPointHistory: z.number().optional(),
+});
+
 /** Operators' bodies are strict: a misspelt option must not look as if it had been taken. Both durations are minutes, as in Site Recovery. */
-export const protectBody = z.strictObject({
-  disks,
-  policy: z
+export const protectBody = z.strictObject({ disks, policy: policy.optional() }) satisfies z.ZodType<{
+  readonly disks: ProtectRequest["disks"];
+}>;
+
+const text = z.string().exactOptional();
+
+/** A virtual machine by its id: everything else follows from it and from the options. */
+export const protectMachineBody = z.strictObject({
+  sourceVmId: z.string(),
+  targetRegion: z.string(),
+  policy: policy.optional(),
+  options: z
     .strictObject({
-      crashConsistentFrequencyInMinutes: z.number().optional(),
-      appConsistentFrequencyInMinutes: z.number().optional(),
-      recoveryPointHistory: z.number().optional(),
+      subscriptionId: text,
+      resourceGroup: text,
+      machineName: text,
+      sizeName: text,
+      network: z
+        .discriminatedUnion("kind", [
+          z.strictObject({ kind: z.literal("existing"), id: z.string() }),
+          z.strictObject({
+            kind: z.literal("new"),
+            name: text,
+            addressPrefixes: z.array(z.string()).exactOptional(),
+            subnets: z.array(z.strictObject({ name: z.string(), addressPrefix: z.string() })).exactOptional(),
+            peerWith: z.array(z.string()).exactOptional(),
+          }),
+        ])
+        .exactOptional(),
+      availability: z
+        .discriminatedUnion("kind", [
+          z.strictObject({ kind: z.literal("none") }),
+          z.strictObject({ kind: z.literal("availability-set"), name: z.string() }),
+          z.strictObject({ kind: z.literal("zone"), zone: z.string() }),
+        ])
+        .exactOptional(),
+      cacheAccountName: text,
+      targetAccountName: text,
+      churn: z.enum(["Normal", "High"]).exactOptional(),
+      disks: z
+        .record(z.string(), z.strictObject({ name: text, replicaName: text, targetSku: text, diskEncryptionSetId: text }))
+        .exactOptional(),
+      nics: z
+        .record(
+          z.string(),
+          z.strictObject({
+            name: text,
+            subnetName: text,
+            address: text,
+            publicIpId: text,
+            networkSecurityGroupId: text,
+            acceleratedNetworking: z.boolean().exactOptional(),
+          }),
+        )
+        .exactOptional(),
     })
-    .optional(),
-}) satisfies z.ZodType<{ readonly disks: ProtectRequest["disks"] }>;
+    .exactOptional(),
+}) satisfies z.ZodType<{ readonly options?: Omit<PlanOptions, "targetRegion"> }>;
+
+/** Site Recovery's options: a point by its id, or by its kind; neither is the latest. */
+export const failoverBody = z
+  .strictObject({
+    recoveryPointId: z.string().optional(),
+    recoveryPointType: z.enum(["Latest", "LatestProcessed", "LatestApplicationConsistent", "LatestCrashConsistent"]).optional(),
+    sourceSiteOperations: z.enum(["Required", "NotRequired"]).default("NotRequired"),
+  })
+  .refine(({ recoveryPointId, recoveryPointType }) => recoveryPointId === undefined || recoveryPointType === undefined, {
+    error: "give recoveryPointId or recoveryPointType, not both",
+  });
 
 /** A stored policy, in Site Recovery's minutes; its type of policies is the only one here. */
 export const policyBody = z.strictObject({

@@ -23,6 +23,8 @@ interface ManagementSettings {
   readonly subscriptionId: string;
   /** The group of the app: accounts that many items share are made there. */
   readonly resourceGroup: string;
+  /** Where mobility services reach the app, with `/api`; undefined when nobody has said it. */
+  readonly apiUrl: string | undefined;
 }
 
 /** The settings of this process; the one place that reads its environment. Errors: `configuration-invalid` names the setting. */
@@ -78,6 +80,9 @@ const settingsSchema = z.object({
   LEEWARD_ARM_TOKEN: z.preprocess(unset, z.string().optional()),
   LEEWARD_EVENTS_ENDPOINT: z.preprocess(unset, z.url({ protocol: /^https?$/, error: "is no address" }).optional()),
   LEEWARD_EVENTS_KEY: z.preprocess(unset, z.string().optional()),
+  LEEWARD_API_URL: z.preprocess(unset, z.url({ protocol: /^https?$/, error: "is no address" }).optional()),
+  // Azure's own word for where the app is reached.
+  WEBSITE_HOSTNAME: z.preprocess(unset, z.string().optional()),
 });
 
 const AZURE_ENDPOINT = "https://management.azure.com";
@@ -98,7 +103,14 @@ function managementSettings(settings: z.infer<typeof settingsSchema>): Managemen
   if (token === undefined && !endpoint.startsWith("https:")) throw missing("LEEWARD_ARM_TOKEN", "an LEEWARD_ARM_ENDPOINT without https");
   const scope = settings.LEEWARD_ARM_SCOPE ?? `${endpoint.replace(/\/+$/, "")}/.default`;
   const access = token === undefined ? ({ kind: "identity", scope } as const) : ({ kind: "token", token } as const);
-  return { address: { endpoint, access }, subscriptionId, resourceGroup };
+  const apiUrl = settings.LEEWARD_API_URL ?? ownAddress(settings.WEBSITE_HOSTNAME);
+  return { address: { endpoint, access }, subscriptionId, resourceGroup, apiUrl };
+}
+
+/** Hosts on the developer's machine have no certificate. */
+function ownAddress(hostname: string | undefined): string | undefined {
+  if (hostname === undefined) return undefined;
+  return `${/^(localhost|127\.0\.0\.1)(:|$)/.test(hostname) ? "http" : "https"}://${hostname}/api`;
 }
 
 function topicAddress(endpoint: string | undefined, key: string | undefined): TopicAddress | undefined {

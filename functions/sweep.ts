@@ -1,6 +1,8 @@
 import type { InvocationContext, TimerFunctionOptions } from "@azure/functions";
 import { hasCode } from "../replication/errors.ts";
 import { announceItem } from "../replication/events/announce.ts";
+import { flowClient, flowStateOf, startFlow } from "../orchestrations/durable.ts";
+import { tendFlow } from "../orchestrations/request.ts";
 import { sweepItem } from "../replication/items/sweep.ts";
 import { SWEEP_ALL_MS } from "../replication/limits.ts";
 import { describeError, logLine } from "./http-edge.ts";
@@ -10,19 +12,28 @@ import type { Application, ApplicationSource } from "./wiring.ts";
 /** Finds what no event announced: deltas without a hint, dead workers, forgotten restores, and what has to be tidied up (rule 5). */
 export const sweep = (application: ApplicationSource): TimerFunctionOptions => ({
   schedule: "%LEEWARD_SWEEP_SCHEDULE%",
+  extraInputs: [flowClient],
   handler: async (_timer, context) => {
     const app = application();
     await walkItems(app, "sweep", context, (itemId) => sweepOne(app, itemId, context));
   },
 });
 
+/** The data first: a flow that cannot be looked at must not hold replication up. */
 async function sweepOne(app: Application, itemId: string, context: InvocationContext): Promise<void> {
+  const isItem = await sweepData(app, itemId, context);
+  await tendFlow(app, itemId, { start: (run) => startFlow(context, run), stateOf: (jobId) => flowStateOf(context, jobId) });
+  if (isItem) await announce(app, itemId, context);
+}
+
+/** False when there is no such item. */
+async function sweepData(app: Application, itemId: string, context: InvocationContext): Promise<boolean> {
   const nowMs = app.clock.now();
   const tidiedMs = app.tidied.get(itemId);
   // A process that has just started knows of no sweep, and begins with a whole one.
   const scope = tidiedMs === undefined || nowMs - tidiedMs >= SWEEP_ALL_MS ? "all" : "hints";
   const summary = await sweepItem(app, itemId, scope);
-  if (summary === undefined) return;
+  if (summary === undefined) return false;
   if (scope === "all" && !summary.more) app.tidied.set(itemId, nowMs);
   if (summary.cache.hints.length > 0) await app.queue.send({ kind: "hint", itemId }, 0);
   for (const restoreId of summary.restores) await app.queue.send({ kind: "restore", itemId, restoreId }, 0);
@@ -36,7 +47,7 @@ async function sweepOne(app: Application, itemId: string, context: InvocationCon
   if (cacheFailure !== undefined) context.warn(line);
   else if (scope === "all" || cache.hints.length > 0) context.log(line);
   else context.debug(line);
-  await announce(app, itemId, context);
+  return true;
 }
 
 /** Comes last, and a topic that is away is the operator's to know, not the sweep's to fail with: the next one tells what this one could not. */

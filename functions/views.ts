@@ -4,10 +4,13 @@ import type { ItemStatus } from "../replication/items/status.ts";
 import type { NamedMapping } from "../replication/networks/mapping-records.ts";
 import { policyInMinutes } from "../replication/policies/policy.ts";
 import type { PolicyRecord } from "../replication/policies/policy-records.ts";
+import type { ManagedItem } from "../replication/jobs/managed-item.ts";
 import type { PointManifest } from "../replication/points/manifest.ts";
 import type { Position } from "../replication/position.ts";
 import type { RestoreRecord } from "../replication/restore/record.ts";
 import type { RestoreStatus } from "../replication/restore/status.ts";
+import { type Situation, allowedOperations } from "../replication/states/decide.ts";
+import { stateWords } from "../replication/states/words.ts";
 
 /** What the API shows: times in ISO 8601, durations in minutes where Site Recovery has minutes, and never a token or its hash (rule 8). */
 
@@ -91,6 +94,19 @@ export function itemView(status: ItemStatus): object {
     session: session === undefined ? undefined : sessionView(session),
     stopped: stopped === undefined ? undefined : stopView(stopped),
     created: timeView(createdMs),
+  };
+}
+
+/** What the flows add to an item, in the words of its state. */
+export function managedView({ itemId, sourceVmId, plan }: ManagedItem, situation: Situation): object {
+  return {
+    name: itemId,
+    ...stateWords(situation, false),
+    allowedOperations: allowedOperations(situation.state),
+    currentJob: situation.job === undefined ? undefined : `${itemId}.${situation.job.jobId}`,
+    sourceVmId,
+    targetVmId: plan?.machine.id,
+    notices: plan?.notices,
   };
 }
 

@@ -7,10 +7,10 @@ import { openItemStores } from "../azure/item-stores.ts";
 import { openRecords } from "../azure/records.ts";
 import { openRestoreAccess } from "../azure/restore-access.ts";
 import { openWorkQueue } from "../azure/work-queue.ts";
+import type { FlowManagement } from "../orchestrations/activities/context.ts";
 import { CONTROL_CONTAINER } from "../replication/items/names.ts";
 import type { CacheAccess, Clock, Ids, ItemStores, RecordStore, RestoreAccess, WorkQueue } from "../replication/ports.ts";
 import type { EventPublisher } from "../replication/ports-events.ts";
-import type { ResourceManager } from "../replication/ports-resource-manager.ts";
 import { type HintBell, openHintBell } from "./hint-bell.ts";
 import { type Settings, readSettings } from "./settings.ts";
 
@@ -32,9 +32,7 @@ export interface Application {
   /** When this process last swept an item whole (Unix milliseconds). */
   readonly tidied: Map<string, number>;
   /** Undefined for an app that only replicates. */
-  readonly management:
-    | { readonly resourceManager: ResourceManager; readonly subscriptionId: string; readonly resourceGroup: string }
-    | undefined;
+  readonly management: FlowManagement | undefined;
   /** Undefined for an app without a topic: it tells nobody. */
   readonly events: EventPublisher | undefined;
 }
@@ -65,6 +63,7 @@ export function connectApplication(settings: Settings): Application {
       resourceManager: openResourceManager(management.address, clock),
       subscriptionId: management.subscriptionId,
       resourceGroup: management.resourceGroup,
+      apiUrl: management.apiUrl,
     },
     events: settings.events && openEventPublisher(settings.events, clock),
   };

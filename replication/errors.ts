@@ -69,6 +69,7 @@ const ERRORS = {
   "policy-unknown": { retryable: false, hint: "List the replication policies and check the name." },
   "mapping-unknown": { retryable: false, hint: "List the network mappings; their names follow from the networks." },
   "in-use": { retryable: false, hint: "Give the items that use it another one first, or disable their replication." },
+  "job-unknown": { retryable: false, hint: "List the jobs and check the name." },
   "disk-invalid": { retryable: false, hint: "A disk is a multiple of 512 bytes and at most 8 TiB - 1 MiB." },
 
   // Mobility service (docs/capture.md).

@@ -114,6 +114,11 @@ export interface ItemStores {
   /** Makes the containers of a new item. Idempotent. */
   createContainers(itemId: string, stream: number): Promise<void>;
   /**
+   * Removes everything that the accounts keep of the item, deltas, disks of all streams, restored blobs and records; what tells of its jobs stays
+   * (`jobs/`, `managed.json`, `ledger.json`). Idempotent; `item.json` goes first.
+   */
+  removeItem(itemId: string): Promise<void>;
+  /**
    * Moves a blob of the cache container into the quarantine container of the same account, whole, then removes it. Idempotent. With `etag`, only
    * while the blob is the one that was judged: another that has taken its name meanwhile is left alone.
    */

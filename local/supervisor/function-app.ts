@@ -80,6 +80,7 @@ function startHost(options: FunctionAppOptions, port: number): Promise<Child> {
       LEEWARD_RESOURCE_GROUP: options.resourceGroup,
       LEEWARD_EVENTS_ENDPOINT: options.topic.endpoint,
       LEEWARD_EVENTS_KEY: options.topic.key,
+      LEEWARD_API_URL: `http://127.0.0.1:${port}/api`,
       LEEWARD_LOCAL_DURABLE_FOLDER: options.durableFolder,
       LEEWARD_LOCAL_FUNCTION_KEY: options.secrets.functionKey,
       LEEWARD_LOCAL_MASTER_KEY: options.secrets.masterKey,

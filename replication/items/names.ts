@@ -13,6 +13,9 @@ export const quarantineContainer = (itemId: string): string => `leeward-foreign-
 export const itemContainer = (itemId: string): string => `${ITEM_PREFIX}${itemId}`;
 /** In the target account: the target page blobs of one stream. */
 export const diskContainer = (itemId: string, stream: number): string => `leeward-disk-${itemId}-${fixed(stream, 10)}`;
+/** True for the container of target page blobs of any stream of this item, and of no other item. */
+export const isDiskContainer = (itemId: string, container: string): boolean =>
+  container.startsWith(`leeward-disk-${itemId}-`) && /^\d{10}$/.test(container.slice(`leeward-disk-${itemId}-`.length));
 /** In the target account: the page blobs that restores made. */
 export const restoreContainer = (itemId: string): string => `leeward-restore-${itemId}`;
 
@@ -35,6 +38,8 @@ export const CONTROL_CONTAINER = "leeward-control";
 export const POLICIES_PREFIX = "policies/";
 export const policyRecordName = (name: string): string => `${POLICIES_PREFIX}${name}.json`;
 export const NETWORK_MAPPINGS_RECORD = "network-mappings.json";
+/** Of an item that is no longer protected these stay. */
+export const isLastingRecord = (name: string): boolean => name.startsWith("jobs/") || name === "managed.json" || name === "ledger.json";
 
 /** Queues in the target account. Hints carry Event Grid's deliveries and the hand-on of a worker to itself. */
 export const HINTS_QUEUE = "leeward-hints";

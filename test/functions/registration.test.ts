@@ -40,6 +40,11 @@ describe("functions/index.ts", async () => {
     const documented = [
       "PUT replicationProtectedItems/{item}",
       "POST replicationProtectedItems/{item}/registrationToken",
+      "DELETE replicationProtectedItems/{item}",
+      "POST replicationProtectedItems/{item}/unplannedFailover",
+      "POST replicationProtectedItems/{item}/failoverCommit",
+      "GET replicationJobs",
+      "GET replicationJobs/{job}",
       "GET replicationProtectedItems",
       "GET replicationProtectedItems/{item}",
       "GET replicationProtectedItems/{item}/recoveryPoints",

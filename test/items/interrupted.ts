@@ -47,6 +47,7 @@ function interruptedStores(inner: ItemStores, at: number, mode: KillMode): { rea
     snapshots,
     listItems: (...given) => through(() => inner.listItems(...given)),
     createContainers: (...given) => through(() => inner.createContainers(...given)),
+    removeItem: (...given) => through(() => inner.removeItem(...given)),
     quarantine: (...given) => through(() => inner.quarantine(...given)),
   };
   return { stores, calls: () => calls };

@@ -32,6 +32,8 @@ export interface MemoryDisks {
   content(disk: TargetDisk): Uint8Array;
   snapshotContent(disk: TargetDisk, snapshot: string): Uint8Array | undefined;
   restoredContent(disk: RestoredDisk): Uint8Array | undefined;
+  /** Removes all disks, snapshots and restored blobs of an item. */
+  removeItem(itemId: string): Promise<void>;
   /** A snapshot without a point's id, as a stranger takes it. */
   snapshotByOthers(disk: TargetDisk): void;
 }
@@ -78,6 +80,10 @@ export function createMemoryDisks(clock: Clock): MemoryDisks {
     restoredContent(disk) {
       const found = restored.get(restoredKey(disk));
       return found === undefined ? undefined : flatten(found.pages, found.sizeBytes);
+    },
+    async removeItem(itemId) {
+      for (const key of blobs.keys()) if (key.startsWith(`${itemId}/`)) blobs.delete(key);
+      for (const key of restored.keys()) if (key.startsWith(`${itemId}/`)) restored.delete(key);
     },
     snapshotByOthers(disk) {
       take(find(disk), undefined);

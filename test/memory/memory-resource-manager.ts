@@ -31,6 +31,8 @@ export interface MemoryResourceManager extends ResourceManager {
   /** What a list of something that is no resource answers. */
   seedList(collection: string, items: readonly ResourceJson[]): void;
   fail(fault: MemoryFault): void;
+  /** Time goes on: every operation comes one look nearer to its end, whether somebody looks or not. */
+  tick(): void;
 }
 
 interface Operation {
@@ -77,7 +79,9 @@ export function memoryResourceManager({ looks = 2 }: { readonly looks?: number }
   const userOf = (id: string): string | undefined => {
     const own = keyOf(id);
     const quoted = (text: string): boolean => text.includes(`"${own}"`) || text.includes(`"${own}/`);
-    return [...resources.entries()].find(([key, body]) => key !== own && quoted(JSON.stringify(body["properties"]).toLowerCase()))?.[0];
+    return [...resources.entries()].find(
+      ([key, body]) => key !== own && quoted(JSON.stringify(body["properties"] ?? {}).toLowerCase()),
+    )?.[0];
   };
   const change = (id: string, state: string): void => {
     const found = resources.get(keyOf(id));
@@ -145,6 +149,7 @@ export function memoryResourceManager({ looks = 2 }: { readonly looks?: number }
     resources,
     seed: (id, body) => void resources.set(keyOf(id), nameResource(id, structuredClone(body), "Succeeded")),
     seedList: (collection, items) => void lists.set(keyOf(collection), items),
+    tick: () => operations.forEach(advance),
     fail: (fault) => void faults.push({ fault, left: fault.times }),
     read: async (id) => {
       requests.push(`read ${id}`);

@@ -1,4 +1,5 @@
 import type { Clock, ItemStores, RecordStore } from "../../replication/ports.ts";
+import { ITEM_RECORD, isLastingRecord } from "../../replication/items/names.ts";
 import { createMemoryDisks } from "./memory-disks.ts";
 import type { MemoryDisks } from "./memory-disks.ts";
 import { createMemoryRecords } from "./memory-records.ts";
@@ -36,12 +37,20 @@ export function createMemoryStores(clock: Clock): MemoryStores {
     disks: memory.disks,
     snapshots: memory.snapshots,
     listItems: async (limit, after) =>
-      [...items]
+      [...new Set([...items, ...[...records.keys()].filter((itemId) => open(records, itemId).names().length > 0)])]
         .filter((itemId) => after === undefined || itemId > after)
         .toSorted()
         .slice(0, limit),
     createContainers: async (itemId) => {
       items.add(itemId);
+    },
+    removeItem: async (itemId) => {
+      caches.delete(itemId);
+      quarantines.delete(itemId);
+      await memory.removeItem(itemId);
+      const kept = open(records, itemId);
+      await kept.remove(ITEM_RECORD);
+      for (const name of kept.names()) if (!isLastingRecord(name)) await kept.remove(name);
     },
     quarantine: async (itemId, name, _reason, etag) => {
       const cache = open(caches, itemId);

@@ -1,0 +1,45 @@
+import { LeewardError } from "../replication/errors.ts";
+import { isItemId } from "../replication/items/names.ts";
+import { type JobRecord, stateDescription } from "../replication/jobs/job.ts";
+import { timeView } from "./views.ts";
+
+/** A job as the API shows it, in Site Recovery's words. Its name says whose it is, so that one look finds it. */
+export function jobView(job: JobRecord): object {
+  const { jobId, itemId, scenarioName, friendlyName, state, tasks, errors, startedMs, endedMs } = job;
+  const times = (started: number | undefined, ended: number | undefined): object => ({
+    startTime: started === undefined ? undefined : timeView(started),
+    endTime: ended === undefined ? undefined : timeView(ended),
+  });
+  return {
+    name: jobName(job),
+    activityId: jobId,
+    targetObjectName: itemId,
+    scenarioName,
+    friendlyName,
+    state,
+    stateDescription: stateDescription(job),
+    ...times(startedMs, endedMs),
+    tasks: tasks.map((task) => ({
+      name: task.name,
+      friendlyName: task.friendlyName,
+      state: task.state,
+      ...times(task.startedMs, task.endedMs),
+    })),
+    errors: errors.map(({ taskName, code, message, hint, atMs }) => ({ taskName, code, message, hint, creationTime: timeView(atMs) })),
+  };
+}
+
+export const jobPath = (job: JobRecord): string => `/api/replicationJobs/${jobName(job)}`;
+
+const jobName = ({ itemId, jobId }: JobRecord): string => `${itemId}.${jobId}`;
+
+/** Errors: `job-unknown` for text that cannot be the name of a job. */
+export function parseJobName(name: string): { readonly itemId: string; readonly jobId: string } {
+  const [itemId = "", jobId = "", ...rest] = name.split(".");
+  if (!isItemId(itemId) || rest.length > 0) throw jobUnknown(name);
+  return { itemId, jobId };
+}
+
+export function jobUnknown(name: string): LeewardError {
+  return new LeewardError("job-unknown", `There is no job "${name}".`, { name });
+}

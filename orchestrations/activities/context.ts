@@ -1,0 +1,28 @@
+import { LeewardError } from "../../replication/errors.ts";
+import type { ItemContext } from "../../replication/items/context.ts";
+import type { Failed, ResourceManager } from "../../replication/ports-resource-manager.ts";
+
+export interface FlowManagement {
+  readonly resourceManager: ResourceManager;
+  readonly subscriptionId: string;
+  /** Of the function app. */
+  readonly resourceGroup: string;
+  /** The address of the app as mobility services reach it, with `/api`. */
+  readonly apiUrl: string | undefined;
+}
+
+/** What activities need from the outside. */
+export interface FlowContext extends ItemContext {
+  readonly management: FlowManagement | undefined;
+}
+
+/** Of an app that only replicates no flow is ever started. */
+export function managementOf({ management }: FlowContext): FlowManagement {
+  if (management !== undefined) return management;
+  throw new LeewardError("configuration-invalid", "LEEWARD_SUBSCRIPTION_ID is missing: this app makes no resources.");
+}
+
+/** A no of Azure as an error of ours. */
+export function azureError({ code, azureCode, message }: Failed): LeewardError {
+  return new LeewardError(code, azureCode === "" ? message : `${azureCode}: ${message}`, { azureCode });
+}

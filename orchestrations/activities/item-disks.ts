@@ -1,0 +1,25 @@
+import { isDiskId } from "../../replication/items/names.ts";
+import type { TargetPlan } from "../../replication/planning/plan.ts";
+import { nameOf } from "../../replication/resources/ids.ts";
+
+/** A disk of the VM as the item names it. */
+interface ItemDisk {
+  readonly id: string;
+  /** Undefined for the OS disk. */
+  readonly lun: number | undefined;
+  /** Resource Manager id. */
+  readonly sourceId: string;
+  readonly sizeBytes: number;
+}
+
+/** The OS disk first, then by lun. The name of the managed disk is its id, as the install script has it; the second of one name gets its lun added. */
+export function itemDisks({ disks }: TargetPlan): readonly ItemDisk[] {
+  const used = new Set<string>();
+  const ordered = disks.toSorted((one, other) => (one.lun ?? -1) - (other.lun ?? -1));
+  return ordered.map(({ sourceId, lun, disk: { sizeBytes } }) => {
+    const name = nameOf(sourceId);
+    const id = isDiskId(name) && !used.has(name.toLowerCase()) ? name : `disk-${lun ?? "os"}`;
+    used.add(id.toLowerCase());
+    return { id, lun, sourceId, sizeBytes };
+  });
+}

@@ -1,0 +1,92 @@
+import { LeewardError } from "../../replication/errors.ts";
+import {
+  type JobRecord,
+  cancelJob,
+  endTask as endTaskOf,
+  failJob,
+  isEnded,
+  noteError as noteErrorIn,
+  startTask as startTaskOf,
+  succeedJob,
+} from "../../replication/jobs/job.ts";
+import { changeJob, findJob } from "../../replication/jobs/job-record.ts";
+import { type RunningFlow, changeManaged, findManaged, readManaged } from "../../replication/jobs/managed-item.ts";
+import { decideOutcome } from "../../replication/states/decide.ts";
+import type { FlowError, FlowRun } from "../steps.ts";
+import type { FlowContext } from "./context.ts";
+
+/** What the flow was asked for. */
+export async function openJob({ stores }: FlowContext, { itemId }: FlowRun): Promise<Pick<RunningFlow, "endsJobId" | "failover">> {
+  const { running } = await readManaged(stores, itemId);
+  if (running === undefined) throw new LeewardError("internal", "A flow runs without its request.", { itemId });
+  const { endsJobId, failover } = running;
+  return { endsJobId, failover };
+}
+
+/** Whether the job that was taken over from has stopped; with `giveUp` it is ended here, because nobody is there to do it. */
+export async function lookOther(
+  { stores, clock }: FlowContext,
+  { itemId }: FlowRun,
+  { jobId, giveUp }: { readonly jobId: string; readonly giveUp: boolean },
+): Promise<{ readonly ended: boolean }> {
+  const other = await findJob(stores, itemId, jobId);
+  if (other === undefined || isEnded(other)) return { ended: true };
+  if (!giveUp) return { ended: false };
+  return { ended: isEnded(await changeJob(stores, itemId, jobId, (job) => cancelJob(job, clock.now()))) };
+}
+
+export async function startTask(
+  { stores, clock }: FlowContext,
+  { itemId, jobId }: FlowRun,
+  { name }: { readonly name: string },
+): Promise<void> {
+  await changeJob(stores, itemId, jobId, (job) => startTaskOf(job, name, clock.now()));
+}
+
+export async function endTask(
+  { stores, clock }: FlowContext,
+  { itemId, jobId }: FlowRun,
+  { name, state }: { readonly name: string; readonly state: "Succeeded" | "Skipped" },
+): Promise<void> {
+  await changeJob(stores, itemId, jobId, (job) => endTaskOf(job, name, state, clock.now()));
+}
+
+/** Something went wrong and the job goes on. */
+export async function noteError(
+  { stores, clock }: FlowContext,
+  { itemId, jobId }: FlowRun,
+  { name, error: { code, message, hint } }: { readonly name: string; readonly error: FlowError },
+): Promise<void> {
+  await changeJob(stores, itemId, jobId, (job) => noteErrorIn(job, { taskName: name, code, message, hint }, clock.now()));
+}
+
+export type JobEnd =
+  | { readonly kind: "succeeded" }
+  | { readonly kind: "cancelled" }
+  | { readonly kind: "failed"; readonly error: FlowError };
+
+/** The record first, then the item's state after what the record says: the end of a job is final, whoever tells it a second time. */
+export async function closeJob({ stores, clock }: FlowContext, { itemId, jobId }: FlowRun, end: JobEnd): Promise<Pick<JobRecord, "state">> {
+  const nowMs = clock.now();
+  const { state } = await changeJob(stores, itemId, jobId, (job) => {
+    if (end.kind === "succeeded") return succeedJob(job, nowMs);
+    return end.kind === "cancelled" ? cancelJob(job, nowMs) : failJob(job, errorOf(end.error), nowMs);
+  });
+  await reportOutcome({ stores }, itemId, jobId);
+  return { state };
+}
+
+/** What a job keeps of an error. */
+export const errorOf = ({ code, message, hint }: Pick<FlowError, "code" | "message" | "hint">) => ({ code, message, hint });
+
+/** Rule 6 of the flows: what a crash kept back is reported by whoever finds it. True when something changed. */
+export async function reportOutcome({ stores }: Pick<FlowContext, "stores">, itemId: string, jobId: string): Promise<boolean> {
+  const job = await findJob(stores, itemId, jobId);
+  const before = await findManaged(stores, itemId);
+  if (job === undefined || !isEnded(job) || before?.situation.job?.jobId !== jobId) return false;
+  await changeManaged(stores, itemId, (managed) => {
+    const situation = decideOutcome(managed.situation, jobId, job.state === "Succeeded" ? "JobSucceeded" : "JobFailed");
+    return situation === managed.situation ? managed : { ...managed, situation, running: undefined };
+  });
+  return true;
+}

@@ -1,0 +1,38 @@
+import { readManaged } from "../../replication/jobs/managed-item.ts";
+import { listOf, textOf } from "../../replication/resources/json.ts";
+import type { ResourceManager } from "../../replication/ports-resource-manager.ts";
+import { FLOW_LOOK_MS } from "../../replication/flow-limits.ts";
+import type { FlowRun } from "../steps.ts";
+import { type FlowContext, managementOf } from "./context.ts";
+import { type StepAnswer, planOf, stepAnswer } from "./resources.ts";
+
+/** Begins to shut the source down; one that is off, or gone, is done. */
+export async function beginShutDown(context: FlowContext, run: FlowRun): Promise<StepAnswer> {
+  const { resourceManager } = managementOf(context);
+  const { sourceVmId } = await readManaged(context.stores, run.itemId);
+  const power = await powerOf(resourceManager, sourceVmId);
+  if (power === undefined || power === "stopped" || power === "deallocated") return { kind: "done" };
+  return stepAnswer(await resourceManager.begin({ kind: "act", id: sourceVmId, action: "powerOff" }));
+}
+
+/** Looks at any change that needs no entry of the ledger. */
+export async function lookChange(context: FlowContext, _run: FlowRun, { operation }: { readonly operation: string }): Promise<StepAnswer> {
+  return stepAnswer(await managementOf(context).resourceManager.look(operation));
+}
+
+/** Done when the new machine runs; one that does not is started. */
+export async function beginMachine(context: FlowContext, run: FlowRun): Promise<StepAnswer> {
+  const { resourceManager } = managementOf(context);
+  const { machine } = await planOf(context, run);
+  const power = await powerOf(resourceManager, machine.id);
+  if (power === "running") return { kind: "done" };
+  if (power !== "stopped" && power !== "deallocated") return { kind: "again", delayMs: FLOW_LOOK_MS, failed: undefined };
+  return stepAnswer(await resourceManager.begin({ kind: "act", id: machine.id, action: "start" }));
+}
+
+/** The last word of `PowerState/...`; undefined for a machine that is not there or says nothing. */
+async function powerOf(resourceManager: ResourceManager, machineId: string): Promise<string | undefined> {
+  const view = await resourceManager.read(`${machineId}/instanceView`);
+  const codes = listOf(view, "statuses").map((status) => textOf(status, "code") ?? "");
+  return codes.find((code) => code.startsWith("PowerState/"))?.slice("PowerState/".length);
+}

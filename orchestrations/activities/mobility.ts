@@ -1,0 +1,89 @@
+import { intend, markCreated } from "../../replication/failover/ledger.ts";
+import { changeLedger } from "../../replication/failover/ledger-record.ts";
+import { LeewardError } from "../../replication/errors.ts";
+import { readHeartbeat, requireProgress } from "../../replication/items/heartbeat.ts";
+import { readItem } from "../../replication/items/item-record.ts";
+import { newRegistrationToken, protectItem } from "../../replication/items/protect.ts";
+import { AZURE_BUSY_MS } from "../../replication/limits.ts";
+import { readManaged } from "../../replication/jobs/managed-item.ts";
+import { textOf } from "../../replication/resources/json.ts";
+import type { FlowRun } from "../steps.ts";
+import { type FlowContext, managementOf } from "./context.ts";
+import { itemDisks } from "./item-disks.ts";
+import { type StepAnswer, planOf, stepAnswer } from "./resources.ts";
+
+/** Containers, empty target disks, `item.json`. The token is not needed: each installation makes its own. */
+export async function protect(context: FlowContext, run: FlowRun): Promise<void> {
+  const { policy } = await readManaged(context.stores, run.itemId);
+  const disks = itemDisks(await planOf(context, run)).map(({ id, sizeBytes }) => ({ id, sizeBytes, sectorSizeBytes: 512 as const }));
+  await protectItem(context, { itemId: run.itemId, disks, policy });
+}
+
+const EXTENSION = "leeward-mobility";
+
+const extensionId = (sourceVmId: string): string => `${sourceVmId}/extensions/${EXTENSION}`;
+
+/** Begins to install the service (docs/resource-manager.md). Rule 8: the token is made and used here, and goes nowhere else. */
+export async function beginInstall(context: FlowContext, run: FlowRun): Promise<StepAnswer> {
+  const { resourceManager, apiUrl } = managementOf(context);
+  if (apiUrl === undefined) {
+    throw new LeewardError("configuration-invalid", "LEEWARD_API_URL is missing: the mobility service would not find this app.");
+  }
+  const { stores } = context;
+  const { sourceVmId } = await readManaged(stores, run.itemId);
+  const id = extensionId(sourceVmId);
+  const resource = { id, kind: "mobility-extension", role: "replication" } as const;
+  const [machine, extension] = [await resourceManager.read(sourceVmId), await resourceManager.read(id)];
+  if (machine === undefined) throw new LeewardError("azure-resource-missing", `The virtual machine ${sourceVmId} is gone.`);
+  await changeLedger(stores, run.itemId, (ledger) => intend(ledger, [resource], run.jobId));
+  const { item } = await readItem(stores, run.itemId);
+  const state = textOf(extension, "properties", "provisioningState")?.toLowerCase();
+  // Under way, perhaps for us: a new token would end the one that is being installed.
+  if (state !== undefined && !["succeeded", "failed", "canceled"].includes(state)) {
+    return { kind: "again", delayMs: AZURE_BUSY_MS, failed: undefined };
+  }
+  if (state === "succeeded" && item.tokenHash !== undefined) return installedAnswer(context, run, id);
+  const settings = {
+    itemId: run.itemId,
+    apiUrl,
+    registrationToken: await newRegistrationToken(context, run.itemId),
+    disks: itemDisks(await planOf(context, run)).map(({ id: diskId, lun }) => (lun === undefined ? { id: diskId } : { id: diskId, lun })),
+  };
+  const encoded = Buffer.from(JSON.stringify(settings)).toString("base64url");
+  const body = {
+    location: textOf(machine, "location") ?? "",
+    properties: {
+      publisher: "Microsoft.Azure.Extensions",
+      type: "CustomScript",
+      typeHandlerVersion: "2.1",
+      autoUpgradeMinorVersion: true,
+      protectedSettings: { commandToExecute: `sh install-mobility.sh ${encoded}` },
+    },
+  };
+  const begun = await resourceManager.begin({ kind: "put", id, body });
+  return begun.kind === "done" ? installedAnswer(context, run, id) : stepAnswer(begun);
+}
+
+export async function lookInstall(context: FlowContext, run: FlowRun, { operation }: { readonly operation: string }): Promise<StepAnswer> {
+  const looked = await managementOf(context).resourceManager.look(operation);
+  if (looked.kind !== "done") return stepAnswer(looked);
+  const { sourceVmId } = await readManaged(context.stores, run.itemId);
+  return installedAnswer(context, run, extensionId(sourceVmId));
+}
+
+async function installedAnswer({ stores }: FlowContext, { itemId }: FlowRun, id: string): Promise<StepAnswer> {
+  await changeLedger(stores, itemId, (ledger) => markCreated(ledger, id));
+  return { kind: "done" };
+}
+
+/** How far the service has come: it registers, and then its first epochs are applied. */
+export async function lookMobility(
+  { stores }: FlowContext,
+  { itemId }: FlowRun,
+): Promise<{ readonly registered: boolean; readonly seeding: boolean }> {
+  const { item } = await readItem(stores, itemId);
+  const heartbeat = await readHeartbeat(stores, itemId);
+  const { applied, stream } = await requireProgress(stores, itemId);
+  const speaks = heartbeat !== undefined && heartbeat.uploaded.stream === stream;
+  return { registered: item.tokenHash !== undefined, seeding: speaks || applied.epoch > 0 };
+}

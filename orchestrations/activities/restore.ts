@@ -1,0 +1,92 @@
+import { type ApplyProgress, type LatestTarget, choosePoint, latestTarget } from "../../replication/failover/choose-point.ts";
+import { isBoundary } from "../../replication/apply/progress.ts";
+import { LeewardError } from "../../replication/errors.ts";
+import { readHeartbeat, requireProgress } from "../../replication/items/heartbeat.ts";
+import { readManaged } from "../../replication/jobs/managed-item.ts";
+import { readCatalog } from "../../replication/points/catalog.ts";
+import type { TargetPlan } from "../../replication/planning/plan.ts";
+import { type Walk, failoverWalk } from "../../replication/resources/walk.ts";
+import { findRestore, readRestore, restoreIdOf } from "../../replication/restore/record.ts";
+import { restoreSlice } from "../../replication/restore/slice.ts";
+import { startRestore } from "../../replication/restore/start.ts";
+import { restoreStatus } from "../../replication/restore/status.ts";
+import type { FlowRun } from "../steps.ts";
+import type { FlowContext } from "./context.ts";
+import { itemDisks } from "./item-disks.ts";
+
+/** What a failover to the latest state waits for: fixed at its beginning, so that a source that writes on cannot keep it waiting. */
+export async function fixLatest({ stores, clock }: FlowContext, { itemId }: FlowRun): Promise<LatestTarget> {
+  const heartbeat = await readHeartbeat(stores, itemId);
+  return latestTarget(await requireProgress(stores, itemId), heartbeat?.uploaded, clock.now());
+}
+
+export type PointAnswer =
+  | { readonly kind: "chosen"; readonly pointId: string }
+  /** The position is not reached, or its point is not taken yet. */
+  | { readonly kind: "wait" };
+
+/** Errors: `point-unknown`, `point-pruned`. */
+export async function lookPoint(
+  { stores, clock }: FlowContext,
+  { itemId }: FlowRun,
+  { latest }: { readonly latest: LatestTarget },
+): Promise<PointAnswer> {
+  const { running } = await readManaged(stores, itemId);
+  const { points, pins } = await readCatalog(stores.records(itemId));
+  const choosable = points.map((point) => ({ ...point, deleting: pins.get(point.pointId)?.state === "deleting" }));
+  const progress = await requireProgress(stores, itemId);
+  const applied: ApplyProgress = {
+    applied: progress.applied,
+    boundary: isBoundary(progress),
+    seeding: progress.seeding,
+    stopped: progress.stopped !== undefined,
+  };
+  const choice = choosePoint(running?.failover?.point ?? { kind: "Latest" }, choosable, applied, latest, clock.now());
+  if (choice.kind === "refused") throw choice.error;
+  return choice.kind === "point" ? { kind: "chosen", pointId: choice.pointId } : { kind: "wait" };
+}
+
+/** Pins the point and begins the copies; the job's own id makes the restore the same when this runs again. */
+export async function beginRestore(
+  context: FlowContext,
+  { itemId, jobId }: FlowRun,
+  { pointId }: { readonly pointId: string },
+): Promise<void> {
+  const begun = await findRestore(context.stores.records(itemId), restoreIdOf(itemId, jobId));
+  if (begun === undefined) await startRestore(context, itemId, pointId, jobId);
+}
+
+/** One slice of the copies. Errors: what ended the restore. */
+export async function lookRestore(
+  context: FlowContext,
+  { itemId, jobId }: FlowRun,
+): Promise<{ readonly done: boolean; readonly delayMs: number }> {
+  const restoreId = restoreIdOf(itemId, jobId);
+  const step = await restoreSlice(context, itemId, restoreId);
+  if (step.kind === "again") return { done: false, delayMs: step.delayMs };
+  const { restore } = await readRestore(context.stores.records(itemId), restoreId);
+  if (restore.state === "Succeeded") return { done: true, delayMs: 0 };
+  const { code, message, hint } = restore.error ?? {
+    code: "unknown",
+    message: "The copies of the disks failed.",
+    hint: "Fail over again.",
+  };
+  throw new LeewardError("azure-refused", `${code}: ${message}`, { restoreId }, { hint });
+}
+
+/** The machine on the disks that this job restored. */
+export async function restoredWalk(context: FlowContext, run: FlowRun, plan: TargetPlan): Promise<Walk> {
+  const { disks } = await restoreStatus(context, run.itemId, restoreIdOf(run.itemId, run.jobId));
+  const urls = itemDisks(plan).flatMap(({ id, sourceId }) => {
+    const url = disks.find((disk) => disk.id === id)?.url;
+    return url === undefined ? [] : [[sourceId.toLowerCase(), url] as const];
+  });
+  return failoverWalk(plan, run, { storageAccountId: plan.targetAccount.id, urls: Object.fromEntries(urls) });
+}
+
+/** The page blobs from which the disks were made are not needed once the machine runs. */
+export async function removeRestored({ stores }: FlowContext, { itemId, jobId }: FlowRun): Promise<void> {
+  const restoreId = restoreIdOf(itemId, jobId);
+  const found = await findRestore(stores.records(itemId), restoreId);
+  for (const { id } of found?.restore.disks ?? []) await stores.snapshots.removeRestored({ itemId, restoreId, diskId: id });
+}

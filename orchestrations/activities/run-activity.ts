@@ -1,0 +1,30 @@
+import { LeewardError } from "../../replication/errors.ts";
+import { findManaged } from "../../replication/jobs/managed-item.ts";
+import type { ActivityAnswer, ActivityName, ActivityRequest } from "../steps.ts";
+import type { FlowContext } from "./context.ts";
+import { ACTIVITIES } from "./table.ts";
+
+/** What a flow does even when another job has taken over. */
+const ALWAYS: ReadonlySet<ActivityName> = new Set(["closeJob"]);
+
+/** Runs one activity for the job that holds the item; every failure is an answer. */
+export async function runActivity(
+  context: FlowContext,
+  name: ActivityName,
+  { run, input }: ActivityRequest,
+): Promise<ActivityAnswer<unknown>> {
+  try {
+    if (!ALWAYS.has(name)) {
+      const managed = await findManaged(context.stores, run.itemId);
+      if (managed?.situation.job?.jobId !== run.jobId) return { kind: "superseded" };
+    }
+    // The flow's side of the call is typed by the same table, and JSON keeps what it holds.
+    const body = ACTIVITIES[name] as (context: FlowContext, run: ActivityRequest["run"], input: unknown) => Promise<unknown>;
+    return { kind: "done", value: await body(context, run, input) };
+  } catch (error) {
+    const known =
+      error instanceof LeewardError ? error : new LeewardError("internal", error instanceof Error ? error.message : String(error));
+    const { code, message, hint, retryable } = known;
+    return { kind: "failed", error: { code, message, hint, retryable } };
+  }
+}

@@ -1,0 +1,43 @@
+import { closeStream, removePoints } from "./commit.ts";
+import { closeJob, endTask, lookOther, noteError, openJob, startTask } from "./job.ts";
+import { beginMachine, beginShutDown, lookChange } from "./machines.ts";
+import { beginInstall, lookInstall, lookMobility, protect } from "./mobility.ts";
+import { planItem } from "./plan.ts";
+import { beginRemove, lookRemove, planRemovals, proveNothingLeft, removeData, silenceSource } from "./removal.ts";
+import { beginStep, describeWalk, lookStep } from "./resources.ts";
+import { beginRestore, fixLatest, lookPoint, lookRestore, removeRestored } from "./restore.ts";
+
+/** Every activity by its name. Each may run twice, and answers small JSON without a secret. */
+export const ACTIVITIES = {
+  openJob,
+  lookOther,
+  startTask,
+  endTask,
+  noteError,
+  closeJob,
+  planItem,
+  describeWalk,
+  beginStep,
+  lookStep,
+  protect,
+  beginInstall,
+  lookInstall,
+  lookMobility,
+  fixLatest,
+  lookPoint,
+  beginRestore,
+  lookRestore,
+  removeRestored,
+  beginShutDown,
+  beginMachine,
+  lookChange,
+  closeStream,
+  removePoints,
+  silenceSource,
+  planRemovals,
+  beginRemove,
+  lookRemove,
+  removeData,
+  proveNothingLeft,
+} as const;
+export type Activities = typeof ACTIVITIES;

@@ -1,0 +1,31 @@
+import { COMMIT_WAIT_MAX_MS, FLOW_LOOK_MS } from "../replication/flow-limits.ts";
+import { type Flow, FlowFailure, type FlowRun, call, task, wait } from "./steps.ts";
+
+/** The machine in the target region is the operator's now; the recovery points go, as in Site Recovery. */
+export function* commitFailover(run: FlowRun): Flow<void> {
+  yield* task(run, "CloseStream", call(run, "closeStream", undefined));
+  yield* task(run, "RemoveRecoveryPoints", removePoints(run));
+}
+
+function* removePoints(run: FlowRun): Flow<void> {
+  let before = Number.POSITIVE_INFINITY;
+  for (let waitedMs = 0; ;) {
+    const { left } = yield* call(run, "removePoints", undefined);
+    if (left === 0) return;
+    if (left >= before) {
+      if (waitedMs >= COMMIT_WAIT_MAX_MS) throw held(left);
+      waitedMs += FLOW_LOOK_MS;
+      yield* wait(FLOW_LOOK_MS);
+    }
+    before = left;
+  }
+}
+
+function held(left: number): FlowFailure {
+  return new FlowFailure({
+    code: "conflict",
+    message: `${left} recovery points are held by restores.`,
+    hint: "Wait until the restores of this item have ended, then commit again.",
+    retryable: true,
+  });
+}

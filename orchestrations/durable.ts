@@ -1,0 +1,60 @@
+import * as df from "durable-functions";
+import type { FunctionInput, InvocationContext } from "@azure/functions";
+import { ACTIVITIES } from "./activities/table.ts";
+import type { FlowContext } from "./activities/context.ts";
+import { runActivity } from "./activities/run-activity.ts";
+import { runFlow } from "./run-flow.ts";
+import type { ActivityName, ActivityRequest, FlowRun } from "./steps.ts";
+
+/** The only place that knows Durable Functions. */
+
+/** Its number is that of the order of steps: a run that began under another one ends there. */
+const ORCHESTRATOR = "runFlow1";
+
+/** For functions that start flows. */
+export const flowClient: FunctionInput = df.input.durableClient();
+
+/** Registers the orchestrator and every activity. */
+export function registerFlows(source: () => FlowContext): void {
+  df.app.orchestration(ORCHESTRATOR, function* (context): Generator<df.Task, unknown, unknown> {
+    const flow = runFlow(context.df.getInput<FlowRun>());
+    let next = flow.next();
+    while (next.done !== true) {
+      const step = next.value;
+      let result: unknown;
+      try {
+        if (step.kind === "wait") yield context.df.createTimer(new Date(context.df.currentUtcDateTime.getTime() + step.delayMs));
+        else result = yield context.df.callActivity(step.name, step.request);
+      } catch (error) {
+        next = flow.throw(error);
+        continue;
+      }
+      next = flow.next(result);
+    }
+    return next.value;
+  });
+  for (const name of Object.keys(ACTIVITIES) as ActivityName[]) {
+    df.app.activity(name, { handler: (request: ActivityRequest) => runActivity(source(), name, request) });
+  }
+}
+
+/** Starts the flow under its job's id; one that was started is left as it is, so that starting twice is one start. */
+export async function startFlow(context: InvocationContext, run: FlowRun): Promise<void> {
+  const client = df.getClient(context);
+  if ((await flowState(client, run.jobId)) !== undefined) return;
+  await client.startNew(ORCHESTRATOR, { instanceId: run.jobId, input: run });
+}
+
+/** How the run of a job stands; undefined when it was never started. */
+export async function flowStateOf(context: InvocationContext, jobId: string): Promise<"open" | "ended" | undefined> {
+  return flowState(df.getClient(context), jobId);
+}
+
+async function flowState(client: df.DurableClient, jobId: string): Promise<"open" | "ended" | undefined> {
+  const status = await client.getStatus(jobId).catch((error: unknown) => {
+    if (error instanceof Error && /404|not found/i.test(error.message)) return undefined;
+    throw error;
+  });
+  if (status?.runtimeStatus === undefined) return undefined;
+  return ["Completed", "Failed", "Terminated", "Canceled"].includes(status.runtimeStatus) ? "ended" : "open";
+}

@@ -1,0 +1,36 @@
+import { FLOW_LOOK_MS, FLOW_REGISTRATION_MAX_MS } from "../replication/flow-limits.ts";
+import { ensureSteps, followChanges } from "./ensure.ts";
+import { type Flow, FlowFailure, type FlowRun, call, task, wait } from "./steps.ts";
+
+/** Plans, makes what items share, installs the service in the VM, and ends when its writes begin to come: replication does the rest by itself. */
+export function* enableProtection(run: FlowRun): Flow<void> {
+  yield* task(run, "CheckPrerequisites", call(run, "planItem", undefined));
+  yield* task(run, "CreateTargetResources", ensureSteps(run, "protection"));
+  yield* task(run, "InstallMobilityService", installMobility(run));
+  yield* task(run, "RegisterMobilityService", waitForMobility(run, "registered"));
+  yield* task(run, "StartInitialReplication", waitForMobility(run, "seeding"));
+}
+
+function* installMobility(run: FlowRun): Flow<void> {
+  yield* call(run, "protect", undefined);
+  const begin = () => call(run, "beginInstall", undefined);
+  yield* followChanges([{ begin, look: (operation) => call(run, "lookInstall", { operation }) }], FLOW_REGISTRATION_MAX_MS);
+}
+
+function* waitForMobility(run: FlowRun, what: "registered" | "seeding"): Flow<void> {
+  for (let waitedMs = 0; ; waitedMs += FLOW_LOOK_MS) {
+    const found = yield* call(run, "lookMobility", undefined);
+    if (found[what]) return;
+    if (waitedMs >= FLOW_REGISTRATION_MAX_MS) throw silent(what);
+    yield* wait(FLOW_LOOK_MS);
+  }
+}
+
+function silent(what: "registered" | "seeding"): FlowFailure {
+  return new FlowFailure({
+    code: "control-unavailable",
+    message: what === "registered" ? "The mobility service did not register." : "The mobility service registered and sends nothing.",
+    hint: "Look at its log in the VM, and whether the VM reaches the function app and the cache account; then enable protection again.",
+    retryable: true,
+  });
+}

@@ -1,0 +1,56 @@
+import type { StepAnswer, WalkName } from "./activities/resources.ts";
+import { FLOW_STAGE_MAX_MS, FLOW_STEP_MAX_BEGINS } from "../replication/flow-limits.ts";
+import { type Flow, FlowFailure, type FlowRun, call, wait } from "./steps.ts";
+
+/** Sees to every resource of a walk: stages one after the other, the changes of a stage under way side by side. */
+export function* ensureSteps(run: FlowRun, walk: WalkName): Flow<void> {
+  const stages = yield* call(run, "describeWalk", { walk });
+  for (const [stage, count] of stages.entries()) {
+    const places = Array.from({ length: count }, (_, step) => ({ walk, stage, step }));
+    yield* followChanges(
+      places.map((place) => ({
+        begin: () => call(run, "beginStep", place),
+        look: (operation) => call(run, "lookStep", { place, operation }),
+      })),
+    );
+  }
+}
+
+/** A change by its two activities. */
+export interface FollowedChange {
+  readonly begin: () => Flow<StepAnswer>;
+  readonly look: (operation: string) => Flow<StepAnswer>;
+}
+
+/** Begins all changes, then waits and looks until each is done. Errors: FlowFailure of the first that fails for good. */
+export function* followChanges(changes: readonly FollowedChange[], maxMs: number = FLOW_STAGE_MAX_MS): Flow<void> {
+  let open = changes.map((change) => ({ change, operation: undefined as string | undefined, failures: 0 }));
+  let waitedMs = 0;
+  for (;;) {
+    const next: typeof open = [];
+    let delayMs = 0;
+    for (const { change, operation, failures } of open) {
+      const answer: StepAnswer = yield* operation === undefined ? change.begin() : change.look(operation);
+      if (answer.kind === "done") continue;
+      const failed = answer.kind === "again" && answer.failed !== undefined ? failures + 1 : failures;
+      if (answer.kind === "again" && answer.failed !== undefined && failed >= FLOW_STEP_MAX_BEGINS) throw gaveUp(answer.failed);
+      next.push({ change, operation: answer.kind === "look" ? answer.operation : undefined, failures: failed });
+      delayMs = Math.max(delayMs, answer.delayMs);
+    }
+    if (next.length === 0) return;
+    if (waitedMs > maxMs) throw gaveUp("It took too long.");
+    open = next;
+    // Pauses of nothing count too, so that a change that never ends is given up.
+    waitedMs += Math.max(delayMs, 1_000);
+    yield* wait(delayMs);
+  }
+}
+
+function gaveUp(message: string): FlowFailure {
+  return new FlowFailure({
+    code: "azure-no-capacity",
+    message: `Azure did not bring the change to its end. ${message}`,
+    hint: "Look at the resource in Azure, then start the operation again: what stands is used.",
+    retryable: true,
+  });
+}

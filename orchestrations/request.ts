@@ -1,0 +1,135 @@
+import { LeewardError } from "../replication/errors.ts";
+import { findItem } from "../replication/items/item-record.ts";
+import { requireItemId } from "../replication/items/request-rules.ts";
+import { situationNow } from "../replication/items/situation.ts";
+import { type JobRecord, failJob, isEnded, newJob, requireSameRequest } from "../replication/jobs/job.ts";
+import { changeJob, ensureJob, findJob } from "../replication/jobs/job-record.ts";
+import {
+  type FailoverRequest,
+  type ManagedItem,
+  changeManaged,
+  ensureManaged,
+  findManaged,
+  readManaged,
+} from "../replication/jobs/managed-item.ts";
+import { UNPROTECTED, decideOperation, refusalError } from "../replication/states/decide.ts";
+import type { Flow, Operation } from "../replication/states/states.ts";
+import { type FlowContext, managementOf } from "./activities/context.ts";
+import { errorOf, reportOutcome } from "./activities/job.ts";
+import type { FlowRun } from "./steps.ts";
+
+/** What an operator asks for. `requestId` makes it repeatable. */
+export type OperationRequest = { readonly itemId: string; readonly requestId: string | undefined } & (
+  | ({ readonly operation: "EnableProtection" } & EnableRequest)
+  | { readonly operation: "DisableProtection" | "Commit" }
+  | ({ readonly operation: "UnplannedFailover" } & FailoverRequest)
+);
+
+type EnableRequest = Pick<ManagedItem, "sourceVmId" | "options" | "policy">;
+
+/** Starts a flow; starting one twice is one start. */
+export type StartFlow = (run: FlowRun) => Promise<void>;
+
+const FLOW_OF: Readonly<Record<OperationRequest["operation"], Flow>> = {
+  EnableProtection: "enable-protection",
+  DisableProtection: "disable-protection",
+  UnplannedFailover: "unplanned-failover",
+  Commit: "commit-failover",
+};
+
+/**
+ * Decides on a request and starts its flow (docs/architecture.md, "The rules of the flows"): job record, situation, start. The same request again gives
+ * the same job. Errors: `operation-not-allowed`, `item-unknown`, `item-exists`, `invalid-request`, `conflict`, `configuration-invalid`.
+ */
+export async function requestOperation(context: FlowContext, asked: OperationRequest, start: StartFlow): Promise<JobRecord> {
+  managementOf(context);
+  const { itemId, requestId, ...request } = asked;
+  const { stores, clock } = context;
+  await prepareManaged(context, asked);
+  const jobRequest = { itemId, flow: FLOW_OF[asked.operation], operationId: requestId ?? context.ids.next(), request };
+  const job = await ensureJob(stores, newJob(jobRequest, clock.now()));
+  requireSameRequest(job, jobRequest);
+  if (isEnded(job)) return job;
+  const situation = await situationNow(context, await readManaged(stores, itemId));
+  try {
+    await changeManaged(stores, itemId, (found) =>
+      startedItem({ ...found, situation: found.situation.job === undefined ? situation : found.situation }, found, asked, job.jobId),
+    );
+  } catch (error) {
+    if (error instanceof LeewardError && !error.retryable)
+      await changeJob(stores, itemId, job.jobId, (record) => failJob(record, errorOf(error), clock.now()));
+    throw error;
+  }
+  await start({ version: 1, itemId, jobId: job.jobId, flow: job.flow });
+  return (await findJob(stores, itemId, job.jobId)) ?? job;
+}
+
+/** An item that is managed already, or one that nobody has protected by its disks. */
+async function prepareManaged({ stores }: FlowContext, asked: OperationRequest): Promise<void> {
+  const { itemId } = asked;
+  if (asked.operation !== "EnableProtection") {
+    await readManaged(stores, itemId);
+    return;
+  }
+  requireItemId(itemId);
+  if ((await findManaged(stores, itemId)) !== undefined) return;
+  if ((await findItem(stores, itemId)) !== undefined) {
+    throw new LeewardError("item-exists", `The item "${itemId}" was protected by its disks, not as a virtual machine.`, { itemId });
+  }
+  const { sourceVmId, options, policy } = asked;
+  await ensureManaged(stores, {
+    version: 1,
+    itemId,
+    situation: UNPROTECTED,
+    running: undefined,
+    sourceVmId,
+    options,
+    policy,
+    plan: undefined,
+  });
+}
+
+function startedItem(now: ManagedItem, found: ManagedItem, asked: OperationRequest, jobId: string): ManagedItem {
+  const decision = decideOperation(now.situation, asked.operation satisfies Operation, jobId);
+  switch (decision.kind) {
+    case "refused":
+      throw refusalError(found.itemId, now.situation.state, asked.operation, decision);
+    case "repeated":
+      return found;
+    case "started": {
+      const enable =
+        asked.operation === "EnableProtection" ? { sourceVmId: asked.sourceVmId, options: asked.options, policy: asked.policy } : {};
+      const failover = asked.operation === "UnplannedFailover" ? { point: asked.point, shutDownSource: asked.shutDownSource } : undefined;
+      const running = { jobId, flow: decision.flow, endsJobId: decision.endsJobId, failover };
+      return { ...now, ...enable, situation: decision.situation, running };
+    }
+  }
+}
+
+/**
+ * The sweep's part: stores what replication reports, starts the flow that a crash left unstarted, reports the outcome that a crash kept back, and ends
+ * the job of a flow that ended without a word.
+ */
+export async function tendFlow(
+  context: FlowContext,
+  itemId: string,
+  flows: { readonly start: StartFlow; readonly stateOf: (jobId: string) => Promise<"open" | "ended" | undefined> },
+): Promise<void> {
+  const { stores, clock } = context;
+  const managed = await findManaged(stores, itemId);
+  if (managed === undefined) return;
+  const situation = await situationNow(context, managed);
+  if (situation !== managed.situation) {
+    await changeManaged(stores, itemId, (found) =>
+      found.situation.state === managed.situation.state && found.situation.job === undefined ? { ...found, situation } : found,
+    );
+  }
+  const { job } = managed.situation;
+  if (job === undefined || (await reportOutcome(context, itemId, job.jobId))) return;
+  const state = await flows.stateOf(job.jobId);
+  if (state === undefined) await flows.start({ version: 1, itemId, ...job });
+  if (state !== "ended" || (await reportOutcome(context, itemId, job.jobId))) return;
+  const error = new LeewardError("internal", "The flow ended without an outcome.");
+  await changeJob(stores, itemId, job.jobId, (record) => failJob(record, errorOf(error), clock.now()));
+  await reportOutcome(context, itemId, job.jobId);
+}

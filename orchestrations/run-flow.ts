@@ -1,0 +1,61 @@
+import { FLOW_LOOK_MS, FLOW_TAKEOVER_MAX_MS } from "../replication/flow-limits.ts";
+import type { RunningFlow } from "../replication/jobs/managed-item.ts";
+import type { Flow as FlowName } from "../replication/states/states.ts";
+import type { JobEnd } from "./activities/job.ts";
+import { commitFailover } from "./commit-failover.ts";
+import { disableProtection } from "./disable-protection.ts";
+import { enableProtection } from "./enable-protection.ts";
+import { type Flow, FlowFailure, type FlowRun, Superseded, call, wait } from "./steps.ts";
+import { unplannedFailover } from "./unplanned-failover.ts";
+
+type Opened = Pick<RunningFlow, "endsJobId" | "failover">;
+
+/** The flows that there are; an operation without one is refused at the edge. */
+const FLOWS: Readonly<Partial<Record<FlowName, (run: FlowRun, opened: Opened) => Flow<void>>>> = {
+  "enable-protection": enableProtection,
+  "unplanned-failover": (run, { failover }) => unplannedFailover(run, failover ?? { point: { kind: "Latest" }, shutDownSource: false }),
+  "commit-failover": commitFailover,
+  "disable-protection": disableProtection,
+};
+
+/** One run of a flow from its request to the end of its job. It never throws but when the end itself cannot be written: then the sweep reports it. */
+export function* runFlow(run: FlowRun): Flow<{ readonly state: string }> {
+  return yield* call(run, "closeJob", yield* endOf(run));
+}
+
+function* endOf(run: FlowRun): Flow<JobEnd> {
+  try {
+    const opened = yield* call(run, "openJob", undefined);
+    if (opened.endsJobId !== undefined) yield* takeOver(run, opened.endsJobId);
+    const flow = FLOWS[run.flow];
+    if (flow === undefined) throw new FlowFailure(unknownFlow(run.flow));
+    yield* flow(run, opened);
+    return { kind: "succeeded" };
+  } catch (error) {
+    if (error instanceof Superseded) return { kind: "cancelled" };
+    return { kind: "failed", error: error instanceof FlowFailure ? error.error : internal(error) };
+  }
+}
+
+/** The other flow stops at its next activity, because the item names this job now. */
+function* takeOver(run: FlowRun, jobId: string): Flow<void> {
+  for (let waitedMs = 0; ; waitedMs += FLOW_LOOK_MS) {
+    const { ended } = yield* call(run, "lookOther", { jobId, giveUp: waitedMs >= FLOW_TAKEOVER_MAX_MS });
+    if (ended) return;
+    yield* wait(FLOW_LOOK_MS);
+  }
+}
+
+const unknownFlow = (flow: FlowName) => ({
+  code: "not-supported" as const,
+  message: `There is no flow ${flow} in this version.`,
+  hint: "Upgrade the function app.",
+  retryable: false,
+});
+
+const internal = (error: unknown) => ({
+  code: "internal" as const,
+  message: error instanceof Error ? error.message : String(error),
+  hint: "This is a fault in Leeward. Please report it with the log.",
+  retryable: false,
+});

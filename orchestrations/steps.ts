@@ -1,0 +1,78 @@
+import type { LeewardError } from "../replication/errors.ts";
+import { FLOW_ACTIVITY_MAX_TRIES, FLOW_PAUSE_MAX_MS, FLOW_PAUSE_MS } from "../replication/flow-limits.ts";
+import type { Flow as FlowName } from "../replication/states/states.ts";
+import type { Activities } from "./activities/table.ts";
+
+/** A flow as plain data in, descriptions of work out: a driver does the work and hands the result back (a test by hand, Azure by durable-functions). */
+export type Flow<Result> = Generator<Step, Result, unknown>;
+
+type Step =
+  | { readonly kind: "activity"; readonly name: ActivityName; readonly request: ActivityRequest }
+  | { readonly kind: "wait"; readonly delayMs: number };
+
+export type ActivityName = keyof Activities;
+
+/** One run of a flow. `version`: a change of the order of steps gets a new one, and a function of its own. */
+export interface FlowRun {
+  readonly version: 1;
+  readonly itemId: string;
+  readonly jobId: string;
+  readonly flow: FlowName;
+}
+
+export interface ActivityRequest {
+  readonly run: FlowRun;
+  readonly input: unknown;
+}
+
+export type FlowError = Pick<LeewardError, "code" | "message" | "hint" | "retryable">;
+
+/** What an activity answers. Errors are values, so that their code survives the way through a history. */
+export type ActivityAnswer<Output> =
+  | { readonly kind: "done"; readonly value: Output }
+  | { readonly kind: "failed"; readonly error: FlowError }
+  /** Another job has taken the item over: this flow stops. */
+  | { readonly kind: "superseded" };
+
+type InputOf<Name extends ActivityName> = Parameters<Activities[Name]>[2];
+type OutputOf<Name extends ActivityName> = Awaited<ReturnType<Activities[Name]>>;
+
+/** Ends a flow; the job's record gets the error. */
+export class FlowFailure extends Error {
+  override readonly name = "FlowFailure";
+  readonly error: FlowError;
+
+  constructor(error: FlowError) {
+    super(error.message);
+    this.error = error;
+  }
+}
+
+/** Another job has taken over. */
+export class Superseded extends Error {
+  override readonly name = "Superseded";
+}
+
+/** Runs an activity, and again after a pause while its failure can pass. Throws FlowFailure, Superseded. */
+export function* call<Name extends ActivityName>(run: FlowRun, name: Name, input: InputOf<Name>): Flow<OutputOf<Name>> {
+  for (let tries = 1; ; tries += 1) {
+    const answer = (yield { kind: "activity", name, request: { run, input } }) as ActivityAnswer<OutputOf<Name>>;
+    if (answer.kind === "done") return answer.value;
+    if (answer.kind === "superseded") throw new Superseded();
+    if (!answer.error.retryable || tries === FLOW_ACTIVITY_MAX_TRIES) throw new FlowFailure(answer.error);
+    yield* wait(Math.min(FLOW_PAUSE_MS * 2 ** (tries - 1), FLOW_PAUSE_MAX_MS));
+  }
+}
+
+/** A durable timer. */
+export function* wait(delayMs: number): Flow<void> {
+  yield { kind: "wait", delayMs };
+}
+
+/** Does the work of one task of the job, between its beginning and its end. */
+export function* task<Result>(run: FlowRun, name: string, work: Flow<Result>): Flow<Result> {
+  yield* call(run, "startTask", { name });
+  const result = yield* work;
+  yield* call(run, "endTask", { name, state: "Succeeded" });
+  return result;
+}

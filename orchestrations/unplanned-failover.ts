@@ -1,0 +1,69 @@
+import { FLOW_LOOK_MS, FLOW_MACHINE_MAX_MS } from "../replication/flow-limits.ts";
+import type { LatestTarget } from "../replication/failover/choose-point.ts";
+import type { FailoverRequest } from "../replication/jobs/managed-item.ts";
+import { ensureSteps, followChanges } from "./ensure.ts";
+import { removeSteps } from "./remove.ts";
+import { type Flow, FlowFailure, type FlowRun, call, task, wait } from "./steps.ts";
+
+/** Works without the source region (rule 7): the plan is the one of enabling, and what it needs lies in the target account. */
+export function* unplannedFailover(run: FlowRun, request: FailoverRequest): Flow<void> {
+  const latest = yield* task(run, "CheckPrerequisites", prepare(run));
+  yield* shutDownSource(run, request);
+  const pointId = yield* task(run, "ChooseRecoveryPoint", waitForPoint(run, latest));
+  yield* task(run, "CreateDisks", restore(run, pointId));
+  yield* task(run, "CreateMachine", ensureSteps(run, "failover"));
+  yield* task(run, "StartMachine", startMachine(run));
+  yield* call(run, "endTask", { name: "RemoveTestEnvironment", state: "Skipped" });
+}
+
+/** What an earlier attempt left half made is on the disks of another point, and goes first. */
+function* prepare(run: FlowRun): Flow<LatestTarget> {
+  yield* removeSteps(run, "failover");
+  return yield* call(run, "fixLatest", undefined);
+}
+
+/** The failover goes on when the source cannot be shut down: it may be the reason for the failover. */
+function* shutDownSource(run: FlowRun, request: FailoverRequest): Flow<void> {
+  const name = "ShutDownSource";
+  if (!request.shutDownSource) {
+    yield* call(run, "endTask", { name, state: "Skipped" });
+    return;
+  }
+  yield* call(run, "startTask", { name });
+  try {
+    yield* followChanges([powerOff(run)], FLOW_MACHINE_MAX_MS);
+    yield* call(run, "endTask", { name, state: "Succeeded" });
+  } catch (failure) {
+    if (!(failure instanceof FlowFailure)) throw failure;
+    yield* call(run, "noteError", { name, error: failure.error });
+    yield* call(run, "endTask", { name, state: "Skipped" });
+  }
+}
+
+const powerOff = (run: FlowRun) => ({
+  begin: () => call(run, "beginShutDown", undefined),
+  look: (operation: string) => call(run, "lookChange", { operation }),
+});
+
+function* waitForPoint(run: FlowRun, latest: LatestTarget): Flow<string> {
+  for (;;) {
+    const answer = yield* call(run, "lookPoint", { latest });
+    if (answer.kind === "chosen") return answer.pointId;
+    yield* wait(FLOW_LOOK_MS);
+  }
+}
+
+function* restore(run: FlowRun, pointId: string): Flow<void> {
+  yield* call(run, "beginRestore", { pointId });
+  for (;;) {
+    const { done, delayMs } = yield* call(run, "lookRestore", undefined);
+    if (done) return;
+    yield* wait(delayMs);
+  }
+}
+
+function* startMachine(run: FlowRun): Flow<void> {
+  const begin = () => call(run, "beginMachine", undefined);
+  yield* followChanges([{ begin, look: (operation) => call(run, "lookChange", { operation }) }], FLOW_MACHINE_MAX_MS);
+  yield* call(run, "removeRestored", undefined);
+}

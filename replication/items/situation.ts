@@ -1,0 +1,26 @@
+import { LeewardError, isErrorCode } from "../errors.ts";
+import type { ManagedItem } from "../jobs/managed-item.ts";
+import { decideFact, type Situation } from "../states/decide.ts";
+import type { ReplicationFact } from "../states/states.ts";
+import { readProgress } from "../apply/progress.ts";
+import type { ItemContext } from "./context.ts";
+import { readHeartbeat } from "./heartbeat.ts";
+import type { HeartbeatRecord, Progress } from "./item.ts";
+
+/** What replication reports of itself now; undefined while there is nothing to tell. */
+function factOf(progress: Progress, heartbeat: HeartbeatRecord | undefined): ReplicationFact | undefined {
+  const code = progress.stopped?.code;
+  // A stop that ends by itself is none for the operator.
+  if (code !== undefined && !(isErrorCode(code) && new LeewardError(code, "").retryable)) return "ResyncNeeded";
+  if (progress.seeding) return "SeedingUnderWay";
+  if (heartbeat?.resynchronization?.state === "running") return "SeedingUnderWay";
+  return progress.lastPoint === undefined ? undefined : "SeedingComplete";
+}
+
+/** The situation as it stands with what replication reports now. Nothing is stored. */
+export async function situationNow({ stores }: Pick<ItemContext, "stores">, { itemId, situation }: ManagedItem): Promise<Situation> {
+  const progress = await readProgress(stores.records(itemId));
+  if (progress === undefined) return situation;
+  const fact = factOf(progress.progress, await readHeartbeat(stores, itemId));
+  return fact === undefined ? situation : decideFact(situation, fact);
+}

@@ -1,0 +1,77 @@
+import { LeewardError } from "../errors.ts";
+import type { PointRequest } from "../failover/choose-point.ts";
+import { changeRecord, readRecord } from "../items/change-record.ts";
+import type { ReplicationPolicy } from "../items/item.ts";
+import { isItemId } from "../items/names.ts";
+import type { PlanOptions } from "../planning/options.ts";
+import type { TargetPlan } from "../planning/plan.ts";
+import type { ItemStores } from "../ports.ts";
+import type { Situation } from "../states/decide.ts";
+import type { Flow } from "../states/states.ts";
+
+/** What a failover was asked for. */
+export interface FailoverRequest {
+  readonly point: PointRequest;
+  /** The source is shut down first; the failover goes on when that fails. */
+  readonly shutDownSource: boolean;
+}
+
+/** The flow that runs, with all that is needed to start it again. */
+export interface RunningFlow {
+  readonly jobId: string;
+  readonly flow: Flow;
+  /** The job that this one takes over from. */
+  readonly endsJobId: string | undefined;
+  readonly failover: FailoverRequest | undefined;
+}
+
+/**
+ * `managed.json`: an item whose resources Leeward makes. It stands before `item.json`, which begins with the disks of the VM, and after it: so what
+ * replicates knows nothing of flows, and an item of before has no such record. Changed by compare-and-set only.
+ */
+export interface ManagedItem {
+  readonly version: 1;
+  readonly itemId: string;
+  readonly situation: Situation;
+  /** Undefined when no job runs. */
+  readonly running: RunningFlow | undefined;
+  readonly sourceVmId: string;
+  readonly options: PlanOptions;
+  readonly policy: ReplicationPolicy | undefined;
+  /** Everything that stands, or will stand, in the target region; undefined until the flow has planned. */
+  readonly plan: TargetPlan | undefined;
+}
+
+const MANAGED_RECORD = "managed.json";
+
+/** Undefined for an item that an operator protected by its disks alone. Errors: `record-corrupt`. */
+export async function findManaged(stores: ItemStores, itemId: string): Promise<ManagedItem | undefined> {
+  return isItemId(itemId) ? readRecord<ManagedItem>(stores.records(itemId), MANAGED_RECORD, 1) : undefined;
+}
+
+/** Errors: `item-unknown`, `record-corrupt`. */
+export async function readManaged(stores: ItemStores, itemId: string): Promise<ManagedItem> {
+  return required(itemId, await findManaged(stores, itemId));
+}
+
+/** Errors: those that `change` throws, `item-unknown`, `record-corrupt`, `conflict`. */
+export function changeManaged(stores: ItemStores, itemId: string, change: (item: ManagedItem) => ManagedItem): Promise<ManagedItem> {
+  return changeRecord<ManagedItem>(stores.records(itemId), MANAGED_RECORD, 1, (found) => change(required(itemId, found)));
+}
+
+/** The record as it stands, made from `first` when there is none. */
+export function ensureManaged(stores: ItemStores, first: ManagedItem): Promise<ManagedItem> {
+  return changeRecord<ManagedItem>(stores.records(first.itemId), MANAGED_RECORD, 1, (found) => found ?? first);
+}
+
+function required(itemId: string, found: ManagedItem | undefined): ManagedItem {
+  if (found !== undefined) return found;
+  throw new LeewardError(
+    "item-unknown",
+    `Leeward does not manage a virtual machine as "${itemId}".`,
+    { itemId },
+    {
+      hint: "Items that were protected by their disks have no machine to fail over: restore a recovery point, or protect the VM by its id.",
+    },
+  );
+}

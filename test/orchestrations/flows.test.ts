@@ -1,0 +1,140 @@
+import { describe, expect, it } from "vitest";
+import { readLedger } from "../../replication/failover/ledger-record.ts";
+import { situationNow } from "../../replication/items/situation.ts";
+import { readManaged } from "../../replication/jobs/managed-item.ts";
+import {
+  type FlowWorld,
+  SOURCE_VM,
+  TARGET_VM,
+  emptyHistory,
+  enable,
+  failover,
+  flowWorld,
+  plainOperation,
+  protectedWorld,
+} from "./world.ts";
+import { drive } from "./driver.ts";
+
+const stateOf = async (world: FlowWorld, itemId = "web-1"): Promise<string> =>
+  (await situationNow(world.context, await readManaged(world.stores, itemId))).state;
+
+describe("enabling protection", () => {
+  it("plans, makes what items share, installs the service, and ends when its writes begin to come", async () => {
+    const world = flowWorld();
+    const job = await world.operate(enable());
+    expect(job.errors).toEqual([]);
+    expect(job.state).toBe("Succeeded");
+    expect(await stateOf(world)).toBe("Protected");
+    const { entries } = await readLedger(world.stores, "web-1");
+    expect(entries.map(({ kind, state }) => [kind, state])).toEqual([
+      ["resource-group", "created"],
+      ["virtual-network", "created"],
+      ["mobility-extension", "created"],
+    ]);
+  });
+
+  it("a VM that cannot be protected fails the job with all reasons, and the item can be enabled again or disabled", async () => {
+    const world = flowWorld();
+    const job = await world.operate({ ...enable(), operation: "EnableProtection", sourceVmId: `${SOURCE_VM}-gone` } as ReturnType<
+      typeof enable
+    >);
+    expect(job.state).toBe("Failed");
+    expect(job.errors[0]).toMatchObject({ taskName: "CheckPrerequisites", code: "invalid-request" });
+    expect(await stateOf(world)).toBe("EnableFailed");
+    expect((await world.operate(enable())).state).toBe("Succeeded");
+  });
+
+  it("rule 8: no step and no result of the history holds a token", async () => {
+    const world = flowWorld();
+    const { run } = await world.ask(enable());
+    const history = emptyHistory();
+    await world.finish(run, { history });
+    const install = [...world.resourceManager.resources.values()].find(({ id }) => String(id).includes("leeward-mobility"));
+    const command = JSON.stringify(install).match(/install-mobility\.sh ([\w-]+)/)?.[1] ?? "";
+    const { registrationToken } = JSON.parse(Buffer.from(command, "base64url").toString()) as { registrationToken: string };
+    expect(registrationToken.length).toBeGreaterThan(30);
+    expect(JSON.stringify(history)).not.toContain(registrationToken);
+    expect(JSON.stringify(history)).not.toContain(command);
+  });
+});
+
+describe("an unplanned failover and its commit", () => {
+  it("shuts the source down, makes the machine of the point, and waits for the commit", async () => {
+    const world = await protectedWorld();
+    const job = await world.operate(failover());
+    expect(job.errors).toEqual([]);
+    expect(job.state).toBe("Succeeded");
+    expect(await stateOf(world)).toBe("FailoverCommitPending");
+    expect(world.resourceManager.resources.has(TARGET_VM.toLowerCase())).toBe(true);
+    expect(JSON.stringify(await world.resourceManager.read(`${SOURCE_VM}/instanceView`))).toContain("PowerState/stopped");
+  });
+
+  it("goes on when the source cannot be shut down, and says so", async () => {
+    const world = await protectedWorld();
+    world.resourceManager.fail({ on: "begin", change: "act", times: 99, with: { kind: "failed", code: "azure-not-authorized" } });
+    const job = await world.operate(failover());
+    expect(job.state).toBe("Succeeded");
+    expect(job.errors).toMatchObject([{ taskName: "ShutDownSource", code: "azure-not-authorized" }]);
+  });
+
+  it("the commit closes the stream and removes the recovery points", async () => {
+    const world = await protectedWorld();
+    await world.operate(failover());
+    const job = await world.operate(plainOperation("Commit"));
+    expect(job.errors).toEqual([]);
+    expect(await stateOf(world)).toBe("FailoverCommitted");
+    expect(world.recordNames("web-1").filter((name) => name.startsWith("points/"))).toEqual([]);
+  });
+
+  it("a failover that failed half-way can be done again", async () => {
+    const world = await protectedWorld();
+    world.resourceManager.fail({
+      on: "begin",
+      change: "put",
+      id: "virtualMachines",
+      times: 1,
+      with: { kind: "failed", code: "azure-quota-exceeded" },
+    });
+    const failed = await world.operate(failover());
+    expect(failed.errors).toMatchObject([{ taskName: "CreateMachine", code: "azure-quota-exceeded" }]);
+    expect(await stateOf(world)).toBe("FailoverFailed");
+    const again = await world.operate(failover());
+    expect(again.errors).toEqual([]);
+    expect(await stateOf(world)).toBe("FailoverCommitPending");
+  });
+});
+
+describe("disabling protection", () => {
+  it("removes everything that was made, and the ledger is empty", async () => {
+    const world = await protectedWorld();
+    const before = new Set(flowWorld().resourceManager.resources.keys());
+    const job = await world.operate(plainOperation("DisableProtection"));
+    expect(job.errors).toEqual([]);
+    expect(await stateOf(world)).toBe("Unprotected");
+    expect((await readLedger(world.stores, "web-1")).entries).toEqual([]);
+    expect([...world.resourceManager.resources.keys()].filter((id) => !before.has(id))).toEqual([]);
+    const kept = world.recordNames("web-1").filter((name) => !name.startsWith("jobs/"));
+    expect(kept.toSorted()).toEqual(["ledger.json", "managed.json"]);
+  });
+
+  it("leaves the machine that users work with after a failover", async () => {
+    const world = await protectedWorld();
+    await world.operate(failover());
+    await world.operate(plainOperation("Commit"));
+    expect((await world.operate(plainOperation("DisableProtection"))).errors).toEqual([]);
+    expect(world.resourceManager.resources.has(TARGET_VM.toLowerCase())).toBe(true);
+    expect((await readLedger(world.stores, "web-1")).entries).toEqual([]);
+  });
+
+  it("takes over from an enabling that hangs: that one stops at its next step, and is cancelled", async () => {
+    const world = flowWorld();
+    const { run } = await world.ask(enable());
+    const history = emptyHistory();
+    await drive(world.context, run, { history, onWait: world.pass, dieAfter: 8 });
+    const { run: disabling } = await world.ask(plainOperation("DisableProtection"));
+    const enabling = await world.finish(run, { history });
+    expect(enabling.state).toBe("Cancelled");
+    expect((await world.finish(disabling)).state).toBe("Succeeded");
+    expect((await readLedger(world.stores, "web-1")).entries).toEqual([]);
+  });
+});

@@ -1,4 +1,5 @@
 import type { HttpFunctionOptions } from "@azure/functions";
+import { requireRepairable } from "../orchestrations/request.ts";
 import { requestRepair } from "../replication/items/repair.ts";
 import { httpHandler, itemOf, requestIdOf } from "./http-edge.ts";
 import { itemPath, repairView } from "./views.ts";
@@ -11,6 +12,7 @@ export const repairReplication = (application: ApplicationSource): HttpFunctionO
   route: "replicationProtectedItems/{item}/repairReplication",
   handler: httpHandler(async (request) => {
     const itemId = itemOf(request);
+    await requireRepairable(application(), itemId);
     const repair = await requestRepair(application(), itemId, requestIdOf(request));
     return { status: 202, headers: { location: itemPath(itemId) }, body: repairView(repair) };
   }),

@@ -15,25 +15,24 @@ export const sweep = (application: ApplicationSource): TimerFunctionOptions => (
   extraInputs: [flowClient],
   handler: async (_timer, context) => {
     const app = application();
-    await walkItems(app, "sweep", context, (itemId) => sweepOne(app, itemId, context));
+    await walkItems(app, "sweep", context, async (itemId) => {
+      try {
+        await sweepOne(app, itemId, context);
+      } finally {
+        // Whatever keeps an item from replicating must not keep its failover waiting.
+        await tendFlow(app, itemId, { start: (run) => startFlow(context, run), stateOf: (jobId) => flowStateOf(context, jobId) });
+      }
+    });
   },
 });
 
-/** The data first: a flow that cannot be looked at must not hold replication up. */
 async function sweepOne(app: Application, itemId: string, context: InvocationContext): Promise<void> {
-  const isItem = await sweepData(app, itemId, context);
-  await tendFlow(app, itemId, { start: (run) => startFlow(context, run), stateOf: (jobId) => flowStateOf(context, jobId) });
-  if (isItem) await announce(app, itemId, context);
-}
-
-/** False when there is no such item. */
-async function sweepData(app: Application, itemId: string, context: InvocationContext): Promise<boolean> {
   const nowMs = app.clock.now();
   const tidiedMs = app.tidied.get(itemId);
   // A process that has just started knows of no sweep, and begins with a whole one.
   const scope = tidiedMs === undefined || nowMs - tidiedMs >= SWEEP_ALL_MS ? "all" : "hints";
   const summary = await sweepItem(app, itemId, scope);
-  if (summary === undefined) return false;
+  if (summary === undefined) return;
   if (scope === "all" && !summary.more) app.tidied.set(itemId, nowMs);
   if (summary.cache.hints.length > 0) await app.queue.send({ kind: "hint", itemId }, 0);
   for (const restoreId of summary.restores) await app.queue.send({ kind: "restore", itemId, restoreId }, 0);
@@ -47,7 +46,7 @@ async function sweepData(app: Application, itemId: string, context: InvocationCo
   if (cacheFailure !== undefined) context.warn(line);
   else if (scope === "all" || cache.hints.length > 0) context.log(line);
   else context.debug(line);
-  return true;
+  await announce(app, itemId, context);
 }
 
 /** Comes last, and a topic that is away is the operator's to know, not the sweep's to fail with: the next one tells what this one could not. */

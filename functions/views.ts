@@ -1,3 +1,4 @@
+import { offeredOperations } from "../orchestrations/request.ts";
 import type { AppPointStatus } from "../replication/items/app-point.ts";
 import type { ProtectedItem, RepairRequest, ReplicationPolicy, ServiceSession } from "../replication/items/item.ts";
 import type { ItemStatus } from "../replication/items/status.ts";
@@ -9,7 +10,7 @@ import type { PointManifest } from "../replication/points/manifest.ts";
 import type { Position } from "../replication/position.ts";
 import type { RestoreRecord } from "../replication/restore/record.ts";
 import type { RestoreStatus } from "../replication/restore/status.ts";
-import { type Situation, allowedOperations } from "../replication/states/decide.ts";
+import type { Situation } from "../replication/states/decide.ts";
 import { stateWords } from "../replication/states/words.ts";
 
 /** What the API shows: times in ISO 8601, durations in minutes where Site Recovery has minutes, and never a token or its hash (rule 8). */
@@ -102,7 +103,7 @@ export function managedView({ itemId, sourceVmId, plan }: ManagedItem, situation
   return {
     name: itemId,
     ...stateWords(situation, false),
-    allowedOperations: allowedOperations(situation.state),
+    allowedOperations: offeredOperations(situation.state),
     currentJob: situation.job === undefined ? undefined : `${itemId}.${situation.job.jobId}`,
     sourceVmId,
     targetVmId: plan?.machine.id,

@@ -4,7 +4,7 @@ import { ACTIVITIES } from "./activities/table.ts";
 import type { FlowContext } from "./activities/context.ts";
 import { runActivity } from "./activities/run-activity.ts";
 import { runFlow } from "./run-flow.ts";
-import type { ActivityName, ActivityRequest, FlowRun } from "./steps.ts";
+import type { ActivityAnswer, ActivityName, ActivityRequest, FlowRun } from "./steps.ts";
 
 /** The only place that knows Durable Functions. */
 
@@ -34,8 +34,23 @@ export function registerFlows(source: () => FlowContext): void {
     return next.value;
   });
   for (const name of Object.keys(ACTIVITIES) as ActivityName[]) {
-    df.app.activity(name, { handler: (request: ActivityRequest) => runActivity(source(), name, request) });
+    df.app.activity(name, { handler: (request: ActivityRequest, context) => loggedActivity(source(), name, request, context) });
   }
+}
+
+async function loggedActivity(
+  source: FlowContext,
+  name: ActivityName,
+  request: ActivityRequest,
+  context: InvocationContext,
+): Promise<ActivityAnswer<unknown>> {
+  const { itemId, jobId, flow } = request.run;
+  const answer = await runActivity(source, name, request);
+  if (answer.kind === "failed") {
+    const { code, message } = answer.error;
+    context.warn(JSON.stringify({ event: "activity-failed", activity: name, itemId, jobId, flow, code, message }));
+  }
+  return answer;
 }
 
 /** Starts the flow under its job's id; one that was started is left as it is, so that starting twice is one start. */

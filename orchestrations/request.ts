@@ -12,8 +12,8 @@ import {
   findManaged,
   readManaged,
 } from "../replication/jobs/managed-item.ts";
-import { UNPROTECTED, decideOperation, refusalError } from "../replication/states/decide.ts";
-import type { Flow, Operation } from "../replication/states/states.ts";
+import { UNPROTECTED, allowedOperations, decideOperation, refusalError } from "../replication/states/decide.ts";
+import type { Flow, ItemState, Operation } from "../replication/states/states.ts";
 import { type FlowContext, managementOf } from "./activities/context.ts";
 import { errorOf, reportOutcome } from "./activities/job.ts";
 import type { FlowRun } from "./steps.ts";
@@ -26,6 +26,17 @@ export type OperationRequest = { readonly itemId: string; readonly requestId: st
 );
 
 type EnableRequest = Pick<ManagedItem, "sourceVmId" | "options" | "policy">;
+
+/** The state table knows more operations than have a flow; what has none is not offered. Repair is a request to the mobility service. */
+const OFFERED: ReadonlySet<Operation> = new Set<Operation>([
+  "EnableProtection",
+  "DisableProtection",
+  "UnplannedFailover",
+  "Commit",
+  "RepairReplication",
+]);
+
+export const offeredOperations = (state: ItemState): readonly Operation[] => allowedOperations(state).filter((each) => OFFERED.has(each));
 
 /** Starts a flow; starting one twice is one start. */
 export type StartFlow = (run: FlowRun) => Promise<void>;
@@ -93,7 +104,10 @@ function startedItem(now: ManagedItem, found: ManagedItem, asked: OperationReque
   const decision = decideOperation(now.situation, asked.operation satisfies Operation, jobId);
   switch (decision.kind) {
     case "refused":
-      throw refusalError(found.itemId, now.situation.state, asked.operation, decision);
+      throw refusalError(found.itemId, now.situation.state, asked.operation, {
+        ...decision,
+        allowedOperations: offeredOperations(now.situation.state),
+      });
     case "repeated":
       return found;
     case "started": {
@@ -132,4 +146,15 @@ export async function tendFlow(
   const error = new LeewardError("internal", "The flow ended without an outcome.");
   await changeJob(stores, itemId, job.jobId, (record) => failJob(record, errorOf(error), clock.now()));
   await reportOutcome(context, itemId, job.jobId);
+}
+
+/** Repairing is no flow: it is refused where the state says so. Errors: `operation-not-allowed`. */
+export async function requireRepairable(context: Pick<FlowContext, "stores">, itemId: string): Promise<void> {
+  const managed = await findManaged(context.stores, itemId);
+  if (managed === undefined) return;
+  const { state } = await situationNow(context, managed);
+  const decision = decideOperation({ ...managed.situation, state }, "RepairReplication", "");
+  if (decision.kind === "refused") {
+    throw refusalError(itemId, state, "RepairReplication", { ...decision, allowedOperations: offeredOperations(state) });
+  }
 }

@@ -1,5 +1,4 @@
 import { FLOW_LOOK_MS, FLOW_MACHINE_MAX_MS } from "../replication/flow-limits.ts";
-import type { LatestTarget } from "../replication/failover/choose-point.ts";
 import type { FailoverRequest } from "../replication/jobs/managed-item.ts";
 import { ensureSteps, followChanges } from "./ensure.ts";
 import { removeSteps } from "./remove.ts";
@@ -7,19 +6,14 @@ import { type Flow, FlowFailure, type FlowRun, call, task, wait } from "./steps.
 
 /** Works without the source region (rule 7): the plan is the one of enabling, and what it needs lies in the target account. */
 export function* unplannedFailover(run: FlowRun, request: FailoverRequest): Flow<void> {
-  const latest = yield* task(run, "CheckPrerequisites", prepare(run));
+  // What an earlier attempt left half made is on the disks of another point, and goes first.
+  yield* task(run, "CheckPrerequisites", removeSteps(run, "failover"));
   yield* shutDownSource(run, request);
-  const pointId = yield* task(run, "ChooseRecoveryPoint", waitForPoint(run, latest));
+  const pointId = yield* task(run, "ChooseRecoveryPoint", waitForPoint(run));
   yield* task(run, "CreateDisks", restore(run, pointId));
   yield* task(run, "CreateMachine", ensureSteps(run, "failover"));
   yield* task(run, "StartMachine", startMachine(run));
   yield* call(run, "endTask", { name: "RemoveTestEnvironment", state: "Skipped" });
-}
-
-/** What an earlier attempt left half made is on the disks of another point, and goes first. */
-function* prepare(run: FlowRun): Flow<LatestTarget> {
-  yield* removeSteps(run, "failover");
-  return yield* call(run, "fixLatest", undefined);
 }
 
 /** The failover goes on when the source cannot be shut down: it may be the reason for the failover. */
@@ -45,7 +39,9 @@ const powerOff = (run: FlowRun) => ({
   look: (operation: string) => call(run, "lookChange", { operation }),
 });
 
-function* waitForPoint(run: FlowRun, latest: LatestTarget): Flow<string> {
+/** The latest state is fixed when the source is down, as far as it can be: what it sent before belongs to it. */
+function* waitForPoint(run: FlowRun): Flow<string> {
+  const latest = yield* call(run, "fixLatest", undefined);
   for (;;) {
     const answer = yield* call(run, "lookPoint", { latest });
     if (answer.kind === "chosen") return answer.pointId;

@@ -50,6 +50,32 @@ export function itemStoresContract(open: () => Promise<ItemStoresUnderTest>): vo
     });
   });
 
+  describe("ItemStores: removing an item", () => {
+    it("removes deltas, quarantine, disks and records, keeps what tells of its jobs, and leaves other items alone", async () => {
+      const { stores, quarantined } = await open();
+      for (const itemId of ["web", "web-1"]) {
+        await stores.createContainers(itemId, 1);
+        await stores.disks.create({ itemId, stream: 1, diskId: "os" }, 1024);
+        await stores.cache(itemId).put("0000000001/000000000001", bytes("delta"));
+        for (const name of ["item.json", "progress.json", "points/p/manifest.json", "jobs/j.json", "managed.json", "ledger.json"]) {
+          await stores.records(itemId).put(name, bytes(itemId));
+        }
+      }
+      await stores.cache("web").put("foreign", bytes("foreign"));
+      await stores.quarantine("web", "foreign", "forged");
+      // Rule 10.
+      await stores.removeItem("web");
+      await stores.removeItem("web");
+      expect((await stores.records("web").list("", 10)).map(({ name }) => name)).toEqual(["jobs/j.json", "ledger.json", "managed.json"]);
+      expect(await stores.cache("web").list("", 10)).toEqual([]);
+      expect(await stores.disks.properties({ itemId: "web", stream: 1, diskId: "os" })).toBeUndefined();
+      expect(await quarantined("web")).toEqual([]);
+      expect(await stores.records("web-1").list("", 10)).toHaveLength(6);
+      expect(await stores.cache("web-1").list("", 10)).toHaveLength(1);
+      expect(await stores.disks.properties({ itemId: "web-1", stream: 1, diskId: "os" })).toBeDefined();
+    });
+  });
+
   describe("ItemStores: quarantine", () => {
     it("moves a blob whole out of the item's container", async () => {
       const { stores, quarantined } = await open();

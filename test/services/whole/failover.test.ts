@@ -77,7 +77,7 @@ async function fillDisks({ cloud }: World, machineId: string): Promise<void> {
 }
 
 it(
-  "a machine is protected by its id, and fails over to a point; another is disabled and leaves an empty ledger",
+  "a machine is protected by its id, and fails over to a point though the app dies meanwhile; another is disabled and leaves an empty ledger",
   { timeout: 400_000 },
   async () => {
     const world = await startWorld((undo) => onTestFinished(undo));

@@ -1,0 +1,111 @@
+import { describe, expect, it } from "vitest";
+import { requestOperation, requireRepairable, tendFlow } from "../../orchestrations/request.ts";
+import type { FlowRun } from "../../orchestrations/steps.ts";
+import { protectItem } from "../../replication/items/protect.ts";
+import { findJob, listJobs } from "../../replication/jobs/job-record.ts";
+import { readManaged } from "../../replication/jobs/managed-item.ts";
+import { drive } from "./driver.ts";
+import { type FlowWorld, enable, failover, flowWorld, plainOperation, protectedWorld } from "./world.ts";
+
+/** A host that remembers what was started, and says of each run how it stands. */
+function host(): {
+  readonly started: FlowRun[];
+  readonly states: Map<string, "open" | "ended">;
+  readonly flows: Parameters<typeof tendFlow>[2];
+} {
+  const started: FlowRun[] = [];
+  const states = new Map<string, "open" | "ended">();
+  const start = async (run: FlowRun): Promise<void> => {
+    started.push(run);
+    states.set(run.jobId, "open");
+  };
+  return { started, states, flows: { start, stateOf: async (jobId) => states.get(jobId) } };
+}
+
+const storedState = async (world: FlowWorld): Promise<string> => (await readManaged(world.stores, "web-1")).situation.state;
+
+describe("asking for an operation", () => {
+  it("the same request id is the same job, while it runs and after it ended; another request under it is refused", async () => {
+    const world = flowWorld();
+    const request = { ...enable(), requestId: "mine" };
+    const { job, run } = await world.ask(request);
+    expect((await world.ask(request)).job.jobId).toBe(job.jobId);
+    expect((await world.finish(run)).state).toBe("Succeeded");
+    expect(await requestOperation(world.context, request, async () => expect.unreachable())).toMatchObject({
+      jobId: job.jobId,
+      state: "Succeeded",
+    });
+    await expect(world.ask({ ...failover(), requestId: "mine" })).rejects.toMatchObject({ code: "conflict" });
+  });
+
+  it("a refusal names what is possible, and ends its job as failed", async () => {
+    const world = flowWorld();
+    await world.operate(enable());
+    const refused = world.ask({ ...enable(), requestId: "again" });
+    await expect(refused).rejects.toMatchObject({
+      code: "operation-not-allowed",
+      facts: { reason: "already-protected", allowedOperations: "DisableProtection, UnplannedFailover, RepairReplication" },
+    });
+    expect((await listJobs(world.stores, "web-1")).map(({ state }) => state).toSorted()).toEqual(["Failed", "Succeeded"]);
+  });
+
+  it("an item that was protected by its disks is not a machine", async () => {
+    const world = flowWorld();
+    const disks = [{ id: "os", sizeBytes: 1024 * 1024, sectorSizeBytes: 512 }] as const;
+    await protectItem(world.context, { itemId: "web-1", disks, policy: undefined });
+    await expect(world.ask(enable())).rejects.toMatchObject({ code: "item-exists" });
+    await expect(world.ask(failover())).rejects.toMatchObject({ code: "item-unknown" });
+    await expect(requireRepairable(world.context, "web-1")).resolves.toBeUndefined();
+  });
+
+  it("an app that only replicates says what is missing", async () => {
+    const world = flowWorld();
+    const context = { ...world.context, management: undefined };
+    await expect(requestOperation(context, enable(), async () => {})).rejects.toMatchObject({ code: "configuration-invalid" });
+    expect(await world.stores.listItems(10)).toEqual([]);
+  });
+
+  it("replication is not repaired while the item fails over", async () => {
+    const world = await protectedWorld();
+    await expect(requireRepairable(world.context, "web-1")).resolves.toBeUndefined();
+    await world.ask(failover());
+    await expect(requireRepairable(world.context, "web-1")).rejects.toMatchObject({ code: "operation-not-allowed" });
+  });
+});
+
+describe("the sweep", () => {
+  it("starts the flow that a crash left unstarted, once", async () => {
+    const world = flowWorld();
+    const { started, flows } = host();
+    await requestOperation(world.context, enable(), async () => Promise.reject(new Error("the process died"))).catch(() => undefined);
+    await tendFlow(world.context, "web-1", flows);
+    await tendFlow(world.context, "web-1", flows);
+    expect(started).toHaveLength(1);
+    const [run] = started;
+    if (run === undefined) throw new Error("it was started");
+    expect((await world.finish(run)).state).toBe("Succeeded");
+  });
+
+  it("ends the job of a flow that ended without a word, and reports it", async () => {
+    const world = await protectedWorld();
+    const { run } = await world.ask(plainOperation("DisableProtection"));
+    // The end itself cannot be written.
+    await expect(
+      drive(world.context, run, { onWait: world.pass, strike: (name) => (name === "closeJob" ? "before" : undefined) }),
+    ).rejects.toThrow();
+    expect(await storedState(world)).toBe("DisablingProtection");
+    const { states, flows } = host();
+    states.set(run.jobId, "ended");
+    await tendFlow(world.context, "web-1", flows);
+    expect(await storedState(world)).toBe("DisableFailed");
+    expect(await findJob(world.stores, "web-1", run.jobId)).toMatchObject({ state: "Failed", errors: [{ code: "internal" }] });
+    expect((await world.operate(plainOperation("DisableProtection"))).state).toBe("Succeeded");
+  });
+
+  it("stores what replication reports", async () => {
+    const world = await protectedWorld();
+    expect(await storedState(world)).toBe("InitialReplicationInProgress");
+    await tendFlow(world.context, "web-1", host().flows);
+    expect(await storedState(world)).toBe("Protected");
+  });
+});

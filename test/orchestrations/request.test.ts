@@ -92,7 +92,7 @@ describe("the sweep", () => {
     // The end itself cannot be written.
     await expect(
       drive(world.context, run, { onWait: world.pass, strike: (name) => (name === "closeJob" ? "before" : undefined) }),
-    ).rejects.toThrow();
+    ).rejects.toThrow("Struck on purpose.");
     expect(await storedState(world)).toBe("DisablingProtection");
     const { states, flows } = host();
     states.set(run.jobId, "ended");

@@ -61,6 +61,7 @@ describe("azure/item-stores on the storage of the local cloud", () => {
       stores: openItemStores(accounts.cache, accounts.target),
       quarantined: async (itemId) => {
         const container = accounts.cache.retrying.getContainerClient(quarantineContainer(itemId));
+        if (!(await container.exists())) return [];
         const found: Uint8Array[] = [];
         for await (const blob of container.listBlobsFlat()) found.push(await container.getBlobClient(blob.name).downloadToBuffer());
         return found;

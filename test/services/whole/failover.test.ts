@@ -144,9 +144,15 @@ it(
       }),
     ).toContain("UnplannedFailover");
 
-    const failedOver = await ended(
-      await ask("POST", "web-1/unplannedFailover", { recoveryPointId: point.name, sourceSiteOperations: "Required" }),
-    );
+    const asked = await ask("POST", "web-1/unplannedFailover", { recoveryPointId: point.name, sourceSiteOperations: "Required" });
+    // The app dies in the middle, and the flow goes on from its history.
+    await until("the flow has begun", async () => {
+      const { tasks } = (await operator.call("GET", `replicationJobs/${asked.name}`)).body as { tasks: readonly { state: string }[] };
+      return tasks.some(({ state }) => state === "Succeeded") ? true : undefined;
+    });
+    await cloud.app.kill();
+    await cloud.app.restart();
+    const failedOver = await ended(asked);
     expect([failedOver.state, failedOver.errors]).toEqual(["Succeeded", []]);
     const target = `/subscriptions/${cloud.resourceManager.subscriptionId}/resourceGroups/${GROUP}-asr/providers/Microsoft.Compute/virtualMachines/web-1`;
     const prefixes = log.prefixesOf(await contentOf(world, target));

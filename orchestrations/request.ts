@@ -61,11 +61,14 @@ export async function requestOperation(context: FlowContext, asked: OperationReq
   const job = await ensureJob(stores, newJob(jobRequest, clock.now()));
   requireSameRequest(job, jobRequest);
   if (isEnded(job)) return job;
-  const situation = await situationNow(context, await readManaged(stores, itemId));
+  const before = await readManaged(stores, itemId);
+  const situation = await situationNow(context, before);
   try {
-    await changeManaged(stores, itemId, (found) =>
-      startedItem({ ...found, situation: found.situation.job === undefined ? situation : found.situation }, found, asked, job.jobId),
-    );
+    await changeManaged(stores, itemId, (found) => {
+      // What replication reported of another state says nothing of this one.
+      const isSame = found.situation.state === before.situation.state && found.situation.job === undefined;
+      return startedItem(isSame ? { ...found, situation } : found, found, asked, job.jobId);
+    });
   } catch (error) {
     if (error instanceof LeewardError && !error.retryable)
       await changeJob(stores, itemId, job.jobId, (record) => failJob(record, errorOf(error), clock.now()));

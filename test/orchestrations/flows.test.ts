@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { readLedger } from "../../replication/failover/ledger-record.ts";
 import { situationNow } from "../../replication/items/situation.ts";
+import { listJobs } from "../../replication/jobs/job-record.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import {
   type FlowWorld,
@@ -115,6 +116,14 @@ describe("disabling protection", () => {
     expect([...world.resourceManager.resources.keys()].filter((id) => !before.has(id))).toEqual([]);
     const kept = world.recordNames("web-1").filter((name) => !name.startsWith("jobs/"));
     expect(kept.toSorted()).toEqual(["ledger.json", "managed.json"]);
+  });
+
+  it("an item that was disabled can be enabled again, and its jobs are remembered", async () => {
+    const world = await protectedWorld();
+    await world.operate(plainOperation("DisableProtection"));
+    expect((await world.operate(enable())).errors).toEqual([]);
+    expect(await stateOf(world)).toBe("Protected");
+    expect(await listJobs(world.stores, "web-1")).toHaveLength(3);
   });
 
   it("leaves the machine that users work with after a failover", async () => {

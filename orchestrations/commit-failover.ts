@@ -1,5 +1,5 @@
 import { COMMIT_WAIT_MAX_MS, FLOW_LOOK_MS } from "../replication/flow-limits.ts";
-import { type Flow, FlowFailure, type FlowRun, call, task, wait } from "./steps.ts";
+import { type Flow, FlowFailure, type FlowRun, call, growingPauseMs, task, wait } from "./steps.ts";
 
 /** The machine in the target region is the operator's now; the recovery points go, as in Site Recovery. */
 export function* commitFailover(run: FlowRun): Flow<void> {
@@ -14,8 +14,9 @@ function* removePoints(run: FlowRun): Flow<void> {
     if (left === 0) return;
     if (left >= before) {
       if (waitedMs >= COMMIT_WAIT_MAX_MS) throw held(left);
-      waitedMs += FLOW_LOOK_MS;
-      yield* wait(FLOW_LOOK_MS);
+      const pauseMs = growingPauseMs(FLOW_LOOK_MS, waitedMs);
+      waitedMs += pauseMs;
+      yield* wait(pauseMs);
     }
     before = left;
   }

@@ -1,6 +1,6 @@
 import type { StepAnswer, WalkName } from "./activities/resources.ts";
 import { FLOW_STAGE_MAX_MS, FLOW_STEP_MAX_BEGINS } from "../replication/flow-limits.ts";
-import { type Flow, FlowFailure, type FlowRun, call, wait } from "./steps.ts";
+import { type Flow, FlowFailure, type FlowRun, call, growingPauseMs, wait } from "./steps.ts";
 
 /** Sees to every resource of a walk: stages one after the other, the changes of a stage under way side by side. */
 export function* ensureSteps(run: FlowRun, walk: WalkName): Flow<void> {
@@ -41,8 +41,9 @@ export function* followChanges(changes: readonly FollowedChange[], maxMs: number
     if (waitedMs > maxMs) throw gaveUp("It took too long.");
     open = next;
     // Pauses of nothing count too, so that a change that never ends is given up.
-    waitedMs += Math.max(delayMs, 1_000);
-    yield* wait(delayMs);
+    const pauseMs = growingPauseMs(delayMs, waitedMs);
+    waitedMs += Math.max(pauseMs, 1_000);
+    yield* wait(pauseMs);
   }
 }
 

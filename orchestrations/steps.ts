@@ -1,5 +1,5 @@
 import type { LeewardError } from "../replication/errors.ts";
-import { FLOW_ACTIVITY_MAX_TRIES, FLOW_PAUSE_MAX_MS, FLOW_PAUSE_MS } from "../replication/flow-limits.ts";
+import { FLOW_ACTIVITY_MAX_TRIES, FLOW_GROWN_PAUSE_MS, FLOW_PAUSE_MAX_MS, FLOW_PAUSE_MS } from "../replication/flow-limits.ts";
 import type { Flow as FlowName } from "../replication/states/states.ts";
 import type { Activities } from "./activities/table.ts";
 
@@ -67,6 +67,11 @@ export function* call<Name extends ActivityName>(run: FlowRun, name: Name, input
 /** A durable timer. */
 export function* wait(delayMs: number): Flow<void> {
   yield { kind: "wait", delayMs };
+}
+
+/** The next pause of a long wait: a sixteenth of the time waited so far, up to a minute, so that hours of waiting stay a short history to replay. */
+export function growingPauseMs(askedMs: number, waitedMs: number): number {
+  return Math.max(askedMs, Math.min(Math.floor(waitedMs / 16), FLOW_GROWN_PAUSE_MS));
 }
 
 /** Does the work of one task of the job, between its beginning and its end. */

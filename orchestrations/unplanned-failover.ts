@@ -2,7 +2,7 @@ import { FLOW_LOOK_MS, FLOW_MACHINE_MAX_MS } from "../replication/flow-limits.ts
 import type { FailoverRequest } from "../replication/jobs/managed-item.ts";
 import { ensureSteps, followChanges } from "./ensure.ts";
 import { removeSteps } from "./remove.ts";
-import { type Flow, FlowFailure, type FlowRun, call, task, wait } from "./steps.ts";
+import { type Flow, FlowFailure, type FlowRun, call, growingPauseMs, task, wait } from "./steps.ts";
 
 /** Works without the source region (rule 7): the plan is the one of enabling, and what it needs lies in the target account. */
 export function* unplannedFailover(run: FlowRun, request: FailoverRequest): Flow<void> {
@@ -51,10 +51,12 @@ function* waitForPoint(run: FlowRun): Flow<string> {
 
 function* restore(run: FlowRun, pointId: string): Flow<void> {
   yield* call(run, "beginRestore", { pointId });
-  for (;;) {
+  for (let waitedMs = 0; ;) {
     const { done, delayMs } = yield* call(run, "lookRestore", undefined);
     if (done) return;
-    yield* wait(delayMs);
+    const pauseMs = growingPauseMs(delayMs, waitedMs);
+    waitedMs += pauseMs;
+    yield* wait(pauseMs);
   }
 }
 

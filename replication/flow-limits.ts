@@ -21,3 +21,5 @@ export const FLOW_TAKEOVER_MAX_MS = 10 * 60_000;
 export const JOBS_LIST_MAX_COUNT = 100;
 /** Committing waits so long for restores that hold recovery points: no restore takes longer. */
 export const COMMIT_WAIT_MAX_MS = 24 * 60 * 60_000;
+/** The pause between looks once a wait has lasted a quarter of an hour: a day of looks then takes some thousand steps, not tens of thousands. */
+export const FLOW_GROWN_PAUSE_MS = 60_000;

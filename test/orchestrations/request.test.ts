@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { requestOperation, requireRepairable, tendFlow } from "../../orchestrations/request.ts";
-import type { FlowRun } from "../../orchestrations/steps.ts";
+import { type FlowRun, growingPauseMs } from "../../orchestrations/steps.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { findJob, listJobs } from "../../replication/jobs/job-record.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
@@ -107,5 +107,12 @@ describe("the sweep", () => {
     expect(await storedState(world)).toBe("InitialReplicationInProgress");
     await tendFlow(world.context, "web-1", host().flows);
     expect(await storedState(world)).toBe("Protected");
+  });
+});
+
+describe("a long wait", () => {
+  it("asks as told at first, ever more rarely later, and never less often than each minute unless told so", () => {
+    expect([0, 16_000, 160_000, 3_600_000].map((waitedMs) => growingPauseMs(2_000, waitedMs))).toEqual([2_000, 2_000, 10_000, 60_000]);
+    expect(growingPauseMs(600_000, 3_600_000)).toBe(600_000);
   });
 });

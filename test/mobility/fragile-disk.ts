@@ -76,7 +76,7 @@ export function createFragileDisk(): FragileDisk {
       }
     },
     copy: (from, to) => {
-      real.cpSync(from, to, { recursive: true });
+      copyFolder(from, to);
       for (const path of files(from)) {
         const target = to + path.slice(from.length);
         const bytes = durable.get(path);
@@ -86,7 +86,7 @@ export function createFragileDisk(): FragileDisk {
       for (const [path, bytes] of removed) if (path.startsWith(`${from}/`)) removed.set(to + path.slice(from.length), bytes);
     },
     crash: (from, to, below) => {
-      real.cpSync(from, to, { recursive: true });
+      copyFolder(from, to);
       for (const path of files(from)) {
         if (!isWatched(path)) continue;
         const target = to + path.slice(from.length);
@@ -135,6 +135,21 @@ export function createFragileDisk(): FragileDisk {
     },
   };
   return disk;
+}
+
+const COPY_TRIES = 100;
+
+/** What the process has handed to the pool goes on meanwhile: a file may be renamed or removed under the copy, which then begins again. */
+function copyFolder(from: string, to: string): void {
+  for (let left = COPY_TRIES; ; left -= 1) {
+    try {
+      real.cpSync(from, to, { recursive: true });
+      return;
+    } catch (error) {
+      if (left === 0 || !(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+      real.rmSync(to, { recursive: true, force: true });
+    }
+  }
 }
 
 function files(folder: string): readonly string[] {

@@ -7,6 +7,14 @@ if (major < 22) {
   );
 }
 
+/** The longest files: `npm run test:long`, so that `npm test` stays near three minutes. CI runs both. */
+const LONG = [
+  "test/mobility/capture-model.test.ts",
+  "test/services/mobility/kill.test.ts",
+  "test/services/storage/{kill,restart}.test.ts",
+  "test/services/whole/{app-points,away-and-back,failover,identity,kill,repair}.test.ts",
+];
+
 /** A failing run prints its seed; FC_SEED=<seed> replays it. */
 export default defineConfig({
   test: {
@@ -18,7 +26,7 @@ export default defineConfig({
           name: "unit",
           setupFiles: ["test/setup.ts"],
           include: ["test/**/*.test.ts"],
-          exclude: ["test/services/**", "test/clients/**", "test/vm/**"],
+          exclude: ["test/services/**", "test/clients/**", "test/vm/**", ...LONG],
           testTimeout: 60_000,
         },
       },
@@ -27,7 +35,17 @@ export default defineConfig({
           name: "services",
           setupFiles: ["test/setup.ts"],
           include: ["test/services/**/*.test.ts"],
+          exclude: LONG,
           testTimeout: 120_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: "long",
+          setupFiles: ["test/setup.ts"],
+          include: LONG,
+          testTimeout: 240_000,
           hookTimeout: 60_000,
         },
       },

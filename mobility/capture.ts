@@ -120,6 +120,7 @@ function connect(options: CaptureOptions, images: readonly Image[], locks: reado
     syncImages: () => syncAll(images),
     syncJournal: () => syncJournal(journal, recorder),
     damaged: () => recorder.resynchronize("journal-damaged", undefined),
+    giveUp: (segment) => recorder.giveUp(segment),
     removed: (segment) => seeding.removed(segment),
   });
   const log = openWriteLog({

@@ -267,6 +267,8 @@ export const JOURNAL_RECORD_MAX_BYTES = 4 * MIB;
  * sealing takes ten times as long. Beyond it writes wait for the local disk and processor (never for the network).
  */
 export const JOURNAL_CLOSED_SEGMENTS_MAX = 16;
+/** An epoch that finds no room for its delta is sealed this often before it is given up, within some seconds: a moment's want of room passes. */
+export const SEAL_FULL_TRIES = 4;
 /** An epoch with writes is closed at this age unless the configuration says otherwise. */
 export const EPOCH_MAX_AGE_MS = 5_000;
 /** One step of initial replication: the time that a write of the same range may have to wait. */

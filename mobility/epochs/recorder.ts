@@ -6,8 +6,9 @@ import type { DirtyMap } from "../disks/dirty-map.ts";
 import type { Image } from "../disks/image.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { JournalRecord } from "../journal/record.ts";
+import { readSegmentBytes, walkSegment } from "../journal/segment.ts";
 import type { Seeding } from "../seeding/seeding.ts";
-import type { Sealer } from "./sealer.ts";
+import type { ClosedSegment, Sealer } from "./sealer.ts";
 import type { ResynchronizationReason, StateFile } from "./state.ts";
 import type { WriteLog } from "./write-log.ts";
 
@@ -34,6 +35,11 @@ export interface Recorder {
   track(reason: TrackingReason): Promise<void>;
   /** Reads everything again, as the operator or damage demands. A request that was obeyed is not obeyed again. */
   resynchronize(reason: ResynchronizationReason, requestId: string | undefined): Promise<void>;
+  /**
+   * A closed segment finds no room to be sealed. True when the dirty map names durably all that it holds and the state file passes it over: then it may go.
+   * False while deltas wait for the network: sending them makes the room, and the state that the segment leads to is worth having.
+   */
+  giveUp(segment: ClosedSegment): Promise<boolean>;
   /** Waiters are answered; nothing more is taken. */
   stop(): Promise<void>;
 }
@@ -169,6 +175,28 @@ class LadderRecorder implements Recorder {
     });
   }
 
+  async giveUp({ number, lastSequence }: ClosedSegment): Promise<boolean> {
+    const { journal, map, spooledBytes, state } = this.#options;
+    if (spooledBytes() > 0 || this.failure !== undefined || this.#stopping.signal.aborted) return false;
+    // Only without a log the images are known to hold, on the medium, all that was recorded: nothing of the segment has to be redone.
+    await this.track("disk-full");
+    return this.#exclusive(async () => {
+      if (this.#mode.kind !== "tracking" || this.failure !== undefined) return false;
+      let readTo: number | undefined;
+      this.#must(() => {
+        walkSegment(readSegmentBytes(journal.pathOf(number)), ({ disk, offsetBytes, lengthBytes, sequence }) => {
+          map.mark(disk, offsetBytes, lengthBytes);
+          readTo = sequence;
+        });
+        // Nobody can say what the rest of it held.
+        if (readTo !== lastSequence) map.markAll();
+      });
+      await this.#mustLater(() => map.sync());
+      await state.change({ sealedSegment: number, sealedSequence: lastSequence });
+      return true;
+    });
+  }
+
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#tell();
@@ -294,7 +322,7 @@ class LadderRecorder implements Recorder {
     this.#tell();
   }
 
-  #exclusive(work: () => Promise<void>): Promise<void> {
+  #exclusive<Result>(work: () => Promise<Result>): Promise<Result> {
     const turn = this.#turn.then(work);
     this.#turn = turn.catch(() => undefined);
     return turn;

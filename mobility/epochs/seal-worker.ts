@@ -1,7 +1,6 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { parentPort } from "node:worker_threads";
-import { LeewardError } from "../../replication/errors.ts";
 import { createSealMemory, sealEpoch } from "./seal.ts";
 import type { SealedEpoch, SealJob } from "./seal.ts";
 
@@ -31,6 +30,11 @@ function answer(job: SealJob): SealAnswer {
     return { kind: "sealed", sealed: sealEpoch(job, memory) };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    return { kind: "failed", code: error instanceof LeewardError ? error.code : "internal", message };
+    return { kind: "failed", code: codeOf(error), message };
   }
+}
+
+/** Ours, or the system's. */
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "internal";
 }

@@ -1,5 +1,7 @@
 import { join } from "node:path";
+import { SEAL_FULL_TRIES } from "../../replication/limits.ts";
 import { backOffMs, pause } from "../back-off.ts";
+import { isFull } from "../full-disk.ts";
 import type { Journal } from "../journal/journal.ts";
 import { spoolName } from "./spool.ts";
 import type { SpooledDelta } from "./spool.ts";
@@ -35,6 +37,8 @@ export interface SealerOptions {
   readonly sealed: (delta: SpooledDelta) => void;
   /** A segment could not be read back whole. Done when it is certain that later deltas carry `seeding` until everything was read again. */
   readonly damaged: () => Promise<void>;
+  /** No room for the delta of this segment. Done with true when the dirty map knows durably what it holds, and it may go without having been sealed. */
+  readonly giveUp: (segment: ClosedSegment) => Promise<boolean>;
   /** The segment is gone: its delta is in the spool, and the images have all of it on the medium. */
   readonly removed: (segment: number) => void;
   readonly failed: (error: unknown) => void;
@@ -44,7 +48,8 @@ export function startSealer(options: SealerOptions): Sealer {
   return new SegmentSealer(options);
 }
 
-interface ClosedSegment {
+/** A segment of the journal that waits for its delta. */
+export interface ClosedSegment {
   readonly number: number;
   readonly lengthBytes: number;
   readonly lastSequence: number;
@@ -102,19 +107,26 @@ class SegmentSealer implements Sealer {
     for (const { resolve } of ready) resolve();
   }
 
-  /** Ends with the queue. A failure (a full disk) is tried again for as long as it takes: the segment holds acknowledged writes (rule 4). */
+  /**
+   * Ends with the queue. A failure is tried again for as long as it takes: the segment holds acknowledged writes (rule 4). Only for want of room it may go
+   * unsealed, once the dirty map has taken over what it holds: a disk that is full of the journal could not become emptier otherwise.
+   */
   async #run(): Promise<void> {
+    let isFullNow = false;
     for (let attempt = 0; !this.#stopping.signal.aborted;) {
       const segment = this.#segments[0];
       if (segment === undefined) break;
       try {
-        await this.#seal(segment);
+        const isGivenUp = isFullNow && attempt >= SEAL_FULL_TRIES && (await this.#options.giveUp(segment));
+        if (isGivenUp) this.#remove(segment.number);
+        else await this.#seal(segment);
         this.#segments.shift();
         attempt = 0;
         this.#failing = false;
         this.#notify();
       } catch (error) {
         this.#failing = true;
+        isFullNow = isFull(error);
         this.#options.failed(error);
         await pause(backOffMs(attempt, this.#options.random), this.#stopping.signal);
         attempt += 1;
@@ -144,8 +156,13 @@ class SegmentSealer implements Sealer {
     }
     // The segment can redo the images until they are on the medium by themselves.
     await this.#options.syncImages();
-    journal.remove(segment);
-    this.#imagesSegment = segment;
+    this.#remove(segment);
     this.#options.removed(segment);
+  }
+
+  /** The images have all of the segment on the medium. */
+  #remove(segment: number): void {
+    this.#options.journal.remove(segment);
+    this.#imagesSegment = segment;
   }
 }

@@ -2,6 +2,7 @@ import { closeSync, fdatasync, fsync, ftruncateSync, openSync, rmSync, writevSyn
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { LeewardError } from "../../replication/errors.ts";
+import { isFull } from "../full-disk.ts";
 import { encodeRecordHeader, RECORD_HEADER_BYTES } from "./record.ts";
 import type { JournalRecord } from "./record.ts";
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES, segmentName } from "./segment.ts";
@@ -186,11 +187,6 @@ class SegmentedJournal implements Journal {
     this.#unsynced = this.#unsynced.filter((segment) => !closed.includes(segment));
     this.#syncedSequence = target;
   }
-}
-
-/** There is no room, which can change: in all the spellings of a full disk, a quota and a limit. */
-function isFull(cause: unknown): boolean {
-  return cause instanceof Error && "code" in cause && ["ENOSPC", "EDQUOT", "EFBIG"].includes(String(cause.code));
 }
 
 function writeFailed(cause: unknown): LeewardError {

@@ -2,8 +2,9 @@ import { mkdirSync } from "node:fs";
 import type * as FileSystem from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type * as Limits from "../../replication/limits.ts";
+import { createRandom } from "../memory/random.ts";
 import { createFragileDisk } from "./fragile-disk.ts";
 import { SourceMachine } from "./source-machine.ts";
 import { temporaryFolder } from "./temporary.ts";
@@ -57,7 +58,7 @@ type Step =
       readonly fua: boolean;
     }
   | { readonly kind: "flush"; readonly disk: number }
-  | { readonly kind: "cut" | "full" | "room" | "failing-journal" | "calm" | "log-again" | "half-seeded" }
+  | { readonly kind: "cut" | "full" | "room" | "failing-journal" | "calm" | "log-again" | "half-seeded" | "given-up" }
   | { readonly kind: "idle" | "upload" | "bound" | "resynchronize"; readonly count: number };
 /** A step, and whether the process or the machine dies some turns after it began. */
 interface Event {
@@ -113,6 +114,8 @@ const writes = (disk: number, sector: number, count: number, fill: number): Step
   fua: false,
 });
 const TIGHT: Step = { kind: "bound", count: 0 };
+/** No room for a log at all: once it has ended it does not begin again. */
+const NO_ROOM: Step = { kind: "bound", count: BOUNDS.length };
 
 /** A history that chance rarely finds, and whether it begins with a target that has everything. */
 interface Rare {
@@ -192,6 +195,51 @@ const RARE: readonly Rare[] = [
       at({ kind: "calm" }),
     ],
   },
+  // Recorded, and given up because there was no room to seal it and nothing to send: only the map knows of it.
+  ...(["none", "kill", "crash"] as const).map((death) => ({
+    complete: true,
+    events: [
+      at(writes(0, 0, 8, 7)),
+      at(writes(1, 64, 12, 3)),
+      at({ kind: "full" }),
+      at({ kind: "cut" }),
+      at({ kind: "given-up" }),
+      at({ kind: "idle", count: 0 }, death),
+      at({ kind: "room" }),
+      at({ kind: "calm" }),
+    ],
+  })),
+  // Recorded, its region let go because the journal had it durably, then given up: only what of the map is durable knows of it.
+  {
+    complete: true,
+    events: [
+      // A start makes the map durable as it is then, without a mark.
+      at({ kind: "idle", count: 0 }, "kill"),
+      at(writes(0, 0, 4, 7)),
+      ...[32, 64, 96].map((sector) => at(writes(0, sector, 4, 8))),
+      ...[0, 32, 64].map((sector) => at(writes(1, sector, 4, 8))),
+      at({ kind: "full" }),
+      at({ kind: "cut" }),
+      at(NO_ROOM),
+      at({ kind: "given-up" }),
+      at({ kind: "idle", count: 0 }, "crash"),
+      at({ kind: "room" }),
+    ],
+  },
+  // The same with what initial replication had read, and with deaths on the way.
+  ...(["none", "kill", "crash"] as const).map((death) => ({
+    complete: false,
+    events: [
+      at({ kind: "half-seeded" }),
+      at({ kind: "cut" }),
+      at({ kind: "upload", count: 6 }),
+      at({ kind: "full" }),
+      at({ kind: "given-up" }, death, 9),
+      at(writes(0, 0, 24, 9)),
+      at({ kind: "room" }),
+      at({ kind: "calm" }),
+    ],
+  })),
   // Recorded by a process that was killed, its region let go by the next one before the record was sealed.
   {
     complete: true,
@@ -223,17 +271,6 @@ const EXAMPLES = RARE.flatMap(({ complete, events }, index) =>
   [1, 2, 3, 4].map((seed): [Event[], number, number] => [[...events], 100 * index + seed, complete ? 1 : 0]),
 );
 
-/** mulberry32: the same seed leaves the same sectors. */
-function createBelow(seed: number): (limit: number) => number {
-  let state = seed;
-  return (limit) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * limit);
-  };
-}
-
 describe("capture through bounds, kills and power failures", () => {
   it("rule 1: every delta without `seeding` is a state of the source, and nothing that the target lacks is ever forgotten", async () => {
     const root = temporaryFolder();
@@ -247,7 +284,8 @@ describe("capture through bounds, kills and power failures", () => {
         shared.disk = disk;
         const folder = join(root, String((run += 1)));
         mkdirSync(folder);
-        const machine = new SourceMachine(folder, disk, createBelow(seed));
+        const random = createRandom(seed);
+        const machine = new SourceMachine(folder, disk, (limit) => random.below(limit));
         await machine.start();
         const perform = async (step: Step): Promise<void> => {
           switch (step.kind) {
@@ -277,6 +315,8 @@ describe("capture through bounds, kills and power failures", () => {
               return machine.calm();
             case "half-seeded":
               return machine.halfSeeded();
+            case "given-up":
+              return machine.givenUp();
             case "log-again":
               return machine.logAgain();
           }
@@ -312,6 +352,30 @@ describe("capture through bounds, kills and power failures", () => {
     );
     await fc.assert(property, { numRuns: EXAMPLES.length + HISTORIES, examples: EXAMPLES });
   }, 300_000);
+});
+
+describe("an epoch that was given up", () => {
+  it("leaves no hole in the journal: a restart reads nothing again for it", async () => {
+    const disk = createFragileDisk();
+    shared.disk = disk;
+    const machine = new SourceMachine(temporaryFolder(), disk, () => 0);
+    onTestFinished(() => void (shared.disk = undefined));
+    onTestFinished(() => machine.stop());
+    await machine.start();
+    await machine.finish();
+    await machine.write(0, 0, 8, 7, false);
+    disk.isFull = true;
+    machine.cut();
+    await machine.givenUp();
+    expect(machine.capture.recorder.mode).toEqual({ kind: "tracking", reason: "disk-full" });
+    disk.isFull = false;
+    await machine.logAgain();
+    await machine.write(0, 64, 8, 9, false);
+    machine.kill();
+    await machine.start();
+    expect(machine.readAgain).toBeUndefined();
+    await machine.finish();
+  });
 });
 
 /** The guest waits for the local disk, never for the network: ten seconds mean for ever. */

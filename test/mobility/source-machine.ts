@@ -69,6 +69,11 @@ export class SourceMachine {
     return this.#running().capture;
   }
 
+  /** Why the last start reads something again, if it does. */
+  get readAgain(): OpenedState["seededAgain"] {
+    return this.#running().opened.seededAgain;
+  }
+
   async start(): Promise<void> {
     const folder = join(this.#root, String(this.#folders));
     const disks = openDisks(IDS.map((id) => ({ id, path: this.#imagePath(folder, id), sectorSizeBytes: 512 })));
@@ -192,6 +197,14 @@ export class SourceMachine {
   async halfSeeded(): Promise<void> {
     const { seeding } = this.#running().capture;
     for (let left = 100_000; left > 0 && seeding.doneBytes * 2 < seeding.totalBytes; left -= 1) await turn();
+  }
+
+  /** Waits until nothing recorded is left: sealed, or given up for want of room. */
+  async givenUp(): Promise<void> {
+    const process = this.#running();
+    for (let left = 1000; left > 0 && process.alive && !process.capture.log.empty; left -= 1) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
   }
 
   /** Waits for the very turn in which there is a log again. */

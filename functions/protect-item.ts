@@ -1,13 +1,13 @@
 import type { HttpFunctionOptions } from "@azure/functions";
 import { flowClient } from "../orchestrations/durable.ts";
 import { LeewardError } from "../replication/errors.ts";
-import { DEFAULT_POLICY, protectItem as protect } from "../replication/items/protect.ts";
-import { requirePolicy } from "../replication/items/request-rules.ts";
+import { protectItem as protect } from "../replication/items/protect.ts";
 import { findManaged } from "../replication/jobs/managed-item.ts";
+import { itemPolicy, policyFromMinutes } from "../replication/policies/policy.ts";
 import { bodyOfEither, httpHandler, requestIdOf } from "./http-edge.ts";
 import { operationReply } from "./operation-reply.ts";
 import { protectBody, protectMachineBody } from "./request-shapes.ts";
-import { policyOf, protectedView } from "./views.ts";
+import { protectedView } from "./views.ts";
 import type { ApplicationSource } from "./wiring.ts";
 
 /**
@@ -23,10 +23,9 @@ export const protectItem = (application: ApplicationSource): HttpFunctionOptions
     const app = application();
     const itemId = request.params["item"] ?? "";
     const given = await bodyOfEither(request, "sourceVmId", protectMachineBody, protectBody);
-    const policy = given.body.policy === undefined ? undefined : policyOf(given.body.policy, DEFAULT_POLICY);
+    const policy = given.body.policy === undefined ? undefined : itemPolicy(policyFromMinutes(given.body.policy));
     if (given.kind === "with") {
       const { sourceVmId, targetRegion, options } = given.body;
-      if (policy !== undefined) requirePolicy(policy);
       const asked = { operation: "EnableProtection", sourceVmId, options: { ...options, targetRegion }, policy } as const;
       return operationReply(app, context, { ...asked, itemId, requestId: requestIdOf(request) });
     }

@@ -1,9 +1,9 @@
 import { offeredOperations } from "../orchestrations/request.ts";
 import type { AppPointStatus } from "../replication/items/app-point.ts";
-import type { ProtectedItem, RepairRequest, ReplicationPolicy, ServiceSession } from "../replication/items/item.ts";
+import type { ProtectedItem, RepairRequest, ServiceSession } from "../replication/items/item.ts";
 import type { ItemStatus } from "../replication/items/status.ts";
 import type { NamedMapping } from "../replication/networks/mapping-records.ts";
-import { policyInMinutes } from "../replication/policies/policy.ts";
+import { itemPolicyInMinutes, policyInMinutes } from "../replication/policies/policy.ts";
 import type { PolicyRecord } from "../replication/policies/policy-records.ts";
 import type { ManagedItem } from "../replication/jobs/managed-item.ts";
 import type { PointManifest } from "../replication/points/manifest.ts";
@@ -15,39 +15,8 @@ import { stateWords } from "../replication/states/words.ts";
 
 /** What the API shows: times in ISO 8601, durations in minutes where Site Recovery has minutes, and never a token or its hash (rule 8). */
 
-const MINUTE_MS = 60_000;
-
 export const timeView = (timeMs: number): string => new Date(timeMs).toISOString();
 const optionalTimeView = (timeMs: number | undefined): string | undefined => (timeMs === undefined ? undefined : timeView(timeMs));
-
-function policyView(policy: ReplicationPolicy): object {
-  return {
-    crashConsistentFrequencyInMinutes: policy.pointIntervalMs / MINUTE_MS,
-    appConsistentFrequencyInMinutes: (policy.appConsistentIntervalMs ?? 0) / MINUTE_MS,
-    recoveryPointHistory: policy.retentionMs / MINUTE_MS,
-  };
-}
-
-/** A policy of the API; what is left out is as `base` has it. */
-export function policyOf(
-  body: {
-    readonly crashConsistentFrequencyInMinutes?: number | undefined;
-    readonly appConsistentFrequencyInMinutes?: number | undefined;
-    readonly recoveryPointHistory?: number | undefined;
-  },
-  base: ReplicationPolicy,
-): ReplicationPolicy {
-  const {
-    crashConsistentFrequencyInMinutes: frequency,
-    appConsistentFrequencyInMinutes: appFrequency,
-    recoveryPointHistory: history,
-  } = body;
-  return {
-    pointIntervalMs: frequency === undefined ? base.pointIntervalMs : Math.round(frequency * MINUTE_MS),
-    appConsistentIntervalMs: appFrequency === undefined ? base.appConsistentIntervalMs : Math.round(appFrequency * MINUTE_MS),
-    retentionMs: history === undefined ? base.retentionMs : Math.round(history * MINUTE_MS),
-  };
-}
 
 /** A stored policy. */
 export const storedPolicyView = ({ name, policy }: PolicyRecord): object => ({ name, ...policyInMinutes(policy) });
@@ -66,7 +35,7 @@ export function mappingView({ name, sourceNetworkId, sourceRegion, targetNetwork
 /** The answer to enabling replication. */
 export function protectedView(item: ProtectedItem): object {
   const { itemId, stream, disks, policy, createdMs } = item;
-  return { name: itemId, stream, disks, policy: policyView(policy), created: timeView(createdMs) };
+  return { name: itemId, stream, disks, policy: itemPolicyInMinutes(policy), created: timeView(createdMs) };
 }
 
 /** One item of a list, or shown alone. */
@@ -79,7 +48,7 @@ export function itemView(status: ItemStatus): object {
     uploaded: uploaded === undefined ? undefined : positionView(uploaded),
     applied: positionView(applied),
     lastHeartbeat: optionalTimeView(lastHeartbeatMs),
-    policy: policyView(policy),
+    policy: itemPolicyInMinutes(policy),
     lastRecoveryPoint:
       lastRecoveryPoint === undefined
         ? undefined

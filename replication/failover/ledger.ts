@@ -1,5 +1,6 @@
 import { LeewardError, invariant } from "../errors.ts";
 import { LEDGER_MAX_ENTRIES } from "../limits.ts";
+import { sameId } from "../resources/ids.ts";
 
 /**
  * Everything that Leeward made for one item, written down BEFORE it is made, so that whatever breaks off leaves nothing unknown (DESIGN 8).
@@ -168,8 +169,4 @@ function change(ledger: Ledger, next: (entry: LedgerEntry) => LedgerState): Ledg
 function sameOr(ledger: Ledger, entries: readonly LedgerEntry[]): Ledger {
   const same = entries.length === ledger.entries.length && entries.every((entry, at) => entry === ledger.entries[at]);
   return same ? ledger : { ...ledger, entries };
-}
-
-function sameId(left: string, right: string): boolean {
-  return left.toLowerCase() === right.toLowerCase();
 }

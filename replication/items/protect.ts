@@ -1,6 +1,6 @@
 import { createProgress, initialProgress, readProgress } from "../apply/progress.ts";
 import { LeewardError, hasCode } from "../errors.ts";
-import { POINT_INTERVAL_DEFAULT_MS, RETENTION_DEFAULT_MS } from "../limits.ts";
+import { DEFAULT_POLICY, samePolicy } from "../policies/policy.ts";
 import { type DiskDescription, samePosition, startPosition } from "../position.ts";
 import type { ItemContext } from "./context.ts";
 import type { ProtectedItem, ReplicationPolicy } from "./item.ts";
@@ -23,9 +23,6 @@ export interface ProtectAnswer {
   /** Shown this once; undefined when the item existed already. */
   readonly registrationToken: string | undefined;
 }
-
-/** Site Recovery's own: a point every 5 minutes, kept for a day. */
-export const DEFAULT_POLICY: ReplicationPolicy = { pointIntervalMs: POINT_INTERVAL_DEFAULT_MS, retentionMs: RETENTION_DEFAULT_MS };
 
 /** The stream that enabling replication opens. */
 const FIRST_STREAM = 1;
@@ -82,11 +79,6 @@ async function repeated(
     return policy === undefined || samePolicy(policy, found.policy) ? found : { ...found, policy };
   });
   return { item, registrationToken: undefined };
-}
-
-function samePolicy(left: ReplicationPolicy, right: ReplicationPolicy): boolean {
-  const [leftAppMs, rightAppMs] = [left, right].map(({ appConsistentIntervalMs }) => appConsistentIntervalMs ?? 0);
-  return left.pointIntervalMs === right.pointIntervalMs && left.retentionMs === right.retentionMs && leftAppMs === rightAppMs;
 }
 
 async function prepareProgress({ stores }: ItemContext, item: ProtectedItem): Promise<void> {

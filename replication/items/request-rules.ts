@@ -53,22 +53,31 @@ function requireDisk(disk: DiskDescription, at: number): void {
 
 /** Errors: `invalid-request`. */
 export function requirePolicy(policy: ReplicationPolicy): void {
-  const { pointIntervalMs, retentionMs, appConsistentIntervalMs: appMs = 0 } = policy;
+  const { pointIntervalMs, retentionMs } = policy;
   requireField(
     Number.isSafeInteger(pointIntervalMs) && pointIntervalMs >= POINT_INTERVAL_MIN_MS && pointIntervalMs <= POINT_INTERVAL_MAX_MS,
     "policy.pointIntervalMs",
     `recovery points are taken every ${POINT_INTERVAL_MIN_MS / 1000} s to ${POINT_INTERVAL_MAX_MS / 3_600_000} h`,
   );
   requireField(
-    Number.isSafeInteger(appMs) && (appMs === 0 || (appMs >= APP_POINT_INTERVAL_MIN_MS && appMs <= APP_POINT_INTERVAL_MAX_MS)),
-    "policy.appConsistentIntervalMs",
-    `app-consistent points are taken never (0) or every ${APP_POINT_INTERVAL_MIN_MS / 60_000} to ${APP_POINT_INTERVAL_MAX_MS / 60_000} minutes`,
-  );
-  requireField(
     Number.isSafeInteger(retentionMs) && retentionMs >= 0 && retentionMs <= RETENTION_MAX_MS,
     "policy.retentionMs",
     `recovery points are kept for 0 (the latest only) to ${RETENTION_MAX_MS / 86_400_000} days`,
   );
+  requireAppConsistentInterval(policy, "policy.appConsistentIntervalMs");
+}
+
+/** Off, or within its bounds and those of the other points. `field` names it as the caller does. Errors: `invalid-request`. */
+export function requireAppConsistentInterval(policy: ReplicationPolicy, field: string): void {
+  const { pointIntervalMs, retentionMs, appConsistentIntervalMs: appMs = 0 } = policy;
+  if (appMs === 0) return;
+  requireField(
+    Number.isSafeInteger(appMs) && appMs >= APP_POINT_INTERVAL_MIN_MS && appMs <= APP_POINT_INTERVAL_MAX_MS,
+    field,
+    `app-consistent points are taken never (0) or every ${APP_POINT_INTERVAL_MIN_MS / 60_000} to ${APP_POINT_INTERVAL_MAX_MS / 60_000} minutes`,
+  );
+  requireField(appMs >= pointIntervalMs, field, "app-consistent points come at most as often as crash-consistent ones");
+  requireField(retentionMs === 0 || appMs <= retentionMs, field, "app-consistent points come within the time that points are kept");
 }
 
 export function requirePosition(position: Position, field: string): void {

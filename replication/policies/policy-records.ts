@@ -6,7 +6,7 @@ import { requireField } from "../items/request-rules.ts";
 import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT, POLICIES_MAX_COUNT, RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
 import { inLanes } from "../apply/lanes.ts";
 import type { ItemStores, RecordStore } from "../ports.ts";
-import { type Policy, type PolicyInMinutes, POLICY_DEFAULTS, policyFromMinutes } from "./policy.ts";
+import { type Policy, type PolicyInMinutes, POLICY_DEFAULTS, itemPolicy, policyFromMinutes, samePolicy } from "./policy.ts";
 
 /** `policies/{name}.json` in the control container. Changed by compare-and-set only. */
 export interface PolicyRecord {
@@ -103,12 +103,7 @@ async function itemsWith({ stores }: ControlContext, policyName: string): Promis
 }
 
 async function applyPolicy({ stores }: ControlContext, itemId: string, { name, policy }: PolicyRecord): Promise<void> {
-  const { pointIntervalMs, retentionMs, appPointIntervalMs } = policy;
-  const wanted = { pointIntervalMs, retentionMs, appConsistentIntervalMs: appPointIntervalMs };
-  await changeItem(stores, itemId, (item) => {
-    const { policy: has } = item;
-    const same =
-      has.pointIntervalMs === pointIntervalMs && has.retentionMs === retentionMs && has.appConsistentIntervalMs === appPointIntervalMs;
-    return item.policyName !== name || same ? item : { ...item, policy: wanted };
-  });
+  await changeItem(stores, itemId, (item) =>
+    item.policyName !== name || samePolicy(policy, item.policy) ? item : { ...item, policy: itemPolicy(policy) },
+  );
 }

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { findItem, readItem } from "../../replication/items/item-record.ts";
 import { ITEM_RECORD } from "../../replication/items/names.ts";
-import { DEFAULT_POLICY, type ProtectRequest, newRegistrationToken, protectItem } from "../../replication/items/protect.ts";
+import { type ProtectRequest, newRegistrationToken, protectItem } from "../../replication/items/protect.ts";
+import { DEFAULT_POLICY } from "../../replication/policies/policy.ts";
 import { orderedDisks } from "../../replication/items/request-rules.ts";
 import { matchesHash } from "../../replication/items/tokens.ts";
 import { vhdChecksum } from "../../replication/items/vhd-footer.ts";

@@ -25,8 +25,8 @@ describe("a replication policy, in Site Recovery's minutes", () => {
 
   it("changes what is named and keeps the rest", () => {
     const first = policyFromMinutes({ recoveryPointHistory: 4320, appConsistentFrequencyInMinutes: 60 });
-    expect(first).toEqual({ ...POLICY_DEFAULTS, retentionMs: 3 * 86_400_000, appPointIntervalMs: 3_600_000 });
-    expect(policyFromMinutes({ appConsistentFrequencyInMinutes: 0 }, first)).toEqual({ ...first, appPointIntervalMs: undefined });
+    expect(first).toEqual({ ...POLICY_DEFAULTS, retentionMs: 3 * 86_400_000, appConsistentIntervalMs: 3_600_000 });
+    expect(policyFromMinutes({ appConsistentFrequencyInMinutes: 0 }, first)).toEqual({ ...first, appConsistentIntervalMs: undefined });
   });
 
   it.each([

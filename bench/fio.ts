@@ -1,9 +1,9 @@
 import { execFile, spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { accessSync, constants, existsSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
+import { outsideTool } from "../local/lab/outside-tools.ts";
 
 const run = promisify(execFile);
 /** A job that hangs is a fault, not a figure. */
@@ -15,18 +15,7 @@ const READY_PAUSE_MS = 25;
 const TOOLS = ["fio", "nbdkit", "qemu-nbd"] as const;
 
 export function missingCaptureTools(): readonly string[] {
-  return TOOLS.filter((tool) => !isInstalled(tool));
-}
-
-function isInstalled(name: string): boolean {
-  return (process.env["PATH"] ?? "").split(delimiter).some((folder) => {
-    try {
-      accessSync(join(folder, name), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
+  return TOOLS.filter((tool) => outsideTool(tool) === undefined);
 }
 
 export interface FioJob {

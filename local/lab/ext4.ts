@@ -1,11 +1,11 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { accessSync, constants } from "node:fs";
 import { copyFile, mkdir, open, readFile, readdir, rm, writeFile } from "node:fs/promises";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { LeewardError } from "../../replication/errors.ts";
 import { LAB_TOOL_MS } from "../../replication/limits.ts";
+import { outsideTool } from "./outside-tools.ts";
 import { seededRandom } from "./random.ts";
 import { fillWithText } from "./writer.ts";
 
@@ -20,15 +20,13 @@ export interface BlockWrite {
 
 const TOOLS = ["mke2fs", "debugfs", "e2fsck"] as const;
 const BLOCK_BYTES = 4096;
-/** Administrators' folders are not on every user's path. */
-const SEARCH_PATH = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin"];
 const NEEDS_RECOVERY = 0x4;
 const INCOMPATIBLE_FEATURES_AT = 1024 + 96;
 const run = promisify(execFile);
 
 /** The e2fsprogs tools that this machine lacks (LEEWARD_HIDE_TOOLS makes it lack all of them). */
 export function missingExt4Tools(): readonly string[] {
-  return process.env["LEEWARD_HIDE_TOOLS"] === undefined ? TOOLS.filter((tool) => toolPath(tool) === undefined) : TOOLS;
+  return TOOLS.filter((name) => outsideTool(name) === undefined);
 }
 
 /** Makes an empty ext4 file system in a raw image, with the features that the distribution's mke2fs gives it: for a kernel of its age. */
@@ -217,23 +215,12 @@ async function debugfs(imagePath: string, commands: readonly string[]): Promise<
   }
 }
 
-function toolPath(name: string): string | undefined {
-  return SEARCH_PATH.map((folder) => join(folder, name)).find((path) => {
-    try {
-      accessSync(path, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
-
 async function tool(
   name: (typeof TOOLS)[number],
   parameters: readonly string[],
   allowedExitCodes: readonly number[] = [0],
 ): Promise<{ readonly exitCode: number; readonly output: string }> {
-  const path = toolPath(name);
+  const path = outsideTool(name);
   if (path === undefined) throw new LeewardError("not-supported", `${name} is not installed.`, { name }, { hint: "Install e2fsprogs." });
   try {
     const { stdout } = await run(path, [...parameters], { timeout: LAB_TOOL_MS, maxBuffer: 16 * 1024 * 1024 });

@@ -1,7 +1,6 @@
 import { execFile } from "node:child_process";
-import { accessSync, constants } from "node:fs";
-import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
+import { outsideTool } from "../../local/lab/outside-tools.ts";
 
 const run = promisify(execFile);
 
@@ -14,25 +13,13 @@ export interface ToolNeed {
 
 /** LEEWARD_REQUIRE_TOOLS=1 lets a test with missing tools run and fail; LEEWARD_HIDE_TOOLS=1 makes this machine lack every tool. */
 export function need(...tools: readonly string[]): ToolNeed {
-  const missing = tools.filter((tool) => !isInstalled(tool));
+  const missing = tools.filter((name) => outsideTool(name) === undefined);
   const skip = missing.length > 0 && process.env["LEEWARD_REQUIRE_TOOLS"] === undefined;
   return { skip, note: missing.length > 0 ? ` (needs ${missing.join(", ")})` : "" };
 }
 
 /** Standard output of a tool; an exit code other than 0 rejects with its standard error. */
 export async function tool(name: string, args: readonly string[], cwd?: string): Promise<string> {
-  const { stdout } = await run(name, args, { cwd, maxBuffer: 16 * 1024 * 1024, timeout: 120_000 });
+  const { stdout } = await run(outsideTool(name) ?? name, args, { cwd, maxBuffer: 16 * 1024 * 1024, timeout: 120_000 });
   return stdout;
-}
-
-function isInstalled(name: string): boolean {
-  if (process.env["LEEWARD_HIDE_TOOLS"] !== undefined) return false;
-  return (process.env["PATH"] ?? "").split(delimiter).some((folder) => {
-    try {
-      accessSync(join(folder, name), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
 }

@@ -6,7 +6,8 @@ import { need, tool } from "../../clients/tools.ts";
 import { connectNbd } from "../../mobility/nbd-client.ts";
 import type { TestClient } from "../../mobility/nbd-client.ts";
 import { replay } from "../../mobility/replay.ts";
-import { activityOf, createRandom, expectJournalIsImage, startChild } from "./killed.ts";
+import { createRandom } from "../../memory/random.ts";
+import { activityOf, expectJournalIsImage, startChild } from "./killed.ts";
 import { createWorld, noise, sameDisks, statusOf, until, uploaded } from "./world.ts";
 
 const FIO = "fio";
@@ -144,15 +145,15 @@ describe("mobility service under kill -9", () => {
         try {
           client = await connectNbd({ path: world.socketPath }, lane % 2 === 0 ? "a-data" : "b-os");
           for (;;) {
-            const count = 1 + Math.floor(random(8));
+            const count = 1 + random.below(8);
             stamp += 1;
-            const value = random(8) < 1 ? -stamp : stamp;
-            const request = { first: lane * LANE_SECTORS + Math.floor(random(LANE_SECTORS - count)), count, value };
+            const value = random.below(8) === 0 ? -stamp : stamp;
+            const request = { first: lane * LANE_SECTORS + random.below(LANE_SECTORS - count), count, value };
             const data = oracle.begin(lane, request);
             if (value < 0) await client.zero(request.first * 512, count * 512);
-            else await client.write(request.first * 512, data, random(10) < 1);
+            else await client.write(request.first * 512, data, random.below(10) === 0);
             oracle.answered(lane, request);
-            if (random(20) < 1) await client.flush();
+            if (random.below(20) === 0) await client.flush();
           }
         } catch {
           client?.destroy();
@@ -168,7 +169,7 @@ describe("mobility service under kill -9", () => {
         oracle.settle(images());
         const lanes = [0, 1, 2, 3].map(write);
         if (kill % 4 === 1) await until("there is no log", () => activityOf(world).kind === "tracking");
-        await sleep(20 + random(400));
+        await sleep(20 + random.below(400));
         child.kill("SIGKILL");
         await once(child, "exit");
         await Promise.all(lanes);
@@ -226,7 +227,7 @@ describe("mobility service under kill -9 of fio's verified writes", () => {
         const ended = once(load, "exit");
         onTestFinished(() => void load.kill("SIGKILL"));
         await until("fio writes", () => world.journalFiles().length > 0);
-        await sleep(random(250));
+        await sleep(random.below(250));
         child.kill("SIGKILL");
         await once(child, "exit");
         load.kill("SIGKILL");

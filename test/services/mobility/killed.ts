@@ -14,17 +14,6 @@ import { replay } from "../../mobility/replay.ts";
 import { until } from "./world.ts";
 import type { World } from "./world.ts";
 
-/** A generator of its own, so that a seed gives the same moments and writes again (mulberry32). */
-export function createRandom(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return (((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below;
-  };
-}
-
 /** The service as a process of its own, ready for clients. */
 export async function startChild(world: World): Promise<ChildProcess> {
   const child = fork("mobility/main.ts", ["--config", world.configPath], { stdio: ["ignore", "ignore", "inherit", "ipc"] });

@@ -16,7 +16,7 @@ import { checkFunction } from "../local/functions-host/functions.ts";
 import { createInvoker } from "../local/functions-host/invocation.ts";
 import type { Invoker } from "../local/functions-host/invocation.ts";
 import { inLanes } from "../replication/apply/lanes.ts";
-import { DURABLE_ACTIVITIES_MAX, DURABLE_EPISODES_MAX } from "../replication/limits.ts";
+import { DURABLE_ACTIVITIES_MAX, DURABLE_EPISODES_MAX } from "../local/limits.ts";
 import type { Figure } from "./figure.ts";
 import { median } from "./statistics.ts";
 

@@ -1,4 +1,4 @@
-import { COMMIT_WAIT_MAX_MS, FLOW_LOOK_MS } from "../replication/flow-limits.ts";
+import { COMMIT_WAIT_MAX_MS, FLOW_LOOK_MS } from "../replication/limits.ts";
 import { type Flow, FlowFailure, type FlowRun, call, growingPauseMs, task, wait } from "./steps.ts";
 
 /** The machine in the target region is the operator's now; the recovery points go, as in Site Recovery. */

@@ -1,4 +1,4 @@
-import { FLOW_LOOK_MS, FLOW_REGISTRATION_MAX_MS } from "../replication/flow-limits.ts";
+import { FLOW_LOOK_MS, FLOW_REGISTRATION_MAX_MS } from "../replication/limits.ts";
 import { ensureSteps, followChanges } from "./ensure.ts";
 import { type Flow, FlowFailure, type FlowRun, call, task, wait } from "./steps.ts";
 

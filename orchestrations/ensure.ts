@@ -1,5 +1,5 @@
 import type { StepAnswer, WalkName } from "./activities/resources.ts";
-import { FLOW_STAGE_MAX_MS, FLOW_STEP_MAX_BEGINS } from "../replication/flow-limits.ts";
+import { FLOW_STAGE_MAX_MS, FLOW_STEP_MAX_BEGINS } from "../replication/limits.ts";
 import { type Flow, FlowFailure, type FlowRun, call, growingPauseMs, wait } from "./steps.ts";
 
 /** Sees to every resource of a walk: stages one after the other, the changes of a stage under way side by side. */

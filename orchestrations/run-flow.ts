@@ -1,4 +1,4 @@
-import { FLOW_LOOK_MS, FLOW_TAKEOVER_MAX_MS } from "../replication/flow-limits.ts";
+import { FLOW_LOOK_MS, FLOW_TAKEOVER_MAX_MS } from "../replication/limits.ts";
 import type { RunningFlow } from "../replication/jobs/managed-item.ts";
 import type { Flow as FlowName } from "../replication/states/states.ts";
 import type { JobEnd } from "./activities/job.ts";

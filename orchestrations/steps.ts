@@ -1,5 +1,5 @@
 import type { LeewardError } from "../replication/errors.ts";
-import { FLOW_ACTIVITY_MAX_TRIES, FLOW_GROWN_PAUSE_MS, FLOW_PAUSE_MAX_MS, FLOW_PAUSE_MS } from "../replication/flow-limits.ts";
+import { FLOW_ACTIVITY_MAX_TRIES, FLOW_GROWN_PAUSE_MS, FLOW_PAUSE_MAX_MS, FLOW_PAUSE_MS } from "../replication/limits.ts";
 import type { Flow as FlowName } from "../replication/states/states.ts";
 import type { Activities } from "./activities/table.ts";
 

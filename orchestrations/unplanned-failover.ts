@@ -1,4 +1,4 @@
-import { FLOW_LOOK_MS, FLOW_MACHINE_MAX_MS } from "../replication/flow-limits.ts";
+import { FLOW_LOOK_MS, FLOW_MACHINE_MAX_MS } from "../replication/limits.ts";
 import type { FailoverRequest } from "../replication/jobs/managed-item.ts";
 import { ensureSteps, followChanges } from "./ensure.ts";
 import { removeSteps } from "./remove.ts";

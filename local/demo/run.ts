@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LeewardError } from "../../replication/errors.ts";
-import { DEMO_STAGE_MS } from "../../replication/limits.ts";
+import { DEMO_STAGE_MS } from "../limits.ts";
 import type { Guest } from "../lab/guest.ts";
 import type { Random } from "../lab/random.ts";
 import type { RecoveryPoint } from "../supervisor/operator-api.ts";

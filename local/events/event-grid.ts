@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { LeewardError } from "../../replication/errors.ts";
-import { EVENT_REORDER_MS, EVENTS_WAITING_MAX } from "../../replication/limits.ts";
+import { EVENTS_WAITING_MAX, EVENT_REORDER_MS } from "../limits.ts";
 import type { StorageOperation } from "../storage/operation.ts";
 import type { LocalStorage } from "../storage/storage.ts";
 import { openEventLog } from "./event-log.ts";

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
-import { EVENT_DEAD_LETTERS_MAX_BYTES, EVENT_LOG_REWRITE_BYTES } from "../../replication/limits.ts";
+import { EVENT_DEAD_LETTERS_MAX_BYTES, EVENT_LOG_REWRITE_BYTES } from "../limits.ts";
 import { decodeFrames, encodeFrame } from "../storage/redo/frames.ts";
 import type { BlobCreatedEvent } from "./event.ts";
 

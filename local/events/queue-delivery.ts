@@ -1,5 +1,5 @@
 import { QueueServiceClient } from "@azure/storage-queue";
-import { EVENT_DELIVERY_TIMEOUT_MS } from "../../replication/limits.ts";
+import { EVENT_DELIVERY_TIMEOUT_MS } from "../limits.ts";
 import type { LocalStorage } from "../storage/storage.ts";
 
 /** Delivers into storage queues as Event Grid does: one event a message, its JSON in base64. A queue that is missing is made (Azure fails until it is there). */

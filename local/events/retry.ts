@@ -1,4 +1,4 @@
-import { EVENT_ATTEMPTS_MAX, EVENT_RETRY_FIRST_MS, EVENT_RETRY_MAX_MS } from "../../replication/limits.ts";
+import { EVENT_ATTEMPTS_MAX, EVENT_RETRY_FIRST_MS, EVENT_RETRY_MAX_MS } from "../limits.ts";
 
 export interface RetryPolicy {
   readonly firstMs: number;

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { LeewardError } from "../../replication/errors.ts";
-import { EVENTS_WAITING_MAX, TOPIC_BODY_MAX_BYTES } from "../../replication/limits.ts";
+import { EVENTS_WAITING_MAX, TOPIC_BODY_MAX_BYTES } from "../limits.ts";
 import type { LocalStorage } from "../storage/storage.ts";
 import { openEventLog, type Waiting } from "./event-log.ts";
 import { matches, type EventFilter } from "./event.ts";

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { LeewardError } from "../../replication/errors.ts";
-import { EVENT_DELIVERY_TIMEOUT_MS } from "../../replication/limits.ts";
+import { EVENT_DELIVERY_TIMEOUT_MS } from "../limits.ts";
 import type { TopicEvent } from "./topic-request.ts";
 
 /**

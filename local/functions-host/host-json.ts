@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { LeewardError } from "../../replication/errors.ts";
-import { DURABLE_ACTIVITIES_MAX, DURABLE_EPISODES_MAX } from "../../replication/limits.ts";
+import { DURABLE_ACTIVITIES_MAX, DURABLE_EPISODES_MAX } from "../limits.ts";
 
 /** host.json as far as it changes what the host does, defaults filled in (those of the real host). */
 export interface HostConfiguration {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { resolve } from "node:path";
-import { FUNCTIONS_DRAIN_MS, FUNCTIONS_TERMINATE_MS } from "../../replication/limits.ts";
+import { FUNCTIONS_DRAIN_MS, FUNCTIONS_TERMINATE_MS } from "../limits.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import type { Clock } from "./clock.ts";
 import { openRegistration, programmingModel } from "./core.ts";

@@ -1,5 +1,5 @@
 import { LeewardError } from "../../replication/errors.ts";
-import { FUNCTIONS_STORAGE_PAUSE_MAX_MS, FUNCTIONS_STORAGE_PAUSE_MS, FUNCTIONS_STORAGE_TRIES } from "../../replication/limits.ts";
+import { FUNCTIONS_STORAGE_PAUSE_MAX_MS, FUNCTIONS_STORAGE_PAUSE_MS, FUNCTIONS_STORAGE_TRIES } from "../limits.ts";
 
 /** App settings, as the environment gives them. */
 export type Settings = Readonly<Record<string, string | undefined>>;

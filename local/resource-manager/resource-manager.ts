@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
-import { ARM_PAGE_COUNT } from "../../replication/limits.ts";
+import { ARM_PAGE_COUNT } from "../limits.ts";
 import type { MobilityOptions, MobilityService } from "../supervisor/mobility-service.ts";
 import { deploy, type DeployedGroup } from "./deployment.ts";
 import { openDiskFiles, type DiskFiles } from "./disks/disk-files.ts";

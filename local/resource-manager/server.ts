@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type RequestListener, type Server, 
 import { createServer as createSecureServer } from "node:https";
 import type { Socket } from "node:net";
 import { LeewardError } from "../../replication/errors.ts";
-import { ARM_BODY_MAX_BYTES } from "../../replication/limits.ts";
+import { ARM_BODY_MAX_BYTES } from "../limits.ts";
 import { ArmError, errorBody } from "./engine/arm-error.ts";
 import type { Answer, ArmRequest } from "./engine/answer.ts";
 

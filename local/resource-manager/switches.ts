@@ -1,4 +1,4 @@
-import { ARM_FAMILY_CORES, ARM_REGION_CORES } from "../../replication/limits.ts";
+import { ARM_FAMILY_CORES, ARM_REGION_CORES } from "../limits.ts";
 
 /** What can be switched while it runs; a restart sets everything back. */
 export function createSwitches() {

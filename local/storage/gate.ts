@@ -1,7 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { STORAGE_CLOSE_MS } from "../../replication/limits.ts";
+import { STORAGE_CLOSE_MS } from "../limits.ts";
 import { takeRequestListener } from "./azurite-modules.ts";
 
 /** Stands between the network and one Azurite server. */

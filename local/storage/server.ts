@@ -3,7 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
-import { LOCAL_MEMORY_ACCOUNT_MAX_BYTES } from "../../replication/limits.ts";
+import { LOCAL_MEMORY_ACCOUNT_MAX_BYTES } from "../limits.ts";
 import type { Azurite, AzuriteServer, StorageService } from "./azurite-modules.ts";
 import { placeGate } from "./gate.ts";
 import type { Gate } from "./gate.ts";

@@ -1,6 +1,6 @@
 import { LeewardError } from "../errors.ts";
 import { changeRecord, readRecord } from "../items/change-record.ts";
-import { JOBS_LIST_MAX_COUNT } from "../flow-limits.ts";
+import { JOBS_LIST_MAX_COUNT } from "../limits.ts";
 import type { ItemStores } from "../ports.ts";
 import type { JobRecord } from "./job.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ACTIVITIES } from "../../orchestrations/activities/table.ts";
-import { FLOW_ACTIVITY_MAX_TRIES } from "../../replication/flow-limits.ts";
+import { FLOW_ACTIVITY_MAX_TRIES } from "../../replication/limits.ts";
 import { type OperationRequest } from "../../orchestrations/request.ts";
 import type { ActivityName } from "../../orchestrations/steps.ts";
 import { readLedger } from "../../replication/failover/ledger-record.ts";

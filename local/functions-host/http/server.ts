@@ -1,7 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { createServer } from "node:http";
 import { LeewardError } from "../../../replication/errors.ts";
-import { FUNCTIONS_BODY_MAX_BYTES, FUNCTIONS_HTTP_REQUESTS_MAX } from "../../../replication/limits.ts";
+import { FUNCTIONS_BODY_MAX_BYTES, FUNCTIONS_HTTP_REQUESTS_MAX } from "../../limits.ts";
 import type { Invoker } from "../invocation.ts";
 import type { HostLog } from "../log.ts";
 import { describeError } from "../log.ts";

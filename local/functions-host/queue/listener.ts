@@ -1,6 +1,6 @@
 import type { QueueClient } from "@azure/storage-queue";
 import { RestError } from "@azure/storage-queue";
-import { FUNCTIONS_MESSAGE_INVISIBLE_MS, FUNCTIONS_POLL_MIN_MS } from "../../../replication/limits.ts";
+import { FUNCTIONS_MESSAGE_INVISIBLE_MS, FUNCTIONS_POLL_MIN_MS } from "../../limits.ts";
 import type { HostFunction } from "../host-function.ts";
 import type { TriggerContext, TriggerListener } from "../trigger.ts";
 import { decodeMessage, describeMessage, disposalOf, pollDelayMs } from "./message.ts";

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { LeewardError } from "../../../replication/errors.ts";
-import { FUNCTIONS_TIMER_SLEEP_MAX_MS } from "../../../replication/limits.ts";
+import { FUNCTIONS_TIMER_SLEEP_MAX_MS } from "../../limits.ts";
 import { parseTrigger } from "../functions.ts";
 import { openStorage, resolveText } from "../settings.ts";
 import type { HostFunction } from "../host-function.ts";

@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { copyFile, mkdir, open, rename, rm, stat, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
-import { ARM_DISK_CHUNK_BYTES } from "../../../replication/limits.ts";
+import { ARM_DISK_CHUNK_BYTES } from "../../limits.ts";
 
 /**
  * Disks and snapshots as sparse raw files of the cloud's folder, named by their unique id. A file appears under its name only when it is whole, so

@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { open, type FileHandle } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { ARM_DISK_CHUNK_BYTES } from "../../../replication/limits.ts";
+import { ARM_DISK_CHUNK_BYTES } from "../../limits.ts";
 import { vhdFooter } from "./vhd-footer.ts";
 
 const FOOTER_BYTES = 512;

@@ -1,5 +1,5 @@
 import { createHash, createHmac } from "node:crypto";
-import { ARM_OPAQUE_QUERY_BYTES } from "../../../replication/limits.ts";
+import { ARM_OPAQUE_QUERY_BYTES } from "../../limits.ts";
 import { ArmError, errorBody } from "./arm-error.ts";
 import type { Answer } from "./answer.ts";
 import type { JsonObject } from "./json.ts";

@@ -1,7 +1,7 @@
 import { chmodSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { LeewardError } from "../../../replication/errors.ts";
-import { ARM_OPERATIONS_KEPT } from "../../../replication/limits.ts";
+import { ARM_OPERATIONS_KEPT } from "../../limits.ts";
 import type { OperationRecord } from "./operation-record.ts";
 import type { ResourceRecord } from "./resource-type.ts";
 

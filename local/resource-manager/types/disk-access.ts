@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { z } from "zod";
-import { ARM_ACCESS_MAX_SECONDS } from "../../../replication/limits.ts";
+import { ARM_ACCESS_MAX_SECONDS } from "../../limits.ts";
 import { signatureHash, type DiskAccess } from "../disks/vhd-download.ts";
 import { ArmError, invalidParameter, notSupported } from "../engine/arm-error.ts";
 import { isObject, type JsonObject, textOf } from "../engine/json.ts";

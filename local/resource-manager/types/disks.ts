@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { ARM_DISK_MAX_GIB } from "../../../replication/limits.ts";
+import { ARM_DISK_MAX_GIB } from "../../limits.ts";
 import { accountOf, importVhd } from "../disks/import-vhd.ts";
 import { ArmError, invalidParameter, notSupported } from "../engine/arm-error.ts";
 import { keyOf } from "../engine/ids.ts";

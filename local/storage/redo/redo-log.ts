@@ -2,7 +2,7 @@ import { closeSync, openSync, unlinkSync, writeSync } from "node:fs";
 import { readFile, readdir, rename, unlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { LeewardError } from "../../../replication/errors.ts";
-import { LOCAL_REDO_LOG_MIN_BYTES } from "../../../replication/limits.ts";
+import { LOCAL_REDO_LOG_MIN_BYTES } from "../../limits.ts";
 import { changed, parseDatabase } from "../azurite-modules.ts";
 import type { LokiDatabase, LokiDocument, LokiStore } from "../azurite-modules.ts";
 import { applyChanges, LISTS, readChanges, spliceBetween } from "./changes.ts";

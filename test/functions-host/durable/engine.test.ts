@@ -1,7 +1,7 @@
 import * as df from "durable-functions";
 import type { OrchestrationHandler } from "durable-functions";
 import { describe, expect, it } from "vitest";
-import { DURABLE_HISTORY_WARNING_EVENTS } from "../../../replication/limits.ts";
+import { DURABLE_HISTORY_WARNING_EVENTS } from "../../../local/limits.ts";
 import { EventType } from "../../../local/functions-host/durable/history.ts";
 import { openMemoryStore } from "../../../local/functions-host/durable/stores/memory-store.ts";
 import type { Functions } from "./world.ts";

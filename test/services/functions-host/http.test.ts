@@ -1,6 +1,6 @@
 import { request } from "node:http";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { FUNCTIONS_BODY_MAX_BYTES, FUNCTIONS_HTTP_REQUESTS_MAX } from "../../../replication/limits.ts";
+import { FUNCTIONS_BODY_MAX_BYTES, FUNCTIONS_HTTP_REQUESTS_MAX } from "../../../local/limits.ts";
 import type { AppFolder, RunningHost } from "./world.ts";
 import { KEYS, makeApp, runHost } from "./world.ts";
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { FUNCTIONS_MESSAGE_INVISIBLE_MS } from "../../../replication/limits.ts";
+import { FUNCTIONS_MESSAGE_INVISIBLE_MS } from "../../../local/limits.ts";
 import { fakeClock } from "../../functions-host/fake-clock.ts";
 import type { AppFolder, RunningHost, StorageWorld } from "./world.ts";
 import { addressOf, base64, forkHost, makeApp, makeStorage, runHost } from "./world.ts";

@@ -1,4 +1,4 @@
-import { FUNCTIONS_TIMER_SLEEP_MAX_MS } from "../../../../replication/limits.ts";
+import { FUNCTIONS_TIMER_SLEEP_MAX_MS } from "../../../limits.ts";
 import type { Clock } from "../../clock.ts";
 import type { Message } from "../stores/store.ts";
 

@@ -1,5 +1,5 @@
 import { LeewardError } from "../../../../replication/errors.ts";
-import { DURABLE_HISTORY_WARNING_EVENTS, DURABLE_INSTANCES_MAX } from "../../../../replication/limits.ts";
+import { DURABLE_HISTORY_WARNING_EVENTS, DURABLE_INSTANCES_MAX } from "../../../limits.ts";
 import type { Clock } from "../../clock.ts";
 import type { HostFunction } from "../../host-function.ts";
 import type { InvocationInput, Outcome } from "../../invocation.ts";

@@ -1,4 +1,4 @@
-import { DURABLE_INSTANCE_ID_MAX_LENGTH } from "../../../../replication/limits.ts";
+import { DURABLE_INSTANCE_ID_MAX_LENGTH } from "../../../limits.ts";
 
 /** Why a text cannot be the id of an orchestration, in the real host's words; undefined when it can. */
 export function instanceIdFault(instanceId: string): string | undefined {

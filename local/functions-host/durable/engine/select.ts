@@ -1,4 +1,4 @@
-import { DURABLE_EPISODE_MAX_MESSAGES } from "../../../../replication/limits.ts";
+import { DURABLE_EPISODE_MAX_MESSAGES } from "../../../limits.ts";
 import { EventType, sequenceOf } from "../history.ts";
 import type { Message } from "../stores/store.ts";
 import type { LiveInstance } from "./instance.ts";

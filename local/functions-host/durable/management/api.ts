@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { hasCode } from "../../../../replication/errors.ts";
-import { DURABLE_WAIT_MAX_MS } from "../../../../replication/limits.ts";
+import { DURABLE_WAIT_MAX_MS } from "../../../limits.ts";
 import type { WireResponse } from "../../http/messages.ts";
 import type { DurableEngine } from "../engine/engine.ts";
 import type { EventBody, HistoryEvent } from "../history.ts";

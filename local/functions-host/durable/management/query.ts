@@ -1,4 +1,4 @@
-import { DURABLE_PAGE_MAX_COUNT } from "../../../../replication/limits.ts";
+import { DURABLE_PAGE_MAX_COUNT } from "../../../limits.ts";
 import type { InstanceRow } from "../stores/store.ts";
 
 /** Which instances a caller asks for; what is undefined does not restrict. */

@@ -1,4 +1,4 @@
-import { DURABLE_TIMER_LONGEST_MS, DURABLE_TIMER_PART_MS } from "../../../../replication/limits.ts";
+import { DURABLE_TIMER_LONGEST_MS, DURABLE_TIMER_PART_MS } from "../../../limits.ts";
 import type { Retry } from "./actions.ts";
 
 /** The last moment that a JavaScript Date can hold. */

@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import type { SQLOutputValue, StatementSync } from "node:sqlite";
 import { DatabaseSync } from "node:sqlite";
 import { LeewardError } from "../../../../replication/errors.ts";
-import { DURABLE_OPEN_MS } from "../../../../replication/limits.ts";
+import { DURABLE_OPEN_MS } from "../../../limits.ts";
 import type { Batch, DurableStore, InstanceRow, Loaded, Message, Work } from "./store.ts";
 import { hasEnded } from "./store.ts";
 

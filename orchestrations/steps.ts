@@ -54,13 +54,18 @@ export class Superseded extends Error {
 }
 
 /** Runs an activity, and again after a pause while its failure can pass. Throws FlowFailure, Superseded. */
-export function* call<Name extends ActivityName>(run: FlowRun, name: Name, input: InputOf<Name>): Flow<OutputOf<Name>> {
+export function* call<Name extends ActivityName>(
+  run: FlowRun,
+  name: Name,
+  input: InputOf<Name>,
+  pauseMaxMs: number = FLOW_PAUSE_MAX_MS,
+): Flow<OutputOf<Name>> {
   for (let tries = 1; ; tries += 1) {
     const answer = (yield { kind: "activity", name, request: { run, input } }) as ActivityAnswer<OutputOf<Name>>;
     if (answer.kind === "done") return answer.value;
     if (answer.kind === "superseded") throw new Superseded();
     if (!answer.error.retryable || tries === FLOW_ACTIVITY_MAX_TRIES) throw new FlowFailure(answer.error);
-    yield* wait(Math.min(FLOW_PAUSE_MS * 2 ** (tries - 1), FLOW_PAUSE_MAX_MS));
+    yield* wait(Math.min(FLOW_PAUSE_MS * 2 ** (tries - 1), pauseMaxMs));
   }
 }
 

@@ -1,4 +1,4 @@
-import { FLOW_LOOK_MS, FLOW_MACHINE_MAX_MS } from "../replication/limits.ts";
+import { FLOW_LOOK_MS, FLOW_MACHINE_MAX_MS, FLOW_SHUT_DOWN_MAX_MS, FLOW_SHUT_DOWN_PAUSE_MAX_MS } from "../replication/limits.ts";
 import type { FailoverRequest } from "../replication/jobs/managed-item.ts";
 import { ensureSteps, followChanges } from "./ensure.ts";
 import { removeSteps } from "./remove.ts";
@@ -16,7 +16,7 @@ export function* unplannedFailover(run: FlowRun, request: FailoverRequest): Flow
   yield* call(run, "endTask", { name: "RemoveTestEnvironment", state: "Skipped" });
 }
 
-/** The failover goes on when the source cannot be shut down: it may be the reason for the failover. */
+/** The failover goes on, and soon, when the source cannot be shut down: it may be the reason for the failover. */
 function* shutDownSource(run: FlowRun, request: FailoverRequest): Flow<void> {
   const name = "ShutDownSource";
   if (!request.shutDownSource) {
@@ -25,7 +25,7 @@ function* shutDownSource(run: FlowRun, request: FailoverRequest): Flow<void> {
   }
   yield* call(run, "startTask", { name });
   try {
-    yield* followChanges([powerOff(run)], FLOW_MACHINE_MAX_MS);
+    yield* followChanges([powerOff(run)], FLOW_SHUT_DOWN_MAX_MS);
     yield* call(run, "endTask", { name, state: "Succeeded" });
   } catch (failure) {
     if (!(failure instanceof FlowFailure)) throw failure;
@@ -35,8 +35,8 @@ function* shutDownSource(run: FlowRun, request: FailoverRequest): Flow<void> {
 }
 
 const powerOff = (run: FlowRun) => ({
-  begin: () => call(run, "beginShutDown", undefined),
-  look: (operation: string) => call(run, "lookChange", { operation }),
+  begin: () => call(run, "beginShutDown", undefined, FLOW_SHUT_DOWN_PAUSE_MAX_MS),
+  look: (operation: string) => call(run, "lookChange", { operation }, FLOW_SHUT_DOWN_PAUSE_MAX_MS),
 });
 
 /** The latest state is fixed when the source is down, as far as it can be: what it sent before belongs to it. */

@@ -429,6 +429,10 @@ export const FLOW_LOOK_MS = 5_000;
 export const FLOW_REGISTRATION_MAX_MS = 30 * 60_000;
 /** A machine that was made runs within minutes. */
 export const FLOW_MACHINE_MAX_MS = 30 * 60_000;
+/** A source that is shut down is waited for as long as a guest with open files may take; a failover is mostly asked for because nobody answers there. */
+export const FLOW_SHUT_DOWN_MAX_MS = 10 * 60_000;
+/** The longest pause between two tries to reach that source: with FLOW_PAUSE_MAX_MS a region that is gone would cost ten minutes of recovery time. */
+export const FLOW_SHUT_DOWN_PAUSE_MAX_MS = 5_000;
 /** A flow that is taken over from stops at its next activity; one that has died is not waited for longer than this. */
 export const FLOW_TAKEOVER_MAX_MS = 10 * 60_000;
 /** Jobs of one item that a list shows, the names of the latest pages first. */

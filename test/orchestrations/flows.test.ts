@@ -1,8 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { readLedger } from "../../replication/failover/ledger-record.ts";
 import { situationNow } from "../../replication/items/situation.ts";
+import { LeewardError } from "../../replication/errors.ts";
 import { listJobs } from "../../replication/jobs/job-record.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
+import { FLOW_SHUT_DOWN_MAX_MS } from "../../replication/limits.ts";
+import { SOURCE_GROUP } from "../planning/samples.ts";
 import {
   type FlowWorld,
   SOURCE_VM,
@@ -76,6 +79,36 @@ describe("an unplanned failover and its commit", () => {
     const job = await world.operate(failover());
     expect(job.state).toBe("Succeeded");
     expect(job.errors).toMatchObject([{ taskName: "ShutDownSource", code: "azure-not-authorized" }]);
+  });
+
+  it("rule 7: needs nothing of a source region that is gone, and does not wait long for it; the commit does not either", async () => {
+    let gone = false;
+    const world = await protectedWorld({
+      around: async (call, run) => {
+        if (gone && call.port === "cache") throw new LeewardError("store-unavailable", "The source region is gone.");
+        return run();
+      },
+    });
+    gone = true;
+    for (const on of ["begin", "look", "read", "list"] as const) {
+      world.resourceManager.fail({ on, id: `${SOURCE_GROUP}/`, times: Number.POSITIVE_INFINITY, with: { kind: "unavailable" } });
+    }
+    const beganMs = world.context.clock.now();
+    const job = await world.operate(failover());
+    expect(job.errors).toMatchObject([{ taskName: "ShutDownSource", code: "azure-unavailable" }]);
+    expect([job.state, await stateOf(world)]).toEqual(["Succeeded", "FailoverCommitPending"]);
+    expect(world.context.clock.now() - beganMs).toBeLessThan(2 * 60_000);
+    const commit = await world.operate(plainOperation("Commit"));
+    expect([commit.errors, await stateOf(world)]).toEqual([[], "FailoverCommitted"]);
+  });
+
+  it("a source that does not go down is not waited for longer than the shut-down may take", async () => {
+    const world = await protectedWorld();
+    world.resourceManager.fail({ on: "begin", id: SOURCE_VM, times: Number.POSITIVE_INFINITY, with: { kind: "busy" } });
+    const beganMs = world.context.clock.now();
+    const job = await world.operate(failover());
+    expect(job).toMatchObject({ state: "Succeeded", errors: [{ taskName: "ShutDownSource", code: "azure-no-capacity" }] });
+    expect(world.context.clock.now() - beganMs).toBeLessThan(2 * FLOW_SHUT_DOWN_MAX_MS);
   });
 
   it("the commit closes the stream and removes the recovery points", async () => {

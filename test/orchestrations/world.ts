@@ -12,6 +12,7 @@ import type { ResourceJson } from "../../replication/ports-resource-manager.ts";
 import { textOf } from "../../replication/resources/json.ts";
 import { type MemoryResourceManager, memoryResourceManager } from "../memory/memory-resource-manager.ts";
 import { type MemoryStores, createMemoryStores } from "../memory/memory-stores.ts";
+import { type Around, wrapStores } from "../memory/wrapped-stores.ts";
 import { SOURCE_GROUP } from "../planning/samples.ts";
 import { disks, network, nic, sku, vm } from "../resources/samples.ts";
 import { type DriveOptions, type History, drive } from "./driver.ts";
@@ -56,11 +57,19 @@ export const plainOperation = (operation: "Commit" | "DisableProtection", itemId
   requestId: undefined,
 });
 
-export function flowWorld({ looks = 1 }: { readonly looks?: number } = {}): FlowWorld {
+export interface FlowWorldOptions {
+  /** Looks that each change of a resource takes. */
+  readonly looks?: number;
+  /** What happens to calls of the stores. */
+  readonly around?: Around;
+}
+
+export function flowWorld({ looks = 1, around = (_call, run) => run() }: FlowWorldOptions = {}): FlowWorld {
   let nowMs = Date.UTC(2026, 0, 15);
   let ids = 0;
   const clock = { now: () => nowMs };
-  const stores = createMemoryStores(clock);
+  const memory = createMemoryStores(clock);
+  const stores = { ...memory, stores: wrapStores(memory.stores, around) };
   const resourceManager = memoryResourceManager({ looks });
   seed(resourceManager);
   const context: FlowContext = {
@@ -102,8 +111,8 @@ export function flowWorld({ looks = 1 }: { readonly looks?: number } = {}): Flow
 }
 
 /** A world whose item is protected and has a point. */
-export async function protectedWorld(looks = 1): Promise<FlowWorld> {
-  const world = flowWorld({ looks });
+export async function protectedWorld(options: FlowWorldOptions = {}): Promise<FlowWorld> {
+  const world = flowWorld(options);
   const job = await world.operate(enable());
   if (job.state !== "Succeeded") throw new Error(JSON.stringify(job.errors));
   return world;

@@ -38,6 +38,7 @@ export interface TopicSubscription extends EventFilter {
 export interface Topic {
   /** Where events are posted. */
   readonly endpoint: string;
+  readonly key: string;
   counts(): {
     readonly accepted: number;
     readonly delivered: number;
@@ -98,6 +99,7 @@ export async function startTopic(options: TopicOptions): Promise<Topic> {
   const server = await listen(options, accept);
   return {
     endpoint: server.endpoint,
+    key: options.key,
     counts: () => ({ ...counts, waiting: log.waiting.size }),
     close: async () => {
       await server.close();

@@ -65,12 +65,11 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     parts.add({ stop: () => storage.close(), kill: () => {} });
     const events = await startEvents(options, storage);
     parts.add({ stop: () => events.close(), kill: () => {} });
-    const topicKey = derivedKey("event topic", secrets);
     const topic = await startTopic({
       name: "leeward-events",
       folder: join(options.folder, "topic"),
       port: options.ports.eventTopic,
-      key: topicKey,
+      key: derivedKey("event topic", secrets),
       storage,
       subscriptions: options.topicSubscriptions ?? [],
     });
@@ -85,7 +84,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       secrets,
       accounts: { cache: CACHE_ACCOUNT, target: TARGET_ACCOUNT },
       resourceManager,
-      topic: { endpoint: topic.endpoint, key: topicKey },
+      topic,
       resourceGroup: TARGET_GROUP,
       port: options.ports.app,
       logFolder,

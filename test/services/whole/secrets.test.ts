@@ -98,6 +98,9 @@ describe("rule 8: secrets stay where they belong", () => {
     const places = new Map<string, Buffer>([
       ...(await filesBelow(cloud.logFolder)),
       ...(await filesBelow(join(folder, "cloud", "events"))),
+      ...(await filesBelow(join(folder, "cloud", "topic"))),
+      ...(await filesBelow(join(folder, "cloud", "durable"))),
+      ...(await filesBelow(join(folder, "cloud", "resource-manager"))),
       ...(await filesBelow(join(folder, "vm", "state"))),
       ...blobs,
       ["answers of the API", Buffer.from(answers.join("\n"))],
@@ -110,6 +113,8 @@ describe("rule 8: secrets stay where they belong", () => {
       registrationToken,
       itemToken,
       forged,
+      topicKey: cloud.topic.key,
+      managementToken: cloud.resourceManager.token,
       ...accountKeys,
       ...Object.fromEntries(signatures.entries()),
     };

@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { Alert } from "../replication/alerts/decide-alert.ts";
 import { ALERT_TARGETS_MAX_COUNT, RESOURCE_ID_MAX_LENGTH } from "../replication/limits.ts";
 
-const severity = z.enum(["Sev0", "Sev1", "Sev2", "Sev3", "Sev4"]);
+export const alertSeverity = z.enum(["Sev0", "Sev1", "Sev2", "Sev3", "Sev4"]);
 const signalType = z.enum(["Metric", "Log", "Activity Log"]);
 const monitorCondition = z.enum(["Fired", "Resolved"]);
 const text = z.string().min(1).max(RESOURCE_ID_MAX_LENGTH);
@@ -20,7 +20,7 @@ export const alertPayload = z
     data: z.object({
       essentials: z.object({
         alertId: text,
-        severity,
+        severity: alertSeverity,
         signalType,
         monitorCondition,
         monitoringService: z.string(),
@@ -55,7 +55,7 @@ export const alertMessage = z.object({
   kind: z.literal("alert"),
   alert: z.object({
     alertId: z.string(),
-    severity,
+    severity: alertSeverity,
     signalType,
     monitorCondition,
     monitoringService: z.string(),

@@ -1,21 +1,28 @@
-import type { StorageQueueFunctionOptions } from "@azure/functions";
+import type { InvocationContext, StorageQueueFunctionOptions } from "@azure/functions";
+import { alertFailovers } from "../orchestrations/alert-failovers.ts";
+import { flowClient, startFlow } from "../orchestrations/durable.ts";
 import { type FailoverStarter, handleAlert } from "../replication/alerts/handle-alert.ts";
 import { ALERTS_QUEUE } from "../replication/items/names.ts";
 import { alertMessage } from "./alert-message.ts";
 import { parseMessage } from "./hint-message.ts";
 import { logLine } from "./http-edge.ts";
-import type { Application } from "./wiring.ts";
-
-/** The application with the flows that an alert may start. */
-export type AlertApplicationSource = () => Application & { readonly failovers: FailoverStarter };
+import type { Application, ApplicationSource } from "./wiring.ts";
 
 /** Decides on an alert, and logs for each item that it concerns what was decided and why. What it throws gives the message back to the queue. */
-export const decideAlerts = (application: AlertApplicationSource): StorageQueueFunctionOptions => ({
+export const decideAlerts = (application: ApplicationSource): StorageQueueFunctionOptions =>
+  decideAlertsWith(application, (app, context) => alertFailovers(app, (run) => startFlow(context, run)));
+
+export const decideAlertsWith = (
+  application: ApplicationSource,
+  failoversOf: (app: Application, context: InvocationContext) => FailoverStarter,
+): StorageQueueFunctionOptions => ({
   queueName: ALERTS_QUEUE,
   connection: "TargetStorage",
+  extraInputs: [flowClient],
   handler: async (entry, context) => {
+    const app = application();
     const { alert } = parseMessage(entry, alertMessage, "it is no alert");
-    const results = await handleAlert(application(), alert);
+    const results = await handleAlert({ ...app, failovers: failoversOf(app, context) }, alert);
     const { alertId, monitorCondition, severity } = alert;
     for (const result of results) {
       const line = logLine("alert-decided", { alertId, monitorCondition, severity, ...result });

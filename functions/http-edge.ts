@@ -82,6 +82,7 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   "point-unknown": 404,
   "restore-unknown": 404,
   "policy-unknown": 404,
+  "alert-rule-unknown": 404,
   "mapping-unknown": 404,
   "job-unknown": 404,
   conflict: 409,

@@ -1,6 +1,8 @@
 import { app } from "@azure/functions";
 import { registerFlows } from "../orchestrations/durable.ts";
 import { applyHints } from "./apply-hints.ts";
+import { decideAlerts } from "./decide-alerts.ts";
+import { deleteAlertRule } from "./delete-alert-rule.ts";
 import { disableProtection } from "./disable-protection.ts";
 import { failoverCommit } from "./failover-commit.ts";
 import { grantRestoreAccess } from "./grant-restore-access.ts";
@@ -11,12 +13,15 @@ import { listRecoveryPoints } from "./list-recovery-points.ts";
 import { newRecoveryPoint } from "./new-recovery-point.ts";
 import { newRegistrationToken } from "./new-registration-token.ts";
 import { protectItem } from "./protect-item.ts";
+import { putAlertRule } from "./put-alert-rule.ts";
+import { receiveAlert } from "./receive-alert.ts";
 import { registerMobility } from "./register-mobility.ts";
 import { repairReplication } from "./repair-replication.ts";
 import { restoreRecoveryPoint } from "./restore-recovery-point.ts";
 import { restoreSlices } from "./restore-slices.ts";
 import { rotateToken } from "./rotate-token.ts";
 import { settleMobility } from "./settle-mobility.ts";
+import { showAlertRule } from "./show-alert-rule.ts";
 import { showItem } from "./show-item.ts";
 import { showJob } from "./show-job.ts";
 import { showRestore } from "./show-restore.ts";
@@ -42,6 +47,7 @@ app.hook.appTerminate(() => application().bell.close());
 
 app.storageQueue("applyHints", applyHints(application));
 app.storageQueue("restoreSlices", restoreSlices(application));
+app.storageQueue("decideAlerts", decideAlerts(application));
 app.timer("takePoints", takePoints(application));
 app.timer("sweep", sweep(application));
 
@@ -61,6 +67,11 @@ app.http("rotateToken", rotateToken(application));
 app.http("restoreRecoveryPoint", restoreRecoveryPoint(application));
 app.http("showRestore", showRestore(application));
 app.http("grantRestoreAccess", grantRestoreAccess(application));
+
+app.http("receiveAlert", receiveAlert(application));
+app.http("putAlertRule", putAlertRule(application));
+app.http("showAlertRule", showAlertRule(application));
+app.http("deleteAlertRule", deleteAlertRule(application));
 
 app.http("putPolicy", putPolicy(application));
 app.http("listPolicies", listPolicies(application));

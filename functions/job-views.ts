@@ -5,7 +5,7 @@ import { timeView } from "./views.ts";
 
 /** A job as the API shows it, in Site Recovery's words. Its name says whose it is, so that one look finds it. */
 export function jobView(job: JobRecord): object {
-  const { jobId, itemId, scenarioName, friendlyName, state, tasks, errors, startedMs, endedMs } = job;
+  const { jobId, itemId, scenarioName, friendlyName, state, tasks, errors, startedMs, endedMs, alertId, pointId } = job;
   const times = (started: number | undefined, ended: number | undefined): object => ({
     startTime: started === undefined ? undefined : timeView(started),
     endTime: ended === undefined ? undefined : timeView(ended),
@@ -19,6 +19,8 @@ export function jobView(job: JobRecord): object {
     state,
     stateDescription: stateDescription(job),
     ...times(startedMs, endedMs),
+    alertId,
+    recoveryPointId: pointId,
     tasks: tasks.map((task) => ({
       name: task.name,
       friendlyName: task.friendlyName,
@@ -29,9 +31,9 @@ export function jobView(job: JobRecord): object {
   };
 }
 
-export const jobPath = (job: JobRecord): string => `/api/replicationJobs/${jobName(job)}`;
+export const jobPath = (job: Pick<JobRecord, "itemId" | "jobId">): string => `/api/replicationJobs/${jobName(job)}`;
 
-const jobName = ({ itemId, jobId }: JobRecord): string => `${itemId}.${jobId}`;
+export const jobName = ({ itemId, jobId }: Pick<JobRecord, "itemId" | "jobId">): string => `${itemId}.${jobId}`;
 
 /** Errors: `job-unknown` for text that cannot be the name of a job. */
 export function parseJobName(name: string): { readonly itemId: string; readonly jobId: string } {

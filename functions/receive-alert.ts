@@ -1,14 +1,14 @@
 import type { HttpFunctionOptions } from "@azure/functions";
 import { ALERT_BODY_MAX_BYTES } from "../replication/limits.ts";
 import { alertPayload } from "./alert-message.ts";
-import type { AlertApplicationSource } from "./decide-alerts.ts";
 import { bodyOf, httpHandler } from "./http-edge.ts";
+import type { ApplicationSource } from "./wiring.ts";
 
 /**
  * Takes an alert of an action group and answers at once: one that does not get its 2xx tries five times and then leaves the endpoint alone for 15 minutes.
  * What comes of it is decided by message.
  */
-export const receiveAlert = (application: AlertApplicationSource): HttpFunctionOptions => ({
+export const receiveAlert = (application: ApplicationSource): HttpFunctionOptions => ({
   methods: ["POST"],
   authLevel: "function",
   route: "alerts",

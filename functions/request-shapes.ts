@@ -1,10 +1,12 @@
 import { z } from "zod";
+import type { AlertRule } from "../replication/alerts/decide-alert.ts";
 import type { HeartbeatRequest, RegisterRequest, SettleRequest } from "../replication/items/mobility-protocol.ts";
 import type { ProtectRequest } from "../replication/items/protect.ts";
 import { DISKS_MAX_COUNT } from "../replication/limits.ts";
 import type { PolicyInMinutes } from "../replication/policies/policy.ts";
 import type { PlanOptions } from "../replication/planning/options.ts";
 import type { DiskDescription } from "../replication/position.ts";
+import { alertSeverity } from "./alert-message.ts";
 
 /** The bodies that the API takes: their shape only. What the values must be is the domain's to say, in its own words. */
 
@@ -82,16 +84,37 @@ export const protectMachineBody = z.strictObject({
     .exactOptional(),
 }) satisfies z.ZodType<{ readonly options?: Omit<PlanOptions, "targetRegion"> }>;
 
+const failoverPointType = z.enum(["Latest", "LatestProcessed", "LatestApplicationConsistent", "LatestCrashConsistent"]);
+const sourceSiteOperations = z.enum(["Required", "NotRequired"]).default("NotRequired");
+
 /** Site Recovery's options: a point by its id, or by its kind; neither is the latest. */
 export const failoverBody = z
   .strictObject({
     recoveryPointId: z.string().optional(),
-    recoveryPointType: z.enum(["Latest", "LatestProcessed", "LatestApplicationConsistent", "LatestCrashConsistent"]).optional(),
-    sourceSiteOperations: z.enum(["Required", "NotRequired"]).default("NotRequired"),
+    recoveryPointType: failoverPointType.optional(),
+    sourceSiteOperations,
   })
   .refine(({ recoveryPointId, recoveryPointType }) => recoveryPointId === undefined || recoveryPointType === undefined, {
     error: "give recoveryPointId or recoveryPointType, not both",
   });
+
+/** A rule for alerts; its defaults are the careful ones. */
+export const alertRuleBody = z
+  .strictObject({
+    enabled: z.boolean().default(true),
+    mode: z.enum(["failover", "dry-run"]),
+    targetIds: z.array(z.string()),
+    severities: z.array(alertSeverity),
+    coolDownInMinutes: z.number().optional(),
+    recoveryPointType: failoverPointType.default("LatestProcessed"),
+    sourceSiteOperations,
+  })
+  .transform(({ coolDownInMinutes, recoveryPointType, sourceSiteOperations: source, ...rule }): AlertRule => ({
+    ...rule,
+    coolDownMs: coolDownInMinutes === undefined ? undefined : Math.round(coolDownInMinutes * 60_000),
+    point: { kind: recoveryPointType },
+    shutDownSource: source === "Required",
+  }));
 
 /** A stored policy, in Site Recovery's minutes; its type of policies is the only one here. */
 export const policyBody = z.strictObject({

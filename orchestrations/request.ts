@@ -22,7 +22,7 @@ import type { FlowRun } from "./steps.ts";
 export type OperationRequest = { readonly itemId: string; readonly requestId: string | undefined } & (
   | ({ readonly operation: "EnableProtection" } & EnableRequest)
   | { readonly operation: "DisableProtection" | "Commit" }
-  | ({ readonly operation: "UnplannedFailover" } & FailoverRequest)
+  | ({ readonly operation: "UnplannedFailover"; readonly alertId?: string | undefined } & FailoverRequest)
 );
 
 type EnableRequest = Pick<ManagedItem, "sourceVmId" | "options" | "policy">;
@@ -57,7 +57,8 @@ export async function requestOperation(context: FlowContext, asked: OperationReq
   const { itemId, requestId, ...request } = asked;
   const { stores, clock } = context;
   await prepareManaged(context, asked);
-  const jobRequest = { itemId, flow: FLOW_OF[asked.operation], operationId: requestId ?? context.ids.next(), request };
+  const alertId = asked.operation === "UnplannedFailover" ? asked.alertId : undefined;
+  const jobRequest = { itemId, flow: FLOW_OF[asked.operation], operationId: requestId ?? context.ids.next(), request, alertId };
   const job = await ensureJob(stores, newJob(jobRequest, clock.now()));
   requireSameRequest(job, jobRequest);
   if (isEnded(job)) return job;

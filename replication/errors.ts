@@ -67,6 +67,7 @@ const ERRORS = {
   "point-pruned": { retryable: false, hint: "Retention is removing this point. Choose a newer one." },
   "restore-unknown": { retryable: false, hint: "Start a restore of a recovery point; the answer names the place to ask." },
   "policy-unknown": { retryable: false, hint: "List the replication policies and check the name." },
+  "alert-rule-unknown": { retryable: false, hint: "Give the item a rule first: PUT .../alertRule (docs/alerts.md)." },
   "mapping-unknown": { retryable: false, hint: "List the network mappings; their names follow from the networks." },
   "in-use": { retryable: false, hint: "Give the items that use it another one first, or disable their replication." },
   "job-unknown": { retryable: false, hint: "List the jobs and check the name." },

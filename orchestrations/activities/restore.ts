@@ -2,6 +2,8 @@ import { type ApplyProgress, type LatestTarget, choosePoint, latestTarget } from
 import { isBoundary } from "../../replication/apply/progress.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { readHeartbeat, requireProgress } from "../../replication/items/heartbeat.ts";
+import { choosePointOf } from "../../replication/jobs/job.ts";
+import { changeJob } from "../../replication/jobs/job-record.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { readCatalog } from "../../replication/points/catalog.ts";
 import type { TargetPlan } from "../../replication/planning/plan.ts";
@@ -52,6 +54,7 @@ export async function beginRestore(
   { itemId, jobId }: FlowRun,
   { pointId }: { readonly pointId: string },
 ): Promise<void> {
+  await changeJob(context.stores, itemId, jobId, (job) => choosePointOf(job, pointId));
   const begun = await findRestore(context.stores.records(itemId), restoreIdOf(itemId, jobId));
   if (begun === undefined) await startRestore(context, itemId, pointId, jobId);
 }

@@ -1,6 +1,6 @@
 import { requireField } from "../items/request-rules.ts";
-import { readItem } from "../items/item-record.ts";
 import { ALERT_RECORD } from "../items/names.ts";
+import { type FailoverRequest, readManaged } from "../jobs/managed-item.ts";
 import { decodeRecord, encodeRecord } from "../items/records.ts";
 import { ALERT_COOL_DOWN_MAX_MS, ALERT_TARGETS_MAX_COUNT, RECORD_CHANGES_MAX_TRIES, RESOURCE_ID_MAX_LENGTH } from "../limits.ts";
 import { LeewardError } from "../errors.ts";
@@ -12,8 +12,23 @@ export interface AlertRecord {
   readonly version: 1;
   readonly rule: AlertRule;
   readonly history: AlertHistory;
-  /** Decided, and not yet known to have been started: the alert's message comes again and starts it. */
-  readonly pending: { readonly alertKey: string; readonly operationId: string; readonly decidedMs: number } | undefined;
+  /** Decided, and not yet known to have been started: the alert's message comes again and starts it, or the sweep does. */
+  readonly pending: PendingFailover | undefined;
+}
+
+interface PendingFailover {
+  readonly alertKey: string;
+  readonly operationId: string;
+  readonly decidedMs: number;
+  /** As it was when it was decided: a rule that changes meanwhile must not make two requests of one operation. */
+  readonly request: AlertFailover;
+}
+
+/** What an alert asks for. */
+export interface AlertFailover extends FailoverRequest {
+  readonly operation: "UnplannedFailover";
+  /** Written into the job: who asked. */
+  readonly alertId: string;
 }
 
 /** Undefined for an item without a rule. Errors: `record-corrupt`. */
@@ -21,10 +36,26 @@ export async function findAlertRecord(stores: ItemStores, itemId: string): Promi
   return (await readStored(stores.records(itemId)))?.record;
 }
 
-/** Gives the item this rule; its history stays. Errors: `invalid-request` that names the field, `item-unknown`, `conflict`. */
+/** Errors: `alert-rule-unknown`, `item-unknown`, `record-corrupt`. */
+export async function readAlertRecord(stores: ItemStores, itemId: string): Promise<AlertRecord> {
+  const found = await findAlertRecord(stores, itemId);
+  if (found !== undefined) return found;
+  await readManaged(stores, itemId);
+  throw new LeewardError("alert-rule-unknown", `The item "${itemId}" has no alert rule.`, { itemId });
+}
+
+/** Takes the rule away, with its history; one that is not there is fine. */
+export async function removeAlertRule(stores: ItemStores, itemId: string): Promise<void> {
+  await stores.records(itemId).remove(ALERT_RECORD);
+}
+
+/**
+ * Gives the item this rule; its history stays. Only what has a machine to fail over can have one. Errors: `invalid-request` that names the field,
+ * `item-unknown`, `conflict`.
+ */
 export async function setAlertRule(stores: ItemStores, itemId: string, rule: AlertRule): Promise<void> {
   requireRule(rule);
-  await readItem(stores, itemId);
+  await readManaged(stores, itemId);
   const records = stores.records(itemId);
   for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
     const stored = await readStored(records);

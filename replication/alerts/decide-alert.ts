@@ -1,3 +1,4 @@
+import type { PointRequest } from "../failover/choose-point.ts";
 import { ALERT_COOL_DOWN_MS, ALERT_HISTORY_MAX_COUNT, ALERT_MAX_AGE_MS, CLOCK_SKEW_WARNING_MS } from "../limits.ts";
 
 /** What the decision needs of an alert, as Azure Monitor's common alert schema has it. Whoever parses it checks the shapes. */
@@ -31,6 +32,10 @@ export interface AlertRule {
   readonly severities: readonly Alert["severity"][];
   /** Undefined: the default. */
   readonly coolDownMs: number | undefined;
+  /** Undefined: the latest processed point, because an outage has no time to wait for a backlog whose source may be gone. */
+  readonly point?: Exclude<PointRequest, { readonly kind: "Custom" }> | undefined;
+  /** Whether the source is shut down first, as far as it can be reached; undefined: not. */
+  readonly shutDownSource?: boolean | undefined;
 }
 
 /** What was decided before about alerts of this item, the newest first. */

@@ -1,19 +1,10 @@
 import { createHash } from "node:crypto";
 import { inLanes } from "../apply/lanes.ts";
 import { hasCode } from "../errors.ts";
-import type { PointRequest } from "../failover/choose-point.ts";
 import type { ItemContext } from "../items/context.ts";
 import { ALERT_MAX_AGE_MS, ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
-import { type AlertRecord, changeAlertRecord, findAlertRecord } from "./alert-record.ts";
+import { type AlertFailover, type AlertRecord, changeAlertRecord, findAlertRecord } from "./alert-record.ts";
 import { ALERT_REASONS, type Alert, type AlertDecision, alertKey, decideAlert, rememberAlert, watches } from "./decide-alert.ts";
-
-/** What an alert asks for. Latest processed: an outage has no time to wait for a backlog whose source may be gone. */
-export interface AlertFailover {
-  readonly operation: "UnplannedFailover";
-  readonly point: PointRequest;
-  /** Written into the job: who asked. */
-  readonly alertId: string;
-}
 
 /** The flows, as alerts need them. */
 export interface FailoverStarter {
@@ -73,32 +64,33 @@ async function handleForItem(context: AlertContext, itemId: string, alert: Alert
   });
   if (record === undefined || decision === undefined) return undefined;
   const { reason } = decision;
-  const failover = await startPending(context, itemId, alert, record);
+  const failover = record.pending?.alertKey === alertKey(alert) ? await startPending(context, itemId, record) : undefined;
   return { itemId, reason, message: ALERT_REASONS[reason], failover };
 }
 
 function decided(before: AlertRecord, itemId: string, alert: Alert, decision: AlertDecision, nowMs: number): AlertRecord {
   const history = rememberAlert(before.history, alert, decision, nowMs);
+  if (!decision.failOver) return history === before.history ? before : { ...before, history };
   const key = alertKey(alert);
-  if (decision.failOver)
-    return { ...before, history, pending: { alertKey: key, operationId: operationIdOf(itemId, key), decidedMs: nowMs } };
-  return history === before.history ? before : { ...before, history };
+  const { point = { kind: "LatestProcessed" }, shutDownSource = false } = before.rule;
+  const request: AlertFailover = { operation: "UnplannedFailover", point, shutDownSource, alertId: alert.alertId };
+  return { ...before, history, pending: { alertKey: key, operationId: alertOperationId(itemId, key), decidedMs: nowMs, request } };
 }
 
-/** Starts the failover that this alert has called for, now or at an earlier delivery that did not get so far. */
-async function startPending(
-  context: AlertContext,
-  itemId: string,
-  alert: Alert,
-  { pending, rule }: AlertRecord,
-): Promise<AlertResult["failover"]> {
-  if (pending === undefined || pending.alertKey !== alertKey(alert)) return undefined;
-  const { operationId, decidedMs } = pending;
+/** The sweep's part: starts what was decided and whose message did not come again. Errors: those of `startFailover`. */
+export async function resumeAlert(context: AlertContext, itemId: string): Promise<AlertResult["failover"]> {
+  const found = await findAlertRecord(context.stores, itemId);
+  return found === undefined ? undefined : startPending(context, itemId, found);
+}
+
+/** Starts the failover that an alert has called for, now or at an earlier delivery that did not get so far. */
+async function startPending(context: AlertContext, itemId: string, { pending, rule }: AlertRecord): Promise<AlertResult["failover"]> {
+  if (pending === undefined) return undefined;
+  const { operationId, decidedMs, request } = pending;
   // The operator may have switched the rule off meanwhile.
   if (!rule.enabled || rule.mode !== "failover" || context.clock.now() - decidedMs > ALERT_MAX_AGE_MS) return undefined;
   let state: "started" | "refused" = "started";
   try {
-    const request = { operation: "UnplannedFailover", point: { kind: "LatestProcessed" }, alertId: alert.alertId } as const;
     await context.failovers.startFailover(itemId, request, operationId);
   } catch (error) {
     // Somebody else's operation came between the look at the state and the start.
@@ -111,7 +103,7 @@ async function startPending(
   return { operationId, state };
 }
 
-/** 32 hex digits: the same alert of the same item is the same operation. */
-function operationIdOf(itemId: string, key: string): string {
+/** 32 hex digits: the same alert of the same item is the same operation. `key`: of a decision. */
+export function alertOperationId(itemId: string, key: string): string {
   return createHash("sha256").update(`leeward-alert-1\n${itemId}\n${key}`, "utf8").digest("hex").slice(0, 32);
 }

@@ -40,6 +40,10 @@ export interface JobRecord {
   readonly errors: readonly JobError[];
   readonly startedMs: number;
   readonly endedMs: number | undefined;
+  /** The alert that asked for it; undefined for a person's request. */
+  readonly alertId?: string | undefined;
+  /** The recovery point that a failover has chosen. */
+  readonly pointId?: string | undefined;
   /** Digest of the request, so that one operation id cannot ask for two things. */
   readonly requestDigest: string;
 }
@@ -51,10 +55,11 @@ export interface JobRequest {
   readonly operationId: string;
   /** Everything that the caller asked for, as JSON. */
   readonly request: unknown;
+  readonly alertId?: string | undefined;
 }
 
 /** A job that has not begun. Errors: `invalid-request` for an operation id that is empty or too long. */
-export function newJob({ itemId, flow, operationId, request }: JobRequest, nowMs: number): JobRecord {
+export function newJob({ itemId, flow, operationId, request, alertId }: JobRequest, nowMs: number): JobRecord {
   const { scenarioName, friendlyName, tasks } = SCENARIOS[flow];
   return {
     version: 1,
@@ -74,6 +79,7 @@ export function newJob({ itemId, flow, operationId, request }: JobRequest, nowMs
     errors: [],
     startedMs: nowMs,
     endedMs: undefined,
+    alertId,
     requestDigest: canonicalDigest({ flow, request }),
   };
 }
@@ -136,6 +142,11 @@ export function succeedJob(job: JobRecord, nowMs: number): JobRecord {
   const open = job.tasks.find((task) => !isTaskEnded(task));
   invariant(open === undefined, "every task of a job that succeeds has ended", { jobId: job.jobId, task: open?.name });
   return { ...job, state: "Succeeded", endedMs: later(job, nowMs) };
+}
+
+/** The point that a failover goes to, once chosen. */
+export function choosePointOf(job: JobRecord, pointId: string): JobRecord {
+  return job.pointId === pointId || isEnded(job) ? job : { ...job, pointId };
 }
 
 /** The running tasks fail with the job; those that never began say so. */

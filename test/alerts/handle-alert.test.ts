@@ -2,15 +2,18 @@ import { readFileSync } from "node:fs";
 import { HttpRequest } from "@azure/functions";
 import { beforeEach, describe, expect, it } from "vitest";
 import { alertPayload } from "../../functions/alert-message.ts";
-import { decideAlerts } from "../../functions/decide-alerts.ts";
+import { decideAlertsWith } from "../../functions/decide-alerts.ts";
 import { bodyOf } from "../../functions/http-edge.ts";
 import { receiveAlert } from "../../functions/receive-alert.ts";
 import { encodeMessage } from "../../azure/work-queue.ts";
-import { changeAlertRecord, findAlertRecord, setAlertRule } from "../../replication/alerts/alert-record.ts";
+import { type AlertFailover, changeAlertRecord, findAlertRecord, setAlertRule } from "../../replication/alerts/alert-record.ts";
 import type { Alert, AlertRule } from "../../replication/alerts/decide-alert.ts";
-import { type AlertContext, type AlertFailover, handleAlert } from "../../replication/alerts/handle-alert.ts";
+import { type AlertContext, handleAlert, resumeAlert } from "../../replication/alerts/handle-alert.ts";
 import { LeewardError } from "../../replication/errors.ts";
+import { ensureManaged } from "../../replication/jobs/managed-item.ts";
 import { protectItem } from "../../replication/items/protect.ts";
+import type { ItemStores } from "../../replication/ports.ts";
+import { UNPROTECTED } from "../../replication/states/decide.ts";
 import { appInMemory, call, deliver } from "../functions/app-under-test.ts";
 import { DISKS, ITEM, type World, createWorld } from "../items/world.ts";
 
@@ -34,6 +37,19 @@ interface Started {
   readonly operationId: string;
 }
 
+/** What has a machine to fail over. */
+const manage = (stores: ItemStores, itemId: string) =>
+  ensureManaged(stores, {
+    version: 1,
+    itemId,
+    situation: UNPROTECTED,
+    running: undefined,
+    sourceVmId: vm(itemId),
+    options: { targetRegion: "northeurope" },
+    policy: undefined,
+    plan: undefined,
+  });
+
 describe("an alert of Azure Monitor", () => {
   let world: World;
   let context: AlertContext;
@@ -54,6 +70,7 @@ describe("an alert of Azure Monitor", () => {
   });
   const watch = async (itemId: string, rule: AlertRule): Promise<void> => {
     await protectItem(world.context, { itemId, disks: DISKS, policy: undefined });
+    await manage(world.stores, itemId);
     await setAlertRule(world.stores, itemId, rule);
   };
   const reasons = async (alert: Alert): Promise<readonly string[]> => (await handleAlert(context, alert)).map(({ reason }) => reason);
@@ -123,9 +140,21 @@ describe("an alert of Azure Monitor", () => {
     expect(flows.started[0]?.request).toEqual({
       operation: "UnplannedFailover",
       point: { kind: "LatestProcessed" },
+      shutDownSource: false,
       alertId: sample("metric").alertId,
     });
     expect(await handleAlert(context, sample("metric"))).toMatchObject([{ reason: "duplicate", failover: undefined }]);
+  });
+
+  it("whose message does not come again is started by the sweep, as it was decided", async () => {
+    flows.failure = new LeewardError("store-unavailable", "away");
+    await expect(handleAlert(context, sample("metric"))).rejects.toBe(flows.failure);
+    flows.failure = undefined;
+    await setAlertRule(world.stores, ITEM, { ...RULE, point: { kind: "Latest" } });
+    expect(await resumeAlert(context, ITEM)).toMatchObject({ state: "started" });
+    expect(flows.started.map(({ request }) => request.point)).toEqual([{ kind: "LatestProcessed" }]);
+    expect(await resumeAlert(context, ITEM)).toBeUndefined();
+    expect(await resumeAlert(context, "nobody")).toBeUndefined();
   });
 
   it.each([
@@ -137,6 +166,7 @@ describe("an alert of Azure Monitor", () => {
     flows.failure = undefined;
     await change();
     expect(await handleAlert(context, sample("metric"))).toMatchObject([{ reason: "duplicate", failover: undefined }]);
+    expect(await resumeAlert(context, ITEM)).toBeUndefined();
     expect(flows.started).toEqual([]);
   });
 
@@ -180,32 +210,33 @@ describe("the functions that take alerts", () => {
     const started: string[] = [];
     const startFailover = async (itemId: string): Promise<void> => void started.push(itemId);
     const failovers = { isFailoverAllowed: async () => true, startFailover };
-    return { app, started, application: () => ({ ...app.source(), failovers }) };
+    return { app, started, failovers: () => failovers };
   };
 
   it("answer at once, decide by message, and say why in the log", async () => {
-    const { app, started, application } = source();
+    const { app, started, failovers } = source();
     await protectItem(app.source(), { itemId: ITEM, disks: DISKS, policy: undefined });
+    await manage(app.stores, ITEM);
     await setAlertRule(app.stores, ITEM, RULE);
     const payload = JSON.parse(sampleText("resource-health")) as { data: { essentials: { firedDateTime: string } } };
     payload.data.essentials.firedDateTime = new Date(app.source().clock.now()).toISOString();
-    const answer = await call(receiveAlert(application), { body: payload });
+    const answer = await call(receiveAlert(app.source), { body: payload });
     expect(answer).toMatchObject({ status: 202, body: { alertId: sample("resource-health").alertId } });
     expect(started).toEqual([]);
     const [sent] = app.sent;
-    const lines = await deliver(decideAlerts(application), sent === undefined ? "" : encodeMessage(sent.message));
+    const lines = await deliver(decideAlertsWith(app.source, failovers), sent === undefined ? "" : encodeMessage(sent.message));
     expect(started).toEqual([ITEM]);
     expect(lines).toEqual([expect.stringContaining('"event":"alert-decided"')]);
     expect(lines[0]).toContain('"reason":"fire","message":"The alert starts a failover."');
-    await expect(deliver(decideAlerts(application), "{}")).rejects.toMatchObject({ code: "invalid-request" });
+    await expect(deliver(decideAlertsWith(app.source, failovers), "{}")).rejects.toMatchObject({ code: "invalid-request" });
   });
 
   it("refuse what is not in the common alert schema, naming the field", async () => {
-    const { application } = source();
+    const { app } = source();
     const given = JSON.parse(sampleText("metric")) as { readonly schemaId: string; readonly data: { readonly essentials: object } };
-    expect(await call(receiveAlert(application), { body: { ...given, schemaId: "other" } })).toMatchObject({ status: 400 });
+    expect(await call(receiveAlert(app.source), { body: { ...given, schemaId: "other" } })).toMatchObject({ status: 400 });
     const odd = { ...given, data: { ...given.data, essentials: { ...given.data.essentials, signalType: "Smoke" } } };
-    const answer = await call(receiveAlert(application), { body: odd });
+    const answer = await call(receiveAlert(app.source), { body: odd });
     expect(JSON.stringify(answer.body)).toContain("data.essentials.signalType");
   });
 

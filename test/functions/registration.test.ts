@@ -54,6 +54,10 @@ describe("functions/index.ts", async () => {
       "POST replicationProtectedItems/{item}/repairReplication",
       "POST replicationProtectedItems/{item}/restores/{restore}/grantAccess",
       "POST replicationProtectedItems/{item}/rotateToken",
+      "POST alerts",
+      "PUT replicationProtectedItems/{item}/alertRule",
+      "GET replicationProtectedItems/{item}/alertRule",
+      "DELETE replicationProtectedItems/{item}/alertRule",
       "PUT replicationPolicies/{policy}",
       "GET replicationPolicies",
       "GET replicationPolicies/{policy}",
@@ -81,6 +85,7 @@ describe("functions/index.ts", async () => {
     expect(queues).toEqual([
       ["leeward-hints", "TargetStorage"],
       ["leeward-restores", "TargetStorage"],
+      ["leeward-alerts", "TargetStorage"],
     ]);
     const schedules = registered.filter(({ kind }) => kind === "timer").map(({ options }) => options["schedule"]);
     expect(schedules).toEqual(["%LEEWARD_POINT_SCHEDULE%", "%LEEWARD_SWEEP_SCHEDULE%"]);

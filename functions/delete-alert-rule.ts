@@ -1,0 +1,15 @@
+import type { HttpFunctionOptions } from "@azure/functions";
+import { removeAlertRule } from "../replication/alerts/alert-record.ts";
+import { httpHandler, itemOf } from "./http-edge.ts";
+import type { ApplicationSource } from "./wiring.ts";
+
+/** 204, also when there is none: from now on alerts start nothing for this item. */
+export const deleteAlertRule = (application: ApplicationSource): HttpFunctionOptions => ({
+  methods: ["DELETE"],
+  authLevel: "function",
+  route: "replicationProtectedItems/{item}/alertRule",
+  handler: httpHandler(async (request) => {
+    await removeAlertRule(application().stores, itemOf(request));
+    return { status: 204, body: undefined };
+  }),
+});

@@ -1,0 +1,19 @@
+import type { FailoverStarter } from "../replication/alerts/handle-alert.ts";
+import { situationNow } from "../replication/items/situation.ts";
+import { findManaged } from "../replication/jobs/managed-item.ts";
+import type { FlowContext } from "./activities/context.ts";
+import { type StartFlow, offeredOperations, requestOperation } from "./request.ts";
+
+/** Failovers as alerts start them: the same way as a person's, under the operation id of the alert. */
+export function alertFailovers(context: FlowContext, start: StartFlow): FailoverStarter {
+  return {
+    isFailoverAllowed: async (itemId) => {
+      const managed = context.management === undefined ? undefined : await findManaged(context.stores, itemId);
+      if (managed === undefined) return false;
+      return offeredOperations((await situationNow(context, managed)).state).includes("UnplannedFailover");
+    },
+    startFailover: async (itemId, request, operationId) => {
+      await requestOperation(context, { ...request, itemId, requestId: operationId }, start);
+    },
+  };
+}

@@ -1,4 +1,3 @@
-import { offeredOperations } from "../orchestrations/request.ts";
 import type { AppPointStatus } from "../replication/items/app-point.ts";
 import type { ProtectedItem, RepairRequest, ServiceSession } from "../replication/items/item.ts";
 import type { ItemStatus } from "../replication/items/status.ts";
@@ -11,6 +10,7 @@ import type { Position } from "../replication/position.ts";
 import type { RestoreRecord } from "../replication/restore/record.ts";
 import type { RestoreStatus } from "../replication/restore/status.ts";
 import type { Situation } from "../replication/states/decide.ts";
+import { offeredOperations } from "../replication/states/offered.ts";
 import { stateWords } from "../replication/states/words.ts";
 
 /** What the API shows: times in ISO 8601, durations in minutes where Site Recovery has minutes, and never a token or its hash (rule 8). */

@@ -1,8 +1,9 @@
 import type { FailoverStarter } from "../replication/alerts/handle-alert.ts";
 import { situationNow } from "../replication/items/situation.ts";
 import { findManaged } from "../replication/jobs/managed-item.ts";
+import { offeredOperations } from "../replication/states/offered.ts";
 import type { FlowContext } from "./activities/context.ts";
-import { type StartFlow, offeredOperations, requestOperation } from "./request.ts";
+import { type StartFlow, requestOperation } from "./request.ts";
 
 /** Failovers as alerts start them: the same way as a person's, under the operation id of the alert. */
 export function alertFailovers(context: FlowContext, start: StartFlow): FailoverStarter {

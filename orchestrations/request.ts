@@ -12,10 +12,12 @@ import {
   findManaged,
   readManaged,
 } from "../replication/jobs/managed-item.ts";
-import { UNPROTECTED, allowedOperations, decideOperation, refusalError } from "../replication/states/decide.ts";
-import type { Flow, ItemState, Operation } from "../replication/states/states.ts";
+import { UNPROTECTED, decideOperation, refusalError } from "../replication/states/decide.ts";
+import { offeredOperations } from "../replication/states/offered.ts";
+import type { Flow, Operation } from "../replication/states/states.ts";
 import { type FlowContext, managementOf } from "./activities/context.ts";
 import { errorOf, reportOutcome } from "./activities/job.ts";
+import { tellJob, tellState } from "./activities/tell.ts";
 import type { FlowRun } from "./steps.ts";
 
 /** What an operator asks for. `requestId` makes it repeatable. */
@@ -26,17 +28,6 @@ export type OperationRequest = { readonly itemId: string; readonly requestId: st
 );
 
 type EnableRequest = Pick<ManagedItem, "sourceVmId" | "options" | "policy">;
-
-/** The state table knows more operations than have a flow; what has none is not offered. Repair is a request to the mobility service. */
-const OFFERED: ReadonlySet<Operation> = new Set<Operation>([
-  "EnableProtection",
-  "DisableProtection",
-  "UnplannedFailover",
-  "Commit",
-  "RepairReplication",
-]);
-
-export const offeredOperations = (state: ItemState): readonly Operation[] => allowedOperations(state).filter((each) => OFFERED.has(each));
 
 /** Starts a flow; starting one twice is one start. */
 export type StartFlow = (run: FlowRun) => Promise<void>;
@@ -118,7 +109,7 @@ function startedItem(now: ManagedItem, found: ManagedItem, asked: OperationReque
       const enable =
         asked.operation === "EnableProtection" ? { sourceVmId: asked.sourceVmId, options: asked.options, policy: asked.policy } : {};
       const failover = asked.operation === "UnplannedFailover" ? { point: asked.point, shutDownSource: asked.shutDownSource } : undefined;
-      const running = { jobId, flow: decision.flow, endsJobId: decision.endsJobId, failover };
+      const running = { jobId, flow: decision.flow, endsJobId: decision.endsJobId, failover, from: now.situation };
       return { ...now, ...enable, situation: decision.situation, running };
     }
   }
@@ -138,6 +129,7 @@ export async function tendFlow(
   if (managed === undefined) return;
   const situation = await situationNow(context, managed);
   if (situation !== managed.situation) {
+    await tellState(context, itemId, managed.situation, situation, `${clock.now()}`);
     await changeManaged(stores, itemId, (found) =>
       found.situation.state === managed.situation.state && found.situation.job === undefined ? { ...found, situation } : found,
     );
@@ -148,7 +140,7 @@ export async function tendFlow(
   if (state === undefined) await flows.start({ version: 1, itemId, ...job });
   if (state !== "ended" || (await reportOutcome(context, itemId, job.jobId))) return;
   const error = new LeewardError("internal", "The flow ended without an outcome.");
-  await changeJob(stores, itemId, job.jobId, (record) => failJob(record, errorOf(error), clock.now()));
+  await tellJob(context, await changeJob(stores, itemId, job.jobId, (record) => failJob(record, errorOf(error), clock.now())));
   await reportOutcome(context, itemId, job.jobId);
 }
 

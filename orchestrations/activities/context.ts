@@ -1,5 +1,6 @@
 import { LeewardError } from "../../replication/errors.ts";
 import type { ItemContext } from "../../replication/items/context.ts";
+import type { EventPublisher } from "../../replication/ports-events.ts";
 import type { Failed, ResourceManager } from "../../replication/ports-resource-manager.ts";
 
 export interface FlowManagement {
@@ -14,6 +15,8 @@ export interface FlowManagement {
 /** What activities need from the outside. */
 export interface FlowContext extends ItemContext {
   readonly management: FlowManagement | undefined;
+  /** Undefined for an app without a topic: it tells nobody. */
+  readonly events: EventPublisher | undefined;
 }
 
 /** Of an app that only replicates no flow is ever started. */

@@ -1,6 +1,7 @@
 import { LeewardError } from "../../replication/errors.ts";
 import {
   type JobRecord,
+  beginJob,
   cancelJob,
   endTask as endTaskOf,
   failJob,
@@ -14,12 +15,15 @@ import { type RunningFlow, changeManaged, findManaged, readManaged } from "../..
 import { decideOutcome } from "../../replication/states/decide.ts";
 import type { FlowError, FlowRun } from "../steps.ts";
 import type { FlowContext } from "./context.ts";
+import { type TellContext, tellJob, tellState } from "./tell.ts";
 
-/** What the flow was asked for. */
-export async function openJob({ stores }: FlowContext, { itemId }: FlowRun): Promise<Pick<RunningFlow, "endsJobId" | "failover">> {
-  const { running } = await readManaged(stores, itemId);
+/** What the flow was asked for; that it has begun is told. */
+export async function openJob(context: FlowContext, { itemId, jobId }: FlowRun): Promise<Pick<RunningFlow, "endsJobId" | "failover">> {
+  const { running, situation } = await readManaged(context.stores, itemId);
   if (running === undefined) throw new LeewardError("internal", "A flow runs without its request.", { itemId });
-  const { endsJobId, failover } = running;
+  const { endsJobId, failover, from } = running;
+  await tellJob(context, await changeJob(context.stores, itemId, jobId, beginJob));
+  await tellState(context, itemId, from, situation, jobId);
   return { endsJobId, failover };
 }
 
@@ -66,26 +70,33 @@ export type JobEnd =
   | { readonly kind: "failed"; readonly error: FlowError };
 
 /** The record first, then the item's state after what the record says: the end of a job is final, whoever tells it a second time. */
-export async function closeJob({ stores, clock }: FlowContext, { itemId, jobId }: FlowRun, end: JobEnd): Promise<Pick<JobRecord, "state">> {
-  const nowMs = clock.now();
-  const { state } = await changeJob(stores, itemId, jobId, (job) => {
-    if (end.kind === "succeeded") return succeedJob(job, nowMs);
-    return end.kind === "cancelled" ? cancelJob(job, nowMs) : failJob(job, errorOf(end.error), nowMs);
+export async function closeJob(context: FlowContext, { itemId, jobId }: FlowRun, end: JobEnd): Promise<Pick<JobRecord, "state">> {
+  const nowMs = context.clock.now();
+  const job = await changeJob(context.stores, itemId, jobId, (found) => {
+    if (end.kind === "succeeded") return succeedJob(found, nowMs);
+    return end.kind === "cancelled" ? cancelJob(found, nowMs) : failJob(found, errorOf(end.error), nowMs);
   });
-  await reportOutcome({ stores }, itemId, jobId);
-  return { state };
+  await tellJob(context, job);
+  await reportOutcome(context, itemId, jobId);
+  return { state: job.state };
 }
 
 /** What a job keeps of an error. */
 export const errorOf = ({ code, message, hint }: Pick<FlowError, "code" | "message" | "hint">) => ({ code, message, hint });
 
-/** Rule 6 of the flows: what a crash kept back is reported by whoever finds it. True when something changed. */
-export async function reportOutcome({ stores }: Pick<FlowContext, "stores">, itemId: string, jobId: string): Promise<boolean> {
+/**
+ * Rule 6 of the flows: what a crash kept back is reported by whoever finds it. True when something changed. The record of the job says already what
+ * comes now, so that it is told first: who dies in between tells it again.
+ */
+export async function reportOutcome(context: TellContext, itemId: string, jobId: string): Promise<boolean> {
+  const { stores } = context;
   const job = await findJob(stores, itemId, jobId);
   const before = await findManaged(stores, itemId);
   if (job === undefined || !isEnded(job) || before?.situation.job?.jobId !== jobId) return false;
+  const outcome = job.state === "Succeeded" ? "JobSucceeded" : "JobFailed";
+  await tellState(context, itemId, before.situation, decideOutcome(before.situation, jobId, outcome), jobId);
   await changeManaged(stores, itemId, (managed) => {
-    const situation = decideOutcome(managed.situation, jobId, job.state === "Succeeded" ? "JobSucceeded" : "JobFailed");
+    const situation = decideOutcome(managed.situation, jobId, outcome);
     return situation === managed.situation ? managed : { ...managed, situation, running: undefined };
   });
   return true;

@@ -4,7 +4,8 @@ import type { ItemStatus } from "../items/status.ts";
 import { type JobRecord, stateDescription } from "../jobs/job.ts";
 import { EVENT_ERRORS_MAX_COUNT, EVENT_TEXT_MAX_LENGTH } from "../limits.ts";
 import type { PointManifest } from "../points/manifest.ts";
-import { type Situation, allowedOperations } from "../states/decide.ts";
+import type { Situation } from "../states/decide.ts";
+import { offeredOperations } from "../states/offered.ts";
 import { stateWords } from "../states/words.ts";
 
 /**
@@ -122,7 +123,7 @@ export function failoverStateChanged(
     activeLocation: to.activeLocation,
     failover: after.failover,
     job: after.job?.jobId,
-    allowedOperations: allowedOperations(after.state),
+    allowedOperations: offeredOperations(after.state),
   });
 }
 

@@ -105,6 +105,11 @@ export function requireSameRequest(job: JobRecord, { flow, request }: JobRequest
   );
 }
 
+/** The flow has begun. */
+export function beginJob(job: JobRecord): JobRecord {
+  return job.state === "NotStarted" ? { ...job, state: "InProgress" } : job;
+}
+
 /** A task begins; one that runs or has ended is left as it is. */
 export function startTask(job: JobRecord, name: string, nowMs: number): JobRecord {
   requireTask(job, name);

@@ -23,6 +23,8 @@ export interface RunningFlow {
   /** The job that this one takes over from. */
   readonly endsJobId: string | undefined;
   readonly failover: FailoverRequest | undefined;
+  /** The situation before the request: what the flow tells is the change. */
+  readonly from: Situation;
 }
 
 /**

@@ -2,6 +2,7 @@ import type { FlowContext } from "../../orchestrations/activities/context.ts";
 import { type OperationRequest, requestOperation } from "../../orchestrations/request.ts";
 import type { FlowRun } from "../../orchestrations/steps.ts";
 import { readProgress, replaceProgress } from "../../replication/apply/progress.ts";
+import type { LeewardEvent } from "../../replication/events/event.ts";
 import { findItem } from "../../replication/items/item-record.ts";
 import { manifestName } from "../../replication/items/names.ts";
 import { registerService } from "../../replication/items/register.ts";
@@ -24,6 +25,8 @@ const CONTROL = "/subscriptions/s1/resourceGroups/leeward";
 export interface FlowWorld extends MemoryStores {
   readonly context: FlowContext;
   readonly resourceManager: MemoryResourceManager;
+  /** What the topic was told. */
+  readonly told: LeewardEvent[];
   /** Moves the clock, and lets the guest of each installed service do its part. */
   readonly pass: (delayMs: number) => Promise<void>;
   /** Asks for an operation; its run is not driven yet. */
@@ -72,7 +75,9 @@ export function flowWorld({ looks = 1, around = (_call, run) => run() }: FlowWor
   const stores = { ...memory, stores: wrapStores(memory.stores, around) };
   const resourceManager = memoryResourceManager({ looks });
   seed(resourceManager);
+  const told: LeewardEvent[] = [];
   const context: FlowContext = {
+    events: { publish: async (events) => void told.push(...events) },
     stores: stores.stores,
     clock,
     ids: { next: () => (ids += 1).toString(16).padStart(32, "0") },
@@ -103,6 +108,7 @@ export function flowWorld({ looks = 1, around = (_call, run) => run() }: FlowWor
     ...stores,
     context,
     resourceManager,
+    told,
     pass,
     ask,
     finish,

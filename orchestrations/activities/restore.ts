@@ -6,6 +6,7 @@ import { choosePointOf } from "../../replication/jobs/job.ts";
 import { changeJob } from "../../replication/jobs/job-record.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { readCatalog } from "../../replication/points/catalog.ts";
+import { wantPoint } from "../../replication/points/point-wanted.ts";
 import type { TargetPlan } from "../../replication/planning/plan.ts";
 import { type Walk, failoverWalk } from "../../replication/resources/walk.ts";
 import { findRestore, readRestore, restoreIdOf } from "../../replication/restore/record.ts";
@@ -27,9 +28,9 @@ export type PointAnswer =
   /** The position is not reached, or its point is not taken yet. */
   | { readonly kind: "wait" };
 
-/** Errors: `point-unknown`, `point-pruned`. */
+/** A point that is missing is asked for with every look: hints may be lost. Errors: `point-unknown`, `point-pruned`. */
 export async function lookPoint(
-  { stores, clock }: FlowContext,
+  { stores, clock, queue }: FlowContext,
   { itemId }: FlowRun,
   { latest }: { readonly latest: LatestTarget },
 ): Promise<PointAnswer> {
@@ -44,8 +45,18 @@ export async function lookPoint(
     stopped: progress.stopped !== undefined,
   };
   const choice = choosePoint(running?.failover?.point ?? { kind: "Latest" }, choosable, applied, latest, clock.now());
-  if (choice.kind === "refused") throw choice.error;
-  return choice.kind === "point" ? { kind: "chosen", pointId: choice.pointId } : { kind: "wait" };
+  switch (choice.kind) {
+    case "refused":
+      throw choice.error;
+    case "point":
+      return { kind: "chosen", pointId: choice.pointId };
+    case "take-point":
+      await wantPoint(stores.records(itemId), latest.position);
+      await queue.send({ kind: "hint", itemId }, 0);
+      return { kind: "wait" };
+    case "wait":
+      return { kind: "wait" };
+  }
 }
 
 /** Pins the point and begins the copies; the job's own id makes the restore the same when this runs again. */

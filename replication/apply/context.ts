@@ -8,6 +8,7 @@ import {
   CLAIMS_PER_RUN,
   PAGE_WRITES_IN_FLIGHT,
 } from "../limits.ts";
+import type { PointReason } from "../points/point-due.ts";
 import type { Clock, ItemStores, RecordStore } from "../ports.ts";
 
 /** What a run of the apply engine needs from its caller. */
@@ -51,7 +52,7 @@ export type ApplyEvent = { readonly itemId: string; /** 0 while no claim stands.
       readonly clearPages: number;
       readonly plainBytes: number;
     }
-  | { readonly kind: "point-taken"; readonly pointId: string; readonly epoch: number; readonly reason: "interval" | "marked" }
+  | { readonly kind: "point-taken"; readonly pointId: string; readonly epoch: number; readonly reason: PointReason }
   | { readonly kind: "point-name-taken"; readonly pointId: string }
   | { readonly kind: "claiming-again"; readonly code: string; readonly message: string }
   | { readonly kind: "cache-unreachable"; readonly message: string }

@@ -1,6 +1,7 @@
 import { LeewardError, hasCode } from "../errors.ts";
 import { findItem } from "../items/item-record.ts";
 import type { StopReason } from "../items/item.ts";
+import { readPointWanted } from "../points/point-wanted.ts";
 import { takeDuePoint } from "../points/take-point.ts";
 import { applyBatch } from "./apply.ts";
 import { readBatch } from "./batch.ts";
@@ -89,20 +90,26 @@ async function work(claim: Claim): Promise<WorkEnd> {
   const { context } = open;
   // Only an earlier worker can have put deltas into the journal ahead of the intent: one look is enough.
   let journalAhead = true;
+  let wanted = await readPointWanted(open.records);
+  // Woken by a hint, and no delta seen since: then something else may be wanted. In the usual course, a hint for each delta, nothing is read for it.
+  let woken = false;
   for (;;) {
     // A point that a delta was marked for may be missing because its worker died; the next batch would take the chance away.
     await takeDuePoint(claim, "marked");
     if (context.clock.now() >= context.deadlineMs) return letGo(claim, "more");
     const next = await readBatch(claim, journalAhead);
     if (next.kind === "batch") {
+      woken = false;
       await applyBatch(claim, next.batch);
-      await takeDuePoint(claim, "any");
+      await takeDuePoint(claim, "any", wanted);
       continue;
     }
-    await takeDuePoint(claim, "any");
+    if (woken) wanted = await readPointWanted(open.records);
+    await takeDuePoint(claim, "any", wanted);
     if (next.cacheFailure !== undefined) throw next.cacheFailure;
     journalAhead = false;
-    if (!(await waitForHint(claim))) return letGo(claim, "idle");
+    woken = await waitForHint(claim);
+    if (!woken) return letGo(claim, "idle");
   }
 }
 

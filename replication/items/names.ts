@@ -28,6 +28,7 @@ export const PROGRESS_RECORD = "progress.json";
 export const HEARTBEAT_RECORD = "heartbeat.json";
 export const ALERT_RECORD = "alerts.json";
 export const EVENTS_RECORD = "events.json";
+export const POINT_WANTED_RECORD = "point-wanted.json";
 export const POINTS_PREFIX = "points/";
 export const manifestName = (pointId: string): string => `${POINTS_PREFIX}${pointId}/manifest.json`;
 export const pinsName = (pointId: string): string => `${POINTS_PREFIX}${pointId}/pins.json`;

@@ -12,19 +12,21 @@ import { encodePoint, makePointId } from "./manifest.ts";
 import type { PointManifest } from "./manifest.ts";
 import { pointDue, pointReason } from "./point-due.ts";
 import type { PointDecision } from "./point-due.ts";
+import type { PointWanted } from "./point-wanted.ts";
 
 /**
- * Takes a recovery point if one is due ("marked" asks only for a point that the delta applied last is meant for). Returns its manifest.
+ * Takes a recovery point if one is due ("marked" asks only for a point that the delta applied last is meant for; `wanted` is what a failover waits for).
+ * Returns its manifest.
  * Errors: `fenced`, `outcome-unknown` and `conflict`: after the last two the caller claims a new generation (rule 3).
  */
-export async function takeDuePoint(claim: Claim, which: "any" | "marked"): Promise<PointManifest | undefined> {
+export async function takeDuePoint(claim: Claim, which: "any" | "marked", wanted?: PointWanted): Promise<PointManifest | undefined> {
   const { open } = claim;
   const { policy } = open.item;
   const progress = claim.progress();
   const nowMs = open.context.clock.now();
-  const reason = pointReason(policy, progress, nowMs);
+  const reason = pointReason(policy, progress, nowMs, wanted);
   if (reason === undefined || (which === "marked" && reason !== "marked")) return undefined;
-  const decision = pointDue({ policy, progress, heartbeat: await readHeartbeat(claim), nowMs });
+  const decision = pointDue({ policy, progress, heartbeat: await readHeartbeat(claim), nowMs, wanted });
   return decision.kind === "due" ? takePoint(claim, decision) : undefined;
 }
 

@@ -79,6 +79,22 @@ describe("when a recovery point is due", () => {
     }
   });
 
+  it("at once when a failover wants one at the applied position or before it, and none is there", () => {
+    const wants = (epoch: number, applied: Progress, stream = 1): string => {
+      const wanted = { version: 1, stream, epoch } as const;
+      const decision = pointDue({ policy: item.policy, progress: applied, heartbeat: undefined, nowMs: NOW, wanted });
+      return decision.kind === "due" ? decision.reason : decision.kind;
+    };
+    const behind = progressAt(4, { lastPoint: pointAt(3, NOW - 1) });
+    expect(wants(4, behind)).toBe("wanted");
+    expect(wants(5, behind)).toBe("not-due");
+    expect(wants(3, behind)).toBe("not-due");
+    expect(wants(4, behind, 2)).toBe("not-due");
+    expect(wants(2, progressAt(4, { lastPoint: { ...pointAt(9, NOW - 1), stream: 2 } }))).toBe("wanted");
+    expect(wants(4, { ...behind, seeding: true })).toBe("not-due");
+    expect(wants(4, { ...behind, intent: at(5) })).toBe("not-due");
+  });
+
   it("a source clock that was set back does not make a later point look older than an earlier one", () => {
     const lastPoint = pointAt(3, NOW - 6 * MINUTE, NOW + 60 * MINUTE);
     expect(ask(progressAt(4, { lastPoint }))).toMatchObject({ kind: "due", sourceTimeMs: NOW + 60 * MINUTE });

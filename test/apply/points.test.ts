@@ -3,11 +3,13 @@ import type { HeartbeatRecord } from "../../replication/items/item.ts";
 import { HEARTBEAT_RECORD, manifestName } from "../../replication/items/names.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
 import { decodePoint, encodePoint, listPoints, readPoint } from "../../replication/points/manifest.ts";
+import { wantPoint } from "../../replication/points/point-wanted.ts";
+import { SLICE_MS } from "../../replication/limits.ts";
 import type { PointTombstone } from "../../replication/points/manifest.ts";
 import type { Around } from "../memory/wrapped-stores.ts";
 import { callNames, openOneItem, plansOf } from "./one-item.ts";
 import type { OneItem } from "./one-item.ts";
-import { ITEM_ID, targetDisk } from "./small-world.ts";
+import { ITEM_ID, STREAM, targetDisk } from "./small-world.ts";
 
 /** Every request takes a millisecond. */
 const ticking =
@@ -275,6 +277,36 @@ describe("what a run costs", () => {
     expect(outcome).toEqual({ kind: "more" });
     expect(world.diskEpoch()).toBe(1);
     expect((await world.progress()).holder).toBeUndefined();
+  });
+
+  it("a point that a failover wants is taken by whoever claims the item, and by a warm holder that a hint without a delta wakes", async () => {
+    const world = await openOneItem(plansOf(2));
+    const records = world.stores.records(ITEM_ID);
+    await world.arrive(1);
+    await world.work();
+    await world.arrive(2);
+    await world.work();
+    expect((await world.points()).map(({ position }) => position.epoch)).toEqual([1]);
+    await wantPoint(records, { stream: STREAM, epoch: 2 });
+    await world.work();
+    await world.work();
+    expect((await world.points()).map(({ position }) => position.epoch)).toEqual([1, 2]);
+
+    const other = await openOneItem(plansOf(3));
+    await other.arrive(1);
+    const turns = [async () => other.arrive(2), async () => wantPoint(other.stores.records(ITEM_ID), { stream: STREAM, epoch: 2 })];
+    await other.work({
+      awaitHint: async () => {
+        const turn = turns.shift();
+        await turn?.();
+        if (turn === undefined) other.clock.nowMs += SLICE_MS;
+        return turn !== undefined;
+      },
+    });
+    expect(other.events.filter(({ kind }) => kind === "point-taken")).toMatchObject([
+      { epoch: 1, reason: "interval" },
+      { epoch: 2, reason: "wanted" },
+    ]);
   });
 
   it("a warm holder that hears nothing keeps its claim, and lets go at the end of its slice", async () => {

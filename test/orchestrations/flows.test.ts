@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { readLedger } from "../../replication/failover/ledger-record.ts";
+import { readProgress, replaceProgress } from "../../replication/apply/progress.ts";
+import { readPoint } from "../../replication/points/manifest.ts";
 import { situationNow } from "../../replication/items/situation.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { listJobs } from "../../replication/jobs/job-record.ts";
@@ -109,6 +111,19 @@ describe("an unplanned failover and its commit", () => {
     const job = await world.operate(failover());
     expect(job).toMatchObject({ state: "Succeeded", errors: [{ taskName: "ShutDownSource", code: "azure-no-capacity" }] });
     expect(world.context.clock.now() - beganMs).toBeLessThan(2 * FLOW_SHUT_DOWN_MAX_MS);
+  });
+
+  it("to the latest state has a point taken at once when there is none yet, instead of waiting for the policy's next", async () => {
+    const world = await protectedWorld();
+    const records = world.stores.records("web-1");
+    const stored = await readProgress(records);
+    if (stored === undefined) throw new Error("the item replicates");
+    const applied = { ...stored.progress.applied, epoch: stored.progress.applied.epoch + 1 };
+    await replaceProgress(records, stored, { ...stored.progress, applied, intent: applied });
+    const job = await world.operate({ ...failover(), point: { kind: "Latest" } } as ReturnType<typeof failover>);
+    expect(job.errors).toEqual([]);
+    const point = await readPoint(records, job.pointId ?? "");
+    expect(point).toMatchObject({ kind: "point", position: applied });
   });
 
   it("the commit closes the stream and removes the recovery points", async () => {

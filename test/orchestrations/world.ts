@@ -1,6 +1,7 @@
 import type { FlowContext } from "../../orchestrations/activities/context.ts";
 import { type OperationRequest, requestOperation } from "../../orchestrations/request.ts";
 import type { FlowRun } from "../../orchestrations/steps.ts";
+import { applySlice } from "../../replication/apply/run.ts";
 import { readProgress, replaceProgress } from "../../replication/apply/progress.ts";
 import type { LeewardEvent } from "../../replication/events/event.ts";
 import { findItem } from "../../replication/items/item-record.ts";
@@ -8,6 +9,8 @@ import { manifestName } from "../../replication/items/names.ts";
 import { registerService } from "../../replication/items/register.ts";
 import type { JobRecord } from "../../replication/jobs/job.ts";
 import { findJob } from "../../replication/jobs/job-record.ts";
+import { SLICE_MS } from "../../replication/limits.ts";
+import type { WorkMessage } from "../../replication/ports.ts";
 import { type PointManifest, encodePoint, makePointId } from "../../replication/points/manifest.ts";
 import type { ResourceJson } from "../../replication/ports-resource-manager.ts";
 import { textOf } from "../../replication/resources/json.ts";
@@ -76,7 +79,9 @@ export function flowWorld({ looks = 1, around = (_call, run) => run() }: FlowWor
   const resourceManager = memoryResourceManager({ looks });
   seed(resourceManager);
   const told: LeewardEvent[] = [];
+  const sent: WorkMessage[] = [];
   const context: FlowContext = {
+    queue: { send: async (message) => void sent.push(message) },
     events: { publish: async (events) => void told.push(...events) },
     stores: stores.stores,
     clock,
@@ -88,6 +93,7 @@ export function flowWorld({ looks = 1, around = (_call, run) => run() }: FlowWor
     nowMs += delayMs;
     resourceManager.tick();
     await guests(context, resourceManager);
+    for (const message of sent.splice(0)) if (message.kind === "hint") await work(context, message.itemId);
   };
   const jobOf = async ({ itemId, jobId }: FlowRun): Promise<JobRecord> => {
     const job = await findJob(stores.stores, itemId, jobId);
@@ -147,6 +153,11 @@ function seed(resourceManager: MemoryResourceManager): void {
   for (const provider of ["Compute", "Network"]) {
     resourceManager.seedList(`/subscriptions/s1/providers/Microsoft.${provider}/locations/northeurope/usages`, []);
   }
+}
+
+/** The function app's own worker, as a hint wakes it. */
+async function work({ stores, clock, ids }: FlowContext, itemId: string): Promise<void> {
+  await applySlice({ stores, clock, holder: ids.next(), deadlineMs: clock.now() + SLICE_MS, log: () => undefined }, itemId);
 }
 
 /** What an installed mobility service brings about: it registers, and its first epoch becomes a recovery point. */

@@ -1,9 +1,9 @@
 import type { HttpFunctionOptions } from "@azure/functions";
 import { flowClient } from "../orchestrations/durable.ts";
 import { LeewardError } from "../replication/errors.ts";
-import { protectItem as protect } from "../replication/items/protect.ts";
 import { findManaged } from "../replication/jobs/managed-item.ts";
-import { itemPolicy, policyFromMinutes } from "../replication/policies/policy.ts";
+import { policyFromMinutes } from "../replication/policies/policy.ts";
+import { protectByPolicy } from "../replication/policies/policy-records.ts";
 import { bodyOfEither, httpHandler, requestIdOf } from "./http-edge.ts";
 import { operationReply } from "./operation-reply.ts";
 import { protectBody, protectMachineBody } from "./request-shapes.ts";
@@ -23,14 +23,15 @@ export const protectItem = (application: ApplicationSource): HttpFunctionOptions
     const app = application();
     const itemId = request.params["item"] ?? "";
     const given = await bodyOfEither(request, "sourceVmId", protectMachineBody, protectBody);
-    const policy = given.body.policy === undefined ? undefined : itemPolicy(policyFromMinutes(given.body.policy));
+    const { policyName } = given.body;
+    const policy = given.body.policy === undefined ? undefined : policyFromMinutes(given.body.policy);
     if (given.kind === "with") {
       const { sourceVmId, targetRegion, options } = given.body;
-      const asked = { operation: "EnableProtection", sourceVmId, options: { ...options, targetRegion }, policy } as const;
+      const asked = { operation: "EnableProtection", sourceVmId, options: { ...options, targetRegion }, policy, policyName } as const;
       return operationReply(app, context, { ...asked, itemId, requestId: requestIdOf(request) });
     }
     if ((await findManaged(app.stores, itemId)) !== undefined) throw isManaged(itemId);
-    const { item, registrationToken } = await protect(app, { itemId, disks: given.body.disks, policy });
+    const { item, registrationToken } = await protectByPolicy(app, { itemId, disks: given.body.disks, policy, policyName });
     return { status: registrationToken === undefined ? 200 : 201, body: { ...protectedView(item), registrationToken } };
   }),
 });

@@ -18,71 +18,81 @@ const disks = z.array(disk).max(DISKS_MAX_COUNT).readonly();
 
 const position = z.object({ stream: z.number(), epoch: z.number(), checksum: z.string() });
 
-const policy = z.strictObject({
+/** A policy, in Site Recovery's minutes; its type of policies is the only one here. */
+export const policyBody = z.strictObject({
   crashConsistentFrequencyInMinutes: z.number().optional(),
   appConsistentFrequencyInMinutes: z.number().optional(),
   recoveryPointHistory: z.number().optional(),
-});
+  recoveryPointThresholdInMinutes: z.number().optional(),
+}) satisfies z.ZodType<PolicyInMinutes>;
+
+/** A policy of its own, or the name of a stored one, which the item then follows. */
+const policyFields = { policy: policyBody.optional(), policyName: z.string().optional() };
+const onePolicy = ({ policy, policyName }: { readonly policy?: unknown; readonly policyName?: unknown }): boolean =>
+  policy === undefined || policyName === undefined;
+const ONE_POLICY = { error: "give policy or policyName, not both" };
 
 /** Operators' bodies are strict: a misspelt option must not look as if it had been taken. Both durations are minutes, as in Site Recovery. */
-export const protectBody = z.strictObject({ disks, policy: policy.optional() }) satisfies z.ZodType<{
+export const protectBody = z.strictObject({ disks, ...policyFields }).refine(onePolicy, ONE_POLICY) satisfies z.ZodType<{
   readonly disks: ProtectRequest["disks"];
 }>;
 
 const text = z.string().exactOptional();
 
 /** A virtual machine by its id: everything else follows from it and from the options. */
-export const protectMachineBody = z.strictObject({
-  sourceVmId: z.string(),
-  targetRegion: z.string(),
-  policy: policy.optional(),
-  options: z
-    .strictObject({
-      subscriptionId: text,
-      resourceGroup: text,
-      machineName: text,
-      sizeName: text,
-      network: z
-        .discriminatedUnion("kind", [
-          z.strictObject({ kind: z.literal("existing"), id: z.string() }),
-          z.strictObject({
-            kind: z.literal("new"),
-            name: text,
-            addressPrefixes: z.array(z.string()).exactOptional(),
-            subnets: z.array(z.strictObject({ name: z.string(), addressPrefix: z.string() })).exactOptional(),
-            peerWith: z.array(z.string()).exactOptional(),
-          }),
-        ])
-        .exactOptional(),
-      availability: z
-        .discriminatedUnion("kind", [
-          z.strictObject({ kind: z.literal("none") }),
-          z.strictObject({ kind: z.literal("availability-set"), name: z.string() }),
-          z.strictObject({ kind: z.literal("zone"), zone: z.string() }),
-        ])
-        .exactOptional(),
-      cacheAccountName: text,
-      targetAccountName: text,
-      churn: z.enum(["Normal", "High"]).exactOptional(),
-      disks: z
-        .record(z.string(), z.strictObject({ name: text, replicaName: text, targetSku: text, diskEncryptionSetId: text }))
-        .exactOptional(),
-      nics: z
-        .record(
-          z.string(),
-          z.strictObject({
-            name: text,
-            subnetName: text,
-            address: text,
-            publicIpId: text,
-            networkSecurityGroupId: text,
-            acceleratedNetworking: z.boolean().exactOptional(),
-          }),
-        )
-        .exactOptional(),
-    })
-    .exactOptional(),
-}) satisfies z.ZodType<{ readonly options?: Omit<PlanOptions, "targetRegion"> }>;
+export const protectMachineBody = z
+  .strictObject({
+    sourceVmId: z.string(),
+    targetRegion: z.string(),
+    ...policyFields,
+    options: z
+      .strictObject({
+        subscriptionId: text,
+        resourceGroup: text,
+        machineName: text,
+        sizeName: text,
+        network: z
+          .discriminatedUnion("kind", [
+            z.strictObject({ kind: z.literal("existing"), id: z.string() }),
+            z.strictObject({
+              kind: z.literal("new"),
+              name: text,
+              addressPrefixes: z.array(z.string()).exactOptional(),
+              subnets: z.array(z.strictObject({ name: z.string(), addressPrefix: z.string() })).exactOptional(),
+              peerWith: z.array(z.string()).exactOptional(),
+            }),
+          ])
+          .exactOptional(),
+        availability: z
+          .discriminatedUnion("kind", [
+            z.strictObject({ kind: z.literal("none") }),
+            z.strictObject({ kind: z.literal("availability-set"), name: z.string() }),
+            z.strictObject({ kind: z.literal("zone"), zone: z.string() }),
+          ])
+          .exactOptional(),
+        cacheAccountName: text,
+        targetAccountName: text,
+        churn: z.enum(["Normal", "High"]).exactOptional(),
+        disks: z
+          .record(z.string(), z.strictObject({ name: text, replicaName: text, targetSku: text, diskEncryptionSetId: text }))
+          .exactOptional(),
+        nics: z
+          .record(
+            z.string(),
+            z.strictObject({
+              name: text,
+              subnetName: text,
+              address: text,
+              publicIpId: text,
+              networkSecurityGroupId: text,
+              acceleratedNetworking: z.boolean().exactOptional(),
+            }),
+          )
+          .exactOptional(),
+      })
+      .exactOptional(),
+  })
+  .refine(onePolicy, ONE_POLICY) satisfies z.ZodType<{ readonly options?: Omit<PlanOptions, "targetRegion"> }>;
 
 const failoverPointType = z.enum(["Latest", "LatestProcessed", "LatestApplicationConsistent", "LatestCrashConsistent"]);
 const sourceSiteOperations = z.enum(["Required", "NotRequired"]).default("NotRequired");
@@ -115,14 +125,6 @@ export const alertRuleBody = z
     point: { kind: recoveryPointType },
     shutDownSource: source === "Required",
   }));
-
-/** A stored policy, in Site Recovery's minutes; its type of policies is the only one here. */
-export const policyBody = z.strictObject({
-  recoveryPointHistory: z.number().optional(),
-  crashConsistentFrequencyInMinutes: z.number().optional(),
-  appConsistentFrequencyInMinutes: z.number().optional(),
-  recoveryPointThresholdInMinutes: z.number().optional(),
-}) satisfies z.ZodType<PolicyInMinutes>;
 
 export const mappingBody = z.strictObject({
   primaryNetworkId: z.string(),

@@ -2,7 +2,7 @@ import type { AppPointStatus } from "../replication/items/app-point.ts";
 import type { ProtectedItem, RepairRequest, ServiceSession } from "../replication/items/item.ts";
 import type { ItemStatus } from "../replication/items/status.ts";
 import type { NamedMapping } from "../replication/networks/mapping-records.ts";
-import { itemPolicyInMinutes, policyInMinutes } from "../replication/policies/policy.ts";
+import { policyInMinutes } from "../replication/policies/policy.ts";
 import type { PolicyRecord } from "../replication/policies/policy-records.ts";
 import type { ManagedItem } from "../replication/jobs/managed-item.ts";
 import type { PointManifest } from "../replication/points/manifest.ts";
@@ -34,8 +34,8 @@ export function mappingView({ name, sourceNetworkId, sourceRegion, targetNetwork
 
 /** The answer to enabling replication. */
 export function protectedView(item: ProtectedItem): object {
-  const { itemId, stream, disks, policy, createdMs } = item;
-  return { name: itemId, stream, disks, policy: itemPolicyInMinutes(policy), created: timeView(createdMs) };
+  const { itemId, stream, disks, policy, policyName, createdMs } = item;
+  return { name: itemId, stream, disks, policyName, policy: policyInMinutes(policy), created: timeView(createdMs) };
 }
 
 /** One item of a list, or shown alone. */
@@ -48,7 +48,7 @@ export function itemView(status: ItemStatus): object {
     uploaded: uploaded === undefined ? undefined : positionView(uploaded),
     applied: positionView(applied),
     lastHeartbeat: optionalTimeView(lastHeartbeatMs),
-    policy: itemPolicyInMinutes(policy),
+    policy: policyInMinutes(policy),
     lastRecoveryPoint:
       lastRecoveryPoint === undefined
         ? undefined

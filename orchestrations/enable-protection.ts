@@ -5,10 +5,15 @@ import { type Flow, FlowFailure, type FlowRun, call, task, wait } from "./steps.
 /** Plans, makes what items share, installs the service in the VM, and ends when its writes begin to come: replication does the rest by itself. */
 export function* enableProtection(run: FlowRun): Flow<void> {
   yield* task(run, "CheckPrerequisites", call(run, "planItem", undefined));
-  yield* task(run, "CreateTargetResources", ensureSteps(run, "protection"));
+  yield* task(run, "CreateTargetResources", makeTarget(run));
   yield* task(run, "InstallMobilityService", installMobility(run));
   yield* task(run, "RegisterMobilityService", waitForMobility(run, "registered"));
   yield* task(run, "StartInitialReplication", waitForMobility(run, "seeding"));
+}
+
+function* makeTarget(run: FlowRun): Flow<void> {
+  yield* ensureSteps(run, "protection");
+  yield* call(run, "mapNetworks", undefined);
 }
 
 function* installMobility(run: FlowRun): Flow<void> {

@@ -12,6 +12,7 @@ import {
   findManaged,
   readManaged,
 } from "../replication/jobs/managed-item.ts";
+import { readPolicy } from "../replication/policies/policy-records.ts";
 import { UNPROTECTED, decideOperation, refusalError } from "../replication/states/decide.ts";
 import { offeredOperations } from "../replication/states/offered.ts";
 import type { Flow, Operation } from "../replication/states/states.ts";
@@ -27,7 +28,7 @@ export type OperationRequest = { readonly itemId: string; readonly requestId: st
   | ({ readonly operation: "UnplannedFailover"; readonly alertId?: string | undefined } & FailoverRequest)
 );
 
-type EnableRequest = Pick<ManagedItem, "sourceVmId" | "options" | "policy">;
+type EnableRequest = Pick<ManagedItem, "sourceVmId" | "options" | "policy" | "policyName">;
 
 /** Starts a flow; starting one twice is one start. */
 export type StartFlow = (run: FlowRun) => Promise<void>;
@@ -71,18 +72,20 @@ export async function requestOperation(context: FlowContext, asked: OperationReq
 }
 
 /** An item that is managed already, or one that nobody has protected by its disks. */
-async function prepareManaged({ stores }: FlowContext, asked: OperationRequest): Promise<void> {
+async function prepareManaged(context: FlowContext, asked: OperationRequest): Promise<void> {
+  const { stores } = context;
   const { itemId } = asked;
   if (asked.operation !== "EnableProtection") {
     await readManaged(stores, itemId);
     return;
   }
   requireItemId(itemId);
+  if (asked.policyName !== undefined) await readPolicy(context, asked.policyName);
   if ((await findManaged(stores, itemId)) !== undefined) return;
   if ((await findItem(stores, itemId)) !== undefined) {
     throw new LeewardError("item-exists", `The item "${itemId}" was protected by its disks, not as a virtual machine.`, { itemId });
   }
-  const { sourceVmId, options, policy } = asked;
+  const { sourceVmId, options, policy, policyName } = asked;
   await ensureManaged(stores, {
     version: 1,
     itemId,
@@ -91,6 +94,7 @@ async function prepareManaged({ stores }: FlowContext, asked: OperationRequest):
     sourceVmId,
     options,
     policy,
+    policyName,
     plan: undefined,
   });
 }
@@ -107,7 +111,9 @@ function startedItem(now: ManagedItem, found: ManagedItem, asked: OperationReque
       return found;
     case "started": {
       const enable =
-        asked.operation === "EnableProtection" ? { sourceVmId: asked.sourceVmId, options: asked.options, policy: asked.policy } : {};
+        asked.operation === "EnableProtection"
+          ? { sourceVmId: asked.sourceVmId, options: asked.options, policy: asked.policy, policyName: asked.policyName }
+          : {};
       const failover = asked.operation === "UnplannedFailover" ? { point: asked.point, shutDownSource: asked.shutDownSource } : undefined;
       const running = { jobId, flow: decision.flow, endsJobId: decision.endsJobId, failover, from: now.situation };
       return { ...now, ...enable, situation: decision.situation, running };

@@ -1,6 +1,6 @@
 import { LeewardError } from "../../replication/errors.ts";
 import type { ItemContext } from "../../replication/items/context.ts";
-import type { WorkQueue } from "../../replication/ports.ts";
+import type { RecordStore, WorkQueue } from "../../replication/ports.ts";
 import type { EventPublisher } from "../../replication/ports-events.ts";
 import type { Failed, ResourceManager } from "../../replication/ports-resource-manager.ts";
 
@@ -16,6 +16,8 @@ export interface FlowManagement {
 /** What activities need from the outside. */
 export interface FlowContext extends ItemContext {
   readonly management: FlowManagement | undefined;
+  /** What belongs to no single item: policies, network mappings. */
+  readonly control: RecordStore;
   readonly queue: WorkQueue;
   /** Undefined for an app without a topic: it tells nobody. */
   readonly events: EventPublisher | undefined;

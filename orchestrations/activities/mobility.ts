@@ -3,7 +3,8 @@ import { changeLedger } from "../../replication/failover/ledger-record.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { readHeartbeat, requireProgress } from "../../replication/items/heartbeat.ts";
 import { readItem } from "../../replication/items/item-record.ts";
-import { newRegistrationToken, protectItem } from "../../replication/items/protect.ts";
+import { newRegistrationToken } from "../../replication/items/protect.ts";
+import { protectByPolicy } from "../../replication/policies/policy-records.ts";
 import { AZURE_BUSY_MS } from "../../replication/limits.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { textOf } from "../../replication/resources/json.ts";
@@ -14,9 +15,9 @@ import { type StepAnswer, planOf, stepAnswer } from "./resources.ts";
 
 /** Containers, empty target disks, `item.json`. The token is not needed: each installation makes its own. */
 export async function protect(context: FlowContext, run: FlowRun): Promise<void> {
-  const { policy } = await readManaged(context.stores, run.itemId);
+  const { policy, policyName } = await readManaged(context.stores, run.itemId);
   const disks = itemDisks(await planOf(context, run)).map(({ id, sizeBytes }) => ({ id, sizeBytes, sectorSizeBytes: 512 as const }));
-  await protectItem(context, { itemId: run.itemId, disks, policy });
+  await protectByPolicy(context, { itemId: run.itemId, disks, policy, policyName });
 }
 
 const EXTENSION = "leeward-mobility";

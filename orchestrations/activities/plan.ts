@@ -4,6 +4,7 @@ import { type ManagedItem, changeManaged, findManaged, readManaged } from "../..
 import { PLAN_REFUSALS, type PlanRefusal, type TargetPlan } from "../../replication/planning/plan.ts";
 import { planTarget } from "../../replication/planning/plan-target.ts";
 import type { ItemStores } from "../../replication/ports.ts";
+import { listMappings } from "../../replication/networks/mapping-records.ts";
 import { readInventory } from "../../replication/resources/read-inventory.ts";
 import { readTargetFacts } from "../../replication/resources/read-target-facts.ts";
 import type { KnownFacts } from "../../replication/resources/target-facts.ts";
@@ -20,8 +21,8 @@ export async function planItem(context: FlowContext, run: FlowRun): Promise<void
   const known: KnownFacts = {
     targetRegion: options.targetRegion,
     controlResourceGroup: resourceGroup,
-    mappings: [],
-    ...reservations(run.itemId, await otherPlans(context.stores, run.itemId)),
+    mappings: await listMappings(context.control),
+    ...reservations(await otherPlans(context.stores, run.itemId)),
   };
   const facts = await readTargetFacts(resourceManager, options.subscriptionId ?? source.subscriptionId, known);
   const decision = planTarget({ itemId: run.itemId, purpose: "failover", source, options, facts });
@@ -59,8 +60,7 @@ function isPlanned(managed: ManagedItem | undefined): managed is PlannedItem {
 }
 
 /** What the plans of other items will need: two failovers at once must not want the same name or address. */
-function reservations(itemId: string, items: readonly PlannedItem[]): Pick<KnownFacts, "reservedNames" | "reservedAddresses"> {
-  const others = items.filter((item) => item.itemId !== itemId);
+function reservations(others: readonly PlannedItem[]): Pick<KnownFacts, "reservedNames" | "reservedAddresses"> {
   return {
     reservedNames: others.flatMap(({ itemId: owner, plan }) => [
       ...plan.disks.map(({ disk: { name, resourceGroup } }) => ({ kind: "disk" as const, name, resourceGroup, itemId: owner })),

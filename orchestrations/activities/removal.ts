@@ -17,6 +17,7 @@ import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { ITEMS_PAGE_MAX_COUNT } from "../../replication/limits.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import type { Begun } from "../../replication/ports-resource-manager.ts";
+import { forgetNetwork } from "../../replication/networks/mapping-records.ts";
 import { parsePath } from "../../replication/resources/ids.ts";
 import type { FlowRun } from "../steps.ts";
 import { type FlowContext, managementOf } from "./context.ts";
@@ -82,6 +83,7 @@ async function removingEntry({ stores }: FlowContext, { itemId }: FlowRun, id: s
 async function removeAnswer(context: FlowContext, run: FlowRun, entry: LedgerEntry, begun: Begun): Promise<StepAnswer> {
   if (begun.kind === "failed" && begun.code === "azure-resource-conflict" && entry.role === "shared") return release(context, run, entry);
   const answer = stepAnswer(begun);
+  if (answer.kind === "done" && entry.kind === "virtual-network") await forgetNetwork(context.control, entry.id);
   if (answer.kind === "done") await changeLedger(context.stores, run.itemId, (ledger) => markRemoved(ledger, entry.id));
   return answer;
 }

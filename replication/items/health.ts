@@ -119,7 +119,7 @@ function rpoErrors(facts: StatusFacts): readonly HealthError[] {
   if (isAtRest(facts)) return [];
   const coveredMs = coveredUntilMs(progress, heartbeat);
   const ageMs = coveredMs === undefined ? 0 : nowMs - coveredMs;
-  if (ageMs <= RPO_WARNING_MS) return [];
+  if (ageMs <= (facts.item.policy.rpoThresholdMs ?? RPO_WARNING_MS)) return [];
   return [
     {
       code: "rpo-exceeded",

@@ -9,6 +9,8 @@ export interface ReplicationPolicy {
   readonly retentionMs: number;
   /** How often an app-consistent point is asked for (Site Recovery: at least an hour). 0 or undefined: never, as in Site Recovery's default. */
   readonly appConsistentIntervalMs?: number | undefined;
+  /** A target that lies further behind is a warning (Site Recovery: 15 minutes, the default). */
+  readonly rpoThresholdMs?: number | undefined;
 }
 
 /** A repair of the replication that an operator asked for; its id follows from the request's. */

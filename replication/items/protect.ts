@@ -76,7 +76,9 @@ async function repeated(
 ): Promise<ProtectAnswer> {
   const item = await changeItem(context.stores, itemId, (found) => {
     if (!sameDisks(found.disks, disks)) throw otherDisks(itemId);
-    return policy === undefined || samePolicy(policy, found.policy) ? found : { ...found, policy };
+    // One of its own takes the place of a stored one.
+    const follows = found.policyName !== undefined || !samePolicy(policy ?? found.policy, found.policy);
+    return policy === undefined || !follows ? found : { ...found, policy, policyName: undefined };
   });
   return { item, registrationToken: undefined };
 }

@@ -39,6 +39,8 @@ export interface ItemStatus {
   readonly initialReplicationPercentage: number;
   readonly disks: readonly DiskStatus[];
   readonly policy: ReplicationPolicy;
+  /** The stored policy that it follows. */
+  readonly policyName: string | undefined;
   readonly lastRecoveryPoint: LastPoint | undefined;
   /** The last app-consistent point that was asked for. */
   readonly appConsistentPoint: AppPointStatus | undefined;
@@ -103,6 +105,7 @@ export function itemStatus(facts: StatusFacts): ItemStatus {
     initialReplicationPercentage: seedingPercentage(progress, heartbeat),
     disks: item.disks.map((disk) => ({ ...disk, diskState: words.diskState })),
     policy: item.policy,
+    policyName: item.policyName,
     lastRecoveryPoint: lastPoint,
     appConsistentPoint: appPointStatus(item, heartbeat?.appPoint),
     resyncRequired: heartbeat?.resynchronization?.state === "required",

@@ -40,6 +40,8 @@ export interface ManagedItem {
   readonly sourceVmId: string;
   readonly options: PlanOptions;
   readonly policy: ReplicationPolicy | undefined;
+  /** Instead: the stored policy that the item follows. */
+  readonly policyName?: string | undefined;
   /** Everything that stands, or will stand, in the target region; undefined until the flow has planned. */
   readonly plan: TargetPlan | undefined;
 }

@@ -4,7 +4,7 @@ import { NETWORK_MAPPINGS_RECORD } from "../items/names.ts";
 import { decodeRecord, encodeRecord } from "../items/records.ts";
 import { requireField } from "../items/request-rules.ts";
 import { NETWORK_MAPPINGS_MAX_COUNT, RECORD_CHANGES_MAX_TRIES, RESOURCE_ID_MAX_LENGTH } from "../limits.ts";
-import { regionName } from "../planning/name-rules.ts";
+import { regionName, sameName } from "../planning/name-rules.ts";
 import {
   MAPPING_REFUSALS,
   type MappingDecision,
@@ -64,6 +64,16 @@ export async function removeMapping(control: RecordStore, name: string): Promise
   await decide(control, (mappings) => {
     const found = mappings.find((mapping) => nameOf(mapping) === name);
     return found === undefined ? { kind: "unchanged", mappings } : deleteMapping(mappings, found.sourceNetworkId, found.targetRegion);
+  });
+}
+
+/** A network that is gone leads nowhere, and nothing leads to it. */
+export async function forgetNetwork(control: RecordStore, networkId: string): Promise<void> {
+  await decide(control, (mappings) => {
+    const kept = mappings.filter(
+      ({ sourceNetworkId, targetNetworkId }) => !sameName(sourceNetworkId, networkId) && !sameName(targetNetworkId, networkId),
+    );
+    return kept.length === mappings.length ? { kind: "unchanged", mappings } : { kind: "changed", mappings: kept, reverse: false };
   });
 }
 

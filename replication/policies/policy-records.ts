@@ -5,14 +5,17 @@ import { decodeRecord, encodeRecord } from "../items/records.ts";
 import { requireField } from "../items/request-rules.ts";
 import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT, POLICIES_MAX_COUNT, RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
 import { inLanes } from "../apply/lanes.ts";
+import type { ItemContext } from "../items/context.ts";
+import type { ProtectedItem, ReplicationPolicy } from "../items/item.ts";
+import { type ProtectAnswer, type ProtectRequest, protectItem } from "../items/protect.ts";
 import type { ItemStores, RecordStore } from "../ports.ts";
-import { type Policy, type PolicyInMinutes, POLICY_DEFAULTS, itemPolicy, policyFromMinutes, samePolicy } from "./policy.ts";
+import { type PolicyInMinutes, policyFromMinutes, samePolicy } from "./policy.ts";
 
 /** `policies/{name}.json` in the control container. Changed by compare-and-set only. */
 export interface PolicyRecord {
   readonly version: 1;
   readonly name: string;
-  readonly policy: Policy;
+  readonly policy: ReplicationPolicy;
 }
 
 /** What acts on records that belong to no single item need. */
@@ -54,7 +57,7 @@ export async function putPolicy(
   const { control } = context;
   for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
     const stored = await findPolicy(control, name);
-    const record: PolicyRecord = { version: 1, name, policy: policyFromMinutes(given, stored?.record.policy ?? POLICY_DEFAULTS) };
+    const record: PolicyRecord = { version: 1, name, policy: policyFromMinutes(given, stored?.record.policy) };
     if (stored === undefined) {
       const count = (await control.list(POLICIES_PREFIX, POLICIES_MAX_COUNT)).length;
       requireField(count < POLICIES_MAX_COUNT, "policy", `at most ${POLICIES_MAX_COUNT} policies; change or delete another one`);
@@ -66,6 +69,22 @@ export async function putPolicy(
     return { record, isNew: false };
   }
   throw new LeewardError("conflict", "The policy was changed by others all the time.", { policy: name });
+}
+
+/**
+ * Enables replication as `protectItem` does, by a policy of its own or by a stored one, which the item then follows. A change of the policy that comes in
+ * between does not find the item, so that it is looked for again. Errors: `policy-unknown`, and those of `protectItem`.
+ */
+export async function protectByPolicy(
+  context: ControlContext & ItemContext,
+  { policyName, ...request }: ProtectRequest & { readonly policyName: string | undefined },
+): Promise<ProtectAnswer> {
+  if (policyName === undefined) return protectItem(context, request);
+  const { policy } = await readPolicy(context, policyName);
+  const { registrationToken } = await protectItem(context, { ...request, policy });
+  await changeItem(context.stores, request.itemId, (item) => (item.policyName === policyName ? item : { ...item, policyName }));
+  const { record } = (await findPolicy(context.control, policyName)) ?? { record: { version: 1, name: policyName, policy } };
+  return { item: await applyPolicy(context, request.itemId, record), registrationToken };
 }
 
 /** Deleting one that is not there succeeds. Errors: `in-use` while items have it. An item that takes it at this moment keeps its values. */
@@ -102,8 +121,6 @@ async function itemsWith({ stores }: ControlContext, policyName: string): Promis
   }
 }
 
-async function applyPolicy({ stores }: ControlContext, itemId: string, { name, policy }: PolicyRecord): Promise<void> {
-  await changeItem(stores, itemId, (item) =>
-    item.policyName !== name || samePolicy(policy, item.policy) ? item : { ...item, policy: itemPolicy(policy) },
-  );
+async function applyPolicy({ stores }: ControlContext, itemId: string, { name, policy }: PolicyRecord): Promise<ProtectedItem> {
+  return changeItem(stores, itemId, (item) => (item.policyName !== name || samePolicy(policy, item.policy) ? item : { ...item, policy }));
 }

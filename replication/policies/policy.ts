@@ -13,31 +13,23 @@ export interface PolicyInMinutes {
   readonly recoveryPointThresholdInMinutes?: number | undefined;
 }
 
-/** A policy inside, in milliseconds. One policy may serve many items; a change acts on all of them. */
-export interface Policy extends ReplicationPolicy {
-  readonly rpoThresholdMs: number;
-}
-
 /** Site Recovery's own: a point every 5 minutes, kept for a day; application-consistent points off. */
 export const DEFAULT_POLICY: ReplicationPolicy = { pointIntervalMs: POINT_INTERVAL_DEFAULT_MS, retentionMs: RETENTION_DEFAULT_MS };
-
-/** The same with Site Recovery's usual threshold of 15 minutes. */
-export const POLICY_DEFAULTS: Policy = { ...DEFAULT_POLICY, rpoThresholdMs: RPO_WARNING_MS };
 
 const MINUTE_MS = 60_000;
 
 /** What is left out stays as in `before`. Errors: `invalid-request` that names the field. */
-export function policyFromMinutes(given: PolicyInMinutes, before: Policy = POLICY_DEFAULTS): Policy {
+export function policyFromMinutes(given: PolicyInMinutes, before: ReplicationPolicy = DEFAULT_POLICY): ReplicationPolicy {
   const appMs = inMs(given.appConsistentFrequencyInMinutes, before.appConsistentIntervalMs ?? 0);
-  const policy: Policy = {
+  const rpoThresholdMs = inMs(given.recoveryPointThresholdInMinutes, before.rpoThresholdMs ?? RPO_WARNING_MS);
+  const policy: ReplicationPolicy = {
     pointIntervalMs: inMs(given.crashConsistentFrequencyInMinutes, before.pointIntervalMs),
     retentionMs: inMs(given.recoveryPointHistory, before.retentionMs),
     appConsistentIntervalMs: appMs === 0 ? undefined : appMs,
-    rpoThresholdMs: inMs(given.recoveryPointThresholdInMinutes, before.rpoThresholdMs),
+    rpoThresholdMs: rpoThresholdMs === RPO_WARNING_MS ? undefined : rpoThresholdMs,
   };
   requireAppConsistentInterval(policy, "appConsistentFrequencyInMinutes");
   requirePolicy(policy);
-  const { rpoThresholdMs } = policy;
   requireField(
     Number.isSafeInteger(rpoThresholdMs) && rpoThresholdMs > 0 && rpoThresholdMs <= RETENTION_MAX_MS,
     "recoveryPointThresholdInMinutes",
@@ -46,32 +38,27 @@ export function policyFromMinutes(given: PolicyInMinutes, before: Policy = POLIC
   return policy;
 }
 
-/** What an item has of a policy. */
-export function itemPolicy({ pointIntervalMs, retentionMs, appConsistentIntervalMs }: ReplicationPolicy): ReplicationPolicy {
-  return { pointIntervalMs, retentionMs, appConsistentIntervalMs };
-}
-
-/** Whether an item with one of them keeps its points as with the other. */
+/** Whether an item is treated the same with either. */
 export function samePolicy(left: ReplicationPolicy, right: ReplicationPolicy): boolean {
-  const [leftAppMs, rightAppMs] = [left, right].map(({ appConsistentIntervalMs }) => appConsistentIntervalMs ?? 0);
-  return left.pointIntervalMs === right.pointIntervalMs && left.retentionMs === right.retentionMs && leftAppMs === rightAppMs;
+  const [leftMinutes, rightMinutes] = [policyInMinutes(left), policyInMinutes(right)];
+  return POLICY_FIELDS.every((field) => leftMinutes[field] === rightMinutes[field]);
 }
 
-type InMinutes<Field extends keyof PolicyInMinutes> = Readonly<Record<Field, number>>;
+const POLICY_FIELDS = [
+  "recoveryPointHistory",
+  "crashConsistentFrequencyInMinutes",
+  "appConsistentFrequencyInMinutes",
+  "recoveryPointThresholdInMinutes",
+] as const satisfies readonly (keyof PolicyInMinutes)[];
 
-/** The policy of an item. */
-export function itemPolicyInMinutes(
-  policy: ReplicationPolicy,
-): InMinutes<Exclude<keyof PolicyInMinutes, "recoveryPointThresholdInMinutes">> {
+/** A policy with all its values. */
+export function policyInMinutes(policy: ReplicationPolicy): Readonly<Record<keyof PolicyInMinutes, number>> {
   return {
     recoveryPointHistory: policy.retentionMs / MINUTE_MS,
     crashConsistentFrequencyInMinutes: policy.pointIntervalMs / MINUTE_MS,
     appConsistentFrequencyInMinutes: (policy.appConsistentIntervalMs ?? 0) / MINUTE_MS,
+    recoveryPointThresholdInMinutes: (policy.rpoThresholdMs ?? RPO_WARNING_MS) / MINUTE_MS,
   };
-}
-
-export function policyInMinutes(policy: Policy): InMinutes<keyof PolicyInMinutes> {
-  return { ...itemPolicyInMinutes(policy), recoveryPointThresholdInMinutes: policy.rpoThresholdMs / MINUTE_MS };
 }
 
 /** Whole milliseconds, so that a third of a minute is what it was after a look through the interface. */

@@ -4,6 +4,7 @@ import { deleteNetworkMapping } from "../../functions/delete-network-mapping.ts"
 import { deletePolicy } from "../../functions/delete-policy.ts";
 import { listNetworkMappings } from "../../functions/list-network-mappings.ts";
 import { listPolicies } from "../../functions/list-policies.ts";
+import { protectItem as protectItemFunction } from "../../functions/protect-item.ts";
 import { mapNetworks } from "../../functions/map-networks.ts";
 import { putPolicy } from "../../functions/put-policy.ts";
 import { showNetworkMapping } from "../../functions/show-network-mapping.ts";
@@ -52,6 +53,23 @@ describe("replication policies", () => {
     const changed = { pointIntervalMs: 600_000, retentionMs: 86_400_000, appConsistentIntervalMs: 3_600_000 };
     expect((await readItem(app.stores, "web-1")).item.policy).toEqual(changed);
     expect((await readItem(app.stores, "web-2")).item.policy.pointIntervalMs).toBe(300_000);
+  });
+
+  it("are followed by an item that names one, until it has one of its own; both at once are refused", async () => {
+    await put("gold", { crashConsistentFrequencyInMinutes: 10 });
+    const disks = [{ id: "os", sizeBytes: 1024 * 1024 }];
+    const protect = (body: object) => call(protectItemFunction(app.source), { params: { item: "web-1" }, body: { disks, ...body } });
+    expect(await protect({ policyName: "gold" })).toMatchObject({
+      status: 201,
+      body: { policyName: "gold", policy: { crashConsistentFrequencyInMinutes: 10 } },
+    });
+    await put("gold", { crashConsistentFrequencyInMinutes: 20 });
+    expect(await protect({})).toMatchObject({ body: { policyName: "gold", policy: { crashConsistentFrequencyInMinutes: 20 } } });
+    const own = await protect({ policy: { crashConsistentFrequencyInMinutes: 20 } });
+    expect(own.body).not.toHaveProperty("policyName");
+    expect(await remove("gold")).toMatchObject({ status: 204 });
+    expect(errorOf(await protect({ policyName: "gold" }))).toEqual([404, "policy-unknown"]);
+    expect(errorOf(await protect({ policyName: "gold", policy: {} }))).toEqual([400, "invalid-request"]);
   });
 
   it("stay while an item has them", async () => {

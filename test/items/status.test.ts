@@ -104,6 +104,18 @@ describe("the status of an item, in Site Recovery's words", () => {
     expect(itemStatus({ ...healthy, heartbeat: undefined, nowMs }).rpoInSeconds).toBe(60);
   });
 
+  it("lies too far behind by the threshold of its policy, else by Site Recovery's quarter of an hour", () => {
+    const nowMs = START_MS + 16 * MINUTE_MS;
+    const busy = { ...beat, receivedMs: nowMs, sentMs: nowMs, currentAtMs: undefined, uploaded: position(12) };
+    const behind = (policy: Partial<StatusFacts["item"]["policy"]>) =>
+      codes({ ...healthy, item: { ...item, policy: { ...item.policy, ...policy } }, heartbeat: busy, nowMs }).includes("rpo-exceeded");
+    expect([behind({}), behind({ rpoThresholdMs: 17 * MINUTE_MS }), behind({ rpoThresholdMs: 15 * MINUTE_MS })]).toEqual([
+      true,
+      false,
+      true,
+    ]);
+  });
+
   it("a stopped item is critical and says what to do", () => {
     const stopped = { code: "position-fork", message: "two histories", hint: "find out", facts: {}, atMs: START_MS };
     const status = itemStatus({ ...healthy, progress: { ...applied, stopped } });

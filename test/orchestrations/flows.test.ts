@@ -7,6 +7,11 @@ import { LeewardError } from "../../replication/errors.ts";
 import { listJobs } from "../../replication/jobs/job-record.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { FLOW_SHUT_DOWN_MAX_MS } from "../../replication/limits.ts";
+import { readItem } from "../../replication/items/item-record.ts";
+import { addMapping, listMappings } from "../../replication/networks/mapping-records.ts";
+import { putPolicy } from "../../replication/policies/policy-records.ts";
+import { textOf } from "../../replication/resources/json.ts";
+import { network } from "../resources/samples.ts";
 import { SOURCE_GROUP } from "../planning/samples.ts";
 import {
   type FlowWorld,
@@ -20,6 +25,8 @@ import {
   protectedWorld,
 } from "./world.ts";
 import { drive } from "./driver.ts";
+
+const TARGET_GROUP = "/subscriptions/s1/resourceGroups/shop-asr";
 
 const stateOf = async (world: FlowWorld, itemId = "web-1"): Promise<string> =>
   (await situationNow(world.context, await readManaged(world.stores, itemId))).state;
@@ -37,6 +44,48 @@ describe("enabling protection", () => {
       ["virtual-network", "created"],
       ["mobility-extension", "created"],
     ]);
+  });
+
+  it("goes to the network that its own is mapped to, and maps a network that is not, there and back, until it goes", async () => {
+    const world = flowWorld();
+    const mapped = `${TARGET_GROUP}/providers/Microsoft.Network/virtualNetworks/hub-ne`;
+    world.resourceManager.seed(TARGET_GROUP, { location: "northeurope" });
+    world.resourceManager.seed(mapped, { ...network, id: mapped, name: "hub-ne", location: "northeurope" });
+    const given = {
+      sourceNetworkId: textOf(network, "id") ?? "",
+      sourceRegion: "westeurope",
+      targetNetworkId: mapped,
+      targetRegion: "northeurope",
+    };
+    await addMapping(world.context.control, given);
+    expect((await world.operate(enable())).errors).toEqual([]);
+    expect((await readManaged(world.stores, "web-1")).plan?.network).toMatchObject({ id: mapped, why: "mapping", action: "reuse" });
+    await world.operate(plainOperation("DisableProtection"));
+    expect(await listMappings(world.context.control)).toHaveLength(2);
+
+    const other = flowWorld();
+    await other.operate(enable());
+    const made = (await readManaged(other.stores, "web-1")).plan?.network.id ?? "";
+    expect((await listMappings(other.context.control)).map(({ targetNetworkId }) => targetNetworkId)).toEqual([
+      made,
+      given.sourceNetworkId,
+    ]);
+    await other.operate(plainOperation("DisableProtection"));
+    expect(await listMappings(other.context.control)).toEqual([]);
+    expect((await other.operate(enable())).errors).toEqual([]);
+  });
+
+  it("follows a stored policy, also one that is changed later; one that is not there is refused before anything begins", async () => {
+    const world = flowWorld();
+    const asked = { ...enable(), policyName: "gold" } as ReturnType<typeof enable>;
+    await expect(world.ask(asked)).rejects.toMatchObject({ code: "policy-unknown" });
+    expect(world.recordNames("web-1")).toEqual([]);
+    await putPolicy(world.context, "gold", { crashConsistentFrequencyInMinutes: 10 });
+    expect((await world.operate(asked)).errors).toEqual([]);
+    const policyOf = async () => (await readItem(world.stores, "web-1")).item;
+    expect(await policyOf()).toMatchObject({ policyName: "gold", policy: { pointIntervalMs: 600_000 } });
+    await putPolicy(world.context, "gold", { crashConsistentFrequencyInMinutes: 20, recoveryPointThresholdInMinutes: 30 });
+    expect(await policyOf()).toMatchObject({ policy: { pointIntervalMs: 1_200_000, rpoThresholdMs: 1_800_000 } });
   });
 
   it("a VM that cannot be protected fails the job with all reasons, and the item can be enabled again or disabled", async () => {

@@ -14,6 +14,7 @@ import type { WorkMessage } from "../../replication/ports.ts";
 import { type PointManifest, encodePoint, makePointId } from "../../replication/points/manifest.ts";
 import type { ResourceJson } from "../../replication/ports-resource-manager.ts";
 import { textOf } from "../../replication/resources/json.ts";
+import { createMemoryRecords } from "../memory/memory-records.ts";
 import { type MemoryResourceManager, memoryResourceManager } from "../memory/memory-resource-manager.ts";
 import { type MemoryStores, createMemoryStores } from "../memory/memory-stores.ts";
 import { type Around, wrapStores } from "../memory/wrapped-stores.ts";
@@ -81,6 +82,7 @@ export function flowWorld({ looks = 1, around = (_call, run) => run() }: FlowWor
   const told: LeewardEvent[] = [];
   const sent: WorkMessage[] = [];
   const context: FlowContext = {
+    control: createMemoryRecords(clock),
     queue: { send: async (message) => void sent.push(message) },
     events: { publish: async (events) => void told.push(...events) },
     stores: stores.stores,

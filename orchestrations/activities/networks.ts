@@ -1,0 +1,31 @@
+import { hasCode } from "../../replication/errors.ts";
+import { readManaged } from "../../replication/jobs/managed-item.ts";
+import { addMapping } from "../../replication/networks/mapping-records.ts";
+import { readInventory } from "../../replication/resources/read-inventory.ts";
+import type { FlowRun } from "../steps.ts";
+import { type FlowContext, managementOf } from "./context.ts";
+import { planOf } from "./resources.ts";
+
+/**
+ * Maps the network of the VM to that of its plan, and back, as Site Recovery does with the first VM of a network: those that follow go the same way. It is
+ * a convenience: an operator who has mapped the network elsewhere meanwhile, or a table that is full, keeps nobody from being protected.
+ */
+export async function mapNetworks(context: FlowContext, run: FlowRun): Promise<void> {
+  const { network } = await planOf(context, run);
+  if (!network.mapBothWays) return;
+  const { sourceVmId } = await readManaged(context.stores, run.itemId);
+  const inventory = await readInventory(managementOf(context).resourceManager, sourceVmId);
+  if (inventory.kind === "refused") return;
+  const { source } = inventory;
+  const mapping = {
+    sourceNetworkId: source.network.id,
+    sourceRegion: source.region,
+    targetNetworkId: network.id,
+    targetRegion: network.region,
+  };
+  try {
+    await addMapping(context.control, mapping);
+  } catch (error) {
+    if (!hasCode(error, "operation-not-allowed", "invalid-request")) throw error;
+  }
+}

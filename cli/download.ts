@@ -1,32 +1,32 @@
 import { open, rename } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
+import type { PageBlobClient } from "@azure/storage-blob";
 import { LeewardError } from "../replication/errors.ts";
-import { CLI_DOWNLOAD_ATTEMPTS, CLI_DOWNLOAD_RANGE_BYTES, CLI_REQUEST_MS } from "../replication/limits.ts";
+import {
+  CLI_DOWNLOAD_ATTEMPTS,
+  CLI_DOWNLOAD_RANGE_BYTES,
+  CLI_DOWNLOAD_WINDOW_BYTES,
+  CLI_REQUEST_MS,
+  SECTOR_BYTES,
+} from "../replication/limits.ts";
 
 /**
  * Downloads a page blob into a file, range by range, so that a broken connection costs one range and an address that has ended is asked for anew.
- * Runs of zeros stay holes. The file appears under its name only when it is whole.
+ * Only pages that hold something travel; the others stay holes. The file appears under its name only when it is whole.
  */
 export async function downloadDisk(path: string, freshUrl: () => Promise<string | undefined>): Promise<void> {
   const partial = `${path}.part`;
   const file = await open(partial, "w");
   try {
-    let url: string | undefined;
-    let totalBytes = Number.POSITIVE_INFINITY;
-    for (let at = 0, attempt = 1; at < totalBytes;) {
-      try {
-        url ??= await freshUrl();
-        if (url === undefined) throw new LeewardError("internal", "The function app granted no access to this disk.", { path });
-        const range = await readRange(url, at);
-        await writeSparse(file, range.bytes, at);
-        totalBytes = range.totalBytes;
-        at += range.bytes.length;
-        attempt = 1;
-      } catch (error) {
-        if (attempt >= CLI_DOWNLOAD_ATTEMPTS) throw error;
-        // Each failure in a row counts, so a range that never comes ends the loop; any progress starts the count again.
-        attempt += 1;
-        url = undefined;
+    const ask = askAgain(path, freshUrl);
+    const totalBytes = await ask(readSize);
+    for (let window = 0; window < totalBytes; window += CLI_DOWNLOAD_WINDOW_BYTES) {
+      const windowEnd = Math.min(window + CLI_DOWNLOAD_WINDOW_BYTES, totalBytes);
+      for (const { from, to } of await ask((url) => readPageRanges(url, window, windowEnd))) {
+        for (let at = from; at < to; at += CLI_DOWNLOAD_RANGE_BYTES) {
+          const lengthBytes = Math.min(CLI_DOWNLOAD_RANGE_BYTES, to - at);
+          await writeSparse(file, await ask((url) => readRange(url, at, lengthBytes)), at);
+        }
       }
     }
     await file.truncate(totalBytes);
@@ -37,25 +37,80 @@ export async function downloadDisk(path: string, freshUrl: () => Promise<string 
   await rename(partial, path);
 }
 
-async function readRange(url: string, offsetBytes: number): Promise<{ readonly bytes: Uint8Array; readonly totalBytes: number }> {
-  const range = `bytes=${offsetBytes}-${offsetBytes + CLI_DOWNLOAD_RANGE_BYTES - 1}`;
+/** Asks with the address that there is; after a failure with a fresh one. Failures in a row of one question end it, so that progress starts the count again. */
+function askAgain(path: string, freshUrl: () => Promise<string | undefined>) {
+  let url: string | undefined;
+  return async <Answer>(question: (url: string) => Promise<Answer>): Promise<Answer> => {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        url ??= await freshUrl();
+        if (url === undefined) throw new LeewardError("internal", "The function app granted no access to this disk.", { path });
+        return await question(url);
+      } catch (error) {
+        if (attempt >= CLI_DOWNLOAD_ATTEMPTS) throw error;
+        url = undefined;
+      }
+    }
+  };
+}
+
+/** The client is loaded with the first download: other commands start without it. Its own errors hold the address with its signature. */
+async function askBlob<Answer>(
+  url: string,
+  question: (blob: PageBlobClient, abortSignal: AbortSignal) => Promise<Answer>,
+): Promise<Answer> {
+  const { AnonymousCredential, PageBlobClient: Client, RestError } = await import("@azure/storage-blob");
+  const blob = new Client(url, new AnonymousCredential(), { retryOptions: { maxTries: 1 } });
+  try {
+    return await question(blob, AbortSignal.timeout(CLI_REQUEST_MS));
+  } catch (error) {
+    if (!(error instanceof RestError)) throw error;
+    const { statusCode: status } = error;
+    throw new LeewardError("store-unavailable", `The storage account answered ${status ?? error.code} when asked about the disk.`, {
+      status,
+    });
+  }
+}
+
+async function readSize(url: string): Promise<number> {
+  const { contentLength } = await askBlob(url, (blob, abortSignal) => blob.getProperties({ abortSignal }));
+  if (contentLength === undefined) throw new LeewardError("store-unavailable", "The storage account did not say how long the disk is.");
+  return contentLength;
+}
+
+/** The parts that were written, in order; near ones are one, because a request costs more than the zeros between them. */
+async function readPageRanges(url: string, from: number, to: number): Promise<readonly { readonly from: number; readonly to: number }[]> {
+  const { pageRange = [] } = await askBlob(url, (blob, abortSignal) => blob.getPageRanges(from, to - from, { abortSignal }));
+  const joined: { from: number; to: number }[] = [];
+  for (const { offset, count = 0 } of pageRange) {
+    // The SDK counts one byte too few (its ranges end with their last byte); pages are whole.
+    const end = Math.min(offset + Math.ceil(count / SECTOR_BYTES) * SECTOR_BYTES, to);
+    const last = joined.at(-1);
+    if (last !== undefined && offset - last.to <= GAP_BYTES) last.to = end;
+    else joined.push({ from: offset, to: end });
+  }
+  return joined;
+}
+
+async function readRange(url: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
   const answer = await fetch(url, {
-    headers: { "x-ms-range": range, "x-ms-version": "2024-11-04" },
+    headers: { "x-ms-range": `bytes=${offsetBytes}-${offsetBytes + lengthBytes - 1}`, "x-ms-version": "2024-11-04" },
     signal: AbortSignal.timeout(CLI_REQUEST_MS),
   });
-  const [, first, last, total] = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(answer.headers.get("content-range") ?? "") ?? [];
-  if (answer.status !== 206 || total === undefined || Number(first) !== offsetBytes) {
+  const [, first] = /^bytes (\d+)-\d+\/\d+$/.exec(answer.headers.get("content-range") ?? "") ?? [];
+  if (answer.status !== 206 || Number(first) !== offsetBytes) {
     throw new LeewardError("store-unavailable", `The storage account answered ${answer.status} for a range of the disk.`, {
       status: answer.status,
     });
   }
   const bytes = new Uint8Array(await answer.arrayBuffer());
-  if (bytes.length !== Number(last) - offsetBytes + 1) {
+  if (bytes.length !== lengthBytes) {
     throw new LeewardError("store-unavailable", "The storage account sent fewer bytes than it said.", { lengthBytes: bytes.length });
   }
-  return { bytes, totalBytes: Number(total) };
+  return bytes;
 }
 
+const GAP_BYTES = 1024 * 1024;
 const BLOCK_BYTES = 64 * 1024;
 const ZEROS = new Uint8Array(BLOCK_BYTES);
 

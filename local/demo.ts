@@ -47,8 +47,8 @@ async function demo(): Promise<number> {
     }
     terminal.line(
       proven
-        ? "\n  Both restored points are exact prefixes of the guest's write log.\n"
-        : "\n  A restored point is NOT what the guest wrote.\n",
+        ? "\n  The restored point and the machine in northeurope are exact prefixes of the guest's write log.\n"
+        : "\n  What was restored is NOT what the guest wrote.\n",
     );
     if (!proven || options.corrupt)
       terminal.line(`  Again: npm run demo -- --seed ${options.seed}${options.corrupt ? " --corrupt" : ""}\n`);

@@ -83,7 +83,7 @@ function webhookSubscriptions(url: string | undefined): readonly TopicSubscripti
 }
 
 async function labDisks(folder: string): Promise<StartedVm["disks"]> {
-  return prepareVm({ folder: join(folder, "vm"), seed: LAB_SEED, withExt4: false, withBaseline: false });
+  return prepareVm({ folder: join(folder, "vm"), seed: LAB_SEED });
 }
 
 async function replicate(cloud: Cloud, vm: StartedVm, options: StartOptions, interrupt: Interrupt): Promise<void> {

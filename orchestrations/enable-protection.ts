@@ -13,7 +13,7 @@ export function* enableProtection(run: FlowRun): Flow<void> {
 
 function* makeTarget(run: FlowRun): Flow<void> {
   yield* ensureSteps(run, "protection");
-  yield* call(run, "mapNetworks", undefined);
+  yield* call(run, "rememberNetwork", undefined);
 }
 
 function* installMobility(run: FlowRun): Flow<void> {

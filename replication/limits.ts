@@ -340,6 +340,8 @@ export const CLI_RESTORE_POLL_MS = 500;
 export const CLI_RESTORE_MS = 24 * 60 * 60_000;
 /** Bytes asked for at once, held in memory while they are written. */
 export const CLI_DOWNLOAD_RANGE_BYTES = 16 * MIB;
+/** How much of a disk is asked about at once: written sector by other sector, its list of pages has some 15 MB. */
+export const CLI_DOWNLOAD_WINDOW_BYTES = 256 * MIB;
 /** Failures in a row of one range before a download gives up. */
 export const CLI_DOWNLOAD_ATTEMPTS = 5;
 

@@ -37,7 +37,11 @@ export function showKinds(terminal: Terminal, store: StoreFigures): void {
 }
 
 /** The age of each point's content when the point was taken: what a disaster at that moment would have lost. */
-export function showPoints(terminal: Terminal, points: readonly RecoveryPoint[], restoresMs: readonly number[]): void {
+export function showPoints(
+  terminal: Terminal,
+  points: readonly RecoveryPoint[],
+  times: { readonly restoredMs: number; readonly failedOverMs: number },
+): void {
   const ages = points.map((point) => point.targetTimeMs - point.sourceTimeMs);
   const show = (share: number): string => {
     const value = percentile(ages, share);
@@ -49,7 +53,8 @@ export function showPoints(terminal: Terminal, points: readonly RecoveryPoint[],
     ["recovery points", String(points.length)],
     ["RPO p50 / p99", `${show(0.5)} / ${show(0.99)}`, "age of a point's content when the point was taken"],
     ["longest time between points", secondsText(Math.max(0, ...gaps)), "a killed app's claim ends after 30 s, then the sweep takes over"],
-    ["time to restore and download", restoresMs.map(secondsText).join(" / ")],
+    ["time to restore and download", secondsText(times.restoredMs)],
+    ["from the alert's decision to the running machine", secondsText(times.failedOverMs)],
   ]);
 }
 

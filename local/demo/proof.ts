@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import { LeewardError } from "../../replication/errors.ts";
 import { DEMO_STAGE_MS } from "../limits.ts";
 import { checkExt4 } from "../lab/ext4.ts";
-import { provePrefix, type Finding, type Verdict } from "../lab/oracle.ts";
+import { provePrefix, type Finding, type OracleDisk, type Verdict } from "../lab/oracle.ts";
 import type { Random } from "../lab/random.ts";
 import type { VmDisk } from "../lab/vm.ts";
 import { prefixBounds, type LogRecord } from "../lab/write-log.ts";
@@ -41,8 +41,16 @@ export interface Evidence {
   /** For each file of the ext4 disk, the record that committed it. */
   readonly fileCommits: readonly number[];
   readonly point: RecoveryPoint;
-  /** Where the restored VHDs lie. */
-  readonly folder: string;
+  /** By the id of the disk. */
+  readonly restored: ReadonlyMap<string, RestoredDisk>;
+}
+
+/** A disk on trial. */
+export type RestoredDisk = Pick<OracleDisk, "format"> & { readonly path: string };
+
+/** The VHDs that `restorePoint` left in a folder. */
+export function downloaded(disks: readonly VmDisk[], folder: string): ReadonlyMap<string, RestoredDisk> {
+  return new Map(disks.map(({ id }) => [id, { path: join(folder, `${id}.vhd`), format: "vhd" }]));
 }
 
 /** What a restored point was found to be. */
@@ -59,7 +67,8 @@ export async function proveRestored(evidence: Evidence): Promise<Proof> {
     id: disk.id,
     sizeBytes: disk.sizeBytes,
     baselinePath: disk.baselinePath ?? "",
-    restoredPath: restoredPath(evidence.folder, disk),
+    restoredPath: restoredOf(evidence, disk).path,
+    format: restoredOf(evidence, disk).format,
   }));
   const verdict = await provePrefix(disks, evidence.log);
   if (verdict.kind !== "prefix") return { kind: "refuted", why: describe(verdict) };
@@ -73,7 +82,7 @@ export async function proveRestored(evidence: Evidence): Promise<Proof> {
   }
   const fileDisk = evidence.disks.find((disk) => disk.use === "ext4");
   if (fileDisk === undefined) return { kind: "proven", records, files: undefined };
-  const found = await checkExt4(restoredPath(evidence.folder, fileDisk), evidence.seed);
+  const found = await checkExt4(restoredOf(evidence, fileDisk).path, evidence.seed);
   if (found.kind === "damaged") return { kind: "refuted", why: `the file system on ${fileDisk.id} is damaged: ${found.wrong}` };
   const wanted = evidence.fileCommits.filter((commit) => commit <= records).length;
   if (found.count !== wanted)
@@ -100,7 +109,11 @@ export async function flipOneBit(folder: string, random: Random): Promise<string
   }
 }
 
-const restoredPath = (folder: string, disk: VmDisk): string => join(folder, `${disk.id}.vhd`);
+function restoredOf({ restored }: Evidence, { id }: VmDisk): RestoredDisk {
+  const disk = restored.get(id);
+  if (disk === undefined) throw new LeewardError("internal", `There is no restored disk ${id}.`, { id });
+  return disk;
+}
 
 function describe(verdict: Exclude<Verdict, { readonly kind: "prefix" }>): string {
   if (verdict.kind === "not-a-disk") return `${verdict.disk}: ${verdict.wrong}`;

@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { LeewardError } from "../../replication/errors.ts";
 import { DEMO_STAGE_MS } from "../limits.ts";
 import type { Guest } from "../lab/guest.ts";
@@ -8,12 +7,23 @@ import type { RecoveryPoint } from "../supervisor/operator-api.ts";
 import { killIdle, killInsideBatch, waitForApplied } from "./faults.ts";
 import { invocationsByFunction, showKinds, showPoints, showStretch, type Stretch } from "./figures.ts";
 import type { DemoOptions } from "./options.ts";
-import { flipOneBit, proveRestored, restorePoint } from "./proof.ts";
-import { ITEM_ID, makeVm, openScene, startVm, startWriters, type RunningVm, type Scene, type Writers } from "./scene.ts";
+import { enableAndDisable, failOver } from "./failover.ts";
+import { downloaded, flipOneBit, proveRestored, restorePoint } from "./proof.ts";
+import {
+  attachTo,
+  enableBody,
+  ITEM_ID,
+  makeSourceMachine,
+  openScene,
+  startWriters,
+  type RunningVm,
+  type Scene,
+  type Writers,
+} from "./scene.ts";
+import { until } from "./until.ts";
 import { mebibytes, progressBar, secondsText, type Terminal } from "./terminal.ts";
 import type { Cloud } from "../supervisor/cloud.ts";
 
-const POLL_MS = 250;
 /** Undisturbed writing, for the figures. */
 const STEADY_MS = 10_000;
 const PAGE_WRITE_OF_KILL_MAX = 12;
@@ -31,24 +41,24 @@ export interface DemoContext {
 export async function runDemo(context: DemoContext, cloud: Cloud): Promise<boolean> {
   const { terminal } = context;
   const scene = await prepare(context, cloud);
-  const vm = await terminal.stage("protect, start mobility service", async () => {
-    const running = await startVm(scene);
-    return { result: running, detail: `${ITEM_ID}, disks over NBD on a unix socket` };
-  });
+  const vm = await enable(context, scene);
   await seed(context, scene, vm);
   const writers = startWriters(scene, vm.guest);
   const before = await steadyWriting(context, scene, vm.guest, writers);
+  // Goes on through both kills; what goes wrong is told at its stage.
+  const other = enableAndDisable(scene);
+  other.catch(() => undefined);
   const interrupted = await interruptBatch(context, scene, writers);
   const idleAt = await interruptIdle(context, scene, writers);
   // While the claim of the killed holder runs out, points that are there already can be restored.
   const trial = { context, scene, vm, writers };
   const first = await tryPoint(trial, await choosePoint(scene, interrupted, context.random), 1);
   await continueAfterIdle(context, scene, idleAt);
-  const points = await finishWriting(context, scene, vm, writers);
-  const second = await tryPoint(trial, newest(points), 2);
+  const failover = await failOver(context, scene, vm, writers);
+  await terminal.stage("a second VM, given up again", async () => ({ result: undefined, detail: await other }));
   showStretch(terminal, "undisturbed writing", before);
   showKinds(terminal, before.store);
-  showPoints(terminal, points, [first.restoredMs, second.restoredMs]);
+  showPoints(terminal, await scene.api.points(ITEM_ID), { restoredMs: first.restoredMs, failedOverMs: failover.tookMs });
   const invocations = await invocationsByFunction(cloud.logFolder);
   terminal.table(
     "function invocations, counted by the host over its three lives",
@@ -60,15 +70,24 @@ export async function runDemo(context: DemoContext, cloud: Cloud): Promise<boole
   );
   if ((invocations.get("applyHints") ?? 0) === 0)
     throw new LeewardError("internal", "Deltas were applied although the host ran no applyHints.");
-  return first.proven && second.proven;
+  return first.proven && failover.proven;
 }
 
 async function prepare({ terminal, folder, options }: DemoContext, cloud: Cloud): Promise<Scene> {
-  return terminal.stage("a source VM", async () => {
-    const { disks, missing } = await makeVm(folder, options.seed);
-    const sizes = disks.map((disk) => `${disk.id} ${mebibytes(disk.sizeBytes)}`).join(", ");
-    const note = missing.length === 0 ? "" : `; no ext4 disk: ${missing.join(", ")} not installed (e2fsprogs)`;
-    return { result: openScene(folder, options.seed, cloud, disks), detail: `${sizes}${note}` };
+  return terminal.stage("a VM in westeurope", async () => {
+    const machine = await makeSourceMachine(folder, options.seed, cloud);
+    const sizes = machine.disks.map((disk) => `${disk.id} ${mebibytes(disk.sizeBytes)}`).join(", ");
+    const note = machine.missing.length === 0 ? "" : `; no ext4 disk: ${machine.missing.join(", ")} not installed (e2fsprogs)`;
+    return { result: openScene(folder, options.seed, cloud, machine), detail: `${sizes}${note}` };
+  });
+}
+
+/** Enables replication as an operator does, by the VM's id: the flow plans, makes what is needed, and installs the mobility service in the VM. */
+async function enable({ terminal }: DemoContext, scene: Scene): Promise<RunningVm> {
+  return terminal.stage("enable replication through the API", async (report) => {
+    const job = await scene.flows.enable(ITEM_ID, enableBody(scene.machineId));
+    const { tasks } = await scene.flows.finish(job, report);
+    return { result: await attachTo(scene), detail: tasks.map(({ name }) => name).join(", ") };
   });
 }
 
@@ -147,27 +166,6 @@ async function continueAfterIdle({ terminal, signal }: DemoContext, scene: Scene
   });
 }
 
-/** Ends the writing, waits until a point shows all of it, and returns every point, newest first. */
-async function finishWriting(
-  { terminal, signal }: DemoContext,
-  scene: Scene,
-  { guest }: RunningVm,
-  writers: Writers,
-): Promise<readonly RecoveryPoint[]> {
-  return terminal.stage("last write reaches a point", async () => {
-    await writers.files?.stop();
-    await writers.records.stop();
-    const lastMs = guest.log.at(-1)?.acknowledgedMs ?? 0;
-    let points: readonly RecoveryPoint[] = [];
-    await until(signal, "The last write did not reach a recovery point in time.", async () => {
-      points = await scene.api.points(ITEM_ID);
-      return (points[0]?.sourceTimeMs ?? 0) >= lastMs;
-    });
-    const files = writers.files === undefined ? "" : `, ${writers.files.commits.length} files on ext4`;
-    return { result: points, detail: `${guest.log.length} records${files}, ${points.length} points` };
-  });
-}
-
 /** By seed, one of the points so far that hold the interrupted batch. */
 async function choosePoint(scene: Scene, interrupted: number, random: Random): Promise<RecoveryPoint> {
   const points = await scene.api.points(ITEM_ID);
@@ -175,12 +173,6 @@ async function choosePoint(scene: Scene, interrupted: number, random: Random): P
   const chosen = candidates[random.below(candidates.length)];
   if (chosen === undefined) throw new LeewardError("internal", "No recovery point holds the batch that was interrupted.", { interrupted });
   return chosen;
-}
-
-function newest(points: readonly RecoveryPoint[]): RecoveryPoint {
-  const [point] = points;
-  if (point === undefined) throw new LeewardError("internal", "There are no recovery points.");
-  return point;
 }
 
 interface Trial {
@@ -207,24 +199,15 @@ async function tryPoint(
   if (options.corrupt && number === 1) terminal.line(`      --corrupt flips ${await flipOneBit(folder, random)}`);
   const proven = await terminal.stage("prove it by the content oracle", async () => {
     // The guest writes on meanwhile: the log is taken as it is now, later records only could not be part of the point.
+    const { disks } = scene;
     const log = [...vm.guest.log];
     const fileCommits = [...(writers.files?.commits ?? [])];
-    const proof = await proveRestored({ disks: scene.disks, log, seed: scene.seed, fileCommits, point, folder });
+    const proof = await proveRestored({ disks, log, seed: scene.seed, fileCommits, point, restored: downloaded(disks, folder) });
     if (proof.kind === "refuted") return { result: false, detail: `MISMATCH: ${proof.why}`, failed: true };
     const files = proof.files === undefined ? "" : `; ext4 mounts clean with files 1 to ${proof.files}`;
     return { result: true, detail: `all disks equal the first ${proof.records} of ${log.length} records${files}` };
   });
   return { proven, restoredMs };
-}
-
-/** Asks until the answer is yes. Ends with an error when time is up or on Ctrl-C. */
-async function until(signal: AbortSignal, message: string, reached: () => Promise<boolean>): Promise<void> {
-  const deadlineMs = Date.now() + DEMO_STAGE_MS;
-  while (!(await reached())) {
-    signal.throwIfAborted();
-    if (Date.now() > deadlineMs) throw new LeewardError("internal", message, { waitedMs: DEMO_STAGE_MS });
-    await sleep(POLL_MS, undefined, { signal });
-  }
 }
 
 /** Throws what stopped a writer, if one stopped. */

@@ -1,26 +1,37 @@
+import { copyFile, truncate } from "node:fs/promises";
 import { join } from "node:path";
-import { missingExt4Tools } from "../lab/ext4.ts";
+import { LeewardError } from "../../replication/errors.ts";
+import { makeExt4, missingExt4Tools } from "../lab/ext4.ts";
 import { startExt4Writer, type Ext4Writer } from "../lab/ext4-writer.ts";
 import type { Guest } from "../lab/guest.ts";
 import type { Random } from "../lab/random.ts";
-import { attachGuest, prepareVm, type VmDisk } from "../lab/vm.ts";
+import { copyContent, makeImage } from "../lab/images.ts";
+import { makeMachine } from "../lab/machine.ts";
+import { attachGuest, type VmDisk } from "../lab/vm.ts";
 import { startWriter, type Writer } from "../lab/writer.ts";
 import { startCloud, type Cloud } from "../supervisor/cloud.ts";
 import type { MobilityService } from "../supervisor/mobility-service.ts";
 import { operatorApi, type OperatorApi } from "../supervisor/operator-api.ts";
 import { FREE_PORTS } from "../supervisor/ports.ts";
-import { protectVm } from "../supervisor/protect-vm.ts";
+import { flowsApi, type FlowsApi } from "./flows-api.ts";
 import { observeStore, type Observations } from "./observations.ts";
 
-export const ITEM_ID = "lab-vm";
+/** The item has the name of its machine. */
+export const ITEM_ID = "web-1";
+export const OTHER_ID = "web-2";
+const GROUP = "shop";
+const SOURCE_REGION = "westeurope";
+const TARGET_REGION = "northeurope";
+/** Managed disks have 1 GiB at least; all that is on them, and all that is written, lies in the first quarter. */
+const USED_BYTES = 256 * 1024 * 1024;
+const FILLED_SHARE = 0.1;
+const FILE_SYSTEM_BYTES = 24 * 1024 * 1024;
 const RECORDS_PER_SECOND = 80;
 const FILE_INTERVAL_MS = 1500;
 /** The file system of 24 MiB has room for these, at 48 KiB each, and for its journal. */
 const FILES_MAX = 200;
-/** So short that 90 seconds show many: a point every three seconds, an epoch every second. */
+/** So short that two minutes show many: a point every three seconds, or with every epoch when those come later. */
 const POINT_INTERVAL_MINUTES = 0.05;
-const EPOCH_MAX_AGE_MS = 1000;
-const HEARTBEAT_MS = 1000;
 const SCHEDULES = { points: "*/2 * * * * *", sweep: "*/5 * * * * *" };
 
 /** Everything that the demo has set up. */
@@ -29,7 +40,9 @@ export interface Scene {
   readonly seed: number;
   readonly cloud: Cloud;
   readonly api: OperatorApi;
+  readonly flows: FlowsApi;
   readonly store: Observations;
+  readonly machineId: string;
   readonly disks: readonly VmDisk[];
 }
 
@@ -47,43 +60,76 @@ export function openCloud(folder: string, random: Random): Promise<Cloud> {
   return startCloud({ folder, ports: FREE_PORTS, persistence: "disk", schedules: SCHEDULES, random: () => random.next() });
 }
 
-/** The VM's images. `missing` names the tools for want of which there is no file system disk. */
-export async function makeVm(
+/** The source VM, with a system disk and a data disk, on which there is a file system where the tools for it are there. `missing` names those that are not. */
+export async function makeSourceMachine(
   folder: string,
   seed: number,
-): Promise<{ readonly disks: readonly VmDisk[]; readonly missing: readonly string[] }> {
+  cloud: Cloud,
+): Promise<{ readonly machineId: string; readonly disks: readonly VmDisk[]; readonly missing: readonly string[] }> {
   const missing = missingExt4Tools();
-  const disks = await prepareVm({ folder: join(folder, "vm"), seed, withExt4: missing.length === 0, withBaseline: true });
-  return { disks, missing };
+  const names = [`${ITEM_ID}-os`, `${ITEM_ID}-data`];
+  const machineId = await makeMachine(cloud.resourceManager, { name: ITEM_ID, resourceGroup: GROUP, region: SOURCE_REGION, disks: names });
+  const made = cloud.resourceManager.machineOf(machineId)?.disks ?? [];
+  const disks: VmDisk[] = [];
+  for (const [at, { name, path, sizeBytes }] of made.entries()) {
+    const baselinePath = join(folder, `${name}.first`);
+    const isFiles = at > 0 && missing.length === 0;
+    if (isFiles) await makeFileSystem(baselinePath);
+    else await makeImage({ path: baselinePath, sizeBytes: USED_BYTES, filledShare: FILLED_SHARE, seed: seed + at });
+    await copyContent(baselinePath, path);
+    await truncate(baselinePath, sizeBytes);
+    disks.push({ id: name, path, sizeBytes, baselinePath, use: isFiles ? "ext4" : "records" });
+  }
+  return { machineId, disks, missing };
 }
 
-export function openScene(folder: string, seed: number, cloud: Cloud, disks: readonly VmDisk[]): Scene {
+/** A small file system at the beginning of a disk; beside it the shadow in which the writer changes it. */
+async function makeFileSystem(baselinePath: string): Promise<void> {
+  await makeExt4(baselinePath, FILE_SYSTEM_BYTES);
+  await copyFile(baselinePath, `${baselinePath}.shadow`);
+}
+
+/** A second VM, which is protected and given up again. */
+export function makeOtherMachine(cloud: Cloud): Promise<string> {
+  return makeMachine(cloud.resourceManager, { name: OTHER_ID, resourceGroup: GROUP, region: SOURCE_REGION, disks: [`${OTHER_ID}-os`] });
+}
+
+export function openScene(
+  folder: string,
+  seed: number,
+  cloud: Cloud,
+  machine: { readonly machineId: string; readonly disks: readonly VmDisk[] },
+): Scene {
   return {
     folder,
     seed,
     cloud,
-    disks,
+    ...machine,
     api: operatorApi(cloud.app.url, cloud.secrets.functionKey),
+    flows: flowsApi(cloud),
     store: observeStore(cloud.storage, ITEM_ID),
   };
 }
 
-export async function startVm(scene: Scene): Promise<RunningVm> {
-  const mobility = await protectVm(scene.cloud, {
-    itemId: ITEM_ID,
-    disks: scene.disks,
-    folder: join(scene.folder, "vm"),
-    crashConsistentFrequencyInMinutes: POINT_INTERVAL_MINUTES,
-    epochMaxAgeMs: EPOCH_MAX_AGE_MS,
-    heartbeatMs: HEARTBEAT_MS,
-    nbdPort: undefined,
-  });
-  const guest = await attachGuest(mobility.address, scene.disks, () => Date.now(), true);
-  return { mobility, guest };
+export const enableBody = (sourceVmId: string) => ({
+  sourceVmId,
+  targetRegion: TARGET_REGION,
+  policy: { crashConsistentFrequencyInMinutes: POINT_INTERVAL_MINUTES },
+});
+
+/** The machine that a failover makes, by Site Recovery's names. */
+export const targetMachineId = ({ cloud }: Scene): string =>
+  `/subscriptions/${cloud.resourceManager.subscriptionId}/resourceGroups/${GROUP}-asr/providers/Microsoft.Compute/virtualMachines/${ITEM_ID}`;
+
+/** Attaches a guest to the disks of a machine that is protected. */
+export async function attachTo({ cloud, machineId, disks }: Scene): Promise<RunningVm> {
+  const mobility = cloud.resourceManager.machineOf(machineId)?.mobility;
+  if (mobility === undefined) throw new LeewardError("internal", "The machine has no mobility service.", { machineId });
+  return { mobility, guest: await attachGuest(mobility.address, disks, () => Date.now(), true) };
 }
 
 export function startWriters(scene: Scene, guest: Guest): Writers {
-  const recordDisks = scene.disks.flatMap(({ use, sizeBytes }, disk) => (use === "records" ? [{ disk, sizeBytes }] : []));
+  const recordDisks = scene.disks.flatMap(({ use }, disk) => (use === "records" ? [{ disk, sizeBytes: USED_BYTES }] : []));
   const files = scene.disks.findIndex((disk) => disk.use === "ext4");
   const fileDisk = scene.disks[files];
   return {
@@ -94,7 +140,7 @@ export function startWriters(scene: Scene, guest: Guest): Writers {
         : startExt4Writer({
             guest,
             disk: files,
-            shadowPath: `${fileDisk.path}.shadow`,
+            shadowPath: `${fileDisk.baselinePath ?? fileDisk.path}.shadow`,
             seed: scene.seed,
             intervalMs: FILE_INTERVAL_MS,
             filesMax: FILES_MAX,

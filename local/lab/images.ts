@@ -6,13 +6,29 @@ const RUN_BYTES = 256 * 1024;
 
 export interface ImageOptions {
   readonly path: string;
-  /** Gets the same content; undefined for none. */
-  readonly copyPath: string | undefined;
   readonly sizeBytes: number;
   readonly seed: number;
   /** Share of the disk that has content from the start, 0 to 1; the rest is holes. */
   readonly filledShare: number;
 }
+
+/** Writes the content of one image into another of the same size that is empty, and leaves its holes. */
+export async function copyContent(fromPath: string, toPath: string): Promise<void> {
+  const [from, to] = [await open(fromPath, "r"), await open(toPath, "r+")];
+  try {
+    const chunk = Buffer.alloc(RUN_BYTES);
+    for (let at = 0; ; at += RUN_BYTES) {
+      const { bytesRead } = await from.read(chunk, 0, RUN_BYTES, at);
+      if (bytesRead === 0) return;
+      const bytes = chunk.subarray(0, bytesRead);
+      if (!bytes.equals(EMPTY_RUN.subarray(0, bytesRead))) await to.write(bytes, 0, bytesRead, at);
+    }
+  } finally {
+    await Promise.all([from.close(), to.close()]);
+  }
+}
+
+const EMPTY_RUN = Buffer.alloc(RUN_BYTES);
 
 /**
  * Makes a raw disk image as a machine in use has it: runs of text and of incompressible data, with wide holes between them. An image of this size that
@@ -21,11 +37,9 @@ export interface ImageOptions {
 export async function makeImage(options: ImageOptions): Promise<"made" | "kept"> {
   const known = await stat(options.path).catch(() => undefined);
   if (known?.size === options.sizeBytes) return "kept";
-  // Copying a finished image would fill its holes, so the copy is written along with it.
-  const paths = options.copyPath === undefined ? [options.path] : [options.path, options.copyPath];
-  const images = await Promise.all(paths.map((path) => open(path, "w")));
+  const image = await open(options.path, "w");
   try {
-    for (const image of images) await image.truncate(options.sizeBytes);
+    await image.truncate(options.sizeBytes);
     const random = seededRandom(options.seed, 0x696d6167);
     for (let at = 0, run = 0; at + RUN_BYTES <= options.sizeBytes; at += RUN_BYTES, run++) {
       const chance = random.next();
@@ -33,10 +47,10 @@ export async function makeImage(options: ImageOptions): Promise<"made" | "kept">
       const bytes = Buffer.alloc(RUN_BYTES);
       if (run % 3 === 0) random.fill(bytes);
       else fillWithText(bytes, 0, random);
-      for (const image of images) await image.write(bytes, 0, RUN_BYTES, at);
+      await image.write(bytes, 0, RUN_BYTES, at);
     }
   } finally {
-    for (const image of images) await image.close();
+    await image.close();
   }
   return "made";
 }

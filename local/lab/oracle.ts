@@ -2,12 +2,14 @@ import { open, type FileHandle } from "node:fs/promises";
 import { readFixedVhd } from "./fixed-vhd.ts";
 import { DIGEST_BYTES, LOG_SECTOR_BYTES, sectorDigest, type LogRecord } from "./write-log.ts";
 
-/** One disk of the VM: the image as it was before record 1, and the restored VHD that is on trial. */
+/** One disk of the VM: the image as it was before record 1, and the restored disk that is on trial. */
 export interface OracleDisk {
   readonly id: string;
   readonly sizeBytes: number;
   readonly baselinePath: string;
   readonly restoredPath: string;
+  /** A fixed VHD, or the bytes of the disk and no more. */
+  readonly format: "vhd" | "raw";
 }
 
 /** What a sector holds: the content of a record, the content from before the first record, or bytes that nobody wrote there. */
@@ -181,7 +183,7 @@ function digestOf(sector: Buffer): Buffer {
   return Buffer.from(sectorDigest(sector));
 }
 
-/** Visits every chunk of the disk with its restored and its first content. Returns what is wrong when the file is not a VHD of the disk's size. */
+/** Visits every chunk of the disk with its restored and its first content. Returns what is wrong when the file is no disk of this size. */
 async function walk(
   disk: OracleDisk,
   visit: (offsetBytes: number, restored: Buffer, baseline: Buffer) => void,
@@ -189,16 +191,14 @@ async function walk(
   const restored = await open(disk.restoredPath, "r");
   const baseline = await open(disk.baselinePath, "r");
   try {
-    const fileBytes = (await restored.stat()).size;
-    const footer = await readAt(restored, Math.max(0, fileBytes - 512), 512);
-    const vhd = readFixedVhd(footer, fileBytes);
-    if ("wrong" in vhd) return vhd.wrong;
-    const roundedBytes = Math.ceil(disk.sizeBytes / CHUNK_BYTES) * CHUNK_BYTES;
-    if (vhd.sizeBytes !== roundedBytes) return `the disk has ${disk.sizeBytes} bytes, the VHD ${vhd.sizeBytes} instead of ${roundedBytes}`;
+    const roundedBytes = disk.format === "raw" ? disk.sizeBytes : Math.ceil(disk.sizeBytes / CHUNK_BYTES) * CHUNK_BYTES;
+    const wrong =
+      disk.format === "raw" ? await wrongSize(restored, disk.sizeBytes) : await wrongVhd(restored, disk.sizeBytes, roundedBytes);
+    if (wrong !== undefined) return wrong;
+    const [after, before] = [Buffer.alloc(CHUNK_BYTES), Buffer.alloc(CHUNK_BYTES)];
     for (let at = 0; at < disk.sizeBytes; at += CHUNK_BYTES) {
       const lengthBytes = Math.min(CHUNK_BYTES, disk.sizeBytes - at);
-      const [after, before] = [await readAt(restored, at, lengthBytes), await readAt(baseline, at, lengthBytes)];
-      visit(at, after, before);
+      visit(at, await readInto(after, restored, at, lengthBytes), await readInto(before, baseline, at, lengthBytes));
     }
     const padding = await readAt(restored, disk.sizeBytes, roundedBytes - disk.sizeBytes);
     return padding.equals(ZERO_CHUNK.subarray(0, padding.length))
@@ -209,8 +209,25 @@ async function walk(
   }
 }
 
-async function readAt(file: FileHandle, offsetBytes: number, lengthBytes: number): Promise<Buffer> {
-  const bytes = Buffer.alloc(lengthBytes);
+async function wrongSize(file: FileHandle, sizeBytes: number): Promise<string | undefined> {
+  const fileBytes = (await file.stat()).size;
+  return fileBytes === sizeBytes ? undefined : `the disk has ${sizeBytes} bytes, the file ${fileBytes}`;
+}
+
+async function wrongVhd(file: FileHandle, sizeBytes: number, roundedBytes: number): Promise<string | undefined> {
+  const fileBytes = (await file.stat()).size;
+  const footer = await readAt(file, Math.max(0, fileBytes - 512), 512);
+  const vhd = readFixedVhd(footer, fileBytes);
+  if ("wrong" in vhd) return vhd.wrong;
+  if (vhd.sizeBytes === roundedBytes) return undefined;
+  return `the disk has ${sizeBytes} bytes, the VHD ${vhd.sizeBytes} instead of ${roundedBytes}`;
+}
+
+function readAt(file: FileHandle, offsetBytes: number, lengthBytes: number): Promise<Buffer> {
+  return readInto(Buffer.alloc(lengthBytes), file, offsetBytes, lengthBytes);
+}
+
+async function readInto(bytes: Buffer, file: FileHandle, offsetBytes: number, lengthBytes: number): Promise<Buffer> {
   const { bytesRead } = await file.read(bytes, 0, lengthBytes, offsetBytes);
   return bytes.subarray(0, bytesRead);
 }

@@ -1,6 +1,5 @@
-import { copyFile, mkdir, stat } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { makeExt4 } from "./ext4.ts";
 import { Guest } from "./guest.ts";
 import { makeImage } from "./images.ts";
 import { openNbdDisk, type NbdAddress } from "./nbd-client.ts";
@@ -20,9 +19,6 @@ export interface VmDisk {
 export interface VmOptions {
   readonly folder: string;
   readonly seed: number;
-  /** A third disk with a real file system, for machines that have e2fsprogs. */
-  readonly withExt4: boolean;
-  readonly withBaseline: boolean;
 }
 
 /** The lab VM's disks as images below `folder`: made when they are missing, left alone when they are there. */
@@ -34,25 +30,10 @@ export async function prepareVm(options: VmOptions): Promise<readonly VmDisk[]> 
     ["data", 128 * MIB, 0.08],
   ] as const) {
     const path = join(options.folder, `${id}.img`);
-    const baselinePath = options.withBaseline ? `${path}.first` : undefined;
-    await makeImage({ path, copyPath: baselinePath, sizeBytes, filledShare, seed: options.seed + disks.length });
-    disks.push({ id, path, sizeBytes, baselinePath, use: "records" });
+    await makeImage({ path, sizeBytes, filledShare, seed: options.seed + disks.length });
+    disks.push({ id, path, sizeBytes, baselinePath: undefined, use: "records" });
   }
-  if (options.withExt4) disks.push(await prepareExt4(options));
   return disks;
-}
-
-async function prepareExt4(options: VmOptions): Promise<VmDisk> {
-  const path = join(options.folder, "files.img");
-  const sizeBytes = 24 * MIB;
-  const known = await stat(path).catch(() => undefined);
-  if (known?.size !== sizeBytes) {
-    await makeExt4(path, sizeBytes);
-    await copyFile(path, `${path}.shadow`);
-  }
-  const baselinePath = options.withBaseline ? `${path}.first` : undefined;
-  if (baselinePath !== undefined) await copyFile(path, baselinePath);
-  return { id: "files", path, sizeBytes, baselinePath, use: "ext4" };
 }
 
 /** Attaches a guest to the disks, in their order. */

@@ -10,7 +10,7 @@ import { planOf } from "./resources.ts";
  * Maps the network of the VM to that of its plan, and back, as Site Recovery does with the first VM of a network: those that follow go the same way. It is
  * a convenience: an operator who has mapped the network elsewhere meanwhile, or a table that is full, keeps nobody from being protected.
  */
-export async function mapNetworks(context: FlowContext, run: FlowRun): Promise<void> {
+export async function rememberNetwork(context: FlowContext, run: FlowRun): Promise<void> {
   const { network } = await planOf(context, run);
   if (!network.mapBothWays) return;
   const { sourceVmId } = await readManaged(context.stores, run.itemId);

@@ -2,7 +2,7 @@ import { closeStream, removePoints } from "./commit.ts";
 import { closeJob, endTask, lookOther, noteError, openJob, startTask } from "./job.ts";
 import { beginMachine, beginShutDown, lookChange } from "./machines.ts";
 import { beginInstall, lookInstall, lookMobility, protect } from "./mobility.ts";
-import { mapNetworks } from "./networks.ts";
+import { rememberNetwork } from "./networks.ts";
 import { planItem } from "./plan.ts";
 import { beginRemove, lookRemove, planRemovals, proveNothingLeft, removeData, silenceSource } from "./removal.ts";
 import { beginStep, describeWalk, lookStep } from "./resources.ts";
@@ -20,7 +20,7 @@ export const ACTIVITIES = {
   describeWalk,
   beginStep,
   lookStep,
-  mapNetworks,
+  rememberNetwork,
   protect,
   beginInstall,
   lookInstall,

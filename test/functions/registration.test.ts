@@ -1,4 +1,5 @@
 import { globSync, readFileSync } from "node:fs";
+import { ACTIVITIES } from "../../orchestrations/activities/table.ts";
 import { describe, expect, it, vi } from "vitest";
 
 interface Registered {
@@ -34,6 +35,11 @@ describe("functions/index.ts", async () => {
     expect(new Set(registered.map(({ name }) => name))).toEqual(new Set(exported));
     expect(registered).toHaveLength(exported.length);
     expect(exported.length).toBeGreaterThan(10);
+  });
+
+  it("gives no function the name of an activity: a host knows both by their names", () => {
+    const activities = new Set(Object.keys(ACTIVITIES).map((name) => name.toLowerCase()));
+    expect(registered.filter(({ name }) => activities.has(name.toLowerCase()))).toEqual([]);
   });
 
   it("serves the routes of docs/architecture.md and no others", () => {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { appendFile, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
@@ -117,7 +117,7 @@ async function judge(from: World, images: readonly Buffer[], change?: (vhds: Buf
     const baselinePath = join(folder, `${run}-${index}.raw`);
     await writeFile(restoredPath, vhd);
     await writeFile(baselinePath, from.baselines[index] ?? Buffer.alloc(0));
-    disks.push({ id: `disk${index}`, sizeBytes: images[index]?.length ?? 0, baselinePath, restoredPath });
+    disks.push({ id: `disk${index}`, sizeBytes: images[index]?.length ?? 0, baselinePath, restoredPath, format: "vhd" });
   }
   const verdict = await provePrefix(disks, from.log);
   await Promise.all(disks.flatMap((disk) => [rm(disk.baselinePath), rm(disk.restoredPath)]));
@@ -167,6 +167,21 @@ describe("the content oracle (rule 1)", () => {
       }),
       { numRuns: 25 },
     );
+  });
+
+  it("takes the bytes of a disk without a footer, of its size and no other", async () => {
+    const from = await world(1, 40);
+    const images = await replay(from, (_, number) => number <= 25);
+    const disks: OracleDisk[] = [];
+    for (const [index, image] of images.entries()) {
+      const [restoredPath, baselinePath] = [join(folder, `raw-${index}`), join(folder, `raw-${index}.first`)];
+      await writeFile(restoredPath, image);
+      await writeFile(baselinePath, from.baselines[index] ?? Buffer.alloc(0));
+      disks.push({ id: `disk${index}`, sizeBytes: image.length, baselinePath, restoredPath, format: "raw" });
+    }
+    expect(await provePrefix(disks, from.log)).toEqual({ kind: "prefix", records: await equalPrefixes(from, 25) });
+    await appendFile(disks[1]?.restoredPath ?? "", Buffer.alloc(512));
+    expect(await provePrefix(disks, from.log)).toMatchObject({ kind: "not-a-disk", disk: "disk1" });
   });
 
   it("catches one disk ahead of the other", async () => {

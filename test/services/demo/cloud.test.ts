@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { QueueServiceClient } from "@azure/storage-queue";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { flipOneBit, proveRestored, restorePoint } from "../../../local/demo/proof.ts";
+import { downloaded, flipOneBit, proveRestored, restorePoint } from "../../../local/demo/proof.ts";
 import { readProgress } from "../../../local/demo/progress.ts";
 import { seededRandom } from "../../../local/lab/random.ts";
 import { attachGuest, type VmDisk } from "../../../local/lab/vm.ts";
@@ -106,7 +106,7 @@ describe("the local cloud as a whole", () => {
     const restored = join(folder, "restored");
     const connection = { url: running.app.url, functionKey: running.secrets.functionKey };
     await restorePoint(connection, "small-vm", point, restored);
-    const evidence = { disks, log: guest.log, seed: SEED, fileCommits: [], point, folder: restored };
+    const evidence = { disks, log: guest.log, seed: SEED, fileCommits: [], point, restored: downloaded(disks, restored) };
     expect(await proveRestored(evidence)).toMatchObject({ kind: "proven", files: undefined });
     await flipOneBit(restored, seededRandom(SEED));
     expect(await proveRestored(evidence)).toMatchObject({ kind: "refuted" });

@@ -12,8 +12,7 @@ export const putAlertRule = (application: ApplicationSource): HttpFunctionOption
   route: "replicationProtectedItems/{item}/alertRule",
   handler: httpHandler(async (request) => {
     const itemId = itemOf(request);
-    const rule = await bodyOf(request, alertRuleBody);
-    await setAlertRule(application().stores, itemId, rule);
-    return { status: 200, body: ruleView(rule) };
+    const given = await bodyOf(request, alertRuleBody);
+    return { status: 200, body: ruleView(await setAlertRule(application().stores, itemId, given)) };
   }),
 });

@@ -49,13 +49,20 @@ export async function removeAlertRule(stores: ItemStores, itemId: string): Promi
   await stores.records(itemId).remove(ALERT_RECORD);
 }
 
+/** A rule as an operator gives it. */
+export type GivenAlertRule = Omit<AlertRule, "targetIds"> & {
+  /** Undefined: the item's own VM. */
+  readonly targetIds: readonly string[] | undefined;
+};
+
 /**
- * Gives the item this rule; its history stays. Only what has a machine to fail over can have one. Errors: `invalid-request` that names the field,
- * `item-unknown`, `conflict`.
+ * Gives the item this rule, and returns it whole; its history stays. Only what has a machine to fail over can have one. Errors: `invalid-request` that
+ * names the field, `item-unknown`, `conflict`.
  */
-export async function setAlertRule(stores: ItemStores, itemId: string, rule: AlertRule): Promise<void> {
+export async function setAlertRule(stores: ItemStores, itemId: string, given: GivenAlertRule): Promise<AlertRule> {
+  const { sourceVmId } = await readManaged(stores, itemId);
+  const rule: AlertRule = { ...given, targetIds: given.targetIds ?? [sourceVmId] };
   requireRule(rule);
-  await readManaged(stores, itemId);
   const records = stores.records(itemId);
   for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
     const stored = await readStored(records);
@@ -64,7 +71,7 @@ export async function setAlertRule(stores: ItemStores, itemId: string, rule: Ale
       stored === undefined
         ? await records.create(ALERT_RECORD, encodeRecord(next))
         : await records.replace(ALERT_RECORD, encodeRecord(next), stored.etag);
-    if (written !== undefined) return;
+    if (written !== undefined) return rule;
   }
   throw new LeewardError("conflict", "The item's alert rule was changed by others all the time.", { itemId });
 }

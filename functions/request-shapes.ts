@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { AlertRule } from "../replication/alerts/decide-alert.ts";
+import type { GivenAlertRule } from "../replication/alerts/alert-record.ts";
 import type { HeartbeatRequest, RegisterRequest, SettleRequest } from "../replication/items/mobility-protocol.ts";
 import type { ProtectRequest } from "../replication/items/protect.ts";
 import { DISKS_MAX_COUNT } from "../replication/limits.ts";
@@ -113,14 +113,15 @@ export const alertRuleBody = z
   .strictObject({
     enabled: z.boolean().default(true),
     mode: z.enum(["failover", "dry-run"]),
-    targetIds: z.array(z.string()),
+    targetIds: z.array(z.string()).optional(),
     severities: z.array(alertSeverity),
     coolDownInMinutes: z.number().optional(),
     recoveryPointType: failoverPointType.default("LatestProcessed"),
     sourceSiteOperations,
   })
-  .transform(({ coolDownInMinutes, recoveryPointType, sourceSiteOperations: source, ...rule }): AlertRule => ({
+  .transform(({ coolDownInMinutes, recoveryPointType, sourceSiteOperations: source, targetIds, ...rule }): GivenAlertRule => ({
     ...rule,
+    targetIds,
     coolDownMs: coolDownInMinutes === undefined ? undefined : Math.round(coolDownInMinutes * 60_000),
     point: { kind: recoveryPointType },
     shutDownSource: source === "Required",

@@ -41,6 +41,8 @@ describe("the alert rule of an item", () => {
       recoveryPointType: "LatestProcessed",
       sourceSiteOperations: "NotRequired",
     };
+    const { targetIds: _own, ...short } = RULE;
+    expect(await put(short)).toMatchObject({ status: 200, body: shown });
     expect(await put(RULE)).toMatchObject({ status: 200, body: shown });
     await changeAlertRecord(app.stores, "web-1", (record) => ({
       ...record,

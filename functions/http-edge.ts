@@ -2,7 +2,7 @@ import type { HttpHandler, HttpRequest, HttpResponseInit, InvocationContext } fr
 import type { z } from "zod";
 import { type ErrorCode, LeewardError } from "../replication/errors.ts";
 import { isItemId } from "../replication/items/names.ts";
-import { HTTP_BODY_MAX_BYTES } from "../replication/limits.ts";
+import { BODY_FAULTS_MAX_COUNT, BODY_FAULT_MAX_LENGTH, HTTP_BODY_MAX_BYTES } from "../replication/limits.ts";
 
 /** What a handler answers; bodies are JSON. */
 export interface Reply {
@@ -44,10 +44,14 @@ export async function bodyOf<Body>(request: HttpRequest, schema: z.ZodType<Body>
 function shaped<Body>(value: unknown, schema: z.ZodType<Body>): Body {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const faults = parsed.error.issues.map((issue) =>
-    issue.path.length === 0 ? issue.message : `${issue.path.join(".")}: ${issue.message}`,
-  );
-  throw new LeewardError("invalid-request", `The body is not what this route takes. ${faults.join("; ")}`);
+  const { issues } = parsed.error;
+  const faults = issues
+    .slice(0, BODY_FAULTS_MAX_COUNT)
+    .map((issue) =>
+      (issue.path.length === 0 ? issue.message : `${issue.path.join(".")}: ${issue.message}`).slice(0, BODY_FAULT_MAX_LENGTH),
+    );
+  const more = issues.length > faults.length ? `; and ${issues.length - faults.length} more` : "";
+  throw new LeewardError("invalid-request", `The body is not what this route takes. ${faults.join("; ")}${more}`);
 }
 
 /** The JSON body in the shape of the schema that its own fields choose. Errors: as `bodyOf`. */
@@ -135,7 +139,12 @@ async function textOf(request: HttpRequest, maxBytes: number): Promise<string> {
     }
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString("utf8");
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Buffer.concat(chunks));
+  } catch {
+    // Decoded leniently, a name would be taken as another one than was sent.
+    throw new LeewardError("invalid-request", "The body is not valid UTF-8.");
+  }
 }
 
 function parseJson(text: string): unknown {

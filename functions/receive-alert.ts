@@ -1,5 +1,6 @@
 import type { HttpFunctionOptions } from "@azure/functions";
-import { ALERT_BODY_MAX_BYTES } from "../replication/limits.ts";
+import { LeewardError } from "../replication/errors.ts";
+import { ALERT_BODY_MAX_BYTES, ALERT_MESSAGE_MAX_BYTES } from "../replication/limits.ts";
 import { alertPayload } from "./alert-message.ts";
 import { bodyOf, httpHandler } from "./http-edge.ts";
 import type { ApplicationSource } from "./wiring.ts";
@@ -14,7 +15,13 @@ export const receiveAlert = (application: ApplicationSource): HttpFunctionOption
   route: "alerts",
   handler: httpHandler(async (request) => {
     const alert = await bodyOf(request, alertPayload, ALERT_BODY_MAX_BYTES);
-    await application().queue.send({ kind: "alert", alert }, 0);
+    const message = { kind: "alert", alert } as const;
+    if (Buffer.byteLength(JSON.stringify(message)) > ALERT_MESSAGE_MAX_BYTES) {
+      throw new LeewardError("invalid-request", `What counts of an alert has at most ${ALERT_MESSAGE_MAX_BYTES} bytes.`, {
+        maxBytes: ALERT_MESSAGE_MAX_BYTES,
+      });
+    }
+    await application().queue.send(message, 0);
     return { status: 202, body: { alertId: alert.alertId } };
   }),
 });

@@ -10,11 +10,9 @@ import { alertSeverity } from "./alert-message.ts";
 
 /** The bodies that the API takes: their shape only. What the values must be is the domain's to say, in its own words. */
 
-const disk = z
-  .strictObject({ id: z.string(), sizeBytes: z.number(), sectorSizeBytes: z.union([z.literal(512), z.literal(4096)]).default(512) })
-  .readonly() satisfies z.ZodType<DiskDescription>;
-
-const disks = z.array(disk).max(DISKS_MAX_COUNT).readonly();
+const diskFields = { id: z.string(), sizeBytes: z.number(), sectorSizeBytes: z.union([z.literal(512), z.literal(4096)]).default(512) };
+const disksOf = <Disk extends z.ZodType<DiskDescription>>(disk: Disk) => z.array(disk).max(DISKS_MAX_COUNT).readonly();
+const disks = disksOf(z.strictObject(diskFields).readonly());
 
 const position = z.object({ stream: z.number(), epoch: z.number(), checksum: z.string() });
 
@@ -147,7 +145,7 @@ export const registerBody = z.object({
   itemToken: z.string(),
   machineId: z.string(),
   bootId: z.string(),
-  disks,
+  disks: disksOf(z.object(diskFields).readonly()),
 }) satisfies z.ZodType<RegisterRequest>;
 
 const progressed = z.object({ doneBytes: z.number(), totalBytes: z.number() });

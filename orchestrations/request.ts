@@ -48,10 +48,12 @@ export async function requestOperation(context: FlowContext, asked: OperationReq
   managementOf(context);
   const { itemId, requestId, ...request } = asked;
   const { stores, clock } = context;
-  await prepareManaged(context, asked);
   const alertId = asked.operation === "UnplannedFailover" ? asked.alertId : undefined;
   const jobRequest = { itemId, flow: FLOW_OF[asked.operation], operationId: requestId ?? context.ids.next(), request, alertId };
-  const job = await ensureJob(stores, newJob(jobRequest, clock.now()));
+  // Made first: an operation id that cannot be leaves nothing behind.
+  const first = newJob(jobRequest, clock.now());
+  await prepareManaged(context, asked);
+  const job = await ensureJob(stores, first);
   requireSameRequest(job, jobRequest);
   if (isEnded(job)) return job;
   const before = await readManaged(stores, itemId);

@@ -21,6 +21,12 @@ export const DATA_DISKS_MAX_COUNT = 64;
 /** The data disks and the OS disk. */
 export const DISKS_MAX_COUNT = DATA_DISKS_MAX_COUNT + 1;
 
+// --- Positions (DESIGN 2) ---
+/** Streams are stored in 32 bits; every such number fits the ten digits of a name. */
+export const STREAM_MAX = 2 ** 32 - 1;
+/** Names give an epoch twelve digits. */
+export const EPOCH_MAX = 999_999_999_999;
+
 // --- Delta files (DESIGN 4) ---
 /** One Put Blob carries the delta and one worker holds it in memory. */
 export const DELTA_MAX_BYTES = 64 * MIB;
@@ -200,6 +206,9 @@ export const QUEUE_DELAY_MAX_MS = 7 * 24 * 60 * 60_000;
 // --- Function app (functions/) ---
 /** A request body: 65 disks with the longest ids take about 10 KiB. */
 export const HTTP_BODY_MAX_BYTES = 64 * KIB;
+/** Faults of a body that its refusal names, and characters of each: a person reads them, and 20,000 wrong elements would come back as a megabyte. */
+export const BODY_FAULTS_MAX_COUNT = 8;
+export const BODY_FAULT_MAX_LENGTH = 400;
 /** Items on one page of a listing, and items that one run of a timer looks at. */
 export const ITEMS_PAGE_MAX_COUNT = 100;
 /** Events in one queue message: a message of 64 KiB holds fewer. */
@@ -377,10 +386,12 @@ export const ALERT_HISTORY_MAX_COUNT = 256;
 export const ALERT_COOL_DOWN_MAX_MS = 7 * 24 * 60 * 60_000;
 /** Resources of one rule, and of one alert: Azure's rules over many resources raise one alert for each. */
 export const ALERT_TARGETS_MAX_COUNT = 64;
-/** Characters of a resource id: far above the longest that Azure's names allow; 64 of them fit a queue message. */
+/** Characters of a resource id: far above the longest that Azure's names allow. */
 export const RESOURCE_ID_MAX_LENGTH = 512;
 /** Bytes of an alert's request: Azure Monitor cuts alerts at 256 kB. */
 export const ALERT_BODY_MAX_BYTES = 256 * KIB;
+/** Bytes of the message that an alert becomes: a queue takes 64 KiB of base64. What a decision needs of an alert is far smaller. */
+export const ALERT_MESSAGE_MAX_BYTES = 48 * KIB;
 
 // --- Events out (replication/events, azure/events.ts) ---
 /** One sending to the topic: whoever reports a change of state waits no longer than this. */

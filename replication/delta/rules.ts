@@ -1,7 +1,7 @@
 import { LeewardError } from "../errors.ts";
 import type { ErrorCode } from "../errors.ts";
 import { isDiskId, isItemId } from "../items/names.ts";
-import { DISK_MAX_BYTES, DISKS_MAX_COUNT, SECTOR_BYTES, TIME_MAX_MS } from "../limits.ts";
+import { DISK_MAX_BYTES, DISKS_MAX_COUNT, EPOCH_MAX, SECTOR_BYTES, STREAM_MAX, TIME_MAX_MS } from "../limits.ts";
 import { samePosition, startPosition } from "../position.ts";
 import type { DiskDescription } from "../position.ts";
 import type { DeltaHeader, Extent } from "./delta.ts";
@@ -13,10 +13,6 @@ export interface Fault {
   readonly message: string;
 }
 
-/** Streams are stored in 32 bits; every such number fits the ten digits of a name. */
-const STREAM_MAX = 2 ** 32 - 1;
-/** Names give an epoch twelve digits. */
-const EPOCH_MAX = 999_999_999_999;
 const CHECKSUM = /^[0-9a-f]{64}$/;
 
 /** The first rule that this header breaks (D9 to D14), or undefined. */

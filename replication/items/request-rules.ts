@@ -4,10 +4,12 @@ import {
   APP_POINT_INTERVAL_MIN_MS,
   DISKS_MAX_COUNT,
   DISK_MAX_BYTES,
+  EPOCH_MAX,
   POINT_INTERVAL_MAX_MS,
   POINT_INTERVAL_MIN_MS,
   RETENTION_MAX_MS,
   SECTOR_BYTES,
+  STREAM_MAX,
   TIME_MAX_MS,
 } from "../limits.ts";
 import type { DiskDescription, Position } from "../position.ts";
@@ -81,8 +83,8 @@ export function requireAppConsistentInterval(policy: ReplicationPolicy, field: s
 }
 
 export function requirePosition(position: Position, field: string): void {
-  requireField(isCount(position.stream), `${field}.stream`, "a whole number");
-  requireField(isCount(position.epoch), `${field}.epoch`, "a whole number");
+  requireField(isCount(position.stream) && position.stream <= STREAM_MAX, `${field}.stream`, `a whole number up to ${STREAM_MAX}`);
+  requireField(isCount(position.epoch) && position.epoch <= EPOCH_MAX, `${field}.epoch`, `a whole number up to ${EPOCH_MAX}`);
   requireField(isChecksum(position.checksum), `${field}.checksum`, "64 lower-case hex digits");
 }
 

@@ -1,6 +1,6 @@
 import { decodeDelta, verifyFrames } from "../delta/decode.ts";
 import { LeewardError, hasCode } from "../errors.ts";
-import { DELTA_MAX_BYTES } from "../limits.ts";
+import { DELTA_MAX_BYTES, EPOCH_MAX } from "../limits.ts";
 import type { RecordStore } from "../ports.ts";
 import type { Position } from "../position.ts";
 import type { ItemContext } from "./context.ts";
@@ -20,7 +20,7 @@ export async function settleEpoch(context: ItemContext, itemId: string, itemToke
   const item = await authenticateService(context, itemId, itemToken);
   requireCount(request.stream, "stream");
   requireCount(request.epoch, "epoch");
-  requireField(request.epoch >= 1, "epoch", "epochs begin with 1");
+  requireField(request.epoch >= 1 && request.epoch <= EPOCH_MAX, "epoch", `epochs go from 1 to ${EPOCH_MAX}`);
   requireField(isChecksum(request.checksum), "checksum", "64 lower-case hex digits");
   requireSession(await readHeartbeat(context.stores, itemId), request.sessionId);
   if (request.stream !== item.stream) {

@@ -11,6 +11,8 @@ import { type MemoryStores, createMemoryStores } from "../memory/memory-stores.t
 
 /** A function app on stores in memory, whose queues only remember what was sent. */
 export interface AppInMemory extends MemoryStores {
+  /** The control container and the messages too. */
+  readonly dump: MemoryStores["dump"];
   readonly source: ApplicationSource;
   readonly sent: { readonly message: WorkMessage; readonly delayMs: number }[];
   /** Moves the clock on. */
@@ -23,10 +25,11 @@ export function appInMemory(): AppInMemory {
   const clock = { now: (): number => nowMs };
   const world = createMemoryStores(clock);
   const bell = openHintBell(clock);
+  const control = createMemoryRecords(clock);
   const sent: { message: WorkMessage; delayMs: number }[] = [];
   const app: Application = {
     stores: world.stores,
-    control: createMemoryRecords(clock),
+    control,
     clock,
     ids: { next: () => (ids += 1).toString(16).padStart(32, "0") },
     access: { grantCreate: async (itemId) => ({ containerUrl: `https://cache/${itemId}?sig=GRANT`, expiresMs: nowMs + 1000 }) },
@@ -48,6 +51,7 @@ export function appInMemory(): AppInMemory {
     ...world,
     source: () => app,
     sent,
+    dump: () => ({ ...world.dump(), ...control.dump(), sent: JSON.stringify(sent) }),
     advance: (ms) => {
       nowMs += ms;
     },
@@ -89,12 +93,15 @@ export async function call(
     readonly headers?: Record<string, string>;
     readonly body?: unknown;
     readonly text?: string;
+    /** In place of text. */
+    readonly bytes?: Uint8Array;
   },
 ): Promise<Answer> {
   const { context, lines } = newInvocation();
   const method = options.methods?.[0] ?? "GET";
   const body = request.body === undefined || method === "GET" ? undefined : JSON.stringify(request.body);
-  const text = request.text ?? body;
+  const { bytes, text = body } = request;
+  const sent = bytes === undefined ? text && { string: text } : { bytes };
   const answer = await options.handler(
     new HttpRequest({
       method,
@@ -102,7 +109,7 @@ export async function call(
       params: request.params ?? {},
       query: request.query ?? {},
       headers: request.headers ?? {},
-      ...(text === undefined ? {} : { body: { string: text } }),
+      ...(sent ? { body: sent } : {}),
     }),
     context,
   );

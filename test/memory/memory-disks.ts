@@ -34,6 +34,8 @@ export interface MemoryDisks {
   restoredContent(disk: RestoredDisk): Uint8Array | undefined;
   /** Removes all disks, snapshots and restored blobs of an item. */
   removeItem(itemId: string): Promise<void>;
+  /** The etag, fence and snapshots of every disk, and every restored blob: equal when nothing was done in between. */
+  dump(): Readonly<Record<string, string>>;
   /** A snapshot without a point's id, as a stranger takes it. */
   snapshotByOthers(disk: TargetDisk): void;
 }
@@ -85,6 +87,15 @@ export function createMemoryDisks(clock: Clock): MemoryDisks {
       for (const key of blobs.keys()) if (key.startsWith(`${itemId}/`)) blobs.delete(key);
       for (const key of restored.keys()) if (key.startsWith(`${itemId}/`)) restored.delete(key);
     },
+    dump: () => ({
+      ...Object.fromEntries(
+        [...blobs].map(([key, { etag, sequenceNumber, sizeBytes, snapshots }]) => [
+          key,
+          JSON.stringify({ etag, sequenceNumber, sizeBytes, snapshots: snapshots.map(({ snapshot }) => snapshot) }),
+        ]),
+      ),
+      ...Object.fromEntries([...restored].map(([key, { sizeBytes }]) => [`restored ${key}`, String(sizeBytes)])),
+    }),
     snapshotByOthers(disk) {
       take(find(disk), undefined);
     },

@@ -8,8 +8,15 @@ interface Blob {
   readonly createdMs: number;
 }
 
-/** One container in memory. Every method does its whole work at the moment of the call, so it is atomic. */
-export function createMemoryRecords(clock: Clock): RecordStore & { readonly names: () => readonly string[] } {
+/** One container in memory, with what only a test may see. */
+export interface MemoryRecords extends RecordStore {
+  readonly names: () => readonly string[];
+  /** Every blob's etag and content by its name: two dumps are equal when nothing was written in between, not even the same bytes. */
+  readonly dump: () => Readonly<Record<string, string>>;
+}
+
+/** Every method does its whole work at the moment of the call, so it is atomic. */
+export function createMemoryRecords(clock: Clock): MemoryRecords {
   const blobs = new Map<string, Blob>();
   let writes = 0;
 
@@ -21,6 +28,7 @@ export function createMemoryRecords(clock: Clock): RecordStore & { readonly name
   }
   return {
     names: () => [...blobs.keys()].toSorted(),
+    dump: () => Object.fromEntries([...blobs].map(([name, { bytes, etag }]) => [name, `${etag} ${Buffer.from(bytes).toString("latin1")}`])),
     async read(name, maxBytes = DELTA_MAX_BYTES) {
       const blob = blobs.get(name);
       if (blob === undefined) return undefined;

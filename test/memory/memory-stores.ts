@@ -2,7 +2,7 @@ import type { Clock, ItemStores, RecordStore } from "../../replication/ports.ts"
 import { ITEM_RECORD, isLastingRecord } from "../../replication/items/names.ts";
 import { createMemoryDisks } from "./memory-disks.ts";
 import type { MemoryDisks } from "./memory-disks.ts";
-import { createMemoryRecords } from "./memory-records.ts";
+import { type MemoryRecords, createMemoryRecords } from "./memory-records.ts";
 
 /** Both storage accounts in memory: the stores as the domain sees them, and what only a test may see. */
 export interface MemoryStores {
@@ -13,20 +13,19 @@ export interface MemoryStores {
   /** Names in the item's cache container and in its record container. */
   cacheNames(itemId: string): readonly string[];
   recordNames(itemId: string): readonly string[];
+  /** Everything in both accounts, by names: equal when nothing was written in between. */
+  dump(): Readonly<Record<string, string>>;
 }
 
 /** `clock` is the clock of the store: creation times and snapshot ids come from it. */
 export function createMemoryStores(clock: Clock): MemoryStores {
-  const caches = new Map<string, ReturnType<typeof createMemoryRecords>>();
-  const records = new Map<string, ReturnType<typeof createMemoryRecords>>();
+  const caches = new Map<string, MemoryRecords>();
+  const records = new Map<string, MemoryRecords>();
   const quarantines = new Map<string, Uint8Array[]>();
   const items = new Set<string>();
   const memory = createMemoryDisks(clock);
 
-  const open = (
-    containers: Map<string, ReturnType<typeof createMemoryRecords>>,
-    itemId: string,
-  ): ReturnType<typeof createMemoryRecords> => {
+  const open = (containers: Map<string, MemoryRecords>, itemId: string): MemoryRecords => {
     const found = containers.get(itemId) ?? createMemoryRecords(clock);
     containers.set(itemId, found);
     return found;
@@ -66,5 +65,20 @@ export function createMemoryStores(clock: Clock): MemoryStores {
     quarantined: async (itemId) => quarantines.get(itemId) ?? [],
     cacheNames: (itemId) => open(caches, itemId).names(),
     recordNames: (itemId) => open(records, itemId).names(),
+    dump: () => ({
+      items: [...items].toSorted().join(),
+      ...dumpOf("cache", caches),
+      ...dumpOf("records", records),
+      ...Object.fromEntries([...quarantines].map(([itemId, blobs]) => [`quarantine ${itemId}`, String(blobs.length)])),
+      ...memory.dump(),
+    }),
   };
+}
+
+function dumpOf(kind: string, containers: ReadonlyMap<string, MemoryRecords>): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    [...containers].flatMap(([itemId, container]) =>
+      Object.entries(container.dump()).map(([name, content]) => [`${kind} ${itemId} ${name}`, content]),
+    ),
+  );
 }

@@ -150,6 +150,8 @@ describe("heartbeats", () => {
       [{ pendingBytes: Number.NaN }, "pendingBytes"],
       [{ currentAtMs: 0.5 }, "currentAtMs"],
       [{ uploaded: { ...uploaded, checksum: "00" } }, "uploaded.checksum"],
+      [{ uploaded: { ...uploaded, epoch: 1e12 } }, "uploaded.epoch"],
+      [{ sealed: { ...uploaded, stream: 2 ** 32 } }, "sealed.stream"],
       [{ uploaded: { ...uploaded, epoch: -1 } }, "uploaded.epoch"],
       [{ seeding: { doneBytes: 0, totalBytes: -1 } }, "seeding.totalBytes"],
     ];

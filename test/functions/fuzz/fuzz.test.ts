@@ -10,6 +10,7 @@ import {
   anyHeader,
   anyText,
   brokenTexts,
+  numberReplacements,
   removals,
   replacements,
   spoiltBytes,
@@ -151,7 +152,7 @@ describe.each(labelled(ROUTE_CASES.filter(({ body }) => body !== undefined)))("t
         const outcome = outcomeOf(await sendBody({ text: textWith(body, mutation) }));
         expect(allowedOutcomes(routeCase, body, mutation)).toContain(outcome);
       },
-      { examples: found, numRuns: 3 * RUNS },
+      { examples: [...found, ...numberReplacements(body)], numRuns: 3 * RUNS },
     );
   });
 

@@ -12,17 +12,7 @@ export interface Mutation {
 const MARK = "@@mark@@";
 const deep = (open: string, close: string, levels: number): string => open.repeat(levels) + close.repeat(levels);
 
-/** What programs get wrong, as raw JSON: huge, negative and odd numbers, names that a prototype has, control characters, half a surrogate, depth, length. */
-const ODD_VALUES: readonly string[] = [
-  "null",
-  "true",
-  "false",
-  "{}",
-  "[]",
-  "[null]",
-  '[""]',
-  "[[]]",
-  '{"":null}',
+const ODD_NUMBERS: readonly string[] = [
   "0",
   "-0",
   "-1",
@@ -36,6 +26,20 @@ const ODD_VALUES: readonly string[] = [
   "9007199254740991",
   "9007199254740993",
   "4294967296",
+];
+
+/** What programs get wrong, as raw JSON: huge, negative and odd numbers, names that a prototype has, control characters, half a surrogate, depth, length. */
+const ODD_VALUES: readonly string[] = [
+  "null",
+  "true",
+  "false",
+  "{}",
+  "[]",
+  "[null]",
+  '[""]',
+  "[[]]",
+  '{"":null}',
+  ...ODD_NUMBERS,
   '""',
   '" "',
   '"NaN"',
@@ -134,6 +138,12 @@ const oddRaw: fc.Arbitrary<string> = fc.oneof(
 
 /** Something else at one place of the body. */
 export const replacements = (body: object): fc.Arbitrary<Mutation> => fc.record({ path: fc.constantFrom(...pathsOf(body)), raw: oddRaw });
+
+/** Every odd number in place of every number: few enough to try them all each time. */
+export const numberReplacements = (body: object): readonly Mutation[] =>
+  pathsOf(body)
+    .filter((path) => typeof valueAt(body, path) === "number")
+    .flatMap((path) => ODD_NUMBERS.map((raw) => ({ path, raw })));
 
 /** A field too many in one of its objects. */
 export const additions = (body: object): fc.Arbitrary<Mutation> =>

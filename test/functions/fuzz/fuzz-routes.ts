@@ -113,6 +113,16 @@ const OPERATORS: readonly RouteCase[] = [
     named: ["options.disks", "options.nics"],
     unknown: ["invalid-request"],
   },
+  {
+    route: `PUT ${items}`,
+    what: "with a stored policy",
+    params: () => ({ item: "fresh-3" }),
+    body: () => ({ sourceVmId: VM, targetRegion: "northeurope", policyName: "gold" }),
+    status: 202,
+    repeatable: true,
+    unknown: ["invalid-request"],
+    refusals: ["policy-unknown"],
+  },
   { route: `DELETE ${items}`, params: web, status: 202, repeatable: true, unknown: unknownItem },
   {
     route: `POST ${items}/unplannedFailover`,

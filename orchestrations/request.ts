@@ -56,6 +56,9 @@ export async function requestOperation(context: FlowContext, asked: OperationReq
   const job = await ensureJob(stores, first);
   requireSameRequest(job, jobRequest);
   if (isEnded(job)) return job;
+  const running = (await readManaged(stores, itemId)).situation.job;
+  // Who waited for the end of a job may ask at once, before its flow has told the item.
+  if (running !== undefined && running.jobId !== job.jobId) await reportOutcome(context, itemId, running.jobId);
   const before = await readManaged(stores, itemId);
   const situation = await situationNow(context, before);
   try {

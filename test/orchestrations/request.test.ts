@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { requestOperation, requireRepairable, tendFlow } from "../../orchestrations/request.ts";
 import { type FlowRun, growingPauseMs } from "../../orchestrations/steps.ts";
 import { protectItem } from "../../replication/items/protect.ts";
-import { findJob, listJobs } from "../../replication/jobs/job-record.ts";
+import { succeedJob } from "../../replication/jobs/job.ts";
+import { changeJob, findJob, listJobs } from "../../replication/jobs/job-record.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { drive } from "./driver.ts";
 import { type FlowWorld, enable, failover, flowWorld, plainOperation, protectedWorld } from "./world.ts";
@@ -47,6 +48,15 @@ describe("asking for an operation", () => {
       facts: { reason: "already-protected", allowedOperations: "DisableProtection, UnplannedFailover, RepairReplication" },
     });
     expect((await listJobs(world.stores, "web-1")).map(({ state }) => state).toSorted()).toEqual(["Failed", "Succeeded"]);
+  });
+
+  it("a job that has ended stands in nobody's way, though the item does not know of its end yet", async () => {
+    const world = await protectedWorld();
+    const { run } = await world.ask(failover());
+    await drive(world.context, run, { onWait: world.pass, strike: (name) => (name === "closeJob" ? "before" : undefined) }).catch(() => {});
+    await changeJob(world.stores, "web-1", run.jobId, (job) => succeedJob(job, world.context.clock.now()));
+    expect(await storedState(world)).toBe("FailoverInProgress");
+    expect((await world.operate(plainOperation("Commit"))).state).toBe("Succeeded");
   });
 
   it("an item that was protected by its disks is not a machine", async () => {

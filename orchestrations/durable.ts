@@ -57,7 +57,12 @@ async function loggedActivity(
 export async function startFlow(context: InvocationContext, run: FlowRun): Promise<void> {
   const client = df.getClient(context);
   if ((await flowState(client, run.jobId)) !== undefined) return;
-  await client.startNew(ORCHESTRATOR, { instanceId: run.jobId, input: run });
+  try {
+    await client.startNew(ORCHESTRATOR, { instanceId: run.jobId, input: run });
+  } catch (error) {
+    // Of two that start it at the same moment the host refuses one.
+    if ((await flowState(client, run.jobId)) === undefined) throw error;
+  }
 }
 
 /** How the run of a job stands; undefined when it was never started. */

@@ -33,6 +33,8 @@ export interface CloudOptions {
   readonly eventSwitches?: Partial<EventSwitches>;
   /** Who gets the events that the app publishes (docs/events.md); nobody unless told otherwise. */
   readonly topicSubscriptions?: readonly TopicSubscription[];
+  /** What the function app's process finds beside its own settings. */
+  readonly appEnvironment?: Readonly<Record<string, string>>;
   /** Without it operations of the Resource Manager take as long as their work. */
   readonly resourceManager?: { readonly pace: number; readonly retryAfterSeconds: number };
 }
@@ -90,6 +92,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       logFolder,
       durableFolder,
       schedules: options.schedules,
+      environment: options.appEnvironment ?? {},
     });
     parts.add({ stop: () => app.stop(), kill: () => void app.kill() });
     // Machines that ran before run again, now that their services find the app.

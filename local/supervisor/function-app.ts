@@ -21,6 +21,8 @@ export interface FunctionAppOptions {
   readonly durableFolder: string;
   /** NCRONTAB, six fields: when items whose point is due are woken, and when the sweep runs. */
   readonly schedules: { readonly points: string; readonly sweep: string };
+  /** Beside the settings. */
+  readonly environment: Readonly<Record<string, string>>;
 }
 
 /** The function app in the local Functions host, a process of its own that can be killed and started again at the same address. */
@@ -68,6 +70,7 @@ function startHost(options: FunctionAppOptions, port: number): Promise<Child> {
     script: hostProgram(),
     parameters: ["--app", appFolder(), "--port", String(port)],
     environment: {
+      ...options.environment,
       FUNCTIONS_WORKER_RUNTIME: "node",
       AzureWebJobsStorage: target,
       CacheStorage: cache,

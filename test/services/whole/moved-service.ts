@@ -5,6 +5,12 @@ import { startChild } from "../../../local/supervisor/child.ts";
 import type { MobilityOptions, MobilityService } from "../../../local/supervisor/mobility-service.ts";
 import { mobilityProgram } from "../../../local/supervisor/programs.ts";
 
+/** The environment of a process whose clock is off by the milliseconds that stand in `clockFile` at the moment. */
+export function movedClock(clockFile: string): Readonly<Record<string, string>> {
+  const shim = pathToFileURL(join(import.meta.dirname, "moved-clock.ts")).href;
+  return { NODE_OPTIONS: `--import ${shim}`, CLOCK_FILE: clockFile };
+}
+
 /** The mobility service as the supervisor starts it, on a machine whose clock is off by the milliseconds that stand in `clockFile`. */
 export async function startMovedMobility(options: MobilityOptions, clockFile: string): Promise<MobilityService> {
   const { folder, logFolder, nbdPort: _none, ...settings } = options;
@@ -13,12 +19,11 @@ export async function startMovedMobility(options: MobilityOptions, clockFile: st
   const configuration = join(folder, "mobility.json");
   await mkdir(stateFolder, { recursive: true });
   await writeFile(configuration, JSON.stringify({ ...settings, machineId: "moved", stateFolder, nbd: { socketPath } }), { mode: 0o600 });
-  const shim = pathToFileURL(join(import.meta.dirname, "moved-clock.ts")).href;
   const child = await startChild({
     name: "mobility service with a moved clock",
     script: mobilityProgram(),
     parameters: ["--config", configuration],
-    environment: { NODE_OPTIONS: `--import ${shim}`, CLOCK_FILE: clockFile },
+    environment: movedClock(clockFile),
     logFile: join(logFolder, "mobility-moved.jsonl"),
   });
   return {

@@ -114,7 +114,11 @@ export async function temporaryFolder(onEnd: OnEnd): Promise<string> {
 }
 
 /** The whole local cloud on disk, with a real function app as a child; everything stops when the test ends. */
-export async function startWorld(onEnd: OnEnd, eventSwitches: Partial<EventSwitches> = {}): Promise<World> {
+export async function startWorld(
+  onEnd: OnEnd,
+  eventSwitches: Partial<EventSwitches> = {},
+  appEnvironment: Readonly<Record<string, string>> = {},
+): Promise<World> {
   requireBuild();
   const folder = await temporaryFolder(onEnd);
   const random = seededRandom(SEED);
@@ -125,6 +129,7 @@ export async function startWorld(onEnd: OnEnd, eventSwitches: Partial<EventSwitc
     schedules: SCHEDULES,
     random: () => random.next(),
     eventSwitches,
+    appEnvironment,
   });
   onEnd(() => cloud.stop());
   const operator = operatorOf(cloud.app.url, cloud.secrets.functionKey);

@@ -34,6 +34,11 @@ async function recordOf({ cloud }: World, name: string): Promise<unknown> {
   return (JSON.parse((await container.getBlobClient(name).downloadToBuffer()).toString("utf8")) as { readonly body: unknown }).body;
 }
 
+/** Where the target stands; the rest of the record tells of workers, who may still come and go. */
+async function appliedOf(world: World): Promise<unknown> {
+  return ((await recordOf(world, "progress.json")) as { readonly applied: unknown }).applied;
+}
+
 it(
   "of two failovers at once one is done; its commit leaves the machine and no point, hears the source no more, and disabling leaves what users work with",
   { timeout: 400_000 },
@@ -49,8 +54,8 @@ it(
     const { ended, succeeds, inState, enable } = flowsOf(operator);
     await enable("web-1", first);
     const guest = await openGuest(world, first, "web-1");
+    for (let count = 0; count < 5; count += 1) await guest.write();
     await guest.pointOfNow();
-    const before = guest.log.length;
     await inState("web-1", "Protected");
 
     // Two operators, of whom one asks twice at once, because the first answer is late.
@@ -69,7 +74,7 @@ it(
     const { state, errors } = await ended(one.body as JobView);
     expect([state, errors]).toEqual(["Succeeded", []]);
     const prefixes = guest.log.prefixesOf(await contentOf(world, targetOf(world, "web-1")));
-    expect(Math.max(...prefixes)).toBeGreaterThanOrEqual(before - 1);
+    expect(Math.max(...prefixes)).toBeGreaterThanOrEqual(5);
     expect(await inState("web-1", "UnplannedFailoverCommitPendingStatesBegin")).toEqual(["DisableProtection", "Commit"]);
 
     // The source was not shut down: it writes on, and its service sends on. Points settle for two minutes, which pass here at once.
@@ -80,7 +85,7 @@ it(
     expect(await operator.points("web-1")).toEqual([]);
     const disks = await blobsIn(world, TARGET_ACCOUNT, "leeward-disk-web-1-0000000001");
     expect(disks?.toSorted()).toEqual(["web-1-data.vhd", "web-1-os.vhd"]);
-    const applied = await recordOf(world, "progress.json");
+    const applied = await appliedOf(world);
     await until("the source's service hears that nobody listens any more", async () => {
       await guest.write();
       const status = await cloud.resourceManager.machineOf(first)?.mobility?.status();
@@ -91,7 +96,7 @@ it(
     await until("the cache is swept", async () =>
       (await blobsIn(world, CACHE_ACCOUNT, "leeward-cache-web-1"))?.length === 0 ? true : undefined,
     );
-    expect(await recordOf(world, "progress.json")).toEqual(applied);
+    expect(await appliedOf(world)).toEqual(applied);
     expect(await operator.points("web-1")).toEqual([]);
 
     await succeeds("DELETE", "web-1");

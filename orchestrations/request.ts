@@ -3,7 +3,7 @@ import { findItem } from "../replication/items/item-record.ts";
 import { requireItemId } from "../replication/items/request-rules.ts";
 import { situationNow } from "../replication/items/situation.ts";
 import { type JobRecord, failJob, isEnded, newJob, requireSameRequest } from "../replication/jobs/job.ts";
-import { changeJob, ensureJob, findJob } from "../replication/jobs/job-record.ts";
+import { changeJob, ensureJob, findJob, forgetOldJobs } from "../replication/jobs/job-record.ts";
 import {
   type FailoverRequest,
   type ManagedItem,
@@ -57,6 +57,7 @@ export async function requestOperation(context: FlowContext, asked: OperationReq
   requireSameRequest(job, jobRequest);
   if (isEnded(job)) return job;
   const running = (await readManaged(stores, itemId)).situation.job;
+  await forgetOldJobs(stores, itemId, running?.jobId);
   // Who waited for the end of a job may ask at once, before its flow has told the item.
   if (running !== undefined && running.jobId !== job.jobId) await reportOutcome(context, itemId, running.jobId);
   const before = await readManaged(stores, itemId);

@@ -448,8 +448,10 @@ export const FLOW_SHUT_DOWN_MAX_MS = 10 * 60_000;
 export const FLOW_SHUT_DOWN_PAUSE_MAX_MS = 5_000;
 /** A flow that is taken over from stops at its next activity; one that has died is not waited for longer than this. */
 export const FLOW_TAKEOVER_MAX_MS = 10 * 60_000;
-/** Jobs of one item that a list shows, the names of the latest pages first. */
+/** Jobs of one item that are read at once. */
 export const JOBS_LIST_MAX_COUNT = 100;
+/** Jobs of one item that are kept, refused requests among them; each request removes the oldest beyond. Fewer than are read, so that a surplus is seen. */
+export const JOBS_KEPT_MAX_COUNT = 64;
 /** Committing waits so long for restores that hold recovery points: no restore takes longer. */
 export const COMMIT_WAIT_MAX_MS = 24 * 60 * 60_000;
 /** The pause between looks once a wait has lasted a quarter of an hour: a day of looks then takes some thousand steps, not tens of thousands. */

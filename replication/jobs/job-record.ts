@@ -1,8 +1,8 @@
 import { LeewardError } from "../errors.ts";
 import { changeRecord, readRecord } from "../items/change-record.ts";
-import { JOBS_LIST_MAX_COUNT } from "../limits.ts";
+import { JOBS_KEPT_MAX_COUNT, JOBS_LIST_MAX_COUNT } from "../limits.ts";
 import type { ItemStores } from "../ports.ts";
-import type { JobRecord } from "./job.ts";
+import { type JobRecord, isEnded } from "./job.ts";
 
 const JOBS_PREFIX = "jobs/";
 const jobName = (jobId: string): string => `${JOBS_PREFIX}${jobId}.json`;
@@ -23,6 +23,16 @@ export function changeJob(stores: ItemStores, itemId: string, jobId: string, cha
     if (found === undefined) throw new LeewardError("internal", "A flow has a job record before it starts.", { itemId, jobId });
     return change(found);
   });
+}
+
+/** Removes the oldest ended jobs of an item beyond JOBS_KEPT_MAX_COUNT; `running` stays, whatever its record says. */
+export async function forgetOldJobs(stores: ItemStores, itemId: string, running: string | undefined): Promise<void> {
+  const records = stores.records(itemId);
+  if ((await records.list(JOBS_PREFIX, JOBS_KEPT_MAX_COUNT + 1)).length <= JOBS_KEPT_MAX_COUNT) return;
+  const jobs = await listJobs(stores, itemId);
+  const ended = jobs.filter((job) => isEnded(job) && job.jobId !== running);
+  const surplus = ended.slice(Math.max(0, ended.length - (jobs.length - JOBS_KEPT_MAX_COUNT)));
+  for (const { jobId } of surplus) await records.remove(jobName(jobId));
 }
 
 /** Newest first. */

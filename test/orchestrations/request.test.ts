@@ -3,6 +3,8 @@ import { requestOperation, requireRepairable, tendFlow } from "../../orchestrati
 import { type FlowRun, growingPauseMs } from "../../orchestrations/steps.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { succeedJob } from "../../replication/jobs/job.ts";
+import { jobIdOf } from "../../replication/jobs/job.ts";
+import { JOBS_KEPT_MAX_COUNT } from "../../replication/limits.ts";
 import { changeJob, findJob, listJobs } from "../../replication/jobs/job-record.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { drive } from "./driver.ts";
@@ -57,6 +59,20 @@ describe("asking for an operation", () => {
     await changeJob(world.stores, "web-1", run.jobId, (job) => succeedJob(job, world.context.clock.now()));
     expect(await storedState(world)).toBe("FailoverInProgress");
     expect((await world.operate(plainOperation("Commit"))).state).toBe("Succeeded");
+  });
+
+  it("keeps a bounded number of jobs: the oldest that have ended go", async () => {
+    const world = flowWorld();
+    const first = (await world.ask(enable())).job;
+    for (let count = 0; count < JOBS_KEPT_MAX_COUNT + 5; count += 1) {
+      await world.pass(1000);
+      await expect(world.ask({ ...failover(), requestId: `refused-${count}` })).rejects.toMatchObject({ code: "operation-not-allowed" });
+    }
+    const jobs = await listJobs(world.stores, "web-1");
+    expect(jobs).toHaveLength(JOBS_KEPT_MAX_COUNT);
+    expect(jobs.at(-1)?.jobId).toBe(first.jobId);
+    expect(await findJob(world.stores, "web-1", jobIdOf("web-1", "refused-0"))).toBeUndefined();
+    expect(await findJob(world.stores, "web-1", jobIdOf("web-1", `refused-${JOBS_KEPT_MAX_COUNT + 4}`))).toBeDefined();
   });
 
   it("an item that was protected by its disks is not a machine", async () => {

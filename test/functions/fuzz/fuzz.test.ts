@@ -80,8 +80,10 @@ describe.each(labelled(ROUTE_CASES))("%s", (_label, routeCase) => {
     expect((await send(routeCase, await rightRequest(routeCase))).status).toBe(status);
   });
 
-  it.skipIf(routeCase.params === undefined)("takes no odd name for another", async () => {
-    const keys = Object.keys(routeCase.params?.(names) ?? {});
+  const named = routeCase.params;
+  if (named === undefined) return;
+  it("takes no odd name for another", async () => {
+    const keys = Object.keys(named(names));
     const allowed = /^(PUT|DELETE) /.test(route) ? ["taken", ...unknown] : unknown;
     await hold(fc.record({ key: fc.constantFrom(...keys), name: fc.option(ODD_NAMES, { nil: undefined }) }), async ({ key, name }) => {
       const right = await rightRequest(routeCase);

@@ -10,14 +10,16 @@ export type SealAnswer =
   | { readonly kind: "failed"; readonly code: string; readonly message: string };
 
 /**
- * Every frame makes a compressor of its own in node:zlib, whose native memory goes with its JavaScript object only, and V8 does not count it: without being
- * told, this thread would look for garbage after some 150 MiB. A collection of its small heap takes milliseconds, and nobody waits for this thread.
+ * A compressor that cannot be used again is one for every frame, whose native memory goes with its JavaScript object only, and V8 does not count it: without
+ * being told, this thread would look for garbage after some 150 MiB. A collection of its small heap takes milliseconds, and nobody waits for this thread.
  */
-setFlagsFromString("--expose-gc");
-const collectGarbage: unknown = runInNewContext("gc");
-const memory = createSealMemory(() => {
-  if (typeof collectGarbage === "function") collectGarbage();
-});
+function collectGarbage(): void {
+  setFlagsFromString("--expose-gc");
+  const collect: unknown = runInNewContext("gc");
+  if (typeof collect === "function") collect();
+}
+
+const memory = createSealMemory(collectGarbage);
 
 /** The thread that compresses and hashes, so that NBD never waits for it. One job at a time. */
 parentPort?.on("message", (job: SealJob) => {

@@ -32,6 +32,8 @@ export interface SealJob {
 export interface SealedEpoch {
   readonly end: Position;
   readonly lengthBytes: number;
+  /** As Content-MD5 has it. */
+  readonly md5: string;
   readonly lastSequence: number;
   readonly lastWriteMs: number;
   readonly seed: SeedProgress;
@@ -108,7 +110,7 @@ function writeEpoch(job: SealJob, { first, last, seed, index }: WalkedEpoch, byt
   };
   let end = job.start;
   let lengthBytes = 0;
-  writeFileDurably(join(job.spoolFolder, "sealing.tmp"), (append) => {
+  const md5 = writeFileDurably(join(job.spoolFolder, "sealing.tmp"), (append) => {
     const keep = (piece: Uint8Array): void => {
       lengthBytes += piece.length;
       append(piece);
@@ -116,7 +118,7 @@ function writeEpoch(job: SealJob, { first, last, seed, index }: WalkedEpoch, byt
     end = writeDelta(header, contentsOf(index, bytes, memory), keep, memory.compressor);
     return join(job.spoolFolder, spoolName(end));
   });
-  return { end, lengthBytes, lastSequence: last.sequence, lastWriteMs: last.timeMs, seed };
+  return { end, lengthBytes, md5, lastSequence: last.sequence, lastWriteMs: last.timeMs, seed };
 }
 
 /** The extents of the epoch in the order of the format, zeros split off, each span of data in one piece that is good until the next is asked for. */

@@ -35,7 +35,7 @@ export async function putDelta(
       "x-ms-version": STORAGE_VERSION,
       "if-none-match": "*",
       "content-type": "application/octet-stream",
-      "content-md5": await fileMd5(delta.path),
+      "content-md5": delta.md5 ?? (await fileMd5(delta.path)),
     },
     body: { kind: "file", path: delta.path, lengthBytes: delta.lengthBytes, pace },
     timeoutMs: UPLOAD_TIMEOUT_MS + UPLOADS_IN_FLIGHT * (pace?.durationMs(delta.lengthBytes) ?? 0),

@@ -57,8 +57,8 @@ export function encodeDelta(header: DeltaHeader, extents: Iterable<ExtentContent
 /**
  * Makes one delta file of version 1 and gives it to `append` from its first byte to its last, each piece valid during the call only. `extents` come
  * sorted by disk and offset and each is done with before the next is asked for, so that a generator can fetch them from the spool into one buffer:
- * memory is the tables plus one frame and what `compressor`, one for many deltas, needs. Returns the end position. Throws `delta-too-large` above the limits of D1, D15 and D21, `internal` when header or
- * extents break another rule; what was appended until then is worth nothing.
+ * memory is the tables plus one frame and what `compressor`, one for many deltas, needs. Returns the end position. Throws `delta-too-large` above the limits
+ * of D1, D15 and D21, `internal` when header or extents break another rule; what was appended until then is worth nothing.
  */
 export function writeDelta(
   header: DeltaHeader,

@@ -235,8 +235,6 @@ export const NBD_PIECE_MAX_BYTES = 4 * MIB;
 export const NBD_PAYLOAD_IN_FLIGHT_BYTES = 32 * MIB;
 /** Replies that a client has not read: beyond it no further request of this connection is taken up. */
 export const NBD_REPLIES_WAITING_BYTES = 2 * MIB;
-/** One read of a connection: more than a unix socket holds by itself (208 KiB), so that a read takes all there is. */
-export const NBD_RECEIVE_BYTES = 256 * KIB;
 /** A client negotiates within this time or gives up its place. */
 export const NBD_HANDSHAKE_MS = 10_000;
 

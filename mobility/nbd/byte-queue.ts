@@ -8,8 +8,6 @@ export interface ByteQueue {
   take(lengthBytes: number): Buffer | undefined;
   /** Moves up to the free length of `target` from `offsetBytes` on into it; returns how many bytes that were. */
   copyInto(target: Buffer, offsetBytes: number): number;
-  /** Copies what is left, if it is at most so long: then whoever pushed chunks may use their memory again. False when it is longer. */
-  detach(maximumBytes: number): boolean;
 }
 
 const CHUNKS_MAX = 256;
@@ -32,7 +30,6 @@ export function createByteQueue(): ByteQueue {
     return view;
   };
   const inFirst = (): number => (chunks[0]?.length ?? 0) - first;
-  const inFirstChunk = (): Buffer => chunks[0]?.subarray(first) ?? Buffer.alloc(0);
 
   return {
     get lengthBytes() {
@@ -67,12 +64,6 @@ export function createByteQueue(): ByteQueue {
       const lengthBytes = Math.min(available, target.length - offsetBytes);
       for (let done = 0; done < lengthBytes;) done += shift(Math.min(inFirst(), lengthBytes - done)).copy(target, offsetBytes + done);
       return lengthBytes;
-    },
-    detach: (maximumBytes) => {
-      if (available > maximumBytes) return false;
-      if (available > 0) chunks.splice(0, chunks.length, Buffer.concat([inFirstChunk(), ...chunks.slice(1)]));
-      first = 0;
-      return true;
     },
   };
 }

@@ -7,7 +7,6 @@ import { acceptClientFlags, answerOption } from "./negotiation.ts";
 import type { ExportDescription, Negotiation } from "./negotiation.ts";
 import { createNbdParser } from "./parser.ts";
 import type { NbdEvent, NbdRequest } from "./parser.ts";
-import { receive } from "./receive.ts";
 import { COMMAND, WIRE_ERROR } from "./protocol.ts";
 import type { WireError } from "./protocol.ts";
 import { emptyReadReply, greeting, readErrorReply, readReplyHeader, simpleReply } from "./replies.ts";
@@ -60,8 +59,6 @@ class Connection {
   #repliesBytes = 0;
   /** A long READ is being answered: replies that become ready meanwhile may not come between its pieces. */
   #reading = false;
-  /** Work that is under way needs what was received last. */
-  #isKept = false;
   /** No more is taken from the client: it left, broke the protocol, or the socket is gone. */
   #ending = false;
   #closed = false;
@@ -74,7 +71,11 @@ class Connection {
 
   begin(): void {
     const socket = this.#socket;
-    receive(socket, (bytes) => this.#receive(bytes));
+    socket.on("data", (chunk) => {
+      if (this.#ending) return;
+      this.#parser.push(Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk));
+      this.#proceed();
+    });
     socket.on("drain", () => this.#proceed());
     socket.on("end", () => this.#end());
     // A client that went away is no fault of the service; "close" follows.
@@ -86,15 +87,6 @@ class Connection {
     });
     this.#send(greeting());
     this.#flush();
-  }
-
-  /** True when nothing needs the bytes any more. */
-  #receive(bytes: Buffer): boolean {
-    if (this.#ending) return true;
-    this.#isKept = false;
-    this.#parser.push(bytes);
-    this.#proceed();
-    return !this.#isKept && this.#parser.release();
   }
 
   /** Takes up what has arrived, until a limit is reached; what ends a request or drains replies calls again. */
@@ -233,10 +225,7 @@ class Connection {
     const { budget } = this.#options;
     this.#requests += 1;
     budget.take(heldBytes);
-    if (heldBytes > 0) {
-      this.#parser.keep();
-      this.#isKept = true;
-    }
+    if (heldBytes > 0) this.#parser.keep();
     await work;
     ended();
     this.#requests -= 1;

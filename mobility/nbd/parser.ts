@@ -32,8 +32,6 @@ export interface NbdParser {
   next(): NbdEvent | undefined;
   /** The data of the last event are still needed: the parser takes another buffer for the next ones. */
   keep(): void;
-  /** True when what was pushed may be overwritten: the parser has copied what it still needs of it. Always so when `next` has no more. */
-  release(): boolean;
   /** Bytes that the parser holds: what was pushed and not taken, and at most one piece of NBD_PIECE_MAX_BYTES. */
   readonly heldBytes: number;
   /** The negotiation ended in an export: what follows are requests. */
@@ -79,8 +77,6 @@ export function createNbdParser(): NbdParser {
     keep: () => {
       scratch.data = Buffer.alloc(0);
     },
-    // Nothing that waits for more bytes is longer than an option: so only who stops taking events keeps the memory of what was pushed.
-    release: () => queue.detach(NBD_OPTION_MAX_BYTES),
     get heldBytes() {
       return queue.lengthBytes + scratch.data.length;
     },

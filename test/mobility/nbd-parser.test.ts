@@ -22,24 +22,6 @@ function parse(pieces: readonly Buffer[]): readonly NbdEvent[] {
   return events;
 }
 
-/** The same out of one buffer that is overwritten as soon as the parser lets go of it. */
-function parseReceived(pieces: readonly Buffer[]): readonly NbdEvent[] {
-  const parser = createNbdParser();
-  const events: NbdEvent[] = [];
-  const received = Buffer.alloc(64 * 1024);
-  for (const piece of pieces) {
-    piece.copy(received);
-    parser.push(received.subarray(0, piece.length));
-    for (let event = parser.next(); event !== undefined; event = parser.next()) {
-      events.push("data" in event ? { ...event, data: Buffer.from(event.data) } : event);
-      if (event.kind === "option" && (event.option === 7 || event.option === 1)) parser.beginTransmission();
-    }
-    expect(parser.release()).toBe(true);
-    received.fill(0xee, 0, piece.length);
-  }
-  return events;
-}
-
 function cut(bytes: Buffer, sizes: readonly number[]): readonly Buffer[] {
   const pieces: Buffer[] = [];
   let at = 0;
@@ -96,7 +78,6 @@ describe("NBD parser", () => {
           const whole = parse([bytes]);
           expect(parse(cut(bytes, sizes))).toEqual(whole);
           expect(parse(cut(bytes, [1]))).toEqual(whole);
-          expect(parseReceived(cut(bytes, sizes))).toEqual(whole);
           expect(whole.length).toBe(1 + options.length + 1 + requests.length);
         },
       ),
@@ -127,9 +108,7 @@ describe("NBD parser", () => {
 
   it("takes the longest option byte by byte", () => {
     const data = Buffer.from(Array.from({ length: 65_536 }, (_, index) => index % 251));
-    const bytes = cut(Buffer.concat([FLAGS, option(3, data), option(6, Buffer.from("behind it"))]), [1]);
-    const events = parse(bytes);
-    expect(parseReceived(bytes)).toEqual(events);
+    const events = parse(cut(Buffer.concat([FLAGS, option(3, data), option(6, Buffer.from("behind it"))]), [1]));
     expect(events.slice(1)).toEqual([
       { kind: "option", option: 3, data },
       { kind: "option", option: 6, data: Buffer.from("behind it") },

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { open, rename } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -13,21 +14,26 @@ const GATHER_BYTES = 256 * 1024;
 
 /**
  * Makes a file durably whose content comes piece by piece and which knows its name only in the end: `make` appends to the temporary file and returns the
- * path that it gets. When `make` throws, nothing stays. Memory is one buffer, whatever the length.
+ * path that it gets. When `make` throws, nothing stays. Memory is one buffer, whatever the length. Returns the MD5 of the content in base64.
  */
-export function writeFileDurably(temporaryPath: string, make: (append: (bytes: Uint8Array) => void) => string): void {
+export function writeFileDurably(temporaryPath: string, make: (append: (bytes: Uint8Array) => void) => string): string {
   const file = openSync(temporaryPath, "w", 0o600);
   const gathered = Buffer.allocUnsafe(GATHER_BYTES);
+  const hash = createHash("md5");
   let filled = 0;
+  const write = (bytes: Uint8Array): void => {
+    hash.update(bytes);
+    writeAll(file, bytes);
+  };
   const flush = (): void => {
-    writeAll(file, gathered.subarray(0, filled));
+    write(gathered.subarray(0, filled));
     filled = 0;
   };
   let path: string;
   try {
     path = make((bytes) => {
       if (filled + bytes.length > gathered.length) flush();
-      if (bytes.length > gathered.length) writeAll(file, bytes);
+      if (bytes.length > gathered.length) write(bytes);
       else {
         gathered.set(bytes, filled);
         filled += bytes.length;
@@ -43,6 +49,7 @@ export function writeFileDurably(temporaryPath: string, make: (append: (bytes: U
   }
   renameSync(temporaryPath, path);
   syncFolder(dirname(path));
+  return hash.digest("base64");
 }
 
 /** The same without holding the event loop. Calls for one path must not overlap. */

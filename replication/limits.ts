@@ -255,6 +255,11 @@ export const JOURNAL_RECORD_MAX_BYTES = 4 * MIB;
  * sealing takes ten times as long. Beyond it writes wait for the local disk and processor (never for the network).
  */
 export const JOURNAL_CLOSED_SEGMENTS_MAX = 16;
+/**
+ * Nice value of the thread that seals. When the processors are all busy the guest and its disks go first, and sealing still gets a third of what another busy
+ * thread gets: with less, a guest that computes all the time would soon wait for JOURNAL_CLOSED_SEGMENTS_MAX.
+ */
+export const SEALING_NICENESS = 5;
 /** An epoch that finds no room for its delta is sealed this often before it is given up, within some seconds: a moment's want of room passes. */
 export const SEAL_FULL_TRIES = 4;
 /** An epoch with writes is closed at this age unless the configuration says otherwise. */

@@ -33,7 +33,7 @@ export function createRangeLock(): RangeLock {
   };
 
   return {
-    isFree: (startBytes, endBytes) => !entries.some((entry) => overlaps(entry, startBytes, endBytes)),
+    isFree: (startBytes, endBytes) => entries.length === 0 || !entries.some((entry) => overlaps(entry, startBytes, endBytes)),
     take: async (startBytes, endBytes) => {
       const blocked = entries.some((entry) => overlaps(entry, startBytes, endBytes));
       const entry: Entry = { startBytes, endBytes, grant: undefined };

@@ -5,7 +5,7 @@ import type { JournalRecord } from "../journal/record.ts";
 /** The newest content of each sector that one epoch touches, by disk; data runs point into the epoch's segment. Memory holds this only, never the data. */
 export interface EpochIndex {
   readonly disks: readonly ExtentMap<"segment">[];
-  add(record: JournalRecord, dataOffsetBytes: number): void;
+  add(record: Pick<JournalRecord, "kind" | "disk" | "offsetBytes" | "lengthBytes">, dataOffsetBytes: number): void;
   /** Extents of all disks (EPOCH_MAX_EXTENTS bounds it). */
   count(): number;
 }

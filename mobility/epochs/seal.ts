@@ -1,5 +1,7 @@
 import { join } from "node:path";
 import type { DeltaHeader, ExtentContent } from "../../replication/delta/delta.ts";
+import { createCompressor } from "../../replication/delta/compressor.ts";
+import type { Compressor } from "../../replication/delta/compressor.ts";
 import { writeDelta } from "../../replication/delta/encode.ts";
 import { spansOf } from "../../replication/delta/spans.ts";
 import type { Span } from "../../replication/delta/spans.ts";
@@ -30,6 +32,8 @@ export interface SealJob {
 export interface SealedEpoch {
   readonly end: Position;
   readonly lengthBytes: number;
+  /** As Content-MD5 has it. */
+  readonly md5: string;
   readonly lastSequence: number;
   readonly lastWriteMs: number;
   readonly seed: SeedProgress;
@@ -41,15 +45,20 @@ export interface SealMemory {
   readonly segment: Buffer;
   /** One span whose data stand in several records. */
   readonly span: Buffer;
-  /** Called for every COLLECT_BYTES that were compressed: frees what compressing left behind. */
+  readonly compressor: Compressor;
+  /** Called for every COLLECT_BYTES that went through a compressor that cannot be used again: frees what it left behind. */
   readonly collect: () => void;
 }
 
-/** What one frame leaves behind is about twice its length. */
 const COLLECT_BYTES = 8 * 1024 * 1024;
 
 export function createSealMemory(collect: () => void): SealMemory {
-  return { segment: Buffer.allocUnsafeSlow(EPOCH_MAX_DATA_BYTES), span: Buffer.allocUnsafeSlow(JOURNAL_RECORD_MAX_BYTES), collect };
+  return {
+    segment: Buffer.allocUnsafeSlow(EPOCH_MAX_DATA_BYTES),
+    span: Buffer.allocUnsafeSlow(JOURNAL_RECORD_MAX_BYTES),
+    compressor: createCompressor(),
+    collect,
+  };
 }
 
 /**
@@ -101,26 +110,27 @@ function writeEpoch(job: SealJob, { first, last, seed, index }: WalkedEpoch, byt
   };
   let end = job.start;
   let lengthBytes = 0;
-  writeFileDurably(join(job.spoolFolder, "sealing.tmp"), (append) => {
-    end = writeDelta(header, contentsOf(index, bytes, memory), (piece) => {
+  const md5 = writeFileDurably(join(job.spoolFolder, "sealing.tmp"), (append) => {
+    const keep = (piece: Uint8Array): void => {
       lengthBytes += piece.length;
       append(piece);
-    });
+    };
+    end = writeDelta(header, contentsOf(index, bytes, memory), keep, memory.compressor);
     return join(job.spoolFolder, spoolName(end));
   });
-  return { end, lengthBytes, lastSequence: last.sequence, lastWriteMs: last.timeMs, seed };
+  return { end, lengthBytes, md5, lastSequence: last.sequence, lastWriteMs: last.timeMs, seed };
 }
 
 /** The extents of the epoch in the order of the format, zeros split off, each span of data in one piece that is good until the next is asked for. */
-function* contentsOf(index: EpochIndex, bytes: Buffer, { span: buffer, collect }: SealMemory): Generator<ExtentContent> {
+function* contentsOf(index: EpochIndex, bytes: Buffer, memory: SealMemory): Generator<ExtentContent> {
   let compressedBytes = 0;
   for (const [disk, map] of index.disks.entries()) {
     for (const span of spansOf(map.entries(), JOURNAL_RECORD_MAX_BYTES)) {
-      yield* splitZeros(contentOf(disk, span, bytes, buffer), ZERO_RUN_MIN_BYTES);
+      yield* splitZeros(contentOf(disk, span, bytes, memory.span), ZERO_RUN_MIN_BYTES);
       compressedBytes += span.kind === "data" ? span.lengthBytes : 0;
-      if (compressedBytes < COLLECT_BYTES) continue;
+      if (compressedBytes < COLLECT_BYTES || memory.compressor.isReused) continue;
       compressedBytes = 0;
-      collect();
+      memory.collect();
     }
   }
 }

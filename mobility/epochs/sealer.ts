@@ -146,12 +146,12 @@ class SegmentSealer implements Sealer {
       if (sealed?.lastSequence !== lastSequence) await this.#options.damaged();
       if (sealed === undefined) await state.change({ sealedSegment: segment });
       else {
-        const { end, lengthBytes, lastWriteMs } = sealed;
+        const { end, lengthBytes, md5, lastWriteMs } = sealed;
         // A pass that began meanwhile is another one: the end of the old says nothing about it.
         const seed = state.current.seed.pass === sealed.seed.pass ? sealed.seed : state.current.seed;
         const imagesSegment = this.#imagesSegment ?? state.current.imagesSegment;
         await state.change({ sealed: end, sealedSegment: segment, sealedSequence: lastSequence, lastWriteMs, seed, imagesSegment });
-        this.#options.sealed({ end, lengthBytes, path: join(spoolFolder, spoolName(end)) });
+        this.#options.sealed({ end, lengthBytes, md5, path: join(spoolFolder, spoolName(end)) });
       }
     }
     // The segment can redo the images until they are on the medium by themselves.

@@ -8,6 +8,8 @@ export interface SpooledDelta {
   readonly end: Position;
   readonly path: string;
   readonly lengthBytes: number;
+  /** Of the bytes that were sealed, as Content-MD5 has it; of a delta that a start found it is computed when it is sent. */
+  readonly md5?: string | undefined;
 }
 
 export function spoolName(end: Position): string {

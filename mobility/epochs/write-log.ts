@@ -64,9 +64,7 @@ export function openWriteLog(options: WriteLogOptions): WriteLog {
       if (full) cut();
       // A clock that jumps back must not make the times of a stream decrease.
       lastMs = Math.max(lastMs, options.now());
-      const timeMs = lastMs;
-      const { sequence, dataOffsetBytes } = journal.append({ ...record, timeMs }, data);
-      index.add({ ...record, timeMs, sequence }, dataOffsetBytes);
+      index.add(record, journal.append({ ...record, timeMs: lastMs }, data));
       records += 1;
       age ??= setTimeout(cut, options.epochMaxAgeMs);
     },

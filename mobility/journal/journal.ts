@@ -18,9 +18,9 @@ export interface Journal {
   readonly failure: LeewardError | undefined;
   /**
    * Writes one record; when this returns the record survives the death of the process. Throws `capture-failed` with the cause (a full disk,
-   * for one): then nothing was recorded and the caller must not touch the image. Data offsets are those inside the segment file.
+   * for one): then nothing was recorded and the caller must not touch the image. The result is where its data begin in the segment file.
    */
-  append(record: Omit<JournalRecord, "sequence">, data: Buffer): { readonly sequence: number; readonly dataOffsetBytes: number };
+  append(record: Omit<JournalRecord, "sequence">, data: Buffer): number;
   /** Closes the open segment; its number. The next one is made by its first record: a full disk is no matter until then. */
   cut(): number;
   /** Done when every record appended before the call is on the medium (FLUSH, FUA). Calls at the same time share the work. */
@@ -96,11 +96,10 @@ class SegmentedJournal implements Journal {
     return this.#failure;
   }
 
-  append(record: Omit<JournalRecord, "sequence">, data: Buffer): { readonly sequence: number; readonly dataOffsetBytes: number } {
+  append(record: Omit<JournalRecord, "sequence">, data: Buffer): number {
     if (this.#failure !== undefined) throw this.#failure;
-    const sequence = this.#nextSequence;
     const open = (this.#open ??= this.#openSegment(this.#openNumber));
-    encodeRecordHeader(this.#headerBytes, { ...record, sequence }, data);
+    encodeRecordHeader(this.#headerBytes, record, this.#nextSequence, data);
     try {
       writeAll(open.file, data.length === 0 ? [this.#headerBytes] : [this.#headerBytes, data], open.lengthBytes);
     } catch (cause) {
@@ -110,7 +109,7 @@ class SegmentedJournal implements Journal {
     const dataOffsetBytes = open.lengthBytes + RECORD_HEADER_BYTES;
     open.lengthBytes = dataOffsetBytes + data.length;
     this.#nextSequence += 1;
-    return { sequence, dataOffsetBytes };
+    return dataOffsetBytes;
   }
 
   cut(): number {

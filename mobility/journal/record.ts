@@ -46,15 +46,17 @@ const AT = {
 
 const carriesData = (kind: JournalRecord["kind"]): boolean => kind === "write" || kind === "seed";
 
-/** Writes into `bytes` (RECORD_HEADER_BYTES, used again for every record) the header that goes before `data`, which is empty for kinds without data. */
-export function encodeRecordHeader(bytes: Buffer, record: JournalRecord, data: Uint8Array): void {
-  bytes.fill(0);
+/**
+ * Writes into `bytes` (RECORD_HEADER_BYTES of zeros at first, used again for every record: nothing ever changes the reserved one) the header that goes before
+ * `data`, which is empty for kinds without data.
+ */
+export function encodeRecordHeader(bytes: Buffer, record: Omit<JournalRecord, "sequence">, sequence: number, data: Uint8Array): void {
   bytes.writeUInt32LE(MAGIC, AT.magic);
   bytes.writeUInt8(KINDS.indexOf(record.kind) + 1, AT.kind);
   bytes.writeUInt16LE(record.disk, AT.disk);
   bytes.writeUInt32LE(record.pass, AT.pass);
   bytes.writeUInt32LE(data.length, AT.dataBytes);
-  writeUint64(bytes, record.sequence, AT.sequence);
+  writeUint64(bytes, sequence, AT.sequence);
   writeUint64(bytes, record.offsetBytes, AT.offset);
   writeUint64(bytes, record.lengthBytes, AT.length);
   writeUint64(bytes, record.timeMs, AT.time);

@@ -34,6 +34,9 @@ export interface ConnectionOptions {
   readonly closed: () => void;
 }
 
+/** Replies of one turn are copied together up to this length: above it handing many buffers to the system is cheaper. */
+const JOINED_MAX_BYTES = 64 * 1024;
+
 /** Serves one client until it leaves. Requests are taken up in order and answered as they end. */
 export function serveConnection(socket: Socket, options: ConnectionOptions): void {
   new Connection(socket, options).begin();
@@ -51,8 +54,11 @@ class Connection {
   #write: NbdCommand = { kind: "refuse", error: WIRE_ERROR.none };
   /** A piece of a payload is being written or a long READ is being answered: nothing else is taken up until it is done. */
   #busy = false;
-  /** Replies to other requests that became ready while a long READ is being answered: they may not come between its pieces. */
-  #held: Buffer[] | undefined;
+  /** Replies of this turn, in order; they leave together. */
+  #replies: Buffer[] = [];
+  #repliesBytes = 0;
+  /** A long READ is being answered: replies that become ready meanwhile may not come between its pieces. */
+  #reading = false;
   /** No more is taken from the client: it left, broke the protocol, or the socket is gone. */
   #ending = false;
   #closed = false;
@@ -80,12 +86,12 @@ class Connection {
       this.#finish();
     });
     this.#send(greeting());
+    this.#flush();
   }
 
   /** Takes up what has arrived, until a limit is reached; what ends a request or drains replies calls again. */
   #proceed(): void {
     const socket = this.#socket;
-    socket.cork();
     while (!this.#ending && !socket.destroyed) {
       if (this.#isFull()) {
         socket.pause();
@@ -98,13 +104,13 @@ class Connection {
       }
       this.#handle(event);
     }
-    // All replies of this turn leave in one system call.
-    process.nextTick(() => socket.uncork());
+    this.#flush();
   }
 
   #isFull(): boolean {
     const { budget } = this.#options;
-    if (this.#busy || this.#requests >= NBD_REQUESTS_IN_FLIGHT || this.#socket.writableLength >= NBD_REPLIES_WAITING_BYTES) return true;
+    const unreadBytes = this.#socket.writableLength + this.#repliesBytes;
+    if (this.#busy || this.#requests >= NBD_REQUESTS_IN_FLIGHT || unreadBytes >= NBD_REPLIES_WAITING_BYTES) return true;
     if (!budget.isSpent) return false;
     budget.whenFree(() => this.#proceed());
     return true;
@@ -223,7 +229,7 @@ class Connection {
     await work;
     ended();
     this.#requests -= 1;
-    if (this.#ending && this.#requests === 0) this.#socket.destroySoon();
+    if (this.#ending && this.#requests === 0) this.#leave();
     this.#finish();
     this.#proceed();
     budget.giveBack(heldBytes);
@@ -243,13 +249,12 @@ class Connection {
 
   /** Piece by piece, each read when the one before has left: what a client asks for and does not fetch costs the memory of one piece. */
   async #answerLongRead(disk: NbdDisk, request: NbdRequest): Promise<void> {
-    const held: Buffer[] = [];
-    this.#held = held;
+    this.#flush();
+    this.#reading = true;
     this.#busy = true;
     await this.#underWay(this.#sendPieces(disk, request), 0, () => {
       this.#busy = false;
-      this.#held = undefined;
-      this.#send(...held);
+      this.#reading = false;
     });
   }
 
@@ -284,18 +289,35 @@ class Connection {
   }
 
   #send(...parts: readonly Buffer[]): void {
-    if (this.#socket.destroyed || this.#socket.writableEnded) return;
     for (const part of parts) {
-      if (this.#held === undefined) this.#socket.write(part);
-      else this.#held.push(part);
+      this.#replies.push(part);
+      this.#repliesBytes += part.length;
     }
+  }
+
+  /** Replies leave in one system call: one for each costs as much as everything else that a small write does to the socket. */
+  #flush(): void {
+    const socket = this.#socket;
+    if (this.#reading || this.#replies.length === 0) return;
+    const replies = this.#repliesBytes <= JOINED_MAX_BYTES ? [Buffer.concat(this.#replies, this.#repliesBytes)] : this.#replies;
+    this.#replies = [];
+    this.#repliesBytes = 0;
+    if (socket.destroyed || socket.writableEnded) return;
+    socket.cork();
+    for (const part of replies) socket.write(part);
+    socket.uncork();
+  }
+
+  #leave(): void {
+    this.#flush();
+    this.#socket.destroySoon();
   }
 
   /** The client says no more: what is under way is answered, then the connection goes. */
   #end(): void {
     this.#ending = true;
     this.#socket.resume();
-    if (this.#requests === 0) this.#socket.destroySoon();
+    if (this.#requests === 0) this.#leave();
   }
 
   #finish(): void {

@@ -122,7 +122,7 @@ function requestHeader(queue: ByteQueue): Step | undefined {
     type: header.readUInt16BE(6),
     cookie: header.readBigUInt64BE(8),
     // Offsets above 2^53 lose low bits here, and are far beyond the end of any disk all the same.
-    offsetBytes: Number(header.readBigUInt64BE(16)),
+    offsetBytes: header.readUInt32BE(16) * 2 ** 32 + header.readUInt32BE(20),
     lengthBytes: header.readUInt32BE(24),
   };
   if (request.type !== COMMAND.write || request.lengthBytes === 0) {

@@ -13,6 +13,8 @@ export type PutOutcome =
   | { readonly kind: "exists" }
   /** The credential is over or wrong: the next heartbeat brings another. */
   | { readonly kind: "refused"; readonly reason: string }
+  /** What arrived is not what the checksum says: damage on the way, or in the spool since the delta was sealed. */
+  | { readonly kind: "damaged" }
   | { readonly kind: "failed"; readonly reason: string };
 
 /** Any version that knows SAS versions in use; Put Blob takes 5000 MiB since 2019-12-12. */
@@ -35,7 +37,7 @@ export async function putDelta(
       "x-ms-version": STORAGE_VERSION,
       "if-none-match": "*",
       "content-type": "application/octet-stream",
-      "content-md5": await fileMd5(delta.path),
+      "content-md5": delta.md5 ?? (await fileMd5(delta.path)),
     },
     body: { kind: "file", path: delta.path, lengthBytes: delta.lengthBytes, pace },
     timeoutMs: UPLOAD_TIMEOUT_MS + UPLOADS_IN_FLIGHT * (pace?.durationMs(delta.lengthBytes) ?? 0),
@@ -61,17 +63,18 @@ export function putOutcome(answer: HttpAnswer): PutOutcome {
   if (answer.status === 201) return { kind: "created" };
   if (EXISTS.has(code)) return { kind: "exists" };
   if (answer.status === 409 && code === "") return { kind: "exists" };
+  if (code === "Md5Mismatch") return { kind: "damaged" };
   if (answer.status === 401 || answer.status === 403) return { kind: "refused", reason };
   return { kind: "failed", reason };
 }
 
 const EXISTS: ReadonlySet<string> = new Set(["BlobAlreadyExists", "UnauthorizedBlobOverwrite", "AuthorizationPermissionMismatch"]);
 
-/** From the header, else from the XML body; letters only, so that nothing of the request comes back into a log. */
+/** From the header, else from the XML body; letters and digits only, so that nothing of the request comes back into a log. */
 function storageErrorCode({ headers, body }: HttpAnswer): string {
   const header = headers["x-ms-error-code"];
-  const code = typeof header === "string" ? header : (/<Code>([A-Za-z]+)<\/Code>/.exec(body)?.[1] ?? "");
-  return /^[A-Za-z]{1,80}$/.test(code) ? code : "";
+  const code = typeof header === "string" ? header : (/<Code>([A-Za-z0-9]+)<\/Code>/.exec(body)?.[1] ?? "");
+  return /^[A-Za-z0-9]{1,80}$/.test(code) ? code : "";
 }
 
 /** Read in pieces: the event loop serves the guest meanwhile. */

@@ -44,7 +44,7 @@ export interface UploaderOptions {
 }
 
 interface Entry {
-  readonly delta: SpooledDelta;
+  delta: SpooledDelta;
   /** `done`: the cache has it, but not yet all before it. */
   state: "waiting" | "under-way" | "done";
 }
@@ -171,7 +171,7 @@ class SpoolUploader implements Uploader {
         return;
       }
       try {
-        if (entry.state !== "done") await this.#attempt(entry.delta);
+        if (entry.state !== "done") await this.#attempt(entry);
         entry.state = "done";
         this.#finishing = this.#finishing.catch(() => undefined).then(() => this.#finishFront());
         await this.#finishing;
@@ -188,7 +188,8 @@ class SpoolUploader implements Uploader {
   }
 
   /** Returns when the cache has the delta for certain. */
-  async #attempt(delta: SpooledDelta): Promise<void> {
+  async #attempt(entry: Entry): Promise<void> {
+    const { delta } = entry;
     const containerUrl = this.#containerUrl;
     if (containerUrl === undefined) throw new LeewardError("store-unavailable", "No heartbeat has named a place to upload to yet.");
     const outcome = await putDelta(this.#options.transport, containerUrl, delta, this.#stopping.signal, this.#options.pace);
@@ -201,6 +202,13 @@ class SpoolUploader implements Uploader {
         // A newer credential may have come meanwhile: only the refused one is forgotten.
         if (this.#containerUrl === containerUrl) this.#containerUrl = undefined;
         throw new LeewardError("store-refused", `The cache refused the credential (${outcome.reason}); another one is asked for.`);
+      case "damaged":
+        // Next time with a checksum of what the spool holds now. Damage on the way is over then; damage of the spool must come to the target, which refuses it
+        // with a reason that its operator sees, instead of being tried here without end.
+        entry.delta = { ...delta, md5: undefined };
+        throw new LeewardError("store-unavailable", "A delta did not arrive as it was sealed; it is sent again.", {
+          epoch: delta.end.epoch,
+        });
       case "failed":
         throw new LeewardError("store-unavailable", `The cache did not take a delta (${outcome.reason}).`, { epoch: delta.end.epoch });
     }

@@ -4,6 +4,8 @@ import { DELTA_MAX_BYTES, DELTA_MAX_EXTENTS, DELTA_MAX_PLAIN_BYTES, FRAME_MAX_PL
 import type { DiskDescription, Position } from "../position.ts";
 import { bytesOfHex, hexText } from "./bytes.ts";
 import type { DeltaHeader, EncodedDelta, Extent, ExtentContent } from "./delta.ts";
+import { createCompressor } from "./compressor.ts";
+import type { Compressor } from "./compressor.ts";
 import { createOutput } from "./output.ts";
 import type { Output } from "./output.ts";
 import { frameChecksum, storeFrame } from "./frames.ts";
@@ -55,10 +57,15 @@ export function encodeDelta(header: DeltaHeader, extents: Iterable<ExtentContent
 /**
  * Makes one delta file of version 1 and gives it to `append` from its first byte to its last, each piece valid during the call only. `extents` come
  * sorted by disk and offset and each is done with before the next is asked for, so that a generator can fetch them from the spool into one buffer:
- * memory is the tables plus one frame. Returns the end position. Throws `delta-too-large` above the limits of D1, D15 and D21, `internal` when header or
- * extents break another rule; what was appended until then is worth nothing.
+ * memory is the tables plus one frame and what `compressor`, one for many deltas, needs. Returns the end position. Throws `delta-too-large` above the limits
+ * of D1, D15 and D21, `internal` when header or extents break another rule; what was appended until then is worth nothing.
  */
-export function writeDelta(header: DeltaHeader, extents: Iterable<ExtentContent>, append: (bytes: Uint8Array) => void): Position {
+export function writeDelta(
+  header: DeltaHeader,
+  extents: Iterable<ExtentContent>,
+  append: (bytes: Uint8Array) => void,
+  compressor: Compressor = createCompressor(),
+): Position {
   expectNoFault(headerFault(header));
   const output = hashedOutput(append);
   output.append(prologue());
@@ -67,7 +74,7 @@ export function writeDelta(header: DeltaHeader, extents: Iterable<ExtentContent>
     checksums: createOutput(64 * FRAME_CHECKSUM_BYTES, DELTA_MAX_BYTES),
     storage: createOutput(64 * STORAGE_ENTRY_BYTES, DELTA_MAX_BYTES),
   };
-  appendExtents(header.disks, extents, output, tables);
+  appendExtents(header.disks, extents, output, tables, compressor);
 
   const tailStart = output.lengthBytes();
   // The end position: everything from the header on that says what the delta means, nothing that says how it is stored (D27).
@@ -110,7 +117,13 @@ function hashedOutput(append: (bytes: Uint8Array) => void): HashedOutput {
   };
 }
 
-function appendExtents(disks: readonly DiskDescription[], extents: Iterable<ExtentContent>, output: HashedOutput, tables: Tables): void {
+function appendExtents(
+  disks: readonly DiskDescription[],
+  extents: Iterable<ExtentContent>,
+  output: HashedOutput,
+  tables: Tables,
+  compressor: Compressor,
+): void {
   let previous: Extent | undefined;
   let count = 0;
   let plainBytes = 0;
@@ -126,13 +139,13 @@ function appendExtents(disks: readonly DiskDescription[], extents: Iterable<Exte
     plainBytes += lengthBytes;
     if (plainBytes > DELTA_MAX_PLAIN_BYTES) throw tooLarge("D21", "plain bytes", DELTA_MAX_PLAIN_BYTES);
     for (let offset = 0; offset < lengthBytes; offset += FRAME_MAX_PLAIN_BYTES) {
-      appendFrame(content.bytes.subarray(offset, offset + FRAME_MAX_PLAIN_BYTES), output, tables);
+      appendFrame(content.bytes.subarray(offset, offset + FRAME_MAX_PLAIN_BYTES), output, tables, compressor);
     }
   }
 }
 
-function appendFrame(plain: Uint8Array, output: HashedOutput, tables: Tables): void {
-  const stored = storeFrame(plain);
+function appendFrame(plain: Uint8Array, output: HashedOutput, tables: Tables, compressor: Compressor): void {
+  const stored = storeFrame(plain, compressor);
   output.append(stored.bytes);
   tables.checksums.append(frameChecksum(plain));
   const entry = new Uint8Array(STORAGE_ENTRY_BYTES);

@@ -110,27 +110,28 @@ function continues<Source>(left: Run<Source>, right: Run<Source>): boolean {
   return left.source === right.source && left.sourceOffsetBytes + left.lengthBytes === right.sourceOffsetBytes;
 }
 
-/** Where the first run stands that ends at or behind `offsetBytes`; behind the last run if there is none. Two binary searches. */
+/**
+ * Where the first run stands that ends at or behind `offsetBytes`; behind the last run if there is none. Two binary searches without closures: it runs for
+ * every write of the guest.
+ */
 function firstEndingAtOrBehind<Source>(chunks: readonly (readonly Run<Source>[])[], offsetBytes: number): Place {
-  const endsBefore = (run: Run<Source> | undefined) => run !== undefined && endOf(run) < offsetBytes;
-  const chunk = Math.min(
-    partition(chunks.length, (index) => endsBefore(chunks[index]?.at(-1))),
-    Math.max(0, chunks.length - 1),
-  );
-  const runs = chunks[chunk] ?? [];
-  return { chunk, index: partition(runs.length, (index) => endsBefore(runs[index])) };
-}
-
-/** How many of the indexes below `length`, an unbroken run from 0 on, satisfy the predicate. */
-function partition(length: number, holds: (index: number) => boolean): number {
-  let low = 0;
-  let high = length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (holds(middle)) low = middle + 1;
+  let chunk = 0;
+  for (let high = chunks.length - 1; chunk < high;) {
+    const middle = (chunk + high) >>> 1;
+    const runs = chunks[middle];
+    const last = runs?.[runs.length - 1];
+    if (last !== undefined && endOf(last) < offsetBytes) chunk = middle + 1;
     else high = middle;
   }
-  return low;
+  const runs = chunks[chunk] ?? [];
+  let index = 0;
+  for (let high = runs.length; index < high;) {
+    const middle = (index + high) >>> 1;
+    const run = runs[middle];
+    if (run !== undefined && endOf(run) < offsetBytes) index = middle + 1;
+    else high = middle;
+  }
+  return { chunk, index };
 }
 
 /** Puts `pieces` in the place of the runs between two places and keeps chunks neither empty nor too long. */

@@ -1,6 +1,7 @@
 import { hash } from "node:crypto";
-import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { constants, zstdDecompressSync } from "node:zlib";
 import { FRAME_MAX_PLAIN_BYTES } from "../limits.ts";
+import type { Compressor } from "./compressor.ts";
 import { FRAME_CHECKSUM_BYTES } from "./layout.ts";
 import type { Codec } from "./layout.ts";
 
@@ -11,21 +12,23 @@ const WINDOW_LOG_MAX = Math.log2(FRAME_MAX_PLAIN_BYTES);
 /** node:zlib refuses smaller chunks. */
 const CHUNK_MIN_BYTES = 64;
 
-/** How a frame stands in the file. `raw` bytes are the plain bytes themselves, not a copy. */
+/** How a frame stands in the file. `raw` bytes are the plain bytes themselves, not a copy; others are good until the compressor is used again. */
 export interface StoredFrame {
   readonly codec: Codec;
   readonly bytes: Uint8Array;
 }
 
-export function storeFrame(plain: Uint8Array): StoredFrame {
-  if (plain.length >= SAMPLED_MIN_BYTES && !isWorthwhile(compress(sampleOf(plain)), SAMPLE_BYTES)) return { codec: "raw", bytes: plain };
-  const packed = compress(plain);
+export function storeFrame(plain: Uint8Array, compressor: Compressor): StoredFrame {
+  if (plain.length >= SAMPLED_MIN_BYTES && !isWorthwhile(compressor.compress(sampleOf(plain)), SAMPLE_BYTES)) {
+    return { codec: "raw", bytes: plain };
+  }
+  const packed = compressor.compress(plain);
   return isWorthwhile(packed, plain.length) ? { codec: "zstd", bytes: packed } : { codec: "raw", bytes: plain };
 }
 
 /**
  * Frames from this size on are judged by a sample first: content that is compressed or encrypted already is common among large writes, and trying in vain
- * takes a hundred times as long and leaves three times the frame as garbage.
+ * takes a hundred times as long.
  */
 const SAMPLED_MIN_BYTES = 128 * 1024;
 const SAMPLE_PIECES = 8;
@@ -43,14 +46,6 @@ function sampleOf(plain: Uint8Array): Uint8Array {
 }
 
 const isWorthwhile = (packed: Uint8Array, plainBytes: number): boolean => packed.length <= plainBytes * WORTHWHILE_SHARE;
-
-function compress(plain: Uint8Array): Uint8Array {
-  return zstdCompressSync(plain, {
-    params: { [constants.ZSTD_c_compressionLevel]: 1 },
-    // One chunk for the whole frame: with the default of 16 KiB the pieces are joined at the cost of another copy.
-    chunkSize: Math.max(CHUNK_MIN_BYTES, plain.length),
-  });
-}
 
 /** The plain bytes of a zstd frame; throws an error of node:zlib when it is damaged, is longer than `plainBytes` or asks for a longer window. */
 export function expandFrame(packed: Uint8Array, plainBytes: number): Uint8Array {

@@ -1,8 +1,7 @@
-import { connect } from "node:net";
-import type { Socket } from "node:net";
+import { connect, Socket } from "node:net";
 import { join } from "node:path";
 import * as fc from "fast-check";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { createByteBudget } from "../../mobility/nbd/byte-budget.ts";
 import type { NbdDisk } from "../../mobility/nbd/connection.ts";
 import { startNbdServer } from "../../mobility/nbd/server.ts";
@@ -132,6 +131,20 @@ const pattern = (lengthBytes: number): Buffer => {
 };
 
 describe("NBD server", () => {
+  it("answers what arrives together in one system call, in order", async () => {
+    const { socket, reader } = await raw(await serve(memoryDisk(MIB)), false);
+    const writes = vi.spyOn(Socket.prototype, "write");
+    onTestFinished(() => writes.mockRestore());
+    const requests = Array.from({ length: 16 }, (_, cookie) => [request(1, cookie, 4096 * cookie, 512), Buffer.alloc(512, cookie)]);
+    socket.write(Buffer.concat([...requests.flat(), request(0, 16, 4096, 512)]));
+    const cookies: bigint[] = [];
+    for (let cookie = 0; cookie <= 16; cookie += 1) cookies.push((await reader.take(16)).readBigUInt64BE(8));
+    expect(cookies).toEqual(Array.from({ length: 17 }, (_, cookie) => BigInt(cookie)));
+    expect((await reader.take(512)).equals(Buffer.alloc(512, 1))).toBe(true);
+    // One of the client, one of the server.
+    expect(writes).toHaveBeenCalledTimes(2);
+  });
+
   it.each([
     ["simple", false],
     ["structured", true],

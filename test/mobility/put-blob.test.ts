@@ -19,7 +19,7 @@ describe("Put Blob", () => {
     [403, "AuthorizationPermissionMismatch", "exists"],
     [401, undefined, "refused"],
     [404, "ContainerNotFound", "failed"],
-    [400, "Md5Mismatch", "failed"],
+    [400, "Md5Mismatch", "damaged"],
     [429, undefined, "failed"],
     [500, "OperationTimedOut", "failed"],
     [503, "ServerBusy", "failed"],

@@ -1,12 +1,15 @@
+import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { startSealThread } from "../../mobility/epochs/seal-thread.ts";
 import { sealEpoch } from "../../mobility/epochs/seal.ts";
 import { openSpool, spoolName } from "../../mobility/epochs/spool.ts";
 import { openJournal } from "../../mobility/journal/journal.ts";
 import type { JournalRecord } from "../../mobility/journal/record.ts";
 import { segmentName } from "../../mobility/journal/segment.ts";
+import { SEALING_NICENESS } from "../../replication/limits.ts";
 import { deltaName } from "../../replication/items/names.ts";
 import { startPosition } from "../../replication/position.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
@@ -82,7 +85,7 @@ function sealAll(folder: string, changes: readonly Change[]) {
     if (sealed === undefined) continue;
     position = sealed.end;
     const bytes = readFileSync(join(spoolFolder, spoolName(position)));
-    expect(bytes.length).toBe(sealed.lengthBytes);
+    expect([bytes.length, createHash("md5").update(bytes).digest("base64")]).toEqual([sealed.lengthBytes, sealed.md5]);
     blobs.set(deltaName(position.stream, position.epoch), bytes);
   }
   return { model, blobs, position, spoolFolder };
@@ -113,6 +116,21 @@ describe("sealing", () => {
     const cut: Change = { kind: "cut", ...part };
     const { blobs } = sealAll(temporaryFolder(), [write, mark, cut, mark, cut, mark, write, cut, write]);
     expect(replay(blobs).headers.map(({ flags }) => flags.consistency)).toEqual(["application", "application", "crash", "crash"]);
+  });
+
+  it.runIf(process.platform === "linux")("runs in one thread that the guest goes before", async () => {
+    const thread = startSealThread();
+    const folder = temporaryFolder();
+    // There is no such segment, which the thread says when it has begun.
+    const job = { segmentPath: join(folder, "none"), spoolFolder: folder, itemId: "vm1", disks: DISKS, start: START, seed: SEED };
+    await expect(thread.run(job)).rejects.toThrowError(expect.objectContaining({ facts: { reason: "ENOENT" } }));
+    const niceness = readdirSync("/proc/self/task").map((id) => {
+      const text = readFileSync(`/proc/self/task/${id}/stat`, "latin1");
+      // Field 19 of proc(5); the third stands behind the name in brackets.
+      return Number(text.slice(text.lastIndexOf(")") + 2).split(" ")[16]);
+    });
+    expect(niceness.filter((value) => value === SEALING_NICENESS)).toHaveLength(1);
+    await thread.stop();
   });
 
   it("makes zero extents of long runs of zeros", () => {

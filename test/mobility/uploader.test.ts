@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -6,6 +7,36 @@ import { startUploader } from "../../mobility/upload/uploader.ts";
 import { temporaryFolder } from "./temporary.ts";
 
 describe("uploads", () => {
+  it("what was damaged in the spool after it was sealed comes to the target, which can say so", async () => {
+    const path = join(temporaryFolder(), "delta");
+    writeFileSync(path, "bytes");
+    const md5Of = (text: string): string => createHash("md5").update(text).digest("base64");
+    const sent: unknown[] = [];
+    const failures: unknown[] = [];
+    const uploader = startUploader({
+      transport: {
+        send: async ({ headers }) => {
+          sent.push(headers["content-md5"]);
+          const good = headers["content-md5"] === md5Of("bytes");
+          return { status: good ? 201 : 400, headers: good ? {} : { "x-ms-error-code": "Md5Mismatch" }, body: "" };
+        },
+        close: () => {},
+      },
+      control: { settle: () => Promise.reject(new Error("nothing exists")) },
+      random: () => 0,
+      renew: () => {},
+      uploaded: () => Promise.resolve(),
+      failed: (error) => failures.push(error),
+    });
+    uploader.add({ end: { stream: 1, epoch: 1, checksum: "0".repeat(64) }, path, lengthBytes: 5, md5: md5Of("sealed") });
+    uploader.grant("http://127.0.0.1/container?sig=x");
+    await uploader.drained(10_000);
+    await uploader.stop();
+    expect(sent).toEqual([md5Of("sealed"), md5Of("bytes")]);
+    expect(failures).toMatchObject([{ code: "store-unavailable" }]);
+    expect(uploader.waiting).toBe(0);
+  });
+
   it("rule 9: a credential that is refused again and again is not asked for in a loop", async () => {
     const path = join(temporaryFolder(), "delta");
     writeFileSync(path, "bytes");

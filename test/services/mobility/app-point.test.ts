@@ -80,8 +80,8 @@ describe("an app-consistent point that the control plane asks for", () => {
     const { records } = readSegment(segment);
     const { sequence, timeMs } = records.at(-1)?.header ?? { sequence: 0, timeMs: 0 };
     const mark = Buffer.alloc(RECORD_HEADER_BYTES);
-    const record = { kind: "application-mark", disk: 0, pass: 0, sequence: sequence + 1, timeMs, offsetBytes: 0, lengthBytes: 0 } as const;
-    encodeRecordHeader(mark, record, Buffer.alloc(0));
+    const record = { kind: "application-mark", disk: 0, pass: 0, timeMs, offsetBytes: 0, lengthBytes: 0 } as const;
+    encodeRecordHeader(mark, record, sequence + 1, Buffer.alloc(0));
     appendFileSync(segment, mark);
     world.cloud.onPut = undefined;
     const again = await world.start();

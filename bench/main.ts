@@ -10,6 +10,7 @@ import type { Figure } from "./figure.ts";
 import { mergingFigures } from "./merging-figures.ts";
 import { operationFigures } from "./operation-figures.ts";
 import { rpoFigures } from "./rpo.ts";
+import { startFigures } from "./start-figures.ts";
 import { databaseTrace } from "./trace.ts";
 
 const MIB = 1024 * 1024;
@@ -45,6 +46,8 @@ section("Merging (independent of the machine)", mergingFigures(trace, disks));
 const ext4 = await ext4Figures(seed);
 if (ext4.kind === "figures") section("A real file system (independent of the machine)", ext4.figures);
 else print(`\nA real file system: no figure, because this machine lacks ${ext4.tools.join(", ")} (package e2fsprogs).`);
+
+section("Starting the function app (medians of differences)", await startFigures());
 
 section("Durable Functions: the engine of the local host (medians of three rounds)", await durableFigures());
 

@@ -1,6 +1,6 @@
-import { FLOW_LOOK_MS, FLOW_REGISTRATION_MAX_MS } from "../replication/limits.ts";
+import { FLOW_REGISTRATION_MAX_MS } from "../replication/limits.ts";
 import { ensureSteps, followChanges } from "./ensure.ts";
-import { type Flow, FlowFailure, type FlowRun, call, task, wait } from "./steps.ts";
+import { type Flow, FlowFailure, type FlowRun, call, task, waitOn } from "./steps.ts";
 
 /** Plans, makes what items share, installs the service in the VM, and ends when its writes begin to come: replication does the rest by itself. */
 export function* enableProtection(run: FlowRun): Flow<void> {
@@ -18,11 +18,11 @@ function* installMobility(run: FlowRun): Flow<void> {
 }
 
 function* waitForMobility(run: FlowRun, what: "registered" | "seeding"): Flow<void> {
-  for (let waitedMs = 0; ; waitedMs += FLOW_LOOK_MS) {
+  for (let waitedMs = 0; ;) {
     const found = yield* call(run, "lookMobility", undefined);
     if (found[what]) return;
     if (waitedMs >= FLOW_REGISTRATION_MAX_MS) throw silent(what);
-    yield* wait(FLOW_LOOK_MS);
+    waitedMs = yield* waitOn(0, waitedMs);
   }
 }
 

@@ -1,5 +1,12 @@
 import type { LeewardError } from "../replication/errors.ts";
-import { FLOW_ACTIVITY_MAX_TRIES, FLOW_GROWN_PAUSE_MS, FLOW_PAUSE_MAX_MS, FLOW_PAUSE_MS } from "../replication/limits.ts";
+import {
+  FLOW_ACTIVITY_MAX_TRIES,
+  FLOW_FIRST_LOOK_MS,
+  FLOW_GROWN_PAUSE_MS,
+  FLOW_LOOK_MS,
+  FLOW_PAUSE_MAX_MS,
+  FLOW_PAUSE_MS,
+} from "../replication/limits.ts";
 import type { Flow as FlowName } from "../replication/states/states.ts";
 import type { Activities } from "./activities/table.ts";
 
@@ -14,7 +21,7 @@ export type ActivityName = keyof Activities;
 
 /** One run of a flow. `version`: a change of the order of steps gets a new one, and a function of its own. */
 export interface FlowRun {
-  readonly version: 1;
+  readonly version: 2;
   readonly itemId: string;
   readonly jobId: string;
   readonly flow: FlowName;
@@ -74,9 +81,20 @@ export function* wait(delayMs: number): Flow<void> {
   yield { kind: "wait", delayMs };
 }
 
-/** The next pause of a long wait: a sixteenth of the time waited so far, up to a minute, so that hours of waiting stay a short history to replay. */
+/**
+ * The next pause of a wait: never shorter than what was asked for. Where nobody asked (0) it begins short and doubles up to FLOW_LOOK_MS. After that it is a
+ * sixteenth of the time waited so far, up to a minute, so that hours of waiting stay a short history to replay.
+ */
 export function growingPauseMs(askedMs: number, waitedMs: number): number {
-  return Math.max(askedMs, Math.min(Math.floor(waitedMs / 16), FLOW_GROWN_PAUSE_MS));
+  const leastMs = askedMs > 0 ? askedMs : Math.min(Math.max(waitedMs, FLOW_FIRST_LOOK_MS), FLOW_LOOK_MS);
+  return Math.max(leastMs, Math.min(Math.floor(waitedMs / 16), FLOW_GROWN_PAUSE_MS));
+}
+
+/** Pauses before the next look; answers how long the wait has been then. */
+export function* waitOn(askedMs: number, waitedMs: number): Flow<number> {
+  const pauseMs = growingPauseMs(askedMs, waitedMs);
+  yield* wait(pauseMs);
+  return waitedMs + pauseMs;
 }
 
 /** Does the work of one task of the job, between its beginning and its end. */

@@ -1,8 +1,8 @@
-import { FLOW_LOOK_MS, FLOW_MACHINE_MAX_MS, FLOW_SHUT_DOWN_MAX_MS, FLOW_SHUT_DOWN_PAUSE_MAX_MS } from "../replication/limits.ts";
+import { FLOW_MACHINE_MAX_MS, FLOW_SHUT_DOWN_MAX_MS, FLOW_SHUT_DOWN_PAUSE_MAX_MS } from "../replication/limits.ts";
 import type { FailoverRequest } from "../replication/jobs/managed-item.ts";
 import { ensureSteps, followChanges } from "./ensure.ts";
 import { removeSteps } from "./remove.ts";
-import { type Flow, FlowFailure, type FlowRun, call, growingPauseMs, task, wait } from "./steps.ts";
+import { type Flow, FlowFailure, type FlowRun, call, task, waitOn } from "./steps.ts";
 
 /** Works without the source region (rule 7): the plan is the one of enabling, and what it needs lies in the target account. */
 export function* unplannedFailover(run: FlowRun, request: FailoverRequest): Flow<void> {
@@ -42,21 +42,19 @@ const powerOff = (run: FlowRun) => ({
 /** The latest state is fixed when the source is down, as far as it can be: what it sent before belongs to it. */
 function* waitForPoint(run: FlowRun): Flow<string> {
   const latest = yield* call(run, "fixLatest", undefined);
-  for (;;) {
+  for (let waitedMs = 0; ;) {
     const answer = yield* call(run, "lookPoint", { latest });
     if (answer.kind === "chosen") return answer.pointId;
-    yield* wait(FLOW_LOOK_MS);
+    waitedMs = yield* waitOn(0, waitedMs);
   }
 }
 
 function* restore(run: FlowRun, pointId: string): Flow<void> {
   yield* call(run, "beginRestore", { pointId });
   for (let waitedMs = 0; ;) {
-    const { done, delayMs } = yield* call(run, "lookRestore", undefined);
+    const { done } = yield* call(run, "lookRestore", undefined);
     if (done) return;
-    const pauseMs = growingPauseMs(delayMs, waitedMs);
-    waitedMs += pauseMs;
-    yield* wait(pauseMs);
+    waitedMs = yield* waitOn(0, waitedMs);
   }
 }
 

@@ -57,15 +57,12 @@ export async function beginRestore(
 }
 
 /** One slice of the copies. Errors: what ended the restore. */
-export async function lookRestore(
-  context: FlowContext,
-  { itemId, jobId }: FlowRun,
-): Promise<{ readonly done: boolean; readonly delayMs: number }> {
+export async function lookRestore(context: FlowContext, { itemId, jobId }: FlowRun): Promise<{ readonly done: boolean }> {
   const restoreId = restoreIdOf(itemId, jobId);
   const step = await restoreSlice(context, itemId, restoreId);
-  if (step.kind === "again") return { done: false, delayMs: step.delayMs };
+  if (step.kind === "again") return { done: false };
   const { restore } = await readRestore(context.stores.records(itemId), restoreId);
-  if (restore.state === "Succeeded") return { done: true, delayMs: 0 };
+  if (restore.state === "Succeeded") return { done: true };
   const { code, message, hint } = restore.error ?? {
     code: "unknown",
     message: "The copies of the disks failed.",

@@ -4,8 +4,8 @@ import { beginMachine, beginShutDown, lookChange } from "./machines.ts";
 import { beginInstall, lookInstall, lookMobility, protect } from "./mobility.ts";
 import { planItem } from "./plan.ts";
 import { beginRemove, lookRemove, planRemovals, proveNothingLeft, removeData, silenceSource } from "./removal.ts";
-import { beginStep, describeWalk, lookStep } from "./resources.ts";
 import { beginRestore, fixLatest, lookPoint, lookRestore, removeRestored } from "./restore.ts";
+import { advanceWalk } from "./walk.ts";
 
 /** Every activity by its name. Each may run twice, and answers small JSON without a secret. */
 export const ACTIVITIES = {
@@ -16,9 +16,7 @@ export const ACTIVITIES = {
   noteError,
   closeJob,
   planItem,
-  describeWalk,
-  beginStep,
-  lookStep,
+  advanceWalk,
   protect,
   beginInstall,
   lookInstall,

@@ -1,14 +1,16 @@
 import { FLOW_REGISTRATION_MAX_MS } from "../replication/limits.ts";
 import { ensureSteps, followChanges } from "./ensure.ts";
-import { type Flow, FlowFailure, type FlowRun, call, task, waitOn } from "./steps.ts";
+import { type Flow, FlowFailure, type FlowRun, call, inTasks, waitOn } from "./steps.ts";
 
 /** Plans, makes what items share, installs the service in the VM, and ends when its writes begin to come: replication does the rest by itself. */
 export function* enableProtection(run: FlowRun): Flow<void> {
-  yield* task(run, "CheckPrerequisites", call(run, "planItem", undefined));
-  yield* task(run, "CreateTargetResources", ensureSteps(run, "protection"));
-  yield* task(run, "InstallMobilityService", installMobility(run));
-  yield* task(run, "RegisterMobilityService", waitForMobility(run, "registered"));
-  yield* task(run, "StartInitialReplication", waitForMobility(run, "seeding"));
+  yield* inTasks(run, [
+    ["CheckPrerequisites", call(run, "planItem", undefined)],
+    ["CreateTargetResources", ensureSteps(run, "protection")],
+    ["InstallMobilityService", installMobility(run)],
+    ["RegisterMobilityService", waitForMobility(run, "registered")],
+    ["StartInitialReplication", waitForMobility(run, "seeding")],
+  ]);
 }
 
 function* installMobility(run: FlowRun): Flow<void> {

@@ -8,6 +8,7 @@ import {
   FLOW_PAUSE_MS,
 } from "../replication/limits.ts";
 import type { Flow as FlowName } from "../replication/states/states.ts";
+import type { TaskTurn } from "./activities/job.ts";
 import type { Activities } from "./activities/table.ts";
 
 /** A flow as plain data in, descriptions of work out: a driver does the work and hands the result back (a test by hand, Azure by durable-functions). */
@@ -97,10 +98,17 @@ export function* waitOn(askedMs: number, waitedMs: number): Flow<number> {
   return waitedMs + pauseMs;
 }
 
-/** Does the work of one task of the job, between its beginning and its end. */
-export function* task<Result>(run: FlowRun, name: string, work: Flow<Result>): Flow<Result> {
-  yield* call(run, "startTask", { name });
-  const result = yield* work;
-  yield* call(run, "endTask", { name, state: "Succeeded" });
-  return result;
+/** Does the work of the job's tasks one after the other; `undefined` leaves one out. A task that its own work has ended stays as it was ended. */
+export function* inTasks(run: FlowRun, tasks: readonly (readonly [name: string, work: Flow<void> | undefined])[]): Flow<void> {
+  let ended: TaskTurn["ended"] = [];
+  for (const [name, work] of tasks) {
+    if (work === undefined) {
+      ended = [...ended, { name, state: "Skipped" }];
+      continue;
+    }
+    yield* call(run, "turnTasks", { ended, started: name });
+    yield* work;
+    ended = [{ name, state: "Succeeded" }];
+  }
+  yield* call(run, "turnTasks", { ended, started: undefined });
 }

@@ -2,11 +2,11 @@ import { LeewardError } from "../../replication/errors.ts";
 import {
   type JobRecord,
   cancelJob,
-  endTask as endTaskOf,
+  endTask,
   failJob,
   isEnded,
   noteError as noteErrorIn,
-  startTask as startTaskOf,
+  startTask,
   succeedJob,
 } from "../../replication/jobs/job.ts";
 import { changeJob, findJob } from "../../replication/jobs/job-record.ts";
@@ -35,20 +35,19 @@ export async function lookOther(
   return { ended: isEnded(await changeJob(stores, itemId, jobId, (job) => cancelJob(job, clock.now()))) };
 }
 
-export async function startTask(
-  { stores, clock }: FlowContext,
-  { itemId, jobId }: FlowRun,
-  { name }: { readonly name: string },
-): Promise<void> {
-  await changeJob(stores, itemId, jobId, (job) => startTaskOf(job, name, clock.now()));
+/** Between two tasks: what has ended or is left out, and what begins. One change of the record, so that no task is shown as running that is not. */
+export interface TaskTurn {
+  readonly ended: readonly { readonly name: string; readonly state: "Succeeded" | "Skipped" }[];
+  /** Undefined after the last one. */
+  readonly started: string | undefined;
 }
 
-export async function endTask(
-  { stores, clock }: FlowContext,
-  { itemId, jobId }: FlowRun,
-  { name, state }: { readonly name: string; readonly state: "Succeeded" | "Skipped" },
-): Promise<void> {
-  await changeJob(stores, itemId, jobId, (job) => endTaskOf(job, name, state, clock.now()));
+export async function turnTasks({ stores, clock }: FlowContext, { itemId, jobId }: FlowRun, { ended, started }: TaskTurn): Promise<void> {
+  const nowMs = clock.now();
+  await changeJob(stores, itemId, jobId, (job) => {
+    const after = ended.reduce((changed, { name, state }) => endTask(changed, name, state, nowMs), job);
+    return started === undefined ? after : startTask(after, started, nowMs);
+  });
 }
 
 /** Something went wrong and the job goes on. */

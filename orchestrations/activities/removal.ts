@@ -40,8 +40,10 @@ export async function planRemovals(
 ): Promise<readonly (readonly string[])[]> {
   const { situation } = await readManaged(stores, itemId);
   const marked = await changeLedger(stores, itemId, (ledger) => beginRemoval(ledger, scope, situation.activeLocation === "Recovery"));
-  const { stages, toRelease } = planRemoval(marked, await idsInUse(stores, itemId));
-  await changeLedger(stores, itemId, (ledger) => toRelease.reduce(markReleased, ledger));
+  // The other items matter for what is shared only: a failover that reads the ledgers of hundreds of them would be late for nothing.
+  const sharedGo = marked.entries.some(({ role, state }) => role === "shared" && state === "removing");
+  const { stages, toRelease } = planRemoval(marked, sharedGo ? await idsInUse(stores, itemId) : []);
+  if (toRelease.length > 0) await changeLedger(stores, itemId, (ledger) => toRelease.reduce(markReleased, ledger));
   return stages.map((stage) => stage.map(({ id }) => id));
 }
 

@@ -1,5 +1,5 @@
 import { closeStream, removePoints } from "./commit.ts";
-import { closeJob, endTask, lookOther, noteError, openJob, startTask } from "./job.ts";
+import { closeJob, lookOther, noteError, openJob, turnTasks } from "./job.ts";
 import { beginMachine, beginShutDown, lookChange } from "./machines.ts";
 import { beginInstall, lookInstall, lookMobility, protect } from "./mobility.ts";
 import { planItem } from "./plan.ts";
@@ -11,8 +11,7 @@ import { advanceWalk } from "./walk.ts";
 export const ACTIVITIES = {
   openJob,
   lookOther,
-  startTask,
-  endTask,
+  turnTasks,
   noteError,
   closeJob,
   planItem,

@@ -1,5 +1,6 @@
 import { LeewardError } from "../../replication/errors.ts";
 import type { ItemContext } from "../../replication/items/context.ts";
+import { type ManagedItem, readManaged } from "../../replication/jobs/managed-item.ts";
 import type { Failed, ResourceManager } from "../../replication/ports-resource-manager.ts";
 
 export interface FlowManagement {
@@ -14,6 +15,13 @@ export interface FlowManagement {
 /** What activities need from the outside. */
 export interface FlowContext extends ItemContext {
   readonly management: FlowManagement | undefined;
+  /** The item as this activity found it when it began; undefined outside of activities. */
+  readonly managed?: ManagedItem;
+}
+
+/** For activities that only read the item: every one of them has read it already, to see whose it is. */
+export async function managedOf({ managed, stores }: FlowContext, itemId: string): Promise<ManagedItem> {
+  return managed ?? readManaged(stores, itemId);
 }
 
 /** Of an app that only replicates no flow is ever started. */

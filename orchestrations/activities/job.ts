@@ -10,14 +10,14 @@ import {
   succeedJob,
 } from "../../replication/jobs/job.ts";
 import { changeJob, findJob } from "../../replication/jobs/job-record.ts";
-import { type RunningFlow, changeManaged, findManaged, readManaged } from "../../replication/jobs/managed-item.ts";
+import { type RunningFlow, changeManaged, findManaged } from "../../replication/jobs/managed-item.ts";
 import { decideOutcome } from "../../replication/states/decide.ts";
 import type { FlowError, FlowRun } from "../steps.ts";
-import type { FlowContext } from "./context.ts";
+import { type FlowContext, managedOf } from "./context.ts";
 
 /** What the flow was asked for. */
-export async function openJob({ stores }: FlowContext, { itemId }: FlowRun): Promise<Pick<RunningFlow, "endsJobId" | "failover">> {
-  const { running } = await readManaged(stores, itemId);
+export async function openJob(context: FlowContext, { itemId }: FlowRun): Promise<Pick<RunningFlow, "endsJobId" | "failover">> {
+  const { running } = await managedOf(context, itemId);
   if (running === undefined) throw new LeewardError("internal", "A flow runs without its request.", { itemId });
   const { endsJobId, failover } = running;
   return { endsJobId, failover };

@@ -13,13 +13,12 @@ import {
 import { changeLedger, readLedger } from "../../replication/failover/ledger-record.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { changeItem, findItem } from "../../replication/items/item-record.ts";
-import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { ITEMS_PAGE_MAX_COUNT } from "../../replication/limits.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import type { Begun } from "../../replication/ports-resource-manager.ts";
 import { parsePath } from "../../replication/resources/ids.ts";
 import type { FlowRun } from "../steps.ts";
-import { type FlowContext, managementOf } from "./context.ts";
+import { type FlowContext, managedOf, managementOf } from "./context.ts";
 import { type StepAnswer, stepAnswer } from "./resources.ts";
 
 /** Nobody speaks for the source any more: the tokens of its service end, and what it has uploaded stays. */
@@ -34,11 +33,12 @@ export async function silenceSource({ stores }: FlowContext, { itemId }: FlowRun
 
 /** Marks what has to go, then looks at the other items (in this order: see `beginRemoval`); the ids to remove, stage by stage. */
 export async function planRemovals(
-  { stores }: FlowContext,
+  context: FlowContext,
   { itemId }: FlowRun,
   { scope }: { readonly scope: RemovalScope },
 ): Promise<readonly (readonly string[])[]> {
-  const { situation } = await readManaged(stores, itemId);
+  const { stores } = context;
+  const { situation } = await managedOf(context, itemId);
   const marked = await changeLedger(stores, itemId, (ledger) => beginRemoval(ledger, scope, situation.activeLocation === "Recovery"));
   // The other items matter for what is shared only: a failover that reads the ledgers of hundreds of them would be late for nothing.
   const sharedGo = marked.entries.some(({ role, state }) => role === "shared" && state === "removing");

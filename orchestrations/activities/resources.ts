@@ -1,10 +1,9 @@
 import { LeewardError } from "../../replication/errors.ts";
 import { AZURE_BUSY_MS } from "../../replication/limits.ts";
-import { readManaged } from "../../replication/jobs/managed-item.ts";
 import type { TargetPlan } from "../../replication/planning/plan.ts";
 import type { Begun } from "../../replication/ports-resource-manager.ts";
 import type { FlowRun } from "../steps.ts";
-import { type FlowContext, azureError } from "./context.ts";
+import { type FlowContext, azureError, managedOf } from "./context.ts";
 
 /** How a change stands after one request. A `delayMs` of 0: nobody named a time. */
 export type StepAnswer =
@@ -28,8 +27,8 @@ export function stepAnswer(begun: Begun): StepAnswer {
   }
 }
 
-export async function planOf({ stores }: FlowContext, { itemId }: FlowRun): Promise<TargetPlan> {
-  const { plan } = await readManaged(stores, itemId);
+export async function planOf(context: FlowContext, { itemId }: FlowRun): Promise<TargetPlan> {
+  const { plan } = await managedOf(context, itemId);
   if (plan === undefined) throw new LeewardError("internal", "The item has no plan.", { itemId });
   return plan;
 }

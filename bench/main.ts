@@ -5,11 +5,13 @@ import { startBenchStore } from "./bench-store.ts";
 import { captureFigures } from "./capture-figures.ts";
 import { durableFigures } from "./durable-figures.ts";
 import { ext4Figures } from "./ext4-figures.ts";
+import { failoverFigures } from "./failover-figures.ts";
 import { figureLine } from "./figure.ts";
 import type { Figure } from "./figure.ts";
 import { mergingFigures } from "./merging-figures.ts";
 import { operationFigures } from "./operation-figures.ts";
 import { rpoFigures } from "./rpo.ts";
+import { startFigures } from "./start-figures.ts";
 import { databaseTrace } from "./trace.ts";
 
 const MIB = 1024 * 1024;
@@ -20,6 +22,7 @@ const { values } = parseArgs({
   options: {
     seed: { type: "string", default: "20261122" },
     "no-rpo": { type: "boolean", default: false },
+    "no-failover": { type: "boolean", default: false },
     "no-capture": { type: "boolean", default: false },
   },
 });
@@ -46,6 +49,8 @@ const ext4 = await ext4Figures(seed);
 if (ext4.kind === "figures") section("A real file system (independent of the machine)", ext4.figures);
 else print(`\nA real file system: no figure, because this machine lacks ${ext4.tools.join(", ")} (package e2fsprogs).`);
 
+section("Starting the function app (medians of differences)", await startFigures());
+
 section("Durable Functions: the engine of the local host (medians of three rounds)", await durableFigures());
 
 const store = await startBenchStore();
@@ -63,6 +68,9 @@ else {
   if (capture.kind === "figures") section(`Capturing, ${capture.place} (medians of ratios within a round)`, capture.figures);
   else print(`\nCapturing: no figure, because this machine lacks ${capture.tools.join(", ")} (packages fio, nbdkit, qemu-utils).`);
 }
+
+if (values["no-failover"]) print("\nFailover: left out (--no-failover).");
+else section("Failover: the whole product on the local cloud, Resource Manager without delays of its own", await failoverFigures(seed));
 
 if (values["no-rpo"]) print("\nRecovery point objective: left out (--no-rpo).");
 else section("Recovery point objective: the whole product on the local cloud", await rpoFigures(seed));

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { Alert } from "../replication/alerts/decide-alert.ts";
 import { ALERT_TARGETS_MAX_COUNT, RESOURCE_ID_MAX_LENGTH } from "../replication/limits.ts";
 

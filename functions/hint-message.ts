@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { LeewardError } from "../replication/errors.ts";
 import { isItemId, itemOfCacheContainer } from "../replication/items/names.ts";
 import { HINTS_PER_MESSAGE_MAX_COUNT } from "../replication/limits.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { GivenAlertRule } from "../replication/alerts/alert-record.ts";
 import type { HeartbeatRequest, RegisterRequest, SettleRequest } from "../replication/items/mobility-protocol.ts";
 import type { ProtectRequest } from "../replication/items/protect.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { ResourceManagerAddress } from "../azure/arm/transport.ts";
 import type { AccountAddress } from "../azure/connections.ts";
 import type { TopicAddress } from "../azure/events.ts";

@@ -1,10 +1,12 @@
 import { COMMIT_WAIT_MAX_MS, FLOW_LOOK_MS } from "../replication/limits.ts";
-import { type Flow, FlowFailure, type FlowRun, call, growingPauseMs, task, wait } from "./steps.ts";
+import { type Flow, FlowFailure, type FlowRun, call, inTasks, waitOn } from "./steps.ts";
 
 /** The machine in the target region is the operator's now; the recovery points go, as in Site Recovery. */
 export function* commitFailover(run: FlowRun): Flow<void> {
-  yield* task(run, "CloseStream", call(run, "closeStream", undefined));
-  yield* task(run, "RemoveRecoveryPoints", removePoints(run));
+  yield* inTasks(run, [
+    ["CloseStream", call(run, "closeStream", undefined)],
+    ["RemoveRecoveryPoints", removePoints(run)],
+  ]);
 }
 
 function* removePoints(run: FlowRun): Flow<void> {
@@ -14,9 +16,7 @@ function* removePoints(run: FlowRun): Flow<void> {
     if (left === 0) return;
     if (left >= before) {
       if (waitedMs >= COMMIT_WAIT_MAX_MS) throw held(left);
-      const pauseMs = growingPauseMs(FLOW_LOOK_MS, waitedMs);
-      waitedMs += pauseMs;
-      yield* wait(pauseMs);
+      waitedMs = yield* waitOn(FLOW_LOOK_MS, waitedMs);
     }
     before = left;
   }

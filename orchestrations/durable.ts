@@ -9,7 +9,7 @@ import type { ActivityAnswer, ActivityName, ActivityRequest, FlowRun } from "./s
 /** The only place that knows Durable Functions. */
 
 /** Its number is that of the order of steps: a run that began under another one ends there. */
-const ORCHESTRATOR = "runFlow1";
+const ORCHESTRATOR = "runFlow2";
 
 /** For functions that start flows. */
 export const flowClient: FunctionInput = df.input.durableClient();

@@ -1,14 +1,16 @@
-import { FLOW_LOOK_MS, FLOW_REGISTRATION_MAX_MS } from "../replication/limits.ts";
+import { FLOW_REGISTRATION_MAX_MS } from "../replication/limits.ts";
 import { ensureSteps, followChanges } from "./ensure.ts";
-import { type Flow, FlowFailure, type FlowRun, call, task, wait } from "./steps.ts";
+import { type Flow, FlowFailure, type FlowRun, call, inTasks, waitOn } from "./steps.ts";
 
 /** Plans, makes what items share, installs the service in the VM, and ends when its writes begin to come: replication does the rest by itself. */
 export function* enableProtection(run: FlowRun): Flow<void> {
-  yield* task(run, "CheckPrerequisites", call(run, "planItem", undefined));
-  yield* task(run, "CreateTargetResources", makeTarget(run));
-  yield* task(run, "InstallMobilityService", installMobility(run));
-  yield* task(run, "RegisterMobilityService", waitForMobility(run, "registered"));
-  yield* task(run, "StartInitialReplication", waitForMobility(run, "seeding"));
+  yield* inTasks(run, [
+    ["CheckPrerequisites", call(run, "planItem", undefined)],
+    ["CreateTargetResources", makeTarget(run)],
+    ["InstallMobilityService", installMobility(run)],
+    ["RegisterMobilityService", waitForMobility(run, "registered")],
+    ["StartInitialReplication", waitForMobility(run, "seeding")],
+  ]);
 }
 
 function* makeTarget(run: FlowRun): Flow<void> {
@@ -23,11 +25,11 @@ function* installMobility(run: FlowRun): Flow<void> {
 }
 
 function* waitForMobility(run: FlowRun, what: "registered" | "seeding"): Flow<void> {
-  for (let waitedMs = 0; ; waitedMs += FLOW_LOOK_MS) {
+  for (let waitedMs = 0; ;) {
     const found = yield* call(run, "lookMobility", undefined);
     if (found[what]) return;
     if (waitedMs >= FLOW_REGISTRATION_MAX_MS) throw silent(what);
-    yield* wait(FLOW_LOOK_MS);
+    waitedMs = yield* waitOn(0, waitedMs);
   }
 }
 

@@ -1,18 +1,23 @@
-import type { StepAnswer, WalkName } from "./activities/resources.ts";
+import type { StepAnswer } from "./activities/resources.ts";
+import type { WalkAnswer, WalkName, WalkPlace } from "./activities/walk.ts";
 import { FLOW_STAGE_MAX_MS, FLOW_STEP_MAX_BEGINS } from "../replication/limits.ts";
-import { type Flow, FlowFailure, type FlowRun, call, growingPauseMs, wait } from "./steps.ts";
+import { type Flow, FlowFailure, type FlowRun, call, waitOn } from "./steps.ts";
 
 /** Sees to every resource of a walk: stages one after the other, the changes of a stage under way side by side. */
 export function* ensureSteps(run: FlowRun, walk: WalkName): Flow<void> {
-  const stages = yield* call(run, "describeWalk", { walk });
-  for (const [stage, count] of stages.entries()) {
-    const places = Array.from({ length: count }, (_, step) => ({ walk, stage, step }));
-    yield* followChanges(
-      places.map((place) => ({
-        begin: () => call(run, "beginStep", place),
-        look: (operation) => call(run, "lookStep", { place, operation }),
-      })),
-    );
+  let place: WalkPlace = { walk, stage: 0, open: undefined };
+  let failures: readonly number[] = [];
+  for (let waitedMs = 0; ;) {
+    const answer: WalkAnswer = yield* call(run, "advanceWalk", place);
+    if (answer.kind === "done") return;
+    const { stage, open, delayMs } = answer;
+    if (stage !== place.stage) [waitedMs, failures] = [0, []];
+    failures = [...failures, ...open.flatMap(({ step, failed }) => (failed === undefined ? [] : [step]))];
+    const lost = open.find(({ step }) => failures.filter((failure) => failure === step).length >= FLOW_STEP_MAX_BEGINS);
+    if (lost?.failed !== undefined) throw gaveUp(lost.failed);
+    if (waitedMs > FLOW_STAGE_MAX_MS) throw gaveUp("It took too long.");
+    place = { walk, stage, open: open.map(({ step, operation }) => ({ step, operation })) };
+    waitedMs = yield* waitOn(delayMs, waitedMs);
   }
 }
 
@@ -40,10 +45,7 @@ export function* followChanges(changes: readonly FollowedChange[], maxMs: number
     if (next.length === 0) return;
     if (waitedMs > maxMs) throw gaveUp("It took too long.");
     open = next;
-    // Pauses of nothing count too, so that a change that never ends is given up.
-    const pauseMs = growingPauseMs(delayMs, waitedMs);
-    waitedMs += Math.max(pauseMs, 1_000);
-    yield* wait(pauseMs);
+    waitedMs = yield* waitOn(delayMs, waitedMs);
   }
 }
 

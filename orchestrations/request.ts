@@ -73,7 +73,7 @@ export async function requestOperation(context: FlowContext, asked: OperationReq
       await changeJob(stores, itemId, job.jobId, (record) => failJob(record, errorOf(error), clock.now()));
     throw error;
   }
-  await start({ version: 1, itemId, jobId: job.jobId, flow: job.flow });
+  await start({ version: 2, itemId, jobId: job.jobId, flow: job.flow });
   return (await findJob(stores, itemId, job.jobId)) ?? job;
 }
 
@@ -149,7 +149,7 @@ export async function tendFlow(
   const { job } = managed.situation;
   if (job === undefined || (await reportOutcome(context, itemId, job.jobId))) return;
   const state = await flows.stateOf(job.jobId);
-  if (state === undefined) await flows.start({ version: 1, itemId, ...job });
+  if (state === undefined) await flows.start({ version: 2, itemId, ...job });
   if (state !== "ended" || (await reportOutcome(context, itemId, job.jobId))) return;
   const error = new LeewardError("internal", "The flow ended without an outcome.");
   await tellJob(context, await changeJob(stores, itemId, job.jobId, (record) => failJob(record, errorOf(error), clock.now())));

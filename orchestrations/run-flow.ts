@@ -1,11 +1,11 @@
-import { FLOW_LOOK_MS, FLOW_TAKEOVER_MAX_MS } from "../replication/limits.ts";
+import { FLOW_TAKEOVER_MAX_MS } from "../replication/limits.ts";
 import type { RunningFlow } from "../replication/jobs/managed-item.ts";
 import type { Flow as FlowName } from "../replication/states/states.ts";
 import type { JobEnd } from "./activities/job.ts";
 import { commitFailover } from "./commit-failover.ts";
 import { disableProtection } from "./disable-protection.ts";
 import { enableProtection } from "./enable-protection.ts";
-import { type Flow, FlowFailure, type FlowRun, Superseded, call, wait } from "./steps.ts";
+import { type Flow, FlowFailure, type FlowRun, Superseded, call, waitOn } from "./steps.ts";
 import { unplannedFailover } from "./unplanned-failover.ts";
 
 type Opened = Pick<RunningFlow, "endsJobId" | "failover">;
@@ -39,10 +39,10 @@ function* endOf(run: FlowRun): Flow<JobEnd> {
 
 /** The other flow stops at its next activity, because the item names this job now. */
 function* takeOver(run: FlowRun, jobId: string): Flow<void> {
-  for (let waitedMs = 0; ; waitedMs += FLOW_LOOK_MS) {
+  for (let waitedMs = 0; ;) {
     const { ended } = yield* call(run, "lookOther", { jobId, giveUp: waitedMs >= FLOW_TAKEOVER_MAX_MS });
     if (ended) return;
-    yield* wait(FLOW_LOOK_MS);
+    waitedMs = yield* waitOn(0, waitedMs);
   }
 }
 

@@ -1,6 +1,14 @@
 import type { LeewardError } from "../replication/errors.ts";
-import { FLOW_ACTIVITY_MAX_TRIES, FLOW_GROWN_PAUSE_MS, FLOW_PAUSE_MAX_MS, FLOW_PAUSE_MS } from "../replication/limits.ts";
+import {
+  FLOW_ACTIVITY_MAX_TRIES,
+  FLOW_FIRST_LOOK_MS,
+  FLOW_GROWN_PAUSE_MS,
+  FLOW_LOOK_MS,
+  FLOW_PAUSE_MAX_MS,
+  FLOW_PAUSE_MS,
+} from "../replication/limits.ts";
 import type { Flow as FlowName } from "../replication/states/states.ts";
+import type { TaskTurn } from "./activities/job.ts";
 import type { Activities } from "./activities/table.ts";
 
 /** A flow as plain data in, descriptions of work out: a driver does the work and hands the result back (a test by hand, Azure by durable-functions). */
@@ -14,7 +22,7 @@ export type ActivityName = keyof Activities;
 
 /** One run of a flow. `version`: a change of the order of steps gets a new one, and a function of its own. */
 export interface FlowRun {
-  readonly version: 1;
+  readonly version: 2;
   readonly itemId: string;
   readonly jobId: string;
   readonly flow: FlowName;
@@ -74,15 +82,33 @@ export function* wait(delayMs: number): Flow<void> {
   yield { kind: "wait", delayMs };
 }
 
-/** The next pause of a long wait: a sixteenth of the time waited so far, up to a minute, so that hours of waiting stay a short history to replay. */
+/**
+ * The next pause of a wait: never shorter than what was asked for. Where nobody asked (0) it begins short and doubles up to FLOW_LOOK_MS. After that it is a
+ * sixteenth of the time waited so far, up to a minute, so that hours of waiting stay a short history to replay.
+ */
 export function growingPauseMs(askedMs: number, waitedMs: number): number {
-  return Math.max(askedMs, Math.min(Math.floor(waitedMs / 16), FLOW_GROWN_PAUSE_MS));
+  const leastMs = askedMs > 0 ? askedMs : Math.min(Math.max(waitedMs, FLOW_FIRST_LOOK_MS), FLOW_LOOK_MS);
+  return Math.max(leastMs, Math.min(Math.floor(waitedMs / 16), FLOW_GROWN_PAUSE_MS));
 }
 
-/** Does the work of one task of the job, between its beginning and its end. */
-export function* task<Result>(run: FlowRun, name: string, work: Flow<Result>): Flow<Result> {
-  yield* call(run, "startTask", { name });
-  const result = yield* work;
-  yield* call(run, "endTask", { name, state: "Succeeded" });
-  return result;
+/** Pauses before the next look; answers how long the wait has been then. */
+export function* waitOn(askedMs: number, waitedMs: number): Flow<number> {
+  const pauseMs = growingPauseMs(askedMs, waitedMs);
+  yield* wait(pauseMs);
+  return waitedMs + pauseMs;
+}
+
+/** Does the work of the job's tasks one after the other; `undefined` leaves one out. A task that its own work has ended stays as it was ended. */
+export function* inTasks(run: FlowRun, tasks: readonly (readonly [name: string, work: Flow<void> | undefined])[]): Flow<void> {
+  let ended: TaskTurn["ended"] = [];
+  for (const [name, work] of tasks) {
+    if (work === undefined) {
+      ended = [...ended, { name, state: "Skipped" }];
+      continue;
+    }
+    yield* call(run, "turnTasks", { ended, started: name });
+    yield* work;
+    ended = [{ name, state: "Succeeded" }];
+  }
+  yield* call(run, "turnTasks", { ended, started: undefined });
 }

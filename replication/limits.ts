@@ -416,8 +416,6 @@ export const EVENT_TEXT_MAX_LENGTH = 1_024;
 // --- Azure Resource Manager (azure/arm, replication/resources) ---
 /** One request: Resource Manager itself gives up after 60 seconds. */
 export const AZURE_REQUEST_MS = 65_000;
-/** The pause between looks when Azure names none: what its own clients take. */
-export const AZURE_POLL_MS = 2_000;
 /** The pause before a change is begun again when Azure names none: operations on networks and accounts hold a resource for seconds. */
 export const AZURE_BUSY_MS = 10_000;
 /** A NIC stays reserved for the machine that failed to get it. */
@@ -439,9 +437,16 @@ export const FLOW_PAUSE_MS = 5_000;
 export const FLOW_PAUSE_MAX_MS = 5 * 60_000;
 /** How often one change of a resource is begun again after Azure failed it for a reason that can pass (no capacity, a fault inside). */
 export const FLOW_STEP_MAX_BEGINS = 5;
+/** Requests about the resources of one stage under way: 65 disks are begun in nine rounds, which a subscription's 200 writes in its bucket take. */
+export const FLOW_STEPS_AT_ONCE = 8;
 /** All pauses of one stage of resources: imports of 8 TiB disks take hours, and nothing takes a day. */
 export const FLOW_STAGE_MAX_MS = 24 * 60 * 60_000;
-/** The pause between looks at what Leeward itself waits for: registrations, points, copies. */
+/**
+ * The first pause before a look at something that names no time of its own: copies inside one account, changes of networks and imports of small disks end in
+ * moments. Each later pause is as long as the wait so far ...
+ */
+export const FLOW_FIRST_LOOK_MS = 250;
+/** ... up to this, so that a wait of minutes takes fewer looks than Azure's own clients, which look every two seconds. */
 export const FLOW_LOOK_MS = 5_000;
 /** A mobility service is installed and speaks within minutes; after half an hour somebody has to look at the machine. */
 export const FLOW_REGISTRATION_MAX_MS = 30 * 60_000;

@@ -43,7 +43,7 @@ export type Looked =
    * `remove`, when a read no longer found it; the answer of `listKeys` and `beginGetAccess`.
    */
   | { readonly kind: "done"; readonly result: ResourceJson | undefined }
-  /** Look again with this text (up to 8 kB) after that time. It is all that a later look needs. */
+  /** Look again with this text (up to 8 kB) after that time, 0 when Azure names none. It is all that a later look needs. */
   | { readonly kind: "running"; readonly operation: string; readonly retryAfterMs: number }
   | Failed;
 

@@ -1,5 +1,4 @@
 import { LeewardError } from "../../replication/errors.ts";
-import { AZURE_POLL_MS } from "../../replication/limits.ts";
 import type { Clock } from "../../replication/ports.ts";
 import type { Looked, ResourceJson } from "../../replication/ports-resource-manager.ts";
 import { isObject, textOf } from "../../replication/resources/json.ts";
@@ -80,7 +79,7 @@ export async function endOf(operation: Operation, answer: Answer | undefined, pa
     return failed({ status: undefined, azureCode: "ProvisioningFailed", message: `${id} is in state ${state}; Azure gave no reason.` });
   }
   const text = formatOperation({ change, id, statusUrl: undefined, resultUrl: undefined });
-  return { kind: "running", operation: text, retryAfterMs: AZURE_POLL_MS };
+  return { kind: "running", operation: text, retryAfterMs: 0 };
 
   function stateOf(seen: ResourceJson | undefined): string | undefined {
     return textOf(seen, "properties", "provisioningState")?.toLowerCase() ?? (knownType(id).hasState ? undefined : "succeeded");
@@ -94,7 +93,8 @@ export async function isBeingChanged(id: string, parts: LookParts): Promise<bool
 }
 
 function running(operation: Operation, answer: Answer, { clock }: LookParts): Looked {
-  return { kind: "running", operation: formatOperation(operation), retryAfterMs: retryAfterMs(answer, "poll", clock.now()) };
+  const waitMs = retryAfterMs(answer, isThrottled(answer) ? "busy" : "poll", clock.now());
+  return { kind: "running", operation: formatOperation(operation), retryAfterMs: waitMs };
 }
 
 /** Some services leave the version out of the addresses that they give. The rest stays as it is: it is signed. */

@@ -7,7 +7,7 @@ import {
   type PipelinePolicy,
 } from "@azure/core-rest-pipeline";
 import { LeewardError } from "../../replication/errors.ts";
-import { AZURE_BUSY_MS, AZURE_POLL_MS, AZURE_REQUEST_MS, AZURE_RETRY_AFTER_MAX_MS } from "../../replication/limits.ts";
+import { AZURE_BUSY_MS, AZURE_REQUEST_MS, AZURE_RETRY_AFTER_MAX_MS } from "../../replication/limits.ts";
 import type { ResourceJson } from "../../replication/ports-resource-manager.ts";
 import { isCredentialFailure } from "../errors.ts";
 import { defaultCredential } from "../credential.ts";
@@ -103,11 +103,11 @@ function transportError(error: unknown, method: string, url: string): LeewardErr
   return new LeewardError("internal", text, facts, { cause: error });
 }
 
-/** How long Azure wants to be left alone, within limits. Seconds or a date; 0 and nonsense count as nothing. */
+/** How long Azure wants to be left alone, within limits. Seconds or a date; 0 and nonsense count as nothing: 0 for a look, a pause of ours for a refusal. */
 export function retryAfterMs(answer: Answer, kind: "poll" | "busy", nowMs: number): number {
   const text = answer.header("retry-after") ?? "";
   const askedMs = /^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - nowMs;
-  if (!(askedMs > 0)) return kind === "poll" ? AZURE_POLL_MS : AZURE_BUSY_MS;
+  if (!(askedMs > 0)) return kind === "poll" ? 0 : AZURE_BUSY_MS;
   return Math.min(askedMs, AZURE_RETRY_AFTER_MAX_MS);
 }
 

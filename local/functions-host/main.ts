@@ -34,6 +34,8 @@ async function main(): Promise<void> {
   const keys = takeKeys();
   const durableFolder = takeSetting(DURABLE_FOLDER_SETTING);
   process.chdir(app);
+  // The app is one bundled file; its traces name the sources.
+  process.setSourceMapsEnabled(true);
   process.on("uncaughtException", (error) => leave(describeError(error)));
   const starting = startHost({
     appFolder: app,

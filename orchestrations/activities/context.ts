@@ -2,6 +2,7 @@ import { LeewardError } from "../../replication/errors.ts";
 import type { ItemContext } from "../../replication/items/context.ts";
 import type { RecordStore, WorkQueue } from "../../replication/ports.ts";
 import type { EventPublisher } from "../../replication/ports-events.ts";
+import { type ManagedItem, readManaged } from "../../replication/jobs/managed-item.ts";
 import type { Failed, ResourceManager } from "../../replication/ports-resource-manager.ts";
 
 export interface FlowManagement {
@@ -21,6 +22,13 @@ export interface FlowContext extends ItemContext {
   readonly queue: WorkQueue;
   /** Undefined for an app without a topic: it tells nobody. */
   readonly events: EventPublisher | undefined;
+  /** The item as this activity found it when it began; undefined outside of activities. */
+  readonly managed?: ManagedItem;
+}
+
+/** For activities that only read the item: every one of them has read it already, to see whose it is. */
+export async function managedOf({ managed, stores }: FlowContext, itemId: string): Promise<ManagedItem> {
+  return managed ?? readManaged(stores, itemId);
 }
 
 /** Of an app that only replicates no flow is ever started. */

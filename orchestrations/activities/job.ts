@@ -3,23 +3,23 @@ import {
   type JobRecord,
   beginJob,
   cancelJob,
-  endTask as endTaskOf,
+  endTask,
   failJob,
   isEnded,
   noteError as noteErrorIn,
-  startTask as startTaskOf,
+  startTask,
   succeedJob,
 } from "../../replication/jobs/job.ts";
 import { changeJob, findJob } from "../../replication/jobs/job-record.ts";
-import { type RunningFlow, changeManaged, findManaged, readManaged } from "../../replication/jobs/managed-item.ts";
+import { type RunningFlow, changeManaged, findManaged } from "../../replication/jobs/managed-item.ts";
 import { decideOutcome } from "../../replication/states/decide.ts";
 import type { FlowError, FlowRun } from "../steps.ts";
-import type { FlowContext } from "./context.ts";
+import { type FlowContext, managedOf } from "./context.ts";
 import { type TellContext, tellJob, tellState } from "./tell.ts";
 
 /** What the flow was asked for; that it has begun is told. */
 export async function openJob(context: FlowContext, { itemId, jobId }: FlowRun): Promise<Pick<RunningFlow, "endsJobId" | "failover">> {
-  const { running, situation } = await readManaged(context.stores, itemId);
+  const { running, situation } = await managedOf(context, itemId);
   if (running === undefined) throw new LeewardError("internal", "A flow runs without its request.", { itemId });
   const { endsJobId, failover, from } = running;
   await tellJob(context, await changeJob(context.stores, itemId, jobId, beginJob));
@@ -39,20 +39,19 @@ export async function lookOther(
   return { ended: isEnded(await changeJob(stores, itemId, jobId, (job) => cancelJob(job, clock.now()))) };
 }
 
-export async function startTask(
-  { stores, clock }: FlowContext,
-  { itemId, jobId }: FlowRun,
-  { name }: { readonly name: string },
-): Promise<void> {
-  await changeJob(stores, itemId, jobId, (job) => startTaskOf(job, name, clock.now()));
+/** Between two tasks: what has ended or is left out, and what begins. One change of the record, so that no task is shown as running that is not. */
+export interface TaskTurn {
+  readonly ended: readonly { readonly name: string; readonly state: "Succeeded" | "Skipped" }[];
+  /** Undefined after the last one. */
+  readonly started: string | undefined;
 }
 
-export async function endTask(
-  { stores, clock }: FlowContext,
-  { itemId, jobId }: FlowRun,
-  { name, state }: { readonly name: string; readonly state: "Succeeded" | "Skipped" },
-): Promise<void> {
-  await changeJob(stores, itemId, jobId, (job) => endTaskOf(job, name, state, clock.now()));
+export async function turnTasks({ stores, clock }: FlowContext, { itemId, jobId }: FlowRun, { ended, started }: TaskTurn): Promise<void> {
+  const nowMs = clock.now();
+  await changeJob(stores, itemId, jobId, (job) => {
+    const after = ended.reduce((changed, { name, state }) => endTask(changed, name, state, nowMs), job);
+    return started === undefined ? after : startTask(after, started, nowMs);
+  });
 }
 
 /** Something went wrong and the job goes on. */

@@ -1,7 +1,6 @@
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { listOf, textOf } from "../../replication/resources/json.ts";
 import type { ResourceManager } from "../../replication/ports-resource-manager.ts";
-import { FLOW_LOOK_MS } from "../../replication/limits.ts";
 import type { FlowRun } from "../steps.ts";
 import { type FlowContext, managementOf } from "./context.ts";
 import { type StepAnswer, planOf, stepAnswer } from "./resources.ts";
@@ -26,7 +25,7 @@ export async function beginMachine(context: FlowContext, run: FlowRun): Promise<
   const { machine } = await planOf(context, run);
   const power = await powerOf(resourceManager, machine.id);
   if (power === "running") return { kind: "done" };
-  if (power !== "stopped" && power !== "deallocated") return { kind: "again", delayMs: FLOW_LOOK_MS, failed: undefined };
+  if (power !== "stopped" && power !== "deallocated") return { kind: "again", delayMs: 0, failed: undefined };
   return stepAnswer(await resourceManager.begin({ kind: "act", id: machine.id, action: "start" }));
 }
 

@@ -1,9 +1,8 @@
 import { hasCode } from "../../replication/errors.ts";
-import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { addMapping } from "../../replication/networks/mapping-records.ts";
 import { readInventory } from "../../replication/resources/read-inventory.ts";
 import type { FlowRun } from "../steps.ts";
-import { type FlowContext, managementOf } from "./context.ts";
+import { type FlowContext, managedOf, managementOf } from "./context.ts";
 import { planOf } from "./resources.ts";
 
 /**
@@ -13,7 +12,7 @@ import { planOf } from "./resources.ts";
 export async function rememberNetwork(context: FlowContext, run: FlowRun): Promise<void> {
   const { network } = await planOf(context, run);
   if (!network.mapBothWays) return;
-  const { sourceVmId } = await readManaged(context.stores, run.itemId);
+  const { sourceVmId } = await managedOf(context, run.itemId);
   const inventory = await readInventory(managementOf(context).resourceManager, sourceVmId);
   if (inventory.kind === "refused") return;
   const { source } = inventory;

@@ -13,14 +13,13 @@ import {
 import { changeLedger, readLedger } from "../../replication/failover/ledger-record.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { changeItem, findItem } from "../../replication/items/item-record.ts";
-import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { ITEMS_PAGE_MAX_COUNT } from "../../replication/limits.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import type { Begun } from "../../replication/ports-resource-manager.ts";
 import { forgetNetwork } from "../../replication/networks/mapping-records.ts";
 import { parsePath } from "../../replication/resources/ids.ts";
 import type { FlowRun } from "../steps.ts";
-import { type FlowContext, managementOf } from "./context.ts";
+import { type FlowContext, managedOf, managementOf } from "./context.ts";
 import { type StepAnswer, stepAnswer } from "./resources.ts";
 
 /** Nobody speaks for the source any more: the tokens of its service end, and what it has uploaded stays. */
@@ -35,14 +34,17 @@ export async function silenceSource({ stores }: FlowContext, { itemId }: FlowRun
 
 /** Marks what has to go, then looks at the other items (in this order: see `beginRemoval`); the ids to remove, stage by stage. */
 export async function planRemovals(
-  { stores }: FlowContext,
+  context: FlowContext,
   { itemId }: FlowRun,
   { scope }: { readonly scope: RemovalScope },
 ): Promise<readonly (readonly string[])[]> {
-  const { situation } = await readManaged(stores, itemId);
+  const { stores } = context;
+  const { situation } = await managedOf(context, itemId);
   const marked = await changeLedger(stores, itemId, (ledger) => beginRemoval(ledger, scope, situation.activeLocation === "Recovery"));
-  const { stages, toRelease } = planRemoval(marked, await idsInUse(stores, itemId));
-  await changeLedger(stores, itemId, (ledger) => toRelease.reduce(markReleased, ledger));
+  // The other items matter for what is shared only: a failover that reads the ledgers of hundreds of them would be late for nothing.
+  const sharedGo = marked.entries.some(({ role, state }) => role === "shared" && state === "removing");
+  const { stages, toRelease } = planRemoval(marked, sharedGo ? await idsInUse(stores, itemId) : []);
+  if (toRelease.length > 0) await changeLedger(stores, itemId, (ledger) => toRelease.reduce(markReleased, ledger));
   return stages.map((stage) => stage.map(({ id }) => id));
 }
 

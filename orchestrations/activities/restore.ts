@@ -12,7 +12,6 @@ import { type Walk, failoverWalk } from "../../replication/resources/walk.ts";
 import { findRestore, readRestore, restoreIdOf } from "../../replication/restore/record.ts";
 import { restoreSlice } from "../../replication/restore/slice.ts";
 import { startRestore } from "../../replication/restore/start.ts";
-import { restoreStatus } from "../../replication/restore/status.ts";
 import type { FlowRun } from "../steps.ts";
 import type { FlowContext } from "./context.ts";
 import { itemDisks } from "./item-disks.ts";
@@ -71,15 +70,12 @@ export async function beginRestore(
 }
 
 /** One slice of the copies. Errors: what ended the restore. */
-export async function lookRestore(
-  context: FlowContext,
-  { itemId, jobId }: FlowRun,
-): Promise<{ readonly done: boolean; readonly delayMs: number }> {
+export async function lookRestore(context: FlowContext, { itemId, jobId }: FlowRun): Promise<{ readonly done: boolean }> {
   const restoreId = restoreIdOf(itemId, jobId);
   const step = await restoreSlice(context, itemId, restoreId);
-  if (step.kind === "again") return { done: false, delayMs: step.delayMs };
+  if (step.kind === "again") return { done: false };
   const { restore } = await readRestore(context.stores.records(itemId), restoreId);
-  if (restore.state === "Succeeded") return { done: true, delayMs: 0 };
+  if (restore.state === "Succeeded") return { done: true };
   const { code, message, hint } = restore.error ?? {
     code: "unknown",
     message: "The copies of the disks failed.",
@@ -90,11 +86,15 @@ export async function lookRestore(
 
 /** The machine on the disks that this job restored. */
 export async function restoredWalk(context: FlowContext, run: FlowRun, plan: TargetPlan): Promise<Walk> {
-  const { disks } = await restoreStatus(context, run.itemId, restoreIdOf(run.itemId, run.jobId));
-  const urls = itemDisks(plan).flatMap(({ id, sourceId }) => {
-    const url = disks.find((disk) => disk.id === id)?.url;
-    return url === undefined ? [] : [[sourceId.toLowerCase(), url] as const];
-  });
+  const restoreId = restoreIdOf(run.itemId, run.jobId);
+  const { restore } = await readRestore(context.stores.records(run.itemId), restoreId);
+  const restored = restore.state === "Succeeded" ? restore.disks.map(({ id }) => id) : [];
+  const urls = itemDisks(plan)
+    .filter(({ id }) => restored.includes(id))
+    .map(({ id, sourceId }) => [
+      sourceId.toLowerCase(),
+      context.stores.snapshots.restoredUrl({ itemId: run.itemId, restoreId, diskId: id }),
+    ]);
   return failoverWalk(plan, run, { storageAccountId: plan.targetAccount.id, urls: Object.fromEntries(urls) });
 }
 

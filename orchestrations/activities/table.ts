@@ -1,25 +1,22 @@
 import { closeStream, removePoints } from "./commit.ts";
-import { closeJob, endTask, lookOther, noteError, openJob, startTask } from "./job.ts";
+import { closeJob, lookOther, noteError, openJob, turnTasks } from "./job.ts";
 import { beginMachine, beginShutDown, lookChange } from "./machines.ts";
 import { beginInstall, lookInstall, lookMobility, protect } from "./mobility.ts";
 import { rememberNetwork } from "./networks.ts";
 import { planItem } from "./plan.ts";
 import { beginRemove, lookRemove, planRemovals, proveNothingLeft, removeData, silenceSource } from "./removal.ts";
-import { beginStep, describeWalk, lookStep } from "./resources.ts";
 import { beginRestore, fixLatest, lookPoint, lookRestore, removeRestored } from "./restore.ts";
+import { advanceWalk } from "./walk.ts";
 
 /** Every activity by its name. Each may run twice, and answers small JSON without a secret. */
 export const ACTIVITIES = {
   openJob,
   lookOther,
-  startTask,
-  endTask,
+  turnTasks,
   noteError,
   closeJob,
   planItem,
-  describeWalk,
-  beginStep,
-  lookStep,
+  advanceWalk,
   rememberNetwork,
   protect,
   beginInstall,

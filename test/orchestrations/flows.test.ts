@@ -124,6 +124,35 @@ describe("an unplanned failover and its commit", () => {
     expect(JSON.stringify(await world.resourceManager.read(`${SOURCE_VM}/instanceView`))).toContain("PowerState/stopped");
   });
 
+  it("shows exactly one task as running between its first and its last", async () => {
+    const whole = await protectedWorld();
+    const full = emptyHistory();
+    await whole.finish((await whole.ask(failover())).run, { history: full });
+    const turns = full.steps.flatMap((step, at) => (step.includes('"name":"turnTasks"') ? [at + 1] : []));
+    expect(turns.length).toBeGreaterThan(5);
+    for (let dieAfter = turns[0] ?? 0; dieAfter < (turns.at(-1) ?? 0); dieAfter += 1) {
+      const world = await protectedWorld();
+      const { run } = await world.ask(failover());
+      await drive(world.context, run, { onWait: world.pass, dieAfter });
+      const { tasks } = (await listJobs(world.stores, "web-1")).find(({ jobId }) => jobId === run.jobId) ?? { tasks: [] };
+      expect([dieAfter, tasks.filter(({ state }) => state === "InProgress").length]).toEqual([dieAfter, 1]);
+    }
+  });
+
+  it("does not look at other items, however many there are", async () => {
+    const world = await protectedWorld();
+    await world.operate(enable("web-2"));
+    const { run } = await world.ask(failover());
+    const { stores } = world.context;
+    const asked = new Set<string>();
+    const records: typeof stores.records = (itemId) => {
+      asked.add(itemId);
+      return stores.records(itemId);
+    };
+    expect(await drive({ ...world.context, stores: { ...stores, records } }, run, { onWait: world.pass })).toEqual({ state: "Succeeded" });
+    expect([...asked]).toEqual(["web-1"]);
+  });
+
   it("goes on when the source cannot be shut down, and says so", async () => {
     const world = await protectedWorld();
     world.resourceManager.fail({ on: "begin", change: "act", times: 99, with: { kind: "failed", code: "azure-not-authorized" } });

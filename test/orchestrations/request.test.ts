@@ -141,4 +141,15 @@ describe("a long wait", () => {
     expect([0, 16_000, 160_000, 3_600_000].map((waitedMs) => growingPauseMs(2_000, waitedMs))).toEqual([2_000, 2_000, 10_000, 60_000]);
     expect(growingPauseMs(600_000, 3_600_000)).toBe(600_000);
   });
+
+  it("begins short where nobody names a time, and doubles up to five seconds", () => {
+    let waitedMs = 0;
+    const pauses = Array.from({ length: 8 }, () => {
+      const pauseMs = growingPauseMs(0, waitedMs);
+      waitedMs += pauseMs;
+      return pauseMs;
+    });
+    expect(pauses).toEqual([250, 250, 500, 1_000, 2_000, 4_000, 5_000, 5_000]);
+    expect([160_000, 3_600_000].map((waitedMs) => growingPauseMs(0, waitedMs))).toEqual([10_000, 60_000]);
+  });
 });

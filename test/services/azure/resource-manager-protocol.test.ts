@@ -127,7 +127,7 @@ describe("the adapter of Azure Resource Manager and answers that Azure could giv
       const progress = await put();
       found.push("retryAfterMs" in progress ? progress.retryAfterMs : -1);
     }
-    expect(found).toEqual([7_000, 30_000, 2_000, 2_000, 600_000]);
+    expect(found).toEqual([7_000, 30_000, 0, 0, 600_000]);
   });
 
   it("throttling and a service that says when it is back are waits; one that does not is an outage", async () => {
@@ -145,6 +145,8 @@ describe("the adapter of Azure Resource Manager and answers that Azure could giv
     const operation = await begun();
     replies["GET /op"] = [{ status: 429, headers: { "Retry-After": "3" } }];
     expect(await resourceManager.look(operation)).toEqual({ kind: "running", operation, retryAfterMs: 3_000 });
+    replies["GET /op"] = [{ status: 429 }];
+    expect(await resourceManager.look(operation)).toEqual({ kind: "running", operation, retryAfterMs: 10_000 });
   });
 
   it("a 409 is a wait while the resource is being changed, else a conflict", async () => {

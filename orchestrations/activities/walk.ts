@@ -1,0 +1,142 @@
+import { inLanes } from "../../replication/apply/lanes.ts";
+import { intend, markCreated } from "../../replication/failover/ledger.ts";
+import { changeLedger } from "../../replication/failover/ledger-record.ts";
+import { LeewardError } from "../../replication/errors.ts";
+import { AZURE_BUSY_MS, FLOW_STEPS_AT_ONCE } from "../../replication/limits.ts";
+import type { ResourceManager } from "../../replication/ports-resource-manager.ts";
+import { type StepJudgement, judgeStep } from "../../replication/resources/judge-step.ts";
+import { type ResourceStep, type Walk, protectionWalk } from "../../replication/resources/walk.ts";
+import type { FlowRun } from "../steps.ts";
+import { type FlowContext, managementOf } from "./context.ts";
+import { type StepAnswer, planOf, stepAnswer } from "./resources.ts";
+import { restoredWalk } from "./restore.ts";
+
+/** `protection`: what items share. `failover`: the machine, on the disks that this job restored. */
+export type WalkName = "protection" | "failover";
+
+/** How far a walk has come: the stages before this one are done, and of this one what is not open. `open` undefined: nothing of the stage was begun. */
+export interface WalkPlace {
+  readonly walk: WalkName;
+  readonly stage: number;
+  readonly open: readonly OpenStep[] | undefined;
+}
+
+interface OpenStep {
+  /** Its number in the stage. */
+  readonly step: number;
+  /** What to look at; undefined: it is to be begun. */
+  readonly operation: string | undefined;
+}
+
+export type WalkAnswer =
+  | { readonly kind: "done" }
+  /** Come again with this after the delay (0: nobody named a time). `failed`: Azure failed the step for a reason that can pass. */
+  | {
+      readonly kind: "open";
+      readonly stage: number;
+      readonly open: readonly (OpenStep & { readonly failed: string | undefined })[];
+      readonly delayMs: number;
+    };
+
+/**
+ * Looks at what is open of a stage and begins what is to be begun, side by side; where that ends the stage, the next ones are begun at once. It ends where
+ * there is something to wait for. The ledger has every resource of a stage before the first of them is begun. Errors: what Azure failed or refused for good.
+ */
+export async function advanceWalk(context: FlowContext, run: FlowRun, place: WalkPlace): Promise<WalkAnswer> {
+  const walk = await walkOf(context, run, place.walk);
+  let from = place.open;
+  for (const [stage, steps] of walk.entries()) {
+    if (stage < place.stage) continue;
+    const answers = await advanceStage(context, run, steps, from ?? steps.map((_, step) => ({ step, operation: undefined })));
+    from = undefined;
+    const open = answers.flatMap(([step, answer]) => (answer.kind === "done" ? [] : [{ step, answer }]));
+    if (open.length === 0) continue;
+    return {
+      kind: "open",
+      stage,
+      open: open.map(({ step, answer }) =>
+        answer.kind === "look"
+          ? { step, operation: answer.operation, failed: undefined }
+          : { step, operation: undefined, failed: answer.failed },
+      ),
+      delayMs: Math.max(...open.map(({ answer }) => answer.delayMs)),
+    };
+  }
+  return { kind: "done" };
+}
+
+async function advanceStage(
+  context: FlowContext,
+  run: FlowRun,
+  steps: readonly ResourceStep[],
+  open: readonly OpenStep[],
+): Promise<readonly (readonly [number, StepAnswer])[]> {
+  const { resourceManager } = managementOf(context);
+  const todo = await decide(resourceManager, run, steps, open);
+  await writeDown(
+    context,
+    run,
+    todo.filter(({ action }) => action.kind === "create"),
+    intend,
+  );
+  const answers = new Map<number, StepAnswer>();
+  await inLanes(FLOW_STEPS_AT_ONCE, todo, async ({ number, step, action }) => {
+    answers.set(number, await act(resourceManager, step, action));
+  });
+  // What stood there before and is not ours never comes in.
+  const seen = todo.filter(({ number, action }) => answers.get(number)?.kind === "done" && (action.kind !== "present" || action.ours));
+  await writeDown(context, run, seen, (ledger, resources, jobId) =>
+    resources.reduce((marked, { id }) => markCreated(marked, id), intend(ledger, resources, jobId)),
+  );
+  return [...answers];
+}
+
+interface Todo {
+  readonly number: number;
+  readonly step: ResourceStep;
+  readonly action: { readonly kind: "look"; readonly operation: string } | Exclude<StepJudgement, { readonly kind: "refused" }>;
+}
+
+/** What is to do about each open step. Errors: that of the first one that must not be begun; then none is. */
+async function decide(
+  resourceManager: ResourceManager,
+  run: FlowRun,
+  steps: readonly ResourceStep[],
+  open: readonly OpenStep[],
+): Promise<readonly Todo[]> {
+  const found = new Map<number, Todo>();
+  await inLanes(FLOW_STEPS_AT_ONCE, open, async ({ step: number, operation }) => {
+    const step = steps[number];
+    if (step === undefined) throw new LeewardError("internal", "The walk has no such step.", { number });
+    if (operation !== undefined) return void found.set(number, { number, step, action: { kind: "look", operation } });
+    const action = judgeStep(step, await resourceManager.read(step.id), run);
+    if (action.kind === "refused") throw new LeewardError(action.code, action.message, { id: step.id });
+    found.set(number, { number, step, action });
+  });
+  return open.flatMap(({ step }) => found.get(step) ?? []);
+}
+
+async function act(resourceManager: ResourceManager, { id }: ResourceStep, action: Todo["action"]): Promise<StepAnswer> {
+  switch (action.kind) {
+    case "look":
+      return stepAnswer(await resourceManager.look(action.operation));
+    case "create":
+      return stepAnswer(await resourceManager.begin({ kind: "put", id, body: action.body }));
+    case "changing":
+      return { kind: "again", delayMs: AZURE_BUSY_MS, failed: undefined };
+    case "present":
+      return { kind: "done" };
+  }
+}
+
+async function writeDown({ stores }: FlowContext, { itemId, jobId }: FlowRun, todo: readonly Todo[], change: typeof intend): Promise<void> {
+  if (todo.length === 0) return;
+  const resources = todo.map(({ step }) => step);
+  await changeLedger(stores, itemId, (ledger) => change(ledger, resources, jobId));
+}
+
+/** The same plan gives the same walk, whoever asks. */
+async function walkOf(context: FlowContext, run: FlowRun, walk: WalkName): Promise<Walk> {
+  const plan = await planOf(context, run);
+  return walk === "protection" ? protectionWalk(plan, run) : restoredWalk(context, run, plan);
+}

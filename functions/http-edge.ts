@@ -2,7 +2,7 @@ import type { HttpHandler, HttpRequest, HttpResponseInit, InvocationContext } fr
 import type { z } from "zod";
 import { type ErrorCode, LeewardError } from "../replication/errors.ts";
 import { isItemId } from "../replication/items/names.ts";
-import { BODY_FAULTS_MAX_COUNT, BODY_FAULT_MAX_LENGTH, HTTP_BODY_MAX_BYTES } from "../replication/limits.ts";
+import { BODY_FAULTS_MAX_COUNT, BODY_FAULT_MAX_LENGTH, ERROR_TEXT_MAX_LENGTH, HTTP_BODY_MAX_BYTES } from "../replication/limits.ts";
 
 /** What a handler answers; bodies are JSON. */
 export interface Reply {
@@ -111,8 +111,15 @@ function errorReply(error: unknown, context: InvocationContext): HttpResponseIni
   return {
     status,
     headers: { "cache-control": "no-store", ...(status === 503 ? { "retry-after": "5" } : {}) },
-    jsonBody: { error: { code: reported.code, message: reported.message, hint: reported.hint, facts: reported.facts } },
+    jsonBody: { error: { code: reported.code, message: cut(reported.message), hint: reported.hint, facts: cutFacts(reported.facts) } },
   };
+}
+
+/** Errors quote what was asked for, and that may be as long as a body. */
+const cut = (text: string): string => (text.length <= ERROR_TEXT_MAX_LENGTH ? text : `${text.slice(0, ERROR_TEXT_MAX_LENGTH - 1)}…`);
+
+function cutFacts(facts: LeewardError["facts"]): LeewardError["facts"] {
+  return Object.fromEntries(Object.entries(facts).map(([name, fact]) => [name, typeof fact === "string" ? cut(fact) : fact]));
 }
 
 /** One structured line for the log. Facts of LeewardErrors carry no secret (rule 8). */

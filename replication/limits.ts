@@ -209,6 +209,8 @@ export const HTTP_BODY_MAX_BYTES = 64 * KIB;
 /** Faults of a body that its refusal names, and characters of each: a person reads them, and 20,000 wrong elements would come back as a megabyte. */
 export const BODY_FAULTS_MAX_COUNT = 8;
 export const BODY_FAULT_MAX_LENGTH = 400;
+/** Characters of an error's message, and of each of its facts, in an answer: room for all faults of a body. What was asked for may be quoted in both. */
+export const ERROR_TEXT_MAX_LENGTH = 4_096;
 /** Items on one page of a listing, and items that one run of a timer looks at. */
 export const ITEMS_PAGE_MAX_COUNT = 100;
 /** Events in one queue message: a message of 64 KiB holds fewer. */

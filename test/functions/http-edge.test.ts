@@ -20,6 +20,16 @@ describe("httpHandler", () => {
     expect(answer.lines).toEqual([]);
   });
 
+  it("rule 9: quotes no more of a request than a person reads", async () => {
+    const name = "x".repeat(50_000);
+    const answer = await call(
+      throwing(new LeewardError("policy-unknown", `There is no policy "${name}".`, { policy: name, count: 1 })),
+      {},
+    );
+    const { message, facts } = (answer.body as { error: { message: string; facts: { policy: string; count: number } } }).error;
+    expect([message.length, facts.policy.length, facts.count]).toEqual([4096, 4096, 1]);
+  });
+
   it("says when to come back if trying again can help, and logs that", async () => {
     const answer = await call(throwing(new LeewardError("outcome-unknown", "No answer.")), {});
     expect(answer).toMatchObject({ status: 503, headers: { "retry-after": "5" }, body: { error: { code: "outcome-unknown" } } });

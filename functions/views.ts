@@ -1,5 +1,6 @@
 import type { AppPointStatus } from "../replication/items/app-point.ts";
 import type { ProtectedItem, RepairRequest, ServiceSession } from "../replication/items/item.ts";
+import type { ItemOverview } from "../replication/items/overview.ts";
 import type { ItemStatus } from "../replication/items/status.ts";
 import type { NamedMapping } from "../replication/networks/mapping-records.ts";
 import { policyInMinutes } from "../replication/policies/policy.ts";
@@ -38,8 +39,15 @@ export function protectedView(item: ProtectedItem): object {
   return { name: itemId, stream, disks, policyName, policy: policyInMinutes(policy), created: timeView(createdMs) };
 }
 
-/** One item of a list, or shown alone. */
-export function itemView(status: ItemStatus): object {
+/** One item of a list, or shown alone. What the flows say of its state is the last word. */
+export function overviewView({ status, managed }: ItemOverview): object {
+  return {
+    ...(status === undefined ? {} : itemView(status)),
+    ...(managed === undefined ? {} : managedView(managed.item, managed.situation)),
+  };
+}
+
+function itemView(status: ItemStatus): object {
   const { itemId, lastHeartbeatMs, policy, lastRecoveryPoint, stopped, createdMs, uploaded, applied, ...others } = status;
   const { appConsistentPoint, repair, session, ...shown } = others;
   return {
@@ -68,7 +76,7 @@ export function itemView(status: ItemStatus): object {
 }
 
 /** What the flows add to an item, in the words of its state. */
-export function managedView({ itemId, sourceVmId, plan }: ManagedItem, situation: Situation): object {
+function managedView({ itemId, sourceVmId, plan }: ManagedItem, situation: Situation): object {
   return {
     name: itemId,
     ...stateWords(situation, false),

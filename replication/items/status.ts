@@ -1,5 +1,3 @@
-import { inLanes } from "../apply/lanes.ts";
-import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
 import { type DiskDescription, type Position, samePosition } from "../position.ts";
 import { type AppPointStatus, appPointStatus } from "./app-point.ts";
 import type { ItemContext } from "./context.ts";
@@ -16,7 +14,7 @@ import type {
   ServiceSession,
   StopReason,
 } from "./item.ts";
-import { findItem, readItem } from "./item-record.ts";
+import { readItem } from "./item-record.ts";
 import type { ProtectionStage, StatusFacts } from "./status-facts.ts";
 
 /** One protected item as the API shows it, in Site Recovery's words. Times are Unix milliseconds of the target's clock unless said otherwise. */
@@ -121,30 +119,6 @@ export function itemStatus(facts: StatusFacts): ItemStatus {
 export async function readItemStatus(context: ItemContext, itemId: string): Promise<ItemStatus> {
   const { item } = await readItem(context.stores, itemId);
   return statusOf(context, item);
-}
-
-export interface StatusPage {
-  readonly statuses: readonly ItemStatus[];
-  /** Set when there may be more: `after` of the next page. */
-  readonly next: string | undefined;
-}
-
-/** One page of items in the order of their ids. Names without an item record (replication is just being enabled) are left out. */
-export async function listItemStatuses(
-  context: ItemContext,
-  { limit = ITEMS_PAGE_MAX_COUNT, after }: { readonly limit?: number; readonly after?: string | undefined } = {},
-): Promise<StatusPage> {
-  const bounded = Math.min(Math.max(limit, 1), ITEMS_PAGE_MAX_COUNT);
-  const itemIds = await context.stores.listItems(bounded, after);
-  const found = new Map<string, ItemStatus>();
-  await inLanes(POINT_READS_IN_FLIGHT, itemIds, async (itemId) => {
-    const stored = await findItem(context.stores, itemId);
-    if (stored !== undefined) found.set(itemId, await statusOf(context, stored.item));
-  });
-  return {
-    statuses: itemIds.flatMap((itemId) => found.get(itemId) ?? []),
-    next: itemIds.length < bounded ? undefined : itemIds.at(-1),
-  };
 }
 
 async function statusOf({ stores, clock }: ItemContext, item: ProtectedItem): Promise<ItemStatus> {

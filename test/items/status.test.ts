@@ -2,12 +2,11 @@ import { describe, expect, it } from "vitest";
 import { initialProgress } from "../../replication/apply/progress.ts";
 import type { HeartbeatRecord, Progress, ProtectedItem } from "../../replication/items/item.ts";
 import { HEARTBEAT_RECORD } from "../../replication/items/names.ts";
-import { protectItem } from "../../replication/items/protect.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
-import { itemStatus, listItemStatuses, readItemStatus } from "../../replication/items/status.ts";
+import { itemStatus, readItemStatus } from "../../replication/items/status.ts";
 import type { StatusFacts } from "../../replication/items/status-facts.ts";
 import { startPosition } from "../../replication/position.ts";
-import { DISKS, HOUR_MS, ITEM, START_MS, createWorld, deltaChain, protectedWorld, setProgress } from "./world.ts";
+import { DISKS, HOUR_MS, ITEM, START_MS, deltaChain, protectedWorld, setProgress } from "./world.ts";
 
 const MINUTE_MS = 60_000;
 const item: ProtectedItem = {
@@ -166,16 +165,5 @@ describe("reading statuses", () => {
     });
     await expect(readItemStatus(world.context, "nobody")).rejects.toMatchObject({ code: "item-unknown" });
     await expect(readItemStatus(world.context, "../x")).rejects.toMatchObject({ code: "item-unknown" });
-  });
-
-  it("page by page, without items that are still being enabled", async () => {
-    const world = createWorld();
-    for (const itemId of ["a", "b", "c"]) await protectItem(world.context, { itemId, disks: DISKS, policy: undefined });
-    await world.stores.createContainers("bb", 1);
-    const first = await listItemStatuses(world.context, { limit: 3 });
-    expect(first.statuses.map((status) => status.itemId)).toEqual(["a", "b"]);
-    expect(first.next).toBe("bb");
-    const second = await listItemStatuses(world.context, { limit: 3, after: first.next });
-    expect(second).toMatchObject({ statuses: [{ itemId: "c" }], next: undefined });
   });
 });

@@ -71,8 +71,8 @@ describe("app-consistent points of the mobility service", () => {
   it("A2: a script that hangs is killed with all its children and thawed within the time limit", async () => {
     const folder = temporaryFolder();
     const script = makeScript(folder, 'sleep 600 & echo $! > "$D/child"; wait');
-    const { take, cuts } = run({ folder, script: script.path, freezeMaxMs: 300 });
-    expect(await take()).toMatchObject({ state: "failed", reason: "--pre did not end within 0.3 s" });
+    const { take, cuts } = run({ folder, script: script.path, freezeMaxMs: 2_000 });
+    expect(await take()).toMatchObject({ state: "failed", reason: "--pre did not end within 2 s" });
     expect([script.calls(), cuts()]).toEqual([["--pre", "--post"], 0]);
     const child = Number(readFileSync(join(folder, "child"), "utf8"));
     expect(existsSync(`/proc/${child}/cmdline`) && readFileSync(`/proc/${child}/cmdline`, "utf8").includes("600")).toBe(false);
@@ -82,8 +82,8 @@ describe("app-consistent points of the mobility service", () => {
     const folder = temporaryFolder();
     const script = makeScript(folder);
     let nowMs = 0;
-    const late = run({ folder, script: script.path, freezeMaxMs: 100, monotonicMs: () => (nowMs += 101) });
-    expect(await late.take()).toMatchObject({ state: "failed", reason: "freezing took more than 0.1 s" });
+    const late = run({ folder, script: script.path, freezeMaxMs: 10_000, monotonicMs: () => (nowMs += 10_001) });
+    expect(await late.take()).toMatchObject({ state: "failed", reason: "freezing took more than 10 s" });
     let looks = 0;
     const blocked = run({ folder, script: script.path, obstacle: () => ((looks += 1) > 1 ? "the journal failed" : undefined) });
     expect(await blocked.take()).toMatchObject({ state: "failed", reason: "the journal failed" });

@@ -20,8 +20,8 @@ const TOGETHER = Array.from({ length: 10 }, (_, index) => `ten-${index}`);
 /** Reading ten machines of 2 GiB each on a machine with other work. */
 const STAGE_MS = 900_000;
 const LOOK_MS = 250;
-/** Fine enough to add nothing to seconds; only what lies in this process is asked so often. */
-const FINE_LOOK_MS = 50;
+/** Ten machines are looked at in the process that serves the whole cloud: asking more often would cost what is measured. It counts as time in full. */
+const FINE_LOOK_MS = 100;
 
 /**
  * From the call of a failover until the target machine runs and the job has succeeded, on the whole local cloud, whose Resource Manager answers as soon as its
@@ -87,7 +87,7 @@ async function failOver(cloud: Cloud, points: ReadonlyMap<string, string>): Prom
   await each([...points], async ([name, recoveryPointId]) => {
     const job = await ask(cloud, "POST", `${itemPath(name)}/unplannedFailover`, { recoveryPointId });
     await until("running", STAGE_MS, FINE_LOOK_MS, () => isRunning(machineId(cloud, name, TARGET_GROUP)));
-    await until("succeeded", STAGE_MS, LOOK_MS / 5, () => jobSucceeded(cloud, job));
+    await until("succeeded", STAGE_MS, FINE_LOOK_MS, () => jobSucceeded(cloud, job));
   });
   return performance.now() - startedMs;
 }

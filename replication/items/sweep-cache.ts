@@ -54,8 +54,9 @@ export async function sweepCache(context: ItemContext, itemId: string): Promise<
   const stored = await readProgress(context.stores.records(itemId));
   const listed = await listCache(context, itemId, stored?.progress.stream ?? 0);
   const { item } = await readItem(context.stores, itemId);
-  if (stored === undefined || stored.progress.stream !== item.stream) return NOTHING;
+  if (stored === undefined || stored.progress.stream > item.stream) return NOTHING;
   const look: Look = { context, item, stored, nowMs: context.clock.now() };
+  if (stored.progress.stream < item.stream) return sweepClosed(look, listed);
   if (listed instanceof LeewardError) {
     const hints = await targetHints(look);
     const ahead = hints.length === 0 && mayWork(look) && (await inJournal(look, stored.progress.applied.epoch + 1));
@@ -67,6 +68,14 @@ export async function sweepCache(context: ItemContext, itemId: string): Promise<
   const stopped = nextHere || hints.length > 0 ? undefined : await stopAtGap(look, listed);
   const { failure, ...counts } = cleaned;
   return { ...counts, hints, stopped, cacheFailure: failure };
+}
+
+/** The stream that replicated is closed, and nobody has opened another: what its source still sent goes. Nothing waits for a worker. */
+async function sweepClosed(look: Look, listed: readonly RecordListing[] | LeewardError): Promise<CacheSweep> {
+  if (listed instanceof LeewardError) return { ...NOTHING, cacheFailure: listed };
+  const closed = listed.filter(({ name }) => (parseDeltaName(name)?.stream ?? 0) < look.item.stream);
+  const { failure, ...counts } = await cleanCache(look, closed);
+  return { ...NOTHING, ...counts, cacheFailure: failure };
 }
 
 /** Deltas that were applied and could not be removed may fill the whole page in front of the next one. */

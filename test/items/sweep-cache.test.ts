@@ -263,6 +263,17 @@ describe("what does not belong into the cache container", () => {
     expect((await sweep(world)).removed).toBe(0);
   });
 
+  it("what a source still sends after its stream was closed is kept as evidence, and nothing of a stream to come", async () => {
+    const world = await protectedWorld();
+    await upload(world, 1, bytesOf(1), 1);
+    await upload(world, 1, bytesOf(1), 2);
+    await world.stores.cache(ITEM).put("hello.txt", new Uint8Array([1]));
+    await changeItem(world.stores, ITEM, (item) => ({ ...item, stream: 2 }));
+    expect(await sweep(world)).toEqual({ ...NOTHING, quarantined: 2 });
+    expect(world.cacheNames(ITEM)).toEqual([deltaName(2, 1)]);
+    expect(await sweep(world)).toEqual(NOTHING);
+  });
+
   it("a stream that was announced after the sweep began is not foreign", async () => {
     const world = await protectedWorld();
     await upload(world, 1, bytesOf(1), 2);

@@ -4,7 +4,7 @@ import { announceItem } from "../replication/events/announce.ts";
 import { flowClient, flowStateOf, startFlow } from "../orchestrations/durable.ts";
 import { alertFailovers } from "../orchestrations/alert-failovers.ts";
 import { resumeAlert } from "../replication/alerts/handle-alert.ts";
-import type { FlowRun } from "../orchestrations/steps.ts";
+import type { FlowRun } from "../orchestrations/flow-run.ts";
 import { tendFlow } from "../orchestrations/request.ts";
 import { sweepItem } from "../replication/items/sweep.ts";
 import { SWEEP_ALL_MS } from "../replication/limits.ts";

@@ -1,6 +1,7 @@
 import { CLAIM_MS } from "../replication/limits.ts";
 import { removeSteps } from "./remove.ts";
-import { type Flow, type FlowRun, call, inTasks, wait } from "./steps.ts";
+import type { FlowRun } from "./flow-run.ts";
+import { type Flow, call, inTasks, wait } from "./steps.ts";
 
 /** Stops replication, removes what Leeward made for the item, and looks that nothing is left. A machine that users work with stays. */
 export function* disableProtection(run: FlowRun): Flow<void> {

@@ -4,7 +4,8 @@ import { ACTIVITIES } from "./activities/table.ts";
 import type { FlowContext } from "./activities/context.ts";
 import { runActivity } from "./activities/run-activity.ts";
 import { runFlow } from "./run-flow.ts";
-import type { ActivityAnswer, ActivityName, ActivityRequest, FlowRun } from "./steps.ts";
+import type { ActivityAnswer, ActivityRequest, FlowRun } from "./flow-run.ts";
+import type { ActivityName } from "./activities/table.ts";
 
 /** The only place that knows Durable Functions. */
 

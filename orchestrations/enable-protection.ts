@@ -1,6 +1,7 @@
 import { FLOW_REGISTRATION_MAX_MS } from "../replication/limits.ts";
 import { ensureSteps, followChanges } from "./ensure.ts";
-import { type Flow, FlowFailure, type FlowRun, call, inTasks, waitOn } from "./steps.ts";
+import type { FlowRun } from "./flow-run.ts";
+import { type Flow, FlowFailure, call, inTasks, waitOn } from "./steps.ts";
 
 /** Plans, makes what items share, installs the service in the VM, and ends when its writes begin to come: replication does the rest by itself. */
 export function* enableProtection(run: FlowRun): Flow<void> {

@@ -1,6 +1,7 @@
 import type { RemovalScope } from "../replication/failover/ledger.ts";
 import { followChanges } from "./ensure.ts";
-import { type Flow, type FlowRun, call } from "./steps.ts";
+import type { FlowRun } from "./flow-run.ts";
+import { type Flow, call } from "./steps.ts";
 
 /** Removes what the ledger has in this scope: what depends on something goes before it. */
 export function* removeSteps(run: FlowRun, scope: RemovalScope): Flow<void> {

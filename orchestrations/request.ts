@@ -19,7 +19,7 @@ import type { Flow, Operation } from "../replication/states/states.ts";
 import { type FlowContext, managementOf } from "./activities/context.ts";
 import { errorOf, reportOutcome } from "./activities/job.ts";
 import { tellJob, tellState } from "./activities/tell.ts";
-import type { FlowRun } from "./steps.ts";
+import type { FlowRun } from "./flow-run.ts";
 
 /** What an operator asks for. `requestId` makes it repeatable. */
 export type OperationRequest = { readonly itemId: string; readonly requestId: string | undefined } & (

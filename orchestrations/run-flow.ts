@@ -5,7 +5,8 @@ import type { JobEnd } from "./activities/job.ts";
 import { commitFailover } from "./commit-failover.ts";
 import { disableProtection } from "./disable-protection.ts";
 import { enableProtection } from "./enable-protection.ts";
-import { type Flow, FlowFailure, type FlowRun, Superseded, call, waitOn } from "./steps.ts";
+import type { FlowRun } from "./flow-run.ts";
+import { type Flow, FlowFailure, Superseded, call, waitOn } from "./steps.ts";
 import { unplannedFailover } from "./unplanned-failover.ts";
 
 type Opened = Pick<RunningFlow, "endsJobId" | "failover">;

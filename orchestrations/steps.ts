@@ -1,4 +1,3 @@
-import type { LeewardError } from "../replication/errors.ts";
 import {
   FLOW_ACTIVITY_MAX_TRIES,
   FLOW_FIRST_LOOK_MS,
@@ -7,9 +6,9 @@ import {
   FLOW_PAUSE_MAX_MS,
   FLOW_PAUSE_MS,
 } from "../replication/limits.ts";
-import type { Flow as FlowName } from "../replication/states/states.ts";
 import type { TaskTurn } from "./activities/job.ts";
-import type { Activities } from "./activities/table.ts";
+import type { Activities, ActivityName } from "./activities/table.ts";
+import type { ActivityAnswer, ActivityRequest, FlowError, FlowRun } from "./flow-run.ts";
 
 /** A flow as plain data in, descriptions of work out: a driver does the work and hands the result back (a test by hand, Azure by durable-functions). */
 export type Flow<Result> = Generator<Step, Result, unknown>;
@@ -17,30 +16,6 @@ export type Flow<Result> = Generator<Step, Result, unknown>;
 type Step =
   | { readonly kind: "activity"; readonly name: ActivityName; readonly request: ActivityRequest }
   | { readonly kind: "wait"; readonly delayMs: number };
-
-export type ActivityName = keyof Activities;
-
-/** One run of a flow. `version`: a change of the order of steps gets a new one, and a function of its own. */
-export interface FlowRun {
-  readonly version: 2;
-  readonly itemId: string;
-  readonly jobId: string;
-  readonly flow: FlowName;
-}
-
-export interface ActivityRequest {
-  readonly run: FlowRun;
-  readonly input: unknown;
-}
-
-export type FlowError = Pick<LeewardError, "code" | "message" | "hint" | "retryable">;
-
-/** What an activity answers. Errors are values, so that their code survives the way through a history. */
-export type ActivityAnswer<Output> =
-  | { readonly kind: "done"; readonly value: Output }
-  | { readonly kind: "failed"; readonly error: FlowError }
-  /** Another job has taken the item over: this flow stops. */
-  | { readonly kind: "superseded" };
 
 type InputOf<Name extends ActivityName> = Parameters<Activities[Name]>[2];
 type OutputOf<Name extends ActivityName> = Awaited<ReturnType<Activities[Name]>>;

@@ -2,7 +2,8 @@ import { FLOW_MACHINE_MAX_MS, FLOW_SHUT_DOWN_MAX_MS, FLOW_SHUT_DOWN_PAUSE_MAX_MS
 import type { FailoverRequest } from "../replication/jobs/managed-item.ts";
 import { ensureSteps, followChanges } from "./ensure.ts";
 import { removeSteps } from "./remove.ts";
-import { type Flow, FlowFailure, type FlowRun, call, inTasks, waitOn } from "./steps.ts";
+import type { FlowRun } from "./flow-run.ts";
+import { type Flow, FlowFailure, call, inTasks, waitOn } from "./steps.ts";
 
 /** Works without the source region (rule 7): the plan is the one of enabling, and what it needs lies in the target account. */
 export function* unplannedFailover(run: FlowRun, request: FailoverRequest): Flow<void> {

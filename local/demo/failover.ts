@@ -4,7 +4,7 @@ import { TARGET_ACCOUNT } from "../supervisor/cloud.ts";
 import { healthAlert } from "./alert.ts";
 import type { Job } from "./flows-api.ts";
 import { proveRestored, type RestoredDisk } from "./proof.ts";
-import type { DemoContext } from "./run.ts";
+import type { DemoContext } from "./context.ts";
 import { enableBody, ITEM_ID, makeOtherMachine, OTHER_ID, targetMachineId, type RunningVm, type Scene, type Writers } from "./scene.ts";
 import { until } from "./until.ts";
 

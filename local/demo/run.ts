@@ -6,7 +6,7 @@ import type { Random } from "../lab/random.ts";
 import type { RecoveryPoint } from "../supervisor/operator-api.ts";
 import { killIdle, killInsideBatch, waitForApplied } from "./faults.ts";
 import { invocationsByFunction, showKinds, showPoints, showStretch, type Stretch } from "./figures.ts";
-import type { DemoOptions } from "./options.ts";
+import type { DemoContext } from "./context.ts";
 import { enableAndDisable, failOver } from "./failover.ts";
 import { downloaded, flipOneBit, proveRestored, restorePoint } from "./proof.ts";
 import {
@@ -21,21 +21,12 @@ import {
   type Writers,
 } from "./scene.ts";
 import { until } from "./until.ts";
-import { mebibytes, progressBar, secondsText, type Terminal } from "./terminal.ts";
+import { mebibytes, progressBar, secondsText } from "./terminal.ts";
 import type { Cloud } from "../supervisor/cloud.ts";
 
 /** Undisturbed writing, for the figures. */
 const STEADY_MS = 10_000;
 const PAGE_WRITE_OF_KILL_MAX = 12;
-
-export interface DemoContext {
-  readonly options: DemoOptions;
-  readonly folder: string;
-  readonly random: Random;
-  readonly terminal: Terminal;
-  /** Aborted by Ctrl-C. */
-  readonly signal: AbortSignal;
-}
 
 /** The whole story on a running cloud. Returns whether every restored point was proven. */
 export async function runDemo(context: DemoContext, cloud: Cloud): Promise<boolean> {

@@ -6,7 +6,7 @@ import { POINT_SETTLE_MS, PRUNE_MAX_POINTS } from "../../replication/limits.ts";
 import { readCatalog } from "../../replication/points/catalog.ts";
 import { beginDeletion } from "../../replication/points/pins.ts";
 import { finishDeletion } from "../../replication/points/prune.ts";
-import type { FlowRun } from "../steps.ts";
+import type { FlowRun } from "../flow-run.ts";
 import type { FlowContext } from "./context.ts";
 
 /** Announces a stream that nobody opens: what the source still sends belongs to a closed one (rule 5), and no worker claims the disks any more. */

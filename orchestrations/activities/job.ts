@@ -13,7 +13,7 @@ import {
 import { changeJob, findJob } from "../../replication/jobs/job-record.ts";
 import { type RunningFlow, changeManaged, findManaged } from "../../replication/jobs/managed-item.ts";
 import { decideOutcome } from "../../replication/states/decide.ts";
-import type { FlowError, FlowRun } from "../steps.ts";
+import type { FlowError, FlowRun } from "../flow-run.ts";
 import { type FlowContext, managedOf } from "./context.ts";
 import { type TellContext, tellJob, tellState } from "./tell.ts";
 

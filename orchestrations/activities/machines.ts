@@ -1,7 +1,7 @@
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { listOf, textOf } from "../../replication/resources/json.ts";
 import type { ResourceManager } from "../../replication/ports-resource-manager.ts";
-import type { FlowRun } from "../steps.ts";
+import type { FlowRun } from "../flow-run.ts";
 import { type FlowContext, managementOf } from "./context.ts";
 import { type StepAnswer, planOf, stepAnswer } from "./resources.ts";
 

@@ -8,7 +8,7 @@ import { protectByPolicy } from "../../replication/policies/policy-records.ts";
 import { AZURE_BUSY_MS } from "../../replication/limits.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { textOf } from "../../replication/resources/json.ts";
-import type { FlowRun } from "../steps.ts";
+import type { FlowRun } from "../flow-run.ts";
 import { type FlowContext, managementOf } from "./context.ts";
 import { itemDisks } from "./item-disks.ts";
 import { type StepAnswer, planOf, stepAnswer } from "./resources.ts";

@@ -1,7 +1,7 @@
 import { hasCode } from "../../replication/errors.ts";
 import { addMapping } from "../../replication/networks/mapping-records.ts";
 import { readInventory } from "../../replication/resources/read-inventory.ts";
-import type { FlowRun } from "../steps.ts";
+import type { FlowRun } from "../flow-run.ts";
 import { type FlowContext, managedOf, managementOf } from "./context.ts";
 import { planOf } from "./resources.ts";
 

@@ -8,7 +8,7 @@ import { listMappings } from "../../replication/networks/mapping-records.ts";
 import { readInventory } from "../../replication/resources/read-inventory.ts";
 import { readTargetFacts } from "../../replication/resources/read-target-facts.ts";
 import type { KnownFacts } from "../../replication/resources/target-facts.ts";
-import type { FlowRun } from "../steps.ts";
+import type { FlowRun } from "../flow-run.ts";
 import { type FlowContext, managementOf } from "./context.ts";
 
 /** Plans everything in the target region and keeps the plan. Errors: `invalid-request` with all that is wrong with the VM and the options at once. */

@@ -18,7 +18,7 @@ import type { ItemStores } from "../../replication/ports.ts";
 import type { Begun } from "../../replication/ports-resource-manager.ts";
 import { forgetNetwork } from "../../replication/networks/mapping-records.ts";
 import { parsePath } from "../../replication/resources/ids.ts";
-import type { FlowRun } from "../steps.ts";
+import type { FlowRun } from "../flow-run.ts";
 import { type FlowContext, managedOf, managementOf } from "./context.ts";
 import { type StepAnswer, stepAnswer } from "./resources.ts";
 

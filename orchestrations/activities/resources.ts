@@ -2,7 +2,7 @@ import { LeewardError } from "../../replication/errors.ts";
 import { AZURE_BUSY_MS } from "../../replication/limits.ts";
 import type { TargetPlan } from "../../replication/planning/plan.ts";
 import type { Begun } from "../../replication/ports-resource-manager.ts";
-import type { FlowRun } from "../steps.ts";
+import type { FlowRun } from "../flow-run.ts";
 import { type FlowContext, azureError, managedOf } from "./context.ts";
 
 /** How a change stands after one request. A `delayMs` of 0: nobody named a time. */

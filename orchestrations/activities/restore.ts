@@ -12,7 +12,7 @@ import { type Walk, failoverWalk } from "../../replication/resources/walk.ts";
 import { findRestore, readRestore, restoreIdOf } from "../../replication/restore/record.ts";
 import { restoreSlice } from "../../replication/restore/slice.ts";
 import { startRestore } from "../../replication/restore/start.ts";
-import type { FlowRun } from "../steps.ts";
+import type { FlowRun } from "../flow-run.ts";
 import type { FlowContext } from "./context.ts";
 import { itemDisks } from "./item-disks.ts";
 

@@ -1,6 +1,7 @@
 import { LeewardError } from "../../replication/errors.ts";
 import { findManaged } from "../../replication/jobs/managed-item.ts";
-import type { ActivityAnswer, ActivityName, ActivityRequest } from "../steps.ts";
+import type { ActivityAnswer, ActivityRequest } from "../flow-run.ts";
+import type { ActivityName } from "./table.ts";
 import type { FlowContext } from "./context.ts";
 import { ACTIVITIES } from "./table.ts";
 

@@ -40,3 +40,4 @@ export const ACTIVITIES = {
   proveNothingLeft,
 } as const;
 export type Activities = typeof ACTIVITIES;
+export type ActivityName = keyof Activities;

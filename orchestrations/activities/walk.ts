@@ -6,7 +6,7 @@ import { AZURE_BUSY_MS, FLOW_STEPS_AT_ONCE } from "../../replication/limits.ts";
 import type { ResourceManager } from "../../replication/ports-resource-manager.ts";
 import { type StepJudgement, judgeStep } from "../../replication/resources/judge-step.ts";
 import { type ResourceStep, type Walk, protectionWalk } from "../../replication/resources/walk.ts";
-import type { FlowRun } from "../steps.ts";
+import type { FlowRun } from "../flow-run.ts";
 import { type FlowContext, managementOf } from "./context.ts";
 import { type StepAnswer, planOf, stepAnswer } from "./resources.ts";
 import { restoredWalk } from "./restore.ts";

@@ -1,7 +1,8 @@
 import type { FlowContext } from "../../orchestrations/activities/context.ts";
 import { runActivity } from "../../orchestrations/activities/run-activity.ts";
 import { runFlow } from "../../orchestrations/run-flow.ts";
-import type { ActivityAnswer, ActivityName, FlowRun } from "../../orchestrations/steps.ts";
+import type { ActivityAnswer, FlowRun } from "../../orchestrations/flow-run.ts";
+import type { ActivityName } from "../../orchestrations/activities/table.ts";
 import { LeewardError } from "../../replication/errors.ts";
 
 /** What has been done of one run, as Durable Functions keeps it: the results, in the order of the steps. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { ACTIVITIES } from "../../orchestrations/activities/table.ts";
 import { FLOW_ACTIVITY_MAX_TRIES } from "../../replication/limits.ts";
 import { type OperationRequest } from "../../orchestrations/request.ts";
-import type { ActivityName } from "../../orchestrations/steps.ts";
+import type { ActivityName } from "../../orchestrations/activities/table.ts";
 import { readLedger } from "../../replication/failover/ledger-record.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { drive } from "./driver.ts";

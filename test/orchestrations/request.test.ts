@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { requestOperation, requireRepairable, tendFlow } from "../../orchestrations/request.ts";
-import { type FlowRun, growingPauseMs } from "../../orchestrations/steps.ts";
+import type { FlowRun } from "../../orchestrations/flow-run.ts";
+import { growingPauseMs } from "../../orchestrations/steps.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { succeedJob } from "../../replication/jobs/job.ts";
 import { jobIdOf } from "../../replication/jobs/job.ts";

@@ -1,6 +1,6 @@
 import type { FlowContext } from "../../orchestrations/activities/context.ts";
 import { type OperationRequest, requestOperation } from "../../orchestrations/request.ts";
-import type { FlowRun } from "../../orchestrations/steps.ts";
+import type { FlowRun } from "../../orchestrations/flow-run.ts";
 import { applySlice } from "../../replication/apply/run.ts";
 import { readProgress, replaceProgress } from "../../replication/apply/progress.ts";
 import type { LeewardEvent } from "../../replication/events/event.ts";

@@ -1,0 +1,24 @@
+import type { LeewardError } from "../replication/errors.ts";
+import type { Flow as FlowName } from "../replication/states/states.ts";
+
+/** One run of a flow. `version`: a change of the order of steps gets a new one, and a function of its own. */
+export interface FlowRun {
+  readonly version: 2;
+  readonly itemId: string;
+  readonly jobId: string;
+  readonly flow: FlowName;
+}
+
+export interface ActivityRequest {
+  readonly run: FlowRun;
+  readonly input: unknown;
+}
+
+export type FlowError = Pick<LeewardError, "code" | "message" | "hint" | "retryable">;
+
+/** What an activity answers. Errors are values, so that their code survives the way through a history. */
+export type ActivityAnswer<Output> =
+  | { readonly kind: "done"; readonly value: Output }
+  | { readonly kind: "failed"; readonly error: FlowError }
+  /** Another job has taken the item over: this flow stops. */
+  | { readonly kind: "superseded" };

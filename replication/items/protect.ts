@@ -16,6 +16,8 @@ export interface ProtectRequest {
   readonly disks: readonly DiskDescription[];
   /** Undefined: Site Recovery's defaults for a new item, no change for one that exists. */
   readonly policy: ReplicationPolicy | undefined;
+  /** The stored policy that `policy` was read from, which the item follows; undefined for one of its own. */
+  readonly policyName?: string | undefined;
 }
 
 export interface ProtectAnswer {
@@ -49,6 +51,7 @@ export async function protectItem(context: ItemContext, request: ProtectRequest)
     stream: FIRST_STREAM,
     disks,
     policy: request.policy ?? DEFAULT_POLICY,
+    policyName: request.policyName,
     createdMs: clock.now(),
     registrationHash: tokenHash(registrationToken),
     tokenHash: undefined,
@@ -71,14 +74,13 @@ export async function newRegistrationToken(context: ItemContext, itemId: string)
 
 async function repeated(
   context: ItemContext,
-  { itemId, policy }: ProtectRequest,
+  { itemId, policy, policyName }: ProtectRequest,
   disks: readonly DiskDescription[],
 ): Promise<ProtectAnswer> {
   const item = await changeItem(context.stores, itemId, (found) => {
     if (!sameDisks(found.disks, disks)) throw otherDisks(itemId);
-    // One of its own takes the place of a stored one.
-    const follows = found.policyName !== undefined || !samePolicy(policy ?? found.policy, found.policy);
-    return policy === undefined || !follows ? found : { ...found, policy, policyName: undefined };
+    if (policy === undefined || (samePolicy(policy, found.policy) && policyName === found.policyName)) return found;
+    return { ...found, policy, policyName };
   });
   return { item, registrationToken: undefined };
 }

@@ -75,14 +75,11 @@ export async function putPolicy(
  * Enables replication as `protectItem` does, by a policy of its own or by a stored one, which the item then follows. A change of the policy that comes in
  * between does not find the item, so that it is looked for again. Errors: `policy-unknown`, and those of `protectItem`.
  */
-export async function protectByPolicy(
-  context: ControlContext & ItemContext,
-  { policyName, ...request }: ProtectRequest & { readonly policyName: string | undefined },
-): Promise<ProtectAnswer> {
+export async function protectByPolicy(context: ControlContext & ItemContext, request: ProtectRequest): Promise<ProtectAnswer> {
+  const { policyName } = request;
   if (policyName === undefined) return protectItem(context, request);
   const { policy } = await readPolicy(context, policyName);
   const { registrationToken } = await protectItem(context, { ...request, policy });
-  await changeItem(context.stores, request.itemId, (item) => (item.policyName === policyName ? item : { ...item, policyName }));
   const { record } = (await findPolicy(context.control, policyName)) ?? { record: { version: 1, name: policyName, policy } };
   return { item: await applyPolicy(context, request.itemId, record), registrationToken };
 }

@@ -159,6 +159,10 @@ export const ORPHAN_GRACE_MS = 60 * 60_000;
 export const SWEEP_MAX_SNAPSHOTS = 64;
 /** A tombstone outlives every request that could still write the manifest under its name. */
 export const TOMBSTONE_MS = 7 * 24 * 60 * 60_000;
+/** An earlier stream's containers stay this long: twice as long as any grant to one of them holds, and far longer than a worker stays warm. */
+export const OLD_STREAM_KEEP_MS = 2 * 60 * 60_000;
+/** Containers of earlier streams that one sweep removes in each account: a repair leaves one. */
+export const SWEEP_MAX_STREAMS = 8;
 /** Journal entries that one sweep removes: more than two minutes of epochs at five seconds each. */
 export const SWEEP_MAX_JOURNAL = 128;
 

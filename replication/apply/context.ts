@@ -76,7 +76,7 @@ export function openItem(context: ApplyContext, item: ProtectedItem): OpenItem {
     bounds: { ...BOUNDS, ...context.bounds },
     item,
     records: stores.records(item.itemId),
-    cache: stores.cache(item.itemId),
+    cache: stores.cache(item.itemId, item.stream),
   };
 }
 

@@ -15,7 +15,7 @@ import { createPace } from "../../mobility/pace.ts";
 import { deltaName } from "../../replication/items/names.ts";
 import { startPosition } from "../../replication/position.ts";
 import type { FragileDisk } from "./fragile-disk.ts";
-import { replay } from "./replay.ts";
+import { NONCE, replay } from "./replay.ts";
 
 const SECTOR = 512;
 const IDS = ["a", "b"] as const;
@@ -88,6 +88,7 @@ export class SourceMachine {
           "vm1",
           1,
           disks.map((each) => each.description),
+          NONCE,
         ),
       activity: ACTIVITY,
     });

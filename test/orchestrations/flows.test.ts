@@ -241,7 +241,7 @@ describe("disabling protection", () => {
     expect((await readLedger(world.stores, "web-1")).entries).toEqual([]);
     expect([...world.resourceManager.resources.keys()].filter((id) => !before.has(id))).toEqual([]);
     const kept = world.recordNames("web-1").filter((name) => !name.startsWith("jobs/"));
-    expect(kept.toSorted()).toEqual(["ledger.json", "managed.json"]);
+    expect(kept.toSorted()).toEqual(["ledger.json", "managed.json", "streams.json"]);
   });
 
   it("an item that was disabled can be enabled again, and its jobs are remembered", async () => {

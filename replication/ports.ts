@@ -4,8 +4,9 @@ import type { Alert } from "./alerts/decide-alert.ts";
  * What the domain needs from the outside. The domain owns these interfaces; `azure/` implements them for Azure Storage, `test/memory/` in memory,
  * and one contract suite per port holds every implementation to the sentences below.
  *
- * Errors, for every method: `outcome-unknown` when the request may still land (time-out, lost answer, 5xx on a write); `store-unavailable` when a read
- * failed for good after its retries; `store-refused` for credentials. Writes to target disks are sent once, without retries of the client library.
+ * Errors, for every method: `outcome-unknown` when the request may still land (time-out, lost answer, 5xx on a write); `store-busy` when the store itself
+ * said of a write that it is asked too much and did nothing (the same may be sent again after a pause); `store-unavailable` when a read failed for good
+ * after its retries; `store-refused` for credentials. Writes to target disks are sent once, without retries of the client library.
  */
 
 export interface StoredRecord {
@@ -136,7 +137,8 @@ export interface WorkQueue {
   send(message: WorkMessage, delayMs: number): Promise<void>;
 }
 export type WorkMessage =
-  | { readonly kind: "hint"; readonly itemId: string }
+  /** `again`: it found its item held, and was put off until that claim had run out, which is done once. */
+  | { readonly kind: "hint"; readonly itemId: string; readonly again?: true }
   | { readonly kind: "restore"; readonly itemId: string; readonly restoreId: string }
   | { readonly kind: "alert"; readonly alert: Alert };
 
@@ -154,6 +156,11 @@ export interface RestoreAccess {
 export interface Clock {
   /** Unix milliseconds. */
   now(): number;
+}
+
+export interface Timer {
+  /** Resolves when this time has passed. */
+  pause(durationMs: number): Promise<void>;
 }
 
 /** Unguessable lower-case hex ids. */

@@ -149,7 +149,7 @@ async function cleanCache(look: Look, listed: readonly RecordListing[]): Promise
 
 const OF_ONE_BLOB = ["conflict", "store-refused"] as const;
 /** Trying the next blob would only cost another time-out. */
-const OF_THE_ACCOUNT = ["store-unavailable", "outcome-unknown"] as const;
+const OF_THE_ACCOUNT = ["store-unavailable", "store-busy", "outcome-unknown"] as const;
 
 /** Looks closer where the name alone did not decide, and does what was decided. */
 async function clean(look: Look, name: string, first: Verdict, firstJournalEpoch: number): Promise<"quarantine" | "remove" | "leave"> {

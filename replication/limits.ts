@@ -377,6 +377,8 @@ export const NETWORK_MAPPINGS_MAX_COUNT = 400;
 // --- Jobs, ledger, failover (replication/jobs, replication/failover) ---
 /** Errors that one job keeps: the first ones say why, later ones are their echo. */
 export const JOB_ERRORS_MAX_COUNT = 16;
+/** What one job names as left behind: whoever has more has a fault of another kind, and the ledger has all. */
+export const JOB_LEFTOVERS_MAX_COUNT = 64;
 /** Resources of one item: 65 disks with their copies for failover and test failover, and what they hang on. */
 export const LEDGER_MAX_ENTRIES = 1_000;
 /** How long a failover to the latest state waits for the backlog before it takes the latest processed point: an eighth of Site Recovery's two hours. */
@@ -418,6 +420,11 @@ export const EVENT_TEXT_MAX_LENGTH = 1_024;
 // --- Azure Resource Manager (azure/arm, replication/resources) ---
 /** One request: Resource Manager itself gives up after 60 seconds. */
 export const AZURE_REQUEST_MS = 65_000;
+/**
+ * What a flow made or removed may be shown late for this long: readers of Azure's regional caches were told 404 for a resource that stood for some minutes, and
+ * "in use" by one that was gone for seconds. Lists lag behind for longer (18 minutes were seen): no flow decides on one.
+ */
+export const AZURE_LAG_MS = 10 * 60_000;
 /** The pause before a change is begun again when Azure names none: operations on networks and accounts hold a resource for seconds. */
 export const AZURE_BUSY_MS = 10_000;
 /** A NIC stays reserved for the machine that failed to get it. */

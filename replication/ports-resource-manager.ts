@@ -31,8 +31,11 @@ export interface ResourceManager {
 export type ResourceAction = "start" | "powerOff" | "deallocate" | "beginGetAccess" | "endGetAccess" | "listKeys";
 
 export type Change =
-  /** Creates, or replaces what is there by the whole body. */
-  | { readonly kind: "put"; readonly id: string; readonly body: ResourceJson }
+  /**
+   * Creates, or replaces what is there by the whole body. With `createOnly` nothing is replaced, as far as Azure heeds it: what is there by then answers
+   * `busy`, so that whoever asked reads it again.
+   */
+  | { readonly kind: "put"; readonly id: string; readonly body: ResourceJson; readonly createOnly?: boolean }
   /** Removing a missing resource succeeds. */
   | { readonly kind: "remove"; readonly id: string }
   | { readonly kind: "act"; readonly id: string; readonly action: ResourceAction; readonly body?: ResourceJson };

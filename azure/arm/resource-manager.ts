@@ -1,5 +1,5 @@
 import { LeewardError } from "../../replication/errors.ts";
-import { AZURE_LIST_MAX_PAGES, AZURE_NIC_RESERVED_MS } from "../../replication/limits.ts";
+import { AZURE_BUSY_MS, AZURE_LIST_MAX_PAGES, AZURE_NIC_RESERVED_MS } from "../../replication/limits.ts";
 import type { Clock } from "../../replication/ports.ts";
 import type { Begun, Change, ResourceJson, ResourceManager } from "../../replication/ports-resource-manager.ts";
 import { isObject, listOf, textOf } from "../../replication/resources/json.ts";
@@ -63,6 +63,8 @@ async function begin(change: Change, urlOf: (path: string) => string, parts: Loo
   const busy = (waitMs: number): Begun => ({ kind: "busy", retryAfterMs: waitMs, azureCode: fault.azureCode, message: fault.message });
   if (isThrottled(answer)) return busy(retryAfterMs(answer, "busy", clock.now()));
   if (isNicReserved(fault.azureCode)) return busy(AZURE_NIC_RESERVED_MS);
+  // It is there after all: whoever asked looks at it first.
+  if (answer.status === 412 && change.kind === "put" && change.createOnly === true) return busy(AZURE_BUSY_MS);
   if (isHeld(fault)) return busy(retryAfterMs(answer, "busy", clock.now()));
   // What is removed and not there is removed.
   if (change.kind === "remove" && isMissing(fault)) return { kind: "done", result: undefined };
@@ -78,7 +80,7 @@ function request(change: Change, urlOf: (path: string) => string, send: Send): P
   const url = urlOf(change.id);
   switch (change.kind) {
     case "put":
-      return send("PUT", url, change.body);
+      return send("PUT", url, change.body, change.createOnly === true ? { "If-None-Match": "*" } : {});
     case "remove":
       return send("DELETE", url);
     case "act":

@@ -10,10 +10,10 @@ import type { FlowRun } from "../flow-run.ts";
 import type { FlowContext } from "./context.ts";
 
 /** Announces a stream that nobody opens: what the source still sends belongs to a closed one (rule 5), and no worker claims the disks any more. */
-export async function closeStream({ stores }: FlowContext, { itemId }: FlowRun): Promise<void> {
+export async function closeStream({ stores, clock }: FlowContext, { itemId }: FlowRun): Promise<void> {
   const { stream } = await requireProgress(stores, itemId);
   await changeItem(stores, itemId, (item) => (item.stream > stream ? item : { ...item, stream: stream + 1 }));
-  await changeLedger(stores, itemId, handOver);
+  await changeLedger(stores, itemId, (ledger) => handOver(ledger, clock.now()));
 }
 
 /** Removes recovery points, a bounded number at a time; `left` waits for its settling time, or for a restore that holds it. */

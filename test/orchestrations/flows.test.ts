@@ -232,14 +232,14 @@ describe("an unplanned failover and its commit", () => {
 });
 
 describe("disabling protection", () => {
-  it("removes everything that was made, and the ledger is empty", async () => {
+  it("removes everything that was made but for the group, and the ledger is empty", async () => {
     const world = await protectedWorld();
     const before = new Set(flowWorld().resourceManager.resources.keys());
     const job = await world.operate(plainOperation("DisableProtection"));
     expect(job.errors).toEqual([]);
     expect(await stateOf(world)).toBe("Unprotected");
     expect((await readLedger(world.stores, "web-1")).entries).toEqual([]);
-    expect([...world.resourceManager.resources.keys()].filter((id) => !before.has(id))).toEqual([]);
+    expect([...world.resourceManager.resources.keys()].filter((id) => !before.has(id))).toEqual([TARGET_GROUP.toLowerCase()]);
     const kept = world.recordNames("web-1").filter((name) => !name.startsWith("jobs/"));
     expect(kept.toSorted()).toEqual(["ledger.json", "managed.json"]);
   });

@@ -439,7 +439,7 @@ export const AZURE_READS_AT_ONCE = 8;
 export const AZURE_TAGS_MAX_COUNT = 50;
 
 // --- Flows (orchestrations/, replication/jobs) ---
-/** Tries of one activity whose failure can pass: with the pauses below about twenty minutes, longer than a storage or Resource Manager hiccup. */
+/** Tries of one activity whose failure can pass: with the pauses below about ten minutes, longer than a storage or Resource Manager hiccup, and than a role mostly takes to count. */
 export const FLOW_ACTIVITY_MAX_TRIES = 8;
 /** The first pause between two tries; each later one is twice as long, up to FLOW_PAUSE_MAX_MS. */
 export const FLOW_PAUSE_MS = 5_000;

@@ -1,3 +1,4 @@
+import type { LeewardError } from "../errors.ts";
 import { AZURE_LAG_MS } from "../limits.ts";
 import type { ResourceJson } from "../ports-resource-manager.ts";
 import { sameId } from "../resources/ids.ts";
@@ -43,6 +44,17 @@ export function judgeInUse(ledger: Ledger, id: string, message: string, nowMs: n
 /** Whether a ledger has seen the resource made a short time ago, so that nobody should believe that it is missing. */
 export function isYoungIn(ledger: Ledger, id: string, nowMs: number): boolean {
   return ledger.entries.some((entry) => sameId(entry.id, id) && entry.state === "created" && isYoung(entry, nowMs));
+}
+
+/**
+ * A role counts minutes after it was assigned, and until then a storage account refuses as it does one that nobody assigned. Only who waits in minutes can tell
+ * them apart.
+ */
+export function isRoleNotHeardYet({ code, facts }: LeewardError): boolean {
+  return (
+    code === "store-refused" &&
+    (facts["storageCode"] === "AuthorizationPermissionMismatch" || facts["storageCode"] === "AuthorizationFailure")
+  );
 }
 
 /** Entries of before have no time, and are old. */

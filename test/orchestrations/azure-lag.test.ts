@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
+import { LeewardError } from "../../replication/errors.ts";
 import { readLedger } from "../../replication/failover/ledger-record.ts";
 import { type JobRecord, stateDescription } from "../../replication/jobs/job.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { AZURE_LAG_MS } from "../../replication/limits.ts";
 import { textOf } from "../../replication/resources/json.ts";
-import { type FlowWorld, TARGET_VM, enable, failover, flowWorld, plainOperation, protectedWorld } from "./world.ts";
+import { type FlowWorld, SOURCE_VM, TARGET_VM, enable, failover, flowWorld, plainOperation, protectedWorld } from "./world.ts";
 
 const GROUP = "/subscriptions/s1/resourceGroups/shop-asr";
 const ADDED_DISK = `${GROUP}/providers/Microsoft.Compute/disks/operators-own`;
@@ -246,6 +247,54 @@ describe("what Azure still calls in use", () => {
     const job = await world.operate(failover());
     expect(job).toMatchObject({ state: "Failed", errors: [{ taskName: "CheckPrerequisites", code: "azure-resource-conflict" }] });
     expect(job.errors[0]?.message).toContain(user);
+  });
+});
+
+describe("what passes by itself", () => {
+  const refusal = (storageCode: string) => new LeewardError("store-refused", "Refused on purpose.", { storageCode });
+  const refusing = (storageCode: string, times: number): FlowWorld => {
+    let left = times;
+    return flowWorld({
+      around: async (call, run) => {
+        if (call.port === "disks" && (left -= 1) >= 0) throw refusal(storageCode);
+        return run();
+      },
+    });
+  };
+
+  it.each(["AuthorizationPermissionMismatch", "AuthorizationFailure"])("a role that does not count yet: %s", async (storageCode) => {
+    expect(await refusing(storageCode, 3).operate(enable())).toMatchObject({ state: "Succeeded", errors: [] });
+    const never = await refusing(storageCode, ALWAYS).operate(enable());
+    expect(never).toMatchObject({ state: "Failed", errors: [{ code: "store-refused" }] });
+  });
+
+  it("is told from a refusal for good", async () => {
+    expect(await refusing("AuthenticationFailed", 1).operate(enable())).toMatchObject({ state: "Failed" });
+  });
+
+  it("a throttled read: as late as Azure asks for", async () => {
+    const world = flowWorld();
+    const real = { ...world.resourceManager };
+    let asked = 0;
+    world.resourceManager.read = async (id) => {
+      if (id === SOURCE_VM && (asked += 1) === 1) throw new LeewardError("azure-unavailable", "Throttled.", { retryAfterMs: 123_000 });
+      return real.read(id);
+    };
+    const beganMs = world.context.clock.now();
+    expect(await world.operate(enable())).toMatchObject({ state: "Succeeded", errors: [] });
+    expect(world.context.clock.now() - beganMs).toBeGreaterThanOrEqual(123_000);
+  });
+
+  it("but a failover does not wait for that while it shuts the source down", async () => {
+    const world = await protectedWorld();
+    const real = { ...world.resourceManager };
+    world.resourceManager.read = async (id) => {
+      if (id.startsWith(`${SOURCE_VM}/instanceView`)) throw new LeewardError("azure-unavailable", "Throttled.", { retryAfterMs: 600_000 });
+      return real.read(id);
+    };
+    const beganMs = world.context.clock.now();
+    expect(await world.operate(failover())).toMatchObject({ state: "Succeeded", errors: [{ taskName: "ShutDownSource" }] });
+    expect(world.context.clock.now() - beganMs).toBeLessThan(120_000);
   });
 });
 

@@ -167,6 +167,17 @@ export const SWEEP_MAX_JOURNAL = 128;
 export const RESTORE_POLL_MS = 2_000;
 /** A restore that nobody worked on for this long has lost its message: the sweep sends a new one. */
 export const RESTORE_STALE_MS = 60_000;
+/** Copies of one disk that are begun, each under a name of its own, before a restore fails: Azure ends a copy now and then with a fault inside. */
+export const RESTORE_COPIES_MAX_TRIES = 4;
+/**
+ * A restore that has ended is removed after this time, with its copies of whole disks, which cost as much as the disks: an 8 TiB disk is downloaded at 100 MB/s in a day, and a
+ * week leaves time for somebody to do it.
+ */
+export const RESTORE_KEPT_MS = 7 * 24 * 60 * 60_000;
+/** Restores of one item that the API keeps at a time, and records that one sweep looks at: each holds copies of all disks. */
+export const RESTORES_MAX_COUNT = 64;
+/** Every request that a slice of a restore had under way when it was removed has settled by then: nine rounds of copies of 64 disks, at STORE_WRITE_MS each. */
+export const RESTORE_SETTLE_MS = 5 * 60_000;
 /** Azure copies without a promise of time; 8 TiB at 100 MiB/s take a day. */
 export const RESTORE_MAX_MS = 48 * 60 * 60_000;
 

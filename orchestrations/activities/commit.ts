@@ -1,4 +1,4 @@
-import { handOver } from "../../replication/failover/ledger.ts";
+import { forgetEntry, handOver, restoreOfEntry } from "../../replication/failover/ledger.ts";
 import { changeLedger } from "../../replication/failover/ledger-record.ts";
 import { requireProgress } from "../../replication/items/heartbeat.ts";
 import { changeItem } from "../../replication/items/item-record.ts";
@@ -6,14 +6,26 @@ import { POINT_SETTLE_MS, PRUNE_MAX_POINTS } from "../../replication/limits.ts";
 import { readCatalog } from "../../replication/points/catalog.ts";
 import { beginDeletion } from "../../replication/points/pins.ts";
 import { finishDeletion } from "../../replication/points/prune.ts";
+import type { ItemStores } from "../../replication/ports.ts";
+import { removeRestore } from "../../replication/restore/remove.ts";
 import type { FlowRun } from "../flow-run.ts";
 import type { FlowContext } from "./context.ts";
 
 /** Announces a stream that nobody opens: what the source still sends belongs to a closed one (rule 5), and no worker claims the disks any more. */
-export async function closeStream({ stores, clock }: FlowContext, { itemId }: FlowRun): Promise<void> {
+export async function closeStream(context: FlowContext, { itemId }: FlowRun): Promise<void> {
+  const { stores, clock } = context;
+  await announceClosed(stores, itemId);
+  const { entries } = await changeLedger(stores, itemId, (ledger) => handOver(ledger, clock.now()));
+  for (const entry of entries) {
+    if (entry.kind !== "restored-blobs") continue;
+    await removeRestore(context, itemId, restoreOfEntry(entry));
+    await changeLedger(stores, itemId, (ledger) => forgetEntry(ledger, entry.id));
+  }
+}
+
+async function announceClosed(stores: ItemStores, itemId: string): Promise<void> {
   const { stream } = await requireProgress(stores, itemId);
   await changeItem(stores, itemId, (item) => (item.stream > stream ? item : { ...item, stream: stream + 1 }));
-  await changeLedger(stores, itemId, (ledger) => handOver(ledger, clock.now()));
 }
 
 /** Removes recovery points, a bounded number at a time; `left` waits for its settling time, or for a restore that holds it. */

@@ -2,10 +2,12 @@ import {
   type LedgerEntry,
   type RemovalScope,
   beginRemoval,
+  forgetEntry,
   liveIds,
   markReleased,
   markRemoved,
   planRemoval,
+  restoreOfEntry,
 } from "../../replication/failover/ledger.ts";
 import { judgeInUse } from "../../replication/failover/azure-lag.ts";
 import { changeLedger, readLedger, readOtherLedgers } from "../../replication/failover/ledger-record.ts";
@@ -16,6 +18,7 @@ import { AZURE_BUSY_MS } from "../../replication/limits.ts";
 import type { Begun } from "../../replication/ports-resource-manager.ts";
 import { forgetNetwork } from "../../replication/networks/mapping-records.ts";
 import { listOf, textOf } from "../../replication/resources/json.ts";
+import { removeRestore } from "../../replication/restore/remove.ts";
 import type { FlowRun } from "../flow-run.ts";
 import { type FlowContext, managedOf, managementOf } from "./context.ts";
 import { type StepAnswer, stepAnswer } from "./resources.ts";
@@ -57,6 +60,12 @@ export async function beginRemove(context: FlowContext, run: FlowRun, { id }: { 
   const { resourceManager } = managementOf(context);
   // A run that planned its removals in a version of before.
   if (entry.kind === "resource-group" || entry.kind === "storage-account") return leave(context, run, holderLeft(entry));
+  if (entry.kind === "restored-blobs") {
+    // The sweep does the rest, which is the record.
+    await removeRestore(context, run.itemId, restoreOfEntry(entry));
+    await changeLedger(context.stores, run.itemId, (ledger) => forgetEntry(ledger, id));
+    return { kind: "done" };
+  }
   if (entry.kind === "virtual-network") {
     const added = await addedSubnets(context, run, id);
     if (added.length > 0) return leave(context, run, widenedLeft(id, added));

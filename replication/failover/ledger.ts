@@ -60,6 +60,11 @@ const REMOVAL_RANKS = {
 } as const;
 export type LedgerKind = keyof typeof REMOVAL_RANKS;
 
+/** The blobs of a restore in the ledger. */
+const RESTORED = "restored/";
+export const restoredEntryId = (restoreId: string): string => `${RESTORED}${restoreId}`;
+export const restoreOfEntry = ({ id }: Pick<LedgerEntry, "id">): string => id.slice(RESTORED.length);
+
 /** Where a thing lies: removing what is in the source region must not hold up the rest, for that region may be gone. */
 export type LedgerSide = "source" | "target";
 const AT_SOURCE: ReadonlySet<LedgerKind> = new Set(["event-subscription", "mobility-extension", "system-topic", "cache-data"]);
@@ -186,6 +191,14 @@ export function leftovers({ entries }: Ledger): readonly LedgerEntry[] {
 
 export function isEmpty(ledger: Ledger): boolean {
   return leftovers(ledger).length === 0;
+}
+
+/** An entry that is over leaves the ledger; ids of this kind never come again. */
+export function forgetEntry(ledger: Ledger, id: string): Ledger {
+  return sameOr(
+    ledger,
+    ledger.entries.filter((entry) => !sameId(entry.id, id)),
+  );
 }
 
 /** Forgets what is gone or released, so that the ledger does not grow with every drill. */

@@ -1,7 +1,9 @@
 import { hasCode, LeewardError } from "../../replication/errors.ts";
 import type { HeartbeatAnswer, HeartbeatRequest } from "../../replication/items/mobility-protocol.ts";
 import { HEARTBEAT_MAX_MS, HEARTBEAT_MIN_MS } from "../../replication/limits.ts";
-import { backOffMs, pause } from "../back-off.ts";
+import { backOffMs } from "../back-off.ts";
+import { pause } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import type { ControlClient } from "./control-client.ts";
 import type { NextBeat } from "./identity.ts";
 
@@ -15,6 +17,7 @@ export interface Heartbeat {
 }
 
 export interface HeartbeatOptions {
+  readonly clock: Clock;
   readonly control: Pick<ControlClient, "heartbeat">;
   /** Interval until the control plane names one. */
   readonly intervalMs: number;
@@ -67,8 +70,8 @@ export function startHeartbeat(options: HeartbeatOptions): Heartbeat {
         failures += 1;
       }
       // Never faster than the smallest interval, whoever asks.
-      await pause(HEARTBEAT_MIN_MS, stopping.signal);
-      await pause(Math.max(0, waitMs - HEARTBEAT_MIN_MS), patience);
+      await pause(options.clock, HEARTBEAT_MIN_MS, stopping.signal);
+      await pause(options.clock, Math.max(0, waitMs - HEARTBEAT_MIN_MS), patience);
       hurry = new AbortController();
     }
   };

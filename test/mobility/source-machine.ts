@@ -5,10 +5,12 @@ import { setImmediate as turn } from "node:timers/promises";
 import { expect } from "vitest";
 import { openCapture } from "../../mobility/capture.ts";
 import type { Capture } from "../../mobility/capture.ts";
+import { systemClock } from "../../mobility/clock.ts";
 import { openDisks } from "../../mobility/disks/open-disks.ts";
 import type { OpenedDisk } from "../../mobility/disks/open-disks.ts";
 import { sealEpoch } from "../../mobility/epochs/seal.ts";
 import type { SpooledDelta } from "../../mobility/epochs/spool.ts";
+import { nodeFiles } from "../../mobility/node-files.ts";
 import { openState, stateFolder } from "../../mobility/open-state.ts";
 import type { OpenedState } from "../../mobility/open-state.ts";
 import { createPace } from "../../mobility/pace.ts";
@@ -16,6 +18,8 @@ import { deltaName } from "../../replication/items/names.ts";
 import { startPosition } from "../../replication/position.ts";
 import type { FragileDisk } from "./fragile-disk.ts";
 import { replay } from "./replay.ts";
+
+const FILES = nodeFiles();
 
 const SECTOR = 512;
 const IDS = ["a", "b"] as const;
@@ -76,9 +80,13 @@ export class SourceMachine {
 
   async start(): Promise<void> {
     const folder = join(this.#root, String(this.#folders));
-    const disks = openDisks(IDS.map((id) => ({ id, path: this.#imagePath(folder, id), sectorSizeBytes: 512 })));
+    const disks = openDisks(
+      FILES,
+      IDS.map((id) => ({ id, path: this.#imagePath(folder, id), sectorSizeBytes: 512 })),
+    );
     const places = stateFolder(join(folder, "state"));
     const opened = await openState({
+      files: FILES,
       folder: places,
       itemId: "vm1",
       disks,
@@ -93,17 +101,17 @@ export class SourceMachine {
     });
     const waiting = [...opened.spool];
     const capture = openCapture({
+      files: FILES,
+      clock: { ...systemClock(), now: () => 1000 },
       disks,
       opened,
       journalFolder: places.journal,
       spoolFolder: places.spool,
       epochMaxAgeMs: 3_600_000,
-      thread: { run: async (job) => sealEpoch(job), stop: () => Promise.resolve() },
+      thread: { run: async (job) => sealEpoch(FILES, job), stop: () => Promise.resolve() },
       spool: () => ({ count: waiting.length, bytes: waiting.reduce((sum, delta) => sum + delta.lengthBytes, 0) }),
       spoolBoundBytes: () => this.spoolBoundBytes,
-      seedPace: createPace(undefined, () => 0),
-      now: () => 1000,
-      monotonicMs: () => performance.now(),
+      seedPace: createPace(undefined, systemClock()),
       random: () => 0,
       sealed: (delta) => void waiting.push(delta),
       modeChanged: () => undefined,

@@ -85,6 +85,8 @@ export interface RestoredDisk {
   readonly itemId: string;
   readonly restoreId: string;
   readonly diskId: string;
+  /** Which copy of the disk it is: a failed one is begun again under another name. Undefined: the first, 0. */
+  readonly attempt?: number | undefined;
 }
 
 /** Snapshots of target disks and the blobs copied from them. */

@@ -38,7 +38,7 @@ export async function beginInstall(context: FlowContext, run: FlowRun): Promise<
   const resource = { id, kind: "mobility-extension", role: "replication" } as const;
   const [machine, extension] = [await resourceManager.read(sourceVmId), await resourceManager.read(id)];
   if (machine === undefined) throw new LeewardError("azure-resource-missing", `The virtual machine ${sourceVmId} is gone.`);
-  await changeLedger(stores, run.itemId, (ledger) => intend(ledger, [resource], run.jobId));
+  await changeLedger(stores, run.itemId, (ledger) => intend(ledger, [resource], run.jobId, context.clock.now()));
   const { item } = await readItem(stores, run.itemId);
   const state = textOf(extension, "properties", "provisioningState")?.toLowerCase();
   // Under way, perhaps for us: a new token would end the one that is being installed.
@@ -74,8 +74,8 @@ export async function lookInstall(context: FlowContext, run: FlowRun, { operatio
   return installedAnswer(context, run, extensionId(sourceVmId));
 }
 
-async function installedAnswer({ stores }: FlowContext, { itemId }: FlowRun, id: string): Promise<StepAnswer> {
-  await changeLedger(stores, itemId, (ledger) => markCreated(ledger, id));
+async function installedAnswer({ stores, clock }: FlowContext, { itemId }: FlowRun, id: string): Promise<StepAnswer> {
+  await changeLedger(stores, itemId, (ledger) => markCreated(ledger, id, clock.now()));
   return { kind: "done" };
 }
 

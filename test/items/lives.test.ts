@@ -32,7 +32,16 @@ function deltaAfter(start: Position, fill: number) {
 }
 
 const work = (world: World) =>
-  applySlice({ ...world.context, timer: { pause: async () => undefined }, holder: "worker", deadlineMs: world.context.clock.now() + 60_000, log: () => undefined }, ITEM);
+  applySlice(
+    {
+      ...world.context,
+      timer: { pause: async () => undefined },
+      holder: "worker",
+      deadlineMs: world.context.clock.now() + 60_000,
+      log: () => undefined,
+    },
+    ITEM,
+  );
 
 async function secondLife(): Promise<{ world: World; first: Position; second: Position }> {
   const world = createWorld();

@@ -78,6 +78,9 @@ export const DURABLE_WAIT_MAX_MS = 230_000;
 // --- The local cloud's storage and events (local/storage, local/events) ---
 /** How long a stop waits for requests under way before their connections are cut: within CHILD_STOP_MS. */
 export const STORAGE_CLOSE_MS = 3_000;
+/** What Azure's page blobs take before they answer 503 (storage-blob-scale-targets); asked for by a switch only. */
+export const AZURE_PAGE_BLOB_BYTES_PER_SECOND = 60 * MIB;
+export const AZURE_PAGE_BLOB_REQUESTS_PER_SECOND = 500;
 /** Content that one account holds with persistence "memory": far above any test, far below what a laptop can give. */
 export const LOCAL_MEMORY_ACCOUNT_MAX_BYTES = 2 * 1024 * MIB;
 /** A redo log shorter than this is not worth rewriting its database; reading it again takes a fraction of a second. */

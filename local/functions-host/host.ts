@@ -24,9 +24,10 @@ import { createInvoker } from "./invocation.ts";
 import { loadEntryPoints } from "./loader.ts";
 import type { HostLog } from "./log.ts";
 import { describeError } from "./log.ts";
+import { createManualRuns } from "./manual-runs.ts";
 import { QUEUE_TRIGGER } from "./queue/trigger.ts";
 import type { Settings } from "./settings.ts";
-import { isDisabled } from "./settings.ts";
+import { bodyLimitBytes, isDisabled } from "./settings.ts";
 import { TIMER_TRIGGER } from "./timer/trigger.ts";
 import type { HostFunction } from "./host-function.ts";
 import type { TriggerKind, TriggerListener } from "./trigger.ts";
@@ -82,6 +83,7 @@ export async function startHost(options: HostOptions): Promise<FunctionsHost> {
 async function startApp(appFolder: string, configuration: HostConfiguration, http: HttpHost, options: HostOptions): Promise<FunctionsHost> {
   const { clock, log } = options;
   const settings: Settings = { WEBSITE_HOSTNAME: `localhost:${http.port}`, FUNCTIONS_WORKER_RUNTIME: "node", ...options.environment };
+  const bodyMaxBytes = bodyLimitBytes(settings);
   setEnvironment(settings);
   const registration = await loadApp(appFolder, log);
   const onTimeout = options.onTimeout ?? (() => undefined);
@@ -104,16 +106,18 @@ async function startApp(appFolder: string, configuration: HostConfiguration, htt
   const prepared = [...registration.functions.values()].map((registered) => {
     const { hostFunction, kind } = checkFunction(registered, KINDS);
     const disabled = isDisabled(hostFunction.name, settings);
-    return { hostFunction, disabled, listener: disabled ? undefined : kind.prepare(hostFunction, context) };
+    return { hostFunction, kind, disabled, listener: disabled ? undefined : kind.prepare(hostFunction, context) };
   });
   const opened = usesDurable(registration) ? await durable.open(invoker.invoke) : undefined;
+  const manualRuns = createManualRuns(prepared, invoker.invoke);
   // Durable comes last: what it goes on with may use everything else.
-  const listeners = [...prepared.map(({ listener }) => listener), opened].filter((listener) => listener !== undefined);
+  const listeners = [manualRuns, ...prepared.map(({ listener }) => listener), opened].filter((listener) => listener !== undefined);
   const functions = prepared.map(({ hostFunction, disabled }) => list(hostFunction, disabled, routes, configuration, http.url));
   const invocations = (): Readonly<Record<string, InvocationCounts>> => withIdle(functions, invoker);
-  const admin = { hostId, functions, invocations };
+  const admin = { hostId, functions, invocations, manualRuns };
   const extensions = opened === undefined ? [] : [opened.extension];
-  http.open({ routes, invoker, keys: options.keys, customHeaders: configuration.customHeaders, admin, extensions });
+  const { customHeaders } = configuration;
+  http.open({ routes, invoker, keys: options.keys, customHeaders, admin, extensions, bodyMaxBytes });
   await startAll(listeners);
   log({ level: "information", event: "host", message: `Host started with ${functions.length} functions at ${http.url}` });
   let closing: Promise<void> | undefined;

@@ -68,6 +68,13 @@ export const DURABLE_HISTORY_WARNING_EVENTS = 5_000;
 export const DURABLE_EPISODE_MAX_MESSAGES = 256;
 /** Instances of one hub, ended ones included until they are purged: their descriptions stay in memory, some 500 bytes each. */
 export const DURABLE_INSTANCES_MAX = 200_000;
+/**
+ * Orchestrations that have ended are purged beyond this many, the oldest first: the history of one failover has some
+ * 100 KiB, which makes 100 MiB on disk. Azure keeps them until somebody purges them.
+ */
+export const DURABLE_ENDED_MAX_COUNT = 1_000;
+/** And after a week, in which whoever wonders about one has looked. */
+export const DURABLE_ENDED_MAX_AGE_MS = 7 * 24 * 60 * 60_000;
 /** Instances on one page of a listing unless the caller names a number. */
 export const DURABLE_PAGE_MAX_COUNT = 100;
 /** How long a start waits for the process before it to let go of the state: killed processes are gone in moments. */

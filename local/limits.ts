@@ -19,6 +19,18 @@ export const LAB_LOG_MAX_RECORDS = 100_000;
 export const CHILD_READY_MS = 60_000;
 /** A child that was asked to stop is killed afterwards; four stages one after the other stay below the ten seconds of a whole stop. */
 export const CHILD_STOP_MS = 4_000;
+/**
+ * A child that dies by itself is started again after this, after twice as long the next time, at most so often in a row
+ * (15 s of pauses): what still dies then has a reason that another start does not mend. Azure's host gives up after three.
+ */
+export const CHILD_RESTART_FIRST_MS = 500;
+export const CHILD_RESTARTS_MAX = 5;
+/** Who has run for so long has got over what killed it: the next death counts as the first. */
+export const CHILD_SETTLED_MS = 60_000;
+/** Between two tries of the guest of `npm start` to attach to disks whose service has died. */
+export const START_ATTACH_PAUSE_MS = 1_000;
+/** What that guest waits for its last record when it is told to stop: a part of the ten seconds of a whole stop. */
+export const START_GUEST_STOP_MS = 1_000;
 /** A whole stop of the local cloud takes at most this long: what still runs then is killed. */
 export const CLOUD_STOP_MS = 10_000;
 /** One call of the operator's API by the supervisor; the longest makes the target disks of a new item. */

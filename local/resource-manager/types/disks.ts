@@ -190,11 +190,9 @@ async function fill(record: ResourceRecord<Body>, uniqueId: string, runtime: Run
 
 /** A copy takes its time here, and its source must stay as it is until it is done. */
 export function refuseWhileCopied(disk: ResourceRecord, world: World): void {
-  const isCopy = ({ body, provisioningState }: ResourceRecord): boolean => {
-    const { sourceResourceId = "" } = BODY.parse(body).properties.creationData;
-    return keyOf(sourceResourceId) === disk.key && !["Succeeded", "Failed"].includes(provisioningState);
-  };
-  const copy = [...world.ofType(DISK_TYPE), ...world.ofType(SNAPSHOT_TYPE)].find(isCopy);
+  const isCopy = ({ type, provisioningState }: ResourceRecord): boolean =>
+    [DISK_TYPE, SNAPSHOT_TYPE].includes(type) && !["Succeeded", "Failed"].includes(provisioningState);
+  const copy = world.usersOf(disk.id).find(({ record }) => isCopy(record))?.record;
   if (copy !== undefined) throw new ArmError(409, "Conflict", `Disk ${disk.name} is being copied to ${copy.id}.`);
 }
 

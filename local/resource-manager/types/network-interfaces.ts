@@ -152,9 +152,9 @@ function checkAddress(address: string, block: ReturnType<typeof subnetBlock>, ta
 }
 
 function addressesIn(subnetId: string, exceptKey: string, world: World): readonly string[] {
-  return world
-    .ofType(TYPE)
-    .filter((record) => record.key !== exceptKey)
+  const users = new Map(world.usersOf(subnetId).map(({ record }) => [record.key, record]));
+  return [...users.values()]
+    .filter((record) => record.type === TYPE && record.key !== exceptKey)
     .flatMap((record) => BODY.parse(record.body).properties.ipConfigurations)
     .flatMap(({ properties }) =>
       sameId(properties.subnet.id, subnetId) && properties.privateIPAddress !== undefined ? [properties.privateIPAddress] : [],

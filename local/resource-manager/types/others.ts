@@ -130,8 +130,9 @@ function sku(size: MachineSize, region: string, world: World): JsonObject {
 
 function usages(part: string, world: World): readonly JsonObject[] {
   const region = knownRegion(part, world);
+  const used = usedCores(region, world);
   return ["cores", ...FAMILIES].map((family) => ({
-    currentValue: usedCores(region, family, world),
+    currentValue: used.get(family) ?? 0,
     limit: world.facts.quota(region, family),
     unit: "Count",
     name: { value: family, localizedValue: family === "cores" ? "Total Regional vCPUs" : family },

@@ -115,7 +115,7 @@ function answerOperation(request: ArmRequest, target: Extract<Target, { readonly
   checkSignature(operation, request.query, parts.addresses.secret);
   if (target.view === "status") return statusAnswer(operation, parts.addresses);
   const world = parts.world();
-  return resultAnswer(operation, request.query.get("api-version") ?? "", parts.addresses, () => {
+  return resultAnswer(operation, request.query, parts.addresses, () => {
     const record = world.find(operation.resourceId);
     return record === undefined ? undefined : present(record, world.typeOf(record.type), world);
   });
@@ -178,17 +178,24 @@ function isCut(request: ArmRequest, target: Target, parts: EngineParts): boolean
 function withCommonHeaders(answer: Answer, request: ArmRequest): Answer {
   const id = randomUUID();
   const clientId = request.headers["x-ms-client-request-id"];
-  const isRead = request.method === "GET" || request.method === "HEAD";
-  const remaining = isRead
-    ? { "x-ms-ratelimit-remaining-subscription-reads": "249", "x-ms-ratelimit-remaining-subscription-global-reads": "3749" }
-    : { "x-ms-ratelimit-remaining-subscription-writes": "199", "x-ms-ratelimit-remaining-subscription-global-writes": "2999" };
   const headers = {
     "cache-control": "no-cache",
     "x-ms-request-id": id,
     "x-ms-correlation-request-id": request.headers["x-ms-correlation-request-id"] ?? id,
     ...(clientId === undefined ? {} : { "x-ms-client-request-id": clientId }),
-    ...remaining,
+    ...remainingRequests(request.method),
     ...answer.headers,
   };
   return { ...answer, headers };
+}
+
+/** Azure counts reads, writes and deletes apart. */
+function remainingRequests(method: string): Readonly<Record<string, string>> {
+  const [kind, local, global] =
+    method === "GET" || method === "HEAD"
+      ? ["reads", "249", "3749"]
+      : method === "DELETE"
+        ? ["deletes", "199", "2999"]
+        : ["writes", "199", "2999"];
+  return { [`x-ms-ratelimit-remaining-subscription-${kind}`]: local, [`x-ms-ratelimit-remaining-subscription-global-${kind}`]: global };
 }

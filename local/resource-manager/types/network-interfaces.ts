@@ -39,7 +39,8 @@ export const networkInterfaces: ResourceType<Body> = {
   schema: BODY,
   members: [],
   etagInBody: true,
-  put: NETWORK_PUT,
+  // Azure answers an interface at once, as made, where it follows other networks with an operation.
+  put: { ...NETWORK_PUT, form: "none" },
   delete: NETWORK_DELETE,
   actions: {},
   references: ({ properties }) => [

@@ -7,7 +7,7 @@ import { reading, writing } from "./errors.ts";
 import { firstItems } from "./listing.ts";
 import { moveToQuarantine } from "./quarantine.ts";
 import { openRecords } from "./records.ts";
-import { removeItem } from "./remove-item.ts";
+import { forgetItem, removeCacheData, removeTargetData } from "./remove-item.ts";
 import { openTargetDisks } from "./target-disks.ts";
 
 /** The stores of all items: deltas in the cache account, everything else in the target account. */
@@ -24,7 +24,9 @@ export function openItemStores(cache: BlobAccount, target: BlobAccount): ItemSto
         await target.retrying.getContainerClient(itemContainer(itemId)).createIfNotExists({ abortSignal });
         await target.retrying.getContainerClient(diskContainer(itemId, stream)).createIfNotExists({ abortSignal });
       }),
-    removeItem: (itemId) => removeItem(cache, target, itemId),
+    removeTargetData: (itemId) => removeTargetData(target, itemId),
+    removeCacheData: (itemId) => removeCacheData(cache, itemId),
+    forgetItem: (itemId) => forgetItem(target, itemId),
     quarantine: (itemId, name, reason, etag) => moveToQuarantine(cache, itemId, name, reason, etag),
   };
 }

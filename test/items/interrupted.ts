@@ -47,7 +47,9 @@ function interruptedStores(inner: ItemStores, at: number, mode: KillMode): { rea
     snapshots,
     listItems: (...given) => through(() => inner.listItems(...given)),
     createContainers: (...given) => through(() => inner.createContainers(...given)),
-    removeItem: (...given) => through(() => inner.removeItem(...given)),
+    removeTargetData: (...given) => through(() => inner.removeTargetData(...given)),
+    removeCacheData: (...given) => through(() => inner.removeCacheData(...given)),
+    forgetItem: (...given) => through(() => inner.forgetItem(...given)),
     quarantine: (...given) => through(() => inner.quarantine(...given)),
   };
   return { stores, calls: () => calls };

@@ -483,6 +483,15 @@ export const FLOW_MACHINE_MAX_MS = 30 * 60_000;
 export const FLOW_SHUT_DOWN_MAX_MS = 10 * 60_000;
 /** The longest pause between two tries to reach that source: with FLOW_PAUSE_MAX_MS a region that is gone would cost ten minutes of recovery time. */
 export const FLOW_SHUT_DOWN_PAUSE_MAX_MS = 5_000;
+/** A worker ends its slice within SLICE_MS, a dead one's claim within CLAIM_MS, and then its requests settle: twice that is a fault. */
+export const FLOW_WORKER_MAX_MS = 10 * 60_000;
+/** Disabling does not wait long for a source region that may be gone: so many tries of each request, with short pauses ... */
+export const FLOW_SOURCE_MAX_TRIES = 3;
+export const FLOW_SOURCE_PAUSE_MAX_MS = 5_000;
+/** ... and so long for what it has taken on, as the removal of an extension. */
+export const FLOW_SOURCE_MAX_MS = 10 * 60_000;
+/** What the source region did not let go is tried again this often: a lost region is mostly back after hours, or never. */
+export const LEFT_RETRY_MS = 60 * 60_000;
 /** A flow that is taken over from stops at its next activity; one that has died is not waited for longer than this. */
 export const FLOW_TAKEOVER_MAX_MS = 10 * 60_000;
 /** Jobs of one item that are read at once. */

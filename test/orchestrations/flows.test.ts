@@ -44,6 +44,7 @@ describe("enabling protection", () => {
     expect(entries.map(({ kind, state }) => [kind, state])).toEqual([
       ["resource-group", "created"],
       ["virtual-network", "created"],
+      ["cache-data", "created"],
       ["mobility-extension", "created"],
     ]);
   });

@@ -185,18 +185,18 @@ async function guests(context: FlowContext, resourceManager: MemoryResourceManag
 }
 
 /** One epoch applied, and a recovery point of it. */
-async function addPoint(context: FlowContext, itemId: string): Promise<PointManifest> {
+export async function addPoint(context: FlowContext, itemId: string): Promise<PointManifest> {
   const { stores, clock } = context;
   const item = (await findItem(stores, itemId))?.item;
   const stored = await readProgress(stores.records(itemId));
   if (item === undefined || stored === undefined) throw new Error("the item replicates");
-  const { applied } = stored.progress;
+  const { applied, stream } = stored.progress;
   const position = { ...applied, epoch: applied.epoch + 1 };
   const targetTimeMs = clock.now();
   const pointId = makePointId(targetTimeMs, String(position.epoch));
   const snapshots = await Promise.all(
     item.disks.map(async (disk) => {
-      const target = { itemId, stream: item.stream, diskId: disk.id };
+      const target = { itemId, stream, diskId: disk.id };
       const found = await stores.disks.properties(target);
       const snapshot = await stores.disks.snapshot(target, found?.etag ?? "", pointId);
       return { ...disk, snapshot: snapshot ?? "" };
@@ -208,7 +208,7 @@ async function addPoint(context: FlowContext, itemId: string): Promise<PointMani
     kind: "point",
     pointId,
     itemId,
-    stream: item.stream,
+    stream,
     position,
     ...times,
     skewMs: undefined,
@@ -217,7 +217,7 @@ async function addPoint(context: FlowContext, itemId: string): Promise<PointMani
     disks: snapshots,
   };
   await stores.records(itemId).create(manifestName(pointId), encodePoint(manifest));
-  const lastPoint = { pointId, stream: item.stream, epoch: position.epoch, ...times };
+  const lastPoint = { pointId, stream, epoch: position.epoch, ...times };
   await replaceProgress(stores.records(itemId), stored, {
     ...stored.progress,
     applied: position,

@@ -24,14 +24,12 @@ export function heartbeatAnswer(value: unknown): HeartbeatAnswer | undefined {
 }
 
 /** What a control plane of before does not say is nothing wanted. */
-function requests(value: unknown): Pick<HeartbeatAnswer, "session" | "repair" | "consistency" | "rotation"> {
+function requests(value: unknown): Pick<HeartbeatAnswer, "session" | "consistency" | "rotation"> {
   const session = fieldOf(value, "session");
-  const repairId = textAt(fieldOf(value, "repair"), "id");
   const requestId = textAt(fieldOf(value, "consistency"), "requestId");
   const rotation = textAt(value, "rotation");
   return {
     session: { sinceMs: numberAt(session, "sinceMs") ?? 0, leaseMs: numberAt(session, "leaseMs") ?? SESSION_LEASE_MS },
-    ...(repairId === undefined ? {} : { repair: { id: repairId } }),
     ...(requestId === undefined ? {} : { consistency: { requestId } }),
     ...(rotation === "wanted" || rotation === "accepted" ? { rotation } : {}),
   };

@@ -4,7 +4,7 @@
  * sessions and requests stand in docs/mobility-protocol.md.
  */
 import type { DiskDescription, Position } from "../position.ts";
-import type { Resynchronization } from "./item.ts";
+import type { Resynchronization, UploadsStopped } from "./item.ts";
 
 /** POST /api/mobility/{item}/register. Repeating it with the same `itemToken` succeeds, so a lost answer is harmless. */
 export interface RegisterRequest {
@@ -47,9 +47,8 @@ export interface HeartbeatRequest {
   readonly pendingBytes: number;
   readonly seeding?: { readonly doneBytes: number; readonly totalBytes: number } | undefined;
   readonly resynchronization?: Resynchronization | undefined;
-  /** The repair that was taken up, and the one that is complete. */
-  readonly repairRunning?: string | undefined;
-  readonly repairDone?: string | undefined;
+  /** Nothing more is uploaded in this stream: only another one helps (`repairReplication`). */
+  readonly uploadsStopped?: UploadsStopped | undefined;
   /** What became of the app-consistent point that was asked for; sent until an answer no longer asks for it. */
   readonly consistency?: ConsistencyOutcome | undefined;
   /** SHA-256 (64 hex digits) of the token that the service wants to use from now on. The token itself is not sent before its first use. */
@@ -68,8 +67,6 @@ export interface HeartbeatAnswer extends OpenStream {
   readonly intervalMs: number;
   /** The session that this answer grants or keeps up: others wait until nothing was heard of it for `leaseMs`. */
   readonly session: { readonly sinceMs: number; readonly leaseMs: number };
-  /** The replication is to be repaired: everything is read again. Sent until a heartbeat reports this id. */
-  readonly repair?: { readonly id: string } | undefined;
   /** An app-consistent point is wanted now. Sent until a heartbeat reports its outcome. */
   readonly consistency?: { readonly requestId: string } | undefined;
   /** `wanted`: the service is to choose another token; `accepted`: the proposed one counts from now on, beside the old one until its first use. */

@@ -195,6 +195,18 @@ describe("the mobility service's routes", () => {
     const { app } = world;
     await replicate(world, 7);
     const headers = { "x-ms-client-request-id": "one" };
+    const point = await call(newRecoveryPoint(app.source), { params: web, headers, body: { recoveryPointType: "ApplicationConsistent" } });
+    expect(point).toMatchObject({ status: 202, body: { recoveryPointType: "ApplicationConsistent" } });
+    const wrong = await call(newRecoveryPoint(app.source), { params: web, body: { recoveryPointType: "CrashConsistent" } });
+    expect(wrong).toMatchObject({ status: 400, body: { error: { message: expect.stringContaining("come by policy") } } });
+    expect((await call(rotateToken(app.source), { params: web })).status).toBe(202);
+    const { name: pointId } = point.body as { readonly name: string };
+    const beat = { ...WHO, sentMs: 1, uploaded: world.start, pendingBytes: 0 };
+    const speak = async (changes: object): Promise<unknown> =>
+      (await call(heartbeatMobility(app.source), { params: web, headers: bearer, body: { ...beat, ...changes } })).body;
+    expect(await speak({})).toMatchObject({ consistency: { requestId: pointId }, rotation: "wanted", stream: 1, start: world.start });
+    await speak({ consistency: { requestId: pointId, state: "failed", reason: "no script is configured" } });
+
     const repair = await call(repairReplication(app.source), { params: web, headers });
     expect(repair).toMatchObject({
       status: 202,
@@ -203,19 +215,11 @@ describe("the mobility service's routes", () => {
     });
     expect((await call(repairReplication(app.source), { params: web, headers })).body).toEqual(repair.body);
     expect((await call(repairReplication(app.source), { params: web })).status).toBe(409);
-    const point = await call(newRecoveryPoint(app.source), { params: web, headers, body: { recoveryPointType: "ApplicationConsistent" } });
-    expect(point).toMatchObject({ status: 202, body: { recoveryPointType: "ApplicationConsistent" } });
-    const wrong = await call(newRecoveryPoint(app.source), { params: web, body: { recoveryPointType: "CrashConsistent" } });
-    expect(wrong).toMatchObject({ status: 400, body: { error: { message: expect.stringContaining("come by policy") } } });
-    expect((await call(rotateToken(app.source), { params: web })).status).toBe(202);
-    const [repairId, pointId] = [repair, point].map(({ body }) => (body as { name: string }).name);
-    const beat = { ...WHO, sentMs: 1, uploaded: world.start, pendingBytes: 0 };
-    const answer = await call(heartbeatMobility(app.source), { params: web, headers: bearer, body: beat });
-    expect(answer.body).toMatchObject({ repair: { id: repairId }, consistency: { requestId: pointId }, rotation: "wanted" });
-    const done = { repairDone: repairId, consistency: { requestId: pointId, state: "failed", reason: "no script is configured" } };
-    await call(heartbeatMobility(app.source), { params: web, headers: bearer, body: { ...beat, ...done } });
+    const { start } = (await speak({ start: world.start })) as { readonly start: Position };
+    expect(start).toMatchObject({ stream: 2, epoch: 0 });
+    await speak({ start, uploaded: start });
     expect((await call(showItem(app.source), { params: web })).body).toMatchObject({
-      repair: { name: repairId, state: "Succeeded" },
+      repair: { name: (repair.body as { readonly name: string }).name, state: "InProgress" },
       appConsistentPoint: { name: pointId, state: "Failed", reason: "no script is configured" },
       resyncRequired: false,
       session: { machineId: "machine", bootId: "boot", ended: false },

@@ -8,7 +8,7 @@ import { protectItem } from "../replication/items/protect.ts";
 import type { ItemStores } from "../replication/ports.ts";
 import { samePosition } from "../replication/position.ts";
 import type { DiskDescription } from "../replication/position.ts";
-import type { Content } from "./trace-deltas.ts";
+import { type Content, NONCE } from "./trace-deltas.ts";
 import type { TraceWrite } from "./trace.ts";
 
 const NEVER_MS = 24 * 3_600_000;
@@ -17,8 +17,7 @@ const timer = { pause: (durationMs: number): Promise<void> => new Promise((resol
 
 /** A new item whose recovery points come so seldom that only the first one, at the first boundary, is in the measurement. */
 export async function protect(stores: ItemStores, itemId: string, disks: readonly DiskDescription[]): Promise<void> {
-  let ids = 0;
-  const context = { stores, clock, ids: { next: () => `${itemId}${(ids += 1)}` } };
+  const context = { stores, clock, ids: { next: () => NONCE } };
   await protectItem(context, { itemId, disks, policy: { pointIntervalMs: NEVER_MS, retentionMs: NEVER_MS } });
 }
 
@@ -34,7 +33,7 @@ export async function timeEngine(
   deltas: readonly EncodedDelta[],
 ): Promise<number> {
   await protect(stores, itemId, disks);
-  for (const { end, bytes } of deltas) await stores.cache(itemId).create(deltaName(end.stream, end.epoch), bytes);
+  for (const { end, bytes } of deltas) await stores.cache(itemId, 1).create(deltaName(end.stream, end.epoch), bytes);
   const startedMs = performance.now();
   const outcome = await applySlice(workerContext(stores), itemId);
   const tookMs = performance.now() - startedMs;

@@ -13,7 +13,7 @@ import type { Command, Terminal } from "./command.ts";
 import { downloadDisk } from "./download.ts";
 
 const status = z.object({
-  state: z.enum(["Pending", "InProgress", "Succeeded", "Failed"]),
+  state: z.enum(["Pending", "InProgress", "Succeeded", "Failed", "Removing"]),
   percentComplete: z.number(),
   error: z.object({ message: z.string(), hint: z.string() }).optional(),
 });
@@ -78,6 +78,7 @@ async function waitForRestore(connection: ApiConnection, location: string, termi
         { hint: error?.hint ?? "See the log of the function app." },
       );
     }
+    if (state === "Removing") throw new LeewardError("restore-unknown", "The restore was deleted meanwhile.");
     if (percentComplete > shownPercent) terminal.error(`restoring: ${percentComplete} %`);
     shownPercent = percentComplete;
     await sleep(CLI_RESTORE_POLL_MS);

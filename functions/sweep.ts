@@ -1,10 +1,9 @@
 import type { InvocationContext, TimerFunctionOptions } from "@azure/functions";
 import { hasCode } from "../replication/errors.ts";
 import { announceItem } from "../replication/events/announce.ts";
-import { flowClient, flowStateOf, startFlow } from "../orchestrations/durable.ts";
+import { flowClient } from "../orchestrations/durable.ts";
 import { alertFailovers } from "../orchestrations/alert-failovers.ts";
 import { resumeAlert } from "../replication/alerts/handle-alert.ts";
-import type { FlowRun } from "../orchestrations/flow-run.ts";
 import { tendFlow } from "../orchestrations/request.ts";
 import { sweepItem } from "../replication/items/sweep.ts";
 import { SWEEP_ALL_MS } from "../replication/limits.ts";
@@ -23,9 +22,9 @@ export const sweep = (application: ApplicationSource): TimerFunctionOptions => (
         await sweepOne(app, itemId, context);
       } finally {
         // Whatever keeps an item from replicating must not keep its failover waiting.
-        const start = (run: FlowRun): Promise<void> => startFlow(context, run);
-        await tendFlow(app, itemId, { start, stateOf: (jobId) => flowStateOf(context, jobId) });
-        const resumed = await resumeAlert({ ...app, failovers: alertFailovers(app, start) }, itemId);
+        const flows = app.flows(context);
+        await tendFlow(app, itemId, flows);
+        const resumed = await resumeAlert({ ...app, failovers: alertFailovers(app, flows.start) }, itemId);
         if (resumed !== undefined) context.warn(logLine("alert-resumed", { itemId, ...resumed }));
       }
     });

@@ -7,7 +7,10 @@ import { openItemStores } from "../azure/item-stores.ts";
 import { openRecords } from "../azure/records.ts";
 import { openRestoreAccess } from "../azure/restore-access.ts";
 import { openWorkQueue } from "../azure/work-queue.ts";
+import type { InvocationContext } from "@azure/functions";
 import type { FlowManagement } from "../orchestrations/activities/context.ts";
+import { flowHost } from "../orchestrations/durable.ts";
+import type { FlowHost } from "../orchestrations/request.ts";
 import { CONTROL_CONTAINER } from "../replication/items/names.ts";
 import type { CacheAccess, Clock, Ids, ItemStores, RecordStore, RestoreAccess, Timer, WorkQueue } from "../replication/ports.ts";
 import type { EventPublisher } from "../replication/ports-events.ts";
@@ -34,6 +37,8 @@ export interface Application {
   readonly tidied: Map<string, number>;
   /** Undefined for an app that only replicates. */
   readonly management: FlowManagement | undefined;
+  /** What runs flows, for an invocation that has `flowClient` among its inputs. */
+  readonly flows: (context: InvocationContext) => FlowHost;
   /** Undefined for an app without a topic: it tells nobody. */
   readonly events: EventPublisher | undefined;
 }
@@ -68,6 +73,7 @@ export function connectApplication(settings: Settings): Application {
       resourceGroup: management.resourceGroup,
       apiUrl: management.apiUrl,
     },
+    flows: flowHost,
     events: settings.events && openEventPublisher(settings.events, clock),
   };
 }

@@ -5,17 +5,3 @@ export function backOffMs(attempt: number, random: () => number): number {
   const fullMs = Math.min(BACK_OFF_MAX_MS, BACK_OFF_FIRST_MS * 2 ** Math.min(attempt, 20));
   return fullMs / 2 + (random() * fullMs) / 2;
 }
-
-/** Waits, but no longer than until `signal` is aborted. Never rejects. */
-export function pause(waitMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, waitMs);
-    signal.addEventListener("abort", done);
-  });
-}

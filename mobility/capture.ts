@@ -1,3 +1,4 @@
+import type { Clock } from "./clock.ts";
 import type { CaptureMode } from "./disks/activity.ts";
 import type { DirtyMap } from "./disks/dirty-map.ts";
 import type { Image } from "./disks/image.ts";
@@ -14,6 +15,7 @@ import type { Sealer } from "./epochs/sealer.ts";
 import type { SpooledDelta } from "./epochs/spool.ts";
 import { openWriteLog } from "./epochs/write-log.ts";
 import type { WriteLog } from "./epochs/write-log.ts";
+import type { Files } from "./files.ts";
 import { openJournal } from "./journal/journal.ts";
 import type { Journal } from "./journal/journal.ts";
 import type { NbdDisk } from "./nbd/connection.ts";
@@ -41,6 +43,8 @@ export interface Capture {
 }
 
 export interface CaptureOptions {
+  readonly files: Files;
+  readonly clock: Clock;
   readonly disks: readonly OpenedDisk[];
   readonly opened: OpenedState;
   readonly journalFolder: string;
@@ -52,8 +56,6 @@ export interface CaptureOptions {
   readonly spool: () => { readonly count: number; readonly bytes: number };
   readonly spoolBoundBytes: () => number;
   readonly seedPace: Pace;
-  readonly now: () => number;
-  readonly monotonicMs: () => number;
   readonly random: () => number;
   readonly sealed: (delta: SpooledDelta) => void;
   readonly modeChanged: (mode: CaptureMode) => void;
@@ -61,7 +63,7 @@ export interface CaptureOptions {
 }
 
 export function openCapture(options: CaptureOptions): Capture {
-  const { disks, opened, thread } = options;
+  const { clock, disks, opened, thread } = options;
   const { activity, map, recovered } = opened;
   const images = disks.map((disk) => disk.image);
   const locks = disks.map(() => createRangeLock());
@@ -71,7 +73,7 @@ export function openCapture(options: CaptureOptions): Capture {
   const churn: Churn = { writes: 0, writtenBytes: 0, zeroedBytes: 0, reads: 0, readBytes: 0, flushes: 0 };
   const volumes = disks.map(({ description, image }, index) => {
     const lock = locks[index] ?? createRangeLock();
-    return createVolume({ disk: description, index, image, lock, recorder, churn });
+    return createVolume({ disk: description, index, image, lock, recorder, churn, clock });
   });
   return {
     volumes,
@@ -106,6 +108,7 @@ export function openCapture(options: CaptureOptions): Capture {
 function connect(options: CaptureOptions, images: readonly Image[], locks: readonly RangeLock[]) {
   const { activity, map, recovered, state } = options.opened;
   const journal = openJournal({
+    files: options.files,
     folder: options.journalFolder,
     binding: state.current.binding,
     number: recovered.nextNumber,

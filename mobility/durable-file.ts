@@ -1,12 +1,11 @@
 import { createHash } from "node:crypto";
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
-import { open, rename } from "node:fs/promises";
 import { dirname } from "node:path";
+import type { Files } from "./files.ts";
 
 /** Replaces a file as a whole and makes it durable: temporary file, fsync, rename, fsync of the folder. After any crash the old or the new one is there. */
-export function replaceFileDurably(path: string, bytes: Uint8Array, mode = 0o600): void {
-  writeBeside(path, bytes, mode, true);
-  syncFolder(dirname(path));
+export function replaceFileDurably(files: Files, path: string, bytes: Uint8Array, mode = 0o600): void {
+  writeBeside(files, path, bytes, mode, true);
+  syncFolder(files, dirname(path));
 }
 
 /** Pieces are gathered to writes of this size. */
@@ -16,14 +15,16 @@ const GATHER_BYTES = 256 * 1024;
  * Makes a file durably whose content comes piece by piece and which knows its name only in the end: `make` appends to the temporary file and returns the
  * path that it gets. When `make` throws, nothing stays. Memory is one buffer, whatever the length. Returns the MD5 of the content in base64.
  */
-export function writeFileDurably(temporaryPath: string, make: (append: (bytes: Uint8Array) => void) => string): string {
-  const file = openSync(temporaryPath, "w", 0o600);
+export function writeFileDurably(files: Files, temporaryPath: string, make: (append: (bytes: Uint8Array) => void) => string): string {
+  const file = files.open(temporaryPath, "w", 0o600);
   const gathered = Buffer.allocUnsafe(GATHER_BYTES);
   const hash = createHash("md5");
   let filled = 0;
+  let writtenBytes = 0;
   const write = (bytes: Uint8Array): void => {
     hash.update(bytes);
-    writeAll(file, bytes);
+    writeAll(files, file, bytes, writtenBytes);
+    writtenBytes += bytes.length;
   };
   const flush = (): void => {
     write(gathered.subarray(0, filled));
@@ -40,64 +41,65 @@ export function writeFileDurably(temporaryPath: string, make: (append: (bytes: U
       }
     });
     flush();
-    fsyncSync(file);
+    files.sync(file);
   } catch (error) {
-    rmSync(temporaryPath, { force: true });
+    files.remove(temporaryPath);
     throw error;
   } finally {
-    closeSync(file);
+    files.close(file);
   }
-  renameSync(temporaryPath, path);
-  syncFolder(dirname(path));
+  files.rename(temporaryPath, path);
+  syncFolder(files, dirname(path));
   return hash.digest("base64");
 }
 
 /** The same without holding the event loop. Calls for one path must not overlap. */
-export async function replaceFileDurablyLater(path: string, bytes: Uint8Array): Promise<void> {
+export async function replaceFileDurablyLater(files: Files, path: string, bytes: Uint8Array): Promise<void> {
   const temporary = `${path}.tmp`;
-  const file = await open(temporary, "w", 0o600);
+  const file = await files.openLater(temporary, "w", 0o600);
   try {
-    await file.writeFile(bytes);
-    await file.sync();
+    for (let done = 0; done < bytes.length;) done += await files.writeLater(file, bytes, done, bytes.length - done, done);
+    await files.syncLater(file);
   } finally {
-    await file.close();
+    await files.closeLater(file);
   }
-  await rename(temporary, path);
-  const folder = await open(dirname(path), "r");
+  await files.renameLater(temporary, path);
+  const folder = await files.openLater(dirname(path), "r");
   try {
-    await folder.sync();
+    await files.syncLater(folder);
   } finally {
-    await folder.close();
+    await files.closeLater(folder);
   }
 }
 
 /** Replaces a file as a whole: a reader sees the old or the new one. Not durable: for what the next second writes again. */
-export function replaceFile(path: string, bytes: Uint8Array): void {
-  writeBeside(path, bytes, 0o644, false);
+export function replaceFile(files: Files, path: string, bytes: Uint8Array): void {
+  writeBeside(files, path, bytes, 0o644, false);
 }
 
 /** Makes the names in the folder durable. */
-export function syncFolder(path: string): void {
-  const folder = openSync(path, "r");
+export function syncFolder(files: Files, path: string): void {
+  const folder = files.open(path, "r");
   try {
-    fsyncSync(folder);
+    files.sync(folder);
   } finally {
-    closeSync(folder);
+    files.close(folder);
   }
 }
 
-function writeAll(file: number, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length;) done += writeSync(file, bytes, done);
+/** All of the bytes, from this position on. */
+export function writeAll(files: Files, file: number, bytes: Uint8Array, positionBytes: number): void {
+  for (let done = 0; done < bytes.length;) done += files.write(file, bytes, done, bytes.length - done, positionBytes + done);
 }
 
-function writeBeside(path: string, bytes: Uint8Array, mode: number, durable: boolean): void {
+function writeBeside(files: Files, path: string, bytes: Uint8Array, mode: number, durable: boolean): void {
   const temporary = `${path}.tmp`;
-  const file = openSync(temporary, "w", mode);
+  const file = files.open(temporary, "w", mode);
   try {
-    writeAll(file, bytes);
-    if (durable) fsyncSync(file);
+    writeAll(files, file, bytes, 0);
+    if (durable) files.sync(file);
   } finally {
-    closeSync(file);
+    files.close(file);
   }
-  renameSync(temporary, path);
+  files.rename(temporary, path);
 }

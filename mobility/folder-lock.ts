@@ -1,26 +1,27 @@
-import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { LeewardError } from "../replication/errors.ts";
-import { processStartTime } from "./process-start.ts";
+import type { Files } from "./files.ts";
+import type { Processes } from "./process-start.ts";
 
 /**
  * Takes a state folder for this process: a file with the process id and its start time, so that a recycled id is not mistaken for the owner. The lock of a
  * process that was killed is taken over. Throws `state-locked`. Returns what lets go.
  */
-export function lockFolder(path: string): () => void {
+export function lockFolder(files: Files, processes: Processes, path: string): () => void {
   for (let attempt = 0; attempt < 3; attempt += 1) {
     try {
-      const file = openSync(path, "wx", 0o600);
-      writeSync(file, `${process.pid} ${processStartTime(process.pid) ?? ""}`);
-      closeSync(file);
-      return () => rmSync(path, { force: true });
+      const file = files.open(path, "wx", 0o600);
+      const owner = Buffer.from(`${processes.ownId} ${processes.startTime(processes.ownId) ?? ""}`);
+      files.write(file, owner, 0, owner.length, 0);
+      files.close(file);
+      return () => files.remove(path);
     } catch (error) {
       if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
     }
-    const owner = readOwner(path);
-    if (owner !== undefined && isAlive(owner)) {
+    const owner = readOwner(files, path);
+    if (owner !== undefined && isAlive(processes, owner)) {
       throw new LeewardError("state-locked", `Process ${owner.id} uses this state folder.`, { path, process: owner.id });
     }
-    rmSync(path, { force: true });
+    files.remove(path);
   }
   throw new LeewardError("state-locked", "Another process is taking this state folder.", { path });
 }
@@ -30,23 +31,18 @@ interface Owner {
   readonly startTime: string;
 }
 
-function readOwner(path: string): Owner | undefined {
+function readOwner(files: Files, path: string): Owner | undefined {
   try {
-    const [id = "", started = ""] = readFileSync(path, "utf8").split(" ");
+    const [id = "", started = ""] = files.readFile(path).toString("utf8").split(" ");
     return /^\d+$/.test(id) ? { id: Number(id), startTime: started } : undefined;
   } catch {
     return undefined;
   }
 }
 
-function isAlive(owner: Owner): boolean {
+function isAlive(processes: Processes, owner: Owner): boolean {
   // Started again inside one process (tests): the folder is ours only if the earlier service let go.
-  const started = processStartTime(owner.id);
+  const started = processes.startTime(owner.id);
   if (started !== undefined) return owner.startTime === "" || started === owner.startTime;
-  try {
-    process.kill(owner.id, 0);
-    return owner.startTime === "";
-  } catch {
-    return false;
-  }
+  return owner.startTime === "" && processes.exists(owner.id);
 }

@@ -1,4 +1,3 @@
-import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { LeewardError } from "../replication/errors.ts";
 import type { DiskDescription, Position } from "../replication/position.ts";
@@ -11,6 +10,7 @@ import { openSpool } from "./epochs/spool.ts";
 import type { SpooledDelta } from "./epochs/spool.ts";
 import { openStateFile, readState } from "./epochs/state.ts";
 import type { ResynchronizationReason, ServiceState, StateFile } from "./epochs/state.ts";
+import type { Files } from "./files.ts";
 import { recoverJournal } from "./journal/recover.ts";
 import type { RecoveredJournal } from "./journal/recover.ts";
 
@@ -43,6 +43,7 @@ export interface OpenedState {
 }
 
 export interface OpenStateOptions {
+  readonly files: Files;
   readonly folder: ReturnType<typeof stateFolder>;
   readonly itemId: string;
   /** By disk number. */
@@ -56,12 +57,12 @@ export interface OpenStateOptions {
 
 /** Brings images, journal, dirty map and spool to one consistent state after whatever happened, before the first client is served. */
 export async function openState(options: OpenStateOptions): Promise<OpenedState> {
-  const { folder, bootId } = options;
+  const { files, folder, bootId } = options;
   const disks = options.disks.map((disk) => disk.description);
   const images = options.disks.map((disk) => disk.image);
-  const read = readState(folder.state);
+  const read = readState(files, folder.state);
   // What a first start left that did not come to its state file may be of another stream.
-  if (read === undefined) for (const path of [folder.dirtyMap, folder.activity]) rmSync(path, { force: true });
+  if (read === undefined) for (const path of [folder.dirtyMap, folder.activity]) files.remove(path);
   const known = read ?? firstState(options, disks, await options.register());
   if (known.itemId !== options.itemId || JSON.stringify(known.disks) !== JSON.stringify(disks)) {
     throw new LeewardError("state-corrupt", "The state folder belongs to another item or to other disks.", {
@@ -71,10 +72,15 @@ export async function openState(options: OpenStateOptions): Promise<OpenedState>
     });
   }
   const { binding } = known;
-  const { map, isNew, damagedPages } = openDirtyMap({ path: folder.dirtyMap, binding, sizesBytes: disks.map((disk) => disk.sizeBytes) });
-  const activity = openActivity({ path: folder.activity, binding, ...options.activity });
+  const { map, isNew, damagedPages } = openDirtyMap({
+    files,
+    path: folder.dirtyMap,
+    binding,
+    sizesBytes: disks.map((disk) => disk.sizeBytes),
+  });
+  const activity = openActivity({ files, path: folder.activity, binding, ...options.activity });
   const { redoFromSequence } = activity;
-  const recovered = recoverJournal({ ...known, folder: folder.journal, images, redoFromSequence });
+  const recovered = recoverJournal({ ...known, files, folder: folder.journal, images, redoFromSequence });
   // From here on the images need none of the sealed segments: openCapture removes them after this.
   for (const image of images) await image.sync();
 
@@ -96,8 +102,8 @@ export async function openState(options: OpenStateOptions): Promise<OpenedState>
     seedFresh: false,
     resynchronizationReason: seededAgain,
   };
-  const state = openStateFile(folder.state, { ...known, bootId, clean: false, ...(seededAgain === undefined ? {} : again) });
-  const spool = openSpool(folder.spool, known.uploaded, known.sealed);
+  const state = openStateFile(files, folder.state, { ...known, bootId, clean: false, ...(seededAgain === undefined ? {} : again) });
+  const spool = openSpool(files, folder.spool, known.uploaded, known.sealed);
   return { state, recovered, spool, map, activity, seededAgain };
 }
 

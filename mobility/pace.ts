@@ -1,4 +1,5 @@
-import { pause } from "./back-off.ts";
+import { pause } from "./clock.ts";
+import type { Clock } from "./clock.ts";
 
 /** Spreads work over time so that it never exceeds a rate, whoever takes part in it. */
 export interface Pace {
@@ -8,18 +9,18 @@ export interface Pace {
   durationMs(bytes: number): number;
 }
 
-/** `nowMs` must never jump back. Undefined means without limit. */
-export function createPace(bytesPerSecond: number | undefined, nowMs: () => number): Pace {
+/** Undefined means without limit. */
+export function createPace(bytesPerSecond: number | undefined, clock: Pick<Clock, "monotonicMs" | "after">): Pace {
   if (bytesPerSecond === undefined) return { take: () => Promise.resolve(), durationMs: () => 0 };
   const durationMs = (bytes: number): number => (bytes * 1000) / bytesPerSecond;
   let freeMs = 0;
   return {
     durationMs,
     take: async (bytes, signal) => {
-      const startMs = Math.max(nowMs(), freeMs);
+      const startMs = Math.max(clock.monotonicMs(), freeMs);
       freeMs = startMs + durationMs(bytes);
-      const waitMs = startMs - nowMs();
-      if (waitMs > 0) await pause(waitMs, signal);
+      const waitMs = startMs - clock.monotonicMs();
+      if (waitMs > 0) await pause(clock, waitMs, signal);
     },
   };
 }

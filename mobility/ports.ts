@@ -1,22 +1,48 @@
+import { randomBytes } from "node:crypto";
+import { systemClock } from "./clock.ts";
+import type { Clock } from "./clock.ts";
+import { runScript } from "./consistency/script.ts";
 import { bootId } from "./control/machine.ts";
+import { startSealThread } from "./epochs/seal-thread.ts";
+import type { SealThread } from "./epochs/seal-thread.ts";
+import type { Files } from "./files.ts";
 import type { Log } from "./log.ts";
+import { nodeFiles } from "./node-files.ts";
+import { systemProcesses } from "./process-start.ts";
+import type { Processes } from "./process-start.ts";
 import { createTransport } from "./upload/transport.ts";
 import type { Transport } from "./upload/transport.ts";
 
-/** What the service takes from outside, so that tests can hold time, chance and the network. */
+/** What the service takes from outside, so that tests can hold the medium, time, chance and the network. */
 export interface MobilityPorts {
-  readonly clock: { now(): number };
+  readonly files: Files;
+  readonly clock: Clock;
   readonly random: () => number;
-  /** Closed by whoever made it. */
+  /** Bytes that nobody can guess: tokens and ids are made of them. */
+  readonly randomBytes: (count: number) => Buffer;
+  /** Closed by whoever made it. Reads the spool files it sends by itself. */
   readonly transport: Transport;
+  /** Called once for each start of the service, which stops what it got. */
+  readonly startSealThread: () => SealThread;
+  readonly runScript: typeof runScript;
+  readonly processes: Processes;
   readonly log: Log;
   /** Changes with every start of the machine. */
   readonly bootId: string;
 }
 
 export function systemPorts(log: Log): MobilityPorts {
-  return { clock: { now: () => Date.now() }, random: Math.random, transport: createTransport(), log, bootId: bootId() };
+  const files = nodeFiles();
+  return {
+    files,
+    clock: systemClock(),
+    random: Math.random,
+    randomBytes: (count) => randomBytes(count),
+    transport: createTransport(files),
+    startSealThread,
+    runScript,
+    processes: systemProcesses(),
+    log,
+    bootId: bootId(),
+  };
 }
-
-/** Milliseconds that never jump back. */
-export const monotonicMs = (): number => performance.now();

@@ -1,5 +1,4 @@
 import { LeewardError } from "../replication/errors.ts";
-import { SESSION_END_MS } from "../replication/limits.ts";
 import type { Position } from "../replication/position.ts";
 import { openCapture } from "./capture.ts";
 import type { Capture } from "./capture.ts";
@@ -19,7 +18,6 @@ import { registerService } from "./control/registration.ts";
 import { openSession } from "./control/session-file.ts";
 import { openDisks } from "./disks/open-disks.ts";
 import type { OpenedDisk } from "./disks/open-disks.ts";
-import { startSealThread } from "./epochs/seal-thread.ts";
 import { releaseReserve } from "./epochs/state.ts";
 import type { StateFile } from "./epochs/state.ts";
 import { lockFolder } from "./folder-lock.ts";
@@ -27,16 +25,13 @@ import { createLag } from "./lag.ts";
 import type { Lag } from "./lag.ts";
 import { errorFacts } from "./log.ts";
 import type { Log } from "./log.ts";
-import type { NbdAddress } from "./nbd/server.ts";
 import { stateFolder } from "./open-state.ts";
 import type { OpenedState } from "./open-state.ts";
 import { createPace } from "./pace.ts";
-import { monotonicMs } from "./ports.ts";
 import type { MobilityPorts } from "./ports.ts";
 import type { MobilityStatus } from "./status.ts";
 import { startUploader } from "./upload/uploader.ts";
 import type { Uploader } from "./upload/uploader.ts";
-import { mkdirSync } from "node:fs";
 
 /** What every part of one running service shares. */
 export interface Base {
@@ -49,8 +44,8 @@ export interface Base {
   /** Rejects while the machine does not know its own id. */
   readonly machineId: MachineIdentity;
   readonly control: ControlClient;
-  /** Calls that go on while the service stops. */
-  readonly lastCalls: () => ControlClient;
+  /** Calls that go on while the service stops, until this signal. */
+  readonly lastCalls: (end: AbortSignal) => ControlClient;
   readonly register: () => Promise<Position>;
   readonly lag: Lag;
   readonly startedMs: number;
@@ -71,15 +66,16 @@ export interface Parts extends Base {
 }
 
 export function openBase(config: MobilityConfig, ports: MobilityPorts, signal: AbortSignal, undo: (() => unknown)[]): Base {
+  const { files } = ports;
   const folder = stateFolder(config.stateFolder);
-  for (const path of [folder.path, folder.journal, folder.spool]) mkdirSync(path, { recursive: true, mode: 0o700 });
+  for (const path of [folder.path, folder.journal, folder.spool]) files.makeFolder(path, 0o700);
   // Lock and state file find room on a full disk too; the state file makes the reserve again.
-  releaseReserve(folder.state);
-  undo.push(lockFolder(folder.lock));
-  const disks = openDisks(config.disks);
+  releaseReserve(files, folder.state);
+  undo.push(lockFolder(files, ports.processes, folder.lock));
+  const disks = openDisks(files, config.disks);
   undo.push(() => closeImages(disks));
-  const tokens = openItemTokens(folder.token);
-  const session = openSession(folder.session, folder.path, ports.bootId);
+  const tokens = openItemTokens(files, ports.randomBytes, folder.token);
+  const session = openSession({ files, random: ports.randomBytes, bootId: ports.bootId }, folder.session, folder.path);
   const machineId = machineIdentity(config.machineId, ports.transport, signal);
   const callsUntil = (end: AbortSignal): ControlClient =>
     createControlClient({ ...config, transport: ports.transport, itemToken: tokens.current, sessionId: session.id, signal: end });
@@ -104,7 +100,7 @@ export function openBase(config: MobilityConfig, ports: MobilityPorts, signal: A
     session,
     machineId,
     control,
-    lastCalls: () => callsUntil(AbortSignal.timeout(SESSION_END_MS)),
+    lastCalls: callsUntil,
     register: () => registerService(registration),
     lag: createLag(() => ports.clock.now()),
     startedMs: ports.clock.now(),
@@ -114,10 +110,12 @@ export function openBase(config: MobilityConfig, ports: MobilityPorts, signal: A
 
 export function uploaderOf({ config, ports, control, lag, failed }: Base, state: StateFile, renew: () => void): Uploader {
   return startUploader({
+    files: ports.files,
+    clock: ports.clock,
     transport: ports.transport,
     control,
     random: ports.random,
-    pace: createPace(config.uploadBytesPerSecond, monotonicMs),
+    pace: createPace(config.uploadBytesPerSecond, ports.clock),
     renew,
     uploaded: async (end) => {
       await state.change({ uploaded: end });
@@ -135,12 +133,13 @@ export function captureOf(
   spoolBoundBytes: () => number,
 ): Capture {
   return openCapture({
-    thread: startSealThread(),
+    files: ports.files,
+    clock: ports.clock,
+    thread: ports.startSealThread(),
     // A clone, or a service whose place is taken, reads nothing: nobody would get it.
     spool: () => ({ count: identity.wasGranted ? uploader.waiting : Number.POSITIVE_INFINITY, bytes: uploader.waitingBytes }),
     spoolBoundBytes,
-    seedPace: createPace(config.seedBytesPerSecond, monotonicMs),
-    monotonicMs,
+    seedPace: createPace(config.seedBytesPerSecond, ports.clock),
     modeChanged: (mode) => {
       if (mode.kind === "tracking") ports.log("warning", "resynchronization-required", { reason: mode.reason });
       else ports.log("info", "resynchronization-running");
@@ -150,7 +149,6 @@ export function captureOf(
     journalFolder: folder.journal,
     spoolFolder: folder.spool,
     epochMaxAgeMs: config.epochMaxAgeMs,
-    now: () => ports.clock.now(),
     random: ports.random,
     sealed: (delta) => {
       ports.log("info", "epoch-sealed", { epoch: delta.end.epoch, lengthBytes: delta.lengthBytes });
@@ -178,6 +176,9 @@ export function identityOf({ config, ports, tokens, register, failed }: Base, up
 export function appPointsOf({ config, ports, folder }: Base, capture: Capture, finished: () => void): AppPoints {
   const { log, recorder, seeding } = capture;
   return startAppPoints({
+    files: ports.files,
+    clock: ports.clock,
+    run: ports.runScript,
     script: config.appConsistencyScript,
     freezeMaxMs: config.freezeMaxMs,
     markerPath: folder.frozen,
@@ -192,7 +193,6 @@ export function appPointsOf({ config, ports, folder }: Base, capture: Capture, f
         throw new LeewardError("resynchronization-required", "The log ended while the guest was frozen.");
       log.cut();
     },
-    monotonicMs,
     finished,
     log: ports.log,
   });
@@ -218,11 +218,4 @@ function closeImages(disks: readonly OpenedDisk[]): void {
 export function reportOpened({ recovered, seededAgain }: OpenedState, log: Log): void {
   if (recovered.redoneRecords > 0) log("info", "journal-redone", { records: recovered.redoneRecords });
   if (seededAgain !== undefined) log("warning", "reading-again", { reason: seededAgain });
-}
-
-export function addresses({ nbd }: MobilityConfig): readonly NbdAddress[] {
-  return [
-    ...(nbd.socketPath === undefined ? [] : [{ kind: "unix" as const, path: nbd.socketPath }]),
-    ...(nbd.port === undefined ? [] : [{ kind: "tcp" as const, host: "127.0.0.1", port: nbd.port }]),
-  ];
 }

@@ -1,20 +1,22 @@
 import { LeewardError } from "../replication/errors.ts";
-import { STOP_UPLOAD_MS } from "../replication/limits.ts";
+import { SESSION_END_MS, STOP_UPLOAD_MS } from "../replication/limits.ts";
 import type { Position } from "../replication/position.ts";
-import { pause } from "./back-off.ts";
 import type { Capture } from "./capture.ts";
+import { pause } from "./clock.ts";
+import type { Clock } from "./clock.ts";
 import type { MobilityConfig } from "./config.ts";
 import { createCurrency } from "./control/currency.ts";
 import { startHeartbeat } from "./control/heartbeat.ts";
 import type { Heartbeat } from "./control/heartbeat.ts";
 import { repeatRegistration } from "./control/registration.ts";
 import { createSpoolBound } from "./epochs/spool-bound.ts";
+import type { NbdDisk } from "./nbd/connection.ts";
 import { startNbdServer } from "./nbd/server.ts";
+import type { NbdAddress } from "./nbd/server.ts";
 import { openState } from "./open-state.ts";
-import { monotonicMs } from "./ports.ts";
 import type { MobilityPorts } from "./ports.ts";
 import { heartbeatAnswered, heartbeatRequest, statusOf } from "./report.ts";
-import { addresses, appPointsOf, captureOf, identityOf, openBase, reportOpened, uploaderOf } from "./service-parts.ts";
+import { appPointsOf, captureOf, identityOf, openBase, reportOpened, uploaderOf } from "./service-parts.ts";
 import type { Parts } from "./service-parts.ts";
 import { startStatusSocket } from "./status-socket.ts";
 import { startStatusFile } from "./status.ts";
@@ -33,31 +35,65 @@ export interface MobilityService {
   stop(): Promise<void>;
 }
 
+/** The whole service but for its sockets. */
+export interface OpenedService extends Omit<MobilityService, "socketPath"> {
+  /** As configured: the first is the default export. */
+  readonly volumes: readonly NbdDisk[];
+  /** What it consists of, for those who look closer. */
+  readonly parts: Parts;
+}
+
+/** Where guests and people come in. */
+interface Doors {
+  /** Lets guests in. `stop` takes no more requests, and is done when those under way have ended. */
+  serve(disks: readonly NbdDisk[]): Promise<{ readonly port: number | undefined; stop(): Promise<void> }>;
+  showStatus(path: string, status: () => MobilityStatus, failed: (reason: string) => void): Promise<{ stop(): void }>;
+}
+
+/** For those who hold the volumes themselves: `stop` may be called when their requests have ended. */
+const CLOSED: Doors = {
+  serve: () => Promise.resolve({ port: undefined, stop: () => Promise.resolve() }),
+  showStatus: () => Promise.resolve({ stop: () => undefined }),
+};
+
 /**
  * Serves the configured disks over NBD and replicates them. Returns when clients can connect: at once where the state folder knows the stream, else after
  * the first registration. Throws `configuration-invalid`, `disk-invalid`, `port-in-use`, `state-locked`, `state-corrupt`, or the refusal of the registration.
  */
 export async function startMobility(config: MobilityConfig, ports: MobilityPorts): Promise<MobilityService> {
+  const service = await openService(config, ports, {
+    serve: (disks) => startNbdServer(addresses(config), disks),
+    showStatus: startStatusSocket,
+  });
+  return { ...service, socketPath: config.nbd.socketPath };
+}
+
+/**
+ * The same without a socket, unless `doors` open one: in memory, when the ports are. It has no end of its own: a simulated process is killed by taking its
+ * ports away. Errors as of `startMobility`.
+ */
+export async function openService(config: MobilityConfig, ports: MobilityPorts, doors: Doors = CLOSED): Promise<OpenedService> {
   // How to undo what has been opened so far, should the start fail half-way.
   const undo: (() => unknown)[] = [];
   try {
-    return await start(config, ports, undo);
+    return await start(config, ports, doors, undo);
   } catch (error) {
     for (const step of undo.toReversed()) await step();
     throw error;
   }
 }
 
-async function start(config: MobilityConfig, ports: MobilityPorts, undo: (() => unknown)[]): Promise<MobilityService> {
+async function start(config: MobilityConfig, ports: MobilityPorts, doors: Doors, undo: (() => unknown)[]): Promise<OpenedService> {
   const offline = new AbortController();
   const base = openBase(config, ports, offline.signal, undo);
   const { folder, failed } = base;
   const opened = await openState({
+    files: ports.files,
     folder,
     itemId: config.itemId,
     disks: base.disks,
     bootId: ports.bootId,
-    register: () => repeatRegistration(base.register, ports.random, failed),
+    register: () => repeatRegistration(base.register, ports.clock, ports.random, failed),
   });
   reportOpened(opened, ports.log);
   const { state } = opened;
@@ -68,24 +104,25 @@ async function start(config: MobilityConfig, ports: MobilityPorts, undo: (() => 
   for (const delta of opened.spool) uploader.add(delta);
   const identity = identityOf(base, uploader, soon);
   const spoolBoundBytes = createSpoolBound({
+    files: ports.files,
+    clock: ports.clock,
     folder: folder.path,
     maxBytes: config.spoolMaxBytes,
     ownBytes: () => uploader.waitingBytes + capture.log.pendingBytes,
     unsealedBytes: () => capture.log.pendingBytes,
-    monotonicMs,
   });
   const capture: Capture = captureOf(base, opened, uploader, identity, () => spoolBoundBytes());
   undo.push(() => capture.stop());
   // Clients see the disks as the operator listed them; records and deltas number them by id.
-  const exports = config.disks.flatMap(({ id }) => capture.volumes.find((volume) => volume.name === id) ?? []);
-  const server = await startNbdServer(addresses(config), exports);
+  const volumes = config.disks.flatMap(({ id }) => capture.volumes.find((volume) => volume.name === id) ?? []);
+  const server = await doors.serve(volumes);
 
   const appPoints = appPointsOf(base, capture, soon);
   const parts: Parts = { ...base, state, capture, uploader, identity, appPoints, currency: createCurrency(), spoolBoundBytes };
   heartbeat = heartbeatOf(parts);
   const status = (): MobilityStatus => statusOf(parts, heartbeat?.counts ?? { sent: 0, answered: 0 });
-  const statusFile = startStatusFile(folder.status, status, failed);
-  const statusSocket = await startStatusSocket(folder.statusSocket, status, (reason) => {
+  const statusFile = startStatusFile(ports, folder.status, status, failed);
+  const statusSocket = await doors.showStatus(folder.statusSocket, status, (reason) => {
     ports.log("warning", "status-socket-unavailable", { reason });
   });
 
@@ -93,10 +130,10 @@ async function start(config: MobilityConfig, ports: MobilityPorts, undo: (() => 
   const stop = async (): Promise<void> => {
     await capture.seeding.stop();
     // What is still frozen then is thawed by the next start.
-    await within(STOP_UPLOAD_MS, appPoints.stop());
+    await within(ports.clock, STOP_UPLOAD_MS, appPoints.stop());
     // Requests that wait for a full disk would never end: after a while they are answered with an error, and stay without a record.
     const requests = server.stop();
-    if (!(await within(STOP_UPLOAD_MS, requests))) capture.giveUp();
+    if (!(await within(ports.clock, STOP_UPLOAD_MS, requests))) capture.giveUp();
     await requests;
     const clean = await drain(parts);
     offline.abort();
@@ -109,7 +146,8 @@ async function start(config: MobilityConfig, ports: MobilityPorts, undo: (() => 
     for (const step of undo.toReversed()) await step();
   };
   return {
-    socketPath: config.nbd.socketPath,
+    volumes,
+    parts,
     port: server.port,
     status,
     cut: () => cut(parts),
@@ -121,6 +159,7 @@ async function start(config: MobilityConfig, ports: MobilityPorts, undo: (() => 
 function heartbeatOf(parts: Parts): Heartbeat {
   const { config, control, ports, identity, failed } = parts;
   return startHeartbeat({
+    clock: ports.clock,
     control,
     intervalMs: config.heartbeatMs,
     random: ports.random,
@@ -136,19 +175,24 @@ async function endSession(parts: Parts): Promise<void> {
   if (parts.identity.state !== "granted") return;
   // First: a start that reads the file would take up a session that may be over.
   parts.session.over();
+  const end = new AbortController();
+  const cancel = parts.ports.clock.after(SESSION_END_MS, () => end.abort());
   try {
-    await parts.lastCalls().heartbeat({ ...(await heartbeatRequest(parts)), ended: true });
+    await parts.lastCalls(end.signal).heartbeat({ ...(await heartbeatRequest(parts)), ended: true });
   } catch (error) {
     parts.failed(error);
+  } finally {
+    cancel();
   }
 }
 
 /** Everything recorded is sealed and, if the network allows, uploaded. True when nothing is left in the journal and images and dirty map are on the medium. */
-async function drain({ capture, uploader, failed }: Parts): Promise<boolean> {
+async function drain({ ports, capture, uploader, failed }: Parts): Promise<boolean> {
   const { log, recorder, sealer } = capture;
   try {
     if (log.failure === undefined) log.cut();
     await within(
+      ports.clock,
       STOP_UPLOAD_MS,
       sealer.idle().then(() => uploader.drained(STOP_UPLOAD_MS)),
     );
@@ -162,9 +206,9 @@ async function drain({ capture, uploader, failed }: Parts): Promise<boolean> {
 }
 
 /** Waits for the work, but no longer than this; true when it is done. The work itself goes on. */
-async function within(waitMs: number, work: Promise<void>): Promise<boolean> {
+async function within(clock: Clock, waitMs: number, work: Promise<void>): Promise<boolean> {
   const timer = new AbortController();
-  const done = await Promise.race([work.then(() => true), pause(waitMs, timer.signal).then(() => false)]);
+  const done = await Promise.race([work.then(() => true), pause(clock, waitMs, timer.signal).then(() => false)]);
   timer.abort();
   return done;
 }
@@ -180,4 +224,11 @@ async function cut({ capture, state }: Parts): Promise<Position> {
   capture.log.cut();
   await capture.sealer.idle();
   return state.current.sealed;
+}
+
+function addresses({ nbd }: MobilityConfig): readonly NbdAddress[] {
+  return [
+    ...(nbd.socketPath === undefined ? [] : [{ kind: "unix" as const, path: nbd.socketPath }]),
+    ...(nbd.port === undefined ? [] : [{ kind: "tcp" as const, host: "127.0.0.1", port: nbd.port }]),
+  ];
 }

@@ -1,8 +1,10 @@
 import type { Position } from "../replication/position.ts";
 import type { ConsistencyOutcome } from "../replication/items/mobility-protocol.ts";
+import type { Clock } from "./clock.ts";
 import type { IdentityState } from "./control/identity.ts";
 import type { Churn } from "./disks/volume.ts";
 import { replaceFile } from "./durable-file.ts";
+import type { Files } from "./files.ts";
 
 /**
  * What the service says about itself to people and scripts on the machine: `status.json` in the state folder, written every second, and the same document
@@ -64,19 +66,28 @@ export type ResynchronizationStatus =
 const INTERVAL_MS = 1000;
 
 /** Keeps the file fresh; a failure to write it is reported and changes nothing else. */
-export function startStatusFile(path: string, status: () => MobilityStatus, failed: (error: unknown) => void): { stop(): void } {
+export function startStatusFile(
+  { files, clock }: { readonly files: Files; readonly clock: Clock },
+  path: string,
+  status: () => MobilityStatus,
+  failed: (error: unknown) => void,
+): { stop(): void } {
   const write = (): void => {
     try {
-      replaceFile(path, Buffer.from(`${JSON.stringify(status(), null, 2)}\n`));
+      replaceFile(files, path, Buffer.from(`${JSON.stringify(status(), null, 2)}\n`));
     } catch (error) {
       failed(error);
     }
   };
-  write();
-  const timer = setInterval(write, INTERVAL_MS);
+  let cancel: () => void = () => undefined;
+  const repeat = (): void => {
+    write();
+    cancel = clock.after(INTERVAL_MS, repeat);
+  };
+  repeat();
   return {
     stop: () => {
-      clearInterval(timer);
+      cancel();
       write();
     },
   };

@@ -6,6 +6,7 @@ import { runActivity } from "./activities/run-activity.ts";
 import { runFlow } from "./run-flow.ts";
 import type { ActivityAnswer, ActivityRequest, FlowRun } from "./flow-run.ts";
 import type { ActivityName } from "./activities/table.ts";
+import type { FlowHost } from "./request.ts";
 
 /** The only place that knows Durable Functions. */
 
@@ -54,9 +55,16 @@ async function loggedActivity(
   return answer;
 }
 
+/** Durable Functions as an invocation with `flowClient` among its inputs reaches it. */
+export function flowHost(context: InvocationContext): FlowHost {
+  return {
+    start: (run) => startFlow(df.getClient(context), run),
+    stateOf: (jobId) => flowState(df.getClient(context), jobId),
+  };
+}
+
 /** Starts the flow under its job's id; one that was started is left as it is, so that starting twice is one start. */
-export async function startFlow(context: InvocationContext, run: FlowRun): Promise<void> {
-  const client = df.getClient(context);
+async function startFlow(client: df.DurableClient, run: FlowRun): Promise<void> {
   if ((await flowState(client, run.jobId)) !== undefined) return;
   try {
     await client.startNew(ORCHESTRATOR, { instanceId: run.jobId, input: run });
@@ -64,11 +72,6 @@ export async function startFlow(context: InvocationContext, run: FlowRun): Promi
     // Of two that start it at the same moment the host refuses one.
     if ((await flowState(client, run.jobId)) === undefined) throw error;
   }
-}
-
-/** How the run of a job stands; undefined when it was never started. */
-export async function flowStateOf(context: InvocationContext, jobId: string): Promise<"open" | "ended" | undefined> {
-  return flowState(df.getClient(context), jobId);
 }
 
 async function flowState(client: df.DurableClient, jobId: string): Promise<"open" | "ended" | undefined> {

@@ -14,7 +14,10 @@ export interface ActivityRequest {
   readonly input: unknown;
 }
 
-export type FlowError = Pick<LeewardError, "code" | "message" | "hint" | "retryable">;
+export type FlowError = Pick<LeewardError, "code" | "message" | "hint" | "retryable"> & {
+  /** Azure asks to be left alone for so long. */
+  readonly retryAfterMs?: number | undefined;
+};
 
 /** What an activity answers. Errors are values, so that their code survives the way through a history. */
 export type ActivityAnswer<Output> =

@@ -33,6 +33,13 @@ type EnableRequest = Pick<ManagedItem, "sourceVmId" | "options" | "policy" | "po
 /** Starts a flow; starting one twice is one start. */
 export type StartFlow = (run: FlowRun) => Promise<void>;
 
+/** What runs flows, as those who ask for them see it. */
+export interface FlowHost {
+  readonly start: StartFlow;
+  /** How the run of a job stands; undefined when it was never started. */
+  readonly stateOf: (jobId: string) => Promise<"open" | "ended" | undefined>;
+}
+
 const FLOW_OF: Readonly<Record<OperationRequest["operation"], Flow>> = {
   EnableProtection: "enable-protection",
   DisableProtection: "disable-protection",
@@ -131,11 +138,7 @@ function startedItem(now: ManagedItem, found: ManagedItem, asked: OperationReque
  * The sweep's part: stores what replication reports, starts the flow that a crash left unstarted, reports the outcome that a crash kept back, and ends
  * the job of a flow that ended without a word.
  */
-export async function tendFlow(
-  context: FlowContext,
-  itemId: string,
-  flows: { readonly start: StartFlow; readonly stateOf: (jobId: string) => Promise<"open" | "ended" | undefined> },
-): Promise<void> {
+export async function tendFlow(context: FlowContext, itemId: string, flows: FlowHost): Promise<void> {
   const { stores, clock } = context;
   const managed = await findManaged(stores, itemId);
   if (managed === undefined) return;

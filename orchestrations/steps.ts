@@ -36,7 +36,7 @@ export class Superseded extends Error {
   override readonly name = "Superseded";
 }
 
-/** Runs an activity, and again after a pause while its failure can pass. Throws FlowFailure, Superseded. */
+/** Runs an activity, and again after a pause while its failure can pass. Who has no time does not wait as long as Azure asks. Throws FlowFailure, Superseded. */
 export function* call<Name extends ActivityName>(
   run: FlowRun,
   name: Name,
@@ -48,7 +48,8 @@ export function* call<Name extends ActivityName>(
     if (answer.kind === "done") return answer.value;
     if (answer.kind === "superseded") throw new Superseded();
     if (!answer.error.retryable || tries === FLOW_ACTIVITY_MAX_TRIES) throw new FlowFailure(answer.error);
-    yield* wait(Math.min(FLOW_PAUSE_MS * 2 ** (tries - 1), pauseMaxMs));
+    const askedMs = pauseMaxMs < FLOW_PAUSE_MAX_MS ? 0 : (answer.error.retryAfterMs ?? 0);
+    yield* wait(Math.max(Math.min(FLOW_PAUSE_MS * 2 ** (tries - 1), pauseMaxMs), askedMs));
   }
 }
 

@@ -178,6 +178,10 @@ export const ORPHAN_GRACE_MS = 60 * 60_000;
 export const SWEEP_MAX_SNAPSHOTS = 64;
 /** A tombstone outlives every request that could still write the manifest under its name. */
 export const TOMBSTONE_MS = 7 * 24 * 60 * 60_000;
+/** An earlier stream's containers stay this long: twice as long as any grant to one of them holds, and far longer than a worker stays warm. */
+export const OLD_STREAM_KEEP_MS = 2 * 60 * 60_000;
+/** Containers of earlier streams that one sweep removes in each account: a repair leaves one. */
+export const SWEEP_MAX_STREAMS = 8;
 /** Journal entries that one sweep removes: more than two minutes of epochs at five seconds each. */
 export const SWEEP_MAX_JOURNAL = 128;
 
@@ -186,6 +190,17 @@ export const SWEEP_MAX_JOURNAL = 128;
 export const RESTORE_POLL_MS = 2_000;
 /** A restore that nobody worked on for this long has lost its message: the sweep sends a new one. */
 export const RESTORE_STALE_MS = 60_000;
+/** Copies of one disk that are begun, each under a name of its own, before a restore fails: Azure ends a copy now and then with a fault inside. */
+export const RESTORE_COPIES_MAX_TRIES = 4;
+/**
+ * A restore that has ended is removed after this time, with its copies of whole disks, which cost as much as the disks: an 8 TiB disk is downloaded at 100 MB/s in a day, and a
+ * week leaves time for somebody to do it.
+ */
+export const RESTORE_KEPT_MS = 7 * 24 * 60 * 60_000;
+/** Restores of one item that the API keeps at a time, and records that one sweep looks at: each holds copies of all disks. */
+export const RESTORES_MAX_COUNT = 64;
+/** Every request that a slice of a restore had under way when it was removed has settled by then: nine rounds of copies of 64 disks, at STORE_WRITE_MS each. */
+export const RESTORE_SETTLE_MS = 5 * 60_000;
 /** Azure copies without a promise of time; 8 TiB at 100 MiB/s take a day. */
 export const RESTORE_MAX_MS = 48 * 60 * 60_000;
 
@@ -396,6 +411,8 @@ export const NETWORK_MAPPINGS_MAX_COUNT = 400;
 // --- Jobs, ledger, failover (replication/jobs, replication/failover) ---
 /** Errors that one job keeps: the first ones say why, later ones are their echo. */
 export const JOB_ERRORS_MAX_COUNT = 16;
+/** What one job names as left behind: whoever has more has a fault of another kind, and the ledger has all. */
+export const JOB_LEFTOVERS_MAX_COUNT = 64;
 /** Resources of one item: 65 disks with their copies for failover and test failover, and what they hang on. */
 export const LEDGER_MAX_ENTRIES = 1_000;
 /** How long a failover to the latest state waits for the backlog before it takes the latest processed point: an eighth of Site Recovery's two hours. */
@@ -437,6 +454,11 @@ export const EVENT_TEXT_MAX_LENGTH = 1_024;
 // --- Azure Resource Manager (azure/arm, replication/resources) ---
 /** One request: Resource Manager itself gives up after 60 seconds. */
 export const AZURE_REQUEST_MS = 65_000;
+/**
+ * What a flow made or removed may be shown late for this long: readers of Azure's regional caches were told 404 for a resource that stood for some minutes, and
+ * "in use" by one that was gone for seconds. Lists lag behind for longer (18 minutes were seen): no flow decides on one.
+ */
+export const AZURE_LAG_MS = 10 * 60_000;
 /** The pause before a change is begun again when Azure names none: operations on networks and accounts hold a resource for seconds. */
 export const AZURE_BUSY_MS = 10_000;
 /** A NIC stays reserved for the machine that failed to get it. */
@@ -451,7 +473,7 @@ export const AZURE_READS_AT_ONCE = 8;
 export const AZURE_TAGS_MAX_COUNT = 50;
 
 // --- Flows (orchestrations/, replication/jobs) ---
-/** Tries of one activity whose failure can pass: with the pauses below about twenty minutes, longer than a storage or Resource Manager hiccup. */
+/** Tries of one activity whose failure can pass: with the pauses below about ten minutes, longer than a storage or Resource Manager hiccup, and than a role mostly takes to count. */
 export const FLOW_ACTIVITY_MAX_TRIES = 8;
 /** The first pause between two tries; each later one is twice as long, up to FLOW_PAUSE_MAX_MS. */
 export const FLOW_PAUSE_MS = 5_000;

@@ -26,6 +26,30 @@ const ONE_FILE: Readonly<Record<string, readonly string[]>> = {
   "cli/download.ts": ["@azure/storage-blob"],
 };
 
+/** The mobility service runs on a model of the medium and on virtual time. These files stand outside: they are the system, sockets, or child processes. */
+const OUTSIDE_THE_MEDIUM = [
+  "mobility/node-files.ts",
+  // The configuration is read before there is a service.
+  "mobility/main.ts",
+  // /proc and /sys.
+  "mobility/control/machine.ts",
+  "mobility/disks/block-device.ts",
+  "mobility/epochs/seal-worker.ts",
+  "mobility/process-start.ts",
+  // Socket files, and the script of the operator.
+  "mobility/consistency/script.ts",
+  "mobility/nbd/server.ts",
+  "mobility/status-socket.ts",
+];
+const OUTSIDE_TIME = [
+  "mobility/clock.ts",
+  "mobility/main.ts",
+  "mobility/consistency/script.ts",
+  "mobility/nbd/connection.ts",
+  "mobility/status-socket.ts",
+  "mobility/upload/transport.ts",
+];
+
 const FILE_MAX_LINES = 500;
 const sources = Object.keys(FOLDERS).flatMap((folder) => globSync(`${folder}/**/*.ts`));
 const everything = [...sources, ...globSync("{test,bench}/**/*.ts"), ...globSync("*.ts")];
@@ -76,6 +100,15 @@ describe("tidy", () => {
         /Math\.random|Date\.now|new Date\(\)|randomBytes|randomUUID|\bprocess\.\w|setTimeout/.test(readFileSync(file, "utf8")),
       );
     expect(impure).toEqual([]);
+  });
+
+  it("the mobility service reaches disks, time and chance through its ports only", () => {
+    const reaching = (what: RegExp): readonly string[] =>
+      sources.filter((file) => file.startsWith("mobility/") && what.test(readFileSync(file, "utf8"))).toSorted();
+    expect(reaching(/"(node:)?fs(\/promises)?"|getBuiltinModule/)).toEqual(OUTSIDE_THE_MEDIUM.toSorted());
+    const time = /setTimeout\(|setInterval\(|setImmediate|Date\.now|new Date\(\)|performance\.|hrtime|AbortSignal\.timeout/;
+    expect(reaching(time)).toEqual(OUTSIDE_TIME.toSorted());
+    expect(reaching(/Math\.random|random(Bytes|UUID|Int|FillSync)\(/)).toEqual(["mobility/control/machine.ts", "mobility/ports.ts"]);
   });
 
   it("only index.ts registers functions, and only settings files read the environment of the app", () => {

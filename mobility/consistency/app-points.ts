@@ -1,7 +1,9 @@
-import { existsSync, readFileSync, rmSync } from "node:fs";
 import { THAW_MAX_MS, THAW_TRIES } from "../../replication/limits.ts";
 import type { ConsistencyOutcome } from "../../replication/items/mobility-protocol.ts";
+import type { Clock } from "../clock.ts";
 import { replaceFile, replaceFileDurably } from "../durable-file.ts";
+import { isMissing } from "../files.ts";
+import type { Files } from "../files.ts";
 import type { Log } from "../log.ts";
 import { killScript, runScript } from "./script.ts";
 import type { ScriptFault } from "./script.ts";
@@ -19,6 +21,8 @@ export interface AppPoints {
 }
 
 export interface AppPointsOptions {
+  readonly files: Files;
+  readonly clock: Clock;
   /** Undefined: none is configured, and every request fails. */
   readonly script: string | undefined;
   /** From the beginning of `--pre` until the cut. */
@@ -29,18 +33,16 @@ export interface AppPointsOptions {
   readonly obstacle: () => string | undefined;
   /** Marks the open epoch as consistent for applications and closes it. Throws when that is not possible. */
   readonly cut: () => void;
-  /** Milliseconds that only ever grow. */
-  readonly monotonicMs: () => number;
   readonly log: Log;
   /** There is an outcome to report. */
   readonly finished: () => void;
   /** Replaces the real scripts in tests of single moments. */
-  readonly run?: typeof runScript;
+  readonly run?: typeof runScript | undefined;
 }
 
 /** Thaws first what an earlier service, or an earlier moment of this one, may have left frozen. */
 export function startAppPoints(options: AppPointsOptions): AppPoints {
-  const { markerPath, log, script, run = runScript } = options;
+  const { files, markerPath, log, script, run = runScript } = options;
   let state: AppPoints["state"] = "idle";
   let outcome: ConsistencyOutcome | undefined;
   let current: string | undefined;
@@ -53,7 +55,7 @@ export function startAppPoints(options: AppPointsOptions): AppPoints {
       fault = await run(path, "--post", THAW_MAX_MS, never.signal);
       if (fault !== undefined) continue;
       // Only now: should the service die before, the next one thaws again, which is harmless.
-      rmSync(markerPath, { force: true });
+      files.remove(markerPath);
       state = "idle";
       log("info", "thawed");
       return undefined;
@@ -66,13 +68,13 @@ export function startAppPoints(options: AppPointsOptions): AppPoints {
     if (script === undefined) return "no script is configured";
     const obstacle = options.obstacle();
     if (obstacle !== undefined) return obstacle;
-    const deadlineMs = options.monotonicMs() + options.freezeMaxMs;
+    const deadlineMs = options.clock.monotonicMs() + options.freezeMaxMs;
     // The marker is durable before anything is frozen.
-    replaceFileDurably(markerPath, Buffer.from(""));
+    replaceFileDurably(files, markerPath, Buffer.from(""));
     state = "frozen";
     log("info", "freezing");
     const fault = await run(script, "--pre", options.freezeMaxMs, stopping.signal, (process) =>
-      replaceFile(markerPath, Buffer.from(process)),
+      replaceFile(files, markerPath, Buffer.from(process)),
     );
     const reason = fault === undefined ? mark(options, deadlineMs) : withOutput(fault);
     const thawFault = await thaw(script);
@@ -87,9 +89,10 @@ export function startAppPoints(options: AppPointsOptions): AppPoints {
     options.finished();
   };
   const thawOld = async (): Promise<void> => {
-    if (!existsSync(markerPath)) return;
+    const marker = readIfThere(files, markerPath);
+    if (marker === undefined) return;
     state = "frozen";
-    killScript(readFileSync(markerPath, "utf8"));
+    killScript(marker.toString("utf8"));
     if (script === undefined) log("error", "thaw-failed", { reason: "no script is configured any more" });
     else await thaw(script);
   };
@@ -117,7 +120,7 @@ export function startAppPoints(options: AppPointsOptions): AppPoints {
 /** Why the epoch was not marked. Must not throw: the guest is still frozen. */
 function mark(options: AppPointsOptions, deadlineMs: number): string | undefined {
   // Behind the limit applications may have gone on by themselves.
-  if (options.monotonicMs() > deadlineMs) return `freezing took more than ${options.freezeMaxMs / 1000} s`;
+  if (options.clock.monotonicMs() > deadlineMs) return `freezing took more than ${options.freezeMaxMs / 1000} s`;
   const obstacle = options.obstacle();
   if (obstacle !== undefined) return obstacle;
   try {
@@ -125,6 +128,15 @@ function mark(options: AppPointsOptions, deadlineMs: number): string | undefined
     return undefined;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
+  }
+}
+
+function readIfThere(files: Files, path: string): Buffer | undefined {
+  try {
+    return files.readFile(path);
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
   }
 }
 

@@ -1,7 +1,9 @@
 import { hasCode, LeewardError } from "../../replication/errors.ts";
 import type { HeartbeatAnswer, HeartbeatRequest } from "../../replication/items/mobility-protocol.ts";
 import { HEARTBEAT_MAX_MS, HEARTBEAT_MIN_MS } from "../../replication/limits.ts";
-import { backOffMs, pause } from "../back-off.ts";
+import { backOffMs } from "../back-off.ts";
+import { pause } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import type { ControlClient } from "./control-client.ts";
 import type { NextBeat } from "./identity.ts";
 
@@ -15,6 +17,7 @@ export interface Heartbeat {
 }
 
 export interface HeartbeatOptions {
+  readonly clock: Clock;
   readonly control: Pick<ControlClient, "heartbeat">;
   /** Interval until the control plane names one. */
   readonly intervalMs: number;
@@ -26,6 +29,9 @@ export interface HeartbeatOptions {
   /** The control plane will not have this service speak for the item. */
   readonly refused: (error: LeewardError) => Promise<NextBeat>;
 }
+
+/** The control plane was understood, and will not have this service speak or upload. */
+const REFUSED = ["not-authorized", "machine-mismatch", "session-taken", "position-fork", "stream-closed"] as const;
 
 /** Goes on for as long as the service lives; failures only lengthen the wait, up to BACK_OFF_MAX_MS. A refusal can end it for good. */
 export function startHeartbeat(options: HeartbeatOptions): Heartbeat {
@@ -45,7 +51,7 @@ export function startHeartbeat(options: HeartbeatOptions): Heartbeat {
       options.answered(answer, request);
       return undefined;
     } catch (error) {
-      if (!hasCode(error, "not-authorized", "machine-mismatch", "session-taken", "position-fork")) throw error;
+      if (!hasCode(error, ...REFUSED)) throw error;
       answered += 1;
       return await options.refused(error);
     }
@@ -67,8 +73,8 @@ export function startHeartbeat(options: HeartbeatOptions): Heartbeat {
         failures += 1;
       }
       // Never faster than the smallest interval, whoever asks.
-      await pause(HEARTBEAT_MIN_MS, stopping.signal);
-      await pause(Math.max(0, waitMs - HEARTBEAT_MIN_MS), patience);
+      await pause(options.clock, HEARTBEAT_MIN_MS, stopping.signal);
+      await pause(options.clock, Math.max(0, waitMs - HEARTBEAT_MIN_MS), patience);
       hurry = new AbortController();
     }
   };

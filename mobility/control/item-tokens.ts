@@ -1,7 +1,8 @@
-import { createHash, randomBytes } from "node:crypto";
-import { readFileSync, renameSync } from "node:fs";
+import { createHash } from "node:crypto";
 import { dirname } from "node:path";
 import { replaceFileDurably, syncFolder } from "../durable-file.ts";
+import { isMissing } from "../files.ts";
+import type { Files } from "../files.ts";
 
 /**
  * The token with which this service speaks for its item, and during an exchange the one that follows it. Both are files that only their owner can read;
@@ -22,17 +23,18 @@ export interface ItemTokens {
   refused(): boolean;
 }
 
-export function openItemTokens(path: string): ItemTokens {
+/** `random` gives that many bytes that nobody can guess. */
+export function openItemTokens(files: Files, random: (count: number) => Buffer, path: string): ItemTokens {
   const nextPath = `${path}-next`;
-  let kept = readToken(path) ?? newToken(path);
-  let next = readToken(nextPath);
+  let kept = readToken(files, path) ?? newToken(files, random, path);
+  let next = readToken(files, nextPath);
   let usesNext = false;
   return {
     current: () => (usesNext && next !== undefined ? next : kept),
     nextHash: () => (usesNext || next === undefined ? undefined : hash(next)),
     propose: () => {
       if (next !== undefined) return false;
-      next = newToken(nextPath);
+      next = newToken(files, random, nextPath);
       return true;
     },
     accepted: () => {
@@ -42,8 +44,8 @@ export function openItemTokens(path: string): ItemTokens {
     },
     taken: () => {
       if (!usesNext || next === undefined) return false;
-      renameSync(nextPath, path);
-      syncFolder(dirname(path));
+      files.rename(nextPath, path);
+      syncFolder(files, dirname(path));
       kept = next;
       next = undefined;
       usesNext = false;
@@ -57,18 +59,18 @@ export function openItemTokens(path: string): ItemTokens {
   };
 }
 
-function newToken(path: string): string {
-  const token = randomBytes(32).toString("hex");
-  replaceFileDurably(path, Buffer.from(token), 0o600);
+function newToken(files: Files, random: (count: number) => Buffer, path: string): string {
+  const token = random(32).toString("hex");
+  replaceFileDurably(files, path, Buffer.from(token), 0o600);
   return token;
 }
 
-function readToken(path: string): string | undefined {
+function readToken(files: Files, path: string): string | undefined {
   try {
-    const text = readFileSync(path, "utf8").trim();
+    const text = files.readFile(path).toString("utf8").trim();
     return /^[0-9a-f]{64}$/.test(text) ? text : undefined;
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    if (isMissing(error)) return undefined;
     throw error;
   }
 }

@@ -2,7 +2,9 @@ import { hasCode, LeewardError } from "../../replication/errors.ts";
 import { REGISTER_ATTEMPTS } from "../../replication/limits.ts";
 import { samePosition, startPosition } from "../../replication/position.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
-import { backOffMs, pause } from "../back-off.ts";
+import { backOffMs } from "../back-off.ts";
+import { pause } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import type { ControlClient } from "./control-client.ts";
 
 export interface RegistrationOptions {
@@ -23,14 +25,14 @@ export async function registerService(options: RegistrationOptions): Promise<Pos
       option: "registrationToken",
     });
   }
-  const { stream, start } = await control.register({
+  const { stream, start, nonce } = await control.register({
     registrationToken,
     itemToken: itemToken(),
     machineId: await options.machineId(),
     bootId: options.bootId,
     disks,
   });
-  if (!samePosition(start, startPosition(itemId, stream, disks))) {
+  if (!samePosition(start, startPosition(itemId, stream, disks, nonce))) {
     throw new LeewardError("disk-invalid", "The control plane expects other disks for this item.", { item: itemId, stream });
   }
   return start;
@@ -39,6 +41,7 @@ export async function registerService(options: RegistrationOptions): Promise<Pos
 /** For the first start: goes on while trying again can help, at most REGISTER_ATTEMPTS times. */
 export async function repeatRegistration(
   register: () => Promise<Position>,
+  clock: Clock,
   random: () => number,
   failed: (error: unknown) => void,
 ): Promise<Position> {
@@ -48,7 +51,7 @@ export async function repeatRegistration(
     } catch (error) {
       if (!hasCode(error, "control-unavailable") || attempt + 1 >= REGISTER_ATTEMPTS) throw error;
       failed(error);
-      await pause(backOffMs(attempt, random), new AbortController().signal);
+      await pause(clock, backOffMs(attempt, random), new AbortController().signal);
     }
   }
 }

@@ -1,10 +1,10 @@
-import { closeSync, fdatasync, fdatasyncSync, fsyncSync, openSync, readSync, renameSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
-import { promisify } from "node:util";
 import { crc32 } from "node:zlib";
 import { LeewardError } from "../../replication/errors.ts";
 import { ACTIVITY_MAX_REGIONS, ACTIVITY_REGION_BYTES } from "../../replication/limits.ts";
-import { syncFolder } from "../durable-file.ts";
+import { syncFolder, writeAll } from "../durable-file.ts";
+import { isMissing } from "../files.ts";
+import type { Files } from "../files.ts";
 
 /** What ended the log. `disk-full`: the disk of journal and spool; `journal-failed`: it cannot be trusted before a restart. */
 export type TrackingReason = "spool-full" | "disk-full" | "journal-failed";
@@ -39,6 +39,7 @@ interface ActiveRegion {
 }
 
 export interface ActivityOptions {
+  readonly files: Files;
   readonly path: string;
   /** 32 hex digits. */
   readonly binding: string;
@@ -57,7 +58,6 @@ const MODES: readonly CaptureMode[] = [
 ];
 /** A region in memory is one number: its disk, and its index on the disk. */
 const DISK_STRIDE = 2 ** 32;
-const syncFile = promisify(fdatasync);
 
 /** Throws `state-corrupt` when the file is there and none of its slots is whole: no crash does that. */
 export function openActivity(options: ActivityOptions): Activity {
@@ -72,6 +72,7 @@ interface Slot {
 }
 
 class SlottedActivity implements Activity {
+  readonly #files: Files;
   readonly #file: number;
   readonly #binding: string;
   readonly #regionBytes: number;
@@ -89,19 +90,20 @@ class SlottedActivity implements Activity {
   /** Callers of `heat`, one after the other: each makes room for itself. */
   #turn: Promise<void> = Promise.resolve();
 
-  constructor({ path, binding, regionBytes = ACTIVITY_REGION_BYTES, maxRegions = ACTIVITY_MAX_REGIONS }: ActivityOptions) {
+  constructor({ files, path, binding, regionBytes = ACTIVITY_REGION_BYTES, maxRegions = ACTIVITY_MAX_REGIONS }: ActivityOptions) {
+    this.#files = files;
     this.#binding = binding;
     this.#regionBytes = regionBytes;
     this.#maxRegions = maxRegions;
-    const existing = openExisting(path);
+    const existing = openExisting(files, path);
     // Made beside its name: a file of this name has a whole slot. Both are written in full, so it never needs more room.
-    this.#file = existing ?? openSync(`${path}.tmp`, "w+", 0o600);
+    this.#file = existing ?? files.open(`${path}.tmp`, "w+", 0o600);
     if (existing === undefined) {
       for (const sequence of [0, 1]) this.#write({ ...this.#slot, sequence });
       this.#slot = { ...this.#slot, sequence: 1 };
-      fsyncSync(this.#file);
-      renameSync(`${path}.tmp`, path);
-      syncFolder(dirname(path));
+      files.sync(this.#file);
+      files.rename(`${path}.tmp`, path);
+      syncFolder(files, dirname(path));
     } else {
       const slots = [0, 1].flatMap((number) => this.#read(number) ?? []).toSorted((left, right) => right.sequence - left.sequence);
       const newest = slots[0];
@@ -109,7 +111,7 @@ class SlottedActivity implements Activity {
       this.#slot = newest;
     }
     // A slot may have been written by a process that died before it was durable.
-    fdatasyncSync(this.#file);
+    files.datasync(this.#file);
     this.#mode = this.#slot.mode;
     this.#redoFromSequence = this.#slot.redoFromSequence;
     for (const region of this.#slot.regions) this.#hot.set(region, 0);
@@ -153,7 +155,7 @@ class SlottedActivity implements Activity {
   }
 
   close(): void {
-    closeSync(this.#file);
+    this.#files.close(this.#file);
   }
 
   async #heat(disk: number, offsetBytes: number, lengthBytes: number, settle: () => Promise<boolean>): Promise<void> {
@@ -201,7 +203,7 @@ class SlottedActivity implements Activity {
     };
     try {
       this.#write(slot);
-      await syncFile(this.#file);
+      await this.#files.datasyncLater(this.#file);
     } catch (cause) {
       throw new LeewardError("capture-failed", "The activity log cannot be written.", {}, { cause });
     }
@@ -232,14 +234,13 @@ class SlottedActivity implements Activity {
     );
     for (const [index, region] of slot.regions.entries()) bytes.writeBigUInt64LE(BigInt(region), AT.regions + 8 * index);
     bytes.writeUInt32LE(crc32(bytes.subarray(4)), AT.checksum);
-    const at = (slot.sequence % 2) * bytes.length;
-    for (let done = 0; done < bytes.length;) done += writeSync(this.#file, bytes, done, bytes.length - done, at + done);
+    writeAll(this.#files, this.#file, bytes, (slot.sequence % 2) * bytes.length);
   }
 
   /** Undefined when the slot is torn, or not of this item and stream. */
   #read(number: number): Slot | undefined {
     const bytes = Buffer.alloc(this.#slotBytes);
-    if (readSync(this.#file, bytes, 0, bytes.length, number * bytes.length) !== bytes.length) return undefined;
+    if (this.#files.read(this.#file, bytes, 0, bytes.length, number * bytes.length) !== bytes.length) return undefined;
     if (bytes.readUInt32LE(AT.checksum) !== crc32(bytes.subarray(4)) || bytes.toString("latin1", AT.magic, AT.magic + 8) !== MAGIC)
       return undefined;
     if (bytes.toString("hex", AT.binding, AT.binding + 16) !== this.#binding || bytes.readUInt32LE(AT.regionBytes) !== this.#regionBytes)
@@ -255,11 +256,11 @@ class SlottedActivity implements Activity {
   }
 }
 
-function openExisting(path: string): number | undefined {
+function openExisting(files: Files, path: string): number | undefined {
   try {
-    return openSync(path, "r+");
+    return files.open(path, "r+");
   } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return undefined;
+    if (isMissing(cause)) return undefined;
     throw new LeewardError("state-corrupt", `${path} cannot be opened.`, { path }, { cause });
   }
 }

@@ -1,10 +1,10 @@
-import { closeSync, fdatasync, fstatSync, fsyncSync, openSync, readSync, renameSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
-import { promisify } from "node:util";
 import { crc32 } from "node:zlib";
 import { LeewardError } from "../../replication/errors.ts";
 import { DIRTY_GRAIN_BYTES, DIRTY_MAP_CACHE_PAGES, DIRTY_MAP_PAGE_BYTES } from "../../replication/limits.ts";
-import { syncFolder } from "../durable-file.ts";
+import { syncFolder, writeAll } from "../durable-file.ts";
+import { isMissing } from "../files.ts";
+import type { Files } from "../files.ts";
 import { changeBits, countBits, nextBit } from "./bits.ts";
 
 /**
@@ -41,6 +41,7 @@ export interface OpenedDirtyMap {
 }
 
 export interface DirtyMapOptions {
+  readonly files: Files;
   readonly path: string;
   /** 32 hex digits: ties the map to item, stream and disks. */
   readonly binding: string;
@@ -52,17 +53,16 @@ export interface DirtyMapOptions {
 const PAGE_HEADER_BYTES = 8;
 const PAGE_GRAINS = (DIRTY_MAP_PAGE_BYTES - PAGE_HEADER_BYTES) * 8;
 const MAGIC = "LWDIRT01";
-const syncFile = promisify(fdatasync);
 
 /** Opens the map, or makes one in which everything is dirty. Reads all of it once: 256 MiB for the largest disk. */
 export function openDirtyMap(options: DirtyMapOptions): OpenedDirtyMap {
   const found = openExisting(options);
   if (found !== undefined) {
-    const map = new PagedDirtyMap(found, options.sizesBytes);
+    const map = new PagedDirtyMap(options.files, found, options.sizesBytes);
     return { map, isNew: false, damagedPages: map.count() };
   }
   makeMap(options);
-  const map = new PagedDirtyMap(openSync(options.path, "r+"), options.sizesBytes);
+  const map = new PagedDirtyMap(options.files, options.files.open(options.path, "r+"), options.sizesBytes);
   map.count();
   return { map, isNew: true, damagedPages: 0 };
 }
@@ -104,46 +104,45 @@ const isIntact = (page: Buffer, number: number): boolean => page.readUInt32LE(0)
 
 /** The file if it is one of these disks, as long as it must be. */
 function openExisting(options: DirtyMapOptions): number | undefined {
+  const { files } = options;
   let file: number;
   try {
-    file = openSync(options.path, "r+");
+    file = files.open(options.path, "r+");
   } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return undefined;
+    if (isMissing(cause)) return undefined;
     throw new LeewardError("state-corrupt", `${options.path} cannot be opened.`, { path: options.path }, { cause });
   }
   const header = Buffer.alloc(DIRTY_MAP_PAGE_BYTES);
-  const isLong = fstatSync(file).size === pagesOf(layout(options.sizesBytes)) * DIRTY_MAP_PAGE_BYTES;
-  if (isLong && readSync(file, header, 0, header.length, 0) === header.length && header.equals(headerPage(options))) return file;
-  closeSync(file);
+  const isLong = files.statusOf(file).lengthBytes === pagesOf(layout(options.sizesBytes)) * DIRTY_MAP_PAGE_BYTES;
+  if (isLong && files.read(file, header, 0, header.length, 0) === header.length && header.equals(headerPage(options))) return file;
+  files.close(file);
   return undefined;
 }
 
 /** Written in full and made durable beside its name, so that a map that exists is whole. */
 function makeMap(options: DirtyMapOptions): void {
+  const { files } = options;
   const temporary = `${options.path}.tmp`;
-  const file = openSync(temporary, "w", 0o600);
+  const file = files.open(temporary, "w", 0o600);
   try {
-    writeWhole(file, headerPage(options), 0);
+    writeAll(files, file, headerPage(options), 0);
     for (const { firstPage, grains, pages } of layout(options.sizesBytes)) {
       for (let page = 0; page < pages; page += 1) {
         const bytes = Buffer.alloc(DIRTY_MAP_PAGE_BYTES);
         changeBits(bytes, PAGE_HEADER_BYTES, 0, Math.min(PAGE_GRAINS, grains - page * PAGE_GRAINS), true);
-        writeWhole(file, stamp(bytes, firstPage + page), (firstPage + page) * DIRTY_MAP_PAGE_BYTES);
+        writeAll(files, file, stamp(bytes, firstPage + page), (firstPage + page) * DIRTY_MAP_PAGE_BYTES);
       }
     }
-    fsyncSync(file);
+    files.sync(file);
   } finally {
-    closeSync(file);
+    files.close(file);
   }
-  renameSync(temporary, options.path);
-  syncFolder(dirname(options.path));
-}
-
-function writeWhole(file: number, bytes: Buffer, positionBytes: number): void {
-  for (let done = 0; done < bytes.length;) done += writeSync(file, bytes, done, bytes.length - done, positionBytes + done);
+  files.rename(temporary, options.path);
+  syncFolder(files, dirname(options.path));
 }
 
 class PagedDirtyMap implements DirtyMap {
+  readonly #files: Files;
   readonly #file: number;
   readonly #disks: readonly DiskPages[];
   /** Dirty grains of each page of the file. */
@@ -152,7 +151,8 @@ class PagedDirtyMap implements DirtyMap {
   readonly #cache = new Map<number, Buffer>();
   #dirtyGrains = 0;
 
-  constructor(file: number, sizesBytes: readonly number[]) {
+  constructor(files: Files, file: number, sizesBytes: readonly number[]) {
+    this.#files = files;
     this.#file = file;
     this.#disks = layout(sizesBytes);
     this.#counts = new Uint16Array(pagesOf(this.#disks));
@@ -169,12 +169,12 @@ class PagedDirtyMap implements DirtyMap {
     for (const disk of this.#disks) {
       for (let index = 0; index < disk.pages; index += 1) {
         const number = disk.firstPage + index;
-        const whole = readSync(this.#file, bytes, 0, bytes.length, number * DIRTY_MAP_PAGE_BYTES) === bytes.length;
+        const whole = this.#files.read(this.#file, bytes, 0, bytes.length, number * DIRTY_MAP_PAGE_BYTES) === bytes.length;
         if (!whole || !isIntact(bytes, number)) {
           damaged += 1;
           bytes.fill(0);
           changeBits(bytes, PAGE_HEADER_BYTES, 0, Math.min(PAGE_GRAINS, disk.grains - index * PAGE_GRAINS), true);
-          writeWhole(this.#file, stamp(bytes, number), number * DIRTY_MAP_PAGE_BYTES);
+          writeAll(this.#files, this.#file, stamp(bytes, number), number * DIRTY_MAP_PAGE_BYTES);
         }
         const count = countBits(bytes, PAGE_HEADER_BYTES);
         this.#counts[number] = count;
@@ -208,11 +208,11 @@ class PagedDirtyMap implements DirtyMap {
   }
 
   sync(): Promise<void> {
-    return syncFile(this.#file);
+    return this.#files.datasyncLater(this.#file);
   }
 
   close(): void {
-    closeSync(this.#file);
+    this.#files.close(this.#file);
   }
 
   #isDirty(firstPage: number, grain: number): boolean {
@@ -250,7 +250,7 @@ class PagedDirtyMap implements DirtyMap {
     const changed = changeBits(page, PAGE_HEADER_BYTES, fromBit, toBit, dirty);
     if (changed === 0) return;
     try {
-      writeWhole(this.#file, stamp(page, number), number * DIRTY_MAP_PAGE_BYTES);
+      writeAll(this.#files, this.#file, stamp(page, number), number * DIRTY_MAP_PAGE_BYTES);
     } catch (cause) {
       this.#cache.delete(number);
       throw new LeewardError("capture-failed", "The dirty map cannot be written.", {}, { cause });
@@ -271,7 +271,7 @@ class PagedDirtyMap implements DirtyMap {
 
   #read(number: number): Buffer {
     const page = Buffer.allocUnsafeSlow(DIRTY_MAP_PAGE_BYTES);
-    const count = readSync(this.#file, page, 0, page.length, number * DIRTY_MAP_PAGE_BYTES);
+    const count = this.#files.read(this.#file, page, 0, page.length, number * DIRTY_MAP_PAGE_BYTES);
     if (count === page.length && isIntact(page, number)) return page;
     throw new LeewardError("capture-failed", "A page of the dirty map fails its checksum.", { page: number });
   }

@@ -1,5 +1,6 @@
 import type { DiskDescription } from "../../replication/position.ts";
 import type { DiskConfig } from "../config.ts";
+import type { Files } from "../files.ts";
 import { openImage } from "./image.ts";
 import type { Image } from "./image.ts";
 
@@ -9,11 +10,11 @@ export interface OpenedDisk {
 }
 
 /** Opens all images, in the order of the disks' ids: that is the order in which records and deltas number them. Closes them again if one fails. */
-export function openDisks(configured: readonly DiskConfig[]): readonly OpenedDisk[] {
+export function openDisks(files: Files, configured: readonly DiskConfig[]): readonly OpenedDisk[] {
   const opened: OpenedDisk[] = [];
   try {
     for (const { id, path, sectorSizeBytes } of configured.toSorted((left, right) => (left.id < right.id ? -1 : 1))) {
-      const image = openImage(id, path, sectorSizeBytes);
+      const image = openImage(files, id, path, sectorSizeBytes);
       opened.push({ image, description: { id, sizeBytes: image.sizeBytes, sectorSizeBytes } });
     }
     return opened;

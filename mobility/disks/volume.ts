@@ -1,7 +1,7 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { LeewardError } from "../../replication/errors.ts";
 import { JOURNAL_RECORD_MAX_BYTES, SECTOR_BYTES } from "../../replication/limits.ts";
 import type { DiskDescription } from "../../replication/position.ts";
+import type { Clock } from "../clock.ts";
 import type { RangeRecord, Recorder } from "../epochs/recorder.ts";
 import { writeZeros } from "../journal/recover.ts";
 import type { NbdDisk } from "../nbd/connection.ts";
@@ -16,6 +16,7 @@ export interface VolumeOptions {
   readonly lock: RangeLock;
   readonly recorder: Recorder;
   readonly churn: Churn;
+  readonly clock: Pick<Clock, "turn">;
 }
 
 /** Counters since the start of the service. */
@@ -117,12 +118,12 @@ class Volume implements NbdDisk {
   }
 
   async #performLater(startBytes: number, endBytes: number, fua: boolean, steps: Steps, first?: Wait): Promise<void> {
-    const { index, lock, recorder } = this.#options;
+    const { clock, index, lock, recorder } = this.#options;
     const release = await lock.take(startBytes, endBytes);
     try {
       for (let wait = first; ;) {
         if (wait?.kind === "record") await recorder.ready(wait.record);
-        else if (wait !== undefined) await nextTurn();
+        else if (wait !== undefined) await clock.turn();
         const { done, value } = steps.next();
         if (done === true) break;
         wait = value;

@@ -1,9 +1,12 @@
 import { hasCode, LeewardError } from "../../replication/errors.ts";
 import { RESUME_LOOK_MS, SPOOL_LOW_SHARE, SPOOL_MIN_BYTES } from "../../replication/limits.ts";
-import { backOffMs, pause } from "../back-off.ts";
+import { backOffMs } from "../back-off.ts";
+import { pause } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import type { Activity, CaptureMode, TrackingReason } from "../disks/activity.ts";
 import type { DirtyMap } from "../disks/dirty-map.ts";
 import type { Image } from "../disks/image.ts";
+import type { Files } from "../files.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { JournalRecord } from "../journal/record.ts";
 import { readSegmentBytes, walkSegment } from "../journal/segment.ts";
@@ -45,6 +48,8 @@ export interface Recorder {
 }
 
 export interface RecorderOptions {
+  readonly files: Files;
+  readonly clock: Clock;
   readonly log: WriteLog;
   readonly journal: Journal;
   readonly sealer: Sealer;
@@ -176,7 +181,7 @@ class LadderRecorder implements Recorder {
   }
 
   async giveUp({ number, lastSequence }: ClosedSegment): Promise<boolean> {
-    const { journal, map, spooledBytes, state } = this.#options;
+    const { files, journal, map, spooledBytes, state } = this.#options;
     if (spooledBytes() > 0 || this.failure !== undefined || this.#stopping.signal.aborted) return false;
     // Only without a log the images are known to hold, on the medium, all that was recorded: nothing of the segment has to be redone.
     await this.track("disk-full");
@@ -184,7 +189,7 @@ class LadderRecorder implements Recorder {
       if (this.#mode.kind !== "tracking" || this.failure !== undefined) return false;
       let readTo: number | undefined;
       this.#must(() => {
-        walkSegment(readSegmentBytes(journal.pathOf(number)), ({ disk, offsetBytes, lengthBytes, sequence }) => {
+        walkSegment(readSegmentBytes(files, journal.pathOf(number)), ({ disk, offsetBytes, lengthBytes, sequence }) => {
           map.mark(disk, offsetBytes, lengthBytes);
           readTo = sequence;
         });
@@ -278,7 +283,8 @@ class LadderRecorder implements Recorder {
   /** Looks now and then whether there is room for a log again. After a failure of the medium only a restart can tell. */
   async #resumeLater(): Promise<void> {
     for (let attempt = 0; this.#mode.kind === "tracking" && this.failure === undefined;) {
-      await pause(attempt === 0 ? RESUME_LOOK_MS : backOffMs(attempt, this.#options.random), this.#stopping.signal);
+      const waitMs = attempt === 0 ? RESUME_LOOK_MS : backOffMs(attempt, this.#options.random);
+      await pause(this.#options.clock, waitMs, this.#stopping.signal);
       if (this.#stopping.signal.aborted) return;
       if (this.#options.journal.failure !== undefined) continue;
       try {

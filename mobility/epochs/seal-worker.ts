@@ -5,6 +5,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { parentPort } from "node:worker_threads";
 import { SEALING_NICENESS } from "../../replication/limits.ts";
+import { nodeFiles } from "../node-files.ts";
 import { createSealMemory, sealEpoch } from "./seal.ts";
 import type { SealedEpoch, SealJob } from "./seal.ts";
 
@@ -33,6 +34,7 @@ function stepBack(): void {
 }
 
 stepBack();
+const files = nodeFiles();
 const memory = createSealMemory(collectGarbage);
 
 /** The thread that compresses and hashes, so that NBD never waits for it. One job at a time. */
@@ -43,7 +45,7 @@ parentPort?.on("message", (job: SealJob) => {
 
 function answer(job: SealJob): SealAnswer {
   try {
-    return { kind: "sealed", sealed: sealEpoch(job, memory) };
+    return { kind: "sealed", sealed: sealEpoch(files, job, memory) };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     return { kind: "failed", code: codeOf(error), message };

@@ -8,13 +8,14 @@ import type { Span } from "../../replication/delta/spans.ts";
 import { splitZeros } from "../../replication/delta/zeros.ts";
 import { EPOCH_MAX_DATA_BYTES, JOURNAL_RECORD_MAX_BYTES, ZERO_RUN_MIN_BYTES } from "../../replication/limits.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
+import { writeFileDurably } from "../durable-file.ts";
+import type { Files } from "../files.ts";
 import type { RecordHeader } from "../journal/record.ts";
 import { readSegmentBytes, walkSegment } from "../journal/segment.ts";
 import { seedAfter } from "../seeding/progress.ts";
 import type { SeedProgress } from "../seeding/progress.ts";
 import { createEpochIndex } from "./epoch-index.ts";
 import type { EpochIndex } from "./epoch-index.ts";
-import { writeFileDurably } from "../durable-file.ts";
 import { spoolName } from "./spool.ts";
 
 /** A closed segment and the place in the stream where its delta belongs. Plain data: it travels to the worker thread. */
@@ -65,8 +66,8 @@ export function createSealMemory(collect: () => void): SealMemory {
  * Makes the delta of a closed segment durable in the spool; undefined when the segment holds no record. The delta goes into its file as it is made, so
  * that memory is bounded by the buffers and the tables. Running it again makes the same file.
  */
-export function sealEpoch(job: SealJob, memory: SealMemory = createSealMemory(() => undefined)): SealedEpoch | undefined {
-  const bytes = readSegmentBytes(job.segmentPath, memory.segment);
+export function sealEpoch(files: Files, job: SealJob, memory: SealMemory = createSealMemory(() => undefined)): SealedEpoch | undefined {
+  const bytes = readSegmentBytes(files, job.segmentPath, memory.segment);
   const index = createEpochIndex(job.disks.length);
   let first: RecordHeader | undefined;
   let last: RecordHeader | undefined;
@@ -77,7 +78,7 @@ export function sealEpoch(job: SealJob, memory: SealMemory = createSealMemory(()
     if (record.pass !== 0) seed = seedAfter(seed, [{ header: record, data: EMPTY }]);
     index.add(record, dataOffsetBytes);
   });
-  return first === undefined || last === undefined ? undefined : writeEpoch(job, { first, last, seed, index }, bytes, memory);
+  return first === undefined || last === undefined ? undefined : writeEpoch(files, job, { first, last, seed, index }, bytes, memory);
 }
 
 const EMPTY = Buffer.alloc(0);
@@ -90,7 +91,7 @@ interface WalkedEpoch {
   readonly index: EpochIndex;
 }
 
-function writeEpoch(job: SealJob, { first, last, seed, index }: WalkedEpoch, bytes: Buffer, memory: SealMemory): SealedEpoch {
+function writeEpoch(files: Files, job: SealJob, { first, last, seed, index }: WalkedEpoch, bytes: Buffer, memory: SealMemory): SealedEpoch {
   const header: DeltaHeader = {
     itemId: job.itemId,
     stream: job.start.stream,
@@ -110,7 +111,7 @@ function writeEpoch(job: SealJob, { first, last, seed, index }: WalkedEpoch, byt
   };
   let end = job.start;
   let lengthBytes = 0;
-  const md5 = writeFileDurably(join(job.spoolFolder, "sealing.tmp"), (append) => {
+  const md5 = writeFileDurably(files, join(job.spoolFolder, "sealing.tmp"), (append) => {
     const keep = (piece: Uint8Array): void => {
       lengthBytes += piece.length;
       append(piece);

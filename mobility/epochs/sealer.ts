@@ -1,6 +1,8 @@
 import { join } from "node:path";
 import { SEAL_FULL_TRIES } from "../../replication/limits.ts";
-import { backOffMs, pause } from "../back-off.ts";
+import { backOffMs } from "../back-off.ts";
+import { pause } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import { isFull } from "../full-disk.ts";
 import type { Journal } from "../journal/journal.ts";
 import { spoolName } from "./spool.ts";
@@ -25,6 +27,7 @@ export interface Sealer {
 }
 
 export interface SealerOptions {
+  readonly clock: Clock;
   readonly journal: Journal;
   readonly thread: SealThread;
   readonly state: StateFile;
@@ -128,7 +131,7 @@ class SegmentSealer implements Sealer {
         this.#failing = true;
         isFullNow = isFull(error);
         this.#options.failed(error);
-        await pause(backOffMs(attempt, this.#options.random), this.#stopping.signal);
+        await pause(this.#options.clock, backOffMs(attempt, this.#options.random), this.#stopping.signal);
         attempt += 1;
       }
     }

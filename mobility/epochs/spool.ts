@@ -1,7 +1,7 @@
-import { readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
 import type { Position } from "../../replication/position.ts";
+import type { Files } from "../files.ts";
 
 /** A sealed delta that waits for its upload. Its file name is its end position, so that a listing tells everything. */
 export interface SpooledDelta {
@@ -16,22 +16,22 @@ export function spoolName(end: Position): string {
   return `${String(end.stream).padStart(10, "0")}-${String(end.epoch).padStart(12, "0")}-${end.checksum}.delta`;
 }
 
-export function removeSpoolFile(delta: SpooledDelta): void {
-  rmSync(delta.path, { force: true });
+export function removeSpoolFile(files: Files, delta: SpooledDelta): void {
+  files.remove(delta.path);
 }
 
 /**
  * What has to be uploaded after a start: the deltas behind `uploaded` up to `sealed`, in order, none missing. Removes the others: those already uploaded,
  * and those whose segment is still there (sealed, but the state file did not learn it before the kill; nobody has seen them).
  */
-export function openSpool(folder: string, uploaded: Position, sealed: Position): readonly SpooledDelta[] {
+export function openSpool(files: Files, folder: string, uploaded: Position, sealed: Position): readonly SpooledDelta[] {
   const kept: SpooledDelta[] = [];
-  for (const name of readdirSync(folder).toSorted()) {
+  for (const name of files.list(folder).toSorted()) {
     const end = parseSpoolName(name);
     const path = join(folder, name);
     if (end !== undefined && end.stream === sealed.stream && end.epoch > uploaded.epoch && end.epoch <= sealed.epoch) {
-      kept.push({ end, path, lengthBytes: statSync(path).size });
-    } else if (end !== undefined || name.endsWith(".tmp")) rmSync(path);
+      kept.push({ end, path, lengthBytes: files.status(path).lengthBytes });
+    } else if (end !== undefined || name.endsWith(".tmp")) files.remove(path);
   }
   const missing = kept.find((delta, index) => delta.end.epoch !== uploaded.epoch + 1 + index);
   if (

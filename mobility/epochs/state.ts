@@ -1,11 +1,12 @@
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
 import { decodeRecord, encodeRecord } from "../../replication/items/records.ts";
 import { STATE_RESERVE_BYTES } from "../../replication/limits.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
-import { replaceFileDurably, replaceFileDurablyLater } from "../durable-file.ts";
 import type { TrackingReason } from "../disks/activity.ts";
+import { replaceFileDurably, replaceFileDurablyLater, writeAll } from "../durable-file.ts";
+import { isMissing } from "../files.ts";
+import type { Files } from "../files.ts";
 import type { SeedProgress } from "../seeding/progress.ts";
 
 /** `state.json`: what the service knows for sure after any crash. Whatever came later stands in the journal's segments. */
@@ -55,12 +56,12 @@ export interface StateFile {
 }
 
 /** The state in the file, or undefined for a new folder; `state-corrupt` when it is damaged. */
-export function readState(path: string): ServiceState | undefined {
+export function readState(files: Files, path: string): ServiceState | undefined {
   let bytes: Buffer;
   try {
-    bytes = readFileSync(path);
+    bytes = files.readFile(path);
   } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return undefined;
+    if (isMissing(cause)) return undefined;
     throw new LeewardError("state-corrupt", `${path} cannot be read.`, { path }, { cause });
   }
   try {
@@ -74,23 +75,23 @@ export function readState(path: string): ServiceState | undefined {
  * Writes `initial` durably, so that what follows can rely on it. A full disk must not keep the service from remembering what was uploaded, or nothing would
  * ever leave the spool: a reserve beside the file makes room when there is none.
  */
-export function openStateFile(path: string, initial: ServiceState): StateFile {
+export function openStateFile(files: Files, path: string, initial: ServiceState): StateFile {
   let current = initial;
   let last: Promise<void> = Promise.resolve();
   let waiting: Promise<void> | undefined;
-  releaseReserve(path);
-  replaceFileDurably(path, encodeRecord(current));
-  makeReserve(path);
+  releaseReserve(files, path);
+  replaceFileDurably(files, path, encodeRecord(current));
+  makeReserve(files, path);
   const write = async (before: Promise<void>): Promise<void> => {
     // Whether the write before succeeded is the business of those who waited for it.
     await before.catch(() => undefined);
     waiting = undefined;
     try {
-      await replaceFileDurablyLater(path, encodeRecord(current));
+      await replaceFileDurablyLater(files, path, encodeRecord(current));
     } catch {
-      releaseReserve(path);
-      await replaceFileDurablyLater(path, encodeRecord(current));
-      makeReserve(path);
+      releaseReserve(files, path);
+      await replaceFileDurablyLater(files, path, encodeRecord(current));
+      makeReserve(files, path);
     }
   };
   return {
@@ -108,13 +109,18 @@ export function openStateFile(path: string, initial: ServiceState): StateFile {
 const reservePath = (statePath: string): string => join(dirname(statePath), "reserve");
 
 /** Gives its room back. The next state that is written makes it again, if it can. */
-export function releaseReserve(statePath: string): void {
-  rmSync(reservePath(statePath), { force: true });
+export function releaseReserve(files: Files, statePath: string): void {
+  files.remove(reservePath(statePath));
 }
 
-function makeReserve(statePath: string): void {
+function makeReserve(files: Files, statePath: string): void {
   try {
-    writeFileSync(reservePath(statePath), Buffer.alloc(STATE_RESERVE_BYTES, 1), { mode: 0o600 });
+    const file = files.open(reservePath(statePath), "w", 0o600);
+    try {
+      writeAll(files, file, Buffer.alloc(STATE_RESERVE_BYTES, 1), 0);
+    } finally {
+      files.close(file);
+    }
   } catch {
     // The disk is full: what is left of it is better than nothing.
   }

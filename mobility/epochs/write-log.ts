@@ -1,5 +1,6 @@
 import { LeewardError } from "../../replication/errors.ts";
 import { EPOCH_MAX_DATA_BYTES, EPOCH_MAX_EXTENTS, JOURNAL_CLOSED_SEGMENTS_MAX } from "../../replication/limits.ts";
+import type { Clock } from "../clock.ts";
 import type { Journal } from "../journal/journal.ts";
 import { RECORD_HEADER_BYTES } from "../journal/record.ts";
 import type { JournalRecord } from "../journal/record.ts";
@@ -32,7 +33,7 @@ export interface WriteLogOptions {
   readonly sealer: Sealer;
   readonly diskCount: number;
   readonly epochMaxAgeMs: number;
-  readonly now: () => number;
+  readonly clock: Clock;
   /** Later records never carry an earlier time. */
   readonly lastWriteMs: number;
 }
@@ -44,15 +45,15 @@ export function openWriteLog(options: WriteLogOptions): WriteLog {
   let lastMs = options.lastWriteMs;
   let failure: LeewardError | undefined;
   /** Runs while the open epoch has records. A timer, not the clock: the wall clock may jump. */
-  let age: NodeJS.Timeout | undefined;
+  let stopAge: (() => void) | undefined;
 
   const cut = (): void => {
     if (records === 0) return;
     const bytes = journal.openBytes;
     const lastSequence = journal.nextSequence - 1;
     const segment = journal.cut();
-    clearTimeout(age);
-    age = undefined;
+    stopAge?.();
+    stopAge = undefined;
     index = createEpochIndex(options.diskCount);
     records = 0;
     sealer.add(segment, bytes, lastSequence);
@@ -63,10 +64,10 @@ export function openWriteLog(options: WriteLogOptions): WriteLog {
       const full = journal.openBytes + RECORD_HEADER_BYTES + data.length > EPOCH_MAX_DATA_BYTES || index.count() + 2 > EPOCH_MAX_EXTENTS;
       if (full) cut();
       // A clock that jumps back must not make the times of a stream decrease.
-      lastMs = Math.max(lastMs, options.now());
+      lastMs = Math.max(lastMs, options.clock.now());
       index.add(record, journal.append({ ...record, timeMs: lastMs }, data));
       records += 1;
-      age ??= setTimeout(cut, options.epochMaxAgeMs);
+      stopAge ??= options.clock.after(options.epochMaxAgeMs, cut);
     },
     get hasRoom() {
       // With a failure the next append throws: waiting would have no end.
@@ -90,7 +91,7 @@ export function openWriteLog(options: WriteLogOptions): WriteLog {
       return records === 0 && sealer.waiting === 0;
     },
     stop: () => {
-      clearTimeout(age);
+      stopAge?.();
       failure ??= new LeewardError("capture-failed", "The service is stopping.");
     },
   };

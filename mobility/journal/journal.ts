@@ -1,7 +1,6 @@
-import { closeSync, fdatasync, fsync, ftruncateSync, openSync, rmSync, writevSync } from "node:fs";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { LeewardError } from "../../replication/errors.ts";
+import type { Files } from "../files.ts";
 import { isFull } from "../full-disk.ts";
 import { encodeRecordHeader, RECORD_HEADER_BYTES } from "./record.ts";
 import type { JournalRecord } from "./record.ts";
@@ -32,6 +31,7 @@ export interface Journal {
 }
 
 export interface JournalOptions {
+  readonly files: Files;
   readonly folder: string;
   readonly binding: string;
   /** Number and first sequence of the segment to begin with. */
@@ -47,9 +47,6 @@ interface Segment {
   unnamed: boolean;
 }
 
-const syncFile = promisify(fdatasync);
-const syncFolder = promisify(fsync);
-
 /**
  * I/O is synchronous on the event loop on purpose: appending to a page-cached file takes microseconds, while a trip through libuv's pool costs
  * more than the write itself (measured: 0.94 against 0.50 of nbdkit's rate at 4 KiB, queue depth 16), and the order of records needs no lock. Only what
@@ -61,6 +58,7 @@ export function openJournal(options: JournalOptions): Journal {
 
 class SegmentedJournal implements Journal {
   readonly #options: JournalOptions;
+  readonly #files: Files;
   readonly #folder: number;
   readonly #headerBytes = Buffer.alloc(RECORD_HEADER_BYTES);
   #nextSequence: number;
@@ -74,10 +72,11 @@ class SegmentedJournal implements Journal {
 
   constructor(options: JournalOptions) {
     this.#options = options;
+    this.#files = options.files;
     this.#nextSequence = options.firstSequence;
     this.#syncedSequence = options.firstSequence - 1;
     this.#openNumber = options.number;
-    this.#folder = openSync(options.folder, "r");
+    this.#folder = this.#files.open(options.folder, "r");
   }
 
   get openBytes(): number {
@@ -101,9 +100,9 @@ class SegmentedJournal implements Journal {
     const open = (this.#open ??= this.#openSegment(this.#openNumber));
     encodeRecordHeader(this.#headerBytes, record, this.#nextSequence, data);
     try {
-      writeAll(open.file, data.length === 0 ? [this.#headerBytes] : [this.#headerBytes, data], open.lengthBytes);
+      writeAll(this.#files, open.file, data.length === 0 ? [this.#headerBytes] : [this.#headerBytes, data], open.lengthBytes);
     } catch (cause) {
-      this.#failure = cutTornTail(open) ?? (isFull(cause) ? undefined : writeFailed(cause));
+      this.#failure = cutTornTail(this.#files, open) ?? (isFull(cause) ? undefined : writeFailed(cause));
       throw writeFailed(cause);
     }
     const dataOffsetBytes = open.lengthBytes + RECORD_HEADER_BYTES;
@@ -134,10 +133,10 @@ class SegmentedJournal implements Journal {
     const segment = this.#unsynced.find((each) => each.number === number);
     // Its records are durable in the spool by now. A pass under way still uses the file and closes it itself.
     if (segment !== undefined && this.#running === undefined) {
-      closeSync(segment.file);
+      this.#files.close(segment.file);
       this.#unsynced = this.#unsynced.filter((each) => each !== segment);
     }
-    rmSync(this.pathOf(number), { force: true });
+    this.#files.remove(this.pathOf(number));
   }
 
   pathOf(number: number): string {
@@ -145,9 +144,9 @@ class SegmentedJournal implements Journal {
   }
 
   close(): void {
-    for (const segment of this.#segments()) closeSync(segment.file);
-    closeSync(this.#folder);
-    if (this.#open?.lengthBytes === SEGMENT_HEADER_BYTES) rmSync(this.pathOf(this.#openNumber), { force: true });
+    for (const segment of this.#segments()) this.#files.close(segment.file);
+    this.#files.close(this.#folder);
+    if (this.#open?.lengthBytes === SEGMENT_HEADER_BYTES) this.#files.remove(this.pathOf(this.#openNumber));
   }
 
   #segments(): readonly Segment[] {
@@ -157,12 +156,12 @@ class SegmentedJournal implements Journal {
   #openSegment(number: number): Segment {
     const path = this.pathOf(number);
     try {
-      const file = openSync(path, "wx", 0o600);
+      const file = this.#files.open(path, "wx", 0o600);
       const header = encodeSegmentHeader({ number, firstSequence: this.#nextSequence, binding: this.#options.binding });
-      writeAll(file, [header], 0);
+      writeAll(this.#files, file, [header], 0);
       return { number, file, lengthBytes: SEGMENT_HEADER_BYTES, unnamed: true };
     } catch (cause) {
-      rmSync(path, { force: true });
+      this.#files.remove(path);
       throw new LeewardError("capture-failed", `A new journal segment cannot be made: ${reasonOf(cause)}.`, { segment: number }, { cause });
     }
   }
@@ -173,16 +172,16 @@ class SegmentedJournal implements Journal {
     const closed = this.#unsynced;
     const segments = this.#segments();
     try {
-      if (segments.some((segment) => segment.unnamed)) await syncFolder(this.#folder);
+      if (segments.some((segment) => segment.unnamed)) await this.#files.syncLater(this.#folder);
       for (const segment of segments) {
-        await syncFile(segment.file);
+        await this.#files.datasyncLater(segment.file);
         segment.unnamed = false;
       }
     } catch (cause) {
       this.#failure ??= new LeewardError("capture-failed", `The journal cannot be made durable: ${reasonOf(cause)}.`, {}, { cause });
       throw this.#failure;
     }
-    for (const segment of closed) closeSync(segment.file);
+    for (const segment of closed) this.#files.close(segment.file);
     this.#unsynced = this.#unsynced.filter((segment) => !closed.includes(segment));
     this.#syncedSequence = target;
   }
@@ -193,20 +192,20 @@ function writeFailed(cause: unknown): LeewardError {
 }
 
 /** After a failed append nothing of it may stay, or the next record would stand behind garbage. */
-function cutTornTail(segment: Segment): LeewardError | undefined {
+function cutTornTail(files: Files, segment: Segment): LeewardError | undefined {
   try {
-    ftruncateSync(segment.file, segment.lengthBytes);
+    files.truncate(segment.file, segment.lengthBytes);
     return undefined;
   } catch (cause) {
     return new LeewardError("capture-failed", "The journal ends in a damaged record that cannot be cut off.", {}, { cause });
   }
 }
 
-function writeAll(file: number, parts: readonly Buffer[], positionBytes: number): void {
+function writeAll(files: Files, file: number, parts: readonly Buffer[], positionBytes: number): void {
   let left = [...parts];
   let at = positionBytes;
   while (left.length > 0) {
-    let count = writevSync(file, left, at);
+    let count = files.writev(file, left, at);
     at += count;
     while (left[0] !== undefined && count >= left[0].length) {
       count -= left[0].length;

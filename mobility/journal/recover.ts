@@ -1,14 +1,15 @@
-import { closeSync, fsyncSync, openSync, readdirSync, rmSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
 import { JOURNAL_RECORD_MAX_BYTES } from "../../replication/limits.ts";
 import type { Image } from "../disks/image.ts";
+import type { Files } from "../files.ts";
 import { seedAfter } from "../seeding/progress.ts";
 import type { SeedProgress } from "../seeding/progress.ts";
 import { readSegment, segmentName, segmentNumber } from "./segment.ts";
 import type { IntactRecord } from "./segment.ts";
 
 export interface RecoverOptions {
+  readonly files: Files;
   readonly folder: string;
   readonly binding: string;
   readonly sealedSegment: number;
@@ -52,7 +53,9 @@ export interface RecoveredJournal {
  * acknowledged. Every intact record is redone even behind damage, because the images had them all. Running it again changes nothing more.
  */
 export function recoverJournal(options: RecoverOptions): RecoveredJournal {
-  const numbers = readdirSync(options.folder)
+  const { files } = options;
+  const numbers = files
+    .list(options.folder)
     .flatMap((name) => segmentNumber(name) ?? [])
     .toSorted((left, right) => left - right);
   const unsealed: RecoveredSegment[] = [];
@@ -66,45 +69,54 @@ export function recoverJournal(options: RecoverOptions): RecoveredJournal {
   for (const number of numbers) {
     const path = join(options.folder, segmentName(number));
     if (number <= (options.imagesSegment ?? 0)) {
-      rmSync(path);
+      files.remove(path);
       continue;
     }
     const isLast = number === numbers.at(-1);
-    const content = readSegment(path);
+    const content = readSegment(files, path);
     if (content.header !== undefined && content.header.binding !== options.binding) {
       throw new LeewardError("state-corrupt", `The journal segment ${path} belongs to another item, stream or set of disks.`, { path });
     }
     if (content.torn && !isLast) damaged = true;
-    if (content.torn && isLast) truncateSync(path, content.intactBytes);
+    if (content.torn && isLast) cutFile(files, path, content.intactBytes);
     const missed = content.records.filter(({ header }) => header.sequence >= options.redoFromSequence);
     for (const record of missed) redo(record, options.images, path);
     redoneRecords += missed.length;
 
     const last = content.records.at(-1)?.header;
     if (number <= options.sealedSegment) sealed.push(number);
-    else if (last === undefined) rmSync(path);
+    else if (last === undefined) files.remove(path);
     else {
       if (content.header?.firstSequence !== nextSequence) damaged = true;
       nextSequence = Math.max(nextSequence, last.sequence + 1);
       seed = seedAfter(seed, content.records);
       unsealed.push({ number, lengthBytes: content.intactBytes, lastSequence: last.sequence });
-      syncPath(path);
+      syncPath(files, path);
     }
     lastWriteMs = Math.max(lastWriteMs, last?.timeMs ?? 0);
   }
   // The process that wrote the segments may not have put them on the medium, and nobody else would.
-  if (unsealed.length > 0) syncPath(options.folder);
+  if (unsealed.length > 0) syncPath(files, options.folder);
   nextSequence = Math.max(nextSequence, options.redoFromSequence);
   const nextNumber = Math.max(options.sealedSegment, numbers.at(-1) ?? 0) + 1;
   return { unsealed, sealed, nextNumber, nextSequence, lastWriteMs, seed, damaged, redoneRecords };
 }
 
-function syncPath(path: string): void {
-  const file = openSync(path, "r");
+function cutFile(files: Files, path: string, lengthBytes: number): void {
+  const file = files.open(path, "r+");
   try {
-    fsyncSync(file);
+    files.truncate(file, lengthBytes);
   } finally {
-    closeSync(file);
+    files.close(file);
+  }
+}
+
+function syncPath(files: Files, path: string): void {
+  const file = files.open(path, "r");
+  try {
+    files.sync(file);
+  } finally {
+    files.close(file);
   }
 }
 

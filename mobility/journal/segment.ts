@@ -1,6 +1,6 @@
 import { crc32 } from "node:zlib";
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { LeewardError } from "../../replication/errors.ts";
+import type { Files } from "../files.ts";
 import { decodeRecordHeader, RECORD_HEADER_BYTES } from "./record.ts";
 import type { RecordHeader } from "./record.ts";
 
@@ -96,25 +96,25 @@ export function walkSegment(
   return { header, intactBytes: at, torn: at < bytes.length };
 }
 
-export function readSegment(path: string): SegmentContent {
-  return parseSegment(readSegmentBytes(path));
+export function readSegment(files: Files, path: string): SegmentContent {
+  return parseSegment(readSegmentBytes(files, path));
 }
 
 /** The whole file, in `buffer` as far as it fits; a segment is bounded by EPOCH_MAX_DATA_BYTES. */
-export function readSegmentBytes(path: string, buffer?: Buffer): Buffer {
-  const file = openSync(path, "r");
+export function readSegmentBytes(files: Files, path: string, buffer?: Buffer): Buffer {
+  const file = files.open(path, "r");
   try {
-    const lengthBytes = fstatSync(file).size;
+    const lengthBytes = files.statusOf(file).lengthBytes;
     const bytes =
       buffer !== undefined && lengthBytes <= buffer.length ? buffer.subarray(0, lengthBytes) : Buffer.allocUnsafeSlow(lengthBytes);
     let filled = 0;
     while (filled < bytes.length) {
-      const count = readSync(file, bytes, filled, bytes.length - filled, filled);
+      const count = files.read(file, bytes, filled, bytes.length - filled, filled);
       if (count === 0) throw new LeewardError("state-corrupt", `${path} became shorter while it was read.`, { path });
       filled += count;
     }
     return bytes;
   } finally {
-    closeSync(file);
+    files.close(file);
   }
 }

@@ -1,5 +1,6 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
-import { backOffMs, pause } from "../back-off.ts";
+import { backOffMs } from "../back-off.ts";
+import { pause } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import {
   DIRTY_GRAIN_BYTES,
   SEED_CHUNK_BYTES,
@@ -46,8 +47,7 @@ export interface SeedingOptions {
   readonly spool: () => { readonly count: number; readonly bytes: number };
   readonly spoolBoundBytes: () => number;
   readonly pace: Pace;
-  /** Milliseconds that never jump back. */
-  readonly monotonicMs: () => number;
+  readonly clock: Clock;
   readonly random: () => number;
   readonly failed: (error: unknown) => void;
 }
@@ -114,7 +114,7 @@ class MapSeeding implements Seeding {
   }
 
   get timeLeftMs(): number | undefined {
-    const elapsedMs = this.#options.monotonicMs() - this.#begunMs;
+    const elapsedMs = this.#options.clock.monotonicMs() - this.#begunMs;
     if (this.#done) return 0;
     if (this.#pass === undefined || this.#readBytes === 0) return undefined;
     return Math.round((elapsedMs * (this.#totalBytes - this.doneBytes)) / this.#readBytes);
@@ -123,7 +123,7 @@ class MapSeeding implements Seeding {
   begin(number: number, fresh: boolean): void {
     this.interrupt();
     this.#pass = { number, fresh };
-    this.#begunMs = this.#options.monotonicMs();
+    this.#begunMs = this.#options.clock.monotonicMs();
     // Initial replication is about all that the disks hold, however often it was begun.
     if (fresh) this.#totalBytes = this.#diskBytes;
     this.#beforeBytes = fresh ? Math.max(0, this.#diskBytes - this.#options.map.dirtyBytes) : 0;
@@ -166,22 +166,22 @@ class MapSeeding implements Seeding {
   }
 
   async #run(): Promise<void> {
-    const { log, recorder, random } = this.#options;
+    const { clock, log, recorder, random } = this.#options;
     for (let attempt = 0; !this.#stopping.signal.aborted && recorder.failure === undefined;) {
       const roomBytes = this.#roomBytes();
       if (this.#pass === undefined || roomBytes === 0 || !log.hasRoom) {
         this.#wake = new AbortController();
-        await pause(SEED_LOOK_MS, AbortSignal.any([this.#stopping.signal, this.#wake.signal]));
+        await pause(clock, SEED_LOOK_MS, AbortSignal.any([this.#stopping.signal, this.#wake.signal]));
         continue;
       }
       try {
         await this.#step(this.#pass, roomBytes);
         attempt = 0;
         // Requests that came meanwhile go first.
-        await nextTurn();
+        await clock.turn();
       } catch (error) {
         this.#options.failed(error);
-        await pause(backOffMs(attempt, random), this.#stopping.signal);
+        await pause(clock, backOffMs(attempt, random), this.#stopping.signal);
         attempt += 1;
       }
     }

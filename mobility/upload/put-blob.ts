@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { open } from "node:fs/promises";
 import { deltaName } from "../../replication/items/names.ts";
 import { UPLOAD_TIMEOUT_MS, UPLOADS_IN_FLIGHT } from "../../replication/limits.ts";
 import type { SpooledDelta } from "../epochs/spool.ts";
+import type { Files } from "../files.ts";
 import type { Pace } from "../pace.ts";
 import type { HttpAnswer, HttpRequest, Transport } from "./transport.ts";
 
@@ -21,14 +21,18 @@ export type PutOutcome =
 const STORAGE_VERSION = "2021-12-02";
 const READ_BYTES = 256 * 1024;
 
-/** Sends one delta, create only. `containerUrl` carries the SAS. Throws `control-unavailable` when no answer came: the blob may be there then. */
-export async function putDelta(
-  transport: Transport,
-  containerUrl: string,
-  delta: SpooledDelta,
-  signal: AbortSignal,
-  pace?: Pace,
-): Promise<PutOutcome> {
+export interface PutOptions {
+  readonly files: Files;
+  readonly transport: Transport;
+  /** Carries the SAS. */
+  readonly containerUrl: string;
+  readonly delta: SpooledDelta;
+  readonly signal: AbortSignal;
+  readonly pace?: Pace;
+}
+
+/** Sends one delta, create only. Throws `control-unavailable` when no answer came: the blob may be there then. */
+export async function putDelta({ files, transport, containerUrl, delta, signal, pace }: PutOptions): Promise<PutOutcome> {
   const request: HttpRequest = {
     method: "PUT",
     url: blobUrl(containerUrl, deltaName(delta.end.stream, delta.end.epoch)),
@@ -37,7 +41,7 @@ export async function putDelta(
       "x-ms-version": STORAGE_VERSION,
       "if-none-match": "*",
       "content-type": "application/octet-stream",
-      "content-md5": delta.md5 ?? (await fileMd5(delta.path)),
+      "content-md5": delta.md5 ?? (await fileMd5(files, delta.path)),
     },
     body: { kind: "file", path: delta.path, lengthBytes: delta.lengthBytes, pace },
     timeoutMs: UPLOAD_TIMEOUT_MS + UPLOADS_IN_FLIGHT * (pace?.durationMs(delta.lengthBytes) ?? 0),
@@ -78,17 +82,18 @@ function storageErrorCode({ headers, body }: HttpAnswer): string {
 }
 
 /** Read in pieces: the event loop serves the guest meanwhile. */
-async function fileMd5(path: string): Promise<string> {
+async function fileMd5(files: Files, path: string): Promise<string> {
   const hash = createHash("md5");
-  const file = await open(path, "r");
+  const file = await files.openLater(path, "r");
   try {
     const buffer = Buffer.allocUnsafe(READ_BYTES);
-    for (;;) {
-      const { bytesRead } = await file.read(buffer, 0, buffer.length);
-      if (bytesRead === 0) return hash.digest("base64");
-      hash.update(buffer.subarray(0, bytesRead));
+    for (let doneBytes = 0; ;) {
+      const count = await files.readLater(file, buffer, 0, buffer.length, doneBytes);
+      if (count === 0) return hash.digest("base64");
+      hash.update(buffer.subarray(0, count));
+      doneBytes += count;
     }
   } finally {
-    await file.close();
+    await files.closeLater(file);
   }
 }

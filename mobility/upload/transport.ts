@@ -1,9 +1,9 @@
-import { open } from "node:fs/promises";
 import { Agent as HttpAgent, request as httpRequest } from "node:http";
 import type { ClientRequest } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { LeewardError } from "../../replication/errors.ts";
 import { HTTP_ANSWER_MAX_BYTES } from "../../replication/limits.ts";
+import type { Files } from "../files.ts";
 import type { Pace } from "../pace.ts";
 
 export interface HttpRequest {
@@ -37,11 +37,11 @@ export interface Transport {
 }
 
 /** node:http instead of fetch, because Put Blob needs a Content-Length and the body comes from a file without being held in memory. */
-export function createTransport(): Transport {
+export function createTransport(files: Files): Transport {
   const http = new HttpAgent({ keepAlive: true });
   const https = new HttpsAgent({ keepAlive: true });
   return {
-    send: (request) => new Promise((resolve, reject) => exchange(request, { http, https }, resolve, reject)),
+    send: (request) => new Promise((resolve, reject) => exchange(request, { files, http, https }, resolve, reject)),
     close: () => {
       http.destroy();
       https.destroy();
@@ -51,13 +51,13 @@ export function createTransport(): Transport {
 
 function exchange(
   { method, url, headers, body, timeoutMs, signal }: HttpRequest,
-  agents: { readonly http: HttpAgent; readonly https: HttpsAgent },
+  edge: { readonly files: Files; readonly http: HttpAgent; readonly https: HttpsAgent },
   resolve: (answer: HttpAnswer) => void,
   reject: (error: LeewardError) => void,
 ): void {
   const lengthBytes = body.kind === "text" ? Buffer.byteLength(body.text) : body.lengthBytes;
   const secure = url.protocol === "https:";
-  const options = { method, agent: secure ? agents.https : agents.http, headers: { ...headers, "content-length": String(lengthBytes) } };
+  const options = { method, agent: secure ? edge.https : edge.http, headers: { ...headers, "content-length": String(lengthBytes) } };
   const outgoing = secure ? httpsRequest(url, options) : httpRequest(url, options);
   // The cause stays out: messages of node:http may hold the address, and with it the credential.
   const fail = (reason: string): void => {
@@ -89,7 +89,7 @@ function exchange(
   });
   if (body.kind === "text") outgoing.end(body.text);
   else
-    sendFile(body, outgoing, signal ?? new AbortController().signal).catch((error: NodeJS.ErrnoException) =>
+    sendFile(edge.files, body, outgoing, signal ?? new AbortController().signal).catch((error: NodeJS.ErrnoException) =>
       fail(error.code ?? error.name),
     );
 }
@@ -97,20 +97,21 @@ function exchange(
 const PIECE_BYTES = 256 * 1024;
 
 /** Piece by piece from one buffer: a stream would leave the whole delta as garbage, which a busy service does not collect before it is some 50 MiB. */
-async function sendFile({ path, pace }: FileBody, outgoing: ClientRequest, signal: AbortSignal): Promise<void> {
-  const file = await open(path, "r");
+async function sendFile(files: Files, { path, pace }: FileBody, outgoing: ClientRequest, signal: AbortSignal): Promise<void> {
+  const file = await files.openLater(path, "r");
   try {
     const buffer = Buffer.allocUnsafeSlow(PIECE_BYTES);
-    for (;;) {
-      const { bytesRead } = await file.read(buffer, 0, buffer.length);
-      if (bytesRead === 0) break;
-      await pace?.take(bytesRead, signal);
+    for (let doneBytes = 0; ;) {
+      const count = await files.readLater(file, buffer, 0, buffer.length, doneBytes);
+      if (count === 0) break;
+      doneBytes += count;
+      await pace?.take(count, signal);
       const gone = await new Promise<boolean>((resolve) => {
         const closed = (): void => resolve(true);
         if (outgoing.destroyed) return closed();
         outgoing.once("close", closed);
         // The buffer is free again when the piece has left.
-        outgoing.write(buffer.subarray(0, bytesRead), (error) => {
+        outgoing.write(buffer.subarray(0, count), (error) => {
           outgoing.off("close", closed);
           resolve(error !== null && error !== undefined);
         });
@@ -120,6 +121,6 @@ async function sendFile({ path, pace }: FileBody, outgoing: ClientRequest, signa
     }
     outgoing.end();
   } finally {
-    await file.close();
+    await files.closeLater(file);
   }
 }

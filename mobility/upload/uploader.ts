@@ -1,10 +1,13 @@
 import { LeewardError } from "../../replication/errors.ts";
 import { UPLOADS_IN_FLIGHT } from "../../replication/limits.ts";
 import type { Position } from "../../replication/position.ts";
-import { backOffMs, pause } from "../back-off.ts";
+import { backOffMs } from "../back-off.ts";
+import { pause } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import type { ControlClient } from "../control/control-client.ts";
 import { removeSpoolFile } from "../epochs/spool.ts";
 import type { SpooledDelta } from "../epochs/spool.ts";
+import type { Files } from "../files.ts";
 import type { Pace } from "../pace.ts";
 import { putDelta } from "./put-blob.ts";
 import type { Transport } from "./transport.ts";
@@ -31,6 +34,8 @@ export interface Uploader {
 }
 
 export interface UploaderOptions {
+  readonly files: Files;
+  readonly clock: Clock;
   readonly transport: Transport;
   readonly control: Pick<ControlClient, "settle">;
   readonly random: () => number;
@@ -130,7 +135,7 @@ class SpoolUploader implements Uploader {
     if (this.#entries.length === 0 || this.#isOver()) return;
     const timer = new AbortController();
     const watched = new Promise<void>((resolve) => (this.#drainWatchers = [...this.#drainWatchers, resolve]));
-    await Promise.race([watched, pause(withinMs, timer.signal)]);
+    await Promise.race([watched, pause(this.#options.clock, withinMs, timer.signal)]);
     timer.abort();
   }
 
@@ -182,7 +187,7 @@ class SpoolUploader implements Uploader {
         if (this.#containerUrl === undefined && !this.#suspended) this.#options.renew();
         // A new credential ends the first wait. Should it be refused too, asking for one after the other in a loop helps nobody: then the waits grow.
         const signals = attempt === 0 ? [this.#stopping.signal, this.#wake.signal] : [this.#stopping.signal];
-        await pause(backOffMs(attempt, this.#options.random), AbortSignal.any(signals));
+        await pause(this.#options.clock, backOffMs(attempt, this.#options.random), AbortSignal.any(signals));
       }
     }
   }
@@ -192,7 +197,7 @@ class SpoolUploader implements Uploader {
     const { delta } = entry;
     const containerUrl = this.#containerUrl;
     if (containerUrl === undefined) throw new LeewardError("store-unavailable", "No heartbeat has named a place to upload to yet.");
-    const outcome = await putDelta(this.#options.transport, containerUrl, delta, this.#stopping.signal, this.#options.pace);
+    const outcome = await putDelta({ ...this.#options, containerUrl, delta, signal: this.#stopping.signal });
     switch (outcome.kind) {
       case "created":
         return;
@@ -244,7 +249,7 @@ class SpoolUploader implements Uploader {
     await this.#options.uploaded(last.delta.end);
     this.#entries.splice(0, done.length);
     for (const { delta } of done) {
-      removeSpoolFile(delta);
+      removeSpoolFile(this.#options.files, delta);
       this.#uploadedCount += 1;
       this.#waitingBytes -= delta.lengthBytes;
       this.#uploadedBytes += delta.lengthBytes;

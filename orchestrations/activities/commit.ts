@@ -1,19 +1,24 @@
-import { handOver } from "../../replication/failover/ledger.ts";
+import { forgetEntry, handOver, restoreOfEntry } from "../../replication/failover/ledger.ts";
 import { changeLedger } from "../../replication/failover/ledger-record.ts";
-import { requireProgress } from "../../replication/items/heartbeat.ts";
-import { changeItem } from "../../replication/items/item-record.ts";
+import { closeStream as closeOpenStream } from "../../replication/items/streams.ts";
 import { POINT_SETTLE_MS, PRUNE_MAX_POINTS } from "../../replication/limits.ts";
 import { readCatalog } from "../../replication/points/catalog.ts";
 import { beginDeletion } from "../../replication/points/pins.ts";
 import { finishDeletion } from "../../replication/points/prune.ts";
+import { removeRestore } from "../../replication/restore/remove.ts";
 import type { FlowRun } from "../flow-run.ts";
 import type { FlowContext } from "./context.ts";
 
-/** Announces a stream that nobody opens: what the source still sends belongs to a closed one (rule 5), and no worker claims the disks any more. */
-export async function closeStream({ stores }: FlowContext, { itemId }: FlowRun): Promise<void> {
-  const { stream } = await requireProgress(stores, itemId);
-  await changeItem(stores, itemId, (item) => (item.stream > stream ? item : { ...item, stream: stream + 1 }));
-  await changeLedger(stores, itemId, handOver);
+/** Nothing that the source still sends counts any more (rule 5), and no worker claims the disks. What restores left goes as well. */
+export async function closeStream(context: FlowContext, { itemId }: FlowRun): Promise<void> {
+  const { stores, clock } = context;
+  await closeOpenStream(context, itemId);
+  const { entries } = await changeLedger(stores, itemId, (ledger) => handOver(ledger, clock.now()));
+  for (const entry of entries) {
+    if (entry.kind !== "restored-blobs") continue;
+    await removeRestore(context, itemId, restoreOfEntry(entry));
+    await changeLedger(stores, itemId, (ledger) => forgetEntry(ledger, entry.id));
+  }
 }
 
 /** Removes recovery points, a bounded number at a time; `left` waits for its settling time, or for a restore that holds it. */

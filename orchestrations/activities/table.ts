@@ -4,7 +4,8 @@ import { beginMachine, beginShutDown, lookChange } from "./machines.ts";
 import { beginInstall, lookInstall, lookMobility, protect } from "./mobility.ts";
 import { rememberNetwork } from "./networks.ts";
 import { planItem } from "./plan.ts";
-import { beginRemove, lookRemove, planRemovals, proveNothingLeft, removeData, silenceSource } from "./removal.ts";
+import { beginRemove, lookRemove, planRemovals } from "./removal.ts";
+import { proveNothingLeft, removeData, silenceSource } from "./removal-data.ts";
 import { beginRestore, fixLatest, lookPoint, lookRestore, removeRestored } from "./restore.ts";
 import { advanceWalk } from "./walk.ts";
 

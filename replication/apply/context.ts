@@ -84,7 +84,7 @@ export function openItem(context: ApplyContext, item: ProtectedItem): OpenItem {
     bounds: { ...BOUNDS, ...context.bounds },
     item,
     records: stores.records(item.itemId),
-    cache: stores.cache(item.itemId),
+    cache: stores.cache(item.itemId, item.stream),
     paceOf: (diskId) => {
       const pace = paces.get(diskId);
       invariant(pace !== undefined, "the run writes the disks of its item only", { disk: diskId });

@@ -15,7 +15,18 @@ import { createScheduler } from "../memory/scheduler.ts";
 import type { Scheduler } from "../memory/scheduler.ts";
 import { wrapStores } from "../memory/wrapped-stores.ts";
 import { randomEpochs } from "./random-epochs.ts";
-import { ITEM_ID, SOURCE_START_MS, enable, modelAfter, sealEpochs, smallItem, targetDisk, twoDisks, upload } from "./small-world.ts";
+import {
+  ITEM_ID,
+  SOURCE_START_MS,
+  STREAM,
+  enable,
+  modelAfter,
+  sealEpochs,
+  smallItem,
+  targetDisk,
+  twoDisks,
+  upload,
+} from "./small-world.ts";
 import type { SealedEpoch } from "./small-world.ts";
 
 /** Breaks a promise of the stores on their way to one worker: the check must then find something wrong. */
@@ -200,7 +211,7 @@ async function beat(world: World): Promise<void> {
 
 async function loseRegion(world: World): Promise<void> {
   world.regionLost = true;
-  const cache = world.memory.stores.cache(ITEM_ID);
+  const cache = world.memory.stores.cache(ITEM_ID, STREAM);
   for (const name of world.memory.cacheNames(ITEM_ID)) await cache.remove(name);
 }
 

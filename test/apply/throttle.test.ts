@@ -10,7 +10,7 @@ import { listPoints } from "../../replication/points/manifest.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import { createMemoryStores } from "../memory/memory-stores.ts";
 import { type BlobLimits, type ThrottledDisks, throttledDisks } from "../memory/throttled-disks.ts";
-import { type VirtualTime, createVirtualTime } from "../memory/virtual-time.ts";
+import { type VirtualClock, createVirtualClock } from "./virtual-clock.ts";
 import { type Around, wrapStores } from "../memory/wrapped-stores.ts";
 import { openOneItem, plansOf } from "./one-item.ts";
 import { CRASH, ITEM_ID, SOURCE_START_MS, enable, sealEpochs, smallItem, targetDisk, upload } from "./small-world.ts";
@@ -21,7 +21,7 @@ const PUTS = 11;
 const AZURE: BlobLimits = { bytesPerSecond: 60 * MIB, requestsPerSecond: 500, burstBytes: 16 * MIB };
 
 interface Throttled {
-  readonly time: VirtualTime;
+  readonly time: VirtualClock;
   readonly disks: ThrottledDisks;
   readonly content: Uint8Array;
   readonly stores: ItemStores;
@@ -32,7 +32,7 @@ interface Throttled {
 
 /** One item of one disk whose first delta takes eleven Put Pages of 4 MiB. */
 async function openThrottled(limits: BlobLimits): Promise<Throttled> {
-  const time = createVirtualTime(SOURCE_START_MS);
+  const time = createVirtualClock(SOURCE_START_MS);
   const memory = createMemoryStores(time.clock);
   const content = new Uint8Array(PUTS * PUT_PAGE_MAX_BYTES);
   for (let at = 0; at < content.length; at += SECTOR_BYTES) content.fill(1 + (at % 251), at, at + SECTOR_BYTES);
@@ -153,7 +153,7 @@ describe("a store that is busy at one step", () => {
 
 describe("a run whose claim ended with an unknown outcome", () => {
   it("waits before it claims again, longer each time", async () => {
-    const time = createVirtualTime(SOURCE_START_MS);
+    const time = createVirtualClock(SOURCE_START_MS);
     const memory = createMemoryStores(time.clock);
     const item = smallItem([{ id: "os", sizeBytes: 64 * SECTOR_BYTES, sectorSizeBytes: 512 }], 1);
     await enable(memory.stores, item);

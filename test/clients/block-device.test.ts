@@ -4,14 +4,17 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { openImage } from "../../mobility/disks/image.ts";
 import { parseConfig } from "../../mobility/config.ts";
+import { nodeFiles } from "../../mobility/node-files.ts";
+import { systemPorts } from "../../mobility/ports.ts";
 import { startMobility } from "../../mobility/service.ts";
-import { createTransport } from "../../mobility/upload/transport.ts";
 import { startFakeCloud } from "../mobility/fake-cloud.ts";
 import { connectNbd } from "../mobility/nbd-client.ts";
 import { replay } from "../mobility/replay.ts";
 import { temporaryFolder } from "../mobility/temporary.ts";
 import { noise, uploaded } from "../services/mobility/world.ts";
 import { need, tool } from "./tools.ts";
+
+const FILES = nodeFiles();
 
 const MIB = 1024 * 1024;
 const losetup = need("losetup");
@@ -64,14 +67,8 @@ describe.skipIf(skip)(`block devices, on loop devices${note}`, () => {
       nbd: { socketPath },
       heartbeatMs: 250,
     };
-    const transport = createTransport();
-    const service = await startMobility(parseConfig(JSON.stringify(config)), {
-      clock: { now: () => Date.now() },
-      random: Math.random,
-      transport,
-      log: () => undefined,
-      bootId: "boot-1",
-    });
+    const ports = systemPorts(() => undefined);
+    const service = await startMobility(parseConfig(JSON.stringify(config)), { ...ports, bootId: "boot-1" });
     const client = await connectNbd({ path: socketPath });
     expect(client.sizeBytes).toBe(4 * MIB);
     await client.write(MIB + 100, noise(100_000), true);
@@ -80,24 +77,24 @@ describe.skipIf(skip)(`block devices, on loop devices${note}`, () => {
     await service.cut();
     await uploaded(service);
     await service.stop();
-    transport.close();
+    ports.transport.close();
     expect(replay(cloud.blobs).images[0]?.equals(readFileSync(path))).toBe(true);
   });
 
   it("capture.md 4.3: a device whose blocks are not the configured ones is refused", async () => {
     const { path } = await loopDevice(4 * MIB, 4096);
-    expect(() => openImage("disk", path, 512)).toThrowError(refused("disk-invalid", /blocks of 4096 bytes .* sectorSizeBytes 512/));
-    const image = openImage("disk", path, 4096);
+    expect(() => openImage(FILES, "disk", path, 512)).toThrowError(refused("disk-invalid", /blocks of 4096 bytes .* sectorSizeBytes 512/));
+    const image = openImage(FILES, "disk", path, 4096);
     expect(image.sizeBytes).toBe(4 * MIB);
     image.close();
   });
 
   it("a device that somebody else holds is refused", async () => {
     const { path } = await loopDevice(4 * MIB);
-    const image = openImage("disk", path, 512);
-    expect(() => openImage("disk", path, 512)).toThrowError(refused("configuration-invalid", /mounted or in use/));
+    const image = openImage(FILES, "disk", path, 512);
+    expect(() => openImage(FILES, "disk", path, 512)).toThrowError(refused("configuration-invalid", /mounted or in use/));
     image.close();
-    openImage("disk", path, 512).close();
+    openImage(FILES, "disk", path, 512).close();
   });
 
   it.skipIf(mkfs.skip)(`a mounted device is refused${mkfs.note}`, async () => {
@@ -106,7 +103,7 @@ describe.skipIf(skip)(`block devices, on loop devices${note}`, () => {
     const folder = temporaryFolder();
     await tool("mount", [path, folder]);
     try {
-      expect(() => openImage("disk", path, 512)).toThrowError(refused("configuration-invalid", /mounted or in use/));
+      expect(() => openImage(FILES, "disk", path, 512)).toThrowError(refused("configuration-invalid", /mounted or in use/));
     } finally {
       await tool("umount", [folder]);
     }
@@ -114,7 +111,7 @@ describe.skipIf(skip)(`block devices, on loop devices${note}`, () => {
 
   it("a device that shrinks under the service fails the read and never reads as zeros; one that grows keeps its size until it is opened again", async () => {
     const { path, file } = await loopDevice(4 * MIB);
-    const image = openImage("disk", path, 512);
+    const image = openImage(FILES, "disk", path, 512);
     truncateSync(file, 8 * MIB);
     await tool("losetup", ["--set-capacity", path]);
     expect(image.sizeBytes).toBe(4 * MIB);
@@ -123,7 +120,7 @@ describe.skipIf(skip)(`block devices, on loop devices${note}`, () => {
     expect(() => image.read(Buffer.alloc(512), 3 * MIB)).toThrowError(refused("capture-failed", /became shorter/));
     expect(() => image.write(Buffer.alloc(512), 3 * MIB)).toThrowError(/ENOSPC/);
     image.close();
-    const again = openImage("disk", path, 512);
+    const again = openImage(FILES, "disk", path, 512);
     expect(again.sizeBytes).toBe(2 * MIB);
     again.close();
   });

@@ -50,6 +50,7 @@ export function appInMemory(): AppInMemory {
     cursors: new Map(),
     tidied: new Map(),
     management: undefined,
+    flows: () => ({ start: async () => undefined, stateOf: async () => undefined }),
     events: undefined,
   };
   return {

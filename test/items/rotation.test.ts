@@ -1,9 +1,11 @@
+import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fc, it as property } from "@fast-check/vitest";
 import { describe, expect, it } from "vitest";
 import { openItemTokens } from "../../mobility/control/item-tokens.ts";
 import type { ItemTokens } from "../../mobility/control/item-tokens.ts";
+import { nodeFiles } from "../../mobility/node-files.ts";
 import { hasCode } from "../../replication/errors.ts";
 import { readItem } from "../../replication/items/item-record.ts";
 import { newRegistrationToken, protectItem } from "../../replication/items/protect.ts";
@@ -14,6 +16,8 @@ import { TOKEN_MAX_AGE_MS } from "../../replication/limits.ts";
 import { temporaryFolder } from "../mobility/temporary.ts";
 import { killedEverywhere } from "./interrupted.ts";
 import { DISKS, ITEM, WHO, type World, beat, createWorld } from "./world.ts";
+
+const FILES = nodeFiles();
 
 const notAuthorized = { code: "not-authorized" };
 
@@ -29,9 +33,9 @@ async function registered(): Promise<Exchange> {
   const path = join(temporaryFolder(), "item-token");
   const { registrationToken = "" } = await protectItem(world.context, { itemId: ITEM, disks: DISKS, policy: undefined });
   const { machineId, bootId } = WHO;
-  const itemToken = openItemTokens(path).current();
+  const itemToken = openItemTokens(FILES, randomBytes, path).current();
   await registerService(world.context, ITEM, { registrationToken, itemToken, machineId, bootId, disks: DISKS });
-  return { world, open: () => openItemTokens(path), path };
+  return { world, open: () => openItemTokens(FILES, randomBytes, path), path };
 }
 
 async function wanted(): Promise<Exchange> {

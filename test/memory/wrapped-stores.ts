@@ -16,7 +16,7 @@ export type Around = <Result>(call: PortCall, run: () => Promise<Result>) => Pro
 export function wrapStores(inner: ItemStores, around: Around): ItemStores {
   return {
     ...inner,
-    cache: (itemId) => wrapRecords("cache", inner.cache(itemId), around),
+    cache: (itemId, stream) => wrapRecords("cache", inner.cache(itemId, stream), around),
     records: (itemId) => wrapRecords("records", inner.records(itemId), around),
     disks: wrapDisks(inner.disks, around),
   };

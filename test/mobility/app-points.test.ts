@@ -1,12 +1,16 @@
 import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { systemClock } from "../../mobility/clock.ts";
 import { startAppPoints } from "../../mobility/consistency/app-points.ts";
 import type { AppPoints, AppPointsOptions } from "../../mobility/consistency/app-points.ts";
 import { runScript } from "../../mobility/consistency/script.ts";
+import { nodeFiles } from "../../mobility/node-files.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { makeScript } from "./scripts.ts";
 import { temporaryFolder } from "./temporary.ts";
+
+const FILES = nodeFiles();
 
 interface Run {
   readonly points: AppPoints;
@@ -28,7 +32,8 @@ function run(options: Partial<AppPointsOptions> & { readonly folder: string }): 
     markerPath: marker,
     obstacle: () => undefined,
     cut: () => void (cuts += 1),
-    monotonicMs: () => performance.now(),
+    files: FILES,
+    clock: systemClock(),
     log: (_level, event) => void events.push(event),
     finished: () => finished(),
     ...options,
@@ -82,7 +87,12 @@ describe("app-consistent points of the mobility service", () => {
     const folder = temporaryFolder();
     const script = makeScript(folder);
     let nowMs = 0;
-    const late = run({ folder, script: script.path, freezeMaxMs: 10_000, monotonicMs: () => (nowMs += 10_001) });
+    const late = run({
+      folder,
+      script: script.path,
+      freezeMaxMs: 10_000,
+      clock: { ...systemClock(), monotonicMs: () => (nowMs += 10_001) },
+    });
     expect(await late.take()).toMatchObject({ state: "failed", reason: "freezing took more than 10 s" });
     let looks = 0;
     const blocked = run({ folder, script: script.path, obstacle: () => ((looks += 1) > 1 ? "the journal failed" : undefined) });

@@ -3,7 +3,10 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { readBlockDevice } from "../../mobility/disks/block-device.ts";
 import { openImage } from "../../mobility/disks/image.ts";
+import { nodeFiles } from "../../mobility/node-files.ts";
 import { temporaryFolder } from "./temporary.ts";
+
+const FILES = nodeFiles();
 
 /** Files as the kernel shows them for a disk and its first partition, 259:0 and 259:1. */
 function sysfs({ sectors = "2048", blockBytes = "4096" } = {}): string {
@@ -54,13 +57,13 @@ describe("image files", () => {
     const path = join(temporaryFolder(), "disk.img");
     writeFileSync(path, "");
     truncateSync(path, sizeBytes);
-    expect(() => openImage("disk", path, sectorSizeBytes)).toThrowError(invalid);
+    expect(() => openImage(FILES, "disk", path, sectorSizeBytes)).toThrowError(invalid);
   });
 
   it("are refused when they are folders or do not exist", () => {
     const folder = temporaryFolder();
     for (const path of [folder, join(folder, "nothing")]) {
-      expect(() => openImage("disk", path, 512)).toThrowError(expect.objectContaining({ code: "configuration-invalid" }));
+      expect(() => openImage(FILES, "disk", path, 512)).toThrowError(expect.objectContaining({ code: "configuration-invalid" }));
     }
   });
 });

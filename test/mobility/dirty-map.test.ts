@@ -4,7 +4,10 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { openActivity } from "../../mobility/disks/activity.ts";
 import { openDirtyMap } from "../../mobility/disks/dirty-map.ts";
+import { nodeFiles } from "../../mobility/node-files.ts";
 import { temporaryFolder } from "./temporary.ts";
+
+const FILES = nodeFiles();
 
 const BINDING = "0123456789abcdef0123456789abcdef";
 const GRAIN = 4096;
@@ -13,7 +16,7 @@ const PAGE_GRAINS = (4096 - 8) * 8;
 const SIZES = [(2 * PAGE_GRAINS + 100) * GRAIN, 9 * GRAIN + 512];
 const GRAINS = [2 * PAGE_GRAINS + 100, 10];
 
-const open = (path: string, binding = BINDING) => openDirtyMap({ path, binding, sizesBytes: SIZES });
+const open = (path: string, binding = BINDING) => openDirtyMap({ files: FILES, path, binding, sizesBytes: SIZES });
 
 describe("dirty map", () => {
   it("is made with everything dirty, in full, and found again with what was marked and cleared", () => {
@@ -111,7 +114,7 @@ describe("dirty map", () => {
 
 describe("activity log", () => {
   const REGION = 16_384;
-  const openLog = (path: string) => openActivity({ path, binding: BINDING, regionBytes: REGION, maxRegions: 4 });
+  const openLog = (path: string) => openActivity({ files: FILES, path, binding: BINDING, regionBytes: REGION, maxRegions: 4 });
   const settled = (): Promise<boolean> => Promise.resolve(true);
 
   it("lets a range be touched only when its regions are durable, and knows them after a start", async () => {

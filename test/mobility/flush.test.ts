@@ -1,16 +1,15 @@
-import type * as FileSystem from "node:fs";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { openJournal } from "../../mobility/journal/journal.ts";
+import { nodeFiles } from "../../mobility/node-files.ts";
 import { temporaryFolder } from "./temporary.ts";
 
 /** Syncs that the "medium" has been asked for and has not finished, oldest first. */
-const asked = vi.hoisted((): { readonly file: number; readonly finish: (error?: Error) => void }[] => []);
-
-vi.mock("node:fs", async (original) => {
-  const actual = await original<typeof FileSystem>();
-  const held = (file: number, callback: (error?: Error) => void): void => void asked.push({ file, finish: (error) => callback(error) });
-  return { ...actual, fdatasync: held, fsync: held };
-});
+const asked: { readonly file: number; readonly finish: (error?: Error) => void }[] = [];
+const held = (file: number): Promise<void> =>
+  new Promise((resolve, reject) => {
+    asked.push({ file, finish: (error) => (error === undefined ? resolve() : reject(error)) });
+  });
+const FILES = { ...nodeFiles(), datasyncLater: held, syncLater: held };
 
 const BINDING = "0123456789abcdef0123456789abcdef";
 const RECORD = { kind: "write", disk: 0, pass: 0, timeMs: 1, offsetBytes: 0, lengthBytes: 512 } as const;
@@ -33,7 +32,7 @@ function watch(work: Promise<void>): { state: "waiting" | "done" | "failed" } {
   );
   return watched;
 }
-const open = () => openJournal({ folder: temporaryFolder(), binding: BINDING, number: 1, firstSequence: 1 });
+const open = () => openJournal({ files: FILES, folder: temporaryFolder(), binding: BINDING, number: 1, firstSequence: 1 });
 
 describe("FLUSH", () => {
   it("waits for the medium: the folder that names a new segment, then every segment that holds an earlier record", async () => {

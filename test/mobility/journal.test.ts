@@ -7,7 +7,10 @@ import { openJournal } from "../../mobility/journal/journal.ts";
 import type { JournalRecord } from "../../mobility/journal/record.ts";
 import { recoverJournal } from "../../mobility/journal/recover.ts";
 import { parseSegment, readSegment, segmentName } from "../../mobility/journal/segment.ts";
+import { nodeFiles } from "../../mobility/node-files.ts";
 import { temporaryFolder } from "./temporary.ts";
+
+const FILES = nodeFiles();
 
 const BINDING = "0123456789abcdef0123456789abcdef";
 const EMPTY = Buffer.alloc(0);
@@ -25,7 +28,7 @@ const entry = (kind: Entry["kind"], offsetBytes: number, lengthBytes: number, ti
 
 /** A journal of `segments`, each with records that write its number over and over; the content of its files. */
 function sampleJournal(folder: string, segments: readonly number[]): void {
-  const journal = openJournal({ folder, binding: BINDING, number: 1, firstSequence: 1 });
+  const journal = openJournal({ files: FILES, folder, binding: BINDING, number: 1, firstSequence: 1 });
   for (const [index, records] of segments.entries()) {
     if (index > 0) journal.cut();
     for (let record = 0; record < records; record += 1) {
@@ -83,7 +86,7 @@ describe("journal recovery", () => {
     const path = join(folder, "disk.img");
     writeFileSync(path, EMPTY);
     truncateSync(path, sizeBytes);
-    return { path, image: openImage("disk", path, 512) };
+    return { path, image: openImage(FILES, "disk", path, 512) };
   };
   const world = (segments: readonly number[]) => {
     const folder = temporaryFolder();
@@ -101,6 +104,7 @@ describe("journal recovery", () => {
       } = {},
     ) =>
       recoverJournal({
+        files: FILES,
         folder: journalFolder,
         binding: BINDING,
         sealedSegment: 0,
@@ -137,16 +141,16 @@ describe("journal recovery", () => {
   it("cuts a torn tail off the last segment, which is no damage", () => {
     const { journalFolder, disk, recover } = world([5, 4]);
     const path = join(journalFolder, segmentName(2));
-    truncateSync(path, readSegment(path).intactBytes - 1);
+    truncateSync(path, readSegment(FILES, path).intactBytes - 1);
     expect(recover()).toMatchObject({ damaged: false, nextSequence: 9 });
-    expect(readSegment(path)).toMatchObject({ torn: false });
+    expect(readSegment(FILES, path)).toMatchObject({ torn: false });
     expect(readFileSync(disk.path).equals(model([5, 4], 3))).toBe(true);
   });
 
   it("calls a hole in the middle damage, and still redoes what stands behind it", () => {
     const { journalFolder, disk, recover } = world([5, 4]);
     const path = join(journalFolder, segmentName(1));
-    truncateSync(path, readSegment(path).intactBytes - 1);
+    truncateSync(path, readSegment(FILES, path).intactBytes - 1);
     expect(recover().damaged).toBe(true);
     expect(
       readFileSync(disk.path)
@@ -202,12 +206,12 @@ describe("journal recovery", () => {
 
   it("knows whether the pass of seeding came to its end", () => {
     const { journalFolder, recover } = world([1]);
-    const journal = openJournal({ folder: journalFolder, binding: BINDING, number: 2, firstSequence: 2 });
+    const journal = openJournal({ files: FILES, folder: journalFolder, binding: BINDING, number: 2, firstSequence: 2 });
     journal.append(entry("seed", 4096, 512), Buffer.alloc(512, 1));
     journal.append({ ...entry("seed-done", 0, 0), pass: 9 }, EMPTY);
     journal.close();
     expect(recover().seed).toEqual({ pass: 1, done: false });
-    const more = openJournal({ folder: journalFolder, binding: BINDING, number: 3, firstSequence: 4 });
+    const more = openJournal({ files: FILES, folder: journalFolder, binding: BINDING, number: 3, firstSequence: 4 });
     more.append(entry("seed-done", 0, 0), EMPTY);
     more.close();
     expect(recover().seed).toEqual({ pass: 1, done: true });
@@ -217,7 +221,7 @@ describe("journal recovery", () => {
 describe("journal durability", () => {
   it("answers flushes that come at the same time and across cuts, and closes what it no longer needs", async () => {
     const folder = temporaryFolder();
-    const journal = openJournal({ folder, binding: BINDING, number: 1, firstSequence: 1 });
+    const journal = openJournal({ files: FILES, folder, binding: BINDING, number: 1, firstSequence: 1 });
     const flushes: Promise<void>[] = [];
     for (let index = 0; index < 30; index += 1) {
       journal.append(entry("write", 0, 512), Buffer.alloc(512, index));

@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
+import { systemClock } from "../../mobility/clock.ts";
 import { createPace } from "../../mobility/pace.ts";
 
 describe("bandwidth limit", () => {
@@ -6,7 +7,7 @@ describe("bandwidth limit", () => {
     vi.useFakeTimers();
     try {
       const { signal } = new AbortController();
-      const pace = createPace(1000, () => Date.now());
+      const pace = createPace(1000, systemClock());
       const begun = Date.now();
       const ends: number[] = [];
       const take = async (bytes: number): Promise<void> => {
@@ -26,7 +27,7 @@ describe("bandwidth limit", () => {
   });
 
   it("without a limit waits for nothing", async () => {
-    const pace = createPace(undefined, () => 0);
+    const pace = createPace(undefined, systemClock());
     await pace.take(2 ** 40, new AbortController().signal);
     expect(pace.durationMs(2 ** 40)).toBe(0);
   });

@@ -9,18 +9,21 @@ import { openSpool, spoolName } from "../../mobility/epochs/spool.ts";
 import { openJournal } from "../../mobility/journal/journal.ts";
 import type { JournalRecord } from "../../mobility/journal/record.ts";
 import { segmentName } from "../../mobility/journal/segment.ts";
+import { nodeFiles } from "../../mobility/node-files.ts";
 import { SEALING_NICENESS } from "../../replication/limits.ts";
 import { deltaName } from "../../replication/items/names.ts";
 import { startPosition } from "../../replication/position.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
-import { replay } from "./replay.ts";
+import { NONCE, replay } from "./replay.ts";
 import { temporaryFolder } from "./temporary.ts";
+
+const FILES = nodeFiles();
 
 const DISKS: readonly DiskDescription[] = [
   { id: "a", sizeBytes: 262_144, sectorSizeBytes: 512 },
   { id: "b", sizeBytes: 131_072, sectorSizeBytes: 4096 },
 ];
-const START = startPosition("vm1", 1, DISKS);
+const START = startPosition("vm1", 1, DISKS, NONCE);
 const SEED = { pass: 1, done: true };
 
 interface Change {
@@ -44,7 +47,7 @@ function sealAll(folder: string, changes: readonly Change[]) {
   const journalFolder = join(folder, "journal");
   const spoolFolder = join(folder, "spool");
   for (const path of [journalFolder, spoolFolder]) mkdirSync(path);
-  const journal = openJournal({ folder: journalFolder, binding: START.checksum.slice(0, 32), number: 1, firstSequence: 1 });
+  const journal = openJournal({ files: FILES, folder: journalFolder, binding: START.checksum.slice(0, 32), number: 1, firstSequence: 1 });
   const model = DISKS.map((disk) => Buffer.alloc(disk.sizeBytes));
   const segments: number[] = [];
   let timeMs = 5000;
@@ -80,8 +83,8 @@ function sealAll(folder: string, changes: readonly Change[]) {
       start: position,
       seed: SEED,
     };
-    const sealed = sealEpoch(job);
-    expect(sealEpoch(job)).toEqual(sealed);
+    const sealed = sealEpoch(FILES, job);
+    expect(sealEpoch(FILES, job)).toEqual(sealed);
     if (sealed === undefined) continue;
     position = sealed.end;
     const bytes = readFileSync(join(spoolFolder, spoolName(position)));
@@ -142,7 +145,7 @@ describe("sealing", () => {
 
   it("carries `seeding` until the mark of the pass that counts", () => {
     const folder = temporaryFolder();
-    const journal = openJournal({ folder, binding: START.checksum.slice(0, 32), number: 1, firstSequence: 1 });
+    const journal = openJournal({ files: FILES, folder, binding: START.checksum.slice(0, 32), number: 1, firstSequence: 1 });
     const mark = (pass: number): void =>
       void journal.append({ kind: "seed-done", disk: 0, pass, timeMs: 1, offsetBytes: 0, lengthBytes: 0 }, Buffer.alloc(0));
     mark(1);
@@ -152,7 +155,14 @@ describe("sealing", () => {
     journal.close();
     const seal = (number: number, start: Position) => {
       const seed = { pass: 2, done: false };
-      return sealEpoch({ segmentPath: join(folder, segmentName(number)), spoolFolder: folder, itemId: "vm1", disks: DISKS, start, seed });
+      return sealEpoch(FILES, {
+        segmentPath: join(folder, segmentName(number)),
+        spoolFolder: folder,
+        itemId: "vm1",
+        disks: DISKS,
+        start,
+        seed,
+      });
     };
     const first = seal(1, START);
     const second = seal(2, first?.end ?? START);
@@ -173,9 +183,9 @@ describe("spool", () => {
     const { spoolFolder, blobs } = sealAll(temporaryFolder(), [write, cut, write, cut, write, cut, write]);
     const ends = [...blobs.keys()].map((_, index) => replay(blobs, index + 1).end ?? START);
     const [first = START, , third = START] = ends;
-    const kept = openSpool(spoolFolder, first, third);
+    const kept = openSpool(FILES, spoolFolder, first, third);
     expect(kept.map(({ end }) => end.epoch)).toEqual([2, 3]);
     expect(readdirSync(spoolFolder).length).toBe(2);
-    expect(() => openSpool(spoolFolder, START, third)).toThrowError(expect.objectContaining({ code: "state-corrupt" }));
+    expect(() => openSpool(FILES, spoolFolder, START, third)).toThrowError(expect.objectContaining({ code: "state-corrupt" }));
   });
 });

@@ -3,6 +3,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
+import { systemClock } from "../../mobility/clock.ts";
+import { nodeFiles } from "../../mobility/node-files.ts";
 import { startUploader } from "../../mobility/upload/uploader.ts";
 import { temporaryFolder } from "./temporary.ts";
 
@@ -14,6 +16,8 @@ describe("uploads", () => {
     const sent: unknown[] = [];
     const failures: unknown[] = [];
     const uploader = startUploader({
+      files: nodeFiles(),
+      clock: systemClock(),
       transport: {
         send: async ({ headers }) => {
           sent.push(headers["content-md5"]);
@@ -43,6 +47,8 @@ describe("uploads", () => {
     let asked = 0;
     let sent = 0;
     const uploader = startUploader({
+      files: nodeFiles(),
+      clock: systemClock(),
       transport: {
         send: async () => {
           sent += 1;

@@ -1,11 +1,13 @@
 import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { systemClock } from "../../mobility/clock.ts";
 import { openImage } from "../../mobility/disks/image.ts";
 import type { Image } from "../../mobility/disks/image.ts";
 import { createRangeLock } from "../../mobility/disks/range-lock.ts";
 import { createVolume } from "../../mobility/disks/volume.ts";
 import type { Recorder } from "../../mobility/epochs/recorder.ts";
+import { nodeFiles } from "../../mobility/node-files.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { temporaryFolder } from "./temporary.ts";
 
@@ -16,7 +18,7 @@ function world(changes: { readonly image?: Partial<Image>; readonly recorder?: P
   const path = join(temporaryFolder(), "disk.img");
   writeFileSync(path, "");
   truncateSync(path, 16 * MIB);
-  const real = openImage("disk", path, 512);
+  const real = openImage(nodeFiles(), "disk", path, 512);
   const events: string[] = [];
   let failure: LeewardError | undefined;
   let finishSync: () => void = () => undefined;
@@ -53,7 +55,7 @@ function world(changes: { readonly image?: Partial<Image>; readonly recorder?: P
   };
   const churn = { writes: 0, writtenBytes: 0, zeroedBytes: 0, reads: 0, readBytes: 0, flushes: 0 };
   const disk = { id: "disk", sizeBytes: 16 * MIB, sectorSizeBytes: 512 } as const;
-  const volume = createVolume({ disk, index: 0, image, lock: createRangeLock(), recorder, churn });
+  const volume = createVolume({ disk, index: 0, image, lock: createRangeLock(), recorder, churn, clock: systemClock() });
   return { volume, events, finishSync: () => finishSync() };
 }
 

@@ -11,8 +11,9 @@ import { encodeDelta } from "../../../replication/delta/encode.ts";
 import { PUT_PAGE_MAX_BYTES, SLICE_MS } from "../../../replication/limits.ts";
 import { deltaName } from "../../../replication/items/names.ts";
 import { protectItem } from "../../../replication/items/protect.ts";
+import { startOf } from "../../../replication/items/streams.ts";
 import type { ItemStores } from "../../../replication/ports.ts";
-import { type DiskDescription, startPosition } from "../../../replication/position.ts";
+import type { DiskDescription } from "../../../replication/position.ts";
 import { type TestAccounts, newItemId, startAccounts } from "./accounts.ts";
 
 const PUTS = 11;
@@ -64,13 +65,13 @@ describe("a throttled target account", () => {
     const itemId = newItemId();
     const clock = { now: () => Date.now() };
     const timer = { pause: (durationMs: number) => new Promise<void>((resolve) => setTimeout(resolve, durationMs)) };
-    await protectItem({ stores, clock, ids: { next: newItemId } }, { itemId, disks: DISKS, policy: undefined });
+    const { item } = await protectItem({ stores, clock, ids: { next: newItemId } }, { itemId, disks: DISKS, policy: undefined });
     const bytes = new Uint8Array(PUTS * PUT_PAGE_MAX_BYTES).map((_, at) => (at * 2_654_435_761) >>> 24);
     const extents: readonly ExtentContent[] = [{ kind: "data", disk: 0, offsetBytes: 0, bytes }];
-    const start = startPosition(itemId, 1, DISKS);
+    const start = startOf(item);
     const flags = { consistency: "crash", seeding: false, final: false, groupMark: false } as const;
     const header = { itemId, stream: 1, epoch: 1, firstWriteMs: 1, lastWriteMs: 2, start, disks: DISKS, flags };
-    await stores.cache(itemId).create(deltaName(1, 1), encodeDelta(header, extents).bytes);
+    await stores.cache(itemId, 1).create(deltaName(1, 1), encodeDelta(header, extents).bytes);
     refuse = judge;
     const context = { stores, clock, timer, holder: "worker", deadlineMs: Date.now() + SLICE_MS, log: () => undefined };
     const { kind } = await applySlice(context, itemId);

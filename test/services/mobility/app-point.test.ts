@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { encodeRecordHeader, RECORD_HEADER_BYTES } from "../../../mobility/journal/record.ts";
 import { readSegment } from "../../../mobility/journal/segment.ts";
+import { nodeFiles } from "../../../mobility/node-files.ts";
 import { decodeDelta } from "../../../replication/delta/decode.ts";
 import { connectNbd } from "../../mobility/nbd-client.ts";
 import { replay } from "../../mobility/replay.ts";
@@ -77,7 +78,7 @@ describe("an app-consistent point that the control plane asks for", () => {
     rmSync(state, { recursive: true });
     cpSync(join(world.folder, "killed"), state, { recursive: true });
     const segment = join(state, "journal", world.journalFiles().at(-1) ?? "");
-    const { records } = readSegment(segment);
+    const { records } = readSegment(nodeFiles(), segment);
     const { sequence, timeMs } = records.at(-1)?.header ?? { sequence: 0, timeMs: 0 };
     const mark = Buffer.alloc(RECORD_HEADER_BYTES);
     const record = { kind: "application-mark", disk: 0, pass: 0, timeMs, offsetBytes: 0, lengthBytes: 0 } as const;

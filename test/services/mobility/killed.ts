@@ -9,10 +9,13 @@ import { readState } from "../../../mobility/epochs/state.ts";
 import type { ServiceState } from "../../../mobility/epochs/state.ts";
 import { readSegment, segmentNumber } from "../../../mobility/journal/segment.ts";
 import type { IntactRecord } from "../../../mobility/journal/segment.ts";
+import { nodeFiles } from "../../../mobility/node-files.ts";
 import { deltaName } from "../../../replication/items/names.ts";
 import { replay } from "../../mobility/replay.ts";
 import { until } from "./world.ts";
 import type { World } from "./world.ts";
+
+const FILES = nodeFiles();
 
 /** The service as a process of its own, ready for clients. */
 export async function startChild(world: World): Promise<ChildProcess> {
@@ -25,14 +28,14 @@ export async function startChild(world: World): Promise<ChildProcess> {
 }
 
 function stateOf(world: World): ServiceState {
-  const state = readState(join(world.folder, "state", "state.json"));
+  const state = readState(FILES, join(world.folder, "state", "state.json"));
   if (state === undefined) throw new Error("there is no state file");
   return state;
 }
 
 /** Whether the service that is dead now had a log. */
 export function activityOf(world: World): CaptureMode {
-  const activity = openActivity({ path: join(world.folder, "state", "activity"), binding: stateOf(world).binding });
+  const activity = openActivity({ files: FILES, path: join(world.folder, "state", "activity"), binding: stateOf(world).binding });
   const { mode } = activity;
   activity.close();
   return mode;
@@ -50,7 +53,7 @@ export function expectJournalIsImage(world: World): void {
   const redone = state.disks.map((_, index) => world.image(index));
   const folder = join(world.folder, "state", "journal");
   for (const name of readdirSync(folder).toSorted()) {
-    for (const record of readSegment(join(folder, name)).records) {
+    for (const record of readSegment(FILES, join(folder, name)).records) {
       apply(record, redone);
       if ((segmentNumber(name) ?? 0) > state.sealedSegment) apply(record, target);
     }

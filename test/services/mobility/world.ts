@@ -5,11 +5,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { onTestFinished } from "vitest";
 import { parseConfig } from "../../../mobility/config.ts";
 import type { MobilityConfig } from "../../../mobility/config.ts";
+import { systemPorts } from "../../../mobility/ports.ts";
 import type { MobilityPorts } from "../../../mobility/ports.ts";
 import { startMobility } from "../../../mobility/service.ts";
 import type { MobilityService } from "../../../mobility/service.ts";
 import type { MobilityStatus } from "../../../mobility/status.ts";
-import { createTransport } from "../../../mobility/upload/transport.ts";
 import { startFakeCloud } from "../../mobility/fake-cloud.ts";
 import type { FakeCloud } from "../../mobility/fake-cloud.ts";
 import { replay } from "../../mobility/replay.ts";
@@ -89,18 +89,13 @@ export async function createWorld(
     clock: { now: () => Date.now() },
     bootId: "boot-1",
     start: async (changes = {}) => {
-      const transport = createTransport();
-      const ports: MobilityPorts = {
-        clock: { now: () => world.clock.now() },
-        random: Math.random,
-        transport,
-        log: (level, event, facts) => void world.logs.push(JSON.stringify({ level, event, ...facts })),
-        bootId: world.bootId,
-      };
+      const system = systemPorts((level, event, facts) => void world.logs.push(JSON.stringify({ level, event, ...facts })));
+      const clock = { ...system.clock, now: () => world.clock.now() };
+      const ports: MobilityPorts = { ...system, clock, bootId: world.bootId };
       const service = await startMobility(parsedConfig({ ...config, ...changes }), ports);
       onTestFinished(async () => {
         await service.stop();
-        transport.close();
+        ports.transport.close();
       });
       return service;
     },

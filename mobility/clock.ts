@@ -1,0 +1,39 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+
+/** Time as the service knows it: a virtual clock can take its place. The timers of sockets and child processes are their own (nbd/, upload/transport.ts). */
+export interface Clock {
+  /** Unix milliseconds of this machine. May jump, back as well. */
+  now(): number;
+  /** Milliseconds that never jump back. */
+  monotonicMs(): number;
+  /** Calls `run` once when the time is over, unless the function it returns was called before. */
+  after(waitMs: number, run: () => void): () => void;
+  /** Done when all that was ready before has had its turn: requests of guests, answers of the medium. */
+  turn(): Promise<void>;
+}
+
+export function systemClock(): Clock {
+  return {
+    now: () => Date.now(),
+    monotonicMs: () => performance.now(),
+    after: (waitMs, run) => {
+      const timer = setTimeout(run, waitMs);
+      return () => clearTimeout(timer);
+    },
+    turn: () => nextTurn(),
+  };
+}
+
+/** Waits, but no longer than until `signal` is aborted. Never rejects. */
+export function pause(clock: Pick<Clock, "after">, waitMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const done = (): void => {
+      cancel();
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const cancel = clock.after(waitMs, done);
+    signal.addEventListener("abort", done);
+  });
+}

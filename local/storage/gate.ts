@@ -2,10 +2,8 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { STORAGE_CLOSE_MS } from "../limits.ts";
+import type { Reachability } from "../reachability.ts";
 import { takeRequestListener } from "./azurite-modules.ts";
-
-/** "hangs": connections are taken, and nothing is ever answered, as by most regions that are lost. */
-export type Reachability = boolean | "hangs";
 
 /** Stands between the network and one Azurite server. */
 export interface Gate {

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
+import type { Reachability } from "../reachability.ts";
 import { loadAzurite } from "./azurite-modules.ts";
 import type { Azurite, StorageService } from "./azurite-modules.ts";
-import type { Reachability } from "./gate.ts";
 import type { MendName } from "./mends/mends.ts";
 import { holdMends } from "./mends/mends.ts";
 import type { StorageOperation } from "./operation.ts";

@@ -107,12 +107,18 @@ export interface World {
   readonly facts: CloudFacts;
   readonly newGuid: () => string;
   find(id: string): ResourceRecord | undefined;
+  /** As `find`, but what was made a moment ago may not be there yet: for what a change names. */
+  named(id: string): ResourceRecord | undefined;
+  /** As `named`, and what was removed a moment ago may still be there: for reads. */
+  seen(id: string): ResourceRecord | undefined;
   /** The resources directly below this one. */
   children(id: string): readonly ResourceRecord[];
   ofType(type: string): readonly ResourceRecord[];
   inGroup(groupKey: string): readonly ResourceRecord[];
   /** Who names this resource, and where. */
   usersOf(id: string): readonly { readonly record: ResourceRecord; readonly reference: Reference }[];
+  /** Who named it a moment ago and still counts as its user. */
+  formerUsersOf(id: string): readonly { readonly record: ResourceRecord; readonly reference: Reference }[];
   put(record: ResourceRecord): void;
   remove(key: string): void;
   typeOf(name: string): ResourceType;

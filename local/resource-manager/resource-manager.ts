@@ -55,8 +55,8 @@ export interface ResourceManager {
   readonly token: string;
   readonly faults: Faults;
   /**
-   * Until true: connections of requests about this region are cut (false) or never answered ("hangs"), and its operations
-   * stand still.
+   * Until true: connections of requests about this region are cut (false) or never answered ("hangs"), and its
+   * operations stand still.
    */
   setReachable(region: string, reachable: Reachability): void;
   /** The limit of cores of one family in a region, or of all of them for "cores". */

@@ -3,18 +3,20 @@ import type { Reference, ResourceRecord } from "./resource-type.ts";
 import type { Scope } from "./store.ts";
 
 /** How far behind the truth a view is: what was made less than so long ago is missing, what was removed still shows. */
-export interface Lag {
+interface Lag {
   readonly addedMs: number;
   readonly removedMs: number;
 }
 
-/** The views of this cloud that can be made to lag behind the truth, as Azure's do; each is exact unless it is switched. */
+/**
+ * The views of this cloud that can be made to lag behind the truth, as Azure's do; each is exact unless it is switched.
+ */
 export interface PastSwitches {
   /** Listings, as of a regional cache. */
   staleLists(lag: Lag | undefined): void;
   /**
-   * Reads of single resources, and what a change names: groups, parents, references. Of one type, or of all. The change of
-   * the resource itself knows the truth.
+   * Reads of single resources, and what a change names: groups, parents, references. Of one type, or of all. The change
+   * of the resource itself knows the truth.
    */
   lag(lag: (Lag & { readonly type?: string }) | undefined): void;
   /** "In use" by what no longer uses it, for a while after it let go or is gone. */

@@ -82,7 +82,9 @@ export interface ResourceType<Body extends ResourceBody = ResourceBody> {
   readonly hidesState?: boolean;
   /** Children are changed under the lock of their parent. */
   readonly put: Verb<Body> & { readonly created: 200 | 201 | 202; readonly updated: 200 | 201 | 202; readonly withBody?: boolean };
-  /** Undefined: PATCH changes tags, at once, and nothing else. "at-once": all that PUT changes, without its operation. */
+  /**
+   * Undefined: PATCH changes tags, at once, and nothing else. "at-once": all that PUT changes, without its operation.
+   */
   readonly patch?: "as-put" | "at-once";
   readonly delete: Verb<Body>;
   readonly actions: Readonly<Record<string, Verb<Body>>>;

@@ -161,7 +161,7 @@ describe("disabling that is broken off", () => {
     expect(names[0]).toEqual(["item.json", "ledger.json", "managed.json", "progress.json", "streams.json"]);
     expect(disksOf(world)).toEqual([]);
     expect((await disable(world)).errors).toEqual([]);
-    expect(ownNames(world)).toEqual(["ledger.json", "managed.json"]);
+    expect(ownNames(world)).toEqual(["ledger.json", "managed.json", "streams.json"]);
   });
 
   it("has ended the tokens of the source by then: nobody speaks for it any more", async () => {

@@ -14,7 +14,9 @@ import type { FlowHost } from "../orchestrations/request.ts";
 import { CONTROL_CONTAINER } from "../replication/items/names.ts";
 import type { CacheAccess, Clock, Ids, ItemStores, RecordStore, RestoreAccess, WorkQueue } from "../replication/ports.ts";
 import type { EventPublisher } from "../replication/ports-events.ts";
+import { type Tickets, openTickets } from "../replication/items/tickets.ts";
 import { type HintBell, openHintBell } from "./hint-bell.ts";
+import { type ServiceGates, openServiceGates } from "./request-gate.ts";
 import { type Settings, readSettings } from "./settings.ts";
 
 /** Everything that handlers need from the outside. Its names are those that the domain's contexts ask for. */
@@ -25,6 +27,8 @@ export interface Application {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly access: CacheAccess;
+  readonly tickets: Tickets;
+  readonly gates: ServiceGates;
   readonly restoreAccess: RestoreAccess;
   readonly queue: WorkQueue;
   readonly bell: HintBell;
@@ -51,13 +55,16 @@ export function connectApplication(settings: Settings): Application {
   const target = connectBlobs("TargetStorage", settings.target);
   const clock: Clock = { now: () => Date.now() };
   const ids: Ids = { next: () => randomBytes(16).toString("hex") };
+  const control = openRecords(target, CONTROL_CONTAINER);
   const { management } = settings;
   return {
     stores: openItemStores(cache, target),
-    control: openRecords(target, CONTROL_CONTAINER),
+    control,
     clock,
     ids,
     access: openCacheAccess(cache, clock),
+    tickets: openTickets(control, ids),
+    gates: openServiceGates(clock),
     restoreAccess: openRestoreAccess(target, clock),
     queue: openWorkQueue(connectQueues("TargetStorage", settings.target)),
     bell: openHintBell(clock),

@@ -13,6 +13,7 @@ import type { TraceWrite } from "./trace.ts";
 
 const NEVER_MS = 24 * 3_600_000;
 const clock = { now: () => Date.now() };
+const timer = { pause: (durationMs: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, durationMs)) };
 
 /** A new item whose recovery points come so seldom that only the first one, at the first boundary, is in the measurement. */
 export async function protect(stores: ItemStores, itemId: string, disks: readonly DiskDescription[]): Promise<void> {
@@ -21,7 +22,7 @@ export async function protect(stores: ItemStores, itemId: string, disks: readonl
 }
 
 export function workerContext(stores: ItemStores): ApplyContext {
-  return { stores, clock, holder: "bench", deadlineMs: Date.now() + NEVER_MS, log: () => undefined };
+  return { stores, clock, timer, holder: "bench", deadlineMs: Date.now() + NEVER_MS, log: () => undefined };
 }
 
 /** Milliseconds from the claim of a new item until all its deltas are applied and it is let go. The deltas lie in the cache before. */

@@ -130,7 +130,7 @@ export function restoreStartView({ restoreId, pointId, state }: RestoreRecord): 
 
 /** One restore. */
 export function restoreView(status: RestoreStatus): object {
-  const { restoreId, pointId, position, sourceTimeMs, createdMs, updatedMs, disks, state, percentComplete, error } = status;
+  const { restoreId, pointId, position, sourceTimeMs, createdMs, updatedMs, expiresMs, disks, state, percentComplete, error } = status;
   return {
     name: restoreId,
     recoveryPoint: pointId,
@@ -141,6 +141,7 @@ export function restoreView(status: RestoreStatus): object {
     disks: disks.map(({ id, sizeBytes, state, copiedBytes, totalBytes, url }) => ({ id, sizeBytes, state, copiedBytes, totalBytes, url })),
     created: timeView(createdMs),
     updated: timeView(updatedMs),
+    expires: optionalTimeView(expiresMs),
     error,
   };
 }

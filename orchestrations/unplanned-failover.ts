@@ -37,8 +37,8 @@ function* shutDownSource(run: FlowRun): Flow<void> {
 }
 
 const powerOff = (run: FlowRun) => ({
-  begin: () => call(run, "beginShutDown", undefined, FLOW_SHUT_DOWN_PAUSE_MAX_MS),
-  look: (operation: string) => call(run, "lookChange", { operation }, FLOW_SHUT_DOWN_PAUSE_MAX_MS),
+  begin: () => call(run, "beginShutDown", undefined, { pauseMaxMs: FLOW_SHUT_DOWN_PAUSE_MAX_MS }),
+  look: (operation: string) => call(run, "lookChange", { operation }, { pauseMaxMs: FLOW_SHUT_DOWN_PAUSE_MAX_MS }),
 });
 
 /** The latest state is fixed when the source is down, as far as it can be: what it sent before belongs to it. */

@@ -1,5 +1,7 @@
 import { type ApplyProgress, type LatestTarget, choosePoint, latestTarget } from "../../replication/failover/choose-point.ts";
 import { isBoundary } from "../../replication/apply/progress.ts";
+import { forgetEntry, intend, restoredEntryId } from "../../replication/failover/ledger.ts";
+import { changeLedger } from "../../replication/failover/ledger-record.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { readHeartbeat, requireProgress } from "../../replication/items/heartbeat.ts";
 import { choosePointOf } from "../../replication/jobs/job.ts";
@@ -9,7 +11,8 @@ import { readCatalog } from "../../replication/points/catalog.ts";
 import { wantPoint } from "../../replication/points/point-wanted.ts";
 import type { TargetPlan } from "../../replication/planning/plan.ts";
 import { type Walk, failoverWalk } from "../../replication/resources/walk.ts";
-import { findRestore, readRestore, restoreIdOf } from "../../replication/restore/record.ts";
+import { findRestore, readRestore, restoreIdOf, restoredDisk } from "../../replication/restore/record.ts";
+import { removeRestore } from "../../replication/restore/remove.ts";
 import { restoreSlice } from "../../replication/restore/slice.ts";
 import { startRestore } from "../../replication/restore/start.ts";
 import type { FlowRun } from "../flow-run.ts";
@@ -64,8 +67,12 @@ export async function beginRestore(
   { itemId, jobId }: FlowRun,
   { pointId }: { readonly pointId: string },
 ): Promise<void> {
-  await changeJob(context.stores, itemId, jobId, (job) => choosePointOf(job, pointId));
-  const begun = await findRestore(context.stores.records(itemId), restoreIdOf(itemId, jobId));
+  const { stores, clock } = context;
+  await changeJob(stores, itemId, jobId, (job) => choosePointOf(job, pointId));
+  const restoreId = restoreIdOf(itemId, jobId);
+  const blobs = { id: restoredEntryId(restoreId), kind: "restored-blobs", role: "failover" } as const;
+  await changeLedger(stores, itemId, (ledger) => intend(ledger, [blobs], jobId, clock.now()));
+  const begun = await findRestore(stores.records(itemId), restoreId);
   if (begun === undefined) await startRestore(context, itemId, pointId, jobId);
 }
 
@@ -88,19 +95,18 @@ export async function lookRestore(context: FlowContext, { itemId, jobId }: FlowR
 export async function restoredWalk(context: FlowContext, run: FlowRun, plan: TargetPlan): Promise<Walk> {
   const restoreId = restoreIdOf(run.itemId, run.jobId);
   const { restore } = await readRestore(context.stores.records(run.itemId), restoreId);
-  const restored = restore.state === "Succeeded" ? restore.disks.map(({ id }) => id) : [];
-  const urls = itemDisks(plan)
-    .filter(({ id }) => restored.includes(id))
-    .map(({ id, sourceId }) => [
-      sourceId.toLowerCase(),
-      context.stores.snapshots.restoredUrl({ itemId: run.itemId, restoreId, diskId: id }),
-    ]);
+  const restored = restore.state === "Succeeded" ? restore.disks : [];
+  const urls = itemDisks(plan).flatMap(({ id, sourceId }) =>
+    restored
+      .filter((disk) => disk.id === id)
+      .map((disk) => [sourceId.toLowerCase(), context.stores.snapshots.restoredUrl(restoredDisk(restore, disk))]),
+  );
   return failoverWalk(plan, run, { storageAccountId: plan.targetAccount.id, urls: Object.fromEntries(urls) });
 }
 
 /** The page blobs from which the disks were made are not needed once the machine runs. */
-export async function removeRestored({ stores }: FlowContext, { itemId, jobId }: FlowRun): Promise<void> {
+export async function removeRestored(context: FlowContext, { itemId, jobId }: FlowRun): Promise<void> {
   const restoreId = restoreIdOf(itemId, jobId);
-  const found = await findRestore(stores.records(itemId), restoreId);
-  for (const { id } of found?.restore.disks ?? []) await stores.snapshots.removeRestored({ itemId, restoreId, diskId: id });
+  await removeRestore(context, itemId, restoreId);
+  await changeLedger(context.stores, itemId, (ledger) => forgetEntry(ledger, restoredEntryId(restoreId)));
 }

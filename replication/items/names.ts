@@ -25,7 +25,9 @@ export const restoreContainer = (itemId: string): string => `leeward-restore-${i
 export const deltaName = (stream: number, epoch: number): string => `${fixed(stream, 10)}/${fixed(epoch, 12)}`;
 export const journalName = (stream: number, epoch: number): string => `journal/${deltaName(stream, epoch)}`;
 export const diskBlobName = (diskId: string): string => `${diskId}.vhd`;
-export const restoredBlobName = (restoreId: string, diskId: string): string => `${restoreId}/${diskId}.vhd`;
+/** `attempt`: which copy of the disk; each has a name of its own, so that none takes the place of another. */
+export const restoredBlobName = (restoreId: string, diskId: string, attempt = 0): string =>
+  attempt === 0 ? `${restoreId}/${diskId}.vhd` : `${restoreId}/${attempt}/${diskId}.vhd`;
 export const ITEM_RECORD = "item.json";
 export const PROGRESS_RECORD = "progress.json";
 export const STREAMS_RECORD = "streams.json";
@@ -36,7 +38,8 @@ export const POINT_WANTED_RECORD = "point-wanted.json";
 export const POINTS_PREFIX = "points/";
 export const manifestName = (pointId: string): string => `${POINTS_PREFIX}${pointId}/manifest.json`;
 export const pinsName = (pointId: string): string => `${POINTS_PREFIX}${pointId}/pins.json`;
-export const restoreRecordName = (restoreId: string): string => `restores/${restoreId}.json`;
+export const RESTORES_PREFIX = "restores/";
+export const restoreRecordName = (restoreId: string): string => `${RESTORES_PREFIX}${restoreId}.json`;
 
 /** In the target account: what belongs to no single item. */
 export const CONTROL_CONTAINER = "leeward-control";

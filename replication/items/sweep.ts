@@ -1,5 +1,6 @@
 import { trimJournal } from "../points/trim-journal.ts";
 import { type PointSweep, sweepPoints } from "../points/sweep-points.ts";
+import { type RestoreSweep, sweepRestores } from "../restore/sweep-restores.ts";
 import { restoresToWake } from "../restore/wake.ts";
 import type { ItemContext } from "./context.ts";
 import { requireProgress } from "./heartbeat.ts";
@@ -25,6 +26,8 @@ export interface SweepSummary {
   readonly removedContainers: number;
   /** Restores whose message was lost: the caller sends a new one for each. */
   readonly restores: readonly string[];
+  /** Restores that were removed; undefined in the scope `hints`. */
+  readonly endedRestores: RestoreSweep | undefined;
   /** Work is left for the next sweep. */
   readonly more: boolean;
 }
@@ -38,12 +41,15 @@ export async function sweepItem(context: ItemContext, itemId: string, scope: Swe
   if (stored === undefined) return undefined;
   const cache = await sweepCache(context, itemId);
   if (scope === "hints") {
-    return { itemId, cache, points: undefined, keptPoints: 0, trimmedJournal: 0, removedContainers: 0, restores: [], more: cache.more };
+    const nothing = { points: undefined, keptPoints: 0, trimmedJournal: 0, removedContainers: 0, restores: [], endedRestores: undefined };
+    return { itemId, cache, ...nothing, more: cache.more };
   }
   const { kept, pins, ...points } = await sweepPoints(context, stored.item);
   const progress = await requireProgress(context.stores, itemId);
   const trimmedJournal = await trimJournal(context, itemId, progress, kept);
   const removedContainers = await sweepStreams(context, stored.item, new Set(kept.map(({ stream }) => stream)));
   const restores = await restoresToWake(context, itemId, pins);
-  return { itemId, cache, points, keptPoints: kept.length, trimmedJournal, removedContainers, restores, more: cache.more || points.more };
+  const endedRestores = await sweepRestores(context, itemId);
+  const more = cache.more || points.more;
+  return { itemId, cache, points, keptPoints: kept.length, trimmedJournal, removedContainers, restores, endedRestores, more };
 }

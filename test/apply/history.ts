@@ -52,7 +52,7 @@ const SECTORS = 24;
 const STEPS = 900;
 const WORKERS_MAX = 3;
 /** Faults as in the model that comes with the design: one write in 17 times out, and lands up to 40 steps late. */
-const FAULTS = { timeoutChance: 0.06, readFailureChance: 0.004, lateSteps: 40 };
+const FAULTS = { timeoutChance: 0.06, readFailureChance: 0.004, busyChance: 0.05, lateSteps: 40 };
 const CLEAN_STEPS_MAX = 4_000;
 
 interface Seen {
@@ -168,7 +168,8 @@ function startWorker(world: World): void {
     (error: unknown) => {
       worker.ended = true;
       // What a store may answer goes back to the queue; anything else, a broken assumption first of all, is a fault of the engine.
-      if (!hasCode(error, "outcome-unknown", "conflict", "store-unavailable")) world.wrong.push(`${worker.name} failed: ${String(error)}`);
+      if (!hasCode(error, "outcome-unknown", "conflict", "store-unavailable", "store-busy"))
+        world.wrong.push(`${worker.name} failed: ${String(error)}`);
     },
   );
 }
@@ -179,6 +180,7 @@ function contextOf(world: World, name: string, bounds: ApplyContext["bounds"], s
   return {
     stores: mutant.adapter?.(stores) ?? stores,
     clock: scheduler.clock,
+    timer: scheduler.timer(name),
     holder: name,
     deadlineMs: scheduler.clock.now() + sliceMs,
     log: (event) => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { applyHints } from "../../functions/apply-hints.ts";
+import { deleteRestore } from "../../functions/delete-restore.ts";
 import { grantRestoreAccess } from "../../functions/grant-restore-access.ts";
 import { heartbeatMobility } from "../../functions/heartbeat-mobility.ts";
 import { listItems } from "../../functions/list-items.ts";
@@ -15,6 +16,7 @@ import { rotateToken } from "../../functions/rotate-token.ts";
 import { settleMobility } from "../../functions/settle-mobility.ts";
 import { showItem } from "../../functions/show-item.ts";
 import { showRestore } from "../../functions/show-restore.ts";
+import { RESTORES_MAX_COUNT, RESTORE_KEPT_MS, RESTORE_SETTLE_MS } from "../../replication/limits.ts";
 import { deltaName } from "../../replication/items/names.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
 import { type AppInMemory, appInMemory, call, deliver, deltaOf, ticketed } from "./app-under-test.ts";
@@ -293,6 +295,41 @@ describe("status, recovery points and restores", () => {
     expect(granted).toMatchObject({ status: 200, body: { value: [{ id: "data" }, { id: "os" }] } });
     const bytes = app.memory.restoredContent({ itemId: "web-1", restoreId: restore, diskId: "os" });
     expect([bytes?.[4 * 512 - 1], bytes?.[4 * 512], bytes?.[5 * 512 - 1], bytes?.[5 * 512]]).toEqual([0, 7, 7, 0]);
+  });
+
+  it("deletes a restore: its blobs at once, its record when nothing can come late, and a message that comes after it is no fault", async () => {
+    const world = await registered();
+    const { app } = world;
+    await replicate(world, 7);
+    const points = (await call(listRecoveryPoints(app.source), { params: web })).body as { value: { name: string }[] };
+    const params = { ...web, point: points.value[0]?.name ?? "" };
+    const { name: restore } = (await call(restoreRecoveryPoint(app.source), { params })).body as { name: string };
+    const work = restoreSlices(app.source);
+    for (let message = app.sent.shift(); message !== undefined; message = app.sent.shift()) await deliver(work, message.message);
+    const shown = await call(showRestore(app.source), { params: { ...web, restore } });
+    const { expires, updated } = shown.body as { expires: string; updated: string };
+    expect(Date.parse(expires) - Date.parse(updated)).toBe(RESTORE_KEPT_MS);
+    const remove = (): ReturnType<typeof call> => call(deleteRestore(app.source), { params: { ...web, restore } });
+    expect(await remove()).toMatchObject({ status: 202, body: { name: restore, state: "Removing" } });
+    expect(app.memory.restoredContent({ itemId: "web-1", restoreId: restore, diskId: "os" })).toBeUndefined();
+    const [later] = app.sent.splice(0);
+    expect(later).toMatchObject({ message: { kind: "restore", restoreId: restore }, delayMs: RESTORE_SETTLE_MS });
+    app.advance(RESTORE_SETTLE_MS);
+    await deliver(work, later?.message);
+    expect((await call(showRestore(app.source), { params: { ...web, restore } })).status).toBe(404);
+    expect((await remove()).status).toBe(204);
+    expect(await deliver(work, later?.message)).toEqual([expect.stringContaining('"gone"')]);
+    expect(app.sent).toEqual([]);
+  });
+
+  it("keeps a bounded number of restores", async () => {
+    const world = await registered();
+    const { app } = world;
+    await replicate(world, 7);
+    const points = (await call(listRecoveryPoints(app.source), { params: web })).body as { value: { name: string }[] };
+    const begin = () => call(restoreRecoveryPoint(app.source), { params: { ...web, point: points.value[0]?.name ?? "" } });
+    for (let count = 0; count < RESTORES_MAX_COUNT; count += 1) expect((await begin()).status).toBe(202);
+    expect(await begin()).toMatchObject({ status: 409, body: { error: { code: "conflict" } } });
   });
 
   it("names points and restores that do not exist", async () => {

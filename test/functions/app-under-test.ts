@@ -39,6 +39,11 @@ export function appInMemory(): AppInMemory {
     stores: world.stores,
     control,
     clock,
+    timer: {
+      pause: async (durationMs) => {
+        nowMs += durationMs;
+      },
+    },
     ids: { next: () => (ids += 1).toString(16).padStart(32, "0") },
     access: { grantCreate: async (itemId) => ({ containerUrl: `https://cache/${itemId}?sig=GRANT`, expiresMs: nowMs + 1000 }) },
     tickets: openTickets(control, KEY),

@@ -1,7 +1,7 @@
 import { fc, it as property } from "@fast-check/vitest";
 import { describe, expect, it } from "vitest";
 import { encodeMessage } from "../../azure/work-queue.ts";
-import { itemsOfHint, restoreOfMessage } from "../../functions/hint-message.ts";
+import { hintsOf, restoreOfMessage } from "../../functions/hint-message.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { cacheContainer, itemContainer, quarantineContainer } from "../../replication/items/names.ts";
 
@@ -26,7 +26,9 @@ const cloudEvent = (container: string): object => ({
 });
 const base64 = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64");
 
-describe("itemsOfHint", () => {
+const itemsOfHint = (entry: unknown): readonly string[] => hintsOf(entry).map(({ itemId }) => itemId);
+
+describe("hintsOf", () => {
   it.each([
     ["an event", event(cacheContainer("web-1", 1))],
     ["an array of one event", [event(cacheContainer("web-1", 1))]],
@@ -40,6 +42,13 @@ describe("itemsOfHint", () => {
 
   it("reads what our own queue sends", () => {
     expect(itemsOfHint(encodeMessage({ kind: "hint", itemId: "web-1" }))).toEqual(["web-1"]);
+  });
+
+  it("knows a hint that was put off; beside a fresh one of the same item it counts as fresh", () => {
+    const again = { kind: "hint", itemId: "web-1", again: true };
+    expect(hintsOf(encodeMessage({ kind: "hint", itemId: "web-1", again: true }))).toEqual([{ itemId: "web-1", again: true }]);
+    expect(hintsOf([again, event(cacheContainer("web-1", 1)), again])).toEqual([{ itemId: "web-1", again: false }]);
+    expect(hintsOf([again, again])).toEqual([{ itemId: "web-1", again: true }]);
   });
 
   it("names each item of many events once", () => {

@@ -5,13 +5,13 @@ import { restoreSlices } from "../../functions/restore-slices.ts";
 import { sweep } from "../../functions/sweep.ts";
 import { takePoints } from "../../functions/take-points.ts";
 import type { ApplicationSource } from "../../functions/wiring.ts";
-import { readProgress } from "../../replication/apply/progress.ts";
+import { readProgress, replaceProgress } from "../../replication/apply/progress.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import type { LeewardEvent } from "../../replication/events/event.ts";
 import type { Progress } from "../../replication/items/item.ts";
 import { HEARTBEAT_RECORD, ITEM_RECORD, cacheContainer, deltaName } from "../../replication/items/names.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
-import { ITEMS_PAGE_MAX_COUNT, SWEEP_ALL_MS } from "../../replication/limits.ts";
+import { CLAIM_MS, ITEMS_PAGE_MAX_COUNT, SWEEP_ALL_MS } from "../../replication/limits.ts";
 import { readItem } from "../../replication/items/item-record.ts";
 import { startOf as startOfStream } from "../../replication/items/streams.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
@@ -19,6 +19,9 @@ import { type AppInMemory, appInMemory, call, deliver, deltaOf, fire } from "./a
 
 const DISKS: readonly DiskDescription[] = [{ id: "os", sizeBytes: 1024 * 1024, sectorSizeBytes: 512 }];
 const MINUTE_MS = 60_000;
+const fail = (): never => {
+  throw new Error("the record is not there, or was changed by another");
+};
 
 describe("functions that work on queues and timers", () => {
   let app: AppInMemory;
@@ -118,9 +121,61 @@ describe("functions that work on queues and timers", () => {
         applyHints(() => ({ ...app.source(), stores: reading })),
         created("web"),
       );
-      expect(during).toEqual([expect.stringContaining('"kind":"held"')]);
-      expect(app.sent).toEqual([]);
+      expect(during[0]).toContain('"kind":"held"');
+      // Should the holder be dead, the hint is there when its claim has run out.
+      expect(app.sent).toEqual([{ message: { kind: "hint", itemId: "web", again: true }, delayMs: CLAIM_MS }]);
       expect((await progressOf("web"))?.applied.epoch).toBe(1);
+    });
+
+    it("rule 5: a hint that meets the claim of a dead worker comes back when the claim has run out, and is worked on then", async () => {
+      await protect("web");
+      await upload("web", await startOf("web"), 7);
+      const claimed = (await readProgress(app.stores.records("web"))) ?? fail();
+      const dead = { ...claimed.progress, generation: 1, holder: "dead", expiresMs: app.source().clock.now() + 12_000 };
+      await replaceProgress(app.stores.records("web"), claimed, dead);
+      await deliver(applyHints(app.source), created("web"));
+      expect(app.sent).toEqual([{ message: { kind: "hint", itemId: "web", again: true }, delayMs: 12_000 }]);
+      app.advance(12_000);
+      await deliver(applyHints(app.source), app.sent[0]?.message);
+      expect((await progressOf("web"))?.applied.epoch).toBe(1);
+      expect(app.sent).toHaveLength(1);
+    });
+
+    it("rule 9: hints that meet a claim never become more: one of an item waits at a time, and none is put off twice", async () => {
+      await protect("web");
+      const claimed = (await readProgress(app.stores.records("web"))) ?? fail();
+      const holds = { ...claimed.progress, generation: 1, holder: "other", expiresMs: app.source().clock.now() + 12_000 };
+      const stored = (await replaceProgress(app.stores.records("web"), claimed, holds)) ?? fail();
+      for (let events = 0; events < 5; events += 1) await deliver(applyHints(app.source), created("web"));
+      expect(app.sent).toHaveLength(1);
+      // The holder lives, and has renewed its claim.
+      await replaceProgress(app.stores.records("web"), stored, { ...holds, expiresMs: holds.expiresMs + 12_000 });
+      app.advance(12_000);
+      await deliver(applyHints(app.source), app.sent[0]?.message);
+      expect(app.sent).toHaveLength(1);
+      // What comes later is put off again, and never by more than a claim, whatever clock wrote it.
+      await deliver(applyHints(app.source), created("web"));
+      app.advance(-3_600_000);
+      const elsewhere = appInMemory().source().bell;
+      await deliver(
+        applyHints(() => ({ ...app.source(), bell: elsewhere })),
+        created("web"),
+      );
+      expect(app.sent.slice(1).map(({ delayMs }) => delayMs)).toEqual([12_000, CLAIM_MS]);
+    });
+
+    it("a hint that could not be put off is thrown back to its queue, and put off when it comes again", async () => {
+      await protect("web");
+      const claimed = (await readProgress(app.stores.records("web"))) ?? fail();
+      const holds = { ...claimed.progress, generation: 1, holder: "other", expiresMs: app.source().clock.now() + 12_000 };
+      await replaceProgress(app.stores.records("web"), claimed, holds);
+      const broken = async (): Promise<void> => {
+        throw new LeewardError("store-unavailable", "away");
+      };
+      const failing = applyHints(() => ({ ...app.source(), queue: { send: broken } }));
+      await expect(deliver(failing, created("web"))).rejects.toMatchObject({ code: "store-unavailable" });
+      await deliver(applyHints(app.source), created("web"));
+      expect(app.sent).toHaveLength(1);
     });
 
     it("throws what it cannot read, so that the host counts it as failed", async () => {

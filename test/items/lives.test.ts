@@ -9,6 +9,7 @@ import { settleEpoch } from "../../replication/items/settle.ts";
 import { sweepCache } from "../../replication/items/sweep-cache.ts";
 import type { Position } from "../../replication/position.ts";
 import { DISKS, ITEM, ITEM_TOKEN, START_MS, type World, beat, createWorld, progressOf, upload } from "./world.ts";
+import { removeItem } from "../memory/remove-item.ts";
 
 /** One life of the item: from enabling to disabling. */
 async function live(world: World): Promise<Position> {
@@ -32,12 +33,21 @@ function deltaAfter(start: Position, fill: number) {
 }
 
 const work = (world: World) =>
-  applySlice({ ...world.context, holder: "worker", deadlineMs: world.context.clock.now() + 60_000, log: () => undefined }, ITEM);
+  applySlice(
+    {
+      ...world.context,
+      timer: { pause: async () => undefined },
+      holder: "worker",
+      deadlineMs: world.context.clock.now() + 60_000,
+      log: () => undefined,
+    },
+    ITEM,
+  );
 
 async function secondLife(): Promise<{ world: World; first: Position; second: Position }> {
   const world = createWorld();
   const first = await live(world);
-  await world.stores.removeItem(ITEM);
+  await removeItem(world.stores, ITEM);
   return { world, first, second: await live(world) };
 }
 

@@ -32,8 +32,13 @@ import {
   upload,
 } from "./world.ts";
 
-const work = (world: World, more: Partial<ApplyContext> = {}) =>
-  applySlice({ ...world.context, holder: "worker", deadlineMs: world.context.clock.now() + 60_000, log: () => undefined, ...more }, ITEM);
+const work = (world: World, more: Partial<ApplyContext> = {}) => applySlice({ ...world.context, ...worker(world), ...more }, ITEM);
+const worker = (world: World) => ({
+  timer: { pause: async () => undefined },
+  holder: "worker",
+  deadlineMs: world.context.clock.now() + 60_000,
+  log: () => undefined,
+});
 
 /** The delta that follows, with one sector of `fill`. */
 function deltaAfter(start: Position, fill: number, seeding = false) {

@@ -1,4 +1,5 @@
 import { LeewardError, invariant } from "../../replication/errors.ts";
+import { restoredBlobName } from "../../replication/items/names.ts";
 import { PUT_PAGE_MAX_BYTES, SECTOR_BYTES } from "../../replication/limits.ts";
 import type { Clock, DiskSnapshots, RestoredDisk, TargetDisk, TargetDisks } from "../../replication/ports.ts";
 
@@ -50,7 +51,8 @@ export function createMemoryDisks(clock: Clock): MemoryDisks {
   let snapshotCount = 0;
 
   const keyOf = (disk: TargetDisk): string => `${disk.itemId}/${disk.stream}/${disk.diskId}`;
-  const restoredKey = (disk: RestoredDisk): string => `${disk.itemId}/${disk.restoreId}/${disk.diskId}`;
+  const restoredKey = ({ itemId, restoreId, diskId, attempt = 0 }: RestoredDisk): string =>
+    `${itemId}/${restoredBlobName(restoreId, diskId, attempt)}`;
   function find(disk: TargetDisk): MemoryDisk {
     const found = blobs.get(keyOf(disk));
     if (found === undefined) throw new LeewardError("internal", "There is no such target disk.", { disk: keyOf(disk) });
@@ -196,7 +198,7 @@ function createDiskSnapshots(
       restored.delete(restoredKey(destination));
     },
     restoredUrl: (destination) =>
-      `https://memory.invalid/leeward-restore-${destination.itemId}/${destination.restoreId}/${destination.diskId}.vhd`,
+      `https://memory.invalid/leeward-restore-${destination.itemId}/${restoredBlobName(destination.restoreId, destination.diskId, destination.attempt)}`,
   };
 }
 

@@ -1,9 +1,12 @@
 import type { Clock, ItemStores, RecordStore } from "../../replication/ports.ts";
-import { ITEM_RECORD, isLastingRecord } from "../../replication/items/names.ts";
+import { ITEM_RECORD, PROGRESS_RECORD, isLastingRecord } from "../../replication/items/names.ts";
 import { QUARANTINE_MAX_COUNT } from "../../replication/limits.ts";
 import { createMemoryDisks } from "./memory-disks.ts";
 import type { MemoryDisks } from "./memory-disks.ts";
 import { type MemoryRecords, createMemoryRecords } from "./memory-records.ts";
+
+/** Few, so that a removal takes more than one call. */
+const REMOVED_AT_ONCE = 2;
 
 /** Both storage accounts in memory: the stores as the domain sees them, and what only a test may see. */
 export interface MemoryStores {
@@ -55,13 +58,21 @@ export function createMemoryStores(clock: Clock): MemoryStores {
       if (place === "cache") caches.delete(cacheOf(itemId, stream));
       else memory.removeStream(itemId, stream);
     },
-    removeItem: async (itemId) => {
+    removeTargetData: async (itemId) => {
+      const kept = open(records, itemId);
+      const going = kept.names().filter((name) => name !== ITEM_RECORD && name !== PROGRESS_RECORD && !isLastingRecord(name));
+      for (const name of going.slice(0, REMOVED_AT_ONCE)) await kept.remove(name);
+      if (going.length > REMOVED_AT_ONCE) return { more: true };
+      await memory.removeItem(itemId);
+      return { more: false };
+    },
+    removeCacheData: async (itemId) => {
       for (const stream of streamsIn(itemId)) caches.delete(cacheOf(itemId, stream));
       quarantines.delete(itemId);
-      await memory.removeItem(itemId);
-      const kept = open(records, itemId);
-      await kept.remove(ITEM_RECORD);
-      for (const name of kept.names()) if (!isLastingRecord(name)) await kept.remove(name);
+    },
+    forgetItem: async (itemId) => {
+      await open(records, itemId).remove(ITEM_RECORD);
+      await open(records, itemId).remove(PROGRESS_RECORD);
     },
     quarantine: async (itemId, stream, name, _reason, etag) => {
       const cache = open(caches, cacheOf(itemId, stream));

@@ -161,6 +161,7 @@ const OPERATORS: readonly RouteCase[] = [
     grants: true,
     unknown: ["item-unknown", "restore-unknown"],
   },
+  { route: `DELETE ${items}/restores/{restore}`, params: ({ restore }) => ({ item: "web-1", restore }), status: 202, unknown: unknownItem },
   {
     route: `PUT ${items}/alertRule`,
     params: web,

@@ -41,7 +41,7 @@ describe("the Azure adapters on the storage of the local cloud", () => {
     disks: openTargetDisks(accounts.target),
     snapshots: openDiskSnapshots(accounts.target),
     itemId: newItemId(),
-    readRestored: (disk) => bytesOf(restoreContainer(disk.itemId), restoredBlobName(disk.restoreId, disk.diskId)),
+    readRestored: (disk) => bytesOf(restoreContainer(disk.itemId), restoredBlobName(disk.restoreId, disk.diskId, disk.attempt)),
     snapshotByOthers: async (disk) => {
       const container = accounts.target.retrying.getContainerClient(diskContainer(disk.itemId, disk.stream));
       await container.getBlobClient(diskBlobName(disk.diskId)).createSnapshot();

@@ -79,13 +79,13 @@ export function openBase(config: MobilityConfig, ports: MobilityPorts, signal: A
   const session = openSession({ files, random: ports.randomBytes, bootId: ports.bootId }, folder.session, folder.path);
   const machineId = machineIdentity(config.machineId, ports.transport, signal);
   const callsUntil = (end: AbortSignal): ControlClient =>
-    createControlClient({ ...config, transport: ports.transport, itemToken: tokens.current, sessionId: session.id, signal: end });
+    createControlClient({ ...config, transport: ports.transport, credential: tokens.credential, sessionId: session.id, signal: end });
   const control = callsUntil(signal);
   const { itemId, registrationToken } = config;
   const registration = {
     control,
     itemId,
-    itemToken: tokens.current,
+    tokens,
     registrationToken,
     machineId,
     bootId: ports.bootId,

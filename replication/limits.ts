@@ -113,6 +113,8 @@ export const RETENTION_MAX_MS = 15 * 24 * 60 * 60_000;
 export const RETENTION_DEFAULT_MS = 24 * 60 * 60_000;
 /** Tokens are two ids or 64 hex digits; anything much longer is not a token and is not hashed. */
 export const TOKEN_MAX_LENGTH = 256;
+/** Hex digits of the ticket before each token (128 bits): strangers cannot guess one, and who has one still needs the token. */
+export const TICKET_DIGITS = 32;
 /** Machine, boot and request ids that a caller may send: GUIDs and cloud instance names are far shorter. */
 export const CALLER_ID_MAX_LENGTH = 128;
 /** App-consistent points freeze the guest's applications for a moment: Site Recovery allows one an hour, and its portal at least one in 12 hours. */
@@ -222,12 +224,14 @@ export const LIST_PAGES_MAX_COUNT = 200;
 /** A blob that moves into quarantine is copied inside its account, which is as good as instant; the sweep comes again. */
 export const QUARANTINE_COPY_MS = 10_000;
 export const QUARANTINE_POLL_MS = 250;
+/** Blobs of one item that quarantine keeps, 2 GiB at most: evidence of what was wrong, not an archive of what somebody sends without end. */
+export const QUARANTINE_MAX_COUNT = 32;
 /** Azure ends blob names at 1,024 characters; the rest is kept for what quarantine adds. */
 export const QUARANTINE_NAME_MAX_LENGTH = 900;
 /** Metadata of a quarantined blob: short, since all metadata of a blob share 8 KiB. */
 export const QUARANTINE_REASON_MAX_LENGTH = 200;
-/** The right of a mobility service to create blobs (DESIGN 5: at most 24 h, renewed by heartbeat). */
-export const CACHE_GRANT_MS = 24 * 60 * 60_000;
+/** The right of a mobility service to create blobs of one stream. Heartbeats renew it in half the time: who is silent for longer waits with its uploads. */
+export const CACHE_GRANT_MS = 60 * 60_000;
 /** Grants kept in memory: one per item, the oldest goes first. */
 export const CACHE_GRANTS_MAX_COUNT = 10_000;
 /** The right to download one restored disk. */
@@ -238,6 +242,22 @@ export const GRANT_SKEW_MS = 15 * 60_000;
 export const QUEUE_DELAY_MAX_MS = 7 * 24 * 60 * 60_000;
 
 // --- Function app (functions/) ---
+/** Requests of mobility services that one process answers at once: a heartbeat pins a few KiB and lasts as long as four requests to storage. */
+export const HEARTBEATS_AT_ONCE = 64;
+/** Epochs that one process settles at once. Each may hold a whole delta of DELTA_MAX_BYTES with its tables in memory while its frames are decoded. */
+export const SETTLES_AT_ONCE = 2;
+/** ... of one service at once: of its UPLOADS_IN_FLIGHT one can wait. */
+export const SETTLES_OF_SERVICE_AT_ONCE = 1;
+/** Heartbeats of one service at once: a service that stops says so beside the one that was under way. */
+export const HEARTBEATS_OF_SERVICE_AT_ONCE = 2;
+/** Requests of one service in a row, and how often another one is granted: heartbeats come every HEARTBEAT_MIN_MS at most. */
+export const HEARTBEATS_BURST = 16;
+export const HEARTBEATS_REFILL_MS = 250;
+/** A service settles an epoch when the cache says to have it already: after a start, or a lost answer. More often it would only make us decode. */
+export const SETTLES_BURST = 8;
+export const SETTLES_REFILL_MS = 5_000;
+/** Services whose requests one process counts: the one that was heard longest ago goes first, and is not counted until it speaks again. */
+export const SERVICES_COUNTED_MAX = 10_000;
 /** A request body: 65 disks with the longest ids take about 10 KiB. */
 export const HTTP_BODY_MAX_BYTES = 64 * KIB;
 /** Faults of a body that its refusal names, and characters of each: a person reads them, and 20,000 wrong elements would come back as a megabyte. */

@@ -133,7 +133,8 @@ export interface ItemStores {
   forgetItem(itemId: string): Promise<void>;
   /**
    * Moves a blob of a stream's cache container into the item's quarantine container of the same account, whole, then removes it. Idempotent. With `etag`,
-   * only while the blob is the one that was judged: another that has taken its name meanwhile is left alone.
+   * only while the blob is the one that was judged: another that has taken its name meanwhile is left alone. Of a blob longer than DELTA_MAX_BYTES only the
+   * reason is kept, and of all that was kept the newest QUARANTINE_MAX_COUNT.
    */
   quarantine(itemId: string, stream: number, name: string, reason: string, etag?: string): Promise<void>;
 }

@@ -1,6 +1,6 @@
 /**
  * What the mobility service and the function app say to each other, over HTTPS with JSON bodies. The service calls; nothing calls the VM.
- * All requests but `register` carry `authorization: Bearer <item token>`. Errors come as `{ error: { code, message, hint } }`. The rules of identity,
+ * All requests but `register` carry `authorization: Bearer <ticket>.<item token>`. Errors come as `{ error: { code, message, hint } }`. The rules of identity,
  * sessions and requests stand in docs/mobility-protocol.md.
  */
 import type { DiskDescription, Position } from "../position.ts";
@@ -17,7 +17,10 @@ export interface RegisterRequest {
   /** What the service serves; must equal the item's disks. */
   readonly disks: readonly DiskDescription[];
 }
-export type RegisterAnswer = OpenStream;
+export interface RegisterAnswer extends OpenStream {
+  /** Stands before every token that the service sends from now on, with a dot between them: see `Tickets`. */
+  readonly ticket: string;
+}
 
 /** The stream that the item has open. A service that replicated another one begins this one: it reads all disks again. */
 export interface OpenStream {

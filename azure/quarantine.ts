@@ -11,14 +11,26 @@ import {
 import type { BlobAccount } from "./connections.ts";
 import { isChanged, isMissing, isTaken, unless, writing } from "./errors.ts";
 
+/** A blob of a stream's cache container. */
+interface CachedBlob {
+  readonly itemId: string;
+  readonly stream: number;
+  readonly name: string;
+}
+
 /**
  * Copies the blob inside the cache account, waits until the copy is whole, then removes the original if it is still the one that was copied.
  * With `etag`, only while the blob still has it. The copy's name carries the original's etag: running again finds its own copy, and a later blob of the same name gets one of its own.
  */
-export async function moveToQuarantine(cache: BlobAccount, itemId: string, name: string, reason: string, etag?: string): Promise<void> {
-  const facts = { itemId, name };
+export async function moveToQuarantine(
+  cache: BlobAccount,
+  { itemId, stream, name }: CachedBlob,
+  reason: string,
+  etag?: string,
+): Promise<void> {
+  const facts = { itemId, stream, name };
   await writing("quarantine", facts, STORE_BLOB_WRITE_MS, async (abortSignal) => {
-    const source = cache.retrying.getContainerClient(cacheContainer(itemId)).getBlobClient(name);
+    const source = cache.retrying.getContainerClient(cacheContainer(itemId, stream)).getBlobClient(name);
     const found = await unless(isMissing, source.getProperties({ abortSignal }));
     if (found?.etag === undefined || (etag !== undefined && etag !== found.etag)) return;
     const container = cache.retrying.getContainerClient(quarantineContainer(itemId));

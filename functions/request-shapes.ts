@@ -156,6 +156,7 @@ export const heartbeatBody = z.object({
   sessionId: z.string(),
   ended: z.boolean().optional(),
   sentMs: z.number(),
+  start: position.optional(),
   uploaded: position,
   sealed: position.optional(),
   currentAtMs: z.number().optional(),

@@ -12,7 +12,7 @@ import type { FlowManagement } from "../orchestrations/activities/context.ts";
 import { flowHost } from "../orchestrations/durable.ts";
 import type { FlowHost } from "../orchestrations/request.ts";
 import { CONTROL_CONTAINER } from "../replication/items/names.ts";
-import type { CacheAccess, Clock, Ids, ItemStores, RecordStore, RestoreAccess, WorkQueue } from "../replication/ports.ts";
+import type { CacheAccess, Clock, Ids, ItemStores, RecordStore, RestoreAccess, Timer, WorkQueue } from "../replication/ports.ts";
 import type { EventPublisher } from "../replication/ports-events.ts";
 import { type HintBell, openHintBell } from "./hint-bell.ts";
 import { type Settings, readSettings } from "./settings.ts";
@@ -23,6 +23,7 @@ export interface Application {
   /** What belongs to no single item. */
   readonly control: RecordStore;
   readonly clock: Clock;
+  readonly timer: Timer;
   readonly ids: Ids;
   readonly access: CacheAccess;
   readonly restoreAccess: RestoreAccess;
@@ -50,12 +51,14 @@ export function connectApplication(settings: Settings): Application {
   const cache = connectBlobs("CacheStorage", settings.cache);
   const target = connectBlobs("TargetStorage", settings.target);
   const clock: Clock = { now: () => Date.now() };
+  const timer: Timer = { pause: (durationMs) => new Promise((resolve) => setTimeout(resolve, durationMs)) };
   const ids: Ids = { next: () => randomBytes(16).toString("hex") };
   const { management } = settings;
   return {
     stores: openItemStores(cache, target),
     control: openRecords(target, CONTROL_CONTAINER),
     clock,
+    timer,
     ids,
     access: openCacheAccess(cache, clock),
     restoreAccess: openRestoreAccess(target, clock),

@@ -12,6 +12,10 @@ const ERRORS = {
     retryable: true,
     hint: "The storage account cannot be reached or is throttling. Check the account, the network and the role assignments.",
   },
+  "store-busy": {
+    retryable: true,
+    hint: "One blob, or the account, was asked for more than Azure gives it in a second. It is asked again after a pause; should this last, give the account fewer disks.",
+  },
   "store-refused": {
     retryable: false,
     hint: "The storage account refused the credentials or the request. Check the identity's role assignments and the clock of this machine.",

@@ -65,6 +65,25 @@ export const CLAIM_MS = 30_000;
 export const SLICE_MS = 60_000;
 /** Claims that one run may raise after unknown outcomes before it gives the message back to the queue. */
 export const CLAIMS_PER_RUN = 4;
+/** A run that lost its claim waits this long before it claims again, and twice as long each further time: what broke is rarely mended at once. */
+export const CLAIM_AGAIN_PAUSE_MS = 250;
+/**
+ * Azure's scalability targets of one page blob: 60 MiB/s and 500 requests/s. Page writes stay so far below them that in no second, whatever came before,
+ * more than 60 MiB or 500 requests are sent: one second at these rates, PAGE_BURST_MS of them saved up, and one full Put Page.
+ */
+export const PAGE_BYTES_PER_SECOND = 50 * MIB;
+export const PAGE_REQUESTS_PER_SECOND = 420;
+/** A few small writes after a rest, the usual epoch, go out without waiting for each other. */
+export const PAGE_BURST_MS = 100;
+/** No page write waits longer for its turn: those in flight are due within a second, so that more is a clock that was set back. */
+export const PAGE_WAIT_MAX_MS = 2_000;
+/** Pauses before a request that the store was too busy for begin here, double, and end at the second. */
+export const BUSY_PAUSE_MS = 50;
+export const BUSY_PAUSE_MAX_MS = 2_000;
+/** When a store took nothing for this long it is no throttle that passes: the item is let go, and its message waits in the queue. */
+export const BUSY_MAX_MS = CLAIM_MS;
+/** The writing of one batch ends here, however slow the store: with what came before it in its slice, less than the host's ten minutes. */
+export const BATCH_WRITE_MAX_MS = 8 * 60_000;
 /** A claim is renewed when less than this is left of it: one slow request (STORE_WRITE_MS) may still pass before it runs out. */
 export const CLAIM_RENEW_MS = 2 * (CLAIM_MS / 3);
 /** Extents of one batch: bounds the memory and the time of merging; one delta always fits. */
@@ -159,6 +178,10 @@ export const ORPHAN_GRACE_MS = 60 * 60_000;
 export const SWEEP_MAX_SNAPSHOTS = 64;
 /** A tombstone outlives every request that could still write the manifest under its name. */
 export const TOMBSTONE_MS = 7 * 24 * 60 * 60_000;
+/** An earlier stream's containers stay this long: twice as long as any grant to one of them holds, and far longer than a worker stays warm. */
+export const OLD_STREAM_KEEP_MS = 2 * 60 * 60_000;
+/** Containers of earlier streams that one sweep removes in each account: a repair leaves one. */
+export const SWEEP_MAX_STREAMS = 8;
 /** Journal entries that one sweep removes: more than two minutes of epochs at five seconds each. */
 export const SWEEP_MAX_JOURNAL = 128;
 
@@ -169,10 +192,7 @@ export const RESTORE_POLL_MS = 2_000;
 export const RESTORE_STALE_MS = 60_000;
 /** Copies of one disk that are begun, each under a name of its own, before a restore fails: Azure ends a copy now and then with a fault inside. */
 export const RESTORE_COPIES_MAX_TRIES = 4;
-/**
- * A restore that has ended is removed after this time, with its copies of whole disks, which cost as much as the disks: an 8 TiB disk is downloaded at 100 MB/s in a day, and a
- * week leaves time for somebody to do it.
- */
+/** A restore that has ended goes after this time, with its copies of whole disks: a day to download 8 TiB at 100 MB/s, and some for a person to do it. */
 export const RESTORE_KEPT_MS = 7 * 24 * 60 * 60_000;
 /** Restores of one item that the API keeps at a time, and records that one sweep looks at: each holds copies of all disks. */
 export const RESTORES_MAX_COUNT = 64;
@@ -356,22 +376,6 @@ export const REGISTER_ATTEMPTS = 8;
 /** How long a stopping service tries to empty its spool, well below CHILD_STOP_MS; the rest goes after the next start. */
 export const STOP_UPLOAD_MS = 2_500;
 
-// --- The command line (cli/) ---
-/** One call of the API or one range of a download: Azure's front end cuts at 230 s. */
-export const CLI_REQUEST_MS = 230_000;
-/** The mobility service of this machine answers its status socket at once, or hangs. */
-export const CLI_STATUS_MS = 5_000;
-/** How often the command line asks whether a restore is done. */
-export const CLI_RESTORE_POLL_MS = 500;
-/** A copy of 8 TiB inside an account takes hours; what lasts longer than a day has a fault. */
-export const CLI_RESTORE_MS = 24 * 60 * 60_000;
-/** Bytes asked for at once, held in memory while they are written. */
-export const CLI_DOWNLOAD_RANGE_BYTES = 16 * MIB;
-/** How much of a disk is asked about at once: written sector by other sector, its list of pages has some 15 MB. */
-export const CLI_DOWNLOAD_WINDOW_BYTES = 256 * MIB;
-/** Failures in a row of one range before a download gives up. */
-export const CLI_DOWNLOAD_ATTEMPTS = 5;
-
 // --- Planning a target (replication/planning) ---
 /** Of every subnet Azure keeps the first four addresses (network, gateway, two for DNS) and the last (broadcast). */
 export const AZURE_ADDRESSES_RESERVED_FIRST = 4;
@@ -472,17 +476,14 @@ export const FLOW_LOOK_MS = 5_000;
 export const FLOW_REGISTRATION_MAX_MS = 30 * 60_000;
 /** A machine that was made runs within minutes. */
 export const FLOW_MACHINE_MAX_MS = 30 * 60_000;
-/** A source that is shut down is waited for as long as a guest with open files may take; a failover is mostly asked for because nobody answers there. */
-export const FLOW_SHUT_DOWN_MAX_MS = 10 * 60_000;
+/** What the source has taken on is waited for so long: its shut-down, for open files, or the removal of its extension. Mostly nobody answers there. */
+export const FLOW_SOURCE_MAX_MS = 10 * 60_000;
 /** The longest pause between two tries to reach that source: with FLOW_PAUSE_MAX_MS a region that is gone would cost ten minutes of recovery time. */
-export const FLOW_SHUT_DOWN_PAUSE_MAX_MS = 5_000;
+export const FLOW_SOURCE_PAUSE_MAX_MS = 5_000;
 /** A worker ends its slice within SLICE_MS, a dead one's claim within CLAIM_MS, and then its requests settle: twice that is a fault. */
 export const FLOW_WORKER_MAX_MS = 10 * 60_000;
-/** Disabling does not wait long for a source region that may be gone: so many tries of each request, with short pauses ... */
+/** Tries of a request to a source region that may be gone, where nothing but its own removal waits for it. */
 export const FLOW_SOURCE_MAX_TRIES = 3;
-export const FLOW_SOURCE_PAUSE_MAX_MS = 5_000;
-/** ... and so long for what it has taken on, as the removal of an extension. */
-export const FLOW_SOURCE_MAX_MS = 10 * 60_000;
 /** What the source region did not let go is tried again this often: a lost region is mostly back after hours, or never. */
 export const LEFT_RETRY_MS = 60 * 60_000;
 /** A flow that is taken over from stops at its next activity; one that has died is not waited for longer than this. */

@@ -10,12 +10,10 @@ import { isGranted, serveVhd } from "./disks/vhd-download.ts";
 import type { ArmRequest } from "./engine/answer.ts";
 import { handle } from "./engine/engine.ts";
 import { createFaults, type Faults } from "./engine/faults.ts";
-import { keyOf } from "./engine/ids.ts";
-import { textOf } from "./engine/json.ts";
 import { createOperations } from "./engine/operations.ts";
-import type { CloudFacts, ResourceRecord, Runtime, StorageAccountFacts, World } from "./engine/resource-type.ts";
-import { openStore } from "./engine/store.ts";
-import { worldAt } from "./engine/world.ts";
+import type { CloudFacts, Runtime, StorageAccountFacts, World } from "./engine/resource-type.ts";
+import { openStore, type ArmStore } from "./engine/store.ts";
+import { namesOf, worldAt } from "./engine/world.ts";
 import { createMachines, type Machine } from "./machines/machines.ts";
 import { bootMachines, bringUpMachines } from "./machines/resume.ts";
 import { startArmServer } from "./server.ts";
@@ -64,6 +62,8 @@ export interface ResourceManager {
   machineOf(id: string): Machine | undefined;
   /** Starts the machines that ran when the cloud ended. What does not come up is told by its resource. */
   resumeMachines(): Promise<void>;
+  /** Resources that were read since the start: what requests cost. */
+  rowsRead(): number;
   /** Stops all work and the machines' mobility services; both go on after the next start. */
   haltMachines(): Promise<void>;
   kill(): void;
@@ -78,7 +78,7 @@ export async function startResourceManager(options: ResourceManagerOptions): Pro
   const disks = await openDiskFiles(join(options.folder, "disks"));
   const { startMobility, logFolder } = options;
   const machines = createMachines({ folder: join(options.folder, "machines"), logFolder, startMobility });
-  const store = openStore(options.persistence === "memory" ? undefined : join(options.folder, "resources.sqlite"));
+  const store = openStore(options.persistence === "memory" ? undefined : join(options.folder, "resources.sqlite"), namesOf(TYPES));
   const server = await startArmServer({ port: options.port, tls: options.tls, isToken: (given) => given === token }).catch(
     (error: unknown) => {
       store.close();
@@ -104,7 +104,7 @@ export async function startResourceManager(options: ResourceManagerOptions): Pro
     isReachable,
     others: (request: ArmRequest, at: World) => answerOther(request, at, TYPES),
   };
-  if (store.resources().length === 0) deploy(options.deployed ?? [], subscriptionId, (request) => handle(request, engine));
+  if (store.isEmpty()) deploy(options.deployed ?? [], subscriptionId, (request) => handle(request, engine));
   const transaction = (work: () => void): void => store.transaction(work);
   const halt = async (): Promise<void> => {
     disks.close();
@@ -115,7 +115,7 @@ export async function startResourceManager(options: ResourceManagerOptions): Pro
   operations.startWork();
   server.open({
     answer: (request) => handle(request, engine),
-    download: (request, response, url) => download(request, response, url, { world: world(), disks, isReachable }),
+    download: (request, response, url) => download(request, response, url, { store, world: world(), disks, isReachable }),
   });
   return {
     url: server.url,
@@ -129,6 +129,7 @@ export async function startResourceManager(options: ResourceManagerOptions): Pro
       return record === undefined ? undefined : machines.find(vmIdOf(record));
     },
     resumeMachines: () => bringUpMachines(runtime, transaction, (key) => operations.isBusy(key)),
+    rowsRead: () => store.rowsRead(),
     haltMachines: halt,
     kill: () => machines.kill(),
     close: async () => {
@@ -139,16 +140,22 @@ export async function startResourceManager(options: ResourceManagerOptions): Pro
   };
 }
 
+interface DownloadParts {
+  readonly store: ArmStore;
+  readonly world: World;
+  readonly disks: DiskFiles;
+  readonly isReachable: (region: string) => boolean;
+}
+
 /** `/disk-access/{unique id}/abcd?...&sig=...`: what beginGetAccess answered. */
 async function download(
   request: IncomingMessage,
   response: ServerResponse,
   url: URL,
-  { world, disks, isReachable }: { readonly world: World; readonly disks: DiskFiles; readonly isReachable: (region: string) => boolean },
+  { store, world, disks, isReachable }: DownloadParts,
 ): Promise<void> {
   const uniqueId = url.pathname.split("/")[2] ?? "";
-  const isDisk = (record: ResourceRecord): boolean => keyOf(textOf(record.hidden, "uniqueId")) === keyOf(uniqueId);
-  const record = [...world.ofType("Microsoft.Compute/disks"), ...world.ofType("Microsoft.Compute/snapshots")].find(isDisk);
+  const record = store.withUniqueId(uniqueId);
   if (record !== undefined && !isReachable(record.location)) {
     response.destroy();
     return;

@@ -7,19 +7,20 @@ import type { Position } from "../../replication/position.ts";
 export function registerAnswer(value: unknown): RegisterAnswer | undefined {
   const stream = numberAt(value, "stream");
   const start = positionAt(value, "start");
-  return stream === undefined || start === undefined ? undefined : { stream, start };
+  const nonce = textAt(value, "nonce");
+  return stream === undefined || start === undefined || nonce === undefined ? undefined : { stream, start, nonce };
 }
 
 export function heartbeatAnswer(value: unknown): HeartbeatAnswer | undefined {
-  const stream = numberAt(value, "stream");
+  const opened = registerAnswer(value);
   const upload = fieldOf(value, "upload");
   const containerUrl = textAt(upload, "containerUrl");
   const expiresMs = numberAt(upload, "expiresMs");
   const applied = positionAt(value, "applied");
   const intervalMs = numberAt(value, "intervalMs");
-  if (stream === undefined || containerUrl === undefined || !URL.canParse(containerUrl)) return undefined;
+  if (opened === undefined || containerUrl === undefined || !URL.canParse(containerUrl)) return undefined;
   if (expiresMs === undefined || applied === undefined || intervalMs === undefined) return undefined;
-  return { stream, upload: { containerUrl, expiresMs }, applied, intervalMs, ...requests(value) };
+  return { ...opened, upload: { containerUrl, expiresMs }, applied, intervalMs, ...requests(value) };
 }
 
 /** What a control plane of before does not say is nothing wanted. */

@@ -25,14 +25,14 @@ export async function registerService(options: RegistrationOptions): Promise<Pos
       option: "registrationToken",
     });
   }
-  const { stream, start } = await control.register({
+  const { stream, start, nonce } = await control.register({
     registrationToken,
     itemToken: itemToken(),
     machineId: await options.machineId(),
     bootId: options.bootId,
     disks,
   });
-  if (!samePosition(start, startPosition(itemId, stream, disks))) {
+  if (!samePosition(start, startPosition(itemId, stream, disks, nonce))) {
     throw new LeewardError("disk-invalid", "The control plane expects other disks for this item.", { item: itemId, stream });
   }
   return start;

@@ -1,19 +1,19 @@
 import { forgetEntry, handOver, restoreOfEntry } from "../../replication/failover/ledger.ts";
 import { changeLedger } from "../../replication/failover/ledger-record.ts";
+import { closeStream as closeOpenStream } from "../../replication/items/streams.ts";
 import { POINT_SETTLE_MS, PRUNE_MAX_POINTS } from "../../replication/limits.ts";
 import { readCatalog } from "../../replication/points/catalog.ts";
 import { beginDeletion } from "../../replication/points/pins.ts";
 import { finishDeletion } from "../../replication/points/prune.ts";
 import { removeRestore } from "../../replication/restore/remove.ts";
 import type { FlowRun } from "../flow-run.ts";
-import { announceClosed } from "./close-stream.ts";
 import type { FlowContext } from "./context.ts";
 import { isAtRest } from "./workers.ts";
 
-/** Nothing of the source is applied any more; the machine is the operator's, but not the blobs that its disks were copied from. */
+/** Nothing that the source still sends counts any more (rule 5), and no worker claims the disks. What restores left goes as well. */
 export async function closeStream(context: FlowContext, { itemId }: FlowRun): Promise<void> {
   const { stores, clock } = context;
-  await announceClosed(stores, itemId);
+  await closeOpenStream(context, itemId);
   const { entries } = await changeLedger(stores, itemId, (ledger) => handOver(ledger, clock.now()));
   for (const entry of entries) {
     if (entry.kind !== "restored-blobs") continue;

@@ -3,6 +3,8 @@ import { changeLedger } from "../../replication/failover/ledger-record.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { readHeartbeat, requireProgress } from "../../replication/items/heartbeat.ts";
 import { readItem } from "../../replication/items/item-record.ts";
+import { startOf } from "../../replication/items/streams.ts";
+import { samePosition } from "../../replication/position.ts";
 import { newRegistrationToken } from "../../replication/items/protect.ts";
 import { protectByPolicy } from "../../replication/policies/policy-records.ts";
 import { AZURE_BUSY_MS } from "../../replication/limits.ts";
@@ -81,14 +83,15 @@ async function installedAnswer({ stores, clock }: FlowContext, { itemId }: FlowR
   return { kind: "done" };
 }
 
-/** How far the service has come: it registers, and then its first epochs are applied. */
+/** How far the service has come: it registers, then it speaks of the stream that was opened for it. What it says of one before, of an earlier life, is no sign. */
 export async function lookMobility(
   { stores }: FlowContext,
   { itemId }: FlowRun,
 ): Promise<{ readonly registered: boolean; readonly seeding: boolean }> {
   const { item } = await readItem(stores, itemId);
   const heartbeat = await readHeartbeat(stores, itemId);
-  const { applied, stream } = await requireProgress(stores, itemId);
-  const speaks = heartbeat !== undefined && heartbeat.uploaded.stream === stream;
-  return { registered: item.tokenHash !== undefined, seeding: speaks || applied.epoch > 0 };
+  const { applied } = await requireProgress(stores, itemId);
+  const start = startOf(item);
+  const speaks = heartbeat?.start !== undefined && samePosition(heartbeat.start, start);
+  return { registered: item.tokenHash !== undefined, seeding: speaks || (applied.stream === start.stream && applied.epoch > 0) };
 }

@@ -1,15 +1,14 @@
 import { readProgress } from "../../replication/apply/progress.ts";
 import { findItem } from "../../replication/items/item-record.ts";
+import { closeStream } from "../../replication/items/streams.ts";
 import { POINT_SETTLE_MS } from "../../replication/limits.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import type { FlowRun } from "../flow-run.ts";
-import { announceClosed } from "./close-stream.ts";
 import type { FlowContext } from "./context.ts";
 
 /** No worker claims the disks any more. An item that never began to replicate has none. */
-export async function endReplication({ stores }: FlowContext, { itemId }: FlowRun): Promise<void> {
-  if ((await findItem(stores, itemId)) === undefined) return;
-  if ((await readProgress(stores.records(itemId))) !== undefined) await announceClosed(stores, itemId);
+export async function endReplication(context: FlowContext, { itemId }: FlowRun): Promise<void> {
+  if ((await findItem(context.stores, itemId)) !== undefined) await closeStream(context, itemId);
 }
 
 /** Whether the last worker is done, once no other can begin. */

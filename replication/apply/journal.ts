@@ -4,6 +4,7 @@ import { invariant } from "../errors.ts";
 import { journalName } from "../items/names.ts";
 import { samePosition } from "../position.ts";
 import type { Position } from "../position.ts";
+import { whileBusy } from "./busy.ts";
 import { checkDelta, fork } from "./check-delta.ts";
 import type { Claim } from "./claim.ts";
 
@@ -15,7 +16,11 @@ export async function putIntoJournal(claim: Claim, start: Position, delta: Decod
   const { open } = claim;
   await claim.keep();
   const name = journalName(delta.end.stream, delta.end.epoch);
-  if ((await open.records.create(name, bytes)) !== undefined) return;
+  const created = await whileBusy(open.context, {
+    send: () => open.records.create(name, bytes),
+    untilMs: () => claim.progress().expiresMs,
+  });
+  if (created !== undefined) return;
   const present = await open.records.read(name);
   if (present !== undefined && sameBytes(present.bytes, bytes)) return;
   invariant(present !== undefined, "the journal keeps what it holds while it may be needed", { name });

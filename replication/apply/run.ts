@@ -1,6 +1,7 @@
 import { LeewardError, hasCode } from "../errors.ts";
 import { findItem } from "../items/item-record.ts";
 import type { StopReason } from "../items/item.ts";
+import { CLAIM_AGAIN_PAUSE_MS } from "../limits.ts";
 import { readPointWanted } from "../points/point-wanted.ts";
 import { takeDuePoint } from "../points/take-point.ts";
 import { applyBatch } from "./apply.ts";
@@ -31,14 +32,19 @@ const CLAIM_AGAIN = ["outcome-unknown", "conflict"] as const;
 /**
  * One slice of work on one item: claims it, applies what the chain has next, takes the points that are due, lets go. Safe to call at any time, any number
  * of times, by any number of workers (rules 3, 5 and 10). Errors: `outcome-unknown` after CLAIMS_PER_RUN claims; `store-unavailable` and `store-refused` of
- * either account; `record-corrupt`. The message then goes back to the queue.
+ * either account; `store-busy` from one that takes nothing for BUSY_MAX_MS; `record-corrupt`. The message then goes back to the queue.
  */
 export async function applySlice(context: ApplyContext, itemId: string): Promise<ApplyOutcome> {
   const stored = await findItem(context.stores, itemId);
   if (stored === undefined) return { kind: "idle" };
   const open = openItem(context, stored.item);
   let unknown: LeewardError | undefined;
+  let pauseMs = CLAIM_AGAIN_PAUSE_MS;
   for (let claims = 0; claims < open.bounds.claimsPerRun; claims += 1) {
+    if (unknown !== undefined) {
+      await context.timer.pause(pauseMs);
+      pauseMs *= 2;
+    }
     unknown = undefined;
     try {
       const attempt = await claimItem(open);

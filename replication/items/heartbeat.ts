@@ -8,11 +8,13 @@ import type { HeartbeatRecord, Progress, ProtectedItem } from "./item.ts";
 import { changeItem } from "./item-record.ts";
 import type { HeartbeatAnswer, HeartbeatRequest } from "./mobility-protocol.ts";
 import { HEARTBEAT_RECORD } from "./names.ts";
+import { ensureProgress, progressGone } from "./open-stream.ts";
 import { decodeRecord, encodeRecord } from "./records.ts";
 import { repairReported } from "./repair.ts";
 import { isChecksum, requireCount, requireField, requirePosition, requireTime } from "./request-rules.ts";
 import { rotationFor, withNextToken } from "./rotation.ts";
 import { requireMachine, sessionFor } from "./session.ts";
+import { openStream } from "./streams.ts";
 import { authenticateService } from "./tokens.ts";
 
 /** Heartbeats also need the right to grant uploads; the caller may cache grants. */
@@ -21,10 +23,10 @@ export interface HeartbeatContext extends ItemContext {
 }
 
 /**
- * Records the word of the item's mobility service, keeps up its session, and grants it the next uploads (rule 8: create only, this item's container only).
- * The grant is made last, and goes into the answer alone: who has no session gets none. Costs three reads and one write, and one more read and write when
- * something of the item record changes. Errors: `item-unknown`, `not-authorized`, `invalid-request`, `machine-mismatch`, `session-taken`, `position-fork`,
- * `conflict`. What was refused has changed nothing.
+ * Records the word of the item's mobility service, keeps up its session, tells it which stream is open, and grants it uploads to that one (rule 8: create only,
+ * this stream's container only). The grant is made last, and goes into the answer alone: who has no session gets none. Costs three reads and one write, and
+ * one more read and write when something of the item record changes. Errors: `item-unknown`, `not-authorized`, `invalid-request`, `machine-mismatch`,
+ * `session-taken`, `position-fork`, `stream-closed`, `conflict`. What was refused has changed nothing.
  */
 export async function recordHeartbeat(
   context: HeartbeatContext,
@@ -35,12 +37,13 @@ export async function recordHeartbeat(
   const known = await authenticateService(context, itemId, itemToken);
   requireHeartbeat(request);
   requireMachine(known, request.machineId);
-  const progress = await requireProgress(context.stores, itemId);
+  const opened = openStream(known);
+  const progress = await progressOfStream(context.stores, known);
   const { session, appPoint } = await putHeartbeat(context, known, request, progress);
   const item = await reported(context, known, request);
-  const upload = await context.access.grantCreate(itemId);
+  const upload = await context.access.grantCreate(itemId, known.stream);
   return {
-    stream: item.stream,
+    ...opened,
     upload,
     applied: progress.applied,
     intervalMs: HEARTBEAT_MS,
@@ -59,8 +62,19 @@ export async function readHeartbeat(stores: ItemStores, itemId: string): Promise
 /** The progress of an item that exists, and therefore has one. Errors: `record-corrupt`. */
 export async function requireProgress(stores: ItemStores, itemId: string): Promise<Progress> {
   const stored = await readProgress(stores.records(itemId));
-  if (stored === undefined) throw new LeewardError("record-corrupt", "The progress record of the item is gone.", { itemId });
+  if (stored === undefined) throw progressGone(itemId);
   return stored.progress;
+}
+
+/** The progress of the stream that the item has open. Errors: `record-corrupt`, `conflict` when another stream was opened meanwhile. */
+async function progressOfStream(stores: ItemStores, item: ProtectedItem): Promise<Progress> {
+  const found = await requireProgress(stores, item.itemId);
+  if (found.stream === item.stream) return found;
+  // Opening it was not finished.
+  await ensureProgress(stores, item);
+  const progress = await requireProgress(stores, item.itemId);
+  if (progress.stream === item.stream) return progress;
+  throw new LeewardError("conflict", "Another stream of the item was opened meanwhile.", { itemId: item.itemId, stream: progress.stream });
 }
 
 type Recorded = Required<Pick<HeartbeatRecord, "appPoint">> & { readonly session: NonNullable<HeartbeatRecord["session"]> };
@@ -84,6 +98,7 @@ async function putHeartbeat(
       receivedMs: nowMs,
       sentMs: request.sentMs,
       bootId: request.bootId,
+      start: request.start,
       uploaded: request.uploaded,
       currentAtMs: request.currentAtMs,
       pendingBytes: request.pendingBytes,
@@ -117,6 +132,7 @@ async function findHeartbeat(
 function requireHeartbeat(request: HeartbeatRequest): void {
   const { seeding, resynchronization, sealed, nextTokenHash } = request;
   for (const field of ["machineId", "bootId", "sessionId"] as const) requireCallerId(request[field], field);
+  if (request.start !== undefined) requirePosition(request.start, "start");
   requirePosition(request.uploaded, "uploaded");
   if (sealed !== undefined) requirePosition(sealed, "sealed");
   requireTime(request.sentMs, "sentMs");

@@ -26,8 +26,12 @@ export interface RepairRequest {
 export interface ProtectedItem {
   readonly version: 1;
   readonly itemId: string;
-  /** The open stream: deltas of any other stream are refused and swept. */
+  /** The open stream: deltas of any other stream are refused and swept. Minted (streams.ts): no other stream of any life of the item has this number. */
   readonly stream: number;
+  /** Drawn when the stream was opened, a part of its start position: 32 hex digits. Undefined once the stream has ended and none follows. */
+  readonly nonce: string | undefined;
+  /** When this stream was announced. */
+  readonly openedMs: number;
   /** Ordered by id. */
   readonly disks: readonly DiskDescription[];
   readonly policy: ReplicationPolicy;
@@ -93,6 +97,8 @@ export interface HeartbeatRecord {
   /** The service's own clock at sending: the difference to `receivedMs` bounds the skew. */
   readonly sentMs: number;
   readonly bootId: string;
+  /** Where the stream begins that `uploaded` speaks of: the item's open one, or one before of which the service has not heard yet that it ended. */
+  readonly start?: Position | undefined;
   readonly uploaded: Position;
   /** Every write up to this moment lies at or before `uploaded`, if the service knows of one: an idle VM uploads nothing. */
   readonly currentAtMs: number | undefined;

@@ -17,10 +17,15 @@ export interface RegisterRequest {
   /** What the service serves; must equal the item's disks. */
   readonly disks: readonly DiskDescription[];
 }
-export interface RegisterAnswer {
+export type RegisterAnswer = OpenStream;
+
+/** The stream that the item has open. A service that replicated another one begins this one: it reads all disks again. */
+export interface OpenStream {
   readonly stream: number;
-  /** The position before epoch 1 of the stream. */
+  /** The position before epoch 1 of the stream. It is made of the item, the stream, the disks and the nonce, so that the service can check it. */
   readonly start: Position;
+  /** 32 hex digits. */
+  readonly nonce: string;
 }
 
 /** POST /api/mobility/{item}/heartbeat. */
@@ -33,6 +38,8 @@ export interface HeartbeatRequest {
   /** The session is over: the service is stopping, and sends nothing more. */
   readonly ended?: boolean | undefined;
   readonly sentMs: number;
+  /** Where the stream begins that the service replicates, and of which the two positions speak. */
+  readonly start?: Position | undefined;
   readonly uploaded: Position;
   /** The end of the last sealed delta. A service that asks for a session must know at least what the target has applied. */
   readonly sealed?: Position | undefined;
@@ -52,11 +59,10 @@ export type ConsistencyOutcome =
   | { readonly requestId: string; readonly state: "done" }
   | { readonly requestId: string; readonly state: "failed"; readonly reason: string };
 
-export interface HeartbeatAnswer {
-  readonly stream: number;
-  /** Where to upload: container address with a create-only SAS. Kept in memory only, never logged. */
+export interface HeartbeatAnswer extends OpenStream {
+  /** Where to upload deltas of the open stream: container address with a create-only SAS. Kept in memory only, never logged. */
   readonly upload: { readonly containerUrl: string; readonly expiresMs: number };
-  /** How far the target stands. */
+  /** How far the target stands in the open stream. */
   readonly applied: Position;
   /** When the next heartbeat is expected. */
   readonly intervalMs: number;

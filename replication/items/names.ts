@@ -4,18 +4,21 @@ import { DISK_ID_MAX_LENGTH, ITEM_ID_MAX_LENGTH } from "../limits.ts";
 
 const CACHE_PREFIX = "leeward-cache-";
 const ITEM_PREFIX = "leeward-item-";
+const DISK_PREFIX = "leeward-disk-";
 
-/** In the cache account: the deltas of one item, and nothing else. */
-export const cacheContainer = (itemId: string): string => `${CACHE_PREFIX}${itemId}`;
-/** In the cache account: what the sweep found in the item's container and did not recognise. */
+/** In the cache account: the deltas of one stream, and nothing else. One for each stream, so that a grant opens no other one. */
+export const cacheContainer = (itemId: string, stream: number): string => `${CACHE_PREFIX}${itemId}-${fixed(stream, 10)}`;
+export const cacheContainersPrefix = (itemId: string): string => `${CACHE_PREFIX}${itemId}-`;
+/** In the cache account: what the sweep found in the item's cache containers and did not recognise. */
 export const quarantineContainer = (itemId: string): string => `leeward-foreign-${itemId}`;
 /** In the target account: the records, journal and manifests of one item. */
 export const itemContainer = (itemId: string): string => `${ITEM_PREFIX}${itemId}`;
 /** In the target account: the target page blobs of one stream. */
-export const diskContainer = (itemId: string, stream: number): string => `leeward-disk-${itemId}-${fixed(stream, 10)}`;
-/** True for the container of target page blobs of any stream of this item, and of no other item. */
-export const isDiskContainer = (itemId: string, container: string): boolean =>
-  container.startsWith(`leeward-disk-${itemId}-`) && /^\d{10}$/.test(container.slice(`leeward-disk-${itemId}-`.length));
+export const diskContainer = (itemId: string, stream: number): string => `${DISK_PREFIX}${itemId}-${fixed(stream, 10)}`;
+export const diskContainersPrefix = (itemId: string): string => `${DISK_PREFIX}${itemId}-`;
+/** The stream of a container behind one of the two prefixes above; undefined for the container of another item, whose name may begin alike. */
+export const streamOfContainer = (prefix: string, container: string): number | undefined =>
+  container.startsWith(prefix) && /^\d{10}$/.test(container.slice(prefix.length)) ? Number(container.slice(prefix.length)) : undefined;
 /** In the target account: the page blobs that restores made. */
 export const restoreContainer = (itemId: string): string => `leeward-restore-${itemId}`;
 
@@ -27,6 +30,7 @@ export const restoredBlobName = (restoreId: string, diskId: string, attempt = 0)
   attempt === 0 ? `${restoreId}/${diskId}.vhd` : `${restoreId}/${attempt}/${diskId}.vhd`;
 export const ITEM_RECORD = "item.json";
 export const PROGRESS_RECORD = "progress.json";
+export const STREAMS_RECORD = "streams.json";
 export const HEARTBEAT_RECORD = "heartbeat.json";
 export const ALERT_RECORD = "alerts.json";
 export const EVENTS_RECORD = "events.json";
@@ -42,8 +46,9 @@ export const CONTROL_CONTAINER = "leeward-control";
 export const POLICIES_PREFIX = "policies/";
 export const policyRecordName = (name: string): string => `${POLICIES_PREFIX}${name}.json`;
 export const NETWORK_MAPPINGS_RECORD = "network-mappings.json";
-/** Of an item that is no longer protected these stay. */
-export const isLastingRecord = (name: string): boolean => name.startsWith("jobs/") || name === "managed.json" || name === "ledger.json";
+/** Of an item that is no longer protected these stay: what tells of its jobs, and which stream numbers were used. */
+export const isLastingRecord = (name: string): boolean => name.startsWith("jobs/") || LASTING.includes(name);
+const LASTING: readonly string[] = ["managed.json", "ledger.json", STREAMS_RECORD];
 
 /** Queues in the target account. Hints carry Event Grid's deliveries and the hand-on of a worker to itself. */
 export const HINTS_QUEUE = "leeward-hints";
@@ -53,8 +58,8 @@ export const ALERTS_QUEUE = "leeward-alerts";
 
 /** The item whose deltas live in this container, or undefined for a container of another kind. */
 export function itemOfCacheContainer(container: string): string | undefined {
-  const itemId = container.startsWith(CACHE_PREFIX) ? container.slice(CACHE_PREFIX.length) : "";
-  return isItemId(itemId) ? itemId : undefined;
+  const itemId = /^leeward-cache-(.+)-\d{10}$/.exec(container)?.[1];
+  return itemId !== undefined && isItemId(itemId) ? itemId : undefined;
 }
 
 /** The item whose records live in this container. */

@@ -82,12 +82,12 @@ async function sweepClosed(look: Look, listed: readonly RecordListing[] | Leewar
 async function isNextHere({ context, item, stored }: Look, listed: readonly RecordListing[]): Promise<boolean> {
   const next = deltaName(item.stream, stored.progress.applied.epoch + 1);
   if (listed.some((entry) => entry.name === next)) return true;
-  return listed.length >= SWEEP_CACHE_MAX_NAMES && (await context.stores.cache(item.itemId).list(next, 1)).length > 0;
+  return listed.length >= SWEEP_CACHE_MAX_NAMES && (await context.stores.cache(item.itemId, item.stream).list(next, 1)).length > 0;
 }
 
 /** The first names up to the open stream's, and the first behind them, so that a backlog hides nothing. */
 async function listCache(context: ItemContext, itemId: string, stream: number): Promise<readonly RecordListing[] | LeewardError> {
-  const cache = context.stores.cache(itemId);
+  const cache = context.stores.cache(itemId, stream);
   try {
     const first = await cache.list("", SWEEP_CACHE_MAX_NAMES);
     const last = first.at(-1);
@@ -149,20 +149,21 @@ async function cleanCache(look: Look, listed: readonly RecordListing[]): Promise
 
 const OF_ONE_BLOB = ["conflict", "store-refused"] as const;
 /** Trying the next blob would only cost another time-out. */
-const OF_THE_ACCOUNT = ["store-unavailable", "outcome-unknown"] as const;
+const OF_THE_ACCOUNT = ["store-unavailable", "store-busy", "outcome-unknown"] as const;
 
 /** Looks closer where the name alone did not decide, and does what was decided. */
 async function clean(look: Look, name: string, first: Verdict, firstJournalEpoch: number): Promise<"quarantine" | "remove" | "leave"> {
   const { stores } = look.context;
   const { itemId } = look.item;
+  const { stream } = look.stored.progress;
   const verdict =
     first.kind === "applied"
       ? await judgeApplied(look, name, first.epoch, firstJournalEpoch)
       : first.kind === "too-large"
         ? await judgeTooLarge(look, name, first.reason)
         : first;
-  if (verdict.kind === "quarantine") await stores.quarantine(itemId, name, verdict.reason, verdict.etag);
-  else if (verdict.kind === "remove") await stores.cache(itemId).remove(name);
+  if (verdict.kind === "quarantine") await stores.quarantine(itemId, stream, name, verdict.reason, verdict.etag);
+  else if (verdict.kind === "remove") await stores.cache(itemId, stream).remove(name);
   else return "leave";
   return verdict.kind;
 }
@@ -200,7 +201,7 @@ async function judgeApplied(look: Look, name: string, epoch: number, firstJourna
   if (epoch < firstJournalEpoch) return { kind: "remove" };
   const { context, item } = look;
   const journalled = await context.stores.records(item.itemId).read(journalName(item.stream, epoch));
-  const cached = await context.stores.cache(item.itemId).read(name);
+  const cached = await context.stores.cache(item.itemId, item.stream).read(name);
   if (journalled === undefined || cached === undefined) return { kind: "leave" };
   if (sameBytes(journalled.bytes, cached.bytes)) return { kind: "remove" };
   try {
@@ -217,7 +218,7 @@ async function judgeApplied(look: Look, name: string, epoch: number, firstJourna
 
 async function judgeTooLarge({ context, item }: Look, name: string, reason: string): Promise<Verdict> {
   try {
-    await context.stores.cache(item.itemId).read(name, DELTA_MAX_BYTES);
+    await context.stores.cache(item.itemId, item.stream).read(name, DELTA_MAX_BYTES);
     return { kind: "leave" };
   } catch (error) {
     if (hasCode(error, "delta-too-large")) return { kind: "quarantine", reason, etag: judgedEtag(error) };

@@ -6,6 +6,7 @@ import type { ItemContext } from "./context.ts";
 import { requireProgress } from "./heartbeat.ts";
 import { findItem } from "./item-record.ts";
 import { type CacheSweep, sweepCache } from "./sweep-cache.ts";
+import { sweepStreams } from "./sweep-streams.ts";
 
 /**
  * `hints`: only what keeps an item moving, cheap enough for every half minute (two or three reads and one listing).
@@ -21,6 +22,8 @@ export interface SweepSummary {
   readonly points: Omit<PointSweep, "kept" | "pins"> | undefined;
   readonly keptPoints: number;
   readonly trimmedJournal: number;
+  /** Containers of earlier streams that nothing needs any more. */
+  readonly removedContainers: number;
   /** Restores whose message was lost: the caller sends a new one for each. */
   readonly restores: readonly string[];
   /** Restores that were removed; undefined in the scope `hints`. */
@@ -38,12 +41,15 @@ export async function sweepItem(context: ItemContext, itemId: string, scope: Swe
   if (stored === undefined) return undefined;
   const cache = await sweepCache(context, itemId);
   if (scope === "hints") {
-    return { itemId, cache, points: undefined, keptPoints: 0, trimmedJournal: 0, restores: [], endedRestores: undefined, more: cache.more };
+    const nothing = { points: undefined, keptPoints: 0, trimmedJournal: 0, removedContainers: 0, restores: [], endedRestores: undefined };
+    return { itemId, cache, ...nothing, more: cache.more };
   }
   const { kept, pins, ...points } = await sweepPoints(context, stored.item);
   const progress = await requireProgress(context.stores, itemId);
   const trimmedJournal = await trimJournal(context, itemId, progress, kept);
+  const removedContainers = await sweepStreams(context, stored.item, new Set(kept.map(({ stream }) => stream)));
   const restores = await restoresToWake(context, itemId, pins);
   const endedRestores = await sweepRestores(context, itemId);
-  return { itemId, cache, points, keptPoints: kept.length, trimmedJournal, restores, endedRestores, more: cache.more || points.more };
+  const more = cache.more || points.more;
+  return { itemId, cache, points, keptPoints: kept.length, trimmedJournal, removedContainers, restores, endedRestores, more };
 }

@@ -1,3 +1,4 @@
+import { whileBusy } from "../apply/busy.ts";
 import { targetDisks } from "../apply/claim.ts";
 import type { Claim } from "../apply/claim.ts";
 import { inLanes } from "../apply/lanes.ts";
@@ -66,7 +67,11 @@ async function takePoint(claim: Claim, due: Extract<PointDecision, { readonly ki
       return { id: disk.id, sizeBytes: disk.sizeBytes, sectorSizeBytes: disk.sectorSizeBytes, snapshot };
     }),
   };
-  if ((await open.records.create(manifestName(pointId), encodePoint(manifest))) === undefined) {
+  const created = await whileBusy(context, {
+    send: () => open.records.create(manifestName(pointId), encodePoint(manifest)),
+    untilMs: () => claim.progress().expiresMs,
+  });
+  if (created === undefined) {
     context.log({ kind: "point-name-taken", itemId: item.itemId, generation, pointId });
     return undefined;
   }
@@ -93,7 +98,11 @@ async function snapshotOwn(claim: Claim, disk: TargetDisk, pointId: string): Pro
     const facts = { disk: disk.diskId, generation, found: found.sequenceNumber };
     throw new LeewardError("fenced", `Disk ${disk.diskId} belongs to another generation.`, facts);
   }
-  const snapshot = await port.snapshot(disk, found.etag, pointId);
+  const { etag } = found;
+  const snapshot = await whileBusy(claim.open.context, {
+    send: () => port.snapshot(disk, etag, pointId),
+    untilMs: () => claim.progress().expiresMs,
+  });
   if (snapshot === undefined) {
     // A newer worker, or only a late request of an older one that raised nothing: claiming again tells which.
     throw new LeewardError("conflict", `Disk ${disk.diskId} changed while its point was taken.`, { disk: disk.diskId, generation });

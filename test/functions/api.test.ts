@@ -60,7 +60,7 @@ async function replicate({ app, start }: Registered, value: number): Promise<Pos
     ],
     clock.now(),
   );
-  await app.stores.cache("web-1").create(deltaName(delta.end.stream, delta.end.epoch), delta.bytes);
+  await app.stores.cache("web-1", 1).create(deltaName(delta.end.stream, delta.end.epoch), delta.bytes);
   const beat = { ...WHO, sentMs: clock.now(), uploaded: delta.end, pendingBytes: 0 };
   expect((await call(heartbeatMobility(app.source), { params: web, headers: bearer, body: beat })).status).toBe(200);
   await deliver(applyHints(app.source), { kind: "hint", itemId: "web-1" });

@@ -31,6 +31,11 @@ export function appInMemory(): AppInMemory {
     stores: world.stores,
     control,
     clock,
+    timer: {
+      pause: async (durationMs) => {
+        nowMs += durationMs;
+      },
+    },
     ids: { next: () => (ids += 1).toString(16).padStart(32, "0") },
     access: { grantCreate: async (itemId) => ({ containerUrl: `https://cache/${itemId}?sig=GRANT`, expiresMs: nowMs + 1000 }) },
     restoreAccess: { grantRead: async (disk) => ({ url: `https://target/${disk.diskId}?sig=GRANT`, expiresMs: nowMs + 1000 }) },

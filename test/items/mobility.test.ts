@@ -10,7 +10,6 @@ import { newRegistrationToken, protectItem } from "../../replication/items/prote
 import { registerService } from "../../replication/items/register.ts";
 import { settleEpoch } from "../../replication/items/settle.ts";
 import { authenticateService, matchesHash, tokenHash } from "../../replication/items/tokens.ts";
-import { startPosition } from "../../replication/position.ts";
 import { killedEverywhere } from "./interrupted.ts";
 import {
   DISKS,
@@ -25,6 +24,7 @@ import {
   deltaChain,
   protectedWorld,
   upload,
+  START,
 } from "./world.ts";
 
 async function unregistered(): Promise<{ readonly world: World; readonly request: RegisterRequest }> {
@@ -48,7 +48,11 @@ describe("tokens", () => {
 describe("registering a mobility service", () => {
   it("gives the stream and its start position, and stores the hash of the item token", async () => {
     const { world, request } = await unregistered();
-    expect(await registerService(world.context, ITEM, request)).toEqual({ stream: 1, start: startPosition(ITEM, 1, DISKS) });
+    expect(await registerService(world.context, ITEM, request)).toEqual({
+      stream: 1,
+      start: START,
+      nonce: expect.stringMatching(/^[0-9a-f]{32}$/),
+    });
     const { item } = await readItem(world.stores, ITEM);
     expect(item.tokenHash).toBe(tokenHash(ITEM_TOKEN));
     expect(item.registrationHash).toBeUndefined();
@@ -107,7 +111,7 @@ describe("registering a mobility service", () => {
 });
 
 describe("heartbeats", () => {
-  const uploaded = startPosition(ITEM, 1, DISKS);
+  const uploaded = START;
   const REQUEST: HeartbeatRequest = { ...WHO, sentMs: START_MS - 5, uploaded, currentAtMs: START_MS - 5, pendingBytes: 7 };
   async function listening(): Promise<{ readonly world: World; readonly context: HeartbeatContext; readonly granted: string[] }> {
     const world = await protectedWorld();
@@ -253,10 +257,10 @@ describe("settling an epoch that the cache says to have", () => {
   it("a final, application-consistent delta is one like any other", async () => {
     const world = await inSession();
     const flags = { consistency: "application", seeding: false, final: true, groupMark: false } as const;
-    const start = startPosition(ITEM, 1, DISKS);
+    const start = START;
     const header = { itemId: ITEM, stream: 1, epoch: 1, firstWriteMs: 1, lastWriteMs: 1, start, disks: DISKS, flags };
     const { bytes, end } = encodeDelta(header, []);
-    await world.stores.cache(ITEM).create(deltaName(1, 1), bytes);
+    await world.stores.cache(ITEM, 1).create(deltaName(1, 1), bytes);
     expect(await settleEpoch(world.context, ITEM, ITEM_TOKEN, { ...request, checksum: end.checksum })).toEqual({
       outcome: "same",
     });

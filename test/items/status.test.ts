@@ -5,21 +5,22 @@ import { HEARTBEAT_RECORD } from "../../replication/items/names.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
 import { itemStatus, readItemStatus } from "../../replication/items/status.ts";
 import type { StatusFacts } from "../../replication/items/status-facts.ts";
-import { startPosition } from "../../replication/position.ts";
-import { DISKS, HOUR_MS, ITEM, START_MS, deltaChain, protectedWorld, setProgress } from "./world.ts";
+import { DISKS, HOUR_MS, ITEM, START_MS, deltaChain, protectedWorld, setProgress, START } from "./world.ts";
 
 const MINUTE_MS = 60_000;
 const item: ProtectedItem = {
   version: 1,
   itemId: ITEM,
   stream: 1,
+  nonce: "ab".repeat(16),
+  openedMs: START_MS,
   disks: DISKS,
   policy: { pointIntervalMs: 5 * MINUTE_MS, retentionMs: 24 * HOUR_MS },
   createdMs: START_MS,
   registrationHash: undefined,
   tokenHash: "00".repeat(32),
 };
-const position = (epoch: number): Progress["applied"] => ({ ...startPosition(ITEM, 1, DISKS), epoch });
+const position = (epoch: number): Progress["applied"] => ({ ...START, epoch });
 const seedingProgress = initialProgress(item);
 const applied: Progress = { ...seedingProgress, applied: position(9), intent: position(9), seeding: false, appliedSourceMs: START_MS };
 const beat: HeartbeatRecord = {

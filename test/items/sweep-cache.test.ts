@@ -125,7 +125,7 @@ describe("a later delta without the next one", () => {
     const world = await protectedWorld();
     await upload(world, 2, bytesOf(2));
     world.pass(GAP_MAX_MS + 1);
-    const inner = world.stores.cache(ITEM);
+    const inner = world.stores.cache(ITEM, 1);
     const stores: ItemStores = {
       ...world.stores,
       cache: () => ({
@@ -147,13 +147,13 @@ describe("what does not belong into the cache container", () => {
   it("is quarantined with its reason, and nothing is lost", async () => {
     const world = await protectedWorld();
     await applyChain(world, chain.slice(0, 3));
-    const cache = world.stores.cache(ITEM);
+    const cache = world.stores.cache(ITEM, 1);
     const reasons = new Map<string, string>();
     const stores: ItemStores = {
       ...world.stores,
-      quarantine: async (itemId, name, reason) => {
+      quarantine: async (itemId, stream, name, reason) => {
         reasons.set(name, reason);
-        await world.stores.quarantine(itemId, name, reason);
+        await world.stores.quarantine(itemId, stream, name, reason);
       },
     };
     await cache.put("hello.txt", new Uint8Array([1]));
@@ -168,8 +168,8 @@ describe("what does not belong into the cache container", () => {
     const oversized = deltaName(1, 9);
     const moved: ItemStores = {
       ...stores,
-      quarantine: async (itemId, name, reason) => {
-        if (name !== oversized) return stores.quarantine(itemId, name, reason);
+      quarantine: async (itemId, stream, name, reason) => {
+        if (name !== oversized) return stores.quarantine(itemId, stream, name, reason);
         reasons.set(name, reason);
         await cache.remove(name);
       },
@@ -189,7 +189,7 @@ describe("what does not belong into the cache container", () => {
 
   it("rule 4: an oversized blob that settling has replaced by the real delta since the listing is left alone", async () => {
     const world = await protectedWorld();
-    const cache = world.stores.cache(ITEM);
+    const cache = world.stores.cache(ITEM, 1);
     await cache.put(deltaName(1, 1), new Uint8Array(DELTA_MAX_BYTES + 1));
     const stores: ItemStores = {
       ...world.stores,
@@ -208,7 +208,7 @@ describe("what does not belong into the cache container", () => {
 
   it("rule 4: an oversized blob that settling replaces by the real delta after the look is left alone", async () => {
     const world = await protectedWorld();
-    const cache = world.stores.cache(ITEM);
+    const cache = world.stores.cache(ITEM, 1);
     await cache.put(deltaName(1, 1), new Uint8Array(DELTA_MAX_BYTES + 1));
     const stores: ItemStores = {
       ...world.stores,
@@ -226,14 +226,14 @@ describe("what does not belong into the cache container", () => {
     "a blob that cannot be moved (%s) is reported, and hides nothing",
     async (code) => {
       const world = await protectedWorld();
-      const cache = world.stores.cache(ITEM);
+      const cache = world.stores.cache(ITEM, 1);
       await upload(world, 1, bytesOf(1));
       for (const name of ["a-leased", "b"]) await cache.put(name, new Uint8Array([1]));
       const stores: ItemStores = {
         ...world.stores,
-        quarantine: async (itemId, name, ...given) => {
+        quarantine: async (itemId, stream, name, ...given) => {
           if (name === "a-leased") throw new LeewardError(code, "There is a lease on the blob.", { name });
-          await world.stores.quarantine(itemId, name, ...given);
+          await world.stores.quarantine(itemId, stream, name, ...given);
         },
       };
       const found = await sweepCache({ ...world.context, stores }, ITEM);
@@ -267,7 +267,7 @@ describe("what does not belong into the cache container", () => {
     const world = await protectedWorld();
     await upload(world, 1, bytesOf(1), 1);
     await upload(world, 1, bytesOf(1), 2);
-    await world.stores.cache(ITEM).put("hello.txt", new Uint8Array([1]));
+    await world.stores.cache(ITEM, 1).put("hello.txt", new Uint8Array([1]));
     await changeItem(world.stores, ITEM, (item) => ({ ...item, stream: 2 }));
     expect(await sweep(world)).toEqual({ ...NOTHING, quarantined: 2 });
     expect(world.cacheNames(ITEM)).toEqual([deltaName(2, 1)]);
@@ -282,7 +282,7 @@ describe("what does not belong into the cache container", () => {
     const stores: ItemStores = {
       ...world.stores,
       cache: (itemId) => {
-        const cache = world.stores.cache(itemId);
+        const cache = world.stores.cache(itemId, 1);
         return {
           ...cache,
           list: async (...given) => {
@@ -301,7 +301,7 @@ describe("what does not belong into the cache container", () => {
 
   it("rule 9: a container full of rubbish is cleaned a bounded piece at a time, and a backlog hides nothing behind it", async () => {
     const world = await protectedWorld();
-    const cache = world.stores.cache(ITEM);
+    const cache = world.stores.cache(ITEM, 1);
     for (let at = 0; at < SWEEP_CACHE_MAX_CHANGES + 2; at += 1)
       await cache.put(`rubbish-${String(at).padStart(3, "0")}`, new Uint8Array(1));
     for (let epoch = 1; epoch <= SWEEP_CACHE_MAX_NAMES; epoch += 1) await cache.put(deltaName(1, epoch), new Uint8Array(1));
@@ -314,7 +314,7 @@ describe("what does not belong into the cache container", () => {
     const world = await protectedWorld();
     const applied = { stream: 1, epoch: SWEEP_CACHE_MAX_NAMES + 50, checksum: "0".repeat(64) };
     await setProgress(world, { applied, intent: applied });
-    const cache = world.stores.cache(ITEM);
+    const cache = world.stores.cache(ITEM, 1);
     for (let epoch = 1; epoch <= applied.epoch + 1; epoch += 1) await cache.put(deltaName(1, epoch), new Uint8Array(1));
     expect((await sweep(world)).hints).toContain("next-delta");
   });
@@ -325,7 +325,7 @@ describe("what does not belong into the cache container", () => {
         const world = await protectedWorld();
         await applyChain(world, chain.slice(0, 2));
         await upload(world, 2, bytesOf(2));
-        await world.stores.cache(ITEM).put("rubbish", new Uint8Array(1));
+        await world.stores.cache(ITEM, 1).put("rubbish", new Uint8Array(1));
         return world;
       },
       (world) => world.stores,

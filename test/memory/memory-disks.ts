@@ -33,6 +33,10 @@ export interface MemoryDisks {
   content(disk: TargetDisk): Uint8Array;
   snapshotContent(disk: TargetDisk, snapshot: string): Uint8Array | undefined;
   restoredContent(disk: RestoredDisk): Uint8Array | undefined;
+  /** The streams that have target disks. */
+  streams(itemId: string): readonly number[];
+  /** Removes the disks of one stream with their snapshots. */
+  removeStream(itemId: string, stream: number): void;
   /** Removes all disks, snapshots and restored blobs of an item. */
   removeItem(itemId: string): Promise<void>;
   /** The etag, fence and snapshots of every disk, and every restored blob: equal when nothing was done in between. */
@@ -84,6 +88,12 @@ export function createMemoryDisks(clock: Clock): MemoryDisks {
     restoredContent(disk) {
       const found = restored.get(restoredKey(disk));
       return found === undefined ? undefined : flatten(found.pages, found.sizeBytes);
+    },
+    streams: (itemId) => [
+      ...new Set([...blobs.keys()].flatMap((key) => (key.startsWith(`${itemId}/`) ? [Number(key.split("/")[1])] : []))),
+    ],
+    removeStream(itemId, stream) {
+      for (const key of blobs.keys()) if (key.startsWith(`${itemId}/${stream}/`)) blobs.delete(key);
     },
     async removeItem(itemId) {
       for (const key of blobs.keys()) if (key.startsWith(`${itemId}/`)) blobs.delete(key);

@@ -9,24 +9,18 @@ const SECTOR = 512;
 const STALE_COUNT = 4;
 
 export type Operation =
-  | "open"
-  | "read"
-  | "write"
-  | "truncate"
-  | "datasync"
-  | "sync"
-  | "rename"
-  | "remove"
-  | "list"
-  | "status"
-  | "makeFolder";
+  /** An open that makes or empties the file. */
+  "make" | "open" | "read" | "write" | "truncate" | "datasync" | "sync" | "rename" | "remove" | "list" | "status" | "makeFolder";
 
-/** What goes wrong: `after` says that the operation had its effect. A failed sync loses part of what it should have kept, as kernels do. */
+/**
+ * What goes wrong: `after` says that the operation had its effect, `partly` that a write took some of what it was given before. A failed sync loses part of what
+ * it should have kept, as kernels do.
+ */
 export interface Failure {
   readonly operations: readonly Operation[];
   readonly path: RegExp;
   readonly code: "EIO" | "ENOSPC" | "EROFS";
-  readonly when: "before" | "after";
+  readonly when: "before" | "partly" | "after";
   /** How often; without it for ever. */
   times?: number;
 }
@@ -222,7 +216,7 @@ interface Handle {
 }
 
 /** The doomed operation of a process, as it dies in the middle of it. */
-const CHANGING: ReadonlySet<Operation> = new Set(["write", "truncate", "datasync", "sync", "rename", "remove", "makeFolder", "open"]);
+const CHANGING: ReadonlySet<Operation> = new Set(["write", "truncate", "datasync", "sync", "rename", "remove", "makeFolder", "make"]);
 
 class Process implements MemoryProcess {
   readonly files: Files;
@@ -305,7 +299,7 @@ class Process implements MemoryProcess {
   }
 
   /** Does the work unless a failure is planned for it, or the end of the process. */
-  #do<Result>(operation: Operation, path: string, work: () => Result, failed: () => void = () => undefined): Result {
+  #do<Result>(operation: Operation, path: string, work: () => Result, failed: (failure: Failure) => void = () => undefined): Result {
     if (!this.#alive) throw failure("ESHUTDOWN", operation, DEAD);
     const isLast = CHANGING.has(operation) && this.#doom !== undefined && (this.#doom.left -= 1) < 0;
     if (isLast) {
@@ -319,8 +313,8 @@ class Process implements MemoryProcess {
       throw failure("ESHUTDOWN", operation, DEAD);
     }
     const planned = this.#medium.failing(operation, path);
-    if (planned?.when === "before") {
-      failed();
+    if (planned !== undefined && planned.when !== "after") {
+      failed(planned);
       throw failure(planned.code, operation, path);
     }
     const result = work();
@@ -359,21 +353,22 @@ class Process implements MemoryProcess {
   }
 
   #open(path: string, flags: OpenFlags): number {
-    return this.#do("open", path, () => {
+    const makes = flags === "w" || flags === "w+" || flags === "wx";
+    return this.#do(makes ? "make" : "open", path, () => {
       const medium = this.#medium;
       let node = medium.find(path);
       if (flags === "wx" && node !== undefined) throw failure("EEXIST", "open", path);
       if (node?.kind === "folder" && flags !== "r") throw failure("EISDIR", "open", path);
       if (node === undefined) {
-        if (flags !== "w" && flags !== "w+" && flags !== "wx") throw failure("ENOENT", "open", path);
+        if (!makes) throw failure("ENOENT", "open", path);
         const { folder, name } = medium.place(path, "open");
         if (medium.capacityBytes - medium.usedBytes < SECTOR) throw failure("ENOSPC", "open", path);
         node = new MemoryFile(medium.nextInode());
         node.holders = 1;
         folder.change(new Map([[name, node]]));
-      } else if (node.kind === "file" && (flags === "w" || flags === "w+")) {
-        medium.usedBytes -= node.bytes.length;
-        node.truncate(0);
+      } else if (node.kind === "file" && makes) {
+        const file = node;
+        this.#grow(file, () => file.truncate(0));
       }
       if (node.kind === "file") node.holders += 1;
       const file = this.#nextHandle;
@@ -405,28 +400,42 @@ class Process implements MemoryProcess {
     const { node, path, writes } = this.#handle(file);
     if (!writes || node.kind === "folder") throw failure("EBADF", "write", path);
     const bytes = parts.length === 1 ? (parts[0] ?? new Uint8Array()) : Buffer.concat(parts);
-    return this.#do("write", path, () => {
-      const medium = this.#medium;
-      const { random, shortWriteChance = 0 } = medium.options;
-      const oldBytes = node.bytes.length;
-      const growth = Math.max(0, at + bytes.length - oldBytes);
-      const missing = Math.max(0, growth - Math.max(0, medium.capacityBytes - medium.usedBytes));
-      let count = Math.max(0, bytes.length - missing);
-      if (count === 0 && bytes.length > 0) throw failure("ENOSPC", "write", path);
-      if (count > 1 && random.chance(this.#isDying ? 0.5 : shortWriteChance)) count = 1 + random.below(count - 1);
-      node.write(at, bytes.subarray(0, count));
-      medium.usedBytes += node.bytes.length - oldBytes;
-      return count;
-    });
+    const failed = ({ when }: Failure): void => {
+      const count = when === "partly" ? this.#medium.options.random.below(bytes.length) : 0;
+      if (count > 0) this.#grow(node, () => node.write(at, bytes.subarray(0, count)));
+    };
+    return this.#do(
+      "write",
+      path,
+      () => {
+        const medium = this.#medium;
+        const { random, shortWriteChance = 0 } = medium.options;
+        const growth = Math.max(0, at + bytes.length - node.bytes.length);
+        const missing = Math.max(0, growth - Math.max(0, medium.capacityBytes - medium.usedBytes));
+        let count = Math.max(0, bytes.length - missing);
+        if (count === 0 && bytes.length > 0) throw failure("ENOSPC", "write", path);
+        // As kernels do, at the border of a sector: a disk writes those whole.
+        const borders = Math.floor((at + count - 1) / SECTOR) - Math.floor(at / SECTOR);
+        if (borders > 0 && random.chance(this.#isDying ? 0.5 : shortWriteChance)) {
+          count = (Math.floor(at / SECTOR) + 1 + random.below(borders)) * SECTOR - at;
+        }
+        this.#grow(node, () => node.write(at, bytes.subarray(0, count)));
+        return count;
+      },
+      failed,
+    );
   }
 
   #truncate(file: number, lengthBytes: number): void {
     const { node, path, writes } = this.#handle(file);
     if (!writes || node.kind === "folder") throw failure("EINVAL", "truncate", path);
-    this.#do("truncate", path, () => {
-      this.#medium.usedBytes += lengthBytes - node.bytes.length;
-      node.truncate(lengthBytes);
-    });
+    this.#do("truncate", path, () => this.#grow(node, () => node.truncate(lengthBytes)));
+  }
+
+  #grow(file: MemoryFile, change: () => void): void {
+    const beforeBytes = file.bytes.length;
+    change();
+    this.#medium.usedBytes += file.bytes.length - beforeBytes;
   }
 
   /** Covers what was done before this call. */

@@ -33,7 +33,7 @@ export function wrapStores(inner: ItemStores, around: Around): ItemStores {
     kind,
   });
   return {
-    cache: (itemId) => wrapRecords("cache", inner.cache(itemId), around),
+    cache: (itemId, stream) => wrapRecords("cache", inner.cache(itemId, stream), around),
     records: (itemId) => wrapRecords("records", inner.records(itemId), around),
     disks: wrapDisks(inner.disks, around),
     snapshots: wrapSnapshots(inner.snapshots, around),
@@ -43,8 +43,12 @@ export function wrapStores(inner: ItemStores, around: Around): ItemStores {
     removeTargetData: (itemId) => around(call("items", "removeTargetData", itemId), () => inner.removeTargetData(itemId)),
     removeCacheData: (itemId) => around(call("cache", "removeCacheData", itemId), () => inner.removeCacheData(itemId)),
     forgetItem: (itemId) => around(call("items", "forgetItem", itemId), () => inner.forgetItem(itemId)),
-    quarantine: (itemId, name, reason, etag) =>
-      around(call("cache", "quarantine", name), () => inner.quarantine(itemId, name, reason, etag)),
+    listStreams: (itemId, place) =>
+      around(call(place === "cache" ? "cache" : "items", "listStreams", itemId, "list"), () => inner.listStreams(itemId, place)),
+    removeStream: (itemId, stream, place) =>
+      around(call(place === "cache" ? "cache" : "items", "removeStream", itemId), () => inner.removeStream(itemId, stream, place)),
+    quarantine: (itemId, stream, name, reason, etag) =>
+      around(call("cache", "quarantine", name), () => inner.quarantine(itemId, stream, name, reason, etag)),
   };
 }
 

@@ -1,46 +1,13 @@
-import { mkdirSync } from "node:fs";
-import type * as FileSystem from "node:fs";
-import { join } from "node:path";
 import * as fc from "fast-check";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type * as Limits from "../../replication/limits.ts";
 import { createRandom } from "../memory/random.ts";
-import { createFragileDisk } from "./fragile-disk.ts";
 import { SourceMachine } from "./source-machine.ts";
-import { temporaryFolder } from "./temporary.ts";
-
-const shared = vi.hoisted((): { disk: { readonly overrides: Partial<typeof FileSystem> } | undefined } => ({ disk: undefined }));
-
-vi.mock("node:fs", async (original) => {
-  const actual = await original<typeof FileSystem>();
-  const through = (name: keyof typeof FileSystem) => {
-    const own = actual[name] as (...parameters: unknown[]) => unknown;
-    return (...parameters: unknown[]): unknown => {
-      const other = shared.disk?.overrides[name] as typeof own | undefined;
-      return (other ?? own)(...parameters);
-    };
-  };
-  const names = [
-    "openSync",
-    "writevSync",
-    "writeSync",
-    "fdatasync",
-    "fsync",
-    "fdatasyncSync",
-    "fsyncSync",
-    "renameSync",
-    "rmSync",
-  ] as const;
-  return { ...actual, ...Object.fromEntries(names.map((name) => [name, through(name)])) };
-});
+import type { Death } from "./source-machine.ts";
 
 /** Bounds small enough for every one of them to be reached by a few writes. */
 vi.mock("../../replication/limits.ts", async (original) => ({
   ...(await original<typeof Limits>()),
-  RESUME_LOOK_MS: 1,
-  SEED_LOOK_MS: 1,
-  BACK_OFF_FIRST_MS: 1,
-  BACK_OFF_MAX_MS: 2,
   SPOOL_MIN_BYTES: 4096,
   SEED_CHUNK_BYTES: 8192,
   EPOCH_MAX_DATA_BYTES: 49_152,
@@ -60,11 +27,17 @@ type Step =
   | { readonly kind: "flush"; readonly disk: number }
   | { readonly kind: "cut" | "full" | "room" | "failing-journal" | "calm" | "log-again" | "half-seeded" | "given-up" }
   | { readonly kind: "idle" | "upload" | "bound" | "resynchronize"; readonly count: number };
-/** A step, and whether the process or the machine dies some turns after it began. */
+/** How the process or the machine dies after a step has begun: some turns later, or in the middle of an operation on the medium. */
+interface End {
+  readonly death: Death;
+  readonly after: "turns" | "operations";
+  readonly count: number;
+}
 interface Event {
   readonly step: Step;
-  readonly death: "none" | "kill" | "crash";
-  readonly turns: number;
+  readonly end: End | undefined;
+  /** And how the next start dies, which is repeated then. */
+  readonly startEnd: End | undefined;
 }
 
 const write = fc.record({
@@ -91,20 +64,26 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
 );
+const end: fc.Arbitrary<End> = fc.record({
+  death: fc.constantFrom("kill" as const, "power" as const),
+  after: fc.constantFrom("turns" as const, "operations" as const),
+  count: fc.nat(20),
+});
 const event: fc.Arbitrary<Event> = fc.record({
   step,
-  death: fc.oneof(
-    { weight: 8, arbitrary: fc.constant("none" as const) },
-    { weight: 2, arbitrary: fc.constantFrom("kill" as const, "crash" as const) },
-  ),
-  turns: fc.nat(12),
+  end: fc.oneof({ weight: 4, arbitrary: fc.constant(undefined) }, end),
+  startEnd: fc.oneof({ weight: 2, arbitrary: fc.constant(undefined) }, end),
 });
 /** CI asks for more: `npm run test:long`. */
-const HISTORIES = Number(process.env["LEEWARD_HISTORIES"] ?? 8);
+const HISTORIES = Number(process.env["LEEWARD_HISTORIES"] ?? 200);
 const BOUNDS = [8192, 40_000, 1024 * 1024];
 
-type Death = Event["death"];
-const at = (step: Step, death: Death = "none", turns = 0): Event => ({ step, death, turns });
+type Fate = "none" | Death;
+const at = (step: Step, death: Fate = "none", count = 0): Event => ({
+  step,
+  end: death === "none" ? undefined : { death, after: "turns", count },
+  startEnd: undefined,
+});
 const writes = (disk: number, sector: number, count: number, fill: number): Step => ({
   kind: "write",
   disk,
@@ -124,11 +103,11 @@ interface Rare {
 }
 const RARE: readonly Rare[] = [
   // Flushed into the journal, then the log ended, and its records are not redone any more: the image must have had them on the medium.
-  { complete: true, events: [at(writes(0, 0, 8, 7)), at({ kind: "flush", disk: 0 }), at(TIGHT), at(writes(1, 40, 24, 3), "crash", 30)] },
+  { complete: true, events: [at(writes(0, 0, 8, 7)), at({ kind: "flush", disk: 0 }), at(TIGHT), at(writes(1, 40, 24, 3), "power", 30)] },
   // Flushed into the journal, sealed, and the segment removed.
   {
     complete: true,
-    events: [at(writes(0, 0, 8, 7)), at({ kind: "flush", disk: 0 }), at({ kind: "calm" }), at({ kind: "idle", count: 0 }, "crash")],
+    events: [at(writes(0, 0, 8, 7)), at({ kind: "flush", disk: 0 }), at({ kind: "calm" }), at({ kind: "idle", count: 0 }, "power")],
   },
   // Two segments were removed, and only the older one comes back.
   {
@@ -139,7 +118,7 @@ const RARE: readonly Rare[] = [
       at(writes(0, 0, 4, 8)),
       at({ kind: "flush", disk: 0 }),
       at({ kind: "calm" }),
-      at({ kind: "idle", count: 1 }, "crash"),
+      at({ kind: "idle", count: 1 }, "power"),
     ],
   },
   // Written without a log, and flushed when there was one again: the journal does not have it.
@@ -152,7 +131,7 @@ const RARE: readonly Rare[] = [
       at({ kind: "bound", count: 2 }),
       at({ kind: "log-again" }),
       at({ kind: "flush", disk: 0 }),
-      at({ kind: "idle", count: 0 }, "crash"),
+      at({ kind: "idle", count: 0 }, "power"),
     ],
   },
   // Marked without a log, and its region let go when there was one again.
@@ -166,7 +145,7 @@ const RARE: readonly Rare[] = [
       at({ kind: "log-again" }),
       ...[32, 64, 96].map((sector) => at(writes(0, sector, 4, 8))),
       ...[32, 64].map((sector) => at(writes(1, sector, 4, 8))),
-      at({ kind: "idle", count: 0 }, "crash"),
+      at({ kind: "idle", count: 0 }, "power"),
     ],
   },
   // Lost by a journal that failed, its region let go by what came without a log.
@@ -179,7 +158,7 @@ const RARE: readonly Rare[] = [
       at({ kind: "flush", disk: 0 }),
       ...[32, 64, 96].map((sector) => at(writes(0, sector, 4, 8))),
       ...[0, 32, 64].map((sector) => at(writes(1, sector, 4, 8))),
-      at({ kind: "idle", count: 1 }, "crash"),
+      at({ kind: "idle", count: 1 }, "power"),
       at({ kind: "room" }),
     ],
   },
@@ -196,7 +175,7 @@ const RARE: readonly Rare[] = [
     ],
   },
   // Recorded, and given up because there was no room to seal it and nothing to send: only the map knows of it.
-  ...(["none", "kill", "crash"] as const).map((death) => ({
+  ...(["none", "kill", "power"] as const).map((death) => ({
     complete: true,
     events: [
       at(writes(0, 0, 8, 7)),
@@ -222,12 +201,12 @@ const RARE: readonly Rare[] = [
       at({ kind: "cut" }),
       at(NO_ROOM),
       at({ kind: "given-up" }),
-      at({ kind: "idle", count: 0 }, "crash"),
+      at({ kind: "idle", count: 0 }, "power"),
       at({ kind: "room" }),
     ],
   },
   // The same with what initial replication had read, and with deaths on the way.
-  ...(["none", "kill", "crash"] as const).map((death) => ({
+  ...(["none", "kill", "power"] as const).map((death) => ({
     complete: false,
     events: [
       at({ kind: "half-seeded" }),
@@ -249,7 +228,7 @@ const RARE: readonly Rare[] = [
       at({ kind: "idle", count: 0 }, "kill"),
       ...[32, 64, 96].map((sector) => at(writes(0, sector, 4, 8))),
       ...[0, 32, 64].map((sector) => at(writes(1, sector, 4, 8))),
-      at({ kind: "idle", count: 1 }, "crash"),
+      at({ kind: "idle", count: 1 }, "power"),
       at({ kind: "room" }),
     ],
   },
@@ -271,83 +250,78 @@ const EXAMPLES = RARE.flatMap(({ complete, events }, index) =>
   [1, 2, 3, 4].map((seed): [Event[], number, number] => [[...events], 100 * index + seed, complete ? 1 : 0]),
 );
 
+function perform(machine: SourceMachine, step: Step): Promise<void> {
+  switch (step.kind) {
+    case "write":
+      return machine.write(step.disk, step.sector, step.count, step.fill, step.fua);
+    case "flush":
+      return machine.flush(step.disk);
+    case "idle":
+      return machine.idle(step.count);
+    case "upload":
+      return machine.upload(step.count);
+    case "resynchronize":
+      return machine.capture.recorder.resynchronize("requested", String(step.count));
+    case "calm":
+      return machine.calm();
+    case "half-seeded":
+      return machine.halfSeeded();
+    case "given-up":
+      return machine.givenUp();
+    case "log-again":
+      return machine.logAgain();
+    case "cut":
+      machine.cut();
+      return Promise.resolve();
+    case "bound":
+      machine.spoolBoundBytes = BOUNDS[step.count] ?? 0;
+      return Promise.resolve();
+    case "full":
+    case "room":
+      machine.isFull = step.kind === "full";
+      return Promise.resolve();
+    case "failing-journal":
+      machine.failJournal();
+      return Promise.resolve();
+  }
+}
+
+/** Begins the step, and ends the machine as the event says. */
+async function live(machine: SourceMachine, { step, end, startEnd }: Event): Promise<void> {
+  // What the step waits for and what the machine does beside it share the steps of time.
+  const work = async (): Promise<void> => perform(machine, step);
+  if (end === undefined) return machine.time.finish(work());
+  if (end.after === "operations") await machine.dieAfter(end.count, end.death, work);
+  else {
+    work().catch(() => undefined);
+    await machine.idle(end.count);
+    machine.die(end.death);
+  }
+  machine.checkDeltas();
+  machine.healJournal();
+  if (startEnd !== undefined) await machine.start({ operations: startEnd.count, death: startEnd.death });
+  if (!machine.isAlive) await machine.start();
+}
+
 describe("capture through bounds, kills and power failures", () => {
   it("rule 1: every delta without `seeding` is a state of the source, and nothing that the target lacks is ever forgotten", async () => {
-    const root = temporaryFolder();
-    let run = 0;
     const property = fc.asyncProperty(
       fc.array(event, { maxLength: 40 }),
       fc.integer(),
       fc.integer({ min: 0, max: 3 }),
       async (events, seed, begin) => {
-        const disk = createFragileDisk();
-        shared.disk = disk;
-        const folder = join(root, String((run += 1)));
-        mkdirSync(folder);
-        const random = createRandom(seed);
-        const machine = new SourceMachine(folder, disk, (limit) => random.below(limit));
+        const machine = new SourceMachine(createRandom(seed));
         await machine.start();
-        const perform = async (step: Step): Promise<void> => {
-          switch (step.kind) {
-            case "write":
-              return machine.write(step.disk, step.sector, step.count, step.fill, step.fua);
-            case "flush":
-              return machine.flush(step.disk);
-            case "cut":
-              return machine.cut();
-            case "idle":
-              return machine.idle(step.count);
-            case "upload":
-              return machine.upload(step.count);
-            case "bound":
-              machine.spoolBoundBytes = BOUNDS[step.count] ?? 0;
-              return;
-            case "resynchronize":
-              return machine.capture.recorder.resynchronize("requested", String(step.count));
-            case "full":
-            case "room":
-              disk.isFull = step.kind === "full";
-              return;
-            case "failing-journal":
-              disk.failsJournal = true;
-              return;
-            case "calm":
-              return machine.calm();
-            case "half-seeded":
-              return machine.halfSeeded();
-            case "given-up":
-              return machine.givenUp();
-            case "log-again":
-              return machine.logAgain();
-          }
-        };
-        try {
-          // Most histories begin with a target that has everything, the others with initial replication.
-          if (begin > 0) await machine.finish();
-          for (const { step, death, turns } of events) {
-            const work = perform(step);
-            if (death === "none") {
-              await answered(work, step);
-              continue;
-            }
-            work.catch(() => undefined);
-            await machine.idle(turns);
-            if (death === "kill") machine.kill();
-            else machine.crash();
-            machine.checkDeltas();
-            await machine.start();
-          }
-          disk.isFull = false;
-          disk.failsJournal = false;
-          machine.spoolBoundBytes = 1024 * 1024;
-          // A journal that failed is trusted again after a restart only.
-          machine.kill();
-          await machine.start();
-          await expect(machine.finish()).resolves.toBeUndefined();
-        } finally {
-          await machine.stop();
-          shared.disk = undefined;
-        }
+        // Most histories begin with a target that has everything, the others with initial replication.
+        if (begin > 0) await machine.finish();
+        for (const each of events) await live(machine, each);
+        machine.isFull = false;
+        machine.healJournal();
+        machine.spoolBoundBytes = 1024 * 1024;
+        // A journal that failed is trusted again after a restart only.
+        machine.die("kill");
+        await machine.start();
+        await expect(machine.finish()).resolves.toBeUndefined();
       },
     );
     await fc.assert(property, { numRuns: EXAMPLES.length + HISTORIES, examples: EXAMPLES });
@@ -356,37 +330,20 @@ describe("capture through bounds, kills and power failures", () => {
 
 describe("an epoch that was given up", () => {
   it("leaves no hole in the journal: a restart reads nothing again for it", async () => {
-    const disk = createFragileDisk();
-    shared.disk = disk;
-    const machine = new SourceMachine(temporaryFolder(), disk, () => 0);
-    onTestFinished(() => void (shared.disk = undefined));
-    onTestFinished(() => machine.stop());
+    const machine = new SourceMachine(createRandom(1));
     await machine.start();
     await machine.finish();
-    await machine.write(0, 0, 8, 7, false);
-    disk.isFull = true;
+    await machine.time.finish(machine.write(0, 0, 8, 7, false));
+    machine.isFull = true;
     machine.cut();
     await machine.givenUp();
     expect(machine.capture.recorder.mode).toEqual({ kind: "tracking", reason: "disk-full" });
-    disk.isFull = false;
+    machine.isFull = false;
     await machine.logAgain();
-    await machine.write(0, 64, 8, 9, false);
-    machine.kill();
+    await machine.time.finish(machine.write(0, 64, 8, 9, false));
+    machine.die("kill");
     await machine.start();
     expect(machine.readAgain).toBeUndefined();
     await machine.finish();
   });
 });
-
-/** The guest waits for the local disk, never for the network: ten seconds mean for ever. */
-async function answered(work: Promise<void>, step: Step): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`never answered: ${JSON.stringify(step)}`)), 10_000);
-  });
-  try {
-    await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}

@@ -23,6 +23,8 @@ import { SOURCE_GROUP } from "../planning/samples.ts";
 import type { PortCall } from "../memory/wrapped-stores.ts";
 import { type FlowWorld, SOURCE_VM, addPoint, enable, failover, plainOperation, protectedWorld } from "./world.ts";
 
+const NO_PAUSE = { pause: async () => undefined };
+const LASTING = ["ledger.json", "managed.json", "streams.json"];
 const EXTENSION = `${SOURCE_VM}/extensions/leeward-mobility`;
 const disable = (world: FlowWorld): Promise<JobRecord> => world.operate(plainOperation("DisableProtection"));
 const stateOf = async (world: FlowWorld): Promise<string> => (await readManaged(world.stores, "web-1")).situation.state;
@@ -67,7 +69,7 @@ describe("disabling while the source region is gone", () => {
     const job = await disable(world);
     expect([job.state, job.errors, stateDescription(job)]).toEqual(["Succeeded", [], "CompletedWithInformation"]);
     expect(job.leftovers?.map(({ id }) => id)).toEqual(expect.arrayContaining([EXTENSION, "cache/web-1"]));
-    expect([disksOf(world), ownNames(world)]).toEqual([[], ["ledger.json", "managed.json"]]);
+    expect([disksOf(world), ownNames(world)]).toEqual([[], LASTING]);
     expect(await stateOf(world)).toBe("Unprotected");
     expect(world.context.clock.now() - beganMs).toBeLessThan(20 * 60_000);
     const { entries } = await readLedger(world.stores, "web-1");
@@ -80,7 +82,7 @@ describe("disabling while the source region is gone", () => {
   it("is finished by the sweep when the region is back, and not tried more often than each hour", async () => {
     const region = await regionWorld();
     const { world } = region;
-    await world.stores.cache("web-1").put("0000000001/000000000009", new Uint8Array(1));
+    await world.stores.cache("web-1", 1).put("0000000001/000000000009", new Uint8Array(1));
     region.isGone = true;
     await disable(world);
     const tried = () => retryLeftover(world.context, "web-1");
@@ -156,10 +158,10 @@ describe("disabling that is broken off", () => {
       },
     });
     expect([job.state, await stateOf(world)]).toEqual(["Failed", "DisableFailed"]);
-    expect(names[0]).toEqual(["item.json", "ledger.json", "managed.json", "progress.json"]);
+    expect(names[0]).toEqual(["item.json", "ledger.json", "managed.json", "progress.json", "streams.json"]);
     expect(disksOf(world)).toEqual([]);
     expect((await disable(world)).errors).toEqual([]);
-    expect(ownNames(world)).toEqual(["ledger.json", "managed.json"]);
+    expect(ownNames(world)).toEqual(LASTING);
   });
 
   it("has ended the tokens of the source by then: nobody speaks for it any more", async () => {
@@ -188,7 +190,7 @@ describe("disabling that is broken off", () => {
     let removals = 0;
     const job = await world.finish({ ...run, version: 2 }, { strike: (name) => void (removals += name === "removeData" ? 1 : 0) });
     expect([job.state, job.errors, removals]).toEqual(["Succeeded", [], 2]);
-    expect([disksOf(world), ownNames(world)]).toEqual([[], ["ledger.json", "managed.json"]]);
+    expect([disksOf(world), ownNames(world)]).toEqual([[], LASTING]);
   });
 });
 
@@ -227,7 +229,7 @@ describe("a worker in the middle", () => {
     await hold(world);
     const { run } = await world.ask(plainOperation("DisableProtection"));
     const job = await world.finish(run, { onWait: after(world, STORE_BLOB_WRITE_MS, () => late(world)) });
-    expect([job.errors, ownNames(world)]).toEqual([[], ["ledger.json", "managed.json"]]);
+    expect([job.errors, ownNames(world)]).toEqual([[], LASTING]);
   });
 
   it("that lets go with a request of unknown outcome behind it: what lands between the two removals goes with the second", async () => {
@@ -238,7 +240,7 @@ describe("a worker in the middle", () => {
       await world.pass(ms);
     };
     const job = await world.finish(run, { onWait });
-    expect([job.errors, ownNames(world)]).toEqual([[], ["ledger.json", "managed.json"]]);
+    expect([job.errors, ownNames(world)]).toEqual([[], LASTING]);
   });
 
   it("the same under version 2", async () => {
@@ -249,7 +251,7 @@ describe("a worker in the middle", () => {
       await world.pass(ms);
     };
     const job = await world.finish({ ...run, version: 2 }, { onWait });
-    expect([job.errors, ownNames(world)]).toEqual([[], ["ledger.json", "managed.json"]]);
+    expect([job.errors, ownNames(world)]).toEqual([[], LASTING]);
   });
 
   it("does not keep a disabling waiting for ever", async () => {
@@ -301,7 +303,14 @@ describe("a worker in the middle", () => {
     };
     const log: string[] = [];
     const outcome = await applySlice(
-      { stores: { ...stores, records }, clock, holder: "late", deadlineMs: clock.now() + SLICE_MS, log: ({ kind }) => void log.push(kind) },
+      {
+        stores: { ...stores, records },
+        clock,
+        timer: NO_PAUSE,
+        holder: "late",
+        deadlineMs: clock.now() + SLICE_MS,
+        log: ({ kind }) => void log.push(kind),
+      },
       "web-1",
     );
     expect([outcome.kind, (await committed)?.errors, pointsOf(world)]).toEqual(["idle", [], []]);
@@ -322,7 +331,10 @@ describe("committing a failover", () => {
     expect(closed?.item.stream).toBeGreaterThan(progress?.stream ?? Infinity);
     const { stores, clock } = world.context;
     const log: string[] = [];
-    await applySlice({ stores, clock, holder: "w", deadlineMs: clock.now() + SLICE_MS, log: ({ kind }) => void log.push(kind) }, "web-1");
+    await applySlice(
+      { stores, clock, timer: NO_PAUSE, holder: "w", deadlineMs: clock.now() + SLICE_MS, log: ({ kind }) => void log.push(kind) },
+      "web-1",
+    );
     expect(log).toEqual([]);
   });
 

@@ -10,7 +10,7 @@ import { registerService } from "../../replication/items/register.ts";
 import type { JobRecord } from "../../replication/jobs/job.ts";
 import { findJob } from "../../replication/jobs/job-record.ts";
 import { SLICE_MS } from "../../replication/limits.ts";
-import type { WorkMessage } from "../../replication/ports.ts";
+import type { Timer, WorkMessage } from "../../replication/ports.ts";
 import { type PointManifest, encodePoint, makePointId } from "../../replication/points/manifest.ts";
 import type { ResourceJson } from "../../replication/ports-resource-manager.ts";
 import { textOf } from "../../replication/resources/json.ts";
@@ -159,7 +159,8 @@ function seed(resourceManager: MemoryResourceManager): void {
 
 /** The function app's own worker, as a hint wakes it. */
 async function work({ stores, clock, ids }: FlowContext, itemId: string): Promise<void> {
-  await applySlice({ stores, clock, holder: ids.next(), deadlineMs: clock.now() + SLICE_MS, log: () => undefined }, itemId);
+  const timer: Timer = { pause: async () => undefined };
+  await applySlice({ stores, clock, timer, holder: ids.next(), deadlineMs: clock.now() + SLICE_MS, log: () => undefined }, itemId);
 }
 
 /** What an installed mobility service brings about: it registers, and its first epoch becomes a recovery point. */

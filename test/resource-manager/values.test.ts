@@ -136,7 +136,7 @@ describe("access to a disk", () => {
 describe("the store", () => {
   it("undoes a transaction that throws, and says what to do with a damaged file", () => {
     const file = join(temporaryFolder(), "resources.sqlite");
-    const store = openStore(file);
+    const store = openStore(file, () => []);
     const record = {
       id: "/A",
       key: "/a",
@@ -161,6 +161,6 @@ describe("the store", () => {
     expect(statSync(file).mode & 0o077).toBe(0);
     store.close();
     writeFileSync(file, "this is no database, and long enough to be taken for none".repeat(20));
-    expect(() => openStore(file)).toThrow(expect.objectContaining({ code: "record-corrupt", hint: "Run: npm run reset" }));
+    expect(() => openStore(file, () => [])).toThrow(expect.objectContaining({ code: "record-corrupt", hint: "Run: npm run reset" }));
   });
 });

@@ -12,18 +12,17 @@ import {
 import type { PointManifest } from "../../replication/points/manifest.ts";
 import { pinPoint, readPins, unpinPoint } from "../../replication/points/pins.ts";
 import type { CopyState, ItemStores } from "../../replication/ports.ts";
-import { startPosition } from "../../replication/position.ts";
 import { restoreIdOf, restorePinId } from "../../replication/restore/record.ts";
 import { deleteRestore, removeRestore } from "../../replication/restore/remove.ts";
 import { type RestoreStep, restoreSlice } from "../../replication/restore/slice.ts";
 import { startRestore } from "../../replication/restore/start.ts";
 import { restoreStatus, restoredDisks } from "../../replication/restore/status.ts";
 import { killedEverywhere } from "../items/interrupted.ts";
-import { DISKS, HOUR_MS, ITEM, type World, addPoint, protectedWorld } from "../items/world.ts";
+import { DISKS, HOUR_MS, ITEM, type World, addPoint, protectedWorld, START } from "../items/world.ts";
 
 const REQUEST_ID = "request-1";
 const SLICES_MAX = 10;
-const POSITION = startPosition(ITEM, 1, DISKS);
+const POSITION = START;
 
 interface Prepared {
   readonly world: World;

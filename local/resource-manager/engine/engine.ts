@@ -9,6 +9,7 @@ import type { EngineParts } from "./parts.ts";
 import { checkSignature, resultAnswer, statusAnswer } from "./operation-answers.ts";
 import { etagOf, present } from "./present.ts";
 import type { ResourceRecord, ResourceType } from "./resource-type.ts";
+import type { Scope } from "./store.ts";
 import { readTarget, type Place, type Target, type Within } from "./target.ts";
 import { act, change, remove } from "./write.ts";
 
@@ -56,17 +57,12 @@ function dispatch(request: ArmRequest, target: Target, facts: RequestFacts, part
     case "collection":
       checkApiVersion(request, target.type);
       return list(request, target.type, target.within, parts);
-    case "group-resources": {
-      const groupKey = keyOf(`/subscriptions/${parts.subscriptionId}/resourceGroups/${target.groupName}`);
+    case "group-resources":
       return page(
         request,
-        parts
-          .world()
-          .inGroup(groupKey)
-          .filter((record) => record.parentKey === undefined),
+        { kind: "group", groupKey: keyOf(`/subscriptions/${parts.subscriptionId}/resourceGroups/${target.groupName}`) },
         parts,
       );
-    }
     case "resource":
       checkApiVersion(request, target.at.type);
       return answerResource(request, target.at, facts, parts);
@@ -119,36 +115,28 @@ function answerOperation(request: ArmRequest, target: Extract<Target, { readonly
   checkSignature(operation, request.query, parts.addresses.secret);
   if (target.view === "status") return statusAnswer(operation, parts.addresses);
   const world = parts.world();
-  return resultAnswer(operation, request.query.get("api-version") ?? "", parts.addresses, () => {
+  return resultAnswer(operation, request.query, parts.addresses, () => {
     const record = world.find(operation.resourceId);
     return record === undefined ? undefined : present(record, world.typeOf(record.type), world);
   });
 }
 
-function list(request: ArmRequest, type: ResourceType, within: Within, parts: EngineParts): Answer {
+function list(request: ArmRequest, { name: type }: ResourceType, within: Within, parts: EngineParts): Answer {
   const world = parts.world();
-  const all = world.ofType(type.name);
-  if (within.kind === "subscription") return page(request, all, parts);
+  if (within.kind === "subscription") return page(request, { kind: "type", type }, parts);
   if (within.kind === "parent") {
     const parent = world.find(within.parentId);
     if (parent === undefined) throw parentNotFound(within.parentId);
-    return page(
-      request,
-      all.filter((record) => record.parentKey === parent.key),
-      parts,
-    );
+    return page(request, { kind: "type-below", type, parentKey: parent.key }, parts);
   }
   const group = existingGroup(within.groupName, parts, world);
-  return page(
-    request,
-    all.filter((record) => record.groupKey === group.key),
-    parts,
-  );
+  return page(request, { kind: "type-in-group", type, groupKey: group.key }, parts);
 }
 
-function page(request: ArmRequest, records: readonly ResourceRecord[], parts: EngineParts): Answer {
+function page(request: ArmRequest, scope: Scope, parts: EngineParts): Answer {
   const world = parts.world();
-  return pageOf(records, request, { url: parts.addresses.url, pageCount: parts.pageCount }, (record) =>
+  const read = (afterKey: string, limit: number): readonly ResourceRecord[] => parts.store.page(scope, afterKey, limit);
+  return pageOf(read, request, { url: parts.addresses.url, pageCount: parts.pageCount }, (record) =>
     present(record, world.typeOf(record.type), world, request.query),
   );
 }
@@ -190,17 +178,24 @@ function isCut(request: ArmRequest, target: Target, parts: EngineParts): boolean
 function withCommonHeaders(answer: Answer, request: ArmRequest): Answer {
   const id = randomUUID();
   const clientId = request.headers["x-ms-client-request-id"];
-  const isRead = request.method === "GET" || request.method === "HEAD";
-  const remaining = isRead
-    ? { "x-ms-ratelimit-remaining-subscription-reads": "249", "x-ms-ratelimit-remaining-subscription-global-reads": "3749" }
-    : { "x-ms-ratelimit-remaining-subscription-writes": "199", "x-ms-ratelimit-remaining-subscription-global-writes": "2999" };
   const headers = {
     "cache-control": "no-cache",
     "x-ms-request-id": id,
     "x-ms-correlation-request-id": request.headers["x-ms-correlation-request-id"] ?? id,
     ...(clientId === undefined ? {} : { "x-ms-client-request-id": clientId }),
-    ...remaining,
+    ...remainingRequests(request.method),
     ...answer.headers,
   };
   return { ...answer, headers };
+}
+
+/** Azure counts reads, writes and deletes apart. */
+function remainingRequests(method: string): Readonly<Record<string, string>> {
+  const [kind, local, global] =
+    method === "GET" || method === "HEAD"
+      ? ["reads", "249", "3749"]
+      : method === "DELETE"
+        ? ["deletes", "199", "2999"]
+        : ["writes", "199", "2999"];
+  return { [`x-ms-ratelimit-remaining-subscription-${kind}`]: local, [`x-ms-ratelimit-remaining-subscription-global-${kind}`]: global };
 }

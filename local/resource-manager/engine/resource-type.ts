@@ -78,10 +78,12 @@ export interface ResourceType<Body extends ResourceBody = ResourceBody> {
   readonly members: readonly string[];
   /** Whether the body carries the ETag, as network resources and machines do. */
   readonly etagInBody: boolean;
+  /** True: no provisioningState is answered. */
+  readonly hidesState?: boolean;
   /** Children are changed under the lock of their parent. */
   readonly put: Verb<Body> & { readonly created: 200 | 201 | 202; readonly updated: 200 | 201 | 202; readonly withBody?: boolean };
-  /** Undefined: PATCH changes tags, at once. */
-  readonly patch?: "as-put";
+  /** Undefined: PATCH changes tags, at once, and nothing else. "at-once": all that PUT changes, without its operation. */
+  readonly patch?: "as-put" | "at-once";
   readonly delete: Verb<Body>;
   readonly actions: Readonly<Record<string, Verb<Body>>>;
   /** Reads below the resource, as in `instanceView`. */

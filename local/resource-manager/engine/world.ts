@@ -11,22 +11,21 @@ export interface WorldParts {
 }
 
 export function worldAt(nowMs: number, { store, types, facts, newGuid }: WorldParts): World {
-  const filtered = (keep: (record: ResourceRecord) => boolean): readonly ResourceRecord[] => store.resources().filter(keep);
   return {
     nowMs,
     facts,
     newGuid,
     find: (id) => store.resource(keyOf(id)),
-    children: (id) => filtered((record) => record.parentKey === keyOf(id)),
-    ofType: (name) => filtered((record) => record.type === name),
-    inGroup: (groupKey) => filtered((record) => record.groupKey === groupKey && record.key !== groupKey),
+    children: (id) => store.children(keyOf(id)),
+    ofType: (type) => store.page({ kind: "type", type }, "", -1),
+    inGroup: (groupKey) => store.inGroup(groupKey),
     usersOf: (id) => {
-      const uses = (reference: Reference): boolean => keyOf(reference.id) === keyOf(id);
-      return store
-        .resources()
-        .flatMap((record) =>
-          referencesOf(typeNamed(types, record.type), record).flatMap((found) => (uses(found) ? [{ record, reference: found }] : [])),
-        );
+      const key = keyOf(id);
+      return store.usersOf(key).flatMap((record) =>
+        referencesOf(typeNamed(types, record.type), record)
+          .filter((reference) => keyOf(reference.id) === key)
+          .map((reference) => ({ record, reference })),
+      );
     },
     put: (record) => store.putResource(record),
     remove: (key) => store.removeResource(key),
@@ -36,4 +35,9 @@ export function worldAt(nowMs: number, { store, types, facts, newGuid }: WorldPa
 
 export function referencesOf(type: ResourceType, record: ResourceRecord): readonly Reference[] {
   return type.references?.(record.body) ?? [];
+}
+
+/** For the store's index: what a record names. */
+export function namesOf(types: readonly ResourceType[]): (record: ResourceRecord) => readonly string[] {
+  return (record) => referencesOf(typeNamed(types, record.type), record).map(({ id }) => keyOf(id));
 }

@@ -140,7 +140,7 @@ function fuzzApplication(app: AppInMemory): Application {
 /** One epoch, applied; a point comes of it. */
 async function replicate(application: Application, app: AppInMemory, start: Position): Promise<Position> {
   const delta = deltaOf("web-1", start, DISKS, [{ disk: 0, page: 3, value: 7 }], application.clock.now());
-  await app.stores.cache("web-1").create(deltaName(delta.end.stream, delta.end.epoch), delta.bytes);
+  await app.stores.cache("web-1", 1).create(deltaName(delta.end.stream, delta.end.epoch), delta.bytes);
   await deliver(
     applyHints(() => application),
     { kind: "hint", itemId: "web-1" },

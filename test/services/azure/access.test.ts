@@ -21,9 +21,9 @@ describe("grants and queues", () => {
 
   it("rule 8: the grant of a mobility service creates blobs in its container and nothing else", async () => {
     const itemId = newItemId();
-    const mine = accounts.cache.retrying.getContainerClient(cacheContainer(itemId));
+    const mine = accounts.cache.retrying.getContainerClient(cacheContainer(itemId, 1));
     await mine.create();
-    const { containerUrl } = await openCacheAccess(accounts.cache, { now: Date.now }).grantCreate(itemId);
+    const { containerUrl } = await openCacheAccess(accounts.cache, { now: Date.now }).grantCreate(itemId, 1);
     const granted = new ContainerClient(containerUrl, undefined, { retryOptions: { maxTries: 1 } });
     const refused = { statusCode: 403 };
 
@@ -36,9 +36,9 @@ describe("grants and queues", () => {
     await expect(granted.listBlobsFlat().next()).rejects.toMatchObject(refused);
     expect((await mine.getBlobClient("a").downloadToBuffer()).toString()).toBe("delta");
 
-    const neighbour = cacheContainer(newItemId());
+    const neighbour = cacheContainer(newItemId(), 1);
     await accounts.cache.retrying.getContainerClient(neighbour).create();
-    const elsewhere = new ContainerClient(containerUrl.replace(cacheContainer(itemId), neighbour), undefined, {
+    const elsewhere = new ContainerClient(containerUrl.replace(cacheContainer(itemId, 1), neighbour), undefined, {
       retryOptions: { maxTries: 1 },
     });
     await expect(elsewhere.getBlockBlobClient("b").upload("delta", 5)).rejects.toMatchObject(refused);
@@ -61,7 +61,7 @@ describe("grants and queues", () => {
       once: client,
       signer: "identity",
     } as unknown as BlobAccount;
-    const { containerUrl, expiresMs } = await openCacheAccess(account, { now: Date.now }).grantCreate("web");
+    const { containerUrl, expiresMs } = await openCacheAccess(account, { now: Date.now }).grantCreate("web", 1);
     const { url } = await openRestoreAccess(account, { now: Date.now }).grantRead({ itemId: "web", restoreId: "r", diskId: "os" });
     const shown = [containerUrl, url].map((text) => new URL(text).searchParams);
     expect(shown.map((values) => [values.get("sr"), values.get("sp"), values.get("skoid")])).toEqual([
@@ -76,14 +76,15 @@ describe("grants and queues", () => {
   it("a grant lasts 24 h and is given again until half of its life is over", async () => {
     let nowMs = Date.now();
     const access = openCacheAccess(accounts.cache, { now: () => nowMs });
-    const first = await access.grantCreate("web");
+    const first = await access.grantCreate("web", 1);
     expect(first.expiresMs - nowMs).toBeLessThanOrEqual(24 * HOUR_MS);
     expect(first.expiresMs - nowMs).toBeGreaterThan(24 * HOUR_MS - 1001);
     nowMs += 11 * HOUR_MS;
-    expect(await access.grantCreate("web")).toEqual(first);
-    expect((await access.grantCreate("db")).containerUrl).not.toBe(first.containerUrl);
+    expect(await access.grantCreate("web", 1)).toEqual(first);
+    expect((await access.grantCreate("db", 1)).containerUrl).not.toBe(first.containerUrl);
+    expect((await access.grantCreate("web", 2)).containerUrl).not.toBe(first.containerUrl);
     nowMs += 2 * HOUR_MS;
-    const second = await access.grantCreate("web");
+    const second = await access.grantCreate("web", 1);
     expect(second.expiresMs - first.expiresMs).toBe(13 * HOUR_MS);
     expect(new URL(second.containerUrl).searchParams.get("sp")).toBe("c");
   });

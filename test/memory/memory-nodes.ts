@@ -105,7 +105,8 @@ function torn(durable: Growing, changes: readonly Change[], random: Random, stal
   const lengthBytes = random.pick(lengths);
   const sectors = Math.ceil(Math.max(...lengths) / SECTOR);
   /** How many of the changes each sector has seen. */
-  const seen = Array.from({ length: sectors }, () => random.below(changes.length + 1));
+  const nothing = stale !== undefined && random.chance(0.5);
+  const seen = Array.from({ length: sectors }, () => (nothing ? 0 : random.below(changes.length + 1)));
   const bytes = Buffer.alloc(sectors * SECTOR);
   bytes.set(durable.bytes);
   if (stale !== undefined && before % SECTOR === 0) bytes.set(stale.subarray(before, bytes.length), Math.min(before, bytes.length));

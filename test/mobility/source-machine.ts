@@ -244,7 +244,9 @@ export class SourceMachine {
       await Promise.race([sealer.idle(), pause(this.#clock, 5000, new AbortController().signal)]);
       await recorder.stop();
       await capture.settle();
-      if (log.empty && log.failure === undefined) await opened.state.change({ clean: true });
+      const clean = log.empty && log.failure === undefined;
+      if (clean) await opened.state.change({ clean });
+      this.#mayLose ||= reboot && !clean;
       await capture.stop();
     };
     await this.time.finish(work());

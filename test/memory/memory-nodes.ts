@@ -31,6 +31,10 @@ export class MemoryFile {
     return this.#seen.bytes;
   }
 
+  get durableBytes(): number {
+    return this.#durable.bytes.length;
+  }
+
   write(at: number, bytes: Uint8Array): void {
     this.#make({ kind: "write", at, bytes: Buffer.from(bytes) });
   }
@@ -61,7 +65,7 @@ export class MemoryFile {
 
   /** What stands here after a power failure. `stale` are bytes that lay on the medium before: what grew and was not written may show them. */
   cut(random: Random, stale: Buffer | undefined): void {
-    const mood = random.below(4);
+    const mood = stale === undefined ? random.below(4) : 3;
     const count = mood === 0 ? 0 : mood === 1 ? this.#pending.length : random.below(this.#pending.length + 1);
     const left = mood === 3 ? torn(this.#durable, this.#pending, random, stale) : this.#after(count);
     this.#pending = [];

@@ -16,7 +16,7 @@ import { LeewardError } from "../../replication/errors.ts";
 import { deltaName } from "../../replication/items/names.ts";
 import { startPosition } from "../../replication/position.ts";
 import { createMemoryMedium } from "../memory/memory-files.ts";
-import type { MemoryMedium, MemoryProcess } from "../memory/memory-files.ts";
+import type { MediumOptions, MemoryMedium, MemoryProcess } from "../memory/memory-files.ts";
 import type { Random } from "../memory/random.ts";
 import { createVirtualTime } from "../memory/virtual-time.ts";
 import type { VirtualTime } from "../memory/virtual-time.ts";
@@ -73,10 +73,10 @@ export class SourceMachine {
   #healJournal: () => void = () => undefined;
   #faults: unknown[] = [];
 
-  constructor(random: Random) {
+  constructor(random: Random, options: Pick<MediumOptions, "staleChance"> = {}) {
     this.time = createVirtualTime(1000, random);
     this.#clock = this.time.process().clock;
-    this.medium = createMemoryMedium({ random, schedule: (work) => this.time.soon(work, LATENCY_MS), shortWriteChance: 0.05 });
+    this.medium = createMemoryMedium({ random, schedule: (work) => this.time.soon(work, LATENCY_MS), shortWriteChance: 0.05, ...options });
     this.#sectors = SECTORS.map((count) => Array.from({ length: count }, () => [random.below(3) === 0 ? 0 : random.below(256)]));
     for (const folder of [PLACES.journal, PLACES.spool]) this.medium.process().files.makeFolder(folder, 0o700);
     for (const [index, id] of IDS.entries()) this.medium.put(imagePath(id), this.#model(index));

@@ -148,6 +148,8 @@ export const POINT_OVERDUE_INTERVALS = 3;
 export const POINT_OVERDUE_MIN_MS = 15 * 60_000;
 /** Source clocks that differ more than this from the target's make the times of recovery points misleading. */
 export const CLOCK_SKEW_WARNING_MS = 5 * 60_000;
+/** A source clock that is a day ahead of the target's is set wrong: what it says of the present is not believed. */
+export const SOURCE_CLOCK_AHEAD_MAX_MS = 24 * 60 * 60_000;
 
 // --- Retention of recovery points (replication/points; Site Recovery's pruning table) ---
 /** Every point of the last two hours is kept. */

@@ -1,6 +1,6 @@
 import { readProgress } from "../apply/progress.ts";
 import { LeewardError } from "../errors.ts";
-import { CALLER_ID_MAX_LENGTH, HEARTBEAT_MS, REPORTED_REASON_MAX_LENGTH, RECORD_CHANGES_MAX_TRIES, SESSION_LEASE_MS } from "../limits.ts";
+import { CALLER_ID_MAX_LENGTH, HEARTBEAT_MS, REPORTED_REASON_MAX_LENGTH, RECORD_CHANGES_MAX_TRIES, SESSION_LEASE_MS, SOURCE_CLOCK_AHEAD_MAX_MS } from "../limits.ts";
 import type { CacheAccess, ItemStores } from "../ports.ts";
 import { appPointAfter } from "./app-point.ts";
 import type { ItemContext } from "./context.ts";
@@ -99,7 +99,8 @@ async function putHeartbeat(
       bootId: request.bootId,
       start: request.start,
       uploaded: request.uploaded,
-      currentAtMs: request.currentAtMs,
+      // A clock that is far ahead tells no times of recovery points: the next reading might be years before them.
+      currentAtMs: request.sentMs - nowMs > SOURCE_CLOCK_AHEAD_MAX_MS ? undefined : request.currentAtMs,
       pendingBytes: request.pendingBytes,
       seeding: request.seeding,
       session,
@@ -145,7 +146,10 @@ function requireHeartbeat(request: HeartbeatRequest): void {
   if (sealed !== undefined) requirePosition(sealed, "sealed");
   requireTime(request.sentMs, "sentMs");
   requireCount(request.pendingBytes, "pendingBytes");
-  if (request.currentAtMs !== undefined) requireTime(request.currentAtMs, "currentAtMs");
+  if (request.currentAtMs !== undefined) {
+    requireTime(request.currentAtMs, "currentAtMs");
+    requireField(request.currentAtMs <= request.sentMs, "currentAtMs", "not later than sentMs, which the same clock told");
+  }
   if (nextTokenHash !== undefined) requireField(isChecksum(nextTokenHash), "nextTokenHash", "64 lower-case hex digits");
   for (const [field, parts] of [
     ["seeding", seeding],

@@ -86,7 +86,7 @@ export function itemStatus(facts: StatusFacts): ItemStatus {
   const stage = stageOf(facts);
   const words = WORDS[stage];
   const errors = healthErrors(facts, stage);
-  const coveredMs = progress.seeding ? undefined : coveredUntilMs(progress, heartbeat);
+  const coveredMs = progress.seeding ? undefined : coveredUntilMs(progress, heartbeat, nowMs);
   return {
     itemId: item.itemId,
     stream: item.stream,

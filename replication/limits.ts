@@ -196,10 +196,7 @@ export const RESTORE_POLL_MS = 2_000;
 export const RESTORE_STALE_MS = 60_000;
 /** Copies of one disk that are begun, each under a name of its own, before a restore fails: Azure ends a copy now and then with a fault inside. */
 export const RESTORE_COPIES_MAX_TRIES = 4;
-/**
- * A restore that has ended is removed after this time, with its copies of whole disks, which cost as much as the disks: an 8 TiB disk is downloaded at 100 MB/s in a day, and a
- * week leaves time for somebody to do it.
- */
+/** A restore that has ended goes after this time, with its copies of whole disks: a day to download 8 TiB at 100 MB/s, and some for a person to do it. */
 export const RESTORE_KEPT_MS = 7 * 24 * 60 * 60_000;
 /** Restores of one item that the API keeps at a time, and records that one sweep looks at: each holds copies of all disks. */
 export const RESTORES_MAX_COUNT = 64;
@@ -467,17 +464,14 @@ export const FLOW_LOOK_MS = 5_000;
 export const FLOW_REGISTRATION_MAX_MS = 30 * 60_000;
 /** A machine that was made runs within minutes. */
 export const FLOW_MACHINE_MAX_MS = 30 * 60_000;
-/** A source that is shut down is waited for as long as a guest with open files may take; a failover is mostly asked for because nobody answers there. */
-export const FLOW_SHUT_DOWN_MAX_MS = 10 * 60_000;
+/** What the source has taken on is waited for so long: its shut-down, for open files, or the removal of its extension. Mostly nobody answers there. */
+export const FLOW_SOURCE_MAX_MS = 10 * 60_000;
 /** The longest pause between two tries to reach that source: with FLOW_PAUSE_MAX_MS a region that is gone would cost ten minutes of recovery time. */
-export const FLOW_SHUT_DOWN_PAUSE_MAX_MS = 5_000;
+export const FLOW_SOURCE_PAUSE_MAX_MS = 5_000;
 /** A worker ends its slice within SLICE_MS, a dead one's claim within CLAIM_MS, and then its requests settle: twice that is a fault. */
 export const FLOW_WORKER_MAX_MS = 10 * 60_000;
-/** Disabling does not wait long for a source region that may be gone: so many tries of each request, with short pauses ... */
+/** Tries of a request to a source region that may be gone, where nothing but its own removal waits for it. */
 export const FLOW_SOURCE_MAX_TRIES = 3;
-export const FLOW_SOURCE_PAUSE_MAX_MS = 5_000;
-/** ... and so long for what it has taken on, as the removal of an extension. */
-export const FLOW_SOURCE_MAX_MS = 10 * 60_000;
 /** What the source region did not let go is tried again this often: a lost region is mostly back after hours, or never. */
 export const LEFT_RETRY_MS = 60 * 60_000;
 /** A flow that is taken over from stops at its next activity; one that has died is not waited for longer than this. */

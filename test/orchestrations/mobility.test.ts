@@ -5,6 +5,7 @@ import { readItem } from "../../replication/items/item-record.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { registerService } from "../../replication/items/register.ts";
 import { startOf } from "../../replication/items/streams.ts";
+import { removeItem } from "../memory/memory-stores.ts";
 import { flowWorld } from "./world.ts";
 import { removeItem } from "../memory/remove-item.ts";
 

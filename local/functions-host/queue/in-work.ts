@@ -31,14 +31,13 @@ export const NOT_KEPT: InWork = { put: () => {}, remove: () => {}, left: () => [
  * Azure.
  */
 export function openInWork(file: string, afterDeath: boolean): InWork {
-  const left = afterDeath ? readLeft(file) : [];
   const messages = new Map<string, MessageInWork>();
+  let found: readonly MessageInWork[] | undefined;
   const write = (): void => {
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     writeFileSync(`${file}.new`, JSON.stringify([...messages.values()]), { mode: 0o600 });
     renameSync(`${file}.new`, file);
   };
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  write();
   return {
     put(message) {
       messages.set(message.messageId, message);
@@ -47,7 +46,14 @@ export function openInWork(file: string, afterDeath: boolean): InWork {
     remove(messageId) {
       if (messages.delete(messageId)) write();
     },
-    left: (queue) => left.filter((message) => message.queue === queue),
+    left(queue) {
+      // At the start of the first listener: an app without queues keeps no file.
+      if (found === undefined) {
+        found = afterDeath ? readLeft(file) : [];
+        write();
+      }
+      return found.filter((message) => message.queue === queue);
+    },
   };
 }
 

@@ -9,6 +9,7 @@ import {
 } from "../limits.ts";
 import { samePosition } from "../position.ts";
 import type { HeartbeatRecord, Progress } from "./item.ts";
+import { HEARTBEAT_RECORD } from "./names.ts";
 import type { ProtectionStage, StatusFacts } from "./status-facts.ts";
 
 /** Site Recovery's replication health; `None` while there is nothing to judge. */
@@ -69,7 +70,17 @@ function stopErrors({ progress: { stopped } }: StatusFacts): readonly HealthErro
   return stopped === undefined ? [] : [{ code: stopped.code, level: "Critical", message: stopped.message, hint: stopped.hint }];
 }
 
-function heartbeatErrors({ item, heartbeat, nowMs }: StatusFacts): readonly HealthError[] {
+function heartbeatErrors({ item, heartbeat, heartbeatDamaged, nowMs }: StatusFacts): readonly HealthError[] {
+  if (heartbeatDamaged === true) {
+    return [
+      {
+        code: "record-corrupt",
+        level: "Warning",
+        message: `The record ${HEARTBEAT_RECORD} is damaged: when the mobility service was last heard, and how far it has come, is not known.`,
+        hint: "The next heartbeat makes it anew; if none comes, look at the mobility service.",
+      },
+    ];
+  }
   const ageMs = nowMs - (heartbeat?.receivedMs ?? item.createdMs);
   if (ageMs <= HEARTBEAT_LATE_MS) return [];
   if (heartbeat?.session?.ended === true) {

@@ -11,7 +11,6 @@ import { OLD_STREAM_KEEP_MS } from "../../replication/limits.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import { removeItem } from "../memory/memory-stores.ts";
 import { killedEverywhere } from "./interrupted.ts";
-import { removeItem } from "../memory/remove-item.ts";
 import {
   DISKS,
   ITEM,

@@ -148,6 +148,8 @@ export const POINT_OVERDUE_INTERVALS = 3;
 export const POINT_OVERDUE_MIN_MS = 15 * 60_000;
 /** Source clocks that differ more than this from the target's make the times of recovery points misleading. */
 export const CLOCK_SKEW_WARNING_MS = 5 * 60_000;
+/** A source clock that is a day ahead of the target's is set wrong: what it says of the present is not believed. */
+export const SOURCE_CLOCK_AHEAD_MAX_MS = 24 * 60 * 60_000;
 
 // --- Retention of recovery points (replication/points; Site Recovery's pruning table) ---
 /** Every point of the last two hours is kept. */
@@ -239,22 +241,6 @@ export const GRANT_SKEW_MS = 15 * 60_000;
 export const QUEUE_DELAY_MAX_MS = 7 * 24 * 60 * 60_000;
 
 // --- Function app (functions/) ---
-/** Requests of mobility services that one process answers at once: a heartbeat pins a few KiB and lasts as long as four requests to storage. */
-export const HEARTBEATS_AT_ONCE = 64;
-/** Epochs that one process settles at once. Each may hold a whole delta of DELTA_MAX_BYTES with its tables in memory while its frames are decoded. */
-export const SETTLES_AT_ONCE = 2;
-/** ... of one service at once: of its UPLOADS_IN_FLIGHT one can wait. */
-export const SETTLES_OF_SERVICE_AT_ONCE = 1;
-/** Heartbeats of one service at once: a service that stops says so beside the one that was under way. */
-export const HEARTBEATS_OF_SERVICE_AT_ONCE = 2;
-/** Requests of one service in a row, and how often another one is granted: heartbeats come every HEARTBEAT_MIN_MS at most. */
-export const HEARTBEATS_BURST = 16;
-export const HEARTBEATS_REFILL_MS = 250;
-/** A service settles an epoch when the cache says to have it already: after a start, or a lost answer. More often it would only make us decode. */
-export const SETTLES_BURST = 8;
-export const SETTLES_REFILL_MS = 5_000;
-/** Services whose requests one process counts: the one that was heard longest ago goes first, and is not counted until it speaks again. */
-export const SERVICES_COUNTED_MAX = 10_000;
 /** A request body: 65 disks with the longest ids take about 10 KiB. */
 export const HTTP_BODY_MAX_BYTES = 64 * KIB;
 /** Faults of a body that its refusal names, and characters of each: a person reads them, and 20,000 wrong elements would come back as a megabyte. */

@@ -87,6 +87,8 @@ const at = (step: Step, death: Fate = "none", count = 0): Event => ({
   end: death === "none" ? undefined : { death, after: "turns", count },
   startEnd: undefined,
 });
+/** The process dies in the middle of its nth operation on the medium. */
+const killedIn = (step: Step, count: number): Event => ({ step, end: { death: "kill", after: "operations", count }, startEnd: undefined });
 const writes = (disk: number, sector: number, count: number, fill: number): Step => ({
   kind: "write",
   disk,
@@ -105,6 +107,10 @@ interface Rare {
   readonly events: readonly Event[];
 }
 const RARE: readonly Rare[] = [
+  // Stopped in order, started and written: a state file that is old again would say that nothing can differ.
+  { complete: true, events: [at({ kind: "stop", reboot: false }), at(writes(0, 0, 8, 7)), at(writes(1, 0, 24, 5), "power")] },
+  // Heated by a process that was killed before the activity log was durable, and touched by the next one.
+  { complete: true, events: [killedIn(writes(0, 0, 4, 7), 1), at(writes(0, 0, 4, 9)), at(writes(0, 8, 4, 3), "power")] },
   // Flushed into the journal, then the log ended, and its records are not redone any more: the image must have had them on the medium.
   { complete: true, events: [at(writes(0, 0, 8, 7)), at({ kind: "flush", disk: 0 }), at(TIGHT), at(writes(1, 40, 24, 3), "power", 30)] },
   // Flushed into the journal, sealed, and the segment removed.
@@ -250,7 +256,12 @@ const RARE: readonly Rare[] = [
   },
 ];
 const EXAMPLES = RARE.flatMap(({ complete, events }, index) =>
-  [1, 2, 3, 4].map((seed): [Event[], number, number, undefined] => [[...events], 100 * index + seed, complete ? 1 : 0, undefined]),
+  [1, 2, 3, 4, 5, 6, 7, 8].map((seed): [Event[], number, number, undefined] => [
+    [...events],
+    100 * index + seed,
+    complete ? 1 : 0,
+    undefined,
+  ]),
 );
 
 function perform(machine: SourceMachine, step: Step): Promise<void> {
@@ -449,6 +460,24 @@ describe("the journal after a death", () => {
       await machine.logAgain();
       machine.isSealing = false;
       await written(machine, 0, 64, 1, 11);
+      machine.die("kill");
+      machine.isSealing = true;
+      await machine.start();
+      expect(machine.readAgain).toBeUndefined();
+      await machine.finish();
+    }
+  });
+
+  it("a tail that a power failure tore is gone when there are other segments", async () => {
+    for (let seed = 0; seed < 20; seed += 1) {
+      const machine = await complete(seed);
+      machine.isSealing = false;
+      await written(machine, 0, 0, 8, 7);
+      await machine.time.finish(machine.flush(0));
+      await written(machine, 0, 8, 24, 8);
+      machine.die("power");
+      await machine.start();
+      await written(machine, 1, 0, 8, 9);
       machine.die("kill");
       machine.isSealing = true;
       await machine.start();

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import type { Files } from "./files.ts";
 
 /** Replaces a file as a whole and makes it durable: temporary file, fsync, rename, fsync of the folder. After any crash the old or the new one is there. */
@@ -75,6 +75,25 @@ export async function replaceFileDurablyLater(files: Files, path: string, bytes:
 /** Replaces a file as a whole: a reader sees the old or the new one. Not durable: for what the next second writes again. */
 export function replaceFile(files: Files, path: string, bytes: Uint8Array): void {
   writeBeside(files, path, bytes, 0o644, false);
+}
+
+/** Makes a folder and those above it, durably. It may have been made by a start that died: so this is done even if it is there. */
+export function makeFolderDurably(files: Files, path: string, mode: number): void {
+  files.makeFolder(path, mode);
+  for (let at = resolve(path); at !== dirname(at); at = dirname(at)) {
+    let parent: number;
+    try {
+      parent = files.open(dirname(at), "r");
+    } catch {
+      // What this service cannot even read it has not made.
+      return;
+    }
+    try {
+      files.sync(parent);
+    } finally {
+      files.close(parent);
+    }
+  }
 }
 
 /** Makes the names in the folder durable. */

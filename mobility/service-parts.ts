@@ -18,6 +18,7 @@ import { registerService } from "./control/registration.ts";
 import { openSession } from "./control/session-file.ts";
 import { openDisks } from "./disks/open-disks.ts";
 import type { OpenedDisk } from "./disks/open-disks.ts";
+import { makeFolderDurably } from "./durable-file.ts";
 import { releaseReserve } from "./epochs/state.ts";
 import type { StateFile } from "./epochs/state.ts";
 import { lockFolder } from "./folder-lock.ts";
@@ -68,7 +69,8 @@ export interface Parts extends Base {
 export function openBase(config: MobilityConfig, ports: MobilityPorts, signal: AbortSignal, undo: (() => unknown)[]): Base {
   const { files } = ports;
   const folder = stateFolder(config.stateFolder);
-  for (const path of [folder.path, folder.journal, folder.spool]) files.makeFolder(path, 0o700);
+  makeFolderDurably(files, folder.path, 0o700);
+  for (const path of [folder.journal, folder.spool]) files.makeFolder(path, 0o700);
   // Lock and state file find room on a full disk too; the state file makes the reserve again.
   releaseReserve(files, folder.state);
   undo.push(lockFolder(files, ports.processes, folder.lock));

@@ -6,7 +6,7 @@ import type { Random } from "./random.ts";
 
 const SECTOR = 512;
 /** Contents of removed files that a power failure may show where a newer file grew. */
-const STALE_COUNT = 4;
+const STALE_COUNT = 8;
 const STALE_CHANCE = 0.1;
 
 export type Operation =

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { dirname, resolve } from "node:path";
+import { dirname } from "node:path";
 import type { Files } from "./files.ts";
 
 /** Replaces a file as a whole and makes it durable: temporary file, fsync, rename, fsync of the folder. After any crash the old or the new one is there. */

@@ -18,6 +18,7 @@ import {
   SLICE_MS,
   STORE_BLOB_WRITE_MS,
 } from "../../replication/limits.ts";
+import { endReplication, lookWorkers } from "../../orchestrations/activities/workers.ts";
 import { retryLeftover } from "../../orchestrations/leftovers.ts";
 import { SOURCE_GROUP } from "../planning/samples.ts";
 import type { PortCall } from "../memory/wrapped-stores.ts";
@@ -316,6 +317,37 @@ describe("a worker in the middle", () => {
     expect([outcome.kind, (await committed)?.errors, pointsOf(world)]).toEqual(["idle", [], []]);
     expect((await readProgress(stores.records("web-1")))?.progress.holder).toBeUndefined();
     expect(log).toEqual(["claimed"]);
+  });
+});
+
+describe("a worker that stays warm", () => {
+  it("is woken when the stream is closed, and lets go at once", async () => {
+    const world = await protectedWorld();
+    const { stores, clock, ids } = world.context;
+    const woken = Promise.withResolvers<boolean>();
+    const waiting = Promise.withResolvers<void>();
+    const queue: typeof world.context.queue = { send: async (message) => woken.resolve(message.kind === "hint") };
+    const slice = applySlice(
+      {
+        stores,
+        clock,
+        timer: NO_PAUSE,
+        holder: "warm",
+        deadlineMs: clock.now() + SLICE_MS,
+        log: () => undefined,
+        awaitHint: async () => {
+          waiting.resolve();
+          return woken.promise;
+        },
+      },
+      "web-1",
+    );
+    await waiting.promise;
+    const run = { version: 3, itemId: "web-1", jobId: ids.next(), flow: "disable-protection" } as const;
+    expect(await lookWorkers(world.context, run)).toEqual({ kind: "works" });
+    await endReplication({ ...world.context, queue }, run);
+    expect(await slice).toEqual({ kind: "idle" });
+    expect(await lookWorkers(world.context, run)).toEqual({ kind: "ended", settleMs: 0 });
   });
 });
 

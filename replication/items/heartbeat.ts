@@ -27,7 +27,7 @@ import { authenticateService } from "./tokens.ts";
 
 /** Heartbeats also need the right to grant uploads; the caller may cache grants. */
 export interface HeartbeatContext extends ItemContext {
-  readonly access: CacheAccess;
+  readonly access: Pick<CacheAccess, "grantCreate">;
 }
 
 /**

@@ -21,7 +21,8 @@ export const CHILD_READY_MS = 60_000;
 export const CHILD_STOP_MS = 4_000;
 /**
  * A child that dies by itself is started again after this, after twice as long the next time, at most so often in a row
- * (15 s of pauses): what still dies then has a reason that another start does not mend. Azure's host gives up after three.
+ * (15 s of pauses): what still dies then has a reason that another start does not mend. Azure's host gives up after
+ * three.
  */
 export const CHILD_RESTART_FIRST_MS = 500;
 export const CHILD_RESTARTS_MAX = 5;

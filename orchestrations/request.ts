@@ -1,7 +1,7 @@
 import { LeewardError } from "../replication/errors.ts";
 import { findItem } from "../replication/items/item-record.ts";
 import { requireItemId } from "../replication/items/request-rules.ts";
-import { situationNow } from "../replication/items/situation.ts";
+import { situationNow, situationToRepair } from "../replication/items/situation.ts";
 import { type JobRecord, failJob, isEnded, newJob, requireSameRequest } from "../replication/jobs/job.ts";
 import { changeJob, ensureJob, findJob, forgetOldJobs } from "../replication/jobs/job-record.ts";
 import {
@@ -163,7 +163,7 @@ export async function tendFlow(context: FlowContext, itemId: string, flows: Flow
 export async function requireRepairable(context: Pick<FlowContext, "stores">, itemId: string): Promise<void> {
   const managed = await findManaged(context.stores, itemId);
   if (managed === undefined) return;
-  const { state } = await situationNow(context, managed);
+  const { state } = await situationToRepair(context, managed);
   const decision = decideOperation({ ...managed.situation, state }, "RepairReplication", "");
   if (decision.kind === "refused") {
     throw refusalError(itemId, state, "RepairReplication", { ...decision, allowedOperations: offeredOperations(state) });

@@ -113,6 +113,8 @@ export const RETENTION_MAX_MS = 15 * 24 * 60 * 60_000;
 export const RETENTION_DEFAULT_MS = 24 * 60 * 60_000;
 /** Tokens are two ids or 64 hex digits; anything much longer is not a token and is not hashed. */
 export const TOKEN_MAX_LENGTH = 256;
+/** Hex digits of the ticket before each token (128 bits): strangers cannot guess one, and who has one still needs the token. */
+export const TICKET_DIGITS = 32;
 /** Machine, boot and request ids that a caller may send: GUIDs and cloud instance names are far shorter. */
 export const CALLER_ID_MAX_LENGTH = 128;
 /** App-consistent points freeze the guest's applications for a moment: Site Recovery allows one an hour, and its portal at least one in 12 hours. */
@@ -146,6 +148,8 @@ export const POINT_OVERDUE_INTERVALS = 3;
 export const POINT_OVERDUE_MIN_MS = 15 * 60_000;
 /** Source clocks that differ more than this from the target's make the times of recovery points misleading. */
 export const CLOCK_SKEW_WARNING_MS = 5 * 60_000;
+/** A source clock that is a day ahead of the target's is set wrong: what it says of the present is not believed. */
+export const SOURCE_CLOCK_AHEAD_MAX_MS = 24 * 60 * 60_000;
 
 // --- Retention of recovery points (replication/points; Site Recovery's pruning table) ---
 /** Every point of the last two hours is kept. */
@@ -219,12 +223,14 @@ export const LIST_PAGES_MAX_COUNT = 200;
 /** A blob that moves into quarantine is copied inside its account, which is as good as instant; the sweep comes again. */
 export const QUARANTINE_COPY_MS = 10_000;
 export const QUARANTINE_POLL_MS = 250;
+/** Blobs of one item that quarantine keeps, 2 GiB at most: evidence of what was wrong, not an archive of what somebody sends without end. */
+export const QUARANTINE_MAX_COUNT = 32;
 /** Azure ends blob names at 1,024 characters; the rest is kept for what quarantine adds. */
 export const QUARANTINE_NAME_MAX_LENGTH = 900;
 /** Metadata of a quarantined blob: short, since all metadata of a blob share 8 KiB. */
 export const QUARANTINE_REASON_MAX_LENGTH = 200;
-/** The right of a mobility service to create blobs (DESIGN 5: at most 24 h, renewed by heartbeat). */
-export const CACHE_GRANT_MS = 24 * 60 * 60_000;
+/** The right of a mobility service to create blobs of one stream. Heartbeats renew it in half the time: who is silent for longer waits with its uploads. */
+export const CACHE_GRANT_MS = 60 * 60_000;
 /** Grants kept in memory: one per item, the oldest goes first. */
 export const CACHE_GRANTS_MAX_COUNT = 10_000;
 /** The right to download one restored disk. */
@@ -261,24 +267,6 @@ export const TIMER_RUN_MS = 25_000;
 /** Container names end at 63 characters; the longest prefix and suffix leave 36 for the item (a GUID fits). */
 export const ITEM_ID_MAX_LENGTH = 36;
 export const DISK_ID_MAX_LENGTH = 80;
-
-// --- Mobility service: NBD (docs/capture.md) ---
-/** The huge-request trace of the NBD project's own tester sends up to 49.9 MB in one request; 32 MiB must never be refused. */
-export const NBD_REQUEST_MAX_BYTES = 64 * MIB;
-/** Export names end at 4096 bytes in the protocol; longer options are an attack. */
-export const NBD_OPTION_MAX_BYTES = 64 * KIB;
-/** nbdcopy opens 4, a kernel client up to one per CPU; each holds at most two pieces and its unread replies: 160 MiB for all. */
-export const NBD_CONNECTIONS_MAX = 16;
-/** Requests taken from one connection and not yet answered: deeper queues wait in the socket. */
-export const NBD_REQUESTS_IN_FLIGHT = 128;
-/** Longer payloads are written, and longer reads answered, in pieces of this size as they come: what one connection holds does not grow with its requests. */
-export const NBD_PIECE_MAX_BYTES = 4 * MIB;
-/** Payloads of all connections that wait for the journal, a lock or the medium: beyond it no connection is read until some are done. */
-export const NBD_PAYLOAD_IN_FLIGHT_BYTES = 32 * MIB;
-/** Replies that a client has not read: beyond it no further request of this connection is taken up. */
-export const NBD_REPLIES_WAITING_BYTES = 2 * MIB;
-/** A client negotiates within this time or gives up its place. */
-export const NBD_HANDSHAKE_MS = 10_000;
 
 // --- Mobility service: journal, epochs, spool (docs/capture.md) ---
 /** A larger write becomes several records: bounds how long one step holds the event loop. */

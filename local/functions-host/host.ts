@@ -47,9 +47,13 @@ export interface HostOptions {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly log: HostLog;
-  /** Where the state of Durable Functions and the messages in work are kept; undefined: they are gone with the process. */
+  /**
+   * Where the state of Durable Functions and the messages in work are kept; undefined: they are gone with the process.
+   */
   readonly durableFolder?: string | undefined;
-  /** The process before this one died by itself: what it worked on is given back, as by a host whose worker has died. */
+  /**
+   * The process before this one died by itself: what it worked on is given back, as by a host whose worker has died.
+   */
   readonly afterDeath?: boolean;
   /** Aborting it ends a start in order; the start then throws the signal's reason. */
   readonly signal?: AbortSignal;

@@ -27,9 +27,9 @@ const stdout = (line: string): void => {
 const log: HostLog = (event) => stdout(formatEvent(event, SYSTEM_CLOCK.nowMs()));
 
 /**
- * `main.js --app FOLDER --port N --host ADDRESS`: runs one function app in this process until the parent says
- * `{kind: "stop"}` or goes away, or until SIGINT or SIGTERM. Settings come from the environment; the host's own are taken
- * out of it before the app sees it.
+ * `main.js --app FOLDER --port N --host ADDRESS`: runs one function app in this process until the parent tells it to
+ * stop or goes away, or until SIGINT or SIGTERM. Settings come from the environment; the host's own are taken out of it
+ * before the app sees it.
  */
 async function main(): Promise<void> {
   const stopped = stopRequests();
@@ -97,7 +97,10 @@ function takeSetting(name: string): string | undefined {
   return value === "" ? undefined : value;
 }
 
-/** Resolves when the parent asks to stop or is gone, or on a signal: a service manager sends it to every process of a group. */
+/**
+ * Resolves when the parent asks to stop or is gone, or on a signal: a service manager sends it to every process of a
+ * group.
+ */
 function stopRequests(): Promise<void> {
   return new Promise((resolve) => {
     const stopMessage = z.object({ kind: z.literal("stop") });

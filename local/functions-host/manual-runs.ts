@@ -4,7 +4,10 @@ import type { TriggerKind, TriggerListener } from "./trigger.ts";
 
 type ManualRun = "begun" | "unknown" | "unsuitable";
 
-/** Runs of functions that an administrator asks for (`POST /admin/functions/{name}`), also of disabled ones, as on Azure. */
+/**
+ * Runs of functions that an administrator asks for (`POST /admin/functions/{name}`), also of disabled ones, as on
+ * Azure.
+ */
 export interface ManualRuns extends TriggerListener {
   /** Does not wait for the run. "unsuitable": what triggers the function cannot be made of a text. */
   begin(name: string, input: string): ManualRun;

@@ -65,7 +65,10 @@ export function openStorage<T>(name: string | undefined, settings: Settings, use
   }
 }
 
-/** Bytes of the longest request; `configuration-invalid` when `FUNCTIONS_REQUEST_BODY_SIZE_LIMIT` is no whole number of bytes. */
+/**
+ * Bytes of the longest request; `configuration-invalid` when `FUNCTIONS_REQUEST_BODY_SIZE_LIMIT` is no whole number of
+ * bytes.
+ */
 export function bodyLimitBytes(settings: Settings): number {
   const setting = "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT";
   const text = settings[setting];

@@ -40,7 +40,10 @@ export interface TriggerKind {
   readonly type: string;
   /** Output bindings by their lower-case types, beside the trigger. */
   readonly outputTypes: readonly string[];
-  /** What a run through `POST /admin/functions/{name}` hands to the function; undefined: such a function is not run by hand. */
+  /**
+   * What a run through `POST /admin/functions/{name}` hands to the function; undefined: such a function is not run by
+   * hand.
+   */
   readonly manualInput?: (input: string) => InvocationInput;
   prepare(hostFunction: HostFunction, context: TriggerContext): TriggerListener;
 }

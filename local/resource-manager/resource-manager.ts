@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
+import type { Reachability } from "../reachability.ts";
 import { ARM_PAGE_COUNT } from "../limits.ts";
 import type { MobilityOptions, MobilityService } from "../supervisor/mobility-service.ts";
 import { deploy, type DeployedGroup } from "./deployment.ts";
@@ -14,6 +15,7 @@ import { createOperations } from "./engine/operations.ts";
 import type { CloudFacts, Runtime, StorageAccountFacts, World } from "./engine/resource-type.ts";
 import { openStore, type ArmStore } from "./engine/store.ts";
 import { namesOf, worldAt } from "./engine/world.ts";
+import { createPast } from "./engine/past.ts";
 import { createMachines, type Machine } from "./machines/machines.ts";
 import { bootMachines, bringUpMachines } from "./machines/resume.ts";
 import { startArmServer } from "./server.ts";
@@ -52,8 +54,11 @@ export interface ResourceManager {
   readonly subscriptionId: string;
   readonly token: string;
   readonly faults: Faults;
-  /** False: connections of requests about this region are cut, and its operations stand still, until true. */
-  setReachable(region: string, reachable: boolean): void;
+  /**
+   * Until true: connections of requests about this region are cut (false) or never answered ("hangs"), and its
+   * operations stand still.
+   */
+  setReachable(region: string, reachable: Reachability): void;
   /** The limit of cores of one family in a region, or of all of them for "cores". */
   setQuota(region: string, family: string, cores: number): void;
   /** True: the size is not sold in the region (SkuNotAvailable, and a restriction in the list of skus). */
@@ -87,11 +92,13 @@ export async function startResourceManager(options: ResourceManagerOptions): Pro
   );
   const switches = createSwitches();
   const facts: CloudFacts = { url: server.url, regions: REGIONS, accounts: options.accounts, ...switches.facts };
-  const world = (): World => worldAt(now(), { store, types: TYPES, facts, newGuid: randomUUID });
+  const past = createPast();
+  const world = (): World => worldAt(now(), { store, types: TYPES, facts, newGuid: randomUUID, past });
   const runtime: Runtime = { disks, machines, world };
-  const { isReachable } = switches;
+  const { reachability } = switches;
+  const isReachable = (region: string): boolean => reachability(region) === true;
   const operations = createOperations({ store, runtime, now, newGuid: randomUUID, pace: options.pace, isReachable });
-  const faults = createFaults();
+  const faults = createFaults(past);
   const engine = {
     store,
     types: TYPES,
@@ -101,7 +108,8 @@ export async function startResourceManager(options: ResourceManagerOptions): Pro
     addresses: { url: server.url, secret: token, retryAfterSeconds: options.retryAfterSeconds },
     subscriptionId,
     pageCount: options.pageCount ?? ARM_PAGE_COUNT,
-    isReachable,
+    reachability,
+    past,
     others: (request: ArmRequest, at: World) => answerOther(request, at, TYPES),
   };
   if (store.isEmpty()) deploy(options.deployed ?? [], subscriptionId, (request) => handle(request, engine));
@@ -115,7 +123,7 @@ export async function startResourceManager(options: ResourceManagerOptions): Pro
   operations.startWork();
   server.open({
     answer: (request) => handle(request, engine),
-    download: (request, response, url) => download(request, response, url, { store, world: world(), disks, isReachable }),
+    download: (request, response, url) => download(request, response, url, { store, world: world(), disks, reachability }),
   });
   return {
     url: server.url,
@@ -144,7 +152,7 @@ interface DownloadParts {
   readonly store: ArmStore;
   readonly world: World;
   readonly disks: DiskFiles;
-  readonly isReachable: (region: string) => boolean;
+  readonly reachability: (region: string) => Reachability;
 }
 
 /** `/disk-access/{unique id}/abcd?...&sig=...`: what beginGetAccess answered. */
@@ -152,14 +160,13 @@ async function download(
   request: IncomingMessage,
   response: ServerResponse,
   url: URL,
-  { store, world, disks, isReachable }: DownloadParts,
+  { store, world, disks, reachability }: DownloadParts,
 ): Promise<void> {
   const uniqueId = url.pathname.split("/")[2] ?? "";
   const record = store.withUniqueId(uniqueId);
-  if (record !== undefined && !isReachable(record.location)) {
-    response.destroy();
-    return;
-  }
+  const reachable = record === undefined || reachability(record.location);
+  if (reachable === "hangs") return;
+  if (!reachable) return void response.destroy();
   const refuse = (status: number, code: string): void => void response.writeHead(status, { "x-ms-error-code": code }).end();
   if (record === undefined || !isGranted(accessOf(record.hidden), url.searchParams.get("sig") ?? "", world.nowMs)) {
     return refuse(403, "AuthenticationFailed");

@@ -88,6 +88,7 @@ async function answer(
   try {
     checkToken(request, options.isToken);
     const answered = handlers.answer(await readRequest(request, url));
+    if (answered.isHung === true) return;
     if (answered.isCut === true) response.destroy();
     else send(response, answered);
   } catch (error) {

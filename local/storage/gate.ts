@@ -2,16 +2,14 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { STORAGE_CLOSE_MS } from "../limits.ts";
+import type { Reachability } from "../reachability.ts";
 import { takeRequestListener } from "./azurite-modules.ts";
-
-/** "hangs": connections are taken, and nothing is ever answered, as by most regions that are lost. */
-export type Reachability = boolean | "hangs";
 
 /** Stands between the network and one Azurite server. */
 export interface Gate {
   /**
-   * False cuts every connection and refuses new ones. What was already under way inside still lands, as it does on Azure.
-   * What "hangs" has swallowed stays without an answer also when the server is reachable again.
+   * False cuts every connection and refuses new ones. What was already under way inside still lands, as it does on
+   * Azure. What "hangs" has swallowed stays without an answer also when the server is reachable again.
    */
   setReachable(reachable: Reachability): void;
   /** Refuses new connections, waits (at most STORAGE_CLOSE_MS) for requests under way and cuts what is left. */
@@ -28,8 +26,8 @@ export interface GateListeners {
 }
 
 /**
- * When `beforeAnswer` throws, the connection is cut instead of answered: the client learns nothing that is not true. The
- * fault is not thrown on, because the answer may begin inside a stream of Azurite's.
+ * When `beforeAnswer` throws, the connection is cut instead of answered: the client learns nothing that is not true.
+ * The fault is not thrown on, because the answer may begin inside a stream of Azurite's.
  */
 export function placeGate(server: Server, listeners: GateListeners): Gate {
   const sockets = new Set<Socket>();

@@ -7,8 +7,8 @@ export interface StorageOperation {
   readonly account: string;
   readonly service: StorageService;
   /**
-   * Azurite's name, such as "PageBlob_UploadPages" or "Messages_Enqueue"; "Throttled" for what a throttle refused; "unknown"
-   * when the request was refused before it was recognised.
+   * Azurite's name, such as "PageBlob_UploadPages" or "Messages_Enqueue"; "Throttled" for what a throttle refused;
+   * "unknown" when the request was refused before it was recognised.
    */
   readonly operation: string;
   readonly method: string;

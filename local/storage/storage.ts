@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
+import type { Reachability } from "../reachability.ts";
 import { loadAzurite } from "./azurite-modules.ts";
 import type { Azurite, StorageService } from "./azurite-modules.ts";
-import type { Reachability } from "./gate.ts";
 import type { MendName } from "./mends/mends.ts";
 import { holdMends } from "./mends/mends.ts";
 import type { StorageOperation } from "./operation.ts";
@@ -120,13 +120,13 @@ export interface LocalStorage {
   /** Operations answered since the start, by Azurite's name of the operation. */
   operationCounts(account: string): ReadonlyMap<string, number>;
   /**
-   * Takes the account away as a lost region would, until true. False cuts connections and refuses new ones; "hangs" takes
-   * them and never answers.
+   * Takes the account away as a lost region would, until true. False cuts connections and refuses new ones; "hangs"
+   * takes them and never answers.
    */
   setReachable(account: string, reachable: Reachability): void;
   /**
-   * From now on each page blob of the account has its own limits and answers 503 `ServerBusy` beyond them; undefined takes
-   * them away. `{}` are Azure's. Refused requests count as the operation "Throttled".
+   * From now on each page blob of the account has its own limits and answers 503 `ServerBusy` beyond them; undefined
+   * takes them away. `{}` are Azure's. Refused requests count as the operation "Throttled".
    */
   throttlePageBlobs(account: string, throttle: PageBlobThrottle | undefined): void;
   /** Lets requests under way finish, saves and stops. Throws, once everything is stopped, when an answer had to be withheld. */

@@ -3,8 +3,8 @@ import { CHILD_RESTART_FIRST_MS, CHILD_RESTARTS_MAX, CHILD_SETTLED_MS } from "..
 type AfterDeath = { readonly kind: "restart"; readonly pauseMs: number; readonly deaths: number } | { readonly kind: "stay-down" };
 
 /**
- * What follows when a child has died by itself after `ranMs`, and before that `deaths` times in a row: another start after a
- * pause that doubles, or none. Who has run for a while begins anew.
+ * What follows when a child has died by itself after `ranMs`, and before that `deaths` times in a row: another start
+ * after a pause that doubles, or none. Who has run for a while begins anew.
  */
 export function afterDeath(deaths: number, ranMs: number): AfterDeath {
   const inARow = ranMs >= CHILD_SETTLED_MS ? 1 : deaths + 1;

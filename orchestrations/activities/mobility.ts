@@ -53,7 +53,7 @@ export async function beginInstall(context: FlowContext, run: FlowRun): Promise<
   const settings = {
     itemId: run.itemId,
     apiUrl,
-    registrationToken: await newRegistrationToken(context, run.itemId),
+    registrationToken: await context.tickets.issue(run.itemId, await newRegistrationToken(context, run.itemId)),
     disks: itemDisks(await planOf(context, run)).map(({ id: diskId, lun }) => (lun === undefined ? { id: diskId } : { id: diskId, lun })),
   };
   const encoded = Buffer.from(JSON.stringify(settings)).toString("base64url");

@@ -1,14 +1,14 @@
-import { readProgress } from "../../replication/apply/progress.ts";
-import { findItem } from "../../replication/items/item-record.ts";
+import { findProgress } from "../../replication/items/heartbeat.ts";
+import { findReadableItem } from "../../replication/items/item-record.ts";
 import { closeStream } from "../../replication/items/streams.ts";
 import { STORE_BLOB_WRITE_MS } from "../../replication/limits.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import type { FlowRun } from "../flow-run.ts";
 import type { FlowContext } from "./context.ts";
 
-/** No worker claims the disks any more. An item that never began to replicate has none. */
+/** No worker claims the disks any more. An item that never began to replicate has none, and one whose record is damaged is claimed by none. */
 export async function endReplication(context: FlowContext, { itemId }: FlowRun): Promise<void> {
-  if ((await findItem(context.stores, itemId)) !== undefined) await endStream(context, itemId);
+  if ((await findReadableItem(context.stores, itemId)) !== undefined) await endStream(context, itemId);
 }
 
 /** Closes the stream, and wakes the worker that waits for hints, so that it need not be waited for. */
@@ -32,7 +32,8 @@ export async function lookWorkers({ stores, clock }: FlowContext, { itemId }: Fl
  * knows of a request only that it may land: its claim runs out, and then the longest request may still be under way.
  */
 export async function lookWorker(stores: ItemStores, itemId: string, nowMs: number): Promise<WorkerLook> {
-  const progress = (await readProgress(stores.records(itemId)))?.progress;
+  // A damaged record fences every worker: none can renew its claim, or say how far it has come.
+  const progress = await findProgress(stores, itemId);
   if (progress?.holder === undefined) return { kind: "ended", settleMs: 0 };
   const { expiresMs } = progress;
   return nowMs < expiresMs ? { kind: "works" } : { kind: "ended", settleMs: Math.max(0, expiresMs + STORE_BLOB_WRITE_MS - nowMs) };

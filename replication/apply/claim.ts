@@ -1,14 +1,13 @@
-import { LeewardError, hasCode, invariant } from "../errors.ts";
+import { LeewardError, invariant } from "../errors.ts";
 import type { LastPoint, Progress, ProtectedItem, StopReason } from "../items/item.ts";
 import { DISK_REQUESTS_IN_FLIGHT } from "../limits.ts";
 import type { TargetDisk } from "../ports.ts";
 import { whileBusy } from "./busy.ts";
-import { checkDelta } from "./check-delta.ts";
 import type { OpenItem } from "./context.ts";
 import { inLanes } from "./lanes.ts";
-import { isBoundary, readProgress, replaceProgress } from "./progress.ts";
+import { canGoOn } from "./next-delta.ts";
+import { readProgress, replaceProgress } from "./progress.ts";
 import type { StoredProgress } from "./progress.ts";
-import { readNextDelta } from "./read-delta.ts";
 
 /** The right to write the target disks of one item, as long as nobody raised a newer generation. It ends with its first unknown outcome. */
 export interface Claim {
@@ -55,7 +54,7 @@ export async function claimItem(open: OpenItem): Promise<ClaimAttempt> {
   if (stored === undefined || stored.progress.stream !== item.stream) return { kind: "absent" };
   const { progress } = stored;
   const nowMs = context.clock.now();
-  if (progress.stopped !== undefined && !(await hasHealed(open, progress))) return { kind: "stopped", reason: progress.stopped };
+  if (progress.stopped !== undefined && !(await canGoOn(open, progress))) return { kind: "stopped", reason: progress.stopped };
   if (progress.holder !== undefined && progress.holder !== context.holder && progress.expiresMs > nowMs) {
     return { kind: "held", untilMs: progress.expiresMs };
   }
@@ -87,26 +86,6 @@ async function raiseAll({ context, item }: OpenItem, { generation, expiresMs }: 
     }
   });
 }
-
-/**
- * A stop ends by itself when the next delta of the chain can be read whole: then nothing has to be skipped (rule 5), whatever stood in its place before.
- * A batch that was begun and cannot be finished waits for a repair.
- */
-async function hasHealed(open: OpenItem, progress: Progress): Promise<boolean> {
-  if (!isBoundary(progress)) return false;
-  try {
-    const next = await readNextDelta(open, progress, progress.applied.epoch + 1, "everywhere");
-    if (next.kind === "missing") return false;
-    checkDelta(open, progress.applied, next.bytes, "cache");
-    return true;
-  } catch (error) {
-    if (hasCode(error, ...UNREADABLE)) return false;
-    throw error;
-  }
-}
-
-/** What still stands in the place of the next delta; any other error is a failure of its own. */
-const UNREADABLE = ["delta-corrupt", "delta-unsupported", "delta-too-large", "delta-foreign", "position-fork"] as const;
 
 function holdClaim(open: OpenItem, claimed: StoredProgress): Claim {
   const { context, bounds, records } = open;

@@ -1,6 +1,6 @@
 import { LeewardError, hasCode } from "../errors.ts";
 import { findItem } from "../items/item-record.ts";
-import type { StopReason } from "../items/item.ts";
+import type { Progress, StopReason } from "../items/item.ts";
 import { CLAIM_AGAIN_PAUSE_MS } from "../limits.ts";
 import { readPointWanted } from "../points/point-wanted.ts";
 import { takeDuePoint } from "../points/take-point.ts";
@@ -10,7 +10,8 @@ import { claimItem } from "./claim.ts";
 import type { Claim } from "./claim.ts";
 import { openItem } from "./context.ts";
 import type { ApplyContext, OpenItem } from "./context.ts";
-import { readNextDelta } from "./read-delta.ts";
+import { UNUSABLE } from "./next-delta.ts";
+import { fromCache } from "./read-delta.ts";
 
 export type ApplyOutcome =
   /** Nothing left to do, or no such item: the next hint or the sweep comes back. */
@@ -24,7 +25,7 @@ export type ApplyOutcome =
   | { readonly kind: "fenced" };
 
 /** What stops the item until it is repaired (rule 5): nothing of this is ever skipped. */
-const STOPPING = ["delta-corrupt", "delta-unsupported", "delta-too-large", "delta-foreign", "position-fork", "position-gap"] as const;
+const STOPPING = [...UNUSABLE, "position-gap"] as const;
 
 /** Claiming a new generation makes these harmless (rule 3). */
 const CLAIM_AGAIN = ["outcome-unknown", "conflict"] as const;
@@ -154,12 +155,15 @@ async function letGo(claim: Claim, kind: "idle" | "more"): Promise<WorkEnd> {
   return (await hasNext(claim.open, progress)) ? { kind: "look-again" } : { kind };
 }
 
-async function hasNext(open: OpenItem, progress: Parameters<typeof readNextDelta>[1]): Promise<boolean> {
-  return (await readNextDelta(open, progress, progress.applied.epoch + 1, "cache-beyond-intent")).kind === "found";
+async function hasNext(open: OpenItem, progress: Progress): Promise<boolean> {
+  return (await fromCache(open, progress, progress.applied.epoch + 1)) instanceof Uint8Array;
 }
 
+/** What was applied before is shown by a point, so that a failover which finds the item stopped loses none of it. */
 async function stop(claim: Claim, error: LeewardError): Promise<WorkEnd> {
   const { context, item } = claim.open;
+  const { stream, applied } = claim.progress();
+  await takeDuePoint(claim, "any", { version: 1, stream, epoch: applied.epoch });
   const reason: StopReason = {
     code: error.code,
     message: error.message,

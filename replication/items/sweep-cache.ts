@@ -16,7 +16,7 @@ import { deltaEnd, judgedEtag } from "./settle.ts";
 type HintReason =
   /** The next delta is here and nobody works on it: its event was lost, or came while a holder was dying. */
   | "next-delta"
-  /** A batch was begun and its worker is gone. */
+  /** A batch was begun and its worker is gone, or could not finish it: what was missing may be there by now. */
   | "batch-begun"
   /** A claim ran out without being given back. */
   | "holder-gone"
@@ -43,7 +43,8 @@ interface Look {
   readonly nowMs: number;
 }
 
-const NOTHING: CacheSweep = { hints: [], quarantined: 0, removed: 0, stopped: undefined, cacheFailure: undefined, more: false };
+/** When nothing was looked at. */
+export const NOTHING: CacheSweep = { hints: [], quarantined: 0, removed: 0, stopped: undefined, cacheFailure: undefined, more: false };
 
 /**
  * Finds what no event announced (rule 5) and cleans the item's cache container, a bounded page at a time; every call makes progress, because what it
@@ -63,7 +64,7 @@ export async function sweepCache(context: ItemContext, itemId: string): Promise<
     return { ...NOTHING, hints: ahead ? ["next-delta"] : hints, cacheFailure: listed };
   }
   const cleaned = await cleanCache(look, listed);
-  const nextHere = await isNextHere(look, listed);
+  const nextHere = (await isNextHere(look, listed)) || (await isRestored(look));
   const hints: HintReason[] = [...(nextHere && mayWork(look) ? (["next-delta"] as const) : []), ...(await targetHints(look))];
   const stopped = nextHere || hints.length > 0 ? undefined : await stopAtGap(look, listed);
   const { failure, ...counts } = cleaned;
@@ -76,6 +77,12 @@ async function sweepClosed(look: Look, listed: readonly RecordListing[] | Leewar
   const closed = listed.filter(({ name }) => (parseDeltaName(name)?.stream ?? 0) < look.item.stream);
   const { failure, ...counts } = await cleanCache(look, closed);
   return { ...NOTHING, ...counts, cacheFailure: failure };
+}
+
+/** What stopped the item is looked for in the journal too: a worker may have put it there before the cache's copy was damaged or went. */
+async function isRestored(look: Look): Promise<boolean> {
+  const { applied, stopped } = look.stored.progress;
+  return stopped !== undefined && (await inJournal(look, applied.epoch + 1));
 }
 
 /** Deltas that were applied and could not be removed may fill the whole page in front of the next one. */
@@ -105,7 +112,8 @@ async function listCache(context: ItemContext, itemId: string, stream: number): 
 async function targetHints(look: Look): Promise<readonly HintReason[]> {
   const { context, item, stored, nowMs } = look;
   const { progress } = stored;
-  if (isHeld(progress, nowMs) || progress.stopped !== undefined) return [];
+  if (isHeld(progress, nowMs)) return [];
+  if (progress.stopped !== undefined) return isBoundary(progress) ? [] : ["batch-begun"];
   const hints: HintReason[] = [];
   if (!isBoundary(progress)) hints.push("batch-begun");
   if (progress.holder !== undefined) hints.push("holder-gone");
@@ -266,7 +274,7 @@ async function inJournal({ context, item }: Look, epoch: number): Promise<boolea
   return (await context.stores.records(item.itemId).list(journalName(item.stream, epoch), 1)).length > 0;
 }
 
-/** A stop between batches ends when the right delta stands in its place, which a worker finds out; a batch that cannot be finished waits for a repair. */
+/** A stop ends when what was missing is there: a worker finds that out before it claims anything. In the middle of a batch `batch-begun` wakes it. */
 function mayWork({ stored: { progress }, nowMs }: Look): boolean {
   return !isHeld(progress, nowMs) && (progress.stopped === undefined || isBoundary(progress));
 }

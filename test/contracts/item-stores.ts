@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { QUARANTINE_MAX_COUNT } from "../../replication/limits.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 
 /** Stores of an empty account pair, and what lies in quarantine. */
@@ -147,6 +148,18 @@ export function itemStoresContract(open: () => Promise<ItemStoresUnderTest>): vo
       const { etag: present } = (await stores.cache("web", 1).read("a")) ?? {};
       await stores.quarantine("web", 1, "a", "forged", present);
       expect(texts(await quarantined("web"))).toEqual(["genuine"]);
+    });
+
+    it("rule 9: keeps a bounded number of blobs, the newest", async () => {
+      const { stores, quarantined } = await open();
+      for (let count = 0; count < QUARANTINE_MAX_COUNT + 2; count += 1) {
+        await stores.cache("web", 1).create("a", bytes(`blob ${count}`));
+        await stores.quarantine("web", 1, "a", "forged");
+      }
+      const kept = texts(await quarantined("web"));
+      expect(kept).toHaveLength(QUARANTINE_MAX_COUNT);
+      expect(kept).toContain(`blob ${QUARANTINE_MAX_COUNT + 1}`);
+      expect(await stores.cache("web", 1).list("", 10)).toEqual([]);
     });
 
     it("a second blob of the same name does not push out the first", async () => {

@@ -1,5 +1,6 @@
 import type { Clock, ItemStores, RecordStore } from "../../replication/ports.ts";
 import { ITEM_RECORD, PROGRESS_RECORD, isLastingRecord } from "../../replication/items/names.ts";
+import { QUARANTINE_MAX_COUNT } from "../../replication/limits.ts";
 import { createMemoryDisks } from "./memory-disks.ts";
 import type { MemoryDisks } from "./memory-disks.ts";
 import { type MemoryRecords, createMemoryRecords } from "./memory-records.ts";
@@ -77,7 +78,7 @@ export function createMemoryStores(clock: Clock): MemoryStores {
       const cache = open(caches, cacheOf(itemId, stream));
       const found = await cache.read(name);
       if (found === undefined || (etag !== undefined && etag !== found.etag)) return;
-      quarantines.set(itemId, [...(quarantines.get(itemId) ?? []), found.bytes]);
+      quarantines.set(itemId, [...(quarantines.get(itemId) ?? []), found.bytes].slice(-QUARANTINE_MAX_COUNT));
       await cache.remove(name);
     },
   };

@@ -4,10 +4,11 @@ import type { FlowRun } from "../../orchestrations/flow-run.ts";
 import { applySlice } from "../../replication/apply/run.ts";
 import { readProgress, replaceProgress } from "../../replication/apply/progress.ts";
 import type { LeewardEvent } from "../../replication/events/event.ts";
-import { findItem } from "../../replication/items/item-record.ts";
+import { findItem, findReadableItem } from "../../replication/items/item-record.ts";
 import { manifestName } from "../../replication/items/names.ts";
 import { registerService } from "../../replication/items/register.ts";
 import type { JobRecord } from "../../replication/jobs/job.ts";
+import { openTickets } from "../../replication/items/tickets.ts";
 import { findJob } from "../../replication/jobs/job-record.ts";
 import { SLICE_MS } from "../../replication/limits.ts";
 import type { Timer, WorkMessage } from "../../replication/ports.ts";
@@ -81,8 +82,10 @@ export function flowWorld({ looks = 1, around = (_call, run) => run() }: FlowWor
   seed(resourceManager);
   const told: LeewardEvent[] = [];
   const sent: WorkMessage[] = [];
+  const control = createMemoryRecords(clock);
   const context: FlowContext = {
-    control: createMemoryRecords(clock),
+    control,
+    tickets: openTickets(control, { next: () => "ab".repeat(16) }),
     queue: { send: async (message) => void sent.push(message) },
     events: { publish: async (events) => void told.push(...events) },
     stores: stores.stores,
@@ -173,11 +176,12 @@ async function guests(context: FlowContext, resourceManager: MemoryResourceManag
       readonly registrationToken: string;
     };
     const { itemId, registrationToken } = settings;
-    const stored = await findItem(context.stores, itemId);
-    if (stored === undefined || stored.item.registrationHash === undefined) continue;
+    const item = await findReadableItem(context.stores, itemId);
+    if (item?.registrationHash === undefined) continue;
     const who = { machineId: "machine", bootId: "boot", itemToken: "ab".repeat(32) };
     // The token of an installation that was begun again has ended; the next command brings another.
-    const registered = await registerService(context, itemId, { ...who, registrationToken, disks: stored.item.disks }).catch(
+    const secret = registrationToken.split(".")[1] ?? "";
+    const registered = await registerService(context, itemId, { ...who, registrationToken: secret, disks: item.disks }).catch(
       () => undefined,
     );
     if (registered !== undefined) await addPoint(context, itemId);

@@ -8,6 +8,7 @@ import { readFixedVhd } from "../../local/lab/fixed-vhd.ts";
 import { openDiskFiles } from "../../local/resource-manager/disks/disk-files.ts";
 import { isGranted, signatureHash } from "../../local/resource-manager/disks/vhd-download.ts";
 import { vhdFooter } from "../../local/resource-manager/disks/vhd-footer.ts";
+import { createPast } from "../../local/resource-manager/engine/past.ts";
 import { createFaults } from "../../local/resource-manager/engine/faults.ts";
 import { openStore } from "../../local/resource-manager/engine/store.ts";
 import { readInstallCommand } from "../../local/resource-manager/machines/install-command.ts";
@@ -84,7 +85,7 @@ describe("addresses", () => {
 describe("faults", () => {
   const request = { method: "POST", type: "Microsoft.Compute/virtualMachines", name: "VM", action: "start" };
   it("strike as often as they say, and only where they are meant to", () => {
-    const faults = createFaults();
+    const faults = createFaults(createPast());
     faults.add({ phase: "request", type: "microsoft.compute/virtualmachines", name: "vm", action: "START", times: 2, code: "X" });
     expect(() => faults.refuse({ ...request, action: "deallocate" })).not.toThrow();
     expect(() => faults.refuse({ ...request, name: "other" })).not.toThrow();

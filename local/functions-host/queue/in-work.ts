@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { z } from "zod";
 
 /** A message that a function is working on, as whoever gives it back has to name it. */
-export interface MessageInWork {
+interface MessageInWork {
   /** The queue's address. */
   readonly queue: string;
   readonly messageId: string;
@@ -11,8 +11,9 @@ export interface MessageInWork {
 }
 
 /**
- * The messages in work. On Azure the host outlives a worker that dies, fails its invocations and makes their messages visible
- * again. Here both are one process: what it worked on stands in a file, and the process that takes its place gives it back.
+ * The messages in work. On Azure the host outlives a worker that dies, fails its invocations and makes their messages
+ * visible again. Here both are one process: what it worked on stands in a file, and the process that takes its place
+ * gives it back.
  */
 export interface InWork {
   /** Begun, or kept invisible under a new receipt. */
@@ -25,16 +26,18 @@ export interface InWork {
 /** Without a folder for the host's state nobody takes the place of a process that died. */
 export const NOT_KEPT: InWork = { put: () => {}, remove: () => {}, left: () => [] };
 
-/** `afterDeath` false: whoever was here before was killed as a whole instance is, and its messages stay invisible, as on Azure. */
+/**
+ * `afterDeath` false: whoever was here before was killed as a whole instance is, and its messages stay invisible, as on
+ * Azure.
+ */
 export function openInWork(file: string, afterDeath: boolean): InWork {
-  const left = afterDeath ? readLeft(file) : [];
   const messages = new Map<string, MessageInWork>();
+  let found: readonly MessageInWork[] | undefined;
   const write = (): void => {
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     writeFileSync(`${file}.new`, JSON.stringify([...messages.values()]), { mode: 0o600 });
     renameSync(`${file}.new`, file);
   };
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  write();
   return {
     put(message) {
       messages.set(message.messageId, message);
@@ -43,7 +46,14 @@ export function openInWork(file: string, afterDeath: boolean): InWork {
     remove(messageId) {
       if (messages.delete(messageId)) write();
     },
-    left: (queue) => left.filter((message) => message.queue === queue),
+    left(queue) {
+      // At the start of the first listener: an app without queues keeps no file.
+      if (found === undefined) {
+        found = afterDeath ? readLeft(file) : [];
+        write();
+      }
+      return found.filter((message) => message.queue === queue);
+    },
   };
 }
 

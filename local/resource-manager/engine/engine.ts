@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { Reachability } from "../../reachability.ts";
 import { ArmError, errorBody, notSupported } from "./arm-error.ts";
 import type { Answer, ArmRequest } from "./answer.ts";
 import type { RequestFacts } from "./faults.ts";
@@ -45,7 +46,8 @@ function answerTarget(request: ArmRequest, parts: EngineParts): Answer {
   const target = readTarget(request.path, parts.types);
   const facts = requestFacts(request, target);
   parts.faults.refuse(facts);
-  if (isCut(request, target, parts)) return { status: 503, headers: {}, isCut: true };
+  const reachable = reachabilityOf(request, target, parts);
+  if (reachable !== true) return { status: 503, headers: {}, [reachable === "hangs" ? "isHung" : "isCut"]: true };
   const answer = dispatch(request, target, facts, parts);
   return parts.faults.losesAnswer(facts) ? { ...answer, isCut: true } : answer;
 }
@@ -82,7 +84,7 @@ function answerResource(request: ArmRequest, at: Place, facts: RequestFacts, par
       return { status: 200, headers: { ETag: etagOf(record) }, body: present(record, at.type, world, request.query) };
     }
     case "HEAD":
-      return { status: world.find(at.id) === undefined ? 404 : 204, headers: {} };
+      return { status: world.seen(at.id) === undefined ? 404 : 204, headers: {} };
     case "PUT":
     case "PATCH":
       return change(request, at, facts, parts);
@@ -135,7 +137,8 @@ function list(request: ArmRequest, { name: type }: ResourceType, within: Within,
 
 function page(request: ArmRequest, scope: Scope, parts: EngineParts): Answer {
   const world = parts.world();
-  const read = (afterKey: string, limit: number): readonly ResourceRecord[] => parts.store.page(scope, afterKey, limit);
+  const stored = (afterKey: string, limit: number): readonly ResourceRecord[] => parts.store.page(scope, afterKey, limit);
+  const read = (afterKey: string, limit: number): readonly ResourceRecord[] => parts.past.page(scope, afterKey, limit, world.nowMs, stored);
   return pageOf(read, request, { url: parts.addresses.url, pageCount: parts.pageCount }, (record) =>
     present(record, world.typeOf(record.type), world, request.query),
   );
@@ -161,7 +164,7 @@ function requestFacts(request: ArmRequest, target: Target): RequestFacts {
 }
 
 /** A region that is gone answers nothing: neither for its resources and operations, nor for what is to be made there. */
-function isCut(request: ArmRequest, target: Target, parts: EngineParts): boolean {
+function reachabilityOf(request: ArmRequest, target: Target, parts: EngineParts): Reachability {
   const regionOf = (): string | undefined => {
     if (target.kind === "operation") return parts.store.operation(target.operationId)?.region;
     if (target.kind === "resource" || target.kind === "verb") {
@@ -172,7 +175,7 @@ function isCut(request: ArmRequest, target: Target, parts: EngineParts): boolean
     return /\/locations\/([^/]+)\//i.exec(request.path)?.[1];
   };
   const region = regionOf();
-  return region !== undefined && !parts.isReachable(regionName(region));
+  return region === undefined || parts.reachability(regionName(region));
 }
 
 function withCommonHeaders(answer: Answer, request: ArmRequest): Answer {

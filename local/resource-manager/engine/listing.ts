@@ -3,7 +3,10 @@ import type { ArmRequest, Answer } from "./answer.ts";
 import type { JsonObject } from "./json.ts";
 import type { ResourceRecord } from "./resource-type.ts";
 
-/** One page of a listing in the order of the keys, with `nextLink` when there are more. `read` gives at most `limit` after a key. */
+/**
+ * One page of a listing in the order of the keys, with `nextLink` when there are more. `read` gives at most `limit`
+ * after a key.
+ */
 export function pageOf(
   read: (afterKey: string, limit: number) => readonly ResourceRecord[],
   request: ArmRequest,

@@ -9,8 +9,8 @@ type ResourceRows = Pick<
 >;
 
 /**
- * Where each resource stands and what it names. These tables live in memory and are filled at each start, so that files of
- * every age have them; they follow the transactions of the file.
+ * Where each resource stands and what it names. These tables live in memory and are filled at each start, so that files
+ * of every age have them; they follow the transactions of the file.
  */
 const INDEXES = `
   CREATE TEMP TABLE places (key TEXT PRIMARY KEY, type TEXT, groupKey TEXT, parentKey TEXT, uniqueId TEXT) WITHOUT ROWID;

@@ -14,9 +14,9 @@ export type Scope =
   | { readonly kind: "group"; readonly groupKey: string };
 
 /**
- * Resources and operations in one SQLite file. Everything inside `transaction` is kept or undone together; what it returned
- * has survived a kill of the process at any later moment (write-ahead log; a loss of power may cost the last moments). What
- * is asked for is found by indexes in memory: only its rows are read.
+ * Resources and operations in one SQLite file. Everything inside `transaction` is kept or undone together; what it
+ * returned has survived a kill of the process at any later moment (write-ahead log; a loss of power may cost the last
+ * moments). What is asked for is found by indexes in memory: only its rows are read.
  */
 export interface ArmStore {
   transaction<Result>(work: () => Result): Result;
@@ -41,7 +41,10 @@ export interface ArmStore {
   close(): void;
 }
 
-/** Opens the file, which is made if missing; `undefined` keeps everything in memory. `namesOf`: the keys that a record refers to. */
+/**
+ * Opens the file, which is made if missing; `undefined` keeps everything in memory. `namesOf`: the keys that a record
+ * refers to.
+ */
 export function openStore(file: string | undefined, namesOf: (record: ResourceRecord) => readonly string[]): ArmStore {
   const { database, resources } = openDatabase(file, namesOf);
   const operation = database.prepare("SELECT record FROM operations WHERE id = ?");

@@ -1,4 +1,5 @@
 import { keyOf } from "./ids.ts";
+import type { Past } from "./past.ts";
 import type { CloudFacts, Reference, ResourceRecord, ResourceType, World } from "./resource-type.ts";
 import type { ArmStore } from "./store.ts";
 import { typeNamed } from "./target.ts";
@@ -8,9 +9,22 @@ export interface WorldParts {
   readonly types: readonly ResourceType[];
   readonly facts: CloudFacts;
   readonly newGuid: () => string;
+  readonly past: Past;
 }
 
-export function worldAt(nowMs: number, { store, types, facts, newGuid }: WorldParts): World {
+export function worldAt(nowMs: number, { store, types, facts, newGuid, past }: WorldParts): World {
+  const note = (key: string, next: ResourceRecord | undefined): void => {
+    if (!past.isNoted()) return;
+    const previous = store.resource(key);
+    const still = new Set(next === undefined ? [] : referencesOf(typeNamed(types, next.type), next).map(({ id }) => keyOf(id)));
+    const before = previous === undefined ? [] : referencesOf(typeNamed(types, previous.type), previous);
+    past.note(
+      previous,
+      next,
+      before.filter(({ id, holds }) => holds && !still.has(keyOf(id))),
+      nowMs,
+    );
+  };
   return {
     nowMs,
     facts,
@@ -27,8 +41,24 @@ export function worldAt(nowMs: number, { store, types, facts, newGuid }: WorldPa
           .map((reference) => ({ record, reference })),
       );
     },
-    put: (record) => store.putResource(record),
-    remove: (key) => store.removeResource(key),
+    named: (id) => {
+      const record = store.resource(keyOf(id));
+      return record !== undefined && past.isTooNew(record, nowMs) ? undefined : record;
+    },
+    seen: (id) => {
+      const record = store.resource(keyOf(id));
+      if (record === undefined) return past.ghost(id, nowMs);
+      return past.isTooNew(record, nowMs) ? undefined : record;
+    },
+    formerUsersOf: (id) => past.formerUsersOf(id, nowMs),
+    put: (record) => {
+      note(record.key, record);
+      store.putResource(record);
+    },
+    remove: (key) => {
+      note(key, undefined);
+      store.removeResource(key);
+    },
     typeOf: (name) => typeNamed(types, name),
   };
 }

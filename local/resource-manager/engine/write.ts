@@ -106,7 +106,7 @@ function checkPlace(at: Place, previous: ResourceRecord | undefined, parts: Engi
   const groupKey = keyOf(`/subscriptions/${parts.subscriptionId}/resourceGroups/${at.groupName}`);
   if (at.type.name !== GROUP_TYPE) existingGroup(at.groupName, parts, world);
   refuseInDyingGroup(groupKey, world);
-  if (at.parentId !== undefined && world.find(at.parentId) === undefined) throw parentNotFound(at.parentId);
+  if (at.parentId !== undefined && world.named(at.parentId) === undefined) throw parentNotFound(at.parentId);
   if (previous === undefined && !at.type.naming.test(at.name)) {
     throw new ArmError(400, "InvalidResourceName", `Resource name ${at.name} is invalid: it must match ${at.type.naming.source}.`);
   }

@@ -38,7 +38,10 @@ export const FAMILIES: readonly string[] = [...new Set(SIZES.map(({ family }) =>
 
 const sizeNamed = (name: string): MachineSize | undefined => SIZES.find((candidate) => keyOf(candidate.name) === keyOf(name));
 
-/** Cores of the machines in a region, by family and of all ("cores"). Failed and deallocated machines count: Azure's quotas do that too. */
+/**
+ * Cores of the machines in a region, by family and of all ("cores"). Failed and deallocated machines count: Azure's
+ * quotas do that too.
+ */
 export function usedCores(region: string, world: World, exceptKey = ""): ReadonlyMap<string, number> {
   const used = new Map<string, number>();
   for (const record of world.ofType("Microsoft.Compute/virtualMachines")) {

@@ -12,6 +12,7 @@ import type { FlowManagement } from "../orchestrations/activities/context.ts";
 import { flowHost } from "../orchestrations/durable.ts";
 import type { FlowHost } from "../orchestrations/request.ts";
 import { CONTROL_CONTAINER } from "../replication/items/names.ts";
+import { placedRecords } from "../replication/items/placed-records.ts";
 import type { CacheAccess, Clock, Ids, ItemStores, RecordStore, RestoreAccess, Timer, WorkQueue } from "../replication/ports.ts";
 import type { EventPublisher } from "../replication/ports-events.ts";
 import { type HintBell, openHintBell } from "./hint-bell.ts";
@@ -56,7 +57,7 @@ export function connectApplication(settings: Settings): Application {
   const { management } = settings;
   return {
     stores: openItemStores(cache, target),
-    control: openRecords(target, CONTROL_CONTAINER),
+    control: placedRecords(openRecords(target, CONTROL_CONTAINER), CONTROL_CONTAINER),
     clock,
     timer,
     ids,

@@ -2,13 +2,15 @@ import { type ApplyProgress, type LatestTarget, choosePoint, latestTarget } from
 import { isBoundary } from "../../replication/apply/progress.ts";
 import { forgetEntry, intend, restoredEntryId } from "../../replication/failover/ledger.ts";
 import { changeLedger } from "../../replication/failover/ledger-record.ts";
-import { LeewardError } from "../../replication/errors.ts";
+import { LeewardError, hasCode } from "../../replication/errors.ts";
 import { readHeartbeat, requireProgress } from "../../replication/items/heartbeat.ts";
+import type { Progress } from "../../replication/items/item.ts";
 import { choosePointOf } from "../../replication/jobs/job.ts";
 import { changeJob } from "../../replication/jobs/job-record.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { readCatalog } from "../../replication/points/catalog.ts";
 import { wantPoint } from "../../replication/points/point-wanted.ts";
+import type { ItemStores } from "../../replication/ports.ts";
 import type { TargetPlan } from "../../replication/planning/plan.ts";
 import { type Walk, failoverWalk } from "../../replication/resources/walk.ts";
 import { findRestore, readRestore, restoreIdOf, restoredDisk } from "../../replication/restore/record.ts";
@@ -22,7 +24,7 @@ import { itemDisks } from "./item-disks.ts";
 /** What a failover to the latest state waits for: fixed at its beginning, so that a source that writes on cannot keep it waiting. */
 export async function fixLatest({ stores, clock }: FlowContext, { itemId }: FlowRun): Promise<LatestTarget> {
   const heartbeat = await readHeartbeat(stores, itemId);
-  return latestTarget(await requireProgress(stores, itemId), heartbeat?.uploaded, clock.now());
+  return latestTarget(await readableProgress(stores, itemId), heartbeat?.uploaded, clock.now());
 }
 
 export type PointAnswer =
@@ -30,23 +32,43 @@ export type PointAnswer =
   /** The position is not reached, or its point is not taken yet. */
   | { readonly kind: "wait" };
 
-/** A point that is missing is asked for with every look: hints may be lost. Errors: `point-unknown`, `point-pruned`. */
+/** Undefined when the record is damaged or gone: the points of the item do not depend on it (rule 7). */
+async function readableProgress(stores: ItemStores, itemId: string): Promise<Progress | undefined> {
+  try {
+    return await requireProgress(stores, itemId);
+  } catch (error) {
+    if (hasCode(error, "record-corrupt")) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * A point that is missing is asked for with every look: hints may be lost. Errors: `point-unknown`, `point-pruned`, `record-corrupt` for a damaged point that was
+ * asked for by its id.
+ */
 export async function lookPoint(
   { stores, clock, queue }: FlowContext,
   { itemId }: FlowRun,
   { latest }: { readonly latest: LatestTarget },
 ): Promise<PointAnswer> {
   const { running } = await readManaged(stores, itemId);
-  const { points, pins } = await readCatalog(stores.records(itemId));
-  const choosable = points.map((point) => ({ ...point, deleting: pins.get(point.pointId)?.state === "deleting" }));
-  const progress = await requireProgress(stores, itemId);
-  const applied: ApplyProgress = {
+  const request = running?.failover?.point ?? { kind: "Latest" };
+  const { points, pins, damagedManifests, damagedPins } = await readCatalog(stores.records(itemId));
+  const asked = request.kind === "Custom" ? damagedManifests.get(request.pointId) : undefined;
+  if (asked !== undefined) throw asked;
+  const choosable = points.map((point) => ({
+    ...point,
+    deleting: pins.get(point.pointId)?.state === "deleting",
+    damaged: damagedPins.get(point.pointId),
+  }));
+  const progress = await readableProgress(stores, itemId);
+  const applied: ApplyProgress | undefined = progress && {
     applied: progress.applied,
     boundary: isBoundary(progress),
     seeding: progress.seeding,
     stopped: progress.stopped !== undefined,
   };
-  const choice = choosePoint(running?.failover?.point ?? { kind: "Latest" }, choosable, applied, latest, clock.now());
+  const choice = choosePoint(request, choosable, applied, latest, clock.now());
   switch (choice.kind) {
     case "refused":
       throw choice.error;

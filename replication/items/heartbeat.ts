@@ -9,7 +9,7 @@ import { changeItem } from "./item-record.ts";
 import type { HeartbeatAnswer, HeartbeatRequest } from "./mobility-protocol.ts";
 import { HEARTBEAT_RECORD } from "./names.ts";
 import { ensureProgress, progressGone } from "./open-stream.ts";
-import { decodeRecord, encodeRecord } from "./records.ts";
+import { decodeRecord, encodeRecord, unlessDamaged } from "./records.ts";
 import { repairReported } from "./repair.ts";
 import { isChecksum, requireCount, requireField, requirePosition, requireTime } from "./request-rules.ts";
 import { rotationFor, withNextToken } from "./rotation.ts";
@@ -54,7 +54,7 @@ export async function recordHeartbeat(
   };
 }
 
-/** Undefined before the first heartbeat. Errors: `record-corrupt`. */
+/** Undefined before the first heartbeat, and while its record is damaged: the next heartbeat makes it anew. */
 export async function readHeartbeat(stores: ItemStores, itemId: string): Promise<HeartbeatRecord | undefined> {
   return (await findHeartbeat(stores, itemId))?.record;
 }
@@ -92,7 +92,7 @@ async function putHeartbeat(
     const stored = await findHeartbeat(stores, item.itemId);
     const nowMs = clock.now();
     const session = sessionFor(stored?.record, request, progress.applied, nowMs);
-    const appPoint = appPointAfter({ item, state: stored?.record.appPoint, request, progress, nowMs, newId });
+    const appPoint = appPointAfter({ item, state: stored?.record?.appPoint, request, progress, nowMs, newId });
     const record: HeartbeatRecord = {
       version: 1,
       receivedMs: nowMs,
@@ -121,12 +121,13 @@ async function reported({ stores, clock }: HeartbeatContext, known: ProtectedIte
   return change(known) === known ? known : changeItem(stores, known.itemId, change);
 }
 
+/** `record` is undefined when it is damaged: everything in it is the service's last word, which it says again. */
 async function findHeartbeat(
   stores: ItemStores,
   itemId: string,
-): Promise<{ readonly record: HeartbeatRecord; readonly etag: string } | undefined> {
+): Promise<{ readonly record: HeartbeatRecord | undefined; readonly etag: string } | undefined> {
   const stored = await stores.records(itemId).read(HEARTBEAT_RECORD);
-  return stored === undefined ? undefined : { record: decodeRecord<HeartbeatRecord>(HEARTBEAT_RECORD, 1, stored.bytes), etag: stored.etag };
+  return stored && { record: unlessDamaged(() => decodeRecord<HeartbeatRecord>(HEARTBEAT_RECORD, 1, stored.bytes)), etag: stored.etag };
 }
 
 function requireHeartbeat(request: HeartbeatRequest): void {

@@ -6,7 +6,7 @@ import { isBoundary } from "../apply/progress.ts";
 import { LeewardError, invariant } from "../errors.ts";
 import type { HeartbeatRecord } from "../items/item.ts";
 import { HEARTBEAT_RECORD, manifestName } from "../items/names.ts";
-import { decodeRecord } from "../items/records.ts";
+import { decodeRecord, unlessDamaged } from "../items/records.ts";
 import { DISK_REQUESTS_IN_FLIGHT } from "../limits.ts";
 import type { TargetDisk } from "../ports.ts";
 import { encodePoint, makePointId } from "./manifest.ts";
@@ -110,7 +110,8 @@ async function snapshotOwn(claim: Claim, disk: TargetDisk, pointId: string): Pro
   return snapshot;
 }
 
+/** A damaged record says nothing of an idle source; the next heartbeat makes it anew. */
 async function readHeartbeat(claim: Claim): Promise<HeartbeatRecord | undefined> {
   const stored = await claim.open.records.read(HEARTBEAT_RECORD);
-  return stored === undefined ? undefined : decodeRecord<HeartbeatRecord>(HEARTBEAT_RECORD, 1, stored.bytes);
+  return stored === undefined ? undefined : unlessDamaged(() => decodeRecord<HeartbeatRecord>(HEARTBEAT_RECORD, 1, stored.bytes));
 }

@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import type { HeartbeatRecord } from "../../replication/items/item.ts";
 import { HEARTBEAT_RECORD, manifestName } from "../../replication/items/names.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
-import { decodePoint, encodePoint, listPoints, readPoint } from "../../replication/points/manifest.ts";
+import { listPoints } from "../../replication/points/catalog.ts";
+import { decodePoint, encodePoint, readPoint } from "../../replication/points/manifest.ts";
 import { wantPoint } from "../../replication/points/point-wanted.ts";
 import { SLICE_MS } from "../../replication/limits.ts";
 import type { PointTombstone } from "../../replication/points/manifest.ts";
@@ -168,7 +169,7 @@ describe("recovery points", () => {
     }
     const records = world.stores.records(ITEM_ID);
     const pages = { ...records, list: (prefix: string, _limit: number, after?: string) => records.list(prefix, 1, after) };
-    const listed = await listPoints(pages);
+    const listed = (await listPoints(pages)).points;
     expect(listed.map((point) => point.position.epoch)).toEqual([1, 2, 3]);
     expect(await readPoint(records, listed[0]?.pointId ?? "")).toEqual(listed[0]);
   });

@@ -11,7 +11,7 @@ import { ITEM_ID, STREAM, sealEpochs } from "./small-world.ts";
 
 const bytesOf = (world: OneItem, epoch: number): Uint8Array => world.epochs[epoch - 1]?.bytes ?? new Uint8Array();
 const inCache = (world: OneItem, epoch: number, bytes: Uint8Array): Promise<void> =>
-  world.stores.cache(ITEM_ID).put(deltaName(STREAM, epoch), bytes);
+  world.stores.cache(ITEM_ID, STREAM).put(deltaName(STREAM, epoch), bytes);
 const inJournal = (world: OneItem, epoch: number, bytes: Uint8Array): Promise<void> =>
   world.stores.records(ITEM_ID).put(journalName(STREAM, epoch), bytes);
 const journalled = async (world: OneItem, epoch: number): Promise<Uint8Array | undefined> =>
@@ -140,7 +140,7 @@ describe("rule 7: a batch that was begun", () => {
     ["gone", "position-gap", (): undefined => undefined],
   ])("stops when an entry is %s and the cache has it no more, and goes on when it is restored", async (_name, code, broken) => {
     const world = await inBatch();
-    for (const epoch of [2, 3, 4]) await world.stores.cache(ITEM_ID).remove(deltaName(STREAM, epoch));
+    for (const epoch of [2, 3, 4]) await world.stores.cache(ITEM_ID, STREAM).remove(deltaName(STREAM, epoch));
     const bytes = broken(bytesOf(world, 3), world);
     if (bytes === undefined) await world.stores.records(ITEM_ID).remove(journalName(STREAM, 3));
     else await inJournal(world, 3, bytes);

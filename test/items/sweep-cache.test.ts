@@ -82,7 +82,7 @@ describe("rule 5: the sweep finds what no event announced", () => {
     expect((await sweep(world)).hints).toEqual([]);
     await upload(world, 1, bytesOf(1));
     expect((await sweep(world)).hints).toEqual(["next-delta"]);
-    await world.stores.cache(ITEM).remove(deltaName(1, 1));
+    await world.stores.cache(ITEM, 1).remove(deltaName(1, 1));
     await world.stores.records(ITEM).put(journalName(1, 1), bytesOf(1));
     expect((await sweep(world)).hints).toEqual(["next-delta"]);
     // The entry of the journal that was damaged may have been restored, wherever in the batch it lies.

@@ -17,7 +17,9 @@ export function openCacheAccess(account: BlobAccount, clock: Clock): CacheAccess
     grantCreate: async (itemId, stream) => {
       const container = cacheContainer(itemId, stream);
       const kept = grants.get(container);
-      if (kept !== undefined && kept.expiresMs - clock.now() > CACHE_GRANT_MS / 2) return kept;
+      const leftMs = (kept?.expiresMs ?? 0) - clock.now();
+      // One that lasts longer than any may was signed while the clock was ahead: the store takes it for one of the future.
+      if (kept !== undefined && leftMs > CACHE_GRANT_MS / 2 && leftMs <= CACHE_GRANT_MS) return kept;
       const grant = await sign(account, clock, container);
       // Deleted first, so that the map stays in the order of signing and its first entry is the oldest.
       grants.delete(container);
@@ -31,7 +33,7 @@ export function openCacheAccess(account: BlobAccount, clock: Clock): CacheAccess
 
 async function sign(account: BlobAccount, clock: Clock, name: string): Promise<Grant> {
   const container = account.retrying.getContainerClient(name);
-  const term = grantTerm(clock, CACHE_GRANT_MS);
+  const term = grantTerm(account, clock, CACHE_GRANT_MS);
   const key = await signingKey(account, term);
   const values = { ...term, permissions: ContainerSASPermissions.parse("c") };
   const containerUrl = key === undefined ? container.generateSasUrl(values) : container.generateUserDelegationSasUrl(values, key);

@@ -17,7 +17,7 @@ import { reading, writing } from "./errors.ts";
 import { firstItems } from "./listing.ts";
 import { moveToQuarantine } from "./quarantine.ts";
 import { openRecords } from "./records.ts";
-import { removeItem } from "./remove-item.ts";
+import { forgetItem, removeCacheData, removeTargetData } from "./remove-item.ts";
 import { openTargetDisks } from "./target-disks.ts";
 
 /** The stores of all items: deltas in the cache account, everything else in the target account. */
@@ -40,7 +40,9 @@ export function openItemStores(cache: BlobAccount, target: BlobAccount): ItemSto
       }),
     listStreams: (itemId, place) => listStreams(places[place].account, places[place].prefix(itemId)),
     removeStream: (itemId, stream, place) => removeContainer(places[place].account, places[place].container(itemId, stream)),
-    removeItem: (itemId) => removeItem(cache, target, itemId),
+    removeTargetData: (itemId) => removeTargetData(target, itemId),
+    removeCacheData: (itemId) => removeCacheData(cache, itemId),
+    forgetItem: (itemId) => forgetItem(target, itemId),
     quarantine: (itemId, stream, name, reason, etag) => moveToQuarantine(cache, { itemId, stream, name }, reason, etag),
   };
 }

@@ -6,7 +6,7 @@ import { parseArgs } from "node:util";
 import { z } from "zod";
 import { LeewardError } from "../replication/errors.ts";
 import { isDiskId } from "../replication/items/names.ts";
-import { CLI_RESTORE_MS, CLI_RESTORE_POLL_MS } from "../replication/limits.ts";
+import { CLI_RESTORE_MS, CLI_RESTORE_POLL_MS } from "./limits.ts";
 import { API_OPTIONS, API_USAGE, type ApiConnection, callApi, findConnection, shaped } from "./api.ts";
 import { EXIT_OK, UsageError } from "./command.ts";
 import type { Command, Terminal } from "./command.ts";

@@ -163,8 +163,7 @@ export const heartbeatBody = z.object({
   pendingBytes: z.number(),
   seeding: progressed.optional(),
   resynchronization: progressed.extend({ state: z.enum(["required", "running"]), reason: z.string() }).optional(),
-  repairRunning: z.string().optional(),
-  repairDone: z.string().optional(),
+  uploadsStopped: z.object({ code: z.string(), message: z.string() }).optional(),
   consistency: z
     .union([
       z.object({ requestId: z.string(), state: z.literal("done") }),

@@ -3,6 +3,7 @@ import { hasCode } from "../replication/errors.ts";
 import { announceItem } from "../replication/events/announce.ts";
 import { flowClient } from "../orchestrations/durable.ts";
 import { alertFailovers } from "../orchestrations/alert-failovers.ts";
+import { retryLeftover } from "../orchestrations/leftovers.ts";
 import { resumeAlert } from "../replication/alerts/handle-alert.ts";
 import { tendFlow } from "../orchestrations/request.ts";
 import { sweepItem } from "../replication/items/sweep.ts";
@@ -26,6 +27,8 @@ export const sweep = (application: ApplicationSource): TimerFunctionOptions => (
         await tendFlow(app, itemId, flows);
         const resumed = await resumeAlert({ ...app, failovers: alertFailovers(app, flows.start) }, itemId);
         if (resumed !== undefined) context.warn(logLine("alert-resumed", { itemId, ...resumed }));
+        const tried = await retryLeftover(app, itemId);
+        if (tried !== undefined) context.warn(logLine("leftover-tried", { itemId, ...tried }));
       }
     });
   },

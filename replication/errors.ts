@@ -60,6 +60,10 @@ const ERRORS = {
     retryable: true,
     hint: "Another mobility service speaks for this item. Stop one of the two; the other takes over when the first has ended or was silent for a minute.",
   },
+  "too-many-requests": {
+    retryable: true,
+    hint: "More requests than a mobility service needs, or more than the app answers at once. Wait as long as the answer says.",
+  },
   "item-unknown": { retryable: false, hint: "List the protected items and check the name." },
   "item-exists": { retryable: false, hint: "The item exists with other disks. Choose another name or disable the existing item first." },
   "item-stopped": {

@@ -113,6 +113,8 @@ export const RETENTION_MAX_MS = 15 * 24 * 60 * 60_000;
 export const RETENTION_DEFAULT_MS = 24 * 60 * 60_000;
 /** Tokens are two ids or 64 hex digits; anything much longer is not a token and is not hashed. */
 export const TOKEN_MAX_LENGTH = 256;
+/** Hex digits of the ticket before each token (128 bits): strangers cannot guess one, and who has one still needs the token. */
+export const TICKET_DIGITS = 32;
 /** Machine, boot and request ids that a caller may send: GUIDs and cloud instance names are far shorter. */
 export const CALLER_ID_MAX_LENGTH = 128;
 /** App-consistent points freeze the guest's applications for a moment: Site Recovery allows one an hour, and its portal at least one in 12 hours. */
@@ -192,10 +194,7 @@ export const RESTORE_POLL_MS = 2_000;
 export const RESTORE_STALE_MS = 60_000;
 /** Copies of one disk that are begun, each under a name of its own, before a restore fails: Azure ends a copy now and then with a fault inside. */
 export const RESTORE_COPIES_MAX_TRIES = 4;
-/**
- * A restore that has ended is removed after this time, with its copies of whole disks, which cost as much as the disks: an 8 TiB disk is downloaded at 100 MB/s in a day, and a
- * week leaves time for somebody to do it.
- */
+/** A restore that has ended goes after this time, with its copies of whole disks: a day to download 8 TiB at 100 MB/s, and some for a person to do it. */
 export const RESTORE_KEPT_MS = 7 * 24 * 60 * 60_000;
 /** Restores of one item that the API keeps at a time, and records that one sweep looks at: each holds copies of all disks. */
 export const RESTORES_MAX_COUNT = 64;
@@ -222,12 +221,14 @@ export const LIST_PAGES_MAX_COUNT = 200;
 /** A blob that moves into quarantine is copied inside its account, which is as good as instant; the sweep comes again. */
 export const QUARANTINE_COPY_MS = 10_000;
 export const QUARANTINE_POLL_MS = 250;
+/** Blobs of one item that quarantine keeps, 2 GiB at most: evidence of what was wrong, not an archive of what somebody sends without end. */
+export const QUARANTINE_MAX_COUNT = 32;
 /** Azure ends blob names at 1,024 characters; the rest is kept for what quarantine adds. */
 export const QUARANTINE_NAME_MAX_LENGTH = 900;
 /** Metadata of a quarantined blob: short, since all metadata of a blob share 8 KiB. */
 export const QUARANTINE_REASON_MAX_LENGTH = 200;
-/** The right of a mobility service to create blobs (DESIGN 5: at most 24 h, renewed by heartbeat). */
-export const CACHE_GRANT_MS = 24 * 60 * 60_000;
+/** The right of a mobility service to create blobs of one stream. Heartbeats renew it in half the time: who is silent for longer waits with its uploads. */
+export const CACHE_GRANT_MS = 60 * 60_000;
 /** Grants kept in memory: one per item, the oldest goes first. */
 export const CACHE_GRANTS_MAX_COUNT = 10_000;
 /** The right to download one restored disk. */
@@ -238,6 +239,22 @@ export const GRANT_SKEW_MS = 15 * 60_000;
 export const QUEUE_DELAY_MAX_MS = 7 * 24 * 60 * 60_000;
 
 // --- Function app (functions/) ---
+/** Requests of mobility services that one process answers at once: a heartbeat pins a few KiB and lasts as long as four requests to storage. */
+export const HEARTBEATS_AT_ONCE = 64;
+/** Epochs that one process settles at once. Each may hold a whole delta of DELTA_MAX_BYTES with its tables in memory while its frames are decoded. */
+export const SETTLES_AT_ONCE = 2;
+/** ... of one service at once: of its UPLOADS_IN_FLIGHT one can wait. */
+export const SETTLES_OF_SERVICE_AT_ONCE = 1;
+/** Heartbeats of one service at once: a service that stops says so beside the one that was under way. */
+export const HEARTBEATS_OF_SERVICE_AT_ONCE = 2;
+/** Requests of one service in a row, and how often another one is granted: heartbeats come every HEARTBEAT_MIN_MS at most. */
+export const HEARTBEATS_BURST = 16;
+export const HEARTBEATS_REFILL_MS = 250;
+/** A service settles an epoch when the cache says to have it already: after a start, or a lost answer. More often it would only make us decode. */
+export const SETTLES_BURST = 8;
+export const SETTLES_REFILL_MS = 5_000;
+/** Services whose requests one process counts: the one that was heard longest ago goes first, and is not counted until it speaks again. */
+export const SERVICES_COUNTED_MAX = 10_000;
 /** A request body: 65 disks with the longest ids take about 10 KiB. */
 export const HTTP_BODY_MAX_BYTES = 64 * KIB;
 /** Faults of a body that its refusal names, and characters of each: a person reads them, and 20,000 wrong elements would come back as a megabyte. */
@@ -264,24 +281,6 @@ export const TIMER_RUN_MS = 25_000;
 /** Container names end at 63 characters; the longest prefix and suffix leave 36 for the item (a GUID fits). */
 export const ITEM_ID_MAX_LENGTH = 36;
 export const DISK_ID_MAX_LENGTH = 80;
-
-// --- Mobility service: NBD (docs/capture.md) ---
-/** The huge-request trace of the NBD project's own tester sends up to 49.9 MB in one request; 32 MiB must never be refused. */
-export const NBD_REQUEST_MAX_BYTES = 64 * MIB;
-/** Export names end at 4096 bytes in the protocol; longer options are an attack. */
-export const NBD_OPTION_MAX_BYTES = 64 * KIB;
-/** nbdcopy opens 4, a kernel client up to one per CPU; each holds at most two pieces and its unread replies: 160 MiB for all. */
-export const NBD_CONNECTIONS_MAX = 16;
-/** Requests taken from one connection and not yet answered: deeper queues wait in the socket. */
-export const NBD_REQUESTS_IN_FLIGHT = 128;
-/** Longer payloads are written, and longer reads answered, in pieces of this size as they come: what one connection holds does not grow with its requests. */
-export const NBD_PIECE_MAX_BYTES = 4 * MIB;
-/** Payloads of all connections that wait for the journal, a lock or the medium: beyond it no connection is read until some are done. */
-export const NBD_PAYLOAD_IN_FLIGHT_BYTES = 32 * MIB;
-/** Replies that a client has not read: beyond it no further request of this connection is taken up. */
-export const NBD_REPLIES_WAITING_BYTES = 2 * MIB;
-/** A client negotiates within this time or gives up its place. */
-export const NBD_HANDSHAKE_MS = 10_000;
 
 // --- Mobility service: journal, epochs, spool (docs/capture.md) ---
 /** A larger write becomes several records: bounds how long one step holds the event loop. */
@@ -378,22 +377,6 @@ export const METADATA_TIMEOUT_MS = 5_000;
 export const REGISTER_ATTEMPTS = 8;
 /** How long a stopping service tries to empty its spool, well below CHILD_STOP_MS; the rest goes after the next start. */
 export const STOP_UPLOAD_MS = 2_500;
-
-// --- The command line (cli/) ---
-/** One call of the API or one range of a download: Azure's front end cuts at 230 s. */
-export const CLI_REQUEST_MS = 230_000;
-/** The mobility service of this machine answers its status socket at once, or hangs. */
-export const CLI_STATUS_MS = 5_000;
-/** How often the command line asks whether a restore is done. */
-export const CLI_RESTORE_POLL_MS = 500;
-/** A copy of 8 TiB inside an account takes hours; what lasts longer than a day has a fault. */
-export const CLI_RESTORE_MS = 24 * 60 * 60_000;
-/** Bytes asked for at once, held in memory while they are written. */
-export const CLI_DOWNLOAD_RANGE_BYTES = 16 * MIB;
-/** How much of a disk is asked about at once: written sector by other sector, its list of pages has some 15 MB. */
-export const CLI_DOWNLOAD_WINDOW_BYTES = 256 * MIB;
-/** Failures in a row of one range before a download gives up. */
-export const CLI_DOWNLOAD_ATTEMPTS = 5;
 
 // --- Planning a target (replication/planning) ---
 /** Of every subnet Azure keeps the first four addresses (network, gateway, two for DNS) and the last (broadcast). */
@@ -495,10 +478,16 @@ export const FLOW_LOOK_MS = 5_000;
 export const FLOW_REGISTRATION_MAX_MS = 30 * 60_000;
 /** A machine that was made runs within minutes. */
 export const FLOW_MACHINE_MAX_MS = 30 * 60_000;
-/** A source that is shut down is waited for as long as a guest with open files may take; a failover is mostly asked for because nobody answers there. */
-export const FLOW_SHUT_DOWN_MAX_MS = 10 * 60_000;
+/** What the source has taken on is waited for so long: its shut-down, for open files, or the removal of its extension. Mostly nobody answers there. */
+export const FLOW_SOURCE_MAX_MS = 10 * 60_000;
 /** The longest pause between two tries to reach that source: with FLOW_PAUSE_MAX_MS a region that is gone would cost ten minutes of recovery time. */
-export const FLOW_SHUT_DOWN_PAUSE_MAX_MS = 5_000;
+export const FLOW_SOURCE_PAUSE_MAX_MS = 5_000;
+/** A worker ends its slice within SLICE_MS, a dead one's claim within CLAIM_MS, and then its requests settle: twice that is a fault. */
+export const FLOW_WORKER_MAX_MS = 10 * 60_000;
+/** Tries of a request to a source region that may be gone, where nothing but its own removal waits for it. */
+export const FLOW_SOURCE_MAX_TRIES = 3;
+/** What the source region did not let go is tried again this often: a lost region is mostly back after hours, or never. */
+export const LEFT_RETRY_MS = 60 * 60_000;
 /** A flow that is taken over from stops at its next activity; one that has died is not waited for longer than this. */
 export const FLOW_TAKEOVER_MAX_MS = 10 * 60_000;
 /** Jobs of one item that are read at once. */

@@ -121,10 +121,16 @@ export interface ItemStores {
   /** Removes the container of one stream with all that lies in it. Idempotent. */
   removeStream(itemId: string, stream: number, place: StreamPlace): Promise<void>;
   /**
-   * Removes everything that the accounts keep of the item, deltas, disks of all streams, restored blobs and records; what tells of its jobs stays, and which
-   * stream numbers were used (`jobs/`, `managed.json`, `ledger.json`, `streams.json`). Idempotent; `item.json` goes first.
+   * Removes what the target account keeps of the item, a bounded part with each call: records (points first, so that
+   * nobody begins to restore what is going), restored blobs, disks of all streams. `item.json` and `progress.json` stay,
+   * what tells of its jobs, and which stream numbers were used (`jobs/`, `managed.json`, `ledger.json`, `streams.json`).
+   * `more`: call again. Idempotent.
    */
-  removeItem(itemId: string): Promise<void>;
+  removeTargetData(itemId: string): Promise<{ readonly more: boolean }>;
+  /** Removes what the cache account keeps of the item: deltas and quarantine. Idempotent. */
+  removeCacheData(itemId: string): Promise<void>;
+  /** The last step of a removal: `item.json`, then `progress.json`. Until then whoever repeats it knows the item. Idempotent. */
+  forgetItem(itemId: string): Promise<void>;
   /**
    * Moves a blob of a stream's cache container into the item's quarantine container of the same account, whole, then removes it. Idempotent. With `etag`,
    * only while the blob is the one that was judged: another that has taken its name meanwhile is left alone.

@@ -5,6 +5,7 @@ import { removeAllPoints } from "../../replication/points/remove-all.ts";
 import { removeRestore } from "../../replication/restore/remove.ts";
 import type { FlowRun } from "../flow-run.ts";
 import type { FlowContext } from "./context.ts";
+import { isAtRest } from "./workers.ts";
 
 /** Nothing that the source still sends counts any more (rule 5), and no worker claims the disks. What restores left goes as well. */
 export async function closeStream(context: FlowContext, { itemId }: FlowRun): Promise<void> {
@@ -18,7 +19,13 @@ export async function closeStream(context: FlowContext, { itemId }: FlowRun): Pr
   }
 }
 
-/** Removes recovery points, a bounded number at a time; `left` waits for its settling time, or for a restore that holds it. */
+/**
+ * Removes recovery points, a bounded number at a time; `left` waits for its settling time, for a restore that holds it, or
+ * for a worker that was in the middle when the stream was closed and may still take one.
+ */
 export async function removePoints(context: FlowContext, { itemId }: FlowRun): Promise<{ readonly left: number }> {
-  return { left: await removeAllPoints(context, itemId) };
+  // Asked before the points are listed: afterwards no other comes.
+  const atRest = await isAtRest(context.stores, itemId, context.clock.now());
+  const left = await removeAllPoints(context, itemId);
+  return { left: atRest ? left : left + 1 };
 }

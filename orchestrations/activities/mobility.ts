@@ -1,4 +1,4 @@
-import { intend, markCreated } from "../../replication/failover/ledger.ts";
+import { cacheEntryId, intend, markCreated } from "../../replication/failover/ledger.ts";
 import { changeLedger } from "../../replication/failover/ledger-record.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { readHeartbeat, requireProgress } from "../../replication/items/heartbeat.ts";
@@ -18,8 +18,12 @@ import { type StepAnswer, planOf, stepAnswer } from "./resources.ts";
 /** Containers, empty target disks, `item.json`. The token is not needed: each installation makes its own. */
 export async function protect(context: FlowContext, run: FlowRun): Promise<void> {
   const { policy, policyName } = await readManaged(context.stores, run.itemId);
+  // What the source will upload is removed with the item: the ledger knows of it first.
+  const cacheData = { id: cacheEntryId(run.itemId), kind: "cache-data", role: "replication" } as const;
+  await changeLedger(context.stores, run.itemId, (ledger) => intend(ledger, [cacheData], run.jobId, context.clock.now()));
   const disks = itemDisks(await planOf(context, run)).map(({ id, sizeBytes }) => ({ id, sizeBytes, sectorSizeBytes: 512 as const }));
   await protectByPolicy(context, { itemId: run.itemId, disks, policy, policyName });
+  await changeLedger(context.stores, run.itemId, (ledger) => markCreated(ledger, cacheData.id, context.clock.now()));
 }
 
 const EXTENSION = "leeward-mobility";
@@ -49,7 +53,7 @@ export async function beginInstall(context: FlowContext, run: FlowRun): Promise<
   const settings = {
     itemId: run.itemId,
     apiUrl,
-    registrationToken: await newRegistrationToken(context, run.itemId),
+    registrationToken: await context.tickets.issue(run.itemId, await newRegistrationToken(context, run.itemId)),
     disks: itemDisks(await planOf(context, run)).map(({ id: diskId, lun }) => (lun === undefined ? { id: diskId } : { id: diskId, lun })),
   };
   const encoded = Buffer.from(JSON.stringify(settings)).toString("base64url");

@@ -1,9 +1,12 @@
-import { compact, isEmpty, leftovers, markSeen } from "../../replication/failover/ledger.ts";
+import { compact, isEmpty, leftovers, markLeft, markSeen } from "../../replication/failover/ledger.ts";
 import { changeLedger, readLedger } from "../../replication/failover/ledger-record.ts";
+import { unreachedLeft } from "../../replication/failover/leftover.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { changeItem, findItem } from "../../replication/items/item-record.ts";
+import { noteLeftover } from "../../replication/jobs/job.ts";
+import { changeJob } from "../../replication/jobs/job-record.ts";
 import { parsePath } from "../../replication/resources/ids.ts";
-import type { FlowRun } from "../flow-run.ts";
+import type { FlowError, FlowRun } from "../flow-run.ts";
 import { type FlowContext, managementOf } from "./context.ts";
 
 /** Nobody speaks for the source any more: the tokens of its service end, and what it has uploaded stays. */
@@ -16,9 +19,34 @@ export async function silenceSource({ stores }: FlowContext, { itemId }: FlowRun
   );
 }
 
-/** Removes what the storage accounts keep of the item, but for the records that tell of its jobs. */
+/** Removes a part of what the target account keeps of the item. */
+export async function removeTargetData({ stores }: FlowContext, { itemId }: FlowRun): Promise<{ readonly more: boolean }> {
+  return stores.removeTargetData(itemId);
+}
+
+/** Everything else is gone. */
+export async function forgetItem({ stores }: FlowContext, { itemId }: FlowRun): Promise<void> {
+  await stores.forgetItem(itemId);
+}
+
+/** For runs of version 2: everything at once. */
 export async function removeData({ stores }: FlowContext, { itemId }: FlowRun): Promise<void> {
-  await stores.removeItem(itemId);
+  while ((await stores.removeTargetData(itemId)).more);
+  await stores.removeCacheData(itemId);
+  await stores.forgetItem(itemId);
+}
+
+/** The source region did not let these go in time: the job names them, and the ledger keeps them for the sweep. */
+export async function leaveAtSource(
+  { stores, clock }: FlowContext,
+  { itemId, jobId }: FlowRun,
+  { ids, error }: { readonly ids: readonly string[]; readonly error: FlowError },
+): Promise<void> {
+  const { entries } = await readLedger(stores, itemId);
+  for (const entry of entries.filter(({ id, state }) => ids.includes(id) && state === "removing")) {
+    await changeJob(stores, itemId, jobId, (job) => noteLeftover(job, unreachedLeft(entry, error.message)));
+    await changeLedger(stores, itemId, (ledger) => markLeft(ledger, entry.id, clock.now()));
+  }
 }
 
 /**

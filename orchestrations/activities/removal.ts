@@ -1,8 +1,12 @@
 import {
+  type Ledger,
   type LedgerEntry,
+  type LedgerSide,
   type RemovalScope,
   beginRemoval,
+  cacheEntryId,
   forgetEntry,
+  intend,
   liveIds,
   markReleased,
   markRemoved,
@@ -30,19 +34,21 @@ import { type StepAnswer, stepAnswer } from "./resources.ts";
 export async function planRemovals(
   context: FlowContext,
   run: FlowRun,
-  { scope }: { readonly scope: RemovalScope },
+  { scope, side }: { readonly scope: RemovalScope; readonly side?: LedgerSide },
 ): Promise<readonly (readonly string[])[]> {
   const { stores, clock } = context;
   const { itemId } = run;
   const nowMs = clock.now();
   const { situation } = await managedOf(context, itemId);
-  const marked = await changeLedger(stores, itemId, (ledger) =>
-    beginRemoval(ledger, scope, situation.activeLocation === "Recovery", nowMs),
-  );
+  const marked = await changeLedger(stores, itemId, (ledger) => {
+    // Ledgers of before do not have it.
+    const whole = scope === "disable" ? withCacheData(ledger, run.jobId, nowMs) : ledger;
+    return beginRemoval(whole, scope, situation.activeLocation === "Recovery", nowMs);
+  });
   // The other items matter for what is shared only: a failover that reads the ledgers of hundreds of them would be late for nothing.
   const shared = marked.entries.filter(({ role, state }) => role === "shared" && state === "removing");
   const { ledgers, damaged } = shared.length > 0 ? await readOtherLedgers(stores, itemId) : { ledgers: [], damaged: [] };
-  const { stages, toRelease, toLeave } = planRemoval(marked, ledgers.flatMap(liveIds));
+  const { stages, toRelease, toLeave } = planRemoval(marked, ledgers.flatMap(liveIds), side);
   if (toRelease.length > 0) {
     await changeLedger(stores, itemId, (ledger) => toRelease.reduce((released, id) => markReleased(released, id, nowMs), ledger));
   }
@@ -51,6 +57,11 @@ export async function planRemovals(
   const doubtful = damaged.length === 0 ? [] : stages.flat().filter(({ role }) => role === "shared");
   for (const { id } of doubtful) await leave(context, run, unreadLeft(id, damaged));
   return stages.map((stage) => stage.filter((entry) => !doubtful.includes(entry)).map(({ id }) => id)).filter((stage) => stage.length > 0);
+}
+
+function withCacheData(ledger: Ledger, jobId: string, nowMs: number): Ledger {
+  const entry = { id: cacheEntryId(ledger.itemId), kind: "cache-data", role: "replication" } as const;
+  return ledger.entries.some(({ kind }) => kind === "cache-data") ? ledger : intend(ledger, [entry], jobId, nowMs);
 }
 
 /** Begins to remove one resource. What others use stays, is released, and is named in the job. */
@@ -65,6 +76,10 @@ export async function beginRemove(context: FlowContext, run: FlowRun, { id }: { 
     await removeRestore(context, run.itemId, restoreOfEntry(entry));
     await changeLedger(context.stores, run.itemId, (ledger) => forgetEntry(ledger, id));
     return { kind: "done" };
+  }
+  if (entry.kind === "cache-data") {
+    await context.stores.removeCacheData(run.itemId);
+    return removeAnswer(context, run, entry, { kind: "done", result: undefined });
   }
   if (entry.kind === "virtual-network") {
     const added = await addedSubnets(context, run, id);

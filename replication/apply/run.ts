@@ -58,6 +58,12 @@ export async function applySlice(context: ApplyContext, itemId: string): Promise
         case "lost":
           break;
         case "claimed": {
+          // The stream may have been closed between the look at the item and the claim. Whoever closes it waits for claims
+          // that stand by then, so that one of the two sees the other.
+          if ((await findItem(context.stores, itemId))?.item.stream !== open.item.stream) {
+            await attempt.claim.release();
+            return { kind: "idle" };
+          }
           const ended = await workAndLetGo(attempt.claim);
           if (ended.kind !== "look-again") return ended;
           break;

@@ -60,6 +60,8 @@ const REMOVAL_RANKS = {
 } as const;
 export type LedgerKind = keyof typeof REMOVAL_RANKS;
 
+/** What the cache account keeps of an item, in its ledger. */
+export const cacheEntryId = (itemId: string): string => `cache/${itemId}`;
 /** The blobs of a restore in the ledger. */
 const RESTORED = "restored/";
 export const restoredEntryId = (restoreId: string): string => `${RESTORED}${restoreId}`;
@@ -169,6 +171,19 @@ export function markReleased(ledger: Ledger, id: string, nowMs: number): Ledger 
 /** The resource could not be reached. */
 export function markLeft(ledger: Ledger, id: string, nowMs: number): Ledger {
   return change(ledger, nowMs, (entry) => (sameId(entry.id, id) && entry.state === "removing" ? "left" : entry.state));
+}
+
+/** What was left is tried again. Whoever makes it anew meanwhile waits until this try has ended (`intend`). */
+export function retryLeft(ledger: Ledger, id: string, nowMs: number): Ledger {
+  return sameOr(
+    ledger,
+    ledger.entries.map((entry) => (isOpenLeft(entry) && sameId(entry.id, id) ? { ...entry, state: "removing", changedMs: nowMs } : entry)),
+  );
+}
+
+/** Left, or being tried again by somebody who may have died. */
+export function isOpenLeft(entry: LedgerEntry): boolean {
+  return entry.state === "left" || (entry.state === "removing" && sideOf(entry) === "source");
 }
 
 /** A look at what was removed: what still stands is not removed after all, and what is not seen any more is. */

@@ -45,3 +45,14 @@ export function unreadLeft(id: string, itemIds: readonly string[]): JobLeftover 
     hint: `Restore their ledger.json from the account's soft delete. If nobody uses it: az resource delete --ids ${id}`,
   };
 }
+
+/** The source region did not answer, or did not do it in time. The sweep tries it again. */
+export function unreachedLeft({ id, kind }: Pick<LedgerEntry, "id" | "kind">, reason: string): JobLeftover {
+  const command =
+    kind === "cache-data" ? "delete the containers leeward-cache-* and leeward-foreign-* of the item" : `az resource delete --ids ${id}`;
+  return {
+    id,
+    message: `It lies in the source region and could not be removed: ${reason}`,
+    hint: `Leeward tries again each hour while the item is not protected. Otherwise, when the region is back: ${command}`,
+  };
+}

@@ -36,6 +36,7 @@ export function healthErrors(facts: StatusFacts, stage: ProtectionStage): readon
   return [
     ...stopErrors(facts),
     ...heartbeatErrors(facts),
+    ...uploadErrors(facts),
     ...resynchronizationErrors(facts),
     ...appPointErrors(facts),
     ...(stage === "protected" ? rpoErrors(facts) : []),
@@ -79,6 +80,18 @@ function heartbeatErrors({ item, heartbeat, nowMs }: StatusFacts): readonly Heal
       level: ageMs > HEARTBEAT_LOST_MS ? "Critical" : "Warning",
       message: `The mobility service has not been heard for ${inMinutes(ageMs)}.`,
       hint: "Check that the source VM and its mobility service run and reach the function app by HTTPS.",
+    },
+  ];
+}
+
+function uploadErrors({ heartbeat }: StatusFacts): readonly HealthError[] {
+  if (heartbeat?.uploadsStopped === undefined) return [];
+  return [
+    {
+      code: "uploads-stopped",
+      level: "Critical",
+      message: `The mobility service uploads nothing more: ${heartbeat.uploadsStopped.message}`,
+      hint: "Stop the other service, if there is one, then repairReplication. Recovery points already taken stay usable.",
     },
   ];
 }

@@ -1,6 +1,6 @@
 import { readProgress } from "../apply/progress.ts";
 import { LeewardError } from "../errors.ts";
-import { CALLER_ID_MAX_LENGTH, HEARTBEAT_MS, RECORD_CHANGES_MAX_TRIES, SESSION_LEASE_MS } from "../limits.ts";
+import { CALLER_ID_MAX_LENGTH, HEARTBEAT_MS, REPORTED_REASON_MAX_LENGTH, RECORD_CHANGES_MAX_TRIES, SESSION_LEASE_MS } from "../limits.ts";
 import type { CacheAccess, ItemStores } from "../ports.ts";
 import { appPointAfter } from "./app-point.ts";
 import type { ItemContext } from "./context.ts";
@@ -10,7 +10,7 @@ import type { HeartbeatAnswer, HeartbeatRequest } from "./mobility-protocol.ts";
 import { HEARTBEAT_RECORD } from "./names.ts";
 import { ensureProgress, progressGone } from "./open-stream.ts";
 import { decodeRecord, encodeRecord, unlessDamaged } from "./records.ts";
-import { repairReported } from "./repair.ts";
+import { repairReported } from "./repair-report.ts";
 import { isChecksum, requireCount, requireField, requirePosition, requireTime } from "./request-rules.ts";
 import { rotationFor, withNextToken } from "./rotation.ts";
 import { requireMachine, sessionFor } from "./session.ts";
@@ -40,7 +40,7 @@ export async function recordHeartbeat(
   const opened = openStream(known);
   const progress = await progressOfStream(context.stores, known);
   const { session, appPoint } = await putHeartbeat(context, known, request, progress);
-  const item = await reported(context, known, request);
+  const item = await reported(context, known, request, progress);
   const upload = await context.access.grantCreate(itemId, known.stream);
   return {
     ...opened,
@@ -48,7 +48,6 @@ export async function recordHeartbeat(
     applied: progress.applied,
     intervalMs: HEARTBEAT_MS,
     session: { sinceMs: session.sinceMs, leaseMs: SESSION_LEASE_MS },
-    repair: item.repair?.state === "requested" ? { id: item.repair.id } : undefined,
     consistency: appPoint === undefined || appPoint.outcome !== undefined ? undefined : { requestId: appPoint.requestId },
     rotation: rotationFor(item, request, context.clock.now()),
   };
@@ -105,6 +104,10 @@ async function putHeartbeat(
       seeding: request.seeding,
       session,
       resynchronization: request.resynchronization,
+      uploadsStopped: request.uploadsStopped && {
+        code: request.uploadsStopped.code,
+        message: request.uploadsStopped.message.slice(0, REPORTED_REASON_MAX_LENGTH),
+      },
       appPoint,
     };
     const bytes = encodeRecord(record);
@@ -116,8 +119,13 @@ async function putHeartbeat(
 }
 
 /** What a heartbeat says of the item record; most say nothing new, and cost nothing. */
-async function reported({ stores, clock }: HeartbeatContext, known: ProtectedItem, request: HeartbeatRequest): Promise<ProtectedItem> {
-  const change = (item: ProtectedItem): ProtectedItem => withNextToken(repairReported(item, request, clock.now()), request);
+async function reported(
+  { stores, clock }: HeartbeatContext,
+  known: ProtectedItem,
+  request: HeartbeatRequest,
+  progress: Progress,
+): Promise<ProtectedItem> {
+  const change = (item: ProtectedItem): ProtectedItem => withNextToken(repairReported(item, request, progress, clock.now()), request);
   return change(known) === known ? known : changeItem(stores, known.itemId, change);
 }
 
@@ -131,7 +139,7 @@ async function findHeartbeat(
 }
 
 function requireHeartbeat(request: HeartbeatRequest): void {
-  const { seeding, resynchronization, sealed, nextTokenHash } = request;
+  const { seeding, resynchronization, sealed, nextTokenHash, uploadsStopped } = request;
   for (const field of ["machineId", "bootId", "sessionId"] as const) requireCallerId(request[field], field);
   if (request.start !== undefined) requirePosition(request.start, "start");
   requirePosition(request.uploaded, "uploaded");
@@ -149,6 +157,7 @@ function requireHeartbeat(request: HeartbeatRequest): void {
     requireCount(parts.totalBytes, `${field}.totalBytes`);
   }
   if (resynchronization !== undefined) requireCallerId(resynchronization.reason, "resynchronization.reason");
+  if (uploadsStopped !== undefined) requireCallerId(uploadsStopped.code, "uploadsStopped.code");
 }
 
 function requireCallerId({ length }: string, field: string): void {

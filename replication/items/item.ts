@@ -13,11 +13,11 @@ export interface ReplicationPolicy {
   readonly rpoThresholdMs?: number | undefined;
 }
 
-/** A repair of the replication that an operator asked for; its id follows from the request's. */
+/** A repair of the replication that an operator asked for: it opened the item's stream. Its id follows from the request's. */
 export interface RepairRequest {
   readonly id: string;
   readonly requestedMs: number;
-  /** `requested`: no heartbeat has taken it up yet. */
+  /** `requested`: no heartbeat speaks of the stream yet; `done`: its disks are an image of the source again. */
   readonly state: "requested" | "running" | "done";
   readonly changedMs: number;
 }
@@ -86,6 +86,12 @@ export interface Resynchronization {
   readonly totalBytes: number;
 }
 
+/** Why the mobility service uploads nothing more in this stream: another service has written it too. */
+export interface UploadsStopped {
+  readonly code: string;
+  readonly message: string;
+}
+
 /**
  * `heartbeat.json`: the last word of the mobility service, and the session that it has. Changed by compare-and-set only, so that of two services one has
  * the session. Records of before have no session.
@@ -106,10 +112,11 @@ export interface HeartbeatRecord {
   readonly seeding: { readonly doneBytes: number; readonly totalBytes: number } | undefined;
   readonly session?: ServiceSession | undefined;
   readonly resynchronization?: Resynchronization | undefined;
+  readonly uploadsStopped?: UploadsStopped | undefined;
   readonly appPoint?: AppPointState | undefined;
 }
 
-/** Why an item stands still, in words for the operator. Applying goes on when the next delta of the chain can be read, else after a repair. */
+/** Why an item stands still, in words for the operator. Applying goes on when the next delta of the chain can be read, and in another stream after a repair. */
 export interface StopReason {
   readonly code: string;
   readonly message: string;

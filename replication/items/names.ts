@@ -46,6 +46,7 @@ export const CONTROL_CONTAINER = "leeward-control";
 export const POLICIES_PREFIX = "policies/";
 export const policyRecordName = (name: string): string => `${POLICIES_PREFIX}${name}.json`;
 export const NETWORK_MAPPINGS_RECORD = "network-mappings.json";
+export const SERVICE_KEY_RECORD = "service-key.json";
 /** Of an item that is no longer protected these stay: what tells of its jobs, and which stream numbers were used. */
 export const isLastingRecord = (name: string): boolean => name.startsWith("jobs/") || LASTING.includes(name);
 const LASTING: readonly string[] = ["managed.json", "ledger.json", STREAMS_RECORD];

@@ -3,7 +3,7 @@ import { CALLER_ID_MAX_LENGTH } from "../limits.ts";
 import type { ItemContext } from "./context.ts";
 import type { ProtectedItem } from "./item.ts";
 import { changeItem } from "./item-record.ts";
-import type { RegisterAnswer, RegisterRequest } from "./mobility-protocol.ts";
+import type { OpenStream, RegisterRequest } from "./mobility-protocol.ts";
 import { isChecksum, orderedDisks, requireField, sameDisks } from "./request-rules.ts";
 import { requireMachine } from "./session.ts";
 import { openStream } from "./streams.ts";
@@ -14,7 +14,7 @@ import { matchesHash, tokenHash } from "./tokens.ts";
  * item token; the same item token again succeeds, so that a lost answer is harmless. Errors: `item-unknown`, `not-authorized`, `invalid-request`
  * (the disks are not those of the item), `machine-mismatch` (the token is known, the machine is another one), `stream-closed`, `conflict`.
  */
-export async function registerService(context: ItemContext, itemId: string, request: RegisterRequest): Promise<RegisterAnswer> {
+export async function registerService(context: ItemContext, itemId: string, request: RegisterRequest): Promise<OpenStream> {
   requireField(isChecksum(request.itemToken), "itemToken", "64 lower-case hex digits");
   for (const field of ["machineId", "bootId"] as const) {
     const { length } = request[field];

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { QUARANTINE_MAX_COUNT } from "../../replication/limits.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 
 /** Stores of an empty account pair, and what lies in quarantine. */
@@ -82,7 +83,7 @@ export function itemStoresContract(open: () => Promise<ItemStoresUnderTest>): vo
   });
 
   describe("ItemStores: removing an item", () => {
-    it("removes deltas, quarantine, disks and records, keeps what tells of its jobs, and leaves other items alone", async () => {
+    it("each account by itself, the item's own record last; keeps what tells of its jobs, and leaves other items alone", async () => {
       const { stores, quarantined } = await open();
       for (const itemId of ["web", "web-1"]) {
         await stores.createContainers(itemId, 1);
@@ -102,18 +103,17 @@ export function itemStoresContract(open: () => Promise<ItemStoresUnderTest>): vo
       }
       await stores.cache("web", 1).put("foreign", bytes("foreign"));
       await stores.quarantine("web", 1, "foreign", "forged");
+      const names = async () => (await stores.records("web").list("", 10)).map(({ name }) => name);
       // Rule 10.
-      await stores.removeItem("web");
-      await stores.removeItem("web");
-      expect((await stores.records("web").list("", 10)).map(({ name }) => name)).toEqual([
-        "jobs/j.json",
-        "ledger.json",
-        "managed.json",
-        "streams.json",
-      ]);
-      expect(await stores.cache("web", 1).list("", 10)).toEqual([]);
+      for (let times = 0; times < 2; times += 1) while ((await stores.removeTargetData("web")).more);
+      expect(await names()).toEqual(["item.json", "jobs/j.json", "ledger.json", "managed.json", "progress.json", "streams.json"]);
       expect(await stores.disks.properties({ itemId: "web", stream: 1, diskId: "os" })).toBeUndefined();
+      expect(await stores.cache("web", 1).list("", 10)).toHaveLength(1);
+      for (let times = 0; times < 2; times += 1) await stores.removeCacheData("web");
+      expect(await stores.cache("web", 1).list("", 10)).toEqual([]);
       expect(await quarantined("web")).toEqual([]);
+      for (let times = 0; times < 2; times += 1) await stores.forgetItem("web");
+      expect(await names()).toEqual(["jobs/j.json", "ledger.json", "managed.json", "streams.json"]);
       expect(await stores.records("web-1").list("", 10)).toHaveLength(7);
       expect(await stores.cache("web-1", 1).list("", 10)).toHaveLength(1);
       expect(await stores.disks.properties({ itemId: "web-1", stream: 1, diskId: "os" })).toBeDefined();
@@ -148,6 +148,18 @@ export function itemStoresContract(open: () => Promise<ItemStoresUnderTest>): vo
       const { etag: present } = (await stores.cache("web", 1).read("a")) ?? {};
       await stores.quarantine("web", 1, "a", "forged", present);
       expect(texts(await quarantined("web"))).toEqual(["genuine"]);
+    });
+
+    it("rule 9: keeps a bounded number of blobs, the newest", async () => {
+      const { stores, quarantined } = await open();
+      for (let count = 0; count < QUARANTINE_MAX_COUNT + 2; count += 1) {
+        await stores.cache("web", 1).create("a", bytes(`blob ${count}`));
+        await stores.quarantine("web", 1, "a", "forged");
+      }
+      const kept = texts(await quarantined("web"));
+      expect(kept).toHaveLength(QUARANTINE_MAX_COUNT);
+      expect(kept).toContain(`blob ${QUARANTINE_MAX_COUNT + 1}`);
+      expect(await stores.cache("web", 1).list("", 10)).toEqual([]);
     });
 
     it("a second blob of the same name does not push out the first", async () => {

@@ -19,7 +19,7 @@ import { showRestore } from "../../functions/show-restore.ts";
 import { RESTORES_MAX_COUNT, RESTORE_KEPT_MS, RESTORE_SETTLE_MS } from "../../replication/limits.ts";
 import { deltaName } from "../../replication/items/names.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
-import { type AppInMemory, appInMemory, call, deliver, deltaOf } from "./app-under-test.ts";
+import { type AppInMemory, appInMemory, call, deliver, deltaOf, ticketed } from "./app-under-test.ts";
 
 const DISKS: readonly DiskDescription[] = [
   { id: "data", sizeBytes: 1024 * 1024, sectorSizeBytes: 512 },
@@ -28,7 +28,7 @@ const DISKS: readonly DiskDescription[] = [
 const ITEM_TOKEN = "ab".repeat(32);
 const web = { item: "web-1" };
 const WHO = { machineId: "machine", bootId: "boot", sessionId: "session" } as const;
-const bearer = { authorization: `Bearer ${ITEM_TOKEN}` };
+const bearer = { authorization: `Bearer ${await ticketed("web-1", ITEM_TOKEN)}` };
 
 interface Registered {
   readonly app: AppInMemory;
@@ -195,6 +195,18 @@ describe("the mobility service's routes", () => {
     const { app } = world;
     await replicate(world, 7);
     const headers = { "x-ms-client-request-id": "one" };
+    const point = await call(newRecoveryPoint(app.source), { params: web, headers, body: { recoveryPointType: "ApplicationConsistent" } });
+    expect(point).toMatchObject({ status: 202, body: { recoveryPointType: "ApplicationConsistent" } });
+    const wrong = await call(newRecoveryPoint(app.source), { params: web, body: { recoveryPointType: "CrashConsistent" } });
+    expect(wrong).toMatchObject({ status: 400, body: { error: { message: expect.stringContaining("come by policy") } } });
+    expect((await call(rotateToken(app.source), { params: web })).status).toBe(202);
+    const { name: pointId } = point.body as { readonly name: string };
+    const beat = { ...WHO, sentMs: 1, uploaded: world.start, pendingBytes: 0 };
+    const speak = async (changes: object): Promise<unknown> =>
+      (await call(heartbeatMobility(app.source), { params: web, headers: bearer, body: { ...beat, ...changes } })).body;
+    expect(await speak({})).toMatchObject({ consistency: { requestId: pointId }, rotation: "wanted", stream: 1, start: world.start });
+    await speak({ consistency: { requestId: pointId, state: "failed", reason: "no script is configured" } });
+
     const repair = await call(repairReplication(app.source), { params: web, headers });
     expect(repair).toMatchObject({
       status: 202,
@@ -203,32 +215,23 @@ describe("the mobility service's routes", () => {
     });
     expect((await call(repairReplication(app.source), { params: web, headers })).body).toEqual(repair.body);
     expect((await call(repairReplication(app.source), { params: web })).status).toBe(409);
-    const point = await call(newRecoveryPoint(app.source), { params: web, headers, body: { recoveryPointType: "ApplicationConsistent" } });
-    expect(point).toMatchObject({ status: 202, body: { recoveryPointType: "ApplicationConsistent" } });
-    const wrong = await call(newRecoveryPoint(app.source), { params: web, body: { recoveryPointType: "CrashConsistent" } });
-    expect(wrong).toMatchObject({ status: 400, body: { error: { message: expect.stringContaining("come by policy") } } });
-    expect((await call(rotateToken(app.source), { params: web })).status).toBe(202);
-    const [repairId, pointId] = [repair, point].map(({ body }) => (body as { name: string }).name);
-    const beat = { ...WHO, sentMs: 1, uploaded: world.start, pendingBytes: 0 };
-    const answer = await call(heartbeatMobility(app.source), { params: web, headers: bearer, body: beat });
-    expect(answer.body).toMatchObject({ repair: { id: repairId }, consistency: { requestId: pointId }, rotation: "wanted" });
-    const done = { repairDone: repairId, consistency: { requestId: pointId, state: "failed", reason: "no script is configured" } };
-    await call(heartbeatMobility(app.source), { params: web, headers: bearer, body: { ...beat, ...done } });
+    const { start } = (await speak({ start: world.start })) as { readonly start: Position };
+    expect(start).toMatchObject({ stream: 2, epoch: 0 });
+    await speak({ start, uploaded: start });
     expect((await call(showItem(app.source), { params: web })).body).toMatchObject({
-      repair: { name: repairId, state: "Succeeded" },
+      repair: { name: (repair.body as { readonly name: string }).name, state: "InProgress" },
       appConsistentPoint: { name: pointId, state: "Failed", reason: "no script is configured" },
       resyncRequired: false,
       session: { machineId: "machine", bootId: "boot", ended: false },
     });
   });
 
-  it("an item that does not exist is 404 for everyone", async () => {
+  it("an item that does not exist is 404 for every operator", async () => {
     const { source } = appInMemory();
-    const routes = [showItem(source), newRegistrationToken(source), listRecoveryPoints(source), heartbeatMobility(source)];
-    const body = { ...WHO, sentMs: 1, uploaded: { stream: 1, epoch: 0, checksum: "0".repeat(64) }, pendingBytes: 0 };
+    const routes = [showItem(source), newRegistrationToken(source), listRecoveryPoints(source)];
     for (const item of ["unknown", "../escape", "UPPER", ""]) {
       for (const route of routes) {
-        const answer = await call(route, { params: { item }, headers: bearer, body });
+        const answer = await call(route, { params: { item }, headers: bearer });
         expect(answer).toMatchObject({ status: 404, body: { error: { code: "item-unknown" } } });
       }
     }

@@ -49,7 +49,9 @@ function interruptedStores(inner: ItemStores, at: number, mode: KillMode): { rea
     createContainers: (...given) => through(() => inner.createContainers(...given)),
     listStreams: (...given) => through(() => inner.listStreams(...given)),
     removeStream: (...given) => through(() => inner.removeStream(...given)),
-    removeItem: (...given) => through(() => inner.removeItem(...given)),
+    removeTargetData: (...given) => through(() => inner.removeTargetData(...given)),
+    removeCacheData: (...given) => through(() => inner.removeCacheData(...given)),
+    forgetItem: (...given) => through(() => inner.forgetItem(...given)),
     quarantine: (...given) => through(() => inner.quarantine(...given)),
   };
   return { stores, calls: () => calls };

@@ -8,6 +8,7 @@ import { registerService } from "../../replication/items/register.ts";
 import { settleEpoch } from "../../replication/items/settle.ts";
 import { sweepCache } from "../../replication/items/sweep-cache.ts";
 import type { Position } from "../../replication/position.ts";
+import { removeItem } from "../memory/memory-stores.ts";
 import { DISKS, ITEM, ITEM_TOKEN, START_MS, type World, beat, createWorld, progressOf, upload } from "./world.ts";
 
 /** One life of the item: from enabling to disabling. */
@@ -46,7 +47,7 @@ const work = (world: World) =>
 async function secondLife(): Promise<{ world: World; first: Position; second: Position }> {
   const world = createWorld();
   const first = await live(world);
-  await world.stores.removeItem(ITEM);
+  await removeItem(world.stores, ITEM);
   return { world, first, second: await live(world) };
 }
 

@@ -9,6 +9,7 @@ import { sweepItem } from "../../replication/items/sweep.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { OLD_STREAM_KEEP_MS } from "../../replication/limits.ts";
 import type { ItemStores } from "../../replication/ports.ts";
+import { removeItem } from "../memory/memory-stores.ts";
 import { killedEverywhere } from "./interrupted.ts";
 import {
   DISKS,
@@ -45,7 +46,7 @@ describe("stream numbers", () => {
     const used: number[] = [];
     for (let life = 0; life < 4; life += 1) {
       used.push((await protectItem(world.context, PROTECT)).item.stream);
-      await world.stores.removeItem(ITEM);
+      await removeItem(world.stores, ITEM);
     }
     expect(used).toEqual([1, 2, 3, 4]);
   });
@@ -95,7 +96,7 @@ describe("stream numbers", () => {
     const lastPoint = { pointId: "p", stream: 1, epoch: 9, targetTimeMs: world.context.clock.now(), sourceTimeMs: 0 };
     await setProgress(world, { generation: 7, lastPoint });
     const left = await world.stores.records(ITEM).read("progress.json");
-    await world.stores.removeItem(ITEM);
+    await removeItem(world.stores, ITEM);
     await world.stores.records(ITEM).put("progress.json", left?.bytes ?? new Uint8Array());
     world.pass(1);
     const { item } = await protectItem(world.context, PROTECT);

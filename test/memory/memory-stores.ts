@@ -1,9 +1,13 @@
 import type { Clock, ItemStores, RecordStore } from "../../replication/ports.ts";
-import { ITEM_RECORD, isLastingRecord, itemContainer } from "../../replication/items/names.ts";
+import { ITEM_RECORD, PROGRESS_RECORD, isLastingRecord, itemContainer } from "../../replication/items/names.ts";
 import { placedRecords } from "../../replication/items/placed-records.ts";
+import { QUARANTINE_MAX_COUNT } from "../../replication/limits.ts";
 import { createMemoryDisks } from "./memory-disks.ts";
 import type { MemoryDisks } from "./memory-disks.ts";
 import { type MemoryRecords, createMemoryRecords } from "./memory-records.ts";
+
+/** Few, so that a removal takes more than one call. */
+const REMOVED_AT_ONCE = 2;
 
 /** Both storage accounts in memory: the stores as the domain sees them, and what only a test may see. */
 export interface MemoryStores {
@@ -57,19 +61,27 @@ export function createMemoryStores(clock: Clock): MemoryStores {
       if (place === "cache") caches.delete(cacheOf(itemId, stream));
       else memory.removeStream(itemId, stream);
     },
-    removeItem: async (itemId) => {
+    removeTargetData: async (itemId) => {
+      const kept = open(records, itemId);
+      const going = kept.names().filter((name) => name !== ITEM_RECORD && name !== PROGRESS_RECORD && !isLastingRecord(name));
+      for (const name of going.slice(0, REMOVED_AT_ONCE)) await kept.remove(name);
+      if (going.length > REMOVED_AT_ONCE) return { more: true };
+      await memory.removeItem(itemId);
+      return { more: false };
+    },
+    removeCacheData: async (itemId) => {
       for (const stream of streamsIn(itemId)) caches.delete(cacheOf(itemId, stream));
       quarantines.delete(itemId);
-      await memory.removeItem(itemId);
-      const kept = open(records, itemId);
-      await kept.remove(ITEM_RECORD);
-      for (const name of kept.names()) if (!isLastingRecord(name)) await kept.remove(name);
+    },
+    forgetItem: async (itemId) => {
+      await open(records, itemId).remove(ITEM_RECORD);
+      await open(records, itemId).remove(PROGRESS_RECORD);
     },
     quarantine: async (itemId, stream, name, _reason, etag) => {
       const cache = open(caches, cacheOf(itemId, stream));
       const found = await cache.read(name);
       if (found === undefined || (etag !== undefined && etag !== found.etag)) return;
-      quarantines.set(itemId, [...(quarantines.get(itemId) ?? []), found.bytes]);
+      quarantines.set(itemId, [...(quarantines.get(itemId) ?? []), found.bytes].slice(-QUARANTINE_MAX_COUNT));
       await cache.remove(name);
     },
   };
@@ -96,4 +108,11 @@ function dumpOf(kind: string, containers: ReadonlyMap<string, MemoryRecords>): R
       Object.entries(container.dump()).map(([name, content]) => [`${kind} ${itemId} ${name}`, content]),
     ),
   );
+}
+
+/** A whole removal of an item, as disabling does it in steps. */
+export async function removeItem(stores: ItemStores, itemId: string): Promise<void> {
+  while ((await stores.removeTargetData(itemId)).more);
+  await stores.removeCacheData(itemId);
+  await stores.forgetItem(itemId);
 }

@@ -35,6 +35,7 @@ export interface FakeCloud {
   stop(): Promise<void>;
 }
 
+const TICKET = "cd".repeat(16);
 const CONTAINER = "/account/leeward-cache-vm1";
 
 export async function startFakeCloud(itemId = "vm1"): Promise<FakeCloud> {
@@ -124,10 +125,10 @@ export async function startFakeCloud(itemId = "vm1"): Promise<FakeCloud> {
       if (body["registrationToken"] !== cloud.registrationToken) return refuse(401, "not-authorized");
       tokenHash = hash(String(body["itemToken"]));
       disks = body["disks"] as readonly DiskDescription[];
-      return answer(200, opened());
+      return answer(200, { ...opened(), ticket: TICKET });
     }
     if (tokenHash === undefined || request.headers.authorization === undefined) return refuse(401, "not-authorized");
-    const sent = hash(request.headers.authorization.replace("Bearer ", ""));
+    const sent = hash(request.headers.authorization.replace(`Bearer ${TICKET}.`, ""));
     if (sent === nextHash) [tokenHash, nextHash] = [sent, undefined];
     if (sent !== tokenHash) return refuse(401, "not-authorized");
     if (path === `/api/mobility/${itemId}/heartbeat`) {

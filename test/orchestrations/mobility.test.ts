@@ -5,6 +5,7 @@ import { readItem } from "../../replication/items/item-record.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { registerService } from "../../replication/items/register.ts";
 import { startOf } from "../../replication/items/streams.ts";
+import { removeItem } from "../memory/memory-stores.ts";
 import { flowWorld } from "./world.ts";
 
 const ITEM = "web-1";
@@ -27,7 +28,7 @@ it("a service seeds when it speaks of the stream that was opened for it, not of 
     return recordHeartbeat({ ...context, access }, ITEM, "ab".repeat(32), word);
   };
   const first = await live();
-  await context.stores.removeItem(ITEM);
+  await removeItem(context.stores, ITEM);
   const second = await live();
   await speak(first);
   expect(await lookMobility(context, run)).toEqual({ registered: true, seeding: false });

@@ -25,7 +25,6 @@ const DISKS: readonly DiskDescription[] = [
   { id: "os", sizeBytes: 3 * 1024 * 1024, sectorSizeBytes: 4096 },
 ];
 const ITEM_TOKEN = "cd".repeat(32);
-const headers = { authorization: `Bearer ${ITEM_TOKEN}` };
 
 /** The whole way of one write over real requests to storage: wired as the app wires itself, called as its host calls it. */
 describe("the function app on the storage of the local cloud", () => {
@@ -77,7 +76,8 @@ describe("the function app on the storage of the local cloud", () => {
     const { registrationToken } = enabled as { registrationToken: string };
     const registration = { registrationToken, itemToken: ITEM_TOKEN, machineId: "m", bootId: "b", disks: DISKS };
     const { body: registered } = await call(registerMobility(app), { params, body: registration });
-    const { start } = registered as RegisterAnswer;
+    const { start, ticket } = registered as RegisterAnswer;
+    const headers = { authorization: `Bearer ${ticket}.${ITEM_TOKEN}` };
 
     const beat = { machineId: "m", bootId: "b", sessionId: "s", sentMs: Date.now(), uploaded: start, pendingBytes: 0 };
     const { upload } = (await call(heartbeatMobility(app), { params, headers, body: beat })).body as HeartbeatAnswer;

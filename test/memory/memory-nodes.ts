@@ -1,6 +1,6 @@
 import type { Random } from "./random.ts";
 
-const SECTOR = 512;
+export const SECTOR = 512;
 
 type Change =
   | { readonly kind: "write"; readonly at: number; readonly bytes: Buffer }
@@ -221,4 +221,9 @@ function applyNames(all: Map<string, MemoryNode>, names: Names): void {
     if (node === undefined) all.delete(name);
     else all.set(name, node);
   }
+}
+
+/** As the system reports it. */
+export function failure(code: string, operation: string, path: string): Error {
+  return Object.assign(new Error(`${code}: ${operation} '${path}'`), { code });
 }

@@ -5,6 +5,7 @@ import { openService } from "../../mobility/service.ts";
 import type { OpenedService } from "../../mobility/service.ts";
 import type { HttpAnswer } from "../../mobility/upload/transport.ts";
 import { decodeDelta } from "../../replication/delta/decode.ts";
+import type { OpenStream, RegisterAnswer } from "../../replication/items/mobility-protocol.ts";
 import { deltaName } from "../../replication/items/names.ts";
 import { startPosition } from "../../replication/position.ts";
 import type { DiskDescription } from "../../replication/position.ts";
@@ -29,11 +30,11 @@ const CONFIG = parseConfig(
 );
 
 const DISKS: readonly DiskDescription[] = [{ id: "disk", sizeBytes: DISK_BYTES, sectorSizeBytes: 512 }];
-const opened = (disks: readonly DiskDescription[]): object => ({
+const CACHE_ENDPOINT = "https://cache.example";
+const opened = (disks: readonly DiskDescription[]): OpenStream => ({
   stream: 1,
   start: startPosition("vm1", 1, disks, NONCE),
   nonce: NONCE,
-  ticket: "ticket",
 });
 
 /** What the service sees of control plane and cache. */
@@ -49,13 +50,16 @@ function createCloud(blobs: Map<string, Buffer>): (request: CarriedRequest) => H
       return { status: 201, headers: {}, body: "" };
     }
     const sent = JSON.parse(body.toString("utf8")) as Readonly<Record<string, unknown>>;
-    if (url.pathname.endsWith("/register")) return json(200, opened(sent["disks"] as readonly DiskDescription[]));
+    if (url.pathname.endsWith("/register")) {
+      const disks = sent["disks"] as readonly DiskDescription[];
+      return json(200, { ...opened(disks), ticket: "ticket", cacheEndpoint: CACHE_ENDPOINT } satisfies RegisterAnswer);
+    }
     if (url.pathname.endsWith("/settle")) {
       const blob = blobs.get(deltaName(Number(sent["stream"]), Number(sent["epoch"])));
       const isSame = blob !== undefined && decodeDelta(blob).end.checksum === sent["checksum"];
       return json(200, { outcome: isSame ? "same" : "other" });
     }
-    const upload = { containerUrl: "https://cache.example/cache?sig=x", expiresMs: 1e15 };
+    const upload = { containerUrl: `${CACHE_ENDPOINT}/cache?sig=x`, expiresMs: 1e15 };
     return json(200, { ...opened(DISKS), upload, applied: sent["uploaded"], intervalMs: 10_000 });
   };
 }

@@ -9,12 +9,13 @@ import { readProgress, replaceProgress } from "../../replication/apply/progress.
 import { LeewardError } from "../../replication/errors.ts";
 import type { LeewardEvent } from "../../replication/events/event.ts";
 import type { Progress } from "../../replication/items/item.ts";
-import { HEARTBEAT_RECORD, ITEM_RECORD, cacheContainer, deltaName } from "../../replication/items/names.ts";
+import { HEARTBEAT_RECORD, ITEM_RECORD, PROGRESS_RECORD, cacheContainer, deltaName } from "../../replication/items/names.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
-import { CLAIM_MS, ITEMS_PAGE_MAX_COUNT, SWEEP_ALL_MS } from "../../replication/limits.ts";
+import { CLAIM_MS, ITEMS_PAGE_MAX_COUNT, RESTORE_STALE_MS, SWEEP_ALL_MS } from "../../replication/limits.ts";
 import { readItem } from "../../replication/items/item-record.ts";
 import { startOf as startOfStream } from "../../replication/items/streams.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
+import { startRestore } from "../../replication/restore/start.ts";
 import { missing } from "../missing.ts";
 import { type AppInMemory, appInMemory, call, deliver, deltaOf, fire } from "./app-under-test.ts";
 
@@ -242,6 +243,25 @@ describe("functions that work on queues and timers", () => {
       await app.stores.records("a").put(ITEM_RECORD, new TextEncoder().encode("damaged"));
       await expect(fire(sweep(app.source))).rejects.toMatchObject({ code: "record-corrupt" });
       expect(hints()).toEqual(["hint b"]);
+    });
+
+    it("what a sweep finds beside a damaged record is acted on, and the run fails at its end", async () => {
+      await protect("web");
+      await upload("web", await startOf("web"), 7);
+      await deliver(applyHints(app.source), created("web"));
+      const { pointId = "" } = (await progressOf("web"))?.lastPoint ?? {};
+      const { restoreId } = await startRestore(app.source(), "web", pointId);
+      app.advance(RESTORE_STALE_MS + 1);
+      for (const name of [PROGRESS_RECORD, ITEM_RECORD]) {
+        app.sent.length = 0;
+        app.advance(SWEEP_ALL_MS);
+        const records = app.stores.records("web");
+        const whole = await records.read(name);
+        await records.put(name, new TextEncoder().encode("damaged"));
+        await expect(fire(sweep(app.source))).rejects.toMatchObject({ code: "record-corrupt", facts: { name } });
+        expect(app.sent).toMatchObject([{ message: { kind: "restore", itemId: "web", restoreId } }]);
+        await records.put(name, whole?.bytes ?? new Uint8Array());
+      }
     });
   });
 

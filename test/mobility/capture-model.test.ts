@@ -233,7 +233,7 @@ describe("the journal after a death", () => {
     machine.die("power");
     machine.damage(path, old);
     await machine.start();
-    await machine.finish();
+    await expect(machine.finish()).resolves.toBeUndefined();
   });
 
   it("does not take the end of a log that failed for damage, once there is another log", async () => {
@@ -286,7 +286,8 @@ describe("the journal after a death", () => {
       await machine.time.finish(machine.flush(0));
       for (let sector = 0; sector < 8; sector += 1) await written(machine, 0, 8 + sector, 1, 60 + sector);
       machine.die("power");
-      await machine.start();
+      // The start compares the disks with what the source may have.
+      await expect(machine.start()).resolves.toBeUndefined();
     }
   });
 });

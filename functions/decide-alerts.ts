@@ -1,6 +1,6 @@
 import type { InvocationContext, StorageQueueFunctionOptions } from "@azure/functions";
 import { alertFailovers } from "../orchestrations/alert-failovers.ts";
-import { flowClient, startFlow } from "../orchestrations/durable.ts";
+import { flowClient } from "../orchestrations/durable.ts";
 import { type FailoverStarter, handleAlert } from "../replication/alerts/handle-alert.ts";
 import { ALERTS_QUEUE } from "../replication/items/names.ts";
 import { alertMessage } from "./alert-message.ts";
@@ -10,7 +10,7 @@ import type { Application, ApplicationSource } from "./wiring.ts";
 
 /** Decides on an alert, and logs for each item that it concerns what was decided and why. What it throws gives the message back to the queue. */
 export const decideAlerts = (application: ApplicationSource): StorageQueueFunctionOptions =>
-  decideAlertsWith(application, (app, context) => alertFailovers(app, (run) => startFlow(context, run)));
+  decideAlertsWith(application, (app, context) => alertFailovers(app, app.flows(context).start));
 
 export const decideAlertsWith = (
   application: ApplicationSource,

@@ -8,6 +8,8 @@ import type { Clock } from "../replication/ports.ts";
 export interface HintBell {
   /** Takes the item's seat. Undefined when another invocation of this process has it: that one has been rung for. */
   enter(itemId: string): HintSeat | undefined;
+  /** Sends a hint that is to come back at `untilMs` (Unix milliseconds), unless one of this process is under way until then: it announces the same. */
+  putOff(itemId: string, untilMs: number, send: () => Promise<void>): Promise<void>;
   /** The process is about to end: nobody waits any more. Settles when all seats are given back, or after LET_GO_MS. */
   close(): Promise<void>;
 }
@@ -24,8 +26,17 @@ export interface HintSeat {
   leave(): boolean;
 }
 
-export function openHintBell(clock: Clock): HintBell {
+/** Runs `run` after the delay unless it is taken back by the function that is returned. */
+export type After = (delayMs: number, run: () => void) => () => void;
+
+const systemTimer: After = (delayMs, run) => {
+  const timer = setTimeout(run, delayMs);
+  return () => clearTimeout(timer);
+};
+
+export function openHintBell(clock: Clock, after: After = systemTimer): HintBell {
   const bells = new Map<string, Bell>();
+  const putOffUntilMs = new Map<string, number>();
   let warmCount = 0;
   let closed = false;
   let allLeft: (() => void) | undefined;
@@ -36,7 +47,7 @@ export function openHintBell(clock: Clock): HintBell {
         taken.ring();
         return undefined;
       }
-      const bell = newBell(clock);
+      const bell = newBell(clock, after);
       bells.set(itemId, bell);
       // Decided on entry, so that a slice knows whether it may wait: kept warm, an item occupies one of the host's few queue slots.
       const warm = !closed && warmCount < WARM_ITEMS_MAX_COUNT;
@@ -52,13 +63,24 @@ export function openHintBell(clock: Clock): HintBell {
         },
       };
     },
+    putOff: async (itemId, untilMs, send) => {
+      for (const [other, otherUntilMs] of putOffUntilMs) if (otherUntilMs <= clock.now()) putOffUntilMs.delete(other);
+      if (putOffUntilMs.has(itemId)) return;
+      putOffUntilMs.set(itemId, untilMs);
+      try {
+        await send();
+      } catch (error) {
+        putOffUntilMs.delete(itemId);
+        throw error;
+      }
+    },
     close: async () => {
       closed = true;
       if (bells.size === 0) return;
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, LET_GO_MS);
+        const cancel = after(LET_GO_MS, resolve);
         allLeft = () => {
-          clearTimeout(timer);
+          cancel();
           resolve();
         };
         for (const bell of bells.values()) bell.close();
@@ -77,7 +99,7 @@ interface Bell {
   close(): void;
 }
 
-function newBell(clock: Clock): Bell {
+function newBell(clock: Clock, after: After): Bell {
   let rung = false;
   let closed = false;
   let wake: (() => void) | undefined;
@@ -90,9 +112,9 @@ function newBell(clock: Clock): Bell {
       const lookMs = clock.now() + WARM_LOOK_MS;
       if (!rung && !closed) {
         await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, Math.max(0, Math.min(untilMs, lookMs) - clock.now()));
+          const cancel = after(Math.max(0, Math.min(untilMs, lookMs) - clock.now()), resolve);
           wake = () => {
-            clearTimeout(timer);
+            cancel();
             resolve();
           };
         });

@@ -1,5 +1,4 @@
 import type { InvocationContext } from "@azure/functions";
-import { startFlow } from "../orchestrations/durable.ts";
 import { type OperationRequest, requestOperation } from "../orchestrations/request.ts";
 import type { Reply } from "./http-edge.ts";
 import { jobPath, jobView } from "./job-views.ts";
@@ -7,6 +6,6 @@ import type { Application } from "./wiring.ts";
 
 /** 202, and `location` names the job. The same `x-ms-client-request-id` again gives the same job. */
 export async function operationReply(app: Application, context: InvocationContext, asked: OperationRequest): Promise<Reply> {
-  const job = await requestOperation(app, asked, (run) => startFlow(context, run));
+  const job = await requestOperation(app, asked, app.flows(context).start);
   return { status: 202, headers: { location: jobPath(job) }, body: jobView(job) };
 }

@@ -1,10 +1,10 @@
 import type { InvocationContext, TimerFunctionOptions } from "@azure/functions";
 import { hasCode } from "../replication/errors.ts";
 import { announceItem } from "../replication/events/announce.ts";
-import { flowClient, flowStateOf, startFlow } from "../orchestrations/durable.ts";
+import { flowClient } from "../orchestrations/durable.ts";
 import { alertFailovers } from "../orchestrations/alert-failovers.ts";
+import { retryLeftover } from "../orchestrations/leftovers.ts";
 import { resumeAlert } from "../replication/alerts/handle-alert.ts";
-import type { FlowRun } from "../orchestrations/flow-run.ts";
 import { tendFlow } from "../orchestrations/request.ts";
 import { sweepItem } from "../replication/items/sweep.ts";
 import { SWEEP_ALL_MS } from "../replication/limits.ts";
@@ -23,10 +23,12 @@ export const sweep = (application: ApplicationSource): TimerFunctionOptions => (
         await sweepOne(app, itemId, context);
       } finally {
         // Whatever keeps an item from replicating must not keep its failover waiting.
-        const start = (run: FlowRun): Promise<void> => startFlow(context, run);
-        await tendFlow(app, itemId, { start, stateOf: (jobId) => flowStateOf(context, jobId) });
-        const resumed = await resumeAlert({ ...app, failovers: alertFailovers(app, start) }, itemId);
+        const flows = app.flows(context);
+        await tendFlow(app, itemId, flows);
+        const resumed = await resumeAlert({ ...app, failovers: alertFailovers(app, flows.start) }, itemId);
         if (resumed !== undefined) context.warn(logLine("alert-resumed", { itemId, ...resumed }));
+        const tried = await retryLeftover(app, itemId);
+        if (tried !== undefined) context.warn(logLine("leftover-tried", { itemId, ...tried }));
       }
     });
   },
@@ -46,10 +48,11 @@ async function sweepOne(app: Application, itemId: string, context: InvocationCon
   const line = logLine("swept", {
     scope,
     ...summary,
+    damage: summary.damage === undefined ? undefined : describeError(summary.damage),
     cache: { ...cache, failure: cacheFailure?.code, failedBlob: cacheFailure?.facts["name"] },
   });
-  // The target account alone was swept; that the source region cannot be reached is for the operator to know.
-  if (cacheFailure !== undefined) context.warn(line);
+  // The target account alone was swept; that the source region cannot be reached, or a record be read, is for the operator to know.
+  if (cacheFailure !== undefined || summary.damage !== undefined) context.warn(line);
   else if (scope === "all" || cache.hints.length > 0) context.log(line);
   else context.debug(line);
   await announce(app, itemId, context);

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { dirname, resolve } from "node:path";
+import { dirname } from "node:path";
 import type { Files } from "./files.ts";
 
 /** Replaces a file as a whole and makes it durable: temporary file, fsync, rename, fsync of the folder. After any crash the old or the new one is there. */
@@ -77,24 +77,25 @@ export function replaceFile(files: Files, path: string, bytes: Uint8Array): void
   writeBeside(files, path, bytes, 0o644, false);
 }
 
-/** Makes a folder and those above it, durably. It may have been made by a start that died: so this is done even if it is there. */
+/**
+ * Makes a folder with those above it, and makes sure that a power failure does not take them away again, with all that is in them: whoever made them may have
+ * died before he came to that. Throws what the medium throws.
+ */
 export function makeFolderDurably(files: Files, path: string, mode: number): void {
   files.makeFolder(path, mode);
-  for (let at = resolve(path); at !== dirname(at); at = dirname(at)) {
-    let parent: number;
+  for (let above = dirname(path); ; above = dirname(above)) {
     try {
-      parent = files.open(dirname(at), "r");
-    } catch {
-      // What this service cannot even read it has not made.
-      return;
+      syncFolder(files, above);
+    } catch (error) {
+      // A folder that this service may not read is none that it has made.
+      if (!isForbidden(error)) throw error;
     }
-    try {
-      files.sync(parent);
-    } finally {
-      files.close(parent);
-    }
+    if (above === dirname(above)) return;
   }
 }
+
+const isForbidden = (error: unknown): boolean =>
+  error instanceof Error && "code" in error && (error.code === "EACCES" || error.code === "EPERM");
 
 /** Makes the names in the folder durable. */
 export function syncFolder(files: Files, path: string): void {

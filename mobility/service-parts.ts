@@ -18,9 +18,9 @@ import { registerService } from "./control/registration.ts";
 import { openSession } from "./control/session-file.ts";
 import { openDisks } from "./disks/open-disks.ts";
 import type { OpenedDisk } from "./disks/open-disks.ts";
-import { makeFolderDurably } from "./durable-file.ts";
 import { releaseReserve } from "./epochs/state.ts";
 import type { StateFile } from "./epochs/state.ts";
+import { makeFolderDurably } from "./durable-file.ts";
 import { lockFolder } from "./folder-lock.ts";
 import { createLag } from "./lag.ts";
 import type { Lag } from "./lag.ts";
@@ -80,13 +80,13 @@ export function openBase(config: MobilityConfig, ports: MobilityPorts, signal: A
   const session = openSession({ files, random: ports.randomBytes, bootId: ports.bootId }, folder.session, folder.path);
   const machineId = machineIdentity(config.machineId, ports.transport, signal);
   const callsUntil = (end: AbortSignal): ControlClient =>
-    createControlClient({ ...config, transport: ports.transport, itemToken: tokens.current, sessionId: session.id, signal: end });
+    createControlClient({ ...config, transport: ports.transport, credential: tokens.credential, sessionId: session.id, signal: end });
   const control = callsUntil(signal);
   const { itemId, registrationToken } = config;
   const registration = {
     control,
     itemId,
-    itemToken: tokens.current,
+    tokens,
     registrationToken,
     machineId,
     bootId: ports.bootId,

@@ -6,18 +6,27 @@ import { runActivity } from "./activities/run-activity.ts";
 import { runFlow } from "./run-flow.ts";
 import type { ActivityAnswer, ActivityRequest, FlowRun } from "./flow-run.ts";
 import type { ActivityName } from "./activities/table.ts";
+import type { FlowHost } from "./request.ts";
 
 /** The only place that knows Durable Functions. */
 
 /** Its number is that of the order of steps: a run that began under another one ends there. */
-const ORCHESTRATOR = "runFlow2";
+const orchestrator = (version: FlowRun["version"]): string => `runFlow${version}`;
+const VERSIONS = [2, 3] as const satisfies readonly FlowRun["version"][];
 
 /** For functions that start flows. */
 export const flowClient: FunctionInput = df.input.durableClient();
 
-/** Registers the orchestrator and every activity. */
+/** Registers the orchestrator of each version and every activity. */
 export function registerFlows(source: () => FlowContext): void {
-  df.app.orchestration(ORCHESTRATOR, function* (context): Generator<df.Task, unknown, unknown> {
+  for (const version of VERSIONS) registerOrchestrator(orchestrator(version));
+  for (const name of Object.keys(ACTIVITIES) as ActivityName[]) {
+    df.app.activity(name, { handler: (request: ActivityRequest, context) => loggedActivity(source(), name, request, context) });
+  }
+}
+
+function registerOrchestrator(orchestratorName: string): void {
+  df.app.orchestration(orchestratorName, function* (context): Generator<df.Task, unknown, unknown> {
     const flow = runFlow(context.df.getInput<FlowRun>());
     let next = flow.next();
     while (next.done !== true) {
@@ -34,9 +43,6 @@ export function registerFlows(source: () => FlowContext): void {
     }
     return next.value;
   });
-  for (const name of Object.keys(ACTIVITIES) as ActivityName[]) {
-    df.app.activity(name, { handler: (request: ActivityRequest, context) => loggedActivity(source(), name, request, context) });
-  }
 }
 
 async function loggedActivity(
@@ -54,21 +60,23 @@ async function loggedActivity(
   return answer;
 }
 
+/** Durable Functions as an invocation with `flowClient` among its inputs reaches it. */
+export function flowHost(context: InvocationContext): FlowHost {
+  return {
+    start: (run) => startFlow(df.getClient(context), run),
+    stateOf: (jobId) => flowState(df.getClient(context), jobId),
+  };
+}
+
 /** Starts the flow under its job's id; one that was started is left as it is, so that starting twice is one start. */
-export async function startFlow(context: InvocationContext, run: FlowRun): Promise<void> {
-  const client = df.getClient(context);
+async function startFlow(client: df.DurableClient, run: FlowRun): Promise<void> {
   if ((await flowState(client, run.jobId)) !== undefined) return;
   try {
-    await client.startNew(ORCHESTRATOR, { instanceId: run.jobId, input: run });
+    await client.startNew(orchestrator(run.version), { instanceId: run.jobId, input: run });
   } catch (error) {
     // Of two that start it at the same moment the host refuses one.
     if ((await flowState(client, run.jobId)) === undefined) throw error;
   }
-}
-
-/** How the run of a job stands; undefined when it was never started. */
-export async function flowStateOf(context: InvocationContext, jobId: string): Promise<"open" | "ended" | undefined> {
-  return flowState(df.getClient(context), jobId);
 }
 
 async function flowState(client: df.DurableClient, jobId: string): Promise<"open" | "ended" | undefined> {

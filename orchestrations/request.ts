@@ -1,7 +1,7 @@
 import { LeewardError } from "../replication/errors.ts";
 import { findItem } from "../replication/items/item-record.ts";
 import { requireItemId } from "../replication/items/request-rules.ts";
-import { situationNow } from "../replication/items/situation.ts";
+import { situationNow, situationToRepair } from "../replication/items/situation.ts";
 import { type JobRecord, failJob, isEnded, newJob, requireSameRequest } from "../replication/jobs/job.ts";
 import { changeJob, ensureJob, findJob, forgetOldJobs } from "../replication/jobs/job-record.ts";
 import {
@@ -32,6 +32,13 @@ type EnableRequest = Pick<ManagedItem, "sourceVmId" | "options" | "policy" | "po
 
 /** Starts a flow; starting one twice is one start. */
 export type StartFlow = (run: FlowRun) => Promise<void>;
+
+/** What runs flows, as those who ask for them see it. */
+export interface FlowHost {
+  readonly start: StartFlow;
+  /** How the run of a job stands; undefined when it was never started. */
+  readonly stateOf: (jobId: string) => Promise<"open" | "ended" | undefined>;
+}
 
 const FLOW_OF: Readonly<Record<OperationRequest["operation"], Flow>> = {
   EnableProtection: "enable-protection",
@@ -73,7 +80,7 @@ export async function requestOperation(context: FlowContext, asked: OperationReq
       await changeJob(stores, itemId, job.jobId, (record) => failJob(record, errorOf(error), clock.now()));
     throw error;
   }
-  await start({ version: 2, itemId, jobId: job.jobId, flow: job.flow });
+  await start({ version: 3, itemId, jobId: job.jobId, flow: job.flow });
   return (await findJob(stores, itemId, job.jobId)) ?? job;
 }
 
@@ -131,11 +138,7 @@ function startedItem(now: ManagedItem, found: ManagedItem, asked: OperationReque
  * The sweep's part: stores what replication reports, starts the flow that a crash left unstarted, reports the outcome that a crash kept back, and ends
  * the job of a flow that ended without a word.
  */
-export async function tendFlow(
-  context: FlowContext,
-  itemId: string,
-  flows: { readonly start: StartFlow; readonly stateOf: (jobId: string) => Promise<"open" | "ended" | undefined> },
-): Promise<void> {
+export async function tendFlow(context: FlowContext, itemId: string, flows: FlowHost): Promise<void> {
   const { stores, clock } = context;
   const managed = await findManaged(stores, itemId);
   if (managed === undefined) return;
@@ -149,7 +152,7 @@ export async function tendFlow(
   const { job } = managed.situation;
   if (job === undefined || (await reportOutcome(context, itemId, job.jobId))) return;
   const state = await flows.stateOf(job.jobId);
-  if (state === undefined) await flows.start({ version: 2, itemId, ...job });
+  if (state === undefined) await flows.start({ version: 3, itemId, ...job });
   if (state !== "ended" || (await reportOutcome(context, itemId, job.jobId))) return;
   const error = new LeewardError("internal", "The flow ended without an outcome.");
   await tellJob(context, await changeJob(stores, itemId, job.jobId, (record) => failJob(record, errorOf(error), clock.now())));
@@ -160,7 +163,7 @@ export async function tendFlow(
 export async function requireRepairable(context: Pick<FlowContext, "stores">, itemId: string): Promise<void> {
   const managed = await findManaged(context.stores, itemId);
   if (managed === undefined) return;
-  const { state } = await situationNow(context, managed);
+  const { state } = await situationToRepair(context, managed);
   const decision = decideOperation({ ...managed.situation, state }, "RepairReplication", "");
   if (decision.kind === "refused") {
     throw refusalError(itemId, state, "RepairReplication", { ...decision, allowedOperations: offeredOperations(state) });

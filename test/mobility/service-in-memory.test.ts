@@ -14,7 +14,7 @@ import { createRandom } from "../memory/random.ts";
 import { createServiceProcess } from "../memory/service-process.ts";
 import type { CarriedRequest, ServiceMachine, ServiceProcess } from "../memory/service-process.ts";
 import { createVirtualTime } from "../memory/virtual-time.ts";
-import { replay } from "./replay.ts";
+import { NONCE, replay } from "./replay.ts";
 
 /** `LEEWARD_HISTORIES=1000` looks further. */
 const SEEDS = Number(process.env["LEEWARD_HISTORIES"] ?? 20);
@@ -31,6 +31,14 @@ const CONFIG = parseConfig(
   }),
 );
 
+const DISKS: readonly DiskDescription[] = [{ id: "disk", sizeBytes: DISK_BYTES, sectorSizeBytes: 512 }];
+const opened = (disks: readonly DiskDescription[]): object => ({
+  stream: 1,
+  start: startPosition("vm1", 1, disks, NONCE),
+  nonce: NONCE,
+  ticket: "ticket",
+});
+
 /** What the service sees of control plane and cache. */
 function createCloud(blobs: Map<string, Buffer>): (request: CarriedRequest) => HttpAnswer {
   const json = (status: number, value: object): HttpAnswer => ({ status, headers: {}, body: JSON.stringify(value) });
@@ -44,15 +52,14 @@ function createCloud(blobs: Map<string, Buffer>): (request: CarriedRequest) => H
       return { status: 201, headers: {}, body: "" };
     }
     const sent = JSON.parse(body.toString("utf8")) as Readonly<Record<string, unknown>>;
-    if (url.pathname.endsWith("/register"))
-      return json(200, { stream: 1, start: startPosition("vm1", 1, sent["disks"] as readonly DiskDescription[]) });
+    if (url.pathname.endsWith("/register")) return json(200, opened(sent["disks"] as readonly DiskDescription[]));
     if (url.pathname.endsWith("/settle")) {
       const blob = blobs.get(deltaName(Number(sent["stream"]), Number(sent["epoch"])));
       const isSame = blob !== undefined && decodeDelta(blob).end.checksum === sent["checksum"];
       return json(200, { outcome: isSame ? "same" : "other" });
     }
     const upload = { containerUrl: "https://cache.example/cache?sig=x", expiresMs: 1e15 };
-    return json(200, { stream: 1, upload, applied: sent["uploaded"], intervalMs: 10_000 });
+    return json(200, { ...opened(DISKS), upload, applied: sent["uploaded"], intervalMs: 10_000 });
   };
 }
 

@@ -20,7 +20,7 @@ import type { MediumOptions, MemoryMedium, MemoryProcess } from "../memory/memor
 import type { Random } from "../memory/random.ts";
 import { createVirtualTime } from "../memory/virtual-time.ts";
 import type { VirtualTime } from "../memory/virtual-time.ts";
-import { replay } from "./replay.ts";
+import { NONCE, replay } from "./replay.ts";
 
 const SECTOR = 512;
 const IDS = ["a", "b"] as const;
@@ -118,7 +118,7 @@ export class SourceMachine {
         itemId: "vm1",
         disks,
         bootId: String(this.#boot),
-        register: async () => startPosition("vm1", 1, descriptions),
+        register: async () => startPosition("vm1", 1, descriptions, NONCE),
         activity: ACTIVITY,
       });
       const waiting = [...opened.spool];

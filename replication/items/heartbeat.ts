@@ -149,6 +149,7 @@ async function reported(
   return change(known) === known ? known : changeItem(stores, known.itemId, change);
 }
 
+/** `record` is undefined when it is damaged: everything in it is the service's last word, which it says again. */
 async function findHeartbeat(
   stores: ItemStores,
   itemId: string,

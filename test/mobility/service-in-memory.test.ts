@@ -37,6 +37,7 @@ const opened = (disks: readonly DiskDescription[]): object => ({
   start: startPosition("vm1", 1, disks, NONCE),
   nonce: NONCE,
   ticket: "ticket",
+  cacheEndpoint: "https://cache.example",
 });
 
 /** What the service sees of control plane and cache. */

@@ -197,7 +197,11 @@ class LadderRecorder implements Recorder {
         if (readTo !== lastSequence) map.markAll();
       });
       await this.#mustLater(() => map.sync());
-      await state.change({ sealedSegment: number, sealedSequence: lastSequence });
+      // What stands behind it may be sealed before there is a log again, and lacks all that it held: only a pass that begins later ends the gap. A new one in
+      // any case: segments behind it may hold the end of the pass that runs, which read what is gone now.
+      const seed = { pass: state.current.seed.pass + 1, done: false };
+      const gap = { seed, seedFresh: false, resynchronizationReason: this.#mode.reason };
+      await state.change({ sealedSegment: number, sealedSequence: lastSequence, ...gap });
       return true;
     });
   }
@@ -303,7 +307,7 @@ class LadderRecorder implements Recorder {
     if (mode.kind !== "tracking") return;
     const bound = this.#options.spoolBoundBytes();
     if (bound < SPOOL_MIN_BYTES || this.#options.spooledBytes() + log.pendingBytes > bound * SPOOL_LOW_SHARE) return;
-    // What was recorded before is sealed without the flag that the gap needs: the last consistent state before it is worth having.
+    // What was recorded before is sealed first, without the flag that the gap needs if nothing before it is missing: that state is worth having.
     if (sealer.waiting > 0) return;
     const { pass, done } = state.current.seed;
     const next = done ? pass + 1 : pass;

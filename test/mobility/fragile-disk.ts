@@ -8,12 +8,17 @@ const SECTOR = 512;
 /**
  * A disk below `node:fs` that knows what a power failure leaves: of every file the bytes of its last sync, and of what was written since any sectors or none,
  * as a kernel writes them back. Names that no sync of the folder covered may be missing, and removed files may be back. It can be full for the journal and
- * the spool, and fail to make the journal durable. State file and spool are taken as they stand: they are replaced as a whole and durably.
+ * the spool for as long as the test says, or have a bounded room for both that a removed file gives back; and it can fail to make the journal durable. State
+ * file and spool are taken as they stand: they are replaced as a whole and durably.
  */
 export interface FragileDisk {
   /** Takes the place of `node:fs`. */
   readonly overrides: Partial<typeof FileSystem>;
   isFull: boolean;
+  /** What journal and spool may still take: what they write takes from it, and each file of theirs that is removed gives its bytes back. */
+  roomBytes: number;
+  /** Deltas find no room, whatever else does: they are the largest files. */
+  isFullForDeltas: boolean;
   /** The next sync of a journal segment fails. */
   failsJournal: boolean;
   /** What stands in the folder now survives anything. */
@@ -64,10 +69,17 @@ export function createFragileDisk(): FragileDisk {
       callback(null);
     });
   };
+  const take = (bytes: number): boolean => {
+    if (disk.isFull || bytes > disk.roomBytes) return false;
+    disk.roomBytes -= bytes;
+    return true;
+  };
   const syncSync = (file: number): void => syncedLater(paths.get(file) ?? "")();
 
   const disk: FragileDisk = {
     isFull: false,
+    roomBytes: Number.POSITIVE_INFINITY,
+    isFullForDeltas: false,
     failsJournal: false,
     settle: (folder) => {
       for (const path of files(folder)) {
@@ -107,7 +119,7 @@ export function createFragileDisk(): FragileDisk {
         return file;
       },
       writevSync: (file, buffers, position) => {
-        if (disk.isFull && isJournal(paths.get(file) ?? "")) {
+        if (isJournal(paths.get(file) ?? "") && !take(buffers.reduce((sum, { byteLength }) => sum + byteLength, 0))) {
           const first = Buffer.from(buffers[0]?.buffer ?? new ArrayBuffer(0), buffers[0]?.byteOffset, 20);
           real.writeSync(file, first, 0, first.length, position ?? 0);
           throw failure("ENOSPC");
@@ -115,7 +127,7 @@ export function createFragileDisk(): FragileDisk {
         return real.writevSync(file, buffers, position);
       },
       writeSync: ((file: number, buffer: Buffer, offset?: number, length?: number, position?: number) => {
-        if (disk.isFull && isSpool(paths.get(file) ?? "")) throw failure("ENOSPC");
+        if (isSpool(paths.get(file) ?? "") && (disk.isFullForDeltas || !take(length ?? buffer.length))) throw failure("ENOSPC");
         return real.writeSync(file, buffer, offset, length, position);
       }) as typeof FileSystem.writeSync,
       fdatasync: sync as typeof FileSystem.fdatasync,
@@ -129,7 +141,9 @@ export function createFragileDisk(): FragileDisk {
         real.renameSync(from, to);
       },
       rmSync: (path, options) => {
+        const taken = (isJournal(String(path)) || isSpool(String(path))) && real.existsSync(path) ? real.statSync(path).size : 0;
         if (isJournal(String(path)) && real.existsSync(path)) removed.set(String(path), content(String(path)));
+        disk.roomBytes += taken;
         real.rmSync(path, options);
       },
     },

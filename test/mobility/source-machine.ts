@@ -207,6 +207,12 @@ export class SourceMachine {
     for (let left = 100_000; left > 0 && seeding.doneBytes * 2 < seeding.totalBytes; left -= 1) await turn();
   }
 
+  /** Waits for the very turn in which something is so. */
+  async until(isSo: (capture: Capture) => boolean): Promise<void> {
+    const { capture } = this.#running();
+    for (let left = 100_000; left > 0 && !isSo(capture); left -= 1) await turn();
+  }
+
   /** Waits until nothing recorded is left: sealed, or given up for want of room. */
   async givenUp(): Promise<void> {
     const process = this.#running();

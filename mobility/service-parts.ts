@@ -118,7 +118,8 @@ export function uploaderOf({ config, ports, control, lag, failed }: Base, state:
     pace: createPace(config.uploadBytesPerSecond, ports.clock),
     renew,
     uploaded: async (end) => {
-      await state.change({ uploaded: end });
+      // A delta of a stream that is over says nothing about the one that has begun meanwhile.
+      await state.change(({ sealed }) => (sealed.stream === end.stream && sealed.epoch >= end.epoch ? { uploaded: end } : {}));
       lag.uploaded(end);
     },
     failed,

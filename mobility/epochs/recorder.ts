@@ -169,14 +169,16 @@ class LadderRecorder implements Recorder {
     return this.#exclusive(async () => {
       const { state, map, seeding } = this.#options;
       if (requestId !== undefined && state.current.resynchronizationId === requestId) return;
-      // First the flag, then the marks, then the request: whatever a kill leaves of these is asked for again, and no delta passes for a whole one.
-      seeding().interrupt();
+      // First the flag, then the marks, then the request: whatever a kill leaves of these is done again, and no delta passes for a whole one. Should the flag
+      // not become durable, the pass that runs goes on as if nobody had asked.
       const pass = state.current.seed.pass + 1;
-      await state.change({ seed: { pass, done: false }, seedFresh: false, resynchronizationReason: reason });
+      const seed = { pass, done: false };
+      await state.change({ seed, seedFresh: false, isMarkingAll: true, resynchronizationReason: reason });
+      seeding().interrupt();
       this.#must(() => map.markAll());
       await this.#mustLater(() => map.sync());
-      if (requestId !== undefined) await state.change({ resynchronizationId: requestId });
       if (this.#mode.kind === "logging") seeding().begin(pass, false);
+      await state.change({ isMarkingAll: false, ...(requestId === undefined ? {} : { resynchronizationId: requestId }) });
     });
   }
 

@@ -7,6 +7,8 @@ import { RECORD_HEADER_BYTES } from "../../mobility/journal/record.ts";
 import { SEGMENT_HEADER_BYTES } from "../../mobility/journal/segment.ts";
 import type * as Limits from "../../replication/limits.ts";
 import { createRandom } from "../memory/random.ts";
+import { BOUNDS, event, EXAMPLES, ROOMS } from "./capture-histories.ts";
+import type { Step } from "./capture-histories.ts";
 import { createFragileDisk } from "./fragile-disk.ts";
 import type { FragileDisk } from "./fragile-disk.ts";
 import { SourceMachine } from "./source-machine.ts";
@@ -51,244 +53,8 @@ vi.mock("../../replication/limits.ts", async (original) => ({
   DIRTY_MAP_CACHE_PAGES: 1,
 }));
 
-type Step =
-  | {
-      readonly kind: "write";
-      readonly disk: number;
-      readonly sector: number;
-      readonly count: number;
-      readonly fill: number;
-      readonly fua: boolean;
-    }
-  | { readonly kind: "flush"; readonly disk: number }
-  | { readonly kind: "cut" | "full" | "room" | "failing-journal" | "calm" | "log-again" | "half-seeded" | "given-up" }
-  | { readonly kind: "idle" | "upload" | "bound" | "resynchronize" | "tight"; readonly count: number };
-/** A step, and whether the process or the machine dies some turns after it began. */
-interface Event {
-  readonly step: Step;
-  readonly death: "none" | "kill" | "crash";
-  readonly turns: number;
-}
-
-const write = fc.record({
-  kind: fc.constant("write" as const),
-  disk: fc.nat(1),
-  sector: fc.nat(127),
-  count: fc.integer({ min: 1, max: 24 }),
-  fill: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 255 })),
-  fua: fc.oneof({ weight: 4, arbitrary: fc.constant(false) }, fc.constant(true)),
-});
-const counted = (kind: "idle" | "upload" | "bound" | "resynchronize" | "tight", max: number) =>
-  fc.record({ kind: fc.constant(kind), count: fc.nat(max) });
-const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 14, arbitrary: write },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("flush" as const), disk: fc.nat(1) }) },
-  { weight: 4, arbitrary: counted("idle", 30) },
-  { weight: 4, arbitrary: counted("upload", 6) },
-  { weight: 3, arbitrary: counted("bound", 2) },
-  { weight: 1, arbitrary: counted("resynchronize", 2) },
-  { weight: 2, arbitrary: counted("tight", 4) },
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      kind: fc.constantFrom("cut" as const, "calm" as const, "full" as const, "room" as const, "failing-journal" as const),
-    }),
-  },
-);
-const event: fc.Arbitrary<Event> = fc.record({
-  step,
-  death: fc.oneof(
-    { weight: 8, arbitrary: fc.constant("none" as const) },
-    { weight: 2, arbitrary: fc.constantFrom("kill" as const, "crash" as const) },
-  ),
-  turns: fc.nat(12),
-});
 /** CI asks for more: `npm run test:long`. */
 const HISTORIES = Number(process.env["LEEWARD_HISTORIES"] ?? 8);
-const BOUNDS = [8192, 40_000, 1024 * 1024];
-/** What journal and spool may still take before one of their files is removed. */
-const ROOMS = [0, 700, 4000, 13_000, 60_000];
-
-type Death = Event["death"];
-const at = (step: Step, death: Death = "none", turns = 0): Event => ({ step, death, turns });
-const writes = (disk: number, sector: number, count: number, fill: number): Step => ({
-  kind: "write",
-  disk,
-  sector,
-  count,
-  fill,
-  fua: false,
-});
-const TIGHT: Step = { kind: "bound", count: 0 };
-/** No room for a log at all: once it has ended it does not begin again. */
-const NO_ROOM: Step = { kind: "bound", count: BOUNDS.length };
-
-/** A history that chance rarely finds, and whether it begins with a target that has everything. */
-interface Rare {
-  readonly complete: boolean;
-  readonly events: readonly Event[];
-}
-const RARE: readonly Rare[] = [
-  // Flushed into the journal, then the log ended, and its records are not redone any more: the image must have had them on the medium.
-  { complete: true, events: [at(writes(0, 0, 8, 7)), at({ kind: "flush", disk: 0 }), at(TIGHT), at(writes(1, 40, 24, 3), "crash", 30)] },
-  // Flushed into the journal, sealed, and the segment removed.
-  {
-    complete: true,
-    events: [at(writes(0, 0, 8, 7)), at({ kind: "flush", disk: 0 }), at({ kind: "calm" }), at({ kind: "idle", count: 0 }, "crash")],
-  },
-  // Two segments were removed, and only the older one comes back.
-  {
-    complete: true,
-    events: [
-      at(writes(0, 0, 4, 7)),
-      at({ kind: "calm" }),
-      at(writes(0, 0, 4, 8)),
-      at({ kind: "flush", disk: 0 }),
-      at({ kind: "calm" }),
-      at({ kind: "idle", count: 1 }, "crash"),
-    ],
-  },
-  // Written without a log, and flushed when there was one again: the journal does not have it.
-  {
-    complete: true,
-    events: [
-      at(TIGHT),
-      at(writes(1, 0, 24, 5)),
-      at(writes(0, 8, 8, 9)),
-      at({ kind: "bound", count: 2 }),
-      at({ kind: "log-again" }),
-      at({ kind: "flush", disk: 0 }),
-      at({ kind: "idle", count: 0 }, "crash"),
-    ],
-  },
-  // Marked without a log, and its region let go when there was one again.
-  {
-    complete: true,
-    events: [
-      at(TIGHT),
-      at(writes(1, 0, 24, 5)),
-      at(writes(0, 8, 8, 9)),
-      at({ kind: "bound", count: 2 }),
-      at({ kind: "log-again" }),
-      ...[32, 64, 96].map((sector) => at(writes(0, sector, 4, 8))),
-      ...[32, 64].map((sector) => at(writes(1, sector, 4, 8))),
-      at({ kind: "idle", count: 0 }, "crash"),
-    ],
-  },
-  // Lost by a journal that failed, its region let go by what came without a log.
-  {
-    complete: true,
-    events: [
-      at(writes(0, 0, 4, 7)),
-      at({ kind: "full" }),
-      at({ kind: "failing-journal" }),
-      at({ kind: "flush", disk: 0 }),
-      ...[32, 64, 96].map((sector) => at(writes(0, sector, 4, 8))),
-      ...[0, 32, 64].map((sector) => at(writes(1, sector, 4, 8))),
-      at({ kind: "idle", count: 1 }, "crash"),
-      at({ kind: "room" }),
-    ],
-  },
-  // Read by initial replication, written without a log while the segment of that reading could not be sealed.
-  {
-    complete: false,
-    events: [
-      at({ kind: "half-seeded" }),
-      at({ kind: "full" }),
-      at(writes(1, 0, 24, 5)),
-      at(writes(0, 0, 24, 9)),
-      at({ kind: "room" }),
-      at({ kind: "calm" }),
-    ],
-  },
-  // Recorded, and given up because there was no room to seal it and nothing to send: only the map knows of it.
-  ...(["none", "kill", "crash"] as const).map((death) => ({
-    complete: true,
-    events: [
-      at(writes(0, 0, 8, 7)),
-      at(writes(1, 64, 12, 3)),
-      at({ kind: "full" }),
-      at({ kind: "cut" }),
-      at({ kind: "given-up" }),
-      at({ kind: "idle", count: 0 }, death),
-      at({ kind: "room" }),
-      at({ kind: "calm" }),
-    ],
-  })),
-  // Recorded, its region let go because the journal had it durably, then given up: only what of the map is durable knows of it.
-  {
-    complete: true,
-    events: [
-      // A start makes the map durable as it is then, without a mark.
-      at({ kind: "idle", count: 0 }, "kill"),
-      at(writes(0, 0, 4, 7)),
-      ...[32, 64, 96].map((sector) => at(writes(0, sector, 4, 8))),
-      ...[0, 32, 64].map((sector) => at(writes(1, sector, 4, 8))),
-      at({ kind: "full" }),
-      at({ kind: "cut" }),
-      at(NO_ROOM),
-      at({ kind: "given-up" }),
-      at({ kind: "idle", count: 0 }, "crash"),
-      at({ kind: "room" }),
-    ],
-  },
-  // The same with what initial replication had read, and with deaths on the way.
-  ...(["none", "kill", "crash"] as const).map((death) => ({
-    complete: false,
-    events: [
-      at({ kind: "half-seeded" }),
-      at({ kind: "cut" }),
-      at({ kind: "upload", count: 6 }),
-      at({ kind: "full" }),
-      at({ kind: "given-up" }, death, 9),
-      at(writes(0, 0, 24, 9)),
-      at({ kind: "room" }),
-      at({ kind: "calm" }),
-    ],
-  })),
-  // Two epochs wait, the first is given up, and what it gives back is room for the second.
-  ...(["none", "kill", "crash"] as const).map((death) => ({
-    complete: true,
-    events: [
-      at(writes(0, 0, 24, 7)),
-      at({ kind: "tight", count: 1 }),
-      at({ kind: "cut" }),
-      at(writes(0, 64, 1, 9)),
-      at({ kind: "cut" }),
-      at({ kind: "given-up" }, death, 12),
-      at({ kind: "calm" }),
-    ],
-  })),
-  // Recorded by a process that was killed, its region let go by the next one before the record was sealed.
-  {
-    complete: true,
-    events: [
-      at(writes(0, 0, 4, 7)),
-      at({ kind: "full" }),
-      at({ kind: "idle", count: 0 }, "kill"),
-      ...[32, 64, 96].map((sector) => at(writes(0, sector, 4, 8))),
-      ...[0, 32, 64].map((sector) => at(writes(1, sector, 4, 8))),
-      at({ kind: "idle", count: 1 }, "crash"),
-      at({ kind: "room" }),
-    ],
-  },
-  // Initial replication brought data over; then, without a log, zeros and data took its place, behind the place where it stood and before.
-  {
-    complete: false,
-    events: [
-      at({ kind: "half-seeded" }),
-      at({ kind: "cut" }),
-      at(TIGHT),
-      at(writes(1, 0, 24, 5)),
-      at(writes(0, 0, 24, 0)),
-      at(writes(0, 24, 24, 9)),
-      at({ kind: "idle", count: 30 }),
-    ],
-  },
-];
-const EXAMPLES = RARE.flatMap(({ complete, events }, index) =>
-  [1, 2, 3, 4].map((seed): [Event[], number, number] => [[...events], 100 * index + seed, complete ? 1 : 0]),
-);
 
 describe("capture through bounds, kills and power failures", () => {
   it("rule 1: every delta without `seeding` is a state of the source, and nothing that the target lacks is ever forgotten", async () => {
@@ -322,7 +88,12 @@ describe("capture through bounds, kills and power failures", () => {
               machine.spoolBoundBytes = BOUNDS[step.count] ?? 0;
               return;
             case "resynchronize":
-              return machine.capture.recorder.resynchronize("requested", String(step.count));
+              // Should it fail it is asked for again, as by the control plane.
+              return machine.capture.recorder.resynchronize("requested", String(step.count)).catch(() => undefined);
+            case "failing-state":
+            case "failing-state-late":
+              disk.stateFailures = { count: step.count, late: step.kind === "failing-state-late" };
+              return;
             case "tight":
               disk.roomBytes = ROOMS[step.count] ?? 0;
               return;
@@ -363,6 +134,7 @@ describe("capture through bounds, kills and power failures", () => {
           disk.isFull = false;
           disk.roomBytes = Number.POSITIVE_INFINITY;
           disk.failsJournal = false;
+          disk.stateFailures = { count: 0, late: false };
           machine.spoolBoundBytes = 1024 * 1024;
           // A journal that failed is trusted again after a restart only.
           machine.kill();
@@ -466,6 +238,34 @@ describe("an epoch that was given up", () => {
     expect(machine.readAgain).toBeUndefined();
     await expect(machine.finish()).resolves.toBeUndefined();
   });
+});
+
+describe("a sealed segment that a killed service had not removed yet", () => {
+  it("is not redone when a power failure brings it back: newer writes are not undone", async () => {
+    for (let seed = 1; seed <= 12; seed += 1) {
+      const disk = createFragileDisk();
+      shared.disk = disk;
+      const random = createRandom(seed);
+      const machine = new SourceMachine(temporaryFolder(), disk, (limit) => random.below(limit));
+      onTestFinished(() => void (shared.disk = undefined));
+      onTestFinished(() => machine.stop());
+      await machine.start();
+      await machine.finish();
+      const before = machine.state.sealed.epoch;
+      await machine.write(0, 0, 4, 7, true);
+      machine.cut();
+      await machine.write(0, 0, 4, 8, true);
+      await machine.until(() => machine.state.sealed.epoch > before);
+      expect(machine.capture.sealer.waiting).toBe(1);
+      machine.kill();
+      await machine.start();
+      await machine.until(({ sealer }) => sealer.waiting === 0);
+      machine.crash();
+      await machine.start();
+      await machine.finish();
+      await machine.stop();
+    }
+  }, 30_000);
 });
 
 /** The guest waits for the local disk, never for the network: ten seconds mean for ever. */

@@ -1,5 +1,7 @@
 import type * as FileSystem from "node:fs";
 import { basename, dirname, join } from "node:path";
+import type { Files } from "../../mobility/files.ts";
+import { nodeFiles } from "../../mobility/node-files.ts";
 
 /** The real one, whatever a test has put in its place. */
 const real = process.getBuiltinModule("node:fs");
@@ -14,6 +16,8 @@ const SECTOR = 512;
 export interface FragileDisk {
   /** Takes the place of `node:fs`. */
   readonly overrides: Partial<typeof FileSystem>;
+  /** What the service writes on: knows of the faults of the state file too. */
+  readonly files: Files;
   isFull: boolean;
   /** What journal and spool may still take: what they write takes from it, and each file of theirs that is removed gives its bytes back. */
   roomBytes: number;
@@ -21,6 +25,8 @@ export interface FragileDisk {
   isFullForDeltas: boolean;
   /** The next sync of a journal segment fails. */
   failsJournal: boolean;
+  /** So many times the state file cannot be replaced, or (`late`) is replaced and says that it was not. Each change of it is tried twice. */
+  stateFailures: { readonly count: number; readonly late: boolean };
   /** What stands in the folder now survives anything. */
   settle(folder: string): void;
   /** The folder as a killed process leaves it. */
@@ -81,6 +87,18 @@ export function createFragileDisk(): FragileDisk {
     roomBytes: Number.POSITIVE_INFINITY,
     isFullForDeltas: false,
     failsJournal: false,
+    stateFailures: { count: 0, late: false },
+    files: {
+      ...nodeFiles(),
+      renameLater: async (from, to) => {
+        const { count, late } = disk.stateFailures;
+        const fails = count > 0 && basename(to) === "state.json";
+        if (fails) disk.stateFailures = { count: count - 1, late };
+        if (!fails || late) real.renameSync(from, to);
+        await new Promise((resolve) => setImmediate(resolve));
+        if (fails) throw failure("EIO");
+      },
+    },
     settle: (folder) => {
       for (const path of files(folder)) {
         durable.set(path, content(path));

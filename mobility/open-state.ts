@@ -130,6 +130,7 @@ function firstState(options: OpenStateOptions, disks: readonly DiskDescription[]
     itemId: options.itemId,
     disks,
     binding: start.checksum.slice(0, 32),
+    start,
     sealed: start,
     sealedSegment: 0,
     sealedSequence: 0,

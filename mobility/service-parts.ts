@@ -18,7 +18,7 @@ import { registerService } from "./control/registration.ts";
 import { openSession } from "./control/session-file.ts";
 import { openDisks } from "./disks/open-disks.ts";
 import type { OpenedDisk } from "./disks/open-disks.ts";
-import { releaseReserve } from "./epochs/state.ts";
+import { releaseReserve, uploadedTo } from "./epochs/state.ts";
 import type { StateFile } from "./epochs/state.ts";
 import { lockFolder } from "./folder-lock.ts";
 import { createLag } from "./lag.ts";
@@ -118,8 +118,7 @@ export function uploaderOf({ config, ports, control, lag, failed }: Base, state:
     pace: createPace(config.uploadBytesPerSecond, ports.clock),
     renew,
     uploaded: async (end) => {
-      // A delta of a stream that is over says nothing about the one that has begun meanwhile.
-      await state.change(({ sealed }) => (sealed.stream === end.stream && sealed.epoch >= end.epoch ? { uploaded: end } : {}));
+      await state.change(uploadedTo(end));
       lag.uploaded(end);
     },
     failed,
@@ -155,6 +154,11 @@ export function captureOf(
       ports.log("info", "epoch-sealed", { epoch: delta.end.epoch, lengthBytes: delta.lengthBytes });
       lag.sealed(delta.end, opened.state.current.lastWriteMs);
       uploader.add(delta);
+    },
+    streamBegun: () => {
+      ports.log("info", "stream-begun", { stream: opened.state.current.sealed.stream });
+      lag.restart();
+      uploader.forget();
     },
     failed,
   });

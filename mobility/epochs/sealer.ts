@@ -25,6 +25,13 @@ export interface Sealer {
   idle(): Promise<void>;
   /** Done as soon as fewer than `count` wait. */
   below(count: number): Promise<void>;
+  /** The same, and also done as soon as sealing fails: there is no telling then when fewer will wait. */
+  belowOrFailing(count: number): Promise<void>;
+  /** Begins nothing until `resume`; done when what was under way has ended, well or not. */
+  pause(): Promise<void>;
+  resume(): void;
+  /** Call while paused. All segments that wait go without a delta: the stream is over, and the images have all of them on the medium. */
+  forget(): void;
   stop(): Promise<void>;
 }
 
@@ -71,11 +78,19 @@ interface WaitingSegment extends ClosedSegment {
   isDamageKnown?: boolean;
 }
 
+interface Watcher {
+  readonly count: number;
+  /** A failure is what it waits for, too. */
+  readonly orFailing: boolean;
+  readonly resolve: () => void;
+}
+
 class SegmentSealer implements Sealer {
   readonly #options: SealerOptions;
   readonly #segments: WaitingSegment[] = [];
   readonly #stopping = new AbortController();
-  #watchers: readonly { readonly count: number; readonly resolve: () => void }[] = [];
+  #pausing = new AbortController();
+  #watchers: readonly Watcher[] = [];
   #loop: Promise<void> | undefined;
   #failing = false;
   #imagesSegment: number | undefined;
@@ -100,7 +115,7 @@ class SegmentSealer implements Sealer {
 
   add(number: number, lengthBytes: number, lastSequence: number): void {
     this.#segments.push({ number, lengthBytes, lastSequence });
-    this.#loop ??= this.#run();
+    this.#start();
   }
 
   idle(): Promise<void> {
@@ -108,8 +123,30 @@ class SegmentSealer implements Sealer {
   }
 
   below(count: number): Promise<void> {
-    if (this.#segments.length < count || this.#stopping.signal.aborted) return Promise.resolve();
-    return new Promise((resolve) => (this.#watchers = [...this.#watchers, { count, resolve }]));
+    return this.#watch(count, false);
+  }
+
+  belowOrFailing(count: number): Promise<void> {
+    return this.#watch(count, true);
+  }
+
+  async pause(): Promise<void> {
+    this.#pausing.abort();
+    await this.#loop;
+  }
+
+  resume(): void {
+    this.#pausing = new AbortController();
+    this.#start();
+  }
+
+  forget(): void {
+    for (const { number, sealed } of this.#segments.splice(0)) {
+      if (sealed?.epoch !== undefined) this.#options.files.remove(join(this.#options.spoolFolder, spoolName(sealed.epoch.end)));
+      this.#remove(number);
+    }
+    this.#failing = false;
+    this.#notify();
   }
 
   async stop(): Promise<void> {
@@ -118,10 +155,21 @@ class SegmentSealer implements Sealer {
     await this.#loop;
   }
 
+  #start(): void {
+    if (this.#segments.length > 0 && !this.#pausing.signal.aborted) this.#loop ??= this.#run();
+  }
+
+  #watch(count: number, orFailing: boolean): Promise<void> {
+    const watched = new Promise<void>((resolve) => (this.#watchers = [...this.#watchers, { count, orFailing, resolve }]));
+    this.#notify();
+    return watched;
+  }
+
   #notify(): void {
-    const over = (count: number): boolean => this.#segments.length < count || this.#stopping.signal.aborted;
-    const ready = this.#watchers.filter(({ count }) => over(count));
-    this.#watchers = this.#watchers.filter(({ count }) => !over(count));
+    const isOver = ({ count, orFailing }: Watcher): boolean =>
+      this.#segments.length < count || this.#stopping.signal.aborted || (orFailing && this.#failing);
+    const ready = this.#watchers.filter(isOver);
+    this.#watchers = this.#watchers.filter((watcher) => !isOver(watcher));
     for (const { resolve } of ready) resolve();
   }
 
@@ -131,7 +179,8 @@ class SegmentSealer implements Sealer {
    */
   async #run(): Promise<void> {
     let isFullNow = false;
-    for (let attempt = 0; !this.#stopping.signal.aborted;) {
+    const ending = AbortSignal.any([this.#stopping.signal, this.#pausing.signal]);
+    for (let attempt = 0; !ending.aborted;) {
       const segment = this.#segments[0];
       if (segment === undefined) break;
       try {
@@ -145,9 +194,10 @@ class SegmentSealer implements Sealer {
         this.#notify();
       } catch (error) {
         this.#failing = true;
+        this.#notify();
         isFullNow = isFull(error);
         this.#options.failed(error);
-        await pause(this.#options.clock, backOffMs(attempt, this.#options.random), this.#stopping.signal);
+        await pause(this.#options.clock, backOffMs(attempt, this.#options.random), ending);
         attempt += 1;
       }
     }

@@ -2,6 +2,7 @@ import { dirname, join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
 import { decodeRecord, encodeRecord } from "../../replication/items/records.ts";
 import { STATE_RESERVE_BYTES } from "../../replication/limits.ts";
+import { samePosition } from "../../replication/position.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
 import type { TrackingReason } from "../disks/activity.ts";
 import { replaceFileDurably, replaceFileDurablyLater, writeAll } from "../durable-file.ts";
@@ -15,8 +16,10 @@ export interface ServiceState {
   readonly itemId: string;
   /** Ordered by id, as the deltas name them. */
   readonly disks: readonly DiskDescription[];
-  /** Ties segments to item, stream and disks: first half of the start position's checksum. */
+  /** Ties journal, dirty map and activity log to this folder: first half of the checksum of its first stream's start, whatever stream is open now. */
   readonly binding: string;
+  /** The position before epoch 1 of the open stream. A file of before lacks it: then there was one stream only, and `binding` is the first half of it. */
+  readonly start?: Position | undefined;
   /** The end of the last epoch whose delta is durable in the spool, or the start of the stream. */
   readonly sealed: Position;
   /** Its segment: segments up to this number are only waiting to be removed. */
@@ -50,6 +53,16 @@ export type ResynchronizationReason =
   | "dirty-map-missing"
   | "dirty-map-damaged"
   | "requested";
+
+/** Whether the open stream is the one that begins here: numbers alone may come again when everything at the target was removed by hand. */
+export function isOfStream({ start, sealed, binding }: ServiceState, given: Position): boolean {
+  return start === undefined ? sealed.stream === given.stream && given.checksum.startsWith(binding) : samePosition(start, given);
+}
+
+/** The cache has everything up to here. A delta of a stream that is over says nothing about the one that has begun meanwhile. */
+export function uploadedTo(end: Position): (state: ServiceState) => StateChange {
+  return ({ sealed }) => (sealed.stream === end.stream && sealed.epoch >= end.epoch ? { uploaded: end } : {});
+}
 
 export type StateChange = Partial<Omit<ServiceState, "version" | "itemId" | "disks">>;
 

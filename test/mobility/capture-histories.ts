@@ -12,6 +12,8 @@ export type Step =
     }
   | { readonly kind: "flush"; readonly disk: number }
   | { readonly kind: "cut" | "full" | "room" | "failing-journal" | "calm" | "log-again" | "half-seeded" | "given-up" }
+  /** The control plane names its newest stream, or one that it has just minted. */
+  | { readonly kind: "begin-stream"; readonly mints: boolean }
   | {
       readonly kind: "idle" | "upload" | "bound" | "resynchronize" | "tight" | "failing-state" | "failing-state-late";
       readonly count: number;
@@ -41,6 +43,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: counted("bound", 2) },
   { weight: 1, arbitrary: counted("resynchronize", 2) },
   { weight: 2, arbitrary: counted("tight", 4) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("begin-stream" as const), mints: fc.boolean() }) },
   { weight: 2, arbitrary: counted("failing-state", 6) },
   { weight: 2, arbitrary: counted("failing-state-late", 6) },
   {
@@ -222,6 +225,29 @@ const RARE: readonly Rare[] = [
         at({ kind: "cut" }),
         at({ kind: "idle", count: 30 }, death, 30),
         at(writes(0, 64, 1, 9)),
+        at({ kind: "calm" }),
+      ],
+    })),
+  ),
+  // Another stream begins while deltas and segments of the old one wait, with deaths on the way, on a full disk, or without a state file that can be written.
+  ...(["none", "kill", "crash"] as const).flatMap((death) =>
+    [2, 5, 8, 11, 14].map((turns) => ({
+      complete: turns < 11,
+      events: [
+        at(writes(0, 0, 24, 7)),
+        at({ kind: "cut" }),
+        at({ kind: "idle", count: 20 }),
+        ...(turns > 5 ? [at({ kind: "full" })] : []),
+        at(writes(0, 64, 12, 9)),
+        at({ kind: "cut" }),
+        at(writes(1, 0, 12, 5)),
+        ...(turns > 11 ? [at({ kind: "failing-state-late", count: 2 })] : []),
+        at({ kind: "begin-stream", mints: true }, death, turns),
+        at(writes(1, 12, 12, 6)),
+        at({ kind: "room" }),
+        at({ kind: "begin-stream", mints: false }),
+        at(writes(0, 0, 8, 0)),
+        at({ kind: "idle", count: 0 }, death),
         at({ kind: "calm" }),
       ],
     })),

@@ -1,5 +1,4 @@
 import { mkdirSync } from "node:fs";
-import type * as FileSystem from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
@@ -13,31 +12,6 @@ import { createFragileDisk } from "./fragile-disk.ts";
 import type { FragileDisk } from "./fragile-disk.ts";
 import { SourceMachine } from "./source-machine.ts";
 import { temporaryFolder } from "./temporary.ts";
-
-const shared = vi.hoisted((): { disk: { readonly overrides: Partial<typeof FileSystem> } | undefined } => ({ disk: undefined }));
-
-vi.mock("node:fs", async (original) => {
-  const actual = await original<typeof FileSystem>();
-  const through = (name: keyof typeof FileSystem) => {
-    const own = actual[name] as (...parameters: unknown[]) => unknown;
-    return (...parameters: unknown[]): unknown => {
-      const other = shared.disk?.overrides[name] as typeof own | undefined;
-      return (other ?? own)(...parameters);
-    };
-  };
-  const names = [
-    "openSync",
-    "writevSync",
-    "writeSync",
-    "fdatasync",
-    "fsync",
-    "fdatasyncSync",
-    "fsyncSync",
-    "renameSync",
-    "rmSync",
-  ] as const;
-  return { ...actual, ...Object.fromEntries(names.map((name) => [name, through(name)])) };
-});
 
 /** Bounds small enough for every one of them to be reached by a few writes. */
 vi.mock("../../replication/limits.ts", async (original) => ({
@@ -66,7 +40,6 @@ describe("capture through bounds, kills and power failures", () => {
       fc.integer({ min: 0, max: 3 }),
       async (events, seed, begin) => {
         const disk = createFragileDisk();
-        shared.disk = disk;
         const folder = join(root, String((run += 1)));
         mkdirSync(folder);
         const random = createRandom(seed);
@@ -90,6 +63,9 @@ describe("capture through bounds, kills and power failures", () => {
             case "resynchronize":
               // Should it fail it is asked for again, as by the control plane.
               return machine.capture.recorder.resynchronize("requested", String(step.count)).catch(() => undefined);
+            case "begin-stream":
+              // Should it fail it is named again, as by the next heartbeat.
+              return machine.capture.beginStream(machine.startOf(step.mints)).catch(() => undefined);
             case "failing-state":
             case "failing-state-late":
               disk.stateFailures = { count: step.count, late: step.kind === "failing-state-late" };
@@ -142,7 +118,6 @@ describe("capture through bounds, kills and power failures", () => {
           await expect(machine.finish()).resolves.toBeUndefined();
         } finally {
           await machine.stop();
-          shared.disk = undefined;
         }
       },
     );
@@ -152,9 +127,7 @@ describe("capture through bounds, kills and power failures", () => {
 
 describe("an epoch that was given up", () => {
   function machineOn(disk: FragileDisk, below: (limit: number) => number = () => 0): SourceMachine {
-    shared.disk = disk;
     const machine = new SourceMachine(temporaryFolder(), disk, below);
-    onTestFinished(() => void (shared.disk = undefined));
     onTestFinished(() => machine.stop());
     return machine;
   }
@@ -244,10 +217,8 @@ describe("a sealed segment that a killed service had not removed yet", () => {
   it("is not redone when a power failure brings it back: newer writes are not undone", async () => {
     for (let seed = 1; seed <= 12; seed += 1) {
       const disk = createFragileDisk();
-      shared.disk = disk;
       const random = createRandom(seed);
       const machine = new SourceMachine(temporaryFolder(), disk, (limit) => random.below(limit));
-      onTestFinished(() => void (shared.disk = undefined));
       onTestFinished(() => machine.stop());
       await machine.start();
       await machine.finish();

@@ -1,22 +1,19 @@
-import type * as FileSystem from "node:fs";
+import * as real from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Files } from "../../mobility/files.ts";
 import { nodeFiles } from "../../mobility/node-files.ts";
 
-/** The real one, whatever a test has put in its place. */
-const real = process.getBuiltinModule("node:fs");
 const SECTOR = 512;
 
 /**
- * A disk below `node:fs` that knows what a power failure leaves: of every file the bytes of its last sync, and of what was written since any sectors or none,
+ * A medium on real files that knows what a power failure leaves: of every file the bytes of its last sync, and of what was written since any sectors or none,
  * as a kernel writes them back. Names that no sync of the folder covered may be missing, and removed files may be back. It can be full for the journal and
  * the spool for as long as the test says, or have a bounded room for both that a removed file gives back; and it can fail to make the journal durable. State
  * file and spool are taken as they stand: they are replaced as a whole and durably.
  */
 export interface FragileDisk {
-  /** Takes the place of `node:fs`. */
-  readonly overrides: Partial<typeof FileSystem>;
-  /** What the service writes on: knows of the faults of the state file too. */
+  /** What the service writes on. */
   readonly files: Files;
   isFull: boolean;
   /** What journal and spool may still take: what they write takes from it, and each file of theirs that is removed gives its bytes back. */
@@ -61,26 +58,25 @@ export function createFragileDisk(): FragileDisk {
     const bytes = content(path);
     return () => void durable.set(path, bytes);
   };
-  const sync = (file: number, callback: (error: Error | null) => void): void => {
+  const syncLater = async (file: number): Promise<void> => {
     const path = paths.get(file) ?? "";
     if (isJournal(path) && disk.failsJournal) {
       disk.failsJournal = false;
-      setImmediate(() => callback(failure("EIO")));
-      return;
+      await nextTurn();
+      throw failure("EIO");
     }
     // What is written between the call and its end is not promised.
     const done = syncedLater(path);
-    setImmediate(() => {
-      done();
-      callback(null);
-    });
+    await nextTurn();
+    done();
   };
   const take = (bytes: number): boolean => {
     if (disk.isFull || bytes > disk.roomBytes) return false;
     disk.roomBytes -= bytes;
     return true;
   };
-  const syncSync = (file: number): void => syncedLater(paths.get(file) ?? "")();
+  const syncNow = (file: number): void => syncedLater(paths.get(file) ?? "")();
+  const inner = nodeFiles();
 
   const disk: FragileDisk = {
     isFull: false,
@@ -88,17 +84,6 @@ export function createFragileDisk(): FragileDisk {
     isFullForDeltas: false,
     failsJournal: false,
     stateFailures: { count: 0, late: false },
-    files: {
-      ...nodeFiles(),
-      renameLater: async (from, to) => {
-        const { count, late } = disk.stateFailures;
-        const fails = count > 0 && basename(to) === "state.json";
-        if (fails) disk.stateFailures = { count: count - 1, late };
-        if (!fails || late) real.renameSync(from, to);
-        await new Promise((resolve) => setImmediate(resolve));
-        if (fails) throw failure("EIO");
-      },
-    },
     settle: (folder) => {
       for (const path of files(folder)) {
         durable.set(path, content(path));
@@ -129,40 +114,54 @@ export function createFragileDisk(): FragileDisk {
       }
       disk.settle(to);
     },
-    overrides: {
-      openSync: (path, flags, mode) => {
-        if (disk.isFull && isJournal(String(path)) && flags === "wx") throw failure("ENOSPC");
-        const file = real.openSync(path, flags, mode);
-        paths.set(file, String(path));
+    files: {
+      ...inner,
+      open: (path, flags, mode) => {
+        if (disk.isFull && isJournal(path) && flags === "wx") throw failure("ENOSPC");
+        const file = inner.open(path, flags, mode);
+        paths.set(file, path);
         return file;
       },
-      writevSync: (file, buffers, position) => {
-        if (isJournal(paths.get(file) ?? "") && !take(buffers.reduce((sum, { byteLength }) => sum + byteLength, 0))) {
-          const first = Buffer.from(buffers[0]?.buffer ?? new ArrayBuffer(0), buffers[0]?.byteOffset, 20);
-          real.writeSync(file, first, 0, first.length, position ?? 0);
+      writev: (file, parts, positionBytes) => {
+        if (isJournal(paths.get(file) ?? "") && !take(parts.reduce((sum, { byteLength }) => sum + byteLength, 0))) {
+          inner.write(file, parts[0] ?? new Uint8Array(), 0, 20, positionBytes);
           throw failure("ENOSPC");
         }
-        return real.writevSync(file, buffers, position);
+        return inner.writev(file, parts, positionBytes);
       },
-      writeSync: ((file: number, buffer: Buffer, offset?: number, length?: number, position?: number) => {
-        if (isSpool(paths.get(file) ?? "") && (disk.isFullForDeltas || !take(length ?? buffer.length))) throw failure("ENOSPC");
-        return real.writeSync(file, buffer, offset, length, position);
-      }) as typeof FileSystem.writeSync,
-      fdatasync: sync as typeof FileSystem.fdatasync,
-      fsync: sync as typeof FileSystem.fsync,
-      fdatasyncSync: syncSync,
-      fsyncSync: syncSync,
-      renameSync: (from, to) => {
-        const bytes = durable.get(String(from));
-        if (bytes !== undefined) durable.set(String(to), bytes);
-        for (const [file, path] of paths) if (path === from) paths.set(file, String(to));
-        real.renameSync(from, to);
+      write: (file, bytes, offset, lengthBytes, positionBytes) => {
+        if (isSpool(paths.get(file) ?? "") && (disk.isFullForDeltas || !take(lengthBytes))) throw failure("ENOSPC");
+        return inner.write(file, bytes, offset, lengthBytes, positionBytes);
       },
-      rmSync: (path, options) => {
-        const taken = (isJournal(String(path)) || isSpool(String(path))) && real.existsSync(path) ? real.statSync(path).size : 0;
-        if (isJournal(String(path)) && real.existsSync(path)) removed.set(String(path), content(String(path)));
-        disk.roomBytes += taken;
-        real.rmSync(path, options);
+      openLater: async (path, flags, mode) => {
+        const file = await inner.openLater(path, flags, mode);
+        paths.set(file, path);
+        return file;
+      },
+      datasyncLater: syncLater,
+      syncLater,
+      datasync: syncNow,
+      sync: syncNow,
+      rename: (from, to) => {
+        const bytes = durable.get(from);
+        if (bytes !== undefined) durable.set(to, bytes);
+        for (const [file, path] of paths) if (path === from) paths.set(file, to);
+        inner.rename(from, to);
+      },
+      renameLater: async (from, to) => {
+        const { count, late } = disk.stateFailures;
+        const fails = count > 0 && basename(to) === "state.json";
+        if (fails) disk.stateFailures = { count: count - 1, late };
+        if (!fails || late) inner.rename(from, to);
+        await nextTurn();
+        if (fails) throw failure("EIO");
+      },
+      remove: (path) => {
+        if ((isJournal(path) || isSpool(path)) && real.existsSync(path)) {
+          disk.roomBytes += real.statSync(path).size;
+          if (isJournal(path)) removed.set(path, content(path));
+        }
+        inner.remove(path);
       },
     },
   };

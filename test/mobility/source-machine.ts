@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { expect } from "vitest";
@@ -9,6 +9,7 @@ import { systemClock } from "../../mobility/clock.ts";
 import { openDisks } from "../../mobility/disks/open-disks.ts";
 import type { OpenedDisk } from "../../mobility/disks/open-disks.ts";
 import { sealEpoch } from "../../mobility/epochs/seal.ts";
+import { uploadedTo } from "../../mobility/epochs/state.ts";
 import type { ServiceState } from "../../mobility/epochs/state.ts";
 import type { SpooledDelta } from "../../mobility/epochs/spool.ts";
 import { openState, stateFolder } from "../../mobility/open-state.ts";
@@ -16,6 +17,7 @@ import type { OpenedState } from "../../mobility/open-state.ts";
 import { createPace } from "../../mobility/pace.ts";
 import { deltaName } from "../../replication/items/names.ts";
 import { startPosition } from "../../replication/position.ts";
+import type { Position } from "../../replication/position.ts";
 import type { FragileDisk } from "./fragile-disk.ts";
 import { replay } from "./replay.ts";
 
@@ -52,6 +54,7 @@ export class SourceMachine {
   readonly #history: string[] = [];
   #folders = 0;
   #boot = 1;
+  #streams = 1;
   #process: Process | undefined;
   #faults: unknown[] = [];
 
@@ -73,8 +76,12 @@ export class SourceMachine {
 
   /** Of the oldest segment of the journal. */
   segmentPath(): string {
-    const folder = join(this.#running().folder, "state", "journal");
-    return join(folder, readdirSync(folder).toSorted()[0] ?? "");
+    return join(this.#running().folder, "state", "journal", this.names("journal")[0] ?? "");
+  }
+
+  /** What stands in a folder of the state folder. */
+  names(folder: "journal" | "spool"): readonly string[] {
+    return readdirSync(join(this.#running().folder, "state", folder)).toSorted();
   }
 
   get capture(): Capture {
@@ -123,6 +130,9 @@ export class SourceMachine {
       seedPace: createPace(undefined, systemClock()),
       random: () => 0,
       sealed: (delta) => void waiting.push(delta),
+      streamBegun: () => {
+        for (const { path } of waiting.splice(0)) files.remove(path);
+      },
       modeChanged: () => undefined,
       failed: (error) => void this.#faults.push(error),
     });
@@ -172,14 +182,25 @@ export class SourceMachine {
       expect(this.cloud.get(name)?.equals(bytes) ?? true).toBe(true);
       this.cloud.set(name, bytes);
       try {
-        await process.opened.state.change({ uploaded: delta.end });
+        await process.opened.state.change(uploadedTo(delta.end));
       } catch {
         return;
       }
-      if (!process.alive) return;
-      rmSync(delta.path);
+      if (!process.alive || process.waiting[0] !== delta) return;
+      this.#disk.files.remove(delta.path);
       process.waiting.shift();
     }
+  }
+
+  /** The start of the newest stream that the control plane minted; `mints`: of another one. */
+  startOf(mints: boolean): Position {
+    if (mints) this.#streams += 1;
+    const { disks } = this.#running();
+    return startPosition(
+      "vm1",
+      this.#streams,
+      disks.map((each) => each.description),
+    );
   }
 
   /** The process dies now: what it had written stays. */
@@ -196,12 +217,15 @@ export class SourceMachine {
   /** The model is held by what the deltas say: each that does not carry `seeding` is a state that the source had, in the order in which it had them. */
   checkDeltas(): void {
     let at = 0;
-    replay(this.cloud, Number.POSITIVE_INFINITY, (header, images) => {
-      if (header.flags.seeding) return;
-      const found = this.#history.indexOf(digest(images), at);
-      expect(found, `epoch ${header.epoch} is a state of the source, not older than the one before`).toBeGreaterThanOrEqual(at);
-      at = found;
-    });
+    for (let stream = 1; stream <= this.#streams; stream += 1) {
+      replay(this.#cloudOf(stream), Number.POSITIVE_INFINITY, (header, images) => {
+        if (header.flags.seeding) return;
+        const found = this.#history.indexOf(digest(images), at);
+        const what = `epoch ${header.epoch} of stream ${stream} is a state of the source, not older than the one before`;
+        expect(found, what).toBeGreaterThanOrEqual(at);
+        at = found;
+      });
+    }
   }
 
   /** Lets everything go its way until the target has all, or (with a bound that is hit, or a full disk) for a while. */
@@ -253,7 +277,7 @@ export class SourceMachine {
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
     this.checkDeltas();
-    const { images, headers } = replay(this.cloud);
+    const { images, headers } = replay(this.#cloudOf(this.state.sealed.stream));
     expect(headers.at(-1)?.flags.seeding).toBe(false);
     expect(images.map((image, index) => image.equals(this.#image(index)))).toEqual([true, true]);
   }
@@ -264,6 +288,11 @@ export class SourceMachine {
     this.#process = undefined;
     process.alive = false;
     await quietly(process);
+  }
+
+  #cloudOf(stream: number): ReadonlyMap<string, Buffer> {
+    const prefix = deltaName(stream, 0).split("/")[0] ?? "";
+    return new Map([...this.cloud].filter(([name]) => name.startsWith(prefix)));
   }
 
   #isComplete({ capture, waiting }: Process): boolean {

@@ -4,6 +4,7 @@ import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { openStateFile, readState } from "../../mobility/epochs/state.ts";
 import type { ServiceState } from "../../mobility/epochs/state.ts";
 import type * as Limits from "../../replication/limits.ts";
+import { JOURNAL_CLOSED_SEGMENTS_MAX } from "../../replication/limits.ts";
 import { startPosition } from "../../replication/position.ts";
 import { createFragileDisk } from "./fragile-disk.ts";
 import type { FragileDisk } from "./fragile-disk.ts";
@@ -122,6 +123,19 @@ describe("a state file that cannot be written", () => {
     machine.kill();
     await machine.start();
     await expect(machine.finish()).resolves.toBeUndefined();
+  });
+
+  it("the guest does not wait for a sealer that fails later than the guest began to wait", async () => {
+    const { machine, disk } = await completeMachine();
+    disk.stateFailures = { count: Number.POSITIVE_INFINITY, late: false };
+    for (let sector = 0; sector < JOURNAL_CLOSED_SEGMENTS_MAX; sector += 1) {
+      await machine.write(0, sector, 1, sector + 1, false);
+      machine.cut();
+    }
+    const { sealer } = machine.capture;
+    expect({ waiting: sealer.waiting, failing: sealer.failing }).toEqual({ waiting: JOURNAL_CLOSED_SEGMENTS_MAX, failing: false });
+    await expect(machine.write(0, 64, 1, 99, false)).resolves.toBeUndefined();
+    expect(machine.capture.recorder.mode.kind).toBe("tracking");
   });
 
   it.each(CASES)("a request to read everything again that could not be taken up changes nothing ($when)", async ({ late }) => {

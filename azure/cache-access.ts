@@ -8,19 +8,22 @@ import { grantTerm, signingKey } from "./signing.ts";
 type Grant = Awaited<ReturnType<CacheAccess["grantCreate"]>>;
 
 /**
- * Grants to create blobs in the one cache container of an item, and nothing else (rule 8): no read, no write over, no delete, no list.
+ * Grants to create blobs in the one cache container of a stream, and nothing else (rule 8): no read, no write over, no delete, no list.
  * A grant is kept and given again until half of its life is over, so that a heartbeat costs no signature and its bearer always has half a life left.
  */
 export function openCacheAccess(account: BlobAccount, clock: Clock): CacheAccess {
   const grants = new Map<string, Grant>();
   return {
-    grantCreate: async (itemId) => {
-      const kept = grants.get(itemId);
-      if (kept !== undefined && kept.expiresMs - clock.now() > CACHE_GRANT_MS / 2) return kept;
-      const grant = await sign(account, clock, itemId);
+    grantCreate: async (itemId, stream) => {
+      const container = cacheContainer(itemId, stream);
+      const kept = grants.get(container);
+      const leftMs = (kept?.expiresMs ?? 0) - clock.now();
+      // One that lasts longer than any may was signed while the clock was ahead: the store takes it for one of the future.
+      if (kept !== undefined && leftMs > CACHE_GRANT_MS / 2 && leftMs <= CACHE_GRANT_MS) return kept;
+      const grant = await sign(account, clock, container);
       // Deleted first, so that the map stays in the order of signing and its first entry is the oldest.
-      grants.delete(itemId);
-      grants.set(itemId, grant);
+      grants.delete(container);
+      grants.set(container, grant);
       const oldest = grants.keys().next().value;
       if (grants.size > CACHE_GRANTS_MAX_COUNT && oldest !== undefined) grants.delete(oldest);
       return grant;
@@ -28,9 +31,9 @@ export function openCacheAccess(account: BlobAccount, clock: Clock): CacheAccess
   };
 }
 
-async function sign(account: BlobAccount, clock: Clock, itemId: string): Promise<Grant> {
-  const container = account.retrying.getContainerClient(cacheContainer(itemId));
-  const term = grantTerm(clock, CACHE_GRANT_MS);
+async function sign(account: BlobAccount, clock: Clock, name: string): Promise<Grant> {
+  const container = account.retrying.getContainerClient(name);
+  const term = grantTerm(account, clock, CACHE_GRANT_MS);
   const key = await signingKey(account, term);
   const values = { ...term, permissions: ContainerSASPermissions.parse("c") };
   const containerUrl = key === undefined ? container.generateSasUrl(values) : container.generateUserDelegationSasUrl(values, key);

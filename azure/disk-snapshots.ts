@@ -61,7 +61,7 @@ export function openDiskSnapshots(account: BlobAccount): DiskSnapshots {
 export function restoredBlob(account: BlobAccount, disk: RestoredDisk): PageBlobClient {
   return account.retrying
     .getContainerClient(restoreContainer(disk.itemId))
-    .getPageBlobClient(restoredBlobName(disk.restoreId, disk.diskId));
+    .getPageBlobClient(restoredBlobName(disk.restoreId, disk.diskId, disk.attempt));
 }
 
 async function listSnapshots(account: BlobAccount, disk: TargetDisk): Promise<readonly DiskSnapshot[]> {

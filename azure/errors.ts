@@ -19,6 +19,8 @@ export function storageError(error: unknown, access: StoreAccess, operation: str
   if (isCredentialFailure(error) || answered.status === 401 || answered.status === 403) {
     return new LeewardError("store-refused", `The storage account refused: ${text}`, answered);
   }
+  if (access === "write" && isBusy(error))
+    return new LeewardError("store-busy", `The storage account is asked too much at the moment: ${text}`, answered);
   if (answered.status === undefined || answered.status === 408 || answered.status === 429 || answered.status >= 500) {
     return neverSent(error) || access === "read"
       ? new LeewardError("store-unavailable", `The storage account did not answer: ${text}`, answered)
@@ -88,9 +90,13 @@ const PASSING: ReadonlySet<string> = new Set([
   "Md5Mismatch",
   "QueueBeingDeleted",
   "PendingCopyOperation",
-  "SnapshotOperationRateExceeded",
-  "ServerBusy",
 ]);
+
+/** Throttled: one blob, or the account, was asked for more than it gives in a second. The service looks at nothing of such a request. */
+const BUSY: ReadonlySet<string | null | undefined> = new Set(["ServerBusy", "SnapshotOperationRateExceeded"]);
+
+/** Only what the service says itself, by its own header, counts: a 503 of anything on the way may come after the request has landed. */
+const isBusy = (error: unknown): boolean => isRestError(error) && BUSY.has(error.response?.headers.get("x-ms-error-code"));
 
 /** No connection was made, so no byte of the request left this machine. */
 const NOT_CONNECTED: ReadonlySet<string> = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN"]);

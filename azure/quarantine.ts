@@ -1,8 +1,11 @@
-import type { BlobClient } from "@azure/storage-blob";
+import type { BlobClient, ContainerClient } from "@azure/storage-blob";
 import { LeewardError } from "../replication/errors.ts";
 import { cacheContainer, quarantineContainer } from "../replication/items/names.ts";
 import {
+  DELTA_MAX_BYTES,
+  LIST_PAGE_MAX_COUNT,
   QUARANTINE_COPY_MS,
+  QUARANTINE_MAX_COUNT,
   QUARANTINE_NAME_MAX_LENGTH,
   QUARANTINE_POLL_MS,
   QUARANTINE_REASON_MAX_LENGTH,
@@ -10,38 +13,87 @@ import {
 } from "../replication/limits.ts";
 import type { BlobAccount } from "./connections.ts";
 import { isChanged, isMissing, isTaken, unless, writing } from "./errors.ts";
+import { firstItems } from "./listing.ts";
+
+/** A blob of a stream's cache container. */
+interface CachedBlob {
+  readonly itemId: string;
+  readonly stream: number;
+  readonly name: string;
+}
+
+/** What is kept of it. */
+interface Kept {
+  readonly copy: BlobClient;
+  readonly etag: string;
+  readonly reason: string;
+}
 
 /**
- * Copies the blob inside the cache account, waits until the copy is whole, then removes the original if it is still the one that was copied.
- * With `etag`, only while the blob still has it. The copy's name carries the original's etag: running again finds its own copy, and a later blob of the same name gets one of its own.
+ * Copies the blob inside the cache account, waits until the copy is whole, then removes the original if it is still the one that was copied. With `etag`, only
+ * while the blob still has it. The copy's name carries the original's etag: running again finds its own copy, and a later blob of the same name gets one of its
+ * own. Of a blob that is longer than any delta only the reason is kept; of all that was kept, the newest QUARANTINE_MAX_COUNT.
  */
-export async function moveToQuarantine(cache: BlobAccount, itemId: string, name: string, reason: string, etag?: string): Promise<void> {
-  const facts = { itemId, name };
+export async function moveToQuarantine(
+  cache: BlobAccount,
+  { itemId, stream, name }: CachedBlob,
+  reason: string,
+  etag?: string,
+): Promise<void> {
+  const facts = { itemId, stream, name };
   await writing("quarantine", facts, STORE_BLOB_WRITE_MS, async (abortSignal) => {
-    const source = cache.retrying.getContainerClient(cacheContainer(itemId)).getBlobClient(name);
+    const source = cache.retrying.getContainerClient(cacheContainer(itemId, stream)).getBlobClient(name);
     const found = await unless(isMissing, source.getProperties({ abortSignal }));
     if (found?.etag === undefined || (etag !== undefined && etag !== found.etag)) return;
     const container = cache.retrying.getContainerClient(quarantineContainer(itemId));
     await container.createIfNotExists({ abortSignal });
     const copy = container.getBlobClient(`${name.slice(0, QUARANTINE_NAME_MAX_LENGTH)}.${found.etag.replaceAll(/[^A-Za-z0-9]/g, "")}`);
-    const begun = copy.beginCopyFromURL(source.url, {
-      abortSignal,
-      conditions: { ifNoneMatch: "*" },
-      sourceConditions: { ifMatch: found.etag },
-      metadata: { leewardreason: headerText(reason) },
-    });
-    // The source may have been replaced or removed meanwhile: the sweep comes again for what stands there then.
-    const started = await unless(isTaken, begun).catch((error: unknown) => {
-      if (isMissing(error) || isChanged(error)) return undefined;
-      throw error;
-    });
-    if (started === undefined && (await unless(isMissing, copy.getProperties({ abortSignal }))) === undefined) return;
-    await copied(copy, abortSignal);
+    const kept: Kept = { copy, etag: found.etag, reason };
+    const { contentLength = 0 } = found;
+    const whole =
+      contentLength <= DELTA_MAX_BYTES ? await keepCopy(source, kept, abortSignal) : await keepReason(kept, contentLength, abortSignal);
+    if (!whole) return;
+    await makeRoom(container, copy.name, abortSignal);
     await unless(
       (error) => isMissing(error) || isChanged(error),
       source.delete({ deleteSnapshots: "include", conditions: { ifMatch: found.etag }, abortSignal }),
     );
   });
+}
+
+/** False when the source was replaced or removed meanwhile: the sweep comes again for what stands there then. */
+async function keepCopy(source: BlobClient, { copy, etag, reason }: Kept, abortSignal: AbortSignal): Promise<boolean> {
+  const begun = copy.beginCopyFromURL(source.url, {
+    abortSignal,
+    conditions: { ifNoneMatch: "*" },
+    sourceConditions: { ifMatch: etag },
+    metadata: { leewardreason: headerText(reason) },
+  });
+  const started = await unless(isTaken, begun).catch((error: unknown) => {
+    if (isMissing(error) || isChanged(error)) return undefined;
+    throw error;
+  });
+  if (started === undefined && (await unless(isMissing, copy.getProperties({ abortSignal }))) === undefined) return false;
+  await copied(copy, abortSignal);
+  return true;
+}
+
+/** An empty blob that says what was there. */
+async function keepReason({ copy, reason }: Kept, lengthBytes: number, abortSignal: AbortSignal): Promise<boolean> {
+  const metadata = { leewardreason: headerText(reason), leewardlength: String(lengthBytes) };
+  await unless(isTaken, copy.getBlockBlobClient().upload("", 0, { abortSignal, conditions: { ifNoneMatch: "*" }, metadata }));
+  return true;
+}
+
+/** Whoever may write into the cache container must not fill the account: the oldest go. `own` is the one that was just added. */
+async function makeRoom(container: ContainerClient, own: string, abortSignal: AbortSignal): Promise<void> {
+  const pages = container.listBlobsFlat({ abortSignal }).byPage({ maxPageSize: LIST_PAGE_MAX_COUNT });
+  const listed = await firstItems(pages, (page) => page.segment.blobItems, Number.POSITIVE_INFINITY);
+  const others = listed.filter(({ name }) => name !== own);
+  const oldest = others.toSorted((left, right) => left.properties.lastModified.getTime() - right.properties.lastModified.getTime());
+  for (const { name } of oldest.slice(0, Math.max(0, listed.length - QUARANTINE_MAX_COUNT))) {
+    await unless(isMissing, container.getBlobClient(name).delete({ deleteSnapshots: "include", abortSignal }));
+  }
 }
 
 /** Waits until the copy is whole. It ends after QUARANTINE_COPY_MS: a longer copy goes on by itself, and the next call finds it. */

@@ -10,7 +10,7 @@ export function openRestoreAccess(account: BlobAccount, clock: Clock): RestoreAc
   return {
     grantRead: async (disk) => {
       const blob = restoredBlob(account, disk);
-      const term = grantTerm(clock, RESTORE_GRANT_MS);
+      const term = grantTerm(account, clock, RESTORE_GRANT_MS);
       const key = await signingKey(account, term);
       const values = { ...term, permissions: BlobSASPermissions.parse("r") };
       const url = key === undefined ? blob.generateSasUrl(values) : blob.generateUserDelegationSasUrl(values, key);

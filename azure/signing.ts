@@ -1,19 +1,31 @@
-import type { UserDelegationKey } from "@azure/storage-blob";
+import { SASProtocol, type UserDelegationKey } from "@azure/storage-blob";
 import { GRANT_SKEW_MS, STORE_READ_MS } from "../replication/limits.ts";
 import type { Clock } from "../replication/ports.ts";
 import type { BlobAccount } from "./connections.ts";
 import { reading } from "./errors.ts";
 
-/** From when to when a grant holds. It begins early, so that a clock which is behind accepts it. */
+/** From when to when a grant holds, and over what. It begins early, so that a clock which is behind accepts it. */
 export interface GrantTerm {
   readonly startsOn: Date;
   readonly expiresOn: Date;
+  readonly protocol: SASProtocol;
 }
 
-export function grantTerm(clock: Clock, lengthMs: number): GrantTerm {
+export function grantTerm(account: BlobAccount, clock: Clock, lengthMs: number): GrantTerm {
   // A signature counts whole seconds; what is promised must not be longer than what is signed.
   const nowMs = Math.floor(clock.now() / 1000) * 1000;
-  return { startsOn: new Date(nowMs - GRANT_SKEW_MS), expiresOn: new Date(nowMs + lengthMs) };
+  return {
+    startsOn: new Date(nowMs - GRANT_SKEW_MS),
+    expiresOn: new Date(nowMs + lengthMs),
+    protocol: grantProtocol(account.retrying.url),
+  };
+}
+
+/** Who holds a grant sends it over https and in no other way. Storage on this very machine has no certificate (docs/azure-differences.md). */
+export function grantProtocol(accountUrl: string): SASProtocol {
+  const { protocol, hostname } = new URL(accountUrl);
+  const local = protocol === "http:" && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
+  return local ? SASProtocol.HttpsAndHttp : SASProtocol.Https;
 }
 
 /** What signs a grant: undefined for the account key, which the client holds, or a user delegation key for the whole term. */

@@ -149,7 +149,7 @@ function distant(stores: ItemStores, delayMs: number): ItemStores {
     });
   return {
     ...stores,
-    cache: (itemId) => later(stores.cache(itemId)),
+    cache: (...given) => later(stores.cache(...given)),
     records: (itemId) => later(stores.records(itemId)),
     disks: later(stores.disks),
     snapshots: later(stores.snapshots),

@@ -8,6 +8,7 @@ import { startChild } from "../local/supervisor/child.ts";
 import { mobilityProgram } from "../local/supervisor/programs.ts";
 import { startPosition } from "../replication/position.ts";
 import type { DiskDescription } from "../replication/position.ts";
+import { NONCE } from "./trace-deltas.ts";
 
 const ITEM_ID = "bench-vm";
 const EPOCH_MS = 5_000;
@@ -39,6 +40,7 @@ export async function startBenchCache(): Promise<BenchCache> {
   const address = server.address();
   const base = `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`;
 
+  let opened = {};
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (request.method === "PUT") {
       for await (const _ of request);
@@ -53,10 +55,11 @@ export async function startBenchCache(): Promise<BenchCache> {
       readonly uploaded?: object;
     };
     response.writeHead(200, { "content-type": "application/json" });
-    if (disks !== undefined) response.end(JSON.stringify({ stream: 1, start: startPosition(ITEM_ID, 1, disks) }));
+    if (disks !== undefined)
+      response.end(JSON.stringify((opened = { stream: 1, start: startPosition(ITEM_ID, 1, disks, NONCE), nonce: NONCE, ticket: NONCE })));
     else {
       const upload = { containerUrl: `${base}/cache/container?sig=bench`, expiresMs: 1e15 };
-      response.end(JSON.stringify({ stream: 1, upload, applied: uploaded, intervalMs: HEARTBEAT_MS }));
+      response.end(JSON.stringify({ ...opened, upload, applied: uploaded, intervalMs: HEARTBEAT_MS }));
     }
   }
 

@@ -8,21 +8,21 @@ import { protectItem } from "../replication/items/protect.ts";
 import type { ItemStores } from "../replication/ports.ts";
 import { samePosition } from "../replication/position.ts";
 import type { DiskDescription } from "../replication/position.ts";
-import type { Content } from "./trace-deltas.ts";
+import { type Content, NONCE } from "./trace-deltas.ts";
 import type { TraceWrite } from "./trace.ts";
 
 const NEVER_MS = 24 * 3_600_000;
 const clock = { now: () => Date.now() };
+const timer = { pause: (durationMs: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, durationMs)) };
 
 /** A new item whose recovery points come so seldom that only the first one, at the first boundary, is in the measurement. */
 export async function protect(stores: ItemStores, itemId: string, disks: readonly DiskDescription[]): Promise<void> {
-  let ids = 0;
-  const context = { stores, clock, ids: { next: () => `${itemId}${(ids += 1)}` } };
+  const context = { stores, clock, ids: { next: () => NONCE } };
   await protectItem(context, { itemId, disks, policy: { pointIntervalMs: NEVER_MS, retentionMs: NEVER_MS } });
 }
 
 export function workerContext(stores: ItemStores): ApplyContext {
-  return { stores, clock, holder: "bench", deadlineMs: Date.now() + NEVER_MS, log: () => undefined };
+  return { stores, clock, timer, holder: "bench", deadlineMs: Date.now() + NEVER_MS, log: () => undefined };
 }
 
 /** Milliseconds from the claim of a new item until all its deltas are applied and it is let go. The deltas lie in the cache before. */
@@ -33,7 +33,7 @@ export async function timeEngine(
   deltas: readonly EncodedDelta[],
 ): Promise<number> {
   await protect(stores, itemId, disks);
-  for (const { end, bytes } of deltas) await stores.cache(itemId).create(deltaName(end.stream, end.epoch), bytes);
+  for (const { end, bytes } of deltas) await stores.cache(itemId, 1).create(deltaName(end.stream, end.epoch), bytes);
   const startedMs = performance.now();
   const outcome = await applySlice(workerContext(stores), itemId);
   const tookMs = performance.now() - startedMs;

@@ -23,7 +23,7 @@ export async function operationFigures(
   const epochs = epochsOf(trace, 5_000).slice(0, EPOCHS);
   const deltas = [...deltasOf(itemId, disks, epochs, (write) => textContent(write.content, write.lengthBytes))];
   await protect(store.stores, itemId, disks);
-  const cache = store.stores.cache(itemId);
+  const cache = store.stores.cache(itemId, 1);
   let arrived = 0;
   let before: ReadonlyMap<string, number> = new Map();
   let after = before;

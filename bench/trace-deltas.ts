@@ -30,6 +30,9 @@ export function epochsOf(trace: readonly TraceWrite[], epochMs: number): readonl
   return epochs;
 }
 
+/** Of every stream here: the deltas can be made before the item. */
+export const NONCE = "0".repeat(32);
+
 /** The deltas of the epochs as the mobility service would send them: per disk the last content of each sector. */
 export function* deltasOf(
   itemId: string,
@@ -37,7 +40,7 @@ export function* deltasOf(
   epochs: Iterable<Epoch>,
   content: Content,
 ): Generator<EncodedDelta> {
-  let start: Position = startPosition(itemId, 1, disks);
+  let start: Position = startPosition(itemId, 1, disks, NONCE);
   for (const epoch of epochs) {
     const first = epoch[0]?.atMs ?? 0;
     const last = epoch.at(-1)?.atMs ?? first;

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { LeewardError, isErrorCode } from "../replication/errors.ts";
-import { CLI_REQUEST_MS } from "../replication/limits.ts";
+import { CLI_REQUEST_MS } from "./limits.ts";
 
 /** The options that every command of the API takes. */
 export const API_OPTIONS = { url: { type: "string" }, key: { type: "string" } } as const;

@@ -2,13 +2,8 @@ import { open, rename } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import type { PageBlobClient } from "@azure/storage-blob";
 import { LeewardError } from "../replication/errors.ts";
-import {
-  CLI_DOWNLOAD_ATTEMPTS,
-  CLI_DOWNLOAD_RANGE_BYTES,
-  CLI_DOWNLOAD_WINDOW_BYTES,
-  CLI_REQUEST_MS,
-  SECTOR_BYTES,
-} from "../replication/limits.ts";
+import { SECTOR_BYTES } from "../replication/limits.ts";
+import { CLI_DOWNLOAD_ATTEMPTS, CLI_DOWNLOAD_RANGE_BYTES, CLI_DOWNLOAD_WINDOW_BYTES, CLI_REQUEST_MS } from "./limits.ts";
 
 /**
  * Downloads a page blob into a file, range by range, so that a broken connection costs one range and an address that has ended is asked for anew.

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { z } from "zod";
 import { LeewardError } from "../replication/errors.ts";
-import { CLI_STATUS_MS } from "../replication/limits.ts";
+import { CLI_STATUS_MS } from "./limits.ts";
 import { EXIT_FAILED, EXIT_OK, UsageError } from "./command.ts";
 import type { Command } from "./command.ts";
 

@@ -6,14 +6,14 @@ import { parseArgs } from "node:util";
 import { z } from "zod";
 import { LeewardError } from "../replication/errors.ts";
 import { isDiskId } from "../replication/items/names.ts";
-import { CLI_RESTORE_MS, CLI_RESTORE_POLL_MS } from "../replication/limits.ts";
+import { CLI_RESTORE_MS, CLI_RESTORE_POLL_MS } from "./limits.ts";
 import { API_OPTIONS, API_USAGE, type ApiConnection, callApi, findConnection, shaped } from "./api.ts";
 import { EXIT_OK, UsageError } from "./command.ts";
 import type { Command, Terminal } from "./command.ts";
 import { downloadDisk } from "./download.ts";
 
 const status = z.object({
-  state: z.enum(["Pending", "InProgress", "Succeeded", "Failed"]),
+  state: z.enum(["Pending", "InProgress", "Succeeded", "Failed", "Removing"]),
   percentComplete: z.number(),
   error: z.object({ message: z.string(), hint: z.string() }).optional(),
 });
@@ -78,6 +78,7 @@ async function waitForRestore(connection: ApiConnection, location: string, termi
         { hint: error?.hint ?? "See the log of the function app." },
       );
     }
+    if (state === "Removing") throw new LeewardError("restore-unknown", "The restore was deleted meanwhile.");
     if (percentComplete > shownPercent) terminal.error(`restoring: ${percentComplete} %`);
     shownPercent = percentComplete;
     await sleep(CLI_RESTORE_POLL_MS);

@@ -1,7 +1,7 @@
 import type { HttpFunctionOptions } from "@azure/functions";
 import { recordHeartbeat } from "../replication/items/heartbeat.ts";
-import { bearerOf, bodyOf, httpHandler, itemOf } from "./http-edge.ts";
 import { heartbeatBody } from "./request-shapes.ts";
+import { serviceHandler } from "./service-route.ts";
 import type { ApplicationSource } from "./wiring.ts";
 
 /** The word of a registered mobility service; the answer grants its next uploads. */
@@ -9,8 +9,10 @@ export const heartbeatMobility = (application: ApplicationSource): HttpFunctionO
   methods: ["POST"],
   authLevel: "anonymous",
   route: "mobility/{item}/heartbeat",
-  handler: httpHandler(async (request) => {
-    const [itemId, token] = [itemOf(request), bearerOf(request)];
-    return { status: 200, body: await recordHeartbeat(application(), itemId, token, await bodyOf(request, heartbeatBody)) };
-  }),
+  handler: serviceHandler(
+    application,
+    heartbeatBody,
+    ({ gates }) => gates.heartbeat,
+    ({ app, itemId, token }, body) => recordHeartbeat(app, itemId, token, body),
+  ),
 });

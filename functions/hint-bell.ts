@@ -8,6 +8,8 @@ import type { Clock } from "../replication/ports.ts";
 export interface HintBell {
   /** Takes the item's seat. Undefined when another invocation of this process has it: that one has been rung for. */
   enter(itemId: string): HintSeat | undefined;
+  /** Sends a hint that is to come back at `untilMs` (Unix milliseconds), unless one of this process is under way until then: it announces the same. */
+  putOff(itemId: string, untilMs: number, send: () => Promise<void>): Promise<void>;
   /** The process is about to end: nobody waits any more. Settles when all seats are given back, or after LET_GO_MS. */
   close(): Promise<void>;
 }
@@ -34,6 +36,7 @@ const systemTimer: After = (delayMs, run) => {
 
 export function openHintBell(clock: Clock, after: After = systemTimer): HintBell {
   const bells = new Map<string, Bell>();
+  const putOffUntilMs = new Map<string, number>();
   let warmCount = 0;
   let closed = false;
   let allLeft: (() => void) | undefined;
@@ -59,6 +62,17 @@ export function openHintBell(clock: Clock, after: After = systemTimer): HintBell
           return bell.rung();
         },
       };
+    },
+    putOff: async (itemId, untilMs, send) => {
+      for (const [other, otherUntilMs] of putOffUntilMs) if (otherUntilMs <= clock.now()) putOffUntilMs.delete(other);
+      if (putOffUntilMs.has(itemId)) return;
+      putOffUntilMs.set(itemId, untilMs);
+      try {
+        await send();
+      } catch (error) {
+        putOffUntilMs.delete(itemId);
+        throw error;
+      }
     },
     close: async () => {
       closed = true;

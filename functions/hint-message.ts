@@ -3,16 +3,28 @@ import { LeewardError } from "../replication/errors.ts";
 import { isItemId, itemOfCacheContainer } from "../replication/items/names.ts";
 import { HINTS_PER_MESSAGE_MAX_COUNT } from "../replication/limits.ts";
 
+/** What a message says of one item. */
+export interface Hint {
+  readonly itemId: string;
+  /** The hint was put off once already. */
+  readonly again: boolean;
+}
+
 /**
  * The items that a message of the hints queue speaks of, each once. What arrives depends on the sender and on the host: Event Grid's events or our own
  * hand-on, one or an array, an object or its text, plain or base64. Events of other kinds, and of containers that are no cache of an item, speak of
  * none. Errors: `invalid-request` for anything else, so that the host moves the message to the poison queue, where someone can look at it.
  */
-export function itemsOfHint(entry: unknown): readonly string[] {
+export function hintsOf(entry: unknown): readonly Hint[] {
   const value = typeof entry === "string" ? parseText(entry) : entry;
   const parts: readonly unknown[] = Array.isArray(value) ? value : [value];
   if (parts.length > HINTS_PER_MESSAGE_MAX_COUNT) throw unreadable(`it has ${parts.length} parts`);
-  return [...new Set(parts.flatMap(itemsOfPart))];
+  const hints = new Map<string, Hint>();
+  for (const hint of parts.flatMap(hintsOfPart)) {
+    const known = hints.get(hint.itemId);
+    hints.set(hint.itemId, { ...hint, again: hint.again && known?.again !== false });
+  }
+  return [...hints.values()];
 }
 
 /** The restore that a message of the restores queue speaks of. Errors: `invalid-request`. */
@@ -28,7 +40,7 @@ export function parseMessage<Message>(entry: unknown, schema: z.ZodType<Message>
 }
 
 const itemId = z.string().refine(isItemId);
-const hintSchema = z.object({ kind: z.literal("hint"), itemId });
+const hintSchema = z.object({ kind: z.literal("hint"), itemId, again: z.literal(true).optional() });
 const restoreSchema = z.object({ kind: z.literal("restore"), itemId, restoreId: z.string().min(1) });
 
 /** Event Grid's own schema says `eventType`, the CloudEvents schema `type`. */
@@ -37,16 +49,16 @@ const eventSchema = z.union([
   z.object({ type: z.string(), subject: z.string() }),
 ]);
 
-function itemsOfPart(part: unknown): readonly string[] {
+function hintsOfPart(part: unknown): readonly Hint[] {
   const hint = hintSchema.safeParse(part);
-  if (hint.success) return [hint.data.itemId];
+  if (hint.success) return [{ itemId: hint.data.itemId, again: hint.data.again === true }];
   const event = eventSchema.safeParse(part);
   if (!event.success) throw unreadable("it is neither an event nor a hint");
   if (event.data.type !== "Microsoft.Storage.BlobCreated") return [];
   const container = /^\/blobServices\/default\/containers\/([^/]+)\/blobs\//.exec(event.data.subject)?.[1];
   if (container === undefined) throw unreadable("its subject names no blob");
   const item = itemOfCacheContainer(container);
-  return item === undefined ? [] : [item];
+  return item === undefined ? [] : [{ itemId: item, again: false }];
 }
 
 function parseText(text: string): unknown {

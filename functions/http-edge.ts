@@ -82,6 +82,7 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   "invalid-request": 400,
   "disk-invalid": 400,
   "not-authorized": 401,
+  "too-many-requests": 429,
   "item-unknown": 404,
   "point-unknown": 404,
   "restore-unknown": 404,
@@ -110,9 +111,15 @@ function errorReply(error: unknown, context: InvocationContext): HttpResponseIni
   const reported = known ?? new LeewardError("internal", "The request could not be answered.");
   return {
     status,
-    headers: { "cache-control": "no-store", ...(status === 503 ? { "retry-after": "5" } : {}) },
+    headers: { "cache-control": "no-store", ...retryAfter(status, reported) },
     jsonBody: { error: { code: reported.code, message: cut(reported.message), hint: reported.hint, facts: cutFacts(reported.facts) } },
   };
+}
+
+/** In whole seconds. */
+function retryAfter(status: number, { facts: { retryAfterMs } }: LeewardError): Readonly<Record<string, string>> {
+  if (status === 503) return { "retry-after": "5" };
+  return status === 429 && typeof retryAfterMs === "number" ? { "retry-after": String(Math.ceil(retryAfterMs / 1000)) } : {};
 }
 
 /** Errors quote what was asked for, and that may be as long as a body. */

@@ -28,6 +28,7 @@ import { showRestore } from "./show-restore.ts";
 import { sweep } from "./sweep.ts";
 import { takePoints } from "./take-points.ts";
 import { deleteNetworkMapping } from "./delete-network-mapping.ts";
+import { deleteRestore } from "./delete-restore.ts";
 import { deletePolicy } from "./delete-policy.ts";
 import { changeNetworkMapping } from "./change-network-mapping.ts";
 import { listNetworkMappings } from "./list-network-mappings.ts";
@@ -67,6 +68,7 @@ app.http("rotateToken", rotateToken(application));
 app.http("restoreRecoveryPoint", restoreRecoveryPoint(application));
 app.http("showRestore", showRestore(application));
 app.http("grantRestoreAccess", grantRestoreAccess(application));
+app.http("deleteRestore", deleteRestore(application));
 
 app.http("receiveAlert", receiveAlert(application));
 app.http("putAlertRule", putAlertRule(application));

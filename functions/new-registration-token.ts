@@ -9,7 +9,8 @@ export const newRegistrationToken = (application: ApplicationSource): HttpFuncti
   authLevel: "function",
   route: "replicationProtectedItems/{item}/registrationToken",
   handler: httpHandler(async (request) => {
-    const registrationToken = await mintToken(application(), itemOf(request));
+    const [app, itemId] = [application(), itemOf(request)];
+    const registrationToken = await app.tickets.issue(itemId, await mintToken(app, itemId));
     return { status: 201, body: { registrationToken } };
   }),
 });

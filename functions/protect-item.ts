@@ -31,8 +31,9 @@ export const protectItem = (application: ApplicationSource): HttpFunctionOptions
       return operationReply(app, context, { ...asked, itemId, requestId: requestIdOf(request) });
     }
     if ((await findManaged(app.stores, itemId)) !== undefined) throw isManaged(itemId);
-    const { item, registrationToken } = await protectByPolicy(app, { itemId, disks: given.body.disks, policy, policyName });
-    return { status: registrationToken === undefined ? 200 : 201, body: { ...protectedView(item), registrationToken } };
+    const { item, registrationToken: secret } = await protectByPolicy(app, { itemId, disks: given.body.disks, policy, policyName });
+    if (secret === undefined) return { status: 200, body: protectedView(item) };
+    return { status: 201, body: { ...protectedView(item), registrationToken: await app.tickets.issue(itemId, secret) } };
   }),
 });
 

@@ -1,7 +1,9 @@
 import type { HttpFunctionOptions } from "@azure/functions";
+import type { RegisterAnswer } from "../replication/items/mobility-protocol.ts";
 import { registerService } from "../replication/items/register.ts";
-import { bodyOf, httpHandler, itemOf } from "./http-edge.ts";
+import { bodyOf, httpHandler } from "./http-edge.ts";
 import { registerBody } from "./request-shapes.ts";
+import { admitted, ticketed } from "./service-route.ts";
 import type { ApplicationSource } from "./wiring.ts";
 
 /** A mobility service makes itself known; its one-time token stands in the body, so that no function key is shared with a VM (DESIGN 5). */
@@ -10,7 +12,13 @@ export const registerMobility = (application: ApplicationSource): HttpFunctionOp
   authLevel: "anonymous",
   route: "mobility/{item}/register",
   handler: httpHandler(async (request) => {
-    const itemId = itemOf(request);
-    return { status: 200, body: await registerService(application(), itemId, await bodyOf(request, registerBody)) };
+    const app = application();
+    const body = await bodyOf(request, registerBody);
+    const service = await ticketed(app, request, body.registrationToken);
+    const { itemId, token } = service;
+    return admitted(service, app.gates.register, async () => {
+      const opened = await registerService(app, itemId, { ...body, registrationToken: token });
+      return { ...opened, ticket: await app.tickets.of(itemId) } satisfies RegisterAnswer;
+    });
   }),
 });

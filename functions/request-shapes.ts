@@ -156,14 +156,14 @@ export const heartbeatBody = z.object({
   sessionId: z.string(),
   ended: z.boolean().optional(),
   sentMs: z.number(),
+  start: position.optional(),
   uploaded: position,
   sealed: position.optional(),
   currentAtMs: z.number().optional(),
   pendingBytes: z.number(),
   seeding: progressed.optional(),
   resynchronization: progressed.extend({ state: z.enum(["required", "running"]), reason: z.string() }).optional(),
-  repairRunning: z.string().optional(),
-  repairDone: z.string().optional(),
+  uploadsStopped: z.object({ code: z.string(), message: z.string() }).optional(),
   consistency: z
     .union([
       z.object({ requestId: z.string(), state: z.literal("done") }),

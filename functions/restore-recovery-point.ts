@@ -1,5 +1,5 @@
 import type { HttpFunctionOptions } from "@azure/functions";
-import { startRestore } from "../replication/restore/start.ts";
+import { requireRoomForRestore, startRestore } from "../replication/restore/start.ts";
 import { httpHandler, itemOf, requestIdOf } from "./http-edge.ts";
 import { restorePath, restoreStartView } from "./views.ts";
 import type { ApplicationSource } from "./wiring.ts";
@@ -12,6 +12,7 @@ export const restoreRecoveryPoint = (application: ApplicationSource): HttpFuncti
   handler: httpHandler(async (request) => {
     const app = application();
     const itemId = itemOf(request);
+    await requireRoomForRestore(app, itemId, requestIdOf(request));
     const restore = await startRestore(app, itemId, request.params["point"] ?? "", requestIdOf(request));
     // Should this be lost, the sweep finds a restore that nobody works on.
     await app.queue.send({ kind: "restore", itemId, restoreId: restore.restoreId }, 0);

@@ -1,4 +1,5 @@
 import type { StorageQueueFunctionOptions } from "@azure/functions";
+import { hasCode } from "../replication/errors.ts";
 import { RESTORES_QUEUE } from "../replication/items/names.ts";
 import { restoreSlice } from "../replication/restore/slice.ts";
 import { restoreOfMessage } from "./hint-message.ts";
@@ -12,7 +13,11 @@ export const restoreSlices = (application: ApplicationSource): StorageQueueFunct
   handler: async (entry, context) => {
     const app = application();
     const { itemId, restoreId } = restoreOfMessage(entry);
-    const step = await restoreSlice(app, itemId, restoreId);
+    const step = await restoreSlice(app, itemId, restoreId).catch((error: unknown) => {
+      // It was deleted after the message was sent.
+      if (hasCode(error, "restore-unknown")) return { kind: "gone" } as const;
+      throw error;
+    });
     context.log(logLine("restore-slice-ended", { itemId, restoreId, ...step }));
     if (step.kind === "again") await app.queue.send({ kind: "restore", itemId, restoreId }, step.delayMs);
   },

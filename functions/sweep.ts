@@ -3,6 +3,7 @@ import { hasCode } from "../replication/errors.ts";
 import { announceItem } from "../replication/events/announce.ts";
 import { flowClient } from "../orchestrations/durable.ts";
 import { alertFailovers } from "../orchestrations/alert-failovers.ts";
+import { retryLeftover } from "../orchestrations/leftovers.ts";
 import { resumeAlert } from "../replication/alerts/handle-alert.ts";
 import { tendFlow } from "../orchestrations/request.ts";
 import { sweepItem } from "../replication/items/sweep.ts";
@@ -26,6 +27,8 @@ export const sweep = (application: ApplicationSource): TimerFunctionOptions => (
         await tendFlow(app, itemId, flows);
         const resumed = await resumeAlert({ ...app, failovers: alertFailovers(app, flows.start) }, itemId);
         if (resumed !== undefined) context.warn(logLine("alert-resumed", { itemId, ...resumed }));
+        const tried = await retryLeftover(app, itemId);
+        if (tried !== undefined) context.warn(logLine("leftover-tried", { itemId, ...tried }));
       }
     });
   },
@@ -45,10 +48,11 @@ async function sweepOne(app: Application, itemId: string, context: InvocationCon
   const line = logLine("swept", {
     scope,
     ...summary,
+    damage: summary.damage === undefined ? undefined : describeError(summary.damage),
     cache: { ...cache, failure: cacheFailure?.code, failedBlob: cacheFailure?.facts["name"] },
   });
-  // The target account alone was swept; that the source region cannot be reached is for the operator to know.
-  if (cacheFailure !== undefined) context.warn(line);
+  // The target account alone was swept; that the source region cannot be reached, or a record be read, is for the operator to know.
+  if (cacheFailure !== undefined || summary.damage !== undefined) context.warn(line);
   else if (scope === "all" || cache.hints.length > 0) context.log(line);
   else context.debug(line);
   await announce(app, itemId, context);

@@ -12,9 +12,11 @@ import type { FlowManagement } from "../orchestrations/activities/context.ts";
 import { flowHost } from "../orchestrations/durable.ts";
 import type { FlowHost } from "../orchestrations/request.ts";
 import { CONTROL_CONTAINER } from "../replication/items/names.ts";
-import type { CacheAccess, Clock, Ids, ItemStores, RecordStore, RestoreAccess, WorkQueue } from "../replication/ports.ts";
+import type { CacheAccess, Clock, Ids, ItemStores, RecordStore, RestoreAccess, Timer, WorkQueue } from "../replication/ports.ts";
 import type { EventPublisher } from "../replication/ports-events.ts";
+import { type Tickets, openTickets } from "../replication/items/tickets.ts";
 import { type HintBell, openHintBell } from "./hint-bell.ts";
+import { type ServiceGates, openServiceGates } from "./request-gate.ts";
 import { type Settings, readSettings } from "./settings.ts";
 
 /** Everything that handlers need from the outside. Its names are those that the domain's contexts ask for. */
@@ -23,8 +25,11 @@ export interface Application {
   /** What belongs to no single item. */
   readonly control: RecordStore;
   readonly clock: Clock;
+  readonly timer: Timer;
   readonly ids: Ids;
   readonly access: CacheAccess;
+  readonly tickets: Tickets;
+  readonly gates: ServiceGates;
   readonly restoreAccess: RestoreAccess;
   readonly queue: WorkQueue;
   readonly bell: HintBell;
@@ -50,14 +55,19 @@ export function connectApplication(settings: Settings): Application {
   const cache = connectBlobs("CacheStorage", settings.cache);
   const target = connectBlobs("TargetStorage", settings.target);
   const clock: Clock = { now: () => Date.now() };
+  const timer: Timer = { pause: (durationMs) => new Promise((resolve) => setTimeout(resolve, durationMs)) };
   const ids: Ids = { next: () => randomBytes(16).toString("hex") };
+  const control = openRecords(target, CONTROL_CONTAINER);
   const { management } = settings;
   return {
     stores: openItemStores(cache, target),
-    control: openRecords(target, CONTROL_CONTAINER),
+    control,
     clock,
+    timer,
     ids,
     access: openCacheAccess(cache, clock),
+    tickets: openTickets(control, ids),
+    gates: openServiceGates(clock),
     restoreAccess: openRestoreAccess(target, clock),
     queue: openWorkQueue(connectQueues("TargetStorage", settings.target)),
     bell: openHintBell(clock),

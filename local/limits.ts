@@ -19,6 +19,19 @@ export const LAB_LOG_MAX_RECORDS = 100_000;
 export const CHILD_READY_MS = 60_000;
 /** A child that was asked to stop is killed afterwards; four stages one after the other stay below the ten seconds of a whole stop. */
 export const CHILD_STOP_MS = 4_000;
+/**
+ * A child that dies by itself is started again after this, after twice as long the next time, at most so often in a row
+ * (15 s of pauses): what still dies then has a reason that another start does not mend. Azure's host gives up after
+ * three.
+ */
+export const CHILD_RESTART_FIRST_MS = 500;
+export const CHILD_RESTARTS_MAX = 5;
+/** Who has run for so long has got over what killed it: the next death counts as the first. */
+export const CHILD_SETTLED_MS = 60_000;
+/** Between two tries of the guest of `npm start` to attach to disks whose service has died. */
+export const START_ATTACH_PAUSE_MS = 1_000;
+/** What that guest waits for its last record when it is told to stop: a part of the ten seconds of a whole stop. */
+export const START_GUEST_STOP_MS = 1_000;
 /** A whole stop of the local cloud takes at most this long: what still runs then is killed. */
 export const CLOUD_STOP_MS = 10_000;
 /** One call of the operator's API by the supervisor; the longest makes the target disks of a new item. */
@@ -68,6 +81,13 @@ export const DURABLE_HISTORY_WARNING_EVENTS = 5_000;
 export const DURABLE_EPISODE_MAX_MESSAGES = 256;
 /** Instances of one hub, ended ones included until they are purged: their descriptions stay in memory, some 500 bytes each. */
 export const DURABLE_INSTANCES_MAX = 200_000;
+/**
+ * Orchestrations that have ended are purged beyond this many, the oldest first: the history of one failover has some
+ * 100 KiB, which makes 100 MiB on disk. Azure keeps them until somebody purges them.
+ */
+export const DURABLE_ENDED_MAX_COUNT = 1_000;
+/** And after a week, in which whoever wonders about one has looked. */
+export const DURABLE_ENDED_MAX_AGE_MS = 7 * 24 * 60 * 60_000;
 /** Instances on one page of a listing unless the caller names a number. */
 export const DURABLE_PAGE_MAX_COUNT = 100;
 /** How long a start waits for the process before it to let go of the state: killed processes are gone in moments. */
@@ -78,6 +98,9 @@ export const DURABLE_WAIT_MAX_MS = 230_000;
 // --- The local cloud's storage and events (local/storage, local/events) ---
 /** How long a stop waits for requests under way before their connections are cut: within CHILD_STOP_MS. */
 export const STORAGE_CLOSE_MS = 3_000;
+/** What Azure's page blobs take before they answer 503 (storage-blob-scale-targets); asked for by a switch only. */
+export const AZURE_PAGE_BLOB_BYTES_PER_SECOND = 60 * MIB;
+export const AZURE_PAGE_BLOB_REQUESTS_PER_SECOND = 500;
 /** Content that one account holds with persistence "memory": far above any test, far below what a laptop can give. */
 export const LOCAL_MEMORY_ACCOUNT_MAX_BYTES = 2 * 1024 * MIB;
 /** A redo log shorter than this is not worth rewriting its database; reading it again takes a fraction of a second. */

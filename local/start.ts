@@ -1,11 +1,9 @@
 import { rm, writeFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { LeewardError } from "../replication/errors.ts";
 import type { TopicSubscription } from "./events/topic.ts";
-import type { Guest } from "./lab/guest.ts";
-import { attachGuest, prepareVm } from "./lab/vm.ts";
-import { startWriter } from "./lab/writer.ts";
+import { prepareVm } from "./lab/vm.ts";
+import { startAttachedGuest, type AttachedGuest } from "./start/attached-guest.ts";
 import { guideText } from "./start/guide.ts";
 import { parseStartOptions, type StartOptions } from "./start/options.ts";
 import { ownVm } from "./start/own-disks.ts";
@@ -60,6 +58,8 @@ async function start(): Promise<void> {
       random: Math.random,
       resourceManager: { pace: RESOURCE_MANAGER_PACE, retryAfterSeconds: 1 },
       topicSubscriptions: webhookSubscriptions(options.eventWebhook),
+      say: notice,
+      signal: interrupt.signal,
     });
     interrupt.killWith(() => cloud.kill());
     try {
@@ -87,45 +87,50 @@ async function labDisks(folder: string): Promise<StartedVm["disks"]> {
 }
 
 async function replicate(cloud: Cloud, vm: StartedVm, options: StartOptions, interrupt: Interrupt): Promise<void> {
-  const mobility = await protectVm(cloud, {
-    itemId: vm.itemId,
-    disks: vm.disks,
-    folder: shortPath(vm.folder),
-    crashConsistentFrequencyInMinutes: POINT_INTERVAL_MINUTES,
-    epochMaxAgeMs: EPOCH_MAX_AGE_MS,
-    heartbeatMs: HEARTBEAT_MS,
-    nbdPort: options.ports.nbd,
-  });
+  const mobility = await interrupt.race(
+    protectVm(cloud, {
+      itemId: vm.itemId,
+      disks: vm.disks,
+      folder: shortPath(vm.folder),
+      crashConsistentFrequencyInMinutes: POINT_INTERVAL_MINUTES,
+      epochMaxAgeMs: EPOCH_MAX_AGE_MS,
+      heartbeatMs: HEARTBEAT_MS,
+      nbdPort: options.ports.nbd,
+    }),
+  );
   const connectionFile = await writeConnection(cloud, vm, resolve(STATE_FOLDER));
   const diskIds = vm.disks.map((disk) => disk.id);
   say(guideText({ cloud, mobility, itemId: vm.itemId, diskIds, connectionFile, writer: options.writer }));
   if (!options.writer) return watch(cloud, mobility, vm.itemId, undefined, interrupt);
-  const guest = await attachGuest(mobility.address, vm.disks, () => Date.now(), false);
-  const disks = vm.disks.map(({ sizeBytes }, disk) => ({ disk, sizeBytes }));
-  const writer = startWriter({ guest, disks, seed: Date.now(), recordsPerSecond: RECORDS_PER_SECOND });
+  const guest = await startAttachedGuest({
+    address: mobility.address,
+    disks: vm.disks,
+    seed: () => Date.now(),
+    recordsPerSecond: RECORDS_PER_SECOND,
+    signal: interrupt.signal,
+    say: notice,
+  });
   try {
-    await Promise.race([watch(cloud, mobility, vm.itemId, guest, interrupt), writer.done]);
+    await Promise.race([watch(cloud, mobility, vm.itemId, guest, interrupt), guest.done]);
   } finally {
-    await writer.stop().catch(() => undefined);
-    guest.close();
+    // Ctrl-C has told it to stop, and its disks go last.
+    if (interrupt.signal.aborted) await guest.done;
   }
 }
 
-/** Shows the state every few seconds until Ctrl-C, or until a part of the cloud is gone. */
+/** Shows the state every few seconds until Ctrl-C. A child that has died is started again; what stays down is told. */
 async function watch(
   cloud: Cloud,
   mobility: MobilityService,
   itemId: string,
-  guest: Guest | undefined,
+  guest: AttachedGuest | undefined,
   interrupt: Interrupt,
 ): Promise<void> {
   const api = operatorApi(cloud.app.url, cloud.secrets.functionKey);
   for (;;) {
-    if (!cloud.app.running) throw gone("function app", "app.jsonl", cloud);
-    if (!mobility.running) throw gone("mobility service", `mobility-${itemId}.jsonl`, cloud);
+    const states = { app: cloud.app.state, mobility: mobility.state };
     const seedingPercentage = seedingOf(await mobility.status());
-    const facts = { api, itemId, seedingPercentage, guestRequests: guest?.totals.requests, nowMs: Date.now() };
-    show(await interrupt.race(statusLine(facts)));
+    show(await interrupt.race(statusLine({ api, itemId, states, seedingPercentage, guestRecords: guest?.records, nowMs: Date.now() })));
     await interrupt.race(sleep(STATUS_MS, undefined, { ref: true }));
   }
 }
@@ -154,12 +159,13 @@ function seedingOf(status: Readonly<Record<string, unknown>> | undefined): numbe
   return Math.floor((seeding.doneBytes * 100) / seeding.totalBytes);
 }
 
-function gone(name: string, log: string, cloud: Cloud): LeewardError {
-  return new LeewardError("internal", `The ${name} has ended by itself.`, {}, { hint: `Its log: ${join(cloud.logFolder, log)}` });
-}
-
 function say(text: string): void {
   process.stdout.write(`${text}\n`);
+}
+
+/** A line of its own beside the status line. */
+function notice(text: string): void {
+  process.stdout.write(process.stdout.isTTY ? `\r\u001B[2K  ${text}\n` : `  ${text}\n`);
 }
 
 /** On a terminal one line that is painted over; elsewhere a line each time. */

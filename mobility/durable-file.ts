@@ -77,6 +77,26 @@ export function replaceFile(files: Files, path: string, bytes: Uint8Array): void
   writeBeside(files, path, bytes, 0o644, false);
 }
 
+/**
+ * Makes a folder with those above it, and makes sure that a power failure does not take them away again, with all that is in them: whoever made them may have
+ * died before he came to that. Throws what the medium throws.
+ */
+export function makeFolderDurably(files: Files, path: string, mode: number): void {
+  files.makeFolder(path, mode);
+  for (let above = dirname(path); ; above = dirname(above)) {
+    try {
+      syncFolder(files, above);
+    } catch (error) {
+      // A folder that this service may not read is none that it has made.
+      if (!isForbidden(error)) throw error;
+    }
+    if (above === dirname(above)) return;
+  }
+}
+
+const isForbidden = (error: unknown): boolean =>
+  error instanceof Error && "code" in error && (error.code === "EACCES" || error.code === "EPERM");
+
 /** Makes the names in the folder durable. */
 export function syncFolder(files: Files, path: string): void {
   const folder = files.open(path, "r");

@@ -25,17 +25,10 @@ export async function heartbeatRequest(parts: Parts): Promise<HeartbeatRequest> 
     pendingBytes: capture.log.pendingBytes + uploader.waitingBytes,
     seeding: seeding.done ? undefined : { doneBytes: seeding.doneBytes, totalBytes: seeding.totalBytes },
     resynchronization: resynchronization.state === "none" ? undefined : resynchronization,
-    ...repairOf(parts),
+    uploadsStopped: uploader.stopped && { code: uploader.stopped.code, message: uploader.stopped.message },
     consistency: appPoints.outcome,
     nextTokenHash: tokens.nextHash(),
   };
-}
-
-/** A repair that was taken up runs until everything has been read again, and the log as well. */
-function repairOf({ state, capture: { recorder, seeding } }: Parts): Pick<HeartbeatRequest, "repairRunning" | "repairDone"> {
-  const { resynchronizationId } = state.current;
-  const over = seeding.done && recorder.mode.kind === "logging";
-  return over ? { repairDone: resynchronizationId } : { repairRunning: resynchronizationId };
 }
 
 /** Initial replication is none. */
@@ -46,10 +39,9 @@ function resynchronizationOf({ state, capture: { recorder, seeding } }: Parts): 
   return seeding.done || reason === undefined ? { state: "none" } : { state: "running", reason, doneBytes, totalBytes };
 }
 
-export function heartbeatAnswered({ state, capture, uploader, identity, appPoints, failed }: Parts, answer: HeartbeatAnswer): void {
+export function heartbeatAnswered({ state, uploader, identity, appPoints }: Parts, answer: HeartbeatAnswer): void {
   identity.answered(answer);
   if (answer.consistency !== undefined) appPoints.request(answer.consistency.requestId);
-  if (answer.repair !== undefined) capture.recorder.resynchronize("requested", answer.repair.id).catch(failed);
   const ownStream = state.current.sealed.stream;
   if (answer.stream === ownStream) uploader.grant(answer.upload.containerUrl);
   else if (uploader.stopped === undefined) {

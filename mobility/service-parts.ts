@@ -20,6 +20,7 @@ import { openDisks } from "./disks/open-disks.ts";
 import type { OpenedDisk } from "./disks/open-disks.ts";
 import { releaseReserve, uploadedTo } from "./epochs/state.ts";
 import type { StateFile } from "./epochs/state.ts";
+import { makeFolderDurably } from "./durable-file.ts";
 import { lockFolder } from "./folder-lock.ts";
 import { createLag } from "./lag.ts";
 import type { Lag } from "./lag.ts";
@@ -68,7 +69,8 @@ export interface Parts extends Base {
 export function openBase(config: MobilityConfig, ports: MobilityPorts, signal: AbortSignal, undo: (() => unknown)[]): Base {
   const { files } = ports;
   const folder = stateFolder(config.stateFolder);
-  for (const path of [folder.path, folder.journal, folder.spool]) files.makeFolder(path, 0o700);
+  makeFolderDurably(files, folder.path, 0o700);
+  for (const path of [folder.journal, folder.spool]) files.makeFolder(path, 0o700);
   // Lock and state file find room on a full disk too; the state file makes the reserve again.
   releaseReserve(files, folder.state);
   undo.push(lockFolder(files, ports.processes, folder.lock));
@@ -78,13 +80,13 @@ export function openBase(config: MobilityConfig, ports: MobilityPorts, signal: A
   const session = openSession({ files, random: ports.randomBytes, bootId: ports.bootId }, folder.session, folder.path);
   const machineId = machineIdentity(config.machineId, ports.transport, signal);
   const callsUntil = (end: AbortSignal): ControlClient =>
-    createControlClient({ ...config, transport: ports.transport, itemToken: tokens.current, sessionId: session.id, signal: end });
+    createControlClient({ ...config, transport: ports.transport, credential: tokens.credential, sessionId: session.id, signal: end });
   const control = callsUntil(signal);
   const { itemId, registrationToken } = config;
   const registration = {
     control,
     itemId,
-    itemToken: tokens.current,
+    tokens,
     registrationToken,
     machineId,
     bootId: ports.bootId,

@@ -26,7 +26,7 @@ function* removePoints(run: FlowRun): Flow<void> {
 function held(left: number): FlowFailure {
   return new FlowFailure({
     code: "conflict",
-    message: `${left} recovery points are held by restores.`,
+    message: `${left} recovery points are held by restores, or by a worker that does not end.`,
     hint: "Wait until the restores of this item have ended, then commit again.",
     retryable: true,
   });

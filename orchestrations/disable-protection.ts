@@ -1,22 +1,77 @@
-import { CLAIM_MS } from "../replication/limits.ts";
-import { removeSteps } from "./remove.ts";
+import {
+  CLAIM_MS,
+  FLOW_LOOK_MS,
+  FLOW_SOURCE_MAX_MS,
+  FLOW_SOURCE_MAX_TRIES,
+  FLOW_SOURCE_PAUSE_MAX_MS,
+  FLOW_WORKER_MAX_MS,
+} from "../replication/limits.ts";
+import { followChanges } from "./ensure.ts";
+import { removal, removeSteps } from "./remove.ts";
 import type { FlowRun } from "./flow-run.ts";
-import { type Flow, call, inTasks, wait } from "./steps.ts";
+import { type Flow, FlowFailure, call, inTasks, wait, waitOn } from "./steps.ts";
 
-/** Stops replication, removes what Leeward made for the item, and looks that nothing is left. A machine that users work with stays. */
+/**
+ * Stops replication, removes what Leeward made for the item, and looks that nothing is left. A machine that users work
+ * with stays. The item's own record goes last: until then whatever fails can be done again.
+ */
 export function* disableProtection(run: FlowRun): Flow<void> {
   yield* inTasks(run, [
-    ["StopReplication", call(run, "silenceSource", undefined)],
+    ["StopReplication", stopReplication(run)],
     ["RemoveTestEnvironment", undefined],
     ["RemoveResources", removeEverything(run)],
     ["ProveNothingLeft", call(run, "proveNothingLeft", undefined)],
   ]);
 }
 
+/** No worker begins anything after this, and none is in the middle. */
+function* stopReplication(run: FlowRun): Flow<void> {
+  yield* call(run, "silenceSource", undefined);
+  yield* call(run, "endReplication", undefined);
+  for (let waitedMs = 0; ;) {
+    const { atRest } = yield* call(run, "lookWorkers", undefined);
+    if (atRest) return;
+    if (waitedMs >= FLOW_WORKER_MAX_MS) throw busyWorker();
+    waitedMs = yield* waitOn(FLOW_LOOK_MS, waitedMs);
+  }
+}
+
 function* removeEverything(run: FlowRun): Flow<void> {
-  yield* removeSteps(run, "disable");
-  yield* call(run, "removeData", undefined);
-  // A worker that was in the middle may have written once more; its claim ends by then.
+  yield* removeSteps(run, "disable", "target");
+  yield* removeTargetData(run);
+  // What a worker was never answered may have landed since.
   yield* wait(CLAIM_MS);
-  yield* call(run, "removeData", undefined);
+  yield* removeTargetData(run);
+  yield* removeAtSource(run);
+  yield* call(run, "forgetItem", undefined);
+}
+
+function* removeTargetData(run: FlowRun): Flow<void> {
+  for (let more = true; more;) ({ more } = yield* call(run, "removeTargetData", undefined));
+}
+
+/** The source region may be gone, and with it the reason to wait: what it does not let go soon is named and left to the sweep. */
+function* removeAtSource(run: FlowRun): Flow<void> {
+  const bounds = { pauseMaxMs: FLOW_SOURCE_PAUSE_MAX_MS, maxTries: FLOW_SOURCE_MAX_TRIES };
+  const stages = yield* call(run, "planRemovals", { scope: "disable", side: "source" });
+  for (const ids of stages) {
+    try {
+      yield* followChanges(
+        ids.map((id) => removal(run, id, bounds)),
+        FLOW_SOURCE_MAX_MS,
+      );
+    } catch (failure) {
+      if (!(failure instanceof FlowFailure)) throw failure;
+      yield* call(run, "leaveAtSource", { ids, error: failure.error });
+    }
+  }
+}
+
+function busyWorker(): FlowFailure {
+  return new FlowFailure({
+    code: "conflict",
+    message: "A worker still applies deltas of the item.",
+    hint: "Look at the log of the function app; then disable protection again.",
+    retryable: true,
+  });
 }

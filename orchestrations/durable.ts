@@ -11,14 +11,22 @@ import type { FlowHost } from "./request.ts";
 /** The only place that knows Durable Functions. */
 
 /** Its number is that of the order of steps: a run that began under another one ends there. */
-const ORCHESTRATOR = "runFlow2";
+const orchestrator = (version: FlowRun["version"]): string => `runFlow${version}`;
+const VERSIONS = [2, 3] as const satisfies readonly FlowRun["version"][];
 
 /** For functions that start flows. */
 export const flowClient: FunctionInput = df.input.durableClient();
 
-/** Registers the orchestrator and every activity. */
+/** Registers the orchestrator of each version and every activity. */
 export function registerFlows(source: () => FlowContext): void {
-  df.app.orchestration(ORCHESTRATOR, function* (context): Generator<df.Task, unknown, unknown> {
+  for (const version of VERSIONS) registerOrchestrator(orchestrator(version));
+  for (const name of Object.keys(ACTIVITIES) as ActivityName[]) {
+    df.app.activity(name, { handler: (request: ActivityRequest, context) => loggedActivity(source(), name, request, context) });
+  }
+}
+
+function registerOrchestrator(orchestratorName: string): void {
+  df.app.orchestration(orchestratorName, function* (context): Generator<df.Task, unknown, unknown> {
     const flow = runFlow(context.df.getInput<FlowRun>());
     let next = flow.next();
     while (next.done !== true) {
@@ -35,9 +43,6 @@ export function registerFlows(source: () => FlowContext): void {
     }
     return next.value;
   });
-  for (const name of Object.keys(ACTIVITIES) as ActivityName[]) {
-    df.app.activity(name, { handler: (request: ActivityRequest, context) => loggedActivity(source(), name, request, context) });
-  }
 }
 
 async function loggedActivity(
@@ -67,7 +72,7 @@ export function flowHost(context: InvocationContext): FlowHost {
 async function startFlow(client: df.DurableClient, run: FlowRun): Promise<void> {
   if ((await flowState(client, run.jobId)) !== undefined) return;
   try {
-    await client.startNew(ORCHESTRATOR, { instanceId: run.jobId, input: run });
+    await client.startNew(orchestrator(run.version), { instanceId: run.jobId, input: run });
   } catch (error) {
     // Of two that start it at the same moment the host refuses one.
     if ((await flowState(client, run.jobId)) === undefined) throw error;

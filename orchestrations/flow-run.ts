@@ -3,7 +3,7 @@ import type { Flow as FlowName } from "../replication/states/states.ts";
 
 /** One run of a flow. `version`: a change of the order of steps gets a new one, and a function of its own. */
 export interface FlowRun {
-  readonly version: 2;
+  readonly version: 2 | 3;
   readonly itemId: string;
   readonly jobId: string;
   readonly flow: FlowName;
@@ -14,7 +14,10 @@ export interface ActivityRequest {
   readonly input: unknown;
 }
 
-export type FlowError = Pick<LeewardError, "code" | "message" | "hint" | "retryable">;
+export type FlowError = Pick<LeewardError, "code" | "message" | "hint" | "retryable"> & {
+  /** Azure asks to be left alone for so long. */
+  readonly retryAfterMs?: number | undefined;
+};
 
 /** What an activity answers. Errors are values, so that their code survives the way through a history. */
 export type ActivityAnswer<Output> =

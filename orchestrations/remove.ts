@@ -1,17 +1,18 @@
-import type { RemovalScope } from "../replication/failover/ledger.ts";
-import { followChanges } from "./ensure.ts";
+import type { LedgerSide, RemovalScope } from "../replication/failover/ledger.ts";
+import { type FollowedChange, followChanges } from "./ensure.ts";
 import type { FlowRun } from "./flow-run.ts";
-import { type Flow, call } from "./steps.ts";
+import { type CallBounds, type Flow, call } from "./steps.ts";
 
-/** Removes what the ledger has in this scope: what depends on something goes before it. */
-export function* removeSteps(run: FlowRun, scope: RemovalScope): Flow<void> {
-  const stages = yield* call(run, "planRemovals", { scope });
-  for (const stage of stages) {
-    yield* followChanges(
-      stage.map((id) => ({
-        begin: () => call(run, "beginRemove", { id }),
-        look: (operation) => call(run, "lookRemove", { id, operation }),
-      })),
-    );
-  }
+/** Removes what the ledger has in this scope, on one side or on both: what depends on something goes before it. */
+export function* removeSteps(run: FlowRun, scope: RemovalScope, side?: LedgerSide): Flow<void> {
+  const stages = yield* call(run, "planRemovals", { scope, ...(side === undefined ? {} : { side }) });
+  for (const stage of stages) yield* followChanges(stage.map((id) => removal(run, id)));
+}
+
+/** One resource. */
+export function removal(run: FlowRun, id: string, bounds: CallBounds = {}): FollowedChange {
+  return {
+    begin: () => call(run, "beginRemove", { id }, bounds),
+    look: (operation) => call(run, "lookRemove", { id, operation }, bounds),
+  };
 }

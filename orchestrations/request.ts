@@ -1,7 +1,7 @@
 import { LeewardError } from "../replication/errors.ts";
 import { findItem } from "../replication/items/item-record.ts";
 import { requireItemId } from "../replication/items/request-rules.ts";
-import { situationNow } from "../replication/items/situation.ts";
+import { situationNow, situationToRepair } from "../replication/items/situation.ts";
 import { type JobRecord, failJob, isEnded, newJob, requireSameRequest } from "../replication/jobs/job.ts";
 import { changeJob, ensureJob, findJob, forgetOldJobs } from "../replication/jobs/job-record.ts";
 import {
@@ -80,7 +80,7 @@ export async function requestOperation(context: FlowContext, asked: OperationReq
       await changeJob(stores, itemId, job.jobId, (record) => failJob(record, errorOf(error), clock.now()));
     throw error;
   }
-  await start({ version: 2, itemId, jobId: job.jobId, flow: job.flow });
+  await start({ version: 3, itemId, jobId: job.jobId, flow: job.flow });
   return (await findJob(stores, itemId, job.jobId)) ?? job;
 }
 
@@ -152,7 +152,7 @@ export async function tendFlow(context: FlowContext, itemId: string, flows: Flow
   const { job } = managed.situation;
   if (job === undefined || (await reportOutcome(context, itemId, job.jobId))) return;
   const state = await flows.stateOf(job.jobId);
-  if (state === undefined) await flows.start({ version: 2, itemId, ...job });
+  if (state === undefined) await flows.start({ version: 3, itemId, ...job });
   if (state !== "ended" || (await reportOutcome(context, itemId, job.jobId))) return;
   const error = new LeewardError("internal", "The flow ended without an outcome.");
   await tellJob(context, await changeJob(stores, itemId, job.jobId, (record) => failJob(record, errorOf(error), clock.now())));
@@ -163,7 +163,7 @@ export async function tendFlow(context: FlowContext, itemId: string, flows: Flow
 export async function requireRepairable(context: Pick<FlowContext, "stores">, itemId: string): Promise<void> {
   const managed = await findManaged(context.stores, itemId);
   if (managed === undefined) return;
-  const { state } = await situationNow(context, managed);
+  const { state } = await situationToRepair(context, managed);
   const decision = decideOperation({ ...managed.situation, state }, "RepairReplication", "");
   if (decision.kind === "refused") {
     throw refusalError(itemId, state, "RepairReplication", { ...decision, allowedOperations: offeredOperations(state) });

@@ -4,6 +4,7 @@ import type { Flow as FlowName } from "../replication/states/states.ts";
 import type { JobEnd } from "./activities/job.ts";
 import { commitFailover } from "./commit-failover.ts";
 import { disableProtection } from "./disable-protection.ts";
+import { disableProtection as disableProtection2 } from "./version-2/disable-protection.ts";
 import { enableProtection } from "./enable-protection.ts";
 import type { FlowRun } from "./flow-run.ts";
 import { type Flow, FlowFailure, Superseded, call, waitOn } from "./steps.ts";
@@ -11,13 +12,18 @@ import { unplannedFailover } from "./unplanned-failover.ts";
 
 type Opened = Pick<RunningFlow, "endsJobId" | "failover">;
 
+type Flows = Readonly<Partial<Record<FlowName, (run: FlowRun, opened: Opened) => Flow<void>>>>;
+
 /** The flows that there are; an operation without one is refused at the edge. */
-const FLOWS: Readonly<Partial<Record<FlowName, (run: FlowRun, opened: Opened) => Flow<void>>>> = {
+const FLOWS: Flows = {
   "enable-protection": enableProtection,
   "unplanned-failover": (run, { failover }) => unplannedFailover(run, failover ?? { point: { kind: "Latest" }, shutDownSource: false }),
   "commit-failover": commitFailover,
   "disable-protection": disableProtection,
 };
+
+/** For runs that have begun under version 2. */
+const FLOWS_2: Flows = { ...FLOWS, "disable-protection": disableProtection2 };
 
 /** One run of a flow from its request to the end of its job. It never throws but when the end itself cannot be written: then the sweep reports it. */
 export function* runFlow(run: FlowRun): Flow<{ readonly state: string }> {
@@ -28,7 +34,7 @@ function* endOf(run: FlowRun): Flow<JobEnd> {
   try {
     const opened = yield* call(run, "openJob", undefined);
     if (opened.endsJobId !== undefined) yield* takeOver(run, opened.endsJobId);
-    const flow = FLOWS[run.flow];
+    const flow = (run.version === 2 ? FLOWS_2 : FLOWS)[run.flow];
     if (flow === undefined) throw new FlowFailure(unknownFlow(run.flow));
     yield* flow(run, opened);
     return { kind: "succeeded" };

@@ -36,19 +36,26 @@ export class Superseded extends Error {
   override readonly name = "Superseded";
 }
 
-/** Runs an activity, and again after a pause while its failure can pass. Throws FlowFailure, Superseded. */
+/** For what must not be waited for as long as usual. */
+export interface CallBounds {
+  readonly pauseMaxMs?: number;
+  readonly maxTries?: number;
+}
+
+/** Runs an activity, and again after a pause while its failure can pass. Who has no time does not wait as long as Azure asks. Throws FlowFailure, Superseded. */
 export function* call<Name extends ActivityName>(
   run: FlowRun,
   name: Name,
   input: InputOf<Name>,
-  pauseMaxMs: number = FLOW_PAUSE_MAX_MS,
+  { pauseMaxMs = FLOW_PAUSE_MAX_MS, maxTries = FLOW_ACTIVITY_MAX_TRIES }: CallBounds = {},
 ): Flow<OutputOf<Name>> {
   for (let tries = 1; ; tries += 1) {
     const answer = (yield { kind: "activity", name, request: { run, input } }) as ActivityAnswer<OutputOf<Name>>;
     if (answer.kind === "done") return answer.value;
     if (answer.kind === "superseded") throw new Superseded();
-    if (!answer.error.retryable || tries === FLOW_ACTIVITY_MAX_TRIES) throw new FlowFailure(answer.error);
-    yield* wait(Math.min(FLOW_PAUSE_MS * 2 ** (tries - 1), pauseMaxMs));
+    if (!answer.error.retryable || tries >= maxTries) throw new FlowFailure(answer.error);
+    const askedMs = pauseMaxMs < FLOW_PAUSE_MAX_MS ? 0 : (answer.error.retryAfterMs ?? 0);
+    yield* wait(Math.max(Math.min(FLOW_PAUSE_MS * 2 ** (tries - 1), pauseMaxMs), askedMs));
   }
 }
 

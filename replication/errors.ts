@@ -12,6 +12,10 @@ const ERRORS = {
     retryable: true,
     hint: "The storage account cannot be reached or is throttling. Check the account, the network and the role assignments.",
   },
+  "store-busy": {
+    retryable: true,
+    hint: "One blob, or the account, was asked for more than Azure gives it in a second. It is asked again after a pause; should this last, give the account fewer disks.",
+  },
   "store-refused": {
     retryable: false,
     hint: "The storage account refused the credentials or the request. Check the identity's role assignments and the clock of this machine.",
@@ -55,6 +59,10 @@ const ERRORS = {
   "session-taken": {
     retryable: true,
     hint: "Another mobility service speaks for this item. Stop one of the two; the other takes over when the first has ended or was silent for a minute.",
+  },
+  "too-many-requests": {
+    retryable: true,
+    hint: "More requests than a mobility service needs, or more than the app answers at once. Wait as long as the answer says.",
   },
   "item-unknown": { retryable: false, hint: "List the protected items and check the name." },
   "item-exists": { retryable: false, hint: "The item exists with other disks. Choose another name or disable the existing item first." },

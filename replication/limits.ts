@@ -65,6 +65,25 @@ export const CLAIM_MS = 30_000;
 export const SLICE_MS = 60_000;
 /** Claims that one run may raise after unknown outcomes before it gives the message back to the queue. */
 export const CLAIMS_PER_RUN = 4;
+/** A run that lost its claim waits this long before it claims again, and twice as long each further time: what broke is rarely mended at once. */
+export const CLAIM_AGAIN_PAUSE_MS = 250;
+/**
+ * Azure's scalability targets of one page blob: 60 MiB/s and 500 requests/s. Page writes stay so far below them that in no second, whatever came before,
+ * more than 60 MiB or 500 requests are sent: one second at these rates, PAGE_BURST_MS of them saved up, and one full Put Page.
+ */
+export const PAGE_BYTES_PER_SECOND = 50 * MIB;
+export const PAGE_REQUESTS_PER_SECOND = 420;
+/** A few small writes after a rest, the usual epoch, go out without waiting for each other. */
+export const PAGE_BURST_MS = 100;
+/** No page write waits longer for its turn: those in flight are due within a second, so that more is a clock that was set back. */
+export const PAGE_WAIT_MAX_MS = 2_000;
+/** Pauses before a request that the store was too busy for begin here, double, and end at the second. */
+export const BUSY_PAUSE_MS = 50;
+export const BUSY_PAUSE_MAX_MS = 2_000;
+/** When a store took nothing for this long it is no throttle that passes: the item is let go, and its message waits in the queue. */
+export const BUSY_MAX_MS = CLAIM_MS;
+/** The writing of one batch ends here, however slow the store: with what came before it in its slice, less than the host's ten minutes. */
+export const BATCH_WRITE_MAX_MS = 8 * 60_000;
 /** A claim is renewed when less than this is left of it: one slow request (STORE_WRITE_MS) may still pass before it runs out. */
 export const CLAIM_RENEW_MS = 2 * (CLAIM_MS / 3);
 /** Extents of one batch: bounds the memory and the time of merging; one delta always fits. */
@@ -94,6 +113,8 @@ export const RETENTION_MAX_MS = 15 * 24 * 60 * 60_000;
 export const RETENTION_DEFAULT_MS = 24 * 60 * 60_000;
 /** Tokens are two ids or 64 hex digits; anything much longer is not a token and is not hashed. */
 export const TOKEN_MAX_LENGTH = 256;
+/** Hex digits of the ticket before each token (128 bits): strangers cannot guess one, and who has one still needs the token. */
+export const TICKET_DIGITS = 32;
 /** Machine, boot and request ids that a caller may send: GUIDs and cloud instance names are far shorter. */
 export const CALLER_ID_MAX_LENGTH = 128;
 /** App-consistent points freeze the guest's applications for a moment: Site Recovery allows one an hour, and its portal at least one in 12 hours. */
@@ -127,6 +148,8 @@ export const POINT_OVERDUE_INTERVALS = 3;
 export const POINT_OVERDUE_MIN_MS = 15 * 60_000;
 /** Source clocks that differ more than this from the target's make the times of recovery points misleading. */
 export const CLOCK_SKEW_WARNING_MS = 5 * 60_000;
+/** A source clock that is a day ahead of the target's is set wrong: what it says of the present is not believed. */
+export const SOURCE_CLOCK_AHEAD_MAX_MS = 24 * 60 * 60_000;
 
 // --- Retention of recovery points (replication/points; Site Recovery's pruning table) ---
 /** Every point of the last two hours is kept. */
@@ -159,6 +182,10 @@ export const ORPHAN_GRACE_MS = 60 * 60_000;
 export const SWEEP_MAX_SNAPSHOTS = 64;
 /** A tombstone outlives every request that could still write the manifest under its name. */
 export const TOMBSTONE_MS = 7 * 24 * 60 * 60_000;
+/** An earlier stream's containers stay this long: twice as long as any grant to one of them holds, and far longer than a worker stays warm. */
+export const OLD_STREAM_KEEP_MS = 2 * 60 * 60_000;
+/** Containers of earlier streams that one sweep removes in each account: a repair leaves one. */
+export const SWEEP_MAX_STREAMS = 8;
 /** Journal entries that one sweep removes: more than two minutes of epochs at five seconds each. */
 export const SWEEP_MAX_JOURNAL = 128;
 
@@ -167,6 +194,14 @@ export const SWEEP_MAX_JOURNAL = 128;
 export const RESTORE_POLL_MS = 2_000;
 /** A restore that nobody worked on for this long has lost its message: the sweep sends a new one. */
 export const RESTORE_STALE_MS = 60_000;
+/** Copies of one disk that are begun, each under a name of its own, before a restore fails: Azure ends a copy now and then with a fault inside. */
+export const RESTORE_COPIES_MAX_TRIES = 4;
+/** A restore that has ended goes after this time, with its copies of whole disks: a day to download 8 TiB at 100 MB/s, and some for a person to do it. */
+export const RESTORE_KEPT_MS = 7 * 24 * 60 * 60_000;
+/** Restores of one item that the API keeps at a time, and records that one sweep looks at: each holds copies of all disks. */
+export const RESTORES_MAX_COUNT = 64;
+/** Every request that a slice of a restore had under way when it was removed has settled by then: nine rounds of copies of 64 disks, at STORE_WRITE_MS each. */
+export const RESTORE_SETTLE_MS = 5 * 60_000;
 /** Azure copies without a promise of time; 8 TiB at 100 MiB/s take a day. */
 export const RESTORE_MAX_MS = 48 * 60 * 60_000;
 
@@ -188,12 +223,14 @@ export const LIST_PAGES_MAX_COUNT = 200;
 /** A blob that moves into quarantine is copied inside its account, which is as good as instant; the sweep comes again. */
 export const QUARANTINE_COPY_MS = 10_000;
 export const QUARANTINE_POLL_MS = 250;
+/** Blobs of one item that quarantine keeps, 2 GiB at most: evidence of what was wrong, not an archive of what somebody sends without end. */
+export const QUARANTINE_MAX_COUNT = 32;
 /** Azure ends blob names at 1,024 characters; the rest is kept for what quarantine adds. */
 export const QUARANTINE_NAME_MAX_LENGTH = 900;
 /** Metadata of a quarantined blob: short, since all metadata of a blob share 8 KiB. */
 export const QUARANTINE_REASON_MAX_LENGTH = 200;
-/** The right of a mobility service to create blobs (DESIGN 5: at most 24 h, renewed by heartbeat). */
-export const CACHE_GRANT_MS = 24 * 60 * 60_000;
+/** The right of a mobility service to create blobs of one stream. Heartbeats renew it in half the time: who is silent for longer waits with its uploads. */
+export const CACHE_GRANT_MS = 60 * 60_000;
 /** Grants kept in memory: one per item, the oldest goes first. */
 export const CACHE_GRANTS_MAX_COUNT = 10_000;
 /** The right to download one restored disk. */
@@ -230,24 +267,6 @@ export const TIMER_RUN_MS = 25_000;
 /** Container names end at 63 characters; the longest prefix and suffix leave 36 for the item (a GUID fits). */
 export const ITEM_ID_MAX_LENGTH = 36;
 export const DISK_ID_MAX_LENGTH = 80;
-
-// --- Mobility service: NBD (docs/capture.md) ---
-/** The huge-request trace of the NBD project's own tester sends up to 49.9 MB in one request; 32 MiB must never be refused. */
-export const NBD_REQUEST_MAX_BYTES = 64 * MIB;
-/** Export names end at 4096 bytes in the protocol; longer options are an attack. */
-export const NBD_OPTION_MAX_BYTES = 64 * KIB;
-/** nbdcopy opens 4, a kernel client up to one per CPU; each holds at most two pieces and its unread replies: 160 MiB for all. */
-export const NBD_CONNECTIONS_MAX = 16;
-/** Requests taken from one connection and not yet answered: deeper queues wait in the socket. */
-export const NBD_REQUESTS_IN_FLIGHT = 128;
-/** Longer payloads are written, and longer reads answered, in pieces of this size as they come: what one connection holds does not grow with its requests. */
-export const NBD_PIECE_MAX_BYTES = 4 * MIB;
-/** Payloads of all connections that wait for the journal, a lock or the medium: beyond it no connection is read until some are done. */
-export const NBD_PAYLOAD_IN_FLIGHT_BYTES = 32 * MIB;
-/** Replies that a client has not read: beyond it no further request of this connection is taken up. */
-export const NBD_REPLIES_WAITING_BYTES = 2 * MIB;
-/** A client negotiates within this time or gives up its place. */
-export const NBD_HANDSHAKE_MS = 10_000;
 
 // --- Mobility service: journal, epochs, spool (docs/capture.md) ---
 /** A larger write becomes several records: bounds how long one step holds the event loop. */
@@ -345,22 +364,6 @@ export const REGISTER_ATTEMPTS = 8;
 /** How long a stopping service tries to empty its spool, well below CHILD_STOP_MS; the rest goes after the next start. */
 export const STOP_UPLOAD_MS = 2_500;
 
-// --- The command line (cli/) ---
-/** One call of the API or one range of a download: Azure's front end cuts at 230 s. */
-export const CLI_REQUEST_MS = 230_000;
-/** The mobility service of this machine answers its status socket at once, or hangs. */
-export const CLI_STATUS_MS = 5_000;
-/** How often the command line asks whether a restore is done. */
-export const CLI_RESTORE_POLL_MS = 500;
-/** A copy of 8 TiB inside an account takes hours; what lasts longer than a day has a fault. */
-export const CLI_RESTORE_MS = 24 * 60 * 60_000;
-/** Bytes asked for at once, held in memory while they are written. */
-export const CLI_DOWNLOAD_RANGE_BYTES = 16 * MIB;
-/** How much of a disk is asked about at once: written sector by other sector, its list of pages has some 15 MB. */
-export const CLI_DOWNLOAD_WINDOW_BYTES = 256 * MIB;
-/** Failures in a row of one range before a download gives up. */
-export const CLI_DOWNLOAD_ATTEMPTS = 5;
-
 // --- Planning a target (replication/planning) ---
 /** Of every subnet Azure keeps the first four addresses (network, gateway, two for DNS) and the last (broadcast). */
 export const AZURE_ADDRESSES_RESERVED_FIRST = 4;
@@ -377,6 +380,8 @@ export const NETWORK_MAPPINGS_MAX_COUNT = 400;
 // --- Jobs, ledger, failover (replication/jobs, replication/failover) ---
 /** Errors that one job keeps: the first ones say why, later ones are their echo. */
 export const JOB_ERRORS_MAX_COUNT = 16;
+/** What one job names as left behind: whoever has more has a fault of another kind, and the ledger has all. */
+export const JOB_LEFTOVERS_MAX_COUNT = 64;
 /** Resources of one item: 65 disks with their copies for failover and test failover, and what they hang on. */
 export const LEDGER_MAX_ENTRIES = 1_000;
 /** How long a failover to the latest state waits for the backlog before it takes the latest processed point: an eighth of Site Recovery's two hours. */
@@ -418,6 +423,11 @@ export const EVENT_TEXT_MAX_LENGTH = 1_024;
 // --- Azure Resource Manager (azure/arm, replication/resources) ---
 /** One request: Resource Manager itself gives up after 60 seconds. */
 export const AZURE_REQUEST_MS = 65_000;
+/**
+ * What a flow made or removed may be shown late for this long: readers of Azure's regional caches were told 404 for a resource that stood for some minutes, and
+ * "in use" by one that was gone for seconds. Lists lag behind for longer (18 minutes were seen): no flow decides on one.
+ */
+export const AZURE_LAG_MS = 10 * 60_000;
 /** The pause before a change is begun again when Azure names none: operations on networks and accounts hold a resource for seconds. */
 export const AZURE_BUSY_MS = 10_000;
 /** A NIC stays reserved for the machine that failed to get it. */
@@ -432,7 +442,7 @@ export const AZURE_READS_AT_ONCE = 8;
 export const AZURE_TAGS_MAX_COUNT = 50;
 
 // --- Flows (orchestrations/, replication/jobs) ---
-/** Tries of one activity whose failure can pass: with the pauses below about twenty minutes, longer than a storage or Resource Manager hiccup. */
+/** Tries of one activity whose failure can pass: with the pauses below about ten minutes, longer than a storage or Resource Manager hiccup, and than a role mostly takes to count. */
 export const FLOW_ACTIVITY_MAX_TRIES = 8;
 /** The first pause between two tries; each later one is twice as long, up to FLOW_PAUSE_MAX_MS. */
 export const FLOW_PAUSE_MS = 5_000;
@@ -454,10 +464,16 @@ export const FLOW_LOOK_MS = 5_000;
 export const FLOW_REGISTRATION_MAX_MS = 30 * 60_000;
 /** A machine that was made runs within minutes. */
 export const FLOW_MACHINE_MAX_MS = 30 * 60_000;
-/** A source that is shut down is waited for as long as a guest with open files may take; a failover is mostly asked for because nobody answers there. */
-export const FLOW_SHUT_DOWN_MAX_MS = 10 * 60_000;
+/** What the source has taken on is waited for so long: its shut-down, for open files, or the removal of its extension. Mostly nobody answers there. */
+export const FLOW_SOURCE_MAX_MS = 10 * 60_000;
 /** The longest pause between two tries to reach that source: with FLOW_PAUSE_MAX_MS a region that is gone would cost ten minutes of recovery time. */
-export const FLOW_SHUT_DOWN_PAUSE_MAX_MS = 5_000;
+export const FLOW_SOURCE_PAUSE_MAX_MS = 5_000;
+/** A worker ends its slice within SLICE_MS, a dead one's claim within CLAIM_MS, and then its requests settle: twice that is a fault. */
+export const FLOW_WORKER_MAX_MS = 10 * 60_000;
+/** Tries of a request to a source region that may be gone, where nothing but its own removal waits for it. */
+export const FLOW_SOURCE_MAX_TRIES = 3;
+/** What the source region did not let go is tried again this often: a lost region is mostly back after hours, or never. */
+export const LEFT_RETRY_MS = 60 * 60_000;
 /** A flow that is taken over from stops at its next activity; one that has died is not waited for longer than this. */
 export const FLOW_TAKEOVER_MAX_MS = 10 * 60_000;
 /** Jobs of one item that are read at once. */

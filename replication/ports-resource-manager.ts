@@ -9,7 +9,7 @@ export type ResourceJson = Readonly<Record<string, unknown>>;
  *
  * Every method may run twice, in any process. Errors, for every method: `azure-unavailable` (retryable) when nobody answered, or Azure failed inside:
  * a change may have begun then, and beginning it again is right; `azure-not-authorized`; `azure-answer-invalid` when an answer breaks Azure's
- * contract. Whatever else Azure says no to is thrown by reads, and is `failed` as the progress of a change.
+ * contract. The facts of an `azure-unavailable` have `retryAfterMs` where a read was throttled. Whatever else Azure says no to is thrown by reads, and is `failed` as the progress of a change.
  *
  * The answers of `listKeys` and `beginGetAccess` are secrets (rule 8): an activity uses them and never returns them to its orchestration.
  */
@@ -31,8 +31,11 @@ export interface ResourceManager {
 export type ResourceAction = "start" | "powerOff" | "deallocate" | "beginGetAccess" | "endGetAccess" | "listKeys";
 
 export type Change =
-  /** Creates, or replaces what is there by the whole body. */
-  | { readonly kind: "put"; readonly id: string; readonly body: ResourceJson }
+  /**
+   * Creates, or replaces what is there by the whole body. With `createOnly` nothing is replaced, as far as Azure heeds it: what is there by then answers
+   * `busy`, so that whoever asked reads it again.
+   */
+  | { readonly kind: "put"; readonly id: string; readonly body: ResourceJson; readonly createOnly?: boolean }
   /** Removing a missing resource succeeds. */
   | { readonly kind: "remove"; readonly id: string }
   | { readonly kind: "act"; readonly id: string; readonly action: ResourceAction; readonly body?: ResourceJson };

@@ -4,8 +4,9 @@ import type { Alert } from "./alerts/decide-alert.ts";
  * What the domain needs from the outside. The domain owns these interfaces; `azure/` implements them for Azure Storage, `test/memory/` in memory,
  * and one contract suite per port holds every implementation to the sentences below.
  *
- * Errors, for every method: `outcome-unknown` when the request may still land (time-out, lost answer, 5xx on a write); `store-unavailable` when a read
- * failed for good after its retries; `store-refused` for credentials. Writes to target disks are sent once, without retries of the client library.
+ * Errors, for every method: `outcome-unknown` when the request may still land (time-out, lost answer, 5xx on a write); `store-busy` when the store itself
+ * said of a write that it is asked too much and did nothing (the same may be sent again after a pause); `store-unavailable` when a read failed for good
+ * after its retries; `store-refused` for credentials. Writes to target disks are sent once, without retries of the client library.
  */
 
 export interface StoredRecord {
@@ -84,6 +85,8 @@ export interface RestoredDisk {
   readonly itemId: string;
   readonly restoreId: string;
   readonly diskId: string;
+  /** Which copy of the disk it is: a failed one is begun again under another name. Undefined: the first, 0. */
+  readonly attempt?: number | undefined;
 }
 
 /** Snapshots of target disks and the blobs copied from them. */
@@ -103,27 +106,38 @@ export interface DiskSnapshots {
 
 /** The stores of one item, opened by its id. */
 export interface ItemStores {
-  /** The item's container in the cache account: deltas only. */
-  cache(itemId: string): RecordStore;
+  /** The container of one stream in the cache account: deltas only. */
+  cache(itemId: string, stream: number): RecordStore;
   /** The item's container in the target account: records, journal, manifests. */
   records(itemId: string): RecordStore;
   readonly disks: TargetDisks;
   readonly snapshots: DiskSnapshots;
   /** Item ids known to the target account, in order, at most `limit`, behind `after`. */
   listItems(limit: number, after?: string): Promise<readonly string[]>;
-  /** Makes the containers of a new item. Idempotent. */
+  /** Makes the containers of a new stream, and that of a new item. Idempotent. */
   createContainers(itemId: string, stream: number): Promise<void>;
+  /** The streams that have a container there: of deltas in the cache account, of page blobs in the target account. In order. */
+  listStreams(itemId: string, place: StreamPlace): Promise<readonly number[]>;
+  /** Removes the container of one stream with all that lies in it. Idempotent. */
+  removeStream(itemId: string, stream: number, place: StreamPlace): Promise<void>;
   /**
-   * Removes everything that the accounts keep of the item, deltas, disks of all streams, restored blobs and records; what tells of its jobs stays
-   * (`jobs/`, `managed.json`, `ledger.json`). Idempotent; `item.json` goes first.
+   * Removes what the target account keeps of the item, a bounded part with each call: records (points first, so that
+   * nobody begins to restore what is going), restored blobs, disks of all streams. `item.json` and `progress.json` stay,
+   * what tells of its jobs, and which stream numbers were used (`jobs/`, `managed.json`, `ledger.json`, `streams.json`).
+   * `more`: call again. Idempotent.
    */
-  removeItem(itemId: string): Promise<void>;
+  removeTargetData(itemId: string): Promise<{ readonly more: boolean }>;
+  /** Removes what the cache account keeps of the item: deltas and quarantine. Idempotent. */
+  removeCacheData(itemId: string): Promise<void>;
+  /** The last step of a removal: `item.json`, then `progress.json`. Until then whoever repeats it knows the item. Idempotent. */
+  forgetItem(itemId: string): Promise<void>;
   /**
-   * Moves a blob of the cache container into the quarantine container of the same account, whole, then removes it. Idempotent. With `etag`, only
-   * while the blob is the one that was judged: another that has taken its name meanwhile is left alone.
+   * Moves a blob of a stream's cache container into the item's quarantine container of the same account, whole, then removes it. Idempotent. With `etag`,
+   * only while the blob is the one that was judged: another that has taken its name meanwhile is left alone.
    */
-  quarantine(itemId: string, name: string, reason: string, etag?: string): Promise<void>;
+  quarantine(itemId: string, stream: number, name: string, reason: string, etag?: string): Promise<void>;
 }
+export type StreamPlace = "cache" | "target";
 
 /** Messages between slices of work. Sending twice is harmless. */
 export interface WorkQueue {
@@ -131,14 +145,15 @@ export interface WorkQueue {
   send(message: WorkMessage, delayMs: number): Promise<void>;
 }
 export type WorkMessage =
-  | { readonly kind: "hint"; readonly itemId: string }
+  /** `again`: it found its item held, and was put off until that claim had run out, which is done once. */
+  | { readonly kind: "hint"; readonly itemId: string; readonly again?: true }
   | { readonly kind: "restore"; readonly itemId: string; readonly restoreId: string }
   | { readonly kind: "alert"; readonly alert: Alert };
 
-/** A short-lived right to create blobs in the one cache container of an item (rule 8: create only). */
+/** A short-lived right to create blobs in the cache container of one stream (rule 8: create only). */
 export interface CacheAccess {
   /** A container address with its credential, and when it ends (Unix milliseconds). */
-  grantCreate(itemId: string): Promise<{ readonly containerUrl: string; readonly expiresMs: number }>;
+  grantCreate(itemId: string, stream: number): Promise<{ readonly containerUrl: string; readonly expiresMs: number }>;
 }
 
 /** A short-lived right to read one restored blob. */
@@ -149,6 +164,11 @@ export interface RestoreAccess {
 export interface Clock {
   /** Unix milliseconds. */
   now(): number;
+}
+
+export interface Timer {
+  /** Resolves when this time has passed. */
+  pause(durationMs: number): Promise<void>;
 }
 
 /** Unguessable lower-case hex ids. */

@@ -14,12 +14,16 @@ export interface DiskDescription {
   readonly sectorSizeBytes: 512 | 4096;
 }
 
-/** The position before epoch 1 of a stream: it binds item, stream and disk table, so that no delta of another item or shape can follow. */
-export function startPosition(itemId: string, stream: number, disks: readonly DiskDescription[]): Position {
+/**
+ * The position before epoch 1 of a stream: it binds item, stream and disk table, so that no delta of another item or shape can follow, and the stream's own
+ * nonce, so that none of an earlier stream can that had the same number.
+ */
+export function startPosition(itemId: string, stream: number, disks: readonly DiskDescription[], nonce: string): Position {
   const text = [
-    "leeward-stream-1",
+    "leeward-stream-2",
     itemId,
     String(stream),
+    nonce,
     ...disks.map((disk) => `${disk.id}:${disk.sizeBytes}:${disk.sectorSizeBytes}`),
   ].join("\n");
   return { stream, epoch: 0, checksum: createHash("sha256").update(text, "utf8").digest("hex") };

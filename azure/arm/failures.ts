@@ -26,7 +26,7 @@ export function failed(fault: AzureFault): Failed {
 }
 
 /** For requests that are no change. */
-export function errorOf(fault: AzureFault, facts: { readonly path: string }): LeewardError {
+export function errorOf(fault: AzureFault, facts: { readonly path: string; readonly retryAfterMs?: number }): LeewardError {
   const { status, azureCode, message } = fault;
   return new LeewardError(codeOf(fault), `Azure said no: ${message}`, { ...facts, azureCode, status });
 }

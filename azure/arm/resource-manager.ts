@@ -1,5 +1,5 @@
 import { LeewardError } from "../../replication/errors.ts";
-import { AZURE_LIST_MAX_PAGES, AZURE_NIC_RESERVED_MS } from "../../replication/limits.ts";
+import { AZURE_BUSY_MS, AZURE_LIST_MAX_PAGES, AZURE_NIC_RESERVED_MS } from "../../replication/limits.ts";
 import type { Clock } from "../../replication/ports.ts";
 import type { Begun, Change, ResourceJson, ResourceManager } from "../../replication/ports-resource-manager.ts";
 import { isObject, listOf, textOf } from "../../replication/resources/json.ts";
@@ -15,32 +15,39 @@ export function openResourceManager(address: ResourceManagerAddress, clock: Cloc
   const send = openTransport(address);
   const urlOf = (path: string, query: Readonly<Record<string, string>> = {}): string =>
     `${endpoint}${path}?${new URLSearchParams({ "api-version": knownType(path).apiVersion, ...query }).toString()}`;
-  const read = async (id: string): Promise<ResourceJson | undefined> => readOnce(send, urlOf(id), id);
+  const read = async (id: string): Promise<ResourceJson | undefined> => readOnce(send, urlOf(id), id, clock);
   const parts: LookParts = { send, read, clock };
   return {
     read,
-    list: async (collection, filter) => listAll(send, urlOf(collection, filter === undefined ? {} : { $filter: filter }), collection),
+    list: async (collection, filter) =>
+      listAll(send, urlOf(collection, filter === undefined ? {} : { $filter: filter }), collection, clock),
     begin: (change) => begin(change, urlOf, parts),
     look: async (operation) => lookAt(parseOperation(operation), parts),
   };
 }
 
-async function readOnce(send: Send, url: string, path: string): Promise<ResourceJson | undefined> {
+async function readOnce(send: Send, url: string, path: string, clock: Clock): Promise<ResourceJson | undefined> {
   const answer = await send("GET", url);
   if (answer.status === 200 && isObject(answer.body)) return answer.body;
   const fault = faultOf(answer.body, answer.status);
   if (isMissing(fault)) return undefined;
-  throw answer.status < 300 ? invalid("A read was answered without a resource.", path, answer) : errorOf(fault, { path });
+  throw answer.status < 300 ? invalid("A read was answered without a resource.", path, answer) : refusedRead(answer, path, clock);
 }
 
-async function listAll(send: Send, firstUrl: string, path: string): Promise<readonly ResourceJson[]> {
+/** A read has no other way to say how long Azure wants to be left alone. */
+function refusedRead(answer: Answer, path: string, clock: Clock): LeewardError {
+  const asked = isThrottled(answer) ? { retryAfterMs: retryAfterMs(answer, "busy", clock.now()) } : {};
+  return errorOf(faultOf(answer.body, answer.status), { path, ...asked });
+}
+
+async function listAll(send: Send, firstUrl: string, path: string, clock: Clock): Promise<readonly ResourceJson[]> {
   const found: ResourceJson[] = [];
   let url: string | undefined = firstUrl;
   for (let page = 0; url !== undefined; page += 1) {
     const answer: Answer = await send("GET", url);
     const fault = faultOf(answer.body, answer.status);
     if (isMissing(fault)) return [];
-    if (answer.status !== 200) throw errorOf(fault, { path });
+    if (answer.status !== 200) throw refusedRead(answer, path, clock);
     if (!isObject(answer.body) || !Array.isArray(answer.body["value"])) throw invalid("A page has no list.", path, answer);
     if (page >= AZURE_LIST_MAX_PAGES) throw invalid(`A listing has more than ${AZURE_LIST_MAX_PAGES} pages.`, path, answer);
     found.push(...listOf(answer.body, "value").filter(isObject));
@@ -63,6 +70,8 @@ async function begin(change: Change, urlOf: (path: string) => string, parts: Loo
   const busy = (waitMs: number): Begun => ({ kind: "busy", retryAfterMs: waitMs, azureCode: fault.azureCode, message: fault.message });
   if (isThrottled(answer)) return busy(retryAfterMs(answer, "busy", clock.now()));
   if (isNicReserved(fault.azureCode)) return busy(AZURE_NIC_RESERVED_MS);
+  // It is there after all: whoever asked looks at it first.
+  if (answer.status === 412 && change.kind === "put" && change.createOnly === true) return busy(AZURE_BUSY_MS);
   if (isHeld(fault)) return busy(retryAfterMs(answer, "busy", clock.now()));
   // What is removed and not there is removed.
   if (change.kind === "remove" && isMissing(fault)) return { kind: "done", result: undefined };
@@ -78,7 +87,7 @@ function request(change: Change, urlOf: (path: string) => string, send: Send): P
   const url = urlOf(change.id);
   switch (change.kind) {
     case "put":
-      return send("PUT", url, change.body);
+      return send("PUT", url, change.body, change.createOnly === true ? { "If-None-Match": "*" } : {});
     case "remove":
       return send("DELETE", url);
     case "act":

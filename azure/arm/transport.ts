@@ -31,7 +31,12 @@ export interface Answer {
 }
 
 /** Sends one request, once, to this Resource Manager and to nobody else. Errors: `azure-unavailable`, `azure-not-authorized`, `azure-answer-invalid`. */
-export type Send = (method: "GET" | "PUT" | "POST" | "DELETE", url: string, body?: ResourceJson) => Promise<Answer>;
+export type Send = (
+  method: "GET" | "PUT" | "POST" | "DELETE",
+  url: string,
+  body?: ResourceJson,
+  headers?: Readonly<Record<string, string>>,
+) => Promise<Answer>;
 
 export function openTransport({ endpoint, access }: ResourceManagerAddress): Send {
   // Redirects would take the token elsewhere, and flows wait with timers of their own.
@@ -42,19 +47,23 @@ export function openTransport({ endpoint, access }: ResourceManagerAddress): Sen
       : fixedToken(access.token),
   );
   const client = createDefaultHttpClient();
-  return async (method, url, body) => {
+  return async (method, url, body, headers = {}) => {
     requireOwnAddress(url, endpoint);
     const request = createPipelineRequest({
       url,
       method,
-      headers: createHttpHeaders({ accept: "application/json", ...(body === undefined ? {} : { "content-type": "application/json" }) }),
+      headers: createHttpHeaders({
+        accept: "application/json",
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+        ...headers,
+      }),
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       timeout: AZURE_REQUEST_MS,
       allowInsecureConnection: access.kind === "token",
     });
     try {
-      const { status, headers, bodyAsText } = await pipeline.sendRequest(client, request);
-      return { status, header: (name) => headers.get(name), body: parsed(bodyAsText, status) };
+      const answer = await pipeline.sendRequest(client, request);
+      return { status: answer.status, header: (name) => answer.headers.get(name), body: parsed(answer.bodyAsText, answer.status) };
     } catch (error) {
       throw transportError(error, method, url);
     }

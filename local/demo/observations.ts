@@ -69,7 +69,7 @@ function count(counts: Counts, operation: StorageOperation, itemId: string): voi
   counts.blobOperations += 1;
   if (/list/i.test(operation.operation)) counts.lists += 1;
   if (operation.status >= 300) return;
-  if (operation.account === CACHE_ACCOUNT && operation.container === `leeward-cache-${itemId}` && operation.method === "PUT") {
+  if (operation.account === CACHE_ACCOUNT && operation.container.startsWith(`leeward-cache-${itemId}-`) && operation.method === "PUT") {
     counts.deltas += 1;
     counts.deltaBytes += operation.lengthBytes;
   }

@@ -14,6 +14,7 @@ export interface CheckedFunction {
 /** Finds the trigger of a registered function and refuses every binding that the local host does not offer, naming function and binding. */
 export function checkFunction(registered: RegisteredFunction, kinds: readonly TriggerKind[]): CheckedFunction {
   const { metadata } = registered;
+  checkName(metadata.name);
   const bindings = Object.entries(metadata.bindings);
   const triggers = bindings.filter(([, binding]) => /trigger$/i.test(binding.type));
   const [only] = triggers;
@@ -39,6 +40,17 @@ export function checkFunction(registered: RegisteredFunction, kinds: readonly Tr
   }
   if (metadata.retryOptions !== undefined && metadata.retryOptions !== null) throw refused(metadata.name, "retry");
   return { hostFunction: { ...registered, name: metadata.name, triggerKey, trigger }, kind };
+}
+
+/** The real host's rule (Utility.ValidateName). */
+function checkName(name: string): void {
+  if (/^[a-z][a-z0-9_-]{0,127}$/i.test(name) && name.toLowerCase() !== "host") return;
+  throw new LeewardError(
+    "configuration-invalid",
+    `'${name}' is not a valid function name.`,
+    { function: name },
+    { hint: "A name begins with a letter, has at most 128 letters, digits, _ and -, and is not host." },
+  );
 }
 
 /** The members of a trigger binding; `configuration-invalid` names the function and the member that is wrong. */

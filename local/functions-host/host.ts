@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { FUNCTIONS_DRAIN_MS, FUNCTIONS_TERMINATE_MS } from "../limits.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import type { Clock } from "./clock.ts";
@@ -24,9 +24,12 @@ import { createInvoker } from "./invocation.ts";
 import { loadEntryPoints } from "./loader.ts";
 import type { HostLog } from "./log.ts";
 import { describeError } from "./log.ts";
+import { createManualRuns } from "./manual-runs.ts";
+import type { InWork } from "./queue/in-work.ts";
+import { NOT_KEPT, openInWork } from "./queue/in-work.ts";
 import { QUEUE_TRIGGER } from "./queue/trigger.ts";
 import type { Settings } from "./settings.ts";
-import { isDisabled } from "./settings.ts";
+import { bodyLimitBytes, isDisabled } from "./settings.ts";
 import { TIMER_TRIGGER } from "./timer/trigger.ts";
 import type { HostFunction } from "./host-function.ts";
 import type { TriggerKind, TriggerListener } from "./trigger.ts";
@@ -44,8 +47,16 @@ export interface HostOptions {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly log: HostLog;
-  /** Where the state of Durable Functions is kept; undefined: it is gone with the process. */
+  /**
+   * Where the state of Durable Functions and the messages in work are kept; undefined: they are gone with the process.
+   */
   readonly durableFolder?: string | undefined;
+  /**
+   * The process before this one died by itself: what it worked on is given back, as by a host whose worker has died.
+   */
+  readonly afterDeath?: boolean;
+  /** Aborting it ends a start in order; the start then throws the signal's reason. */
+  readonly signal?: AbortSignal;
   /** A function ran longer than `functionTimeout`. Azure replaces the worker then; whoever started this host should end the process.
    * The same goes for a state of Durable Functions that cannot be written. */
   readonly onTimeout?: (error: Error) => void;
@@ -82,8 +93,10 @@ export async function startHost(options: HostOptions): Promise<FunctionsHost> {
 async function startApp(appFolder: string, configuration: HostConfiguration, http: HttpHost, options: HostOptions): Promise<FunctionsHost> {
   const { clock, log } = options;
   const settings: Settings = { WEBSITE_HOSTNAME: `localhost:${http.port}`, FUNCTIONS_WORKER_RUNTIME: "node", ...options.environment };
+  const bodyMaxBytes = bodyLimitBytes(settings);
   setEnvironment(settings);
   const registration = await loadApp(appFolder, log);
+  options.signal?.throwIfAborted();
   const onTimeout = options.onTimeout ?? (() => undefined);
   const durableFunctions = createDurableFunctions();
   const durable = createDurable({
@@ -100,21 +113,25 @@ async function startApp(appFolder: string, configuration: HostConfiguration, htt
   const invoker = createInvoker({ registration, clock, log, functionTimeoutMs, inputOf: durable.inputOf, onTimeout });
   const routes = createRoutes(configuration.routePrefix);
   const hostId = settings["AzureFunctionsWebHost__hostid"] ?? `local-${createHash("sha256").update(appFolder).digest("hex").slice(0, 12)}`;
-  const context = { hostId, configuration, settings, clock, random: options.random, log, routes, durableFunctions, invoke: invoker.invoke };
+  const inWork = keepInWork(options);
+  const { invoke } = invoker;
+  const context = { hostId, configuration, settings, clock, random: options.random, log, routes, durableFunctions, inWork, invoke };
   const prepared = [...registration.functions.values()].map((registered) => {
     const { hostFunction, kind } = checkFunction(registered, KINDS);
     const disabled = isDisabled(hostFunction.name, settings);
-    return { hostFunction, disabled, listener: disabled ? undefined : kind.prepare(hostFunction, context) };
+    return { hostFunction, kind, disabled, listener: disabled ? undefined : kind.prepare(hostFunction, context) };
   });
   const opened = usesDurable(registration) ? await durable.open(invoker.invoke) : undefined;
+  const manualRuns = createManualRuns(prepared, invoker.invoke);
   // Durable comes last: what it goes on with may use everything else.
-  const listeners = [...prepared.map(({ listener }) => listener), opened].filter((listener) => listener !== undefined);
+  const listeners = [manualRuns, ...prepared.map(({ listener }) => listener), opened].filter((listener) => listener !== undefined);
   const functions = prepared.map(({ hostFunction, disabled }) => list(hostFunction, disabled, routes, configuration, http.url));
   const invocations = (): Readonly<Record<string, InvocationCounts>> => withIdle(functions, invoker);
-  const admin = { hostId, functions, invocations };
+  const admin = { hostId, functions, invocations, manualRuns };
   const extensions = opened === undefined ? [] : [opened.extension];
-  http.open({ routes, invoker, keys: options.keys, customHeaders: configuration.customHeaders, admin, extensions });
-  await startAll(listeners);
+  const { customHeaders } = configuration;
+  http.open({ routes, invoker, keys: options.keys, customHeaders, admin, extensions, bodyMaxBytes });
+  await startAll(listeners, options.signal);
   log({ level: "information", event: "host", message: `Host started with ${functions.length} functions at ${http.url}` });
   let closing: Promise<void> | undefined;
   return {
@@ -133,16 +150,20 @@ function usesDurable({ functions }: Registration): boolean {
   );
 }
 
-/** All or none: when one trigger does not start, those before it are stopped. */
-async function startAll(listeners: readonly TriggerListener[]): Promise<void> {
-  const started: TriggerListener[] = [];
+function keepInWork({ durableFolder, afterDeath = false }: HostOptions): InWork {
+  return durableFolder === undefined ? NOT_KEPT : openInWork(join(durableFolder, "in-work.json"), afterDeath);
+}
+
+/** All or none: when one trigger does not start, or the host is told to stop meanwhile, all are stopped. */
+async function startAll(listeners: readonly TriggerListener[], signal: AbortSignal | undefined): Promise<void> {
   try {
     for (const listener of listeners) {
-      started.push(listener);
+      signal?.throwIfAborted();
       await listener.start();
     }
+    signal?.throwIfAborted();
   } catch (error) {
-    await Promise.all(started.map((listener) => listener.stop()));
+    await Promise.all(listeners.map((listener) => listener.stop()));
     throw error;
   }
 }

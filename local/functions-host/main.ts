@@ -3,6 +3,7 @@ import { Writable } from "node:stream";
 import { parseArgs } from "node:util";
 import { z } from "zod";
 import { LeewardError } from "../../replication/errors.ts";
+import { FUNCTIONS_DRAIN_MS } from "../limits.ts";
 import { SYSTEM_CLOCK } from "./clock.ts";
 import type { FunctionsHost } from "./host.ts";
 import { startHost } from "./host.ts";
@@ -16,6 +17,8 @@ export type HostMessage = { readonly kind: "ready"; readonly url: string } | { r
 
 /** The folder for the state of Durable Functions. Without it the state is gone with the process. */
 const DURABLE_FOLDER_SETTING = "LEEWARD_LOCAL_DURABLE_FOLDER";
+/** The process before this one died by itself, and this one takes its place. */
+const AFTER_DEATH_SETTING = "LEEWARD_LOCAL_AFTER_DEATH";
 const KEY_SETTINGS = { functionKey: "LEEWARD_LOCAL_FUNCTION_KEY", masterKey: "LEEWARD_LOCAL_MASTER_KEY" } as const;
 
 const stdout = (line: string): void => {
@@ -24,15 +27,19 @@ const stdout = (line: string): void => {
 const log: HostLog = (event) => stdout(formatEvent(event, SYSTEM_CLOCK.nowMs()));
 
 /**
- * `main.js --app FOLDER --port N --host ADDRESS`: runs one function app in this process until the parent says `{kind: "stop"}` or goes away; without a
- * parent, until SIGINT or SIGTERM. Settings come from the environment; the host's own are taken out of it before the app sees it.
+ * `main.js --app FOLDER --port N --host ADDRESS`: runs one function app in this process until the parent tells it to
+ * stop or goes away, or until SIGINT or SIGTERM. Settings come from the environment; the host's own are taken out of it
+ * before the app sees it.
  */
 async function main(): Promise<void> {
   const stopped = stopRequests();
+  const stopping = new AbortController();
+  void stopped.then(() => stopping.abort());
   captureConsole();
   const { app, port, host } = readArguments();
   const keys = takeKeys();
   const durableFolder = takeSetting(DURABLE_FOLDER_SETTING);
+  const afterDeath = takeSetting(AFTER_DEATH_SETTING) !== undefined;
   process.chdir(app);
   // The app is one bundled file; its traces name the sources.
   process.setSourceMapsEnabled(true);
@@ -47,10 +54,16 @@ async function main(): Promise<void> {
     random: Math.random,
     log,
     durableFolder,
+    afterDeath,
+    signal: stopping.signal,
     onTimeout: (error) => void starting.then((host) => closeThenLeave(host, error)),
   });
-  const running = await Promise.race([starting, stopped]);
-  // Told to stop, or left alone, while the app was still loading: nothing has begun.
+  // Told to stop, or left alone, while it started: what had begun is ended in order, in limited time.
+  const late = stopped.then(() => SYSTEM_CLOCK.sleep(FUNCTIONS_DRAIN_MS, new AbortController().signal));
+  const running = await Promise.race([starting, late]).catch((error: unknown) => {
+    if (stopping.signal.aborted) return undefined;
+    throw error;
+  });
   if (running === undefined) return;
   tell({ kind: "ready", url: running.url });
   await stopped;
@@ -84,7 +97,10 @@ function takeSetting(name: string): string | undefined {
   return value === "" ? undefined : value;
 }
 
-/** Resolves when the parent asks to stop or is gone, or on a signal. */
+/**
+ * Resolves when the parent asks to stop or is gone, or on a signal: a service manager sends it to every process of a
+ * group.
+ */
 function stopRequests(): Promise<void> {
   return new Promise((resolve) => {
     const stopMessage = z.object({ kind: z.literal("stop") });
@@ -92,7 +108,6 @@ function stopRequests(): Promise<void> {
       if (stopMessage.safeParse(message).success) resolve();
     });
     process.on("disconnect", resolve);
-    if (process.channel !== undefined) return;
     process.on("SIGINT", resolve);
     process.on("SIGTERM", resolve);
   });

@@ -1,5 +1,10 @@
 import { LeewardError } from "../../replication/errors.ts";
-import { FUNCTIONS_STORAGE_PAUSE_MAX_MS, FUNCTIONS_STORAGE_PAUSE_MS, FUNCTIONS_STORAGE_TRIES } from "../limits.ts";
+import {
+  FUNCTIONS_BODY_MAX_BYTES,
+  FUNCTIONS_STORAGE_PAUSE_MAX_MS,
+  FUNCTIONS_STORAGE_PAUSE_MS,
+  FUNCTIONS_STORAGE_TRIES,
+} from "../limits.ts";
 
 /** App settings, as the environment gives them. */
 export type Settings = Readonly<Record<string, string | undefined>>;
@@ -58,6 +63,18 @@ export function openStorage<T>(name: string | undefined, settings: Settings, use
     const message = `${usedBy}: the setting ${setting} is not a connection string of a storage account.`;
     throw new LeewardError("configuration-invalid", message, { setting }, { cause: error });
   }
+}
+
+/**
+ * Bytes of the longest request; `configuration-invalid` when `FUNCTIONS_REQUEST_BODY_SIZE_LIMIT` is no whole number of
+ * bytes.
+ */
+export function bodyLimitBytes(settings: Settings): number {
+  const setting = "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT";
+  const text = settings[setting];
+  if (text === undefined || text === "") return FUNCTIONS_BODY_MAX_BYTES;
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new LeewardError("configuration-invalid", `The setting ${setting} is "${text}", which is no number of bytes.`, { setting });
 }
 
 /** True when `AzureWebJobs.<function>.Disabled` is set to `1` or `true`. */

@@ -3,6 +3,7 @@ import type { DurableFunctions } from "./durable/functions.ts";
 import type { HostConfiguration } from "./host-json.ts";
 import type { HttpRoutes } from "./http/routes.ts";
 import type { InvocationInput, Outcome } from "./invocation.ts";
+import type { InWork } from "./queue/in-work.ts";
 import type { HostLog } from "./log.ts";
 import type { HostFunction } from "./host-function.ts";
 import type { Settings } from "./settings.ts";
@@ -18,14 +19,15 @@ export interface TriggerContext {
   readonly log: HostLog;
   readonly routes: HttpRoutes;
   readonly durableFunctions: DurableFunctions;
+  readonly inWork: InWork;
   /** Runs the function once; never rejects. */
   readonly invoke: (hostFunction: HostFunction, input: InvocationInput) => Promise<Outcome>;
 }
 
-/** Fires one function. */
+/** Fires one function. `stop` is called once, also when the host gives up before `start`. */
 export interface TriggerListener {
   start(): Promise<void>;
-  /** Takes no new work from now on and resolves when the running invocations have ended. Called once, after `start`. */
+  /** Takes no new work from now on and resolves when the running invocations have ended. */
   stop(): Promise<void>;
 }
 
@@ -38,5 +40,10 @@ export interface TriggerKind {
   readonly type: string;
   /** Output bindings by their lower-case types, beside the trigger. */
   readonly outputTypes: readonly string[];
+  /**
+   * What a run through `POST /admin/functions/{name}` hands to the function; undefined: such a function is not run by
+   * hand.
+   */
+  readonly manualInput?: (input: string) => InvocationInput;
   prepare(hostFunction: HostFunction, context: TriggerContext): TriggerListener;
 }

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
+import type { Reachability } from "../reachability.ts";
 import { ARM_PAGE_COUNT } from "../limits.ts";
 import type { MobilityOptions, MobilityService } from "../supervisor/mobility-service.ts";
 import { deploy, type DeployedGroup } from "./deployment.ts";
@@ -10,12 +11,11 @@ import { isGranted, serveVhd } from "./disks/vhd-download.ts";
 import type { ArmRequest } from "./engine/answer.ts";
 import { handle } from "./engine/engine.ts";
 import { createFaults, type Faults } from "./engine/faults.ts";
-import { keyOf } from "./engine/ids.ts";
-import { textOf } from "./engine/json.ts";
 import { createOperations } from "./engine/operations.ts";
-import type { CloudFacts, ResourceRecord, Runtime, StorageAccountFacts, World } from "./engine/resource-type.ts";
-import { openStore } from "./engine/store.ts";
-import { worldAt } from "./engine/world.ts";
+import type { CloudFacts, Runtime, StorageAccountFacts, World } from "./engine/resource-type.ts";
+import { openStore, type ArmStore } from "./engine/store.ts";
+import { namesOf, worldAt } from "./engine/world.ts";
+import { createPast } from "./engine/past.ts";
 import { createMachines, type Machine } from "./machines/machines.ts";
 import { bootMachines, bringUpMachines } from "./machines/resume.ts";
 import { startArmServer } from "./server.ts";
@@ -54,8 +54,11 @@ export interface ResourceManager {
   readonly subscriptionId: string;
   readonly token: string;
   readonly faults: Faults;
-  /** False: connections of requests about this region are cut, and its operations stand still, until true. */
-  setReachable(region: string, reachable: boolean): void;
+  /**
+   * Until true: connections of requests about this region are cut (false) or never answered ("hangs"), and its
+   * operations stand still.
+   */
+  setReachable(region: string, reachable: Reachability): void;
   /** The limit of cores of one family in a region, or of all of them for "cores". */
   setQuota(region: string, family: string, cores: number): void;
   /** True: the size is not sold in the region (SkuNotAvailable, and a restriction in the list of skus). */
@@ -64,6 +67,8 @@ export interface ResourceManager {
   machineOf(id: string): Machine | undefined;
   /** Starts the machines that ran when the cloud ended. What does not come up is told by its resource. */
   resumeMachines(): Promise<void>;
+  /** Resources that were read since the start: what requests cost. */
+  rowsRead(): number;
   /** Stops all work and the machines' mobility services; both go on after the next start. */
   haltMachines(): Promise<void>;
   kill(): void;
@@ -78,7 +83,7 @@ export async function startResourceManager(options: ResourceManagerOptions): Pro
   const disks = await openDiskFiles(join(options.folder, "disks"));
   const { startMobility, logFolder } = options;
   const machines = createMachines({ folder: join(options.folder, "machines"), logFolder, startMobility });
-  const store = openStore(options.persistence === "memory" ? undefined : join(options.folder, "resources.sqlite"));
+  const store = openStore(options.persistence === "memory" ? undefined : join(options.folder, "resources.sqlite"), namesOf(TYPES));
   const server = await startArmServer({ port: options.port, tls: options.tls, isToken: (given) => given === token }).catch(
     (error: unknown) => {
       store.close();
@@ -87,11 +92,13 @@ export async function startResourceManager(options: ResourceManagerOptions): Pro
   );
   const switches = createSwitches();
   const facts: CloudFacts = { url: server.url, regions: REGIONS, accounts: options.accounts, ...switches.facts };
-  const world = (): World => worldAt(now(), { store, types: TYPES, facts, newGuid: randomUUID });
+  const past = createPast();
+  const world = (): World => worldAt(now(), { store, types: TYPES, facts, newGuid: randomUUID, past });
   const runtime: Runtime = { disks, machines, world };
-  const { isReachable } = switches;
+  const { reachability } = switches;
+  const isReachable = (region: string): boolean => reachability(region) === true;
   const operations = createOperations({ store, runtime, now, newGuid: randomUUID, pace: options.pace, isReachable });
-  const faults = createFaults();
+  const faults = createFaults(past);
   const engine = {
     store,
     types: TYPES,
@@ -101,10 +108,11 @@ export async function startResourceManager(options: ResourceManagerOptions): Pro
     addresses: { url: server.url, secret: token, retryAfterSeconds: options.retryAfterSeconds },
     subscriptionId,
     pageCount: options.pageCount ?? ARM_PAGE_COUNT,
-    isReachable,
+    reachability,
+    past,
     others: (request: ArmRequest, at: World) => answerOther(request, at, TYPES),
   };
-  if (store.resources().length === 0) deploy(options.deployed ?? [], subscriptionId, (request) => handle(request, engine));
+  if (store.isEmpty()) deploy(options.deployed ?? [], subscriptionId, (request) => handle(request, engine));
   const transaction = (work: () => void): void => store.transaction(work);
   const halt = async (): Promise<void> => {
     disks.close();
@@ -115,7 +123,7 @@ export async function startResourceManager(options: ResourceManagerOptions): Pro
   operations.startWork();
   server.open({
     answer: (request) => handle(request, engine),
-    download: (request, response, url) => download(request, response, url, { world: world(), disks, isReachable }),
+    download: (request, response, url) => download(request, response, url, { store, world: world(), disks, reachability }),
   });
   return {
     url: server.url,
@@ -129,6 +137,7 @@ export async function startResourceManager(options: ResourceManagerOptions): Pro
       return record === undefined ? undefined : machines.find(vmIdOf(record));
     },
     resumeMachines: () => bringUpMachines(runtime, transaction, (key) => operations.isBusy(key)),
+    rowsRead: () => store.rowsRead(),
     haltMachines: halt,
     kill: () => machines.kill(),
     close: async () => {
@@ -139,20 +148,25 @@ export async function startResourceManager(options: ResourceManagerOptions): Pro
   };
 }
 
+interface DownloadParts {
+  readonly store: ArmStore;
+  readonly world: World;
+  readonly disks: DiskFiles;
+  readonly reachability: (region: string) => Reachability;
+}
+
 /** `/disk-access/{unique id}/abcd?...&sig=...`: what beginGetAccess answered. */
 async function download(
   request: IncomingMessage,
   response: ServerResponse,
   url: URL,
-  { world, disks, isReachable }: { readonly world: World; readonly disks: DiskFiles; readonly isReachable: (region: string) => boolean },
+  { store, world, disks, reachability }: DownloadParts,
 ): Promise<void> {
   const uniqueId = url.pathname.split("/")[2] ?? "";
-  const isDisk = (record: ResourceRecord): boolean => keyOf(textOf(record.hidden, "uniqueId")) === keyOf(uniqueId);
-  const record = [...world.ofType("Microsoft.Compute/disks"), ...world.ofType("Microsoft.Compute/snapshots")].find(isDisk);
-  if (record !== undefined && !isReachable(record.location)) {
-    response.destroy();
-    return;
-  }
+  const record = store.withUniqueId(uniqueId);
+  const reachable = record === undefined || reachability(record.location);
+  if (reachable === "hangs") return;
+  if (!reachable) return void response.destroy();
   const refuse = (status: number, code: string): void => void response.writeHead(status, { "x-ms-error-code": code }).end();
   if (record === undefined || !isGranted(accessOf(record.hidden), url.searchParams.get("sig") ?? "", world.nowMs)) {
     return refuse(403, "AuthenticationFailed");

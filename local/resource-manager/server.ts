@@ -82,11 +82,13 @@ async function answer(
   options: ArmServerOptions,
 ): Promise<void> {
   if (handlers === undefined) return refuse(response, new ArmError(503, "ServerBusy", "The Resource Manager is starting."));
-  const url = new URL(request.url ?? "/", "http://localhost");
+  // Clients that put an id behind a slash send two: Azure reads them as one.
+  const url = new URL((request.url ?? "/").replace(/^\/+/, "/"), "http://localhost");
   if (url.pathname.startsWith("/disk-access/")) return handlers.download(request, response, url);
   try {
     checkToken(request, options.isToken);
     const answered = handlers.answer(await readRequest(request, url));
+    if (answered.isHung === true) return;
     if (answered.isCut === true) response.destroy();
     else send(response, answered);
   } catch (error) {

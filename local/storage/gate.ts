@@ -2,30 +2,41 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { STORAGE_CLOSE_MS } from "../limits.ts";
+import type { Reachability } from "../reachability.ts";
 import { takeRequestListener } from "./azurite-modules.ts";
 
 /** Stands between the network and one Azurite server. */
 export interface Gate {
-  /** False cuts every connection and refuses new ones, as a region that is gone. What was already under way inside still lands, as it does on Azure. */
-  setReachable(reachable: boolean): void;
+  /**
+   * False cuts every connection and refuses new ones. What was already under way inside still lands, as it does on
+   * Azure. What "hangs" has swallowed stays without an answer also when the server is reachable again.
+   */
+  setReachable(reachable: Reachability): void;
   /** Refuses new connections, waits (at most STORAGE_CLOSE_MS) for requests under way and cuts what is left. */
   drain(): Promise<void>;
   /** What `beforeAnswer` threw first. */
   failure(): unknown;
 }
 
+export interface GateListeners {
+  /** Called once for each request, after it has taken effect and before the first byte of its answer leaves. */
+  beforeAnswer(request: IncomingMessage, response: ServerResponse): void;
+  /** True when it answers the request itself: Azurite then does not see it. */
+  answersItself(request: IncomingMessage, response: ServerResponse): boolean;
+}
+
 /**
- * Calls `beforeAnswer` once for each request, after it has taken effect and before the first byte of its answer leaves. When that throws, the connection is
- * cut instead of answered: the client learns nothing that is not true. The fault is not thrown on, because the answer may begin inside a stream of Azurite's.
+ * When `beforeAnswer` throws, the connection is cut instead of answered: the client learns nothing that is not true.
+ * The fault is not thrown on, because the answer may begin inside a stream of Azurite's.
  */
-export function placeGate(server: Server, beforeAnswer: (request: IncomingMessage, response: ServerResponse) => void): Gate {
+export function placeGate(server: Server, listeners: GateListeners): Gate {
   const sockets = new Set<Socket>();
-  let reachable = true;
+  let reachable: Reachability = true;
   let failure: unknown;
   const underWay = new Set<ServerResponse>();
   const azurite = takeRequestListener(server);
   server.on("connection", (socket: Socket) => {
-    if (!reachable) {
+    if (reachable === false) {
       socket.destroy();
       return;
     }
@@ -33,24 +44,29 @@ export function placeGate(server: Server, beforeAnswer: (request: IncomingMessag
     socket.once("close", () => sockets.delete(socket));
   });
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+    if (reachable === "hangs") return void request.resume();
     underWay.add(response);
     response.once("close", () => underWay.delete(response));
-    interceptAnswer(response, () => {
-      try {
-        beforeAnswer(request, response);
-      } catch (error) {
-        failure ??= error;
-        response.destroy();
-      }
+    interceptAnswer(response, {
+      isWithheld: () => reachable === "hangs",
+      ended: () => underWay.delete(response),
+      before: () => {
+        try {
+          listeners.beforeAnswer(request, response);
+        } catch (error) {
+          failure ??= error;
+          response.destroy();
+        }
+      },
     });
-    azurite(request, response);
+    if (!listeners.answersItself(request, response)) azurite(request, response);
   });
   const cut = (): void => {
     for (const socket of sockets) socket.destroy();
   };
-  const setReachable = (wanted: boolean): void => {
+  const setReachable = (wanted: Reachability): void => {
     reachable = wanted;
-    if (!reachable) cut();
+    if (reachable === false) cut();
   };
   const drain = async (): Promise<void> => {
     reachable = false;
@@ -61,16 +77,30 @@ export function placeGate(server: Server, beforeAnswer: (request: IncomingMessag
   return { setReachable, drain, failure: () => failure };
 }
 
-/** Node sends the first byte of an answer through `writeHead`, whichever method began it. */
-function interceptAnswer(response: ServerResponse, before: () => void): void {
-  const original = response.writeHead.bind(response);
-  let pending = true;
-  const intercepted = (...positional: readonly unknown[]): unknown => {
-    if (pending) {
-      pending = false;
-      before();
-    }
-    return Reflect.apply(original, response, positional);
+interface Interception {
+  /** Asked before the first byte: nothing of the answer leaves then. */
+  isWithheld(): boolean;
+  before(): void;
+  /** A withheld answer is complete. */
+  ended(): void;
+}
+
+/** Node sends the first byte of an answer through `writeHead`, whichever method began it: `write` and `end` call it. */
+function interceptAnswer(response: ServerResponse, interception: Interception): void {
+  let state: "pending" | "begun" | "withheld" = "pending";
+  const begin = (): void => {
+    if (state !== "pending") return;
+    interception.before();
+    state = interception.isWithheld() ? "withheld" : "begun";
   };
-  Object.defineProperty(response, "writeHead", { value: intercepted });
+  for (const name of ["writeHead", "write", "end"] as const) {
+    const original = response[name].bind(response);
+    const intercepted = (...positional: readonly unknown[]): unknown => {
+      begin();
+      if (state !== "withheld") return Reflect.apply(original, response, positional);
+      if (name === "end") interception.ended();
+      return name === "write" ? true : response;
+    };
+    Object.defineProperty(response, name, { value: intercepted });
+  }
 }

@@ -1,12 +1,15 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Azurite, LokiStore, RequestFacts, StorageService } from "./azurite-modules.ts";
+import type { Azurite, LokiDocument, LokiStore, RequestFacts, StorageService } from "./azurite-modules.ts";
 import { requestFacts } from "./azurite-modules.ts";
 
 /** One request that the storage has worked off, as it looks when its answer is about to leave. */
 export interface StorageOperation {
   readonly account: string;
   readonly service: StorageService;
-  /** Azurite's name, such as "PageBlob_UploadPages" or "Messages_Enqueue"; "unknown" when the request was refused before it was recognised. */
+  /**
+   * Azurite's name, such as "PageBlob_UploadPages" or "Messages_Enqueue"; "Throttled" for what a throttle refused;
+   * "unknown" when the request was refused before it was recognised.
+   */
   readonly operation: string;
   readonly method: string;
   /** The container, or the queue. */
@@ -43,15 +46,25 @@ const CREATING: ReadonlyMap<string, CreatedBlob["api"]> = new Map([
   ["Blob_CopyFromURL", "CopyBlob"],
 ]);
 
-/** Describes the request for `store`, where the blob that it made can be looked at. */
+interface OperationPlace {
+  readonly account: string;
+  readonly service: StorageService;
+  /** Where the blob that the request made can be looked at. */
+  readonly store: LokiStore;
+  /** Azurite has not seen it. */
+  readonly isThrottled: boolean;
+}
+
 export function describeOperation(
   azurite: Azurite,
-  where: { readonly account: string; readonly service: StorageService; readonly store: LokiStore },
+  where: OperationPlace,
   request: IncomingMessage,
   response: ServerResponse,
 ): StorageOperation {
   const { account, service } = where;
-  const facts = requestFacts(azurite, service, response);
+  const facts = where.isThrottled
+    ? { operation: "Throttled", ...blobAddress(request.url ?? "/", account) }
+    : requestFacts(azurite, service, response);
   const requestBytes = Number(request.headers["content-length"] ?? 0);
   return {
     account,
@@ -76,16 +89,35 @@ const BLOBS = "$BLOBS_COLLECTION$";
 function createdBlob(store: LokiStore, account: string, facts: RequestFacts): CreatedBlob | undefined {
   const api = CREATING.get(facts.operation ?? "");
   if (api === undefined) return undefined;
-  const blobs = store.db.getCollection(BLOBS);
-  // Loki narrows by the first field.
-  const found = blobs?.findOne({ name: facts.blob, snapshot: "", containerName: facts.container, accountName: account });
-  const properties = found?.properties;
+  const properties = findBlob(store, account, facts.container, facts.blob)?.properties;
   return {
     api,
     blobType: properties?.blobType ?? "",
     contentType: properties?.contentType ?? "",
     contentLengthBytes: properties?.contentLength ?? 0,
   };
+}
+
+/** The blob itself, no snapshot of it. */
+export function findBlob(store: LokiStore, account: string, container: string, blob: string): LokiDocument | undefined {
+  // Loki narrows by the first field.
+  const found = store.db.getCollection(BLOBS)?.findOne({ name: blob, snapshot: "", containerName: container, accountName: account });
+  return found ?? undefined;
+}
+
+/** Container and blob of a request's path, which begins with the account; empty where it names none. */
+export function blobAddress(url: string, account: string): { readonly container: string; readonly blob: string } {
+  const path = url.split("?")[0] ?? "";
+  const [, first, container = "", ...blob] = path.split("/").map(decoded);
+  return first === account ? { container, blob: blob.join("/") } : { container: "", blob: "" };
+}
+
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
 }
 
 function header(request: IncomingMessage, name: string): string {

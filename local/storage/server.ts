@@ -1,5 +1,7 @@
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { mkdir } from "node:fs/promises";
+import type { ServerResponse } from "node:http";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
@@ -11,6 +13,8 @@ import { describeOperation } from "./operation.ts";
 import type { StorageOperation } from "./operation.ts";
 import { keepRedoLog } from "./redo/redo-log.ts";
 import type { RedoLog } from "./redo/redo-log.ts";
+import { answerBusy, createBuckets, isThrottled } from "./throttle.ts";
+import type { Buckets, PageBlobThrottle } from "./throttle.ts";
 
 export interface ServerOptions {
   readonly service: StorageService;
@@ -29,6 +33,8 @@ export interface ServerOptions {
 export interface RunningServer {
   readonly url: string;
   readonly gate: Gate;
+  /** Page blobs answer 503 beyond it; undefined: no limit, as at the start. */
+  throttle(wanted: PageBlobThrottle | undefined): void;
   /** Throws `internal` with the cause when answers had to be withheld. */
   close(): Promise<void>;
 }
@@ -49,9 +55,20 @@ export async function startServer(
   const server = buildServer(azurite, options);
   serveOnly(server, options.account, options.key);
   const redo = options.persistence === "disk" && options.durable ? keepRedo(server, options.redoLogMinBytes) : undefined;
-  const gate = placeGate(server.httpServer, (request, response) => {
-    report(describeOperation(azurite, { ...options, store: server.metadataStore }, request, response));
-    redo?.flush();
+  const store = server.metadataStore;
+  const throttled = new WeakSet<ServerResponse>();
+  let buckets: Buckets | undefined;
+  const gate = placeGate(server.httpServer, {
+    beforeAnswer: (request, response) => {
+      report(describeOperation(azurite, { ...options, store, isThrottled: throttled.has(response) }, request, response));
+      redo?.flush();
+    },
+    answersItself: (request, response) => {
+      if (buckets === undefined || !isThrottled(request, options.account, store, buckets)) return false;
+      throttled.add(response);
+      answerBusy(request, response, randomUUID());
+      return true;
+    },
   });
   try {
     await server.start();
@@ -72,7 +89,10 @@ export async function startServer(
       cause,
     });
   };
-  return { url: `${server.getHttpServerAddress()}/${options.account}`, gate, close };
+  const throttle = (wanted: PageBlobThrottle | undefined): void => {
+    buckets = wanted === undefined ? undefined : createBuckets(wanted);
+  };
+  return { url: `${server.getHttpServerAddress()}/${options.account}`, gate, throttle, close };
 }
 
 /** Refuses a port that is taken, before any file of the account is touched: the program that holds it may be using the same folder. */

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
+import type { Reachability } from "../reachability.ts";
 import { loadAzurite } from "./azurite-modules.ts";
 import type { Azurite, StorageService } from "./azurite-modules.ts";
 import type { MendName } from "./mends/mends.ts";
@@ -7,6 +8,7 @@ import { holdMends } from "./mends/mends.ts";
 import type { StorageOperation } from "./operation.ts";
 import { checkPort, startServer } from "./server.ts";
 import type { RunningServer } from "./server.ts";
+import type { PageBlobThrottle } from "./throttle.ts";
 
 /**
  * Starts one blob and one queue server per account, on the loopback address, each pair with its own folder and its own key: an account stands for a region and
@@ -46,6 +48,11 @@ export async function startStorage(options: LocalStorageOptions): Promise<LocalS
     if (value === undefined) throw new LeewardError("internal", `There is no storage account ${name} here.`, { account: name });
     return value;
   };
+  const started = (name: string): StartedAccount =>
+    find(
+      name,
+      running.find((candidate) => candidate.facts.name === name),
+    );
   return {
     accounts: facts,
     account: (name) =>
@@ -59,13 +66,11 @@ export async function startStorage(options: LocalStorageOptions): Promise<LocalS
     },
     operationCounts: (name) => find(name, counts.get(name)),
     setReachable: (name, reachable) => {
-      const account = find(
-        name,
-        running.find((candidate) => candidate.facts.name === name),
-      );
-      account.blob.gate.setReachable(reachable);
-      account.queue.gate.setReachable(reachable);
+      const { blob, queue } = started(name);
+      blob.gate.setReachable(reachable);
+      queue.gate.setReachable(reachable);
     },
+    throttlePageBlobs: (name, throttle) => started(name).blob.throttle(throttle),
     close,
   };
 }
@@ -114,8 +119,16 @@ export interface LocalStorage {
   observe(listener: (operation: StorageOperation) => void): () => void;
   /** Operations answered since the start, by Azurite's name of the operation. */
   operationCounts(account: string): ReadonlyMap<string, number>;
-  /** False takes the account away as a lost region would: connections are cut and new ones refused, until true. */
-  setReachable(account: string, reachable: boolean): void;
+  /**
+   * Takes the account away as a lost region would, until true. False cuts connections and refuses new ones; "hangs"
+   * takes them and never answers.
+   */
+  setReachable(account: string, reachable: Reachability): void;
+  /**
+   * From now on each page blob of the account has its own limits and answers 503 `ServerBusy` beyond them; undefined
+   * takes them away. `{}` are Azure's. Refused requests count as the operation "Throttled".
+   */
+  throttlePageBlobs(account: string, throttle: PageBlobThrottle | undefined): void;
   /** Lets requests under way finish, saves and stops. Throws, once everything is stopped, when an answer had to be withheld. */
   close(): Promise<void>;
 }

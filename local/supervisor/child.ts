@@ -15,6 +15,8 @@ export interface ChildOptions {
   readonly environment: Readonly<Record<string, string>>;
   /** Takes the child's standard output and error, appended. */
   readonly logFile: string;
+  /** Aborting it while the child starts stops the child; the start then throws the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 /** A program of its own that the supervisor started. It stops on `{ kind: "stop" }` and exits when the channel closes, so none outlives the supervisor. */
@@ -42,6 +44,7 @@ export async function startChild(options: ChildOptions): Promise<Child> {
       { hint: "Run: npm run build" },
     );
   }
+  options.signal?.throwIfAborted();
   const log = openSync(options.logFile, "a", 0o600);
   const child = spawn(process.execPath, [options.script, ...options.parameters], {
     detached: true,
@@ -56,7 +59,7 @@ export async function startChild(options: ChildOptions): Promise<Child> {
     return exited;
   };
   try {
-    const ready = await firstWord(child, options);
+    const ready = await Promise.race([firstWord(child, options), aborted(options.signal)]);
     return {
       pid: child.pid ?? -1,
       ready,
@@ -71,9 +74,19 @@ export async function startChild(options: ChildOptions): Promise<Child> {
       kill,
     };
   } catch (error) {
-    await Promise.race([kill(), sleep(CHILD_STOP_MS)]);
+    if (options.signal?.aborted === true) await stop(child, exited);
+    else await Promise.race([kill(), sleep(CHILD_STOP_MS)]);
     throw error;
   }
+}
+
+/** Rejects with the signal's reason; never without a signal. */
+function aborted(signal: AbortSignal | undefined): Promise<never> {
+  const waiting = new Promise<never>((_, reject) => {
+    signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+  waiting.catch(() => undefined);
+  return waiting;
 }
 
 const isRunning = (child: ChildProcess): boolean => child.exitCode === null && child.signalCode === null;

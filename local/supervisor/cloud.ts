@@ -37,6 +37,10 @@ export interface CloudOptions {
   readonly appEnvironment?: Readonly<Record<string, string>>;
   /** Without it operations of the Resource Manager take as long as their work. */
   readonly resourceManager?: { readonly pace: number; readonly retryAfterSeconds: number };
+  /** Hears what happens to the children: deaths, restarts, the end of patience. */
+  readonly say?: (text: string) => void;
+  /** Aborting it ends the start: what has started is stopped in order, and the signal's reason is thrown. */
+  readonly signal?: AbortSignal;
 }
 
 /** The embedded cloud: storage of two regions, events and Resource Manager in this process, the function app and the mobility services as children. */
@@ -48,7 +52,7 @@ export interface Cloud {
   readonly secrets: CloudSecrets;
   readonly logFolder: string;
   /** Starts the mobility service of one VM; the cloud stops it. */
-  startMobility(options: Omit<MobilityOptions, "apiUrl" | "logFolder">): Promise<MobilityService>;
+  startMobility(options: Omit<MobilityOptions, "apiUrl" | "logFolder" | "say" | "signal">): Promise<MobilityService>;
   /** Stops mobility services, then the app, then the services, within ten seconds. Whoever writes to the VM stops before. */
   stop(): Promise<void>;
   /** Kills every child at once and waits for nothing. */
@@ -62,6 +66,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   await mkdir(logFolder, { recursive: true, mode: 0o700 });
   const secrets = await cloudSecrets(options.folder, [CACHE_ACCOUNT, TARGET_ACCOUNT]);
   const parts = new StartedParts();
+  const { say = () => {}, signal } = options;
   try {
     const storage = await startRegions(options, secrets);
     parts.add({ stop: () => storage.close(), kill: () => {} });
@@ -78,6 +83,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     parts.add({ stop: () => topic.close(), kill: () => {} });
     const resourceManager = await startManagement(options, storage, secrets, logFolder);
     parts.add({ stop: () => resourceManager.close(), kill: () => {} });
+    signal?.throwIfAborted();
     const durableFolder = join(options.folder, "durable");
     // Orchestrations outlive a kill of the app, which is a process of its own, as the storage does; with persistence "memory" both end with the cloud.
     if (options.persistence === "memory") await rm(durableFolder, { recursive: true, force: true });
@@ -93,11 +99,14 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       durableFolder,
       schedules: options.schedules,
       environment: options.appEnvironment ?? {},
+      say,
+      signal,
     });
     parts.add({ stop: () => app.stop(), kill: () => void app.kill() });
     // Machines that ran before run again, now that their services find the app.
     parts.add({ stop: () => resourceManager.haltMachines(), kill: () => resourceManager.kill() });
     await resourceManager.resumeMachines();
+    signal?.throwIfAborted();
     return {
       storage,
       resourceManager,
@@ -105,11 +114,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       app,
       secrets,
       logFolder,
-      startMobility: async (service) => {
-        const mobility = await startMobility({ ...service, apiUrl: `${app.url}/api`, logFolder });
-        parts.add({ stop: () => mobility.stop(), kill: () => void mobility.kill() });
-        return mobility;
-      },
+      startMobility: (service) => startPart(parts, { ...service, apiUrl: `${app.url}/api`, logFolder, say }),
       stop: () => parts.stop(),
       kill: () => parts.kill(),
     };
@@ -117,6 +122,24 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     await parts.stop();
     throw error;
   }
+}
+
+/** A part from now on, not only when it is ready: a stop in between must not leave it behind. */
+function startPart(parts: StartedParts, options: MobilityOptions): Promise<MobilityService> {
+  const stopping = new AbortController();
+  let mobility: MobilityService | undefined;
+  const starting = startMobility({ ...options, signal: stopping.signal }).then((started) => (mobility = started));
+  parts.add({
+    stop: async () => {
+      stopping.abort();
+      await (await starting.catch(() => undefined))?.stop();
+    },
+    kill: () => {
+      stopping.abort();
+      void mobility?.kill();
+    },
+  });
+  return starting;
 }
 
 function startRegions(options: CloudOptions, secrets: CloudSecrets): Promise<LocalStorage> {
@@ -147,7 +170,7 @@ function startManagement(options: CloudOptions, storage: LocalStorage, secrets: 
     token: derivedKey("resource manager", secrets),
     accounts: storage.accounts,
     deployed: DEPLOYED_GROUPS,
-    startMobility,
+    startMobility: (service) => startMobility({ ...service, say: options.say ?? (() => {}), signal: options.signal }),
     now: () => Date.now(),
     pace: 0,
     ...options.resourceManager,

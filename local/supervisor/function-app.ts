@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
 import type { LocalStorage } from "../storage/storage.ts";
 import { startChild, type Child } from "./child.ts";
+import { keepChild, type KeptChild } from "./kept-child.ts";
 import { freePort } from "./ports.ts";
 import { appFolder, hostProgram } from "./programs.ts";
 import type { CloudSecrets } from "./secrets.ts";
@@ -23,16 +24,25 @@ export interface FunctionAppOptions {
   readonly schedules: { readonly points: string; readonly sweep: string };
   /** Beside the settings. */
   readonly environment: Readonly<Record<string, string>>;
+  /** Hears of its deaths. */
+  readonly say: (text: string) => void;
+  /** Aborting it ends the start. */
+  readonly signal?: AbortSignal | undefined;
 }
 
-/** The function app in the local Functions host, a process of its own that can be killed and started again at the same address. */
+/**
+ * The function app in the local Functions host, a process of its own that can be killed and started again at the same
+ * address. When it dies by itself it is started again, and takes up what was under way.
+ */
 export interface FunctionApp {
   /** Without `/api`. */
   readonly url: string;
   readonly running: boolean;
+  readonly state: KeptChild["state"];
+  readonly pid: number;
   /** SIGKILL, at once; the promise settles when the process is gone. */
   kill(): Promise<void>;
-  /** Starts it again after a kill. */
+  /** Starts it again after a kill, or when it is down. */
   restart(): Promise<void>;
   stop(): Promise<void>;
   /** Invocations by function since the last start, as the host counts them. */
@@ -42,18 +52,23 @@ export interface FunctionApp {
 export async function startFunctionApp(options: FunctionAppOptions): Promise<FunctionApp> {
   const port = options.port === 0 ? await freePort() : options.port;
   const url = `http://127.0.0.1:${port}`;
-  let child: Child = await startHost(options, port);
+  const logFile = join(options.logFolder, "app.jsonl");
+  const { say, signal } = options;
+  const kept = await keepChild({ name: NAME, logFile, say, signal, start: (how) => startHost({ ...options, ...how }, port, logFile) });
   return {
     url,
     get running() {
-      return child.running;
+      return kept.child.running;
     },
-    kill: () => child.kill(),
-    restart: async () => {
-      if (child.running) throw new LeewardError("internal", "The function app runs already.");
-      child = await startHost(options, port);
+    get state() {
+      return kept.state;
     },
-    stop: () => child.stop(),
+    get pid() {
+      return kept.child.pid;
+    },
+    kill: () => kept.kill(),
+    restart: () => kept.start(),
+    stop: () => kept.stop(),
     invocations: async () => {
       const answer = await fetch(`${url}/admin/host/invocations`, { headers: { "x-functions-key": options.secrets.masterKey } });
       if (!answer.ok) throw new LeewardError("internal", `The host refused to count its invocations (${answer.status}).`);
@@ -62,11 +77,19 @@ export async function startFunctionApp(options: FunctionAppOptions): Promise<Fun
   };
 }
 
-function startHost(options: FunctionAppOptions, port: number): Promise<Child> {
+const NAME = "function app";
+
+interface HostStart extends FunctionAppOptions {
+  readonly afterDeath: boolean;
+  readonly signal: AbortSignal;
+}
+
+function startHost(options: HostStart, port: number, logFile: string): Promise<Child> {
   const cache = options.storage.account(options.accounts.cache).connectionString;
   const target = options.storage.account(options.accounts.target).connectionString;
   return startChild({
-    name: "function app",
+    name: NAME,
+    signal: options.signal,
     script: hostProgram(),
     parameters: ["--app", appFolder(), "--port", String(port)],
     environment: {
@@ -85,9 +108,10 @@ function startHost(options: FunctionAppOptions, port: number): Promise<Child> {
       LEEWARD_EVENTS_KEY: options.topic.key,
       LEEWARD_API_URL: `http://127.0.0.1:${port}/api`,
       LEEWARD_LOCAL_DURABLE_FOLDER: options.durableFolder,
+      ...(options.afterDeath ? { LEEWARD_LOCAL_AFTER_DEATH: "1" } : {}),
       LEEWARD_LOCAL_FUNCTION_KEY: options.secrets.functionKey,
       LEEWARD_LOCAL_MASTER_KEY: options.secrets.masterKey,
     },
-    logFile: join(options.logFolder, "app.jsonl"),
+    logFile,
   });
 }

@@ -1,7 +1,8 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { NbdAddress } from "../lab/nbd-client.ts";
-import { startChild, type Child } from "./child.ts";
+import { startChild } from "./child.ts";
+import { keepChild, type KeptChild } from "./kept-child.ts";
 import { mobilityProgram } from "./programs.ts";
 
 export interface MobilityOptions {
@@ -21,6 +22,10 @@ export interface MobilityOptions {
   readonly machineId?: string | undefined;
   readonly appConsistencyScript?: string | undefined;
   readonly freezeMaxMs?: number | undefined;
+  /** Hears of its deaths, after each of which it is started again; undefined: then it stays down. */
+  readonly say?: ((text: string) => void) | undefined;
+  /** Aborting it ends the start. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** The mobility service of one VM, a process of its own. */
@@ -28,6 +33,8 @@ export interface MobilityService {
   readonly address: NbdAddress;
   readonly tcpPort: number | undefined;
   readonly running: boolean;
+  readonly state: KeptChild["state"];
+  readonly pid: number;
   /** Closes the open epoch now. */
   cut(): void;
   /** What the service last wrote about itself, undefined before the first time. */
@@ -61,27 +68,39 @@ export async function startMobility(options: MobilityOptions): Promise<MobilityS
   };
   const text = JSON.stringify(settings, undefined, 2);
   await writeFile(configuration, `${text}\n`, { mode: 0o600 });
-  const child: Child = await startChild({
-    name: `mobility service of ${itemId}`,
-    script: mobilityProgram(),
-    parameters: ["--config", configuration],
-    environment: {},
-    logFile: join(options.logFolder, `mobility-${itemId}.jsonl`),
+  const name = `mobility service of ${itemId}`;
+  const logFile = join(options.logFolder, `mobility-${itemId}.jsonl`);
+  const program = { name, script: mobilityProgram(), parameters: ["--config", configuration], environment: {}, logFile };
+  const kept = await keepChild({
+    name,
+    logFile,
+    signal: options.signal,
+    say: options.say ?? (() => {}),
+    restarts: options.say !== undefined,
+    start: ({ signal }) => startChild({ ...program, signal }),
   });
-  const port = child.ready["port"];
   return {
     address: { kind: "unix", path: socketPath },
-    tcpPort: typeof port === "number" ? port : undefined,
-    get running() {
-      return child.running;
+    get tcpPort() {
+      const port = kept.child.ready["port"];
+      return typeof port === "number" ? port : undefined;
     },
-    cut: () => child.send({ kind: "cut" }),
+    get running() {
+      return kept.child.running;
+    },
+    get state() {
+      return kept.state;
+    },
+    get pid() {
+      return kept.child.pid;
+    },
+    cut: () => kept.child.send({ kind: "cut" }),
     status: async () => {
       // The service replaces the file as a whole; before its first heartbeat there is none.
       const text = await readFile(join(stateFolder, "status.json"), "utf8").catch(() => undefined);
       return text === undefined ? undefined : (JSON.parse(text) as Readonly<Record<string, unknown>>);
     },
-    stop: () => child.stop(),
-    kill: () => child.kill(),
+    stop: () => kept.stop(),
+    kill: () => kept.kill(),
   };
 }

@@ -10,7 +10,7 @@ export interface RecoveryPoint {
   readonly targetTimeMs: number;
 }
 
-interface ItemView {
+export interface ItemView {
   readonly stage: string;
   readonly appliedEpoch: number;
   readonly uploadedEpoch: number | undefined;

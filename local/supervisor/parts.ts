@@ -10,6 +10,8 @@ export interface Part {
 /** What has started, in order: stopping goes backwards, also when the start itself fails half-way. */
 export class StartedParts {
   readonly #parts: Part[] = [];
+  /** Being stopped: a kill reaches them too. */
+  #stopping: readonly Part[] = [];
 
   add(part: Part): void {
     this.#parts.push(part);
@@ -18,6 +20,7 @@ export class StartedParts {
   /** Stops the parts one after the other, the last one first; what still runs after ten seconds is killed. Stopping twice is harmless. */
   async stop(): Promise<void> {
     const parts = this.#parts.splice(0).toReversed();
+    this.#stopping = [...this.#stopping, ...parts];
     const orderly = async (): Promise<string> => {
       for (const part of parts) await part.stop();
       return "stopped";
@@ -31,8 +34,8 @@ export class StartedParts {
     }
   }
 
-  /** Kills every part and waits for nothing. */
+  /** Kills every part, also one whose stop is under way, and waits for nothing. */
   kill(): void {
-    for (const part of this.#parts) part.kill();
+    for (const part of [...this.#parts, ...this.#stopping]) part.kill();
   }
 }

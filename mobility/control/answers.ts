@@ -1,36 +1,41 @@
 import type { ErrorCode } from "../../replication/errors.ts";
-import type { HeartbeatAnswer, RegisterAnswer, SettleAnswer } from "../../replication/items/mobility-protocol.ts";
+import type { HeartbeatAnswer, OpenStream, RegisterAnswer, SettleAnswer } from "../../replication/items/mobility-protocol.ts";
 import { SESSION_LEASE_MS } from "../../replication/limits.ts";
 import type { Position } from "../../replication/position.ts";
 
 /** What the control plane answered to a registration; undefined when it has another shape. */
 export function registerAnswer(value: unknown): RegisterAnswer | undefined {
+  const opened = openStream(value);
+  const ticket = textAt(value, "ticket");
+  return opened === undefined || ticket === undefined ? undefined : { ...opened, ticket };
+}
+
+function openStream(value: unknown): OpenStream | undefined {
   const stream = numberAt(value, "stream");
   const start = positionAt(value, "start");
-  return stream === undefined || start === undefined ? undefined : { stream, start };
+  const nonce = textAt(value, "nonce");
+  return stream === undefined || start === undefined || nonce === undefined ? undefined : { stream, start, nonce };
 }
 
 export function heartbeatAnswer(value: unknown): HeartbeatAnswer | undefined {
-  const stream = numberAt(value, "stream");
+  const opened = openStream(value);
   const upload = fieldOf(value, "upload");
   const containerUrl = textAt(upload, "containerUrl");
   const expiresMs = numberAt(upload, "expiresMs");
   const applied = positionAt(value, "applied");
   const intervalMs = numberAt(value, "intervalMs");
-  if (stream === undefined || containerUrl === undefined || !URL.canParse(containerUrl)) return undefined;
+  if (opened === undefined || containerUrl === undefined || !URL.canParse(containerUrl)) return undefined;
   if (expiresMs === undefined || applied === undefined || intervalMs === undefined) return undefined;
-  return { stream, upload: { containerUrl, expiresMs }, applied, intervalMs, ...requests(value) };
+  return { ...opened, upload: { containerUrl, expiresMs }, applied, intervalMs, ...requests(value) };
 }
 
 /** What a control plane of before does not say is nothing wanted. */
-function requests(value: unknown): Pick<HeartbeatAnswer, "session" | "repair" | "consistency" | "rotation"> {
+function requests(value: unknown): Pick<HeartbeatAnswer, "session" | "consistency" | "rotation"> {
   const session = fieldOf(value, "session");
-  const repairId = textAt(fieldOf(value, "repair"), "id");
   const requestId = textAt(fieldOf(value, "consistency"), "requestId");
   const rotation = textAt(value, "rotation");
   return {
     session: { sinceMs: numberAt(session, "sinceMs") ?? 0, leaseMs: numberAt(session, "leaseMs") ?? SESSION_LEASE_MS },
-    ...(repairId === undefined ? {} : { repair: { id: repairId } }),
     ...(requestId === undefined ? {} : { consistency: { requestId } }),
     ...(rotation === "wanted" || rotation === "accepted" ? { rotation } : {}),
   };

@@ -26,8 +26,8 @@ export interface ControlOptions {
   /** The address that ends in `/api`. Checked by `controlUrl`. */
   readonly apiUrl: URL;
   readonly itemId: string;
-  /** The item token to use now. */
-  readonly itemToken: () => string;
+  /** The ticket and item token to use now. */
+  readonly credential: () => string;
   readonly sessionId: string;
   /** Ends calls under way when the service stops. */
   readonly signal: AbortSignal;
@@ -58,7 +58,7 @@ export function createControlClient(options: ControlOptions): ControlClient {
     }
     throw refusal(action, answer.status, value);
   };
-  const authorized = (): object => ({ authorization: `Bearer ${options.itemToken()}` });
+  const authorized = (): object => ({ authorization: `Bearer ${options.credential()}` });
   return {
     register: (request) => call("register", request, registerAnswer, {}),
     heartbeat: (request) => call("heartbeat", request, heartbeatAnswer, authorized()),

@@ -30,6 +30,9 @@ export interface HeartbeatOptions {
   readonly refused: (error: LeewardError) => Promise<NextBeat>;
 }
 
+/** The control plane was understood, and will not have this service speak or upload. */
+const REFUSED = ["not-authorized", "machine-mismatch", "session-taken", "position-fork", "stream-closed"] as const;
+
 /** Goes on for as long as the service lives; failures only lengthen the wait, up to BACK_OFF_MAX_MS. A refusal can end it for good. */
 export function startHeartbeat(options: HeartbeatOptions): Heartbeat {
   const stopping = new AbortController();
@@ -48,7 +51,7 @@ export function startHeartbeat(options: HeartbeatOptions): Heartbeat {
       options.answered(answer, request);
       return undefined;
     } catch (error) {
-      if (!hasCode(error, "not-authorized", "machine-mismatch", "session-taken", "position-fork")) throw error;
+      if (!hasCode(error, ...REFUSED)) throw error;
       answered += 1;
       return await options.refused(error);
     }

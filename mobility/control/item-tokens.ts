@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { replaceFileDurably, syncFolder } from "../durable-file.ts";
 import { isMissing } from "../files.ts";
 import type { Files } from "../files.ts";
+import { TICKET_DIGITS } from "../../replication/limits.ts";
 
 /**
  * The token with which this service speaks for its item, and during an exchange the one that follows it. Both are files that only their owner can read;
@@ -11,6 +12,10 @@ import type { Files } from "../files.ts";
 export interface ItemTokens {
   /** The one to use now. */
   readonly current: () => string;
+  /** What goes into the header: the token behind the ticket that the control plane gave with the registration, as far as there was one. */
+  readonly credential: () => string;
+  /** Keeps the ticket, durably. */
+  keepTicket(ticket: string): void;
   /** SHA-256 of the token that is to follow and is not used yet. */
   nextHash(): string | undefined;
   /** Makes the token that is to follow, durably; false when there is one already. */
@@ -23,14 +28,25 @@ export interface ItemTokens {
   refused(): boolean;
 }
 
+const TOKEN_DIGITS = 64;
+
 /** `random` gives that many bytes that nobody can guess. */
 export function openItemTokens(files: Files, random: (count: number) => Buffer, path: string): ItemTokens {
   const nextPath = `${path}-next`;
-  let kept = readToken(files, path) ?? newToken(files, random, path);
-  let next = readToken(files, nextPath);
+  const ticketPath = `${path}-ticket`;
+  let kept = readDigits(files, path, TOKEN_DIGITS) ?? newToken(files, random, path);
+  let next = readDigits(files, nextPath, TOKEN_DIGITS);
+  let ticket = readDigits(files, ticketPath, TICKET_DIGITS);
   let usesNext = false;
+  const current = (): string => (usesNext && next !== undefined ? next : kept);
   return {
-    current: () => (usesNext && next !== undefined ? next : kept),
+    current,
+    credential: () => (ticket === undefined ? current() : `${ticket}.${current()}`),
+    keepTicket: (given) => {
+      if (given === ticket) return;
+      replaceFileDurably(files, ticketPath, Buffer.from(given), 0o600);
+      ticket = given;
+    },
     nextHash: () => (usesNext || next === undefined ? undefined : hash(next)),
     propose: () => {
       if (next !== undefined) return false;
@@ -60,15 +76,16 @@ export function openItemTokens(files: Files, random: (count: number) => Buffer, 
 }
 
 function newToken(files: Files, random: (count: number) => Buffer, path: string): string {
-  const token = random(32).toString("hex");
+  const token = random(TOKEN_DIGITS / 2).toString("hex");
   replaceFileDurably(files, path, Buffer.from(token), 0o600);
   return token;
 }
 
-function readToken(files: Files, path: string): string | undefined {
+/** Hex digits; anything else in the file counts as none. */
+function readDigits(files: Files, path: string, digits: number): string | undefined {
   try {
     const text = files.readFile(path).toString("utf8").trim();
-    return /^[0-9a-f]{64}$/.test(text) ? text : undefined;
+    return text.length === digits && /^[0-9a-f]*$/.test(text) ? text : undefined;
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;

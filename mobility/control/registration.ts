@@ -6,11 +6,12 @@ import { backOffMs } from "../back-off.ts";
 import { pause } from "../clock.ts";
 import type { Clock } from "../clock.ts";
 import type { ControlClient } from "./control-client.ts";
+import type { ItemTokens } from "./item-tokens.ts";
 
 export interface RegistrationOptions {
   readonly control: Pick<ControlClient, "register">;
   readonly itemId: string;
-  readonly itemToken: () => string;
+  readonly tokens: Pick<ItemTokens, "current" | "keepTicket">;
   readonly registrationToken: string | undefined;
   readonly machineId: () => Promise<string>;
   readonly bootId: string;
@@ -19,22 +20,23 @@ export interface RegistrationOptions {
 
 /** Registers the service for its item; the start position of the item's open stream. Repeating it after a lost answer is harmless. */
 export async function registerService(options: RegistrationOptions): Promise<Position> {
-  const { control, itemId, itemToken, registrationToken, disks } = options;
+  const { control, itemId, tokens, registrationToken, disks } = options;
   if (registrationToken === undefined) {
     throw new LeewardError("configuration-invalid", "registrationToken is needed for the first start with this state folder.", {
       option: "registrationToken",
     });
   }
-  const { stream, start } = await control.register({
+  const { stream, start, nonce, ticket } = await control.register({
     registrationToken,
-    itemToken: itemToken(),
+    itemToken: tokens.current(),
     machineId: await options.machineId(),
     bootId: options.bootId,
     disks,
   });
-  if (!samePosition(start, startPosition(itemId, stream, disks))) {
+  if (!samePosition(start, startPosition(itemId, stream, disks, nonce))) {
     throw new LeewardError("disk-invalid", "The control plane expects other disks for this item.", { item: itemId, stream });
   }
+  tokens.keepTicket(ticket);
   return start;
 }
 

@@ -1,4 +1,4 @@
-import { NBD_PIECE_MAX_BYTES, NBD_REQUEST_MAX_BYTES } from "../../replication/limits.ts";
+import { NBD_PIECE_MAX_BYTES, NBD_REQUEST_MAX_BYTES } from "../limits.ts";
 import type { NbdRequest } from "./parser.ts";
 import { COMMAND, COMMAND_FLAG, WIRE_ERROR } from "./protocol.ts";
 import type { WireError } from "./protocol.ts";

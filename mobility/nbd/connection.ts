@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { NBD_HANDSHAKE_MS, NBD_PIECE_MAX_BYTES, NBD_REPLIES_WAITING_BYTES, NBD_REQUESTS_IN_FLIGHT } from "../../replication/limits.ts";
+import { NBD_HANDSHAKE_MS, NBD_PIECE_MAX_BYTES, NBD_REPLIES_WAITING_BYTES, NBD_REQUESTS_IN_FLIGHT } from "../limits.ts";
 import type { ByteBudget } from "./byte-budget.ts";
 import { checkCommand } from "./commands.ts";
 import type { NbdCommand } from "./commands.ts";

@@ -1,4 +1,4 @@
-import { NBD_REQUEST_MAX_BYTES } from "../../replication/limits.ts";
+import { NBD_REQUEST_MAX_BYTES } from "../limits.ts";
 import { HANDSHAKE_FIXED_NEWSTYLE, HANDSHAKE_NO_ZEROES, OPTION, OPTION_REPLY } from "./protocol.ts";
 import { blockSizeReply, exportInfoReply, exportNameReply, optionReply, serverReply } from "./replies.ts";
 

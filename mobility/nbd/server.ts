@@ -2,7 +2,7 @@ import { lstatSync, rmSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import type { Server, Socket } from "node:net";
 import { LeewardError } from "../../replication/errors.ts";
-import { NBD_CONNECTIONS_MAX, NBD_PAYLOAD_IN_FLIGHT_BYTES } from "../../replication/limits.ts";
+import { NBD_CONNECTIONS_MAX, NBD_PAYLOAD_IN_FLIGHT_BYTES } from "../limits.ts";
 import { createByteBudget } from "./byte-budget.ts";
 import { serveConnection } from "./connection.ts";
 import type { NbdDisk } from "./connection.ts";

@@ -1,5 +1,6 @@
 import { LeewardError } from "../../replication/errors.ts";
 import type { ItemContext } from "../../replication/items/context.ts";
+import type { Tickets } from "../../replication/items/tickets.ts";
 import type { RecordStore, WorkQueue } from "../../replication/ports.ts";
 import type { EventPublisher } from "../../replication/ports-events.ts";
 import { type ManagedItem, readManaged } from "../../replication/jobs/managed-item.ts";
@@ -20,6 +21,8 @@ export interface FlowContext extends ItemContext {
   /** What belongs to no single item: policies, network mappings. */
   readonly control: RecordStore;
   readonly queue: WorkQueue;
+  /** Makes the token of an installation. */
+  readonly tickets: Pick<Tickets, "issue">;
   /** Undefined for an app without a topic: it tells nobody. */
   readonly events: EventPublisher | undefined;
   /** The item as this activity found it when it began; undefined outside of activities. */

@@ -3,7 +3,7 @@ import { listOf, textOf } from "../../replication/resources/json.ts";
 import type { ResourceManager } from "../../replication/ports-resource-manager.ts";
 import type { FlowRun } from "../flow-run.ts";
 import { type FlowContext, managementOf } from "./context.ts";
-import { type StepAnswer, planOf, stepAnswer } from "./resources.ts";
+import { type StepAnswer, answerOfChange, planOf, stepAnswer } from "./resources.ts";
 
 /** Begins to shut the source down; one that is off, or gone, is done. */
 export async function beginShutDown(context: FlowContext, run: FlowRun): Promise<StepAnswer> {
@@ -26,7 +26,8 @@ export async function beginMachine(context: FlowContext, run: FlowRun): Promise<
   const power = await powerOf(resourceManager, machine.id);
   if (power === "running") return { kind: "done" };
   if (power !== "stopped" && power !== "deallocated") return { kind: "again", delayMs: 0, failed: undefined };
-  return stepAnswer(await resourceManager.begin({ kind: "act", id: machine.id, action: "start" }));
+  const begun = await resourceManager.begin({ kind: "act", id: machine.id, action: "start" });
+  return answerOfChange(context, run, { id: machine.id }, begun);
 }
 
 /** The last word of `PowerState/...`; undefined for a machine that is not there or says nothing. */

@@ -1,8 +1,10 @@
-import { intend, markCreated } from "../../replication/failover/ledger.ts";
+import { cacheEntryId, intend, markCreated } from "../../replication/failover/ledger.ts";
 import { changeLedger } from "../../replication/failover/ledger-record.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { readHeartbeat, requireProgress } from "../../replication/items/heartbeat.ts";
 import { readItem } from "../../replication/items/item-record.ts";
+import { startOf } from "../../replication/items/streams.ts";
+import { samePosition } from "../../replication/position.ts";
 import { newRegistrationToken } from "../../replication/items/protect.ts";
 import { protectByPolicy } from "../../replication/policies/policy-records.ts";
 import { AZURE_BUSY_MS } from "../../replication/limits.ts";
@@ -16,8 +18,12 @@ import { type StepAnswer, planOf, stepAnswer } from "./resources.ts";
 /** Containers, empty target disks, `item.json`. The token is not needed: each installation makes its own. */
 export async function protect(context: FlowContext, run: FlowRun): Promise<void> {
   const { policy, policyName } = await readManaged(context.stores, run.itemId);
+  // What the source will upload is removed with the item: the ledger knows of it first.
+  const cacheData = { id: cacheEntryId(run.itemId), kind: "cache-data", role: "replication" } as const;
+  await changeLedger(context.stores, run.itemId, (ledger) => intend(ledger, [cacheData], run.jobId, context.clock.now()));
   const disks = itemDisks(await planOf(context, run)).map(({ id, sizeBytes }) => ({ id, sizeBytes, sectorSizeBytes: 512 as const }));
   await protectByPolicy(context, { itemId: run.itemId, disks, policy, policyName });
+  await changeLedger(context.stores, run.itemId, (ledger) => markCreated(ledger, cacheData.id, context.clock.now()));
 }
 
 const EXTENSION = "leeward-mobility";
@@ -36,7 +42,7 @@ export async function beginInstall(context: FlowContext, run: FlowRun): Promise<
   const resource = { id, kind: "mobility-extension", role: "replication" } as const;
   const [machine, extension] = [await resourceManager.read(sourceVmId), await resourceManager.read(id)];
   if (machine === undefined) throw new LeewardError("azure-resource-missing", `The virtual machine ${sourceVmId} is gone.`);
-  await changeLedger(stores, run.itemId, (ledger) => intend(ledger, [resource], run.jobId));
+  await changeLedger(stores, run.itemId, (ledger) => intend(ledger, [resource], run.jobId, context.clock.now()));
   const { item } = await readItem(stores, run.itemId);
   const state = textOf(extension, "properties", "provisioningState")?.toLowerCase();
   // Under way, perhaps for us: a new token would end the one that is being installed.
@@ -47,7 +53,7 @@ export async function beginInstall(context: FlowContext, run: FlowRun): Promise<
   const settings = {
     itemId: run.itemId,
     apiUrl,
-    registrationToken: await newRegistrationToken(context, run.itemId),
+    registrationToken: await context.tickets.issue(run.itemId, await newRegistrationToken(context, run.itemId)),
     disks: itemDisks(await planOf(context, run)).map(({ id: diskId, lun }) => (lun === undefined ? { id: diskId } : { id: diskId, lun })),
   };
   const encoded = Buffer.from(JSON.stringify(settings)).toString("base64url");
@@ -72,19 +78,20 @@ export async function lookInstall(context: FlowContext, run: FlowRun, { operatio
   return installedAnswer(context, run, extensionId(sourceVmId));
 }
 
-async function installedAnswer({ stores }: FlowContext, { itemId }: FlowRun, id: string): Promise<StepAnswer> {
-  await changeLedger(stores, itemId, (ledger) => markCreated(ledger, id));
+async function installedAnswer({ stores, clock }: FlowContext, { itemId }: FlowRun, id: string): Promise<StepAnswer> {
+  await changeLedger(stores, itemId, (ledger) => markCreated(ledger, id, clock.now()));
   return { kind: "done" };
 }
 
-/** How far the service has come: it registers, and then its first epochs are applied. */
+/** How far the service has come: it registers, then it speaks of the stream that was opened for it. What it says of one before, of an earlier life, is no sign. */
 export async function lookMobility(
   { stores }: FlowContext,
   { itemId }: FlowRun,
 ): Promise<{ readonly registered: boolean; readonly seeding: boolean }> {
   const { item } = await readItem(stores, itemId);
   const heartbeat = await readHeartbeat(stores, itemId);
-  const { applied, stream } = await requireProgress(stores, itemId);
-  const speaks = heartbeat !== undefined && heartbeat.uploaded.stream === stream;
-  return { registered: item.tokenHash !== undefined, seeding: speaks || applied.epoch > 0 };
+  const { applied } = await requireProgress(stores, itemId);
+  const start = startOf(item);
+  const speaks = heartbeat?.start !== undefined && samePosition(heartbeat.start, start);
+  return { registered: item.tokenHash !== undefined, seeding: speaks || (applied.stream === start.stream && applied.epoch > 0) };
 }

@@ -1,69 +1,90 @@
 import {
+  type Ledger,
   type LedgerEntry,
+  type LedgerSide,
   type RemovalScope,
   beginRemoval,
-  compact,
-  isEmpty,
-  leftovers,
+  cacheEntryId,
+  forgetEntry,
+  intend,
   liveIds,
   markReleased,
   markRemoved,
   planRemoval,
+  restoreOfEntry,
 } from "../../replication/failover/ledger.ts";
-import { changeLedger, readLedger } from "../../replication/failover/ledger-record.ts";
-import { LeewardError } from "../../replication/errors.ts";
-import { changeItem, findItem } from "../../replication/items/item-record.ts";
-import { ITEMS_PAGE_MAX_COUNT } from "../../replication/limits.ts";
-import type { ItemStores } from "../../replication/ports.ts";
+import { judgeInUse } from "../../replication/failover/azure-lag.ts";
+import { changeLedger, readLedger, readOtherLedgers } from "../../replication/failover/ledger-record.ts";
+import { holderLeft, inUseLeft, unreadLeft, widenedLeft } from "../../replication/failover/leftover.ts";
+import { type JobLeftover, noteLeftover } from "../../replication/jobs/job.ts";
+import { changeJob } from "../../replication/jobs/job-record.ts";
+import { AZURE_BUSY_MS } from "../../replication/limits.ts";
 import type { Begun } from "../../replication/ports-resource-manager.ts";
 import { forgetNetwork } from "../../replication/networks/mapping-records.ts";
-import { parsePath } from "../../replication/resources/ids.ts";
+import { listOf, textOf } from "../../replication/resources/json.ts";
+import { removeRestore } from "../../replication/restore/remove.ts";
 import type { FlowRun } from "../flow-run.ts";
 import { type FlowContext, managedOf, managementOf } from "./context.ts";
 import { type StepAnswer, stepAnswer } from "./resources.ts";
 
-/** Nobody speaks for the source any more: the tokens of its service end, and what it has uploaded stays. */
-export async function silenceSource({ stores }: FlowContext, { itemId }: FlowRun): Promise<void> {
-  if ((await findItem(stores, itemId)) === undefined) return;
-  await changeItem(stores, itemId, (item) =>
-    item.tokenHash === undefined && item.nextTokenHash === undefined && item.registrationHash === undefined
-      ? item
-      : { ...item, tokenHash: undefined, nextTokenHash: undefined, registrationHash: undefined },
-  );
-}
-
-/** Marks what has to go, then looks at the other items (in this order: see `beginRemoval`); the ids to remove, stage by stage. */
+/**
+ * Marks what has to go, then looks at the other items (in this order: see `beginRemoval`); the ids to remove, stage by stage. What is never removed is
+ * released here, and the job names it.
+ */
 export async function planRemovals(
   context: FlowContext,
-  { itemId }: FlowRun,
-  { scope }: { readonly scope: RemovalScope },
+  run: FlowRun,
+  { scope, side }: { readonly scope: RemovalScope; readonly side?: LedgerSide },
 ): Promise<readonly (readonly string[])[]> {
-  const { stores } = context;
+  const { stores, clock } = context;
+  const { itemId } = run;
+  const nowMs = clock.now();
   const { situation } = await managedOf(context, itemId);
-  const marked = await changeLedger(stores, itemId, (ledger) => beginRemoval(ledger, scope, situation.activeLocation === "Recovery"));
+  const marked = await changeLedger(stores, itemId, (ledger) => {
+    // Ledgers of before do not have it.
+    const whole = scope === "disable" ? withCacheData(ledger, run.jobId, nowMs) : ledger;
+    return beginRemoval(whole, scope, situation.activeLocation === "Recovery", nowMs);
+  });
   // The other items matter for what is shared only: a failover that reads the ledgers of hundreds of them would be late for nothing.
-  const sharedGo = marked.entries.some(({ role, state }) => role === "shared" && state === "removing");
-  const { stages, toRelease } = planRemoval(marked, sharedGo ? await idsInUse(stores, itemId) : []);
-  if (toRelease.length > 0) await changeLedger(stores, itemId, (ledger) => toRelease.reduce(markReleased, ledger));
-  return stages.map((stage) => stage.map(({ id }) => id));
-}
-
-async function idsInUse(stores: ItemStores, itemId: string): Promise<readonly string[]> {
-  const used: string[] = [];
-  for (let after: string | undefined; ;) {
-    const page = await stores.listItems(ITEMS_PAGE_MAX_COUNT, after);
-    for (const other of page) if (other !== itemId) used.push(...liveIds(await readLedger(stores, other)));
-    after = page.at(-1);
-    if (page.length < ITEMS_PAGE_MAX_COUNT) return used;
+  const shared = marked.entries.filter(({ role, state }) => role === "shared" && state === "removing");
+  const { ledgers, damaged } = shared.length > 0 ? await readOtherLedgers(stores, itemId) : { ledgers: [], damaged: [] };
+  const { stages, toRelease, toLeave } = planRemoval(marked, ledgers.flatMap(liveIds), side);
+  if (toRelease.length > 0) {
+    await changeLedger(stores, itemId, (ledger) => toRelease.reduce((released, id) => markReleased(released, id, nowMs), ledger));
   }
+  for (const entry of toLeave) await leave(context, run, holderLeft(entry));
+  // What an item uses whose ledger cannot be read, nobody knows.
+  const doubtful = damaged.length === 0 ? [] : stages.flat().filter(({ role }) => role === "shared");
+  for (const { id } of doubtful) await leave(context, run, unreadLeft(id, damaged));
+  return stages.map((stage) => stage.filter((entry) => !doubtful.includes(entry)).map(({ id }) => id)).filter((stage) => stage.length > 0);
 }
 
-/** Begins to remove one resource. A group in which something lives, and a shared part that others use, stay and are released. */
+function withCacheData(ledger: Ledger, jobId: string, nowMs: number): Ledger {
+  const entry = { id: cacheEntryId(ledger.itemId), kind: "cache-data", role: "replication" } as const;
+  return ledger.entries.some(({ kind }) => kind === "cache-data") ? ledger : intend(ledger, [entry], jobId, nowMs);
+}
+
+/** Begins to remove one resource. What others use stays, is released, and is named in the job. */
 export async function beginRemove(context: FlowContext, run: FlowRun, { id }: { readonly id: string }): Promise<StepAnswer> {
   const entry = await removingEntry(context, run, id);
   if (entry === undefined) return { kind: "done" };
   const { resourceManager } = managementOf(context);
-  if (entry.kind === "resource-group" && (await resourceManager.list(`${id}/resources`)).length > 0) return release(context, run, entry);
+  // A run that planned its removals in a version of before.
+  if (entry.kind === "resource-group" || entry.kind === "storage-account") return leave(context, run, holderLeft(entry));
+  if (entry.kind === "restored-blobs") {
+    // The sweep does the rest, which is the record.
+    await removeRestore(context, run.itemId, restoreOfEntry(entry));
+    await changeLedger(context.stores, run.itemId, (ledger) => forgetEntry(ledger, id));
+    return { kind: "done" };
+  }
+  if (entry.kind === "cache-data") {
+    await context.stores.removeCacheData(run.itemId);
+    return removeAnswer(context, run, entry, { kind: "done", result: undefined });
+  }
+  if (entry.kind === "virtual-network") {
+    const added = await addedSubnets(context, run, id);
+    if (added.length > 0) return leave(context, run, widenedLeft(id, added));
+  }
   return removeAnswer(context, run, entry, await resourceManager.begin({ kind: "remove", id }));
 }
 
@@ -82,34 +103,32 @@ async function removingEntry({ stores }: FlowContext, { itemId }: FlowRun, id: s
   return entries.find((entry) => entry.id === id && entry.state === "removing");
 }
 
+/** Subnets that the plan does not have: Azure deletes them with their network while nothing is in them. */
+async function addedSubnets(context: FlowContext, { itemId }: FlowRun, id: string): Promise<readonly string[]> {
+  const { plan } = await managedOf(context, itemId);
+  const planned = plan?.network.subnets.map(({ name }) => name.toLowerCase()) ?? [];
+  const found = await managementOf(context).resourceManager.read(id);
+  const names = listOf(found, "properties", "subnets").flatMap((subnet) => textOf(subnet, "name") ?? []);
+  return names.filter((name) => !planned.includes(name.toLowerCase()));
+}
+
 async function removeAnswer(context: FlowContext, run: FlowRun, entry: LedgerEntry, begun: Begun): Promise<StepAnswer> {
-  if (begun.kind === "failed" && begun.code === "azure-resource-conflict" && entry.role === "shared") return release(context, run, entry);
+  const { stores, clock } = context;
+  if (begun.kind === "failed" && begun.code === "azure-resource-conflict") {
+    const inUse = judgeInUse(await readLedger(stores, run.itemId), entry.id, begun.message, clock.now());
+    if (inUse.kind === "again") return { kind: "again", delayMs: AZURE_BUSY_MS, failed: undefined };
+    // A failover needs the name of what it made before: there it is an error.
+    if (inUse.kind === "foreign" && run.flow === "disable-protection") return leave(context, run, inUseLeft(entry.id, inUse.users));
+  }
   const answer = stepAnswer(begun);
   if (answer.kind === "done" && entry.kind === "virtual-network") await forgetNetwork(context.control, entry.id);
-  if (answer.kind === "done") await changeLedger(context.stores, run.itemId, (ledger) => markRemoved(ledger, entry.id));
+  if (answer.kind === "done") await changeLedger(stores, run.itemId, (ledger) => markRemoved(ledger, entry.id, clock.now()));
   return answer;
 }
 
-async function release({ stores }: FlowContext, { itemId }: FlowRun, { id }: LedgerEntry): Promise<StepAnswer> {
-  await changeLedger(stores, itemId, (ledger) => markReleased(ledger, id));
+/** The job names it before the ledger forgets it. */
+async function leave({ stores, clock }: FlowContext, { itemId, jobId }: FlowRun, leftover: JobLeftover): Promise<StepAnswer> {
+  await changeJob(stores, itemId, jobId, (job) => noteLeftover(job, leftover));
+  await changeLedger(stores, itemId, (ledger) => markReleased(ledger, leftover.id, clock.now()));
   return { kind: "done" };
-}
-
-/** Removes what the storage accounts keep of the item, but for the records that tell of its jobs. */
-export async function removeData({ stores }: FlowContext, { itemId }: FlowRun): Promise<void> {
-  await stores.removeItem(itemId);
-}
-
-/** Looks whether everything that was removed is gone. Errors: `azure-resource-conflict` with the leftovers. */
-export async function proveNothingLeft(context: FlowContext, { itemId }: FlowRun): Promise<void> {
-  const { stores } = context;
-  const ledger = await readLedger(stores, itemId);
-  const open = leftovers(ledger).map(({ id }) => id);
-  for (const { id, state } of ledger.entries) {
-    if (state !== "removed" || parsePath(id) === undefined) continue;
-    if ((await managementOf(context).resourceManager.read(id)) !== undefined) open.push(id);
-  }
-  if (open.length > 0) throw new LeewardError("azure-resource-conflict", `These still stand: ${open.join(", ")}.`, { itemId });
-  const after = await changeLedger(stores, itemId, compact);
-  if (!isEmpty(after)) throw new LeewardError("conflict", "The ledger has changed meanwhile.", { itemId });
 }

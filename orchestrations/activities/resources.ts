@@ -1,7 +1,9 @@
 import { LeewardError } from "../../replication/errors.ts";
 import { AZURE_BUSY_MS } from "../../replication/limits.ts";
 import type { TargetPlan } from "../../replication/planning/plan.ts";
-import type { Begun } from "../../replication/ports-resource-manager.ts";
+import { isNotShownYet } from "../../replication/failover/azure-lag.ts";
+import { readLedger } from "../../replication/failover/ledger-record.ts";
+import type { Begun, ResourceJson } from "../../replication/ports-resource-manager.ts";
 import type { FlowRun } from "../flow-run.ts";
 import { type FlowContext, azureError, managedOf } from "./context.ts";
 
@@ -25,6 +27,21 @@ export function stepAnswer(begun: Begun): StepAnswer {
       if (!begun.retryable) throw azureError(begun);
       return { kind: "again", delayMs: AZURE_BUSY_MS, failed: azureError(begun).message };
   }
+}
+
+/**
+ * The same for a change that speaks of what this item's ledger has made a short time ago: what Azure does not know yet is waited for. `body`: of a PUT; its id and
+ * what it names are looked for in the ledger.
+ */
+export async function answerOfChange(
+  { stores, clock }: FlowContext,
+  { itemId }: FlowRun,
+  { id, body }: { readonly id: string; readonly body?: ResourceJson | undefined },
+  begun: Begun,
+): Promise<StepAnswer> {
+  if (begun.kind !== "failed" || begun.code !== "azure-resource-missing") return stepAnswer(begun);
+  const isWaited = isNotShownYet(await readLedger(stores, itemId), id, body, begun.message, clock.now());
+  return isWaited ? { kind: "again", delayMs: AZURE_BUSY_MS, failed: undefined } : stepAnswer(begun);
 }
 
 export async function planOf(context: FlowContext, { itemId }: FlowRun): Promise<TargetPlan> {

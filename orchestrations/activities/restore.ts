@@ -1,7 +1,11 @@
 import { type ApplyProgress, type LatestTarget, choosePoint, latestTarget } from "../../replication/failover/choose-point.ts";
 import { isBoundary } from "../../replication/apply/progress.ts";
+import type { Progress } from "../../replication/items/item.ts";
+import type { Position } from "../../replication/position.ts";
+import { forgetEntry, intend, restoredEntryId } from "../../replication/failover/ledger.ts";
+import { changeLedger } from "../../replication/failover/ledger-record.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import { readHeartbeat, requireProgress } from "../../replication/items/heartbeat.ts";
+import { findProgress, readHeartbeat } from "../../replication/items/heartbeat.ts";
 import { choosePointOf } from "../../replication/jobs/job.ts";
 import { changeJob } from "../../replication/jobs/job-record.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
@@ -9,7 +13,8 @@ import { readCatalog } from "../../replication/points/catalog.ts";
 import { wantPoint } from "../../replication/points/point-wanted.ts";
 import type { TargetPlan } from "../../replication/planning/plan.ts";
 import { type Walk, failoverWalk } from "../../replication/resources/walk.ts";
-import { findRestore, readRestore, restoreIdOf } from "../../replication/restore/record.ts";
+import { findRestore, readRestore, restoreIdOf, restoredDisk } from "../../replication/restore/record.ts";
+import { removeRestore } from "../../replication/restore/remove.ts";
 import { restoreSlice } from "../../replication/restore/slice.ts";
 import { startRestore } from "../../replication/restore/start.ts";
 import type { FlowRun } from "../flow-run.ts";
@@ -19,7 +24,8 @@ import { itemDisks } from "./item-disks.ts";
 /** What a failover to the latest state waits for: fixed at its beginning, so that a source that writes on cannot keep it waiting. */
 export async function fixLatest({ stores, clock }: FlowContext, { itemId }: FlowRun): Promise<LatestTarget> {
   const heartbeat = await readHeartbeat(stores, itemId);
-  return latestTarget(await requireProgress(stores, itemId), heartbeat?.uploaded, clock.now());
+  const { applied } = applyProgressOf(await findProgress(stores, itemId));
+  return latestTarget({ applied }, heartbeat?.uploaded, clock.now());
 }
 
 export type PointAnswer =
@@ -36,13 +42,7 @@ export async function lookPoint(
   const { running } = await readManaged(stores, itemId);
   const { points, pins } = await readCatalog(stores.records(itemId));
   const choosable = points.map((point) => ({ ...point, deleting: pins.get(point.pointId)?.state === "deleting" }));
-  const progress = await requireProgress(stores, itemId);
-  const applied: ApplyProgress = {
-    applied: progress.applied,
-    boundary: isBoundary(progress),
-    seeding: progress.seeding,
-    stopped: progress.stopped !== undefined,
-  };
+  const applied = applyProgressOf(await findProgress(stores, itemId));
   const choice = choosePoint(running?.failover?.point ?? { kind: "Latest" }, choosable, applied, latest, clock.now());
   switch (choice.kind) {
     case "refused":
@@ -58,14 +58,28 @@ export async function lookPoint(
   }
 }
 
+/** A record that is damaged or gone says nothing: no point of its own is waited for, and the points that are there serve. */
+function applyProgressOf(progress: Progress | undefined): ApplyProgress {
+  if (progress === undefined) return { applied: NOWHERE, boundary: false, seeding: false, stopped: true };
+  const { applied, seeding, stopped } = progress;
+  return { applied, boundary: isBoundary(progress), seeding, stopped: stopped !== undefined };
+}
+
+/** No stream has this number. */
+const NOWHERE: Position = { stream: 0, epoch: 0, checksum: "" };
+
 /** Pins the point and begins the copies; the job's own id makes the restore the same when this runs again. */
 export async function beginRestore(
   context: FlowContext,
   { itemId, jobId }: FlowRun,
   { pointId }: { readonly pointId: string },
 ): Promise<void> {
-  await changeJob(context.stores, itemId, jobId, (job) => choosePointOf(job, pointId));
-  const begun = await findRestore(context.stores.records(itemId), restoreIdOf(itemId, jobId));
+  const { stores, clock } = context;
+  await changeJob(stores, itemId, jobId, (job) => choosePointOf(job, pointId));
+  const restoreId = restoreIdOf(itemId, jobId);
+  const blobs = { id: restoredEntryId(restoreId), kind: "restored-blobs", role: "failover" } as const;
+  await changeLedger(stores, itemId, (ledger) => intend(ledger, [blobs], jobId, clock.now()));
+  const begun = await findRestore(stores.records(itemId), restoreId);
   if (begun === undefined) await startRestore(context, itemId, pointId, jobId);
 }
 
@@ -88,19 +102,18 @@ export async function lookRestore(context: FlowContext, { itemId, jobId }: FlowR
 export async function restoredWalk(context: FlowContext, run: FlowRun, plan: TargetPlan): Promise<Walk> {
   const restoreId = restoreIdOf(run.itemId, run.jobId);
   const { restore } = await readRestore(context.stores.records(run.itemId), restoreId);
-  const restored = restore.state === "Succeeded" ? restore.disks.map(({ id }) => id) : [];
-  const urls = itemDisks(plan)
-    .filter(({ id }) => restored.includes(id))
-    .map(({ id, sourceId }) => [
-      sourceId.toLowerCase(),
-      context.stores.snapshots.restoredUrl({ itemId: run.itemId, restoreId, diskId: id }),
-    ]);
+  const restored = restore.state === "Succeeded" ? restore.disks : [];
+  const urls = itemDisks(plan).flatMap(({ id, sourceId }) =>
+    restored
+      .filter((disk) => disk.id === id)
+      .map((disk) => [sourceId.toLowerCase(), context.stores.snapshots.restoredUrl(restoredDisk(restore, disk))]),
+  );
   return failoverWalk(plan, run, { storageAccountId: plan.targetAccount.id, urls: Object.fromEntries(urls) });
 }
 
 /** The page blobs from which the disks were made are not needed once the machine runs. */
-export async function removeRestored({ stores }: FlowContext, { itemId, jobId }: FlowRun): Promise<void> {
+export async function removeRestored(context: FlowContext, { itemId, jobId }: FlowRun): Promise<void> {
   const restoreId = restoreIdOf(itemId, jobId);
-  const found = await findRestore(stores.records(itemId), restoreId);
-  for (const { id } of found?.restore.disks ?? []) await stores.snapshots.removeRestored({ itemId, restoreId, diskId: id });
+  await removeRestore(context, itemId, restoreId);
+  await changeLedger(context.stores, itemId, (ledger) => forgetEntry(ledger, restoredEntryId(restoreId)));
 }

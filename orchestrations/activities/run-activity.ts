@@ -1,12 +1,21 @@
 import { LeewardError } from "../../replication/errors.ts";
+import { isRoleNotHeardYet } from "../../replication/failover/azure-lag.ts";
 import { findManaged } from "../../replication/jobs/managed-item.ts";
-import type { ActivityAnswer, ActivityRequest } from "../flow-run.ts";
+import type { ActivityAnswer, ActivityRequest, FlowError } from "../flow-run.ts";
 import type { ActivityName } from "./table.ts";
 import type { FlowContext } from "./context.ts";
 import { ACTIVITIES } from "./table.ts";
 
 /** What a flow does even when another job has taken over. */
 const ALWAYS: ReadonlySet<ActivityName> = new Set(["closeJob"]);
+
+/** As an answer. A role that is not heard yet passes, and who throttles says for how long. */
+function flowErrorOf(error: LeewardError): FlowError {
+  const { code, message, hint, retryable, facts } = error;
+  const { retryAfterMs } = facts;
+  const asked = typeof retryAfterMs === "number" ? { retryAfterMs } : {};
+  return { code, message, hint, retryable: retryable || isRoleNotHeardYet(error), ...asked };
+}
 
 /** Runs one activity for the job that holds the item; every failure is an answer. */
 export async function runActivity(
@@ -23,7 +32,6 @@ export async function runActivity(
   } catch (error) {
     const known =
       error instanceof LeewardError ? error : new LeewardError("internal", error instanceof Error ? error.message : String(error));
-    const { code, message, hint, retryable } = known;
-    return { kind: "failed", error: { code, message, hint, retryable } };
+    return { kind: "failed", error: flowErrorOf(known) };
   }
 }

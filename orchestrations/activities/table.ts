@@ -4,9 +4,11 @@ import { beginMachine, beginShutDown, lookChange } from "./machines.ts";
 import { beginInstall, lookInstall, lookMobility, protect } from "./mobility.ts";
 import { rememberNetwork } from "./networks.ts";
 import { planItem } from "./plan.ts";
-import { beginRemove, lookRemove, planRemovals, proveNothingLeft, removeData, silenceSource } from "./removal.ts";
+import { beginRemove, lookRemove, planRemovals } from "./removal.ts";
+import { forgetItem, leaveAtSource, proveNothingLeft, removeData, removeTargetData, silenceSource } from "./removal-data.ts";
 import { beginRestore, fixLatest, lookPoint, lookRestore, removeRestored } from "./restore.ts";
 import { advanceWalk } from "./walk.ts";
+import { endReplication, lookWorkers } from "./workers.ts";
 
 /** Every activity by its name. Each may run twice, and answers small JSON without a secret. */
 export const ACTIVITIES = {
@@ -36,7 +38,12 @@ export const ACTIVITIES = {
   planRemovals,
   beginRemove,
   lookRemove,
+  removeTargetData,
+  leaveAtSource,
+  forgetItem,
   removeData,
+  endReplication,
+  lookWorkers,
   proveNothingLeft,
 } as const;
 export type Activities = typeof ACTIVITIES;

@@ -1,14 +1,15 @@
 import { inLanes } from "../../replication/apply/lanes.ts";
 import { intend, markCreated } from "../../replication/failover/ledger.ts";
-import { changeLedger } from "../../replication/failover/ledger-record.ts";
+import { isYoungIn } from "../../replication/failover/azure-lag.ts";
+import { changeLedger, readLedger, readOtherLedgers } from "../../replication/failover/ledger-record.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { AZURE_BUSY_MS, FLOW_STEPS_AT_ONCE } from "../../replication/limits.ts";
-import type { ResourceManager } from "../../replication/ports-resource-manager.ts";
+import type { Begun, ResourceManager } from "../../replication/ports-resource-manager.ts";
 import { type StepJudgement, judgeStep } from "../../replication/resources/judge-step.ts";
 import { type ResourceStep, type Walk, protectionWalk } from "../../replication/resources/walk.ts";
 import type { FlowRun } from "../flow-run.ts";
 import { type FlowContext, managementOf } from "./context.ts";
-import { type StepAnswer, planOf, stepAnswer } from "./resources.ts";
+import { type StepAnswer, answerOfChange, planOf } from "./resources.ts";
 import { restoredWalk } from "./restore.ts";
 
 /** `protection`: what items share. `failover`: the machine, on the disks that this job restored. */
@@ -72,7 +73,7 @@ async function advanceStage(
   open: readonly OpenStep[],
 ): Promise<readonly (readonly [number, StepAnswer])[]> {
   const { resourceManager } = managementOf(context);
-  const todo = await decide(resourceManager, run, steps, open);
+  const todo = await decide(context, run, steps, open);
   await writeDown(
     context,
     run,
@@ -81,12 +82,12 @@ async function advanceStage(
   );
   const answers = new Map<number, StepAnswer>();
   await inLanes(FLOW_STEPS_AT_ONCE, todo, async ({ number, step, action }) => {
-    answers.set(number, await act(resourceManager, step, action));
+    answers.set(number, await answerOfChange(context, run, step, await act(resourceManager, step, action)));
   });
   // What stood there before and is not ours never comes in.
   const seen = todo.filter(({ number, action }) => answers.get(number)?.kind === "done" && (action.kind !== "present" || action.ours));
-  await writeDown(context, run, seen, (ledger, resources, jobId) =>
-    resources.reduce((marked, { id }) => markCreated(marked, id), intend(ledger, resources, jobId)),
+  await writeDown(context, run, seen, (ledger, resources, jobId, nowMs) =>
+    resources.reduce((marked, { id }) => markCreated(marked, id, nowMs), intend(ledger, resources, jobId, nowMs)),
   );
   return [...answers];
 }
@@ -99,11 +100,12 @@ interface Todo {
 
 /** What is to do about each open step. Errors: that of the first one that must not be begun; then none is. */
 async function decide(
-  resourceManager: ResourceManager,
+  context: FlowContext,
   run: FlowRun,
   steps: readonly ResourceStep[],
   open: readonly OpenStep[],
 ): Promise<readonly Todo[]> {
+  const { resourceManager } = managementOf(context);
   const found = new Map<number, Todo>();
   await inLanes(FLOW_STEPS_AT_ONCE, open, async ({ step: number, operation }) => {
     const step = steps[number];
@@ -111,28 +113,40 @@ async function decide(
     if (operation !== undefined) return void found.set(number, { number, step, action: { kind: "look", operation } });
     const action = judgeStep(step, await resourceManager.read(step.id), run);
     if (action.kind === "refused") throw new LeewardError(action.code, action.message, { id: step.id });
-    found.set(number, { number, step, action });
+    const isHidden = action.kind === "create" && action.createOnly && (await isYoungAnywhere(context, run, step.id));
+    found.set(number, { number, step, action: isHidden ? { kind: "changing" } : action });
   });
   return open.flatMap(({ step }) => found.get(step) ?? []);
 }
 
-async function act(resourceManager: ResourceManager, { id }: ResourceStep, action: Todo["action"]): Promise<StepAnswer> {
+/** Whether some ledger has made the resource a short time ago: then a read that misses it is not believed. */
+async function isYoungAnywhere({ stores, clock }: FlowContext, { itemId }: FlowRun, id: string): Promise<boolean> {
+  const { ledgers } = await readOtherLedgers(stores, itemId);
+  return [await readLedger(stores, itemId), ...ledgers].some((ledger) => isYoungIn(ledger, id, clock.now()));
+}
+
+async function act(resourceManager: ResourceManager, { id }: ResourceStep, action: Todo["action"]): Promise<Begun> {
   switch (action.kind) {
     case "look":
-      return stepAnswer(await resourceManager.look(action.operation));
+      return resourceManager.look(action.operation);
     case "create":
-      return stepAnswer(await resourceManager.begin({ kind: "put", id, body: action.body }));
+      return resourceManager.begin({ kind: "put", id, body: action.body, createOnly: action.createOnly });
     case "changing":
-      return { kind: "again", delayMs: AZURE_BUSY_MS, failed: undefined };
+      return { kind: "busy", retryAfterMs: AZURE_BUSY_MS, azureCode: "", message: "" };
     case "present":
-      return { kind: "done" };
+      return { kind: "done", result: undefined };
   }
 }
 
-async function writeDown({ stores }: FlowContext, { itemId, jobId }: FlowRun, todo: readonly Todo[], change: typeof intend): Promise<void> {
+async function writeDown(
+  { stores, clock }: FlowContext,
+  { itemId, jobId }: FlowRun,
+  todo: readonly Todo[],
+  change: typeof intend,
+): Promise<void> {
   if (todo.length === 0) return;
   const resources = todo.map(({ step }) => step);
-  await changeLedger(stores, itemId, (ledger) => change(ledger, resources, jobId));
+  await changeLedger(stores, itemId, (ledger) => change(ledger, resources, jobId, clock.now()));
 }
 
 /** The same plan gives the same walk, whoever asks. */

@@ -1,10 +1,12 @@
 import { LeewardError, invariant } from "../errors.ts";
+import { BATCH_WRITE_MAX_MS, BUSY_MAX_MS } from "../limits.ts";
 import { deltaName } from "../items/names.ts";
 import { samePosition } from "../position.ts";
 import type { Position } from "../position.ts";
 import type { Batch } from "./batch.ts";
+import { whileBusy } from "./busy.ts";
 import { targetDisks } from "./claim.ts";
-import type { Claim } from "./claim.ts";
+import type { Claim, ProgressChanges } from "./claim.ts";
 import type { HeldDelta } from "./held-frames.ts";
 import { inLanes } from "./lanes.ts";
 import { pageWrites } from "./page-bytes.ts";
@@ -16,16 +18,21 @@ import type { PageOperation } from "./plan.ts";
  * - before e nothing but the journal has changed, and it only holds what the cache holds too;
  * - between e and g the disks are torn, `intent` says so, and the journal has everything up to it;
  * - after g the disks stand at `applied`, and the journal has what the cache loses.
+ *
+ * A page write that the store was too busy for is sent again in the same generation (rule 3 allows that for no other failure). The store says that it did
+ * nothing, and should the first sending land all the same, it is harmless: until the batch ends nothing else is written where it writes, since its requests
+ * do not overlap, so that it brings the bytes which stand there or are about to; and such a batch ends with a new generation, set together with `applied`
+ * and raised on every disk before the next page is written or a snapshot is taken. From then on it is fenced.
  * Errors: `fenced`, `outcome-unknown` (claim again), and those that stop the item, see `readBatch`.
  */
 export async function applyBatch(claim: Claim, batch: Batch): Promise<void> {
   const { applied, appliedSourceMs } = claim.progress();
   await recordIntent(claim, batch.last.end);
   const operations = planPages(batch.deltas.map((delta) => delta.extents));
-  await writePages(claim, operations, batch);
+  const refusals = await writePages(claim, operations, batch);
   const { header, end } = batch.last;
   // Step g. All writes of the batch have settled well, so the disks stand at its end: rule 1 from here on.
-  await claim.change({
+  const ended: ProgressChanges = {
     applied: end,
     intent: end,
     seeding: header.flags.seeding,
@@ -33,8 +40,10 @@ export async function applyBatch(claim: Claim, batch: Batch): Promise<void> {
     groupMark: header.flags.groupMark,
     final: header.flags.final,
     appliedSourceMs: Math.max(appliedSourceMs, header.lastWriteMs),
-  });
-  logBatch(claim, applied, batch, operations);
+  };
+  if (refusals === 0) await claim.change(ended);
+  else await claim.changeAnew(ended);
+  logBatch(claim, applied, batch, operations, refusals);
   await removeFromCache(claim, batch.deltas);
 }
 
@@ -47,20 +56,38 @@ async function recordIntent(claim: Claim, end: Position): Promise<void> {
 }
 
 /**
- * Step f. Requests of one batch never overlap, so their order does not matter; each carries the generation, so none lands after a newer claim. When
+ * Step f; returns how many requests the store refused because it was busy. Requests of one batch never overlap, so their order does not matter; each carries the generation, so none lands after a newer claim. When
  * one fails, `inLanes` waits for all others: no request of ours is unanswered when we claim again, except the one that the new generation fences.
  */
-async function writePages(claim: Claim, operations: readonly PageOperation[], batch: Batch): Promise<void> {
+async function writePages(claim: Claim, operations: readonly PageOperation[], batch: Batch): Promise<number> {
   const { open, generation } = claim;
+  const { clock, timer, stores } = open.context;
   const disks = targetDisks(open);
-  const port = open.context.stores.disks;
+  const endMs = clock.now() + BATCH_WRITE_MAX_MS;
+  let takenMs = clock.now();
+  let refusals = 0;
   await inLanes(open.bounds.pageWritesInFlight, pageWrites(operations, batch.deltas), async ({ operation, bytes }) => {
     const disk = disks[operation.disk];
     invariant(disk !== undefined, "a delta has the disks of its item", { disk: operation.disk });
-    await claim.keep();
-    if (bytes === undefined) await port.clearPages(disk, operation.offsetBytes, operation.lengthBytes, generation);
-    else await port.writePages(disk, operation.offsetBytes, bytes, generation);
+    await whileBusy(open.context, {
+      before: async () => {
+        const waitMs = open.paceOf(disk.diskId)(clock.now(), bytes?.length ?? 0);
+        if (waitMs > 0) await timer.pause(waitMs);
+        await claim.keep();
+      },
+      send: () =>
+        bytes === undefined
+          ? stores.disks.clearPages(disk, operation.offsetBytes, operation.lengthBytes, generation)
+          : stores.disks.writePages(disk, operation.offsetBytes, bytes, generation),
+      // As long as any of the batch's requests gets through, however seldom, beginning again would only cost what is done.
+      untilMs: () => Math.min(endMs, takenMs + BUSY_MAX_MS),
+      refused: () => {
+        refusals += 1;
+      },
+    });
+    takenMs = clock.now();
   });
+  return refusals;
 }
 
 /**
@@ -80,7 +107,7 @@ async function removeFromCache(claim: Claim, deltas: readonly HeldDelta[]): Prom
   }
 }
 
-function logBatch(claim: Claim, from: Position, batch: Batch, operations: readonly PageOperation[]): void {
+function logBatch(claim: Claim, from: Position, batch: Batch, operations: readonly PageOperation[], refusals: number): void {
   const puts = operations.filter((operation) => operation.kind === "put");
   claim.open.context.log({
     kind: "batch-applied",
@@ -92,5 +119,6 @@ function logBatch(claim: Claim, from: Position, batch: Batch, operations: readon
     putPages: puts.length,
     clearPages: operations.length - puts.length,
     plainBytes: puts.reduce((sum, put) => sum + put.lengthBytes, 0),
+    refusals,
   });
 }

@@ -1,14 +1,12 @@
 import type { DeltaFlags } from "../delta/delta.ts";
-import { LeewardError } from "../errors.ts";
+import { LeewardError, hasCode } from "../errors.ts";
 import { FRAMES_HELD_MAX_BYTES } from "../limits.ts";
-import { samePosition } from "../position.ts";
 import type { Position } from "../position.ts";
-import { checkDelta, fork } from "./check-delta.ts";
 import type { Claim } from "./claim.ts";
 import type { HeldDelta } from "./held-frames.ts";
 import { putIntoJournal } from "./journal.ts";
-import { withLanes } from "./lanes.ts";
-import { readNextDelta } from "./read-delta.ts";
+import { type Begin, withLanes } from "./lanes.ts";
+import { UNUSABLE, nextDelta } from "./next-delta.ts";
 
 /**
  * At least one delta, checked and in the order of the position chain; all of them are in the journal. In memory it is at most BATCH_MAX_BYTES and one delta
@@ -26,53 +24,80 @@ export type NextBatch =
 
 /**
  * Steps c and d of DESIGN 6: the next deltas of the chain, read only after the fence stands, and put into the journal one by one as they come, which changes
- * nothing until `intent` names them (step e). The batch ends at its bounds and at every delta after which a recovery point may be wanted. If `intent` lies
- * beyond `applied`, an earlier worker may have written any part of that batch to the disks, and a write of its own may have landed as late as the
- * fence: only a batch that reaches at least `intent` leaves the disks at one position (rule 1), so no bound ends it before.
- * Errors that stop the item (rule 5): `delta-corrupt`, `delta-unsupported`, `delta-too-large`, `delta-foreign`, `position-fork`, `position-gap`.
+ * nothing until `intent` names them (step e). The batch ends at its bounds, at every delta after which a recovery point may be wanted, and before one that
+ * cannot be applied: what comes before it is. If `intent` lies beyond `applied`, an earlier worker may have written any part of that batch to the disks, and
+ * a write of its own may have landed as late as the fence: only a batch that reaches at least `intent` leaves the disks at one position (rule 1), so
+ * nothing ends it before.
+ * Errors that stop the item (rule 5), when no good delta comes first: those of UNUSABLE, and `position-gap` inside a batch that was begun.
  */
 export async function readBatch(claim: Claim, journalAhead: boolean): Promise<NextBatch> {
   const { open } = claim;
   // Nothing follows the final delta of a stream, whatever lies in the cache.
   if (claim.progress().final) return { kind: "nothing", cacheFailure: undefined };
-  return withLanes(open.bounds.pageWritesInFlight, async (begin) => {
-    const { applied, intent } = claim.progress();
-    const deltas: HeldDelta[] = [];
-    const room = { leftBytes: FRAMES_HELD_MAX_BYTES };
-    let previous = applied;
-    let { seeding } = claim.progress();
-    let ended = false;
-    let lengthBytes = 0;
-    let extents = 0;
-    let cacheFailure: LeewardError | undefined;
-    const full = (): boolean =>
-      deltas.length >= open.bounds.batchMaxDeltas || lengthBytes >= open.bounds.batchMaxBytes || extents >= open.bounds.batchMaxExtents;
+  const read = await withLanes(open.bounds.pageWritesInFlight, async (begin) => collect(claim, journalAhead, begin));
+  const { bad, cacheFailure } = read;
+  const good = bad === undefined ? read.deltas : read.deltas.filter(({ end }) => end.epoch < bad.epoch);
+  const last = good.at(-1);
+  if (bad !== undefined && (last === undefined || last.end.epoch < claim.progress().intent.epoch)) throw bad.error;
+  if (last === undefined) return { kind: "nothing", cacheFailure };
+  return { kind: "batch", batch: { deltas: good, last, lengthBytes: good.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0) } };
+}
 
-    while (previous.epoch < intent.epoch || !(ended || full())) {
-      await claim.keep();
-      const epoch = previous.epoch + 1;
-      const found = await readNextDelta(open, claim.progress(), epoch, journalAhead ? "everywhere" : "cache-beyond-intent");
-      if (found.kind === "missing") {
-        if (epoch <= intent.epoch) throw found.cacheFailure ?? missing(epoch, intent);
-        cacheFailure = found.cacheFailure;
-        break;
-      }
-      const start = previous;
-      const delta = checkDelta(open, start, found.bytes, found.place, room);
-      if (epoch === intent.epoch && !samePosition(delta.end, intent)) {
-        throw fork("The journal does not lead to the intent of the progress record.", intent, delta.end, found.place);
-      }
-      if (found.place === "cache") await begin(() => putIntoJournal(claim, start, delta, found.bytes));
-      deltas.push(delta);
-      ended = endsBatch(delta.header.flags, seeding);
-      seeding = delta.header.flags.seeding;
-      previous = delta.end;
-      lengthBytes += found.bytes.length;
-      extents += delta.extents.length;
+interface Collected {
+  readonly deltas: HeldDelta[];
+  /** The first epoch that cannot be applied, and why: settled when all journalling is. */
+  bad: { readonly epoch: number; readonly error: LeewardError } | undefined;
+  cacheFailure: LeewardError | undefined;
+}
+
+async function collect(claim: Claim, journalAhead: boolean, begin: Begin): Promise<Collected> {
+  const { open } = claim;
+  const { applied, intent } = claim.progress();
+  const collected: Collected = { deltas: [], bad: undefined, cacheFailure: undefined };
+  const { deltas } = collected;
+  const room = { leftBytes: FRAMES_HELD_MAX_BYTES };
+  let journalling: (() => Promise<void>)[] = [];
+  let previous = applied;
+  let { seeding } = claim.progress();
+  let ended = false;
+  let lengthBytes = 0;
+  let extents = 0;
+  const failed = (epoch: number, error: unknown): void => {
+    if (!hasCode(error, ...UNUSABLE)) throw error;
+    if (collected.bad === undefined || epoch < collected.bad.epoch) collected.bad = { epoch, error };
+  };
+  const full = (): boolean =>
+    deltas.length >= open.bounds.batchMaxDeltas || lengthBytes >= open.bounds.batchMaxBytes || extents >= open.bounds.batchMaxExtents;
+
+  while (collected.bad === undefined && (previous.epoch < intent.epoch || !(ended || full()))) {
+    await claim.keep();
+    const start = previous;
+    const epoch = start.epoch + 1;
+    const found = await nextDelta(open, claim.progress(), start, journalAhead, room).catch((error: unknown) => failed(epoch, error));
+    if (found === undefined) break;
+    if (found.kind === "missing") {
+      if (epoch <= intent.epoch) throw found.cacheFailure ?? missing(epoch, intent);
+      collected.cacheFailure = found.cacheFailure;
+      break;
     }
-    const last = deltas.at(-1);
-    return last === undefined ? { kind: "nothing", cacheFailure } : { kind: "batch", batch: { deltas, last, lengthBytes } };
-  });
+    const { delta, bytes, place } = found;
+    const intended = epoch <= intent.epoch;
+    if (place === "cache") {
+      journalling.push(() => putIntoJournal(claim, start, delta, bytes, intended).catch((error: unknown) => failed(epoch, error)));
+    }
+    // Of a batch that was begun nothing in the journal changes before its chain has met the intent.
+    if (epoch >= intent.epoch) {
+      for (const put of journalling) await begin(put);
+      journalling = [];
+    }
+    deltas.push(delta);
+    ended = endsBatch(delta.header.flags, seeding);
+    seeding = delta.header.flags.seeding;
+    previous = delta.end;
+    lengthBytes += bytes.length;
+    extents += delta.extents.length;
+  }
+  return collected;
 }
 
 /** True after a delta at whose end a recovery point may be wanted. */

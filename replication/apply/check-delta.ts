@@ -9,9 +9,9 @@ import type { HeldDelta, HoldingRoom } from "./held-frames.ts";
 export type DeltaPlace = "cache" | "journal";
 
 /**
- * Decodes `bytes` and holds them against their name and the chain; `place` is for the operator. A delta from the cache is decoded to its last frame: from
- * the intent on it must be applied whole, so nothing of it may turn out to be damaged only when half of it is on the disks (rule 6). Its frames are held in
- * `room` for the writing of the pages.
+ * Decodes `bytes` and holds them against their name and the chain; `place` is for the operator. A delta is decoded to its last frame: from the intent on it
+ * must be applied whole, so nothing of it may turn out to be damaged only when half of it is on the disks (rule 6). Its frames are held in `room` for the
+ * writing of the pages.
  */
 export function checkDelta(
   open: OpenItem,
@@ -43,7 +43,7 @@ export function checkDelta(
   if (!samePosition(header.start, previous)) {
     throw fork("The delta does not start where the one before it ended.", previous, header.start, place);
   }
-  if (place === "cache") inPlace(previous.stream, epoch, place, () => verifyFrames(delta));
+  inPlace(previous.stream, epoch, place, () => verifyFrames(delta));
   return delta;
 }
 

@@ -1,21 +1,24 @@
-import { LeewardError, hasCode, invariant } from "../errors.ts";
-import type { LastPoint, Progress, StopReason } from "../items/item.ts";
+import { LeewardError, invariant } from "../errors.ts";
+import type { LastPoint, Progress, ProtectedItem, StopReason } from "../items/item.ts";
 import { DISK_REQUESTS_IN_FLIGHT } from "../limits.ts";
 import type { TargetDisk } from "../ports.ts";
-import { checkDelta } from "./check-delta.ts";
+import { whileBusy } from "./busy.ts";
 import type { OpenItem } from "./context.ts";
 import { inLanes } from "./lanes.ts";
-import { isBoundary, readProgress, replaceProgress } from "./progress.ts";
+import { canGoOn } from "./next-delta.ts";
+import { readProgress, replaceProgress } from "./progress.ts";
 import type { StoredProgress } from "./progress.ts";
-import { readNextDelta } from "./read-delta.ts";
 
 /** The right to write the target disks of one item, as long as nobody raised a newer generation. It ends with its first unknown outcome. */
 export interface Claim {
   readonly open: OpenItem;
+  /** The one that the claim has now. */
   readonly generation: number;
   progress(): Progress;
   /** Compare-and-set of the progress record, which also renews the claim. Errors: `fenced` if someone else changed it, `outcome-unknown`. */
   change(changes: ProgressChanges): Promise<void>;
+  /** The same with a new generation, which is raised on every disk before this returns: nothing that was sent before can land any more. */
+  changeAnew(changes: ProgressChanges): Promise<void>;
   /** Renews the claim when little of it is left; called before every step that may be the last of many. Errors as for `change`. */
   keep(): Promise<void>;
   /** Remembers a point; it is written with the next change. If that is lost the next point comes a little early, which is harmless. */
@@ -26,7 +29,9 @@ export interface Claim {
   stop(reason: StopReason): Promise<void>;
 }
 
-type ProgressChanges = Partial<Omit<Progress, "version" | "stream" | "generation" | "holder" | "expiresMs" | "stopped" | "lastPoint">>;
+export type ProgressChanges = Partial<
+  Omit<Progress, "version" | "stream" | "generation" | "holder" | "expiresMs" | "stopped" | "lastPoint">
+>;
 
 export type ClaimAttempt =
   | { readonly kind: "claimed"; readonly claim: Claim }
@@ -41,7 +46,7 @@ export type ClaimAttempt =
  * Steps a and b of DESIGN 6. The compare-and-set gives each generation to one worker at most, even when an earlier try of ours lands late: that
  * try carries an older etag. Only when the sequence number of **every** disk equals the generation may this worker read deltas, write or snapshot:
  * from then on no request of an older generation can change a disk (rule 3).
- * Errors: `outcome-unknown` (claim again), `fenced` (a disk has a newer generation).
+ * Errors: `outcome-unknown` (claim again), `fenced` (a disk has a newer generation), `store-busy` (for as long as the claim would have held).
  */
 export async function claimItem(open: OpenItem): Promise<ClaimAttempt> {
   const { context, item } = open;
@@ -49,58 +54,38 @@ export async function claimItem(open: OpenItem): Promise<ClaimAttempt> {
   if (stored === undefined || stored.progress.stream !== item.stream) return { kind: "absent" };
   const { progress } = stored;
   const nowMs = context.clock.now();
-  if (progress.stopped !== undefined && !(await hasHealed(open, progress))) return { kind: "stopped", reason: progress.stopped };
+  if (progress.stopped !== undefined && !(await canGoOn(open, progress))) return { kind: "stopped", reason: progress.stopped };
   if (progress.holder !== undefined && progress.holder !== context.holder && progress.expiresMs > nowMs) {
     return { kind: "held", untilMs: progress.expiresMs };
   }
-  const claimed = await replaceProgress(open.records, stored, {
-    ...progress,
-    generation: progress.generation + 1,
-    holder: context.holder,
-    expiresMs: nowMs + open.bounds.claimMs,
-    stopped: undefined,
-  });
+  const expiresMs = nowMs + open.bounds.claimMs;
+  const next = { ...progress, generation: progress.generation + 1, holder: context.holder, expiresMs, stopped: undefined };
+  const claimed = await whileBusy(context, { send: () => replaceProgress(open.records, stored, next), untilMs: () => expiresMs });
   if (claimed === undefined) return { kind: "lost" };
-  await raiseAll(open, claimed.progress.generation);
+  await raiseAll(open, claimed.progress);
   context.log({ kind: "claimed", itemId: item.itemId, generation: claimed.progress.generation });
   return { kind: "claimed", claim: holdClaim(open, claimed) };
 }
 
-export function targetDisks(open: OpenItem): readonly TargetDisk[] {
-  const { itemId, stream, disks } = open.item;
+export function targetDisks({ item }: OpenItem): readonly TargetDisk[] {
+  return disksOf(item);
+}
+
+function disksOf({ itemId, stream, disks }: ProtectedItem): readonly TargetDisk[] {
   return disks.map((disk) => ({ itemId, stream, diskId: disk.id }));
 }
 
 /** Step b. The store answers success even when the number is higher already, so only what was read back counts. */
-async function raiseAll(open: OpenItem, generation: number): Promise<void> {
-  await inLanes(DISK_REQUESTS_IN_FLIGHT, targetDisks(open), async (disk) => {
-    const found = await open.context.stores.disks.raiseSequenceNumber(disk, generation);
+async function raiseAll({ context, item }: OpenItem, { generation, expiresMs }: Progress): Promise<void> {
+  await inLanes(DISK_REQUESTS_IN_FLIGHT, disksOf(item), async (disk) => {
+    const send = (): Promise<number> => context.stores.disks.raiseSequenceNumber(disk, generation);
+    const found = await whileBusy(context, { send, untilMs: () => expiresMs });
     invariant(found >= generation, "a raised sequence number is not lower", { generation, found });
     if (found > generation) {
       throw new LeewardError("fenced", `Disk ${disk.diskId} belongs to a newer generation.`, { disk: disk.diskId, generation, found });
     }
   });
 }
-
-/**
- * A stop ends by itself when the next delta of the chain can be read whole: then nothing has to be skipped (rule 5), whatever stood in its place before.
- * A batch that was begun and cannot be finished waits for a repair.
- */
-async function hasHealed(open: OpenItem, progress: Progress): Promise<boolean> {
-  if (!isBoundary(progress)) return false;
-  try {
-    const next = await readNextDelta(open, progress, progress.applied.epoch + 1, "everywhere");
-    if (next.kind === "missing") return false;
-    checkDelta(open, progress.applied, next.bytes, "cache");
-    return true;
-  } catch (error) {
-    if (hasCode(error, ...UNREADABLE)) return false;
-    throw error;
-  }
-}
-
-/** What still stands in the place of the next delta; any other error is a failure of its own. */
-const UNREADABLE = ["delta-corrupt", "delta-unsupported", "delta-too-large", "delta-foreign", "position-fork"] as const;
 
 function holdClaim(open: OpenItem, claimed: StoredProgress): Claim {
   const { context, bounds, records } = open;
@@ -113,7 +98,12 @@ function holdClaim(open: OpenItem, claimed: StoredProgress): Claim {
     invariant(valid, "a claim is not used after an unknown outcome or after letting go (rule 3)", { generation: next.generation });
     // Until the answer is known to be good this claim counts as ended.
     valid = false;
-    const written = await replaceProgress(records, stored, { ...next, lastPoint });
+    const before = stored;
+    const written = await whileBusy(context, {
+      send: () => replaceProgress(records, before, { ...next, lastPoint }),
+      // Beyond its life somebody else may have the claim.
+      untilMs: () => before.progress.expiresMs,
+    });
     if (written === undefined) {
       throw new LeewardError("fenced", "Someone else changed the progress record.", { generation: next.generation });
     }
@@ -125,9 +115,18 @@ function holdClaim(open: OpenItem, claimed: StoredProgress): Claim {
 
   return {
     open,
-    generation: claimed.progress.generation,
+    get generation() {
+      return stored.progress.generation;
+    },
     progress: () => ({ ...stored.progress, lastPoint }),
     change,
+    async changeAnew(changes) {
+      const generation = stored.progress.generation + 1;
+      await set({ ...stored.progress, ...changes, generation, expiresMs: context.clock.now() + bounds.claimMs });
+      valid = false;
+      await raiseAll(open, stored.progress);
+      valid = true;
+    },
     async keep() {
       if (renewal === undefined && stored.progress.expiresMs - context.clock.now() > bounds.claimRenewMs) return;
       // Lanes share one renewal: each compare-and-set needs the etag of the one before.

@@ -1,3 +1,4 @@
+import { invariant } from "../errors.ts";
 import type { ProtectedItem, StopReason } from "../items/item.ts";
 import {
   BATCH_MAX_BYTES,
@@ -9,12 +10,14 @@ import {
   PAGE_WRITES_IN_FLIGHT,
 } from "../limits.ts";
 import type { PointReason } from "../points/point-due.ts";
-import type { Clock, ItemStores, RecordStore } from "../ports.ts";
+import type { Clock, ItemStores, RecordStore, Timer } from "../ports.ts";
+import { type Pace, createPace } from "./pace.ts";
 
 /** What a run of the apply engine needs from its caller. */
 export interface ApplyContext {
   readonly stores: ItemStores;
   readonly clock: Clock;
+  readonly timer: Timer;
   /** Names this run in the progress record. Unique for each run: two runs with one name would take the claim from each other. */
   readonly holder: string;
   /** At the first boundary after this moment (Unix milliseconds) the run hands on; usually now + SLICE_MS. Read anew at every boundary, so that a process which ends can bring it forward. */
@@ -51,6 +54,8 @@ export type ApplyEvent = { readonly itemId: string; /** 0 while no claim stands.
       readonly putPages: number;
       readonly clearPages: number;
       readonly plainBytes: number;
+      /** Page writes that the store was too busy for at first. */
+      readonly refusals: number;
     }
   | { readonly kind: "point-taken"; readonly pointId: string; readonly epoch: number; readonly reason: PointReason }
   | { readonly kind: "point-name-taken"; readonly pointId: string }
@@ -67,16 +72,24 @@ export interface OpenItem {
   readonly item: ProtectedItem;
   readonly records: RecordStore;
   readonly cache: RecordStore;
+  /** The pace of one target disk, shared by all claims of the run. */
+  readonly paceOf: (diskId: string) => Pace;
 }
 
 export function openItem(context: ApplyContext, item: ProtectedItem): OpenItem {
   const { stores } = context;
+  const paces = new Map(item.disks.map(({ id }) => [id, createPace()]));
   return {
     context,
     bounds: { ...BOUNDS, ...context.bounds },
     item,
     records: stores.records(item.itemId),
-    cache: stores.cache(item.itemId),
+    cache: stores.cache(item.itemId, item.stream),
+    paceOf: (diskId) => {
+      const pace = paces.get(diskId);
+      invariant(pace !== undefined, "the run writes the disks of its item only", { disk: diskId });
+      return pace;
+    },
   };
 }
 

@@ -2,6 +2,8 @@ import type { DecodedDelta } from "../delta/delta.ts";
 
 /** A delta whose decoded frames stay in memory until they are used. */
 export interface HeldDelta extends DecodedDelta {
+  /** Of the file. */
+  readonly lengthBytes: number;
   /** No byte of the frame is wanted any more. */
   release(index: number): void;
 }
@@ -21,6 +23,7 @@ export function holdFrames(delta: DecodedDelta, file: Uint8Array, room: HoldingR
   const costBytes = (plain: Uint8Array): number => (plain.buffer === file.buffer ? 0 : plain.length);
   return {
     ...delta,
+    lengthBytes: file.length,
     frame(index) {
       const known = held.get(index);
       if (known !== undefined) return known;

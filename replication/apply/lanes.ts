@@ -12,7 +12,7 @@ export async function inLanes<Item>(lanes: number, items: Iterable<Item>, work: 
 }
 
 /** Resolves as soon as a lane is free for `work`, which then runs by itself; rejects after the first failure. One call at a time. */
-type Begin = (work: () => Promise<void>) => Promise<void>;
+export type Begin = (work: () => Promise<void>) => Promise<void>;
 
 /** The same for work that turns up one by one: `feed` begins it, and whatever it or the work throws comes out when everything under way has settled. */
 export async function withLanes<Result>(lanes: number, feed: (begin: Begin) => Promise<Result>): Promise<Result> {

@@ -3,7 +3,8 @@ import type { Progress, ProtectedItem } from "../items/item.ts";
 import { PROGRESS_RECORD } from "../items/names.ts";
 import { decodeRecord, encodeRecord } from "../items/records.ts";
 import type { RecordStore } from "../ports.ts";
-import { samePosition, startPosition } from "../position.ts";
+import { startOf } from "../items/streams.ts";
+import { type Position, samePosition } from "../position.ts";
 
 /** The progress record as it stood at `etag`. */
 export interface StoredProgress {
@@ -11,12 +12,16 @@ export interface StoredProgress {
   readonly etag: string;
 }
 
-/** The progress of a fresh stream: nothing applied, nobody holds it, and its disks are not yet an image of anything. */
-export function initialProgress(item: Pick<ProtectedItem, "itemId" | "stream" | "disks">): Progress {
-  const start = startPosition(item.itemId, item.stream, item.disks);
+/** The progress of a fresh stream: nothing applied, nobody holds it, and its disks are not yet an image of anything. Errors: `stream-closed`. */
+export function initialProgress(item: Pick<ProtectedItem, "itemId" | "stream" | "disks" | "nonce">): Progress {
+  return emptyProgress(startOf(item));
+}
+
+/** Nothing is applied behind this position. */
+export function emptyProgress(start: Position): Progress {
   return {
     version: 1,
-    stream: item.stream,
+    stream: start.stream,
     generation: 0,
     holder: undefined,
     expiresMs: 0,

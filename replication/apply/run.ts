@@ -1,6 +1,7 @@
 import { LeewardError, hasCode } from "../errors.ts";
 import { findItem } from "../items/item-record.ts";
-import type { StopReason } from "../items/item.ts";
+import type { Progress, StopReason } from "../items/item.ts";
+import { CLAIM_AGAIN_PAUSE_MS } from "../limits.ts";
 import { readPointWanted } from "../points/point-wanted.ts";
 import { takeDuePoint } from "../points/take-point.ts";
 import { applyBatch } from "./apply.ts";
@@ -9,7 +10,8 @@ import { claimItem } from "./claim.ts";
 import type { Claim } from "./claim.ts";
 import { openItem } from "./context.ts";
 import type { ApplyContext, OpenItem } from "./context.ts";
-import { readNextDelta } from "./read-delta.ts";
+import { UNUSABLE } from "./next-delta.ts";
+import { fromCache } from "./read-delta.ts";
 
 export type ApplyOutcome =
   /** Nothing left to do, or no such item: the next hint or the sweep comes back. */
@@ -23,7 +25,7 @@ export type ApplyOutcome =
   | { readonly kind: "fenced" };
 
 /** What stops the item until it is repaired (rule 5): nothing of this is ever skipped. */
-const STOPPING = ["delta-corrupt", "delta-unsupported", "delta-too-large", "delta-foreign", "position-fork", "position-gap"] as const;
+const STOPPING = [...UNUSABLE, "position-gap"] as const;
 
 /** Claiming a new generation makes these harmless (rule 3). */
 const CLAIM_AGAIN = ["outcome-unknown", "conflict"] as const;
@@ -31,14 +33,19 @@ const CLAIM_AGAIN = ["outcome-unknown", "conflict"] as const;
 /**
  * One slice of work on one item: claims it, applies what the chain has next, takes the points that are due, lets go. Safe to call at any time, any number
  * of times, by any number of workers (rules 3, 5 and 10). Errors: `outcome-unknown` after CLAIMS_PER_RUN claims; `store-unavailable` and `store-refused` of
- * either account; `record-corrupt`. The message then goes back to the queue.
+ * either account; `store-busy` from one that takes nothing for BUSY_MAX_MS; `record-corrupt`. The message then goes back to the queue.
  */
 export async function applySlice(context: ApplyContext, itemId: string): Promise<ApplyOutcome> {
   const stored = await findItem(context.stores, itemId);
   if (stored === undefined) return { kind: "idle" };
   const open = openItem(context, stored.item);
   let unknown: LeewardError | undefined;
+  let pauseMs = CLAIM_AGAIN_PAUSE_MS;
   for (let claims = 0; claims < open.bounds.claimsPerRun; claims += 1) {
+    if (unknown !== undefined) {
+      await context.timer.pause(pauseMs);
+      pauseMs *= 2;
+    }
     unknown = undefined;
     try {
       const attempt = await claimItem(open);
@@ -51,6 +58,12 @@ export async function applySlice(context: ApplyContext, itemId: string): Promise
         case "lost":
           break;
         case "claimed": {
+          // The stream may have been closed between the look at the item and the claim. Whoever closes it waits for claims
+          // that stand by then, so that one of the two sees the other.
+          if ((await findItem(context.stores, itemId))?.item.stream !== open.item.stream) {
+            await attempt.claim.release();
+            return { kind: "idle" };
+          }
           const ended = await workAndLetGo(attempt.claim);
           if (ended.kind !== "look-again") return ended;
           break;
@@ -133,12 +146,15 @@ async function letGo(claim: Claim, kind: "idle" | "more"): Promise<WorkEnd> {
   return (await hasNext(claim.open, progress)) ? { kind: "look-again" } : { kind };
 }
 
-async function hasNext(open: OpenItem, progress: Parameters<typeof readNextDelta>[1]): Promise<boolean> {
-  return (await readNextDelta(open, progress, progress.applied.epoch + 1, "cache-beyond-intent")).kind === "found";
+async function hasNext(open: OpenItem, progress: Progress): Promise<boolean> {
+  return (await fromCache(open, progress, progress.applied.epoch + 1)) instanceof Uint8Array;
 }
 
+/** What was applied before is shown by a point, so that a failover which finds the item stopped loses none of it. */
 async function stop(claim: Claim, error: LeewardError): Promise<WorkEnd> {
   const { context, item } = claim.open;
+  const { stream, applied } = claim.progress();
+  await takeDuePoint(claim, "any", { version: 1, stream, epoch: applied.epoch });
   const reason: StopReason = {
     code: error.code,
     message: error.message,

@@ -56,7 +56,7 @@ export async function announceNow(context: EventContext, itemId: string, event: 
     return (await keepWaiting(context, itemId, event)) ? "waiting" : "lost";
   } catch (error) {
     // Whoever reports a change of state has made it already: a store that is away as well must not undo that.
-    if (hasCode(error, "store-unavailable", "store-refused", "outcome-unknown")) return "lost";
+    if (hasCode(error, "store-unavailable", "store-busy", "store-refused", "outcome-unknown")) return "lost";
     throw error;
   }
 }

@@ -76,7 +76,7 @@ const POINT_TYPES: Readonly<Record<PointManifest["consistency"], string>> = {
 
 /** A job has begun, waits for somebody, or has ended. `atMs`: when the job got into this state. */
 export function jobStateChanged(job: JobRecord, atMs: number): LeewardEvent {
-  const { itemId, jobId, state, tasks, errors } = job;
+  const { itemId, jobId, state, tasks, errors, leftovers = [] } = job;
   const running = tasks.find((task) => task.state === "InProgress" || task.state === "Suspended");
   const endedCount = tasks.filter((task) => task.endedMs !== undefined).length;
   // A job may be suspended more than once: the tasks that had ended by then tell one time from another.
@@ -99,6 +99,7 @@ export function jobStateChanged(job: JobRecord, atMs: number): LeewardEvent {
         message: short(message),
         hint: short(hint),
       })),
+      leftovers: leftovers.slice(0, EVENT_ERRORS_MAX_COUNT).map(({ id, message }) => ({ id, message: short(message) })),
     },
     { startTime: job.startedMs, endTime: job.endedMs },
   );

@@ -1,4 +1,7 @@
+import { inLanes } from "../apply/lanes.ts";
+import { hasCode } from "../errors.ts";
 import { changeRecord, readRecord } from "../items/change-record.ts";
+import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
 import type { ItemStores } from "../ports.ts";
 import { type Ledger, emptyLedger } from "./ledger.ts";
 
@@ -6,6 +9,32 @@ const LEDGER_RECORD = "ledger.json";
 
 export async function readLedger(stores: ItemStores, itemId: string): Promise<Ledger> {
   return (await readRecord<Ledger>(stores.records(itemId), LEDGER_RECORD, 1)) ?? emptyLedger(itemId);
+}
+
+export interface OtherLedgers {
+  readonly ledgers: readonly Ledger[];
+  /** Items whose ledger cannot be read: nobody knows what they use. */
+  readonly damaged: readonly string[];
+}
+
+/** The ledgers of all items but this one. A damaged one does not keep the others from being read. */
+export async function readOtherLedgers(stores: ItemStores, itemId: string): Promise<OtherLedgers> {
+  const ledgers: Ledger[] = [];
+  const damaged: string[] = [];
+  for (let after: string | undefined; ;) {
+    const page: readonly string[] = await stores.listItems(ITEMS_PAGE_MAX_COUNT, after);
+    const others = page.filter((other) => other !== itemId);
+    await inLanes(POINT_READS_IN_FLIGHT, others, async (other) => {
+      try {
+        ledgers.push(await readLedger(stores, other));
+      } catch (error) {
+        if (!hasCode(error, "record-corrupt")) throw error;
+        damaged.push(other);
+      }
+    });
+    after = page.at(-1);
+    if (page.length < ITEMS_PAGE_MAX_COUNT) return { ledgers, damaged: damaged.toSorted() };
+  }
 }
 
 /** By compare-and-set. Errors: those of `change`, `record-corrupt`, `conflict`. */

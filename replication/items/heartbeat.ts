@@ -1,18 +1,28 @@
 import { readProgress } from "../apply/progress.ts";
 import { LeewardError } from "../errors.ts";
-import { CALLER_ID_MAX_LENGTH, HEARTBEAT_MS, RECORD_CHANGES_MAX_TRIES, SESSION_LEASE_MS } from "../limits.ts";
+import {
+  CALLER_ID_MAX_LENGTH,
+  HEARTBEAT_MS,
+  REPORTED_REASON_MAX_LENGTH,
+  RECORD_CHANGES_MAX_TRIES,
+  SESSION_LEASE_MS,
+  SOURCE_CLOCK_AHEAD_MAX_MS,
+} from "../limits.ts";
 import type { CacheAccess, ItemStores } from "../ports.ts";
 import { appPointAfter } from "./app-point.ts";
 import type { ItemContext } from "./context.ts";
+import { unlessDamaged } from "./damaged.ts";
 import type { HeartbeatRecord, Progress, ProtectedItem } from "./item.ts";
 import { changeItem } from "./item-record.ts";
 import type { HeartbeatAnswer, HeartbeatRequest } from "./mobility-protocol.ts";
 import { HEARTBEAT_RECORD } from "./names.ts";
+import { ensureProgress, progressGone } from "./open-stream.ts";
 import { decodeRecord, encodeRecord } from "./records.ts";
-import { repairReported } from "./repair.ts";
+import { repairReported } from "./repair-report.ts";
 import { isChecksum, requireCount, requireField, requirePosition, requireTime } from "./request-rules.ts";
 import { rotationFor, withNextToken } from "./rotation.ts";
 import { requireMachine, sessionFor } from "./session.ts";
+import { openStream } from "./streams.ts";
 import { authenticateService } from "./tokens.ts";
 
 /** Heartbeats also need the right to grant uploads; the caller may cache grants. */
@@ -21,10 +31,10 @@ export interface HeartbeatContext extends ItemContext {
 }
 
 /**
- * Records the word of the item's mobility service, keeps up its session, and grants it the next uploads (rule 8: create only, this item's container only).
- * The grant is made last, and goes into the answer alone: who has no session gets none. Costs three reads and one write, and one more read and write when
- * something of the item record changes. Errors: `item-unknown`, `not-authorized`, `invalid-request`, `machine-mismatch`, `session-taken`, `position-fork`,
- * `conflict`. What was refused has changed nothing.
+ * Records the word of the item's mobility service, keeps up its session, tells it which stream is open, and grants it uploads to that one (rule 8: create only,
+ * this stream's container only). The grant is made last, and goes into the answer alone: who has no session gets none. Costs three reads and one write, and
+ * one more read and write when something of the item record changes. Errors: `item-unknown`, `not-authorized`, `invalid-request`, `machine-mismatch`,
+ * `session-taken`, `position-fork`, `stream-closed`, `conflict`. What was refused has changed nothing.
  */
 export async function recordHeartbeat(
   context: HeartbeatContext,
@@ -35,32 +45,54 @@ export async function recordHeartbeat(
   const known = await authenticateService(context, itemId, itemToken);
   requireHeartbeat(request);
   requireMachine(known, request.machineId);
-  const progress = await requireProgress(context.stores, itemId);
+  const opened = openStream(known);
+  const progress = await progressOfStream(context.stores, known);
   const { session, appPoint } = await putHeartbeat(context, known, request, progress);
-  const item = await reported(context, known, request);
-  const upload = await context.access.grantCreate(itemId);
+  const item = await reported(context, known, request, progress);
+  const upload = await context.access.grantCreate(itemId, known.stream);
   return {
-    stream: item.stream,
+    ...opened,
     upload,
     applied: progress.applied,
     intervalMs: HEARTBEAT_MS,
     session: { sinceMs: session.sinceMs, leaseMs: SESSION_LEASE_MS },
-    repair: item.repair?.state === "requested" ? { id: item.repair.id } : undefined,
     consistency: appPoint === undefined || appPoint.outcome !== undefined ? undefined : { requestId: appPoint.requestId },
     rotation: rotationFor(item, request, context.clock.now()),
   };
 }
 
-/** Undefined before the first heartbeat. Errors: `record-corrupt`. */
+/** Undefined before the first heartbeat, and while the record is damaged: the next heartbeat makes it anew. */
 export async function readHeartbeat(stores: ItemStores, itemId: string): Promise<HeartbeatRecord | undefined> {
   return (await findHeartbeat(stores, itemId))?.record;
+}
+
+/** True when there is a record of heartbeats that nobody can read. */
+export async function isHeartbeatDamaged(stores: ItemStores, itemId: string): Promise<boolean> {
+  const found = await findHeartbeat(stores, itemId);
+  return found !== undefined && found.record === undefined;
+}
+
+/** Undefined when the record is gone or damaged: for those who can do without. */
+export async function findProgress(stores: ItemStores, itemId: string): Promise<Progress | undefined> {
+  return (await unlessDamaged(readProgress(stores.records(itemId))))?.progress;
 }
 
 /** The progress of an item that exists, and therefore has one. Errors: `record-corrupt`. */
 export async function requireProgress(stores: ItemStores, itemId: string): Promise<Progress> {
   const stored = await readProgress(stores.records(itemId));
-  if (stored === undefined) throw new LeewardError("record-corrupt", "The progress record of the item is gone.", { itemId });
+  if (stored === undefined) throw progressGone(itemId);
   return stored.progress;
+}
+
+/** The progress of the stream that the item has open. Errors: `record-corrupt`, `conflict` when another stream was opened meanwhile. */
+async function progressOfStream(stores: ItemStores, item: ProtectedItem): Promise<Progress> {
+  const found = await requireProgress(stores, item.itemId);
+  if (found.stream === item.stream) return found;
+  // Opening it was not finished.
+  await ensureProgress(stores, item);
+  const progress = await requireProgress(stores, item.itemId);
+  if (progress.stream === item.stream) return progress;
+  throw new LeewardError("conflict", "Another stream of the item was opened meanwhile.", { itemId: item.itemId, stream: progress.stream });
 }
 
 type Recorded = Required<Pick<HeartbeatRecord, "appPoint">> & { readonly session: NonNullable<HeartbeatRecord["session"]> };
@@ -78,18 +110,24 @@ async function putHeartbeat(
     const stored = await findHeartbeat(stores, item.itemId);
     const nowMs = clock.now();
     const session = sessionFor(stored?.record, request, progress.applied, nowMs);
-    const appPoint = appPointAfter({ item, state: stored?.record.appPoint, request, progress, nowMs, newId });
+    const appPoint = appPointAfter({ item, state: stored?.record?.appPoint, request, progress, nowMs, newId });
     const record: HeartbeatRecord = {
       version: 1,
       receivedMs: nowMs,
       sentMs: request.sentMs,
       bootId: request.bootId,
+      start: request.start,
       uploaded: request.uploaded,
-      currentAtMs: request.currentAtMs,
+      // A clock that is far ahead tells no times of recovery points: the next reading might be years before them.
+      currentAtMs: request.sentMs - nowMs > SOURCE_CLOCK_AHEAD_MAX_MS ? undefined : request.currentAtMs,
       pendingBytes: request.pendingBytes,
       seeding: request.seeding,
       session,
       resynchronization: request.resynchronization,
+      uploadsStopped: request.uploadsStopped && {
+        code: request.uploadsStopped.code,
+        message: request.uploadsStopped.message.slice(0, REPORTED_REASON_MAX_LENGTH),
+      },
       appPoint,
     };
     const bytes = encodeRecord(record);
@@ -101,27 +139,38 @@ async function putHeartbeat(
 }
 
 /** What a heartbeat says of the item record; most say nothing new, and cost nothing. */
-async function reported({ stores, clock }: HeartbeatContext, known: ProtectedItem, request: HeartbeatRequest): Promise<ProtectedItem> {
-  const change = (item: ProtectedItem): ProtectedItem => withNextToken(repairReported(item, request, clock.now()), request);
+async function reported(
+  { stores, clock }: HeartbeatContext,
+  known: ProtectedItem,
+  request: HeartbeatRequest,
+  progress: Progress,
+): Promise<ProtectedItem> {
+  const change = (item: ProtectedItem): ProtectedItem => withNextToken(repairReported(item, request, progress, clock.now()), request);
   return change(known) === known ? known : changeItem(stores, known.itemId, change);
 }
 
 async function findHeartbeat(
   stores: ItemStores,
   itemId: string,
-): Promise<{ readonly record: HeartbeatRecord; readonly etag: string } | undefined> {
+): Promise<{ readonly record: HeartbeatRecord | undefined; readonly etag: string } | undefined> {
   const stored = await stores.records(itemId).read(HEARTBEAT_RECORD);
-  return stored === undefined ? undefined : { record: decodeRecord<HeartbeatRecord>(HEARTBEAT_RECORD, 1, stored.bytes), etag: stored.etag };
+  if (stored === undefined) return undefined;
+  const { bytes, etag } = stored;
+  return { record: await unlessDamaged(Promise.resolve().then(() => decodeRecord<HeartbeatRecord>(HEARTBEAT_RECORD, 1, bytes))), etag };
 }
 
 function requireHeartbeat(request: HeartbeatRequest): void {
-  const { seeding, resynchronization, sealed, nextTokenHash } = request;
+  const { seeding, resynchronization, sealed, nextTokenHash, uploadsStopped } = request;
   for (const field of ["machineId", "bootId", "sessionId"] as const) requireCallerId(request[field], field);
+  if (request.start !== undefined) requirePosition(request.start, "start");
   requirePosition(request.uploaded, "uploaded");
   if (sealed !== undefined) requirePosition(sealed, "sealed");
   requireTime(request.sentMs, "sentMs");
   requireCount(request.pendingBytes, "pendingBytes");
-  if (request.currentAtMs !== undefined) requireTime(request.currentAtMs, "currentAtMs");
+  if (request.currentAtMs !== undefined) {
+    requireTime(request.currentAtMs, "currentAtMs");
+    requireField(request.currentAtMs <= request.sentMs, "currentAtMs", "not later than sentMs, which the same clock told");
+  }
   if (nextTokenHash !== undefined) requireField(isChecksum(nextTokenHash), "nextTokenHash", "64 lower-case hex digits");
   for (const [field, parts] of [
     ["seeding", seeding],
@@ -132,6 +181,7 @@ function requireHeartbeat(request: HeartbeatRequest): void {
     requireCount(parts.totalBytes, `${field}.totalBytes`);
   }
   if (resynchronization !== undefined) requireCallerId(resynchronization.reason, "resynchronization.reason");
+  if (uploadsStopped !== undefined) requireCallerId(uploadsStopped.code, "uploadsStopped.code");
 }
 
 function requireCallerId({ length }: string, field: string): void {

@@ -13,11 +13,11 @@ export interface ReplicationPolicy {
   readonly rpoThresholdMs?: number | undefined;
 }
 
-/** A repair of the replication that an operator asked for; its id follows from the request's. */
+/** A repair of the replication that an operator asked for: it opened the item's stream. Its id follows from the request's. */
 export interface RepairRequest {
   readonly id: string;
   readonly requestedMs: number;
-  /** `requested`: no heartbeat has taken it up yet. */
+  /** `requested`: no heartbeat speaks of the stream yet; `done`: its disks are an image of the source again. */
   readonly state: "requested" | "running" | "done";
   readonly changedMs: number;
 }
@@ -26,8 +26,12 @@ export interface RepairRequest {
 export interface ProtectedItem {
   readonly version: 1;
   readonly itemId: string;
-  /** The open stream: deltas of any other stream are refused and swept. */
+  /** The open stream: deltas of any other stream are refused and swept. Minted (streams.ts): no other stream of any life of the item has this number. */
   readonly stream: number;
+  /** Drawn when the stream was opened, a part of its start position: 32 hex digits. Undefined once the stream has ended and none follows. */
+  readonly nonce: string | undefined;
+  /** When this stream was announced. */
+  readonly openedMs: number;
   /** Ordered by id. */
   readonly disks: readonly DiskDescription[];
   readonly policy: ReplicationPolicy;
@@ -82,6 +86,12 @@ export interface Resynchronization {
   readonly totalBytes: number;
 }
 
+/** Why the mobility service uploads nothing more in this stream: another service has written it too. */
+export interface UploadsStopped {
+  readonly code: string;
+  readonly message: string;
+}
+
 /**
  * `heartbeat.json`: the last word of the mobility service, and the session that it has. Changed by compare-and-set only, so that of two services one has
  * the session. Records of before have no session.
@@ -93,6 +103,8 @@ export interface HeartbeatRecord {
   /** The service's own clock at sending: the difference to `receivedMs` bounds the skew. */
   readonly sentMs: number;
   readonly bootId: string;
+  /** Where the stream begins that `uploaded` speaks of: the item's open one, or one before of which the service has not heard yet that it ended. */
+  readonly start?: Position | undefined;
   readonly uploaded: Position;
   /** Every write up to this moment lies at or before `uploaded`, if the service knows of one: an idle VM uploads nothing. */
   readonly currentAtMs: number | undefined;
@@ -100,10 +112,11 @@ export interface HeartbeatRecord {
   readonly seeding: { readonly doneBytes: number; readonly totalBytes: number } | undefined;
   readonly session?: ServiceSession | undefined;
   readonly resynchronization?: Resynchronization | undefined;
+  readonly uploadsStopped?: UploadsStopped | undefined;
   readonly appPoint?: AppPointState | undefined;
 }
 
-/** Why an item stands still, in words for the operator. Applying goes on when the next delta of the chain can be read, else after a repair. */
+/** Why an item stands still, in words for the operator. Applying goes on when the next delta of the chain can be read, and in another stream after a repair. */
 export interface StopReason {
   readonly code: string;
   readonly message: string;

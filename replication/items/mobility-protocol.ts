@@ -1,10 +1,10 @@
 /**
  * What the mobility service and the function app say to each other, over HTTPS with JSON bodies. The service calls; nothing calls the VM.
- * All requests but `register` carry `authorization: Bearer <item token>`. Errors come as `{ error: { code, message, hint } }`. The rules of identity,
+ * All requests but `register` carry `authorization: Bearer <ticket>.<item token>`. Errors come as `{ error: { code, message, hint } }`. The rules of identity,
  * sessions and requests stand in docs/mobility-protocol.md.
  */
 import type { DiskDescription, Position } from "../position.ts";
-import type { Resynchronization } from "./item.ts";
+import type { Resynchronization, UploadsStopped } from "./item.ts";
 
 /** POST /api/mobility/{item}/register. Repeating it with the same `itemToken` succeeds, so a lost answer is harmless. */
 export interface RegisterRequest {
@@ -17,10 +17,18 @@ export interface RegisterRequest {
   /** What the service serves; must equal the item's disks. */
   readonly disks: readonly DiskDescription[];
 }
-export interface RegisterAnswer {
+export interface RegisterAnswer extends OpenStream {
+  /** Stands before every token that the service sends from now on, with a dot between them: see `Tickets`. */
+  readonly ticket: string;
+}
+
+/** The stream that the item has open. A service that replicated another one begins this one: it reads all disks again. */
+export interface OpenStream {
   readonly stream: number;
-  /** The position before epoch 1 of the stream. */
+  /** The position before epoch 1 of the stream. It is made of the item, the stream, the disks and the nonce, so that the service can check it. */
   readonly start: Position;
+  /** 32 hex digits. */
+  readonly nonce: string;
 }
 
 /** POST /api/mobility/{item}/heartbeat. */
@@ -33,6 +41,8 @@ export interface HeartbeatRequest {
   /** The session is over: the service is stopping, and sends nothing more. */
   readonly ended?: boolean | undefined;
   readonly sentMs: number;
+  /** Where the stream begins that the service replicates, and of which the two positions speak. */
+  readonly start?: Position | undefined;
   readonly uploaded: Position;
   /** The end of the last sealed delta. A service that asks for a session must know at least what the target has applied. */
   readonly sealed?: Position | undefined;
@@ -40,9 +50,8 @@ export interface HeartbeatRequest {
   readonly pendingBytes: number;
   readonly seeding?: { readonly doneBytes: number; readonly totalBytes: number } | undefined;
   readonly resynchronization?: Resynchronization | undefined;
-  /** The repair that was taken up, and the one that is complete. */
-  readonly repairRunning?: string | undefined;
-  readonly repairDone?: string | undefined;
+  /** Nothing more is uploaded in this stream: only another one helps (`repairReplication`). */
+  readonly uploadsStopped?: UploadsStopped | undefined;
   /** What became of the app-consistent point that was asked for; sent until an answer no longer asks for it. */
   readonly consistency?: ConsistencyOutcome | undefined;
   /** SHA-256 (64 hex digits) of the token that the service wants to use from now on. The token itself is not sent before its first use. */
@@ -52,18 +61,15 @@ export type ConsistencyOutcome =
   | { readonly requestId: string; readonly state: "done" }
   | { readonly requestId: string; readonly state: "failed"; readonly reason: string };
 
-export interface HeartbeatAnswer {
-  readonly stream: number;
-  /** Where to upload: container address with a create-only SAS. Kept in memory only, never logged. */
+export interface HeartbeatAnswer extends OpenStream {
+  /** Where to upload deltas of the open stream: container address with a create-only SAS. Kept in memory only, never logged. */
   readonly upload: { readonly containerUrl: string; readonly expiresMs: number };
-  /** How far the target stands. */
+  /** How far the target stands in the open stream. */
   readonly applied: Position;
   /** When the next heartbeat is expected. */
   readonly intervalMs: number;
   /** The session that this answer grants or keeps up: others wait until nothing was heard of it for `leaseMs`. */
   readonly session: { readonly sinceMs: number; readonly leaseMs: number };
-  /** The replication is to be repaired: everything is read again. Sent until a heartbeat reports this id. */
-  readonly repair?: { readonly id: string } | undefined;
   /** An app-consistent point is wanted now. Sent until a heartbeat reports its outcome. */
   readonly consistency?: { readonly requestId: string } | undefined;
   /** `wanted`: the service is to choose another token; `accepted`: the proposed one counts from now on, beside the old one until its first use. */

@@ -4,27 +4,33 @@ import { DISK_ID_MAX_LENGTH, ITEM_ID_MAX_LENGTH } from "../limits.ts";
 
 const CACHE_PREFIX = "leeward-cache-";
 const ITEM_PREFIX = "leeward-item-";
+const DISK_PREFIX = "leeward-disk-";
 
-/** In the cache account: the deltas of one item, and nothing else. */
-export const cacheContainer = (itemId: string): string => `${CACHE_PREFIX}${itemId}`;
-/** In the cache account: what the sweep found in the item's container and did not recognise. */
+/** In the cache account: the deltas of one stream, and nothing else. One for each stream, so that a grant opens no other one. */
+export const cacheContainer = (itemId: string, stream: number): string => `${CACHE_PREFIX}${itemId}-${fixed(stream, 10)}`;
+export const cacheContainersPrefix = (itemId: string): string => `${CACHE_PREFIX}${itemId}-`;
+/** In the cache account: what the sweep found in the item's cache containers and did not recognise. */
 export const quarantineContainer = (itemId: string): string => `leeward-foreign-${itemId}`;
 /** In the target account: the records, journal and manifests of one item. */
 export const itemContainer = (itemId: string): string => `${ITEM_PREFIX}${itemId}`;
 /** In the target account: the target page blobs of one stream. */
-export const diskContainer = (itemId: string, stream: number): string => `leeward-disk-${itemId}-${fixed(stream, 10)}`;
-/** True for the container of target page blobs of any stream of this item, and of no other item. */
-export const isDiskContainer = (itemId: string, container: string): boolean =>
-  container.startsWith(`leeward-disk-${itemId}-`) && /^\d{10}$/.test(container.slice(`leeward-disk-${itemId}-`.length));
+export const diskContainer = (itemId: string, stream: number): string => `${DISK_PREFIX}${itemId}-${fixed(stream, 10)}`;
+export const diskContainersPrefix = (itemId: string): string => `${DISK_PREFIX}${itemId}-`;
+/** The stream of a container behind one of the two prefixes above; undefined for the container of another item, whose name may begin alike. */
+export const streamOfContainer = (prefix: string, container: string): number | undefined =>
+  container.startsWith(prefix) && /^\d{10}$/.test(container.slice(prefix.length)) ? Number(container.slice(prefix.length)) : undefined;
 /** In the target account: the page blobs that restores made. */
 export const restoreContainer = (itemId: string): string => `leeward-restore-${itemId}`;
 
 export const deltaName = (stream: number, epoch: number): string => `${fixed(stream, 10)}/${fixed(epoch, 12)}`;
 export const journalName = (stream: number, epoch: number): string => `journal/${deltaName(stream, epoch)}`;
 export const diskBlobName = (diskId: string): string => `${diskId}.vhd`;
-export const restoredBlobName = (restoreId: string, diskId: string): string => `${restoreId}/${diskId}.vhd`;
+/** `attempt`: which copy of the disk; each has a name of its own, so that none takes the place of another. */
+export const restoredBlobName = (restoreId: string, diskId: string, attempt = 0): string =>
+  attempt === 0 ? `${restoreId}/${diskId}.vhd` : `${restoreId}/${attempt}/${diskId}.vhd`;
 export const ITEM_RECORD = "item.json";
 export const PROGRESS_RECORD = "progress.json";
+export const STREAMS_RECORD = "streams.json";
 export const HEARTBEAT_RECORD = "heartbeat.json";
 export const ALERT_RECORD = "alerts.json";
 export const EVENTS_RECORD = "events.json";
@@ -32,15 +38,18 @@ export const POINT_WANTED_RECORD = "point-wanted.json";
 export const POINTS_PREFIX = "points/";
 export const manifestName = (pointId: string): string => `${POINTS_PREFIX}${pointId}/manifest.json`;
 export const pinsName = (pointId: string): string => `${POINTS_PREFIX}${pointId}/pins.json`;
-export const restoreRecordName = (restoreId: string): string => `restores/${restoreId}.json`;
+export const RESTORES_PREFIX = "restores/";
+export const restoreRecordName = (restoreId: string): string => `${RESTORES_PREFIX}${restoreId}.json`;
 
 /** In the target account: what belongs to no single item. */
 export const CONTROL_CONTAINER = "leeward-control";
 export const POLICIES_PREFIX = "policies/";
 export const policyRecordName = (name: string): string => `${POLICIES_PREFIX}${name}.json`;
 export const NETWORK_MAPPINGS_RECORD = "network-mappings.json";
-/** Of an item that is no longer protected these stay. */
-export const isLastingRecord = (name: string): boolean => name.startsWith("jobs/") || name === "managed.json" || name === "ledger.json";
+export const SERVICE_KEY_RECORD = "service-key.json";
+/** Of an item that is no longer protected these stay: what tells of its jobs, and which stream numbers were used. */
+export const isLastingRecord = (name: string): boolean => name.startsWith("jobs/") || LASTING.includes(name);
+const LASTING: readonly string[] = ["managed.json", "ledger.json", STREAMS_RECORD];
 
 /** Queues in the target account. Hints carry Event Grid's deliveries and the hand-on of a worker to itself. */
 export const HINTS_QUEUE = "leeward-hints";
@@ -50,8 +59,8 @@ export const ALERTS_QUEUE = "leeward-alerts";
 
 /** The item whose deltas live in this container, or undefined for a container of another kind. */
 export function itemOfCacheContainer(container: string): string | undefined {
-  const itemId = container.startsWith(CACHE_PREFIX) ? container.slice(CACHE_PREFIX.length) : "";
-  return isItemId(itemId) ? itemId : undefined;
+  const itemId = /^leeward-cache-(.+)-\d{10}$/.exec(container)?.[1];
+  return itemId !== undefined && isItemId(itemId) ? itemId : undefined;
 }
 
 /** The item whose records live in this container. */

@@ -1,20 +1,20 @@
 import { LeewardError } from "../errors.ts";
 import { CALLER_ID_MAX_LENGTH } from "../limits.ts";
-import { startPosition } from "../position.ts";
 import type { ItemContext } from "./context.ts";
 import type { ProtectedItem } from "./item.ts";
 import { changeItem } from "./item-record.ts";
-import type { RegisterAnswer, RegisterRequest } from "./mobility-protocol.ts";
+import type { OpenStream, RegisterRequest } from "./mobility-protocol.ts";
 import { isChecksum, orderedDisks, requireField, sameDisks } from "./request-rules.ts";
 import { requireMachine } from "./session.ts";
+import { openStream } from "./streams.ts";
 import { matchesHash, tokenHash } from "./tokens.ts";
 
 /**
  * Makes the calling mobility service the one of this item. The registration token is used up by the compare-and-set that stores the hash of the
  * item token; the same item token again succeeds, so that a lost answer is harmless. Errors: `item-unknown`, `not-authorized`, `invalid-request`
- * (the disks are not those of the item), `machine-mismatch` (the token is known, the machine is another one), `conflict`.
+ * (the disks are not those of the item), `machine-mismatch` (the token is known, the machine is another one), `stream-closed`, `conflict`.
  */
-export async function registerService(context: ItemContext, itemId: string, request: RegisterRequest): Promise<RegisterAnswer> {
+export async function registerService(context: ItemContext, itemId: string, request: RegisterRequest): Promise<OpenStream> {
   requireField(isChecksum(request.itemToken), "itemToken", "64 lower-case hex digits");
   for (const field of ["machineId", "bootId"] as const) {
     const { length } = request[field];
@@ -31,7 +31,7 @@ export async function registerService(context: ItemContext, itemId: string, requ
     );
     return registered;
   });
-  return { stream: item.stream, start: startPosition(item.itemId, item.stream, item.disks) };
+  return openStream(item);
 }
 
 /** A registration token binds the item to the machine that uses it, whatever machine it was bound to before. */

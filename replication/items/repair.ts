@@ -1,42 +1,88 @@
-import { LeewardError } from "../errors.ts";
+import { readProgress } from "../apply/progress.ts";
+import { LeewardError, hasCode } from "../errors.ts";
 import type { ItemContext } from "./context.ts";
+import { readHeartbeat } from "./heartbeat.ts";
 import type { ProtectedItem, RepairRequest } from "./item.ts";
-import { changeItem } from "./item-record.ts";
-import type { HeartbeatRequest } from "./mobility-protocol.ts";
+import { changeItem, readItem } from "./item-record.ts";
+import { PROGRESS_RECORD } from "./names.ts";
+import { type GivenUpProgress, ensureProgress, prepareStream } from "./open-stream.ts";
 import { isKnownOperation, operationIdOf, withOperation } from "./operations.ts";
+import { speaksOf } from "./repair-report.ts";
+import { mintStream, openStream } from "./streams.ts";
 
 /**
- * Asks the mobility service to bring everything again (Site Recovery's `repairReplication`). The request stands in the item record; the answers of
- * heartbeats hand it on. With a `requestId` the call can be repeated: it gives the same repair, whatever its state. Errors: `item-unknown`, `invalid-request`,
- * `conflict` while another repair is not done.
+ * Brings everything again (Site Recovery's `repairReplication`), the way back from every stop: opens a new stream with target disks and a cache container of its
+ * own. Its service hears of it with its next heartbeat and reads all disks. Points, journal and disks of the streams before stay until retention lets them go,
+ * so that a failover is possible meanwhile. A progress record that is damaged or gone is given up. With a `requestId` the call can be repeated: it gives the same
+ * repair, whatever its state, and finishes what a crash left undone. Errors: `item-unknown`, `invalid-request`, `stream-closed`, `conflict` while another repair
+ * goes on well.
  */
 export async function requestRepair(context: ItemContext, itemId: string, requestId?: string): Promise<RepairRequest> {
-  const id = operationIdOf("repair", itemId, requestId ?? context.ids.next());
-  const nowMs = context.clock.now();
-  const requested: RepairRequest = { id, requestedMs: nowMs, state: "requested", changedMs: nowMs };
-  const item = await changeItem(context.stores, itemId, (found) => {
-    if (isKnownOperation(found, id)) return found;
-    if (found.repair !== undefined && found.repair.state !== "done") throw underWay(found.repair);
-    return { ...found, repair: requested, operations: withOperation(found, id) };
+  const { stores, clock, ids } = context;
+  const id = operationIdOf("repair", itemId, requestId ?? ids.next());
+  const { item } = await readItem(stores, itemId);
+  const found = await look(context, item);
+  if (isKnownOperation(item, id)) {
+    // One of before, behind which others have come since, is done.
+    if (item.repair?.id !== id) return { id, requestedMs: clock.now(), state: "done", changedMs: clock.now() };
+    if (found.givenUp === undefined) {
+      await ensureProgress(stores, item);
+      return item.repair;
+    }
+  }
+  openStream(item);
+  if (!found.stopped) requireFree(item, id);
+  const nowMs = clock.now();
+  const repair: RepairRequest = { id, requestedMs: nowMs, state: "requested", changedMs: nowMs };
+  const opened = { stream: await mintStream(stores, itemId), nonce: ids.next(), openedMs: nowMs, repair };
+  await prepareStream(context, { ...item, ...opened });
+  const announced = await changeItem(stores, itemId, (current) => announce(current, item, opened));
+  await ensureProgress(stores, announced, found.givenUp);
+  return announced.repair ?? repair;
+}
+
+type Opened = Required<Pick<ProtectedItem, "stream" | "openedMs">> & { readonly nonce: string; readonly repair: RepairRequest };
+
+/** `before` is the item as it was when its new stream was minted. */
+function announce(current: ProtectedItem, before: ProtectedItem, opened: Opened): ProtectedItem {
+  const { id } = opened.repair;
+  if (current.stream === before.stream) {
+    return { ...current, ...opened, operations: isKnownOperation(current, id) ? current.operations : withOperation(current, id) };
+  }
+  // The same request twice at one moment.
+  if (current.repair?.id === id) return current;
+  throw new LeewardError("conflict", "Another stream of the item was opened, or its last one closed, meanwhile.", {
+    itemId: before.itemId,
   });
-  // One of before, behind which others have come since, is done.
-  return item.repair?.id === id ? item.repair : { ...requested, state: "done" };
 }
 
-/** The item after what a heartbeat says of its repair; the same object when that is nothing new. */
-export function repairReported(item: ProtectedItem, request: HeartbeatRequest, nowMs: number): ProtectedItem {
-  const { repair } = item;
-  if (repair === undefined || repair.state === "done") return item;
-  if (request.repairDone === repair.id) return { ...item, repair: { ...repair, state: "done", changedMs: nowMs } };
-  if (request.repairRunning !== repair.id || repair.state === "running") return item;
-  return { ...item, repair: { ...repair, state: "running", changedMs: nowMs } };
+interface Found {
+  /** Nothing more comes in the open stream by itself. */
+  readonly stopped: boolean;
+  readonly givenUp: GivenUpProgress | undefined;
 }
 
-function underWay({ id, state }: RepairRequest): LeewardError {
-  return new LeewardError(
+async function look({ stores }: ItemContext, item: ProtectedItem): Promise<Found> {
+  const records = stores.records(item.itemId);
+  try {
+    const stored = await readProgress(records);
+    if (stored === undefined) return { stopped: true, givenUp: { etag: undefined } };
+    const heartbeat = await readHeartbeat(stores, item.itemId);
+    const halted = heartbeat?.uploadsStopped !== undefined && speaksOf(heartbeat, item);
+    return { stopped: stored.progress.stopped !== undefined || halted, givenUp: undefined };
+  } catch (error) {
+    if (!hasCode(error, "record-corrupt")) throw error;
+    return { stopped: true, givenUp: { etag: (await records.read(PROGRESS_RECORD))?.etag } };
+  }
+}
+
+/** A repair that goes on well is not begun anew: that would read all disks from the start. */
+function requireFree({ repair }: ProtectedItem, id: string): void {
+  if (repair === undefined || repair.id === id || repair.state === "done") return;
+  throw new LeewardError(
     "conflict",
-    `The repair ${id} is ${state === "running" ? "running" : "waiting for the mobility service"}.`,
-    { repair: id, state },
+    `The repair ${repair.id} is ${repair.state === "running" ? "running" : "waiting for the mobility service"}.`,
+    { repair: repair.id, state: repair.state },
     { hint: "Wait until the status of the item says that it is done, then ask again if it is still needed." },
   );
 }

@@ -55,7 +55,9 @@ function requireKnown({ sealed }: HeartbeatRequest, applied: Position): void {
     "position-fork",
     "The target holds epochs that this mobility service does not know: its state folder is an older copy or a new one.",
     { sealedEpoch: sealed.epoch, appliedEpoch: applied.epoch },
-    { hint: "Start the service with the state folder that belongs to the item, or protect the machine anew." },
+    {
+      hint: "Start the service with the state folder that belongs to the item; if that is lost, repairReplication opens a new stream for this one.",
+    },
   );
 }
 

@@ -77,7 +77,7 @@ export function judgedEtag({ facts: { etag } }: LeewardError): string | undefine
 
 /** The end of the delta in the cache; undefined if there is none, or none that could ever be applied (that one is quarantined). */
 async function readCached(context: ItemContext, itemId: string, request: SettleRequest): Promise<Position | undefined> {
-  const cache: RecordStore = context.stores.cache(itemId);
+  const cache: RecordStore = context.stores.cache(itemId, request.stream);
   const name = deltaName(request.stream, request.epoch);
   let etag: string | undefined;
   try {
@@ -86,7 +86,7 @@ async function readCached(context: ItemContext, itemId: string, request: SettleR
     return stored === undefined ? undefined : deltaEnd(stored.bytes, itemId, request);
   } catch (error) {
     if (!hasCode(error, "delta-corrupt", "delta-too-large", "delta-unsupported", "delta-foreign")) throw error;
-    await context.stores.quarantine(itemId, name, `${error.code}: ${error.message}`, etag ?? judgedEtag(error));
+    await context.stores.quarantine(itemId, request.stream, name, `${error.code}: ${error.message}`, etag ?? judgedEtag(error));
     return undefined;
   }
 }

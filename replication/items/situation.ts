@@ -1,6 +1,7 @@
-import { LeewardError, isErrorCode } from "../errors.ts";
+import { LeewardError, hasCode, isErrorCode } from "../errors.ts";
 import type { ManagedItem } from "../jobs/managed-item.ts";
 import { decideFact, type Situation } from "../states/decide.ts";
+import type { ItemStores } from "../ports.ts";
 import type { ReplicationFact } from "../states/states.ts";
 import { readProgress } from "../apply/progress.ts";
 import type { ItemContext } from "./context.ts";
@@ -17,10 +18,26 @@ function factOf(progress: Progress, heartbeat: HeartbeatRecord | undefined): Rep
   return progress.lastPoint === undefined ? undefined : "SeedingComplete";
 }
 
-/** The situation as it stands with what replication reports now. Nothing is stored. */
+/** The situation as it stands with what replication reports now. Nothing is stored. Whose progress cannot be read any more needs a repair. */
 export async function situationNow({ stores }: Pick<ItemContext, "stores">, { itemId, situation }: ManagedItem): Promise<Situation> {
-  const progress = await readProgress(stores.records(itemId));
+  const progress = await progressOf(stores, itemId);
   if (progress === undefined) return situation;
-  const fact = factOf(progress.progress, await readHeartbeat(stores, itemId));
+  const fact = progress === "damaged" ? "ResyncNeeded" : factOf(progress, await readHeartbeat(stores, itemId));
   return fact === undefined ? situation : decideFact(situation, fact);
+}
+
+/** The same for an operator who wants to repair: a stop that may end by itself counts too. */
+export async function situationToRepair(context: Pick<ItemContext, "stores">, managed: ManagedItem): Promise<Situation> {
+  const progress = await progressOf(context.stores, managed.itemId);
+  const stopped = progress !== undefined && progress !== "damaged" && progress.stopped !== undefined;
+  return stopped ? decideFact(managed.situation, "ResyncNeeded") : situationNow(context, managed);
+}
+
+async function progressOf(stores: ItemStores, itemId: string): Promise<Progress | "damaged" | undefined> {
+  try {
+    return (await readProgress(stores.records(itemId)))?.progress;
+  } catch (error) {
+    if (hasCode(error, "record-corrupt")) return "damaged";
+    throw error;
+  }
 }

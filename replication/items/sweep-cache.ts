@@ -16,7 +16,7 @@ import { deltaEnd, judgedEtag } from "./settle.ts";
 type HintReason =
   /** The next delta is here and nobody works on it: its event was lost, or came while a holder was dying. */
   | "next-delta"
-  /** A batch was begun and its worker is gone. */
+  /** A batch was begun and its worker is gone, or could not finish it: what was missing may be there by now. */
   | "batch-begun"
   /** A claim ran out without being given back. */
   | "holder-gone"
@@ -43,7 +43,8 @@ interface Look {
   readonly nowMs: number;
 }
 
-const NOTHING: CacheSweep = { hints: [], quarantined: 0, removed: 0, stopped: undefined, cacheFailure: undefined, more: false };
+/** When nothing was looked at. */
+export const NOTHING: CacheSweep = { hints: [], quarantined: 0, removed: 0, stopped: undefined, cacheFailure: undefined, more: false };
 
 /**
  * Finds what no event announced (rule 5) and cleans the item's cache container, a bounded page at a time; every call makes progress, because what it
@@ -63,7 +64,7 @@ export async function sweepCache(context: ItemContext, itemId: string): Promise<
     return { ...NOTHING, hints: ahead ? ["next-delta"] : hints, cacheFailure: listed };
   }
   const cleaned = await cleanCache(look, listed);
-  const nextHere = await isNextHere(look, listed);
+  const nextHere = (await isNextHere(look, listed)) || (await isRestored(look));
   const hints: HintReason[] = [...(nextHere && mayWork(look) ? (["next-delta"] as const) : []), ...(await targetHints(look))];
   const stopped = nextHere || hints.length > 0 ? undefined : await stopAtGap(look, listed);
   const { failure, ...counts } = cleaned;
@@ -78,16 +79,22 @@ async function sweepClosed(look: Look, listed: readonly RecordListing[] | Leewar
   return { ...NOTHING, ...counts, cacheFailure: failure };
 }
 
+/** What stopped the item is looked for in the journal too: a worker may have put it there before the cache's copy was damaged or went. */
+async function isRestored(look: Look): Promise<boolean> {
+  const { applied, stopped } = look.stored.progress;
+  return stopped !== undefined && (await inJournal(look, applied.epoch + 1));
+}
+
 /** Deltas that were applied and could not be removed may fill the whole page in front of the next one. */
 async function isNextHere({ context, item, stored }: Look, listed: readonly RecordListing[]): Promise<boolean> {
   const next = deltaName(item.stream, stored.progress.applied.epoch + 1);
   if (listed.some((entry) => entry.name === next)) return true;
-  return listed.length >= SWEEP_CACHE_MAX_NAMES && (await context.stores.cache(item.itemId).list(next, 1)).length > 0;
+  return listed.length >= SWEEP_CACHE_MAX_NAMES && (await context.stores.cache(item.itemId, item.stream).list(next, 1)).length > 0;
 }
 
 /** The first names up to the open stream's, and the first behind them, so that a backlog hides nothing. */
 async function listCache(context: ItemContext, itemId: string, stream: number): Promise<readonly RecordListing[] | LeewardError> {
-  const cache = context.stores.cache(itemId);
+  const cache = context.stores.cache(itemId, stream);
   try {
     const first = await cache.list("", SWEEP_CACHE_MAX_NAMES);
     const last = first.at(-1);
@@ -105,7 +112,8 @@ async function listCache(context: ItemContext, itemId: string, stream: number): 
 async function targetHints(look: Look): Promise<readonly HintReason[]> {
   const { context, item, stored, nowMs } = look;
   const { progress } = stored;
-  if (isHeld(progress, nowMs) || progress.stopped !== undefined) return [];
+  if (isHeld(progress, nowMs)) return [];
+  if (progress.stopped !== undefined) return isBoundary(progress) ? [] : ["batch-begun"];
   const hints: HintReason[] = [];
   if (!isBoundary(progress)) hints.push("batch-begun");
   if (progress.holder !== undefined) hints.push("holder-gone");
@@ -149,20 +157,21 @@ async function cleanCache(look: Look, listed: readonly RecordListing[]): Promise
 
 const OF_ONE_BLOB = ["conflict", "store-refused"] as const;
 /** Trying the next blob would only cost another time-out. */
-const OF_THE_ACCOUNT = ["store-unavailable", "outcome-unknown"] as const;
+const OF_THE_ACCOUNT = ["store-unavailable", "store-busy", "outcome-unknown"] as const;
 
 /** Looks closer where the name alone did not decide, and does what was decided. */
 async function clean(look: Look, name: string, first: Verdict, firstJournalEpoch: number): Promise<"quarantine" | "remove" | "leave"> {
   const { stores } = look.context;
   const { itemId } = look.item;
+  const { stream } = look.stored.progress;
   const verdict =
     first.kind === "applied"
       ? await judgeApplied(look, name, first.epoch, firstJournalEpoch)
       : first.kind === "too-large"
         ? await judgeTooLarge(look, name, first.reason)
         : first;
-  if (verdict.kind === "quarantine") await stores.quarantine(itemId, name, verdict.reason, verdict.etag);
-  else if (verdict.kind === "remove") await stores.cache(itemId).remove(name);
+  if (verdict.kind === "quarantine") await stores.quarantine(itemId, stream, name, verdict.reason, verdict.etag);
+  else if (verdict.kind === "remove") await stores.cache(itemId, stream).remove(name);
   else return "leave";
   return verdict.kind;
 }
@@ -200,7 +209,7 @@ async function judgeApplied(look: Look, name: string, epoch: number, firstJourna
   if (epoch < firstJournalEpoch) return { kind: "remove" };
   const { context, item } = look;
   const journalled = await context.stores.records(item.itemId).read(journalName(item.stream, epoch));
-  const cached = await context.stores.cache(item.itemId).read(name);
+  const cached = await context.stores.cache(item.itemId, item.stream).read(name);
   if (journalled === undefined || cached === undefined) return { kind: "leave" };
   if (sameBytes(journalled.bytes, cached.bytes)) return { kind: "remove" };
   try {
@@ -217,7 +226,7 @@ async function judgeApplied(look: Look, name: string, epoch: number, firstJourna
 
 async function judgeTooLarge({ context, item }: Look, name: string, reason: string): Promise<Verdict> {
   try {
-    await context.stores.cache(item.itemId).read(name, DELTA_MAX_BYTES);
+    await context.stores.cache(item.itemId, item.stream).read(name, DELTA_MAX_BYTES);
     return { kind: "leave" };
   } catch (error) {
     if (hasCode(error, "delta-too-large")) return { kind: "quarantine", reason, etag: judgedEtag(error) };
@@ -265,7 +274,7 @@ async function inJournal({ context, item }: Look, epoch: number): Promise<boolea
   return (await context.stores.records(item.itemId).list(journalName(item.stream, epoch), 1)).length > 0;
 }
 
-/** A stop between batches ends when the right delta stands in its place, which a worker finds out; a batch that cannot be finished waits for a repair. */
+/** A stop ends when what was missing is there: a worker finds that out before it claims anything. In the middle of a batch `batch-begun` wakes it. */
 function mayWork({ stored: { progress }, nowMs }: Look): boolean {
   return !isHeld(progress, nowMs) && (progress.stopped === undefined || isBoundary(progress));
 }

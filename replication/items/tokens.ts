@@ -16,12 +16,16 @@ export function tokenHash(token: string): string {
   return createHash("sha256").update(token, "utf8").digest("hex");
 }
 
-/** True if `token` has this hash. Every digit is compared, so that the time tells nothing about the place of a difference. */
+/** True if `token` has this hash. */
 export function matchesHash(token: string, hash: string | undefined): boolean {
   if (hash === undefined || token.length > TOKEN_MAX_LENGTH) return false;
-  const found = tokenHash(token);
-  let difference = found.length ^ hash.length;
-  for (let at = 0; at < found.length; at += 1) difference |= found.charCodeAt(at) ^ hash.charCodeAt(at);
+  return sameDigits(tokenHash(token), hash);
+}
+
+/** Every digit is compared, so that the time tells nothing about the place of a difference. */
+export function sameDigits(found: string, expected: string): boolean {
+  let difference = found.length ^ expected.length;
+  for (let at = 0; at < found.length; at += 1) difference |= found.charCodeAt(at) ^ expected.charCodeAt(at);
   return difference === 0;
 }
 

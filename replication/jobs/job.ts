@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { canonicalDigest } from "../canonical-json.ts";
 import { LeewardError, invariant } from "../errors.ts";
 import { requireField } from "../items/request-rules.ts";
-import { CALLER_ID_MAX_LENGTH, JOB_ERRORS_MAX_COUNT } from "../limits.ts";
+import { CALLER_ID_MAX_LENGTH, JOB_ERRORS_MAX_COUNT, JOB_LEFTOVERS_MAX_COUNT } from "../limits.ts";
 import type { Flow } from "../states/states.ts";
 import { SCENARIOS } from "./scenarios.ts";
 
@@ -27,6 +27,16 @@ export interface JobError {
   readonly atMs: number;
 }
 
+/** Something that Leeward made and that still stands at the end of the job. */
+export interface JobLeftover {
+  /** Resource Manager id, or the name of what lies in a storage account. */
+  readonly id: string;
+  /** Why it stands. */
+  readonly message: string;
+  /** How it goes. */
+  readonly hint: string;
+}
+
 /** One run of a flow, from the request to its end. Times are Unix milliseconds of the target's clock, and never go back inside a job. */
 export interface JobRecord {
   readonly version: 1;
@@ -38,6 +48,8 @@ export interface JobRecord {
   readonly state: JobState;
   readonly tasks: readonly JobTask[];
   readonly errors: readonly JobError[];
+  /** What the job leaves behind: it succeeds, and does not say that all is well. */
+  readonly leftovers?: readonly JobLeftover[] | undefined;
   readonly startedMs: number;
   readonly endedMs: number | undefined;
   /** The alert that asked for it; undefined for a person's request. */
@@ -176,6 +188,14 @@ export function noteError(job: JobRecord, error: Omit<JobError, "atMs">, nowMs: 
   return { ...job, errors: [...job.errors, { ...error, atMs: later(job, nowMs) }].slice(0, JOB_ERRORS_MAX_COUNT) };
 }
 
+/** Something stays behind. Each thing is named once, with the last reason. */
+export function noteLeftover(job: JobRecord, leftover: JobLeftover): JobRecord {
+  const known = job.leftovers ?? [];
+  const isNoted = known.some(({ id, message }) => id === leftover.id && message === leftover.message);
+  if (isNoted || isEnded(job)) return job;
+  return { ...job, leftovers: [...known.filter(({ id }) => id !== leftover.id), leftover].slice(0, JOB_LEFTOVERS_MAX_COUNT) };
+}
+
 /** Given up: by its operator, or because another job took over. */
 export function cancelJob(job: JobRecord, nowMs: number): JobRecord {
   if (isEnded(job)) return job;
@@ -184,10 +204,10 @@ export function cancelJob(job: JobRecord, nowMs: number): JobRecord {
 }
 
 /** Site Recovery's `stateDescription`. */
-export function stateDescription({ state, errors }: JobRecord): string {
+export function stateDescription({ state, errors, leftovers = [] }: JobRecord): string {
   if (state === "Suspended") return "Waiting for input";
   if (state !== "Succeeded") return state;
-  return errors.length > 0 ? "CompletedWithInformation" : "Completed";
+  return errors.length + leftovers.length > 0 ? "CompletedWithInformation" : "Completed";
 }
 
 /** The end of a job is final: whatever is reported afterwards changes nothing. */

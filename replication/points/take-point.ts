@@ -1,11 +1,11 @@
+import { whileBusy } from "../apply/busy.ts";
 import { targetDisks } from "../apply/claim.ts";
 import type { Claim } from "../apply/claim.ts";
 import { inLanes } from "../apply/lanes.ts";
 import { isBoundary } from "../apply/progress.ts";
 import { LeewardError, invariant } from "../errors.ts";
-import type { HeartbeatRecord } from "../items/item.ts";
-import { HEARTBEAT_RECORD, manifestName } from "../items/names.ts";
-import { decodeRecord } from "../items/records.ts";
+import { readHeartbeat } from "../items/heartbeat.ts";
+import { manifestName } from "../items/names.ts";
 import { DISK_REQUESTS_IN_FLIGHT } from "../limits.ts";
 import type { TargetDisk } from "../ports.ts";
 import { encodePoint, makePointId } from "./manifest.ts";
@@ -26,7 +26,7 @@ export async function takeDuePoint(claim: Claim, which: "any" | "marked", wanted
   const nowMs = open.context.clock.now();
   const reason = pointReason(policy, progress, nowMs, wanted);
   if (reason === undefined || (which === "marked" && reason !== "marked")) return undefined;
-  const decision = pointDue({ policy, progress, heartbeat: await readHeartbeat(claim), nowMs, wanted });
+  const decision = pointDue({ policy, progress, heartbeat: await readHeartbeat(open.context.stores, open.item.itemId), nowMs, wanted });
   return decision.kind === "due" ? takePoint(claim, decision) : undefined;
 }
 
@@ -66,7 +66,11 @@ async function takePoint(claim: Claim, due: Extract<PointDecision, { readonly ki
       return { id: disk.id, sizeBytes: disk.sizeBytes, sectorSizeBytes: disk.sectorSizeBytes, snapshot };
     }),
   };
-  if ((await open.records.create(manifestName(pointId), encodePoint(manifest))) === undefined) {
+  const created = await whileBusy(context, {
+    send: () => open.records.create(manifestName(pointId), encodePoint(manifest)),
+    untilMs: () => claim.progress().expiresMs,
+  });
+  if (created === undefined) {
     context.log({ kind: "point-name-taken", itemId: item.itemId, generation, pointId });
     return undefined;
   }
@@ -93,15 +97,14 @@ async function snapshotOwn(claim: Claim, disk: TargetDisk, pointId: string): Pro
     const facts = { disk: disk.diskId, generation, found: found.sequenceNumber };
     throw new LeewardError("fenced", `Disk ${disk.diskId} belongs to another generation.`, facts);
   }
-  const snapshot = await port.snapshot(disk, found.etag, pointId);
+  const { etag } = found;
+  const snapshot = await whileBusy(claim.open.context, {
+    send: () => port.snapshot(disk, etag, pointId),
+    untilMs: () => claim.progress().expiresMs,
+  });
   if (snapshot === undefined) {
     // A newer worker, or only a late request of an older one that raised nothing: claiming again tells which.
     throw new LeewardError("conflict", `Disk ${disk.diskId} changed while its point was taken.`, { disk: disk.diskId, generation });
   }
   return snapshot;
-}
-
-async function readHeartbeat(claim: Claim): Promise<HeartbeatRecord | undefined> {
-  const stored = await claim.open.records.read(HEARTBEAT_RECORD);
-  return stored === undefined ? undefined : decodeRecord<HeartbeatRecord>(HEARTBEAT_RECORD, 1, stored.bytes);
 }

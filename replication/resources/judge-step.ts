@@ -7,7 +7,7 @@ import type { ResourceStep } from "./walk.ts";
 
 export type StepJudgement =
   /** Write it into the ledger, then begin the PUT of the body. */
-  | { readonly kind: "create"; readonly body: ResourceJson }
+  | { readonly kind: "create"; readonly body: ResourceJson; readonly createOnly: boolean }
   /** It stands. `ours`: made by Leeward, so it belongs into the ledger as created; else it was there before, and never comes in. */
   | { readonly kind: "present"; readonly ours: boolean }
   /** Azure is changing it, perhaps for us: read again later. */
@@ -18,7 +18,8 @@ export type StepJudgement =
 export function judgeStep(step: ResourceStep, found: ResourceJson | undefined, { itemId }: Owner): StepJudgement {
   const refused = (code: ErrorCode, message: string): StepJudgement => ({ kind: "refused", code, message });
   if (found === undefined) {
-    if (step.body !== undefined) return { kind: "create", body: step.body };
+    // Reads may be stale, and a PUT of a network deletes the subnets that others have added to one that stands.
+    if (step.body !== undefined) return { kind: "create", body: step.body, createOnly: step.kind === "virtual-network" };
     return refused("azure-resource-missing", `The plan counts on ${step.id}, which is gone.`);
   }
   const state = textOf(found, "properties", "provisioningState")?.toLowerCase() ?? "succeeded";
@@ -32,7 +33,7 @@ export function judgeStep(step: ResourceStep, found: ResourceJson | undefined, {
   if (state !== "succeeded") {
     // What is half made is made whole by the same PUT. A network only while nobody has added a subnet, which the PUT would delete.
     const isSafe = step.kind !== "virtual-network" || hasNoOther(step.body, found);
-    if (isOurs && step.body !== undefined && isSafe) return { kind: "create", body: step.body };
+    if (isOurs && step.body !== undefined && isSafe) return { kind: "create", body: step.body, createOnly: false };
     return refused("azure-resource-conflict", `${step.id} is in state ${state}.`);
   }
   if (fault !== undefined) return refused("azure-resource-conflict", `${step.id} is not as planned: ${fault}.`);

@@ -2,11 +2,11 @@ import { createHash } from "node:crypto";
 import { LeewardError } from "../errors.ts";
 import { restoreRecordName } from "../items/names.ts";
 import { decodeRecord } from "../items/records.ts";
-import type { RecordStore } from "../ports.ts";
+import type { RecordStore, RestoredDisk } from "../ports.ts";
 import type { Position } from "../position.ts";
 
-/** The states of a long-running operation, as Azure's APIs name them. */
-export type RestoreState = "Pending" | "InProgress" | "Succeeded" | "Failed";
+/** The states of a long-running operation, as Azure's APIs name them. `Removing`: somebody deleted it, or its time was over; the record goes last. */
+export type RestoreState = "Pending" | "InProgress" | "Succeeded" | "Failed" | "Removing";
 
 export interface DiskCopy {
   readonly id: string;
@@ -18,6 +18,8 @@ export interface DiskCopy {
   readonly copiedBytes: number;
   /** 0 until the store names it. */
   readonly totalBytes: number;
+  /** Which copy this is: those before it failed. Undefined: the first, 0. */
+  readonly attempt?: number | undefined;
 }
 
 export interface RestoreError {
@@ -64,8 +66,14 @@ export async function readRestore(records: RecordStore, restoreId: string): Prom
   return stored;
 }
 
+/** It has ended, well or badly; one that is being removed has not. */
 export function isFinished({ state }: RestoreRecord): boolean {
   return state === "Succeeded" || state === "Failed";
+}
+
+/** The blob that holds a disk of this restore, or will. */
+export function restoredDisk({ itemId, restoreId }: RestoreRecord, { id, attempt }: Pick<DiskCopy, "id" | "attempt">): RestoredDisk {
+  return { itemId, restoreId, diskId: id, attempt };
 }
 
 /** 32 hex digits: the same request of the same item gives the same restore. */

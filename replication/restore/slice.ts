@@ -3,34 +3,55 @@ import { type LeewardError, hasCode } from "../errors.ts";
 import type { ItemContext } from "../items/context.ts";
 import { restoreRecordName } from "../items/names.ts";
 import { encodeRecord } from "../items/records.ts";
-import { DISK_REQUESTS_IN_FLIGHT, RESTORE_MAX_MS, RESTORE_POLL_MS, RESTORE_STALE_MS } from "../limits.ts";
+import {
+  DISK_REQUESTS_IN_FLIGHT,
+  RESTORE_COPIES_MAX_TRIES,
+  RESTORE_MAX_MS,
+  RESTORE_POLL_MS,
+  RESTORE_SETTLE_MS,
+  RESTORE_STALE_MS,
+} from "../limits.ts";
 import { pinPoint, unpinPoint } from "../points/pins.ts";
-import type { CopyState, RestoredDisk } from "../ports.ts";
+import type { CopyState } from "../ports.ts";
 import {
   type DiskCopy,
   type RestoreError,
   type RestoreRecord,
   type StoredRestore,
+  findRestore,
   isFinished,
   readRestore,
   restorePinId,
+  restoredDisk,
 } from "./record.ts";
+import { removeRestore } from "./remove.ts";
 
 /** `again`: put the message back with this delay. `done`: nothing is left to do. */
 export type RestoreStep = { readonly kind: "again"; readonly delayMs: number } | { readonly kind: "done" };
 
 /**
  * One look at a restore: begins what has not begun, asks what has, records what it found. It holds nothing between two calls, so that it can be killed at
- * any await and called again, or twice side by side (rule 10). A copy counts only when the store says success; a failed one ends the restore, since a
- * retry under the same name could remove what another slice has finished meanwhile. Errors: `restore-unknown`, `record-corrupt`, and
+ * any await and called again, or twice side by side (rule 10). A copy counts only when the store says success; a failed one is begun again some times, under
+ * another name, since a retry under the same one could remove what another slice has finished meanwhile. Errors: `restore-unknown`, `record-corrupt`, and
  * those of the ports, after which the message goes back to its queue.
  */
 export async function restoreSlice(context: ItemContext, itemId: string, restoreId: string): Promise<RestoreStep> {
   const stored = await readRestore(context.stores.records(itemId), restoreId);
+  if (stored.restore.state === "Removing") return removing(await removeRestore(context, itemId, restoreId));
   if (isFinished(stored.restore)) return finish(context, stored.restore);
   const next = await advance(context, stored.restore);
-  if (!(await save(context, stored, next))) return { kind: "again", delayMs: RESTORE_POLL_MS };
+  if (!(await save(context, stored, next))) {
+    const now = await findRestore(context.stores.records(itemId), restoreId);
+    if (now !== undefined) return { kind: "again", delayMs: RESTORE_POLL_MS };
+    // It was removed meanwhile: what this slice has begun goes after it.
+    for (const disk of next.disks) await context.stores.snapshots.removeRestored(restoredDisk(next, disk));
+    return { kind: "done" };
+  }
   return isFinished(next) ? finish(context, next) : { kind: "again", delayMs: RESTORE_POLL_MS };
+}
+
+function removing({ gone }: { readonly gone: boolean }): RestoreStep {
+  return gone ? { kind: "done" } : { kind: "again", delayMs: RESTORE_SETTLE_MS };
 }
 
 /** The record after one look; nothing is written to it yet. */
@@ -66,7 +87,7 @@ async function copyDisks(context: ItemContext, restore: RestoreRecord): Promise<
 }
 
 async function copyDisk({ stores }: ItemContext, restore: RestoreRecord, disk: DiskCopy): Promise<LookedAt> {
-  const destination = restoredDisk(restore, disk.id);
+  const destination = restoredDisk(restore, disk);
   const { snapshots } = stores;
   let found = await snapshots.copyState(destination);
   if (found.kind === "missing") {
@@ -85,8 +106,11 @@ function lookedAt(disk: DiskCopy, found: CopyState): LookedAt {
       return { ...disk, state: "copying", copiedBytes: found.copiedBytes, totalBytes: found.totalBytes, reason: "" };
     case "success":
       return { ...disk, state: "copied", copiedBytes: disk.totalBytes, reason: "" };
-    case "failed":
-      return { ...disk, state: "failed", reason: found.reason };
+    case "failed": {
+      const attempt = (disk.attempt ?? 0) + 1;
+      if (attempt >= RESTORE_COPIES_MAX_TRIES) return { ...disk, state: "failed", reason: found.reason };
+      return { ...disk, state: "pending", copiedBytes: 0, totalBytes: 0, attempt, reason: "" };
+    }
   }
 }
 
@@ -99,17 +123,16 @@ async function save(context: ItemContext, { restore, etag }: StoredRestore, next
   return (await records.replace(restoreRecordName(restore.restoreId), encodeRecord(next), etag)) !== undefined;
 }
 
-/** After the record says how it ended: what a failed restore left is removed, then the point is let go. */
+/** After the record says how it ended: the copies that failed are removed, or all of a failed restore, then the point is let go. */
 async function finish(context: ItemContext, restore: RestoreRecord): Promise<RestoreStep> {
-  if (restore.state === "Failed") {
-    for (const disk of restore.disks) await context.stores.snapshots.removeRestored(restoredDisk(restore, disk.id));
+  for (const disk of restore.disks) {
+    const waste = restore.state === "Failed" ? (disk.attempt ?? 0) + 1 : (disk.attempt ?? 0);
+    for (let attempt = 0; attempt < waste; attempt += 1) {
+      await context.stores.snapshots.removeRestored(restoredDisk(restore, { id: disk.id, attempt }));
+    }
   }
   await unpinPoint(context.stores.records(restore.itemId), restore.pointId, restorePinId(restore.restoreId));
   return { kind: "done" };
-}
-
-function restoredDisk({ itemId, restoreId }: RestoreRecord, diskId: string): RestoredDisk {
-  return { itemId, restoreId, diskId };
 }
 
 const TOO_SLOW: RestoreError = {

@@ -1,10 +1,10 @@
 import { LeewardError } from "../errors.ts";
 import type { ItemContext } from "../items/context.ts";
-import { readItem } from "../items/item-record.ts";
-import { restoreRecordName } from "../items/names.ts";
+import { requireItem } from "../items/item-record.ts";
+import { RESTORES_PREFIX, restoreRecordName } from "../items/names.ts";
 import { encodeRecord } from "../items/records.ts";
 import { requireField } from "../items/request-rules.ts";
-import { CALLER_ID_MAX_LENGTH } from "../limits.ts";
+import { CALLER_ID_MAX_LENGTH, RESTORES_MAX_COUNT } from "../limits.ts";
 import { type PointManifest, isPointId } from "../points/manifest.ts";
 import { pinPoint } from "../points/pins.ts";
 import { type RestoreRecord, findRestore, restoreIdOf, restorePinId } from "./record.ts";
@@ -15,7 +15,7 @@ import { type RestoreRecord, findRestore, restoreIdOf, restorePinId } from "./re
  * `invalid-request` (the request id was used for another point).
  */
 export async function startRestore(context: ItemContext, itemId: string, pointId: string, requestId?: string): Promise<RestoreRecord> {
-  await readItem(context.stores, itemId);
+  await requireItem(context.stores, itemId);
   if (requestId !== undefined) {
     const field = "x-ms-client-request-id";
     requireField(requestId.length >= 1 && requestId.length <= CALLER_ID_MAX_LENGTH, field, `1 to ${CALLER_ID_MAX_LENGTH} characters`);
@@ -31,6 +31,20 @@ export async function startRestore(context: ItemContext, itemId: string, pointId
   if ((await records.create(restoreRecordName(restoreId), encodeRecord(restore))) !== undefined) return restore;
   const other = await findRestore(records, restoreId);
   return other === undefined ? restore : samePoint(other.restore, pointId);
+}
+
+/** For restores that an operator asks for: each holds copies of all disks. One that was begun may be asked for again. Errors: `conflict`. */
+export async function requireRoomForRestore({ stores }: ItemContext, itemId: string, requestId: string | undefined): Promise<void> {
+  const records = stores.records(itemId);
+  if (requestId !== undefined && (await findRestore(records, restoreIdOf(itemId, requestId))) !== undefined) return;
+  const count = (await records.list(RESTORES_PREFIX, RESTORES_MAX_COUNT)).length;
+  if (count < RESTORES_MAX_COUNT) return;
+  throw new LeewardError(
+    "conflict",
+    `The item has ${count} restores.`,
+    { itemId },
+    { hint: "Delete those that are needed no longer: each keeps copies of all disks." },
+  );
 }
 
 function pendingRestore(restoreId: string, point: PointManifest, nowMs: number): RestoreRecord {

@@ -1,9 +1,18 @@
 import { LeewardError } from "../errors.ts";
 import type { ItemContext } from "../items/context.ts";
-import { readItem } from "../items/item-record.ts";
+import { requireItem } from "../items/item-record.ts";
+import { RESTORE_KEPT_MS } from "../limits.ts";
 import type { RestoredDisk } from "../ports.ts";
 import type { Position } from "../position.ts";
-import { type DiskCopy, type RestoreError, type RestoreRecord, type RestoreState, readRestore } from "./record.ts";
+import {
+  type DiskCopy,
+  type RestoreError,
+  type RestoreRecord,
+  type RestoreState,
+  isFinished,
+  readRestore,
+  restoredDisk,
+} from "./record.ts";
 
 /** A restore as the API shows it. Times are Unix milliseconds. */
 export interface RestoreStatus {
@@ -18,6 +27,8 @@ export interface RestoreStatus {
   readonly disks: readonly RestoredDiskStatus[];
   readonly createdMs: number;
   readonly updatedMs: number;
+  /** When its blobs are removed; undefined while it runs, and while they are being removed. */
+  readonly expiresMs: number | undefined;
   readonly error: RestoreError | undefined;
 }
 
@@ -28,21 +39,22 @@ interface RestoredDiskStatus extends DiskCopy {
 
 /** Errors: `item-unknown`, `restore-unknown`, `record-corrupt`. */
 export async function restoreStatus(context: ItemContext, itemId: string, restoreId: string): Promise<RestoreStatus> {
-  await readItem(context.stores, itemId);
+  await requireItem(context.stores, itemId);
   const { restore } = await readRestore(context.stores.records(itemId), restoreId);
   const { pointId, position, sourceTimeMs, state, createdMs, updatedMs, error } = restore;
   const disks = restore.disks.map((disk) => ({
     ...disk,
-    url: state === "Succeeded" ? context.stores.snapshots.restoredUrl({ itemId, restoreId, diskId: disk.id }) : undefined,
+    url: state === "Succeeded" ? context.stores.snapshots.restoredUrl(restoredDisk(restore, disk)) : undefined,
   }));
   const percentComplete = percentOf(restore);
-  return { restoreId, itemId, pointId, position, sourceTimeMs, state, percentComplete, disks, createdMs, updatedMs, error };
+  const expiresMs = isFinished(restore) ? updatedMs + RESTORE_KEPT_MS : undefined;
+  return { restoreId, itemId, pointId, position, sourceTimeMs, state, percentComplete, disks, createdMs, updatedMs, expiresMs, error };
 }
 
 /** The finished blobs, for whoever grants access to them. Errors: those of `restoreStatus`, and `conflict` while the restore is not done. */
 export async function restoredDisks(context: ItemContext, itemId: string, restoreId: string): Promise<readonly RestoredDisk[]> {
   const { state, disks } = await restoreStatus(context, itemId, restoreId);
-  if (state === "Succeeded") return disks.map((disk) => ({ itemId, restoreId, diskId: disk.id }));
+  if (state === "Succeeded") return disks.map(({ id, attempt }) => ({ itemId, restoreId, diskId: id, attempt }));
   throw new LeewardError(
     "conflict",
     `The restore is ${state}.`,

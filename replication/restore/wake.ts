@@ -1,3 +1,4 @@
+import { hasCode } from "../errors.ts";
 import type { ItemContext } from "../items/context.ts";
 import { RESTORE_STALE_MS } from "../limits.ts";
 import { type PointPin, unpinPoint } from "../points/pins.ts";
@@ -18,7 +19,12 @@ export async function restoresToWake(
   for (const { pointId, pin } of held) {
     const restoreId = restoreOfPin(pin.pinId);
     if (restoreId === undefined) continue;
-    const stored = await findRestore(records, restoreId);
+    const stored = await findRestore(records, restoreId).catch((error: unknown) => {
+      if (hasCode(error, "record-corrupt")) return "damaged" as const;
+      throw error;
+    });
+    // Nobody knows how far it is, so it keeps its point until it is deleted.
+    if (stored === "damaged") continue;
     if (stored === undefined) {
       if (nowMs - pin.sinceMs > RESTORE_STALE_MS) await unpinPoint(records, pointId, pin.pinId);
     } else if (isFinished(stored.restore) || nowMs - stored.restore.updatedMs > RESTORE_STALE_MS) {

@@ -12,7 +12,7 @@ import { ITEM_ID, STREAM, sealEpochs, smallItem } from "./small-world.ts";
 
 /** Puts any bytes under the name of an epoch. */
 async function put(world: OneItem, epoch: number, bytes: Uint8Array): Promise<void> {
-  await world.stores.cache(ITEM_ID).put(deltaName(STREAM, epoch), bytes);
+  await world.stores.cache(ITEM_ID, STREAM).put(deltaName(STREAM, epoch), bytes);
 }
 
 /** The code with which a run stops the item, as the outcome and the record say it. */
@@ -143,7 +143,7 @@ describe("rule 5: the position chain decides, not the events", () => {
   it("deltas of another stream are never read", async () => {
     const world = await openOneItem(plansOf(1));
     const next = sealEpochs({ ...world.item, stream: 2 }, plansOf(1));
-    await world.stores.cache(ITEM_ID).put(deltaName(2, 1), next[0]?.bytes ?? new Uint8Array());
+    await world.stores.cache(ITEM_ID, STREAM).put(deltaName(2, 1), next[0]?.bytes ?? new Uint8Array());
     await world.arrive(1);
     await world.work();
     expect(world.calls.filter((call) => call.target.includes("0000000002/"))).toEqual([]);

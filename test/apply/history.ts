@@ -15,7 +15,18 @@ import { createScheduler } from "../memory/scheduler.ts";
 import type { Scheduler } from "../memory/scheduler.ts";
 import { wrapStores } from "../memory/wrapped-stores.ts";
 import { randomEpochs } from "./random-epochs.ts";
-import { ITEM_ID, SOURCE_START_MS, enable, modelAfter, sealEpochs, smallItem, targetDisk, twoDisks, upload } from "./small-world.ts";
+import {
+  ITEM_ID,
+  SOURCE_START_MS,
+  STREAM,
+  enable,
+  modelAfter,
+  sealEpochs,
+  smallItem,
+  targetDisk,
+  twoDisks,
+  upload,
+} from "./small-world.ts";
 import type { SealedEpoch } from "./small-world.ts";
 
 /** Breaks a promise of the stores on their way to one worker: the check must then find something wrong. */
@@ -41,7 +52,7 @@ const SECTORS = 24;
 const STEPS = 900;
 const WORKERS_MAX = 3;
 /** Faults as in the model that comes with the design: one write in 17 times out, and lands up to 40 steps late. */
-const FAULTS = { timeoutChance: 0.06, readFailureChance: 0.004, lateSteps: 40 };
+const FAULTS = { timeoutChance: 0.06, readFailureChance: 0.004, busyChance: 0.05, lateSteps: 40 };
 const CLEAN_STEPS_MAX = 4_000;
 
 interface Seen {
@@ -157,7 +168,8 @@ function startWorker(world: World): void {
     (error: unknown) => {
       worker.ended = true;
       // What a store may answer goes back to the queue; anything else, a broken assumption first of all, is a fault of the engine.
-      if (!hasCode(error, "outcome-unknown", "conflict", "store-unavailable")) world.wrong.push(`${worker.name} failed: ${String(error)}`);
+      if (!hasCode(error, "outcome-unknown", "conflict", "store-unavailable", "store-busy"))
+        world.wrong.push(`${worker.name} failed: ${String(error)}`);
     },
   );
 }
@@ -168,6 +180,7 @@ function contextOf(world: World, name: string, bounds: ApplyContext["bounds"], s
   return {
     stores: mutant.adapter?.(stores) ?? stores,
     clock: scheduler.clock,
+    timer: scheduler.timer(name),
     holder: name,
     deadlineMs: scheduler.clock.now() + sliceMs,
     log: (event) => {
@@ -198,7 +211,7 @@ async function beat(world: World): Promise<void> {
 
 async function loseRegion(world: World): Promise<void> {
   world.regionLost = true;
-  const cache = world.memory.stores.cache(ITEM_ID);
+  const cache = world.memory.stores.cache(ITEM_ID, STREAM);
   for (const name of world.memory.cacheNames(ITEM_ID)) await cache.remove(name);
 }
 

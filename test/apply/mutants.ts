@@ -28,6 +28,14 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
         insist(() => disks.clearPages(disk, offsetBytes, lengthBytes, generation)),
     })),
   },
+  "patience without end: what the store was too busy for is sent again, and no new generation ends the batch": {
+    adapter: withDisks(({ disks }) => ({
+      writePages: (disk, offsetBytes, bytes, generation) =>
+        insist(() => disks.writePages(disk, offsetBytes, bytes, generation), "store-busy"),
+      clearPages: (disk, offsetBytes, lengthBytes, generation) =>
+        insist(() => disks.clearPages(disk, offsetBytes, lengthBytes, generation), "store-busy"),
+    })),
+  },
   "swallowed outcomes: an unknown outcome of a page write counts as success": {
     adapter: withDisks(({ disks }) => ({
       writePages: (disk, offsetBytes, bytes, generation) => ignore(() => disks.writePages(disk, offsetBytes, bytes, generation)),
@@ -107,12 +115,12 @@ function believing(disks: TargetDisks): Pick<TargetDisks, "raiseSequenceNumber" 
 
 const INSIST_MAX_TRIES = 5;
 
-async function insist(write: () => Promise<void>): Promise<void> {
+async function insist(write: () => Promise<void>, on: "outcome-unknown" | "store-busy" = "outcome-unknown"): Promise<void> {
   for (let tries = 1; ; tries += 1) {
     try {
       return await write();
     } catch (error) {
-      if (tries === INSIST_MAX_TRIES || !hasCode(error, "outcome-unknown")) throw error;
+      if (tries === INSIST_MAX_TRIES || !hasCode(error, on)) throw error;
     }
   }
 }

@@ -101,6 +101,11 @@ export async function openOneItem(plans: readonly EpochPlan[], pointIntervalMs =
       const context: ApplyContext = {
         stores: counted,
         clock: { now: () => clock.nowMs },
+        timer: {
+          pause: async (durationMs) => {
+            clock.nowMs += durationMs;
+          },
+        },
         holder: holder ?? `worker-${workers}`,
         get deadlineMs() {
           return deadlineMs?.() ?? endMs;

@@ -6,11 +6,12 @@ import { ITEM_RECORD, deltaName } from "../../replication/items/names.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
 import { SECTOR_BYTES } from "../../replication/limits.ts";
 import type { ItemStores, TargetDisk } from "../../replication/ports.ts";
-import { startPosition } from "../../replication/position.ts";
+import { startOf } from "../../replication/items/streams.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
 
 export const ITEM_ID = "vm-1";
 export const STREAM = 1;
+const NONCE = "0123456789abcdef0123456789abcdef";
 /** When the source wrote epoch 0: epoch e follows e minutes later. */
 export const SOURCE_START_MS = 1_700_000_000_000;
 const EPOCH_MS = 60_000;
@@ -35,6 +36,8 @@ export function smallItem(disks: readonly DiskDescription[], pointIntervalMs: nu
     version: 1,
     itemId: ITEM_ID,
     stream: STREAM,
+    nonce: NONCE,
+    openedMs: SOURCE_START_MS,
     disks,
     policy: { pointIntervalMs, retentionMs: 86_400_000 },
     createdMs: SOURCE_START_MS,
@@ -66,7 +69,7 @@ export function targetDisk(item: ProtectedItem, diskId: string): TargetDisk {
 
 /** Seals a chain of epochs with the real encoder. Index 0 is epoch 1. */
 export function sealEpochs(item: ProtectedItem, plans: readonly EpochPlan[], start?: Position): readonly SealedEpoch[] {
-  let previous = start ?? startPosition(item.itemId, item.stream, item.disks);
+  let previous = start ?? startOf(item);
   return plans.map((plan) => {
     const epoch = previous.epoch + 1;
     const firstWriteMs = SOURCE_START_MS + epoch * EPOCH_MS;
@@ -88,7 +91,7 @@ export function sealEpochs(item: ProtectedItem, plans: readonly EpochPlan[], sta
 }
 
 export async function upload(stores: ItemStores, epoch: SealedEpoch): Promise<void> {
-  await stores.cache(ITEM_ID).create(deltaName(epoch.end.stream, epoch.end.epoch), epoch.bytes);
+  await stores.cache(ITEM_ID, epoch.end.stream).create(deltaName(epoch.end.stream, epoch.end.epoch), epoch.bytes);
 }
 
 /** The disks after the first `count` epochs, as plain byte arrays: the model that every recovery point must equal (rule 1). */

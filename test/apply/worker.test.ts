@@ -239,7 +239,7 @@ describe("rule 4: a crash", () => {
     void world.work({ around: nth(1, isPageWrite, forever) });
     await settled();
     expect((await world.progress()).intent.epoch).toBe(3);
-    for (const epoch of [2, 3]) await world.stores.cache(ITEM_ID).remove(deltaName(STREAM, epoch));
+    for (const epoch of [2, 3]) await world.stores.cache(ITEM_ID, STREAM).remove(deltaName(STREAM, epoch));
     world.clock.nowMs += CLAIM_MS;
     const unreachable: Around = async (call, run) => {
       if (call.port === "cache") throw new LeewardError("store-unavailable", "the region is gone");

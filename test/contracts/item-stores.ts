@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { QUARANTINE_MAX_COUNT } from "../../replication/limits.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 
 /** Stores of an empty account pair, and what lies in quarantine. */
@@ -41,37 +42,80 @@ export function itemStoresContract(open: () => Promise<ItemStoresUnderTest>): vo
 
     it("keeps cache and records of all items apart", async () => {
       const { stores } = await open();
-      await stores.cache("web").put("a", bytes("cache of web"));
+      await stores.cache("web", 1).put("a", bytes("cache of web"));
       await stores.records("web").put("a", bytes("records of web"));
       await stores.records("db").put("a", bytes("records of db"));
-      expect((await stores.cache("web").read("a"))?.bytes).toEqual(bytes("cache of web"));
+      expect((await stores.cache("web", 1).read("a"))?.bytes).toEqual(bytes("cache of web"));
       expect((await stores.records("web").read("a"))?.bytes).toEqual(bytes("records of web"));
-      expect(await stores.cache("db").read("a")).toBeUndefined();
+      expect(await stores.cache("db", 1).read("a")).toBeUndefined();
+    });
+  });
+
+  describe("ItemStores: streams", () => {
+    it("keeps the deltas of streams apart, and lists streams in order, those of other items left out", async () => {
+      const { stores } = await open();
+      for (const stream of [12, 1, 2]) await stores.createContainers("web", stream);
+      for (const other of ["web-0000000001", "web-1"]) await stores.createContainers(other, 7);
+      await stores.disks.create({ itemId: "web", stream: 2, diskId: "os" }, 1024);
+      await stores.disks.create({ itemId: "web", stream: 12, diskId: "os" }, 1024);
+      await stores.cache("web", 2).put("a", bytes("of 2"));
+      expect(await stores.cache("web", 1).read("a")).toBeUndefined();
+      expect(await stores.listStreams("web", "cache")).toEqual([1, 2, 12]);
+      expect((await stores.listStreams("web", "target")).filter((stream) => stream !== 1)).toEqual([2, 12]);
+      expect(await stores.listStreams("nobody", "cache")).toEqual([]);
+    });
+
+    it("removes one stream in one place, twice without harm", async () => {
+      const { stores } = await open();
+      for (const stream of [1, 2]) {
+        await stores.createContainers("web", stream);
+        await stores.disks.create({ itemId: "web", stream, diskId: "os" }, 1024);
+        await stores.cache("web", stream).put("a", bytes("delta"));
+      }
+      for (let round = 0; round < 2; round += 1) await stores.removeStream("web", 1, "cache");
+      expect(await stores.listStreams("web", "cache")).toEqual([2]);
+      expect(await stores.cache("web", 1).list("", 10)).toEqual([]);
+      expect(await stores.listStreams("web", "target")).toEqual([1, 2]);
+      for (let round = 0; round < 2; round += 1) await stores.removeStream("web", 1, "target");
+      expect(await stores.disks.properties({ itemId: "web", stream: 1, diskId: "os" })).toBeUndefined();
+      expect(await stores.listStreams("web", "target")).toEqual([2]);
     });
   });
 
   describe("ItemStores: removing an item", () => {
-    it("removes deltas, quarantine, disks and records, keeps what tells of its jobs, and leaves other items alone", async () => {
+    it("each account by itself, the item's own record last; keeps what tells of its jobs, and leaves other items alone", async () => {
       const { stores, quarantined } = await open();
       for (const itemId of ["web", "web-1"]) {
         await stores.createContainers(itemId, 1);
         await stores.disks.create({ itemId, stream: 1, diskId: "os" }, 1024);
-        await stores.cache(itemId).put("0000000001/000000000001", bytes("delta"));
-        for (const name of ["item.json", "progress.json", "points/p/manifest.json", "jobs/j.json", "managed.json", "ledger.json"]) {
+        await stores.cache(itemId, 1).put("0000000001/000000000001", bytes("delta"));
+        for (const name of [
+          "item.json",
+          "progress.json",
+          "points/p/manifest.json",
+          "jobs/j.json",
+          "managed.json",
+          "ledger.json",
+          "streams.json",
+        ]) {
           await stores.records(itemId).put(name, bytes(itemId));
         }
       }
-      await stores.cache("web").put("foreign", bytes("foreign"));
-      await stores.quarantine("web", "foreign", "forged");
+      await stores.cache("web", 1).put("foreign", bytes("foreign"));
+      await stores.quarantine("web", 1, "foreign", "forged");
+      const names = async () => (await stores.records("web").list("", 10)).map(({ name }) => name);
       // Rule 10.
-      await stores.removeItem("web");
-      await stores.removeItem("web");
-      expect((await stores.records("web").list("", 10)).map(({ name }) => name)).toEqual(["jobs/j.json", "ledger.json", "managed.json"]);
-      expect(await stores.cache("web").list("", 10)).toEqual([]);
+      for (let times = 0; times < 2; times += 1) while ((await stores.removeTargetData("web")).more);
+      expect(await names()).toEqual(["item.json", "jobs/j.json", "ledger.json", "managed.json", "progress.json", "streams.json"]);
       expect(await stores.disks.properties({ itemId: "web", stream: 1, diskId: "os" })).toBeUndefined();
+      expect(await stores.cache("web", 1).list("", 10)).toHaveLength(1);
+      for (let times = 0; times < 2; times += 1) await stores.removeCacheData("web");
+      expect(await stores.cache("web", 1).list("", 10)).toEqual([]);
       expect(await quarantined("web")).toEqual([]);
-      expect(await stores.records("web-1").list("", 10)).toHaveLength(6);
-      expect(await stores.cache("web-1").list("", 10)).toHaveLength(1);
+      for (let times = 0; times < 2; times += 1) await stores.forgetItem("web");
+      expect(await names()).toEqual(["jobs/j.json", "ledger.json", "managed.json", "streams.json"]);
+      expect(await stores.records("web-1").list("", 10)).toHaveLength(7);
+      expect(await stores.cache("web-1", 1).list("", 10)).toHaveLength(1);
       expect(await stores.disks.properties({ itemId: "web-1", stream: 1, diskId: "os" })).toBeDefined();
     });
   });
@@ -79,41 +123,53 @@ export function itemStoresContract(open: () => Promise<ItemStoresUnderTest>): vo
   describe("ItemStores: quarantine", () => {
     it("moves a blob whole out of the item's container", async () => {
       const { stores, quarantined } = await open();
-      await stores.cache("web").create("holiday pictures/100%?.jpg", bytes("foreign"));
-      await stores.cache("web").create("0000000001/000000000001", bytes("delta"));
-      await stores.quarantine("web", "holiday pictures/100%?.jpg", "no delta name: Ünïcode\r\n");
-      expect((await stores.cache("web").list("", 10)).map((each) => each.name)).toEqual(["0000000001/000000000001"]);
+      await stores.cache("web", 1).create("holiday pictures/100%?.jpg", bytes("foreign"));
+      await stores.cache("web", 1).create("0000000001/000000000001", bytes("delta"));
+      await stores.quarantine("web", 1, "holiday pictures/100%?.jpg", "no delta name: Ünïcode\r\n");
+      expect((await stores.cache("web", 1).list("", 10)).map((each) => each.name)).toEqual(["0000000001/000000000001"]);
       expect(texts(await quarantined("web"))).toEqual(["foreign"]);
     });
 
     it("rule 10: what is gone already is left at that", async () => {
       const { stores, quarantined } = await open();
-      await stores.quarantine("web", "nothing", "gone");
-      await stores.cache("web").create("a", bytes("1"));
-      await stores.quarantine("web", "a", "forged");
-      await stores.quarantine("web", "a", "forged");
+      await stores.quarantine("web", 1, "nothing", "gone");
+      await stores.cache("web", 1).create("a", bytes("1"));
+      await stores.quarantine("web", 1, "a", "forged");
+      await stores.quarantine("web", 1, "a", "forged");
       expect(texts(await quarantined("web"))).toEqual(["1"]);
     });
 
     it("given an etag, it leaves alone what has taken the name since", async () => {
       const { stores, quarantined } = await open();
-      const etag = await stores.cache("web").create("a", bytes("forged"));
-      await stores.cache("web").put("a", bytes("genuine"));
-      await stores.quarantine("web", "a", "forged", etag);
-      expect((await stores.cache("web").read("a"))?.bytes).toEqual(bytes("genuine"));
-      const { etag: present } = (await stores.cache("web").read("a")) ?? {};
-      await stores.quarantine("web", "a", "forged", present);
+      const etag = await stores.cache("web", 1).create("a", bytes("forged"));
+      await stores.cache("web", 1).put("a", bytes("genuine"));
+      await stores.quarantine("web", 1, "a", "forged", etag);
+      expect((await stores.cache("web", 1).read("a"))?.bytes).toEqual(bytes("genuine"));
+      const { etag: present } = (await stores.cache("web", 1).read("a")) ?? {};
+      await stores.quarantine("web", 1, "a", "forged", present);
       expect(texts(await quarantined("web"))).toEqual(["genuine"]);
+    });
+
+    it("rule 9: keeps a bounded number of blobs, the newest", async () => {
+      const { stores, quarantined } = await open();
+      for (let count = 0; count < QUARANTINE_MAX_COUNT + 2; count += 1) {
+        await stores.cache("web", 1).create("a", bytes(`blob ${count}`));
+        await stores.quarantine("web", 1, "a", "forged");
+      }
+      const kept = texts(await quarantined("web"));
+      expect(kept).toHaveLength(QUARANTINE_MAX_COUNT);
+      expect(kept).toContain(`blob ${QUARANTINE_MAX_COUNT + 1}`);
+      expect(await stores.cache("web", 1).list("", 10)).toEqual([]);
     });
 
     it("a second blob of the same name does not push out the first", async () => {
       const { stores, quarantined } = await open();
-      await stores.cache("web").create("a", bytes("first"));
-      await stores.quarantine("web", "a", "forged");
-      await stores.cache("web").create("a", bytes("second"));
-      await stores.quarantine("web", "a", "forged");
+      await stores.cache("web", 1).create("a", bytes("first"));
+      await stores.quarantine("web", 1, "a", "forged");
+      await stores.cache("web", 1).create("a", bytes("second"));
+      await stores.quarantine("web", 1, "a", "forged");
       expect(texts(await quarantined("web"))).toEqual(["first", "second"]);
-      expect(await stores.cache("web").read("a")).toBeUndefined();
+      expect(await stores.cache("web", 1).read("a")).toBeUndefined();
     });
   });
 }

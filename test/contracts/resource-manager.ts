@@ -90,6 +90,15 @@ export function resourceManagerContract(open: () => Promise<ResourceManagerUnder
       expect(partOf(second, "properties", "addressSpace")).toEqual(partOf(first, "properties", "addressSpace"));
     });
 
+    it("a put that only creates replaces nothing: what is there is busy", async () => {
+      const { resourceManager, network } = await opened();
+      const createOnly = { ...network, createOnly: true };
+      doneWith(await run(resourceManager, createOnly));
+      const other = { ...createOnly, body: { ...network.body, tags: { made: "elsewhere" } } };
+      expect(await resourceManager.begin(other)).toMatchObject({ kind: "busy" });
+      expect(await resourceManager.read(network.id)).toMatchObject({ tags: { made: "here" } });
+    });
+
     it("what is missing reads as undefined: the resource, its group", async () => {
       const { resourceManager, of, group } = await opened();
       expect(await resourceManager.read(of("Microsoft.Compute/disks", "none"))).toBeUndefined();

@@ -1,5 +1,4 @@
 import type { DeltaHeader, ExtentContent } from "../../replication/delta/delta.ts";
-import { startPosition } from "../../replication/position.ts";
 import type { DiskDescription } from "../../replication/position.ts";
 import { data, noise, prose, zero } from "./samples.ts";
 
@@ -51,7 +50,7 @@ export const GOLDEN_SAMPLES: Readonly<Record<string, GoldenSample>> = {
       stream: 1,
       epoch: 1,
       disks: DISKS.slice(2),
-      start: startPosition("vm-1", 1, DISKS.slice(2)),
+      start: { stream: 1, epoch: 0, checksum: "3f47d78f9877db80f650e27ea3b71ef8f37b28c984d7f96cfea447aa92dae421" },
       flags: { consistency: "file-system", seeding: true, final: false, groupMark: false },
     },
     extents: [data(0, 0, prose(65_536, 4)), data(0, 4 * MIB, prose(65_536, 5))],

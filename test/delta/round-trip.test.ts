@@ -5,7 +5,7 @@ import type { DeltaHeader, ExtentContent } from "../../replication/delta/delta.t
 import { encodeDelta } from "../../replication/delta/encode.ts";
 import { invariant } from "../../replication/errors.ts";
 import { startPosition } from "../../replication/position.ts";
-import { data, DISKS, noise, prose, sampleHeader, zero } from "./samples.ts";
+import { data, DISKS, noise, NONCE, prose, sampleHeader, zero } from "./samples.ts";
 
 const MIB = 1024 * 1024;
 
@@ -61,7 +61,7 @@ describe("encode and decode", () => {
     }));
     const itemId = "a".repeat(36);
     const stream = 2 ** 32 - 1;
-    const header = sampleHeader({ itemId, stream, disks, start: startPosition(itemId, stream, disks) });
+    const header = sampleHeader({ itemId, stream, disks, start: startPosition(itemId, stream, disks, NONCE) });
     const decoded = decodeDelta(encodeDelta(header, [zero(64, 0, 8 * MIB * MIB - MIB)]).bytes);
     expect(decoded.header).toEqual(header);
     expect(decoded.extents).toEqual([{ kind: "zero", disk: 64, offsetBytes: 0, lengthBytes: 8 * MIB * MIB - MIB }]);

@@ -3,6 +3,7 @@ import { startPosition } from "../../replication/position.ts";
 import type { DiskDescription } from "../../replication/position.ts";
 
 const MIB = 1024 * 1024;
+export const NONCE = "0123456789abcdef0123456789abcdef";
 
 export const DISKS: readonly DiskDescription[] = [
   { id: "data-1", sizeBytes: 16 * MIB, sectorSizeBytes: 4096 },
@@ -18,7 +19,7 @@ export function sampleHeader(changes: Partial<DeltaHeader> = {}): DeltaHeader {
     epoch: 1,
     firstWriteMs: 1_780_000_000_000,
     lastWriteMs: 1_780_000_004_999,
-    start: startPosition("vm-1", 1, DISKS),
+    start: startPosition("vm-1", 1, DISKS, NONCE),
     disks: DISKS,
     flags: PLAIN_FLAGS,
     ...changes,

@@ -1,7 +1,20 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { parseHostConfiguration, parseTimeSpan } from "../../local/functions-host/host-json.ts";
-import { connectionString, isDisabled, resolveText } from "../../local/functions-host/settings.ts";
+import { bodyLimitBytes, connectionString, isDisabled, resolveText } from "../../local/functions-host/settings.ts";
+
+describe("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", () => {
+  it("is a number of bytes, 100 MiB unless it is set", () => {
+    expect([bodyLimitBytes({}), bodyLimitBytes({ FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: "" })]).toEqual([104_857_600, 104_857_600]);
+    expect(bodyLimitBytes({ FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: "2048" })).toBe(2048);
+  });
+
+  it.each(["100 MB", "-1", "1e6", "0x10", "1.5", "many"])("is refused when it is %s", (text) => {
+    expect(() => bodyLimitBytes({ FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: text })).toThrow(
+      expect.objectContaining({ code: "configuration-invalid", facts: { setting: "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT" } }),
+    );
+  });
+});
 
 describe("host.json", () => {
   it("of the product is understood whole", () => {

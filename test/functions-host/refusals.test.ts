@@ -48,6 +48,20 @@ describe("the check of a function", () => {
     );
   });
 
+  it.each(["9lives", "_work", "with space", "", "a".repeat(129), "host", "Host", "dotted.name", "wörk"])(
+    "refuses a function name that Azure refuses: %s",
+    (name) => {
+      const registered = register({ t: input("timerTrigger") }, { name });
+      expect(() => checkFunction(registered, KINDS)).toThrow(
+        expect.objectContaining({ code: "configuration-invalid", facts: { function: name } }),
+      );
+    },
+  );
+
+  it.each(["a", "Work-2_b", "hosts", "a".repeat(128)])("takes the function name %s", (name) => {
+    expect(checkFunction(register({ t: input("timerTrigger") }, { name }), KINDS).hostFunction.name).toBe(name);
+  });
+
   it.each(["durableClient", "orchestrationClient"])("lets every function have a client of Durable Functions: %s", (type) => {
     for (const trigger of ["httpTrigger", "timerTrigger", "queueTrigger", "activityTrigger"]) {
       expect(checkFunction(register({ t: input(trigger), c: input(type) }), KINDS).hostFunction.triggerKey).toBe("t");

@@ -126,4 +126,21 @@ describe("the routes of an app", () => {
     expect(() => routes.add(endpoint("second", "Items/{name}"))).toThrow(/first and second/);
     expect(() => routes.add(endpoint("third", "admin/things"))).toThrow(/built in/);
   });
+
+  it.each(["admin", "admin/things", "/Admin/things", "administrators"])(
+    "refuses the route %s below every prefix, as Azure does",
+    (template) => {
+      for (const prefix of ["api", ""]) {
+        expect(() => createRoutes(prefix).add(endpoint("work", template))).toThrow(
+          expect.objectContaining({ code: "configuration-invalid", facts: { function: "work", route: template } }),
+        );
+      }
+    },
+  );
+
+  it("refuses runtime/... only where no prefix keeps it away from the host's own paths", () => {
+    expect(() => createRoutes("").add(endpoint("work", "runtime/x"))).toThrow(/built in/);
+    createRoutes("api").add(endpoint("work", "runtime/x"));
+    createRoutes("").add(endpoint("other", "runtimes"));
+  });
 });

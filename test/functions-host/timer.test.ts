@@ -11,6 +11,7 @@ import { createTimer } from "../../local/functions-host/timer/trigger.ts";
 import type { HostFunction } from "../../local/functions-host/host-function.ts";
 import type { TriggerListener } from "../../local/functions-host/trigger.ts";
 import type { FakeClock } from "./fake-clock.ts";
+import { NOT_KEPT } from "../../local/functions-host/queue/in-work.ts";
 import { fakeClock, settle } from "./fake-clock.ts";
 
 const MINUTE_MS = 60_000;
@@ -58,6 +59,7 @@ function makeWorld({ blob, runOnStartup = false, startMs = NOON_MS + 1, invoke =
       random: () => 0.5,
       log: (event) => events.push(event),
       durableFunctions: createDurableFunctions(),
+      inWork: NOT_KEPT,
       routes: createRoutes("api"),
       invoke: (_hostFunction, { data }) => {
         runs.push({ atMs: clock.nowMs(), info: JSON.parse(data.json ?? "") as Readonly<Record<string, unknown>> });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { applyHints } from "../../functions/apply-hints.ts";
+import { deleteRestore } from "../../functions/delete-restore.ts";
 import { grantRestoreAccess } from "../../functions/grant-restore-access.ts";
 import { heartbeatMobility } from "../../functions/heartbeat-mobility.ts";
 import { listItems } from "../../functions/list-items.ts";
@@ -15,9 +16,10 @@ import { rotateToken } from "../../functions/rotate-token.ts";
 import { settleMobility } from "../../functions/settle-mobility.ts";
 import { showItem } from "../../functions/show-item.ts";
 import { showRestore } from "../../functions/show-restore.ts";
+import { RESTORES_MAX_COUNT, RESTORE_KEPT_MS, RESTORE_SETTLE_MS } from "../../replication/limits.ts";
 import { deltaName } from "../../replication/items/names.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
-import { type AppInMemory, appInMemory, call, deliver, deltaOf } from "./app-under-test.ts";
+import { type AppInMemory, appInMemory, call, deliver, deltaOf, ticketed } from "./app-under-test.ts";
 
 const DISKS: readonly DiskDescription[] = [
   { id: "data", sizeBytes: 1024 * 1024, sectorSizeBytes: 512 },
@@ -26,7 +28,7 @@ const DISKS: readonly DiskDescription[] = [
 const ITEM_TOKEN = "ab".repeat(32);
 const web = { item: "web-1" };
 const WHO = { machineId: "machine", bootId: "boot", sessionId: "session" } as const;
-const bearer = { authorization: `Bearer ${ITEM_TOKEN}` };
+const bearer = { authorization: `Bearer ${await ticketed("web-1", ITEM_TOKEN)}` };
 
 interface Registered {
   readonly app: AppInMemory;
@@ -58,7 +60,7 @@ async function replicate({ app, start }: Registered, value: number): Promise<Pos
     ],
     clock.now(),
   );
-  await app.stores.cache("web-1").create(deltaName(delta.end.stream, delta.end.epoch), delta.bytes);
+  await app.stores.cache("web-1", 1).create(deltaName(delta.end.stream, delta.end.epoch), delta.bytes);
   const beat = { ...WHO, sentMs: clock.now(), uploaded: delta.end, pendingBytes: 0 };
   expect((await call(heartbeatMobility(app.source), { params: web, headers: bearer, body: beat })).status).toBe(200);
   await deliver(applyHints(app.source), { kind: "hint", itemId: "web-1" });
@@ -193,6 +195,18 @@ describe("the mobility service's routes", () => {
     const { app } = world;
     await replicate(world, 7);
     const headers = { "x-ms-client-request-id": "one" };
+    const point = await call(newRecoveryPoint(app.source), { params: web, headers, body: { recoveryPointType: "ApplicationConsistent" } });
+    expect(point).toMatchObject({ status: 202, body: { recoveryPointType: "ApplicationConsistent" } });
+    const wrong = await call(newRecoveryPoint(app.source), { params: web, body: { recoveryPointType: "CrashConsistent" } });
+    expect(wrong).toMatchObject({ status: 400, body: { error: { message: expect.stringContaining("come by policy") } } });
+    expect((await call(rotateToken(app.source), { params: web })).status).toBe(202);
+    const { name: pointId } = point.body as { readonly name: string };
+    const beat = { ...WHO, sentMs: 1, uploaded: world.start, pendingBytes: 0 };
+    const speak = async (changes: object): Promise<unknown> =>
+      (await call(heartbeatMobility(app.source), { params: web, headers: bearer, body: { ...beat, ...changes } })).body;
+    expect(await speak({})).toMatchObject({ consistency: { requestId: pointId }, rotation: "wanted", stream: 1, start: world.start });
+    await speak({ consistency: { requestId: pointId, state: "failed", reason: "no script is configured" } });
+
     const repair = await call(repairReplication(app.source), { params: web, headers });
     expect(repair).toMatchObject({
       status: 202,
@@ -201,32 +215,23 @@ describe("the mobility service's routes", () => {
     });
     expect((await call(repairReplication(app.source), { params: web, headers })).body).toEqual(repair.body);
     expect((await call(repairReplication(app.source), { params: web })).status).toBe(409);
-    const point = await call(newRecoveryPoint(app.source), { params: web, headers, body: { recoveryPointType: "ApplicationConsistent" } });
-    expect(point).toMatchObject({ status: 202, body: { recoveryPointType: "ApplicationConsistent" } });
-    const wrong = await call(newRecoveryPoint(app.source), { params: web, body: { recoveryPointType: "CrashConsistent" } });
-    expect(wrong).toMatchObject({ status: 400, body: { error: { message: expect.stringContaining("come by policy") } } });
-    expect((await call(rotateToken(app.source), { params: web })).status).toBe(202);
-    const [repairId, pointId] = [repair, point].map(({ body }) => (body as { name: string }).name);
-    const beat = { ...WHO, sentMs: 1, uploaded: world.start, pendingBytes: 0 };
-    const answer = await call(heartbeatMobility(app.source), { params: web, headers: bearer, body: beat });
-    expect(answer.body).toMatchObject({ repair: { id: repairId }, consistency: { requestId: pointId }, rotation: "wanted" });
-    const done = { repairDone: repairId, consistency: { requestId: pointId, state: "failed", reason: "no script is configured" } };
-    await call(heartbeatMobility(app.source), { params: web, headers: bearer, body: { ...beat, ...done } });
+    const { start } = (await speak({ start: world.start })) as { readonly start: Position };
+    expect(start).toMatchObject({ stream: 2, epoch: 0 });
+    await speak({ start, uploaded: start });
     expect((await call(showItem(app.source), { params: web })).body).toMatchObject({
-      repair: { name: repairId, state: "Succeeded" },
+      repair: { name: (repair.body as { readonly name: string }).name, state: "InProgress" },
       appConsistentPoint: { name: pointId, state: "Failed", reason: "no script is configured" },
       resyncRequired: false,
       session: { machineId: "machine", bootId: "boot", ended: false },
     });
   });
 
-  it("an item that does not exist is 404 for everyone", async () => {
+  it("an item that does not exist is 404 for every operator", async () => {
     const { source } = appInMemory();
-    const routes = [showItem(source), newRegistrationToken(source), listRecoveryPoints(source), heartbeatMobility(source)];
-    const body = { ...WHO, sentMs: 1, uploaded: { stream: 1, epoch: 0, checksum: "0".repeat(64) }, pendingBytes: 0 };
+    const routes = [showItem(source), newRegistrationToken(source), listRecoveryPoints(source)];
     for (const item of ["unknown", "../escape", "UPPER", ""]) {
       for (const route of routes) {
-        const answer = await call(route, { params: { item }, headers: bearer, body });
+        const answer = await call(route, { params: { item }, headers: bearer });
         expect(answer).toMatchObject({ status: 404, body: { error: { code: "item-unknown" } } });
       }
     }
@@ -290,6 +295,41 @@ describe("status, recovery points and restores", () => {
     expect(granted).toMatchObject({ status: 200, body: { value: [{ id: "data" }, { id: "os" }] } });
     const bytes = app.memory.restoredContent({ itemId: "web-1", restoreId: restore, diskId: "os" });
     expect([bytes?.[4 * 512 - 1], bytes?.[4 * 512], bytes?.[5 * 512 - 1], bytes?.[5 * 512]]).toEqual([0, 7, 7, 0]);
+  });
+
+  it("deletes a restore: its blobs at once, its record when nothing can come late, and a message that comes after it is no fault", async () => {
+    const world = await registered();
+    const { app } = world;
+    await replicate(world, 7);
+    const points = (await call(listRecoveryPoints(app.source), { params: web })).body as { value: { name: string }[] };
+    const params = { ...web, point: points.value[0]?.name ?? "" };
+    const { name: restore } = (await call(restoreRecoveryPoint(app.source), { params })).body as { name: string };
+    const work = restoreSlices(app.source);
+    for (let message = app.sent.shift(); message !== undefined; message = app.sent.shift()) await deliver(work, message.message);
+    const shown = await call(showRestore(app.source), { params: { ...web, restore } });
+    const { expires, updated } = shown.body as { expires: string; updated: string };
+    expect(Date.parse(expires) - Date.parse(updated)).toBe(RESTORE_KEPT_MS);
+    const remove = (): ReturnType<typeof call> => call(deleteRestore(app.source), { params: { ...web, restore } });
+    expect(await remove()).toMatchObject({ status: 202, body: { name: restore, state: "Removing" } });
+    expect(app.memory.restoredContent({ itemId: "web-1", restoreId: restore, diskId: "os" })).toBeUndefined();
+    const [later] = app.sent.splice(0);
+    expect(later).toMatchObject({ message: { kind: "restore", restoreId: restore }, delayMs: RESTORE_SETTLE_MS });
+    app.advance(RESTORE_SETTLE_MS);
+    await deliver(work, later?.message);
+    expect((await call(showRestore(app.source), { params: { ...web, restore } })).status).toBe(404);
+    expect((await remove()).status).toBe(204);
+    expect(await deliver(work, later?.message)).toEqual([expect.stringContaining('"gone"')]);
+    expect(app.sent).toEqual([]);
+  });
+
+  it("keeps a bounded number of restores", async () => {
+    const world = await registered();
+    const { app } = world;
+    await replicate(world, 7);
+    const points = (await call(listRecoveryPoints(app.source), { params: web })).body as { value: { name: string }[] };
+    const begin = () => call(restoreRecoveryPoint(app.source), { params: { ...web, point: points.value[0]?.name ?? "" } });
+    for (let count = 0; count < RESTORES_MAX_COUNT; count += 1) expect((await begin()).status).toBe(202);
+    expect(await begin()).toMatchObject({ status: 409, body: { error: { code: "conflict" } } });
   });
 
   it("names points and restores that do not exist", async () => {

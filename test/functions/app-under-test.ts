@@ -1,5 +1,7 @@
 import { HttpRequest, InvocationContext } from "@azure/functions";
 import type { HttpFunctionOptions, HttpResponseInit, StorageQueueFunctionOptions, TimerFunctionOptions } from "@azure/functions";
+import { openServiceGates } from "../../functions/request-gate.ts";
+import { openTickets } from "../../replication/items/tickets.ts";
 import { openHintBell } from "../../functions/hint-bell.ts";
 import type { Application, ApplicationSource } from "../../functions/wiring.ts";
 import type { DeltaHeader, EncodedDelta, ExtentContent } from "../../replication/delta/delta.ts";
@@ -19,6 +21,12 @@ export interface AppInMemory extends MemoryStores {
   readonly advance: (ms: number) => void;
 }
 
+const KEY = { next: (): string => "ab".repeat(16) };
+
+/** What the mobility service of an item sends as its token. */
+export const ticketed = (itemId: string, secret: string): Promise<string> =>
+  openTickets(createMemoryRecords({ now: () => 0 }), KEY).issue(itemId, secret);
+
 export function appInMemory(): AppInMemory {
   let nowMs = Date.UTC(2026, 10, 22, 12);
   let ids = 0;
@@ -31,8 +39,15 @@ export function appInMemory(): AppInMemory {
     stores: world.stores,
     control,
     clock,
+    timer: {
+      pause: async (durationMs) => {
+        nowMs += durationMs;
+      },
+    },
     ids: { next: () => (ids += 1).toString(16).padStart(32, "0") },
     access: { grantCreate: async (itemId) => ({ containerUrl: `https://cache/${itemId}?sig=GRANT`, expiresMs: nowMs + 1000 }) },
+    tickets: openTickets(control, KEY),
+    gates: openServiceGates(clock),
     restoreAccess: { grantRead: async (disk) => ({ url: `https://target/${disk.diskId}?sig=GRANT`, expiresMs: nowMs + 1000 }) },
     queue: {
       send: async (message, delayMs) => {

@@ -1,7 +1,7 @@
 import { fc, it as property } from "@fast-check/vitest";
 import { describe, expect, it } from "vitest";
 import { encodeMessage } from "../../azure/work-queue.ts";
-import { itemsOfHint, restoreOfMessage } from "../../functions/hint-message.ts";
+import { hintsOf, restoreOfMessage } from "../../functions/hint-message.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { cacheContainer, itemContainer, quarantineContainer } from "../../replication/items/names.ts";
 
@@ -26,11 +26,13 @@ const cloudEvent = (container: string): object => ({
 });
 const base64 = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64");
 
-describe("itemsOfHint", () => {
+const itemsOfHint = (entry: unknown): readonly string[] => hintsOf(entry).map(({ itemId }) => itemId);
+
+describe("hintsOf", () => {
   it.each([
-    ["an event", event(cacheContainer("web-1"))],
-    ["an array of one event", [event(cacheContainer("web-1"))]],
-    ["an event of the CloudEvents schema", cloudEvent(cacheContainer("web-1"))],
+    ["an event", event(cacheContainer("web-1", 1))],
+    ["an array of one event", [event(cacheContainer("web-1", 1))]],
+    ["an event of the CloudEvents schema", cloudEvent(cacheContainer("web-1", 1))],
     ["our own hand-on", { kind: "hint", itemId: "web-1" }],
   ])("reads %s, as an object, as JSON text and as base64 of it", (_name, value) => {
     expect(itemsOfHint(value)).toEqual(["web-1"]);
@@ -42,13 +44,20 @@ describe("itemsOfHint", () => {
     expect(itemsOfHint(encodeMessage({ kind: "hint", itemId: "web-1" }))).toEqual(["web-1"]);
   });
 
+  it("knows a hint that was put off; beside a fresh one of the same item it counts as fresh", () => {
+    const again = { kind: "hint", itemId: "web-1", again: true };
+    expect(hintsOf(encodeMessage({ kind: "hint", itemId: "web-1", again: true }))).toEqual([{ itemId: "web-1", again: true }]);
+    expect(hintsOf([again, event(cacheContainer("web-1", 1)), again])).toEqual([{ itemId: "web-1", again: false }]);
+    expect(hintsOf([again, again])).toEqual([{ itemId: "web-1", again: true }]);
+  });
+
   it("names each item of many events once", () => {
-    const events = ["web-1", "db", "web-1", "db"].map((itemId) => event(cacheContainer(itemId)));
+    const events = ["web-1", "db", "web-1", "db"].map((itemId) => event(cacheContainer(itemId, 1)));
     expect(itemsOfHint(events)).toEqual(["web-1", "db"]);
   });
 
   it("events of other kinds and of other containers speak of no item", () => {
-    expect(itemsOfHint(event(cacheContainer("web-1"), { eventType: "Microsoft.Storage.BlobDeleted" }))).toEqual([]);
+    expect(itemsOfHint(event(cacheContainer("web-1", 1), { eventType: "Microsoft.Storage.BlobDeleted" }))).toEqual([]);
     for (const container of [quarantineContainer("web-1"), itemContainer("web-1"), "leeward-cache-", "leeward-cache-Web", "pictures"]) {
       expect(itemsOfHint(event(container))).toEqual([]);
     }
@@ -64,8 +73,8 @@ describe("itemsOfHint", () => {
     ["a hint of a name that cannot be an item's", { kind: "hint", itemId: "../x" }],
     ["a message of the other queue", { kind: "restore", itemId: "web-1", restoreId: "r" }],
     ["an event of no blob", event("c", { subject: "/blobServices/default/containers/leeward-cache-web" })],
-    ["one good part and a bad one", [event(cacheContainer("web-1")), 7]],
-    ["more parts than any message holds", Array.from({ length: 257 }, () => event(cacheContainer("web-1")))],
+    ["one good part and a bad one", [event(cacheContainer("web-1", 1)), 7]],
+    ["more parts than any message holds", Array.from({ length: 257 }, () => event(cacheContainer("web-1", 1)))],
   ])("refuses %s, so that it goes to the poison queue", (_name, value) => {
     expect(() => itemsOfHint(value)).toThrow(expect.objectContaining({ code: "invalid-request" }));
   });

@@ -57,6 +57,7 @@ describe("functions/index.ts", async () => {
       "POST replicationProtectedItems/{item}/recoveryPoints",
       "POST replicationProtectedItems/{item}/recoveryPoints/{point}/restore",
       "GET replicationProtectedItems/{item}/restores/{restore}",
+      "DELETE replicationProtectedItems/{item}/restores/{restore}",
       "POST replicationProtectedItems/{item}/repairReplication",
       "POST replicationProtectedItems/{item}/restores/{restore}/grantAccess",
       "POST replicationProtectedItems/{item}/rotateToken",

@@ -5,18 +5,23 @@ import { restoreSlices } from "../../functions/restore-slices.ts";
 import { sweep } from "../../functions/sweep.ts";
 import { takePoints } from "../../functions/take-points.ts";
 import type { ApplicationSource } from "../../functions/wiring.ts";
-import { readProgress } from "../../replication/apply/progress.ts";
+import { readProgress, replaceProgress } from "../../replication/apply/progress.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import type { LeewardEvent } from "../../replication/events/event.ts";
 import type { Progress } from "../../replication/items/item.ts";
 import { HEARTBEAT_RECORD, ITEM_RECORD, cacheContainer, deltaName } from "../../replication/items/names.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
-import { ITEMS_PAGE_MAX_COUNT, SWEEP_ALL_MS } from "../../replication/limits.ts";
-import { type DiskDescription, type Position, startPosition } from "../../replication/position.ts";
+import { CLAIM_MS, ITEMS_PAGE_MAX_COUNT, SWEEP_ALL_MS } from "../../replication/limits.ts";
+import { readItem } from "../../replication/items/item-record.ts";
+import { startOf as startOfStream } from "../../replication/items/streams.ts";
+import type { DiskDescription, Position } from "../../replication/position.ts";
 import { type AppInMemory, appInMemory, call, deliver, deltaOf, fire } from "./app-under-test.ts";
 
 const DISKS: readonly DiskDescription[] = [{ id: "os", sizeBytes: 1024 * 1024, sectorSizeBytes: 512 }];
 const MINUTE_MS = 60_000;
+const fail = (): never => {
+  throw new Error("the record is not there, or was changed by another");
+};
 
 describe("functions that work on queues and timers", () => {
   let app: AppInMemory;
@@ -24,22 +29,23 @@ describe("functions that work on queues and timers", () => {
     app = appInMemory();
   });
   const protect = (itemId: string): Promise<unknown> => call(protectItem(app.source), { params: { item: itemId }, body: { disks: DISKS } });
+  const startOf = async (itemId: string): Promise<Position> => startOfStream((await readItem(app.stores, itemId)).item);
   const upload = async (itemId: string, start: Position, value: number): Promise<Position> => {
     const delta = deltaOf(itemId, start, DISKS, [{ disk: 0, page: 0, value }], app.source().clock.now());
-    await app.stores.cache(itemId).create(deltaName(delta.end.stream, delta.end.epoch), delta.bytes);
+    await app.stores.cache(itemId, 1).create(deltaName(delta.end.stream, delta.end.epoch), delta.bytes);
     return delta.end;
   };
   const progressOf = async (itemId: string): Promise<Progress | undefined> => (await readProgress(app.stores.records(itemId)))?.progress;
   const created = (itemId: string): object => ({
     eventType: "Microsoft.Storage.BlobCreated",
-    subject: `/blobServices/default/containers/${cacheContainer(itemId)}/blobs/0000000001/000000000001`,
+    subject: `/blobServices/default/containers/${cacheContainer(itemId, 1)}/blobs/0000000001/000000000001`,
   });
   const hints = (): readonly string[] => app.sent.map(({ message }) => `${message.kind} ${message.kind === "alert" ? "" : message.itemId}`);
 
   describe("applyHints", () => {
     it("applies what an event announced, and logs each step as one line of JSON", async () => {
       await protect("web");
-      const end = await upload("web", startPosition("web", 1, DISKS), 7);
+      const end = await upload("web", await startOf("web"), 7);
       const lines = await deliver(applyHints(app.source), created("web"));
       expect((await progressOf("web"))?.applied).toEqual(end);
       expect(app.memory.content({ itemId: "web", stream: 1, diskId: "os" })[0]).toBe(7);
@@ -68,7 +74,7 @@ describe("functions that work on queues and timers", () => {
 
     it("hands on when its time is over before the work is", async () => {
       await protect("web");
-      let start = startPosition("web", 1, DISKS);
+      let start = await startOf("web");
       for (let epoch = 1; epoch <= 3; epoch += 1) start = await upload("web", start, epoch);
       // The clock stands for a slow store: the slice's minute passes with its first write.
       const { disks } = app.stores;
@@ -89,14 +95,14 @@ describe("functions that work on queues and timers", () => {
 
     it("leaves an item that another worker holds to that one", async () => {
       await protect("web");
-      await upload("web", startPosition("web", 1, DISKS), 7);
+      await upload("web", await startOf("web"), 7);
       // Another process: the same stores, a name and a bell of its own.
       const other = { ...app.source(), processId: "process-2", bell: appInMemory().source().bell };
       let during: readonly string[] = [];
       const reading: AppInMemory["stores"] = {
         ...app.stores,
         cache: (itemId) => ({
-          ...app.stores.cache(itemId),
+          ...app.stores.cache(itemId, 1),
           read: async (name, maxBytes) => {
             // While one worker reads, the other gets the same hint in a process of its own.
             if (during.length === 0) {
@@ -107,7 +113,7 @@ describe("functions that work on queues and timers", () => {
                 created("web"),
               );
             }
-            return app.stores.cache(itemId).read(name, maxBytes);
+            return app.stores.cache(itemId, 1).read(name, maxBytes);
           },
         }),
       };
@@ -115,9 +121,61 @@ describe("functions that work on queues and timers", () => {
         applyHints(() => ({ ...app.source(), stores: reading })),
         created("web"),
       );
-      expect(during).toEqual([expect.stringContaining('"kind":"held"')]);
-      expect(app.sent).toEqual([]);
+      expect(during[0]).toContain('"kind":"held"');
+      // Should the holder be dead, the hint is there when its claim has run out.
+      expect(app.sent).toEqual([{ message: { kind: "hint", itemId: "web", again: true }, delayMs: CLAIM_MS }]);
       expect((await progressOf("web"))?.applied.epoch).toBe(1);
+    });
+
+    it("rule 5: a hint that meets the claim of a dead worker comes back when the claim has run out, and is worked on then", async () => {
+      await protect("web");
+      await upload("web", await startOf("web"), 7);
+      const claimed = (await readProgress(app.stores.records("web"))) ?? fail();
+      const dead = { ...claimed.progress, generation: 1, holder: "dead", expiresMs: app.source().clock.now() + 12_000 };
+      await replaceProgress(app.stores.records("web"), claimed, dead);
+      await deliver(applyHints(app.source), created("web"));
+      expect(app.sent).toEqual([{ message: { kind: "hint", itemId: "web", again: true }, delayMs: 12_000 }]);
+      app.advance(12_000);
+      await deliver(applyHints(app.source), app.sent[0]?.message);
+      expect((await progressOf("web"))?.applied.epoch).toBe(1);
+      expect(app.sent).toHaveLength(1);
+    });
+
+    it("rule 9: hints that meet a claim never become more: one of an item waits at a time, and none is put off twice", async () => {
+      await protect("web");
+      const claimed = (await readProgress(app.stores.records("web"))) ?? fail();
+      const holds = { ...claimed.progress, generation: 1, holder: "other", expiresMs: app.source().clock.now() + 12_000 };
+      const stored = (await replaceProgress(app.stores.records("web"), claimed, holds)) ?? fail();
+      for (let events = 0; events < 5; events += 1) await deliver(applyHints(app.source), created("web"));
+      expect(app.sent).toHaveLength(1);
+      // The holder lives, and has renewed its claim.
+      await replaceProgress(app.stores.records("web"), stored, { ...holds, expiresMs: holds.expiresMs + 12_000 });
+      app.advance(12_000);
+      await deliver(applyHints(app.source), app.sent[0]?.message);
+      expect(app.sent).toHaveLength(1);
+      // What comes later is put off again, and never by more than a claim, whatever clock wrote it.
+      await deliver(applyHints(app.source), created("web"));
+      app.advance(-3_600_000);
+      const elsewhere = appInMemory().source().bell;
+      await deliver(
+        applyHints(() => ({ ...app.source(), bell: elsewhere })),
+        created("web"),
+      );
+      expect(app.sent.slice(1).map(({ delayMs }) => delayMs)).toEqual([12_000, CLAIM_MS]);
+    });
+
+    it("a hint that could not be put off is thrown back to its queue, and put off when it comes again", async () => {
+      await protect("web");
+      const claimed = (await readProgress(app.stores.records("web"))) ?? fail();
+      const holds = { ...claimed.progress, generation: 1, holder: "other", expiresMs: app.source().clock.now() + 12_000 };
+      await replaceProgress(app.stores.records("web"), claimed, holds);
+      const broken = async (): Promise<void> => {
+        throw new LeewardError("store-unavailable", "away");
+      };
+      const failing = applyHints(() => ({ ...app.source(), queue: { send: broken } }));
+      await expect(deliver(failing, created("web"))).rejects.toMatchObject({ code: "store-unavailable" });
+      await deliver(applyHints(app.source), created("web"));
+      expect(app.sent).toHaveLength(1);
     });
 
     it("throws what it cannot read, so that the host counts it as failed", async () => {
@@ -135,7 +193,7 @@ describe("functions that work on queues and timers", () => {
     it("wakes items whose point is due, and no others", async () => {
       await protect("idle");
       await protect("web");
-      await upload("web", startPosition("web", 1, DISKS), 7);
+      await upload("web", await startOf("web"), 7);
       await deliver(applyHints(app.source), created("web"));
       await fire(takePoints(app.source));
       expect(hints()).toEqual([]);
@@ -146,7 +204,7 @@ describe("functions that work on queues and timers", () => {
       expect(hints()).toEqual([]);
 
       const nowMs = app.source().clock.now();
-      const uploaded = (await progressOf("web"))?.applied ?? startPosition("web", 1, DISKS);
+      const uploaded = (await progressOf("web"))?.applied ?? (await startOf("web"));
       const word = { version: 1, receivedMs: nowMs, sentMs: nowMs, bootId: "b", uploaded, currentAtMs: nowMs, pendingBytes: 0 };
       await app.stores.records("web").put(HEARTBEAT_RECORD, encodeRecord(word));
       const lines = await fire(takePoints(app.source));
@@ -182,7 +240,7 @@ describe("functions that work on queues and timers", () => {
     it("an item whose record is damaged does not keep the others waiting, and the run fails", async () => {
       await protect("a");
       await protect("b");
-      await upload("b", startPosition("b", 1, DISKS), 7);
+      await upload("b", await startOf("b"), 7);
       await app.stores.records("a").put(ITEM_RECORD, new TextEncoder().encode("damaged"));
       await expect(fire(sweep(app.source))).rejects.toMatchObject({ code: "record-corrupt" });
       expect(hints()).toEqual(["hint b"]);
@@ -192,7 +250,7 @@ describe("functions that work on queues and timers", () => {
   describe("sweep", () => {
     it("rule 5: finds a delta that no event announced", async () => {
       await protect("web");
-      await upload("web", startPosition("web", 1, DISKS), 7);
+      await upload("web", await startOf("web"), 7);
       await fire(sweep(app.source));
       expect(hints()).toEqual(["hint web"]);
     });
@@ -210,7 +268,7 @@ describe("functions that work on queues and timers", () => {
 
     it("tells the topic last: one that is away is warned of once, and nothing fails", async () => {
       await protect("web");
-      await upload("web", startPosition("web", 1, DISKS), 7);
+      await upload("web", await startOf("web"), 7);
       let failure: LeewardError | undefined = new LeewardError("events-unavailable", "away");
       const told: string[] = [];
       const publish = async (events: readonly LeewardEvent[]): Promise<void> => {

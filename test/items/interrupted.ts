@@ -41,13 +41,17 @@ function interruptedStores(inner: ItemStores, at: number, mode: KillMode): { rea
     restoredUrl: (...given) => inner.snapshots.restoredUrl(...given),
   };
   const stores: ItemStores = {
-    cache: (itemId) => records(inner.cache(itemId)),
+    cache: (...given) => records(inner.cache(...given)),
     records: (itemId) => records(inner.records(itemId)),
     disks,
     snapshots,
     listItems: (...given) => through(() => inner.listItems(...given)),
     createContainers: (...given) => through(() => inner.createContainers(...given)),
-    removeItem: (...given) => through(() => inner.removeItem(...given)),
+    listStreams: (...given) => through(() => inner.listStreams(...given)),
+    removeStream: (...given) => through(() => inner.removeStream(...given)),
+    removeTargetData: (...given) => through(() => inner.removeTargetData(...given)),
+    removeCacheData: (...given) => through(() => inner.removeCacheData(...given)),
+    forgetItem: (...given) => through(() => inner.forgetItem(...given)),
     quarantine: (...given) => through(() => inner.quarantine(...given)),
   };
   return { stores, calls: () => calls };

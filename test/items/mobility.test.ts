@@ -1,6 +1,8 @@
 import { PROLOGUE_BYTES } from "../../replication/delta/layout.ts";
 import { forge } from "../delta/forge.ts";
 import { describe, expect, it } from "vitest";
+import { readItemStatus } from "../../replication/items/status.ts";
+import { SOURCE_CLOCK_AHEAD_MAX_MS } from "../../replication/limits.ts";
 import { encodeDelta } from "../../replication/delta/encode.ts";
 import { type HeartbeatContext, readHeartbeat, recordHeartbeat } from "../../replication/items/heartbeat.ts";
 import { readItem } from "../../replication/items/item-record.ts";
@@ -10,7 +12,6 @@ import { newRegistrationToken, protectItem } from "../../replication/items/prote
 import { registerService } from "../../replication/items/register.ts";
 import { settleEpoch } from "../../replication/items/settle.ts";
 import { authenticateService, matchesHash, tokenHash } from "../../replication/items/tokens.ts";
-import { startPosition } from "../../replication/position.ts";
 import { killedEverywhere } from "./interrupted.ts";
 import {
   DISKS,
@@ -25,6 +26,7 @@ import {
   deltaChain,
   protectedWorld,
   upload,
+  START,
 } from "./world.ts";
 
 async function unregistered(): Promise<{ readonly world: World; readonly request: RegisterRequest }> {
@@ -48,7 +50,11 @@ describe("tokens", () => {
 describe("registering a mobility service", () => {
   it("gives the stream and its start position, and stores the hash of the item token", async () => {
     const { world, request } = await unregistered();
-    expect(await registerService(world.context, ITEM, request)).toEqual({ stream: 1, start: startPosition(ITEM, 1, DISKS) });
+    expect(await registerService(world.context, ITEM, request)).toEqual({
+      stream: 1,
+      start: START,
+      nonce: expect.stringMatching(/^[0-9a-f]{32}$/),
+    });
     const { item } = await readItem(world.stores, ITEM);
     expect(item.tokenHash).toBe(tokenHash(ITEM_TOKEN));
     expect(item.registrationHash).toBeUndefined();
@@ -107,7 +113,7 @@ describe("registering a mobility service", () => {
 });
 
 describe("heartbeats", () => {
-  const uploaded = startPosition(ITEM, 1, DISKS);
+  const uploaded = START;
   const REQUEST: HeartbeatRequest = { ...WHO, sentMs: START_MS - 5, uploaded, currentAtMs: START_MS - 5, pendingBytes: 7 };
   async function listening(): Promise<{ readonly world: World; readonly context: HeartbeatContext; readonly granted: string[] }> {
     const world = await protectedWorld();
@@ -132,6 +138,16 @@ describe("heartbeats", () => {
     expect(JSON.stringify(record)).not.toContain("secret");
   });
 
+  it("a source clock that is a day ahead tells no times, and its service is heard all the same", async () => {
+    const { world, context } = await listening();
+    const beatAt = (sentMs: number) => recordHeartbeat(context, ITEM, ITEM_TOKEN, { ...REQUEST, sentMs, currentAtMs: sentMs });
+    await beatAt(START_MS + SOURCE_CLOCK_AHEAD_MAX_MS);
+    expect((await readHeartbeat(world.stores, ITEM))?.currentAtMs).toBe(START_MS + SOURCE_CLOCK_AHEAD_MAX_MS);
+    await beatAt(START_MS + SOURCE_CLOCK_AHEAD_MAX_MS + 1);
+    expect((await readHeartbeat(world.stores, ITEM))?.currentAtMs).toBeUndefined();
+    expect((await readItemStatus(world.context, ITEM)).healthErrors.map(({ code }) => code)).toContain("clock-skew");
+  });
+
   it("rule 8: nothing is granted or recorded for a wrong token or a malformed heartbeat", async () => {
     const { world, context, granted } = await listening();
     await expect(recordHeartbeat(context, ITEM, "wrong", REQUEST)).rejects.toMatchObject({ code: "not-authorized" });
@@ -142,6 +158,9 @@ describe("heartbeats", () => {
       [{ sessionId: "x".repeat(129) }, "sessionId"],
       [{ sealed: { ...uploaded, epoch: 0.5 } }, "sealed.epoch"],
       [{ nextTokenHash: "short" }, "nextTokenHash"],
+      [{ currentAtMs: START_MS }, "currentAtMs"],
+      [{ start: { ...uploaded, checksum: "short" } }, "start.checksum"],
+      [{ uploadsStopped: { code: "", message: "" } }, "uploadsStopped.code"],
       [{ resynchronization: { state: "required", reason: "", doneBytes: 0, totalBytes: 0 } }, "resynchronization.reason"],
       [{ resynchronization: { state: "running", reason: "x", doneBytes: -1, totalBytes: 0 } }, "resynchronization.doneBytes"],
       [{ sentMs: -1 }, "sentMs"],
@@ -253,10 +272,10 @@ describe("settling an epoch that the cache says to have", () => {
   it("a final, application-consistent delta is one like any other", async () => {
     const world = await inSession();
     const flags = { consistency: "application", seeding: false, final: true, groupMark: false } as const;
-    const start = startPosition(ITEM, 1, DISKS);
+    const start = START;
     const header = { itemId: ITEM, stream: 1, epoch: 1, firstWriteMs: 1, lastWriteMs: 1, start, disks: DISKS, flags };
     const { bytes, end } = encodeDelta(header, []);
-    await world.stores.cache(ITEM).create(deltaName(1, 1), bytes);
+    await world.stores.cache(ITEM, 1).create(deltaName(1, 1), bytes);
     expect(await settleEpoch(world.context, ITEM, ITEM_TOKEN, { ...request, checksum: end.checksum })).toEqual({
       outcome: "same",
     });

@@ -1,78 +1,27 @@
 import { describe, expect, it } from "vitest";
 import { requestAppPoint } from "../../replication/items/app-point.ts";
 import { protectItem } from "../../replication/items/protect.ts";
-import { requestRepair } from "../../replication/items/repair.ts";
 import { readItemStatus } from "../../replication/items/status.ts";
 import { killedEverywhere } from "./interrupted.ts";
 import { DISKS, HOUR_MS, ITEM, ITEM_TOKEN, type World, applyChain, beat, deltaChain, protectedWorld } from "./world.ts";
 
-describe("repairReplication", () => {
-  const status = async (world: World) => {
-    const { stage, repair, resyncRequired, protectionStateDescription } = await readItemStatus(world.context, ITEM);
-    return { stage, state: repair?.state, resyncRequired, protectionStateDescription };
-  };
-  const replicating = async (): Promise<World> => {
+describe("resynchronization", () => {
+  it("what the source misses by its own account is required, and critical", async () => {
     const world = await protectedWorld();
     await applyChain(world, deltaChain(1));
-    return world;
-  };
-
-  it("P18: is handed on by the answers of heartbeats until one reports it, and shows as resynchronization until it is done", async () => {
-    const world = await replicating();
-    const { id, state } = await requestRepair(world.context, ITEM, "operator-1");
-    expect([id.length, state]).toEqual([32, "requested"]);
-    expect((await beat(world)).repair).toEqual({ id });
-    expect((await beat(world, { repairDone: "another", repairRunning: "one" })).repair).toEqual({ id });
-    expect(await status(world)).toMatchObject({ stage: "resynchronizing", state: "requested" });
-    const resynchronization = { state: "running", reason: "requested", doneBytes: 1, totalBytes: 9 } as const;
-    expect((await beat(world, { repairRunning: id, resynchronization })).repair).toBeUndefined();
-    expect((await beat(world)).repair).toBeUndefined();
-    expect(await status(world)).toMatchObject({ stage: "resynchronizing", state: "running" });
-    await beat(world, { repairDone: id });
-    expect(await status(world)).toMatchObject({ stage: "protected", state: "done" });
-  });
-
-  it("P19: the same request is the same repair, whatever came since; another one waits until it is done", async () => {
-    const world = await replicating();
-    const first = await requestRepair(world.context, ITEM, "one");
-    expect(await requestRepair(world.context, ITEM, "one")).toEqual(first);
-    await expect(requestRepair(world.context, ITEM, "two")).rejects.toMatchObject({ code: "conflict", facts: { repair: first.id } });
-    await expect(requestRepair(world.context, ITEM)).rejects.toMatchObject({ code: "conflict" });
-    await beat(world, { repairDone: first.id });
-    expect(await requestRepair(world.context, ITEM, "one")).toMatchObject({ id: first.id, state: "done" });
-    const second = await requestRepair(world.context, ITEM, "two");
-    expect(second.id).not.toBe(first.id);
-    expect(await requestRepair(world.context, ITEM, "one")).toMatchObject({ id: first.id, state: "done" });
-    expect((await beat(world)).repair).toEqual({ id: second.id });
-    await expect(requestRepair(world.context, ITEM, "x".repeat(129))).rejects.toMatchObject({ code: "invalid-request" });
-    await expect(requestRepair(world.context, "nobody", "x")).rejects.toMatchObject({ code: "item-unknown" });
-  });
-
-  it("killed at any await, request and report can be repeated", async () => {
-    const kills = await killedEverywhere(
-      replicating,
-      (world) => world.stores,
-      async (world, stores) => {
-        const { id } = await requestRepair({ ...world.context, stores }, ITEM, "one");
-        await beat(world, { repairRunning: id }, ITEM_TOKEN, stores);
-        await beat(world, { repairDone: id }, ITEM_TOKEN, stores);
-      },
-      async (world) => {
-        const { id } = await requestRepair(world.context, ITEM, "one");
-        await beat(world, { repairRunning: id });
-        await beat(world, { repairDone: id });
-        expect(await status(world)).toMatchObject({ state: "done" });
-      },
-    );
-    expect(kills).toBeGreaterThan(20);
-  });
-
-  it("what the source misses by its own account is required, and critical", async () => {
-    const world = await replicating();
     await beat(world, { resynchronization: { state: "required", reason: "spool-full", doneBytes: 0, totalBytes: 9 } });
     const { resyncRequired, replicationHealth, healthErrors } = await readItemStatus(world.context, ITEM);
     expect({ resyncRequired, replicationHealth }).toEqual({ resyncRequired: true, replicationHealth: "Critical" });
     expect(healthErrors).toMatchObject([{ code: "resynchronization-required", message: expect.stringContaining("spool-full") }]);
+  });
+
+  it("a service that uploads nothing more says so, and that is critical", async () => {
+    const world = await protectedWorld();
+    await applyChain(world, deltaChain(1));
+    await beat(world, { uploadsStopped: { code: "position-fork", message: "The cache holds another delta." } });
+    const { replicationHealth, healthErrors } = await readItemStatus(world.context, ITEM);
+    expect(replicationHealth).toBe("Critical");
+    expect(healthErrors).toMatchObject([{ code: "uploads-stopped", hint: expect.stringContaining("repairReplication") }]);
   });
 });
 

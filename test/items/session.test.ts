@@ -10,9 +10,21 @@ import { encodeRecord } from "../../replication/items/records.ts";
 import { registerService } from "../../replication/items/register.ts";
 import { settleEpoch } from "../../replication/items/settle.ts";
 import { SESSION_LEASE_MS } from "../../replication/limits.ts";
-import { startPosition } from "../../replication/position.ts";
 import { killedEverywhere } from "./interrupted.ts";
-import { DISKS, ITEM, ITEM_TOKEN, START_MS, WHO, type World, applyChain, beat, deltaChain, protectedWorld, upload } from "./world.ts";
+import {
+  DISKS,
+  ITEM,
+  ITEM_TOKEN,
+  START_MS,
+  WHO,
+  type World,
+  applyChain,
+  beat,
+  deltaChain,
+  protectedWorld,
+  upload,
+  START,
+} from "./world.ts";
 
 const OTHER = { sessionId: "another" } as const;
 const CLONE = { machineId: "clone", bootId: "its-boot", sessionId: "its-session" } as const;
@@ -150,7 +162,7 @@ describe("the session of a mobility service", () => {
     const world = await protectedWorld();
     const chain = deltaChain(3);
     await applyChain(world, chain);
-    const start = startPosition(ITEM, 1, DISKS);
+    const start = START;
     const other = deltaChain(3, 9);
     for (const sealed of [start, chain[1]?.end, other[2]?.end]) {
       await expect(beat(world, { sealed })).rejects.toMatchObject({ code: "position-fork" });

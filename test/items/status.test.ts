@@ -5,21 +5,22 @@ import { HEARTBEAT_RECORD } from "../../replication/items/names.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
 import { itemStatus, readItemStatus } from "../../replication/items/status.ts";
 import type { StatusFacts } from "../../replication/items/status-facts.ts";
-import { startPosition } from "../../replication/position.ts";
-import { DISKS, HOUR_MS, ITEM, START_MS, deltaChain, protectedWorld, setProgress } from "./world.ts";
+import { DISKS, HOUR_MS, ITEM, START_MS, deltaChain, protectedWorld, setProgress, START } from "./world.ts";
 
 const MINUTE_MS = 60_000;
 const item: ProtectedItem = {
   version: 1,
   itemId: ITEM,
   stream: 1,
+  nonce: "ab".repeat(16),
+  openedMs: START_MS,
   disks: DISKS,
   policy: { pointIntervalMs: 5 * MINUTE_MS, retentionMs: 24 * HOUR_MS },
   createdMs: START_MS,
   registrationHash: undefined,
   tokenHash: "00".repeat(32),
 };
-const position = (epoch: number): Progress["applied"] => ({ ...startPosition(ITEM, 1, DISKS), epoch });
+const position = (epoch: number): Progress["applied"] => ({ ...START, epoch });
 const seedingProgress = initialProgress(item);
 const applied: Progress = { ...seedingProgress, applied: position(9), intent: position(9), seeding: false, appliedSourceMs: START_MS };
 const beat: HeartbeatRecord = {
@@ -101,6 +102,17 @@ describe("the status of an item, in Site Recovery's words", () => {
     const slowClock = { ...busy, sentMs: nowMs - 20_000 };
     expect(itemStatus({ ...healthy, heartbeat: slowClock, nowMs }).rpoInSeconds).toBe(40);
     expect(itemStatus({ ...healthy, heartbeat: undefined, nowMs }).rpoInSeconds).toBe(60);
+  });
+
+  it("a time that was read while the source's clock was wrong hides nothing", () => {
+    const nowMs = START_MS + 60_000;
+    const busy = { ...beat, receivedMs: nowMs, sentMs: nowMs, currentAtMs: undefined, uploaded: position(12) };
+    const ahead = { ...applied, appliedSourceMs: START_MS + 1000 * HOUR_MS };
+    const status = itemStatus({ ...healthy, progress: ahead, heartbeat: busy, nowMs });
+    expect(status).toMatchObject({ rpoInSeconds: undefined, healthErrors: [{ code: "clock-skew" }] });
+    // What the corrected clock says of an idle machine counts again.
+    const idle = { ...busy, uploaded: position(9), currentAtMs: nowMs - 5000 };
+    expect(itemStatus({ ...healthy, progress: ahead, heartbeat: idle, nowMs }).rpoInSeconds).toBe(5);
   });
 
   it("lies too far behind by the threshold of its policy, else by Site Recovery's quarter of an hour", () => {

@@ -82,9 +82,12 @@ describe("rule 5: the sweep finds what no event announced", () => {
     expect((await sweep(world)).hints).toEqual([]);
     await upload(world, 1, bytesOf(1));
     expect((await sweep(world)).hints).toEqual(["next-delta"]);
-    // A batch that was begun and cannot be finished waits for a repair.
+    await world.stores.cache(ITEM, 1).remove(deltaName(1, 1));
+    await world.stores.records(ITEM).put(journalName(1, 1), bytesOf(1));
+    expect((await sweep(world)).hints).toEqual(["next-delta"]);
+    // The entry of the journal that was damaged may have been restored, wherever in the batch it lies.
     await setProgress(world, { intent: chain[1]?.end ?? (await progressOf(world)).intent });
-    expect((await sweep(world)).hints).toEqual([]);
+    expect((await sweep(world)).hints).toEqual(["batch-begun"]);
   });
 });
 
@@ -125,7 +128,7 @@ describe("a later delta without the next one", () => {
     const world = await protectedWorld();
     await upload(world, 2, bytesOf(2));
     world.pass(GAP_MAX_MS + 1);
-    const inner = world.stores.cache(ITEM);
+    const inner = world.stores.cache(ITEM, 1);
     const stores: ItemStores = {
       ...world.stores,
       cache: () => ({
@@ -147,13 +150,13 @@ describe("what does not belong into the cache container", () => {
   it("is quarantined with its reason, and nothing is lost", async () => {
     const world = await protectedWorld();
     await applyChain(world, chain.slice(0, 3));
-    const cache = world.stores.cache(ITEM);
+    const cache = world.stores.cache(ITEM, 1);
     const reasons = new Map<string, string>();
     const stores: ItemStores = {
       ...world.stores,
-      quarantine: async (itemId, name, reason) => {
+      quarantine: async (itemId, stream, name, reason) => {
         reasons.set(name, reason);
-        await world.stores.quarantine(itemId, name, reason);
+        await world.stores.quarantine(itemId, stream, name, reason);
       },
     };
     await cache.put("hello.txt", new Uint8Array([1]));
@@ -168,8 +171,8 @@ describe("what does not belong into the cache container", () => {
     const oversized = deltaName(1, 9);
     const moved: ItemStores = {
       ...stores,
-      quarantine: async (itemId, name, reason) => {
-        if (name !== oversized) return stores.quarantine(itemId, name, reason);
+      quarantine: async (itemId, stream, name, reason) => {
+        if (name !== oversized) return stores.quarantine(itemId, stream, name, reason);
         reasons.set(name, reason);
         await cache.remove(name);
       },
@@ -189,7 +192,7 @@ describe("what does not belong into the cache container", () => {
 
   it("rule 4: an oversized blob that settling has replaced by the real delta since the listing is left alone", async () => {
     const world = await protectedWorld();
-    const cache = world.stores.cache(ITEM);
+    const cache = world.stores.cache(ITEM, 1);
     await cache.put(deltaName(1, 1), new Uint8Array(DELTA_MAX_BYTES + 1));
     const stores: ItemStores = {
       ...world.stores,
@@ -208,7 +211,7 @@ describe("what does not belong into the cache container", () => {
 
   it("rule 4: an oversized blob that settling replaces by the real delta after the look is left alone", async () => {
     const world = await protectedWorld();
-    const cache = world.stores.cache(ITEM);
+    const cache = world.stores.cache(ITEM, 1);
     await cache.put(deltaName(1, 1), new Uint8Array(DELTA_MAX_BYTES + 1));
     const stores: ItemStores = {
       ...world.stores,
@@ -226,14 +229,14 @@ describe("what does not belong into the cache container", () => {
     "a blob that cannot be moved (%s) is reported, and hides nothing",
     async (code) => {
       const world = await protectedWorld();
-      const cache = world.stores.cache(ITEM);
+      const cache = world.stores.cache(ITEM, 1);
       await upload(world, 1, bytesOf(1));
       for (const name of ["a-leased", "b"]) await cache.put(name, new Uint8Array([1]));
       const stores: ItemStores = {
         ...world.stores,
-        quarantine: async (itemId, name, ...given) => {
+        quarantine: async (itemId, stream, name, ...given) => {
           if (name === "a-leased") throw new LeewardError(code, "There is a lease on the blob.", { name });
-          await world.stores.quarantine(itemId, name, ...given);
+          await world.stores.quarantine(itemId, stream, name, ...given);
         },
       };
       const found = await sweepCache({ ...world.context, stores }, ITEM);
@@ -267,7 +270,7 @@ describe("what does not belong into the cache container", () => {
     const world = await protectedWorld();
     await upload(world, 1, bytesOf(1), 1);
     await upload(world, 1, bytesOf(1), 2);
-    await world.stores.cache(ITEM).put("hello.txt", new Uint8Array([1]));
+    await world.stores.cache(ITEM, 1).put("hello.txt", new Uint8Array([1]));
     await changeItem(world.stores, ITEM, (item) => ({ ...item, stream: 2 }));
     expect(await sweep(world)).toEqual({ ...NOTHING, quarantined: 2 });
     expect(world.cacheNames(ITEM)).toEqual([deltaName(2, 1)]);
@@ -282,7 +285,7 @@ describe("what does not belong into the cache container", () => {
     const stores: ItemStores = {
       ...world.stores,
       cache: (itemId) => {
-        const cache = world.stores.cache(itemId);
+        const cache = world.stores.cache(itemId, 1);
         return {
           ...cache,
           list: async (...given) => {
@@ -301,7 +304,7 @@ describe("what does not belong into the cache container", () => {
 
   it("rule 9: a container full of rubbish is cleaned a bounded piece at a time, and a backlog hides nothing behind it", async () => {
     const world = await protectedWorld();
-    const cache = world.stores.cache(ITEM);
+    const cache = world.stores.cache(ITEM, 1);
     for (let at = 0; at < SWEEP_CACHE_MAX_CHANGES + 2; at += 1)
       await cache.put(`rubbish-${String(at).padStart(3, "0")}`, new Uint8Array(1));
     for (let epoch = 1; epoch <= SWEEP_CACHE_MAX_NAMES; epoch += 1) await cache.put(deltaName(1, epoch), new Uint8Array(1));
@@ -314,7 +317,7 @@ describe("what does not belong into the cache container", () => {
     const world = await protectedWorld();
     const applied = { stream: 1, epoch: SWEEP_CACHE_MAX_NAMES + 50, checksum: "0".repeat(64) };
     await setProgress(world, { applied, intent: applied });
-    const cache = world.stores.cache(ITEM);
+    const cache = world.stores.cache(ITEM, 1);
     for (let epoch = 1; epoch <= applied.epoch + 1; epoch += 1) await cache.put(deltaName(1, epoch), new Uint8Array(1));
     expect((await sweep(world)).hints).toContain("next-delta");
   });
@@ -325,7 +328,7 @@ describe("what does not belong into the cache container", () => {
         const world = await protectedWorld();
         await applyChain(world, chain.slice(0, 2));
         await upload(world, 2, bytesOf(2));
-        await world.stores.cache(ITEM).put("rubbish", new Uint8Array(1));
+        await world.stores.cache(ITEM, 1).put("rubbish", new Uint8Array(1));
         return world;
       },
       (world) => world.stores,

@@ -16,6 +16,10 @@ export const DISKS: readonly DiskDescription[] = [
   { id: "data", sizeBytes: 1024 * 1024 - 512, sectorSizeBytes: 512 },
   { id: "os", sizeBytes: 1024 * 1024, sectorSizeBytes: 512 },
 ];
+/** The world's third id: the two before it make the registration token. */
+const NONCE = "3".padStart(32, "0");
+/** Where the first stream of the item begins. */
+export const START = startPosition(ITEM, 1, DISKS, NONCE);
 export const ITEM_TOKEN = "ab".repeat(32);
 export const HOUR_MS = 3_600_000;
 /** 2026-01-15T00:00:00Z. */
@@ -74,7 +78,7 @@ export function beat(
 ): Promise<HeartbeatAnswer> {
   const { clock } = world.context;
   const access = { grantCreate: async () => ({ containerUrl: "https://cache.invalid/c?sig=secret", expiresMs: clock.now() + HOUR_MS }) };
-  const request = { ...WHO, sentMs: clock.now(), uploaded: startPosition(ITEM, 1, DISKS), pendingBytes: 0, ...changes };
+  const request = { ...WHO, sentMs: clock.now(), start: START, uploaded: START, pendingBytes: 0, ...changes };
   return recordHeartbeat({ ...world.context, stores, access }, ITEM, token, request);
 }
 
@@ -100,7 +104,7 @@ export interface MadeDelta {
 /** A chain of real deltas from the start of stream 1; `fill` makes chains differ. */
 export function deltaChain(count: number, fill = 1, itemId = ITEM, stream = 1): readonly MadeDelta[] {
   const chain: MadeDelta[] = [];
-  let start = startPosition(itemId, stream, DISKS);
+  let start = startPosition(itemId, stream, DISKS, NONCE);
   for (let epoch = 1; epoch <= count; epoch += 1) {
     const header = {
       itemId,
@@ -121,7 +125,7 @@ export function deltaChain(count: number, fill = 1, itemId = ITEM, stream = 1): 
 }
 
 export async function upload(world: World, epoch: number, bytes: Uint8Array, stream = 1): Promise<void> {
-  await world.stores.cache(ITEM).put(deltaName(stream, epoch), bytes);
+  await world.stores.cache(ITEM, stream).put(deltaName(stream, epoch), bytes);
 }
 
 /** Applies the chain up to its end, as far as the records show it: journal and progress. */

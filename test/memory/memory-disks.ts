@@ -1,4 +1,5 @@
 import { LeewardError, invariant } from "../../replication/errors.ts";
+import { restoredBlobName } from "../../replication/items/names.ts";
 import { PUT_PAGE_MAX_BYTES, SECTOR_BYTES } from "../../replication/limits.ts";
 import type { Clock, DiskSnapshots, RestoredDisk, TargetDisk, TargetDisks } from "../../replication/ports.ts";
 
@@ -32,6 +33,10 @@ export interface MemoryDisks {
   content(disk: TargetDisk): Uint8Array;
   snapshotContent(disk: TargetDisk, snapshot: string): Uint8Array | undefined;
   restoredContent(disk: RestoredDisk): Uint8Array | undefined;
+  /** The streams that have target disks. */
+  streams(itemId: string): readonly number[];
+  /** Removes the disks of one stream with their snapshots. */
+  removeStream(itemId: string, stream: number): void;
   /** Removes all disks, snapshots and restored blobs of an item. */
   removeItem(itemId: string): Promise<void>;
   /** The etag, fence and snapshots of every disk, and every restored blob: equal when nothing was done in between. */
@@ -46,7 +51,8 @@ export function createMemoryDisks(clock: Clock): MemoryDisks {
   let snapshotCount = 0;
 
   const keyOf = (disk: TargetDisk): string => `${disk.itemId}/${disk.stream}/${disk.diskId}`;
-  const restoredKey = (disk: RestoredDisk): string => `${disk.itemId}/${disk.restoreId}/${disk.diskId}`;
+  const restoredKey = ({ itemId, restoreId, diskId, attempt = 0 }: RestoredDisk): string =>
+    `${itemId}/${restoredBlobName(restoreId, diskId, attempt)}`;
   function find(disk: TargetDisk): MemoryDisk {
     const found = blobs.get(keyOf(disk));
     if (found === undefined) throw new LeewardError("internal", "There is no such target disk.", { disk: keyOf(disk) });
@@ -82,6 +88,12 @@ export function createMemoryDisks(clock: Clock): MemoryDisks {
     restoredContent(disk) {
       const found = restored.get(restoredKey(disk));
       return found === undefined ? undefined : flatten(found.pages, found.sizeBytes);
+    },
+    streams: (itemId) => [
+      ...new Set([...blobs.keys()].flatMap((key) => (key.startsWith(`${itemId}/`) ? [Number(key.split("/")[1])] : []))),
+    ],
+    removeStream(itemId, stream) {
+      for (const key of blobs.keys()) if (key.startsWith(`${itemId}/${stream}/`)) blobs.delete(key);
     },
     async removeItem(itemId) {
       for (const key of blobs.keys()) if (key.startsWith(`${itemId}/`)) blobs.delete(key);
@@ -186,7 +198,7 @@ function createDiskSnapshots(
       restored.delete(restoredKey(destination));
     },
     restoredUrl: (destination) =>
-      `https://memory.invalid/leeward-restore-${destination.itemId}/${destination.restoreId}/${destination.diskId}.vhd`,
+      `https://memory.invalid/leeward-restore-${destination.itemId}/${restoredBlobName(destination.restoreId, destination.diskId, destination.attempt)}`,
   };
 }
 

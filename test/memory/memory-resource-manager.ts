@@ -13,7 +13,7 @@ interface MemoryFault {
   readonly times: number;
   readonly with:
     /** The change is refused, or its operation ends so. */
-    | { readonly kind: "failed"; readonly code: ErrorCode; readonly azureCode?: string }
+    | { readonly kind: "failed"; readonly code: ErrorCode; readonly azureCode?: string; readonly message?: string }
     | { readonly kind: "busy" }
     /** Nobody answers, and nothing was done. */
     | { readonly kind: "unavailable" }
@@ -173,10 +173,13 @@ export function memoryResourceManager({ looks = 2 }: { readonly looks?: number }
       requests.push(`begin ${made.kind === "act" ? made.action : made.kind} ${made.id}`);
       const fault = strike("begin", made.id, made.kind);
       if (fault?.kind === "unavailable") throw unavailable();
-      if (fault?.kind === "failed") return failed(fault.code, fault.azureCode ?? "", "Refused on purpose.");
+      if (fault?.kind === "failed") return failed(fault.code, fault.azureCode ?? "", fault.message ?? "Refused on purpose.");
       if (fault?.kind === "busy") return { kind: "busy", retryAfterMs: 0, azureCode: "TooManyRequests", message: "Busy on purpose." };
       const refused = refusal(made);
       if (refused !== undefined) return refused;
+      if (made.kind === "put" && made.createOnly === true && resources.has(keyOf(made.id))) {
+        return { kind: "busy", retryAfterMs: 0, azureCode: "PreconditionFailed", message: "It is there." };
+      }
       if (made.kind === "remove" && !resources.has(keyOf(made.id))) return { kind: "done", result: undefined };
       const late = strike("look", made.id, made.kind);
       const begun = accept(made, late?.kind === "failed" ? { code: late.code, azureCode: late.azureCode ?? "" } : undefined);

@@ -1,8 +1,12 @@
 import type { Clock, ItemStores, RecordStore } from "../../replication/ports.ts";
-import { ITEM_RECORD, isLastingRecord } from "../../replication/items/names.ts";
+import { ITEM_RECORD, PROGRESS_RECORD, isLastingRecord } from "../../replication/items/names.ts";
+import { QUARANTINE_MAX_COUNT } from "../../replication/limits.ts";
 import { createMemoryDisks } from "./memory-disks.ts";
 import type { MemoryDisks } from "./memory-disks.ts";
 import { type MemoryRecords, createMemoryRecords } from "./memory-records.ts";
+
+/** Few, so that a removal takes more than one call. */
+const REMOVED_AT_ONCE = 2;
 
 /** Both storage accounts in memory: the stores as the domain sees them, and what only a test may see. */
 export interface MemoryStores {
@@ -10,7 +14,7 @@ export interface MemoryStores {
   readonly memory: MemoryDisks;
   /** What lies in the item's quarantine. */
   quarantined(itemId: string): Promise<readonly Uint8Array[]>;
-  /** Names in the item's cache container and in its record container. */
+  /** Names in the cache containers of all streams of the item, and in its record container. */
   cacheNames(itemId: string): readonly string[];
   recordNames(itemId: string): readonly string[];
   /** Everything in both accounts, by names: equal when nothing was written in between. */
@@ -19,19 +23,23 @@ export interface MemoryStores {
 
 /** `clock` is the clock of the store: creation times and snapshot ids come from it. */
 export function createMemoryStores(clock: Clock): MemoryStores {
+  /** By item and stream. */
   const caches = new Map<string, MemoryRecords>();
   const records = new Map<string, MemoryRecords>();
   const quarantines = new Map<string, Uint8Array[]>();
   const items = new Set<string>();
   const memory = createMemoryDisks(clock);
 
-  const open = (containers: Map<string, MemoryRecords>, itemId: string): MemoryRecords => {
-    const found = containers.get(itemId) ?? createMemoryRecords(clock);
-    containers.set(itemId, found);
+  const open = (containers: Map<string, MemoryRecords>, name: string): MemoryRecords => {
+    const found = containers.get(name) ?? createMemoryRecords(clock);
+    containers.set(name, found);
     return found;
   };
+  const cacheOf = (itemId: string, stream: number): string => `${itemId}/${stream}`;
+  const streamsIn = (itemId: string): readonly number[] =>
+    [...caches.keys()].filter((name) => name.startsWith(`${itemId}/`)).map((name) => Number(name.slice(itemId.length + 1)));
   const stores: ItemStores = {
-    cache: (itemId): RecordStore => open(caches, itemId),
+    cache: (itemId, stream): RecordStore => open(caches, cacheOf(itemId, stream)),
     records: (itemId): RecordStore => open(records, itemId),
     disks: memory.disks,
     snapshots: memory.snapshots,
@@ -40,22 +48,37 @@ export function createMemoryStores(clock: Clock): MemoryStores {
         .filter((itemId) => after === undefined || itemId > after)
         .toSorted()
         .slice(0, limit),
-    createContainers: async (itemId) => {
+    createContainers: async (itemId, stream) => {
       items.add(itemId);
+      open(caches, cacheOf(itemId, stream));
     },
-    removeItem: async (itemId) => {
-      caches.delete(itemId);
-      quarantines.delete(itemId);
-      await memory.removeItem(itemId);
+    listStreams: async (itemId, place) =>
+      (place === "cache" ? streamsIn(itemId) : memory.streams(itemId)).toSorted((left, right) => left - right),
+    removeStream: async (itemId, stream, place) => {
+      if (place === "cache") caches.delete(cacheOf(itemId, stream));
+      else memory.removeStream(itemId, stream);
+    },
+    removeTargetData: async (itemId) => {
       const kept = open(records, itemId);
-      await kept.remove(ITEM_RECORD);
-      for (const name of kept.names()) if (!isLastingRecord(name)) await kept.remove(name);
+      const going = kept.names().filter((name) => name !== ITEM_RECORD && name !== PROGRESS_RECORD && !isLastingRecord(name));
+      for (const name of going.slice(0, REMOVED_AT_ONCE)) await kept.remove(name);
+      if (going.length > REMOVED_AT_ONCE) return { more: true };
+      await memory.removeItem(itemId);
+      return { more: false };
     },
-    quarantine: async (itemId, name, _reason, etag) => {
-      const cache = open(caches, itemId);
+    removeCacheData: async (itemId) => {
+      for (const stream of streamsIn(itemId)) caches.delete(cacheOf(itemId, stream));
+      quarantines.delete(itemId);
+    },
+    forgetItem: async (itemId) => {
+      await open(records, itemId).remove(ITEM_RECORD);
+      await open(records, itemId).remove(PROGRESS_RECORD);
+    },
+    quarantine: async (itemId, stream, name, _reason, etag) => {
+      const cache = open(caches, cacheOf(itemId, stream));
       const found = await cache.read(name);
       if (found === undefined || (etag !== undefined && etag !== found.etag)) return;
-      quarantines.set(itemId, [...(quarantines.get(itemId) ?? []), found.bytes]);
+      quarantines.set(itemId, [...(quarantines.get(itemId) ?? []), found.bytes].slice(-QUARANTINE_MAX_COUNT));
       await cache.remove(name);
     },
   };
@@ -63,7 +86,7 @@ export function createMemoryStores(clock: Clock): MemoryStores {
     stores,
     memory,
     quarantined: async (itemId) => quarantines.get(itemId) ?? [],
-    cacheNames: (itemId) => open(caches, itemId).names(),
+    cacheNames: (itemId) => streamsIn(itemId).flatMap((stream) => open(caches, cacheOf(itemId, stream)).names()),
     recordNames: (itemId) => open(records, itemId).names(),
     dump: () => ({
       items: [...items].toSorted().join(),
@@ -81,4 +104,11 @@ function dumpOf(kind: string, containers: ReadonlyMap<string, MemoryRecords>): R
       Object.entries(container.dump()).map(([name, content]) => [`${kind} ${itemId} ${name}`, content]),
     ),
   );
+}
+
+/** A whole removal of an item, as disabling does it in steps. */
+export async function removeItem(stores: ItemStores, itemId: string): Promise<void> {
+  while ((await stores.removeTargetData(itemId)).more);
+  await stores.removeCacheData(itemId);
+  await stores.forgetItem(itemId);
 }

@@ -1,15 +1,18 @@
 import { LeewardError } from "../../replication/errors.ts";
-import type { Clock } from "../../replication/ports.ts";
+import type { Clock, Timer } from "../../replication/ports.ts";
 import type { Random } from "./random.ts";
 import type { Around, PortCall } from "./wrapped-stores.ts";
 
 /**
  * The fault model, for stores in memory. Every call of every worker waits until the scheduler picks it; between two picks everything that can run
  * has run. A call may time out: then it is lost, or has landed, or lands up to `lateSteps` later, whatever its worker does meanwhile. A worker
- * may stall, or crash at any await: its calls under way are lost or land later, and it never runs again. One step is one second of the clock.
+ * may stall, or crash at any await: its calls under way are lost or land later, and it never runs again. A write may be refused as busy, which leaves
+ * nothing behind, but for a page write: that one may land all the same, later. One step is one second of the clock.
  */
 export interface Scheduler {
   readonly clock: Clock;
+  /** Pauses of one worker: it goes on in the first step after their end in which it is not stalled. */
+  timer(worker: string): Timer;
   /** Port calls of one worker go through this. */
   around(worker: string): Around;
   /** Runs one step: lands what is late, then executes one waiting call of a worker that is not stalled. */
@@ -26,6 +29,7 @@ export interface Scheduler {
 export interface Faults {
   readonly timeoutChance: number;
   readonly readFailureChance: number;
+  readonly busyChance: number;
   readonly lateSteps: number;
 }
 
@@ -49,13 +53,18 @@ export function createScheduler(random: Random, startMs: number, faults: Faults)
   let late: { readonly atStep: number; readonly land: () => Promise<void> }[] = [];
   const crashed = new Set<string>();
   const stalledUntil = new Map<string, number>();
+  let pausing: { readonly worker: string; readonly untilMs: number; readonly resolve: () => void }[] = [];
 
   const delay = (land: () => Promise<void>): void => {
     late.push({ atStep: stepCount + 1 + random.below(faults.lateSteps), land });
   };
   async function execute(chosen: Waiting): Promise<void> {
-    const { kind } = chosen.call;
-    if (kind === "write" && random.chance(active.timeoutChance)) {
+    const { kind, method } = chosen.call;
+    if (kind === "write" && random.chance(active.busyChance)) {
+      // Nothing in Azure's words allows this; the engine must bear it.
+      if (method.endsWith("Pages") && random.chance(0.5)) delay(chosen.land);
+      chosen.fail(new LeewardError("store-busy", `${chosen.call.method} was refused.`));
+    } else if (kind === "write" && random.chance(active.timeoutChance)) {
       const fate = random.next();
       if (fate >= 0.34 && fate < 0.67) await chosen.land();
       if (fate >= 0.67) delay(chosen.land);
@@ -67,6 +76,12 @@ export function createScheduler(random: Random, startMs: number, faults: Faults)
 
   return {
     clock: { now: () => nowMs },
+    timer: (worker) => ({
+      pause: (durationMs) =>
+        new Promise((resolve) => {
+          pausing.push({ worker, untilMs: nowMs + durationMs, resolve });
+        }),
+    }),
     around: (worker) => async (call, run) => {
       // A crashed worker waits forever: nothing of it runs again.
       if (crashed.has(worker)) return new Promise(() => undefined);
@@ -88,6 +103,12 @@ export function createScheduler(random: Random, startMs: number, faults: Faults)
       const due = late.filter((each) => each.atStep <= stepCount);
       late = late.filter((each) => each.atStep > stepCount);
       for (const each of due) await each.land();
+      const awake = pausing.filter(
+        ({ worker, untilMs }) => untilMs <= nowMs && !crashed.has(worker) && (stalledUntil.get(worker) ?? 0) <= stepCount,
+      );
+      pausing = pausing.filter((each) => !awake.includes(each));
+      for (const { resolve } of awake) resolve();
+      if (awake.length > 0) await drain();
       const ready = waiting.filter(({ worker }) => (stalledUntil.get(worker) ?? 0) <= stepCount);
       if (ready.length > 0) {
         const chosen = random.pick(ready);
@@ -110,7 +131,7 @@ export function createScheduler(random: Random, startMs: number, faults: Faults)
       await drain();
     },
     heal() {
-      active = { ...faults, timeoutChance: 0, readFailureChance: 0 };
+      active = { timeoutChance: 0, readFailureChance: 0, busyChance: 0, lateSteps: faults.lateSteps };
     },
   };
 }

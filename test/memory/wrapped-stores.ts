@@ -1,8 +1,20 @@
-import type { ItemStores, RecordStore, TargetDisks } from "../../replication/ports.ts";
+import type {
+  CacheAccess,
+  DiskSnapshots,
+  ItemStores,
+  RecordStore,
+  RestoreAccess,
+  TargetDisks,
+  WorkQueue,
+} from "../../replication/ports.ts";
 
-/** One call of a port, before it is made. `target` is the record's name, or the disk's id. */
+/** One call of a port, before it is made. `target` is the record's name, the disk's id, or the item's. */
 export interface PortCall {
-  readonly port: "cache" | "records" | "disks";
+  /**
+   * `cache`: everything that needs the cache account, whole containers, quarantine and grants too. `items`: items as a
+   * whole in the target account. `records` also stands for records that belong to no item.
+   */
+  readonly port: "cache" | "records" | "disks" | "snapshots" | "items" | "queue" | "access";
   readonly method: string;
   readonly target: string;
   /** Reads answer `store-unavailable` when they fail, everything else `outcome-unknown`. */
@@ -12,17 +24,35 @@ export interface PortCall {
 /** Decides when, how often and whether at all `run` happens, and what the caller gets. */
 export type Around = <Result>(call: PortCall, run: () => Promise<Result>) => Promise<Result>;
 
-/** The same stores, with every call of cache, records and target disks going through `around`: for faults, counting and scheduling. */
+/** The same stores, with every call going through `around`: for faults, counting and scheduling. */
 export function wrapStores(inner: ItemStores, around: Around): ItemStores {
+  const call = (port: PortCall["port"], method: string, target: string, kind: PortCall["kind"] = "write"): PortCall => ({
+    port,
+    method,
+    target,
+    kind,
+  });
   return {
-    ...inner,
-    cache: (itemId) => wrapRecords("cache", inner.cache(itemId), around),
+    cache: (itemId, stream) => wrapRecords("cache", inner.cache(itemId, stream), around),
     records: (itemId) => wrapRecords("records", inner.records(itemId), around),
     disks: wrapDisks(inner.disks, around),
+    snapshots: wrapSnapshots(inner.snapshots, around),
+    listItems: (limit, after) => around(call("items", "listItems", "", "list"), () => inner.listItems(limit, after)),
+    // Containers of both accounts are made.
+    createContainers: (itemId, stream) => around(call("cache", "createContainers", itemId), () => inner.createContainers(itemId, stream)),
+    removeTargetData: (itemId) => around(call("items", "removeTargetData", itemId), () => inner.removeTargetData(itemId)),
+    removeCacheData: (itemId) => around(call("cache", "removeCacheData", itemId), () => inner.removeCacheData(itemId)),
+    forgetItem: (itemId) => around(call("items", "forgetItem", itemId), () => inner.forgetItem(itemId)),
+    listStreams: (itemId, place) =>
+      around(call(place === "cache" ? "cache" : "items", "listStreams", itemId, "list"), () => inner.listStreams(itemId, place)),
+    removeStream: (itemId, stream, place) =>
+      around(call(place === "cache" ? "cache" : "items", "removeStream", itemId), () => inner.removeStream(itemId, stream, place)),
+    quarantine: (itemId, stream, name, reason, etag) =>
+      around(call("cache", "quarantine", name), () => inner.quarantine(itemId, stream, name, reason, etag)),
   };
 }
 
-function wrapRecords(port: "cache" | "records", inner: RecordStore, around: Around): RecordStore {
+export function wrapRecords(port: "cache" | "records", inner: RecordStore, around: Around): RecordStore {
   const call = (method: string, target: string, kind: PortCall["kind"]): PortCall => ({ port, method, target, kind });
   return {
     read: (name, maxBytes) => around(call("read", name, "read"), () => inner.read(name, maxBytes)),
@@ -34,8 +64,51 @@ function wrapRecords(port: "cache" | "records", inner: RecordStore, around: Arou
   };
 }
 
+export function wrapQueue(inner: WorkQueue, around: Around): WorkQueue {
+  return {
+    send: (message, delayMs) =>
+      around({ port: "queue", method: "send", target: message.kind, kind: "write" }, () => inner.send(message, delayMs)),
+  };
+}
+
+/** A grant is signed with a key of its account: the cache's is in the source region. */
+export function wrapCacheAccess(inner: CacheAccess, around: Around): CacheAccess {
+  return {
+    grantCreate: (...given) =>
+      around({ port: "cache", method: "grantCreate", target: given[0], kind: "read" }, () => inner.grantCreate(...given)),
+  };
+}
+
+export function wrapRestoreAccess(inner: RestoreAccess, around: Around): RestoreAccess {
+  return {
+    grantRead: (disk) => around({ port: "access", method: "grantRead", target: disk.diskId, kind: "read" }, () => inner.grantRead(disk)),
+  };
+}
+
+function wrapSnapshots(inner: DiskSnapshots, around: Around): DiskSnapshots {
+  const call = (method: string, target: string, kind: PortCall["kind"] = "write"): PortCall => ({
+    port: "snapshots",
+    method,
+    target,
+    kind,
+  });
+  return {
+    list: (disk) => around(call("list", disk.diskId, "list"), () => inner.list(disk)),
+    remove: (disk, snapshot) => around(call("remove", disk.diskId), () => inner.remove(disk, snapshot)),
+    startCopy: (disk, snapshot, destination) => around(call("startCopy", disk.diskId), () => inner.startCopy(disk, snapshot, destination)),
+    copyState: (destination) => around(call("copyState", destination.diskId, "read"), () => inner.copyState(destination)),
+    removeRestored: (destination) => around(call("removeRestored", destination.diskId), () => inner.removeRestored(destination)),
+    restoredUrl: (destination) => inner.restoredUrl(destination),
+  };
+}
+
 function wrapDisks(inner: TargetDisks, around: Around): TargetDisks {
-  const call = (method: string, target: string, kind: PortCall["kind"] = "write"): PortCall => ({ port: "disks", method, target, kind });
+  const call = (method: string, target: string, kind: PortCall["kind"] = "write"): PortCall => ({
+    port: "disks",
+    method,
+    target,
+    kind,
+  });
   return {
     create: (disk, sizeBytes) => around(call("create", disk.diskId), () => inner.create(disk, sizeBytes)),
     raiseSequenceNumber: (disk, generation) =>

@@ -1,4 +1,5 @@
 import * as fc from "fast-check";
+import type { Death } from "./source-machine.ts";
 
 /** What a history is made of. */
 export type Step =
@@ -12,17 +13,22 @@ export type Step =
     }
   | { readonly kind: "flush"; readonly disk: number }
   | { readonly kind: "cut" | "full" | "room" | "failing-journal" | "calm" | "log-again" | "half-seeded" | "given-up" }
+  | { readonly kind: "stop"; readonly reboot: boolean }
   /** The control plane names its newest stream, or one that it has just minted. */
   | { readonly kind: "begin-stream"; readonly mints: boolean }
-  | {
-      readonly kind: "idle" | "upload" | "bound" | "resynchronize" | "tight" | "failing-state" | "failing-state-late";
-      readonly count: number;
-    };
-/** A step, and whether the process or the machine dies some turns after it began. */
-interface Event {
+  | { readonly kind: Counted; readonly count: number };
+type Counted = "idle" | "upload" | "bound" | "resynchronize" | "tight" | "failing-state" | "failing-state-late";
+/** How the process or the machine dies after a step has begun: some turns later, or in the middle of an operation on the medium. */
+export interface End {
+  readonly death: Death;
+  readonly after: "turns" | "operations";
+  readonly count: number;
+}
+export interface Event {
   readonly step: Step;
-  readonly death: "none" | "kill" | "crash";
-  readonly turns: number;
+  readonly end: End | undefined;
+  /** And how the next start dies, which is repeated then. */
+  readonly startEnd: End | undefined;
 }
 
 const write = fc.record({
@@ -33,8 +39,7 @@ const write = fc.record({
   fill: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 255 })),
   fua: fc.oneof({ weight: 4, arbitrary: fc.constant(false) }, fc.constant(true)),
 });
-type Counted = Extract<Step, { readonly count: number }>["kind"];
-const counted = (kind: Exclude<Counted, "write">, max: number) => fc.record({ kind: fc.constant(kind), count: fc.nat(max) });
+const counted = (kind: Counted, max: number) => fc.record({ kind: fc.constant(kind), count: fc.nat(max) });
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 14, arbitrary: write },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("flush" as const), disk: fc.nat(1) }) },
@@ -42,10 +47,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: counted("upload", 6) },
   { weight: 3, arbitrary: counted("bound", 2) },
   { weight: 1, arbitrary: counted("resynchronize", 2) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("stop" as const), reboot: fc.boolean() }) },
   { weight: 2, arbitrary: counted("tight", 4) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("begin-stream" as const), mints: fc.boolean() }) },
-  { weight: 2, arbitrary: counted("failing-state", 6) },
-  { weight: 2, arbitrary: counted("failing-state-late", 6) },
+  { weight: 1, arbitrary: counted("failing-state", 6) },
+  { weight: 1, arbitrary: counted("failing-state-late", 6) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("begin-stream" as const), mints: fc.boolean() }) },
   {
     weight: 4,
     arbitrary: fc.record({
@@ -53,20 +59,28 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
 );
+export const end: fc.Arbitrary<End> = fc.record({
+  death: fc.constantFrom("kill" as const, "power" as const),
+  after: fc.constantFrom("turns" as const, "operations" as const),
+  count: fc.nat(20),
+});
 export const event: fc.Arbitrary<Event> = fc.record({
   step,
-  death: fc.oneof(
-    { weight: 8, arbitrary: fc.constant("none" as const) },
-    { weight: 2, arbitrary: fc.constantFrom("kill" as const, "crash" as const) },
-  ),
-  turns: fc.nat(12),
+  end: fc.oneof({ weight: 4, arbitrary: fc.constant(undefined) }, end),
+  startEnd: fc.oneof({ weight: 2, arbitrary: fc.constant(undefined) }, end),
 });
 export const BOUNDS = [8192, 40_000, 1024 * 1024];
 /** What journal and spool may still take before one of their files is removed. */
 export const ROOMS = [0, 700, 4000, 13_000, 60_000];
 
-type Death = Event["death"];
-const at = (step: Step, death: Death = "none", turns = 0): Event => ({ step, death, turns });
+type Fate = "none" | Death;
+const at = (step: Step, death: Fate = "none", count = 0): Event => ({
+  step,
+  end: death === "none" ? undefined : { death, after: "turns", count },
+  startEnd: undefined,
+});
+/** The process dies in the middle of its nth operation on the medium. */
+const killedIn = (step: Step, count: number): Event => ({ step, end: { death: "kill", after: "operations", count }, startEnd: undefined });
 const writes = (disk: number, sector: number, count: number, fill: number): Step => ({
   kind: "write",
   disk,
@@ -85,12 +99,16 @@ interface Rare {
   readonly events: readonly Event[];
 }
 const RARE: readonly Rare[] = [
+  // Stopped in order, started and written: a state file that is old again would say that nothing can differ.
+  { complete: true, events: [at({ kind: "stop", reboot: false }), at(writes(0, 0, 8, 7)), at(writes(1, 0, 24, 5), "power")] },
+  // Heated by a process that was killed before the activity log was durable, and touched by the next one.
+  { complete: true, events: [killedIn(writes(0, 0, 4, 7), 1), at(writes(0, 0, 4, 9)), at(writes(0, 8, 4, 3), "power")] },
   // Flushed into the journal, then the log ended, and its records are not redone any more: the image must have had them on the medium.
-  { complete: true, events: [at(writes(0, 0, 8, 7)), at({ kind: "flush", disk: 0 }), at(TIGHT), at(writes(1, 40, 24, 3), "crash", 30)] },
+  { complete: true, events: [at(writes(0, 0, 8, 7)), at({ kind: "flush", disk: 0 }), at(TIGHT), at(writes(1, 40, 24, 3), "power", 30)] },
   // Flushed into the journal, sealed, and the segment removed.
   {
     complete: true,
-    events: [at(writes(0, 0, 8, 7)), at({ kind: "flush", disk: 0 }), at({ kind: "calm" }), at({ kind: "idle", count: 0 }, "crash")],
+    events: [at(writes(0, 0, 8, 7)), at({ kind: "flush", disk: 0 }), at({ kind: "calm" }), at({ kind: "idle", count: 0 }, "power")],
   },
   // Two segments were removed, and only the older one comes back.
   {
@@ -101,7 +119,7 @@ const RARE: readonly Rare[] = [
       at(writes(0, 0, 4, 8)),
       at({ kind: "flush", disk: 0 }),
       at({ kind: "calm" }),
-      at({ kind: "idle", count: 1 }, "crash"),
+      at({ kind: "idle", count: 1 }, "power"),
     ],
   },
   // Written without a log, and flushed when there was one again: the journal does not have it.
@@ -114,7 +132,7 @@ const RARE: readonly Rare[] = [
       at({ kind: "bound", count: 2 }),
       at({ kind: "log-again" }),
       at({ kind: "flush", disk: 0 }),
-      at({ kind: "idle", count: 0 }, "crash"),
+      at({ kind: "idle", count: 0 }, "power"),
     ],
   },
   // Marked without a log, and its region let go when there was one again.
@@ -128,7 +146,7 @@ const RARE: readonly Rare[] = [
       at({ kind: "log-again" }),
       ...[32, 64, 96].map((sector) => at(writes(0, sector, 4, 8))),
       ...[32, 64].map((sector) => at(writes(1, sector, 4, 8))),
-      at({ kind: "idle", count: 0 }, "crash"),
+      at({ kind: "idle", count: 0 }, "power"),
     ],
   },
   // Lost by a journal that failed, its region let go by what came without a log.
@@ -141,7 +159,7 @@ const RARE: readonly Rare[] = [
       at({ kind: "flush", disk: 0 }),
       ...[32, 64, 96].map((sector) => at(writes(0, sector, 4, 8))),
       ...[0, 32, 64].map((sector) => at(writes(1, sector, 4, 8))),
-      at({ kind: "idle", count: 1 }, "crash"),
+      at({ kind: "idle", count: 1 }, "power"),
       at({ kind: "room" }),
     ],
   },
@@ -158,7 +176,7 @@ const RARE: readonly Rare[] = [
     ],
   },
   // Recorded, and given up because there was no room to seal it and nothing to send: only the map knows of it.
-  ...(["none", "kill", "crash"] as const).map((death) => ({
+  ...(["none", "kill", "power"] as const).map((death) => ({
     complete: true,
     events: [
       at(writes(0, 0, 8, 7)),
@@ -184,12 +202,12 @@ const RARE: readonly Rare[] = [
       at({ kind: "cut" }),
       at(NO_ROOM),
       at({ kind: "given-up" }),
-      at({ kind: "idle", count: 0 }, "crash"),
+      at({ kind: "idle", count: 0 }, "power"),
       at({ kind: "room" }),
     ],
   },
   // The same with what initial replication had read, and with deaths on the way.
-  ...(["none", "kill", "crash"] as const).map((death) => ({
+  ...(["none", "kill", "power"] as const).map((death) => ({
     complete: false,
     events: [
       at({ kind: "half-seeded" }),
@@ -203,7 +221,7 @@ const RARE: readonly Rare[] = [
     ],
   })),
   // Two epochs wait, the first is given up, and what it gives back is room for the second.
-  ...(["none", "kill", "crash"] as const).map((death) => ({
+  ...(["none", "kill", "power"] as const).map((death) => ({
     complete: true,
     events: [
       at(writes(0, 0, 24, 7)),
@@ -217,7 +235,7 @@ const RARE: readonly Rare[] = [
   })),
   // Sealed, and the state file could not be written.
   ...(["failing-state", "failing-state-late"] as const).flatMap((kind) =>
-    (["none", "kill", "crash"] as const).map((death) => ({
+    (["none", "kill", "power"] as const).map((death) => ({
       complete: true,
       events: [
         at(writes(0, 0, 24, 7)),
@@ -229,20 +247,20 @@ const RARE: readonly Rare[] = [
       ],
     })),
   ),
-  // Another stream begins while deltas and segments of the old one wait, with deaths on the way, on a full disk, or without a state file that can be written.
-  ...(["none", "kill", "crash"] as const).flatMap((death) =>
-    [2, 5, 8, 11, 14].map((turns) => ({
-      complete: turns < 11,
+  // Another stream begins while deltas and segments of the old one wait: with deaths on the way, on a full disk, or with a state file that fails.
+  ...(["none", "kill", "power"] as const).flatMap((death) =>
+    [2, 8, 14, 20, 30].map((count) => ({
+      complete: count < 20,
       events: [
         at(writes(0, 0, 24, 7)),
         at({ kind: "cut" }),
         at({ kind: "idle", count: 20 }),
-        ...(turns > 5 ? [at({ kind: "full" })] : []),
+        ...(count > 8 ? [at({ kind: "full" })] : []),
         at(writes(0, 64, 12, 9)),
         at({ kind: "cut" }),
         at(writes(1, 0, 12, 5)),
-        ...(turns > 11 ? [at({ kind: "failing-state-late", count: 2 })] : []),
-        at({ kind: "begin-stream", mints: true }, death, turns),
+        ...(count > 20 ? [at({ kind: "failing-state-late", count: 2 })] : []),
+        at({ kind: "begin-stream", mints: true }, death, count),
         at(writes(1, 12, 12, 6)),
         at({ kind: "room" }),
         at({ kind: "begin-stream", mints: false }),
@@ -261,7 +279,7 @@ const RARE: readonly Rare[] = [
       at({ kind: "idle", count: 0 }, "kill"),
       ...[32, 64, 96].map((sector) => at(writes(0, sector, 4, 8))),
       ...[0, 32, 64].map((sector) => at(writes(1, sector, 4, 8))),
-      at({ kind: "idle", count: 1 }, "crash"),
+      at({ kind: "idle", count: 1 }, "power"),
       at({ kind: "room" }),
     ],
   },
@@ -279,7 +297,12 @@ const RARE: readonly Rare[] = [
     ],
   },
 ];
-/** Each with four seeds. */
+/** Each with eight seeds. */
 export const EXAMPLES = RARE.flatMap(({ complete, events }, index) =>
-  [1, 2, 3, 4].map((seed): [Event[], number, number] => [[...events], 100 * index + seed, complete ? 1 : 0]),
+  [1, 2, 3, 4, 5, 6, 7, 8].map((seed): [Event[], number, number, undefined] => [
+    [...events],
+    100 * index + seed,
+    complete ? 1 : 0,
+    undefined,
+  ]),
 );

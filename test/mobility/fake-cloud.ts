@@ -5,6 +5,7 @@ import { decodeDelta } from "../../replication/delta/decode.ts";
 import { deltaName } from "../../replication/items/names.ts";
 import { startPosition } from "../../replication/position.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
+import { NONCE } from "./replay.ts";
 
 /** The control plane and the cache of one item, as far as a mobility service can see them, in one HTTP server. Its switches make it misbehave. */
 export interface FakeCloud {
@@ -34,11 +35,13 @@ export interface FakeCloud {
   stop(): Promise<void>;
 }
 
+const TICKET = "cd".repeat(16);
 const CONTAINER = "/account/leeward-cache-vm1";
 
 export async function startFakeCloud(itemId = "vm1"): Promise<FakeCloud> {
   let tokenHash: string | undefined;
   let nextHash: string | undefined;
+  let disks: readonly DiskDescription[] = [];
   const server = createServer((request, response) => {
     // A client that died in the middle of its request gets no answer.
     handle(request, response).catch(() => response.destroy());
@@ -66,6 +69,12 @@ export async function startFakeCloud(itemId = "vm1"): Promise<FakeCloud> {
       await new Promise<void>((resolve) => void server.close(() => resolve()));
     },
   };
+
+  const opened = (): object => ({
+    stream: cloud.stream,
+    start: startPosition(itemId, cloud.stream, disks, NONCE),
+    nonce: NONCE,
+  });
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const parts: Buffer[] = [];
@@ -115,11 +124,11 @@ export async function startFakeCloud(itemId = "vm1"): Promise<FakeCloud> {
       cloud.registrations.push(body);
       if (body["registrationToken"] !== cloud.registrationToken) return refuse(401, "not-authorized");
       tokenHash = hash(String(body["itemToken"]));
-      const start = startPosition(itemId, cloud.stream, body["disks"] as readonly DiskDescription[]);
-      return answer(200, { stream: cloud.stream, start });
+      disks = body["disks"] as readonly DiskDescription[];
+      return answer(200, { ...opened(), ticket: TICKET });
     }
     if (tokenHash === undefined || request.headers.authorization === undefined) return refuse(401, "not-authorized");
-    const sent = hash(request.headers.authorization.replace("Bearer ", ""));
+    const sent = hash(request.headers.authorization.replace(`Bearer ${TICKET}.`, ""));
     if (sent === nextHash) [tokenHash, nextHash] = [sent, undefined];
     if (sent !== tokenHash) return refuse(401, "not-authorized");
     if (path === `/api/mobility/${itemId}/heartbeat`) {
@@ -130,7 +139,7 @@ export async function startFakeCloud(itemId = "vm1"): Promise<FakeCloud> {
         return answer(status, { error: { code, message: `refused: ${code}`, hint: "", facts } });
       }
       const upload = { containerUrl: `${base}${CONTAINER}?${cloud.sas}`, expiresMs: 1e15 };
-      return answer(200, { stream: cloud.stream, upload, applied: body["uploaded"], intervalMs: 250, ...cloud.wishes });
+      return answer(200, { ...opened(), upload, applied: body["uploaded"], intervalMs: 250, ...cloud.wishes });
     }
     if (path === `/api/mobility/${itemId}/settle`) {
       cloud.settled.push(body);

@@ -12,6 +12,9 @@ export interface Replayed {
   readonly end: Position | undefined;
 }
 
+/** Of all streams of the tests. */
+export const NONCE = "0123456789abcdef0123456789abcdef";
+
 /** Applies deltas in order onto zeros and holds the chain: every delta starts where the one before ended, and times never decrease. */
 export function replay(
   blobs: ReadonlyMap<string, Buffer>,
@@ -27,7 +30,7 @@ export function replay(
     const { header } = delta;
     if (header.epoch > lastEpoch) break;
     expect(parseDeltaName(name)).toEqual({ stream: header.stream, epoch: header.epoch });
-    expect(header.start).toEqual(end ?? startPosition(header.itemId, header.stream, header.disks));
+    expect(header.start).toEqual(end ?? startPosition(header.itemId, header.stream, header.disks, NONCE));
     expect(header.firstWriteMs).toBeGreaterThanOrEqual(lastMs);
     lastMs = header.lastWriteMs;
     if (images.length === 0) images.push(...header.disks.map((disk) => Buffer.alloc(disk.sizeBytes)));

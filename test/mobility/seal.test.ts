@@ -14,7 +14,7 @@ import { SEALING_NICENESS } from "../../replication/limits.ts";
 import { deltaName } from "../../replication/items/names.ts";
 import { startPosition } from "../../replication/position.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
-import { replay } from "./replay.ts";
+import { NONCE, replay } from "./replay.ts";
 import { temporaryFolder } from "./temporary.ts";
 
 const FILES = nodeFiles();
@@ -23,7 +23,7 @@ const DISKS: readonly DiskDescription[] = [
   { id: "a", sizeBytes: 262_144, sectorSizeBytes: 512 },
   { id: "b", sizeBytes: 131_072, sectorSizeBytes: 4096 },
 ];
-const START = startPosition("vm1", 1, DISKS);
+const START = startPosition("vm1", 1, DISKS, NONCE);
 const SEED = { pass: 1, done: true };
 
 interface Change {

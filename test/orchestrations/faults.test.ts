@@ -128,10 +128,10 @@ describe("two items at once", () => {
     const second = { ...enable("web-2"), options: { targetRegion: "northeurope", machineName: "web-2" } } as OperationRequest;
     await world.operate(second);
     await world.operate(plainOperation("DisableProtection"));
-    const group = "/subscriptions/s1/resourcegroups/shop-asr";
-    expect(world.resourceManager.resources.has(group)).toBe(true);
+    const network = (await readManaged(world.stores, "web-2")).plan?.network.id.toLowerCase() ?? "";
+    expect(world.resourceManager.resources.has(network)).toBe(true);
     await world.operate(plainOperation("DisableProtection", "web-2"));
-    expect(world.resourceManager.resources.has(group)).toBe(false);
+    expect(world.resourceManager.resources.has(network)).toBe(false);
     expect((await readLedger(world.stores, "web-2")).entries).toEqual([]);
   });
 });

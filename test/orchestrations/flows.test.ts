@@ -5,8 +5,10 @@ import { readPoint } from "../../replication/points/manifest.ts";
 import { situationNow } from "../../replication/items/situation.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { listJobs } from "../../replication/jobs/job-record.ts";
-import { readManaged } from "../../replication/jobs/managed-item.ts";
-import { FLOW_SHUT_DOWN_MAX_MS } from "../../replication/limits.ts";
+import { changeManaged, readManaged } from "../../replication/jobs/managed-item.ts";
+import { FLOW_SOURCE_MAX_MS } from "../../replication/limits.ts";
+import { restoreIdOf } from "../../replication/restore/record.ts";
+import { deleteRestore } from "../../replication/restore/remove.ts";
 import { readItem } from "../../replication/items/item-record.ts";
 import { addMapping, listMappings } from "../../replication/networks/mapping-records.ts";
 import { putPolicy } from "../../replication/policies/policy-records.ts";
@@ -42,6 +44,7 @@ describe("enabling protection", () => {
     expect(entries.map(({ kind, state }) => [kind, state])).toEqual([
       ["resource-group", "created"],
       ["virtual-network", "created"],
+      ["cache-data", "created"],
       ["mobility-extension", "created"],
     ]);
   });
@@ -188,7 +191,7 @@ describe("an unplanned failover and its commit", () => {
     const beganMs = world.context.clock.now();
     const job = await world.operate(failover());
     expect(job).toMatchObject({ state: "Succeeded", errors: [{ taskName: "ShutDownSource", code: "azure-no-capacity" }] });
-    expect(world.context.clock.now() - beganMs).toBeLessThan(2 * FLOW_SHUT_DOWN_MAX_MS);
+    expect(world.context.clock.now() - beganMs).toBeLessThan(2 * FLOW_SOURCE_MAX_MS);
   });
 
   it("to the latest state has a point taken at once when there is none yet, instead of waiting for the policy's next", async () => {
@@ -231,17 +234,76 @@ describe("an unplanned failover and its commit", () => {
   });
 });
 
+describe("the blobs that a failover restores", () => {
+  const blobsOf = (world: FlowWorld): readonly string[] => Object.keys(world.dump()).filter((name) => name.startsWith("restored "));
+
+  /** A failover that fails when its machine is made. */
+  async function failedWorld(): Promise<FlowWorld> {
+    const world = await protectedWorld();
+    const quota = { kind: "failed", code: "azure-quota-exceeded" } as const;
+    world.resourceManager.fail({ on: "begin", change: "put", id: "virtualMachines", times: 1, with: quota });
+    expect((await world.operate(failover())).state).toBe("Failed");
+    expect(blobsOf(world).length).toBeGreaterThan(0);
+    return world;
+  }
+
+  it("go when the machine runs, and leave no entry in the ledger", async () => {
+    const world = await protectedWorld();
+    await world.operate(failover());
+    expect(blobsOf(world)).toEqual([]);
+    expect((await readLedger(world.stores, "web-1")).entries.filter(({ kind }) => kind === "restored-blobs")).toEqual([]);
+  });
+
+  it("of one that failed go with the next attempt, not with the operator's machine", async () => {
+    const world = await failedWorld();
+    const before = blobsOf(world);
+    const { run } = await world.ask(failover());
+    await world.finish(run);
+    expect(blobsOf(world).filter((name) => before.includes(name))).toEqual([]);
+    await world.operate(plainOperation("Commit"));
+    expect(blobsOf(world)).toEqual([]);
+  });
+
+  it("of one that failed go with the commit when the next attempt could not remove them", async () => {
+    const world = await failedWorld();
+    await changeManaged(world.stores, "web-1", (managed) => ({
+      ...managed,
+      situation: { ...managed.situation, state: "FailoverCommitPending", activeLocation: "Recovery" },
+    }));
+    expect((await world.operate(plainOperation("Commit"))).errors).toEqual([]);
+    expect(blobsOf(world)).toEqual([]);
+    expect((await readLedger(world.stores, "web-1")).entries.filter(({ kind }) => kind === "restored-blobs")).toEqual([]);
+  });
+
+  it("of one that failed go with disabling", async () => {
+    const world = await failedWorld();
+    expect((await world.operate(plainOperation("DisableProtection"))).errors).toEqual([]);
+    expect(blobsOf(world)).toEqual([]);
+  });
+
+  it("are not deleted by an operator while the failover makes its machine of them", async () => {
+    const world = await protectedWorld();
+    const { run } = await world.ask(failover());
+    const history = emptyHistory();
+    await drive(world.context, run, { history, onWait: world.pass, dieAfter: 20 });
+    const restoreId = restoreIdOf("web-1", run.jobId);
+    expect(blobsOf(world).some((name) => name.includes(restoreId))).toBe(true);
+    await expect(deleteRestore(world.context, "web-1", restoreId)).rejects.toMatchObject({ code: "in-use" });
+    expect((await world.finish(run, { history })).state).toBe("Succeeded");
+  });
+});
+
 describe("disabling protection", () => {
-  it("removes everything that was made, and the ledger is empty", async () => {
+  it("removes everything that was made but for the group, and the ledger is empty", async () => {
     const world = await protectedWorld();
     const before = new Set(flowWorld().resourceManager.resources.keys());
     const job = await world.operate(plainOperation("DisableProtection"));
     expect(job.errors).toEqual([]);
     expect(await stateOf(world)).toBe("Unprotected");
     expect((await readLedger(world.stores, "web-1")).entries).toEqual([]);
-    expect([...world.resourceManager.resources.keys()].filter((id) => !before.has(id))).toEqual([]);
+    expect([...world.resourceManager.resources.keys()].filter((id) => !before.has(id))).toEqual([TARGET_GROUP.toLowerCase()]);
     const kept = world.recordNames("web-1").filter((name) => !name.startsWith("jobs/"));
-    expect(kept.toSorted()).toEqual(["ledger.json", "managed.json"]);
+    expect(kept.toSorted()).toEqual(["ledger.json", "managed.json", "streams.json"]);
   });
 
   it("an item that was disabled can be enabled again, and its jobs are remembered", async () => {

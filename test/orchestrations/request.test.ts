@@ -2,12 +2,14 @@ import { describe, expect, it } from "vitest";
 import { requestOperation, requireRepairable, tendFlow } from "../../orchestrations/request.ts";
 import type { FlowRun } from "../../orchestrations/flow-run.ts";
 import { growingPauseMs } from "../../orchestrations/steps.ts";
+import { readProgress } from "../../replication/apply/progress.ts";
+import { encodeRecord } from "../../replication/items/records.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { succeedJob } from "../../replication/jobs/job.ts";
 import { jobIdOf } from "../../replication/jobs/job.ts";
 import { JOBS_KEPT_MAX_COUNT } from "../../replication/limits.ts";
 import { changeJob, findJob, listJobs } from "../../replication/jobs/job-record.ts";
-import { readManaged } from "../../replication/jobs/managed-item.ts";
+import { changeManaged, readManaged } from "../../replication/jobs/managed-item.ts";
 import { drive } from "./driver.ts";
 import { type FlowWorld, enable, failover, flowWorld, plainOperation, protectedWorld } from "./world.ts";
 
@@ -90,6 +92,25 @@ describe("asking for an operation", () => {
     const context = { ...world.context, management: undefined };
     await expect(requestOperation(context, enable(), async () => {})).rejects.toMatchObject({ code: "configuration-invalid" });
     expect(await world.stores.listItems(10)).toEqual([]);
+  });
+
+  it("initial replication is repaired when it has stopped, for whatever reason, and not before", async () => {
+    const world = flowWorld();
+    await drive(world.context, (await world.ask(enable())).run, { onWait: world.pass });
+    await changeManaged(world.stores, "web-1", (item) => ({
+      ...item,
+      situation: { ...item.situation, state: "InitialReplicationInProgress" },
+    }));
+    const stored = await readProgress(world.stores.records("web-1"));
+    if (stored === undefined) throw new Error("the item has progress");
+    const seeding = { ...stored.progress, seeding: true, lastPoint: undefined };
+    await world.stores.records("web-1").put("progress.json", encodeRecord(seeding));
+    await expect(requireRepairable(world.context, "web-1")).rejects.toMatchObject({ code: "operation-not-allowed" });
+    const stopped = { code: "position-gap", message: "", hint: "", facts: {}, atMs: 0 };
+    await world.stores.records("web-1").put("progress.json", encodeRecord({ ...seeding, stopped }));
+    await expect(requireRepairable(world.context, "web-1")).resolves.toBeUndefined();
+    await world.stores.records("web-1").put("progress.json", new Uint8Array([1]));
+    await expect(requireRepairable(world.context, "web-1")).resolves.toBeUndefined();
   });
 
   it("replication is not repaired while the item fails over", async () => {

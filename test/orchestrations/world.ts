@@ -4,13 +4,14 @@ import type { FlowRun } from "../../orchestrations/flow-run.ts";
 import { applySlice } from "../../replication/apply/run.ts";
 import { readProgress, replaceProgress } from "../../replication/apply/progress.ts";
 import type { LeewardEvent } from "../../replication/events/event.ts";
-import { findItem } from "../../replication/items/item-record.ts";
+import { findItem, findReadableItem } from "../../replication/items/item-record.ts";
 import { manifestName } from "../../replication/items/names.ts";
 import { registerService } from "../../replication/items/register.ts";
 import type { JobRecord } from "../../replication/jobs/job.ts";
+import { openTickets } from "../../replication/items/tickets.ts";
 import { findJob } from "../../replication/jobs/job-record.ts";
 import { SLICE_MS } from "../../replication/limits.ts";
-import type { WorkMessage } from "../../replication/ports.ts";
+import type { Timer, WorkMessage } from "../../replication/ports.ts";
 import { type PointManifest, encodePoint, makePointId } from "../../replication/points/manifest.ts";
 import type { ResourceJson } from "../../replication/ports-resource-manager.ts";
 import { textOf } from "../../replication/resources/json.ts";
@@ -81,8 +82,10 @@ export function flowWorld({ looks = 1, around = (_call, run) => run() }: FlowWor
   seed(resourceManager);
   const told: LeewardEvent[] = [];
   const sent: WorkMessage[] = [];
+  const control = createMemoryRecords(clock);
   const context: FlowContext = {
-    control: createMemoryRecords(clock),
+    control,
+    tickets: openTickets(control, { next: () => "ab".repeat(16) }),
     queue: { send: async (message) => void sent.push(message) },
     events: { publish: async (events) => void told.push(...events) },
     stores: stores.stores,
@@ -159,7 +162,8 @@ function seed(resourceManager: MemoryResourceManager): void {
 
 /** The function app's own worker, as a hint wakes it. */
 async function work({ stores, clock, ids }: FlowContext, itemId: string): Promise<void> {
-  await applySlice({ stores, clock, holder: ids.next(), deadlineMs: clock.now() + SLICE_MS, log: () => undefined }, itemId);
+  const timer: Timer = { pause: async () => undefined };
+  await applySlice({ stores, clock, timer, holder: ids.next(), deadlineMs: clock.now() + SLICE_MS, log: () => undefined }, itemId);
 }
 
 /** What an installed mobility service brings about: it registers, and its first epoch becomes a recovery point. */
@@ -172,11 +176,12 @@ async function guests(context: FlowContext, resourceManager: MemoryResourceManag
       readonly registrationToken: string;
     };
     const { itemId, registrationToken } = settings;
-    const stored = await findItem(context.stores, itemId);
-    if (stored === undefined || stored.item.registrationHash === undefined) continue;
+    const item = await findReadableItem(context.stores, itemId);
+    if (item?.registrationHash === undefined) continue;
     const who = { machineId: "machine", bootId: "boot", itemToken: "ab".repeat(32) };
     // The token of an installation that was begun again has ended; the next command brings another.
-    const registered = await registerService(context, itemId, { ...who, registrationToken, disks: stored.item.disks }).catch(
+    const secret = registrationToken.split(".")[1] ?? "";
+    const registered = await registerService(context, itemId, { ...who, registrationToken: secret, disks: item.disks }).catch(
       () => undefined,
     );
     if (registered !== undefined) await addPoint(context, itemId);
@@ -184,18 +189,18 @@ async function guests(context: FlowContext, resourceManager: MemoryResourceManag
 }
 
 /** One epoch applied, and a recovery point of it. */
-async function addPoint(context: FlowContext, itemId: string): Promise<PointManifest> {
+export async function addPoint(context: FlowContext, itemId: string): Promise<PointManifest> {
   const { stores, clock } = context;
   const item = (await findItem(stores, itemId))?.item;
   const stored = await readProgress(stores.records(itemId));
   if (item === undefined || stored === undefined) throw new Error("the item replicates");
-  const { applied } = stored.progress;
+  const { applied, stream } = stored.progress;
   const position = { ...applied, epoch: applied.epoch + 1 };
   const targetTimeMs = clock.now();
   const pointId = makePointId(targetTimeMs, String(position.epoch));
   const snapshots = await Promise.all(
     item.disks.map(async (disk) => {
-      const target = { itemId, stream: item.stream, diskId: disk.id };
+      const target = { itemId, stream, diskId: disk.id };
       const found = await stores.disks.properties(target);
       const snapshot = await stores.disks.snapshot(target, found?.etag ?? "", pointId);
       return { ...disk, snapshot: snapshot ?? "" };
@@ -207,7 +212,7 @@ async function addPoint(context: FlowContext, itemId: string): Promise<PointMani
     kind: "point",
     pointId,
     itemId,
-    stream: item.stream,
+    stream,
     position,
     ...times,
     skewMs: undefined,
@@ -216,7 +221,7 @@ async function addPoint(context: FlowContext, itemId: string): Promise<PointMani
     disks: snapshots,
   };
   await stores.records(itemId).create(manifestName(pointId), encodePoint(manifest));
-  const lastPoint = { pointId, stream: item.stream, epoch: position.epoch, ...times };
+  const lastPoint = { pointId, stream, epoch: position.epoch, ...times };
   await replaceProgress(stores.records(itemId), stored, {
     ...stored.progress,
     applied: position,

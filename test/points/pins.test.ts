@@ -5,12 +5,11 @@ import { PRUNE_MAX_POINTS } from "../../replication/limits.ts";
 import { listPoints } from "../../replication/points/manifest.ts";
 import { beginDeletion, pinPoint, readPins, unpinPoint } from "../../replication/points/pins.ts";
 import { finishDeletion, pruneExpired } from "../../replication/points/prune.ts";
-import { startPosition } from "../../replication/position.ts";
 import { killedEverywhere } from "../items/interrupted.ts";
-import { DISKS, HOUR_MS, ITEM, START_MS, type World, addPoint, pointsWithSnapshots, protectedWorld } from "../items/world.ts";
+import { HOUR_MS, ITEM, START_MS, type World, addPoint, pointsWithSnapshots, protectedWorld, START } from "../items/world.ts";
 
 const PIN = { pinId: "restore/1", reason: "restore", sinceMs: START_MS, untilMs: undefined };
-const POSITION = startPosition(ITEM, 1, DISKS);
+const POSITION = START;
 
 async function worldWithPoints(count: number): Promise<{ readonly world: World; readonly ids: readonly string[] }> {
   const world = await protectedWorld();

@@ -7,7 +7,6 @@ import { encodePoint, listPoints, makePointId, readPoint } from "../../replicati
 import { beginDeletion, pinPoint } from "../../replication/points/pins.ts";
 import { lastUnneededEpoch } from "../../replication/points/trim-journal.ts";
 import type { ItemStores } from "../../replication/ports.ts";
-import { startPosition } from "../../replication/position.ts";
 import { killedEverywhere } from "../items/interrupted.ts";
 import {
   DISKS,
@@ -23,9 +22,10 @@ import {
   protectedWorld,
   setProgress,
   snapshotOf,
+  START,
 } from "../items/world.ts";
 
-const POSITION = startPosition(ITEM, 1, DISKS);
+const POSITION = START;
 const LATEST_ONLY = { pointIntervalMs: 300_000, retentionMs: 0 };
 
 async function sweep(world: World, stores = world.stores): Promise<SweepSummary> {

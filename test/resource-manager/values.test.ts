@@ -8,6 +8,7 @@ import { readFixedVhd } from "../../local/lab/fixed-vhd.ts";
 import { openDiskFiles } from "../../local/resource-manager/disks/disk-files.ts";
 import { isGranted, signatureHash } from "../../local/resource-manager/disks/vhd-download.ts";
 import { vhdFooter } from "../../local/resource-manager/disks/vhd-footer.ts";
+import { createPast } from "../../local/resource-manager/engine/past.ts";
 import { createFaults } from "../../local/resource-manager/engine/faults.ts";
 import { openStore } from "../../local/resource-manager/engine/store.ts";
 import { readInstallCommand } from "../../local/resource-manager/machines/install-command.ts";
@@ -84,7 +85,7 @@ describe("addresses", () => {
 describe("faults", () => {
   const request = { method: "POST", type: "Microsoft.Compute/virtualMachines", name: "VM", action: "start" };
   it("strike as often as they say, and only where they are meant to", () => {
-    const faults = createFaults();
+    const faults = createFaults(createPast());
     faults.add({ phase: "request", type: "microsoft.compute/virtualmachines", name: "vm", action: "START", times: 2, code: "X" });
     expect(() => faults.refuse({ ...request, action: "deallocate" })).not.toThrow();
     expect(() => faults.refuse({ ...request, name: "other" })).not.toThrow();
@@ -136,7 +137,7 @@ describe("access to a disk", () => {
 describe("the store", () => {
   it("undoes a transaction that throws, and says what to do with a damaged file", () => {
     const file = join(temporaryFolder(), "resources.sqlite");
-    const store = openStore(file);
+    const store = openStore(file, () => []);
     const record = {
       id: "/A",
       key: "/a",
@@ -161,6 +162,6 @@ describe("the store", () => {
     expect(statSync(file).mode & 0o077).toBe(0);
     store.close();
     writeFileSync(file, "this is no database, and long enough to be taken for none".repeat(20));
-    expect(() => openStore(file)).toThrow(expect.objectContaining({ code: "record-corrupt", hint: "Run: npm run reset" }));
+    expect(() => openStore(file, () => [])).toThrow(expect.objectContaining({ code: "record-corrupt", hint: "Run: npm run reset" }));
   });
 });

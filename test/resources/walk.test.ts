@@ -198,7 +198,8 @@ describe("what to do about a step", () => {
     judgeStep(step, found, { itemId, jobId: "job-8" });
 
   it("nothing there: create it, or tell that it is gone when the plan counts on it", () => {
-    expect(judge(diskStep, undefined)).toEqual({ kind: "create", body: diskStep.body });
+    expect(judge(diskStep, undefined)).toEqual({ kind: "create", body: diskStep.body, createOnly: false });
+    expect(judge(networkStep, undefined)).toMatchObject({ kind: "create", createOnly: true });
     const verified = stepOf(walkOf(planOf({ facts: { networks: [network("hub-asr")] } })), "virtual-network");
     expect(judge(verified, undefined)).toMatchObject({ kind: "refused", code: "azure-resource-missing" });
   });
@@ -223,11 +224,11 @@ describe("what to do about a step", () => {
 
   it("what Azure still changes is waited for; what failed is put again", () => {
     expect(judge(machineStep, made(machineStep, "Creating"))).toEqual({ kind: "changing" });
-    expect(judge(machineStep, made(machineStep, "Failed"))).toEqual({ kind: "create", body: machineStep.body });
+    expect(judge(machineStep, made(machineStep, "Failed"))).toEqual({ kind: "create", body: machineStep.body, createOnly: false });
   });
 
   it("a failed network is put again only while nobody added a subnet, which the PUT would delete", () => {
-    expect(judge(networkStep, made(networkStep, "Failed"))).toMatchObject({ kind: "create" });
+    expect(judge(networkStep, made(networkStep, "Failed"))).toMatchObject({ kind: "create", createOnly: false });
     const subnets = [
       { name: "web", properties: { addressPrefix: "10.0.1.0/24" } },
       { name: "theirs", properties: { addressPrefix: "10.0.9.0/24" } },

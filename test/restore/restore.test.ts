@@ -1,21 +1,28 @@
 import { describe, expect, it } from "vitest";
 import type { ItemContext } from "../../replication/items/context.ts";
 import { sweepItem } from "../../replication/items/sweep.ts";
-import { RESTORE_MAX_MS, RESTORE_POLL_MS, RESTORE_STALE_MS } from "../../replication/limits.ts";
+import {
+  RESTORE_COPIES_MAX_TRIES,
+  RESTORE_KEPT_MS,
+  RESTORE_MAX_MS,
+  RESTORE_POLL_MS,
+  RESTORE_SETTLE_MS,
+  RESTORE_STALE_MS,
+} from "../../replication/limits.ts";
 import type { PointManifest } from "../../replication/points/manifest.ts";
 import { pinPoint, readPins, unpinPoint } from "../../replication/points/pins.ts";
 import type { CopyState, ItemStores } from "../../replication/ports.ts";
-import { startPosition } from "../../replication/position.ts";
 import { restoreIdOf, restorePinId } from "../../replication/restore/record.ts";
+import { deleteRestore, removeRestore } from "../../replication/restore/remove.ts";
 import { type RestoreStep, restoreSlice } from "../../replication/restore/slice.ts";
 import { startRestore } from "../../replication/restore/start.ts";
 import { restoreStatus, restoredDisks } from "../../replication/restore/status.ts";
 import { killedEverywhere } from "../items/interrupted.ts";
-import { DISKS, HOUR_MS, ITEM, type World, addPoint, protectedWorld } from "../items/world.ts";
+import { DISKS, HOUR_MS, ITEM, type World, addPoint, protectedWorld, START } from "../items/world.ts";
 
 const REQUEST_ID = "request-1";
 const SLICES_MAX = 10;
-const POSITION = startPosition(ITEM, 1, DISKS);
+const POSITION = START;
 
 interface Prepared {
   readonly world: World;
@@ -216,6 +223,8 @@ describe("copies that take their time, or fail", () => {
     const { world, point } = await prepared();
     const { restoreId } = await startRestore(world.context, ITEM, point.pointId);
     const failing = withCopies(world, (diskId) => (diskId === "os" ? { kind: "failed", reason: "the disk is on fire" } : undefined));
+    for (let copy = 1; copy < RESTORE_COPIES_MAX_TRIES; copy += 1)
+      expect((await restoreSlice(failing, ITEM, restoreId)).kind).toBe("again");
     expect(await restoreSlice(failing, ITEM, restoreId)).toEqual({ kind: "done" });
     const status = await restoreStatus(world.context, ITEM, restoreId);
     expect(status).toMatchObject({ state: "Failed", error: { code: "copy-failed" }, disks: [{ url: undefined }, { state: "failed" }] });
@@ -226,6 +235,27 @@ describe("copies that take their time, or fail", () => {
     expect(await restoreStatus(world.context, ITEM, restoreId)).toMatchObject({ state: "Failed" });
   });
 
+  it("a copy that fails once is begun again under another name, which the restore then shows; the failed one goes", async () => {
+    const { world, point } = await prepared();
+    const { restoreId } = await startRestore(world.context, ITEM, point.pointId);
+    const inner = world.stores.snapshots;
+    const snapshots: typeof inner = {
+      ...inner,
+      copyState: async (disk) => {
+        const found = await inner.copyState(disk);
+        const isFirst = disk.diskId === "os" && (disk.attempt ?? 0) === 0;
+        return isFirst && found.kind === "success" ? { kind: "failed", reason: "500 InternalServerError" } : found;
+      },
+    };
+    await runToEnd({ ...world.context, stores: { ...world.stores, snapshots } }, restoreId);
+    const status = await restoreStatus(world.context, ITEM, restoreId);
+    expect(status).toMatchObject({ state: "Succeeded", error: undefined });
+    expect(status.disks[1]?.url).toBe(`https://memory.invalid/leeward-restore-${ITEM}/${restoreId}/1/os.vhd`);
+    const [, os] = await restoredDisks(world.context, ITEM, restoreId);
+    expect(os && world.memory.restoredContent(os)?.[0]).toBe(7);
+    expect(world.memory.restoredContent({ itemId: ITEM, restoreId, diskId: "os" })).toBeUndefined();
+  });
+
   it("rule 9: a copy that never ends is given up", async () => {
     const { world, point } = await prepared();
     const { restoreId } = await startRestore(world.context, ITEM, point.pointId);
@@ -234,6 +264,107 @@ describe("copies that take their time, or fail", () => {
     world.pass(RESTORE_MAX_MS + 1);
     expect((await restoreSlice(stuck, ITEM, restoreId)).kind).toBe("done");
     expect(await restoreStatus(world.context, ITEM, restoreId)).toMatchObject({ state: "Failed", error: { code: "copy-too-slow" } });
+  });
+});
+
+describe("the end of a restore", () => {
+  const blobsOf = (world: World): readonly string[] => Object.keys(world.memory.dump()).filter((name) => name.startsWith("restored "));
+  const recordsOf = (world: World): readonly string[] => world.recordNames(ITEM).filter((name) => name.startsWith("restores/"));
+  const begun = async (): Promise<Prepared & { readonly restoreId: string }> => {
+    const found = await prepared();
+    return { ...found, restoreId: (await startRestore(found.world.context, ITEM, found.point.pointId)).restoreId };
+  };
+
+  it("comes by itself a week after it was done, and leaves nothing", async () => {
+    const { world, restoreId } = await begun();
+    await runToEnd(world.context, restoreId);
+    world.pass(RESTORE_KEPT_MS);
+    expect((await sweepItem(world.context, ITEM))?.endedRestores).toEqual({ removed: 0, damaged: [] });
+    expect(blobsOf(world)).toHaveLength(DISKS.length);
+    world.pass(1);
+    await sweepItem(world.context, ITEM);
+    expect(blobsOf(world)).toEqual([]);
+    world.pass(RESTORE_SETTLE_MS);
+    expect((await sweepItem(world.context, ITEM))?.endedRestores).toEqual({ removed: 1, damaged: [] });
+    expect(recordsOf(world)).toEqual([]);
+  });
+
+  it("by an operator while its copies run: a slice that was under way brings nothing back, whenever it lands", async () => {
+    const { world, point, restoreId } = await begun();
+    const inner = world.stores.snapshots;
+    const late: (() => Promise<void>)[] = [];
+    const snapshots: typeof inner = { ...inner, startCopy: async (...given) => void late.push(() => inner.startCopy(...given)) };
+    await restoreSlice({ ...world.context, stores: { ...world.stores, snapshots } }, ITEM, restoreId);
+    expect(await deleteRestore(world.context, ITEM, restoreId)).toEqual({ gone: false });
+    expect(await pinsOf(world, point)).toEqual([]);
+    for (const land of late) await land();
+    expect(blobsOf(world)).toHaveLength(DISKS.length);
+    expect(await restoreSlice(world.context, ITEM, restoreId)).toEqual({ kind: "again", delayMs: RESTORE_SETTLE_MS });
+    expect(await restoreStatus(world.context, ITEM, restoreId)).toMatchObject({ state: "Removing", expiresMs: undefined });
+    world.pass(RESTORE_SETTLE_MS);
+    expect(await restoreSlice(world.context, ITEM, restoreId)).toEqual({ kind: "done" });
+    expect([blobsOf(world), recordsOf(world)]).toEqual([[], []]);
+    expect(await deleteRestore(world.context, ITEM, restoreId)).toEqual({ gone: true });
+  });
+
+  it("a slice that finds its restore gone removes what it has just begun", async () => {
+    const { world, restoreId } = await begun();
+    const inner = world.stores.snapshots;
+    const snapshots: typeof inner = {
+      ...inner,
+      startCopy: async (...given) => {
+        await removeRestore(world.context, ITEM, restoreId);
+        world.pass(RESTORE_SETTLE_MS);
+        await removeRestore(world.context, ITEM, restoreId);
+        await inner.startCopy(...given);
+      },
+    };
+    expect(await restoreSlice({ ...world.context, stores: { ...world.stores, snapshots } }, ITEM, restoreId)).toEqual({ kind: "done" });
+    expect([blobsOf(world), recordsOf(world)]).toEqual([[], []]);
+  });
+
+  it("killed at any await, deleting again ends well", async () => {
+    const kills = await killedEverywhere(
+      async () => {
+        const found = await begun();
+        await runToEnd(found.world.context, found.restoreId);
+        return found;
+      },
+      ({ world }) => world.stores,
+      ({ world, restoreId }, stores) => removeRestore({ ...world.context, stores }, ITEM, restoreId),
+      async ({ world, restoreId }) => {
+        await removeRestore(world.context, ITEM, restoreId);
+        world.pass(RESTORE_SETTLE_MS);
+        expect(await removeRestore(world.context, ITEM, restoreId)).toEqual({ gone: true });
+        expect([blobsOf(world), recordsOf(world)]).toEqual([[], []]);
+      },
+    );
+    expect(kills).toBeGreaterThan(5);
+  });
+
+  it("a damaged record hurts this restore alone: the sweep names it and goes on, its point stays, and deleting it leaves nothing", async () => {
+    const { world, point, restoreId } = await begun();
+    await restoreSlice(
+      withCopies(world, () => ({ kind: "pending", copiedBytes: 1, totalBytes: 2 })),
+      ITEM,
+      restoreId,
+    );
+    const { restoreId: other } = await startRestore(world.context, ITEM, point.pointId);
+    await world.stores.records(ITEM).put(`restores/${restoreId}.json`, new TextEncoder().encode("{"));
+    world.pass(RESTORE_STALE_MS + 1);
+    expect(await sweepItem(world.context, ITEM)).toMatchObject({
+      restores: [other],
+      endedRestores: { removed: 0, damaged: [restoreId] },
+      keptPoints: 1,
+    });
+    expect(await pinsOf(world, point)).toContain(restorePinId(restoreId));
+    await expect(restoreStatus(world.context, ITEM, restoreId)).rejects.toMatchObject({ code: "record-corrupt" });
+    await runToEnd(world.context, other);
+    expect(await deleteRestore(world.context, ITEM, restoreId)).toEqual({ gone: true });
+    expect(blobsOf(world).filter((name) => name.includes(restoreId))).toEqual([]);
+    world.pass(RESTORE_STALE_MS + 1);
+    await sweepItem(world.context, ITEM);
+    expect(await pinsOf(world, point)).toEqual([]);
   });
 });
 

@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { join } from "node:path";
+import { DURABLE_ENDED_MAX_AGE_MS, DURABLE_ENDED_MAX_COUNT } from "../../limits.ts";
 import type { Clock } from "../clock.ts";
 import type { HostFunction } from "../host-function.ts";
 import type { DurableConfiguration } from "../host-json.ts";
@@ -71,6 +72,7 @@ export function createDurable(options: DurableOptions): Durable {
         log,
         maxActivities: configuration.maxConcurrentActivityFunctions,
         maxEpisodes: configuration.maxConcurrentOrchestratorFunctions,
+        retention: { maxCount: DURABLE_ENDED_MAX_COUNT, maxAgeMs: DURABLE_ENDED_MAX_AGE_MS },
         newExecutionId: () => randomUUID().replaceAll("-", ""),
         onFault,
       });

@@ -1,10 +1,12 @@
 import type { TriggerKind } from "../trigger.ts";
+import { activityInput } from "./payload.ts";
 import type { DurableKind } from "./functions.ts";
 
 /** Orchestrators and activities have no listener of their own: they are entered here, and the engine calls them. */
-const durableTrigger = (kind: DurableKind, type: string): TriggerKind => ({
+const durableTrigger = (kind: DurableKind, type: string, more: Pick<TriggerKind, "manualInput"> = {}): TriggerKind => ({
   type,
   outputTypes: [],
+  ...more,
   prepare(hostFunction, context) {
     context.durableFunctions.add(kind, hostFunction);
     return { start: () => Promise.resolve(), stop: () => Promise.resolve() };
@@ -12,4 +14,6 @@ const durableTrigger = (kind: DurableKind, type: string): TriggerKind => ({
 });
 
 export const ORCHESTRATION_TRIGGER = durableTrigger("orchestrator", "orchestrationtrigger");
-export const ACTIVITY_TRIGGER = durableTrigger("activity", "activitytrigger");
+export const ACTIVITY_TRIGGER = durableTrigger("activity", "activitytrigger", {
+  manualInput: (text) => activityInput("", text),
+});

@@ -1,10 +1,13 @@
+import { z } from "zod";
 import { HOST_VERSION } from "../core.ts";
 import type { InvocationCounts } from "../invocation.ts";
 import type { HostFunction } from "../host-function.ts";
+import type { ManualRuns } from "../manual-runs.ts";
 import type { WireResponse } from "./messages.ts";
 
 /** What the host says about itself. */
 export interface AdminState {
+  readonly manualRuns: Pick<ManualRuns, "begin">;
   readonly hostId: string;
   readonly functions: readonly ListedFunction[];
   /** By function name. */
@@ -18,8 +21,20 @@ export interface ListedFunction {
   readonly invokeUrl: string | undefined;
 }
 
+interface AdminRequest {
+  readonly method: string;
+  /** Percent-encoded. */
+  readonly path: string;
+  readonly body: Uint8Array;
+}
+
+/** The body of a request for a run: what the trigger hands to the function, as text. */
+const manualRun = z.object({ input: z.string().nullish() });
+
 /** Answers `/admin/...`; the caller has checked the master key. */
-export function answerAdmin(method: string, path: string, state: AdminState): WireResponse {
+export function answerAdmin({ method, path, body }: AdminRequest, state: AdminState): WireResponse {
+  const name = /^\/admin\/functions\/([\w-]+)\/?$/i.exec(path)?.[1];
+  if (name !== undefined && method === "POST") return runByHand(name, body, state);
   if (method !== "GET") return json(405, {});
   switch (path.toLowerCase().replace(/\/$/, "")) {
     case "/admin/host/status":
@@ -30,6 +45,27 @@ export function answerAdmin(method: string, path: string, state: AdminState): Wi
       return json(200, state.invocations());
     default:
       return json(404, {});
+  }
+}
+
+function runByHand(name: string, body: Uint8Array, { manualRuns }: AdminState): WireResponse {
+  const asked = manualRun.safeParse(parsed(body));
+  if (!asked.success) return json(400, { Message: 'The body must be JSON of the form { "input": "..." }.' });
+  switch (manualRuns.begin(name, asked.data.input ?? "")) {
+    case "begun":
+      return { status: 202, headers: new Map(), body: new Uint8Array() };
+    case "unknown":
+      return json(404, {});
+    case "unsuitable":
+      return json(400, { Message: `Function ${name} cannot be run by hand: its trigger is no text.` });
+  }
+}
+
+function parsed(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(body));
+  } catch {
+    return undefined;
   }
 }
 

@@ -42,10 +42,15 @@ export function createRoutes(prefix: string): HttpRoutes {
           { function: endpoint.hostFunction.name, route: endpoint.route.template },
         );
       }
-      if (prefixSegments.length === 0 && /^(admin|runtime)(\/|$)/i.test(endpoint.route.template)) {
+      // A route "admin..." is refused below every prefix, as by the real host.
+      const isOfTheHost = prefixSegments.length === 0 && /^\/*runtime(\/|$)/i.test(endpoint.route.template);
+      if (isOfTheHost || /^\/*admin/i.test(endpoint.route.template)) {
+        const { name } = endpoint.hostFunction;
         throw new LeewardError(
           "configuration-invalid",
-          `The route of ${endpoint.hostFunction.name} conflicts with one or more built in routes.`,
+          `The route "${endpoint.route.template}" of ${name} conflicts with one or more built in routes.`,
+          { function: name, route: endpoint.route.template },
+          { hint: "Choose a route that does not begin with admin (or runtime, where the route prefix is empty)." },
         );
       }
       endpoints.push(endpoint);

@@ -1,7 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { createServer } from "node:http";
 import { LeewardError } from "../../../replication/errors.ts";
-import { FUNCTIONS_BODY_MAX_BYTES, FUNCTIONS_HTTP_REQUESTS_MAX } from "../../limits.ts";
+import { FUNCTIONS_HTTP_REQUESTS_MAX } from "../../limits.ts";
 import type { Invoker } from "../invocation.ts";
 import type { HostLog } from "../log.ts";
 import { describeError } from "../log.ts";
@@ -29,6 +29,7 @@ interface HttpApp {
   readonly customHeaders: Readonly<Record<string, string>>;
   readonly admin: AdminState;
   readonly extensions: readonly HttpExtension[];
+  readonly bodyMaxBytes: number;
 }
 
 /** The host's HTTP server. It holds its port from the start and answers 503 until the app is loaded. */
@@ -103,11 +104,12 @@ async function answer(request: IncomingMessage, app: HttpApp | undefined, isTooM
   if (url.pathname === "/") return homePage(app);
   if (/^\/admin(\/|$)/i.test(url.pathname)) {
     if (!isAuthorized("admin", shown.header, shown.query, app.keys)) return plain(401, "");
-    return answerAdmin(method, url.pathname, app.admin);
+    const body = method === "POST" ? await readBody(request, app.bodyMaxBytes) : new Uint8Array();
+    return body === undefined ? plain(413, "") : answerAdmin({ method, path: url.pathname, body }, app.admin);
   }
   const extension = app.extensions.find((candidate) => candidate.owns(url.pathname));
   if (extension !== undefined) {
-    const body = await readBody(request);
+    const body = await readBody(request, app.bodyMaxBytes);
     return body === undefined
       ? plain(413, "")
       : extension.answer({ method, url, headers: request.headers, body, key: shown.header ?? shown.query });
@@ -116,7 +118,7 @@ async function answer(request: IncomingMessage, app: HttpApp | undefined, isTooM
   if (match === undefined) return plain(404, "");
   const { hostFunction, level } = match.endpoint;
   if (!isAuthorized(level, shown.header, shown.query, app.keys)) return plain(401, "");
-  const body = await readBody(request);
+  const body = await readBody(request, app.bodyMaxBytes);
   if (body === undefined) return plain(413, "");
   const http = toHttpData(method, url, request.headers, match.parameters, body);
   const outcome = await app.invoker.invoke(hostFunction, { data: { http }, metadata: {} });
@@ -137,13 +139,13 @@ function absoluteUrl(request: IncomingMessage): URL | undefined {
 }
 
 /** The whole body, or undefined when it is longer than the limit; the rest is not read then. */
-async function readBody(request: IncomingMessage): Promise<Uint8Array | undefined> {
-  if (Number(request.headers["content-length"] ?? 0) > FUNCTIONS_BODY_MAX_BYTES) return undefined;
+async function readBody(request: IncomingMessage, maxBytes: number): Promise<Uint8Array | undefined> {
+  if (Number(request.headers["content-length"] ?? 0) > maxBytes) return undefined;
   const pieces: Buffer[] = [];
   let lengthBytes = 0;
   for await (const piece of request as AsyncIterable<Buffer>) {
     lengthBytes += piece.length;
-    if (lengthBytes > FUNCTIONS_BODY_MAX_BYTES) return undefined;
+    if (lengthBytes > maxBytes) return undefined;
     pieces.push(piece);
   }
   return Buffer.concat(pieces);

@@ -23,15 +23,28 @@ export function createQueueListener(options: QueueListenerOptions): TriggerListe
   const stopping = new AbortController();
   let loop: Promise<void> = Promise.resolve();
   return {
-    start() {
+    async start() {
+      await giveBack(options);
       loop = poll(options, stopping.signal);
-      return Promise.resolve();
     },
     async stop() {
       stopping.abort();
       await loop;
     },
   };
+}
+
+/** What a worker that died was working on: its run has failed, and the message comes again. */
+async function giveBack(options: QueueListenerOptions): Promise<void> {
+  const { queue, context } = options;
+  const pauseSeconds = Math.round(context.configuration.queues.visibilityTimeoutMs / 1000);
+  for (const { messageId, popReceipt } of context.inWork.left(queue.url)) {
+    note(options, "warning", `Message ${messageId} of queue ${queue.name} was in work when the worker died; it is visible again.`);
+    await unlessGone(queue.updateMessage(messageId, popReceipt, undefined, pauseSeconds)).catch((error: unknown) => {
+      // It comes back when its time of invisibility is over.
+      note(options, "warning", `Message ${messageId} could not be made visible: ${describe(error)}`);
+    });
+  }
 }
 
 async function poll(options: QueueListenerOptions, signal: AbortSignal): Promise<void> {
@@ -103,9 +116,12 @@ async function handle(options: QueueListenerOptions, message: ReceivedMessage, s
 async function runMessage(options: QueueListenerOptions, message: ReceivedMessage, text: string): Promise<void> {
   const { context, hostFunction, queue, poisonQueue } = options;
   const { maxDequeueCount, visibilityTimeoutMs } = context.configuration.queues;
+  const { messageId } = message;
+  context.inWork.put({ queue: queue.url, messageId, popReceipt: message.popReceipt });
   const renewal = renew(options, message);
   const outcome = await context.invoke(hostFunction, { data: { string: text }, metadata: describeMessage(message, text) });
   const popReceipt = await renewal.end();
+  context.inWork.remove(messageId);
   switch (disposalOf(outcome.kind === "succeeded", message.dequeueCount, maxDequeueCount, poisonQueue !== undefined)) {
     case "delete":
       return await unlessGone(queue.deleteMessage(message.messageId, popReceipt));
@@ -131,6 +147,7 @@ function renew(options: QueueListenerOptions, message: ReceivedMessage): { end()
       try {
         const renewed = await options.queue.updateMessage(message.messageId, popReceipt, undefined, INVISIBLE_SECONDS);
         popReceipt = renewed.popReceipt ?? popReceipt;
+        options.context.inWork.put({ queue: options.queue.url, messageId: message.messageId, popReceipt });
         pauseMs = RENEWAL_MS;
       } catch (error) {
         if (isGone(error)) return popReceipt;

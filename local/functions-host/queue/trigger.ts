@@ -12,6 +12,10 @@ const queueTrigger = z.object({ queueName: z.string().min(1), connection: z.stri
 export const QUEUE_TRIGGER: TriggerKind = {
   type: "queuetrigger",
   outputTypes: [],
+  manualInput: (text) => ({
+    data: { string: text },
+    metadata: { QueueTrigger: { string: text }, Id: { string: "" }, DequeueCount: { json: "0" } },
+  }),
   prepare(hostFunction, context) {
     const usedBy = `Function ${hostFunction.name} (queueTrigger)`;
     const { queueName, connection } = parseTrigger(queueTrigger, hostFunction);

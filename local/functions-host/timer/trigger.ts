@@ -4,6 +4,7 @@ import { FUNCTIONS_TIMER_SLEEP_MAX_MS } from "../../limits.ts";
 import { parseTrigger } from "../functions.ts";
 import { openStorage, resolveText } from "../settings.ts";
 import type { HostFunction } from "../host-function.ts";
+import type { InvocationInput } from "../invocation.ts";
 import type { TriggerContext, TriggerKind, TriggerListener } from "../trigger.ts";
 import type { Schedule } from "./schedule.ts";
 import { isFrequent, parseSchedule } from "./schedule.ts";
@@ -21,6 +22,7 @@ const timerTrigger = z.object({
 export const TIMER_TRIGGER: TriggerKind = {
   type: "timertrigger",
   outputTypes: [],
+  manualInput: () => timerInput({ status: null, isPastDue: false }),
   prepare(hostFunction, context) {
     const usedBy = `Function ${hostFunction.name} (timerTrigger)`;
     const { schedule: text, runOnStartup, useMonitor } = parseTrigger(timerTrigger, hostFunction);
@@ -79,15 +81,15 @@ async function run(options: TimerOptions, first: TimerStatus, isPastDue: boolean
 async function fire(options: TimerOptions, status: TimerStatus, isPastDue: boolean, isScheduled: boolean): Promise<TimerStatus> {
   const { context, hostFunction, schedule, blob } = options;
   const startedMs = context.clock.nowMs();
-  const info = {
-    Schedule: { AdjustForDST: true },
-    ScheduleStatus: blob === undefined ? null : formatStatus(status),
-    IsPastDue: isPastDue,
-  };
-  await context.invoke(hostFunction, { data: { json: JSON.stringify(info) }, metadata: {} });
+  await context.invoke(hostFunction, timerInput({ status: blob === undefined ? null : formatStatus(status), isPastDue }));
   const next = afterRun(status, schedule, startedMs, isScheduled);
   await keep(options, (target) => target.write(next));
   return next;
+}
+
+function timerInput({ status, isPastDue }: { readonly status: object | null; readonly isPastDue: boolean }): InvocationInput {
+  const info = { Schedule: { AdjustForDST: true }, ScheduleStatus: status, IsPastDue: isPastDue };
+  return { data: { json: JSON.stringify(info) }, metadata: {} };
 }
 
 /** The status only serves past-due detection: a store that is away must not stop the timer, so its errors are written to the log, as the real host does. */

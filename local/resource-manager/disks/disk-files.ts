@@ -1,6 +1,7 @@
 import { constants } from "node:fs";
 import { copyFile, mkdir, open, rename, rm, stat, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
+import { invariant } from "../../../replication/errors.ts";
 import { ARM_DISK_CHUNK_BYTES } from "../../limits.ts";
 
 /**
@@ -24,7 +25,11 @@ export interface DiskFiles {
 export async function openDiskFiles(folder: string): Promise<DiskFiles> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const closing = new AbortController();
-  const path = (uniqueId: string): string => join(folder, `${uniqueId}.img`);
+  const path = (uniqueId: string): string => {
+    // The last line of defence: whatever a record says, no file beside the folder's own is touched.
+    invariant(/^[0-9a-z-]+$/i.test(uniqueId), "a disk file is named by letters, digits and hyphens", { uniqueId });
+    return join(folder, `${uniqueId}.img`);
+  };
   const sizeBytes = async (uniqueId: string): Promise<number | undefined> => {
     const facts = await stat(path(uniqueId)).catch((error: NodeJS.ErrnoException) => {
       if (error.code === "ENOENT") return undefined;

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { Reachability } from "../../reachability.ts";
 import { ArmError, errorBody, notSupported } from "./arm-error.ts";
 import type { Answer, ArmRequest } from "./answer.ts";
 import type { RequestFacts } from "./faults.ts";
@@ -9,6 +10,7 @@ import type { EngineParts } from "./parts.ts";
 import { checkSignature, resultAnswer, statusAnswer } from "./operation-answers.ts";
 import { etagOf, present } from "./present.ts";
 import type { ResourceRecord, ResourceType } from "./resource-type.ts";
+import type { Scope } from "./store.ts";
 import { readTarget, type Place, type Target, type Within } from "./target.ts";
 import { act, change, remove } from "./write.ts";
 
@@ -44,7 +46,8 @@ function answerTarget(request: ArmRequest, parts: EngineParts): Answer {
   const target = readTarget(request.path, parts.types);
   const facts = requestFacts(request, target);
   parts.faults.refuse(facts);
-  if (isCut(request, target, parts)) return { status: 503, headers: {}, isCut: true };
+  const reachable = reachabilityOf(request, target, parts);
+  if (reachable !== true) return { status: 503, headers: {}, [reachable === "hangs" ? "isHung" : "isCut"]: true };
   const answer = dispatch(request, target, facts, parts);
   return parts.faults.losesAnswer(facts) ? { ...answer, isCut: true } : answer;
 }
@@ -56,17 +59,12 @@ function dispatch(request: ArmRequest, target: Target, facts: RequestFacts, part
     case "collection":
       checkApiVersion(request, target.type);
       return list(request, target.type, target.within, parts);
-    case "group-resources": {
-      const groupKey = keyOf(`/subscriptions/${parts.subscriptionId}/resourceGroups/${target.groupName}`);
+    case "group-resources":
       return page(
         request,
-        parts
-          .world()
-          .inGroup(groupKey)
-          .filter((record) => record.parentKey === undefined),
+        { kind: "group", groupKey: keyOf(`/subscriptions/${parts.subscriptionId}/resourceGroups/${target.groupName}`) },
         parts,
       );
-    }
     case "resource":
       checkApiVersion(request, target.at.type);
       return answerResource(request, target.at, facts, parts);
@@ -86,7 +84,7 @@ function answerResource(request: ArmRequest, at: Place, facts: RequestFacts, par
       return { status: 200, headers: { ETag: etagOf(record) }, body: present(record, at.type, world, request.query) };
     }
     case "HEAD":
-      return { status: world.find(at.id) === undefined ? 404 : 204, headers: {} };
+      return { status: world.seen(at.id) === undefined ? 404 : 204, headers: {} };
     case "PUT":
     case "PATCH":
       return change(request, at, facts, parts);
@@ -119,36 +117,29 @@ function answerOperation(request: ArmRequest, target: Extract<Target, { readonly
   checkSignature(operation, request.query, parts.addresses.secret);
   if (target.view === "status") return statusAnswer(operation, parts.addresses);
   const world = parts.world();
-  return resultAnswer(operation, request.query.get("api-version") ?? "", parts.addresses, () => {
+  return resultAnswer(operation, request.query, parts.addresses, () => {
     const record = world.find(operation.resourceId);
     return record === undefined ? undefined : present(record, world.typeOf(record.type), world);
   });
 }
 
-function list(request: ArmRequest, type: ResourceType, within: Within, parts: EngineParts): Answer {
+function list(request: ArmRequest, { name: type }: ResourceType, within: Within, parts: EngineParts): Answer {
   const world = parts.world();
-  const all = world.ofType(type.name);
-  if (within.kind === "subscription") return page(request, all, parts);
+  if (within.kind === "subscription") return page(request, { kind: "type", type }, parts);
   if (within.kind === "parent") {
     const parent = world.find(within.parentId);
     if (parent === undefined) throw parentNotFound(within.parentId);
-    return page(
-      request,
-      all.filter((record) => record.parentKey === parent.key),
-      parts,
-    );
+    return page(request, { kind: "type-below", type, parentKey: parent.key }, parts);
   }
   const group = existingGroup(within.groupName, parts, world);
-  return page(
-    request,
-    all.filter((record) => record.groupKey === group.key),
-    parts,
-  );
+  return page(request, { kind: "type-in-group", type, groupKey: group.key }, parts);
 }
 
-function page(request: ArmRequest, records: readonly ResourceRecord[], parts: EngineParts): Answer {
+function page(request: ArmRequest, scope: Scope, parts: EngineParts): Answer {
   const world = parts.world();
-  return pageOf(records, request, { url: parts.addresses.url, pageCount: parts.pageCount }, (record) =>
+  const stored = (afterKey: string, limit: number): readonly ResourceRecord[] => parts.store.page(scope, afterKey, limit);
+  const read = (afterKey: string, limit: number): readonly ResourceRecord[] => parts.past.page(scope, afterKey, limit, world.nowMs, stored);
+  return pageOf(read, request, { url: parts.addresses.url, pageCount: parts.pageCount }, (record) =>
     present(record, world.typeOf(record.type), world, request.query),
   );
 }
@@ -173,7 +164,7 @@ function requestFacts(request: ArmRequest, target: Target): RequestFacts {
 }
 
 /** A region that is gone answers nothing: neither for its resources and operations, nor for what is to be made there. */
-function isCut(request: ArmRequest, target: Target, parts: EngineParts): boolean {
+function reachabilityOf(request: ArmRequest, target: Target, parts: EngineParts): Reachability {
   const regionOf = (): string | undefined => {
     if (target.kind === "operation") return parts.store.operation(target.operationId)?.region;
     if (target.kind === "resource" || target.kind === "verb") {
@@ -184,23 +175,30 @@ function isCut(request: ArmRequest, target: Target, parts: EngineParts): boolean
     return /\/locations\/([^/]+)\//i.exec(request.path)?.[1];
   };
   const region = regionOf();
-  return region !== undefined && !parts.isReachable(regionName(region));
+  return region === undefined || parts.reachability(regionName(region));
 }
 
 function withCommonHeaders(answer: Answer, request: ArmRequest): Answer {
   const id = randomUUID();
   const clientId = request.headers["x-ms-client-request-id"];
-  const isRead = request.method === "GET" || request.method === "HEAD";
-  const remaining = isRead
-    ? { "x-ms-ratelimit-remaining-subscription-reads": "249", "x-ms-ratelimit-remaining-subscription-global-reads": "3749" }
-    : { "x-ms-ratelimit-remaining-subscription-writes": "199", "x-ms-ratelimit-remaining-subscription-global-writes": "2999" };
   const headers = {
     "cache-control": "no-cache",
     "x-ms-request-id": id,
     "x-ms-correlation-request-id": request.headers["x-ms-correlation-request-id"] ?? id,
     ...(clientId === undefined ? {} : { "x-ms-client-request-id": clientId }),
-    ...remaining,
+    ...remainingRequests(request.method),
     ...answer.headers,
   };
   return { ...answer, headers };
+}
+
+/** Azure counts reads, writes and deletes apart. */
+function remainingRequests(method: string): Readonly<Record<string, string>> {
+  const [kind, local, global] =
+    method === "GET" || method === "HEAD"
+      ? ["reads", "249", "3749"]
+      : method === "DELETE"
+        ? ["deletes", "199", "2999"]
+        : ["writes", "199", "2999"];
+  return { [`x-ms-ratelimit-remaining-subscription-${kind}`]: local, [`x-ms-ratelimit-remaining-subscription-global-${kind}`]: global };
 }

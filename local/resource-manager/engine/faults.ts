@@ -1,4 +1,5 @@
 import { ArmError } from "./arm-error.ts";
+import type { Past, PastSwitches } from "./past.ts";
 import type { OperationError } from "./operation-record.ts";
 
 /**
@@ -32,8 +33,9 @@ export interface RequestFacts {
 }
 
 /** The switches of one running Resource Manager. They are kept in memory only: a restart clears them. */
-export interface Faults {
+export interface Faults extends PastSwitches {
   add(fault: Fault): void;
+  /** Everything, also what lags. */
   clear(): void;
   /** Throws for `request` and `throttle`. */
   refuse(request: RequestFacts): void;
@@ -42,7 +44,7 @@ export interface Faults {
   losesAnswer(request: RequestFacts): boolean;
 }
 
-export function createFaults(): Faults {
+export function createFaults(past: Past): Faults {
   let waiting: { readonly fault: Fault; left: number }[] = [];
   const strike = (phase: Fault["phase"], request: RequestFacts): Fault | undefined => {
     const hit = waiting.find(({ fault, left }) => left > 0 && fault.phase === phase && matches(fault, request));
@@ -55,7 +57,11 @@ export function createFaults(): Faults {
     add: (fault) => void waiting.push({ fault, left: fault.times }),
     clear: () => {
       waiting = [];
+      past.clear();
     },
+    staleLists: (lag) => past.staleLists(lag),
+    lag: (lag) => past.lag(lag),
+    lateReleases: (late) => past.lateReleases(late),
     refuse: (request) => {
       const throttle = strike("throttle", request);
       if (throttle !== undefined) {

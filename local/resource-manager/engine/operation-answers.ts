@@ -50,12 +50,15 @@ export function statusAnswer(operation: OperationRecord, addresses: OperationAdd
 /** `Location`: 202 until it is done, then the result; a failure is an error answer. */
 export function resultAnswer(
   operation: OperationRecord,
-  apiVersion: string,
+  query: URLSearchParams,
   addresses: OperationAddresses,
   resource: () => JsonObject | undefined,
 ): Answer {
   if (operation.status === "InProgress") {
-    return { status: 202, headers: { Location: operationUrl(operation, "result", apiVersion, addresses), ...retryAfter(addresses) } };
+    // Microsoft.Storage gives out another address with each answer.
+    const givenMs = operation.type.startsWith("Microsoft.Storage/") ? askedOf(query) + 1 : operation.startMs;
+    const location = operationUrl(operation, "result", query.get("api-version") ?? "", addresses, givenMs);
+    return { status: 202, headers: { Location: location, ...retryAfter(addresses) } };
   }
   const { error } = operation;
   if (error !== undefined) throw new ArmError(error.status, error.code, error.message, { details: error.details ?? [] });
@@ -66,7 +69,7 @@ export function resultAnswer(
 
 /** Refuses an address whose long query was cut or changed on the way, as Azure does. */
 export function checkSignature(operation: OperationRecord, query: URLSearchParams, secret: string): void {
-  const wanted = opaqueQuery(operation, secret);
+  const wanted = opaqueQuery(operation, secret, askedOf(query));
   if ([...wanted].every(([name, value]) => query.get(name) === value)) return;
   throw new ArmError(403, "InvalidOperationSignature", "The address of the operation is not the one that was given out.");
 }
@@ -80,9 +83,10 @@ function operationUrl(
   view: "status" | "result",
   apiVersion: string,
   { url, secret }: OperationAddresses,
+  givenMs = operation.startMs,
 ): string {
   const scope = `${url}/subscriptions/${operation.subscriptionId}`;
-  const query = new URLSearchParams([["api-version", apiVersion], ...opaqueQuery(operation, secret)]);
+  const query = new URLSearchParams([["api-version", apiVersion], ...opaqueQuery(operation, secret, givenMs)]);
   if (operation.type === GROUP_TYPE)
     return `${scope}/${view === "status" ? "operations" : "operationresults"}/${operation.id}?${query.toString()}`;
   const namespace = operation.type.split("/")[0];
@@ -90,15 +94,18 @@ function operationUrl(
   return `${scope}/providers/${namespace}/locations/${operation.region}/${segment}/${operation.id}?${query.toString()}`;
 }
 
+/** When an address was given out: every one that was stays good. */
+const askedOf = (query: URLSearchParams): number => Number(query.get("t"));
+
 /** Azure signs these addresses and puts a certificate in: 3.3 to 3.5 kB. Whoever keeps one must have room for it. */
-function opaqueQuery(operation: OperationRecord, secret: string): readonly [string, string][] {
+function opaqueQuery(operation: OperationRecord, secret: string, givenMs: number): readonly [string, string][] {
   const certificate: string[] = [];
   for (let part = 0; certificate.join("").length < ARM_OPAQUE_QUERY_BYTES; part++) {
     certificate.push(createHash("sha512").update(`${operation.id}\n${part}`).digest("base64url"));
   }
-  const sign = (part: string): string => createHmac("sha512", secret).update(`${operation.id}\n${part}`).digest("base64url");
+  const sign = (part: string): string => createHmac("sha512", secret).update(`${operation.id}\n${givenMs}\n${part}`).digest("base64url");
   return [
-    ["t", String(operation.startMs)],
+    ["t", String(givenMs)],
     ["c", certificate.join("").slice(0, ARM_OPAQUE_QUERY_BYTES)],
     ["s", ["1", "2", "3", "4"].map(sign).join("")],
     ["h", sign("h").slice(0, 43)],

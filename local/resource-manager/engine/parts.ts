@@ -1,7 +1,9 @@
+import type { Reachability } from "../../reachability.ts";
 import type { Answer, ArmRequest } from "./answer.ts";
 import type { Faults } from "./faults.ts";
 import type { OperationAddresses } from "./operation-answers.ts";
 import type { Operations } from "./operations.ts";
+import type { Past } from "./past.ts";
 import type { ResourceType, World } from "./resource-type.ts";
 import type { ArmStore } from "./store.ts";
 
@@ -14,7 +16,8 @@ export interface EngineParts {
   readonly addresses: OperationAddresses;
   readonly subscriptionId: string;
   readonly pageCount: number;
-  readonly isReachable: (region: string) => boolean;
+  readonly reachability: (region: string) => Reachability;
+  readonly past: Past;
   /** Answers what is no resource: skus, usages, providers. Throws for what it does not know. */
   readonly others: (request: ArmRequest, world: World) => Answer;
 }

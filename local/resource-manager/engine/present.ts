@@ -15,7 +15,11 @@ export function present(record: ResourceRecord, type: ResourceType, world: World
     ...(type.etagInBody ? { etag: etagOf(record) } : {}),
     ...kept,
     ...projected.members,
-    properties: { ...record.body.properties, ...projected.properties, provisioningState: record.provisioningState },
+    properties: {
+      ...record.body.properties,
+      ...projected.properties,
+      ...(type.hidesState === true ? {} : { provisioningState: record.provisioningState }),
+    },
   });
 }
 

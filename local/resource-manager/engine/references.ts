@@ -13,7 +13,7 @@ export function checkReferences(type: ResourceType, draft: ResourceRecord, world
     if (parsed === undefined || !reference.types.some((name) => sameId(name, parsed.type))) {
       throw new ArmError(400, "LinkedInvalidPropertyId", `Property id '${reference.id}' at path '${reference.path ?? ""}' is invalid.`);
     }
-    const target = world.find(reference.id);
+    const target = world.named(reference.id);
     if (target === undefined || target.location !== draft.location) throw notFound(draft, reference);
     if (target.provisioningState !== "Succeeded") throw notReady(draft, target);
     if (reference.exclusive === true) checkFree(draft, target, world);
@@ -23,7 +23,7 @@ export function checkReferences(type: ResourceType, draft: ResourceRecord, world
 /** Throws what the type says when somebody holds the resource or one of its children. Children go with it. */
 export function checkUnused(record: ResourceRecord, world: World): void {
   for (const held of [record, ...world.children(record.id)]) {
-    const user = world.usersOf(held.id).find(({ reference }) => reference.holds)?.record;
+    const user = [...world.usersOf(held.id), ...world.formerUsersOf(held.id)].find(({ reference }) => reference.holds)?.record;
     if (user === undefined || user.key === record.key || user.parentKey === record.key) continue;
     const type = world.typeOf(held.type);
     throw type.inUse?.(held, user) ?? new ArmError(409, "Conflict", `The resource ${held.id} is used by ${user.id}.`);
@@ -31,7 +31,8 @@ export function checkUnused(record: ResourceRecord, world: World): void {
 }
 
 function checkFree(draft: ResourceRecord, target: ResourceRecord, world: World): void {
-  const holder = world.usersOf(target.id).find(({ record, reference }) => reference.exclusive === true && record.key !== draft.key)?.record;
+  const users = [...world.usersOf(target.id), ...world.formerUsersOf(target.id)];
+  const holder = users.find(({ record, reference }) => reference.exclusive === true && record.key !== draft.key)?.record;
   if (holder === undefined) return;
   throw (
     world.typeOf(target.type).inUse?.(target, holder) ?? new ArmError(409, "Conflict", `The resource ${target.id} is used by ${holder.id}.`)

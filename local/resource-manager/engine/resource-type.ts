@@ -78,10 +78,14 @@ export interface ResourceType<Body extends ResourceBody = ResourceBody> {
   readonly members: readonly string[];
   /** Whether the body carries the ETag, as network resources and machines do. */
   readonly etagInBody: boolean;
+  /** True: no provisioningState is answered. */
+  readonly hidesState?: boolean;
   /** Children are changed under the lock of their parent. */
   readonly put: Verb<Body> & { readonly created: 200 | 201 | 202; readonly updated: 200 | 201 | 202; readonly withBody?: boolean };
-  /** Undefined: PATCH changes tags, at once. */
-  readonly patch?: "as-put";
+  /**
+   * Undefined: PATCH changes tags, at once, and nothing else. "at-once": all that PUT changes, without its operation.
+   */
+  readonly patch?: "as-put" | "at-once";
   readonly delete: Verb<Body>;
   readonly actions: Readonly<Record<string, Verb<Body>>>;
   /** Reads below the resource, as in `instanceView`. */
@@ -105,12 +109,18 @@ export interface World {
   readonly facts: CloudFacts;
   readonly newGuid: () => string;
   find(id: string): ResourceRecord | undefined;
+  /** As `find`, but what was made a moment ago may not be there yet: for what a change names. */
+  named(id: string): ResourceRecord | undefined;
+  /** As `named`, and what was removed a moment ago may still be there: for reads. */
+  seen(id: string): ResourceRecord | undefined;
   /** The resources directly below this one. */
   children(id: string): readonly ResourceRecord[];
   ofType(type: string): readonly ResourceRecord[];
   inGroup(groupKey: string): readonly ResourceRecord[];
   /** Who names this resource, and where. */
   usersOf(id: string): readonly { readonly record: ResourceRecord; readonly reference: Reference }[];
+  /** Who named it a moment ago and still counts as its user. */
+  formerUsersOf(id: string): readonly { readonly record: ResourceRecord; readonly reference: Reference }[];
   put(record: ResourceRecord): void;
   remove(key: string): void;
   typeOf(name: string): ResourceType;

@@ -3,33 +3,50 @@ import { DatabaseSync } from "node:sqlite";
 import { LeewardError } from "../../../replication/errors.ts";
 import { ARM_OPERATIONS_KEPT } from "../../limits.ts";
 import type { OperationRecord } from "./operation-record.ts";
+import { openResources } from "./resource-rows.ts";
 import type { ResourceRecord } from "./resource-type.ts";
 
+/** Which resources: all of a type (in a group or below a parent), or those of a group that stand below no other. */
+export type Scope =
+  | { readonly kind: "type"; readonly type: string }
+  | { readonly kind: "type-in-group"; readonly type: string; readonly groupKey: string }
+  | { readonly kind: "type-below"; readonly type: string; readonly parentKey: string }
+  | { readonly kind: "group"; readonly groupKey: string };
+
 /**
- * Resources and operations in one SQLite file. Everything inside `transaction` is kept or undone together; what it returned has survived a kill of the
- * process at any later moment (write-ahead log; a loss of power may cost the last moments).
+ * Resources and operations in one SQLite file. Everything inside `transaction` is kept or undone together; what it
+ * returned has survived a kill of the process at any later moment (write-ahead log; a loss of power may cost the last
+ * moments). What is asked for is found by indexes in memory: only its rows are read.
  */
 export interface ArmStore {
   transaction<Result>(work: () => Result): Result;
   resource(key: string): ResourceRecord | undefined;
-  /** All resources, by key. */
-  resources(): readonly ResourceRecord[];
+  /** The resources of a scope whose keys come after `afterKey`, by key, at most `limit`. */
+  page(scope: Scope, afterKey: string, limit: number): readonly ResourceRecord[];
+  children(parentKey: string): readonly ResourceRecord[];
+  inGroup(groupKey: string): readonly ResourceRecord[];
+  /** Those that name the resource of this key in a reference. */
+  usersOf(key: string): readonly ResourceRecord[];
+  /** A disk or snapshot by the id of its file. */
+  withUniqueId(uniqueId: string): ResourceRecord | undefined;
+  isEmpty(): boolean;
   putResource(record: ResourceRecord): void;
   removeResource(key: string): void;
   operation(id: string): OperationRecord | undefined;
   /** Those that are not decided yet, the one that is due first in front. */
   openOperations(): readonly OperationRecord[];
   putOperation(record: OperationRecord): void;
+  /** Resources read since the start: what a request costs. */
+  rowsRead(): number;
   close(): void;
 }
 
-/** Opens the file, which is made if missing; `undefined` keeps everything in memory. */
-export function openStore(file: string | undefined): ArmStore {
-  const database = openDatabase(file);
-  const one = database.prepare("SELECT record FROM resources WHERE key = ?");
-  const all = database.prepare("SELECT record FROM resources ORDER BY key");
-  const put = database.prepare("INSERT INTO resources VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET record = excluded.record");
-  const remove = database.prepare("DELETE FROM resources WHERE key = ?");
+/**
+ * Opens the file, which is made if missing; `undefined` keeps everything in memory. `namesOf`: the keys that a record
+ * refers to.
+ */
+export function openStore(file: string | undefined, namesOf: (record: ResourceRecord) => readonly string[]): ArmStore {
+  const { database, resources } = openDatabase(file, namesOf);
   const operation = database.prepare("SELECT record FROM operations WHERE id = ?");
   const open = database.prepare("SELECT record FROM operations WHERE open = 1 ORDER BY due, rowid");
   const putOperation = database.prepare(
@@ -39,6 +56,7 @@ export function openStore(file: string | undefined): ArmStore {
     `DELETE FROM operations WHERE open = 0 AND rowid <= (SELECT max(rowid) FROM operations) - ${ARM_OPERATIONS_KEPT}`,
   );
   return {
+    ...resources,
     transaction: (work) => {
       database.exec("BEGIN IMMEDIATE");
       try {
@@ -50,10 +68,6 @@ export function openStore(file: string | undefined): ArmStore {
         throw error;
       }
     },
-    resource: (key) => parse(one.get(key)) as ResourceRecord | undefined,
-    resources: () => all.all().map((row) => parse(row) as ResourceRecord),
-    putResource: (record) => void put.run(record.key, JSON.stringify(record)),
-    removeResource: (key) => void remove.run(key),
     operation: (id) => parse(operation.get(id)) as OperationRecord | undefined,
     openOperations: () => open.all().map((row) => parse(row) as OperationRecord),
     putOperation: (record) => {
@@ -65,7 +79,7 @@ export function openStore(file: string | undefined): ArmStore {
 }
 
 /** Throws `record-corrupt` for a file that is no such database. */
-function openDatabase(file: string | undefined): DatabaseSync {
+function openDatabase(file: string | undefined, namesOf: (record: ResourceRecord) => readonly string[]) {
   const database = new DatabaseSync(file ?? ":memory:");
   try {
     if (file !== undefined) chmodSync(file, 0o600);
@@ -73,7 +87,7 @@ function openDatabase(file: string | undefined): DatabaseSync {
       CREATE TABLE IF NOT EXISTS resources (key TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
       CREATE TABLE IF NOT EXISTS operations (id TEXT PRIMARY KEY, open INTEGER NOT NULL, due INTEGER NOT NULL, record TEXT NOT NULL) STRICT;
       CREATE INDEX IF NOT EXISTS open_operations ON operations (open, due);`);
-    return database;
+    return { database, resources: openResources(database, namesOf) };
   } catch (cause) {
     database.close();
     const hint = "Run: npm run reset";

@@ -1,5 +1,6 @@
 import { ArmError, notSupported } from "./arm-error.ts";
 import { keyOf } from "./ids.ts";
+import { isForeignNamespace } from "./namespaces.ts";
 import type { ResourceType } from "./resource-type.ts";
 
 /** What the path of a request means. */
@@ -122,6 +123,6 @@ export function typeNamed(types: readonly ResourceType[], name: string): Resourc
 function unknownType(name: string, types: readonly ResourceType[]): ArmError {
   const namespace = keyOf(name.split("/")[0] ?? "");
   const isKnown = types.some((type) => keyOf(type.name).startsWith(`${namespace}/`));
-  if (isKnown) return notSupported(`the resource type or action ${name}`);
+  if (isKnown || isForeignNamespace(namespace)) return notSupported(`the resource type or action ${name}`);
   return new ArmError(404, "InvalidResourceNamespace", `The resource namespace '${name.split("/")[0]}' is invalid.`);
 }

@@ -1,4 +1,5 @@
 import { keyOf } from "./ids.ts";
+import type { Past } from "./past.ts";
 import type { CloudFacts, Reference, ResourceRecord, ResourceType, World } from "./resource-type.ts";
 import type { ArmStore } from "./store.ts";
 import { typeNamed } from "./target.ts";
@@ -8,32 +9,65 @@ export interface WorldParts {
   readonly types: readonly ResourceType[];
   readonly facts: CloudFacts;
   readonly newGuid: () => string;
+  readonly past: Past;
 }
 
-export function worldAt(nowMs: number, { store, types, facts, newGuid }: WorldParts): World {
-  const filtered = (keep: (record: ResourceRecord) => boolean): readonly ResourceRecord[] => store.resources().filter(keep);
+export function worldAt(nowMs: number, { store, types, facts, newGuid, past }: WorldParts): World {
+  const note = (key: string, next: ResourceRecord | undefined): void => {
+    if (!past.isNoted()) return;
+    const previous = store.resource(key);
+    const still = new Set(next === undefined ? [] : referencesOf(typeNamed(types, next.type), next).map(({ id }) => keyOf(id)));
+    const before = previous === undefined ? [] : referencesOf(typeNamed(types, previous.type), previous);
+    past.note(
+      previous,
+      next,
+      before.filter(({ id, holds }) => holds && !still.has(keyOf(id))),
+      nowMs,
+    );
+  };
   return {
     nowMs,
     facts,
     newGuid,
     find: (id) => store.resource(keyOf(id)),
-    children: (id) => filtered((record) => record.parentKey === keyOf(id)),
-    ofType: (name) => filtered((record) => record.type === name),
-    inGroup: (groupKey) => filtered((record) => record.groupKey === groupKey && record.key !== groupKey),
+    children: (id) => store.children(keyOf(id)),
+    ofType: (type) => store.page({ kind: "type", type }, "", -1),
+    inGroup: (groupKey) => store.inGroup(groupKey),
     usersOf: (id) => {
-      const uses = (reference: Reference): boolean => keyOf(reference.id) === keyOf(id);
-      return store
-        .resources()
-        .flatMap((record) =>
-          referencesOf(typeNamed(types, record.type), record).flatMap((found) => (uses(found) ? [{ record, reference: found }] : [])),
-        );
+      const key = keyOf(id);
+      return store.usersOf(key).flatMap((record) =>
+        referencesOf(typeNamed(types, record.type), record)
+          .filter((reference) => keyOf(reference.id) === key)
+          .map((reference) => ({ record, reference })),
+      );
     },
-    put: (record) => store.putResource(record),
-    remove: (key) => store.removeResource(key),
+    named: (id) => {
+      const record = store.resource(keyOf(id));
+      return record !== undefined && past.isTooNew(record, nowMs) ? undefined : record;
+    },
+    seen: (id) => {
+      const record = store.resource(keyOf(id));
+      if (record === undefined) return past.ghost(id, nowMs);
+      return past.isTooNew(record, nowMs) ? undefined : record;
+    },
+    formerUsersOf: (id) => past.formerUsersOf(id, nowMs),
+    put: (record) => {
+      note(record.key, record);
+      store.putResource(record);
+    },
+    remove: (key) => {
+      note(key, undefined);
+      store.removeResource(key);
+    },
     typeOf: (name) => typeNamed(types, name),
   };
 }
 
 export function referencesOf(type: ResourceType, record: ResourceRecord): readonly Reference[] {
   return type.references?.(record.body) ?? [];
+}
+
+/** For the store's index: what a record names. */
+export function namesOf(types: readonly ResourceType[]): (record: ResourceRecord) => readonly string[] {
+  return (record) => referencesOf(typeNamed(types, record.type), record).map(({ id }) => keyOf(id));
 }

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { ArmError, invalidParameter, resourceNotFound } from "./arm-error.ts";
+import { ArmError, invalidParameter, notSupported, resourceNotFound } from "./arm-error.ts";
 import type { Answer, ArmRequest } from "./answer.ts";
 import type { RequestFacts } from "./faults.ts";
 import { keyOf, regionName } from "./ids.ts";
@@ -23,6 +23,7 @@ export function change(request: ArmRequest, at: Place, facts: RequestFacts, part
   if (!isObject(request.body)) throw new ArmError(400, "InvalidRequestContent", "The request content is no JSON object.");
   if (request.method === "PATCH" && previous === undefined) throw resourceNotFound(type.name, at.name, at.groupName);
   const isTagsOnly = request.method === "PATCH" && type.patch === undefined;
+  if (isTagsOnly && Object.keys(request.body).some((name) => name !== "tags")) throw notSupported(`PATCH of ${type.name} beyond tags`);
   const given = request.method === "PATCH" && previous !== undefined ? patched(previous, request.body, isTagsOnly) : request.body;
   const draft = draftOf(given, at, previous, groupKey, world);
   checkFree(previous ?? draft, parts);
@@ -31,11 +32,12 @@ export function change(request: ArmRequest, at: Place, facts: RequestFacts, part
   const admitted = type.admit?.(draft, world, previous) ?? draft;
   checkReferences(type, admitted, world, previous === undefined);
   const input = type.put.check?.(admitted, world, given) ?? {};
-  const isSync = type.put.form === "none";
+  const isPatchedAtOnce = request.method === "PATCH" && type.patch === "at-once";
+  const isSync = type.put.form === "none" || isPatchedAtOnce;
   const provisioningState = isSync ? "Succeeded" : startState(type, previous === undefined);
   const record = { ...admitted, provisioningState };
   world.put(record);
-  const status = previous === undefined ? type.put.created : type.put.updated;
+  const status = isPatchedAtOnce ? 200 : previous === undefined ? type.put.created : type.put.updated;
   const headers = { ETag: etagOf(record) };
   if (isSync) {
     const settled = type.put.settle?.(record, world, {}) ?? record;
@@ -104,7 +106,7 @@ function checkPlace(at: Place, previous: ResourceRecord | undefined, parts: Engi
   const groupKey = keyOf(`/subscriptions/${parts.subscriptionId}/resourceGroups/${at.groupName}`);
   if (at.type.name !== GROUP_TYPE) existingGroup(at.groupName, parts, world);
   refuseInDyingGroup(groupKey, world);
-  if (at.parentId !== undefined && world.find(at.parentId) === undefined) throw parentNotFound(at.parentId);
+  if (at.parentId !== undefined && world.named(at.parentId) === undefined) throw parentNotFound(at.parentId);
   if (previous === undefined && !at.type.naming.test(at.name)) {
     throw new ArmError(400, "InvalidResourceName", `Resource name ${at.name} is invalid: it must match ${at.type.naming.source}.`);
   }

@@ -5,7 +5,8 @@ import { ArmError } from "../engine/arm-error.ts";
 export type MobilitySettings = z.infer<typeof SETTINGS>;
 
 const SETTINGS = z.strictObject({
-  itemId: z.string(),
+  /** A part of file names, so it is no way to another folder. */
+  itemId: z.string().regex(/^[^/\\\0]{1,128}$/),
   apiUrl: z.string(),
   registrationToken: z.string().optional(),
   /** The ids of the item's disks; without `lun` the OS disk. Undefined: every disk, under the name of its managed disk. */

@@ -20,6 +20,8 @@ export const availabilitySets: ResourceType<z.infer<typeof BODY>> = {
   schema: BODY,
   members: ["sku"],
   etagInBody: false,
+  hidesState: true,
+  patch: "at-once",
   put: { form: "none", durationMs: 0, created: 200, updated: 200 },
   delete: { form: "none", durationMs: 0 },
   actions: {},

@@ -120,7 +120,9 @@ function admitted(draft: ResourceRecord<Body>, world: World, previous: ResourceR
   else if (changed(creationData, previous.body.properties.creationData)) {
     throw new ArmError(409, "PropertyChangeNotAllowed", "Changing property 'creationData' is not allowed.");
   }
-  const { diskState: _, diskSizeBytes: _bytes, ...given } = draft.body.properties;
+  // What only Azure says: a client that sends back what it read changes nothing by it. The id of the file least of all.
+  const { diskState: _, diskSizeBytes: _bytes, uniqueId: _id, timeCreated: _time, ...given } = draft.body.properties;
+  const uniqueId = previous === undefined ? world.newGuid() : textOf(previous.hidden, "uniqueId");
   const grown = given.diskSizeGB !== undefined && given.diskSizeGB !== previous?.body.properties.diskSizeGB;
   const before = previous?.body.properties ?? {};
   const properties: Body["properties"] = {
@@ -128,12 +130,12 @@ function admitted(draft: ResourceRecord<Body>, world: World, previous: ResourceR
     publicNetworkAccess: "Enabled",
     encryption: { type: "EncryptionAtRestWithPlatformKey" },
     timeCreated: new Date(world.nowMs).toISOString(),
-    uniqueId: previous === undefined ? world.newGuid() : textOf(previous.hidden, "uniqueId"),
     ...before,
     ...given,
+    uniqueId,
   };
   const sku = { ...(draft.body.sku ?? previous?.body.sku ?? { name: "Standard_LRS" }) };
-  const hidden = { ...draft.hidden, uniqueId: properties["uniqueId"], ...(grown ? { growsTo: given.diskSizeGB } : {}) };
+  const hidden = { ...draft.hidden, uniqueId, ...(grown ? { growsTo: given.diskSizeGB } : {}) };
   return { ...draft, hidden, body: { ...draft.body, sku: { ...sku, tier: sku.name.split("_")[0] ?? "" }, properties } };
 }
 
@@ -190,11 +192,9 @@ async function fill(record: ResourceRecord<Body>, uniqueId: string, runtime: Run
 
 /** A copy takes its time here, and its source must stay as it is until it is done. */
 export function refuseWhileCopied(disk: ResourceRecord, world: World): void {
-  const isCopy = ({ body, provisioningState }: ResourceRecord): boolean => {
-    const { sourceResourceId = "" } = BODY.parse(body).properties.creationData;
-    return keyOf(sourceResourceId) === disk.key && !["Succeeded", "Failed"].includes(provisioningState);
-  };
-  const copy = [...world.ofType(DISK_TYPE), ...world.ofType(SNAPSHOT_TYPE)].find(isCopy);
+  const isCopy = ({ type, provisioningState }: ResourceRecord): boolean =>
+    [DISK_TYPE, SNAPSHOT_TYPE].includes(type) && !["Succeeded", "Failed"].includes(provisioningState);
+  const copy = world.usersOf(disk.id).find(({ record }) => isCopy(record))?.record;
   if (copy !== undefined) throw new ArmError(409, "Conflict", `Disk ${disk.name} is being copied to ${copy.id}.`);
 }
 

@@ -103,8 +103,9 @@ function checkZones(draft: ResourceRecord<MachineBody>, world: World): void {
   const zone = draft.body.zones?.[0];
   for (const { id } of attachedDisks(draft.body)) {
     const disk = world.find(id);
-    const zones = disk?.body["zones" as "tags"] as readonly string[] | undefined;
-    if (disk === undefined || zones?.[0] === zone) continue;
+    const { zones, sku } = (disk?.body ?? {}) as { readonly zones?: readonly string[]; readonly sku?: { readonly name: string } };
+    // A zone-redundant disk is in all zones and names none.
+    if (disk === undefined || zones?.[0] === zone || sku?.name.endsWith("_ZRS") === true) continue;
     throw new ArmError(400, "BadRequest", `Disk ${disk.name} cannot be attached to the VM because it is not in zone '${zone ?? "none"}'.`);
   }
 }

@@ -39,7 +39,8 @@ export const networkInterfaces: ResourceType<Body> = {
   schema: BODY,
   members: [],
   etagInBody: true,
-  put: NETWORK_PUT,
+  // Azure answers an interface at once, as made, where it follows other networks with an operation.
+  put: { ...NETWORK_PUT, form: "none" },
   delete: NETWORK_DELETE,
   actions: {},
   references: ({ properties }) => [
@@ -152,9 +153,9 @@ function checkAddress(address: string, block: ReturnType<typeof subnetBlock>, ta
 }
 
 function addressesIn(subnetId: string, exceptKey: string, world: World): readonly string[] {
-  return world
-    .ofType(TYPE)
-    .filter((record) => record.key !== exceptKey)
+  const users = new Map(world.usersOf(subnetId).map(({ record }) => [record.key, record]));
+  return [...users.values()]
+    .filter((record) => record.type === TYPE && record.key !== exceptKey)
     .flatMap((record) => BODY.parse(record.body).properties.ipConfigurations)
     .flatMap(({ properties }) =>
       sameId(properties.subnet.id, subnetId) && properties.privateIPAddress !== undefined ? [properties.privateIPAddress] : [],

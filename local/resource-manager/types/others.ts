@@ -2,6 +2,7 @@ import { ArmError, notSupported } from "../engine/arm-error.ts";
 import type { Answer, ArmRequest } from "../engine/answer.ts";
 import { regionName } from "../engine/ids.ts";
 import type { JsonObject } from "../engine/json.ts";
+import { isForeignNamespace } from "../engine/namespaces.ts";
 import type { ResourceType, World } from "../engine/resource-type.ts";
 import { FAMILIES, SIZES, usedCores, type MachineSize } from "./sizes.ts";
 import { STORAGE_ACCOUNT_TYPE } from "./storage-accounts.ts";
@@ -79,6 +80,7 @@ const namespaces = (types: readonly ResourceType[]): readonly string[] => [...ne
 
 function provider(name: string, types: readonly ResourceType[], world: World): JsonObject {
   const namespace = namespaces(types).find((known) => known.toLowerCase() === name.toLowerCase());
+  if (namespace === undefined && isForeignNamespace(name)) throw notSupported(`the resource provider ${name}`);
   if (namespace === undefined) throw new ArmError(404, "InvalidResourceNamespace", `The resource namespace '${name}' is invalid.`);
   const resourceTypes = types
     .filter((type) => type.name.startsWith(`${namespace}/`))
@@ -130,8 +132,9 @@ function sku(size: MachineSize, region: string, world: World): JsonObject {
 
 function usages(part: string, world: World): readonly JsonObject[] {
   const region = knownRegion(part, world);
+  const used = usedCores(region, world);
   return ["cores", ...FAMILIES].map((family) => ({
-    currentValue: usedCores(region, family, world),
+    currentValue: used.get(family) ?? 0,
     limit: world.facts.quota(region, family),
     unit: "Count",
     name: { value: family, localizedValue: family === "cores" ? "Total Regional vCPUs" : family },

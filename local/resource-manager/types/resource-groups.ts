@@ -41,6 +41,7 @@ export const resourceGroups: ResourceType = {
   members: ["managedBy"],
   etagInBody: false,
   put: { form: "none", durationMs: 0, created: 201, updated: 200 },
+  patch: "at-once",
   delete: remove,
   actions: {},
 };

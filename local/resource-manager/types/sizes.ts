@@ -38,14 +38,18 @@ export const FAMILIES: readonly string[] = [...new Set(SIZES.map(({ family }) =>
 
 const sizeNamed = (name: string): MachineSize | undefined => SIZES.find((candidate) => keyOf(candidate.name) === keyOf(name));
 
-/** Cores of the machines in a region, of one family or of all ("cores"). Failed and deallocated machines count: Azure's quotas do that too. */
-export function usedCores(region: string, family: string, world: World, exceptKey = ""): number {
-  return world
-    .ofType("Microsoft.Compute/virtualMachines")
-    .filter((record) => record.location === region && record.key !== exceptKey)
-    .map((record) => sizeOf(record))
-    .filter((machine) => machine !== undefined && (family === "cores" || machine.family === family))
-    .reduce((sum, machine) => sum + (machine?.cores ?? 0), 0);
+/**
+ * Cores of the machines in a region, by family and of all ("cores"). Failed and deallocated machines count: Azure's
+ * quotas do that too.
+ */
+export function usedCores(region: string, world: World, exceptKey = ""): ReadonlyMap<string, number> {
+  const used = new Map<string, number>();
+  for (const record of world.ofType("Microsoft.Compute/virtualMachines")) {
+    const machine = record.location === region && record.key !== exceptKey ? sizeOf(record) : undefined;
+    if (machine === undefined) continue;
+    for (const family of ["cores", machine.family]) used.set(family, (used.get(family) ?? 0) + machine.cores);
+  }
+  return used;
 }
 
 /** Refuses a size that is unknown, not sold here, or beyond the quota of its family or of the region. */
@@ -63,9 +67,10 @@ export function checkSize(sizeName: string, record: ResourceRecord, world: World
       `The requested VM size for resource '${record.id}' is currently not available in location '${record.location}'. Please try another size or deploy to a different location.`,
     );
   }
+  const used = usedCores(record.location, world, record.key);
   for (const family of ["cores", wanted.family]) {
     const limit = world.facts.quota(record.location, family);
-    const usage = usedCores(record.location, family, world, record.key);
+    const usage = used.get(family) ?? 0;
     if (usage + wanted.cores <= limit) continue;
     const name = family === "cores" ? "Total Regional" : family;
     throw new ArmError(

@@ -17,6 +17,7 @@ export const storageAccounts: ResourceType<z.infer<typeof BODY>> = {
   etagInBody: false,
   // A new account is followed by Location alone, and its 202 has no body.
   put: { form: "location", durationMs: 15_000, state: "Creating", created: 202, updated: 202, withBody: false },
+  patch: "at-once",
   delete: { form: "none", durationMs: 0 },
   actions: {
     listKeys: {

@@ -69,6 +69,7 @@ export async function makeWorld(functions: Functions, options: WorldOptions = {}
     log: (event) => events.push(event),
     maxActivities: 10,
     maxEpisodes: 10,
+    retention: { maxCount: 1_000, maxAgeMs: 7 * 24 * 60 * 60_000 },
     newExecutionId: () => `execution${(lastExecution += 1)}`,
     onFault: (error) => {
       throw error;

@@ -1,5 +1,6 @@
 import type { ErrorCode } from "../../../replication/errors.ts";
 import type { Mutation } from "./hostile.ts";
+import { ticketed } from "../app-under-test.ts";
 import { DISKS, ITEM_TOKEN, type Names, VM, bearer, heartbeat, mappingOf } from "./fuzz-world.ts";
 
 /** One request that is all right, and what may become of it when it is not. */
@@ -37,6 +38,8 @@ export interface RouteCase {
 const items = "replicationProtectedItems/{item}";
 const web = (): Readonly<Record<string, string>> => ({ item: "web-1" });
 const unknownItem = ["item-unknown"] as const;
+/** Whoever has no ticket of an item does not learn whether there is one of that name. */
+const noTicket = ["not-authorized"] as const;
 
 const READS: readonly RouteCase[] = [
   { route: "GET replicationProtectedItems", status: 200 },
@@ -158,6 +161,7 @@ const OPERATORS: readonly RouteCase[] = [
     grants: true,
     unknown: ["item-unknown", "restore-unknown"],
   },
+  { route: `DELETE ${items}/restores/{restore}`, params: ({ restore }) => ({ item: "web-1", restore }), status: 202, unknown: unknownItem },
   {
     route: `PUT ${items}/alertRule`,
     params: web,
@@ -235,7 +239,7 @@ const MOBILITY: readonly RouteCase[] = [
     // A newer service may know more of its disks.
     found: [{ path: ["disks", 0, "extra"], raw: "null" }],
     token: "body",
-    unknown: unknownItem,
+    unknown: noTicket,
     refusals: ["not-authorized", "disk-invalid"],
   },
   {
@@ -249,8 +253,8 @@ const MOBILITY: readonly RouteCase[] = [
       currentAtMs: 1_700_000_000_000,
       seeding: { doneBytes: 1, totalBytes: 2 },
       resynchronization: { state: "running", reason: "full", doneBytes: 1, totalBytes: 2 },
-      repairRunning: "0".repeat(32),
-      repairDone: "1".repeat(32),
+      start: applied,
+      uploadsStopped: { code: "position-fork", message: "another delta" },
       consistency: { requestId: "2".repeat(32), state: "failed", reason: "no script" },
       nextTokenHash: "3".repeat(64),
     }),
@@ -258,7 +262,7 @@ const MOBILITY: readonly RouteCase[] = [
     grants: true,
     readsOver: true,
     token: "header",
-    unknown: unknownItem,
+    unknown: noTicket,
     refusals: ["machine-mismatch", "session-taken", "position-fork"],
   },
   {
@@ -269,7 +273,7 @@ const MOBILITY: readonly RouteCase[] = [
     status: 200,
     readsOver: true,
     token: "header",
-    unknown: unknownItem,
+    unknown: noTicket,
     // No name of a delta has so many digits.
     found: [{ path: ["epoch"], raw: "1e12" }],
     refusals: ["session-taken", "stream-closed"],
@@ -280,4 +284,4 @@ const MOBILITY: readonly RouteCase[] = [
 export const ROUTE_CASES: readonly RouteCase[] = [...READS, ...OPERATORS, ...SHARED, ...MOBILITY];
 
 /** Another token of the same shape. */
-export const WRONG_TOKEN = ITEM_TOKEN.replace("a", "f");
+export const WRONG_TOKEN = await ticketed("web-1", ITEM_TOKEN.replace("a", "f"));

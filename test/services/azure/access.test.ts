@@ -1,6 +1,7 @@
 import { BlobServiceClient, BlockBlobClient, ContainerClient } from "@azure/storage-blob";
 import { QueueServiceClient } from "@azure/storage-queue";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { grantProtocol } from "../../../azure/signing.ts";
 import { openCacheAccess } from "../../../azure/cache-access.ts";
 import { type BlobAccount, connectBlobs, connectQueues } from "../../../azure/connections.ts";
 import { openDiskSnapshots } from "../../../azure/disk-snapshots.ts";
@@ -21,9 +22,9 @@ describe("grants and queues", () => {
 
   it("rule 8: the grant of a mobility service creates blobs in its container and nothing else", async () => {
     const itemId = newItemId();
-    const mine = accounts.cache.retrying.getContainerClient(cacheContainer(itemId));
+    const mine = accounts.cache.retrying.getContainerClient(cacheContainer(itemId, 1));
     await mine.create();
-    const { containerUrl } = await openCacheAccess(accounts.cache, { now: Date.now }).grantCreate(itemId);
+    const { containerUrl } = await openCacheAccess(accounts.cache, { now: Date.now }).grantCreate(itemId, 1);
     const granted = new ContainerClient(containerUrl, undefined, { retryOptions: { maxTries: 1 } });
     const refused = { statusCode: 403 };
 
@@ -36,9 +37,9 @@ describe("grants and queues", () => {
     await expect(granted.listBlobsFlat().next()).rejects.toMatchObject(refused);
     expect((await mine.getBlobClient("a").downloadToBuffer()).toString()).toBe("delta");
 
-    const neighbour = cacheContainer(newItemId());
+    const neighbour = cacheContainer(newItemId(), 1);
     await accounts.cache.retrying.getContainerClient(neighbour).create();
-    const elsewhere = new ContainerClient(containerUrl.replace(cacheContainer(itemId), neighbour), undefined, {
+    const elsewhere = new ContainerClient(containerUrl.replace(cacheContainer(itemId, 1), neighbour), undefined, {
       retryOptions: { maxTries: 1 },
     });
     await expect(elsewhere.getBlockBlobClient("b").upload("delta", 5)).rejects.toMatchObject(refused);
@@ -61,31 +62,50 @@ describe("grants and queues", () => {
       once: client,
       signer: "identity",
     } as unknown as BlobAccount;
-    const { containerUrl, expiresMs } = await openCacheAccess(account, { now: Date.now }).grantCreate("web");
+    const { containerUrl, expiresMs } = await openCacheAccess(account, { now: Date.now }).grantCreate("web", 1);
     const { url } = await openRestoreAccess(account, { now: Date.now }).grantRead({ itemId: "web", restoreId: "r", diskId: "os" });
     const shown = [containerUrl, url].map((text) => new URL(text).searchParams);
-    expect(shown.map((values) => [values.get("sr"), values.get("sp"), values.get("skoid")])).toEqual([
-      ["c", "c", "object"],
-      ["b", "r", "object"],
+    expect(shown.map((values) => [values.get("sr"), values.get("sp"), values.get("skoid"), values.get("spr")])).toEqual([
+      ["c", "c", "object", "https"],
+      ["b", "r", "object", "https"],
     ]);
     // Azure gives such a key for seven days at most, and a grant ends with its key.
     expect(asked.map(({ expiresOn }) => expiresOn.getTime())).toEqual([expiresMs, expect.any(Number)]);
     expect(shown.map((values) => values.get("se"))).toEqual(shown.map((values) => values.get("ske")));
   });
 
-  it("a grant lasts 24 h and is given again until half of its life is over", async () => {
+  it("a grant lasts an hour and is given again until half of its life is over", async () => {
     let nowMs = Date.now();
     const access = openCacheAccess(accounts.cache, { now: () => nowMs });
-    const first = await access.grantCreate("web");
-    expect(first.expiresMs - nowMs).toBeLessThanOrEqual(24 * HOUR_MS);
-    expect(first.expiresMs - nowMs).toBeGreaterThan(24 * HOUR_MS - 1001);
-    nowMs += 11 * HOUR_MS;
-    expect(await access.grantCreate("web")).toEqual(first);
-    expect((await access.grantCreate("db")).containerUrl).not.toBe(first.containerUrl);
-    nowMs += 2 * HOUR_MS;
-    const second = await access.grantCreate("web");
-    expect(second.expiresMs - first.expiresMs).toBe(13 * HOUR_MS);
+    const first = await access.grantCreate("web", 1);
+    expect(first.expiresMs - nowMs).toBeLessThanOrEqual(HOUR_MS);
+    expect(first.expiresMs - nowMs).toBeGreaterThan(HOUR_MS - 1001);
+    nowMs += 29 * 60_000;
+    expect(await access.grantCreate("web", 1)).toEqual(first);
+    expect((await access.grantCreate("db", 1)).containerUrl).not.toBe(first.containerUrl);
+    expect((await access.grantCreate("web", 2)).containerUrl).not.toBe(first.containerUrl);
+    nowMs += 2 * 60_000;
+    const second = await access.grantCreate("web", 1);
+    expect(second.expiresMs - first.expiresMs).toBe(31 * 60_000);
     expect(new URL(second.containerUrl).searchParams.get("sp")).toBe("c");
+    // A clock that was ahead for a moment leaves no grant of the future behind.
+    nowMs += 10 * HOUR_MS;
+    await access.grantCreate("web", 1);
+    nowMs -= 10 * HOUR_MS;
+    expect((await access.grantCreate("web", 1)).expiresMs - nowMs).toBeLessThanOrEqual(HOUR_MS);
+  });
+
+  it.each([
+    ["https://leewardcachewe.blob.core.windows.net", "https"],
+    ["https://127.0.0.1:10000/leewardcache", "https"],
+    ["http://127.0.0.1:10000/leewardcache", "https,http"],
+    ["http://localhost:10000/leewardcache", "https,http"],
+    ["http://[::1]:10000/leewardcache", "https,http"],
+    ["http://azurite:10000/leewardcache", "https"],
+    ["http://127.0.0.1.example.org/leewardcache", "https"],
+    ["http://localhost.example.org/leewardcache", "https"],
+  ])("rule 8: a grant for %s is good over %s only", (url, protocol) => {
+    expect(grantProtocol(url)).toBe(protocol);
   });
 
   it("rule 8: the grant of a restore reads the one disk for an hour and nothing else", async () => {

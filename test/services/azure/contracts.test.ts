@@ -1,9 +1,11 @@
-import { afterAll, beforeAll, describe } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openDiskSnapshots } from "../../../azure/disk-snapshots.ts";
 import { openItemStores } from "../../../azure/item-stores.ts";
 import { openRecords } from "../../../azure/records.ts";
 import { openTargetDisks } from "../../../azure/target-disks.ts";
+import { DELTA_MAX_BYTES } from "../../../replication/limits.ts";
 import {
+  cacheContainer,
   diskBlobName,
   diskContainer,
   itemContainer,
@@ -39,7 +41,7 @@ describe("the Azure adapters on the storage of the local cloud", () => {
     disks: openTargetDisks(accounts.target),
     snapshots: openDiskSnapshots(accounts.target),
     itemId: newItemId(),
-    readRestored: (disk) => bytesOf(restoreContainer(disk.itemId), restoredBlobName(disk.restoreId, disk.diskId)),
+    readRestored: (disk) => bytesOf(restoreContainer(disk.itemId), restoredBlobName(disk.restoreId, disk.diskId, disk.attempt)),
     snapshotByOthers: async (disk) => {
       const container = accounts.target.retrying.getContainerClient(diskContainer(disk.itemId, disk.stream));
       await container.getBlobClient(diskBlobName(disk.diskId)).createSnapshot();
@@ -51,6 +53,25 @@ describe("azure/item-stores on the storage of the local cloud", () => {
   const opened: TestAccounts[] = [];
   afterAll(async () => {
     for (const accounts of opened) await accounts.close();
+  });
+
+  it("of a blob longer than any delta quarantine keeps the reason and the length, not the bytes", async () => {
+    const accounts = await startAccounts();
+    opened.push(accounts);
+    const stores = openItemStores(accounts.cache, accounts.target);
+    const lengthBytes = DELTA_MAX_BYTES + 1;
+    const container = accounts.cache.retrying.getContainerClient(cacheContainer("web", 1));
+    await container.create();
+    await container.getBlockBlobClient("huge").upload(new Uint8Array(lengthBytes), lengthBytes);
+    await stores.quarantine("web", 1, "huge", "delta-too-large: by one byte");
+    expect(await stores.cache("web", 1).list("", 10)).toEqual([]);
+    const kept: object[] = [];
+    for await (const blob of accounts.cache.retrying
+      .getContainerClient(quarantineContainer("web"))
+      .listBlobsFlat({ includeMetadata: true })) {
+      kept.push({ ...blob.metadata, bytes: blob.properties.contentLength });
+    }
+    expect(kept).toEqual([{ leewardreason: "delta-too-large: by one byte", leewardlength: String(lengthBytes), bytes: 0 }]);
   });
 
   // Listing items needs an account without any: one pair of accounts for each test.

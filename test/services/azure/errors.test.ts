@@ -5,6 +5,9 @@ import { LeewardError } from "../../../replication/errors.ts";
 
 const answered = (statusCode: number, code: string): RestError =>
   new RestError(`${code} happened\nRequestId:1\nTime:2`, { statusCode, code });
+/** With the header by which the service itself names what happened. */
+const said = (statusCode: number, code: string): Error =>
+  Object.assign(answered(statusCode, code), { response: { headers: new Map([["x-ms-error-code", code]]) } });
 const named = (name: string): Error => Object.assign(new Error("no token"), { name });
 const codeOf = (error: unknown, access: StoreAccess): string => storageError(error, access, "test").code;
 
@@ -23,6 +26,14 @@ describe("storageError", () => {
     ];
     expect(open.map((error) => codeOf(error, "write"))).toEqual(open.map(() => "outcome-unknown"));
     expect(open.map((error) => codeOf(error, "read"))).toEqual(open.map(() => "store-unavailable"));
+  });
+
+  it("a busy store that says so itself has done nothing: a write may be sent again, as it is", () => {
+    const busy = [said(503, "ServerBusy"), said(409, "SnapshotOperationRateExceeded")];
+    expect(busy.map((error) => codeOf(error, "write"))).toEqual(["store-busy", "store-busy"]);
+    expect(codeOf(said(503, "ServerBusy"), "read")).toBe("store-unavailable");
+    // A 500 or a time-out is no such word, whatever its header.
+    expect(codeOf(said(500, "OperationTimedOut"), "write")).toBe("outcome-unknown");
   });
 
   it("a request that never left, or that was refused for now, left nothing behind", () => {

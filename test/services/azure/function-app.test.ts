@@ -25,7 +25,6 @@ const DISKS: readonly DiskDescription[] = [
   { id: "os", sizeBytes: 3 * 1024 * 1024, sectorSizeBytes: 4096 },
 ];
 const ITEM_TOKEN = "cd".repeat(32);
-const headers = { authorization: `Bearer ${ITEM_TOKEN}` };
 
 /** The whole way of one write over real requests to storage: wired as the app wires itself, called as its host calls it. */
 describe("the function app on the storage of the local cloud", () => {
@@ -77,7 +76,8 @@ describe("the function app on the storage of the local cloud", () => {
     const { registrationToken } = enabled as { registrationToken: string };
     const registration = { registrationToken, itemToken: ITEM_TOKEN, machineId: "m", bootId: "b", disks: DISKS };
     const { body: registered } = await call(registerMobility(app), { params, body: registration });
-    const { start } = registered as RegisterAnswer;
+    const { start, ticket } = registered as RegisterAnswer;
+    const headers = { authorization: `Bearer ${ticket}.${ITEM_TOKEN}` };
 
     const beat = { machineId: "m", bootId: "b", sessionId: "s", sentMs: Date.now(), uploaded: start, pendingBytes: 0 };
     const { upload } = (await call(heartbeatMobility(app), { params, headers, body: beat })).body as HeartbeatAnswer;
@@ -141,9 +141,9 @@ describe("the function app on the storage of the local cloud", () => {
     const item = newItemId();
     await call(protectItem(app), { params: { item }, body: { disks: DISKS } });
     const { stores } = app();
-    await stores.cache(item).create("holiday.jpg", new Uint8Array([1, 2, 3]));
+    await stores.cache(item, 1).create("holiday.jpg", new Uint8Array([1, 2, 3]));
     await fire(sweep(app));
-    expect(await stores.cache(item).list("", 10)).toEqual([]);
+    expect(await stores.cache(item, 1).list("", 10)).toEqual([]);
     const [foreign] = (await accounts.cache.retrying.getContainerClient(`leeward-foreign-${item}`).listBlobsFlat().byPage().next()).value
       .segment.blobItems;
     expect(foreign.name).toMatch(/^holiday\.jpg\./);
@@ -157,7 +157,7 @@ describe("the function app on the storage of the local cloud", () => {
     const registration = { registrationToken, itemToken: ITEM_TOKEN, machineId: "m", bootId: "b", disks: DISKS };
     const { start } = (await call(registerMobility(app), { params, body: registration })).body as RegisterAnswer;
     const delta = deltaOf(item, start, DISKS, [{ disk: 0, page: 1, value: 9 }], Date.now());
-    await app().stores.cache(item).create(deltaName(1, 1), delta.bytes);
+    await app().stores.cache(item, 1).create(deltaName(1, 1), delta.bytes);
     await deliver(applyHints(app), { kind: "hint", itemId: item });
     accounts.storage.setReachable("leewardcachewe", false);
     try {

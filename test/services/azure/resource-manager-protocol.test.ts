@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openResourceManager } from "../../../azure/arm/resource-manager.ts";
+import { AZURE_RETRY_AFTER_MAX_MS } from "../../../replication/limits.ts";
 import type { ResourceManager } from "../../../replication/ports-resource-manager.ts";
 
 /** What the server answers to one request. */
@@ -24,14 +25,16 @@ describe("the adapter of Azure Resource Manager and answers that Azure could giv
   let replies: Record<string, Reply[]>;
   let seen: string[];
   let authorizations: (string | undefined)[];
+  let conditions: (string | undefined)[];
   let resourceManager: ResourceManager;
 
   beforeEach(async () => {
-    [replies, seen, authorizations] = [{}, [], []];
+    [replies, seen, authorizations, conditions] = [{}, [], [], []];
     server = createServer((request: IncomingMessage, response) => {
       const path = new URL(request.url ?? "", "http://localhost").pathname;
       seen.push(`${request.method ?? ""} ${request.url ?? ""}`);
       authorizations.push(request.headers.authorization);
+      conditions.push(request.headers["if-none-match"]);
       const { status, headers = {}, body } = replies[`${request.method ?? ""} ${path}`]?.shift() ?? { status: 599 };
       response.writeHead(status, headers).end(typeof body === "string" ? body : body === undefined ? undefined : JSON.stringify(body));
     });
@@ -65,6 +68,31 @@ describe("the adapter of Azure Resource Manager and answers that Azure could giv
     expect(seen).toEqual([`GET ${DISK}?api-version=2026-03-02`]);
     await expect(resourceManager.read(DISK)).rejects.toMatchObject({ code: "azure-unavailable" });
     expect(seen).toHaveLength(2);
+  });
+
+  it("a throttled read or list says how long Azure wants to be left alone", async () => {
+    const throttled = (status: number, after: string): Reply => ({
+      ...refused(status, "TooManyRequests"),
+      headers: { "Retry-After": after },
+    });
+    replies[`GET ${DISK}`] = [throttled(429, "40"), throttled(503, "7200"), refused(503, "ServiceUnavailable")];
+    const failure = async () => resourceManager.read(DISK).catch((error: unknown) => error);
+    expect(await failure()).toMatchObject({ code: "azure-unavailable", facts: { retryAfterMs: 40_000 } });
+    expect(await failure()).toMatchObject({ facts: { retryAfterMs: AZURE_RETRY_AFTER_MAX_MS } });
+    expect((await failure()) as object).not.toHaveProperty("facts.retryAfterMs");
+    const collection = DISK.replace(/\/d$/, "");
+    replies[`GET ${collection}`] = [throttled(429, "40")];
+    await expect(resourceManager.list(collection)).rejects.toMatchObject({ facts: { retryAfterMs: 40_000 } });
+  });
+
+  it("a put that only creates says so to Azure", async () => {
+    replies[`PUT ${DISK}`] = [refused(412, "PreconditionFailed")];
+    const change = { kind: "put", id: DISK, body: { location: "x" }, createOnly: true } as const;
+    expect(await resourceManager.begin(change)).toMatchObject({ kind: "busy" });
+    expect(conditions.at(-1)).toBe("*");
+    replies[`PUT ${DISK}`] = [refused(412, "PreconditionFailed")];
+    expect(await put()).toMatchObject({ kind: "failed", code: "azure-resource-conflict" });
+    expect(conditions.at(-1)).toBeUndefined();
   });
 
   it("a 202 that names nowhere to ask is no success: the resource is watched, and an action cannot be", async () => {

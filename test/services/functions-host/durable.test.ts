@@ -301,6 +301,27 @@ describe("the management API", () => {
     expect((await manage("POST", "/instances/failed/rewind?reason=x")).status).toBe(501);
   });
 
+  it("refuses to suspend what is suspended and to resume what runs, as newer hosts of Azure do", async () => {
+    const wrong = (operation: string, state: string) => ({
+      status: 500,
+      body: {
+        Message: "Something went wrong while processing your request",
+        ExceptionMessage: `Cannot ${operation} orchestration instance in the ${state} state.`,
+      },
+    });
+    await manage("POST", "/orchestrators/waits/paused");
+    await reaches("paused", "Running");
+    expect(await manage("POST", "/instances/paused/resume")).toMatchObject(wrong("resume", "Running"));
+    expect((await manage("POST", "/instances/paused/suspend?reason=x")).status).toBe(202);
+    await reaches("paused", "Suspended");
+    expect(await manage("POST", "/instances/paused/suspend")).toMatchObject(wrong("suspend", "Suspended"));
+    await expect(client("suspend", "paused", "again")).rejects.toThrow(/500/);
+    expect((await manage("POST", "/instances/paused/resume")).status).toBe(202);
+    await reaches("paused", "Running");
+    await expect(client("resume", "paused", "again")).rejects.toThrow(/500/);
+    await client("terminate", "paused", "enough");
+  });
+
   it("takes events as JSON only", async () => {
     await manage("POST", "/orchestrators/waits/picky");
     const text = await manage("POST", "/instances/picky/raiseEvent/Go", "1", { "content-type": "text/plain" });

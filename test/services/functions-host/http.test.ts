@@ -171,3 +171,21 @@ describe("HTTP functions", () => {
     expect(log).not.toContain("code=");
   });
 });
+
+describe("the setting FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", () => {
+  const SOURCE = `app.http("length", { methods: ["PUT"], authLevel: "anonymous", handler: async (request) => ({ body: String((await request.arrayBuffer()).byteLength) }) });`;
+
+  it("is obeyed", async () => {
+    await using app = await makeApp({ source: SOURCE });
+    await using running = await runHost(app, { environment: { FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: "1000" } });
+    const put = async (lengthBytes: number): Promise<number> =>
+      (await fetch(`${running.host.url}/api/length`, { method: "PUT", body: new Uint8Array(lengthBytes) })).status;
+    expect([await put(1000), await put(1001)]).toEqual([200, 413]);
+  });
+
+  it("is refused when it is no number", async () => {
+    await using app = await makeApp({ source: SOURCE });
+    const starting = runHost(app, { environment: { FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: "lots" } });
+    await expect(starting).rejects.toMatchObject({ code: "configuration-invalid" });
+  });
+});

@@ -1,3 +1,4 @@
+import type { ChildProcess } from "node:child_process";
 import { createServer } from "node:net";
 import { once } from "node:events";
 import { describe, expect, it, vi } from "vitest";
@@ -88,6 +89,32 @@ describe("the process of the host", () => {
     await vi.waitFor(() => expect(running.output()).toContain("loading"), soon);
     running.child.disconnect();
     expect(await running.exited).toBe(0);
+  });
+
+  it.each([
+    ["by its parent", (child: ChildProcess) => child.send({ kind: "stop" })],
+    ["by SIGTERM", (child: ChildProcess) => child.kill("SIGTERM")],
+  ])("that is told to stop while it starts, %s, stops in order and runs nothing", async (_who, tell) => {
+    await using app = await makeApp({
+      source: `app.timer("startup", { schedule: "0 0 0 1 1 *", useMonitor: false, runOnStartup: true, handler: () => {} });
+        app.hook.appStart(async () => { console.log("starting"); await new Promise((resolve) => setTimeout(resolve, 500)); console.log("hook ended"); });`,
+    });
+    await using running = forkHost(app);
+    await vi.waitFor(() => expect(running.output()).toContain("starting"), soon);
+    tell(running.child);
+    expect(await running.exited).toBe(0);
+    expect(await running.first).toBeUndefined();
+    expect(running.output()).toContain("hook ended");
+    expect(running.output()).not.toContain("invocation-started");
+  });
+
+  it("stops on SIGTERM also below a parent, as a service manager sends it to a whole group", async () => {
+    await using app = await makeApp({ source: HELLO });
+    await using running = forkHost(app);
+    await addressOf(running);
+    running.child.kill("SIGTERM");
+    expect(await running.exited).toBe(0);
+    expect(running.output()).toContain("Host stopped");
   });
 
   it("ends when the app throws outside of any function", async () => {

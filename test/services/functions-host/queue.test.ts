@@ -1,3 +1,5 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { FUNCTIONS_MESSAGE_INVISIBLE_MS } from "../../../local/limits.ts";
 import { fakeClock } from "../../functions-host/fake-clock.ts";
@@ -168,6 +170,37 @@ describe("a queue function", () => {
     expect((await queue.getProperties()).approximateMessagesCount).toBe(1);
     const nextVisibleMs = Date.parse(/VISIBLE=(.+)\n/.exec(running.output())?.[1] ?? "");
     expect(nextVisibleMs - sent.insertedOn.getTime()).toBeGreaterThanOrEqual(FUNCTIONS_MESSAGE_INVISIBLE_MS - 1000);
+  });
+
+  it.each([
+    { words: "comes again when its worker has died by itself and another process takes its place", again: true },
+    { words: "stays invisible when the process was killed as a whole instance is", again: false },
+  ])("that dies: its message $words", async ({ again }) => {
+    await using world = await makeStorage();
+    await using app = await makeApp({
+      source: source(`
+        const times = context.triggerMetadata.dequeueCount;
+        if (times === 1 && message.dies) { console.log("dies"); setTimeout(() => process.exit(7), 50); await new Promise(() => {}); }
+        console.log("ran " + message.name + " " + times);`),
+      hostJson,
+    });
+    const queue = world.queues.getQueueClient("work");
+    await queue.create();
+    await queue.sendMessage(base64('{"name":"first","dies":true}'));
+    const environment = { TestStorage: world.connection, LEEWARD_LOCAL_DURABLE_FOLDER: join(app.folder, "state") };
+    {
+      await using running = forkHost(app, environment);
+      expect(await running.exited).toBe(7);
+    }
+    await using running = forkHost(app, { ...environment, ...(again ? { LEEWARD_LOCAL_AFTER_DEATH: "1" } : {}) });
+    await addressOf(running);
+    await vi.waitFor(() => expect(running.output()).toContain(again ? "ran first 2" : "Host started"), soon);
+    // A later message shows that the queue has been looked into since.
+    await queue.sendMessage(base64('{"name":"second"}'));
+    await vi.waitFor(() => expect(running.output()).toContain("ran second 1"), soon);
+    expect(running.output().includes("ran first")).toBe(again);
+    await vi.waitFor(async () => expect((await queue.getProperties()).approximateMessagesCount).toBe(again ? 0 : 1), soon);
+    await vi.waitFor(async () => expect(JSON.parse(await readFile(join(app.folder, "state/in-work.json"), "utf8"))).toEqual([]), soon);
   });
 
   it("keeps its message by renewal, however long it runs, and deletes it with the last receipt", async () => {

@@ -71,6 +71,21 @@ describe("the session of a mobility service", () => {
     expect(sameDisks(world)).toEqual([true, true]);
   });
 
+  it("keeps what it captures, and uploads nothing, while its item has no open stream", async () => {
+    const world = await createWorld();
+    const service = await world.start();
+    await uploaded(service);
+    world.cloud.refusal = { status: 409, code: "stream-closed" };
+    await until("it was told", () => service.status().identity.state === "refused");
+    const puts = world.cloud.puts.length;
+    await write(world);
+    await service.cut();
+    expect(service.status()).toMatchObject({ state: "running", lastError: { code: "stream-closed" } });
+    // A stop tries for a while to empty the spool.
+    await service.stop();
+    expect([world.cloud.puts.length, world.spoolFiles().length]).toEqual([puts, 1]);
+  });
+
   it("P5: ends its session with a clean stop, and the next start begins another one", async () => {
     const world = await createWorld();
     const service = await world.start();

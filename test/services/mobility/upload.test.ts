@@ -93,6 +93,23 @@ describe("upload", () => {
     expect(sameDisks(world)).toEqual([true, true]);
   });
 
+  it("goes on capturing when its grant ends while the control plane is away, and uploads all of it when that is back", async () => {
+    const world = await createWorld();
+    const service = await world.start();
+    await uploaded(service);
+    world.cloud.controlDown = true;
+    world.cloud.sas = "sp=c&sig=after-the-outage";
+    for (let epoch = 2; epoch <= 4; epoch += 1) {
+      await withWrite(world);
+      await service.cut();
+    }
+    await until("the cache has refused the old grant", () => world.cloud.puts.includes(403));
+    expect(service.status()).toMatchObject({ state: "running", mode: "logging", spoolCount: 3 });
+    world.cloud.controlDown = false;
+    await uploaded(service);
+    expect(sameDisks(world)).toEqual([true, true]);
+  });
+
   it("uploads nothing more when the control plane opened another stream", async () => {
     const world = await createWorld();
     const service = await world.start();

@@ -61,7 +61,7 @@ describe("each type of resource, through Azure's own client", () => {
     await resources.resourceGroups.delete("Other-RG", POLL);
     expect((await resources.resourceGroups.checkExistence("Other-RG")).body).toBe(false);
     await expect(resources.resourceGroups.get("Other-RG")).rejects.toEqual(refusal(404, "ResourceGroupNotFound"));
-    await expect(network.virtualNetworks.get("Other-RG", "v")).rejects.toEqual(refusal(404, "ResourceNotFound"));
+    await expect(network.virtualNetworks.get("Other-RG", "v")).rejects.toEqual(refusal(404, "ResourceGroupNotFound"));
     await expect(network.virtualNetworks.list("Other-RG").next()).rejects.toMatchObject({ statusCode: 404 });
   });
 

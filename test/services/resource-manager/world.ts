@@ -139,6 +139,8 @@ function recordedService(options: MobilityOptions, started: MobilityOptions[], s
   return {
     address: { kind: "unix", path: join(options.folder, "nbd.sock") },
     tcpPort: undefined,
+    state: "running",
+    pid: 0,
     get running() {
       return running;
     },

@@ -89,12 +89,12 @@ it(
     await until("the source's service hears that nobody listens any more", async () => {
       await guest.write();
       const status = await cloud.resourceManager.machineOf(first)?.mobility?.status();
-      return status?.["state"] === "uploads-stopped" ? true : undefined;
+      return JSON.stringify(status?.["lastError"] ?? "").includes('"stream-closed"') ? true : undefined;
     });
     guest.close();
     // What it had sent meanwhile belongs to a stream that is closed: the sweep takes it away, and nothing of it is applied.
     await until("the cache is swept", async () =>
-      (await blobsIn(world, CACHE_ACCOUNT, "leeward-cache-web-1"))?.length === 0 ? true : undefined,
+      (await blobsIn(world, CACHE_ACCOUNT, "leeward-cache-web-1-0000000001"))?.length === 0 ? true : undefined,
     );
     expect(await appliedOf(world)).toEqual(applied);
     expect(await operator.points("web-1")).toEqual([]);
@@ -107,7 +107,7 @@ it(
     await expect(clients.compute.virtualMachineExtensions.get(GROUP, "web-1", "leeward-mobility")).rejects.toMatchObject({
       statusCode: 404,
     });
-    expect(await blobsIn(world, CACHE_ACCOUNT, "leeward-cache-web-1")).toBeUndefined();
+    expect(await blobsIn(world, CACHE_ACCOUNT, "leeward-cache-web-1-0000000001")).toBeUndefined();
     expect(await blobsIn(world, TARGET_ACCOUNT, "leeward-disk-web-1-0000000001")).toBeUndefined();
   },
 );

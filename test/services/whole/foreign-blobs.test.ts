@@ -8,7 +8,8 @@ import { ITEM, SEED, type World, blobsOf, proven, startWorld } from "./world.ts"
 const MIB = 1024 * 1024;
 const deltaName = (stream: number, epoch: number): string => `${String(stream).padStart(10, "0")}/${String(epoch).padStart(12, "0")}`;
 
-const cacheOf = (world: World): ContainerClient => blobsOf(world.cloud, CACHE_ACCOUNT).getContainerClient(`leeward-cache-${ITEM}`);
+const cacheOf = (world: World): ContainerClient =>
+  blobsOf(world.cloud, CACHE_ACCOUNT).getContainerClient(`leeward-cache-${ITEM}-0000000001`);
 
 async function namesIn(container: ContainerClient): Promise<readonly string[]> {
   const names: string[] = [];

@@ -29,6 +29,8 @@ export async function startMovedMobility(options: MobilityOptions, clockFile: st
   return {
     address: { kind: "unix", path: socketPath },
     tcpPort: undefined,
+    state: "running",
+    pid: child.pid,
     get running() {
       return child.running;
     },

@@ -64,7 +64,7 @@ describe("rule 8: secrets stay where they belong", () => {
     await source.write(20);
     const point = await operator.pointOf(await source.uploaded());
     await proven(operator, source, [point]);
-    await blobsOf(cloud, CACHE_ACCOUNT).getContainerClient(`leeward-cache-${ITEM}`).getBlockBlobClient("foreign").upload("x", 1);
+    await blobsOf(cloud, CACHE_ACCOUNT).getContainerClient(`leeward-cache-${ITEM}-0000000001`).getBlockBlobClient("foreign").upload("x", 1);
     const killed = killInsideBatch(cloud, ITEM, 1, PATIENCE_MS);
     await source.write(20);
     await killed;

@@ -16,7 +16,7 @@ async function invocations(world: World, name: string): Promise<number> {
 describe.concurrent(`credentials and answers of the cache that go wrong (seed ${SEED})`, () => {
   it("rule 4: a grant that is over, or forged, is renewed by heartbeat, and nothing is lost", async ({ onTestFinished }) => {
     const world = await startWorld(onTestFinished);
-    const container = blobsOf(world.cloud, CACHE_ACCOUNT).getContainerClient(`leeward-cache-${ITEM}`);
+    const container = blobsOf(world.cloud, CACHE_ACCOUNT).getContainerClient(`leeward-cache-${ITEM}-0000000001`);
     const hourMs = 3_600_000;
     const expired = await container.generateSasUrl({
       permissions: ContainerSASPermissions.parse("c"),

@@ -16,6 +16,8 @@ import { begin, conclude } from "./conclude.ts";
 import type { DueMessages } from "./due-messages.ts";
 import { createDueMessages } from "./due-messages.ts";
 import { runEpisode } from "./episode.ts";
+import type { EndedInstances, Retention } from "./ended-instances.ts";
+import { createEndedInstances } from "./ended-instances.ts";
 import type { LiveInstance } from "./instance.ts";
 import { liveInstance, readRecorded } from "./instance.ts";
 import { instanceIdFault } from "./instance-id.ts";
@@ -32,6 +34,8 @@ export interface EngineOptions {
   readonly log: HostLog;
   readonly maxActivities: number;
   readonly maxEpisodes: number;
+  /** Orchestrations that have ended are purged beyond it; undefined: never. */
+  readonly retention?: Retention;
   /** Random text of 32 hex digits. */
   readonly newExecutionId: () => string;
   /** The store failed: nothing more is run, and the process should end, to begin again from what the store has. */
@@ -77,6 +81,7 @@ interface State {
   /** Ids whose instances are being written: taken for everybody else. */
   readonly coming: Set<string>;
   readonly endings: Map<string, Set<() => void>>;
+  readonly ended: EndedInstances;
   readonly episodes: Lane<LiveInstance>;
   readonly activities: Lane<Work>;
   readonly due: DueMessages;
@@ -92,6 +97,7 @@ export function createEngine(options: EngineOptions): DurableEngine {
     live: new Map(),
     coming: new Set(),
     endings: new Map(),
+    ended: createEndedInstances(options.retention ?? { maxCount: Infinity, maxAgeMs: Infinity }),
     episodes: createLane(options.maxEpisodes, (instance) => guarded(state, () => takeTurn(state, instance))),
     activities: createLane(options.maxActivities, (work) => guarded(state, () => runWork(state, work))),
     due: createDueMessages(options.clock, (message) => arrive(state, message)),
@@ -103,6 +109,7 @@ export function createEngine(options: EngineOptions): DurableEngine {
       lastId = await recover(state);
     },
     start() {
+      purgeOld(state);
       state.due.start();
       state.episodes.start();
       state.activities.start();
@@ -127,8 +134,11 @@ async function recover(state: State): Promise<number> {
   const loaded = await state.options.store.load();
   for (const row of loaded.instances) {
     state.rows.set(row.id, row);
-    if (!hasEnded(row.status)) state.live.set(row.id, liveInstance(row, (loaded.histories.get(row.id) ?? []).map(readRecorded)));
+    if (hasEnded(row.status)) continue;
+    state.live.set(row.id, liveInstance(row, (loaded.histories.get(row.id) ?? []).map(readRecorded)));
   }
+  const ended = loaded.instances.filter(({ status }) => hasEnded(status)).toSorted((one, other) => one.updatedMs - other.updatedMs);
+  for (const { id, updatedMs } of ended) state.ended.add(id, updatedMs);
   for (const message of loaded.messages) deliver(state, message);
   for (const work of loaded.work) state.activities.add(work);
   if (state.live.size > 0) {
@@ -176,6 +186,7 @@ async function create(state: State, { name, instanceId, input, version }: StartR
   }
   enter(state, row);
   deliver(state, message);
+  purgeOld(state);
   return true;
 }
 
@@ -190,6 +201,7 @@ function place(state: State, instanceId: string): Placement {
 }
 
 function enter(state: State, row: InstanceRow): void {
+  state.ended.remove(row.id);
   state.rows.set(row.id, row);
   state.live.set(row.id, liveInstance(row, []));
 }
@@ -278,12 +290,20 @@ function settleInMemory(state: State, instance: LiveInstance, consumed: Readonly
 function leave(state: State, instance: LiveInstance): void {
   const { id } = instance.row;
   state.live.delete(id);
+  state.ended.add(id, instance.row.updatedMs);
   if (instance.inbox.length > 0) {
     const removedMessages = instance.inbox.map((message) => message.id);
     void guarded(state, () => state.options.store.commit({ removedMessages }));
   }
   for (const tell of state.endings.get(id) ?? []) tell();
   state.endings.delete(id);
+  purgeOld(state);
+}
+
+/** Whoever waits for an ending has been told: what is purged was only kept to be asked for. */
+function purgeOld(state: State): void {
+  const old = state.ended.beyond(state.options.clock.nowMs());
+  if (old.length > 0) void guarded(state, async () => void (await purge(state, old)));
 }
 
 async function runWork(state: State, work: Work): Promise<void> {
@@ -305,7 +325,10 @@ async function purge(state: State, instanceIds: readonly string[]): Promise<numb
     const row = state.rows.get(id);
     return row !== undefined && hasEnded(row.status) && !state.coming.has(id);
   });
-  for (const id of removedInstances) state.rows.delete(id);
+  for (const id of removedInstances) {
+    state.rows.delete(id);
+    state.ended.remove(id);
+  }
   if (removedInstances.length > 0) await state.options.store.commit({ removedInstances });
   return removedInstances.length;
 }

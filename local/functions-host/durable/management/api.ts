@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { hasCode } from "../../../../replication/errors.ts";
+import { hasCode, LeewardError } from "../../../../replication/errors.ts";
 import { DURABLE_WAIT_MAX_MS } from "../../../limits.ts";
 import type { WireResponse } from "../../http/messages.ts";
 import type { DurableEngine } from "../engine/engine.ts";
@@ -162,9 +162,8 @@ async function operate(call: Call, instanceId: string, operation: string): Promi
     case "terminate":
       return sent(call, instanceId, { EventType: EventType.ExecutionTerminated, EventId: -1, Input: reason });
     case "suspend":
-      return sent(call, instanceId, { EventType: EventType.ExecutionSuspended, EventId: -1, Reason: reason });
     case "resume":
-      return sent(call, instanceId, { EventType: EventType.ExecutionResumed, EventId: -1, Reason: reason });
+      return pause(call, instanceId, operation);
     case "restart":
       return restart(call, instanceId);
     case "rewind": {
@@ -176,6 +175,18 @@ async function operate(call: Call, instanceId: string, operation: string): Promi
     default:
       return empty(404);
   }
+}
+
+/** As the newer real hosts: only what runs is suspended, and only what is suspended is resumed (500 otherwise). */
+async function pause(call: Call, instanceId: string, operation: "suspend" | "resume"): Promise<WireResponse> {
+  const row = call.engine.find(instanceId);
+  const isWrong = row !== undefined && !hasEnded(row.status) && (row.status === "Suspended") !== (operation === "resume");
+  if (isWrong) throw new LeewardError("internal", `Cannot ${operation} orchestration instance in the ${row.status} state.`);
+  const EventId = -1;
+  const Reason = call.query.get("reason") ?? "";
+  return operation === "suspend"
+    ? sent(call, instanceId, { EventType: EventType.ExecutionSuspended, EventId, Reason })
+    : sent(call, instanceId, { EventType: EventType.ExecutionResumed, EventId, Reason });
 }
 
 async function sent(call: Call, instanceId: string, event: EventBody): Promise<WireResponse> {

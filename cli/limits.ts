@@ -1,0 +1,17 @@
+/** Every bound of the command line, with its reason. */
+const MIB = 1024 * 1024;
+
+/** One call of the API or one range of a download: Azure's front end cuts at 230 s. */
+export const CLI_REQUEST_MS = 230_000;
+/** The mobility service of this machine answers its status socket at once, or hangs. */
+export const CLI_STATUS_MS = 5_000;
+/** How often the command line asks whether a restore is done. */
+export const CLI_RESTORE_POLL_MS = 500;
+/** A copy of 8 TiB inside an account takes hours; what lasts longer than a day has a fault. */
+export const CLI_RESTORE_MS = 24 * 60 * 60_000;
+/** Bytes asked for at once, held in memory while they are written. */
+export const CLI_DOWNLOAD_RANGE_BYTES = 16 * MIB;
+/** How much of a disk is asked about at once: written sector by other sector, its list of pages has some 15 MB. */
+export const CLI_DOWNLOAD_WINDOW_BYTES = 256 * MIB;
+/** Failures in a row of one range before a download gives up. */
+export const CLI_DOWNLOAD_ATTEMPTS = 5;

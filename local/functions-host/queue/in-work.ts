@@ -1,0 +1,69 @@
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { z } from "zod";
+
+/** A message that a function is working on, as whoever gives it back has to name it. */
+interface MessageInWork {
+  /** The queue's address. */
+  readonly queue: string;
+  readonly messageId: string;
+  readonly popReceipt: string;
+}
+
+/**
+ * The messages in work. On Azure the host outlives a worker that dies, fails its invocations and makes their messages
+ * visible again. Here both are one process: what it worked on stands in a file, and the process that takes its place
+ * gives it back.
+ */
+export interface InWork {
+  /** Begun, or kept invisible under a new receipt. */
+  put(message: MessageInWork): void;
+  remove(messageId: string): void;
+  /** What the process before this one had in work when its worker died. */
+  left(queue: string): readonly MessageInWork[];
+}
+
+/** Without a folder for the host's state nobody takes the place of a process that died. */
+export const NOT_KEPT: InWork = { put: () => {}, remove: () => {}, left: () => [] };
+
+/**
+ * `afterDeath` false: whoever was here before was killed as a whole instance is, and its messages stay invisible, as on
+ * Azure.
+ */
+export function openInWork(file: string, afterDeath: boolean): InWork {
+  const messages = new Map<string, MessageInWork>();
+  let found: readonly MessageInWork[] | undefined;
+  const write = (): void => {
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    writeFileSync(`${file}.new`, JSON.stringify([...messages.values()]), { mode: 0o600 });
+    renameSync(`${file}.new`, file);
+  };
+  return {
+    put(message) {
+      messages.set(message.messageId, message);
+      write();
+    },
+    remove(messageId) {
+      if (messages.delete(messageId)) write();
+    },
+    left(queue) {
+      // At the start of the first listener: an app without queues keeps no file.
+      if (found === undefined) {
+        found = afterDeath ? readLeft(file) : [];
+        write();
+      }
+      return found.filter((message) => message.queue === queue);
+    },
+  };
+}
+
+const FILE = z.array(z.object({ queue: z.string(), messageId: z.string(), popReceipt: z.string() }));
+
+/** A file that is missing or cannot be read gives nothing back: its messages come when their time is over. */
+function readLeft(file: string): readonly MessageInWork[] {
+  try {
+    return FILE.parse(JSON.parse(readFileSync(file, "utf8")));
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,87 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { invariant } from "../../replication/errors.ts";
+import { PUT_PAGE_MAX_BYTES } from "../../replication/limits.ts";
+import { AZURE_PAGE_BLOB_BYTES_PER_SECOND, AZURE_PAGE_BLOB_REQUESTS_PER_SECOND } from "../limits.ts";
+import type { LokiStore } from "./azurite-modules.ts";
+import { blobAddress, findBlob } from "./operation.ts";
+
+/**
+ * What one page blob takes before it answers 503 `ServerBusy`: a bucket of bytes and one of requests for each blob, its
+ * snapshots included. Both are full at first and fill at their rate. Azure names the two rates ("Scalability and
+ * performance targets for Blob storage"); it does not say how much of them may come at once: that is `burst...`.
+ */
+export interface PageBlobThrottle {
+  /** 60 MiB unless given. */
+  readonly bytesPerSecond?: number;
+  /** 500 unless given. */
+  readonly requestsPerSecond?: number;
+  /** What a bucket holds, at least one Put Page of 4 MiB; one second's worth unless given. */
+  readonly burstBytes?: number;
+  /** At least 1; one second's worth unless given. */
+  readonly burstRequests?: number;
+  /** The clock that fills the buckets, so that a test decides; the machine's unless given. */
+  readonly nowMs?: () => number;
+}
+
+export interface Buckets {
+  /** False, and nothing taken, when one of the blob's two buckets does not hold enough. */
+  take(blob: string, lengthBytes: number): boolean;
+}
+
+/** Throws `internal` for a bucket that no request could ever be taken from. */
+export function createBuckets(throttle: PageBlobThrottle): Buckets {
+  const { bytesPerSecond = AZURE_PAGE_BLOB_BYTES_PER_SECOND, requestsPerSecond = AZURE_PAGE_BLOB_REQUESTS_PER_SECOND } = throttle;
+  const { burstBytes = bytesPerSecond, burstRequests = requestsPerSecond, nowMs = Date.now } = throttle;
+  invariant(burstBytes >= PUT_PAGE_MAX_BYTES && burstRequests >= 1, "a page blob takes at least one Put Page", {
+    burstBytes,
+    burstRequests,
+  });
+  const levels = new Map<string, { bytes: number; requests: number; atMs: number }>();
+  return {
+    take: (blob, lengthBytes) => {
+      const now = nowMs();
+      const before = levels.get(blob) ?? { bytes: burstBytes, requests: burstRequests, atMs: now };
+      const seconds = Math.max(0, now - before.atMs) / 1000;
+      const bytes = Math.min(burstBytes, before.bytes + seconds * bytesPerSecond);
+      const requests = Math.min(burstRequests, before.requests + seconds * requestsPerSecond);
+      // A read may be longer than the bucket is deep: it empties a full one.
+      const costBytes = Math.min(lengthBytes, burstBytes);
+      const isTaken = bytes >= costBytes && requests >= 1;
+      levels.set(blob, { bytes: isTaken ? bytes - costBytes : bytes, requests: isTaken ? requests - 1 : requests, atMs: now });
+      return isTaken;
+    },
+  };
+}
+
+/** True for a request to a page blob of `store` that its buckets refuse. `account` is the first segment of the path. */
+export function isThrottled(request: IncomingMessage, account: string, store: LokiStore, buckets: Buckets): boolean {
+  const { container, blob } = blobAddress(request.url ?? "/", account);
+  if (blob === "") return false;
+  const properties = findBlob(store, account, container, blob)?.properties;
+  if (properties?.blobType !== "PageBlob") return false;
+  return !buckets.take(`${container}/${blob}`, transferredBytes(request, properties.contentLength ?? 0));
+}
+
+/** As the service answers; Azurite has not seen the request. */
+export function answerBusy(request: IncomingMessage, response: ServerResponse, requestId: string): void {
+  const message = `The server is busy.\nRequestId:${requestId}\nTime:${new Date().toISOString()}`;
+  const body = `<?xml version="1.0" encoding="utf-8"?><Error><Code>ServerBusy</Code><Message>${message}</Message></Error>`;
+  request.resume().once("end", () => {
+    response.writeHead(503, {
+      "x-ms-error-code": "ServerBusy",
+      "x-ms-request-id": requestId,
+      "x-ms-version": String(request.headers["x-ms-version"] ?? ""),
+      "content-type": "application/xml",
+      "content-length": Buffer.byteLength(body),
+    });
+    response.end(request.method === "HEAD" ? undefined : body);
+  });
+}
+
+/** The body of a write; what a read asks for. */
+function transferredBytes(request: IncomingMessage, blobBytes: number): number {
+  if (request.method !== "GET") return Number(request.headers["content-length"] ?? 0);
+  if (/[?&]comp=/.test(request.url ?? "")) return 0;
+  const range = /^bytes=(\d+)-(\d+)$/.exec(String(request.headers["x-ms-range"] ?? request.headers.range ?? ""));
+  return range === null ? blobBytes : Number(range[2]) - Number(range[1]) + 1;
+}

@@ -1,0 +1,74 @@
+import { compact, isEmpty, leftovers, markLeft, markSeen } from "../../replication/failover/ledger.ts";
+import { changeLedger, readLedger } from "../../replication/failover/ledger-record.ts";
+import { unreachedLeft } from "../../replication/failover/leftover.ts";
+import { LeewardError } from "../../replication/errors.ts";
+import { changeItem, findReadableItem } from "../../replication/items/item-record.ts";
+import { noteLeftover } from "../../replication/jobs/job.ts";
+import { changeJob } from "../../replication/jobs/job-record.ts";
+import { parsePath } from "../../replication/resources/ids.ts";
+import type { FlowError, FlowRun } from "../flow-run.ts";
+import { type FlowContext, managementOf } from "./context.ts";
+
+/** Nobody speaks for the source any more: the tokens of its service end, and what it has uploaded stays. With a damaged record no token counts anyway. */
+export async function silenceSource({ stores }: FlowContext, { itemId }: FlowRun): Promise<void> {
+  if ((await findReadableItem(stores, itemId)) === undefined) return;
+  await changeItem(stores, itemId, (item) =>
+    item.tokenHash === undefined && item.nextTokenHash === undefined && item.registrationHash === undefined
+      ? item
+      : { ...item, tokenHash: undefined, nextTokenHash: undefined, registrationHash: undefined },
+  );
+}
+
+/** Removes a part of what the target account keeps of the item. */
+export async function removeTargetData({ stores }: FlowContext, { itemId }: FlowRun): Promise<{ readonly more: boolean }> {
+  return stores.removeTargetData(itemId);
+}
+
+/** Everything else is gone. */
+export async function forgetItem({ stores }: FlowContext, { itemId }: FlowRun): Promise<void> {
+  await stores.forgetItem(itemId);
+}
+
+/** For runs of version 2: everything at once. */
+export async function removeData({ stores }: FlowContext, { itemId }: FlowRun): Promise<void> {
+  while ((await stores.removeTargetData(itemId)).more);
+  await stores.removeCacheData(itemId);
+  await stores.forgetItem(itemId);
+}
+
+/** The source region did not let these go in time: the job names them, and the ledger keeps them for the sweep. */
+export async function leaveAtSource(
+  { stores, clock }: FlowContext,
+  { itemId, jobId }: FlowRun,
+  { ids, error }: { readonly ids: readonly string[]; readonly error: FlowError },
+): Promise<void> {
+  const { entries } = await readLedger(stores, itemId);
+  for (const entry of entries.filter(({ id, state }) => ids.includes(id) && state === "removing")) {
+    await changeJob(stores, itemId, jobId, (job) => noteLeftover(job, unreachedLeft(entry, error.message)));
+    await changeLedger(stores, itemId, (ledger) => markLeft(ledger, entry.id, clock.now()));
+  }
+}
+
+/**
+ * Looks whether everything that was removed is gone; what still stands is to be removed again. Errors: `conflict` with the leftovers, which is retryable: Azure
+ * shows for some minutes what is gone.
+ */
+export async function proveNothingLeft(context: FlowContext, { itemId }: FlowRun): Promise<void> {
+  const { stores, clock } = context;
+  const { entries } = await readLedger(stores, itemId);
+  const seen: (readonly [id: string, stands: boolean])[] = [];
+  for (const { id, state } of entries) {
+    if ((state !== "removed" && state !== "removing") || parsePath(id) === undefined) continue;
+    seen.push([id, (await managementOf(context).resourceManager.read(id)) !== undefined]);
+  }
+  const looked = await changeLedger(stores, itemId, (ledger) =>
+    seen.reduce((known, [id, stands]) => markSeen(known, id, stands, clock.now()), ledger),
+  );
+  const open = leftovers(looked).map(({ id }) => id);
+  if (open.length > 0) {
+    const hint = "Look at them in Azure, then disable protection again: what stands is removed again.";
+    throw new LeewardError("conflict", `These still stand: ${open.join(", ")}.`, { itemId }, { hint });
+  }
+  const after = await changeLedger(stores, itemId, compact);
+  if (!isEmpty(after)) throw new LeewardError("conflict", "The ledger has changed meanwhile.", { itemId });
+}

@@ -1,0 +1,52 @@
+import { compact, isOpenLeft, markLeft, markRemoved, retryLeft } from "../replication/failover/ledger.ts";
+import type { LedgerEntry } from "../replication/failover/ledger.ts";
+import { changeLedger, readLedger } from "../replication/failover/ledger-record.ts";
+import { LeewardError } from "../replication/errors.ts";
+import { findManaged } from "../replication/jobs/managed-item.ts";
+import { LEFT_RETRY_MS } from "../replication/limits.ts";
+import { type FlowContext, managementOf } from "./activities/context.ts";
+
+/** What became of the one leftover that was tried. */
+export interface LeftoverTry {
+  readonly id: string;
+  readonly state: "removed" | "under-way" | "left";
+  readonly reason: string | undefined;
+}
+
+/**
+ * The sweep's part of a disabling that the source region held up: tries one thing that was left, at most once in
+ * LEFT_RETRY_MS. Not while the item is protected again: then the next disabling does it. Undefined: nothing is due.
+ */
+export async function retryLeftover(context: FlowContext, itemId: string): Promise<LeftoverTry | undefined> {
+  const { stores, clock, management } = context;
+  const managed = management === undefined ? undefined : await findManaged(stores, itemId);
+  if (managed === undefined || managed.situation.state !== "Unprotected" || managed.situation.job !== undefined) return undefined;
+  const nowMs = clock.now();
+  const isDue = (entry: LedgerEntry): boolean => isOpenLeft(entry) && nowMs - (entry.changedMs ?? 0) >= LEFT_RETRY_MS;
+  const due = (await readLedger(stores, itemId)).entries.find(isDue);
+  if (due === undefined) return undefined;
+  const { id } = due;
+  const begun = await changeLedger(stores, itemId, (ledger) => retryLeft(ledger, id, nowMs));
+  // It was taken into use again in between.
+  if (!begun.entries.some((entry) => entry.id === id && entry.state === "removing")) return undefined;
+  try {
+    if (!(await removeOnce(context, itemId, due))) return { id, state: "under-way", reason: undefined };
+  } catch (error) {
+    if (!(error instanceof LeewardError)) throw error;
+    await changeLedger(stores, itemId, (ledger) => markLeft(ledger, id, clock.now()));
+    return { id, state: "left", reason: error.message };
+  }
+  await changeLedger(stores, itemId, (ledger) => compact(markRemoved(ledger, id, clock.now())));
+  return { id, state: "removed", reason: undefined };
+}
+
+/** False when Azure has taken it on: the next try finds it gone. */
+async function removeOnce(context: FlowContext, itemId: string, { id, kind }: LedgerEntry): Promise<boolean> {
+  if (kind === "cache-data") {
+    await context.stores.removeCacheData(itemId);
+    return true;
+  }
+  const begun = await managementOf(context).resourceManager.begin({ kind: "remove", id });
+  if (begun.kind === "failed") throw new LeewardError(begun.code, begun.message, { id });
+  return begun.kind === "done";
+}

@@ -1,0 +1,84 @@
+import { type LeewardError, hasCode } from "../errors.ts";
+import type { Progress } from "../items/item.ts";
+import { samePosition } from "../position.ts";
+import type { Position } from "../position.ts";
+import { type DeltaPlace, checkDelta, fork } from "./check-delta.ts";
+import type { OpenItem } from "./context.ts";
+import type { HeldDelta, HoldingRoom } from "./held-frames.ts";
+import { journalledAs } from "./journal.ts";
+import { isBoundary } from "./progress.ts";
+import { fromCache, fromJournal } from "./read-delta.ts";
+
+export type NextDelta =
+  | { readonly kind: "found"; readonly delta: HeldDelta; readonly bytes: Uint8Array; readonly place: DeltaPlace }
+  /** `cacheFailure` is set when the cache could not be asked: then nobody knows whether the delta is there. */
+  | { readonly kind: "missing"; readonly cacheFailure: LeewardError | undefined };
+
+/** What may stand in the place of a delta instead of it. */
+export const UNUSABLE = ["delta-corrupt", "delta-unsupported", "delta-too-large", "delta-foreign", "position-fork"] as const;
+
+/**
+ * The delta that follows `previous`, whole and in the chain, wherever it lies (rules 5 to 7). Up to `intent` the journal is asked first: it has every delta of
+ * a batch that was begun, in the target's own region. Behind it the cache is, and with `journalAhead` the journal, for what a worker put there before it died: if
+ * the source region is lost meanwhile, that copy is the only one. What one of the two has damaged the other may have whole; another history is never
+ * taken for a batch that was begun, since its end does not meet the intent. Errors: the first of UNUSABLE, when neither has it whole.
+ */
+export async function nextDelta(
+  open: OpenItem,
+  progress: Progress,
+  previous: Position,
+  journalAhead: boolean,
+  room: HoldingRoom = { leftBytes: 0 },
+): Promise<NextDelta> {
+  const epoch = previous.epoch + 1;
+  const begun = epoch <= progress.intent.epoch;
+  let unusable: LeewardError | undefined;
+  let cacheFailure: LeewardError | undefined;
+  for (const place of begun ? (["journal", "cache"] as const) : (["cache", "journal"] as const)) {
+    if (place === "journal" && !begun && !journalAhead && unusable === undefined) break;
+    const freeBytes = room.leftBytes;
+    try {
+      const read = await (place === "cache" ? fromCache(open, progress, epoch) : fromJournal(open, progress.stream, epoch));
+      if (read instanceof Uint8Array) {
+        const delta = checkDelta(open, previous, read, place, room);
+        if (epoch === progress.intent.epoch && begun) requireIntent(delta, progress.intent, place);
+        return { kind: "found", delta, bytes: read, place };
+      }
+      cacheFailure ??= read;
+    } catch (error) {
+      if (!hasCode(error, ...UNUSABLE)) throw error;
+      // Frames that were held of it are nobody's.
+      room.leftBytes = freeBytes;
+      unusable ??= error;
+    }
+  }
+  if (unusable !== undefined) throw unusable;
+  return { kind: "missing", cacheFailure };
+}
+
+/**
+ * True when a stop has ended by itself: the next delta of the chain, or all that a batch which was begun still needs, can be read and journalled, so that
+ * nothing has to be skipped (rule 5), whatever stood in its place before. It asks for exactly what a batch would, so that an item which cannot go on is not
+ * claimed for nothing; one delta at a time is in memory.
+ */
+export async function canGoOn(open: OpenItem, progress: Progress): Promise<boolean> {
+  const lastEpoch = isBoundary(progress) ? progress.applied.epoch + 1 : progress.intent.epoch;
+  let previous = progress.applied;
+  try {
+    while (previous.epoch < lastEpoch) {
+      const next = await nextDelta(open, progress, previous, true);
+      if (next.kind === "missing") return false;
+      const { end } = next.delta;
+      if (end.epoch > progress.intent.epoch && next.place === "cache") await journalledAs(open, previous, end);
+      previous = end;
+    }
+    return true;
+  } catch (error) {
+    if (hasCode(error, ...UNUSABLE)) return false;
+    throw error;
+  }
+}
+
+function requireIntent({ end }: HeldDelta, intent: Position, place: DeltaPlace): void {
+  if (!samePosition(end, intent)) throw fork("This delta does not lead to the intent of the progress record.", intent, end, place);
+}

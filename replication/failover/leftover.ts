@@ -1,0 +1,58 @@
+import type { JobLeftover } from "../jobs/job.ts";
+import { parsePath } from "../resources/ids.ts";
+import type { LedgerEntry } from "./ledger.ts";
+
+/** What a job says of something of Leeward's that stays behind: why, and how it goes. */
+
+/** A group or an account: what is in it goes with it, and no list of Azure shows for certain that nobody else has put something there. */
+export function holderLeft({ id, kind }: Pick<LedgerEntry, "id" | "kind">): JobLeftover {
+  const path = parsePath(id);
+  const what = kind === "resource-group" ? "resource group" : "storage account";
+  const command =
+    kind === "resource-group"
+      ? `az group delete --name ${path?.name ?? ""} --subscription ${path?.subscriptionId ?? ""}`
+      : `az storage account delete --ids ${id}`;
+  return {
+    id,
+    message: `Leeward made this ${what}, and never removes one: others may have put something into it that no list of Azure shows yet.`,
+    hint: `Look at what is in it. If nothing of it is needed: ${command}`,
+  };
+}
+
+/** Somebody who is not of this item uses it. */
+export function inUseLeft(id: string, users: readonly string[]): JobLeftover {
+  return {
+    id,
+    message: `Leeward made it, and others use it: ${users.join(", ")}.`,
+    hint: `When they need it no longer: az resource delete --ids ${id}`,
+  };
+}
+
+/** A network with subnets that nobody planned: they would go with it. */
+export function widenedLeft(id: string, subnets: readonly string[]): JobLeftover {
+  return {
+    id,
+    message: `Leeward made this network, and others have added subnets: ${subnets.join(", ")}.`,
+    hint: `When they are needed no longer: az network vnet delete --ids ${id}`,
+  };
+}
+
+/** The ledgers of these items cannot be read. */
+export function unreadLeft(id: string, itemIds: readonly string[]): JobLeftover {
+  return {
+    id,
+    message: `Leeward made it, and the ledgers of these items, which may use it, are damaged: ${itemIds.join(", ")}.`,
+    hint: `Restore their ledger.json from the account's soft delete. If nobody uses it: az resource delete --ids ${id}`,
+  };
+}
+
+/** The source region did not answer, or did not do it in time. The sweep tries it again. */
+export function unreachedLeft({ id, kind }: Pick<LedgerEntry, "id" | "kind">, reason: string): JobLeftover {
+  const command =
+    kind === "cache-data" ? "delete the containers leeward-cache-* and leeward-foreign-* of the item" : `az resource delete --ids ${id}`;
+  return {
+    id,
+    message: `It lies in the source region and could not be removed: ${reason}`,
+    hint: `Leeward tries again each hour while the item is not protected. Otherwise, when the region is back: ${command}`,
+  };
+}

@@ -1,0 +1,18 @@
+import { samePosition } from "../position.ts";
+import type { Progress, ProtectedItem, RepairRequest } from "./item.ts";
+import type { HeartbeatRequest } from "./mobility-protocol.ts";
+import { startOf } from "./streams.ts";
+
+/** The item after what a heartbeat, and the progress of the open stream, say of its repair; the same object when that is nothing new. */
+export function repairReported(item: ProtectedItem, request: HeartbeatRequest, progress: Progress, nowMs: number): ProtectedItem {
+  const { repair } = item;
+  if (repair === undefined || repair.state === "done" || progress.stream !== item.stream) return item;
+  const turned = (state: RepairRequest["state"]): ProtectedItem => ({ ...item, repair: { ...repair, state, changedMs: nowMs } });
+  if (!progress.seeding) return turned("done");
+  return speaksOf(request, item) && repair.state === "requested" ? turned("running") : item;
+}
+
+/** False while a mobility service has not heard yet of the item's open stream. */
+export function speaksOf({ start }: Pick<HeartbeatRequest, "start">, item: ProtectedItem): boolean {
+  return start !== undefined && item.nonce !== undefined && samePosition(start, startOf(item));
+}

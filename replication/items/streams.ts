@@ -1,0 +1,74 @@
+import { LeewardError, hasCode, invariant } from "../errors.ts";
+import { RECORD_CHANGES_MAX_TRIES, STREAM_MAX } from "../limits.ts";
+import type { ItemStores } from "../ports.ts";
+import { type Position, startPosition } from "../position.ts";
+import type { ItemContext } from "./context.ts";
+import { unlessDamaged } from "./damaged.ts";
+import type { ProtectedItem } from "./item.ts";
+import type { OpenStream } from "./mobility-protocol.ts";
+import { changeItem, findItem, readItem } from "./item-record.ts";
+import { STREAMS_RECORD } from "./names.ts";
+import { decodeRecord, encodeRecord } from "./records.ts";
+
+/** `streams.json`: the stream numbers that were ever used under this name. It outlives the item. Changed by compare-and-set only. */
+export interface StreamsRecord {
+  readonly version: 1;
+  readonly itemId: string;
+  /** The newest; no number up to it is used again. */
+  readonly last: number;
+}
+
+type Opened = Pick<ProtectedItem, "itemId" | "stream" | "disks" | "nonce">;
+
+/** The open stream of an item, as its mobility service is told of it. Errors: `stream-closed`. */
+export function openStream({ itemId, stream, disks, nonce }: Opened): OpenStream {
+  if (nonce === undefined) throw new LeewardError("stream-closed", "The item has no open stream: it was failed over.", { itemId, stream });
+  return { stream, start: startPosition(itemId, stream, disks, nonce), nonce };
+}
+
+/** Where the open stream begins. Errors: `stream-closed`. */
+export const startOf = (item: Opened): Position => openStream(item).start;
+
+/**
+ * A stream number that no stream of any life of the item had before. Minted before anything of the stream is made; what a crash leaves of it is swept. A record that is
+ * lost or damaged is made again from what the accounts show. Errors: `conflict` after too many lost rounds, and those of the ports.
+ */
+export async function mintStream(stores: ItemStores, itemId: string): Promise<number> {
+  const records = stores.records(itemId);
+  for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
+    const stored = await records.read(STREAMS_RECORD);
+    const known = stored === undefined ? undefined : await readable(stored.bytes, itemId);
+    const last = (known?.last ?? (await lastSeen(stores, itemId))) + 1;
+    invariant(last <= STREAM_MAX, "stream numbers are not used up", { itemId, last });
+    const bytes = encodeRecord({ version: 1, itemId, last } satisfies StreamsRecord);
+    const etag = await (stored === undefined ? records.create(STREAMS_RECORD, bytes) : records.replace(STREAMS_RECORD, bytes, stored.etag));
+    if (etag !== undefined) return last;
+  }
+  throw new LeewardError("conflict", "Others opened streams of the item all the time.", { itemId });
+}
+
+/**
+ * Ends the open stream, and none follows: a number is minted that nobody opens, so that no worker claims the disks any more, and what the source still sends is
+ * swept (rule 5). Doing it twice is harmless. Errors: `item-unknown`, `conflict`.
+ */
+export async function closeStream({ stores, clock }: Pick<ItemContext, "stores" | "clock">, itemId: string): Promise<void> {
+  const { item } = await readItem(stores, itemId);
+  if (item.nonce === undefined) return;
+  const closed = { stream: await mintStream(stores, itemId), nonce: undefined, openedMs: clock.now() };
+  await changeItem(stores, itemId, (found) => (found.nonce === undefined ? found : { ...found, ...closed }));
+}
+
+async function readable(bytes: Uint8Array, itemId: string): Promise<StreamsRecord | undefined> {
+  const record = await unlessDamaged(Promise.resolve().then(() => decodeRecord<StreamsRecord>(STREAMS_RECORD, 1, bytes)));
+  return record?.itemId === itemId ? record : undefined;
+}
+
+/** The highest stream that left a trace. The cache account may be unreachable, with its region; each stream has a container in the target account too. */
+async function lastSeen(stores: ItemStores, itemId: string): Promise<number> {
+  const announced = await unlessDamaged(findItem(stores, itemId));
+  const cached = await stores.listStreams(itemId, "cache").catch((error: unknown) => {
+    if (hasCode(error, "store-unavailable", "store-refused")) return [];
+    throw error;
+  });
+  return Math.max(0, announced?.item.stream ?? 0, ...cached, ...(await stores.listStreams(itemId, "target")));
+}

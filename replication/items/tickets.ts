@@ -1,0 +1,64 @@
+import { createHmac } from "node:crypto";
+import { LeewardError } from "../errors.ts";
+import { TICKET_DIGITS } from "../limits.ts";
+import type { Ids, RecordStore } from "../ports.ts";
+import { readRecord } from "./change-record.ts";
+import { isItemId, SERVICE_KEY_RECORD } from "./names.ts";
+import { encodeRecord } from "./records.ts";
+import { sameDigits } from "./tokens.ts";
+
+/**
+ * What stands before the dot of every token that the routes of mobility services take: made of the item's name with a key of this installation. It proves
+ * nothing but that the caller was once given a token of this item, so that a stranger is turned away before anything is read from storage for it, and learns
+ * from no answer whether there is an item of that name.
+ */
+export interface Tickets {
+  /** `{ticket}.{secret}`. */
+  issue(itemId: string, secret: string): Promise<string>;
+  of(itemId: string): Promise<string>;
+  /** What stands behind the dot; undefined when this is no token of the item, or no item can have this name. */
+  secretOf(itemId: string, token: string): Promise<string | undefined>;
+}
+
+/** `service-key.json` in the control container: made once, never changed. */
+interface ServiceKey {
+  readonly version: 1;
+  /** Hex digits. */
+  readonly key: string;
+}
+
+/** Reads the key once, at its first use. Errors of each method: `record-corrupt`, and those of the port. */
+export function openTickets(control: RecordStore, ids: Ids): Tickets {
+  let reading: Promise<string> | undefined;
+  const key = (): Promise<string> => {
+    reading ??= readOrMake(control, ids).catch((error: unknown) => {
+      reading = undefined;
+      throw error;
+    });
+    return reading;
+  };
+  const ticketOf = async (itemId: string): Promise<string> =>
+    createHmac("sha256", await key())
+      .update(`leeward-ticket-1\n${itemId}`, "utf8")
+      .digest("hex")
+      .slice(0, TICKET_DIGITS);
+  return {
+    of: ticketOf,
+    issue: async (itemId, secret) => `${await ticketOf(itemId)}.${secret}`,
+    secretOf: async (itemId, token) => {
+      if (!isItemId(itemId) || token[TICKET_DIGITS] !== ".") return undefined;
+      return sameDigits(token.slice(0, TICKET_DIGITS), await ticketOf(itemId)) ? token.slice(TICKET_DIGITS + 1) : undefined;
+    },
+  };
+}
+
+async function readOrMake(control: RecordStore, ids: Ids): Promise<string> {
+  const read = () => readRecord<ServiceKey>(control, SERVICE_KEY_RECORD, 1);
+  const found = await read();
+  if (found !== undefined) return found.key;
+  const made: ServiceKey = { version: 1, key: `${ids.next()}${ids.next()}` };
+  if ((await control.create(SERVICE_KEY_RECORD, encodeRecord(made))) !== undefined) return made.key;
+  const other = await read();
+  if (other !== undefined) return other.key;
+  throw new LeewardError("store-unavailable", "The key of this installation was removed while it was made.", { name: SERVICE_KEY_RECORD });
+}

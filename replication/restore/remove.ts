@@ -1,0 +1,75 @@
+import { LeewardError, hasCode } from "../errors.ts";
+import type { ItemContext } from "../items/context.ts";
+import { findReadableItem, requireItem } from "../items/item-record.ts";
+import { restoreRecordName } from "../items/names.ts";
+import { encodeRecord } from "../items/records.ts";
+import { findManaged } from "../jobs/managed-item.ts";
+import { RECORD_CHANGES_MAX_TRIES, RESTORE_COPIES_MAX_TRIES, RESTORE_SETTLE_MS } from "../limits.ts";
+import { unpinPoint } from "../points/pins.ts";
+import { type RestoreRecord, findRestore, restoreIdOf, restorePinId } from "./record.ts";
+
+/**
+ * Removes a restore with its blobs, and lets its point go. First the record says so, so that no slice begins another copy; the record goes last, when
+ * everything that a slice had under way has settled and a second look has removed what came late: until then `gone` is false and somebody has to come again
+ * (the sweep does). One that is not there is gone. Idempotent, also side by side with slices. Errors: `conflict`, those of the ports.
+ */
+export async function removeRestore(context: ItemContext, itemId: string, restoreId: string): Promise<{ readonly gone: boolean }> {
+  const records = context.stores.records(itemId);
+  const restore = await markRemoving(context, itemId, restoreId);
+  if (restore === undefined) return { gone: true };
+  for (const diskId of await diskIdsOf(context, itemId, restore)) {
+    for (let attempt = 0; attempt < RESTORE_COPIES_MAX_TRIES; attempt += 1) {
+      await context.stores.snapshots.removeRestored({ itemId, restoreId, diskId, attempt });
+    }
+  }
+  if (restore === "damaged") {
+    // Its pin goes with the next sweep, which finds no record of it.
+    await records.remove(restoreRecordName(restoreId));
+    return { gone: true };
+  }
+  await unpinPoint(records, restore.pointId, restorePinId(restoreId));
+  if (context.clock.now() - restore.updatedMs < RESTORE_SETTLE_MS) return { gone: false };
+  await records.remove(restoreRecordName(restoreId));
+  return { gone: true };
+}
+
+/** The same on an operator's word. Errors: `item-unknown`, `in-use` while a failover makes its machine from it. */
+export async function deleteRestore(context: ItemContext, itemId: string, restoreId: string): Promise<{ readonly gone: boolean }> {
+  await requireItem(context.stores, itemId);
+  const job = (await findManaged(context.stores, itemId))?.situation.job;
+  if (job !== undefined && restoreIdOf(itemId, job.jobId) === restoreId) {
+    throw new LeewardError(
+      "in-use",
+      "A failover makes its machine from this restore.",
+      { itemId, restoreId },
+      { hint: "It goes with the failover: nothing has to be done." },
+    );
+  }
+  return removeRestore(context, itemId, restoreId);
+}
+
+/** Undefined: there is none. The record of a restore that is being removed already is left as it is. */
+async function markRemoving(
+  { stores, clock }: ItemContext,
+  itemId: string,
+  restoreId: string,
+): Promise<RestoreRecord | "damaged" | undefined> {
+  const records = stores.records(itemId);
+  for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
+    const stored = await findRestore(records, restoreId).catch((error: unknown) => {
+      if (hasCode(error, "record-corrupt")) return "damaged" as const;
+      throw error;
+    });
+    if (stored === undefined || stored === "damaged") return stored;
+    if (stored.restore.state === "Removing") return stored.restore;
+    const next: RestoreRecord = { ...stored.restore, state: "Removing", updatedMs: clock.now() };
+    if ((await records.replace(restoreRecordName(restoreId), encodeRecord(next), stored.etag)) !== undefined) return next;
+  }
+  throw new LeewardError("conflict", "The restore was changed by others all the time.", { itemId, restoreId });
+}
+
+/** A damaged record names no disks: then those of the item are looked for. */
+async function diskIdsOf({ stores }: ItemContext, itemId: string, restore: RestoreRecord | "damaged"): Promise<readonly string[]> {
+  if (restore !== "damaged") return restore.disks.map(({ id }) => id);
+  return (await findReadableItem(stores, itemId))?.disks.map(({ id }) => id) ?? [];
+}

@@ -1,0 +1,5 @@
+import { nodeFiles } from "../../mobility/node-files.ts";
+import { describeFiles } from "../contracts/files.ts";
+import { temporaryFolder } from "./temporary.ts";
+
+describeFiles("of the machine", () => ({ files: nodeFiles(), folder: temporaryFolder() }));

@@ -1,7 +1,6 @@
 import { LeewardError, hasCode } from "../errors.ts";
 import { findItem } from "../items/item-record.ts";
 import type { Progress, StopReason } from "../items/item.ts";
-import { CLAIM_AGAIN_PAUSE_MS } from "../limits.ts";
 import { readPointWanted } from "../points/point-wanted.ts";
 import { takeDuePoint } from "../points/take-point.ts";
 import { applyBatch } from "./apply.ts";
@@ -9,7 +8,9 @@ import { readBatch } from "./batch.ts";
 import { claimItem } from "./claim.ts";
 import type { Claim } from "./claim.ts";
 import { openItem } from "./context.ts";
+import { isStreamOpen, watchStream } from "./open-stream.ts";
 import type { ApplyContext, OpenItem } from "./context.ts";
+import { CLAIM_AGAIN_PAUSE_MS } from "./limits.ts";
 import { UNUSABLE } from "./next-delta.ts";
 import { fromCache } from "./read-delta.ts";
 
@@ -60,7 +61,7 @@ export async function applySlice(context: ApplyContext, itemId: string): Promise
         case "claimed": {
           // The stream may have been closed between the look at the item and the claim. Whoever closes it waits for claims
           // that stand by then, so that one of the two sees the other.
-          if ((await findItem(context.stores, itemId))?.item.stream !== open.item.stream) {
+          if (!(await isStreamOpen(open))) {
             await attempt.claim.release();
             return { kind: "idle" };
           }
@@ -101,12 +102,18 @@ async function workAndLetGo(claim: Claim): Promise<WorkEnd> {
 async function work(claim: Claim): Promise<WorkEnd> {
   const { open } = claim;
   const { context } = open;
+  if (await isClosed(open)) return end(claim);
   // Only an earlier worker can have put deltas into the journal ahead of the intent: one look is enough.
   let journalAhead = true;
   let wanted = await readPointWanted(open.records);
   // Woken by a hint, and no delta seen since: then something else may be wanted. In the usual course, a hint for each delta, nothing is read for it.
   let woken = false;
+  const isOpen = watchStream(open);
   for (;;) {
+    if (!(await isOpen())) {
+      await claim.release();
+      return { kind: "idle" };
+    }
     // A point that a delta was marked for may be missing because its worker died; the next batch would take the chance away.
     await takeDuePoint(claim, "marked");
     if (context.clock.now() >= context.deadlineMs) return letGo(claim, "more");
@@ -117,6 +124,7 @@ async function work(claim: Claim): Promise<WorkEnd> {
       await takeDuePoint(claim, "any", wanted);
       continue;
     }
+    if (woken && (await isClosed(open))) return end(claim);
     if (woken) wanted = await readPointWanted(open.records);
     await takeDuePoint(claim, "any", wanted);
     if (next.cacheFailure !== undefined) throw next.cacheFailure;
@@ -124,6 +132,19 @@ async function work(claim: Claim): Promise<WorkEnd> {
     woken = await waitForHint(claim);
     if (!woken) return letGo(claim, "idle");
   }
+}
+
+/**
+ * The stream may have been closed between the look at the item and the claim, or while the holder stayed warm. Whoever closes a stream waits for the claims that
+ * stand by then, so that one of the two sees the other.
+ */
+async function isClosed({ context, item }: OpenItem): Promise<boolean> {
+  return (await findItem(context.stores, item.itemId))?.item.stream !== item.stream;
+}
+
+async function end(claim: Claim): Promise<WorkEnd> {
+  await claim.release();
+  return { kind: "idle" };
 }
 
 /** True when a hint came while the holder stayed warm. The claim is kept meanwhile. */

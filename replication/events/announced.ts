@@ -1,6 +1,6 @@
 import type { ReplicationHealth } from "../items/health.ts";
 import { EVENTS_RECORD } from "../items/names.ts";
-import { decodeRecord, encodeRecord, unlessDamaged } from "../items/records.ts";
+import { decodeUnlessDamaged, encodeRecord } from "../items/records.ts";
 import type { RecordStore } from "../ports.ts";
 import type { LeewardEvent } from "./event.ts";
 
@@ -27,7 +27,7 @@ const NOTHING_ANNOUNCED: Announced = { version: 1, health: undefined, pointId: u
 export async function readAnnounced(records: RecordStore): Promise<StoredAnnounced> {
   const stored = await records.read(EVENTS_RECORD);
   if (stored === undefined) return { announced: NOTHING_ANNOUNCED, etag: undefined };
-  const announced = unlessDamaged(() => decodeRecord<Announced>(EVENTS_RECORD, 1, stored.bytes));
+  const announced = decodeUnlessDamaged<Announced>(EVENTS_RECORD, 1, stored.bytes);
   return { announced: announced ?? NOTHING_ANNOUNCED, etag: stored.etag };
 }
 

@@ -17,7 +17,7 @@ import { changeItem } from "./item-record.ts";
 import type { HeartbeatAnswer, HeartbeatRequest } from "./mobility-protocol.ts";
 import { HEARTBEAT_RECORD } from "./names.ts";
 import { ensureProgress, progressGone } from "./open-stream.ts";
-import { decodeRecord, encodeRecord } from "./records.ts";
+import { decodeUnlessDamaged, encodeRecord } from "./records.ts";
 import { repairReported } from "./repair-report.ts";
 import { isChecksum, requireCount, requireField, requirePosition, requireTime } from "./request-rules.ts";
 import { rotationFor, withNextToken } from "./rotation.ts";
@@ -155,9 +155,7 @@ async function findHeartbeat(
   itemId: string,
 ): Promise<{ readonly record: HeartbeatRecord | undefined; readonly etag: string } | undefined> {
   const stored = await stores.records(itemId).read(HEARTBEAT_RECORD);
-  if (stored === undefined) return undefined;
-  const { bytes, etag } = stored;
-  return { record: await unlessDamaged(Promise.resolve().then(() => decodeRecord<HeartbeatRecord>(HEARTBEAT_RECORD, 1, bytes))), etag };
+  return stored && { record: decodeUnlessDamaged<HeartbeatRecord>(HEARTBEAT_RECORD, 1, stored.bytes), etag: stored.etag };
 }
 
 function requireHeartbeat(request: HeartbeatRequest): void {

@@ -31,10 +31,14 @@ export function decodeRecord<Body extends { readonly version: number }>(name: st
   return body as Body;
 }
 
-/** For records that are made anew when they are damaged, since others know what stood in them: undefined then. */
-export function unlessDamaged<Body>(decode: () => Body): Body | undefined {
+/** The same for a record that is made anew when it is damaged, since others know what stood in it: undefined then. */
+export function decodeUnlessDamaged<Body extends { readonly version: number }>(
+  name: string,
+  version: Body["version"],
+  bytes: Uint8Array,
+): Body | undefined {
   try {
-    return decode();
+    return decodeRecord<Body>(name, version, bytes);
   } catch (error) {
     if (hasCode(error, "record-corrupt")) return undefined;
     throw error;

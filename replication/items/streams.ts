@@ -8,7 +8,7 @@ import type { ProtectedItem } from "./item.ts";
 import type { OpenStream } from "./mobility-protocol.ts";
 import { changeItem, findItem, readItem } from "./item-record.ts";
 import { STREAMS_RECORD } from "./names.ts";
-import { decodeRecord, encodeRecord } from "./records.ts";
+import { decodeUnlessDamaged, encodeRecord } from "./records.ts";
 
 /** `streams.json`: the stream numbers that were ever used under this name. It outlives the item. Changed by compare-and-set only. */
 export interface StreamsRecord {
@@ -37,7 +37,7 @@ export async function mintStream(stores: ItemStores, itemId: string): Promise<nu
   const records = stores.records(itemId);
   for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
     const stored = await records.read(STREAMS_RECORD);
-    const known = stored === undefined ? undefined : await readable(stored.bytes, itemId);
+    const known = stored === undefined ? undefined : readable(stored.bytes, itemId);
     const last = (known?.last ?? (await lastSeen(stores, itemId))) + 1;
     invariant(last <= STREAM_MAX, "stream numbers are not used up", { itemId, last });
     const bytes = encodeRecord({ version: 1, itemId, last } satisfies StreamsRecord);
@@ -58,8 +58,8 @@ export async function closeStream({ stores, clock }: Pick<ItemContext, "stores" 
   await changeItem(stores, itemId, (found) => (found.nonce === undefined ? found : { ...found, ...closed }));
 }
 
-async function readable(bytes: Uint8Array, itemId: string): Promise<StreamsRecord | undefined> {
-  const record = await unlessDamaged(Promise.resolve().then(() => decodeRecord<StreamsRecord>(STREAMS_RECORD, 1, bytes)));
+function readable(bytes: Uint8Array, itemId: string): StreamsRecord | undefined {
+  const record = decodeUnlessDamaged<StreamsRecord>(STREAMS_RECORD, 1, bytes);
   return record?.itemId === itemId ? record : undefined;
 }
 

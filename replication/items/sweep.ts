@@ -1,4 +1,4 @@
-import { invariant } from "../errors.ts";
+import { type LeewardError, hasCode } from "../errors.ts";
 import { trimJournal } from "../points/trim-journal.ts";
 import { type PointSweep, sweepPoints } from "../points/sweep-points.ts";
 import { type RestoreSweep, sweepRestores } from "../restore/sweep-restores.ts";
@@ -7,7 +7,7 @@ import type { ItemContext } from "./context.ts";
 import { findProgress } from "./heartbeat.ts";
 import { findItem } from "./item-record.ts";
 import type { ProtectedItem } from "./item.ts";
-import { type CacheSweep, sweepCache } from "./sweep-cache.ts";
+import { type CacheSweep, NOTHING, sweepCache } from "./sweep-cache.ts";
 import { sweepStreams } from "./sweep-streams.ts";
 
 /**
@@ -30,28 +30,29 @@ export interface SweepSummary {
   readonly restores: readonly string[];
   /** Restores that were removed; undefined in the scope `hints`. */
   readonly endedRestores: RestoreSweep | undefined;
+  /** The progress record is damaged: what does not need it was done. */
+  readonly damaged: LeewardError | undefined;
   /** Work is left for the next sweep. */
   readonly more: boolean;
 }
 
 /**
  * One bounded, resumable sweep of one item: finds what no event announced, who died, what is due; applies retention; removes waste. Undefined if there is
- * no such item (enabling it may be under way). Safe to run at any time, side by side with workers and other sweeps (rule 10). A part that fails, because a
- * record of its own is damaged for one, keeps none of the others from its work: its failure is thrown when they are done.
+ * no such item (enabling it may be under way). Safe to run at any time, side by side with workers and other sweeps (rule 10). A part that fails keeps none of
+ * the others from its work: its failure is thrown when they are done.
  */
 export async function sweepItem(context: ItemContext, itemId: string, scope: SweepScope = "all"): Promise<SweepSummary | undefined> {
   const stored = await findItem(context.stores, itemId);
   if (stored === undefined) return undefined;
   const failures: unknown[] = [];
-  const part = <Result>(work: Promise<Result>): Promise<Result | undefined> => work.catch((error: unknown) => void failures.push(error));
-  const cache = await part(sweepCache(context, itemId));
+  const part: Part = (work) => work.catch((error: unknown) => void failures.push(error));
+  const { cache, damaged } = (await part(sweepCacheIfReadable(context, itemId))) ?? { cache: NOTHING, damaged: undefined };
   const tidied = scope === "hints" ? NOTHING_TIDIED : await tidy(context, stored.item, part);
   if (failures.length > 0) throw failures[0];
-  invariant(cache !== undefined, "a part of a sweep that did not fail has a result");
-  return { itemId, cache, ...tidied, more: cache.more || tidied.more };
+  return { itemId, cache, damaged, ...tidied, more: cache.more || tidied.more };
 }
 
-type Tidied = Omit<SweepSummary, "itemId" | "cache">;
+type Tidied = Omit<SweepSummary, "itemId" | "cache" | "damaged">;
 
 const NOTHING_TIDIED: Tidied = {
   points: undefined,
@@ -63,18 +64,16 @@ const NOTHING_TIDIED: Tidied = {
   more: false,
 };
 
-async function tidy(
-  context: ItemContext,
-  item: ProtectedItem,
-  part: <Result>(work: Promise<Result>) => Promise<Result | undefined>,
-): Promise<Tidied> {
+/** Undefined when the part has failed. */
+type Part = <Result>(work: Promise<Result>) => Promise<Result | undefined>;
+
+async function tidy(context: ItemContext, item: ProtectedItem, part: Part): Promise<Tidied> {
   const { itemId } = item;
   const swept = await part(sweepPoints(context, item));
   if (swept === undefined) return { ...NOTHING_TIDIED, endedRestores: await part(sweepRestores(context, itemId)) };
   const { kept, pins, neededStreams, ...points } = swept;
-  const trimmedJournal = await part(
-    findProgress(context.stores, itemId).then((progress) => (progress === undefined ? 0 : trimJournal(context, itemId, progress, kept))),
-  );
+  const progress = await part(findProgress(context.stores, itemId));
+  const trimmedJournal = progress && (await part(trimJournal(context, itemId, progress, kept)));
   const removedContainers = await part(sweepStreams(context, item, neededStreams));
   const restores = await part(restoresToWake(context, itemId, pins));
   const endedRestores = await part(sweepRestores(context, itemId));
@@ -87,4 +86,14 @@ async function tidy(
     endedRestores,
     more: points.more,
   };
+}
+
+/** Points and restores do not depend on the progress record. */
+async function sweepCacheIfReadable(context: ItemContext, itemId: string): Promise<Pick<SweepSummary, "cache" | "damaged">> {
+  try {
+    return { cache: await sweepCache(context, itemId), damaged: undefined };
+  } catch (error) {
+    if (hasCode(error, "record-corrupt")) return { cache: NOTHING, damaged: error };
+    throw error;
+  }
 }

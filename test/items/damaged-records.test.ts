@@ -40,6 +40,7 @@ interface Filled {
 }
 
 const CHAIN = deltaChain(6);
+const CORRUPT = "record-corrupt";
 
 async function work(world: World, sliceMs = SLICE_MS): Promise<void> {
   const { stores, clock } = world.context;
@@ -69,9 +70,9 @@ async function filled(): Promise<Filled> {
 /** What can be done with an item. Each says what came of it: "ok", or the code of its error. */
 const ABILITIES: Readonly<Record<string, (filled: Filled) => Promise<string>>> = {
   status: async ({ world }) => {
-    const { damaged } = await readOverview(world.context, ITEM);
+    const { damaged, status } = await readOverview(world.context, ITEM);
     expect((await listOverviews(world.context)).items).toHaveLength(1);
-    return damaged?.code ?? "ok";
+    return damaged?.code ?? status?.stopped?.code ?? status?.healthErrors.find(({ code }) => code === CORRUPT)?.code ?? "ok";
   },
   "list points": async ({ world }) => {
     const { points, damagedManifests } = await listPoints(world.stores.records(ITEM));
@@ -112,8 +113,7 @@ const ABILITIES: Readonly<Record<string, (filled: Filled) => Promise<string>>> =
     return "ok";
   },
   sweep: async ({ world }) => {
-    await sweepItem(world.context, ITEM);
-    return "ok";
+    return (await sweepItem(world.context, ITEM))?.damaged?.code ?? "ok";
   },
   "remove all points": async ({ world, restoreId }) => {
     await sweepItem(world.context, ITEM).catch(() => undefined);
@@ -171,16 +171,11 @@ interface Case {
   readonly repair?: (of: Filled) => Promise<unknown>;
 }
 
-const CORRUPT = "record-corrupt";
-
 const CASES: Readonly<Record<string, Case>> = {
   "item.json": {
     name: () => ITEM_RECORD,
     lost: {
       status: CORRUPT,
-      "restore the latest": CORRUPT,
-      "restore the older point": CORRUPT,
-      "finish the restore": CORRUPT,
       apply: CORRUPT,
       heartbeat: CORRUPT,
       "tell events": CORRUPT,
@@ -190,9 +185,9 @@ const CASES: Readonly<Record<string, Case>> = {
   },
   "progress.json": {
     name: () => PROGRESS_RECORD,
-    lost: { status: CORRUPT, apply: CORRUPT, heartbeat: CORRUPT, "tell events": CORRUPT, sweep: CORRUPT },
+    lost: { status: CORRUPT, apply: CORRUPT, heartbeat: CORRUPT, sweep: CORRUPT },
   },
-  "heartbeat.json": { name: () => HEARTBEAT_RECORD, lost: {}, repair: ({ world }) => beat(world) },
+  "heartbeat.json": { name: () => HEARTBEAT_RECORD, lost: { status: CORRUPT }, repair: ({ world }) => beat(world) },
   "point-wanted.json": {
     name: () => POINT_WANTED_RECORD,
     lost: {},

@@ -9,7 +9,7 @@ import { type PointManifest, type PointTombstone, isPointId, readPoint } from ".
 import { type PointPins, readPins } from "./pins.ts";
 
 /** Records that cannot be read, by point id, with what is wrong. Only their own point is unusable. */
-export type DamagedRecords = ReadonlyMap<string, LeewardError>;
+type DamagedRecords = ReadonlyMap<string, LeewardError>;
 
 /** The recovery points of one item at one look. */
 export interface PointList {

@@ -20,6 +20,7 @@ import { ensureProgress, progressGone } from "./open-stream.ts";
 import { decodeRecord, encodeRecord } from "./records.ts";
 import { repairReported } from "./repair-report.ts";
 import { isChecksum, requireCount, requireField, requirePosition, requireTime } from "./request-rules.ts";
+import { wantedEpoch } from "./resend.ts";
 import { rotationFor, withNextToken } from "./rotation.ts";
 import { requireMachine, sessionFor } from "./session.ts";
 import { openStream } from "./streams.ts";
@@ -27,7 +28,7 @@ import { authenticateService } from "./tokens.ts";
 
 /** Heartbeats also need the right to grant uploads; the caller may cache grants. */
 export interface HeartbeatContext extends ItemContext {
-  readonly access: CacheAccess;
+  readonly access: Pick<CacheAccess, "grantCreate">;
 }
 
 /**
@@ -56,6 +57,7 @@ export async function recordHeartbeat(
     applied: progress.applied,
     intervalMs: HEARTBEAT_MS,
     session: { sinceMs: session.sinceMs, leaseMs: SESSION_LEASE_MS },
+    resend: wantedEpoch(progress),
     consistency: appPoint === undefined || appPoint.outcome !== undefined ? undefined : { requestId: appPoint.requestId },
     rotation: rotationFor(item, request, context.clock.now()),
   };
@@ -149,6 +151,7 @@ async function reported(
   return change(known) === known ? known : changeItem(stores, known.itemId, change);
 }
 
+/** `record` is undefined when it is damaged: everything in it is the service's last word, which it says again. */
 async function findHeartbeat(
   stores: ItemStores,
   itemId: string,

@@ -7,11 +7,12 @@ import { encodeDelta } from "../../replication/delta/encode.ts";
 import { type HeartbeatContext, readHeartbeat, recordHeartbeat } from "../../replication/items/heartbeat.ts";
 import { readItem } from "../../replication/items/item-record.ts";
 import type { HeartbeatRequest, RegisterRequest } from "../../replication/items/mobility-protocol.ts";
-import { deltaName } from "../../replication/items/names.ts";
+import { deltaName, journalName } from "../../replication/items/names.ts";
 import { newRegistrationToken, protectItem } from "../../replication/items/protect.ts";
 import { registerService } from "../../replication/items/register.ts";
 import { settleEpoch } from "../../replication/items/settle.ts";
 import { authenticateService, matchesHash, tokenHash } from "../../replication/items/tokens.ts";
+import type { StopReason } from "../../replication/items/item.ts";
 import { killedEverywhere } from "./interrupted.ts";
 import {
   DISKS,
@@ -25,6 +26,7 @@ import {
   createWorld,
   deltaChain,
   protectedWorld,
+  setProgress,
   upload,
   START,
 } from "./world.ts";
@@ -221,6 +223,15 @@ describe("settling an epoch that the cache says to have", () => {
     expect(await ask(world, 1, other)).toEqual({ outcome: "other" });
   });
 
+  it("a damaged entry of the journal decides nothing: the cache's delta does", async () => {
+    const world = await inSession();
+    await upload(world, 1, chain[0]?.bytes ?? new Uint8Array());
+    const damaged = (chain[0]?.bytes ?? new Uint8Array()).map((byte, at) => (at === 200 ? byte ^ 1 : byte));
+    await world.stores.records(ITEM).put(journalName(1, 1), damaged);
+    expect(await ask(world, 1)).toEqual({ outcome: "same" });
+    expect(await ask(world, 1, other)).toEqual({ outcome: "other" });
+  });
+
   it("rule 5: nothing there means send again, and so does what can never be applied, which is quarantined and not lost", async () => {
     const world = await inSession();
     expect(await ask(world, 1)).toEqual({ outcome: "again" });
@@ -279,5 +290,27 @@ describe("settling an epoch that the cache says to have", () => {
     expect(await settleEpoch(world.context, ITEM, ITEM_TOKEN, { ...request, checksum: end.checksum })).toEqual({
       outcome: "same",
     });
+  });
+});
+
+describe("a target that stands still for want of one delta", () => {
+  const stopped = (code: string, facts = {}): StopReason => ({ code, message: code, hint: "", facts, atMs: START_MS });
+  const asked = async (reason: StopReason | undefined): Promise<unknown> => {
+    const world = await protectedWorld();
+    await applyChain(world, deltaChain(2));
+    await setProgress(world, { stopped: reason });
+    return (await beat(world)).resend;
+  };
+
+  it.each(["position-gap", "delta-corrupt", "delta-foreign", "delta-too-large"])("asks for it again after %s", async (code) => {
+    expect(await asked(stopped(code))).toEqual({ epoch: 3 });
+    expect(await asked(stopped(code, { epoch: 5 }))).toEqual({ epoch: 5 });
+    expect(await asked(stopped(code, { epoch: 2 }))).toEqual({ epoch: 3 });
+  });
+
+  it("asks for nothing when it goes on, or when another delta would not help", async () => {
+    for (const reason of [undefined, stopped("position-fork"), stopped("delta-unsupported"), stopped("record-corrupt")]) {
+      expect(await asked(reason)).toBeUndefined();
+    }
   });
 });

@@ -2,7 +2,10 @@ import { findItem } from "../items/item-record.ts";
 import { STREAM_LOOK_MS } from "./limits.ts";
 import type { OpenItem } from "./context.ts";
 
-/** Whether `item.json` still announces the stream that the run works on (rule 5): it may be closed, or followed by another, at any time. */
+/**
+ * Whether `item.json` still announces the stream that the run works on (rule 5): it may be closed, or followed by another, between the look at the item and the
+ * claim, and at any time later. Whoever closes a stream waits for the claims that stand by then, so that one of the two sees the other.
+ */
 export async function isStreamOpen({ context, item }: OpenItem): Promise<boolean> {
   return (await findItem(context.stores, item.itemId))?.item.stream === item.stream;
 }

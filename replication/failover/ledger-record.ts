@@ -8,7 +8,12 @@ import { type Ledger, emptyLedger } from "./ledger.ts";
 const LEDGER_RECORD = "ledger.json";
 
 export async function readLedger(stores: ItemStores, itemId: string): Promise<Ledger> {
-  return (await readRecord<Ledger>(stores.records(itemId), LEDGER_RECORD, 1)) ?? emptyLedger(itemId);
+  return (await readRecord<Ledger>(stores.records(itemId), LEDGER_RECORD, 1, { itemId })) ?? emptyLedger(itemId);
+}
+
+/** Whether the item has a ledger, though it may be empty. Errors: `record-corrupt`. */
+export async function hasLedger(stores: ItemStores, itemId: string): Promise<boolean> {
+  return (await readRecord<Ledger>(stores.records(itemId), LEDGER_RECORD, 1, { itemId })) !== undefined;
 }
 
 export interface OtherLedgers {
@@ -37,5 +42,5 @@ export async function readOtherLedgers(stores: ItemStores, itemId: string): Prom
 
 /** By compare-and-set. Errors: those of `change`, `record-corrupt`, `conflict`. */
 export function changeLedger(stores: ItemStores, itemId: string, change: (ledger: Ledger) => Ledger): Promise<Ledger> {
-  return changeRecord<Ledger>(stores.records(itemId), LEDGER_RECORD, 1, (found) => change(found ?? emptyLedger(itemId)));
+  return changeRecord<Ledger>(stores.records(itemId), LEDGER_RECORD, 1, (found) => change(found ?? emptyLedger(itemId)), { itemId });
 }

@@ -11,7 +11,7 @@ import {
 import type { CacheAccess, ItemStores } from "../ports.ts";
 import { appPointAfter } from "./app-point.ts";
 import type { ItemContext } from "./context.ts";
-import { nothing, unlessDamaged } from "./damaged.ts";
+import { unlessDamaged } from "./damaged.ts";
 import type { HeartbeatRecord, Progress, ProtectedItem } from "./item.ts";
 import { changeItem } from "./item-record.ts";
 import type { HeartbeatAnswer, HeartbeatRequest } from "./mobility-protocol.ts";
@@ -20,6 +20,7 @@ import { ensureProgress, progressGone } from "./open-stream.ts";
 import { decodeRecord, encodeRecord } from "./records.ts";
 import { repairReported } from "./repair-report.ts";
 import { isChecksum, requireCount, requireField, requirePosition, requireTime } from "./request-rules.ts";
+import { wantedEpoch } from "./resend.ts";
 import { rotationFor, withNextToken } from "./rotation.ts";
 import { requireMachine, sessionFor } from "./session.ts";
 import { openStream } from "./streams.ts";
@@ -56,6 +57,7 @@ export async function recordHeartbeat(
     applied: progress.applied,
     intervalMs: HEARTBEAT_MS,
     session: { sinceMs: session.sinceMs, leaseMs: SESSION_LEASE_MS },
+    resend: wantedEpoch(progress),
     consistency: appPoint === undefined || appPoint.outcome !== undefined ? undefined : { requestId: appPoint.requestId },
     rotation: rotationFor(item, request, context.clock.now()),
   };
@@ -74,7 +76,7 @@ export async function isHeartbeatDamaged(stores: ItemStores, itemId: string): Pr
 
 /** Undefined when the record is gone or damaged: for those who can do without. */
 export async function findProgress(stores: ItemStores, itemId: string): Promise<Progress | undefined> {
-  return (await unlessDamaged(() => readProgress(stores.records(itemId)), nothing))?.progress;
+  return (await unlessDamaged(() => readProgress(stores.records(itemId))))?.progress;
 }
 
 /** The progress of an item that exists, and therefore has one. Errors: `record-corrupt`. */
@@ -157,7 +159,7 @@ async function findHeartbeat(
   const stored = await stores.records(itemId).read(HEARTBEAT_RECORD);
   if (stored === undefined) return undefined;
   return {
-    record: await unlessDamaged(() => decodeRecord<HeartbeatRecord>(HEARTBEAT_RECORD, 1, stored.bytes), nothing),
+    record: await unlessDamaged(() => decodeRecord<HeartbeatRecord>(HEARTBEAT_RECORD, 1, stored.bytes)),
     etag: stored.etag,
   };
 }

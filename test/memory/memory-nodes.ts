@@ -1,6 +1,7 @@
+import type { FileStatus } from "../../mobility/files.ts";
 import type { Random } from "./random.ts";
 
-export const SECTOR = 512;
+const SECTOR = 512;
 
 type Change =
   | { readonly kind: "write"; readonly at: number; readonly bytes: Buffer }
@@ -223,7 +224,7 @@ function applyNames(all: Map<string, MemoryNode>, names: Names): void {
   }
 }
 
-/** As the system reports it. */
-export function failure(code: string, operation: string, path: string): Error {
-  return Object.assign(new Error(`${code}: ${operation} '${path}'`), { code });
+export function statusFrom(node: MemoryNode): FileStatus {
+  const identity = `1 ${node.inode}`;
+  return { kind: node.kind, lengthBytes: node.kind === "file" ? node.bytes.length : 0, deviceNumber: 0, identity };
 }

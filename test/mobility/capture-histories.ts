@@ -1,5 +1,7 @@
+import * as fc from "fast-check";
 import type { Death } from "./source-machine.ts";
 
+/** What a history is made of. */
 export type Step =
   | {
       readonly kind: "write";
@@ -12,7 +14,10 @@ export type Step =
   | { readonly kind: "flush"; readonly disk: number }
   | { readonly kind: "cut" | "full" | "room" | "failing-journal" | "calm" | "log-again" | "half-seeded" | "given-up" }
   | { readonly kind: "stop"; readonly reboot: boolean }
-  | { readonly kind: "idle" | "upload" | "bound" | "resynchronize"; readonly count: number };
+  /** The control plane names its newest stream, or one that it has just minted. */
+  | { readonly kind: "begin-stream"; readonly mints: boolean }
+  | { readonly kind: Counted; readonly count: number };
+type Counted = "idle" | "upload" | "bound" | "resynchronize" | "tight" | "failing-state" | "failing-state-late";
 /** How the process or the machine dies after a step has begun: some turns later, or in the middle of an operation on the medium. */
 export interface End {
   readonly death: Death;
@@ -26,7 +31,47 @@ export interface Event {
   readonly startEnd: End | undefined;
 }
 
+const write = fc.record({
+  kind: fc.constant("write" as const),
+  disk: fc.nat(1),
+  sector: fc.nat(127),
+  count: fc.integer({ min: 1, max: 24 }),
+  fill: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 255 })),
+  fua: fc.oneof({ weight: 4, arbitrary: fc.constant(false) }, fc.constant(true)),
+});
+const counted = (kind: Counted, max: number) => fc.record({ kind: fc.constant(kind), count: fc.nat(max) });
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 14, arbitrary: write },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("flush" as const), disk: fc.nat(1) }) },
+  { weight: 4, arbitrary: counted("idle", 30) },
+  { weight: 4, arbitrary: counted("upload", 6) },
+  { weight: 3, arbitrary: counted("bound", 2) },
+  { weight: 1, arbitrary: counted("resynchronize", 2) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("stop" as const), reboot: fc.boolean() }) },
+  { weight: 2, arbitrary: counted("tight", 4) },
+  { weight: 1, arbitrary: counted("failing-state", 6) },
+  { weight: 1, arbitrary: counted("failing-state-late", 6) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("begin-stream" as const), mints: fc.boolean() }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constantFrom("cut" as const, "calm" as const, "full" as const, "room" as const, "failing-journal" as const),
+    }),
+  },
+);
+export const end: fc.Arbitrary<End> = fc.record({
+  death: fc.constantFrom("kill" as const, "power" as const),
+  after: fc.constantFrom("turns" as const, "operations" as const),
+  count: fc.nat(20),
+});
+export const event: fc.Arbitrary<Event> = fc.record({
+  step,
+  end: fc.oneof({ weight: 4, arbitrary: fc.constant(undefined) }, end),
+  startEnd: fc.oneof({ weight: 2, arbitrary: fc.constant(undefined) }, end),
+});
 export const BOUNDS = [8192, 40_000, 1024 * 1024];
+/** What journal and spool may still take before one of their files is removed. */
+export const ROOMS = [0, 700, 4000, 13_000, 60_000];
 
 type Fate = "none" | Death;
 const at = (step: Step, death: Fate = "none", count = 0): Event => ({
@@ -175,6 +220,56 @@ const RARE: readonly Rare[] = [
       at({ kind: "calm" }),
     ],
   })),
+  // Two epochs wait, the first is given up, and what it gives back is room for the second.
+  ...(["none", "kill", "power"] as const).map((death) => ({
+    complete: true,
+    events: [
+      at(writes(0, 0, 24, 7)),
+      at({ kind: "tight", count: 1 }),
+      at({ kind: "cut" }),
+      at(writes(0, 64, 1, 9)),
+      at({ kind: "cut" }),
+      at({ kind: "given-up" }, death, 12),
+      at({ kind: "calm" }),
+    ],
+  })),
+  // Sealed, and the state file could not be written.
+  ...(["failing-state", "failing-state-late"] as const).flatMap((kind) =>
+    (["none", "kill", "power"] as const).map((death) => ({
+      complete: true,
+      events: [
+        at(writes(0, 0, 24, 7)),
+        at({ kind, count: 2 }),
+        at({ kind: "cut" }),
+        at({ kind: "idle", count: 30 }, death, 30),
+        at(writes(0, 64, 1, 9)),
+        at({ kind: "calm" }),
+      ],
+    })),
+  ),
+  // Another stream begins while deltas and segments of the old one wait: with deaths on the way, on a full disk, or with a state file that fails.
+  ...(["none", "kill", "power"] as const).flatMap((death) =>
+    [2, 8, 14, 20, 30].map((count) => ({
+      complete: count < 20,
+      events: [
+        at(writes(0, 0, 24, 7)),
+        at({ kind: "cut" }),
+        at({ kind: "idle", count: 20 }),
+        ...(count > 8 ? [at({ kind: "full" })] : []),
+        at(writes(0, 64, 12, 9)),
+        at({ kind: "cut" }),
+        at(writes(1, 0, 12, 5)),
+        ...(count > 20 ? [at({ kind: "failing-state-late", count: 2 })] : []),
+        at({ kind: "begin-stream", mints: true }, death, count),
+        at(writes(1, 12, 12, 6)),
+        at({ kind: "room" }),
+        at({ kind: "begin-stream", mints: false }),
+        at(writes(0, 0, 8, 0)),
+        at({ kind: "idle", count: 0 }, death),
+        at({ kind: "calm" }),
+      ],
+    })),
+  ),
   // Recorded by a process that was killed, its region let go by the next one before the record was sealed.
   {
     complete: true,
@@ -202,7 +297,7 @@ const RARE: readonly Rare[] = [
     ],
   },
 ];
-/** The arguments of the property: each history from several seeds. */
+/** Each with eight seeds. */
 export const EXAMPLES = RARE.flatMap(({ complete, events }, index) =>
   [1, 2, 3, 4, 5, 6, 7, 8].map((seed): [Event[], number, number, undefined] => [
     [...events],

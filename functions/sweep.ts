@@ -48,16 +48,14 @@ async function sweepOne(app: Application, itemId: string, context: InvocationCon
   const line = logLine("swept", {
     scope,
     ...summary,
-    damaged: summary.damaged?.facts["name"],
+    damaged: summary.damaged === undefined ? undefined : describeError(summary.damaged),
     cache: { ...cache, failure: cacheFailure?.code, failedBlob: cacheFailure?.facts["name"] },
   });
-  // The target account alone was swept; that the source region cannot be reached is for the operator to know.
-  if (cacheFailure !== undefined) context.warn(line);
+  // The target account alone was swept; that the source region cannot be reached, or a record be read, is for the operator to know.
+  if (cacheFailure !== undefined || summary.damaged !== undefined) context.warn(line);
   else if (scope === "all" || cache.hints.length > 0) context.log(line);
   else context.debug(line);
   await announce(app, itemId, context);
-  // After all that can be done without the record: the run fails, so that somebody sees it.
-  if (summary.damaged !== undefined) throw summary.damaged;
 }
 
 /** Comes last, and a topic that is away is the operator's to know, not the sweep's to fail with: the next one tells what this one could not. */

@@ -1,11 +1,11 @@
-import { LeewardError, hasCode } from "../../replication/errors.ts";
+import { LeewardError } from "../../replication/errors.ts";
 import { ITEMS_PAGE_MAX_COUNT } from "../../replication/limits.ts";
 import { type ManagedItem, changeManaged, findManaged, readManaged } from "../../replication/jobs/managed-item.ts";
 import { PLAN_REFUSALS, type PlanRefusal, type TargetPlan } from "../../replication/planning/plan.ts";
 import { planTarget } from "../../replication/planning/plan-target.ts";
 import { noteError } from "../../replication/jobs/job.ts";
 import { changeJob } from "../../replication/jobs/job-record.ts";
-import { unlessDamaged } from "../../replication/items/damaged.ts";
+import { nothing, unlessDamaged } from "../../replication/items/damaged.ts";
 import type { PlanOptions } from "../../replication/planning/options.ts";
 import { type NamedMapping, listMappings } from "../../replication/networks/mapping-records.ts";
 import { readInventory } from "../../replication/resources/read-inventory.ts";
@@ -48,7 +48,7 @@ function refused(refusals: readonly PlanRefusal[]): LeewardError {
 
 /** Who names the network needs no mapping. Errors: `record-corrupt`. */
 async function mappingsFor({ control }: FlowContext, { network }: PlanOptions): Promise<readonly NamedMapping[]> {
-  return network === undefined ? listMappings(control) : ((await unlessDamaged(() => listMappings(control))) ?? []);
+  return network === undefined ? listMappings(control) : ((await unlessDamaged(() => listMappings(control), nothing)) ?? []);
 }
 
 /** The job names the items whose plan cannot be read: their names and addresses are not kept apart from those of this one. */
@@ -59,10 +59,10 @@ async function otherPlans({ stores, clock }: FlowContext, { itemId, jobId }: Flo
     const page = await stores.listItems(ITEMS_PAGE_MAX_COUNT, after);
     for (const other of page) {
       if (other === itemId) continue;
-      const managed = await findManaged(stores, other).catch((error: unknown) => {
-        if (hasCode(error, "record-corrupt")) return void damaged.push(other);
-        throw error;
-      });
+      const managed = await unlessDamaged(
+        () => findManaged(stores, other),
+        () => void damaged.push(other),
+      );
       if (isPlanned(managed)) found.push(managed);
     }
     after = page.at(-1);

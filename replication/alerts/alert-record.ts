@@ -1,9 +1,10 @@
+import { unlessDamaged } from "../items/damaged.ts";
 import { requireField } from "../items/request-rules.ts";
 import { ALERT_RECORD } from "../items/names.ts";
 import { type FailoverRequest, readManaged } from "../jobs/managed-item.ts";
 import { decodeRecord, encodeRecord } from "../items/records.ts";
 import { ALERT_COOL_DOWN_MAX_MS, ALERT_TARGETS_MAX_COUNT, RECORD_CHANGES_MAX_TRIES, RESOURCE_ID_MAX_LENGTH } from "../limits.ts";
-import { LeewardError, hasCode } from "../errors.ts";
+import { LeewardError } from "../errors.ts";
 import type { Clock, ItemStores, RecordStore } from "../ports.ts";
 import { type AlertHistory, type AlertRule, NO_ALERTS } from "./decide-alert.ts";
 
@@ -111,7 +112,7 @@ async function changeStored(
   const records = stores.records(itemId);
   for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
     const bytes = await records.read(ALERT_RECORD);
-    const found = bytes === undefined ? undefined : readable(bytes.bytes, itemId);
+    const found = bytes === undefined ? undefined : await readable(bytes.bytes, itemId);
     const fresh: StoredAlerts = {
       version: 1,
       itemId,
@@ -130,13 +131,11 @@ async function changeStored(
   throw changedAllTheTime(itemId);
 }
 
-function readable(bytes: Uint8Array, itemId: string): StoredAlerts | "damaged" {
-  try {
-    return decoded(bytes, itemId);
-  } catch (error) {
-    if (hasCode(error, "record-corrupt")) return "damaged";
-    throw error;
-  }
+function readable(bytes: Uint8Array, itemId: string): Promise<StoredAlerts | "damaged"> {
+  return unlessDamaged(
+    () => decoded(bytes, itemId),
+    () => "damaged" as const,
+  );
 }
 
 async function readStored(

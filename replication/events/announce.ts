@@ -1,6 +1,6 @@
 import { hasCode } from "../errors.ts";
 import type { ItemContext } from "../items/context.ts";
-import { unlessDamaged } from "../items/damaged.ts";
+import { nothing, unlessDamaged } from "../items/damaged.ts";
 import { findItem } from "../items/item-record.ts";
 import { POINTS_PREFIX, manifestName } from "../items/names.ts";
 import { type ItemStatus, readItemStatus } from "../items/status.ts";
@@ -87,7 +87,7 @@ async function newPoints(records: RecordStore, { lastRecoveryPoint }: ItemStatus
   const newestId = lastRecoveryPoint?.pointId;
   if (newestId === undefined || newestId === pointId) return { events: [], toldId: pointId };
   const ids = await pointIdsSince(records, pointId, newestId);
-  const found = await Promise.all(ids.map((id) => unlessDamaged(() => readPoint(records, id))));
+  const found = await Promise.all(ids.map((id) => unlessDamaged(() => readPoint(records, id), nothing)));
   return { events: found.flatMap((record) => (record?.kind === "point" ? [pointCreated(record)] : [])), toldId: ids.at(-1) };
 }
 

@@ -3,7 +3,7 @@ import { RECORD_CHANGES_MAX_TRIES, STREAM_MAX } from "../limits.ts";
 import type { ItemStores } from "../ports.ts";
 import { type Position, startPosition } from "../position.ts";
 import type { ItemContext } from "./context.ts";
-import { unlessDamaged } from "./damaged.ts";
+import { nothing, unlessDamaged } from "./damaged.ts";
 import type { ProtectedItem } from "./item.ts";
 import type { OpenStream } from "./mobility-protocol.ts";
 import { changeItem, findReadableItem, readItem } from "./item-record.ts";
@@ -59,7 +59,7 @@ export async function closeStream({ stores, clock }: Pick<ItemContext, "stores" 
 }
 
 async function readable(bytes: Uint8Array, itemId: string): Promise<StreamsRecord | undefined> {
-  const record = await unlessDamaged(() => decodeRecord<StreamsRecord>(STREAMS_RECORD, 1, bytes));
+  const record = await unlessDamaged(() => decodeRecord<StreamsRecord>(STREAMS_RECORD, 1, bytes), nothing);
   return record?.itemId === itemId ? record : undefined;
 }
 

@@ -1,4 +1,4 @@
-import { unlessDamaged } from "../items/damaged.ts";
+import { nothing, unlessDamaged } from "../items/damaged.ts";
 import { POINT_WANTED_RECORD } from "../items/names.ts";
 import { decodeRecord, encodeRecord } from "../items/records.ts";
 import type { RecordStore } from "../ports.ts";
@@ -17,7 +17,7 @@ export interface PointWanted {
 export async function readPointWanted(records: RecordStore): Promise<PointWanted | undefined> {
   const stored = await records.read(POINT_WANTED_RECORD);
   if (stored === undefined) return undefined;
-  return unlessDamaged(() => decodeRecord<PointWanted>(POINT_WANTED_RECORD, 1, stored.bytes));
+  return unlessDamaged(() => decodeRecord<PointWanted>(POINT_WANTED_RECORD, 1, stored.bytes), nothing);
 }
 
 /** Whoever wants a point sends a hint afterwards, so that a worker looks. */

@@ -236,36 +236,32 @@ describe("functions that work on queues and timers", () => {
       expect(visited[count]).toBe(ids[0]);
     });
 
-    it("an item whose record is damaged does not keep the others waiting, and the run fails", async () => {
+    it("an item whose record is damaged does not keep the others waiting, and every run names it", async () => {
       await protect("a");
       await protect("b");
       await upload("b", await startOf("b"), 7);
       await app.stores.records("a").put(ITEM_RECORD, new TextEncoder().encode("damaged"));
-      await expect(fire(sweep(app.source))).rejects.toMatchObject({ code: "record-corrupt" });
+      // What a sweep can do without the record is done, so that its run is none that failed; a timer that has nothing else to do fails.
+      const named = (line: string): boolean => line.includes('"itemId":"a"') && line.includes('"code":"record-corrupt"');
+      expect((await fire(sweep(app.source))).filter(named)).toHaveLength(1);
       expect(hints()).toEqual(["hint b"]);
+      await expect(fire(takePoints(app.source))).rejects.toMatchObject({ code: "record-corrupt" });
     });
+  });
 
-    it("what a sweep finds beside a damaged record is acted on, and the run fails at its end", async () => {
+  describe("sweep", () => {
+    it.each([PROGRESS_RECORD, ITEM_RECORD])("wakes a restore whose message was lost, beside a damaged %s", async (name) => {
       await protect("web");
       await upload("web", await startOf("web"), 7);
       await deliver(applyHints(app.source), created("web"));
       const { pointId = "" } = (await progressOf("web"))?.lastPoint ?? {};
       const { restoreId } = await startRestore(app.source(), "web", pointId);
       app.advance(RESTORE_STALE_MS + 1);
-      for (const name of [PROGRESS_RECORD, ITEM_RECORD]) {
-        app.sent.length = 0;
-        app.advance(SWEEP_ALL_MS);
-        const records = app.stores.records("web");
-        const whole = await records.read(name);
-        await records.put(name, new TextEncoder().encode("damaged"));
-        await expect(fire(sweep(app.source))).rejects.toMatchObject({ code: "record-corrupt", facts: { name } });
-        expect(app.sent).toMatchObject([{ message: { kind: "restore", itemId: "web", restoreId } }]);
-        await records.put(name, whole?.bytes ?? new Uint8Array());
-      }
+      await app.stores.records("web").put(name, new TextEncoder().encode("damaged"));
+      await fire(sweep(app.source));
+      expect(app.sent).toMatchObject([{ message: { kind: "restore", itemId: "web", restoreId } }]);
     });
-  });
 
-  describe("sweep", () => {
     it("rule 5: finds a delta that no event announced", async () => {
       await protect("web");
       await upload("web", await startOf("web"), 7);

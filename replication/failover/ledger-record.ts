@@ -1,6 +1,6 @@
 import { inLanes } from "../apply/lanes.ts";
-import { hasCode } from "../errors.ts";
 import { changeRecord, readRecord } from "../items/change-record.ts";
+import { unlessDamaged } from "../items/damaged.ts";
 import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
 import type { ItemStores } from "../ports.ts";
 import { type Ledger, emptyLedger } from "./ledger.ts";
@@ -30,12 +30,10 @@ export async function readOtherLedgers(stores: ItemStores, itemId: string): Prom
     const page: readonly string[] = await stores.listItems(ITEMS_PAGE_MAX_COUNT, after);
     const others = page.filter((other) => other !== itemId);
     await inLanes(POINT_READS_IN_FLIGHT, others, async (other) => {
-      try {
-        ledgers.push(await readLedger(stores, other));
-      } catch (error) {
-        if (!hasCode(error, "record-corrupt")) throw error;
-        damaged.push(other);
-      }
+      await unlessDamaged(
+        async () => void ledgers.push(await readLedger(stores, other)),
+        () => void damaged.push(other),
+      );
     });
     after = page.at(-1);
     if (page.length < ITEMS_PAGE_MAX_COUNT) return { ledgers, damaged: damaged.toSorted() };

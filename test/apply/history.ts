@@ -54,6 +54,8 @@ const WORKERS_MAX = 3;
 /** Faults as in the model that comes with the design: one write in 17 times out, and lands up to 40 steps late. */
 const FAULTS = { timeoutChance: 0.06, readFailureChance: 0.004, busyChance: 0.05, lateSteps: 40 };
 const CLEAN_STEPS_MAX = 4_000;
+/** When the target begins, the source has written all its epochs: none of their times is still to come. */
+const TEN_MINUTES_MS = 600_000;
 
 interface Seen {
   claimsAgain: number;
@@ -126,7 +128,7 @@ function nearlyInOrder(random: Random, count: number): readonly number[] {
 
 async function createWorld(seed: number, mutant: Mutant): Promise<World> {
   const random = createRandom(seed);
-  const scheduler = createScheduler(random, SOURCE_START_MS, FAULTS);
+  const scheduler = createScheduler(random, SOURCE_START_MS + TEN_MINUTES_MS, FAULTS);
   const memory = createMemoryStores(scheduler.clock);
   const item = smallItem(twoDisks(SECTORS), random.pick([1, 20_000, 60_000]));
   const wrong: string[] = [];

@@ -79,6 +79,10 @@ export const DISK_REQUESTS_IN_FLIGHT = 8;
 export const POINT_LIST_PAGE_MAX_COUNT = 1_000;
 /** Pages followed: 15 days of points every 5 minutes, with pins, are 9 pages even before pruning. */
 export const POINT_LIST_PAGES_MAX = 64;
+/** Disks of all manifests that a process remembers: a quarter of a KiB each, so 25 MiB, enough for the points of a thousand machines of two disks. */
+export const POINT_CACHE_MAX_DISKS = 100_000;
+/** An item whose points nobody has listed for this long is swept elsewhere, or gone. */
+export const POINT_CACHE_KEPT_MS = 60 * 60_000;
 /** Manifests read at the same time when points are listed. */
 export const POINT_READS_IN_FLIGHT = 8;
 

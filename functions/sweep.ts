@@ -48,7 +48,7 @@ async function sweepOne(app: Application, itemId: string, context: InvocationCon
   const line = logLine("swept", {
     scope,
     ...summary,
-    damaged: summary.damaged && describeError(summary.damaged),
+    damaged: summary.damaged === undefined ? undefined : describeError(summary.damaged),
     cache: { ...cache, failure: cacheFailure?.code, failedBlob: cacheFailure?.facts["name"] },
   });
   // The target account alone was swept; that the source region cannot be reached, or a record be read, is for the operator to know.

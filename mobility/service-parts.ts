@@ -5,6 +5,8 @@ import type { Capture } from "./capture.ts";
 import type { MobilityConfig } from "./config.ts";
 import { startAppPoints } from "./consistency/app-points.ts";
 import type { AppPoints } from "./consistency/app-points.ts";
+import { openCacheAccount } from "./control/cache-account.ts";
+import type { CacheAccount } from "./control/cache-account.ts";
 import { createControlClient } from "./control/control-client.ts";
 import type { ControlClient } from "./control/control-client.ts";
 import type { createCurrency } from "./control/currency.ts";
@@ -18,7 +20,7 @@ import { registerService } from "./control/registration.ts";
 import { openSession } from "./control/session-file.ts";
 import { openDisks } from "./disks/open-disks.ts";
 import type { OpenedDisk } from "./disks/open-disks.ts";
-import { releaseReserve } from "./epochs/state.ts";
+import { releaseReserve, uploadedTo } from "./epochs/state.ts";
 import type { StateFile } from "./epochs/state.ts";
 import { makeFolderDurably } from "./durable-file.ts";
 import { lockFolder } from "./folder-lock.ts";
@@ -42,6 +44,7 @@ export interface Base {
   readonly disks: readonly OpenedDisk[];
   readonly tokens: ItemTokens;
   readonly session: ReturnType<typeof openSession>;
+  readonly cacheAccount: CacheAccount;
   /** Rejects while the machine does not know its own id. */
   readonly machineId: MachineIdentity;
   readonly control: ControlClient;
@@ -78,6 +81,7 @@ export function openBase(config: MobilityConfig, ports: MobilityPorts, signal: A
   undo.push(() => closeImages(disks));
   const tokens = openItemTokens(files, ports.randomBytes, folder.token);
   const session = openSession({ files, random: ports.randomBytes, bootId: ports.bootId }, folder.session, folder.path);
+  const cacheAccount = openCacheAccount(files, folder.cacheAccount);
   const machineId = machineIdentity(config.machineId, ports.transport, signal);
   const callsUntil = (end: AbortSignal): ControlClient =>
     createControlClient({ ...config, transport: ports.transport, credential: tokens.credential, sessionId: session.id, signal: end });
@@ -87,6 +91,7 @@ export function openBase(config: MobilityConfig, ports: MobilityPorts, signal: A
     control,
     itemId,
     tokens,
+    cacheAccount,
     registrationToken,
     machineId,
     bootId: ports.bootId,
@@ -100,6 +105,7 @@ export function openBase(config: MobilityConfig, ports: MobilityPorts, signal: A
     disks,
     tokens,
     session,
+    cacheAccount,
     machineId,
     control,
     lastCalls: callsUntil,
@@ -110,7 +116,7 @@ export function openBase(config: MobilityConfig, ports: MobilityPorts, signal: A
   };
 }
 
-export function uploaderOf({ config, ports, control, lag, failed }: Base, state: StateFile, renew: () => void): Uploader {
+export function uploaderOf({ config, ports, control, cacheAccount, lag, failed }: Base, state: StateFile, renew: () => void): Uploader {
   return startUploader({
     files: ports.files,
     clock: ports.clock,
@@ -119,8 +125,9 @@ export function uploaderOf({ config, ports, control, lag, failed }: Base, state:
     random: ports.random,
     pace: createPace(config.uploadBytesPerSecond, ports.clock),
     renew,
+    obstacle: (containerUrl) => cacheAccount.obstacle(containerUrl),
     uploaded: async (end) => {
-      await state.change({ uploaded: end });
+      await state.change(uploadedTo(end));
       lag.uploaded(end);
     },
     failed,
@@ -156,6 +163,11 @@ export function captureOf(
       ports.log("info", "epoch-sealed", { epoch: delta.end.epoch, lengthBytes: delta.lengthBytes });
       lag.sealed(delta.end, opened.state.current.lastWriteMs);
       uploader.add(delta);
+    },
+    streamBegun: () => {
+      ports.log("info", "stream-begun", { stream: opened.state.current.sealed.stream });
+      lag.restart();
+      uploader.forget();
     },
     failed,
   });

@@ -66,11 +66,15 @@ export function createControlClient(options: ControlOptions): ControlClient {
   };
 }
 
-/** Tokens and the SAS travel in these calls: plain http reaches this machine only. Throws `configuration-invalid`. */
+/** Nobody on the way can read what is sent there: it is https, or does not leave this machine. */
+export function isGuarded({ protocol, hostname }: URL): boolean {
+  return protocol === "https:" || (protocol === "http:" && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname));
+}
+
+/** Tokens and the SAS travel in these calls. Throws `configuration-invalid`. */
 export function controlUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  const loopback = url !== undefined && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname);
-  if (url !== undefined && (url.protocol === "https:" || (url.protocol === "http:" && loopback))) return url;
+  if (url !== undefined && isGuarded(url)) return url;
   throw new LeewardError("configuration-invalid", "apiUrl must be an https address; http is for this machine only.", { option: "apiUrl" });
 }
 

@@ -8,7 +8,7 @@ import { readBatch } from "./batch.ts";
 import { claimItem } from "./claim.ts";
 import type { Claim } from "./claim.ts";
 import { openItem } from "./context.ts";
-import { isStreamOpen, watchStream } from "./open-stream.ts";
+import { watchStream } from "./open-stream.ts";
 import type { ApplyContext, OpenItem } from "./context.ts";
 import { CLAIM_AGAIN_PAUSE_MS } from "./limits.ts";
 import { UNUSABLE } from "./next-delta.ts";
@@ -96,7 +96,6 @@ async function workAndLetGo(claim: Claim): Promise<WorkEnd> {
 async function work(claim: Claim): Promise<WorkEnd> {
   const { open } = claim;
   const { context } = open;
-  if (!(await isStreamOpen(open))) return end(claim);
   // Only an earlier worker can have put deltas into the journal ahead of the intent: one look is enough.
   let journalAhead = true;
   let wanted = await readPointWanted(open.records);
@@ -104,7 +103,7 @@ async function work(claim: Claim): Promise<WorkEnd> {
   let woken = false;
   const isOpen = watchStream(open);
   for (;;) {
-    if (!(await isOpen())) return end(claim);
+    if (!(await isOpen("now and then"))) return end(claim);
     // A point that a delta was marked for may be missing because its worker died; the next batch would take the chance away.
     await takeDuePoint(claim, "marked");
     if (context.clock.now() >= context.deadlineMs) return letGo(claim, "more");
@@ -115,8 +114,10 @@ async function work(claim: Claim): Promise<WorkEnd> {
       await takeDuePoint(claim, "any", wanted);
       continue;
     }
-    if (woken && !(await isStreamOpen(open))) return end(claim);
-    if (woken) wanted = await readPointWanted(open.records);
+    if (woken) {
+      if (!(await isOpen("now"))) return end(claim);
+      wanted = await readPointWanted(open.records);
+    }
     await takeDuePoint(claim, "any", wanted);
     if (next.cacheFailure !== undefined) throw next.cacheFailure;
     journalAhead = false;
@@ -125,7 +126,6 @@ async function work(claim: Claim): Promise<WorkEnd> {
   }
 }
 
-/** Of a stream that is closed nothing is applied, and no point is taken. */
 async function end(claim: Claim): Promise<WorkEnd> {
   await claim.release();
   return { kind: "idle" };

@@ -70,7 +70,7 @@ export const restoreOfEntry = ({ id }: Pick<LedgerEntry, "id">): string => id.sl
 /** Where a thing lies: removing what is in the source region must not hold up the rest, for that region may be gone. */
 export type LedgerSide = "source" | "target";
 const AT_SOURCE: ReadonlySet<LedgerKind> = new Set(["event-subscription", "mobility-extension", "system-topic", "cache-data"]);
-export const sideOf = ({ kind }: Pick<LedgerEntry, "kind">): LedgerSide => (AT_SOURCE.has(kind) ? "source" : "target");
+const sideOf = ({ kind }: Pick<LedgerEntry, "kind">): LedgerSide => (AT_SOURCE.has(kind) ? "source" : "target");
 
 /** What takes along whatever others have put into it when it is removed. */
 const isHolder = ({ kind }: LedgerEntry): boolean => kind === "resource-group" || kind === "storage-account";

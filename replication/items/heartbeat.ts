@@ -11,15 +11,16 @@ import {
 import type { CacheAccess, ItemStores } from "../ports.ts";
 import { appPointAfter } from "./app-point.ts";
 import type { ItemContext } from "./context.ts";
-import { unlessDamaged } from "./damaged.ts";
+import { nothing, unlessDamaged } from "./damaged.ts";
 import type { HeartbeatRecord, Progress, ProtectedItem } from "./item.ts";
 import { changeItem } from "./item-record.ts";
 import type { HeartbeatAnswer, HeartbeatRequest } from "./mobility-protocol.ts";
 import { HEARTBEAT_RECORD } from "./names.ts";
 import { ensureProgress, progressGone } from "./open-stream.ts";
-import { decodeUnlessDamaged, encodeRecord } from "./records.ts";
+import { decodeRecord, encodeRecord } from "./records.ts";
 import { repairReported } from "./repair-report.ts";
 import { isChecksum, requireCount, requireField, requirePosition, requireTime } from "./request-rules.ts";
+import { wantedEpoch } from "./resend.ts";
 import { rotationFor, withNextToken } from "./rotation.ts";
 import { requireMachine, sessionFor } from "./session.ts";
 import { openStream } from "./streams.ts";
@@ -56,6 +57,7 @@ export async function recordHeartbeat(
     applied: progress.applied,
     intervalMs: HEARTBEAT_MS,
     session: { sinceMs: session.sinceMs, leaseMs: SESSION_LEASE_MS },
+    resend: wantedEpoch(progress),
     consistency: appPoint === undefined || appPoint.outcome !== undefined ? undefined : { requestId: appPoint.requestId },
     rotation: rotationFor(item, request, context.clock.now()),
   };
@@ -74,7 +76,7 @@ export async function isHeartbeatDamaged(stores: ItemStores, itemId: string): Pr
 
 /** Undefined when the record is gone or damaged: for those who can do without. */
 export async function findProgress(stores: ItemStores, itemId: string): Promise<Progress | undefined> {
-  return (await unlessDamaged(readProgress(stores.records(itemId))))?.progress;
+  return (await unlessDamaged(() => readProgress(stores.records(itemId)), nothing))?.progress;
 }
 
 /** The progress of an item that exists, and therefore has one. Errors: `record-corrupt`. */
@@ -155,7 +157,11 @@ async function findHeartbeat(
   itemId: string,
 ): Promise<{ readonly record: HeartbeatRecord | undefined; readonly etag: string } | undefined> {
   const stored = await stores.records(itemId).read(HEARTBEAT_RECORD);
-  return stored && { record: decodeUnlessDamaged<HeartbeatRecord>(HEARTBEAT_RECORD, 1, stored.bytes), etag: stored.etag };
+  if (stored === undefined) return undefined;
+  return {
+    record: await unlessDamaged(() => decodeRecord<HeartbeatRecord>(HEARTBEAT_RECORD, 1, stored.bytes), nothing),
+    etag: stored.etag,
+  };
 }
 
 function requireHeartbeat(request: HeartbeatRequest): void {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { LeewardError, hasCode } from "../errors.ts";
+import { LeewardError } from "../errors.ts";
 
 /**
  * The envelope of every JSON record in the target account: `{"sha256":"<64 hex digits>","body":{...}}`, where the digest covers the UTF-8 text of
@@ -29,20 +29,6 @@ export function decodeRecord<Body extends { readonly version: number }>(name: st
   }
   // The digest shows that our own encoder wrote this body, and the version names its shape.
   return body as Body;
-}
-
-/** The same for a record that is made anew when it is damaged, since others know what stood in it: undefined then. */
-export function decodeUnlessDamaged<Body extends { readonly version: number }>(
-  name: string,
-  version: Body["version"],
-  bytes: Uint8Array,
-): Body | undefined {
-  try {
-    return decodeRecord<Body>(name, version, bytes);
-  } catch (error) {
-    if (hasCode(error, "record-corrupt")) return undefined;
-    throw error;
-  }
 }
 
 function digest(text: string): string {

@@ -3,12 +3,12 @@ import { RECORD_CHANGES_MAX_TRIES, STREAM_MAX } from "../limits.ts";
 import type { ItemStores } from "../ports.ts";
 import { type Position, startPosition } from "../position.ts";
 import type { ItemContext } from "./context.ts";
-import { unlessDamaged } from "./damaged.ts";
+import { nothing, unlessDamaged } from "./damaged.ts";
 import type { ProtectedItem } from "./item.ts";
 import type { OpenStream } from "./mobility-protocol.ts";
-import { changeItem, findItem, readItem } from "./item-record.ts";
+import { changeItem, findReadableItem, readItem } from "./item-record.ts";
 import { STREAMS_RECORD } from "./names.ts";
-import { decodeUnlessDamaged, encodeRecord } from "./records.ts";
+import { decodeRecord, encodeRecord } from "./records.ts";
 
 /** `streams.json`: the stream numbers that were ever used under this name. It outlives the item. Changed by compare-and-set only. */
 export interface StreamsRecord {
@@ -37,7 +37,7 @@ export async function mintStream(stores: ItemStores, itemId: string): Promise<nu
   const records = stores.records(itemId);
   for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
     const stored = await records.read(STREAMS_RECORD);
-    const known = stored === undefined ? undefined : readable(stored.bytes, itemId);
+    const known = stored === undefined ? undefined : await readable(stored.bytes, itemId);
     const last = (known?.last ?? (await lastSeen(stores, itemId))) + 1;
     invariant(last <= STREAM_MAX, "stream numbers are not used up", { itemId, last });
     const bytes = encodeRecord({ version: 1, itemId, last } satisfies StreamsRecord);
@@ -58,17 +58,17 @@ export async function closeStream({ stores, clock }: Pick<ItemContext, "stores" 
   await changeItem(stores, itemId, (found) => (found.nonce === undefined ? found : { ...found, ...closed }));
 }
 
-function readable(bytes: Uint8Array, itemId: string): StreamsRecord | undefined {
-  const record = decodeUnlessDamaged<StreamsRecord>(STREAMS_RECORD, 1, bytes);
+async function readable(bytes: Uint8Array, itemId: string): Promise<StreamsRecord | undefined> {
+  const record = await unlessDamaged(() => decodeRecord<StreamsRecord>(STREAMS_RECORD, 1, bytes), nothing);
   return record?.itemId === itemId ? record : undefined;
 }
 
 /** The highest stream that left a trace. The cache account may be unreachable, with its region; each stream has a container in the target account too. */
 async function lastSeen(stores: ItemStores, itemId: string): Promise<number> {
-  const announced = await unlessDamaged(findItem(stores, itemId));
+  const announced = await findReadableItem(stores, itemId);
   const cached = await stores.listStreams(itemId, "cache").catch((error: unknown) => {
     if (hasCode(error, "store-unavailable", "store-refused")) return [];
     throw error;
   });
-  return Math.max(0, announced?.item.stream ?? 0, ...cached, ...(await stores.listStreams(itemId, "target")));
+  return Math.max(0, announced?.stream ?? 0, ...cached, ...(await stores.listStreams(itemId, "target")));
 }

@@ -1,5 +1,6 @@
 import { inLanes } from "../apply/lanes.ts";
-import { LeewardError, hasCode } from "../errors.ts";
+import { LeewardError } from "../errors.ts";
+import { unlessDamaged } from "../items/damaged.ts";
 import { POINTS_PREFIX } from "../items/names.ts";
 import { POINT_LIST_PAGES_MAX, POINT_LIST_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
 import type { RecordListing, RecordStore } from "../ports.ts";
@@ -102,13 +103,11 @@ async function readAll<Body>(ids: readonly string[], read: (id: string) => Promi
   const bodies = new Map<string, Body>();
   const errors = new Map<string, LeewardError>();
   await inLanes(POINT_READS_IN_FLIGHT, ids, async (id) => {
-    try {
-      const body = await read(id);
-      if (body !== undefined) bodies.set(id, body);
-    } catch (error) {
-      if (!hasCode(error, "record-corrupt", "delta-too-large")) throw error;
-      errors.set(id, error);
-    }
+    const body = await unlessDamaged(
+      () => read(id),
+      (damage) => void errors.set(id, damage),
+    );
+    if (body !== undefined) bodies.set(id, body);
   });
   return { found: inOrder(ids, bodies), damaged: inOrder(ids, errors) };
 }

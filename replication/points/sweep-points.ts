@@ -35,6 +35,10 @@ interface HeldPin {
   readonly pin: PointPin;
 }
 
+export function heldPins({ pins }: PointCatalog): readonly HeldPin[] {
+  return [...pins].flatMap(([pointId, record]) => record.pins.map((pin) => ({ pointId, pin })));
+}
+
 /** Retention and tidying of one item's recovery points, bounded and safe to repeat (DESIGN 7). A damaged record keeps none of the others waiting. */
 export async function sweepPoints(context: ItemContext, item: ProtectedItem): Promise<PointSweep> {
   const { itemId } = item;
@@ -57,7 +61,7 @@ export async function sweepPoints(context: ItemContext, item: ProtectedItem): Pr
   await removeLostPins(context, item, catalog);
   return {
     kept,
-    pins: [...catalog.pins].flatMap(([pointId, record]) => record.pins.map((pin) => ({ pointId, pin }))),
+    pins: heldPins(catalog),
     neededStreams: neededStreams(kept, catalog, snapshots),
     removedPoints: [...pruned.removed, ...waste.removed],
     pinnedPoints: [...pruned.pinned, ...waste.pinned],

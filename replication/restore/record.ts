@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { LeewardError } from "../errors.ts";
+import { unlessDamaged } from "../items/damaged.ts";
 import { restoreRecordName } from "../items/names.ts";
 import { decodeRecord } from "../items/records.ts";
 import type { RecordStore, RestoredDisk } from "../ports.ts";
@@ -57,6 +58,14 @@ export async function findRestore(records: RecordStore, restoreId: string): Prom
   const name = restoreRecordName(restoreId);
   const stored = await records.read(name);
   return stored === undefined ? undefined : { restore: decodeRecord<RestoreRecord>(name, 1, stored.bytes), etag: stored.etag };
+}
+
+/** What stands under its name, readable or not. */
+export function lookAtRestore(records: RecordStore, restoreId: string): Promise<StoredRestore | "damaged" | undefined> {
+  return unlessDamaged(
+    () => findRestore(records, restoreId),
+    () => "damaged" as const,
+  );
 }
 
 /** Errors: `restore-unknown`, `record-corrupt`. */

@@ -59,6 +59,12 @@ describe("NBD negotiation", () => {
     ]);
   });
 
+  it("offers all that the server obeys: FLUSH, FUA, TRIM, WRITE_ZEROES, CACHE and several connections", () => {
+    const [HAS_FLAGS, FLUSH, FUA, TRIM, WRITE_ZEROES, MULTI, CACHE] = [1, 4, 8, 32, 64, 256, 1024];
+    const offered = answer(7, named("os")).replies[0]?.readUInt16BE(30);
+    expect(offered).toBe(HAS_FLAGS | FLUSH | FUA | TRIM | WRITE_ZEROES | MULTI | CACHE);
+  });
+
   it("the empty name is the first export", () => {
     expect(answer(7, named("")).next).toEqual({ transmit: 0 });
     expect(answer(1).next).toEqual({ transmit: 0 });

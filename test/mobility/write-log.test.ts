@@ -1,0 +1,82 @@
+import { describe, expect, it } from "vitest";
+import { openWriteLog } from "../../mobility/epochs/write-log.ts";
+import type { WriteLogOptions } from "../../mobility/epochs/write-log.ts";
+import { DELTA_MAX_EXTENTS, EPOCH_MAX_EXTENTS } from "../../replication/limits.ts";
+import { createRandom } from "../memory/random.ts";
+import { createVirtualTime } from "../memory/virtual-time.ts";
+
+/** A write log above a journal that keeps nothing; the last sequence of each epoch, as the sealer gets it. */
+function logInMemory(changes: Partial<WriteLogOptions> = {}) {
+  let sequence = 1;
+  let segment = 1;
+  let openBytes = 0;
+  const epochs: number[] = [];
+  const times: number[] = [];
+  const { clock } = createVirtualTime(1_750_000_000_000, createRandom(1)).process();
+  const log = openWriteLog({
+    clock,
+    journal: {
+      get openBytes() {
+        return openBytes;
+      },
+      get openNumber() {
+        return segment;
+      },
+      get nextSequence() {
+        return sequence;
+      },
+      failure: undefined,
+      append: ({ timeMs }, data) => {
+        times.push(timeMs);
+        openBytes += 56 + data.length;
+        sequence += 1;
+        return openBytes - data.length;
+      },
+      cut: () => {
+        openBytes = 0;
+        segment += 1;
+        return segment - 1;
+      },
+      sync: () => Promise.resolve(),
+      remove: () => undefined,
+      pathOf: String,
+      close: () => undefined,
+    },
+    sealer: {
+      waiting: 0,
+      waitingBytes: 0,
+      failing: false,
+      add: (_, __, lastSequence) => void epochs.push(lastSequence),
+      idle: () => Promise.resolve(),
+      below: () => Promise.resolve(),
+      belowOrFailing: () => Promise.resolve(),
+      pause: () => Promise.resolve(),
+      resume: () => undefined,
+      forget: () => undefined,
+      stop: () => Promise.resolve(),
+    },
+    diskCount: 2,
+    epochMaxAgeMs: 3_600_000,
+    lastWriteMs: 0,
+    ...changes,
+  });
+  return { log, epochs, times };
+}
+
+describe("the write log", () => {
+  it("rule 9: no epoch has more extents than its bound, however small and scattered the writes are", () => {
+    const { log, epochs } = logInMemory();
+    const data = Buffer.alloc(512);
+    const count = 2 * EPOCH_MAX_EXTENTS + 100;
+    // Neither neighbours nor on one disk: each is an extent of its own.
+    for (let index = 0; index < count; index += 1) {
+      log.append({ kind: "write", disk: index % 2, pass: 0, offsetBytes: 1024 * index, lengthBytes: 512 }, data);
+    }
+    const sizes = epochs.map((last, index) => last - (epochs[index - 1] ?? 0));
+    expect(sizes.length).toBe(2);
+    // A write in the middle of an extent makes two more of it, and splitting off zeros doubles them at most: DELTA_MAX_EXTENTS has room.
+    for (const size of sizes) expect(size).toBeLessThanOrEqual(EPOCH_MAX_EXTENTS);
+    for (const size of sizes) expect(size).toBeGreaterThan(EPOCH_MAX_EXTENTS - 4);
+    expect(EPOCH_MAX_EXTENTS).toBeLessThanOrEqual(DELTA_MAX_EXTENTS / 2);
+  });
+});

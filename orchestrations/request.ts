@@ -1,7 +1,7 @@
 import { LeewardError } from "../replication/errors.ts";
 import { handOver } from "../replication/failover/ledger.ts";
 import { changeLedger, hasLedger } from "../replication/failover/ledger-record.ts";
-import { unlessDamaged } from "../replication/items/damaged.ts";
+import { nothing, unlessDamaged } from "../replication/items/damaged.ts";
 import { findReadableItem } from "../replication/items/item-record.ts";
 import { requireItemId } from "../replication/items/request-rules.ts";
 import { situationNow, situationToRepair } from "../replication/items/situation.ts";
@@ -123,7 +123,7 @@ async function prepareManaged(context: FlowContext, asked: OperationRequest): Pr
  * operator has taken the record away. Errors: `record-corrupt` when the ledger is damaged too.
  */
 async function takeDamagedAway({ stores, clock }: FlowContext, itemId: string): Promise<void> {
-  const isManaged = await unlessDamaged(findManaged(stores, itemId));
+  const isManaged = await unlessDamaged(() => findManaged(stores, itemId), nothing);
   if (isManaged !== undefined || !(await hasLedger(stores, itemId))) return;
   await changeLedger(stores, itemId, (ledger) => handOver(ledger, clock.now()));
   await removeDamagedManaged(stores, itemId);
@@ -172,7 +172,10 @@ export async function tendFlow(context: FlowContext, itemId: string, flows: Flow
   if (state === undefined) await flows.start({ version: 3, itemId, ...job });
   if (state !== "ended" || (await reportOutcome(context, itemId, job.jobId))) return;
   const error = new LeewardError("internal", "The flow ended without an outcome.");
-  const failed = await unlessDamaged(changeJob(stores, itemId, job.jobId, (record) => failJob(record, errorOf(error), clock.now())));
+  const failed = await unlessDamaged(
+    () => changeJob(stores, itemId, job.jobId, (record) => failJob(record, errorOf(error), clock.now())),
+    nothing,
+  );
   const ended = failed ?? remadeJob({ itemId, ...job }, "Failed", [error], clock.now());
   await mendJob(stores, ended);
   await tellJob(context, ended);

@@ -13,7 +13,7 @@ import {
 } from "../../replication/jobs/job.ts";
 import { changeJob, findJob, replaceJob } from "../../replication/jobs/job-record.ts";
 import { type RunningFlow, changeManaged, findManaged } from "../../replication/jobs/managed-item.ts";
-import { unlessDamaged } from "../../replication/items/damaged.ts";
+import { nothing, unlessDamaged } from "../../replication/items/damaged.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import { decideOutcome } from "../../replication/states/decide.ts";
 import type { FlowError, FlowRun } from "../flow-run.ts";
@@ -40,7 +40,7 @@ export async function lookOther(
   { jobId, giveUp }: { readonly jobId: string; readonly giveUp: boolean },
 ): Promise<{ readonly ended: boolean }> {
   // A flow whose record is damaged has stopped, or does at its next step.
-  const other = await unlessDamaged(findJob(stores, itemId, jobId));
+  const other = await unlessDamaged(() => findJob(stores, itemId, jobId), nothing);
   if (other === undefined || isEnded(other)) return { ended: true };
   if (!giveUp) return { ended: false };
   return { ended: isEnded(await changeJob(stores, itemId, jobId, (job) => cancelJob(job, clock.now()))) };
@@ -83,7 +83,8 @@ export async function closeJob(context: FlowContext, run: FlowRun, end: JobEnd):
     if (end.kind === "succeeded") return succeedJob(found, nowMs);
     return end.kind === "cancelled" ? cancelJob(found, nowMs) : failJob(found, errorOf(end.error), nowMs);
   });
-  const job = (await unlessDamaged(closed)) ?? remadeJob(run, STATES[end.kind], end.kind === "failed" ? [end.error] : [], nowMs);
+  const job =
+    (await unlessDamaged(() => closed, nothing)) ?? remadeJob(run, STATES[end.kind], end.kind === "failed" ? [end.error] : [], nowMs);
   await mendJob(context.stores, job);
   await tellJob(context, job);
   await reportOutcome(context, itemId, jobId);
@@ -94,7 +95,7 @@ const STATES = { succeeded: "Succeeded", cancelled: "Cancelled", failed: "Failed
 
 /** Puts the job in the place of a record that cannot be read. */
 export async function mendJob(stores: ItemStores, job: JobRecord): Promise<void> {
-  if ((await unlessDamaged(findJob(stores, job.itemId, job.jobId))) === undefined) await replaceJob(stores, job);
+  if ((await unlessDamaged(() => findJob(stores, job.itemId, job.jobId), nothing)) === undefined) await replaceJob(stores, job);
 }
 
 /** What a job keeps of an error. */
@@ -107,7 +108,7 @@ export const errorOf = ({ code, message, hint }: Pick<FlowError, "code" | "messa
 export async function reportOutcome(context: TellContext, itemId: string, jobId: string): Promise<boolean> {
   const { stores } = context;
   // Who ends a job whose record is damaged makes it anew.
-  const job = await unlessDamaged(findJob(stores, itemId, jobId));
+  const job = await unlessDamaged(() => findJob(stores, itemId, jobId), nothing);
   const before = await findManaged(stores, itemId);
   if (job === undefined || !isEnded(job) || before?.situation.job?.jobId !== jobId) return false;
   const outcome = job.state === "Succeeded" ? "JobSucceeded" : "JobFailed";

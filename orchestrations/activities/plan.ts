@@ -5,7 +5,7 @@ import { PLAN_REFUSALS, type PlanRefusal, type TargetPlan } from "../../replicat
 import { planTarget } from "../../replication/planning/plan-target.ts";
 import { noteError } from "../../replication/jobs/job.ts";
 import { changeJob } from "../../replication/jobs/job-record.ts";
-import { unlessDamaged } from "../../replication/items/damaged.ts";
+import { nothing, unlessDamaged } from "../../replication/items/damaged.ts";
 import type { PlanOptions } from "../../replication/planning/options.ts";
 import { type NamedMapping, listMappings } from "../../replication/networks/mapping-records.ts";
 import { readInventory } from "../../replication/resources/read-inventory.ts";
@@ -48,7 +48,7 @@ function refused(refusals: readonly PlanRefusal[]): LeewardError {
 
 /** Who names the network needs no mapping. Errors: `record-corrupt`. */
 async function mappingsFor({ control }: FlowContext, { network }: PlanOptions): Promise<readonly NamedMapping[]> {
-  return network === undefined ? listMappings(control) : ((await unlessDamaged(listMappings(control))) ?? []);
+  return network === undefined ? listMappings(control) : ((await unlessDamaged(() => listMappings(control), nothing)) ?? []);
 }
 
 /** The job names the items whose plan cannot be read: their names and addresses are not kept apart from those of this one. */

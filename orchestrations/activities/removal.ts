@@ -20,7 +20,7 @@ import { type JobLeftover, noteLeftover } from "../../replication/jobs/job.ts";
 import { changeJob } from "../../replication/jobs/job-record.ts";
 import { AZURE_BUSY_MS } from "../../replication/limits.ts";
 import type { Begun } from "../../replication/ports-resource-manager.ts";
-import { unlessDamaged } from "../../replication/items/damaged.ts";
+import { nothing, unlessDamaged } from "../../replication/items/damaged.ts";
 import { forgetNetwork } from "../../replication/networks/mapping-records.ts";
 import { listOf, textOf } from "../../replication/resources/json.ts";
 import { removeRestore } from "../../replication/restore/remove.ts";
@@ -123,7 +123,8 @@ async function removeAnswer(context: FlowContext, run: FlowRun, entry: LedgerEnt
   }
   const answer = stepAnswer(begun);
   // Mappings that cannot be read lead nowhere already.
-  if (answer.kind === "done" && entry.kind === "virtual-network") await unlessDamaged(forgetNetwork(context.control, entry.id));
+  if (answer.kind === "done" && entry.kind === "virtual-network")
+    await unlessDamaged(() => forgetNetwork(context.control, entry.id), nothing);
   if (answer.kind === "done") await changeLedger(stores, run.itemId, (ledger) => markRemoved(ledger, entry.id, clock.now()));
   return answer;
 }

@@ -2,7 +2,7 @@ import { LeewardError, hasCode } from "../errors.ts";
 import { changeItem, findReadableItem } from "../items/item-record.ts";
 import { POLICIES_PREFIX, isItemId, policyRecordName } from "../items/names.ts";
 import { decodeOwn } from "../items/change-record.ts";
-import { unlessDamaged } from "../items/damaged.ts";
+import { nothing, unlessDamaged } from "../items/damaged.ts";
 import { encodeRecord } from "../items/records.ts";
 import { requireField } from "../items/request-rules.ts";
 import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT, POLICIES_MAX_COUNT, RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
@@ -70,7 +70,7 @@ export async function putPolicy(
   for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
     const stored = await control.read(policyRecordName(name));
     // A damaged one is made anew.
-    const before = await unlessDamaged(findPolicy(control, name));
+    const before = await unlessDamaged(() => findPolicy(control, name), nothing);
     const record: PolicyRecord = { version: 1, name, policy: policyFromMinutes(given, before?.record.policy) };
     if (stored === undefined) {
       const count = (await control.list(POLICIES_PREFIX, POLICIES_MAX_COUNT)).length;

@@ -4,7 +4,10 @@ import { createMemoryStores } from "./memory-stores.ts";
 import { type Around, type PortCall, wrapCacheAccess, wrapQueue, wrapRestoreAccess, wrapStores } from "./wrapped-stores.ts";
 
 const grant = { expiresMs: 0 };
-const cacheAccess: CacheAccess = { grantCreate: async () => ({ containerUrl: "https://memory.invalid", ...grant }) };
+const cacheAccess: CacheAccess = {
+  endpoint: "https://memory.invalid",
+  grantCreate: async () => ({ containerUrl: "https://memory.invalid", ...grant }),
+};
 const restoreAccess: RestoreAccess = { grantRead: async () => ({ url: "https://memory.invalid", ...grant }) };
 const queue: WorkQueue = { send: async () => undefined };
 

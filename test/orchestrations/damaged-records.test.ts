@@ -101,7 +101,7 @@ describe("a damaged managed.json", () => {
     await eachDamage("managed.json", 6, async (world) => {
       const { items } = await listOverviews(world.context);
       expect(items.find(({ itemId }) => itemId === "web-1")).toMatchObject({
-        damage: { code: "record-corrupt" },
+        damaged: { code: "record-corrupt" },
         status: { itemId: "web-1" },
       });
       await expect(world.ask(failover())).rejects.toMatchObject({ code: "record-corrupt" });

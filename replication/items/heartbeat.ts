@@ -56,6 +56,7 @@ export async function recordHeartbeat(
     upload,
     applied: progress.applied,
     intervalMs: HEARTBEAT_MS,
+    nowMs: context.clock.now(),
     session: { sinceMs: session.sinceMs, leaseMs: SESSION_LEASE_MS },
     resend: wantedEpoch(progress),
     consistency: appPoint === undefined || appPoint.outcome !== undefined ? undefined : { requestId: appPoint.requestId },

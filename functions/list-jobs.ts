@@ -5,7 +5,10 @@ import { httpHandler } from "./http-edge.ts";
 import { jobName, jobView } from "./job-views.ts";
 import type { ApplicationSource } from "./wiring.ts";
 
-/** The jobs of a page of items, of those that are no longer protected too, newest first, and the names of those whose record is damaged; `after` is the `next` of the page before. */
+/**
+ * The jobs of a page of items, of those that are no longer protected too, newest first, and the names of those whose
+ * record is damaged; `after` is the `next` of the page before.
+ */
 export const listJobs = (application: ApplicationSource): HttpFunctionOptions => ({
   methods: ["GET"],
   authLevel: "function",

@@ -118,9 +118,9 @@ async function prepareManaged(context: FlowContext, asked: OperationRequest): Pr
 }
 
 /**
- * A damaged `managed.json` is made anew by protecting the VM again. Nobody knows any more whether its machine has moved, so
- * what a failover made becomes the operator's first: nothing that somebody may work with is ever removed. The same when an
- * operator has taken the record away. Errors: `record-corrupt` when the ledger is damaged too.
+ * A damaged `managed.json` is made anew by protecting the VM again. Nobody knows any more whether its machine has
+ * moved, so what a failover made becomes the operator's first: nothing that somebody may work with is ever removed. The
+ * same when an operator has taken the record away. Errors: `record-corrupt` when the ledger is damaged too.
  */
 async function takeDamagedAway({ stores, clock }: FlowContext, itemId: string): Promise<void> {
   const isManaged = await unlessDamaged(() => findManaged(stores, itemId), nothing);

@@ -21,7 +21,10 @@ import { type FlowContext, managedOf } from "./context.ts";
 import { requireLedger } from "./ledger-repair.ts";
 import { type TellContext, tellJob, tellState } from "./tell.ts";
 
-/** What the flow was asked for; that it has begun is told. Errors: `record-corrupt` for a damaged ledger: then nothing is begun. */
+/**
+ * What the flow was asked for; that it has begun is told. Errors: `record-corrupt` for a damaged ledger: then nothing
+ * is begun.
+ */
 export async function openJob(context: FlowContext, run: FlowRun): Promise<Pick<RunningFlow, "endsJobId" | "failover">> {
   const { itemId, jobId } = run;
   const { running, situation } = await managedOf(context, itemId);

@@ -13,9 +13,9 @@ import { extensionId } from "./extension.ts";
 type Candidate = Pick<LedgerEntry, "id" | "kind" | "role">;
 
 /**
- * Before a flow does anything: a ledger that is damaged ends it, because nobody knows what may be removed. One that is gone,
- * though the item has a plan, was taken away by an operator who could not restore it: it is made anew from the plan and from
- * the marks of what stands there. What an earlier plan made is not found again. Errors: `record-corrupt`.
+ * Before a flow does anything: a ledger that is damaged ends it, because nobody knows what may be removed. One that is
+ * gone, though the item has a plan, was taken away by an operator who could not restore it: it is made anew from the
+ * plan and from the marks of what stands there. What an earlier plan made is not found again. Errors: `record-corrupt`.
  */
 export async function requireLedger(context: FlowContext, run: FlowRun): Promise<void> {
   const { stores, clock } = context;

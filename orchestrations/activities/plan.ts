@@ -51,7 +51,10 @@ async function mappingsFor({ control }: FlowContext, { network }: PlanOptions): 
   return network === undefined ? listMappings(control) : ((await unlessDamaged(() => listMappings(control), nothing)) ?? []);
 }
 
-/** The job names the items whose plan cannot be read: their names and addresses are not kept apart from those of this one. */
+/**
+ * The job names the items whose plan cannot be read: their names and addresses are not kept apart from those of this
+ * one.
+ */
 async function otherPlans({ stores, clock }: FlowContext, { itemId, jobId }: FlowRun): Promise<readonly PlannedItem[]> {
   const found: PlannedItem[] = [];
   const damaged: string[] = [];

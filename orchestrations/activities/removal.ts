@@ -29,8 +29,8 @@ import { type FlowContext, managedOf, managementOf } from "./context.ts";
 import { type StepAnswer, stepAnswer } from "./resources.ts";
 
 /**
- * Marks what has to go, then looks at the other items (in this order: see `beginRemoval`); the ids to remove, stage by stage. What is never removed is
- * released here, and the job names it.
+ * Marks what has to go, then looks at the other items (in this order: see `beginRemoval`); the ids to remove, stage by
+ * stage. What is never removed is released here, and the job names it.
  */
 export async function planRemovals(
   context: FlowContext,

@@ -20,8 +20,8 @@ export interface AlertRecord {
 }
 
 /**
- * `alerts.json`. Changed by compare-and-set only. A rule that is taken away leaves its history: an alert that comes again must
- * not start a second failover by the next rule.
+ * `alerts.json`. Changed by compare-and-set only. A rule that is taken away leaves its history: an alert that comes
+ * again must not start a second failover by the next rule.
  */
 type StoredAlerts = Omit<AlertRecord, "rule"> & { readonly rule: AlertRule | undefined };
 
@@ -53,7 +53,10 @@ export async function readAlertRecord(stores: ItemStores, itemId: string): Promi
   throw new LeewardError("alert-rule-unknown", `The item "${itemId}" has no alert rule.`, { itemId });
 }
 
-/** Takes the rule away, and what it has decided and not begun; one that is not there is fine. A damaged record is made anew. Errors: `conflict`. */
+/**
+ * Takes the rule away, and what it has decided and not begun; one that is not there is fine. A damaged record is made
+ * anew. Errors: `conflict`.
+ */
 export async function removeAlertRule(context: AlertRuleContext, itemId: string): Promise<void> {
   await changeStored(context, itemId, (found) => (found?.rule === undefined ? found : { ...found, rule: undefined, pending: undefined }));
 }
@@ -71,8 +74,9 @@ export interface AlertRuleContext {
 }
 
 /**
- * Gives the item this rule, and returns it whole; what was decided before stays. Only what has a machine to fail over can have one. A
- * damaged record is made anew. Errors: `invalid-request` that names the field, `item-unknown`, `conflict`.
+ * Gives the item this rule, and returns it whole; what was decided before stays. Only what has a machine to fail over
+ * can have one. A damaged record is made anew. Errors: `invalid-request` that names the field, `item-unknown`,
+ * `conflict`.
  */
 export async function setAlertRule(context: AlertRuleContext, itemId: string, given: GivenAlertRule): Promise<AlertRule> {
   const { sourceVmId } = await readManaged(context.stores, itemId);
@@ -103,7 +107,10 @@ export async function changeAlertRecord(
   throw changedAllTheTime(itemId);
 }
 
-/** By an operator. What a damaged record knew is lost, so that the new one begins as if an alert had just started a failover: in doubt none starts. */
+/**
+ * By an operator. What a damaged record knew is lost, so that the new one begins as if an alert had just started a
+ * failover: in doubt none starts.
+ */
 async function changeStored(
   { stores, clock }: AlertRuleContext,
   itemId: string,

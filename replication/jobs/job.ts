@@ -204,8 +204,8 @@ export function cancelJob(job: JobRecord, nowMs: number): JobRecord {
 }
 
 /**
- * In the place of a record that was damaged while its flow ran: how the flow ended is known, and what its tasks did is not. It says so, so that a job that
- * succeeded is no plain success.
+ * In the place of a record that was damaged while its flow ran: how the flow ended is known, and what its tasks did is
+ * not. It says so, so that a job that succeeded is no plain success.
  */
 export function remadeJob(
   { itemId, jobId, flow }: Pick<JobRecord, "itemId" | "jobId" | "flow">,

@@ -6,7 +6,10 @@ import { decodeRecord } from "../items/records.ts";
 import type { RecordStore, RestoredDisk } from "../ports.ts";
 import type { Position } from "../position.ts";
 
-/** The states of a long-running operation, as Azure's APIs name them. `Removing`: somebody deleted it, or its time was over; the record goes last. */
+/**
+ * The states of a long-running operation, as Azure's APIs name them. `Removing`: somebody deleted it, or its time was
+ * over; the record goes last.
+ */
 export type RestoreState = "Pending" | "InProgress" | "Succeeded" | "Failed" | "Removing";
 
 export interface DiskCopy {

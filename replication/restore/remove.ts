@@ -9,9 +9,10 @@ import { unpinPoint } from "../points/pins.ts";
 import { type RestoreRecord, lookAtRestore, restoreIdOf, restorePinId } from "./record.ts";
 
 /**
- * Removes a restore with its blobs, and lets its point go. First the record says so, so that no slice begins another copy; the record goes last, when
- * everything that a slice had under way has settled and a second look has removed what came late: until then `gone` is false and somebody has to come again
- * (the sweep does). One that is not there is gone. Idempotent, also side by side with slices. Errors: `conflict`, those of the ports.
+ * Removes a restore with its blobs, and lets its point go. First the record says so, so that no slice begins another
+ * copy; the record goes last, when everything that a slice had under way has settled and a second look has removed what
+ * came late: until then `gone` is false and somebody has to come again (the sweep does). One that is not there is gone.
+ * Idempotent, also side by side with slices. Errors: `conflict`, those of the ports.
  */
 export async function removeRestore(context: ItemContext, itemId: string, restoreId: string): Promise<{ readonly gone: boolean }> {
   const records = context.stores.records(itemId);

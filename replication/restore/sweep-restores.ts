@@ -11,7 +11,10 @@ export interface RestoreSweep {
   readonly damaged: readonly string[];
 }
 
-/** Ends restores whose time is over, and finishes those that are being removed. Bounded: what is behind RESTORES_MAX_COUNT comes when those before it are gone. */
+/**
+ * Ends restores whose time is over, and finishes those that are being removed. Bounded: what is behind
+ * RESTORES_MAX_COUNT comes when those before it are gone.
+ */
 export async function sweepRestores(context: ItemContext, itemId: string): Promise<RestoreSweep> {
   const records = context.stores.records(itemId);
   const damaged: string[] = [];

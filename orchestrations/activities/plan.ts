@@ -1,4 +1,4 @@
-import { LeewardError, hasCode } from "../../replication/errors.ts";
+import { LeewardError } from "../../replication/errors.ts";
 import { ITEMS_PAGE_MAX_COUNT } from "../../replication/limits.ts";
 import { type ManagedItem, changeManaged, findManaged, readManaged } from "../../replication/jobs/managed-item.ts";
 import { PLAN_REFUSALS, type PlanRefusal, type TargetPlan } from "../../replication/planning/plan.ts";
@@ -62,10 +62,10 @@ async function otherPlans({ stores, clock }: FlowContext, { itemId, jobId }: Flo
     const page = await stores.listItems(ITEMS_PAGE_MAX_COUNT, after);
     for (const other of page) {
       if (other === itemId) continue;
-      const managed = await findManaged(stores, other).catch((error: unknown) => {
-        if (hasCode(error, "record-corrupt")) return void damaged.push(other);
-        throw error;
-      });
+      const managed = await unlessDamaged(
+        () => findManaged(stores, other),
+        () => void damaged.push(other),
+      );
       if (isPlanned(managed)) found.push(managed);
     }
     after = page.at(-1);

@@ -3,7 +3,8 @@ import { ALERT_RECORD } from "../items/names.ts";
 import { type FailoverRequest, readManaged } from "../jobs/managed-item.ts";
 import { decodeRecord, encodeRecord } from "../items/records.ts";
 import { ALERT_COOL_DOWN_MAX_MS, ALERT_TARGETS_MAX_COUNT, RECORD_CHANGES_MAX_TRIES, RESOURCE_ID_MAX_LENGTH } from "../limits.ts";
-import { LeewardError, hasCode } from "../errors.ts";
+import { LeewardError } from "../errors.ts";
+import { unlessDamaged } from "../items/damaged.ts";
 import type { Clock, ItemStores, RecordStore } from "../ports.ts";
 import { type AlertHistory, type AlertRule, NO_ALERTS } from "./decide-alert.ts";
 
@@ -118,7 +119,13 @@ async function changeStored(
   const records = stores.records(itemId);
   for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
     const bytes = await records.read(ALERT_RECORD);
-    const found = bytes === undefined ? undefined : readable(bytes.bytes, itemId);
+    const found =
+      bytes === undefined
+        ? undefined
+        : await unlessDamaged(
+            () => decoded(bytes.bytes, itemId),
+            () => "damaged" as const,
+          );
     const fresh: StoredAlerts = {
       version: 1,
       itemId,
@@ -135,15 +142,6 @@ async function changeStored(
     if (written !== undefined) return;
   }
   throw changedAllTheTime(itemId);
-}
-
-function readable(bytes: Uint8Array, itemId: string): StoredAlerts | "damaged" {
-  try {
-    return decoded(bytes, itemId);
-  } catch (error) {
-    if (hasCode(error, "record-corrupt")) return "damaged";
-    throw error;
-  }
 }
 
 async function readStored(

@@ -1,5 +1,6 @@
 import { inLanes } from "../apply/lanes.ts";
-import { LeewardError, hasCode } from "../errors.ts";
+import { LeewardError } from "../errors.ts";
+import { unlessDamaged } from "../items/damaged.ts";
 import { changeRecord, readRecord } from "../items/change-record.ts";
 import { encodeRecord } from "../items/records.ts";
 import { JOBS_KEPT_MAX_COUNT, JOBS_LIST_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
@@ -57,13 +58,11 @@ export async function listJobs(stores: ItemStores, itemId: string): Promise<JobL
   const damaged: string[] = [];
   const found = new Map<string, JobRecord>();
   await inLanes(POINT_READS_IN_FLIGHT, ids, async (jobId) => {
-    try {
-      const job = await findJob(stores, itemId, jobId);
-      if (job !== undefined) found.set(jobId, job);
-    } catch (error) {
-      if (!hasCode(error, "record-corrupt")) throw error;
-      damaged.push(jobId);
-    }
+    const job = await unlessDamaged(
+      () => findJob(stores, itemId, jobId),
+      () => void damaged.push(jobId),
+    );
+    if (job !== undefined) found.set(jobId, job);
   });
   return { jobs: [...found.values()].toSorted((one, other) => other.startedMs - one.startedMs), damaged: damaged.toSorted() };
 }

@@ -1,5 +1,6 @@
-import { LeewardError, hasCode } from "../errors.ts";
+import { LeewardError } from "../errors.ts";
 import type { PointRequest } from "../failover/choose-point.ts";
+import { unlessDamaged } from "../items/damaged.ts";
 import { changeRecord, readRecord } from "../items/change-record.ts";
 import type { ReplicationPolicy } from "../items/item.ts";
 import { isItemId } from "../items/names.ts";
@@ -71,12 +72,12 @@ export function ensureManaged(stores: ItemStores, first: ManagedItem): Promise<M
 
 /** Takes a damaged record away, so that it can be made anew; one that can be read stays. True when it was damaged. */
 export async function removeDamagedManaged(stores: ItemStores, itemId: string): Promise<boolean> {
-  const isDamaged = await findManaged(stores, itemId).then(
-    () => false,
-    (error: unknown) => {
-      if (hasCode(error, "record-corrupt")) return true;
-      throw error;
+  const isDamaged = await unlessDamaged(
+    async () => {
+      await findManaged(stores, itemId);
+      return false;
     },
+    () => true,
   );
   if (isDamaged) await stores.records(itemId).remove(MANAGED_RECORD);
   return isDamaged;

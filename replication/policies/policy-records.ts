@@ -1,4 +1,4 @@
-import { LeewardError, hasCode } from "../errors.ts";
+import { LeewardError } from "../errors.ts";
 import { changeItem, findReadableItem } from "../items/item-record.ts";
 import { POLICIES_PREFIX, isItemId, policyRecordName } from "../items/names.ts";
 import { decodeOwn } from "../items/change-record.ts";
@@ -47,10 +47,10 @@ export async function listPolicies({ control }: ControlContext): Promise<PolicyL
   const found = new Map<string, PolicyRecord>();
   const damaged: string[] = [];
   await inLanes(POINT_READS_IN_FLIGHT, names, async (name) => {
-    const stored = await findPolicy(control, name).catch((error: unknown) => {
-      if (hasCode(error, "record-corrupt")) return void damaged.push(name);
-      throw error;
-    });
+    const stored = await unlessDamaged(
+      () => findPolicy(control, name),
+      () => void damaged.push(name),
+    );
     if (stored !== undefined) found.set(name, stored.record);
   });
   return { policies: names.flatMap((name) => found.get(name) ?? []), damaged: damaged.toSorted() };

@@ -1,5 +1,5 @@
 import { LeewardError } from "../replication/errors.ts";
-import { SESSION_END_MS, STOP_UPLOAD_MS } from "../replication/limits.ts";
+import { SESSION_END_MS, SPOOL_LOW_SHARE, STOP_UPLOAD_MS } from "../replication/limits.ts";
 import type { Position } from "../replication/position.ts";
 import type { Capture } from "./capture.ts";
 import { pause } from "./clock.ts";
@@ -100,7 +100,8 @@ async function start(config: MobilityConfig, ports: MobilityPorts, doors: Doors,
 
   let heartbeat: Heartbeat | undefined;
   const soon = (): void => heartbeat?.soon();
-  const uploader = uploaderOf(base, state, soon);
+  const keepBytes = (): number => SPOOL_LOW_SHARE * spoolBoundBytes() - uploader.waitingBytes - capture.log.pendingBytes;
+  const uploader = uploaderOf(base, state, soon, keepBytes);
   for (const delta of opened.spool) uploader.add(delta);
   const identity = identityOf(base, uploader, soon);
   const spoolBoundBytes = createSpoolBound({
@@ -108,10 +109,13 @@ async function start(config: MobilityConfig, ports: MobilityPorts, doors: Doors,
     clock: ports.clock,
     folder: folder.path,
     maxBytes: config.spoolMaxBytes,
-    ownBytes: () => uploader.waitingBytes + capture.log.pendingBytes,
+    ownBytes: () => uploader.waitingBytes + uploader.keptBytes + capture.log.pendingBytes,
     unsealedBytes: () => capture.log.pendingBytes,
   });
-  const capture: Capture = captureOf(base, opened, uploader, identity, () => spoolBoundBytes());
+  const capture: Capture = captureOf(base, opened, uploader, identity, () => {
+    uploader.trimKept();
+    return spoolBoundBytes();
+  });
   undo.push(() => capture.stop());
   // Clients see the disks as the operator listed them; records and deltas number them by id.
   const volumes = config.disks.flatMap(({ id }) => capture.volumes.find((volume) => volume.name === id) ?? []);
@@ -119,7 +123,7 @@ async function start(config: MobilityConfig, ports: MobilityPorts, doors: Doors,
 
   const appPoints = appPointsOf(base, capture, soon);
   const parts: Parts = { ...base, state, capture, uploader, identity, appPoints, currency: createCurrency(), spoolBoundBytes };
-  heartbeat = heartbeatOf(parts);
+  heartbeat = heartbeatOf(parts, soon);
   const status = (): MobilityStatus => statusOf(parts, heartbeat?.counts ?? { sent: 0, answered: 0 });
   const statusFile = startStatusFile(ports, folder.status, status, failed);
   const statusSocket = await doors.showStatus(folder.statusSocket, status, (reason) => {
@@ -157,7 +161,7 @@ async function start(config: MobilityConfig, ports: MobilityPorts, doors: Doors,
   };
 }
 
-function heartbeatOf(parts: Parts): Heartbeat {
+function heartbeatOf(parts: Parts, soon: () => void): Heartbeat {
   const { config, control, ports, identity, failed } = parts;
   return startHeartbeat({
     clock: ports.clock,
@@ -165,7 +169,7 @@ function heartbeatOf(parts: Parts): Heartbeat {
     intervalMs: config.heartbeatMs,
     random: ports.random,
     report: () => heartbeatRequest(parts),
-    answered: (answer) => heartbeatAnswered(parts, answer),
+    answered: (answer) => heartbeatAnswered(parts, answer, soon),
     failed,
     refused: (error) => identity.refused(error),
   });

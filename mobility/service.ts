@@ -1,5 +1,5 @@
 import { LeewardError } from "../replication/errors.ts";
-import { SESSION_END_MS, STOP_UPLOAD_MS } from "../replication/limits.ts";
+import { SESSION_END_MS, SPOOL_LOW_SHARE, STOP_UPLOAD_MS } from "../replication/limits.ts";
 import type { Position } from "../replication/position.ts";
 import type { Capture } from "./capture.ts";
 import { pause } from "./clock.ts";
@@ -114,7 +114,8 @@ async function start(config: MobilityConfig, ports: MobilityPorts, doors: Doors,
 
   let heartbeat: Heartbeat | undefined;
   const soon = (): void => heartbeat?.soon();
-  const uploader = uploaderOf(base, state, soon);
+  const keepBytes = (): number => SPOOL_LOW_SHARE * spoolBoundBytes() - uploader.waitingBytes - capture.log.pendingBytes;
+  const uploader = uploaderOf(base, state, soon, keepBytes);
   for (const delta of opened.spool) uploader.add(delta);
   const identity = identityOf(base, uploader, soon);
   const spoolBoundBytes = createSpoolBound({
@@ -122,10 +123,13 @@ async function start(config: MobilityConfig, ports: MobilityPorts, doors: Doors,
     clock: ports.clock,
     folder: folder.path,
     maxBytes: config.spoolMaxBytes,
-    ownBytes: () => uploader.waitingBytes + capture.log.pendingBytes,
+    ownBytes: () => uploader.waitingBytes + uploader.keptBytes + capture.log.pendingBytes,
     unsealedBytes: () => capture.log.pendingBytes,
   });
-  const capture: Capture = captureOf(base, opened, uploader, identity, () => spoolBoundBytes());
+  const capture: Capture = captureOf(base, opened, uploader, identity, () => {
+    uploader.trimKept();
+    return spoolBoundBytes();
+  });
   undo.push(() => capture.stop());
   // Clients see the disks as the operator listed them; records and deltas number them by id.
   const volumes = config.disks.flatMap(({ id }) => capture.volumes.find((volume) => volume.name === id) ?? []);

@@ -1,4 +1,6 @@
 import { LeewardError } from "../replication/errors.ts";
+import { samePosition, startPosition } from "../replication/position.ts";
+import { isOfStream } from "./epochs/state.ts";
 import type { HeartbeatAnswer, HeartbeatRequest } from "../replication/items/mobility-protocol.ts";
 import type { Heartbeat } from "./control/heartbeat.ts";
 import type { Parts } from "./service-parts.ts";
@@ -39,15 +41,19 @@ function resynchronizationOf({ state, capture: { recorder, seeding } }: Parts): 
   return seeding.done || reason === undefined ? { state: "none" } : { state: "running", reason, doneBytes, totalBytes };
 }
 
-export function heartbeatAnswered({ state, uploader, identity, appPoints }: Parts, answer: HeartbeatAnswer): void {
+/** `begun`: another stream has begun, and its grant is to be had from the next heartbeat, which need not wait. */
+export function heartbeatAnswered(parts: Parts, answer: HeartbeatAnswer, begun: () => void): void {
+  const { state, capture, uploader, identity, appPoints, failed } = parts;
   identity.answered(answer);
   if (answer.consistency !== undefined) appPoints.request(answer.consistency.requestId);
-  const ownStream = state.current.sealed.stream;
-  if (answer.stream === ownStream) uploader.grant(answer.upload.containerUrl);
-  else if (uploader.stopped === undefined) {
-    const facts = { ownStream, openStream: answer.stream };
-    uploader.halt(new LeewardError("stream-closed", "The control plane opened another stream for this item.", facts));
+  if (isOfStream(state.current, answer.start)) return uploader.grant(answer.upload.containerUrl);
+  const start = startPosition(state.current.itemId, answer.stream, state.current.disks, answer.nonce);
+  if (!samePosition(start, answer.start)) {
+    const facts = { openStream: answer.stream };
+    return uploader.halt(new LeewardError("disk-invalid", "The control plane has opened a stream for other disks.", facts));
   }
+  // An answer that was long on its way names a stream of before.
+  if (answer.stream >= state.current.sealed.stream) capture.beginStream(answer.start).then(begun, failed);
 }
 
 export function statusOf(parts: Parts, heartbeats: Heartbeat["counts"]): MobilityStatus {

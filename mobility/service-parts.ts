@@ -32,6 +32,8 @@ import { stateFolder } from "./open-state.ts";
 import type { OpenedState } from "./open-state.ts";
 import { createPace } from "./pace.ts";
 import type { MobilityPorts } from "./ports.ts";
+import { createSourceClock } from "./source-clock.ts";
+import type { SourceClock } from "./source-clock.ts";
 import type { MobilityStatus } from "./status.ts";
 import { startUploader } from "./upload/uploader.ts";
 import type { Uploader } from "./upload/uploader.ts";
@@ -39,7 +41,8 @@ import type { Uploader } from "./upload/uploader.ts";
 /** What every part of one running service shares. */
 export interface Base {
   readonly config: MobilityConfig;
-  readonly ports: MobilityPorts;
+  /** The clock is the one that may be believed. */
+  readonly ports: MobilityPorts & { readonly clock: SourceClock };
   readonly folder: ReturnType<typeof stateFolder>;
   readonly disks: readonly OpenedDisk[];
   readonly tokens: ItemTokens;
@@ -69,8 +72,10 @@ export interface Parts extends Base {
   readonly spoolBoundBytes: () => number;
 }
 
-export function openBase(config: MobilityConfig, ports: MobilityPorts, signal: AbortSignal, undo: (() => unknown)[]): Base {
-  const { files } = ports;
+export function openBase(config: MobilityConfig, given: MobilityPorts, signal: AbortSignal, undo: (() => unknown)[]): Base {
+  const { files, log } = given;
+  const clock = createSourceClock(given.clock, (isBelieved, aheadMs) => log("warning", "clock-changed", { isBelieved, aheadMs }));
+  const ports = { ...given, clock };
   const folder = stateFolder(config.stateFolder);
   makeFolderDurably(files, folder.path, 0o700);
   for (const path of [folder.journal, folder.spool]) files.makeFolder(path, 0o700);
@@ -84,7 +89,14 @@ export function openBase(config: MobilityConfig, ports: MobilityPorts, signal: A
   const cacheAccount = openCacheAccount(files, folder.cacheAccount);
   const machineId = machineIdentity(config.machineId, ports.transport, signal);
   const callsUntil = (end: AbortSignal): ControlClient =>
-    createControlClient({ ...config, transport: ports.transport, credential: tokens.credential, sessionId: session.id, signal: end });
+    createControlClient({
+      ...config,
+      transport: ports.transport,
+      credential: tokens.credential,
+      sessionId: session.id,
+      told: (controlMs) => clock.told(controlMs),
+      signal: end,
+    });
   const control = callsUntil(signal);
   const { itemId, registrationToken } = config;
   const registration = {
@@ -158,6 +170,7 @@ export function captureOf(
     journalFolder: folder.journal,
     spoolFolder: folder.spool,
     epochMaxAgeMs: config.epochMaxAgeMs,
+    latestMs: () => ports.clock.latestMs(),
     random: ports.random,
     sealed: (delta) => {
       ports.log("info", "epoch-sealed", { epoch: delta.end.epoch, lengthBytes: delta.lengthBytes });

@@ -29,6 +29,8 @@ export interface ControlOptions {
   /** The ticket and item token to use now. */
   readonly credential: () => string;
   readonly sessionId: string;
+  /** The control plane has just said what time it is. */
+  readonly told: (controlMs: number) => void;
   /** Ends calls under way when the service stops. */
   readonly signal: AbortSignal;
 }
@@ -61,7 +63,11 @@ export function createControlClient(options: ControlOptions): ControlClient {
   const authorized = (): object => ({ authorization: `Bearer ${options.credential()}` });
   return {
     register: (request) => call("register", request, registerAnswer, {}),
-    heartbeat: (request) => call("heartbeat", request, heartbeatAnswer, authorized()),
+    heartbeat: async (request) => {
+      const answer = await call("heartbeat", request, heartbeatAnswer, authorized());
+      if (answer.nowMs !== undefined) options.told(answer.nowMs);
+      return answer;
+    },
     settle: (request) => call("settle", { ...request, sessionId: options.sessionId }, settleAnswer, authorized()),
   };
 }

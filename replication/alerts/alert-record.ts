@@ -1,10 +1,10 @@
+import { unlessDamaged } from "../items/damaged.ts";
 import { requireField } from "../items/request-rules.ts";
 import { ALERT_RECORD } from "../items/names.ts";
 import { type FailoverRequest, readManaged } from "../jobs/managed-item.ts";
 import { decodeRecord, encodeRecord } from "../items/records.ts";
 import { ALERT_COOL_DOWN_MAX_MS, ALERT_TARGETS_MAX_COUNT, RECORD_CHANGES_MAX_TRIES, RESOURCE_ID_MAX_LENGTH } from "../limits.ts";
 import { LeewardError } from "../errors.ts";
-import { unlessDamaged } from "../items/damaged.ts";
 import type { Clock, ItemStores, RecordStore } from "../ports.ts";
 import { type AlertHistory, type AlertRule, NO_ALERTS } from "./decide-alert.ts";
 
@@ -119,13 +119,7 @@ async function changeStored(
   const records = stores.records(itemId);
   for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
     const bytes = await records.read(ALERT_RECORD);
-    const found =
-      bytes === undefined
-        ? undefined
-        : await unlessDamaged(
-            () => decoded(bytes.bytes, itemId),
-            () => "damaged" as const,
-          );
+    const found = bytes === undefined ? undefined : await readable(bytes.bytes, itemId);
     const fresh: StoredAlerts = {
       version: 1,
       itemId,
@@ -142,6 +136,13 @@ async function changeStored(
     if (written !== undefined) return;
   }
   throw changedAllTheTime(itemId);
+}
+
+function readable(bytes: Uint8Array, itemId: string): Promise<StoredAlerts | "damaged"> {
+  return unlessDamaged(
+    () => decoded(bytes, itemId),
+    () => "damaged" as const,
+  );
 }
 
 async function readStored(

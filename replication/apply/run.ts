@@ -3,8 +3,7 @@ import { findItem } from "../items/item-record.ts";
 import type { Progress, StopReason } from "../items/item.ts";
 import { readPointWanted } from "../points/point-wanted.ts";
 import { takeDuePoint } from "../points/take-point.ts";
-import { applyBatch } from "./apply.ts";
-import { readBatch } from "./batch.ts";
+import { applyNext } from "./apply-next.ts";
 import { claimItem } from "./claim.ts";
 import type { Claim } from "./claim.ts";
 import { openItem } from "./context.ts";
@@ -101,16 +100,18 @@ async function work(claim: Claim): Promise<WorkEnd> {
   let wanted = await readPointWanted(open.records);
   // Woken by a hint, and no delta seen since: then something else may be wanted. In the usual course, a hint for each delta, nothing is read for it.
   let woken = false;
+  let wasCut = false;
   const isOpen = watchStream(open);
   for (;;) {
     if (!(await isOpen("now and then"))) return end(claim);
     // A point that a delta was marked for may be missing because its worker died; the next batch would take the chance away.
     await takeDuePoint(claim, "marked");
     if (context.clock.now() >= context.deadlineMs) return letGo(claim, "more");
-    const next = await readBatch(claim, journalAhead);
-    if (next.kind === "batch") {
+    const next = await applyNext(claim, journalAhead, wasCut);
+    if (next.kind === "no-room") return letGo(claim, "more");
+    wasCut = next.kind === "applied" && next.wasCut;
+    if (next.kind === "applied") {
       woken = false;
-      await applyBatch(claim, next.batch);
       await takeDuePoint(claim, "any", wanted);
       continue;
     }
@@ -152,7 +153,12 @@ async function letGo(claim: Claim, kind: "idle" | "more"): Promise<WorkEnd> {
 }
 
 async function hasNext(open: OpenItem, progress: Progress): Promise<boolean> {
-  return (await fromCache(open, progress, progress.applied.epoch + 1)) instanceof Uint8Array;
+  try {
+    return (await fromCache(open, progress, progress.applied.epoch + 1, open.bounds.smallBatchMaxBytes)) instanceof Uint8Array;
+  } catch (error) {
+    if (hasCode(error, "delta-too-large")) return true;
+    throw error;
+  }
 }
 
 /** What was applied before is shown by a point, so that a failover which finds the item stopped loses none of it. */

@@ -1,7 +1,7 @@
 import { inLanes } from "../apply/lanes.ts";
 import { LeewardError } from "../errors.ts";
-import { unlessDamaged } from "../items/damaged.ts";
 import { changeRecord, readRecord } from "../items/change-record.ts";
+import { unlessDamaged } from "../items/damaged.ts";
 import { encodeRecord } from "../items/records.ts";
 import { JOBS_KEPT_MAX_COUNT, JOBS_LIST_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
 import type { ItemStores } from "../ports.ts";

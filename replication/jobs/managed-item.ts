@@ -1,7 +1,7 @@
 import { LeewardError } from "../errors.ts";
 import type { PointRequest } from "../failover/choose-point.ts";
-import { unlessDamaged } from "../items/damaged.ts";
 import { changeRecord, readRecord } from "../items/change-record.ts";
+import { unlessDamaged } from "../items/damaged.ts";
 import type { ReplicationPolicy } from "../items/item.ts";
 import { isItemId } from "../items/names.ts";
 import type { PlanOptions } from "../planning/options.ts";
@@ -73,10 +73,7 @@ export function ensureManaged(stores: ItemStores, first: ManagedItem): Promise<M
 /** Takes a damaged record away, so that it can be made anew; one that can be read stays. True when it was damaged. */
 export async function removeDamagedManaged(stores: ItemStores, itemId: string): Promise<boolean> {
   const isDamaged = await unlessDamaged(
-    async () => {
-      await findManaged(stores, itemId);
-      return false;
-    },
+    () => findManaged(stores, itemId).then(() => false),
     () => true,
   );
   if (isDamaged) await stores.records(itemId).remove(MANAGED_RECORD);

@@ -9,12 +9,13 @@ import { readProgress, replaceProgress } from "../../replication/apply/progress.
 import { LeewardError } from "../../replication/errors.ts";
 import type { LeewardEvent } from "../../replication/events/event.ts";
 import type { Progress } from "../../replication/items/item.ts";
-import { HEARTBEAT_RECORD, ITEM_RECORD, cacheContainer, deltaName } from "../../replication/items/names.ts";
+import { HEARTBEAT_RECORD, ITEM_RECORD, PROGRESS_RECORD, cacheContainer, deltaName } from "../../replication/items/names.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
-import { CLAIM_MS, ITEMS_PAGE_MAX_COUNT, SWEEP_ALL_MS } from "../../replication/limits.ts";
+import { CLAIM_MS, ITEMS_PAGE_MAX_COUNT, RESTORE_STALE_MS, SWEEP_ALL_MS } from "../../replication/limits.ts";
 import { readItem } from "../../replication/items/item-record.ts";
 import { startOf as startOfStream } from "../../replication/items/streams.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
+import { startRestore } from "../../replication/restore/start.ts";
 import { missing } from "../missing.ts";
 import { type AppInMemory, appInMemory, call, deliver, deltaOf, fire } from "./app-under-test.ts";
 
@@ -249,6 +250,18 @@ describe("functions that work on queues and timers", () => {
   });
 
   describe("sweep", () => {
+    it.each([PROGRESS_RECORD, ITEM_RECORD])("wakes a restore whose message was lost, beside a damaged %s", async (name) => {
+      await protect("web");
+      await upload("web", await startOf("web"), 7);
+      await deliver(applyHints(app.source), created("web"));
+      const { pointId = "" } = (await progressOf("web"))?.lastPoint ?? {};
+      const { restoreId } = await startRestore(app.source(), "web", pointId);
+      app.advance(RESTORE_STALE_MS + 1);
+      await app.stores.records("web").put(name, new TextEncoder().encode("damaged"));
+      await fire(sweep(app.source));
+      expect(app.sent).toMatchObject([{ message: { kind: "restore", itemId: "web", restoreId } }]);
+    });
+
     it("rule 5: finds a delta that no event announced", async () => {
       await protect("web");
       await upload("web", await startOf("web"), 7);

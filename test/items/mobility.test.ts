@@ -135,9 +135,28 @@ describe("heartbeats", () => {
     const answer = await recordHeartbeat(context, ITEM, ITEM_TOKEN, REQUEST);
     expect(answer).toMatchObject({ stream: 1, applied: { epoch: 2 }, upload: { expiresMs: START_MS + 1000 } });
     expect(answer.intervalMs).toBeGreaterThan(0);
+    // A source whose own clock is wrong goes by it.
+    expect(answer.nowMs).toBe(START_MS);
     const record = await readHeartbeat(world.stores, ITEM);
     expect(record).toMatchObject({ receivedMs: START_MS, sentMs: START_MS - 5, uploaded, pendingBytes: 7 });
     expect(JSON.stringify(record)).not.toContain("secret");
+  });
+
+  it("a heartbeat that was long on its way does not bring the target nearer to the source than it is", async () => {
+    const { world, context } = await listening();
+    const beat = (delayMs: number) => {
+      const sentMs = world.context.clock.now();
+      world.pass(delayMs);
+      return recordHeartbeat(context, ITEM, ITEM_TOKEN, { ...REQUEST, sentMs, currentAtMs: sentMs });
+    };
+    const offset = async () => (await readHeartbeat(world.stores, ITEM))?.clockOffsetMs;
+    await beat(20);
+    world.pass(5_000);
+    await beat(30_000);
+    expect(await offset()).toBe(20);
+    // A clock that was set is believed with the second heartbeat that says so.
+    await beat(30_000);
+    expect(await offset()).toBe(30_000);
   });
 
   it("a source clock that is a day ahead tells no times, and its service is heard all the same", async () => {

@@ -64,6 +64,32 @@ function logInMemory(changes: Partial<WriteLogOptions> = {}) {
 }
 
 describe("the write log", () => {
+  it("times never decrease, except behind one that has not come yet, and inside an epoch never", () => {
+    let nowMs = 5000;
+    let latestMs = Number.POSITIVE_INFINITY;
+    const { clock } = createVirtualTime(0, createRandom(1)).process();
+    const { log, epochs, times } = logInMemory({ clock: { ...clock, now: () => nowMs }, latestMs: () => latestMs, lastWriteMs: 4000 });
+    const write = (atMs: number): void => {
+      nowMs = atMs;
+      log.append({ kind: "write", disk: 0, pass: 0, offsetBytes: 0, lengthBytes: 512 }, Buffer.alloc(512));
+    };
+    write(3000);
+    write(5000);
+    write(4500);
+    // Nobody knows better yet.
+    write(9_000_000);
+    write(5600);
+    expect(times.splice(0)).toEqual([4000, 5000, 5000, 9_000_000, 9_000_000]);
+    expect(epochs).toEqual([]);
+    latestMs = 6000;
+    write(5700);
+    write(5600);
+    write(5800);
+    expect(times).toEqual([5700, 5700, 5800]);
+    // The epoch with the wrong time was closed behind its last record, and nothing more.
+    expect(epochs).toEqual([5]);
+  });
+
   it("rule 9: no epoch has more extents than its bound, however small and scattered the writes are", () => {
     const { log, epochs } = logInMemory();
     const data = Buffer.alloc(512);

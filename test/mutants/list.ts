@@ -1,0 +1,8 @@
+import { existsSync } from "node:fs";
+import { APPLY_MUTANTS } from "./apply.ts";
+import { DOMAIN_MUTANTS } from "./domain.ts";
+import { ITEM_MUTANTS } from "./items.ts";
+import { POINT_MUTANTS } from "./points.ts";
+import type { Mutant } from "./mutant.ts";
+
+export const MUTANTS: readonly Mutant[] = [...ITEM_MUTANTS, ...APPLY_MUTANTS, ...POINT_MUTANTS, ...DOMAIN_MUTANTS].filter(({ tests }) => tests.every((test) => existsSync(test)));

@@ -83,6 +83,27 @@ describe("the claim", () => {
     expect(world.diskEpoch()).toBe(2);
   });
 
+  it("rule 3: who was taken over before its point takes none of what the newer worker has written", async () => {
+    const world = await openOneItem(plansOf(2));
+    await world.arrive(1);
+    const { promise: woken, resolve: wake } = Promise.withResolvers<undefined>();
+    const isLook = ({ port, method }: PortCall): boolean => port === "disks" && method === "properties";
+    const stalled = world.work({
+      around: nth(1, isLook, async (_, run) => {
+        await woken;
+        return run();
+      }),
+    });
+    await settled();
+    expect(world.diskEpoch()).toBe(1);
+    world.clock.nowMs += CLAIM_MS;
+    await world.arrive(2);
+    await world.work();
+    wake(undefined);
+    expect(await stalled).toEqual({ kind: "fenced" });
+    expect((await world.points()).map((point) => [point.position.epoch, world.pointEpoch(point)])).toEqual([[2, 2]]);
+  });
+
   it("is renewed in the middle of long page writing, so that nobody takes the item for abandoned", async () => {
     const world = await openOneItem(plansOf(1));
     await world.arrive(1);

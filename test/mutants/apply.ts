@@ -72,7 +72,7 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
     file: "replication/apply/busy.ts",
     find: `if (clock.now() + pauseMs >= untilMs()) throw error;`,
     replace: `throw error;`,
-    tests: ["test/apply/throttle.test.ts"],
+    tests: ["test/apply/busy.test.ts"],
   },
   {
     name: "a busy store is asked again at once",
@@ -81,7 +81,7 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
     find: `    await timer.pause(pauseMs);
 `,
     replace: ``,
-    tests: ["test/apply/throttle.test.ts"],
+    tests: ["test/apply/busy.test.ts"],
   },
   {
     name: "page writes are not paced",
@@ -249,7 +249,7 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
     file: "replication/apply/apply.ts",
     find: `appliedSourceMs: Math.max(appliedSourceMs, header.lastWriteMs),`,
     replace: `appliedSourceMs: header.lastWriteMs + 0 * appliedSourceMs,`,
-    tests: ["test/apply/points.test.ts", "test/apply/chain.test.ts"],
+    tests: ["test/apply/chain.test.ts"],
   },
   {
     name: "a page write carries no generation",
@@ -277,7 +277,7 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
     find: `  await Promise.all(underWay);
 `,
     replace: ``,
-    tests: ["test/apply/worker.test.ts"],
+    tests: ["test/apply/lanes.test.ts"],
   },
   {
     name: "of several failures any decides",
@@ -286,7 +286,7 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
     find: `return failures.find((error) => hasCode(error, "fenced")) ?? failures.find((error) => hasCode(error, "outcome-unknown")) ?? failures[0];`,
     replace: `void hasCode;
   return failures[0];`,
-    tests: ["test/apply/worker.test.ts", SIMULATION],
+    tests: ["test/apply/lanes.test.ts"],
   },
   {
     name: "the journal is believed without a look at the chain",
@@ -311,7 +311,7 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
     file: "replication/apply/next-delta.ts",
     find: `begun ? (["journal", "cache"] as const) : (["cache", "journal"] as const)`,
     replace: `begun ? (["cache", "journal"] as const) : (["cache", "journal"] as const)`,
-    tests: ["test/apply/stops.test.ts", "test/apply/worker.test.ts"],
+    tests: ["test/apply/stops.test.ts"],
   },
   {
     name: "a batch that was begun may end elsewhere than at its intent",
@@ -411,7 +411,7 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
     find: `    maxOutputLength: plainBytes,
 `,
     replace: ``,
-    tests: ["test/delta/frames.test.ts", "test/delta/rules.test.ts"],
+    tests: ["test/delta/frames.test.ts"],
   },
   {
     name: "an overwritten extent keeps its tail at the wrong place",

@@ -1,8 +1,11 @@
 import { existsSync } from "node:fs";
 import { APPLY_MUTANTS } from "./apply.ts";
 import { DOMAIN_MUTANTS } from "./domain.ts";
+import { FLOW_MUTANTS } from "./flows.ts";
+import { AZURE_MUTANTS } from "./azure.ts";
+import { FUNCTION_MUTANTS } from "./functions.ts";
 import { ITEM_MUTANTS } from "./items.ts";
 import { POINT_MUTANTS } from "./points.ts";
 import type { Mutant } from "./mutant.ts";
 
-export const MUTANTS: readonly Mutant[] = [...ITEM_MUTANTS, ...APPLY_MUTANTS, ...POINT_MUTANTS, ...DOMAIN_MUTANTS].filter(({ tests }) => tests.every((test) => existsSync(test)));
+export const MUTANTS: readonly Mutant[] = [...ITEM_MUTANTS, ...APPLY_MUTANTS, ...POINT_MUTANTS, ...DOMAIN_MUTANTS, ...FLOW_MUTANTS, ...AZURE_MUTANTS, ...FUNCTION_MUTANTS].filter(({ tests }) => tests.every((test) => existsSync(test)));

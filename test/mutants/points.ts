@@ -27,15 +27,7 @@ export const POINT_MUTANTS: readonly Mutant[] = [
     file: "replication/points/take-point.ts",
     find: `if (found.sequenceNumber !== generation) {`,
     replace: `if (found.sequenceNumber < 0) {`,
-    tests: ["test/apply/worker.test.ts", "test/apply/points.test.ts"],
-  },
-  {
-    name: "a snapshot is taken whatever the disk's etag is",
-    why: "what a newer worker has written since is in the point (rule 3)",
-    file: "replication/points/take-point.ts",
-    find: `send: () => port.snapshot(disk, etag, pointId),`,
-    replace: `send: async () => port.snapshot(disk, (await port.properties(disk))?.etag ?? etag, pointId),`,
-    tests: ["test/apply/points.test.ts"],
+    tests: ["test/apply/worker.test.ts"],
   },
   {
     name: "a manifest replaces the tombstone that has its name",

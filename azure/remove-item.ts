@@ -25,15 +25,17 @@ export async function removeTargetData(target: BlobAccount, itemId: string): Pro
   // What stays is far fewer than a page, so that each call gets on.
   if (listed.length === LIST_PAGE_MAX_COUNT) return { more: true };
   await removeContainer(target, restoreContainer(itemId));
-  for (const stream of await listStreams(target, diskContainersPrefix(itemId)))
+  for (const stream of await listStreams(target, diskContainersPrefix(itemId))) {
     await removeContainer(target, diskContainer(itemId, stream));
+  }
   return { more: false };
 }
 
-/** Azure keeps the name of a removed container busy for half a minute or more. */
+/** The containers of all streams, and quarantine. */
 export async function removeCacheData(cache: BlobAccount, itemId: string): Promise<void> {
-  for (const stream of await listStreams(cache, cacheContainersPrefix(itemId)))
+  for (const stream of await listStreams(cache, cacheContainersPrefix(itemId))) {
     await removeContainer(cache, cacheContainer(itemId, stream));
+  }
   await removeContainer(cache, quarantineContainer(itemId));
 }
 

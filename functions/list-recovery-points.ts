@@ -1,5 +1,5 @@
 import type { HttpFunctionOptions } from "@azure/functions";
-import { readItem } from "../replication/items/item-record.ts";
+import { requireItem } from "../replication/items/item-record.ts";
 import { listPoints } from "../replication/points/manifest.ts";
 import { httpHandler, itemOf } from "./http-edge.ts";
 import { pointView } from "./views.ts";
@@ -12,8 +12,9 @@ export const listRecoveryPoints = (application: ApplicationSource): HttpFunction
   route: "replicationProtectedItems/{item}/recoveryPoints",
   handler: httpHandler(async (request) => {
     const { stores } = application();
-    const { item } = await readItem(stores, itemOf(request));
-    const points = await listPoints(stores.records(item.itemId));
+    const itemId = itemOf(request);
+    await requireItem(stores, itemId);
+    const points = await listPoints(stores.records(itemId));
     return { status: 200, body: { value: points.toReversed().map(pointView) } };
   }),
 });

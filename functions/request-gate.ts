@@ -9,7 +9,7 @@ import {
   SETTLES_BURST,
   SETTLES_OF_SERVICE_AT_ONCE,
   SETTLES_REFILL_MS,
-} from "../replication/limits.ts";
+} from "./limits.ts";
 import type { Clock } from "../replication/ports.ts";
 
 /** Lets requests through as far as one process can answer them, and one caller may ask. In memory: each process of the app has its own. */

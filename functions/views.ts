@@ -1,4 +1,6 @@
+import type { LeewardError } from "../replication/errors.ts";
 import type { AppPointStatus } from "../replication/items/app-point.ts";
+import type { HealthError } from "../replication/items/health.ts";
 import type { ProtectedItem, RepairRequest, ServiceSession } from "../replication/items/item.ts";
 import type { ItemOverview } from "../replication/items/overview.ts";
 import type { ItemStatus } from "../replication/items/status.ts";
@@ -40,11 +42,18 @@ export function protectedView(item: ProtectedItem): object {
 }
 
 /** One item of a list, or shown alone. What the flows say of its state is the last word. */
-export function overviewView({ status, managed }: ItemOverview): object {
+export function overviewView({ itemId, status, managed, damage }: ItemOverview): object {
   return {
+    name: itemId,
     ...(status === undefined ? {} : itemView(status)),
     ...(managed === undefined ? {} : managedView(managed.item, managed.situation)),
+    ...(damage === undefined ? {} : damageView(damage)),
   };
+}
+
+/** In the place of what the damaged record describes. */
+function damageView({ code, message, hint }: LeewardError): object {
+  return { replicationHealth: "Critical", healthErrors: [{ code, level: "Critical", message, hint }] satisfies readonly HealthError[] };
 }
 
 function itemView(status: ItemStatus): object {

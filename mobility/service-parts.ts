@@ -69,7 +69,8 @@ export interface Parts extends Base {
 export function openBase(config: MobilityConfig, ports: MobilityPorts, signal: AbortSignal, undo: (() => unknown)[]): Base {
   const { files } = ports;
   const folder = stateFolder(config.stateFolder);
-  for (const path of [folder.path, folder.journal, folder.spool]) makeFolderDurably(files, path, 0o700);
+  makeFolderDurably(files, folder.path, 0o700);
+  for (const path of [folder.journal, folder.spool]) files.makeFolder(path, 0o700);
   // Lock and state file find room on a full disk too; the state file makes the reserve again.
   releaseReserve(files, folder.state);
   undo.push(lockFolder(files, ports.processes, folder.lock));

@@ -1,4 +1,4 @@
-import { FLOW_MACHINE_MAX_MS, FLOW_SHUT_DOWN_MAX_MS, FLOW_SHUT_DOWN_PAUSE_MAX_MS } from "../replication/limits.ts";
+import { FLOW_MACHINE_MAX_MS, FLOW_SOURCE_MAX_MS, FLOW_SOURCE_PAUSE_MAX_MS } from "../replication/limits.ts";
 import type { FailoverRequest } from "../replication/jobs/managed-item.ts";
 import { ensureSteps, followChanges } from "./ensure.ts";
 import { removeSteps } from "./remove.ts";
@@ -27,7 +27,7 @@ export function* unplannedFailover(run: FlowRun, request: FailoverRequest): Flow
 /** The failover goes on, and soon, when the source cannot be shut down: it may be the reason for the failover. */
 function* shutDownSource(run: FlowRun): Flow<void> {
   try {
-    yield* followChanges([powerOff(run)], FLOW_SHUT_DOWN_MAX_MS);
+    yield* followChanges([powerOff(run)], FLOW_SOURCE_MAX_MS);
   } catch (failure) {
     if (!(failure instanceof FlowFailure)) throw failure;
     const name = "ShutDownSource";
@@ -37,8 +37,8 @@ function* shutDownSource(run: FlowRun): Flow<void> {
 }
 
 const powerOff = (run: FlowRun) => ({
-  begin: () => call(run, "beginShutDown", undefined, { pauseMaxMs: FLOW_SHUT_DOWN_PAUSE_MAX_MS }),
-  look: (operation: string) => call(run, "lookChange", { operation }, { pauseMaxMs: FLOW_SHUT_DOWN_PAUSE_MAX_MS }),
+  begin: () => call(run, "beginShutDown", undefined, { pauseMaxMs: FLOW_SOURCE_PAUSE_MAX_MS }),
+  look: (operation: string) => call(run, "lookChange", { operation }, { pauseMaxMs: FLOW_SOURCE_PAUSE_MAX_MS }),
 });
 
 /** The latest state is fixed when the source is down, as far as it can be: what it sent before belongs to it. */

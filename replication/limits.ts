@@ -148,6 +148,8 @@ export const POINT_OVERDUE_INTERVALS = 3;
 export const POINT_OVERDUE_MIN_MS = 15 * 60_000;
 /** Source clocks that differ more than this from the target's make the times of recovery points misleading. */
 export const CLOCK_SKEW_WARNING_MS = 5 * 60_000;
+/** A source clock that is a day ahead of the target's is set wrong: what it says of the present is not believed. */
+export const SOURCE_CLOCK_AHEAD_MAX_MS = 24 * 60 * 60_000;
 
 // --- Retention of recovery points (replication/points; Site Recovery's pruning table) ---
 /** Every point of the last two hours is kept. */
@@ -194,10 +196,7 @@ export const RESTORE_POLL_MS = 2_000;
 export const RESTORE_STALE_MS = 60_000;
 /** Copies of one disk that are begun, each under a name of its own, before a restore fails: Azure ends a copy now and then with a fault inside. */
 export const RESTORE_COPIES_MAX_TRIES = 4;
-/**
- * A restore that has ended is removed after this time, with its copies of whole disks, which cost as much as the disks: an 8 TiB disk is downloaded at 100 MB/s in a day, and a
- * week leaves time for somebody to do it.
- */
+/** A restore that has ended goes after this time, with its copies of whole disks: a day to download 8 TiB at 100 MB/s, and some for a person to do it. */
 export const RESTORE_KEPT_MS = 7 * 24 * 60 * 60_000;
 /** Restores of one item that the API keeps at a time, and records that one sweep looks at: each holds copies of all disks. */
 export const RESTORES_MAX_COUNT = 64;
@@ -242,22 +241,6 @@ export const GRANT_SKEW_MS = 15 * 60_000;
 export const QUEUE_DELAY_MAX_MS = 7 * 24 * 60 * 60_000;
 
 // --- Function app (functions/) ---
-/** Requests of mobility services that one process answers at once: a heartbeat pins a few KiB and lasts as long as four requests to storage. */
-export const HEARTBEATS_AT_ONCE = 64;
-/** Epochs that one process settles at once. Each may hold a whole delta of DELTA_MAX_BYTES with its tables in memory while its frames are decoded. */
-export const SETTLES_AT_ONCE = 2;
-/** ... of one service at once: of its UPLOADS_IN_FLIGHT one can wait. */
-export const SETTLES_OF_SERVICE_AT_ONCE = 1;
-/** Heartbeats of one service at once: a service that stops says so beside the one that was under way. */
-export const HEARTBEATS_OF_SERVICE_AT_ONCE = 2;
-/** Requests of one service in a row, and how often another one is granted: heartbeats come every HEARTBEAT_MIN_MS at most. */
-export const HEARTBEATS_BURST = 16;
-export const HEARTBEATS_REFILL_MS = 250;
-/** A service settles an epoch when the cache says to have it already: after a start, or a lost answer. More often it would only make us decode. */
-export const SETTLES_BURST = 8;
-export const SETTLES_REFILL_MS = 5_000;
-/** Services whose requests one process counts: the one that was heard longest ago goes first, and is not counted until it speaks again. */
-export const SERVICES_COUNTED_MAX = 10_000;
 /** A request body: 65 disks with the longest ids take about 10 KiB. */
 export const HTTP_BODY_MAX_BYTES = 64 * KIB;
 /** Faults of a body that its refusal names, and characters of each: a person reads them, and 20,000 wrong elements would come back as a megabyte. */
@@ -481,17 +464,14 @@ export const FLOW_LOOK_MS = 5_000;
 export const FLOW_REGISTRATION_MAX_MS = 30 * 60_000;
 /** A machine that was made runs within minutes. */
 export const FLOW_MACHINE_MAX_MS = 30 * 60_000;
-/** A source that is shut down is waited for as long as a guest with open files may take; a failover is mostly asked for because nobody answers there. */
-export const FLOW_SHUT_DOWN_MAX_MS = 10 * 60_000;
+/** What the source has taken on is waited for so long: its shut-down, for open files, or the removal of its extension. Mostly nobody answers there. */
+export const FLOW_SOURCE_MAX_MS = 10 * 60_000;
 /** The longest pause between two tries to reach that source: with FLOW_PAUSE_MAX_MS a region that is gone would cost ten minutes of recovery time. */
-export const FLOW_SHUT_DOWN_PAUSE_MAX_MS = 5_000;
+export const FLOW_SOURCE_PAUSE_MAX_MS = 5_000;
 /** A worker ends its slice within SLICE_MS, a dead one's claim within CLAIM_MS, and then its requests settle: twice that is a fault. */
 export const FLOW_WORKER_MAX_MS = 10 * 60_000;
-/** Disabling does not wait long for a source region that may be gone: so many tries of each request, with short pauses ... */
+/** Tries of a request to a source region that may be gone, where nothing but its own removal waits for it. */
 export const FLOW_SOURCE_MAX_TRIES = 3;
-export const FLOW_SOURCE_PAUSE_MAX_MS = 5_000;
-/** ... and so long for what it has taken on, as the removal of an extension. */
-export const FLOW_SOURCE_MAX_MS = 10 * 60_000;
 /** What the source region did not let go is tried again this often: a lost region is mostly back after hours, or never. */
 export const LEFT_RETRY_MS = 60 * 60_000;
 /** A flow that is taken over from stops at its next activity; one that has died is not waited for longer than this. */

@@ -123,8 +123,8 @@ export interface ItemStores {
   /**
    * Removes what the target account keeps of the item, a bounded part with each call: records (points first, so that
    * nobody begins to restore what is going), restored blobs, disks of all streams. `item.json` and `progress.json` stay,
-   * what tells of its jobs, and which stream
-   * numbers were used (`jobs/`, `managed.json`, `ledger.json`, `streams.json`). `more`: call again. Idempotent.
+   * what tells of its jobs, and which stream numbers were used (`jobs/`, `managed.json`, `ledger.json`, `streams.json`).
+   * `more`: call again. Idempotent.
    */
   removeTargetData(itemId: string): Promise<{ readonly more: boolean }>;
   /** Removes what the cache account keeps of the item: deltas and quarantine. Idempotent. */
@@ -133,8 +133,7 @@ export interface ItemStores {
   forgetItem(itemId: string): Promise<void>;
   /**
    * Moves a blob of a stream's cache container into the item's quarantine container of the same account, whole, then removes it. Idempotent. With `etag`,
-   * only while the blob is the one that was judged: another that has taken its name meanwhile is left alone. Of a blob longer than DELTA_MAX_BYTES only the
-   * reason is kept, and of all that was kept the newest QUARANTINE_MAX_COUNT.
+   * only while the blob is the one that was judged: another that has taken its name meanwhile is left alone.
    */
   quarantine(itemId: string, stream: number, name: string, reason: string, etag?: string): Promise<void>;
 }

@@ -6,7 +6,7 @@ import type { Files } from "../files.ts";
 import { seedAfter } from "../seeding/progress.ts";
 import type { SeedProgress } from "../seeding/progress.ts";
 import { readSegment, segmentName, segmentNumber } from "./segment.ts";
-import type { IntactRecord } from "./segment.ts";
+import type { IntactRecord, SegmentContent } from "./segment.ts";
 
 export interface RecoverOptions {
   readonly files: Files;
@@ -73,7 +73,7 @@ export function recoverJournal(options: RecoverOptions): RecoveredJournal {
       continue;
     }
     const isLast = number === numbers.at(-1);
-    const content = readSegment(files, path);
+    const content = segmentOf(files, path, number);
     if (content.header !== undefined && content.header.binding !== options.binding) {
       throw new LeewardError("state-corrupt", `The journal segment ${path} belongs to another item, stream or set of disks.`, { path });
     }
@@ -87,7 +87,9 @@ export function recoverJournal(options: RecoverOptions): RecoveredJournal {
     if (number <= options.sealedSegment) sealed.push(number);
     else if (last === undefined) files.remove(path);
     else {
-      if (content.header?.firstSequence !== nextSequence) damaged = true;
+      // A journal that failed may have lost its last records. Then the log ended, the map took over what they held, and the next log begins here.
+      const first = content.header?.firstSequence;
+      if (first !== nextSequence && first !== options.redoFromSequence) damaged = true;
       nextSequence = Math.max(nextSequence, last.sequence + 1);
       seed = seedAfter(seed, content.records);
       unsealed.push({ number, lengthBytes: content.intactBytes, lastSequence: last.sequence });
@@ -100,6 +102,13 @@ export function recoverJournal(options: RecoverOptions): RecoveredJournal {
   nextSequence = Math.max(nextSequence, options.redoFromSequence);
   const nextNumber = Math.max(options.sealedSegment, numbers.at(-1) ?? 0) + 1;
   return { unsealed, sealed, nextNumber, nextSequence, lastWriteMs, seed, damaged, redoneRecords };
+}
+
+/** A power failure may leave what lay on the medium before: a segment of another number is an older one, and nothing of this one was ever acknowledged. */
+function segmentOf(files: Files, path: string, number: number): SegmentContent {
+  const content = readSegment(files, path);
+  const isOther = content.header !== undefined && content.header.number !== number;
+  return isOther ? { header: undefined, records: [], intactBytes: 0, torn: true } : content;
 }
 
 function cutFile(files: Files, path: string, lengthBytes: number): void {

@@ -2,16 +2,16 @@ import { compact, isEmpty, leftovers, markLeft, markSeen } from "../../replicati
 import { changeLedger, readLedger } from "../../replication/failover/ledger-record.ts";
 import { unreachedLeft } from "../../replication/failover/leftover.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import { changeItem, findItem } from "../../replication/items/item-record.ts";
+import { changeItem, findReadableItem } from "../../replication/items/item-record.ts";
 import { noteLeftover } from "../../replication/jobs/job.ts";
 import { changeJob } from "../../replication/jobs/job-record.ts";
 import { parsePath } from "../../replication/resources/ids.ts";
 import type { FlowError, FlowRun } from "../flow-run.ts";
 import { type FlowContext, managementOf } from "./context.ts";
 
-/** Nobody speaks for the source any more: the tokens of its service end, and what it has uploaded stays. */
+/** Nobody speaks for the source any more: the tokens of its service end, and what it has uploaded stays. With a damaged record no token counts anyway. */
 export async function silenceSource({ stores }: FlowContext, { itemId }: FlowRun): Promise<void> {
-  if ((await findItem(stores, itemId)) === undefined) return;
+  if ((await findReadableItem(stores, itemId)) === undefined) return;
   await changeItem(stores, itemId, (item) =>
     item.tokenHash === undefined && item.nextTokenHash === undefined && item.registrationHash === undefined
       ? item

@@ -1,9 +1,11 @@
 import { type ApplyProgress, type LatestTarget, choosePoint, latestTarget } from "../../replication/failover/choose-point.ts";
 import { isBoundary } from "../../replication/apply/progress.ts";
+import type { Progress } from "../../replication/items/item.ts";
+import type { Position } from "../../replication/position.ts";
 import { forgetEntry, intend, restoredEntryId } from "../../replication/failover/ledger.ts";
 import { changeLedger } from "../../replication/failover/ledger-record.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import { readHeartbeat, requireProgress } from "../../replication/items/heartbeat.ts";
+import { findProgress, readHeartbeat } from "../../replication/items/heartbeat.ts";
 import { choosePointOf } from "../../replication/jobs/job.ts";
 import { changeJob } from "../../replication/jobs/job-record.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
@@ -22,7 +24,8 @@ import { itemDisks } from "./item-disks.ts";
 /** What a failover to the latest state waits for: fixed at its beginning, so that a source that writes on cannot keep it waiting. */
 export async function fixLatest({ stores, clock }: FlowContext, { itemId }: FlowRun): Promise<LatestTarget> {
   const heartbeat = await readHeartbeat(stores, itemId);
-  return latestTarget(await requireProgress(stores, itemId), heartbeat?.uploaded, clock.now());
+  const { applied } = applyProgressOf(await findProgress(stores, itemId));
+  return latestTarget({ applied }, heartbeat?.uploaded, clock.now());
 }
 
 export type PointAnswer =
@@ -39,13 +42,7 @@ export async function lookPoint(
   const { running } = await readManaged(stores, itemId);
   const { points, pins } = await readCatalog(stores.records(itemId));
   const choosable = points.map((point) => ({ ...point, deleting: pins.get(point.pointId)?.state === "deleting" }));
-  const progress = await requireProgress(stores, itemId);
-  const applied: ApplyProgress = {
-    applied: progress.applied,
-    boundary: isBoundary(progress),
-    seeding: progress.seeding,
-    stopped: progress.stopped !== undefined,
-  };
+  const applied = applyProgressOf(await findProgress(stores, itemId));
   const choice = choosePoint(running?.failover?.point ?? { kind: "Latest" }, choosable, applied, latest, clock.now());
   switch (choice.kind) {
     case "refused":
@@ -60,6 +57,16 @@ export async function lookPoint(
       return { kind: "wait" };
   }
 }
+
+/** A record that is damaged or gone says nothing: no point of its own is waited for, and the points that are there serve. */
+function applyProgressOf(progress: Progress | undefined): ApplyProgress {
+  if (progress === undefined) return { applied: NOWHERE, boundary: false, seeding: false, stopped: true };
+  const { applied, seeding, stopped } = progress;
+  return { applied, boundary: isBoundary(progress), seeding, stopped: stopped !== undefined };
+}
+
+/** No stream has this number. */
+const NOWHERE: Position = { stream: 0, epoch: 0, checksum: "" };
 
 /** Pins the point and begins the copies; the job's own id makes the restore the same when this runs again. */
 export async function beginRestore(

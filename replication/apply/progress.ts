@@ -4,7 +4,7 @@ import { PROGRESS_RECORD } from "../items/names.ts";
 import { decodeRecord, encodeRecord } from "../items/records.ts";
 import type { RecordStore } from "../ports.ts";
 import { startOf } from "../items/streams.ts";
-import { samePosition } from "../position.ts";
+import { type Position, samePosition } from "../position.ts";
 
 /** The progress record as it stood at `etag`. */
 export interface StoredProgress {
@@ -14,10 +14,14 @@ export interface StoredProgress {
 
 /** The progress of a fresh stream: nothing applied, nobody holds it, and its disks are not yet an image of anything. Errors: `stream-closed`. */
 export function initialProgress(item: Pick<ProtectedItem, "itemId" | "stream" | "disks" | "nonce">): Progress {
-  const start = startOf(item);
+  return emptyProgress(startOf(item));
+}
+
+/** Nothing is applied behind this position. */
+export function emptyProgress(start: Position): Progress {
   return {
     version: 1,
-    stream: item.stream,
+    stream: start.stream,
     generation: 0,
     holder: undefined,
     expiresMs: 0,

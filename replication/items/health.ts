@@ -9,6 +9,7 @@ import {
 } from "../limits.ts";
 import { samePosition } from "../position.ts";
 import type { HeartbeatRecord, Progress } from "./item.ts";
+import { HEARTBEAT_RECORD } from "./names.ts";
 import type { ProtectionStage, StatusFacts } from "./status-facts.ts";
 
 /** Site Recovery's replication health; `None` while there is nothing to judge. */
@@ -48,20 +49,38 @@ export function healthErrors(facts: StatusFacts, stage: ProtectionStage): readon
 
 /**
  * The moment of the source, told on the target's clock, up to which the target disks hold every write: the last write applied, or the time at which
- * the service said that nothing lies behind the applied position. Undefined when neither is known. The heartbeat corrects the source's clock.
+ * the service said that nothing lies behind the applied position. Undefined when neither is known. The heartbeat corrects the source's clock; what lies ahead of
+ * the target's clock even so was read while the source's clock was wrong, and tells nothing.
  */
-export function coveredUntilMs(progress: Progress, heartbeat: HeartbeatRecord | undefined): number | undefined {
-  const offsetMs = heartbeat === undefined ? 0 : heartbeat.receivedMs - heartbeat.sentMs;
-  const idle = heartbeat?.currentAtMs !== undefined && samePosition(heartbeat.uploaded, progress.applied);
-  const sourceMs = Math.max(progress.appliedSourceMs, idle ? (heartbeat.currentAtMs ?? 0) : 0);
-  return sourceMs === 0 ? undefined : sourceMs + offsetMs;
+export function coveredUntilMs(progress: Progress, heartbeat: HeartbeatRecord | undefined, nowMs: number): number | undefined {
+  const idle = heartbeat !== undefined && samePosition(heartbeat.uploaded, progress.applied);
+  const known = [progress.appliedSourceMs, idle ? (heartbeat.currentAtMs ?? 0) : 0]
+    .filter((sourceMs) => sourceMs > 0)
+    .map((sourceMs) => sourceMs + sourceOffsetMs(heartbeat))
+    .filter((atMs) => atMs - nowMs <= CLOCK_SKEW_WARNING_MS);
+  return known.length === 0 ? undefined : Math.max(...known);
+}
+
+/** What has to be added to a time of the source's clock to get that of the target's. */
+function sourceOffsetMs(heartbeat: HeartbeatRecord | undefined): number {
+  return heartbeat === undefined ? 0 : heartbeat.receivedMs - heartbeat.sentMs;
 }
 
 function stopErrors({ progress: { stopped } }: StatusFacts): readonly HealthError[] {
   return stopped === undefined ? [] : [{ code: stopped.code, level: "Critical", message: stopped.message, hint: stopped.hint }];
 }
 
-function heartbeatErrors({ item, heartbeat, nowMs }: StatusFacts): readonly HealthError[] {
+function heartbeatErrors({ item, heartbeat, heartbeatDamaged, nowMs }: StatusFacts): readonly HealthError[] {
+  if (heartbeatDamaged === true) {
+    return [
+      {
+        code: "record-corrupt",
+        level: "Warning",
+        message: `The record ${HEARTBEAT_RECORD} is damaged: when the mobility service was last heard, and how far it has come, is not known.`,
+        hint: "The next heartbeat makes it anew; if none comes, look at the mobility service.",
+      },
+    ];
+  }
   const ageMs = nowMs - (heartbeat?.receivedMs ?? item.createdMs);
   if (ageMs <= HEARTBEAT_LATE_MS) return [];
   if (heartbeat?.session?.ended === true) {
@@ -130,7 +149,7 @@ function isAtRest({ progress, heartbeat }: StatusFacts): boolean {
 function rpoErrors(facts: StatusFacts): readonly HealthError[] {
   const { progress, heartbeat, nowMs } = facts;
   if (isAtRest(facts)) return [];
-  const coveredMs = coveredUntilMs(progress, heartbeat);
+  const coveredMs = coveredUntilMs(progress, heartbeat, nowMs);
   const ageMs = coveredMs === undefined ? 0 : nowMs - coveredMs;
   if (ageMs <= (facts.item.policy.rpoThresholdMs ?? RPO_WARNING_MS)) return [];
   return [
@@ -159,8 +178,10 @@ function pointErrors(facts: StatusFacts): readonly HealthError[] {
   ];
 }
 
-function skewErrors({ heartbeat }: StatusFacts): readonly HealthError[] {
-  const skewMs = heartbeat === undefined ? 0 : Math.abs(heartbeat.receivedMs - heartbeat.sentMs);
+/** The clock of now, and that of the last write applied, which may have been another one. */
+function skewErrors({ progress, heartbeat, nowMs }: StatusFacts): readonly HealthError[] {
+  const offsetMs = sourceOffsetMs(heartbeat);
+  const skewMs = Math.max(Math.abs(offsetMs), progress.appliedSourceMs + offsetMs - nowMs);
   if (skewMs <= CLOCK_SKEW_WARNING_MS) return [];
   return [
     {

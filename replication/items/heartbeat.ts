@@ -1,9 +1,17 @@
 import { readProgress } from "../apply/progress.ts";
 import { LeewardError } from "../errors.ts";
-import { CALLER_ID_MAX_LENGTH, HEARTBEAT_MS, REPORTED_REASON_MAX_LENGTH, RECORD_CHANGES_MAX_TRIES, SESSION_LEASE_MS } from "../limits.ts";
+import {
+  CALLER_ID_MAX_LENGTH,
+  HEARTBEAT_MS,
+  REPORTED_REASON_MAX_LENGTH,
+  RECORD_CHANGES_MAX_TRIES,
+  SESSION_LEASE_MS,
+  SOURCE_CLOCK_AHEAD_MAX_MS,
+} from "../limits.ts";
 import type { CacheAccess, ItemStores } from "../ports.ts";
 import { appPointAfter } from "./app-point.ts";
 import type { ItemContext } from "./context.ts";
+import { unlessDamaged } from "./damaged.ts";
 import type { HeartbeatRecord, Progress, ProtectedItem } from "./item.ts";
 import { changeItem } from "./item-record.ts";
 import type { HeartbeatAnswer, HeartbeatRequest } from "./mobility-protocol.ts";
@@ -53,9 +61,20 @@ export async function recordHeartbeat(
   };
 }
 
-/** Undefined before the first heartbeat. Errors: `record-corrupt`. */
+/** Undefined before the first heartbeat, and while the record is damaged: the next heartbeat makes it anew. */
 export async function readHeartbeat(stores: ItemStores, itemId: string): Promise<HeartbeatRecord | undefined> {
   return (await findHeartbeat(stores, itemId))?.record;
+}
+
+/** True when there is a record of heartbeats that nobody can read. */
+export async function isHeartbeatDamaged(stores: ItemStores, itemId: string): Promise<boolean> {
+  const found = await findHeartbeat(stores, itemId);
+  return found !== undefined && found.record === undefined;
+}
+
+/** Undefined when the record is gone or damaged: for those who can do without. */
+export async function findProgress(stores: ItemStores, itemId: string): Promise<Progress | undefined> {
+  return (await unlessDamaged(readProgress(stores.records(itemId))))?.progress;
 }
 
 /** The progress of an item that exists, and therefore has one. Errors: `record-corrupt`. */
@@ -91,7 +110,7 @@ async function putHeartbeat(
     const stored = await findHeartbeat(stores, item.itemId);
     const nowMs = clock.now();
     const session = sessionFor(stored?.record, request, progress.applied, nowMs);
-    const appPoint = appPointAfter({ item, state: stored?.record.appPoint, request, progress, nowMs, newId });
+    const appPoint = appPointAfter({ item, state: stored?.record?.appPoint, request, progress, nowMs, newId });
     const record: HeartbeatRecord = {
       version: 1,
       receivedMs: nowMs,
@@ -99,7 +118,8 @@ async function putHeartbeat(
       bootId: request.bootId,
       start: request.start,
       uploaded: request.uploaded,
-      currentAtMs: request.currentAtMs,
+      // A clock that is far ahead tells no times of recovery points: the next reading might be years before them.
+      currentAtMs: request.sentMs - nowMs > SOURCE_CLOCK_AHEAD_MAX_MS ? undefined : request.currentAtMs,
       pendingBytes: request.pendingBytes,
       seeding: request.seeding,
       session,
@@ -132,9 +152,11 @@ async function reported(
 async function findHeartbeat(
   stores: ItemStores,
   itemId: string,
-): Promise<{ readonly record: HeartbeatRecord; readonly etag: string } | undefined> {
+): Promise<{ readonly record: HeartbeatRecord | undefined; readonly etag: string } | undefined> {
   const stored = await stores.records(itemId).read(HEARTBEAT_RECORD);
-  return stored === undefined ? undefined : { record: decodeRecord<HeartbeatRecord>(HEARTBEAT_RECORD, 1, stored.bytes), etag: stored.etag };
+  if (stored === undefined) return undefined;
+  const { bytes, etag } = stored;
+  return { record: await unlessDamaged(Promise.resolve().then(() => decodeRecord<HeartbeatRecord>(HEARTBEAT_RECORD, 1, bytes))), etag };
 }
 
 function requireHeartbeat(request: HeartbeatRequest): void {
@@ -145,7 +167,10 @@ function requireHeartbeat(request: HeartbeatRequest): void {
   if (sealed !== undefined) requirePosition(sealed, "sealed");
   requireTime(request.sentMs, "sentMs");
   requireCount(request.pendingBytes, "pendingBytes");
-  if (request.currentAtMs !== undefined) requireTime(request.currentAtMs, "currentAtMs");
+  if (request.currentAtMs !== undefined) {
+    requireTime(request.currentAtMs, "currentAtMs");
+    requireField(request.currentAtMs <= request.sentMs, "currentAtMs", "not later than sentMs, which the same clock told");
+  }
   if (nextTokenHash !== undefined) requireField(isChecksum(nextTokenHash), "nextTokenHash", "64 lower-case hex digits");
   for (const [field, parts] of [
     ["seeding", seeding],

@@ -1,6 +1,7 @@
 import { LeewardError } from "../errors.ts";
 import { RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
 import type { ItemStores } from "../ports.ts";
+import { unlessDamaged } from "./damaged.ts";
 import type { ProtectedItem } from "./item.ts";
 import { ITEM_RECORD, isItemId } from "./names.ts";
 import { decodeRecord, encodeRecord } from "./records.ts";
@@ -19,8 +20,23 @@ export async function findItem(stores: ItemStores, itemId: string): Promise<Stor
 /** Errors: `item-unknown`, `record-corrupt`. */
 export async function readItem(stores: ItemStores, itemId: string): Promise<StoredItem> {
   const stored = await findItem(stores, itemId);
-  if (stored === undefined) throw new LeewardError("item-unknown", `There is no protected item named "${itemId}".`, { itemId });
+  if (stored === undefined) throw itemUnknown(itemId);
   return stored;
+}
+
+/** That there is such an item, readable or not: what does not need its record is not kept from working by damage to it. Errors: `item-unknown`. */
+export async function requireItem(stores: ItemStores, itemId: string): Promise<void> {
+  const stored = isItemId(itemId) ? await stores.records(itemId).read(ITEM_RECORD) : undefined;
+  if (stored === undefined) throw itemUnknown(itemId);
+}
+
+/** Undefined if there is no such item, or none that can be read. */
+export async function findReadableItem(stores: ItemStores, itemId: string): Promise<ProtectedItem | undefined> {
+  return (await unlessDamaged(findItem(stores, itemId)))?.item;
+}
+
+function itemUnknown(itemId: string): LeewardError {
+  return new LeewardError("item-unknown", `There is no protected item named "${itemId}".`, { itemId });
 }
 
 /**

@@ -1,4 +1,5 @@
 import { inLanes } from "../apply/lanes.ts";
+import { type LeewardError, hasCode } from "../errors.ts";
 import { type ManagedItem, findManaged } from "../jobs/managed-item.ts";
 import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
 import type { Situation } from "../states/decide.ts";
@@ -7,12 +8,15 @@ import { findItem } from "./item-record.ts";
 import { situationNow } from "./situation.ts";
 import { type ItemStatus, readItemStatus } from "./status.ts";
 
-/** An item as operators see it. At least one of the two is there. */
+/** An item as operators see it. At least one of the three is there. */
 export interface ItemOverview {
+  readonly itemId: string;
   /** What replicates: undefined before the disks of the machine are known, and after it was disabled. */
   readonly status: ItemStatus | undefined;
   /** The machine that flows care for: undefined for an item that was protected by its disks. */
   readonly managed: { readonly item: ManagedItem; readonly situation: Situation } | undefined;
+  /** A record of the item is damaged: what it describes is not shown. */
+  readonly damage: LeewardError | undefined;
 }
 
 interface OverviewPage {
@@ -21,11 +25,11 @@ interface OverviewPage {
   readonly next: string | undefined;
 }
 
-/** Errors: `item-unknown`, `record-corrupt`. */
+/** Errors: `item-unknown`. */
 export async function readOverview(context: ItemContext, itemId: string): Promise<ItemOverview> {
   const found = await findOverview(context, itemId);
   // Nobody knows it: the reader of the item says so in its own words.
-  return found ?? { status: await readItemStatus(context, itemId), managed: undefined };
+  return found ?? { itemId, status: await readItemStatus(context, itemId), managed: undefined, damage: undefined };
 }
 
 /** One page of items in the order of their ids. Those that are not protected any more are left out, and names of which nothing stands yet. */
@@ -46,11 +50,27 @@ export async function listOverviews(
   };
 }
 
+/** Damage to a record of one item hides neither its other records nor other items. */
 async function findOverview(context: ItemContext, itemId: string): Promise<ItemOverview | undefined> {
-  const managed = await findManaged(context.stores, itemId);
-  const status = (await findItem(context.stores, itemId)) === undefined ? undefined : await readItemStatus(context, itemId);
-  if (managed === undefined) return status && { status, managed: undefined };
-  return { status, managed: { item: managed, situation: await situationNow(context, managed) } };
+  const [managed, managedDamage] = await damageOr(findManaged(context.stores, itemId));
+  const [status, damage] = await damageOr(statusIfAny(context, itemId));
+  const seen = { itemId, status, damage: damage ?? managedDamage };
+  if (managed !== undefined) return { ...seen, managed: { item: managed, situation: await situationNow(context, managed) } };
+  return status === undefined && seen.damage === undefined ? undefined : { ...seen, managed: undefined };
 }
 
-const isOver = ({ status, managed }: ItemOverview): boolean => status === undefined && managed?.situation.state === "Unprotected";
+async function statusIfAny(context: ItemContext, itemId: string): Promise<ItemStatus | undefined> {
+  return (await findItem(context.stores, itemId)) === undefined ? undefined : readItemStatus(context, itemId);
+}
+
+async function damageOr<Found>(reading: Promise<Found>): Promise<readonly [Found | undefined, LeewardError | undefined]> {
+  try {
+    return [await reading, undefined];
+  } catch (error) {
+    if (hasCode(error, "record-corrupt")) return [undefined, error];
+    throw error;
+  }
+}
+
+const isOver = ({ status, managed, damage }: ItemOverview): boolean =>
+  status === undefined && damage === undefined && managed?.situation.state === "Unprotected";

@@ -3,7 +3,7 @@ import { DEFAULT_POLICY, samePolicy } from "../policies/policy.ts";
 import type { DiskDescription } from "../position.ts";
 import type { ItemContext } from "./context.ts";
 import type { ProtectedItem, ReplicationPolicy } from "./item.ts";
-import { changeItem, findItem } from "./item-record.ts";
+import { changeItem, findReadableItem } from "./item-record.ts";
 import { ITEM_RECORD } from "./names.ts";
 import { ensureProgress, prepareStream } from "./open-stream.ts";
 import { encodeRecord } from "./records.ts";
@@ -29,15 +29,16 @@ export interface ProtectAnswer {
 /**
  * Enables replication: a stream of its own number, its containers and empty target disks with their footers, then `item.json`, which decides between two
  * requests, and the progress record. Repeating the request repairs a crash anywhere; the stream that it left behind is swept. The same disks again give the
- * existing item (with the policy of the request, if it has one). Errors: `invalid-request`, `disk-invalid`, `item-exists`, and those of the ports.
+ * existing item (with the policy of the request, if it has one). An item whose record is damaged is made anew, in a stream of its own; its points stay. Errors: `invalid-request`, `disk-invalid`, `item-exists`, and those of the ports.
  */
 export async function protectItem(context: ItemContext, request: ProtectRequest): Promise<ProtectAnswer> {
   requireItemId(request.itemId);
   const disks = orderedDisks(request.disks);
   if (request.policy !== undefined) requirePolicy(request.policy);
   const { stores, clock, ids } = context;
-  const existing = await findItem(stores, request.itemId);
-  if (existing !== undefined) return repeated(context, request, disks);
+  const records = stores.records(request.itemId);
+  const stored = await records.read(ITEM_RECORD);
+  if (stored !== undefined && (await findReadableItem(stores, request.itemId)) !== undefined) return repeated(context, request, disks);
 
   const registrationToken = newToken(ids);
   const nowMs = clock.now();
@@ -55,7 +56,9 @@ export async function protectItem(context: ItemContext, request: ProtectRequest)
     tokenHash: undefined,
   };
   await prepareStream(context, item);
-  if ((await stores.records(item.itemId).create(ITEM_RECORD, encodeRecord(item))) === undefined) return repeated(context, request, disks);
+  const bytes = encodeRecord(item);
+  const etag = await (stored === undefined ? records.create(ITEM_RECORD, bytes) : records.replace(ITEM_RECORD, bytes, stored.etag));
+  if (etag === undefined) return repeated(context, request, disks);
   await ensureProgress(stores, item);
   return { item, registrationToken };
 }

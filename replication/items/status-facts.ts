@@ -5,6 +5,8 @@ export interface StatusFacts {
   readonly item: ProtectedItem;
   readonly progress: Progress;
   readonly heartbeat: HeartbeatRecord | undefined;
+  /** There is a record of heartbeats, and it cannot be read. */
+  readonly heartbeatDamaged?: boolean;
   readonly lastPoint: LastPoint | undefined;
   readonly nowMs: number;
 }

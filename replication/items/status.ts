@@ -2,7 +2,9 @@ import { type DiskDescription, type Position, samePosition } from "../position.t
 import { type AppPointStatus, appPointStatus } from "./app-point.ts";
 import type { ItemContext } from "./context.ts";
 import { type HealthError, type ReplicationHealth, coveredUntilMs, healthErrors, healthOf } from "./health.ts";
-import { readHeartbeat, requireProgress } from "./heartbeat.ts";
+import { emptyProgress } from "../apply/progress.ts";
+import { type LeewardError, hasCode } from "../errors.ts";
+import { isHeartbeatDamaged, readHeartbeat, requireProgress } from "./heartbeat.ts";
 import type {
   HeartbeatRecord,
   LastPoint,
@@ -86,7 +88,7 @@ export function itemStatus(facts: StatusFacts): ItemStatus {
   const stage = stageOf(facts);
   const words = WORDS[stage];
   const errors = healthErrors(facts, stage);
-  const coveredMs = progress.seeding ? undefined : coveredUntilMs(progress, heartbeat);
+  const coveredMs = progress.seeding ? undefined : coveredUntilMs(progress, heartbeat, nowMs);
   return {
     itemId: item.itemId,
     stream: item.stream,
@@ -122,9 +124,22 @@ export async function readItemStatus(context: ItemContext, itemId: string): Prom
 }
 
 async function statusOf({ stores, clock }: ItemContext, item: ProtectedItem): Promise<ItemStatus> {
-  const progress = await requireProgress(stores, item.itemId);
+  const nowMs = clock.now();
   const heartbeat = await readHeartbeat(stores, item.itemId);
-  return itemStatus({ item, progress, heartbeat, lastPoint: progress.lastPoint, nowMs: clock.now() });
+  const progress = await requireProgress(stores, item.itemId).catch((error: unknown) => {
+    if (hasCode(error, "record-corrupt")) return unreadableProgress(item, error, nowMs);
+    throw error;
+  });
+  const heartbeatDamaged = heartbeat === undefined && (await isHeartbeatDamaged(stores, item.itemId));
+  return itemStatus({ item, progress, heartbeat, heartbeatDamaged, lastPoint: progress.lastPoint, nowMs });
+}
+
+/** An item whose progress cannot be read stands still, and says why. Between the two records of its enabling it waits for the second one. */
+function unreadableProgress(item: ProtectedItem, { code, message, facts }: LeewardError, nowMs: number): Progress {
+  const unknown: Position = { stream: item.stream, epoch: 0, checksum: "0".repeat(64) };
+  const hint = "Bring the record back from the account's soft delete, or ask for repairReplication. Recovery points stay usable.";
+  const stopped = item.machineId === undefined ? undefined : { code, message, hint, facts, atMs: nowMs };
+  return { ...emptyProgress(unknown), seeding: stopped === undefined, stopped };
 }
 
 function stageOf({ item, progress, heartbeat, lastPoint }: StatusFacts): ProtectionStage {

@@ -3,6 +3,7 @@ import { RECORD_CHANGES_MAX_TRIES, STREAM_MAX } from "../limits.ts";
 import type { ItemStores } from "../ports.ts";
 import { type Position, startPosition } from "../position.ts";
 import type { ItemContext } from "./context.ts";
+import { unlessDamaged } from "./damaged.ts";
 import type { ProtectedItem } from "./item.ts";
 import type { OpenStream } from "./mobility-protocol.ts";
 import { changeItem, findItem, readItem } from "./item-record.ts";
@@ -36,7 +37,7 @@ export async function mintStream(stores: ItemStores, itemId: string): Promise<nu
   const records = stores.records(itemId);
   for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
     const stored = await records.read(STREAMS_RECORD);
-    const known = stored === undefined ? undefined : readable(stored.bytes, itemId);
+    const known = stored === undefined ? undefined : await readable(stored.bytes, itemId);
     const last = (known?.last ?? (await lastSeen(stores, itemId))) + 1;
     invariant(last <= STREAM_MAX, "stream numbers are not used up", { itemId, last });
     const bytes = encodeRecord({ version: 1, itemId, last } satisfies StreamsRecord);
@@ -57,31 +58,17 @@ export async function closeStream({ stores, clock }: Pick<ItemContext, "stores" 
   await changeItem(stores, itemId, (found) => (found.nonce === undefined ? found : { ...found, ...closed }));
 }
 
-function readable(bytes: Uint8Array, itemId: string): StreamsRecord | undefined {
-  try {
-    const record = decodeRecord<StreamsRecord>(STREAMS_RECORD, 1, bytes);
-    return record.itemId === itemId ? record : undefined;
-  } catch (error) {
-    if (hasCode(error, "record-corrupt")) return undefined;
-    throw error;
-  }
+async function readable(bytes: Uint8Array, itemId: string): Promise<StreamsRecord | undefined> {
+  const record = await unlessDamaged(Promise.resolve().then(() => decodeRecord<StreamsRecord>(STREAMS_RECORD, 1, bytes)));
+  return record?.itemId === itemId ? record : undefined;
 }
 
 /** The highest stream that left a trace. The cache account may be unreachable, with its region; each stream has a container in the target account too. */
 async function lastSeen(stores: ItemStores, itemId: string): Promise<number> {
-  const announced = await unlessCorrupt(findItem(stores, itemId));
+  const announced = await unlessDamaged(findItem(stores, itemId));
   const cached = await stores.listStreams(itemId, "cache").catch((error: unknown) => {
     if (hasCode(error, "store-unavailable", "store-refused")) return [];
     throw error;
   });
   return Math.max(0, announced?.item.stream ?? 0, ...cached, ...(await stores.listStreams(itemId, "target")));
-}
-
-async function unlessCorrupt<Found>(reading: Promise<Found>): Promise<Found | undefined> {
-  try {
-    return await reading;
-  } catch (error) {
-    if (hasCode(error, "record-corrupt")) return undefined;
-    throw error;
-  }
 }

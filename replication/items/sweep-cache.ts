@@ -43,7 +43,8 @@ interface Look {
   readonly nowMs: number;
 }
 
-const NOTHING: CacheSweep = { hints: [], quarantined: 0, removed: 0, stopped: undefined, cacheFailure: undefined, more: false };
+/** When nothing was looked at. */
+export const NOTHING: CacheSweep = { hints: [], quarantined: 0, removed: 0, stopped: undefined, cacheFailure: undefined, more: false };
 
 /**
  * Finds what no event announced (rule 5) and cleans the item's cache container, a bounded page at a time; every call makes progress, because what it

@@ -1,11 +1,12 @@
+import { type LeewardError, hasCode } from "../errors.ts";
 import { trimJournal } from "../points/trim-journal.ts";
 import { type PointSweep, sweepPoints } from "../points/sweep-points.ts";
 import { type RestoreSweep, sweepRestores } from "../restore/sweep-restores.ts";
 import { restoresToWake } from "../restore/wake.ts";
 import type { ItemContext } from "./context.ts";
-import { requireProgress } from "./heartbeat.ts";
+import { findProgress } from "./heartbeat.ts";
 import { findItem } from "./item-record.ts";
-import { type CacheSweep, sweepCache } from "./sweep-cache.ts";
+import { type CacheSweep, NOTHING, sweepCache } from "./sweep-cache.ts";
 import { sweepStreams } from "./sweep-streams.ts";
 
 /**
@@ -28,6 +29,8 @@ export interface SweepSummary {
   readonly restores: readonly string[];
   /** Restores that were removed; undefined in the scope `hints`. */
   readonly endedRestores: RestoreSweep | undefined;
+  /** The progress record is damaged: what does not need it was done. */
+  readonly damage: LeewardError | undefined;
   /** Work is left for the next sweep. */
   readonly more: boolean;
 }
@@ -39,17 +42,27 @@ export interface SweepSummary {
 export async function sweepItem(context: ItemContext, itemId: string, scope: SweepScope = "all"): Promise<SweepSummary | undefined> {
   const stored = await findItem(context.stores, itemId);
   if (stored === undefined) return undefined;
-  const cache = await sweepCache(context, itemId);
+  const { cache, damage } = await sweepCacheIfReadable(context, itemId);
   if (scope === "hints") {
     const nothing = { points: undefined, keptPoints: 0, trimmedJournal: 0, removedContainers: 0, restores: [], endedRestores: undefined };
-    return { itemId, cache, ...nothing, more: cache.more };
+    return { itemId, cache, ...nothing, damage, more: cache.more };
   }
   const { kept, pins, ...points } = await sweepPoints(context, stored.item);
-  const progress = await requireProgress(context.stores, itemId);
-  const trimmedJournal = await trimJournal(context, itemId, progress, kept);
+  const progress = await findProgress(context.stores, itemId);
+  const trimmedJournal = progress === undefined ? 0 : await trimJournal(context, itemId, progress, kept);
   const removedContainers = await sweepStreams(context, stored.item, new Set(kept.map(({ stream }) => stream)));
   const restores = await restoresToWake(context, itemId, pins);
   const endedRestores = await sweepRestores(context, itemId);
   const more = cache.more || points.more;
-  return { itemId, cache, points, keptPoints: kept.length, trimmedJournal, removedContainers, restores, endedRestores, more };
+  return { itemId, cache, points, keptPoints: kept.length, trimmedJournal, removedContainers, restores, endedRestores, damage, more };
+}
+
+/** Points and restores do not depend on the progress record. */
+async function sweepCacheIfReadable(context: ItemContext, itemId: string): Promise<Pick<SweepSummary, "cache" | "damage">> {
+  try {
+    return { cache: await sweepCache(context, itemId), damage: undefined };
+  } catch (error) {
+    if (hasCode(error, "record-corrupt")) return { cache: NOTHING, damage: error };
+    throw error;
+  }
 }

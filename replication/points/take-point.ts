@@ -4,9 +4,8 @@ import type { Claim } from "../apply/claim.ts";
 import { inLanes } from "../apply/lanes.ts";
 import { isBoundary } from "../apply/progress.ts";
 import { LeewardError, invariant } from "../errors.ts";
-import type { HeartbeatRecord } from "../items/item.ts";
-import { HEARTBEAT_RECORD, manifestName } from "../items/names.ts";
-import { decodeRecord } from "../items/records.ts";
+import { readHeartbeat } from "../items/heartbeat.ts";
+import { manifestName } from "../items/names.ts";
 import { DISK_REQUESTS_IN_FLIGHT } from "../limits.ts";
 import type { TargetDisk } from "../ports.ts";
 import { encodePoint, makePointId } from "./manifest.ts";
@@ -27,7 +26,7 @@ export async function takeDuePoint(claim: Claim, which: "any" | "marked", wanted
   const nowMs = open.context.clock.now();
   const reason = pointReason(policy, progress, nowMs, wanted);
   if (reason === undefined || (which === "marked" && reason !== "marked")) return undefined;
-  const decision = pointDue({ policy, progress, heartbeat: await readHeartbeat(claim), nowMs, wanted });
+  const decision = pointDue({ policy, progress, heartbeat: await readHeartbeat(open.context.stores, open.item.itemId), nowMs, wanted });
   return decision.kind === "due" ? takePoint(claim, decision) : undefined;
 }
 
@@ -108,9 +107,4 @@ async function snapshotOwn(claim: Claim, disk: TargetDisk, pointId: string): Pro
     throw new LeewardError("conflict", `Disk ${disk.diskId} changed while its point was taken.`, { disk: disk.diskId, generation });
   }
   return snapshot;
-}
-
-async function readHeartbeat(claim: Claim): Promise<HeartbeatRecord | undefined> {
-  const stored = await claim.open.records.read(HEARTBEAT_RECORD);
-  return stored === undefined ? undefined : decodeRecord<HeartbeatRecord>(HEARTBEAT_RECORD, 1, stored.bytes);
 }

@@ -1,5 +1,5 @@
 import { LeewardError } from "../errors.ts";
-import { changeItem, findItem } from "../items/item-record.ts";
+import { changeItem, findReadableItem } from "../items/item-record.ts";
 import { POLICIES_PREFIX, isItemId, policyRecordName } from "../items/names.ts";
 import { decodeRecord, encodeRecord } from "../items/records.ts";
 import { requireField } from "../items/request-rules.ts";
@@ -111,7 +111,7 @@ async function itemsWith({ stores }: ControlContext, policyName: string): Promis
   for (let after: string | undefined; ;) {
     const page: readonly string[] = await stores.listItems(ITEMS_PAGE_MAX_COUNT, after);
     await inLanes(POINT_READS_IN_FLIGHT, page, async (itemId) => {
-      if ((await findItem(stores, itemId))?.item.policyName === policyName) having.push(itemId);
+      if ((await findReadableItem(stores, itemId))?.policyName === policyName) having.push(itemId);
     });
     after = page.at(-1);
     if (page.length < ITEMS_PAGE_MAX_COUNT) return having.toSorted();

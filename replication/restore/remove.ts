@@ -1,6 +1,6 @@
 import { LeewardError, hasCode } from "../errors.ts";
 import type { ItemContext } from "../items/context.ts";
-import { findItem, readItem } from "../items/item-record.ts";
+import { findReadableItem, requireItem } from "../items/item-record.ts";
 import { restoreRecordName } from "../items/names.ts";
 import { encodeRecord } from "../items/records.ts";
 import { findManaged } from "../jobs/managed-item.ts";
@@ -35,7 +35,7 @@ export async function removeRestore(context: ItemContext, itemId: string, restor
 
 /** The same on an operator's word. Errors: `item-unknown`, `in-use` while a failover makes its machine from it. */
 export async function deleteRestore(context: ItemContext, itemId: string, restoreId: string): Promise<{ readonly gone: boolean }> {
-  await readItem(context.stores, itemId);
+  await requireItem(context.stores, itemId);
   const job = (await findManaged(context.stores, itemId))?.situation.job;
   if (job !== undefined && restoreIdOf(itemId, job.jobId) === restoreId) {
     throw new LeewardError(
@@ -71,5 +71,5 @@ async function markRemoving(
 /** A damaged record names no disks: then those of the item are looked for. */
 async function diskIdsOf({ stores }: ItemContext, itemId: string, restore: RestoreRecord | "damaged"): Promise<readonly string[]> {
   if (restore !== "damaged") return restore.disks.map(({ id }) => id);
-  return (await findItem(stores, itemId))?.item.disks.map(({ id }) => id) ?? [];
+  return (await findReadableItem(stores, itemId))?.disks.map(({ id }) => id) ?? [];
 }

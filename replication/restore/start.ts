@@ -1,6 +1,6 @@
 import { LeewardError } from "../errors.ts";
 import type { ItemContext } from "../items/context.ts";
-import { readItem } from "../items/item-record.ts";
+import { requireItem } from "../items/item-record.ts";
 import { RESTORES_PREFIX, restoreRecordName } from "../items/names.ts";
 import { encodeRecord } from "../items/records.ts";
 import { requireField } from "../items/request-rules.ts";
@@ -15,7 +15,7 @@ import { type RestoreRecord, findRestore, restoreIdOf, restorePinId } from "./re
  * `invalid-request` (the request id was used for another point).
  */
 export async function startRestore(context: ItemContext, itemId: string, pointId: string, requestId?: string): Promise<RestoreRecord> {
-  await readItem(context.stores, itemId);
+  await requireItem(context.stores, itemId);
   if (requestId !== undefined) {
     const field = "x-ms-client-request-id";
     requireField(requestId.length >= 1 && requestId.length <= CALLER_ID_MAX_LENGTH, field, `1 to ${CALLER_ID_MAX_LENGTH} characters`);

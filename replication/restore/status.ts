@@ -1,6 +1,6 @@
 import { LeewardError } from "../errors.ts";
 import type { ItemContext } from "../items/context.ts";
-import { readItem } from "../items/item-record.ts";
+import { requireItem } from "../items/item-record.ts";
 import { RESTORE_KEPT_MS } from "../limits.ts";
 import type { RestoredDisk } from "../ports.ts";
 import type { Position } from "../position.ts";
@@ -39,7 +39,7 @@ interface RestoredDiskStatus extends DiskCopy {
 
 /** Errors: `item-unknown`, `restore-unknown`, `record-corrupt`. */
 export async function restoreStatus(context: ItemContext, itemId: string, restoreId: string): Promise<RestoreStatus> {
-  await readItem(context.stores, itemId);
+  await requireItem(context.stores, itemId);
   const { restore } = await readRestore(context.stores.records(itemId), restoreId);
   const { pointId, position, sourceTimeMs, state, createdMs, updatedMs, error } = restore;
   const disks = restore.disks.map((disk) => ({

@@ -148,6 +148,22 @@ export function diskSnapshotsContract(open: () => Promise<DiskSnapshotsUnderTest
       expect((await snapshots.list(disk)).map((each) => each.snapshot)).toEqual([taken]);
     });
 
+    it("each copy of a disk has a name of its own: removing one leaves the other", async () => {
+      const { disks, snapshots, itemId, disk, readRestored } = await opened();
+      await disks.writePages(disk, 0, page(1), 0);
+      const taken = await snapshot(disks, disk, "point-1");
+      const first = restoredOf(itemId, "restore-1");
+      const second = { ...first, attempt: 1 };
+      for (const destination of [first, second]) {
+        await snapshots.startCopy(disk, taken, destination);
+        await settled(snapshots, destination);
+      }
+      await snapshots.removeRestored(first);
+      expect(await snapshots.copyState(first)).toEqual({ kind: "missing" });
+      expect((await readRestored(second))[0]).toBe(1);
+      expect(snapshots.restoredUrl(second)).not.toBe(snapshots.restoredUrl(first));
+    });
+
     it("rule 8: the address of a restored disk carries no credential", async () => {
       const { snapshots, itemId } = await opened();
       const address = new URL(snapshots.restoredUrl(restoredOf(itemId, "restore-1")));

@@ -8,7 +8,7 @@ import { settleMobility } from "../../functions/settle-mobility.ts";
 import type { Application } from "../../functions/wiring.ts";
 import { SERVICE_KEY_RECORD } from "../../replication/items/names.ts";
 import { openTickets } from "../../replication/items/tickets.ts";
-import { HEARTBEATS_BURST, HEARTBEATS_REFILL_MS, SERVICES_COUNTED_MAX, SETTLES_AT_ONCE, SETTLES_BURST } from "../../replication/limits.ts";
+import { HEARTBEATS_BURST, HEARTBEATS_REFILL_MS, SERVICES_COUNTED_MAX, SETTLES_AT_ONCE, SETTLES_BURST } from "../../functions/limits.ts";
 import { createMemoryRecords } from "../memory/memory-records.ts";
 import { wrapStores } from "../memory/wrapped-stores.ts";
 import { appInMemory, call, ticketed } from "./app-under-test.ts";

@@ -8,8 +8,8 @@ import { registerService } from "../../replication/items/register.ts";
 import { settleEpoch } from "../../replication/items/settle.ts";
 import { sweepCache } from "../../replication/items/sweep-cache.ts";
 import type { Position } from "../../replication/position.ts";
+import { removeItem } from "../memory/memory-stores.ts";
 import { DISKS, ITEM, ITEM_TOKEN, START_MS, type World, beat, createWorld, progressOf, upload } from "./world.ts";
-import { removeItem } from "../memory/remove-item.ts";
 
 /** One life of the item: from enabling to disabling. */
 async function live(world: World): Promise<Position> {

@@ -1,6 +1,8 @@
 import { PROLOGUE_BYTES } from "../../replication/delta/layout.ts";
 import { forge } from "../delta/forge.ts";
 import { describe, expect, it } from "vitest";
+import { readItemStatus } from "../../replication/items/status.ts";
+import { SOURCE_CLOCK_AHEAD_MAX_MS } from "../../replication/limits.ts";
 import { encodeDelta } from "../../replication/delta/encode.ts";
 import { type HeartbeatContext, readHeartbeat, recordHeartbeat } from "../../replication/items/heartbeat.ts";
 import { readItem } from "../../replication/items/item-record.ts";
@@ -141,6 +143,16 @@ describe("heartbeats", () => {
     expect(JSON.stringify(record)).not.toContain("secret");
   });
 
+  it("a source clock that is a day ahead tells no times, and its service is heard all the same", async () => {
+    const { world, context } = await listening();
+    const beatAt = (sentMs: number) => recordHeartbeat(context, ITEM, ITEM_TOKEN, { ...REQUEST, sentMs, currentAtMs: sentMs });
+    await beatAt(START_MS + SOURCE_CLOCK_AHEAD_MAX_MS);
+    expect((await readHeartbeat(world.stores, ITEM))?.currentAtMs).toBe(START_MS + SOURCE_CLOCK_AHEAD_MAX_MS);
+    await beatAt(START_MS + SOURCE_CLOCK_AHEAD_MAX_MS + 1);
+    expect((await readHeartbeat(world.stores, ITEM))?.currentAtMs).toBeUndefined();
+    expect((await readItemStatus(world.context, ITEM)).healthErrors.map(({ code }) => code)).toContain("clock-skew");
+  });
+
   it("rule 8: nothing is granted or recorded for a wrong token or a malformed heartbeat", async () => {
     const { world, context, granted } = await listening();
     await expect(recordHeartbeat(context, ITEM, "wrong", REQUEST)).rejects.toMatchObject({ code: "not-authorized" });
@@ -151,6 +163,9 @@ describe("heartbeats", () => {
       [{ sessionId: "x".repeat(129) }, "sessionId"],
       [{ sealed: { ...uploaded, epoch: 0.5 } }, "sealed.epoch"],
       [{ nextTokenHash: "short" }, "nextTokenHash"],
+      [{ currentAtMs: START_MS }, "currentAtMs"],
+      [{ start: { ...uploaded, checksum: "short" } }, "start.checksum"],
+      [{ uploadsStopped: { code: "", message: "" } }, "uploadsStopped.code"],
       [{ resynchronization: { state: "required", reason: "", doneBytes: 0, totalBytes: 0 } }, "resynchronization.reason"],
       [{ resynchronization: { state: "running", reason: "x", doneBytes: -1, totalBytes: 0 } }, "resynchronization.doneBytes"],
       [{ sentMs: -1 }, "sentMs"],

@@ -104,6 +104,17 @@ describe("the status of an item, in Site Recovery's words", () => {
     expect(itemStatus({ ...healthy, heartbeat: undefined, nowMs }).rpoInSeconds).toBe(60);
   });
 
+  it("a time that was read while the source's clock was wrong hides nothing", () => {
+    const nowMs = START_MS + 60_000;
+    const busy = { ...beat, receivedMs: nowMs, sentMs: nowMs, currentAtMs: undefined, uploaded: position(12) };
+    const ahead = { ...applied, appliedSourceMs: START_MS + 1000 * HOUR_MS };
+    const status = itemStatus({ ...healthy, progress: ahead, heartbeat: busy, nowMs });
+    expect(status).toMatchObject({ rpoInSeconds: undefined, healthErrors: [{ code: "clock-skew" }] });
+    // What the corrected clock says of an idle machine counts again.
+    const idle = { ...busy, uploaded: position(9), currentAtMs: nowMs - 5000 };
+    expect(itemStatus({ ...healthy, progress: ahead, heartbeat: idle, nowMs }).rpoInSeconds).toBe(5);
+  });
+
   it("lies too far behind by the threshold of its policy, else by Site Recovery's quarter of an hour", () => {
     const nowMs = START_MS + 16 * MINUTE_MS;
     const busy = { ...beat, receivedMs: nowMs, sentMs: nowMs, currentAtMs: undefined, uploaded: position(12) };

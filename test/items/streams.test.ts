@@ -9,8 +9,8 @@ import { sweepItem } from "../../replication/items/sweep.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { OLD_STREAM_KEEP_MS } from "../../replication/limits.ts";
 import type { ItemStores } from "../../replication/ports.ts";
+import { removeItem } from "../memory/memory-stores.ts";
 import { killedEverywhere } from "./interrupted.ts";
-import { removeItem } from "../memory/remove-item.ts";
 import {
   DISKS,
   ITEM,

@@ -6,7 +6,8 @@ import type { Random } from "./random.ts";
 
 const SECTOR = 512;
 /** Contents of removed files that a power failure may show where a newer file grew. */
-const STALE_COUNT = 4;
+const STALE_COUNT = 8;
+const STALE_CHANCE = 0.1;
 
 export type Operation =
   /** An open that makes or empties the file. */
@@ -66,6 +67,8 @@ export interface MediumOptions {
   /** How often a write takes only part of what it is given. */
   readonly shortWriteChance?: number;
   readonly capacityBytes?: number;
+  /** How often a power failure shows, where a file grew without a sync, what lay on the medium before. */
+  readonly staleChance?: number;
 }
 
 export function createMemoryMedium(options: MediumOptions): MemoryMedium {
@@ -109,9 +112,10 @@ class Medium implements MemoryMedium {
       if (seen.has(node)) return;
       seen.add(node);
       if (node.kind === "file") {
-        const { random } = this.options;
+        const { random, staleChance = STALE_CHANCE } = this.options;
         node.holders = 1;
-        node.cut(random, this.#stale.length > 0 && random.chance(0.3) ? random.pick(this.#stale) : undefined);
+        const old = this.#stale.filter((bytes) => bytes.length > node.durableBytes);
+        node.cut(random, old.length > 0 && random.chance(staleChance) ? random.pick(old) : undefined);
         this.usedBytes += node.bytes.length;
       } else {
         node.cut(this.options.random);

@@ -31,6 +31,10 @@ export class MemoryFile {
     return this.#seen.bytes;
   }
 
+  get durableBytes(): number {
+    return this.#durable.bytes.length;
+  }
+
   write(at: number, bytes: Uint8Array): void {
     this.#make({ kind: "write", at, bytes: Buffer.from(bytes) });
   }
@@ -61,7 +65,7 @@ export class MemoryFile {
 
   /** What stands here after a power failure. `stale` are bytes that lay on the medium before: what grew and was not written may show them. */
   cut(random: Random, stale: Buffer | undefined): void {
-    const mood = random.below(4);
+    const mood = stale === undefined ? random.below(4) : 3;
     const count = mood === 0 ? 0 : mood === 1 ? this.#pending.length : random.below(this.#pending.length + 1);
     const left = mood === 3 ? torn(this.#durable, this.#pending, random, stale) : this.#after(count);
     this.#pending = [];
@@ -105,7 +109,8 @@ function torn(durable: Growing, changes: readonly Change[], random: Random, stal
   const lengthBytes = random.pick(lengths);
   const sectors = Math.ceil(Math.max(...lengths) / SECTOR);
   /** How many of the changes each sector has seen. */
-  const seen = Array.from({ length: sectors }, () => random.below(changes.length + 1));
+  const nothing = stale !== undefined && random.chance(0.5);
+  const seen = Array.from({ length: sectors }, () => (nothing ? 0 : random.below(changes.length + 1)));
   const bytes = Buffer.alloc(sectors * SECTOR);
   bytes.set(durable.bytes);
   if (stale !== undefined && before % SECTOR === 0) bytes.set(stale.subarray(before, bytes.length), Math.min(before, bytes.length));

@@ -105,3 +105,10 @@ function dumpOf(kind: string, containers: ReadonlyMap<string, MemoryRecords>): R
     ),
   );
 }
+
+/** A whole removal of an item, as disabling does it in steps. */
+export async function removeItem(stores: ItemStores, itemId: string): Promise<void> {
+  while ((await stores.removeTargetData(itemId)).more);
+  await stores.removeCacheData(itemId);
+  await stores.forgetItem(itemId);
+}

@@ -15,6 +15,13 @@ describe("until when the uploaded position is the whole truth", () => {
     expect(currency(at(3), false, 300)).toBe(200);
   });
 
+  it("is unknown when the clock was set back, until nothing is pending again", () => {
+    const currency = createCurrency();
+    expect(currency(at(3), true, 1000)).toBe(1000);
+    expect(currency(at(3), false, 400)).toBeUndefined();
+    expect(currency(at(3), true, 500)).toBe(500);
+  });
+
   it("is unknown of a newer position until nothing is pending again", () => {
     const currency = createCurrency();
     currency(at(3), true, 100);

@@ -4,7 +4,10 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { openActivity } from "../../mobility/disks/activity.ts";
 import { openDirtyMap } from "../../mobility/disks/dirty-map.ts";
+import type { Files } from "../../mobility/files.ts";
 import { nodeFiles } from "../../mobility/node-files.ts";
+import { createMemoryMedium } from "../memory/memory-files.ts";
+import { createRandom } from "../memory/random.ts";
 import { temporaryFolder } from "./temporary.ts";
 
 const FILES = nodeFiles();
@@ -166,5 +169,43 @@ describe("activity log", () => {
     older.close();
     damage(0);
     expect(() => openLog(path)).toThrowError(expect.objectContaining({ code: "state-corrupt" }));
+  });
+});
+
+describe("a power failure while dirty map and activity log are made", () => {
+  const options = { binding: BINDING, sizesBytes: [100 * GRAIN] };
+  const openMap = (files: Files) => openDirtyMap({ files, path: "/map", ...options });
+  const openLog = (files: Files) => openActivity({ files, path: "/activity", binding: BINDING, regionBytes: 16_384, maxRegions: 4 });
+  const openBoth = (files: Files) => ({ ...openMap(files), activity: openLog(files) });
+
+  it("leaves none or a whole one, at any operation on the medium", () => {
+    for (let seed = 0; seed < 200; seed += 1) {
+      const medium = createMemoryMedium({ random: createRandom(seed), schedule: (work) => work() });
+      const process = medium.process();
+      process.dieAfter(seed % 20, "power");
+      try {
+        openBoth(process.files);
+        medium.cutPower();
+      } catch (error) {
+        expect(process.isAlive, String(error)).toBe(false);
+      }
+      const { damagedPages, map, activity } = openBoth(medium.process().files);
+      expect([damagedPages, map.dirtyBytes, activity.mode]).toEqual([0, 100 * GRAIN, { kind: "logging" }]);
+    }
+  });
+
+  it("keeps each once it is open", () => {
+    for (let seed = 0; seed < 50; seed += 1) {
+      for (const [open, path] of [
+        [openMap, "/map"],
+        [openLog, "/activity"],
+      ] as const) {
+        const medium = createMemoryMedium({ random: createRandom(seed), schedule: (work) => work() });
+        open(medium.process().files);
+        const made = medium.get(path);
+        medium.cutPower();
+        expect(medium.get(path)?.equals(made ?? Buffer.alloc(0))).toBe(true);
+      }
+    }
   });
 });

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -157,6 +157,21 @@ describe("journal recovery", () => {
         .subarray(0, 2048)
         .equals(model([5, 4]).subarray(0, 2048)),
     ).toBe(true);
+  });
+
+  it("calls a whole segment that is missing damage, unless the log had begun anew behind it", () => {
+    const { journalFolder, recover } = world([5, 4, 2]);
+    rmSync(join(journalFolder, segmentName(2)));
+    expect(recover().damaged).toBe(true);
+    expect(recover({ redoFromSequence: 10 })).toMatchObject({ damaged: false, redoneRecords: 2, nextSequence: 12 });
+  });
+
+  it("redoes nothing of an older segment that lies under the name of the last one", () => {
+    const { journalFolder, disk, recover } = world([5, 4, 1]);
+    writeFileSync(join(journalFolder, segmentName(3)), readFileSync(join(journalFolder, segmentName(1))));
+    expect(recover()).toMatchObject({ damaged: false, redoneRecords: 9, nextSequence: 10, nextNumber: 4 });
+    expect(readdirSync(journalFolder).toSorted()).toEqual([segmentName(1), segmentName(2)]);
+    expect(readFileSync(disk.path).equals(model([5, 4]))).toBe(true);
   });
 
   it("redoes sealed segments too, but makes no epoch of them", () => {

@@ -2,16 +2,21 @@ import { createHash } from "node:crypto";
 import { expect } from "vitest";
 import { openCapture } from "../../mobility/capture.ts";
 import type { Capture } from "../../mobility/capture.ts";
+import { pause } from "../../mobility/clock.ts";
+import type { Clock } from "../../mobility/clock.ts";
 import { openDisks } from "../../mobility/disks/open-disks.ts";
 import { createSealMemory, sealEpoch } from "../../mobility/epochs/seal.ts";
+import type { SealedEpoch, SealJob } from "../../mobility/epochs/seal.ts";
 import type { SpooledDelta } from "../../mobility/epochs/spool.ts";
+import type { Files } from "../../mobility/files.ts";
 import { openState, stateFolder } from "../../mobility/open-state.ts";
 import type { OpenedState } from "../../mobility/open-state.ts";
 import { createPace } from "../../mobility/pace.ts";
+import { LeewardError } from "../../replication/errors.ts";
 import { deltaName } from "../../replication/items/names.ts";
 import { startPosition } from "../../replication/position.ts";
 import { createMemoryMedium } from "../memory/memory-files.ts";
-import type { MemoryMedium, MemoryProcess } from "../memory/memory-files.ts";
+import type { MediumOptions, MemoryMedium, MemoryProcess } from "../memory/memory-files.ts";
 import type { Random } from "../memory/random.ts";
 import { createVirtualTime } from "../memory/virtual-time.ts";
 import type { VirtualTime } from "../memory/virtual-time.ts";
@@ -51,20 +56,27 @@ export class SourceMachine {
   readonly medium: MemoryMedium;
   readonly time: VirtualTime;
   spoolBoundBytes = WIDE_BYTES;
+  /** Epochs are sealed; else they wait in the journal. */
+  isSealing = true;
   readonly #sectors: Allowed[][];
   /** Digests of all states that the source disks ever had, in order. */
   readonly #history: string[] = [];
   #checked = 0;
+  /** Since the last start that came to its end the medium may have lost something. */
+  #mayLose = false;
+  #lastReason: OpenedState["seededAgain"];
   #boot = 1;
   #process: Process | undefined;
   #kill: () => void = () => undefined;
+  #clock: Clock;
   #healFull: () => void = () => undefined;
   #healJournal: () => void = () => undefined;
   #faults: unknown[] = [];
 
-  constructor(random: Random) {
+  constructor(random: Random, options: Pick<MediumOptions, "staleChance"> = {}) {
     this.time = createVirtualTime(1000, random);
-    this.medium = createMemoryMedium({ random, schedule: (work) => this.time.soon(work, LATENCY_MS), shortWriteChance: 0.05 });
+    this.#clock = this.time.process().clock;
+    this.medium = createMemoryMedium({ random, schedule: (work) => this.time.soon(work, LATENCY_MS), shortWriteChance: 0.05, ...options });
     this.#sectors = SECTORS.map((count) => Array.from({ length: count }, () => [random.below(3) === 0 ? 0 : random.below(256)]));
     for (const folder of [PLACES.journal, PLACES.spool]) this.medium.process().files.makeFolder(folder, 0o700);
     for (const [index, id] of IDS.entries()) this.medium.put(imagePath(id), this.#model(index));
@@ -88,6 +100,7 @@ export class SourceMachine {
     const medium = this.medium.process();
     const clock = this.time.process();
     const { files } = medium;
+    this.#clock = clock.clock;
     this.#kill = () => {
       clock.kill();
       medium.kill();
@@ -117,7 +130,7 @@ export class SourceMachine {
         journalFolder: PLACES.journal,
         spoolFolder: PLACES.spool,
         epochMaxAgeMs: 3_600_000,
-        thread: { run: async (job) => sealEpoch(files, job, SEAL_MEMORY), stop: () => Promise.resolve() },
+        thread: { run: (job) => this.#seal(files, job), stop: () => Promise.resolve() },
         spool: () => ({ count: waiting.length, bytes: waiting.reduce((sum, delta) => sum + delta.lengthBytes, 0) }),
         spoolBoundBytes: () => this.spoolBoundBytes,
         seedPace: createPace(undefined, clock.clock),
@@ -127,6 +140,7 @@ export class SourceMachine {
         failed: (error) => void this.#faults.push(error),
       });
       this.#process = { medium, opened, capture, waiting };
+      this.#judgeStart(opened.seededAgain);
       this.#recovered();
     };
     let failure: unknown;
@@ -147,6 +161,11 @@ export class SourceMachine {
     if (failure !== undefined) throw failure;
     if (!isOver) throw new Error("the service never starts");
     medium.dieAfter(Number.POSITIVE_INFINITY, "kill");
+  }
+
+  async #seal(files: Files, job: SealJob): Promise<SealedEpoch | undefined> {
+    if (!this.isSealing) throw new LeewardError("capture-failed", "The thread that seals is away.");
+    return sealEpoch(files, job, SEAL_MEMORY);
   }
 
   /** A write (or zeros, for the fill 0 at times) that is answered, unless the machine dies first. */
@@ -215,6 +234,30 @@ export class SourceMachine {
     this.#dead(death);
   }
 
+  /** As an operator stops the service, and starts the machine anew if asked to. The state says that it was clean when nothing is left in the journal. */
+  async stop(reboot: boolean): Promise<void> {
+    const { capture, medium, opened } = this.#running();
+    const { log, recorder, sealer, seeding } = capture;
+    const work = async (): Promise<void> => {
+      await seeding.stop();
+      log.cut();
+      await Promise.race([sealer.idle(), pause(this.#clock, 5000, new AbortController().signal)]);
+      await recorder.stop();
+      await capture.settle();
+      const clean = log.empty && log.failure === undefined;
+      if (clean) await opened.state.change({ clean });
+      this.#mayLose ||= reboot && !clean;
+      await capture.stop();
+    };
+    await this.time.finish(work());
+    expect(medium.openHandles).toBe(IDS.length);
+    this.#kill();
+    this.#dead("stop");
+    if (!reboot) return;
+    this.medium.cutPower();
+    this.#boot += 1;
+  }
+
   /** No room for the journal and the spool; the state file has its reserve. */
   set isFull(isFull: boolean) {
     this.#healFull();
@@ -226,6 +269,13 @@ export class SourceMachine {
   failJournal(): void {
     this.healJournal();
     this.#healJournal = this.medium.fail({ operations: ["datasync"], path: /\.log$/, code: "EIO", when: "before", times: 1 });
+  }
+
+  /** The medium itself loses or changes a file, while the machine is off. */
+  damage(path: string, bytes: Buffer | undefined): void {
+    if (bytes === undefined) this.medium.process().files.remove(path);
+    else this.medium.put(path, bytes);
+    this.#mayLose = true;
   }
 
   healJournal(): void {
@@ -302,9 +352,20 @@ export class SourceMachine {
     return this.#process;
   }
 
-  #dead(death: Death): void {
+  #dead(death: Death | "stop"): void {
     this.#process = undefined;
+    if (death === "stop") return;
     if (death === "power") this.#boot += 1;
+    this.#mayLose ||= death === "power";
+  }
+
+  /** Reading again costs hours of a large disk: it has to have a reason. */
+  #judgeStart(reason: OpenedState["seededAgain"]): void {
+    if (reason === "dirty-map-missing") throw new Error("a dirty map that was made is lost");
+    const isFoundAgain = reason === "journal-damaged" && this.#lastReason === reason;
+    if (this.#mayLose || isFoundAgain || reason === undefined) this.#lastReason = reason;
+    else throw new Error(`the service reads again (${reason}) though nothing can be lost`);
+    this.#mayLose = false;
   }
 
   /** After a start: every sector holds what it may hold, and that is what it holds from now on. */

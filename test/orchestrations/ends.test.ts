@@ -23,8 +23,8 @@ import { SOURCE_GROUP } from "../planning/samples.ts";
 import type { PortCall } from "../memory/wrapped-stores.ts";
 import { type FlowWorld, SOURCE_VM, addPoint, enable, failover, plainOperation, protectedWorld } from "./world.ts";
 
-const timer = { pause: async () => undefined };
-
+const NO_PAUSE = { pause: async () => undefined };
+const LASTING = ["ledger.json", "managed.json", "streams.json"];
 const EXTENSION = `${SOURCE_VM}/extensions/leeward-mobility`;
 const disable = (world: FlowWorld): Promise<JobRecord> => world.operate(plainOperation("DisableProtection"));
 const stateOf = async (world: FlowWorld): Promise<string> => (await readManaged(world.stores, "web-1")).situation.state;
@@ -69,7 +69,7 @@ describe("disabling while the source region is gone", () => {
     const job = await disable(world);
     expect([job.state, job.errors, stateDescription(job)]).toEqual(["Succeeded", [], "CompletedWithInformation"]);
     expect(job.leftovers?.map(({ id }) => id)).toEqual(expect.arrayContaining([EXTENSION, "cache/web-1"]));
-    expect([disksOf(world), ownNames(world)]).toEqual([[], ["ledger.json", "managed.json", "streams.json"]]);
+    expect([disksOf(world), ownNames(world)]).toEqual([[], LASTING]);
     expect(await stateOf(world)).toBe("Unprotected");
     expect(world.context.clock.now() - beganMs).toBeLessThan(20 * 60_000);
     const { entries } = await readLedger(world.stores, "web-1");
@@ -161,7 +161,7 @@ describe("disabling that is broken off", () => {
     expect(names[0]).toEqual(["item.json", "ledger.json", "managed.json", "progress.json", "streams.json"]);
     expect(disksOf(world)).toEqual([]);
     expect((await disable(world)).errors).toEqual([]);
-    expect(ownNames(world)).toEqual(["ledger.json", "managed.json", "streams.json"]);
+    expect(ownNames(world)).toEqual(LASTING);
   });
 
   it("has ended the tokens of the source by then: nobody speaks for it any more", async () => {
@@ -190,7 +190,7 @@ describe("disabling that is broken off", () => {
     let removals = 0;
     const job = await world.finish({ ...run, version: 2 }, { strike: (name) => void (removals += name === "removeData" ? 1 : 0) });
     expect([job.state, job.errors, removals]).toEqual(["Succeeded", [], 2]);
-    expect([disksOf(world), ownNames(world)]).toEqual([[], ["ledger.json", "managed.json", "streams.json"]]);
+    expect([disksOf(world), ownNames(world)]).toEqual([[], LASTING]);
   });
 });
 
@@ -229,7 +229,7 @@ describe("a worker in the middle", () => {
     await hold(world);
     const { run } = await world.ask(plainOperation("DisableProtection"));
     const job = await world.finish(run, { onWait: after(world, STORE_BLOB_WRITE_MS, () => late(world)) });
-    expect([job.errors, ownNames(world)]).toEqual([[], ["ledger.json", "managed.json", "streams.json"]]);
+    expect([job.errors, ownNames(world)]).toEqual([[], LASTING]);
   });
 
   it("that lets go with a request of unknown outcome behind it: what lands between the two removals goes with the second", async () => {
@@ -240,7 +240,7 @@ describe("a worker in the middle", () => {
       await world.pass(ms);
     };
     const job = await world.finish(run, { onWait });
-    expect([job.errors, ownNames(world)]).toEqual([[], ["ledger.json", "managed.json", "streams.json"]]);
+    expect([job.errors, ownNames(world)]).toEqual([[], LASTING]);
   });
 
   it("the same under version 2", async () => {
@@ -251,7 +251,7 @@ describe("a worker in the middle", () => {
       await world.pass(ms);
     };
     const job = await world.finish({ ...run, version: 2 }, { onWait });
-    expect([job.errors, ownNames(world)]).toEqual([[], ["ledger.json", "managed.json", "streams.json"]]);
+    expect([job.errors, ownNames(world)]).toEqual([[], LASTING]);
   });
 
   it("does not keep a disabling waiting for ever", async () => {
@@ -306,7 +306,7 @@ describe("a worker in the middle", () => {
       {
         stores: { ...stores, records },
         clock,
-        timer,
+        timer: NO_PAUSE,
         holder: "late",
         deadlineMs: clock.now() + SLICE_MS,
         log: ({ kind }) => void log.push(kind),
@@ -332,7 +332,7 @@ describe("committing a failover", () => {
     const { stores, clock } = world.context;
     const log: string[] = [];
     await applySlice(
-      { stores, clock, timer, holder: "w", deadlineMs: clock.now() + SLICE_MS, log: ({ kind }) => void log.push(kind) },
+      { stores, clock, timer: NO_PAUSE, holder: "w", deadlineMs: clock.now() + SLICE_MS, log: ({ kind }) => void log.push(kind) },
       "web-1",
     );
     expect(log).toEqual([]);

@@ -6,7 +6,7 @@ import { situationNow } from "../../replication/items/situation.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { listJobs } from "../../replication/jobs/job-record.ts";
 import { changeManaged, readManaged } from "../../replication/jobs/managed-item.ts";
-import { FLOW_SHUT_DOWN_MAX_MS } from "../../replication/limits.ts";
+import { FLOW_SOURCE_MAX_MS } from "../../replication/limits.ts";
 import { restoreIdOf } from "../../replication/restore/record.ts";
 import { deleteRestore } from "../../replication/restore/remove.ts";
 import { readItem } from "../../replication/items/item-record.ts";
@@ -191,7 +191,7 @@ describe("an unplanned failover and its commit", () => {
     const beganMs = world.context.clock.now();
     const job = await world.operate(failover());
     expect(job).toMatchObject({ state: "Succeeded", errors: [{ taskName: "ShutDownSource", code: "azure-no-capacity" }] });
-    expect(world.context.clock.now() - beganMs).toBeLessThan(2 * FLOW_SHUT_DOWN_MAX_MS);
+    expect(world.context.clock.now() - beganMs).toBeLessThan(2 * FLOW_SOURCE_MAX_MS);
   });
 
   it("to the latest state has a point taken at once when there is none yet, instead of waiting for the policy's next", async () => {

@@ -5,8 +5,8 @@ import { readItem } from "../../replication/items/item-record.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { registerService } from "../../replication/items/register.ts";
 import { startOf } from "../../replication/items/streams.ts";
+import { removeItem } from "../memory/memory-stores.ts";
 import { flowWorld } from "./world.ts";
-import { removeItem } from "../memory/remove-item.ts";
 
 const ITEM = "web-1";
 const DISKS = [{ id: "os", sizeBytes: 1024 * 1024, sectorSizeBytes: 512 }] as const;

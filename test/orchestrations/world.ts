@@ -4,7 +4,7 @@ import type { FlowRun } from "../../orchestrations/flow-run.ts";
 import { applySlice } from "../../replication/apply/run.ts";
 import { readProgress, replaceProgress } from "../../replication/apply/progress.ts";
 import type { LeewardEvent } from "../../replication/events/event.ts";
-import { findItem } from "../../replication/items/item-record.ts";
+import { findItem, findReadableItem } from "../../replication/items/item-record.ts";
 import { manifestName } from "../../replication/items/names.ts";
 import { registerService } from "../../replication/items/register.ts";
 import type { JobRecord } from "../../replication/jobs/job.ts";
@@ -176,12 +176,12 @@ async function guests(context: FlowContext, resourceManager: MemoryResourceManag
       readonly registrationToken: string;
     };
     const { itemId, registrationToken } = settings;
-    const stored = await findItem(context.stores, itemId);
-    if (stored === undefined || stored.item.registrationHash === undefined) continue;
+    const item = await findReadableItem(context.stores, itemId);
+    if (item?.registrationHash === undefined) continue;
     const who = { machineId: "machine", bootId: "boot", itemToken: "ab".repeat(32) };
     // The token of an installation that was begun again has ended; the next command brings another.
     const secret = registrationToken.split(".")[1] ?? "";
-    const registered = await registerService(context, itemId, { ...who, registrationToken: secret, disks: stored.item.disks }).catch(
+    const registered = await registerService(context, itemId, { ...who, registrationToken: secret, disks: item.disks }).catch(
       () => undefined,
     );
     if (registered !== undefined) await addPoint(context, itemId);

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { connectBlobs } from "../../../azure/connections.ts";
 import { openDiskSnapshots } from "../../../azure/disk-snapshots.ts";
+import { openItemStores } from "../../../azure/item-stores.ts";
 import { openRecords } from "../../../azure/records.ts";
 import { openTargetDisks } from "../../../azure/target-disks.ts";
 import type { StorageOperation } from "../../../local/storage/operation.ts";
@@ -42,6 +43,25 @@ describe("azure adapters when storage fails", () => {
     await openTargetDisks(accounts.target).create(disk, MIB);
     return disk;
   }
+
+  it("rule 7: the target's part of an item goes while the cache account is away, and its own record stays until the end", async () => {
+    const stores = openItemStores(accounts.cache, accounts.target);
+    const disk = await newDisk();
+    const { itemId } = disk;
+    await stores.createContainers(itemId, 1);
+    for (const name of ["item.json", "progress.json", "points/p/manifest.json"]) await stores.records(itemId).put(name, bytes(name));
+    accounts.storage.setReachable("leewardcachewe", false);
+    try {
+      while ((await stores.removeTargetData(itemId)).more);
+      await expect(stores.removeCacheData(itemId)).rejects.toMatchObject({ retryable: true });
+    } finally {
+      accounts.storage.setReachable("leewardcachewe", true);
+    }
+    expect(await stores.disks.properties(disk)).toBeUndefined();
+    expect((await stores.records(itemId).list("", 9)).map(({ name }) => name)).toEqual(["item.json", "progress.json"]);
+    await stores.removeCacheData(itemId);
+    expect(await stores.listStreams(itemId, "cache")).toEqual([]);
+  });
 
   it("rule 3: a create whose answer is lost is unknown, was sent once, and stands", async () => {
     const records = openRecords(accounts.target, itemContainer(newItemId()));

@@ -1,0 +1,31 @@
+import { describe, expect, it } from "vitest";
+import { HEARTBEAT_RECORD, ITEM_RECORD, PROGRESS_RECORD, STREAMS_RECORD } from "../../replication/items/names.ts";
+import { readOverview } from "../../replication/items/overview.ts";
+import { type OperationRequest, tendFlow } from "../../orchestrations/request.ts";
+import { enable, failover, plainOperation, protectedWorld } from "./world.ts";
+
+describe.each([ITEM_RECORD, HEARTBEAT_RECORD, PROGRESS_RECORD, STREAMS_RECORD])("with a damaged %s", (name) => {
+  async function damagedWorld() {
+    const world = await protectedWorld();
+    // The sweep has stored that initial replication is complete.
+    await tendFlow(world.context, "web-1", { start: async () => undefined, stateOf: async () => undefined });
+    await world.stores.records("web-1").put(name, new TextEncoder().encode('{"sha256":"'));
+    return world;
+  }
+  const stateOf = async ({ context }: Awaited<ReturnType<typeof damagedWorld>>) =>
+    (await readOverview(context, "web-1")).managed?.situation.state;
+
+  it.each(["Latest", "LatestProcessed"] as const)("an item fails over to the %s point", async (kind) => {
+    const world = await damagedWorld();
+    expect((await world.operate({ ...failover(), point: { kind } } as OperationRequest)).errors).toEqual([]);
+    expect(await stateOf(world)).toBe("FailoverCommitPending");
+  });
+
+  it("an item is disabled, and enabled again", async () => {
+    const world = await damagedWorld();
+    expect((await world.operate(plainOperation("DisableProtection"))).errors).toEqual([]);
+    expect(await stateOf(world)).toBe("Unprotected");
+    expect((await world.operate(enable())).errors).toEqual([]);
+    expect(await stateOf(world)).toBe("Protected");
+  });
+});

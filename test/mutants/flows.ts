@@ -130,8 +130,8 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "the source is waited for as long as any change",
     why: "the RTO grows by an hour when the source region hangs",
     file: "orchestrations/unplanned-failover.ts",
-    find: `yield* followChanges([powerOff(run)], FLOW_SHUT_DOWN_MAX_MS);`,
-    replace: `yield* followChanges([powerOff(run)], FLOW_SHUT_DOWN_MAX_MS * 1_000);`,
+    find: `yield* followChanges([powerOff(run)], FLOW_SOURCE_MAX_MS);`,
+    replace: `yield* followChanges([powerOff(run)], FLOW_SOURCE_MAX_MS * 1_000);`,
     tests: [FLOWS],
   },
   {

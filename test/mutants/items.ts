@@ -115,9 +115,18 @@ export const ITEM_MUTANTS: readonly Mutant[] = [
     why: "a crash leaves an item that can never be applied to",
     file: "replication/items/protect.ts",
     find: `  await prepareStream(context, item);
-  if ((await stores.records(item.itemId).create(ITEM_RECORD, encodeRecord(item))) === undefined) return repeated(context, request, disks);`,
-    replace: `  if ((await stores.records(item.itemId).create(ITEM_RECORD, encodeRecord(item))) === undefined) return repeated(context, request, disks);
-  await prepareStream(context, item);`,
+`,
+    replace: ``,
+    also: [
+      {
+        file: "replication/items/protect.ts",
+        find: `  await ensureProgress(stores, item);
+  return { item, registrationToken };`,
+        replace: `  await prepareStream(context, item);
+  await ensureProgress(stores, item);
+  return { item, registrationToken };`,
+      },
+    ],
     tests: ["test/items/protect.test.ts"],
   },
   {
@@ -366,8 +375,8 @@ function rotated`,
     name: "the age of the target's content is measured by the heartbeat",
     why: "an item with a day of backlog says that it lies seconds behind",
     file: "replication/items/health.ts",
-    find: `const idle = heartbeat?.currentAtMs !== undefined && samePosition(heartbeat.uploaded, progress.applied);`,
-    replace: `const idle = heartbeat?.currentAtMs !== undefined;`,
+    find: `const idle = heartbeat !== undefined && samePosition(heartbeat.uploaded, progress.applied);`,
+    replace: `const idle = heartbeat !== undefined && samePosition(progress.applied, progress.applied);`,
     tests: ["test/items/status.test.ts"],
   },
   {

@@ -6,6 +6,9 @@ import { AZURE_MUTANTS } from "./azure.ts";
 import { FUNCTION_MUTANTS } from "./functions.ts";
 import { ITEM_MUTANTS } from "./items.ts";
 import { POINT_MUTANTS } from "./points.ts";
+import { CAPTURE_MUTANTS } from "./mobility-capture.ts";
+import { EDGE_MUTANTS } from "./mobility-edges.ts";
+import { EPOCH_MUTANTS } from "./mobility-epochs.ts";
 import type { Mutant } from "./mutant.ts";
 
-export const MUTANTS: readonly Mutant[] = [...ITEM_MUTANTS, ...APPLY_MUTANTS, ...POINT_MUTANTS, ...DOMAIN_MUTANTS, ...FLOW_MUTANTS, ...AZURE_MUTANTS, ...FUNCTION_MUTANTS].filter(({ tests }) => tests.every((test) => existsSync(test)));
+export const MUTANTS: readonly Mutant[] = [...ITEM_MUTANTS, ...APPLY_MUTANTS, ...POINT_MUTANTS, ...DOMAIN_MUTANTS, ...FLOW_MUTANTS, ...AZURE_MUTANTS, ...FUNCTION_MUTANTS, ...CAPTURE_MUTANTS, ...EPOCH_MUTANTS, ...EDGE_MUTANTS].filter(({ tests }) => tests.every((test) => existsSync(test)));

@@ -164,7 +164,7 @@ export const AZURE_MUTANTS: readonly Mutant[] = [
     tests: [ERRORS],
   },
   {
-    name: "a pending copy counts as success",
+    name: "a copy that Azure calls pending counts as success",
     why: "a machine starts from half a disk",
     file: "azure/disk-snapshots.ts",
     find: `return { kind: "pending", copiedBytes, totalBytes };`,

@@ -16,31 +16,36 @@ import { type Flow, FlowFailure, call, inTasks, wait, waitOn } from "./steps.ts"
  * with stays. The item's own record goes last: until then whatever fails can be done again.
  */
 export function* disableProtection(run: FlowRun): Flow<void> {
+  let settleMs = 0;
   yield* inTasks(run, [
-    ["StopReplication", stopReplication(run)],
+    ["StopReplication", stop()],
     ["RemoveTestEnvironment", undefined],
-    ["RemoveResources", removeEverything(run)],
+    ["RemoveResources", removeEverything(run, () => settleMs)],
     ["ProveNothingLeft", call(run, "proveNothingLeft", undefined)],
   ]);
+
+  function* stop(): Flow<void> {
+    settleMs = yield* stopReplication(run);
+  }
 }
 
-/** No worker begins anything after this, and none is in the middle. */
-function* stopReplication(run: FlowRun): Flow<void> {
+/** No worker begins anything after this, and none is in the middle. Returns how long what the last one sent may take to land. */
+function* stopReplication(run: FlowRun): Flow<number> {
   yield* call(run, "silenceSource", undefined);
   yield* call(run, "endReplication", undefined);
   for (let waitedMs = 0; ;) {
-    const { atRest } = yield* call(run, "lookWorkers", undefined);
-    if (atRest) return;
+    const worker = yield* call(run, "lookWorkers", undefined);
+    if (worker.kind === "ended") return worker.settleMs;
     if (waitedMs >= FLOW_WORKER_MAX_MS) throw busyWorker();
     waitedMs = yield* waitOn(FLOW_LOOK_MS, waitedMs);
   }
 }
 
-function* removeEverything(run: FlowRun): Flow<void> {
+function* removeEverything(run: FlowRun, settleMs: () => number): Flow<void> {
   yield* removeSteps(run, "disable", "target");
   yield* removeTargetData(run);
   // What a worker was never answered may have landed since.
-  yield* wait(CLAIM_MS);
+  yield* wait(Math.max(settleMs(), CLAIM_MS));
   yield* removeTargetData(run);
   yield* removeAtSource(run);
   yield* call(run, "forgetItem", undefined);

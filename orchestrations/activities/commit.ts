@@ -1,6 +1,5 @@
 import { forgetEntry, handOver, restoreOfEntry } from "../../replication/failover/ledger.ts";
 import { changeLedger } from "../../replication/failover/ledger-record.ts";
-import { closeStream as closeOpenStream } from "../../replication/items/streams.ts";
 import { POINT_SETTLE_MS, PRUNE_MAX_POINTS } from "../../replication/limits.ts";
 import { readCatalog } from "../../replication/points/catalog.ts";
 import { beginDeletion } from "../../replication/points/pins.ts";
@@ -8,12 +7,12 @@ import { finishDeletion } from "../../replication/points/prune.ts";
 import { removeRestore } from "../../replication/restore/remove.ts";
 import type { FlowRun } from "../flow-run.ts";
 import type { FlowContext } from "./context.ts";
-import { isAtRest } from "./workers.ts";
+import { endStream, lookWorker } from "./workers.ts";
 
 /** Nothing that the source still sends counts any more (rule 5), and no worker claims the disks. What restores left goes as well. */
 export async function closeStream(context: FlowContext, { itemId }: FlowRun): Promise<void> {
   const { stores, clock } = context;
-  await closeOpenStream(context, itemId);
+  await endStream(context, itemId);
   const { entries } = await changeLedger(stores, itemId, (ledger) => handOver(ledger, clock.now()));
   for (const entry of entries) {
     if (entry.kind !== "restored-blobs") continue;
@@ -30,12 +29,12 @@ export async function removePoints(context: FlowContext, { itemId }: FlowRun): P
   const records = context.stores.records(itemId);
   const nowMs = context.clock.now();
   // Asked before the points are listed: afterwards no other comes.
-  const atRest = await isAtRest(context.stores, itemId, nowMs);
+  const worker = await lookWorker(context.stores, itemId, nowMs);
   const { points, pins } = await readCatalog(records);
   for (const [pointId, { state }] of pins) if (state === "deleting") await finishDeletion(context, itemId, pointId);
   // No late copy of the request that made a point can bring its manifest back afterwards.
   const old = points.filter(({ targetTimeMs }) => nowMs - targetTimeMs >= POINT_SETTLE_MS).slice(0, PRUNE_MAX_POINTS);
   for (const point of old) if (await beginDeletion(records, point, nowMs)) await finishDeletion(context, itemId, point.pointId);
   const left = (await readCatalog(records)).points.length;
-  return { left: atRest ? left : left + 1 };
+  return { left: worker.kind === "ended" && worker.settleMs === 0 ? left : left + 1 };
 }

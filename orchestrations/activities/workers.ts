@@ -1,27 +1,40 @@
 import { findProgress } from "../../replication/items/heartbeat.ts";
 import { findReadableItem } from "../../replication/items/item-record.ts";
 import { closeStream } from "../../replication/items/streams.ts";
-import { POINT_SETTLE_MS } from "../../replication/limits.ts";
+import { STORE_BLOB_WRITE_MS } from "../../replication/limits.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import type { FlowRun } from "../flow-run.ts";
 import type { FlowContext } from "./context.ts";
 
 /** No worker claims the disks any more. An item that never began to replicate has none, and one whose record is damaged is claimed by none. */
 export async function endReplication(context: FlowContext, { itemId }: FlowRun): Promise<void> {
-  if ((await findReadableItem(context.stores, itemId)) !== undefined) await closeStream(context, itemId);
+  if ((await findReadableItem(context.stores, itemId)) !== undefined) await endStream(context, itemId);
 }
 
-/** Whether the last worker is done, once no other can begin. */
-export async function lookWorkers({ stores, clock }: FlowContext, { itemId }: FlowRun): Promise<{ readonly atRest: boolean }> {
-  return { atRest: await isAtRest(stores, itemId, clock.now()) };
+/** Closes the stream, and wakes the worker that waits for hints, so that it need not be waited for. */
+export async function endStream(context: FlowContext, itemId: string): Promise<void> {
+  await closeStream(context, itemId);
+  await context.queue.send({ kind: "hint", itemId }, 0);
+}
+
+/** How the last worker stands, once no other can begin. */
+export type WorkerLook =
+  | { readonly kind: "works" }
+  /** It is done or dead, and nothing more comes from it after this time. */
+  | { readonly kind: "ended"; readonly settleMs: number };
+
+export async function lookWorkers({ stores, clock }: FlowContext, { itemId }: FlowRun): Promise<WorkerLook> {
+  return lookWorker(stores, itemId, clock.now());
 }
 
 /**
- * True when nothing more comes from any worker of an item whose stream is closed. Who lets go has settled all its requests;
- * who does not has died, or knows of a request no more than that it may land: its claim runs out, and what it sent settles.
+ * Who lets go has settled all its requests, but for one of unknown outcome before an earlier claim, which lands soon if it does. Who does not has died, or
+ * knows of a request only that it may land: its claim runs out, and then the longest request may still be under way.
  */
-export async function isAtRest(stores: ItemStores, itemId: string, nowMs: number): Promise<boolean> {
+export async function lookWorker(stores: ItemStores, itemId: string, nowMs: number): Promise<WorkerLook> {
   // A damaged record fences every worker: none can renew its claim, or say how far it has come.
   const progress = await findProgress(stores, itemId);
-  return progress?.holder === undefined || nowMs - progress.expiresMs >= POINT_SETTLE_MS;
+  if (progress?.holder === undefined) return { kind: "ended", settleMs: 0 };
+  const { expiresMs } = progress;
+  return nowMs < expiresMs ? { kind: "works" } : { kind: "ended", settleMs: Math.max(0, expiresMs + STORE_BLOB_WRITE_MS - nowMs) };
 }

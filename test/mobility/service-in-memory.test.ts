@@ -29,7 +29,12 @@ const CONFIG = parseConfig(
 );
 
 const DISKS: readonly DiskDescription[] = [{ id: "disk", sizeBytes: DISK_BYTES, sectorSizeBytes: 512 }];
-const opened = (disks: readonly DiskDescription[]): object => ({ stream: 1, start: startPosition("vm1", 1, disks, NONCE), nonce: NONCE });
+const opened = (disks: readonly DiskDescription[]): object => ({
+  stream: 1,
+  start: startPosition("vm1", 1, disks, NONCE),
+  nonce: NONCE,
+  ticket: "ticket",
+});
 
 /** What the service sees of control plane and cache. */
 function createCloud(blobs: Map<string, Buffer>): (request: CarriedRequest) => HttpAnswer {

@@ -351,8 +351,16 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
     name: "a stream that was closed between look and claim is applied on",
     why: "a committed failover gets points of its source",
     file: "replication/apply/run.ts",
-    find: `if ((await findItem(context.stores, itemId))?.item.stream !== open.item.stream) {`,
-    replace: `if ((await findItem(context.stores, itemId))?.item.itemId !== open.item.itemId) {`,
+    find: `  if (await isClosed(open)) return end(claim);`,
+    replace: ``,
+    tests: ["test/orchestrations/ends.test.ts"],
+  },
+  {
+    name: "a stream that was closed while a worker was warm is applied on",
+    why: "the worker takes a point when all are removed, and that stays for ever",
+    file: "replication/apply/run.ts",
+    find: `    if (woken && (await isClosed(open))) return end(claim);`,
+    replace: ``,
     tests: ["test/orchestrations/ends.test.ts"],
   },
   {

@@ -175,9 +175,9 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "the commit does not close the stream",
     why: "a source that comes back writes into the item that was failed over",
     file: "orchestrations/activities/commit.ts",
-    find: `  await closeOpenStream(context, itemId);
+    find: `  await endStream(context, itemId);
 `,
-    replace: `  void closeOpenStream;
+    replace: `  void endStream;
 `,
     tests: [ENDS],
   },
@@ -193,16 +193,33 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "the commit does not wait for a worker that is warm",
     why: "it takes a point when all are removed, and that stays for ever",
     file: "orchestrations/activities/commit.ts",
-    find: `return { left: atRest ? left : left + 1 };`,
-    replace: `return { left: atRest ? left : left + 0 };`,
+    find: `return { left: worker.kind === "ended" && worker.settleMs === 0 ? left : left + 1 };`,
+    replace: `return { left: worker.kind === "ended" ? left : left + 0 };`,
     tests: [ENDS],
   },
   {
     name: "disabling does not wait for a worker that is warm",
     why: "it writes into containers that are gone, and makes them again",
     file: "orchestrations/disable-protection.ts",
-    find: `    if (atRest) return;`,
-    replace: `    if (atRest || waitedMs === 0) return;`,
+    find: `    if (worker.kind === "ended") return worker.settleMs;`,
+    replace: `    if (worker.kind === "ended" || waitedMs === 0) return 0;`,
+    tests: [ENDS],
+  },
+  {
+    name: "a worker that is warm is not woken when its stream is closed",
+    why: "every disabling and every commit waits for the end of a slice",
+    file: "orchestrations/activities/workers.ts",
+    find: `  await context.queue.send({ kind: "hint", itemId }, 0);
+`,
+    replace: ``,
+    tests: [ENDS],
+  },
+  {
+    name: "the last request of a dead worker is not waited for",
+    why: "it lands when all is removed, and is left over",
+    file: "orchestrations/activities/workers.ts",
+    find: `settleMs: Math.max(0, expiresMs + STORE_BLOB_WRITE_MS - nowMs) };`,
+    replace: `settleMs: Math.max(0, expiresMs + 0 * STORE_BLOB_WRITE_MS - nowMs) };`,
     tests: [ENDS],
   },
   {
@@ -217,10 +234,10 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "disabling removes the target's data once only",
     why: "what lands between is left over and paid for",
     file: "orchestrations/disable-protection.ts",
-    find: `  yield* wait(CLAIM_MS);
+    find: `  yield* wait(Math.max(settleMs(), CLAIM_MS));
   yield* removeTargetData(run);
 `,
-    replace: `  yield* wait(CLAIM_MS);
+    replace: `  yield* wait(Math.max(settleMs(), CLAIM_MS));
 `,
     tests: [ENDS],
   },
@@ -228,12 +245,8 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "disabling removes the target's data twice at one moment",
     why: "what lands later is left over and paid for",
     file: "orchestrations/disable-protection.ts",
-    find: `  yield* wait(CLAIM_MS);
-  yield* removeTargetData(run);
-`,
-    replace: `  void [wait, CLAIM_MS];
-  yield* removeTargetData(run);
-`,
+    find: `  yield* wait(Math.max(settleMs(), CLAIM_MS));`,
+    replace: `  yield* wait(Math.max(settleMs(), 0 * CLAIM_MS));`,
     tests: [ENDS],
   },
   {

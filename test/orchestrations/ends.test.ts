@@ -20,6 +20,7 @@ import {
   SLICE_MS,
   STORE_BLOB_WRITE_MS,
 } from "../../replication/limits.ts";
+import { endReplication, lookWorkers } from "../../orchestrations/activities/workers.ts";
 import { retryLeftover } from "../../orchestrations/leftovers.ts";
 import { SOURCE_GROUP } from "../planning/samples.ts";
 import type { PortCall } from "../memory/wrapped-stores.ts";
@@ -261,7 +262,10 @@ describe("a worker in the middle", () => {
     const world = await protectedWorld();
     await hold(world);
     const { run } = await world.ask(plainOperation("DisableProtection"));
-    const job = await world.finish(run, { onWait: after(world, STORE_BLOB_WRITE_MS, () => late(world)) });
+    // Begun just before the claim ran out.
+    const onWait = after(world, CLAIM_MS + STORE_BLOB_WRITE_MS - 1_000, () => late(world));
+    const job = await world.finish(run, { onWait });
+    await onWait(STORE_BLOB_WRITE_MS);
     expect([job.errors, ownNames(world)]).toEqual([[], LASTING]);
   });
 
@@ -345,6 +349,10 @@ describe("a worker in the middle", () => {
     await world.pass(10 * POINT_SETTLE_MS);
     const { stores, clock } = world.context;
     let committed: Promise<JobRecord> | undefined;
+    const stored = await readProgress(stores.records("web-1"));
+    if (stored === undefined) throw new Error("the item replicates");
+    const applied = { ...stored.progress.applied, epoch: stored.progress.applied.epoch + 1 };
+    await replaceProgress(stores.records("web-1"), stored, { ...stored.progress, applied, intent: applied });
     const records: typeof stores.records = (itemId) => {
       const inner = stores.records(itemId);
       return {
@@ -374,6 +382,41 @@ describe("a worker in the middle", () => {
     expect([outcome.kind, (await committed)?.errors, pointsOf(world)]).toEqual(["idle", [], []]);
     expect((await readProgress(stores.records("web-1")))?.progress.holder).toBeUndefined();
     expect(log).toEqual(["claimed"]);
+  });
+});
+
+describe("a worker that stays warm", () => {
+  it("is woken when the stream is closed, and lets go at once", async () => {
+    const world = await protectedWorld();
+    const { stores, clock, ids } = world.context;
+    let looks = 0;
+    const woken = Promise.withResolvers<boolean>();
+    const waiting = Promise.withResolvers<void>();
+    const queue: typeof world.context.queue = { send: async (message) => woken.resolve(message.kind === "hint") };
+    const slice = applySlice(
+      {
+        stores,
+        clock,
+        timer: NO_PAUSE,
+        holder: "warm",
+        deadlineMs: clock.now() + SLICE_MS,
+        log: () => undefined,
+        awaitHint: async () => {
+          looks += 1;
+          waiting.resolve();
+          if (looks === 1) return woken.promise;
+          await world.pass(SLICE_MS);
+          return false;
+        },
+      },
+      "web-1",
+    );
+    await waiting.promise;
+    const run = { version: 3, itemId: "web-1", jobId: ids.next(), flow: "disable-protection" } as const;
+    expect(await lookWorkers(world.context, run)).toEqual({ kind: "works" });
+    await endReplication({ ...world.context, queue }, run);
+    expect([await slice, looks]).toEqual([{ kind: "idle" }, 1]);
+    expect(await lookWorkers(world.context, run)).toEqual({ kind: "ended", settleMs: 0 });
   });
 });
 

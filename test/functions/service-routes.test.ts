@@ -163,8 +163,12 @@ describe("a gate", () => {
     for (let count = 1; count < bounds.atOnce; count += 1) {
       await expect(gate.run("failing", () => Promise.reject(new Error("no")))).rejects.toThrow("no");
     }
-    for (let count = 1; count < bounds.atOnce; count += 1) void gate.run(`other-${count}`, never);
+    const turnedAway: unknown[] = [];
+    for (let count = 1; count < bounds.atOnce; count += 1) {
+      gate.run(`other-${count}`, never).catch((error: unknown) => turnedAway.push(error));
+    }
     await expect(gate.run("last", async () => "answer")).rejects.toMatchObject(refused);
+    expect(turnedAway).toEqual([]);
   });
 
   it("counts each caller by itself, and grants another request after a while", async () => {

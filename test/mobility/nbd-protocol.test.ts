@@ -59,6 +59,13 @@ describe("NBD negotiation", () => {
     ]);
   });
 
+  it("offers what guests that run now were started with: an offer that is gone would stop them", () => {
+    const [HAS_FLAGS, FLUSH, FUA, TRIM, WRITE_ZEROES, MULTI_CONNECTION, CACHE] = [1, 4, 8, 32, 64, 256, 1024];
+    expect(answer(7, named("os")).replies[0]?.readUInt16BE(30)).toBe(
+      HAS_FLAGS + FLUSH + FUA + TRIM + WRITE_ZEROES + MULTI_CONNECTION + CACHE,
+    );
+  });
+
   it("the empty name is the first export", () => {
     expect(answer(7, named("")).next).toEqual({ transmit: 0 });
     expect(answer(1).next).toEqual({ transmit: 0 });

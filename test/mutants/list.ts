@@ -11,4 +11,15 @@ import { EDGE_MUTANTS } from "./mobility-edges.ts";
 import { EPOCH_MUTANTS } from "./mobility-epochs.ts";
 import type { Mutant } from "./mutant.ts";
 
-export const MUTANTS: readonly Mutant[] = [...ITEM_MUTANTS, ...APPLY_MUTANTS, ...POINT_MUTANTS, ...DOMAIN_MUTANTS, ...FLOW_MUTANTS, ...AZURE_MUTANTS, ...FUNCTION_MUTANTS, ...CAPTURE_MUTANTS, ...EPOCH_MUTANTS, ...EDGE_MUTANTS].filter(({ tests }) => tests.every((test) => existsSync(test)));
+export const MUTANTS: readonly Mutant[] = [
+  ...ITEM_MUTANTS,
+  ...APPLY_MUTANTS,
+  ...POINT_MUTANTS,
+  ...DOMAIN_MUTANTS,
+  ...FLOW_MUTANTS,
+  ...AZURE_MUTANTS,
+  ...FUNCTION_MUTANTS,
+  ...CAPTURE_MUTANTS,
+  ...EPOCH_MUTANTS,
+  ...EDGE_MUTANTS,
+].filter(({ tests }) => tests.every((test) => existsSync(test)));

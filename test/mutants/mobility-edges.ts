@@ -81,7 +81,7 @@ export const EDGE_MUTANTS: readonly Mutant[] = [
     find: `      "if-none-match": "*",
 `,
     replace: ``,
-    tests: [UPLOADER, "test/mobility/service-in-memory.test.ts"],
+    tests: ["test/mobility/put-blob.test.ts"],
   },
   {
     name: "a delta is sent without its checksum",
@@ -89,7 +89,7 @@ export const EDGE_MUTANTS: readonly Mutant[] = [
     file: "mobility/upload/put-blob.ts",
     find: `      "content-md5": delta.md5 ?? (await fileMd5(files, delta.path)),`,
     replace: `      "x-md5": delta.md5 ?? (await fileMd5(files, delta.path)),`,
-    tests: [UPLOADER],
+    tests: ["test/mobility/put-blob.test.ts"],
   },
   {
     name: "any refusal counts as exists",
@@ -113,7 +113,7 @@ export const EDGE_MUTANTS: readonly Mutant[] = [
     file: "mobility/control/control-client.ts",
     find: `if (error?.code === undefined || status >= 500) return`,
     replace: `if (error === undefined) return`,
-    tests: ["test/mobility/put-blob.test.ts", "test/mobility/service-in-memory.test.ts"],
+    tests: ["test/mobility/control-client.test.ts"],
   },
   {
     name: "a new token is used before it is durable",
@@ -123,7 +123,7 @@ export const EDGE_MUTANTS: readonly Mutant[] = [
   return token;`,
     replace: `  void replaceFileDurably;
   return token;`,
-    tests: ["test/mobility/service-in-memory.test.ts", "test/mobility/item-tokens.test.ts"],
+    tests: ["test/mobility/item-tokens.test.ts"],
   },
   {
     name: "the exchange of a token is not durable",

@@ -30,7 +30,9 @@ describe("the mutants", () => {
   });
 
   it("have a killer or a reason each, and names of their own", () => {
-    const idle = MUTANTS.filter(({ tests, histories, equivalent }) => tests.length === 0 && histories === undefined && equivalent === undefined);
+    const idle = MUTANTS.filter(
+      ({ tests, histories, equivalent }) => tests.length === 0 && histories === undefined && equivalent === undefined,
+    );
     expect(idle).toEqual([]);
     expect(new Set(MUTANTS.map(({ name }) => name)).size).toBe(MUTANTS.length);
   });

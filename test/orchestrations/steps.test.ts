@@ -15,7 +15,7 @@ function answered(answers: readonly object[], bounds = {}): { readonly pauses: r
   const pauses: number[] = [];
   const left = [...answers];
   try {
-    for (let next = flow.next(); ; ) {
+    for (let next = flow.next(); ;) {
       if (next.done === true) return { pauses, end: "done" };
       if (next.value.kind === "wait") pauses.push(next.value.delayMs);
       next = flow.next(next.value.kind === "wait" ? undefined : left.shift());
@@ -28,7 +28,9 @@ function answered(answers: readonly object[], bounds = {}): { readonly pauses: r
 describe("an activity", () => {
   it("that fails is tried again after a pause that doubles up to its bound", () => {
     const { pauses, end } = answered(Array.from({ length: FLOW_ACTIVITY_MAX_TRIES }, () => failed()));
-    expect(pauses).toEqual(Array.from({ length: FLOW_ACTIVITY_MAX_TRIES - 1 }, (_, at) => Math.min(FLOW_PAUSE_MS * 2 ** at, FLOW_PAUSE_MAX_MS)));
+    expect(pauses).toEqual(
+      Array.from({ length: FLOW_ACTIVITY_MAX_TRIES - 1 }, (_, at) => Math.min(FLOW_PAUSE_MS * 2 ** at, FLOW_PAUSE_MAX_MS)),
+    );
     expect(end).toBeInstanceOf(FlowFailure);
     expect(answered([failed(), { kind: "done" }])).toEqual({ pauses: [FLOW_PAUSE_MS], end: "done" });
   });

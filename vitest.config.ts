@@ -12,7 +12,7 @@ const LONG = [
   "test/mobility/capture-model.test.ts",
   "test/services/mobility/kill.test.ts",
   "test/services/storage/{kill,restart}.test.ts",
-  "test/services/whole/{app-points,away-and-back,commit,failover,identity,kill,region-gone,repair}.test.ts",
+  "test/services/whole/{app-points,away-and-back,commit,failover,identity,kill,region-gone,repair,second-life}.test.ts",
 ];
 
 /** A failing run prints its seed; FC_SEED=<seed> replays it. */

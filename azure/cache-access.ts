@@ -14,6 +14,7 @@ type Grant = Awaited<ReturnType<CacheAccess["grantCreate"]>>;
 export function openCacheAccess(account: BlobAccount, clock: Clock): CacheAccess {
   const grants = new Map<string, Grant>();
   return {
+    endpoint: account.retrying.url.replace(/\/$/, ""),
     grantCreate: async (itemId, stream) => {
       const container = cacheContainer(itemId, stream);
       const kept = grants.get(container);

@@ -7,6 +7,7 @@ import {
   itemContainer,
   itemOfItemContainer,
 } from "../replication/items/names.ts";
+import { placedRecords } from "../replication/items/placed-records.ts";
 import { LIST_PAGE_MAX_COUNT, STORE_READ_MS, STORE_WRITE_MS } from "../replication/limits.ts";
 import type { ItemStores } from "../replication/ports.ts";
 import type { BlobAccount } from "./connections.ts";
@@ -27,7 +28,7 @@ export function openItemStores(cache: BlobAccount, target: BlobAccount): ItemSto
   } as const;
   return {
     cache: (itemId, stream) => openRecords(cache, cacheContainer(itemId, stream)),
-    records: (itemId) => openRecords(target, itemContainer(itemId)),
+    records: (itemId) => placedRecords(openRecords(target, itemContainer(itemId)), itemContainer(itemId)),
     disks: openTargetDisks(target),
     snapshots: openDiskSnapshots(target),
     listItems: (limit, after) => listItems(target, limit, after),

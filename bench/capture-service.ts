@@ -56,7 +56,17 @@ export async function startBenchCache(): Promise<BenchCache> {
     };
     response.writeHead(200, { "content-type": "application/json" });
     if (disks !== undefined)
-      response.end(JSON.stringify((opened = { stream: 1, start: startPosition(ITEM_ID, 1, disks, NONCE), nonce: NONCE, ticket: NONCE })));
+      response.end(
+        JSON.stringify(
+          (opened = {
+            stream: 1,
+            start: startPosition(ITEM_ID, 1, disks, NONCE),
+            nonce: NONCE,
+            ticket: NONCE,
+            cacheEndpoint: `${base}/cache`,
+          }),
+        ),
+      );
     else {
       const upload = { containerUrl: `${base}/cache/container?sig=bench`, expiresMs: 1e15 };
       response.end(JSON.stringify({ ...opened, upload, applied: uploaded, intervalMs: HEARTBEAT_MS }));

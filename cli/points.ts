@@ -4,17 +4,15 @@ import { API_OPTIONS, API_USAGE, callApi, findConnection, shaped } from "./api.t
 import { EXIT_OK, UsageError } from "./command.ts";
 import type { Command } from "./command.ts";
 
-const listing = z.object({
-  value: z.array(
-    z.object({
-      name: z.string(),
-      recoveryPointType: z.string(),
-      recoveryPointTime: z.string(),
-      sourceTime: z.string(),
-      position: z.object({ stream: z.number(), epoch: z.number() }),
-    }),
-  ),
+const usable = z.object({
+  name: z.string(),
+  recoveryPointType: z.string(),
+  recoveryPointTime: z.string(),
+  sourceTime: z.string(),
+  position: z.object({ stream: z.number(), epoch: z.number() }),
 });
+const damaged = z.object({ name: z.string(), recoveryPointTime: z.string(), damaged: z.object({ message: z.string() }) });
+const listing = z.object({ value: z.array(z.union([usable, damaged])) });
 
 /** Lists the recovery points of an item, newest first. */
 export const pointsCommand: Command = {
@@ -39,7 +37,13 @@ export const pointsCommand: Command = {
       return EXIT_OK;
     }
     terminal.out(["POINT".padEnd(26), "TAKEN".padEnd(26), "SOURCE TIME".padEnd(26), "POSITION".padEnd(10), "TYPE"].join(""));
-    for (const { name, recoveryPointTime, sourceTime, position, recoveryPointType } of points) {
+    for (const point of points) {
+      const { name, recoveryPointTime } = point;
+      if ("damaged" in point) {
+        terminal.out([name.padEnd(26), recoveryPointTime.padEnd(26), `damaged: ${point.damaged.message}`].join(""));
+        continue;
+      }
+      const { sourceTime, position, recoveryPointType } = point;
       const place = `${position.stream}/${position.epoch}`;
       terminal.out([name.padEnd(26), recoveryPointTime.padEnd(26), sourceTime.padEnd(26), place.padEnd(10), recoveryPointType].join(""));
     }

@@ -17,7 +17,7 @@ const status = z.object({
   percentComplete: z.number(),
   error: z.object({ message: z.string(), hint: z.string() }).optional(),
 });
-const names = z.object({ value: z.array(z.object({ name: z.string() })) });
+const names = z.object({ value: z.array(z.object({ name: z.string(), damaged: z.unknown().optional() })) });
 const access = z.object({ value: z.array(z.object({ id: z.string(), url: z.string() })) });
 
 /** Restores a recovery point into page blobs of its own and downloads them as fixed VHDs. */
@@ -59,7 +59,7 @@ async function startRestore(connection: ApiConnection, item: string, point: stri
 
 async function latestPoint(connection: ApiConnection, item: string): Promise<string> {
   const listed = await callApi(connection, "GET", `${encodeURIComponent(item)}/recoveryPoints`);
-  const [newest] = shaped(names, listed).value;
+  const newest = shaped(names, listed).value.find(({ damaged }) => damaged === undefined);
   if (newest === undefined) throw new LeewardError("point-unknown", `${item} has no recovery points yet.`, { item });
   return newest.name;
 }

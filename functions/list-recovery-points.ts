@@ -1,11 +1,11 @@
 import type { HttpFunctionOptions } from "@azure/functions";
 import { requireItem } from "../replication/items/item-record.ts";
-import { listPoints } from "../replication/points/manifest.ts";
+import { listPoints } from "../replication/points/catalog.ts";
 import { httpHandler, itemOf } from "./http-edge.ts";
-import { pointView } from "./views.ts";
+import { damagedPointView, pointView } from "./views.ts";
 import type { ApplicationSource } from "./wiring.ts";
 
-/** `{ value: [...] }`: the recovery points of an item, newest first. */
+/** `{ value: [...] }`: the recovery points of an item, newest first; behind them those that cannot be used, because their record is damaged. */
 export const listRecoveryPoints = (application: ApplicationSource): HttpFunctionOptions => ({
   methods: ["GET"],
   authLevel: "function",
@@ -14,7 +14,8 @@ export const listRecoveryPoints = (application: ApplicationSource): HttpFunction
     const { stores } = application();
     const itemId = itemOf(request);
     await requireItem(stores, itemId);
-    const points = await listPoints(stores.records(itemId));
-    return { status: 200, body: { value: points.toReversed().map(pointView) } };
+    const { points, damagedManifests } = await listPoints(stores.records(itemId));
+    const damaged = [...damagedManifests].toReversed().map(([pointId, error]) => damagedPointView(pointId, error));
+    return { status: 200, body: { value: [...points.toReversed().map(pointView), ...damaged] } };
   }),
 });

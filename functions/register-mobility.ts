@@ -18,7 +18,7 @@ export const registerMobility = (application: ApplicationSource): HttpFunctionOp
     const { itemId, token } = service;
     return admitted(service, app.gates.register, async () => {
       const opened = await registerService(app, itemId, { ...body, registrationToken: token });
-      return { ...opened, ticket: await app.tickets.of(itemId) } satisfies RegisterAnswer;
+      return { ...opened, ticket: await app.tickets.of(itemId), cacheEndpoint: app.access.endpoint } satisfies RegisterAnswer;
     });
   }),
 });

@@ -48,11 +48,10 @@ async function sweepOne(app: Application, itemId: string, context: InvocationCon
   const line = logLine("swept", {
     scope,
     ...summary,
-    damage: summary.damage === undefined ? undefined : describeError(summary.damage),
     cache: { ...cache, failure: cacheFailure?.code, failedBlob: cacheFailure?.facts["name"] },
   });
   // The target account alone was swept; that the source region cannot be reached, or a record be read, is for the operator to know.
-  if (cacheFailure !== undefined || summary.damage !== undefined) context.warn(line);
+  if (cacheFailure !== undefined) context.warn(line);
   else if (scope === "all" || cache.hints.length > 0) context.log(line);
   else context.debug(line);
   await announce(app, itemId, context);

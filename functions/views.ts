@@ -1,14 +1,14 @@
 import type { LeewardError } from "../replication/errors.ts";
 import type { AppPointStatus } from "../replication/items/app-point.ts";
-import type { HealthError } from "../replication/items/health.ts";
 import type { ProtectedItem, RepairRequest, ServiceSession } from "../replication/items/item.ts";
+import type { HealthError } from "../replication/items/health.ts";
 import type { ItemOverview } from "../replication/items/overview.ts";
 import type { ItemStatus } from "../replication/items/status.ts";
 import type { NamedMapping } from "../replication/networks/mapping-records.ts";
 import { policyInMinutes } from "../replication/policies/policy.ts";
 import type { PolicyRecord } from "../replication/policies/policy-records.ts";
 import type { ManagedItem } from "../replication/jobs/managed-item.ts";
-import type { PointManifest } from "../replication/points/manifest.ts";
+import { type PointManifest, pointTimeMs } from "../replication/points/manifest.ts";
 import type { Position } from "../replication/position.ts";
 import type { RestoreRecord } from "../replication/restore/record.ts";
 import type { RestoreStatus } from "../replication/restore/status.ts";
@@ -42,18 +42,19 @@ export function protectedView(item: ProtectedItem): object {
 }
 
 /** One item of a list, or shown alone. What the flows say of its state is the last word. */
-export function overviewView({ itemId, status, managed, damage }: ItemOverview): object {
+export function overviewView({ itemId, status, managed, damaged }: ItemOverview): object {
   return {
     name: itemId,
     ...(status === undefined ? {} : itemView(status)),
     ...(managed === undefined ? {} : managedView(managed.item, managed.situation)),
-    ...(damage === undefined ? {} : damageView(damage)),
+    ...(damaged === undefined ? {} : damagedView(damaged, status)),
   };
 }
 
-/** In the place of what the damaged record describes. */
-function damageView({ code, message, hint }: LeewardError): object {
-  return { replicationHealth: "Critical", healthErrors: [{ code, level: "Critical", message, hint }] satisfies readonly HealthError[] };
+/** A record of the item cannot be read: the worst that can be said of its health, beside what else is wrong. */
+function damagedView({ code, message, hint }: LeewardError, status: ItemStatus | undefined): object {
+  const error: HealthError = { code, level: "Critical", message, hint };
+  return { replicationHealth: "Critical", healthErrors: [error, ...(status?.healthErrors ?? [])] };
 }
 
 function itemView(status: ItemStatus): object {
@@ -108,6 +109,12 @@ export function pointView(point: PointManifest): object {
     position: point.position,
     disks: point.disks.map(({ id, sizeBytes, sectorSizeBytes }) => ({ id, sizeBytes, sectorSizeBytes })),
   };
+}
+
+/** A point whose record cannot be read: it can be put back from a copy, and goes when its time is over. */
+export function damagedPointView(pointId: string, { code, message, hint }: LeewardError): object {
+  const targetTimeMs = pointTimeMs(pointId);
+  return { name: pointId, recoveryPointTime: optionalTimeView(targetTimeMs), damaged: { code, message, hint } };
 }
 
 /** Where the API tells what becomes of a request to an item. */

@@ -12,6 +12,7 @@ import type { FlowManagement } from "../orchestrations/activities/context.ts";
 import { flowHost } from "../orchestrations/durable.ts";
 import type { FlowHost } from "../orchestrations/request.ts";
 import { CONTROL_CONTAINER } from "../replication/items/names.ts";
+import { placedRecords } from "../replication/items/placed-records.ts";
 import type { CacheAccess, Clock, Ids, ItemStores, RecordStore, RestoreAccess, Timer, WorkQueue } from "../replication/ports.ts";
 import type { EventPublisher } from "../replication/ports-events.ts";
 import { type Tickets, openTickets } from "../replication/items/tickets.ts";
@@ -57,7 +58,7 @@ export function connectApplication(settings: Settings): Application {
   const clock: Clock = { now: () => Date.now() };
   const timer: Timer = { pause: (durationMs) => new Promise((resolve) => setTimeout(resolve, durationMs)) };
   const ids: Ids = { next: () => randomBytes(16).toString("hex") };
-  const control = openRecords(target, CONTROL_CONTAINER);
+  const control = placedRecords(openRecords(target, CONTROL_CONTAINER), CONTROL_CONTAINER);
   const { management } = settings;
   return {
     stores: openItemStores(cache, target),

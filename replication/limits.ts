@@ -65,25 +65,6 @@ export const CLAIM_MS = 30_000;
 export const SLICE_MS = 60_000;
 /** Claims that one run may raise after unknown outcomes before it gives the message back to the queue. */
 export const CLAIMS_PER_RUN = 4;
-/** A run that lost its claim waits this long before it claims again, and twice as long each further time: what broke is rarely mended at once. */
-export const CLAIM_AGAIN_PAUSE_MS = 250;
-/**
- * Azure's scalability targets of one page blob: 60 MiB/s and 500 requests/s. Page writes stay so far below them that in no second, whatever came before,
- * more than 60 MiB or 500 requests are sent: one second at these rates, PAGE_BURST_MS of them saved up, and one full Put Page.
- */
-export const PAGE_BYTES_PER_SECOND = 50 * MIB;
-export const PAGE_REQUESTS_PER_SECOND = 420;
-/** A few small writes after a rest, the usual epoch, go out without waiting for each other. */
-export const PAGE_BURST_MS = 100;
-/** No page write waits longer for its turn: those in flight are due within a second, so that more is a clock that was set back. */
-export const PAGE_WAIT_MAX_MS = 2_000;
-/** Pauses before a request that the store was too busy for begin here, double, and end at the second. */
-export const BUSY_PAUSE_MS = 50;
-export const BUSY_PAUSE_MAX_MS = 2_000;
-/** When a store took nothing for this long it is no throttle that passes: the item is let go, and its message waits in the queue. */
-export const BUSY_MAX_MS = CLAIM_MS;
-/** The writing of one batch ends here, however slow the store: with what came before it in its slice, less than the host's ten minutes. */
-export const BATCH_WRITE_MAX_MS = 8 * 60_000;
 /** A claim is renewed when less than this is left of it: one slow request (STORE_WRITE_MS) may still pass before it runs out. */
 export const CLAIM_RENEW_MS = 2 * (CLAIM_MS / 3);
 /** Extents of one batch: bounds the memory and the time of merging; one delta always fits. */

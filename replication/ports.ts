@@ -152,6 +152,8 @@ export type WorkMessage =
 
 /** A short-lived right to create blobs in the cache container of one stream (rule 8: create only). */
 export interface CacheAccess {
+  /** The address of the account, without a slash at its end: every container's address begins with it. */
+  readonly endpoint: string;
   /** A container address with its credential, and when it ends (Unix milliseconds). */
   grantCreate(itemId: string, stream: number): Promise<{ readonly containerUrl: string; readonly expiresMs: number }>;
 }

@@ -7,7 +7,9 @@ import type { Position } from "../../replication/position.ts";
 export function registerAnswer(value: unknown): RegisterAnswer | undefined {
   const opened = openStream(value);
   const ticket = textAt(value, "ticket");
-  return opened === undefined || ticket === undefined ? undefined : { ...opened, ticket };
+  const cacheEndpoint = textAt(value, "cacheEndpoint");
+  if (opened === undefined || ticket === undefined || cacheEndpoint === undefined || !URL.canParse(cacheEndpoint)) return undefined;
+  return { ...opened, ticket, cacheEndpoint };
 }
 
 function openStream(value: unknown): OpenStream | undefined {

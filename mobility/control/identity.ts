@@ -11,8 +11,9 @@ import type { ItemTokens } from "./item-tokens.ts";
  * - `asking`: no answer yet;
  * - `granted`: it has the session;
  * - `waiting`: another service has it; this one asks on and uploads nothing meanwhile;
- * - `refused`: the control plane knows neither its token nor a registration token, or the item has no open stream; it asks rarely;
- * - `silent`: it is a clone on another machine, or its state folder is an older copy: it asks nothing more and uploads nothing until it is started again.
+ * - `refused`: the control plane knows neither its token nor a registration token, or the item has no open stream, or the target holds what its state folder,
+ *   an older copy or a new one, does not know; it asks rarely: an operator may change each of these;
+ * - `silent`: it is a clone on another machine: it asks nothing more and uploads nothing until it is started again.
  */
 export type IdentityState = "asking" | "granted" | "waiting" | "refused" | "silent";
 
@@ -101,8 +102,7 @@ export function createIdentity({ tokens, uploader, register, soon, exchanged, ch
     },
     refused: async (error) => {
       if (error.code === "session-taken") return refuse("waiting", error, sessionWaitMs(error));
-      if (error.code === "position-fork") return silence(error);
-      if (error.code === "stream-closed") return refuse("refused", error, REFUSED_ASK_MS);
+      if (error.code === "position-fork" || error.code === "stream-closed") return refuse("refused", error, REFUSED_ASK_MS);
       if (error.code === "not-authorized" && tokens.refused()) return AT_ONCE;
       if (await registered()) return AT_ONCE;
       return error.code === "machine-mismatch" ? silence(error) : refuse("refused", error, REFUSED_ASK_MS);

@@ -1,9 +1,6 @@
 import { forgetEntry, handOver, restoreOfEntry } from "../../replication/failover/ledger.ts";
 import { changeLedger } from "../../replication/failover/ledger-record.ts";
-import { POINT_SETTLE_MS, PRUNE_MAX_POINTS } from "../../replication/limits.ts";
-import { readCatalog } from "../../replication/points/catalog.ts";
-import { beginDeletion } from "../../replication/points/pins.ts";
-import { finishDeletion } from "../../replication/points/prune.ts";
+import { removeAllPoints } from "../../replication/points/remove-all.ts";
 import { removeRestore } from "../../replication/restore/remove.ts";
 import type { FlowRun } from "../flow-run.ts";
 import type { FlowContext } from "./context.ts";
@@ -26,15 +23,8 @@ export async function closeStream(context: FlowContext, { itemId }: FlowRun): Pr
  * for a worker that was in the middle when the stream was closed and may still take one.
  */
 export async function removePoints(context: FlowContext, { itemId }: FlowRun): Promise<{ readonly left: number }> {
-  const records = context.stores.records(itemId);
-  const nowMs = context.clock.now();
   // Asked before the points are listed: afterwards no other comes.
-  const worker = await lookWorker(context.stores, itemId, nowMs);
-  const { points, pins } = await readCatalog(records);
-  for (const [pointId, { state }] of pins) if (state === "deleting") await finishDeletion(context, itemId, pointId);
-  // No late copy of the request that made a point can bring its manifest back afterwards.
-  const old = points.filter(({ targetTimeMs }) => nowMs - targetTimeMs >= POINT_SETTLE_MS).slice(0, PRUNE_MAX_POINTS);
-  for (const point of old) if (await beginDeletion(records, point, nowMs)) await finishDeletion(context, itemId, point.pointId);
-  const left = (await readCatalog(records)).points.length;
+  const worker = await lookWorker(context.stores, itemId, context.clock.now());
+  const left = await removeAllPoints(context, itemId);
   return { left: worker.kind === "ended" && worker.settleMs === 0 ? left : left + 1 };
 }

@@ -1,7 +1,5 @@
 import { type ApplyProgress, type LatestTarget, choosePoint, latestTarget } from "../../replication/failover/choose-point.ts";
 import { isBoundary } from "../../replication/apply/progress.ts";
-import type { Progress } from "../../replication/items/item.ts";
-import type { Position } from "../../replication/position.ts";
 import { forgetEntry, intend, restoredEntryId } from "../../replication/failover/ledger.ts";
 import { changeLedger } from "../../replication/failover/ledger-record.ts";
 import { LeewardError } from "../../replication/errors.ts";
@@ -24,8 +22,7 @@ import { itemDisks } from "./item-disks.ts";
 /** What a failover to the latest state waits for: fixed at its beginning, so that a source that writes on cannot keep it waiting. */
 export async function fixLatest({ stores, clock }: FlowContext, { itemId }: FlowRun): Promise<LatestTarget> {
   const heartbeat = await readHeartbeat(stores, itemId);
-  const { applied } = applyProgressOf(await findProgress(stores, itemId));
-  return latestTarget({ applied }, heartbeat?.uploaded, clock.now());
+  return latestTarget(await findProgress(stores, itemId), heartbeat?.uploaded, clock.now());
 }
 
 export type PointAnswer =
@@ -33,17 +30,33 @@ export type PointAnswer =
   /** The position is not reached, or its point is not taken yet. */
   | { readonly kind: "wait" };
 
-/** A point that is missing is asked for with every look: hints may be lost. Errors: `point-unknown`, `point-pruned`. */
+/**
+ * A point that is missing is asked for with every look: hints may be lost. Errors: `point-unknown`, `point-pruned`, `record-corrupt` for a damaged point that was
+ * asked for by its id.
+ */
 export async function lookPoint(
   { stores, clock, queue }: FlowContext,
   { itemId }: FlowRun,
   { latest }: { readonly latest: LatestTarget },
 ): Promise<PointAnswer> {
   const { running } = await readManaged(stores, itemId);
-  const { points, pins } = await readCatalog(stores.records(itemId));
-  const choosable = points.map((point) => ({ ...point, deleting: pins.get(point.pointId)?.state === "deleting" }));
-  const applied = applyProgressOf(await findProgress(stores, itemId));
-  const choice = choosePoint(running?.failover?.point ?? { kind: "Latest" }, choosable, applied, latest, clock.now());
+  const request = running?.failover?.point ?? { kind: "Latest" };
+  const { points, pins, damagedManifests, damagedPins } = await readCatalog(stores.records(itemId));
+  const asked = request.kind === "Custom" ? damagedManifests.get(request.pointId) : undefined;
+  if (asked !== undefined) throw asked;
+  const choosable = points.map((point) => ({
+    ...point,
+    deleting: pins.get(point.pointId)?.state === "deleting",
+    damaged: damagedPins.get(point.pointId),
+  }));
+  const progress = await findProgress(stores, itemId);
+  const applied: ApplyProgress | undefined = progress && {
+    applied: progress.applied,
+    boundary: isBoundary(progress),
+    seeding: progress.seeding,
+    stopped: progress.stopped !== undefined,
+  };
+  const choice = choosePoint(request, choosable, applied, latest, clock.now());
   switch (choice.kind) {
     case "refused":
       throw choice.error;
@@ -57,16 +70,6 @@ export async function lookPoint(
       return { kind: "wait" };
   }
 }
-
-/** A record that is damaged or gone says nothing: no point of its own is waited for, and the points that are there serve. */
-function applyProgressOf(progress: Progress | undefined): ApplyProgress {
-  if (progress === undefined) return { applied: NOWHERE, boundary: false, seeding: false, stopped: true };
-  const { applied, seeding, stopped } = progress;
-  return { applied, boundary: isBoundary(progress), seeding, stopped: stopped !== undefined };
-}
-
-/** No stream has this number. */
-const NOWHERE: Position = { stream: 0, epoch: 0, checksum: "" };
 
 /** Pins the point and begins the copies; the job's own id makes the restore the same when this runs again. */
 export async function beginRestore(

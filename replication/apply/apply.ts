@@ -1,5 +1,5 @@
 import { LeewardError, invariant } from "../errors.ts";
-import { BATCH_WRITE_MAX_MS, BUSY_MAX_MS } from "../limits.ts";
+import { BATCH_WRITE_MAX_MS, BUSY_MAX_MS } from "./limits.ts";
 import { deltaName } from "../items/names.ts";
 import { samePosition } from "../position.ts";
 import type { Position } from "../position.ts";

@@ -1,5 +1,5 @@
 import { hasCode } from "../errors.ts";
-import { BUSY_PAUSE_MAX_MS, BUSY_PAUSE_MS } from "../limits.ts";
+import { BUSY_PAUSE_MAX_MS, BUSY_PAUSE_MS } from "./limits.ts";
 import type { Clock, Timer } from "../ports.ts";
 
 /** One request that the store may be too busy for. */

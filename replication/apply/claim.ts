@@ -46,7 +46,7 @@ export type ClaimAttempt =
  * Steps a and b of DESIGN 6. The compare-and-set gives each generation to one worker at most, even when an earlier try of ours lands late: that
  * try carries an older etag. Only when the sequence number of **every** disk equals the generation may this worker read deltas, write or snapshot:
  * from then on no request of an older generation can change a disk (rule 3).
- * Errors: `outcome-unknown` (claim again), `fenced` (a disk has a newer generation), `store-busy` (for as long as the claim would have held).
+ * Errors: `outcome-unknown` (claim again), `fenced` (a disk got a newer generation meanwhile), `store-busy` (for as long as the claim would have held).
  */
 export async function claimItem(open: OpenItem): Promise<ClaimAttempt> {
   const { context, item } = open;
@@ -59,10 +59,20 @@ export async function claimItem(open: OpenItem): Promise<ClaimAttempt> {
     return { kind: "held", untilMs: progress.expiresMs };
   }
   const expiresMs = nowMs + open.bounds.claimMs;
-  const next = { ...progress, generation: progress.generation + 1, holder: context.holder, expiresMs, stopped: undefined };
-  const claimed = await whileBusy(context, { send: () => replaceProgress(open.records, stored, next), untilMs: () => expiresMs });
+  const claimWith = (before: StoredProgress, generation: number): Promise<StoredProgress | undefined> => {
+    const next = { ...progress, generation, holder: context.holder, expiresMs, stopped: undefined };
+    return whileBusy(context, { send: () => replaceProgress(open.records, before, next), untilMs: () => expiresMs });
+  };
+  let claimed = await claimWith(stored, progress.generation + 1);
   if (claimed === undefined) return { kind: "lost" };
-  await raiseAll(open, claimed.progress);
+  const highest = await raiseAll(open, claimed.progress);
+  if (highest > claimed.progress.generation) {
+    // Either a newer worker has the item, and has changed the record: then this changes nothing. Or the record lags behind the disks, because it was put back
+    // from a copy: then the next generation is the highest number found and one more.
+    claimed = await claimWith(claimed, highest + 1);
+    if (claimed === undefined) return { kind: "lost" };
+    await fenceAll(open, claimed.progress);
+  }
   context.log({ kind: "claimed", itemId: item.itemId, generation: claimed.progress.generation });
   return { kind: "claimed", claim: holdClaim(open, claimed) };
 }
@@ -75,16 +85,23 @@ function disksOf({ itemId, stream, disks }: ProtectedItem): readonly TargetDisk[
   return disks.map((disk) => ({ itemId, stream, diskId: disk.id }));
 }
 
-/** Step b. The store answers success even when the number is higher already, so only what was read back counts. */
-async function raiseAll({ context, item }: OpenItem, { generation, expiresMs }: Progress): Promise<void> {
+/** Step b. Errors: `fenced` when a disk has a higher number. */
+async function fenceAll(open: OpenItem, progress: Progress): Promise<void> {
+  const { generation } = progress;
+  const found = await raiseAll(open, progress);
+  if (found > generation) throw new LeewardError("fenced", "A disk belongs to a newer generation.", { generation, found });
+}
+
+/** Returns the highest number of all disks. The store answers success even when the number is higher already, so only what was read back counts. */
+async function raiseAll({ context, item }: OpenItem, { generation, expiresMs }: Progress): Promise<number> {
+  let highest = generation;
   await inLanes(DISK_REQUESTS_IN_FLIGHT, disksOf(item), async (disk) => {
     const send = (): Promise<number> => context.stores.disks.raiseSequenceNumber(disk, generation);
     const found = await whileBusy(context, { send, untilMs: () => expiresMs });
     invariant(found >= generation, "a raised sequence number is not lower", { generation, found });
-    if (found > generation) {
-      throw new LeewardError("fenced", `Disk ${disk.diskId} belongs to a newer generation.`, { disk: disk.diskId, generation, found });
-    }
+    highest = Math.max(highest, found);
   });
+  return highest;
 }
 
 function holdClaim(open: OpenItem, claimed: StoredProgress): Claim {
@@ -124,7 +141,7 @@ function holdClaim(open: OpenItem, claimed: StoredProgress): Claim {
       const generation = stored.progress.generation + 1;
       await set({ ...stored.progress, ...changes, generation, expiresMs: context.clock.now() + bounds.claimMs });
       valid = false;
-      await raiseAll(open, stored.progress);
+      await fenceAll(open, stored.progress);
       valid = true;
     },
     async keep() {

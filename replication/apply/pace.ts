@@ -1,4 +1,4 @@
-import { PAGE_BURST_MS, PAGE_BYTES_PER_SECOND, PAGE_REQUESTS_PER_SECOND, PAGE_WAIT_MAX_MS } from "../limits.ts";
+import { PAGE_BURST_MS, PAGE_BYTES_PER_SECOND, PAGE_REQUESTS_PER_SECOND, PAGE_WAIT_MAX_MS } from "./limits.ts";
 
 /** Takes the next place in the line of one page blob and returns how long to wait for it, in milliseconds. */
 export type Pace = (nowMs: number, lengthBytes: number) => number;

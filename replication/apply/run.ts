@@ -1,7 +1,6 @@
 import { LeewardError, hasCode } from "../errors.ts";
 import { findItem } from "../items/item-record.ts";
 import type { Progress, StopReason } from "../items/item.ts";
-import { CLAIM_AGAIN_PAUSE_MS } from "../limits.ts";
 import { readPointWanted } from "../points/point-wanted.ts";
 import { takeDuePoint } from "../points/take-point.ts";
 import { applyBatch } from "./apply.ts";
@@ -9,7 +8,9 @@ import { readBatch } from "./batch.ts";
 import { claimItem } from "./claim.ts";
 import type { Claim } from "./claim.ts";
 import { openItem } from "./context.ts";
+import { isStreamOpen, watchStream } from "./open-stream.ts";
 import type { ApplyContext, OpenItem } from "./context.ts";
+import { CLAIM_AGAIN_PAUSE_MS } from "./limits.ts";
 import { UNUSABLE } from "./next-delta.ts";
 import { fromCache } from "./read-delta.ts";
 
@@ -58,6 +59,12 @@ export async function applySlice(context: ApplyContext, itemId: string): Promise
         case "lost":
           break;
         case "claimed": {
+          // The stream may have been closed between the look at the item and the claim. Whoever closes it waits for claims
+          // that stand by then, so that one of the two sees the other.
+          if (!(await isStreamOpen(open))) {
+            await attempt.claim.release();
+            return { kind: "idle" };
+          }
           const ended = await workAndLetGo(attempt.claim);
           if (ended.kind !== "look-again") return ended;
           break;
@@ -101,7 +108,12 @@ async function work(claim: Claim): Promise<WorkEnd> {
   let wanted = await readPointWanted(open.records);
   // Woken by a hint, and no delta seen since: then something else may be wanted. In the usual course, a hint for each delta, nothing is read for it.
   let woken = false;
+  const isOpen = watchStream(open);
   for (;;) {
+    if (!(await isOpen())) {
+      await claim.release();
+      return { kind: "idle" };
+    }
     // A point that a delta was marked for may be missing because its worker died; the next batch would take the chance away.
     await takeDuePoint(claim, "marked");
     if (context.clock.now() >= context.deadlineMs) return letGo(claim, "more");

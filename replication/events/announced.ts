@@ -1,6 +1,6 @@
 import type { ReplicationHealth } from "../items/health.ts";
 import { EVENTS_RECORD } from "../items/names.ts";
-import { decodeRecord, encodeRecord } from "../items/records.ts";
+import { decodeRecord, encodeRecord, unlessDamaged } from "../items/records.ts";
 import type { RecordStore } from "../ports.ts";
 import type { LeewardEvent } from "./event.ts";
 
@@ -23,11 +23,12 @@ interface StoredAnnounced {
 
 const NOTHING_ANNOUNCED: Announced = { version: 1, health: undefined, pointId: undefined, waiting: [] };
 
-/** Errors: `record-corrupt`. */
+/** A damaged record was never told anything: what stands now is told once more, and what waited is in the records of its jobs. */
 export async function readAnnounced(records: RecordStore): Promise<StoredAnnounced> {
   const stored = await records.read(EVENTS_RECORD);
   if (stored === undefined) return { announced: NOTHING_ANNOUNCED, etag: undefined };
-  return { announced: decodeRecord<Announced>(EVENTS_RECORD, 1, stored.bytes), etag: stored.etag };
+  const announced = unlessDamaged(() => decodeRecord<Announced>(EVENTS_RECORD, 1, stored.bytes));
+  return { announced: announced ?? NOTHING_ANNOUNCED, etag: stored.etag };
 }
 
 /** False when somebody else was faster; then nothing was changed. */

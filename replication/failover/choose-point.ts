@@ -1,6 +1,7 @@
 import type { Consistency } from "../delta/delta.ts";
 import { LeewardError } from "../errors.ts";
 import { LATEST_WAIT_MS } from "../limits.ts";
+import { byPosition } from "../points/order.ts";
 import type { Position } from "../position.ts";
 
 /** Site Recovery's options of a failover (`A2ARpRecoveryPointType`), and a point by its id. */
@@ -20,11 +21,12 @@ export function pointRequest(pointId: string | null | undefined): PointRequest {
 export interface ChoosablePoint {
   readonly pointId: string;
   readonly position: Position;
-  /** Points sort by it. */
   readonly targetTimeMs: number;
   readonly consistency: Consistency;
   /** Retention is removing it. */
   readonly deleting: boolean;
+  /** A record of it is damaged: only who asks for it by its id is told. */
+  readonly damaged?: LeewardError | undefined;
 }
 
 /** Where the target stands, from the item's progress. */
@@ -63,35 +65,41 @@ type PointChoiceReason =
   | "fallback-seeding"
   | "fallback-stream-closed";
 
+/** Before every stream. */
+const NOWHERE: Position = { stream: 0, epoch: 0, checksum: "" };
+
 /**
  * What a failover to the latest state waits for: the position that the mobility service had uploaded when the failover started, as far as it is known.
- * A later upload is not waited for.
+ * A later upload is not waited for, and nothing at all when the progress record cannot be read.
  */
 export function latestTarget(
-  { applied }: Pick<ApplyProgress, "applied">,
+  progress: Pick<ApplyProgress, "applied"> | undefined,
   uploaded: Position | undefined,
   nowMs: number,
   waitMs: number = LATEST_WAIT_MS,
 ): LatestTarget {
+  if (progress === undefined) return { position: uploaded ?? NOWHERE, deadlineMs: nowMs };
+  const { applied } = progress;
   const ahead = uploaded !== undefined && uploaded.stream === applied.stream && uploaded.epoch > applied.epoch;
   return { position: ahead ? uploaded : applied, deadlineMs: nowMs + waitMs };
 }
 
 /**
  * The point of a failover, or what has to happen first. Asked again after each wait with the same `target`, it ends at the deadline at the latest: then
- * the latest processed point serves. Points that retention is removing are never chosen.
+ * the latest processed point serves. Points follow each other by their positions, whatever the clocks said; those that retention is removing, and damaged ones,
+ * are never chosen. `progress` is undefined when its record cannot be read: nobody knows then what may still come.
  */
 export function choosePoint(
   request: PointRequest,
   points: readonly ChoosablePoint[],
-  progress: ApplyProgress,
+  progress: ApplyProgress | undefined,
   target: LatestTarget,
   nowMs: number,
 ): PointChoice {
-  const kept = points.filter(({ deleting }) => !deleting).toSorted(byTime);
+  const kept = points.filter(({ deleting, damaged }) => !deleting && damaged === undefined).toSorted(byPosition);
   switch (request.kind) {
     case "Latest":
-      return chooseLatest(kept, progress, target, nowMs);
+      return progress === undefined ? newest(kept, "fallback-stopped", "no recovery point") : chooseLatest(kept, progress, target, nowMs);
     case "LatestProcessed":
       return newest(kept, "latest-processed", "no recovery point");
     case "LatestApplicationConsistent":
@@ -133,6 +141,7 @@ function chooseCustom(points: readonly ChoosablePoint[], pointId: string): Point
   const point = points.find((candidate) => candidate.pointId === pointId);
   if (point === undefined)
     return { kind: "refused", error: new LeewardError("point-unknown", `There is no recovery point ${pointId}.`, { pointId }) };
+  if (point.damaged !== undefined) return { kind: "refused", error: point.damaged };
   if (!point.deleting) return { kind: "point", pointId, why: "asked-for" };
   return { kind: "refused", error: new LeewardError("point-pruned", `Retention is removing the recovery point ${pointId}.`, { pointId }) };
 }
@@ -141,8 +150,4 @@ function newest(ordered: readonly ChoosablePoint[], why: PointChoiceReason, miss
   const point = ordered.at(-1);
   if (point !== undefined) return { kind: "point", pointId: point.pointId, why };
   return { kind: "refused", error: new LeewardError("point-unknown", `The item has ${missing}.`) };
-}
-
-function byTime(left: ChoosablePoint, right: ChoosablePoint): number {
-  return left.targetTimeMs - right.targetTimeMs || (left.pointId < right.pointId ? -1 : 1);
 }

@@ -27,7 +27,7 @@ import { authenticateService } from "./tokens.ts";
 
 /** Heartbeats also need the right to grant uploads; the caller may cache grants. */
 export interface HeartbeatContext extends ItemContext {
-  readonly access: CacheAccess;
+  readonly access: Pick<CacheAccess, "grantCreate">;
 }
 
 /**
@@ -149,6 +149,7 @@ async function reported(
   return change(known) === known ? known : changeItem(stores, known.itemId, change);
 }
 
+/** `record` is undefined when it is damaged: everything in it is the service's last word, which it says again. */
 async function findHeartbeat(
   stores: ItemStores,
   itemId: string,

@@ -20,6 +20,8 @@ export interface RegisterRequest {
 export interface RegisterAnswer extends OpenStream {
   /** Stands before every token that the service sends from now on, with a dot between them: see `Tickets`. */
   readonly ticket: string;
+  /** The address of the cache account, without a slash at its end: the service sends nothing to any other one until it registers again. */
+  readonly cacheEndpoint: string;
 }
 
 /** The stream that the item has open. A service that replicated another one begins this one: it reads all disks again. */

@@ -15,8 +15,8 @@ export interface ItemOverview {
   readonly status: ItemStatus | undefined;
   /** The machine that flows care for: undefined for an item that was protected by its disks. */
   readonly managed: { readonly item: ManagedItem; readonly situation: Situation } | undefined;
-  /** A record of the item is damaged: what it describes is not shown. */
-  readonly damage: LeewardError | undefined;
+  /** A record of the item that cannot be read: what it says is missing here, and nothing else. */
+  readonly damaged: LeewardError | undefined;
 }
 
 interface OverviewPage {
@@ -29,7 +29,7 @@ interface OverviewPage {
 export async function readOverview(context: ItemContext, itemId: string): Promise<ItemOverview> {
   const found = await findOverview(context, itemId);
   // Nobody knows it: the reader of the item says so in its own words.
-  return found ?? { itemId, status: await readItemStatus(context, itemId), managed: undefined, damage: undefined };
+  return found ?? { itemId, status: await readItemStatus(context, itemId), managed: undefined, damaged: undefined };
 }
 
 /** One page of items in the order of their ids. Those that are not protected any more are left out, and names of which nothing stands yet. */
@@ -52,25 +52,24 @@ export async function listOverviews(
 
 /** Damage to a record of one item hides neither its other records nor other items. */
 async function findOverview(context: ItemContext, itemId: string): Promise<ItemOverview | undefined> {
-  const [managed, managedDamage] = await damageOr(findManaged(context.stores, itemId));
-  const [status, damage] = await damageOr(statusIfAny(context, itemId));
-  const seen = { itemId, status, damage: damage ?? managedDamage };
-  if (managed !== undefined) return { ...seen, managed: { item: managed, situation: await situationNow(context, managed) } };
-  return status === undefined && seen.damage === undefined ? undefined : { ...seen, managed: undefined };
+  let damaged: LeewardError | undefined;
+  const readable = async <Part>(reading: Promise<Part>): Promise<Part | undefined> => {
+    try {
+      return await reading;
+    } catch (error) {
+      if (!hasCode(error, "record-corrupt")) throw error;
+      damaged ??= error;
+      return undefined;
+    }
+  };
+  const managed = await readable(findManaged(context.stores, itemId));
+  const known = (await readable(findItem(context.stores, itemId))) !== undefined;
+  const status = known ? await readable(readItemStatus(context, itemId)) : undefined;
+  const situation = managed && ((await readable(situationNow(context, managed))) ?? managed.situation);
+  if (managed === undefined && status === undefined && damaged === undefined) return undefined;
+  return { itemId, status, managed: managed && situation && { item: managed, situation }, damaged };
 }
 
-async function statusIfAny(context: ItemContext, itemId: string): Promise<ItemStatus | undefined> {
-  return (await findItem(context.stores, itemId)) === undefined ? undefined : readItemStatus(context, itemId);
+function isOver({ status, managed, damaged }: ItemOverview): boolean {
+  return status === undefined && damaged === undefined && managed?.situation.state === "Unprotected";
 }
-
-async function damageOr<Found>(reading: Promise<Found>): Promise<readonly [Found | undefined, LeewardError | undefined]> {
-  try {
-    return [await reading, undefined];
-  } catch (error) {
-    if (hasCode(error, "record-corrupt")) return [undefined, error];
-    throw error;
-  }
-}
-
-const isOver = ({ status, managed, damage }: ItemOverview): boolean =>
-  status === undefined && damage === undefined && managed?.situation.state === "Unprotected";

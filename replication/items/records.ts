@@ -1,18 +1,23 @@
 import { createHash } from "node:crypto";
-import { LeewardError } from "../errors.ts";
+import { LeewardError, hasCode } from "../errors.ts";
 
 /**
  * The envelope of every JSON record in the target account: `{"sha256":"<64 hex digits>","body":{...}}`, where the digest covers the UTF-8 text of
- * `body` as written (rule 6: bytes are checked before they are written and after they are read).
+ * `body` as written (rule 6: bytes are checked before they are written and after they are read). The store adds its place (placed-records.ts).
  */
 export function encodeRecord(body: object): Uint8Array {
   const text = JSON.stringify(body);
   return new TextEncoder().encode(`{"sha256":"${digest(text)}","body":${text}}`);
 }
 
-/** The body of a record of this version; `record-corrupt` when the envelope, the digest or the version is wrong. `name` is for the message only. */
+/** The body of a record of this version; `record-corrupt` when the place, the envelope, the digest or the version is wrong. `name` is for the message only. */
 export function decodeRecord<Body extends { readonly version: number }>(name: string, version: Body["version"], bytes: Uint8Array): Body {
   const text = new TextDecoder().decode(bytes);
+  const place = /^\{"place":"([^"]*)",/.exec(text)?.[1];
+  if (place !== undefined) {
+    const whose = place === "" ? "of a version that bound no record to its place" : `that of ${place}, or was damaged`;
+    throw new LeewardError("record-corrupt", `What lies in the place of the record ${name} is ${whose}.`, { name, place });
+  }
   const match = /^\{"sha256":"([0-9a-f]{64})","body":(.*)\}$/s.exec(text);
   const bodyText = match?.[2];
   if (bodyText === undefined || digest(bodyText) !== match?.[1]) {
@@ -24,6 +29,16 @@ export function decodeRecord<Body extends { readonly version: number }>(name: st
   }
   // The digest shows that our own encoder wrote this body, and the version names its shape.
   return body as Body;
+}
+
+/** For records that are made anew when they are damaged, since others know what stood in them: undefined then. */
+export function unlessDamaged<Body>(decode: () => Body): Body | undefined {
+  try {
+    return decode();
+  } catch (error) {
+    if (hasCode(error, "record-corrupt")) return undefined;
+    throw error;
+  }
 }
 
 function digest(text: string): string {

@@ -35,13 +35,24 @@ export async function settleEpoch(context: ItemContext, itemId: string, itemToke
   if (applied.epoch === request.epoch) return answer(applied);
   // The journal comes first: what stands there decided, or will decide, what the target holds.
   const records = context.stores.records(itemId);
-  const journalled = await records.read(journalName(request.stream, request.epoch));
-  if (journalled !== undefined) return answer(deltaEnd(journalled.bytes, itemId, request));
+  const journalled = await journalledEnd(records, itemId, request);
+  if (journalled !== undefined) return answer(journalled);
   const cached = await readCached(context, itemId, request);
   if (cached !== undefined) return answer(cached);
   // Nothing stands there any more: either it was just quarantined, or a worker took it between the two looks.
-  const moved = await records.read(journalName(request.stream, request.epoch));
-  return moved === undefined ? { outcome: "again" } : answer(deltaEnd(moved.bytes, itemId, request));
+  const moved = await journalledEnd(records, itemId, request);
+  return moved === undefined ? { outcome: "again" } : answer(moved);
+}
+
+/** Undefined if the journal has no delta of this epoch, or one that is damaged: it decides nothing, and gives way to the cache's. */
+async function journalledEnd(records: RecordStore, itemId: string, request: SettleRequest): Promise<Position | undefined> {
+  try {
+    const journalled = await records.read(journalName(request.stream, request.epoch));
+    return journalled && deltaEnd(journalled.bytes, itemId, request);
+  } catch (error) {
+    if (hasCode(error, "delta-corrupt", "delta-foreign", "delta-too-large")) return undefined;
+    throw error;
+  }
 }
 
 /**

@@ -5,10 +5,12 @@ import { LeewardError, hasCode } from "../errors.ts";
 import { DELTA_MAX_BYTES, GAP_MAX_MS, SWEEP_CACHE_MAX_CHANGES, SWEEP_CACHE_MAX_NAMES } from "../limits.ts";
 import { pointDue, pointReason } from "../points/point-due.ts";
 import type { RecordListing } from "../ports.ts";
+import { samePosition } from "../position.ts";
 import type { ItemContext } from "./context.ts";
 import { readHeartbeat } from "./heartbeat.ts";
 import type { Progress, ProtectedItem, StopReason } from "./item.ts";
 import { readItem } from "./item-record.ts";
+import { lookAtJournal, mendJournal } from "./mend-journal.ts";
 import { deltaName, journalName, parseDeltaName } from "./names.ts";
 import { deltaEnd, judgedEtag } from "./settle.ts";
 
@@ -203,18 +205,23 @@ function judge({ item, stored, nowMs }: Look, entry: RecordListing): Verdict {
 
 /**
  * A delta stays in the cache until it is in the journal and recorded as progress (rule 4). One with other content than the journal's entry shows a second
- * history: it is kept as evidence. Where the journal was trimmed, recovery points stand for what was applied.
+ * history: it is kept as evidence. Where the journal was trimmed, recovery points stand for what was applied; where its entry is missing or damaged, the
+ * cache's copy takes the place when the chain shows that it was applied.
  */
 async function judgeApplied(look: Look, name: string, epoch: number, firstJournalEpoch: number): Promise<Verdict> {
   if (epoch < firstJournalEpoch) return { kind: "remove" };
-  const { context, item } = look;
-  const journalled = await context.stores.records(item.itemId).read(journalName(item.stream, epoch));
+  const { context, item, stored } = look;
   const cached = await context.stores.cache(item.itemId, item.stream).read(name);
-  if (journalled === undefined || cached === undefined) return { kind: "leave" };
-  if (sameBytes(journalled.bytes, cached.bytes)) return { kind: "remove" };
+  if (cached === undefined) return { kind: "leave" };
+  const journalled = await lookAtJournal(context, item.itemId, item.stream, epoch);
+  if (journalled.kind === "whole" && sameBytes(journalled.bytes, cached.bytes)) return { kind: "remove" };
   try {
     const end = deltaEnd(cached.bytes, item.itemId, { stream: item.stream, epoch });
-    if (end.checksum === deltaEnd(journalled.bytes, item.itemId, { stream: item.stream, epoch }).checksum) return { kind: "remove" };
+    if (journalled.kind !== "whole") {
+      const mended = await mendJournal(context, item.itemId, stored.progress, journalled, { end, bytes: cached.bytes });
+      return mended ? { kind: "remove" } : { kind: "leave" };
+    }
+    if (samePosition(end, journalled.end)) return { kind: "remove" };
     return { kind: "quarantine", reason: "position-fork: another delta of this epoch was applied", etag: cached.etag };
   } catch (error) {
     if (hasCode(error, "delta-corrupt", "delta-unsupported", "delta-foreign")) {

@@ -1,36 +1,65 @@
 import { inLanes } from "../apply/lanes.ts";
-import { LeewardError } from "../errors.ts";
+import { LeewardError, hasCode } from "../errors.ts";
 import { POINTS_PREFIX } from "../items/names.ts";
 import { POINT_LIST_PAGES_MAX, POINT_LIST_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
 import type { RecordListing, RecordStore } from "../ports.ts";
+import { byPosition } from "./order.ts";
 import { type PointManifest, type PointTombstone, isPointId, readPoint } from "./manifest.ts";
 import { type PointPins, readPins } from "./pins.ts";
 
-/** Everything that stands under `points/` of one item at one look. */
-export interface PointCatalog {
-  /** Oldest first. */
+/** Records that cannot be read, by point id, with what is wrong. Only their own point is unusable. */
+export type DamagedRecords = ReadonlyMap<string, LeewardError>;
+
+/** The recovery points of one item at one look. */
+export interface PointList {
+  /** In the order of their positions, oldest first. */
   readonly points: readonly PointManifest[];
   readonly tombstones: readonly PointTombstone[];
-  /** By point id, in the order of their ids. */
-  readonly pins: ReadonlyMap<string, PointPins>;
+  /** What lies under the name of a manifest and is none. */
+  readonly damagedManifests: DamagedRecords;
 }
 
-/** Lists and reads; never on the hot path. Blobs with other names are left alone. Errors: `record-corrupt`. */
+/** Everything that stands under `points/` of one item at one look. */
+export interface PointCatalog extends PointList {
+  /** By point id, in the order of their ids. */
+  readonly pins: ReadonlyMap<string, PointPins>;
+  /** Nobody knows who holds these points, or whether they are being removed. */
+  readonly damagedPins: DamagedRecords;
+}
+
+/** Lists and reads; never on the hot path. Blobs with other names are left alone. */
+export async function listPoints(records: RecordStore): Promise<PointList> {
+  return readManifests(records, (await listNames(records)).manifests);
+}
+
+/** The same with the pins. */
 export async function readCatalog(records: RecordStore): Promise<PointCatalog> {
-  const manifestIds: string[] = [];
-  const pinIds: string[] = [];
+  const names = await listNames(records);
+  const manifests = await readManifests(records, names.manifests);
+  const { found: pins, damaged: damagedPins } = await readAll(names.pins, (pointId) => readPins(records, pointId));
+  return { ...manifests, pins, damagedPins };
+}
+
+async function readManifests(records: RecordStore, pointIds: readonly string[]): Promise<PointList> {
+  const { found, damaged } = await readAll(pointIds, (pointId) => readPoint(records, pointId));
+  return {
+    points: [...found.values()].filter((record) => record.kind === "point").toSorted(byPosition),
+    tombstones: [...found.values()].filter((record) => record.kind === "tombstone"),
+    damagedManifests: damaged,
+  };
+}
+
+/** Ids of the points that have such a record. */
+async function listNames(records: RecordStore): Promise<{ readonly manifests: readonly string[]; readonly pins: readonly string[] }> {
+  const manifests: string[] = [];
+  const pins: string[] = [];
   for (const { name } of await listAll(records)) {
     const match = /^points\/([^/]+)\/(manifest|pins)\.json$/.exec(name);
     const pointId = match?.[1];
     if (pointId === undefined || !isPointId(pointId)) continue;
-    (match?.[2] === "pins" ? pinIds : manifestIds).push(pointId);
+    (match?.[2] === "pins" ? pins : manifests).push(pointId);
   }
-  const found = await readAll(manifestIds, (pointId) => readPoint(records, pointId));
-  return {
-    points: [...found.values()].filter((record) => record.kind === "point"),
-    tombstones: [...found.values()].filter((record) => record.kind === "tombstone"),
-    pins: await readAll(pinIds, (pointId) => readPins(records, pointId)),
-  };
+  return { manifests, pins };
 }
 
 async function listAll(records: RecordStore): Promise<readonly RecordListing[]> {
@@ -43,16 +72,31 @@ async function listAll(records: RecordStore): Promise<readonly RecordListing[]> 
   throw new LeewardError("internal", "The item has more points than any policy keeps.", { names: names.length });
 }
 
+interface ReadRecords<Body> {
+  readonly found: ReadonlyMap<string, Body>;
+  readonly damaged: DamagedRecords;
+}
+
 /** Keeps the order of the ids; what vanished meanwhile is left out. */
-async function readAll<Body>(ids: readonly string[], read: (id: string) => Promise<Body | undefined>): Promise<ReadonlyMap<string, Body>> {
-  const found = new Map<string, Body>();
+async function readAll<Body>(ids: readonly string[], read: (id: string) => Promise<Body | undefined>): Promise<ReadRecords<Body>> {
+  const bodies = new Map<string, Body>();
+  const errors = new Map<string, LeewardError>();
   await inLanes(POINT_READS_IN_FLIGHT, ids, async (id) => {
-    const body = await read(id);
-    if (body !== undefined) found.set(id, body);
+    try {
+      const body = await read(id);
+      if (body !== undefined) bodies.set(id, body);
+    } catch (error) {
+      if (!hasCode(error, "record-corrupt", "delta-too-large")) throw error;
+      errors.set(id, error);
+    }
   });
+  return { found: inOrder(ids, bodies), damaged: inOrder(ids, errors) };
+}
+
+function inOrder<Body>(ids: readonly string[], bodies: ReadonlyMap<string, Body>): ReadonlyMap<string, Body> {
   return new Map(
     ids.flatMap((id) => {
-      const body = found.get(id);
+      const body = bodies.get(id);
       return body === undefined ? [] : [[id, body] as const];
     }),
   );

@@ -1,11 +1,9 @@
 import { createHash } from "node:crypto";
-import { inLanes } from "../apply/lanes.ts";
 import type { Consistency } from "../delta/delta.ts";
 import { LeewardError, invariant } from "../errors.ts";
-import { POINTS_PREFIX, manifestName } from "../items/names.ts";
+import { manifestName } from "../items/names.ts";
 import { decodeRecord, encodeRecord } from "../items/records.ts";
-import { POINT_LIST_PAGES_MAX, POINT_LIST_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
-import type { RecordListing, RecordStore } from "../ports.ts";
+import type { RecordStore } from "../ports.ts";
 import type { Position } from "../position.ts";
 
 /** One disk of a recovery point: the snapshot holds its content. */
@@ -31,7 +29,7 @@ export interface PointManifest {
   readonly sourceTimeMs: number;
   /** How far the source's clock was ahead of the target's at its last heartbeat, the way of that heartbeat included; undefined before the first. */
   readonly skewMs: number | undefined;
-  /** When the point was taken, on the target's clock. Points sort by it. */
+  /** When the point was taken, on the target's clock. */
   readonly targetTimeMs: number;
   readonly consistency: Consistency;
   /** The generation of the worker that took it. */
@@ -85,34 +83,4 @@ export function decodePoint(pointId: string, bytes: Uint8Array): PointRecord {
 export async function readPoint(records: RecordStore, pointId: string): Promise<PointRecord | undefined> {
   const stored = await records.read(manifestName(pointId));
   return stored === undefined ? undefined : decodePoint(pointId, stored.bytes);
-}
-
-/** All recovery points of an item, oldest first, without tombstones. Lists: never on the hot path. */
-export async function listPoints(records: RecordStore): Promise<readonly PointManifest[]> {
-  const found = new Map<string, PointManifest>();
-  const pointIds = await listPointIds(records);
-  await inLanes(POINT_READS_IN_FLIGHT, pointIds, async (pointId) => {
-    const record = await readPoint(records, pointId);
-    if (record?.kind === "point") found.set(pointId, record);
-  });
-  return pointIds.flatMap((pointId) => found.get(pointId) ?? []);
-}
-
-/** Ids of all points that have a manifest or a tombstone, oldest first. */
-async function listPointIds(records: RecordStore): Promise<readonly string[]> {
-  const pointIds: string[] = [];
-  let after: string | undefined;
-  for (let page = 0; page < POINT_LIST_PAGES_MAX; page += 1) {
-    const names: readonly RecordListing[] = await records.list(POINTS_PREFIX, POINT_LIST_PAGE_MAX_COUNT, after);
-    const last = names.at(-1);
-    if (last === undefined) return pointIds;
-    pointIds.push(...names.flatMap((entry) => pointIdOfManifest(entry.name) ?? []));
-    after = last.name;
-  }
-  throw new LeewardError("internal", "The item has more points than any policy keeps.", { points: pointIds.length });
-}
-
-function pointIdOfManifest(name: string): string | undefined {
-  const pointId = /^points\/([^/]+)\/manifest\.json$/.exec(name)?.[1];
-  return pointId !== undefined && isPointId(pointId) ? pointId : undefined;
 }

@@ -66,11 +66,16 @@ export async function unpinPoint(records: RecordStore, pointId: string, pinId: s
   );
 }
 
-/** True once the point's record says `deleting`, with the snapshots of its manifest; false while a pin holds it. */
-export async function beginDeletion(records: RecordStore, point: PointManifest, nowMs: number): Promise<boolean> {
-  const after = await changePins(records, point.pointId, (found) => {
+/** True once the point's record says `deleting`, with its snapshots; false while a pin holds it. */
+export async function beginDeletion(
+  records: RecordStore,
+  pointId: string,
+  snapshots: readonly PinnedSnapshot[],
+  nowMs: number,
+): Promise<boolean> {
+  const after = await changePins(records, pointId, (found) => {
     if (found.state === "deleting" || living(found.pins, nowMs).length > 0) return found;
-    return { version: 1, state: "deleting", pins: [], snapshots: snapshotsOf(point) };
+    return { version: 1, state: "deleting", pins: [], snapshots };
   });
   return after.state === "deleting";
 }
@@ -81,7 +86,8 @@ export async function readPins(records: RecordStore, pointId: string): Promise<P
   return stored === undefined ? undefined : decodeRecord<PointPins>(pinsName(pointId), 1, stored.bytes);
 }
 
-function snapshotsOf(point: PointManifest): readonly PinnedSnapshot[] {
+/** The snapshots that a manifest names. */
+export function snapshotsOf(point: PointManifest): readonly PinnedSnapshot[] {
   return point.disks.map(({ id, snapshot }) => ({ stream: point.stream, diskId: id, snapshot }));
 }
 

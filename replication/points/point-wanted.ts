@@ -1,5 +1,5 @@
 import { POINT_WANTED_RECORD } from "../items/names.ts";
-import { decodeRecord, encodeRecord } from "../items/records.ts";
+import { decodeRecord, encodeRecord, unlessDamaged } from "../items/records.ts";
 import type { RecordStore } from "../ports.ts";
 
 /**
@@ -12,10 +12,10 @@ export interface PointWanted {
   readonly epoch: number;
 }
 
-/** Errors: `record-corrupt`. */
+/** A damaged record wants nothing: whoever waits for a point asks again. */
 export async function readPointWanted(records: RecordStore): Promise<PointWanted | undefined> {
   const stored = await records.read(POINT_WANTED_RECORD);
-  return stored === undefined ? undefined : decodeRecord<PointWanted>(POINT_WANTED_RECORD, 1, stored.bytes);
+  return stored === undefined ? undefined : unlessDamaged(() => decodeRecord<PointWanted>(POINT_WANTED_RECORD, 1, stored.bytes));
 }
 
 /** Whoever wants a point sends a hint afterwards, so that a worker looks. */

@@ -1,8 +1,11 @@
+import { hasCode } from "../errors.ts";
 import type { ItemContext } from "../items/context.ts";
+import type { ReplicationPolicy } from "../items/item.ts";
 import { pinsName, manifestName } from "../items/names.ts";
-import { POINT_SETTLE_MS, PRUNE_MAX_POINTS } from "../limits.ts";
-import { type PointManifest, readPoint } from "./manifest.ts";
-import { type PinnedSnapshot, beginDeletion, readPins } from "./pins.ts";
+import { PRUNE_MAX_POINTS } from "../limits.ts";
+import type { RecordStore } from "../ports.ts";
+import { type PointManifest, type PointRecord, readPoint } from "./manifest.ts";
+import { type PinnedSnapshot, beginDeletion, readPins, snapshotsOf } from "./pins.ts";
 import { expiredPoints } from "./retention.ts";
 
 export interface PruneOutcome {
@@ -13,32 +16,45 @@ export interface PruneOutcome {
   readonly more: boolean;
 }
 
-/**
- * Removes points that retention lets go, oldest first and at most PRUNE_MAX_POINTS of them: the record says `deleting`, then the manifest goes, then the
- * snapshots, then the record (DESIGN 7). `points` are all points of the item; a crash anywhere is finished by `finishDeletion`.
- */
+/** A point that goes, with every snapshot of it. */
+export interface LeavingPoint {
+  readonly pointId: string;
+  readonly snapshots: readonly PinnedSnapshot[];
+}
+
+/** Removes points that retention lets go, oldest first and at most PRUNE_MAX_POINTS of them. `points` are all points of the item. */
 export async function pruneExpired(
   context: ItemContext,
   itemId: string,
   points: readonly PointManifest[],
-  retentionMs: number,
+  policy: ReplicationPolicy,
 ): Promise<PruneOutcome> {
+  return removePoints(context, itemId, expiredPoints(points, policy, context.clock.now()).map(leaving));
+}
+
+/**
+ * Removes points, at most PRUNE_MAX_POINTS of them: the record says `deleting`, then the manifest goes, then the snapshots, then the record (DESIGN 7). A crash
+ * anywhere is finished by `finishDeletion`.
+ */
+export async function removePoints(context: ItemContext, itemId: string, points: readonly LeavingPoint[]): Promise<PruneOutcome> {
   const nowMs = context.clock.now();
   const records = context.stores.records(itemId);
-  // A younger point waits, so that no late copy of a request that made it can bring its manifest back.
-  const expired = expiredPoints(points, retentionMs, nowMs).filter((point) => nowMs - point.targetTimeMs >= POINT_SETTLE_MS);
   const removed: string[] = [];
   const pinned: string[] = [];
-  for (const point of expired) {
+  for (const { pointId, snapshots } of points) {
     if (removed.length === PRUNE_MAX_POINTS) return { removed, pinned, more: true };
-    if (await beginDeletion(records, point, nowMs)) {
-      await finishDeletion(context, itemId, point.pointId);
-      removed.push(point.pointId);
+    if (await beginDeletion(records, pointId, snapshots, nowMs)) {
+      await finishDeletion(context, itemId, pointId);
+      removed.push(pointId);
     } else {
-      pinned.push(point.pointId);
+      pinned.push(pointId);
     }
   }
   return { removed, pinned, more: false };
+}
+
+export function leaving(point: PointManifest): LeavingPoint {
+  return { pointId: point.pointId, snapshots: snapshotsOf(point) };
 }
 
 /** Finishes a deletion that a point's record announces, wherever it stopped; true if there was one. May run twice, side by side too. */
@@ -47,12 +63,21 @@ export async function finishDeletion(context: ItemContext, itemId: string, point
   const pins = await readPins(records, pointId);
   if (pins?.state !== "deleting") return false;
   // A tombstone stays: it keeps the name of a point that must not appear any more.
-  if ((await readPoint(records, pointId))?.kind === "point") await records.remove(manifestName(pointId));
-  for (const snapshot of pins.snapshots) await removeSnapshot(context, itemId, snapshot);
+  const standing = await lookAtPoint(records, pointId);
+  if (standing === "damaged" || standing?.kind === "point") await records.remove(manifestName(pointId));
+  for (const { stream, diskId, snapshot } of pins.snapshots) {
+    await context.stores.snapshots.remove({ itemId, stream, diskId }, snapshot);
+  }
   await records.remove(pinsName(pointId));
   return true;
 }
 
-async function removeSnapshot(context: ItemContext, itemId: string, { stream, diskId, snapshot }: PinnedSnapshot): Promise<void> {
-  await context.stores.snapshots.remove({ itemId, stream, diskId }, snapshot);
+/** What stands under the manifest's name. */
+export async function lookAtPoint(records: RecordStore, pointId: string): Promise<PointRecord | "damaged" | undefined> {
+  try {
+    return await readPoint(records, pointId);
+  } catch (error) {
+    if (hasCode(error, "record-corrupt", "delta-too-large")) return "damaged";
+    throw error;
+  }
 }

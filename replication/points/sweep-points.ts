@@ -2,20 +2,27 @@ import type { ItemContext } from "../items/context.ts";
 import type { ProtectedItem } from "../items/item.ts";
 import { manifestName, pinsName } from "../items/names.ts";
 import { ORPHAN_GRACE_MS, PRUNE_MAX_POINTS, SWEEP_MAX_SNAPSHOTS, TOMBSTONE_MS } from "../limits.ts";
-import type { DiskSnapshot, TargetDisk } from "../ports.ts";
-import { readCatalog } from "./catalog.ts";
-import { type PointManifest, type PointTombstone, encodePoint, readPoint } from "./manifest.ts";
+import { type PointCatalog, readCatalog } from "./catalog.ts";
+import { brokenPoints, expiredDamaged, neededStreams, repairPins } from "./damaged-points.ts";
+import { type PointManifest, type PointTombstone, encodePoint } from "./manifest.ts";
 import type { PointPin } from "./pins.ts";
-import { finishDeletion, pruneExpired } from "./prune.ts";
+import { finishDeletion, lookAtPoint, pruneExpired, removePoints } from "./prune.ts";
+import { type PointSnapshot, listPointSnapshots } from "./snapshots.ts";
 
 export interface PointSweep {
-  /** Points that are left, oldest first. */
+  /** Points that are left, in the order of their positions. */
   readonly kept: readonly PointManifest[];
   /** Everyone who holds a point. */
   readonly pins: readonly HeldPin[];
+  /** Streams whose target disks hold points, or may. */
+  readonly neededStreams: ReadonlySet<number>;
   readonly removedPoints: readonly string[];
   /** Expired points that a pin keeps. */
   readonly pinnedPoints: readonly string[];
+  /** Points that cannot be used because their manifest is damaged, or names a snapshot that is gone. */
+  readonly damagedPoints: readonly string[];
+  /** Records of pins that were damaged and were made anew. */
+  readonly repairedPins: number;
   /** Deletions that an earlier call had begun. */
   readonly finishedDeletions: number;
   readonly removedSnapshots: number;
@@ -28,34 +35,49 @@ interface HeldPin {
   readonly pin: PointPin;
 }
 
-/** Retention and tidying of one item's recovery points, bounded and safe to repeat (DESIGN 7). */
+/** Retention and tidying of one item's recovery points, bounded and safe to repeat (DESIGN 7). A damaged record keeps none of the others waiting. */
 export async function sweepPoints(context: ItemContext, item: ProtectedItem): Promise<PointSweep> {
   const { itemId } = item;
   const catalog = await readCatalog(context.stores.records(itemId));
-  const finished = new Set<string>();
-  let more = false;
-  for (const [pointId, { state }] of catalog.pins) {
-    if (state === "kept") continue;
-    if (finished.size === PRUNE_MAX_POINTS) more = true;
-    else if (await finishDeletion(context, itemId, pointId)) finished.add(pointId);
-  }
-  const standing = catalog.points.filter(({ pointId }) => catalog.pins.get(pointId)?.state !== "deleting");
-  const pruned = await pruneExpired(context, itemId, standing, item.policy.retentionMs);
-  const kept = catalog.points.filter(({ pointId }) => !pruned.removed.includes(pointId) && !finished.has(pointId));
-  const orphans = await removeOrphans(context, item, catalog.points);
+  // After the catalog: a snapshot is there before the manifest that names it.
+  const snapshots = await listPointSnapshots(context, item);
+  const repairedPins = await repairPins(context, item, catalog, snapshots);
+  const finished = await finishDeletions(context, itemId, catalog);
+  const broken = await brokenPoints(context, item, catalog, snapshots);
+  const brokenIds = broken.map(({ pointId }) => pointId);
+  const isFree = ({ pointId }: PointManifest): boolean =>
+    catalog.pins.get(pointId)?.state !== "deleting" && !catalog.damagedPins.has(pointId) && !brokenIds.includes(pointId);
+  const pruned = await pruneExpired(context, itemId, catalog.points.filter(isFree), item.policy);
+  const waste = await removePoints(context, itemId, [...broken, ...expiredDamaged(catalog, item, snapshots)]);
+  const gone = new Set([...pruned.removed, ...waste.removed, ...finished.ids]);
+  const kept = catalog.points.filter(({ pointId }) => !gone.has(pointId) && !brokenIds.includes(pointId));
+  const orphans = await removeOrphans(context, item, catalog, snapshots);
   const removedTombstones = await removeOldTombstones(context, item, catalog.tombstones, orphans.buriedIds);
-  const pins = [...catalog.pins].flatMap(([pointId, record]) => record.pins.map((pin) => ({ pointId, pin })));
-  await removeLostPins(context, item, [...catalog.pins.keys()], catalog.points);
+  await removeLostPins(context, item, catalog);
   return {
     kept,
-    pins,
-    removedPoints: pruned.removed,
-    pinnedPoints: pruned.pinned,
-    finishedDeletions: finished.size,
+    pins: [...catalog.pins].flatMap(([pointId, record]) => record.pins.map((pin) => ({ pointId, pin }))),
+    neededStreams: neededStreams(kept, catalog, snapshots),
+    removedPoints: [...pruned.removed, ...waste.removed],
+    pinnedPoints: [...pruned.pinned, ...waste.pinned],
+    damagedPoints: [...catalog.damagedManifests.keys(), ...brokenIds].filter((pointId) => !gone.has(pointId)),
+    repairedPins,
+    finishedDeletions: finished.ids.length,
     removedSnapshots: orphans.removed,
     removedTombstones,
-    more: more || pruned.more || orphans.more,
+    more: finished.more || pruned.more || waste.more || orphans.more,
   };
+}
+
+async function finishDeletions(
+  context: ItemContext,
+  itemId: string,
+  { pins }: PointCatalog,
+): Promise<{ readonly ids: readonly string[]; readonly more: boolean }> {
+  const begun = [...pins].flatMap(([pointId, { state }]) => (state === "deleting" ? [pointId] : []));
+  const ids: string[] = [];
+  for (const pointId of begun.slice(0, PRUNE_MAX_POINTS)) if (await finishDeletion(context, itemId, pointId)) ids.push(pointId);
+  return { ids, more: begun.length > PRUNE_MAX_POINTS };
 }
 
 interface OrphanSweep {
@@ -66,44 +88,49 @@ interface OrphanSweep {
 }
 
 /**
- * Snapshots that no manifest names. A worker may have been killed, or may still be about to write the manifest: after a grace time a tombstone takes the
- * manifest's name, and only then the snapshots go. Whoever creates the name first decides (rule 2).
+ * Snapshots that no manifest names, of every stream. A worker may have been killed, or may still be about to write the manifest: after a grace time a tombstone
+ * takes the manifest's name, and only then the snapshots go. Whoever creates the name first decides (rule 2). Those of a point whose manifest is damaged stay
+ * with it: it may be put back.
  */
-async function removeOrphans(context: ItemContext, item: ProtectedItem, points: readonly PointManifest[]): Promise<OrphanSweep> {
+async function removeOrphans(
+  context: ItemContext,
+  { itemId }: ProtectedItem,
+  { points, damagedManifests }: PointCatalog,
+  snapshots: readonly PointSnapshot[],
+): Promise<OrphanSweep> {
   const named = new Set(points.flatMap((point) => point.disks.map((disk) => `${point.stream}/${disk.id}/${disk.snapshot}`)));
   const buriedIds = new Set<string>();
   let removed = 0;
   let more = false;
-  for (const { id } of item.disks) {
-    const disk: TargetDisk = { itemId: item.itemId, stream: item.stream, diskId: id };
-    for (const entry of await context.stores.snapshots.list(disk)) {
-      // Snapshots without our metadata are somebody else's.
-      if (entry.pointId === undefined || named.has(`${item.stream}/${id}/${entry.snapshot}`)) continue;
-      buriedIds.add(entry.pointId);
-      if (context.clock.now() - entry.createdMs <= ORPHAN_GRACE_MS) continue;
-      if (removed === SWEEP_MAX_SNAPSHOTS) more = true;
-      else if (await removeOrphan(context, disk, entry, entry.pointId)) removed += 1;
-    }
+  for (const entry of snapshots) {
+    const { stream, diskId, snapshot, pointId, createdMs } = entry;
+    if (named.has(`${stream}/${diskId}/${snapshot}`) || damagedManifests.has(pointId)) continue;
+    buriedIds.add(pointId);
+    if (context.clock.now() - createdMs <= ORPHAN_GRACE_MS) continue;
+    if (removed === SWEEP_MAX_SNAPSHOTS) more = true;
+    else if (await removeOrphan(context, itemId, entry)) removed += 1;
   }
   return { removed, more, buriedIds };
 }
 
-async function removeOrphan(context: ItemContext, disk: TargetDisk, { snapshot }: DiskSnapshot, pointId: string): Promise<boolean> {
-  const records = context.stores.records(disk.itemId);
-  const tombstone = { version: 1, kind: "tombstone", pointId, itemId: disk.itemId, buriedMs: context.clock.now() } as const;
+async function removeOrphan({ stores, clock }: ItemContext, itemId: string, entry: PointSnapshot): Promise<boolean> {
+  const { stream, diskId, snapshot, pointId } = entry;
+  const records = stores.records(itemId);
+  const tombstone = { version: 1, kind: "tombstone", pointId, itemId, buriedMs: clock.now() } as const;
   // Taken: by a tombstone of an earlier sweep, or by a manifest that came after our look at the catalog.
   const created =
-    (await readPoint(records, pointId)) === undefined && (await records.create(manifestName(pointId), encodePoint(tombstone)));
+    (await lookAtPoint(records, pointId)) === undefined && (await records.create(manifestName(pointId), encodePoint(tombstone)));
   if (created === false || created === undefined) {
-    const record = await readPoint(records, pointId);
+    const record = await lookAtPoint(records, pointId);
     // Undefined: its deletion has just ended. A manifest that names another snapshot of this disk never changes, so this one is waste.
-    const wanted = record?.kind === "point" && record.disks.some((named) => named.id === disk.diskId && named.snapshot === snapshot);
-    if (record === undefined || wanted) return false;
+    if (record === undefined || record === "damaged") return false;
+    if (record.kind === "point" && record.disks.some((named) => named.id === diskId && named.snapshot === snapshot)) return false;
   }
-  await context.stores.snapshots.remove(disk, snapshot);
+  await stores.snapshots.remove({ itemId, stream, diskId }, snapshot);
   return true;
 }
 
+/** A tombstone keeps its name as long as a snapshot of its point is there, and TOMBSTONE_MS at least. */
 async function removeOldTombstones(
   context: ItemContext,
   { itemId }: ProtectedItem,
@@ -120,13 +147,13 @@ async function removeOldTombstones(
 async function removeLostPins(
   context: ItemContext,
   { itemId }: ProtectedItem,
-  pinned: readonly string[],
-  points: readonly PointManifest[],
+  { pins, points, damagedManifests }: PointCatalog,
 ): Promise<void> {
   const records = context.stores.records(itemId);
-  const known = new Set(points.map((point) => point.pointId));
-  for (const pointId of pinned.filter((pointId) => !known.has(pointId)).slice(0, PRUNE_MAX_POINTS)) {
-    if ((await readPoint(records, pointId))?.kind === "point") continue;
+  const known = new Set([...points.map((point) => point.pointId), ...damagedManifests.keys()]);
+  for (const pointId of [...pins.keys()].filter((pointId) => !known.has(pointId)).slice(0, PRUNE_MAX_POINTS)) {
+    const standing = await lookAtPoint(records, pointId);
+    if (standing === "damaged" || standing?.kind === "point") continue;
     // A deletion that is not finished still needs its record.
     if (!(await finishDeletion(context, itemId, pointId))) await records.remove(pinsName(pointId));
   }

@@ -2,6 +2,7 @@ import { whileBusy } from "../apply/busy.ts";
 import { targetDisks } from "../apply/claim.ts";
 import type { Claim } from "../apply/claim.ts";
 import { inLanes } from "../apply/lanes.ts";
+import { isStreamOpen } from "../apply/open-stream.ts";
 import { isBoundary } from "../apply/progress.ts";
 import { LeewardError, invariant } from "../errors.ts";
 import { readHeartbeat } from "../items/heartbeat.ts";
@@ -27,7 +28,8 @@ export async function takeDuePoint(claim: Claim, which: "any" | "marked", wanted
   const reason = pointReason(policy, progress, nowMs, wanted);
   if (reason === undefined || (which === "marked" && reason !== "marked")) return undefined;
   const decision = pointDue({ policy, progress, heartbeat: await readHeartbeat(open.context.stores, open.item.itemId), nowMs, wanted });
-  return decision.kind === "due" ? takePoint(claim, decision) : undefined;
+  // A point of a closed stream would stand behind its failover, for ever.
+  return decision.kind === "due" && (await isStreamOpen(open)) ? takePoint(claim, decision) : undefined;
 }
 
 /**

@@ -71,7 +71,7 @@ async function advance(context: ItemContext, restore: RestoreRecord): Promise<Re
     if (nowMs - restore.createdMs > RESTORE_MAX_MS) return { ...restore, disks: known, state: "Failed", updatedMs: nowMs, error: TOO_SLOW };
     return { ...restore, disks: known, state: "InProgress", updatedMs: nowMs };
   } catch (error) {
-    if (!hasCode(error, "point-pruned", "point-unknown")) throw error;
+    if (!hasCode(error, "point-pruned", "point-unknown", "record-corrupt")) throw error;
     return { ...restore, state: "Failed", updatedMs: nowMs, error: errorOf(error) };
   }
 }

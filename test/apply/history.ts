@@ -5,7 +5,7 @@ import { LeewardError, hasCode } from "../../replication/errors.ts";
 import type { HeartbeatRecord, Progress, ProtectedItem } from "../../replication/items/item.ts";
 import { HEARTBEAT_RECORD, PROGRESS_RECORD, deltaName, journalName, parseDeltaName } from "../../replication/items/names.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
-import { listPoints } from "../../replication/points/manifest.ts";
+import { listPoints } from "../../replication/points/catalog.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import { createMemoryStores } from "../memory/memory-stores.ts";
 import type { MemoryStores } from "../memory/memory-stores.ts";
@@ -111,7 +111,7 @@ export async function runHistory(seed: number, mutant: Mutant = {}): Promise<His
   await judge(world);
   return {
     wrong: world.wrong,
-    points: (await listPoints(world.memory.stores.records(ITEM_ID))).length,
+    points: (await listPoints(world.memory.stores.records(ITEM_ID))).points.length,
     ...world.seen,
     regionLost: world.regionLost,
   };
@@ -290,7 +290,7 @@ async function reachableEpoch(world: World): Promise<number> {
 /** Every recovery point, and the disks in the end, against the model (rules 1 and 2). */
 async function judge(world: World): Promise<void> {
   const { item, epochs, memory, wrong } = world;
-  for (const point of await listPoints(memory.stores.records(ITEM_ID))) {
+  for (const point of (await listPoints(memory.stores.records(ITEM_ID))).points) {
     const { epoch } = point.position;
     const sealed = epochs[epoch - 1];
     const expected = modelAfter(item, epochs, epoch);

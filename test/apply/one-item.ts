@@ -5,7 +5,7 @@ import type { ApplyOutcome } from "../../replication/apply/run.ts";
 import type { DeltaFlags, ExtentContent } from "../../replication/delta/delta.ts";
 import type { Progress, ProtectedItem } from "../../replication/items/item.ts";
 import { SECTOR_BYTES, SLICE_MS } from "../../replication/limits.ts";
-import { listPoints } from "../../replication/points/manifest.ts";
+import { listPoints } from "../../replication/points/catalog.ts";
 import type { PointManifest } from "../../replication/points/manifest.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import { createMemoryStores } from "../memory/memory-stores.ts";
@@ -121,7 +121,7 @@ export async function openOneItem(plans: readonly EpochPlan[], pointIntervalMs =
       if (stored === undefined) throw new Error("the item has no progress");
       return stored.progress;
     },
-    points: () => listPoints(stores.records(ITEM_ID)),
+    points: async () => (await listPoints(stores.records(ITEM_ID))).points,
     diskEpoch: () => epochOf(item.disks.map((disk) => memory.memory.content(targetDisk(item, disk.id)))),
     pointEpoch: (point) => epochOf(point.disks.map((disk) => memory.memory.snapshotContent(targetDisk(item, disk.id), disk.snapshot))),
   };

@@ -1,10 +1,13 @@
 import { describe, expect, it } from "vitest";
 import type { HeartbeatRecord } from "../../replication/items/item.ts";
-import { HEARTBEAT_RECORD, manifestName } from "../../replication/items/names.ts";
+import { HEARTBEAT_RECORD, ITEM_RECORD, manifestName } from "../../replication/items/names.ts";
+import { changeItem } from "../../replication/items/item-record.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
-import { decodePoint, encodePoint, listPoints, readPoint } from "../../replication/points/manifest.ts";
+import { listPoints } from "../../replication/points/catalog.ts";
+import { decodePoint, encodePoint, readPoint } from "../../replication/points/manifest.ts";
 import { wantPoint } from "../../replication/points/point-wanted.ts";
 import { SLICE_MS } from "../../replication/limits.ts";
+import { STREAM_LOOK_MS } from "../../replication/apply/limits.ts";
 import type { PointTombstone } from "../../replication/points/manifest.ts";
 import type { Around } from "../memory/wrapped-stores.ts";
 import { callNames, openOneItem, plansOf } from "./one-item.ts";
@@ -168,7 +171,7 @@ describe("recovery points", () => {
     }
     const records = world.stores.records(ITEM_ID);
     const pages = { ...records, list: (prefix: string, _limit: number, after?: string) => records.list(prefix, 1, after) };
-    const listed = await listPoints(pages);
+    const listed = (await listPoints(pages)).points;
     expect(listed.map((point) => point.position.epoch)).toEqual([1, 2, 3]);
     expect(await readPoint(records, listed[0]?.pointId ?? "")).toEqual(listed[0]);
   });
@@ -351,3 +354,59 @@ async function settled(): Promise<void> {
     setImmediate(resolve);
   });
 }
+
+describe("a holder whose stream was closed", () => {
+  const close = (world: OneItem): Promise<unknown> =>
+    changeItem(world.stores, ITEM_ID, (item) => ({ ...item, stream: 2, nonce: undefined }));
+
+  it("rule 5: takes no point, though one is due at its boundary", async () => {
+    const world = await openOneItem(plansOf(2), 1);
+    await world.arrive(1, 2);
+    let closed = false;
+    const around: Around = async (call, run) => {
+      // Between its claim and its first point.
+      if (call.method === "writePages" && !closed) {
+        closed = true;
+        await close(world);
+      }
+      return run();
+    };
+    await world.work({ around });
+    expect(closed).toBe(true);
+    expect(await world.points()).toEqual([]);
+    expect((await world.progress()).holder).toBeUndefined();
+  });
+
+  it("rule 5: applies nothing more when it is woken, and lets go", async () => {
+    const world = await openOneItem(plansOf(3));
+    await world.arrive(1);
+    let hints = 0;
+    const awaitHint = async (): Promise<boolean> => {
+      hints += 1;
+      await close(world);
+      world.clock.nowMs += STREAM_LOOK_MS;
+      await world.arrive(2, 3);
+      return true;
+    };
+    expect(await world.work({ awaitHint })).toEqual({ kind: "idle" });
+    expect(hints).toBe(1);
+    expect((await world.progress()).applied.epoch).toBe(1);
+    expect((await world.progress()).holder).toBeUndefined();
+  });
+
+  it("is not looked for with every batch", async () => {
+    const world = await openOneItem(plansOf(6));
+    await world.arrive(1);
+    let next = 2;
+    const awaitHint = async (): Promise<boolean> => {
+      world.clock.nowMs += 1_000;
+      await world.arrive(next);
+      next += 1;
+      return next <= 7;
+    };
+    await world.work({ awaitHint });
+    expect((await world.progress()).applied.epoch).toBe(6);
+    // At the beginning, behind the claim, and before the one point.
+    expect(world.calls.filter(({ target }) => target === ITEM_RECORD)).toHaveLength(3);
+  });
+});

@@ -6,7 +6,7 @@ import { LeewardError } from "../../replication/errors.ts";
 import type { Progress } from "../../replication/items/item.ts";
 import { PROGRESS_RECORD } from "../../replication/items/names.ts";
 import { CLAIM_MS, PUT_PAGE_MAX_BYTES, SECTOR_BYTES, SLICE_MS } from "../../replication/limits.ts";
-import { listPoints } from "../../replication/points/manifest.ts";
+import { listPoints } from "../../replication/points/catalog.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import { createMemoryStores } from "../memory/memory-stores.ts";
 import { type BlobLimits, type ThrottledDisks, throttledDisks } from "../memory/throttled-disks.ts";
@@ -171,7 +171,7 @@ describe("a run whose claim ended with an unknown outcome", () => {
     const pauses = triedMs.slice(1).map((at, index) => at - (triedMs[index] ?? 0));
     expect(pauses.length).toBeGreaterThan(1);
     for (const [index, pause] of pauses.entries()) expect(pause).toBeGreaterThan(pauses[index - 1] ?? 0);
-    expect(await listPoints(stores.records(ITEM_ID))).toEqual([]);
+    expect((await listPoints(stores.records(ITEM_ID))).points).toEqual([]);
   });
 });
 

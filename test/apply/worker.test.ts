@@ -52,13 +52,34 @@ describe("the claim", () => {
     expect(world.diskEpoch()).toBe(2);
   });
 
-  it("rule 3: a disk with a higher number ends the run before it reads or writes anything", async () => {
+  it("rule 3: a disk with the number of a newer worker ends the run before it reads or writes anything", async () => {
+    const world = await openOneItem(plansOf(1));
+    await world.arrive(1);
+    const own: string[] = [];
+    const around: Around = async (call, run) => {
+      own.push(`${call.port} ${call.method}`);
+      if (own.filter((name) => name === "disks raiseSequenceNumber").length !== 1 || call.method !== "raiseSequenceNumber") return run();
+      // While this worker sleeps, another one takes the item over, and is at work.
+      world.clock.nowMs += CLAIM_MS;
+      void world.work({ around: nth(1, isPageWrite, forever) });
+      await settled();
+      return run();
+    };
+    expect(await world.work({ around, holder: "sleeper" })).toMatchObject({ kind: "held" });
+    expect(own.filter((name) => /^cache|writePages|snapshot/.test(name))).toEqual([]);
+    expect((await world.progress()).generation).toBe(2);
+  });
+
+  it("of a record that lags behind its disks, put back from a copy, takes the highest number and one more at once", async () => {
     const world = await openOneItem(plansOf(1));
     await world.arrive(1);
     await world.stores.disks.raiseSequenceNumber(targetDisk(world.item, "os"), 9);
-    expect(await world.work()).toEqual({ kind: "fenced" });
-    expect(callNames(world)).not.toContain("cache read");
-    expect(world.diskEpoch()).toBe(0);
+    expect(await world.work()).toEqual({ kind: "idle" });
+    expect(world.diskEpoch()).toBe(1);
+    expect((await world.progress()).generation).toBe(10);
+    expect(await sequenceNumbers(world)).toEqual([10, 10]);
+    const names = callNames(world);
+    expect(names.lastIndexOf("disks raiseSequenceNumber")).toBeLessThan(names.indexOf("cache read"));
   });
 
   it("rule 3: who was taken over writes nothing more, neither pages nor progress nor points", async () => {

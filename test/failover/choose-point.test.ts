@@ -11,6 +11,7 @@ import {
   latestTarget,
   pointRequest,
 } from "../../replication/failover/choose-point.ts";
+import { LeewardError } from "../../replication/errors.ts";
 import type { Position } from "../../replication/position.ts";
 
 const at = (epoch: number, stream = 1): Position => ({ stream, epoch, checksum: "00".repeat(32) });
@@ -43,6 +44,30 @@ function decide(request: PointRequest, points: readonly ChoosablePoint[], now: A
 const LATEST: PointRequest = { kind: "Latest" };
 
 describe("the recovery point of a failover", () => {
+  it("is the one of the latest content, whatever the clock of the day said", () => {
+    const ahead = [point("ahead", 10, { targetTimeMs: 99_000_000 }), point("right", 20), point("next", 30)];
+    for (const request of [LATEST, { kind: "LatestProcessed" }, { kind: "LatestCrashConsistent" }] as const) {
+      expect(decide(request, ahead, progress(30), { position: at(30), deadlineMs: 1000 })).toMatch(/^next /);
+    }
+    // That of a later stream goes before all of an earlier one.
+    const streams = [point("second", 1, { position: at(1, 2) }), ...ahead];
+    expect(decide({ kind: "LatestProcessed" }, streams, progress(30))).toMatch(/^second /);
+  });
+
+  it("is never one whose record is damaged, unless it is asked for: then its damage is the answer", () => {
+    const damaged = new LeewardError("record-corrupt", "damaged");
+    const points = [point("good", 10), point("bad", 20, { damaged })];
+    expect(decide({ kind: "LatestProcessed" }, points, progress(20))).toMatch(/^good /);
+    expect(decide({ kind: "Custom", pointId: "bad" }, points, progress(20))).toBe("refused record-corrupt");
+    expect(decide({ kind: "Custom", pointId: "good" }, points, progress(20))).toMatch(/^good /);
+  });
+
+  it("is the latest that is there when nobody can read how far the target is", () => {
+    const target = latestTarget(undefined, at(40), 5);
+    expect(choosePoint(LATEST, POINTS, undefined, target, 5)).toEqual({ kind: "point", pointId: "new", why: "fallback-stopped" });
+    expect(choosePoint(LATEST, [], undefined, latestTarget(undefined, undefined, 5), 5)).toMatchObject({ kind: "refused" });
+  });
+
   it("no point id means the latest", () => {
     expect([pointRequest(undefined), pointRequest(null), pointRequest("")]).toEqual([LATEST, LATEST, LATEST]);
     expect(pointRequest("p")).toEqual({ kind: "Custom", pointId: "p" });

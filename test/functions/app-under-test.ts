@@ -45,7 +45,10 @@ export function appInMemory(): AppInMemory {
       },
     },
     ids: { next: () => (ids += 1).toString(16).padStart(32, "0") },
-    access: { grantCreate: async (itemId) => ({ containerUrl: `https://cache/${itemId}?sig=GRANT`, expiresMs: nowMs + 1000 }) },
+    access: {
+      endpoint: "https://cache",
+      grantCreate: async (itemId) => ({ containerUrl: `https://cache/${itemId}?sig=GRANT`, expiresMs: nowMs + 1000 }),
+    },
     tickets: openTickets(control, KEY),
     gates: openServiceGates(clock),
     restoreAccess: { grantRead: async (disk) => ({ url: `https://target/${disk.diskId}?sig=GRANT`, expiresMs: nowMs + 1000 }) },

@@ -15,13 +15,11 @@ import { CLAIM_MS, ITEMS_PAGE_MAX_COUNT, SWEEP_ALL_MS } from "../../replication/
 import { readItem } from "../../replication/items/item-record.ts";
 import { startOf as startOfStream } from "../../replication/items/streams.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
+import { missing } from "../missing.ts";
 import { type AppInMemory, appInMemory, call, deliver, deltaOf, fire } from "./app-under-test.ts";
 
 const DISKS: readonly DiskDescription[] = [{ id: "os", sizeBytes: 1024 * 1024, sectorSizeBytes: 512 }];
 const MINUTE_MS = 60_000;
-const fail = (): never => {
-  throw new Error("the record is not there, or was changed by another");
-};
 
 describe("functions that work on queues and timers", () => {
   let app: AppInMemory;
@@ -130,7 +128,7 @@ describe("functions that work on queues and timers", () => {
     it("rule 5: a hint that meets the claim of a dead worker comes back when the claim has run out, and is worked on then", async () => {
       await protect("web");
       await upload("web", await startOf("web"), 7);
-      const claimed = (await readProgress(app.stores.records("web"))) ?? fail();
+      const claimed = (await readProgress(app.stores.records("web"))) ?? missing();
       const dead = { ...claimed.progress, generation: 1, holder: "dead", expiresMs: app.source().clock.now() + 12_000 };
       await replaceProgress(app.stores.records("web"), claimed, dead);
       await deliver(applyHints(app.source), created("web"));
@@ -143,9 +141,9 @@ describe("functions that work on queues and timers", () => {
 
     it("rule 9: hints that meet a claim never become more: one of an item waits at a time, and none is put off twice", async () => {
       await protect("web");
-      const claimed = (await readProgress(app.stores.records("web"))) ?? fail();
+      const claimed = (await readProgress(app.stores.records("web"))) ?? missing();
       const holds = { ...claimed.progress, generation: 1, holder: "other", expiresMs: app.source().clock.now() + 12_000 };
-      const stored = (await replaceProgress(app.stores.records("web"), claimed, holds)) ?? fail();
+      const stored = (await replaceProgress(app.stores.records("web"), claimed, holds)) ?? missing();
       for (let events = 0; events < 5; events += 1) await deliver(applyHints(app.source), created("web"));
       expect(app.sent).toHaveLength(1);
       // The holder lives, and has renewed its claim.
@@ -166,7 +164,7 @@ describe("functions that work on queues and timers", () => {
 
     it("a hint that could not be put off is thrown back to its queue, and put off when it comes again", async () => {
       await protect("web");
-      const claimed = (await readProgress(app.stores.records("web"))) ?? fail();
+      const claimed = (await readProgress(app.stores.records("web"))) ?? missing();
       const holds = { ...claimed.progress, generation: 1, holder: "other", expiresMs: app.source().clock.now() + 12_000 };
       await replaceProgress(app.stores.records("web"), claimed, holds);
       const broken = async (): Promise<void> => {

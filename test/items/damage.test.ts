@@ -10,7 +10,7 @@ import { requestRepair } from "../../replication/items/repair.ts";
 import { readItemStatus } from "../../replication/items/status.ts";
 import { mintStream, startOf } from "../../replication/items/streams.ts";
 import { sweepItem } from "../../replication/items/sweep.ts";
-import { listPoints } from "../../replication/points/manifest.ts";
+import { listPoints } from "../../replication/points/catalog.ts";
 import { restoreSlice } from "../../replication/restore/slice.ts";
 import { startRestore } from "../../replication/restore/start.ts";
 import { restoreStatus } from "../../replication/restore/status.ts";
@@ -43,7 +43,7 @@ async function replicating(): Promise<World> {
   const [first] = deltaChain(1);
   await upload(world, 1, first?.bytes ?? new Uint8Array());
   await work(world);
-  expect(await listPoints(world.stores.records(ITEM))).toHaveLength(1);
+  expect((await listPoints(world.stores.records(ITEM))).points).toHaveLength(1);
   return world;
 }
 
@@ -78,7 +78,7 @@ describe.each(RECORDS)("a damaged %s", (name) => {
       expect(items.map(({ itemId }) => itemId)).toEqual([OTHER, ITEM]);
       expect(await readItemStatus(world.context, OTHER)).toMatchObject({ stage: "enabling", healthErrors: [] });
       await sweepItem(world.context, OTHER);
-      const [point] = await listPoints(world.stores.records(ITEM));
+      const [point] = (await listPoints(world.stores.records(ITEM))).points;
       const { restoreId } = await startRestore(world.context, ITEM, point?.pointId ?? "");
       expect(await restoreSlice(world.context, ITEM, restoreId)).toEqual({ kind: "done" });
       expect((await restoreStatus(world.context, ITEM, restoreId)).state).toBe("Succeeded");
@@ -89,7 +89,7 @@ describe.each(RECORDS)("a damaged %s", (name) => {
 describe("what a damaged record makes unusable, and how it is repaired", () => {
   it("item.json: the item is named and stands still; protecting the same disks makes it anew, and its points stay", async () => {
     await eachDamage(ITEM_RECORD, async (world) => {
-      expect(await readOverview(world.context, ITEM)).toMatchObject({ status: undefined, damage: { code: "record-corrupt" } });
+      expect(await readOverview(world.context, ITEM)).toMatchObject({ status: undefined, damaged: { code: "record-corrupt" } });
       await expect(beat(world)).rejects.toMatchObject({ code: "record-corrupt" });
       await expect(work(world)).rejects.toMatchObject({ code: "record-corrupt" });
       const answer = await protectItem(world.context, { itemId: ITEM, disks: DISKS, policy: undefined });
@@ -103,7 +103,7 @@ describe("what a damaged record makes unusable, and how it is repaired", () => {
       });
       expect(answer.item.stream).toBe(2);
       expect(await beat(world)).toMatchObject({ start: startOf(answer.item), applied: startOf(answer.item) });
-      expect(await listPoints(world.stores.records(ITEM))).toHaveLength(1);
+      expect((await listPoints(world.stores.records(ITEM))).points).toHaveLength(1);
     });
   });
 
@@ -114,7 +114,7 @@ describe("what a damaged record makes unusable, and how it is repaired", () => {
       const [, second] = deltaChain(2);
       await upload(world, 2, second?.bytes ?? new Uint8Array());
       expect(await work(world)).toEqual({ kind: "idle" });
-      expect(await listPoints(world.stores.records(ITEM))).toHaveLength(2);
+      expect((await listPoints(world.stores.records(ITEM))).points).toHaveLength(2);
       await beat(world, { uploaded: second?.end ?? START, currentAtMs: world.context.clock.now() });
       expect(await healthCodes(world)).toEqual([]);
     });
@@ -127,7 +127,7 @@ describe("what a damaged record makes unusable, and how it is repaired", () => {
         stopped: { code: "record-corrupt", hint: expect.stringContaining("repairReplication") },
       });
       await expect(beat(world)).rejects.toMatchObject({ code: "record-corrupt" });
-      expect(await sweepItem(world.context, ITEM)).toMatchObject({ keptPoints: 1, damage: { code: "record-corrupt" } });
+      expect(await sweepItem(world.context, ITEM)).toMatchObject({ keptPoints: 1, damaged: { code: "record-corrupt" } });
       await requestRepair(world.context, ITEM);
       const { item } = await readItem(world.stores, ITEM);
       expect(await beat(world)).toMatchObject({ stream: 2, start: startOf(item), applied: startOf(item) });
@@ -146,7 +146,7 @@ describe("what a damaged record makes unusable, and how it is repaired", () => {
   it("one whose machine flows care for shows the machine, and the damage with it", async () => {
     const world = await replicating();
     await world.stores.records(ITEM).put("managed.json", new Uint8Array([1]));
-    expect(await readOverview(world.context, ITEM)).toMatchObject({ status: { itemId: ITEM }, damage: { code: "record-corrupt" } });
+    expect(await readOverview(world.context, ITEM)).toMatchObject({ status: { itemId: ITEM }, damaged: { code: "record-corrupt" } });
     expect(await findReadableItem(world.stores, ITEM)).toBeDefined();
   });
 });

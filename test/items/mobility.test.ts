@@ -7,7 +7,7 @@ import { encodeDelta } from "../../replication/delta/encode.ts";
 import { type HeartbeatContext, readHeartbeat, recordHeartbeat } from "../../replication/items/heartbeat.ts";
 import { readItem } from "../../replication/items/item-record.ts";
 import type { HeartbeatRequest, RegisterRequest } from "../../replication/items/mobility-protocol.ts";
-import { deltaName } from "../../replication/items/names.ts";
+import { deltaName, journalName } from "../../replication/items/names.ts";
 import { newRegistrationToken, protectItem } from "../../replication/items/protect.ts";
 import { registerService } from "../../replication/items/register.ts";
 import { settleEpoch } from "../../replication/items/settle.ts";
@@ -222,6 +222,15 @@ describe("settling an epoch that the cache says to have", () => {
     const world = await inSession();
     await applyChain(world, chain);
     await upload(world, 1, other[0]?.bytes ?? new Uint8Array());
+    expect(await ask(world, 1)).toEqual({ outcome: "same" });
+    expect(await ask(world, 1, other)).toEqual({ outcome: "other" });
+  });
+
+  it("a damaged entry of the journal decides nothing: the cache's delta does", async () => {
+    const world = await inSession();
+    await upload(world, 1, chain[0]?.bytes ?? new Uint8Array());
+    const damaged = (chain[0]?.bytes ?? new Uint8Array()).map((byte, at) => (at === 200 ? byte ^ 1 : byte));
+    await world.stores.records(ITEM).put(journalName(1, 1), damaged);
     expect(await ask(world, 1)).toEqual({ outcome: "same" });
     expect(await ask(world, 1, other)).toEqual({ outcome: "other" });
   });

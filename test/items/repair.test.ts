@@ -11,7 +11,7 @@ import { readItemStatus } from "../../replication/items/status.ts";
 import { closeStream, startOf } from "../../replication/items/streams.ts";
 import { sweepItem } from "../../replication/items/sweep.ts";
 import { OLD_STREAM_KEEP_MS } from "../../replication/limits.ts";
-import { listPoints } from "../../replication/points/manifest.ts";
+import { listPoints } from "../../replication/points/catalog.ts";
 import type { Position } from "../../replication/position.ts";
 import { startRestore } from "../../replication/restore/start.ts";
 import { restoreSlice } from "../../replication/restore/slice.ts";
@@ -59,7 +59,7 @@ async function replicating(): Promise<World> {
   await beat(world);
   await send(world, deltaAfter(START, 1));
   await work(world);
-  expect(await listPoints(world.stores.records(ITEM))).toHaveLength(1);
+  expect((await listPoints(world.stores.records(ITEM))).points).toHaveLength(1);
   world.pass(HOUR_MS);
   return world;
 }
@@ -101,7 +101,7 @@ describe("repairReplication", () => {
 
   it("P18: the points of before stay, can be restored while the new stream seeds, and their disks go when retention has let them go", async () => {
     const world = await replicating();
-    const [before] = await listPoints(world.stores.records(ITEM));
+    const [before] = (await listPoints(world.stores.records(ITEM))).points;
     if (before === undefined) throw new Error("there is a point");
     await requestRepair(world.context, ITEM);
     expect((await readItemStatus(world.context, ITEM)).lastRecoveryPoint?.pointId).toBe(before.pointId);
@@ -113,16 +113,20 @@ describe("repairReplication", () => {
     expect(await world.stores.listStreams(ITEM, "target")).toEqual([1, 2]);
     expect(await world.stores.listStreams(ITEM, "cache")).toEqual([2]);
     await seedAgain(world);
-    world.pass(48 * HOUR_MS);
-    await beat(world, {
-      start: await startNow(world),
-      uploaded: (await progressOf(world)).applied,
-      currentAtMs: world.context.clock.now(),
-    });
-    await work(world);
+    // A window full of new points.
+    for (let passedMs = 0; passedMs <= 25 * HOUR_MS; passedMs += HOUR_MS / 4) {
+      world.pass(HOUR_MS / 4);
+      await beat(world, {
+        start: await startNow(world),
+        uploaded: (await progressOf(world)).applied,
+        currentAtMs: world.context.clock.now(),
+      });
+      await work(world);
+    }
+    for (let sweeps = 0; sweeps < 4; sweeps += 1) await sweepItem(world.context, ITEM);
     await sweepItem(world.context, ITEM);
     await sweepItem(world.context, ITEM);
-    expect((await listPoints(world.stores.records(ITEM))).map(({ stream }) => stream)).not.toContain(1);
+    expect((await listPoints(world.stores.records(ITEM))).points.map(({ stream }) => stream)).not.toContain(1);
     expect(await world.stores.listStreams(ITEM, "target")).toEqual([2]);
   });
 

@@ -248,14 +248,34 @@ describe("what does not belong into the cache container", () => {
 
   it("rule 4: applied deltas are removed once the journal has them, or had them before it was trimmed, and never before", async () => {
     const world = await protectedWorld();
-    await applyChain(world, chain.slice(0, 4));
-    for (const epoch of [1, 2, 3, 4]) await upload(world, epoch, bytesOf(epoch));
+    await applyChain(world, chain.slice(0, 5));
+    for (const epoch of [1, 2, 3, 4, 5]) await upload(world, epoch, bytesOf(epoch));
     const records = world.stores.records(ITEM);
-    await records.remove(journalName(1, 1));
-    await records.remove(journalName(1, 3));
-    expect(await sweep(world)).toMatchObject({ removed: 3, quarantined: 0 });
-    // Epoch 3 is missing in the middle of the journal: the cache has its only copy.
+    for (const epoch of [1, 3, 4]) await records.remove(journalName(1, epoch));
+    // Epochs 3 and 4 are missing in the middle of the journal: the cache has their only copies. What comes behind 4 shows that it was applied.
+    expect(await sweep(world)).toMatchObject({ removed: 4, quarantined: 0 });
     expect(world.cacheNames(ITEM)).toEqual([deltaName(1, 3)]);
+    expect((await records.read(journalName(1, 4)))?.bytes).toEqual(bytesOf(4));
+    expect(await sweep(world)).toMatchObject({ removed: 1, quarantined: 0 });
+    expect((await records.read(journalName(1, 3)))?.bytes).toEqual(bytesOf(3));
+  });
+
+  it("rule 6: a damaged journal entry of what was applied is made anew from the cache, and only from what was applied", async () => {
+    const world = await protectedWorld();
+    await applyChain(world, chain.slice(0, 4));
+    const records = world.stores.records(ITEM);
+    const damaged = bytesOf(2).map((byte, at) => (at === 60 ? byte ^ 1 : byte));
+    for (const epoch of [1, 2, 4]) await records.put(journalName(1, epoch), damaged);
+    await upload(world, 1, bytesOf(1));
+    await upload(world, 2, bytesOf(2));
+    // Of another history: it ends where nothing that was applied begins.
+    await upload(world, 4, deltaChain(4, 100)[3]?.bytes ?? new Uint8Array());
+    expect(await sweep(world)).toMatchObject({ removed: 1, quarantined: 0 });
+    expect((await records.read(journalName(1, 2)))?.bytes).toEqual(bytesOf(2));
+    expect((await records.read(journalName(1, 4)))?.bytes).toEqual(damaged);
+    await sweep(world);
+    expect((await records.read(journalName(1, 1)))?.bytes).toEqual(bytesOf(1));
+    expect(world.cacheNames(ITEM)).toEqual([deltaName(1, 4)]);
   });
 
   it("a holder that is just removing its own deltas is not disturbed", async () => {

@@ -1,5 +1,6 @@
 import type { Clock, ItemStores, RecordStore } from "../../replication/ports.ts";
-import { ITEM_RECORD, PROGRESS_RECORD, isLastingRecord } from "../../replication/items/names.ts";
+import { ITEM_RECORD, PROGRESS_RECORD, isLastingRecord, itemContainer } from "../../replication/items/names.ts";
+import { placedRecords } from "../../replication/items/placed-records.ts";
 import { QUARANTINE_MAX_COUNT } from "../../replication/limits.ts";
 import { createMemoryDisks } from "./memory-disks.ts";
 import type { MemoryDisks } from "./memory-disks.ts";
@@ -17,6 +18,8 @@ export interface MemoryStores {
   /** Names in the cache containers of all streams of the item, and in its record container. */
   cacheNames(itemId: string): readonly string[];
   recordNames(itemId: string): readonly string[];
+  /** The item's record container as somebody else sees it who copies blobs from place to place. */
+  rawRecords(itemId: string): RecordStore;
   /** Everything in both accounts, by names: equal when nothing was written in between. */
   dump(): Readonly<Record<string, string>>;
 }
@@ -40,7 +43,7 @@ export function createMemoryStores(clock: Clock): MemoryStores {
     [...caches.keys()].filter((name) => name.startsWith(`${itemId}/`)).map((name) => Number(name.slice(itemId.length + 1)));
   const stores: ItemStores = {
     cache: (itemId, stream): RecordStore => open(caches, cacheOf(itemId, stream)),
-    records: (itemId): RecordStore => open(records, itemId),
+    records: (itemId): RecordStore => placedRecords(open(records, itemId), itemContainer(itemId)),
     disks: memory.disks,
     snapshots: memory.snapshots,
     listItems: async (limit, after) =>
@@ -87,6 +90,7 @@ export function createMemoryStores(clock: Clock): MemoryStores {
     memory,
     quarantined: async (itemId) => quarantines.get(itemId) ?? [],
     cacheNames: (itemId) => streamsIn(itemId).flatMap((stream) => open(caches, cacheOf(itemId, stream)).names()),
+    rawRecords: (itemId) => open(records, itemId),
     recordNames: (itemId) => open(records, itemId).names(),
     dump: () => ({
       items: [...items].toSorted().join(),

@@ -74,6 +74,7 @@ export function wrapQueue(inner: WorkQueue, around: Around): WorkQueue {
 /** A grant is signed with a key of its account: the cache's is in the source region. */
 export function wrapCacheAccess(inner: CacheAccess, around: Around): CacheAccess {
   return {
+    ...inner,
     grantCreate: (...given) =>
       around({ port: "cache", method: "grantCreate", target: given[0], kind: "read" }, () => inner.grantCreate(...given)),
   };

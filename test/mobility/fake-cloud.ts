@@ -125,7 +125,7 @@ export async function startFakeCloud(itemId = "vm1"): Promise<FakeCloud> {
       if (body["registrationToken"] !== cloud.registrationToken) return refuse(401, "not-authorized");
       tokenHash = hash(String(body["itemToken"]));
       disks = body["disks"] as readonly DiskDescription[];
-      return answer(200, { ...opened(), ticket: TICKET });
+      return answer(200, { ...opened(), ticket: TICKET, cacheEndpoint: `${base}/account` });
     }
     if (tokenHash === undefined || request.headers.authorization === undefined) return refuse(401, "not-authorized");
     const sent = hash(request.headers.authorization.replace(`Bearer ${TICKET}.`, ""));

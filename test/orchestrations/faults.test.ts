@@ -4,6 +4,9 @@ import { FLOW_ACTIVITY_MAX_TRIES } from "../../replication/limits.ts";
 import { type OperationRequest } from "../../orchestrations/request.ts";
 import type { ActivityName } from "../../orchestrations/activities/table.ts";
 import { readLedger } from "../../replication/failover/ledger-record.ts";
+import { LeewardError } from "../../replication/errors.ts";
+import type { FlowContext } from "../../orchestrations/activities/context.ts";
+import { type Around, wrapQueue, wrapRecords, wrapStores } from "../memory/wrapped-stores.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { drive } from "./driver.ts";
 import { type FlowWorld, TARGET_VM, emptyHistory, enable, failover, flowWorld, plainOperation, protectedWorld } from "./world.ts";
@@ -14,6 +17,35 @@ interface Case {
   readonly request: () => OperationRequest;
   /** The states that the item has when the flow succeeded, and when it failed. */
   readonly ends: readonly [string, string];
+  /** What must be the same at the end whatever was lost. */
+  readonly left: (world: FlowWorld) => Promise<unknown>;
+}
+
+const resourcesOf = (world: FlowWorld): readonly string[] => [...world.resourceManager.resources.keys()].toSorted();
+const statesOf = async (world: FlowWorld): Promise<readonly string[]> =>
+  (await readLedger(world.stores, "web-1")).entries.map(({ id, state }) => `${id} ${state}`);
+const restoredOf = (world: FlowWorld): readonly string[] => Object.keys(world.dump()).filter((name) => name.startsWith("restored "));
+const pointsOf = (world: FlowWorld): readonly string[] => world.recordNames("web-1").filter((name) => name.startsWith("points/"));
+
+/** The flow's own calls of all ports, in order, and one of them that fails: nothing was done, or only its answer was lost. */
+function losing(world: FlowWorld, lost: number, when: "before" | "after"): { readonly context: FlowContext; readonly calls: string[] } {
+  const calls: string[] = [];
+  const around: Around = async ({ port, method, target, kind }, run) => {
+    calls.push(`${port} ${method} ${target}`);
+    const failure = new LeewardError(kind === "write" ? "outcome-unknown" : "store-unavailable", "Lost on purpose.");
+    if (calls.length !== lost) return run();
+    if (when === "before") throw failure;
+    await run();
+    throw failure;
+  };
+  const { stores, control, queue } = world.context;
+  const context = {
+    ...world.context,
+    stores: wrapStores(stores, around),
+    control: wrapRecords("records", control, around),
+    queue: wrapQueue(queue, around),
+  };
+  return { context, calls };
 }
 
 const CASES: readonly Case[] = [
@@ -22,8 +54,15 @@ const CASES: readonly Case[] = [
     open: async () => flowWorld(),
     request: enable,
     ends: ["InitialReplicationInProgress", "EnableFailed"],
+    left: async (world) => [resourcesOf(world), await statesOf(world)],
   },
-  { name: "failover", open: () => protectedWorld(), request: failover, ends: ["FailoverCommitPending", "FailoverFailed"] },
+  {
+    name: "failover",
+    open: () => protectedWorld(),
+    request: failover,
+    ends: ["FailoverCommitPending", "FailoverFailed"],
+    left: async (world) => [resourcesOf(world), await statesOf(world), restoredOf(world)],
+  },
   {
     name: "commit",
     open: async () => {
@@ -33,12 +72,14 @@ const CASES: readonly Case[] = [
     },
     request: () => plainOperation("Commit"),
     ends: ["FailoverCommitted", "CommitFailed"],
+    left: async (world) => [resourcesOf(world), await statesOf(world), pointsOf(world)],
   },
   {
     name: "disabling",
     open: () => protectedWorld(),
     request: () => plainOperation("DisableProtection"),
     ends: ["Unprotected", "DisableFailed"],
+    left: async (world) => [resourcesOf(world), await statesOf(world), Object.keys(world.memory.dump()), world.recordNames("web-1")],
   },
 ];
 
@@ -64,6 +105,22 @@ describe.each(CASES)("$name", (flow) => {
         const job = await world.finish(run, { strike: (name, call) => (name === struck && call <= times ? when : undefined) });
         expect([struck, job.state, await storedState(world)]).toEqual([struck, "Succeeded", flow.ends[0]]);
       }
+    }
+  });
+
+  it.each(["before", "after"] as const)("rule 10: any one call of any store, queue or grant may fail %s it was done", async (when) => {
+    const whole = await flow.open();
+    const counted = losing(whole, 0, when);
+    await drive(counted.context, (await whole.ask(flow.request())).run, { onWait: whole.pass });
+    expect(counted.calls.length).toBeGreaterThan(20);
+    for (const [at, call] of counted.calls.entries()) {
+      // Of those that a wait repeats the first and the last.
+      if (counted.calls.indexOf(call) < at && at < counted.calls.lastIndexOf(call)) continue;
+      const world = await flow.open();
+      const { run } = await world.ask(flow.request());
+      const ended = await drive(losing(world, at + 1, when).context, run, { onWait: world.pass });
+      expect([call, ended?.state, await storedState(world)]).toEqual([call, "Succeeded", flow.ends[0]]);
+      expect([call, await flow.left(world)]).toEqual([call, await flow.left(whole)]);
     }
   });
 

@@ -98,7 +98,8 @@ export function flowWorld({ looks = 1, around = (_call, run) => run() }: FlowWor
     nowMs += delayMs;
     resourceManager.tick();
     await guests(context, resourceManager);
-    for (const message of sent.splice(0)) if (message.kind === "hint") await work(context, message.itemId);
+    // What a worker throws gives the message back to the queue.
+    for (const message of sent.splice(0)) if (message.kind === "hint") await work(context, message.itemId).catch(() => undefined);
   };
   const jobOf = async ({ itemId, jobId }: FlowRun): Promise<JobRecord> => {
     const job = await findJob(stores.stores, itemId, jobId);

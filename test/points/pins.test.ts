@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import { LeewardError } from "../../replication/errors.ts";
 import { manifestName, pinsName } from "../../replication/items/names.ts";
 import { PRUNE_MAX_POINTS } from "../../replication/limits.ts";
-import { listPoints } from "../../replication/points/manifest.ts";
-import { beginDeletion, pinPoint, readPins, unpinPoint } from "../../replication/points/pins.ts";
+import { listPoints } from "../../replication/points/catalog.ts";
+import { beginDeletion, pinPoint, readPins, unpinPoint, snapshotsOf } from "../../replication/points/pins.ts";
 import { finishDeletion, pruneExpired } from "../../replication/points/prune.ts";
 import { killedEverywhere } from "../items/interrupted.ts";
 import { HOUR_MS, ITEM, START_MS, type World, addPoint, pointsWithSnapshots, protectedWorld, START } from "../items/world.ts";
@@ -22,7 +22,8 @@ async function worldWithPoints(count: number): Promise<{ readonly world: World; 
 }
 
 async function prune(world: World, retentionMs: number, stores = world.stores): Promise<Awaited<ReturnType<typeof pruneExpired>>> {
-  return pruneExpired({ ...world.context, stores }, ITEM, await listPoints(stores.records(ITEM)), retentionMs);
+  const policy = { retentionMs, pointIntervalMs: HOUR_MS };
+  return pruneExpired({ ...world.context, stores }, ITEM, (await listPoints(stores.records(ITEM))).points, policy);
 }
 
 describe("pins", () => {
@@ -66,9 +67,9 @@ describe("pins", () => {
     const { world, ids } = await worldWithPoints(2);
     const [oldest = ""] = ids;
     const records = world.stores.records(ITEM);
-    const [point] = await listPoints(records);
+    const [point] = (await listPoints(records)).points;
     if (point === undefined) throw new Error("no point");
-    expect(await beginDeletion(records, point, world.context.clock.now())).toBe(true);
+    expect(await beginDeletion(records, point.pointId, snapshotsOf(point), world.context.clock.now())).toBe(true);
     await expect(pinPoint(records, oldest, PIN)).rejects.toMatchObject({ code: "point-pruned" });
     expect(await finishDeletion(world.context, ITEM, oldest)).toBe(true);
     expect(await finishDeletion(world.context, ITEM, oldest)).toBe(false);
@@ -99,7 +100,7 @@ describe("pins", () => {
       };
       await prune(world, 0, { ...world.stores, records: () => records });
       outcome ??= await pinPoint(inner, oldest, PIN).catch((error: unknown) => error);
-      const there = (await listPoints(inner)).some((point) => point.pointId === oldest);
+      const there = (await listPoints(inner)).points.some((point) => point.pointId === oldest);
       const snapshots = (await pointsWithSnapshots(world)).includes(oldest);
       expect(snapshots).toBe(there);
       expect(outcome instanceof Error).toBe(!there);
@@ -134,7 +135,7 @@ describe("a pin that a deletion overtakes", () => {
         (error: unknown) => (error instanceof LeewardError ? error.code : "another error"),
       );
       outcomes.add(outcome);
-      const there = (await listPoints(inner)).some((point) => point.pointId === oldest);
+      const there = (await listPoints(inner)).points.some((point) => point.pointId === oldest);
       expect(there).toBe(outcome === "pinned");
       expect((await readPins(inner, oldest))?.pins ?? []).toHaveLength(there ? 1 : 0);
     }
@@ -166,7 +167,7 @@ describe("pruning", () => {
       ({ world }) => world.stores,
       ({ world }, stores) => prune(world, 0, stores),
       async ({ world, ids }) => {
-        for (const point of await listPoints(world.stores.records(ITEM))) {
+        for (const point of (await listPoints(world.stores.records(ITEM))).points) {
           for (const disk of point.disks) {
             const there = world.memory.snapshotContent({ itemId: ITEM, stream: 1, diskId: disk.id }, disk.snapshot) !== undefined;
             expect(there).toBe(true);
@@ -174,7 +175,7 @@ describe("pruning", () => {
         }
         for (const pointId of ids) await finishDeletion(world.context, ITEM, pointId);
         await prune(world, 0);
-        expect((await listPoints(world.stores.records(ITEM))).map((point) => point.pointId)).toEqual(ids.slice(-1));
+        expect((await listPoints(world.stores.records(ITEM))).points.map((point) => point.pointId)).toEqual(ids.slice(-1));
         expect(await pointsWithSnapshots(world)).toEqual(ids.slice(-1));
         expect(world.recordNames(ITEM).filter((name) => name.endsWith("pins.json"))).toEqual([]);
       },

@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Consistency } from "../../replication/delta/delta.ts";
+import { POINT_SETTLE_MS } from "../../replication/limits.ts";
 import { type RetainedPoint, expiredPoints } from "../../replication/points/retention.ts";
 
 const MINUTE_MS = 60_000;
@@ -9,13 +10,22 @@ const DAY_MS = 24 * HOUR_MS;
 const NOW_MS = 1_768_435_200_000;
 
 let made = 0;
-function pointAt(targetTimeMs: number, consistency: Consistency = "crash"): RetainedPoint {
+/** Its position follows from its time, as with a clock that is never set; `epoch` says otherwise. */
+function pointAt(targetTimeMs: number, consistency: Consistency = "crash", epoch = targetTimeMs): RetainedPoint {
   made += 1;
-  return { pointId: `p${made}`, targetTimeMs, consistency };
+  return { pointId: `p${String(made).padStart(9, "0")}`, targetTimeMs, consistency, position: { stream: 1, epoch } };
 }
 
-function kept(points: readonly RetainedPoint[], retentionMs: number, nowMs: number): readonly RetainedPoint[] {
-  const expired = new Set(expiredPoints(points, retentionMs, nowMs));
+/** Of a policy that takes points this often; a day explains every gap that a test leaves without a word. */
+function policyOf(
+  retentionMs: number,
+  pointIntervalMs = 5 * MINUTE_MS,
+): { readonly retentionMs: number; readonly pointIntervalMs: number } {
+  return { retentionMs, pointIntervalMs };
+}
+
+function kept(points: readonly RetainedPoint[], retentionMs: number, nowMs: number, intervalMs?: number): readonly RetainedPoint[] {
+  const expired = new Set(expiredPoints(points, policyOf(retentionMs, intervalMs), nowMs));
   return points.filter((point) => !expired.has(point));
 }
 
@@ -63,25 +73,105 @@ describe("Site Recovery's pruning table at steady state, points every 5 minutes"
     const app = pointAt(base + MINUTE_MS, "application");
     const laterCrash = pointAt(base + 2 * MINUTE_MS);
     const laterApp = pointAt(base + 3 * MINUTE_MS, "application");
-    expect(kept([crash, app, laterCrash, laterApp, pointAt(NOW_MS)], DAY_MS, NOW_MS).slice(0, -1)).toEqual([crash, app]);
+    expect(kept([crash, app, laterCrash, laterApp, pointAt(NOW_MS)], DAY_MS, NOW_MS, 3 * HOUR_MS).slice(0, -1)).toEqual([crash, app]);
+  });
+});
+
+/** Points by the given clock, one for each interval: the position rises whatever the clock says. */
+function byClock(times: readonly number[], firstEpoch = 1): readonly RetainedPoint[] {
+  return times.map((timeMs, index) => pointAt(timeMs, "crash", firstEpoch + index));
+}
+const every = (fromMs: number, count: number): readonly number[] =>
+  Array.from({ length: count }, (_, index) => fromMs + index * 5 * MINUTE_MS);
+
+describe("the border of the two hours", () => {
+  const at = (ageMs: number): RetainedPoint => pointAt(NOW_MS - ageMs);
+
+  it("belongs to them: a point of exactly this age stays, however many its bucket has", () => {
+    const points = [at(2 * HOUR_MS), at(2 * HOUR_MS - 1), at(HOUR_MS), at(0)];
+    expect(kept(points, DAY_MS, NOW_MS, HOUR_MS)).toEqual(points);
+  });
+
+  it("is passed a millisecond later: of two in one bucket the older one stays", () => {
+    const points = [at(2 * HOUR_MS + 2), at(2 * HOUR_MS + 1), at(HOUR_MS), at(0)];
+    const oneBucket = points.slice(0, 2).map(({ targetTimeMs }) => Math.floor(targetTimeMs / HOUR_MS));
+    expect(oneBucket[0]).toBe(oneBucket[1]);
+    expect(kept(points, DAY_MS, NOW_MS, HOUR_MS)).toEqual([points[0], ...points.slice(2)]);
   });
 });
 
 describe("when no new point can be made", () => {
   it("old ones are kept past the window, however late it is", () => {
     const points = steadyState(3 * DAY_MS);
-    for (const laterMs of [HOUR_MS, 30 * DAY_MS, 3650 * DAY_MS]) expect(expiredPoints(points, 3 * DAY_MS, NOW_MS + laterMs)).toEqual([]);
+    for (const laterMs of [HOUR_MS, 30 * DAY_MS, 3650 * DAY_MS]) {
+      expect(expiredPoints(points, policyOf(3 * DAY_MS), NOW_MS + laterMs)).toEqual([]);
+    }
   });
 
-  it("the window moves on with the next point", () => {
-    const points = [...steadyState(DAY_MS), pointAt(NOW_MS + 10 * DAY_MS)];
-    expect(kept(points, DAY_MS, NOW_MS + 10 * DAY_MS)).toHaveLength(1);
+  it("the window moves on with new points, which have to fill it", () => {
+    const before = steadyState(DAY_MS);
+    const laterMs = NOW_MS + 10 * DAY_MS;
+    // The first point after an outage lets go what one point may; who had a day of points before has it still.
+    expect(before.length - kept([...before, pointAt(laterMs)], DAY_MS, laterMs).length).toBeLessThanOrEqual(2);
+    let points = before;
+    for (let atMs = laterMs; atMs <= laterMs + DAY_MS; atMs += 5 * MINUTE_MS) points = kept([...points, pointAt(atMs)], DAY_MS, atMs);
+    expect(points.filter(({ targetTimeMs }) => targetTimeMs < laterMs)).toEqual([]);
+  });
+});
+
+describe("a clock that is set", () => {
+  /** The points of 22 h, as thinning left them: nothing of them is near the end of a window of a day. */
+  const before = steadyState(DAY_MS).filter(({ targetTimeMs }) => NOW_MS - targetTimeMs <= 22 * HOUR_MS);
+  const expiredBefore = (later: readonly RetainedPoint[], nowMs: number): readonly RetainedPoint[] =>
+    expiredPoints([...before, ...later], policyOf(DAY_MS), nowMs).filter((point) => before.includes(point));
+  /** What goes because so many points were taken since, by a clock that was not set: those that are thinned behind the two hours. */
+  const dueAfter = (count: number): readonly RetainedPoint[] =>
+    expiredBefore(byClock(every(NOW_MS + 5 * MINUTE_MS, count), NOW_MS + 100), NOW_MS + count * 5 * MINUTE_MS);
+
+  it.each([
+    ["ten days", 10 * DAY_MS],
+    ["a century", 36_500 * DAY_MS],
+  ])(
+    "ahead by %s, with points taken by it, lets go no more than the points do, neither then nor when it has come back",
+    (_name, jumpMs) => {
+      const ahead = byClock(every(NOW_MS + jumpMs, 3), NOW_MS + 100);
+      expect(before.length).toBeGreaterThan(40);
+      expect(expiredBefore(ahead, NOW_MS + jumpMs + HOUR_MS)).toEqual(dueAfter(3));
+      const back = byClock(every(NOW_MS + 20 * MINUTE_MS, 3), NOW_MS + 200);
+      expect(expiredBefore([...ahead, ...back], NOW_MS + 30 * MINUTE_MS)).toEqual(dueAfter(5));
+    },
+  );
+
+  it("back by hours, with points taken by it, lets go no more either, neither then nor when it is right again", () => {
+    const behind = byClock(every(NOW_MS - 5 * HOUR_MS, 3), NOW_MS + 100);
+    expect(expiredBefore(behind, NOW_MS - 4 * HOUR_MS)).toEqual(dueAfter(2));
+    const again = byClock(every(NOW_MS + 20 * MINUTE_MS, 3), NOW_MS + 200);
+    expect(expiredBefore([...behind, ...again], NOW_MS + 30 * MINUTE_MS)).toEqual(dueAfter(5));
   });
 
-  it("a clock that jumps back, or one point from the future, removes nothing else", () => {
-    const points = steadyState(DAY_MS);
-    expect(expiredPoints(points, DAY_MS, NOW_MS - 5 * DAY_MS)).toEqual([]);
-    expect(expiredPoints([...points, pointAt(NOW_MS + 1000 * DAY_MS)], DAY_MS, NOW_MS)).toEqual([]);
+  it("leaves the newest content as the newest point, whatever its time says", () => {
+    const ahead = pointAt(NOW_MS + 1000 * DAY_MS, "crash", 100);
+    const later = pointAt(NOW_MS, "crash", 160);
+    const latest = pointAt(NOW_MS + 5 * MINUTE_MS, "crash", 220);
+    expect(kept([ahead, later, latest], 0, NOW_MS + 10 * MINUTE_MS)).toEqual([latest]);
+  });
+
+  it("keeps nothing for ever: once the window is full of points by the right clock, those by the wrong one are gone", () => {
+    let points: readonly RetainedPoint[] = [...before, ...byClock(every(NOW_MS + 1000 * DAY_MS, 3), NOW_MS + 100)];
+    for (let step = 0; step <= 26 * 12; step += 1) {
+      const atMs = NOW_MS + step * 5 * MINUTE_MS;
+      points = kept([...points, pointAt(atMs, "crash", NOW_MS + 200 + step)], DAY_MS, atMs);
+    }
+    expect(points.filter(({ position }) => position.epoch < NOW_MS + 200)).toEqual([]);
+    expect(points.length).toBeLessThan(60);
+  });
+});
+
+describe("points whose requests may not have settled", () => {
+  it("stay, whatever the retention, until they have", () => {
+    const points = byClock([NOW_MS, NOW_MS + 1_000, NOW_MS + 2_000]);
+    expect(kept(points, 0, NOW_MS + POINT_SETTLE_MS - 1, 1_000)).toEqual(points);
+    expect(kept(points, 0, NOW_MS + POINT_SETTLE_MS, 1_000)).toEqual(points.slice(1));
   });
 });
 
@@ -95,18 +185,20 @@ describe("dense points and awkward windows", () => {
       for (let atMs = NOW_MS - 16 * DAY_MS; atMs <= NOW_MS; atMs += 17 * MINUTE_MS) {
         const point = pointAt(atMs);
         all.push(point);
-        pruned = kept([...pruned, point], hours * HOUR_MS, atMs);
+        pruned = kept([...pruned, point], hours * HOUR_MS, atMs, 17 * MINUTE_MS);
         // A look now and then: each finds the edges of the tiers at other places of the buckets.
-        const once = all.length % 29 === 0 ? kept(all, hours * HOUR_MS, atMs) : pruned;
+        const once = all.length % 29 === 0 ? kept(all, hours * HOUR_MS, atMs, 17 * MINUTE_MS) : pruned;
         if (once.length !== pruned.length) differences.push(atMs);
       }
       expect(differences).toEqual([]);
-      expect(pruned).toEqual(kept(all, hours * HOUR_MS, NOW_MS));
+      expect(pruned).toEqual(kept(all, hours * HOUR_MS, NOW_MS, 17 * MINUTE_MS));
     },
   );
 });
 
 describe("for any points and any policy", () => {
+  /** Of a policy by which no gap between points is one. */
+  const RARE_MS = 30 * DAY_MS;
   const consistencies: readonly Consistency[] = ["crash", "file-system", "application"];
   const arbitraryPoints = fc
     .array(fc.record({ ageMs: fc.integer({ min: 0, max: 20 * DAY_MS }), kind: fc.constantFrom(...consistencies) }), { maxLength: 80 })
@@ -132,7 +224,7 @@ describe("for any points and any policy", () => {
     fc.assert(
       fc.property(arbitraryPoints, retention, fc.integer({ min: -DAY_MS, max: 99 * DAY_MS }), (points, retentionMs, lateMs) => {
         const newest = byTime(points).at(-1);
-        expect(expiredPoints(points, retentionMs, NOW_MS + lateMs)).not.toContain(newest);
+        expect(expiredPoints(points, policyOf(retentionMs, RARE_MS), NOW_MS + lateMs)).not.toContain(newest);
       }),
     );
   });
@@ -140,7 +232,8 @@ describe("for any points and any policy", () => {
   it("the order in which points are listed does not matter", () => {
     fc.assert(
       fc.property(arbitraryPoints, retention, (points, retentionMs) => {
-        expect(expiredPoints(points.toReversed(), retentionMs, NOW_MS)).toEqual(expiredPoints(points, retentionMs, NOW_MS));
+        const policy = policyOf(retentionMs, RARE_MS);
+        expect(expiredPoints(points.toReversed(), policy, NOW_MS)).toEqual(expiredPoints(points, policy, NOW_MS));
       }),
     );
   });
@@ -157,10 +250,10 @@ describe("for any points and any policy", () => {
           let seenMs = Number.NEGATIVE_INFINITY;
           for (const momentMs of [...moments, NOW_MS]) {
             left = [...left, ...points.filter((point) => point.targetTimeMs > seenMs && point.targetTimeMs <= momentMs)];
-            left = kept(left, retentionMs, momentMs);
+            left = kept(left, retentionMs, momentMs, RARE_MS);
             seenMs = momentMs;
           }
-          expect(byTime(left)).toEqual(byTime(kept(points, retentionMs, NOW_MS)));
+          expect(byTime(left)).toEqual(byTime(kept(points, retentionMs, NOW_MS, RARE_MS)));
         },
       ),
       { numRuns: 300 },
@@ -172,7 +265,7 @@ describe("for any points and any policy", () => {
       fc.property(arbitraryPoints, fc.integer({ min: DAY_MS, max: 15 * DAY_MS }), (points, retentionMs) => {
         const newest = byTime(points).at(-1);
         const crash = points.filter((point) => point.consistency === "crash");
-        const left = kept(points, retentionMs, NOW_MS).filter((point) => point.consistency === "crash");
+        const left = kept(points, retentionMs, NOW_MS, RARE_MS).filter((point) => point.consistency === "crash");
         const inside = crash.filter((point) => (newest?.targetTimeMs ?? 0) - point.targetTimeMs <= retentionMs - 4 * HOUR_MS);
         expect(inside.every((point) => left.some((other) => Math.abs(other.targetTimeMs - point.targetTimeMs) < 4 * HOUR_MS))).toBe(true);
       }),

@@ -3,8 +3,9 @@ import { type SweepSummary, sweepItem } from "../../replication/items/sweep.ts";
 import { journalName, manifestName, pinsName } from "../../replication/items/names.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
 import { ORPHAN_GRACE_MS, POINT_SETTLE_MS, SWEEP_MAX_JOURNAL, SWEEP_MAX_SNAPSHOTS, TOMBSTONE_MS } from "../../replication/limits.ts";
-import { encodePoint, listPoints, makePointId, readPoint } from "../../replication/points/manifest.ts";
-import { beginDeletion, pinPoint } from "../../replication/points/pins.ts";
+import { listPoints } from "../../replication/points/catalog.ts";
+import { encodePoint, makePointId, readPoint } from "../../replication/points/manifest.ts";
+import { beginDeletion, pinPoint, snapshotsOf } from "../../replication/points/pins.ts";
 import { lastUnneededEpoch } from "../../replication/points/trim-journal.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import { killedEverywhere } from "../items/interrupted.ts";
@@ -60,8 +61,8 @@ describe("retention by the sweep", () => {
     const first = await addPoint(world, POSITION);
     const second = await addPoint(world, { ...POSITION, epoch: 2 });
     const records = world.stores.records(ITEM);
-    await beginDeletion(records, first, START_MS);
-    await beginDeletion(records, second, START_MS);
+    await beginDeletion(records, first.pointId, snapshotsOf(first), START_MS);
+    await beginDeletion(records, second.pointId, snapshotsOf(second), START_MS);
     await records.remove(manifestName(second.pointId));
     expect(await sweep(world)).toMatchObject({ keptPoints: 0, points: { finishedDeletions: 2 } });
     expect(namesUnder(world, "points/")).toEqual([]);
@@ -74,7 +75,7 @@ describe("retention by the sweep", () => {
     world.pass(HOUR_MS);
     await addPoint(world, POSITION);
     expect(await sweepItem(world.context, ITEM, "hints")).toMatchObject({ points: undefined, restores: [] });
-    expect(await listPoints(world.stores.records(ITEM))).toHaveLength(2);
+    expect((await listPoints(world.stores.records(ITEM))).points).toHaveLength(2);
   });
 });
 
@@ -92,7 +93,7 @@ describe("snapshots that no manifest names", () => {
     await expect(
       pinPoint(world.stores.records(ITEM), pointId, { pinId: "x", reason: "", sinceMs: 0, untilMs: undefined }),
     ).rejects.toMatchObject({ code: "point-unknown" });
-    expect(await listPoints(world.stores.records(ITEM))).toEqual([]);
+    expect((await listPoints(world.stores.records(ITEM))).points).toEqual([]);
   });
 
   it("old tombstones go", async () => {
@@ -263,7 +264,7 @@ describe("rule 10: the whole sweep", () => {
       async (world) => {
         await sweep(world);
         await sweep(world);
-        const points = await listPoints(world.stores.records(ITEM));
+        const points = (await listPoints(world.stores.records(ITEM))).points;
         expect(points.map((point) => point.position.epoch)).toEqual([3]);
         expect(await pointsWithSnapshots(world)).toEqual(points.map((point) => point.pointId));
         expect(namesUnder(world, "journal/")).toEqual([journalName(1, 4)]);

@@ -30,8 +30,11 @@ interface Prepared {
 }
 
 /** A point whose disks hold known bytes, and later writes behind it. */
-async function prepared(): Promise<Prepared> {
-  const world = await protectedWorld();
+/** The next point takes the place of the one before. */
+const LATEST_ONLY = { pointIntervalMs: 300_000, retentionMs: 0 };
+
+async function prepared(policy?: Parameters<typeof protectedWorld>[0]): Promise<Prepared> {
+  const world = await protectedWorld(policy);
   const write = async (fill: number): Promise<void> => {
     for (const disk of DISKS) {
       await world.stores.disks.writePages({ itemId: ITEM, stream: 1, diskId: disk.id }, 0, new Uint8Array(512).fill(fill), 1);
@@ -370,7 +373,7 @@ describe("the end of a restore", () => {
 
 describe("restores and retention", () => {
   it("a point is not pruned while it is restored, and is afterwards", async () => {
-    const { world, point } = await prepared();
+    const { world, point } = await prepared(LATEST_ONLY);
     const { restoreId } = await startRestore(world.context, ITEM, point.pointId);
     world.pass(48 * HOUR_MS - 1);
     await addPoint(world, { ...POSITION, epoch: 2 });
@@ -409,7 +412,7 @@ describe("restores and retention", () => {
   });
 
   it("a point that was pruned before the first slice fails the restore with point-pruned or point-unknown", async () => {
-    const { world, point } = await prepared();
+    const { world, point } = await prepared(LATEST_ONLY);
     const { restoreId } = await startRestore(world.context, ITEM, point.pointId);
     const records = world.stores.records(ITEM);
     await unpinPoint(records, point.pointId, restorePinId(restoreId));

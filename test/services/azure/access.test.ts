@@ -25,6 +25,7 @@ describe("grants and queues", () => {
     const mine = accounts.cache.retrying.getContainerClient(cacheContainer(itemId, 1));
     await mine.create();
     const { containerUrl } = await openCacheAccess(accounts.cache, { now: Date.now }).grantCreate(itemId, 1);
+    expect(containerUrl.startsWith(`${openCacheAccess(accounts.cache, { now: Date.now }).endpoint}/leeward-cache-`)).toBe(true);
     const granted = new ContainerClient(containerUrl, undefined, { retryOptions: { maxTries: 1 } });
     const refused = { statusCode: 403 };
 

@@ -184,8 +184,9 @@ describe("a clone of the machine", () => {
     const world = await createWorld();
     world.cloud.refusal = { status: 409, code: "position-fork" };
     const service = await world.start();
-    await until("it is silent", () => service.status().identity.state === "silent");
-    expect(service.status()).toMatchObject({ state: "uploads-stopped", lastError: { code: "position-fork" } });
+    await until("it is refused", () => service.status().identity.state === "refused");
+    expect(service.status()).toMatchObject({ state: "running", uploadedCount: 0, lastError: { code: "position-fork" } });
+    // It asks rarely: a repair may open a stream for it.
     expect(world.cloud.heartbeats).toHaveLength(1);
     expect(world.cloud.heartbeats[0]).toMatchObject({ machineId: "machine", sealed: { epoch: 0 } });
   });

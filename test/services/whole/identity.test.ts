@@ -125,7 +125,7 @@ describe.concurrent(`copies of a protected machine (seed ${SEED})`, PATIENCE, ()
     const point = await world.operator.pointOf(await source.uploaded());
     // Both stand still now: the copy gets its turn, and is found to know less than the target.
     await source.stop();
-    expect(await copy.becomes("silent")).toMatchObject({ uploadedCount: 0, lastError: { code: "position-fork" } });
+    expect(await copy.becomes("refused")).toMatchObject({ uploadedCount: 0, lastError: { code: "position-fork" } });
     await source.restart();
     await source.write(20);
     const last = await world.operator.pointOf(await source.uploaded());

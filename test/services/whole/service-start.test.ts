@@ -62,8 +62,8 @@ describe("a mobility service that cannot start says why, and what to do", () => 
   });
 
   it("because the control plane refuses it; and with the right token it starts", async () => {
-    expect(await start({ itemId: "nobody" })).toMatch(/no protected item named "nobody"/);
-    expect(await start({ registrationToken: "0".repeat(64) })).toMatch(/registration token is wrong/);
+    expect(await start({ itemId: "nobody" })).toMatch(/not one of this item/);
+    expect(await start({ registrationToken: "0".repeat(64) })).toMatch(/not one of this item/);
     expect(await start({ disks: [{ id: "other", path: image }] })).toMatch(/other disks/);
     const folder = join(world.folder, "vm-right");
     const server = createServer();

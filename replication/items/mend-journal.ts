@@ -1,0 +1,59 @@
+import { decodeDelta } from "../delta/decode.ts";
+import { hasCode } from "../errors.ts";
+import { type Position, samePosition } from "../position.ts";
+import type { ItemContext } from "./context.ts";
+import type { Progress } from "./item.ts";
+import { journalName } from "./names.ts";
+import { deltaEnd, judgedEtag } from "./settle.ts";
+
+/** What the journal has under the name of an epoch. `damaged`: no delta of this item and epoch; with its etag. */
+export type JournalLook =
+  | { readonly kind: "none" }
+  | { readonly kind: "whole"; readonly end: Position; readonly bytes: Uint8Array }
+  | { readonly kind: "damaged"; readonly etag: string | undefined };
+
+export async function lookAtJournal({ stores }: ItemContext, itemId: string, stream: number, epoch: number): Promise<JournalLook> {
+  let etag: string | undefined;
+  try {
+    const stored = await stores.records(itemId).read(journalName(stream, epoch));
+    if (stored === undefined) return { kind: "none" };
+    etag = stored.etag;
+    return { kind: "whole", end: deltaEnd(stored.bytes, itemId, { stream, epoch }), bytes: stored.bytes };
+  } catch (error) {
+    if (!hasCode(error, "delta-corrupt", "delta-foreign", "delta-too-large", "delta-unsupported")) throw error;
+    return { kind: "damaged", etag: etag ?? judgedEtag(error) };
+  }
+}
+
+/**
+ * Puts a delta that was applied where the journal has nothing or something damaged in its place: the cache may lose it then (rule 4). False, and nothing is
+ * changed, when nothing shows that it was applied: another history may have come into the cache since.
+ */
+export async function mendJournal(
+  context: ItemContext,
+  itemId: string,
+  progress: Progress,
+  found: Exclude<JournalLook, { readonly kind: "whole" }>,
+  delta: { readonly end: Position; readonly bytes: Uint8Array },
+): Promise<boolean> {
+  const { end, bytes } = delta;
+  if (!(await wasApplied(context, itemId, progress, end))) return false;
+  const records = context.stores.records(itemId);
+  const name = journalName(end.stream, end.epoch);
+  if (found.kind === "none") return (await records.create(name, bytes)) !== undefined;
+  return found.etag !== undefined && (await records.replace(name, bytes, found.etag)) !== undefined;
+}
+
+/** The target stands at its end, or what was applied behind it begins there. */
+async function wasApplied({ stores }: ItemContext, itemId: string, { applied }: Progress, end: Position): Promise<boolean> {
+  if (samePosition(applied, end)) return true;
+  if (applied.stream !== end.stream || end.epoch >= applied.epoch) return false;
+  const next = await stores.records(itemId).read(journalName(end.stream, end.epoch + 1));
+  if (next === undefined) return false;
+  try {
+    return samePosition(decodeDelta(next.bytes).header.start, end);
+  } catch (error) {
+    if (hasCode(error, "delta-corrupt", "delta-unsupported")) return false;
+    throw error;
+  }
+}

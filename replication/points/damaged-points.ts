@@ -1,0 +1,109 @@
+import { hasCode } from "../errors.ts";
+import type { ItemContext } from "../items/context.ts";
+import type { ProtectedItem } from "../items/item.ts";
+import { RESTORES_PREFIX, pinsName } from "../items/names.ts";
+import { encodeRecord } from "../items/records.ts";
+import { PRUNE_MAX_POINTS, RESTORES_MAX_COUNT } from "../limits.ts";
+import { findRestore, isFinished, restorePinId } from "../restore/record.ts";
+import type { PointCatalog } from "./catalog.ts";
+import { pointTimeMs } from "./manifest.ts";
+import type { PointManifest } from "./manifest.ts";
+import type { PinnedSnapshot, PointPin, PointPins } from "./pins.ts";
+import { type LeavingPoint, leaving, lookAtPoint } from "./prune.ts";
+import { type PointSnapshot, snapshotsOfPoint } from "./snapshots.ts";
+
+/**
+ * Points that nothing can be recovered from and that go before their time: their manifest names a snapshot that is gone. Only a worker that slept
+ * behind the tombstone of its point can make one. Read anew, because another sweep may be removing the point.
+ */
+export async function brokenPoints(
+  context: ItemContext,
+  { itemId }: ProtectedItem,
+  { points, pins }: PointCatalog,
+  snapshots: readonly PointSnapshot[],
+): Promise<readonly LeavingPoint[]> {
+  const there = new Set(snapshots.map(keyOf));
+  const broken: LeavingPoint[] = [];
+  for (const point of points) {
+    if (pins.get(point.pointId)?.state === "deleting") continue;
+    const { pointId, snapshots: named } = leaving(point);
+    if (named.every((snapshot) => there.has(keyOf(snapshot)))) continue;
+    const standing = await lookAtPoint(context.stores.records(itemId), pointId);
+    if (standing !== "damaged" && standing?.kind === "point") broken.push({ pointId, snapshots: named });
+  }
+  return broken;
+}
+
+/**
+ * Points whose manifest is damaged go when a point of their time would: until then whoever has a copy of the manifest, in the account's soft delete for one,
+ * can put it back. Their snapshots are known by their metadata. Oldest first.
+ */
+export function expiredDamaged(
+  { damagedManifests, damagedPins, points }: PointCatalog,
+  { policy }: ProtectedItem,
+  snapshots: readonly PointSnapshot[],
+): readonly LeavingPoint[] {
+  const newest = points.at(-1);
+  if (newest === undefined) return [];
+  return [...damagedManifests.keys()]
+    .filter((pointId) => !damagedPins.has(pointId) && newest.targetTimeMs - (pointTimeMs(pointId) ?? 0) > policy.retentionMs)
+    .map((pointId) => ({ pointId, snapshots: snapshotsOfPoint(snapshots, pointId) }));
+}
+
+/**
+ * Makes damaged records of pins anew, at most PRUNE_MAX_POINTS of them; returns how many. Restores are all that holds points, so their records tell the pins;
+ * one that is damaged itself may hold the point and counts as a holder until it is deleted. A point whose manifest is gone was being removed.
+ */
+export async function repairPins(
+  context: ItemContext,
+  { itemId }: ProtectedItem,
+  { damagedPins }: PointCatalog,
+  snapshots: readonly PointSnapshot[],
+): Promise<number> {
+  if (damagedPins.size === 0) return 0;
+  const records = context.stores.records(itemId);
+  const holders = await restoreHolders(context, itemId);
+  let repaired = 0;
+  for (const pointId of [...damagedPins.keys()].slice(0, PRUNE_MAX_POINTS)) {
+    const name = pinsName(pointId);
+    const stored = await records.read(name);
+    if (stored === undefined) continue;
+    const standing = await lookAtPoint(records, pointId);
+    const gone = standing !== "damaged" && standing?.kind !== "point";
+    const pins: PointPins = gone
+      ? { version: 1, state: "deleting", pins: [], snapshots: snapshotsOfPoint(snapshots, pointId) }
+      : { version: 1, state: "kept", pins: holders(pointId), snapshots: [] };
+    if ((await records.replace(name, encodeRecord(pins), stored.etag)) !== undefined) repaired += 1;
+  }
+  return repaired;
+}
+
+async function restoreHolders(context: ItemContext, itemId: string): Promise<(pointId: string) => readonly PointPin[]> {
+  const records = context.stores.records(itemId);
+  const nowMs = context.clock.now();
+  const held: { readonly pointId: string | undefined; readonly pin: PointPin }[] = [];
+  for (const { name } of await records.list(RESTORES_PREFIX, RESTORES_MAX_COUNT)) {
+    const restoreId = /^restores\/([0-9a-f]{32})\.json$/.exec(name)?.[1] ?? "";
+    const pin = { pinId: restorePinId(restoreId), reason: "restore", sinceMs: nowMs, untilMs: undefined };
+    try {
+      const restore = (await findRestore(records, restoreId))?.restore;
+      if (restore !== undefined && !isFinished(restore)) held.push({ pointId: restore.pointId, pin });
+    } catch (error) {
+      if (!hasCode(error, "record-corrupt")) throw error;
+      held.push({ pointId: undefined, pin });
+    }
+  }
+  return (pointId) => held.flatMap((each) => (each.pointId === undefined || each.pointId === pointId ? [each.pin] : []));
+}
+
+const keyOf = ({ stream, diskId, snapshot }: PinnedSnapshot): string => `${stream}/${diskId}/${snapshot}`;
+
+/** The streams whose disks hold points, or may: a damaged manifest does not tell where its snapshots lie. */
+export function neededStreams(
+  kept: readonly PointManifest[],
+  { damagedManifests }: PointCatalog,
+  snapshots: readonly PointSnapshot[],
+): ReadonlySet<number> {
+  const damaged = snapshots.filter(({ pointId }) => damagedManifests.has(pointId));
+  return new Set([...kept, ...damaged].map(({ stream }) => stream));
+}

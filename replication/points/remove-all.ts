@@ -1,0 +1,28 @@
+import type { ItemContext } from "../items/context.ts";
+import { readItem } from "../items/item-record.ts";
+import { POINT_SETTLE_MS } from "../limits.ts";
+import { readCatalog } from "./catalog.ts";
+import { repairPins } from "./damaged-points.ts";
+import { finishDeletion, leaving, removePoints } from "./prune.ts";
+import { listPointSnapshots, snapshotsOfPoint } from "./snapshots.ts";
+
+/**
+ * Removes the recovery points of an item whatever retention says, a bounded number at a time, damaged ones too. Returns how many are left: they wait for the
+ * next call, for the requests that made them to settle, or for a restore that holds them. Errors: `item-unknown`.
+ */
+export async function removeAllPoints(context: ItemContext, itemId: string): Promise<number> {
+  const { item } = await readItem(context.stores, itemId);
+  const records = context.stores.records(itemId);
+  const nowMs = context.clock.now();
+  const catalog = await readCatalog(records);
+  const snapshots = await listPointSnapshots(context, item);
+  await repairPins(context, item, catalog, snapshots);
+  for (const [pointId, { state }] of catalog.pins) if (state === "deleting") await finishDeletion(context, itemId, pointId);
+  // No late copy of the request that made a point can bring its manifest back afterwards. A clock that was set leaves points of another time.
+  const settled = catalog.points.filter(({ targetTimeMs }) => Math.abs(nowMs - targetTimeMs) >= POINT_SETTLE_MS);
+  const damaged = [...catalog.damagedManifests.keys()].map((pointId) => ({ pointId, snapshots: snapshotsOfPoint(snapshots, pointId) }));
+  const free = [...settled.map(leaving), ...damaged].filter(({ pointId }) => !catalog.damagedPins.has(pointId));
+  await removePoints(context, itemId, free);
+  const left = await readCatalog(records);
+  return left.points.length + left.damagedManifests.size;
+}

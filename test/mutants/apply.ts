@@ -16,25 +16,32 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
     name: "a claim takes no new generation",
     why: "nothing fences the worker before (rule 3)",
     file: "replication/apply/claim.ts",
-    find: `const next = { ...progress, generation: progress.generation + 1, holder`,
-    replace: `const next = { ...progress, generation: progress.generation, holder`,
+    find: `let claimed = await claimWith(stored, progress.generation + 1);`,
+    replace: `let claimed = await claimWith(stored, progress.generation);`,
     tests: ["test/apply/worker.test.ts"],
   },
   {
     name: "a claim raises no disk",
     why: "late page writes of the worker before land (rule 3)",
     file: "replication/apply/claim.ts",
-    find: `  await raiseAll(open, claimed.progress);
-`,
-    replace: ``,
+    find: `const highest = await raiseAll(open, claimed.progress);`,
+    replace: `const highest = claimed.progress.generation;`,
     tests: ["test/apply/worker.test.ts"],
   },
   {
     name: "a disk of a newer generation does not end the claim",
     why: "the older of two workers goes on (rule 3)",
     file: "replication/apply/claim.ts",
-    find: `if (found > generation) {`,
-    replace: `if (found < 0) {`,
+    find: `if (found > generation) throw new LeewardError("fenced"`,
+    replace: `if (found < 0) throw new LeewardError("fenced"`,
+    tests: ["test/apply/worker.test.ts"],
+  },
+  {
+    name: "a record that lags behind its disks stays behind them",
+    why: "every claim is fenced by the disks, and the item is not applied to for as many sweeps as it lags",
+    file: "replication/apply/claim.ts",
+    find: `    claimed = await claimWith(claimed, highest + 1);`,
+    replace: `    claimed = await claimWith(claimed, claimed.progress.generation + 1);`,
     tests: ["test/apply/worker.test.ts"],
   },
   {
@@ -61,7 +68,7 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
     name: "a new generation at the end of a batch raises no disk",
     why: "what the store refused and lands late is not fenced",
     file: "replication/apply/claim.ts",
-    find: `      await raiseAll(open, stored.progress);
+    find: `      await fenceAll(open, stored.progress);
       valid = true;`,
     replace: `      valid = true;`,
     tests: ["test/apply/throttle.test.ts"],

@@ -380,8 +380,16 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
     name: "a failover chooses a point that retention is removing",
     why: "its snapshots go while they are copied",
     file: "replication/failover/choose-point.ts",
-    find: `const kept = points.filter(({ deleting }) => !deleting).toSorted(byTime);`,
-    replace: `const kept = points.toSorted(byTime);`,
+    find: `const kept = points.filter(({ deleting, damaged }) => !deleting && damaged === undefined).toSorted(byPosition);`,
+    replace: `const kept = points.filter(({ damaged }) => damaged === undefined).toSorted(byPosition);`,
     tests: ["test/failover/choose-point.test.ts"],
+  },
+  {
+    name: "a failover chooses a point that is damaged",
+    why: "it fails although there is another",
+    file: "replication/failover/choose-point.ts",
+    find: `const kept = points.filter(({ deleting, damaged }) => !deleting && damaged === undefined).toSorted(byPosition);`,
+    replace: `const kept = points.filter(({ deleting }) => !deleting).toSorted(byPosition);`,
+    tests: ["test/failover/choose-point.test.ts", "test/points/damaged-points.test.ts"],
   },
 ];

@@ -184,9 +184,9 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
   {
     name: "the commit removes points before their requests have settled",
     why: "a late manifest brings a point back",
-    file: "orchestrations/activities/commit.ts",
-    find: `nowMs - targetTimeMs >= POINT_SETTLE_MS`,
-    replace: `nowMs - targetTimeMs >= 0 * POINT_SETTLE_MS`,
+    file: "replication/points/remove-all.ts",
+    find: `Math.abs(nowMs - targetTimeMs) >= POINT_SETTLE_MS`,
+    replace: `Math.abs(nowMs - targetTimeMs) >= 0 * POINT_SETTLE_MS`,
     tests: [ENDS],
   },
   {

@@ -90,44 +90,51 @@ export const POINT_MUTANTS: readonly Mutant[] = [
     name: "the snapshots of a point go before its manifest",
     why: "after a crash a manifest names snapshots that are gone (rule 2)",
     file: "replication/points/prune.ts",
-    find: `  if ((await readPoint(records, pointId))?.kind === "point") await records.remove(manifestName(pointId));
-  for (const snapshot of pins.snapshots) await removeSnapshot(context, itemId, snapshot);
+    find: `  if (standing === "damaged" || standing?.kind === "point") await records.remove(manifestName(pointId));
 `,
-    replace: `  for (const snapshot of pins.snapshots) await removeSnapshot(context, itemId, snapshot);
-  if ((await readPoint(records, pointId))?.kind === "point") await records.remove(manifestName(pointId));
-`,
+    replace: ``,
+    also: [
+      {
+        file: "replication/points/prune.ts",
+        find: `  await records.remove(pinsName(pointId));
+  return true;`,
+        replace: `  if (standing === "damaged" || standing?.kind === "point") await records.remove(manifestName(pointId));
+  await records.remove(pinsName(pointId));
+  return true;`,
+      },
+    ],
     tests: ["test/points/pins.test.ts"],
   },
   {
     name: "a young point is deleted before its requests have settled",
     why: "a late manifest names snapshots that are gone (rule 2)",
-    file: "replication/points/prune.ts",
-    find: `.filter((point) => nowMs - point.targetTimeMs >= POINT_SETTLE_MS);`,
-    replace: `.filter((point) => nowMs - point.targetTimeMs >= 0 * POINT_SETTLE_MS);`,
-    tests: ["test/points/pins.test.ts"],
+    file: "replication/points/retention.ts",
+    find: `Math.max(ageMs, nowMs - point.targetTimeMs) >= POINT_SETTLE_MS;`,
+    replace: `Math.max(ageMs, nowMs - point.targetTimeMs) >= 0 * POINT_SETTLE_MS;`,
+    tests: ["test/points/retention.test.ts"],
   },
   {
     name: "snapshots without a manifest go at once",
     why: "a worker that is about to write the manifest makes a point of nothing (rule 2)",
     file: "replication/points/sweep-points.ts",
-    find: `if (context.clock.now() - entry.createdMs <= ORPHAN_GRACE_MS) continue;`,
+    find: `if (context.clock.now() - createdMs <= ORPHAN_GRACE_MS) continue;`,
     replace: `void ORPHAN_GRACE_MS;`,
     tests: ["test/points/sweep-points.test.ts"],
   },
   {
     name: "somebody else's snapshots go with the orphans",
     why: "an operator's own snapshot of a target disk is deleted",
-    file: "replication/points/sweep-points.ts",
-    find: `if (entry.pointId === undefined || named.has(`,
-    replace: `if (named.has(`,
+    file: "replication/points/snapshots.ts",
+    find: `if (pointId !== undefined) found.push({ ...entry, pointId, stream, diskId });`,
+    replace: `found.push({ ...entry, pointId: pointId ?? "000000000000001-00000000", stream, diskId });`,
     tests: ["test/points/sweep-points.test.ts"],
   },
   {
     name: "an orphan goes without a tombstone",
     why: "a worker that comes late writes a manifest of snapshots that are gone (rule 2)",
     file: "replication/points/sweep-points.ts",
-    find: `(await readPoint(records, pointId)) === undefined && (await records.create(manifestName(pointId), encodePoint(tombstone)));`,
-    replace: `(await readPoint(records, pointId)) === undefined && encodePoint(tombstone).length.toString();`,
+    find: `(await lookAtPoint(records, pointId)) === undefined && (await records.create(manifestName(pointId), encodePoint(tombstone)));`,
+    replace: `(await lookAtPoint(records, pointId)) === undefined && encodePoint(tombstone).length.toString();`,
     tests: ["test/points/sweep-points.test.ts"],
   },
   {
@@ -136,7 +143,7 @@ export const POINT_MUTANTS: readonly Mutant[] = [
     file: "replication/points/sweep-points.ts",
     find: `context.clock.now() - buriedMs > TOMBSTONE_MS && !stillNeeded.has(pointId)`,
     replace: `context.clock.now() - buriedMs > TOMBSTONE_MS`,
-    tests: ["test/points/sweep-points.test.ts"],
+    tests: ["test/points/damaged-points.test.ts"],
   },
   {
     name: "a tombstone goes at once",
@@ -166,8 +173,8 @@ export const POINT_MUTANTS: readonly Mutant[] = [
     name: "the newest point expires",
     why: "an item whose source is gone for longer than its retention loses its last point",
     file: "replication/points/retention.ts",
-    find: `return point !== newest && (thinned || ageMs > retentionMs);`,
-    replace: `return thinned || ageMs > retentionMs;`,
+    find: `    point !== newest && Math.max(`,
+    replace: `    newest !== undefined && Math.max(`,
     tests: ["test/points/retention.test.ts"],
   },
   {
@@ -193,6 +200,38 @@ export const POINT_MUTANTS: readonly Mutant[] = [
     find: "`${point.consistency}/${widthMs}/",
     replace: "`${widthMs}/",
     tests: ["test/points/retention.test.ts"],
+  },
+  {
+    name: "points are ordered by their clock",
+    why: "after a clock was ahead and set back the old content stays, and the new is removed",
+    file: "replication/points/retention.ts",
+    find: `const ordered = points.toSorted(byPosition);`,
+    replace: `const ordered = points.toSorted((left, right) => left.targetTimeMs - right.targetTimeMs || byPosition(left, right));`,
+    tests: ["test/points/retention.test.ts"],
+  },
+  {
+    name: "one damaged manifest hides all points",
+    why: "no failover and no sweep of the item is possible",
+    file: "replication/points/catalog.ts",
+    find: `if (!hasCode(error, "record-corrupt", "delta-too-large")) throw error;`,
+    replace: `throw error;`,
+    tests: ["test/points/damaged-points.test.ts"],
+  },
+  {
+    name: "snapshots of a point with a damaged manifest are orphans",
+    why: "when the manifest is restored, its snapshots are gone",
+    file: "replication/points/sweep-points.ts",
+    find: ` || damagedManifests.has(pointId)) continue;`,
+    replace: `) continue;`,
+    tests: ["test/points/damaged-points.test.ts"],
+  },
+  {
+    name: "a point whose snapshots are gone is a point",
+    why: "a failover chooses it, and fails",
+    file: "replication/points/damaged-points.ts",
+    find: `if (named.every((snapshot) => there.has(keyOf(snapshot)))) continue;`,
+    replace: `if (named.every((snapshot) => there.has(keyOf(snapshot)) || keyOf(snapshot) !== "")) continue;`,
+    tests: ["test/points/damaged-points.test.ts"],
   },
   {
     name: "a restore does not pin its point",

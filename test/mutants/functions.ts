@@ -104,7 +104,7 @@ export const FUNCTION_MUTANTS: readonly Mutant[] = [
         throw error;
       }
       {`,
-    tests: [WORK, "test/functions/sweep.test.ts"],
+    tests: [WORK],
   },
   {
     name: "restores whose message was lost stay asleep",
@@ -112,7 +112,7 @@ export const FUNCTION_MUTANTS: readonly Mutant[] = [
     file: "functions/sweep.ts",
     find: `for (const restoreId of summary.restores) await app.queue.send({ kind: "restore", itemId, restoreId }, 0);`,
     replace: ``,
-    tests: [WORK, "test/functions/sweep.test.ts"],
+    tests: [WORK],
   },
   {
     name: "the sweep tidies each time",

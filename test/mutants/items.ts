@@ -443,7 +443,7 @@ function rotated`,
     file: "replication/items/sweep-cache.ts",
     find: `return mended ? { kind: "remove" } : { kind: "leave" };`,
     replace: `return mended ? { kind: "remove" } : { kind: "remove" };`,
-    tests: ["test/items/sweep-cache.test.ts", "test/items/mend-journal.test.ts"],
+    tests: ["test/items/sweep-cache.test.ts"],
   },
   {
     name: "a stopped item never wakes",

@@ -5,7 +5,7 @@ import { type Lane, type Unchanged, type Verdict, openLane, closeAll } from "./l
 import { MUTANTS } from "./list.ts";
 import { type Mutant, areaOf } from "./mutant.ts";
 
-/** `npm run mutants -- [--sample N] [--seed S] [--area A] [--only NAME] [--lanes N]`: exit code 0 if every mutant that is not equivalent was killed. */
+/** `npm run mutants -- [--sample N] [--seed S] [--area A] [--only NAME]... [--lanes N]`: exit code 0 if every mutant that is not equivalent was killed. */
 interface Choice {
   readonly mutants: readonly Mutant[];
   readonly lanes: number;
@@ -23,13 +23,13 @@ function chosen(): Choice {
       sample: { type: "string" },
       seed: { type: "string" },
       area: { type: "string" },
-      only: { type: "string" },
+      only: { type: "string", multiple: true },
       lanes: { type: "string" },
     },
   });
   const { sample, seed = "1", area, only, lanes = availableParallelism() } = values;
   const wanted = MUTANTS.filter(
-    (mutant) => (area === undefined || mutant.file.startsWith(area)) && (only === undefined || mutant.name.includes(only)),
+    (mutant) => (area === undefined || mutant.file.startsWith(area)) && (only?.some((part) => mutant.name.includes(part)) ?? true),
   );
   if (sample === undefined) return { mutants: wanted, lanes: Number(lanes), seed: undefined };
   const killable = wanted.filter(({ equivalent }) => equivalent === undefined);

@@ -13,6 +13,6 @@ export const putAlertRule = (application: ApplicationSource): HttpFunctionOption
   handler: httpHandler(async (request) => {
     const itemId = itemOf(request);
     const given = await bodyOf(request, alertRuleBody);
-    return { status: 200, body: ruleView(await setAlertRule(application().stores, itemId, given)) };
+    return { status: 200, body: ruleView(await setAlertRule(application(), itemId, given)) };
   }),
 });

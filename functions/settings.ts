@@ -2,6 +2,7 @@ import * as z from "zod";
 import type { ResourceManagerAddress } from "../azure/arm/transport.ts";
 import type { AccountAddress } from "../azure/connections.ts";
 import type { TopicAddress } from "../azure/events.ts";
+import { isInstallScriptUrl } from "../orchestrations/activities/install-script.ts";
 import { LeewardError } from "../replication/errors.ts";
 
 /** What the app is told about its surroundings. */
@@ -25,6 +26,8 @@ interface ManagementSettings {
   readonly resourceGroup: string;
   /** Where mobility services reach the app, with `/api`; undefined when nobody has said it. */
   readonly apiUrl: string | undefined;
+  /** Where VMs download install-mobility.sh; undefined when nobody has said it. */
+  readonly installScriptUrl: string | undefined;
 }
 
 /** The settings of this process; the one place that reads its environment. Errors: `configuration-invalid` names the setting. */
@@ -81,6 +84,13 @@ const settingsSchema = z.object({
   LEEWARD_EVENTS_ENDPOINT: z.preprocess(unset, z.url({ protocol: /^https?$/, error: "is no address" }).optional()),
   LEEWARD_EVENTS_KEY: z.preprocess(unset, z.string().optional()),
   LEEWARD_API_URL: z.preprocess(unset, z.url({ protocol: /^https?$/, error: "is no address" }).optional()),
+  LEEWARD_MOBILITY_SCRIPT_URL: z.preprocess(
+    unset,
+    z
+      .url({ protocol: /^https$/, error: "is no https address" })
+      .refine(isInstallScriptUrl, { error: "does not end in /install-mobility.sh" })
+      .optional(),
+  ),
   // Azure's own word for where the app is reached.
   WEBSITE_HOSTNAME: z.preprocess(unset, z.string().optional()),
 });
@@ -104,7 +114,8 @@ function managementSettings(settings: z.infer<typeof settingsSchema>): Managemen
   const scope = settings.LEEWARD_ARM_SCOPE ?? `${endpoint.replace(/\/+$/, "")}/.default`;
   const access = token === undefined ? ({ kind: "identity", scope } as const) : ({ kind: "token", token } as const);
   const apiUrl = settings.LEEWARD_API_URL ?? ownAddress(settings.WEBSITE_HOSTNAME);
-  return { address: { endpoint, access }, subscriptionId, resourceGroup, apiUrl };
+  const installScriptUrl = settings.LEEWARD_MOBILITY_SCRIPT_URL;
+  return { address: { endpoint, access }, subscriptionId, resourceGroup, apiUrl, installScriptUrl };
 }
 
 /** Hosts on the developer's machine have no certificate. */

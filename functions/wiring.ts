@@ -80,6 +80,7 @@ export function connectApplication(settings: Settings): Application {
       subscriptionId: management.subscriptionId,
       resourceGroup: management.resourceGroup,
       apiUrl: management.apiUrl,
+      installScriptUrl: management.installScriptUrl,
     },
     flows: flowHost,
     events: settings.events && openEventPublisher(settings.events, clock),

@@ -1,4 +1,5 @@
 import type { Clock } from "./clock.ts";
+import type { Position } from "../replication/position.ts";
 import type { CaptureMode } from "./disks/activity.ts";
 import type { DirtyMap } from "./disks/dirty-map.ts";
 import type { Image } from "./disks/image.ts";
@@ -34,6 +35,11 @@ export interface Capture {
   readonly seeding: Seeding;
   readonly map: DirtyMap;
   readonly churn: Churn;
+  /**
+   * Ends the stream of the state folder and begins the one of this start position, with initial replication of all disks, while the guest goes on. Does nothing
+   * when it is the open one. Rejects when it cannot be made durable now: the old stream goes on then, and the call may be made again.
+   */
+  beginStream(start: Position): Promise<void>;
   /** Requests that still wait are answered with an error. */
   giveUp(): void;
   /** Puts images and dirty map on the medium. */
@@ -58,6 +64,8 @@ export interface CaptureOptions {
   readonly seedPace: Pace;
   readonly random: () => number;
   readonly sealed: (delta: SpooledDelta) => void;
+  /** Another stream has begun: what waits for upload is of no use any more, and its files may go. */
+  readonly streamBegun: () => void;
   readonly modeChanged: (mode: CaptureMode) => void;
   readonly failed: (error: unknown) => void;
 }
@@ -83,6 +91,7 @@ export function openCapture(options: CaptureOptions): Capture {
     seeding,
     map,
     churn,
+    beginStream: (start) => recorder.beginStream(start),
     giveUp: () => {
       log.stop();
       void recorder.stop();

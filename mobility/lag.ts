@@ -4,6 +4,8 @@ import type { Position } from "../replication/position.ts";
 export interface Lag {
   sealed(end: Position, lastWriteMs: number): void;
   uploaded(end: Position): void;
+  /** Another stream begins: nothing is known of it. */
+  restart(): void;
   /** Milliseconds; 0 while nothing waits, undefined while nothing is known since the start. */
   now(nothingPending: boolean): number | undefined;
 }
@@ -23,6 +25,10 @@ export function createLag(now: () => number): Lag {
         covered(lastWriteMs);
         lastWrites.delete(epoch);
       }
+    },
+    restart: () => {
+      lastWrites.clear();
+      coveredMs = undefined;
     },
     now: (nothingPending) => {
       const nowMs = now();

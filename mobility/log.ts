@@ -14,6 +14,7 @@ export const LOG_EVENTS = {
   "reading-again": "what may differ between disks and target is read again; the facts say why",
   "resynchronization-required": "the guest goes on without a log, and the dirty map takes note; the facts say why",
   "resynchronization-running": "there is a log again, and what the map names is read",
+  "stream-begun": "another stream has begun with initial replication, and what the one before had not sent is gone",
   "epoch-sealed": "a delta lies durable in the spool",
   "identity-changed": "whether this service may speak for its item: `asking`, `granted`, `waiting`, `refused` or `silent`",
   "token-exchanged": "the item token was replaced",

@@ -85,7 +85,7 @@ export async function openState(options: OpenStateOptions): Promise<OpenedState>
   for (const image of images) await image.sync();
 
   const machineCrashed = known.bootId !== bootId && !known.clean;
-  if (recovered.damaged) map.markAll();
+  if (recovered.damaged || known.isMarkingAll === true) map.markAll();
   // After a crash of the whole machine images and journal may each lack what the other has, but only where the activity log says (rule 1).
   else if (machineCrashed) for (const region of activity.regions()) map.mark(region.disk, region.offsetBytes, region.lengthBytes);
   await map.sync();
@@ -102,7 +102,10 @@ export async function openState(options: OpenStateOptions): Promise<OpenedState>
     seedFresh: false,
     resynchronizationReason: seededAgain,
   };
-  const state = openStateFile(files, folder.state, { ...known, bootId, clean: false, ...(seededAgain === undefined ? {} : again) });
+  // Those that go now may come back after a crash of the machine: the images have them, and newer ones.
+  const imagesSegment = Math.max(known.imagesSegment ?? 0, ...recovered.sealed);
+  const started = { bootId, clean: false, isMarkingAll: false, imagesSegment };
+  const state = openStateFile(files, folder.state, { ...known, ...started, ...(seededAgain === undefined ? {} : again) });
   const spool = openSpool(files, folder.spool, known.uploaded, known.sealed);
   return { state, recovered, spool, map, activity, seededAgain };
 }
@@ -127,6 +130,7 @@ function firstState(options: OpenStateOptions, disks: readonly DiskDescription[]
     itemId: options.itemId,
     disks,
     binding: start.checksum.slice(0, 32),
+    start,
     sealed: start,
     sealedSegment: 0,
     sealedSequence: 0,

@@ -18,7 +18,7 @@ import { registerService } from "./control/registration.ts";
 import { openSession } from "./control/session-file.ts";
 import { openDisks } from "./disks/open-disks.ts";
 import type { OpenedDisk } from "./disks/open-disks.ts";
-import { releaseReserve } from "./epochs/state.ts";
+import { releaseReserve, uploadedTo } from "./epochs/state.ts";
 import type { StateFile } from "./epochs/state.ts";
 import { makeFolderDurably } from "./durable-file.ts";
 import { lockFolder } from "./folder-lock.ts";
@@ -120,7 +120,7 @@ export function uploaderOf({ config, ports, control, lag, failed }: Base, state:
     pace: createPace(config.uploadBytesPerSecond, ports.clock),
     renew,
     uploaded: async (end) => {
-      await state.change({ uploaded: end });
+      await state.change(uploadedTo(end));
       lag.uploaded(end);
     },
     failed,
@@ -156,6 +156,11 @@ export function captureOf(
       ports.log("info", "epoch-sealed", { epoch: delta.end.epoch, lengthBytes: delta.lengthBytes });
       lag.sealed(delta.end, opened.state.current.lastWriteMs);
       uploader.add(delta);
+    },
+    streamBegun: () => {
+      ports.log("info", "stream-begun", { stream: opened.state.current.sealed.stream });
+      lag.restart();
+      uploader.forget();
     },
     failed,
   });

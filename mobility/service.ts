@@ -140,7 +140,8 @@ async function start(config: MobilityConfig, ports: MobilityPorts, doors: Doors,
     await heartbeat.stop();
     await uploader.stop();
     await endSession(parts);
-    if (clean) await state.change({ clean: true });
+    // Without it the next boot of the machine reads some regions again.
+    if (clean) await state.change({ clean: true }).catch(failed);
     statusFile.stop();
     statusSocket.stop();
     for (const step of undo.toReversed()) await step();

@@ -443,6 +443,8 @@ export const FLOW_FIRST_LOOK_MS = 250;
 export const FLOW_LOOK_MS = 5_000;
 /** A mobility service is installed and speaks within minutes; after half an hour somebody has to look at the machine. */
 export const FLOW_REGISTRATION_MAX_MS = 30 * 60_000;
+/** Lines of base64 in an install script: `base64 -d` of every system takes those of RFC 2045. */
+export const INSTALL_SETTINGS_LINE_LENGTH = 76;
 /** A machine that was made runs within minutes. */
 export const FLOW_MACHINE_MAX_MS = 30 * 60_000;
 /** What the source has taken on is waited for so long: its shut-down, for open files, or the removal of its extension. Mostly nobody answers there. */

@@ -106,6 +106,8 @@ function startHost(options: HostStart, port: number, logFile: string): Promise<C
       LEEWARD_RESOURCE_GROUP: options.resourceGroup,
       LEEWARD_EVENTS_ENDPOINT: options.topic.endpoint,
       LEEWARD_EVENTS_KEY: options.topic.key,
+      // Machines of the local cloud run the service that is here, without a download.
+      LEEWARD_MOBILITY_SCRIPT_URL: "https://leeward.invalid/install-mobility.sh",
       LEEWARD_API_URL: `http://127.0.0.1:${port}/api`,
       LEEWARD_LOCAL_DURABLE_FOLDER: options.durableFolder,
       ...(options.afterDeath ? { LEEWARD_LOCAL_AFTER_DEATH: "1" } : {}),

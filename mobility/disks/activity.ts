@@ -6,8 +6,8 @@ import { syncFolder, writeAll } from "../durable-file.ts";
 import { isMissing } from "../files.ts";
 import type { Files } from "../files.ts";
 
-/** What ended the log. `disk-full`: the disk of journal and spool; `journal-failed`: it cannot be trusted before a restart. */
-export type TrackingReason = "spool-full" | "disk-full" | "journal-failed";
+/** What ended the log. `disk-full`: the disk of journal and spool; `journal-failed`: it cannot be trusted before a restart; `stream-changed`: another begins. */
+export type TrackingReason = "spool-full" | "disk-full" | "journal-failed" | "stream-changed";
 
 /** Whether changes of the disks go into the log, or only into the dirty map. */
 export type CaptureMode = { readonly kind: "logging" } | { readonly kind: "tracking"; readonly reason: TrackingReason };
@@ -55,6 +55,7 @@ const MODES: readonly CaptureMode[] = [
   { kind: "tracking", reason: "spool-full" },
   { kind: "tracking", reason: "disk-full" },
   { kind: "tracking", reason: "journal-failed" },
+  { kind: "tracking", reason: "stream-changed" },
 ];
 /** A region in memory is one number: its disk, and its index on the disk. */
 const DISK_STRIDE = 2 ** 32;

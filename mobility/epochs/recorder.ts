@@ -1,5 +1,6 @@
 import { hasCode, LeewardError } from "../../replication/errors.ts";
 import { RESUME_LOOK_MS, SPOOL_LOW_SHARE, SPOOL_MIN_BYTES } from "../../replication/limits.ts";
+import type { Position } from "../../replication/position.ts";
 import { backOffMs } from "../back-off.ts";
 import { pause } from "../clock.ts";
 import type { Clock } from "../clock.ts";
@@ -12,6 +13,7 @@ import type { JournalRecord } from "../journal/record.ts";
 import { readSegmentBytes, walkSegment } from "../journal/segment.ts";
 import type { Seeding } from "../seeding/seeding.ts";
 import type { ClosedSegment, Sealer } from "./sealer.ts";
+import { isOfStream } from "./state.ts";
 import type { ResynchronizationReason, StateFile } from "./state.ts";
 import type { WriteLog } from "./write-log.ts";
 
@@ -39,6 +41,12 @@ export interface Recorder {
   /** Reads everything again, as the operator or damage demands. A request that was obeyed is not obeyed again. */
   resynchronize(reason: ResynchronizationReason, requestId: string | undefined): Promise<void>;
   /**
+   * Ends the stream of the state folder and begins this one with a pass over everything, while the guest goes on: see docs/capture.md, "Another stream". Does
+   * nothing when it is the open one. Rejects when that cannot be made durable: then the old stream goes on, and the same call may be made again. Whatever dies
+   * meanwhile, a start finds the old stream whole or the new one begun.
+   */
+  beginStream(start: Position): Promise<void>;
+  /**
    * A closed segment finds no room to be sealed. True when the dirty map names durably all that it holds and the state file passes it over: then it may go.
    * False while deltas wait for the network: sending them makes the room, and the state that the segment leads to is worth having.
    */
@@ -65,6 +73,8 @@ export interface RecorderOptions {
   readonly random: () => number;
   readonly failed: (error: unknown) => void;
   readonly changed: (mode: CaptureMode) => void;
+  /** Another stream has begun, durably: sealed deltas of the one before are of no use any more. */
+  readonly streamBegun: () => void;
 }
 
 export function openRecorder(options: RecorderOptions): Recorder {
@@ -82,6 +92,8 @@ class LadderRecorder implements Recorder {
   /** Replaced whenever something changed for those who wait. */
   #news = newPromise();
   #resuming: Promise<void> | undefined;
+  /** Changes of the stream, one after the other. */
+  #beginning: Promise<unknown> = Promise.resolve();
 
   constructor(options: RecorderOptions) {
     this.#options = options;
@@ -169,15 +181,23 @@ class LadderRecorder implements Recorder {
     return this.#exclusive(async () => {
       const { state, map, seeding } = this.#options;
       if (requestId !== undefined && state.current.resynchronizationId === requestId) return;
-      // First the flag, then the marks, then the request: whatever a kill leaves of these is asked for again, and no delta passes for a whole one.
-      seeding().interrupt();
+      // First the flag, then the marks, then the request: whatever a kill leaves of these is done again, and no delta passes for a whole one. Should the flag
+      // not become durable, the pass that runs goes on as if nobody had asked.
       const pass = state.current.seed.pass + 1;
-      await state.change({ seed: { pass, done: false }, seedFresh: false, resynchronizationReason: reason });
+      const seed = { pass, done: false };
+      await state.change({ seed, seedFresh: false, isMarkingAll: true, resynchronizationReason: reason });
+      seeding().interrupt();
       this.#must(() => map.markAll());
       await this.#mustLater(() => map.sync());
-      if (requestId !== undefined) await state.change({ resynchronizationId: requestId });
       if (this.#mode.kind === "logging") seeding().begin(pass, false);
+      await state.change({ isMarkingAll: false, ...(requestId === undefined ? {} : { resynchronizationId: requestId }) });
     });
+  }
+
+  beginStream(start: Position): Promise<void> {
+    const begun = this.#beginning.then(() => this.#beginStream(start));
+    this.#beginning = begun.catch(() => undefined);
+    return begun;
   }
 
   async giveUp({ number, lastSequence }: ClosedSegment): Promise<boolean> {
@@ -197,7 +217,11 @@ class LadderRecorder implements Recorder {
         if (readTo !== lastSequence) map.markAll();
       });
       await this.#mustLater(() => map.sync());
-      await state.change({ sealedSegment: number, sealedSequence: lastSequence });
+      // What stands behind it may be sealed before there is a log again, and lacks all that it held: only a pass that begins later ends the gap. A new one in
+      // any case: segments behind it may hold the end of the pass that runs, which read what is gone now.
+      const seed = { pass: state.current.seed.pass + 1, done: false };
+      const gap = { seed, seedFresh: false, resynchronizationReason: this.#mode.reason };
+      await state.change({ sealedSegment: number, sealedSequence: lastSequence, ...gap });
       return true;
     });
   }
@@ -205,6 +229,7 @@ class LadderRecorder implements Recorder {
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#tell();
+    await this.#beginning;
     await this.#resuming;
     await this.#turn;
   }
@@ -280,6 +305,49 @@ class LadderRecorder implements Recorder {
     this.#tell();
   }
 
+  async #beginStream(start: Position): Promise<void> {
+    const { sealer, state } = this.#options;
+    if (isOfStream(state.current, start)) return;
+    try {
+      // Outside of the turn: what the sealer is about may need one.
+      await sealer.pause();
+      await this.#exclusive(() => this.#exchange(start));
+    } finally {
+      sealer.resume();
+    }
+  }
+
+  /**
+   * Without a log, and with the sealer at rest: the images have on the medium all that was recorded, so segments and deltas are needed for the old stream only.
+   * First the map names everything, which changes nothing for the old stream but that all of it is read again; then one change of the state file is both the end
+   * of the old and the beginning of the new one; what is left of the old is removed here, or by the next start.
+   */
+  async #exchange(start: Position): Promise<void> {
+    const { journal, log, map, sealer, state } = this.#options;
+    if (this.failure !== undefined) throw this.failure;
+    if (this.#mode.kind === "logging") await this.#track("stream-changed");
+    this.#must(() => map.markAll());
+    await this.#mustLater(() => map.sync());
+    const sealedSegment = journal.openNumber - 1;
+    await state.change(({ seed }) => ({
+      start,
+      sealed: start,
+      uploaded: start,
+      sealedSegment,
+      sealedSequence: journal.nextSequence - 1,
+      imagesSegment: sealedSegment,
+      lastWriteMs: 0,
+      seed: { pass: seed.pass + 1, done: false },
+      // Its target disks are new.
+      seedFresh: true,
+      isMarkingAll: false,
+      resynchronizationReason: undefined,
+    }));
+    sealer.forget();
+    log.forgetTimes();
+    this.#options.streamBegun();
+  }
+
   /** Looks now and then whether there is room for a log again. After a failure of the medium only a restart can tell. */
   async #resumeLater(): Promise<void> {
     for (let attempt = 0; this.#mode.kind === "tracking" && this.failure === undefined;) {
@@ -303,11 +371,14 @@ class LadderRecorder implements Recorder {
     if (mode.kind !== "tracking") return;
     const bound = this.#options.spoolBoundBytes();
     if (bound < SPOOL_MIN_BYTES || this.#options.spooledBytes() + log.pendingBytes > bound * SPOOL_LOW_SHARE) return;
-    // What was recorded before is sealed without the flag that the gap needs: the last consistent state before it is worth having.
+    // What was recorded before is sealed first, without the flag that the gap needs if nothing before it is missing: that state is worth having.
     if (sealer.waiting > 0) return;
-    const { pass, done } = state.current.seed;
-    const next = done ? pass + 1 : pass;
-    await state.change({ seed: { pass: next, done: false }, seedFresh: false, resynchronizationReason: mode.reason });
+    const { sealed, seed, seedFresh } = state.current;
+    const pass = seed.done ? seed.pass + 1 : seed.pass;
+    // As long as nothing of the stream was sealed its target disks are as empty as in the beginning: this is initial replication.
+    const fresh = seedFresh && sealed.epoch === 0;
+    const resynchronizationReason = fresh ? undefined : mode.reason;
+    await state.change({ seed: { pass, done: false }, seedFresh: fresh, resynchronizationReason });
     this.#state = "changing";
     try {
       await map.sync();
@@ -324,7 +395,7 @@ class LadderRecorder implements Recorder {
     this.#mode = { kind: "logging" };
     this.#state = "logging";
     this.#options.changed(this.#mode);
-    seeding().begin(next, false);
+    seeding().begin(pass, fresh);
     this.#tell();
   }
 

@@ -3,10 +3,12 @@ import { SEAL_FULL_TRIES } from "../../replication/limits.ts";
 import { backOffMs } from "../back-off.ts";
 import { pause } from "../clock.ts";
 import type { Clock } from "../clock.ts";
+import type { Files } from "../files.ts";
 import { isFull } from "../full-disk.ts";
 import type { Journal } from "../journal/journal.ts";
-import { spoolName } from "./spool.ts";
+import { removeSpoolFilesBehind, spoolName } from "./spool.ts";
 import type { SpooledDelta } from "./spool.ts";
+import type { SealedEpoch } from "./seal.ts";
 import type { SealThread } from "./seal-thread.ts";
 import type { StateFile } from "./state.ts";
 
@@ -23,10 +25,18 @@ export interface Sealer {
   idle(): Promise<void>;
   /** Done as soon as fewer than `count` wait. */
   below(count: number): Promise<void>;
+  /** The same, and also done as soon as sealing fails: there is no telling then when fewer will wait. */
+  belowOrFailing(count: number): Promise<void>;
+  /** Begins nothing until `resume`; done when what was under way has ended, well or not. */
+  pause(): Promise<void>;
+  resume(): void;
+  /** Call while paused. All segments that wait go without a delta: the stream is over, and the images have all of them on the medium. */
+  forget(): void;
   stop(): Promise<void>;
 }
 
 export interface SealerOptions {
+  readonly files: Files;
   readonly clock: Clock;
   readonly journal: Journal;
   readonly thread: SealThread;
@@ -58,14 +68,34 @@ export interface ClosedSegment {
   readonly lastSequence: number;
 }
 
+interface WaitingSegment extends ClosedSegment {
+  /**
+   * Its delta lies durable in the spool (undefined: it held no record). Kept until the state file knows it for certain: sealed again, perhaps with another flag,
+   * it would be another delta, while a write of the state file that failed may have made this one known all the same.
+   */
+  sealed?: { readonly epoch: SealedEpoch | undefined };
+  /** It was damaged, and `damaged` has been told. */
+  isDamageKnown?: boolean;
+}
+
+interface Watcher {
+  readonly count: number;
+  /** A failure is what it waits for, too. */
+  readonly orFailing: boolean;
+  readonly resolve: () => void;
+}
+
 class SegmentSealer implements Sealer {
   readonly #options: SealerOptions;
-  readonly #segments: ClosedSegment[] = [];
+  readonly #segments: WaitingSegment[] = [];
   readonly #stopping = new AbortController();
-  #watchers: readonly { readonly count: number; readonly resolve: () => void }[] = [];
+  #pausing = new AbortController();
+  #watchers: readonly Watcher[] = [];
   #loop: Promise<void> | undefined;
   #failing = false;
   #imagesSegment: number | undefined;
+  /** An attempt that failed may have left its delta in the spool. */
+  #hasStrays = false;
 
   constructor(options: SealerOptions) {
     this.#options = options;
@@ -85,7 +115,7 @@ class SegmentSealer implements Sealer {
 
   add(number: number, lengthBytes: number, lastSequence: number): void {
     this.#segments.push({ number, lengthBytes, lastSequence });
-    this.#loop ??= this.#run();
+    this.#start();
   }
 
   idle(): Promise<void> {
@@ -93,8 +123,30 @@ class SegmentSealer implements Sealer {
   }
 
   below(count: number): Promise<void> {
-    if (this.#segments.length < count || this.#stopping.signal.aborted) return Promise.resolve();
-    return new Promise((resolve) => (this.#watchers = [...this.#watchers, { count, resolve }]));
+    return this.#watch(count, false);
+  }
+
+  belowOrFailing(count: number): Promise<void> {
+    return this.#watch(count, true);
+  }
+
+  async pause(): Promise<void> {
+    this.#pausing.abort();
+    await this.#loop;
+  }
+
+  resume(): void {
+    this.#pausing = new AbortController();
+    this.#start();
+  }
+
+  forget(): void {
+    for (const { number, sealed } of this.#segments.splice(0)) {
+      if (sealed?.epoch !== undefined) this.#options.files.remove(join(this.#options.spoolFolder, spoolName(sealed.epoch.end)));
+      this.#remove(number);
+    }
+    this.#failing = false;
+    this.#notify();
   }
 
   async stop(): Promise<void> {
@@ -103,10 +155,21 @@ class SegmentSealer implements Sealer {
     await this.#loop;
   }
 
+  #start(): void {
+    if (this.#segments.length > 0 && !this.#pausing.signal.aborted) this.#loop ??= this.#run();
+  }
+
+  #watch(count: number, orFailing: boolean): Promise<void> {
+    const watched = new Promise<void>((resolve) => (this.#watchers = [...this.#watchers, { count, orFailing, resolve }]));
+    this.#notify();
+    return watched;
+  }
+
   #notify(): void {
-    const over = (count: number): boolean => this.#segments.length < count || this.#stopping.signal.aborted;
-    const ready = this.#watchers.filter(({ count }) => over(count));
-    this.#watchers = this.#watchers.filter(({ count }) => !over(count));
+    const isOver = ({ count, orFailing }: Watcher): boolean =>
+      this.#segments.length < count || this.#stopping.signal.aborted || (orFailing && this.#failing);
+    const ready = this.#watchers.filter(isOver);
+    this.#watchers = this.#watchers.filter((watcher) => !isOver(watcher));
     for (const { resolve } of ready) resolve();
   }
 
@@ -116,11 +179,13 @@ class SegmentSealer implements Sealer {
    */
   async #run(): Promise<void> {
     let isFullNow = false;
-    for (let attempt = 0; !this.#stopping.signal.aborted;) {
+    const ending = AbortSignal.any([this.#stopping.signal, this.#pausing.signal]);
+    for (let attempt = 0; !ending.aborted;) {
       const segment = this.#segments[0];
       if (segment === undefined) break;
       try {
-        const isGivenUp = isFullNow && attempt >= SEAL_FULL_TRIES && (await this.#options.giveUp(segment));
+        const mayGo = isFullNow && attempt >= SEAL_FULL_TRIES && segment.sealed === undefined;
+        const isGivenUp = mayGo && (await this.#options.giveUp(segment));
         if (isGivenUp) this.#remove(segment.number);
         else await this.#seal(segment);
         this.#segments.shift();
@@ -129,38 +194,60 @@ class SegmentSealer implements Sealer {
         this.#notify();
       } catch (error) {
         this.#failing = true;
+        this.#notify();
         isFullNow = isFull(error);
         this.#options.failed(error);
-        await pause(this.#options.clock, backOffMs(attempt, this.#options.random), this.#stopping.signal);
+        await pause(this.#options.clock, backOffMs(attempt, this.#options.random), ending);
         attempt += 1;
       }
     }
     this.#loop = undefined;
   }
 
-  async #seal({ number: segment, lastSequence }: ClosedSegment): Promise<void> {
-    const { journal, state, spoolFolder, thread } = this.#options;
-    if (segment > state.current.sealedSegment) {
-      // What is sealed must not be lost from the journal by a crash of the machine: the images could not be brought to it.
-      await this.#options.syncJournal();
-      const { sealed: start, itemId, disks, seed: seedBefore } = state.current;
-      const job = { segmentPath: journal.pathOf(segment), spoolFolder, itemId, disks, start, seed: seedBefore };
-      const sealed = await thread.run(job);
-      if (sealed?.lastSequence !== lastSequence) await this.#options.damaged();
-      if (sealed === undefined) await state.change({ sealedSegment: segment });
-      else {
-        const { end, lengthBytes, md5, lastWriteMs } = sealed;
-        // A pass that began meanwhile is another one: the end of the old says nothing about it.
-        const seed = state.current.seed.pass === sealed.seed.pass ? sealed.seed : state.current.seed;
-        const imagesSegment = this.#imagesSegment ?? state.current.imagesSegment;
-        await state.change({ sealed: end, sealedSegment: segment, sealedSequence: lastSequence, lastWriteMs, seed, imagesSegment });
-        this.#options.sealed({ end, lengthBytes, md5, path: join(spoolFolder, spoolName(end)) });
+  async #seal(segment: WaitingSegment): Promise<void> {
+    const { number, lastSequence } = segment;
+    if (number > this.#options.state.current.sealedSegment) {
+      segment.sealed ??= { epoch: await this.#sealEpoch(number) };
+      const { epoch } = segment.sealed;
+      if (epoch?.lastSequence !== lastSequence && segment.isDamageKnown !== true) {
+        await this.#options.damaged();
+        segment.isDamageKnown = true;
       }
+      await this.#remember(number, lastSequence, epoch);
     }
     // The segment can redo the images until they are on the medium by themselves.
     await this.#options.syncImages();
-    this.#remove(segment);
-    this.#options.removed(segment);
+    this.#remove(number);
+    this.#options.removed(number);
+  }
+
+  async #sealEpoch(segment: number): Promise<SealedEpoch | undefined> {
+    const { files, journal, spoolFolder, state, thread } = this.#options;
+    // What is sealed must not be lost from the journal by a crash of the machine: the images could not be brought to it.
+    await this.#options.syncJournal();
+    const { sealed: start, itemId, disks, seed } = state.current;
+    if (this.#hasStrays) removeSpoolFilesBehind(files, spoolFolder, start);
+    this.#hasStrays = true;
+    const epoch = await thread.run({ segmentPath: journal.pathOf(segment), spoolFolder, itemId, disks, start, seed });
+    this.#hasStrays = false;
+    return epoch;
+  }
+
+  /** First the state file knows of the delta, then the uploader: whatever dies between, a start finds it. */
+  async #remember(sealedSegment: number, sealedSequence: number, epoch: SealedEpoch | undefined): Promise<void> {
+    const { state, spoolFolder } = this.#options;
+    if (epoch === undefined) return state.change({ sealedSegment, sealedSequence });
+    const { end: sealed, lengthBytes, md5, lastWriteMs } = epoch;
+    await state.change(({ imagesSegment, seed }) => ({
+      sealed,
+      sealedSegment,
+      sealedSequence,
+      lastWriteMs,
+      // A pass that began meanwhile is another one: the end of the old says nothing about it.
+      seed: seed.pass === epoch.seed.pass ? epoch.seed : seed,
+      imagesSegment: this.#imagesSegment ?? imagesSegment,
+    }));
+    this.#options.sealed({ end: sealed, lengthBytes, md5, path: join(spoolFolder, spoolName(sealed)) });
   }
 
   /** The images have all of the segment on the medium. */

@@ -20,6 +20,14 @@ export function removeSpoolFile(files: Files, delta: SpooledDelta): void {
   files.remove(delta.path);
 }
 
+/** Removes deltas of the stream behind this position: what an attempt to seal left there that failed in its last step. Nobody has seen them. */
+export function removeSpoolFilesBehind(files: Files, folder: string, sealed: Position): void {
+  for (const name of files.list(folder)) {
+    const end = parseSpoolName(name);
+    if (end?.stream === sealed.stream && end.epoch > sealed.epoch) files.remove(join(folder, name));
+  }
+}
+
 /**
  * What has to be uploaded after a start: the deltas behind `uploaded` up to `sealed`, in order, none missing. Removes the others: those already uploaded,
  * and those whose segment is still there (sealed, but the state file did not learn it before the kill; nobody has seen them).

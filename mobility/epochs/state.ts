@@ -2,6 +2,7 @@ import { dirname, join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
 import { decodeRecord, encodeRecord } from "../../replication/items/records.ts";
 import { STATE_RESERVE_BYTES } from "../../replication/limits.ts";
+import { samePosition } from "../../replication/position.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
 import type { TrackingReason } from "../disks/activity.ts";
 import { replaceFileDurably, replaceFileDurablyLater, writeAll } from "../durable-file.ts";
@@ -15,8 +16,10 @@ export interface ServiceState {
   readonly itemId: string;
   /** Ordered by id, as the deltas name them. */
   readonly disks: readonly DiskDescription[];
-  /** Ties segments to item, stream and disks: first half of the start position's checksum. */
+  /** Ties journal, dirty map and activity log to this folder: first half of the checksum of its first stream's start, whatever stream is open now. */
   readonly binding: string;
+  /** The position before epoch 1 of the open stream. A file of before lacks it: then there was one stream only, and `binding` is the first half of it. */
+  readonly start?: Position | undefined;
   /** The end of the last epoch whose delta is durable in the spool, or the start of the stream. */
   readonly sealed: Position;
   /** Its segment: segments up to this number are only waiting to be removed. */
@@ -31,6 +34,8 @@ export interface ServiceState {
   readonly seed: SeedProgress;
   /** The target disks of this pass began as zeros and nothing was ever lost: zeros need not be sent. */
   readonly seedFresh: boolean;
+  /** Everything is being marked in the dirty map for this pass: goes when the marks are on the medium. A start that finds it marks once more. */
+  readonly isMarkingAll?: boolean | undefined;
   /** Why a pass after the first one runs or ran. */
   readonly resynchronizationReason?: ResynchronizationReason | undefined;
   /** The request that was obeyed last: repeating it changes nothing. */
@@ -49,10 +54,27 @@ export type ResynchronizationReason =
   | "dirty-map-damaged"
   | "requested";
 
+/** Whether the open stream is the one that begins here: numbers alone may come again when everything at the target was removed by hand. */
+export function isOfStream({ start, sealed, binding }: ServiceState, given: Position): boolean {
+  return start === undefined ? sealed.stream === given.stream && given.checksum.startsWith(binding) : samePosition(start, given);
+}
+
+/** The cache has everything up to here. A delta of a stream that is over says nothing about the one that has begun meanwhile. */
+export function uploadedTo(end: Position): (state: ServiceState) => StateChange {
+  return ({ sealed }) => (sealed.stream === end.stream && sealed.epoch >= end.epoch ? { uploaded: end } : {});
+}
+
+export type StateChange = Partial<Omit<ServiceState, "version" | "itemId" | "disks">>;
+
 export interface StateFile {
+  /** What is durable for certain: a change shows here when it is done, and never before. */
   readonly current: ServiceState;
-  /** `current` changes at once; done when the change is durable. Changes made while one is being written go together. */
-  change(changes: Partial<Omit<ServiceState, "version" | "itemId" | "disks">>): Promise<void>;
+  /**
+   * Done when the change is durable. Changes that come while one is being written go together, in their order; a function is called with what those before
+   * it made. Rejects when they cannot be written: then none of them shows in `current`, and the caller tries again or lets it be. The file may have them all
+   * the same (a failed sync after the rename), until the next change that is done: so whoever changes something must be content with both after a kill.
+   */
+  change(change: StateChange | ((state: ServiceState) => StateChange)): Promise<void>;
 }
 
 /** The state in the file, or undefined for a new folder; `state-corrupt` when it is damaged. */
@@ -78,30 +100,38 @@ export function readState(files: Files, path: string): ServiceState | undefined 
 export function openStateFile(files: Files, path: string, initial: ServiceState): StateFile {
   let current = initial;
   let last: Promise<void> = Promise.resolve();
-  let waiting: Promise<void> | undefined;
+  let waiting: { readonly changes: ((state: ServiceState) => StateChange)[]; readonly done: Promise<void> } | undefined;
   releaseReserve(files, path);
   replaceFileDurably(files, path, encodeRecord(current));
   makeReserve(files, path);
-  const write = async (before: Promise<void>): Promise<void> => {
+  const write = async (changes: readonly ((state: ServiceState) => StateChange)[], before: Promise<void>): Promise<void> => {
     // Whether the write before succeeded is the business of those who waited for it.
     await before.catch(() => undefined);
     waiting = undefined;
+    const next = changes.reduce((state, change) => ({ ...state, ...change(state) }), current);
     try {
-      await replaceFileDurablyLater(files, path, encodeRecord(current));
+      await replaceFileDurablyLater(files, path, encodeRecord(next));
     } catch {
       releaseReserve(files, path);
-      await replaceFileDurablyLater(files, path, encodeRecord(current));
-      makeReserve(files, path);
+      try {
+        await replaceFileDurablyLater(files, path, encodeRecord(next));
+      } finally {
+        makeReserve(files, path);
+      }
     }
+    current = next;
   };
   return {
     get current() {
       return current;
     },
-    change: (changes) => {
-      current = { ...current, ...changes };
-      waiting ??= last = write(last);
-      return waiting;
+    change: (change) => {
+      if (waiting === undefined) {
+        const changes: ((state: ServiceState) => StateChange)[] = [];
+        waiting = { changes, done: (last = write(changes, last)) };
+      }
+      waiting.changes.push(typeof change === "function" ? change : () => change);
+      return waiting.done;
     },
   };
 }

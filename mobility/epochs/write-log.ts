@@ -13,12 +13,15 @@ export interface WriteLog {
   append(record: Omit<JournalRecord, "sequence" | "timeMs">, data: Buffer): void;
   /** False while too many closed segments wait for the processor or the local disk (never for the network): then writes wait for `room`. */
   readonly hasRoom: boolean;
+  /** Done when there is room, or when sealing fails: then it is time to look for another way. */
   room(): Promise<void>;
   /** Closes the epoch now; nothing happens when it is empty. Sealing goes on by itself. */
   cut(): void;
   /** Stops taking records for good: the image and the log may differ until the journal is redone by the next start. */
   fail(error: LeewardError): void;
   readonly failure: LeewardError | undefined;
+  /** Another stream begins: times may be earlier than those of the one before. */
+  forgetTimes(): void;
   /** The segment in which the last record stands, or the next one will. */
   readonly openSegment: number;
   /** Bytes recorded and not yet sealed. */
@@ -73,13 +76,16 @@ export function openWriteLog(options: WriteLogOptions): WriteLog {
       // With a failure the next append throws: waiting would have no end.
       return failure !== undefined || sealer.waiting < JOURNAL_CLOSED_SEGMENTS_MAX;
     },
-    room: () => sealer.below(JOURNAL_CLOSED_SEGMENTS_MAX),
+    room: () => sealer.belowOrFailing(JOURNAL_CLOSED_SEGMENTS_MAX),
     cut,
     fail: (error) => {
       failure ??= error;
     },
     get failure() {
       return failure;
+    },
+    forgetTimes: () => {
+      lastMs = 0;
     },
     get openSegment() {
       return journal.openNumber;

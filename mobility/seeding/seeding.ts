@@ -224,8 +224,10 @@ class MapSeeding implements Seeding {
   }
 
   #record(disk: number, offsetBytes: number, chunk: Buffer, pass: { readonly number: number; readonly fresh: boolean }): void {
-    const { log, recorder } = this.#options;
-    const upTo = { disk, offsetBytes: offsetBytes + chunk.length };
+    const { images, log, recorder } = this.#options;
+    const endBytes = offsetBytes + chunk.length;
+    // The last grain of a disk may be shorter than the others: a place inside it would have it read again and again until its delta is sealed.
+    const upTo = endBytes < (images[disk]?.sizeBytes ?? 0) ? { disk, offsetBytes: endBytes } : { disk: disk + 1, offsetBytes: 0 };
     let records = 0;
     for (const run of runsOf(chunk)) {
       if (run.zero && pass.fresh) continue;

@@ -26,8 +26,10 @@ export interface Uploader {
   grant(containerUrl: string): void;
   /** The service has no right to upload for now: what waits goes after the next grant. A request under way may still land, which is harmless (rule 4). */
   suspend(): void;
-  /** Stops uploading for good, and says why. */
+  /** Stops uploading until another stream begins, and says why. */
   halt(error: LeewardError): void;
+  /** Another stream has begun: removes all that waits, and forgets where to upload and why it was halted. */
+  forget(): void;
   /** Done when nothing waits, uploading was halted, or the time is over. */
   drained(withinMs: number): Promise<void>;
   stop(): Promise<void>;
@@ -50,8 +52,8 @@ export interface UploaderOptions {
 
 interface Entry {
   delta: SpooledDelta;
-  /** `done`: the cache has it, but not yet all before it. */
-  state: "waiting" | "under-way" | "done";
+  /** `done`: the cache has it, but not yet all before it. `forgotten`: its stream is over. */
+  state: "waiting" | "under-way" | "done" | "forgotten";
 }
 
 export function startUploader(options: UploaderOptions): Uploader {
@@ -61,7 +63,9 @@ export function startUploader(options: UploaderOptions): Uploader {
 class SpoolUploader implements Uploader {
   readonly #options: UploaderOptions;
   /** In the order of the stream. */
-  readonly #entries: Entry[] = [];
+  #entries: Entry[] = [];
+  /** Aborted when the stream is over. */
+  #stream = new AbortController();
   readonly #stopping = new AbortController();
   readonly #workers = new Set<Promise<void>>();
   #containerUrl: string | undefined;
@@ -131,6 +135,20 @@ class SpoolUploader implements Uploader {
     this.#notifyDrained();
   }
 
+  forget(): void {
+    this.#stream.abort();
+    this.#stream = new AbortController();
+    for (const entry of this.#entries) {
+      entry.state = "forgotten";
+      removeSpoolFile(this.#options.files, entry.delta);
+    }
+    this.#entries = [];
+    this.#waitingBytes = 0;
+    this.#containerUrl = undefined;
+    this.#stopped = undefined;
+    this.#notifyDrained();
+  }
+
   async drained(withinMs: number): Promise<void> {
     if (this.#entries.length === 0 || this.#isOver()) return;
     const timer = new AbortController();
@@ -170,39 +188,44 @@ class SpoolUploader implements Uploader {
 
   /** Repeats until the cache has the delta or the service stops; the waits grow up to BACK_OFF_MAX_MS and there is no last attempt (rule 4). */
   async #upload(entry: Entry): Promise<void> {
+    const { signal: streamOver } = this.#stream;
     for (let attempt = 0; !this.#isOver(); attempt += 1) {
+      if (streamOver.aborted) return;
       if (this.#suspended && entry.state !== "done") {
         entry.state = "waiting";
         return;
       }
       try {
-        if (entry.state !== "done") await this.#attempt(entry);
+        if (entry.state !== "done") await this.#attempt(entry, streamOver);
+        if (streamOver.aborted) return;
         entry.state = "done";
         this.#finishing = this.#finishing.catch(() => undefined).then(() => this.#finishFront());
         await this.#finishing;
         return;
       } catch (error) {
-        if (this.#isOver()) return;
+        if (this.#isOver() || streamOver.aborted) return;
         this.#options.failed(error);
         if (this.#containerUrl === undefined && !this.#suspended) this.#options.renew();
         // A new credential ends the first wait. Should it be refused too, asking for one after the other in a loop helps nobody: then the waits grow.
-        const signals = attempt === 0 ? [this.#stopping.signal, this.#wake.signal] : [this.#stopping.signal];
+        const ends = [this.#stopping.signal, streamOver];
+        const signals = attempt === 0 ? [...ends, this.#wake.signal] : ends;
         await pause(this.#options.clock, backOffMs(attempt, this.#options.random), AbortSignal.any(signals));
       }
     }
   }
 
   /** Returns when the cache has the delta for certain. */
-  async #attempt(entry: Entry): Promise<void> {
+  async #attempt(entry: Entry, streamOver: AbortSignal): Promise<void> {
     const { delta } = entry;
     const containerUrl = this.#containerUrl;
     if (containerUrl === undefined) throw new LeewardError("store-unavailable", "No heartbeat has named a place to upload to yet.");
-    const outcome = await putDelta({ ...this.#options, containerUrl, delta, signal: this.#stopping.signal });
+    const outcome = await putDelta({ ...this.#options, containerUrl, delta, signal: AbortSignal.any([this.#stopping.signal, streamOver]) });
+    if (streamOver.aborted) return;
     switch (outcome.kind) {
       case "created":
         return;
       case "exists":
-        return this.#settle(delta);
+        return this.#settle(delta, streamOver);
       case "refused":
         // A newer credential may have come meanwhile: only the refused one is forgotten.
         if (this.#containerUrl === containerUrl) this.#containerUrl = undefined;
@@ -219,8 +242,10 @@ class SpoolUploader implements Uploader {
     }
   }
 
-  async #settle({ end: { stream, epoch, checksum } }: SpooledDelta): Promise<void> {
+  async #settle({ end: { stream, epoch, checksum } }: SpooledDelta, streamOver: AbortSignal): Promise<void> {
     const { outcome } = await this.#options.control.settle({ stream, epoch, checksum });
+    // Whatever stands there, it is nothing to the stream that has begun.
+    if (streamOver.aborted) return;
     switch (outcome) {
       case "same":
         return;
@@ -242,12 +267,14 @@ class SpoolUploader implements Uploader {
 
   /** Removes what the cache has from the front of the queue: first the position is remembered, then the files go. */
   async #finishFront(): Promise<void> {
-    const gap = this.#entries.findIndex((entry) => entry.state !== "done");
-    const done = this.#entries.slice(0, gap === -1 ? this.#entries.length : gap);
+    const entries = this.#entries;
+    const gap = entries.findIndex((entry) => entry.state !== "done");
+    const done = entries.slice(0, gap === -1 ? entries.length : gap);
     const last = done.at(-1);
     if (last === undefined) return;
     await this.#options.uploaded(last.delta.end);
-    this.#entries.splice(0, done.length);
+    if (entries !== this.#entries) return;
+    entries.splice(0, done.length);
     for (const { delta } of done) {
       removeSpoolFile(this.#options.files, delta);
       this.#uploadedCount += 1;

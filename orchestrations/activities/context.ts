@@ -13,6 +13,8 @@ export interface FlowManagement {
   readonly resourceGroup: string;
   /** The address of the app as mobility services reach it, with `/api`. */
   readonly apiUrl: string | undefined;
+  /** Where VMs download install-mobility.sh; undefined when nobody has said it. */
+  readonly installScriptUrl: string | undefined;
 }
 
 /** What activities need from the outside. */

@@ -12,6 +12,8 @@ import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { textOf } from "../../replication/resources/json.ts";
 import type { FlowRun } from "../flow-run.ts";
 import { type FlowContext, managementOf } from "./context.ts";
+import { requireInstallable } from "./installable.ts";
+import { installSettings } from "./install-script.ts";
 import { itemDisks } from "./item-disks.ts";
 import { type StepAnswer, planOf, stepAnswer } from "./resources.ts";
 
@@ -32,10 +34,8 @@ const extensionId = (sourceVmId: string): string => `${sourceVmId}/extensions/${
 
 /** Begins to install the service (docs/resource-manager.md). Rule 8: the token is made and used here, and goes nowhere else. */
 export async function beginInstall(context: FlowContext, run: FlowRun): Promise<StepAnswer> {
-  const { resourceManager, apiUrl } = managementOf(context);
-  if (apiUrl === undefined) {
-    throw new LeewardError("configuration-invalid", "LEEWARD_API_URL is missing: the mobility service would not find this app.");
-  }
+  const { resourceManager } = managementOf(context);
+  const { apiUrl, installScriptUrl } = requireInstallable(context);
   const { stores } = context;
   const { sourceVmId } = await readManaged(stores, run.itemId);
   const id = extensionId(sourceVmId);
@@ -56,7 +56,6 @@ export async function beginInstall(context: FlowContext, run: FlowRun): Promise<
     registrationToken: await context.tickets.issue(run.itemId, await newRegistrationToken(context, run.itemId)),
     disks: itemDisks(await planOf(context, run)).map(({ id: diskId, lun }) => (lun === undefined ? { id: diskId } : { id: diskId, lun })),
   };
-  const encoded = Buffer.from(JSON.stringify(settings)).toString("base64url");
   const body = {
     location: textOf(machine, "location") ?? "",
     properties: {
@@ -64,7 +63,7 @@ export async function beginInstall(context: FlowContext, run: FlowRun): Promise<
       type: "CustomScript",
       typeHandlerVersion: "2.1",
       autoUpgradeMinorVersion: true,
-      protectedSettings: { commandToExecute: `sh install-mobility.sh ${encoded}` },
+      protectedSettings: installSettings(installScriptUrl, settings),
     },
   };
   const begun = await resourceManager.begin({ kind: "put", id, body });

@@ -10,10 +10,13 @@ import { readTargetFacts } from "../../replication/resources/read-target-facts.t
 import type { KnownFacts } from "../../replication/resources/target-facts.ts";
 import type { FlowRun } from "../flow-run.ts";
 import { type FlowContext, managementOf } from "./context.ts";
+import { requireInstallable } from "./installable.ts";
 
 /** Plans everything in the target region and keeps the plan. Errors: `invalid-request` with all that is wrong with the VM and the options at once. */
 export async function planItem(context: FlowContext, run: FlowRun): Promise<void> {
   const { resourceManager, resourceGroup } = managementOf(context);
+  // Found out before anything is made.
+  requireInstallable(context);
   const { sourceVmId, options } = await readManaged(context.stores, run.itemId);
   const inventory = await readInventory(resourceManager, sourceVmId);
   if (inventory.kind === "refused") throw refused(inventory.refusals);

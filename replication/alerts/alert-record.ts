@@ -3,18 +3,26 @@ import { ALERT_RECORD } from "../items/names.ts";
 import { type FailoverRequest, readManaged } from "../jobs/managed-item.ts";
 import { decodeRecord, encodeRecord } from "../items/records.ts";
 import { ALERT_COOL_DOWN_MAX_MS, ALERT_TARGETS_MAX_COUNT, RECORD_CHANGES_MAX_TRIES, RESOURCE_ID_MAX_LENGTH } from "../limits.ts";
-import { LeewardError } from "../errors.ts";
-import type { ItemStores, RecordStore } from "../ports.ts";
+import { LeewardError, hasCode } from "../errors.ts";
+import type { Clock, ItemStores, RecordStore } from "../ports.ts";
 import { type AlertHistory, type AlertRule, NO_ALERTS } from "./decide-alert.ts";
 
-/** `alerts.json`: an item's rule, what was decided by it, and the failover that still has to be started. Changed by compare-and-set only. */
+/** An item's rule, what was decided by it, and the failover that still has to be started. */
 export interface AlertRecord {
   readonly version: 1;
+  /** Undefined in records of before. */
+  readonly itemId?: string | undefined;
   readonly rule: AlertRule;
   readonly history: AlertHistory;
   /** Decided, and not yet known to have been started: the alert's message comes again and starts it, or the sweep does. */
   readonly pending: PendingFailover | undefined;
 }
+
+/**
+ * `alerts.json`. Changed by compare-and-set only. A rule that is taken away leaves its history: an alert that comes again must
+ * not start a second failover by the next rule.
+ */
+type StoredAlerts = Omit<AlertRecord, "rule"> & { readonly rule: AlertRule | undefined };
 
 interface PendingFailover {
   readonly alertKey: string;
@@ -33,7 +41,7 @@ export interface AlertFailover extends FailoverRequest {
 
 /** Undefined for an item without a rule. Errors: `record-corrupt`. */
 export async function findAlertRecord(stores: ItemStores, itemId: string): Promise<AlertRecord | undefined> {
-  return (await readStored(stores.records(itemId)))?.record;
+  return withRule((await readStored(stores.records(itemId), itemId))?.record);
 }
 
 /** Errors: `alert-rule-unknown`, `item-unknown`, `record-corrupt`. */
@@ -44,9 +52,9 @@ export async function readAlertRecord(stores: ItemStores, itemId: string): Promi
   throw new LeewardError("alert-rule-unknown", `The item "${itemId}" has no alert rule.`, { itemId });
 }
 
-/** Takes the rule away, with its history; one that is not there is fine. */
-export async function removeAlertRule(stores: ItemStores, itemId: string): Promise<void> {
-  await stores.records(itemId).remove(ALERT_RECORD);
+/** Takes the rule away, and what it has decided and not begun; one that is not there is fine. A damaged record is made anew. Errors: `conflict`. */
+export async function removeAlertRule(context: AlertRuleContext, itemId: string): Promise<void> {
+  await changeStored(context, itemId, (found) => (found?.rule === undefined ? found : { ...found, rule: undefined, pending: undefined }));
 }
 
 /** A rule as an operator gives it. */
@@ -55,25 +63,22 @@ export type GivenAlertRule = Omit<AlertRule, "targetIds"> & {
   readonly targetIds: readonly string[] | undefined;
 };
 
+/** What changing a rule needs. */
+export interface AlertRuleContext {
+  readonly stores: ItemStores;
+  readonly clock: Clock;
+}
+
 /**
- * Gives the item this rule, and returns it whole; its history stays. Only what has a machine to fail over can have one. Errors: `invalid-request` that
- * names the field, `item-unknown`, `conflict`.
+ * Gives the item this rule, and returns it whole; what was decided before stays. Only what has a machine to fail over can have one. A
+ * damaged record is made anew. Errors: `invalid-request` that names the field, `item-unknown`, `conflict`.
  */
-export async function setAlertRule(stores: ItemStores, itemId: string, given: GivenAlertRule): Promise<AlertRule> {
-  const { sourceVmId } = await readManaged(stores, itemId);
+export async function setAlertRule(context: AlertRuleContext, itemId: string, given: GivenAlertRule): Promise<AlertRule> {
+  const { sourceVmId } = await readManaged(context.stores, itemId);
   const rule: AlertRule = { ...given, targetIds: given.targetIds ?? [sourceVmId] };
   requireRule(rule);
-  const records = stores.records(itemId);
-  for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
-    const stored = await readStored(records);
-    const next: AlertRecord = { version: 1, rule, history: stored?.record.history ?? NO_ALERTS, pending: stored?.record.pending };
-    const written =
-      stored === undefined
-        ? await records.create(ALERT_RECORD, encodeRecord(next))
-        : await records.replace(ALERT_RECORD, encodeRecord(next), stored.etag);
-    if (written !== undefined) return rule;
-  }
-  throw new LeewardError("conflict", "The item's alert rule was changed by others all the time.", { itemId });
+  await changeStored(context, itemId, (found) => ({ version: 1, itemId, history: NO_ALERTS, pending: undefined, ...found, rule }));
+  return rule;
 }
 
 /**
@@ -87,18 +92,73 @@ export async function changeAlertRecord(
 ): Promise<AlertRecord | undefined> {
   const records = stores.records(itemId);
   for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
-    const stored = await readStored(records);
-    if (stored === undefined) return undefined;
-    const next = change(stored.record);
-    if (next === stored.record) return next;
+    const stored = await readStored(records, itemId);
+    const found = withRule(stored?.record);
+    if (stored === undefined || found === undefined) return undefined;
+    const next = change(found);
+    if (next === found) return next;
     if ((await records.replace(ALERT_RECORD, encodeRecord(next), stored.etag)) !== undefined) return next;
   }
-  throw new LeewardError("conflict", "The item's alerts were changed by others all the time.", { itemId });
+  throw changedAllTheTime(itemId);
 }
 
-async function readStored(records: RecordStore): Promise<{ readonly record: AlertRecord; readonly etag: string } | undefined> {
+/** By an operator. What a damaged record knew is lost, so that the new one begins as if an alert had just started a failover: in doubt none starts. */
+async function changeStored(
+  { stores, clock }: AlertRuleContext,
+  itemId: string,
+  change: (found: StoredAlerts | undefined) => StoredAlerts | undefined,
+): Promise<void> {
+  const records = stores.records(itemId);
+  for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
+    const bytes = await records.read(ALERT_RECORD);
+    const found = bytes === undefined ? undefined : readable(bytes.bytes, itemId);
+    const fresh: StoredAlerts = {
+      version: 1,
+      itemId,
+      rule: undefined,
+      history: { decisions: [], lastFiredMs: clock.now() },
+      pending: undefined,
+    };
+    const before = found === "damaged" ? fresh : found;
+    const next = change(before);
+    if (next === undefined || next === found) return;
+    const written = await (bytes === undefined
+      ? records.create(ALERT_RECORD, encodeRecord(next))
+      : records.replace(ALERT_RECORD, encodeRecord(next), bytes.etag));
+    if (written !== undefined) return;
+  }
+  throw changedAllTheTime(itemId);
+}
+
+function readable(bytes: Uint8Array, itemId: string): StoredAlerts | "damaged" {
+  try {
+    return decoded(bytes, itemId);
+  } catch (error) {
+    if (hasCode(error, "record-corrupt")) return "damaged";
+    throw error;
+  }
+}
+
+async function readStored(
+  records: RecordStore,
+  itemId: string,
+): Promise<{ readonly record: StoredAlerts; readonly etag: string } | undefined> {
   const stored = await records.read(ALERT_RECORD);
-  return stored === undefined ? undefined : { record: decodeRecord<AlertRecord>(ALERT_RECORD, 1, stored.bytes), etag: stored.etag };
+  return stored === undefined ? undefined : { record: decoded(stored.bytes, itemId), etag: stored.etag };
+}
+
+function decoded(bytes: Uint8Array, itemId: string): StoredAlerts {
+  const record = decodeRecord<StoredAlerts>(ALERT_RECORD, 1, bytes);
+  if (record.itemId === undefined || record.itemId === itemId) return record;
+  throw new LeewardError("record-corrupt", "The record of alerts is another item's.", { itemId, found: record.itemId });
+}
+
+function withRule(record: StoredAlerts | undefined): AlertRecord | undefined {
+  return record?.rule === undefined ? undefined : { ...record, rule: record.rule };
+}
+
+function changedAllTheTime(itemId: string): LeewardError {
+  return new LeewardError("conflict", "The item's alerts were changed by others all the time.", { itemId });
 }
 
 function requireRule({ targetIds, severities, coolDownMs }: AlertRule): void {

@@ -59,12 +59,6 @@ export async function applySlice(context: ApplyContext, itemId: string): Promise
         case "lost":
           break;
         case "claimed": {
-          // The stream may have been closed between the look at the item and the claim. Whoever closes it waits for claims
-          // that stand by then, so that one of the two sees the other.
-          if (!(await isStreamOpen(open))) {
-            await attempt.claim.release();
-            return { kind: "idle" };
-          }
           const ended = await workAndLetGo(attempt.claim);
           if (ended.kind !== "look-again") return ended;
           break;
@@ -102,7 +96,9 @@ async function workAndLetGo(claim: Claim): Promise<WorkEnd> {
 async function work(claim: Claim): Promise<WorkEnd> {
   const { open } = claim;
   const { context } = open;
-  if (await isClosed(open)) return end(claim);
+  // The stream may have been closed between the look at the item and the claim. Whoever closes it waits for the claims that stand by then, so that
+  // one of the two sees the other.
+  if (!(await isStreamOpen(open))) return end(claim);
   // Only an earlier worker can have put deltas into the journal ahead of the intent: one look is enough.
   let journalAhead = true;
   let wanted = await readPointWanted(open.records);
@@ -110,10 +106,7 @@ async function work(claim: Claim): Promise<WorkEnd> {
   let woken = false;
   const isOpen = watchStream(open);
   for (;;) {
-    if (!(await isOpen())) {
-      await claim.release();
-      return { kind: "idle" };
-    }
+    if (!(await isOpen())) return end(claim);
     // A point that a delta was marked for may be missing because its worker died; the next batch would take the chance away.
     await takeDuePoint(claim, "marked");
     if (context.clock.now() >= context.deadlineMs) return letGo(claim, "more");
@@ -124,7 +117,7 @@ async function work(claim: Claim): Promise<WorkEnd> {
       await takeDuePoint(claim, "any", wanted);
       continue;
     }
-    if (woken && (await isClosed(open))) return end(claim);
+    if (woken && !(await isStreamOpen(open))) return end(claim);
     if (woken) wanted = await readPointWanted(open.records);
     await takeDuePoint(claim, "any", wanted);
     if (next.cacheFailure !== undefined) throw next.cacheFailure;
@@ -132,14 +125,6 @@ async function work(claim: Claim): Promise<WorkEnd> {
     woken = await waitForHint(claim);
     if (!woken) return letGo(claim, "idle");
   }
-}
-
-/**
- * The stream may have been closed between the look at the item and the claim, or while the holder stayed warm. Whoever closes a stream waits for the claims that
- * stand by then, so that one of the two sees the other.
- */
-async function isClosed({ context, item }: OpenItem): Promise<boolean> {
-  return (await findItem(context.stores, item.itemId))?.item.stream !== item.stream;
 }
 
 async function end(claim: Claim): Promise<WorkEnd> {

@@ -20,6 +20,7 @@ import { ensureProgress, progressGone } from "./open-stream.ts";
 import { decodeRecord, encodeRecord } from "./records.ts";
 import { repairReported } from "./repair-report.ts";
 import { isChecksum, requireCount, requireField, requirePosition, requireTime } from "./request-rules.ts";
+import { wantedEpoch } from "./resend.ts";
 import { rotationFor, withNextToken } from "./rotation.ts";
 import { requireMachine, sessionFor } from "./session.ts";
 import { openStream } from "./streams.ts";
@@ -56,6 +57,7 @@ export async function recordHeartbeat(
     applied: progress.applied,
     intervalMs: HEARTBEAT_MS,
     session: { sinceMs: session.sinceMs, leaseMs: SESSION_LEASE_MS },
+    resend: wantedEpoch(progress),
     consistency: appPoint === undefined || appPoint.outcome !== undefined ? undefined : { requestId: appPoint.requestId },
     rotation: rotationFor(item, request, context.clock.now()),
   };

@@ -72,6 +72,8 @@ export interface HeartbeatAnswer extends OpenStream {
   readonly intervalMs: number;
   /** The session that this answer grants or keeps up: others wait until nothing was heard of it for `leaseMs`. */
   readonly session: { readonly sinceMs: number; readonly leaseMs: number };
+  /** The target stands still for want of this epoch, or because what stands in its place is damaged: it is to be sent again, if the service still has it. */
+  readonly resend?: { readonly epoch: number } | undefined;
   /** An app-consistent point is wanted now. Sent until a heartbeat reports its outcome. */
   readonly consistency?: { readonly requestId: string } | undefined;
   /** `wanted`: the service is to choose another token; `accepted`: the proposed one counts from now on, beside the old one until its first use. */

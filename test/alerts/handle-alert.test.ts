@@ -6,7 +6,14 @@ import { decideAlertsWith } from "../../functions/decide-alerts.ts";
 import { bodyOf } from "../../functions/http-edge.ts";
 import { receiveAlert } from "../../functions/receive-alert.ts";
 import { encodeMessage } from "../../azure/work-queue.ts";
-import { type AlertFailover, changeAlertRecord, findAlertRecord, setAlertRule } from "../../replication/alerts/alert-record.ts";
+import { damages } from "../memory/damages.ts";
+import {
+  type AlertFailover,
+  changeAlertRecord,
+  findAlertRecord,
+  removeAlertRule,
+  setAlertRule,
+} from "../../replication/alerts/alert-record.ts";
 import type { Alert, AlertRule } from "../../replication/alerts/decide-alert.ts";
 import { type AlertContext, handleAlert, resumeAlert } from "../../replication/alerts/handle-alert.ts";
 import { LeewardError } from "../../replication/errors.ts";
@@ -71,7 +78,13 @@ describe("an alert of Azure Monitor", () => {
   const watch = async (itemId: string, rule: AlertRule): Promise<void> => {
     await protectItem(world.context, { itemId, disks: DISKS, policy: undefined });
     await manage(world.stores, itemId);
-    await setAlertRule(world.stores, itemId, rule);
+    await setAlertRule(world.context, itemId, rule);
+  };
+  let alerts = 0;
+  /** What an alert that nobody has seen yet is decided for this item. */
+  const decideFor = async (itemId: string): Promise<string | undefined> => {
+    const results = await handleAlert(context, { ...sample("metric"), alertId: `alert-${(alerts += 1)}` });
+    return results.find((result) => result.itemId === itemId)?.reason;
   };
   const reasons = async (alert: Alert): Promise<readonly string[]> => (await handleAlert(context, alert)).map(({ reason }) => reason);
 
@@ -91,10 +104,10 @@ describe("an alert of Azure Monitor", () => {
   });
 
   it("of a severity that the rule leaves out, or that the state forbids, starts nothing", async () => {
-    await setAlertRule(world.stores, ITEM, { ...RULE, severities: ["Sev0"] });
+    await setAlertRule(world.context, ITEM, { ...RULE, severities: ["Sev0"] });
     expect(await reasons(sample("metric"))).toEqual(["severity-not-chosen"]);
     flows.allowed = false;
-    await setAlertRule(world.stores, ITEM, RULE);
+    await setAlertRule(world.context, ITEM, RULE);
     expect(await reasons(sample("log"))).toEqual(["failover-not-allowed"]);
     expect(flows.started).toEqual([]);
   });
@@ -124,7 +137,7 @@ describe("an alert of Azure Monitor", () => {
   });
 
   it("on trial tells what it would do", async () => {
-    await setAlertRule(world.stores, ITEM, { ...RULE, mode: "dry-run" });
+    await setAlertRule(world.context, ITEM, { ...RULE, mode: "dry-run" });
     expect(await reasons(sample("metric"))).toEqual(["dry-run"]);
     expect(flows.started).toEqual([]);
   });
@@ -150,7 +163,7 @@ describe("an alert of Azure Monitor", () => {
     flows.failure = new LeewardError("store-unavailable", "away");
     await expect(handleAlert(context, sample("metric"))).rejects.toBe(flows.failure);
     flows.failure = undefined;
-    await setAlertRule(world.stores, ITEM, { ...RULE, point: { kind: "Latest" } });
+    await setAlertRule(world.context, ITEM, { ...RULE, point: { kind: "Latest" } });
     expect(await resumeAlert(context, ITEM)).toMatchObject({ state: "started" });
     expect(flows.started.map(({ request }) => request.point)).toEqual([{ kind: "LatestProcessed" }]);
     expect(await resumeAlert(context, ITEM)).toBeUndefined();
@@ -159,7 +172,7 @@ describe("an alert of Azure Monitor", () => {
 
   it.each([
     ["after half an hour", async () => world.pass(31 * MINUTE_MS)],
-    ["once its rule is switched off", () => setAlertRule(world.stores, ITEM, { ...RULE, enabled: false })],
+    ["once its rule is switched off", () => setAlertRule(world.context, ITEM, { ...RULE, enabled: false })],
   ])("is not made up for %s", async (_when, change) => {
     flows.failure = new LeewardError("store-unavailable", "away");
     await expect(handleAlert(context, sample("metric"))).rejects.toBe(flows.failure);
@@ -168,6 +181,49 @@ describe("an alert of Azure Monitor", () => {
     expect(await handleAlert(context, sample("metric"))).toMatchObject([{ reason: "duplicate", failover: undefined }]);
     expect(await resumeAlert(context, ITEM)).toBeUndefined();
     expect(flows.started).toEqual([]);
+  });
+
+  it("that comes again after its rule was taken away and given anew starts nothing, nor does another while that one cools down", async () => {
+    expect(await reasons(sample("metric"))).toEqual(["fire"]);
+    await removeAlertRule(world.context, ITEM);
+    expect(await reasons(sample("metric"))).toEqual([]);
+    expect(await findAlertRecord(world.stores, ITEM)).toBeUndefined();
+    await removeAlertRule(world.context, ITEM);
+    await setAlertRule(world.context, ITEM, RULE);
+    expect(await reasons(sample("metric"))).toEqual(["duplicate"]);
+    expect(await reasons({ ...sample("metric"), alertId: "another" })).toEqual(["cooling-down"]);
+    expect(flows.started).toHaveLength(1);
+  });
+
+  it("that was decided and not begun when its rule was taken away is not begun by the next one", async () => {
+    flows.failure = new LeewardError("store-unavailable", "away");
+    await expect(handleAlert(context, sample("metric"))).rejects.toBe(flows.failure);
+    flows.failure = undefined;
+    await removeAlertRule(world.context, ITEM);
+    await setAlertRule(world.context, ITEM, RULE);
+    expect(await resumeAlert(context, ITEM)).toBeUndefined();
+    expect(await reasons(sample("metric"))).toEqual(["duplicate"]);
+    expect(flows.started).toEqual([]);
+  });
+
+  it("of an item whose record is damaged starts nothing, in whatever way it is damaged; a rule given anew begins with the cool-down", async () => {
+    await reasons({ ...sample("metric"), alertId: "before" });
+    flows.started.splice(0);
+    const records = world.stores.records(ITEM);
+    const whole = (await records.read("alerts.json"))?.bytes ?? new Uint8Array();
+    await watch("vm-2", RULE);
+    const anothers = (await world.stores.records("vm-2").read("alerts.json"))?.bytes ?? new Uint8Array();
+    for (const bytes of [...damages(whole), anothers]) {
+      await records.put("alerts.json", bytes);
+      await expect(findAlertRecord(world.stores, ITEM)).rejects.toMatchObject({ code: "record-corrupt" });
+      await expect(resumeAlert(context, ITEM)).rejects.toMatchObject({ code: "record-corrupt" });
+      await setAlertRule(world.context, ITEM, RULE);
+      expect(await decideFor(ITEM)).toBe("cooling-down");
+      await records.put("alerts.json", bytes);
+      await removeAlertRule(world.context, ITEM);
+      expect(await findAlertRecord(world.stores, ITEM)).toBeUndefined();
+    }
+    expect(flows.started.filter(({ itemId }) => itemId === ITEM)).toEqual([]);
   });
 
   it("that comes behind somebody else's operation is refused for good", async () => {
@@ -196,10 +252,10 @@ describe("an alert of Azure Monitor", () => {
       ["severities", []],
       ["coolDownMs", -1],
     ] as const) {
-      const set = setAlertRule(world.stores, ITEM, { ...RULE, [field]: value });
+      const set = setAlertRule(world.context, ITEM, { ...RULE, [field]: value });
       await expect(set).rejects.toMatchObject({ code: "invalid-request", facts: { field } });
     }
-    await expect(setAlertRule(world.stores, "nobody", RULE)).rejects.toMatchObject({ code: "item-unknown" });
+    await expect(setAlertRule(world.context, "nobody", RULE)).rejects.toMatchObject({ code: "item-unknown" });
     expect(await changeAlertRecord(world.stores, "nobody", (record) => record)).toBeUndefined();
   });
 });
@@ -217,7 +273,7 @@ describe("the functions that take alerts", () => {
     const { app, started, failovers } = source();
     await protectItem(app.source(), { itemId: ITEM, disks: DISKS, policy: undefined });
     await manage(app.stores, ITEM);
-    await setAlertRule(app.stores, ITEM, RULE);
+    await setAlertRule(app.source(), ITEM, RULE);
     const payload = JSON.parse(sampleText("resource-health")) as { data: { essentials: { firedDateTime: string } } };
     payload.data.essentials.firedDateTime = new Date(app.source().clock.now()).toISOString();
     const answer = await call(receiveAlert(app.source), { body: payload });

@@ -25,6 +25,7 @@ describe("local.settings.sample.json", () => {
       "FUNCTIONS_WORKER_RUNTIME",
       "LEEWARD_ARM_ENDPOINT",
       "LEEWARD_ARM_TOKEN",
+      "LEEWARD_MOBILITY_SCRIPT_URL",
       "LEEWARD_POINT_SCHEDULE",
       "LEEWARD_RESOURCE_GROUP",
       "LEEWARD_SUBSCRIPTION_ID",
@@ -102,6 +103,14 @@ describe("parseSettings", () => {
     expect(refusal({ ...identity, ...place, LEEWARD_RESOURCE_GROUP: "" })).toMatch(/^LEEWARD_RESOURCE_GROUP is missing/);
     expect(refusal({ ...identity, ...place, LEEWARD_SUBSCRIPTION_ID: undefined })).toMatch(/^LEEWARD_SUBSCRIPTION_ID is missing/);
     expect(refusal({ ...identity, ...place, LEEWARD_SUBSCRIPTION_ID: "mine" })).toMatch(/LEEWARD_SUBSCRIPTION_ID: is no subscription id/);
+  });
+
+  it("takes an address of install-mobility.sh that a VM can trust and whose file keeps its name", () => {
+    const at = (url: string) => ({ ...identity, ...place, LEEWARD_MOBILITY_SCRIPT_URL: url });
+    const url = "https://packages.example/v1/install-mobility.sh?sv=1";
+    expect(parseSettings(at(url)).management?.installScriptUrl).toBe(url);
+    expect(refusal(at("http://packages.example/install-mobility.sh"))).toContain("LEEWARD_MOBILITY_SCRIPT_URL: is no https address");
+    expect(refusal(at("https://packages.example/setup.sh"))).toContain("does not end in /install-mobility.sh");
   });
 
   it("names the setting that is missing, empty text included", () => {

@@ -6,6 +6,7 @@ import { STREAMS_RECORD, journalName } from "../../replication/items/names.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { registerService } from "../../replication/items/register.ts";
 import { settleEpoch } from "../../replication/items/settle.ts";
+import { readItemStatus } from "../../replication/items/status.ts";
 import { sweepCache } from "../../replication/items/sweep-cache.ts";
 import type { Position } from "../../replication/position.ts";
 import { removeItem } from "../memory/memory-stores.ts";
@@ -66,6 +67,34 @@ describe("a second life of an item", () => {
     const second = await live(world);
     expect(second.stream).toBe(first.stream);
     expect(second.checksum).not.toBe(first.checksum);
+  });
+
+  it("the tokens and the session of the first are refused, and change nothing", async () => {
+    const world = createWorld();
+    const { registrationToken: unused = "" } = await protectItem(world.context, { itemId: ITEM, disks: DISKS, policy: undefined });
+    await removeItem(world.stores, ITEM);
+    const first = await live(world);
+    await beat(world, { start: first, uploaded: first });
+    await removeItem(world.stores, ITEM);
+    const before = world.dump();
+    await expect(beat(world, { start: first, uploaded: first })).rejects.toMatchObject({ code: "item-unknown" });
+    expect(world.dump()).toEqual(before);
+    const { registrationToken = "" } = await protectItem(world.context, { itemId: ITEM, disks: DISKS, policy: undefined });
+    const enabled = world.dump();
+    const who = { machineId: "machine", bootId: "boot", disks: DISKS };
+    await expect(beat(world, { start: first, uploaded: first })).rejects.toMatchObject({ code: "not-authorized" });
+    for (const request of [
+      { registrationToken: unused, itemToken: ITEM_TOKEN },
+      { registrationToken: "used", itemToken: ITEM_TOKEN },
+    ]) {
+      await expect(registerService(world.context, ITEM, { ...who, ...request })).rejects.toMatchObject({ code: "not-authorized" });
+    }
+    expect(world.dump()).toEqual(enabled);
+    // With a token of this life the old service is heard, and told of the stream that it has to begin.
+    const { start } = await registerService(world.context, ITEM, { ...who, registrationToken, itemToken: ITEM_TOKEN });
+    const old = { start: first, uploaded: { ...first, epoch: 9 }, sealed: { ...first, epoch: 9 } };
+    expect(await beat(world, old)).toMatchObject({ start, applied: start });
+    expect(await readItemStatus(world.context, ITEM)).toMatchObject({ stage: "initial-replication", backlog: { epochs: 0 } });
   });
 
   it("a late delta of the first life neither stands in the way nor is ever applied", async () => {

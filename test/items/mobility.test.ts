@@ -12,6 +12,7 @@ import { newRegistrationToken, protectItem } from "../../replication/items/prote
 import { registerService } from "../../replication/items/register.ts";
 import { settleEpoch } from "../../replication/items/settle.ts";
 import { authenticateService, matchesHash, tokenHash } from "../../replication/items/tokens.ts";
+import type { StopReason } from "../../replication/items/item.ts";
 import { killedEverywhere } from "./interrupted.ts";
 import {
   DISKS,
@@ -25,6 +26,7 @@ import {
   createWorld,
   deltaChain,
   protectedWorld,
+  setProgress,
   upload,
   START,
 } from "./world.ts";
@@ -293,5 +295,27 @@ describe("settling an epoch that the cache says to have", () => {
     expect(await settleEpoch(world.context, ITEM, ITEM_TOKEN, { ...request, checksum: end.checksum })).toEqual({
       outcome: "same",
     });
+  });
+});
+
+describe("a target that stands still for want of one delta", () => {
+  const stopped = (code: string, facts = {}): StopReason => ({ code, message: code, hint: "", facts, atMs: START_MS });
+  const asked = async (reason: StopReason | undefined): Promise<unknown> => {
+    const world = await protectedWorld();
+    await applyChain(world, deltaChain(2));
+    await setProgress(world, { stopped: reason });
+    return (await beat(world)).resend;
+  };
+
+  it.each(["position-gap", "delta-corrupt", "delta-foreign", "delta-too-large"])("asks for it again after %s", async (code) => {
+    expect(await asked(stopped(code))).toEqual({ epoch: 3 });
+    expect(await asked(stopped(code, { epoch: 5 }))).toEqual({ epoch: 5 });
+    expect(await asked(stopped(code, { epoch: 2 }))).toEqual({ epoch: 3 });
+  });
+
+  it("asks for nothing when it goes on, or when another delta would not help", async () => {
+    for (const reason of [undefined, stopped("position-fork"), stopped("delta-unsupported"), stopped("record-corrupt")]) {
+      expect(await asked(reason)).toBeUndefined();
+    }
   });
 });

@@ -1,6 +1,6 @@
 import { basename, dirname, normalize } from "node:path";
-import type { Files, FileStatus, OpenFlags } from "../../mobility/files.ts";
-import { MemoryFile, MemoryFolder } from "./memory-nodes.ts";
+import type { Files, OpenFlags } from "../../mobility/files.ts";
+import { MemoryFile, MemoryFolder, statusFrom } from "./memory-nodes.ts";
 import type { MemoryNode } from "./memory-nodes.ts";
 import type { Random } from "./random.ts";
 
@@ -9,7 +9,7 @@ const SECTOR = 512;
 const STALE_COUNT = 8;
 const STALE_CHANCE = 0.1;
 
-export type Operation =
+type Operation =
   /** An open that makes or empties the file. */
   "make" | "open" | "read" | "write" | "truncate" | "datasync" | "sync" | "rename" | "remove" | "list" | "status" | "makeFolder";
 
@@ -17,7 +17,7 @@ export type Operation =
  * What goes wrong: `after` says that the operation had its effect, `partly` that a write took some of what it was given before. A failed sync loses part of what
  * it should have kept, as kernels do.
  */
-export interface Failure {
+interface Failure {
   readonly operations: readonly Operation[];
   readonly path: RegExp;
   readonly code: "EIO" | "ENOSPC" | "EROFS";
@@ -496,9 +496,4 @@ class Process implements MemoryProcess {
       return Buffer.from(node.bytes);
     });
   }
-}
-
-function statusFrom(node: MemoryNode): FileStatus {
-  const identity = `1 ${node.inode}`;
-  return { kind: node.kind, lengthBytes: node.kind === "file" ? node.bytes.length : 0, deviceNumber: 0, identity };
 }

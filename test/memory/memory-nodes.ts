@@ -1,3 +1,4 @@
+import type { FileStatus } from "../../mobility/files.ts";
 import type { Random } from "./random.ts";
 
 const SECTOR = 512;
@@ -221,4 +222,9 @@ function applyNames(all: Map<string, MemoryNode>, names: Names): void {
     if (node === undefined) all.delete(name);
     else all.set(name, node);
   }
+}
+
+export function statusFrom(node: MemoryNode): FileStatus {
+  const identity = `1 ${node.inode}`;
+  return { kind: node.kind, lengthBytes: node.kind === "file" ? node.bytes.length : 0, deviceNumber: 0, identity };
 }

@@ -43,7 +43,8 @@ let lastId = 1000;
 export function createServiceProcess(machine: ServiceMachine, bootId: string): ServiceProcess {
   const { medium, time, random } = machine;
   const process = medium.process();
-  const { clock, kill } = time.process();
+  const ownTime = time.process();
+  const { clock } = ownTime;
   const { files } = process;
   lastId += 1;
   const ownId = lastId;
@@ -73,7 +74,7 @@ export function createServiceProcess(machine: ServiceMachine, bootId: string): S
     medium: process,
     kill: () => {
       alive = false;
-      kill();
+      ownTime.kill();
       process.kill();
     },
     ports: {

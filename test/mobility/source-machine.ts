@@ -9,18 +9,23 @@ import { createSealMemory, sealEpoch } from "../../mobility/epochs/seal.ts";
 import type { SealedEpoch, SealJob } from "../../mobility/epochs/seal.ts";
 import type { SpooledDelta } from "../../mobility/epochs/spool.ts";
 import type { Files } from "../../mobility/files.ts";
+import { uploadedTo } from "../../mobility/epochs/state.ts";
+import type { ServiceState } from "../../mobility/epochs/state.ts";
 import { openState, stateFolder } from "../../mobility/open-state.ts";
 import type { OpenedState } from "../../mobility/open-state.ts";
 import { createPace } from "../../mobility/pace.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { deltaName } from "../../replication/items/names.ts";
 import { startPosition } from "../../replication/position.ts";
+import type { Position } from "../../replication/position.ts";
 import { createMemoryMedium } from "../memory/memory-files.ts";
 import type { MediumOptions, MemoryMedium, MemoryProcess } from "../memory/memory-files.ts";
 import type { Random } from "../memory/random.ts";
 import { createVirtualTime } from "../memory/virtual-time.ts";
 import type { VirtualTime } from "../memory/virtual-time.ts";
 import { NONCE, replay } from "./replay.ts";
+import { filesWithRoom } from "./room.ts";
+import type { Room } from "./room.ts";
 
 const SECTOR = 512;
 const IDS = ["a", "b"] as const;
@@ -38,6 +43,7 @@ const LATENCY_MS = 2;
 
 interface Process {
   readonly medium: MemoryProcess;
+  readonly files: Files;
   readonly opened: OpenedState;
   readonly capture: Capture;
   readonly waiting: SpooledDelta[];
@@ -58,6 +64,8 @@ export class SourceMachine {
   spoolBoundBytes = WIDE_BYTES;
   /** Epochs are sealed; else they wait in the journal. */
   isSealing = true;
+  /** What journal and spool may still take. What is removed of them makes room again. */
+  readonly room: Room = { bytes: Number.POSITIVE_INFINITY };
   readonly #sectors: Allowed[][];
   /** Digests of all states that the source disks ever had, in order. */
   readonly #history: string[] = [];
@@ -66,11 +74,14 @@ export class SourceMachine {
   #mayLose = false;
   #lastReason: OpenedState["seededAgain"];
   #boot = 1;
+  #streams = 1;
   #process: Process | undefined;
   #kill: () => void = () => undefined;
   #clock: Clock;
   #healFull: () => void = () => undefined;
   #healJournal: () => void = () => undefined;
+  #healDeltas: () => void = () => undefined;
+  #healState: () => void = () => undefined;
   #faults: unknown[] = [];
 
   constructor(random: Random, options: Pick<MediumOptions, "staleChance"> = {}) {
@@ -90,6 +101,22 @@ export class SourceMachine {
     return this.#process?.medium.isAlive === true;
   }
 
+  /** As the state file has it. */
+  get state(): ServiceState {
+    return this.#running().opened.state.current;
+  }
+
+  /** What stands in a folder of the state folder. */
+  names(folder: "journal" | "spool"): readonly string[] {
+    return this.#running().medium.files.list(PLACES[folder]).toSorted();
+  }
+
+  /** The start of the newest stream that the control plane minted; `mints`: of another one. */
+  startOf(mints: boolean): Position {
+    if (mints) this.#streams += 1;
+    return startPosition("vm1", this.#streams, this.state.disks, NONCE);
+  }
+
   /** Why the last start reads something again, if it does. */
   get readAgain(): OpenedState["seededAgain"] {
     return this.#running().opened.seededAgain;
@@ -99,7 +126,7 @@ export class SourceMachine {
   async start(doom?: { readonly operations: number; readonly death: Death }): Promise<void> {
     const medium = this.medium.process();
     const clock = this.time.process();
-    const { files } = medium;
+    const files = filesWithRoom(medium.files, this.room, /\.log$|\/spool\//);
     this.#clock = clock.clock;
     this.#kill = () => {
       clock.kill();
@@ -136,10 +163,13 @@ export class SourceMachine {
         seedPace: createPace(undefined, clock.clock),
         random: () => 0,
         sealed: (delta) => void waiting.push(delta),
+        streamBegun: () => {
+          for (const { path } of waiting.splice(0)) files.remove(path);
+        },
         modeChanged: () => undefined,
         failed: (error) => void this.#faults.push(error),
       });
-      this.#process = { medium, opened, capture, waiting };
+      this.#process = { medium, files, opened, capture, waiting };
       this.#judgeStart(opened.seededAgain);
       this.#recovered();
     };
@@ -201,7 +231,7 @@ export class SourceMachine {
   }
 
   async upload(count: number): Promise<void> {
-    const { medium, opened, waiting } = this.#running();
+    const { medium, files, opened, waiting } = this.#running();
     for (let left = count; left > 0 && medium.isAlive; left -= 1) {
       const delta = waiting[0];
       if (delta === undefined) return;
@@ -209,9 +239,14 @@ export class SourceMachine {
       const bytes = medium.files.readFile(delta.path);
       expect(this.cloud.get(name)?.equals(bytes) ?? true).toBe(true);
       this.cloud.set(name, bytes);
-      await opened.state.change({ uploaded: delta.end });
-      if (!medium.isAlive) return;
-      medium.files.remove(delta.path);
+      try {
+        await opened.state.change(uploadedTo(delta.end));
+      } catch {
+        // It goes on as if the cache had not got it.
+        return;
+      }
+      if (!medium.isAlive || waiting[0] !== delta) return;
+      files.remove(delta.path);
       waiting.shift();
     }
   }
@@ -245,8 +280,8 @@ export class SourceMachine {
       await recorder.stop();
       await capture.settle();
       const clean = log.empty && log.failure === undefined;
-      if (clean) await opened.state.change({ clean });
-      this.#mayLose ||= reboot && !clean;
+      if (clean) await opened.state.change({ clean }).catch(() => undefined);
+      this.#mayLose ||= reboot && !opened.state.current.clean;
       await capture.stop();
     };
     await this.time.finish(work());
@@ -263,6 +298,22 @@ export class SourceMachine {
     this.#healFull();
     if (!isFull) return;
     this.#healFull = this.medium.fail({ operations: ["make", "write"], path: /\.log$|\/spool\//, code: "ENOSPC", when: "partly" });
+  }
+
+  /** Deltas find no room, whatever else does: they are the largest files. */
+  set isFullForDeltas(isFull: boolean) {
+    this.#healDeltas();
+    if (isFull) this.#healDeltas = this.medium.fail({ operations: ["write"], path: /\/spool\//, code: "ENOSPC", when: "before" });
+  }
+
+  /** So many times the state file cannot be replaced, or (`after`) is replaced and says that it was not. Each change of it is tried twice. */
+  failState(times: number, when: "before" | "after"): void {
+    this.#healState();
+    if (times > 0) this.#healState = this.medium.fail({ operations: ["rename"], path: /\/state\.json/, code: "EIO", when, times });
+  }
+
+  healState(): void {
+    this.#healState();
   }
 
   /** The next sync of a journal segment fails. */
@@ -287,12 +338,15 @@ export class SourceMachine {
     if (this.cloud.size === this.#checked) return;
     this.#checked = this.cloud.size;
     let at = 0;
-    replay(this.cloud, Number.POSITIVE_INFINITY, (header, images) => {
-      if (header.flags.seeding) return;
-      const found = this.#history.indexOf(digest(images), at);
-      if (found < at) throw new Error(`epoch ${header.epoch} is no state of the source, or an older one than the one before`);
-      at = found;
-    });
+    for (let stream = 1; stream <= this.#streams; stream += 1) {
+      replay(this.#cloudOf(stream), Number.POSITIVE_INFINITY, (header, images) => {
+        if (header.flags.seeding) return;
+        const found = this.#history.indexOf(digest(images), at);
+        const what = `epoch ${header.epoch} of stream ${stream}`;
+        if (found < at) throw new Error(`${what} is no state of the source, or an older one than the one before`);
+        at = found;
+      });
+    }
   }
 
   /** Lets everything go its way until the target has all, or (with a bound that is hit, or a full disk) for a while. */
@@ -310,6 +364,12 @@ export class SourceMachine {
     const { capture, medium } = this.#running();
     const { seeding } = capture;
     await this.time.until(() => !medium.isAlive || seeding.doneBytes * 2 >= seeding.totalBytes);
+  }
+
+  /** Waits for the very moment in which something is so. */
+  async until(isSo: (capture: Capture) => boolean): Promise<void> {
+    const { capture, medium } = this.#running();
+    if (!(await this.time.until(() => !medium.isAlive || isSo(capture)))) throw new Error("it never came to that");
   }
 
   /** Waits until nothing recorded is left: sealed, or given up for want of room. */
@@ -337,9 +397,14 @@ export class SourceMachine {
       await this.idle(5);
     }
     this.checkDeltas();
-    const { images, headers } = replay(this.cloud);
+    const { images, headers } = replay(this.#cloudOf(this.state.sealed.stream));
     expect(headers.at(-1)?.flags.seeding).toBe(false);
     expect(images.map((image, index) => image.equals(this.#image(index)))).toEqual([true, true]);
+  }
+
+  #cloudOf(stream: number): ReadonlyMap<string, Buffer> {
+    const [folder = ""] = deltaName(stream, 0).split("/");
+    return new Map([...this.cloud].filter(([name]) => name.startsWith(folder)));
   }
 
   #isComplete({ capture, waiting }: Process): boolean {

@@ -49,6 +49,7 @@ function world(changes: { readonly image?: Partial<Image>; readonly recorder?: P
     },
     track: () => Promise.resolve(),
     resynchronize: () => Promise.resolve(),
+    beginStream: () => Promise.resolve(),
     giveUp: () => Promise.resolve(false),
     stop: () => Promise.resolve(),
     ...changes.recorder,

@@ -51,6 +51,10 @@ function open() {
     add: (segment, lengthBytes, lastSequence) => void closed.push({ number: segment, lengthBytes, lastSequence }),
     idle: () => Promise.resolve(),
     below: () => Promise.resolve(),
+    belowOrFailing: () => Promise.resolve(),
+    pause: () => Promise.resolve(),
+    resume: () => undefined,
+    forget: () => undefined,
     stop: () => Promise.resolve(),
   };
   const clock = {

@@ -5,6 +5,8 @@ const JOURNAL = "test/mobility/journal.test.ts";
 const FLUSH = "test/mobility/flush.test.ts";
 const VOLUME = "test/mobility/volume.test.ts";
 const MAP = "test/mobility/dirty-map.test.ts";
+const DEATHS = "test/mobility/journal-deaths.test.ts";
+const STATE = "test/mobility/state-file.test.ts";
 const DURABLE = "test/mobility/durable-file.test.ts";
 
 /** Faults of what the service keeps and how durable it is: the journal, the images, the maps. */
@@ -126,7 +128,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     find: `    files.truncate(segment.file, segment.lengthBytes);
     return undefined;`,
     replace: `    return undefined;`,
-    tests: [MODEL],
+    tests: [DEATHS],
   },
   {
     name: "the sequence of records inside a segment is ignored",
@@ -134,7 +136,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     file: "mobility/journal/segment.ts",
     find: `if (record === undefined || record.sequence !== sequence) break;`,
     replace: `if (record === undefined) break;`,
-    tests: [JOURNAL, MODEL],
+    tests: [DEATHS],
   },
   {
     name: "the data of a record is believed without its checksum",
@@ -174,7 +176,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     file: "mobility/journal/recover.ts",
     find: `if (first !== nextSequence && first !== options.redoFromSequence) damaged = true;`,
     replace: ``,
-    tests: [JOURNAL],
+    tests: [DEATHS],
   },
   {
     name: "a torn segment in the middle is no damage of itself",
@@ -226,7 +228,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     find: `    flush();
     files.sync(file);`,
     replace: `    flush();`,
-    tests: [DURABLE, MODEL],
+    tests: [DURABLE],
   },
   {
     name: "the folder of a durable file is not synced",
@@ -235,7 +237,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     find: `  files.rename(temporaryPath, path);
   syncFolder(files, dirname(path));`,
     replace: `  files.rename(temporaryPath, path);`,
-    tests: [DURABLE, MODEL],
+    tests: [DURABLE],
   },
   {
     name: "the state file is not synced before it takes its name",
@@ -244,7 +246,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     find: `    await files.syncLater(file);
 `,
     replace: ``,
-    tests: [DURABLE, MODEL],
+    tests: [DURABLE],
   },
   {
     name: "the folder of the state file is not synced",
@@ -253,7 +255,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     find: `    await files.syncLater(folder);
 `,
     replace: ``,
-    tests: [DURABLE, MODEL],
+    tests: [DURABLE],
   },
   {
     name: "the first state file is not synced",
@@ -261,7 +263,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     file: "mobility/durable-file.ts",
     find: `if (durable) files.sync(file);`,
     replace: ``,
-    tests: [DURABLE, MODEL],
+    tests: [DURABLE],
   },
   {
     name: "the folder of the state folder is not synced",
@@ -346,9 +348,17 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     name: "a damaged journal marks nothing",
     why: "what it lost is missing from the target (rule 1)",
     file: "mobility/open-state.ts",
-    find: `if (recovered.damaged) map.markAll();`,
-    replace: `if (recovered.damaged) void map;`,
-    tests: [MODEL],
+    find: `if (recovered.damaged || known.isMarkingAll === true) map.markAll();`,
+    replace: `if (known.isMarkingAll === true) map.markAll();`,
+    tests: [DEATHS],
+  },
+  {
+    name: "a death between a request to read everything and its marks forgets them",
+    why: "the pass ends at once, and the target is called an image (rule 1)",
+    file: "mobility/open-state.ts",
+    find: `if (recovered.damaged || known.isMarkingAll === true) map.markAll();`,
+    replace: `if (recovered.damaged) map.markAll();`,
+    tests: [STATE],
   },
   {
     name: "a state folder of other disks is taken",
@@ -356,7 +366,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     file: "mobility/open-state.ts",
     find: `known.itemId !== options.itemId || JSON.stringify(known.disks) !== JSON.stringify(disks)`,
     replace: `known.itemId !== options.itemId`,
-    tests: [MODEL, "test/mobility/state-file.test.ts"],
+    tests: [STATE],
   },
   {
     name: "two services share a state folder",

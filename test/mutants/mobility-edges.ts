@@ -9,8 +9,8 @@ export const EDGE_MUTANTS: readonly Mutant[] = [
     name: "what is uploaded moves over a gap",
     why: "a delta that is still under way counts as uploaded, and a crash loses it (rule 4)",
     file: "mobility/upload/uploader.ts",
-    find: `const done = this.#entries.slice(0, gap === -1 ? this.#entries.length : gap);`,
-    replace: `const done = this.#entries.slice(0, gap === -1 ? this.#entries.length : gap + 1);`,
+    find: `const done = entries.slice(0, gap === -1 ? entries.length : gap);`,
+    replace: `const done = entries.slice(0, gap === -1 ? entries.length : gap + 1);`,
     tests: [UPLOADER],
   },
   {
@@ -18,10 +18,10 @@ export const EDGE_MUTANTS: readonly Mutant[] = [
     why: "a crash in between calls the spool damaged, and the service does not start",
     file: "mobility/upload/uploader.ts",
     find: `    await this.#options.uploaded(last.delta.end);
-    this.#entries.splice(0, done.length);`,
+`,
     replace: `    for (const { delta } of done) removeSpoolFile(this.#options.files, delta);
     await this.#options.uploaded(last.delta.end);
-    this.#entries.splice(0, done.length);`,
+`,
     tests: [UPLOADER],
   },
   {
@@ -45,7 +45,7 @@ export const EDGE_MUTANTS: readonly Mutant[] = [
     name: "exists counts as uploaded",
     why: "another delta under the name passes for ours, and the only copy is deleted (rule 4)",
     file: "mobility/upload/uploader.ts",
-    find: `        return this.#settle(delta);`,
+    find: `        return this.#settle(delta, streamOver);`,
     replace: `        return;`,
     tests: [UPLOADER],
   },
@@ -72,6 +72,33 @@ export const EDGE_MUTANTS: readonly Mutant[] = [
     file: "mobility/upload/uploader.ts",
     find: `while (this.#workers.size < UPLOADS_IN_FLIGHT && this`,
     replace: `while (this.#workers.size < 1_000 * UPLOADS_IN_FLIGHT && this`,
+    tests: [UPLOADER],
+  },
+  {
+    name: "an upload of the old stream counts for the new one",
+    why: "the new stream's first deltas leave the spool unsent (rule 4)",
+    file: "mobility/upload/uploader.ts",
+    find: `    if (entries !== this.#entries) return;
+`,
+    replace: ``,
+    tests: [UPLOADER],
+  },
+  {
+    name: "what halted the old stream halts the new one",
+    why: "a second life is never uploaded",
+    file: "mobility/upload/uploader.ts",
+    find: `    this.#containerUrl = undefined;
+    this.#stopped = undefined;`,
+    replace: `    this.#containerUrl = undefined;`,
+    tests: [UPLOADER],
+  },
+  {
+    name: "the new stream is uploaded to the container of the old one",
+    why: "its deltas stand in the way of another life",
+    file: "mobility/upload/uploader.ts",
+    find: `    this.#containerUrl = undefined;
+    this.#stopped = undefined;`,
+    replace: `    this.#stopped = undefined;`,
     tests: [UPLOADER],
   },
   {

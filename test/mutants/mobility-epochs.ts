@@ -2,6 +2,9 @@ import type { Mutant } from "./mutant.ts";
 
 const MODEL = "test/mobility/capture-model.test.ts";
 const JOURNAL = "test/mobility/journal.test.ts";
+const GIVEN_UP = "test/mobility/given-up.test.ts";
+const STATE = "test/mobility/state-file.test.ts";
+const STREAM = "test/mobility/stream.test.ts";
 const SEAL = "test/mobility/seal.test.ts";
 
 /** Faults of epochs: how they are cut, sealed, given up and seeded. */
@@ -87,7 +90,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
           readTo = sequence;`,
     replace: `          void [disk, offsetBytes, lengthBytes];
           readTo = sequence;`,
-    tests: [MODEL],
+    tests: [GIVEN_UP],
   },
   {
     name: "a write while the log is full is not marked",
@@ -102,10 +105,8 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
     name: "a service that goes on after a full disk does not seed",
     why: "what was written meanwhile is missing, and points are taken (rule 1)",
     file: "mobility/epochs/recorder.ts",
-    find: `    const next = done ? pass + 1 : pass;
-    await state.change({ seed: { pass: next, done: false }, seedFresh: false, resynchronizationReason: mode.reason });`,
-    replace: `    const next = done ? pass + 1 : pass;
-    await state.change({ seed: { pass: next, done }, seedFresh: false, resynchronizationReason: mode.reason });`,
+    find: `await state.change({ seed: { pass, done: false }, seedFresh: fresh, resynchronizationReason });`,
+    replace: `await state.change({ seed: { pass, done: seed.done }, seedFresh: fresh, resynchronizationReason });`,
     tests: [MODEL],
   },
   {
@@ -194,6 +195,150 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
     find: `    throw new LeewardError("state-corrupt", \`\${path} does not match its checksum.\`, { path }, { cause });`,
     replace: `    void cause;
     return undefined;`,
-    tests: [MODEL, "test/mobility/state-file.test.ts"],
+    tests: [STATE],
+  },
+  {
+    name: "what is sealed behind an epoch that was given up carries no seeding flag",
+    why: "a point is taken of a state that the source never had (rule 1)",
+    file: "mobility/epochs/recorder.ts",
+    find: `await state.change({ sealedSegment: number, sealedSequence: lastSequence, ...gap });`,
+    replace: `await state.change({ sealedSegment: number, sealedSequence: lastSequence });
+      void gap;`,
+    tests: [GIVEN_UP],
+  },
+  {
+    name: "an epoch that was given up begins no new pass",
+    why: "the end of the pass that runs stands behind it and ends the gap without having read it (rule 1)",
+    file: "mobility/epochs/recorder.ts",
+    find: `const seed = { pass: state.current.seed.pass + 1, done: false };
+      const gap =`,
+    replace: `const seed = { pass: state.current.seed.pass, done: false };
+      const gap =`,
+    tests: [GIVEN_UP],
+  },
+  {
+    name: "an epoch is given up while deltas wait for their upload",
+    why: "what could have been sent is read again, and no point is taken until then",
+    file: "mobility/epochs/recorder.ts",
+    find: `if (spooledBytes() > 0 || this.failure`,
+    replace: `if (spooledBytes() < 0 || this.failure`,
+    tests: [MODEL, GIVEN_UP],
+  },
+  {
+    name: "an epoch that was given up and is not whole marks what was read of it",
+    why: "nobody knows what the rest held, and it is never sent (rule 4)",
+    file: "mobility/epochs/recorder.ts",
+    find: `        if (readTo !== lastSequence) map.markAll();
+`,
+    replace: `        void readTo;
+`,
+    tests: [MODEL, GIVEN_UP],
+  },
+  {
+    name: "a change of the state file is believed before it is durable",
+    why: "a delta that was sealed is never uploaded, and its only copy goes (rule 4)",
+    file: "mobility/epochs/state.ts",
+    find: `    const next = changes.reduce((state, change) => ({ ...state, ...change(state) }), current);
+`,
+    replace: `    const next = changes.reduce((state, change) => ({ ...state, ...change(state) }), current);
+    current = next;
+`,
+    tests: [STATE],
+  },
+  {
+    name: "an epoch that could not be remembered is sealed anew",
+    why: "the state file may know the first delta, and the uploader another one of the same epoch",
+    file: "mobility/epochs/sealer.ts",
+    find: `segment.sealed ??= { epoch: await this.#sealEpoch(number) };`,
+    replace: `segment.sealed = { epoch: await this.#sealEpoch(number) };`,
+    tests: [STATE],
+  },
+  {
+    name: "what a failed attempt to seal left in the spool stays there",
+    why: "two deltas of one epoch lie there, and the next start calls the spool damaged",
+    file: "mobility/epochs/sealer.ts",
+    find: `if (this.#hasStrays) removeSpoolFilesBehind(files, spoolFolder, start);`,
+    replace: `void [removeSpoolFilesBehind, files];`,
+    tests: [STATE],
+  },
+  {
+    name: "a segment that was damaged is sealed as if it were whole",
+    why: "what it lost is missing from the target, and points are taken (rule 1)",
+    file: "mobility/epochs/sealer.ts",
+    find: `        await this.#options.damaged();
+`,
+    replace: ``,
+    tests: [STATE],
+  },
+  {
+    name: "the end of a pass that is over ends the one that has begun",
+    why: "a request to read everything is answered without reading anything",
+    file: "mobility/epochs/sealer.ts",
+    find: `seed: seed.pass === epoch.seed.pass ? epoch.seed : seed,`,
+    replace: `seed: seed.pass === epoch.seed.pass ? epoch.seed : { ...seed, done: epoch.seed.done },`,
+    tests: [MODEL],
+  },
+  {
+    name: "a full disk keeps the state file from being written",
+    why: "nothing ever leaves the spool again",
+    file: "mobility/epochs/state.ts",
+    find: `      releaseReserve(files, path);
+      try {`,
+    replace: `      try {`,
+    tests: [STATE, MODEL],
+  },
+  {
+    name: "another stream begins with what the map holds",
+    why: "its target lacks everything that the old one had (rule 1)",
+    file: "mobility/epochs/recorder.ts",
+    find: `    this.#must(() => map.markAll());
+    await this.#mustLater(() => map.sync());
+    const sealedSegment`,
+    replace: `    await this.#mustLater(() => map.sync());
+    const sealedSegment`,
+    tests: [STREAM],
+  },
+  {
+    name: "another stream goes on with the pass of the old one",
+    why: "an end of the old pass that stands in a segment ends initial replication (rule 1)",
+    file: "mobility/epochs/recorder.ts",
+    find: `      seed: { pass: seed.pass + 1, done: false },
+      // Its`,
+    replace: `      seed,
+      // Its`,
+    tests: [STREAM],
+  },
+  {
+    name: "segments of the old stream are sealed into the new one",
+    why: "its first delta begins where nothing ended",
+    file: "mobility/epochs/recorder.ts",
+    find: `    sealer.forget();
+`,
+    replace: ``,
+    tests: [STREAM],
+  },
+  {
+    name: "a stream is told by its number",
+    why: "a second life that has the number of the first is taken for it, and nothing is replicated",
+    file: "mobility/epochs/state.ts",
+    find: `return start === undefined ? sealed.stream`,
+    replace: `return start === undefined || sealed.stream === given.stream ? sealed.stream`,
+    tests: [STATE, STREAM],
+  },
+  {
+    name: "a delta of the old stream moves the position of the new one",
+    why: "the service believes that the cache has what it has never sent (rule 4)",
+    file: "mobility/epochs/state.ts",
+    find: `(sealed.stream === end.stream && sealed.epoch >= end.epoch ? { uploaded: end } : {});`,
+    replace: `(sealed.epoch >= 0 ? { uploaded: end } : {});`,
+    tests: [STATE, "test/mobility/uploader.test.ts"],
+  },
+  {
+    name: "a first start takes over a dirty map that an earlier one left",
+    why: "it may be of another stream, and be called damaged",
+    file: "mobility/open-state.ts",
+    find: `if (read === undefined) for (const path of [folder.dirtyMap, folder.activity]) files.remove(path);`,
+    replace: ``,
+    tests: [STREAM, STATE],
   },
 ];

@@ -38,7 +38,7 @@ function alerts(world: FlowWorld): { readonly context: AlertContext; readonly st
 describe("a failover by alert", () => {
   it("is the item's own flow: by the rule's point, and its job names the alert and the point", async () => {
     const world = await protectedWorld();
-    await setAlertRule(world.stores, "web-1", RULE);
+    await setAlertRule(world.context, "web-1", RULE);
     const { context, started } = alerts(world);
     const [result] = await handleAlert(context, alertOf(world, "one"));
     expect(result).toMatchObject({ itemId: "web-1", reason: "fire", failover: { state: "started" } });
@@ -52,7 +52,7 @@ describe("a failover by alert", () => {
 
   it("starts nothing while another operation holds the item, and nothing after it", async () => {
     const world = await protectedWorld();
-    await setAlertRule(world.stores, "web-1", RULE);
+    await setAlertRule(world.context, "web-1", RULE);
     const { context, started } = alerts(world);
     await handleAlert(context, alertOf(world, "one"));
     expect(await handleAlert(context, alertOf(world, "two"))).toMatchObject([{ reason: "failover-not-allowed" }]);
@@ -65,7 +65,7 @@ describe("a failover by alert", () => {
 
   it("delivered again while it runs finds its own job", async () => {
     const world = await protectedWorld();
-    await setAlertRule(world.stores, "web-1", RULE);
+    await setAlertRule(world.context, "web-1", RULE);
     const { context, started } = alerts(world);
     const dying = alertFailovers(world.context, async () => {
       throw new Error("the host died before the flow was started");
@@ -79,7 +79,7 @@ describe("a failover by alert", () => {
   it("needs an item that is protected, in an app that makes resources", async () => {
     const world = flowWorld();
     await world.ask(enable());
-    await setAlertRule(world.stores, "web-1", RULE);
+    await setAlertRule(world.context, "web-1", RULE);
     expect(await handleAlert(alerts(world).context, alertOf(world, "one"))).toMatchObject([{ reason: "failover-not-allowed" }]);
     const other = await protectedWorld();
     const withoutManagement = alertFailovers({ ...other.context, management: undefined }, async () => expect.unreachable());

@@ -4,6 +4,7 @@ import type { FlowRun } from "../../orchestrations/flow-run.ts";
 import { applySlice } from "../../replication/apply/run.ts";
 import { readProgress, replaceProgress } from "../../replication/apply/progress.ts";
 import type { LeewardEvent } from "../../replication/events/event.ts";
+import { LeewardError } from "../../replication/errors.ts";
 import { findItem, findReadableItem } from "../../replication/items/item-record.ts";
 import { manifestName } from "../../replication/items/names.ts";
 import { registerService } from "../../replication/items/register.ts";
@@ -91,7 +92,13 @@ export function flowWorld({ looks = 1, around = (_call, run) => run() }: FlowWor
     stores: stores.stores,
     clock,
     ids: { next: () => (ids += 1).toString(16).padStart(32, "0") },
-    management: { resourceManager, subscriptionId: "s1", resourceGroup: "leeward", apiUrl: "https://app.invalid/api" },
+    management: {
+      resourceManager,
+      subscriptionId: "s1",
+      resourceGroup: "leeward",
+      apiUrl: "https://app.invalid/api",
+      installScriptUrl: "https://packages.invalid/install-mobility.sh",
+    },
   };
   const runs: FlowRun[] = [];
   const pass = async (delayMs: number): Promise<void> => {
@@ -161,18 +168,22 @@ function seed(resourceManager: MemoryResourceManager): void {
   }
 }
 
-/** The function app's own worker, as a hint wakes it. */
+/** The function app's own worker, as a hint wakes it; what fails goes back to the queue, and is of no interest here. */
 async function work({ stores, clock, ids }: FlowContext, itemId: string): Promise<void> {
   const timer: Timer = { pause: async () => undefined };
-  await applySlice({ stores, clock, timer, holder: ids.next(), deadlineMs: clock.now() + SLICE_MS, log: () => undefined }, itemId);
+  await applySlice({ stores, clock, timer, holder: ids.next(), deadlineMs: clock.now() + SLICE_MS, log: () => undefined }, itemId).catch(
+    (error: unknown) => {
+      if (!(error instanceof LeewardError)) throw error;
+    },
+  );
 }
 
 /** What an installed mobility service brings about: it registers, and its first epoch becomes a recovery point. */
 async function guests(context: FlowContext, resourceManager: MemoryResourceManager): Promise<void> {
   for (const resource of resourceManager.resources.values()) {
-    const command = textOf(resource, "properties", "protectedSettings", "commandToExecute");
-    if (command === undefined || textOf(resource, "properties", "provisioningState") !== "Succeeded") continue;
-    const settings = JSON.parse(Buffer.from(command.split(" ").at(-1) ?? "", "base64url").toString()) as {
+    const script = textOf(resource, "properties", "protectedSettings", "script");
+    if (script === undefined || textOf(resource, "properties", "provisioningState") !== "Succeeded") continue;
+    const settings = settingsOf(script) as {
       readonly itemId: string;
       readonly registrationToken: string;
     };
@@ -187,6 +198,12 @@ async function guests(context: FlowContext, resourceManager: MemoryResourceManag
     );
     if (registered !== undefined) await addPoint(context, itemId);
   }
+}
+
+/** What an install script hands on. */
+export function settingsOf(script: string): unknown {
+  const encoded = /SETTINGS'\n(.*)\nSETTINGS/s.exec(Buffer.from(script, "base64").toString())?.[1] ?? "";
+  return JSON.parse(Buffer.from(encoded, "base64").toString());
 }
 
 /** One epoch applied, and a recovery point of it. */

@@ -11,6 +11,7 @@ import { vhdFooter } from "../../local/resource-manager/disks/vhd-footer.ts";
 import { createPast } from "../../local/resource-manager/engine/past.ts";
 import { createFaults } from "../../local/resource-manager/engine/faults.ts";
 import { openStore } from "../../local/resource-manager/engine/store.ts";
+import { installSettings } from "../../orchestrations/activities/install-script.ts";
 import { readInstallCommand } from "../../local/resource-manager/machines/install-command.ts";
 import { contains, formatAddress, overlap, parseAddress, parseBlock } from "../../local/resource-manager/types/addresses.ts";
 import { vhdFooter as productFooter } from "../../replication/items/vhd-footer.ts";
@@ -107,6 +108,8 @@ describe("the command that installs the mobility service", () => {
   it.each([
     [undefined],
     [{}],
+    [{ script: Buffer.from("#!/bin/sh\nrm -rf /\n").toString("base64") }],
+    [{ ...installSettings("https://p.invalid/install-mobility.sh", {}), commandToExecute: `sh install-mobility.sh ${encode({})}` }],
     [{ commandToExecute: "sh install-mobility.sh" }],
     [{ commandToExecute: "sh install-mobility.sh x; rm -rf /" }],
     [{ commandToExecute: `sh install-mobility.sh ${encode("text")}` }],

@@ -15,16 +15,25 @@ const SETTINGS = z.strictObject({
   heartbeatMs: z.number().int().optional(),
 });
 
-/** The CustomScript extension runs a command line; this is the only one that a machine of the local cloud can run. */
+/** The CustomScript extension runs a command line or a script; these two are the only ones that a machine of the local cloud can run. */
 const COMMAND = /^(?:sudo )?sh install-mobility\.sh ([A-Za-z0-9_-]+)$/;
+const SCRIPT = /^#!\/bin\/sh\n[^']*<<'SETTINGS'\n([A-Za-z0-9+/=\n]+)\nSETTINGS\nexec sh \.\/install-mobility\.sh leeward-settings\.json\n$/;
 
-/** Reads `sh install-mobility.sh SETTINGS`, the settings as base64url of JSON. Errors: ArmError `VMExtensionProvisioningError`. */
+/**
+ * Reads the settings out of a `script` that hands them to install-mobility.sh, or out of `sh install-mobility.sh SETTINGS`, as
+ * base64 of JSON both times. Errors: ArmError `VMExtensionProvisioningError`.
+ */
 export function readInstallCommand(protectedSettings: unknown): MobilitySettings {
-  const { commandToExecute } = (protectedSettings ?? {}) as { readonly commandToExecute?: unknown };
-  const encoded = typeof commandToExecute === "string" ? COMMAND.exec(commandToExecute)?.[1] : undefined;
+  const { commandToExecute, script } = (protectedSettings ?? {}) as { readonly commandToExecute?: unknown; readonly script?: unknown };
+  const encoded =
+    typeof script === "string" && commandToExecute === undefined
+      ? SCRIPT.exec(Buffer.from(script, "base64").toString("utf8"))?.[1]?.replaceAll("\n", "")
+      : typeof commandToExecute === "string" && script === undefined
+        ? COMMAND.exec(commandToExecute)?.[1]
+        : undefined;
   if (encoded === undefined) {
     throw fault(
-      "protectedSettings.commandToExecute must be 'sh install-mobility.sh SETTINGS': machines of the local cloud run nothing else",
+      "protectedSettings must have the script that runs install-mobility.sh, or commandToExecute 'sh install-mobility.sh SETTINGS': machines of the local cloud run nothing else",
     );
   }
   const parsed = SETTINGS.safeParse(jsonOf(encoded));
@@ -38,7 +47,7 @@ function jsonOf(encoded: string): unknown {
   try {
     return JSON.parse(Buffer.from(encoded, "base64url").toString("utf8"));
   } catch {
-    throw fault("the settings of install-mobility.sh are no base64url of JSON");
+    throw fault("the settings of install-mobility.sh are no base64 of JSON");
   }
 }
 

@@ -139,6 +139,7 @@ function fuzzApplication(app: AppInMemory): Application {
       subscriptionId: "s1",
       resourceGroup: "leeward",
       apiUrl: `https://app.invalid/api?${ARM_TOKEN}`,
+      installScriptUrl: "https://packages.invalid/install-mobility.sh",
     },
   };
 }

@@ -38,12 +38,17 @@ describe("grants and queues", () => {
     await expect(granted.listBlobsFlat().next()).rejects.toMatchObject(refused);
     expect((await mine.getBlobClient("a").downloadToBuffer()).toString()).toBe("delta");
 
-    const neighbour = cacheContainer(newItemId(), 1);
-    await accounts.cache.retrying.getContainerClient(neighbour).create();
-    const elsewhere = new ContainerClient(containerUrl.replace(cacheContainer(itemId, 1), neighbour), undefined, {
-      retryOptions: { maxTries: 1 },
-    });
-    await expect(elsewhere.getBlockBlobClient("b").upload("delta", 5)).rejects.toMatchObject(refused);
+    // Neither another item's, nor that of another stream or life of this one.
+    for (const neighbour of [cacheContainer(newItemId(), 1), cacheContainer(itemId, 2)]) {
+      await accounts.cache.retrying.getContainerClient(neighbour).create();
+      const elsewhere = new ContainerClient(containerUrl.replace(cacheContainer(itemId, 1), neighbour), undefined, {
+        retryOptions: { maxTries: 1 },
+      });
+      await expect(elsewhere.getBlockBlobClient("b").upload("delta", 5)).rejects.toMatchObject(refused);
+    }
+    // What an earlier life may still send meets a container that is gone.
+    await mine.delete();
+    await expect(granted.getBlockBlobClient("late").upload("delta", 5)).rejects.toMatchObject({ statusCode: 404 });
   });
 
   it("rule 8: without an account key grants are signed with a user delegation key that lasts as long as they do", async () => {

@@ -1,0 +1,33 @@
+import { INSTALL_SETTINGS_LINE_LENGTH } from "../../replication/limits.ts";
+import type { ResourceJson } from "../../replication/ports-resource-manager.ts";
+
+/** The file that the extension downloads, and that the script below runs. */
+const FILE = "install-mobility.sh";
+
+/** True for an address whose file keeps the name that the script calls it by. */
+export function isInstallScriptUrl(url: string): boolean {
+  return URL.parse(url)?.pathname.endsWith(`/${FILE}`) === true;
+}
+
+/**
+ * What the CustomScript extension is told in secret. Its handler (Azure/custom-script-extension-linux, `main/cmds.go`)
+ * downloads `fileUris` into a folder that only root may open, writes `script` there as a file with mode 0500, and runs that
+ * file in that folder; a `commandToExecute` would stand on the command line of a shell, where every user of the machine
+ * can read it. The settings, with the one-time token in them, come out of the script's own text by way of standard input.
+ * They end up in a file beside it that only root may read; install-mobility.sh removes it (docs/resource-manager.md).
+ */
+export function installSettings(scriptUrl: string, settings: object): ResourceJson {
+  const encoded = Buffer.from(JSON.stringify(settings)).toString("base64");
+  const lines = encoded.match(new RegExp(`.{1,${INSTALL_SETTINGS_LINE_LENGTH}}`, "g")) ?? [];
+  const script = [
+    "#!/bin/sh",
+    "set -eu",
+    "umask 077",
+    "base64 -d > leeward-settings.json <<'SETTINGS'",
+    ...lines,
+    "SETTINGS",
+    `exec sh ./${FILE} leeward-settings.json`,
+    "",
+  ].join("\n");
+  return { fileUris: [scriptUrl], script: Buffer.from(script).toString("base64") };
+}

@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from "vitest";
 import { isOfStream, openStateFile, readState } from "../../mobility/epochs/state.ts";
 import type { ServiceState } from "../../mobility/epochs/state.ts";
 import type * as Limits from "../../replication/limits.ts";
-import { JOURNAL_CLOSED_SEGMENTS_MAX } from "../../replication/limits.ts";
+import { JOURNAL_CLOSED_SEGMENTS_MAX, STATE_RESERVE_BYTES } from "../../replication/limits.ts";
 import { startPosition } from "../../replication/position.ts";
 import { createMemoryMedium } from "../memory/memory-files.ts";
 import type { MemoryMedium } from "../memory/memory-files.ts";
@@ -80,12 +80,56 @@ describe("the state file", () => {
     expect(state.current.sealedSegment).toBe(4);
   });
 
+  it("is written on a full disk too: its reserve makes room", async () => {
+    const medium = createMemoryMedium({
+      random: createRandom(1),
+      schedule: (work) => void setImmediate(work),
+      capacityBytes: 2 * STATE_RESERVE_BYTES,
+    });
+    const { files } = medium.process();
+    files.makeFolder("/state", 0o700);
+    const state = openStateFile(files, PATH, FIRST);
+    const other = files.open("/state/other", "w", 0o600);
+    const fill = (): void => {
+      for (;;) files.write(other, Buffer.alloc(512), 0, 512, files.statusOf(other).lengthBytes);
+    };
+    expect(fill).toThrow("ENOSPC");
+    await state.change({ lastWriteMs: 7 });
+    expect(readState(files, PATH)?.lastWriteMs).toBe(7);
+  });
+
   it("makes its reserve again also when there was no room for it: the next write needs it", async () => {
     const medium = emptyMedium();
     const state = openStateFile(medium.process().files, PATH, FIRST);
     medium.fail({ operations: ["write"], path: /state\.json\.tmp$/, code: "ENOSPC", when: "before", times: 2 });
     await expect(state.change({ lastWriteMs: 7 })).rejects.toThrow("ENOSPC");
     expect(medium.get("/state/reserve")?.length).toBeGreaterThan(0);
+  });
+
+  it("rule 6: that is damaged is not believed: the service does not start", async () => {
+    const machine = await complete();
+    machine.die("kill");
+    const bytes = machine.medium.get(PATH) ?? Buffer.alloc(0);
+    for (let at = 0; at < bytes.length; at += 7) {
+      machine.medium.put(
+        PATH,
+        bytes.map((byte, index) => (index === at ? byte ^ 1 : byte)),
+      );
+      await expect(machine.start(), `byte ${at}`).rejects.toMatchObject({ code: "state-corrupt" });
+    }
+  });
+
+  it("of other disks is not taken: pages of one would be sent as those of another", async () => {
+    const machine = await complete();
+    machine.die("kill");
+    const before = machine.medium.get(PATH);
+    const image = machine.medium.get("/b.img") ?? Buffer.alloc(0);
+    machine.medium.put("/b.img", Buffer.concat([image, Buffer.alloc(512)]));
+    await expect(machine.start()).rejects.toMatchObject({ code: "state-corrupt" });
+    expect(machine.medium.get(PATH)).toEqual(before);
+    machine.medium.put("/b.img", image);
+    await machine.start();
+    await expect(machine.finish()).resolves.toBeUndefined();
   });
 
   it("knows a stream by its start, and one of a file of before by what it has of it", () => {

@@ -40,7 +40,7 @@ const folders = new Set<string>();
 /** Leaves nothing behind, at once. */
 export function closeAll(): void {
   for (const child of running) stop(child);
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
 }
 
 export async function openLane(): Promise<Lane> {

@@ -1,11 +1,11 @@
 import type { Mutant } from "./mutant.ts";
 
-const MODEL = "test/mobility/capture-model.test.ts";
 const JOURNAL = "test/mobility/journal.test.ts";
 const FLUSH = "test/mobility/flush.test.ts";
 const VOLUME = "test/mobility/volume.test.ts";
 const MAP = "test/mobility/dirty-map.test.ts";
 const DEATHS = "test/mobility/journal-deaths.test.ts";
+const POWER = "test/mobility/power.test.ts";
 const STATE = "test/mobility/state-file.test.ts";
 const DURABLE = "test/mobility/durable-file.test.ts";
 
@@ -50,7 +50,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
 `,
     replace: `    void [fua, recorder, index];
 `,
-    tests: [VOLUME, MODEL],
+    tests: [VOLUME],
   },
   {
     name: "overlapping writes do not wait for each other",
@@ -184,7 +184,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     file: "mobility/journal/recover.ts",
     find: `if (content.torn && !isLast) damaged = true;`,
     replace: ``,
-    tests: [JOURNAL, MODEL],
+    tests: [JOURNAL, DEATHS],
     equivalent:
       "records behind the tear are missing, so the next segment begins with a sequence that does not follow, and that is called damage too; a torn segment without a next one is the last",
   },
@@ -195,7 +195,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     find: `      syncPath(files, path);
 `,
     replace: ``,
-    tests: [MODEL],
+    tests: [POWER],
   },
   {
     name: "the folder of recovered segments is not synced",
@@ -203,7 +203,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     file: "mobility/journal/recover.ts",
     find: `if (unsealed.length > 0) syncPath(files, options.folder);`,
     replace: ``,
-    tests: [MODEL, JOURNAL],
+    tests: [POWER],
   },
   {
     name: "a sealed segment that a crash brought back is redone",
@@ -342,7 +342,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     file: "mobility/open-state.ts",
     find: `const machineCrashed = known.bootId !== bootId && !known.clean;`,
     replace: `const machineCrashed = known.bootId === bootId && bootId === "" && !known.clean;`,
-    tests: [MODEL],
+    tests: [POWER],
   },
   {
     name: "a damaged journal marks nothing",

@@ -1,8 +1,9 @@
 import type { Mutant } from "./mutant.ts";
 
-const MODEL = "test/mobility/capture-model.test.ts";
 const JOURNAL = "test/mobility/journal.test.ts";
 const GIVEN_UP = "test/mobility/given-up.test.ts";
+const READING = "test/mobility/reading.test.ts";
+const POWER = "test/mobility/power.test.ts";
 const STATE = "test/mobility/state-file.test.ts";
 const STREAM = "test/mobility/stream.test.ts";
 const SEAL = "test/mobility/seal.test.ts";
@@ -80,7 +81,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
     find: `    await this.#options.syncImages();
 `,
     replace: ``,
-    tests: [MODEL],
+    tests: [POWER],
   },
   {
     name: "what is in an epoch that was given up is not marked",
@@ -99,7 +100,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
     find: `      this.#must(() => map.mark(record.disk, record.offsetBytes, record.lengthBytes));
       return true;`,
     replace: `      return true;`,
-    tests: [MODEL],
+    tests: [READING],
   },
   {
     name: "a service that goes on after a full disk does not seed",
@@ -107,7 +108,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
     file: "mobility/epochs/recorder.ts",
     find: `await state.change({ seed: { pass, done: false }, seedFresh: fresh, resynchronizationReason });`,
     replace: `await state.change({ seed: { pass, done: seed.done }, seedFresh: fresh, resynchronizationReason });`,
-    tests: [MODEL],
+    tests: [GIVEN_UP],
   },
   {
     name: "a flush while the log is full does not sync the image",
@@ -117,15 +118,15 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
         return;`,
     replace: `        void [images, disk];
         return;`,
-    tests: [MODEL],
+    tests: [POWER],
   },
   {
-    name: "a full disk stops the guest",
-    why: "protection becomes an outage",
+    name: "the spool outgrows its bound",
+    why: "it takes the disk that the guest needs",
     file: "mobility/epochs/recorder.ts",
     find: `if (bytes > this.#options.spoolBoundBytes()) {`,
     replace: `if (bytes > this.#options.spoolBoundBytes() * 1_000_000) {`,
-    tests: [MODEL],
+    tests: [GIVEN_UP],
   },
   {
     name: "a seeding read is recorded beside a newer write",
@@ -133,7 +134,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
     file: "mobility/seeding/seeding.ts",
     find: `const release = await lock.take(offsetBytes, offsetBytes + lengthBytes);`,
     replace: `const release = await lock.take(offsetBytes, offsetBytes);`,
-    tests: [MODEL],
+    tests: [READING],
   },
   {
     name: "what was read is clean before it is sealed",
@@ -141,7 +142,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
     file: "mobility/seeding/seeding.ts",
     find: `    if (records > 0) this.#remember(log.openSegment);`,
     replace: `    if (records > 0) this.#clear(upTo);`,
-    tests: [MODEL],
+    tests: [READING],
   },
   {
     name: "zeros are left out when the target is not fresh",
@@ -149,7 +150,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
     file: "mobility/seeding/seeding.ts",
     find: `if (run.zero && pass.fresh) continue;`,
     replace: `if (run.zero) continue;`,
-    tests: [MODEL],
+    tests: [READING],
   },
   {
     name: "seeding fills the spool",
@@ -157,7 +158,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
     file: "mobility/seeding/seeding.ts",
     find: `if (recorder.mode.kind !== "logging" || count >= SEED_SPOOL_MAX_DELTAS) return 0;`,
     replace: `if (recorder.mode.kind !== "logging" || count >= 1_000_000 * SEED_SPOOL_MAX_DELTAS) return 0;`,
-    tests: [MODEL, "test/mobility/service-in-memory.test.ts"],
+    tests: [READING],
   },
   {
     name: "the spool keeps what was uploaded",
@@ -222,7 +223,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
     file: "mobility/epochs/recorder.ts",
     find: `if (spooledBytes() > 0 || this.failure`,
     replace: `if (spooledBytes() < 0 || this.failure`,
-    tests: [MODEL, GIVEN_UP],
+    tests: [GIVEN_UP],
   },
   {
     name: "an epoch that was given up and is not whole marks what was read of it",
@@ -232,7 +233,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
 `,
     replace: `        void readTo;
 `,
-    tests: [MODEL, GIVEN_UP],
+    tests: [GIVEN_UP],
   },
   {
     name: "a change of the state file is believed before it is durable",
@@ -276,7 +277,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
     file: "mobility/epochs/sealer.ts",
     find: `seed: seed.pass === epoch.seed.pass ? epoch.seed : seed,`,
     replace: `seed: seed.pass === epoch.seed.pass ? epoch.seed : { ...seed, done: epoch.seed.done },`,
-    tests: [MODEL],
+    tests: [READING],
   },
   {
     name: "a full disk keeps the state file from being written",
@@ -285,7 +286,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
     find: `      releaseReserve(files, path);
       try {`,
     replace: `      try {`,
-    tests: [STATE, MODEL],
+    tests: [STATE],
   },
   {
     name: "another stream begins with what the map holds",

@@ -122,6 +122,7 @@ async function listRecords(container: ContainerClient, prefix: string, limit: nu
             name: item.name,
             lengthBytes: item.properties.contentLength ?? 0,
             createdMs: (item.properties.createdOn ?? item.properties.lastModified).getTime(),
+            etag: item.properties.etag,
           })),
       limit,
     );

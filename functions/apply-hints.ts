@@ -36,6 +36,7 @@ async function applyItem(app: Application, hint: Hint, context: InvocationContex
         stores: app.stores,
         clock: app.clock,
         timer: app.timer,
+        largeBatches: app.largeBatches,
         // Unique for each invocation: two runs under one name would take the claim from each other.
         holder: `${app.processId}/${context.invocationId}`,
         // Asked at every boundary: when the process is told to end, the slice is over at once, and the item is free for whoever comes next.

@@ -4,7 +4,10 @@ import { deleteRestore as removeByOperator } from "../replication/restore/remove
 import { httpHandler, itemOf } from "./http-edge.ts";
 import type { ApplicationSource } from "./wiring.ts";
 
-/** Removes a restore with its blobs: 202 while its record stays for the last look, 204 when nothing is left, or nothing was there. */
+/**
+ * Removes a restore with its blobs: 202 while its record stays for the last look, 204 when nothing is left, or nothing
+ * was there.
+ */
 export const deleteRestore = (application: ApplicationSource): HttpFunctionOptions => ({
   methods: ["DELETE"],
   authLevel: "function",

@@ -16,3 +16,17 @@ export const SETTLES_BURST = 8;
 export const SETTLES_REFILL_MS = 5_000;
 /** Services whose requests one process counts: the one that was heard longest ago goes first, and is not counted until it speaks again. */
 export const SERVICES_COUNTED_MAX = 10_000;
+
+// --- Memory of one process (functions/memory.ts) ---
+/** What the smallest instance has on which the app is to run: that of the Consumption plan. */
+export const INSTANCE_MEMORY_BYTES = 1_536 * 1024 * 1024;
+/** Node with the app and the SDKs loaded, and the host beside it, before anything is asked of them. */
+export const BASE_MEMORY_BYTES = 384 * 1024 * 1024;
+/** Batches of one process that may hold a delta of DELTA_MAX_BYTES: all others are small. More would not be faster than the disks of one item are. */
+export const LARGE_BATCHES_AT_ONCE = 1;
+/** A request of a mobility service: its body, its answer and three records. */
+export const REQUEST_MEMORY_BYTES = 64 * 1024;
+/** An activity, a slice of a restore or an alert: records, and pages of lists of Resource Manager. */
+export const ACTIVITY_MEMORY_BYTES = 1024 * 1024;
+/** Of what was in use, that much waits to be collected. */
+export const GARBAGE_SHARE = 0.1;

@@ -4,10 +4,13 @@ import { httpHandler } from "./http-edge.ts";
 import { storedPolicyView } from "./views.ts";
 import type { ApplicationSource } from "./wiring.ts";
 
-/** All replication policies. */
+/** All replication policies, and the names of those whose record is damaged. */
 export const listPolicies = (application: ApplicationSource): HttpFunctionOptions => ({
   methods: ["GET"],
   authLevel: "function",
   route: "replicationPolicies",
-  handler: httpHandler(async () => ({ status: 200, body: { value: (await list(application())).map(storedPolicyView) } })),
+  handler: httpHandler(async () => {
+    const { policies, damaged } = await list(application());
+    return { status: 200, body: { value: policies.map(storedPolicyView), ...(damaged.length === 0 ? {} : { damaged }) } };
+  }),
 });

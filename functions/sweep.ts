@@ -48,10 +48,11 @@ async function sweepOne(app: Application, itemId: string, context: InvocationCon
   const line = logLine("swept", {
     scope,
     ...summary,
+    damaged: summary.damaged === undefined ? undefined : describeError(summary.damaged),
     cache: { ...cache, failure: cacheFailure?.code, failedBlob: cacheFailure?.facts["name"] },
   });
   // The target account alone was swept; that the source region cannot be reached, or a record be read, is for the operator to know.
-  if (cacheFailure !== undefined) context.warn(line);
+  if (cacheFailure !== undefined || summary.damaged !== undefined) context.warn(line);
   else if (scope === "all" || cache.hints.length > 0) context.log(line);
   else context.debug(line);
   await announce(app, itemId, context);

@@ -13,9 +13,12 @@ import { flowHost } from "../orchestrations/durable.ts";
 import type { FlowHost } from "../orchestrations/request.ts";
 import { CONTROL_CONTAINER } from "../replication/items/names.ts";
 import { placedRecords } from "../replication/items/placed-records.ts";
+import { type LargeBatches, createLargeBatches } from "../replication/apply/large-batches.ts";
+import { type PointCache, createPointCache } from "../replication/points/point-cache.ts";
 import type { CacheAccess, Clock, Ids, ItemStores, RecordStore, RestoreAccess, Timer, WorkQueue } from "../replication/ports.ts";
 import type { EventPublisher } from "../replication/ports-events.ts";
 import { type Tickets, openTickets } from "../replication/items/tickets.ts";
+import { LARGE_BATCHES_AT_ONCE } from "./limits.ts";
 import { type HintBell, openHintBell } from "./hint-bell.ts";
 import { type ServiceGates, openServiceGates } from "./request-gate.ts";
 import { type Settings, readSettings } from "./settings.ts";
@@ -36,6 +39,8 @@ export interface Application {
   readonly bell: HintBell;
   /** Names this process among all workers: it differs at every start, so that a claim of a dead process is never taken for one's own. */
   readonly processId: string;
+  readonly points: PointCache;
+  readonly largeBatches: LargeBatches;
   /** Where the last run of a timer stopped, by its name: the next one goes on behind that item. */
   readonly cursors: Map<string, string>;
   /** When this process last swept an item whole (Unix milliseconds). */
@@ -73,6 +78,8 @@ export function connectApplication(settings: Settings): Application {
     queue: openWorkQueue(connectQueues("TargetStorage", settings.target)),
     bell: openHintBell(clock),
     processId: ids.next(),
+    points: createPointCache(clock),
+    largeBatches: createLargeBatches(LARGE_BATCHES_AT_ONCE),
     cursors: new Map(),
     tidied: new Map(),
     management: management && {

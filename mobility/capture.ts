@@ -56,6 +56,8 @@ export interface CaptureOptions {
   readonly journalFolder: string;
   readonly spoolFolder: string;
   readonly epochMaxAgeMs: number;
+  /** What no right clock shows yet. */
+  readonly latestMs?: (() => number) | undefined;
   /** Stopped with the capture. */
   readonly thread: SealThread;
   /** Sealed deltas that wait for upload, and what they and the journal may take. */

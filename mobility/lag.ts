@@ -15,7 +15,8 @@ export function createLag(now: () => number): Lag {
   const lastWrites = new Map<number, number>();
   let coveredMs: number | undefined;
   const covered = (atMs: number): void => {
-    coveredMs = Math.max(coveredMs ?? 0, atMs);
+    // A time that has not come yet was read while the clock was wrong: what lies behind it would not show for years.
+    coveredMs = Math.max(Math.min(coveredMs ?? 0, now()), Math.min(atMs, now()));
   };
   return {
     sealed: ({ epoch }, lastWriteMs) => void lastWrites.set(epoch, lastWriteMs),

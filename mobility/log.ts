@@ -17,6 +17,7 @@ export const LOG_EVENTS = {
   "stream-begun": "another stream has begun with initial replication, and what the one before had not sent is gone",
   "epoch-sealed": "a delta lies durable in the spool",
   "identity-changed": "whether this service may speak for its item: `asking`, `granted`, `waiting`, `refused` or `silent`",
+  "clock-changed": "whether the machine's clock agrees with the control plane's; when it does not, times are those of the control plane",
   "token-exchanged": "the item token was replaced",
   "status-socket-unavailable": "the status is to be had from status.json only",
   freezing: "the script is called with --pre for an app-consistent point",

@@ -22,6 +22,7 @@ export function stateFolder(path: string) {
     state: join(path, "state.json"),
     token: join(path, "item-token"),
     session: join(path, "session"),
+    cacheAccount: join(path, "cache-account"),
     frozen: join(path, "frozen"),
     status: join(path, "status.json"),
     statusSocket: join(path, "status.sock"),

@@ -5,6 +5,8 @@ import type { Capture } from "./capture.ts";
 import type { MobilityConfig } from "./config.ts";
 import { startAppPoints } from "./consistency/app-points.ts";
 import type { AppPoints } from "./consistency/app-points.ts";
+import { openCacheAccount } from "./control/cache-account.ts";
+import type { CacheAccount } from "./control/cache-account.ts";
 import { createControlClient } from "./control/control-client.ts";
 import type { ControlClient } from "./control/control-client.ts";
 import type { createCurrency } from "./control/currency.ts";
@@ -30,6 +32,8 @@ import { stateFolder } from "./open-state.ts";
 import type { OpenedState } from "./open-state.ts";
 import { createPace } from "./pace.ts";
 import type { MobilityPorts } from "./ports.ts";
+import { createSourceClock } from "./source-clock.ts";
+import type { SourceClock } from "./source-clock.ts";
 import type { MobilityStatus } from "./status.ts";
 import { startUploader } from "./upload/uploader.ts";
 import type { Uploader } from "./upload/uploader.ts";
@@ -37,11 +41,13 @@ import type { Uploader } from "./upload/uploader.ts";
 /** What every part of one running service shares. */
 export interface Base {
   readonly config: MobilityConfig;
-  readonly ports: MobilityPorts;
+  /** The clock is the one that may be believed. */
+  readonly ports: MobilityPorts & { readonly clock: SourceClock };
   readonly folder: ReturnType<typeof stateFolder>;
   readonly disks: readonly OpenedDisk[];
   readonly tokens: ItemTokens;
   readonly session: ReturnType<typeof openSession>;
+  readonly cacheAccount: CacheAccount;
   /** Rejects while the machine does not know its own id. */
   readonly machineId: MachineIdentity;
   readonly control: ControlClient;
@@ -66,8 +72,10 @@ export interface Parts extends Base {
   readonly spoolBoundBytes: () => number;
 }
 
-export function openBase(config: MobilityConfig, ports: MobilityPorts, signal: AbortSignal, undo: (() => unknown)[]): Base {
-  const { files } = ports;
+export function openBase(config: MobilityConfig, given: MobilityPorts, signal: AbortSignal, undo: (() => unknown)[]): Base {
+  const { files, log } = given;
+  const clock = createSourceClock(given.clock, (isBelieved, aheadMs) => log("warning", "clock-changed", { isBelieved, aheadMs }));
+  const ports = { ...given, clock };
   const folder = stateFolder(config.stateFolder);
   makeFolderDurably(files, folder.path, 0o700);
   for (const path of [folder.journal, folder.spool]) files.makeFolder(path, 0o700);
@@ -78,15 +86,24 @@ export function openBase(config: MobilityConfig, ports: MobilityPorts, signal: A
   undo.push(() => closeImages(disks));
   const tokens = openItemTokens(files, ports.randomBytes, folder.token);
   const session = openSession({ files, random: ports.randomBytes, bootId: ports.bootId }, folder.session, folder.path);
+  const cacheAccount = openCacheAccount(files, folder.cacheAccount);
   const machineId = machineIdentity(config.machineId, ports.transport, signal);
   const callsUntil = (end: AbortSignal): ControlClient =>
-    createControlClient({ ...config, transport: ports.transport, credential: tokens.credential, sessionId: session.id, signal: end });
+    createControlClient({
+      ...config,
+      transport: ports.transport,
+      credential: tokens.credential,
+      sessionId: session.id,
+      told: (controlMs) => clock.told(controlMs),
+      signal: end,
+    });
   const control = callsUntil(signal);
   const { itemId, registrationToken } = config;
   const registration = {
     control,
     itemId,
     tokens,
+    cacheAccount,
     registrationToken,
     machineId,
     bootId: ports.bootId,
@@ -100,6 +117,7 @@ export function openBase(config: MobilityConfig, ports: MobilityPorts, signal: A
     disks,
     tokens,
     session,
+    cacheAccount,
     machineId,
     control,
     lastCalls: callsUntil,
@@ -110,7 +128,7 @@ export function openBase(config: MobilityConfig, ports: MobilityPorts, signal: A
   };
 }
 
-export function uploaderOf({ config, ports, control, lag, failed }: Base, state: StateFile, renew: () => void): Uploader {
+export function uploaderOf({ config, ports, control, cacheAccount, lag, failed }: Base, state: StateFile, renew: () => void): Uploader {
   return startUploader({
     files: ports.files,
     clock: ports.clock,
@@ -119,6 +137,7 @@ export function uploaderOf({ config, ports, control, lag, failed }: Base, state:
     random: ports.random,
     pace: createPace(config.uploadBytesPerSecond, ports.clock),
     renew,
+    obstacle: (containerUrl) => cacheAccount.obstacle(containerUrl),
     uploaded: async (end) => {
       await state.change(uploadedTo(end));
       lag.uploaded(end);
@@ -151,6 +170,7 @@ export function captureOf(
     journalFolder: folder.journal,
     spoolFolder: folder.spool,
     epochMaxAgeMs: config.epochMaxAgeMs,
+    latestMs: () => ports.clock.latestMs(),
     random: ports.random,
     sealed: (delta) => {
       ports.log("info", "epoch-sealed", { epoch: delta.end.epoch, lengthBytes: delta.lengthBytes });

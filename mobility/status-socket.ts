@@ -1,6 +1,7 @@
-import { chmodSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { STATUS_CLIENT_MS, STATUS_CLIENTS_MAX } from "../replication/limits.ts";
+import { listenPrivately } from "./private-socket.ts";
 
 /** Longer paths would be cut off silently (unix(7): 108 bytes with the closing zero). */
 const PATH_MAX_BYTES = 107;
@@ -30,9 +31,8 @@ export async function startStatusSocket(path: string, status: () => object, fail
       failed(error.code ?? error.message);
       resolve({ stop: () => undefined });
     });
-    server.listen(path, () => {
-      // The folder is closed to others as well; the socket is made so anyway, for folders that an operator has opened.
-      chmodSync(path, 0o600);
+    // The folder is closed to others as well; the socket is made so anyway, for folders that an operator has opened.
+    listenPrivately(server, path, () => {
       server.unref();
       resolve({ stop });
     });

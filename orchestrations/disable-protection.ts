@@ -29,7 +29,10 @@ export function* disableProtection(run: FlowRun): Flow<void> {
   }
 }
 
-/** No worker begins anything after this, and none is in the middle. Returns how long what the last one sent may take to land. */
+/**
+ * No worker begins anything after this, and none is in the middle. Returns how long what the last one sent may take to
+ * land.
+ */
 function* stopReplication(run: FlowRun): Flow<number> {
   yield* call(run, "silenceSource", undefined);
   yield* call(run, "endReplication", undefined);
@@ -55,7 +58,10 @@ function* removeTargetData(run: FlowRun): Flow<void> {
   for (let more = true; more;) ({ more } = yield* call(run, "removeTargetData", undefined));
 }
 
-/** The source region may be gone, and with it the reason to wait: what it does not let go soon is named and left to the sweep. */
+/**
+ * The source region may be gone, and with it the reason to wait: what it does not let go soon is named and left to the
+ * sweep.
+ */
 function* removeAtSource(run: FlowRun): Flow<void> {
   const bounds = { pauseMaxMs: FLOW_SOURCE_PAUSE_MAX_MS, maxTries: FLOW_SOURCE_MAX_TRIES };
   const stages = yield* call(run, "planRemovals", { scope: "disable", side: "source" });

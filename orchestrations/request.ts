@@ -1,8 +1,11 @@
 import { LeewardError } from "../replication/errors.ts";
-import { findItem } from "../replication/items/item-record.ts";
+import { handOver } from "../replication/failover/ledger.ts";
+import { changeLedger, hasLedger } from "../replication/failover/ledger-record.ts";
+import { nothing, unlessDamaged } from "../replication/items/damaged.ts";
+import { findReadableItem } from "../replication/items/item-record.ts";
 import { requireItemId } from "../replication/items/request-rules.ts";
 import { situationNow, situationToRepair } from "../replication/items/situation.ts";
-import { type JobRecord, failJob, isEnded, newJob, requireSameRequest } from "../replication/jobs/job.ts";
+import { type JobRecord, failJob, isEnded, newJob, remadeJob, requireSameRequest } from "../replication/jobs/job.ts";
 import { changeJob, ensureJob, findJob, forgetOldJobs } from "../replication/jobs/job-record.ts";
 import {
   type FailoverRequest,
@@ -11,13 +14,14 @@ import {
   ensureManaged,
   findManaged,
   readManaged,
+  removeDamagedManaged,
 } from "../replication/jobs/managed-item.ts";
 import { readPolicy } from "../replication/policies/policy-records.ts";
 import { UNPROTECTED, decideOperation, refusalError } from "../replication/states/decide.ts";
 import { offeredOperations } from "../replication/states/offered.ts";
 import type { Flow, Operation } from "../replication/states/states.ts";
 import { type FlowContext, managementOf } from "./activities/context.ts";
-import { errorOf, reportOutcome } from "./activities/job.ts";
+import { errorOf, mendJob, reportOutcome } from "./activities/job.ts";
 import { tellJob, tellState } from "./activities/tell.ts";
 import type { FlowRun } from "./flow-run.ts";
 
@@ -94,8 +98,9 @@ async function prepareManaged(context: FlowContext, asked: OperationRequest): Pr
   }
   requireItemId(itemId);
   if (asked.policyName !== undefined) await readPolicy(context, asked.policyName);
+  await takeDamagedAway(context, itemId);
   if ((await findManaged(stores, itemId)) !== undefined) return;
-  if ((await findItem(stores, itemId)) !== undefined) {
+  if ((await findReadableItem(stores, itemId)) !== undefined && !(await hasLedger(stores, itemId))) {
     throw new LeewardError("item-exists", `The item "${itemId}" was protected by its disks, not as a virtual machine.`, { itemId });
   }
   const { sourceVmId, options, policy, policyName } = asked;
@@ -110,6 +115,18 @@ async function prepareManaged(context: FlowContext, asked: OperationRequest): Pr
     policyName,
     plan: undefined,
   });
+}
+
+/**
+ * A damaged `managed.json` is made anew by protecting the VM again. Nobody knows any more whether its machine has
+ * moved, so what a failover made becomes the operator's first: nothing that somebody may work with is ever removed. The
+ * same when an operator has taken the record away. Errors: `record-corrupt` when the ledger is damaged too.
+ */
+async function takeDamagedAway({ stores, clock }: FlowContext, itemId: string): Promise<void> {
+  const isManaged = await unlessDamaged(() => findManaged(stores, itemId), nothing);
+  if (isManaged !== undefined || !(await hasLedger(stores, itemId))) return;
+  await changeLedger(stores, itemId, (ledger) => handOver(ledger, clock.now()));
+  await removeDamagedManaged(stores, itemId);
 }
 
 function startedItem(now: ManagedItem, found: ManagedItem, asked: OperationRequest, jobId: string): ManagedItem {
@@ -155,7 +172,13 @@ export async function tendFlow(context: FlowContext, itemId: string, flows: Flow
   if (state === undefined) await flows.start({ version: 3, itemId, ...job });
   if (state !== "ended" || (await reportOutcome(context, itemId, job.jobId))) return;
   const error = new LeewardError("internal", "The flow ended without an outcome.");
-  await tellJob(context, await changeJob(stores, itemId, job.jobId, (record) => failJob(record, errorOf(error), clock.now())));
+  const failed = await unlessDamaged(
+    () => changeJob(stores, itemId, job.jobId, (record) => failJob(record, errorOf(error), clock.now())),
+    nothing,
+  );
+  const ended = failed ?? remadeJob({ itemId, ...job }, "Failed", [error], clock.now());
+  await mendJob(stores, ended);
+  await tellJob(context, ended);
   await reportOutcome(context, itemId, job.jobId);
 }
 

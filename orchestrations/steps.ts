@@ -42,7 +42,10 @@ export interface CallBounds {
   readonly maxTries?: number;
 }
 
-/** Runs an activity, and again after a pause while its failure can pass. Who has no time does not wait as long as Azure asks. Throws FlowFailure, Superseded. */
+/**
+ * Runs an activity, and again after a pause while its failure can pass. Who has no time does not wait as long as Azure
+ * asks. Throws FlowFailure, Superseded.
+ */
 export function* call<Name extends ActivityName>(
   run: FlowRun,
   name: Name,

@@ -51,14 +51,14 @@ export const TIME_MAX_MS = 253_402_300_799_999;
 // --- Apply (DESIGN 6) ---
 /** Azure's Put Page takes at most 4 MiB. */
 export const PUT_PAGE_MAX_BYTES = 4 * MIB;
-/** Encoded bytes of one batch: one full delta always fits, many small ones share a batch. */
-export const BATCH_MAX_BYTES = 64 * MIB;
+/** Encoded bytes of one batch: one full delta always fits behind them, many small ones share a batch. */
+export const BATCH_MAX_BYTES = 16 * MIB;
 /** Deltas of one batch: bounds the reads before the first write. */
 export const BATCH_MAX_DELTAS = 64;
 /** Page writes in flight for one item: 8 x 4 MiB is the memory they pin. */
 export const PAGE_WRITES_IN_FLIGHT = 8;
 /** Decoded frames of one batch that are kept from their check until their pages are written: an epoch of 5 s is rarely larger. */
-export const FRAMES_HELD_MAX_BYTES = 48 * MIB;
+export const FRAMES_HELD_MAX_BYTES = 32 * MIB;
 /** How long a claim holds without renewal; the sweep frees it afterwards. */
 export const CLAIM_MS = 30_000;
 /** A queue handler hands on after this time, far below the host's ten minutes. */
@@ -68,7 +68,7 @@ export const CLAIMS_PER_RUN = 4;
 /** A claim is renewed when less than this is left of it: one slow request (STORE_WRITE_MS) may still pass before it runs out. */
 export const CLAIM_RENEW_MS = 2 * (CLAIM_MS / 3);
 /** Extents of one batch: bounds the memory and the time of merging; one delta always fits. */
-export const BATCH_MAX_EXTENTS = 2 * DELTA_MAX_EXTENTS;
+export const BATCH_MAX_EXTENTS = EPOCH_MAX_EXTENTS;
 /** Zeros up to this length go inside a Put Page where that saves an operation: a request costs about as much as sending them. */
 export const ZERO_FILL_MAX_BYTES = 64 * KIB;
 /** Disks that are fenced or snapshot at the same time: one request each, far below the store's limits. */
@@ -79,6 +79,11 @@ export const DISK_REQUESTS_IN_FLIGHT = 8;
 export const POINT_LIST_PAGE_MAX_COUNT = 1_000;
 /** Pages followed: 15 days of points every 5 minutes, with pins, are 9 pages even before pruning. */
 export const POINT_LIST_PAGES_MAX = 64;
+/** Disks of all manifests that a process remembers, enough for the points of a thousand machines of two disks, and what one takes up, its share of the rest included. */
+export const POINT_CACHE_MAX_DISKS = 100_000;
+export const POINT_CACHE_DISK_BYTES = 384;
+/** An item whose points nobody has listed for this long is swept elsewhere, or gone. */
+export const POINT_CACHE_KEPT_MS = 60 * 60_000;
 /** Manifests read at the same time when points are listed. */
 export const POINT_READS_IN_FLIGHT = 8;
 
@@ -234,7 +239,7 @@ export const ITEMS_PAGE_MAX_COUNT = 100;
 /** Events in one queue message: a message of 64 KiB holds fewer. */
 export const HINTS_PER_MESSAGE_MAX_COUNT = 256;
 /** Items that one process keeps warm, that is claimed while it waits for their next hint: half of the queue's slots stay free for all others. */
-export const WARM_ITEMS_MAX_COUNT = 3;
+export const WARM_ITEMS_MAX_COUNT = 2;
 /** A warm item is looked at this often without a hint, because its hints may have gone to another process. */
 export const WARM_LOOK_MS = 10_000;
 /** A process that is told to end waits this long for its warm items to be let go; after it their claims run out by themselves. */

@@ -20,6 +20,8 @@ export interface RecordListing {
   readonly lengthBytes: number;
   /** Unix milliseconds of the store's clock. */
   readonly createdMs: number;
+  /** Changes with every write, as that of a read does; only those of two listings can be compared. */
+  readonly etag: string;
 }
 
 /** Named immutable or compare-and-set blobs in one container. A container that does not exist reads as empty and is made by the first write. */

@@ -34,8 +34,8 @@ export function parseStartOptions(parameters: readonly string[]): StartOptions {
     throw usage(error instanceof Error ? error.message : String(error));
   }
   const images = Array.isArray(values["disk"]) ? values["disk"].map(String) : [];
-  const port = (name: keyof typeof FIXED_PORTS): number =>
-    portOf(PORT_OPTIONS[name], values[PORT_OPTIONS[name].slice(2)], FIXED_PORTS[name]);
+  const given = (name: keyof typeof FIXED_PORTS): unknown => values[PORT_OPTIONS[name].slice(2)];
+  const port = (name: Exclude<keyof typeof FIXED_PORTS, "nbd">): number => portOf(PORT_OPTIONS[name], given(name), FIXED_PORTS[name]);
   return {
     images,
     writer: images.length === 0 && values["no-writer"] !== true,
@@ -47,7 +47,7 @@ export function parseStartOptions(parameters: readonly string[]): StartOptions {
       targetQueue: port("targetQueue"),
       resourceManager: port("resourceManager"),
       eventTopic: port("eventTopic"),
-      nbd: port("nbd"),
+      nbd: given("nbd") === undefined ? FIXED_PORTS.nbd : portOf(PORT_OPTIONS.nbd, given("nbd"), 0),
     },
     eventWebhook: webhookOf(values["event-webhook"]),
   };

@@ -23,7 +23,8 @@ export const FIXED_PORTS = {
   targetQueue: 10011,
   resourceManager: 10020,
   eventTopic: 10030,
-  nbd: 10809,
+  // Whoever can connect holds the raw disks: without being asked there is the unix socket only, which is its user's own.
+  nbd: undefined,
 } as const;
 export const FREE_PORTS: CloudPorts = {
   app: 0,

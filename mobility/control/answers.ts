@@ -26,9 +26,10 @@ export function heartbeatAnswer(value: unknown): HeartbeatAnswer | undefined {
   const expiresMs = numberAt(upload, "expiresMs");
   const applied = positionAt(value, "applied");
   const intervalMs = numberAt(value, "intervalMs");
+  const nowMs = numberAt(value, "nowMs");
   if (opened === undefined || containerUrl === undefined || !URL.canParse(containerUrl)) return undefined;
   if (expiresMs === undefined || applied === undefined || intervalMs === undefined) return undefined;
-  return { ...opened, upload: { containerUrl, expiresMs }, applied, intervalMs, ...requests(value) };
+  return { ...opened, upload: { containerUrl, expiresMs }, applied, nowMs, intervalMs, ...requests(value) };
 }
 
 /** What a control plane of before does not say is nothing wanted. */

@@ -29,6 +29,8 @@ export interface ControlOptions {
   /** The ticket and item token to use now. */
   readonly credential: () => string;
   readonly sessionId: string;
+  /** The control plane has just said what time it is. */
+  readonly told: (controlMs: number) => void;
   /** Ends calls under way when the service stops. */
   readonly signal: AbortSignal;
 }
@@ -61,16 +63,24 @@ export function createControlClient(options: ControlOptions): ControlClient {
   const authorized = (): object => ({ authorization: `Bearer ${options.credential()}` });
   return {
     register: (request) => call("register", request, registerAnswer, {}),
-    heartbeat: (request) => call("heartbeat", request, heartbeatAnswer, authorized()),
+    heartbeat: async (request) => {
+      const answer = await call("heartbeat", request, heartbeatAnswer, authorized());
+      if (answer.nowMs !== undefined) options.told(answer.nowMs);
+      return answer;
+    },
     settle: (request) => call("settle", { ...request, sessionId: options.sessionId }, settleAnswer, authorized()),
   };
 }
 
-/** Tokens and the SAS travel in these calls: plain http reaches this machine only. Throws `configuration-invalid`. */
+/** Nobody on the way can read what is sent there: it is https, or does not leave this machine. */
+export function isGuarded({ protocol, hostname }: URL): boolean {
+  return protocol === "https:" || (protocol === "http:" && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname));
+}
+
+/** Tokens and the SAS travel in these calls. Throws `configuration-invalid`. */
 export function controlUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  const loopback = url !== undefined && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname);
-  if (url !== undefined && (url.protocol === "https:" || (url.protocol === "http:" && loopback))) return url;
+  if (url !== undefined && isGuarded(url)) return url;
   throw new LeewardError("configuration-invalid", "apiUrl must be an https address; http is for this machine only.", { option: "apiUrl" });
 }
 

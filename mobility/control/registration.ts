@@ -5,6 +5,7 @@ import type { DiskDescription, Position } from "../../replication/position.ts";
 import { backOffMs } from "../back-off.ts";
 import { pause } from "../clock.ts";
 import type { Clock } from "../clock.ts";
+import type { CacheAccount } from "./cache-account.ts";
 import type { ControlClient } from "./control-client.ts";
 import type { ItemTokens } from "./item-tokens.ts";
 
@@ -12,6 +13,7 @@ export interface RegistrationOptions {
   readonly control: Pick<ControlClient, "register">;
   readonly itemId: string;
   readonly tokens: Pick<ItemTokens, "current" | "keepTicket">;
+  readonly cacheAccount: Pick<CacheAccount, "keep">;
   readonly registrationToken: string | undefined;
   readonly machineId: () => Promise<string>;
   readonly bootId: string;
@@ -26,7 +28,7 @@ export async function registerService(options: RegistrationOptions): Promise<Pos
       option: "registrationToken",
     });
   }
-  const { stream, start, nonce, ticket } = await control.register({
+  const { stream, start, nonce, ticket, cacheEndpoint } = await control.register({
     registrationToken,
     itemToken: tokens.current(),
     machineId: await options.machineId(),
@@ -36,6 +38,7 @@ export async function registerService(options: RegistrationOptions): Promise<Pos
   if (!samePosition(start, startPosition(itemId, stream, disks, nonce))) {
     throw new LeewardError("disk-invalid", "The control plane expects other disks for this item.", { item: itemId, stream });
   }
+  options.cacheAccount.keep(cacheEndpoint);
   tokens.keepTicket(ticket);
   return start;
 }

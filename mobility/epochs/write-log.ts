@@ -37,8 +37,10 @@ export interface WriteLogOptions {
   readonly diskCount: number;
   readonly epochMaxAgeMs: number;
   readonly clock: Clock;
-  /** Later records never carry an earlier time. */
+  /** Later records never carry an earlier time, unless that one had not come yet. */
   readonly lastWriteMs: number;
+  /** What no right clock shows yet; without it any time may be right. */
+  readonly latestMs?: (() => number) | undefined;
 }
 
 export function openWriteLog(options: WriteLogOptions): WriteLog {
@@ -64,10 +66,11 @@ export function openWriteLog(options: WriteLogOptions): WriteLog {
   return {
     append: (record, data) => {
       if (failure !== undefined) throw failure;
+      // A clock that jumps back must not make the times of a stream decrease; but for one that was wrong, which would pin all that come. Inside an epoch never.
+      const isWrong = lastMs > (options.latestMs?.() ?? lastMs);
       const full = journal.openBytes + RECORD_HEADER_BYTES + data.length > EPOCH_MAX_DATA_BYTES || index.count() + 2 > EPOCH_MAX_EXTENTS;
-      if (full) cut();
-      // A clock that jumps back must not make the times of a stream decrease.
-      lastMs = Math.max(lastMs, options.clock.now());
+      if (full || isWrong) cut();
+      lastMs = Math.max(isWrong ? 0 : lastMs, options.clock.now());
       index.add(record, journal.append({ ...record, timeMs: lastMs }, data));
       records += 1;
       stopAge ??= options.clock.after(options.epochMaxAgeMs, cut);

@@ -3,13 +3,17 @@ import { connect, createServer } from "node:net";
 import type { Server, Socket } from "node:net";
 import { LeewardError } from "../../replication/errors.ts";
 import { NBD_CONNECTIONS_MAX, NBD_PAYLOAD_IN_FLIGHT_BYTES } from "../limits.ts";
+import { listenPrivately } from "../private-socket.ts";
 import { createByteBudget } from "./byte-budget.ts";
 import { serveConnection } from "./connection.ts";
 import type { NbdDisk } from "./connection.ts";
 import { WIRE_ERROR } from "./protocol.ts";
 import type { WireError } from "./protocol.ts";
 
-/** Where clients connect. TCP is for this machine only: NBD knows no password, so anything but a loopback address is refused. */
+/**
+ * Where clients connect. NBD knows no password. The unix socket is its user's alone. TCP lets in every user of this machine, so it is opened only when the
+ * configuration asks for it, and anything but a loopback address is refused.
+ */
 export type NbdAddress =
   | { readonly kind: "unix"; readonly path: string }
   | { readonly kind: "tcp"; readonly host: string; readonly port: number };
@@ -80,7 +84,8 @@ async function listen(address: NbdAddress, accept: (socket: Socket) => void): Pr
   const server = createServer({ highWaterMark: 1024 * 1024, noDelay: true, allowHalfOpen: true }, accept);
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(address, error)));
-    server.listen(address.kind === "unix" ? { path: address.path } : { host: address.host, port: address.port }, resolve);
+    if (address.kind === "unix") listenPrivately(server, address.path, resolve);
+    else server.listen({ host: address.host, port: address.port }, resolve);
   });
   return server;
 }

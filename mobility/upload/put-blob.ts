@@ -11,6 +11,8 @@ export type PutOutcome =
   | { readonly kind: "created" }
   /** A blob of this name is there; only the control plane can say whether it is ours. */
   | { readonly kind: "exists" }
+  /** That, or the identity that signed the credential may not write here: the control plane can say whether a blob is there. */
+  | { readonly kind: "exists-or-refused"; readonly reason: string }
   /** The credential is over or wrong: the next heartbeat brings another. */
   | { readonly kind: "refused"; readonly reason: string }
   /** What arrived is not what the checksum says: damage on the way, or in the spool since the delta was sealed. */
@@ -59,20 +61,21 @@ export function blobUrl(containerUrl: string, name: string): URL {
 
 /**
  * A create-only credential may not overwrite, so an existing blob can also show as 403: UnauthorizedBlobOverwrite on Azure, and AuthorizationPermissionMismatch
- * where that code is not known (Azurite). Either way the credential itself is good, and the control plane can say what stands there.
+ * where that code is not known (Azurite). On Azure the latter is also what an identity gets whose role is missing, or not known everywhere yet.
  */
 export function putOutcome(answer: HttpAnswer): PutOutcome {
   const code = storageErrorCode(answer);
   const reason = `${answer.status}${code === "" ? "" : ` ${code}`}`;
   if (answer.status === 201) return { kind: "created" };
   if (EXISTS.has(code)) return { kind: "exists" };
+  if (code === "AuthorizationPermissionMismatch") return { kind: "exists-or-refused", reason };
   if (answer.status === 409 && code === "") return { kind: "exists" };
   if (code === "Md5Mismatch") return { kind: "damaged" };
   if (answer.status === 401 || answer.status === 403) return { kind: "refused", reason };
   return { kind: "failed", reason };
 }
 
-const EXISTS: ReadonlySet<string> = new Set(["BlobAlreadyExists", "UnauthorizedBlobOverwrite", "AuthorizationPermissionMismatch"]);
+const EXISTS: ReadonlySet<string> = new Set(["BlobAlreadyExists", "UnauthorizedBlobOverwrite"]);
 
 /** From the header, else from the XML body; letters and digits only, so that nothing of the request comes back into a log. */
 function storageErrorCode({ headers, body }: HttpAnswer): string {

@@ -45,6 +45,8 @@ export interface UploaderOptions {
   readonly pace?: Pace;
   /** Asks for a heartbeat soon: the credential is missing or over. */
   readonly renew: () => void;
+  /** Why nothing may be sent to a container; undefined when it may. */
+  readonly obstacle: (containerUrl: string) => LeewardError | undefined;
   /** Durably remembers that the cache has everything up to here. */
   readonly uploaded: (end: Position) => Promise<void>;
   readonly failed: (error: unknown) => void;
@@ -69,6 +71,7 @@ class SpoolUploader implements Uploader {
   readonly #stopping = new AbortController();
   readonly #workers = new Set<Promise<void>>();
   #containerUrl: string | undefined;
+  #refusedHost: string | undefined;
   #suspended = false;
   #stopped: LeewardError | undefined;
   #uploadedCount = 0;
@@ -110,7 +113,10 @@ class SpoolUploader implements Uploader {
   }
 
   grant(containerUrl: string): void {
+    const obstacle = this.#options.obstacle(containerUrl);
+    if (obstacle !== undefined) return this.#refuse(obstacle);
     const missing = this.#containerUrl === undefined;
+    this.#refusedHost = undefined;
     this.#containerUrl = containerUrl;
     this.#suspended = false;
     if (missing) {
@@ -118,6 +124,14 @@ class SpoolUploader implements Uploader {
       this.#wake = new AbortController();
     }
     this.#start();
+  }
+
+  /** Told once for each place: the next heartbeat names it again. What is under way goes to the place before. */
+  #refuse(obstacle: LeewardError): void {
+    this.#containerUrl = undefined;
+    const host = String(obstacle.facts["host"]);
+    if (host !== this.#refusedHost) this.#options.failed(obstacle);
+    this.#refusedHost = host;
   }
 
   suspend(): void {
@@ -226,10 +240,11 @@ class SpoolUploader implements Uploader {
         return;
       case "exists":
         return this.#settle(delta, streamOver);
+      case "exists-or-refused":
+        if ((await this.#ask(delta, streamOver)) === "again") throw this.#drop(containerUrl, outcome.reason);
+        return;
       case "refused":
-        // A newer credential may have come meanwhile: only the refused one is forgotten.
-        if (this.#containerUrl === containerUrl) this.#containerUrl = undefined;
-        throw new LeewardError("store-refused", `The cache refused the credential (${outcome.reason}); another one is asked for.`);
+        throw this.#drop(containerUrl, outcome.reason);
       case "damaged":
         // Next time with a checksum of what the spool holds now. Damage on the way is over then; damage of the spool must come to the target, which refuses it
         // with a reason that its operator sees, instead of being tried here without end.
@@ -242,27 +257,29 @@ class SpoolUploader implements Uploader {
     }
   }
 
-  async #settle({ end: { stream, epoch, checksum } }: SpooledDelta, streamOver: AbortSignal): Promise<void> {
+  /** Forgets a credential that was refused. A newer one may have come meanwhile, and stays. */
+  #drop(containerUrl: string, reason: string): LeewardError {
+    if (this.#containerUrl === containerUrl) this.#containerUrl = undefined;
+    return new LeewardError("store-refused", `The cache refused the credential (${reason}); another one is asked for.`);
+  }
+
+  async #settle(delta: SpooledDelta, streamOver: AbortSignal): Promise<void> {
+    if ((await this.#ask(delta, streamOver)) === "same") return;
+    const { epoch } = delta.end;
+    const problem = "The cache did not take a delta, and nothing readable stands in its place; it is sent again.";
+    throw new LeewardError("store-unavailable", problem, { epoch });
+  }
+
+  /** Whether the cache has exactly this delta, or it is to be sent again. Throws `position-fork` when another one stands there. */
+  async #ask({ end: { stream, epoch, checksum } }: SpooledDelta, streamOver: AbortSignal): Promise<"same" | "again"> {
     const { outcome } = await this.#options.control.settle({ stream, epoch, checksum });
     // Whatever stands there, it is nothing to the stream that has begun.
-    if (streamOver.aborted) return;
-    switch (outcome) {
-      case "same":
-        return;
-      case "again":
-        throw new LeewardError(
-          "store-unavailable",
-          "The cache did not take a delta, and nothing readable stands in its place; it is sent again.",
-          { epoch },
-        );
-      case "other": {
-        const error = new LeewardError("position-fork", "The cache holds another delta for this epoch: two services write one item.", {
-          epoch,
-        });
-        this.halt(error);
-        throw error;
-      }
-    }
+    if (streamOver.aborted || outcome !== "other") return outcome === "same" ? "same" : "again";
+    const error = new LeewardError("position-fork", "The cache holds another delta for this epoch: two services write one item.", {
+      epoch,
+    });
+    this.halt(error);
+    throw error;
   }
 
   /** Removes what the cache has from the front of the queue: first the position is remembered, then the files go. */

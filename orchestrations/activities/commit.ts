@@ -19,8 +19,8 @@ export async function closeStream(context: FlowContext, { itemId }: FlowRun): Pr
 }
 
 /**
- * Removes recovery points, a bounded number at a time; `left` waits for its settling time, for a restore that holds it, or
- * for a worker that was in the middle when the stream was closed and may still take one.
+ * Removes recovery points, a bounded number at a time; `left` waits for its settling time, for a restore that holds it,
+ * or for a worker that was in the middle when the stream was closed and may still take one.
  */
 export async function removePoints(context: FlowContext, { itemId }: FlowRun): Promise<{ readonly left: number }> {
   // Asked before the points are listed: afterwards no other comes.

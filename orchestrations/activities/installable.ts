@@ -1,7 +1,10 @@
 import { LeewardError } from "../../replication/errors.ts";
 import { type FlowContext, managementOf } from "./context.ts";
 
-/** What the installation of the mobility service needs of the app's settings. Errors: `configuration-invalid` that names the missing one. */
+/**
+ * What the installation of the mobility service needs of the app's settings. Errors: `configuration-invalid` that names
+ * the missing one.
+ */
 export function requireInstallable(context: FlowContext): { readonly apiUrl: string; readonly installScriptUrl: string } {
   const { apiUrl, installScriptUrl } = managementOf(context);
   if (apiUrl === undefined) {

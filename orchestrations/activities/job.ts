@@ -7,23 +7,32 @@ import {
   failJob,
   isEnded,
   noteError as noteErrorIn,
+  remadeJob,
   startTask,
   succeedJob,
 } from "../../replication/jobs/job.ts";
-import { changeJob, findJob } from "../../replication/jobs/job-record.ts";
+import { changeJob, findJob, replaceJob } from "../../replication/jobs/job-record.ts";
 import { type RunningFlow, changeManaged, findManaged } from "../../replication/jobs/managed-item.ts";
+import { nothing, unlessDamaged } from "../../replication/items/damaged.ts";
+import type { ItemStores } from "../../replication/ports.ts";
 import { decideOutcome } from "../../replication/states/decide.ts";
 import type { FlowError, FlowRun } from "../flow-run.ts";
 import { type FlowContext, managedOf } from "./context.ts";
+import { requireLedger } from "./ledger-repair.ts";
 import { type TellContext, tellJob, tellState } from "./tell.ts";
 
-/** What the flow was asked for; that it has begun is told. */
-export async function openJob(context: FlowContext, { itemId, jobId }: FlowRun): Promise<Pick<RunningFlow, "endsJobId" | "failover">> {
+/**
+ * What the flow was asked for; that it has begun is told. Errors: `record-corrupt` for a damaged ledger: then nothing
+ * is begun.
+ */
+export async function openJob(context: FlowContext, run: FlowRun): Promise<Pick<RunningFlow, "endsJobId" | "failover">> {
+  const { itemId, jobId } = run;
   const { running, situation } = await managedOf(context, itemId);
   if (running === undefined) throw new LeewardError("internal", "A flow runs without its request.", { itemId });
   const { endsJobId, failover, from } = running;
   await tellJob(context, await changeJob(context.stores, itemId, jobId, beginJob));
   await tellState(context, itemId, from, situation, jobId);
+  await requireLedger(context, run);
   return { endsJobId, failover };
 }
 
@@ -33,7 +42,8 @@ export async function lookOther(
   { itemId }: FlowRun,
   { jobId, giveUp }: { readonly jobId: string; readonly giveUp: boolean },
 ): Promise<{ readonly ended: boolean }> {
-  const other = await findJob(stores, itemId, jobId);
+  // A flow whose record is damaged has stopped, or does at its next step.
+  const other = await unlessDamaged(() => findJob(stores, itemId, jobId), nothing);
   if (other === undefined || isEnded(other)) return { ended: true };
   if (!giveUp) return { ended: false };
   return { ended: isEnded(await changeJob(stores, itemId, jobId, (job) => cancelJob(job, clock.now()))) };
@@ -69,15 +79,26 @@ export type JobEnd =
   | { readonly kind: "failed"; readonly error: FlowError };
 
 /** The record first, then the item's state after what the record says: the end of a job is final, whoever tells it a second time. */
-export async function closeJob(context: FlowContext, { itemId, jobId }: FlowRun, end: JobEnd): Promise<Pick<JobRecord, "state">> {
+export async function closeJob(context: FlowContext, run: FlowRun, end: JobEnd): Promise<Pick<JobRecord, "state">> {
+  const { itemId, jobId } = run;
   const nowMs = context.clock.now();
-  const job = await changeJob(context.stores, itemId, jobId, (found) => {
+  const closed = changeJob(context.stores, itemId, jobId, (found) => {
     if (end.kind === "succeeded") return succeedJob(found, nowMs);
     return end.kind === "cancelled" ? cancelJob(found, nowMs) : failJob(found, errorOf(end.error), nowMs);
   });
+  const job =
+    (await unlessDamaged(() => closed, nothing)) ?? remadeJob(run, STATES[end.kind], end.kind === "failed" ? [end.error] : [], nowMs);
+  await mendJob(context.stores, job);
   await tellJob(context, job);
   await reportOutcome(context, itemId, jobId);
   return { state: job.state };
+}
+
+const STATES = { succeeded: "Succeeded", cancelled: "Cancelled", failed: "Failed" } as const;
+
+/** Puts the job in the place of a record that cannot be read. */
+export async function mendJob(stores: ItemStores, job: JobRecord): Promise<void> {
+  if ((await unlessDamaged(() => findJob(stores, job.itemId, job.jobId), nothing)) === undefined) await replaceJob(stores, job);
 }
 
 /** What a job keeps of an error. */
@@ -89,7 +110,8 @@ export const errorOf = ({ code, message, hint }: Pick<FlowError, "code" | "messa
  */
 export async function reportOutcome(context: TellContext, itemId: string, jobId: string): Promise<boolean> {
   const { stores } = context;
-  const job = await findJob(stores, itemId, jobId);
+  // Who ends a job whose record is damaged makes it anew.
+  const job = await unlessDamaged(() => findJob(stores, itemId, jobId), nothing);
   const before = await findManaged(stores, itemId);
   if (job === undefined || !isEnded(job) || before?.situation.job?.jobId !== jobId) return false;
   const outcome = job.state === "Succeeded" ? "JobSucceeded" : "JobFailed";

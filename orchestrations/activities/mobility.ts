@@ -12,6 +12,7 @@ import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { textOf } from "../../replication/resources/json.ts";
 import type { FlowRun } from "../flow-run.ts";
 import { type FlowContext, managementOf } from "./context.ts";
+import { extensionId } from "./extension.ts";
 import { requireInstallable } from "./installable.ts";
 import { installSettings } from "./install-script.ts";
 import { itemDisks } from "./item-disks.ts";
@@ -27,10 +28,6 @@ export async function protect(context: FlowContext, run: FlowRun): Promise<void>
   await protectByPolicy(context, { itemId: run.itemId, disks, policy, policyName });
   await changeLedger(context.stores, run.itemId, (ledger) => markCreated(ledger, cacheData.id, context.clock.now()));
 }
-
-const EXTENSION = "leeward-mobility";
-
-const extensionId = (sourceVmId: string): string => `${sourceVmId}/extensions/${EXTENSION}`;
 
 /** Begins to install the service (docs/resource-manager.md). Rule 8: the token is made and used here, and goes nowhere else. */
 export async function beginInstall(context: FlowContext, run: FlowRun): Promise<StepAnswer> {

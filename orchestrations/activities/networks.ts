@@ -6,8 +6,9 @@ import { type FlowContext, managedOf, managementOf } from "./context.ts";
 import { planOf } from "./resources.ts";
 
 /**
- * Maps the network of the VM to that of its plan, and back, as Site Recovery does with the first VM of a network: those that follow go the same way. It is
- * a convenience: an operator who has mapped the network elsewhere meanwhile, or a table that is full, keeps nobody from being protected.
+ * Maps the network of the VM to that of its plan, and back, as Site Recovery does with the first VM of a network: those
+ * that follow go the same way. It is a convenience: an operator who has mapped the network elsewhere meanwhile, or a
+ * table that is full or damaged, keeps nobody from being protected.
  */
 export async function rememberNetwork(context: FlowContext, run: FlowRun): Promise<void> {
   const { network } = await planOf(context, run);
@@ -25,6 +26,6 @@ export async function rememberNetwork(context: FlowContext, run: FlowRun): Promi
   try {
     await addMapping(context.control, mapping);
   } catch (error) {
-    if (!hasCode(error, "operation-not-allowed", "invalid-request")) throw error;
+    if (!hasCode(error, "operation-not-allowed", "invalid-request", "record-corrupt")) throw error;
   }
 }

@@ -3,8 +3,11 @@ import { ITEMS_PAGE_MAX_COUNT } from "../../replication/limits.ts";
 import { type ManagedItem, changeManaged, findManaged, readManaged } from "../../replication/jobs/managed-item.ts";
 import { PLAN_REFUSALS, type PlanRefusal, type TargetPlan } from "../../replication/planning/plan.ts";
 import { planTarget } from "../../replication/planning/plan-target.ts";
-import type { ItemStores } from "../../replication/ports.ts";
-import { listMappings } from "../../replication/networks/mapping-records.ts";
+import { noteError } from "../../replication/jobs/job.ts";
+import { changeJob } from "../../replication/jobs/job-record.ts";
+import { nothing, unlessDamaged } from "../../replication/items/damaged.ts";
+import type { PlanOptions } from "../../replication/planning/options.ts";
+import { type NamedMapping, listMappings } from "../../replication/networks/mapping-records.ts";
 import { readInventory } from "../../replication/resources/read-inventory.ts";
 import { readTargetFacts } from "../../replication/resources/read-target-facts.ts";
 import type { KnownFacts } from "../../replication/resources/target-facts.ts";
@@ -24,8 +27,8 @@ export async function planItem(context: FlowContext, run: FlowRun): Promise<void
   const known: KnownFacts = {
     targetRegion: options.targetRegion,
     controlResourceGroup: resourceGroup,
-    mappings: await listMappings(context.control),
-    ...reservations(await otherPlans(context.stores, run.itemId)),
+    mappings: await mappingsFor(context, options),
+    ...reservations(await otherPlans(context, run)),
   };
   const facts = await readTargetFacts(resourceManager, options.subscriptionId ?? source.subscriptionId, known);
   const decision = planTarget({ itemId: run.itemId, purpose: "failover", source, options, facts });
@@ -43,18 +46,41 @@ function refused(refusals: readonly PlanRefusal[]): LeewardError {
   );
 }
 
-async function otherPlans(stores: ItemStores, itemId: string): Promise<readonly PlannedItem[]> {
+/** Who names the network needs no mapping. Errors: `record-corrupt`. */
+async function mappingsFor({ control }: FlowContext, { network }: PlanOptions): Promise<readonly NamedMapping[]> {
+  return network === undefined ? listMappings(control) : ((await unlessDamaged(() => listMappings(control), nothing)) ?? []);
+}
+
+/**
+ * The job names the items whose plan cannot be read: their names and addresses are not kept apart from those of this
+ * one.
+ */
+async function otherPlans({ stores, clock }: FlowContext, { itemId, jobId }: FlowRun): Promise<readonly PlannedItem[]> {
   const found: PlannedItem[] = [];
+  const damaged: string[] = [];
   for (let after: string | undefined; ;) {
     const page = await stores.listItems(ITEMS_PAGE_MAX_COUNT, after);
     for (const other of page) {
-      const managed = other === itemId ? undefined : await findManaged(stores, other);
+      if (other === itemId) continue;
+      const managed = await unlessDamaged(
+        () => findManaged(stores, other),
+        () => void damaged.push(other),
+      );
       if (isPlanned(managed)) found.push(managed);
     }
     after = page.at(-1);
-    if (page.length < ITEMS_PAGE_MAX_COUNT) return found;
+    if (page.length === ITEMS_PAGE_MAX_COUNT) continue;
+    for (const other of damaged) await changeJob(stores, itemId, jobId, (job) => noteError(job, unreadPlan(other), clock.now()));
+    return found;
   }
 }
+
+const unreadPlan = (itemId: string) => ({
+  taskName: "CheckPrerequisites",
+  code: "record-corrupt",
+  message: `The record managed.json of the item "${itemId}" is damaged: what its failover will need was not kept free.`,
+  hint: "Restore it from the account's soft delete, or protect that VM again; then enable protection of this one again.",
+});
 
 type PlannedItem = ManagedItem & { readonly plan: TargetPlan };
 

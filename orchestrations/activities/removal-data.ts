@@ -50,8 +50,8 @@ export async function leaveAtSource(
 }
 
 /**
- * Looks whether everything that was removed is gone; what still stands is to be removed again. Errors: `conflict` with the leftovers, which is retryable: Azure
- * shows for some minutes what is gone.
+ * Looks whether everything that was removed is gone; what still stands is to be removed again. Errors: `conflict` with
+ * the leftovers, which is retryable: Azure shows for some minutes what is gone.
  */
 export async function proveNothingLeft(context: FlowContext, { itemId }: FlowRun): Promise<void> {
   const { stores, clock } = context;

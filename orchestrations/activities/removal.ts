@@ -20,6 +20,7 @@ import { type JobLeftover, noteLeftover } from "../../replication/jobs/job.ts";
 import { changeJob } from "../../replication/jobs/job-record.ts";
 import { AZURE_BUSY_MS } from "../../replication/limits.ts";
 import type { Begun } from "../../replication/ports-resource-manager.ts";
+import { nothing, unlessDamaged } from "../../replication/items/damaged.ts";
 import { forgetNetwork } from "../../replication/networks/mapping-records.ts";
 import { listOf, textOf } from "../../replication/resources/json.ts";
 import { removeRestore } from "../../replication/restore/remove.ts";
@@ -28,8 +29,8 @@ import { type FlowContext, managedOf, managementOf } from "./context.ts";
 import { type StepAnswer, stepAnswer } from "./resources.ts";
 
 /**
- * Marks what has to go, then looks at the other items (in this order: see `beginRemoval`); the ids to remove, stage by stage. What is never removed is
- * released here, and the job names it.
+ * Marks what has to go, then looks at the other items (in this order: see `beginRemoval`); the ids to remove, stage by
+ * stage. What is never removed is released here, and the job names it.
  */
 export async function planRemovals(
   context: FlowContext,
@@ -121,7 +122,9 @@ async function removeAnswer(context: FlowContext, run: FlowRun, entry: LedgerEnt
     if (inUse.kind === "foreign" && run.flow === "disable-protection") return leave(context, run, inUseLeft(entry.id, inUse.users));
   }
   const answer = stepAnswer(begun);
-  if (answer.kind === "done" && entry.kind === "virtual-network") await forgetNetwork(context.control, entry.id);
+  // Mappings that cannot be read lead nowhere already.
+  if (answer.kind === "done" && entry.kind === "virtual-network")
+    await unlessDamaged(() => forgetNetwork(context.control, entry.id), nothing);
   if (answer.kind === "done") await changeLedger(stores, run.itemId, (ledger) => markRemoved(ledger, entry.id, clock.now()));
   return answer;
 }

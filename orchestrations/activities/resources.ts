@@ -30,8 +30,8 @@ export function stepAnswer(begun: Begun): StepAnswer {
 }
 
 /**
- * The same for a change that speaks of what this item's ledger has made a short time ago: what Azure does not know yet is waited for. `body`: of a PUT; its id and
- * what it names are looked for in the ledger.
+ * The same for a change that speaks of what this item's ledger has made a short time ago: what Azure does not know yet
+ * is waited for. `body`: of a PUT; its id and what it names are looked for in the ledger.
  */
 export async function answerOfChange(
   { stores, clock }: FlowContext,

@@ -28,8 +28,9 @@ export async function lookWorkers({ stores, clock }: FlowContext, { itemId }: Fl
 }
 
 /**
- * Who lets go has settled all its requests, but for one of unknown outcome before an earlier claim, which lands soon if it does. Who does not has died, or
- * knows of a request only that it may land: its claim runs out, and then the longest request may still be under way.
+ * Who lets go has settled all its requests, but for one of unknown outcome before an earlier claim, which lands soon if
+ * it does. Who does not has died, or knows of a request only that it may land: its claim runs out, and then the longest
+ * request may still be under way.
  */
 export async function lookWorker(stores: ItemStores, itemId: string, nowMs: number): Promise<WorkerLook> {
   // A damaged record fences every worker: none can renew its claim, or say how far it has come.

@@ -3,7 +3,10 @@ import { removeSteps } from "../remove.ts";
 import type { FlowRun } from "../flow-run.ts";
 import { type Flow, call, inTasks, wait } from "../steps.ts";
 
-/** As it was until version 3, for runs that have begun under it: its steps stay as they are. Stops replication, removes what Leeward made for the item, and looks that nothing is left. A machine that users work with stays. */
+/**
+ * As it was until version 3, for runs that have begun under it: its steps stay as they are. Stops replication, removes
+ * what Leeward made for the item, and looks that nothing is left. A machine that users work with stays.
+ */
 export function* disableProtection(run: FlowRun): Flow<void> {
   yield* inTasks(run, [
     ["StopReplication", call(run, "silenceSource", undefined)],

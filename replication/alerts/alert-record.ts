@@ -1,9 +1,10 @@
+import { unlessDamaged } from "../items/damaged.ts";
 import { requireField } from "../items/request-rules.ts";
 import { ALERT_RECORD } from "../items/names.ts";
 import { type FailoverRequest, readManaged } from "../jobs/managed-item.ts";
 import { decodeRecord, encodeRecord } from "../items/records.ts";
 import { ALERT_COOL_DOWN_MAX_MS, ALERT_TARGETS_MAX_COUNT, RECORD_CHANGES_MAX_TRIES, RESOURCE_ID_MAX_LENGTH } from "../limits.ts";
-import { LeewardError, hasCode } from "../errors.ts";
+import { LeewardError } from "../errors.ts";
 import type { Clock, ItemStores, RecordStore } from "../ports.ts";
 import { type AlertHistory, type AlertRule, NO_ALERTS } from "./decide-alert.ts";
 
@@ -19,8 +20,8 @@ export interface AlertRecord {
 }
 
 /**
- * `alerts.json`. Changed by compare-and-set only. A rule that is taken away leaves its history: an alert that comes again must
- * not start a second failover by the next rule.
+ * `alerts.json`. Changed by compare-and-set only. A rule that is taken away leaves its history: an alert that comes
+ * again must not start a second failover by the next rule.
  */
 type StoredAlerts = Omit<AlertRecord, "rule"> & { readonly rule: AlertRule | undefined };
 
@@ -52,7 +53,10 @@ export async function readAlertRecord(stores: ItemStores, itemId: string): Promi
   throw new LeewardError("alert-rule-unknown", `The item "${itemId}" has no alert rule.`, { itemId });
 }
 
-/** Takes the rule away, and what it has decided and not begun; one that is not there is fine. A damaged record is made anew. Errors: `conflict`. */
+/**
+ * Takes the rule away, and what it has decided and not begun; one that is not there is fine. A damaged record is made
+ * anew. Errors: `conflict`.
+ */
 export async function removeAlertRule(context: AlertRuleContext, itemId: string): Promise<void> {
   await changeStored(context, itemId, (found) => (found?.rule === undefined ? found : { ...found, rule: undefined, pending: undefined }));
 }
@@ -70,8 +74,9 @@ export interface AlertRuleContext {
 }
 
 /**
- * Gives the item this rule, and returns it whole; what was decided before stays. Only what has a machine to fail over can have one. A
- * damaged record is made anew. Errors: `invalid-request` that names the field, `item-unknown`, `conflict`.
+ * Gives the item this rule, and returns it whole; what was decided before stays. Only what has a machine to fail over
+ * can have one. A damaged record is made anew. Errors: `invalid-request` that names the field, `item-unknown`,
+ * `conflict`.
  */
 export async function setAlertRule(context: AlertRuleContext, itemId: string, given: GivenAlertRule): Promise<AlertRule> {
   const { sourceVmId } = await readManaged(context.stores, itemId);
@@ -102,7 +107,10 @@ export async function changeAlertRecord(
   throw changedAllTheTime(itemId);
 }
 
-/** By an operator. What a damaged record knew is lost, so that the new one begins as if an alert had just started a failover: in doubt none starts. */
+/**
+ * By an operator. What a damaged record knew is lost, so that the new one begins as if an alert had just started a
+ * failover: in doubt none starts.
+ */
 async function changeStored(
   { stores, clock }: AlertRuleContext,
   itemId: string,
@@ -111,7 +119,7 @@ async function changeStored(
   const records = stores.records(itemId);
   for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
     const bytes = await records.read(ALERT_RECORD);
-    const found = bytes === undefined ? undefined : readable(bytes.bytes, itemId);
+    const found = bytes === undefined ? undefined : await readable(bytes.bytes, itemId);
     const fresh: StoredAlerts = {
       version: 1,
       itemId,
@@ -130,13 +138,11 @@ async function changeStored(
   throw changedAllTheTime(itemId);
 }
 
-function readable(bytes: Uint8Array, itemId: string): StoredAlerts | "damaged" {
-  try {
-    return decoded(bytes, itemId);
-  } catch (error) {
-    if (hasCode(error, "record-corrupt")) return "damaged";
-    throw error;
-  }
+function readable(bytes: Uint8Array, itemId: string): Promise<StoredAlerts | "damaged"> {
+  return unlessDamaged(
+    () => decoded(bytes, itemId),
+    () => "damaged" as const,
+  );
 }
 
 async function readStored(

@@ -1,4 +1,5 @@
 import { LeewardError, invariant } from "../errors.ts";
+import { SOURCE_CLOCK_AHEAD_MAX_MS } from "../limits.ts";
 import { BATCH_WRITE_MAX_MS, BUSY_MAX_MS } from "./limits.ts";
 import { deltaName } from "../items/names.ts";
 import { samePosition } from "../position.ts";
@@ -32,6 +33,8 @@ export async function applyBatch(claim: Claim, batch: Batch): Promise<void> {
   const refusals = await writePages(claim, operations, batch);
   const { header, end } = batch.last;
   // Step g. All writes of the batch have settled well, so the disks stand at its end: rule 1 from here on.
+  // Times of a stream never go back, but for one that no clock can have shown: it would hide all that come.
+  const wasRead = appliedSourceMs - claim.open.context.clock.now() <= SOURCE_CLOCK_AHEAD_MAX_MS;
   const ended: ProgressChanges = {
     applied: end,
     intent: end,
@@ -39,7 +42,7 @@ export async function applyBatch(claim: Claim, batch: Batch): Promise<void> {
     consistency: header.flags.consistency,
     groupMark: header.flags.groupMark,
     final: header.flags.final,
-    appliedSourceMs: Math.max(appliedSourceMs, header.lastWriteMs),
+    appliedSourceMs: wasRead ? Math.max(appliedSourceMs, header.lastWriteMs) : header.lastWriteMs,
   };
   if (refusals === 0) await claim.change(ended);
   else await claim.changeAnew(ended);

@@ -1,25 +1,31 @@
 import type { DeltaFlags } from "../delta/delta.ts";
 import { LeewardError, hasCode } from "../errors.ts";
-import { FRAMES_HELD_MAX_BYTES } from "../limits.ts";
+import { DELTA_MAX_BYTES, FRAMES_HELD_MAX_BYTES } from "../limits.ts";
 import type { Position } from "../position.ts";
 import type { Claim } from "./claim.ts";
 import type { HeldDelta } from "./held-frames.ts";
 import { putIntoJournal } from "./journal.ts";
 import { type Begin, withLanes } from "./lanes.ts";
+import { SMALL_FRAMES_HELD_MAX_BYTES } from "./limits.ts";
 import { UNUSABLE, nextDelta } from "./next-delta.ts";
+import { isBoundary } from "./progress.ts";
 
 /**
  * At least one delta, checked and in the order of the position chain; all of them are in the journal. In memory it is at most BATCH_MAX_BYTES and one delta
- * more, and FRAMES_HELD_MAX_BYTES of decoded frames.
+ * more, and FRAMES_HELD_MAX_BYTES of decoded frames; a small one has SMALL_BATCH_MAX_BYTES and SMALL_FRAMES_HELD_MAX_BYTES instead.
  */
 export interface Batch {
   readonly deltas: readonly HeldDelta[];
   readonly last: HeldDelta;
   readonly lengthBytes: number;
+  /** A small batch that ended because it was full, or before a delta that no small one can have. */
+  readonly wasCut: boolean;
 }
 
 export type NextBatch =
   | { readonly kind: "batch"; readonly batch: Batch }
+  /** What comes next needs a large batch. */
+  | { readonly kind: "large" }
   | { readonly kind: "nothing"; readonly cacheFailure: LeewardError | undefined };
 
 /**
@@ -27,20 +33,22 @@ export type NextBatch =
  * nothing until `intent` names them (step e). The batch ends at its bounds, at every delta after which a recovery point may be wanted, and before one that
  * cannot be applied: what comes before it is. If `intent` lies beyond `applied`, an earlier worker may have written any part of that batch to the disks, and
  * a write of its own may have landed as late as the fence: only a batch that reaches at least `intent` leaves the disks at one position (rule 1), so
- * nothing ends it before.
+ * nothing ends it before, and it is large.
  * Errors that stop the item (rule 5), when no good delta comes first: those of UNUSABLE, and `position-gap` inside a batch that was begun.
  */
-export async function readBatch(claim: Claim, journalAhead: boolean): Promise<NextBatch> {
+export async function readBatch(claim: Claim, journalAhead: boolean, large: boolean): Promise<NextBatch> {
   const { open } = claim;
   // Nothing follows the final delta of a stream, whatever lies in the cache.
   if (claim.progress().final) return { kind: "nothing", cacheFailure: undefined };
-  const read = await withLanes(open.bounds.pageWritesInFlight, async (begin) => collect(claim, journalAhead, begin));
+  if (!large && !isBoundary(claim.progress())) return { kind: "large" };
+  const read = await withLanes(open.bounds.pageWritesInFlight, async (begin) => collect(claim, { journalAhead, large }, begin));
   const { bad, cacheFailure } = read;
   const good = bad === undefined ? read.deltas : read.deltas.filter(({ end }) => end.epoch < bad.epoch);
   const last = good.at(-1);
   if (bad !== undefined && (last === undefined || last.end.epoch < claim.progress().intent.epoch)) throw bad.error;
-  if (last === undefined) return { kind: "nothing", cacheFailure };
-  return { kind: "batch", batch: { deltas: good, last, lengthBytes: good.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0) } };
+  if (last === undefined) return read.cut ? { kind: "large" } : { kind: "nothing", cacheFailure };
+  const lengthBytes = good.reduce((sum, each) => sum + each.lengthBytes, 0);
+  return { kind: "batch", batch: { deltas: good, last, lengthBytes, wasCut: read.cut } };
 }
 
 interface Collected {
@@ -48,14 +56,22 @@ interface Collected {
   /** The first epoch that cannot be applied, and why: settled when all journalling is. */
   bad: { readonly epoch: number; readonly error: LeewardError } | undefined;
   cacheFailure: LeewardError | undefined;
+  /** A large batch would go on here. */
+  cut: boolean;
 }
 
-async function collect(claim: Claim, journalAhead: boolean, begin: Begin): Promise<Collected> {
+interface Kind {
+  readonly journalAhead: boolean;
+  readonly large: boolean;
+}
+
+async function collect(claim: Claim, { journalAhead, large }: Kind, begin: Begin): Promise<Collected> {
   const { open } = claim;
   const { applied, intent } = claim.progress();
-  const collected: Collected = { deltas: [], bad: undefined, cacheFailure: undefined };
+  const collected: Collected = { deltas: [], bad: undefined, cacheFailure: undefined, cut: false };
   const { deltas } = collected;
-  const room = { leftBytes: FRAMES_HELD_MAX_BYTES };
+  const room = { leftBytes: large ? FRAMES_HELD_MAX_BYTES : SMALL_FRAMES_HELD_MAX_BYTES };
+  const maxBytes = large ? DELTA_MAX_BYTES : open.bounds.smallBatchMaxBytes;
   let journalling: (() => Promise<void>)[] = [];
   let previous = applied;
   let { seeding } = claim.progress();
@@ -70,11 +86,20 @@ async function collect(claim: Claim, journalAhead: boolean, begin: Begin): Promi
     deltas.length >= open.bounds.batchMaxDeltas || lengthBytes >= open.bounds.batchMaxBytes || extents >= open.bounds.batchMaxExtents;
 
   while (collected.bad === undefined && (previous.epoch < intent.epoch || !(ended || full()))) {
+    if (!large && lengthBytes >= maxBytes) {
+      collected.cut = true;
+      break;
+    }
     await claim.keep();
     const start = previous;
     const epoch = start.epoch + 1;
-    const found = await nextDelta(open, claim.progress(), start, journalAhead, room).catch((error: unknown) => failed(epoch, error));
+    const reading = { journalAhead, maxBytes, room };
+    const found = await nextDelta(open, claim.progress(), start, reading).catch((error: unknown) => failed(epoch, error));
     if (found === undefined) break;
+    if (found.kind === "large") {
+      collected.cut = true;
+      break;
+    }
     if (found.kind === "missing") {
       if (epoch <= intent.epoch) throw found.cacheFailure ?? missing(epoch, intent);
       collected.cacheFailure = found.cacheFailure;

@@ -11,6 +11,8 @@ import {
 } from "../limits.ts";
 import type { PointReason } from "../points/point-due.ts";
 import type { Clock, ItemStores, RecordStore, Timer } from "../ports.ts";
+import { type LargeBatches, UNBOUNDED } from "./large-batches.ts";
+import { SMALL_BATCH_MAX_BYTES } from "./limits.ts";
 import { type Pace, createPace } from "./pace.ts";
 
 /** What a run of the apply engine needs from its caller. */
@@ -29,6 +31,8 @@ export interface ApplyContext {
    * Without it the run lets go at once.
    */
   readonly awaitHint?: (itemId: string, untilMs: number) => Promise<boolean>;
+  /** Shared by all runs of the process; without it every batch may be large. */
+  readonly largeBatches?: LargeBatches;
   /** The bounds of limits.ts unless given: correctness must not depend on them (rule 1), so tests vary them from worker to worker. */
   readonly bounds?: Partial<ApplyBounds>;
 }
@@ -36,6 +40,7 @@ export interface ApplyContext {
 interface ApplyBounds {
   readonly batchMaxBytes: number;
   readonly batchMaxDeltas: number;
+  readonly smallBatchMaxBytes: number;
   readonly batchMaxExtents: number;
   readonly pageWritesInFlight: number;
   readonly claimMs: number;
@@ -74,6 +79,7 @@ export interface OpenItem {
   readonly cache: RecordStore;
   /** The pace of one target disk, shared by all claims of the run. */
   readonly paceOf: (diskId: string) => Pace;
+  readonly largeBatches: LargeBatches;
 }
 
 export function openItem(context: ApplyContext, item: ProtectedItem): OpenItem {
@@ -85,6 +91,7 @@ export function openItem(context: ApplyContext, item: ProtectedItem): OpenItem {
     item,
     records: stores.records(item.itemId),
     cache: stores.cache(item.itemId, item.stream),
+    largeBatches: context.largeBatches ?? UNBOUNDED,
     paceOf: (diskId) => {
       const pace = paces.get(diskId);
       invariant(pace !== undefined, "the run writes the disks of its item only", { disk: diskId });
@@ -96,6 +103,7 @@ export function openItem(context: ApplyContext, item: ProtectedItem): OpenItem {
 const BOUNDS: ApplyBounds = {
   batchMaxBytes: BATCH_MAX_BYTES,
   batchMaxDeltas: BATCH_MAX_DELTAS,
+  smallBatchMaxBytes: SMALL_BATCH_MAX_BYTES,
   batchMaxExtents: BATCH_MAX_EXTENTS,
   pageWritesInFlight: PAGE_WRITES_IN_FLIGHT,
   claimMs: CLAIM_MS,

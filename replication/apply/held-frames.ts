@@ -1,4 +1,5 @@
 import type { DecodedDelta } from "../delta/delta.ts";
+import { FRAME_MEMORY_BYTES } from "./limits.ts";
 
 /** A delta whose decoded frames stay in memory until they are used. */
 export interface HeldDelta extends DecodedDelta {
@@ -20,7 +21,7 @@ export interface HoldingRoom {
 export function holdFrames(delta: DecodedDelta, file: Uint8Array, room: HoldingRoom): HeldDelta {
   const held = new Map<number, Uint8Array>();
   // A frame that is stored raw is a part of the file, which is in memory anyway.
-  const costBytes = (plain: Uint8Array): number => (plain.buffer === file.buffer ? 0 : plain.length);
+  const costBytes = (plain: Uint8Array): number => FRAME_MEMORY_BYTES + (plain.buffer === file.buffer ? 0 : plain.length);
   return {
     ...delta,
     lengthBytes: file.length,

@@ -27,7 +27,7 @@ export async function putIntoJournal(
   const name = journalName(end.stream, end.epoch);
   const untilMs = (): number => claim.progress().expiresMs;
   if ((await whileBusy(open.context, { send: () => open.records.create(name, bytes), untilMs })) !== undefined) return;
-  const entry = await journalledAs(open, start, end, { bytes, intended });
+  const entry = await open.largeBatches.alone(() => journalledAs(open, start, end, { bytes, intended }));
   if (entry.kind === "same") return;
   const { etag } = entry;
   const replaced =

@@ -40,6 +40,16 @@ export async function withLanes<Result>(lanes: number, feed: (begin: Begin) => P
   return fed.result;
 }
 
+/** Runs one work after the other, in the order of the calls; a failure is that of its own work. */
+export function oneByOne(): <Result>(work: () => Promise<Result>) => Promise<Result> {
+  let before: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const own = before.then(work);
+    before = own.catch(() => undefined);
+    return own;
+  };
+}
+
 /** `fenced` ends the worker, an unknown outcome asks for a new generation; any other failure matters only without those. */
 function deciding(failures: readonly unknown[]): unknown {
   return failures.find((error) => hasCode(error, "fenced")) ?? failures.find((error) => hasCode(error, "outcome-unknown")) ?? failures[0];

@@ -1,5 +1,6 @@
 import { type LeewardError, hasCode } from "../errors.ts";
 import type { Progress } from "../items/item.ts";
+import { DELTA_MAX_BYTES } from "../limits.ts";
 import { samePosition } from "../position.ts";
 import type { Position } from "../position.ts";
 import { type DeltaPlace, checkDelta, fork } from "./check-delta.ts";
@@ -12,7 +13,16 @@ import { fromCache, fromJournal } from "./read-delta.ts";
 export type NextDelta =
   | { readonly kind: "found"; readonly delta: HeldDelta; readonly bytes: Uint8Array; readonly place: DeltaPlace }
   /** `cacheFailure` is set when the cache could not be asked: then nobody knows whether the delta is there. */
-  | { readonly kind: "missing"; readonly cacheFailure: LeewardError | undefined };
+  | { readonly kind: "missing"; readonly cacheFailure: LeewardError | undefined }
+  /** It is longer than was to be read, and not too long for a delta. */
+  | { readonly kind: "large" };
+
+interface Reading {
+  readonly journalAhead: boolean;
+  /** Longer files are not read. */
+  readonly maxBytes: number;
+  readonly room: HoldingRoom;
+}
 
 /** What may stand in the place of a delta instead of it. */
 export const UNUSABLE = ["delta-corrupt", "delta-unsupported", "delta-too-large", "delta-foreign", "position-fork"] as const;
@@ -27,8 +37,7 @@ export async function nextDelta(
   open: OpenItem,
   progress: Progress,
   previous: Position,
-  journalAhead: boolean,
-  room: HoldingRoom = { leftBytes: 0 },
+  { journalAhead, maxBytes, room }: Reading,
 ): Promise<NextDelta> {
   const epoch = previous.epoch + 1;
   const begun = epoch <= progress.intent.epoch;
@@ -38,7 +47,9 @@ export async function nextDelta(
     if (place === "journal" && !begun && !journalAhead && unusable === undefined) break;
     const freeBytes = room.leftBytes;
     try {
-      const read = await (place === "cache" ? fromCache(open, progress, epoch) : fromJournal(open, progress.stream, epoch));
+      const read = await (place === "cache"
+        ? fromCache(open, progress, epoch, maxBytes)
+        : fromJournal(open, progress.stream, epoch, maxBytes));
       if (read instanceof Uint8Array) {
         const delta = checkDelta(open, previous, read, place, room);
         if (epoch === progress.intent.epoch && begun) requireIntent(delta, progress.intent, place);
@@ -47,6 +58,8 @@ export async function nextDelta(
       cacheFailure ??= read;
     } catch (error) {
       if (!hasCode(error, ...UNUSABLE)) throw error;
+      const { lengthBytes } = error.facts;
+      if (error.code === "delta-too-large" && typeof lengthBytes === "number" && lengthBytes <= DELTA_MAX_BYTES) return { kind: "large" };
       // Frames that were held of it are nobody's.
       room.leftBytes = freeBytes;
       unusable ??= error;
@@ -62,12 +75,15 @@ export async function nextDelta(
  * claimed for nothing; one delta at a time is in memory.
  */
 export async function canGoOn(open: OpenItem, progress: Progress): Promise<boolean> {
+  // It may read the largest delta: when the process has no room for one now, the next look comes soon enough.
+  const end = open.largeBatches.tryBegin();
+  if (end === undefined) return false;
   const lastEpoch = isBoundary(progress) ? progress.applied.epoch + 1 : progress.intent.epoch;
   let previous = progress.applied;
   try {
     while (previous.epoch < lastEpoch) {
-      const next = await nextDelta(open, progress, previous, true);
-      if (next.kind === "missing") return false;
+      const next = await nextDelta(open, progress, previous, { journalAhead: true, maxBytes: DELTA_MAX_BYTES, room: { leftBytes: 0 } });
+      if (next.kind !== "found") return false;
       const { end } = next.delta;
       if (end.epoch > progress.intent.epoch && next.place === "cache") await journalledAs(open, previous, end);
       previous = end;
@@ -76,6 +92,8 @@ export async function canGoOn(open: OpenItem, progress: Progress): Promise<boole
   } catch (error) {
     if (hasCode(error, ...UNUSABLE)) return false;
     throw error;
+  } finally {
+    end();
   }
 }
 

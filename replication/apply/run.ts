@@ -3,12 +3,11 @@ import { findItem } from "../items/item-record.ts";
 import type { Progress, StopReason } from "../items/item.ts";
 import { readPointWanted } from "../points/point-wanted.ts";
 import { takeDuePoint } from "../points/take-point.ts";
-import { applyBatch } from "./apply.ts";
-import { readBatch } from "./batch.ts";
+import { applyNext } from "./apply-next.ts";
 import { claimItem } from "./claim.ts";
 import type { Claim } from "./claim.ts";
 import { openItem } from "./context.ts";
-import { isStreamOpen, watchStream } from "./open-stream.ts";
+import { watchStream } from "./open-stream.ts";
 import type { ApplyContext, OpenItem } from "./context.ts";
 import { CLAIM_AGAIN_PAUSE_MS } from "./limits.ts";
 import { UNUSABLE } from "./next-delta.ts";
@@ -96,29 +95,30 @@ async function workAndLetGo(claim: Claim): Promise<WorkEnd> {
 async function work(claim: Claim): Promise<WorkEnd> {
   const { open } = claim;
   const { context } = open;
-  // The stream may have been closed between the look at the item and the claim. Whoever closes it waits for the claims that stand by then, so that
-  // one of the two sees the other.
-  if (!(await isStreamOpen(open))) return end(claim);
   // Only an earlier worker can have put deltas into the journal ahead of the intent: one look is enough.
   let journalAhead = true;
   let wanted = await readPointWanted(open.records);
   // Woken by a hint, and no delta seen since: then something else may be wanted. In the usual course, a hint for each delta, nothing is read for it.
   let woken = false;
+  let wasCut = false;
   const isOpen = watchStream(open);
   for (;;) {
-    if (!(await isOpen())) return end(claim);
+    if (!(await isOpen("now and then"))) return end(claim);
     // A point that a delta was marked for may be missing because its worker died; the next batch would take the chance away.
     await takeDuePoint(claim, "marked");
     if (context.clock.now() >= context.deadlineMs) return letGo(claim, "more");
-    const next = await readBatch(claim, journalAhead);
-    if (next.kind === "batch") {
+    const next = await applyNext(claim, journalAhead, wasCut);
+    if (next.kind === "no-room") return letGo(claim, "more");
+    wasCut = next.kind === "applied" && next.wasCut;
+    if (next.kind === "applied") {
       woken = false;
-      await applyBatch(claim, next.batch);
       await takeDuePoint(claim, "any", wanted);
       continue;
     }
-    if (woken && !(await isStreamOpen(open))) return end(claim);
-    if (woken) wanted = await readPointWanted(open.records);
+    if (woken) {
+      if (!(await isOpen("now"))) return end(claim);
+      wanted = await readPointWanted(open.records);
+    }
     await takeDuePoint(claim, "any", wanted);
     if (next.cacheFailure !== undefined) throw next.cacheFailure;
     journalAhead = false;
@@ -153,7 +153,12 @@ async function letGo(claim: Claim, kind: "idle" | "more"): Promise<WorkEnd> {
 }
 
 async function hasNext(open: OpenItem, progress: Progress): Promise<boolean> {
-  return (await fromCache(open, progress, progress.applied.epoch + 1)) instanceof Uint8Array;
+  try {
+    return (await fromCache(open, progress, progress.applied.epoch + 1, open.bounds.smallBatchMaxBytes)) instanceof Uint8Array;
+  } catch (error) {
+    if (hasCode(error, "delta-too-large")) return true;
+    throw error;
+  }
 }
 
 /** What was applied before is shown by a point, so that a failover which finds the item stopped loses none of it. */

@@ -13,7 +13,7 @@ export interface DeltaFlags {
   readonly groupMark: boolean;
 }
 
-/** The header of one delta: epoch `epoch` of stream `stream`, following `start`. Times are Unix milliseconds of the source, never decreasing in a stream. */
+/** The header of one delta: epoch `epoch` of stream `stream`, following `start`. Times are Unix milliseconds of the source, never decreasing in a stream but behind a false one. */
 export interface DeltaHeader {
   readonly itemId: string;
   readonly stream: number;

@@ -1,5 +1,6 @@
 import { hasCode } from "../errors.ts";
 import type { ItemContext } from "../items/context.ts";
+import { nothing, unlessDamaged } from "../items/damaged.ts";
 import { findItem } from "../items/item-record.ts";
 import { POINTS_PREFIX, manifestName } from "../items/names.ts";
 import { type ItemStatus, readItemStatus } from "../items/status.ts";
@@ -81,12 +82,12 @@ interface NewPoints {
   readonly toldId: string | undefined;
 }
 
-/** The points since the last one that was told, oldest first; without such a one the newest alone. Lists only when there is a new one. */
+/** The points since the last one that was told, oldest first, but for damaged ones; without such a one the newest alone. Lists only when there is a new one. */
 async function newPoints(records: RecordStore, { lastRecoveryPoint }: ItemStatus, { pointId }: Announced): Promise<NewPoints> {
   const newestId = lastRecoveryPoint?.pointId;
   if (newestId === undefined || newestId === pointId) return { events: [], toldId: pointId };
   const ids = await pointIdsSince(records, pointId, newestId);
-  const found = await Promise.all(ids.map((id) => readPoint(records, id)));
+  const found = await Promise.all(ids.map((id) => unlessDamaged(() => readPoint(records, id), nothing)));
   return { events: found.flatMap((record) => (record?.kind === "point" ? [pointCreated(record)] : [])), toldId: ids.at(-1) };
 }
 

@@ -1,6 +1,7 @@
+import { unlessDamaged } from "../items/damaged.ts";
 import type { ReplicationHealth } from "../items/health.ts";
 import { EVENTS_RECORD } from "../items/names.ts";
-import { decodeRecord, encodeRecord, unlessDamaged } from "../items/records.ts";
+import { decodeRecord, encodeRecord } from "../items/records.ts";
 import type { RecordStore } from "../ports.ts";
 import type { LeewardEvent } from "./event.ts";
 
@@ -27,8 +28,11 @@ const NOTHING_ANNOUNCED: Announced = { version: 1, health: undefined, pointId: u
 export async function readAnnounced(records: RecordStore): Promise<StoredAnnounced> {
   const stored = await records.read(EVENTS_RECORD);
   if (stored === undefined) return { announced: NOTHING_ANNOUNCED, etag: undefined };
-  const announced = unlessDamaged(() => decodeRecord<Announced>(EVENTS_RECORD, 1, stored.bytes));
-  return { announced: announced ?? NOTHING_ANNOUNCED, etag: stored.etag };
+  const announced = await unlessDamaged(
+    () => decodeRecord<Announced>(EVENTS_RECORD, 1, stored.bytes),
+    () => NOTHING_ANNOUNCED,
+  );
+  return { announced, etag: stored.etag };
 }
 
 /** False when somebody else was faster; then nothing was changed. */

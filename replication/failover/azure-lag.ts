@@ -5,13 +5,15 @@ import { sameId } from "../resources/ids.ts";
 import type { Ledger, LedgerEntry } from "./ledger.ts";
 
 /**
- * Azure shows what was changed late: for a moment a resource that was made is missing, and one that was removed is shown or holds what it used. The ledger
- * knows what was made and removed, and when, so that it tells such a moment from a lasting no. docs/azure-differences.md names what is assumed here.
+ * Azure shows what was changed late: for a moment a resource that was made is missing, and one that was removed is
+ * shown or holds what it used. The ledger knows what was made and removed, and when, so that it tells such a moment
+ * from a lasting no. docs/azure-differences.md names what is assumed here.
  */
 
 /**
- * "There is no such resource" in answer to a change of `id`. True: what is missed is something of this ledger that was seen a short time ago, so the change
- * is begun again. What the message names decides; where it names nothing, that the change speaks of something young.
+ * "There is no such resource" in answer to a change of `id`. True: what is missed is something of this ledger that was
+ * seen a short time ago, so the change is begun again. What the message names decides; where it names nothing, that the
+ * change speaks of something young.
  */
 export function isNotShownYet(ledger: Ledger, id: string, body: ResourceJson | undefined, message: string, nowMs: number): boolean {
   const text = JSON.stringify(body ?? {}).toLowerCase();
@@ -47,8 +49,8 @@ export function isYoungIn(ledger: Ledger, id: string, nowMs: number): boolean {
 }
 
 /**
- * A role counts minutes after it was assigned, and until then a storage account refuses as it does one that nobody assigned. Only who waits in minutes can tell
- * them apart.
+ * A role counts minutes after it was assigned, and until then a storage account refuses as it does one that nobody
+ * assigned. Only who waits in minutes can tell them apart.
  */
 export function isRoleNotHeardYet({ code, facts }: LeewardError): boolean {
   return (

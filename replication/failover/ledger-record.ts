@@ -1,6 +1,6 @@
 import { inLanes } from "../apply/lanes.ts";
-import { hasCode } from "../errors.ts";
 import { changeRecord, readRecord } from "../items/change-record.ts";
+import { unlessDamaged } from "../items/damaged.ts";
 import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
 import type { ItemStores } from "../ports.ts";
 import { type Ledger, emptyLedger } from "./ledger.ts";
@@ -8,7 +8,12 @@ import { type Ledger, emptyLedger } from "./ledger.ts";
 const LEDGER_RECORD = "ledger.json";
 
 export async function readLedger(stores: ItemStores, itemId: string): Promise<Ledger> {
-  return (await readRecord<Ledger>(stores.records(itemId), LEDGER_RECORD, 1)) ?? emptyLedger(itemId);
+  return (await readRecord<Ledger>(stores.records(itemId), LEDGER_RECORD, 1, { itemId })) ?? emptyLedger(itemId);
+}
+
+/** Whether the item has a ledger, though it may be empty. Errors: `record-corrupt`. */
+export async function hasLedger(stores: ItemStores, itemId: string): Promise<boolean> {
+  return (await readRecord<Ledger>(stores.records(itemId), LEDGER_RECORD, 1, { itemId })) !== undefined;
 }
 
 export interface OtherLedgers {
@@ -25,12 +30,10 @@ export async function readOtherLedgers(stores: ItemStores, itemId: string): Prom
     const page: readonly string[] = await stores.listItems(ITEMS_PAGE_MAX_COUNT, after);
     const others = page.filter((other) => other !== itemId);
     await inLanes(POINT_READS_IN_FLIGHT, others, async (other) => {
-      try {
-        ledgers.push(await readLedger(stores, other));
-      } catch (error) {
-        if (!hasCode(error, "record-corrupt")) throw error;
-        damaged.push(other);
-      }
+      await unlessDamaged(
+        async () => void ledgers.push(await readLedger(stores, other)),
+        () => void damaged.push(other),
+      );
     });
     after = page.at(-1);
     if (page.length < ITEMS_PAGE_MAX_COUNT) return { ledgers, damaged: damaged.toSorted() };
@@ -39,5 +42,5 @@ export async function readOtherLedgers(stores: ItemStores, itemId: string): Prom
 
 /** By compare-and-set. Errors: those of `change`, `record-corrupt`, `conflict`. */
 export function changeLedger(stores: ItemStores, itemId: string, change: (ledger: Ledger) => Ledger): Promise<Ledger> {
-  return changeRecord<Ledger>(stores.records(itemId), LEDGER_RECORD, 1, (found) => change(found ?? emptyLedger(itemId)));
+  return changeRecord<Ledger>(stores.records(itemId), LEDGER_RECORD, 1, (found) => change(found ?? emptyLedger(itemId)), { itemId });
 }

@@ -6,10 +6,11 @@ import { sameId } from "../resources/ids.ts";
  * Everything that Leeward made for one item, written down BEFORE it is made, so that whatever breaks off leaves nothing unknown (DESIGN 8).
  * Resources that stood there before and are not Leeward's (found without its tag) never come in here, and so are never removed.
  *
- * What stays and what goes. Site Recovery leaves the target's resource group, network and cache account behind for ever. Here a shared resource goes
- * with the last item that uses it, if Leeward made it. What takes other things along (`isHolder`) stays all the same and is named in the job: no list of
- * Azure shows for certain that nobody has put anything there. What a failover made stays when users' work has moved there: it is the operator's machine
- * then, and the entry is `released`.
+ * What stays and what goes. Site Recovery leaves the target's resource group, network and cache account behind for
+ * ever. Here a shared resource goes with the last item that uses it, if Leeward made it. What takes other things along
+ * (`isHolder`) stays all the same and is named in the job: no list of Azure shows for certain that nobody has put
+ * anything there. What a failover made stays when users' work has moved there: it is the operator's machine then, and
+ * the entry is `released`.
  */
 export interface Ledger {
   readonly version: 1;
@@ -30,8 +31,9 @@ export interface LedgerEntry {
 }
 
 /**
- * `intended`: may exist or not. `created`: was seen to exist. `removing`: may be gone or not. `removed`: was seen to be gone. `released`: stays, and
- * is no longer ours to remove. `left`: should be gone, and could not be reached: the sweep removes it later, or the next disabling.
+ * `intended`: may exist or not. `created`: was seen to exist. `removing`: may be gone or not. `removed`: was seen to be
+ * gone. `released`: stays, and is no longer ours to remove. `left`: should be gone, and could not be reached: the sweep
+ * removes it later, or the next disabling.
  */
 type LedgerState = "intended" | "created" | "removing" | "removed" | "released" | "left";
 
@@ -70,7 +72,7 @@ export const restoreOfEntry = ({ id }: Pick<LedgerEntry, "id">): string => id.sl
 /** Where a thing lies: removing what is in the source region must not hold up the rest, for that region may be gone. */
 export type LedgerSide = "source" | "target";
 const AT_SOURCE: ReadonlySet<LedgerKind> = new Set(["event-subscription", "mobility-extension", "system-topic", "cache-data"]);
-export const sideOf = ({ kind }: Pick<LedgerEntry, "kind">): LedgerSide => (AT_SOURCE.has(kind) ? "source" : "target");
+const sideOf = ({ kind }: Pick<LedgerEntry, "kind">): LedgerSide => (AT_SOURCE.has(kind) ? "source" : "target");
 
 /** What takes along whatever others have put into it when it is removed. */
 const isHolder = ({ kind }: LedgerEntry): boolean => kind === "resource-group" || kind === "storage-account";
@@ -116,9 +118,9 @@ export function markCreated(ledger: Ledger, id: string, nowMs: number): Ledger {
 }
 
 /**
- * Marks what has to go. `machineMoved`: users' work runs on what the failover made, which therefore stays, but for the blobs that its disks were copied
- * from. Mark first and look at other items afterwards: of two last users that are disabled together each is marked when the other looks, so that at least
- * one removes.
+ * Marks what has to go. `machineMoved`: users' work runs on what the failover made, which therefore stays, but for the
+ * blobs that its disks were copied from. Mark first and look at other items afterwards: of two last users that are
+ * disabled together each is marked when the other looks, so that at least one removes.
  */
 export function beginRemoval(ledger: Ledger, scope: RemovalScope, machineMoved: boolean, nowMs: number): Ledger {
   return change(ledger, nowMs, ({ kind, role, state }) => {
@@ -128,7 +130,10 @@ export function beginRemoval(ledger: Ledger, scope: RemovalScope, machineMoved: 
   });
 }
 
-/** A committed failover: the machine and its parts are the operator's now. The blobs that its disks were copied from are not among them. */
+/**
+ * A committed failover: the machine and its parts are the operator's now. The blobs that its disks were copied from are
+ * not among them.
+ */
 export function handOver(ledger: Ledger, nowMs: number): Ledger {
   return change(ledger, nowMs, ({ kind, role, state }) => {
     if (role !== "failover" || (state !== "intended" && state !== "created")) return state;
@@ -145,7 +150,10 @@ export interface RemovalPlan {
   readonly toLeave: readonly LedgerEntry[];
 }
 
-/** What to remove in which order. `inUseElsewhere`: ids of all live entries of the other items' ledgers (`liveIds`). `side` undefined: on both. */
+/**
+ * What to remove in which order. `inUseElsewhere`: ids of all live entries of the other items' ledgers (`liveIds`).
+ * `side` undefined: on both.
+ */
 export function planRemoval(ledger: Ledger, inUseElsewhere: readonly string[], side?: LedgerSide): RemovalPlan {
   const used = new Set(inUseElsewhere.map((id) => id.toLowerCase()));
   const going = ledger.entries.filter((entry) => entry.state === "removing" && (side === undefined || sideOf(entry) === side));

@@ -4,7 +4,10 @@ import type { LedgerEntry } from "./ledger.ts";
 
 /** What a job says of something of Leeward's that stays behind: why, and how it goes. */
 
-/** A group or an account: what is in it goes with it, and no list of Azure shows for certain that nobody else has put something there. */
+/**
+ * A group or an account: what is in it goes with it, and no list of Azure shows for certain that nobody else has put
+ * something there.
+ */
 export function holderLeft({ id, kind }: Pick<LedgerEntry, "id" | "kind">): JobLeftover {
   const path = parsePath(id);
   const what = kind === "resource-group" ? "resource group" : "storage account";

@@ -7,14 +7,28 @@ interface Versioned {
   readonly version: number;
 }
 
+/** Whose record it must be; another item's in its place is as good as a damaged one. */
+export type Owner<Body> = Partial<Body>;
+
 /** Undefined if there is none. Errors: `record-corrupt`. */
 export async function readRecord<Body extends Versioned>(
   records: RecordStore,
   name: string,
   version: Body["version"],
+  owner: Owner<Body> = {},
 ): Promise<Body | undefined> {
   const stored = await records.read(name);
-  return stored === undefined ? undefined : decodeRecord<Body>(name, version, stored.bytes);
+  return stored === undefined ? undefined : decodeOwn(name, version, stored.bytes, owner);
+}
+
+/** Errors: `record-corrupt`. */
+export function decodeOwn<Body extends Versioned>(name: string, version: Body["version"], bytes: Uint8Array, owner: Owner<Body>): Body {
+  const body = decodeRecord<Body>(name, version, bytes);
+  for (const [field, wanted] of Object.entries(owner)) {
+    const found: unknown = Object.entries(body).find(([each]) => each === field)?.[1];
+    if (found !== wanted) throw new LeewardError("record-corrupt", `The record ${name} is that of something else.`, { name, field });
+  }
+  return body;
 }
 
 /**
@@ -26,10 +40,11 @@ export async function changeRecord<Body extends Versioned>(
   name: string,
   version: Body["version"],
   change: (found: Body | undefined) => Body,
+  owner: Owner<Body> = {},
 ): Promise<Body> {
   for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
     const stored = await records.read(name);
-    const found = stored === undefined ? undefined : decodeRecord<Body>(name, version, stored.bytes);
+    const found = stored === undefined ? undefined : decodeOwn<Body>(name, version, stored.bytes, owner);
     const next = change(found);
     if (next === found) return next;
     const bytes = encodeRecord(next);

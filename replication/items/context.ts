@@ -1,3 +1,4 @@
+import type { PointCache } from "../points/point-cache.ts";
 import type { Clock, Ids, ItemStores } from "../ports.ts";
 
 /** What every act on a protected item needs from the outside. */
@@ -6,4 +7,6 @@ export interface ItemContext {
   /** The target's clock. */
   readonly clock: Clock;
   readonly ids: Ids;
+  /** What sweeps of this process have read; without it every sweep reads all. */
+  readonly points?: PointCache | undefined;
 }

@@ -11,7 +11,7 @@ import {
 import type { CacheAccess, ItemStores } from "../ports.ts";
 import { appPointAfter } from "./app-point.ts";
 import type { ItemContext } from "./context.ts";
-import { unlessDamaged } from "./damaged.ts";
+import { nothing, unlessDamaged } from "./damaged.ts";
 import type { HeartbeatRecord, Progress, ProtectedItem } from "./item.ts";
 import { changeItem } from "./item-record.ts";
 import type { HeartbeatAnswer, HeartbeatRequest } from "./mobility-protocol.ts";
@@ -56,6 +56,7 @@ export async function recordHeartbeat(
     upload,
     applied: progress.applied,
     intervalMs: HEARTBEAT_MS,
+    nowMs: context.clock.now(),
     session: { sinceMs: session.sinceMs, leaseMs: SESSION_LEASE_MS },
     resend: wantedEpoch(progress),
     consistency: appPoint === undefined || appPoint.outcome !== undefined ? undefined : { requestId: appPoint.requestId },
@@ -76,7 +77,7 @@ export async function isHeartbeatDamaged(stores: ItemStores, itemId: string): Pr
 
 /** Undefined when the record is gone or damaged: for those who can do without. */
 export async function findProgress(stores: ItemStores, itemId: string): Promise<Progress | undefined> {
-  return (await unlessDamaged(readProgress(stores.records(itemId))))?.progress;
+  return (await unlessDamaged(() => readProgress(stores.records(itemId)), nothing))?.progress;
 }
 
 /** The progress of an item that exists, and therefore has one. Errors: `record-corrupt`. */
@@ -158,8 +159,10 @@ async function findHeartbeat(
 ): Promise<{ readonly record: HeartbeatRecord | undefined; readonly etag: string } | undefined> {
   const stored = await stores.records(itemId).read(HEARTBEAT_RECORD);
   if (stored === undefined) return undefined;
-  const { bytes, etag } = stored;
-  return { record: await unlessDamaged(Promise.resolve().then(() => decodeRecord<HeartbeatRecord>(HEARTBEAT_RECORD, 1, bytes))), etag };
+  return {
+    record: await unlessDamaged(() => decodeRecord<HeartbeatRecord>(HEARTBEAT_RECORD, 1, stored.bytes), nothing),
+    etag: stored.etag,
+  };
 }
 
 function requireHeartbeat(request: HeartbeatRequest): void {

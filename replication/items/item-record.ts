@@ -1,7 +1,7 @@
 import { LeewardError } from "../errors.ts";
 import { RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
 import type { ItemStores } from "../ports.ts";
-import { unlessDamaged } from "./damaged.ts";
+import { nothing, unlessDamaged } from "./damaged.ts";
 import type { ProtectedItem } from "./item.ts";
 import { ITEM_RECORD, isItemId } from "./names.ts";
 import { decodeRecord, encodeRecord } from "./records.ts";
@@ -32,7 +32,7 @@ export async function requireItem(stores: ItemStores, itemId: string): Promise<v
 
 /** Undefined if there is no such item, or none that can be read. */
 export async function findReadableItem(stores: ItemStores, itemId: string): Promise<ProtectedItem | undefined> {
-  return (await unlessDamaged(findItem(stores, itemId)))?.item;
+  return (await unlessDamaged(() => findItem(stores, itemId), nothing))?.item;
 }
 
 function itemUnknown(itemId: string): LeewardError {

@@ -68,6 +68,8 @@ export interface HeartbeatAnswer extends OpenStream {
   readonly upload: { readonly containerUrl: string; readonly expiresMs: number };
   /** How far the target stands in the open stream. */
   readonly applied: Position;
+  /** The target's clock. What a control plane of before does not say is not known. */
+  readonly nowMs?: number | undefined;
   /** When the next heartbeat is expected. */
   readonly intervalMs: number;
   /** The session that this answer grants or keeps up: others wait until nothing was heard of it for `leaseMs`. */

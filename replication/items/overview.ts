@@ -1,9 +1,10 @@
 import { inLanes } from "../apply/lanes.ts";
-import { type LeewardError, hasCode } from "../errors.ts";
+import type { LeewardError } from "../errors.ts";
 import { type ManagedItem, findManaged } from "../jobs/managed-item.ts";
 import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
 import type { Situation } from "../states/decide.ts";
 import type { ItemContext } from "./context.ts";
+import { unlessDamaged } from "./damaged.ts";
 import { findItem } from "./item-record.ts";
 import { situationNow } from "./situation.ts";
 import { type ItemStatus, readItemStatus } from "./status.ts";
@@ -53,19 +54,14 @@ export async function listOverviews(
 /** Damage to a record of one item hides neither its other records nor other items. */
 async function findOverview(context: ItemContext, itemId: string): Promise<ItemOverview | undefined> {
   let damaged: LeewardError | undefined;
-  const readable = async <Part>(reading: Promise<Part>): Promise<Part | undefined> => {
-    try {
-      return await reading;
-    } catch (error) {
-      if (!hasCode(error, "record-corrupt")) throw error;
-      damaged ??= error;
-      return undefined;
-    }
+  const note = (damage: LeewardError): undefined => {
+    damaged ??= damage;
+    return undefined;
   };
-  const managed = await readable(findManaged(context.stores, itemId));
-  const known = (await readable(findItem(context.stores, itemId))) !== undefined;
-  const status = known ? await readable(readItemStatus(context, itemId)) : undefined;
-  const situation = managed && ((await readable(situationNow(context, managed))) ?? managed.situation);
+  const managed = await unlessDamaged(() => findManaged(context.stores, itemId), note);
+  const known = (await unlessDamaged(() => findItem(context.stores, itemId), note)) !== undefined;
+  const status = known ? await unlessDamaged(() => readItemStatus(context, itemId), note) : undefined;
+  const situation = managed && (await situationNow(context, managed));
   if (managed === undefined && status === undefined && damaged === undefined) return undefined;
   return { itemId, status, managed: managed && situation && { item: managed, situation }, damaged };
 }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { LeewardError, hasCode } from "../errors.ts";
+import { LeewardError } from "../errors.ts";
 
 /**
  * The envelope of every JSON record in the target account: `{"sha256":"<64 hex digits>","body":{...}}`, where the digest covers the UTF-8 text of
@@ -29,16 +29,6 @@ export function decodeRecord<Body extends { readonly version: number }>(name: st
   }
   // The digest shows that our own encoder wrote this body, and the version names its shape.
   return body as Body;
-}
-
-/** For records that are made anew when they are damaged, since others know what stood in them: undefined then. */
-export function unlessDamaged<Body>(decode: () => Body): Body | undefined {
-  try {
-    return decode();
-  } catch (error) {
-    if (hasCode(error, "record-corrupt")) return undefined;
-    throw error;
-  }
 }
 
 function digest(text: string): string {

@@ -1,6 +1,7 @@
 import { readProgress } from "../apply/progress.ts";
-import { LeewardError, hasCode } from "../errors.ts";
+import { LeewardError } from "../errors.ts";
 import type { ItemContext } from "./context.ts";
+import { unlessDamaged } from "./damaged.ts";
 import { readHeartbeat } from "./heartbeat.ts";
 import type { ProtectedItem, RepairRequest } from "./item.ts";
 import { changeItem, readItem } from "./item-record.ts";
@@ -64,16 +65,15 @@ interface Found {
 
 async function look({ stores }: ItemContext, item: ProtectedItem): Promise<Found> {
   const records = stores.records(item.itemId);
-  try {
-    const stored = await readProgress(records);
-    if (stored === undefined) return { stopped: true, givenUp: { etag: undefined } };
-    const heartbeat = await readHeartbeat(stores, item.itemId);
-    const halted = heartbeat?.uploadsStopped !== undefined && speaksOf(heartbeat, item);
-    return { stopped: stored.progress.stopped !== undefined || halted, givenUp: undefined };
-  } catch (error) {
-    if (!hasCode(error, "record-corrupt")) throw error;
-    return { stopped: true, givenUp: { etag: (await records.read(PROGRESS_RECORD))?.etag } };
-  }
+  const stored = await unlessDamaged(
+    () => readProgress(records),
+    () => "damaged" as const,
+  );
+  if (stored === undefined) return { stopped: true, givenUp: { etag: undefined } };
+  if (stored === "damaged") return { stopped: true, givenUp: { etag: (await records.read(PROGRESS_RECORD))?.etag } };
+  const heartbeat = await readHeartbeat(stores, item.itemId);
+  const halted = heartbeat?.uploadsStopped !== undefined && speaksOf(heartbeat, item);
+  return { stopped: stored.progress.stopped !== undefined || halted, givenUp: undefined };
 }
 
 /** A repair that goes on well is not begun anew: that would read all disks from the start. */

@@ -1,10 +1,11 @@
-import { LeewardError, hasCode, isErrorCode } from "../errors.ts";
+import { LeewardError, isErrorCode } from "../errors.ts";
 import type { ManagedItem } from "../jobs/managed-item.ts";
 import { decideFact, type Situation } from "../states/decide.ts";
 import type { ItemStores } from "../ports.ts";
 import type { ReplicationFact } from "../states/states.ts";
 import { readProgress } from "../apply/progress.ts";
 import type { ItemContext } from "./context.ts";
+import { unlessDamaged } from "./damaged.ts";
 import { readHeartbeat } from "./heartbeat.ts";
 import type { HeartbeatRecord, Progress } from "./item.ts";
 
@@ -33,11 +34,9 @@ export async function situationToRepair(context: Pick<ItemContext, "stores">, ma
   return stopped ? decideFact(managed.situation, "ResyncNeeded") : situationNow(context, managed);
 }
 
-async function progressOf(stores: ItemStores, itemId: string): Promise<Progress | "damaged" | undefined> {
-  try {
-    return (await readProgress(stores.records(itemId)))?.progress;
-  } catch (error) {
-    if (hasCode(error, "record-corrupt")) return "damaged";
-    throw error;
-  }
+function progressOf(stores: ItemStores, itemId: string): Promise<Progress | "damaged" | undefined> {
+  return unlessDamaged(
+    async () => (await readProgress(stores.records(itemId)))?.progress,
+    () => "damaged" as const,
+  );
 }

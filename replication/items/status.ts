@@ -1,9 +1,10 @@
 import { type DiskDescription, type Position, samePosition } from "../position.ts";
 import { type AppPointStatus, appPointStatus } from "./app-point.ts";
 import type { ItemContext } from "./context.ts";
+import { unlessDamaged } from "./damaged.ts";
 import { type HealthError, type ReplicationHealth, coveredUntilMs, healthErrors, healthOf } from "./health.ts";
 import { emptyProgress } from "../apply/progress.ts";
-import { type LeewardError, hasCode } from "../errors.ts";
+import type { LeewardError } from "../errors.ts";
 import { isHeartbeatDamaged, readHeartbeat, requireProgress } from "./heartbeat.ts";
 import type {
   HeartbeatRecord,
@@ -126,10 +127,10 @@ export async function readItemStatus(context: ItemContext, itemId: string): Prom
 async function statusOf({ stores, clock }: ItemContext, item: ProtectedItem): Promise<ItemStatus> {
   const nowMs = clock.now();
   const heartbeat = await readHeartbeat(stores, item.itemId);
-  const progress = await requireProgress(stores, item.itemId).catch((error: unknown) => {
-    if (hasCode(error, "record-corrupt")) return unreadableProgress(item, error, nowMs);
-    throw error;
-  });
+  const progress = await unlessDamaged(
+    () => requireProgress(stores, item.itemId),
+    (damage) => unreadableProgress(item, damage, nowMs),
+  );
   const heartbeatDamaged = heartbeat === undefined && (await isHeartbeatDamaged(stores, item.itemId));
   return itemStatus({ item, progress, heartbeat, heartbeatDamaged, lastPoint: progress.lastPoint, nowMs });
 }

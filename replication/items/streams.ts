@@ -3,10 +3,10 @@ import { RECORD_CHANGES_MAX_TRIES, STREAM_MAX } from "../limits.ts";
 import type { ItemStores } from "../ports.ts";
 import { type Position, startPosition } from "../position.ts";
 import type { ItemContext } from "./context.ts";
-import { unlessDamaged } from "./damaged.ts";
+import { nothing, unlessDamaged } from "./damaged.ts";
 import type { ProtectedItem } from "./item.ts";
 import type { OpenStream } from "./mobility-protocol.ts";
-import { changeItem, findItem, readItem } from "./item-record.ts";
+import { changeItem, findReadableItem, readItem } from "./item-record.ts";
 import { STREAMS_RECORD } from "./names.ts";
 import { decodeRecord, encodeRecord } from "./records.ts";
 
@@ -59,16 +59,16 @@ export async function closeStream({ stores, clock }: Pick<ItemContext, "stores" 
 }
 
 async function readable(bytes: Uint8Array, itemId: string): Promise<StreamsRecord | undefined> {
-  const record = await unlessDamaged(Promise.resolve().then(() => decodeRecord<StreamsRecord>(STREAMS_RECORD, 1, bytes)));
+  const record = await unlessDamaged(() => decodeRecord<StreamsRecord>(STREAMS_RECORD, 1, bytes), nothing);
   return record?.itemId === itemId ? record : undefined;
 }
 
 /** The highest stream that left a trace. The cache account may be unreachable, with its region; each stream has a container in the target account too. */
 async function lastSeen(stores: ItemStores, itemId: string): Promise<number> {
-  const announced = await unlessDamaged(findItem(stores, itemId));
+  const announced = await findReadableItem(stores, itemId);
   const cached = await stores.listStreams(itemId, "cache").catch((error: unknown) => {
     if (hasCode(error, "store-unavailable", "store-refused")) return [];
     throw error;
   });
-  return Math.max(0, announced?.item.stream ?? 0, ...cached, ...(await stores.listStreams(itemId, "target")));
+  return Math.max(0, announced?.stream ?? 0, ...cached, ...(await stores.listStreams(itemId, "target")));
 }

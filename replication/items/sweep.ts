@@ -1,13 +1,15 @@
-import { invariant } from "../errors.ts";
+import type { LeewardError } from "../errors.ts";
+import { readCatalog } from "../points/catalog.ts";
 import { trimJournal } from "../points/trim-journal.ts";
-import { type PointSweep, sweepPoints } from "../points/sweep-points.ts";
+import { type PointSweep, heldPins, sweepPoints } from "../points/sweep-points.ts";
 import { type RestoreSweep, sweepRestores } from "../restore/sweep-restores.ts";
 import { restoresToWake } from "../restore/wake.ts";
 import type { ItemContext } from "./context.ts";
+import { unlessDamaged } from "./damaged.ts";
 import { findProgress } from "./heartbeat.ts";
 import { findItem } from "./item-record.ts";
 import type { ProtectedItem } from "./item.ts";
-import { type CacheSweep, sweepCache } from "./sweep-cache.ts";
+import { type CacheSweep, NOTHING, sweepCache } from "./sweep-cache.ts";
 import { sweepStreams } from "./sweep-streams.ts";
 
 /**
@@ -30,28 +32,44 @@ export interface SweepSummary {
   readonly restores: readonly string[];
   /** Restores that were removed; undefined in the scope `hints`. */
   readonly endedRestores: RestoreSweep | undefined;
+  /** A record of the item that cannot be read: what needs it was left, and all else was done. */
+  readonly damaged: LeewardError | undefined;
   /** Work is left for the next sweep. */
   readonly more: boolean;
 }
 
 /**
  * One bounded, resumable sweep of one item: finds what no event announced, who died, what is due; applies retention; removes waste. Undefined if there is
- * no such item (enabling it may be under way). Safe to run at any time, side by side with workers and other sweeps (rule 10). A part that fails, because a
- * record of its own is damaged for one, keeps none of the others from its work: its failure is thrown when they are done.
+ * no such item (enabling it may be under way). Safe to run at any time, side by side with workers and other sweeps (rule 10). A part that fails keeps none
+ * of the others from its work: a damaged record is named in the summary, any other failure is thrown when all are done.
  */
 export async function sweepItem(context: ItemContext, itemId: string, scope: SweepScope = "all"): Promise<SweepSummary | undefined> {
-  const stored = await findItem(context.stores, itemId);
-  if (stored === undefined) return undefined;
   const failures: unknown[] = [];
-  const part = <Result>(work: Promise<Result>): Promise<Result | undefined> => work.catch((error: unknown) => void failures.push(error));
-  const cache = await part(sweepCache(context, itemId));
-  const tidied = scope === "hints" ? NOTHING_TIDIED : await tidy(context, stored.item, part);
+  let damaged: LeewardError | undefined;
+  const part: RunPart = async (work, otherwise) => {
+    try {
+      return await unlessDamaged(work, (damage) => {
+        damaged ??= damage;
+        return otherwise;
+      });
+    } catch (error) {
+      failures.push(error);
+      return otherwise;
+    }
+  };
+  const stored = await part(() => findItem(context.stores, itemId), "damaged" as const);
+  if (stored === undefined) return undefined;
+  const item = stored === "damaged" ? undefined : stored.item;
+  const cache = item === undefined ? NOTHING : await part(() => sweepCache(context, itemId), NOTHING);
+  const tidied = scope === "hints" ? NOTHING_TIDIED : await tidy(context, itemId, item, part);
   if (failures.length > 0) throw failures[0];
-  invariant(cache !== undefined, "a part of a sweep that did not fail has a result");
-  return { itemId, cache, ...tidied, more: cache.more || tidied.more };
+  return { itemId, cache, ...tidied, damaged, more: cache.more || tidied.more };
 }
 
-type Tidied = Omit<SweepSummary, "itemId" | "cache">;
+/** Does one part of a sweep, and answers `otherwise` when it fails. */
+type RunPart = <Result, Otherwise>(work: () => Promise<Result>, otherwise: Otherwise) => Promise<Result | Otherwise>;
+
+type Tidied = Omit<SweepSummary, "itemId" | "cache" | "damaged">;
 
 const NOTHING_TIDIED: Tidied = {
   points: undefined,
@@ -63,28 +81,18 @@ const NOTHING_TIDIED: Tidied = {
   more: false,
 };
 
-async function tidy(
-  context: ItemContext,
-  item: ProtectedItem,
-  part: <Result>(work: Promise<Result>) => Promise<Result | undefined>,
-): Promise<Tidied> {
-  const { itemId } = item;
-  const swept = await part(sweepPoints(context, item));
-  if (swept === undefined) return { ...NOTHING_TIDIED, endedRestores: await part(sweepRestores(context, itemId)) };
-  const { kept, pins, neededStreams, ...points } = swept;
-  const trimmedJournal = await part(
-    findProgress(context.stores, itemId).then((progress) => (progress === undefined ? 0 : trimJournal(context, itemId, progress, kept))),
-  );
-  const removedContainers = await part(sweepStreams(context, item, neededStreams));
-  const restores = await part(restoresToWake(context, itemId, pins));
-  const endedRestores = await part(sweepRestores(context, itemId));
-  return {
-    points,
-    keptPoints: kept.length,
-    trimmedJournal: trimmedJournal ?? 0,
-    removedContainers: removedContainers ?? 0,
-    restores: restores ?? [],
-    endedRestores,
-    more: points.more,
-  };
+/** `item` is undefined when its record is damaged: restores do not depend on it (rule 7). */
+async function tidy(context: ItemContext, itemId: string, item: ProtectedItem | undefined, part: RunPart): Promise<Tidied> {
+  const swept = item === undefined ? undefined : await part(() => sweepPoints(context, item), undefined);
+  const pins = swept?.pins ?? (await part(async () => heldPins(await readCatalog(context.stores.records(itemId))), []));
+  const restores = await part(() => restoresToWake(context, itemId, pins), []);
+  const endedRestores = await part(() => sweepRestores(context, itemId), undefined);
+  if (item === undefined || swept === undefined) return { ...NOTHING_TIDIED, restores, endedRestores };
+  const { kept, pins: _pins, neededStreams, ...points } = swept;
+  const trimmedJournal = await part(async () => {
+    const progress = await findProgress(context.stores, itemId);
+    return progress === undefined ? 0 : trimJournal(context, itemId, progress, kept);
+  }, 0);
+  const removedContainers = await part(() => sweepStreams(context, item, neededStreams), 0);
+  return { points, keptPoints: kept.length, trimmedJournal, removedContainers, restores, endedRestores, more: points.more };
 }

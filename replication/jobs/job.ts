@@ -203,6 +203,34 @@ export function cancelJob(job: JobRecord, nowMs: number): JobRecord {
   return { ...endRunning(job, "Cancelled", atMs), state: "Cancelled", endedMs: atMs };
 }
 
+/**
+ * In the place of a record that was damaged while its flow ran: how the flow ended is known, and what its tasks did is
+ * not. It says so, so that a job that succeeded is no plain success.
+ */
+export function remadeJob(
+  { itemId, jobId, flow }: Pick<JobRecord, "itemId" | "jobId" | "flow">,
+  state: "Succeeded" | "Failed" | "Cancelled",
+  errors: readonly Pick<JobError, "code" | "message" | "hint">[],
+  nowMs: number,
+): JobRecord {
+  const fresh = newJob({ itemId, flow, operationId: jobId, request: undefined }, nowMs);
+  const lost = new LeewardError(
+    "record-corrupt",
+    "The record of this job was damaged while it ran: what its tasks did is not known.",
+    {},
+    {
+      hint: "Look at the item: its state is right.",
+    },
+  );
+  return {
+    ...fresh,
+    jobId,
+    state,
+    endedMs: nowMs,
+    errors: [lost, ...errors].map(({ code, message, hint }) => ({ taskName: undefined, code, message, hint, atMs: nowMs })),
+  };
+}
+
 /** Site Recovery's `stateDescription`. */
 export function stateDescription({ state, errors, leftovers = [] }: JobRecord): string {
   if (state === "Suspended") return "Waiting for input";

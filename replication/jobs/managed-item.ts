@@ -1,6 +1,7 @@
 import { LeewardError } from "../errors.ts";
 import type { PointRequest } from "../failover/choose-point.ts";
 import { changeRecord, readRecord } from "../items/change-record.ts";
+import { unlessDamaged } from "../items/damaged.ts";
 import type { ReplicationPolicy } from "../items/item.ts";
 import { isItemId } from "../items/names.ts";
 import type { PlanOptions } from "../planning/options.ts";
@@ -50,7 +51,7 @@ const MANAGED_RECORD = "managed.json";
 
 /** Undefined for an item that an operator protected by its disks alone. Errors: `record-corrupt`. */
 export async function findManaged(stores: ItemStores, itemId: string): Promise<ManagedItem | undefined> {
-  return isItemId(itemId) ? readRecord<ManagedItem>(stores.records(itemId), MANAGED_RECORD, 1) : undefined;
+  return isItemId(itemId) ? readRecord<ManagedItem>(stores.records(itemId), MANAGED_RECORD, 1, { itemId }) : undefined;
 }
 
 /** Errors: `item-unknown`, `record-corrupt`. */
@@ -60,12 +61,23 @@ export async function readManaged(stores: ItemStores, itemId: string): Promise<M
 
 /** Errors: those that `change` throws, `item-unknown`, `record-corrupt`, `conflict`. */
 export function changeManaged(stores: ItemStores, itemId: string, change: (item: ManagedItem) => ManagedItem): Promise<ManagedItem> {
-  return changeRecord<ManagedItem>(stores.records(itemId), MANAGED_RECORD, 1, (found) => change(required(itemId, found)));
+  return changeRecord<ManagedItem>(stores.records(itemId), MANAGED_RECORD, 1, (found) => change(required(itemId, found)), { itemId });
 }
 
-/** The record as it stands, made from `first` when there is none. */
+/** The record as it stands, made from `first` when there is none. Errors: `record-corrupt`, `conflict`. */
 export function ensureManaged(stores: ItemStores, first: ManagedItem): Promise<ManagedItem> {
-  return changeRecord<ManagedItem>(stores.records(first.itemId), MANAGED_RECORD, 1, (found) => found ?? first);
+  const { itemId } = first;
+  return changeRecord<ManagedItem>(stores.records(itemId), MANAGED_RECORD, 1, (found) => found ?? first, { itemId });
+}
+
+/** Takes a damaged record away, so that it can be made anew; one that can be read stays. True when it was damaged. */
+export async function removeDamagedManaged(stores: ItemStores, itemId: string): Promise<boolean> {
+  const isDamaged = await unlessDamaged(
+    () => findManaged(stores, itemId).then(() => false),
+    () => true,
+  );
+  if (isDamaged) await stores.records(itemId).remove(MANAGED_RECORD);
+  return isDamaged;
 }
 
 function required(itemId: string, found: ManagedItem | undefined): ManagedItem {

@@ -1,14 +1,16 @@
 import { inLanes } from "../apply/lanes.ts";
-import { LeewardError, hasCode } from "../errors.ts";
+import { LeewardError } from "../errors.ts";
+import { unlessDamaged } from "../items/damaged.ts";
 import { POINTS_PREFIX } from "../items/names.ts";
 import { POINT_LIST_PAGES_MAX, POINT_LIST_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
 import type { RecordListing, RecordStore } from "../ports.ts";
 import { byPosition } from "./order.ts";
-import { type PointManifest, type PointTombstone, isPointId, readPoint } from "./manifest.ts";
+import { type PointManifest, type PointRecord, type PointTombstone, isPointId, readPoint } from "./manifest.ts";
 import { type PointPins, readPins } from "./pins.ts";
+import type { CachedPoint, PointCache } from "./point-cache.ts";
 
 /** Records that cannot be read, by point id, with what is wrong. Only their own point is unusable. */
-export type DamagedRecords = ReadonlyMap<string, LeewardError>;
+type DamagedRecords = ReadonlyMap<string, LeewardError>;
 
 /** The recovery points of one item at one look. */
 export interface PointList {
@@ -29,19 +31,36 @@ export interface PointCatalog extends PointList {
 
 /** Lists and reads; never on the hot path. Blobs with other names are left alone. */
 export async function listPoints(records: RecordStore): Promise<PointList> {
-  return readManifests(records, (await listNames(records)).manifests);
+  return readManifests((await listNames(records)).manifests, (pointId) => readPoint(records, pointId));
 }
 
 /** The same with the pins. */
 export async function readCatalog(records: RecordStore): Promise<PointCatalog> {
-  const names = await listNames(records);
-  const manifests = await readManifests(records, names.manifests);
-  const { found: pins, damaged: damagedPins } = await readAll(names.pins, (pointId) => readPins(records, pointId));
-  return { ...manifests, pins, damagedPins };
+  const { manifests, pins } = await listNames(records);
+  return withPins(records, pins, await readManifests(manifests, (pointId) => readPoint(records, pointId)));
 }
 
-async function readManifests(records: RecordStore, pointIds: readonly string[]): Promise<PointList> {
-  const { found, damaged } = await readAll(pointIds, (pointId) => readPoint(records, pointId));
+/** The same for one that comes again and again: manifests never change, so those that `cache` knows are not read. */
+export async function readCatalogAgain(records: RecordStore, itemId: string, cache: PointCache): Promise<PointCatalog> {
+  const { manifests, pins } = await listNames(records);
+  const found: CachedPoint[] = [];
+  const list = await readManifests(manifests, async (pointId) => {
+    const etag = manifests.get(pointId) ?? "";
+    const record = cache.find(itemId, pointId, etag) ?? (await readPoint(records, pointId));
+    if (record !== undefined) found.push({ etag, record });
+    return record;
+  });
+  cache.keep(itemId, found);
+  return withPins(records, pins, list);
+}
+
+async function withPins(records: RecordStore, pointIds: Etags, list: PointList): Promise<PointCatalog> {
+  const { found: pins, damaged: damagedPins } = await readAll([...pointIds.keys()], (pointId) => readPins(records, pointId));
+  return { ...list, pins, damagedPins };
+}
+
+async function readManifests(pointIds: Etags, read: (pointId: string) => Promise<PointRecord | undefined>): Promise<PointList> {
+  const { found, damaged } = await readAll([...pointIds.keys()], read);
   return {
     points: [...found.values()].filter((record) => record.kind === "point").toSorted(byPosition),
     tombstones: [...found.values()].filter((record) => record.kind === "tombstone"),
@@ -49,15 +68,17 @@ async function readManifests(records: RecordStore, pointIds: readonly string[]):
   };
 }
 
-/** Ids of the points that have such a record. */
-async function listNames(records: RecordStore): Promise<{ readonly manifests: readonly string[]; readonly pins: readonly string[] }> {
-  const manifests: string[] = [];
-  const pins: string[] = [];
-  for (const { name } of await listAll(records)) {
+/** Ids of points in their order, with the etag of the record. */
+type Etags = ReadonlyMap<string, string>;
+
+async function listNames(records: RecordStore): Promise<{ readonly manifests: Etags; readonly pins: Etags }> {
+  const manifests = new Map<string, string>();
+  const pins = new Map<string, string>();
+  for (const { name, etag } of await listAll(records)) {
     const match = /^points\/([^/]+)\/(manifest|pins)\.json$/.exec(name);
     const pointId = match?.[1];
     if (pointId === undefined || !isPointId(pointId)) continue;
-    (match?.[2] === "pins" ? pins : manifests).push(pointId);
+    (match?.[2] === "pins" ? pins : manifests).set(pointId, etag);
   }
   return { manifests, pins };
 }
@@ -82,13 +103,11 @@ async function readAll<Body>(ids: readonly string[], read: (id: string) => Promi
   const bodies = new Map<string, Body>();
   const errors = new Map<string, LeewardError>();
   await inLanes(POINT_READS_IN_FLIGHT, ids, async (id) => {
-    try {
-      const body = await read(id);
-      if (body !== undefined) bodies.set(id, body);
-    } catch (error) {
-      if (!hasCode(error, "record-corrupt", "delta-too-large")) throw error;
-      errors.set(id, error);
-    }
+    const body = await unlessDamaged(
+      () => read(id),
+      (damage) => void errors.set(id, damage),
+    );
+    if (body !== undefined) bodies.set(id, body);
   });
   return { found: inOrder(ids, bodies), damaged: inOrder(ids, errors) };
 }

@@ -1,10 +1,9 @@
-import { hasCode } from "../errors.ts";
 import type { ItemContext } from "../items/context.ts";
 import type { ProtectedItem } from "../items/item.ts";
 import { RESTORES_PREFIX, pinsName } from "../items/names.ts";
 import { encodeRecord } from "../items/records.ts";
 import { PRUNE_MAX_POINTS, RESTORES_MAX_COUNT } from "../limits.ts";
-import { findRestore, isFinished, restorePinId } from "../restore/record.ts";
+import { isFinished, lookAtRestore, restorePinId } from "../restore/record.ts";
 import type { PointCatalog } from "./catalog.ts";
 import { pointTimeMs } from "./manifest.ts";
 import type { PointManifest } from "./manifest.ts";
@@ -85,13 +84,9 @@ async function restoreHolders(context: ItemContext, itemId: string): Promise<(po
   for (const { name } of await records.list(RESTORES_PREFIX, RESTORES_MAX_COUNT)) {
     const restoreId = /^restores\/([0-9a-f]{32})\.json$/.exec(name)?.[1] ?? "";
     const pin = { pinId: restorePinId(restoreId), reason: "restore", sinceMs: nowMs, untilMs: undefined };
-    try {
-      const restore = (await findRestore(records, restoreId))?.restore;
-      if (restore !== undefined && !isFinished(restore)) held.push({ pointId: restore.pointId, pin });
-    } catch (error) {
-      if (!hasCode(error, "record-corrupt")) throw error;
-      held.push({ pointId: undefined, pin });
-    }
+    const stored = await lookAtRestore(records, restoreId);
+    if (stored === "damaged") held.push({ pointId: undefined, pin });
+    else if (stored !== undefined && !isFinished(stored.restore)) held.push({ pointId: stored.restore.pointId, pin });
   }
   return (pointId) => held.flatMap((each) => (each.pointId === undefined || each.pointId === pointId ? [each.pin] : []));
 }

@@ -1,5 +1,6 @@
 import type { HeartbeatRecord, LastPoint, Progress, ReplicationPolicy } from "../items/item.ts";
 import { isBoundary } from "../apply/progress.ts";
+import { CLOCK_SKEW_WARNING_MS, SOURCE_CLOCK_AHEAD_MAX_MS } from "../limits.ts";
 import { samePosition } from "../position.ts";
 import type { PointWanted } from "./point-wanted.ts";
 
@@ -36,10 +37,11 @@ export type PointDecision =
 export function pointDue({ policy, progress, heartbeat, nowMs, wanted }: PointQuestion): PointDecision {
   const reason = pointReason(policy, progress, nowMs, wanted);
   if (reason === undefined) return { kind: "not-due" };
-  const sourceTimeMs = sourceTime(progress, heartbeat);
-  const { lastPoint } = progress;
-  if (!hasMoved(progress, lastPoint) && lastPoint !== undefined && sourceTimeMs <= lastPoint.sourceTimeMs) return { kind: "not-due" };
   const skewMs = heartbeat === undefined ? undefined : heartbeat.sentMs - heartbeat.receivedMs;
+  const latestMs = latestSourceTime(skewMs, nowMs);
+  const sourceTimeMs = sourceTime(progress, heartbeat, latestMs);
+  const { lastPoint } = progress;
+  if (!hasMoved(progress, lastPoint) && sourceTimeMs <= lastShown(progress, latestMs)) return { kind: "not-due" };
   return { kind: "due", reason, targetTimeMs: nowMs, sourceTimeMs, skewMs };
 }
 
@@ -70,12 +72,26 @@ function hasMoved(progress: Progress, lastPoint: LastPoint | undefined): boolean
 }
 
 /**
- * The latest moment at which the source is known to have held the applied content. Never before that of the last point of the stream: a clock that was set
- * back must not make a later point look older than an earlier one.
+ * What the source's clock may show by now, as its last heartbeat tells it: a later time was read while that clock was wrong. A clock that is more than
+ * SOURCE_CLOCK_AHEAD_MAX_MS ahead is wrong itself, and tells nothing.
  */
-function sourceTime(progress: Progress, heartbeat: HeartbeatRecord | undefined): number {
-  const { lastPoint } = progress;
-  const lastMs = lastPoint?.stream === progress.stream ? lastPoint.sourceTimeMs : 0;
+function latestSourceTime(skewMs: number | undefined, nowMs: number): number {
+  const believedMs = skewMs === undefined || skewMs > SOURCE_CLOCK_AHEAD_MAX_MS ? 0 : skewMs;
+  return nowMs + Math.max(0, believedMs) + CLOCK_SKEW_WARNING_MS;
+}
+
+/** The time that the last point of the stream shows; 0 without one, and for one that shows a time which has not come yet. */
+function lastShown({ lastPoint, stream }: Progress, latestMs: number): number {
+  return lastPoint?.stream === stream && lastPoint.sourceTimeMs <= latestMs ? lastPoint.sourceTimeMs : 0;
+}
+
+/**
+ * The latest moment at which the source is known to have held the applied content. Never before that of the last point of the stream: a clock that was set
+ * back must not make a later point look older than an earlier one. Never after `latestMs`: one reading of a wrong clock must not give all points to come the
+ * time of the next century.
+ */
+function sourceTime(progress: Progress, heartbeat: HeartbeatRecord | undefined, latestMs: number): number {
   const currentAtMs = heartbeat !== undefined && samePosition(heartbeat.uploaded, progress.applied) ? (heartbeat.currentAtMs ?? 0) : 0;
-  return Math.max(progress.appliedSourceMs, currentAtMs, lastMs);
+  const idleMs = currentAtMs <= latestMs ? currentAtMs : 0;
+  return Math.max(Math.min(progress.appliedSourceMs, latestMs), idleMs, lastShown(progress, latestMs));
 }

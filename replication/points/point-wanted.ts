@@ -1,5 +1,6 @@
+import { nothing, unlessDamaged } from "../items/damaged.ts";
 import { POINT_WANTED_RECORD } from "../items/names.ts";
-import { decodeRecord, encodeRecord, unlessDamaged } from "../items/records.ts";
+import { decodeRecord, encodeRecord } from "../items/records.ts";
 import type { RecordStore } from "../ports.ts";
 
 /**
@@ -15,7 +16,8 @@ export interface PointWanted {
 /** A damaged record wants nothing: whoever waits for a point asks again. */
 export async function readPointWanted(records: RecordStore): Promise<PointWanted | undefined> {
   const stored = await records.read(POINT_WANTED_RECORD);
-  return stored === undefined ? undefined : unlessDamaged(() => decodeRecord<PointWanted>(POINT_WANTED_RECORD, 1, stored.bytes));
+  if (stored === undefined) return undefined;
+  return unlessDamaged(() => decodeRecord<PointWanted>(POINT_WANTED_RECORD, 1, stored.bytes), nothing);
 }
 
 /** Whoever wants a point sends a hint afterwards, so that a worker looks. */

@@ -1,5 +1,5 @@
-import { hasCode } from "../errors.ts";
 import type { ItemContext } from "../items/context.ts";
+import { unlessDamaged } from "../items/damaged.ts";
 import type { ReplicationPolicy } from "../items/item.ts";
 import { pinsName, manifestName } from "../items/names.ts";
 import { PRUNE_MAX_POINTS } from "../limits.ts";
@@ -73,11 +73,9 @@ export async function finishDeletion(context: ItemContext, itemId: string, point
 }
 
 /** What stands under the manifest's name. */
-export async function lookAtPoint(records: RecordStore, pointId: string): Promise<PointRecord | "damaged" | undefined> {
-  try {
-    return await readPoint(records, pointId);
-  } catch (error) {
-    if (hasCode(error, "record-corrupt", "delta-too-large")) return "damaged";
-    throw error;
-  }
+export function lookAtPoint(records: RecordStore, pointId: string): Promise<PointRecord | "damaged" | undefined> {
+  return unlessDamaged(
+    () => readPoint(records, pointId),
+    () => "damaged" as const,
+  );
 }

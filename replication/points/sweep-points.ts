@@ -2,7 +2,7 @@ import type { ItemContext } from "../items/context.ts";
 import type { ProtectedItem } from "../items/item.ts";
 import { manifestName, pinsName } from "../items/names.ts";
 import { ORPHAN_GRACE_MS, PRUNE_MAX_POINTS, SWEEP_MAX_SNAPSHOTS, TOMBSTONE_MS } from "../limits.ts";
-import { type PointCatalog, readCatalog } from "./catalog.ts";
+import { type PointCatalog, readCatalog, readCatalogAgain } from "./catalog.ts";
 import { brokenPoints, expiredDamaged, neededStreams, repairPins } from "./damaged-points.ts";
 import { type PointManifest, type PointTombstone, encodePoint } from "./manifest.ts";
 import type { PointPin } from "./pins.ts";
@@ -35,10 +35,15 @@ interface HeldPin {
   readonly pin: PointPin;
 }
 
+export function heldPins({ pins }: PointCatalog): readonly HeldPin[] {
+  return [...pins].flatMap(([pointId, record]) => record.pins.map((pin) => ({ pointId, pin })));
+}
+
 /** Retention and tidying of one item's recovery points, bounded and safe to repeat (DESIGN 7). A damaged record keeps none of the others waiting. */
 export async function sweepPoints(context: ItemContext, item: ProtectedItem): Promise<PointSweep> {
   const { itemId } = item;
-  const catalog = await readCatalog(context.stores.records(itemId));
+  const records = context.stores.records(itemId);
+  const catalog = await (context.points === undefined ? readCatalog(records) : readCatalogAgain(records, itemId, context.points));
   // After the catalog: a snapshot is there before the manifest that names it.
   const snapshots = await listPointSnapshots(context, item);
   const repairedPins = await repairPins(context, item, catalog, snapshots);
@@ -56,7 +61,7 @@ export async function sweepPoints(context: ItemContext, item: ProtectedItem): Pr
   await removeLostPins(context, item, catalog);
   return {
     kept,
-    pins: [...catalog.pins].flatMap(([pointId, record]) => record.pins.map((pin) => ({ pointId, pin }))),
+    pins: heldPins(catalog),
     neededStreams: neededStreams(kept, catalog, snapshots),
     removedPoints: [...pruned.removed, ...waste.removed],
     pinnedPoints: [...pruned.pinned, ...waste.pinned],

@@ -1,7 +1,9 @@
 import { LeewardError } from "../errors.ts";
 import { changeItem, findReadableItem } from "../items/item-record.ts";
 import { POLICIES_PREFIX, isItemId, policyRecordName } from "../items/names.ts";
-import { decodeRecord, encodeRecord } from "../items/records.ts";
+import { decodeOwn } from "../items/change-record.ts";
+import { nothing, unlessDamaged } from "../items/damaged.ts";
+import { encodeRecord } from "../items/records.ts";
 import { requireField } from "../items/request-rules.ts";
 import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT, POLICIES_MAX_COUNT, RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
 import { inLanes } from "../apply/lanes.ts";
@@ -32,16 +34,26 @@ export async function readPolicy({ control }: ControlContext, name: string): Pro
   return found.record;
 }
 
-/** In the order of their names. */
-export async function listPolicies({ control }: ControlContext): Promise<readonly PolicyRecord[]> {
+export interface PolicyList {
+  /** In the order of their names. */
+  readonly policies: readonly PolicyRecord[];
+  /** Names of those whose record cannot be read: give them anew, or delete them. */
+  readonly damaged: readonly string[];
+}
+
+export async function listPolicies({ control }: ControlContext): Promise<PolicyList> {
   const listed = await control.list(POLICIES_PREFIX, POLICIES_MAX_COUNT);
   const names = listed.flatMap(({ name }) => /^policies\/(.+)\.json$/.exec(name)?.[1] ?? []);
   const found = new Map<string, PolicyRecord>();
+  const damaged: string[] = [];
   await inLanes(POINT_READS_IN_FLIGHT, names, async (name) => {
-    const stored = await findPolicy(control, name);
+    const stored = await unlessDamaged(
+      () => findPolicy(control, name),
+      () => void damaged.push(name),
+    );
     if (stored !== undefined) found.set(name, stored.record);
   });
-  return names.flatMap((name) => found.get(name) ?? []);
+  return { policies: names.flatMap((name) => found.get(name) ?? []), damaged: damaged.toSorted() };
 }
 
 /**
@@ -56,8 +68,10 @@ export async function putPolicy(
   requireField(isItemId(name), "policy", "lower-case letters, digits and single hyphens between them, at most 36 characters");
   const { control } = context;
   for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
-    const stored = await findPolicy(control, name);
-    const record: PolicyRecord = { version: 1, name, policy: policyFromMinutes(given, stored?.record.policy) };
+    const stored = await control.read(policyRecordName(name));
+    // A damaged one is made anew.
+    const before = await unlessDamaged(() => findPolicy(control, name), nothing);
+    const record: PolicyRecord = { version: 1, name, policy: policyFromMinutes(given, before?.record.policy) };
     if (stored === undefined) {
       const count = (await control.list(POLICIES_PREFIX, POLICIES_MAX_COUNT)).length;
       requireField(count < POLICIES_MAX_COUNT, "policy", `at most ${POLICIES_MAX_COUNT} policies; change or delete another one`);
@@ -103,7 +117,7 @@ async function findPolicy(
   name: string,
 ): Promise<{ readonly record: PolicyRecord; readonly etag: string } | undefined> {
   const stored = isItemId(name) ? await control.read(policyRecordName(name)) : undefined;
-  return stored && { record: decodeRecord<PolicyRecord>(policyRecordName(name), 1, stored.bytes), etag: stored.etag };
+  return stored && { record: decodeOwn<PolicyRecord>(policyRecordName(name), 1, stored.bytes, { name }), etag: stored.etag };
 }
 
 async function itemsWith({ stores }: ControlContext, policyName: string): Promise<readonly string[]> {

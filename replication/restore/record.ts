@@ -1,11 +1,15 @@
 import { createHash } from "node:crypto";
 import { LeewardError } from "../errors.ts";
+import { unlessDamaged } from "../items/damaged.ts";
 import { restoreRecordName } from "../items/names.ts";
 import { decodeRecord } from "../items/records.ts";
 import type { RecordStore, RestoredDisk } from "../ports.ts";
 import type { Position } from "../position.ts";
 
-/** The states of a long-running operation, as Azure's APIs name them. `Removing`: somebody deleted it, or its time was over; the record goes last. */
+/**
+ * The states of a long-running operation, as Azure's APIs name them. `Removing`: somebody deleted it, or its time was
+ * over; the record goes last.
+ */
 export type RestoreState = "Pending" | "InProgress" | "Succeeded" | "Failed" | "Removing";
 
 export interface DiskCopy {
@@ -57,6 +61,14 @@ export async function findRestore(records: RecordStore, restoreId: string): Prom
   const name = restoreRecordName(restoreId);
   const stored = await records.read(name);
   return stored === undefined ? undefined : { restore: decodeRecord<RestoreRecord>(name, 1, stored.bytes), etag: stored.etag };
+}
+
+/** What stands under its name, readable or not. */
+export function lookAtRestore(records: RecordStore, restoreId: string): Promise<StoredRestore | "damaged" | undefined> {
+  return unlessDamaged(
+    () => findRestore(records, restoreId),
+    () => "damaged" as const,
+  );
 }
 
 /** Errors: `restore-unknown`, `record-corrupt`. */

@@ -1,4 +1,4 @@
-import { LeewardError, hasCode } from "../errors.ts";
+import { LeewardError } from "../errors.ts";
 import type { ItemContext } from "../items/context.ts";
 import { findReadableItem, requireItem } from "../items/item-record.ts";
 import { restoreRecordName } from "../items/names.ts";
@@ -6,12 +6,13 @@ import { encodeRecord } from "../items/records.ts";
 import { findManaged } from "../jobs/managed-item.ts";
 import { RECORD_CHANGES_MAX_TRIES, RESTORE_COPIES_MAX_TRIES, RESTORE_SETTLE_MS } from "../limits.ts";
 import { unpinPoint } from "../points/pins.ts";
-import { type RestoreRecord, findRestore, restoreIdOf, restorePinId } from "./record.ts";
+import { type RestoreRecord, lookAtRestore, restoreIdOf, restorePinId } from "./record.ts";
 
 /**
- * Removes a restore with its blobs, and lets its point go. First the record says so, so that no slice begins another copy; the record goes last, when
- * everything that a slice had under way has settled and a second look has removed what came late: until then `gone` is false and somebody has to come again
- * (the sweep does). One that is not there is gone. Idempotent, also side by side with slices. Errors: `conflict`, those of the ports.
+ * Removes a restore with its blobs, and lets its point go. First the record says so, so that no slice begins another
+ * copy; the record goes last, when everything that a slice had under way has settled and a second look has removed what
+ * came late: until then `gone` is false and somebody has to come again (the sweep does). One that is not there is gone.
+ * Idempotent, also side by side with slices. Errors: `conflict`, those of the ports.
  */
 export async function removeRestore(context: ItemContext, itemId: string, restoreId: string): Promise<{ readonly gone: boolean }> {
   const records = context.stores.records(itemId);
@@ -56,10 +57,7 @@ async function markRemoving(
 ): Promise<RestoreRecord | "damaged" | undefined> {
   const records = stores.records(itemId);
   for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
-    const stored = await findRestore(records, restoreId).catch((error: unknown) => {
-      if (hasCode(error, "record-corrupt")) return "damaged" as const;
-      throw error;
-    });
+    const stored = await lookAtRestore(records, restoreId);
     if (stored === undefined || stored === "damaged") return stored;
     if (stored.restore.state === "Removing") return stored.restore;
     const next: RestoreRecord = { ...stored.restore, state: "Removing", updatedMs: clock.now() };

@@ -30,10 +30,11 @@ import { removeRestore } from "./remove.ts";
 export type RestoreStep = { readonly kind: "again"; readonly delayMs: number } | { readonly kind: "done" };
 
 /**
- * One look at a restore: begins what has not begun, asks what has, records what it found. It holds nothing between two calls, so that it can be killed at
- * any await and called again, or twice side by side (rule 10). A copy counts only when the store says success; a failed one is begun again some times, under
- * another name, since a retry under the same one could remove what another slice has finished meanwhile. Errors: `restore-unknown`, `record-corrupt`, and
- * those of the ports, after which the message goes back to its queue.
+ * One look at a restore: begins what has not begun, asks what has, records what it found. It holds nothing between two
+ * calls, so that it can be killed at any await and called again, or twice side by side (rule 10). A copy counts only
+ * when the store says success; a failed one is begun again some times, under another name, since a retry under the same
+ * one could remove what another slice has finished meanwhile. Errors: `restore-unknown`, `record-corrupt`, and those of
+ * the ports, after which the message goes back to its queue.
  */
 export async function restoreSlice(context: ItemContext, itemId: string, restoreId: string): Promise<RestoreStep> {
   const stored = await readRestore(context.stores.records(itemId), restoreId);
@@ -123,7 +124,10 @@ async function save(context: ItemContext, { restore, etag }: StoredRestore, next
   return (await records.replace(restoreRecordName(restore.restoreId), encodeRecord(next), etag)) !== undefined;
 }
 
-/** After the record says how it ended: the copies that failed are removed, or all of a failed restore, then the point is let go. */
+/**
+ * After the record says how it ended: the copies that failed are removed, or all of a failed restore, then the point is
+ * let go.
+ */
 async function finish(context: ItemContext, restore: RestoreRecord): Promise<RestoreStep> {
   for (const disk of restore.disks) {
     const waste = restore.state === "Failed" ? (disk.attempt ?? 0) + 1 : (disk.attempt ?? 0);

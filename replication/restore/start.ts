@@ -33,7 +33,10 @@ export async function startRestore(context: ItemContext, itemId: string, pointId
   return other === undefined ? restore : samePoint(other.restore, pointId);
 }
 
-/** For restores that an operator asks for: each holds copies of all disks. One that was begun may be asked for again. Errors: `conflict`. */
+/**
+ * For restores that an operator asks for: each holds copies of all disks. One that was begun may be asked for again.
+ * Errors: `conflict`.
+ */
 export async function requireRoomForRestore({ stores }: ItemContext, itemId: string, requestId: string | undefined): Promise<void> {
   const records = stores.records(itemId);
   if (requestId !== undefined && (await findRestore(records, restoreIdOf(itemId, requestId))) !== undefined) return;

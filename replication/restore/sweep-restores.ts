@@ -1,8 +1,7 @@
-import { hasCode } from "../errors.ts";
 import type { ItemContext } from "../items/context.ts";
 import { RESTORES_PREFIX } from "../items/names.ts";
 import { RESTORES_MAX_COUNT, RESTORE_KEPT_MS } from "../limits.ts";
-import { findRestore, isFinished } from "./record.ts";
+import { isFinished, lookAtRestore } from "./record.ts";
 import { removeRestore } from "./remove.ts";
 
 export interface RestoreSweep {
@@ -12,18 +11,19 @@ export interface RestoreSweep {
   readonly damaged: readonly string[];
 }
 
-/** Ends restores whose time is over, and finishes those that are being removed. Bounded: what is behind RESTORES_MAX_COUNT comes when those before it are gone. */
+/**
+ * Ends restores whose time is over, and finishes those that are being removed. Bounded: what is behind
+ * RESTORES_MAX_COUNT comes when those before it are gone.
+ */
 export async function sweepRestores(context: ItemContext, itemId: string): Promise<RestoreSweep> {
   const records = context.stores.records(itemId);
   const damaged: string[] = [];
   let removed = 0;
   for (const { name } of await records.list(RESTORES_PREFIX, RESTORES_MAX_COUNT)) {
     const restoreId = /^restores\/([0-9a-f]{32})\.json$/.exec(name)?.[1] ?? "";
-    const stored = await findRestore(records, restoreId).catch((error: unknown) => {
-      if (hasCode(error, "record-corrupt")) return void damaged.push(restoreId);
-      throw error;
-    });
-    if (stored === undefined) continue;
+    const stored = await lookAtRestore(records, restoreId);
+    if (stored === "damaged") damaged.push(restoreId);
+    if (stored === undefined || stored === "damaged") continue;
     const { restore } = stored;
     const isOver = isFinished(restore) && context.clock.now() - restore.updatedMs > RESTORE_KEPT_MS;
     if ((isOver || restore.state === "Removing") && (await removeRestore(context, itemId, restoreId)).gone) removed += 1;

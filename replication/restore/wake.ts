@@ -1,8 +1,7 @@
-import { hasCode } from "../errors.ts";
 import type { ItemContext } from "../items/context.ts";
 import { RESTORE_STALE_MS } from "../limits.ts";
 import { type PointPin, unpinPoint } from "../points/pins.ts";
-import { findRestore, isFinished, restoreOfPin } from "./record.ts";
+import { isFinished, lookAtRestore, restoreOfPin } from "./record.ts";
 
 /**
  * The restores that need a new message: unfinished ones that nobody worked on for a while, and finished ones that still hold their point. Every restore
@@ -19,10 +18,7 @@ export async function restoresToWake(
   for (const { pointId, pin } of held) {
     const restoreId = restoreOfPin(pin.pinId);
     if (restoreId === undefined) continue;
-    const stored = await findRestore(records, restoreId).catch((error: unknown) => {
-      if (hasCode(error, "record-corrupt")) return "damaged" as const;
-      throw error;
-    });
+    const stored = await lookAtRestore(records, restoreId);
     // Nobody knows how far it is, so it keeps its point until it is deleted.
     if (stored === "damaged") continue;
     if (stored === undefined) {

@@ -1,3 +1,4 @@
+import { type LargeBatches, createLargeBatches } from "../../replication/apply/large-batches.ts";
 import { applySlice } from "../../replication/apply/run.ts";
 import type { ApplyContext } from "../../replication/apply/context.ts";
 import { decodeProgress, readProgress } from "../../replication/apply/progress.ts";
@@ -54,6 +55,8 @@ const WORKERS_MAX = 3;
 /** Faults as in the model that comes with the design: one write in 17 times out, and lands up to 40 steps late. */
 const FAULTS = { timeoutChance: 0.06, readFailureChance: 0.004, busyChance: 0.05, lateSteps: 40 };
 const CLEAN_STEPS_MAX = 4_000;
+/** When the target begins, the source has written all its epochs: none of their times is still to come. */
+const TEN_MINUTES_MS = 600_000;
 
 interface Seen {
   claimsAgain: number;
@@ -71,6 +74,7 @@ interface World {
   readonly watched: ItemStores;
   readonly mutant: Mutant;
   readonly seen: Seen;
+  largeBatches: LargeBatches;
   workers: { readonly name: string; ended: boolean }[];
   started: number;
   regionLost: boolean;
@@ -100,6 +104,7 @@ export async function runHistory(seed: number, mutant: Mutant = {}): Promise<His
     if (victim !== undefined && random.chance(0.008)) {
       scheduler.crash(victim.name);
       victim.ended = true;
+      world.largeBatches = createLargeBatches(1);
     }
     await scheduler.step();
     world.workers = world.workers.filter((worker) => !worker.ended);
@@ -126,7 +131,7 @@ function nearlyInOrder(random: Random, count: number): readonly number[] {
 
 async function createWorld(seed: number, mutant: Mutant): Promise<World> {
   const random = createRandom(seed);
-  const scheduler = createScheduler(random, SOURCE_START_MS, FAULTS);
+  const scheduler = createScheduler(random, SOURCE_START_MS + TEN_MINUTES_MS, FAULTS);
   const memory = createMemoryStores(scheduler.clock);
   const item = smallItem(twoDisks(SECTORS), random.pick([1, 20_000, 60_000]));
   const wrong: string[] = [];
@@ -143,6 +148,7 @@ async function createWorld(seed: number, mutant: Mutant): Promise<World> {
     watched: watch(memory, base, wrong, seen),
     mutant,
     seen,
+    largeBatches: createLargeBatches(1),
     workers: [],
     started: 0,
     regionLost: false,
@@ -157,6 +163,8 @@ function startWorker(world: World): void {
   const bounds = {
     batchMaxDeltas: 1 + random.below(3),
     batchMaxExtents: random.pick([1, 12, 10_000]),
+    // Deltas of some hundred bytes: most workers find large ones among them, and wait for each other's.
+    smallBatchMaxBytes: random.pick([300, 1_000, 1_000_000]),
     pageWritesInFlight: 1 + random.below(4),
     claimRenewMs: random.pick([0, 10_000, 20_000]),
   };
@@ -182,6 +190,7 @@ function contextOf(world: World, name: string, bounds: ApplyContext["bounds"], s
     clock: scheduler.clock,
     timer: scheduler.timer(name),
     holder: name,
+    largeBatches: world.largeBatches,
     deadlineMs: scheduler.clock.now() + sliceMs,
     log: (event) => {
       if (event.kind === "claiming-again") world.seen.claimsAgain += 1;
@@ -253,6 +262,8 @@ function watch(memory: MemoryStores, base: ItemStores, wrong: string[], seen: Se
 async function finishCleanly(world: World): Promise<void> {
   const { scheduler } = world;
   scheduler.heal();
+  // The process of a worker that crashed is gone, and what it held of memory with it.
+  world.largeBatches = createLargeBatches(1);
   const reachable = await reachableEpoch(world);
   let steps = 0;
   for (let slice = 0; steps < CLEAN_STEPS_MAX; slice += 1) {

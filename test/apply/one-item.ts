@@ -44,6 +44,7 @@ interface WorkOptions {
   readonly deadlineMs?: () => number;
   readonly around?: Around;
   readonly awaitHint?: ApplyContext["awaitHint"];
+  readonly largeBatches?: ApplyContext["largeBatches"];
 }
 
 const SECTORS = 64;
@@ -91,7 +92,7 @@ export async function openOneItem(plans: readonly EpochPlan[], pointIntervalMs =
     async arrive(...numbers) {
       for (const epoch of epochs.filter((each) => numbers.includes(each.end.epoch))) await upload(stores, epoch);
     },
-    async work({ holder, bounds, sliceMs = SLICE_MS, deadlineMs, around, awaitHint } = {}) {
+    async work({ holder, bounds, sliceMs = SLICE_MS, deadlineMs, around, awaitHint, largeBatches } = {}) {
       workers += 1;
       const counted = wrapStores(stores, async (call, run) => {
         calls.push(call);
@@ -113,6 +114,7 @@ export async function openOneItem(plans: readonly EpochPlan[], pointIntervalMs =
         log: (event) => events.push(event),
         ...(bounds === undefined ? {} : { bounds }),
         ...(awaitHint === undefined ? {} : { awaitHint }),
+        ...(largeBatches === undefined ? {} : { largeBatches }),
       };
       return applySlice(context, ITEM_ID);
     },

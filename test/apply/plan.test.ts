@@ -1,4 +1,5 @@
 import { fc, it as property } from "@fast-check/vitest";
+import { FRAME_MEMORY_BYTES } from "../../replication/apply/limits.ts";
 import { describe, expect, it } from "vitest";
 import { holdFrames } from "../../replication/apply/held-frames.ts";
 import type { HeldDelta } from "../../replication/apply/held-frames.ts";
@@ -114,7 +115,8 @@ describe("the plan of page writes", () => {
       const room = { leftBytes: 3 * MIB };
       const cramped = holding(counting(), room);
       for (const delta of cramped) verifyFrames(delta);
-      expect(room.leftBytes).toBe(0);
+      // A frame of 1 MiB finds none, with what it costs beside its bytes.
+      expect(room.leftBytes).toBeLessThan(MIB + FRAME_MEMORY_BYTES);
       expect(bytesOf(cramped).equals(expected)).toBe(true);
       expect(Math.max(...counts())).toBeGreaterThan(1);
     });

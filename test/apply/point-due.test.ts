@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { initialProgress } from "../../replication/apply/progress.ts";
 import type { HeartbeatRecord, LastPoint, Progress } from "../../replication/items/item.ts";
+import { CLOCK_SKEW_WARNING_MS } from "../../replication/limits.ts";
 import { isPointId, makePointId, pointTimeMs } from "../../replication/points/manifest.ts";
 import { pointDue } from "../../replication/points/point-due.ts";
 import type { PointDecision } from "../../replication/points/point-due.ts";
@@ -95,10 +96,29 @@ describe("when a recovery point is due", () => {
     expect(wants(4, { ...behind, intent: at(5) })).toBe("not-due");
   });
 
-  it("a source clock that was set back does not make a later point look older than an earlier one", () => {
-    const lastPoint = pointAt(3, NOW - 6 * MINUTE, NOW + 60 * MINUTE);
-    expect(ask(progressAt(4, { lastPoint }))).toMatchObject({ kind: "due", sourceTimeMs: NOW + 60 * MINUTE });
+  it("a source clock that was set back a little does not make a later point look older than an earlier one", () => {
+    const lastPoint = pointAt(3, NOW - 6 * MINUTE, NOW + 4 * MINUTE);
+    expect(ask(progressAt(4, { lastPoint }))).toMatchObject({ kind: "due", sourceTimeMs: NOW + 4 * MINUTE });
     expect(ask(progressAt(4, { lastPoint: { ...lastPoint, stream: 2 } }))).toMatchObject({ kind: "due", sourceTimeMs: NOW - MINUTE });
+    // As far as its heartbeats say that it is ahead.
+    const ahead = { ...lastPoint, sourceTimeMs: NOW + 120 * MINUTE };
+    expect(ask(progressAt(4, { lastPoint: ahead }), beat({ sentMs: NOW + 120 * MINUTE }))).toMatchObject({
+      sourceTimeMs: NOW + 120 * MINUTE,
+    });
+  });
+
+  it("one reading of a source clock in another century is bounded, and does not pin the times of all points to come", () => {
+    const century = Date.UTC(2099, 0, 1);
+    expect(ask(progressAt(4, { appliedSourceMs: century }))).toMatchObject({ sourceTimeMs: NOW + CLOCK_SKEW_WARNING_MS });
+    // A clock that is there now is not believed either.
+    expect(ask(progressAt(4, { appliedSourceMs: century }), beat({ sentMs: century }))).toMatchObject({
+      sourceTimeMs: NOW + CLOCK_SKEW_WARNING_MS,
+    });
+    expect(ask(progressAt(4), beat({ currentAtMs: century }))).toMatchObject({ sourceTimeMs: NOW - MINUTE });
+    const pinned = pointAt(3, NOW - 6 * MINUTE, century);
+    expect(ask(progressAt(4, { lastPoint: pinned }))).toMatchObject({ kind: "due", sourceTimeMs: NOW - MINUTE });
+    // Nor are those of an idle machine silenced by the point that shows it.
+    expect(ask(progressAt(4, { lastPoint: { ...pinned, epoch: 4 } }), beat({}))).toMatchObject({ kind: "due", sourceTimeMs: NOW - 1_000 });
   });
 
   it("measures how far the source's clock is ahead", () => {

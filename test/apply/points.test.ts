@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { readProgress, replaceProgress } from "../../replication/apply/progress.ts";
 import type { HeartbeatRecord } from "../../replication/items/item.ts";
 import { HEARTBEAT_RECORD, ITEM_RECORD, manifestName } from "../../replication/items/names.ts";
 import { changeItem } from "../../replication/items/item-record.ts";
@@ -10,6 +11,7 @@ import { SLICE_MS } from "../../replication/limits.ts";
 import { STREAM_LOOK_MS } from "../../replication/apply/limits.ts";
 import type { PointTombstone } from "../../replication/points/manifest.ts";
 import type { Around } from "../memory/wrapped-stores.ts";
+import { missing } from "../missing.ts";
 import { callNames, openOneItem, plansOf } from "./one-item.ts";
 import type { OneItem } from "./one-item.ts";
 import { ITEM_ID, STREAM, targetDisk } from "./small-world.ts";
@@ -408,5 +410,31 @@ describe("a holder whose stream was closed", () => {
     expect((await world.progress()).applied.epoch).toBe(6);
     // At the beginning, behind the claim, and before the one point.
     expect(world.calls.filter(({ target }) => target === ITEM_RECORD)).toHaveLength(3);
+  });
+});
+
+async function setSourceTime(world: OneItem, appliedSourceMs: number): Promise<void> {
+  const records = world.stores.records(ITEM_ID);
+  const found = (await readProgress(records)) ?? missing();
+  await replaceProgress(records, found, { ...found.progress, appliedSourceMs });
+}
+
+describe("the source time of what was applied", () => {
+  it("never goes back inside a stream, unless it is one that no clock can have shown", async () => {
+    const world = await openOneItem(plansOf(2));
+    await world.arrive(1);
+    await world.work();
+    const [first, second] = world.epochs;
+    expect((await world.progress()).appliedSourceMs).toBe(first?.lastWriteMs);
+    await setSourceTime(world, Date.UTC(2099, 0, 1));
+    await world.arrive(2);
+    await world.work();
+    expect((await world.progress()).appliedSourceMs).toBe(second?.lastWriteMs);
+    const later = await openOneItem(plansOf(1));
+    const aheadMs = later.clock.nowMs + 3_600_000;
+    await setSourceTime(later, aheadMs);
+    await later.arrive(1);
+    await later.work();
+    expect((await later.progress()).appliedSourceMs).toBe(aheadMs);
   });
 });

@@ -147,6 +147,20 @@ export function recordStoreContract(open: () => Promise<RecordStore>): void {
       for (const each of found) expect(Math.abs(each.createdMs - beforeMs)).toBeLessThan(24 * 60 * 60_000);
     });
 
+    it("gives an etag that changes with every write of the blob, and with nothing else", async () => {
+      const store = await open();
+      const etag = await store.create("a", bytes("1"));
+      await store.create("b", bytes("1"));
+      const etags = async (): Promise<readonly string[]> => (await store.list("", 10)).map((each) => each.etag);
+      const [first, second] = await etags();
+      expect(first).not.toBe("");
+      expect(await etags()).toEqual([first, second]);
+      await store.replace("a", bytes("1"), etag ?? "");
+      const [changed, other] = await etags();
+      expect(changed).not.toBe(first);
+      expect(other).toBe(second);
+    });
+
     it("rule 9: stops at the limit and goes on behind a name, whether that name still exists or not", async () => {
       const store = await open();
       for (const name of ["d/1", "d/2", "d/3", "d/4", "d/5"]) await store.create(name, bytes(name));

@@ -20,7 +20,7 @@ describe("host.json", () => {
   it("of the product is understood whole", () => {
     expect(parseHostConfiguration(JSON.parse(readFileSync("host.json", "utf8")))).toMatchObject({
       routePrefix: "api",
-      queues: { batchSize: 4, newBatchThreshold: 2, maxPollingIntervalMs: 2000, visibilityTimeoutMs: 10_000, maxDequeueCount: 5 },
+      queues: { batchSize: 3, newBatchThreshold: 1, maxPollingIntervalMs: 2000, visibilityTimeoutMs: 10_000, maxDequeueCount: 5 },
       durableTask: { hubName: "Leeward" },
       functionTimeoutMs: 600_000,
     });

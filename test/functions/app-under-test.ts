@@ -6,6 +6,8 @@ import { openHintBell } from "../../functions/hint-bell.ts";
 import type { Application, ApplicationSource } from "../../functions/wiring.ts";
 import type { DeltaHeader, EncodedDelta, ExtentContent } from "../../replication/delta/delta.ts";
 import { encodeDelta } from "../../replication/delta/encode.ts";
+import { createLargeBatches } from "../../replication/apply/large-batches.ts";
+import { createPointCache } from "../../replication/points/point-cache.ts";
 import type { WorkMessage } from "../../replication/ports.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
 import { createMemoryRecords } from "../memory/memory-records.ts";
@@ -60,6 +62,8 @@ export function appInMemory(): AppInMemory {
     // Nothing is kept warm: a slice ends when nothing is left, whatever the clock says.
     bell: { ...bell, enter: (itemId) => withoutWaiting(bell.enter(itemId)) },
     processId: "process-1",
+    points: createPointCache(clock),
+    largeBatches: createLargeBatches(1),
     cursors: new Map(),
     tidied: new Map(),
     management: undefined,

@@ -1,19 +1,10 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import {
-  BATCH_MAX_BYTES,
-  BATCH_MAX_EXTENTS,
-  DELTA_MAX_BYTES,
-  FRAME_MAX_PLAIN_BYTES,
-  FRAMES_HELD_MAX_BYTES,
-  PAGE_WRITES_IN_FLIGHT,
-  PUT_PAGE_MAX_BYTES,
-  SLICE_MS,
-  WARM_ITEMS_MAX_COUNT,
-} from "../../replication/limits.ts";
+import { INSTANCE_MEMORY_BYTES } from "../../functions/limits.ts";
+import { memoryOfApp } from "../../functions/memory.ts";
+import { SLICE_MS, WARM_ITEMS_MAX_COUNT } from "../../replication/limits.ts";
 
-const MIB = 1024 * 1024;
 const duration = z.string().regex(/^\d{2}:\d{2}:\d{2}$/);
 
 /** The parts of the published host.json schema that this app uses; strict, so that a misspelt option does not pass for a setting. */
@@ -48,18 +39,15 @@ describe("host.json", () => {
   const { queues, http } = host.extensions;
   const slots = queues.batchSize + queues.newBatchThreshold;
 
-  it("rule 9: as many applies as the host may run at once fit an instance of 2 GiB", () => {
-    // The encoded deltas of a batch and the one that did not fit any more, the frames held and one that is being decoded, the plain bytes of all page
-    // writes in flight, and 64 bytes for each extent of the merge, held twice.
-    const applyBytes =
-      BATCH_MAX_BYTES +
-      DELTA_MAX_BYTES +
-      FRAMES_HELD_MAX_BYTES +
-      FRAME_MAX_PLAIN_BYTES +
-      PAGE_WRITES_IN_FLIGHT * PUT_PAGE_MAX_BYTES +
-      2 * 64 * BATCH_MAX_EXTENTS;
-    // A quarter is left to Node, the SDK and the host.
-    expect(slots * applyBytes).toBeLessThanOrEqual(1536 * MIB);
+  it("rule 9: all that may run at once fits the smallest instance, with the memory of Node and the host", () => {
+    // What the host runs at once unless host.json says otherwise, on one processor.
+    const memory = memoryOfApp({ queueMessages: slots, activities: 10 });
+    const sum = Object.values(memory).reduce((total, bytes) => total + bytes, 0);
+    for (const bytes of Object.values(memory)) expect(bytes).toBeGreaterThan(0);
+    expect(sum).toBeLessThanOrEqual(INSTANCE_MEMORY_BYTES);
+    // It is no accident: with twice as many messages it would not.
+    const more = memoryOfApp({ queueMessages: 2 * slots, activities: 10 });
+    expect(Object.values(more).reduce((total, bytes) => total + bytes, 0)).toBeGreaterThan(INSTANCE_MEMORY_BYTES);
   });
 
   it("leaves slots to items that are not kept warm", () => {

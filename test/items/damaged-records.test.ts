@@ -69,9 +69,10 @@ async function filled(): Promise<Filled> {
 /** What can be done with an item. Each says what came of it: "ok", or the code of its error. */
 const ABILITIES: Readonly<Record<string, (filled: Filled) => Promise<string>>> = {
   status: async ({ world }) => {
-    const { damaged } = await readOverview(world.context, ITEM);
-    expect((await listOverviews(world.context)).items).toHaveLength(1);
-    return damaged?.code ?? "ok";
+    const shown = await readOverview(world.context, ITEM);
+    expect((await listOverviews(world.context)).items).toEqual([shown]);
+    const named = [shown.damaged, ...(shown.status?.healthErrors ?? [])].find((error) => error?.code === CORRUPT);
+    return named?.code ?? "ok";
   },
   "list points": async ({ world }) => {
     const { points, damagedManifests } = await listPoints(world.stores.records(ITEM));
@@ -111,9 +112,20 @@ const ABILITIES: Readonly<Record<string, (filled: Filled) => Promise<string>>> =
     await announceItem({ ...world.context, events: { publish: async () => undefined } }, ITEM);
     return "ok";
   },
+  "tell events from the beginning": async ({ world }) => {
+    await world.rawRecords(ITEM).remove(EVENTS_RECORD);
+    const told: unknown[] = [];
+    await announceItem({ ...world.context, events: { publish: async (events) => void told.push(...events) } }, ITEM);
+    return told.length > 0 ? "ok" : "nothing told";
+  },
   sweep: async ({ world }) => {
-    await sweepItem(world.context, ITEM);
-    return "ok";
+    const { damaged } = (await sweepItem(world.context, ITEM)) ?? missing();
+    return damaged?.code ?? "ok";
+  },
+  "wake the restore": async ({ world, restoreId }) => {
+    world.pass(RESTORE_STALE_MS + 1);
+    const { restores } = (await sweepItem(world.context, ITEM)) ?? missing();
+    return restores.includes(restoreId) ? "ok" : "asleep";
   },
   "remove all points": async ({ world, restoreId }) => {
     await sweepItem(world.context, ITEM).catch(() => undefined);
@@ -178,21 +190,19 @@ const CASES: Readonly<Record<string, Case>> = {
     name: () => ITEM_RECORD,
     lost: {
       status: CORRUPT,
-      "restore the latest": CORRUPT,
-      "restore the older point": CORRUPT,
-      "finish the restore": CORRUPT,
       apply: CORRUPT,
       heartbeat: CORRUPT,
       "tell events": CORRUPT,
+      "tell events from the beginning": CORRUPT,
       sweep: CORRUPT,
       "remove all points": CORRUPT,
     },
   },
   "progress.json": {
     name: () => PROGRESS_RECORD,
-    lost: { status: CORRUPT, apply: CORRUPT, heartbeat: CORRUPT, "tell events": CORRUPT, sweep: CORRUPT },
+    lost: { status: CORRUPT, apply: CORRUPT, heartbeat: CORRUPT, sweep: CORRUPT },
   },
-  "heartbeat.json": { name: () => HEARTBEAT_RECORD, lost: {}, repair: ({ world }) => beat(world) },
+  "heartbeat.json": { name: () => HEARTBEAT_RECORD, lost: { status: CORRUPT }, repair: ({ world }) => beat(world) },
   "point-wanted.json": {
     name: () => POINT_WANTED_RECORD,
     lost: {},
@@ -213,12 +223,13 @@ const CASES: Readonly<Record<string, Case>> = {
   },
   "the pins of a point": {
     name: ({ older }) => pinsName(older),
-    lost: { "restore the older point": CORRUPT, "finish the restore": CORRUPT },
+    // The sweep that makes the pins anew wakes nobody yet.
+    lost: { "restore the older point": CORRUPT, "finish the restore": CORRUPT, "wake the restore": "asleep" },
     repair: ({ world }) => sweepItem(world.context, ITEM),
   },
   "a restore": {
     name: ({ restoreId }) => restoreRecordName(restoreId),
-    lost: { "finish the restore": CORRUPT },
+    lost: { "finish the restore": CORRUPT, "wake the restore": "asleep" },
     repair: async ({ world, older, restoreId }) => {
       await removeRestore(world.context, ITEM, restoreId);
       world.pass(RESTORE_STALE_MS + 1);

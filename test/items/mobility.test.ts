@@ -140,6 +140,8 @@ describe("heartbeats", () => {
     const answer = await recordHeartbeat(context, ITEM, ITEM_TOKEN, REQUEST);
     expect(answer).toMatchObject({ stream: 1, applied: { epoch: 2 }, upload: { expiresMs: START_MS + 1000 } });
     expect(answer.intervalMs).toBeGreaterThan(0);
+    // A source whose own clock is wrong goes by it.
+    expect(answer.nowMs).toBe(START_MS);
     const record = await readHeartbeat(world.stores, ITEM);
     expect(record).toMatchObject({ receivedMs: START_MS, sentMs: START_MS - 5, uploaded, pendingBytes: 7 });
     expect(JSON.stringify(record)).not.toContain("secret");

@@ -96,7 +96,7 @@ describe("a later delta without the next one", () => {
     const world = await protectedWorld();
     await applyChain(world, chain.slice(0, 1));
     await setProgress(world, {
-      lastPoint: { pointId: "p", stream: 1, epoch: 1, targetTimeMs: START_MS, sourceTimeMs: START_MS + HOUR_MS },
+      lastPoint: { pointId: "p", stream: 1, epoch: 1, targetTimeMs: START_MS, sourceTimeMs: START_MS + 10 },
     });
     await upload(world, 3, bytesOf(3));
     world.pass(GAP_MAX_MS);

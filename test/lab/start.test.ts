@@ -25,6 +25,9 @@ async function image(name: string, sizeBytes: number): Promise<string> {
 describe("npm start's options", () => {
   it("are the lab VM with a writer on the fixed ports when nothing is said", () => {
     expect(parseStartOptions([])).toEqual({ images: [], writer: true, ports: FIXED_PORTS });
+    // The raw disks are open to every user of the machine only when somebody asks for it.
+    expect(parseStartOptions([]).ports.nbd).toBeUndefined();
+    expect(parseStartOptions(["--nbd-port", "10809"]).ports.nbd).toBe(10_809);
   });
   it("never start a writer on the user's own images", () => {
     expect(parseStartOptions(["--disk", "a.img", "--disk", "b.img"])).toMatchObject({ images: ["a.img", "b.img"], writer: false });

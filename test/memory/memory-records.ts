@@ -55,7 +55,7 @@ export function createMemoryRecords(clock: Clock): MemoryRecords {
         .filter(([name]) => name.startsWith(prefix) && (after === undefined || name > after))
         .toSorted(([left], [right]) => (left < right ? -1 : 1))
         .slice(0, limit)
-        .map(([name, blob]) => ({ name, lengthBytes: blob.bytes.length, createdMs: blob.createdMs }));
+        .map(([name, blob]) => ({ name, lengthBytes: blob.bytes.length, createdMs: blob.createdMs, etag: blob.etag }));
     },
   };
 }

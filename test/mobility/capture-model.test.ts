@@ -123,7 +123,6 @@ describe("capture through bounds, kills and power failures", () => {
     await fc.assert(property, {
       numRuns: EXAMPLES.length + HISTORIES,
       examples: EXAMPLES,
-      endOnFailure: process.env["FAST"] !== undefined,
     });
   }, 900_000);
 });

@@ -19,6 +19,7 @@ function answered(status: number, body: unknown) {
     itemId: "web-1",
     credential: () => "ticket.token",
     sessionId: "session",
+    told: () => undefined,
     signal: new AbortController().signal,
   });
   return { sent, settle: () => control.settle({ stream: 1, epoch: 2, checksum: CHECKSUM }) };

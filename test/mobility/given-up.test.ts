@@ -57,6 +57,21 @@ describe("an epoch that was given up", () => {
     }
   });
 
+  it("has no other way: while deltas wait for their upload nothing is given up", async () => {
+    const machine = await complete(1);
+    await machine.time.finish(machine.write(0, 0, 1, 7, false));
+    machine.cut();
+    await machine.until(({ sealer }) => sealer.waiting === 0);
+    machine.isFullForDeltas = true;
+    await machine.time.finish(machine.write(0, 1, 1, 8, false));
+    machine.cut();
+    await machine.idle(2000);
+    expect(machine.capture.sealer.waiting).toBe(1);
+    expect(machine.capture.recorder.mode.kind).toBe("logging");
+    machine.isFullForDeltas = false;
+    await expect(machine.finish()).resolves.toBeUndefined();
+  });
+
   it("rule 4: and that is damaged has everything read again: nobody knows what the rest of it held", async () => {
     const machine = await complete(1);
     await machine.time.finish(machine.write(0, 0, 1, 7, false));

@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import { connect, Socket } from "node:net";
 import { join } from "node:path";
 import * as fc from "fast-check";
@@ -129,6 +130,16 @@ const pattern = (lengthBytes: number): Buffer => {
   for (let at = 0; at + 4 <= lengthBytes; at += 4) bytes.writeUInt32BE((at * 2_654_435_761) % 2 ** 32, at);
   return bytes;
 };
+
+describe("who may connect", () => {
+  it("only its user: the socket has mode 0600, whatever the umask of the process", async () => {
+    const before = process.umask(0);
+    onTestFinished(() => void process.umask(before));
+    const path = await serve(memoryDisk(MIB));
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(process.umask()).toBe(0);
+  });
+});
 
 describe("NBD server", () => {
   it("answers what arrives together in one system call, in order", async () => {
@@ -297,6 +308,42 @@ describe("NBD server", () => {
     budget.giveBack(3);
     budget.giveBack(8);
     expect([budget.isSpent, woken]).toEqual([false, 1]);
+  });
+
+  it("FUA waits for the medium also where there is nothing to change: TRIM, CACHE and requests of no bytes", async () => {
+    const disk = memoryDisk(MIB);
+    let flushes = 0;
+    let release: () => void = () => undefined;
+    const flushed: NbdDisk = {
+      ...disk,
+      flush: () => {
+        flushes += 1;
+        return new Promise<void>((resolve) => (release = resolve));
+      },
+    };
+    const client = await connectNbd({ path: await serve(flushed) });
+    const [WRITE, TRIM, CACHE, WRITE_ZEROES, FUA] = [1, 4, 5, 6, 1];
+    for (const [type, length] of [
+      [TRIM, 4096],
+      [CACHE, 4096],
+      [WRITE, 0],
+      [WRITE_ZEROES, 0],
+    ] as const) {
+      const before = flushes;
+      expect(await client.request(type, 0, length)).toMatchObject({ error: 0 });
+      expect(flushes).toBe(before);
+      let answered = false;
+      const reply = client.request(type, 0, length, { flags: FUA }).then((given) => {
+        answered = true;
+        return given;
+      });
+      // What was asked later is answered first: the one before waits for the medium.
+      expect(await client.request(type, 0, length)).toMatchObject({ error: 0 });
+      expect({ type, answered, flushes }).toEqual({ type, answered: false, flushes: before + 1 });
+      release();
+      expect(await reply).toMatchObject({ error: 0 });
+    }
+    await client.close();
   });
 
   it("rule 9: survives valid sessions that are mutated and cut anywhere, and serves the next client", async () => {

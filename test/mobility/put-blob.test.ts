@@ -36,7 +36,7 @@ describe("Put Blob", () => {
     [403, "UnauthorizedBlobOverwrite", "exists"],
     [409, "ContainerBeingDeleted", "failed"],
     [403, "AuthenticationFailed", "refused"],
-    [403, "AuthorizationPermissionMismatch", "exists"],
+    [403, "AuthorizationPermissionMismatch", "exists-or-refused"],
     [401, undefined, "refused"],
     [404, "ContainerNotFound", "failed"],
     [400, "Md5Mismatch", "damaged"],

@@ -1,9 +1,11 @@
 import { describe, expect, it, vi } from "vitest";
-import { isOfStream, openStateFile, readState } from "../../mobility/epochs/state.ts";
+import { openDisks } from "../../mobility/disks/open-disks.ts";
+import { isOfStream, openStateFile, readState, uploadedTo } from "../../mobility/epochs/state.ts";
 import type { ServiceState } from "../../mobility/epochs/state.ts";
+import { openState, stateFolder } from "../../mobility/open-state.ts";
 import type * as Limits from "../../replication/limits.ts";
 import { JOURNAL_CLOSED_SEGMENTS_MAX, STATE_RESERVE_BYTES } from "../../replication/limits.ts";
-import { startPosition } from "../../replication/position.ts";
+import { type Position, startPosition } from "../../replication/position.ts";
 import { createMemoryMedium } from "../memory/memory-files.ts";
 import type { MemoryMedium } from "../memory/memory-files.ts";
 import { createRandom } from "../memory/random.ts";
@@ -132,6 +134,13 @@ describe("the state file", () => {
     await expect(machine.finish()).resolves.toBeUndefined();
   });
 
+  it("takes no delta of another stream for uploaded, nor one that was never sealed", () => {
+    const state = { ...FIRST, sealed: { ...START, stream: 2, epoch: 3 } };
+    expect(uploadedTo({ ...START, stream: 2, epoch: 3 })(state)).toEqual({ uploaded: { ...START, stream: 2, epoch: 3 } });
+    expect(uploadedTo({ ...START, stream: 1, epoch: 3 })(state)).toEqual({});
+    expect(uploadedTo({ ...START, stream: 2, epoch: 4 })(state)).toEqual({});
+  });
+
   it("knows a stream by its start, and one of a file of before by what it has of it", () => {
     const medium = emptyMedium();
     const { files } = medium.process();
@@ -252,5 +261,26 @@ describe("a state file that cannot be written", () => {
     machine.die("kill");
     await machine.start();
     await expect(machine.finish()).resolves.toBeUndefined();
+  });
+});
+
+describe("a first start that died before its state file", () => {
+  it("leaves nothing that the next one takes for its own: by then there may be another stream", async () => {
+    const medium = emptyMedium();
+    medium.put("/a.img", Buffer.alloc(65_536, 1));
+    const open = async (stream: number) => {
+      const { files } = medium.process();
+      files.makeFolder("/state/journal", 0o700);
+      files.makeFolder("/state/spool", 0o700);
+      const disks = openDisks(files, [{ id: "a", path: "/a.img", sectorSizeBytes: 512 }]);
+      const descriptions = disks.map(({ description }) => description);
+      const register = async (): Promise<Position> => startPosition("vm1", stream, descriptions, NONCE);
+      return openState({ files, folder: stateFolder("/state"), itemId: "vm1", disks, bootId: "1", register });
+    };
+    await open(1);
+    medium.process().files.remove(PATH);
+    const { map, state } = await open(2);
+    expect(state.current.sealed.stream).toBe(2);
+    expect(map.dirtyBytes).toBe(65_536);
   });
 });

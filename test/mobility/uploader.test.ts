@@ -7,6 +7,8 @@ import type { Clock } from "../../mobility/clock.ts";
 import type { SpooledDelta } from "../../mobility/epochs/spool.ts";
 import { nodeFiles } from "../../mobility/node-files.ts";
 import type { HttpAnswer, HttpRequest } from "../../mobility/upload/transport.ts";
+import { LeewardError } from "../../replication/errors.ts";
+import { UPLOADS_IN_FLIGHT } from "../../replication/limits.ts";
 import { startUploader } from "../../mobility/upload/uploader.ts";
 import type { Uploader, UploaderOptions } from "../../mobility/upload/uploader.ts";
 import { temporaryFolder } from "./temporary.ts";
@@ -84,6 +86,7 @@ function uploads(
     control: { settle: () => Promise.reject(new Error("nothing exists")) },
     random: () => 1,
     renew: () => {},
+    obstacle: () => undefined,
     uploaded: async ({ epoch }) => void remembered.push(epoch),
     failed: (error) => failures.push(error),
     ...changes,
@@ -146,6 +149,68 @@ describe("uploads", () => {
     expect(sent).toEqual([1, 1, 1]);
     expect(clock.waits[0]).toBe(2 * first);
     expect(uploader.waiting).toBe(1);
+  });
+
+  it("a credential that may mean either is not tried again as it is when no blob is there: the status says the code", async () => {
+    let asked = 0;
+    const { uploader, clock, sent, failures, delta } = uploads(() => answerOf(403, "AuthorizationPermissionMismatch"), {
+      control: { settle: async ({ epoch }) => ({ outcome: epoch === 1 ? "same" : "again" }) },
+      renew: () => void (asked += 1),
+    });
+    uploader.add(delta(1));
+    uploader.grant(PLACE);
+    await settle();
+    expect({ waiting: uploader.waiting, asked, failures }).toEqual({ waiting: 0, asked: 0, failures: [] });
+    uploader.add(delta(2));
+    await settle();
+    expect(failures).toMatchObject([{ code: "store-refused", message: expect.stringContaining("403 AuthorizationPermissionMismatch") }]);
+    expect({ sent, asked }).toEqual({ sent: [1, 2], asked: 1 });
+    // Time alone sends nothing to a place that refused; another grant does, and then the waits grow.
+    const [first = 0] = clock.waits;
+    clock.pass();
+    await settle();
+    expect(sent).toEqual([1, 2]);
+    uploader.grant(PLACE);
+    clock.pass();
+    await settle();
+    expect(sent).toEqual([1, 2, 2]);
+    expect(clock.waits[0]).toBeGreaterThan(first);
+  });
+
+  it("nothing is sent to a place that is not the item's, and that is told once", async () => {
+    const elsewhere = "https://elsewhere.example/container?sig=x";
+    const { uploader, sent, failures, delta } = uploads(() => answerOf(201), {
+      obstacle: (url) => (url === elsewhere ? new LeewardError("store-refused", "not ours", { host: "elsewhere.example" }) : undefined),
+    });
+    uploader.add(delta(1));
+    uploader.grant(elsewhere);
+    uploader.grant(elsewhere);
+    await settle();
+    expect({ sent, failures: failures.length }).toEqual({ sent: [], failures: 1 });
+    uploader.grant(PLACE);
+    await settle();
+    expect({ sent, waiting: uploader.waiting }).toEqual({ sent: [1], waiting: 0 });
+    // A good place is given up when a later answer names a bad one.
+    uploader.grant(elsewhere);
+    uploader.add(delta(2));
+    await settle();
+    expect({ sent, failures: failures.length }).toEqual({ sent: [1], failures: 2 });
+  });
+
+  it("rule 9: holds only so many of them under way", async () => {
+    const answers: ((answer: HttpAnswer) => void)[] = [];
+    const { uploader, sent, delta } = uploads(() => new Promise<HttpAnswer>((resolve) => answers.push(resolve)));
+    uploader.grant(PLACE);
+    for (let epoch = 1; epoch <= 3 * UPLOADS_IN_FLIGHT; epoch += 1) uploader.add(delta(epoch));
+    await settle();
+    expect(sent).toHaveLength(UPLOADS_IN_FLIGHT);
+    answers[0]?.(answerOf(201));
+    await settle();
+    expect(sent).toHaveLength(UPLOADS_IN_FLIGHT + 1);
+    while (uploader.waiting > 0) {
+      for (const answer of answers) answer(answerOf(201));
+      await settle();
+    }
   });
 
   it("rule 4: the position does not move over a delta that the cache does not have", async () => {

@@ -74,8 +74,8 @@ export const ITEM_MUTANTS: readonly Mutant[] = [
     name: "a damaged record of streams begins again with 1",
     why: "a stream number is used twice",
     file: "replication/items/streams.ts",
-    find: `return Math.max(0, announced?.item.stream ?? 0, ...cached, ...(await stores.listStreams(itemId, "target")));`,
-    replace: `return Math.max(0, announced?.item.stream ?? 0);`,
+    find: `return Math.max(0, announced?.stream ?? 0, ...cached, ...(await stores.listStreams(itemId, "target")));`,
+    replace: `return Math.max(0, announced?.stream ?? 0);`,
     tests: ["test/items/streams.test.ts"],
   },
   {

@@ -38,8 +38,16 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
     name: "the times of writes run backwards with the clock",
     why: "no reader takes the delta",
     file: "mobility/epochs/write-log.ts",
-    find: `lastMs = Math.max(lastMs, options.clock.now());`,
+    find: `lastMs = Math.max(isWrong ? 0 : lastMs, options.clock.now());`,
     replace: `lastMs = Math.max(0, options.clock.now());`,
+    tests: ["test/mobility/write-log.test.ts"],
+  },
+  {
+    name: "a time that has not come yet stands for all that come",
+    why: "one reading of a wrong clock makes every lag and every point worthless",
+    file: "mobility/epochs/write-log.ts",
+    find: `lastMs = Math.max(isWrong ? 0 : lastMs, options.clock.now());`,
+    replace: `lastMs = Math.max(lastMs, options.clock.now());`,
     tests: ["test/mobility/write-log.test.ts"],
   },
   {
@@ -308,6 +316,8 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
     replace: `      seed,
       // Its`,
     tests: [STREAM],
+    equivalent:
+      "no segment of the old stream is sealed any more, and nothing of the new one before the log goes on: that begins another pass when the old one is done",
   },
   {
     name: "segments of the old stream are sealed into the new one",

@@ -49,8 +49,8 @@ export const POINT_MUTANTS: readonly Mutant[] = [
     name: "the source time of points runs backwards",
     why: "a later point looks older than an earlier one",
     file: "replication/points/point-due.ts",
-    find: `return Math.max(progress.appliedSourceMs, currentAtMs, lastMs);`,
-    replace: `return Math.max(progress.appliedSourceMs, currentAtMs) + 0 * lastMs;`,
+    find: `idleMs, lastShown(progress, latestMs));`,
+    replace: `idleMs);`,
     tests: ["test/apply/point-due.test.ts"],
   },
   {
@@ -213,8 +213,11 @@ export const POINT_MUTANTS: readonly Mutant[] = [
     name: "one damaged manifest hides all points",
     why: "no failover and no sweep of the item is possible",
     file: "replication/points/catalog.ts",
-    find: `if (!hasCode(error, "record-corrupt", "delta-too-large")) throw error;`,
-    replace: `throw error;`,
+    find: `      (damage) => void errors.set(id, damage),`,
+    replace: `      (damage) => {
+        errors.set(id, damage);
+        throw damage;
+      },`,
     tests: ["test/points/damaged-points.test.ts"],
   },
   {

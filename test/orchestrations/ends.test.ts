@@ -35,7 +35,10 @@ const ownNames = (world: FlowWorld): readonly string[] => world.recordNames("web
 const disksOf = (world: FlowWorld): readonly string[] => Object.keys(world.memory.dump());
 const pointsOf = (world: FlowWorld): readonly string[] => world.recordNames("web-1").filter((name) => name.startsWith("points/"));
 
-/** A source region that comes and goes: storage and Resource Manager. `hangs`: each request takes its whole time to fail. */
+/**
+ * A source region that comes and goes: storage and Resource Manager. `hangs`: each request takes its whole time to
+ * fail.
+ */
 interface Region {
   readonly world: FlowWorld;
   isGone: boolean;

@@ -27,7 +27,10 @@ const statesOf = async (world: FlowWorld): Promise<readonly string[]> =>
 const restoredOf = (world: FlowWorld): readonly string[] => Object.keys(world.dump()).filter((name) => name.startsWith("restored "));
 const pointsOf = (world: FlowWorld): readonly string[] => world.recordNames("web-1").filter((name) => name.startsWith("points/"));
 
-/** The flow's own calls of all ports, in order, and one of them that fails: nothing was done, or only its answer was lost. */
+/**
+ * The flow's own calls of all ports, in order, and one of them that fails: nothing was done, or only its answer was
+ * lost.
+ */
 function losing(world: FlowWorld, lost: number, when: "before" | "after"): { readonly context: FlowContext; readonly calls: string[] } {
   const calls: string[] = [];
   const around: Around = async ({ port, method, target, kind }, run) => {

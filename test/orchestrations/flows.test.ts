@@ -138,7 +138,7 @@ describe("an unplanned failover and its commit", () => {
       const world = await protectedWorld();
       const { run } = await world.ask(failover());
       await drive(world.context, run, { onWait: world.pass, dieAfter });
-      const { tasks } = (await listJobs(world.stores, "web-1")).find(({ jobId }) => jobId === run.jobId) ?? { tasks: [] };
+      const { tasks } = (await listJobs(world.stores, "web-1")).jobs.find(({ jobId }) => jobId === run.jobId) ?? { tasks: [] };
       expect([dieAfter, tasks.filter(({ state }) => state === "InProgress").length]).toEqual([dieAfter, 1]);
     }
   });
@@ -314,7 +314,7 @@ describe("disabling protection", () => {
     await world.operate(plainOperation("DisableProtection"));
     expect((await world.operate(enable())).errors).toEqual([]);
     expect(await stateOf(world)).toBe("Protected");
-    expect(await listJobs(world.stores, "web-1")).toHaveLength(3);
+    expect((await listJobs(world.stores, "web-1")).jobs).toHaveLength(3);
   });
 
   it("leaves the machine that users work with after a failover", async () => {

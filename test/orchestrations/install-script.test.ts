@@ -16,7 +16,10 @@ const SETTINGS = {
 };
 const scriptOf = (settings: object): string => String(installSettings(URL_OF_SCRIPT, settings)["script"]);
 
-/** Runs the script as the extension's handler does: a file of mode 0500, in the folder into which the files were downloaded. */
+/**
+ * Runs the script as the extension's handler does: a file of mode 0500, in the folder into which the files were
+ * downloaded.
+ */
 function run(script: string): { readonly folder: string; readonly output: readonly string[]; readonly status: number | null } {
   const folder = mkdtempSync(join(tmpdir(), "leeward-install-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));

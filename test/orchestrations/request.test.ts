@@ -52,7 +52,7 @@ describe("asking for an operation", () => {
       code: "operation-not-allowed",
       facts: { reason: "already-protected", allowedOperations: "DisableProtection, UnplannedFailover, RepairReplication" },
     });
-    expect((await listJobs(world.stores, "web-1")).map(({ state }) => state).toSorted()).toEqual(["Failed", "Succeeded"]);
+    expect((await listJobs(world.stores, "web-1")).jobs.map(({ state }) => state).toSorted()).toEqual(["Failed", "Succeeded"]);
   });
 
   it("a job that has ended stands in nobody's way, though the item does not know of its end yet", async () => {
@@ -71,7 +71,7 @@ describe("asking for an operation", () => {
       await world.pass(1000);
       await expect(world.ask({ ...failover(), requestId: `refused-${count}` })).rejects.toMatchObject({ code: "operation-not-allowed" });
     }
-    const jobs = await listJobs(world.stores, "web-1");
+    const { jobs } = await listJobs(world.stores, "web-1");
     expect(jobs).toHaveLength(JOBS_KEPT_MAX_COUNT);
     expect(jobs.at(-1)?.jobId).toBe(first.jobId);
     expect(await findJob(world.stores, "web-1", jobIdOf("web-1", "refused-0"))).toBeUndefined();

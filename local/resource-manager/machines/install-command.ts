@@ -15,13 +15,16 @@ const SETTINGS = z.strictObject({
   heartbeatMs: z.number().int().optional(),
 });
 
-/** The CustomScript extension runs a command line or a script; these two are the only ones that a machine of the local cloud can run. */
+/**
+ * The CustomScript extension runs a command line or a script; these two are the only ones that a machine of the local
+ * cloud can run.
+ */
 const COMMAND = /^(?:sudo )?sh install-mobility\.sh ([A-Za-z0-9_-]+)$/;
 const SCRIPT = /^#!\/bin\/sh\n[^']*<<'SETTINGS'\n([A-Za-z0-9+/=\n]+)\nSETTINGS\nexec sh \.\/install-mobility\.sh leeward-settings\.json\n$/;
 
 /**
- * Reads the settings out of a `script` that hands them to install-mobility.sh, or out of `sh install-mobility.sh SETTINGS`, as
- * base64 of JSON both times. Errors: ArmError `VMExtensionProvisioningError`.
+ * Reads the settings out of a `script` that hands them to install-mobility.sh, or out of `sh install-mobility.sh
+ * SETTINGS`, as base64 of JSON both times. Errors: ArmError `VMExtensionProvisioningError`.
  */
 export function readInstallCommand(protectedSettings: unknown): MobilitySettings {
   const { commandToExecute, script } = (protectedSettings ?? {}) as { readonly commandToExecute?: unknown; readonly script?: unknown };

@@ -1,0 +1,59 @@
+import { type Ledger, type LedgerEntry, cacheEntryId, emptyLedger, intend, markCreated } from "../../replication/failover/ledger.ts";
+import { changeLedger, hasLedger } from "../../replication/failover/ledger-record.ts";
+import { inLanes } from "../../replication/apply/lanes.ts";
+import { AZURE_READS_AT_ONCE } from "../../replication/limits.ts";
+import type { TargetPlan } from "../../replication/planning/plan.ts";
+import type { ResourceJson } from "../../replication/ports-resource-manager.ts";
+import { itemOf } from "../../replication/resources/tags.ts";
+import { protectionWalk } from "../../replication/resources/walk.ts";
+import type { FlowRun } from "../flow-run.ts";
+import { type FlowContext, managedOf, managementOf } from "./context.ts";
+import { extensionId } from "./extension.ts";
+
+type Candidate = Pick<LedgerEntry, "id" | "kind" | "role">;
+
+/**
+ * Before a flow does anything: a ledger that is damaged ends it, because nobody knows what may be removed. One that is
+ * gone, though the item has a plan, was taken away by an operator who could not restore it: it is made anew from the
+ * plan and from the marks of what stands there. What an earlier plan made is not found again. Errors: `record-corrupt`.
+ */
+export async function requireLedger(context: FlowContext, run: FlowRun): Promise<void> {
+  const { stores, clock } = context;
+  if (await hasLedger(stores, run.itemId)) return;
+  const { plan, sourceVmId } = await managedOf(context, run.itemId);
+  if (plan === undefined) return;
+  const found: Candidate[] = [];
+  await inLanes(AZURE_READS_AT_ONCE, plannedResources(plan, run), async (candidate) => {
+    const resource = await managementOf(context).resourceManager.read(candidate.id);
+    if (resource !== undefined && isOurs(candidate, resource, run.itemId)) found.push(candidate);
+  });
+  const nowMs = clock.now();
+  // What lies in the source region is not looked for: it may be gone, and removing what is not there does no harm.
+  const assumed: readonly Candidate[] = [
+    { id: extensionId(sourceVmId), kind: "mobility-extension", role: "replication" },
+    { id: cacheEntryId(run.itemId), kind: "cache-data", role: "replication" },
+  ];
+  const rebuilt = found.reduce(
+    (ledger, { id }) => markCreated(ledger, id, nowMs),
+    intend(emptyLedger(run.itemId), [...found, ...assumed], run.jobId, nowMs),
+  );
+  await changeLedger(stores, run.itemId, (ledger): Ledger => (ledger.entries.length === 0 ? rebuilt : ledger));
+}
+
+/** Everything that a flow of this plan makes in the target region. */
+function plannedResources(plan: TargetPlan, run: FlowRun): readonly Candidate[] {
+  const role = plan.purpose === "failover" ? "failover" : "test-failover";
+  return [
+    ...protectionWalk(plan, run)
+      .flat()
+      .filter(({ action }) => action === "create"),
+    ...plan.disks.map(({ disk: { id } }) => ({ id, kind: "disk" as const, role: role as Candidate["role"] })),
+    ...plan.nics.map(({ id }) => ({ id, kind: "network-interface" as const, role: role as Candidate["role"] })),
+    { id: plan.machine.id, kind: "virtual-machine", role },
+  ];
+}
+
+function isOurs({ role }: Candidate, resource: ResourceJson, itemId: string): boolean {
+  const maker = itemOf(resource);
+  return maker !== undefined && (role === "shared" || maker === itemId);
+}

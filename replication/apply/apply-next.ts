@@ -1,0 +1,31 @@
+import { type LeewardError, invariant } from "../errors.ts";
+import { applyBatch } from "./apply.ts";
+import { readBatch } from "./batch.ts";
+import type { Claim } from "./claim.ts";
+import { waitForLargeBatch } from "./large-batches.ts";
+
+export type Applied =
+  /** `wasCut`: it would have been longer as a large batch, or was one. */
+  | { readonly kind: "applied"; readonly wasCut: boolean }
+  | { readonly kind: "nothing"; readonly cacheFailure: LeewardError | undefined }
+  /** What comes next is large, and the slice is over before the process has room for it. */
+  | { readonly kind: "no-room" };
+
+/** Steps c to g for the next batch: a small one, unless `wantsLarge` and there is room at once, or what comes next needs a large one. */
+export async function applyNext(claim: Claim, journalAhead: boolean, wantsLarge: boolean): Promise<Applied> {
+  let end = wantsLarge ? claim.open.largeBatches.tryBegin() : undefined;
+  try {
+    let next = await readBatch(claim, journalAhead, end !== undefined);
+    if (next.kind === "large") {
+      end = await waitForLargeBatch(claim);
+      if (end === undefined) return { kind: "no-room" };
+      next = await readBatch(claim, journalAhead, true);
+    }
+    invariant(next.kind !== "large", "a large batch holds every delta");
+    if (next.kind === "nothing") return next;
+    await applyBatch(claim, next.batch);
+    return { kind: "applied", wasCut: next.batch.wasCut || end !== undefined };
+  } finally {
+    end?.();
+  }
+}

@@ -28,6 +28,7 @@ export function stateFolder(path: string) {
     statusSocket: join(path, "status.sock"),
     journal: join(path, "journal"),
     spool: join(path, "spool"),
+    kept: join(path, "kept"),
     dirtyMap: join(path, "dirty-map"),
     activity: join(path, "activity"),
   };

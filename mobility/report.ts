@@ -1,6 +1,8 @@
 import { LeewardError } from "../replication/errors.ts";
-import type { HeartbeatAnswer, HeartbeatRequest } from "../replication/items/mobility-protocol.ts";
+import type { HeartbeatAnswer, HeartbeatRequest, OpenStream } from "../replication/items/mobility-protocol.ts";
+import { samePosition, startPosition } from "../replication/position.ts";
 import type { Heartbeat } from "./control/heartbeat.ts";
+import { isOfStream } from "./epochs/state.ts";
 import type { Parts } from "./service-parts.ts";
 import type { MobilityStatus, ResynchronizationStatus } from "./status.ts";
 
@@ -19,6 +21,7 @@ export async function heartbeatRequest(parts: Parts): Promise<HeartbeatRequest> 
     bootId: ports.bootId,
     sessionId: session.id,
     sentMs,
+    start: state.current.start,
     uploaded: state.current.uploaded,
     sealed: state.current.sealed,
     currentAtMs: currency(state.current.uploaded, nothingPending(parts), sentMs),
@@ -39,15 +42,26 @@ function resynchronizationOf({ state, capture: { recorder, seeding } }: Parts): 
   return seeding.done || reason === undefined ? { state: "none" } : { state: "running", reason, doneBytes, totalBytes };
 }
 
-export function heartbeatAnswered({ state, uploader, identity, appPoints }: Parts, answer: HeartbeatAnswer): void {
+/** `soon` brings the next heartbeat. */
+export function heartbeatAnswered(parts: Parts, answer: HeartbeatAnswer, soon: () => void): void {
+  const { state, uploader, identity, appPoints } = parts;
   identity.answered(answer);
   if (answer.consistency !== undefined) appPoints.request(answer.consistency.requestId);
-  const ownStream = state.current.sealed.stream;
-  if (answer.stream === ownStream) uploader.grant(answer.upload.containerUrl);
-  else if (uploader.stopped === undefined) {
-    const facts = { ownStream, openStream: answer.stream };
-    uploader.halt(new LeewardError("stream-closed", "The control plane opened another stream for this item.", facts));
-  }
+  if (!isOfStream(state.current, answer.start)) return followStream(parts, answer, soon);
+  uploader.applied(answer.applied);
+  uploader.grant(answer.upload.containerUrl);
+  if (answer.resend !== undefined) uploader.resend(answer.resend.epoch);
+}
+
+/**
+ * The item has another stream open than this state folder: a repair, or an earlier life of the item left the folder. Nothing of the old stream is sent any more,
+ * and the new one begins; the heartbeat after that brings the right to upload to it. When it cannot begin now, the next answer tries again.
+ */
+function followStream({ config, disks, capture, uploader, failed }: Parts, { stream, start, nonce }: OpenStream, soon: () => void): void {
+  uploader.suspend();
+  const descriptions = disks.map((disk) => disk.description);
+  if (samePosition(start, startPosition(config.itemId, stream, descriptions, nonce))) capture.beginStream(start).then(soon, failed);
+  else failed(new LeewardError("disk-invalid", "The control plane opened a stream of other disks for this item.", { stream }));
 }
 
 export function statusOf(parts: Parts, heartbeats: Heartbeat["counts"]): MobilityStatus {

@@ -78,7 +78,7 @@ export function openBase(config: MobilityConfig, given: MobilityPorts, signal: A
   const ports = { ...given, clock };
   const folder = stateFolder(config.stateFolder);
   makeFolderDurably(files, folder.path, 0o700);
-  for (const path of [folder.journal, folder.spool]) files.makeFolder(path, 0o700);
+  for (const path of [folder.journal, folder.spool, folder.kept]) files.makeFolder(path, 0o700);
   // Lock and state file find room on a full disk too; the state file makes the reserve again.
   releaseReserve(files, folder.state);
   undo.push(lockFolder(files, ports.processes, folder.lock));
@@ -128,8 +128,14 @@ export function openBase(config: MobilityConfig, given: MobilityPorts, signal: A
   };
 }
 
-export function uploaderOf({ config, ports, control, cacheAccount, lag, failed }: Base, state: StateFile, renew: () => void): Uploader {
+export function uploaderOf(
+  { config, ports, folder, control, cacheAccount, lag, failed }: Base,
+  state: StateFile,
+  renew: () => void,
+  keepBytes: () => number,
+): Uploader {
   return startUploader({
+    kept: { folder: folder.kept, roomBytes: keepBytes },
     files: ports.files,
     clock: ports.clock,
     transport: ports.transport,

@@ -1,5 +1,5 @@
 import { LeewardError } from "../replication/errors.ts";
-import { SESSION_END_MS, STOP_UPLOAD_MS } from "../replication/limits.ts";
+import { SESSION_END_MS, SPOOL_LOW_SHARE, STOP_UPLOAD_MS } from "../replication/limits.ts";
 import type { Position } from "../replication/position.ts";
 import type { Capture } from "./capture.ts";
 import { pause } from "./clock.ts";
@@ -43,11 +43,14 @@ export interface OpenedService extends Omit<MobilityService, "socketPath"> {
   readonly parts: Parts;
 }
 
+type StateFolder = Parts["folder"];
+
 /** Where guests and people come in. */
 interface Doors {
   /** Lets guests in. `stop` takes no more requests, and is done when those under way have ended. */
   serve(disks: readonly NbdDisk[]): Promise<{ readonly port: number | undefined; stop(): Promise<void> }>;
-  showStatus(path: string, status: () => MobilityStatus, failed: (reason: string) => void): Promise<{ stop(): void }>;
+  /** Shows people how the service stands, in the files of the folder. */
+  showStatus(folder: StateFolder, status: () => MobilityStatus, failed: (error: unknown) => void): Promise<{ stop(): void }>;
 }
 
 /** For those who hold the volumes themselves: `stop` may be called when their requests have ended. */
@@ -63,7 +66,18 @@ const CLOSED: Doors = {
 export async function startMobility(config: MobilityConfig, ports: MobilityPorts): Promise<MobilityService> {
   const service = await openService(config, ports, {
     serve: (disks) => startNbdServer(addresses(config), disks),
-    showStatus: startStatusSocket,
+    showStatus: async (folder, status, failed) => {
+      const file = startStatusFile(ports, folder.status, status, failed);
+      const socket = await startStatusSocket(folder.statusSocket, status, (reason) => {
+        ports.log("warning", "status-socket-unavailable", { reason });
+      });
+      return {
+        stop: () => {
+          file.stop();
+          socket.stop();
+        },
+      };
+    },
   });
   return { ...service, socketPath: config.nbd.socketPath };
 }
@@ -100,7 +114,8 @@ async function start(config: MobilityConfig, ports: MobilityPorts, doors: Doors,
 
   let heartbeat: Heartbeat | undefined;
   const soon = (): void => heartbeat?.soon();
-  const uploader = uploaderOf(base, state, soon);
+  const keepBytes = (): number => SPOOL_LOW_SHARE * spoolBoundBytes() - uploader.waitingBytes - capture.log.pendingBytes;
+  const uploader = uploaderOf(base, state, soon, keepBytes);
   for (const delta of opened.spool) uploader.add(delta);
   const identity = identityOf(base, uploader, soon);
   const spoolBoundBytes = createSpoolBound({
@@ -108,10 +123,13 @@ async function start(config: MobilityConfig, ports: MobilityPorts, doors: Doors,
     clock: ports.clock,
     folder: folder.path,
     maxBytes: config.spoolMaxBytes,
-    ownBytes: () => uploader.waitingBytes + capture.log.pendingBytes,
+    ownBytes: () => uploader.waitingBytes + uploader.keptBytes + capture.log.pendingBytes,
     unsealedBytes: () => capture.log.pendingBytes,
   });
-  const capture: Capture = captureOf(base, opened, uploader, identity, () => spoolBoundBytes());
+  const capture: Capture = captureOf(base, opened, uploader, identity, () => {
+    uploader.trimKept();
+    return spoolBoundBytes();
+  });
   undo.push(() => capture.stop());
   // Clients see the disks as the operator listed them; records and deltas number them by id.
   const volumes = config.disks.flatMap(({ id }) => capture.volumes.find((volume) => volume.name === id) ?? []);
@@ -119,12 +137,9 @@ async function start(config: MobilityConfig, ports: MobilityPorts, doors: Doors,
 
   const appPoints = appPointsOf(base, capture, soon);
   const parts: Parts = { ...base, state, capture, uploader, identity, appPoints, currency: createCurrency(), spoolBoundBytes };
-  heartbeat = heartbeatOf(parts);
+  heartbeat = heartbeatOf(parts, soon);
   const status = (): MobilityStatus => statusOf(parts, heartbeat?.counts ?? { sent: 0, answered: 0 });
-  const statusFile = startStatusFile(ports, folder.status, status, failed);
-  const statusSocket = await doors.showStatus(folder.statusSocket, status, (reason) => {
-    ports.log("warning", "status-socket-unavailable", { reason });
-  });
+  const shown = await doors.showStatus(folder, status, failed);
 
   let stopped: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
@@ -142,8 +157,7 @@ async function start(config: MobilityConfig, ports: MobilityPorts, doors: Doors,
     await endSession(parts);
     // Without it the next boot of the machine reads some regions again.
     if (clean) await state.change({ clean: true }).catch(failed);
-    statusFile.stop();
-    statusSocket.stop();
+    shown.stop();
     for (const step of undo.toReversed()) await step();
   };
   return {
@@ -157,7 +171,7 @@ async function start(config: MobilityConfig, ports: MobilityPorts, doors: Doors,
   };
 }
 
-function heartbeatOf(parts: Parts): Heartbeat {
+function heartbeatOf(parts: Parts, soon: () => void): Heartbeat {
   const { config, control, ports, identity, failed } = parts;
   return startHeartbeat({
     clock: ports.clock,
@@ -165,7 +179,7 @@ function heartbeatOf(parts: Parts): Heartbeat {
     intervalMs: config.heartbeatMs,
     random: ports.random,
     report: () => heartbeatRequest(parts),
-    answered: (answer) => heartbeatAnswered(parts, answer),
+    answered: (answer) => heartbeatAnswered(parts, answer, soon),
     failed,
     refused: (error) => identity.refused(error),
   });

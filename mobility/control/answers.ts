@@ -33,12 +33,14 @@ export function heartbeatAnswer(value: unknown): HeartbeatAnswer | undefined {
 }
 
 /** What a control plane of before does not say is nothing wanted. */
-function requests(value: unknown): Pick<HeartbeatAnswer, "session" | "consistency" | "rotation"> {
+function requests(value: unknown): Pick<HeartbeatAnswer, "session" | "resend" | "consistency" | "rotation"> {
   const session = fieldOf(value, "session");
   const requestId = textAt(fieldOf(value, "consistency"), "requestId");
   const rotation = textAt(value, "rotation");
+  const epoch = numberAt(fieldOf(value, "resend"), "epoch");
   return {
     session: { sinceMs: numberAt(session, "sinceMs") ?? 0, leaseMs: numberAt(session, "leaseMs") ?? SESSION_LEASE_MS },
+    ...(epoch === undefined ? {} : { resend: { epoch } }),
     ...(requestId === undefined ? {} : { consistency: { requestId } }),
     ...(rotation === "wanted" || rotation === "accepted" ? { rotation } : {}),
   };

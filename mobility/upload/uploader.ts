@@ -10,9 +10,11 @@ import type { SpooledDelta } from "../epochs/spool.ts";
 import type { Files } from "../files.ts";
 import type { Pace } from "../pace.ts";
 import { putDelta } from "./put-blob.ts";
+import { openKeptDeltas } from "./kept.ts";
+import type { KeptDeltas } from "./kept.ts";
 import type { Transport } from "./transport.ts";
 
-/** Brings sealed deltas to the cache. A spool file goes only after the cache has its delta for certain (rule 4). */
+/** Brings sealed deltas to the cache. A spool file goes only after the cache has its delta for certain (rule 4), and is kept as long as room allows. */
 export interface Uploader {
   /** Deltas not known to be in the cache. */
   readonly waiting: number;
@@ -24,6 +26,14 @@ export interface Uploader {
   add(delta: SpooledDelta): void;
   /** A new place to upload to (with a new credential, in memory only). */
   grant(containerUrl: string): void;
+  /** The target has applied everything up to here. */
+  applied(end: Position): void;
+  /** The target misses this epoch, or cannot read it: it is sent once more, if it is still here. Failing is no harm: the target asks again. */
+  resend(epoch: number): void;
+  /** Uploaded and not yet applied: kept only where room allows. */
+  readonly keptBytes: number;
+  /** The room may have become less. */
+  trimKept(): void;
   /** The service has no right to upload for now: what waits goes after the next grant. A request under way may still land, which is harmless (rule 4). */
   suspend(): void;
   /** Stops uploading until another stream begins, and says why. */
@@ -49,6 +59,8 @@ export interface UploaderOptions {
   readonly obstacle: (containerUrl: string) => LeewardError | undefined;
   /** Durably remembers that the cache has everything up to here. */
   readonly uploaded: (end: Position) => Promise<void>;
+  /** Where deltas that were uploaded lie until the target has applied them, and what they may take. */
+  readonly kept: { readonly folder: string; readonly roomBytes: () => number };
   readonly failed: (error: unknown) => void;
 }
 
@@ -64,6 +76,8 @@ export function startUploader(options: UploaderOptions): Uploader {
 
 class SpoolUploader implements Uploader {
   readonly #options: UploaderOptions;
+  readonly #kept: KeptDeltas;
+  #resending = false;
   /** In the order of the stream. */
   #entries: Entry[] = [];
   /** Aborted when the stream is over. */
@@ -84,6 +98,7 @@ class SpoolUploader implements Uploader {
 
   constructor(options: UploaderOptions) {
     this.#options = options;
+    this.#kept = openKeptDeltas(options.files, options.kept.folder, options.kept.roomBytes);
   }
 
   get waiting(): number {
@@ -104,6 +119,14 @@ class SpoolUploader implements Uploader {
 
   get uploadedBytes(): number {
     return this.#uploadedBytes;
+  }
+
+  get keptBytes(): number {
+    return this.#kept.bytes;
+  }
+
+  trimKept(): void {
+    this.#kept.trim();
   }
 
   add(delta: SpooledDelta): void {
@@ -134,6 +157,24 @@ class SpoolUploader implements Uploader {
     this.#refusedHost = host;
   }
 
+  applied({ epoch }: Position): void {
+    this.#kept.applied(epoch);
+  }
+
+  resend(epoch: number): void {
+    const delta = this.#kept.find(epoch);
+    if (delta === undefined || this.#resending || this.#containerUrl === undefined || this.#isOver()) return;
+    this.#resending = true;
+    const worker = this.#attempt({ delta, state: "under-way" }, this.#stream.signal)
+      .catch(this.#options.failed)
+      .finally(() => {
+        this.#resending = false;
+        this.#workers.delete(worker);
+        this.#start();
+      });
+    this.#workers.add(worker);
+  }
+
   suspend(): void {
     this.#containerUrl = undefined;
     this.#suspended = true;
@@ -158,6 +199,7 @@ class SpoolUploader implements Uploader {
     }
     this.#entries = [];
     this.#waitingBytes = 0;
+    this.#kept.forget();
     this.#containerUrl = undefined;
     this.#stopped = undefined;
     this.#notifyDrained();
@@ -293,9 +335,9 @@ class SpoolUploader implements Uploader {
     if (entries !== this.#entries) return;
     entries.splice(0, done.length);
     for (const { delta } of done) {
-      removeSpoolFile(this.#options.files, delta);
-      this.#uploadedCount += 1;
       this.#waitingBytes -= delta.lengthBytes;
+      this.#kept.keep(delta);
+      this.#uploadedCount += 1;
       this.#uploadedBytes += delta.lengthBytes;
     }
     this.#notifyDrained();

@@ -63,7 +63,7 @@ export function coveredUntilMs(progress: Progress, heartbeat: HeartbeatRecord | 
 
 /** What has to be added to a time of the source's clock to get that of the target's. */
 function sourceOffsetMs(heartbeat: HeartbeatRecord | undefined): number {
-  return heartbeat === undefined ? 0 : heartbeat.receivedMs - heartbeat.sentMs;
+  return heartbeat === undefined ? 0 : (heartbeat.clockOffsetMs ?? heartbeat.receivedMs - heartbeat.sentMs);
 }
 
 function stopErrors({ progress: { stopped } }: StatusFacts): readonly HealthError[] {

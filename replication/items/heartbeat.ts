@@ -2,9 +2,10 @@ import { readProgress } from "../apply/progress.ts";
 import { LeewardError } from "../errors.ts";
 import {
   CALLER_ID_MAX_LENGTH,
+  HEARTBEAT_LATE_MS,
   HEARTBEAT_MS,
-  REPORTED_REASON_MAX_LENGTH,
   RECORD_CHANGES_MAX_TRIES,
+  REPORTED_REASON_MAX_LENGTH,
   SESSION_LEASE_MS,
   SOURCE_CLOCK_AHEAD_MAX_MS,
 } from "../limits.ts";
@@ -43,12 +44,14 @@ export async function recordHeartbeat(
   itemToken: string,
   request: HeartbeatRequest,
 ): Promise<HeartbeatAnswer> {
+  // Before anything is waited for: what the answer takes here is no part of the way from the source.
+  const receivedMs = context.clock.now();
   const known = await authenticateService(context, itemId, itemToken);
   requireHeartbeat(request);
   requireMachine(known, request.machineId);
   const opened = openStream(known);
   const progress = await progressOfStream(context.stores, known);
-  const { session, appPoint } = await putHeartbeat(context, known, request, progress);
+  const { session, appPoint } = await putHeartbeat(context, known, request, progress, receivedMs);
   const item = await reported(context, known, request, progress);
   const upload = await context.access.grantCreate(itemId, known.stream);
   return {
@@ -100,12 +103,20 @@ async function progressOfStream(stores: ItemStores, item: ProtectedItem): Promis
 
 type Recorded = Required<Pick<HeartbeatRecord, "appPoint">> & { readonly session: NonNullable<HeartbeatRecord["session"]> };
 
+/** Of two in a row that were both under way for long the source seems nearer than it is: until the next one. */
+function clockOffset(stored: HeartbeatRecord | undefined, { bootId, sentMs }: HeartbeatRequest, receivedMs: number): number {
+  const offsetMs = receivedMs - sentMs;
+  const isNext = stored?.bootId === bootId && receivedMs - stored.receivedMs <= HEARTBEAT_LATE_MS;
+  return isNext ? Math.min(offsetMs, stored.receivedMs - stored.sentMs) : offsetMs;
+}
+
 /** The session, the last word and the state of app-consistent points change together, by compare-and-set: of two services one has the session. */
 async function putHeartbeat(
   { stores, clock, ids }: HeartbeatContext,
   item: ProtectedItem,
   request: HeartbeatRequest,
   progress: Progress,
+  receivedMs: number,
 ): Promise<Recorded> {
   const records = stores.records(item.itemId);
   const newId = ids.next();
@@ -113,11 +124,16 @@ async function putHeartbeat(
     const stored = await findHeartbeat(stores, item.itemId);
     const nowMs = clock.now();
     const session = sessionFor(stored?.record, request, progress.applied, nowMs);
+    const last = stored?.record;
+    // Held up on its way through here: a later one of the same session has the word.
+    if (last?.session?.id === session.id && last.receivedMs > receivedMs && request.ended !== true)
+      return { session, appPoint: last.appPoint };
     const appPoint = appPointAfter({ item, state: stored?.record?.appPoint, request, progress, nowMs, newId });
     const record: HeartbeatRecord = {
       version: 1,
-      receivedMs: nowMs,
+      receivedMs,
       sentMs: request.sentMs,
+      clockOffsetMs: clockOffset(stored?.record, request, receivedMs),
       bootId: request.bootId,
       start: request.start,
       uploaded: request.uploaded,

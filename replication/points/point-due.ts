@@ -37,7 +37,7 @@ export type PointDecision =
 export function pointDue({ policy, progress, heartbeat, nowMs, wanted }: PointQuestion): PointDecision {
   const reason = pointReason(policy, progress, nowMs, wanted);
   if (reason === undefined) return { kind: "not-due" };
-  const skewMs = heartbeat === undefined ? undefined : heartbeat.sentMs - heartbeat.receivedMs;
+  const skewMs = heartbeat === undefined ? undefined : -(heartbeat.clockOffsetMs ?? heartbeat.receivedMs - heartbeat.sentMs);
   const latestMs = latestSourceTime(skewMs, nowMs);
   const sourceTimeMs = sourceTime(progress, heartbeat, latestMs);
   const { lastPoint } = progress;

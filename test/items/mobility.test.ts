@@ -147,6 +147,23 @@ describe("heartbeats", () => {
     expect(JSON.stringify(record)).not.toContain("secret");
   });
 
+  it("a heartbeat that was long on its way does not bring the target nearer to the source than it is", async () => {
+    const { world, context } = await listening();
+    const beat = (delayMs: number) => {
+      const sentMs = world.context.clock.now();
+      world.pass(delayMs);
+      return recordHeartbeat(context, ITEM, ITEM_TOKEN, { ...REQUEST, sentMs, currentAtMs: sentMs });
+    };
+    const offset = async () => (await readHeartbeat(world.stores, ITEM))?.clockOffsetMs;
+    await beat(20);
+    world.pass(5_000);
+    await beat(30_000);
+    expect(await offset()).toBe(20);
+    // A clock that was set is believed with the second heartbeat that says so.
+    await beat(30_000);
+    expect(await offset()).toBe(30_000);
+  });
+
   it("a source clock that is a day ahead tells no times, and its service is heard all the same", async () => {
     const { world, context } = await listening();
     const beatAt = (sentMs: number) => recordHeartbeat(context, ITEM, ITEM_TOKEN, { ...REQUEST, sentMs, currentAtMs: sentMs });

@@ -32,6 +32,9 @@ export interface MemoryDisks {
   readonly snapshots: DiskSnapshots;
   content(disk: TargetDisk): Uint8Array;
   snapshotContent(disk: TargetDisk, snapshot: string): Uint8Array | undefined;
+  /** Only what was written, by the number of the page; undefined when there is no such disk or snapshot. */
+  pages(disk: TargetDisk): ReadonlyMap<number, Uint8Array> | undefined;
+  snapshotPages(disk: TargetDisk, snapshot: string): ReadonlyMap<number, Uint8Array> | undefined;
   restoredContent(disk: RestoredDisk): Uint8Array | undefined;
   /** The streams that have target disks. */
   streams(itemId: string): readonly number[];
@@ -85,6 +88,8 @@ export function createMemoryDisks(clock: Clock): MemoryDisks {
       const taken = found.snapshots.find((each) => each.snapshot === snapshot);
       return taken === undefined ? undefined : flatten(taken.pages, found.sizeBytes);
     },
+    pages: (disk) => blobs.get(keyOf(disk))?.pages,
+    snapshotPages: (disk, snapshot) => blobs.get(keyOf(disk))?.snapshots.find((each) => each.snapshot === snapshot)?.pages,
     restoredContent(disk) {
       const found = restored.get(restoredKey(disk));
       return found === undefined ? undefined : flatten(found.pages, found.sizeBytes);

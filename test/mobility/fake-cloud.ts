@@ -10,7 +10,7 @@ import { NONCE } from "./replay.ts";
 /** The control plane and the cache of one item, as far as a mobility service can see them, in one HTTP server. Its switches make it misbehave. */
 export interface FakeCloud {
   readonly apiUrl: string;
-  readonly registrationToken: string;
+  registrationToken: string;
   /** Blobs by name: what was created and is still there. */
   readonly blobs: Map<string, Buffer>;
   /** Bodies of all heartbeats, oldest first. */
@@ -20,7 +20,11 @@ export interface FakeCloud {
   readonly puts: number[];
   /** The credential that uploads need now; changing it makes the old one useless. */
   sas: string;
+  /** The open stream. Changing number or nonce opens another one, with a container of its own. */
   stream: number;
+  nonce: string;
+  /** How far the target stands; undefined: it has applied what was uploaded. */
+  appliedEpoch: number | undefined;
   /** Called before a Put Blob is looked at: a number is answered as it is, "cut" drops the connection, "create-and-cut" does so after creating. */
   onPut: ((name: string) => number | "cut" | "create-and-cut" | undefined) | undefined;
   /** Whether an existing blob shows as 403 UnauthorizedBlobOverwrite, as it does for a create-only SAS. */
@@ -32,11 +36,13 @@ export interface FakeCloud {
   wishes: object;
   /** Registrations that were tried. */
   readonly registrations: Readonly<Record<string, unknown>>[];
+  /** The item begins another life: nobody is registered. */
+  forgetService(): void;
   stop(): Promise<void>;
 }
 
 const TICKET = "cd".repeat(16);
-const CONTAINER = "/account/leeward-cache-vm1";
+const CONTAINERS = "/account/leeward-cache-vm1-";
 
 export async function startFakeCloud(itemId = "vm1"): Promise<FakeCloud> {
   let tokenHash: string | undefined;
@@ -58,22 +64,27 @@ export async function startFakeCloud(itemId = "vm1"): Promise<FakeCloud> {
     puts: [],
     sas: "sp=c&sig=first-credential",
     stream: 1,
+    nonce: NONCE,
+    appliedEpoch: undefined,
     onPut: undefined,
     overwriteForbidden: true,
     controlDown: false,
     refusal: undefined,
     wishes: {},
     registrations: [],
+    forgetService: () => {
+      tokenHash = undefined;
+    },
     stop: async () => {
       server.closeAllConnections();
       await new Promise<void>((resolve) => void server.close(() => resolve()));
     },
   };
 
-  const opened = (): object => ({
+  const opened = () => ({
     stream: cloud.stream,
-    start: startPosition(itemId, cloud.stream, disks, NONCE),
-    nonce: NONCE,
+    start: startPosition(itemId, cloud.stream, disks, cloud.nonce),
+    nonce: cloud.nonce,
   });
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -81,12 +92,13 @@ export async function startFakeCloud(itemId = "vm1"): Promise<FakeCloud> {
     for await (const part of request) parts.push(part as Buffer);
     const body = Buffer.concat(parts);
     const url = new URL(request.url ?? "/", base);
-    if (url.pathname.startsWith(`${CONTAINER}/`)) put(request, response, url, body);
+    if (url.pathname.startsWith(CONTAINERS)) put(request, response, url, body);
     else control(request, response, url.pathname, JSON.parse(body.toString("utf8")) as Readonly<Record<string, unknown>>);
   }
 
   function put(request: IncomingMessage, response: ServerResponse, url: URL, body: Buffer): void {
-    const name = url.pathname.slice(CONTAINER.length + 1);
+    const container = `${CONTAINERS}${cloud.stream}/`;
+    const name = url.pathname.slice(url.pathname.indexOf("/", CONTAINERS.length) + 1);
     const answer = (status: number, code?: string): void => {
       cloud.puts.push(status);
       response.writeHead(status, code === undefined ? {} : { "x-ms-error-code": code });
@@ -95,6 +107,8 @@ export async function startFakeCloud(itemId = "vm1"): Promise<FakeCloud> {
     const override = cloud.onPut?.(name);
     if (typeof override === "number") return answer(override);
     if (override === "cut") return void response.destroy();
+    // That of an earlier stream is gone.
+    if (!url.pathname.startsWith(container)) return answer(404, "ContainerNotFound");
     if (url.search !== `?${cloud.sas}`) return answer(403, "AuthenticationFailed");
     const wellFormed =
       request.method === "PUT" &&
@@ -138,8 +152,12 @@ export async function startFakeCloud(itemId = "vm1"): Promise<FakeCloud> {
         const { status, code, facts } = cloud.refusal;
         return answer(status, { error: { code, message: `refused: ${code}`, hint: "", facts } });
       }
-      const upload = { containerUrl: `${base}${CONTAINER}?${cloud.sas}`, expiresMs: 1e15 };
-      return answer(200, { ...opened(), upload, applied: body["uploaded"], intervalMs: 250, ...cloud.wishes });
+      const upload = { containerUrl: `${base}${CONTAINERS}${cloud.stream}?${cloud.sas}`, expiresMs: 1e15 };
+      const { start } = opened();
+      const own = (body["start"] as Position | undefined)?.checksum === start.checksum;
+      const reached = own ? (body["uploaded"] as Position) : start;
+      const applied = { ...reached, epoch: Math.min(reached.epoch, cloud.appliedEpoch ?? reached.epoch) };
+      return answer(200, { ...opened(), upload, applied, intervalMs: 250, ...cloud.wishes });
     }
     if (path === `/api/mobility/${itemId}/settle`) {
       cloud.settled.push(body);

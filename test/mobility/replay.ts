@@ -20,6 +20,7 @@ export function replay(
   blobs: ReadonlyMap<string, Buffer>,
   lastEpoch = Number.POSITIVE_INFINITY,
   applied: (header: DeltaHeader, images: readonly Buffer[]) => void = () => undefined,
+  nonce = NONCE,
 ): Replayed {
   const images: Buffer[] = [];
   const headers: DeltaHeader[] = [];
@@ -30,7 +31,7 @@ export function replay(
     const { header } = delta;
     if (header.epoch > lastEpoch) break;
     expect(parseDeltaName(name)).toEqual({ stream: header.stream, epoch: header.epoch });
-    expect(header.start).toEqual(end ?? startPosition(header.itemId, header.stream, header.disks, NONCE));
+    expect(header.start).toEqual(end ?? startPosition(header.itemId, header.stream, header.disks, nonce));
     expect(header.firstWriteMs).toBeGreaterThanOrEqual(lastMs);
     lastMs = header.lastWriteMs;
     if (images.length === 0) images.push(...header.disks.map((disk) => Buffer.alloc(disk.sizeBytes)));

@@ -213,6 +213,20 @@ describe("a state file that cannot be written", () => {
     expect(machine.state.resynchronizationId).toBe("r1");
   });
 
+  it("a request that was taken up and could not be remembered is obeyed, and obeyed again when it comes again", async () => {
+    const machine = await complete();
+    const { pass } = machine.state.seed;
+    const asked = machine.capture.recorder.resynchronize("requested", "r1");
+    await machine.until(() => machine.state.seed.pass > pass);
+    machine.failState(2, "before");
+    await expect(machine.time.finish(asked)).rejects.toThrow("EIO");
+    await machine.finish();
+    expect(machine.state).toMatchObject({ isMarkingAll: true, seed: { pass: pass + 1, done: true } });
+    await machine.time.finish(machine.capture.recorder.resynchronize("requested", "r1"));
+    await machine.finish();
+    expect(machine.state).toMatchObject({ isMarkingAll: false, resynchronizationId: "r1", seed: { pass: pass + 2, done: true } });
+  });
+
   it("everything is read again though the machine died between the flag and the marks", async () => {
     for (let seed = 0; seed < 8; seed += 1) {
       const machine = await complete(seed);

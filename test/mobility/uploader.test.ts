@@ -74,6 +74,7 @@ function uploads(
   const remembered: number[] = [];
   const uploader = startUploader({
     files: nodeFiles(),
+    kept: { folder: temporaryFolder(), roomBytes: () => Number.POSITIVE_INFINITY },
     clock,
     transport: {
       send: async (request) => {

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { APPLY_MUTANTS } from "./apply.ts";
+import { BOUND_MUTANTS } from "./bounds.ts";
 import { DOMAIN_MUTANTS } from "./domain.ts";
 import { FLOW_MUTANTS } from "./flows.ts";
 import { AZURE_MUTANTS } from "./azure.ts";
@@ -15,6 +16,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...ITEM_MUTANTS,
   ...APPLY_MUTANTS,
   ...POINT_MUTANTS,
+  ...BOUND_MUTANTS,
   ...DOMAIN_MUTANTS,
   ...FLOW_MUTANTS,
   ...AZURE_MUTANTS,

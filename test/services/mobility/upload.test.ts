@@ -110,20 +110,6 @@ describe("upload", () => {
     expect(sameDisks(world)).toEqual([true, true]);
   });
 
-  it("uploads nothing more when the control plane opened another stream", async () => {
-    const world = await createWorld();
-    const service = await world.start();
-    await uploaded(service);
-    world.cloud.stream = 2;
-    await until("uploads stop", () => service.status().state === "uploads-stopped");
-    expect(service.status().lastError?.code).toBe("stream-closed");
-    const puts = world.cloud.puts.length;
-    await withWrite(world);
-    await service.cut();
-    expect(world.cloud.puts.length).toBe(puts);
-    expect(world.spoolFiles().length).toBe(1);
-  });
-
   it("a delta that was sealed but not uploaded goes after the next start, the same bytes", async () => {
     const world = await createWorld();
     const service = await world.start();
@@ -148,5 +134,39 @@ describe("upload", () => {
     // What was recorded before the pass looked again may still have come: the open segment and the closed ones.
     expect(service.status().spoolCount).toBeLessThanOrEqual(8 + 5);
     expect(service.status().seeding.done).toBe(false);
+  });
+});
+
+describe("a delta that the cache lost or damaged", () => {
+  it.each([
+    ["is gone", undefined],
+    ["is damaged", Buffer.from("not a delta")],
+  ])("that %s is sent again when the target asks for it, while the service still has it, and only then", async (_, found) => {
+    const world = await createWorld();
+    const service = await world.start();
+    await uploaded(service);
+    // The target stands still: it has applied nothing.
+    world.cloud.appliedEpoch = 0;
+    for (let count = 0; count < 2; count += 1) {
+      await withWrite(world);
+      await service.cut();
+    }
+    await uploaded(service);
+    const [, name = ""] = [...world.cloud.blobs.keys()].toSorted();
+    const whole = world.cloud.blobs.get(name);
+    if (found === undefined) world.cloud.blobs.delete(name);
+    else world.cloud.blobs.set(name, found);
+    world.cloud.wishes = { resend: { epoch: 2 } };
+    await until("it is there again", () => world.cloud.blobs.get(name)?.equals(whole ?? Buffer.alloc(0)) === true);
+    expect(sameDisks(world)).toEqual([true, true]);
+    // Once the target has applied it, nothing of it is left to send.
+    world.cloud.appliedEpoch = 3;
+    world.cloud.wishes = {};
+    await until("the service has heard of it", () => world.keptFiles().length === 0);
+    world.cloud.blobs.delete(name);
+    world.cloud.wishes = { resend: { epoch: 2 } };
+    const beats = world.cloud.heartbeats.length;
+    await until("it was asked twice", () => world.cloud.heartbeats.length >= beats + 3);
+    expect(world.cloud.blobs.has(name)).toBe(false);
   });
 });

@@ -36,6 +36,8 @@ export interface World {
   image(index: number): Buffer;
   journalFiles(): readonly string[];
   spoolFiles(): readonly string[];
+  /** Uploaded, and not yet applied at the target. */
+  keptFiles(): readonly string[];
 }
 
 /** `first` and `second` are what the disks hold before the first start (padded with zeros). The second one is listed first, and so is the default export. */
@@ -102,6 +104,7 @@ export async function createWorld(
     image: (index) => readFileSync(images[index] ?? ""),
     journalFiles: () => list("journal"),
     spoolFiles: () => list("spool"),
+    keptFiles: () => list("kept"),
   };
   return world;
 }

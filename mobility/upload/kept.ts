@@ -1,0 +1,63 @@
+import { basename, join } from "node:path";
+import type { SpooledDelta } from "../epochs/spool.ts";
+import type { Files } from "../files.ts";
+
+/**
+ * Deltas that the cache has and the target has not applied yet, the oldest first: should one be lost or damaged on its way, it can be sent again. They lie in a
+ * folder of their own, take room that nothing else needs, and last until the service starts again.
+ */
+export interface KeptDeltas {
+  readonly bytes: number;
+  /** Takes the file out of the spool. */
+  keep(delta: SpooledDelta): void;
+  find(epoch: number): SpooledDelta | undefined;
+  /** The target has applied everything up to here. */
+  applied(epoch: number): void;
+  /** Removes the oldest until the rest fits into the room that there is. */
+  trim(): void;
+  /** Their stream is over. */
+  forget(): void;
+}
+
+/** What lies in the folder from before is removed. */
+export function openKeptDeltas(files: Files, folder: string, roomBytes: () => number): KeptDeltas {
+  for (const name of files.list(folder)) files.remove(join(folder, name));
+  let kept: readonly SpooledDelta[] = [];
+  let bytes = 0;
+  const removeFirst = (count: number): void => {
+    for (const { path, lengthBytes } of kept.slice(0, count)) {
+      files.remove(path);
+      bytes -= lengthBytes;
+    }
+    kept = kept.slice(count);
+  };
+  const trim = (): void => {
+    if (kept.length === 0) return;
+    const room = roomBytes();
+    while (kept.length > 0 && bytes > room) removeFirst(1);
+  };
+  return {
+    get bytes() {
+      return bytes;
+    },
+    keep: (delta) => {
+      const path = join(folder, basename(delta.path));
+      try {
+        files.rename(delta.path, path);
+      } catch {
+        // Nobody needs it for certain.
+        return files.remove(delta.path);
+      }
+      kept = [...kept, { ...delta, path }];
+      bytes += delta.lengthBytes;
+      trim();
+    },
+    find: (epoch) => kept.find(({ end }) => end.epoch === epoch),
+    applied: (epoch) => {
+      removeFirst(kept.filter(({ end }) => end.epoch <= epoch).length);
+      trim();
+    },
+    trim,
+    forget: () => removeFirst(kept.length),
+  };
+}

@@ -1,0 +1,155 @@
+import { RestError } from "@azure/storage-blob";
+import { type StoreAccess, storageError } from "../../azure/errors.ts";
+import { LeewardError } from "../../replication/errors.ts";
+import { type Random, createRandom } from "../memory/random.ts";
+
+/**
+ * The fault model: everything that a history may throw at the product, and what is asked of the product then. `survived`: once the fault is over replication
+ * goes on by itself, and nothing that was promised is lost. `repaired`: an operator's operation brings it back. `detected`: it is named, nothing wrong is
+ * believed, and what it did not touch stays usable.
+ */
+export const FAULT_MODEL = {
+  // Single requests, to storage, to the control plane, or to Resource Manager.
+  "request-lost": "survived",
+  "answer-lost": "survived",
+  "effect-late": "survived",
+  "request-slow": "survived",
+  "request-hangs": "survived",
+  throttled: "survived",
+  "listing-stale": "survived",
+  "resource-late": "survived",
+  "in-use-late": "survived",
+  // Events and messages.
+  "event-lost": "survived",
+  "event-repeated": "survived",
+  "event-late": "survived",
+  "message-repeated": "survived",
+  // Processes.
+  "app-killed": "survived",
+  "app-stalled": "survived",
+  "service-killed": "survived",
+  "service-stopped": "survived",
+  "activity-repeated": "survived",
+  // Machines.
+  "power-cut": "survived",
+  "state-disk-full": "survived",
+  "state-write-fails": "survived",
+  "journal-sync-fails": "survived",
+  "clock-jumps": "survived",
+  "clone-wakes": "survived",
+  // Places.
+  "cache-away": "survived",
+  "control-away": "survived",
+  "region-lost": "detected",
+  // Damage.
+  "delta-damaged": "repaired",
+  "delta-removed": "repaired",
+  "journal-damaged": "repaired",
+  "manifest-damaged": "detected",
+  "record-damaged": "detected",
+} as const satisfies Readonly<Record<string, "survived" | "repaired" | "detected">>;
+
+export type FaultKind = keyof typeof FAULT_MODEL;
+
+/** One request of a process, before it is sent. */
+export interface SentCall {
+  /** `cache` and `source` lie in the source region; the others in the target region, or everywhere. */
+  readonly place: "cache" | "target" | "control" | "manager" | "queue";
+  readonly access: StoreAccess;
+  /** For the trace, and for the errors. */
+  readonly operation: string;
+}
+
+/** What becomes of a request. Times count from its sending. */
+interface Fate {
+  /** When its effect takes place; undefined: never. */
+  readonly arrivesMs: number | undefined;
+  /** When the caller hears, and what: the answer, or that nobody answered. */
+  readonly answersMs: number;
+  readonly kind: "answered" | "unanswered" | "throttled";
+}
+
+/** How often each kind of fault strikes a request while faults last. Zero switches a kind off. */
+export type FaultRates = Readonly<Partial<Record<FaultKind, number>>>;
+
+/** Draws fates. What is drawn for one process does not depend on how often others ask, so that a history keeps its shape when a part is left out. */
+export interface FaultInjector {
+  fate(processName: string, callNumber: number, call: SentCall): Fate;
+}
+
+const FAST_MS = 2;
+const USUAL_MS = 40;
+const SLOW_MS = 4_000;
+const LATE_MS = 90_000;
+/** The product's own limits for one request, by place and access (`replication/limits.ts`); a client gives up then. */
+const GIVES_UP_MS = { read: 60_000, write: 20_000 } as const;
+
+export function createFaultInjector(seed: number, rates: FaultRates, isCalm: () => boolean): FaultInjector {
+  return {
+    fate: (processName, callNumber, call) => {
+      const random = createRandom(hashOf(`${seed} ${processName} ${callNumber}`));
+      const usualMs = FAST_MS + random.below(USUAL_MS);
+      const usual: Fate = { arrivesMs: usualMs / 2, answersMs: usualMs, kind: "answered" };
+      if (isCalm()) return usual;
+      const struck = strike(random, rates);
+      const giveUpMs = call.place === "manager" ? 65_000 : call.place === "control" ? 10_000 : GIVES_UP_MS[call.access];
+      switch (struck) {
+        case "request-lost":
+          return { arrivesMs: undefined, answersMs: usualMs, kind: "unanswered" };
+        case "answer-lost":
+          return { arrivesMs: usualMs / 2, answersMs: usualMs, kind: "unanswered" };
+        case "effect-late":
+          return {
+            arrivesMs: usualMs + random.below(call.place === "control" ? giveUpMs : LATE_MS),
+            answersMs: usualMs,
+            kind: "unanswered",
+          };
+        case "request-slow":
+          return { arrivesMs: random.below(SLOW_MS), answersMs: SLOW_MS + usualMs, kind: "answered" };
+        case "request-hangs":
+          return { arrivesMs: random.chance(0.5) ? random.below(giveUpMs) : undefined, answersMs: giveUpMs, kind: "unanswered" };
+        case "throttled":
+          return { arrivesMs: undefined, answersMs: usualMs, kind: "throttled" };
+        case undefined:
+          return usual;
+      }
+    },
+  };
+}
+
+const OF_REQUESTS = ["request-lost", "answer-lost", "effect-late", "request-slow", "request-hangs", "throttled"] as const;
+
+function strike(random: Random, rates: FaultRates): (typeof OF_REQUESTS)[number] | undefined {
+  let chance = random.next();
+  for (const kind of OF_REQUESTS) {
+    chance -= rates[kind] ?? 0;
+    if (chance < 0) return kind;
+  }
+  return undefined;
+}
+
+/** What the caller of a request gets when it has no answer: for storage, what the adapter makes of Azure's own answer. */
+export function failureOf(call: SentCall, kind: "unanswered" | "throttled"): LeewardError {
+  switch (call.place) {
+    case "control":
+      return new LeewardError("control-unavailable", `${call.operation}: no whole answer came.`);
+    case "manager":
+      return new LeewardError("azure-unavailable", `${call.operation}: nobody answered.`);
+    case "cache":
+    case "target":
+    case "queue": {
+      const error =
+        kind === "throttled"
+          ? new RestError("The server is busy.", { statusCode: 503, code: "ServerBusy" })
+          : new RestError("The connection was reset.", { code: "ECONNRESET" });
+      return storageError(error, call.access, call.operation);
+    }
+  }
+}
+
+/** FNV-1a: a whole number that follows from the text alone. */
+export function hashOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+  return hash >>> 0;
+}

@@ -1,0 +1,215 @@
+import type {
+  HttpFunctionOptions,
+  HttpRequest,
+  HttpResponseInit,
+  InvocationContext,
+  StorageQueueFunctionOptions,
+  Timer,
+} from "@azure/functions";
+import { applyHints } from "../../functions/apply-hints.ts";
+import { disableProtection } from "../../functions/disable-protection.ts";
+import { failoverCommit } from "../../functions/failover-commit.ts";
+import { heartbeatMobility } from "../../functions/heartbeat-mobility.ts";
+import { openHintBell } from "../../functions/hint-bell.ts";
+import { listRecoveryPoints } from "../../functions/list-recovery-points.ts";
+import { newRegistrationToken } from "../../functions/new-registration-token.ts";
+import { protectItem } from "../../functions/protect-item.ts";
+import { registerMobility } from "../../functions/register-mobility.ts";
+import { repairReplication } from "../../functions/repair-replication.ts";
+import { restoreRecoveryPoint } from "../../functions/restore-recovery-point.ts";
+import { restoreSlices } from "../../functions/restore-slices.ts";
+import { settleMobility } from "../../functions/settle-mobility.ts";
+import { showItem } from "../../functions/show-item.ts";
+import { sweep } from "../../functions/sweep.ts";
+import { takePoints } from "../../functions/take-points.ts";
+import { unplannedFailover } from "../../functions/unplanned-failover.ts";
+import { openServiceGates } from "../../functions/request-gate.ts";
+import type { Application, ApplicationSource } from "../../functions/wiring.ts";
+import { createLargeBatches } from "../../replication/apply/large-batches.ts";
+import { LARGE_BATCHES_AT_ONCE } from "../../functions/limits.ts";
+import { createPointCache } from "../../replication/points/point-cache.ts";
+import type { QueueName, Queues } from "./queues.ts";
+import type { SimulatedProcess } from "./process.ts";
+import type { Timeline } from "./timeline.ts";
+
+/** The triggers of the product that a history needs, as the host would run them. */
+const ROUTES = {
+  protectItem,
+  disableProtection,
+  unplannedFailover,
+  failoverCommit,
+  repairReplication,
+  restoreRecoveryPoint,
+  listRecoveryPoints,
+  newRegistrationToken,
+  showItem,
+  registerMobility,
+  heartbeatMobility,
+  settleMobility,
+} as const satisfies Readonly<Record<string, (application: ApplicationSource) => HttpFunctionOptions>>;
+
+export type RouteName = keyof typeof ROUTES;
+
+export interface AppRequest {
+  readonly params: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+}
+
+export interface AppAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Through JSON, as a caller gets it. */
+  readonly body: unknown;
+}
+
+/** One process of the function app with everything that runs in it. */
+export interface AppProcess {
+  readonly process: SimulatedProcess;
+  readonly application: Application;
+  /** Answers when the handler does; never when the process dies meanwhile. */
+  request(route: RouteName, request: AppRequest): Promise<AppAnswer>;
+  runTimer(timer: TimerName): void;
+}
+
+type TimerName = keyof typeof TIMERS;
+const TIMERS = { sweep, takePoints } as const;
+
+/** host.json: `batchSize` + `newBatchThreshold`, `visibilityTimeout`, `maxPollingInterval`. */
+const MESSAGES_AT_ONCE = 6;
+const GIVE_BACK_MS = 10_000;
+const POLL_MS = 2_000;
+
+export interface AppProcessOptions {
+  readonly timeline: Timeline;
+  readonly queues: Queues;
+  readonly process: SimulatedProcess;
+  /** All of the application but what this process adds. */
+  readonly application: Omit<
+    Application,
+    "clock" | "timer" | "gates" | "points" | "largeBatches" | "bell" | "processId" | "cursors" | "tidied"
+  >;
+  /** A handler failed; what the host would log. */
+  readonly failed: (what: string, error: unknown) => void;
+}
+
+export function startAppProcess(options: AppProcessOptions): AppProcess {
+  const { process } = options;
+  const application: Application = {
+    ...options.application,
+    clock: process.clock,
+    gates: openServiceGates(process.clock),
+    points: createPointCache(process.clock),
+    largeBatches: createLargeBatches(LARGE_BATCHES_AT_ONCE),
+    timer: { pause: (durationMs) => process.pause(durationMs) },
+    bell: openHintBell(process.clock, (delayMs, run) => process.hear(delayMs, run)),
+    processId: process.name,
+    cursors: new Map(),
+    tidied: new Map(),
+  };
+  const source = (): Application => application;
+  let invocations = 0;
+  const invocation = (functionName: string): InvocationContext => {
+    invocations += 1;
+    return fakeInvocation(functionName, `${process.name}-${invocations}`);
+  };
+  listen(options, "hints", applyHints(source), () => invocation("applyHints"));
+  listen(options, "restores", restoreSlices(source), () => invocation("restoreSlices"));
+  const running = new Set<TimerName>();
+  return {
+    process,
+    application,
+    request: async (route, request) => answerOf(await ROUTES[route](source).handler(fakeRequest(request), invocation(route))),
+    runTimer: (timer) => {
+      // A timer does not overtake itself in one process.
+      if (running.has(timer) || !process.isAlive) return;
+      running.add(timer);
+      const work = async (): Promise<void> => {
+        await TIMERS[timer](source).handler(noTimer, invocation(timer));
+      };
+      work()
+        .catch((error: unknown) => options.failed(timer, error))
+        .finally(() => running.delete(timer));
+    },
+  };
+}
+
+/** Takes messages of a queue for as long as the process lives. */
+function listen(
+  options: AppProcessOptions,
+  queue: QueueName,
+  { handler }: StorageQueueFunctionOptions,
+  invocation: () => InvocationContext,
+): void {
+  const { process, queues } = options;
+  let busy = 0;
+  const poll = (): void => {
+    for (; busy < MESSAGES_AT_ONCE; busy += 1) {
+      const message = queues.receive(queue);
+      if (message === undefined) break;
+      const work = async (): Promise<void> => {
+        await handler(message.body, invocation());
+      };
+      const end = (over: () => void): void => {
+        process.hear(1, () => {
+          busy -= 1;
+          over();
+        });
+      };
+      work().then(
+        () => end(() => message.remove()),
+        (error: unknown) => {
+          options.failed(queue, error);
+          end(() => message.giveBack(GIVE_BACK_MS));
+        },
+      );
+    }
+    process.hear(POLL_MS, poll);
+  };
+  process.hear(0, poll);
+}
+
+const noTimer: Timer = {
+  isPastDue: false,
+  schedule: { adjustForDST: false },
+  scheduleStatus: { last: "", next: "", lastUpdated: "" },
+};
+
+/** Logs nothing: what a history did stands in its trace. */
+function fakeInvocation(functionName: string, invocationId: string): InvocationContext {
+  const quiet = (): void => undefined;
+  return {
+    functionName,
+    invocationId,
+    log: quiet,
+    debug: quiet,
+    info: quiet,
+    warn: quiet,
+    error: quiet,
+    trace: quiet,
+  } as unknown as InvocationContext;
+}
+
+/** As much of a request as the product's edge reads. */
+function fakeRequest({ params, headers = {}, body }: AppRequest): HttpRequest {
+  const text = body === undefined ? "" : JSON.stringify(body);
+  const pieces = text === "" ? [] : [Buffer.from(text)];
+  const asked = {
+    params,
+    query: new URLSearchParams(),
+    headers: new Map(Object.entries(headers)),
+    body: (async function* chunks() {
+      yield* pieces;
+    })(),
+  };
+  return asked as unknown as HttpRequest;
+}
+
+function answerOf(answer: unknown): AppAnswer {
+  const { status = 200, headers = {}, jsonBody } = answer as HttpResponseInit;
+  return {
+    status,
+    headers: { ...(headers as Record<string, string>) },
+    body: jsonBody === undefined ? undefined : JSON.parse(JSON.stringify(jsonBody)),
+  };
+}

@@ -1,0 +1,176 @@
+import { readProgress } from "../../replication/apply/progress.ts";
+import { journalName } from "../../replication/items/names.ts";
+import { findItem } from "../../replication/items/item-record.ts";
+import { manifestName } from "../../replication/items/names.ts";
+import { type Operator, createOperator } from "./operator.ts";
+import { FAULT_MODEL } from "./fault-model.ts";
+import type { HistoryPlan, Step } from "./plan.ts";
+import { type Verdict, createVerdict, readablePoints } from "./verdict.ts";
+import { type ProtectedMachine, START_MS, type World, createWorld } from "./world.ts";
+
+export interface HistoryResult {
+  /** Sentences about everything that must not be; empty for a sound product. */
+  readonly wrong: readonly string[];
+  readonly points: number;
+  readonly events: number;
+  readonly virtualMs: number;
+  /** Equal for equal histories. */
+  readonly digest: number;
+  readonly trace: readonly string[];
+}
+
+/** How long the product may take to come to rest once the faults are over. */
+const REST_MAX_MS = 45 * 60_000;
+const LOOK_EVERY_MS = 15_000;
+/** An operator sees that an item stopped, and repairs it, after this time. */
+const OPERATOR_LOOKS_MS = 60_000;
+
+/** Runs one history from its plan. The same plan gives the same history, byte by byte. */
+export async function runHistory(plan: HistoryPlan, { keepTrace = false } = {}): Promise<HistoryResult> {
+  const world = createWorld(plan, keepTrace);
+  const verdict = createVerdict(world);
+  world.watchStores(verdict.watch);
+  const operator = createOperator(world);
+  for (const step of plan.steps) world.timeline.after(step.atMs, () => perform(world, operator, step));
+  let nextLookMs = START_MS + LOOK_EVERY_MS;
+  while (world.timeline.now() < START_MS + plan.calmMs && world.wrong.length === 0) {
+    await world.timeline.runUntil(Math.min(nextLookMs, START_MS + plan.calmMs), () => world.wrong.length > 0);
+    await verdict.checkHealth();
+    nextLookMs += LOOK_EVERY_MS;
+  }
+  if (world.wrong.length === 0) await comeToRest(world, verdict, operator);
+  if (world.wrong.length === 0) await verdict.checkEnd();
+  return {
+    wrong: world.wrong,
+    points: verdict.points,
+    events: world.timeline.count,
+    virtualMs: world.timeline.now() - START_MS,
+    digest: world.digest(),
+    trace: world.trace,
+  };
+}
+
+/** The faults are over: what can be brought to an end comes to its end by itself, and the rest by the operation that its hint names. */
+async function comeToRest(world: World, verdict: Verdict, operator: Operator): Promise<void> {
+  world.isCalm = true;
+  world.away.clear();
+  if (world.regionLost) world.loseRegion();
+  if (world.appProcess() === undefined) world.startApp();
+  for (const { source } of world.machines) {
+    source.calm();
+    source.setGuest(0);
+  }
+  const endMs = world.timeline.now() + REST_MAX_MS;
+  const repairedMs = new Map<string, number>();
+  let open: readonly string[] = [];
+  while (world.timeline.now() < endMs && world.wrong.length === 0) {
+    await world.timeline.runUntil(world.timeline.now() + LOOK_EVERY_MS, () => world.wrong.length > 0);
+    await verdict.checkHealth();
+    open = [];
+    for (const machine of world.machines) {
+      const { done, why } = await verdict.isDone(machine);
+      if (!done) open = [...open, `${machine.itemId}: ${why}`];
+      if (await needsRepair(world, machine, repairedMs)) {
+        repairedMs.set(machine.itemId, world.timeline.now());
+        await startOperation(world, operator, machine);
+      }
+    }
+    if (open.length === 0) return;
+  }
+  for (const sentence of open) world.wrong.push(`stuck: ${sentence}`);
+}
+
+async function needsRepair(world: World, { itemId }: ProtectedMachine, repairedMs: ReadonlyMap<string, number>): Promise<boolean> {
+  if ((await findItem(world.stores, itemId)) === undefined) return false;
+  const stopped = (await readProgress(world.stores.records(itemId)))?.progress.stopped;
+  if (stopped === undefined || world.timeline.now() - stopped.atMs < OPERATOR_LOOKS_MS) return false;
+  if (!world.plan.steps.some(mayStop)) {
+    world.wrong.push(`${itemId} stopped, and nobody had damaged anything: ${stopped.code}: ${stopped.message}`);
+  }
+  return world.timeline.now() - (repairedMs.get(itemId) ?? 0) > 10 * OPERATOR_LOOKS_MS;
+}
+
+/** After what only an operator can repair an item may stop. */
+const mayStop = ({ kind }: Step): boolean => kind !== "operate" && kind !== "guest" && FAULT_MODEL[kind] === "repaired";
+
+async function startOperation(world: World, operator: Operator, machine: ProtectedMachine): Promise<void> {
+  world.surroundings.trace(`the operator repairs ${machine.itemId}`);
+  operator.operate(machine, "repair").catch((error: unknown) => world.wrong.push(`the operator failed: ${String(error)}`));
+}
+
+/** Faults of places and processes, and what people do. */
+function perform(world: World, operator: Operator, step: Step): void {
+  if (world.isCalm && step.kind !== "operate") return;
+  world.surroundings.trace(JSON.stringify(step));
+  const { timeline, away, machines } = world;
+  const machine = "machine" in step ? machines[step.machine] : undefined;
+  const failed = (error: unknown): void => void world.wrong.push(`${step.kind} threw ${String(error)}`);
+  switch (step.kind) {
+    case "operate":
+      if (machine !== undefined) operator.operate(machine, step.operation).catch(failed);
+      return;
+    case "guest":
+      return machine?.source.setGuest(step.everyMs);
+    case "service-killed":
+      machine?.source.kill();
+      return void timeline.after(step.downMs, () => machine?.source.start());
+    case "service-stopped":
+      machine?.source.stop().then(() => timeline.after(step.downMs, () => machine.source.start()), failed);
+      return;
+    case "power-cut":
+      return machine?.source.powerCut(step.downMs);
+    case "state-disk-full":
+      return machine?.source.fillDisk(step.roomBytes, step.durationMs);
+    case "state-write-fails":
+      return machine?.source.failStateWrites(step.times, step.isDone);
+    case "journal-sync-fails":
+      return machine?.source.failJournalSync(step.times);
+    case "clock-jumps":
+      return machine?.source.jumpClock(step.byMs);
+    case "clone-wakes":
+      return machine?.source.wakeClone(step.durationMs);
+    case "app-killed":
+      world.killApp();
+      return void timeline.after(step.downMs, () => world.startApp());
+    case "app-stalled":
+      return world.stallApp(step.durationMs);
+    case "cache-away":
+    case "control-away": {
+      const place = step.kind === "cache-away" ? "cache" : "control";
+      away.add(place);
+      return void timeline.after(step.durationMs, () => {
+        if (!world.regionLost || place === "control") away.delete(place);
+      });
+    }
+    case "region-lost":
+      return world.loseRegion();
+    case "delta-damaged":
+    case "delta-removed":
+    case "journal-damaged":
+    case "manifest-damaged":
+      if (machine !== undefined) damage(world, machine, step.kind).catch(failed);
+  }
+}
+
+async function damage(world: World, { itemId }: ProtectedMachine, kind: Step["kind"]): Promise<void> {
+  const { stores, random } = world;
+  const found = await readProgress(stores.records(itemId));
+  if (found === undefined) return;
+  const { stream, applied } = found.progress;
+  const flip = (bytes: Uint8Array): Uint8Array => {
+    const copy = Uint8Array.from(bytes);
+    const at = random.below(copy.length);
+    copy[at] = (copy[at] ?? 0) ^ 0x10;
+    return copy;
+  };
+  const records = stores.records(itemId);
+  const place = kind === "journal-damaged" || kind === "manifest-damaged" ? records : stores.cache(itemId, stream);
+  const [first] = kind === "journal-damaged" ? [{ name: journalName(stream, applied.epoch + 1) }] : await place.list("", 1);
+  const points = kind === "manifest-damaged" ? await readablePoints(stores, itemId) : [];
+  const name = kind === "manifest-damaged" ? points.at(0) && manifestName(points[0]?.pointId ?? "") : first?.name;
+  const stored = name === undefined ? undefined : await place.read(name);
+  if (name === undefined || stored === undefined) return;
+  if (kind === "delta-removed") await place.remove(name);
+  else await place.put(name, flip(stored.bytes));
+  world.surroundings.trace(`${kind}: ${name}`);
+}

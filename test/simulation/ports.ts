@@ -1,0 +1,57 @@
+import type { ItemStores, RecordStore } from "../../replication/ports.ts";
+import type { ResourceManager } from "../../replication/ports-resource-manager.ts";
+import type { SentCall } from "./fault-model.ts";
+import type { SimulatedProcess } from "./process.ts";
+
+/** Methods that change nothing. All others may have taken effect when they fail. */
+const READS = new Set(["read", "list", "listItems", "listStreams", "properties", "copyState"]);
+/** Methods that ask nobody. */
+const LOCAL = new Set(["restoredUrl"]);
+
+/** The port, with every call of its methods sent by the process. */
+function through<Port extends object>(process: SimulatedProcess, place: SentCall["place"], name: string, port: Port): Port {
+  return new Proxy(port, {
+    get: (target, method) => {
+      const found: unknown = Reflect.get(target, method);
+      if (typeof found !== "function" || typeof method !== "string" || LOCAL.has(method)) return found;
+      const access = READS.has(method) ? "read" : "write";
+      return (...args: readonly unknown[]) =>
+        process.send({ place, access, operation: `${name}.${method} ${describe(args[0])}` }, () => Reflect.apply(found, target, args));
+    },
+  });
+}
+
+function describe(argument: unknown): string {
+  if (typeof argument === "string") return argument;
+  return typeof argument === "object" && argument !== null
+    ? Object.values(argument)
+        .filter((part) => typeof part !== "object")
+        .join("/")
+    : "";
+}
+
+/** The stores of both accounts, as one process reaches them. */
+export function storesOf(process: SimulatedProcess, stores: ItemStores): ItemStores {
+  const whole = through(process, "target", "stores", stores);
+  const upstream = through(process, "cache", "stores", stores);
+  return {
+    cache: (itemId, stream) => through(process, "cache", "cache", stores.cache(itemId, stream)),
+    records: (itemId) => recordsOf(process, stores.records(itemId)),
+    disks: through(process, "target", "disks", stores.disks),
+    snapshots: through(process, "target", "snapshots", stores.snapshots),
+    listItems: (...given) => whole.listItems(...given),
+    createContainers: (...given) => whole.createContainers(...given),
+    listStreams: (itemId, place) => (place === "cache" ? upstream : whole).listStreams(itemId, place),
+    removeStream: (itemId, stream, place) => (place === "cache" ? upstream : whole).removeStream(itemId, stream, place),
+    removeTargetData: (...given) => whole.removeTargetData(...given),
+    removeCacheData: (...given) => upstream.removeCacheData(...given),
+    forgetItem: (...given) => whole.forgetItem(...given),
+    quarantine: (...given) => upstream.quarantine(...given),
+  };
+}
+
+export const recordsOf = (process: SimulatedProcess, records: RecordStore): RecordStore => through(process, "target", "records", records);
+
+export function resourceManagerOf(process: SimulatedProcess, manager: ResourceManager): ResourceManager {
+  return through(process, "manager", "manager", manager);
+}

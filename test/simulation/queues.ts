@@ -1,0 +1,91 @@
+import type { WorkMessage } from "../../replication/ports.ts";
+import type { Random } from "../memory/random.ts";
+import type { Timeline } from "./timeline.ts";
+
+/** A message as a receiver has it. */
+interface ReceivedMessage {
+  readonly body: unknown;
+  readonly dequeueCount: number;
+  /** It was handled: it goes. */
+  remove(): void;
+  /** It was not: it is visible again after the delay, or lies in the poison queue when it came too often. */
+  giveBack(delayMs: number): void;
+}
+
+/** Storage queues: at least once, nearly in order. What a receiver that died had taken is visible again when its time is over. */
+export interface Queues {
+  send(queue: QueueName, body: unknown, delayMs: number): void;
+  /** The next visible message of the queue, hidden from others now. */
+  receive(queue: QueueName): ReceivedMessage | undefined;
+  /** Messages that nobody could handle. */
+  readonly poison: readonly { readonly queue: QueueName; readonly body: unknown }[];
+}
+
+export type QueueName = "hints" | "restores" | "alerts";
+
+export const queueOf = (message: WorkMessage): QueueName =>
+  message.kind === "hint" ? "hints" : message.kind === "restore" ? "restores" : "alerts";
+
+/** The host hides a message for ten minutes, whatever the function's own limit (docs/azure-differences.md). */
+const HIDDEN_MS = 10 * 60_000;
+/** host.json: `maxDequeueCount`. */
+const DEQUEUES_MAX = 5;
+
+interface Message {
+  readonly body: unknown;
+  visibleMs: number;
+  dequeueCount: number;
+}
+
+export function createQueues(timeline: Timeline, random: Random, repeatChance: () => number): Queues {
+  const queues = new Map<QueueName, Message[]>();
+  const poison: { readonly queue: QueueName; readonly body: unknown }[] = [];
+  const messagesOf = (queue: QueueName): Message[] => {
+    const found = queues.get(queue) ?? [];
+    queues.set(queue, found);
+    return found;
+  };
+  return {
+    poison,
+    send: (queue, body, delayMs) => {
+      // As the queue has it: what the text keeps.
+      const text = JSON.stringify(body);
+      const copies = random.chance(repeatChance()) ? 2 : 1;
+      for (let copy = 0; copy < copies; copy += 1) {
+        messagesOf(queue).push({
+          body: JSON.parse(text),
+          visibleMs: timeline.now() + delayMs + copy * random.below(10_000),
+          dequeueCount: 0,
+        });
+      }
+    },
+    receive: (queue) => {
+      const messages = messagesOf(queue);
+      const nowMs = timeline.now();
+      const message = messages.find(({ visibleMs }) => visibleMs <= nowMs);
+      if (message === undefined) return undefined;
+      message.visibleMs = nowMs + HIDDEN_MS;
+      message.dequeueCount += 1;
+      const taken = message.dequeueCount;
+      const remove = (): void => {
+        const at = messages.indexOf(message);
+        if (at >= 0) messages.splice(at, 1);
+      };
+      return {
+        body: message.body,
+        dequeueCount: taken,
+        // The receipt of a message that another has taken meanwhile is void.
+        remove: () => {
+          if (message.dequeueCount === taken) remove();
+        },
+        giveBack: (delayMs) => {
+          if (message.dequeueCount !== taken) return;
+          message.visibleMs = timeline.now() + delayMs;
+          if (taken < DEQUEUES_MAX) return;
+          remove();
+          poison.push({ queue, body: message.body });
+        },
+      };
+    },
+  };
+}

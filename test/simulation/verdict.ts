@@ -1,0 +1,233 @@
+import { hasCode } from "../../replication/errors.ts";
+import { readOverview } from "../../replication/items/overview.ts";
+import { findItem } from "../../replication/items/item-record.ts";
+import { readProgress } from "../../replication/apply/progress.ts";
+import { manifestName } from "../../replication/items/names.ts";
+import { findManaged } from "../../replication/jobs/managed-item.ts";
+import { readLedger } from "../../replication/failover/ledger-record.ts";
+import { type PointManifest, decodePoint } from "../../replication/points/manifest.ts";
+import type { Progress } from "../../replication/items/item.ts";
+import type { ItemStores } from "../../replication/ports.ts";
+import { SECTOR_BYTES } from "../../replication/limits.ts";
+import { markOf } from "./oracle.ts";
+import type { ProtectedMachine, World } from "./world.ts";
+
+/** Rules checked at the moment at which something changes, and at the end of a history. */
+export interface Verdict {
+  /** The stores with every manifest looked at as it is made. */
+  readonly watch: (stores: ItemStores) => ItemStores;
+  /** What health and RPO say now against what is. */
+  checkHealth(): Promise<void>;
+  /** True when nothing more has to happen for this machine. `why` says what is missing. */
+  isDone(machine: ProtectedMachine): Promise<{ readonly done: boolean; readonly why: string }>;
+  /** Everything that must hold in the end. */
+  checkEnd(): Promise<void>;
+  readonly points: number;
+}
+
+/** A request may be on its way for as long as its limit, and the time of its arrival counts as the difference of the clocks. */
+const SLACK_MS = 12_000;
+
+interface SeenPoint {
+  readonly itemId: string;
+  readonly pointId: string;
+  readonly stream: number;
+  readonly epoch: number;
+  readonly state: number;
+}
+
+export function createVerdict(world: World): Verdict {
+  const { stores, memory, wrong } = world;
+  const context = { stores, clock: { now: world.timeline.now }, ids: { next: () => "" } };
+  const seen: SeenPoint[] = [];
+  const say = (sentence: string): void => {
+    world.surroundings.trace(`WRONG ${sentence}`);
+    if (!wrong.includes(sentence)) wrong.push(sentence);
+  };
+  const machineOf = (itemId: string): ProtectedMachine | undefined => world.machines.find((machine) => machine.itemId === itemId);
+
+  /** What a point holds, by disk and sector. */
+  const marksOf = (machine: ProtectedMachine, point: PointManifest): (number | undefined)[][] =>
+    machine.source.disks.map((disk) => {
+      const named = point.disks.find(({ id }) => id === disk.id);
+      const target = { itemId: point.itemId, stream: point.stream, diskId: disk.id };
+      const pages = named && memory.memory.snapshotPages(target, named.snapshot);
+      return Array.from({ length: disk.sizeBytes / SECTOR_BYTES }, (_, at) => (pages === undefined ? undefined : markOf(pages.get(at))));
+    });
+
+  const checkNewPoint = (point: PointManifest): void => {
+    const machine = machineOf(point.itemId);
+    if (machine === undefined) return;
+    const { source } = machine;
+    const name = `the point of ${point.itemId} at ${point.position.stream}/${point.position.epoch}`;
+    const state = source.model.find(marksOf(machine, point));
+    if (state === undefined) return say(`rule 1: ${name} is no state that the source ever had`);
+    const before = seen.findLast(({ itemId }) => itemId === point.itemId);
+    seen.push({ itemId: point.itemId, pointId: point.pointId, stream: point.stream, epoch: point.position.epoch, state });
+    if (before !== undefined && isBehind(before, point) && before.state > state) {
+      say(`rule 1: ${name} is an older state (${state}) than the point before it (${before.state})`);
+    }
+    const left = source.leftAt[state];
+    if (left !== undefined && !source.clockJumped && left.ownMs < point.sourceTimeMs - SLACK_MS) {
+      say(`${name} says that it holds all writes up to ${point.sourceTimeMs - left.ownMs} ms after the first that it lacks`);
+    }
+  };
+
+  /** What the target disks hold now: undefined when they are gone, `none` when the source never held it. */
+  const targetState = (machine: ProtectedMachine, progress: Progress): number | "none" | undefined => {
+    const targets = machine.source.disks.map(({ id }) => ({ itemId: machine.itemId, stream: progress.stream, diskId: id }));
+    if (targets.some((target) => memory.memory.pages(target) === undefined)) return undefined;
+    const marks = machine.source.disks.map((disk) => {
+      const pages = memory.memory.pages({ itemId: machine.itemId, stream: progress.stream, diskId: disk.id });
+      return Array.from({ length: disk.sizeBytes / SECTOR_BYTES }, (_, at) => markOf(pages?.get(at)));
+    });
+    return machine.source.model.find(marks) ?? "none";
+  };
+
+  const checkMachine = async (machine: ProtectedMachine): Promise<void> => {
+    const { itemId, source } = machine;
+    const progress = (await readProgress(stores.records(itemId)))?.progress;
+    if (progress === undefined || (await findItem(stores, itemId)) === undefined) return;
+    const { status } = await readOverview(context, itemId);
+    if (status?.rpoInSeconds === undefined || progress.seeding) return;
+    if (progress.applied.epoch !== progress.intent.epoch || source.clockJumped) return;
+    const state = targetState(machine, progress);
+    if (state === undefined) return;
+    if (state === "none") return say(`rule 1: between batches the target of ${itemId} is no state that the source ever had`);
+    const left = source.leftAt[state];
+    const coveredMs = world.timeline.now() - status.rpoInSeconds * 1_000 - SLACK_MS;
+    if (left !== undefined && left.trueMs < coveredMs) {
+      say(
+        `${itemId} says an RPO of ${status.rpoInSeconds} s and lacks a write of ${Math.round((world.timeline.now() - left.trueMs) / 1000)} s ago`,
+      );
+    }
+  };
+
+  const isDone: Verdict["isDone"] = async (machine) => {
+    const { itemId, source } = machine;
+    const no = (why: string) => ({ done: false, why });
+    const managed = await findManaged(stores, itemId);
+    if (managed?.situation.job !== undefined) return no(`its flow ${managed.situation.job.flow} has not ended`);
+    const item = await findItem(stores, itemId);
+    if (item === undefined) return { done: true, why: "" };
+    const progress = (await readProgress(stores.records(itemId)))?.progress;
+    if (progress === undefined) return no("it has no progress");
+    if (["FailoverCommitPending", "FailoverCommitted", "EnableFailed", "DisableFailed"].includes(managed?.situation.state ?? ""))
+      return { done: true, why: "" };
+    if (world.regionLost) return { done: progress.applied.epoch === progress.intent.epoch, why: "a batch that was begun is not finished" };
+    if (progress.stopped !== undefined) return no(`it stopped: ${progress.stopped.code}`);
+    if (progress.seeding || item.item.stream !== progress.stream) return no("initial replication has not ended");
+    if (!source.isRunning) return no("its service does not run");
+    const points = await readablePoints(stores, itemId);
+    const last = points.at(-1);
+    if (last === undefined) return no("it has no recovery point");
+    const state = source.model.find(marksOf(machine, last));
+    return state === source.model.index
+      ? { done: true, why: "" }
+      : no(`its last point is state ${state}, the source is at ${source.model.index}`);
+  };
+
+  return {
+    get points() {
+      return seen.length;
+    },
+    watch: (inner) => ({
+      ...inner,
+      records: (itemId) => {
+        const records = inner.records(itemId);
+        return {
+          ...records,
+          create: async (name, bytes) => {
+            const etag = await records.create(name, bytes);
+            const pointId = pointOfManifest(name);
+            if (etag !== undefined && pointId !== undefined) {
+              const point = decodePoint(pointId, bytes);
+              if (point.kind === "point") checkNewPoint(point);
+            }
+            return etag;
+          },
+        };
+      },
+    }),
+    checkHealth: async () => {
+      for (const machine of world.machines) await checkMachine(machine);
+    },
+    isDone,
+    checkEnd: async () => {
+      for (const id of world.strangers) if (!world.manager.resources.has(id)) say(`${id} is gone, and nobody but its owner may remove it`);
+      for (const machine of world.machines) {
+        await checkKept(world, machine, seen, marksOf, say);
+        await checkRemoved(world, machine, say);
+      }
+    },
+  };
+}
+
+/** The points whose manifests are whole, oldest first: a damaged one is unusable, and nothing else is. */
+export async function readablePoints(stores: ItemStores, itemId: string): Promise<readonly PointManifest[]> {
+  const records = stores.records(itemId);
+  const found: PointManifest[] = [];
+  for (const { name } of await records.list("points/", 10_000)) {
+    const pointId = pointOfManifest(name);
+    const stored = pointId === undefined ? undefined : await records.read(name);
+    try {
+      const point = stored && pointId !== undefined ? decodePoint(pointId, stored.bytes) : undefined;
+      if (point?.kind === "point") found.push(point);
+    } catch (error) {
+      if (!hasCode(error, "record-corrupt")) throw error;
+    }
+  }
+  return found;
+}
+
+const pointOfManifest = (name: string): string | undefined => /^points\/([^/]+)\/manifest\.json$/.exec(name)?.[1];
+
+const isBehind = (before: SeenPoint, { stream, position }: PointManifest): boolean =>
+  stream > before.stream || (stream === before.stream && position.epoch >= before.epoch);
+
+/** Rule 2: a point that is kept is what it was when it was taken. */
+async function checkKept(
+  { stores, wrong }: World,
+  machine: ProtectedMachine,
+  seen: readonly SeenPoint[],
+  marksOf: (machine: ProtectedMachine, point: PointManifest) => (number | undefined)[][],
+  say: (sentence: string) => void,
+): Promise<void> {
+  if (wrong.length > 0) return;
+  for (const point of await readablePoints(stores, machine.itemId)) {
+    const known = seen.find(({ itemId, pointId }) => itemId === machine.itemId && pointId === point.pointId);
+    const state = machine.source.model.find(marksOf(machine, point));
+    if (state === undefined || (known !== undefined && state < known.state)) {
+      say(`rule 2: the point ${manifestName(point.pointId)} of ${machine.itemId} has changed since it was taken`);
+    }
+  }
+}
+
+/** After disabling nothing is left but what tells of it. */
+async function checkRemoved(
+  { stores, memory, manager, plan, regionLost }: World,
+  machine: ProtectedMachine,
+  say: (sentence: string) => void,
+): Promise<void> {
+  const { itemId } = machine;
+  const managed = await findManaged(stores, itemId);
+  if (managed === undefined || managed.situation.state !== "Unprotected") return;
+  const job = managed.situation.job;
+  if (job !== undefined) return;
+  const ledger = await readLedger(stores, itemId);
+  // What could not be reached is named, and tried again by the sweep.
+  const open = ledger.entries.filter(({ state }) => state !== "left");
+  if (open.length > 0) say(`after disabling ${itemId} its ledger still has ${open.map(({ id, state }) => `${id} (${state})`).join(", ")}`);
+  const left = Object.keys(memory.dump()).filter(
+    (name) => name.includes(itemId) && !/ (jobs\/|managed\.json|ledger\.json|streams\.json)/.test(name) && !name.startsWith("quarantine"),
+  );
+  if (left.length > 0 && !regionLost && ledger.entries.length === 0)
+    say(`after disabling ${itemId} the accounts still have ${left.slice(0, 4).join(", ")}`);
+  // Groups and accounts stay, and are named: they may be the place of others.
+  const made = [...manager.resources.entries()].filter(
+    ([id, body]) =>
+      /\/providers\/(?!microsoft\.storage\/)/.test(id) && JSON.stringify(body["tags"] ?? {}).includes(`"leeward-item":"${itemId}"`),
+  );
+  if (made.length > 0 && plan.machines.length === 1 && !regionLost)
+    say(`after disabling ${itemId} Azure still has ${made.map(([id]) => id).join(", ")}`);
+}

@@ -34,7 +34,7 @@ export function openKeptDeltas(files: Files, folder: string, roomBytes: () => nu
   const trim = (): void => {
     if (kept.length === 0) return;
     const room = roomBytes();
-    while (kept.length > 0 && bytes > room) removeFirst(1);
+    for (let excess = bytes - room; kept.length > 0 && excess > 0; excess = bytes - room) removeFirst(1);
   };
   return {
     get bytes() {

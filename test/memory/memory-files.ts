@@ -1,5 +1,6 @@
 import { basename, dirname, normalize } from "node:path";
 import type { Files, OpenFlags } from "../../mobility/files.ts";
+import type { Failure, Operation } from "./memory-failure.ts";
 import { MemoryFile, MemoryFolder, statusFrom } from "./memory-nodes.ts";
 import type { MemoryNode } from "./memory-nodes.ts";
 import type { Random } from "./random.ts";
@@ -8,23 +9,6 @@ const SECTOR = 512;
 /** Contents of removed files that a power failure may show where a newer file grew. */
 const STALE_COUNT = 8;
 const STALE_CHANCE = 0.1;
-
-type Operation =
-  /** An open that makes or empties the file. */
-  "make" | "open" | "read" | "write" | "truncate" | "datasync" | "sync" | "rename" | "remove" | "list" | "status" | "makeFolder";
-
-/**
- * What goes wrong: `after` says that the operation had its effect, `partly` that a write took some of what it was given before. A failed sync loses part of what
- * it should have kept, as kernels do.
- */
-interface Failure {
-  readonly operations: readonly Operation[];
-  readonly path: RegExp;
-  readonly code: "EIO" | "ENOSPC" | "EROFS";
-  readonly when: "before" | "partly" | "after";
-  /** How often; without it for ever. */
-  times?: number;
-}
 
 /**
  * A disk in memory that knows what a power failure leaves: of every file the bytes of its last sync, and of what was written since any sectors or none; names
@@ -231,6 +215,7 @@ class Process implements MemoryProcess {
   #nextHandle = 3;
   #alive = true;
   #isDying = false;
+  #readsLater = 0;
   #doom: { left: number; readonly death: "kill" | "power" } | undefined;
 
   constructor(medium: Medium) {
@@ -284,7 +269,7 @@ class Process implements MemoryProcess {
       openLater: (path, flags) => this.#later(() => this.#open(path, flags)),
       closeLater: (file) => this.#later(() => this.#close(file)),
       readLater: (file, target, offset, lengthBytes, positionBytes) =>
-        this.#later(() => this.#read(file, target.subarray(offset, offset + lengthBytes), positionBytes)),
+        this.#readLater(file, target.subarray(offset, offset + lengthBytes), positionBytes),
       writeLater: (file, bytes, offset, lengthBytes, at) =>
         this.#later(() => this.#write(file, [bytes.subarray(offset, offset + lengthBytes)], at)),
       // What is written between the call and its end is not promised.
@@ -397,6 +382,19 @@ class Process implements MemoryProcess {
       const bytes = node.bytes.subarray(positionBytes, positionBytes + target.length);
       target.set(bytes);
       return bytes.length;
+    });
+  }
+
+  /** Shows what was there at some moment between the call and the answer: with every second read, at the call. */
+  #readLater(file: number, target: Uint8Array, positionBytes: number): Promise<number> {
+    const node = this.#handles.get(file)?.node;
+    this.#readsLater += 1;
+    const isEarly = this.#readsLater % 2 === 0 && node?.kind === "file";
+    const atCall = isEarly ? node.bytes.slice(positionBytes, positionBytes + target.length) : new Uint8Array();
+    return this.#later(() => {
+      const count = this.#read(file, target, positionBytes);
+      target.set(atCall);
+      return count;
     });
   }
 

@@ -33,8 +33,13 @@ export function openKeptDeltas(files: Files, folder: string, roomBytes: () => nu
   };
   const trim = (): void => {
     if (kept.length === 0) return;
-    const room = roomBytes();
-    while (kept.length > 0 && bytes > room) removeFirst(1);
+    let surplusBytes = bytes - roomBytes();
+    const firstThatFits = kept.findIndex(({ lengthBytes }) => {
+      const fits = surplusBytes <= 0;
+      surplusBytes -= lengthBytes;
+      return fits;
+    });
+    removeFirst(firstThatFits === -1 ? kept.length : firstThatFits);
   };
   return {
     get bytes() {

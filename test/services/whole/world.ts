@@ -48,7 +48,7 @@ export interface Point {
   readonly recoveryPointType: string;
   readonly sourceTime: string;
   readonly recoveryPointTime: string;
-  readonly position: { readonly epoch: number };
+  readonly position: { readonly stream: number; readonly epoch: number };
 }
 
 /** An operator's view of one function app: nothing but its HTTP API, and the addresses that it grants. */
@@ -60,8 +60,8 @@ export interface Operator {
   item(item?: string): Promise<ItemView>;
   /** Restores a point through the API and downloads its disks, as raw bytes. */
   restore(point: Point, disks: readonly SourceDisk[]): Promise<readonly Buffer[]>;
-  /** Waits for a point that holds this epoch. */
-  pointOf(epoch: number): Promise<Point>;
+  /** Waits for a point that holds this epoch, of the first stream unless told otherwise. */
+  pointOf(epoch: number, stream?: number): Promise<Point>;
 }
 
 export interface ItemView {
@@ -246,8 +246,10 @@ export function operatorOf(url: string, functionKey: string): Operator {
       }
       return found;
     },
-    pointOf: (epoch) =>
-      until(`a point holds epoch ${epoch}`, async () => (await operator.points()).find(({ position }) => position.epoch >= epoch)),
+    pointOf: (epoch, stream = 1) =>
+      until(`a point holds epoch ${epoch}`, async () =>
+        (await operator.points()).find(({ position }) => position.stream === stream && position.epoch >= epoch),
+      ),
   };
   return operator;
 }

@@ -68,7 +68,7 @@ export const CLAIMS_PER_RUN = 4;
 /** A claim is renewed when less than this is left of it: one slow request (STORE_WRITE_MS) may still pass before it runs out. */
 export const CLAIM_RENEW_MS = 2 * (CLAIM_MS / 3);
 /** Extents of one batch: bounds the memory and the time of merging; one delta always fits. */
-export const BATCH_MAX_EXTENTS = EPOCH_MAX_EXTENTS;
+export const BATCH_MAX_EXTENTS = 65_536;
 /** Zeros up to this length go inside a Put Page where that saves an operation: a request costs about as much as sending them. */
 export const ZERO_FILL_MAX_BYTES = 64 * KIB;
 /** Disks that are fenced or snapshot at the same time: one request each, far below the store's limits. */

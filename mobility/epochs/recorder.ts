@@ -189,8 +189,12 @@ class LadderRecorder implements Recorder {
       seeding().interrupt();
       this.#must(() => map.markAll());
       await this.#mustLater(() => map.sync());
-      if (this.#mode.kind === "logging") seeding().begin(pass, false);
-      await state.change({ isMarkingAll: false, ...(requestId === undefined ? {} : { resynchronizationId: requestId }) });
+      try {
+        await state.change({ isMarkingAll: false, ...(requestId === undefined ? {} : { resynchronizationId: requestId }) });
+      } finally {
+        // The pass has to end, whether the request is known to have been obeyed or comes again.
+        if (this.#mode.kind === "logging") seeding().begin(pass, false);
+      }
     });
   }
 

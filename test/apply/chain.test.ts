@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { sha256 } from "../../replication/delta/bytes.ts";
 import { decodeDelta } from "../../replication/delta/decode.ts";
+import { encodeDelta } from "../../replication/delta/encode.ts";
 import { FOOTER, FOOTER_BYTES, PROLOGUE, PROLOGUE_BYTES } from "../../replication/delta/layout.ts";
 import type { StopReason } from "../../replication/items/item.ts";
 import { PROGRESS_RECORD, deltaName, journalName } from "../../replication/items/names.ts";
@@ -8,7 +9,7 @@ import { encodeRecord } from "../../replication/items/records.ts";
 import { forge } from "../delta/forge.ts";
 import { callNames, openOneItem, plansOf } from "./one-item.ts";
 import type { OneItem } from "./one-item.ts";
-import { ITEM_ID, STREAM, sealEpochs, smallItem } from "./small-world.ts";
+import { CRASH, ITEM_ID, STREAM, sealEpochs, smallItem } from "./small-world.ts";
 
 /** Puts any bytes under the name of an epoch. */
 async function put(world: OneItem, epoch: number, bytes: Uint8Array): Promise<void> {
@@ -33,6 +34,20 @@ describe("rule 5: the position chain decides, not the events", () => {
     expect(await world.work()).toEqual({ kind: "idle" });
     expect((await world.progress()).applied).toEqual(world.epochs[4]?.end);
     expect(world.diskEpoch()).toBe(5);
+  });
+
+  it("follows epochs, not times: a source clock that was set back neither stops the target nor makes it look older", async () => {
+    const world = await openOneItem(plansOf(2));
+    const [first, second] = world.epochs;
+    if (first === undefined || second === undefined) throw new Error("there are two epochs");
+    await world.arrive(1);
+    await world.work();
+    const times = { firstWriteMs: first.firstWriteMs - 60_000, lastWriteMs: first.lastWriteMs - 60_000 };
+    const header = { itemId: ITEM_ID, stream: STREAM, epoch: 2, ...times, start: first.end, disks: world.item.disks, flags: CRASH };
+    await put(world, 2, encodeDelta(header, second.extents).bytes);
+    expect(await world.work()).toEqual({ kind: "idle" });
+    expect(world.diskEpoch()).toBe(2);
+    expect(await world.progress()).toMatchObject({ applied: { epoch: 2 }, appliedSourceMs: first.lastWriteMs });
   });
 
   it("rule 10: a hint too many changes nothing", async () => {

@@ -155,6 +155,15 @@ describe("rule 7: a batch that was begun", () => {
     expect(world.diskEpoch()).toBe(4);
   });
 
+  it("is finished as it was begun, whatever lies in the cache by then", async () => {
+    const world = await inBatch();
+    await inCache(world, 2, otherEpoch(world, 2));
+    await world.stores.cache(ITEM_ID, STREAM).remove(deltaName(STREAM, 3));
+    expect(await world.work()).toEqual({ kind: "idle" });
+    expect(world.diskEpoch()).toBe(4);
+    expect(await journalled(world, 2)).toEqual(bytesOf(world, 2));
+  });
+
   it("never takes another history from the cache: nothing is written, and the journal stays as it is", async () => {
     const world = await inBatch();
     const damaged = flipped(bytesOf(world, 4));

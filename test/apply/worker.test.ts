@@ -82,6 +82,27 @@ describe("the claim", () => {
     expect(names.lastIndexOf("disks raiseSequenceNumber")).toBeLessThan(names.indexOf("cache read"));
   });
 
+  it("rule 3: a newer worker that comes while a record catches up with its disks ends the run before it reads or writes anything", async () => {
+    const world = await openOneItem(plansOf(1));
+    await world.arrive(1);
+    await world.stores.disks.raiseSequenceNumber(targetDisk(world.item, "os"), 9);
+    const own: string[] = [];
+    const around: Around = async (call, run) => {
+      own.push(`${call.port} ${call.method}`);
+      // Two disks: this is the first one of the second round.
+      if (own.filter((name) => name === "disks raiseSequenceNumber").length !== 3 || call.method !== "raiseSequenceNumber") return run();
+      // The clocks of two machines differ: by its own, the claim of this worker still holds.
+      world.clock.nowMs += CLAIM_MS;
+      void world.work({ around: nth(1, isPageWrite, forever) });
+      await settled();
+      world.clock.nowMs -= CLAIM_MS;
+      return run();
+    };
+    expect(await world.work({ around, holder: "slow clock" })).toEqual({ kind: "fenced" });
+    expect(own.filter((name) => /^cache|writePages|snapshot/.test(name))).toEqual([]);
+    expect((await world.progress()).generation).toBe(11);
+  });
+
   it("rule 3: who was taken over writes nothing more, neither pages nor progress nor points", async () => {
     const world = await openOneItem(plansOf(2), 1);
     await world.arrive(1, 2);
@@ -102,6 +123,27 @@ describe("the claim", () => {
     expect(await world.progress()).toEqual(progress);
     expect(await world.points()).toEqual(points);
     expect(world.diskEpoch()).toBe(2);
+  });
+
+  it("rule 3: who was taken over before its point takes none of what the newer worker has written", async () => {
+    const world = await openOneItem(plansOf(2));
+    await world.arrive(1);
+    const { promise: woken, resolve: wake } = Promise.withResolvers<undefined>();
+    const isLook = ({ port, method }: PortCall): boolean => port === "disks" && method === "properties";
+    const stalled = world.work({
+      around: nth(1, isLook, async (_, run) => {
+        await woken;
+        return run();
+      }),
+    });
+    await settled();
+    expect(world.diskEpoch()).toBe(1);
+    world.clock.nowMs += CLAIM_MS;
+    await world.arrive(2);
+    await world.work();
+    wake(undefined);
+    expect(await stalled).toEqual({ kind: "fenced" });
+    expect((await world.points()).map((point) => [point.position.epoch, world.pointEpoch(point)])).toEqual([[2, 2]]);
   });
 
   it("is renewed in the middle of long page writing, so that nobody takes the item for abandoned", async () => {

@@ -18,6 +18,7 @@ import { showItem } from "../../functions/show-item.ts";
 import { showRestore } from "../../functions/show-restore.ts";
 import { RESTORES_MAX_COUNT, RESTORE_KEPT_MS, RESTORE_SETTLE_MS } from "../../replication/limits.ts";
 import { deltaName } from "../../replication/items/names.ts";
+import { ensureManaged } from "../../replication/jobs/managed-item.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
 import { type AppInMemory, appInMemory, call, deliver, deltaOf, ticketed } from "./app-under-test.ts";
 
@@ -84,8 +85,29 @@ describe("enabling replication", () => {
     const again = await call(protectItem(app.source), { params: web, body: { disks: DISKS } });
     expect(again.status).toBe(200);
     expect(again.body).not.toHaveProperty("registrationToken");
+    // Rule 8: not even their hashes.
+    for (const shown of [first, again]) expect(JSON.stringify(shown.body)).not.toMatch(/hash|nonce/i);
     const other = await call(protectItem(app.source), { params: web, body: { disks: DISKS.slice(1) } });
     expect(other).toMatchObject({ status: 409, body: { error: { code: "item-exists" } } });
+  });
+
+  it("does not protect a virtual machine by its disks, and repairs none that is failing over", async () => {
+    const { app } = await registered();
+    const failover = { state: "FailoverInProgress", activeLocation: "Primary", failover: "Unplanned" } as const;
+    await ensureManaged(app.stores, {
+      version: 1,
+      itemId: "web-1",
+      situation: { ...failover, job: { jobId: "0".repeat(32), flow: "unplanned-failover" } },
+      running: undefined,
+      sourceVmId: "/subscriptions/s1/resourceGroups/shop/providers/Microsoft.Compute/virtualMachines/web-1",
+      options: { targetRegion: "northeurope" },
+      policy: undefined,
+      plan: undefined,
+    });
+    const byDisks = await call(protectItem(app.source), { params: web, body: { disks: DISKS } });
+    expect(byDisks).toMatchObject({ status: 409, body: { error: { code: "item-exists" } } });
+    const repair = await call(repairReplication(app.source), { params: web });
+    expect(repair).toMatchObject({ status: 409, body: { error: { code: "operation-not-allowed" } } });
   });
 
   it("takes a policy in minutes, parts of one too", async () => {
@@ -329,7 +351,8 @@ describe("status, recovery points and restores", () => {
     const points = (await call(listRecoveryPoints(app.source), { params: web })).body as { value: { name: string }[] };
     const begin = () => call(restoreRecoveryPoint(app.source), { params: { ...web, point: points.value[0]?.name ?? "" } });
     for (let count = 0; count < RESTORES_MAX_COUNT; count += 1) expect((await begin()).status).toBe(202);
-    expect(await begin()).toMatchObject({ status: 409, body: { error: { code: "conflict" } } });
+    const message = `The item has ${RESTORES_MAX_COUNT} restores.`;
+    expect(await begin()).toMatchObject({ status: 409, body: { error: { code: "conflict", message } } });
   });
 
   it("names points and restores that do not exist", async () => {

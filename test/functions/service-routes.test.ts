@@ -73,10 +73,12 @@ describe("who asks as a mobility service without being one", () => {
   });
 
   it.each(["register", "heartbeat", "settle"] as const)("%s: a stranger causes no request to storage", async (route) => {
-    const { requests, reads, memory } = await registered();
+    const { requests, reads, memory, ticket } = await registered();
     const before = memory.dump();
     for (const item of ["web-1", "nobody"])
       for (const token of ["guess", TOKEN, `${"0".repeat(32)}.${TOKEN}`]) await requests[route](item, token);
+    // Nor does who speaks for one item, and asks for another.
+    await requests[route]("nobody", `${ticket}.${TOKEN}`);
     expect(reads).toEqual([]);
     expect(memory.dump()).toEqual(before);
   });
@@ -161,8 +163,12 @@ describe("a gate", () => {
     for (let count = 1; count < bounds.atOnce; count += 1) {
       await expect(gate.run("failing", () => Promise.reject(new Error("no")))).rejects.toThrow("no");
     }
-    for (let count = 1; count < bounds.atOnce; count += 1) void gate.run(`other-${count}`, never);
+    const turnedAway: unknown[] = [];
+    for (let count = 1; count < bounds.atOnce; count += 1) {
+      gate.run(`other-${count}`, never).catch((error: unknown) => turnedAway.push(error));
+    }
     await expect(gate.run("last", async () => "answer")).rejects.toMatchObject(refused);
+    expect(turnedAway).toEqual([]);
   });
 
   it("counts each caller by itself, and grants another request after a while", async () => {

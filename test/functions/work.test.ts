@@ -1,10 +1,12 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { applyHints } from "../../functions/apply-hints.ts";
 import { protectItem } from "../../functions/protect-item.ts";
+import { restoreRecoveryPoint } from "../../functions/restore-recovery-point.ts";
 import { restoreSlices } from "../../functions/restore-slices.ts";
 import { sweep } from "../../functions/sweep.ts";
 import { takePoints } from "../../functions/take-points.ts";
 import type { ApplicationSource } from "../../functions/wiring.ts";
+import type { FlowRun } from "../../orchestrations/flow-run.ts";
 import { readProgress, replaceProgress } from "../../replication/apply/progress.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import type { LeewardEvent } from "../../replication/events/event.ts";
@@ -12,9 +14,11 @@ import type { Progress } from "../../replication/items/item.ts";
 import { HEARTBEAT_RECORD, ITEM_RECORD, PROGRESS_RECORD, cacheContainer, deltaName } from "../../replication/items/names.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
 import { CLAIM_MS, ITEMS_PAGE_MAX_COUNT, RESTORE_STALE_MS, SWEEP_ALL_MS } from "../../replication/limits.ts";
+import { ensureManaged } from "../../replication/jobs/managed-item.ts";
 import { readItem } from "../../replication/items/item-record.ts";
 import { startOf as startOfStream } from "../../replication/items/streams.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
+import { listPoints } from "../../replication/points/catalog.ts";
 import { startRestore } from "../../replication/restore/start.ts";
 import { missing } from "../missing.ts";
 import { type AppInMemory, appInMemory, call, deliver, deltaOf, fire } from "./app-under-test.ts";
@@ -278,6 +282,44 @@ describe("functions that work on queues and timers", () => {
         scopes.push((JSON.parse(lines[0] ?? "{}") as { scope: string }).scope);
       }
       expect(scopes).toEqual(["all", "hints", "all"]);
+    });
+
+    it("rule 5: sends restores on whose message was lost", async () => {
+      await protect("web");
+      await upload("web", await startOf("web"), 7);
+      await deliver(applyHints(app.source), created("web"));
+      const { points } = await listPoints(app.stores.records("web"));
+      await call(restoreRecoveryPoint(app.source), { params: { item: "web", point: points[0]?.pointId ?? missing() } });
+      const [sent] = app.sent.splice(0);
+      app.advance(RESTORE_STALE_MS + 1);
+      await fire(sweep(app.source));
+      expect(app.sent).toEqual([sent]);
+    });
+
+    it("looks after the flow of an item whose own sweep fails", async () => {
+      await protect("web");
+      await ensureManaged(app.stores, {
+        version: 1,
+        itemId: "web",
+        situation: {
+          state: "FailoverInProgress",
+          activeLocation: "Primary",
+          failover: "Unplanned",
+          job: { jobId: "1-job", flow: "unplanned-failover" },
+        },
+        running: undefined,
+        sourceVmId: "/subscriptions/s1/resourceGroups/shop/providers/Microsoft.Compute/virtualMachines/web",
+        options: { targetRegion: "northeurope" },
+        policy: undefined,
+        plan: undefined,
+      });
+      await upload("web", await startOf("web"), 7);
+      const started: string[] = [];
+      const start = async ({ jobId }: FlowRun): Promise<void> => void started.push(jobId);
+      const queue = { send: () => Promise.reject(new LeewardError("store-unavailable", "The queue is away.")) };
+      const withFlows: ApplicationSource = () => ({ ...app.source(), queue, flows: () => ({ start, stateOf: async () => undefined }) });
+      await expect(fire(sweep(withFlows))).rejects.toMatchObject({ code: "store-unavailable" });
+      expect(started).toEqual(["1-job"]);
     });
 
     it("tells the topic last: one that is away is warned of once, and nothing fails", async () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { applySlice } from "../../replication/apply/run.ts";
 import { encodeDelta } from "../../replication/delta/encode.ts";
 import { readItem } from "../../replication/items/item-record.ts";
-import { journalName } from "../../replication/items/names.ts";
+import { STREAMS_RECORD, journalName } from "../../replication/items/names.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { registerService } from "../../replication/items/register.ts";
 import { settleEpoch } from "../../replication/items/settle.ts";
@@ -56,6 +56,16 @@ describe("a second life of an item", () => {
   it("uses no stream number and no start position of the first", async () => {
     const { first, second } = await secondLife();
     expect(second.stream).toBeGreaterThan(first.stream);
+    expect(second.checksum).not.toBe(first.checksum);
+  });
+
+  it("has another start position even where nothing tells of the first any more, and the number of its stream comes again", async () => {
+    const world = createWorld();
+    const first = await live(world);
+    await removeItem(world.stores, ITEM);
+    await world.stores.records(ITEM).remove(STREAMS_RECORD);
+    const second = await live(world);
+    expect(second.stream).toBe(first.stream);
     expect(second.checksum).not.toBe(first.checksum);
   });
 

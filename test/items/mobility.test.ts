@@ -44,7 +44,12 @@ describe("tokens", () => {
     expect(matchesHash("", tokenHash("token"))).toBe(false);
     expect(matchesHash("token", undefined)).toBe(false);
     expect(matchesHash("token", "")).toBe(false);
-    expect(matchesHash("token", tokenHash("token").slice(0, 63))).toBe(false);
+    const hash = tokenHash("token");
+    const other = (digit: string | undefined): string => (digit === "0" ? "1" : "0");
+    for (const at of hash.split("").keys()) {
+      expect(matchesHash("token", `${hash.slice(0, at)}${other(hash[at])}${hash.slice(at + 1)}`)).toBe(false);
+    }
+    expect(matchesHash("token", hash.slice(0, 63))).toBe(false);
     expect(matchesHash("x".repeat(257), tokenHash("x".repeat(257)))).toBe(false);
   });
 });

@@ -91,6 +91,7 @@ describe("repairReplication", () => {
     // A word about the stream before is none about this one.
     const answer = await beat(world, { uploaded: { ...START, epoch: 1 } });
     expect(answer).toMatchObject({ stream: 2, start: startOf(item), applied: startOf(item) });
+    expect(answer.upload.containerUrl).toContain(`/${ITEM}-2?`);
     expect(await readItemStatus(world.context, ITEM)).toMatchObject({ stage: "resynchronizing", repair: { state: "requested" } });
     await beat(world, { start: startOf(item), uploaded: startOf(item), seeding: { doneBytes: 1, totalBytes: 2 } });
     expect(await readItemStatus(world.context, ITEM)).toMatchObject({ stage: "resynchronizing", repair: { state: "running" } });
@@ -166,10 +167,12 @@ describe("repairReplication", () => {
   it("rule 3: a worker that is warm writes nothing more once the new stream is open", async () => {
     const world = await replicating();
     const looks: string[] = [];
+    let generation = 0;
     const outcome = await work(world, {
       awaitHint: async () => {
         looks.push("warm");
         if (looks.length > 1) return false;
+        ({ generation } = await progressOf(world));
         await requestRepair(world.context, ITEM);
         await send(world, deltaAfter(deltaAfter(START, 1).end, 9));
         return true;
@@ -177,7 +180,10 @@ describe("repairReplication", () => {
     });
     expect(outcome).toEqual({ kind: "fenced" });
     expect(await progressOf(world)).toMatchObject({ stream: 2, seeding: true });
+    // Generations only rise, in all streams of an item together.
+    expect((await progressOf(world)).generation).toBe(generation);
     await seedAgain(world);
+    expect((await progressOf(world)).generation).toBeGreaterThan(generation);
   });
 
   it("P19: the same request is the same repair, whatever came since; another one waits until it is done", async () => {

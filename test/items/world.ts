@@ -77,7 +77,12 @@ export function beat(
   stores = world.stores,
 ): Promise<HeartbeatAnswer> {
   const { clock } = world.context;
-  const access = { grantCreate: async () => ({ containerUrl: "https://cache.invalid/c?sig=secret", expiresMs: clock.now() + HOUR_MS }) };
+  const access = {
+    grantCreate: async (itemId: string, stream: number) => ({
+      containerUrl: `https://cache.invalid/${itemId}-${stream}?sig=secret`,
+      expiresMs: clock.now() + HOUR_MS,
+    }),
+  };
   const request = { ...WHO, sentMs: clock.now(), start: START, uploaded: START, pendingBytes: 0, ...changes };
   return recordHeartbeat({ ...world.context, stores, access }, ITEM, token, request);
 }

@@ -138,6 +138,20 @@ describe("activity log", () => {
     again.close();
   });
 
+  it("lets nothing be touched while that is on its way to the medium", async () => {
+    const { promise: synced, resolve: sync } = Promise.withResolvers<void>();
+    const files = { ...FILES, datasyncLater: () => synced };
+    const path = join(temporaryFolder(), "activity");
+    const log = openActivity({ files, path, binding: BINDING, regionBytes: REGION, maxRegions: 4 });
+    const heating = log.heat(0, 0, 512, settled);
+    for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
+    expect(log.touch(0, 0, 512)).toBe(false);
+    sync();
+    await heating;
+    expect(log.touch(0, 0, 512)).toBe(true);
+    log.close();
+  });
+
   it("lets go of what was not used for longest, and only when what it covers is on the medium", async () => {
     const log = openLog(join(temporaryFolder(), "activity"));
     for (const region of [0, 1, 2, 3]) await log.heat(0, region * REGION, 512, settled);

@@ -57,6 +57,39 @@ describe("an epoch that was given up", () => {
     }
   });
 
+  it("has no other way: while deltas wait for their upload nothing is given up", async () => {
+    const machine = await complete(1);
+    await machine.time.finish(machine.write(0, 0, 1, 7, false));
+    machine.cut();
+    await machine.until(({ sealer }) => sealer.waiting === 0);
+    machine.isFullForDeltas = true;
+    await machine.time.finish(machine.write(0, 1, 1, 8, false));
+    machine.cut();
+    await machine.idle(2000);
+    expect(machine.capture.sealer.waiting).toBe(1);
+    expect(machine.capture.recorder.mode.kind).toBe("logging");
+    machine.isFullForDeltas = false;
+    await expect(machine.finish()).resolves.toBeUndefined();
+  });
+
+  it("rule 4: and that is damaged has everything read again: nobody knows what the rest of it held", async () => {
+    const machine = await complete(1);
+    await machine.time.finish(machine.write(0, 0, 1, 7, false));
+    await machine.time.finish(machine.write(1, 64, 1, 8, true));
+    machine.isFullForDeltas = true;
+    machine.cut();
+    const path = `/state/journal/${machine.names("journal")[0]}`;
+    const bytes = machine.medium.get(path) ?? Buffer.alloc(0);
+    // The last byte of the second record.
+    machine.medium.put(
+      path,
+      bytes.map((byte, index) => (index === bytes.length - 1 ? byte ^ 1 : byte)),
+    );
+    await machine.givenUp();
+    machine.isFullForDeltas = false;
+    await expect(machine.finish()).resolves.toBeUndefined();
+  });
+
   it("rule 1: the end of a pass that stands behind it ends nothing: part of what the pass read is gone", async () => {
     const machine = new SourceMachine(createRandom(1));
     await machine.start();
@@ -79,6 +112,29 @@ describe("an epoch that was given up", () => {
     await machine.time.finish(machine.upload(100));
     machine.checkDeltas();
     await expect(machine.finish()).resolves.toBeUndefined();
+  });
+});
+
+describe("what was written while there was no log", () => {
+  it("rule 1: is missing until it was read: a delta that is sealed before is no consistent state of the source", async () => {
+    for (let seed = 0; seed < 8; seed += 1) {
+      const machine = await complete(seed);
+      machine.spoolBoundBytes = 1;
+      for (let sector = 0; sector < 128; sector += 32) await machine.time.finish(machine.write(0, sector, 32, 7, false));
+      await machine.time.finish(machine.write(1, 0, 1, 8, false));
+      expect(machine.capture.recorder.mode.kind).toBe("tracking");
+      machine.spoolBoundBytes = 1024 * 1024;
+      await machine.logAgain();
+      const { epoch } = machine.state.sealed;
+      // In the same turn, before anything was read.
+      const written = machine.write(1, 0, 1, 9, false);
+      machine.cut();
+      await machine.time.finish(written);
+      await machine.until(() => machine.state.sealed.epoch > epoch);
+      await machine.time.finish(machine.upload(100));
+      machine.checkDeltas();
+      await expect(machine.finish()).resolves.toBeUndefined();
+    }
   });
 });
 

@@ -230,6 +230,40 @@ describe("NBD server", () => {
     await client.close();
   });
 
+  it("FUA of a request that writes nothing makes durable what was written before it", async () => {
+    const disk = memoryDisk(MIB);
+    let flushes = 0;
+    const path = await serve({
+      ...disk,
+      flush: async () => {
+        flushes += 1;
+      },
+    });
+    const { socket, reader } = await raw(path, false);
+    const [FUA, WRITE, TRIM, CACHE, WRITE_ZEROES] = [1, 1, 4, 5, 6];
+    const nothing = [
+      [TRIM, 512],
+      [CACHE, 512],
+      [WRITE, 0],
+      [WRITE_ZEROES, 0],
+    ] as const;
+    for (const [at, [type, length]] of nothing.entries()) {
+      for (const flags of [0, FUA]) {
+        socket.write(request(type, at, 0, length, flags));
+        expect((await reader.take(16)).readUInt32BE(4)).toBe(0);
+        expect([at, flags, flushes]).toEqual([at, flags, at + flags]);
+      }
+    }
+  });
+
+  it("listens on this machine only: a raw disk has no password", async () => {
+    for (const host of ["0.0.0.0", "::", "10.0.0.4", "127.0.0.1.example.org"]) {
+      await expect(startNbdServer([{ kind: "tcp", host, port: 0 }], [])).rejects.toMatchObject({ code: "configuration-invalid" });
+    }
+    const server = await startNbdServer([{ kind: "tcp", host: "127.0.0.1", port: 0 }], []);
+    await server.stop();
+  });
+
   it("finishes everything outstanding before it obeys DISC", async () => {
     const disk = memoryDisk(MIB);
     disk.hold = true;

@@ -1,13 +1,33 @@
 import { describe, expect, it } from "vitest";
 import { errorBody } from "../../mobility/control/answers.ts";
 import { controlUrl } from "../../mobility/control/control-client.ts";
-import { blobUrl, putOutcome } from "../../mobility/upload/put-blob.ts";
+import { nodeFiles } from "../../mobility/node-files.ts";
+import { blobUrl, putDelta, putOutcome } from "../../mobility/upload/put-blob.ts";
+import type { HttpRequest } from "../../mobility/upload/transport.ts";
 
 describe("Put Blob", () => {
   it("joins the container's address with the name and keeps the credential", () => {
     const expected = "https://account.example/container/0000000001/000000000002?sp=c&sig=a%2Fb%2B";
     expect(blobUrl("https://account.example/container?sp=c&sig=a%2Fb%2B", "0000000001/000000000002").href).toBe(expected);
     expect(blobUrl("https://account.example/container/?sp=c&sig=a%2Fb%2B", "0000000001/000000000002").href).toBe(expected);
+  });
+
+  it("creates only, and says what its bytes must hash to", async () => {
+    const sent: HttpRequest[] = [];
+    const transport = {
+      send: async (request: HttpRequest) => {
+        sent.push(request);
+        return { status: 201, headers: {}, body: "" };
+      },
+      close: () => undefined,
+    };
+    const delta = { end: { stream: 1, epoch: 2, checksum: "0".repeat(64) }, path: "/unread", lengthBytes: 5, md5: "bWQ1" };
+    const containerUrl = "https://account.example/container?sp=c";
+    const { signal } = new AbortController();
+    expect(await putDelta({ files: nodeFiles(), transport, containerUrl, delta, signal })).toEqual({ kind: "created" });
+    expect(sent).toMatchObject([
+      { method: "PUT", headers: { "if-none-match": "*", "content-md5": "bWQ1", "x-ms-blob-type": "BlockBlob" }, body: { path: "/unread" } },
+    ]);
   });
 
   it.each([

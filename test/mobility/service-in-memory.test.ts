@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { parseConfig } from "../../mobility/config.ts";
+import { heartbeatRequest } from "../../mobility/report.ts";
 import { openService } from "../../mobility/service.ts";
 import type { OpenedService } from "../../mobility/service.ts";
 import type { HttpAnswer } from "../../mobility/upload/transport.ts";
@@ -139,6 +140,27 @@ const isUploaded = (service: OpenedService): boolean => {
   return seeding.done && pendingBytes === 0 && resynchronization.state === "none" && sealed.epoch === uploaded.epoch;
 };
 
+/** How often the service says that nothing waits, after the last write of a guest that writes now and then: each time that is true. */
+async function currentWhileWriting(machine: MemoryMachine, service: OpenedService): Promise<number> {
+  const { random, time } = machine;
+  let count = 0;
+  for (let write = 0; write < 3; write += 1) {
+    const wroteMs = time.nowMs;
+    await service.volumes[0]?.write(512 * random.below(64), Buffer.alloc(512, random.below(256)), false);
+    let known = -1;
+    for (let steps = 0; steps < 60; steps += 1) {
+      const { currentAtMs = 0 } = await heartbeatRequest(service.parts);
+      if (currentAtMs > wroteMs && known !== machine.blobs.size) {
+        known = machine.blobs.size;
+        count += 1;
+        expect(replay(machine.blobs).images[0]?.equals(machine.image)).toBe(true);
+      }
+      await time.step();
+    }
+  }
+  return count;
+}
+
 async function uploadedBy(machine: MemoryMachine, service: OpenedService): Promise<void> {
   await machine.time.until(() => isUploaded(service));
   expect(service.status()).toMatchObject({ state: "running", mode: "logging", pendingBytes: 0, resynchronization: { state: "none" } });
@@ -174,6 +196,8 @@ async function history(seed: number): Promise<void> {
   machine.lossChance = 0;
   const service = await machine.open();
   if (service === undefined) throw new Error("nothing kills the last one");
+  await uploadedBy(machine, service);
+  expect(await currentWhileWriting(machine, service)).toBeGreaterThan(0);
   await uploadedBy(machine, service);
   await time.finish(service.stop());
   expect(machine.process?.medium.openHandles).toBe(0);

@@ -1,9 +1,11 @@
 import { describe, expect, it, vi } from "vitest";
-import { isOfStream, openStateFile, readState } from "../../mobility/epochs/state.ts";
+import { openDisks } from "../../mobility/disks/open-disks.ts";
+import { isOfStream, openStateFile, readState, uploadedTo } from "../../mobility/epochs/state.ts";
 import type { ServiceState } from "../../mobility/epochs/state.ts";
+import { openState, stateFolder } from "../../mobility/open-state.ts";
 import type * as Limits from "../../replication/limits.ts";
-import { JOURNAL_CLOSED_SEGMENTS_MAX } from "../../replication/limits.ts";
-import { startPosition } from "../../replication/position.ts";
+import { JOURNAL_CLOSED_SEGMENTS_MAX, STATE_RESERVE_BYTES } from "../../replication/limits.ts";
+import { type Position, startPosition } from "../../replication/position.ts";
 import { createMemoryMedium } from "../memory/memory-files.ts";
 import type { MemoryMedium } from "../memory/memory-files.ts";
 import { createRandom } from "../memory/random.ts";
@@ -80,12 +82,63 @@ describe("the state file", () => {
     expect(state.current.sealedSegment).toBe(4);
   });
 
+  it("is written on a full disk too: its reserve makes room", async () => {
+    const medium = createMemoryMedium({
+      random: createRandom(1),
+      schedule: (work) => void setImmediate(work),
+      capacityBytes: 2 * STATE_RESERVE_BYTES,
+    });
+    const { files } = medium.process();
+    files.makeFolder("/state", 0o700);
+    const state = openStateFile(files, PATH, FIRST);
+    const other = files.open("/state/other", "w", 0o600);
+    const fill = (): void => {
+      for (;;) files.write(other, Buffer.alloc(512), 0, 512, files.statusOf(other).lengthBytes);
+    };
+    expect(fill).toThrow("ENOSPC");
+    await state.change({ lastWriteMs: 7 });
+    expect(readState(files, PATH)?.lastWriteMs).toBe(7);
+  });
+
   it("makes its reserve again also when there was no room for it: the next write needs it", async () => {
     const medium = emptyMedium();
     const state = openStateFile(medium.process().files, PATH, FIRST);
     medium.fail({ operations: ["write"], path: /state\.json\.tmp$/, code: "ENOSPC", when: "before", times: 2 });
     await expect(state.change({ lastWriteMs: 7 })).rejects.toThrow("ENOSPC");
     expect(medium.get("/state/reserve")?.length).toBeGreaterThan(0);
+  });
+
+  it("rule 6: that is damaged is not believed: the service does not start", async () => {
+    const machine = await complete();
+    machine.die("kill");
+    const bytes = machine.medium.get(PATH) ?? Buffer.alloc(0);
+    for (let at = 0; at < bytes.length; at += 7) {
+      machine.medium.put(
+        PATH,
+        bytes.map((byte, index) => (index === at ? byte ^ 1 : byte)),
+      );
+      await expect(machine.start(), `byte ${at}`).rejects.toMatchObject({ code: "state-corrupt" });
+    }
+  });
+
+  it("of other disks is not taken: pages of one would be sent as those of another", async () => {
+    const machine = await complete();
+    machine.die("kill");
+    const before = machine.medium.get(PATH);
+    const image = machine.medium.get("/b.img") ?? Buffer.alloc(0);
+    machine.medium.put("/b.img", Buffer.concat([image, Buffer.alloc(512)]));
+    await expect(machine.start()).rejects.toMatchObject({ code: "state-corrupt" });
+    expect(machine.medium.get(PATH)).toEqual(before);
+    machine.medium.put("/b.img", image);
+    await machine.start();
+    await expect(machine.finish()).resolves.toBeUndefined();
+  });
+
+  it("takes no delta of another stream for uploaded, nor one that was never sealed", () => {
+    const state = { ...FIRST, sealed: { ...START, stream: 2, epoch: 3 } };
+    expect(uploadedTo({ ...START, stream: 2, epoch: 3 })(state)).toEqual({ uploaded: { ...START, stream: 2, epoch: 3 } });
+    expect(uploadedTo({ ...START, stream: 1, epoch: 3 })(state)).toEqual({});
+    expect(uploadedTo({ ...START, stream: 2, epoch: 4 })(state)).toEqual({});
   });
 
   it("knows a stream by its start, and one of a file of before by what it has of it", () => {
@@ -160,6 +213,20 @@ describe("a state file that cannot be written", () => {
     expect(machine.state.resynchronizationId).toBe("r1");
   });
 
+  it("a request that was taken up and could not be remembered is obeyed, and obeyed again when it comes again", async () => {
+    const machine = await complete();
+    const { pass } = machine.state.seed;
+    const asked = machine.capture.recorder.resynchronize("requested", "r1");
+    await machine.until(() => machine.state.seed.pass > pass);
+    machine.failState(2, "before");
+    await expect(machine.time.finish(asked)).rejects.toThrow("EIO");
+    await machine.finish();
+    expect(machine.state).toMatchObject({ isMarkingAll: true, seed: { pass: pass + 1, done: true } });
+    await machine.time.finish(machine.capture.recorder.resynchronize("requested", "r1"));
+    await machine.finish();
+    expect(machine.state).toMatchObject({ isMarkingAll: false, resynchronizationId: "r1", seed: { pass: pass + 2, done: true } });
+  });
+
   it("everything is read again though the machine died between the flag and the marks", async () => {
     for (let seed = 0; seed < 8; seed += 1) {
       const machine = await complete(seed);
@@ -208,5 +275,26 @@ describe("a state file that cannot be written", () => {
     machine.die("kill");
     await machine.start();
     await expect(machine.finish()).resolves.toBeUndefined();
+  });
+});
+
+describe("a first start that died before its state file", () => {
+  it("leaves nothing that the next one takes for its own: by then there may be another stream", async () => {
+    const medium = emptyMedium();
+    medium.put("/a.img", Buffer.alloc(65_536, 1));
+    const open = async (stream: number) => {
+      const { files } = medium.process();
+      files.makeFolder("/state/journal", 0o700);
+      files.makeFolder("/state/spool", 0o700);
+      const disks = openDisks(files, [{ id: "a", path: "/a.img", sectorSizeBytes: 512 }]);
+      const descriptions = disks.map(({ description }) => description);
+      const register = async (): Promise<Position> => startPosition("vm1", stream, descriptions, NONCE);
+      return openState({ files, folder: stateFolder("/state"), itemId: "vm1", disks, bootId: "1", register });
+    };
+    await open(1);
+    medium.process().files.remove(PATH);
+    const { map, state } = await open(2);
+    expect(state.current.sealed.stream).toBe(2);
+    expect(map.dirtyBytes).toBe(65_536);
   });
 });

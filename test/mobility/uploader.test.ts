@@ -8,6 +8,7 @@ import type { SpooledDelta } from "../../mobility/epochs/spool.ts";
 import { nodeFiles } from "../../mobility/node-files.ts";
 import type { HttpAnswer, HttpRequest } from "../../mobility/upload/transport.ts";
 import { LeewardError } from "../../replication/errors.ts";
+import { UPLOADS_IN_FLIGHT } from "../../replication/limits.ts";
 import { startUploader } from "../../mobility/upload/uploader.ts";
 import type { Uploader, UploaderOptions } from "../../mobility/upload/uploader.ts";
 import { temporaryFolder } from "./temporary.ts";
@@ -195,6 +196,22 @@ describe("uploads", () => {
     uploader.add(delta(2));
     await settle();
     expect({ sent, failures: failures.length }).toEqual({ sent: [1], failures: 2 });
+  });
+
+  it("rule 9: holds only so many of them under way", async () => {
+    const answers: ((answer: HttpAnswer) => void)[] = [];
+    const { uploader, sent, delta } = uploads(() => new Promise<HttpAnswer>((resolve) => answers.push(resolve)));
+    uploader.grant(PLACE);
+    for (let epoch = 1; epoch <= 3 * UPLOADS_IN_FLIGHT; epoch += 1) uploader.add(delta(epoch));
+    await settle();
+    expect(sent).toHaveLength(UPLOADS_IN_FLIGHT);
+    answers[0]?.(answerOf(201));
+    await settle();
+    expect(sent).toHaveLength(UPLOADS_IN_FLIGHT + 1);
+    while (uploader.waiting > 0) {
+      for (const answer of answers) answer(answerOf(201));
+      await settle();
+    }
   });
 
   it("rule 4: the position does not move over a delta that the cache does not have", async () => {

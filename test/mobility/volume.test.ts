@@ -88,6 +88,17 @@ describe("volume", () => {
     expect(answered).toBe(true);
   });
 
+  it("answers FUA of a write that takes several records only when the last one is durable", async () => {
+    const { volume, events, finishSync } = world();
+    let answered = false;
+    const done = volume.write(0, Buffer.alloc(9 * MIB, 1), true)?.then(() => (answered = true));
+    while (events.at(-1) !== "sync" && !answered) await new Promise((resolve) => setImmediate(resolve));
+    expect([answered, events.filter((event) => event.startsWith("image")).length]).toEqual([false, 3]);
+    finishSync();
+    await done;
+    expect(answered).toBe(true);
+  });
+
   it("makes whole sectors of a write that is not aligned, with what the image holds around it", () => {
     const { volume, events } = world();
     void volume.write(0, Buffer.alloc(1536, 7), false);

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { openWriteLog } from "../../mobility/epochs/write-log.ts";
 import type { WriteLogOptions } from "../../mobility/epochs/write-log.ts";
-import { DELTA_MAX_EXTENTS, EPOCH_MAX_EXTENTS } from "../../replication/limits.ts";
+import { RECORD_HEADER_BYTES } from "../../mobility/journal/record.ts";
+import { DELTA_MAX_EXTENTS, EPOCH_MAX_DATA_BYTES, EPOCH_MAX_EXTENTS } from "../../replication/limits.ts";
 import { createRandom } from "../memory/random.ts";
 import { createVirtualTime } from "../memory/virtual-time.ts";
 
@@ -28,7 +29,7 @@ function logInMemory(changes: Partial<WriteLogOptions> = {}) {
       failure: undefined,
       append: ({ timeMs }, data) => {
         times.push(timeMs);
-        openBytes += 56 + data.length;
+        openBytes += RECORD_HEADER_BYTES + data.length;
         sequence += 1;
         return openBytes - data.length;
       },
@@ -104,5 +105,32 @@ describe("the write log", () => {
     for (const size of sizes) expect(size).toBeLessThanOrEqual(EPOCH_MAX_EXTENTS);
     for (const size of sizes) expect(size).toBeGreaterThan(EPOCH_MAX_EXTENTS - 4);
     expect(EPOCH_MAX_EXTENTS).toBeLessThanOrEqual(DELTA_MAX_EXTENTS / 2);
+  });
+
+  it("rule 9: no epoch has more bytes than its bound", () => {
+    const { log, epochs } = logInMemory();
+    const data = Buffer.alloc(4 * 1024 * 1024);
+    const fitting = Math.floor(EPOCH_MAX_DATA_BYTES / (RECORD_HEADER_BYTES + data.length));
+    for (let at = 0; at <= fitting; at += 1) {
+      log.append({ kind: "write", disk: 0, pass: 0, offsetBytes: at * data.length, lengthBytes: data.length }, data);
+    }
+    expect(epochs).toEqual([fitting]);
+  });
+
+  it("no epoch is older than its bound, counted from its first record", () => {
+    const timers: { readonly waitMs: number; readonly run: () => void }[] = [];
+    const { clock } = createVirtualTime(0, createRandom(1)).process();
+    const after = (waitMs: number, run: () => void): (() => void) => {
+      const timer = { waitMs, run };
+      timers.push(timer);
+      return () => void timers.splice(timers.indexOf(timer), 1);
+    };
+    const { log, epochs } = logInMemory({ clock: { ...clock, after } });
+    for (let at = 0; at < 3; at += 1) log.append({ kind: "zero", disk: 0, pass: 0, offsetBytes: 0, lengthBytes: 512 }, Buffer.alloc(0));
+    expect(timers.map(({ waitMs }) => waitMs)).toEqual([3_600_000]);
+    timers[0]?.run();
+    expect(epochs).toEqual([3]);
+    expect(timers).toEqual([]);
+    expect(log.empty).toBe(true);
   });
 });

@@ -58,6 +58,16 @@ describe("a resource group that Leeward made", () => {
     expect(leftIds(await disable(world, "web-2"))).toEqual([GROUP]);
   });
 
+  it("stays with the network in it, and both are named, when the ledger of another item cannot be read", async () => {
+    const world = await withSecondItem();
+    const network = await networkOf(world);
+    await world.stores.records("web-2").put("ledger.json", new TextEncoder().encode('{"sha256":"'));
+    const job = await disable(world);
+    expect([job.state, stands(world, network)]).toEqual(["Succeeded", true]);
+    expect(leftIds(job)).toEqual(expect.arrayContaining([GROUP, network]));
+    expect(job.leftovers?.find(({ id }) => id === network)?.message).toContain("web-2");
+  });
+
   it("is found and used again by the next protection", async () => {
     const world = await protectedWorld();
     await disable(world);

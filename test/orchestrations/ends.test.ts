@@ -7,6 +7,8 @@ import { findItem } from "../../replication/items/item-record.ts";
 import type { Progress } from "../../replication/items/item.ts";
 import { recordHeartbeat } from "../../replication/items/heartbeat.ts";
 import { ITEM_RECORD, journalName } from "../../replication/items/names.ts";
+import { newRegistrationToken } from "../../replication/items/protect.ts";
+import { registerService } from "../../replication/items/register.ts";
 import { type JobRecord, stateDescription } from "../../replication/jobs/job.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import {
@@ -22,7 +24,7 @@ import { endReplication, lookWorkers } from "../../orchestrations/activities/wor
 import { retryLeftover } from "../../orchestrations/leftovers.ts";
 import { SOURCE_GROUP } from "../planning/samples.ts";
 import type { PortCall } from "../memory/wrapped-stores.ts";
-import { type FlowWorld, SOURCE_VM, addPoint, enable, failover, plainOperation, protectedWorld } from "./world.ts";
+import { type FlowWorld, SOURCE_VM, addPoint, emptyHistory, enable, failover, plainOperation, protectedWorld } from "./world.ts";
 
 const NO_PAUSE = { pause: async () => undefined };
 const LASTING = ["ledger.json", "managed.json", "streams.json"];
@@ -83,6 +85,22 @@ describe("disabling while the source region is gone", () => {
     ]);
   });
 
+  it("asks nothing of the source before all is gone in the target, and forgets the item last", async () => {
+    const region = await regionWorld();
+    const { world } = region;
+    Object.assign(region, { isGone: true, hangs: true });
+    const { run } = await world.ask(plainOperation("DisableProtection"));
+    const history = emptyHistory();
+    await world.finish(run, { history });
+    const lastInTarget = history.steps.findLastIndex((step) => step.includes('"name":"removeTargetData"'));
+    const firstAtSource = history.steps.findIndex((step) => step.includes('"side":"source"'));
+    const forgotten = history.steps.findIndex((step) => step.includes('"name":"forgetItem"'));
+    const lastLeft = history.steps.findLastIndex((step) => step.includes('"name":"leaveAtSource"'));
+    expect(lastInTarget).toBeGreaterThan(0);
+    expect(firstAtSource).toBeGreaterThan(lastInTarget);
+    expect(forgotten).toBeGreaterThan(lastLeft);
+  });
+
   it("is finished by the sweep when the region is back, and not tried more often than each hour", async () => {
     const region = await regionWorld();
     const { world } = region;
@@ -117,6 +135,18 @@ describe("disabling while the source region is gone", () => {
     expect((await disable(world)).errors).toEqual([]);
     expect(world.resourceManager.resources.has(EXTENSION.toLowerCase())).toBe(false);
     expect((await readLedger(world.stores, "web-1")).entries).toEqual([]);
+  });
+
+  it("is not tried while a job of the item runs", async () => {
+    const region = await regionWorld();
+    const { world } = region;
+    region.isGone = true;
+    await disable(world);
+    region.isGone = false;
+    await world.pass(LEFT_RETRY_MS);
+    await world.ask(enable());
+    expect(await retryLeftover(world.context, "web-1")).toBeUndefined();
+    expect(world.resourceManager.resources.has(EXTENSION.toLowerCase())).toBe(true);
   });
 
   it("a sweep that is in the middle of it does not remove what a new protection has just made", async () => {
@@ -182,10 +212,13 @@ describe("disabling that is broken off", () => {
         { machineId: "machine", bootId: "boot", sessionId: "session", sentMs: 0, uploaded: applied, pendingBytes: 0 },
       );
     await expect(speak()).resolves.toBeDefined();
+    const registrationToken = await newRegistrationToken(world.context, "web-1");
     const { run } = await world.ask(plainOperation("DisableProtection"));
     await world.finish(run, { strike: (name) => (name === "removeTargetData" ? "before" : undefined) });
     expect((await findItem(world.stores, "web-1"))?.item).toMatchObject({ itemId: "web-1" });
     await expect(speak()).rejects.toMatchObject({ code: "not-authorized" });
+    const late = { registrationToken, itemToken: "cd".repeat(32), machineId: "machine", bootId: "boot", disks: item.disks };
+    await expect(registerService(world.context, "web-1", late)).rejects.toMatchObject({ code: "not-authorized" });
   });
 
   it("a run that began under version 2 ends as it began", async () => {
@@ -250,6 +283,29 @@ describe("a worker in the middle", () => {
     expect([job.errors, ownNames(world)]).toEqual([[], LASTING]);
   });
 
+  it("that lets go with a request behind it that lands as late as it can: it goes with the second removal", async () => {
+    const world = await protectedWorld();
+    const { clock } = world.context;
+    const { run } = await world.ask(plainOperation("DisableProtection"));
+    let landsMs = Number.POSITIVE_INFINITY;
+    const strike = (name: string): undefined => {
+      if (name === "removeTargetData") landsMs = Math.min(landsMs, clock.now() + CLAIM_MS - 1);
+    };
+    let hasLanded = false;
+    const onWait = async (ms: number): Promise<void> => {
+      const endMs = clock.now() + ms;
+      if (!hasLanded && endMs >= landsMs) {
+        hasLanded = true;
+        await world.pass(landsMs - clock.now());
+        await late(world);
+      }
+      await world.pass(endMs - clock.now());
+    };
+    const job = await world.finish(run, { onWait, strike });
+    await onWait(CLAIM_MS);
+    expect([job.errors, hasLanded, ownNames(world)]).toEqual([[], true, LASTING]);
+  });
+
   it("the same under version 2", async () => {
     const world = await protectedWorld();
     const { run } = await world.ask(plainOperation("DisableProtection"));
@@ -285,6 +341,7 @@ describe("a worker in the middle", () => {
       await letGo(world);
     });
     expect((await world.finish(run, { onWait })).errors).toEqual([]);
+    // Had the commit not waited, the point would come now.
     await onWait(CLAIM_MS);
     expect(pointsOf(world)).toEqual([]);
   });

@@ -202,10 +202,12 @@ describe("an unplanned failover and its commit", () => {
     if (stored === undefined) throw new Error("the item replicates");
     const applied = { ...stored.progress.applied, epoch: stored.progress.applied.epoch + 1 };
     await replaceProgress(records, stored, { ...stored.progress, applied, intent: applied });
+    const beganMs = world.context.clock.now();
     const job = await world.operate({ ...failover(), point: { kind: "Latest" } } as ReturnType<typeof failover>);
     expect(job.errors).toEqual([]);
     const point = await readPoint(records, job.pointId ?? "");
     expect(point).toMatchObject({ kind: "point", position: applied });
+    expect(point?.kind === "point" && point.targetTimeMs - beganMs).toBeLessThan(60_000);
   });
 
   it("the commit closes the stream and removes the recovery points", async () => {

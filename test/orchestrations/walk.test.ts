@@ -3,8 +3,9 @@ import type { FlowContext } from "../../orchestrations/activities/context.ts";
 import { managementOf } from "../../orchestrations/activities/context.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { readLedger } from "../../replication/failover/ledger-record.ts";
+import { findJob } from "../../replication/jobs/job-record.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
-import { FLOW_STEP_MAX_BEGINS } from "../../replication/limits.ts";
+import { FLOW_STAGE_MAX_MS, FLOW_STEP_MAX_BEGINS } from "../../replication/limits.ts";
 import type { Change, ResourceManager } from "../../replication/ports-resource-manager.ts";
 import { drive } from "./driver.ts";
 import { type FlowWorld, TARGET_VM, emptyHistory, enable, failover, flowWorld, protectedWorld } from "./world.ts";
@@ -123,6 +124,20 @@ describe("a walk", () => {
     expect(await world.finish(run)).toMatchObject({ state: "Failed", errors: [{ taskName: "CreateMachine", code: "azure-no-capacity" }] });
     const begins = world.resourceManager.requests.filter((request) => request === `begin put ${TARGET_VM}`);
     expect(begins).toHaveLength(FLOW_STEP_MAX_BEGINS);
+  });
+
+  it("gives up a change that never ends", async () => {
+    const world = await protectedWorld();
+    const { run } = await world.ask(failover());
+    const beganMs = world.context.clock.now();
+    const context = behind(world, () => ({
+      look: async (operation) => ({ kind: "running", operation, retryAfterMs: 600_000 }),
+    }));
+    expect(await drive(context, run, { onWait: world.pass })).toEqual({ state: "Failed" });
+    const job = await findJob(world.stores, "web-1", run.jobId);
+    const failure = { taskName: "CreateMachine", code: "azure-no-capacity", message: expect.stringContaining("too long") };
+    expect(job?.errors.at(-1)).toMatchObject(failure);
+    expect(world.context.clock.now() - beganMs).toBeGreaterThan(FLOW_STAGE_MAX_MS);
   });
 
   it("counts the failures of each change for itself", async () => {

@@ -51,6 +51,21 @@ describe("the walk of a protection", () => {
     ]);
   });
 
+  it("rule 8: an account takes no key, no plain http and nobody without a name", () => {
+    const bodies = protectionWalk(planOf(), OWNER)
+      .flat()
+      .flatMap(({ kind, body }) => (kind === "storage-account" && body !== undefined ? [body] : []));
+    expect(bodies).toHaveLength(2);
+    for (const body of bodies) {
+      expect(body["properties"]).toEqual({
+        supportsHttpsTrafficOnly: true,
+        minimumTlsVersion: "TLS1_2",
+        allowBlobPublicAccess: false,
+        allowSharedKeyAccess: false,
+      });
+    }
+  });
+
   it("a network is made with all its subnets, and one that exists is never sent", () => {
     const made = bodyOf(protectionWalk(planOf(), OWNER), "virtual-network");
     expect(partOf(made, "properties", "subnets")).toEqual([

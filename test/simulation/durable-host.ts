@@ -9,7 +9,7 @@ import type { SimulatedProcess } from "./process.ts";
 import type { Timeline } from "./timeline.ts";
 
 /** A process that can run activities. */
-export interface ActivityWorker {
+interface ActivityWorker {
   readonly process: SimulatedProcess;
   readonly context: FlowContext;
 }

@@ -37,7 +37,6 @@ export const FAULT_MODEL = {
   "journal-sync-fails": "survived",
   "clock-jumps": "survived",
   "clone-wakes": "survived",
-  "second-service": "survived",
   // Places.
   "cache-away": "survived",
   "control-away": "survived",
@@ -62,7 +61,7 @@ export interface SentCall {
 }
 
 /** What becomes of a request. Times count from its sending. */
-export interface Fate {
+interface Fate {
   /** When its effect takes place; undefined: never. */
   readonly arrivesMs: number | undefined;
   /** When the caller hears, and what: the answer, or that nobody answered. */

@@ -72,7 +72,7 @@ export interface AppProcess {
   runTimer(timer: TimerName): void;
 }
 
-export type TimerName = keyof typeof TIMERS;
+type TimerName = keyof typeof TIMERS;
 const TIMERS = { sweep, takePoints } as const;
 
 /** host.json: `batchSize` + `newBatchThreshold`, `visibilityTimeout`, `maxPollingInterval`. */

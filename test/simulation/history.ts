@@ -3,6 +3,7 @@ import { journalName } from "../../replication/items/names.ts";
 import { findItem } from "../../replication/items/item-record.ts";
 import { manifestName } from "../../replication/items/names.ts";
 import { type Operator, createOperator } from "./operator.ts";
+import { FAULT_MODEL } from "./fault-model.ts";
 import type { HistoryPlan, Step } from "./plan.ts";
 import { type Verdict, createVerdict, readablePoints } from "./verdict.ts";
 import { type ProtectedMachine, START_MS, type World, createWorld } from "./world.ts";
@@ -83,14 +84,14 @@ async function needsRepair(world: World, { itemId }: ProtectedMachine, repairedM
   if ((await findItem(world.stores, itemId)) === undefined) return false;
   const stopped = (await readProgress(world.stores.records(itemId)))?.progress.stopped;
   if (stopped === undefined || world.timeline.now() - stopped.atMs < OPERATOR_LOOKS_MS) return false;
-  if (!world.plan.steps.some(({ kind }) => MAY_STOP.includes(kind))) {
+  if (!world.plan.steps.some(mayStop)) {
     world.wrong.push(`${itemId} stopped, and nobody had damaged anything: ${stopped.code}: ${stopped.message}`);
   }
   return world.timeline.now() - (repairedMs.get(itemId) ?? 0) > 10 * OPERATOR_LOOKS_MS;
 }
 
-/** After these an item may stop until an operator repairs it. */
-const MAY_STOP: readonly Step["kind"][] = ["delta-damaged", "delta-removed", "journal-damaged", "second-service", "clone-wakes"];
+/** After what only an operator can repair an item may stop. */
+const mayStop = ({ kind }: Step): boolean => kind !== "operate" && kind !== "guest" && FAULT_MODEL[kind] === "repaired";
 
 async function startOperation(world: World, operator: Operator, machine: ProtectedMachine): Promise<void> {
   world.surroundings.trace(`the operator repairs ${machine.itemId}`);
@@ -127,8 +128,7 @@ function perform(world: World, operator: Operator, step: Step): void {
     case "clock-jumps":
       return machine?.source.jumpClock(step.byMs);
     case "clone-wakes":
-    case "second-service":
-      return machine?.source.wakeCopy(step.kind, step.durationMs);
+      return machine?.source.wakeClone(step.durationMs);
     case "app-killed":
       world.killApp();
       return void timeline.after(step.downMs, () => world.startApp());

@@ -3,7 +3,7 @@ import type { Random } from "../memory/random.ts";
 import type { Timeline } from "./timeline.ts";
 
 /** A message as a receiver has it. */
-export interface ReceivedMessage {
+interface ReceivedMessage {
   readonly body: unknown;
   readonly dequeueCount: number;
   /** It was handled: it goes. */

@@ -54,6 +54,7 @@ export class SourceMachine {
   clockJumped = false;
   #boot = 1;
   #runs = 0;
+  #clones = 0;
   #marks = 1;
   #run: Run | undefined;
   #settings: { readonly registrationToken: string | undefined } | undefined;
@@ -209,9 +210,22 @@ export class SourceMachine {
     this.clockJumped = true;
   }
 
-  /** A copy of the whole machine, or of its service, comes to life. */
-  wakeCopy(_kind: "clone-wakes" | "second-service", _durationMs: number): void {
-    // Written next.
+  /** A copy of the whole machine comes to life as another one, as in a test failover, and goes again. Nothing of it may be heard. */
+  wakeClone(durationMs: number): void {
+    if (this.#settings === undefined) return;
+    const { random, surroundings } = this.#options;
+    this.#clones += 1;
+    const name = `${this.name}-clone-${this.#clones}`;
+    const medium = createMemoryMedium({ random, schedule: (work) => void surroundings.timeline.after(1 + random.below(MEDIUM_MS), work) });
+    for (const path of this.#medium.paths()) medium.put(path, this.#medium.get(path) ?? Buffer.alloc(0));
+    const process = new SimulatedProcess(name, surroundings);
+    const run: Run = { process, onMedium: medium.process(), service: undefined };
+    const ports: MobilityPorts = { ...this.#portsOf(run), bootId: `boot-of-${name}` };
+    openService({ ...this.#config(), machineId: name }, ports).catch((error: unknown) => surroundings.trace(`${name}: ${String(error)}`));
+    surroundings.timeline.after(durationMs, () => {
+      process.kill();
+      run.onMedium.kill();
+    });
   }
 
   /** The operator restarts a service that says that only a restart helps. */

@@ -1,8 +1,14 @@
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { beforeAll, describe, expect, it } from "vitest";
+import { connectBlobs } from "../../../azure/connections.ts";
+import { openRecords } from "../../../azure/records.ts";
 import { TARGET_ACCOUNT } from "../../../local/supervisor/cloud.ts";
+import { itemContainer, manifestName, pinsName } from "../../../replication/items/names.ts";
+import { placedRecords } from "../../../replication/items/placed-records.ts";
+import { encodeRecord } from "../../../replication/items/records.ts";
+import type { PointPins } from "../../../replication/points/pins.ts";
 import type { Source } from "./source.ts";
-import { type Answer, type CallOptions, ITEM, type Point, type World, blobsOf, proven, onSuiteEnd, startWorld } from "./world.ts";
+import { type Answer, type CallOptions, ITEM, type Point, type World, proven, onSuiteEnd, startWorld } from "./world.ts";
 
 const MIB = 1024 * 1024;
 const ITEMS = "replicationProtectedItems";
@@ -138,14 +144,15 @@ describe("bad requests get a clear error that names what to do, and change nothi
   it("410: a point that retention is removing; 404 with the reason once it is gone", async () => {
     await source.write(4);
     const { name } = await world.operator.pointOf(await source.uploaded());
-    const records = blobsOf(world.cloud, TARGET_ACCOUNT).getContainerClient(`leeward-item-${ITEM}`);
+    const { connectionString } = world.cloud.storage.account(TARGET_ACCOUNT);
+    const container = itemContainer(ITEM);
+    const target = connectBlobs("TargetStorage", { kind: "connection-string", connectionString });
+    const records = placedRecords(openRecords(target, container), container);
     // The first step of a deletion, as retention leaves it when it is killed there; the snapshots stay out, so that the sweep finds nothing to remove.
-    const body = JSON.stringify({ version: 1, state: "deleting", pins: [], snapshots: [] });
-    const record = `{"sha256":"${createHash("sha256").update(body).digest("hex")}","body":${body}}`;
-    await records.getBlockBlobClient(`points/${name}/pins.json`).upload(record, record.length);
+    await records.put(pinsName(name), encodeRecord({ version: 1, state: "deleting", pins: [], snapshots: [] } satisfies PointPins));
     const restore = (): Promise<Answer> => call("POST", `${ITEMS}/${ITEM}/recoveryPoints/${name}/restore`);
     expect(seen(await restore())).toEqual(refusal(410, "point-pruned", name));
-    await records.getBlobClient(`points/${name}/manifest.json`).delete();
+    await records.remove(manifestName(name));
     expect(seen(await restore())).toEqual(refusal(404, "point-unknown", name));
   });
 

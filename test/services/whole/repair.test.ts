@@ -37,7 +37,9 @@ describe(`repairReplication (seed ${SEED})`, { timeout: 240_000 }, () => {
     });
     await source.write(5);
     const epoch = await source.uploaded();
-    const [old, healed] = await proven(operator, source, [before, await operator.pointOf(epoch, 2)]);
+    const { stream } = await operator.item();
+    expect(stream).toBe(2);
+    const [old, healed] = await proven(operator, source, [before, await operator.pointOf(epoch, stream)]);
     expect(old).toContain(30);
     expect(healed).toContain(source.log.length);
 

@@ -60,11 +60,12 @@ export interface Operator {
   item(item?: string): Promise<ItemView>;
   /** Restores a point through the API and downloads its disks, as raw bytes. */
   restore(point: Point, disks: readonly SourceDisk[]): Promise<readonly Buffer[]>;
-  /** Waits for a point that holds this epoch, of the first stream unless told otherwise. */
+  /** Waits for a point that holds this epoch of the stream, the first one without a number. */
   pointOf(epoch: number, stream?: number): Promise<Point>;
 }
 
 export interface ItemView {
+  readonly stream: number;
   readonly applied: { readonly epoch: number; readonly checksum: string };
   readonly uploaded?: { readonly epoch: number };
   readonly replicationHealth: string;
@@ -247,7 +248,7 @@ export function operatorOf(url: string, functionKey: string): Operator {
       return found;
     },
     pointOf: (epoch, stream = 1) =>
-      until(`a point holds epoch ${epoch}`, async () =>
+      until(`a point of stream ${stream} holds epoch ${epoch}`, async () =>
         (await operator.points()).find(({ position }) => position.stream === stream && position.epoch >= epoch),
       ),
   };

@@ -1,0 +1,46 @@
+import { describe, expect, it } from "vitest";
+import { inLanes } from "../../replication/apply/lanes.ts";
+import { LeewardError } from "../../replication/errors.ts";
+
+const turn = (): Promise<void> =>
+  new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+
+/** Fails when all others have begun. */
+const failing = (code: "fenced" | "outcome-unknown" | "conflict") => async (): Promise<void> => {
+  await turn();
+  throw new LeewardError(code, code);
+};
+
+describe("lanes", () => {
+  it("rule 3: of several failures a fence decides, then an unknown outcome, whichever came first", async () => {
+    const run = (...codes: readonly ("fenced" | "outcome-unknown" | "conflict")[]): Promise<void> =>
+      inLanes(codes.length, codes.map(failing), (work) => work());
+    await expect(run("conflict", "outcome-unknown", "fenced")).rejects.toMatchObject({ code: "fenced" });
+    await expect(run("outcome-unknown", "fenced")).rejects.toMatchObject({ code: "fenced" });
+    await expect(run("conflict", "outcome-unknown")).rejects.toMatchObject({ code: "outcome-unknown" });
+    await expect(run("conflict")).rejects.toMatchObject({ code: "conflict" });
+  });
+
+  it("rule 3: end when all work has ended, also behind a failure, and begin nothing more after it", async () => {
+    const ended: number[] = [];
+    const { promise: held, resolve: letGo } = Promise.withResolvers<void>();
+    const works = [held.then(() => void ended.push(1)), Promise.reject(new LeewardError("conflict", "")), Promise.resolve()];
+    let begun = 0;
+    let isOver = false;
+    const run = inLanes(2, works, async (work) => {
+      begun += 1;
+      await work;
+    }).catch((error: unknown) => {
+      isOver = true;
+      throw error;
+    });
+    const judged = expect(run).rejects.toMatchObject({ code: "conflict" });
+    await turn();
+    expect([begun, isOver]).toEqual([2, false]);
+    letGo();
+    await judged;
+    expect(ended).toEqual([1]);
+  });
+});

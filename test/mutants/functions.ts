@@ -1,0 +1,274 @@
+import type { Mutant } from "./mutant.ts";
+
+const WORK = "test/functions/work.test.ts";
+const API = "test/functions/api.test.ts";
+const ROUTES = "test/functions/service-routes.test.ts";
+
+/** Faults of the triggers: `functions/`. */
+export const FUNCTION_MUTANTS: readonly Mutant[] = [
+  {
+    name: "a hint that finds its item held is dropped",
+    why: "an item whose worker died waits for the sweep",
+    file: "functions/apply-hints.ts",
+    find: `if (outcome.kind === "held") await putOff(app, hint, outcome.untilMs, context);`,
+    replace: `void [putOff, outcome];`,
+    tests: [WORK],
+  },
+  {
+    name: "a hint that was put off is put off again",
+    why: "hints of a busy item never become fewer",
+    file: "functions/apply-hints.ts",
+    find: `  if (again) return;
+`,
+    replace: `  void again;
+`,
+    tests: [WORK],
+  },
+  {
+    name: "of a message with many events one item is worked on",
+    why: "the others wait for the sweep",
+    file: "functions/apply-hints.ts",
+    find: `for (const { itemId } of others) await app.queue.send({ kind: "hint", itemId }, 0);`,
+    replace: `void others;`,
+    tests: [WORK],
+  },
+  {
+    name: "work that is not done is not handed on",
+    why: "a backlog waits for the next event",
+    file: "functions/apply-hints.ts",
+    find: `    case "more":
+      return true;`,
+    replace: `    case "more":
+      return rung;`,
+    tests: [WORK],
+  },
+  {
+    name: "a hint that came while a worker let go is lost",
+    why: "a delta waits for the sweep (rule 5)",
+    file: "functions/hint-bell.ts",
+    find: `          return bell.rung();`,
+    replace: `          return false;`,
+    tests: ["test/functions/hint-bell.test.ts"],
+  },
+  {
+    name: "every item is kept warm",
+    why: "two thousand workers wait in one process (rule 9)",
+    file: "functions/hint-bell.ts",
+    find: `const warm = !closed && warmCount < WARM_ITEMS_MAX_COUNT;`,
+    replace: `const warm = !closed && warmCount < 1_000_000 * WARM_ITEMS_MAX_COUNT;`,
+    tests: ["test/functions/hint-bell.test.ts"],
+  },
+  {
+    name: "an event of any container is a hint",
+    why: "whoever writes into the account makes the app work",
+    file: "functions/hint-message.ts",
+    find: `return item === undefined ? [] : [{ itemId: item, again: false }];`,
+    replace: `return [{ itemId: item ?? container, again: false }];`,
+    tests: ["test/functions/hint-message.test.ts"],
+  },
+  {
+    name: "an item that fails ends the timer",
+    why: "one damaged record stops the sweep of all items behind it",
+    file: "functions/item-walk.ts",
+    find: `        failures.push(error);
+`,
+    replace: `        throw error;
+`,
+    tests: [WORK],
+  },
+  {
+    name: "a timer begins with the first item each time",
+    why: "items at the end are never visited",
+    file: "functions/item-walk.ts",
+    find: `if (after !== undefined) app.cursors.set(name, after);`,
+    replace: `void after;`,
+    tests: [WORK],
+  },
+  {
+    name: "a timer runs for as long as it takes",
+    why: "the host kills it in the middle of an item",
+    file: "functions/item-walk.ts",
+    find: `if (app.clock.now() >= deadlineMs) {`,
+    replace: `if (app.clock.now() >= deadlineMs * 2) {`,
+    tests: [WORK],
+  },
+  {
+    name: "a sweep that fails does not look after the flow of its item",
+    why: "a job of an item with a damaged record hangs for ever",
+    file: "functions/sweep.ts",
+    find: `        await sweepOne(app, itemId, context);
+      } finally {`,
+    replace: `        await sweepOne(app, itemId, context);
+        if (itemId === "") throw new Error(itemId);
+      } catch (error) {
+        throw error;
+      }
+      {`,
+    tests: [WORK],
+  },
+  {
+    name: "restores whose message was lost stay asleep",
+    why: "they say InProgress for ever",
+    file: "functions/sweep.ts",
+    find: `for (const restoreId of summary.restores) await app.queue.send({ kind: "restore", itemId, restoreId }, 0);`,
+    replace: ``,
+    tests: [WORK],
+  },
+  {
+    name: "the sweep tidies each time",
+    why: "every manifest of every item is read each half minute",
+    file: "functions/sweep.ts",
+    find: `if (scope === "all" && !summary.more) app.tidied.set(itemId, nowMs);`,
+    replace: ``,
+    tests: [WORK],
+  },
+  {
+    name: "a topic that is away fails the sweep",
+    why: "the sweep of an item depends on who listens",
+    file: "functions/sweep.ts",
+    find: `if (!hasCode(error, "events-unavailable", "events-refused")) throw error;`,
+    replace: `if (hasCode(error, "events-unavailable", "events-refused")) throw error;`,
+    tests: [WORK],
+  },
+  {
+    name: "a stranger learns whether an item exists",
+    why: "names of machines can be probed without a key",
+    file: "functions/service-route.ts",
+    find: `if (hasCode(error, "item-unknown", "not-authorized")) throw refusal();`,
+    replace: `if (hasCode(error, "not-authorized")) throw refusal();`,
+    tests: [ROUTES],
+  },
+  {
+    name: "a stranger makes the app read storage",
+    why: "an anonymous route becomes a lever against the account",
+    file: "functions/service-route.ts",
+    find: `  if (token === undefined) throw refusal();
+  return { app, itemId, token };`,
+    replace: `  return { app, itemId, token: token ?? sentToken };`,
+    tests: [ROUTES],
+  },
+  {
+    name: "one service may talk without end",
+    why: "a machine that was taken over stops the replication of all others",
+    file: "functions/request-gate.ts",
+    find: `if (caller.left < 1) throw`,
+    replace: `if (caller.left < -1_000_000) throw`,
+    tests: [ROUTES],
+  },
+  {
+    name: "any number of requests runs at once",
+    why: "settling exhausts the memory of the app (rule 9)",
+    file: "functions/request-gate.ts",
+    find: `if (running >= bounds.atOnce || caller`,
+    replace: `if (running >= 1_000_000 * bounds.atOnce || caller`,
+    tests: [ROUTES],
+  },
+  {
+    name: "a request that failed keeps its place",
+    why: "after some failures no machine is heard any more",
+    file: "functions/request-gate.ts",
+    find: `      try {
+        return await work();
+      } finally {
+        caller.running -= 1;
+        running -= 1;
+      }`,
+    replace: `      const done = await work();
+      caller.running -= 1;
+      running -= 1;
+      return done;`,
+    tests: [ROUTES],
+  },
+  {
+    name: "the heartbeat's route is open to everybody's function key",
+    why: "machines would need a key that opens everything (rule 8)",
+    file: "functions/heartbeat-mobility.ts",
+    find: `authLevel: "anonymous",`,
+    replace: `authLevel: "function",`,
+    tests: ["test/functions/registration.test.ts"],
+  },
+  {
+    name: "the way to whole disks needs no key",
+    why: "everybody reads every disk (rule 8)",
+    file: "functions/grant-restore-access.ts",
+    find: `authLevel: "function",`,
+    replace: `authLevel: "anonymous",`,
+    tests: ["test/functions/registration.test.ts"],
+  },
+  {
+    name: "a body has any length",
+    why: "one request exhausts the memory of the app (rule 9)",
+    file: "functions/http-edge.ts",
+    find: `if (lengthBytes > maxBytes) {`,
+    replace: `if (lengthBytes > maxBytes * 1_000_000) {`,
+    tests: ["test/alerts/handle-alert.test.ts", API],
+  },
+  {
+    name: "an unknown fault is told to the caller",
+    why: "addresses and secrets of a stack reach a stranger (rule 8)",
+    file: "functions/http-edge.ts",
+    find: `const reported = known ?? new LeewardError("internal", "The request could not be answered.");`,
+    replace: `const reported = known ?? new LeewardError("internal", String(error));`,
+    tests: ["test/functions/http-edge.test.ts"],
+  },
+  {
+    name: "a registration token stands in the answer of a repeated request",
+    why: "who repeats a request of before takes the item over",
+    file: "functions/protect-item.ts",
+    find: `if (secret === undefined) return { status: 200, body: protectedView(item) };`,
+    replace: `if (secret === undefined) return { status: 200, body: { ...protectedView(item), registrationToken: item.registrationHash } };`,
+    tests: [API],
+  },
+  {
+    name: "the hashes of tokens stand in the view of an item",
+    why: "they are no secret that anybody needs to see (rule 8)",
+    file: "functions/views.ts",
+    find: `return { name: itemId, stream, disks, policyName, policy: policyInMinutes(policy), created: timeView(createdMs) };`,
+    replace: `return { ...item, name: itemId, stream, disks, policyName, policy: policyInMinutes(policy), created: timeView(createdMs) };`,
+    tests: [API],
+  },
+  {
+    name: "an item that is managed is protected by its disks",
+    why: "a machine loses its flows, and its resources are left over",
+    file: "functions/protect-item.ts",
+    find: `if ((await findManaged(app.stores, itemId)) !== undefined) throw isManaged(itemId);`,
+    replace: `void [findManaged, isManaged];`,
+    tests: [API, "test/functions/work.test.ts"],
+  },
+  {
+    name: "an identity's token travels in the clear",
+    why: "everybody on the way gets it (rule 8)",
+    file: "functions/settings.ts",
+    find: `if (token === undefined && !endpoint.startsWith("https:")) throw`,
+    replace: `if (token === undefined && !endpoint.startsWith("http")) throw`,
+    tests: ["test/functions/settings.test.ts"],
+  },
+  {
+    name: "an operator gets any number of restores",
+    why: "copies of all disks fill the account (rule 9)",
+    file: "functions/restore-recovery-point.ts",
+    find: `    await requireRoomForRestore(app, itemId, requestIdOf(request));
+`,
+    replace: `    void requireRoomForRestore;
+`,
+    tests: [API],
+  },
+  {
+    name: "a restore whose record is gone fails its message again and again",
+    why: "it goes to the poison queue, and somebody is woken for nothing",
+    file: "functions/restore-slices.ts",
+    find: `if (hasCode(error, "restore-unknown")) return { kind: "gone" } as const;`,
+    replace: `if (hasCode(error, "internal")) return { kind: "gone" } as const;`,
+    tests: [API],
+  },
+  {
+    name: "a repair is asked for while the item fails over",
+    why: "its stream is opened under a machine that is being made",
+    file: "functions/repair-replication.ts",
+    find: `    await requireRepairable(application(), itemId);
+`,
+    replace: `    void requireRepairable;
+`,
+    tests: [API, "test/orchestrations/request.test.ts"],
+  },
+];

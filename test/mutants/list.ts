@@ -1,0 +1,27 @@
+import { existsSync } from "node:fs";
+import { APPLY_MUTANTS } from "./apply.ts";
+import { BOUND_MUTANTS } from "./bounds.ts";
+import { DOMAIN_MUTANTS } from "./domain.ts";
+import { FLOW_MUTANTS } from "./flows.ts";
+import { AZURE_MUTANTS } from "./azure.ts";
+import { FUNCTION_MUTANTS } from "./functions.ts";
+import { ITEM_MUTANTS } from "./items.ts";
+import { POINT_MUTANTS } from "./points.ts";
+import { CAPTURE_MUTANTS } from "./mobility-capture.ts";
+import { EDGE_MUTANTS } from "./mobility-edges.ts";
+import { EPOCH_MUTANTS } from "./mobility-epochs.ts";
+import type { Mutant } from "./mutant.ts";
+
+export const MUTANTS: readonly Mutant[] = [
+  ...ITEM_MUTANTS,
+  ...APPLY_MUTANTS,
+  ...POINT_MUTANTS,
+  ...BOUND_MUTANTS,
+  ...DOMAIN_MUTANTS,
+  ...FLOW_MUTANTS,
+  ...AZURE_MUTANTS,
+  ...FUNCTION_MUTANTS,
+  ...CAPTURE_MUTANTS,
+  ...EPOCH_MUTANTS,
+  ...EDGE_MUTANTS,
+].filter(({ tests }) => tests.every((test) => existsSync(test)));

@@ -33,13 +33,8 @@ export function openKeptDeltas(files: Files, folder: string, roomBytes: () => nu
   };
   const trim = (): void => {
     if (kept.length === 0) return;
-    let surplusBytes = bytes - roomBytes();
-    const firstThatFits = kept.findIndex(({ lengthBytes }) => {
-      const fits = surplusBytes <= 0;
-      surplusBytes -= lengthBytes;
-      return fits;
-    });
-    removeFirst(firstThatFits === -1 ? kept.length : firstThatFits);
+    const room = roomBytes();
+    for (let excess = bytes - room; kept.length > 0 && excess > 0; excess = bytes - room) removeFirst(1);
   };
   return {
     get bytes() {

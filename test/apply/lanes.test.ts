@@ -36,6 +36,7 @@ describe("lanes", () => {
       isOver = true;
       throw error;
     });
+    // oxlint-disable-next-line vitest/valid-expect -- awaited below, when what it waits for has been let go
     const judged = expect(run).rejects.toMatchObject({ code: "conflict" });
     await turn();
     expect([begun, isOver]).toEqual([2, false]);

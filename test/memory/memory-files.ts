@@ -1,5 +1,6 @@
 import { basename, dirname, normalize } from "node:path";
 import type { Files, OpenFlags } from "../../mobility/files.ts";
+import type { Failure, Operation } from "./memory-failure.ts";
 import { MemoryFile, MemoryFolder, statusFrom } from "./memory-nodes.ts";
 import type { MemoryNode } from "./memory-nodes.ts";
 import type { Random } from "./random.ts";
@@ -8,23 +9,6 @@ const SECTOR = 512;
 /** Contents of removed files that a power failure may show where a newer file grew. */
 const STALE_COUNT = 8;
 const STALE_CHANCE = 0.1;
-
-type Operation =
-  /** An open that makes or empties the file. */
-  "make" | "open" | "read" | "write" | "truncate" | "datasync" | "sync" | "rename" | "remove" | "list" | "status" | "makeFolder";
-
-/**
- * What goes wrong: `after` says that the operation had its effect, `partly` that a write took some of what it was given before. A failed sync loses part of what
- * it should have kept, as kernels do.
- */
-interface Failure {
-  readonly operations: readonly Operation[];
-  readonly path: RegExp;
-  readonly code: "EIO" | "ENOSPC" | "EROFS";
-  readonly when: "before" | "partly" | "after";
-  /** How often; without it for ever. */
-  times?: number;
-}
 
 /**
  * A disk in memory that knows what a power failure leaves: of every file the bytes of its last sync, and of what was written since any sectors or none; names

@@ -44,10 +44,10 @@ async function main(): Promise<number> {
   try {
     const unchanged = await runUnchanged(lanes, mutants);
     if (unchanged.failed.length > 0) {
-      console.error(`Without any mutant these fail:\n${unchanged.failed.join("\n")}`);
+      print(`Without any mutant these fail:\n${unchanged.failed.join("\n")}`);
       return 2;
     }
-    console.log(`${mutants.length} mutants in ${lanes.length} lanes; their tests pass without them (${since(startedMs)}).`);
+    print(`${mutants.length} mutants in ${lanes.length} lanes; their tests pass without them (${since(startedMs)}).`);
     const results = await tryAll(lanes, mutants, unchanged);
     return tell(results, seed, since(startedMs));
   } finally {
@@ -55,11 +55,15 @@ async function main(): Promise<number> {
   }
 }
 
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
 /** The tests of all mutants, shared out among the lanes. */
 async function runUnchanged(lanes: readonly Lane[], mutants: readonly Mutant[]): Promise<Unchanged> {
   const tests = [...new Set(mutants.flatMap((mutant) => mutant.tests))];
   const runs = await Promise.all(
-    lanes.map((lane, at) => {
+    lanes.map(async (lane, at) => {
       const share = tests.filter((_test, index) => index % lanes.length === at);
       return share.length === 0 ? { durationMs: new Map<string, number>(), failed: [] } : lane.runUnchanged(share);
     }),
@@ -76,7 +80,7 @@ async function tryAll(lanes: readonly Lane[], mutants: readonly Mutant[], unchan
         const begunMs = performance.now();
         const result = { mutant, verdict: await lane.try(mutant, unchanged) };
         results.push(result);
-        console.log(lineOf(result, since(begunMs)));
+        print(lineOf(result, since(begunMs)));
       }
     }),
   );
@@ -102,20 +106,20 @@ function tell(results: readonly Result[], seed: number | undefined, took: string
   const areas = [...new Set(results.map(({ mutant }) => areaOf(mutant)))].toSorted();
   const row = (name: string, of: readonly Result[]): string =>
     [name.padEnd(16), ...outcomes.map((outcome) => String(of.filter((each) => outcomeOf(each) === outcome).length).padStart(10))].join(" ");
-  console.log(`\n${["area".padEnd(16), ...outcomes.map((outcome) => outcome.padStart(10))].join(" ")}`);
+  print(`\n${["area".padEnd(16), ...outcomes.map((outcome) => outcome.padStart(10))].join(" ")}`);
   for (const area of areas) {
-    console.log(
+    print(
       row(
         area,
         results.filter(({ mutant }) => areaOf(mutant) === area),
       ),
     );
   }
-  console.log(row("all", results));
+  print(row("all", results));
   const passed = results.filter((result) => ["killed", "equivalent"].includes(outcomeOf(result))).length;
-  for (const result of results) if (!["killed", "equivalent"].includes(outcomeOf(result))) console.log(`\n${lineOf(result, "")}`);
-  if (seed !== undefined) console.log(`\nSeed ${seed}: the same sample comes again with --sample ${results.length} --seed ${seed}.`);
-  console.log(`\nTests  ${passed} passed, ${results.length - passed} failed (${took})`);
+  for (const result of results) if (!["killed", "equivalent"].includes(outcomeOf(result))) print(`\n${lineOf(result, "")}`);
+  if (seed !== undefined) print(`\nSeed ${seed}: the same sample comes again with --sample ${results.length} --seed ${seed}.`);
+  print(`\nTests  ${passed} passed, ${results.length - passed} failed (${took})`);
   return passed === results.length ? 0 : 1;
 }
 

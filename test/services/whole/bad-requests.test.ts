@@ -253,7 +253,10 @@ describe("a registered service whose words cannot be true", () => {
 
   it("a clock that is years off is warned of, and the item goes on", async () => {
     for (const sentMs of [0, Date.parse("9999-01-01")]) {
-      expect((await beat({ sentMs, currentAtMs: sentMs })).status).toBe(200);
+      // A single one may have been long on its way; the second is believed.
+      for (let times = 0; times < 2; times += 1) {
+        expect((await beat({ sentMs, currentAtMs: sentMs })).status).toBe(200);
+      }
       const { status, body } = await world.operator.call("GET", `${ITEMS}/liar`);
       expect(status).toBe(200);
       expect((body as { readonly healthErrors: readonly object[] }).healthErrors).toContainEqual(

@@ -27,7 +27,15 @@ async function blobsIn(world: World, account: string): Promise<ReadonlyMap<strin
     for await (const { name, metadata, properties } of service
       .getContainerClient(container)
       .listBlobsFlat({ includeMetadata: true, includeCopy: true })) {
-      const content = await service.getContainerClient(container).getBlobClient(name).downloadToBuffer();
+      // The journal is trimmed meanwhile.
+      const content = await service
+        .getContainerClient(container)
+        .getBlobClient(name)
+        .downloadToBuffer()
+        .catch((error: unknown) => {
+          if ((error as { readonly statusCode?: unknown }).statusCode === 404) return Buffer.alloc(0);
+          throw error;
+        });
       blobs.set(`${account}/${container}/${name}`, Buffer.concat([content, Buffer.from(JSON.stringify({ metadata, properties }))]));
     }
   }

@@ -3,8 +3,7 @@ import { changeLedger } from "../../replication/failover/ledger-record.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { readHeartbeat, requireProgress } from "../../replication/items/heartbeat.ts";
 import { readItem } from "../../replication/items/item-record.ts";
-import { startOf } from "../../replication/items/streams.ts";
-import { samePosition } from "../../replication/position.ts";
+import { speaksOf } from "../../replication/items/repair-report.ts";
 import { newRegistrationToken } from "../../replication/items/protect.ts";
 import { protectByPolicy } from "../../replication/policies/policy-records.ts";
 import { AZURE_BUSY_MS } from "../../replication/limits.ts";
@@ -87,7 +86,6 @@ export async function lookMobility(
   const { item } = await readItem(stores, itemId);
   const heartbeat = await readHeartbeat(stores, itemId);
   const { applied } = await requireProgress(stores, itemId);
-  const start = startOf(item);
-  const speaks = heartbeat?.start !== undefined && samePosition(heartbeat.start, start);
-  return { registered: item.tokenHash !== undefined, seeding: speaks || (applied.stream === start.stream && applied.epoch > 0) };
+  const speaks = heartbeat !== undefined && speaksOf(heartbeat, item);
+  return { registered: item.tokenHash !== undefined, seeding: speaks || (applied.stream === item.stream && applied.epoch > 0) };
 }

@@ -10,6 +10,7 @@ import {
 import { samePosition } from "../position.ts";
 import type { HeartbeatRecord, Progress } from "./item.ts";
 import { HEARTBEAT_RECORD } from "./names.ts";
+import { speaksOf } from "./repair-report.ts";
 import type { ProtectionStage, StatusFacts } from "./status-facts.ts";
 
 /** Site Recovery's replication health; `None` while there is nothing to judge. */
@@ -103,8 +104,8 @@ function heartbeatErrors({ item, heartbeat, heartbeatDamaged, nowMs }: StatusFac
   ];
 }
 
-function uploadErrors({ heartbeat }: StatusFacts): readonly HealthError[] {
-  if (heartbeat?.uploadsStopped === undefined) return [];
+function uploadErrors({ item, heartbeat }: StatusFacts): readonly HealthError[] {
+  if (heartbeat?.uploadsStopped === undefined || !speaksOf(heartbeat, item)) return [];
   return [
     {
       code: "uploads-stopped",

@@ -12,7 +12,8 @@ export function repairReported(item: ProtectedItem, request: HeartbeatRequest, p
   return speaksOf(request, item) && repair.state === "requested" ? turned("running") : item;
 }
 
-/** False while a mobility service has not heard yet of the item's open stream. */
-export function speaksOf({ start }: Pick<HeartbeatRequest, "start">, item: ProtectedItem): boolean {
-  return start !== undefined && item.nonce !== undefined && samePosition(start, startOf(item));
+/** False while a mobility service has not heard yet of the item's open stream. One of before does not name the start of its stream. */
+export function speaksOf({ start, uploaded }: Pick<HeartbeatRequest, "start" | "uploaded">, item: ProtectedItem): boolean {
+  if (start === undefined) return uploaded.stream === item.stream;
+  return item.nonce !== undefined && samePosition(start, startOf(item));
 }

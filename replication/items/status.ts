@@ -18,6 +18,7 @@ import type {
   StopReason,
 } from "./item.ts";
 import { readItem } from "./item-record.ts";
+import { speaksOf } from "./repair-report.ts";
 import type { ProtectionStage, StatusFacts } from "./status-facts.ts";
 
 /** One protected item as the API shows it, in Site Recovery's words. Times are Unix milliseconds of the target's clock unless said otherwise. */
@@ -103,7 +104,7 @@ export function itemStatus(facts: StatusFacts): ItemStatus {
     uploaded: heartbeat?.uploaded,
     applied: progress.applied,
     backlog: backlogOf(progress, heartbeat),
-    initialReplicationPercentage: seedingPercentage(progress, heartbeat),
+    initialReplicationPercentage: seedingPercentage(progress, heartbeat && speaksOf(heartbeat, item) ? heartbeat : undefined),
     disks: item.disks.map((disk) => ({ ...disk, diskState: words.diskState })),
     policy: item.policy,
     policyName: item.policyName,

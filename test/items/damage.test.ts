@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { applySlice } from "../../replication/apply/run.ts";
 import { findReadableItem, readItem } from "../../replication/items/item-record.ts";
-import { HEARTBEAT_RECORD, ITEM_RECORD, PROGRESS_RECORD, STREAMS_RECORD } from "../../replication/items/names.ts";
+import { createMemoryRecords } from "../memory/memory-records.ts";
+import { placedRecords } from "../../replication/items/placed-records.ts";
+import { HEARTBEAT_RECORD, ITEM_RECORD, PROGRESS_RECORD, STREAMS_RECORD, itemContainer } from "../../replication/items/names.ts";
 import { listOverviews, readOverview } from "../../replication/items/overview.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
@@ -23,8 +25,11 @@ type RecordName = (typeof RECORDS)[number];
 const bodyOf = (bytes: Uint8Array): object => (JSON.parse(new TextDecoder().decode(bytes)) as { readonly body: object }).body;
 const flipped = (bytes: Uint8Array, at: number): Uint8Array => bytes.map((byte, index) => (index === at ? byte ^ 1 : byte));
 
-/** What may have become of a record's bytes. */
-function damages(bytes: Uint8Array): readonly Uint8Array[] {
+/** What may have become of a record's bytes. The last is a whole record of the other item, as its own container holds it. */
+async function damages(name: RecordName, bytes: Uint8Array): Promise<readonly Uint8Array[]> {
+  const scratch = createMemoryRecords({ now: () => 0 });
+  await placedRecords(scratch, itemContainer(OTHER)).put(name, bytes);
+  const others = (await scratch.read(name))?.bytes ?? new Uint8Array();
   return [
     // Every seventh byte meets each part of envelope and body.
     ...Array.from({ length: Math.floor(bytes.length / 7) }, (_, at) => flipped(bytes, 7 * at)),
@@ -32,6 +37,7 @@ function damages(bytes: Uint8Array): readonly Uint8Array[] {
     bytes.slice(0, -1),
     new Uint8Array(),
     encodeRecord({ ...bodyOf(bytes), version: 0 }),
+    others,
   ];
 }
 
@@ -61,7 +67,7 @@ const work = (world: World) =>
 
 async function eachDamage(name: RecordName, look: (world: World) => Promise<void>): Promise<void> {
   const whole = await (await replicating()).stores.records(ITEM).read(name);
-  for (const bytes of damages(whole?.bytes ?? new Uint8Array())) {
+  for (const bytes of await damages(name, whole?.bytes ?? new Uint8Array())) {
     const world = await replicating();
     await world.stores.records(ITEM).put(name, bytes);
     await look(world);

@@ -92,9 +92,17 @@ describe("repairReplication", () => {
     const answer = await beat(world, { uploaded: { ...START, epoch: 1 } });
     expect(answer).toMatchObject({ stream: 2, start: startOf(item), applied: startOf(item) });
     expect(answer.upload.containerUrl).toContain(`/${ITEM}-2?`);
-    expect(await readItemStatus(world.context, ITEM)).toMatchObject({ stage: "resynchronizing", repair: { state: "requested" } });
+    expect(await readItemStatus(world.context, ITEM)).toMatchObject({
+      stage: "resynchronizing",
+      repair: { state: "requested" },
+      initialReplicationPercentage: 0,
+    });
     await beat(world, { start: startOf(item), uploaded: startOf(item), seeding: { doneBytes: 1, totalBytes: 2 } });
-    expect(await readItemStatus(world.context, ITEM)).toMatchObject({ stage: "resynchronizing", repair: { state: "running" } });
+    expect(await readItemStatus(world.context, ITEM)).toMatchObject({
+      stage: "resynchronizing",
+      repair: { state: "running" },
+      initialReplicationPercentage: 50,
+    });
     await seedAgain(world);
     expect(await readItemStatus(world.context, ITEM)).toMatchObject({ stage: "protected", repair: { state: "done" } });
   });
@@ -210,6 +218,7 @@ describe("repairReplication", () => {
     // What the service says of the stream before says nothing of this one.
     const uploadsStopped = { code: "position-fork", message: "another delta" };
     await beat(world, { uploadsStopped });
+    expect((await readItemStatus(world.context, ITEM)).healthErrors).toEqual([]);
     await expect(requestRepair(world.context, ITEM, "three")).rejects.toMatchObject({ code: "conflict" });
     const start = await startNow(world);
     await beat(world, { start, uploaded: start, uploadsStopped });

@@ -376,8 +376,8 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "any heartbeat counts as seeding",
     why: "a service that goes on in an earlier life passes for a protected machine",
     file: "orchestrations/activities/mobility.ts",
-    find: `const speaks = heartbeat?.start !== undefined && samePosition(heartbeat.start, start);`,
-    replace: `const speaks = heartbeat !== undefined && start.epoch === 0 && samePosition(start, start);`,
+    find: `const speaks = heartbeat !== undefined && speaksOf(heartbeat, item);`,
+    replace: `const speaks = heartbeat !== undefined && (speaksOf(heartbeat, item) || true);`,
     tests: ["test/orchestrations/mobility.test.ts"],
   },
   {

@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { connectBlobs } from "../../../azure/connections.ts";
 import { openItemStores } from "../../../azure/item-stores.ts";
+import type { ApplyEvent } from "../../../replication/apply/context.ts";
 import { readProgress } from "../../../replication/apply/progress.ts";
 import { applySlice } from "../../../replication/apply/run.ts";
 import type { ExtentContent } from "../../../replication/delta/delta.ts";
@@ -60,7 +61,7 @@ describe("a throttled target account", () => {
   /** Applies one delta of eleven Put Pages, and tells what the run came to. */
   async function applyOne(
     judge: (asked: IncomingMessage) => boolean,
-  ): Promise<{ readonly generation: number; readonly epoch: number; readonly kind: string }> {
+  ): Promise<{ readonly generation: number; readonly epoch: number; readonly kind: string; readonly again: readonly unknown[] }> {
     refuse = () => false;
     const itemId = newItemId();
     const clock = { now: () => Date.now() };
@@ -73,11 +74,13 @@ describe("a throttled target account", () => {
     const header = { itemId, stream: 1, epoch: 1, firstWriteMs: 1, lastWriteMs: 2, start, disks: DISKS, flags };
     await stores.cache(itemId, 1).create(deltaName(1, 1), encodeDelta(header, extents).bytes);
     refuse = judge;
-    const context = { stores, clock, timer, holder: "worker", deadlineMs: Date.now() + SLICE_MS, log: () => undefined };
+    const again: unknown[] = [];
+    const log = (event: ApplyEvent): void => void (event.kind === "claiming-again" && again.push(event));
+    const context = { stores, clock, timer, holder: "worker", deadlineMs: Date.now() + SLICE_MS, log };
     const { kind } = await applySlice(context, itemId);
     refuse = () => false;
     const progress = (await readProgress(stores.records(itemId)))?.progress;
-    return { kind, generation: progress?.generation ?? 0, epoch: progress?.applied.epoch ?? 0 };
+    return { kind, again, generation: progress?.generation ?? 0, epoch: progress?.applied.epoch ?? 0 };
   }
 
   it("gets each page write again until it takes it, and the batch lands under one claim", async () => {
@@ -88,7 +91,7 @@ describe("a throttled target account", () => {
       refusals.set(range, (refusals.get(range) ?? 0) + 1);
       return (refusals.get(range) ?? 0) <= 2;
     });
-    expect(outcome).toEqual({ kind: "idle", generation: 2, epoch: 1 });
+    expect(outcome).toEqual({ kind: "idle", again: [], generation: 2, epoch: 1 });
     expect([...refusals.values()]).toEqual(Array.from({ length: PUTS }, () => 3));
   });
 
@@ -103,6 +106,6 @@ describe("a throttled target account", () => {
     expect([...refused].map((what) => what.replace(/^.*\//, ""))).toEqual(
       expect.arrayContaining(["progress.json ", "os.vhd comp=properties", "os.vhd comp=snapshot", "manifest.json ", "000000000001 "]),
     );
-    expect(outcome).toEqual({ kind: "idle", generation: 1, epoch: 1 });
+    expect(outcome).toEqual({ kind: "idle", again: [], generation: 1, epoch: 1 });
   });
 });

@@ -250,7 +250,9 @@ export function operatorOf(url: string, functionKey: string): Operator {
     pointOf: (epoch, stream = 1) =>
       until(`a point of stream ${stream} holds epoch ${epoch}`, async () =>
         (await operator.points()).find(({ position }) => position.stream === stream && position.epoch >= epoch),
-      ),
+      ).catch(async (cause: unknown) => {
+        throw new Error(`no point holds epoch ${epoch}: ${JSON.stringify(await operator.item())}`, { cause });
+      }),
   };
   return operator;
 }

@@ -277,7 +277,7 @@ export const SEED_CHUNK_BYTES = MIB;
 export const SEED_SPOOL_MAX_DELTAS = 8;
 /** Kept free for the state file: two of the largest (65 disks), with room for lock and folder. */
 export const STATE_RESERVE_BYTES = 128 * KIB;
-/** How long seeding looks away while the spool is full or nothing is to be read. */
+/** How long seeding looks away while the spool is full or the log is. */
 export const SEED_LOOK_MS = 100;
 /** The dirty map knows a disk in grains of this size: the block size of the usual file systems. */
 export const DIRTY_GRAIN_BYTES = 4 * KIB;

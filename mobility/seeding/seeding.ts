@@ -92,8 +92,8 @@ class MapSeeding implements Seeding {
   #beforeBytes = 0;
   #readBytes = 0;
   #begunMs = 0;
-  /** Aborted when there is something to do. */
-  #wake = new AbortController();
+  /** Called when there is something to do, or nothing any more. */
+  #wake: (() => void) | undefined;
 
   constructor(options: SeedingOptions) {
     this.#options = options;
@@ -127,7 +127,7 @@ class MapSeeding implements Seeding {
     // Initial replication is about all that the disks hold, however often it was begun.
     if (fresh) this.#totalBytes = this.#diskBytes;
     this.#beforeBytes = fresh ? Math.max(0, this.#diskBytes - this.#options.map.dirtyBytes) : 0;
-    this.#wake.abort();
+    this.#wake?.();
   }
 
   end(segment: number | undefined): void {
@@ -158,6 +158,7 @@ class MapSeeding implements Seeding {
 
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.#wake?.();
     await this.#loop;
   }
 
@@ -168,10 +169,13 @@ class MapSeeding implements Seeding {
   async #run(): Promise<void> {
     const { clock, log, recorder, random } = this.#options;
     for (let attempt = 0; !this.#stopping.signal.aborted && recorder.failure === undefined;) {
+      if (this.#pass === undefined) {
+        await this.#begun();
+        continue;
+      }
       const roomBytes = this.#roomBytes();
-      if (this.#pass === undefined || roomBytes === 0 || !log.hasRoom) {
-        this.#wake = new AbortController();
-        await pause(clock, SEED_LOOK_MS, AbortSignal.any([this.#stopping.signal, this.#wake.signal]));
+      if (roomBytes === 0 || !log.hasRoom) {
+        await pause(clock, SEED_LOOK_MS, this.#stopping.signal);
         continue;
       }
       try {
@@ -185,6 +189,14 @@ class MapSeeding implements Seeding {
         attempt += 1;
       }
     }
+  }
+
+  /** Done when a pass begins, or the end. A machine without one costs nothing. */
+  #begun(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+      if (this.#stopping.signal.aborted) resolve();
+    });
   }
 
   /** How much may be read now, in whole grains; 0 while the pass has to wait. Below the low share of the bound there is always room to seal it. */

@@ -156,6 +156,7 @@ export const heartbeatBody = z.object({
   sessionId: z.string(),
   ended: z.boolean().optional(),
   sentMs: z.number(),
+  clockAheadMs: z.number().optional(),
   start: position.optional(),
   uploaded: position,
   sealed: position.optional(),

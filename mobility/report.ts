@@ -21,6 +21,7 @@ export async function heartbeatRequest(parts: Parts): Promise<HeartbeatRequest> 
     bootId: ports.bootId,
     sessionId: session.id,
     sentMs,
+    clockAheadMs: ports.clock.aheadMs(),
     start: state.current.start,
     uploaded: state.current.uploaded,
     sealed: state.current.sealed,

@@ -11,6 +11,8 @@ export interface SourceClock extends Clock {
   told(controlMs: number): void;
   /** A later time has not come yet, whatever said so; Infinity before the first answer. */
   latestMs(): number;
+  /** How far the machine's clock is ahead of the control plane's (negative: behind), while it is not believed; undefined while it is. */
+  aheadMs(): number | undefined;
 }
 
 const agree = (ownMs: number, controlMs: number): boolean => Math.abs(ownMs - controlMs) <= CLOCK_SKEW_WARNING_MS;
@@ -37,5 +39,10 @@ export function createSourceClock(clock: Clock, changed: (isBelieved: boolean, a
       changed(wasBelieved, ownMs - controlMs);
     },
     latestMs: () => (controlNow() ?? Number.POSITIVE_INFINITY) + CLOCK_SKEW_WARNING_MS,
+    aheadMs: () => {
+      const ownMs = clock.now();
+      const controlMs = controlNow();
+      return controlMs === undefined || agree(ownMs, controlMs) ? undefined : Math.round(ownMs - controlMs);
+    },
   };
 }

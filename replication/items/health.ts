@@ -179,10 +179,10 @@ function pointErrors(facts: StatusFacts): readonly HealthError[] {
   ];
 }
 
-/** The clock of now, and that of the last write applied, which may have been another one. */
+/** The clock that the service goes by, the machine's own where that is another one, and that of the last write applied. */
 function skewErrors({ progress, heartbeat, nowMs }: StatusFacts): readonly HealthError[] {
   const offsetMs = sourceOffsetMs(heartbeat);
-  const skewMs = Math.max(Math.abs(offsetMs), progress.appliedSourceMs + offsetMs - nowMs);
+  const skewMs = Math.max(Math.abs(offsetMs), Math.abs(heartbeat?.clockAheadMs ?? 0), progress.appliedSourceMs + offsetMs - nowMs);
   if (skewMs <= CLOCK_SKEW_WARNING_MS) return [];
   return [
     {

@@ -134,6 +134,7 @@ async function putHeartbeat(
       receivedMs,
       sentMs: request.sentMs,
       clockOffsetMs: clockOffset(stored?.record, request, receivedMs),
+      clockAheadMs: request.clockAheadMs,
       bootId: request.bootId,
       start: request.start,
       uploaded: request.uploaded,
@@ -189,6 +190,7 @@ function requireHeartbeat(request: HeartbeatRequest): void {
   if (sealed !== undefined) requirePosition(sealed, "sealed");
   requireTime(request.sentMs, "sentMs");
   requireCount(request.pendingBytes, "pendingBytes");
+  if (request.clockAheadMs !== undefined) requireField(Number.isSafeInteger(request.clockAheadMs), "clockAheadMs", "a whole number");
   if (request.currentAtMs !== undefined) {
     requireTime(request.currentAtMs, "currentAtMs");
     requireField(request.currentAtMs <= request.sentMs, "currentAtMs", "not later than sentMs, which the same clock told");

@@ -100,13 +100,15 @@ export interface HeartbeatRecord {
   readonly version: 1;
   /** When the target's clock received it. */
   readonly receivedMs: number;
-  /** The service's own clock at sending. */
+  /** When it was sent, by the clock that the service goes by. */
   readonly sentMs: number;
   /**
    * How far the target's clock is ahead of the service's, as the quicker of the last two heartbeats shows: what a request spends on its way looks like a
    * difference of the clocks. Records of before have none.
    */
   readonly clockOffsetMs?: number | undefined;
+  /** How far the machine's own clock is ahead, while the service says that it does not go by it. */
+  readonly clockAheadMs?: number | undefined;
   readonly bootId: string;
   /** Where the stream begins that `uploaded` speaks of: the item's open one, or one before of which the service has not heard yet that it ended. */
   readonly start?: Position | undefined;

@@ -42,7 +42,10 @@ export interface HeartbeatRequest {
   readonly sessionId: string;
   /** The session is over: the service is stopping, and sends nothing more. */
   readonly ended?: boolean | undefined;
+  /** By the clock that the service goes by: the machine's, or, while that is wrong, the control plane's as it was told last. */
   readonly sentMs: number;
+  /** How far the machine's clock is ahead (negative: behind), while the service does not go by it. */
+  readonly clockAheadMs?: number | undefined;
   /** Where the stream begins that the service replicates, and of which the two positions speak. */
   readonly start?: Position | undefined;
   readonly uploaded: Position;

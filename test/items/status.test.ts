@@ -156,6 +156,9 @@ describe("the status of an item, in Site Recovery's words", () => {
     expect(codes({ ...healthy, heartbeat: fresh, lastPoint: { ...lastPoint, targetTimeMs: nowMs }, nowMs })).toEqual([]);
     const skewed = { ...fresh, sentMs: nowMs + 6 * MINUTE_MS, currentAtMs: nowMs + 6 * MINUTE_MS };
     expect(codes({ ...healthy, heartbeat: skewed, lastPoint: { ...lastPoint, targetTimeMs: nowMs }, nowMs })).toEqual(["clock-skew"]);
+    // A service that goes by another clock than that of its machine says so.
+    const corrected = { ...fresh, clockAheadMs: -6 * MINUTE_MS };
+    expect(codes({ ...healthy, heartbeat: corrected, lastPoint: { ...lastPoint, targetTimeMs: nowMs }, nowMs })).toEqual(["clock-skew"]);
   });
 });
 

@@ -52,10 +52,12 @@ describe("the clock of a source machine", () => {
       expect([clock.now(), clock.latestMs()]).toEqual([NOW + 1000, NOW + 1000.4 + CLOCK_SKEW_WARNING_MS]);
       clock.told(NOW + 1000);
       expect(changes).toEqual([{ isBelieved: false, aheadMs: nowMs - NOW }]);
+      expect(clock.aheadMs()).toBe(nowMs - NOW);
       // It was set right.
       own.nowMs = NOW + 2000;
       own.monotonicMs += 1000;
       expect(clock.now()).toBe(NOW + 2000);
+      expect(clock.aheadMs()).toBeUndefined();
       clock.told(NOW + 2000);
       expect(changes).toHaveLength(2);
       expect(changes[1]).toEqual({ isBelieved: true, aheadMs: 0 });

@@ -54,7 +54,7 @@ export type FaultKind = keyof typeof FAULT_MODEL;
 /** One request of a process, before it is sent. */
 export interface SentCall {
   /** `cache` and `source` lie in the source region; the others in the target region, or everywhere. */
-  readonly place: "cache" | "target" | "control" | "manager" | "queue";
+  readonly place: "cache" | "target" | "control" | "manager" | "queue" | "topic";
   readonly access: StoreAccess;
   /** For the trace, and for the errors. */
   readonly operation: string;
@@ -133,6 +133,8 @@ export function failureOf(call: SentCall, kind: "unanswered" | "throttled"): Lee
   switch (call.place) {
     case "control":
       return new LeewardError("control-unavailable", `${call.operation}: no whole answer came.`);
+    case "topic":
+      return new LeewardError("events-unavailable", `${call.operation}: nobody answered.`);
     case "manager":
       return new LeewardError("azure-unavailable", `${call.operation}: nobody answered.`);
     case "cache":

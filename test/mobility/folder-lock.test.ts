@@ -7,7 +7,7 @@ import { createRandom } from "../memory/random.ts";
 const PATH = "/state/lock";
 const processOf = (ownId: number, living: readonly number[]): Processes => ({
   ownId,
-  startTime: (id) => (living.includes(id) ? `start ${id}` : undefined),
+  startTime: (id) => (living.includes(id) ? String(id) : undefined),
   exists: (id) => living.includes(id),
 });
 

@@ -346,6 +346,14 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
     tests: ["test/apply/stops.test.ts"],
   },
   {
+    name: "an item that stopped inside a batch goes on with the first delta that is mended",
+    why: "it is claimed for nothing, and stops again in the middle of its batch",
+    file: "replication/apply/next-delta.ts",
+    find: `isBoundary(progress) ? progress.applied.epoch + 1 : progress.intent.epoch;`,
+    replace: `isBoundary(progress) || progress.stopped !== undefined ? progress.applied.epoch + 1 : progress.intent.epoch;`,
+    tests: ["test/apply/stops.test.ts"],
+  },
+  {
     name: "a stopped item is claimed again while its fault stands",
     why: "each sweep raises all disks and reads up to 64 deltas for nothing",
     file: "replication/apply/claim.ts",

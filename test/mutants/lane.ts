@@ -82,13 +82,15 @@ async function runUnchanged(folder: string, tests: readonly string[]): Promise<U
   return { durationMs, failed: [...missing, ...failuresOf(files)] };
 }
 
+/** Runs the quickest test file first, and none behind the first that fails. */
 async function judge(folder: string, { tests, histories }: Mutant, { durationMs }: Unchanged): Promise<Verdict> {
-  if (tests.length > 0) {
-    const usualMs = tests.reduce((sum, test) => sum + (durationMs.get(test) ?? 0), 0);
-    const { isOverdue, code, report, output } = await runTests(folder, tests, START_MS + SLOWER_MAX * usualMs, "--bail", "1");
-    if (isOverdue) return { kind: "killed", by: "it hangs" };
+  const usualMs = (test: string): number => durationMs.get(test) ?? 0;
+  for (const test of tests.toSorted((left, right) => usualMs(left) - usualMs(right))) {
+    const maxMs = START_MS + SLOWER_MAX * usualMs(test);
+    const { isOverdue, code, report, output } = await runTests(folder, [test], maxMs, "--bail", "1", "--testTimeout", String(maxMs / 2));
+    if (isOverdue) return { kind: "killed", by: `${test}: it hangs` };
     const [first] = failuresOf(report?.testResults ?? []);
-    if (first !== undefined) return { kind: "killed", by: first };
+    if (first !== undefined) return { kind: "killed", by: `${test}: ${first}` };
     if (code !== 0 || report === undefined) return { kind: "broken", why: output };
   }
   return histories === undefined ? { kind: "survived" } : soak(folder, histories);

@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { APPLY_MUTANTS } from "./apply.ts";
 import { BOUND_MUTANTS } from "./bounds.ts";
 import { DOMAIN_MUTANTS } from "./domain.ts";
@@ -24,4 +23,4 @@ export const MUTANTS: readonly Mutant[] = [
   ...CAPTURE_MUTANTS,
   ...EPOCH_MUTANTS,
   ...EDGE_MUTANTS,
-].filter(({ tests }) => tests.every((test) => existsSync(test)));
+];

@@ -6,7 +6,10 @@ import { FOOTER, FOOTER_BYTES, PROLOGUE, PROLOGUE_BYTES } from "../../replicatio
 import type { StopReason } from "../../replication/items/item.ts";
 import { PROGRESS_RECORD, deltaName, journalName } from "../../replication/items/names.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
+import { startOf } from "../../replication/items/streams.ts";
+import { SOURCE_CLOCK_AHEAD_MAX_MS } from "../../replication/limits.ts";
 import { forge } from "../delta/forge.ts";
+import { missing } from "../missing.ts";
 import { callNames, openOneItem, plansOf } from "./one-item.ts";
 import type { OneItem } from "./one-item.ts";
 import { CRASH, ITEM_ID, STREAM, sealEpochs, smallItem } from "./small-world.ts";
@@ -48,6 +51,23 @@ describe("rule 5: the position chain decides, not the events", () => {
     expect(await world.work()).toEqual({ kind: "idle" });
     expect(world.diskEpoch()).toBe(2);
     expect(await world.progress()).toMatchObject({ applied: { epoch: 2 }, appliedSourceMs: first.lastWriteMs });
+  });
+
+  it("a time that the source's clock cannot have shown hides none of those that come", async () => {
+    const world = await openOneItem(plansOf(2));
+    const { itemId, disks } = world.item;
+    const lastMs = (world.epochs[1] ?? missing()).lastWriteMs;
+    let start = startOf(world.item);
+    const shownMs: number[] = [];
+    for (const [index, lastWriteMs] of [world.clock.nowMs + SOURCE_CLOCK_AHEAD_MAX_MS + 1, lastMs].entries()) {
+      const header = { itemId, stream: STREAM, epoch: index + 1, firstWriteMs: lastMs, lastWriteMs, start, disks, flags: CRASH };
+      const delta = encodeDelta(header, world.epochs[index]?.extents ?? []);
+      await put(world, index + 1, delta.bytes);
+      await world.work();
+      shownMs.push((await world.progress()).appliedSourceMs);
+      start = delta.end;
+    }
+    expect(shownMs).toEqual([world.clock.nowMs + SOURCE_CLOCK_AHEAD_MAX_MS + 1, lastMs]);
   });
 
   it("rule 10: a hint too many changes nothing", async () => {

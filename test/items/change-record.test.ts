@@ -27,6 +27,16 @@ describe("a record that is changed by compare-and-set", () => {
     expect(records.dump()).toEqual(before);
   });
 
+  it("rule 6: one that belongs to something else is neither read nor changed", async () => {
+    const records = createMemoryRecords({ now: () => 0 });
+    await changeRecord(records, NAME, 1, more);
+    const before = records.dump();
+    const refused = { code: "record-corrupt", facts: { name: NAME, field: "count" } };
+    await expect(readRecord<Tally>(records, NAME, 1, { count: 2 })).rejects.toMatchObject(refused);
+    await expect(changeRecord<Tally>(records, NAME, 1, more, { count: 2 })).rejects.toMatchObject(refused);
+    expect(records.dump()).toEqual(before);
+  });
+
   it("rule 9: a change that loses every round ends, and overwrites nothing", async () => {
     const records = createMemoryRecords({ now: () => 0 });
     let others = 0;

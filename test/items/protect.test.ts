@@ -3,6 +3,7 @@ import { findItem, readItem } from "../../replication/items/item-record.ts";
 import { ITEM_RECORD } from "../../replication/items/names.ts";
 import { type ProtectRequest, newRegistrationToken, protectItem } from "../../replication/items/protect.ts";
 import { DEFAULT_POLICY } from "../../replication/policies/policy.ts";
+import { encodeRecord } from "../../replication/items/records.ts";
 import { orderedDisks } from "../../replication/items/request-rules.ts";
 import { matchesHash } from "../../replication/items/tokens.ts";
 import { startOf } from "../../replication/items/streams.ts";
@@ -97,6 +98,13 @@ describe("protecting a virtual machine", () => {
     const { item } = await protectItem(world.context, REQUEST);
     expect(item.stream).toBe(2);
     expect(await world.stores.disks.properties(disk)).toEqual(before);
+  });
+
+  it("rule 6: an item record that names another item is none, whatever its place says", async () => {
+    const world = createWorld();
+    const { item } = await protectItem(world.context, REQUEST);
+    await world.stores.records(ITEM).put(ITEM_RECORD, encodeRecord({ ...item, itemId: "db" }));
+    await expect(readItem(world.stores, ITEM)).rejects.toMatchObject({ code: "record-corrupt", facts: { found: "db" } });
   });
 
   it("mints a new registration token, which ends the one before", async () => {

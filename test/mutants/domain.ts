@@ -44,7 +44,7 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "a failover that an alert wants has no operation id of its own",
-    why: "two deliveries at one moment start two failovers",
+    why: "the failover of a second outage is taken for that of the first, and nothing is started",
     file: "replication/alerts/handle-alert.ts",
     find: "`leeward-alert-1\\n${itemId}\\n${key}`",
     replace: "`leeward-alert-1\\n${itemId}`",

@@ -32,7 +32,7 @@ export const ITEM_MUTANTS: readonly Mutant[] = [
     file: "replication/items/item-record.ts",
     find: `if (item.itemId !== itemId) {`,
     replace: `if (item.itemId === "") {`,
-    tests: ["test/items/damage.test.ts", "test/items/records.test.ts"],
+    tests: ["test/items/protect.test.ts"],
   },
   {
     name: "a changed record replaces whatever stands there by now",

@@ -52,9 +52,10 @@ export async function openLane(): Promise<Lane> {
   await symlink(join(root, "node_modules"), join(folder, "node_modules"));
   return {
     runUnchanged: (tests) => runUnchanged(folder, tests),
-    try: (mutant, unchanged) => planted(folder, mutant, () => judge(folder, mutant, unchanged)),
+    try: (mutant, unchanged) =>
+      planted(folder, mutant, () => judge(folder, mutant, unchanged)).catch((error: unknown) => ({ kind: "broken", why: String(error) })),
     close: async () => {
-      await rm(folder, { recursive: true, force: true });
+      await rm(folder, { recursive: true, force: true, maxRetries: 3 });
       folders.delete(folder);
     },
   };

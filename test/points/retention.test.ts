@@ -88,8 +88,10 @@ describe("the border of the two hours", () => {
   const at = (ageMs: number): RetainedPoint => pointAt(NOW_MS - ageMs);
 
   it("belongs to them: a point of exactly this age stays, however many its bucket has", () => {
-    const points = [at(2 * HOUR_MS), at(2 * HOUR_MS - 1), at(HOUR_MS), at(0)];
-    expect(kept(points, DAY_MS, NOW_MS, HOUR_MS)).toEqual(points);
+    // Half an hour on, so that no bucket is cut at the border.
+    const nowMs = NOW_MS + 30 * MINUTE_MS;
+    const points = [2 * HOUR_MS + 1, 2 * HOUR_MS, HOUR_MS, 0].map((ageMs) => pointAt(nowMs - ageMs));
+    expect(kept(points, DAY_MS, nowMs, HOUR_MS)).toEqual(points);
   });
 
   it("is passed a millisecond later: of two in one bucket the older one stays", () => {

@@ -12,6 +12,7 @@ import type { Progress, ProtectedItem, StopReason } from "./item.ts";
 import { readItem } from "./item-record.ts";
 import { lookAtJournal, mendJournal } from "./mend-journal.ts";
 import { deltaName, journalName, parseDeltaName } from "./names.ts";
+import { speaksOf } from "./repair-report.ts";
 import { deltaEnd, judgedEtag } from "./settle.ts";
 
 /** Why a worker should look at an item. */
@@ -249,32 +250,55 @@ async function firstJournalled({ context, item, stored }: Look): Promise<number>
   return epoch ?? stored.progress.applied.epoch + 1;
 }
 
-/** Stops the item when a later delta has waited too long for the next one, so that nobody takes silence for health (rule 5). */
+/** Stops the item when the next delta is missing, so that nobody takes silence for health (rule 5). */
 async function stopAtGap(look: Look, listed: readonly RecordListing[]): Promise<StopReason | undefined> {
-  const { context, item, stored, nowMs } = look;
+  const { context, stored, nowMs } = look;
   const { progress } = stored;
   if (progress.stopped !== undefined || isHeld(progress, nowMs) || progress.final) return undefined;
-  const expected = progress.applied.epoch + 1;
-  const waiting = listed.flatMap((entry) => {
-    const name = parseDeltaName(entry.name);
-    return name?.stream === item.stream && name.epoch > expected ? [{ epoch: name.epoch, sinceMs: entry.createdMs }] : [];
-  });
-  const longest = waiting.toSorted((left, right) => left.sinceMs - right.sinceMs)[0];
-  if (longest === undefined || nowMs - longest.sinceMs <= GAP_MAX_MS || (await inJournal(look, expected))) return undefined;
-  const gap = new LeewardError("position-gap", `Epoch ${longest.epoch} is here, but epoch ${expected} has not come.`, {
-    stream: item.stream,
-    expected,
-    found: longest.epoch,
-    waitingMs: nowMs - longest.sinceMs,
-  });
+  const gap = (await laterWaits(look, listed)) ?? (await uploadedAndGone(look));
+  if (gap === undefined) return undefined;
   const reason: StopReason = { code: gap.code, message: gap.message, hint: gap.hint, facts: gap.facts, atMs: nowMs };
-  const after = await replaceProgress(context.stores.records(item.itemId), stored, {
+  const after = await replaceProgress(context.stores.records(look.item.itemId), stored, {
     ...progress,
     holder: undefined,
     expiresMs: 0,
     stopped: reason,
   });
   return after === undefined ? undefined : reason;
+}
+
+/** A later delta has waited too long for the next one. */
+async function laterWaits(look: Look, listed: readonly RecordListing[]): Promise<LeewardError | undefined> {
+  const { item, stored, nowMs } = look;
+  const expected = stored.progress.applied.epoch + 1;
+  const waiting = listed.flatMap((entry) => {
+    const name = parseDeltaName(entry.name);
+    return name?.stream === item.stream && name.epoch > expected ? [{ epoch: name.epoch, sinceMs: entry.createdMs }] : [];
+  });
+  const longest = waiting.toSorted((left, right) => left.sinceMs - right.sinceMs)[0];
+  if (longest === undefined || nowMs - longest.sinceMs <= GAP_MAX_MS || (await inJournal(look, expected))) return undefined;
+  return new LeewardError("position-gap", `Epoch ${longest.epoch} is here, but epoch ${expected} has not come.`, {
+    stream: item.stream,
+    expected,
+    found: longest.epoch,
+    waitingMs: nowMs - longest.sinceMs,
+  });
+}
+
+/**
+ * The cache has taken the next delta, as the service says, and it lies nowhere any more. No later one need ever come: the machine may be idle. What is looked
+ * at, and in which order, leaves no other reading: a delta goes from the cache only after it is in the journal, and from there only after progress has changed.
+ */
+async function uploadedAndGone(look: Look): Promise<LeewardError | undefined> {
+  const { context, item, stored } = look;
+  const expected = stored.progress.applied.epoch + 1;
+  const heartbeat = await readHeartbeat(context.stores, item.itemId);
+  if (heartbeat === undefined || !speaksOf(heartbeat, item) || heartbeat.uploaded.epoch < expected) return undefined;
+  const name = deltaName(item.stream, expected);
+  const [first] = await context.stores.cache(item.itemId, item.stream).list(name, 1);
+  if (first?.name === name || (await inJournal(look, expected))) return undefined;
+  const facts = { stream: item.stream, expected, uploaded: heartbeat.uploaded.epoch };
+  return new LeewardError("position-gap", `Epoch ${expected} was uploaded, and is gone from the cache before it was applied.`, facts);
 }
 
 async function inJournal({ context, item }: Look, epoch: number): Promise<boolean> {

@@ -41,6 +41,8 @@ export const FAULT_MODEL = {
   "cache-away": "survived",
   "control-away": "survived",
   "region-lost": "detected",
+  // Two services for one item: one of them uploads, and when that is the wrong one the other says so and needs a repair.
+  "second-service": "repaired",
   // Damage.
   "delta-damaged": "repaired",
   "delta-removed": "repaired",

@@ -113,13 +113,13 @@ export function createVerdict(world: World): Verdict {
     if (item === undefined) return { done: true, why: "" };
     const progress = (await readProgress(stores.records(itemId)))?.progress;
     if (progress === undefined) return no("it has no progress");
+    if ((await restoresOf(stores, itemId)).some((restore) => !isOver(restore))) return no("a restore has not ended");
     if (["FailoverCommitPending", "FailoverCommitted", "EnableFailed", "DisableFailed"].includes(managed?.situation.state ?? ""))
       return { done: true, why: "" };
     if (world.regionLost) return { done: progress.applied.epoch === progress.intent.epoch, why: "a batch that was begun is not finished" };
     if (progress.stopped !== undefined) return no(`it stopped: ${progress.stopped.code}`);
     if (progress.seeding || item.item.stream !== progress.stream) return no("initial replication has not ended");
     if (!source.isRunning) return no("its service does not run");
-    if ((await restoresOf(stores, itemId)).some((restore) => !isOver(restore))) return no("a restore has not ended");
     const points = await readablePoints(stores, itemId);
     const last = points.at(-1);
     if (last === undefined) return no("it has no recovery point");

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { LeewardError } from "../../replication/errors.ts";
+import { readHeartbeat } from "../../replication/items/heartbeat.ts";
 import { changeItem } from "../../replication/items/item-record.ts";
 import { HEARTBEAT_RECORD, deltaName, journalName } from "../../replication/items/names.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
@@ -7,8 +8,10 @@ import { sweepItem } from "../../replication/items/sweep.ts";
 import { type CacheSweep, sweepCache } from "../../replication/items/sweep-cache.ts";
 import { CLAIM_MS, DELTA_MAX_BYTES, GAP_MAX_MS, SWEEP_CACHE_MAX_CHANGES, SWEEP_CACHE_MAX_NAMES } from "../../replication/limits.ts";
 import type { ItemStores } from "../../replication/ports.ts";
+import { startPosition } from "../../replication/position.ts";
 import { killedEverywhere } from "./interrupted.ts";
 import {
+  DISKS,
   HOUR_MS,
   ITEM,
   START,
@@ -129,6 +132,14 @@ describe("a later delta without the next one", () => {
     // It came again.
     await upload(world, 2, bytesOf(2));
     expect((await sweep(world)).hints).toEqual(["next-delta"]);
+  });
+
+  it("is not told of what a service uploaded that has not heard of the open stream yet", async () => {
+    const world = await protectedWorld();
+    const start = startPosition(ITEM, 1, DISKS, "f".repeat(32));
+    await beat(world, { start, uploaded: { ...start, epoch: 7 } });
+    expect((await readHeartbeat(world.stores, ITEM))?.uploaded.epoch).toBe(7);
+    expect((await sweep(world)).stopped).toBeUndefined();
   });
 
   it("is no gap while someone works, while the journal has it, or behind the final delta", async () => {

@@ -80,8 +80,16 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
     name: "points that a topic was away for are told as one",
     why: "who counts points by events counts wrongly",
     file: "replication/events/announce.ts",
-    find: `if (toldId === undefined || newestId < toldId) return [newestId];`,
-    replace: `if (toldId !== newestId) return [newestId];`,
+    find: `if (toldId !== undefined && newestId < toldId) return [newestId];`,
+    replace: `if (toldId !== undefined) return [newestId];`,
+    tests: ["test/announce/announce.test.ts"],
+  },
+  {
+    name: "points before the first one that was told stay untold",
+    why: "a topic that was away at the beginning never learns of them",
+    file: "replication/events/announce.ts",
+    find: `if (toldId !== undefined && newestId < toldId) return [newestId];`,
+    replace: `if (toldId === undefined || newestId < toldId) return [newestId];`,
     tests: ["test/announce/announce.test.ts"],
   },
   {

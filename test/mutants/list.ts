@@ -6,6 +6,7 @@ import { AZURE_MUTANTS } from "./azure.ts";
 import { FUNCTION_MUTANTS } from "./functions.ts";
 import { ITEM_MUTANTS } from "./items.ts";
 import { POINT_MUTANTS } from "./points.ts";
+import { SWEEP_MUTANTS } from "./sweeps.ts";
 import { CAPTURE_MUTANTS } from "./mobility-capture.ts";
 import { EDGE_MUTANTS } from "./mobility-edges.ts";
 import { EPOCH_MUTANTS } from "./mobility-epochs.ts";
@@ -13,6 +14,7 @@ import type { Mutant } from "./mutant.ts";
 
 export const MUTANTS: readonly Mutant[] = [
   ...ITEM_MUTANTS,
+  ...SWEEP_MUTANTS,
   ...APPLY_MUTANTS,
   ...POINT_MUTANTS,
   ...BOUND_MUTANTS,

@@ -249,7 +249,14 @@ describe("functions that work on queues and timers", () => {
       const named = (line: string): boolean => line.includes('"itemId":"a"') && line.includes('"code":"record-corrupt"');
       expect((await fire(sweep(app.source))).filter(named)).toHaveLength(1);
       expect(hints()).toEqual(["hint b"]);
-      await expect(fire(takePoints(app.source))).rejects.toMatchObject({ code: "record-corrupt" });
+      const visited: string[] = [];
+      const records: AppInMemory["stores"]["records"] = (itemId) => {
+        visited.push(itemId);
+        return app.stores.records(itemId);
+      };
+      const watched: ApplicationSource = () => ({ ...app.source(), stores: { ...app.stores, records } });
+      await expect(fire(takePoints(watched))).rejects.toMatchObject({ code: "record-corrupt" });
+      expect(visited).toContain("b");
     });
   });
 

@@ -259,7 +259,11 @@ function after(world: FlowWorld, delayMs: number, act: () => Promise<unknown>): 
 }
 
 describe("a worker in the middle", () => {
-  const late = (world: FlowWorld) => world.stores.records("web-1").put(journalName(1, 7), new Uint8Array(8));
+  /** An entry of the journal, and a disk of a stream that was just being opened. */
+  const late = async (world: FlowWorld): Promise<void> => {
+    await world.stores.records("web-1").put(journalName(1, 7), new Uint8Array(8));
+    await world.stores.disks.create({ itemId: "web-1", stream: 2, diskId: "os" }, 512);
+  };
 
   it("that dies: what it wrote to the journal lands later than its claim lasts, and is removed all the same", async () => {
     const world = await protectedWorld();
@@ -269,7 +273,7 @@ describe("a worker in the middle", () => {
     const onWait = after(world, CLAIM_MS + STORE_BLOB_WRITE_MS - 1_000, () => late(world));
     const job = await world.finish(run, { onWait });
     await onWait(STORE_BLOB_WRITE_MS);
-    expect([job.errors, ownNames(world)]).toEqual([[], LASTING]);
+    expect([job.errors, disksOf(world), ownNames(world)]).toEqual([[], [], LASTING]);
   });
 
   it("that lets go with a request of unknown outcome behind it: what lands between the two removals goes with the second", async () => {
@@ -280,7 +284,7 @@ describe("a worker in the middle", () => {
       await world.pass(ms);
     };
     const job = await world.finish(run, { onWait });
-    expect([job.errors, ownNames(world)]).toEqual([[], LASTING]);
+    expect([job.errors, disksOf(world), ownNames(world)]).toEqual([[], [], LASTING]);
   });
 
   it("that lets go with a request behind it that lands as late as it can: it goes with the second removal", async () => {
@@ -303,7 +307,7 @@ describe("a worker in the middle", () => {
     };
     const job = await world.finish(run, { onWait, strike });
     await onWait(CLAIM_MS);
-    expect([job.errors, hasLanded, ownNames(world)]).toEqual([[], true, LASTING]);
+    expect([job.errors, hasLanded, disksOf(world), ownNames(world)]).toEqual([[], true, [], LASTING]);
   });
 
   it("the same under version 2", async () => {
@@ -314,7 +318,7 @@ describe("a worker in the middle", () => {
       await world.pass(ms);
     };
     const job = await world.finish({ ...run, version: 2 }, { onWait });
-    expect([job.errors, ownNames(world)]).toEqual([[], LASTING]);
+    expect([job.errors, disksOf(world), ownNames(world)]).toEqual([[], [], LASTING]);
   });
 
   it("does not keep a disabling waiting for ever", async () => {

@@ -2,6 +2,7 @@ import { describe, expect, it, vi } from "vitest";
 import type * as Limits from "../../replication/limits.ts";
 import type { MediumOptions } from "../memory/memory-files.ts";
 import { createRandom } from "../memory/random.ts";
+import { missing } from "../missing.ts";
 import { SourceMachine } from "./source-machine.ts";
 
 /** Bounds small enough for every one of them to be reached by a few writes. */
@@ -140,6 +141,23 @@ describe("the journal after a death", () => {
       expect(machine.readAgain).toBeUndefined();
       await machine.finish();
     }
+  });
+
+  it("ends where an older segment lies behind its last record, though that one's records are whole and of the same length", async () => {
+    const machine = await complete(1);
+    const segment = (): string => machine.medium.paths().find((path) => path.endsWith(".log")) ?? "";
+    for (let sector = 0; sector < 16; sector += 1) await written(machine, 0, sector % 8, 1, 10 + sector);
+    const old = machine.medium.get(segment()) ?? missing();
+    await machine.finish();
+    for (let sector = 0; sector < 8; sector += 1) await written(machine, 0, sector, 1, 50 + sector);
+    await machine.time.finish(machine.flush(0));
+    const path = segment();
+    const durable = machine.medium.get(path) ?? missing();
+    expect(durable.length).toBeLessThan(old.length);
+    machine.die("power");
+    machine.damage(path, Buffer.concat([durable, old.subarray(durable.length)]));
+    await machine.start();
+    await machine.finish();
   });
 
   it("takes nothing that lay on the medium before for a record of its own", async () => {

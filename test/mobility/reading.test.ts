@@ -35,7 +35,11 @@ describe("what is read of the disks", () => {
       const random = createRandom(seed);
       const machine = await started(seed);
       while (!machine.capture.seeding.done) {
-        await machine.time.finish(machine.write(random.below(2), random.below(128), 1 + random.below(4), random.below(256), false));
+        // Into what is being read, or read next.
+        const sector = machine.capture.seeding.doneBytes / 512 + random.below(16);
+        const [disk, at] = sector < 128 ? [0, sector] : [1, sector - 128];
+        await machine.time.finish(machine.write(disk, at, 1 + random.below(4), random.below(256), false));
+        await machine.idle(random.below(3));
         await machine.time.finish(machine.upload(1));
       }
       await expect(machine.finish(), `seed ${seed}`).resolves.toBeUndefined();

@@ -23,6 +23,8 @@ interface Waiting {
 }
 
 const LIMIT = 100_000;
+/** Everything that can settle has done so: between two steps nothing but promises is under way. */
+const settled = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
 export function createVirtualTime(startMs: number, random: Random): VirtualTime {
   let nowMs = startMs;
@@ -61,8 +63,7 @@ export function createVirtualTime(startMs: number, random: Random): VirtualTime 
         nowMs = Math.max(nowMs, next.atMs);
         next.work();
       }
-      // Everything that can settle does so: between two steps nothing but promises is under way.
-      await new Promise((resolve) => void setImmediate(resolve));
+      await settled();
       return next !== undefined;
     },
     until: async (isDone, limit = LIMIT) => {
@@ -73,6 +74,8 @@ export function createVirtualTime(startMs: number, random: Random): VirtualTime 
       let ended = false;
       const over = (): void => void (ended = true);
       work.then(over, over);
+      // Work that needs no time takes none: a step could bring the end of an hour.
+      await settled();
       if (!(await time.until(() => ended, limit))) throw new Error("the work never ends");
       return work;
     },

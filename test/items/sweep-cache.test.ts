@@ -122,7 +122,7 @@ describe("a later delta without the next one", () => {
     expect(await sweep(world)).toEqual(NOTHING);
     await upload(world, 2, bytesOf(2));
     await beat(world, { uploaded: chain[1]?.end ?? START });
-    expect((await sweep(world)).hints).toEqual(["next-delta"]);
+    expect(await sweep(world)).toMatchObject({ hints: ["next-delta"], stopped: undefined });
     await world.stores.cache(ITEM, 1).remove(deltaName(1, 2));
     await world.stores.records(ITEM).put(journalName(1, 2), bytesOf(2));
     expect((await sweep(world)).stopped).toBeUndefined();
@@ -132,6 +132,25 @@ describe("a later delta without the next one", () => {
     // It came again.
     await upload(world, 2, bytesOf(2));
     expect((await sweep(world)).hints).toEqual(["next-delta"]);
+  });
+
+  it("is not told of an epoch that came since the listing", async () => {
+    const world = await protectedWorld();
+    let hasCome = false;
+    const records: ItemStores["records"] = (itemId) => {
+      const inner = world.stores.records(itemId);
+      const read: typeof inner.read = async (name, maxBytes) => {
+        if (name === HEARTBEAT_RECORD && !hasCome) {
+          hasCome = true;
+          await upload(world, 1, bytesOf(1));
+          await beat(world, { uploaded: chain[0]?.end ?? START });
+        }
+        return inner.read(name, maxBytes);
+      };
+      return { ...inner, read };
+    };
+    const { stopped } = await sweepCache({ ...world.context, stores: { ...world.stores, records } }, ITEM);
+    expect([hasCome, stopped]).toEqual([true, undefined]);
   });
 
   it("is not told of what a service uploaded that has not heard of the open stream yet", async () => {

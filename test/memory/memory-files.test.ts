@@ -146,6 +146,25 @@ describe("a power failure of the model", () => {
   });
 });
 
+describe("a read of the model that takes its time", () => {
+  it("shows with every second one what was there at its call, else what is there at its answer", async () => {
+    const disk = medium();
+    disk.put("/a", Buffer.from("old"));
+    const { files } = disk.process();
+    const file = files.open("/a", "r+");
+    const shown: string[] = [];
+    for (let read = 0; read < 2; read += 1) {
+      files.write(file, Buffer.from("old"), 0, 3, 0);
+      const target = Buffer.alloc(3);
+      const done = files.readLater(file, target, 0, 3, 0);
+      files.write(file, Buffer.from("new"), 0, 3, 0);
+      await done;
+      shown.push(target.toString());
+    }
+    expect(shown).toEqual(["new", "old"]);
+  });
+});
+
 describe("a killed process of the model", () => {
   it("keeps every write; what was under way is done or not, and nothing of it is heard", async () => {
     const results = new Set<string>();

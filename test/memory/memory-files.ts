@@ -390,7 +390,7 @@ class Process implements MemoryProcess {
     const node = this.#handles.get(file)?.node;
     this.#readsLater += 1;
     const isEarly = this.#readsLater % 2 === 0 && node?.kind === "file";
-    const atCall = isEarly ? node.bytes.slice(positionBytes, positionBytes + target.length) : new Uint8Array();
+    const atCall = isEarly ? Buffer.from(node.bytes.subarray(positionBytes, positionBytes + target.length)) : new Uint8Array();
     return this.#later(() => {
       const count = this.#read(file, target, positionBytes);
       target.set(atCall);

@@ -1,10 +1,10 @@
 import { LeewardError } from "../../replication/errors.ts";
 import { UPLOADS_IN_FLIGHT } from "../../replication/limits.ts";
+import type { SettleAnswer, SettleRequest } from "../../replication/items/mobility-protocol.ts";
 import type { Position } from "../../replication/position.ts";
 import { backOffMs } from "../back-off.ts";
 import { pause } from "../clock.ts";
 import type { Clock } from "../clock.ts";
-import type { ControlClient } from "../control/control-client.ts";
 import { removeSpoolFile } from "../epochs/spool.ts";
 import type { SpooledDelta } from "../epochs/spool.ts";
 import type { Files } from "../files.ts";
@@ -49,7 +49,7 @@ export interface UploaderOptions {
   readonly files: Files;
   readonly clock: Clock;
   readonly transport: Transport;
-  readonly control: Pick<ControlClient, "settle">;
+  readonly control: { settle(request: Omit<SettleRequest, "sessionId">): Promise<SettleAnswer> };
   readonly random: () => number;
   /** Holds all uploads together below the configured rate. */
   readonly pace?: Pace;

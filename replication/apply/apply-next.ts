@@ -2,7 +2,7 @@ import { type LeewardError, invariant } from "../errors.ts";
 import { applyBatch } from "./apply.ts";
 import { readBatch } from "./batch.ts";
 import type { Claim } from "./claim.ts";
-import { waitForLargeBatch } from "./large-batches.ts";
+import { LARGE_BATCH_LOOK_MS } from "./limits.ts";
 
 export type Applied =
   /** `wasCut`: it would have been longer as a large batch, or was one. */
@@ -27,5 +27,16 @@ export async function applyNext(claim: Claim, journalAhead: boolean, wantsLarge:
     return { kind: "applied", wasCut: next.batch.wasCut || end !== undefined };
   } finally {
     end?.();
+  }
+}
+
+/** Waits for the right with the claim kept; undefined when the slice is over before. */
+async function waitForLargeBatch(claim: Claim): Promise<(() => void) | undefined> {
+  const { context, largeBatches } = claim.open;
+  for (;;) {
+    const end = largeBatches.tryBegin();
+    if (end !== undefined || context.clock.now() >= context.deadlineMs) return end;
+    await context.timer.pause(LARGE_BATCH_LOOK_MS);
+    await claim.keep();
   }
 }

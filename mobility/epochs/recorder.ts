@@ -55,7 +55,7 @@ export interface Recorder {
 }
 
 /** The pass that reads disks into the log, as far as the end and the beginning of a log touch it. */
-export interface Pass {
+interface Pass {
   begin(pass: number, fresh: boolean): void;
   interrupt(): void;
 }

@@ -265,7 +265,7 @@ class SpoolUploader implements Uploader {
         // A new credential ends the first wait. Should it be refused too, asking for one after the other in a loop helps nobody: then the waits grow.
         const ends = [this.#stopping.signal, streamOver];
         const signals = attempt === 0 ? [...ends, this.#wake.signal] : ends;
-        await pause(this.#options.clock, backOffMs(attempt, this.#options.random), AbortSignal.any(signals));
+        await pause(this.#options.clock, backOffMs(attempt, this.#options.random), ...signals);
       }
     }
   }

@@ -15,7 +15,7 @@ export async function removeAllPoints(context: ItemContext, itemId: string): Pro
   const records = context.stores.records(itemId);
   const nowMs = context.clock.now();
   const catalog = await readCatalog(records);
-  const snapshots = await listPointSnapshots(context, item);
+  const snapshots = await listPointSnapshots(context, item, catalog.points);
   await repairPins(context, item, catalog, snapshots);
   for (const [pointId, { state }] of catalog.pins) if (state === "deleting") await finishDeletion(context, itemId, pointId);
   // No late copy of the request that made a point can bring its manifest back afterwards. A clock that was set leaves points of another time.

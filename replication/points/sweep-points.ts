@@ -45,7 +45,7 @@ export async function sweepPoints(context: ItemContext, item: ProtectedItem): Pr
   const records = context.stores.records(itemId);
   const catalog = await (context.points === undefined ? readCatalog(records) : readCatalogAgain(records, itemId, context.points));
   // After the catalog: a snapshot is there before the manifest that names it.
-  const snapshots = await listPointSnapshots(context, item);
+  const snapshots = await listPointSnapshots(context, item, catalog.points);
   const repairedPins = await repairPins(context, item, catalog, snapshots);
   const finished = await finishDeletions(context, itemId, catalog);
   const broken = await brokenPoints(context, item, catalog, snapshots);

@@ -165,7 +165,11 @@ async function reported(
   request: HeartbeatRequest,
   progress: Progress,
 ): Promise<ProtectedItem> {
-  const change = (item: ProtectedItem): ProtectedItem => withNextToken(repairReported(item, request, progress, clock.now()), request);
+  const change = (item: ProtectedItem): ProtectedItem => {
+    const after = repairReported(item, request, progress, clock.now());
+    // Whoever has taken this service's place since it was let in is not driven out by its proposal.
+    return item.tokenHash === known.tokenHash ? withNextToken(after, request) : after;
+  };
   return change(known) === known ? known : changeItem(stores, known.itemId, change);
 }
 

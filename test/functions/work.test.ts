@@ -322,6 +322,15 @@ describe("functions that work on queues and timers", () => {
       expect(started).toEqual(["1-job"]);
     });
 
+    it("does not fail for want of a readable item record when there is a topic", async () => {
+      await protect("web");
+      await app.stores.records("web").put(ITEM_RECORD, new TextEncoder().encode("damaged"));
+      const withTopic: ApplicationSource = () => ({ ...app.source(), events: { publish: async () => undefined } });
+      const line = (await fire(sweep(withTopic))).at(-1);
+      expect(line).toContain('"event":"swept"');
+      expect(line).toContain('"code":"record-corrupt"');
+    });
+
     it("tells the topic last: one that is away is warned of once, and nothing fails", async () => {
       await protect("web");
       await upload("web", await startOf("web"), 7);

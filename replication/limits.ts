@@ -462,6 +462,8 @@ export const FLOW_WORKER_MAX_MS = 10 * 60_000;
 export const FLOW_SOURCE_MAX_TRIES = 3;
 /** What the source region did not let go is tried again this often: a lost region is mostly back after hours, or never. */
 export const LEFT_RETRY_MS = 60 * 60_000;
+/** One such try ends long before: a few requests to storage, or one to Resource Manager. Shorter than a flow waits for it. */
+export const LEFT_TRY_MAX_MS = 5 * 60_000;
 /** A flow that is taken over from stops at its next activity; one that has died is not waited for longer than this. */
 export const FLOW_TAKEOVER_MAX_MS = 10 * 60_000;
 /** Jobs of one item that are read at once. */

@@ -2,7 +2,8 @@ import { isBoundary, readProgress, replaceProgress } from "../apply/progress.ts"
 import type { StoredProgress } from "../apply/progress.ts";
 import { sameBytes } from "../delta/bytes.ts";
 import { LeewardError, hasCode } from "../errors.ts";
-import { DELTA_MAX_BYTES, GAP_MAX_MS, SWEEP_CACHE_MAX_CHANGES, SWEEP_CACHE_MAX_NAMES } from "../limits.ts";
+import { DELTA_MAX_BYTES, GAP_MAX_MS, GAP_POINT_MAX_MS, SWEEP_CACHE_MAX_CHANGES, SWEEP_CACHE_MAX_NAMES } from "../limits.ts";
+import { wantPoint } from "../points/point-wanted.ts";
 import { pointDue, pointReason } from "../points/point-due.ts";
 import type { RecordListing } from "../ports.ts";
 import { samePosition } from "../position.ts";
@@ -68,8 +69,11 @@ export async function sweepCache(context: ItemContext, itemId: string): Promise<
   const cleaned = await cleanCache(look, listed);
   const nextHere = (await isNextHere(look, listed)) || (await isRestored(look));
   const hints: HintReason[] = [...(nextHere && mayWork(look) ? (["next-delta"] as const) : []), ...(await targetHints(look))];
-  const stopped = nextHere || hints.length > 0 ? undefined : await stopAtGap(look, listed);
   const { failure, ...counts } = cleaned;
+  const gap = nextHere || hints.length > 0 ? undefined : await findGap(look, listed);
+  if (gap !== undefined && (await wantLastState(look, gap)))
+    return { ...counts, hints: ["point-due"], stopped: undefined, cacheFailure: failure };
+  const stopped = gap === undefined ? undefined : await stopAtGap(look, gap);
   return { ...counts, hints, stopped, cacheFailure: failure };
 }
 
@@ -249,9 +253,15 @@ async function firstJournalled({ context, item, stored }: Look): Promise<number>
   return epoch ?? stored.progress.applied.epoch + 1;
 }
 
-/** Stops the item when a later delta has waited too long for the next one, so that nobody takes silence for health (rule 5). */
-async function stopAtGap(look: Look, listed: readonly RecordListing[]): Promise<StopReason | undefined> {
-  const { context, item, stored, nowMs } = look;
+/** A later delta that has waited too long for the next one. */
+interface Gap {
+  readonly expected: number;
+  readonly found: number;
+  readonly waitingMs: number;
+}
+
+async function findGap(look: Look, listed: readonly RecordListing[]): Promise<Gap | undefined> {
+  const { item, stored, nowMs } = look;
   const { progress } = stored;
   if (progress.stopped !== undefined || isHeld(progress, nowMs) || progress.final) return undefined;
   const expected = progress.applied.epoch + 1;
@@ -261,11 +271,28 @@ async function stopAtGap(look: Look, listed: readonly RecordListing[]): Promise<
   });
   const longest = waiting.toSorted((left, right) => left.sinceMs - right.sinceMs)[0];
   if (longest === undefined || nowMs - longest.sinceMs <= GAP_MAX_MS || (await inJournal(look, expected))) return undefined;
-  const gap = new LeewardError("position-gap", `Epoch ${longest.epoch} is here, but epoch ${expected} has not come.`, {
+  return { expected, found: longest.epoch, waitingMs: nowMs - longest.sinceMs };
+}
+
+/** What was applied before the gap is shown by a point first, as when a worker stops: of an item that is stopped none is taken. Not waited for without end. */
+async function wantLastState({ context, item, stored, nowMs }: Look, { waitingMs }: Gap): Promise<boolean> {
+  const { progress } = stored;
+  const wanted = { version: 1, stream: progress.stream, epoch: progress.applied.epoch } as const;
+  const heartbeat = await readHeartbeat(context.stores, item.itemId);
+  const isShown = pointDue({ policy: item.policy, progress, heartbeat, nowMs, wanted }).kind === "not-due";
+  if (isShown || waitingMs > GAP_MAX_MS + GAP_POINT_MAX_MS) return false;
+  await wantPoint(context.stores.records(item.itemId), wanted);
+  return true;
+}
+
+/** So that nobody takes silence for health (rule 5). */
+async function stopAtGap({ context, item, stored, nowMs }: Look, { expected, found, waitingMs }: Gap): Promise<StopReason | undefined> {
+  const { progress } = stored;
+  const gap = new LeewardError("position-gap", `Epoch ${found} is here, but epoch ${expected} has not come.`, {
     stream: item.stream,
     expected,
-    found: longest.epoch,
-    waitingMs: nowMs - longest.sinceMs,
+    found,
+    waitingMs,
   });
   const reason: StopReason = { code: gap.code, message: gap.message, hint: gap.hint, facts: gap.facts, atMs: nowMs };
   const after = await replaceProgress(context.stores.records(item.itemId), stored, {

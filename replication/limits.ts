@@ -150,8 +150,10 @@ export const RETENTION_WEEK_BUCKET_MS = 2 * 60 * 60_000;
 export const RETENTION_LATE_BUCKET_MS = 4 * 60 * 60_000;
 /** No point is removed before every request that made it has settled for good (tries x time of a small write, with room). */
 export const POINT_SETTLE_MS = 2 * 60_000;
-/** Points that one call of pruning removes: each costs a few requests per disk. */
-export const PRUNE_MAX_POINTS = 16;
+/** Points that one call of pruning removes: twice as many as POINT_INTERVAL_MIN_MS lets a machine make in the half minute between two sweeps ... */
+export const PRUNE_MAX_POINTS = 64;
+/** ... and snapshots, each a request: of a machine with many disks fewer points go, and none is made as often. */
+export const PRUNE_MAX_SNAPSHOTS = 512;
 /** Holders of one point: restores, and later failovers and test failovers. */
 export const PINS_MAX_COUNT = 64;
 

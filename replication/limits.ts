@@ -61,6 +61,8 @@ export const PAGE_WRITES_IN_FLIGHT = 8;
 export const FRAMES_HELD_MAX_BYTES = 32 * MIB;
 /** How long a claim holds without renewal; the sweep frees it afterwards. */
 export const CLAIM_MS = 30_000;
+/** A claim that seems to hold for longer was made before the clock was set back. The clocks of two instances differ by far less than a claim. */
+export const CLAIM_HELD_MAX_MS = 2 * CLAIM_MS;
 /** A queue handler hands on after this time, far below the host's ten minutes. */
 export const SLICE_MS = 60_000;
 /** Claims that one run may raise after unknown outcomes before it gives the message back to the queue. */

@@ -1,4 +1,4 @@
-import { isBoundary, readProgress, replaceProgress } from "../apply/progress.ts";
+import { isBoundary, isHeld, readProgress, replaceProgress } from "../apply/progress.ts";
 import type { StoredProgress } from "../apply/progress.ts";
 import { sameBytes } from "../delta/bytes.ts";
 import { LeewardError, hasCode } from "../errors.ts";
@@ -9,7 +9,7 @@ import type { RecordListing } from "../ports.ts";
 import { samePosition } from "../position.ts";
 import type { ItemContext } from "./context.ts";
 import { readHeartbeat } from "./heartbeat.ts";
-import type { Progress, ProtectedItem, StopReason } from "./item.ts";
+import type { ProtectedItem, StopReason } from "./item.ts";
 import { readItem } from "./item-record.ts";
 import { lookAtJournal, mendJournal } from "./mend-journal.ts";
 import { deltaName, journalName, parseDeltaName } from "./names.ts";
@@ -311,8 +311,4 @@ async function inJournal({ context, item }: Look, epoch: number): Promise<boolea
 /** A stop ends when what was missing is there: a worker finds that out before it claims anything. In the middle of a batch `batch-begun` wakes it. */
 function mayWork({ stored: { progress }, nowMs }: Look): boolean {
   return !isHeld(progress, nowMs) && (progress.stopped === undefined || isBoundary(progress));
-}
-
-function isHeld(progress: Progress, nowMs: number): boolean {
-  return progress.holder !== undefined && progress.expiresMs > nowMs;
 }

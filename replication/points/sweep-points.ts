@@ -118,7 +118,8 @@ async function removeOrphans(
   return { removed, more, buriedIds };
 }
 
-async function removeOrphan({ stores, clock }: ItemContext, itemId: string, entry: PointSnapshot): Promise<boolean> {
+/** First a tombstone takes the manifest's name. False when there is a manifest that names the snapshot. */
+export async function removeOrphan({ stores, clock }: ItemContext, itemId: string, entry: PointSnapshot): Promise<boolean> {
   const { stream, diskId, snapshot, pointId } = entry;
   const records = stores.records(itemId);
   const tombstone = { version: 1, kind: "tombstone", pointId, itemId, buriedMs: clock.now() } as const;

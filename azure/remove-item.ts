@@ -12,6 +12,7 @@ import {
   restoreContainer,
 } from "../replication/items/names.ts";
 import { DISK_REQUESTS_IN_FLIGHT, LIST_PAGE_MAX_COUNT } from "../replication/limits.ts";
+import type { RecordStore } from "../replication/ports.ts";
 import type { BlobAccount } from "./connections.ts";
 import { listStreams, removeContainer } from "./containers.ts";
 import { openRecords } from "./records.ts";
@@ -19,11 +20,9 @@ import { openRecords } from "./records.ts";
 /** A page of the item's records, or the containers of its disks once no record is left: see `ItemStores`. */
 export async function removeTargetData(target: BlobAccount, itemId: string): Promise<{ readonly more: boolean }> {
   const records = openRecords(target, itemContainer(itemId));
-  const listed = await records.list("", LIST_PAGE_MAX_COUNT);
-  const names = listed.map(({ name }) => name).filter((name) => name !== ITEM_RECORD && name !== PROGRESS_RECORD && !isLastingRecord(name));
-  await inLanes(DISK_REQUESTS_IN_FLIGHT, names, (name) => records.remove(name));
+  const { isPage } = await removePage(records, (name) => name !== ITEM_RECORD && name !== PROGRESS_RECORD && !isLastingRecord(name));
   // What stays is far fewer than a page, so that each call gets on.
-  if (listed.length === LIST_PAGE_MAX_COUNT) return { more: true };
+  if (isPage) return { more: true };
   await removeContainer(target, restoreContainer(itemId));
   for (const stream of await listStreams(target, diskContainersPrefix(itemId))) {
     await removeContainer(target, diskContainer(itemId, stream));
@@ -39,9 +38,21 @@ export async function removeCacheData(cache: BlobAccount, itemId: string): Promi
   await removeContainer(cache, quarantineContainer(itemId));
 }
 
-/** Without the first no worker begins anything, and without the second none goes on. */
+/** Of the first page of the item's records those that are to go. */
+async function removePage(records: RecordStore, isGoing: (name: string) => boolean): Promise<{ readonly isPage: boolean }> {
+  const listed = await records.list("", LIST_PAGE_MAX_COUNT);
+  const names = listed.map(({ name }) => name).filter(isGoing);
+  await inLanes(DISK_REQUESTS_IN_FLIGHT, names, (name) => records.remove(name));
+  return { isPage: listed.length === LIST_PAGE_MAX_COUNT };
+}
+
+/**
+ * Without the first no worker begins anything, and without the second none goes on. A sweep, a heartbeat or an alert that had found the item before may have
+ * written since then: that goes last.
+ */
 export async function forgetItem(target: BlobAccount, itemId: string): Promise<void> {
   const records = openRecords(target, itemContainer(itemId));
   await records.remove(ITEM_RECORD);
   await records.remove(PROGRESS_RECORD);
+  await removePage(records, (name) => !isLastingRecord(name));
 }

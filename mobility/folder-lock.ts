@@ -1,4 +1,5 @@
 import { LeewardError } from "../replication/errors.ts";
+import { writeAll } from "./durable-file.ts";
 import type { Files } from "./files.ts";
 import type { Processes } from "./process-start.ts";
 
@@ -9,10 +10,7 @@ import type { Processes } from "./process-start.ts";
 export function lockFolder(files: Files, processes: Processes, path: string): () => void {
   for (let attempt = 0; attempt < 3; attempt += 1) {
     try {
-      const file = files.open(path, "wx", 0o600);
-      const owner = Buffer.from(`${processes.ownId} ${processes.startTime(processes.ownId) ?? ""}`);
-      files.write(file, owner, 0, owner.length, 0);
-      files.close(file);
+      makeLock(files, path, `${processes.ownId} ${processes.startTime(processes.ownId) ?? ""}`);
       return () => files.remove(path);
     } catch (error) {
       if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
@@ -24,6 +22,19 @@ export function lockFolder(files: Files, processes: Processes, path: string): ()
     files.remove(path);
   }
   throw new LeewardError("state-locked", "Another process is taking this state folder.", { path });
+}
+
+/** Nothing stays of one that cannot be written: to others it would look like that of a process that died. */
+function makeLock(files: Files, path: string, owner: string): void {
+  const file = files.open(path, "wx", 0o600);
+  try {
+    writeAll(files, file, Buffer.from(owner), 0);
+  } catch (error) {
+    files.remove(path);
+    throw error;
+  } finally {
+    files.close(file);
+  }
 }
 
 interface Owner {

@@ -46,7 +46,7 @@ export interface OpenedService extends Omit<MobilityService, "socketPath"> {
 type StateFolder = Parts["folder"];
 
 /** Where guests and people come in. */
-interface Doors {
+export interface Doors {
   /** Lets guests in. `stop` takes no more requests, and is done when those under way have ended. */
   serve(disks: readonly NbdDisk[]): Promise<{ readonly port: number | undefined; stop(): Promise<void> }>;
   /** Shows people how the service stands, in the files of the folder. */

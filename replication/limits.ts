@@ -166,8 +166,6 @@ export const SWEEP_CACHE_MAX_NAMES = 256;
 export const SWEEP_CACHE_MAX_CHANGES = 16;
 /** A later delta may wait this long for the one before it: uploads run side by side and back off for 15 s at most. */
 export const GAP_MAX_MS = 10 * 60_000;
-/** ... and the item that stops there that much longer for a recovery point of what came before: a few sweeps, each with a worker behind it. */
-export const GAP_POINT_MAX_MS = 2 * 60_000;
 /** A worker that lost its claim has settled long before: snapshots without a manifest are waste after this time. */
 export const ORPHAN_GRACE_MS = 60 * 60_000;
 /** Snapshots without a manifest that one sweep removes. */

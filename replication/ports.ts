@@ -131,7 +131,10 @@ export interface ItemStores {
   removeTargetData(itemId: string): Promise<{ readonly more: boolean }>;
   /** Removes what the cache account keeps of the item: deltas and quarantine. Idempotent. */
   removeCacheData(itemId: string): Promise<void>;
-  /** The last step of a removal: `item.json`, then `progress.json`. Until then whoever repeats it knows the item. Idempotent. */
+  /**
+   * The last step of a removal: `item.json`, then `progress.json`, then the records that somebody wrote meanwhile who had found the item before. Until then
+   * whoever repeats it knows the item. Idempotent.
+   */
   forgetItem(itemId: string): Promise<void>;
   /**
    * Moves a blob of a stream's cache container into the item's quarantine container of the same account, whole, then removes it. Idempotent. With `etag`,

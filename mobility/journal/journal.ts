@@ -155,12 +155,14 @@ class SegmentedJournal implements Journal {
 
   #openSegment(number: number): Segment {
     const path = this.pathOf(number);
+    let file: number | undefined;
     try {
-      const file = this.#files.open(path, "wx", 0o600);
+      file = this.#files.open(path, "wx", 0o600);
       const header = encodeSegmentHeader({ number, firstSequence: this.#nextSequence, binding: this.#options.binding });
       writeAll(this.#files, file, [header], 0);
       return { number, file, lengthBytes: SEGMENT_HEADER_BYTES, unnamed: true };
     } catch (cause) {
+      if (file !== undefined) this.#files.close(file);
       this.#files.remove(path);
       throw new LeewardError("capture-failed", `A new journal segment cannot be made: ${reasonOf(cause)}.`, { segment: number }, { cause });
     }

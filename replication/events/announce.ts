@@ -86,7 +86,7 @@ interface NewPoints {
   readonly toldId: string | undefined;
 }
 
-/** The points since the last one that was told, oldest first, but for damaged ones; without such a one the newest alone. Lists only when there is a new one. */
+/** The points since the last one that was told, oldest first, but for damaged ones; without such a one all. Lists only when there is a new one. */
 async function newPoints(records: RecordStore, { lastRecoveryPoint }: ItemStatus, { pointId }: Announced): Promise<NewPoints> {
   const newestId = lastRecoveryPoint?.pointId;
   if (newestId === undefined || newestId === pointId) return { events: [], toldId: pointId };
@@ -97,8 +97,9 @@ async function newPoints(records: RecordStore, { lastRecoveryPoint }: ItemStatus
 
 /** At least one; more than a page are told in steps. Ids grow with time, but a worker whose clock lags may have made the latest one with an earlier id. */
 async function pointIdsSince(records: RecordStore, toldId: string | undefined, newestId: string): Promise<readonly string[]> {
-  if (toldId === undefined || newestId < toldId) return [newestId];
-  const listed = await records.list(POINTS_PREFIX, EVENT_POINT_NAMES_MAX_COUNT, manifestName(toldId));
+  if (toldId !== undefined && newestId < toldId) return [newestId];
+  const after = toldId === undefined ? undefined : manifestName(toldId);
+  const listed = await records.list(POINTS_PREFIX, EVENT_POINT_NAMES_MAX_COUNT, after);
   const ids = listed.flatMap(({ name }) => /^points\/([^/]+)\/manifest\.json$/.exec(name)?.[1] ?? []).filter(isPointId);
   const isLastPage = listed.length < EVENT_POINT_NAMES_MAX_COUNT || ids.length === 0;
   // What is newer than the newest that the progress knows is told again with it: that one's record was lost, and this cannot be told apart here.

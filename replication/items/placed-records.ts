@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { RecordStore, StoredRecord } from "../ports.ts";
 
 /**
@@ -44,7 +44,7 @@ function unbind(place: string, stored: StoredRecord): StoredRecord {
 }
 
 function placeFields(place: string, digest: string): string {
-  const bond = createHash("sha256").update(`${place}\n${digest}`, "utf8").digest("hex");
+  const bond = hash("sha256", `${place}\n${digest}`);
   return `"place":${JSON.stringify(place)},"bond":"${bond}"`;
 }
 
@@ -52,11 +52,14 @@ function beginsWith(bytes: Uint8Array, text: string): boolean {
   return bytes.length >= text.length && textOf(bytes.subarray(0, text.length)) === text;
 }
 
-const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+const ENCODER = new TextEncoder();
+const DECODER = new TextDecoder();
+
+const textOf = (bytes: Uint8Array): string => DECODER.decode(bytes);
 
 function joined(head: string, tail: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(head.length + tail.length);
-  bytes.set(new TextEncoder().encode(head));
+  ENCODER.encodeInto(head, bytes);
   bytes.set(tail, head.length);
   return bytes;
 }

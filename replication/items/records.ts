@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { LeewardError } from "../errors.ts";
 
 /**
@@ -7,12 +7,12 @@ import { LeewardError } from "../errors.ts";
  */
 export function encodeRecord(body: object): Uint8Array {
   const text = JSON.stringify(body);
-  return new TextEncoder().encode(`{"sha256":"${digest(text)}","body":${text}}`);
+  return ENCODER.encode(`{"sha256":"${digest(text)}","body":${text}}`);
 }
 
 /** The body of a record of this version; `record-corrupt` when the place, the envelope, the digest or the version is wrong. `name` is for the message only. */
 export function decodeRecord<Body extends { readonly version: number }>(name: string, version: Body["version"], bytes: Uint8Array): Body {
-  const text = new TextDecoder().decode(bytes);
+  const text = DECODER.decode(bytes);
   const place = /^\{"place":"([^"]*)",/.exec(text)?.[1];
   if (place !== undefined) {
     const whose = place === "" ? "of a version that bound no record to its place" : `that of ${place}, or was damaged`;
@@ -31,6 +31,9 @@ export function decodeRecord<Body extends { readonly version: number }>(name: st
   return body as Body;
 }
 
+const ENCODER = new TextEncoder();
+const DECODER = new TextDecoder();
+
 function digest(text: string): string {
-  return createHash("sha256").update(text, "utf8").digest("hex");
+  return hash("sha256", text);
 }

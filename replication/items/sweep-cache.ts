@@ -2,8 +2,8 @@ import { isBoundary, isHeld, readProgress, replaceProgress } from "../apply/prog
 import type { StoredProgress } from "../apply/progress.ts";
 import { sameBytes } from "../delta/bytes.ts";
 import { LeewardError, hasCode } from "../errors.ts";
-import { DELTA_MAX_BYTES, GAP_MAX_MS, GAP_POINT_MAX_MS, SWEEP_CACHE_MAX_CHANGES, SWEEP_CACHE_MAX_NAMES } from "../limits.ts";
-import { wantPoint } from "../points/point-wanted.ts";
+import { DELTA_MAX_BYTES, GAP_MAX_MS, SWEEP_CACHE_MAX_CHANGES, SWEEP_CACHE_MAX_NAMES } from "../limits.ts";
+import { readPointWanted, wantPoint } from "../points/point-wanted.ts";
 import { pointDue, pointReason } from "../points/point-due.ts";
 import type { RecordListing } from "../ports.ts";
 import { samePosition } from "../position.ts";
@@ -13,6 +13,7 @@ import type { ProtectedItem, StopReason } from "./item.ts";
 import { readItem } from "./item-record.ts";
 import { lookAtJournal, mendJournal } from "./mend-journal.ts";
 import { deltaName, journalName, parseDeltaName } from "./names.ts";
+import { speaksOf } from "./repair-report.ts";
 import { deltaEnd, judgedEtag } from "./settle.ts";
 
 /** Why a worker should look at an item. */
@@ -71,7 +72,7 @@ export async function sweepCache(context: ItemContext, itemId: string): Promise<
   const hints: HintReason[] = [...(nextHere && mayWork(look) ? (["next-delta"] as const) : []), ...(await targetHints(look))];
   const { failure, ...counts } = cleaned;
   const gap = nextHere || hints.length > 0 ? undefined : await findGap(look, listed);
-  if (gap !== undefined && (await wantLastState(look, gap)))
+  if (gap !== undefined && (await wantLastState(look)))
     return { ...counts, hints: ["point-due"], stopped: undefined, cacheFailure: failure };
   const stopped = gap === undefined ? undefined : await stopAtGap(look, gap);
   return { ...counts, hints, stopped, cacheFailure: failure };
@@ -253,55 +254,70 @@ async function firstJournalled({ context, item, stored }: Look): Promise<number>
   return epoch ?? stored.progress.applied.epoch + 1;
 }
 
-/** A later delta that has waited too long for the next one. */
-interface Gap {
-  readonly expected: number;
-  readonly found: number;
-  readonly waitingMs: number;
+/** The next delta is missing. */
+async function findGap(look: Look, listed: readonly RecordListing[]): Promise<LeewardError | undefined> {
+  const { progress } = look.stored;
+  if (progress.stopped !== undefined || isHeld(progress, look.nowMs) || progress.final) return undefined;
+  return (await laterWaits(look, listed)) ?? (await uploadedAndGone(look));
 }
 
-async function findGap(look: Look, listed: readonly RecordListing[]): Promise<Gap | undefined> {
-  const { item, stored, nowMs } = look;
+/** What was applied before a gap is shown by a point first, as when a worker stops: of an item that is stopped none is taken. It is asked for once. */
+async function wantLastState({ context, item, stored, nowMs }: Look): Promise<boolean> {
   const { progress } = stored;
-  if (progress.stopped !== undefined || isHeld(progress, nowMs) || progress.final) return undefined;
-  const expected = progress.applied.epoch + 1;
+  const records = context.stores.records(item.itemId);
+  const wanted = { version: 1, stream: progress.stream, epoch: progress.applied.epoch } as const;
+  const heartbeat = await readHeartbeat(context.stores, item.itemId);
+  if (pointDue({ policy: item.policy, progress, heartbeat, nowMs, wanted }).kind === "not-due") return false;
+  const asked = await readPointWanted(records);
+  if (asked?.stream === wanted.stream && asked.epoch === wanted.epoch) return false;
+  await wantPoint(records, wanted);
+  return true;
+}
+
+/** Stops the item, so that nobody takes silence for health (rule 5). */
+async function stopAtGap({ context, item, stored, nowMs }: Look, gap: LeewardError): Promise<StopReason | undefined> {
+  const reason: StopReason = { code: gap.code, message: gap.message, hint: gap.hint, facts: gap.facts, atMs: nowMs };
+  const after = await replaceProgress(context.stores.records(item.itemId), stored, {
+    ...stored.progress,
+    holder: undefined,
+    expiresMs: 0,
+    stopped: reason,
+  });
+  return after === undefined ? undefined : reason;
+}
+
+/** A later delta has waited too long for the next one. */
+async function laterWaits(look: Look, listed: readonly RecordListing[]): Promise<LeewardError | undefined> {
+  const { item, stored, nowMs } = look;
+  const expected = stored.progress.applied.epoch + 1;
   const waiting = listed.flatMap((entry) => {
     const name = parseDeltaName(entry.name);
     return name?.stream === item.stream && name.epoch > expected ? [{ epoch: name.epoch, sinceMs: entry.createdMs }] : [];
   });
   const longest = waiting.toSorted((left, right) => left.sinceMs - right.sinceMs)[0];
   if (longest === undefined || nowMs - longest.sinceMs <= GAP_MAX_MS || (await inJournal(look, expected))) return undefined;
-  return { expected, found: longest.epoch, waitingMs: nowMs - longest.sinceMs };
-}
-
-/** What was applied before the gap is shown by a point first, as when a worker stops: of an item that is stopped none is taken. Not waited for without end. */
-async function wantLastState({ context, item, stored, nowMs }: Look, { waitingMs }: Gap): Promise<boolean> {
-  const { progress } = stored;
-  const wanted = { version: 1, stream: progress.stream, epoch: progress.applied.epoch } as const;
-  const heartbeat = await readHeartbeat(context.stores, item.itemId);
-  const isShown = pointDue({ policy: item.policy, progress, heartbeat, nowMs, wanted }).kind === "not-due";
-  if (isShown || waitingMs > GAP_MAX_MS + GAP_POINT_MAX_MS) return false;
-  await wantPoint(context.stores.records(item.itemId), wanted);
-  return true;
-}
-
-/** So that nobody takes silence for health (rule 5). */
-async function stopAtGap({ context, item, stored, nowMs }: Look, { expected, found, waitingMs }: Gap): Promise<StopReason | undefined> {
-  const { progress } = stored;
-  const gap = new LeewardError("position-gap", `Epoch ${found} is here, but epoch ${expected} has not come.`, {
+  return new LeewardError("position-gap", `Epoch ${longest.epoch} is here, but epoch ${expected} has not come.`, {
     stream: item.stream,
     expected,
-    found,
-    waitingMs,
+    found: longest.epoch,
+    waitingMs: nowMs - longest.sinceMs,
   });
-  const reason: StopReason = { code: gap.code, message: gap.message, hint: gap.hint, facts: gap.facts, atMs: nowMs };
-  const after = await replaceProgress(context.stores.records(item.itemId), stored, {
-    ...progress,
-    holder: undefined,
-    expiresMs: 0,
-    stopped: reason,
-  });
-  return after === undefined ? undefined : reason;
+}
+
+/**
+ * The cache has taken the next delta, as the service says, and it lies nowhere any more. No later one need ever come: the machine may be idle. What is looked
+ * at, and in which order, leaves no other reading: a delta goes from the cache only after it is in the journal, and from there only after progress has changed.
+ */
+async function uploadedAndGone(look: Look): Promise<LeewardError | undefined> {
+  const { context, item, stored } = look;
+  const expected = stored.progress.applied.epoch + 1;
+  const heartbeat = await readHeartbeat(context.stores, item.itemId);
+  if (heartbeat === undefined || !speaksOf(heartbeat, item) || heartbeat.uploaded.epoch < expected) return undefined;
+  const name = deltaName(item.stream, expected);
+  const [first] = await context.stores.cache(item.itemId, item.stream).list(name, 1);
+  if (first?.name === name || (await inJournal(look, expected))) return undefined;
+  const facts = { stream: item.stream, expected, uploaded: heartbeat.uploaded.epoch };
+  return new LeewardError("position-gap", `Epoch ${expected} was uploaded, and is gone from the cache before it was applied.`, facts);
 }
 
 async function inJournal({ context, item }: Look, epoch: number): Promise<boolean> {

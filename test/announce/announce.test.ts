@@ -61,6 +61,19 @@ describe("what the topic is told", () => {
     expect(await announceItem(context, ITEM)).toBe(0);
   });
 
+  it("is every point from the first on, though the topic was away then", async () => {
+    topic.away = true;
+    const taken: string[] = [];
+    for (let count = 0; count < 2; count += 1) {
+      world.pass(1000);
+      taken.push(await takePoint());
+      await expect(announceItem(context, ITEM)).rejects.toMatchObject({ code: "events-unavailable" });
+    }
+    topic.away = false;
+    await announceItem(context, ITEM);
+    expect(topic.sent.flatMap(({ data }) => data["recoveryPoint"] ?? [])).toEqual(taken);
+  });
+
   it("is every point in steps after days without the topic", async () => {
     await takePoint();
     await announceItem(context, ITEM);

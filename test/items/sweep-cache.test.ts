@@ -11,9 +11,11 @@ import { killedEverywhere } from "./interrupted.ts";
 import {
   HOUR_MS,
   ITEM,
+  START,
   START_MS,
   type World,
   applyChain,
+  beat,
   createWorld,
   deltaChain,
   progressOf,
@@ -107,6 +109,26 @@ describe("a later delta without the next one", () => {
     expect((await progressOf(world)).stopped).toEqual(stopped);
     expect(await sweep(world)).toEqual(NOTHING);
     expect(world.cacheNames(ITEM)).toEqual([deltaName(1, 3)]);
+  });
+
+  it("is told of an epoch that was uploaded and is gone, though an idle machine sends no later one", async () => {
+    const world = await protectedWorld();
+    await applyChain(world, chain.slice(0, 1));
+    await setProgress(world, { lastPoint: { pointId: "p", stream: 1, epoch: 1, targetTimeMs: START_MS, sourceTimeMs: START_MS + 10 } });
+    await beat(world, { uploaded: chain[0]?.end ?? START });
+    expect(await sweep(world)).toEqual(NOTHING);
+    await upload(world, 2, bytesOf(2));
+    await beat(world, { uploaded: chain[1]?.end ?? START });
+    expect((await sweep(world)).hints).toEqual(["next-delta"]);
+    await world.stores.cache(ITEM, 1).remove(deltaName(1, 2));
+    await world.stores.records(ITEM).put(journalName(1, 2), bytesOf(2));
+    expect((await sweep(world)).stopped).toBeUndefined();
+    await world.stores.records(ITEM).remove(journalName(1, 2));
+    expect((await sweep(world)).stopped).toMatchObject({ code: "position-gap", facts: { stream: 1, expected: 2, uploaded: 2 } });
+    expect((await beat(world, { uploaded: chain[1]?.end ?? START })).resend).toEqual({ epoch: 2 });
+    // It came again.
+    await upload(world, 2, bytesOf(2));
+    expect((await sweep(world)).hints).toEqual(["next-delta"]);
   });
 
   it("is no gap while someone works, while the journal has it, or behind the final delta", async () => {

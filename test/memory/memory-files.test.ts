@@ -159,7 +159,7 @@ describe("a killed process of the model", () => {
       process.kill();
       await new Promise((resolve) => void setImmediate(resolve));
       results.add(disk.paths().join());
-      expect([heard, process.isAlive, process.openHandles, disk.get(disk.paths()[0] ?? "")?.length]).toEqual([false, false, 0, 1]);
+      expect([heard, process.isAlive, process.openPaths.length, disk.get(disk.paths()[0] ?? "")?.length]).toEqual([false, false, 0, 1]);
       expect(() => process.files.readFile("/a")).toThrowError(/dead/);
     }
     expect(results).toEqual(new Set(["/a", "/b"]));

@@ -36,8 +36,8 @@ export interface MemoryMedium {
 export interface MemoryProcess {
   readonly files: Files;
   readonly isAlive: boolean;
-  /** Not closed yet. */
-  readonly openHandles: number;
+  /** Of the files that are not closed yet. */
+  readonly openPaths: readonly string[];
   /** What reached a write call stays; of what was asked for and not answered any part may have been done. */
   kill(): void;
   /** Lets it die in the middle of its nth operation from now on that changes or syncs something; `power`: with the whole machine. */
@@ -227,8 +227,8 @@ class Process implements MemoryProcess {
     return this.#alive;
   }
 
-  get openHandles(): number {
-    return this.#handles.size;
+  get openPaths(): readonly string[] {
+    return [...this.#handles.values()].map(({ path }) => path).toSorted();
   }
 
   kill(): void {

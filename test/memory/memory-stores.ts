@@ -74,8 +74,8 @@ export function createMemoryStores(clock: Clock): MemoryStores {
       quarantines.delete(itemId);
     },
     forgetItem: async (itemId) => {
-      await open(records, itemId).remove(ITEM_RECORD);
-      await open(records, itemId).remove(PROGRESS_RECORD);
+      const kept = open(records, itemId);
+      for (const name of [ITEM_RECORD, PROGRESS_RECORD, ...kept.names()]) if (!isLastingRecord(name)) await kept.remove(name);
     },
     quarantine: async (itemId, stream, name, _reason, etag) => {
       const cache = open(caches, cacheOf(itemId, stream));

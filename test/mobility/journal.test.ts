@@ -8,6 +8,8 @@ import type { JournalRecord } from "../../mobility/journal/record.ts";
 import { recoverJournal } from "../../mobility/journal/recover.ts";
 import { parseSegment, readSegment, segmentName } from "../../mobility/journal/segment.ts";
 import { nodeFiles } from "../../mobility/node-files.ts";
+import { createMemoryMedium } from "../memory/memory-files.ts";
+import { createRandom } from "../memory/random.ts";
 import { temporaryFolder } from "./temporary.ts";
 
 const FILES = nodeFiles();
@@ -41,6 +43,23 @@ function sampleJournal(folder: string, segments: readonly number[]): void {
 }
 
 describe("journal segment", () => {
+  it("that finds no room for its header leaves no file open, however often it is tried", () => {
+    const medium = createMemoryMedium({ random: createRandom(1), schedule: (work) => work() });
+    medium.put("/journal/x", EMPTY);
+    const process = medium.process();
+    const { files } = process;
+    const journal = openJournal({ files, folder: "/journal", binding: BINDING, number: 1, firstSequence: 1 });
+    const undo = medium.fail({ operations: ["write"], path: /\.log$/, code: "ENOSPC", when: "before" });
+    for (let tries = 0; tries < 3; tries += 1) {
+      expect(() => journal.append(entry("write", 0, 512), Buffer.alloc(512))).toThrow(expect.objectContaining({ code: "capture-failed" }));
+    }
+    expect(process.openPaths).toEqual(["/journal"]);
+    undo();
+    journal.append(entry("write", 0, 512), Buffer.alloc(512));
+    journal.close();
+    expect(process.openPaths).toEqual([]);
+  });
+
   it("keeps every record before a tear, wherever the tear is, and nothing else (rule 4)", () => {
     const folder = temporaryFolder();
     sampleJournal(folder, [6]);

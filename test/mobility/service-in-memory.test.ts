@@ -200,7 +200,7 @@ async function history(seed: number): Promise<void> {
   expect(await currentWhileWriting(machine, service)).toBeGreaterThan(0);
   await uploadedBy(machine, service);
   await time.finish(service.stop());
-  expect(machine.process?.medium.openHandles).toBe(0);
+  expect(machine.process?.medium.openPaths).toEqual([]);
   machine.process?.kill();
   const deltas = machine.blobs.size;
   const again = await machine.open();

@@ -285,7 +285,7 @@ export class SourceMachine {
       await capture.stop();
     };
     await this.time.finish(work());
-    expect(medium.openHandles).toBe(IDS.length);
+    expect(medium.openPaths).toEqual(IDS.map(imagePath));
     this.#kill();
     this.#dead("stop");
     if (!reboot) return;

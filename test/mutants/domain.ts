@@ -80,7 +80,7 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
     name: "points that a topic was away for are told as one",
     why: "who counts points by events counts wrongly",
     file: "replication/events/announce.ts",
-    find: `if (toldId === undefined || newestId < toldId) return [newestId];`,
+    find: `if (toldId !== undefined && newestId < toldId) return [newestId];`,
     replace: `if (toldId !== newestId) return [newestId];`,
     tests: ["test/announce/announce.test.ts"],
   },

@@ -193,8 +193,8 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "the commit does not wait for a worker that is warm",
     why: "it takes a point when all are removed, and that stays for ever",
     file: "orchestrations/activities/commit.ts",
-    find: `return { left: worker.kind === "ended" && worker.settleMs === 0 ? left : left + 1 };`,
-    replace: `return { left: worker.kind === "ended" ? left : left + 0 };`,
+    find: `return { left: isEnded ? left : left + 1 };`,
+    replace: `return { left };`,
     tests: [ENDS],
   },
   {

@@ -20,11 +20,10 @@ import {
   SLICE_MS,
   STORE_BLOB_WRITE_MS,
 } from "../../replication/limits.ts";
-import { listPoints } from "../../replication/points/catalog.ts";
 import { endReplication, lookWorkers } from "../../orchestrations/activities/workers.ts";
 import { retryLeftover } from "../../orchestrations/leftovers.ts";
 import { SOURCE_GROUP } from "../planning/samples.ts";
-import { type Around, type PortCall, wrapStores } from "../memory/wrapped-stores.ts";
+import type { PortCall } from "../memory/wrapped-stores.ts";
 import { type FlowWorld, SOURCE_VM, addPoint, emptyHistory, enable, failover, plainOperation, protectedWorld } from "./world.ts";
 
 const NO_PAUSE = { pause: async () => undefined };
@@ -371,27 +370,6 @@ describe("a worker in the middle", () => {
     // Had the commit not waited, the point would come now.
     await onWait(CLAIM_MS);
     expect(pointsOf(world)).toEqual([]);
-  });
-
-  it.each(["snapshots", "manifest"] as const)("that slept before the %s of a point while the failover was committed makes none", async (what) => {
-    const world = await protectedWorld();
-    await world.operate(failover());
-    await world.pass(10 * POINT_SETTLE_MS);
-    const { stores, clock } = world.context;
-    const stored = await readProgress(stores.records("web-1"));
-    if (stored === undefined) throw new Error("the item replicates");
-    const applied = { ...stored.progress.applied, epoch: stored.progress.applied.epoch + 1 };
-    await replaceProgress(stores.records("web-1"), stored, { ...stored.progress, applied, intent: applied });
-    let committing: Promise<JobRecord> | undefined;
-    const around: Around = async ({ method, target }, run) => {
-      const isHere = what === "snapshots" ? method === "snapshot" : method === "create" && target.startsWith("points/");
-      if (isHere) await (committing ??= world.operate(plainOperation("Commit")));
-      return run();
-    };
-    const worker = { holder: "asleep", deadlineMs: clock.now() + SLICE_MS, timer: NO_PAUSE, log: () => undefined };
-    await applySlice({ ...worker, stores: wrapStores(stores, around), clock }, "web-1");
-    expect(await committing).toMatchObject({ state: "Succeeded", errors: [] });
-    expect((await listPoints(stores.records("web-1"))).points).toEqual([]);
   });
 
   it("that had looked at the item before its stream was closed, and claims it after that, lets go again", async () => {

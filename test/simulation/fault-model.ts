@@ -41,6 +41,8 @@ export const FAULT_MODEL = {
   "cache-away": "survived",
   "control-away": "survived",
   "region-lost": "detected",
+  // Two services for one item: one of them uploads, and when that is the wrong one the other says so and needs a repair.
+  "second-service": "repaired",
   // Damage.
   "delta-damaged": "repaired",
   "delta-removed": "repaired",
@@ -54,7 +56,7 @@ export type FaultKind = keyof typeof FAULT_MODEL;
 /** One request of a process, before it is sent. */
 export interface SentCall {
   /** `cache` and `source` lie in the source region; the others in the target region, or everywhere. */
-  readonly place: "cache" | "target" | "control" | "manager" | "queue";
+  readonly place: "cache" | "target" | "control" | "manager" | "queue" | "topic";
   readonly access: StoreAccess;
   /** For the trace, and for the errors. */
   readonly operation: string;
@@ -133,6 +135,8 @@ export function failureOf(call: SentCall, kind: "unanswered" | "throttled"): Lee
   switch (call.place) {
     case "control":
       return new LeewardError("control-unavailable", `${call.operation}: no whole answer came.`);
+    case "topic":
+      return new LeewardError("events-unavailable", `${call.operation}: nobody answered.`);
     case "manager":
       return new LeewardError("azure-unavailable", `${call.operation}: nobody answered.`);
     case "cache":

@@ -1,5 +1,6 @@
 import { readProgress } from "../../replication/apply/progress.ts";
 import { journalName } from "../../replication/items/names.ts";
+import { readOverview } from "../../replication/items/overview.ts";
 import { findItem } from "../../replication/items/item-record.ts";
 import { manifestName } from "../../replication/items/names.ts";
 import { type Operator, createOperator } from "./operator.ts";
@@ -82,12 +83,24 @@ async function comeToRest(world: World, verdict: Verdict, operator: Operator): P
 
 async function needsRepair(world: World, { itemId }: ProtectedMachine, repairedMs: ReadonlyMap<string, number>): Promise<boolean> {
   if ((await findItem(world.stores, itemId)) === undefined) return false;
-  const stopped = (await readProgress(world.stores.records(itemId)))?.progress.stopped;
+  const stopped = await stopOf(world, itemId);
   if (stopped === undefined || world.timeline.now() - stopped.atMs < OPERATOR_LOOKS_MS) return false;
   if (!world.plan.steps.some(mayStop)) {
     world.wrong.push(`${itemId} stopped, and nobody had damaged anything: ${stopped.code}: ${stopped.message}`);
   }
   return world.timeline.now() - (repairedMs.get(itemId) ?? 0) > 10 * OPERATOR_LOOKS_MS;
+}
+
+/** Why the target stands still, or why the service sends nothing more. */
+async function stopOf(
+  { stores, timeline }: World,
+  itemId: string,
+): Promise<{ readonly code: string; readonly message: string; readonly atMs: number } | undefined> {
+  const stopped = (await readProgress(stores.records(itemId)))?.progress.stopped;
+  if (stopped !== undefined) return stopped;
+  const { status } = await readOverview({ stores, clock: { now: timeline.now }, ids: { next: () => "" } }, itemId);
+  const told = status?.healthErrors.find(({ code }) => code === "uploads-stopped");
+  return told && { ...told, atMs: START_MS };
 }
 
 /** After what only an operator can repair an item may stop. */
@@ -129,6 +142,8 @@ function perform(world: World, operator: Operator, step: Step): void {
       return machine?.source.jumpClock(step.byMs);
     case "clone-wakes":
       return machine?.source.wakeClone(step.durationMs);
+    case "second-service":
+      return machine?.source.startSecond(step.durationMs);
     case "app-killed":
       world.killApp();
       return void timeline.after(step.downMs, () => world.startApp());

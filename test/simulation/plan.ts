@@ -32,7 +32,7 @@ export type Step = { readonly atMs: number } & (
   | { readonly kind: "state-write-fails"; readonly machine: number; readonly times: number; readonly isDone: boolean }
   | { readonly kind: "journal-sync-fails"; readonly machine: number; readonly times: number }
   | { readonly kind: "clock-jumps"; readonly machine: number; readonly byMs: number }
-  | { readonly kind: "clone-wakes"; readonly machine: number; readonly durationMs: number }
+  | { readonly kind: "clone-wakes" | "second-service"; readonly machine: number; readonly durationMs: number }
   | { readonly kind: "app-killed"; readonly downMs: number }
   | { readonly kind: "app-stalled"; readonly durationMs: number }
   | { readonly kind: "cache-away" | "control-away"; readonly durationMs: number }
@@ -124,6 +124,7 @@ function planTroubles(random: Random, machine: number, activeMs: number): readon
       "journal-sync-fails",
       "clock-jumps",
       "clone-wakes",
+      "second-service",
       "delta-damaged",
       "delta-removed",
       "journal-damaged",
@@ -143,6 +144,7 @@ function planTroubles(random: Random, machine: number, activeMs: number): readon
       case "clock-jumps":
         return { atMs, kind, machine, byMs: random.pick([-1, 1]) * random.pick([2 * SECOND_MS, 3 * MINUTE_MS, 200 * 24 * 60 * MINUTE_MS]) };
       case "clone-wakes":
+      case "second-service":
         return { atMs, kind, machine, durationMs: (10 + random.below(60)) * SECOND_MS };
       case "delta-damaged":
       case "delta-removed":

@@ -32,6 +32,9 @@ interface Done {
 const SHRINK_TRIES = 60;
 const SHRINK_FAILURES = 3;
 
+/** Errors are part of most histories, and nobody reads where they were made: a sentence about what is wrong tells it. */
+Error.stackTraceLimit = 0;
+
 /** What this lane runs: every so many-th seed, so that lanes are done at the same time. */
 async function runShare({ firstSeed, histories, lanes, lane }: Share): Promise<Done> {
   const done = { histories: 0, points: 0, events: 0, virtualMs: 0, failures: [] as Failure[] };

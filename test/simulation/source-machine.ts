@@ -1,5 +1,5 @@
 import { parseConfig } from "../../mobility/config.ts";
-import { type OpenedService, openService } from "../../mobility/service.ts";
+import { type Doors, type OpenedService, openService } from "../../mobility/service.ts";
 import { createSealMemory, sealEpoch } from "../../mobility/epochs/seal.ts";
 import type { MobilityPorts } from "../../mobility/ports.ts";
 import { hasCode } from "../../replication/errors.ts";
@@ -30,6 +30,8 @@ interface Run {
   readonly onMedium: MemoryProcess;
   /** Undefined while it starts. */
   service: OpenedService | undefined;
+  /** Its clients are connected: not before it has started, and not once it stops. */
+  isOpen: boolean;
 }
 
 /** One for all: sealing ends before anything else happens. */
@@ -59,11 +61,13 @@ export class SourceMachine {
   #run: Run | undefined;
   #settings: { readonly registrationToken: string | undefined } | undefined;
   #sent: SentChange | undefined;
+  #underWay: Promise<void> | undefined;
   #restart: (() => void) | undefined;
   #guestEveryMs = 0;
   #isGuestAwake = false;
   #isPowered = true;
   readonly #failures: (() => void)[] = [];
+  readonly #copies: (() => void)[] = [];
   readonly #options: SourceMachineOptions;
   readonly #medium: MemoryMedium;
 
@@ -120,9 +124,9 @@ export class SourceMachine {
     this.#runs += 1;
     const { surroundings } = this.#options;
     const process = new SimulatedProcess(`${this.name}-service-${this.#runs}`, surroundings, () => this.clockOffsetMs);
-    const run: Run = { process, onMedium: this.#medium.process(), service: undefined };
+    const run: Run = { process, onMedium: this.#medium.process(), service: undefined, isOpen: true };
     this.#run = run;
-    openService(this.#config(), this.#portsOf(run)).then(
+    openService(this.#config(), this.#portsOf(run), this.#doorsOf(run)).then(
       (service) => {
         if (this.#run !== run) return;
         run.service = service;
@@ -212,20 +216,33 @@ export class SourceMachine {
 
   /** A copy of the whole machine comes to life as another one, as in a test failover, and goes again. Nothing of it may be heard. */
   wakeClone(durationMs: number): void {
+    this.#startCopy("clone", durationMs);
+  }
+
+  /** A second service starts on copies of disks and state folder, in the same boot of the same machine, and goes again: both say that they are the one. */
+  startSecond(durationMs: number): void {
+    this.#startCopy("second", durationMs);
+  }
+
+  #startCopy(kind: "clone" | "second", durationMs: number): void {
     if (this.#settings === undefined) return;
     const { random, surroundings } = this.#options;
     this.#clones += 1;
-    const name = `${this.name}-clone-${this.#clones}`;
+    const name = `${this.name}-${kind}-${this.#clones}`;
     const medium = createMemoryMedium({ random, schedule: (work) => void surroundings.timeline.after(1 + random.below(MEDIUM_MS), work) });
     for (const path of this.#medium.paths()) medium.put(path, this.#medium.get(path) ?? Buffer.alloc(0));
     const process = new SimulatedProcess(name, surroundings);
-    const run: Run = { process, onMedium: medium.process(), service: undefined };
-    const ports: MobilityPorts = { ...this.#portsOf(run), bootId: `boot-of-${name}` };
-    openService({ ...this.#config(), machineId: name }, ports).catch((error: unknown) => surroundings.trace(`${name}: ${String(error)}`));
-    surroundings.timeline.after(durationMs, () => {
+    const run: Run = { process, onMedium: medium.process(), service: undefined, isOpen: false };
+    const ports: MobilityPorts = { ...this.#portsOf(run), ...(kind === "clone" ? { bootId: `boot-of-${name}` } : {}) };
+    openService({ ...this.#config(), machineId: kind === "clone" ? name : this.name }, ports).catch((error: unknown) =>
+      surroundings.trace(`${name}: ${String(error)}`),
+    );
+    const end = (): void => {
       process.kill();
       run.onMedium.kill();
-    });
+    };
+    this.#copies.push(end);
+    surroundings.timeline.after(durationMs, end);
   }
 
   /** The operator restarts a service that says that only a restart helps. */
@@ -239,9 +256,23 @@ export class SourceMachine {
   /** What kept it from running is over. */
   calm(): void {
     this.#medium.capacityBytes = Number.MAX_SAFE_INTEGER;
-    for (const undo of this.#failures.splice(0)) undo();
+    for (const undo of [...this.#failures.splice(0), ...this.#copies.splice(0)]) undo();
     this.#isPowered = true;
     this.start();
+  }
+
+  /** Where the guest comes in. A stop takes nothing more, and waits for what is under way. */
+  #doorsOf(run: Run): Doors {
+    return {
+      serve: async () => ({
+        port: undefined,
+        stop: async () => {
+          run.isOpen = false;
+          await this.#underWay;
+        },
+      }),
+      showStatus: async () => ({ stop: () => undefined }),
+    };
   }
 
   #portsOf({ process, onMedium: { files } }: Run): MobilityPorts {
@@ -312,13 +343,15 @@ export class SourceMachine {
 
   #turn(): void {
     const service = this.#run?.service;
-    if (this.#guestEveryMs === 0 || service === undefined) {
+    if (this.#guestEveryMs === 0 || service === undefined || this.#run?.isOpen !== true) {
       this.#isGuestAwake = false;
       return;
     }
     const { random, surroundings } = this.#options;
     const next = (): void => void surroundings.timeline.after(1 + random.below(2 * this.#guestEveryMs), () => this.#turn());
-    this.#request(service).then(next, (error: unknown) => {
+    const request = this.#request(service);
+    this.#underWay = request.catch(() => undefined);
+    request.then(next, (error: unknown) => {
       surroundings.trace(`${this.name} guest: ${String(error)}`);
       // An operator, or the machine's watchdog, restarts a service that takes nothing more.
       if (hasCode(error, "capture-failed") && this.#run?.service === service) {

@@ -9,6 +9,7 @@ import { type PointManifest, decodePoint } from "../../replication/points/manife
 import type { Progress } from "../../replication/items/item.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import { SECTOR_BYTES } from "../../replication/limits.ts";
+import { checkCatalog, checkRestores, checkTold, isOver, restoresOf } from "./aftermath.ts";
 import { markOf } from "./oracle.ts";
 import type { ProtectedMachine, World } from "./world.ts";
 
@@ -112,6 +113,7 @@ export function createVerdict(world: World): Verdict {
     if (item === undefined) return { done: true, why: "" };
     const progress = (await readProgress(stores.records(itemId)))?.progress;
     if (progress === undefined) return no("it has no progress");
+    if ((await restoresOf(stores, itemId)).some((restore) => !isOver(restore))) return no("a restore has not ended");
     if (["FailoverCommitPending", "FailoverCommitted", "EnableFailed", "DisableFailed"].includes(managed?.situation.state ?? ""))
       return { done: true, why: "" };
     if (world.regionLost) return { done: progress.applied.epoch === progress.intent.epoch, why: "a batch that was begun is not finished" };
@@ -126,6 +128,9 @@ export function createVerdict(world: World): Verdict {
       ? { done: true, why: "" }
       : no(`its last point is state ${state}, the source is at ${source.model.index}`);
   };
+
+  const stateOfPoint = (machine: ProtectedMachine, pointId: string): number | undefined =>
+    seen.find((point) => point.itemId === machine.itemId && point.pointId === pointId)?.state;
 
   return {
     get points() {
@@ -158,7 +163,10 @@ export function createVerdict(world: World): Verdict {
       for (const machine of world.machines) {
         await checkKept(world, machine, seen, marksOf, say);
         await checkRemoved(world, machine, say);
+        await checkRestores(world, machine, (pointId) => stateOfPoint(machine, pointId), say);
+        await checkTold(world, machine, await readablePoints(stores, machine.itemId), say);
       }
+      for (const machine of world.machines) await checkCatalog(world, machine, () => readablePoints(stores, machine.itemId), say);
     },
   };
 }

@@ -21,6 +21,7 @@ import { SimulatedProcess, type Surroundings } from "./process.ts";
 import { type Queues, createQueues, queueOf } from "./queues.ts";
 import { SourceMachine } from "./source-machine.ts";
 import { type Timeline, createTimeline } from "./timeline.ts";
+import { type Topic, createTopic } from "./topic.ts";
 import { unkindManager } from "./unkind-manager.ts";
 
 export const START_MS = Date.UTC(2026, 0, 15);
@@ -32,6 +33,7 @@ const MANAGER_TICK_MS = 2_000;
 const INSTALLER_MS = 3_000;
 const APP_WAIT_MS = 8_000;
 const OPERATOR_LOOKS_MS = 60_000;
+const BARE_REQUEST_MS = 60_000;
 
 /** One machine of the source region and the item that protects it. */
 export interface ProtectedMachine {
@@ -54,6 +56,7 @@ export interface World {
   readonly cacheAccount: CacheAccount;
   readonly manager: MemoryResourceManager;
   readonly queues: Queues;
+  readonly topic: Topic;
   readonly machines: readonly ProtectedMachine[];
   /** Sentences about what must not be. */
   readonly wrong: string[];
@@ -70,6 +73,8 @@ export interface World {
   /** Below every fault, whatever the stores are asked for goes through this. */
   watchStores(watch: (stores: ItemStores) => ItemStores): void;
   request(route: RouteName, request: AppRequest): Promise<AppAnswer>;
+  /** The last request of a history, to a new process of the app that has the target account and nothing else. */
+  bareRequest(route: RouteName, request: AppRequest): Promise<AppAnswer>;
   loseRegion(): void;
   startApp(): void;
   killApp(): void;
@@ -99,6 +104,7 @@ export function createWorld(plan: HistoryPlan, keepTrace: boolean): World {
   const memory = createMemoryStores(trueClock);
   const control = createMemoryRecords(trueClock);
   const queues = createQueues(timeline, random, () => rate("message-repeated"));
+  const topic = createTopic(isWrong);
   const manager = memoryResourceManager({ looks: 2 });
   const unkind = unkindManager(manager, { timeline, random, rate });
   const containers = new Set<string>();
@@ -135,7 +141,7 @@ export function createWorld(plan: HistoryPlan, keepTrace: boolean): World {
       if (name === "planItem") await shrinkDisks(world, itemId);
     },
   });
-  const startApp = (): void => {
+  const startApp = (records: MemoryRecords = control): AppProcess => {
     const process = new SimulatedProcess(`app-${apps.length + 1}`, surroundings);
     const ids = {
       next: () =>
@@ -144,7 +150,7 @@ export function createWorld(plan: HistoryPlan, keepTrace: boolean): World {
           .padStart(8, "0")
           .repeat(4),
     };
-    const ownControl = recordsOf(process, control);
+    const ownControl = recordsOf(process, records);
     const application = {
       stores: storesOf(process, stores),
       control: ownControl,
@@ -166,10 +172,12 @@ export function createWorld(plan: HistoryPlan, keepTrace: boolean): World {
         installScriptUrl: "https://packages.invalid/install-mobility.sh",
       },
       flows: () => durable,
-      events: undefined,
+      events: topic.publisherOf(process),
     };
     const failed = (what: string, error: unknown): void => trace(`${process.name} ${what} failed: ${String(error)}`);
-    apps.push(startAppProcess({ timeline, queues, process, application, failed }));
+    const started = startAppProcess({ timeline, queues, process, application, failed });
+    apps.push(started);
+    return started;
   };
   const app = (): AppProcess | undefined => {
     const found = living();
@@ -186,6 +194,7 @@ export function createWorld(plan: HistoryPlan, keepTrace: boolean): World {
     cacheAccount,
     manager,
     queues,
+    topic,
     machines: plan.machines.map((machine, index) =>
       createMachine(index, machine, plan, surroundings, isWrong, {
         request: (route, request) => world.request(route, request),
@@ -210,7 +219,20 @@ export function createWorld(plan: HistoryPlan, keepTrace: boolean): World {
       away.add("cache");
       for (const { source } of world.machines) source.destroy();
     },
-    startApp,
+    bareRequest: async (route, request) => {
+      for (const { process } of living()) process.kill();
+      for (const place of ["cache", "manager", "topic"] as const) away.add(place);
+      const bare = startApp(createMemoryRecords(trueClock));
+      let isOver = false;
+      const over = (): void => void (isOver = true);
+      const asked = bare.request(route, request);
+      asked.then(over, over);
+      await timeline.runUntil(timeline.now() + BARE_REQUEST_MS, () => isOver);
+      bare.process.kill();
+      if (!isOver) throw new Error(`${route} had no answer with nothing but the target account`);
+      return asked;
+    },
+    startApp: () => void startApp(),
     killApp: () => app()?.process.kill(),
     stallApp: (durationMs) => app()?.process.stall(durationMs),
   };

@@ -1,0 +1,99 @@
+import { textOf } from "../../replication/resources/json.ts";
+import { RESTORES_PREFIX, manifestName } from "../../replication/items/names.ts";
+import { findItem } from "../../replication/items/item-record.ts";
+import { findManaged } from "../../replication/jobs/managed-item.ts";
+import { SECTOR_BYTES } from "../../replication/limits.ts";
+import type { PointManifest } from "../../replication/points/manifest.ts";
+import { type RestoreRecord, findRestore, isFinished, restoredDisk } from "../../replication/restore/record.ts";
+import type { ItemStores } from "../../replication/ports.ts";
+import { markOf } from "./oracle.ts";
+import type { ProtectedMachine, World } from "./world.ts";
+
+type Say = (sentence: string) => void;
+
+/** A point is told by the sweep after the one that finds it, at the latest. */
+const TOLD_WITHIN_MS = 3 * 60_000;
+const LANDED_WITHIN_MS = 10_000;
+
+/** The restores of an item that can be read. */
+export async function restoresOf(stores: ItemStores, itemId: string): Promise<readonly RestoreRecord[]> {
+  const records = stores.records(itemId);
+  const found: RestoreRecord[] = [];
+  for (const { name } of await records.list(RESTORES_PREFIX, 1_000)) {
+    const stored = await findRestore(records, name.slice(RESTORES_PREFIX.length).replace(/\.json$/, ""));
+    if (stored !== undefined) found.push(stored.restore);
+  }
+  return found;
+}
+
+/** What is being removed goes on its own a while later, when everything that a slice had under way has settled. */
+export const isOver = (restore: RestoreRecord): boolean => isFinished(restore) || restore.state === "Removing";
+
+/** A restore that says that it succeeded holds a state that the machine had, and no older one than its point. */
+export async function checkRestores(
+  { stores, memory }: World,
+  { itemId, source }: ProtectedMachine,
+  stateOfPoint: (pointId: string) => number | undefined,
+  say: Say,
+): Promise<void> {
+  for (const restore of await restoresOf(stores, itemId)) {
+    const name = `the restore of ${restore.pointId} of ${itemId}`;
+    if (!isOver(restore)) say(`${name} is still ${restore.state}`);
+    if (restore.state !== "Succeeded") continue;
+    const marks = source.disks.map((disk) => {
+      const copy = restore.disks.find(({ id }) => id === disk.id);
+      const bytes = copy && memory.memory.restoredContent(restoredDisk(restore, copy));
+      return Array.from({ length: disk.sizeBytes / SECTOR_BYTES }, (_, at) =>
+        bytes === undefined ? undefined : markOf(bytes.subarray(at * SECTOR_BYTES, (at + 1) * SECTOR_BYTES)),
+      );
+    });
+    const state = source.model.find(marks);
+    const known = stateOfPoint(restore.pointId);
+    if (state === undefined || known === undefined || state < known) say(`${name} succeeded, and its disks are not those of the point`);
+  }
+}
+
+/**
+ * In the disaster there is nothing but the target account: without the source region, without what a process of the app remembers, the API lists the points
+ * that lie there, and no other.
+ */
+export async function checkCatalog(
+  world: World,
+  { itemId }: ProtectedMachine,
+  points: () => Promise<readonly PointManifest[]>,
+  say: Say,
+): Promise<void> {
+  if ((await findItem(world.stores, itemId)) === undefined) return;
+  const answer = await world.bareRequest("listRecoveryPoints", { params: { item: itemId } });
+  const value = (answer.body as { readonly value?: readonly unknown[] } | undefined)?.value ?? [];
+  const listed = value.filter((point) => textOf(point, "damaged", "code") === undefined).map((point) => textOf(point, "name"));
+  const lying = (await points()).map(({ pointId }) => pointId).toReversed();
+  if (answer.status !== 200 || listed.join() !== lying.join()) {
+    say(`the API lists the points ${listed.join(" ")} of ${itemId} (${answer.status}), and those that lie there are ${lying.join(" ")}`);
+  }
+}
+
+/** Each point that is still there, and the health as it is in the end, came to those who subscribed. */
+export async function checkTold(
+  { topic, timeline, stores }: World,
+  { itemId }: ProtectedMachine,
+  points: readonly PointManifest[],
+  say: Say,
+): Promise<void> {
+  // The sweep passes over what is failed over, and what is going.
+  const managed = await findManaged(stores, itemId);
+  if (managed !== undefined && managed.situation.state !== "Protected") return;
+  const nowMs = timeline.now();
+  const bornMs = new Map((await stores.records(itemId).list("points/", 10_000)).map(({ name, createdMs }) => [name, createdMs]));
+  for (const { pointId, targetTimeMs } of points) {
+    // One that landed long after its worker had given it up stands behind points that were told (docs/events.md).
+    const isLate = (bornMs.get(manifestName(pointId)) ?? 0) - targetTimeMs > LANDED_WITHIN_MS;
+    if (
+      !isLate &&
+      nowMs - targetTimeMs > TOLD_WITHIN_MS &&
+      !topic.heard("Leeward.RecoveryPointCreated", `/${itemId}/recoveryPoints/${pointId}`)
+    ) {
+      say(`nobody was told of the point ${pointId} of ${itemId}`);
+    }
+  }
+}

@@ -8,8 +8,8 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
     name: "a claim that another worker holds is taken",
     why: "two workers write the same disks",
     file: "replication/apply/claim.ts",
-    find: `progress.holder !== context.holder && progress.expiresMs > nowMs`,
-    replace: `progress.holder !== context.holder && progress.expiresMs < 0`,
+    find: `progress.holder !== context.holder && isHeld(progress, nowMs)`,
+    replace: `progress.holder !== context.holder && isHeld(progress, nowMs) && nowMs < 0`,
     tests: ["test/apply/worker.test.ts"],
   },
   {

@@ -7,7 +7,7 @@ import { LeewardError } from "../../../replication/errors.ts";
 import { deltaName } from "../../../replication/items/names.ts";
 import { tokenHash } from "../../../replication/items/tokens.ts";
 import { ensureManaged } from "../../../replication/jobs/managed-item.ts";
-import type { WorkMessage } from "../../../replication/ports.ts";
+import type { WorkMessage } from "../../../replication/operations/work-queue.ts";
 import type { DiskDescription, Position } from "../../../replication/position.ts";
 import { type Situation, UNPROTECTED } from "../../../replication/states/decide.ts";
 import { memoryResourceManager } from "../../memory/memory-resource-manager.ts";

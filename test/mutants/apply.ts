@@ -306,7 +306,7 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
   {
     name: "the journal is believed without a look at the chain",
     why: "another history in the journal is applied (rule 5)",
-    file: "replication/apply/journal.ts",
+    file: "replication/apply/journalled.ts",
     find: `if (samePosition(held.end, end)) return { kind: "same" };`,
     replace: `if (held.end.epoch === end.epoch) return { kind: "same" };`,
     tests: ["test/apply/chain.test.ts"],

@@ -35,11 +35,16 @@ interface Caller {
   atMs: number;
 }
 
-/** One for each route of mobility services. */
+/** The gate of one route of mobility services. */
+export interface ServiceGate {
+  /** Runs `work` for who speaks of this item with a token of this hash, or throws `too-many-requests` at once. */
+  run<Result>(itemId: string, tokenHash: string, work: () => Promise<Result>): Promise<Result>;
+}
+
 export interface ServiceGates {
-  readonly register: RequestGate;
-  readonly heartbeat: RequestGate;
-  readonly settle: RequestGate;
+  readonly register: ServiceGate;
+  readonly heartbeat: ServiceGate;
+  readonly settle: ServiceGate;
 }
 
 export function openServiceGates(clock: Clock): ServiceGates {
@@ -56,9 +61,31 @@ export function openServiceGates(clock: Clock): ServiceGates {
     refillMs: SETTLES_REFILL_MS,
   };
   return {
-    register: openRequestGate(clock, talk),
-    heartbeat: openRequestGate(clock, talk),
-    settle: openRequestGate(clock, settle),
+    register: openServiceGate(clock, talk),
+    heartbeat: openServiceGate(clock, talk),
+    settle: openServiceGate(clock, settle),
+  };
+}
+
+/**
+ * Each token has a caller's share of its own. Whoever was once given a ticket of the item can make up tokens without end, though, so all but the one that was
+ * answered last have one caller's share between them as well: they take nothing from that one, and no more from other items than one service may.
+ */
+function openServiceGate(clock: Clock, bounds: GateBounds): ServiceGate {
+  const callers = openRequestGate(clock, bounds);
+  const unproven = openRequestGate(clock, bounds);
+  /** By item, those answered longest ago first. */
+  const answered = new Map<string, string>();
+  return {
+    run: async (itemId, tokenHash, work) => {
+      const asCaller = () => callers.run(`${itemId}/${tokenHash}`, work);
+      const result = await (answered.get(itemId) === tokenHash ? asCaller() : unproven.run(itemId, asCaller));
+      answered.delete(itemId);
+      answered.set(itemId, tokenHash);
+      const oldest = answered.keys().next().value;
+      if (answered.size > SERVICES_COUNTED_MAX && oldest !== undefined) answered.delete(oldest);
+      return result;
+    },
   };
 }
 

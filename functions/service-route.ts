@@ -3,7 +3,7 @@ import type { z } from "zod";
 import { LeewardError, hasCode } from "../replication/errors.ts";
 import { tokenHash } from "../replication/items/tokens.ts";
 import { type Reply, bearerOf, bodyOf, httpHandler } from "./http-edge.ts";
-import type { RequestGate } from "./request-gate.ts";
+import type { ServiceGate } from "./request-gate.ts";
 import type { Application, ApplicationSource } from "./wiring.ts";
 
 /** One request of a mobility service, as far as it has proved who it is. */
@@ -18,7 +18,7 @@ interface ServiceRequest {
 export function serviceHandler<Body>(
   application: ApplicationSource,
   schema: z.ZodType<Body>,
-  gateOf: (app: Application) => RequestGate,
+  gateOf: (app: Application) => ServiceGate,
   answer: (service: ServiceRequest, body: Body) => Promise<object>,
 ): HttpHandler {
   return httpHandler(async (request) => {
@@ -38,9 +38,9 @@ export async function ticketed(app: Application, request: HttpRequest, sentToken
 }
 
 /** Answers as often as the gate lets it. A wrong token, and an item that is not there, get the answer of those who have no ticket. */
-export async function admitted({ itemId, token }: ServiceRequest, gate: RequestGate, answer: () => Promise<object>): Promise<Reply> {
+export async function admitted({ itemId, token }: ServiceRequest, gate: ServiceGate, answer: () => Promise<object>): Promise<Reply> {
   try {
-    return { status: 200, body: await gate.run(`${itemId}/${tokenHash(token)}`, answer) };
+    return { status: 200, body: await gate.run(itemId, tokenHash(token), answer) };
   } catch (error) {
     if (hasCode(error, "item-unknown", "not-authorized")) throw refusal();
     throw error;

@@ -37,8 +37,8 @@ export const sweep = (application: ApplicationSource): TimerFunctionOptions => (
 async function sweepOne(app: Application, itemId: string, context: InvocationContext): Promise<void> {
   const nowMs = app.clock.now();
   const tidiedMs = app.tidied.get(itemId);
-  // A process that has just started knows of no sweep, and begins with a whole one.
-  const scope = tidiedMs === undefined || nowMs - tidiedMs >= SWEEP_ALL_MS ? "all" : "hints";
+  // A process that has just started knows of no sweep, and begins with a whole one; after a clock was set back nobody waits until it has caught up.
+  const scope = tidiedMs === undefined || Math.abs(nowMs - tidiedMs) >= SWEEP_ALL_MS ? "all" : "hints";
   const summary = await sweepItem(app, itemId, scope);
   if (summary === undefined) return;
   if (scope === "all" && !summary.more) app.tidied.set(itemId, nowMs);

@@ -24,16 +24,16 @@ export function systemClock(): Clock {
   };
 }
 
-/** Waits, but no longer than until `signal` is aborted. Never rejects. */
-export function pause(clock: Pick<Clock, "after">, waitMs: number, signal: AbortSignal): Promise<void> {
+/** Waits, but no longer than until one of the signals is aborted. Never rejects. */
+export function pause(clock: Pick<Clock, "after">, waitMs: number, ...signals: readonly AbortSignal[]): Promise<void> {
   return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
+    if (signals.some(({ aborted }) => aborted)) return resolve();
     const done = (): void => {
       cancel();
-      signal.removeEventListener("abort", done);
+      for (const signal of signals) signal.removeEventListener("abort", done);
       resolve();
     };
     const cancel = clock.after(waitMs, done);
-    signal.addEventListener("abort", done);
+    for (const signal of signals) signal.addEventListener("abort", done);
   });
 }

@@ -11,7 +11,7 @@ import {
   SPOOL_DEFAULT_BYTES,
   SPOOL_MIN_BYTES,
 } from "../replication/limits.ts";
-import { controlUrl } from "./control/control-client.ts";
+import { controlUrl } from "./guarded-url.ts";
 
 /** The configuration file of the mobility service, checked. docs/capture.md explains each setting. */
 export interface MobilityConfig {

@@ -30,7 +30,11 @@ export async function retryLeftover(context: FlowContext, itemId: string): Promi
   // It was taken into use again in between.
   if (!begun.entries.some((entry) => entry.id === id && entry.state === "removing")) return undefined;
   try {
-    if (!(await removeOnce(context, itemId, due))) return { id, state: "under-way", reason: undefined };
+    if (!(await removeOnce(context, itemId, due))) {
+      // Not `removing`: who makes it anew meanwhile is told by Azure how long to wait.
+      await changeLedger(stores, itemId, (ledger) => markLeft(ledger, id, clock.now()));
+      return { id, state: "under-way", reason: undefined };
+    }
   } catch (error) {
     if (!(error instanceof LeewardError)) throw error;
     await changeLedger(stores, itemId, (ledger) => markLeft(ledger, id, clock.now()));

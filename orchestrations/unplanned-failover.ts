@@ -1,4 +1,4 @@
-import { FLOW_MACHINE_MAX_MS, FLOW_SOURCE_MAX_MS, FLOW_SOURCE_PAUSE_MAX_MS } from "../replication/limits.ts";
+import { FLOW_MACHINE_MAX_MS, FLOW_SOURCE_MAX_MS, FLOW_SOURCE_PAUSE_MAX_MS, LATEST_WAIT_MS } from "../replication/limits.ts";
 import type { FailoverRequest } from "../replication/jobs/managed-item.ts";
 import { ensureSteps, followChanges } from "./ensure.ts";
 import { removeSteps } from "./remove.ts";
@@ -45,7 +45,9 @@ const powerOff = (run: FlowRun) => ({
 function* waitForPoint(run: FlowRun): Flow<string> {
   const latest = yield* call(run, "fixLatest", undefined);
   for (let waitedMs = 0; ;) {
-    const answer = yield* call(run, "lookPoint", { latest });
+    // By the time waited too: a clock that is set back meanwhile moves the deadline away.
+    const isOver = waitedMs >= LATEST_WAIT_MS;
+    const answer = yield* call(run, "lookPoint", { latest: isOver ? { ...latest, deadlineMs: 0 } : latest });
     if (answer.kind === "chosen") return answer.pointId;
     waitedMs = yield* waitOn(0, waitedMs);
   }

@@ -61,6 +61,8 @@ export const PAGE_WRITES_IN_FLIGHT = 8;
 export const FRAMES_HELD_MAX_BYTES = 32 * MIB;
 /** How long a claim holds without renewal; the sweep frees it afterwards. */
 export const CLAIM_MS = 30_000;
+/** A claim that seems to hold for longer was made before the clock was set back. The clocks of two instances differ by far less than a claim. */
+export const CLAIM_HELD_MAX_MS = 2 * CLAIM_MS;
 /** A queue handler hands on after this time, far below the host's ten minutes. */
 export const SLICE_MS = 60_000;
 /** Claims that one run may raise after unknown outcomes before it gives the message back to the queue. */
@@ -150,8 +152,10 @@ export const RETENTION_WEEK_BUCKET_MS = 2 * 60 * 60_000;
 export const RETENTION_LATE_BUCKET_MS = 4 * 60 * 60_000;
 /** No point is removed before every request that made it has settled for good (tries x time of a small write, with room). */
 export const POINT_SETTLE_MS = 2 * 60_000;
-/** Points that one call of pruning removes: each costs a few requests per disk. */
-export const PRUNE_MAX_POINTS = 16;
+/** Points that one call of pruning removes: twice as many as POINT_INTERVAL_MIN_MS lets a machine make in the half minute between two sweeps ... */
+export const PRUNE_MAX_POINTS = 64;
+/** ... and snapshots, each a request: of a machine with many disks fewer points go, and none is made as often. */
+export const PRUNE_MAX_SNAPSHOTS = 512;
 /** Holders of one point: restores, and later failovers and test failovers. */
 export const PINS_MAX_COUNT = 64;
 
@@ -462,6 +466,8 @@ export const FLOW_WORKER_MAX_MS = 10 * 60_000;
 export const FLOW_SOURCE_MAX_TRIES = 3;
 /** What the source region did not let go is tried again this often: a lost region is mostly back after hours, or never. */
 export const LEFT_RETRY_MS = 60 * 60_000;
+/** One such try ends long before: a few requests to storage, or one to Resource Manager. Shorter than a flow waits for it. */
+export const LEFT_TRY_MAX_MS = 5 * 60_000;
 /** A flow that is taken over from stops at its next activity; one that has died is not waited for longer than this. */
 export const FLOW_TAKEOVER_MAX_MS = 10 * 60_000;
 /** Jobs of one item that are read at once. */

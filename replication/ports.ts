@@ -1,5 +1,3 @@
-import type { Alert } from "./alerts/decide-alert.ts";
-
 /**
  * What the domain needs from the outside. The domain owns these interfaces; `azure/` implements them for Azure Storage, `test/memory/` in memory,
  * and one contract suite per port holds every implementation to the sentences below.
@@ -143,17 +141,6 @@ export interface ItemStores {
   quarantine(itemId: string, stream: number, name: string, reason: string, etag?: string): Promise<void>;
 }
 export type StreamPlace = "cache" | "target";
-
-/** Messages between slices of work. Sending twice is harmless. */
-export interface WorkQueue {
-  /** Delivers the message to the queue of its kind after `delayMs`. */
-  send(message: WorkMessage, delayMs: number): Promise<void>;
-}
-export type WorkMessage =
-  /** `again`: it found its item held, and was put off until that claim had run out, which is done once. */
-  | { readonly kind: "hint"; readonly itemId: string; readonly again?: true }
-  | { readonly kind: "restore"; readonly itemId: string; readonly restoreId: string }
-  | { readonly kind: "alert"; readonly alert: Alert };
 
 /** A short-lived right to create blobs in the cache container of one stream (rule 8: create only). */
 export interface CacheAccess {

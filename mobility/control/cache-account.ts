@@ -2,7 +2,7 @@ import { LeewardError } from "../../replication/errors.ts";
 import { replaceFileDurably } from "../durable-file.ts";
 import { isMissing } from "../files.ts";
 import type { Files } from "../files.ts";
-import { isGuarded } from "./control-client.ts";
+import { isGuarded } from "../guarded-url.ts";
 
 /**
  * The one storage account that the service sends the guest's data to: the one that its last registration named, or, in a state folder of before, the first

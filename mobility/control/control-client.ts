@@ -72,18 +72,6 @@ export function createControlClient(options: ControlOptions): ControlClient {
   };
 }
 
-/** Nobody on the way can read what is sent there: it is https, or does not leave this machine. */
-export function isGuarded({ protocol, hostname }: URL): boolean {
-  return protocol === "https:" || (protocol === "http:" && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname));
-}
-
-/** Tokens and the SAS travel in these calls. Throws `configuration-invalid`. */
-export function controlUrl(text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url !== undefined && isGuarded(url)) return url;
-  throw new LeewardError("configuration-invalid", "apiUrl must be an https address; http is for this machine only.", { option: "apiUrl" });
-}
-
 function refusal(action: string, status: number, value: unknown): LeewardError {
   const error = errorBody(value);
   if (error?.code === undefined || status >= 500) return unavailable(action, status, error?.message ?? "no reason given");

@@ -59,13 +59,13 @@ export function startHeartbeat(options: HeartbeatOptions): Heartbeat {
   const run = async (): Promise<void> => {
     for (let failures = 0; !stopping.signal.aborted;) {
       let waitMs: number;
-      let patience = AbortSignal.any([stopping.signal, hurry.signal]);
+      let patience = [stopping.signal, hurry.signal];
       try {
         const refusal = await beat();
         failures = 0;
         if (refusal?.kind === "never") return;
         waitMs = refusal?.waitMs ?? intervalMs;
-        if (refusal !== undefined) patience = stopping.signal;
+        if (refusal !== undefined) patience = [stopping.signal];
       } catch (error) {
         if (stopping.signal.aborted) return;
         options.failed(error instanceof LeewardError ? error : new LeewardError("internal", "A heartbeat failed.", {}, { cause: error }));
@@ -74,7 +74,7 @@ export function startHeartbeat(options: HeartbeatOptions): Heartbeat {
       }
       // Never faster than the smallest interval, whoever asks.
       await pause(options.clock, HEARTBEAT_MIN_MS, stopping.signal);
-      await pause(options.clock, Math.max(0, waitMs - HEARTBEAT_MIN_MS), patience);
+      await pause(options.clock, Math.max(0, waitMs - HEARTBEAT_MIN_MS), ...patience);
       hurry = new AbortController();
     }
   };

@@ -11,7 +11,6 @@ import type { Files } from "../files.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { JournalRecord } from "../journal/record.ts";
 import { readSegmentBytes, walkSegment } from "../journal/segment.ts";
-import type { Seeding } from "../seeding/seeding.ts";
 import type { ClosedSegment, Sealer } from "./sealer.ts";
 import { isOfStream } from "./state.ts";
 import type { ResynchronizationReason, StateFile } from "./state.ts";
@@ -55,6 +54,12 @@ export interface Recorder {
   stop(): Promise<void>;
 }
 
+/** The pass that reads disks into the log, as far as the end and the beginning of a log touch it. */
+interface Pass {
+  begin(pass: number, fresh: boolean): void;
+  interrupt(): void;
+}
+
 export interface RecorderOptions {
   readonly files: Files;
   readonly clock: Clock;
@@ -65,7 +70,7 @@ export interface RecorderOptions {
   readonly activity: Activity;
   readonly images: readonly Image[];
   readonly state: StateFile;
-  readonly seeding: () => Seeding;
+  readonly seeding: () => Pass;
   /** Sealed deltas that wait for upload. */
   readonly spooledBytes: () => number;
   /** What they and the journal may take together, as things stand now. */

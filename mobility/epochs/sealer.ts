@@ -179,8 +179,8 @@ class SegmentSealer implements Sealer {
    */
   async #run(): Promise<void> {
     let isFullNow = false;
-    const ending = AbortSignal.any([this.#stopping.signal, this.#pausing.signal]);
-    for (let attempt = 0; !ending.aborted;) {
+    const ends = [this.#stopping.signal, this.#pausing.signal];
+    for (let attempt = 0; !ends.some(({ aborted }) => aborted);) {
       const segment = this.#segments[0];
       if (segment === undefined) break;
       try {
@@ -197,7 +197,7 @@ class SegmentSealer implements Sealer {
         this.#notify();
         isFullNow = isFull(error);
         this.#options.failed(error);
-        await pause(this.#options.clock, backOffMs(attempt, this.#options.random), ending);
+        await pause(this.#options.clock, backOffMs(attempt, this.#options.random), ...ends);
         attempt += 1;
       }
     }

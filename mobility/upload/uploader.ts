@@ -1,10 +1,10 @@
 import { LeewardError } from "../../replication/errors.ts";
 import { UPLOADS_IN_FLIGHT } from "../../replication/limits.ts";
+import type { SettleAnswer, SettleRequest } from "../../replication/items/mobility-protocol.ts";
 import type { Position } from "../../replication/position.ts";
 import { backOffMs } from "../back-off.ts";
 import { pause } from "../clock.ts";
 import type { Clock } from "../clock.ts";
-import type { ControlClient } from "../control/control-client.ts";
 import { removeSpoolFile } from "../epochs/spool.ts";
 import type { SpooledDelta } from "../epochs/spool.ts";
 import type { Files } from "../files.ts";
@@ -49,7 +49,7 @@ export interface UploaderOptions {
   readonly files: Files;
   readonly clock: Clock;
   readonly transport: Transport;
-  readonly control: Pick<ControlClient, "settle">;
+  readonly control: { settle(request: Omit<SettleRequest, "sessionId">): Promise<SettleAnswer> };
   readonly random: () => number;
   /** Holds all uploads together below the configured rate. */
   readonly pace?: Pace;
@@ -265,7 +265,7 @@ class SpoolUploader implements Uploader {
         // A new credential ends the first wait. Should it be refused too, asking for one after the other in a loop helps nobody: then the waits grow.
         const ends = [this.#stopping.signal, streamOver];
         const signals = attempt === 0 ? [...ends, this.#wake.signal] : ends;
-        await pause(this.#options.clock, backOffMs(attempt, this.#options.random), AbortSignal.any(signals));
+        await pause(this.#options.clock, backOffMs(attempt, this.#options.random), ...signals);
       }
     }
   }

@@ -1,5 +1,7 @@
 import { forgetEntry, handOver, restoreOfEntry } from "../../replication/failover/ledger.ts";
 import { changeLedger } from "../../replication/failover/ledger-record.ts";
+import { findProgress } from "../../replication/items/heartbeat.ts";
+import { findReadableItem } from "../../replication/items/item-record.ts";
 import { removeAllPoints } from "../../replication/points/remove-all.ts";
 import { removeRestore } from "../../replication/restore/remove.ts";
 import type { FlowRun } from "../flow-run.ts";
@@ -25,6 +27,18 @@ export async function closeStream(context: FlowContext, { itemId }: FlowRun): Pr
 export async function removePoints(context: FlowContext, { itemId }: FlowRun): Promise<{ readonly left: number }> {
   // Asked before the points are listed: afterwards no other comes.
   const worker = await lookWorker(context.stores, itemId, context.clock.now());
+  const isEnded = worker.kind === "ended" && worker.settleMs === 0;
+  if (isEnded) await fenceSleepers(context, itemId);
   const left = await removeAllPoints(context, itemId);
-  return { left: worker.kind === "ended" && worker.settleMs === 0 ? left : left + 1 };
+  return { left: isEnded ? left : left + 1 };
+}
+
+/** A worker that slept through the end of its claim snapshots only disks of its own generation, and nobody else claims the disks of a closed stream. */
+async function fenceSleepers({ stores }: FlowContext, itemId: string): Promise<void> {
+  const [item, progress] = [await findReadableItem(stores, itemId), await findProgress(stores, itemId)];
+  if (item === undefined || progress === undefined) return;
+  for (const { id: diskId } of item.disks) {
+    const disk = { itemId, stream: progress.stream, diskId };
+    if ((await stores.disks.properties(disk)) !== undefined) await stores.disks.raiseSequenceNumber(disk, progress.generation + 1);
+  }
 }

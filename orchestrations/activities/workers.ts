@@ -1,7 +1,8 @@
+import { isHeld } from "../../replication/apply/progress.ts";
 import { findProgress } from "../../replication/items/heartbeat.ts";
 import { findReadableItem } from "../../replication/items/item-record.ts";
 import { closeStream } from "../../replication/items/streams.ts";
-import { STORE_BLOB_WRITE_MS } from "../../replication/limits.ts";
+import { CLAIM_MS, STORE_BLOB_WRITE_MS } from "../../replication/limits.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import type { FlowRun } from "../flow-run.ts";
 import type { FlowContext } from "./context.ts";
@@ -36,6 +37,7 @@ export async function lookWorker(stores: ItemStores, itemId: string, nowMs: numb
   // A damaged record fences every worker: none can renew its claim, or say how far it has come.
   const progress = await findProgress(stores, itemId);
   if (progress?.holder === undefined) return { kind: "ended", settleMs: 0 };
-  const { expiresMs } = progress;
-  return nowMs < expiresMs ? { kind: "works" } : { kind: "ended", settleMs: Math.max(0, expiresMs + STORE_BLOB_WRITE_MS - nowMs) };
+  if (isHeld(progress, nowMs)) return { kind: "works" };
+  // Of a claim from before the clock was set back nobody knows when it ends, but not later than one that begins now.
+  return { kind: "ended", settleMs: Math.max(0, Math.min(progress.expiresMs - nowMs, CLAIM_MS) + STORE_BLOB_WRITE_MS) };
 }

@@ -1,8 +1,9 @@
 import { type LeewardError, invariant } from "../errors.ts";
 import { applyBatch } from "./apply.ts";
-import { readBatch } from "./batch.ts";
+import { takeDuePoint } from "../points/take-point.ts";
+import { type Batch, readBatch } from "./batch.ts";
 import type { Claim } from "./claim.ts";
-import { waitForLargeBatch } from "./large-batches.ts";
+import { LARGE_BATCH_LOOK_MS } from "./limits.ts";
 
 export type Applied =
   /** `wasCut`: it would have been longer as a large batch, or was one. */
@@ -23,9 +24,27 @@ export async function applyNext(claim: Claim, journalAhead: boolean, wantsLarge:
     }
     invariant(next.kind !== "large", "a large batch holds every delta");
     if (next.kind === "nothing") return next;
+    await showLastState(claim, next.batch);
     await applyBatch(claim, next.batch);
     return { kind: "applied", wasCut: next.batch.wasCut || end !== undefined };
   } finally {
     end?.();
   }
+}
+
+/** Waits for the right with the claim kept; undefined when the slice is over before. */
+async function waitForLargeBatch(claim: Claim): Promise<(() => void) | undefined> {
+  const { context, largeBatches } = claim.open;
+  for (;;) {
+    const end = largeBatches.tryBegin();
+    if (end !== undefined || context.clock.now() >= context.deadlineMs) return end;
+    await context.timer.pause(LARGE_BATCH_LOOK_MS);
+    await claim.keep();
+  }
+}
+
+/** The disks are about to be filled again, which may take hours: until then the state that they have now is the best there is for a failover. */
+async function showLastState(claim: Claim, { deltas: [first] }: Batch): Promise<void> {
+  const { seeding, stream, applied } = claim.progress();
+  if (first?.header.flags.seeding === true && !seeding) await takeDuePoint(claim, "any", { version: 1, stream, epoch: applied.epoch });
 }

@@ -6,7 +6,7 @@ import { whileBusy } from "./busy.ts";
 import type { OpenItem } from "./context.ts";
 import { inLanes } from "./lanes.ts";
 import { canGoOn } from "./next-delta.ts";
-import { readProgress, replaceProgress } from "./progress.ts";
+import { isHeld, readProgress, replaceProgress } from "./progress.ts";
 import type { StoredProgress } from "./progress.ts";
 
 /** The right to write the target disks of one item, as long as nobody raised a newer generation. It ends with its first unknown outcome. */
@@ -55,7 +55,7 @@ export async function claimItem(open: OpenItem): Promise<ClaimAttempt> {
   const { progress } = stored;
   const nowMs = context.clock.now();
   if (progress.stopped !== undefined && !(await canGoOn(open, progress))) return { kind: "stopped", reason: progress.stopped };
-  if (progress.holder !== undefined && progress.holder !== context.holder && progress.expiresMs > nowMs) {
+  if (progress.holder !== context.holder && isHeld(progress, nowMs)) {
     return { kind: "held", untilMs: progress.expiresMs };
   }
   const expiresMs = nowMs + open.bounds.claimMs;

@@ -1,6 +1,4 @@
-import type { Claim } from "./claim.ts";
 import { oneByOne } from "./lanes.ts";
-import { LARGE_BATCH_LOOK_MS } from "./limits.ts";
 
 /**
  * The right of a process to hold a large batch in memory: a few at once, while any number of items is kept up with small ones. Without it the memory of an
@@ -31,14 +29,3 @@ export function createLargeBatches(atOnce: number): LargeBatches {
 
 /** For runs that share their process with nobody. */
 export const UNBOUNDED: LargeBatches = createLargeBatches(Number.POSITIVE_INFINITY);
-
-/** Waits for the right with the claim kept; undefined when the slice is over before. */
-export async function waitForLargeBatch(claim: Claim): Promise<(() => void) | undefined> {
-  const { context, largeBatches } = claim.open;
-  for (;;) {
-    const end = largeBatches.tryBegin();
-    if (end !== undefined || context.clock.now() >= context.deadlineMs) return end;
-    await context.timer.pause(LARGE_BATCH_LOOK_MS);
-    await claim.keep();
-  }
-}

@@ -6,7 +6,7 @@ import type { Position } from "../position.ts";
 import { type DeltaPlace, checkDelta, fork } from "./check-delta.ts";
 import type { OpenItem } from "./context.ts";
 import type { HeldDelta, HoldingRoom } from "./held-frames.ts";
-import { journalledAs } from "./journal.ts";
+import { journalledAs } from "./journalled.ts";
 import { isBoundary } from "./progress.ts";
 import { fromCache, fromJournal } from "./read-delta.ts";
 

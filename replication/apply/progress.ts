@@ -2,6 +2,7 @@ import { LeewardError, invariant } from "../errors.ts";
 import type { Progress, ProtectedItem } from "../items/item.ts";
 import { PROGRESS_RECORD } from "../items/names.ts";
 import { decodeRecord, encodeRecord } from "../items/records.ts";
+import { CLAIM_HELD_MAX_MS } from "../limits.ts";
 import type { RecordStore } from "../ports.ts";
 import { startOf } from "../items/streams.ts";
 import { type Position, samePosition } from "../position.ts";
@@ -62,6 +63,14 @@ export async function replaceProgress(records: RecordStore, stored: StoredProgre
 /** True between batches: the disks hold exactly the position `applied`. Only then can a recovery point be taken. */
 export function isBoundary(progress: Progress): boolean {
   return samePosition(progress.applied, progress.intent);
+}
+
+/**
+ * Whether somebody works on the item, or did so a moment ago. A claim that has more time left than any lasts was made before the clock was set back, and nobody
+ * can say by whom: taking it from a living holder is safe (rule 3), and waiting until the clock has caught up would be a standstill.
+ */
+export function isHeld({ holder, expiresMs }: Progress, nowMs: number): boolean {
+  return holder !== undefined && expiresMs > nowMs && expiresMs - nowMs <= CLAIM_HELD_MAX_MS;
 }
 
 function encodeProgress(progress: Progress): Uint8Array {

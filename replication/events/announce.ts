@@ -18,19 +18,19 @@ export interface EventContext extends ItemContext {
 /**
  * Tells the topic what has changed about an item since it was told last: events that wait, the health, new points. The records are the outbox: what was
  * told is noted only after the topic has taken it, so that each change is told at least once, and a topic that is away costs nothing but time. Of a health
- * that changed twice meanwhile only the last is told; of points all that still exist. Returns how many events were sent.
- * Errors: those of `EventPublisher`, `item-unknown`, `record-corrupt`, and those of the stores.
+ * that changed twice meanwhile only the last is told; of points all that still exist; of an item whose record is damaged only what waits. Returns how many
+ * events were sent. Errors: those of `EventPublisher`, `item-unknown`, and those of the stores.
  */
 export async function announceItem(context: EventContext, itemId: string): Promise<number> {
-  const status = await readItemStatus(context, itemId);
+  const status = await unlessDamaged(() => readItemStatus(context, itemId), nothing);
   const records = context.stores.records(itemId);
   const stored = await readAnnounced(records);
   const { announced } = stored;
-  const health = status.replicationHealth;
-  const points = await newPoints(records, status, announced);
+  const health = status?.replicationHealth ?? announced.health;
+  const points = status === undefined ? { events: [], toldId: announced.pointId } : await newPoints(records, status, announced);
   const events = [
     ...announced.waiting,
-    ...(health === announced.health ? [] : [healthChanged(status, announced.health, context.clock.now())]),
+    ...(status === undefined || health === announced.health ? [] : [healthChanged(status, announced.health, context.clock.now())]),
     ...points.events,
   ];
   if (events.length === 0) return 0;
@@ -64,7 +64,11 @@ export async function announceNow(context: EventContext, itemId: string, event: 
 
 async function keepWaiting(context: EventContext, itemId: string, event: LeewardEvent): Promise<boolean> {
   // A write would bring back the container of an item that was disabled meanwhile.
-  if ((await findItem(context.stores, itemId)) === undefined) return false;
+  const item = await unlessDamaged(
+    () => findItem(context.stores, itemId),
+    () => "damaged" as const,
+  );
+  if (item === undefined) return false;
   const records = context.stores.records(itemId);
   for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
     const stored = await readAnnounced(records);

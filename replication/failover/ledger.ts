@@ -1,5 +1,5 @@
 import { LeewardError, invariant } from "../errors.ts";
-import { LEDGER_MAX_ENTRIES } from "../limits.ts";
+import { LEDGER_MAX_ENTRIES, LEFT_TRY_MAX_MS } from "../limits.ts";
 import { sameId } from "../resources/ids.ts";
 
 /**
@@ -86,7 +86,7 @@ export function emptyLedger(itemId: string): Ledger {
 
 /**
  * Writes down what is about to be made; doing it twice is one entry, and one that was removed before begins again. Errors: `conflict` (retryable)
- * while the resource is still being removed.
+ * while the resource is still being removed; a try of the sweep that died is not waited for.
  */
 export function intend(
   ledger: Ledger,
@@ -99,7 +99,8 @@ export function intend(
     const fresh: LedgerEntry = { id, kind, role, jobId, state: "intended", changedMs: nowMs };
     if (found === undefined) return [...known, fresh];
     invariant(found.kind === kind, "a resource keeps its kind", { id, kind, found: found.kind });
-    if (found.state === "removing") throw new LeewardError("conflict", `${id} is being removed.`, { id, itemId: ledger.itemId });
+    if (found.state === "removing" && !isAbandoned(found, nowMs))
+      throw new LeewardError("conflict", `${id} is being removed.`, { id, itemId: ledger.itemId });
     if (found.state === "intended" || found.state === "created") return known;
     return known.map((entry) => (entry === found ? fresh : entry));
   }, ledger.entries);
@@ -192,6 +193,11 @@ export function retryLeft(ledger: Ledger, id: string, nowMs: number): Ledger {
 /** Left, or being tried again by somebody who may have died. */
 export function isOpenLeft(entry: LedgerEntry): boolean {
   return entry.state === "left" || (entry.state === "removing" && sideOf(entry) === "source");
+}
+
+/** Being tried by a sweep that must have ended by now: flows remove nothing of the source while the item is protected, or is about to be. */
+function isAbandoned(entry: LedgerEntry, nowMs: number): boolean {
+  return sideOf(entry) === "source" && nowMs - (entry.changedMs ?? 0) > LEFT_TRY_MAX_MS;
 }
 
 /** A look at what was removed: what still stands is not removed after all, and what is not seen any more is. */

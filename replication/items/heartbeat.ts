@@ -125,9 +125,9 @@ async function putHeartbeat(
     const nowMs = clock.now();
     const session = sessionFor(stored?.record, request, progress.applied, nowMs);
     const last = stored?.record;
-    // Held up on its way through here: a later one of the same session has the word.
-    if (last?.session?.id === session.id && last.receivedMs > receivedMs && request.ended !== true)
-      return { session, appPoint: last.appPoint };
+    // Held up on its way through here: a later one of the same session has the word. One that has not come yet was received before the clock was set back.
+    const isHeldUp = last?.session?.id === session.id && last.receivedMs > receivedMs && last.receivedMs <= nowMs;
+    if (isHeldUp && request.ended !== true) return { session, appPoint: last.appPoint };
     const appPoint = appPointAfter({ item, state: stored?.record?.appPoint, request, progress, nowMs, newId });
     const record: HeartbeatRecord = {
       version: 1,
@@ -165,7 +165,11 @@ async function reported(
   request: HeartbeatRequest,
   progress: Progress,
 ): Promise<ProtectedItem> {
-  const change = (item: ProtectedItem): ProtectedItem => withNextToken(repairReported(item, request, progress, clock.now()), request);
+  const change = (item: ProtectedItem): ProtectedItem => {
+    const after = repairReported(item, request, progress, clock.now());
+    // Whoever has taken this service's place since it was let in is not driven out by its proposal.
+    return item.tokenHash === known.tokenHash ? withNextToken(after, request) : after;
+  };
   return change(known) === known ? known : changeItem(stores, known.itemId, change);
 }
 

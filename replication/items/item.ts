@@ -166,3 +166,12 @@ export interface LastPoint {
   readonly targetTimeMs: number;
   readonly sourceTimeMs: number;
 }
+
+/** The stream that the item has open. A service that replicated another one begins this one: it reads all disks again. */
+export interface OpenStream {
+  readonly stream: number;
+  /** The position before epoch 1 of the stream. It is made of the item, the stream, the disks and the nonce, so that the service can check it. */
+  readonly start: Position;
+  /** 32 hex digits. */
+  readonly nonce: string;
+}

@@ -4,7 +4,7 @@
  * sessions and requests stand in docs/mobility-protocol.md.
  */
 import type { DiskDescription, Position } from "../position.ts";
-import type { Resynchronization, UploadsStopped } from "./item.ts";
+import type { OpenStream, Resynchronization, UploadsStopped } from "./item.ts";
 
 /** POST /api/mobility/{item}/register. Repeating it with the same `itemToken` succeeds, so a lost answer is harmless. */
 export interface RegisterRequest {
@@ -22,15 +22,6 @@ export interface RegisterAnswer extends OpenStream {
   readonly ticket: string;
   /** The address of the cache account, without a slash at its end: the service sends nothing to any other one until it registers again. */
   readonly cacheEndpoint: string;
-}
-
-/** The stream that the item has open. A service that replicated another one begins this one: it reads all disks again. */
-export interface OpenStream {
-  readonly stream: number;
-  /** The position before epoch 1 of the stream. It is made of the item, the stream, the disks and the nonce, so that the service can check it. */
-  readonly start: Position;
-  /** 32 hex digits. */
-  readonly nonce: string;
 }
 
 /** POST /api/mobility/{item}/heartbeat. */

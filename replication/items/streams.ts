@@ -1,11 +1,9 @@
 import { LeewardError, hasCode, invariant } from "../errors.ts";
 import { RECORD_CHANGES_MAX_TRIES, STREAM_MAX } from "../limits.ts";
-import type { ItemStores } from "../ports.ts";
+import type { Clock, ItemStores } from "../ports.ts";
 import { type Position, startPosition } from "../position.ts";
-import type { ItemContext } from "./context.ts";
 import { nothing, unlessDamaged } from "./damaged.ts";
-import type { ProtectedItem } from "./item.ts";
-import type { OpenStream } from "./mobility-protocol.ts";
+import type { OpenStream, ProtectedItem } from "./item.ts";
 import { changeItem, findReadableItem, readItem } from "./item-record.ts";
 import { STREAMS_RECORD } from "./names.ts";
 import { decodeRecord, encodeRecord } from "./records.ts";
@@ -51,7 +49,10 @@ export async function mintStream(stores: ItemStores, itemId: string): Promise<nu
  * Ends the open stream, and none follows: a number is minted that nobody opens, so that no worker claims the disks any more, and what the source still sends is
  * swept (rule 5). Doing it twice is harmless. Errors: `item-unknown`, `conflict`.
  */
-export async function closeStream({ stores, clock }: Pick<ItemContext, "stores" | "clock">, itemId: string): Promise<void> {
+export async function closeStream(
+  { stores, clock }: { readonly stores: ItemStores; readonly clock: Clock },
+  itemId: string,
+): Promise<void> {
   const { item } = await readItem(stores, itemId);
   if (item.nonce === undefined) return;
   const closed = { stream: await mintStream(stores, itemId), nonce: undefined, openedMs: clock.now() };

@@ -1,14 +1,15 @@
-import { isBoundary, readProgress, replaceProgress } from "../apply/progress.ts";
+import { isBoundary, isHeld, readProgress, replaceProgress } from "../apply/progress.ts";
 import type { StoredProgress } from "../apply/progress.ts";
 import { sameBytes } from "../delta/bytes.ts";
 import { LeewardError, hasCode } from "../errors.ts";
 import { DELTA_MAX_BYTES, GAP_MAX_MS, SWEEP_CACHE_MAX_CHANGES, SWEEP_CACHE_MAX_NAMES } from "../limits.ts";
+import { readPointWanted, wantPoint } from "../points/point-wanted.ts";
 import { pointDue, pointReason } from "../points/point-due.ts";
 import type { RecordListing } from "../ports.ts";
 import { samePosition } from "../position.ts";
 import type { ItemContext } from "./context.ts";
 import { readHeartbeat } from "./heartbeat.ts";
-import type { Progress, ProtectedItem, StopReason } from "./item.ts";
+import type { ProtectedItem, StopReason } from "./item.ts";
 import { readItem } from "./item-record.ts";
 import { lookAtJournal, mendJournal } from "./mend-journal.ts";
 import { deltaName, journalName, parseDeltaName } from "./names.ts";
@@ -69,8 +70,11 @@ export async function sweepCache(context: ItemContext, itemId: string): Promise<
   const cleaned = await cleanCache(look, listed);
   const nextHere = (await isNextHere(look, listed)) || (await isRestored(look));
   const hints: HintReason[] = [...(nextHere && mayWork(look) ? (["next-delta"] as const) : []), ...(await targetHints(look))];
-  const stopped = nextHere || hints.length > 0 ? undefined : await stopAtGap(look, listed);
   const { failure, ...counts } = cleaned;
+  const gap = nextHere || hints.length > 0 ? undefined : await findGap(look, listed);
+  if (gap !== undefined && (await wantLastState(look)))
+    return { ...counts, hints: ["point-due"], stopped: undefined, cacheFailure: failure };
+  const stopped = gap === undefined ? undefined : await stopAtGap(look, gap);
   return { ...counts, hints, stopped, cacheFailure: failure };
 }
 
@@ -250,16 +254,31 @@ async function firstJournalled({ context, item, stored }: Look): Promise<number>
   return epoch ?? stored.progress.applied.epoch + 1;
 }
 
-/** Stops the item when the next delta is missing, so that nobody takes silence for health (rule 5). */
-async function stopAtGap(look: Look, listed: readonly RecordListing[]): Promise<StopReason | undefined> {
-  const { context, stored, nowMs } = look;
+/** The next delta is missing. */
+async function findGap(look: Look, listed: readonly RecordListing[]): Promise<LeewardError | undefined> {
+  const { progress } = look.stored;
+  if (progress.stopped !== undefined || isHeld(progress, look.nowMs) || progress.final) return undefined;
+  return (await laterWaits(look, listed)) ?? (await uploadedAndGone(look));
+}
+
+/** What was applied before a gap is shown by a point first, as when a worker stops: of an item that is stopped none is taken. It is asked for once. */
+async function wantLastState({ context, item, stored, nowMs }: Look): Promise<boolean> {
   const { progress } = stored;
-  if (progress.stopped !== undefined || isHeld(progress, nowMs) || progress.final) return undefined;
-  const gap = (await laterWaits(look, listed)) ?? (await uploadedAndGone(look));
-  if (gap === undefined) return undefined;
+  const records = context.stores.records(item.itemId);
+  const wanted = { version: 1, stream: progress.stream, epoch: progress.applied.epoch } as const;
+  const heartbeat = await readHeartbeat(context.stores, item.itemId);
+  if (pointDue({ policy: item.policy, progress, heartbeat, nowMs, wanted }).kind === "not-due") return false;
+  const asked = await readPointWanted(records);
+  if (asked?.stream === wanted.stream && asked.epoch === wanted.epoch) return false;
+  await wantPoint(records, wanted);
+  return true;
+}
+
+/** Stops the item, so that nobody takes silence for health (rule 5). */
+async function stopAtGap({ context, item, stored, nowMs }: Look, gap: LeewardError): Promise<StopReason | undefined> {
   const reason: StopReason = { code: gap.code, message: gap.message, hint: gap.hint, facts: gap.facts, atMs: nowMs };
-  const after = await replaceProgress(context.stores.records(look.item.itemId), stored, {
-    ...progress,
+  const after = await replaceProgress(context.stores.records(item.itemId), stored, {
+    ...stored.progress,
     holder: undefined,
     expiresMs: 0,
     stopped: reason,
@@ -308,8 +327,4 @@ async function inJournal({ context, item }: Look, epoch: number): Promise<boolea
 /** A stop ends when what was missing is there: a worker finds that out before it claims anything. In the middle of a batch `batch-begun` wakes it. */
 function mayWork({ stored: { progress }, nowMs }: Look): boolean {
   return !isHeld(progress, nowMs) && (progress.stopped === undefined || isBoundary(progress));
-}
-
-function isHeld(progress: Progress, nowMs: number): boolean {
-  return progress.holder !== undefined && progress.expiresMs > nowMs;
 }

@@ -2,7 +2,7 @@ import type { ItemContext } from "../items/context.ts";
 import { unlessDamaged } from "../items/damaged.ts";
 import type { ReplicationPolicy } from "../items/item.ts";
 import { pinsName, manifestName } from "../items/names.ts";
-import { PRUNE_MAX_POINTS } from "../limits.ts";
+import { PRUNE_MAX_POINTS, PRUNE_MAX_SNAPSHOTS } from "../limits.ts";
 import type { RecordStore } from "../ports.ts";
 import { type PointManifest, type PointRecord, readPoint } from "./manifest.ts";
 import { type PinnedSnapshot, beginDeletion, readPins, snapshotsOf } from "./pins.ts";
@@ -33,19 +33,21 @@ export async function pruneExpired(
 }
 
 /**
- * Removes points, at most PRUNE_MAX_POINTS of them: the record says `deleting`, then the manifest goes, then the snapshots, then the record (DESIGN 7). A crash
- * anywhere is finished by `finishDeletion`.
+ * Removes points, at most PRUNE_MAX_POINTS of them and about PRUNE_MAX_SNAPSHOTS snapshots: the record says `deleting`, then the manifest goes, then the
+ * snapshots, then the record (DESIGN 7). A crash anywhere is finished by `finishDeletion`.
  */
 export async function removePoints(context: ItemContext, itemId: string, points: readonly LeavingPoint[]): Promise<PruneOutcome> {
   const nowMs = context.clock.now();
   const records = context.stores.records(itemId);
   const removed: string[] = [];
   const pinned: string[] = [];
+  let removedSnapshots = 0;
   for (const { pointId, snapshots } of points) {
-    if (removed.length === PRUNE_MAX_POINTS) return { removed, pinned, more: true };
+    if (removed.length === PRUNE_MAX_POINTS || removedSnapshots >= PRUNE_MAX_SNAPSHOTS) return { removed, pinned, more: true };
     if (await beginDeletion(records, pointId, snapshots, nowMs)) {
       await finishDeletion(context, itemId, pointId);
       removed.push(pointId);
+      removedSnapshots += snapshots.length;
     } else {
       pinned.push(pointId);
     }

@@ -1,9 +1,10 @@
 import type { ItemContext } from "../items/context.ts";
 import { readItem } from "../items/item-record.ts";
-import { POINT_SETTLE_MS } from "../limits.ts";
+import { POINT_SETTLE_MS, SWEEP_MAX_SNAPSHOTS } from "../limits.ts";
 import { readCatalog } from "./catalog.ts";
 import { repairPins } from "./damaged-points.ts";
 import { finishDeletion, leaving, removePoints } from "./prune.ts";
+import { removeOrphan } from "./sweep-points.ts";
 import { listPointSnapshots, snapshotsOfPoint } from "./snapshots.ts";
 
 /**
@@ -15,7 +16,7 @@ export async function removeAllPoints(context: ItemContext, itemId: string): Pro
   const records = context.stores.records(itemId);
   const nowMs = context.clock.now();
   const catalog = await readCatalog(records);
-  const snapshots = await listPointSnapshots(context, item);
+  const snapshots = await listPointSnapshots(context, item, catalog.points);
   await repairPins(context, item, catalog, snapshots);
   for (const [pointId, { state }] of catalog.pins) if (state === "deleting") await finishDeletion(context, itemId, pointId);
   // No late copy of the request that made a point can bring its manifest back afterwards. A clock that was set leaves points of another time.
@@ -23,6 +24,10 @@ export async function removeAllPoints(context: ItemContext, itemId: string): Pro
   const damaged = [...catalog.damagedManifests.keys()].map((pointId) => ({ pointId, snapshots: snapshotsOfPoint(snapshots, pointId) }));
   const free = [...settled.map(leaving), ...damaged].filter(({ pointId }) => !catalog.damagedPins.has(pointId));
   await removePoints(context, itemId, free);
+  // Of a point whose manifest is not written yet: a worker that wakes later finds its name taken.
+  const named = new Set([...catalog.points.map(({ pointId }) => pointId), ...catalog.damagedManifests.keys(), ...catalog.pins.keys()]);
+  const orphans = snapshots.filter(({ pointId }) => !named.has(pointId));
+  for (const orphan of orphans.slice(0, SWEEP_MAX_SNAPSHOTS)) await removeOrphan(context, itemId, orphan);
   const left = await readCatalog(records);
   return left.points.length + left.damagedManifests.size;
 }

@@ -45,7 +45,7 @@ export async function sweepPoints(context: ItemContext, item: ProtectedItem): Pr
   const records = context.stores.records(itemId);
   const catalog = await (context.points === undefined ? readCatalog(records) : readCatalogAgain(records, itemId, context.points));
   // After the catalog: a snapshot is there before the manifest that names it.
-  const snapshots = await listPointSnapshots(context, item);
+  const snapshots = await listPointSnapshots(context, item, catalog.points);
   const repairedPins = await repairPins(context, item, catalog, snapshots);
   const finished = await finishDeletions(context, itemId, catalog);
   const broken = await brokenPoints(context, item, catalog, snapshots);
@@ -118,7 +118,8 @@ async function removeOrphans(
   return { removed, more, buriedIds };
 }
 
-async function removeOrphan({ stores, clock }: ItemContext, itemId: string, entry: PointSnapshot): Promise<boolean> {
+/** First a tombstone takes the manifest's name. False when there is a manifest that names the snapshot. */
+export async function removeOrphan({ stores, clock }: ItemContext, itemId: string, entry: PointSnapshot): Promise<boolean> {
   const { stream, diskId, snapshot, pointId } = entry;
   const records = stores.records(itemId);
   const tombstone = { version: 1, kind: "tombstone", pointId, itemId, buriedMs: clock.now() } as const;

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { LeewardError } from "../../replication/errors.ts";
 import { type EventContext, announceItem, announceNow } from "../../replication/events/announce.ts";
 import { type LeewardEvent, failoverStateChanged, jobStateChanged } from "../../replication/events/event.ts";
+import { ITEM_RECORD } from "../../replication/items/names.ts";
 import { cancelJob, failJob, newJob, startTask } from "../../replication/jobs/job.ts";
 import type { ItemState } from "../../replication/states/states.ts";
 import { HOUR_MS, ITEM, START_MS, type World, addPoint, applyChain, deltaChain, protectedWorld, setProgress } from "../items/world.ts";
@@ -124,6 +125,18 @@ describe("what the topic is told", () => {
     await announceItem(context, ITEM);
     expect(topic.sent).toHaveLength(64);
     expect(topic.sent.at(-1)).toEqual(jobEvent("operation-69"));
+  });
+
+  it("a damaged record of the item keeps no event back, neither one that is told now nor one that waits", async () => {
+    await announceItem(context, ITEM);
+    await world.stores.records(ITEM).put(ITEM_RECORD, new TextEncoder().encode("damaged"));
+    topic.away = true;
+    expect(await announceNow(context, ITEM, jobEvent("operation"))).toBe("waiting");
+    topic.away = false;
+    topic.sent.length = 0;
+    expect(await announceItem(context, ITEM)).toBe(1);
+    expect(topic.sent).toEqual([jobEvent("operation")]);
+    expect(await announceItem(context, ITEM)).toBe(0);
   });
 
   it("leaves nothing behind for an item that is gone", async () => {

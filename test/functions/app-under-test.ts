@@ -8,7 +8,7 @@ import type { DeltaHeader, EncodedDelta, ExtentContent } from "../../replication
 import { encodeDelta } from "../../replication/delta/encode.ts";
 import { createLargeBatches } from "../../replication/apply/large-batches.ts";
 import { createPointCache } from "../../replication/points/point-cache.ts";
-import type { WorkMessage } from "../../replication/ports.ts";
+import type { WorkMessage } from "../../replication/operations/work-queue.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
 import { createMemoryRecords } from "../memory/memory-records.ts";
 import { type MemoryStores, createMemoryStores } from "../memory/memory-stores.ts";

@@ -6,9 +6,17 @@ import { registerMobility } from "../../functions/register-mobility.ts";
 import { openRequestGate } from "../../functions/request-gate.ts";
 import { settleMobility } from "../../functions/settle-mobility.ts";
 import type { Application } from "../../functions/wiring.ts";
-import { SERVICE_KEY_RECORD } from "../../replication/items/names.ts";
+import { ITEM_RECORD, SERVICE_KEY_RECORD } from "../../replication/items/names.ts";
 import { openTickets } from "../../replication/items/tickets.ts";
-import { HEARTBEATS_BURST, HEARTBEATS_REFILL_MS, SERVICES_COUNTED_MAX, SETTLES_AT_ONCE, SETTLES_BURST } from "../../functions/limits.ts";
+import {
+  HEARTBEATS_AT_ONCE,
+  HEARTBEATS_BURST,
+  HEARTBEATS_OF_SERVICE_AT_ONCE,
+  HEARTBEATS_REFILL_MS,
+  SERVICES_COUNTED_MAX,
+  SETTLES_AT_ONCE,
+  SETTLES_BURST,
+} from "../../functions/limits.ts";
 import { createMemoryRecords } from "../memory/memory-records.ts";
 import { wrapStores } from "../memory/wrapped-stores.ts";
 import { appInMemory, call, ticketed } from "./app-under-test.ts";
@@ -18,6 +26,13 @@ const TOKEN = "ab".repeat(32);
 const WHO = { machineId: "machine", bootId: "boot", sessionId: "session" };
 const POSITION = { stream: 1, epoch: 0, checksum: "0".repeat(64) };
 const web = { item: "web-1" };
+
+const heartbeatTo = (source: () => Application, token: string) =>
+  call(heartbeatMobility(source), {
+    params: web,
+    headers: { authorization: `Bearer ${token}` },
+    body: { ...WHO, sentMs: 1, uploaded: POSITION, pendingBytes: 0 },
+  });
 
 /** An app with a registered service of `web-1`; `reads` are the calls of its stores. */
 async function registered() {
@@ -140,6 +155,33 @@ describe("how often a mobility service may ask", () => {
     memory.advance(HEARTBEATS_REFILL_MS);
     expect((await beat()).status).toBe(200);
     expect((await beat()).status).toBe(429);
+  });
+
+  it("rule 9: who has a ticket and makes up tokens takes neither other items' turns nor those of the item's own service", async () => {
+    const { source, requests, ticket, reads } = await registered();
+    const mine = `${ticket}.${TOKEN}`;
+    await requests.heartbeat("web-1", mine);
+    let [held, release] = [0, (): void => undefined];
+    const isReleased = new Promise<void>((resolve) => (release = resolve));
+    const slow = wrapStores(source().stores, async ({ method, target }, run) => {
+      if (method === "read" && target === ITEM_RECORD) {
+        held += 1;
+        await isReleased;
+      }
+      return run();
+    });
+    const slowSource = (): Application => ({ ...source(), stores: slow });
+    const flood = Array.from({ length: 2 * HEARTBEATS_AT_ONCE }, (_, count) => heartbeatTo(slowSource, `${ticket}.${count}`));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(held).toBeLessThanOrEqual(HEARTBEATS_OF_SERVICE_AT_ONCE);
+    expect((await requests.heartbeat("web-1", mine)).status).toBe(200);
+    // Answered for want of the item, not of a turn.
+    expect((await requests.heartbeat("web-2", await ticketed("web-2", TOKEN))).status).toBe(401);
+    release();
+    await Promise.all(flood);
+    reads.length = 0;
+    for (let count = 0; count < 10 * HEARTBEATS_BURST; count += 1) await requests.heartbeat("web-1", `${ticket}.other-${count}`);
+    expect(reads.length).toBeLessThanOrEqual(HEARTBEATS_BURST);
   });
 
   it("epochs are not settled at will: what was decoded once is not decoded again and again", async () => {

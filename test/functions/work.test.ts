@@ -158,7 +158,7 @@ describe("functions that work on queues and timers", () => {
       expect(app.sent).toHaveLength(1);
       // What comes later is put off again, and never by more than a claim, whatever clock wrote it.
       await deliver(applyHints(app.source), created("web"));
-      app.advance(-3_600_000);
+      app.advance(-40_000);
       const elsewhere = appInMemory().source().bell;
       await deliver(
         applyHints(() => ({ ...app.source(), bell: elsewhere })),
@@ -283,12 +283,12 @@ describe("functions that work on queues and timers", () => {
     it("tidies at first and then every few minutes, and looks for lost hints every time", async () => {
       await protect("web");
       const scopes: unknown[] = [];
-      for (const ms of [0, 30_000, SWEEP_ALL_MS]) {
+      for (const ms of [0, 30_000, SWEEP_ALL_MS, -SWEEP_ALL_MS]) {
         app.advance(ms);
         const lines = await fire(sweep(app.source));
         scopes.push((JSON.parse(lines[0] ?? "{}") as { scope: string }).scope);
       }
-      expect(scopes).toEqual(["all", "hints", "all"]);
+      expect(scopes).toEqual(["all", "hints", "all", "all"]);
     });
 
     it("rule 5: sends restores on whose message was lost", async () => {
@@ -327,6 +327,15 @@ describe("functions that work on queues and timers", () => {
       const withFlows: ApplicationSource = () => ({ ...app.source(), queue, flows: () => ({ start, stateOf: async () => undefined }) });
       await expect(fire(sweep(withFlows))).rejects.toMatchObject({ code: "store-unavailable" });
       expect(started).toEqual(["1-job"]);
+    });
+
+    it("does not fail for want of a readable item record when there is a topic", async () => {
+      await protect("web");
+      await app.stores.records("web").put(ITEM_RECORD, new TextEncoder().encode("damaged"));
+      const withTopic: ApplicationSource = () => ({ ...app.source(), events: { publish: async () => undefined } });
+      const line = (await fire(sweep(withTopic))).at(-1);
+      expect(line).toContain('"event":"swept"');
+      expect(line).toContain('"code":"record-corrupt"');
     });
 
     it("tells the topic last: one that is away is warned of once, and nothing fails", async () => {

@@ -166,8 +166,8 @@ export async function addPoint(world: World, position: Position, changes: Partia
 }
 
 /** A snapshot of one target disk with a point's id. */
-export async function snapshotOf(world: World, diskId: string, pointId: string): Promise<string> {
-  const disk = { itemId: ITEM, stream: 1, diskId };
+export async function snapshotOf(world: World, diskId: string, pointId: string, stream = 1): Promise<string> {
+  const disk = { itemId: ITEM, stream, diskId };
   const properties = await world.stores.disks.properties(disk);
   const snapshot = properties === undefined ? undefined : await world.stores.disks.snapshot(disk, properties.etag, pointId);
   if (snapshot === undefined) throw new Error("the disk has no snapshot");

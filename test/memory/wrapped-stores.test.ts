@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import type { CacheAccess, RestoreAccess, WorkQueue } from "../../replication/ports.ts";
+import type { WorkQueue } from "../../replication/operations/work-queue.ts";
+import type { CacheAccess, RestoreAccess } from "../../replication/ports.ts";
 import { createMemoryStores } from "./memory-stores.ts";
 import { type Around, type PortCall, wrapCacheAccess, wrapQueue, wrapRestoreAccess, wrapStores } from "./wrapped-stores.ts";
 

@@ -1,12 +1,5 @@
-import type {
-  CacheAccess,
-  DiskSnapshots,
-  ItemStores,
-  RecordStore,
-  RestoreAccess,
-  TargetDisks,
-  WorkQueue,
-} from "../../replication/ports.ts";
+import type { WorkQueue } from "../../replication/operations/work-queue.ts";
+import type { CacheAccess, DiskSnapshots, ItemStores, RecordStore, RestoreAccess, TargetDisks } from "../../replication/ports.ts";
 
 /** One call of a port, before it is made. `target` is the record's name, the disk's id, or the item's. */
 export interface PortCall {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { errorBody } from "../../mobility/control/answers.ts";
-import { controlUrl } from "../../mobility/control/control-client.ts";
+import { controlUrl } from "../../mobility/guarded-url.ts";
 import { nodeFiles } from "../../mobility/node-files.ts";
 import { blobUrl, putDelta, putOutcome } from "../../mobility/upload/put-blob.ts";
 import type { HttpRequest } from "../../mobility/upload/transport.ts";

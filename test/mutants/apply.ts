@@ -8,8 +8,8 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
     name: "a claim that another worker holds is taken",
     why: "two workers write the same disks",
     file: "replication/apply/claim.ts",
-    find: `progress.holder !== context.holder && progress.expiresMs > nowMs`,
-    replace: `progress.holder !== context.holder && progress.expiresMs < 0`,
+    find: `progress.holder !== context.holder && isHeld(progress, nowMs)`,
+    replace: `progress.holder !== context.holder && isHeld(progress, nowMs) && nowMs < 0`,
     tests: ["test/apply/worker.test.ts"],
   },
   {
@@ -306,7 +306,7 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
   {
     name: "the journal is believed without a look at the chain",
     why: "another history in the journal is applied (rule 5)",
-    file: "replication/apply/journal.ts",
+    file: "replication/apply/journalled.ts",
     find: `if (samePosition(held.end, end)) return { kind: "same" };`,
     replace: `if (held.end.epoch === end.epoch) return { kind: "same" };`,
     tests: ["test/apply/chain.test.ts"],

@@ -35,7 +35,7 @@ export const BOUND_MUTANTS: readonly Mutant[] = [
   {
     name: "a worker that waits for room lets its claim run out",
     why: "another one takes the item over each time, and nothing is applied",
-    file: "replication/apply/large-batches.ts",
+    file: "replication/apply/apply-next.ts",
     find: `    await claim.keep();
 `,
     replace: ``,

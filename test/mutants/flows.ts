@@ -193,8 +193,8 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "the commit does not wait for a worker that is warm",
     why: "it takes a point when all are removed, and that stays for ever",
     file: "orchestrations/activities/commit.ts",
-    find: `return { left: worker.kind === "ended" && worker.settleMs === 0 ? left : left + 1 };`,
-    replace: `return { left: worker.kind === "ended" ? left : left + 0 };`,
+    find: `return { left: isEnded ? left : left + 1 };`,
+    replace: `return { left };`,
     tests: [ENDS],
   },
   {
@@ -218,8 +218,8 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "the last request of a dead worker is not waited for",
     why: "it lands when all is removed, and is left over",
     file: "orchestrations/activities/workers.ts",
-    find: `settleMs: Math.max(0, expiresMs + STORE_BLOB_WRITE_MS - nowMs) };`,
-    replace: `settleMs: Math.max(0, expiresMs + 0 * STORE_BLOB_WRITE_MS - nowMs) };`,
+    find: `Math.min(progress.expiresMs - nowMs, CLAIM_MS) + STORE_BLOB_WRITE_MS) };`,
+    replace: `Math.min(progress.expiresMs - nowMs, CLAIM_MS) + 0 * STORE_BLOB_WRITE_MS) };`,
     tests: [ENDS],
   },
   {

@@ -1,12 +1,13 @@
 import { describe, expect, it } from "vitest";
+import { LeewardError } from "../../replication/errors.ts";
 import { HEARTBEAT_RECORD, ITEM_RECORD, PROGRESS_RECORD, STREAMS_RECORD } from "../../replication/items/names.ts";
 import { readOverview } from "../../replication/items/overview.ts";
 import { type OperationRequest, tendFlow } from "../../orchestrations/request.ts";
 import { enable, failover, plainOperation, protectedWorld } from "./world.ts";
 
 describe.each([ITEM_RECORD, HEARTBEAT_RECORD, PROGRESS_RECORD, STREAMS_RECORD])("with a damaged %s", (name) => {
-  async function damagedWorld() {
-    const world = await protectedWorld();
+  async function damagedWorld(topic = async () => undefined as void) {
+    const world = await protectedWorld({ topic });
     // The sweep has stored that initial replication is complete.
     await tendFlow(world.context, "web-1", { start: async () => undefined, stateOf: async () => undefined });
     await world.stores.records("web-1").put(name, new TextEncoder().encode('{"sha256":"'));
@@ -19,6 +20,17 @@ describe.each([ITEM_RECORD, HEARTBEAT_RECORD, PROGRESS_RECORD, STREAMS_RECORD])(
     const world = await damagedWorld();
     expect((await world.operate({ ...failover(), point: { kind } } as OperationRequest)).errors).toEqual([]);
     expect(await stateOf(world)).toBe("FailoverCommitPending");
+  });
+
+  it("an item fails over, and is disabled, while the topic is away too", async () => {
+    let isAway = false;
+    const world = await damagedWorld(async () => {
+      if (isAway) throw new LeewardError("events-unavailable", "The topic is away.");
+    });
+    isAway = true;
+    expect((await world.operate(failover())).errors).toEqual([]);
+    expect((await world.operate(plainOperation("DisableProtection"))).errors).toEqual([]);
+    expect(await stateOf(world)).toBe("Unprotected");
   });
 
   it("an item is disabled, and enabled again", async () => {

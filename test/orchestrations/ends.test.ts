@@ -137,6 +137,32 @@ describe("disabling while the source region is gone", () => {
     expect((await readLedger(world.stores, "web-1")).entries).toEqual([]);
   });
 
+  it("that Azure is removing since the sweep asked for it does not keep the item from being protected again", async () => {
+    const region = await regionWorld();
+    const { world } = region;
+    region.isGone = true;
+    await disable(world);
+    region.isGone = false;
+    await world.pass(LEFT_RETRY_MS);
+    expect(await retryLeftover(world.context, "web-1")).toMatchObject({ id: "cache/web-1", state: "removed" });
+    expect(await retryLeftover(world.context, "web-1")).toMatchObject({ id: EXTENSION, state: "under-way" });
+    expect(await world.operate(enable())).toMatchObject({ state: "Succeeded", errors: [] });
+    expect(world.resourceManager.resources.has(EXTENSION.toLowerCase())).toBe(true);
+  });
+
+  it("that a sweep was removing when it died does not keep the item from being protected again", async () => {
+    const region = await regionWorld();
+    const { world } = region;
+    region.isGone = true;
+    await disable(world);
+    region.isGone = false;
+    await world.pass(LEFT_RETRY_MS);
+    const removeCacheData = async (): Promise<never> => Promise.reject(new Error("The process ended."));
+    const stores = { ...world.context.stores, removeCacheData };
+    await expect(retryLeftover({ ...world.context, stores }, "web-1")).rejects.toThrow("ended");
+    expect(await world.operate(enable())).toMatchObject({ state: "Succeeded", errors: [] });
+  });
+
   it("is not tried while a job of the item runs", async () => {
     const region = await regionWorld();
     const { world } = region;

@@ -6,7 +6,9 @@ import { situationNow } from "../../replication/items/situation.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { listJobs } from "../../replication/jobs/job-record.ts";
 import { changeManaged, readManaged } from "../../replication/jobs/managed-item.ts";
-import { FLOW_SOURCE_MAX_MS } from "../../replication/limits.ts";
+import { HEARTBEAT_RECORD } from "../../replication/items/names.ts";
+import { encodeRecord } from "../../replication/items/records.ts";
+import { FLOW_SOURCE_MAX_MS, LATEST_WAIT_MS } from "../../replication/limits.ts";
 import { restoreIdOf } from "../../replication/restore/record.ts";
 import { deleteRestore } from "../../replication/restore/remove.ts";
 import { readItem } from "../../replication/items/item-record.ts";
@@ -208,6 +210,23 @@ describe("an unplanned failover and its commit", () => {
     const point = await readPoint(records, job.pointId ?? "");
     expect(point).toMatchObject({ kind: "point", position: applied });
     expect(point?.kind === "point" && point.targetTimeMs - beganMs).toBeLessThan(60_000);
+  });
+
+  it("to the latest state does not wait longer because the clock is set back meanwhile", async () => {
+    const world = await protectedWorld();
+    const { applied, stream } = (await readProgress(world.stores.records("web-1")))?.progress ?? { applied: undefined, stream: 0 };
+    const heartbeat = { version: 1, uploaded: { stream, epoch: (applied?.epoch ?? 0) + 5, checksum: "5".repeat(64) } };
+    await world.stores.records("web-1").put(HEARTBEAT_RECORD, encodeRecord({ ...heartbeat, receivedMs: 0, sentMs: 0, bootId: "boot" }));
+    let [waitedMs, isSetBack] = [0, false];
+    const onWait = async (delayMs: number): Promise<void> => {
+      waitedMs += delayMs;
+      await world.pass(isSetBack || waitedMs < 60_000 ? delayMs : delayMs - 3_600_000);
+      isSetBack = waitedMs >= 60_000;
+    };
+    const asked = { ...failover(), point: { kind: "Latest" }, shutDownSource: false } as ReturnType<typeof failover>;
+    expect((await world.operate(asked, { onWait })).errors).toEqual([]);
+    expect(isSetBack).toBe(true);
+    expect(waitedMs).toBeLessThan(2 * LATEST_WAIT_MS);
   });
 
   it("the commit closes the stream and removes the recovery points", async () => {

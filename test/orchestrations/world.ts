@@ -12,7 +12,8 @@ import type { JobRecord } from "../../replication/jobs/job.ts";
 import { openTickets } from "../../replication/items/tickets.ts";
 import { findJob } from "../../replication/jobs/job-record.ts";
 import { SLICE_MS } from "../../replication/limits.ts";
-import type { Timer, WorkMessage } from "../../replication/ports.ts";
+import type { WorkMessage } from "../../replication/operations/work-queue.ts";
+import type { Timer } from "../../replication/ports.ts";
 import { type PointManifest, encodePoint, makePointId } from "../../replication/points/manifest.ts";
 import type { ResourceJson } from "../../replication/ports-resource-manager.ts";
 import { textOf } from "../../replication/resources/json.ts";
@@ -71,9 +72,11 @@ export interface FlowWorldOptions {
   readonly looks?: number;
   /** What happens to calls of the stores. */
   readonly around?: Around;
+  /** Answers for the topic before it takes anything. */
+  readonly topic?: () => Promise<void>;
 }
 
-export function flowWorld({ looks = 1, around = (_call, run) => run() }: FlowWorldOptions = {}): FlowWorld {
+export function flowWorld({ looks = 1, around = (_call, run) => run(), topic }: FlowWorldOptions = {}): FlowWorld {
   let nowMs = Date.UTC(2026, 0, 15);
   let ids = 0;
   const clock = { now: () => nowMs };
@@ -88,7 +91,7 @@ export function flowWorld({ looks = 1, around = (_call, run) => run() }: FlowWor
     control,
     tickets: openTickets(control, { next: () => "ab".repeat(16) }),
     queue: { send: async (message) => void sent.push(message) },
-    events: { publish: async (events) => void told.push(...events) },
+    events: { publish: async (events) => (await topic?.(), void told.push(...events)) },
     stores: stores.stores,
     clock,
     ids: { next: () => (ids += 1).toString(16).padStart(32, "0") },

@@ -59,16 +59,21 @@ async function upload(process: SimulatedProcess, files: Files, network: Network,
 /** No whole answer in time is none, whatever became of the request. */
 function orGivenUp<Answer>(process: SimulatedProcess, { url, timeoutMs, signal }: HttpRequest, sent: Promise<Answer>): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const fail = (reason: string): void => {
+    const giveUp = (): void => fail("given up");
+    const over = (): void => {
       cancel();
+      signal?.removeEventListener("abort", giveUp);
+    };
+    const fail = (reason: string): void => {
+      over();
       reject(new LeewardError("control-unavailable", `${url.host} cannot be reached: ${reason}.`, { host: url.host, reason }));
     };
     const cancel = process.hear(timeoutMs, () => fail("no answer in time"));
-    signal?.addEventListener("abort", () => fail("given up"));
-    if (signal?.aborted === true) return fail("given up");
+    signal?.addEventListener("abort", giveUp);
+    if (signal?.aborted === true) return giveUp();
     sent.then(
       (answer) => {
-        cancel();
+        over();
         resolve(answer);
       },
       () => fail("the answer was lost"),

@@ -1,4 +1,4 @@
-import type { WorkMessage } from "../../replication/ports.ts";
+import type { WorkMessage } from "../../replication/operations/work-queue.ts";
 import type { Random } from "../memory/random.ts";
 import type { Timeline } from "./timeline.ts";
 

@@ -1,7 +1,8 @@
 import { readInstallCommand } from "../../local/resource-manager/machines/install-command.ts";
 import { type ResourceJson } from "../../replication/ports-resource-manager.ts";
 import { changeManaged } from "../../replication/jobs/managed-item.ts";
-import type { ItemStores, WorkMessage } from "../../replication/ports.ts";
+import type { WorkMessage } from "../../replication/operations/work-queue.ts";
+import type { ItemStores } from "../../replication/ports.ts";
 import { openTickets } from "../../replication/items/tickets.ts";
 import { textOf } from "../../replication/resources/json.ts";
 import { type MemoryRecords, createMemoryRecords } from "../memory/memory-records.ts";

@@ -1,5 +1,5 @@
 import type { HttpFunctionOptions } from "@azure/functions";
-import type { RequestGate } from "../../../functions/request-gate.ts";
+import type { ServiceGate } from "../../../functions/request-gate.ts";
 import type { Application } from "../../../functions/wiring.ts";
 import { applyHints } from "../../../functions/apply-hints.ts";
 import { restoreSlices } from "../../../functions/restore-slices.ts";
@@ -7,7 +7,7 @@ import { LeewardError } from "../../../replication/errors.ts";
 import { deltaName } from "../../../replication/items/names.ts";
 import { tokenHash } from "../../../replication/items/tokens.ts";
 import { ensureManaged } from "../../../replication/jobs/managed-item.ts";
-import type { WorkMessage } from "../../../replication/ports.ts";
+import type { WorkMessage } from "../../../replication/operations/work-queue.ts";
 import type { DiskDescription, Position } from "../../../replication/position.ts";
 import { type Situation, UNPROTECTED } from "../../../replication/states/decide.ts";
 import { memoryResourceManager } from "../../memory/memory-resource-manager.ts";
@@ -119,7 +119,7 @@ export function mappingOf(from: string, to: string): object {
   };
 }
 
-const OPEN: RequestGate = { run: (_caller, work) => work() };
+const OPEN: ServiceGate = { run: (_itemId, _tokenHash, work) => work() };
 
 /** With a Resource Manager, and a queue that is as narrow as Azure's. */
 function fuzzApplication(app: AppInMemory): Application {

@@ -10,7 +10,7 @@ import { makeMachine } from "../lab/machine.ts";
 import { attachGuest, type VmDisk } from "../lab/vm.ts";
 import { startWriter, type Writer } from "../lab/writer.ts";
 import { startCloud, type Cloud } from "../supervisor/cloud.ts";
-import type { MobilityService } from "../supervisor/mobility-service.ts";
+import type { MobilityService } from "../resource-manager/machines/machine-service.ts";
 import { operatorApi, type OperatorApi } from "../supervisor/operator-api.ts";
 import { FREE_PORTS } from "../supervisor/ports.ts";
 import { flowsApi, type FlowsApi } from "./flows-api.ts";

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
 import type { Reachability } from "../reachability.ts";
 import { ARM_PAGE_COUNT } from "../limits.ts";
-import type { MobilityOptions, MobilityService } from "../supervisor/mobility-service.ts";
+import type { MobilityOptions, MobilityService } from "./machines/machine-service.ts";
 import { deploy, type DeployedGroup } from "./deployment.ts";
 import { openDiskFiles, type DiskFiles } from "./disks/disk-files.ts";
 import { isGranted, serveVhd } from "./disks/vhd-download.ts";

@@ -6,7 +6,8 @@ import { startTopic, type Topic, type TopicSubscription } from "../events/topic.
 import { startResourceManager, type ResourceManager } from "../resource-manager/resource-manager.ts";
 import { startStorage, type LocalStorage } from "../storage/storage.ts";
 import { startFunctionApp, type FunctionApp } from "./function-app.ts";
-import { startMobility, type MobilityOptions, type MobilityService } from "./mobility-service.ts";
+import type { MobilityOptions, MobilityService } from "../resource-manager/machines/machine-service.ts";
+import { startMobility } from "./mobility-service.ts";
 import { StartedParts } from "./parts.ts";
 import { checkPorts, type CloudPorts } from "./ports.ts";
 import { cloudSecrets, type CloudSecrets } from "./secrets.ts";

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import type { Cloud } from "./cloud.ts";
-import { mobilityConfigurationFile, type MobilityService } from "./mobility-service.ts";
+import type { MobilityService } from "../resource-manager/machines/machine-service.ts";
+import { mobilityConfigurationFile } from "./mobility-service.ts";
 import { operatorApi } from "./operator-api.ts";
 
 export interface VmProtection {

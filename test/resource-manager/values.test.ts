@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fc, test } from "@fast-check/vitest";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { readFixedVhd } from "../../local/lab/fixed-vhd.ts";
+import { readFixedVhd } from "../../local/resource-manager/disks/fixed-vhd.ts";
 import { openDiskFiles } from "../../local/resource-manager/disks/disk-files.ts";
 import { isGranted, signatureHash } from "../../local/resource-manager/disks/vhd-download.ts";
 import { vhdFooter } from "../../local/resource-manager/disks/vhd-footer.ts";

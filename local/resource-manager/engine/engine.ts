@@ -10,7 +10,7 @@ import type { EngineParts } from "./parts.ts";
 import { checkSignature, resultAnswer, statusAnswer } from "./operation-answers.ts";
 import { etagOf, present } from "./present.ts";
 import type { ResourceRecord, ResourceType } from "./resource-type.ts";
-import type { Scope } from "./store.ts";
+import type { Scope } from "./resource-rows.ts";
 import { readTarget, type Place, type Target, type Within } from "./target.ts";
 import { act, change, remove } from "./write.ts";
 

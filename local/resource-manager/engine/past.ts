@@ -1,6 +1,6 @@
 import { keyOf, sameId } from "./ids.ts";
 import type { Reference, ResourceRecord } from "./resource-type.ts";
-import type { Scope } from "./store.ts";
+import type { Scope } from "./resource-rows.ts";
 
 /** How far behind the truth a view is: what was made less than so long ago is missing, what was removed still shows. */
 interface Lag {

@@ -1,12 +1,31 @@
 import type { DatabaseSync } from "node:sqlite";
 import { textOf } from "./json.ts";
 import type { ResourceRecord } from "./resource-type.ts";
-import type { ArmStore, Scope } from "./store.ts";
 
-type ResourceRows = Pick<
-  ArmStore,
-  "resource" | "page" | "children" | "inGroup" | "usersOf" | "withUniqueId" | "isEmpty" | "putResource" | "removeResource" | "rowsRead"
->;
+/** Which resources: all of a type (in a group or below a parent), or those of a group that stand below no other. */
+export type Scope =
+  | { readonly kind: "type"; readonly type: string }
+  | { readonly kind: "type-in-group"; readonly type: string; readonly groupKey: string }
+  | { readonly kind: "type-below"; readonly type: string; readonly parentKey: string }
+  | { readonly kind: "group"; readonly groupKey: string };
+
+/** The resources of a store. */
+export interface ResourceRows {
+  resource(key: string): ResourceRecord | undefined;
+  /** The resources of a scope whose keys come after `afterKey`, by key, at most `limit`. */
+  page(scope: Scope, afterKey: string, limit: number): readonly ResourceRecord[];
+  children(parentKey: string): readonly ResourceRecord[];
+  inGroup(groupKey: string): readonly ResourceRecord[];
+  /** Those that name the resource of this key in a reference. */
+  usersOf(key: string): readonly ResourceRecord[];
+  /** A disk or snapshot by the id of its file. */
+  withUniqueId(uniqueId: string): ResourceRecord | undefined;
+  isEmpty(): boolean;
+  putResource(record: ResourceRecord): void;
+  removeResource(key: string): void;
+  /** Resources read since the start: what a request costs. */
+  rowsRead(): number;
+}
 
 /**
  * Where each resource stands and what it names. These tables live in memory and are filled at each start, so that files

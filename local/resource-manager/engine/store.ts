@@ -3,41 +3,20 @@ import { DatabaseSync } from "node:sqlite";
 import { LeewardError } from "../../../replication/errors.ts";
 import { ARM_OPERATIONS_KEPT } from "../../limits.ts";
 import type { OperationRecord } from "./operation-record.ts";
-import { openResources } from "./resource-rows.ts";
+import { type ResourceRows, openResources } from "./resource-rows.ts";
 import type { ResourceRecord } from "./resource-type.ts";
-
-/** Which resources: all of a type (in a group or below a parent), or those of a group that stand below no other. */
-export type Scope =
-  | { readonly kind: "type"; readonly type: string }
-  | { readonly kind: "type-in-group"; readonly type: string; readonly groupKey: string }
-  | { readonly kind: "type-below"; readonly type: string; readonly parentKey: string }
-  | { readonly kind: "group"; readonly groupKey: string };
 
 /**
  * Resources and operations in one SQLite file. Everything inside `transaction` is kept or undone together; what it
  * returned has survived a kill of the process at any later moment (write-ahead log; a loss of power may cost the last
  * moments). What is asked for is found by indexes in memory: only its rows are read.
  */
-export interface ArmStore {
+export interface ArmStore extends ResourceRows {
   transaction<Result>(work: () => Result): Result;
-  resource(key: string): ResourceRecord | undefined;
-  /** The resources of a scope whose keys come after `afterKey`, by key, at most `limit`. */
-  page(scope: Scope, afterKey: string, limit: number): readonly ResourceRecord[];
-  children(parentKey: string): readonly ResourceRecord[];
-  inGroup(groupKey: string): readonly ResourceRecord[];
-  /** Those that name the resource of this key in a reference. */
-  usersOf(key: string): readonly ResourceRecord[];
-  /** A disk or snapshot by the id of its file. */
-  withUniqueId(uniqueId: string): ResourceRecord | undefined;
-  isEmpty(): boolean;
-  putResource(record: ResourceRecord): void;
-  removeResource(key: string): void;
   operation(id: string): OperationRecord | undefined;
   /** Those that are not decided yet, the one that is due first in front. */
   openOperations(): readonly OperationRecord[];
   putOperation(record: OperationRecord): void;
-  /** Resources read since the start: what a request costs. */
-  rowsRead(): number;
   close(): void;
 }
 

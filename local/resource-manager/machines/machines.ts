@@ -1,6 +1,6 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join, relative } from "node:path";
-import type { MobilityOptions, MobilityService } from "../../supervisor/mobility-service.ts";
+import type { MobilityOptions, MobilityService } from "./machine-service.ts";
 import { ArmError } from "../engine/arm-error.ts";
 import type { MobilitySettings } from "./install-command.ts";
 

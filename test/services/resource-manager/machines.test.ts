@@ -4,7 +4,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { BlobClient, BlobServiceClient } from "@azure/storage-blob";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { readFixedVhd } from "../../../local/lab/fixed-vhd.ts";
+import { readFixedVhd } from "../../../local/resource-manager/disks/fixed-vhd.ts";
 import { openNbdDisk } from "../../../local/lab/nbd-client.ts";
 import { startMobility } from "../../../local/supervisor/mobility-service.ts";
 import { mobilityProgram } from "../../../local/supervisor/programs.ts";

@@ -14,7 +14,7 @@ import {
   type ResourceManagerOptions,
 } from "../../../local/resource-manager/resource-manager.ts";
 import { startStorage, type LocalStorage } from "../../../local/storage/storage.ts";
-import type { MobilityOptions, MobilityService } from "../../../local/supervisor/mobility-service.ts";
+import type { MobilityOptions, MobilityService } from "../../../local/resource-manager/machines/machine-service.ts";
 
 export const SUBSCRIPTION = "00000000-0000-4000-8000-0000000000aa";
 export const TOKEN = "test-token";

@@ -1,3 +1,8 @@
+import type { Clock } from "../../clock.ts";
+import type { HostFunction } from "../../host-function.ts";
+import type { InvocationInput, Outcome } from "../../invocation.ts";
+import type { HostLog } from "../../log.ts";
+import type { DurableFunctions } from "../functions.ts";
 import type { EventBody } from "../history.ts";
 import { EventType } from "../history.ts";
 import { orchestratorInput } from "../payload.ts";
@@ -7,13 +12,21 @@ import { decide, failed } from "../replay/decide.ts";
 import type { Respelling } from "../replay/walk.ts";
 import type { Message } from "../stores/store.ts";
 import type { Episode } from "./conclude.ts";
-import type { EngineOptions } from "./engine.ts";
 import type { LiveInstance, Recorded } from "./instance.ts";
 import { record } from "./instance.ts";
 import type { Selection } from "./select.ts";
 
+/** What an episode needs of the engine. */
+interface EpisodeOptions {
+  readonly functions: DurableFunctions;
+  /** Runs a function once; never rejects. */
+  readonly invoke: (hostFunction: HostFunction, input: InvocationInput) => Promise<Outcome>;
+  readonly clock: Clock;
+  readonly log: HostLog;
+}
+
 /** Takes the selected messages into the history of an instance and asks the orchestrator what follows. */
-export async function runEpisode(instance: LiveInstance, { accepted, consumed }: Selection, options: EngineOptions): Promise<Episode> {
+export async function runEpisode(instance: LiveInstance, { accepted, consumed }: Selection, options: EpisodeOptions): Promise<Episode> {
   const nowMs = momentOf(instance, accepted, options.clock.nowMs());
   const bodies: EventBody[] = [{ EventType: EventType.OrchestratorStarted, EventId: -1 }, ...accepted.map(({ event }) => event)];
   const taken = bodies.map((body) => record(body, nowMs));
@@ -42,7 +55,7 @@ interface Asked {
   readonly fresh: readonly Recorded[];
 }
 
-async function ask(instance: LiveInstance, taken: readonly Recorded[], options: EngineOptions): Promise<Asked> {
+async function ask(instance: LiveInstance, taken: readonly Recorded[], options: EpisodeOptions): Promise<Asked> {
   let past = instance.history;
   let fresh = taken;
   // Each round respells at least one event the way in which it is awaited, so there are not more rounds than events.
@@ -64,7 +77,7 @@ async function askOnce(
   { row }: LiveInstance,
   past: readonly Recorded[],
   fresh: readonly Recorded[],
-  { functions, invoke }: EngineOptions,
+  { functions, invoke }: EpisodeOptions,
 ): Promise<Verdict> {
   const history = [...past, ...fresh].map(({ event }) => event);
   const facts = { history, executionId: row.executionId, functionName: row.name, missing: functions.missing };

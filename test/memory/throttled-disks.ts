@@ -28,8 +28,9 @@ export function throttledDisks(inner: TargetDisks, clock: Clock, limits: BlobLim
   const take = (disk: TargetDisk, lengthBytes: number): void => {
     const nowMs = clock.now();
     const full = { bytes: limits.burstBytes, requests: limits.requestsPerSecond, filledMs: nowMs };
-    const bucket = buckets.get(disk.diskId) ?? full;
-    buckets.set(disk.diskId, bucket);
+    const key = `${disk.itemId}/${disk.stream}/${disk.diskId}`;
+    const bucket = buckets.get(key) ?? full;
+    buckets.set(key, bucket);
     const seconds = (nowMs - bucket.filledMs) / 1000;
     bucket.bytes = Math.min(full.bytes, bucket.bytes + seconds * limits.bytesPerSecond);
     bucket.requests = Math.min(full.requests, bucket.requests + seconds * limits.requestsPerSecond);
@@ -59,7 +60,7 @@ export function throttledDisks(inner: TargetDisks, clock: Clock, limits: BlobLim
 }
 
 /** The error of the SDK for Azure's 503 with its code in the header. */
-function serverBusy(): Error {
+export function serverBusy(): Error {
   const headers = new Map([["x-ms-error-code", "ServerBusy"]]);
   return Object.assign(new Error("The server is busy."), { name: "RestError", statusCode: 503, code: "ServerBusy", response: { headers } });
 }

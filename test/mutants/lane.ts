@@ -3,13 +3,15 @@ import { rmSync } from "node:fs";
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Mutant, applied, editsOf } from "./mutant.ts";
+import { type Edit, type Mutant, applied, editsOf } from "./mutant.ts";
 
 /** A copy of the sources in which one mutant after the other is planted. */
 export interface Lane {
   /** Runs the tests on the sources as they stand. A mutant may take ten times as long before it counts as hanging. */
   runUnchanged(tests: readonly string[]): Promise<Unchanged>;
   try(mutant: Mutant, unchanged: Unchanged): Promise<Verdict>;
+  /** Runs the simulation on the sources with these edits, for at most `maxMs`. */
+  soak(edits: readonly Edit[], parameters: readonly string[], maxMs: number): Promise<Ended>;
   close(): Promise<void>;
 }
 
@@ -29,6 +31,9 @@ export type Verdict =
 const NOT_COPIED = /^(node_modules|dist|coverage|\.git|\.leeward|\.vitest)$/;
 /** Properties and the simulation draw the same cases each time, so that a mutant is killed always or never. */
 const FIXED = { FC_SEED: "1", LEEWARD_HISTORIES: "40" };
+const SOAK = "test/simulation/soak.ts";
+const OUTPUT_MAX_LENGTH = 200_000;
+const WHY_MAX_LENGTH = 2_000;
 const START_MS = 30_000;
 const SLOWER_MAX = 10;
 const UNCHANGED_MAX_MS = 900_000;
@@ -53,7 +58,11 @@ export async function openLane(): Promise<Lane> {
   return {
     runUnchanged: (tests) => runUnchanged(folder, tests),
     try: (mutant, unchanged) =>
-      planted(folder, mutant, () => judge(folder, mutant, unchanged)).catch((error: unknown) => ({ kind: "broken", why: String(error) })),
+      planted(folder, editsOf(mutant), () => judge(folder, mutant, unchanged)).catch((error: unknown) => ({
+        kind: "broken",
+        why: String(error),
+      })),
+    soak: (edits, parameters, maxMs) => planted(folder, edits, () => run(folder, [SOAK, ...parameters], maxMs)),
     close: async () => {
       await rm(folder, { recursive: true, force: true, maxRetries: 3 });
       folders.delete(folder);
@@ -61,10 +70,10 @@ export async function openLane(): Promise<Lane> {
   };
 }
 
-async function planted(folder: string, mutant: Mutant, run: () => Promise<Verdict>): Promise<Verdict> {
+async function planted<Result>(folder: string, edits: readonly Edit[], run: () => Promise<Result>): Promise<Result> {
   const before = new Map<string, string>();
   try {
-    for (const edit of editsOf(mutant)) {
+    for (const edit of edits) {
       const text = await readFile(join(folder, edit.file), "utf8");
       if (!before.has(edit.file)) before.set(edit.file, text);
       await writeFile(join(folder, edit.file), applied(edit, text));
@@ -79,7 +88,7 @@ async function runUnchanged(folder: string, tests: readonly string[]): Promise<U
   const { report, output } = await runTests(folder, tests, UNCHANGED_MAX_MS);
   const files = report?.testResults ?? [];
   const durationMs = new Map(files.map(({ name, startTime, endTime }) => [name.slice(folder.length + 1), endTime - startTime]));
-  const missing = tests.filter((test) => !durationMs.has(test)).map((test) => `${test} did not run: ${output}`);
+  const missing = tests.filter((test) => !durationMs.has(test)).map((test) => `${test} did not run: ${endOf(output)}`);
   return { durationMs, failed: [...missing, ...failuresOf(files)] };
 }
 
@@ -92,21 +101,19 @@ async function judge(folder: string, { tests, histories }: Mutant, { durationMs 
     if (isOverdue) return { kind: "killed", by: `${test}: it hangs` };
     const [first] = failuresOf(report?.testResults ?? []);
     if (first !== undefined) return { kind: "killed", by: `${test}: ${first}` };
-    if (code !== 0 || report === undefined) return { kind: "broken", why: output };
+    if (code !== 0 || report === undefined) return { kind: "broken", why: endOf(output) };
   }
   return histories === undefined ? { kind: "survived" } : soak(folder, histories);
 }
 
+const endOf = (output: string): string => output.slice(-WHY_MAX_LENGTH);
+
 async function soak(folder: string, histories: number): Promise<Verdict> {
   const maxMs = START_MS + histories * 1_000;
-  const { isOverdue, code, output } = await run(
-    folder,
-    ["test/simulation/soak.ts", "--seed", "1", "--histories", String(histories)],
-    maxMs,
-  );
+  const { isOverdue, code, output } = await run(folder, [SOAK, "--seed", "1", "--histories", String(histories)], maxMs);
   if (isOverdue) return { kind: "killed", by: "the simulation hangs" };
   if (code === 0) return { kind: "survived" };
-  return code === 1 ? { kind: "killed", by: "simulation" } : { kind: "broken", why: output };
+  return code === 1 ? { kind: "killed", by: "simulation" } : { kind: "broken", why: endOf(output) };
 }
 
 interface Report {
@@ -152,7 +159,7 @@ async function runTests(folder: string, tests: readonly string[], maxMs: number,
   return { ...ended, report: text === undefined ? undefined : (JSON.parse(text) as Report) };
 }
 
-interface Ended {
+export interface Ended {
   readonly code: number | null;
   readonly isOverdue: boolean;
   /** The end of what it said. */
@@ -170,7 +177,7 @@ function run(folder: string, parameters: readonly string[], maxMs: number): Prom
     running.add(child);
     let output = "";
     const keep = (chunk: Buffer): void => {
-      output = (output + chunk.toString("utf8")).slice(-2_000);
+      output = (output + chunk.toString("utf8")).slice(-OUTPUT_MAX_LENGTH);
     };
     child.stdout.on("data", keep);
     child.stderr.on("data", keep);

@@ -2,6 +2,7 @@ import { RestError } from "@azure/storage-blob";
 import { type StoreAccess, storageError } from "../../azure/errors.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { type Random, createRandom } from "../memory/random.ts";
+import { serverBusy } from "../memory/throttled-disks.ts";
 
 /**
  * The fault model: everything that a history may throw at the product, and what is asked of the product then. `survived`: once the fault is over replication
@@ -41,6 +42,8 @@ export const FAULT_MODEL = {
   "cache-away": "survived",
   "control-away": "survived",
   "region-lost": "detected",
+  // A failover ends with an error, and can be asked for again.
+  "machine-refused": "detected",
   // Two services for one item: one of them uploads, and when that is the wrong one the other says so and needs a repair.
   "second-service": "repaired",
   // Damage.
@@ -142,10 +145,7 @@ export function failureOf(call: SentCall, kind: "unanswered" | "throttled"): Lee
     case "cache":
     case "target":
     case "queue": {
-      const error =
-        kind === "throttled"
-          ? new RestError("The server is busy.", { statusCode: 503, code: "ServerBusy" })
-          : new RestError("The connection was reset.", { code: "ECONNRESET" });
+      const error = kind === "throttled" ? serverBusy() : new RestError("The connection was reset.", { code: "ECONNRESET" });
       return storageError(error, call.access, call.operation);
     }
   }

@@ -1,12 +1,11 @@
 import { readProgress } from "../../replication/apply/progress.ts";
-import { journalName } from "../../replication/items/names.ts";
 import { readOverview } from "../../replication/items/overview.ts";
 import { findItem } from "../../replication/items/item-record.ts";
-import { manifestName } from "../../replication/items/names.ts";
+import { canGoOn, damage } from "./damage.ts";
 import { type Operator, createOperator } from "./operator.ts";
 import { FAULT_MODEL } from "./fault-model.ts";
 import type { HistoryPlan, Step } from "./plan.ts";
-import { type Verdict, createVerdict, readablePoints } from "./verdict.ts";
+import { type Verdict, createVerdict } from "./verdict.ts";
 import { type ProtectedMachine, START_MS, type World, createWorld } from "./world.ts";
 
 export interface HistoryResult {
@@ -23,8 +22,12 @@ export interface HistoryResult {
 /** How long the product may take to come to rest once the faults are over. */
 const REST_MAX_MS = 45 * 60_000;
 const LOOK_EVERY_MS = 15_000;
+/** A worker that is still awake when everything is over has its last say. */
+const AFTERWARDS_MS = 65_000;
 /** An operator sees that an item stopped, and repairs it, after this time. */
 const OPERATOR_LOOKS_MS = 60_000;
+/** Within this time after the faults an item that has stopped goes on by itself, when all that it needs is there: the operator gives it that time. */
+const BY_ITSELF_MS = 150_000;
 
 /** Runs one history from its plan. The same plan gives the same history, byte by byte. */
 export async function runHistory(plan: HistoryPlan, { keepTrace = false } = {}): Promise<HistoryResult> {
@@ -40,6 +43,7 @@ export async function runHistory(plan: HistoryPlan, { keepTrace = false } = {}):
     nextLookMs += LOOK_EVERY_MS;
   }
   if (world.wrong.length === 0) await comeToRest(world, verdict, operator);
+  if (world.wrong.length === 0) await world.timeline.runUntil(world.timeline.now() + AFTERWARDS_MS);
   if (world.wrong.length === 0) await verdict.checkEnd();
   return {
     wrong: world.wrong,
@@ -81,10 +85,16 @@ async function comeToRest(world: World, verdict: Verdict, operator: Operator): P
   for (const sentence of open) world.wrong.push(`stuck: ${sentence}`);
 }
 
-async function needsRepair(world: World, { itemId }: ProtectedMachine, repairedMs: ReadonlyMap<string, number>): Promise<boolean> {
+async function needsRepair(world: World, machine: ProtectedMachine, repairedMs: ReadonlyMap<string, number>): Promise<boolean> {
+  const { itemId } = machine;
   if ((await findItem(world.stores, itemId)) === undefined) return false;
   const stopped = await stopOf(world, itemId);
   if (stopped === undefined || world.timeline.now() - stopped.atMs < OPERATOR_LOOKS_MS) return false;
+  if (world.timeline.now() < START_MS + world.plan.calmMs + BY_ITSELF_MS) return false;
+  const progress = (await readProgress(world.stores.records(itemId)))?.progress;
+  if (progress?.stopped !== undefined && (await canGoOn(world, machine, progress))) {
+    world.wrong.push(`${itemId} stays stopped with ${stopped.code}, and all that it needs is there`);
+  }
   if (!world.plan.steps.some(mayStop)) {
     world.wrong.push(`${itemId} stopped, and nobody had damaged anything: ${stopped.code}: ${stopped.message}`);
   }
@@ -145,6 +155,7 @@ function perform(world: World, operator: Operator, step: Step): void {
     case "second-service":
       return machine?.source.startSecond(step.durationMs);
     case "app-killed":
+      if (step.isWhole === true) return world.killWholeApp(step.downMs);
       world.killApp();
       return void timeline.after(step.downMs, () => world.startApp());
     case "app-stalled":
@@ -163,29 +174,9 @@ function perform(world: World, operator: Operator, step: Step): void {
     case "delta-removed":
     case "journal-damaged":
     case "manifest-damaged":
-      if (machine !== undefined) damage(world, machine, step.kind).catch(failed);
+      if (machine !== undefined) damage(world, machine, step).catch(failed);
+      return;
+    case "machine-refused":
+      return machine && world.refuseMachine(machine, step.times);
   }
-}
-
-async function damage(world: World, { itemId }: ProtectedMachine, kind: Step["kind"]): Promise<void> {
-  const { stores, random } = world;
-  const found = await readProgress(stores.records(itemId));
-  if (found === undefined) return;
-  const { stream, applied } = found.progress;
-  const flip = (bytes: Uint8Array): Uint8Array => {
-    const copy = Uint8Array.from(bytes);
-    const at = random.below(copy.length);
-    copy[at] = (copy[at] ?? 0) ^ 0x10;
-    return copy;
-  };
-  const records = stores.records(itemId);
-  const place = kind === "journal-damaged" || kind === "manifest-damaged" ? records : stores.cache(itemId, stream);
-  const [first] = kind === "journal-damaged" ? [{ name: journalName(stream, applied.epoch + 1) }] : await place.list("", 1);
-  const points = kind === "manifest-damaged" ? await readablePoints(stores, itemId) : [];
-  const name = kind === "manifest-damaged" ? points.at(0) && manifestName(points[0]?.pointId ?? "") : first?.name;
-  const stored = name === undefined ? undefined : await place.read(name);
-  if (name === undefined || stored === undefined) return;
-  if (kind === "delta-removed") await place.remove(name);
-  else await place.put(name, flip(stored.bytes));
-  world.surroundings.trace(`${kind}: ${name}`);
 }

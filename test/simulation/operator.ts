@@ -12,6 +12,9 @@ export interface Operator {
 const PATIENCE_MS = 30_000;
 const AGAIN_MS = 5_000;
 const TRIES_MAX = 60;
+/** Whoever is told that another operation runs asks again. */
+const BUSY_AGAIN_MS = 10_000;
+const BUSY_TRIES_MAX = 18;
 
 export function createOperator(world: World): Operator {
   const process = new SimulatedProcess("operator", world.surroundings);
@@ -48,6 +51,14 @@ export function createOperator(world: World): Operator {
     }
     return undefined;
   };
+  /** Until it is not refused for what is still under way. */
+  const insist = async (route: RouteName, machine: ProtectedMachine, rest: Partial<AppRequest> = {}): Promise<void> => {
+    for (let tries = 0; tries < BUSY_TRIES_MAX; tries += 1) {
+      const answer = await ask(route, machine, rest);
+      if (answer?.status !== 409) return;
+      await process.pause(BUSY_AGAIN_MS);
+    }
+  };
   const { policy } = world.plan;
   const policyBody = {
     crashConsistentFrequencyInMinutes: policy.pointIntervalMs / 60_000,
@@ -55,7 +66,7 @@ export function createOperator(world: World): Operator {
   };
   const enable = async (machine: ProtectedMachine): Promise<void> => {
     if (machine.plan.protectedBy === "machine") {
-      await ask("protectItem", machine, { body: { sourceVmId: machine.vmId, targetRegion: "northeurope", policy: policyBody } });
+      await insist("protectItem", machine, { body: { sourceVmId: machine.vmId, targetRegion: "northeurope", policy: policyBody } });
       return;
     }
     const disks = machine.source.disks;
@@ -77,15 +88,15 @@ export function createOperator(world: World): Operator {
         case "restore":
           return restore(machine);
         case "disable":
-          return void (await ask("disableProtection", machine));
+          return insist("disableProtection", machine);
         case "commit":
-          return void (await ask("failoverCommit", machine));
+          return insist("failoverCommit", machine);
         case "repair":
           return void (await ask("repairReplication", machine));
         case "failover": {
           const recoveryPointType = world.random.pick(["Latest", "LatestProcessed"]);
           const sourceSiteOperations = world.random.pick(["Required", "NotRequired"]);
-          return void (await ask("unplannedFailover", machine, { body: { recoveryPointType, sourceSiteOperations } }));
+          return insist("unplannedFailover", machine, { body: { recoveryPointType, sourceSiteOperations } });
         }
       }
     },

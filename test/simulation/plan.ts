@@ -1,5 +1,5 @@
 import { createRandom, type Random } from "../memory/random.ts";
-import type { FaultKind, FaultRates } from "./fault-model.ts";
+import { type FaultKind, type FaultRates, hashOf } from "./fault-model.ts";
 
 /** One history as data: what happens to whom and when. Everything else follows from it, so that leaving out a part gives another history of the same kind. */
 export interface HistoryPlan {
@@ -8,6 +8,8 @@ export interface HistoryPlan {
   readonly rates: FaultRates;
   readonly machines: readonly MachinePlan[];
   readonly appProcesses: number;
+  /** What one page blob of the target account takes in a second, and at once after a rest; undefined: more than anybody asks. No fault: it lasts. */
+  readonly pageWritesPerSecond?: number;
   readonly policy: { readonly pointIntervalMs: number; readonly retentionMs: number };
   /** In the order of their times, which count from the beginning. */
   readonly steps: readonly Step[];
@@ -23,6 +25,8 @@ export interface MachinePlan {
   readonly epochMaxAgeMs: number;
   /** Room for journal and spool beside the images. */
   readonly spoolMaxBytes: number;
+  /** What sealing one epoch takes: on a busy machine longer than the next epoch. */
+  readonly sealMs: number;
 }
 
 export type Step = { readonly atMs: number } & (
@@ -33,11 +37,19 @@ export type Step = { readonly atMs: number } & (
   | { readonly kind: "journal-sync-fails"; readonly machine: number; readonly times: number }
   | { readonly kind: "clock-jumps"; readonly machine: number; readonly byMs: number }
   | { readonly kind: "clone-wakes" | "second-service"; readonly machine: number; readonly durationMs: number }
-  | { readonly kind: "app-killed"; readonly downMs: number }
+  | { readonly kind: "app-killed"; readonly downMs: number; /** All its processes. */ readonly isWhole?: boolean }
   | { readonly kind: "app-stalled"; readonly durationMs: number }
   | { readonly kind: "cache-away" | "control-away"; readonly durationMs: number }
   | { readonly kind: "region-lost" }
-  | { readonly kind: "delta-damaged" | "delta-removed" | "journal-damaged" | "manifest-damaged"; readonly machine: number }
+  | { readonly kind: "machine-refused"; readonly machine: number; readonly times: number }
+  | {
+      readonly kind: "delta-damaged" | "delta-removed" | "journal-damaged" | "manifest-damaged";
+      readonly machine: number;
+      /** The operator puts it back from soft delete after this time. */
+      readonly backMs?: number;
+      /** The journal of the next batch, in the middle of which all workers die. */
+      readonly inBatch?: boolean;
+    }
   | { readonly kind: "operate"; readonly machine: number; readonly operation: PlannedOperation }
 );
 
@@ -48,16 +60,19 @@ const MINUTE_MS = 60 * SECOND_MS;
 
 /** How a kind of history is weighted: most are short and of one machine, so that many can be run. */
 export function planHistory(seed: number): HistoryPlan {
-  const random = createRandom(seed ^ 0x5eed);
+  const random = createRandom(hashOf(`plan ${seed}`));
+  if (random.chance(0.09)) return planLateCommit(seed, random);
+  if (random.chance(0.05)) return planSlowSealing(seed, random);
   const machines = Array.from({ length: random.chance(0.12) ? 2 : 1 }, () => planMachine(random));
   const activeMs = 40 * SECOND_MS + random.below(80 * SECOND_MS);
   const steps: Step[] = [];
-  for (const machine of machines.keys()) {
+  for (const [machine, { protectedBy }] of machines.entries()) {
     steps.push({ atMs: 0, kind: "operate", machine, operation: "enable" });
     steps.push(
       ...planGuest(random, machine, activeMs),
       ...planTroubles(random, machine, activeMs),
       ...planOperations(random, machine, activeMs),
+      ...(protectedBy === "machine" ? planFlows(random, machine, activeMs) : []),
     );
   }
   steps.push(...planPlaces(random, activeMs));
@@ -66,21 +81,68 @@ export function planHistory(seed: number): HistoryPlan {
     rates: planRates(random),
     machines,
     appProcesses: 1 + random.below(3),
+    ...(random.chance(0.2) ? { pageWritesPerSecond: random.pick([1, 2]) } : {}),
     policy: {
       pointIntervalMs: random.pick([MINUTE_MS, 20 * SECOND_MS, 20 * SECOND_MS]),
       retentionMs: random.pick([0, 10 * MINUTE_MS, 24 * 60 * MINUTE_MS]),
     },
     steps: steps.toSorted((one, other) => one.atMs - other.atMs),
-    calmMs: activeMs,
+    calmMs: Math.max(activeMs, ...steps.map((step) => troubledUntilMs(step, steps))),
+  };
+}
+
+/** What an operator does after a failover for which there was no room he does under the same faults. */
+function troubledUntilMs({ atMs, kind }: Step, steps: readonly Step[]): number {
+  return kind === "operate" && steps.some((step) => step.kind === "machine-refused") ? atMs + MINUTE_MS : 0;
+}
+
+/** A commit long after the failover, while the source still sends and points are rare: those of before have settled, and the next one is due soon. */
+function planLateCommit(seed: number, random: Random): HistoryPlan {
+  const failMs = 50 * SECOND_MS + random.below(30 * SECOND_MS);
+  const commitMs = failMs + 130 * SECOND_MS + random.below(50 * SECOND_MS);
+  const operate = (atMs: number, operation: PlannedOperation): Step => ({ atMs, kind: "operate", machine: 0, operation });
+  return {
+    seed,
+    rates: random.chance(0.5) ? {} : planRates(random),
+    machines: [{ ...planMachine(random), protectedBy: "machine" }],
+    appProcesses: 1 + random.below(2),
+    policy: { pointIntervalMs: 3 * MINUTE_MS, retentionMs: 24 * 60 * MINUTE_MS },
+    steps: [
+      operate(0, "enable"),
+      { atMs: 0, kind: "guest", machine: 0, everyMs: 2_000 },
+      operate(failMs, "failover"),
+      operate(commitMs, "commit"),
+    ],
+    calmMs: commitMs + MINUTE_MS,
+  };
+}
+
+/** Epochs wait for a busy machine to seal them when the disk of the state folder is full. */
+function planSlowSealing(seed: number, random: Random): HistoryPlan {
+  const fullMs = 30 * SECOND_MS + random.below(20 * SECOND_MS);
+  const full = { kind: "state-disk-full", machine: 0, roomBytes: 1_000 + random.below(3_000), durationMs: 50 * SECOND_MS } as const;
+  return {
+    seed,
+    rates: random.chance(0.5) ? {} : planRates(random),
+    machines: [{ ...planMachine(random), protectedBy: "disks", epochMaxAgeMs: 3 * SECOND_MS, sealMs: 4 * SECOND_MS }],
+    appProcesses: 1 + random.below(2),
+    policy: { pointIntervalMs: 20 * SECOND_MS, retentionMs: 24 * 60 * MINUTE_MS },
+    steps: [
+      { atMs: 0, kind: "operate", machine: 0, operation: "enable" },
+      { atMs: 0, kind: "guest", machine: 0, everyMs: 1_000 },
+      { atMs: fullMs, ...full },
+    ],
+    calmMs: fullMs + MINUTE_MS,
   };
 }
 
 function planMachine(random: Random): MachinePlan {
   return {
-    protectedBy: random.chance(0.3) ? "machine" : "disks",
+    protectedBy: random.chance(0.5) ? "machine" : "disks",
     sectors: [16 + random.below(32), random.pick([8, 17, 40])],
     epochMaxAgeMs: random.pick([3, 5, 10]) * SECOND_MS,
     spoolMaxBytes: 1024 * 1024,
+    sealMs: random.pick([5, 5, 4_000]),
   };
 }
 
@@ -94,7 +156,7 @@ function planRates(random: Random): FaultRates {
     if (random.chance(0.5)) rates[kind] = random.pick([0.1, 0.4]);
   }
   for (const kind of ["listing-stale", "resource-late", "in-use-late", "activity-repeated"] as const) {
-    if (random.chance(0.4)) rates[kind] = random.pick([0.1, 0.3]);
+    if (random.chance(0.4)) rates[kind] = random.pick([0.1, 0.3, 0.6]);
   }
   return rates;
 }
@@ -109,9 +171,10 @@ function planGuest(random: Random, machine: number, activeMs: number): readonly 
 
 /** At most three troubles of one machine: more hide each other. */
 function planTroubles(random: Random, machine: number, activeMs: number): readonly Step[] {
-  return Array.from({ length: random.below(4) }, (): Step => {
+  const troubles = Array.from({ length: random.below(4) }, (): readonly Step[] => {
     const atMs = 5 * SECOND_MS + random.below(activeMs - 5 * SECOND_MS);
     const downMs = random.pick([0, 2, 10, 40]) * SECOND_MS;
+    const busy: Step = { atMs, kind: "guest", machine, everyMs: random.pick([300, 1_000]) };
     const kind = random.pick([
       "service-killed",
       "service-killed",
@@ -121,6 +184,7 @@ function planTroubles(random: Random, machine: number, activeMs: number): readon
       "state-disk-full",
       "state-disk-full",
       "state-write-fails",
+      "state-write-fails",
       "journal-sync-fails",
       "clock-jumps",
       "clone-wakes",
@@ -128,31 +192,53 @@ function planTroubles(random: Random, machine: number, activeMs: number): readon
       "delta-damaged",
       "delta-removed",
       "journal-damaged",
+      "journal-damaged",
       "manifest-damaged",
     ] as const);
     switch (kind) {
       case "service-killed":
       case "service-stopped":
       case "power-cut":
-        return { atMs, kind, machine, downMs };
+        return [{ atMs, kind, machine, downMs }];
       case "state-disk-full":
-        return { atMs, kind, machine, roomBytes: random.pick([0, 4_096, 20_000, 60_000]), durationMs: (3 + random.below(40)) * SECOND_MS };
+        return [
+          { atMs, kind, machine, roomBytes: random.pick([0, 2_000, 5_000, 20_000]), durationMs: (10 + random.below(45)) * SECOND_MS },
+          busy,
+        ];
       case "state-write-fails":
-        return { atMs, kind, machine, times: random.pick([1, 2, 3, 5]), isDone: random.chance(0.3) };
+        return [{ atMs, kind, machine, times: random.pick([1, 2, 3, 5]), isDone: random.chance(0.3) }];
       case "journal-sync-fails":
-        return { atMs, kind, machine, times: random.pick([1, 2]) };
+        return [{ atMs, kind, machine, times: random.pick([1, 2]) }];
       case "clock-jumps":
-        return { atMs, kind, machine, byMs: random.pick([-1, 1]) * random.pick([2 * SECOND_MS, 3 * MINUTE_MS, 200 * 24 * 60 * MINUTE_MS]) };
+        return [
+          { atMs, kind, machine, byMs: random.pick([-1, 1]) * random.pick([2 * SECOND_MS, 3 * MINUTE_MS, 200 * 24 * 60 * MINUTE_MS]) },
+        ];
       case "clone-wakes":
       case "second-service":
-        return { atMs, kind, machine, durationMs: (10 + random.below(60)) * SECOND_MS };
+        return [{ atMs, kind, machine, durationMs: (10 + random.below(60)) * SECOND_MS }];
       case "delta-damaged":
       case "delta-removed":
       case "journal-damaged":
       case "manifest-damaged":
-        return { atMs, kind, machine };
+        return planDamage(random, machine, atMs, kind);
     }
   });
+  return troubles.flat();
+}
+
+type DamageKind = "delta-damaged" | "delta-removed" | "journal-damaged" | "manifest-damaged";
+
+function planDamage(random: Random, machine: number, atMs: number, kind: DamageKind): readonly Step[] {
+  // A manifest that comes back is no news to subscribers, who are told of points once and in order.
+  const back = kind !== "manifest-damaged" && random.chance(0.3) ? { backMs: random.pick([10, 40, 200]) * SECOND_MS } : {};
+  if (kind === "journal-damaged") return [{ atMs, kind, machine, inBatch: random.chance(0.8), ...back }];
+  const isOfDelta = kind !== "manifest-damaged";
+  // Nobody applies for a while, so that good deltas lie before the one that it strikes, and behind it.
+  const backlog: readonly Step[] =
+    isOfDelta && random.chance(0.6)
+      ? [{ atMs: Math.max(0, atMs - 25 * SECOND_MS), kind: "app-killed", downMs: 30 * SECOND_MS, isWhole: true }]
+      : [];
+  return [...backlog, { atMs, kind, machine, ...back }];
 }
 
 function planOperations(random: Random, machine: number, activeMs: number): readonly Step[] {
@@ -160,20 +246,26 @@ function planOperations(random: Random, machine: number, activeMs: number): read
   const steps: Step[] = [];
   if (random.chance(0.2)) steps.push({ atMs: at(), kind: "operate", machine, operation: "restore" });
   if (random.chance(0.12)) steps.push({ atMs: at(), kind: "operate", machine, operation: "repair" });
-  if (random.chance(0.25)) {
-    const endMs = at();
-    steps.push({ atMs: endMs, kind: "operate", machine, operation: "disable" });
-    // Again at once, or later: the first life is over, or nearly.
-    if (random.chance(0.7)) steps.push({ atMs: endMs + random.below(40 * SECOND_MS), kind: "operate", machine, operation: "enable" });
-    return steps;
-  }
-  if (random.chance(0.25)) {
-    const failMs = at();
-    steps.push({ atMs: failMs, kind: "operate", machine, operation: "failover" });
-    if (random.chance(0.5))
-      steps.push({ atMs: failMs + 20 * SECOND_MS + random.below(MINUTE_MS), kind: "operate", machine, operation: "commit" });
-  }
   return steps;
+}
+
+/** What only machines are asked for that flows care for: at most one way to an end. */
+function planFlows(random: Random, machine: number, activeMs: number): readonly Step[] {
+  const operate = (atMs: number, operation: PlannedOperation): Step => ({ atMs, kind: "operate", machine, operation });
+  const atMs = 20 * SECOND_MS + random.below(activeMs);
+  const laterMs = atMs + 20 * SECOND_MS + random.below(MINUTE_MS);
+  const chance = random.next();
+  if (chance < 0.35) {
+    // Again at once, or later: the first life is over, or nearly.
+    return [operate(atMs, "disable"), ...(random.chance(0.8) ? [operate(atMs + random.below(40 * SECOND_MS), "enable")] : [])];
+  }
+  if (chance < 0.6) {
+    // The target region has no room; the operator tries again when there is some, or gives up.
+    const again = random.pick(["failover", "failover", "disable"] as const);
+    return [{ atMs: 0, kind: "machine-refused", machine, times: 1 }, operate(atMs, "failover"), operate(laterMs, again)];
+  }
+  if (chance < 0.8) return [operate(atMs, "failover"), ...(random.chance(0.6) ? [operate(laterMs, "commit")] : [])];
+  return [];
 }
 
 function planPlaces(random: Random, activeMs: number): readonly Step[] {

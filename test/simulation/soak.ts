@@ -1,13 +1,14 @@
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { Worker, isMainThread, parentPort, workerData } from "node:worker_threads";
-import { runHistory } from "./history.ts";
+import { type HistoryResult, runHistory } from "./history.ts";
 import { type HistoryPlan, planHistory } from "./plan.ts";
+import { PLANS } from "./plans.ts";
 import { shrink } from "./shrink.ts";
 
 /**
- * Many histories of the whole product: `npm run soak -- --seed 1 --histories 1000`. Histories have the seeds from the first on. A history that shows what must not
- * be is made smaller and printed as a plan, which belongs into a test of its own. Exit code 1 when there was one.
+ * Many histories of the whole product: `npm run soak -- --seed 1 --histories 1000 [--shrink 3]`. Histories have the seeds from the first on. The first ones that
+ * show what must not be are made smaller and printed as plans, which belong into `plans.ts`; `--plan NAME` runs one from there. Exit code 1 when there was one.
  */
 interface Share {
   readonly firstSeed: number;
@@ -30,7 +31,15 @@ interface Done {
 }
 
 const SHRINK_TRIES = 60;
-const SHRINK_FAILURES = 3;
+
+/** A history that breaks the simulation itself shows what must not be as well. */
+async function run(plan: HistoryPlan): Promise<Omit<HistoryResult, "digest" | "trace">> {
+  try {
+    return await runHistory(plan);
+  } catch (error) {
+    return { wrong: [`the history threw ${String(error)}`], points: 0, events: 0, virtualMs: 0 };
+  }
+}
 
 /** Errors are part of most histories, and nobody reads where they were made: a sentence about what is wrong tells it. */
 Error.stackTraceLimit = 0;
@@ -40,7 +49,7 @@ async function runShare({ firstSeed, histories, lanes, lane }: Share): Promise<D
   const done = { histories: 0, points: 0, events: 0, virtualMs: 0, failures: [] as Failure[] };
   for (let index = lane; index < histories; index += lanes) {
     const seed = firstSeed + index;
-    const { wrong, points, events, virtualMs } = await runHistory(planHistory(seed));
+    const { wrong, points, events, virtualMs } = await run(planHistory(seed));
     done.histories += 1;
     done.points += points;
     done.events += events;
@@ -63,9 +72,17 @@ const kindOf = (sentence: string): string => sentence.replaceAll(/\d+/g, "#");
 
 async function smaller({ seed, wrong }: Failure): Promise<HistoryPlan> {
   const kinds = new Set(wrong.map(kindOf));
-  const stillFails = async (plan: HistoryPlan): Promise<boolean> =>
-    (await runHistory(plan)).wrong.some((sentence) => kinds.has(kindOf(sentence)));
+  const stillFails = async (plan: HistoryPlan): Promise<boolean> => (await run(plan)).wrong.some((sentence) => kinds.has(kindOf(sentence)));
   return shrink(planHistory(seed), stillFails, SHRINK_TRIES);
+}
+
+async function runPlan(name: string, print: (line: string) => void): Promise<void> {
+  const found = PLANS.find((each) => each.name === name);
+  if (found === undefined) throw new Error(`There is no plan ${name}, but ${PLANS.map((each) => each.name).join(", ")}.`);
+  const { wrong } = await run(found.plan);
+  const isSound = wrong.length === 0;
+  print(isSound ? `1 passed, 0 failed` : `plan ${name}: ${wrong.join("; ")}\n0 passed, 1 failed`);
+  process.exitCode = isSound ? 0 : 1;
 }
 
 async function main(): Promise<void> {
@@ -73,11 +90,14 @@ async function main(): Promise<void> {
     options: {
       seed: { type: "string", default: String(Date.now() % 1_000_000_000) },
       histories: { type: "string", default: "1000" },
+      plan: { type: "string" },
+      shrink: { type: "string", default: "3" },
       lanes: { type: "string", default: String(availableParallelism()) },
     },
   });
   const [firstSeed, histories, lanes] = [Number(values.seed), Number(values.histories), Number(values.lanes)];
   const print = (line: string): void => void process.stdout.write(`${line}\n`);
+  if (values.plan !== undefined) return runPlan(values.plan, print);
   print(`seeds ${firstSeed} to ${firstSeed + histories - 1} in ${lanes} lanes`);
   const startedMs = performance.now();
   const shares = await Promise.all(Array.from({ length: lanes }, (_, lane) => inWorker({ firstSeed, histories, lanes, lane })));
@@ -87,7 +107,7 @@ async function main(): Promise<void> {
   print(`${(sum("histories") / seconds).toFixed(1)} histories/s, ${sum("events")} events, ${sum("points")} recovery points looked at`);
   print(`virtual to real time ${(sum("virtualMs") / 1000 / seconds).toFixed(0)} to 1`);
   for (const { seed, wrong } of failures) print(`seed ${seed}: ${wrong.join("; ")}`);
-  for (const failure of failures.slice(0, SHRINK_FAILURES)) {
+  for (const failure of failures.slice(0, Number(values.shrink))) {
     print(`seed ${failure.seed}, made smaller: ${JSON.stringify(await smaller(failure))}`);
   }
   print(`${histories - failures.length} passed, ${failures.length} failed`);

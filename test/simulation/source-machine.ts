@@ -225,7 +225,8 @@ export class SourceMachine {
   }
 
   #startCopy(kind: "clone" | "second", durationMs: number): void {
-    if (this.#settings === undefined) return;
+    // The copy of one that never came to register has the token that is good once, and so it is the machine.
+    if (this.#settings === undefined || this.#medium.get(`${STATE}/state.json`) === undefined) return;
     const { random, surroundings } = this.#options;
     this.#clones += 1;
     const name = `${this.name}-${kind}-${this.#clones}`;
@@ -276,7 +277,7 @@ export class SourceMachine {
   }
 
   #portsOf({ process, onMedium: { files } }: Run): MobilityPorts {
-    const { network, random, surroundings } = this.#options;
+    const { network, plan, random, surroundings } = this.#options;
     const number = this.#runs;
     return {
       files,
@@ -291,7 +292,7 @@ export class SourceMachine {
       transport: transportOf(process, files, network),
       startSealThread: () => ({
         run: async (job) => {
-          await process.pause(5);
+          await process.pause(plan.sealMs);
           return sealEpoch(files, job, SEAL_MEMORY);
         },
         stop: async () => undefined,

@@ -11,8 +11,9 @@ export interface UnkindOptions {
   readonly rate: (kind: "listing-stale" | "resource-late" | "in-use-late") => number;
 }
 
-/** How long Azure's caches are behind. In reality minutes, a quarter of an hour at the worst. */
+/** How long Azure's caches are behind: those of single resources, and those that lists come from (a quarter of an hour was seen). */
 const BEHIND_MS = 90_000;
+const LIST_BEHIND_MS = 10 * 60_000;
 
 interface Known {
   readonly body: ResourceJson;
@@ -28,17 +29,20 @@ export function unkindManager(inner: MemoryResourceManager, { timeline, random, 
   const known = new Map<string, Known>();
   const look = (): void => {
     const nowMs = timeline.now();
+    // What was there before anybody looked is old.
+    const isFirst = known.size === 0;
     for (const [id, body] of inner.resources) {
       const found = known.get(id);
-      if (found === undefined || found.goneMs !== undefined) known.set(id, { body, bornMs: nowMs, goneMs: undefined });
+      if (found === undefined || found.goneMs !== undefined)
+        known.set(id, { body, bornMs: isFirst ? -Infinity : nowMs, goneMs: undefined });
     }
     for (const [id, each] of known) if (each.goneMs === undefined && !inner.resources.has(id)) each.goneMs = nowMs;
   };
-  const isNew = (id: string): boolean => {
+  const isNew = (id: string, forMs = BEHIND_MS): boolean => {
     const found = known.get(id.toLowerCase());
-    return found !== undefined && found.goneMs === undefined && timeline.now() - found.bornMs < BEHIND_MS;
+    return found !== undefined && found.goneMs === undefined && timeline.now() - found.bornMs < forMs;
   };
-  const isJustGone = ({ goneMs }: Known): boolean => goneMs !== undefined && timeline.now() - goneMs < BEHIND_MS;
+  const isJustGone = ({ goneMs }: Known, forMs = BEHIND_MS): boolean => goneMs !== undefined && timeline.now() - goneMs < forMs;
 
   const lateRefusal = (change: Change): Begun | undefined => {
     const failed = (code: "azure-resource-missing" | "azure-resource-conflict", azureCode: string, message: string): Begun => ({
@@ -71,13 +75,15 @@ export function unkindManager(inner: MemoryResourceManager, { timeline, random, 
       look();
       const items = await inner.list(collection, filter);
       if (!random.chance(rate("listing-stale"))) return items;
+      const stale = random.pick(["lacks", "lacks", "shows", "both"] as const);
       const scope = collection.toLowerCase().replace(/\/resources$/, "/");
       const type = /\/providers\/([^/]+\/[^/]+)$/.exec(collection)?.[1]?.toLowerCase();
       const gone = [...known].filter(([id, each]) => {
         const isInScope = type === undefined ? id.startsWith(scope) : id.includes(`/providers/${type}/`);
-        return isJustGone(each) && isInScope;
+        return isJustGone(each, LIST_BEHIND_MS) && isInScope;
       });
-      return [...items.filter((item) => !isNew(textOf(item, "id") ?? "")), ...gone.map(([, { body }]) => body)];
+      const kept = stale === "shows" ? items : items.filter((item) => !isNew(textOf(item, "id") ?? "", LIST_BEHIND_MS));
+      return stale === "lacks" ? kept : [...kept, ...gone.map(([, { body }]) => body)];
     },
     begin: async (change) => {
       look();

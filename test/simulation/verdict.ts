@@ -1,8 +1,9 @@
 import { hasCode } from "../../replication/errors.ts";
 import { readOverview } from "../../replication/items/overview.ts";
 import { findItem } from "../../replication/items/item-record.ts";
-import { readProgress } from "../../replication/apply/progress.ts";
-import { manifestName } from "../../replication/items/names.ts";
+import { decodeProgress, readProgress } from "../../replication/apply/progress.ts";
+import { PROGRESS_RECORD, manifestName } from "../../replication/items/names.ts";
+import { listJobs } from "../../replication/jobs/job-record.ts";
 import { findManaged } from "../../replication/jobs/managed-item.ts";
 import { readLedger } from "../../replication/failover/ledger-record.ts";
 import { type PointManifest, decodePoint } from "../../replication/points/manifest.ts";
@@ -41,6 +42,7 @@ export function createVerdict(world: World): Verdict {
   const { stores, memory, wrong } = world;
   const context = { stores, clock: { now: world.timeline.now }, ids: { next: () => "" } };
   const seen: SeenPoint[] = [];
+  const lookedAt = new Map<string, string>();
   const say = (sentence: string): void => {
     world.surroundings.trace(`WRONG ${sentence}`);
     if (!wrong.includes(sentence)) wrong.push(sentence);
@@ -83,6 +85,18 @@ export function createVerdict(world: World): Verdict {
       return Array.from({ length: disk.sizeBytes / SECTOR_BYTES }, (_, at) => markOf(pages?.get(at)));
     });
     return machine.source.model.find(marks) ?? "none";
+  };
+
+  /** At the end of a batch the disks are in a state of the source, unless initial replication says that they are not yet. */
+  const checkBatch = (itemId: string, progress: Progress): void => {
+    const machine = machineOf(itemId);
+    const { applied, intent, seeding } = progress;
+    if (machine === undefined || seeding || applied.epoch !== intent.epoch || applied.epoch === 0) return;
+    const position = `${applied.stream}/${applied.epoch}`;
+    if (lookedAt.get(itemId) === position) return;
+    lookedAt.set(itemId, position);
+    if (targetState(machine, progress) === "none")
+      say(`rule 1: the target of ${itemId} at ${position} is no state that the source ever had`);
   };
 
   const checkMachine = async (machine: ProtectedMachine): Promise<void> => {
@@ -151,6 +165,14 @@ export function createVerdict(world: World): Verdict {
             }
             return etag;
           },
+          replace: async (name, bytes, before) => {
+            const etag = await records.replace(name, bytes, before);
+            if (etag === undefined || name !== PROGRESS_RECORD) return etag;
+            const progress = decodeProgress(bytes);
+            checkBatch(itemId, progress);
+            for (const listener of world.progressListeners) listener(itemId, progress);
+            return etag;
+          },
         };
       },
     }),
@@ -163,6 +185,7 @@ export function createVerdict(world: World): Verdict {
       for (const machine of world.machines) {
         await checkKept(world, machine, seen, marksOf, say);
         await checkRemoved(world, machine, say);
+        await checkJobs(world, machine, say);
         await checkRestores(world, machine, (pointId) => stateOfPoint(machine, pointId), say);
         await checkTold(world, machine, await readablePoints(stores, machine.itemId), say);
       }
@@ -211,6 +234,21 @@ async function checkKept(
   }
 }
 
+/** What flows may not say, and what they leave behind. */
+async function checkJobs({ stores }: World, { itemId }: ProtectedMachine, say: (sentence: string) => void): Promise<void> {
+  const managed = await findManaged(stores, itemId);
+  if (managed === undefined) return;
+  for (const { flow, errors } of (await listJobs(stores, itemId)).jobs) {
+    // Nobody but Leeward uses anything that Leeward made.
+    const inUse = errors.find(({ code, message }) => code === "azure-resource-conflict" && /in use|used by/.test(message));
+    if (inUse !== undefined) say(`${flow} of ${itemId} failed for something that Leeward itself has removed: ${inUse.message}`);
+  }
+  const { state, job } = managed.situation;
+  if (state !== "FailoverCommitted" || job !== undefined) return;
+  const points = await readablePoints(stores, itemId);
+  if (points.length > 0) say(`after the commit of ${itemId} there are ${points.length} recovery points`);
+}
+
 /** After disabling nothing is left but what tells of it. */
 async function checkRemoved(
   { stores, memory, manager, plan, regionLost }: World,
@@ -231,6 +269,9 @@ async function checkRemoved(
   );
   if (left.length > 0 && !regionLost && ledger.entries.length === 0)
     say(`after disabling ${itemId} the accounts still have ${left.slice(0, 4).join(", ")}`);
+  // A machine that was failed over is the operator's, with all that it stands on.
+  const { jobs } = await listJobs(stores, itemId);
+  if (jobs.some(({ flow, state }) => flow === "unplanned-failover" && state === "Succeeded")) return;
   // Groups and accounts stay, and are named: they may be the place of others.
   const made = [...manager.resources.entries()].filter(
     ([id, body]) =>

@@ -1,14 +1,16 @@
 import { readInstallCommand } from "../../local/resource-manager/machines/install-command.ts";
 import { type ResourceJson } from "../../replication/ports-resource-manager.ts";
 import { changeManaged } from "../../replication/jobs/managed-item.ts";
+import type { Progress } from "../../replication/items/item.ts";
+import type { Clock, ItemStores } from "../../replication/ports.ts";
 import type { WorkMessage } from "../../replication/operations/work-queue.ts";
-import type { ItemStores } from "../../replication/ports.ts";
 import { openTickets } from "../../replication/items/tickets.ts";
 import { textOf } from "../../replication/resources/json.ts";
 import { type MemoryRecords, createMemoryRecords } from "../memory/memory-records.ts";
 import { type MemoryResourceManager, memoryResourceManager } from "../memory/memory-resource-manager.ts";
 import { type MemoryStores, createMemoryStores } from "../memory/memory-stores.ts";
 import { type Random, createRandom } from "../memory/random.ts";
+import { throttledDisks } from "../memory/throttled-disks.ts";
 import { SOURCE_GROUP } from "../planning/samples.ts";
 import { disks, network, nic, sku, vm } from "../resources/samples.ts";
 import { type CacheAccount, createCacheAccount } from "./cache-account.ts";
@@ -61,6 +63,8 @@ export interface World {
   readonly machines: readonly ProtectedMachine[];
   /** Sentences about what must not be. */
   readonly wrong: string[];
+  /** Told of each progress record as it is written. */
+  readonly progressListeners: Set<(itemId: string, progress: Progress) => void>;
   /** Lines of the trace; kept only when asked for. */
   readonly trace: string[];
   /** A digest of all lines: equal for equal histories. */
@@ -79,6 +83,10 @@ export interface World {
   loseRegion(): void;
   startApp(): void;
   killApp(): void;
+  /** Every process dies; as many come back after the time. */
+  killWholeApp(downMs: number): void;
+  /** The target region has no room for this machine so many times: its creation begins, and fails. */
+  refuseMachine(machine: ProtectedMachine, times: number): void;
   stallApp(durationMs: number): void;
 }
 
@@ -109,7 +117,7 @@ export function createWorld(plan: HistoryPlan, keepTrace: boolean): World {
   const manager = memoryResourceManager({ looks: 2 });
   const unkind = unkindManager(manager, { timeline, random, rate });
   const containers = new Set<string>();
-  const bare = withContainers(memory.stores, containers);
+  const bare = withContainers(withLimits(memory.stores, trueClock, plan.pageWritesPerSecond), containers);
   let stores = bare;
   const cacheAccount = createCacheAccount({
     timeline,
@@ -203,6 +211,7 @@ export function createWorld(plan: HistoryPlan, keepTrace: boolean): World {
       }),
     ),
     wrong,
+    progressListeners: new Set(),
     trace: lines,
     digest: () => digest,
     away,
@@ -235,6 +244,22 @@ export function createWorld(plan: HistoryPlan, keepTrace: boolean): World {
     },
     startApp: () => void startApp(),
     killApp: () => app()?.process.kill(),
+    killWholeApp: (downMs) => {
+      for (const { process } of living()) {
+        process.kill();
+        timeline.after(downMs, startApp);
+      }
+    },
+    refuseMachine: ({ itemId }, times) => {
+      const failed = { kind: "failed", code: "azure-quota-exceeded", azureCode: "QuotaExceeded" } as const;
+      manager.fail({
+        on: "look",
+        change: "put",
+        id: `${TARGET_GROUP}/providers/Microsoft.Compute/virtualMachines/${itemId}`,
+        times,
+        with: failed,
+      });
+    },
     stallApp: (durationMs) => app()?.process.stall(durationMs),
   };
   seedManager(world);
@@ -284,6 +309,13 @@ async function waitForApp(timeline: Timeline, app: () => AppProcess | undefined,
     if (leftMs <= 0) return new Promise(() => undefined);
     await new Promise<void>((resolve) => void timeline.after(1_000, resolve));
   }
+}
+
+/** Page blobs as Azure has them: each refuses what comes faster than it takes. */
+function withLimits(stores: ItemStores, clock: Clock, writesPerSecond: number | undefined): ItemStores {
+  if (writesPerSecond === undefined) return stores;
+  const limits = { requestsPerSecond: writesPerSecond, bytesPerSecond: Infinity, burstBytes: Number.MAX_SAFE_INTEGER };
+  return { ...stores, disks: throttledDisks(stores.disks, clock, limits).disks };
 }
 
 /** A container takes blobs from when it was made until it is removed. */

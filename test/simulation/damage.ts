@@ -1,0 +1,104 @@
+import { hasCode } from "../../replication/errors.ts";
+import { readProgress } from "../../replication/apply/progress.ts";
+import { decodeDelta, verifyFrames } from "../../replication/delta/decode.ts";
+import { deltaName, journalName, manifestName } from "../../replication/items/names.ts";
+import type { Progress } from "../../replication/items/item.ts";
+import type { RecordStore } from "../../replication/ports.ts";
+import { type Position, samePosition } from "../../replication/position.ts";
+import type { Step } from "./plan.ts";
+import { readablePoints } from "./verdict.ts";
+import type { ProtectedMachine, World } from "./world.ts";
+
+export type DamageStep = Extract<Step, { readonly kind: "delta-damaged" | "delta-removed" | "journal-damaged" | "manifest-damaged" }>;
+
+/** How soon after a batch was begun all workers die, so that the next one has to finish it. */
+const IN_BATCH_MS = 50;
+const APP_DOWN_MS = 4_000;
+
+/** Somebody damages what lies in the accounts, and perhaps puts it back. */
+export async function damage(world: World, machine: ProtectedMachine, step: DamageStep): Promise<void> {
+  if (step.kind === "journal-damaged" && step.inBatch === true) return damageBatch(world, machine, step);
+  const progress = (await readProgress(world.stores.records(machine.itemId)))?.progress;
+  const victim = progress && (await victimOf(world, machine, progress, step.kind));
+  if (victim !== undefined) await strike(world, victim.place, victim.name, step);
+}
+
+/** All workers die in the middle of the next batch, and an entry of the journal that it needs is damaged when others come. */
+function damageBatch(world: World, { itemId }: ProtectedMachine, step: DamageStep): void {
+  const listener = (changedId: string, { stream, applied, intent }: Progress): void => {
+    if (changedId !== itemId || intent.epoch === applied.epoch || world.isCalm) return;
+    world.progressListeners.delete(listener);
+    world.timeline.after(world.random.below(IN_BATCH_MS), () => {
+      world.killWholeApp(APP_DOWN_MS);
+      const epoch = applied.epoch + 1 + world.random.below(intent.epoch - applied.epoch);
+      const failed = (error: unknown): void => void world.wrong.push(`${step.kind} threw ${String(error)}`);
+      strike(world, world.stores.records(itemId), journalName(stream, epoch), step).catch(failed);
+    });
+  };
+  world.progressListeners.add(listener);
+}
+
+interface Victim {
+  readonly place: RecordStore;
+  readonly name: string;
+}
+
+async function victimOf(
+  { stores, random }: World,
+  { itemId }: ProtectedMachine,
+  { stream, applied }: Progress,
+  kind: DamageStep["kind"],
+): Promise<Victim | undefined> {
+  const records = stores.records(itemId);
+  if (kind === "journal-damaged") return { place: records, name: journalName(stream, applied.epoch + 1) };
+  if (kind === "manifest-damaged") {
+    const point = (await readablePoints(stores, itemId)).at(0);
+    return point && { place: records, name: manifestName(point.pointId) };
+  }
+  const place = stores.cache(itemId, stream);
+  const deltas = await place.list("", 10);
+  return deltas.length === 0 ? undefined : { place, name: random.pick(deltas).name };
+}
+
+async function strike({ random, timeline, surroundings }: World, place: RecordStore, name: string, step: DamageStep): Promise<void> {
+  const stored = await place.read(name);
+  if (stored === undefined) return;
+  const damaged = Uint8Array.from(stored.bytes);
+  const at = random.below(damaged.length);
+  damaged[at] = (damaged[at] ?? 0) ^ 0x10;
+  if (step.kind === "delta-removed") await place.remove(name);
+  else await place.put(name, damaged);
+  surroundings.trace(`${step.kind}: ${name}`);
+  if (step.backMs === undefined) return;
+  timeline.after(step.backMs, () => {
+    surroundings.trace(`${name} is put back`);
+    place.put(name, stored.bytes).catch((error: unknown) => surroundings.trace(`${name} cannot be put back: ${String(error)}`));
+  });
+}
+
+/** True when the next delta, or all that a batch which was begun still needs, lies whole in one of its two places: nothing has to be repaired then. */
+export async function canGoOn({ stores, regionLost }: World, { itemId }: ProtectedMachine, progress: Progress): Promise<boolean> {
+  const { stream, applied, intent } = progress;
+  const lastEpoch = Math.max(applied.epoch + 1, intent.epoch);
+  let previous: Position = applied;
+  for (let epoch = applied.epoch + 1; epoch <= lastEpoch; epoch += 1) {
+    const journalled = await endOf(stores.records(itemId), journalName(stream, epoch), previous);
+    const end = journalled ?? (regionLost ? undefined : await endOf(stores.cache(itemId, stream), deltaName(stream, epoch), previous));
+    if (end === undefined) return false;
+    previous = end;
+  }
+  return lastEpoch > intent.epoch || samePosition(previous, intent);
+}
+
+async function endOf(place: RecordStore, name: string, previous: Position): Promise<Position | undefined> {
+  const stored = await place.read(name);
+  if (stored === undefined) return undefined;
+  try {
+    const delta = decodeDelta(stored.bytes);
+    verifyFrames(delta);
+    return samePosition(delta.header.start, previous) ? delta.end : undefined;
+  } catch (error) {
+    if (hasCode(error, "delta-corrupt", "delta-unsupported", "delta-too-large")) return undefined;
+    throw error;
+  }
+}

@@ -141,7 +141,8 @@ function listen(
   { handler }: StorageQueueFunctionOptions,
   invocation: () => InvocationContext,
 ): void {
-  const { process, queues } = options;
+  const { process, queues, timeline } = options;
+  const startMs = timeline.now();
   let busy = 0;
   const poll = (): void => {
     for (; busy < MESSAGES_AT_ONCE; busy += 1) {
@@ -164,7 +165,8 @@ function listen(
         },
       );
     }
-    process.hear(POLL_MS, poll);
+    // An empty queue is polled as well; only that nobody has to look on.
+    queues.whenFilled(queue, () => process.hear(POLL_MS - ((timeline.now() - startMs) % POLL_MS), poll));
   };
   process.hear(0, poll);
 }

@@ -64,7 +64,7 @@ export function planHistory(seed: number): HistoryPlan {
   if (random.chance(0.09)) return planLateCommit(seed, random);
   if (random.chance(0.05)) return planSlowSealing(seed, random);
   const machines = Array.from({ length: random.chance(0.12) ? 2 : 1 }, () => planMachine(random));
-  const activeMs = 40 * SECOND_MS + random.below(80 * SECOND_MS);
+  const activeMs = 30 * SECOND_MS + random.below(50 * SECOND_MS);
   const steps: Step[] = [];
   for (const [machine, { protectedBy }] of machines.entries()) {
     steps.push({ atMs: 0, kind: "operate", machine, operation: "enable" });

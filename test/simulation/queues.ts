@@ -17,6 +17,8 @@ export interface Queues {
   send(queue: QueueName, body: unknown, delayMs: number): void;
   /** The next visible message of the queue, hidden from others now. */
   receive(queue: QueueName): ReceivedMessage | undefined;
+  /** Calls `sent` once: now when something lies in the queue, visible or not, else with the next message. */
+  whenFilled(queue: QueueName, sent: () => void): void;
   /** Messages that nobody could handle. */
   readonly poison: readonly { readonly queue: QueueName; readonly body: unknown }[];
 }
@@ -39,6 +41,7 @@ interface Message {
 
 export function createQueues(timeline: Timeline, random: Random, repeatChance: () => number): Queues {
   const queues = new Map<QueueName, Message[]>();
+  const waiting = new Map<QueueName, (() => void)[]>();
   const poison: { readonly queue: QueueName; readonly body: unknown }[] = [];
   const messagesOf = (queue: QueueName): Message[] => {
     const found = queues.get(queue) ?? [];
@@ -47,6 +50,10 @@ export function createQueues(timeline: Timeline, random: Random, repeatChance: (
   };
   return {
     poison,
+    whenFilled: (queue, sent) => {
+      if (messagesOf(queue).length > 0) return sent();
+      waiting.set(queue, [...(waiting.get(queue) ?? []), sent]);
+    },
     send: (queue, body, delayMs) => {
       // As the queue has it: what the text keeps.
       const text = JSON.stringify(body);
@@ -58,6 +65,9 @@ export function createQueues(timeline: Timeline, random: Random, repeatChance: (
           dequeueCount: 0,
         });
       }
+      const heard = waiting.get(queue) ?? [];
+      waiting.delete(queue);
+      for (const sent of heard) sent();
     },
     receive: (queue) => {
       const messages = messagesOf(queue);

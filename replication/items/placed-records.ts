@@ -36,7 +36,7 @@ function unbind(place: string, stored: StoredRecord): StoredRecord {
   if (beginsWith(bytes, ENVELOPE)) return { bytes: joined('{"place":"",', bytes.subarray(1)), etag };
   if (!beginsWith(bytes, PLACED)) return stored;
   // Names and digests are ASCII, so that the fields of this place always have this length.
-  const at = `{${placeFields(place, "")},`.length;
+  const at = `{${fieldsOf(place, "")},`.length + DIGEST_LENGTH;
   const envelope = joined("{", bytes.subarray(at));
   const digest = textOf(envelope.subarray(ENVELOPE.length, ENVELOPE.length + DIGEST_LENGTH));
   const own = beginsWith(bytes, `{${placeFields(place, digest)},`) && beginsWith(envelope, ENVELOPE);
@@ -44,9 +44,10 @@ function unbind(place: string, stored: StoredRecord): StoredRecord {
 }
 
 function placeFields(place: string, digest: string): string {
-  const bond = hash("sha256", `${place}\n${digest}`);
-  return `"place":${JSON.stringify(place)},"bond":"${bond}"`;
+  return fieldsOf(place, hash("sha256", `${place}\n${digest}`));
 }
+
+const fieldsOf = (place: string, bond: string): string => `"place":${JSON.stringify(place)},"bond":"${bond}"`;
 
 function beginsWith(bytes: Uint8Array, text: string): boolean {
   return bytes.length >= text.length && textOf(bytes.subarray(0, text.length)) === text;

@@ -63,6 +63,11 @@ export function createVerdict(world: World): Verdict {
     if (machine === undefined) return;
     const { source } = machine;
     const name = `the point of ${point.itemId} at ${point.position.stream}/${point.position.epoch}`;
+    // It was on its way while its item was disabled, and its disks are gone: in the end nothing may be left of it.
+    const isLate = machine.source.disks.every(
+      ({ id }) => memory.memory.pages({ itemId: point.itemId, stream: point.stream, diskId: id }) === undefined,
+    );
+    if (isLate) return;
     const state = source.model.find(marksOf(machine, point));
     if (state === undefined) return say(`rule 1: ${name} is no state that the source ever had`);
     const before = seen.findLast(({ itemId }) => itemId === point.itemId);

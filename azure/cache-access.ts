@@ -1,5 +1,5 @@
 import { ContainerSASPermissions } from "@azure/storage-blob";
-import { cacheContainer } from "../replication/items/names.ts";
+import { cacheContainer } from "../replication/names.ts";
 import { CACHE_GRANT_MS, CACHE_GRANTS_MAX_COUNT } from "../replication/limits.ts";
 import type { CacheAccess, Clock } from "../replication/ports.ts";
 import type { BlobAccount } from "./connections.ts";

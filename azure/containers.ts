@@ -1,4 +1,4 @@
-import { streamOfContainer } from "../replication/items/names.ts";
+import { streamOfContainer } from "../replication/names.ts";
 import { LIST_PAGE_MAX_COUNT, STORE_READ_MS, STORE_WRITE_MS } from "../replication/limits.ts";
 import type { BlobAccount } from "./connections.ts";
 import { isMissing, reading, unless, writing } from "./errors.ts";

@@ -1,6 +1,6 @@
 import type { BlobItem, PageBlobClient } from "@azure/storage-blob";
 import { type ErrorFacts, LeewardError } from "../replication/errors.ts";
-import { diskBlobName, diskContainer, restoreContainer, restoredBlobName } from "../replication/items/names.ts";
+import { diskBlobName, diskContainer, restoreContainer, restoredBlobName } from "../replication/names.ts";
 import { LIST_PAGE_MAX_COUNT, STORE_READ_MS, STORE_WRITE_MS } from "../replication/limits.ts";
 import type { CopyState, DiskSnapshot, DiskSnapshots, RestoredDisk, TargetDisk } from "../replication/ports.ts";
 import type { BlobAccount } from "./connections.ts";

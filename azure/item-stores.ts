@@ -6,7 +6,7 @@ import {
   diskContainersPrefix,
   itemContainer,
   itemOfItemContainer,
-} from "../replication/items/names.ts";
+} from "../replication/names.ts";
 import { placedRecords } from "../replication/items/placed-records.ts";
 import { LIST_PAGE_MAX_COUNT, STORE_READ_MS, STORE_WRITE_MS } from "../replication/limits.ts";
 import type { ItemStores } from "../replication/ports.ts";

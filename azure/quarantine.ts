@@ -1,6 +1,6 @@
 import type { BlobClient, ContainerClient } from "@azure/storage-blob";
 import { LeewardError } from "../replication/errors.ts";
-import { cacheContainer, quarantineContainer } from "../replication/items/names.ts";
+import { cacheContainer, quarantineContainer } from "../replication/names.ts";
 import {
   DELTA_MAX_BYTES,
   LIST_PAGE_MAX_COUNT,

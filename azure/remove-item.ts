@@ -1,4 +1,4 @@
-import { inLanes } from "../replication/apply/lanes.ts";
+import { inLanes } from "../replication/lanes.ts";
 import {
   ITEM_RECORD,
   PROGRESS_RECORD,
@@ -10,7 +10,7 @@ import {
   itemContainer,
   quarantineContainer,
   restoreContainer,
-} from "../replication/items/names.ts";
+} from "../replication/names.ts";
 import { DISK_REQUESTS_IN_FLIGHT, LIST_PAGE_MAX_COUNT } from "../replication/limits.ts";
 import type { RecordStore } from "../replication/ports.ts";
 import type { BlobAccount } from "./connections.ts";

@@ -15,7 +15,7 @@ import { ACTIVITY_TRIGGER, ORCHESTRATION_TRIGGER } from "../local/functions-host
 import { checkFunction } from "../local/functions-host/functions.ts";
 import { createInvoker } from "../local/functions-host/invocation.ts";
 import type { Invoker } from "../local/functions-host/invocation.ts";
-import { inLanes } from "../replication/apply/lanes.ts";
+import { inLanes } from "../replication/lanes.ts";
 import { DURABLE_ACTIVITIES_MAX, DURABLE_EPISODES_MAX } from "../local/limits.ts";
 import type { Figure } from "./figure.ts";
 import { median } from "./statistics.ts";

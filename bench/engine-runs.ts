@@ -1,9 +1,9 @@
 import type { ApplyContext } from "../replication/apply/context.ts";
-import { inLanes } from "../replication/apply/lanes.ts";
+import { inLanes } from "../replication/lanes.ts";
 import { readProgress } from "../replication/apply/progress.ts";
 import { applySlice } from "../replication/apply/run.ts";
 import type { EncodedDelta } from "../replication/delta/delta.ts";
-import { deltaName } from "../replication/items/names.ts";
+import { deltaName } from "../replication/names.ts";
 import { protectItem } from "../replication/items/protect.ts";
 import type { ItemStores } from "../replication/ports.ts";
 import { samePosition } from "../replication/position.ts";

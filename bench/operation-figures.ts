@@ -1,5 +1,5 @@
 import { applySlice } from "../replication/apply/run.ts";
-import { deltaName } from "../replication/items/names.ts";
+import { deltaName } from "../replication/names.ts";
 import type { DiskDescription } from "../replication/position.ts";
 import type { BenchStore } from "./bench-store.ts";
 import { protect, workerContext } from "./engine-runs.ts";

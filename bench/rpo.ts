@@ -11,7 +11,7 @@ import type { Cloud } from "../local/supervisor/cloud.ts";
 import type { MobilityService } from "../local/resource-manager/machines/machine-service.ts";
 import { FREE_PORTS } from "../local/supervisor/ports.ts";
 import { protectVm } from "../local/supervisor/protect-vm.ts";
-import { withLanes } from "../replication/apply/lanes.ts";
+import { withLanes } from "../replication/lanes.ts";
 import { readProgress } from "../replication/apply/progress.ts";
 import type { Progress } from "../replication/items/item.ts";
 import { atMost } from "./figure.ts";

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { z } from "zod";
 import { LeewardError } from "../replication/errors.ts";
-import { isDiskId } from "../replication/items/names.ts";
+import { isDiskId } from "../replication/names.ts";
 import { CLI_RESTORE_MS, CLI_RESTORE_POLL_MS } from "./limits.ts";
 import { API_OPTIONS, API_USAGE, type ApiConnection, callApi, findConnection, shaped } from "./api.ts";
 import { EXIT_OK, UsageError } from "./command.ts";

@@ -1,7 +1,7 @@
 import type { InvocationContext, StorageQueueFunctionOptions } from "@azure/functions";
 import type { ApplyEvent } from "../replication/apply/context.ts";
 import { type ApplyOutcome, applySlice } from "../replication/apply/run.ts";
-import { HINTS_QUEUE } from "../replication/items/names.ts";
+import { HINTS_QUEUE } from "../replication/names.ts";
 import { CLAIM_MS, SLICE_MS } from "../replication/limits.ts";
 import { type Hint, hintsOf } from "./hint-message.ts";
 import { logLine } from "./http-edge.ts";

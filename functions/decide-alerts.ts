@@ -2,7 +2,7 @@ import type { InvocationContext, StorageQueueFunctionOptions } from "@azure/func
 import { alertFailovers } from "../orchestrations/alert-failovers.ts";
 import { flowClient } from "../orchestrations/durable.ts";
 import { type FailoverStarter, handleAlert } from "../replication/alerts/handle-alert.ts";
-import { ALERTS_QUEUE } from "../replication/items/names.ts";
+import { ALERTS_QUEUE } from "../replication/names.ts";
 import { alertMessage } from "./alert-message.ts";
 import { parseMessage } from "./hint-message.ts";
 import { logLine } from "./http-edge.ts";

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { LeewardError } from "../replication/errors.ts";
-import { isItemId, itemOfCacheContainer } from "../replication/items/names.ts";
+import { isItemId, itemOfCacheContainer } from "../replication/names.ts";
 import { HINTS_PER_MESSAGE_MAX_COUNT } from "../replication/limits.ts";
 
 /** What a message says of one item. */

@@ -1,7 +1,7 @@
 import type { HttpHandler, HttpRequest, HttpResponseInit, InvocationContext } from "@azure/functions";
 import type { z } from "zod";
 import { type ErrorCode, LeewardError } from "../replication/errors.ts";
-import { isItemId } from "../replication/items/names.ts";
+import { isItemId } from "../replication/names.ts";
 import { BODY_FAULTS_MAX_COUNT, BODY_FAULT_MAX_LENGTH, ERROR_TEXT_MAX_LENGTH, HTTP_BODY_MAX_BYTES } from "../replication/limits.ts";
 
 /** What a handler answers; bodies are JSON. */

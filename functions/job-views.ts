@@ -1,5 +1,5 @@
 import { LeewardError } from "../replication/errors.ts";
-import { isItemId } from "../replication/items/names.ts";
+import { isItemId } from "../replication/names.ts";
 import { type JobRecord, stateDescription } from "../replication/jobs/job.ts";
 import { timeView } from "./views.ts";
 

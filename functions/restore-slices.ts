@@ -1,6 +1,6 @@
 import type { StorageQueueFunctionOptions } from "@azure/functions";
 import { hasCode } from "../replication/errors.ts";
-import { RESTORES_QUEUE } from "../replication/items/names.ts";
+import { RESTORES_QUEUE } from "../replication/names.ts";
 import { restoreSlice } from "../replication/restore/slice.ts";
 import { restoreOfMessage } from "./hint-message.ts";
 import { logLine } from "./http-edge.ts";

@@ -11,7 +11,7 @@ import type { InvocationContext } from "@azure/functions";
 import type { FlowManagement } from "../orchestrations/activities/context.ts";
 import { flowHost } from "../orchestrations/durable.ts";
 import type { FlowHost } from "../orchestrations/request.ts";
-import { CONTROL_CONTAINER } from "../replication/items/names.ts";
+import { CONTROL_CONTAINER } from "../replication/names.ts";
 import { placedRecords } from "../replication/items/placed-records.ts";
 import { type LargeBatches, createLargeBatches } from "../replication/apply/large-batches.ts";
 import { type PointCache, createPointCache } from "../replication/points/point-cache.ts";

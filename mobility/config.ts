@@ -1,6 +1,6 @@
 import { isAbsolute } from "node:path";
 import { LeewardError } from "../replication/errors.ts";
-import { isDiskId, isItemId } from "../replication/items/names.ts";
+import { isDiskId, isItemId } from "../replication/names.ts";
 import {
   DISKS_MAX_COUNT,
   EPOCH_MAX_AGE_MS,

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { deltaName } from "../../replication/items/names.ts";
+import { deltaName } from "../../replication/names.ts";
 import { UPLOAD_TIMEOUT_MS, UPLOADS_IN_FLIGHT } from "../../replication/limits.ts";
 import type { SpooledDelta } from "../epochs/spool.ts";
 import type { Files } from "../files.ts";

@@ -1,4 +1,4 @@
-import { isDiskId } from "../../replication/items/names.ts";
+import { isDiskId } from "../../replication/names.ts";
 import type { TargetPlan } from "../../replication/planning/plan.ts";
 import { nameOf } from "../../replication/resources/ids.ts";
 

@@ -1,6 +1,6 @@
 import { type Ledger, type LedgerEntry, cacheEntryId, emptyLedger, intend, markCreated } from "../../replication/failover/ledger.ts";
 import { changeLedger, hasLedger } from "../../replication/failover/ledger-record.ts";
-import { inLanes } from "../../replication/apply/lanes.ts";
+import { inLanes } from "../../replication/lanes.ts";
 import { AZURE_READS_AT_ONCE } from "../../replication/limits.ts";
 import type { TargetPlan } from "../../replication/planning/plan.ts";
 import type { ResourceJson } from "../../replication/ports-resource-manager.ts";

@@ -1,4 +1,4 @@
-import { inLanes } from "../../replication/apply/lanes.ts";
+import { inLanes } from "../../replication/lanes.ts";
 import { intend, markCreated } from "../../replication/failover/ledger.ts";
 import { isYoungIn } from "../../replication/failover/azure-lag.ts";
 import { changeLedger, readLedger, readOtherLedgers } from "../../replication/failover/ledger-record.ts";

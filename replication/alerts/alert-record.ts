@@ -1,6 +1,6 @@
 import { unlessDamaged } from "../items/damaged.ts";
 import { requireField } from "../items/request-rules.ts";
-import { ALERT_RECORD } from "../items/names.ts";
+import { ALERT_RECORD } from "../names.ts";
 import { type FailoverRequest, readManaged } from "../jobs/managed-item.ts";
 import { decodeRecord, encodeRecord } from "../items/records.ts";
 import { ALERT_COOL_DOWN_MAX_MS, ALERT_TARGETS_MAX_COUNT, RECORD_CHANGES_MAX_TRIES, RESOURCE_ID_MAX_LENGTH } from "../limits.ts";

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { inLanes } from "../apply/lanes.ts";
+import { inLanes } from "../lanes.ts";
 import { hasCode } from "../errors.ts";
 import type { ItemContext } from "../items/context.ts";
 import { ALERT_MAX_AGE_MS, ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";

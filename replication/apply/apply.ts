@@ -1,7 +1,7 @@
 import { LeewardError, invariant } from "../errors.ts";
 import { SOURCE_CLOCK_AHEAD_MAX_MS } from "../limits.ts";
 import { BATCH_WRITE_MAX_MS, BUSY_MAX_MS } from "./limits.ts";
-import { deltaName } from "../items/names.ts";
+import { deltaName } from "../names.ts";
 import { samePosition } from "../position.ts";
 import type { Position } from "../position.ts";
 import type { Batch } from "./batch.ts";
@@ -9,7 +9,7 @@ import { whileBusy } from "./busy.ts";
 import { targetDisks } from "./claim.ts";
 import type { Claim, ProgressChanges } from "./claim.ts";
 import type { HeldDelta } from "./held-frames.ts";
-import { inLanes } from "./lanes.ts";
+import { inLanes } from "../lanes.ts";
 import { pageWrites } from "./page-bytes.ts";
 import { planPages } from "./plan.ts";
 import type { PageOperation } from "./plan.ts";

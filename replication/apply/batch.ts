@@ -5,7 +5,7 @@ import type { Position } from "../position.ts";
 import type { Claim } from "./claim.ts";
 import type { HeldDelta } from "./held-frames.ts";
 import { putIntoJournal } from "./journal.ts";
-import { type Begin, withLanes } from "./lanes.ts";
+import { type Begin, withLanes } from "../lanes.ts";
 import { SMALL_FRAMES_HELD_MAX_BYTES } from "./limits.ts";
 import { UNUSABLE, nextDelta } from "./next-delta.ts";
 import { isBoundary } from "./progress.ts";

@@ -4,7 +4,7 @@ import { DISK_REQUESTS_IN_FLIGHT } from "../limits.ts";
 import type { TargetDisk } from "../ports.ts";
 import { whileBusy } from "./busy.ts";
 import type { OpenItem } from "./context.ts";
-import { inLanes } from "./lanes.ts";
+import { inLanes } from "../lanes.ts";
 import { canGoOn } from "./next-delta.ts";
 import { isHeld, readProgress, replaceProgress } from "./progress.ts";
 import type { StoredProgress } from "./progress.ts";

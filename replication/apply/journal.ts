@@ -1,6 +1,6 @@
 import type { DecodedDelta } from "../delta/delta.ts";
 import { LeewardError } from "../errors.ts";
-import { journalName } from "../items/names.ts";
+import { journalName } from "../names.ts";
 import type { Position } from "../position.ts";
 import { whileBusy } from "./busy.ts";
 import type { Claim } from "./claim.ts";

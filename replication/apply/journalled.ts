@@ -1,6 +1,6 @@
 import { sameBytes } from "../delta/bytes.ts";
 import { hasCode } from "../errors.ts";
-import { journalName } from "../items/names.ts";
+import { journalName } from "../names.ts";
 import { type Position, samePosition } from "../position.ts";
 import { checkDelta, fork } from "./check-delta.ts";
 import type { OpenItem } from "./context.ts";

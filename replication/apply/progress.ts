@@ -1,6 +1,6 @@
 import { LeewardError, invariant } from "../errors.ts";
 import type { Progress, ProtectedItem } from "../items/item.ts";
-import { PROGRESS_RECORD } from "../items/names.ts";
+import { PROGRESS_RECORD } from "../names.ts";
 import { decodeRecord, encodeRecord } from "../items/records.ts";
 import { CLAIM_HELD_MAX_MS } from "../limits.ts";
 import type { RecordStore } from "../ports.ts";

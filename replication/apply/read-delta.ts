@@ -1,7 +1,7 @@
 import { hasCode } from "../errors.ts";
 import type { LeewardError } from "../errors.ts";
 import type { Progress } from "../items/item.ts";
-import { deltaName, journalName } from "../items/names.ts";
+import { deltaName, journalName } from "../names.ts";
 import type { OpenItem } from "./context.ts";
 
 /** The bytes of one epoch, by computed name (rule 5); undefined if the journal has none. Errors: `delta-too-large` for more than `maxBytes`. */

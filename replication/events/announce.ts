@@ -2,7 +2,7 @@ import { hasCode } from "../errors.ts";
 import type { ItemContext } from "../items/context.ts";
 import { nothing, unlessDamaged } from "../items/damaged.ts";
 import { findItem } from "../items/item-record.ts";
-import { POINTS_PREFIX, manifestName } from "../items/names.ts";
+import { POINTS_PREFIX, manifestName } from "../names.ts";
 import { type ItemStatus, readItemStatus } from "../items/status.ts";
 import { EVENT_POINT_NAMES_MAX_COUNT, EVENTS_PER_SEND_MAX_COUNT, EVENTS_WAITING_MAX_COUNT, RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
 import { isPointId, readPoint } from "../points/manifest.ts";

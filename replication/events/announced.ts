@@ -1,6 +1,6 @@
 import { unlessDamaged } from "../items/damaged.ts";
 import type { ReplicationHealth } from "../items/health.ts";
-import { EVENTS_RECORD } from "../items/names.ts";
+import { EVENTS_RECORD } from "../names.ts";
 import { decodeRecord, encodeRecord } from "../items/records.ts";
 import type { RecordStore } from "../ports.ts";
 import type { LeewardEvent } from "./event.ts";

@@ -1,4 +1,4 @@
-import { inLanes } from "../apply/lanes.ts";
+import { inLanes } from "../lanes.ts";
 import { changeRecord, readRecord } from "../items/change-record.ts";
 import { unlessDamaged } from "../items/damaged.ts";
 import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";

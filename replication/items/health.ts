@@ -9,7 +9,7 @@ import {
 } from "../limits.ts";
 import { samePosition } from "../position.ts";
 import type { HeartbeatRecord, Progress } from "./item.ts";
-import { HEARTBEAT_RECORD } from "./names.ts";
+import { HEARTBEAT_RECORD } from "../names.ts";
 import { speaksOf } from "./repair-report.ts";
 import type { ProtectionStage, StatusFacts } from "./status-facts.ts";
 

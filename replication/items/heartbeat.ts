@@ -16,7 +16,7 @@ import { nothing, unlessDamaged } from "./damaged.ts";
 import type { HeartbeatRecord, Progress, ProtectedItem } from "./item.ts";
 import { changeItem } from "./item-record.ts";
 import type { HeartbeatAnswer, HeartbeatRequest } from "./mobility-protocol.ts";
-import { HEARTBEAT_RECORD } from "./names.ts";
+import { HEARTBEAT_RECORD } from "../names.ts";
 import { ensureProgress, progressGone } from "./open-stream.ts";
 import { decodeRecord, encodeRecord } from "./records.ts";
 import { repairReported } from "./repair-report.ts";

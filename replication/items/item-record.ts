@@ -3,7 +3,7 @@ import { RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
 import type { ItemStores } from "../ports.ts";
 import { nothing, unlessDamaged } from "./damaged.ts";
 import type { ProtectedItem } from "./item.ts";
-import { ITEM_RECORD, isItemId } from "./names.ts";
+import { ITEM_RECORD, isItemId } from "../names.ts";
 import { decodeRecord, encodeRecord } from "./records.ts";
 
 export interface StoredItem {

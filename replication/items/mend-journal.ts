@@ -3,7 +3,7 @@ import { hasCode } from "../errors.ts";
 import { type Position, samePosition } from "../position.ts";
 import type { ItemContext } from "./context.ts";
 import type { Progress } from "./item.ts";
-import { journalName } from "./names.ts";
+import { journalName } from "../names.ts";
 import { deltaEnd, judgedEtag } from "./settle.ts";
 
 /** What the journal has under the name of an epoch. `damaged`: no delta of this item and epoch; with its etag. */

@@ -5,7 +5,7 @@ import type { ItemStores } from "../ports.ts";
 import type { DiskDescription } from "../position.ts";
 import type { ItemContext } from "./context.ts";
 import type { Progress, ProtectedItem } from "./item.ts";
-import { PROGRESS_RECORD } from "./names.ts";
+import { PROGRESS_RECORD } from "../names.ts";
 import { encodeRecord } from "./records.ts";
 import { targetBlobBytes, vhdDataBytes, vhdFooter, vhdUniqueId } from "./vhd-footer.ts";
 

@@ -1,4 +1,4 @@
-import { inLanes } from "../apply/lanes.ts";
+import { inLanes } from "../lanes.ts";
 import type { LeewardError } from "../errors.ts";
 import { type ManagedItem, findManaged } from "../jobs/managed-item.ts";
 import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";

@@ -4,7 +4,7 @@ import type { DiskDescription } from "../position.ts";
 import type { ItemContext } from "./context.ts";
 import type { ProtectedItem, ReplicationPolicy } from "./item.ts";
 import { changeItem, findReadableItem } from "./item-record.ts";
-import { ITEM_RECORD } from "./names.ts";
+import { ITEM_RECORD } from "../names.ts";
 import { ensureProgress, prepareStream } from "./open-stream.ts";
 import { encodeRecord } from "./records.ts";
 import { orderedDisks, requireItemId, requirePolicy, sameDisks } from "./request-rules.ts";

@@ -5,7 +5,7 @@ import { unlessDamaged } from "./damaged.ts";
 import { readHeartbeat } from "./heartbeat.ts";
 import type { ProtectedItem, RepairRequest } from "./item.ts";
 import { changeItem, readItem } from "./item-record.ts";
-import { PROGRESS_RECORD } from "./names.ts";
+import { PROGRESS_RECORD } from "../names.ts";
 import { type GivenUpProgress, ensureProgress, prepareStream } from "./open-stream.ts";
 import { isKnownOperation, operationIdOf, withOperation } from "./operations.ts";
 import { speaksOf } from "./repair-report.ts";

@@ -14,7 +14,7 @@ import {
 } from "../limits.ts";
 import type { DiskDescription, Position } from "../position.ts";
 import type { ReplicationPolicy } from "./item.ts";
-import { isDiskId, isItemId } from "./names.ts";
+import { isDiskId, isItemId } from "../names.ts";
 
 /** Throws `invalid-request` that names the field, unless `holds`. */
 export function requireField(holds: boolean, field: string, message: string): asserts holds {

@@ -6,7 +6,7 @@ import type { Position } from "../position.ts";
 import type { ItemContext } from "./context.ts";
 import { readHeartbeat, requireProgress } from "./heartbeat.ts";
 import type { SettleAnswer, SettleRequest } from "./mobility-protocol.ts";
-import { deltaName, journalName } from "./names.ts";
+import { deltaName, journalName } from "../names.ts";
 import { isChecksum, requireCount, requireField } from "./request-rules.ts";
 import { requireSession } from "./session.ts";
 import { authenticateService } from "./tokens.ts";

@@ -12,7 +12,7 @@ import { readHeartbeat } from "./heartbeat.ts";
 import type { ProtectedItem, StopReason } from "./item.ts";
 import { readItem } from "./item-record.ts";
 import { lookAtJournal, mendJournal } from "./mend-journal.ts";
-import { deltaName, journalName, parseDeltaName } from "./names.ts";
+import { deltaName, journalName, parseDeltaName } from "../names.ts";
 import { speaksOf } from "./repair-report.ts";
 import { deltaEnd, judgedEtag } from "./settle.ts";
 

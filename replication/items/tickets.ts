@@ -3,7 +3,7 @@ import { LeewardError } from "../errors.ts";
 import { TICKET_DIGITS } from "../limits.ts";
 import type { Ids, RecordStore } from "../ports.ts";
 import { readRecord } from "./change-record.ts";
-import { isItemId, SERVICE_KEY_RECORD } from "./names.ts";
+import { isItemId, SERVICE_KEY_RECORD } from "../names.ts";
 import { encodeRecord } from "./records.ts";
 import { sameDigits } from "./tokens.ts";
 

@@ -1,4 +1,4 @@
-import { inLanes } from "../apply/lanes.ts";
+import { inLanes } from "../lanes.ts";
 import { LeewardError } from "../errors.ts";
 import { changeRecord, readRecord } from "../items/change-record.ts";
 import { unlessDamaged } from "../items/damaged.ts";

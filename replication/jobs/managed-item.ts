@@ -3,7 +3,7 @@ import type { PointRequest } from "../failover/choose-point.ts";
 import { changeRecord, readRecord } from "../items/change-record.ts";
 import { unlessDamaged } from "../items/damaged.ts";
 import type { ReplicationPolicy } from "../items/item.ts";
-import { isItemId } from "../items/names.ts";
+import { isItemId } from "../names.ts";
 import type { PlanOptions } from "../planning/options.ts";
 import type { TargetPlan } from "../planning/plan.ts";
 import type { ItemStores } from "../ports.ts";

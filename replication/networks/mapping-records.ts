@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { LeewardError } from "../errors.ts";
-import { NETWORK_MAPPINGS_RECORD } from "../items/names.ts";
+import { NETWORK_MAPPINGS_RECORD } from "../names.ts";
 import { decodeRecord, encodeRecord } from "../items/records.ts";
 import { requireField } from "../items/request-rules.ts";
 import { NETWORK_MAPPINGS_MAX_COUNT, RECORD_CHANGES_MAX_TRIES, RESOURCE_ID_MAX_LENGTH } from "../limits.ts";

@@ -1,6 +1,6 @@
 import type { ItemContext } from "../items/context.ts";
 import type { ProtectedItem } from "../items/item.ts";
-import { RESTORES_PREFIX, pinsName } from "../items/names.ts";
+import { RESTORES_PREFIX, pinsName } from "../names.ts";
 import { encodeRecord } from "../items/records.ts";
 import { PRUNE_MAX_POINTS, RESTORES_MAX_COUNT } from "../limits.ts";
 import { isFinished, lookAtRestore, restorePinId } from "../restore/record.ts";

@@ -1,5 +1,5 @@
 import { LeewardError } from "../errors.ts";
-import { pinsName } from "../items/names.ts";
+import { pinsName } from "../names.ts";
 import { decodeRecord, encodeRecord } from "../items/records.ts";
 import { PINS_MAX_COUNT, RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
 import type { RecordStore } from "../ports.ts";

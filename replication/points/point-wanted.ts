@@ -1,5 +1,5 @@
 import { nothing, unlessDamaged } from "../items/damaged.ts";
-import { POINT_WANTED_RECORD } from "../items/names.ts";
+import { POINT_WANTED_RECORD } from "../names.ts";
 import { decodeRecord, encodeRecord } from "../items/records.ts";
 import type { RecordStore } from "../ports.ts";
 

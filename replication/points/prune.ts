@@ -1,7 +1,7 @@
 import type { ItemContext } from "../items/context.ts";
 import { unlessDamaged } from "../items/damaged.ts";
 import type { ReplicationPolicy } from "../items/item.ts";
-import { pinsName, manifestName } from "../items/names.ts";
+import { pinsName, manifestName } from "../names.ts";
 import { PRUNE_MAX_POINTS, PRUNE_MAX_SNAPSHOTS } from "../limits.ts";
 import type { RecordStore } from "../ports.ts";
 import { type PointManifest, type PointRecord, readPoint } from "./manifest.ts";

@@ -1,6 +1,6 @@
 import type { ItemContext } from "../items/context.ts";
 import type { ProtectedItem } from "../items/item.ts";
-import { manifestName, pinsName } from "../items/names.ts";
+import { manifestName, pinsName } from "../names.ts";
 import { ORPHAN_GRACE_MS, PRUNE_MAX_POINTS, SWEEP_MAX_SNAPSHOTS, TOMBSTONE_MS } from "../limits.ts";
 import { type PointCatalog, readCatalog, readCatalogAgain } from "./catalog.ts";
 import { brokenPoints, expiredDamaged, neededStreams, repairPins } from "./damaged-points.ts";

@@ -1,12 +1,12 @@
 import { whileBusy } from "../apply/busy.ts";
 import { targetDisks } from "../apply/claim.ts";
 import type { Claim } from "../apply/claim.ts";
-import { inLanes } from "../apply/lanes.ts";
+import { inLanes } from "../lanes.ts";
 import { isStreamOpen } from "../apply/open-stream.ts";
 import { isBoundary } from "../apply/progress.ts";
 import { LeewardError, invariant } from "../errors.ts";
 import { readHeartbeat } from "../items/heartbeat.ts";
-import { manifestName } from "../items/names.ts";
+import { manifestName } from "../names.ts";
 import { DISK_REQUESTS_IN_FLIGHT } from "../limits.ts";
 import type { TargetDisk } from "../ports.ts";
 import { encodePoint, makePointId } from "./manifest.ts";

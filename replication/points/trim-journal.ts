@@ -1,6 +1,6 @@
 import type { ItemContext } from "../items/context.ts";
 import type { Progress } from "../items/item.ts";
-import { parseDeltaName } from "../items/names.ts";
+import { parseDeltaName } from "../names.ts";
 import { SWEEP_MAX_JOURNAL } from "../limits.ts";
 import type { PointManifest } from "./manifest.ts";
 

@@ -1,12 +1,12 @@
 import { LeewardError } from "../errors.ts";
 import { changeItem, findReadableItem } from "../items/item-record.ts";
-import { POLICIES_PREFIX, isItemId, policyRecordName } from "../items/names.ts";
+import { POLICIES_PREFIX, isItemId, policyRecordName } from "../names.ts";
 import { decodeOwn } from "../items/change-record.ts";
 import { nothing, unlessDamaged } from "../items/damaged.ts";
 import { encodeRecord } from "../items/records.ts";
 import { requireField } from "../items/request-rules.ts";
 import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT, POLICIES_MAX_COUNT, RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
-import { inLanes } from "../apply/lanes.ts";
+import { inLanes } from "../lanes.ts";
 import type { ItemContext } from "../items/context.ts";
 import type { ProtectedItem, ReplicationPolicy } from "../items/item.ts";
 import { type ProtectAnswer, type ProtectRequest, protectItem } from "../items/protect.ts";

@@ -1,4 +1,4 @@
-import { inLanes } from "../apply/lanes.ts";
+import { inLanes } from "../lanes.ts";
 import { AZURE_READS_AT_ONCE } from "../limits.ts";
 import { regionName } from "../planning/name-rules.ts";
 import type { ResourceJson, ResourceManager } from "../ports-resource-manager.ts";

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { LeewardError } from "../errors.ts";
 import { unlessDamaged } from "../items/damaged.ts";
-import { restoreRecordName } from "../items/names.ts";
+import { restoreRecordName } from "../names.ts";
 import { decodeRecord } from "../items/records.ts";
 import type { RecordStore, RestoredDisk } from "../ports.ts";
 import type { Position } from "../position.ts";

@@ -1,7 +1,7 @@
 import { LeewardError } from "../errors.ts";
 import type { ItemContext } from "../items/context.ts";
 import { findReadableItem, requireItem } from "../items/item-record.ts";
-import { restoreRecordName } from "../items/names.ts";
+import { restoreRecordName } from "../names.ts";
 import { encodeRecord } from "../items/records.ts";
 import { findManaged } from "../jobs/managed-item.ts";
 import { RECORD_CHANGES_MAX_TRIES, RESTORE_COPIES_MAX_TRIES, RESTORE_SETTLE_MS } from "../limits.ts";

@@ -1,7 +1,7 @@
-import { inLanes } from "../apply/lanes.ts";
+import { inLanes } from "../lanes.ts";
 import { type LeewardError, hasCode } from "../errors.ts";
 import type { ItemContext } from "../items/context.ts";
-import { restoreRecordName } from "../items/names.ts";
+import { restoreRecordName } from "../names.ts";
 import { encodeRecord } from "../items/records.ts";
 import {
   DISK_REQUESTS_IN_FLIGHT,

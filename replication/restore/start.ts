@@ -1,7 +1,7 @@
 import { LeewardError } from "../errors.ts";
 import type { ItemContext } from "../items/context.ts";
 import { requireItem } from "../items/item-record.ts";
-import { RESTORES_PREFIX, restoreRecordName } from "../items/names.ts";
+import { RESTORES_PREFIX, restoreRecordName } from "../names.ts";
 import { encodeRecord } from "../items/records.ts";
 import { requireField } from "../items/request-rules.ts";
 import { CALLER_ID_MAX_LENGTH, RESTORES_MAX_COUNT } from "../limits.ts";

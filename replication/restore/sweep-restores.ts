@@ -1,5 +1,5 @@
 import type { ItemContext } from "../items/context.ts";
-import { RESTORES_PREFIX } from "../items/names.ts";
+import { RESTORES_PREFIX } from "../names.ts";
 import { RESTORES_MAX_COUNT, RESTORE_KEPT_MS } from "../limits.ts";
 import { isFinished, lookAtRestore } from "./record.ts";
 import { removeRestore } from "./remove.ts";

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { LeewardError } from "../../replication/errors.ts";
 import { type EventContext, announceItem, announceNow } from "../../replication/events/announce.ts";
 import { type LeewardEvent, failoverStateChanged, jobStateChanged } from "../../replication/events/event.ts";
-import { ITEM_RECORD } from "../../replication/items/names.ts";
+import { ITEM_RECORD } from "../../replication/names.ts";
 import { cancelJob, failJob, newJob, startTask } from "../../replication/jobs/job.ts";
 import type { ItemState } from "../../replication/states/states.ts";
 import { HOUR_MS, ITEM, START_MS, type World, addPoint, applyChain, deltaChain, protectedWorld, setProgress } from "../items/world.ts";

@@ -4,7 +4,7 @@ import { decodeDelta } from "../../replication/delta/decode.ts";
 import { encodeDelta } from "../../replication/delta/encode.ts";
 import { FOOTER, FOOTER_BYTES, PROLOGUE, PROLOGUE_BYTES } from "../../replication/delta/layout.ts";
 import type { StopReason } from "../../replication/items/item.ts";
-import { PROGRESS_RECORD, deltaName, journalName } from "../../replication/items/names.ts";
+import { PROGRESS_RECORD, deltaName, journalName } from "../../replication/names.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
 import { startOf } from "../../replication/items/streams.ts";
 import { SOURCE_CLOCK_AHEAD_MAX_MS } from "../../replication/limits.ts";

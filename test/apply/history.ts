@@ -4,7 +4,7 @@ import type { ApplyContext } from "../../replication/apply/context.ts";
 import { decodeProgress, readProgress } from "../../replication/apply/progress.ts";
 import { LeewardError, hasCode } from "../../replication/errors.ts";
 import type { HeartbeatRecord, Progress, ProtectedItem } from "../../replication/items/item.ts";
-import { HEARTBEAT_RECORD, PROGRESS_RECORD, deltaName, journalName, parseDeltaName } from "../../replication/items/names.ts";
+import { HEARTBEAT_RECORD, PROGRESS_RECORD, deltaName, journalName, parseDeltaName } from "../../replication/names.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
 import type { ItemStores } from "../../replication/ports.ts";

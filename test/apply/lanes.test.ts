@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { inLanes } from "../../replication/apply/lanes.ts";
+import { inLanes } from "../../replication/lanes.ts";
 import { LeewardError } from "../../replication/errors.ts";
 
 const turn = (): Promise<void> =>

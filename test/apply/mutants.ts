@@ -1,6 +1,6 @@
 import { decodeProgress } from "../../replication/apply/progress.ts";
 import { hasCode } from "../../replication/errors.ts";
-import { PROGRESS_RECORD } from "../../replication/items/names.ts";
+import { PROGRESS_RECORD } from "../../replication/names.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
 import type { ItemStores, RecordStore, TargetDisk, TargetDisks } from "../../replication/ports.ts";
 import type { Mutant } from "./history.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { readProgress, replaceProgress } from "../../replication/apply/progress.ts";
 import type { HeartbeatRecord } from "../../replication/items/item.ts";
-import { HEARTBEAT_RECORD, ITEM_RECORD, manifestName } from "../../replication/items/names.ts";
+import { HEARTBEAT_RECORD, ITEM_RECORD, manifestName } from "../../replication/names.ts";
 import { changeItem } from "../../replication/items/item-record.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
 import { listPoints } from "../../replication/points/catalog.ts";

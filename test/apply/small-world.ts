@@ -2,7 +2,7 @@ import type { DeltaFlags, ExtentContent } from "../../replication/delta/delta.ts
 import { encodeDelta } from "../../replication/delta/encode.ts";
 import { createProgress, initialProgress } from "../../replication/apply/progress.ts";
 import type { ProtectedItem } from "../../replication/items/item.ts";
-import { ITEM_RECORD, deltaName } from "../../replication/items/names.ts";
+import { ITEM_RECORD, deltaName } from "../../replication/names.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
 import { SECTOR_BYTES } from "../../replication/limits.ts";
 import type { ItemStores, TargetDisk } from "../../replication/ports.ts";

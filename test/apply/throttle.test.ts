@@ -4,7 +4,7 @@ import { type ApplyOutcome, applySlice } from "../../replication/apply/run.ts";
 import type { ExtentContent } from "../../replication/delta/delta.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import type { Progress } from "../../replication/items/item.ts";
-import { PROGRESS_RECORD } from "../../replication/items/names.ts";
+import { PROGRESS_RECORD } from "../../replication/names.ts";
 import { CLAIM_MS, PUT_PAGE_MAX_BYTES, SECTOR_BYTES, SLICE_MS } from "../../replication/limits.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
 import type { ItemStores } from "../../replication/ports.ts";

@@ -16,7 +16,7 @@ import {
   writeUint64,
 } from "../../replication/delta/layout.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import { deltaName, parseDeltaName } from "../../replication/items/names.ts";
+import { deltaName, parseDeltaName } from "../../replication/names.ts";
 import { DELTA_MAX_BYTES } from "../../replication/limits.ts";
 import { forge, sealed, sectionsOf, spliced } from "./forge.ts";
 import type { Sections } from "./forge.ts";

@@ -17,7 +17,7 @@ import { settleMobility } from "../../functions/settle-mobility.ts";
 import { showItem } from "../../functions/show-item.ts";
 import { showRestore } from "../../functions/show-restore.ts";
 import { RESTORES_MAX_COUNT, RESTORE_KEPT_MS, RESTORE_SETTLE_MS } from "../../replication/limits.ts";
-import { deltaName } from "../../replication/items/names.ts";
+import { deltaName } from "../../replication/names.ts";
 import { ensureManaged } from "../../replication/jobs/managed-item.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
 import { type AppInMemory, appInMemory, call, deliver, deltaOf, ticketed } from "./app-under-test.ts";

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { encodeMessage } from "../../azure/work-queue.ts";
 import { hintsOf, restoreOfMessage } from "../../functions/hint-message.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import { cacheContainer, itemContainer, quarantineContainer } from "../../replication/items/names.ts";
+import { cacheContainer, itemContainer, quarantineContainer } from "../../replication/names.ts";
 
 /** As Event Grid delivers it, in its own schema. */
 const event = (container: string, changes: object = {}): object => ({

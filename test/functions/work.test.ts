@@ -11,7 +11,7 @@ import { readProgress, replaceProgress } from "../../replication/apply/progress.
 import { LeewardError } from "../../replication/errors.ts";
 import type { LeewardEvent } from "../../replication/events/event.ts";
 import type { Progress } from "../../replication/items/item.ts";
-import { HEARTBEAT_RECORD, ITEM_RECORD, PROGRESS_RECORD, cacheContainer, deltaName } from "../../replication/items/names.ts";
+import { HEARTBEAT_RECORD, ITEM_RECORD, PROGRESS_RECORD, cacheContainer, deltaName } from "../../replication/names.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
 import { CLAIM_MS, ITEMS_PAGE_MAX_COUNT, RESTORE_STALE_MS, SWEEP_ALL_MS } from "../../replication/limits.ts";
 import { ensureManaged } from "../../replication/jobs/managed-item.ts";

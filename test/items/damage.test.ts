@@ -3,7 +3,7 @@ import { applySlice } from "../../replication/apply/run.ts";
 import { findReadableItem, readItem } from "../../replication/items/item-record.ts";
 import { createMemoryRecords } from "../memory/memory-records.ts";
 import { placedRecords } from "../../replication/items/placed-records.ts";
-import { HEARTBEAT_RECORD, ITEM_RECORD, PROGRESS_RECORD, STREAMS_RECORD, itemContainer } from "../../replication/items/names.ts";
+import { HEARTBEAT_RECORD, ITEM_RECORD, PROGRESS_RECORD, STREAMS_RECORD, itemContainer } from "../../replication/names.ts";
 import { listOverviews, readOverview } from "../../replication/items/overview.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { encodeRecord } from "../../replication/items/records.ts";

@@ -14,7 +14,7 @@ import {
   manifestName,
   pinsName,
   restoreRecordName,
-} from "../../replication/items/names.ts";
+} from "../../replication/names.ts";
 import { listOverviews, readOverview } from "../../replication/items/overview.ts";
 import { placedRecords } from "../../replication/items/placed-records.ts";
 import { decodeRecord, encodeRecord } from "../../replication/items/records.ts";

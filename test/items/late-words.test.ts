@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { HEARTBEAT_RECORD } from "../../replication/items/names.ts";
+import { HEARTBEAT_RECORD } from "../../replication/names.ts";
 import { newRegistrationToken } from "../../replication/items/protect.ts";
 import { registerService } from "../../replication/items/register.ts";
 import { tokenHash } from "../../replication/items/tokens.ts";

@@ -7,7 +7,7 @@ import { encodeDelta } from "../../replication/delta/encode.ts";
 import { type HeartbeatContext, readHeartbeat, recordHeartbeat } from "../../replication/items/heartbeat.ts";
 import { readItem } from "../../replication/items/item-record.ts";
 import type { HeartbeatRequest, RegisterRequest } from "../../replication/items/mobility-protocol.ts";
-import { deltaName, journalName } from "../../replication/items/names.ts";
+import { deltaName, journalName } from "../../replication/names.ts";
 import { newRegistrationToken, protectItem } from "../../replication/items/protect.ts";
 import { registerService } from "../../replication/items/register.ts";
 import { settleEpoch } from "../../replication/items/settle.ts";

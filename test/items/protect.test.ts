@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { findItem, readItem } from "../../replication/items/item-record.ts";
-import { ITEM_RECORD } from "../../replication/items/names.ts";
+import { ITEM_RECORD } from "../../replication/names.ts";
 import { type ProtectRequest, newRegistrationToken, protectItem } from "../../replication/items/protect.ts";
 import { DEFAULT_POLICY } from "../../replication/policies/policy.ts";
 import { encodeRecord } from "../../replication/items/records.ts";

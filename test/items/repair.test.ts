@@ -4,7 +4,7 @@ import type { ApplyContext } from "../../replication/apply/context.ts";
 import { encodeDelta } from "../../replication/delta/encode.ts";
 import type { StopReason } from "../../replication/items/item.ts";
 import { readItem } from "../../replication/items/item-record.ts";
-import { PROGRESS_RECORD } from "../../replication/items/names.ts";
+import { PROGRESS_RECORD } from "../../replication/names.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { requestRepair } from "../../replication/items/repair.ts";
 import { readItemStatus } from "../../replication/items/status.ts";

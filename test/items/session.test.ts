@@ -4,7 +4,7 @@ import { hasCode } from "../../replication/errors.ts";
 import { readHeartbeat } from "../../replication/items/heartbeat.ts";
 import { readItem } from "../../replication/items/item-record.ts";
 import type { HeartbeatRequest } from "../../replication/items/mobility-protocol.ts";
-import { HEARTBEAT_RECORD } from "../../replication/items/names.ts";
+import { HEARTBEAT_RECORD } from "../../replication/names.ts";
 import { newRegistrationToken } from "../../replication/items/protect.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
 import { registerService } from "../../replication/items/register.ts";

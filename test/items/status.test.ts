@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { initialProgress } from "../../replication/apply/progress.ts";
 import type { HeartbeatRecord, Progress, ProtectedItem } from "../../replication/items/item.ts";
-import { HEARTBEAT_RECORD } from "../../replication/items/names.ts";
+import { HEARTBEAT_RECORD } from "../../replication/names.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
 import { itemStatus, readItemStatus } from "../../replication/items/status.ts";
 import type { StatusFacts } from "../../replication/items/status-facts.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { findItem, readItem } from "../../replication/items/item-record.ts";
-import { ITEM_RECORD, STREAMS_RECORD } from "../../replication/items/names.ts";
+import { ITEM_RECORD, STREAMS_RECORD } from "../../replication/names.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { decodeRecord, encodeRecord } from "../../replication/items/records.ts";
 import { closeStream, mintStream, startOf, type StreamsRecord } from "../../replication/items/streams.ts";

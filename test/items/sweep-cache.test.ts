@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { LeewardError } from "../../replication/errors.ts";
 import { readHeartbeat } from "../../replication/items/heartbeat.ts";
 import { changeItem } from "../../replication/items/item-record.ts";
-import { HEARTBEAT_RECORD, deltaName, journalName } from "../../replication/items/names.ts";
+import { HEARTBEAT_RECORD, deltaName, journalName } from "../../replication/names.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
 import { sweepItem } from "../../replication/items/sweep.ts";
 import { type CacheSweep, sweepCache } from "../../replication/items/sweep-cache.ts";

@@ -2,7 +2,7 @@ import type { ItemContext } from "../../replication/items/context.ts";
 import type { Progress } from "../../replication/items/item.ts";
 import { readProgress, replaceProgress } from "../../replication/apply/progress.ts";
 import { encodeDelta } from "../../replication/delta/encode.ts";
-import { deltaName, journalName, manifestName } from "../../replication/items/names.ts";
+import { deltaName, journalName, manifestName } from "../../replication/names.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { recordHeartbeat } from "../../replication/items/heartbeat.ts";
 import type { HeartbeatAnswer, HeartbeatRequest } from "../../replication/items/mobility-protocol.ts";

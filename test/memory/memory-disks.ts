@@ -1,5 +1,5 @@
 import { LeewardError, invariant } from "../../replication/errors.ts";
-import { restoredBlobName } from "../../replication/items/names.ts";
+import { restoredBlobName } from "../../replication/names.ts";
 import { PUT_PAGE_MAX_BYTES, SECTOR_BYTES } from "../../replication/limits.ts";
 import type { Clock, DiskSnapshots, RestoredDisk, TargetDisk, TargetDisks } from "../../replication/ports.ts";
 

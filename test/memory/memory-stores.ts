@@ -1,5 +1,5 @@
 import type { Clock, ItemStores, RecordStore } from "../../replication/ports.ts";
-import { ITEM_RECORD, PROGRESS_RECORD, isLastingRecord, itemContainer } from "../../replication/items/names.ts";
+import { ITEM_RECORD, PROGRESS_RECORD, isLastingRecord, itemContainer } from "../../replication/names.ts";
 import { placedRecords } from "../../replication/items/placed-records.ts";
 import { QUARANTINE_MAX_COUNT } from "../../replication/limits.ts";
 import { createMemoryDisks } from "./memory-disks.ts";

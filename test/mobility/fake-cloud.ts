@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { createServer } from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { decodeDelta } from "../../replication/delta/decode.ts";
-import { deltaName } from "../../replication/items/names.ts";
+import { deltaName } from "../../replication/names.ts";
 import { startPosition } from "../../replication/position.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
 import { NONCE } from "./replay.ts";

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import { decodeDelta } from "../../replication/delta/decode.ts";
 import type { DeltaHeader } from "../../replication/delta/delta.ts";
-import { parseDeltaName } from "../../replication/items/names.ts";
+import { parseDeltaName } from "../../replication/names.ts";
 import { startPosition } from "../../replication/position.ts";
 import type { Position } from "../../replication/position.ts";
 

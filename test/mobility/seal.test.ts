@@ -11,7 +11,7 @@ import type { JournalRecord } from "../../mobility/journal/record.ts";
 import { segmentName } from "../../mobility/journal/segment.ts";
 import { nodeFiles } from "../../mobility/node-files.ts";
 import { SEALING_NICENESS } from "../../replication/limits.ts";
-import { deltaName } from "../../replication/items/names.ts";
+import { deltaName } from "../../replication/names.ts";
 import { startPosition } from "../../replication/position.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
 import { NONCE, replay } from "./replay.ts";

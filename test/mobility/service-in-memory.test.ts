@@ -7,7 +7,7 @@ import type { OpenedService } from "../../mobility/service.ts";
 import type { HttpAnswer } from "../../mobility/upload/transport.ts";
 import { decodeDelta } from "../../replication/delta/decode.ts";
 import { hasCode } from "../../replication/errors.ts";
-import { deltaName } from "../../replication/items/names.ts";
+import { deltaName } from "../../replication/names.ts";
 import { startPosition } from "../../replication/position.ts";
 import type { DiskDescription } from "../../replication/position.ts";
 import { createMemoryMedium } from "../memory/memory-files.ts";

@@ -15,7 +15,7 @@ import { openState, stateFolder } from "../../mobility/open-state.ts";
 import type { OpenedState } from "../../mobility/open-state.ts";
 import { createPace } from "../../mobility/pace.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import { deltaName } from "../../replication/items/names.ts";
+import { deltaName } from "../../replication/names.ts";
 import { startPosition } from "../../replication/position.ts";
 import type { Position } from "../../replication/position.ts";
 import { createMemoryMedium } from "../memory/memory-files.ts";

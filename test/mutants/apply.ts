@@ -288,7 +288,7 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
   {
     name: "requests of a batch that failed are not waited for",
     why: "a request of the old claim is still on its way when the next one begins",
-    file: "replication/apply/lanes.ts",
+    file: "replication/lanes.ts",
     find: `  await Promise.all(underWay);
 `,
     replace: ``,
@@ -297,7 +297,7 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
   {
     name: "of several failures any decides",
     why: "a worker that was fenced claims again as if an answer had been lost",
-    file: "replication/apply/lanes.ts",
+    file: "replication/lanes.ts",
     find: `return failures.find((error) => hasCode(error, "fenced")) ?? failures.find((error) => hasCode(error, "outcome-unknown")) ?? failures[0];`,
     replace: `void hasCode;
   return failures[0];`,

@@ -262,7 +262,7 @@ export const AZURE_MUTANTS: readonly Mutant[] = [
   {
     name: "streams of an item are looked for by a part of its name",
     why: "disabling one item removes the disks of another",
-    file: "replication/items/names.ts",
+    file: "replication/names.ts",
     find: `container.startsWith(prefix) && /^\\d{10}$/.test(`,
     replace: `container.startsWith(prefix) && /\\d{10}$/.test(`,
     tests: [CONTRACTS, "test/items/streams.test.ts"],

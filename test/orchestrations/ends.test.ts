@@ -6,7 +6,7 @@ import { readLedger } from "../../replication/failover/ledger-record.ts";
 import { findItem } from "../../replication/items/item-record.ts";
 import type { Progress } from "../../replication/items/item.ts";
 import { recordHeartbeat } from "../../replication/items/heartbeat.ts";
-import { ITEM_RECORD, journalName } from "../../replication/items/names.ts";
+import { ITEM_RECORD, journalName } from "../../replication/names.ts";
 import { newRegistrationToken } from "../../replication/items/protect.ts";
 import { registerService } from "../../replication/items/register.ts";
 import { type JobRecord, stateDescription } from "../../replication/jobs/job.ts";

@@ -6,7 +6,7 @@ import { situationNow } from "../../replication/items/situation.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { listJobs } from "../../replication/jobs/job-record.ts";
 import { changeManaged, readManaged } from "../../replication/jobs/managed-item.ts";
-import { HEARTBEAT_RECORD } from "../../replication/items/names.ts";
+import { HEARTBEAT_RECORD } from "../../replication/names.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
 import { FLOW_SOURCE_MAX_MS, LATEST_WAIT_MS } from "../../replication/limits.ts";
 import { restoreIdOf } from "../../replication/restore/record.ts";

@@ -6,7 +6,7 @@ import { readProgress, replaceProgress } from "../../replication/apply/progress.
 import type { LeewardEvent } from "../../replication/events/event.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { findItem, findReadableItem } from "../../replication/items/item-record.ts";
-import { manifestName } from "../../replication/items/names.ts";
+import { manifestName } from "../../replication/names.ts";
 import { registerService } from "../../replication/items/register.ts";
 import type { JobRecord } from "../../replication/jobs/job.ts";
 import { openTickets } from "../../replication/items/tickets.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ITEM_RECORD } from "../../replication/items/names.ts";
+import { ITEM_RECORD } from "../../replication/names.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { requestRepair } from "../../replication/items/repair.ts";
 import { sweepItem } from "../../replication/items/sweep.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { changeItem } from "../../replication/items/item-record.ts";
-import { PROGRESS_RECORD, manifestName, pinsName } from "../../replication/items/names.ts";
+import { PROGRESS_RECORD, manifestName, pinsName } from "../../replication/names.ts";
 import { type SweepSummary, sweepItem } from "../../replication/items/sweep.ts";
 import { OLD_STREAM_KEEP_MS, ORPHAN_GRACE_MS, POINT_SETTLE_MS, TOMBSTONE_MS } from "../../replication/limits.ts";
 import { listPoints, readCatalog } from "../../replication/points/catalog.ts";

@@ -1,5 +1,5 @@
 import { textOf } from "../../replication/resources/json.ts";
-import { RESTORES_PREFIX, manifestName } from "../../replication/items/names.ts";
+import { RESTORES_PREFIX, manifestName } from "../../replication/names.ts";
 import { findItem } from "../../replication/items/item-record.ts";
 import { findManaged } from "../../replication/jobs/managed-item.ts";
 import { SECTOR_BYTES } from "../../replication/limits.ts";

@@ -1,4 +1,4 @@
-import { cacheContainer, parseDeltaName } from "../../replication/items/names.ts";
+import { cacheContainer, parseDeltaName } from "../../replication/names.ts";
 import { CACHE_GRANT_MS } from "../../replication/limits.ts";
 import type { CacheAccess, ItemStores } from "../../replication/ports.ts";
 import type { HttpAnswer } from "../../mobility/upload/transport.ts";

@@ -1,7 +1,7 @@
 import { hasCode } from "../../replication/errors.ts";
 import { readProgress } from "../../replication/apply/progress.ts";
 import { decodeDelta, verifyFrames } from "../../replication/delta/decode.ts";
-import { deltaName, journalName, manifestName } from "../../replication/items/names.ts";
+import { deltaName, journalName, manifestName } from "../../replication/names.ts";
 import type { Progress } from "../../replication/items/item.ts";
 import type { RecordStore } from "../../replication/ports.ts";
 import { type Position, samePosition } from "../../replication/position.ts";

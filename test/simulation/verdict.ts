@@ -2,7 +2,7 @@ import { hasCode } from "../../replication/errors.ts";
 import { readOverview } from "../../replication/items/overview.ts";
 import { findItem } from "../../replication/items/item-record.ts";
 import { decodeProgress, readProgress } from "../../replication/apply/progress.ts";
-import { PROGRESS_RECORD, manifestName } from "../../replication/items/names.ts";
+import { PROGRESS_RECORD, manifestName } from "../../replication/names.ts";
 import { listJobs } from "../../replication/jobs/job-record.ts";
 import { findManaged } from "../../replication/jobs/managed-item.ts";
 import { readLedger } from "../../replication/failover/ledger-record.ts";

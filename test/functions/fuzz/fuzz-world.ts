@@ -4,7 +4,7 @@ import type { Application } from "../../../functions/wiring.ts";
 import { applyHints } from "../../../functions/apply-hints.ts";
 import { restoreSlices } from "../../../functions/restore-slices.ts";
 import { LeewardError } from "../../../replication/errors.ts";
-import { deltaName } from "../../../replication/items/names.ts";
+import { deltaName } from "../../../replication/names.ts";
 import { tokenHash } from "../../../replication/items/tokens.ts";
 import { ensureManaged } from "../../../replication/jobs/managed-item.ts";
 import type { WorkMessage } from "../../../replication/operations/work-queue.ts";

@@ -8,7 +8,7 @@ import { openDiskSnapshots } from "../../../azure/disk-snapshots.ts";
 import { openRestoreAccess } from "../../../azure/restore-access.ts";
 import { openTargetDisks } from "../../../azure/target-disks.ts";
 import { openWorkQueue } from "../../../azure/work-queue.ts";
-import { cacheContainer } from "../../../replication/items/names.ts";
+import { cacheContainer } from "../../../replication/names.ts";
 import { type TestAccounts, newItemId, startAccounts } from "./accounts.ts";
 
 const HOUR_MS = 60 * 60_000;

@@ -12,7 +12,7 @@ import {
   quarantineContainer,
   restoreContainer,
   restoredBlobName,
-} from "../../../replication/items/names.ts";
+} from "../../../replication/names.ts";
 import { diskSnapshotsContract } from "../../contracts/disk-snapshots.ts";
 import { itemStoresContract } from "../../contracts/item-stores.ts";
 import { recordStoreContract } from "../../contracts/record-store.ts";

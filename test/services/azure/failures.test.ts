@@ -5,7 +5,7 @@ import { openItemStores } from "../../../azure/item-stores.ts";
 import { openRecords } from "../../../azure/records.ts";
 import { openTargetDisks } from "../../../azure/target-disks.ts";
 import type { StorageOperation } from "../../../local/storage/operation.ts";
-import { itemContainer } from "../../../replication/items/names.ts";
+import { itemContainer } from "../../../replication/names.ts";
 import { type TestAccounts, newItemId, startAccounts } from "./accounts.ts";
 
 const MIB = 1024 * 1024;

@@ -14,7 +14,7 @@ import { settleMobility } from "../../../functions/settle-mobility.ts";
 import { showItem } from "../../../functions/show-item.ts";
 import { sweep } from "../../../functions/sweep.ts";
 import { type ApplicationSource, connectApplication } from "../../../functions/wiring.ts";
-import { HINTS_QUEUE, RESTORES_QUEUE, deltaName } from "../../../replication/items/names.ts";
+import { HINTS_QUEUE, RESTORES_QUEUE, deltaName } from "../../../replication/names.ts";
 import type { HeartbeatAnswer, RegisterAnswer } from "../../../replication/items/mobility-protocol.ts";
 import type { DiskDescription } from "../../../replication/position.ts";
 import { call, deliver, deltaOf, fire } from "../../functions/app-under-test.ts";

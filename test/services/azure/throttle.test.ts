@@ -10,7 +10,7 @@ import { applySlice } from "../../../replication/apply/run.ts";
 import type { ExtentContent } from "../../../replication/delta/delta.ts";
 import { encodeDelta } from "../../../replication/delta/encode.ts";
 import { PUT_PAGE_MAX_BYTES, SLICE_MS } from "../../../replication/limits.ts";
-import { deltaName } from "../../../replication/items/names.ts";
+import { deltaName } from "../../../replication/names.ts";
 import { protectItem } from "../../../replication/items/protect.ts";
 import { startOf } from "../../../replication/items/streams.ts";
 import type { ItemStores } from "../../../replication/ports.ts";

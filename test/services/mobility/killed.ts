@@ -10,7 +10,7 @@ import type { ServiceState } from "../../../mobility/epochs/state.ts";
 import { readSegment, segmentNumber } from "../../../mobility/journal/segment.ts";
 import type { IntactRecord } from "../../../mobility/journal/segment.ts";
 import { nodeFiles } from "../../../mobility/node-files.ts";
-import { deltaName } from "../../../replication/items/names.ts";
+import { deltaName } from "../../../replication/names.ts";
 import { replay } from "../../mobility/replay.ts";
 import { until } from "./world.ts";
 import type { World } from "./world.ts";

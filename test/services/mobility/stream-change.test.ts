@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseDeltaName } from "../../../replication/items/names.ts";
+import { parseDeltaName } from "../../../replication/names.ts";
 import { connectNbd } from "../../mobility/nbd-client.ts";
 import { replay } from "../../mobility/replay.ts";
 import { createWorld, noise, until } from "./world.ts";

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { connectBlobs } from "../../../azure/connections.ts";
 import { openRecords } from "../../../azure/records.ts";
 import { TARGET_ACCOUNT } from "../../../local/supervisor/cloud.ts";
-import { itemContainer, manifestName, pinsName } from "../../../replication/items/names.ts";
+import { itemContainer, manifestName, pinsName } from "../../../replication/names.ts";
 import { placedRecords } from "../../../replication/items/placed-records.ts";
 import { encodeRecord } from "../../../replication/items/records.ts";
 import type { PointPins } from "../../../replication/points/pins.ts";

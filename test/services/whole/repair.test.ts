@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { TARGET_ACCOUNT } from "../../../local/supervisor/cloud.ts";
-import { diskContainer } from "../../../replication/items/names.ts";
+import { diskContainer } from "../../../replication/names.ts";
 import { until } from "./until.ts";
 import { type Answer, ITEM, SEED, blobsOf, proven, startWorld } from "./world.ts";
 

@@ -1,6 +1,6 @@
 import { expect, it, onTestFinished } from "vitest";
 import { CACHE_ACCOUNT, TARGET_ACCOUNT } from "../../../local/supervisor/cloud.ts";
-import { cacheContainer, diskContainer } from "../../../replication/items/names.ts";
+import { cacheContainer, diskContainer } from "../../../replication/names.ts";
 import { clientsTo, contentOf, fillDisks, flowsOf, makeMachines, openGuest, targetOf } from "./machines.ts";
 import { blobsOf, startWorld } from "./world.ts";
 

@@ -1,6 +1,6 @@
 /** The names of everything that Leeward keeps in storage, in one place. Numbers have fixed width, so that names sort as text and the next one is computed. */
-import { LeewardError } from "../errors.ts";
-import { DISK_ID_MAX_LENGTH, ITEM_ID_MAX_LENGTH } from "../limits.ts";
+import { LeewardError } from "./errors.ts";
+import { DISK_ID_MAX_LENGTH, ITEM_ID_MAX_LENGTH } from "./limits.ts";
 
 const CACHE_PREFIX = "leeward-cache-";
 const ITEM_PREFIX = "leeward-item-";

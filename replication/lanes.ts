@@ -1,4 +1,4 @@
-import { hasCode } from "../errors.ts";
+import { hasCode } from "./errors.ts";
 
 /**
  * Runs `work` on each item, at most `lanes` at a time, taking items in order and only when a lane is free (so a generator stays lazy).

@@ -1,6 +1,6 @@
 import { type LeewardError, invariant } from "../errors.ts";
 import { applyBatch } from "./apply.ts";
-import { takeDuePoint } from "../points/take-point.ts";
+import { takeDuePoint } from "./take-point.ts";
 import { type Batch, readBatch } from "./batch.ts";
 import type { Claim } from "./claim.ts";
 import { LARGE_BATCH_LOOK_MS } from "./limits.ts";

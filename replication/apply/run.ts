@@ -2,7 +2,7 @@ import { LeewardError, hasCode } from "../errors.ts";
 import { findItem } from "../items/item-record.ts";
 import type { Progress, StopReason } from "../items/item.ts";
 import { readPointWanted } from "../points/point-wanted.ts";
-import { takeDuePoint } from "../points/take-point.ts";
+import { takeDuePoint } from "./take-point.ts";
 import { applyNext } from "./apply-next.ts";
 import { claimItem } from "./claim.ts";
 import type { Claim } from "./claim.ts";

@@ -24,7 +24,7 @@ export const POINT_MUTANTS: readonly Mutant[] = [
   {
     name: "a snapshot is taken whatever the disk's sequence number is",
     why: "a disk that a newer worker has raised and not yet written passes for ours (rule 3)",
-    file: "replication/points/take-point.ts",
+    file: "replication/apply/take-point.ts",
     find: `if (found.sequenceNumber !== generation) {`,
     replace: `if (found.sequenceNumber < 0) {`,
     tests: ["test/apply/worker.test.ts"],
@@ -32,7 +32,7 @@ export const POINT_MUTANTS: readonly Mutant[] = [
   {
     name: "a manifest replaces the tombstone that has its name",
     why: "a point comes into being whose snapshots the sweep has removed (rule 2)",
-    file: "replication/points/take-point.ts",
+    file: "replication/apply/take-point.ts",
     find: `send: () => open.records.create(manifestName(pointId), encodePoint(manifest)),`,
     replace: `send: () => open.records.put(manifestName(pointId), encodePoint(manifest)).then(() => ""),`,
     tests: ["test/apply/points.test.ts"],
@@ -40,7 +40,7 @@ export const POINT_MUTANTS: readonly Mutant[] = [
   {
     name: "a point says crash-consistent whatever it is",
     why: "a failover to the latest application-consistent point finds none",
-    file: "replication/points/take-point.ts",
+    file: "replication/apply/take-point.ts",
     find: `consistency: progress.consistency,`,
     replace: `consistency: "crash",`,
     tests: ["test/apply/points.test.ts"],
@@ -337,7 +337,7 @@ export const POINT_MUTANTS: readonly Mutant[] = [
   {
     name: "a point without one of its disks is a point",
     why: "a machine starts without some of its disks (rule 2)",
-    file: "replication/points/take-point.ts",
+    file: "replication/apply/take-point.ts",
     find: `disks: item.disks.map((disk) => {`,
     replace: `disks: item.disks.slice(0, 1).map((disk) => {`,
     tests: ["test/apply/points.test.ts", SIMULATION],

@@ -84,7 +84,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
         replace: "if (lookedMs > -Infinity) return true;",
       },
       {
-        file: "replication/points/take-point.ts",
+        file: "replication/apply/take-point.ts",
         find: 'return decision.kind === "due" && (await isStreamOpen(open)) ?',
         replace: 'return decision.kind === "due" ?',
       },

@@ -1,19 +1,19 @@
-import { whileBusy } from "../apply/busy.ts";
-import { targetDisks } from "../apply/claim.ts";
-import type { Claim } from "../apply/claim.ts";
+import { whileBusy } from "./busy.ts";
+import { targetDisks } from "./claim.ts";
+import type { Claim } from "./claim.ts";
 import { inLanes } from "../lanes.ts";
-import { isStreamOpen } from "../apply/open-stream.ts";
-import { isBoundary } from "../apply/progress.ts";
+import { isStreamOpen } from "./open-stream.ts";
+import { isBoundary } from "./progress.ts";
 import { LeewardError, invariant } from "../errors.ts";
 import { readHeartbeat } from "../items/heartbeat.ts";
 import { manifestName } from "../names.ts";
 import { DISK_REQUESTS_IN_FLIGHT } from "../limits.ts";
 import type { TargetDisk } from "../ports.ts";
-import { encodePoint, makePointId } from "./manifest.ts";
-import type { PointManifest } from "./manifest.ts";
-import { pointDue, pointReason } from "./point-due.ts";
-import type { PointDecision } from "./point-due.ts";
-import type { PointWanted } from "./point-wanted.ts";
+import { encodePoint, makePointId } from "../points/manifest.ts";
+import type { PointManifest } from "../points/manifest.ts";
+import { pointDue, pointReason } from "../points/point-due.ts";
+import type { PointDecision } from "../points/point-due.ts";
+import type { PointWanted } from "../points/point-wanted.ts";
 
 /**
  * Takes a recovery point if one is due ("marked" asks only for a point that the delta applied last is meant for; `wanted` is what a failover waits for).

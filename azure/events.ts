@@ -3,7 +3,7 @@ import { LeewardError } from "../replication/errors.ts";
 import type { LeewardEvent } from "../replication/events/event.ts";
 import { EVENTS_PAUSE_MS, EVENTS_SEND_MS } from "../replication/limits.ts";
 import type { Clock } from "../replication/ports.ts";
-import type { EventPublisher } from "../replication/ports-events.ts";
+import type { EventPublisher } from "../replication/events/publisher.ts";
 import { defaultCredential } from "./credential.ts";
 import { isCredentialFailure } from "./errors.ts";
 

@@ -17,7 +17,7 @@ import { type LargeBatches, createLargeBatches } from "../replication/apply/larg
 import { type PointCache, createPointCache } from "../replication/points/point-cache.ts";
 import type { WorkQueue } from "../replication/operations/work-queue.ts";
 import type { CacheAccess, Clock, Ids, ItemStores, RecordStore, RestoreAccess, Timer } from "../replication/ports.ts";
-import type { EventPublisher } from "../replication/ports-events.ts";
+import type { EventPublisher } from "../replication/events/publisher.ts";
 import { type Tickets, openTickets } from "../replication/items/tickets.ts";
 import { LARGE_BATCHES_AT_ONCE } from "./limits.ts";
 import { type HintBell, openHintBell } from "./hint-bell.ts";

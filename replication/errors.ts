@@ -140,7 +140,7 @@ const ERRORS = {
     hint: "Azure answered in a way that its contract does not have. Please report it with the facts.",
   },
 
-  // Events out (replication/ports-events.ts).
+  // Events out (replication/events/publisher.ts).
   "events-unavailable": {
     retryable: true,
     hint: "The Event Grid topic cannot be reached. Replication does not need it; what it was not told is told when it is back.",

@@ -3,7 +3,7 @@ import type { ItemContext } from "../../replication/items/context.ts";
 import type { Tickets } from "../../replication/items/tickets.ts";
 import type { WorkQueue } from "../../replication/operations/work-queue.ts";
 import type { RecordStore } from "../../replication/ports.ts";
-import type { EventPublisher } from "../../replication/ports-events.ts";
+import type { EventPublisher } from "../../replication/events/publisher.ts";
 import { type ManagedItem, readManaged } from "../../replication/jobs/managed-item.ts";
 import type { Failed, ResourceManager } from "../../replication/ports-resource-manager.ts";
 

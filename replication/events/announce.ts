@@ -7,7 +7,7 @@ import { type ItemStatus, readItemStatus } from "../items/status.ts";
 import { EVENT_POINT_NAMES_MAX_COUNT, EVENTS_PER_SEND_MAX_COUNT, EVENTS_WAITING_MAX_COUNT, RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
 import { isPointId, readPoint } from "../points/manifest.ts";
 import type { RecordStore } from "../ports.ts";
-import type { EventPublisher } from "../ports-events.ts";
+import type { EventPublisher } from "./publisher.ts";
 import { type Announced, readAnnounced, replaceAnnounced } from "./announced.ts";
 import { type LeewardEvent, healthChanged, pointCreated } from "./event.ts";
 

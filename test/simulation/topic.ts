@@ -1,5 +1,5 @@
 import type { LeewardEvent } from "../../replication/events/event.ts";
-import type { EventPublisher } from "../../replication/ports-events.ts";
+import type { EventPublisher } from "../../replication/events/publisher.ts";
 import { EVENTS_PER_SEND_MAX_COUNT } from "../../replication/limits.ts";
 import type { SimulatedProcess } from "./process.ts";
 

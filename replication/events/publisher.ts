@@ -1,4 +1,4 @@
-import type { LeewardEvent } from "./events/event.ts";
+import type { LeewardEvent } from "./event.ts";
 
 /** A topic that other programs subscribe to. What is sent to it are facts that the records hold anyway: no work waits for it, and none fails with it. */
 export interface EventPublisher {

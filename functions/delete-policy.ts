@@ -1,5 +1,5 @@
 import type { HttpFunctionOptions } from "@azure/functions";
-import { deletePolicy as remove } from "../replication/policies/policy-records.ts";
+import { deletePolicy as remove } from "../replication/items/policy-records.ts";
 import { httpHandler } from "./http-edge.ts";
 import type { ApplicationSource } from "./wiring.ts";
 

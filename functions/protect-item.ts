@@ -3,7 +3,7 @@ import { flowClient } from "../orchestrations/durable.ts";
 import { LeewardError } from "../replication/errors.ts";
 import { findManaged } from "../replication/jobs/managed-item.ts";
 import { policyFromMinutes } from "../replication/policies/policy.ts";
-import { protectByPolicy } from "../replication/policies/policy-records.ts";
+import { protectByPolicy } from "../replication/items/policy-records.ts";
 import { bodyOfEither, httpHandler, requestIdOf } from "./http-edge.ts";
 import { operationReply } from "./operation-reply.ts";
 import { protectBody, protectMachineBody } from "./request-shapes.ts";

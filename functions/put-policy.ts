@@ -1,5 +1,5 @@
 import type { HttpFunctionOptions } from "@azure/functions";
-import { putPolicy as put } from "../replication/policies/policy-records.ts";
+import { putPolicy as put } from "../replication/items/policy-records.ts";
 import { bodyOf, httpHandler } from "./http-edge.ts";
 import { policyBody } from "./request-shapes.ts";
 import { storedPolicyView } from "./views.ts";

@@ -1,5 +1,5 @@
 import type { HttpFunctionOptions } from "@azure/functions";
-import { readPolicy } from "../replication/policies/policy-records.ts";
+import { readPolicy } from "../replication/items/policy-records.ts";
 import { httpHandler } from "./http-edge.ts";
 import { storedPolicyView } from "./views.ts";
 import type { ApplicationSource } from "./wiring.ts";

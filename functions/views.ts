@@ -6,7 +6,7 @@ import type { ItemOverview } from "../replication/items/overview.ts";
 import type { ItemStatus } from "../replication/items/status.ts";
 import type { NamedMapping } from "../replication/networks/mapping-records.ts";
 import { policyInMinutes } from "../replication/policies/policy.ts";
-import type { PolicyRecord } from "../replication/policies/policy-records.ts";
+import type { PolicyRecord } from "../replication/items/policy-records.ts";
 import type { ManagedItem } from "../replication/jobs/managed-item.ts";
 import { type PointManifest, pointTimeMs } from "../replication/points/manifest.ts";
 import type { Position } from "../replication/position.ts";

@@ -16,7 +16,7 @@ import {
   readManaged,
   removeDamagedManaged,
 } from "../replication/jobs/managed-item.ts";
-import { readPolicy } from "../replication/policies/policy-records.ts";
+import { readPolicy } from "../replication/items/policy-records.ts";
 import { UNPROTECTED, decideOperation, refusalError } from "../replication/states/decide.ts";
 import { offeredOperations } from "../replication/states/offered.ts";
 import type { Flow, Operation } from "../replication/states/states.ts";

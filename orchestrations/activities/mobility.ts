@@ -5,7 +5,7 @@ import { readHeartbeat, requireProgress } from "../../replication/items/heartbea
 import { readItem } from "../../replication/items/item-record.ts";
 import { speaksOf } from "../../replication/items/repair-report.ts";
 import { newRegistrationToken } from "../../replication/items/protect.ts";
-import { protectByPolicy } from "../../replication/policies/policy-records.ts";
+import { protectByPolicy } from "../../replication/items/policy-records.ts";
 import { AZURE_BUSY_MS } from "../../replication/limits.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { textOf } from "../../replication/resources/json.ts";

@@ -136,7 +136,7 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
   {
     name: "a policy that items have can be deleted",
     why: "items follow a policy that is not there",
-    file: "replication/policies/policy-records.ts",
+    file: "replication/items/policy-records.ts",
     find: `  if (itemId !== undefined) {
     throw new LeewardError("in-use"`,
     replace: `  if (itemId === "") {
@@ -146,7 +146,7 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
   {
     name: "a changed policy does not reach its items",
     why: "points are taken and kept by the old one",
-    file: "replication/policies/policy-records.ts",
+    file: "replication/items/policy-records.ts",
     find: `    for (const itemId of await itemsWith(context, name)) await applyPolicy(context, itemId, record);
 `,
     replace: ``,

@@ -13,7 +13,7 @@ import { restoreIdOf } from "../../replication/restore/record.ts";
 import { deleteRestore } from "../../replication/restore/remove.ts";
 import { readItem } from "../../replication/items/item-record.ts";
 import { addMapping, listMappings } from "../../replication/networks/mapping-records.ts";
-import { putPolicy } from "../../replication/policies/policy-records.ts";
+import { putPolicy } from "../../replication/items/policy-records.ts";
 import { textOf } from "../../replication/resources/json.ts";
 import { network } from "../resources/samples.ts";
 import { SOURCE_GROUP } from "../planning/samples.ts";

@@ -1,17 +1,17 @@
 import { LeewardError } from "../errors.ts";
-import { changeItem, findReadableItem } from "../items/item-record.ts";
+import { changeItem, findReadableItem } from "./item-record.ts";
 import { POLICIES_PREFIX, isItemId, policyRecordName } from "../names.ts";
-import { decodeOwn } from "../items/change-record.ts";
-import { nothing, unlessDamaged } from "../items/damaged.ts";
-import { encodeRecord } from "../items/records.ts";
-import { requireField } from "../items/request-rules.ts";
+import { decodeOwn } from "./change-record.ts";
+import { nothing, unlessDamaged } from "./damaged.ts";
+import { encodeRecord } from "./records.ts";
+import { requireField } from "./request-rules.ts";
 import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT, POLICIES_MAX_COUNT, RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
 import { inLanes } from "../lanes.ts";
-import type { ItemContext } from "../items/context.ts";
-import type { ProtectedItem, ReplicationPolicy } from "../items/item.ts";
-import { type ProtectAnswer, type ProtectRequest, protectItem } from "../items/protect.ts";
+import type { ItemContext } from "./context.ts";
+import type { ProtectedItem, ReplicationPolicy } from "./item.ts";
+import { type ProtectAnswer, type ProtectRequest, protectItem } from "./protect.ts";
 import type { ItemStores, RecordStore } from "../ports.ts";
-import { type PolicyInMinutes, policyFromMinutes, samePolicy } from "./policy.ts";
+import { type PolicyInMinutes, policyFromMinutes, samePolicy } from "../policies/policy.ts";
 
 /** `policies/{name}.json` in the control container. Changed by compare-and-set only. */
 export interface PolicyRecord {

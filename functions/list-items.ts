@@ -1,5 +1,5 @@
 import type { HttpFunctionOptions } from "@azure/functions";
-import { listOverviews } from "../replication/items/overview.ts";
+import { listOverviews } from "../replication/operations/overview.ts";
 import { httpHandler } from "./http-edge.ts";
 import { overviewView } from "./views.ts";
 import type { ApplicationSource } from "./wiring.ts";

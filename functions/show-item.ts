@@ -1,5 +1,5 @@
 import type { HttpFunctionOptions } from "@azure/functions";
-import { readOverview } from "../replication/items/overview.ts";
+import { readOverview } from "../replication/operations/overview.ts";
 import { httpHandler, itemOf } from "./http-edge.ts";
 import { overviewView } from "./views.ts";
 import type { ApplicationSource } from "./wiring.ts";

@@ -2,7 +2,7 @@ import type { LeewardError } from "../replication/errors.ts";
 import type { AppPointStatus } from "../replication/items/app-point.ts";
 import type { ProtectedItem, RepairRequest, ServiceSession } from "../replication/items/item.ts";
 import type { HealthError } from "../replication/items/health.ts";
-import type { ItemOverview } from "../replication/items/overview.ts";
+import type { ItemOverview } from "../replication/operations/overview.ts";
 import type { ItemStatus } from "../replication/items/status.ts";
 import type { NamedMapping } from "../replication/networks/mapping-records.ts";
 import { policyInMinutes } from "../replication/policies/policy.ts";

@@ -1,5 +1,5 @@
 import type { FailoverStarter } from "../replication/alerts/handle-alert.ts";
-import { situationNow } from "../replication/items/situation.ts";
+import { situationNow } from "../replication/operations/situation.ts";
 import { findManaged } from "../replication/jobs/managed-item.ts";
 import { offeredOperations } from "../replication/states/offered.ts";
 import type { FlowContext } from "./activities/context.ts";

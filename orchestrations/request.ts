@@ -4,7 +4,7 @@ import { changeLedger, hasLedger } from "../replication/failover/ledger-record.t
 import { nothing, unlessDamaged } from "../replication/items/damaged.ts";
 import { findReadableItem } from "../replication/items/item-record.ts";
 import { requireItemId } from "../replication/items/request-rules.ts";
-import { situationNow, situationToRepair } from "../replication/items/situation.ts";
+import { situationNow, situationToRepair } from "../replication/operations/situation.ts";
 import { type JobRecord, failJob, isEnded, newJob, remadeJob, requireSameRequest } from "../replication/jobs/job.ts";
 import { changeJob, ensureJob, findJob, forgetOldJobs } from "../replication/jobs/job-record.ts";
 import {

@@ -4,7 +4,7 @@ import { findReadableItem, readItem } from "../../replication/items/item-record.
 import { createMemoryRecords } from "../memory/memory-records.ts";
 import { placedRecords } from "../../replication/items/placed-records.ts";
 import { HEARTBEAT_RECORD, ITEM_RECORD, PROGRESS_RECORD, STREAMS_RECORD, itemContainer } from "../../replication/names.ts";
-import { listOverviews, readOverview } from "../../replication/items/overview.ts";
+import { listOverviews, readOverview } from "../../replication/operations/overview.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { encodeRecord } from "../../replication/items/records.ts";
 import { registerService } from "../../replication/items/register.ts";

@@ -15,7 +15,7 @@ import {
   pinsName,
   restoreRecordName,
 } from "../../replication/names.ts";
-import { listOverviews, readOverview } from "../../replication/items/overview.ts";
+import { listOverviews, readOverview } from "../../replication/operations/overview.ts";
 import { placedRecords } from "../../replication/items/placed-records.ts";
 import { decodeRecord, encodeRecord } from "../../replication/items/records.ts";
 import { sweepItem } from "../../replication/items/sweep.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { listOverviews, readOverview } from "../../replication/items/overview.ts";
+import { listOverviews, readOverview } from "../../replication/operations/overview.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { ensureManaged } from "../../replication/jobs/managed-item.ts";
 import type { ItemStores } from "../../replication/ports.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { LeewardError } from "../../replication/errors.ts";
 import { HEARTBEAT_RECORD, ITEM_RECORD, PROGRESS_RECORD, STREAMS_RECORD } from "../../replication/names.ts";
-import { readOverview } from "../../replication/items/overview.ts";
+import { readOverview } from "../../replication/operations/overview.ts";
 import { type OperationRequest, tendFlow } from "../../orchestrations/request.ts";
 import { enable, failover, plainOperation, protectedWorld } from "./world.ts";
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { readLedger } from "../../replication/failover/ledger-record.ts";
 import { readProgress, replaceProgress } from "../../replication/apply/progress.ts";
 import { readPoint } from "../../replication/points/manifest.ts";
-import { situationNow } from "../../replication/items/situation.ts";
+import { situationNow } from "../../replication/operations/situation.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { listJobs } from "../../replication/jobs/job-record.ts";
 import { changeManaged, readManaged } from "../../replication/jobs/managed-item.ts";

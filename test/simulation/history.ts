@@ -1,5 +1,5 @@
 import { readProgress } from "../../replication/apply/progress.ts";
-import { readOverview } from "../../replication/items/overview.ts";
+import { readOverview } from "../../replication/operations/overview.ts";
 import { findItem } from "../../replication/items/item-record.ts";
 import { canGoOn, damage } from "./damage.ts";
 import { type Operator, createOperator } from "./operator.ts";

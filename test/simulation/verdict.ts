@@ -1,5 +1,5 @@
 import { hasCode } from "../../replication/errors.ts";
-import { readOverview } from "../../replication/items/overview.ts";
+import { readOverview } from "../../replication/operations/overview.ts";
 import { findItem } from "../../replication/items/item-record.ts";
 import { decodeProgress, readProgress } from "../../replication/apply/progress.ts";
 import { PROGRESS_RECORD, manifestName } from "../../replication/names.ts";

@@ -3,11 +3,11 @@ import type { LeewardError } from "../errors.ts";
 import { type ManagedItem, findManaged } from "../jobs/managed-item.ts";
 import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
 import type { Situation } from "../states/decide.ts";
-import type { ItemContext } from "./context.ts";
-import { unlessDamaged } from "./damaged.ts";
-import { findItem } from "./item-record.ts";
+import type { ItemContext } from "../items/context.ts";
+import { unlessDamaged } from "../items/damaged.ts";
+import { findItem } from "../items/item-record.ts";
 import { situationNow } from "./situation.ts";
-import { type ItemStatus, readItemStatus } from "./status.ts";
+import { type ItemStatus, readItemStatus } from "../items/status.ts";
 
 /** An item as operators see it. At least one of the three is there. */
 export interface ItemOverview {

@@ -4,10 +4,10 @@ import { decideFact, type Situation } from "../states/decide.ts";
 import type { ItemStores } from "../ports.ts";
 import type { ReplicationFact } from "../states/states.ts";
 import { readProgress } from "../apply/progress.ts";
-import type { ItemContext } from "./context.ts";
-import { unlessDamaged } from "./damaged.ts";
-import { readHeartbeat } from "./heartbeat.ts";
-import type { HeartbeatRecord, Progress } from "./item.ts";
+import type { ItemContext } from "../items/context.ts";
+import { unlessDamaged } from "../items/damaged.ts";
+import { readHeartbeat } from "../items/heartbeat.ts";
+import type { HeartbeatRecord, Progress } from "../items/item.ts";
 
 /** What replication reports of itself now; undefined while there is nothing to tell. */
 function factOf(progress: Progress, heartbeat: HeartbeatRecord | undefined): ReplicationFact | undefined {

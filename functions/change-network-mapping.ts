@@ -1,5 +1,5 @@
 import type { HttpFunctionOptions } from "@azure/functions";
-import { retargetMapping } from "../replication/networks/mapping-records.ts";
+import { retargetMapping } from "../replication/planning/mapping-records.ts";
 import { bodyOf, httpHandler } from "./http-edge.ts";
 import { mappingChangeBody } from "./request-shapes.ts";
 import { mappingView } from "./views.ts";

@@ -1,5 +1,5 @@
 import type { HttpFunctionOptions } from "@azure/functions";
-import { removeMapping } from "../replication/networks/mapping-records.ts";
+import { removeMapping } from "../replication/planning/mapping-records.ts";
 import { httpHandler } from "./http-edge.ts";
 import type { ApplicationSource } from "./wiring.ts";
 

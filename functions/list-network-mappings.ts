@@ -1,5 +1,5 @@
 import type { HttpFunctionOptions } from "@azure/functions";
-import { listMappings } from "../replication/networks/mapping-records.ts";
+import { listMappings } from "../replication/planning/mapping-records.ts";
 import { httpHandler } from "./http-edge.ts";
 import { mappingView } from "./views.ts";
 import type { ApplicationSource } from "./wiring.ts";

@@ -1,5 +1,5 @@
 import type { HttpFunctionOptions } from "@azure/functions";
-import { addMapping } from "../replication/networks/mapping-records.ts";
+import { addMapping } from "../replication/planning/mapping-records.ts";
 import { bodyOf, httpHandler } from "./http-edge.ts";
 import { mappingBody } from "./request-shapes.ts";
 import { mappingView } from "./views.ts";

@@ -4,7 +4,7 @@ import type { ProtectedItem, RepairRequest, ServiceSession } from "../replicatio
 import type { HealthError } from "../replication/items/health.ts";
 import type { ItemOverview } from "../replication/operations/overview.ts";
 import type { ItemStatus } from "../replication/items/status.ts";
-import type { NamedMapping } from "../replication/networks/mapping-records.ts";
+import type { NamedMapping } from "../replication/planning/mapping-records.ts";
 import { policyInMinutes } from "../replication/policies/policy.ts";
 import type { PolicyRecord } from "../replication/items/policy-records.ts";
 import type { ManagedItem } from "../replication/jobs/managed-item.ts";

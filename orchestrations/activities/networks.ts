@@ -1,5 +1,5 @@
 import { hasCode } from "../../replication/errors.ts";
-import { addMapping } from "../../replication/networks/mapping-records.ts";
+import { addMapping } from "../../replication/planning/mapping-records.ts";
 import { readInventory } from "../../replication/resources/read-inventory.ts";
 import type { FlowRun } from "../flow-run.ts";
 import { type FlowContext, managedOf, managementOf } from "./context.ts";

@@ -7,7 +7,7 @@ import { noteError } from "../../replication/jobs/job.ts";
 import { changeJob } from "../../replication/jobs/job-record.ts";
 import { nothing, unlessDamaged } from "../../replication/items/damaged.ts";
 import type { PlanOptions } from "../../replication/planning/options.ts";
-import { type NamedMapping, listMappings } from "../../replication/networks/mapping-records.ts";
+import { type NamedMapping, listMappings } from "../../replication/planning/mapping-records.ts";
 import { readInventory } from "../../replication/resources/read-inventory.ts";
 import { readTargetFacts } from "../../replication/resources/read-target-facts.ts";
 import type { KnownFacts } from "../../replication/resources/target-facts.ts";

@@ -21,7 +21,7 @@ import { changeJob } from "../../replication/jobs/job-record.ts";
 import { AZURE_BUSY_MS } from "../../replication/limits.ts";
 import type { Begun } from "../../replication/ports-resource-manager.ts";
 import { nothing, unlessDamaged } from "../../replication/items/damaged.ts";
-import { forgetNetwork } from "../../replication/networks/mapping-records.ts";
+import { forgetNetwork } from "../../replication/planning/mapping-records.ts";
 import { listOf, textOf } from "../../replication/resources/json.ts";
 import { removeRestore } from "../../replication/restore/remove.ts";
 import type { FlowRun } from "../flow-run.ts";

@@ -171,7 +171,7 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
   {
     name: "a network that is gone stays mapped",
     why: "the next item is planned into a network that is not there",
-    file: "replication/networks/mapping-records.ts",
+    file: "replication/planning/mapping-records.ts",
     find: `return kept.length === mappings.length ? { kind: "unchanged", mappings } :`,
     replace: `return kept.length <= mappings.length ? { kind: "unchanged", mappings } :`,
     tests: ["test/orchestrations/flows.test.ts"],

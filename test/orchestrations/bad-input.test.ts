@@ -5,7 +5,7 @@ import { readLedger } from "../../replication/failover/ledger-record.ts";
 import type { JobRecord } from "../../replication/jobs/job.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import type { PointRequest } from "../../replication/failover/choose-point.ts";
-import { listMappings } from "../../replication/networks/mapping-records.ts";
+import { listMappings } from "../../replication/planning/mapping-records.ts";
 import type { PlanOptions } from "../../replication/planning/options.ts";
 import { PLAN_REFUSALS, type PlanRefusalCode } from "../../replication/planning/plan.ts";
 import { readCatalog } from "../../replication/points/catalog.ts";

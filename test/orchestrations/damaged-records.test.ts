@@ -6,7 +6,7 @@ import { listOverviews } from "../../replication/operations/overview.ts";
 import { type JobRecord, stateDescription } from "../../replication/jobs/job.ts";
 import { findJob, listJobs } from "../../replication/jobs/job-record.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
-import { addMapping, listMappings } from "../../replication/networks/mapping-records.ts";
+import { addMapping, listMappings } from "../../replication/planning/mapping-records.ts";
 import { deletePolicy, listPolicies, putPolicy, readPolicy } from "../../replication/items/policy-records.ts";
 import { damages } from "../memory/damages.ts";
 import { network } from "../resources/samples.ts";

@@ -12,7 +12,7 @@ import { FLOW_SOURCE_MAX_MS, LATEST_WAIT_MS } from "../../replication/limits.ts"
 import { restoreIdOf } from "../../replication/restore/record.ts";
 import { deleteRestore } from "../../replication/restore/remove.ts";
 import { readItem } from "../../replication/items/item-record.ts";
-import { addMapping, listMappings } from "../../replication/networks/mapping-records.ts";
+import { addMapping, listMappings } from "../../replication/planning/mapping-records.ts";
 import { putPolicy } from "../../replication/items/policy-records.ts";
 import { textOf } from "../../replication/resources/json.ts";
 import { network } from "../resources/samples.ts";

@@ -4,7 +4,7 @@ import { NETWORK_MAPPINGS_RECORD } from "../names.ts";
 import { decodeRecord, encodeRecord } from "../items/records.ts";
 import { requireField } from "../items/request-rules.ts";
 import { NETWORK_MAPPINGS_MAX_COUNT, RECORD_CHANGES_MAX_TRIES, RESOURCE_ID_MAX_LENGTH } from "../limits.ts";
-import { regionName, sameName } from "../planning/name-rules.ts";
+import { regionName, sameName } from "./name-rules.ts";
 import {
   MAPPING_REFUSALS,
   type MappingDecision,
@@ -12,7 +12,7 @@ import {
   changeMapping,
   deleteMapping,
   mapNetworks,
-} from "../planning/network-mapping.ts";
+} from "./network-mapping.ts";
 import type { RecordStore } from "../ports.ts";
 
 /** `network-mappings.json` in the control container: all of them in one record, because each decision looks at all. Changed by compare-and-set only. */

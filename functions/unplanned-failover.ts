@@ -1,6 +1,6 @@
 import type { HttpFunctionOptions } from "@azure/functions";
 import { flowClient } from "../orchestrations/durable.ts";
-import { pointRequest } from "../replication/failover/choose-point.ts";
+import { pointRequest } from "../replication/points/choose-point.ts";
 import { bodyOf, httpHandler, itemOf, requestIdOf } from "./http-edge.ts";
 import { operationReply } from "./operation-reply.ts";
 import { failoverBody } from "./request-shapes.ts";

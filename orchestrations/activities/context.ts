@@ -1,5 +1,5 @@
 import { LeewardError } from "../../replication/errors.ts";
-import type { ItemContext } from "../../replication/items/context.ts";
+import type { ItemContext } from "../../replication/points/context.ts";
 import type { Tickets } from "../../replication/items/tickets.ts";
 import type { WorkQueue } from "../../replication/operations/work-queue.ts";
 import type { RecordStore } from "../../replication/ports.ts";

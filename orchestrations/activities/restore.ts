@@ -1,4 +1,4 @@
-import { type ApplyProgress, type LatestTarget, choosePoint, latestTarget } from "../../replication/failover/choose-point.ts";
+import { type ApplyProgress, type LatestTarget, choosePoint, latestTarget } from "../../replication/points/choose-point.ts";
 import { isBoundary } from "../../replication/apply/progress.ts";
 import { forgetEntry, intend, restoredEntryId } from "../../replication/failover/ledger.ts";
 import { changeLedger } from "../../replication/failover/ledger-record.ts";

@@ -1,4 +1,4 @@
-import type { PointRequest } from "../failover/choose-point.ts";
+import type { PointRequest } from "../points/choose-point.ts";
 import { ALERT_COOL_DOWN_MS, ALERT_HISTORY_MAX_COUNT, ALERT_MAX_AGE_MS, CLOCK_SKEW_WARNING_MS } from "../limits.ts";
 
 /** What the decision needs of an alert, as Azure Monitor's common alert schema has it. Whoever parses it checks the shapes. */

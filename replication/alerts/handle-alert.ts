@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { inLanes } from "../lanes.ts";
 import { hasCode } from "../errors.ts";
-import type { ItemContext } from "../items/context.ts";
+import type { ItemContext } from "../points/context.ts";
 import { ALERT_MAX_AGE_MS, ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
 import { type AlertFailover, type AlertRecord, changeAlertRecord, findAlertRecord } from "./alert-record.ts";
 import { ALERT_REASONS, type Alert, type AlertDecision, alertKey, decideAlert, rememberAlert, watches } from "./decide-alert.ts";

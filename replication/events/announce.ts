@@ -1,5 +1,5 @@
 import { hasCode } from "../errors.ts";
-import type { ItemContext } from "../items/context.ts";
+import type { ItemContext } from "../points/context.ts";
 import { nothing, unlessDamaged } from "../items/damaged.ts";
 import { findItem } from "../items/item-record.ts";
 import { POINTS_PREFIX, manifestName } from "../names.ts";

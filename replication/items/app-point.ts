@@ -1,5 +1,5 @@
 import { REPORTED_REASON_MAX_LENGTH } from "../limits.ts";
-import type { ItemContext } from "./context.ts";
+import type { ItemContext } from "../points/context.ts";
 import type { AppPointState, Progress, ProtectedItem } from "./item.ts";
 import { changeItem } from "./item-record.ts";
 import type { HeartbeatRequest } from "./mobility-protocol.ts";

@@ -11,7 +11,7 @@ import {
 } from "../limits.ts";
 import type { CacheAccess, ItemStores } from "../ports.ts";
 import { appPointAfter } from "./app-point.ts";
-import type { ItemContext } from "./context.ts";
+import type { ItemContext } from "../points/context.ts";
 import { nothing, unlessDamaged } from "./damaged.ts";
 import type { HeartbeatRecord, Progress, ProtectedItem } from "./item.ts";
 import { changeItem } from "./item-record.ts";

@@ -3,7 +3,7 @@ import { LeewardError } from "../errors.ts";
 import { RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
 import type { ItemStores } from "../ports.ts";
 import type { DiskDescription } from "../position.ts";
-import type { ItemContext } from "./context.ts";
+import type { ItemContext } from "../points/context.ts";
 import type { Progress, ProtectedItem } from "./item.ts";
 import { PROGRESS_RECORD } from "../names.ts";
 import { encodeRecord } from "./records.ts";

@@ -7,7 +7,7 @@ import { encodeRecord } from "./records.ts";
 import { requireField } from "./request-rules.ts";
 import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT, POLICIES_MAX_COUNT, RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
 import { inLanes } from "../lanes.ts";
-import type { ItemContext } from "./context.ts";
+import type { ItemContext } from "../points/context.ts";
 import type { ProtectedItem, ReplicationPolicy } from "./item.ts";
 import { type ProtectAnswer, type ProtectRequest, protectItem } from "./protect.ts";
 import type { ItemStores, RecordStore } from "../ports.ts";

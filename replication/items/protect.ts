@@ -1,7 +1,7 @@
 import { LeewardError } from "../errors.ts";
 import { DEFAULT_POLICY, samePolicy } from "../policies/policy.ts";
 import type { DiskDescription } from "../position.ts";
-import type { ItemContext } from "./context.ts";
+import type { ItemContext } from "../points/context.ts";
 import type { ProtectedItem, ReplicationPolicy } from "./item.ts";
 import { changeItem, findReadableItem } from "./item-record.ts";
 import { ITEM_RECORD } from "../names.ts";

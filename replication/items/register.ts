@@ -1,6 +1,6 @@
 import { LeewardError } from "../errors.ts";
 import { CALLER_ID_MAX_LENGTH } from "../limits.ts";
-import type { ItemContext } from "./context.ts";
+import type { ItemContext } from "../points/context.ts";
 import type { ProtectedItem } from "./item.ts";
 import { changeItem } from "./item-record.ts";
 import type { OpenStream } from "./item.ts";

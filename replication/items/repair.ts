@@ -1,6 +1,6 @@
 import { readProgress } from "../apply/progress.ts";
 import { LeewardError } from "../errors.ts";
-import type { ItemContext } from "./context.ts";
+import type { ItemContext } from "../points/context.ts";
 import { unlessDamaged } from "./damaged.ts";
 import { readHeartbeat } from "./heartbeat.ts";
 import type { ProtectedItem, RepairRequest } from "./item.ts";

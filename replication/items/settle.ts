@@ -3,7 +3,7 @@ import { LeewardError, hasCode } from "../errors.ts";
 import { DELTA_MAX_BYTES, EPOCH_MAX } from "../limits.ts";
 import type { RecordStore } from "../ports.ts";
 import type { Position } from "../position.ts";
-import type { ItemContext } from "./context.ts";
+import type { ItemContext } from "../points/context.ts";
 import { readHeartbeat, requireProgress } from "./heartbeat.ts";
 import type { SettleAnswer, SettleRequest } from "./mobility-protocol.ts";
 import { deltaName, journalName } from "../names.ts";

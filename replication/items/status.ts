@@ -1,6 +1,6 @@
 import { type DiskDescription, type Position, samePosition } from "../position.ts";
 import { type AppPointStatus, appPointStatus } from "./app-point.ts";
-import type { ItemContext } from "./context.ts";
+import type { ItemContext } from "../points/context.ts";
 import { unlessDamaged } from "./damaged.ts";
 import { type HealthError, type ReplicationHealth, coveredUntilMs, healthErrors, healthOf } from "./health.ts";
 import { emptyProgress } from "../apply/progress.ts";

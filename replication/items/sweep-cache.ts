@@ -7,7 +7,7 @@ import { readPointWanted, wantPoint } from "../points/point-wanted.ts";
 import { pointDue, pointReason } from "../points/point-due.ts";
 import type { RecordListing } from "../ports.ts";
 import { samePosition } from "../position.ts";
-import type { ItemContext } from "./context.ts";
+import type { ItemContext } from "../points/context.ts";
 import { readHeartbeat } from "./heartbeat.ts";
 import type { ProtectedItem, StopReason } from "./item.ts";
 import { readItem } from "./item-record.ts";

@@ -4,7 +4,7 @@ import { trimJournal } from "../points/trim-journal.ts";
 import { type PointSweep, heldPins, sweepPoints } from "../points/sweep-points.ts";
 import { type RestoreSweep, sweepRestores } from "../restore/sweep-restores.ts";
 import { restoresToWake } from "../restore/wake.ts";
-import type { ItemContext } from "./context.ts";
+import type { ItemContext } from "../points/context.ts";
 import { unlessDamaged } from "./damaged.ts";
 import { findProgress } from "./heartbeat.ts";
 import { findItem } from "./item-record.ts";

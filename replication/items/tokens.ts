@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { LeewardError } from "../errors.ts";
 import { TOKEN_MAX_LENGTH } from "../limits.ts";
 import type { Ids } from "../ports.ts";
-import type { ItemContext } from "./context.ts";
+import type { ItemContext } from "../points/context.ts";
 import type { ProtectedItem } from "./item.ts";
 import { changeItem, readItem } from "./item-record.ts";
 

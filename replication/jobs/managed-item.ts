@@ -1,5 +1,5 @@
 import { LeewardError } from "../errors.ts";
-import type { PointRequest } from "../failover/choose-point.ts";
+import type { PointRequest } from "../points/choose-point.ts";
 import { changeRecord, readRecord } from "../items/change-record.ts";
 import { unlessDamaged } from "../items/damaged.ts";
 import type { ReplicationPolicy } from "../items/item.ts";

@@ -3,7 +3,7 @@ import type { LeewardError } from "../errors.ts";
 import { type ManagedItem, findManaged } from "../jobs/managed-item.ts";
 import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
 import type { Situation } from "../states/decide.ts";
-import type { ItemContext } from "../items/context.ts";
+import type { ItemContext } from "../points/context.ts";
 import { unlessDamaged } from "../items/damaged.ts";
 import { findItem } from "../items/item-record.ts";
 import { situationNow } from "./situation.ts";

@@ -4,7 +4,7 @@ import { decideFact, type Situation } from "../states/decide.ts";
 import type { ItemStores } from "../ports.ts";
 import type { ReplicationFact } from "../states/states.ts";
 import { readProgress } from "../apply/progress.ts";
-import type { ItemContext } from "../items/context.ts";
+import type { ItemContext } from "../points/context.ts";
 import { unlessDamaged } from "../items/damaged.ts";
 import { readHeartbeat } from "../items/heartbeat.ts";
 import type { HeartbeatRecord, Progress } from "../items/item.ts";

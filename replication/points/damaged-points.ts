@@ -1,4 +1,4 @@
-import type { ItemContext } from "../items/context.ts";
+import type { ItemContext } from "./context.ts";
 import type { ProtectedItem } from "../items/item.ts";
 import { RESTORES_PREFIX, pinsName } from "../names.ts";
 import { encodeRecord } from "../items/records.ts";

@@ -1,4 +1,4 @@
-import type { ItemContext } from "../items/context.ts";
+import type { ItemContext } from "./context.ts";
 import { readItem } from "../items/item-record.ts";
 import { POINT_SETTLE_MS, SWEEP_MAX_SNAPSHOTS } from "../limits.ts";
 import { readCatalog } from "./catalog.ts";

@@ -1,4 +1,4 @@
-import type { ItemContext } from "../items/context.ts";
+import type { ItemContext } from "./context.ts";
 import type { ProtectedItem } from "../items/item.ts";
 import type { DiskSnapshot } from "../ports.ts";
 import type { PointManifest } from "./manifest.ts";

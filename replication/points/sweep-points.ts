@@ -1,4 +1,4 @@
-import type { ItemContext } from "../items/context.ts";
+import type { ItemContext } from "./context.ts";
 import type { ProtectedItem } from "../items/item.ts";
 import { manifestName, pinsName } from "../names.ts";
 import { ORPHAN_GRACE_MS, PRUNE_MAX_POINTS, SWEEP_MAX_SNAPSHOTS, TOMBSTONE_MS } from "../limits.ts";

@@ -1,4 +1,4 @@
-import type { ItemContext } from "../items/context.ts";
+import type { ItemContext } from "./context.ts";
 import type { Progress } from "../items/item.ts";
 import { parseDeltaName } from "../names.ts";
 import { SWEEP_MAX_JOURNAL } from "../limits.ts";

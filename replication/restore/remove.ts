@@ -1,5 +1,5 @@
 import { LeewardError } from "../errors.ts";
-import type { ItemContext } from "../items/context.ts";
+import type { ItemContext } from "../points/context.ts";
 import { findReadableItem, requireItem } from "../items/item-record.ts";
 import { restoreRecordName } from "../names.ts";
 import { encodeRecord } from "../items/records.ts";

@@ -1,6 +1,6 @@
 import { inLanes } from "../lanes.ts";
 import { type LeewardError, hasCode } from "../errors.ts";
-import type { ItemContext } from "../items/context.ts";
+import type { ItemContext } from "../points/context.ts";
 import { restoreRecordName } from "../names.ts";
 import { encodeRecord } from "../items/records.ts";
 import {

@@ -1,5 +1,5 @@
 import { LeewardError } from "../errors.ts";
-import type { ItemContext } from "../items/context.ts";
+import type { ItemContext } from "../points/context.ts";
 import { requireItem } from "../items/item-record.ts";
 import { RESTORES_PREFIX, restoreRecordName } from "../names.ts";
 import { encodeRecord } from "../items/records.ts";

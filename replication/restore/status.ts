@@ -1,5 +1,5 @@
 import { LeewardError } from "../errors.ts";
-import type { ItemContext } from "../items/context.ts";
+import type { ItemContext } from "../points/context.ts";
 import { requireItem } from "../items/item-record.ts";
 import { RESTORE_KEPT_MS } from "../limits.ts";
 import type { RestoredDisk } from "../ports.ts";

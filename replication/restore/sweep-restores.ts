@@ -1,4 +1,4 @@
-import type { ItemContext } from "../items/context.ts";
+import type { ItemContext } from "../points/context.ts";
 import { RESTORES_PREFIX } from "../names.ts";
 import { RESTORES_MAX_COUNT, RESTORE_KEPT_MS } from "../limits.ts";
 import { isFinished, lookAtRestore } from "./record.ts";

@@ -1,4 +1,4 @@
-import type { ItemContext } from "../items/context.ts";
+import type { ItemContext } from "../points/context.ts";
 import { RESTORE_STALE_MS } from "../limits.ts";
 import { type PointPin, unpinPoint } from "../points/pins.ts";
 import { isFinished, lookAtRestore, restoreOfPin } from "./record.ts";

@@ -10,7 +10,7 @@ import {
   choosePoint,
   latestTarget,
   pointRequest,
-} from "../../replication/failover/choose-point.ts";
+} from "../../replication/points/choose-point.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import type { Position } from "../../replication/position.ts";
 

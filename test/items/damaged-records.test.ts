@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { applySlice } from "../../replication/apply/run.ts";
 import { hasCode } from "../../replication/errors.ts";
 import { announceItem } from "../../replication/events/announce.ts";
-import { choosePoint } from "../../replication/failover/choose-point.ts";
+import { choosePoint } from "../../replication/points/choose-point.ts";
 import {
   EVENTS_RECORD,
   HEARTBEAT_RECORD,

@@ -1,4 +1,4 @@
-import type { ItemContext } from "../../replication/items/context.ts";
+import type { ItemContext } from "../../replication/points/context.ts";
 import type { Progress } from "../../replication/items/item.ts";
 import { readProgress, replaceProgress } from "../../replication/apply/progress.ts";
 import { encodeDelta } from "../../replication/delta/encode.ts";

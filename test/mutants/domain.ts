@@ -371,7 +371,7 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
   {
     name: "a failover to the latest state takes what is there at once",
     why: "what was uploaded and not yet applied is lost",
-    file: "replication/failover/choose-point.ts",
+    file: "replication/points/choose-point.ts",
     find: `point.position.stream === position.stream && point.position.epoch >= position.epoch`,
     replace: `point.position.stream === position.stream && point.position.epoch >= 0 * position.epoch`,
     tests: ["test/failover/choose-point.test.ts"],
@@ -379,7 +379,7 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
   {
     name: "a failover waits for a backlog without end",
     why: "with the source region gone it never comes to an end",
-    file: "replication/failover/choose-point.ts",
+    file: "replication/points/choose-point.ts",
     find: `if (nowMs >= deadlineMs) return`,
     replace: `if (nowMs >= deadlineMs * 2) return`,
     tests: ["test/failover/choose-point.test.ts"],
@@ -387,7 +387,7 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
   {
     name: "a failover chooses a point that retention is removing",
     why: "its snapshots go while they are copied",
-    file: "replication/failover/choose-point.ts",
+    file: "replication/points/choose-point.ts",
     find: `const kept = points.filter(({ deleting, damaged }) => !deleting && damaged === undefined).toSorted(byPosition);`,
     replace: `const kept = points.filter(({ damaged }) => damaged === undefined).toSorted(byPosition);`,
     tests: ["test/failover/choose-point.test.ts"],
@@ -395,7 +395,7 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
   {
     name: "a failover chooses a point that is damaged",
     why: "it fails although there is another",
-    file: "replication/failover/choose-point.ts",
+    file: "replication/points/choose-point.ts",
     find: `const kept = points.filter(({ deleting, damaged }) => !deleting && damaged === undefined).toSorted(byPosition);`,
     replace: `const kept = points.filter(({ deleting }) => !deleting).toSorted(byPosition);`,
     tests: ["test/failover/choose-point.test.ts", "test/points/damaged-points.test.ts"],

@@ -4,7 +4,7 @@ import { isErrorCode } from "../../replication/errors.ts";
 import { readLedger } from "../../replication/failover/ledger-record.ts";
 import type { JobRecord } from "../../replication/jobs/job.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
-import type { PointRequest } from "../../replication/failover/choose-point.ts";
+import type { PointRequest } from "../../replication/points/choose-point.ts";
 import { listMappings } from "../../replication/planning/mapping-records.ts";
 import type { PlanOptions } from "../../replication/planning/options.ts";
 import { PLAN_REFUSALS, type PlanRefusalCode } from "../../replication/planning/plan.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { ItemContext } from "../../replication/items/context.ts";
+import type { ItemContext } from "../../replication/points/context.ts";
 import { sweepItem } from "../../replication/items/sweep.ts";
 import {
   RESTORE_COPIES_MAX_TRIES,

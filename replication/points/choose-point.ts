@@ -1,7 +1,7 @@
 import type { Consistency } from "../delta/delta.ts";
 import { LeewardError } from "../errors.ts";
 import { LATEST_WAIT_MS } from "../limits.ts";
-import { byPosition } from "../points/order.ts";
+import { byPosition } from "./order.ts";
 import type { Position } from "../position.ts";
 
 /** Site Recovery's options of a failover (`A2ARpRecoveryPointType`), and a point by its id. */

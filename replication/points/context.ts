@@ -1,4 +1,4 @@
-import type { PointCache } from "../points/point-cache.ts";
+import type { PointCache } from "./point-cache.ts";
 import type { Clock, Ids, ItemStores } from "../ports.ts";
 
 /** What every act on a protected item needs from the outside. */

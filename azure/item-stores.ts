@@ -7,7 +7,7 @@ import {
   itemContainer,
   itemOfItemContainer,
 } from "../replication/names.ts";
-import { placedRecords } from "../replication/items/placed-records.ts";
+import { placedRecords } from "../replication/records/placed-records.ts";
 import { LIST_PAGE_MAX_COUNT, STORE_READ_MS, STORE_WRITE_MS } from "../replication/limits.ts";
 import type { ItemStores } from "../replication/ports.ts";
 import type { BlobAccount } from "./connections.ts";

@@ -1,6 +1,6 @@
 import type { ApplyContext } from "../replication/apply/context.ts";
 import { inLanes } from "../replication/lanes.ts";
-import { readProgress } from "../replication/apply/progress.ts";
+import { readProgress } from "../replication/records/progress.ts";
 import { applySlice } from "../replication/apply/run.ts";
 import type { EncodedDelta } from "../replication/delta/delta.ts";
 import { deltaName } from "../replication/names.ts";

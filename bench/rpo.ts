@@ -12,8 +12,8 @@ import type { MobilityService } from "../local/resource-manager/machines/machine
 import { FREE_PORTS } from "../local/supervisor/ports.ts";
 import { protectVm } from "../local/supervisor/protect-vm.ts";
 import { withLanes } from "../replication/lanes.ts";
-import { readProgress } from "../replication/apply/progress.ts";
-import type { Progress } from "../replication/items/item.ts";
+import { readProgress } from "../replication/records/progress.ts";
+import type { Progress } from "../replication/records/item.ts";
 import { atMost } from "./figure.ts";
 import type { Figure } from "./figure.ts";
 import { openWriteTimes } from "./write-times.ts";

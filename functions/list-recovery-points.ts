@@ -1,5 +1,5 @@
 import type { HttpFunctionOptions } from "@azure/functions";
-import { requireItem } from "../replication/items/item-record.ts";
+import { requireItem } from "../replication/records/item-record.ts";
 import { listPoints } from "../replication/points/catalog.ts";
 import { httpHandler, itemOf } from "./http-edge.ts";
 import { damagedPointView, pointView } from "./views.ts";

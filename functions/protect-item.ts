@@ -2,7 +2,7 @@ import type { HttpFunctionOptions } from "@azure/functions";
 import { flowClient } from "../orchestrations/durable.ts";
 import { LeewardError } from "../replication/errors.ts";
 import { findManaged } from "../replication/jobs/managed-item.ts";
-import { policyFromMinutes } from "../replication/policies/policy.ts";
+import { policyFromMinutes } from "../replication/records/policy.ts";
 import { protectByPolicy } from "../replication/items/policy-records.ts";
 import { bodyOfEither, httpHandler, requestIdOf } from "./http-edge.ts";
 import { operationReply } from "./operation-reply.ts";

@@ -3,7 +3,7 @@ import type { GivenAlertRule } from "../replication/alerts/alert-record.ts";
 import type { HeartbeatRequest, RegisterRequest, SettleRequest } from "../replication/items/mobility-protocol.ts";
 import type { ProtectRequest } from "../replication/items/protect.ts";
 import { DISKS_MAX_COUNT } from "../replication/limits.ts";
-import type { PolicyInMinutes } from "../replication/policies/policy.ts";
+import type { PolicyInMinutes } from "../replication/records/policy.ts";
 import type { PlanOptions } from "../replication/planning/options.ts";
 import type { DiskDescription } from "../replication/position.ts";
 import { alertSeverity } from "./alert-message.ts";

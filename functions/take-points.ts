@@ -1,7 +1,7 @@
 import type { TimerFunctionOptions } from "@azure/functions";
-import { readProgress } from "../replication/apply/progress.ts";
+import { readProgress } from "../replication/records/progress.ts";
 import { readHeartbeat } from "../replication/items/heartbeat.ts";
-import { findItem } from "../replication/items/item-record.ts";
+import { findItem } from "../replication/records/item-record.ts";
 import { pointDue, pointReason } from "../replication/points/point-due.ts";
 import { walkItems } from "./item-walk.ts";
 import { logLine } from "./http-edge.ts";

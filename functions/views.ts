@@ -1,11 +1,11 @@
 import type { LeewardError } from "../replication/errors.ts";
 import type { AppPointStatus } from "../replication/items/app-point.ts";
-import type { ProtectedItem, RepairRequest, ServiceSession } from "../replication/items/item.ts";
+import type { ProtectedItem, RepairRequest, ServiceSession } from "../replication/records/item.ts";
 import type { HealthError } from "../replication/items/health.ts";
 import type { ItemOverview } from "../replication/operations/overview.ts";
 import type { ItemStatus } from "../replication/items/status.ts";
 import type { NamedMapping } from "../replication/planning/mapping-records.ts";
-import { policyInMinutes } from "../replication/policies/policy.ts";
+import { policyInMinutes } from "../replication/records/policy.ts";
 import type { PolicyRecord } from "../replication/items/policy-records.ts";
 import type { ManagedItem } from "../replication/jobs/managed-item.ts";
 import { type PointManifest, pointTimeMs } from "../replication/points/manifest.ts";

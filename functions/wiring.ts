@@ -12,7 +12,7 @@ import type { FlowManagement } from "../orchestrations/activities/context.ts";
 import { flowHost } from "../orchestrations/durable.ts";
 import type { FlowHost } from "../orchestrations/request.ts";
 import { CONTROL_CONTAINER } from "../replication/names.ts";
-import { placedRecords } from "../replication/items/placed-records.ts";
+import { placedRecords } from "../replication/records/placed-records.ts";
 import { type LargeBatches, createLargeBatches } from "../replication/apply/large-batches.ts";
 import { type PointCache, createPointCache } from "../replication/points/point-cache.ts";
 import type { WorkQueue } from "../replication/operations/work-queue.ts";

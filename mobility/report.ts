@@ -1,5 +1,5 @@
 import { LeewardError } from "../replication/errors.ts";
-import type { OpenStream } from "../replication/items/item.ts";
+import type { OpenStream } from "../replication/records/item.ts";
 import type { HeartbeatAnswer, HeartbeatRequest } from "../replication/items/mobility-protocol.ts";
 import { samePosition, startPosition } from "../replication/position.ts";
 import type { Heartbeat } from "./control/heartbeat.ts";

@@ -1,9 +1,9 @@
 import { LeewardError } from "../replication/errors.ts";
 import { handOver } from "../replication/failover/ledger.ts";
 import { changeLedger, hasLedger } from "../replication/failover/ledger-record.ts";
-import { nothing, unlessDamaged } from "../replication/items/damaged.ts";
-import { findReadableItem } from "../replication/items/item-record.ts";
-import { requireItemId } from "../replication/items/request-rules.ts";
+import { nothing, unlessDamaged } from "../replication/records/damaged.ts";
+import { findReadableItem } from "../replication/records/item-record.ts";
+import { requireItemId } from "../replication/records/request-rules.ts";
 import { situationNow, situationToRepair } from "../replication/operations/situation.ts";
 import { type JobRecord, failJob, isEnded, newJob, remadeJob, requireSameRequest } from "../replication/jobs/job.ts";
 import { changeJob, ensureJob, findJob, forgetOldJobs } from "../replication/jobs/job-record.ts";

@@ -1,6 +1,6 @@
 import { dirname, join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
-import { decodeRecord, encodeRecord } from "../../replication/items/records.ts";
+import { decodeRecord, encodeRecord } from "../../replication/records/envelope.ts";
 import { STATE_RESERVE_BYTES } from "../../replication/limits.ts";
 import { samePosition } from "../../replication/position.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";

@@ -1,7 +1,7 @@
 import { forgetEntry, handOver, restoreOfEntry } from "../../replication/failover/ledger.ts";
 import { changeLedger } from "../../replication/failover/ledger-record.ts";
 import { findProgress } from "../../replication/items/heartbeat.ts";
-import { findReadableItem } from "../../replication/items/item-record.ts";
+import { findReadableItem } from "../../replication/records/item-record.ts";
 import { removeAllPoints } from "../../replication/points/remove-all.ts";
 import { removeRestore } from "../../replication/restore/remove.ts";
 import type { FlowRun } from "../flow-run.ts";

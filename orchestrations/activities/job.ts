@@ -13,7 +13,7 @@ import {
 } from "../../replication/jobs/job.ts";
 import { changeJob, findJob, replaceJob } from "../../replication/jobs/job-record.ts";
 import { type RunningFlow, changeManaged, findManaged } from "../../replication/jobs/managed-item.ts";
-import { nothing, unlessDamaged } from "../../replication/items/damaged.ts";
+import { nothing, unlessDamaged } from "../../replication/records/damaged.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import { decideOutcome } from "../../replication/states/decide.ts";
 import type { FlowError, FlowRun } from "../flow-run.ts";

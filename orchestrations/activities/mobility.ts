@@ -2,7 +2,7 @@ import { cacheEntryId, intend, markCreated } from "../../replication/failover/le
 import { changeLedger } from "../../replication/failover/ledger-record.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { readHeartbeat, requireProgress } from "../../replication/items/heartbeat.ts";
-import { readItem } from "../../replication/items/item-record.ts";
+import { readItem } from "../../replication/records/item-record.ts";
 import { speaksOf } from "../../replication/items/repair-report.ts";
 import { newRegistrationToken } from "../../replication/items/protect.ts";
 import { protectByPolicy } from "../../replication/items/policy-records.ts";

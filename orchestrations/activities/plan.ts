@@ -5,7 +5,7 @@ import { PLAN_REFUSALS, type PlanRefusal, type TargetPlan } from "../../replicat
 import { planTarget } from "../../replication/planning/plan-target.ts";
 import { noteError } from "../../replication/jobs/job.ts";
 import { changeJob } from "../../replication/jobs/job-record.ts";
-import { nothing, unlessDamaged } from "../../replication/items/damaged.ts";
+import { nothing, unlessDamaged } from "../../replication/records/damaged.ts";
 import type { PlanOptions } from "../../replication/planning/options.ts";
 import { type NamedMapping, listMappings } from "../../replication/planning/mapping-records.ts";
 import { readInventory } from "../../replication/resources/read-inventory.ts";

@@ -2,7 +2,7 @@ import { compact, isEmpty, leftovers, markLeft, markSeen } from "../../replicati
 import { changeLedger, readLedger } from "../../replication/failover/ledger-record.ts";
 import { unreachedLeft } from "../../replication/failover/leftover.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import { changeItem, findReadableItem } from "../../replication/items/item-record.ts";
+import { changeItem, findReadableItem } from "../../replication/records/item-record.ts";
 import { noteLeftover } from "../../replication/jobs/job.ts";
 import { changeJob } from "../../replication/jobs/job-record.ts";
 import { parsePath } from "../../replication/resources/ids.ts";

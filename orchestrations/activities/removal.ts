@@ -20,7 +20,7 @@ import { type JobLeftover, noteLeftover } from "../../replication/jobs/job.ts";
 import { changeJob } from "../../replication/jobs/job-record.ts";
 import { AZURE_BUSY_MS } from "../../replication/limits.ts";
 import type { Begun } from "../../replication/ports-resource-manager.ts";
-import { nothing, unlessDamaged } from "../../replication/items/damaged.ts";
+import { nothing, unlessDamaged } from "../../replication/records/damaged.ts";
 import { forgetNetwork } from "../../replication/planning/mapping-records.ts";
 import { listOf, textOf } from "../../replication/resources/json.ts";
 import { removeRestore } from "../../replication/restore/remove.ts";

@@ -1,5 +1,5 @@
 import { type ApplyProgress, type LatestTarget, choosePoint, latestTarget } from "../../replication/points/choose-point.ts";
-import { isBoundary } from "../../replication/apply/progress.ts";
+import { isBoundary } from "../../replication/records/progress.ts";
 import { forgetEntry, intend, restoredEntryId } from "../../replication/failover/ledger.ts";
 import { changeLedger } from "../../replication/failover/ledger-record.ts";
 import { LeewardError } from "../../replication/errors.ts";

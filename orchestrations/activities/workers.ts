@@ -1,7 +1,7 @@
-import { isHeld } from "../../replication/apply/progress.ts";
+import { isHeld } from "../../replication/records/progress.ts";
 import { findProgress } from "../../replication/items/heartbeat.ts";
-import { findReadableItem } from "../../replication/items/item-record.ts";
-import { closeStream } from "../../replication/items/streams.ts";
+import { findReadableItem } from "../../replication/records/item-record.ts";
+import { closeStream } from "../../replication/records/streams.ts";
 import { CLAIM_MS, STORE_BLOB_WRITE_MS } from "../../replication/limits.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import type { FlowRun } from "../flow-run.ts";

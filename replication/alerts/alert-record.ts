@@ -1,8 +1,8 @@
-import { unlessDamaged } from "../items/damaged.ts";
-import { requireField } from "../items/request-rules.ts";
+import { unlessDamaged } from "../records/damaged.ts";
+import { requireField } from "../records/request-rules.ts";
 import { ALERT_RECORD } from "../names.ts";
 import { type FailoverRequest, readManaged } from "../jobs/managed-item.ts";
-import { decodeRecord, encodeRecord } from "../items/records.ts";
+import { decodeRecord, encodeRecord } from "../records/envelope.ts";
 import { ALERT_COOL_DOWN_MAX_MS, ALERT_TARGETS_MAX_COUNT, RECORD_CHANGES_MAX_TRIES, RESOURCE_ID_MAX_LENGTH } from "../limits.ts";
 import { LeewardError } from "../errors.ts";
 import type { Clock, ItemStores, RecordStore } from "../ports.ts";

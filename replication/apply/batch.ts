@@ -8,7 +8,7 @@ import { putIntoJournal } from "./journal.ts";
 import { type Begin, withLanes } from "../lanes.ts";
 import { SMALL_FRAMES_HELD_MAX_BYTES } from "./limits.ts";
 import { UNUSABLE, nextDelta } from "./next-delta.ts";
-import { isBoundary } from "./progress.ts";
+import { isBoundary } from "../records/progress.ts";
 
 /**
  * At least one delta, checked and in the order of the position chain; all of them are in the journal. In memory it is at most BATCH_MAX_BYTES and one delta

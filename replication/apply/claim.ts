@@ -1,13 +1,13 @@
 import { LeewardError, invariant } from "../errors.ts";
-import type { LastPoint, Progress, ProtectedItem, StopReason } from "../items/item.ts";
+import type { LastPoint, Progress, ProtectedItem, StopReason } from "../records/item.ts";
 import { DISK_REQUESTS_IN_FLIGHT } from "../limits.ts";
 import type { TargetDisk } from "../ports.ts";
 import { whileBusy } from "./busy.ts";
 import type { OpenItem } from "./context.ts";
 import { inLanes } from "../lanes.ts";
 import { canGoOn } from "./next-delta.ts";
-import { isHeld, readProgress, replaceProgress } from "./progress.ts";
-import type { StoredProgress } from "./progress.ts";
+import { isHeld, readProgress, replaceProgress } from "../records/progress.ts";
+import type { StoredProgress } from "../records/progress.ts";
 
 /** The right to write the target disks of one item, as long as nobody raised a newer generation. It ends with its first unknown outcome. */
 export interface Claim {

@@ -1,5 +1,5 @@
 import { invariant } from "../errors.ts";
-import type { ProtectedItem, StopReason } from "../items/item.ts";
+import type { ProtectedItem, StopReason } from "../records/item.ts";
 import {
   BATCH_MAX_BYTES,
   BATCH_MAX_DELTAS,

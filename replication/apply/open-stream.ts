@@ -1,4 +1,4 @@
-import { findItem } from "../items/item-record.ts";
+import { findItem } from "../records/item-record.ts";
 import { STREAM_LOOK_MS } from "./limits.ts";
 import type { OpenItem } from "./context.ts";
 

@@ -1,6 +1,6 @@
 import { hasCode } from "../errors.ts";
 import type { LeewardError } from "../errors.ts";
-import type { Progress } from "../items/item.ts";
+import type { Progress } from "../records/item.ts";
 import { deltaName, journalName } from "../names.ts";
 import type { OpenItem } from "./context.ts";
 

@@ -1,6 +1,6 @@
 import { LeewardError, hasCode } from "../errors.ts";
-import { findItem } from "../items/item-record.ts";
-import type { Progress, StopReason } from "../items/item.ts";
+import { findItem } from "../records/item-record.ts";
+import type { Progress, StopReason } from "../records/item.ts";
 import { readPointWanted } from "../points/point-wanted.ts";
 import { takeDuePoint } from "./take-point.ts";
 import { applyNext } from "./apply-next.ts";

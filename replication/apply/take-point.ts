@@ -3,7 +3,7 @@ import { targetDisks } from "./claim.ts";
 import type { Claim } from "./claim.ts";
 import { inLanes } from "../lanes.ts";
 import { isStreamOpen } from "./open-stream.ts";
-import { isBoundary } from "./progress.ts";
+import { isBoundary } from "../records/progress.ts";
 import { LeewardError, invariant } from "../errors.ts";
 import { readHeartbeat } from "../items/heartbeat.ts";
 import { manifestName } from "../names.ts";

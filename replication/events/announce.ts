@@ -1,7 +1,7 @@
 import { hasCode } from "../errors.ts";
 import type { ItemContext } from "../points/context.ts";
-import { nothing, unlessDamaged } from "../items/damaged.ts";
-import { findItem } from "../items/item-record.ts";
+import { nothing, unlessDamaged } from "../records/damaged.ts";
+import { findItem } from "../records/item-record.ts";
 import { POINTS_PREFIX, manifestName } from "../names.ts";
 import { type ItemStatus, readItemStatus } from "../items/status.ts";
 import { EVENT_POINT_NAMES_MAX_COUNT, EVENTS_PER_SEND_MAX_COUNT, EVENTS_WAITING_MAX_COUNT, RECORD_CHANGES_MAX_TRIES } from "../limits.ts";

@@ -1,7 +1,7 @@
-import { unlessDamaged } from "../items/damaged.ts";
+import { unlessDamaged } from "../records/damaged.ts";
 import type { ReplicationHealth } from "../items/health.ts";
 import { EVENTS_RECORD } from "../names.ts";
-import { decodeRecord, encodeRecord } from "../items/records.ts";
+import { decodeRecord, encodeRecord } from "../records/envelope.ts";
 import type { RecordStore } from "../ports.ts";
 import type { LeewardEvent } from "./event.ts";
 

@@ -1,6 +1,6 @@
 import { inLanes } from "../lanes.ts";
-import { changeRecord, readRecord } from "../items/change-record.ts";
-import { unlessDamaged } from "../items/damaged.ts";
+import { changeRecord, readRecord } from "../records/change-record.ts";
+import { unlessDamaged } from "../records/damaged.ts";
 import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
 import type { ItemStores } from "../ports.ts";
 import { type Ledger, emptyLedger } from "./ledger.ts";

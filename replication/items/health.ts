@@ -8,7 +8,7 @@ import {
   RPO_WARNING_MS,
 } from "../limits.ts";
 import { samePosition } from "../position.ts";
-import type { HeartbeatRecord, Progress } from "./item.ts";
+import type { HeartbeatRecord, Progress } from "../records/item.ts";
 import { HEARTBEAT_RECORD } from "../names.ts";
 import { speaksOf } from "./repair-report.ts";
 import type { ProtectionStage, StatusFacts } from "./status-facts.ts";

@@ -1,4 +1,4 @@
-import { readProgress } from "../apply/progress.ts";
+import { readProgress } from "../records/progress.ts";
 import { LeewardError } from "../errors.ts";
 import {
   CALLER_ID_MAX_LENGTH,
@@ -12,19 +12,19 @@ import {
 import type { CacheAccess, ItemStores } from "../ports.ts";
 import { appPointAfter } from "./app-point.ts";
 import type { ItemContext } from "../points/context.ts";
-import { nothing, unlessDamaged } from "./damaged.ts";
-import type { HeartbeatRecord, Progress, ProtectedItem } from "./item.ts";
-import { changeItem } from "./item-record.ts";
+import { nothing, unlessDamaged } from "../records/damaged.ts";
+import type { HeartbeatRecord, Progress, ProtectedItem } from "../records/item.ts";
+import { changeItem } from "../records/item-record.ts";
 import type { HeartbeatAnswer, HeartbeatRequest } from "./mobility-protocol.ts";
 import { HEARTBEAT_RECORD } from "../names.ts";
 import { ensureProgress, progressGone } from "./open-stream.ts";
-import { decodeRecord, encodeRecord } from "./records.ts";
+import { decodeRecord, encodeRecord } from "../records/envelope.ts";
 import { repairReported } from "./repair-report.ts";
-import { isChecksum, requireCount, requireField, requirePosition, requireTime } from "./request-rules.ts";
+import { isChecksum, requireCount, requireField, requirePosition, requireTime } from "../records/request-rules.ts";
 import { wantedEpoch } from "./resend.ts";
 import { rotationFor, withNextToken } from "./rotation.ts";
 import { requireMachine, sessionFor } from "./session.ts";
-import { openStream } from "./streams.ts";
+import { openStream } from "../records/streams.ts";
 import { authenticateService } from "./tokens.ts";
 
 /** Heartbeats also need the right to grant uploads; the caller may cache grants. */

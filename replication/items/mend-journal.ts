@@ -2,7 +2,7 @@ import { decodeDelta } from "../delta/decode.ts";
 import { hasCode } from "../errors.ts";
 import { type Position, samePosition } from "../position.ts";
 import type { ItemContext } from "../points/context.ts";
-import type { Progress } from "./item.ts";
+import type { Progress } from "../records/item.ts";
 import { journalName } from "../names.ts";
 import { deltaEnd, judgedEtag } from "./settle.ts";
 

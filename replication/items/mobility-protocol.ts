@@ -4,7 +4,7 @@
  * sessions and requests stand in docs/mobility-protocol.md.
  */
 import type { DiskDescription, Position } from "../position.ts";
-import type { OpenStream, Resynchronization, UploadsStopped } from "./item.ts";
+import type { OpenStream, Resynchronization, UploadsStopped } from "../records/item.ts";
 
 /** POST /api/mobility/{item}/register. Repeating it with the same `itemToken` succeeds, so a lost answer is harmless. */
 export interface RegisterRequest {

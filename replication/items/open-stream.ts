@@ -1,13 +1,13 @@
-import { decodeProgress, initialProgress } from "../apply/progress.ts";
+import { decodeProgress, initialProgress } from "../records/progress.ts";
 import { LeewardError } from "../errors.ts";
 import { RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
 import type { ItemStores } from "../ports.ts";
 import type { DiskDescription } from "../position.ts";
 import type { ItemContext } from "../points/context.ts";
-import type { Progress, ProtectedItem } from "./item.ts";
+import type { Progress, ProtectedItem } from "../records/item.ts";
 import { PROGRESS_RECORD } from "../names.ts";
-import { encodeRecord } from "./records.ts";
-import { targetBlobBytes, vhdDataBytes, vhdFooter, vhdUniqueId } from "./vhd-footer.ts";
+import { encodeRecord } from "../records/envelope.ts";
+import { targetBlobBytes, vhdDataBytes, vhdFooter, vhdUniqueId } from "../records/vhd-footer.ts";
 
 /** Below every worker's generation: what is written here is fenced as soon as the first worker has claimed the disks. */
 const PREPARE_GENERATION = 0;

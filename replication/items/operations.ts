@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { CALLER_ID_MAX_LENGTH, OPERATIONS_MAX_COUNT } from "../limits.ts";
-import type { ProtectedItem } from "./item.ts";
-import { requireField } from "./request-rules.ts";
+import type { ProtectedItem } from "../records/item.ts";
+import { requireField } from "../records/request-rules.ts";
 
 /** The id of an operation, 32 hex digits: the same request of the same item gives the same one. Errors: `invalid-request`. */
 export function operationIdOf(kind: "repair" | "app-point", itemId: string, requestId: string): string {

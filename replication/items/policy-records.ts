@@ -1,17 +1,17 @@
 import { LeewardError } from "../errors.ts";
-import { changeItem, findReadableItem } from "./item-record.ts";
+import { changeItem, findReadableItem } from "../records/item-record.ts";
 import { POLICIES_PREFIX, isItemId, policyRecordName } from "../names.ts";
-import { decodeOwn } from "./change-record.ts";
-import { nothing, unlessDamaged } from "./damaged.ts";
-import { encodeRecord } from "./records.ts";
-import { requireField } from "./request-rules.ts";
+import { decodeOwn } from "../records/change-record.ts";
+import { nothing, unlessDamaged } from "../records/damaged.ts";
+import { encodeRecord } from "../records/envelope.ts";
+import { requireField } from "../records/request-rules.ts";
 import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT, POLICIES_MAX_COUNT, RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
 import { inLanes } from "../lanes.ts";
 import type { ItemContext } from "../points/context.ts";
-import type { ProtectedItem, ReplicationPolicy } from "./item.ts";
+import type { ProtectedItem, ReplicationPolicy } from "../records/item.ts";
 import { type ProtectAnswer, type ProtectRequest, protectItem } from "./protect.ts";
 import type { ItemStores, RecordStore } from "../ports.ts";
-import { type PolicyInMinutes, policyFromMinutes, samePolicy } from "../policies/policy.ts";
+import { type PolicyInMinutes, policyFromMinutes, samePolicy } from "../records/policy.ts";
 
 /** `policies/{name}.json` in the control container. Changed by compare-and-set only. */
 export interface PolicyRecord {

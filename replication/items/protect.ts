@@ -1,14 +1,14 @@
 import { LeewardError } from "../errors.ts";
-import { DEFAULT_POLICY, samePolicy } from "../policies/policy.ts";
+import { DEFAULT_POLICY, samePolicy } from "../records/policy.ts";
 import type { DiskDescription } from "../position.ts";
 import type { ItemContext } from "../points/context.ts";
-import type { ProtectedItem, ReplicationPolicy } from "./item.ts";
-import { changeItem, findReadableItem } from "./item-record.ts";
+import type { ProtectedItem, ReplicationPolicy } from "../records/item.ts";
+import { changeItem, findReadableItem } from "../records/item-record.ts";
 import { ITEM_RECORD } from "../names.ts";
 import { ensureProgress, prepareStream } from "./open-stream.ts";
-import { encodeRecord } from "./records.ts";
-import { orderedDisks, requireItemId, requirePolicy, sameDisks } from "./request-rules.ts";
-import { mintStream } from "./streams.ts";
+import { encodeRecord } from "../records/envelope.ts";
+import { orderedDisks, requireItemId, requirePolicy, sameDisks } from "../records/request-rules.ts";
+import { mintStream } from "../records/streams.ts";
 import { newToken, tokenHash } from "./tokens.ts";
 
 export interface ProtectRequest {

@@ -1,13 +1,13 @@
 import { LeewardError } from "../errors.ts";
 import { CALLER_ID_MAX_LENGTH } from "../limits.ts";
 import type { ItemContext } from "../points/context.ts";
-import type { ProtectedItem } from "./item.ts";
-import { changeItem } from "./item-record.ts";
-import type { OpenStream } from "./item.ts";
+import type { ProtectedItem } from "../records/item.ts";
+import { changeItem } from "../records/item-record.ts";
+import type { OpenStream } from "../records/item.ts";
 import type { RegisterRequest } from "./mobility-protocol.ts";
-import { isChecksum, orderedDisks, requireField, sameDisks } from "./request-rules.ts";
+import { isChecksum, orderedDisks, requireField, sameDisks } from "../records/request-rules.ts";
 import { requireMachine } from "./session.ts";
-import { openStream } from "./streams.ts";
+import { openStream } from "../records/streams.ts";
 import { matchesHash, tokenHash } from "./tokens.ts";
 
 /**

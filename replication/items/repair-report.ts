@@ -1,7 +1,7 @@
 import { samePosition } from "../position.ts";
-import type { Progress, ProtectedItem, RepairRequest } from "./item.ts";
+import type { Progress, ProtectedItem, RepairRequest } from "../records/item.ts";
 import type { HeartbeatRequest } from "./mobility-protocol.ts";
-import { startOf } from "./streams.ts";
+import { startOf } from "../records/streams.ts";
 
 /** The item after what a heartbeat, and the progress of the open stream, say of its repair; the same object when that is nothing new. */
 export function repairReported(item: ProtectedItem, request: HeartbeatRequest, progress: Progress, nowMs: number): ProtectedItem {

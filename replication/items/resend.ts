@@ -1,5 +1,5 @@
 import type { ErrorCode } from "../errors.ts";
-import type { Progress } from "./item.ts";
+import type { Progress } from "../records/item.ts";
 import type { HeartbeatAnswer } from "./mobility-protocol.ts";
 
 /** With these the right delta in its place ends the stop. A fork is none: the delta that stands there is whole, and another one. */

@@ -1,7 +1,7 @@
 import { LeewardError } from "../errors.ts";
 import { SESSION_LEASE_MS } from "../limits.ts";
 import type { Position } from "../position.ts";
-import type { HeartbeatRecord, ProtectedItem, ServiceSession } from "./item.ts";
+import type { HeartbeatRecord, ProtectedItem, ServiceSession } from "../records/item.ts";
 import type { HeartbeatRequest } from "./mobility-protocol.ts";
 
 /**

@@ -7,7 +7,7 @@ import type { ItemContext } from "../points/context.ts";
 import { readHeartbeat, requireProgress } from "./heartbeat.ts";
 import type { SettleAnswer, SettleRequest } from "./mobility-protocol.ts";
 import { deltaName, journalName } from "../names.ts";
-import { isChecksum, requireCount, requireField } from "./request-rules.ts";
+import { isChecksum, requireCount, requireField } from "../records/request-rules.ts";
 import { requireSession } from "./session.ts";
 import { authenticateService } from "./tokens.ts";
 

@@ -1,4 +1,4 @@
-import type { HeartbeatRecord, LastPoint, Progress, ProtectedItem } from "./item.ts";
+import type { HeartbeatRecord, LastPoint, Progress, ProtectedItem } from "../records/item.ts";
 
 /** All that the status of an item is derived from. */
 export interface StatusFacts {

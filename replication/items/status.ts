@@ -1,9 +1,9 @@
 import { type DiskDescription, type Position, samePosition } from "../position.ts";
 import { type AppPointStatus, appPointStatus } from "./app-point.ts";
 import type { ItemContext } from "../points/context.ts";
-import { unlessDamaged } from "./damaged.ts";
+import { unlessDamaged } from "../records/damaged.ts";
 import { type HealthError, type ReplicationHealth, coveredUntilMs, healthErrors, healthOf } from "./health.ts";
-import { emptyProgress } from "../apply/progress.ts";
+import { emptyProgress } from "../records/progress.ts";
 import type { LeewardError } from "../errors.ts";
 import { isHeartbeatDamaged, readHeartbeat, requireProgress } from "./heartbeat.ts";
 import type {
@@ -16,8 +16,8 @@ import type {
   Resynchronization,
   ServiceSession,
   StopReason,
-} from "./item.ts";
-import { readItem } from "./item-record.ts";
+} from "../records/item.ts";
+import { readItem } from "../records/item-record.ts";
 import { speaksOf } from "./repair-report.ts";
 import type { ProtectionStage, StatusFacts } from "./status-facts.ts";
 

@@ -1,5 +1,5 @@
-import { isBoundary, isHeld, readProgress, replaceProgress } from "../apply/progress.ts";
-import type { StoredProgress } from "../apply/progress.ts";
+import { isBoundary, isHeld, readProgress, replaceProgress } from "../records/progress.ts";
+import type { StoredProgress } from "../records/progress.ts";
 import { sameBytes } from "../delta/bytes.ts";
 import { LeewardError, hasCode } from "../errors.ts";
 import { DELTA_MAX_BYTES, GAP_MAX_MS, SWEEP_CACHE_MAX_CHANGES, SWEEP_CACHE_MAX_NAMES } from "../limits.ts";
@@ -9,8 +9,8 @@ import type { RecordListing } from "../ports.ts";
 import { samePosition } from "../position.ts";
 import type { ItemContext } from "../points/context.ts";
 import { readHeartbeat } from "./heartbeat.ts";
-import type { ProtectedItem, StopReason } from "./item.ts";
-import { readItem } from "./item-record.ts";
+import type { ProtectedItem, StopReason } from "../records/item.ts";
+import { readItem } from "../records/item-record.ts";
 import { lookAtJournal, mendJournal } from "./mend-journal.ts";
 import { deltaName, journalName, parseDeltaName } from "../names.ts";
 import { speaksOf } from "./repair-report.ts";

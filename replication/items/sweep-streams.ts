@@ -2,7 +2,7 @@ import { hasCode } from "../errors.ts";
 import { OLD_STREAM_KEEP_MS, SWEEP_MAX_STREAMS } from "../limits.ts";
 import type { StreamPlace } from "../ports.ts";
 import type { ItemContext } from "../points/context.ts";
-import type { ProtectedItem } from "./item.ts";
+import type { ProtectedItem } from "../records/item.ts";
 
 /**
  * Removes the containers of streams before the one that `item.json` announces: that of page blobs when no recovery point needs it, that of deltas always, since

@@ -5,10 +5,10 @@ import { type PointSweep, heldPins, sweepPoints } from "../points/sweep-points.t
 import { type RestoreSweep, sweepRestores } from "../restore/sweep-restores.ts";
 import { restoresToWake } from "../restore/wake.ts";
 import type { ItemContext } from "../points/context.ts";
-import { unlessDamaged } from "./damaged.ts";
+import { unlessDamaged } from "../records/damaged.ts";
 import { findProgress } from "./heartbeat.ts";
-import { findItem } from "./item-record.ts";
-import type { ProtectedItem } from "./item.ts";
+import { findItem } from "../records/item-record.ts";
+import type { ProtectedItem } from "../records/item.ts";
 import { type CacheSweep, NOTHING, sweepCache } from "./sweep-cache.ts";
 import { sweepStreams } from "./sweep-streams.ts";
 

@@ -2,9 +2,9 @@ import { createHmac } from "node:crypto";
 import { LeewardError } from "../errors.ts";
 import { TICKET_DIGITS } from "../limits.ts";
 import type { Ids, RecordStore } from "../ports.ts";
-import { readRecord } from "./change-record.ts";
+import { readRecord } from "../records/change-record.ts";
 import { isItemId, SERVICE_KEY_RECORD } from "../names.ts";
-import { encodeRecord } from "./records.ts";
+import { encodeRecord } from "../records/envelope.ts";
 import { sameDigits } from "./tokens.ts";
 
 /**

@@ -3,8 +3,8 @@ import { LeewardError } from "../errors.ts";
 import { TOKEN_MAX_LENGTH } from "../limits.ts";
 import type { Ids } from "../ports.ts";
 import type { ItemContext } from "../points/context.ts";
-import type { ProtectedItem } from "./item.ts";
-import { changeItem, readItem } from "./item-record.ts";
+import type { ProtectedItem } from "../records/item.ts";
+import { changeItem, readItem } from "../records/item-record.ts";
 
 /** A secret that is shown once; the catalog keeps its hash only (rule 8). Two ids, so that one weak id does not make it guessable. */
 export function newToken(ids: Ids): string {

@@ -1,8 +1,8 @@
 import { inLanes } from "../lanes.ts";
 import { LeewardError } from "../errors.ts";
-import { changeRecord, readRecord } from "../items/change-record.ts";
-import { unlessDamaged } from "../items/damaged.ts";
-import { encodeRecord } from "../items/records.ts";
+import { changeRecord, readRecord } from "../records/change-record.ts";
+import { unlessDamaged } from "../records/damaged.ts";
+import { encodeRecord } from "../records/envelope.ts";
 import { JOBS_KEPT_MAX_COUNT, JOBS_LIST_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
 import type { ItemStores } from "../ports.ts";
 import { type JobRecord, isEnded } from "./job.ts";

@@ -1,8 +1,8 @@
 import { LeewardError } from "../errors.ts";
 import type { PointRequest } from "../points/choose-point.ts";
-import { changeRecord, readRecord } from "../items/change-record.ts";
-import { unlessDamaged } from "../items/damaged.ts";
-import type { ReplicationPolicy } from "../items/item.ts";
+import { changeRecord, readRecord } from "../records/change-record.ts";
+import { unlessDamaged } from "../records/damaged.ts";
+import type { ReplicationPolicy } from "../records/item.ts";
 import { isItemId } from "../names.ts";
 import type { PlanOptions } from "../planning/options.ts";
 import type { TargetPlan } from "../planning/plan.ts";

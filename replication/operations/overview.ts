@@ -4,8 +4,8 @@ import { type ManagedItem, findManaged } from "../jobs/managed-item.ts";
 import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
 import type { Situation } from "../states/decide.ts";
 import type { ItemContext } from "../points/context.ts";
-import { unlessDamaged } from "../items/damaged.ts";
-import { findItem } from "../items/item-record.ts";
+import { unlessDamaged } from "../records/damaged.ts";
+import { findItem } from "../records/item-record.ts";
 import { situationNow } from "./situation.ts";
 import { type ItemStatus, readItemStatus } from "../items/status.ts";
 

@@ -3,11 +3,11 @@ import type { ManagedItem } from "../jobs/managed-item.ts";
 import { decideFact, type Situation } from "../states/decide.ts";
 import type { ItemStores } from "../ports.ts";
 import type { ReplicationFact } from "../states/states.ts";
-import { readProgress } from "../apply/progress.ts";
+import { readProgress } from "../records/progress.ts";
 import type { ItemContext } from "../points/context.ts";
-import { unlessDamaged } from "../items/damaged.ts";
+import { unlessDamaged } from "../records/damaged.ts";
 import { readHeartbeat } from "../items/heartbeat.ts";
-import type { HeartbeatRecord, Progress } from "../items/item.ts";
+import type { HeartbeatRecord, Progress } from "../records/item.ts";
 
 /** What replication reports of itself now; undefined while there is nothing to tell. */
 function factOf(progress: Progress, heartbeat: HeartbeatRecord | undefined): ReplicationFact | undefined {

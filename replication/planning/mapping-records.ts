@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { LeewardError } from "../errors.ts";
 import { NETWORK_MAPPINGS_RECORD } from "../names.ts";
-import { decodeRecord, encodeRecord } from "../items/records.ts";
-import { requireField } from "../items/request-rules.ts";
+import { decodeRecord, encodeRecord } from "../records/envelope.ts";
+import { requireField } from "../records/request-rules.ts";
 import { NETWORK_MAPPINGS_MAX_COUNT, RECORD_CHANGES_MAX_TRIES, RESOURCE_ID_MAX_LENGTH } from "../limits.ts";
 import { regionName, sameName } from "./name-rules.ts";
 import {

@@ -1,6 +1,6 @@
 import { inLanes } from "../lanes.ts";
 import { LeewardError } from "../errors.ts";
-import { unlessDamaged } from "../items/damaged.ts";
+import { unlessDamaged } from "../records/damaged.ts";
 import { POINTS_PREFIX } from "../names.ts";
 import { POINT_LIST_PAGES_MAX, POINT_LIST_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
 import type { RecordListing, RecordStore } from "../ports.ts";

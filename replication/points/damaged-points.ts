@@ -1,7 +1,7 @@
 import type { ItemContext } from "./context.ts";
-import type { ProtectedItem } from "../items/item.ts";
+import type { ProtectedItem } from "../records/item.ts";
 import { RESTORES_PREFIX, pinsName } from "../names.ts";
-import { encodeRecord } from "../items/records.ts";
+import { encodeRecord } from "../records/envelope.ts";
 import { PRUNE_MAX_POINTS, RESTORES_MAX_COUNT } from "../limits.ts";
 import { isFinished, lookAtRestore, restorePinId } from "../restore/record.ts";
 import type { PointCatalog } from "./catalog.ts";

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Consistency } from "../delta/delta.ts";
 import { LeewardError, invariant } from "../errors.ts";
 import { manifestName } from "../names.ts";
-import { decodeRecord, encodeRecord } from "../items/records.ts";
+import { decodeRecord, encodeRecord } from "../records/envelope.ts";
 import type { RecordStore } from "../ports.ts";
 import type { Position } from "../position.ts";
 

@@ -1,6 +1,6 @@
 import { LeewardError } from "../errors.ts";
 import { pinsName } from "../names.ts";
-import { decodeRecord, encodeRecord } from "../items/records.ts";
+import { decodeRecord, encodeRecord } from "../records/envelope.ts";
 import { PINS_MAX_COUNT, RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
 import type { RecordStore } from "../ports.ts";
 import { type PointManifest, readPoint } from "./manifest.ts";

@@ -1,5 +1,5 @@
-import type { HeartbeatRecord, LastPoint, Progress, ReplicationPolicy } from "../items/item.ts";
-import { isBoundary } from "../apply/progress.ts";
+import type { HeartbeatRecord, LastPoint, Progress, ReplicationPolicy } from "../records/item.ts";
+import { isBoundary } from "../records/progress.ts";
 import { CLOCK_SKEW_WARNING_MS, SOURCE_CLOCK_AHEAD_MAX_MS } from "../limits.ts";
 import { samePosition } from "../position.ts";
 import type { PointWanted } from "./point-wanted.ts";

@@ -1,6 +1,6 @@
-import { nothing, unlessDamaged } from "../items/damaged.ts";
+import { nothing, unlessDamaged } from "../records/damaged.ts";
 import { POINT_WANTED_RECORD } from "../names.ts";
-import { decodeRecord, encodeRecord } from "../items/records.ts";
+import { decodeRecord, encodeRecord } from "../records/envelope.ts";
 import type { RecordStore } from "../ports.ts";
 
 /**

@@ -1,6 +1,6 @@
 import type { ItemContext } from "./context.ts";
-import { unlessDamaged } from "../items/damaged.ts";
-import type { ReplicationPolicy } from "../items/item.ts";
+import { unlessDamaged } from "../records/damaged.ts";
+import type { ReplicationPolicy } from "../records/item.ts";
 import { pinsName, manifestName } from "../names.ts";
 import { PRUNE_MAX_POINTS, PRUNE_MAX_SNAPSHOTS } from "../limits.ts";
 import type { RecordStore } from "../ports.ts";

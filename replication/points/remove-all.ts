@@ -1,5 +1,5 @@
 import type { ItemContext } from "./context.ts";
-import { readItem } from "../items/item-record.ts";
+import { readItem } from "../records/item-record.ts";
 import { POINT_SETTLE_MS, SWEEP_MAX_SNAPSHOTS } from "../limits.ts";
 import { readCatalog } from "./catalog.ts";
 import { repairPins } from "./damaged-points.ts";

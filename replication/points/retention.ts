@@ -1,5 +1,5 @@
 import type { Consistency } from "../delta/delta.ts";
-import type { ReplicationPolicy } from "../items/item.ts";
+import type { ReplicationPolicy } from "../records/item.ts";
 import {
   POINT_OVERDUE_INTERVALS,
   POINT_OVERDUE_MIN_MS,

@@ -1,5 +1,5 @@
 import type { ItemContext } from "./context.ts";
-import type { ProtectedItem } from "../items/item.ts";
+import type { ProtectedItem } from "../records/item.ts";
 import { manifestName, pinsName } from "../names.ts";
 import { ORPHAN_GRACE_MS, PRUNE_MAX_POINTS, SWEEP_MAX_SNAPSHOTS, TOMBSTONE_MS } from "../limits.ts";
 import { type PointCatalog, readCatalog, readCatalogAgain } from "./catalog.ts";

@@ -1,5 +1,5 @@
 import type { ItemContext } from "./context.ts";
-import type { Progress } from "../items/item.ts";
+import type { Progress } from "../records/item.ts";
 import { parseDeltaName } from "../names.ts";
 import { SWEEP_MAX_JOURNAL } from "../limits.ts";
 import type { PointManifest } from "./manifest.ts";

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { LeewardError } from "../errors.ts";
-import { unlessDamaged } from "../items/damaged.ts";
+import { unlessDamaged } from "../records/damaged.ts";
 import { restoreRecordName } from "../names.ts";
-import { decodeRecord } from "../items/records.ts";
+import { decodeRecord } from "../records/envelope.ts";
 import type { RecordStore, RestoredDisk } from "../ports.ts";
 import type { Position } from "../position.ts";
 

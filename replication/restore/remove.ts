@@ -1,8 +1,8 @@
 import { LeewardError } from "../errors.ts";
 import type { ItemContext } from "../points/context.ts";
-import { findReadableItem, requireItem } from "../items/item-record.ts";
+import { findReadableItem, requireItem } from "../records/item-record.ts";
 import { restoreRecordName } from "../names.ts";
-import { encodeRecord } from "../items/records.ts";
+import { encodeRecord } from "../records/envelope.ts";
 import { findManaged } from "../jobs/managed-item.ts";
 import { RECORD_CHANGES_MAX_TRIES, RESTORE_COPIES_MAX_TRIES, RESTORE_SETTLE_MS } from "../limits.ts";
 import { unpinPoint } from "../points/pins.ts";

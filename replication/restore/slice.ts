@@ -2,7 +2,7 @@ import { inLanes } from "../lanes.ts";
 import { type LeewardError, hasCode } from "../errors.ts";
 import type { ItemContext } from "../points/context.ts";
 import { restoreRecordName } from "../names.ts";
-import { encodeRecord } from "../items/records.ts";
+import { encodeRecord } from "../records/envelope.ts";
 import {
   DISK_REQUESTS_IN_FLIGHT,
   RESTORE_COPIES_MAX_TRIES,

@@ -1,9 +1,9 @@
 import { LeewardError } from "../errors.ts";
 import type { ItemContext } from "../points/context.ts";
-import { requireItem } from "../items/item-record.ts";
+import { requireItem } from "../records/item-record.ts";
 import { RESTORES_PREFIX, restoreRecordName } from "../names.ts";
-import { encodeRecord } from "../items/records.ts";
-import { requireField } from "../items/request-rules.ts";
+import { encodeRecord } from "../records/envelope.ts";
+import { requireField } from "../records/request-rules.ts";
 import { CALLER_ID_MAX_LENGTH, RESTORES_MAX_COUNT } from "../limits.ts";
 import { type PointManifest, isPointId } from "../points/manifest.ts";
 import { pinPoint } from "../points/pins.ts";

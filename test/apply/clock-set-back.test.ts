@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { lookWorker } from "../../orchestrations/activities/workers.ts";
-import { readProgress, replaceProgress } from "../../replication/apply/progress.ts";
+import { readProgress, replaceProgress } from "../../replication/records/progress.ts";
 import { sweepItem } from "../../replication/items/sweep.ts";
 import { CLAIM_MS, STORE_BLOB_WRITE_MS } from "../../replication/limits.ts";
 import { type OneItem, openOneItem, plansOf } from "./one-item.ts";

@@ -1,11 +1,11 @@
 import { type LargeBatches, createLargeBatches } from "../../replication/apply/large-batches.ts";
 import { applySlice } from "../../replication/apply/run.ts";
 import type { ApplyContext } from "../../replication/apply/context.ts";
-import { decodeProgress, readProgress } from "../../replication/apply/progress.ts";
+import { decodeProgress, readProgress } from "../../replication/records/progress.ts";
 import { LeewardError, hasCode } from "../../replication/errors.ts";
-import type { HeartbeatRecord, Progress, ProtectedItem } from "../../replication/items/item.ts";
+import type { HeartbeatRecord, Progress, ProtectedItem } from "../../replication/records/item.ts";
 import { HEARTBEAT_RECORD, PROGRESS_RECORD, deltaName, journalName, parseDeltaName } from "../../replication/names.ts";
-import { encodeRecord } from "../../replication/items/records.ts";
+import { encodeRecord } from "../../replication/records/envelope.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import { createMemoryStores } from "../memory/memory-stores.ts";

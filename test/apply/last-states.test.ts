@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { readProgress, replaceProgress } from "../../replication/apply/progress.ts";
+import { readProgress, replaceProgress } from "../../replication/records/progress.ts";
 import { type OneItem, openOneItem, plansOf } from "./one-item.ts";
 import { ITEM_ID } from "./small-world.ts";
 

@@ -1,7 +1,7 @@
-import { decodeProgress } from "../../replication/apply/progress.ts";
+import { decodeProgress } from "../../replication/records/progress.ts";
 import { hasCode } from "../../replication/errors.ts";
 import { PROGRESS_RECORD } from "../../replication/names.ts";
-import { encodeRecord } from "../../replication/items/records.ts";
+import { encodeRecord } from "../../replication/records/envelope.ts";
 import type { ItemStores, RecordStore, TargetDisk, TargetDisks } from "../../replication/ports.ts";
 import type { Mutant } from "./history.ts";
 

@@ -1,9 +1,9 @@
 import type { ApplyContext, ApplyEvent } from "../../replication/apply/context.ts";
-import { readProgress } from "../../replication/apply/progress.ts";
+import { readProgress } from "../../replication/records/progress.ts";
 import { applySlice } from "../../replication/apply/run.ts";
 import type { ApplyOutcome } from "../../replication/apply/run.ts";
 import type { DeltaFlags, ExtentContent } from "../../replication/delta/delta.ts";
-import type { Progress, ProtectedItem } from "../../replication/items/item.ts";
+import type { Progress, ProtectedItem } from "../../replication/records/item.ts";
 import { SECTOR_BYTES, SLICE_MS } from "../../replication/limits.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
 import type { PointManifest } from "../../replication/points/manifest.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { initialProgress } from "../../replication/apply/progress.ts";
-import type { HeartbeatRecord, LastPoint, Progress } from "../../replication/items/item.ts";
+import { initialProgress } from "../../replication/records/progress.ts";
+import type { HeartbeatRecord, LastPoint, Progress } from "../../replication/records/item.ts";
 import { CLOCK_SKEW_WARNING_MS } from "../../replication/limits.ts";
 import { isPointId, makePointId, pointTimeMs } from "../../replication/points/manifest.ts";
 import { pointDue } from "../../replication/points/point-due.ts";

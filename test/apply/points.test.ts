@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { readProgress, replaceProgress } from "../../replication/apply/progress.ts";
-import type { HeartbeatRecord } from "../../replication/items/item.ts";
+import { readProgress, replaceProgress } from "../../replication/records/progress.ts";
+import type { HeartbeatRecord } from "../../replication/records/item.ts";
 import { HEARTBEAT_RECORD, ITEM_RECORD, manifestName } from "../../replication/names.ts";
-import { changeItem } from "../../replication/items/item-record.ts";
-import { encodeRecord } from "../../replication/items/records.ts";
+import { changeItem } from "../../replication/records/item-record.ts";
+import { encodeRecord } from "../../replication/records/envelope.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
 import { decodePoint, encodePoint, readPoint } from "../../replication/points/manifest.ts";
 import { wantPoint } from "../../replication/points/point-wanted.ts";

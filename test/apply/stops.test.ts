@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { PROLOGUE_BYTES } from "../../replication/delta/layout.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import type { Progress } from "../../replication/items/item.ts";
+import type { Progress } from "../../replication/records/item.ts";
 import { deltaName, journalName } from "../../replication/names.ts";
 import { CLAIM_MS, DELTA_MAX_BYTES } from "../../replication/limits.ts";
 import type { Around } from "../memory/wrapped-stores.ts";

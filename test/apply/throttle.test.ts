@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { readProgress } from "../../replication/apply/progress.ts";
+import { readProgress } from "../../replication/records/progress.ts";
 import { type ApplyOutcome, applySlice } from "../../replication/apply/run.ts";
 import type { ExtentContent } from "../../replication/delta/delta.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import type { Progress } from "../../replication/items/item.ts";
+import type { Progress } from "../../replication/records/item.ts";
 import { PROGRESS_RECORD } from "../../replication/names.ts";
 import { CLAIM_MS, PUT_PAGE_MAX_BYTES, SECTOR_BYTES, SLICE_MS } from "../../replication/limits.ts";
 import { listPoints } from "../../replication/points/catalog.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { LeewardError } from "../../replication/errors.ts";
 import { PROGRESS_RECORD, deltaName, journalName } from "../../replication/names.ts";
-import { encodeRecord } from "../../replication/items/records.ts";
+import { encodeRecord } from "../../replication/records/envelope.ts";
 import { CLAIM_MS } from "../../replication/limits.ts";
 import type { Around, PortCall } from "../memory/wrapped-stores.ts";
 import { callNames, openOneItem, plansOf } from "./one-item.ts";

@@ -2,7 +2,7 @@ import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeSync } fr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { vhdDataBytes, vhdFooter, vhdUniqueId } from "../../replication/items/vhd-footer.ts";
+import { vhdDataBytes, vhdFooter, vhdUniqueId } from "../../replication/records/vhd-footer.ts";
 import { need, tool } from "./tools.ts";
 
 const qemuImg = need("qemu-img");

@@ -9,7 +9,7 @@ import { mapNetworks } from "../../functions/map-networks.ts";
 import { putPolicy } from "../../functions/put-policy.ts";
 import { showNetworkMapping } from "../../functions/show-network-mapping.ts";
 import { showPolicy } from "../../functions/show-policy.ts";
-import { changeItem, readItem } from "../../replication/items/item-record.ts";
+import { changeItem, readItem } from "../../replication/records/item-record.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { POLICIES_MAX_COUNT } from "../../replication/limits.ts";
 import { type Answer, type AppInMemory, appInMemory, call } from "./app-under-test.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { changeRecord, readRecord } from "../../replication/items/change-record.ts";
+import { changeRecord, readRecord } from "../../replication/records/change-record.ts";
 import { RECORD_CHANGES_MAX_TRIES } from "../../replication/limits.ts";
 import { createMemoryRecords } from "../memory/memory-records.ts";
 

@@ -16,8 +16,8 @@ import {
   restoreRecordName,
 } from "../../replication/names.ts";
 import { listOverviews, readOverview } from "../../replication/operations/overview.ts";
-import { placedRecords } from "../../replication/items/placed-records.ts";
-import { decodeRecord, encodeRecord } from "../../replication/items/records.ts";
+import { placedRecords } from "../../replication/records/placed-records.ts";
+import { decodeRecord, encodeRecord } from "../../replication/records/envelope.ts";
 import { sweepItem } from "../../replication/items/sweep.ts";
 import { POINT_SETTLE_MS, RESTORE_STALE_MS, SLICE_MS } from "../../replication/limits.ts";
 import { listPoints, readCatalog } from "../../replication/points/catalog.ts";

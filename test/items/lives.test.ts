@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { applySlice } from "../../replication/apply/run.ts";
 import { encodeDelta } from "../../replication/delta/encode.ts";
-import { readItem } from "../../replication/items/item-record.ts";
+import { readItem } from "../../replication/records/item-record.ts";
 import { STREAMS_RECORD, journalName } from "../../replication/names.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { registerService } from "../../replication/items/register.ts";

@@ -5,14 +5,14 @@ import { readItemStatus } from "../../replication/items/status.ts";
 import { SOURCE_CLOCK_AHEAD_MAX_MS } from "../../replication/limits.ts";
 import { encodeDelta } from "../../replication/delta/encode.ts";
 import { type HeartbeatContext, readHeartbeat, recordHeartbeat } from "../../replication/items/heartbeat.ts";
-import { readItem } from "../../replication/items/item-record.ts";
+import { readItem } from "../../replication/records/item-record.ts";
 import type { HeartbeatRequest, RegisterRequest } from "../../replication/items/mobility-protocol.ts";
 import { deltaName, journalName } from "../../replication/names.ts";
 import { newRegistrationToken, protectItem } from "../../replication/items/protect.ts";
 import { registerService } from "../../replication/items/register.ts";
 import { settleEpoch } from "../../replication/items/settle.ts";
 import { authenticateService, matchesHash, tokenHash } from "../../replication/items/tokens.ts";
-import type { StopReason } from "../../replication/items/item.ts";
+import type { StopReason } from "../../replication/records/item.ts";
 import { killedEverywhere } from "./interrupted.ts";
 import {
   DISKS,

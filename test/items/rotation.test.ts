@@ -7,7 +7,7 @@ import { openItemTokens } from "../../mobility/control/item-tokens.ts";
 import type { ItemTokens } from "../../mobility/control/item-tokens.ts";
 import { nodeFiles } from "../../mobility/node-files.ts";
 import { hasCode } from "../../replication/errors.ts";
-import { readItem } from "../../replication/items/item-record.ts";
+import { readItem } from "../../replication/records/item-record.ts";
 import { newRegistrationToken, protectItem } from "../../replication/items/protect.ts";
 import { registerService } from "../../replication/items/register.ts";
 import { requestTokenRotation } from "../../replication/items/rotation.ts";

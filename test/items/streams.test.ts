@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { findItem, readItem } from "../../replication/items/item-record.ts";
+import { findItem, readItem } from "../../replication/records/item-record.ts";
 import { ITEM_RECORD, STREAMS_RECORD } from "../../replication/names.ts";
 import { protectItem } from "../../replication/items/protect.ts";
-import { decodeRecord, encodeRecord } from "../../replication/items/records.ts";
-import { closeStream, mintStream, startOf, type StreamsRecord } from "../../replication/items/streams.ts";
+import { decodeRecord, encodeRecord } from "../../replication/records/envelope.ts";
+import { closeStream, mintStream, startOf, type StreamsRecord } from "../../replication/records/streams.ts";
 import { settleEpoch } from "../../replication/items/settle.ts";
 import { sweepItem } from "../../replication/items/sweep.ts";
 import { LeewardError } from "../../replication/errors.ts";

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { LeewardError } from "../../replication/errors.ts";
 import { readHeartbeat } from "../../replication/items/heartbeat.ts";
-import { changeItem } from "../../replication/items/item-record.ts";
+import { changeItem } from "../../replication/records/item-record.ts";
 import { HEARTBEAT_RECORD, deltaName, journalName } from "../../replication/names.ts";
-import { encodeRecord } from "../../replication/items/records.ts";
+import { encodeRecord } from "../../replication/records/envelope.ts";
 import { sweepItem } from "../../replication/items/sweep.ts";
 import { type CacheSweep, sweepCache } from "../../replication/items/sweep-cache.ts";
 import { CLAIM_MS, DELTA_MAX_BYTES, GAP_MAX_MS, SWEEP_CACHE_MAX_CHANGES, SWEEP_CACHE_MAX_NAMES } from "../../replication/limits.ts";

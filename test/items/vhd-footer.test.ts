@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { targetBlobBytes, vhdChecksum, vhdDataBytes, vhdFooter, vhdGeometry, vhdUniqueId } from "../../replication/items/vhd-footer.ts";
+import { targetBlobBytes, vhdChecksum, vhdDataBytes, vhdFooter, vhdGeometry, vhdUniqueId } from "../../replication/records/vhd-footer.ts";
 import { DISK_MAX_BYTES } from "../../replication/limits.ts";
 
 const GIB = 1024 ** 3;

@@ -1,6 +1,6 @@
 import type { ItemContext } from "../../replication/points/context.ts";
-import type { Progress } from "../../replication/items/item.ts";
-import { readProgress, replaceProgress } from "../../replication/apply/progress.ts";
+import type { Progress } from "../../replication/records/item.ts";
+import { readProgress, replaceProgress } from "../../replication/records/progress.ts";
 import { encodeDelta } from "../../replication/delta/encode.ts";
 import { deltaName, journalName, manifestName } from "../../replication/names.ts";
 import { protectItem } from "../../replication/items/protect.ts";

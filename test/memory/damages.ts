@@ -1,4 +1,4 @@
-import { encodeRecord } from "../../replication/items/records.ts";
+import { encodeRecord } from "../../replication/records/envelope.ts";
 
 const bodyOf = (bytes: Uint8Array): object => (JSON.parse(new TextDecoder().decode(bytes)) as { readonly body: object }).body;
 

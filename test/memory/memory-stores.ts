@@ -1,6 +1,6 @@
 import type { Clock, ItemStores, RecordStore } from "../../replication/ports.ts";
 import { ITEM_RECORD, PROGRESS_RECORD, isLastingRecord, itemContainer } from "../../replication/names.ts";
-import { placedRecords } from "../../replication/items/placed-records.ts";
+import { placedRecords } from "../../replication/records/placed-records.ts";
 import { QUARANTINE_MAX_COUNT } from "../../replication/limits.ts";
 import { createMemoryDisks } from "./memory-disks.ts";
 import type { MemoryDisks } from "./memory-disks.ts";

@@ -118,7 +118,7 @@ export const BOUND_MUTANTS: readonly Mutant[] = [
   {
     name: "a record of another item is believed",
     why: "an item goes on with what was decided for another one (rule 6)",
-    file: "replication/items/change-record.ts",
+    file: "replication/records/change-record.ts",
     find: `    if (found !== wanted) throw`,
     replace: `    if (found === "" && wanted === "") throw`,
     tests: ["test/items/change-record.test.ts"],

@@ -5,7 +5,7 @@ export const ITEM_MUTANTS: readonly Mutant[] = [
   {
     name: "the digest of a record is never compared",
     why: "any damaged progress, manifest or ledger is believed (rule 6)",
-    file: "replication/items/records.ts",
+    file: "replication/records/envelope.ts",
     find: `if (bodyText === undefined || digest(bodyText) !== match?.[1]) {`,
     replace: `if (bodyText === undefined) {`,
     tests: ["test/items/records.test.ts"],
@@ -13,7 +13,7 @@ export const ITEM_MUTANTS: readonly Mutant[] = [
   {
     name: "the version of a record is never compared",
     why: "a record of a newer app is read as if it were of this one",
-    file: "replication/items/records.ts",
+    file: "replication/records/envelope.ts",
     find: `!("version" in body) || body.version !== version`,
     replace: `!("version" in body)`,
     tests: ["test/items/records.test.ts"],
@@ -21,7 +21,7 @@ export const ITEM_MUTANTS: readonly Mutant[] = [
   {
     name: "a record is believed wherever it lies",
     why: "a blob restored under the wrong name gives an item foreign disks and tokens",
-    file: "replication/items/placed-records.ts",
+    file: "replication/records/placed-records.ts",
     find: `const own = beginsWith(bytes, \`{\${placeFields(place, digest)},\`) && beginsWith(envelope, ENVELOPE);`,
     replace: `const own = digest !== "" && beginsWith(envelope, ENVELOPE);`,
     tests: ["test/items/records.test.ts"],
@@ -29,7 +29,7 @@ export const ITEM_MUTANTS: readonly Mutant[] = [
   {
     name: "an item record that names another item is believed",
     why: "an item gets the disks and tokens of another",
-    file: "replication/items/item-record.ts",
+    file: "replication/records/item-record.ts",
     find: `if (item.itemId !== itemId) {`,
     replace: `if (item.itemId === "") {`,
     tests: ["test/items/protect.test.ts"],
@@ -37,7 +37,7 @@ export const ITEM_MUTANTS: readonly Mutant[] = [
   {
     name: "a changed record replaces whatever stands there by now",
     why: "of two changes at one moment one is lost",
-    file: "replication/items/change-record.ts",
+    file: "replication/records/change-record.ts",
     find: `await records.replace(name, bytes, stored.etag);`,
     replace: `await records.put(name, bytes).then(() => "");`,
     tests: ["test/items/change-record.test.ts"],
@@ -73,7 +73,7 @@ export const ITEM_MUTANTS: readonly Mutant[] = [
   {
     name: "a damaged record of streams begins again with 1",
     why: "a stream number is used twice",
-    file: "replication/items/streams.ts",
+    file: "replication/records/streams.ts",
     find: `return Math.max(0, announced?.stream ?? 0, ...cached, ...(await stores.listStreams(itemId, "target")));`,
     replace: `return Math.max(0, announced?.stream ?? 0);`,
     tests: ["test/items/streams.test.ts"],
@@ -81,7 +81,7 @@ export const ITEM_MUTANTS: readonly Mutant[] = [
   {
     name: "a minted stream number is not written down",
     why: "two requests at one moment open the same stream",
-    file: "replication/items/streams.ts",
+    file: "replication/records/streams.ts",
     find: `if (etag !== undefined) return last;`,
     replace: `return last;`,
     tests: ["test/items/streams.test.ts"],
@@ -89,7 +89,7 @@ export const ITEM_MUTANTS: readonly Mutant[] = [
   {
     name: "a closed stream still opens",
     why: "the source of a machine that was failed over goes on as if nothing had happened",
-    file: "replication/items/streams.ts",
+    file: "replication/records/streams.ts",
     find: `if (nonce === undefined) throw new LeewardError("stream-closed"`,
     replace: `if (stream < 0) throw new LeewardError("stream-closed"`,
     tests: ["test/items/streams.test.ts"],
@@ -97,7 +97,7 @@ export const ITEM_MUTANTS: readonly Mutant[] = [
   {
     name: "closing a stream mints no number",
     why: "deltas of the closed stream are applied on",
-    file: "replication/items/streams.ts",
+    file: "replication/records/streams.ts",
     find: `const closed = { stream: await mintStream(stores, itemId), nonce: undefined,`,
     replace: `const closed = { nonce: undefined,`,
     tests: ["test/items/streams.test.ts"],
@@ -151,7 +151,7 @@ export const ITEM_MUTANTS: readonly Mutant[] = [
   {
     name: "a footer names its size in units of the data before it, not of the disk",
     why: "the imported disk has another size than the source's",
-    file: "replication/items/vhd-footer.ts",
+    file: "replication/records/vhd-footer.ts",
     find: `view.setBigUint64(48, BigInt(sizeBytes)); // Current size.`,
     replace: `view.setBigUint64(48, BigInt(sizeBytes + VHD_FOOTER_BYTES)); // Current size.`,
     tests: ["test/items/vhd-footer.test.ts"],
@@ -391,7 +391,7 @@ function rotated`,
   {
     name: "disks of one name in two cases are two disks",
     why: "on Azure their blobs are one resource",
-    file: "replication/items/request-rules.ts",
+    file: "replication/records/request-rules.ts",
     find: `other.id.toLowerCase() === disk.id.toLowerCase()`,
     replace: `other.id === disk.id`,
     tests: ["test/items/protect.test.ts"],

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { applySlice } from "../../replication/apply/run.ts";
-import { readProgress, replaceProgress } from "../../replication/apply/progress.ts";
+import { readProgress, replaceProgress } from "../../replication/records/progress.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { readLedger } from "../../replication/failover/ledger-record.ts";
-import { findItem } from "../../replication/items/item-record.ts";
-import type { Progress } from "../../replication/items/item.ts";
+import { findItem } from "../../replication/records/item-record.ts";
+import type { Progress } from "../../replication/records/item.ts";
 import { recordHeartbeat } from "../../replication/items/heartbeat.ts";
 import { ITEM_RECORD, journalName } from "../../replication/names.ts";
 import { newRegistrationToken } from "../../replication/items/protect.ts";

@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
 import { lookMobility } from "../../orchestrations/activities/mobility.ts";
 import { recordHeartbeat } from "../../replication/items/heartbeat.ts";
-import { readItem } from "../../replication/items/item-record.ts";
+import { readItem } from "../../replication/records/item-record.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { registerService } from "../../replication/items/register.ts";
-import { startOf } from "../../replication/items/streams.ts";
+import { startOf } from "../../replication/records/streams.ts";
 import { removeItem } from "../memory/memory-stores.ts";
 import { flowWorld } from "./world.ts";
 

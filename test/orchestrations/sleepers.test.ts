@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { readProgress, replaceProgress } from "../../replication/apply/progress.ts";
+import { readProgress, replaceProgress } from "../../replication/records/progress.ts";
 import { applySlice } from "../../replication/apply/run.ts";
 import type { JobRecord } from "../../replication/jobs/job.ts";
 import { POINT_SETTLE_MS, SLICE_MS } from "../../replication/limits.ts";

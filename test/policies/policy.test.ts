@@ -2,7 +2,7 @@ import { it as property } from "@fast-check/vitest";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { LeewardError } from "../../replication/errors.ts";
-import { DEFAULT_POLICY, type PolicyInMinutes, policyFromMinutes, policyInMinutes } from "../../replication/policies/policy.ts";
+import { DEFAULT_POLICY, type PolicyInMinutes, policyFromMinutes, policyInMinutes } from "../../replication/records/policy.ts";
 
 const fieldOf = (given: PolicyInMinutes): unknown => {
   try {

@@ -14,7 +14,7 @@ import { openStore } from "../../local/resource-manager/engine/store.ts";
 import { installSettings } from "../../orchestrations/activities/install-script.ts";
 import { readInstallCommand } from "../../local/resource-manager/machines/install-command.ts";
 import { contains, formatAddress, overlap, parseAddress, parseBlock } from "../../local/resource-manager/types/addresses.ts";
-import { vhdFooter as productFooter } from "../../replication/items/vhd-footer.ts";
+import { vhdFooter as productFooter } from "../../replication/records/vhd-footer.ts";
 
 const MIB = 1024 * 1024;
 

@@ -1,6 +1,6 @@
 import { textOf } from "../../replication/resources/json.ts";
 import { RESTORES_PREFIX, manifestName } from "../../replication/names.ts";
-import { findItem } from "../../replication/items/item-record.ts";
+import { findItem } from "../../replication/records/item-record.ts";
 import { findManaged } from "../../replication/jobs/managed-item.ts";
 import { SECTOR_BYTES } from "../../replication/limits.ts";
 import type { PointManifest } from "../../replication/points/manifest.ts";

@@ -1,8 +1,8 @@
 import { hasCode } from "../../replication/errors.ts";
-import { readProgress } from "../../replication/apply/progress.ts";
+import { readProgress } from "../../replication/records/progress.ts";
 import { decodeDelta, verifyFrames } from "../../replication/delta/decode.ts";
 import { deltaName, journalName, manifestName } from "../../replication/names.ts";
-import type { Progress } from "../../replication/items/item.ts";
+import type { Progress } from "../../replication/records/item.ts";
 import type { RecordStore } from "../../replication/ports.ts";
 import { type Position, samePosition } from "../../replication/position.ts";
 import type { Step } from "./plan.ts";

@@ -1,6 +1,6 @@
-import { readProgress } from "../../replication/apply/progress.ts";
+import { readProgress } from "../../replication/records/progress.ts";
 import { readOverview } from "../../replication/operations/overview.ts";
-import { findItem } from "../../replication/items/item-record.ts";
+import { findItem } from "../../replication/records/item-record.ts";
 import { canGoOn, damage } from "./damage.ts";
 import { type Operator, createOperator } from "./operator.ts";
 import { FAULT_MODEL } from "./fault-model.ts";

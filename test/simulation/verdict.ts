@@ -1,13 +1,13 @@
 import { hasCode } from "../../replication/errors.ts";
 import { readOverview } from "../../replication/operations/overview.ts";
-import { findItem } from "../../replication/items/item-record.ts";
-import { decodeProgress, readProgress } from "../../replication/apply/progress.ts";
+import { findItem } from "../../replication/records/item-record.ts";
+import { decodeProgress, readProgress } from "../../replication/records/progress.ts";
 import { PROGRESS_RECORD, manifestName } from "../../replication/names.ts";
 import { listJobs } from "../../replication/jobs/job-record.ts";
 import { findManaged } from "../../replication/jobs/managed-item.ts";
 import { readLedger } from "../../replication/failover/ledger-record.ts";
 import { type PointManifest, decodePoint } from "../../replication/points/manifest.ts";
-import type { Progress } from "../../replication/items/item.ts";
+import type { Progress } from "../../replication/records/item.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import { SECTOR_BYTES } from "../../replication/limits.ts";
 import { checkCatalog, checkRestores, checkTold, isOver, restoresOf } from "./aftermath.ts";

@@ -1,7 +1,7 @@
 import { readInstallCommand } from "../../local/resource-manager/machines/install-command.ts";
 import { type ResourceJson } from "../../replication/ports-resource-manager.ts";
 import { changeManaged } from "../../replication/jobs/managed-item.ts";
-import type { Progress } from "../../replication/items/item.ts";
+import type { Progress } from "../../replication/records/item.ts";
 import type { Clock, ItemStores } from "../../replication/ports.ts";
 import type { WorkMessage } from "../../replication/operations/work-queue.ts";
 import { openTickets } from "../../replication/items/tickets.ts";

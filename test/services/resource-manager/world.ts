@@ -152,7 +152,7 @@ function recordedService(options: MobilityOptions, started: MobilityOptions[], s
 }
 
 async function putVhd(storage: LocalStorage, name: string, content: Buffer, damage: (vhd: Buffer) => void = () => {}): Promise<string> {
-  const { vhdFooter } = await import("../../../replication/items/vhd-footer.ts");
+  const { vhdFooter } = await import("../../../replication/records/vhd-footer.ts");
   const footer = vhdFooter({ sizeBytes: content.length, uniqueId: randomBytes(16), createdMs: Date.now() });
   const vhd = Buffer.concat([content, footer]);
   damage(vhd);

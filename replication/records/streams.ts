@@ -6,7 +6,7 @@ import { nothing, unlessDamaged } from "./damaged.ts";
 import type { OpenStream, ProtectedItem } from "./item.ts";
 import { changeItem, findReadableItem, readItem } from "./item-record.ts";
 import { STREAMS_RECORD } from "../names.ts";
-import { decodeRecord, encodeRecord } from "./records.ts";
+import { decodeRecord, encodeRecord } from "./envelope.ts";
 
 /** `streams.json`: the stream numbers that were ever used under this name. It outlives the item. Changed by compare-and-set only. */
 export interface StreamsRecord {

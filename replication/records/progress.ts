@@ -1,10 +1,10 @@
 import { LeewardError, invariant } from "../errors.ts";
-import type { Progress, ProtectedItem } from "../items/item.ts";
+import type { Progress, ProtectedItem } from "./item.ts";
 import { PROGRESS_RECORD } from "../names.ts";
-import { decodeRecord, encodeRecord } from "../items/records.ts";
+import { decodeRecord, encodeRecord } from "./envelope.ts";
 import { CLAIM_HELD_MAX_MS } from "../limits.ts";
 import type { RecordStore } from "../ports.ts";
-import { startOf } from "../items/streams.ts";
+import { startOf } from "./streams.ts";
 import { type Position, samePosition } from "../position.ts";
 
 /** The progress record as it stood at `etag`. */

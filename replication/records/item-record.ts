@@ -4,7 +4,7 @@ import type { ItemStores } from "../ports.ts";
 import { nothing, unlessDamaged } from "./damaged.ts";
 import type { ProtectedItem } from "./item.ts";
 import { ITEM_RECORD, isItemId } from "../names.ts";
-import { decodeRecord, encodeRecord } from "./records.ts";
+import { decodeRecord, encodeRecord } from "./envelope.ts";
 
 export interface StoredItem {
   readonly item: ProtectedItem;

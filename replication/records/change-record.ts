@@ -1,7 +1,7 @@
 import { LeewardError } from "../errors.ts";
 import { RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
 import type { RecordStore } from "../ports.ts";
-import { decodeRecord, encodeRecord } from "./records.ts";
+import { decodeRecord, encodeRecord } from "./envelope.ts";
 
 interface Versioned {
   readonly version: number;

@@ -4,7 +4,7 @@ import { openResourceManager } from "../azure/arm/resource-manager.ts";
 import { openNbdDisk } from "../local/lab/nbd-client.ts";
 import { seededRandom } from "../local/lab/random.ts";
 import type { Cloud } from "../local/supervisor/cloud.ts";
-import type { Change, ResourceJson, ResourceManager } from "../replication/ports-resource-manager.ts";
+import type { Change, ResourceJson, ResourceManager } from "../replication/resources/resource-manager.ts";
 
 const MIB = 1024 * 1024;
 const REGION = "westeurope";

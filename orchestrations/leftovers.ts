@@ -1,6 +1,6 @@
-import { compact, isOpenLeft, markLeft, markRemoved, retryLeft } from "../replication/failover/ledger.ts";
-import type { LedgerEntry } from "../replication/failover/ledger.ts";
-import { changeLedger, readLedger } from "../replication/failover/ledger-record.ts";
+import { compact, isOpenLeft, markLeft, markRemoved, retryLeft } from "../replication/resources/ledger.ts";
+import type { LedgerEntry } from "../replication/resources/ledger.ts";
+import { changeLedger, readLedger } from "../replication/resources/ledger-record.ts";
 import { LeewardError } from "../replication/errors.ts";
 import { findManaged } from "../replication/jobs/managed-item.ts";
 import { LEFT_RETRY_MS } from "../replication/limits.ts";

@@ -1,4 +1,4 @@
-import type { LedgerSide, RemovalScope } from "../replication/failover/ledger.ts";
+import type { LedgerSide, RemovalScope } from "../replication/resources/ledger.ts";
 import { type FollowedChange, followChanges } from "./ensure.ts";
 import type { FlowRun } from "./flow-run.ts";
 import { type CallBounds, type Flow, call } from "./steps.ts";

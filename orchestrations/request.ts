@@ -1,6 +1,6 @@
 import { LeewardError } from "../replication/errors.ts";
-import { handOver } from "../replication/failover/ledger.ts";
-import { changeLedger, hasLedger } from "../replication/failover/ledger-record.ts";
+import { handOver } from "../replication/resources/ledger.ts";
+import { changeLedger, hasLedger } from "../replication/resources/ledger-record.ts";
 import { nothing, unlessDamaged } from "../replication/records/damaged.ts";
 import { findReadableItem } from "../replication/records/item-record.ts";
 import { requireItemId } from "../replication/records/request-rules.ts";

@@ -107,7 +107,7 @@ const ERRORS = {
     hint: "The control plane opened another stream for this item. Nothing more is uploaded; protect the machine anew with an empty state folder.",
   },
 
-  // Azure Resource Manager (replication/ports-resource-manager.ts).
+  // Azure Resource Manager (replication/resources/resource-manager.ts).
   "azure-unavailable": {
     retryable: true,
     hint: "Azure Resource Manager cannot be reached or failed inside. Look at Azure's status and the network; the step is begun again.",

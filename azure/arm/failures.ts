@@ -1,5 +1,5 @@
 import { type ErrorCode, LeewardError } from "../../replication/errors.ts";
-import type { Failed } from "../../replication/ports-resource-manager.ts";
+import type { Failed } from "../../replication/resources/resource-manager.ts";
 import { partOf, textOf } from "../../replication/resources/json.ts";
 
 /** What Azure says when it refuses or fails: `{ error: { code, message } }`, in answers and in the states of operations. */

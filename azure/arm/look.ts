@@ -1,6 +1,6 @@
 import { LeewardError } from "../../replication/errors.ts";
 import type { Clock } from "../../replication/ports.ts";
-import type { Looked, ResourceJson } from "../../replication/ports-resource-manager.ts";
+import type { Looked, ResourceJson } from "../../replication/resources/resource-manager.ts";
 import { isObject, textOf } from "../../replication/resources/json.ts";
 import { knownType } from "./api-versions.ts";
 import { errorOf, failed, faultOf } from "./failures.ts";

@@ -1,5 +1,5 @@
 import { LeewardError } from "../../replication/errors.ts";
-import type { ResourceAction } from "../../replication/ports-resource-manager.ts";
+import type { ResourceAction } from "../../replication/resources/resource-manager.ts";
 import { isObject, textOf } from "../../replication/resources/json.ts";
 
 /** A change that Azure has accepted: what it was, and where to ask for it. */

@@ -1,7 +1,7 @@
 import { LeewardError } from "../../replication/errors.ts";
 import { AZURE_BUSY_MS, AZURE_LIST_MAX_PAGES, AZURE_NIC_RESERVED_MS } from "../../replication/limits.ts";
 import type { Clock } from "../../replication/ports.ts";
-import type { Begun, Change, ResourceJson, ResourceManager } from "../../replication/ports-resource-manager.ts";
+import type { Begun, Change, ResourceJson, ResourceManager } from "../../replication/resources/resource-manager.ts";
 import { isObject, listOf, textOf } from "../../replication/resources/json.ts";
 import { knownType } from "./api-versions.ts";
 import { errorOf, failed, faultOf, isHeld, isMissing, isNicReserved } from "./failures.ts";

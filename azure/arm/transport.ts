@@ -8,7 +8,7 @@ import {
 } from "@azure/core-rest-pipeline";
 import { LeewardError } from "../../replication/errors.ts";
 import { AZURE_BUSY_MS, AZURE_REQUEST_MS, AZURE_RETRY_AFTER_MAX_MS } from "../../replication/limits.ts";
-import type { ResourceJson } from "../../replication/ports-resource-manager.ts";
+import type { ResourceJson } from "../../replication/resources/resource-manager.ts";
 import { isCredentialFailure } from "../errors.ts";
 import { defaultCredential } from "../credential.ts";
 

@@ -1,5 +1,5 @@
-import { forgetEntry, handOver, restoreOfEntry } from "../../replication/failover/ledger.ts";
-import { changeLedger } from "../../replication/failover/ledger-record.ts";
+import { forgetEntry, handOver, restoreOfEntry } from "../../replication/resources/ledger.ts";
+import { changeLedger } from "../../replication/resources/ledger-record.ts";
 import { findProgress } from "../../replication/items/heartbeat.ts";
 import { findReadableItem } from "../../replication/records/item-record.ts";
 import { removeAllPoints } from "../../replication/points/remove-all.ts";

@@ -5,7 +5,7 @@ import type { WorkQueue } from "../../replication/operations/work-queue.ts";
 import type { RecordStore } from "../../replication/ports.ts";
 import type { EventPublisher } from "../../replication/events/publisher.ts";
 import { type ManagedItem, readManaged } from "../../replication/jobs/managed-item.ts";
-import type { Failed, ResourceManager } from "../../replication/ports-resource-manager.ts";
+import type { Failed, ResourceManager } from "../../replication/resources/resource-manager.ts";
 
 export interface FlowManagement {
   readonly resourceManager: ResourceManager;

@@ -1,5 +1,5 @@
 import { INSTALL_SETTINGS_LINE_LENGTH } from "../../replication/limits.ts";
-import type { ResourceJson } from "../../replication/ports-resource-manager.ts";
+import type { ResourceJson } from "../../replication/resources/resource-manager.ts";
 
 /** The file that the extension downloads, and that the script below runs. */
 const FILE = "install-mobility.sh";

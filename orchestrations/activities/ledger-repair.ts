@@ -1,9 +1,9 @@
-import { type Ledger, type LedgerEntry, cacheEntryId, emptyLedger, intend, markCreated } from "../../replication/failover/ledger.ts";
-import { changeLedger, hasLedger } from "../../replication/failover/ledger-record.ts";
+import { type Ledger, type LedgerEntry, cacheEntryId, emptyLedger, intend, markCreated } from "../../replication/resources/ledger.ts";
+import { changeLedger, hasLedger } from "../../replication/resources/ledger-record.ts";
 import { inLanes } from "../../replication/lanes.ts";
 import { AZURE_READS_AT_ONCE } from "../../replication/limits.ts";
 import type { TargetPlan } from "../../replication/planning/plan.ts";
-import type { ResourceJson } from "../../replication/ports-resource-manager.ts";
+import type { ResourceJson } from "../../replication/resources/resource-manager.ts";
 import { itemOf } from "../../replication/resources/tags.ts";
 import { protectionWalk } from "../../replication/resources/walk.ts";
 import type { FlowRun } from "../flow-run.ts";

@@ -1,6 +1,6 @@
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { listOf, textOf } from "../../replication/resources/json.ts";
-import type { ResourceManager } from "../../replication/ports-resource-manager.ts";
+import type { ResourceManager } from "../../replication/resources/resource-manager.ts";
 import type { FlowRun } from "../flow-run.ts";
 import { type FlowContext, managementOf } from "./context.ts";
 import { type StepAnswer, answerOfChange, planOf, stepAnswer } from "./resources.ts";

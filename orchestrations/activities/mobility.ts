@@ -1,5 +1,5 @@
-import { cacheEntryId, intend, markCreated } from "../../replication/failover/ledger.ts";
-import { changeLedger } from "../../replication/failover/ledger-record.ts";
+import { cacheEntryId, intend, markCreated } from "../../replication/resources/ledger.ts";
+import { changeLedger } from "../../replication/resources/ledger-record.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { readHeartbeat, requireProgress } from "../../replication/items/heartbeat.ts";
 import { readItem } from "../../replication/records/item-record.ts";

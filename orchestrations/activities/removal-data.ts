@@ -1,6 +1,6 @@
-import { compact, isEmpty, leftovers, markLeft, markSeen } from "../../replication/failover/ledger.ts";
-import { changeLedger, readLedger } from "../../replication/failover/ledger-record.ts";
-import { unreachedLeft } from "../../replication/failover/leftover.ts";
+import { compact, isEmpty, leftovers, markLeft, markSeen } from "../../replication/resources/ledger.ts";
+import { changeLedger, readLedger } from "../../replication/resources/ledger-record.ts";
+import { unreachedLeft } from "../../replication/resources/leftover.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { changeItem, findReadableItem } from "../../replication/records/item-record.ts";
 import { noteLeftover } from "../../replication/jobs/job.ts";

@@ -12,14 +12,14 @@ import {
   markRemoved,
   planRemoval,
   restoreOfEntry,
-} from "../../replication/failover/ledger.ts";
-import { judgeInUse } from "../../replication/failover/azure-lag.ts";
-import { changeLedger, readLedger, readOtherLedgers } from "../../replication/failover/ledger-record.ts";
-import { holderLeft, inUseLeft, unreadLeft, widenedLeft } from "../../replication/failover/leftover.ts";
+} from "../../replication/resources/ledger.ts";
+import { judgeInUse } from "../../replication/resources/azure-lag.ts";
+import { changeLedger, readLedger, readOtherLedgers } from "../../replication/resources/ledger-record.ts";
+import { holderLeft, inUseLeft, unreadLeft, widenedLeft } from "../../replication/resources/leftover.ts";
 import { type JobLeftover, noteLeftover } from "../../replication/jobs/job.ts";
 import { changeJob } from "../../replication/jobs/job-record.ts";
 import { AZURE_BUSY_MS } from "../../replication/limits.ts";
-import type { Begun } from "../../replication/ports-resource-manager.ts";
+import type { Begun } from "../../replication/resources/resource-manager.ts";
 import { nothing, unlessDamaged } from "../../replication/records/damaged.ts";
 import { forgetNetwork } from "../../replication/planning/mapping-records.ts";
 import { listOf, textOf } from "../../replication/resources/json.ts";

@@ -1,9 +1,9 @@
 import { LeewardError } from "../../replication/errors.ts";
 import { AZURE_BUSY_MS } from "../../replication/limits.ts";
 import type { TargetPlan } from "../../replication/planning/plan.ts";
-import { isNotShownYet } from "../../replication/failover/azure-lag.ts";
-import { readLedger } from "../../replication/failover/ledger-record.ts";
-import type { Begun, ResourceJson } from "../../replication/ports-resource-manager.ts";
+import { isNotShownYet } from "../../replication/resources/azure-lag.ts";
+import { readLedger } from "../../replication/resources/ledger-record.ts";
+import type { Begun, ResourceJson } from "../../replication/resources/resource-manager.ts";
 import type { FlowRun } from "../flow-run.ts";
 import { type FlowContext, azureError, managedOf } from "./context.ts";
 

@@ -1,7 +1,7 @@
 import { type ApplyProgress, type LatestTarget, choosePoint, latestTarget } from "../../replication/points/choose-point.ts";
 import { isBoundary } from "../../replication/records/progress.ts";
-import { forgetEntry, intend, restoredEntryId } from "../../replication/failover/ledger.ts";
-import { changeLedger } from "../../replication/failover/ledger-record.ts";
+import { forgetEntry, intend, restoredEntryId } from "../../replication/resources/ledger.ts";
+import { changeLedger } from "../../replication/resources/ledger-record.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { findProgress, readHeartbeat } from "../../replication/items/heartbeat.ts";
 import { choosePointOf } from "../../replication/jobs/job.ts";

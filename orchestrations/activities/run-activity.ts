@@ -1,5 +1,5 @@
 import { LeewardError } from "../../replication/errors.ts";
-import { isRoleNotHeardYet } from "../../replication/failover/azure-lag.ts";
+import { isRoleNotHeardYet } from "../../replication/resources/azure-lag.ts";
 import { findManaged } from "../../replication/jobs/managed-item.ts";
 import type { ActivityAnswer, ActivityRequest, FlowError } from "../flow-run.ts";
 import type { ActivityName } from "./table.ts";

@@ -1,10 +1,10 @@
 import { inLanes } from "../../replication/lanes.ts";
-import { intend, markCreated } from "../../replication/failover/ledger.ts";
-import { isYoungIn } from "../../replication/failover/azure-lag.ts";
-import { changeLedger, readLedger, readOtherLedgers } from "../../replication/failover/ledger-record.ts";
+import { intend, markCreated } from "../../replication/resources/ledger.ts";
+import { isYoungIn } from "../../replication/resources/azure-lag.ts";
+import { changeLedger, readLedger, readOtherLedgers } from "../../replication/resources/ledger-record.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { AZURE_BUSY_MS, FLOW_STEPS_AT_ONCE } from "../../replication/limits.ts";
-import type { Begun, ResourceManager } from "../../replication/ports-resource-manager.ts";
+import type { Begun, ResourceManager } from "../../replication/resources/resource-manager.ts";
 import { type StepJudgement, judgeStep } from "../../replication/resources/judge-step.ts";
 import { type ResourceStep, type Walk, protectionWalk } from "../../replication/resources/walk.ts";
 import type { FlowRun } from "../flow-run.ts";

@@ -1,5 +1,5 @@
 import type { PlannedDisk, PlannedNic, PlannedStorageAccount, TargetPlan } from "../planning/plan.ts";
-import type { ResourceJson } from "../ports-resource-manager.ts";
+import type { ResourceJson } from "./resource-manager.ts";
 import { PURPOSE_TAG } from "./tags.ts";
 
 type Tags = Readonly<Record<string, string>>;

@@ -1,5 +1,5 @@
 import type { ErrorCode } from "../errors.ts";
-import type { ResourceJson } from "../ports-resource-manager.ts";
+import type { ResourceJson } from "./resource-manager.ts";
 import { isObject, listOf, textOf } from "./json.ts";
 import { subnetsOf } from "./source-machine.ts";
 import { type Owner, itemOf } from "./tags.ts";

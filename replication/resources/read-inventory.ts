@@ -1,7 +1,7 @@
 import { inLanes } from "../lanes.ts";
 import { AZURE_READS_AT_ONCE } from "../limits.ts";
 import { regionName } from "../planning/name-rules.ts";
-import type { ResourceJson, ResourceManager } from "../ports-resource-manager.ts";
+import type { ResourceJson, ResourceManager } from "./resource-manager.ts";
 import { nameOf, parsePath } from "./ids.ts";
 import { textOf } from "./json.ts";
 import { sizesOf } from "./sizes.ts";

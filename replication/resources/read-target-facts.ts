@@ -1,6 +1,6 @@
 import type { TargetFacts } from "../planning/facts.ts";
 import { regionName } from "../planning/name-rules.ts";
-import type { ResourceManager } from "../ports-resource-manager.ts";
+import type { ResourceManager } from "./resource-manager.ts";
 import { readSkus } from "./read-inventory.ts";
 import { type KnownFacts, targetFactsOf } from "./target-facts.ts";
 

@@ -1,6 +1,6 @@
 import type { TargetSize } from "../planning/inventory.ts";
 import { regionName, sameName } from "../planning/name-rules.ts";
-import type { ResourceJson } from "../ports-resource-manager.ts";
+import type { ResourceJson } from "./resource-manager.ts";
 import { listOf, partOf, textOf, textsOf } from "./json.ts";
 
 /** The VM sizes of one region, from Azure's resource SKUs (Compute REST API, "Resource Skus - List"). What is listed for other regions is left out. */

@@ -10,7 +10,7 @@ import type {
 } from "../planning/inventory.ts";
 import { regionName, sameName } from "../planning/name-rules.ts";
 import type { PlanRefusal } from "../planning/plan.ts";
-import type { ResourceJson } from "../ports-resource-manager.ts";
+import type { ResourceJson } from "./resource-manager.ts";
 import { nameOf, parsePath, sameId } from "./ids.ts";
 import { flagOf, listOf, numberOf, partOf, tagsOf, textOf, textsOf } from "./json.ts";
 

@@ -1,5 +1,5 @@
 import { AZURE_TAGS_MAX_COUNT } from "../limits.ts";
-import type { ResourceJson } from "../ports-resource-manager.ts";
+import type { ResourceJson } from "./resource-manager.ts";
 import { tagsOf } from "./json.ts";
 
 /** For whom something is made. */

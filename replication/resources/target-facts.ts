@@ -1,7 +1,7 @@
 import type { TargetFacts } from "../planning/facts.ts";
 import type { NameKind } from "../planning/name-rules.ts";
 import { regionName } from "../planning/name-rules.ts";
-import type { ResourceJson } from "../ports-resource-manager.ts";
+import type { ResourceJson } from "./resource-manager.ts";
 import { parsePath, sameId } from "./ids.ts";
 import { listOf, numberOf, textOf, textsOf } from "./json.ts";
 import { maxFaultDomainsOf, sizesOf, zonesOf } from "./sizes.ts";

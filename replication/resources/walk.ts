@@ -1,7 +1,7 @@
 import { LeewardError } from "../errors.ts";
-import type { LedgerKind, LedgerRole } from "../failover/ledger.ts";
+import type { LedgerKind, LedgerRole } from "./ledger.ts";
 import type { PlannedNic, PlannedResource, TargetPlan } from "../planning/plan.ts";
-import type { ResourceJson } from "../ports-resource-manager.ts";
+import type { ResourceJson } from "./resource-manager.ts";
 import {
   NIC_CONFIGURATION,
   type RestoredSources,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Begun, Change, Failed, Looked, ResourceJson, ResourceManager } from "../../replication/ports-resource-manager.ts";
+import type { Begun, Change, Failed, Looked, ResourceJson, ResourceManager } from "../../replication/resources/resource-manager.ts";
 import { partOf, textOf } from "../../replication/resources/json.ts";
 
 export interface ResourceManagerUnderTest {

@@ -20,7 +20,7 @@ import {
   markRemoved,
   markSeen,
   planRemoval,
-} from "../../replication/failover/ledger.ts";
+} from "../../replication/resources/ledger.ts";
 
 const resource = (id: string, kind: LedgerKind, role: LedgerRole) => ({ id, kind, role });
 const SHARED = [

@@ -1,5 +1,5 @@
 import { type ErrorCode, LeewardError } from "../../replication/errors.ts";
-import type { Begun, Change, Looked, ResourceJson, ResourceManager } from "../../replication/ports-resource-manager.ts";
+import type { Begun, Change, Looked, ResourceJson, ResourceManager } from "../../replication/resources/resource-manager.ts";
 import { parsePath } from "../../replication/resources/ids.ts";
 import { partOf, textOf } from "../../replication/resources/json.ts";
 

@@ -299,7 +299,7 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
   {
     name: "the machine that users work on is removed with its protection",
     why: "disabling after a failover deletes production",
-    file: "replication/failover/ledger.ts",
+    file: "replication/resources/ledger.ts",
     find: `return role === "failover" && machineMoved && kind !== "restored-blobs" ? "released" : "removing";`,
     replace: `return role === "failover" && !machineMoved && kind !== "restored-blobs" ? "released" : "removing";`,
     tests: ["test/failover/ledger.test.ts"],
@@ -307,7 +307,7 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
   {
     name: "what another item uses is removed",
     why: "the network of a running machine is deleted, or the job fails",
-    file: "replication/failover/ledger.ts",
+    file: "replication/resources/ledger.ts",
     find: `const kept = going.filter(({ role, id }) => role === "shared" && used.has(id.toLowerCase()));`,
     replace: `const kept = going.filter(({ role, id }) => role === "shared" && used.has(id.toUpperCase()));`,
     tests: ["test/failover/ledger.test.ts"],
@@ -315,7 +315,7 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
   {
     name: "a resource group is removed with all that is in it",
     why: "an operator's own disk in it is deleted",
-    file: "replication/failover/ledger.ts",
+    file: "replication/resources/ledger.ts",
     find: `const toLeave = going.filter((entry) => isHolder(entry) && !kept.includes(entry));`,
     replace: `const toLeave = going.filter((entry) => isHolder(entry) && kept.includes(entry));`,
     tests: ["test/failover/ledger.test.ts"],
@@ -323,7 +323,7 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
   {
     name: "a network goes before the NICs in it",
     why: "Azure refuses, and the job fails",
-    file: "replication/failover/ledger.ts",
+    file: "replication/resources/ledger.ts",
     find: `"virtual-network": 4,`,
     replace: `"virtual-network": 1,`,
     tests: ["test/failover/ledger.test.ts"],
@@ -331,7 +331,7 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
   {
     name: "copies of disks are handed to the operator with the machine",
     why: "they cost on, and nobody knows of them",
-    file: "replication/failover/ledger.ts",
+    file: "replication/resources/ledger.ts",
     find: `return kind === "restored-blobs" ? "removing" : "released";`,
     replace: `return kind === "availability-set" ? "removing" : "released";`,
     tests: ["test/failover/ledger.test.ts"],
@@ -339,7 +339,7 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
   {
     name: "what Azure does not show yet is missing for good",
     why: "a failover fails because a NIC is shown a second late",
-    file: "replication/failover/azure-lag.ts",
+    file: "replication/resources/azure-lag.ts",
     find: `return named.some((each) => spokenOf.some((entry) => isWithin(each, entry.id)));`,
     replace: `return named.every((each) => each === "" && spokenOf.length > 0);`,
     tests: ["test/orchestrations/azure-lag.test.ts"],
@@ -347,7 +347,7 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
   {
     name: "what Azure still calls in use stays for good",
     why: "a network whose NIC went a second ago is left, and the job says that all is well",
-    file: "replication/failover/azure-lag.ts",
+    file: "replication/resources/azure-lag.ts",
     find: `return going.some((entry) => isYoung(entry, nowMs)) ? { kind: "again" } : { kind: "lasting" };`,
     replace: `return going.some((entry) => isYoung(entry, nowMs) && entry.id === "") ? { kind: "again" } : { kind: "lasting" };`,
     tests: ["test/orchestrations/azure-lag.test.ts"],
@@ -355,7 +355,7 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
   {
     name: "what is used by somebody else is asked for again and again",
     why: "the job fails after ten minutes instead of naming the user",
-    file: "replication/failover/azure-lag.ts",
+    file: "replication/resources/azure-lag.ts",
     find: `if (foreign.length > 0) return`,
     replace: `if (foreign.length < 0) return`,
     tests: ["test/orchestrations/azure-lag.test.ts"],
@@ -363,7 +363,7 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
   {
     name: "a role that Azure has not heard of yet refuses for good",
     why: "enabling fails in the first minutes after an assignment",
-    file: "replication/failover/azure-lag.ts",
+    file: "replication/resources/azure-lag.ts",
     find: `facts["storageCode"] === "AuthorizationPermissionMismatch"`,
     replace: `facts["storageCode"] === "AuthorizationMismatch"`,
     tests: ["test/orchestrations/azure-lag.test.ts"],

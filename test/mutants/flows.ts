@@ -323,7 +323,7 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     replace: `if (entry.kind === "storage-account") return leave(`,
     also: [
       {
-        file: "replication/failover/ledger.ts",
+        file: "replication/resources/ledger.ts",
         find: `const isHolder = ({ kind }: LedgerEntry): boolean => kind === "resource-group" || kind === "storage-account";`,
         replace: `const isHolder = ({ kind }: LedgerEntry): boolean => kind === "storage-account";`,
       },

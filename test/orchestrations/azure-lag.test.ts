@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { LeewardError } from "../../replication/errors.ts";
-import { readLedger } from "../../replication/failover/ledger-record.ts";
+import { readLedger } from "../../replication/resources/ledger-record.ts";
 import { type JobRecord, stateDescription } from "../../replication/jobs/job.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { AZURE_LAG_MS } from "../../replication/limits.ts";

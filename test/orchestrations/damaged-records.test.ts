@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { closeJob } from "../../orchestrations/activities/job.ts";
 import { tendFlow } from "../../orchestrations/request.ts";
-import { readLedger } from "../../replication/failover/ledger-record.ts";
+import { readLedger } from "../../replication/resources/ledger-record.ts";
 import { listOverviews } from "../../replication/operations/overview.ts";
 import { type JobRecord, stateDescription } from "../../replication/jobs/job.ts";
 import { findJob, listJobs } from "../../replication/jobs/job-record.ts";

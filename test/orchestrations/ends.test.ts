@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { applySlice } from "../../replication/apply/run.ts";
 import { readProgress, replaceProgress } from "../../replication/records/progress.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import { readLedger } from "../../replication/failover/ledger-record.ts";
+import { readLedger } from "../../replication/resources/ledger-record.ts";
 import { findItem } from "../../replication/records/item-record.ts";
 import type { Progress } from "../../replication/records/item.ts";
 import { recordHeartbeat } from "../../replication/items/heartbeat.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { readLedger } from "../../replication/failover/ledger-record.ts";
+import { readLedger } from "../../replication/resources/ledger-record.ts";
 import { readProgress, replaceProgress } from "../../replication/records/progress.ts";
 import { readPoint } from "../../replication/points/manifest.ts";
 import { situationNow } from "../../replication/operations/situation.ts";

@@ -2,11 +2,11 @@ import { describe, expect, it } from "vitest";
 import type { FlowContext } from "../../orchestrations/activities/context.ts";
 import { managementOf } from "../../orchestrations/activities/context.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import { readLedger } from "../../replication/failover/ledger-record.ts";
+import { readLedger } from "../../replication/resources/ledger-record.ts";
 import { findJob } from "../../replication/jobs/job-record.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { FLOW_STAGE_MAX_MS, FLOW_STEP_MAX_BEGINS } from "../../replication/limits.ts";
-import type { Change, ResourceManager } from "../../replication/ports-resource-manager.ts";
+import type { Change, ResourceManager } from "../../replication/resources/resource-manager.ts";
 import { drive } from "./driver.ts";
 import { type FlowWorld, TARGET_VM, emptyHistory, enable, failover, flowWorld, protectedWorld } from "./world.ts";
 

@@ -15,7 +15,7 @@ import { SLICE_MS } from "../../replication/limits.ts";
 import type { WorkMessage } from "../../replication/operations/work-queue.ts";
 import type { Timer } from "../../replication/ports.ts";
 import { type PointManifest, encodePoint, makePointId } from "../../replication/points/manifest.ts";
-import type { ResourceJson } from "../../replication/ports-resource-manager.ts";
+import type { ResourceJson } from "../../replication/resources/resource-manager.ts";
 import { textOf } from "../../replication/resources/json.ts";
 import { createMemoryRecords } from "../memory/memory-records.ts";
 import { type MemoryResourceManager, memoryResourceManager } from "../memory/memory-resource-manager.ts";

@@ -1,4 +1,4 @@
-import type { ResourceJson } from "../../replication/ports-resource-manager.ts";
+import type { ResourceJson } from "../../replication/resources/resource-manager.ts";
 import { SOURCE_GROUP } from "../planning/samples.ts";
 
 /** A VM as Azure answers it, with letters of its own in ids and regions, and what it stands on. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { planTarget } from "../../replication/planning/plan-target.ts";
-import type { ResourceJson } from "../../replication/ports-resource-manager.ts";
+import type { ResourceJson } from "../../replication/resources/resource-manager.ts";
 import { readTargetFacts } from "../../replication/resources/read-target-facts.ts";
 import type { KnownFacts } from "../../replication/resources/target-facts.ts";
 import { memoryResourceManager } from "../memory/memory-resource-manager.ts";

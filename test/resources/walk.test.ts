@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { TargetPlan } from "../../replication/planning/plan.ts";
-import type { ResourceJson } from "../../replication/ports-resource-manager.ts";
+import type { ResourceJson } from "../../replication/resources/resource-manager.ts";
 import type { RestoredSources } from "../../replication/resources/bodies.ts";
 import { judgeStep } from "../../replication/resources/judge-step.ts";
 import { partOf, tagsOf } from "../../replication/resources/json.ts";

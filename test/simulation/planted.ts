@@ -118,7 +118,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     wrong: "A group whose list shows nothing is removed, with everything that the list does not show yet.",
     edits: [
       {
-        file: "replication/failover/ledger.ts",
+        file: "replication/resources/ledger.ts",
         find: "const toLeave = going.filter((entry) => isHolder(entry) && !kept.includes(entry));",
         replace: 'const toLeave = going.filter((entry) => isHolder(entry) && entry.kind !== "resource-group" && !kept.includes(entry));',
       },

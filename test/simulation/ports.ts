@@ -1,5 +1,5 @@
 import type { ItemStores, RecordStore } from "../../replication/ports.ts";
-import type { ResourceManager } from "../../replication/ports-resource-manager.ts";
+import type { ResourceManager } from "../../replication/resources/resource-manager.ts";
 import type { SentCall } from "./fault-model.ts";
 import type { SimulatedProcess } from "./process.ts";
 

@@ -1,4 +1,4 @@
-import type { Begun, Change, ResourceJson, ResourceManager } from "../../replication/ports-resource-manager.ts";
+import type { Begun, Change, ResourceJson, ResourceManager } from "../../replication/resources/resource-manager.ts";
 import { textOf } from "../../replication/resources/json.ts";
 import type { MemoryResourceManager } from "../memory/memory-resource-manager.ts";
 import type { Random } from "../memory/random.ts";

@@ -5,7 +5,7 @@ import { decodeProgress, readProgress } from "../../replication/records/progress
 import { PROGRESS_RECORD, manifestName } from "../../replication/names.ts";
 import { listJobs } from "../../replication/jobs/job-record.ts";
 import { findManaged } from "../../replication/jobs/managed-item.ts";
-import { readLedger } from "../../replication/failover/ledger-record.ts";
+import { readLedger } from "../../replication/resources/ledger-record.ts";
 import { type PointManifest, decodePoint } from "../../replication/points/manifest.ts";
 import type { Progress } from "../../replication/records/item.ts";
 import type { ItemStores } from "../../replication/ports.ts";

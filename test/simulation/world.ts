@@ -1,5 +1,5 @@
 import { readInstallCommand } from "../../local/resource-manager/machines/install-command.ts";
-import { type ResourceJson } from "../../replication/ports-resource-manager.ts";
+import { type ResourceJson } from "../../replication/resources/resource-manager.ts";
 import { changeManaged } from "../../replication/jobs/managed-item.ts";
 import type { Progress } from "../../replication/records/item.ts";
 import type { Clock, ItemStores } from "../../replication/ports.ts";

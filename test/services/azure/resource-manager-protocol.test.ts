@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server } from "node:http";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openResourceManager } from "../../../azure/arm/resource-manager.ts";
 import { AZURE_RETRY_AFTER_MAX_MS } from "../../../replication/limits.ts";
-import type { ResourceManager } from "../../../replication/ports-resource-manager.ts";
+import type { ResourceManager } from "../../../replication/resources/resource-manager.ts";
 
 /** What the server answers to one request. */
 interface Reply {

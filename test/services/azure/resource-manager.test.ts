@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe } from "vitest";
 import { openResourceManager } from "../../../azure/arm/resource-manager.ts";
 import { startResourceManager, type ResourceManager as LocalResourceManager } from "../../../local/resource-manager/resource-manager.ts";
-import type { Change, ResourceManager } from "../../../replication/ports-resource-manager.ts";
+import type { Change, ResourceManager } from "../../../replication/resources/resource-manager.ts";
 import { resourceManagerContract } from "../../contracts/resource-manager.ts";
 
 const SUBSCRIPTION = "00000000-0000-4000-8000-0000000000bb";

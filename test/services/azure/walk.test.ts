@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { openResourceManager } from "../../../azure/arm/resource-manager.ts";
 import { planTarget } from "../../../replication/planning/plan-target.ts";
 import type { TargetPlan } from "../../../replication/planning/plan.ts";
-import type { Begun, Change, ResourceManager } from "../../../replication/ports-resource-manager.ts";
+import type { Begun, Change, ResourceManager } from "../../../replication/resources/resource-manager.ts";
 import { judgeStep } from "../../../replication/resources/judge-step.ts";
 import { listOf, partOf, tagsOf, textOf } from "../../../replication/resources/json.ts";
 import { readInventory } from "../../../replication/resources/read-inventory.ts";

@@ -1,5 +1,5 @@
 import type { JobLeftover } from "../jobs/job.ts";
-import { parsePath } from "../resources/ids.ts";
+import { parsePath } from "./ids.ts";
 import type { LedgerEntry } from "./ledger.ts";
 
 /** What a job says of something of Leeward's that stays behind: why, and how it goes. */

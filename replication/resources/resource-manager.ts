@@ -1,4 +1,4 @@
-import type { ErrorCode } from "./errors.ts";
+import type { ErrorCode } from "../errors.ts";
 
 /** A resource, or any other answer of Azure Resource Manager, as its JSON. What Azure adds is kept; read it with `resources/json.ts`. */
 export type ResourceJson = Readonly<Record<string, unknown>>;

@@ -1,6 +1,6 @@
 import { LeewardError, invariant } from "../errors.ts";
 import { LEDGER_MAX_ENTRIES, LEFT_TRY_MAX_MS } from "../limits.ts";
-import { sameId } from "../resources/ids.ts";
+import { sameId } from "./ids.ts";
 
 /**
  * Everything that Leeward made for one item, written down BEFORE it is made, so that whatever breaks off leaves nothing unknown (DESIGN 8).

@@ -1,7 +1,7 @@
 import type { LeewardError } from "../errors.ts";
 import { AZURE_LAG_MS } from "../limits.ts";
-import type { ResourceJson } from "../ports-resource-manager.ts";
-import { sameId } from "../resources/ids.ts";
+import type { ResourceJson } from "./resource-manager.ts";
+import { sameId } from "./ids.ts";
 import type { Ledger, LedgerEntry } from "./ledger.ts";
 
 /**

@@ -1,5 +1,5 @@
 import type { HttpFunctionOptions } from "@azure/functions";
-import { recordHeartbeat } from "../replication/items/heartbeat.ts";
+import { recordHeartbeat } from "../replication/service/heartbeat.ts";
 import { heartbeatBody } from "./request-shapes.ts";
 import { serviceHandler } from "./service-route.ts";
 import type { ApplicationSource } from "./wiring.ts";

@@ -1,5 +1,5 @@
 import type { HttpFunctionOptions } from "@azure/functions";
-import { requestAppPoint } from "../replication/items/app-point.ts";
+import { requestAppPoint } from "../replication/service/app-point.ts";
 import { bodyOf, httpHandler, itemOf, requestIdOf } from "./http-edge.ts";
 import { newPointBody } from "./request-shapes.ts";
 import { itemPath } from "./views.ts";

@@ -1,6 +1,6 @@
 import type { HttpFunctionOptions } from "@azure/functions";
-import type { RegisterAnswer } from "../replication/items/mobility-protocol.ts";
-import { registerService } from "../replication/items/register.ts";
+import type { RegisterAnswer } from "../replication/service/protocol.ts";
+import { registerService } from "../replication/service/register.ts";
 import { bodyOf, httpHandler } from "./http-edge.ts";
 import { registerBody } from "./request-shapes.ts";
 import { admitted, ticketed } from "./service-route.ts";

@@ -1,6 +1,6 @@
 import type { HttpFunctionOptions } from "@azure/functions";
 import { requireRepairable } from "../orchestrations/request.ts";
-import { requestRepair } from "../replication/items/repair.ts";
+import { requestRepair } from "../replication/service/repair.ts";
 import { httpHandler, itemOf, requestIdOf } from "./http-edge.ts";
 import { itemPath, repairView } from "./views.ts";
 import type { ApplicationSource } from "./wiring.ts";

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import type { GivenAlertRule } from "../replication/alerts/alert-record.ts";
-import type { HeartbeatRequest, RegisterRequest, SettleRequest } from "../replication/items/mobility-protocol.ts";
+import type { HeartbeatRequest, RegisterRequest, SettleRequest } from "../replication/service/protocol.ts";
 import type { ProtectRequest } from "../replication/items/protect.ts";
 import { DISKS_MAX_COUNT } from "../replication/limits.ts";
 import type { PolicyInMinutes } from "../replication/records/policy.ts";

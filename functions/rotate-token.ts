@@ -1,5 +1,5 @@
 import type { HttpFunctionOptions } from "@azure/functions";
-import { requestTokenRotation } from "../replication/items/rotation.ts";
+import { requestTokenRotation } from "../replication/service/rotation.ts";
 import { httpHandler, itemOf } from "./http-edge.ts";
 import { itemPath } from "./views.ts";
 import type { ApplicationSource } from "./wiring.ts";

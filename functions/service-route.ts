@@ -1,7 +1,7 @@
 import type { HttpHandler, HttpRequest } from "@azure/functions";
 import type { z } from "zod";
 import { LeewardError, hasCode } from "../replication/errors.ts";
-import { tokenHash } from "../replication/items/tokens.ts";
+import { tokenHash } from "../replication/service/tokens.ts";
 import { type Reply, bearerOf, bodyOf, httpHandler } from "./http-edge.ts";
 import type { ServiceGate } from "./request-gate.ts";
 import type { Application, ApplicationSource } from "./wiring.ts";

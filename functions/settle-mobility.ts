@@ -1,5 +1,5 @@
 import type { HttpFunctionOptions } from "@azure/functions";
-import { settleEpoch } from "../replication/items/settle.ts";
+import { settleEpoch } from "../replication/service/settle.ts";
 import { settleBody } from "./request-shapes.ts";
 import { serviceHandler } from "./service-route.ts";
 import type { ApplicationSource } from "./wiring.ts";

@@ -1,6 +1,6 @@
 import type { TimerFunctionOptions } from "@azure/functions";
 import { readProgress } from "../replication/records/progress.ts";
-import { readHeartbeat } from "../replication/items/heartbeat.ts";
+import { readHeartbeat } from "../replication/service/heartbeat.ts";
 import { findItem } from "../replication/records/item-record.ts";
 import { pointDue, pointReason } from "../replication/points/point-due.ts";
 import { walkItems } from "./item-walk.ts";

@@ -1,5 +1,5 @@
 import type { LeewardError } from "../replication/errors.ts";
-import type { AppPointStatus } from "../replication/items/app-point.ts";
+import type { AppPointStatus } from "../replication/service/app-point.ts";
 import type { ProtectedItem, RepairRequest, ServiceSession } from "../replication/records/item.ts";
 import type { HealthError } from "../replication/items/health.ts";
 import type { ItemOverview } from "../replication/operations/overview.ts";

@@ -18,7 +18,7 @@ import { type PointCache, createPointCache } from "../replication/points/point-c
 import type { WorkQueue } from "../replication/operations/work-queue.ts";
 import type { CacheAccess, Clock, Ids, ItemStores, RecordStore, RestoreAccess, Timer } from "../replication/ports.ts";
 import type { EventPublisher } from "../replication/events/publisher.ts";
-import { type Tickets, openTickets } from "../replication/items/tickets.ts";
+import { type Tickets, openTickets } from "../replication/service/tickets.ts";
 import { LARGE_BATCHES_AT_ONCE } from "./limits.ts";
 import { type HintBell, openHintBell } from "./hint-bell.ts";
 import { type ServiceGates, openServiceGates } from "./request-gate.ts";

@@ -1,5 +1,5 @@
 import type { Position } from "../replication/position.ts";
-import type { ConsistencyOutcome } from "../replication/items/mobility-protocol.ts";
+import type { ConsistencyOutcome } from "../replication/service/protocol.ts";
 import type { Clock } from "./clock.ts";
 import type { IdentityState } from "./control/identity.ts";
 import type { Churn } from "./disks/volume.ts";

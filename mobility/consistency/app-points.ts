@@ -1,5 +1,5 @@
 import { THAW_MAX_MS, THAW_TRIES } from "../../replication/limits.ts";
-import type { ConsistencyOutcome } from "../../replication/items/mobility-protocol.ts";
+import type { ConsistencyOutcome } from "../../replication/service/protocol.ts";
 import type { Clock } from "../clock.ts";
 import { replaceFile, replaceFileDurably } from "../durable-file.ts";
 import { isMissing } from "../files.ts";

@@ -1,6 +1,6 @@
 import type { ErrorCode } from "../../replication/errors.ts";
 import type { OpenStream } from "../../replication/records/item.ts";
-import type { HeartbeatAnswer, RegisterAnswer, SettleAnswer } from "../../replication/items/mobility-protocol.ts";
+import type { HeartbeatAnswer, RegisterAnswer, SettleAnswer } from "../../replication/service/protocol.ts";
 import { SESSION_LEASE_MS } from "../../replication/limits.ts";
 import type { Position } from "../../replication/position.ts";
 

@@ -6,13 +6,13 @@ import type {
   RegisterRequest,
   SettleAnswer,
   SettleRequest,
-} from "../../replication/items/mobility-protocol.ts";
+} from "../../replication/service/protocol.ts";
 import { CONTROL_TIMEOUT_MS } from "../../replication/limits.ts";
 import type { Transport } from "../upload/transport.ts";
 import { errorBody, heartbeatAnswer, registerAnswer, settleAnswer } from "./answers.ts";
 
 /**
- * The three calls of the mobility service (replication/items/mobility-protocol.ts). All throw `control-unavailable` when the answer is missing, broken or
+ * The three calls of the mobility service (replication/service/protocol.ts). All throw `control-unavailable` when the answer is missing, broken or
  * a server's failure, and the control plane's own code (`not-authorized`, `item-unknown`, ...) when it refused.
  */
 export interface ControlClient {

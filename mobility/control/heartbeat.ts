@@ -1,5 +1,5 @@
 import { hasCode, LeewardError } from "../../replication/errors.ts";
-import type { HeartbeatAnswer, HeartbeatRequest } from "../../replication/items/mobility-protocol.ts";
+import type { HeartbeatAnswer, HeartbeatRequest } from "../../replication/service/protocol.ts";
 import { HEARTBEAT_MAX_MS, HEARTBEAT_MIN_MS } from "../../replication/limits.ts";
 import { backOffMs } from "../back-off.ts";
 import { pause } from "../clock.ts";

@@ -1,6 +1,6 @@
 import { hasCode } from "../../replication/errors.ts";
 import type { LeewardError } from "../../replication/errors.ts";
-import type { HeartbeatAnswer } from "../../replication/items/mobility-protocol.ts";
+import type { HeartbeatAnswer } from "../../replication/service/protocol.ts";
 import { HEARTBEAT_MIN_MS, REFUSED_ASK_MS, SESSION_ASK_MS } from "../../replication/limits.ts";
 import type { Position } from "../../replication/position.ts";
 import type { Uploader } from "../upload/uploader.ts";

@@ -1,6 +1,6 @@
 import { LeewardError } from "../../replication/errors.ts";
 import { UPLOADS_IN_FLIGHT } from "../../replication/limits.ts";
-import type { SettleAnswer, SettleRequest } from "../../replication/items/mobility-protocol.ts";
+import type { SettleAnswer, SettleRequest } from "../../replication/service/protocol.ts";
 import type { Position } from "../../replication/position.ts";
 import { backOffMs } from "../back-off.ts";
 import { pause } from "../clock.ts";

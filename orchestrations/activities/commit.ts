@@ -1,6 +1,6 @@
 import { forgetEntry, handOver, restoreOfEntry } from "../../replication/resources/ledger.ts";
 import { changeLedger } from "../../replication/resources/ledger-record.ts";
-import { findProgress } from "../../replication/items/heartbeat.ts";
+import { findProgress } from "../../replication/service/heartbeat.ts";
 import { findReadableItem } from "../../replication/records/item-record.ts";
 import { removeAllPoints } from "../../replication/points/remove-all.ts";
 import { removeRestore } from "../../replication/restore/remove.ts";

@@ -1,6 +1,6 @@
 import { LeewardError } from "../../replication/errors.ts";
 import type { ItemContext } from "../../replication/points/context.ts";
-import type { Tickets } from "../../replication/items/tickets.ts";
+import type { Tickets } from "../../replication/service/tickets.ts";
 import type { WorkQueue } from "../../replication/operations/work-queue.ts";
 import type { RecordStore } from "../../replication/ports.ts";
 import type { EventPublisher } from "../../replication/events/publisher.ts";

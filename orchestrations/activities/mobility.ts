@@ -1,9 +1,9 @@
 import { cacheEntryId, intend, markCreated } from "../../replication/resources/ledger.ts";
 import { changeLedger } from "../../replication/resources/ledger-record.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import { readHeartbeat, requireProgress } from "../../replication/items/heartbeat.ts";
+import { readHeartbeat, requireProgress } from "../../replication/service/heartbeat.ts";
 import { readItem } from "../../replication/records/item-record.ts";
-import { speaksOf } from "../../replication/items/repair-report.ts";
+import { speaksOf } from "../../replication/service/repair-report.ts";
 import { newRegistrationToken } from "../../replication/items/protect.ts";
 import { protectByPolicy } from "../../replication/items/policy-records.ts";
 import { AZURE_BUSY_MS } from "../../replication/limits.ts";

@@ -3,7 +3,7 @@ import { isBoundary } from "../../replication/records/progress.ts";
 import { forgetEntry, intend, restoredEntryId } from "../../replication/resources/ledger.ts";
 import { changeLedger } from "../../replication/resources/ledger-record.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import { findProgress, readHeartbeat } from "../../replication/items/heartbeat.ts";
+import { findProgress, readHeartbeat } from "../../replication/service/heartbeat.ts";
 import { choosePointOf } from "../../replication/jobs/job.ts";
 import { changeJob } from "../../replication/jobs/job-record.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";

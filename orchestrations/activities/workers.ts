@@ -1,5 +1,5 @@
 import { isHeld } from "../../replication/records/progress.ts";
-import { findProgress } from "../../replication/items/heartbeat.ts";
+import { findProgress } from "../../replication/service/heartbeat.ts";
 import { findReadableItem } from "../../replication/records/item-record.ts";
 import { closeStream } from "../../replication/records/streams.ts";
 import { CLAIM_MS, STORE_BLOB_WRITE_MS } from "../../replication/limits.ts";

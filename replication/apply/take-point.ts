@@ -5,7 +5,7 @@ import { inLanes } from "../lanes.ts";
 import { isStreamOpen } from "./open-stream.ts";
 import { isBoundary } from "../records/progress.ts";
 import { LeewardError, invariant } from "../errors.ts";
-import { readHeartbeat } from "../items/heartbeat.ts";
+import { readHeartbeat } from "../service/heartbeat.ts";
 import { manifestName } from "../names.ts";
 import { DISK_REQUESTS_IN_FLIGHT } from "../limits.ts";
 import type { TargetDisk } from "../ports.ts";

@@ -10,7 +10,7 @@ import {
 import { samePosition } from "../position.ts";
 import type { HeartbeatRecord, Progress } from "../records/item.ts";
 import { HEARTBEAT_RECORD } from "../names.ts";
-import { speaksOf } from "./repair-report.ts";
+import { speaksOf } from "../service/repair-report.ts";
 import type { ProtectionStage, StatusFacts } from "./status-facts.ts";
 
 /** Site Recovery's replication health; `None` while there is nothing to judge. */

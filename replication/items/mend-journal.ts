@@ -4,7 +4,7 @@ import { type Position, samePosition } from "../position.ts";
 import type { ItemContext } from "../points/context.ts";
 import type { Progress } from "../records/item.ts";
 import { journalName } from "../names.ts";
-import { deltaEnd, judgedEtag } from "./settle.ts";
+import { deltaEnd, judgedEtag } from "../service/settle.ts";
 
 /** What the journal has under the name of an epoch. `damaged`: no delta of this item and epoch; with its etag. */
 export type JournalLook =

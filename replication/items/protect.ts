@@ -5,11 +5,11 @@ import type { ItemContext } from "../points/context.ts";
 import type { ProtectedItem, ReplicationPolicy } from "../records/item.ts";
 import { changeItem, findReadableItem } from "../records/item-record.ts";
 import { ITEM_RECORD } from "../names.ts";
-import { ensureProgress, prepareStream } from "./open-stream.ts";
+import { ensureProgress, prepareStream } from "../service/open-stream.ts";
 import { encodeRecord } from "../records/envelope.ts";
 import { orderedDisks, requireItemId, requirePolicy, sameDisks } from "../records/request-rules.ts";
 import { mintStream } from "../records/streams.ts";
-import { newToken, tokenHash } from "./tokens.ts";
+import { newToken, tokenHash } from "../service/tokens.ts";
 
 export interface ProtectRequest {
   readonly itemId: string;

@@ -1,11 +1,11 @@
 import { type DiskDescription, type Position, samePosition } from "../position.ts";
-import { type AppPointStatus, appPointStatus } from "./app-point.ts";
+import { type AppPointStatus, appPointStatus } from "../service/app-point.ts";
 import type { ItemContext } from "../points/context.ts";
 import { unlessDamaged } from "../records/damaged.ts";
 import { type HealthError, type ReplicationHealth, coveredUntilMs, healthErrors, healthOf } from "./health.ts";
 import { emptyProgress } from "../records/progress.ts";
 import type { LeewardError } from "../errors.ts";
-import { isHeartbeatDamaged, readHeartbeat, requireProgress } from "./heartbeat.ts";
+import { isHeartbeatDamaged, readHeartbeat, requireProgress } from "../service/heartbeat.ts";
 import type {
   HeartbeatRecord,
   LastPoint,
@@ -18,7 +18,7 @@ import type {
   StopReason,
 } from "../records/item.ts";
 import { readItem } from "../records/item-record.ts";
-import { speaksOf } from "./repair-report.ts";
+import { speaksOf } from "../service/repair-report.ts";
 import type { ProtectionStage, StatusFacts } from "./status-facts.ts";
 
 /** One protected item as the API shows it, in Site Recovery's words. Times are Unix milliseconds of the target's clock unless said otherwise. */

@@ -8,13 +8,13 @@ import { pointDue, pointReason } from "../points/point-due.ts";
 import type { RecordListing } from "../ports.ts";
 import { samePosition } from "../position.ts";
 import type { ItemContext } from "../points/context.ts";
-import { readHeartbeat } from "./heartbeat.ts";
+import { readHeartbeat } from "../service/heartbeat.ts";
 import type { ProtectedItem, StopReason } from "../records/item.ts";
 import { readItem } from "../records/item-record.ts";
 import { lookAtJournal, mendJournal } from "./mend-journal.ts";
 import { deltaName, journalName, parseDeltaName } from "../names.ts";
-import { speaksOf } from "./repair-report.ts";
-import { deltaEnd, judgedEtag } from "./settle.ts";
+import { speaksOf } from "../service/repair-report.ts";
+import { deltaEnd, judgedEtag } from "../service/settle.ts";
 
 /** Why a worker should look at an item. */
 type HintReason =

@@ -6,7 +6,7 @@ import { type RestoreSweep, sweepRestores } from "../restore/sweep-restores.ts";
 import { restoresToWake } from "../restore/wake.ts";
 import type { ItemContext } from "../points/context.ts";
 import { unlessDamaged } from "../records/damaged.ts";
-import { findProgress } from "./heartbeat.ts";
+import { findProgress } from "../service/heartbeat.ts";
 import { findItem } from "../records/item-record.ts";
 import type { ProtectedItem } from "../records/item.ts";
 import { type CacheSweep, NOTHING, sweepCache } from "./sweep-cache.ts";

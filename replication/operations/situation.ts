@@ -6,7 +6,7 @@ import type { ReplicationFact } from "../states/states.ts";
 import { readProgress } from "../records/progress.ts";
 import type { ItemContext } from "../points/context.ts";
 import { unlessDamaged } from "../records/damaged.ts";
-import { readHeartbeat } from "../items/heartbeat.ts";
+import { readHeartbeat } from "../service/heartbeat.ts";
 import type { HeartbeatRecord, Progress } from "../records/item.ts";
 
 /** What replication reports of itself now; undefined while there is nothing to tell. */

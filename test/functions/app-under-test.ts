@@ -1,7 +1,7 @@
 import { HttpRequest, InvocationContext } from "@azure/functions";
 import type { HttpFunctionOptions, HttpResponseInit, StorageQueueFunctionOptions, TimerFunctionOptions } from "@azure/functions";
 import { openServiceGates } from "../../functions/request-gate.ts";
-import { openTickets } from "../../replication/items/tickets.ts";
+import { openTickets } from "../../replication/service/tickets.ts";
 import { openHintBell } from "../../functions/hint-bell.ts";
 import type { Application, ApplicationSource } from "../../functions/wiring.ts";
 import type { DeltaHeader, EncodedDelta, ExtentContent } from "../../replication/delta/delta.ts";

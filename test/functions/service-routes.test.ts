@@ -7,7 +7,7 @@ import { openRequestGate } from "../../functions/request-gate.ts";
 import { settleMobility } from "../../functions/settle-mobility.ts";
 import type { Application } from "../../functions/wiring.ts";
 import { ITEM_RECORD, SERVICE_KEY_RECORD } from "../../replication/names.ts";
-import { openTickets } from "../../replication/items/tickets.ts";
+import { openTickets } from "../../replication/service/tickets.ts";
 import {
   HEARTBEATS_AT_ONCE,
   HEARTBEATS_BURST,

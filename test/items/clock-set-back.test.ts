@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { readHeartbeat } from "../../replication/items/heartbeat.ts";
+import { readHeartbeat } from "../../replication/service/heartbeat.ts";
 import { HEARTBEAT_MS } from "../../replication/limits.ts";
 import { HOUR_MS, ITEM, START, beat, protectedWorld } from "./world.ts";
 

@@ -7,8 +7,8 @@ import { HEARTBEAT_RECORD, ITEM_RECORD, PROGRESS_RECORD, STREAMS_RECORD, itemCon
 import { listOverviews, readOverview } from "../../replication/operations/overview.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { encodeRecord } from "../../replication/records/envelope.ts";
-import { registerService } from "../../replication/items/register.ts";
-import { requestRepair } from "../../replication/items/repair.ts";
+import { registerService } from "../../replication/service/register.ts";
+import { requestRepair } from "../../replication/service/repair.ts";
 import { readItemStatus } from "../../replication/items/status.ts";
 import { mintStream, startOf } from "../../replication/records/streams.ts";
 import { sweepItem } from "../../replication/items/sweep.ts";

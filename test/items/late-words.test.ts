@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { HEARTBEAT_RECORD } from "../../replication/names.ts";
 import { newRegistrationToken } from "../../replication/items/protect.ts";
-import { registerService } from "../../replication/items/register.ts";
-import { tokenHash } from "../../replication/items/tokens.ts";
+import { registerService } from "../../replication/service/register.ts";
+import { tokenHash } from "../../replication/service/tokens.ts";
 import { wrapStores } from "../memory/wrapped-stores.ts";
 import { DISKS, ITEM, ITEM_TOKEN, beat, protectedWorld } from "./world.ts";
 

@@ -5,7 +5,7 @@ import { type ProtectRequest, newRegistrationToken, protectItem } from "../../re
 import { DEFAULT_POLICY } from "../../replication/records/policy.ts";
 import { encodeRecord } from "../../replication/records/envelope.ts";
 import { orderedDisks } from "../../replication/records/request-rules.ts";
-import { matchesHash } from "../../replication/items/tokens.ts";
+import { matchesHash } from "../../replication/service/tokens.ts";
 import { startOf } from "../../replication/records/streams.ts";
 import { vhdChecksum } from "../../replication/records/vhd-footer.ts";
 import { DISK_MAX_BYTES } from "../../replication/limits.ts";

@@ -6,7 +6,7 @@ import type { StopReason } from "../../replication/records/item.ts";
 import { readItem } from "../../replication/records/item-record.ts";
 import { PROGRESS_RECORD } from "../../replication/names.ts";
 import { protectItem } from "../../replication/items/protect.ts";
-import { requestRepair } from "../../replication/items/repair.ts";
+import { requestRepair } from "../../replication/service/repair.ts";
 import { readItemStatus } from "../../replication/items/status.ts";
 import { closeStream, startOf } from "../../replication/records/streams.ts";
 import { sweepItem } from "../../replication/items/sweep.ts";

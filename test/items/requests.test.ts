@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { requestAppPoint } from "../../replication/items/app-point.ts";
+import { requestAppPoint } from "../../replication/service/app-point.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { readItemStatus } from "../../replication/items/status.ts";
 import { killedEverywhere } from "./interrupted.ts";

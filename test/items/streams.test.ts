@@ -4,7 +4,7 @@ import { ITEM_RECORD, STREAMS_RECORD } from "../../replication/names.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { decodeRecord, encodeRecord } from "../../replication/records/envelope.ts";
 import { closeStream, mintStream, startOf, type StreamsRecord } from "../../replication/records/streams.ts";
-import { settleEpoch } from "../../replication/items/settle.ts";
+import { settleEpoch } from "../../replication/service/settle.ts";
 import { sweepItem } from "../../replication/items/sweep.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { OLD_STREAM_KEEP_MS } from "../../replication/limits.ts";

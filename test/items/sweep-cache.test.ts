@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { LeewardError } from "../../replication/errors.ts";
-import { readHeartbeat } from "../../replication/items/heartbeat.ts";
+import { readHeartbeat } from "../../replication/service/heartbeat.ts";
 import { changeItem } from "../../replication/records/item-record.ts";
 import { HEARTBEAT_RECORD, deltaName, journalName } from "../../replication/names.ts";
 import { encodeRecord } from "../../replication/records/envelope.ts";

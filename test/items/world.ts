@@ -4,9 +4,9 @@ import { readProgress, replaceProgress } from "../../replication/records/progres
 import { encodeDelta } from "../../replication/delta/encode.ts";
 import { deltaName, journalName, manifestName } from "../../replication/names.ts";
 import { protectItem } from "../../replication/items/protect.ts";
-import { recordHeartbeat } from "../../replication/items/heartbeat.ts";
-import type { HeartbeatAnswer, HeartbeatRequest } from "../../replication/items/mobility-protocol.ts";
-import { registerService } from "../../replication/items/register.ts";
+import { recordHeartbeat } from "../../replication/service/heartbeat.ts";
+import type { HeartbeatAnswer, HeartbeatRequest } from "../../replication/service/protocol.ts";
+import { registerService } from "../../replication/service/register.ts";
 import { type PointManifest, encodePoint, makePointId } from "../../replication/points/manifest.ts";
 import { type DiskDescription, type Position, startPosition } from "../../replication/position.ts";
 import { type MemoryStores, createMemoryStores } from "../memory/memory-stores.ts";

@@ -142,7 +142,7 @@ export const ITEM_MUTANTS: readonly Mutant[] = [
   {
     name: "a disk loses its VHD footer",
     why: "Azure refuses to import the disk at the failover",
-    file: "replication/items/open-stream.ts",
+    file: "replication/service/open-stream.ts",
     find: `  await stores.disks.writePages(target, vhdDataBytes(disk.sizeBytes), footer, PREPARE_GENERATION);`,
     replace: `  void footer;
   void PREPARE_GENERATION;`,
@@ -159,7 +159,7 @@ export const ITEM_MUTANTS: readonly Mutant[] = [
   {
     name: "new progress of a stream forgets the generation",
     why: "a worker of the stream before is not fenced (rule 3)",
-    file: "replication/items/open-stream.ts",
+    file: "replication/service/open-stream.ts",
     find: `return { ...next, generation, lastPoint:`,
     replace: `void generation;
   return { ...next, lastPoint:`,
@@ -168,7 +168,7 @@ export const ITEM_MUTANTS: readonly Mutant[] = [
   {
     name: "lost progress is made again without asking",
     why: "a progress record that somebody deleted begins at the start position, and the item is a fork of itself",
-    file: "replication/items/open-stream.ts",
+    file: "replication/service/open-stream.ts",
     find: `if (givenUp === undefined && item.machineId !== undefined) throw progressGone(item.itemId);`,
     replace: ``,
     tests: ["test/items/protect.test.ts", "test/items/repair.test.ts"],
@@ -176,7 +176,7 @@ export const ITEM_MUTANTS: readonly Mutant[] = [
   {
     name: "a registration token can be used twice",
     why: "who finds it later takes the item over",
-    file: "replication/items/register.ts",
+    file: "replication/service/register.ts",
     find: `return { ...item, registrationHash: undefined, ...token, machineId };`,
     replace: `return { ...item, ...token, machineId };`,
     tests: ["test/items/mobility.test.ts"],
@@ -184,7 +184,7 @@ export const ITEM_MUTANTS: readonly Mutant[] = [
   {
     name: "a registration does not bind the machine",
     why: "a clone that boots in a test failover speaks for its original",
-    file: "replication/items/register.ts",
+    file: "replication/service/register.ts",
     find: `...token, machineId };`,
     replace: `...token };`,
     tests: ["test/items/session.test.ts"],
@@ -192,7 +192,7 @@ export const ITEM_MUTANTS: readonly Mutant[] = [
   {
     name: "a registration keeps the token that was to follow",
     why: "the service of before can speak for the item again",
-    file: "replication/items/register.ts",
+    file: "replication/service/register.ts",
     find: `nextTokenHash: undefined, tokenSinceMs: nowMs, rotateToken: undefined };
     return`,
     replace: `tokenSinceMs: nowMs, rotateToken: undefined };
@@ -202,7 +202,7 @@ export const ITEM_MUTANTS: readonly Mutant[] = [
   {
     name: "a heartbeat of another machine is taken",
     why: "a clone speaks for its original",
-    file: "replication/items/heartbeat.ts",
+    file: "replication/service/heartbeat.ts",
     find: `  requireMachine(known, request.machineId);
 `,
     replace: ``,
@@ -211,7 +211,7 @@ export const ITEM_MUTANTS: readonly Mutant[] = [
   {
     name: "a heartbeat gets its grant before its token is looked at",
     why: "anybody may write into the cache of the item",
-    file: "replication/items/tokens.ts",
+    file: "replication/service/tokens.ts",
     find: `  throw wrongToken(itemId);
 }
 
@@ -225,7 +225,7 @@ function rotated`,
   {
     name: "the grant of a heartbeat is of the first stream",
     why: "deltas of a repaired item go where nobody looks",
-    file: "replication/items/heartbeat.ts",
+    file: "replication/service/heartbeat.ts",
     find: `context.access.grantCreate(itemId, known.stream)`,
     replace: `context.access.grantCreate(itemId, 1)`,
     tests: ["test/items/repair.test.ts", "test/items/lives.test.ts"],
@@ -233,7 +233,7 @@ function rotated`,
   {
     name: "two services hold the session of one item",
     why: "both upload, and the item ends in a fork",
-    file: "replication/items/session.ts",
+    file: "replication/service/session.ts",
     find: `if (!own && !over && !held.ended) throw taken(`,
     replace: `if (!own && !over && held.ended) throw taken(`,
     tests: ["test/items/session.test.ts"],
@@ -241,7 +241,7 @@ function rotated`,
   {
     name: "a silent service keeps its session for ever",
     why: "after a crash of the machine nobody may speak for the item",
-    file: "replication/items/session.ts",
+    file: "replication/service/session.ts",
     find: `silentMs >= SESSION_LEASE_MS || silentMs <= -SESSION_LEASE_MS`,
     replace: `silentMs <= -SESSION_LEASE_MS`,
     tests: ["test/items/session.test.ts"],
@@ -249,7 +249,7 @@ function rotated`,
   {
     name: "a state folder that is older than the target gets a session",
     why: "it seals other content under epochs that were applied",
-    file: "replication/items/session.ts",
+    file: "replication/service/session.ts",
     find: `  requireKnown(request, applied);
 `,
     replace: `  void requireKnown;
@@ -259,7 +259,7 @@ function rotated`,
   {
     name: "a service without a session settles",
     why: "a service that was replaced is told that its delta counts",
-    file: "replication/items/settle.ts",
+    file: "replication/service/settle.ts",
     find: `  requireSession(await readHeartbeat(context.stores, itemId), request.sessionId);
 `,
     replace: ``,
@@ -268,7 +268,7 @@ function rotated`,
   {
     name: "settling calls every delta the same",
     why: "a delta of other content counts as uploaded and its only copy is deleted",
-    file: "replication/items/settle.ts",
+    file: "replication/service/settle.ts",
     find: `position.checksum === request.checksum ? "same" : "other"`,
     replace: `position.checksum === request.checksum ? "same" : "same"`,
     tests: ["test/items/mobility.test.ts"],
@@ -276,7 +276,7 @@ function rotated`,
   {
     name: "settling believes a cached delta without its frames",
     why: "a delta whose frames are damaged counts as uploaded",
-    file: "replication/items/settle.ts",
+    file: "replication/service/settle.ts",
     find: `    verifyFrames(delta);
 `,
     replace: ``,
@@ -285,7 +285,7 @@ function rotated`,
   {
     name: "what can never be applied stays in the way of the real delta",
     why: "the service sends for ever, and gets 'exists' for ever",
-    file: "replication/items/settle.ts",
+    file: "replication/service/settle.ts",
     find: `    await context.stores.quarantine(itemId, request.stream, name,`,
     replace: `    void (() => context.stores.quarantine)(itemId, request.stream, name,`,
     tests: ["test/items/mobility.test.ts"],
@@ -293,7 +293,7 @@ function rotated`,
   {
     name: "a rotated token leaves the old one valid",
     why: "a stolen token counts for ever",
-    file: "replication/items/tokens.ts",
+    file: "replication/service/tokens.ts",
     find: `return { ...item, tokenHash: item.nextTokenHash, nextTokenHash: undefined, tokenSinceMs: nowMs, rotateToken: undefined };`,
     replace: `return { ...item, tokenSinceMs: nowMs, rotateToken: undefined };`,
     tests: ["test/items/rotation.test.ts"],
@@ -301,7 +301,7 @@ function rotated`,
   {
     name: "tokens never grow old",
     why: "no token is ever replaced unless somebody asks",
-    file: "replication/items/rotation.ts",
+    file: "replication/service/rotation.ts",
     find: `return old || item.rotateToken === true ?`,
     replace: `return item.rotateToken === true ?`,
     tests: ["test/items/rotation.test.ts"],
@@ -309,7 +309,7 @@ function rotated`,
   {
     name: "hashes that differ in their last digit are the same",
     why: "the compare of tokens is the whole protection of an anonymous route",
-    file: "replication/items/tokens.ts",
+    file: "replication/service/tokens.ts",
     find: `for (let at = 0; at < found.length; at += 1) difference`,
     replace: `for (let at = 0; at < found.length - 1; at += 1) difference`,
     tests: ["test/items/mobility.test.ts"],
@@ -317,7 +317,7 @@ function rotated`,
   {
     name: "a ticket of one item opens the route of another",
     why: "a stranger with any token makes the app read storage for every name",
-    file: "replication/items/tickets.ts",
+    file: "replication/service/tickets.ts",
     find: "`leeward-ticket-1\\n${itemId}`",
     replace: "`leeward-ticket-1\\n`",
     tests: ["test/functions/service-routes.test.ts"],
@@ -325,7 +325,7 @@ function rotated`,
   {
     name: "a repair goes on in the stream that has stopped",
     why: "repairReplication does not end the stop",
-    file: "replication/items/repair.ts",
+    file: "replication/service/repair.ts",
     find: `const opened = { stream: await mintStream(stores, itemId), nonce: ids.next(),`,
     replace: `const opened = { stream: item.stream, nonce: ids.next(),`,
     tests: ["test/items/repair.test.ts"],
@@ -333,7 +333,7 @@ function rotated`,
   {
     name: "a second repair begins while the first runs",
     why: "a machine is seeded again and again and never gets to its end",
-    file: "replication/items/repair.ts",
+    file: "replication/service/repair.ts",
     find: `if (!found.stopped) requireFree(item, id);`,
     replace: ``,
     tests: ["test/items/repair.test.ts"],
@@ -341,7 +341,7 @@ function rotated`,
   {
     name: "a repair that is asked for again opens another stream",
     why: "a client that repeats its request throws away what was seeded",
-    file: "replication/items/repair.ts",
+    file: "replication/service/repair.ts",
     find: `  if (isKnownOperation(item, id)) {`,
     replace: `  if (isKnownOperation({ ...item, operations: [] }, id)) {`,
     tests: ["test/items/repair.test.ts"],
@@ -349,7 +349,7 @@ function rotated`,
   {
     name: "a repair is done before the target is an image again",
     why: "the operator is told that all is well while nothing can be failed over",
-    file: "replication/items/repair-report.ts",
+    file: "replication/service/repair-report.ts",
     find: `if (!progress.seeding) return turned("done");`,
     replace: `return turned("done");`,
     tests: ["test/items/repair.test.ts"],
@@ -383,7 +383,7 @@ function rotated`,
   {
     name: "an app-consistent point is asked for while the disks are seeded",
     why: "the machine is frozen for nothing",
-    file: "replication/items/app-point.ts",
+    file: "replication/service/app-point.ts",
     find: `const whole = !progress.seeding && request.seeding`,
     replace: `const whole = request.seeding`,
     tests: ["test/items/requests.test.ts"],

@@ -5,10 +5,10 @@ import { LeewardError } from "../../replication/errors.ts";
 import { readLedger } from "../../replication/resources/ledger-record.ts";
 import { findItem } from "../../replication/records/item-record.ts";
 import type { Progress } from "../../replication/records/item.ts";
-import { recordHeartbeat } from "../../replication/items/heartbeat.ts";
+import { recordHeartbeat } from "../../replication/service/heartbeat.ts";
 import { ITEM_RECORD, journalName } from "../../replication/names.ts";
 import { newRegistrationToken } from "../../replication/items/protect.ts";
-import { registerService } from "../../replication/items/register.ts";
+import { registerService } from "../../replication/service/register.ts";
 import { type JobRecord, stateDescription } from "../../replication/jobs/job.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import {

@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
 import { lookMobility } from "../../orchestrations/activities/mobility.ts";
-import { recordHeartbeat } from "../../replication/items/heartbeat.ts";
+import { recordHeartbeat } from "../../replication/service/heartbeat.ts";
 import { readItem } from "../../replication/records/item-record.ts";
 import { protectItem } from "../../replication/items/protect.ts";
-import { registerService } from "../../replication/items/register.ts";
+import { registerService } from "../../replication/service/register.ts";
 import { startOf } from "../../replication/records/streams.ts";
 import { removeItem } from "../memory/memory-stores.ts";
 import { flowWorld } from "./world.ts";

@@ -4,7 +4,7 @@ import { changeManaged } from "../../replication/jobs/managed-item.ts";
 import type { Progress } from "../../replication/records/item.ts";
 import type { Clock, ItemStores } from "../../replication/ports.ts";
 import type { WorkMessage } from "../../replication/operations/work-queue.ts";
-import { openTickets } from "../../replication/items/tickets.ts";
+import { openTickets } from "../../replication/service/tickets.ts";
 import { textOf } from "../../replication/resources/json.ts";
 import { type MemoryRecords, createMemoryRecords } from "../memory/memory-records.ts";
 import { type MemoryResourceManager, memoryResourceManager } from "../memory/memory-resource-manager.ts";

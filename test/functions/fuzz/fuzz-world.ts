@@ -5,7 +5,7 @@ import { applyHints } from "../../../functions/apply-hints.ts";
 import { restoreSlices } from "../../../functions/restore-slices.ts";
 import { LeewardError } from "../../../replication/errors.ts";
 import { deltaName } from "../../../replication/names.ts";
-import { tokenHash } from "../../../replication/items/tokens.ts";
+import { tokenHash } from "../../../replication/service/tokens.ts";
 import { ensureManaged } from "../../../replication/jobs/managed-item.ts";
 import type { WorkMessage } from "../../../replication/operations/work-queue.ts";
 import type { DiskDescription, Position } from "../../../replication/position.ts";

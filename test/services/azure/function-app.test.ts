@@ -15,7 +15,7 @@ import { showItem } from "../../../functions/show-item.ts";
 import { sweep } from "../../../functions/sweep.ts";
 import { type ApplicationSource, connectApplication } from "../../../functions/wiring.ts";
 import { HINTS_QUEUE, RESTORES_QUEUE, deltaName } from "../../../replication/names.ts";
-import type { HeartbeatAnswer, RegisterAnswer } from "../../../replication/items/mobility-protocol.ts";
+import type { HeartbeatAnswer, RegisterAnswer } from "../../../replication/service/protocol.ts";
 import type { DiskDescription } from "../../../replication/position.ts";
 import { call, deliver, deltaOf, fire } from "../../functions/app-under-test.ts";
 import { type TestAccounts, newItemId, startAccounts } from "./accounts.ts";

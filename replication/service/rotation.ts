@@ -2,7 +2,7 @@ import { TOKEN_MAX_AGE_MS } from "../limits.ts";
 import type { ItemContext } from "../points/context.ts";
 import type { ProtectedItem } from "../records/item.ts";
 import { changeItem } from "../records/item-record.ts";
-import type { HeartbeatAnswer, HeartbeatRequest } from "./mobility-protocol.ts";
+import type { HeartbeatAnswer, HeartbeatRequest } from "./protocol.ts";
 
 /**
  * The exchange of an item token (docs/mobility-protocol.md, P14 to P17): the answer says `wanted`; the service makes another token, keeps it durably beside

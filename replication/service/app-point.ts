@@ -2,7 +2,7 @@ import { REPORTED_REASON_MAX_LENGTH } from "../limits.ts";
 import type { ItemContext } from "../points/context.ts";
 import type { AppPointState, Progress, ProtectedItem } from "../records/item.ts";
 import { changeItem } from "../records/item-record.ts";
-import type { HeartbeatRequest } from "./mobility-protocol.ts";
+import type { HeartbeatRequest } from "./protocol.ts";
 import { isKnownOperation, operationIdOf, withOperation } from "./operations.ts";
 
 /**

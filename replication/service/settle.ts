@@ -5,7 +5,7 @@ import type { RecordStore } from "../ports.ts";
 import type { Position } from "../position.ts";
 import type { ItemContext } from "../points/context.ts";
 import { readHeartbeat, requireProgress } from "./heartbeat.ts";
-import type { SettleAnswer, SettleRequest } from "./mobility-protocol.ts";
+import type { SettleAnswer, SettleRequest } from "./protocol.ts";
 import { deltaName, journalName } from "../names.ts";
 import { isChecksum, requireCount, requireField } from "../records/request-rules.ts";
 import { requireSession } from "./session.ts";

@@ -15,7 +15,7 @@ import type { ItemContext } from "../points/context.ts";
 import { nothing, unlessDamaged } from "../records/damaged.ts";
 import type { HeartbeatRecord, Progress, ProtectedItem } from "../records/item.ts";
 import { changeItem } from "../records/item-record.ts";
-import type { HeartbeatAnswer, HeartbeatRequest } from "./mobility-protocol.ts";
+import type { HeartbeatAnswer, HeartbeatRequest } from "./protocol.ts";
 import { HEARTBEAT_RECORD } from "../names.ts";
 import { ensureProgress, progressGone } from "./open-stream.ts";
 import { decodeRecord, encodeRecord } from "../records/envelope.ts";

@@ -1,6 +1,6 @@
 import { samePosition } from "../position.ts";
 import type { Progress, ProtectedItem, RepairRequest } from "../records/item.ts";
-import type { HeartbeatRequest } from "./mobility-protocol.ts";
+import type { HeartbeatRequest } from "./protocol.ts";
 import { startOf } from "../records/streams.ts";
 
 /** The item after what a heartbeat, and the progress of the open stream, say of its repair; the same object when that is nothing new. */

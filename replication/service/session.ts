@@ -2,7 +2,7 @@ import { LeewardError } from "../errors.ts";
 import { SESSION_LEASE_MS } from "../limits.ts";
 import type { Position } from "../position.ts";
 import type { HeartbeatRecord, ProtectedItem, ServiceSession } from "../records/item.ts";
-import type { HeartbeatRequest } from "./mobility-protocol.ts";
+import type { HeartbeatRequest } from "./protocol.ts";
 
 /**
  * The session that a heartbeat has or gets (docs/mobility-protocol.md, P4 to P9). A pure function of its arguments; that only one of two services gets

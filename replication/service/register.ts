@@ -4,7 +4,7 @@ import type { ItemContext } from "../points/context.ts";
 import type { ProtectedItem } from "../records/item.ts";
 import { changeItem } from "../records/item-record.ts";
 import type { OpenStream } from "../records/item.ts";
-import type { RegisterRequest } from "./mobility-protocol.ts";
+import type { RegisterRequest } from "./protocol.ts";
 import { isChecksum, orderedDisks, requireField, sameDisks } from "../records/request-rules.ts";
 import { requireMachine } from "./session.ts";
 import { openStream } from "../records/streams.ts";

@@ -6,7 +6,7 @@ import { alertFailovers } from "../orchestrations/alert-failovers.ts";
 import { retryLeftover } from "../orchestrations/leftovers.ts";
 import { resumeAlert } from "../replication/alerts/handle-alert.ts";
 import { tendFlow } from "../orchestrations/request.ts";
-import { sweepItem } from "../replication/items/sweep.ts";
+import { sweepItem } from "../replication/sweep/sweep.ts";
 import { SWEEP_ALL_MS } from "../replication/limits.ts";
 import { describeError, logLine } from "./http-edge.ts";
 import { walkItems } from "./item-walk.ts";

@@ -159,7 +159,7 @@ export const PRUNE_MAX_SNAPSHOTS = 512;
 /** Holders of one point: restores, and later failovers and test failovers. */
 export const PINS_MAX_COUNT = 64;
 
-// --- Sweep (replication/items/sweep.ts) ---
+// --- Sweep (replication/sweep/sweep.ts) ---
 /** Names of an item's cache container that one sweep looks at: four batches, so that a backlog never makes a sweep slow. */
 export const SWEEP_CACHE_MAX_NAMES = 256;
 /** Blobs that one sweep quarantines or removes: each may be 64 MiB to copy or to compare. */

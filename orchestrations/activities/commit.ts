@@ -2,7 +2,7 @@ import { forgetEntry, handOver, restoreOfEntry } from "../../replication/resourc
 import { changeLedger } from "../../replication/resources/ledger-record.ts";
 import { findProgress } from "../../replication/service/heartbeat.ts";
 import { findReadableItem } from "../../replication/records/item-record.ts";
-import { removeAllPoints } from "../../replication/points/remove-all.ts";
+import { removeAllPoints } from "../../replication/sweep/remove-all-points.ts";
 import { removeRestore } from "../../replication/restore/remove.ts";
 import type { FlowRun } from "../flow-run.ts";
 import type { FlowContext } from "./context.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { lookWorker } from "../../orchestrations/activities/workers.ts";
 import { readProgress, replaceProgress } from "../../replication/records/progress.ts";
-import { sweepItem } from "../../replication/items/sweep.ts";
+import { sweepItem } from "../../replication/sweep/sweep.ts";
 import { CLAIM_MS, STORE_BLOB_WRITE_MS } from "../../replication/limits.ts";
 import { type OneItem, openOneItem, plansOf } from "./one-item.ts";
 import { ITEM_ID } from "./small-world.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { sweepItem } from "../../replication/items/sweep.ts";
+import { sweepItem } from "../../replication/sweep/sweep.ts";
 import { GAP_MAX_MS } from "../../replication/limits.ts";
 import { type OneItem, openOneItem, plansOf } from "./one-item.ts";
 import { ITEM_ID } from "./small-world.ts";

@@ -11,7 +11,7 @@ import { registerService } from "../../replication/service/register.ts";
 import { requestRepair } from "../../replication/service/repair.ts";
 import { readItemStatus } from "../../replication/items/status.ts";
 import { mintStream, startOf } from "../../replication/records/streams.ts";
-import { sweepItem } from "../../replication/items/sweep.ts";
+import { sweepItem } from "../../replication/sweep/sweep.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
 import { restoreSlice } from "../../replication/restore/slice.ts";
 import { startRestore } from "../../replication/restore/start.ts";

@@ -18,11 +18,11 @@ import {
 import { listOverviews, readOverview } from "../../replication/operations/overview.ts";
 import { placedRecords } from "../../replication/records/placed-records.ts";
 import { decodeRecord, encodeRecord } from "../../replication/records/envelope.ts";
-import { sweepItem } from "../../replication/items/sweep.ts";
+import { sweepItem } from "../../replication/sweep/sweep.ts";
 import { POINT_SETTLE_MS, RESTORE_STALE_MS, SLICE_MS } from "../../replication/limits.ts";
 import { listPoints, readCatalog } from "../../replication/points/catalog.ts";
 import { wantPoint } from "../../replication/points/point-wanted.ts";
-import { removeAllPoints } from "../../replication/points/remove-all.ts";
+import { removeAllPoints } from "../../replication/sweep/remove-all-points.ts";
 import { removeRestore } from "../../replication/restore/remove.ts";
 import { restoreSlice } from "../../replication/restore/slice.ts";
 import { startRestore } from "../../replication/restore/start.ts";

@@ -7,7 +7,7 @@ import { protectItem } from "../../replication/items/protect.ts";
 import { registerService } from "../../replication/service/register.ts";
 import { settleEpoch } from "../../replication/service/settle.ts";
 import { readItemStatus } from "../../replication/items/status.ts";
-import { sweepCache } from "../../replication/items/sweep-cache.ts";
+import { sweepCache } from "../../replication/sweep/sweep-cache.ts";
 import type { Position } from "../../replication/position.ts";
 import { removeItem } from "../memory/memory-stores.ts";
 import { DISKS, ITEM, ITEM_TOKEN, START_MS, type World, beat, createWorld, progressOf, upload } from "./world.ts";

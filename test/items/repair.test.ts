@@ -9,7 +9,7 @@ import { protectItem } from "../../replication/items/protect.ts";
 import { requestRepair } from "../../replication/service/repair.ts";
 import { readItemStatus } from "../../replication/items/status.ts";
 import { closeStream, startOf } from "../../replication/records/streams.ts";
-import { sweepItem } from "../../replication/items/sweep.ts";
+import { sweepItem } from "../../replication/sweep/sweep.ts";
 import { OLD_STREAM_KEEP_MS } from "../../replication/limits.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
 import type { Position } from "../../replication/position.ts";

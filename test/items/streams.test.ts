@@ -5,7 +5,7 @@ import { protectItem } from "../../replication/items/protect.ts";
 import { decodeRecord, encodeRecord } from "../../replication/records/envelope.ts";
 import { closeStream, mintStream, startOf, type StreamsRecord } from "../../replication/records/streams.ts";
 import { settleEpoch } from "../../replication/service/settle.ts";
-import { sweepItem } from "../../replication/items/sweep.ts";
+import { sweepItem } from "../../replication/sweep/sweep.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { OLD_STREAM_KEEP_MS } from "../../replication/limits.ts";
 import type { ItemStores } from "../../replication/ports.ts";

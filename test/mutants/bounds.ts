@@ -126,7 +126,7 @@ export const BOUND_MUTANTS: readonly Mutant[] = [
   {
     name: "a damaged record fails the sweep of its item",
     why: "the timer fails with each run for one record, and its alert means nothing any more",
-    file: "replication/items/sweep.ts",
+    file: "replication/sweep/sweep.ts",
     find: `        damaged ??= damage;
         return otherwise;`,
     replace: `        damaged ??= damage;

@@ -184,7 +184,7 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
   {
     name: "the commit removes points before their requests have settled",
     why: "a late manifest brings a point back",
-    file: "replication/points/remove-all.ts",
+    file: "replication/sweep/remove-all-points.ts",
     find: `Math.abs(nowMs - targetTimeMs) >= POINT_SETTLE_MS`,
     replace: `Math.abs(nowMs - targetTimeMs) >= 0 * POINT_SETTLE_MS`,
     tests: [ENDS],

@@ -89,13 +89,13 @@ export const POINT_MUTANTS: readonly Mutant[] = [
   {
     name: "the snapshots of a point go before its manifest",
     why: "after a crash a manifest names snapshots that are gone (rule 2)",
-    file: "replication/points/prune.ts",
+    file: "replication/sweep/prune.ts",
     find: `  if (standing === "damaged" || standing?.kind === "point") await records.remove(manifestName(pointId));
 `,
     replace: ``,
     also: [
       {
-        file: "replication/points/prune.ts",
+        file: "replication/sweep/prune.ts",
         find: `  await records.remove(pinsName(pointId));
   return true;`,
         replace: `  if (standing === "damaged" || standing?.kind === "point") await records.remove(manifestName(pointId));
@@ -116,7 +116,7 @@ export const POINT_MUTANTS: readonly Mutant[] = [
   {
     name: "snapshots without a manifest go at once",
     why: "a worker that is about to write the manifest makes a point of nothing (rule 2)",
-    file: "replication/points/sweep-points.ts",
+    file: "replication/sweep/sweep-points.ts",
     find: `if (context.clock.now() - createdMs <= ORPHAN_GRACE_MS) continue;`,
     replace: `void ORPHAN_GRACE_MS;`,
     tests: ["test/points/sweep-points.test.ts"],
@@ -132,7 +132,7 @@ export const POINT_MUTANTS: readonly Mutant[] = [
   {
     name: "an orphan goes without a tombstone",
     why: "a worker that comes late writes a manifest of snapshots that are gone (rule 2)",
-    file: "replication/points/sweep-points.ts",
+    file: "replication/sweep/sweep-points.ts",
     find: `(await lookAtPoint(records, pointId)) === undefined && (await records.create(manifestName(pointId), encodePoint(tombstone)));`,
     replace: `(await lookAtPoint(records, pointId)) === undefined && encodePoint(tombstone).length.toString();`,
     tests: ["test/points/sweep-points.test.ts"],
@@ -140,7 +140,7 @@ export const POINT_MUTANTS: readonly Mutant[] = [
   {
     name: "a tombstone goes while snapshots of its point are left",
     why: "a late worker writes the manifest of a point that is half gone (rule 2)",
-    file: "replication/points/sweep-points.ts",
+    file: "replication/sweep/sweep-points.ts",
     find: `context.clock.now() - buriedMs > TOMBSTONE_MS && !stillNeeded.has(pointId)`,
     replace: `context.clock.now() - buriedMs > TOMBSTONE_MS`,
     tests: ["test/points/damaged-points.test.ts"],
@@ -148,7 +148,7 @@ export const POINT_MUTANTS: readonly Mutant[] = [
   {
     name: "a tombstone goes at once",
     why: "a late worker writes a manifest of snapshots that are gone (rule 2)",
-    file: "replication/points/sweep-points.ts",
+    file: "replication/sweep/sweep-points.ts",
     find: `context.clock.now() - buriedMs > TOMBSTONE_MS && !`,
     replace: `context.clock.now() - buriedMs >= 0 * TOMBSTONE_MS && !`,
     tests: ["test/points/sweep-points.test.ts"],
@@ -156,7 +156,7 @@ export const POINT_MUTANTS: readonly Mutant[] = [
   {
     name: "the journal loses what the oldest point still needs",
     why: "no moment between two points can be recovered",
-    file: "replication/points/trim-journal.ts",
+    file: "replication/sweep/trim-journal.ts",
     find: `const oldest = epochs.length === 0 ? undefined : Math.min(...epochs);`,
     replace: `const oldest = epochs.length === 0 ? undefined : Math.max(...epochs);`,
     tests: ["test/points/sweep-points.test.ts"],
@@ -164,7 +164,7 @@ export const POINT_MUTANTS: readonly Mutant[] = [
   {
     name: "the journal loses what is not applied yet",
     why: "a batch that was begun cannot be finished (rule 7)",
-    file: "replication/points/trim-journal.ts",
+    file: "replication/sweep/trim-journal.ts",
     find: `Math.min(oldest, progress.applied.epoch) : 0;`,
     replace: `Math.max(oldest, progress.intent.epoch) : 0;`,
     tests: ["test/points/sweep-points.test.ts"],
@@ -223,7 +223,7 @@ export const POINT_MUTANTS: readonly Mutant[] = [
   {
     name: "snapshots of a point with a damaged manifest are orphans",
     why: "when the manifest is restored, its snapshots are gone",
-    file: "replication/points/sweep-points.ts",
+    file: "replication/sweep/sweep-points.ts",
     find: ` || damagedManifests.has(pointId)) continue;`,
     replace: `) continue;`,
     tests: ["test/points/damaged-points.test.ts"],
@@ -231,7 +231,7 @@ export const POINT_MUTANTS: readonly Mutant[] = [
   {
     name: "a point whose snapshots are gone is a point",
     why: "a failover chooses it, and fails",
-    file: "replication/points/damaged-points.ts",
+    file: "replication/sweep/damaged-points.ts",
     find: `if (named.every((snapshot) => there.has(keyOf(snapshot)))) continue;`,
     replace: `if (named.every((snapshot) => there.has(keyOf(snapshot)) || keyOf(snapshot) !== "")) continue;`,
     tests: ["test/points/damaged-points.test.ts"],
@@ -313,7 +313,7 @@ export const POINT_MUTANTS: readonly Mutant[] = [
   {
     name: "a restore whose message was lost is never woken",
     why: "it says InProgress for ever, and its point stays",
-    file: "replication/restore/wake.ts",
+    file: "replication/sweep/wake-restores.ts",
     find: `      wake.push(restoreId);`,
     replace: `      void wake;`,
     tests: ["test/restore/restore.test.ts"],
@@ -321,7 +321,7 @@ export const POINT_MUTANTS: readonly Mutant[] = [
   {
     name: "a finished restore is kept for ever",
     why: "copies of full size cost on until somebody remembers them",
-    file: "replication/restore/sweep-restores.ts",
+    file: "replication/sweep/sweep-restores.ts",
     find: `context.clock.now() - restore.updatedMs > RESTORE_KEPT_MS;`,
     replace: `context.clock.now() - restore.updatedMs > RESTORE_KEPT_MS * 1_000;`,
     tests: ["test/restore/restore.test.ts"],

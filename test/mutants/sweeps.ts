@@ -5,7 +5,7 @@ export const SWEEP_MUTANTS: readonly Mutant[] = [
   {
     name: "disks of an old stream go although a recovery point needs them",
     why: "a point names snapshots that are gone",
-    file: "replication/items/sweep-streams.ts",
+    file: "replication/sweep/sweep-streams.ts",
     find: `(stream) => stream < item.stream && !needed.has(stream)`,
     replace: `(stream) => stream < item.stream`,
     tests: ["test/items/streams.test.ts"],
@@ -13,7 +13,7 @@ export const SWEEP_MUTANTS: readonly Mutant[] = [
   {
     name: "an old stream goes while its grants still count",
     why: "a late upload makes the container again, and nobody removes it",
-    file: "replication/items/sweep-streams.ts",
+    file: "replication/sweep/sweep-streams.ts",
     find: `context.clock.now() - item.openedMs <= OLD_STREAM_KEEP_MS`,
     replace: `context.clock.now() < item.openedMs`,
     tests: ["test/items/streams.test.ts"],
@@ -21,7 +21,7 @@ export const SWEEP_MUTANTS: readonly Mutant[] = [
   {
     name: "the sweep takes a running worker's item for abandoned",
     why: "a second worker claims it, and both do the work twice",
-    file: "replication/items/sweep-cache.ts",
+    file: "replication/sweep/sweep-cache.ts",
     find: `  if (isHeld(progress, nowMs)) return [];
 `,
     replace: ``,
@@ -30,7 +30,7 @@ export const SWEEP_MUTANTS: readonly Mutant[] = [
   {
     name: "the sweep never misses an epoch",
     why: "an item whose next delta is lost waits for ever without a word",
-    file: "replication/items/sweep-cache.ts",
+    file: "replication/sweep/sweep-cache.ts",
     find: `nowMs - longest.sinceMs <= GAP_MAX_MS`,
     replace: `nowMs - longest.sinceMs <= Number.MAX_SAFE_INTEGER`,
     tests: ["test/items/sweep-cache.test.ts"],
@@ -38,7 +38,7 @@ export const SWEEP_MUTANTS: readonly Mutant[] = [
   {
     name: "the sweep calls a gap what the journal has",
     why: "an item stops that could go on",
-    file: "replication/items/sweep-cache.ts",
+    file: "replication/sweep/sweep-cache.ts",
     find: `nowMs - longest.sinceMs <= GAP_MAX_MS || (await inJournal(look, expected))) return undefined;`,
     replace: `nowMs - longest.sinceMs <= GAP_MAX_MS) return undefined;`,
     tests: ["test/items/sweep-cache.test.ts"],
@@ -46,7 +46,7 @@ export const SWEEP_MUTANTS: readonly Mutant[] = [
   {
     name: "an epoch that was uploaded and is gone is not missed",
     why: "an idle machine sends no later one, and the target stands still and looks healthy (rule 5)",
-    file: "replication/items/sweep-cache.ts",
+    file: "replication/sweep/sweep-cache.ts",
     find: `(await laterWaits(look, listed)) ?? (await uploadedAndGone(look));`,
     replace: `(await laterWaits(look, listed)) ?? (listed.length < 0 ? await uploadedAndGone(look) : undefined);`,
     tests: ["test/items/sweep-cache.test.ts"],
@@ -54,7 +54,7 @@ export const SWEEP_MUTANTS: readonly Mutant[] = [
   {
     name: "an epoch that was uploaded is called gone although the journal has it",
     why: "an item stops that could go on",
-    file: "replication/items/sweep-cache.ts",
+    file: "replication/sweep/sweep-cache.ts",
     find: `if (first?.name === name || (await inJournal(look, expected))) return undefined;`,
     replace: `if (first?.name === name) return undefined;`,
     tests: ["test/items/sweep-cache.test.ts"],
@@ -62,7 +62,7 @@ export const SWEEP_MUTANTS: readonly Mutant[] = [
   {
     name: "an epoch that was uploaded is called gone although the cache has it",
     why: "an item stops that could go on",
-    file: "replication/items/sweep-cache.ts",
+    file: "replication/sweep/sweep-cache.ts",
     find: `if (first?.name === name || (await inJournal(look, expected))) return undefined;`,
     replace: `if (await inJournal(look, expected)) return undefined;`,
     tests: ["test/items/sweep-cache.test.ts"],
@@ -70,7 +70,7 @@ export const SWEEP_MUTANTS: readonly Mutant[] = [
   {
     name: "what a service of another life has uploaded is missed in this one",
     why: "an item stops at an epoch that never was",
-    file: "replication/items/sweep-cache.ts",
+    file: "replication/sweep/sweep-cache.ts",
     find: `!speaksOf(heartbeat, item) || heartbeat.uploaded.epoch < expected) return undefined;`,
     replace: `speaksOf === undefined || heartbeat.uploaded.epoch < expected) return undefined;`,
     tests: ["test/items/sweep-cache.test.ts"],
@@ -78,7 +78,7 @@ export const SWEEP_MUTANTS: readonly Mutant[] = [
   {
     name: "the sweep removes applied deltas that the journal does not have",
     why: "the only copy of a delta is gone before its time (rule 4)",
-    file: "replication/items/sweep-cache.ts",
+    file: "replication/sweep/sweep-cache.ts",
     find: `return mended ? { kind: "remove" } : { kind: "leave" };`,
     replace: `return mended ? { kind: "remove" } : { kind: "remove" };`,
     tests: ["test/items/sweep-cache.test.ts"],
@@ -86,7 +86,7 @@ export const SWEEP_MUTANTS: readonly Mutant[] = [
   {
     name: "a stopped item never wakes",
     why: "its mended delta lies there, and nobody looks",
-    file: "replication/items/sweep-cache.ts",
+    file: "replication/sweep/sweep-cache.ts",
     find: `(progress.stopped === undefined || isBoundary(progress));`,
     replace: `progress.stopped === undefined;`,
     tests: ["test/items/sweep-cache.test.ts"],
@@ -94,7 +94,7 @@ export const SWEEP_MUTANTS: readonly Mutant[] = [
   {
     name: "an item that stopped inside a batch never wakes",
     why: "its mended journal lies there, and nobody looks",
-    file: "replication/items/sweep-cache.ts",
+    file: "replication/sweep/sweep-cache.ts",
     find: `if (progress.stopped !== undefined) return isBoundary(progress) ? [] : ["batch-begun"];`,
     replace: `if (progress.stopped !== undefined) return [];`,
     tests: ["test/apply/stops.test.ts", "test/items/sweep-cache.test.ts"],
@@ -102,7 +102,7 @@ export const SWEEP_MUTANTS: readonly Mutant[] = [
   {
     name: "an unreachable cache account ends the sweep of an item",
     why: "with the source region gone retention, restores and points stop too (rule 7)",
-    file: "replication/items/sweep-cache.ts",
+    file: "replication/sweep/sweep-cache.ts",
     find: `if (hasCode(error, "store-unavailable", "store-refused")) return error;`,
     replace: ``,
     tests: ["test/items/sweep-cache.test.ts"],
@@ -110,7 +110,7 @@ export const SWEEP_MUTANTS: readonly Mutant[] = [
   {
     name: "a backlog hides what lies behind it from the sweep",
     why: "a container full of rubbish stops replication",
-    file: "replication/items/sweep-cache.ts",
+    file: "replication/sweep/sweep-cache.ts",
     find: `return listed.length >= SWEEP_CACHE_MAX_NAMES && (await`,
     replace: `return listed.length < 0 && (await`,
     tests: ["test/items/sweep-cache.test.ts"],

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { ITEM_RECORD } from "../../replication/names.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { requestRepair } from "../../replication/service/repair.ts";
-import { sweepItem } from "../../replication/items/sweep.ts";
+import { sweepItem } from "../../replication/sweep/sweep.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import { wrapStores } from "../memory/wrapped-stores.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { changeItem } from "../../replication/records/item-record.ts";
 import { PROGRESS_RECORD, manifestName, pinsName } from "../../replication/names.ts";
-import { type SweepSummary, sweepItem } from "../../replication/items/sweep.ts";
+import { type SweepSummary, sweepItem } from "../../replication/sweep/sweep.ts";
 import { OLD_STREAM_KEEP_MS, ORPHAN_GRACE_MS, POINT_SETTLE_MS, TOMBSTONE_MS } from "../../replication/limits.ts";
 import { listPoints, readCatalog } from "../../replication/points/catalog.ts";
 import { type PointManifest, encodePoint, makePointId, readPoint } from "../../replication/points/manifest.ts";

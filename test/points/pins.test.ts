@@ -4,7 +4,7 @@ import { manifestName, pinsName } from "../../replication/names.ts";
 import { PRUNE_MAX_POINTS } from "../../replication/limits.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
 import { beginDeletion, pinPoint, readPins, unpinPoint, snapshotsOf } from "../../replication/points/pins.ts";
-import { finishDeletion, pruneExpired } from "../../replication/points/prune.ts";
+import { finishDeletion, pruneExpired } from "../../replication/sweep/prune.ts";
 import { killedEverywhere } from "../items/interrupted.ts";
 import { HOUR_MS, ITEM, START_MS, type World, addPoint, pointsWithSnapshots, protectedWorld, START } from "../items/world.ts";
 

@@ -1,12 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { type SweepSummary, sweepItem } from "../../replication/items/sweep.ts";
+import { type SweepSummary, sweepItem } from "../../replication/sweep/sweep.ts";
 import { journalName, manifestName, pinsName } from "../../replication/names.ts";
 import { encodeRecord } from "../../replication/records/envelope.ts";
 import { ORPHAN_GRACE_MS, POINT_SETTLE_MS, SWEEP_MAX_JOURNAL, SWEEP_MAX_SNAPSHOTS, TOMBSTONE_MS } from "../../replication/limits.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
 import { encodePoint, makePointId, readPoint } from "../../replication/points/manifest.ts";
 import { beginDeletion, pinPoint, snapshotsOf } from "../../replication/points/pins.ts";
-import { lastUnneededEpoch } from "../../replication/points/trim-journal.ts";
+import { lastUnneededEpoch } from "../../replication/sweep/trim-journal.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import { killedEverywhere } from "../items/interrupted.ts";
 import {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ItemContext } from "../../replication/points/context.ts";
-import { sweepItem } from "../../replication/items/sweep.ts";
+import { sweepItem } from "../../replication/sweep/sweep.ts";
 import {
   RESTORE_COPIES_MAX_TRIES,
   RESTORE_KEPT_MS,

@@ -1,8 +1,8 @@
 import type { ItemContext } from "../points/context.ts";
 import { RESTORES_PREFIX } from "../names.ts";
 import { RESTORES_MAX_COUNT, RESTORE_KEPT_MS } from "../limits.ts";
-import { isFinished, lookAtRestore } from "./record.ts";
-import { removeRestore } from "./remove.ts";
+import { isFinished, lookAtRestore } from "../restore/record.ts";
+import { removeRestore } from "../restore/remove.ts";
 
 export interface RestoreSweep {
   /** Restores whose record and blobs are gone now. */

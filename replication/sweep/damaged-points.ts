@@ -1,15 +1,15 @@
-import type { ItemContext } from "./context.ts";
+import type { ItemContext } from "../points/context.ts";
 import type { ProtectedItem } from "../records/item.ts";
 import { RESTORES_PREFIX, pinsName } from "../names.ts";
 import { encodeRecord } from "../records/envelope.ts";
 import { PRUNE_MAX_POINTS, RESTORES_MAX_COUNT } from "../limits.ts";
 import { isFinished, lookAtRestore, restorePinId } from "../restore/record.ts";
-import type { PointCatalog } from "./catalog.ts";
-import { pointTimeMs } from "./manifest.ts";
-import type { PointManifest } from "./manifest.ts";
-import type { PinnedSnapshot, PointPin, PointPins } from "./pins.ts";
+import type { PointCatalog } from "../points/catalog.ts";
+import { pointTimeMs } from "../points/manifest.ts";
+import type { PointManifest } from "../points/manifest.ts";
+import type { PinnedSnapshot, PointPin, PointPins } from "../points/pins.ts";
 import { type LeavingPoint, leaving, lookAtPoint } from "./prune.ts";
-import { type PointSnapshot, snapshotsOfPoint } from "./snapshots.ts";
+import { type PointSnapshot, snapshotsOfPoint } from "../points/snapshots.ts";
 
 /**
  * Points that nothing can be recovered from and that go before their time: their manifest names a snapshot that is gone. Only a worker that slept

@@ -1,7 +1,7 @@
 import type { ItemContext } from "../points/context.ts";
 import { RESTORE_STALE_MS } from "../limits.ts";
 import { type PointPin, unpinPoint } from "../points/pins.ts";
-import { isFinished, lookAtRestore, restoreOfPin } from "./record.ts";
+import { isFinished, lookAtRestore, restoreOfPin } from "../restore/record.ts";
 
 /**
  * The restores that need a new message: unfinished ones that nobody worked on for a while, and finished ones that still hold their point. Every restore

@@ -1,9 +1,9 @@
 import type { LeewardError } from "../errors.ts";
 import { readCatalog } from "../points/catalog.ts";
-import { trimJournal } from "../points/trim-journal.ts";
-import { type PointSweep, heldPins, sweepPoints } from "../points/sweep-points.ts";
-import { type RestoreSweep, sweepRestores } from "../restore/sweep-restores.ts";
-import { restoresToWake } from "../restore/wake.ts";
+import { trimJournal } from "./trim-journal.ts";
+import { type PointSweep, heldPins, sweepPoints } from "./sweep-points.ts";
+import { type RestoreSweep, sweepRestores } from "./sweep-restores.ts";
+import { restoresToWake } from "./wake-restores.ts";
 import type { ItemContext } from "../points/context.ts";
 import { unlessDamaged } from "../records/damaged.ts";
 import { findProgress } from "../service/heartbeat.ts";

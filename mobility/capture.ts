@@ -1,4 +1,4 @@
-import type { Clock } from "./clock.ts";
+import type { Clock } from "./system/clock.ts";
 import type { Position } from "../replication/position.ts";
 import type { CaptureMode } from "./disks/activity.ts";
 import type { DirtyMap } from "./disks/dirty-map.ts";
@@ -16,12 +16,12 @@ import type { Sealer } from "./epochs/sealer.ts";
 import type { SpooledDelta } from "./epochs/spool.ts";
 import { openWriteLog } from "./epochs/write-log.ts";
 import type { WriteLog } from "./epochs/write-log.ts";
-import type { Files } from "./files.ts";
+import type { Files } from "./system/files.ts";
 import { openJournal } from "./journal/journal.ts";
 import type { Journal } from "./journal/journal.ts";
 import type { NbdDisk } from "./nbd/connection.ts";
 import type { OpenedState } from "./open-state.ts";
-import type { Pace } from "./pace.ts";
+import type { Pace } from "./system/pace.ts";
 import { startSeeding } from "./seeding/seeding.ts";
 import type { Seeding } from "./seeding/seeding.ts";
 

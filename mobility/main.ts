@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { LeewardError } from "../replication/errors.ts";
-import { parseConfig } from "./config.ts";
-import { createLog, errorFacts } from "./log.ts";
+import { parseConfig } from "./system/config.ts";
+import { createLog, errorFacts } from "./system/log.ts";
 import { systemPorts } from "./ports.ts";
 import { startMobility } from "./service.ts";
 import type { MobilityService } from "./service.ts";

@@ -10,7 +10,7 @@ import { openSpool } from "./epochs/spool.ts";
 import type { SpooledDelta } from "./epochs/spool.ts";
 import { openStateFile, readState } from "./epochs/state.ts";
 import type { ResynchronizationReason, ServiceState, StateFile } from "./epochs/state.ts";
-import type { Files } from "./files.ts";
+import type { Files } from "./system/files.ts";
 import { recoverJournal } from "./journal/recover.ts";
 import type { RecoveredJournal } from "./journal/recover.ts";
 

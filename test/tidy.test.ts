@@ -28,26 +28,26 @@ const ONE_FILE: Readonly<Record<string, readonly string[]>> = {
 
 /** The mobility service runs on a model of the medium and on virtual time. These files stand outside: they are the system, sockets, or child processes. */
 const OUTSIDE_THE_MEDIUM = [
-  "mobility/node-files.ts",
+  "mobility/system/node-files.ts",
   // The configuration is read before there is a service.
   "mobility/main.ts",
   // /proc and /sys.
   "mobility/control/machine.ts",
   "mobility/disks/block-device.ts",
   "mobility/epochs/seal-worker.ts",
-  "mobility/process-start.ts",
+  "mobility/system/process-start.ts",
   // Socket files, and the script of the operator.
   "mobility/consistency/script.ts",
   "mobility/nbd/server.ts",
   "mobility/status-socket.ts",
 ];
 const OUTSIDE_TIME = [
-  "mobility/clock.ts",
+  "mobility/system/clock.ts",
   "mobility/main.ts",
   "mobility/consistency/script.ts",
   "mobility/nbd/connection.ts",
   "mobility/status-socket.ts",
-  "mobility/upload/transport.ts",
+  "mobility/system/transport.ts",
 ];
 
 const FILE_MAX_LINES = 500;

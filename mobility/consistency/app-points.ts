@@ -1,10 +1,10 @@
 import { THAW_MAX_MS, THAW_TRIES } from "../../replication/limits.ts";
 import type { ConsistencyOutcome } from "../../replication/service/protocol.ts";
-import type { Clock } from "../clock.ts";
-import { replaceFile, replaceFileDurably } from "../durable-file.ts";
-import { isMissing } from "../files.ts";
-import type { Files } from "../files.ts";
-import type { Log } from "../log.ts";
+import type { Clock } from "../system/clock.ts";
+import { replaceFile, replaceFileDurably } from "../system/durable-file.ts";
+import { isMissing } from "../system/files.ts";
+import type { Files } from "../system/files.ts";
+import type { Log } from "../system/log.ts";
 import { killScript, runScript } from "./script.ts";
 import type { ScriptFault } from "./script.ts";
 

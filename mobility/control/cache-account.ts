@@ -1,8 +1,8 @@
 import { LeewardError } from "../../replication/errors.ts";
-import { replaceFileDurably } from "../durable-file.ts";
-import { isMissing } from "../files.ts";
-import type { Files } from "../files.ts";
-import { isGuarded } from "../guarded-url.ts";
+import { replaceFileDurably } from "../system/durable-file.ts";
+import { isMissing } from "../system/files.ts";
+import type { Files } from "../system/files.ts";
+import { isGuarded } from "../system/guarded-url.ts";
 
 /**
  * The one storage account that the service sends the guest's data to: the one that its last registration named, or, in a state folder of before, the first

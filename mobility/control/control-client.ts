@@ -8,7 +8,7 @@ import type {
   SettleRequest,
 } from "../../replication/service/protocol.ts";
 import { CONTROL_TIMEOUT_MS } from "../../replication/limits.ts";
-import type { Transport } from "../upload/transport.ts";
+import type { Transport } from "../system/transport.ts";
 import { errorBody, heartbeatAnswer, registerAnswer, settleAnswer } from "./answers.ts";
 
 /**

@@ -1,9 +1,9 @@
 import { hasCode, LeewardError } from "../../replication/errors.ts";
 import type { HeartbeatAnswer, HeartbeatRequest } from "../../replication/service/protocol.ts";
 import { HEARTBEAT_MAX_MS, HEARTBEAT_MIN_MS } from "../../replication/limits.ts";
-import { backOffMs } from "../back-off.ts";
-import { pause } from "../clock.ts";
-import type { Clock } from "../clock.ts";
+import { backOffMs } from "../system/back-off.ts";
+import { pause } from "../system/clock.ts";
+import type { Clock } from "../system/clock.ts";
 import type { ControlClient } from "./control-client.ts";
 import type { NextBeat } from "./identity.ts";
 

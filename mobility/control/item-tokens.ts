@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { dirname } from "node:path";
-import { replaceFileDurably, syncFolder } from "../durable-file.ts";
-import { isMissing } from "../files.ts";
-import type { Files } from "../files.ts";
+import { replaceFileDurably, syncFolder } from "../system/durable-file.ts";
+import { isMissing } from "../system/files.ts";
+import type { Files } from "../system/files.ts";
 import { TICKET_DIGITS } from "../../replication/limits.ts";
 
 /**

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { LeewardError } from "../../replication/errors.ts";
 import { METADATA_TIMEOUT_MS } from "../../replication/limits.ts";
-import type { Transport } from "../upload/transport.ts";
+import type { Transport } from "../system/transport.ts";
 
 /** Changes with every start of the machine. Where the system does not say, every start of the service counts as one: safe, and slower after a kill. */
 export function bootId(): string {

@@ -1,5 +1,5 @@
-import { replaceFileDurably } from "../durable-file.ts";
-import type { Files } from "../files.ts";
+import { replaceFileDurably } from "../system/durable-file.ts";
+import type { Files } from "../system/files.ts";
 
 export interface SessionOptions {
   readonly files: Files;

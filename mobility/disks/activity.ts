@@ -2,9 +2,9 @@ import { dirname } from "node:path";
 import { crc32 } from "node:zlib";
 import { LeewardError } from "../../replication/errors.ts";
 import { ACTIVITY_MAX_REGIONS, ACTIVITY_REGION_BYTES } from "../../replication/limits.ts";
-import { syncFolder, writeAll } from "../durable-file.ts";
-import { isMissing } from "../files.ts";
-import type { Files } from "../files.ts";
+import { syncFolder, writeAll } from "../system/durable-file.ts";
+import { isMissing } from "../system/files.ts";
+import type { Files } from "../system/files.ts";
 
 /** What ended the log. `disk-full`: the disk of journal and spool; `journal-failed`: it cannot be trusted before a restart; `stream-changed`: another begins. */
 export type TrackingReason = "spool-full" | "disk-full" | "journal-failed" | "stream-changed";

@@ -1,6 +1,6 @@
 import { LeewardError } from "../../replication/errors.ts";
 import { DISK_MAX_BYTES } from "../../replication/limits.ts";
-import type { Files, FileStatus } from "../files.ts";
+import type { Files, FileStatus } from "../system/files.ts";
 import { readBlockDevice } from "./block-device.ts";
 
 /** A raw disk image or a block device, open for reading and writing. Ranges are checked by the callers. */

@@ -1,6 +1,6 @@
 import type { DiskDescription } from "../../replication/position.ts";
-import type { DiskConfig } from "../config.ts";
-import type { Files } from "../files.ts";
+import type { DiskConfig } from "../system/config.ts";
+import type { Files } from "../system/files.ts";
 import { openImage } from "./image.ts";
 import type { Image } from "./image.ts";
 

@@ -1,7 +1,7 @@
 import { LeewardError } from "../../replication/errors.ts";
 import { JOURNAL_RECORD_MAX_BYTES, SECTOR_BYTES } from "../../replication/limits.ts";
 import type { DiskDescription } from "../../replication/position.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../system/clock.ts";
 import type { RangeRecord, Recorder } from "../epochs/recorder.ts";
 import { writeZeros } from "../journal/recover.ts";
 import type { NbdDisk } from "../nbd/connection.ts";

@@ -1,13 +1,13 @@
 import { hasCode, LeewardError } from "../../replication/errors.ts";
 import { RESUME_LOOK_MS, SPOOL_LOW_SHARE, SPOOL_MIN_BYTES } from "../../replication/limits.ts";
 import type { Position } from "../../replication/position.ts";
-import { backOffMs } from "../back-off.ts";
-import { pause } from "../clock.ts";
-import type { Clock } from "../clock.ts";
+import { backOffMs } from "../system/back-off.ts";
+import { pause } from "../system/clock.ts";
+import type { Clock } from "../system/clock.ts";
 import type { Activity, CaptureMode, TrackingReason } from "../disks/activity.ts";
 import type { DirtyMap } from "../disks/dirty-map.ts";
 import type { Image } from "../disks/image.ts";
-import type { Files } from "../files.ts";
+import type { Files } from "../system/files.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { JournalRecord } from "../journal/record.ts";
 import { readSegmentBytes, walkSegment } from "../journal/segment.ts";

@@ -5,7 +5,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { parentPort } from "node:worker_threads";
 import { SEALING_NICENESS } from "../../replication/limits.ts";
-import { nodeFiles } from "../node-files.ts";
+import { nodeFiles } from "../system/node-files.ts";
 import { createSealMemory, sealEpoch } from "./seal.ts";
 import type { SealedEpoch, SealJob } from "./seal.ts";
 

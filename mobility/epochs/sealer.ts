@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import { SEAL_FULL_TRIES } from "../../replication/limits.ts";
-import { backOffMs } from "../back-off.ts";
-import { pause } from "../clock.ts";
-import type { Clock } from "../clock.ts";
-import type { Files } from "../files.ts";
-import { isFull } from "../full-disk.ts";
+import { backOffMs } from "../system/back-off.ts";
+import { pause } from "../system/clock.ts";
+import type { Clock } from "../system/clock.ts";
+import type { Files } from "../system/files.ts";
+import { isFull } from "../system/full-disk.ts";
 import type { Journal } from "../journal/journal.ts";
 import { removeSpoolFilesBehind, spoolName } from "./spool.ts";
 import type { SpooledDelta } from "./spool.ts";

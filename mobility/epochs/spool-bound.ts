@@ -1,6 +1,6 @@
 import { SPOOL_BOUND_LOOK_MS, SPOOL_FREE_SHARE } from "../../replication/limits.ts";
-import type { Clock } from "../clock.ts";
-import type { Files } from "../files.ts";
+import type { Clock } from "../system/clock.ts";
+import type { Files } from "../system/files.ts";
 
 export interface SpoolBoundOptions {
   readonly files: Files;

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
 import type { Position } from "../../replication/position.ts";
-import type { Files } from "../files.ts";
+import type { Files } from "../system/files.ts";
 
 /** A sealed delta that waits for its upload. Its file name is its end position, so that a listing tells everything. */
 export interface SpooledDelta {

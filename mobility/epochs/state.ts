@@ -5,9 +5,9 @@ import { STATE_RESERVE_BYTES } from "../../replication/limits.ts";
 import { samePosition } from "../../replication/position.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
 import type { TrackingReason } from "../disks/activity.ts";
-import { replaceFileDurably, replaceFileDurablyLater, writeAll } from "../durable-file.ts";
-import { isMissing } from "../files.ts";
-import type { Files } from "../files.ts";
+import { replaceFileDurably, replaceFileDurablyLater, writeAll } from "../system/durable-file.ts";
+import { isMissing } from "../system/files.ts";
+import type { Files } from "../system/files.ts";
 import type { SeedProgress } from "../seeding/progress.ts";
 
 /** `state.json`: what the service knows for sure after any crash. Whatever came later stands in the journal's segments. */

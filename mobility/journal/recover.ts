@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
 import { JOURNAL_RECORD_MAX_BYTES } from "../../replication/limits.ts";
 import type { Image } from "../disks/image.ts";
-import type { Files } from "../files.ts";
+import type { Files } from "../system/files.ts";
 import { seedAfter } from "../seeding/progress.ts";
 import type { SeedProgress } from "../seeding/progress.ts";
 import { readSegment, segmentName, segmentNumber } from "./segment.ts";

@@ -1,6 +1,6 @@
 import { crc32 } from "node:zlib";
 import { LeewardError } from "../../replication/errors.ts";
-import type { Files } from "../files.ts";
+import type { Files } from "../system/files.ts";
 import { decodeRecordHeader, RECORD_HEADER_BYTES } from "./record.ts";
 import type { RecordHeader } from "./record.ts";
 

@@ -3,7 +3,7 @@ import { connect, createServer } from "node:net";
 import type { Server, Socket } from "node:net";
 import { LeewardError } from "../../replication/errors.ts";
 import { NBD_CONNECTIONS_MAX, NBD_PAYLOAD_IN_FLIGHT_BYTES } from "../limits.ts";
-import { listenPrivately } from "../private-socket.ts";
+import { listenPrivately } from "../system/private-socket.ts";
 import { createByteBudget } from "./byte-budget.ts";
 import { serveConnection } from "./connection.ts";
 import type { NbdDisk } from "./connection.ts";

@@ -1,6 +1,6 @@
-import { backOffMs } from "../back-off.ts";
-import { pause } from "../clock.ts";
-import type { Clock } from "../clock.ts";
+import { backOffMs } from "../system/back-off.ts";
+import { pause } from "../system/clock.ts";
+import type { Clock } from "../system/clock.ts";
 import {
   DIRTY_GRAIN_BYTES,
   SEED_CHUNK_BYTES,
@@ -14,7 +14,7 @@ import type { Image } from "../disks/image.ts";
 import type { RangeLock } from "../disks/range-lock.ts";
 import type { Recorder } from "../epochs/recorder.ts";
 import type { WriteLog } from "../epochs/write-log.ts";
-import type { Pace } from "../pace.ts";
+import type { Pace } from "../system/pace.ts";
 
 /** Passes that bring into the write log what the dirty map names: initial replication, and every resynchronization. */
 export interface Seeding {

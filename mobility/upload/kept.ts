@@ -1,6 +1,6 @@
 import { basename, join } from "node:path";
 import type { SpooledDelta } from "../epochs/spool.ts";
-import type { Files } from "../files.ts";
+import type { Files } from "../system/files.ts";
 
 /**
  * Deltas that the cache has and the target has not applied yet, the oldest first: should one be lost or damaged on its way, it can be sent again. They lie in a

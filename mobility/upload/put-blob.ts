@@ -2,9 +2,9 @@ import { createHash } from "node:crypto";
 import { deltaName } from "../../replication/names.ts";
 import { UPLOAD_TIMEOUT_MS, UPLOADS_IN_FLIGHT } from "../../replication/limits.ts";
 import type { SpooledDelta } from "../epochs/spool.ts";
-import type { Files } from "../files.ts";
-import type { Pace } from "../pace.ts";
-import type { HttpAnswer, HttpRequest, Transport } from "./transport.ts";
+import type { Files } from "../system/files.ts";
+import type { Pace } from "../system/pace.ts";
+import type { HttpAnswer, HttpRequest, Transport } from "../system/transport.ts";
 
 /** What the cache's answer to a Put Blob means. */
 export type PutOutcome =

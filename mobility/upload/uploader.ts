@@ -2,17 +2,17 @@ import { LeewardError } from "../../replication/errors.ts";
 import { UPLOADS_IN_FLIGHT } from "../../replication/limits.ts";
 import type { SettleAnswer, SettleRequest } from "../../replication/service/protocol.ts";
 import type { Position } from "../../replication/position.ts";
-import { backOffMs } from "../back-off.ts";
-import { pause } from "../clock.ts";
-import type { Clock } from "../clock.ts";
+import { backOffMs } from "../system/back-off.ts";
+import { pause } from "../system/clock.ts";
+import type { Clock } from "../system/clock.ts";
 import { removeSpoolFile } from "../epochs/spool.ts";
 import type { SpooledDelta } from "../epochs/spool.ts";
-import type { Files } from "../files.ts";
-import type { Pace } from "../pace.ts";
+import type { Files } from "../system/files.ts";
+import type { Pace } from "../system/pace.ts";
 import { putDelta } from "./put-blob.ts";
 import { openKeptDeltas } from "./kept.ts";
 import type { KeptDeltas } from "./kept.ts";
-import type { Transport } from "./transport.ts";
+import type { Transport } from "../system/transport.ts";
 
 /** Brings sealed deltas to the cache. A spool file goes only after the cache has its delta for certain (rule 4), and is kept as long as room allows. */
 export interface Uploader {

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { replaceFileDurably, replaceFileDurablyLater, writeFileDurably } from "../../mobility/durable-file.ts";
-import { isMissing } from "../../mobility/files.ts";
-import type { Files } from "../../mobility/files.ts";
+import { replaceFileDurably, replaceFileDurablyLater, writeFileDurably } from "../../mobility/system/durable-file.ts";
+import { isMissing } from "../../mobility/system/files.ts";
+import type { Files } from "../../mobility/system/files.ts";
 
 /** What every medium does: that of the machine, and the model of one. `open` gives files and an empty folder. */
 export function describeFiles(name: string, open: () => { readonly files: Files; readonly folder: string }): void {

@@ -5,7 +5,7 @@ import { fc, it as property } from "@fast-check/vitest";
 import { describe, expect, it } from "vitest";
 import { openItemTokens } from "../../mobility/control/item-tokens.ts";
 import type { ItemTokens } from "../../mobility/control/item-tokens.ts";
-import { nodeFiles } from "../../mobility/node-files.ts";
+import { nodeFiles } from "../../mobility/system/node-files.ts";
 import { hasCode } from "../../replication/errors.ts";
 import { readItem } from "../../replication/records/item-record.ts";
 import { newRegistrationToken, protectItem } from "../../replication/items/protect.ts";

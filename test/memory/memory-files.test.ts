@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Files } from "../../mobility/files.ts";
+import type { Files } from "../../mobility/system/files.ts";
 import { describeFiles } from "../contracts/files.ts";
 import { createMemoryMedium } from "./memory-files.ts";
 import type { MediumOptions, MemoryMedium } from "./memory-files.ts";

@@ -1,5 +1,5 @@
 import { basename, dirname, normalize } from "node:path";
-import type { Files, OpenFlags } from "../../mobility/files.ts";
+import type { Files, OpenFlags } from "../../mobility/system/files.ts";
 import type { Failure, Operation } from "./memory-failure.ts";
 import { MemoryFile, MemoryFolder, statusFrom } from "./memory-nodes.ts";
 import type { MemoryNode } from "./memory-nodes.ts";

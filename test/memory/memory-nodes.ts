@@ -1,4 +1,4 @@
-import type { FileStatus } from "../../mobility/files.ts";
+import type { FileStatus } from "../../mobility/system/files.ts";
 import type { Random } from "./random.ts";
 
 const SECTOR = 512;

@@ -1,4 +1,4 @@
-import type { Clock } from "../../mobility/clock.ts";
+import type { Clock } from "../../mobility/system/clock.ts";
 import type { Random } from "./random.ts";
 
 /** Time that goes on when nothing can happen any more at its moment: hours of waiting cost nothing, and the same seed gives the same order. */

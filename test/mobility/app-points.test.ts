@@ -1,11 +1,11 @@
 import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { systemClock } from "../../mobility/clock.ts";
+import { systemClock } from "../../mobility/system/clock.ts";
 import { startAppPoints } from "../../mobility/consistency/app-points.ts";
 import type { AppPoints, AppPointsOptions } from "../../mobility/consistency/app-points.ts";
 import { runScript } from "../../mobility/consistency/script.ts";
-import { nodeFiles } from "../../mobility/node-files.ts";
+import { nodeFiles } from "../../mobility/system/node-files.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { makeScript } from "./scripts.ts";
 import { temporaryFolder } from "./temporary.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { readBlockDevice } from "../../mobility/disks/block-device.ts";
 import { openImage } from "../../mobility/disks/image.ts";
-import { nodeFiles } from "../../mobility/node-files.ts";
+import { nodeFiles } from "../../mobility/system/node-files.ts";
 import { temporaryFolder } from "./temporary.ts";
 
 const FILES = nodeFiles();

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { createControlClient } from "../../mobility/control/control-client.ts";
-import type { HttpRequest } from "../../mobility/upload/transport.ts";
+import type { HttpRequest } from "../../mobility/system/transport.ts";
 
 const CHECKSUM = "0".repeat(64);
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { makeFolderDurably, replaceFileDurably, replaceFileDurablyLater, writeFileDurably } from "../../mobility/durable-file.ts";
-import type { Files } from "../../mobility/files.ts";
+import { makeFolderDurably, replaceFileDurably, replaceFileDurablyLater, writeFileDurably } from "../../mobility/system/durable-file.ts";
+import type { Files } from "../../mobility/system/files.ts";
 import { createMemoryMedium } from "../memory/memory-files.ts";
 import { createRandom } from "../memory/random.ts";
 

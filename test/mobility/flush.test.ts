@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { openJournal } from "../../mobility/journal/journal.ts";
-import { nodeFiles } from "../../mobility/node-files.ts";
+import { nodeFiles } from "../../mobility/system/node-files.ts";
 import { temporaryFolder } from "./temporary.ts";
 
 /** Syncs that the "medium" has been asked for and has not finished, oldest first. */

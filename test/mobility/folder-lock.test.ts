@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { lockFolder } from "../../mobility/folder-lock.ts";
-import type { Processes } from "../../mobility/process-start.ts";
+import { lockFolder } from "../../mobility/system/folder-lock.ts";
+import type { Processes } from "../../mobility/system/process-start.ts";
 import { createMemoryMedium } from "../memory/memory-files.ts";
 import { createRandom } from "../memory/random.ts";
 

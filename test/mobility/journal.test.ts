@@ -7,7 +7,7 @@ import { openJournal } from "../../mobility/journal/journal.ts";
 import type { JournalRecord } from "../../mobility/journal/record.ts";
 import { recoverJournal } from "../../mobility/journal/recover.ts";
 import { parseSegment, readSegment, segmentName } from "../../mobility/journal/segment.ts";
-import { nodeFiles } from "../../mobility/node-files.ts";
+import { nodeFiles } from "../../mobility/system/node-files.ts";
 import { createMemoryMedium } from "../memory/memory-files.ts";
 import { createRandom } from "../memory/random.ts";
 import { temporaryFolder } from "./temporary.ts";

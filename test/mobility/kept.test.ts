@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { spoolName } from "../../mobility/epochs/spool.ts";
 import type { SpooledDelta } from "../../mobility/epochs/spool.ts";
-import { nodeFiles } from "../../mobility/node-files.ts";
+import { nodeFiles } from "../../mobility/system/node-files.ts";
 import { openKeptDeltas } from "../../mobility/upload/kept.ts";
 import { temporaryFolder } from "./temporary.ts";
 

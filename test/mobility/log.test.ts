@@ -1,6 +1,6 @@
 import { globSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { createLog, LOG_EVENTS } from "../../mobility/log.ts";
+import { createLog, LOG_EVENTS } from "../../mobility/system/log.ts";
 
 describe("the log of the mobility service", () => {
   it("O3: is one JSON document a line, with time, level and event", () => {
@@ -25,7 +25,7 @@ describe("the log of the mobility service", () => {
     const rows = [...documented.matchAll(/^\| `([a-z-]+)` \| (.*) \|$/gm)].map(([, event, meaning]) => [event, meaning]);
     expect(rows).toEqual(Object.entries(LOG_EVENTS));
     const code = globSync("mobility/**/*.ts")
-      .filter((path) => path !== "mobility/log.ts")
+      .filter((path) => path !== "mobility/system/log.ts")
       .map((path) => readFileSync(path, "utf8"))
       .join("\n");
     expect(Object.keys(LOG_EVENTS).filter((event) => !code.includes(`"${event}"`))).toEqual([]);

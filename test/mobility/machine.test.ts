@@ -1,8 +1,8 @@
 import { createServer } from "node:http";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { azureVmId, machineIdentity, VM_ID_URL } from "../../mobility/control/machine.ts";
-import { nodeFiles } from "../../mobility/node-files.ts";
-import { createTransport } from "../../mobility/upload/transport.ts";
+import { nodeFiles } from "../../mobility/system/node-files.ts";
+import { createTransport } from "../../mobility/system/transport.ts";
 
 const ID = "02aab8a4-74ef-476e-8182-f6d2ba4166a6";
 

@@ -1,4 +1,4 @@
-import { nodeFiles } from "../../mobility/node-files.ts";
+import { nodeFiles } from "../../mobility/system/node-files.ts";
 import { describeFiles } from "../contracts/files.ts";
 import { temporaryFolder } from "./temporary.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
-import { systemClock } from "../../mobility/clock.ts";
-import { createPace } from "../../mobility/pace.ts";
+import { systemClock } from "../../mobility/system/clock.ts";
+import { createPace } from "../../mobility/system/pace.ts";
 
 describe("bandwidth limit", () => {
   it("lets bytes go at the rate, whoever takes them, and gives back no time that was not used", async () => {

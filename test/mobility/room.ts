@@ -1,4 +1,4 @@
-import type { Files } from "../../mobility/files.ts";
+import type { Files } from "../../mobility/system/files.ts";
 
 /** What some files may still take together. */
 export interface Room {

@@ -9,7 +9,7 @@ import { openSpool, spoolName } from "../../mobility/epochs/spool.ts";
 import { openJournal } from "../../mobility/journal/journal.ts";
 import type { JournalRecord } from "../../mobility/journal/record.ts";
 import { segmentName } from "../../mobility/journal/segment.ts";
-import { nodeFiles } from "../../mobility/node-files.ts";
+import { nodeFiles } from "../../mobility/system/node-files.ts";
 import { SEALING_NICENESS } from "../../replication/limits.ts";
 import { deltaName } from "../../replication/names.ts";
 import { startPosition } from "../../replication/position.ts";

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { parseConfig } from "../../mobility/config.ts";
+import { parseConfig } from "../../mobility/system/config.ts";
 import { openService } from "../../mobility/service.ts";
-import type { HttpAnswer } from "../../mobility/upload/transport.ts";
+import type { HttpAnswer } from "../../mobility/system/transport.ts";
 import { startPosition } from "../../replication/position.ts";
 import type { DiskDescription } from "../../replication/position.ts";
 import { createMemoryMedium } from "../memory/memory-files.ts";

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { parseConfig } from "../../mobility/config.ts";
+import { parseConfig } from "../../mobility/system/config.ts";
 import { heartbeatRequest } from "../../mobility/report.ts";
 import { openService } from "../../mobility/service.ts";
 import type { OpenedService } from "../../mobility/service.ts";
-import type { HttpAnswer } from "../../mobility/upload/transport.ts";
+import type { HttpAnswer } from "../../mobility/system/transport.ts";
 import { decodeDelta } from "../../replication/delta/decode.ts";
 import { hasCode } from "../../replication/errors.ts";
 import { deltaName } from "../../replication/names.ts";

@@ -1,13 +1,13 @@
 import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { systemClock } from "../../mobility/clock.ts";
+import { systemClock } from "../../mobility/system/clock.ts";
 import { openImage } from "../../mobility/disks/image.ts";
 import type { Image } from "../../mobility/disks/image.ts";
 import { createRangeLock } from "../../mobility/disks/range-lock.ts";
 import { createVolume } from "../../mobility/disks/volume.ts";
 import type { Recorder } from "../../mobility/epochs/recorder.ts";
-import { nodeFiles } from "../../mobility/node-files.ts";
+import { nodeFiles } from "../../mobility/system/node-files.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { temporaryFolder } from "./temporary.ts";
 

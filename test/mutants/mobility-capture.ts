@@ -224,7 +224,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: "a durable file is not synced before it takes its name",
     why: "after a power cut the spool holds an empty delta under a good name",
-    file: "mobility/durable-file.ts",
+    file: "mobility/system/durable-file.ts",
     find: `    flush();
     files.sync(file);`,
     replace: `    flush();`,
@@ -233,7 +233,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: "the folder of a durable file is not synced",
     why: "after a power cut a sealed delta is gone while its segment was removed (rule 4)",
-    file: "mobility/durable-file.ts",
+    file: "mobility/system/durable-file.ts",
     find: `  files.rename(temporaryPath, path);
   syncFolder(files, dirname(path));`,
     replace: `  files.rename(temporaryPath, path);`,
@@ -242,7 +242,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: "the state file is not synced before it takes its name",
     why: "after a power cut the service has no state",
-    file: "mobility/durable-file.ts",
+    file: "mobility/system/durable-file.ts",
     find: `    await files.syncLater(file);
 `,
     replace: ``,
@@ -251,7 +251,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: "the folder of the state file is not synced",
     why: "after a power cut the state is older than what was removed by it",
-    file: "mobility/durable-file.ts",
+    file: "mobility/system/durable-file.ts",
     find: `    await files.syncLater(folder);
 `,
     replace: ``,
@@ -260,7 +260,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: "the first state file is not synced",
     why: "after a power cut the service has no state",
-    file: "mobility/durable-file.ts",
+    file: "mobility/system/durable-file.ts",
     find: `if (durable) files.sync(file);`,
     replace: ``,
     tests: [DURABLE],
@@ -268,7 +268,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: "the folder of the state folder is not synced",
     why: "after a power cut the machine has no state folder, and is registered already",
-    file: "mobility/durable-file.ts",
+    file: "mobility/system/durable-file.ts",
     find: `      syncFolder(files, above);
 `,
     replace: ``,
@@ -371,7 +371,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: "two services share a state folder",
     why: "they seal two histories of one machine",
-    file: "mobility/folder-lock.ts",
+    file: "mobility/system/folder-lock.ts",
     find: `if (owner !== undefined && isAlive(processes, owner)) {`,
     replace: `if (owner !== undefined && !isAlive(processes, owner)) {`,
     tests: ["test/mobility/service-in-memory.test.ts"],

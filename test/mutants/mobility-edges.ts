@@ -129,7 +129,7 @@ export const EDGE_MUTANTS: readonly Mutant[] = [
   {
     name: "the control plane is spoken to over plain http",
     why: "the token of the item travels in the clear",
-    file: "mobility/guarded-url.ts",
+    file: "mobility/system/guarded-url.ts",
     find: `(protocol === "http:" && /^(localhost|`,
     replace: `(protocol === "http:" || /^(localhost|`,
     tests: ["test/mobility/put-blob.test.ts"],

@@ -1,4 +1,4 @@
-import { parseConfig } from "../../mobility/config.ts";
+import { parseConfig } from "../../mobility/system/config.ts";
 import { type Doors, type OpenedService, openService } from "../../mobility/service.ts";
 import { createSealMemory, sealEpoch } from "../../mobility/epochs/seal.ts";
 import type { MobilityPorts } from "../../mobility/ports.ts";

@@ -48,7 +48,7 @@ export interface MachinesOptions {
   readonly startMobility: (options: MobilityOptions) => Promise<MobilityService>;
 }
 
-/** What the mobility service uses when its settings say nothing: the product's own defaults (mobility/config.ts). */
+/** What the mobility service uses when its settings say nothing: the product's own defaults (mobility/system/config.ts). */
 const EPOCH_MAX_AGE_MS = 5_000;
 const HEARTBEAT_MS = 5_000;
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { encodeRecordHeader, RECORD_HEADER_BYTES } from "../../../mobility/journal/record.ts";
 import { readSegment } from "../../../mobility/journal/segment.ts";
-import { nodeFiles } from "../../../mobility/node-files.ts";
+import { nodeFiles } from "../../../mobility/system/node-files.ts";
 import { decodeDelta } from "../../../replication/delta/decode.ts";
 import { connectNbd } from "../../mobility/nbd-client.ts";
 import { replay } from "../../mobility/replay.ts";

@@ -9,7 +9,7 @@ import { readState } from "../../../mobility/epochs/state.ts";
 import type { ServiceState } from "../../../mobility/epochs/state.ts";
 import { readSegment, segmentNumber } from "../../../mobility/journal/segment.ts";
 import type { IntactRecord } from "../../../mobility/journal/segment.ts";
-import { nodeFiles } from "../../../mobility/node-files.ts";
+import { nodeFiles } from "../../../mobility/system/node-files.ts";
 import { deltaName } from "../../../replication/names.ts";
 import { replay } from "../../mobility/replay.ts";
 import { until } from "./world.ts";

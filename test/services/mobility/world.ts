@@ -3,8 +3,8 @@ import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } fr
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { onTestFinished } from "vitest";
-import { parseConfig } from "../../../mobility/config.ts";
-import type { MobilityConfig } from "../../../mobility/config.ts";
+import { parseConfig } from "../../../mobility/system/config.ts";
+import type { MobilityConfig } from "../../../mobility/system/config.ts";
 import { systemPorts } from "../../../mobility/ports.ts";
 import type { MobilityPorts } from "../../../mobility/ports.ts";
 import { startMobility } from "../../../mobility/service.ts";

@@ -1,4 +1,4 @@
-import { LeewardError } from "../replication/errors.ts";
+import { LeewardError } from "../../replication/errors.ts";
 
 export type LogFacts = Readonly<Record<string, string | number | boolean | undefined>>;
 

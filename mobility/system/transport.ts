@@ -3,8 +3,8 @@ import type { ClientRequest } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { LeewardError } from "../../replication/errors.ts";
 import { HTTP_ANSWER_MAX_BYTES } from "../../replication/limits.ts";
-import type { Files } from "../files.ts";
-import type { Pace } from "../pace.ts";
+import type { Files } from "./files.ts";
+import type { Pace } from "./pace.ts";
 
 export interface HttpRequest {
   readonly method: "GET" | "POST" | "PUT";

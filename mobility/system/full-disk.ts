@@ -1,4 +1,4 @@
-import { LeewardError } from "../replication/errors.ts";
+import { LeewardError } from "../../replication/errors.ts";
 
 /** There is no room, which can change: in all the spellings of a full disk, a quota and a limit. */
 const FULL: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);

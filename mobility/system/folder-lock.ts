@@ -1,4 +1,4 @@
-import { LeewardError } from "../replication/errors.ts";
+import { LeewardError } from "../../replication/errors.ts";
 import { writeAll } from "./durable-file.ts";
 import type { Files } from "./files.ts";
 import type { Processes } from "./process-start.ts";

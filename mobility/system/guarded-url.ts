@@ -1,4 +1,4 @@
-import { LeewardError } from "../replication/errors.ts";
+import { LeewardError } from "../../replication/errors.ts";
 
 /** Nobody on the way can read what is sent there: it is https, or does not leave this machine. */
 export function isGuarded({ protocol, hostname }: URL): boolean {

@@ -1,7 +1,7 @@
 import { LeewardError } from "../replication/errors.ts";
 import { SESSION_END_MS, SPOOL_LOW_SHARE, STOP_UPLOAD_MS } from "../replication/limits.ts";
 import type { Position } from "../replication/position.ts";
-import type { Capture } from "./capture.ts";
+import type { Capture } from "./capture/capture.ts";
 import { pause } from "./system/clock.ts";
 import type { Clock } from "./system/clock.ts";
 import type { MobilityConfig } from "./system/config.ts";
@@ -13,7 +13,7 @@ import { createSpoolBound } from "./epochs/spool-bound.ts";
 import type { NbdDisk } from "./nbd/connection.ts";
 import { startNbdServer } from "./nbd/server.ts";
 import type { NbdAddress } from "./nbd/server.ts";
-import { openState } from "./open-state.ts";
+import { openState } from "./capture/open-state.ts";
 import type { MobilityPorts } from "./ports.ts";
 import { heartbeatAnswered, heartbeatRequest, statusOf } from "./report.ts";
 import { appPointsOf, captureOf, identityOf, openBase, reportOpened, uploaderOf } from "./service-parts.ts";

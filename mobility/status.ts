@@ -2,7 +2,7 @@ import type { Position } from "../replication/position.ts";
 import type { ConsistencyOutcome } from "../replication/service/protocol.ts";
 import type { Clock } from "./system/clock.ts";
 import type { IdentityState } from "./control/identity.ts";
-import type { Churn } from "./disks/volume.ts";
+import type { Churn } from "./capture/volume.ts";
 import { replaceFile } from "./system/durable-file.ts";
 import type { Files } from "./system/files.ts";
 

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { openImage } from "../../mobility/disks/image.ts";
 import { openJournal } from "../../mobility/journal/journal.ts";
 import type { JournalRecord } from "../../mobility/journal/record.ts";
-import { recoverJournal } from "../../mobility/journal/recover.ts";
+import { recoverJournal } from "../../mobility/capture/recover.ts";
 import { parseSegment, readSegment, segmentName } from "../../mobility/journal/segment.ts";
 import { nodeFiles } from "../../mobility/system/node-files.ts";
 import { createMemoryMedium } from "../memory/memory-files.ts";

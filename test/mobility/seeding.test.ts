@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { runsOf } from "../../mobility/seeding/seeding.ts";
+import { runsOf } from "../../mobility/capture/seeding.ts";
 
 const GRAIN = 64 * 1024;
 

@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from "vitest";
 import { openDisks } from "../../mobility/disks/open-disks.ts";
 import { isOfStream, openStateFile, readState, uploadedTo } from "../../mobility/epochs/state.ts";
 import type { ServiceState } from "../../mobility/epochs/state.ts";
-import { openState, stateFolder } from "../../mobility/open-state.ts";
+import { openState, stateFolder } from "../../mobility/capture/open-state.ts";
 import type * as Limits from "../../replication/limits.ts";
 import { JOURNAL_CLOSED_SEGMENTS_MAX, STATE_RESERVE_BYTES } from "../../replication/limits.ts";
 import { type Position, startPosition } from "../../replication/position.ts";

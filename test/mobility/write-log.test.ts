@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { openWriteLog } from "../../mobility/epochs/write-log.ts";
-import type { WriteLogOptions } from "../../mobility/epochs/write-log.ts";
+import { openWriteLog } from "../../mobility/capture/write-log.ts";
+import type { WriteLogOptions } from "../../mobility/capture/write-log.ts";
 import { RECORD_HEADER_BYTES } from "../../mobility/journal/record.ts";
 import { DELTA_MAX_EXTENTS, EPOCH_MAX_DATA_BYTES, EPOCH_MAX_EXTENTS } from "../../replication/limits.ts";
 import { createRandom } from "../memory/random.ts";

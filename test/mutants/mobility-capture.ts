@@ -14,7 +14,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: "the image is written before its record",
     why: "after a kill the image holds what no delta does (rule 4)",
-    file: "mobility/disks/volume.ts",
+    file: "mobility/capture/volume.ts",
     find: `      yield* this.#recordSteps({ kind: "write", disk: index, pass: 0, offsetBytes: from, lengthBytes: piece.length }, piece);
       this.#change(() => image.write(piece, from));`,
     replace: `      this.#change(() => image.write(piece, from));
@@ -24,7 +24,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: "a short write reaches the image before its record",
     why: "after a kill the image holds what no delta does (rule 4)",
-    file: "mobility/disks/volume.ts",
+    file: "mobility/capture/volume.ts",
     find: `    const isFree = lock.isFree(offsetBytes, endBytes);
     if (!isFree`,
     replace: `    const isFree = lock.isFree(offsetBytes, endBytes);
@@ -35,7 +35,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: "FUA of a write is not waited for",
     why: "what the guest believes to be durable is lost at a power cut",
-    file: "mobility/disks/volume.ts",
+    file: "mobility/capture/volume.ts",
     find: `    this.#change(() => image.write(data, offsetBytes));
     return fua ? recorder.sync(index) : undefined;`,
     replace: `    this.#change(() => image.write(data, offsetBytes));
@@ -45,7 +45,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: "FUA of a write that had to wait is not waited for",
     why: "what the guest believes to be durable is lost at a power cut",
-    file: "mobility/disks/volume.ts",
+    file: "mobility/capture/volume.ts",
     find: `    if (fua) await recorder.sync(index);
 `,
     replace: `    void [fua, recorder, index];
@@ -55,7 +55,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: "overlapping writes do not wait for each other",
     why: "image and log disagree about which came last (rule 1)",
-    file: "mobility/disks/volume.ts",
+    file: "mobility/capture/volume.ts",
     find: `    const release = await lock.take(startBytes, endBytes);`,
     replace: `    const release = await lock.take(startBytes, startBytes);
     void endBytes;`,
@@ -64,7 +64,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: "an unaligned write forgets what stands around it",
     why: "neighbours of a sector become what lay in memory",
-    file: "mobility/disks/volume.ts",
+    file: "mobility/capture/volume.ts",
     find: `  image.read(whole.subarray(whole.length - SECTOR_BYTES), to - SECTOR_BYTES);
 `,
     replace: ``,
@@ -73,7 +73,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: "a failed image takes writes on",
     why: "the log goes on without the disk that it describes",
-    file: "mobility/disks/volume.ts",
+    file: "mobility/capture/volume.ts",
     find: `      this.#options.recorder.fail(error);
 `,
     replace: ``,
@@ -157,7 +157,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: "after a kill nothing is redone onto the image",
     why: "the log holds what the image lacks, and the guest reads old data",
-    file: "mobility/journal/recover.ts",
+    file: "mobility/capture/recover.ts",
     find: `for (const record of missed) redo(record, options.images, path);`,
     replace: ``,
     tests: [JOURNAL],
@@ -165,7 +165,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: "a torn tail is not cut off",
     why: "the next start calls it damage, and everything is read again",
-    file: "mobility/journal/recover.ts",
+    file: "mobility/capture/recover.ts",
     find: `if (content.torn && isLast) cutFile(files, path, content.intactBytes);`,
     replace: `void cutFile;`,
     tests: [JOURNAL],
@@ -173,7 +173,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: "a whole segment that is missing is no damage",
     why: "the target is called an image without what stood in it (rule 1)",
-    file: "mobility/journal/recover.ts",
+    file: "mobility/capture/recover.ts",
     find: `if (first !== nextSequence && first !== options.redoFromSequence) damaged = true;`,
     replace: ``,
     tests: [DEATHS],
@@ -181,7 +181,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: "a torn segment in the middle is no damage of itself",
     why: "records are missing from the log",
-    file: "mobility/journal/recover.ts",
+    file: "mobility/capture/recover.ts",
     find: `if (content.torn && !isLast) damaged = true;`,
     replace: ``,
     tests: [JOURNAL, DEATHS],
@@ -191,7 +191,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: "recovered segments are not synced",
     why: "a flush after the start says that they are durable, and a power cut takes them",
-    file: "mobility/journal/recover.ts",
+    file: "mobility/capture/recover.ts",
     find: `      syncPath(files, path);
 `,
     replace: ``,
@@ -200,7 +200,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: "the folder of recovered segments is not synced",
     why: "a flush after the start says that they are durable, and a power cut takes their names",
-    file: "mobility/journal/recover.ts",
+    file: "mobility/capture/recover.ts",
     find: `if (unsealed.length > 0) syncPath(files, options.folder);`,
     replace: ``,
     tests: [POWER],
@@ -208,7 +208,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: "a sealed segment that a crash brought back is redone",
     why: "old content goes over what the guest wrote since",
-    file: "mobility/journal/recover.ts",
+    file: "mobility/capture/recover.ts",
     find: `if (number <= (options.imagesSegment ?? 0)) {`,
     replace: `if (number < 0) {`,
     tests: [JOURNAL],
@@ -216,7 +216,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: "another item's journal is taken",
     why: "two machines mix",
-    file: "mobility/journal/recover.ts",
+    file: "mobility/capture/recover.ts",
     find: `content.header.binding !== options.binding`,
     replace: `content.header.binding === ""`,
     tests: [JOURNAL],
@@ -339,7 +339,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: "after a crash of the machine nothing is read again",
     why: "what the page cache lost is missing from the target (rule 1)",
-    file: "mobility/open-state.ts",
+    file: "mobility/capture/open-state.ts",
     find: `const machineCrashed = known.bootId !== bootId && !known.clean;`,
     replace: `const machineCrashed = known.bootId === bootId && bootId === "" && !known.clean;`,
     tests: [POWER],
@@ -347,7 +347,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: "a damaged journal marks nothing",
     why: "what it lost is missing from the target (rule 1)",
-    file: "mobility/open-state.ts",
+    file: "mobility/capture/open-state.ts",
     find: `if (recovered.damaged || known.isMarkingAll === true) map.markAll();`,
     replace: `if (known.isMarkingAll === true) map.markAll();`,
     tests: [DEATHS],
@@ -355,7 +355,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: "a death between a request to read everything and its marks forgets them",
     why: "the pass ends at once, and the target is called an image (rule 1)",
-    file: "mobility/open-state.ts",
+    file: "mobility/capture/open-state.ts",
     find: `if (recovered.damaged || known.isMarkingAll === true) map.markAll();`,
     replace: `if (recovered.damaged) map.markAll();`,
     tests: [STATE],
@@ -363,7 +363,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: "a state folder of other disks is taken",
     why: "pages of one disk are sent as those of another",
-    file: "mobility/open-state.ts",
+    file: "mobility/capture/open-state.ts",
     find: `known.itemId !== options.itemId || JSON.stringify(known.disks) !== JSON.stringify(disks)`,
     replace: `known.itemId !== options.itemId`,
     tests: [STATE],

@@ -13,7 +13,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
   {
     name: "an epoch has any number of extents",
     why: "no reader takes its delta, and the item stops",
-    file: "mobility/epochs/write-log.ts",
+    file: "mobility/capture/write-log.ts",
     find: `index.count() + 2 > EPOCH_MAX_EXTENTS`,
     replace: `index.count() < 0`,
     tests: ["test/mobility/write-log.test.ts"],
@@ -21,7 +21,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
   {
     name: "an epoch holds any number of bytes",
     why: "no reader takes its delta, and the item stops",
-    file: "mobility/epochs/write-log.ts",
+    file: "mobility/capture/write-log.ts",
     find: `journal.openBytes + RECORD_HEADER_BYTES + data.length > EPOCH_MAX_DATA_BYTES`,
     replace: `journal.openBytes + RECORD_HEADER_BYTES + data.length < 0`,
     tests: ["test/mobility/write-log.test.ts"],
@@ -29,7 +29,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
   {
     name: "an epoch is as old as it likes",
     why: "the RPO of an idle machine grows without end",
-    file: "mobility/epochs/write-log.ts",
+    file: "mobility/capture/write-log.ts",
     find: `stopAge ??= options.clock.after(options.epochMaxAgeMs, cut);`,
     replace: `stopAge ??= options.clock.after(options.epochMaxAgeMs * 1_000_000, cut);`,
     tests: ["test/mobility/write-log.test.ts"],
@@ -37,7 +37,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
   {
     name: "the times of writes run backwards with the clock",
     why: "no reader takes the delta",
-    file: "mobility/epochs/write-log.ts",
+    file: "mobility/capture/write-log.ts",
     find: `lastMs = Math.max(isWrong ? 0 : lastMs, options.clock.now());`,
     replace: `lastMs = Math.max(0, options.clock.now());`,
     tests: ["test/mobility/write-log.test.ts"],
@@ -45,7 +45,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
   {
     name: "a time that has not come yet stands for all that come",
     why: "one reading of a wrong clock makes every lag and every point worthless",
-    file: "mobility/epochs/write-log.ts",
+    file: "mobility/capture/write-log.ts",
     find: `lastMs = Math.max(isWrong ? 0 : lastMs, options.clock.now());`,
     replace: `lastMs = Math.max(lastMs, options.clock.now());`,
     tests: ["test/mobility/write-log.test.ts"],
@@ -94,7 +94,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
   {
     name: "what is in an epoch that was given up is not marked",
     why: "it is never sent (rule 4)",
-    file: "mobility/epochs/recorder.ts",
+    file: "mobility/capture/recorder.ts",
     find: `          map.mark(disk, offsetBytes, lengthBytes);
           readTo = sequence;`,
     replace: `          void [disk, offsetBytes, lengthBytes];
@@ -104,7 +104,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
   {
     name: "a write while the log is full is not marked",
     why: "it is never sent (rule 4)",
-    file: "mobility/epochs/recorder.ts",
+    file: "mobility/capture/recorder.ts",
     find: `      this.#must(() => map.mark(record.disk, record.offsetBytes, record.lengthBytes));
       return true;`,
     replace: `      return true;`,
@@ -113,7 +113,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
   {
     name: "a service that goes on after a full disk does not seed",
     why: "what was written meanwhile is missing, and points are taken (rule 1)",
-    file: "mobility/epochs/recorder.ts",
+    file: "mobility/capture/recorder.ts",
     find: `await state.change({ seed: { pass, done: false }, seedFresh: fresh, resynchronizationReason });`,
     replace: `await state.change({ seed: { pass, done: seed.done }, seedFresh: fresh, resynchronizationReason });`,
     tests: [GIVEN_UP],
@@ -121,7 +121,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
   {
     name: "a flush while the log is full does not sync the image",
     why: "acknowledged writes are lost at a power cut (rule 4)",
-    file: "mobility/epochs/recorder.ts",
+    file: "mobility/capture/recorder.ts",
     find: `        await this.#mustLater(() => images[disk]?.sync());
         return;`,
     replace: `        void [images, disk];
@@ -131,7 +131,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
   {
     name: "the spool outgrows its bound",
     why: "it takes the disk that the guest needs",
-    file: "mobility/epochs/recorder.ts",
+    file: "mobility/capture/recorder.ts",
     find: `if (bytes > this.#options.spoolBoundBytes()) {`,
     replace: `if (bytes > this.#options.spoolBoundBytes() * 1_000_000) {`,
     tests: [GIVEN_UP],
@@ -139,7 +139,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
   {
     name: "a seeding read is recorded beside a newer write",
     why: "old content goes over new (rule 1)",
-    file: "mobility/seeding/seeding.ts",
+    file: "mobility/capture/seeding.ts",
     find: `const release = await lock.take(offsetBytes, offsetBytes + lengthBytes);`,
     replace: `const release = await lock.take(offsetBytes, offsetBytes);`,
     tests: [READING],
@@ -147,7 +147,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
   {
     name: "what was read is clean before it is sealed",
     why: "a kill in between forgets it (rule 4)",
-    file: "mobility/seeding/seeding.ts",
+    file: "mobility/capture/seeding.ts",
     find: `    if (records > 0) this.#remember(log.openSegment);`,
     replace: `    if (records > 0) this.#clear(upTo);`,
     tests: [READING],
@@ -155,7 +155,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
   {
     name: "zeros are left out when the target is not fresh",
     why: "old content stays on the target (rule 1)",
-    file: "mobility/seeding/seeding.ts",
+    file: "mobility/capture/seeding.ts",
     find: `if (run.zero && pass.fresh) continue;`,
     replace: `if (run.zero) continue;`,
     tests: [READING],
@@ -163,7 +163,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
   {
     name: "seeding fills the spool",
     why: "the guest's own writes find it full",
-    file: "mobility/seeding/seeding.ts",
+    file: "mobility/capture/seeding.ts",
     find: `if (recorder.mode.kind !== "logging" || count >= SEED_SPOOL_MAX_DELTAS) return 0;`,
     replace: `if (recorder.mode.kind !== "logging" || count >= 1_000_000 * SEED_SPOOL_MAX_DELTAS) return 0;`,
     tests: [READING],
@@ -209,7 +209,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
   {
     name: "what is sealed behind an epoch that was given up carries no seeding flag",
     why: "a point is taken of a state that the source never had (rule 1)",
-    file: "mobility/epochs/recorder.ts",
+    file: "mobility/capture/recorder.ts",
     find: `await state.change({ sealedSegment: number, sealedSequence: lastSequence, ...gap });`,
     replace: `await state.change({ sealedSegment: number, sealedSequence: lastSequence });
       void gap;`,
@@ -218,7 +218,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
   {
     name: "an epoch that was given up begins no new pass",
     why: "the end of the pass that runs stands behind it and ends the gap without having read it (rule 1)",
-    file: "mobility/epochs/recorder.ts",
+    file: "mobility/capture/recorder.ts",
     find: `const seed = { pass: state.current.seed.pass + 1, done: false };
       const gap =`,
     replace: `const seed = { pass: state.current.seed.pass, done: false };
@@ -228,7 +228,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
   {
     name: "an epoch is given up while deltas wait for their upload",
     why: "what could have been sent is read again, and no point is taken until then",
-    file: "mobility/epochs/recorder.ts",
+    file: "mobility/capture/recorder.ts",
     find: `if (spooledBytes() > 0 || this.failure`,
     replace: `if (spooledBytes() < 0 || this.failure`,
     tests: [GIVEN_UP],
@@ -236,7 +236,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
   {
     name: "an epoch that was given up and is not whole marks what was read of it",
     why: "nobody knows what the rest held, and it is never sent (rule 4)",
-    file: "mobility/epochs/recorder.ts",
+    file: "mobility/capture/recorder.ts",
     find: `        if (readTo !== lastSequence) map.markAll();
 `,
     replace: `        void readTo;
@@ -299,7 +299,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
   {
     name: "another stream begins with what the map holds",
     why: "its target lacks everything that the old one had (rule 1)",
-    file: "mobility/epochs/recorder.ts",
+    file: "mobility/capture/recorder.ts",
     find: `    this.#must(() => map.markAll());
     await this.#mustLater(() => map.sync());
     const sealedSegment`,
@@ -310,7 +310,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
   {
     name: "another stream goes on with the pass of the old one",
     why: "an end of the old pass that stands in a segment ends initial replication (rule 1)",
-    file: "mobility/epochs/recorder.ts",
+    file: "mobility/capture/recorder.ts",
     find: `      seed: { pass: seed.pass + 1, done: false },
       // Its`,
     replace: `      seed,
@@ -322,7 +322,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
   {
     name: "segments of the old stream are sealed into the new one",
     why: "its first delta begins where nothing ended",
-    file: "mobility/epochs/recorder.ts",
+    file: "mobility/capture/recorder.ts",
     find: `    sealer.forget();
 `,
     replace: ``,
@@ -347,7 +347,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
   {
     name: "a first start takes over a dirty map that an earlier one left",
     why: "it may be of another stream, and be called damaged",
-    file: "mobility/open-state.ts",
+    file: "mobility/capture/open-state.ts",
     find: `if (read === undefined) for (const path of [folder.dirtyMap, folder.activity]) files.remove(path);`,
     replace: ``,
     tests: [STREAM, STATE],

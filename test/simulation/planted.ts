@@ -16,7 +16,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     wrong: "An epoch given up on a full disk: what is sealed behind it passes for a state of the source.",
     edits: [
       {
-        file: "mobility/epochs/recorder.ts",
+        file: "mobility/capture/recorder.ts",
         find: "await state.change({ sealedSegment: number, sealedSequence: lastSequence, ...gap });",
         replace: "await state.change({ sealedSegment: number, sealedSequence: lastSequence });",
       },

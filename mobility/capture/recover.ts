@@ -5,8 +5,8 @@ import type { Image } from "../disks/image.ts";
 import type { Files } from "../system/files.ts";
 import { seedAfter } from "../seeding/progress.ts";
 import type { SeedProgress } from "../seeding/progress.ts";
-import { readSegment, segmentName, segmentNumber } from "./segment.ts";
-import type { IntactRecord, SegmentContent } from "./segment.ts";
+import { readSegment, segmentName, segmentNumber } from "../journal/segment.ts";
+import type { IntactRecord, SegmentContent } from "../journal/segment.ts";
 
 export interface RecoverOptions {
   readonly files: Files;

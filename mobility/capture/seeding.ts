@@ -12,8 +12,8 @@ import {
 import type { DirtyMap } from "../disks/dirty-map.ts";
 import type { Image } from "../disks/image.ts";
 import type { RangeLock } from "../disks/range-lock.ts";
-import type { Recorder } from "../epochs/recorder.ts";
-import type { WriteLog } from "../epochs/write-log.ts";
+import type { Recorder } from "./recorder.ts";
+import type { WriteLog } from "./write-log.ts";
 import type { Pace } from "../system/pace.ts";
 
 /** Passes that bring into the write log what the dirty map names: initial replication, and every resynchronization. */

@@ -4,8 +4,8 @@ import type { Clock } from "../system/clock.ts";
 import type { Journal } from "../journal/journal.ts";
 import { RECORD_HEADER_BYTES } from "../journal/record.ts";
 import type { JournalRecord } from "../journal/record.ts";
-import { createEpochIndex } from "./epoch-index.ts";
-import type { Sealer } from "./sealer.ts";
+import { createEpochIndex } from "../epochs/epoch-index.ts";
+import type { Sealer } from "../epochs/sealer.ts";
 
 /** The one ordered log of all disks of the VM, cut into epochs by age, size, extents and request. Between any two records it may be cut. */
 export interface WriteLog {

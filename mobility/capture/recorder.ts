@@ -11,9 +11,9 @@ import type { Files } from "../system/files.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { JournalRecord } from "../journal/record.ts";
 import { readSegmentBytes, walkSegment } from "../journal/segment.ts";
-import type { ClosedSegment, Sealer } from "./sealer.ts";
-import { isOfStream } from "./state.ts";
-import type { ResynchronizationReason, StateFile } from "./state.ts";
+import type { ClosedSegment, Sealer } from "../epochs/sealer.ts";
+import { isOfStream } from "../epochs/state.ts";
+import type { ResynchronizationReason, StateFile } from "../epochs/state.ts";
 import type { WriteLog } from "./write-log.ts";
 
 export type RangeRecord = Omit<JournalRecord, "sequence" | "timeMs">;

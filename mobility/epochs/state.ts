@@ -8,7 +8,7 @@ import type { TrackingReason } from "../disks/activity.ts";
 import { replaceFileDurably, replaceFileDurablyLater, writeAll } from "../system/durable-file.ts";
 import { isMissing } from "../system/files.ts";
 import type { Files } from "../system/files.ts";
-import type { SeedProgress } from "../seeding/progress.ts";
+import type { SeedProgress } from "../journal/seed-progress.ts";
 
 /** `state.json`: what the service knows for sure after any crash. Whatever came later stands in the journal's segments. */
 export interface ServiceState {

@@ -61,7 +61,7 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
   {
     name: "the end of another pass of seeding counts",
     why: "a resynchronization ends before it has read anything",
-    file: "mobility/seeding/progress.ts",
+    file: "mobility/journal/seed-progress.ts",
     find: `header.kind === "seed-done" && header.pass === before.pass`,
     replace: `header.kind === "seed-done"`,
     tests: [SEAL, JOURNAL],

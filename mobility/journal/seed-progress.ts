@@ -1,4 +1,4 @@
-import type { IntactRecord } from "../journal/segment.ts";
+import type { IntactRecord } from "./segment.ts";
 
 /** The pass that counts, and whether the log has its end. What is left of it stands in the dirty map. */
 export interface SeedProgress {

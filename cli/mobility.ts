@@ -11,7 +11,7 @@ import type { Command } from "./command.ts";
 const position = z.object({ stream: z.number(), epoch: z.number() });
 const outcome = z.object({ requestId: z.string(), state: z.string(), reason: z.string().optional() });
 
-/** What this command shows of the document that the mobility service gives (mobility/status.ts). */
+/** What this command shows of the document that the mobility service gives (mobility/service/status.ts). */
 const document = z.object({
   itemId: z.string(),
   state: z.string(),

@@ -39,14 +39,14 @@ const OUTSIDE_THE_MEDIUM = [
   // Socket files, and the script of the operator.
   "mobility/consistency/script.ts",
   "mobility/nbd/server.ts",
-  "mobility/status-socket.ts",
+  "mobility/service/status-socket.ts",
 ];
 const OUTSIDE_TIME = [
   "mobility/system/clock.ts",
   "mobility/main.ts",
   "mobility/consistency/script.ts",
   "mobility/nbd/connection.ts",
-  "mobility/status-socket.ts",
+  "mobility/service/status-socket.ts",
   "mobility/system/transport.ts",
 ];
 
@@ -108,7 +108,7 @@ describe("tidy", () => {
     expect(reaching(/"(node:)?fs(\/promises)?"|getBuiltinModule/)).toEqual(OUTSIDE_THE_MEDIUM.toSorted());
     const time = /setTimeout\(|setInterval\(|setImmediate|Date\.now|new Date\(\)|performance\.|hrtime|AbortSignal\.timeout/;
     expect(reaching(time)).toEqual(OUTSIDE_TIME.toSorted());
-    expect(reaching(/Math\.random|random(Bytes|UUID|Int|FillSync)\(/)).toEqual(["mobility/control/machine.ts", "mobility/ports.ts"]);
+    expect(reaching(/Math\.random|random(Bytes|UUID|Int|FillSync)\(/)).toEqual(["mobility/control/machine.ts", "mobility/service/ports.ts"]);
   });
 
   it("only index.ts registers functions, and only settings files read the environment of the app", () => {

@@ -2,8 +2,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { runLeeward } from "../../cli/leeward.ts";
-import { startStatusSocket } from "../../mobility/status-socket.ts";
-import type { MobilityStatus } from "../../mobility/status.ts";
+import { startStatusSocket } from "../../mobility/service/status-socket.ts";
+import type { MobilityStatus } from "../../mobility/service/status.ts";
 import { temporaryFolder } from "../mobility/temporary.ts";
 
 const position = { stream: 1, epoch: 7, checksum: "0".repeat(64) };

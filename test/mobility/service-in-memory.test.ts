@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { parseConfig } from "../../mobility/system/config.ts";
-import { heartbeatRequest } from "../../mobility/report.ts";
-import { openService } from "../../mobility/service.ts";
-import type { OpenedService } from "../../mobility/service.ts";
+import { heartbeatRequest } from "../../mobility/service/report.ts";
+import { openService } from "../../mobility/service/service.ts";
+import type { OpenedService } from "../../mobility/service/service.ts";
 import type { HttpAnswer } from "../../mobility/system/transport.ts";
 import { decodeDelta } from "../../replication/delta/decode.ts";
 import { hasCode } from "../../replication/errors.ts";

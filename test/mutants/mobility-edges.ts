@@ -172,7 +172,7 @@ export const EDGE_MUTANTS: readonly Mutant[] = [
   {
     name: "an item is current although writes wait",
     why: "a point says that it is of now, and lacks the last minutes",
-    file: "mobility/report.ts",
+    file: "mobility/service/report.ts",
     find: `return capture.log.empty && uploader.waiting === 0 && capture.seeding.done;`,
     replace: `return capture.log.empty && capture.seeding.done;`,
     tests: ["test/mobility/service-in-memory.test.ts"],

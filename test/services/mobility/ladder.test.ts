@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import type { MobilityService } from "../../../mobility/service.ts";
+import type { MobilityService } from "../../../mobility/service/service.ts";
 import { connectNbd } from "../../mobility/nbd-client.ts";
 import type { TestClient } from "../../mobility/nbd-client.ts";
 import { replay } from "../../mobility/replay.ts";

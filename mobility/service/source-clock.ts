@@ -1,5 +1,5 @@
-import { CLOCK_SKEW_WARNING_MS } from "../replication/limits.ts";
-import type { Clock } from "./system/clock.ts";
+import { CLOCK_SKEW_WARNING_MS } from "../../replication/limits.ts";
+import type { Clock } from "../system/clock.ts";
 
 /**
  * The clock of this machine, as far as it can be believed: its times go into deltas and heartbeats, and points show them. One that differs from the clock

@@ -1,10 +1,10 @@
-import type { Position } from "../replication/position.ts";
-import type { ConsistencyOutcome } from "../replication/service/protocol.ts";
-import type { Clock } from "./system/clock.ts";
-import type { IdentityState } from "./control/identity.ts";
-import type { Churn } from "./capture/volume.ts";
-import { replaceFile } from "./system/durable-file.ts";
-import type { Files } from "./system/files.ts";
+import type { Position } from "../../replication/position.ts";
+import type { ConsistencyOutcome } from "../../replication/service/protocol.ts";
+import type { Clock } from "../system/clock.ts";
+import type { IdentityState } from "../control/identity.ts";
+import type { Churn } from "../capture/volume.ts";
+import { replaceFile } from "../system/durable-file.ts";
+import type { Files } from "../system/files.ts";
 
 /**
  * What the service says about itself to people and scripts on the machine: `status.json` in the state folder, written every second, and the same document

@@ -1,7 +1,7 @@
 import { rmSync } from "node:fs";
 import { createServer } from "node:net";
-import { STATUS_CLIENT_MS, STATUS_CLIENTS_MAX } from "../replication/limits.ts";
-import { listenPrivately } from "./system/private-socket.ts";
+import { STATUS_CLIENT_MS, STATUS_CLIENTS_MAX } from "../../replication/limits.ts";
+import { listenPrivately } from "../system/private-socket.ts";
 
 /** Longer paths would be cut off silently (unix(7): 108 bytes with the closing zero). */
 const PATH_MAX_BYTES = 107;

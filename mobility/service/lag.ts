@@ -1,4 +1,4 @@
-import type { Position } from "../replication/position.ts";
+import type { Position } from "../../replication/position.ts";
 
 /** How far the cache lies behind the guest: the age of the oldest moment whose writes are not all in it. */
 export interface Lag {

@@ -17,6 +17,39 @@ const FOLDERS: Readonly<Record<string, Allowed>> = {
   cli: { folders: ["cli", "replication"], packages: ["node:", "zod"] },
 };
 
+const rows = (...names: readonly string[]): readonly string[] => names.flatMap((each) => each.split(" "));
+
+/**
+ * The floors of each wing: its folders and the files beside them, in the order in which they stand on each other. Each may import what stands before it, and
+ * nothing else of its wing (docs/architecture.md, "Floors").
+ */
+const FLOORS: Readonly<Record<string, readonly string[]>> = {
+  replication: rows(
+    "errors.ts limits.ts position.ts canonical-json.ts names.ts lanes.ts ports.ts",
+    "states delta records planning points jobs service apply restore resources",
+    "items sweep alerts events operations",
+  ),
+  mobility: rows("limits.ts system journal disks epochs nbd capture", "consistency upload control service main.ts"),
+  orchestrations: rows(
+    "flow-run.ts activities leftovers.ts request.ts steps.ts alert-failovers.ts ensure.ts remove.ts",
+    "enable-protection.ts disable-protection.ts unplanned-failover.ts commit-failover.ts",
+    "version-2 run-flow.ts durable.ts",
+  ),
+  azure: rows(
+    "errors.ts credential.ts listing.ts arm connections.ts events.ts work-queue.ts signing.ts",
+    "containers.ts records.ts quarantine.ts remove-item.ts target-disks.ts disk-snapshots.ts",
+    "cache-access.ts restore-access.ts item-stores.ts",
+  ),
+  cli: rows(
+    "limits.ts command.ts read-file.ts api.ts download.ts delta-dump.ts delta.ts",
+    "mobility.ts points.ts restore.ts leeward.ts main.ts",
+  ),
+  local: rows(
+    "limits.ts reachability.ts functions-host storage events resource-manager lab supervisor",
+    "start demo reset.ts start.ts demo.ts",
+  ),
+};
+
 /** Single files that a folder may import beside its folders: the one error class serves the local cloud too. */
 const ALSO: Readonly<Record<string, readonly string[]>> = { local: ["replication/errors.ts", "replication/limits.ts"] };
 
@@ -79,6 +112,42 @@ function forbidden(file: string): readonly string[] {
   });
 }
 
+/** The file or folder of its wing that a file belongs to: `replication/points/pins.ts` to `points`. */
+const floorOf = (file: string): string => file.split("/")[1] ?? "";
+
+/** What a file imports of this repository. */
+function targetsOf(file: string): readonly string[] {
+  return importsOf(file).flatMap((specifier) =>
+    specifier.startsWith(".") ? [new URL(specifier, `file:///${file}`).pathname.slice(1)] : [],
+  );
+}
+
+function climbing(file: string): readonly string[] {
+  const wing = file.split("/")[0] ?? "";
+  const floors = FLOORS[wing];
+  if (floors === undefined) return [];
+  if (!floors.includes(floorOf(file))) return [`${file}: its floor is not in the table of this test`];
+  return targetsOf(file)
+    .filter((target) => target.startsWith(`${wing}/`) && floors.indexOf(floorOf(target)) > floors.indexOf(floorOf(file)))
+    .map((target) => `${file} imports ${target}, which stands above it`);
+}
+
+/** Files that import each other, in a circle of any length; each circle once. */
+function circles(files: readonly string[]): readonly string[] {
+  const imports = new Map(files.map((file) => [file, targetsOf(file)]));
+  const left = new Set(files);
+  // What imports nothing that is left stands in no circle; nor does what nothing that is left imports.
+  for (let before = -1; before !== left.size;) {
+    before = left.size;
+    const used = new Set([...left].flatMap((file) => (imports.get(file) ?? []).filter((target) => target !== file)));
+    for (const file of left) {
+      const isUsing = (imports.get(file) ?? []).some((target) => left.has(target));
+      if (!isUsing || !used.has(file)) left.delete(file);
+    }
+  }
+  return [...left].toSorted();
+}
+
 describe("tidy", () => {
   it("finds the sources that it judges", () => {
     expect(sources.length).toBeGreaterThan(5);
@@ -86,6 +155,18 @@ describe("tidy", () => {
 
   it("imports go one way: the domain knows nobody, and what runs on Azure does not know the local cloud", () => {
     expect(sources.flatMap(forbidden)).toEqual([]);
+  });
+
+  it("each wing has floors: a folder imports only what stands before it", () => {
+    expect(sources.flatMap(climbing)).toEqual([]);
+    const unused = Object.entries(FLOORS).flatMap(([wing, floors]) =>
+      floors.filter((floor) => !sources.some((file) => file.startsWith(`${wing}/`) && floorOf(file) === floor)),
+    );
+    expect(unused).toEqual([]);
+  });
+
+  it("no two files import each other, types included", () => {
+    expect(circles(sources)).toEqual([]);
   });
 
   it(`no file has more than ${FILE_MAX_LINES} lines`, () => {
@@ -108,7 +189,10 @@ describe("tidy", () => {
     expect(reaching(/"(node:)?fs(\/promises)?"|getBuiltinModule/)).toEqual(OUTSIDE_THE_MEDIUM.toSorted());
     const time = /setTimeout\(|setInterval\(|setImmediate|Date\.now|new Date\(\)|performance\.|hrtime|AbortSignal\.timeout/;
     expect(reaching(time)).toEqual(OUTSIDE_TIME.toSorted());
-    expect(reaching(/Math\.random|random(Bytes|UUID|Int|FillSync)\(/)).toEqual(["mobility/control/machine.ts", "mobility/service/ports.ts"]);
+    expect(reaching(/Math\.random|random(Bytes|UUID|Int|FillSync)\(/)).toEqual([
+      "mobility/control/machine.ts",
+      "mobility/service/ports.ts",
+    ]);
   });
 
   it("only index.ts registers functions, and only settings files read the environment of the app", () => {

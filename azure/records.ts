@@ -33,9 +33,13 @@ export function openRecords(account: BlobAccount, containerName: string): Record
         inContainer(retrying, abortSignal, () => putBlob(retrying, name, bytes, {}, abortSignal)),
       );
     },
-    remove: async (name) => {
+    remove: async (name, etag) => {
+      const conditions = etag === undefined ? {} : { ifMatch: etag };
       await writing("remove record", { container: containerName, name }, STORE_WRITE_MS, (abortSignal) =>
-        unless(isMissing, retrying.getBlobClient(name).delete({ deleteSnapshots: "include", abortSignal })),
+        unless(
+          (error) => isMissing(error) || isChanged(error),
+          retrying.getBlobClient(name).delete({ deleteSnapshots: "include", conditions, abortSignal }),
+        ),
       );
     },
     list: (prefix, limit, after) => listRecords(retrying, prefix, limit, after),

@@ -40,8 +40,8 @@ async function sweepOne(app: Application, itemId: string, context: InvocationCon
   // A process that has just started knows of no sweep, and begins with a whole one; after a clock was set back nobody waits until it has caught up.
   const scope = tidiedMs === undefined || Math.abs(nowMs - tidiedMs) >= SWEEP_ALL_MS ? "all" : "hints";
   const summary = await sweepItem(app, itemId, scope);
+  if (scope === "all" && summary?.more !== true) app.tidied.set(itemId, nowMs);
   if (summary === undefined) return;
-  if (scope === "all" && !summary.more) app.tidied.set(itemId, nowMs);
   if (summary.cache.hints.length > 0) await app.queue.send({ kind: "hint", itemId }, 0);
   for (const restoreId of summary.restores) await app.queue.send({ kind: "restore", itemId, restoreId }, 0);
   const { cacheFailure, ...cache } = summary.cache;

@@ -248,6 +248,8 @@ export const WARM_ITEMS_MAX_COUNT = 2;
 export const WARM_LOOK_MS = 10_000;
 /** A process that is told to end waits this long for its warm items to be let go; after it their claims run out by themselves. */
 export const LET_GO_MS = 1_500;
+/** Records that landed after their item was disabled are few: what lies behind these goes with the next sweep. Lasting records count among them. */
+export const STRAYS_MAX_COUNT = 200;
 /** A sweep is cheap; tidying, which lists points and snapshots, is done by one sweep in this time for each item. */
 export const SWEEP_ALL_MS = 3 * 60_000;
 /** A run of a timer stops here and the next one goes on behind it: shorter than the 30 s between two sweeps. */

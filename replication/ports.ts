@@ -32,8 +32,8 @@ export interface RecordStore {
   replace(name: string, bytes: Uint8Array, etag: string): Promise<string | undefined>;
   /** Creates or overwrites whatever is there: only for records whose last writer may win. */
   put(name: string, bytes: Uint8Array): Promise<void>;
-  /** Removes the blob with its snapshots; removing a missing one succeeds. */
-  remove(name: string): Promise<void>;
+  /** Removes the blob with its snapshots; removing a missing one succeeds. With `etag` only what was read then: another blob of this name stays, and that succeeds. */
+  remove(name: string, etag?: string): Promise<void>;
   /** Blobs whose name begins with `prefix`, in name order, the first page only of at most `limit`. `after` resumes behind a name. Never on the hot path. */
   list(prefix: string, limit: number, after?: string): Promise<readonly RecordListing[]>;
 }

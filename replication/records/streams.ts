@@ -59,6 +59,12 @@ export async function closeStream(
   await changeItem(stores, itemId, (found) => (found.nonce === undefined ? found : { ...found, ...closed }));
 }
 
+/** The record, as far as it can be read. */
+export async function findReadableStreams(stores: ItemStores, itemId: string): Promise<StreamsRecord | undefined> {
+  const stored = await stores.records(itemId).read(STREAMS_RECORD);
+  return stored && readable(stored.bytes, itemId);
+}
+
 async function readable(bytes: Uint8Array, itemId: string): Promise<StreamsRecord | undefined> {
   const record = await unlessDamaged(() => decodeRecord<StreamsRecord>(STREAMS_RECORD, 1, bytes), nothing);
   return record?.itemId === itemId ? record : undefined;

@@ -10,6 +10,7 @@ import { findProgress } from "../service/heartbeat.ts";
 import { findItem } from "../records/item-record.ts";
 import type { ProtectedItem } from "../records/item.ts";
 import { type CacheSweep, NOTHING, sweepCache } from "./sweep-cache.ts";
+import { removeStrays } from "./remove-strays.ts";
 import { sweepStreams } from "./sweep-streams.ts";
 
 /**
@@ -57,8 +58,12 @@ export async function sweepItem(context: ItemContext, itemId: string, scope: Swe
       return otherwise;
     }
   };
+  if (scope === "all") await part(() => removeStrays(context.stores, itemId), 0);
   const stored = await part(() => findItem(context.stores, itemId), "damaged" as const);
-  if (stored === undefined) return undefined;
+  if (stored === undefined) {
+    if (failures.length > 0) throw failures[0];
+    return undefined;
+  }
   const item = stored === "damaged" ? undefined : stored.item;
   const cache = item === undefined ? NOTHING : await part(() => sweepCache(context, itemId), NOTHING);
   const tidied = scope === "hints" ? NOTHING_TIDIED : await tidy(context, itemId, item, part);

@@ -125,6 +125,17 @@ export function recordStoreContract(open: () => Promise<RecordStore>): void {
       expect(await store.create("a", bytes("2"))).toBeTypeOf("string");
     });
 
+    it("removes what was read and nothing that has taken its name since", async () => {
+      const store = await open();
+      const first = await store.create("a", bytes("1"));
+      await store.put("a", bytes("2"));
+      await store.remove("a", first);
+      expect(await text(store, "a")).toBe("2");
+      await store.remove("a", (await store.read("a"))?.etag);
+      expect(await store.read("a")).toBeUndefined();
+      await store.remove("a", first);
+    });
+
     it("rule 9: a blob longer than asked for is refused, one of exactly that length is read", async () => {
       const store = await open();
       const etag = await store.create("big", bytes("12345678"));

@@ -47,8 +47,8 @@ export function createMemoryRecords(clock: Clock): MemoryRecords {
     async put(name, bytes) {
       write(name, bytes);
     },
-    async remove(name) {
-      blobs.delete(name);
+    async remove(name, etag) {
+      if (etag === undefined || blobs.get(name)?.etag === etag) blobs.delete(name);
     },
     async list(prefix, limit, after) {
       return [...blobs.entries()]

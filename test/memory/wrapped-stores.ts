@@ -52,7 +52,7 @@ export function wrapRecords(port: "cache" | "records", inner: RecordStore, aroun
     create: (name, bytes) => around(call("create", name, "write"), () => inner.create(name, bytes)),
     replace: (name, bytes, etag) => around(call("replace", name, "write"), () => inner.replace(name, bytes, etag)),
     put: (name, bytes) => around(call("put", name, "write"), () => inner.put(name, bytes)),
-    remove: (name) => around(call("remove", name, "write"), () => inner.remove(name)),
+    remove: (name, etag) => around(call("remove", name, "write"), () => inner.remove(name, etag)),
     list: (prefix, limit, after) => around(call("list", prefix, "list"), () => inner.list(prefix, limit, after)),
   };
 }

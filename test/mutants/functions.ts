@@ -118,7 +118,7 @@ export const FUNCTION_MUTANTS: readonly Mutant[] = [
     name: "the sweep tidies each time",
     why: "every manifest of every item is read each half minute",
     file: "functions/sweep.ts",
-    find: `if (scope === "all" && !summary.more) app.tidied.set(itemId, nowMs);`,
+    find: `if (scope === "all" && summary?.more !== true) app.tidied.set(itemId, nowMs);`,
     replace: ``,
     tests: [WORK],
   },

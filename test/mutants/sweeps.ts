@@ -115,4 +115,28 @@ export const SWEEP_MUTANTS: readonly Mutant[] = [
     replace: `return listed.length < 0 && (await`,
     tests: ["test/items/sweep-cache.test.ts"],
   },
+  {
+    name: "what lands late is removed while the next life begins",
+    why: "the disks of a machine that is being protected go",
+    file: "replication/sweep/remove-strays.ts",
+    find: ` || managed.situation.job !== undefined) return 0;`,
+    replace: `) return 0;`,
+    tests: ["test/items/strays.test.ts"],
+  },
+  {
+    name: "a record of the next life goes as one that landed late",
+    why: "a machine that is being protected loses what it needs",
+    file: "replication/sweep/remove-strays.ts",
+    find: `await records.remove(name, etag);`,
+    replace: `await records.remove(name);`,
+    tests: ["test/items/strays.test.ts"],
+  },
+  {
+    name: "streams of the next life go as those that landed late",
+    why: "the disks of a machine that is being protected go",
+    file: "replication/sweep/remove-strays.ts",
+    find: `.filter((stream) => stream <= lastStream)`,
+    replace: ``,
+    tests: ["test/items/strays.test.ts"],
+  },
 ];

@@ -60,7 +60,8 @@ async function victimOf(
   return deltas.length === 0 ? undefined : { place, name: random.pick(deltas).name };
 }
 
-async function strike({ random, timeline, surroundings }: World, place: RecordStore, name: string, step: DamageStep): Promise<void> {
+async function strike(world: World, place: RecordStore, name: string, step: DamageStep): Promise<void> {
+  const { random, timeline, surroundings } = world;
   const stored = await place.read(name);
   if (stored === undefined) return;
   const damaged = Uint8Array.from(stored.bytes);
@@ -72,6 +73,7 @@ async function strike({ random, timeline, surroundings }: World, place: RecordSt
   if (step.backMs === undefined) return;
   timeline.after(step.backMs, () => {
     surroundings.trace(`${name} is put back`);
+    world.putBackMs = timeline.now();
     place.put(name, stored.bytes).catch((error: unknown) => surroundings.trace(`${name} cannot be put back: ${String(error)}`));
   });
 }

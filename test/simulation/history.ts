@@ -90,7 +90,7 @@ async function needsRepair(world: World, machine: ProtectedMachine, repairedMs: 
   if ((await findItem(world.stores, itemId)) === undefined) return false;
   const stopped = await stopOf(world, itemId);
   if (stopped === undefined || world.timeline.now() - stopped.atMs < OPERATOR_LOOKS_MS) return false;
-  if (world.timeline.now() < START_MS + world.plan.calmMs + BY_ITSELF_MS) return false;
+  if (world.timeline.now() < Math.max(START_MS + world.plan.calmMs, world.putBackMs) + BY_ITSELF_MS) return false;
   const progress = (await readProgress(world.stores.records(itemId)))?.progress;
   if (progress?.stopped !== undefined && (await canGoOn(world, machine, progress))) {
     world.wrong.push(`${itemId} stays stopped with ${stopped.code}, and all that it needs is there`);

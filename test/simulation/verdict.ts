@@ -42,6 +42,8 @@ export function createVerdict(world: World): Verdict {
   const { stores, memory, wrong } = world;
   const context = { stores, clock: { now: world.timeline.now }, ids: { next: () => "" } };
   const seen: SeenPoint[] = [];
+  // Of two that both say that they are the one the idle copy may have the session: what it says of its time is true of itself, and nobody can know better.
+  const hasTwoServices = world.plan.steps.some(({ kind }) => kind === "second-service");
   const lookedAt = new Map<string, string>();
   const say = (sentence: string): void => {
     world.surroundings.trace(`WRONG ${sentence}`);
@@ -76,7 +78,7 @@ export function createVerdict(world: World): Verdict {
       say(`rule 1: ${name} is an older state (${state}) than the point before it (${before.state})`);
     }
     const left = source.leftAt[state];
-    if (left !== undefined && !source.clockJumped && left.ownMs < point.sourceTimeMs - SLACK_MS) {
+    if (left !== undefined && !hasTwoServices && !source.clockJumped && left.ownMs < point.sourceTimeMs - SLACK_MS) {
       say(`${name} says that it holds all writes up to ${point.sourceTimeMs - left.ownMs} ms after the first that it lacks`);
     }
   };
@@ -111,6 +113,7 @@ export function createVerdict(world: World): Verdict {
     const { status } = await readOverview(context, itemId);
     if (status?.rpoInSeconds === undefined || progress.seeding) return;
     if (progress.applied.epoch !== progress.intent.epoch || source.clockJumped) return;
+    if (hasTwoServices) return;
     const state = targetState(machine, progress);
     if (state === undefined) return;
     if (state === "none") return say(`rule 1: between batches the target of ${itemId} is no state that the source ever had`);
@@ -129,6 +132,10 @@ export function createVerdict(world: World): Verdict {
     const managed = await findManaged(stores, itemId);
     if (managed?.situation.job !== undefined) return no(`its flow ${managed.situation.job.flow} has not ended`);
     const item = await findItem(stores, itemId);
+    if (managed?.situation.state === "Unprotected") {
+      const [stray] = strays(world, itemId).filter((name) => !world.regionLost || !name.startsWith("cache "));
+      return stray === undefined ? { done: true, why: "" } : no(`it is not protected, and ${stray} is left`);
+    }
     if (item === undefined) return { done: true, why: "" };
     const progress = (await readProgress(stores.records(itemId)))?.progress;
     if (progress === undefined) return no("it has no progress");
@@ -254,12 +261,16 @@ async function checkJobs({ stores }: World, { itemId }: ProtectedMachine, say: (
   if (points.length > 0) say(`after the commit of ${itemId} there are ${points.length} recovery points`);
 }
 
+/** What both accounts still have of an item, but for what tells of it. */
+function strays({ memory }: World, itemId: string): readonly string[] {
+  return Object.keys(memory.dump()).filter(
+    (name) => name.includes(itemId) && !/ (jobs\/|managed\.json|ledger\.json|streams\.json)/.test(name) && !name.startsWith("quarantine"),
+  );
+}
+
 /** After disabling nothing is left but what tells of it. */
-async function checkRemoved(
-  { stores, memory, manager, plan, regionLost }: World,
-  machine: ProtectedMachine,
-  say: (sentence: string) => void,
-): Promise<void> {
+async function checkRemoved(world: World, machine: ProtectedMachine, say: (sentence: string) => void): Promise<void> {
+  const { stores, manager, plan, regionLost } = world;
   const { itemId } = machine;
   const managed = await findManaged(stores, itemId);
   if (managed === undefined || managed.situation.state !== "Unprotected") return;
@@ -269,9 +280,7 @@ async function checkRemoved(
   // What could not be reached is named, and tried again by the sweep.
   const open = ledger.entries.filter(({ state }) => state !== "left");
   if (open.length > 0) say(`after disabling ${itemId} its ledger still has ${open.map(({ id, state }) => `${id} (${state})`).join(", ")}`);
-  const left = Object.keys(memory.dump()).filter(
-    (name) => name.includes(itemId) && !/ (jobs\/|managed\.json|ledger\.json|streams\.json)/.test(name) && !name.startsWith("quarantine"),
-  );
+  const left = strays(world, itemId);
   if (left.length > 0 && !regionLost && ledger.entries.length === 0)
     say(`after disabling ${itemId} the accounts still have ${left.slice(0, 4).join(", ")}`);
   // A machine that was failed over is the operator's, with all that it stands on.

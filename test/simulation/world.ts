@@ -71,6 +71,8 @@ export interface World {
   digest(): number;
   away: Set<SentCall["place"]>;
   isCalm: boolean;
+  /** When something that was damaged or removed was last put back; 0: never. */
+  putBackMs: number;
   /** Resources that an operator has made beside Leeward's, by id. */
   readonly strangers: Set<string>;
   regionLost: boolean;
@@ -216,6 +218,7 @@ export function createWorld(plan: HistoryPlan, keepTrace: boolean): World {
     digest: () => digest,
     away,
     isCalm: false,
+    putBackMs: 0,
     strangers: new Set(),
     regionLost: false,
     appProcess: app,

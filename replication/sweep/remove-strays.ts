@@ -1,0 +1,33 @@
+import { findReadableStreams } from "../records/streams.ts";
+import { findManaged } from "../jobs/managed-item.ts";
+import { STRAYS_MAX_COUNT } from "../limits.ts";
+import { ITEM_RECORD, isLastingRecord } from "../names.ts";
+import type { ItemStores, StreamPlace } from "../ports.ts";
+
+/**
+ * What was on its way when an item was disabled, and landed afterwards: records of a sweep or a heartbeat, even an item that an activity made whose flow had
+ * ended. Removes it, and says how many records and containers went. An item that is being protected again meanwhile is in no danger: a record goes only while
+ * it is the one that was seen before the item was known to be unprotected, and of streams only those with a number that no later life can have.
+ * Nothing is done for items that nobody disabled by a flow. Errors: those of the ports.
+ */
+export async function removeStrays(stores: ItemStores, itemId: string): Promise<number> {
+  const records = stores.records(itemId);
+  const lastStream = (await findReadableStreams(stores, itemId))?.last ?? 0;
+  const listed = await records.list("", STRAYS_MAX_COUNT);
+  const strays = await Promise.all(
+    listed.flatMap(({ name }) => (isLastingRecord(name) ? [] : [records.read(name).then((stored) => ({ name, etag: stored?.etag }))])),
+  );
+  const streamsIn = async (place: StreamPlace): Promise<readonly number[]> =>
+    (await stores.listStreams(itemId, place)).filter((stream) => stream <= lastStream);
+  const disks = await streamsIn("target");
+  if (strays.length === 0 && disks.length === 0) return 0;
+  const managed = await findManaged(stores, itemId);
+  if (managed === undefined || managed.situation.state !== "Unprotected" || managed.situation.job !== undefined) return 0;
+  // Without this one no worker begins anything with the others.
+  const ordered = strays.toSorted((one, other) => Number(other.name === ITEM_RECORD) - Number(one.name === ITEM_RECORD));
+  for (const { name, etag } of ordered) if (etag !== undefined) await records.remove(name, etag);
+  for (const stream of disks) await stores.removeStream(itemId, stream, "target");
+  const deltas = await streamsIn("cache");
+  for (const stream of deltas) await stores.removeStream(itemId, stream, "cache");
+  return strays.length + disks.length + deltas.length;
+}

@@ -1,0 +1,73 @@
+import { describe, expect, it } from "vitest";
+import { ensureManaged } from "../../replication/jobs/managed-item.ts";
+import { UNPROTECTED } from "../../replication/states/decide.ts";
+import type { Situation } from "../../replication/states/decide.ts";
+import { sweepItem } from "../../replication/sweep/sweep.ts";
+import { removeItem } from "../memory/memory-stores.ts";
+import { ITEM, type World, protectedWorld } from "./world.ts";
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+/** An item that was disabled by a flow, or whose flow is in this situation. */
+async function disabledWorld(situation: Situation = UNPROTECTED): Promise<World> {
+  const world = await protectedWorld();
+  await removeItem(world.stores, ITEM);
+  await ensureManaged(world.stores, {
+    version: 1,
+    itemId: ITEM,
+    situation,
+    running: undefined,
+    sourceVmId: "/subscriptions/s1/resourceGroups/shop/providers/Microsoft.Compute/virtualMachines/web-1",
+    options: { targetRegion: "northeurope" },
+    policy: undefined,
+    plan: undefined,
+  });
+  return world;
+}
+
+describe("what lands after an item was disabled", () => {
+  it("goes with the next whole sweep: records, disks and deltas; what tells of the item stays", async () => {
+    const world = await disabledWorld();
+    await world.stores.records(ITEM).put("events.json", bytes("late"));
+    await world.stores.createContainers(ITEM, 1);
+    await world.stores.disks.create({ itemId: ITEM, stream: 1, diskId: "os" }, 1024);
+    await world.stores.cache(ITEM, 1).put("a", bytes("delta"));
+    const lasting = world.recordNames(ITEM).filter((name) => name !== "events.json");
+    expect(await sweepItem(world.context, ITEM, "hints")).toBeUndefined();
+    expect(world.recordNames(ITEM)).toContain("events.json");
+    expect(await sweepItem(world.context, ITEM)).toBeUndefined();
+    expect(world.recordNames(ITEM)).toEqual(lasting);
+    expect(await world.stores.listStreams(ITEM, "target")).toEqual([]);
+    expect(await world.stores.listStreams(ITEM, "cache")).toEqual([]);
+  });
+
+  it("stays while a job runs, and of a life that begins meanwhile nothing is touched", async () => {
+    const busy = await disabledWorld({ ...UNPROTECTED, job: { flow: "enable-protection", jobId: "job" } });
+    await busy.stores.records(ITEM).put("events.json", bytes("late"));
+    await sweepItem(busy.context, ITEM);
+    expect(busy.recordNames(ITEM)).toContain("events.json");
+
+    const world = await disabledWorld();
+    await world.stores.records(ITEM).put("heartbeat.json", bytes("late"));
+    const inner = world.stores;
+    const stores: World["stores"] = {
+      ...inner,
+      records: (itemId) => ({
+        ...inner.records(itemId),
+        // The next life begins between the look and the removal.
+        read: async (name, maxBytes) => {
+          const stored = await inner.records(itemId).read(name, maxBytes);
+          if (name === "managed.json") {
+            await inner.records(itemId).put("heartbeat.json", bytes("of the next life"));
+            await inner.disks.create({ itemId, stream: 2, diskId: "os" }, 1024);
+          }
+          return stored;
+        },
+      }),
+    };
+    await sweepItem({ ...world.context, stores }, ITEM);
+    const kept = await inner.records(ITEM).read("heartbeat.json");
+    expect(kept && new TextDecoder().decode(kept.bytes)).toBe("of the next life");
+    expect(await inner.listStreams(ITEM, "target")).toEqual([2]);
+  });
+});

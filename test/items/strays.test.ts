@@ -59,6 +59,7 @@ describe("what lands after an item was disabled", () => {
           const stored = await inner.records(itemId).read(name, maxBytes);
           if (name === "managed.json") {
             await inner.records(itemId).put("heartbeat.json", bytes("of the next life"));
+            await inner.createContainers(itemId, 2);
             await inner.disks.create({ itemId, stream: 2, diskId: "os" }, 1024);
           }
           return stored;
@@ -69,5 +70,6 @@ describe("what lands after an item was disabled", () => {
     const kept = await inner.records(ITEM).read("heartbeat.json");
     expect(kept && new TextDecoder().decode(kept.bytes)).toBe("of the next life");
     expect(await inner.listStreams(ITEM, "target")).toEqual([2]);
+    expect(await inner.listStreams(ITEM, "cache")).toEqual([2]);
   });
 });

@@ -1,6 +1,8 @@
 import { LeewardError } from "../errors.ts";
 import { DEFAULT_POLICY, samePolicy } from "../records/policy.ts";
 import type { DiskDescription } from "../position.ts";
+import { RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
+import type { ItemStores } from "../ports.ts";
 import type { ItemContext } from "../points/context.ts";
 import type { ProtectedItem, ReplicationPolicy } from "../records/item.ts";
 import { changeItem, findReadableItem } from "../records/item-record.ts";
@@ -29,17 +31,32 @@ export interface ProtectAnswer {
 /**
  * Enables replication: a stream of its own number, its containers and empty target disks with their footers, then `item.json`, which decides between two
  * requests, and the progress record. Repeating the request repairs a crash anywhere; the stream that it left behind is swept. The same disks again give the
- * existing item (with the policy of the request, if it has one). An item whose record is damaged is made anew, in a stream of its own; its points stay. Errors: `invalid-request`, `disk-invalid`, `item-exists`, and those of the ports.
+ * existing item (with the policy of the request, if it has one). An item whose record is damaged is made anew, in a stream of its own; its points stay. So is
+ * one without target disks: its record landed when the life that it belongs to had been disabled. Errors: `invalid-request`, `disk-invalid`, `item-exists`,
+ * `conflict`, and those of the ports.
  */
 export async function protectItem(context: ItemContext, request: ProtectRequest): Promise<ProtectAnswer> {
   requireItemId(request.itemId);
   const disks = orderedDisks(request.disks);
   if (request.policy !== undefined) requirePolicy(request.policy);
+  for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
+    const stored = await context.stores.records(request.itemId).read(ITEM_RECORD);
+    if (stored !== undefined && (await isWhole(context.stores, request.itemId))) return repeated(context, request, disks);
+    const made = await makeItem(context, request, disks, stored?.etag);
+    if (made !== undefined) return made;
+  }
+  throw new LeewardError("conflict", "Others protected the item all the time.", { itemId: request.itemId });
+}
+
+/** In place of what has this etag, or of nothing. Undefined when somebody else was faster. */
+async function makeItem(
+  context: ItemContext,
+  request: ProtectRequest,
+  disks: readonly DiskDescription[],
+  replacedEtag: string | undefined,
+): Promise<ProtectAnswer | undefined> {
   const { stores, clock, ids } = context;
   const records = stores.records(request.itemId);
-  const stored = await records.read(ITEM_RECORD);
-  if (stored !== undefined && (await findReadableItem(stores, request.itemId)) !== undefined) return repeated(context, request, disks);
-
   const registrationToken = newToken(ids);
   const nowMs = clock.now();
   const item: ProtectedItem = {
@@ -57,10 +74,18 @@ export async function protectItem(context: ItemContext, request: ProtectRequest)
   };
   await prepareStream(context, item);
   const bytes = encodeRecord(item);
-  const etag = await (stored === undefined ? records.create(ITEM_RECORD, bytes) : records.replace(ITEM_RECORD, bytes, stored.etag));
-  if (etag === undefined) return repeated(context, request, disks);
+  const etag = await (replacedEtag === undefined ? records.create(ITEM_RECORD, bytes) : records.replace(ITEM_RECORD, bytes, replacedEtag));
+  if (etag === undefined) return undefined;
   await ensureProgress(stores, item);
   return { item, registrationToken };
+}
+
+/** The record can be read, and the disks of its stream stand, which were made before it. A closed stream has none to look for. */
+async function isWhole(stores: ItemStores, itemId: string): Promise<boolean> {
+  const item = await findReadableItem(stores, itemId);
+  const [first] = item?.disks ?? [];
+  if (item === undefined || first === undefined) return false;
+  return item.nonce === undefined || (await stores.disks.properties({ itemId, stream: item.stream, diskId: first.id })) !== undefined;
 }
 
 /** Mints a new one-time token. The service's present token works until the new one is used. Errors: `item-unknown`, `conflict`. */

@@ -9,6 +9,7 @@ import { matchesHash } from "../../replication/service/tokens.ts";
 import { startOf } from "../../replication/records/streams.ts";
 import { vhdChecksum } from "../../replication/records/vhd-footer.ts";
 import { DISK_MAX_BYTES } from "../../replication/limits.ts";
+import { removeItem } from "../memory/memory-stores.ts";
 import { killedEverywhere } from "./interrupted.ts";
 import { DISKS, HOUR_MS, ITEM, createWorld, progressOf, START } from "./world.ts";
 
@@ -49,6 +50,35 @@ describe("protecting a virtual machine", () => {
     const first = await protectItem(world.context, REQUEST);
     const again = await protectItem(world.context, { ...REQUEST, disks: DISKS.toReversed() });
     expect(again).toEqual({ item: first.item, registrationToken: undefined });
+  });
+
+  it("rule 10: the record of an earlier life that lands late is no item, before the look and after it", async () => {
+    const world = createWorld();
+    const { item: ghost } = await protectItem(world.context, REQUEST);
+    await removeItem(world.stores, ITEM);
+    await world.stores.records(ITEM).create(ITEM_RECORD, encodeRecord(ghost));
+    const second = await protectItem(world.context, REQUEST);
+    expect([second.item.stream, second.registrationToken]).toEqual([ghost.stream + 1, expect.any(String)]);
+    expect((await readItem(world.stores, ITEM)).item).toEqual(second.item);
+    expect((await progressOf(world)).stream).toBe(second.item.stream);
+
+    await removeItem(world.stores, ITEM);
+    let isLate = true;
+    const inner = world.stores;
+    const stores: typeof inner = {
+      ...inner,
+      records: (itemId) => ({
+        ...inner.records(itemId),
+        create: async (name, bytes) => {
+          if (name === ITEM_RECORD && isLate) await inner.records(itemId).create(ITEM_RECORD, encodeRecord(ghost));
+          isLate &&= name !== ITEM_RECORD;
+          return inner.records(itemId).create(name, bytes);
+        },
+      }),
+    };
+    const third = await protectItem({ ...world.context, stores }, REQUEST);
+    expect(third.item.stream).toBeGreaterThan(second.item.stream);
+    expect((await readItem(inner, ITEM)).item).toEqual(third.item);
   });
 
   it("takes over a changed policy of an existing item, and keeps it when none is named", async () => {

@@ -13,6 +13,7 @@ type Say = (sentence: string) => void;
 
 /** A point is told by the sweep after the one that finds it, at the latest. */
 const TOLD_WITHIN_MS = 3 * 60_000;
+const NEWEST_TOLD_MS = 90_000;
 const LANDED_WITHIN_MS = 10_000;
 
 /** The restores of an item that can be read. */
@@ -84,6 +85,9 @@ export async function checkTold(
   const managed = await findManaged(stores, itemId);
   if (managed !== undefined && managed.situation.state !== "Protected") return;
   const nowMs = timeline.now();
+  // After a repair those of the stream before are told together with the first of the new one.
+  const newestMs = Math.max(0, ...points.map(({ targetTimeMs }) => targetTimeMs));
+  if (nowMs - newestMs < NEWEST_TOLD_MS) return;
   // With its cache gone each item holds up a sweep for a minute.
   const withinMs = regionLost ? 5 * TOLD_WITHIN_MS : TOLD_WITHIN_MS;
   const bornMs = new Map((await stores.records(itemId).list("points/", 10_000)).map(({ name, createdMs }) => [name, createdMs]));

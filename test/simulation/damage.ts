@@ -1,7 +1,7 @@
 import { hasCode } from "../../replication/errors.ts";
 import { readProgress } from "../../replication/records/progress.ts";
 import { decodeDelta, verifyFrames } from "../../replication/delta/decode.ts";
-import { deltaName, journalName, manifestName } from "../../replication/names.ts";
+import { EVENTS_RECORD, HEARTBEAT_RECORD, STREAMS_RECORD, deltaName, journalName, manifestName } from "../../replication/names.ts";
 import type { Progress } from "../../replication/records/item.ts";
 import type { RecordStore } from "../../replication/ports.ts";
 import { type Position, samePosition } from "../../replication/position.ts";
@@ -9,7 +9,10 @@ import type { Step } from "./plan.ts";
 import { readablePoints } from "./verdict.ts";
 import type { ProtectedMachine, World } from "./world.ts";
 
-export type DamageStep = Extract<Step, { readonly kind: "delta-damaged" | "delta-removed" | "journal-damaged" | "manifest-damaged" }>;
+export type DamageStep = Extract<
+  Step,
+  { readonly kind: "delta-damaged" | "delta-removed" | "journal-damaged" | "manifest-damaged" | "record-damaged" }
+>;
 
 /** How soon after a batch was begun all workers die, so that the next one has to finish it. */
 const IN_BATCH_MS = 50;
@@ -51,6 +54,8 @@ async function victimOf(
 ): Promise<Victim | undefined> {
   const records = stores.records(itemId);
   if (kind === "journal-damaged") return { place: records, name: journalName(stream, applied.epoch + 1) };
+  // Of these every next word makes a new one.
+  if (kind === "record-damaged") return { place: records, name: random.pick([HEARTBEAT_RECORD, STREAMS_RECORD, EVENTS_RECORD]) };
   if (kind === "manifest-damaged") {
     const point = (await readablePoints(stores, itemId)).at(0);
     return point && { place: records, name: manifestName(point.pointId) };

@@ -19,6 +19,8 @@ export interface DurableHostOptions {
   /** A living process, or undefined while there is none. */
   readonly worker: () => ActivityWorker | undefined;
   readonly trace: (line: string) => void;
+  /** True when the activity is given to two workers at once: the host lost sight of the first. */
+  readonly isRepeated: () => boolean;
   /** Sees what an activity leaves behind, before its answer is known. */
   readonly afterActivity: (name: ActivityName, run: FlowRun) => Promise<void>;
   /** Something that must not be: a flow that throws, or a replay that differs. */
@@ -61,7 +63,7 @@ export function createDurableHost(options: DurableHostOptions): FlowHost {
       process.hear(DISPATCH_MS, () => record(instance, at, step, answer));
     };
     work().catch((error: unknown) => wrong(`activity ${name} threw ${String(error)}`));
-    again(ACTIVITY_LOCK_MS);
+    again(options.isRepeated() ? DISPATCH_MS : ACTIVITY_LOCK_MS);
   };
   const advance = (instance: Instance): void => {
     const flow = runFlow(instance.run);

@@ -51,7 +51,7 @@ export const FAULT_MODEL = {
   "delta-removed": "repaired",
   "journal-damaged": "repaired",
   "manifest-damaged": "detected",
-  "record-damaged": "detected",
+  "record-damaged": "survived",
 } as const satisfies Readonly<Record<string, "survived" | "repaired" | "detected">>;
 
 export type FaultKind = keyof typeof FAULT_MODEL;

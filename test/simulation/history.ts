@@ -174,6 +174,7 @@ function perform(world: World, operator: Operator, step: Step): void {
     case "delta-removed":
     case "journal-damaged":
     case "manifest-damaged":
+    case "record-damaged":
       if (machine !== undefined) damage(world, machine, step).catch(failed);
       return;
     case "machine-refused":

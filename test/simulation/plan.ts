@@ -43,7 +43,7 @@ export type Step = { readonly atMs: number } & (
   | { readonly kind: "region-lost" }
   | { readonly kind: "machine-refused"; readonly machine: number; readonly times: number }
   | {
-      readonly kind: "delta-damaged" | "delta-removed" | "journal-damaged" | "manifest-damaged";
+      readonly kind: "delta-damaged" | "delta-removed" | "journal-damaged" | "manifest-damaged" | "record-damaged";
       readonly machine: number;
       /** The operator puts it back from soft delete after this time. */
       readonly backMs?: number;
@@ -194,6 +194,7 @@ function planTroubles(random: Random, machine: number, activeMs: number): readon
       "journal-damaged",
       "journal-damaged",
       "manifest-damaged",
+      "record-damaged",
     ] as const);
     switch (kind) {
       case "service-killed":
@@ -220,19 +221,21 @@ function planTroubles(random: Random, machine: number, activeMs: number): readon
       case "delta-removed":
       case "journal-damaged":
       case "manifest-damaged":
+      case "record-damaged":
         return planDamage(random, machine, atMs, kind);
     }
   });
   return troubles.flat();
 }
 
-type DamageKind = "delta-damaged" | "delta-removed" | "journal-damaged" | "manifest-damaged";
+type DamageKind = "delta-damaged" | "delta-removed" | "journal-damaged" | "manifest-damaged" | "record-damaged";
 
 function planDamage(random: Random, machine: number, atMs: number, kind: DamageKind): readonly Step[] {
-  // A manifest that comes back is no news to subscribers, who are told of points once and in order.
-  const back = kind !== "manifest-damaged" && random.chance(0.3) ? { backMs: random.pick([10, 40, 200]) * SECOND_MS } : {};
+  // A manifest that comes back is no news to subscribers, who are told of points once and in order; another record is made anew meanwhile.
+  const isOfRecord = kind === "manifest-damaged" || kind === "record-damaged";
+  const back = !isOfRecord && random.chance(0.3) ? { backMs: random.pick([10, 40, 200]) * SECOND_MS } : {};
   if (kind === "journal-damaged") return [{ atMs, kind, machine, inBatch: random.chance(0.8), ...back }];
-  const isOfDelta = kind !== "manifest-damaged";
+  const isOfDelta = !isOfRecord;
   // Nobody applies for a while, so that good deltas lie before the one that it strikes, and behind it.
   const backlog: readonly Step[] =
     isOfDelta && random.chance(0.6)

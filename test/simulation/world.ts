@@ -148,6 +148,7 @@ export function createWorld(plan: HistoryPlan, keepTrace: boolean): World {
     },
     trace,
     wrong: isWrong,
+    isRepeated: () => random.chance(rate("activity-repeated")),
     afterActivity: async (name, { itemId }) => {
       if (name === "planItem") await shrinkDisks(world, itemId);
     },

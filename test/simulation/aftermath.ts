@@ -3,6 +3,7 @@ import { RESTORES_PREFIX, manifestName } from "../../replication/names.ts";
 import { findItem } from "../../replication/records/item-record.ts";
 import { findManaged } from "../../replication/jobs/managed-item.ts";
 import { SECTOR_BYTES } from "../../replication/limits.ts";
+import { readProgress } from "../../replication/records/progress.ts";
 import type { PointManifest } from "../../replication/points/manifest.ts";
 import { type RestoreRecord, findRestore, isFinished, restoredDisk } from "../../replication/restore/record.ts";
 import type { ItemStores } from "../../replication/ports.ts";
@@ -85,9 +86,9 @@ export async function checkTold(
   const managed = await findManaged(stores, itemId);
   if (managed !== undefined && managed.situation.state !== "Protected") return;
   const nowMs = timeline.now();
-  // After a repair those of the stream before are told together with the first of the new one.
-  const newestMs = Math.max(0, ...points.map(({ targetTimeMs }) => targetTimeMs));
-  if (nowMs - newestMs < NEWEST_TOLD_MS) return;
+  // What the progress record does not know yet is told together with the next point: after a repair, or when a worker died before it had noted the point.
+  const newest = (await readProgress(stores.records(itemId)))?.progress.lastPoint;
+  if (newest === undefined || nowMs - newest.targetTimeMs < NEWEST_TOLD_MS) return;
   // With its cache gone each item holds up a sweep for a minute.
   const withinMs = regionLost ? 5 * TOLD_WITHIN_MS : TOLD_WITHIN_MS;
   const bornMs = new Map((await stores.records(itemId).list("points/", 10_000)).map(({ name, createdMs }) => [name, createdMs]));
@@ -96,6 +97,7 @@ export async function checkTold(
     const isLate = (bornMs.get(manifestName(pointId)) ?? 0) - targetTimeMs > LANDED_WITHIN_MS;
     if (
       !isLate &&
+      pointId <= newest.pointId &&
       nowMs - targetTimeMs > withinMs &&
       !topic.heard("Leeward.RecoveryPointCreated", `/${itemId}/recoveryPoints/${pointId}`)
     ) {

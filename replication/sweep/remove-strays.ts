@@ -11,6 +11,8 @@ import type { ItemStores, StreamPlace } from "../ports.ts";
  * Nothing is done for items that nobody disabled by a flow. Errors: those of the ports.
  */
 export async function removeStrays(stores: ItemStores, itemId: string): Promise<number> {
+  // Most items are protected: for them this is all.
+  if (!(await isUnprotected(stores, itemId))) return 0;
   const records = stores.records(itemId);
   const lastStream = (await findReadableStreams(stores, itemId))?.last ?? 0;
   const listed = await records.list("", STRAYS_MAX_COUNT);
@@ -21,8 +23,8 @@ export async function removeStrays(stores: ItemStores, itemId: string): Promise<
     (await stores.listStreams(itemId, place)).filter((stream) => stream <= lastStream);
   const disks = await streamsIn("target");
   if (strays.length === 0 && disks.length === 0) return 0;
-  const managed = await findManaged(stores, itemId);
-  if (managed === undefined || managed.situation.state !== "Unprotected" || managed.situation.job !== undefined) return 0;
+  // A life that began meanwhile may have made some of it.
+  if (!(await isUnprotected(stores, itemId))) return 0;
   // Without this one no worker begins anything with the others.
   const ordered = strays.toSorted((one, other) => Number(other.name === ITEM_RECORD) - Number(one.name === ITEM_RECORD));
   for (const { name, etag } of ordered) if (etag !== undefined) await records.remove(name, etag);
@@ -30,4 +32,10 @@ export async function removeStrays(stores: ItemStores, itemId: string): Promise<
   const deltas = await streamsIn("cache");
   for (const stream of deltas) await stores.removeStream(itemId, stream, "cache");
   return strays.length + disks.length + deltas.length;
+}
+
+/** Disabled by a flow, and nobody protects it again. */
+async function isUnprotected(stores: ItemStores, itemId: string): Promise<boolean> {
+  const situation = (await findManaged(stores, itemId))?.situation;
+  return situation !== undefined && situation.state === "Unprotected" && situation.job === undefined;
 }

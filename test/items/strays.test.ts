@@ -50,6 +50,7 @@ describe("what lands after an item was disabled", () => {
     const world = await disabledWorld();
     await world.stores.records(ITEM).put("heartbeat.json", bytes("late"));
     const inner = world.stores;
+    let looks = 0;
     const stores: World["stores"] = {
       ...inner,
       records: (itemId) => ({
@@ -57,7 +58,8 @@ describe("what lands after an item was disabled", () => {
         // The next life begins between the look and the removal.
         read: async (name, maxBytes) => {
           const stored = await inner.records(itemId).read(name, maxBytes);
-          if (name === "managed.json") {
+          looks += name === "managed.json" ? 1 : 0;
+          if (name === "managed.json" && looks === 2) {
             await inner.records(itemId).put("heartbeat.json", bytes("of the next life"));
             await inner.createContainers(itemId, 2);
             await inner.disks.create({ itemId, stream: 2, diskId: "os" }, 1024);

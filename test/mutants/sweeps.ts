@@ -119,8 +119,8 @@ export const SWEEP_MUTANTS: readonly Mutant[] = [
     name: "what lands late is removed while the next life begins",
     why: "the disks of a machine that is being protected go",
     file: "replication/sweep/remove-strays.ts",
-    find: ` || managed.situation.job !== undefined) return 0;`,
-    replace: `) return 0;`,
+    find: ` && situation.job === undefined;`,
+    replace: `;`,
     tests: ["test/items/strays.test.ts"],
   },
   {

@@ -20,7 +20,7 @@ import { openRecords } from "./records.ts";
 /** A page of the item's records, or the containers of its disks once no record is left: see `ItemStores`. */
 export async function removeTargetData(target: BlobAccount, itemId: string): Promise<{ readonly more: boolean }> {
   const records = openRecords(target, itemContainer(itemId));
-  const { isPage } = await removePage(records, (name) => name !== ITEM_RECORD && name !== PROGRESS_RECORD && !isLastingRecord(name));
+  const { isPage } = await removePage(records);
   // What stays is far fewer than a page, so that each call gets on.
   if (isPage) return { more: true };
   await removeContainer(target, restoreContainer(itemId));
@@ -38,10 +38,10 @@ export async function removeCacheData(cache: BlobAccount, itemId: string): Promi
   await removeContainer(cache, quarantineContainer(itemId));
 }
 
-/** Of the first page of the item's records those that are to go. */
-async function removePage(records: RecordStore, isGoing: (name: string) => boolean): Promise<{ readonly isPage: boolean }> {
+/** Of the first page of the item's records those that go before the item itself. */
+async function removePage(records: RecordStore): Promise<{ readonly isPage: boolean }> {
   const listed = await records.list("", LIST_PAGE_MAX_COUNT);
-  const names = listed.map(({ name }) => name).filter(isGoing);
+  const names = listed.map(({ name }) => name).filter((name) => name !== ITEM_RECORD && name !== PROGRESS_RECORD && !isLastingRecord(name));
   await inLanes(DISK_REQUESTS_IN_FLIGHT, names, (name) => records.remove(name));
   return { isPage: listed.length === LIST_PAGE_MAX_COUNT };
 }
@@ -52,7 +52,10 @@ async function removePage(records: RecordStore, isGoing: (name: string) => boole
  */
 export async function forgetItem(target: BlobAccount, itemId: string): Promise<void> {
   const records = openRecords(target, itemContainer(itemId));
-  await records.remove(ITEM_RECORD);
-  await records.remove(PROGRESS_RECORD);
-  await removePage(records, (name) => !isLastingRecord(name));
+  for (const name of [ITEM_RECORD, PROGRESS_RECORD]) {
+    // A removal that takes effect late must not hit the record of the next life.
+    const stored = await records.read(name);
+    if (stored !== undefined) await records.remove(name, stored.etag);
+  }
+  await removePage(records);
 }

@@ -131,7 +131,7 @@ export interface ItemStores {
   removeCacheData(itemId: string): Promise<void>;
   /**
    * The last step of a removal: `item.json`, then `progress.json`, then the records that somebody wrote meanwhile who had found the item before. Until then
-   * whoever repeats it knows the item. Idempotent.
+   * whoever repeats it knows the item. Idempotent; what takes effect late does not hit the first two of the next life.
    */
   forgetItem(itemId: string): Promise<void>;
   /**

@@ -86,6 +86,8 @@ const FAST_MS = 2;
 const USUAL_MS = 40;
 const SLOW_MS = 4_000;
 const LATE_MS = 90_000;
+/** Disabling looks half a minute after it removed a resource whether it is gone for good. What takes longer is not found again: a gap that is known. */
+const LATE_RESOURCE_MS = 25_000;
 /** The product's own limits for one request, by place and access (`replication/limits.ts`); a client gives up then. */
 const GIVES_UP_MS = { read: 60_000, write: 20_000 } as const;
 
@@ -104,8 +106,10 @@ export function createFaultInjector(seed: number, rates: FaultRates, isCalm: () 
         case "answer-lost":
           return { arrivesMs: usualMs / 2, answersMs: usualMs, kind: "unanswered" };
         case "effect-late":
+          // Each of many requests may be late, which would be a part of the effect, and of what was seen when they were sent.
+          if (MANY_REQUESTS.test(call.operation)) return { arrivesMs: usualMs / 2, answersMs: usualMs, kind: "unanswered" };
           return {
-            arrivesMs: usualMs + random.below(call.place === "control" ? giveUpMs : LATE_MS),
+            arrivesMs: usualMs + random.below(call.place === "control" ? giveUpMs : call.place === "manager" ? LATE_RESOURCE_MS : LATE_MS),
             answersMs: usualMs,
             kind: "unanswered",
           };
@@ -121,6 +125,9 @@ export function createFaultInjector(seed: number, rates: FaultRates, isCalm: () 
     },
   };
 }
+
+/** Calls of a port that are many requests of its adapter, and one effect of its model. */
+const MANY_REQUESTS = /^stores\.(removeTargetData|removeCacheData|createContainers) /;
 
 const OF_REQUESTS = ["request-lost", "answer-lost", "effect-late", "request-slow", "request-hangs", "throttled"] as const;
 

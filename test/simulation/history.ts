@@ -23,7 +23,9 @@ export interface HistoryResult {
 const REST_MAX_MS = 45 * 60_000;
 const LOOK_EVERY_MS = 15_000;
 /** A worker that is still awake when everything is over has its last say. */
-const AFTERWARDS_MS = 65_000;
+const AFTERWARDS_MS = 95_000;
+/** The sweep looks at each item whole every three minutes. */
+const SWEPT_MS = 8 * 60_000;
 /** An operator sees that an item stopped, and repairs it, after this time. */
 const OPERATOR_LOOKS_MS = 60_000;
 /** Within this time after the faults an item that has stopped goes on by itself, when all that it needs is there: the operator gives it that time. */
@@ -44,6 +46,11 @@ export async function runHistory(plan: HistoryPlan, { keepTrace = false } = {}):
   }
   if (world.wrong.length === 0) await comeToRest(world, verdict, operator);
   if (world.wrong.length === 0) await world.timeline.runUntil(world.timeline.now() + AFTERWARDS_MS);
+  // What took effect only now is the sweep's.
+  const sweptMs = world.timeline.now() + SWEPT_MS;
+  while (world.wrong.length === 0 && (await verdict.isLeft()) && world.timeline.now() < sweptMs) {
+    await world.timeline.runUntil(world.timeline.now() + LOOK_EVERY_MS);
+  }
   if (world.wrong.length === 0) await verdict.checkEnd();
   return {
     wrong: world.wrong,

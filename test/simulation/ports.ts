@@ -1,3 +1,4 @@
+import { ITEM_RECORD, PROGRESS_RECORD, isLastingRecord } from "../../replication/names.ts";
 import type { ItemStores, RecordStore } from "../../replication/ports.ts";
 import type { ResourceManager } from "../../replication/resources/resource-manager.ts";
 import type { SentCall } from "./fault-model.ts";
@@ -45,7 +46,16 @@ export function storesOf(process: SimulatedProcess, stores: ItemStores): ItemSto
     removeStream: (itemId, stream, place) => (place === "cache" ? upstream : whole).removeStream(itemId, stream, place),
     removeTargetData: (...given) => whole.removeTargetData(...given),
     removeCacheData: (...given) => upstream.removeCacheData(...given),
-    forgetItem: (...given) => whole.forgetItem(...given),
+    // Request by request, as the adapter does it: each may take effect late.
+    forgetItem: async (itemId) => {
+      const records = recordsOf(process, stores.records(itemId));
+      for (const name of [ITEM_RECORD, PROGRESS_RECORD]) {
+        const stored = await records.read(name);
+        if (stored !== undefined) await records.remove(name, stored.etag);
+      }
+      const late = (await records.list("", 1_000)).filter(({ name }) => !isLastingRecord(name));
+      for (const { name } of late) if (name !== ITEM_RECORD && name !== PROGRESS_RECORD) await records.remove(name);
+    },
     quarantine: (...given) => upstream.quarantine(...given),
   };
 }

@@ -22,6 +22,8 @@ export interface Verdict {
   checkHealth(): Promise<void>;
   /** True when nothing more has to happen for this machine. `why` says what is missing. */
   isDone(machine: ProtectedMachine): Promise<{ readonly done: boolean; readonly why: string }>;
+  /** Something landed for an item that is not protected any more. */
+  isLeft(): Promise<boolean>;
   /** Everything that must hold in the end. */
   checkEnd(): Promise<void>;
   readonly points: number;
@@ -133,15 +135,16 @@ export function createVerdict(world: World): Verdict {
     if (managed?.situation.job !== undefined) return no(`its flow ${managed.situation.job.flow} has not ended`);
     const item = await findItem(stores, itemId);
     if (managed?.situation.state === "Unprotected") {
-      const [stray] = strays(world, itemId).filter((name) => !world.regionLost || !name.startsWith("cache "));
+      const [stray] = straysInReach(world, itemId);
       return stray === undefined ? { done: true, why: "" } : no(`it is not protected, and ${stray} is left`);
     }
     if (item === undefined) return { done: true, why: "" };
     const progress = (await readProgress(stores.records(itemId)))?.progress;
+    // The job says what to do.
+    if (["EnableFailed", "DisableFailed"].includes(managed?.situation.state ?? "")) return { done: true, why: "" };
     if (progress === undefined) return no("it has no progress");
     if ((await restoresOf(stores, itemId)).some((restore) => !isOver(restore))) return no("a restore has not ended");
-    if (["FailoverCommitPending", "FailoverCommitted", "EnableFailed", "DisableFailed"].includes(managed?.situation.state ?? ""))
-      return { done: true, why: "" };
+    if (["FailoverCommitPending", "FailoverCommitted"].includes(managed?.situation.state ?? "")) return { done: true, why: "" };
     if (world.regionLost) return { done: progress.applied.epoch === progress.intent.epoch, why: "a batch that was begun is not finished" };
     if (progress.stopped !== undefined) return no(`it stopped: ${progress.stopped.code}`);
     if (progress.seeding || item.item.stream !== progress.stream) return no("initial replication has not ended");
@@ -192,6 +195,13 @@ export function createVerdict(world: World): Verdict {
       for (const machine of world.machines) await checkMachine(machine);
     },
     isDone,
+    isLeft: async () => {
+      for (const { itemId } of world.machines) {
+        const managed = await findManaged(stores, itemId);
+        if (managed?.situation.state === "Unprotected" && straysInReach(world, itemId).length > 0) return true;
+      }
+      return false;
+    },
     checkEnd: async () => {
       for (const id of world.strangers) if (!world.manager.resources.has(id)) say(`${id} is gone, and nobody but its owner may remove it`);
       for (const machine of world.machines) {
@@ -267,6 +277,10 @@ function strays({ memory }: World, itemId: string): readonly string[] {
     (name) => name.includes(itemId) && !/ (jobs\/|managed\.json|ledger\.json|streams\.json)/.test(name) && !name.startsWith("quarantine"),
   );
 }
+
+/** What nobody can reach cannot go. */
+const straysInReach = (world: World, itemId: string): readonly string[] =>
+  strays(world, itemId).filter((name) => !world.regionLost || !name.startsWith("cache "));
 
 /** After disabling nothing is left but what tells of it. */
 async function checkRemoved(world: World, machine: ProtectedMachine, say: (sentence: string) => void): Promise<void> {

@@ -98,18 +98,18 @@ export const PLANS: readonly NamedPlan[] = [
     name: "B9",
     story: "a worker is warm when a failover is committed, and its next point is due a little later",
     plan: {
-      seed: 62,
+      seed: 262,
       rates: {},
-      machines: [{ protectedBy: "machine", sectors: [32, 17], epochMaxAgeMs: 3000, spoolMaxBytes: 1_048_576, sealMs: 5 }],
+      machines: [{ protectedBy: "machine", sectors: [32, 40], epochMaxAgeMs: 5000, spoolMaxBytes: 1_048_576, sealMs: 5 }],
       appProcesses: 1,
       policy: { pointIntervalMs: 180_000, retentionMs: 86_400_000 },
       steps: [
         { atMs: 0, kind: "operate", machine: 0, operation: "enable" },
         { atMs: 0, kind: "guest", machine: 0, everyMs: 2000 },
-        { atMs: 53_022, kind: "operate", machine: 0, operation: "failover" },
-        { atMs: 208_012, kind: "operate", machine: 0, operation: "commit" },
+        { atMs: 53_824, kind: "operate", machine: 0, operation: "failover" },
+        { atMs: 225_708, kind: "operate", machine: 0, operation: "commit" },
       ],
-      calmMs: 268_012,
+      calmMs: 285_708,
     },
   },
   {
@@ -152,7 +152,7 @@ export const PLANS: readonly NamedPlan[] = [
     story: "a failover for which there was no room is asked for again, and Azure still shows what used the disks",
     plan: {
       seed: 20,
-      rates: { "effect-late": 0.01, "listing-stale": 0.1, "in-use-late": 0.3 },
+      rates: { "effect-late": 0.01, "listing-stale": 0.1, "in-use-late": 0.8 },
       machines: [{ protectedBy: "machine", sectors: [28, 8], epochMaxAgeMs: 5000, spoolMaxBytes: 1_048_576, sealMs: 5 }],
       appProcesses: 3,
       policy: { pointIntervalMs: 20_000, retentionMs: 0 },

@@ -1,14 +1,14 @@
 import { findReadableStreams } from "../records/streams.ts";
 import { findManaged } from "../jobs/managed-item.ts";
 import { STRAYS_MAX_COUNT } from "../limits.ts";
-import { ITEM_RECORD, isLastingRecord } from "../names.ts";
+import { ITEM_RECORD, POINTS_PREFIX, isLastingRecord } from "../names.ts";
 import type { ItemStores, StreamPlace } from "../ports.ts";
 
 /**
  * What was on its way when an item was disabled, and landed afterwards: records of a sweep or a heartbeat, even an item that an activity made whose flow had
  * ended. Removes it, and says how many records and containers went. An item that is being protected again meanwhile is in no danger: a record goes only while
  * it is the one that was seen before the item was known to be unprotected, and of streams only those with a number that no later life can have.
- * Nothing is done for items that nobody disabled by a flow. Errors: those of the ports.
+ * Nothing is done for items that nobody disabled by a flow, nor where a recovery point has disks to show (rule 2). Errors: those of the ports.
  */
 export async function removeStrays(stores: ItemStores, itemId: string): Promise<number> {
   // Most items are protected: for them this is all.
@@ -23,6 +23,8 @@ export async function removeStrays(stores: ItemStores, itemId: string): Promise<
     (await stores.listStreams(itemId, place)).filter((stream) => stream <= lastStream);
   const disks = await streamsIn("target");
   if (strays.length === 0 && disks.length === 0) return 0;
+  // A managed record may have been brought back from before the present life: whoever does that must not lose what can be failed over to.
+  if (disks.length > 0 && strays.some(({ name }) => isManifest(name))) return 0;
   // A life that began meanwhile may have made some of it.
   if (!(await isUnprotected(stores, itemId))) return 0;
   // Without this one no worker begins anything with the others.
@@ -34,8 +36,11 @@ export async function removeStrays(stores: ItemStores, itemId: string): Promise<
   return strays.length + disks.length + deltas.length;
 }
 
-/** Disabled by a flow, and nobody protects it again. */
+const isManifest = (name: string): boolean => name.startsWith(POINTS_PREFIX) && name.endsWith("/manifest.json");
+
+/** Disabled by a flow, and nobody protects it again. A record without a plan has just been made, perhaps in place of a damaged one: it says nothing of before. */
 async function isUnprotected(stores: ItemStores, itemId: string): Promise<boolean> {
-  const situation = (await findManaged(stores, itemId))?.situation;
-  return situation !== undefined && situation.state === "Unprotected" && situation.job === undefined;
+  const managed = await findManaged(stores, itemId);
+  if (managed?.plan === undefined) return false;
+  return managed.situation.state === "Unprotected" && managed.situation.job === undefined;
 }

@@ -1,17 +1,16 @@
 import { describe, expect, it } from "vitest";
-import { ensureManaged } from "../../replication/jobs/managed-item.ts";
+import { type ManagedItem, ensureManaged } from "../../replication/jobs/managed-item.ts";
 import { UNPROTECTED } from "../../replication/states/decide.ts";
 import type { Situation } from "../../replication/states/decide.ts";
 import { sweepItem } from "../../replication/sweep/sweep.ts";
 import { removeItem } from "../memory/memory-stores.ts";
-import { ITEM, type World, protectedWorld } from "./world.ts";
+import { planOf } from "../planning/samples.ts";
+import { ITEM, START, type World, addPoint, applyChain, deltaChain, protectedWorld } from "./world.ts";
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-/** An item that was disabled by a flow, or whose flow is in this situation. */
-async function disabledWorld(situation: Situation = UNPROTECTED): Promise<World> {
-  const world = await protectedWorld();
-  await removeItem(world.stores, ITEM);
+/** What flows know of the item: without a plan, that it was never enabled by one. */
+async function manage(world: World, situation: Situation, plan: ManagedItem["plan"]): Promise<void> {
   await ensureManaged(world.stores, {
     version: 1,
     itemId: ITEM,
@@ -20,9 +19,31 @@ async function disabledWorld(situation: Situation = UNPROTECTED): Promise<World>
     sourceVmId: "/subscriptions/s1/resourceGroups/shop/providers/Microsoft.Compute/virtualMachines/web-1",
     options: { targetRegion: "northeurope" },
     policy: undefined,
-    plan: undefined,
+    plan,
   });
+}
+
+/** An item that was disabled by a flow, or whose flow is in this situation. */
+async function disabledWorld(situation: Situation = UNPROTECTED): Promise<World> {
+  const world = await protectedWorld();
+  await removeItem(world.stores, ITEM);
+  await manage(world, situation, planOf());
   return world;
+}
+
+/** The records that an item that replicates, perhaps with a recovery point, loses when it is swept while its managed record calls it unprotected. */
+async function lostByLiving(plan: ManagedItem["plan"], hasPoint: boolean): Promise<readonly string[]> {
+  const world = await protectedWorld();
+  const chain = deltaChain(1);
+  await applyChain(world, chain);
+  if (hasPoint) await addPoint(world, chain[0]?.end ?? START, {});
+  // What is swept in any case goes before.
+  await sweepItem(world.context, ITEM);
+  const living = world.recordNames(ITEM);
+  await manage(world, UNPROTECTED, plan);
+  await sweepItem(world.context, ITEM);
+  expect(await world.stores.listStreams(ITEM, "target")).toEqual([1]);
+  return living.filter((name) => !world.recordNames(ITEM).includes(name));
 }
 
 describe("what lands after an item was disabled", () => {
@@ -39,6 +60,14 @@ describe("what lands after an item was disabled", () => {
     expect(world.recordNames(ITEM)).toEqual(lasting);
     expect(await world.stores.listStreams(ITEM, "target")).toEqual([]);
     expect(await world.stores.listStreams(ITEM, "cache")).toEqual([]);
+  });
+
+  it("rule 2: is nothing of an item that no flow has disabled: its managed record is being made anew", async () => {
+    for (const hasPoint of [true, false]) expect(await lostByLiving(undefined, hasPoint)).toEqual([]);
+  });
+
+  it("rule 2: is no recovery point whose disks stand, whatever a managed record of before says", async () => {
+    expect(await lostByLiving(planOf(), true)).toEqual([]);
   });
 
   it("stays while a job runs, and of a life that begins meanwhile nothing is touched", async () => {

@@ -4,15 +4,19 @@ import { build } from "esbuild";
 /** Where `main` of package.json points. */
 const FOLDER = "dist/app";
 
-/** Packages that are CommonJS ask for Node's own modules, and for what the host provides, by `require`, which an ES module has to make for itself. */
+/**
+ * Packages that are CommonJS ask for Node's own modules, and for what the host provides, by `require`, which an ES
+ * module has to make for itself.
+ */
 const REQUIRE = [
   `import { createRequire as createRequireOfBundle } from "node:module";`,
   `const require = createRequireOfBundle(import.meta.url);`,
 ].join("\n");
 
 /**
- * Makes the function app as it is deployed: one file with all of its packages, because a cold start reads more than five hundred files otherwise, and a
- * file for each part that is loaded when it is first needed (docs/decisions/dependencies.md). It needs no `node_modules`.
+ * Makes the function app as it is deployed: one file with all of its packages, because a cold start reads more than
+ * five hundred files otherwise, and a file for each part that is loaded when it is first needed
+ * (docs/decisions/dependencies.md). It needs no `node_modules`.
  */
 await rm(FOLDER, { recursive: true, force: true });
 await build({

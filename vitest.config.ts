@@ -18,7 +18,8 @@ const LONG = [
 /** A failing run prints its seed; FC_SEED=<seed> replays it. */
 export default defineConfig({
   test: {
-    // Many tests wait for a claim, a timer or a child process: on two cores three files at a time take half as long as one.
+    // Many tests wait for a claim, a timer or a child process: on two cores three files at a time take half as long as
+    // one.
     maxWorkers: 3,
     projects: [
       {

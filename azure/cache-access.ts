@@ -8,8 +8,9 @@ import { grantTerm, signingKey } from "./signing.ts";
 type Grant = Awaited<ReturnType<CacheAccess["grantCreate"]>>;
 
 /**
- * Grants to create blobs in the one cache container of a stream, and nothing else (rule 8): no read, no write over, no delete, no list.
- * A grant is kept and given again until half of its life is over, so that a heartbeat costs no signature and its bearer always has half a life left.
+ * Grants to create blobs in the one cache container of a stream, and nothing else (rule 8): no read, no write over, no
+ * delete, no list. A grant is kept and given again until half of its life is over, so that a heartbeat costs no
+ * signature and its bearer always has half a life left.
  */
 export function openCacheAccess(account: BlobAccount, clock: Clock): CacheAccess {
   const grants = new Map<string, Grant>();
@@ -19,7 +20,8 @@ export function openCacheAccess(account: BlobAccount, clock: Clock): CacheAccess
       const container = cacheContainer(itemId, stream);
       const kept = grants.get(container);
       const leftMs = (kept?.expiresMs ?? 0) - clock.now();
-      // One that lasts longer than any may was signed while the clock was ahead: the store takes it for one of the future.
+      // One that lasts longer than any may was signed while the clock was ahead: the store takes it for one of the
+      // future.
       if (kept !== undefined && leftMs > CACHE_GRANT_MS / 2 && leftMs <= CACHE_GRANT_MS) return kept;
       const grant = await sign(account, clock, container);
       // Deleted first, so that the map stays in the order of signing and its first entry is the oldest.
@@ -37,6 +39,7 @@ async function sign(account: BlobAccount, clock: Clock, name: string): Promise<G
   const term = grantTerm(account, clock, CACHE_GRANT_MS);
   const key = await signingKey(account, term);
   const values = { ...term, permissions: ContainerSASPermissions.parse("c") };
-  const containerUrl = key === undefined ? container.generateSasUrl(values) : container.generateUserDelegationSasUrl(values, key);
+  const containerUrl =
+    key === undefined ? container.generateSasUrl(values) : container.generateUserDelegationSasUrl(values, key);
   return { containerUrl: await containerUrl, expiresMs: term.expiresOn.getTime() };
 }

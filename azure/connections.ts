@@ -10,8 +10,9 @@ export type AccountAddress =
   | { readonly kind: "identity"; readonly blobServiceUri: string; readonly queueServiceUri?: string | undefined };
 
 /**
- * One account, seen through two clients. `retrying` sends again what may land twice without harm: reads, idempotent writes. `once` sends once:
- * a compare-and-set that is sent again would be refused by its own first landing, and a page write that lands late must not be doubled (rule 3).
+ * One account, seen through two clients. `retrying` sends again what may land twice without harm: reads, idempotent
+ * writes. `once` sends once: a compare-and-set that is sent again would be refused by its own first landing, and a page
+ * write that lands late must not be doubled (rule 3).
  */
 export interface BlobAccount {
   readonly retrying: BlobServiceClient;
@@ -21,7 +22,11 @@ export interface BlobAccount {
 }
 
 const RETRYING = {
-  retryOptions: { maxTries: STORE_TRIES, retryDelayInMs: STORE_RETRY_DELAY_MS, maxRetryDelayInMs: STORE_RETRY_MAX_DELAY_MS },
+  retryOptions: {
+    maxTries: STORE_TRIES,
+    retryDelayInMs: STORE_RETRY_DELAY_MS,
+    maxRetryDelayInMs: STORE_RETRY_MAX_DELAY_MS,
+  },
 };
 const ONCE = { retryOptions: { maxTries: 1 } };
 
@@ -42,7 +47,10 @@ export function connectBlobs(setting: string, address: AccountAddress): BlobAcco
   }));
   // Without the key no grant can be signed, and every address of a blob would carry the signature with it.
   if (!(account.retrying.credential instanceof StorageSharedKeyCredential)) {
-    throw new LeewardError("configuration-invalid", `${setting} must hold a connection string with an account key, not one with a SAS.`);
+    throw new LeewardError(
+      "configuration-invalid",
+      `${setting} must hold a connection string with an account key, not one with a SAS.`,
+    );
   }
   return account;
 }

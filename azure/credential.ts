@@ -2,7 +2,10 @@ import type { TokenCredential } from "@azure/identity";
 
 let made: Promise<TokenCredential> | undefined;
 
-/** The app's identity, one for all clients so that they share its tokens. The package costs more to load than all others together: only who asks for a token pays. */
+/**
+ * The app's identity, one for all clients so that they share its tokens. The package costs more to load than all others
+ * together: only who asks for a token pays.
+ */
 export function defaultCredential(): TokenCredential {
   return {
     getToken: async (scopes, options) => {

@@ -45,7 +45,8 @@ export function openDiskSnapshots(account: BlobAccount): DiskSnapshots {
       await writing("remove restored disk", restoredFacts(destination), STORE_WRITE_MS, async (abortSignal) => {
         const found = await unless(isMissing, restored(destination).getProperties({ abortSignal }));
         if (found === undefined) return;
-        // A blob is not removed under a copy that still runs; one that ended in between refuses to be aborted, which is as good.
+        // A blob is not removed under a copy that still runs; one that ended in between refuses to be aborted, which is
+        // as good.
         const { copyId, copyStatus } = found;
         if (copyStatus === "pending" && copyId !== undefined) {
           await unless(() => true, restored(destination).abortCopyFromURL(copyId, { abortSignal }));

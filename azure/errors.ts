@@ -2,13 +2,22 @@ import type { RestError } from "@azure/storage-blob";
 import { type ErrorFacts, LeewardError } from "../replication/errors.ts";
 
 /**
- * What a request may have left behind when it fails: a `read` nothing; a `write` perhaps its effect, unless the service itself said no.
- * That difference is the whole table below, because after an unknown outcome the worker claims anew (rule 3).
+ * What a request may have left behind when it fails: a `read` nothing; a `write` perhaps its effect, unless the service
+ * itself said no. That difference is the whole table below, because after an unknown outcome the worker claims anew
+ * (rule 3).
  */
 export type StoreAccess = "read" | "write";
 
-/** The LeewardError for a failed request to storage. Facts carry status, Azure's own code and its request id; never an address or a header. */
-export function storageError(error: unknown, access: StoreAccess, operation: string, facts: ErrorFacts = {}): LeewardError {
+/**
+ * The LeewardError for a failed request to storage. Facts carry status, Azure's own code and its request id; never an
+ * address or a header.
+ */
+export function storageError(
+  error: unknown,
+  access: StoreAccess,
+  operation: string,
+  facts: ErrorFacts = {},
+): LeewardError {
   if (error instanceof LeewardError) return error;
   // A mistake in our own call is a fault of the program, not of the store.
   if (error instanceof TypeError || error instanceof RangeError) {
@@ -48,7 +57,10 @@ export async function reading<Result>(
   return running("read", operation, facts, timeoutMs, run);
 }
 
-/** Runs a write with a time limit and translates its failure. A time-out is an unknown outcome: the request may still land. */
+/**
+ * Runs a write with a time limit and translates its failure. A time-out is an unknown outcome: the request may still
+ * land.
+ */
 export async function writing<Result>(
   operation: string,
   facts: ErrorFacts,
@@ -59,7 +71,10 @@ export async function writing<Result>(
 }
 
 /** Turns the refusals that `expected` knows into undefined; every other error passes. */
-export async function unless<Result>(expected: (error: unknown) => boolean, request: Promise<Result>): Promise<Result | undefined> {
+export async function unless<Result>(
+  expected: (error: unknown) => boolean,
+  request: Promise<Result>,
+): Promise<Result | undefined> {
   try {
     return await request;
   } catch (error) {
@@ -80,10 +95,21 @@ export const isTaken = (error: unknown): boolean => TAKEN.has(answerOf(error).st
 /** `If-Match`, on the blob or on the source of a copy, found another etag. */
 export const isChanged = (error: unknown): boolean => CHANGED.has(answerOf(error).storageCode);
 
-const TAKEN: ReadonlySet<string | undefined> = new Set(["BlobAlreadyExists", "ConditionNotMet", "PendingCopyOperation"]);
-const CHANGED: ReadonlySet<string | undefined> = new Set(["ConditionNotMet", "SourceConditionNotMet", "CopySourceConditionNotMet"]);
+const TAKEN: ReadonlySet<string | undefined> = new Set([
+  "BlobAlreadyExists",
+  "ConditionNotMet",
+  "PendingCopyOperation",
+]);
+const CHANGED: ReadonlySet<string | undefined> = new Set([
+  "ConditionNotMet",
+  "SourceConditionNotMet",
+  "CopySourceConditionNotMet",
+]);
 
-/** Azure refuses these for a moment only, and a refusal leaves nothing behind. `Md5Mismatch`: the bytes were damaged on the way. */
+/**
+ * Azure refuses these for a moment only, and a refusal leaves nothing behind. `Md5Mismatch`: the bytes were damaged on
+ * the way.
+ */
 const PASSING: ReadonlySet<string> = new Set([
   "ContainerBeingDeleted",
   "ContainerBeingDisabled",
@@ -92,11 +118,18 @@ const PASSING: ReadonlySet<string> = new Set([
   "PendingCopyOperation",
 ]);
 
-/** Throttled: one blob, or the account, was asked for more than it gives in a second. The service looks at nothing of such a request. */
+/**
+ * Throttled: one blob, or the account, was asked for more than it gives in a second. The service looks at nothing of
+ * such a request.
+ */
 const BUSY: ReadonlySet<string | null | undefined> = new Set(["ServerBusy", "SnapshotOperationRateExceeded"]);
 
-/** Only what the service says itself, by its own header, counts: a 503 of anything on the way may come after the request has landed. */
-const isBusy = (error: unknown): boolean => isRestError(error) && BUSY.has(error.response?.headers.get("x-ms-error-code"));
+/**
+ * Only what the service says itself, by its own header, counts: a 503 of anything on the way may come after the request
+ * has landed.
+ */
+const isBusy = (error: unknown): boolean =>
+  isRestError(error) && BUSY.has(error.response?.headers.get("x-ms-error-code"));
 
 /** No connection was made, so no byte of the request left this machine. */
 const NOT_CONNECTED: ReadonlySet<string> = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN"]);

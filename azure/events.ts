@@ -46,8 +46,18 @@ async function connect({ endpoint, key }: TopicAddress): Promise<EventGridPublis
 }
 
 function topicEvent({ id, eventType, subject, eventTimeMs, dataVersion, data, times }: LeewardEvent) {
-  const shown = Object.entries(times).map(([field, timeMs]) => [field, timeMs === undefined ? undefined : new Date(timeMs).toISOString()]);
-  return { id, eventType, subject, eventTime: new Date(eventTimeMs), dataVersion, data: { ...data, ...Object.fromEntries(shown) } };
+  const shown = Object.entries(times).map(([field, timeMs]) => [
+    field,
+    timeMs === undefined ? undefined : new Date(timeMs).toISOString(),
+  ]);
+  return {
+    id,
+    eventType,
+    subject,
+    eventTime: new Date(eventTimeMs),
+    dataVersion,
+    data: { ...data, ...Object.fromEntries(shown) },
+  };
 }
 
 /** The first failure was reported with its cause; `repeated` lets the log say it once. */
@@ -57,9 +67,13 @@ function stillAway({ code, message, facts }: LeewardError): LeewardError {
 
 /** Facts carry the status alone: the client's own errors hold the request with its key. */
 function topicError(error: unknown): LeewardError {
-  const status = error instanceof Error && "statusCode" in error && typeof error.statusCode === "number" ? error.statusCode : undefined;
+  const status =
+    error instanceof Error && "statusCode" in error && typeof error.statusCode === "number"
+      ? error.statusCode
+      : undefined;
   const text = (error instanceof Error ? error.message : String(error)).split("\n", 1)[0] ?? "";
-  if (isCredentialFailure(error)) return new LeewardError("events-refused", `No token for the Event Grid topic: ${text}`, { status });
+  if (isCredentialFailure(error))
+    return new LeewardError("events-refused", `No token for the Event Grid topic: ${text}`, { status });
   const passing = status === undefined || status === 408 || status === 429 || status >= 500;
   return passing
     ? new LeewardError("events-unavailable", `The Event Grid topic did not take the events: ${text}`, { status })

@@ -39,7 +39,8 @@ export function openItemStores(cache: BlobAccount, target: BlobAccount): ItemSto
         await target.retrying.getContainerClient(diskContainer(itemId, stream)).createIfNotExists({ abortSignal });
       }),
     listStreams: (itemId, place) => listStreams(places[place].account, places[place].prefix(itemId)),
-    removeStream: (itemId, stream, place) => removeContainer(places[place].account, places[place].container(itemId, stream)),
+    removeStream: (itemId, stream, place) =>
+      removeContainer(places[place].account, places[place].container(itemId, stream)),
     removeTargetData: (itemId) => removeTargetData(target, itemId),
     removeCacheData: (itemId) => removeCacheData(cache, itemId),
     forgetItem: (itemId) => forgetItem(target, itemId),
@@ -50,7 +51,9 @@ export function openItemStores(cache: BlobAccount, target: BlobAccount): ItemSto
 async function listItems(target: BlobAccount, limit: number, after = ""): Promise<readonly string[]> {
   return reading("list items", {}, STORE_READ_MS, (abortSignal) =>
     firstItems(
-      target.retrying.listContainers({ prefix: ITEM_CONTAINER_PREFIX, abortSignal }).byPage({ maxPageSize: LIST_PAGE_MAX_COUNT }),
+      target.retrying
+        .listContainers({ prefix: ITEM_CONTAINER_PREFIX, abortSignal })
+        .byPage({ maxPageSize: LIST_PAGE_MAX_COUNT }),
       (page) =>
         page.containerItems
           .map((container) => itemOfItemContainer(container.name))

@@ -30,9 +30,10 @@ interface Kept {
 }
 
 /**
- * Copies the blob inside the cache account, waits until the copy is whole, then removes the original if it is still the one that was copied. With `etag`, only
- * while the blob still has it. The copy's name carries the original's etag: running again finds its own copy, and a later blob of the same name gets one of its
- * own. Of a blob that is longer than any delta only the reason is kept; of all that was kept, the newest QUARANTINE_MAX_COUNT.
+ * Copies the blob inside the cache account, waits until the copy is whole, then removes the original if it is still the
+ * one that was copied. With `etag`, only while the blob still has it. The copy's name carries the original's etag:
+ * running again finds its own copy, and a later blob of the same name gets one of its own. Of a blob that is longer
+ * than any delta only the reason is kept; of all that was kept, the newest QUARANTINE_MAX_COUNT.
  */
 export async function moveToQuarantine(
   cache: BlobAccount,
@@ -47,11 +48,15 @@ export async function moveToQuarantine(
     if (found?.etag === undefined || (etag !== undefined && etag !== found.etag)) return;
     const container = cache.retrying.getContainerClient(quarantineContainer(itemId));
     await container.createIfNotExists({ abortSignal });
-    const copy = container.getBlobClient(`${name.slice(0, QUARANTINE_NAME_MAX_LENGTH)}.${found.etag.replaceAll(/[^A-Za-z0-9]/g, "")}`);
+    const copy = container.getBlobClient(
+      `${name.slice(0, QUARANTINE_NAME_MAX_LENGTH)}.${found.etag.replaceAll(/[^A-Za-z0-9]/g, "")}`,
+    );
     const kept: Kept = { copy, etag: found.etag, reason };
     const { contentLength = 0 } = found;
     const whole =
-      contentLength <= DELTA_MAX_BYTES ? await keepCopy(source, kept, abortSignal) : await keepReason(kept, contentLength, abortSignal);
+      contentLength <= DELTA_MAX_BYTES
+        ? await keepCopy(source, kept, abortSignal)
+        : await keepReason(kept, contentLength, abortSignal);
     if (!whole) return;
     await makeRoom(container, copy.name, abortSignal);
     await unless(
@@ -73,7 +78,8 @@ async function keepCopy(source: BlobClient, { copy, etag, reason }: Kept, abortS
     if (isMissing(error) || isChanged(error)) return undefined;
     throw error;
   });
-  if (started === undefined && (await unless(isMissing, copy.getProperties({ abortSignal }))) === undefined) return false;
+  if (started === undefined && (await unless(isMissing, copy.getProperties({ abortSignal }))) === undefined)
+    return false;
   await copied(copy, abortSignal);
   return true;
 }
@@ -81,33 +87,50 @@ async function keepCopy(source: BlobClient, { copy, etag, reason }: Kept, abortS
 /** An empty blob that says what was there. */
 async function keepReason({ copy, reason }: Kept, lengthBytes: number, abortSignal: AbortSignal): Promise<boolean> {
   const metadata = { leewardreason: headerText(reason), leewardlength: String(lengthBytes) };
-  await unless(isTaken, copy.getBlockBlobClient().upload("", 0, { abortSignal, conditions: { ifNoneMatch: "*" }, metadata }));
+  await unless(
+    isTaken,
+    copy.getBlockBlobClient().upload("", 0, { abortSignal, conditions: { ifNoneMatch: "*" }, metadata }),
+  );
   return true;
 }
 
-/** Whoever may write into the cache container must not fill the account: the oldest go. `own` is the one that was just added. */
+/**
+ * Whoever may write into the cache container must not fill the account: the oldest go. `own` is the one that was just
+ * added.
+ */
 async function makeRoom(container: ContainerClient, own: string, abortSignal: AbortSignal): Promise<void> {
   const pages = container.listBlobsFlat({ abortSignal }).byPage({ maxPageSize: LIST_PAGE_MAX_COUNT });
   const listed = await firstItems(pages, (page) => page.segment.blobItems, Number.POSITIVE_INFINITY);
   const others = listed.filter(({ name }) => name !== own);
-  const oldest = others.toSorted((left, right) => left.properties.lastModified.getTime() - right.properties.lastModified.getTime());
+  const oldest = others.toSorted(
+    (left, right) => left.properties.lastModified.getTime() - right.properties.lastModified.getTime(),
+  );
   for (const { name } of oldest.slice(0, Math.max(0, listed.length - QUARANTINE_MAX_COUNT))) {
     await unless(isMissing, container.getBlobClient(name).delete({ deleteSnapshots: "include", abortSignal }));
   }
 }
 
-/** Waits until the copy is whole. It ends after QUARANTINE_COPY_MS: a longer copy goes on by itself, and the next call finds it. */
+/**
+ * Waits until the copy is whole. It ends after QUARANTINE_COPY_MS: a longer copy goes on by itself, and the next call
+ * finds it.
+ */
 async function copied(copy: BlobClient, abortSignal: AbortSignal): Promise<void> {
   for (let waitedMs = 0; waitedMs <= QUARANTINE_COPY_MS; waitedMs += QUARANTINE_POLL_MS) {
     const { copyStatus, copyStatusDescription } = await copy.getProperties({ abortSignal });
     if (copyStatus === "success") return;
     if (copyStatus !== "pending") {
       await unless(isMissing, copy.delete({ deleteSnapshots: "include", abortSignal }));
-      throw new LeewardError("store-unavailable", `The copy into quarantine failed: ${copyStatusDescription ?? copyStatus ?? "no copy"}`);
+      throw new LeewardError(
+        "store-unavailable",
+        `The copy into quarantine failed: ${copyStatusDescription ?? copyStatus ?? "no copy"}`,
+      );
     }
     await new Promise((resolve) => setTimeout(resolve, QUARANTINE_POLL_MS));
   }
-  throw new LeewardError("store-unavailable", "The copy into quarantine still runs; the original stays until it is whole.");
+  throw new LeewardError(
+    "store-unavailable",
+    "The copy into quarantine still runs; the original stays until it is whole.",
+  );
 }
 
 /** Metadata travel in headers: printable ASCII only. */

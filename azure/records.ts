@@ -2,7 +2,13 @@ import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import type { BlobRequestConditions, ContainerClient } from "@azure/storage-blob";
 import { LeewardError } from "../replication/errors.ts";
-import { DELTA_MAX_BYTES, LIST_PAGE_MAX_COUNT, STORE_BLOB_WRITE_MS, STORE_READ_MS, STORE_WRITE_MS } from "../replication/limits.ts";
+import {
+  DELTA_MAX_BYTES,
+  LIST_PAGE_MAX_COUNT,
+  STORE_BLOB_WRITE_MS,
+  STORE_READ_MS,
+  STORE_WRITE_MS,
+} from "../replication/limits.ts";
 import type { RecordListing, RecordStore, StoredRecord } from "../replication/ports.ts";
 import type { BlobAccount } from "./connections.ts";
 import { isChanged, isContainerMissing, isMissing, isTaken, reading, unless, writing } from "./errors.ts";
@@ -25,7 +31,10 @@ export function openRecords(account: BlobAccount, containerName: string): Record
     // Sent once, for the same reason. A blob that is gone, or was never there, has no etag that could match.
     replace: (name, bytes, etag) =>
       writing("replace record", { container: containerName, name }, STORE_BLOB_WRITE_MS, (abortSignal) =>
-        unless((error) => isChanged(error) || isMissing(error), putBlob(once, name, bytes, { ifMatch: etag }, abortSignal)),
+        unless(
+          (error) => isChanged(error) || isMissing(error),
+          putBlob(once, name, bytes, { ifMatch: etag }, abortSignal),
+        ),
       ),
     // The last writer may win, so that a second landing of the same bytes is harmless.
     put: async (name, bytes) => {
@@ -46,30 +55,49 @@ export function openRecords(account: BlobAccount, containerName: string): Record
   };
 }
 
-async function readRecord(container: ContainerClient, name: string, maxBytes: number): Promise<StoredRecord | undefined> {
+async function readRecord(
+  container: ContainerClient,
+  name: string,
+  maxBytes: number,
+): Promise<StoredRecord | undefined> {
   const facts = { container: container.containerName, name };
   return reading("read record", facts, STORE_READ_MS, async (abortSignal) => {
     const answer = await unless(isMissing, container.getBlobClient(name).download(0, undefined, { abortSignal }));
     if (answer === undefined) return undefined;
     const { contentLength, etag, readableStreamBody } = answer;
     if (contentLength === undefined || etag === undefined || !(readableStreamBody instanceof Readable)) {
-      throw new LeewardError("store-unavailable", "The storage account answered a download without length, etag or body.", facts);
+      throw new LeewardError(
+        "store-unavailable",
+        "The storage account answered a download without length, etag or body.",
+        facts,
+      );
     }
     if (contentLength > maxBytes) {
       readableStreamBody.destroy();
-      throw new LeewardError("delta-too-large", `The blob ${name} has ${contentLength} bytes, at most ${maxBytes} are read.`, {
-        ...facts,
-        lengthBytes: contentLength,
-        maxBytes,
-        etag,
-      });
+      throw new LeewardError(
+        "delta-too-large",
+        `The blob ${name} has ${contentLength} bytes, at most ${maxBytes} are read.`,
+        {
+          ...facts,
+          lengthBytes: contentLength,
+          maxBytes,
+          etag,
+        },
+      );
     }
     return { bytes: await collect(readableStreamBody, contentLength, facts), etag };
   });
 }
 
-/** Exactly `lengthBytes` bytes: the answer's length is checked here, its content by the checksums of the domain (rule 6). */
-async function collect(body: Readable, lengthBytes: number, facts: Readonly<Record<string, string>>): Promise<Uint8Array> {
+/**
+ * Exactly `lengthBytes` bytes: the answer's length is checked here, its content by the checksums of the domain (rule
+ * 6).
+ */
+async function collect(
+  body: Readable,
+  lengthBytes: number,
+  facts: Readonly<Record<string, string>>,
+): Promise<Uint8Array> {
   const bytes = new Uint8Array(lengthBytes);
   let filledBytes = 0;
   for await (const chunk of body as AsyncIterable<Uint8Array>) {
@@ -77,7 +105,11 @@ async function collect(body: Readable, lengthBytes: number, facts: Readonly<Reco
     filledBytes += chunk.length;
   }
   if (filledBytes === lengthBytes) return bytes;
-  throw new LeewardError("store-unavailable", `The download brought ${filledBytes} bytes instead of ${lengthBytes}.`, facts);
+  throw new LeewardError(
+    "store-unavailable",
+    `The download brought ${filledBytes} bytes instead of ${lengthBytes}.`,
+    facts,
+  );
 }
 
 /** One Put Blob; the service checks the MD5 before it stores anything (rule 6). */
@@ -91,7 +123,10 @@ async function putBlob(
   const answer = await container.getBlockBlobClient(name).upload(bytes, bytes.length, {
     conditions,
     abortSignal,
-    blobHTTPHeaders: { blobContentMD5: createHash("md5").update(bytes).digest(), blobContentType: "application/octet-stream" },
+    blobHTTPHeaders: {
+      blobContentMD5: createHash("md5").update(bytes).digest(),
+      blobContentType: "application/octet-stream",
+    },
   });
   if (answer.etag === undefined) {
     throw new LeewardError("outcome-unknown", "The storage account answered a write without an etag.", { name });
@@ -100,7 +135,11 @@ async function putBlob(
 }
 
 /** The first write makes the container. A write that found none changed nothing, so it may be sent again. */
-async function inContainer<Result>(container: ContainerClient, abortSignal: AbortSignal, write: () => Promise<Result>): Promise<Result> {
+async function inContainer<Result>(
+  container: ContainerClient,
+  abortSignal: AbortSignal,
+  write: () => Promise<Result>,
+): Promise<Result> {
   try {
     return await write();
   } catch (error) {
@@ -110,7 +149,12 @@ async function inContainer<Result>(container: ContainerClient, abortSignal: Abor
   }
 }
 
-async function listRecords(container: ContainerClient, prefix: string, limit: number, after = ""): Promise<readonly RecordListing[]> {
+async function listRecords(
+  container: ContainerClient,
+  prefix: string,
+  limit: number,
+  after = "",
+): Promise<readonly RecordListing[]> {
   return reading("list records", { container: container.containerName, prefix }, STORE_READ_MS, async (abortSignal) => {
     // The store may skip what lies before `after`; the filter decides, since the store's start is inclusive.
     const start = after !== "" && after.startsWith(prefix) ? { startFrom: after } : {};

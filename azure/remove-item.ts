@@ -41,14 +41,16 @@ export async function removeCacheData(cache: BlobAccount, itemId: string): Promi
 /** Of the first page of the item's records those that go before the item itself. */
 async function removePage(records: RecordStore): Promise<{ readonly isPage: boolean }> {
   const listed = await records.list("", LIST_PAGE_MAX_COUNT);
-  const names = listed.map(({ name }) => name).filter((name) => name !== ITEM_RECORD && name !== PROGRESS_RECORD && !isLastingRecord(name));
+  const names = listed
+    .map(({ name }) => name)
+    .filter((name) => name !== ITEM_RECORD && name !== PROGRESS_RECORD && !isLastingRecord(name));
   await inLanes(DISK_REQUESTS_IN_FLIGHT, names, (name) => records.remove(name));
   return { isPage: listed.length === LIST_PAGE_MAX_COUNT };
 }
 
 /**
- * Without the first no worker begins anything, and without the second none goes on. A sweep, a heartbeat or an alert that had found the item before may have
- * written since then: that goes last.
+ * Without the first no worker begins anything, and without the second none goes on. A sweep, a heartbeat or an alert
+ * that had found the item before may have written since then: that goes last.
  */
 export async function forgetItem(target: BlobAccount, itemId: string): Promise<void> {
   const records = openRecords(target, itemContainer(itemId));

@@ -21,14 +21,20 @@ export function grantTerm(account: BlobAccount, clock: Clock, lengthMs: number):
   };
 }
 
-/** Who holds a grant sends it over https and in no other way. Storage on this very machine has no certificate (docs/azure-differences.md). */
+/**
+ * Who holds a grant sends it over https and in no other way. Storage on this very machine has no certificate
+ * (docs/azure-differences.md).
+ */
 export function grantProtocol(accountUrl: string): SASProtocol {
   const { protocol, hostname } = new URL(accountUrl);
   const local = protocol === "http:" && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
   return local ? SASProtocol.HttpsAndHttp : SASProtocol.Https;
 }
 
-/** What signs a grant: undefined for the account key, which the client holds, or a user delegation key for the whole term. */
+/**
+ * What signs a grant: undefined for the account key, which the client holds, or a user delegation key for the whole
+ * term.
+ */
 export async function signingKey(account: BlobAccount, term: GrantTerm): Promise<UserDelegationKey | undefined> {
   if (account.signer === "account-key") return undefined;
   return reading("get user delegation key", {}, STORE_READ_MS, (abortSignal) =>

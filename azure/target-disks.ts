@@ -10,13 +10,21 @@ import { isChanged, isMissing, isTaken, reading, unless, writing } from "./error
 /** Metadata of a snapshot that one of our points owns; names of metadata are lower-case identifiers. */
 export const POINT_METADATA = "leewardpoint";
 
-/** The target disks as page blobs. What the fence guards is sent once; reads and the create-only making of a blob are retried. */
+/**
+ * The target disks as page blobs. What the fence guards is sent once; reads and the create-only making of a blob are
+ * retried.
+ */
 export function openTargetDisks(account: BlobAccount): TargetDisks {
   const retrying = (disk: TargetDisk): PageBlobClient =>
-    account.retrying.getContainerClient(diskContainer(disk.itemId, disk.stream)).getPageBlobClient(diskBlobName(disk.diskId));
+    account.retrying
+      .getContainerClient(diskContainer(disk.itemId, disk.stream))
+      .getPageBlobClient(diskBlobName(disk.diskId));
   const once = (disk: TargetDisk): PageBlobClient =>
-    account.once.getContainerClient(diskContainer(disk.itemId, disk.stream)).getPageBlobClient(diskBlobName(disk.diskId));
-  const properties = (disk: TargetDisk): Promise<TargetDiskProperties | undefined> => readProperties(retrying(disk), factsOf(disk));
+    account.once
+      .getContainerClient(diskContainer(disk.itemId, disk.stream))
+      .getPageBlobClient(diskBlobName(disk.diskId));
+  const properties = (disk: TargetDisk): Promise<TargetDiskProperties | undefined> =>
+    readProperties(retrying(disk), factsOf(disk));
 
   return {
     properties,
@@ -43,11 +51,19 @@ export function openTargetDisks(account: BlobAccount): TargetDisks {
       // `max` answers success even when a higher number stands there (DESIGN 6 b), so that only a read tells.
       const found = await properties(disk);
       if (found !== undefined) return found.sequenceNumber;
-      throw new LeewardError("store-unavailable", `The target disk ${disk.diskId} vanished while it was claimed.`, factsOf(disk));
+      throw new LeewardError(
+        "store-unavailable",
+        `The target disk ${disk.diskId} vanished while it was claimed.`,
+        factsOf(disk),
+      );
     },
     writePages: async (disk, offsetBytes, bytes, generation) => {
       const facts = { ...factsOf(disk), offsetBytes, lengthBytes: bytes.length, generation };
-      invariant(aligned(offsetBytes, bytes.length) && bytes.length <= PUT_PAGE_MAX_BYTES, "a Put Page is aligned and at most 4 MiB", facts);
+      invariant(
+        aligned(offsetBytes, bytes.length) && bytes.length <= PUT_PAGE_MAX_BYTES,
+        "a Put Page is aligned and at most 4 MiB",
+        facts,
+      );
       await writing("write pages", facts, STORE_WRITE_MS, (abortSignal) =>
         once(disk).uploadPages(bytes, offsetBytes, bytes.length, {
           abortSignal,
@@ -60,7 +76,10 @@ export function openTargetDisks(account: BlobAccount): TargetDisks {
       const facts = { ...factsOf(disk), offsetBytes, lengthBytes, generation };
       invariant(aligned(offsetBytes, lengthBytes), "a Clear Pages is aligned", facts);
       await writing("clear pages", facts, STORE_WRITE_MS, (abortSignal) =>
-        once(disk).clearPages(offsetBytes, lengthBytes, { abortSignal, conditions: { ifSequenceNumberLessThanOrEqualTo: generation } }),
+        once(disk).clearPages(offsetBytes, lengthBytes, {
+          abortSignal,
+          conditions: { ifSequenceNumberLessThanOrEqualTo: generation },
+        }),
       );
     },
     // Sent once: sent again after a lost answer it would leave a second snapshot under the same point.
@@ -68,12 +87,20 @@ export function openTargetDisks(account: BlobAccount): TargetDisks {
       const answer = await writing("snapshot", { ...factsOf(disk), pointId }, STORE_WRITE_MS, (abortSignal) =>
         unless(
           isChanged,
-          once(disk).createSnapshot({ abortSignal, conditions: { ifMatch: etag }, metadata: { [POINT_METADATA]: pointId } }),
+          once(disk).createSnapshot({
+            abortSignal,
+            conditions: { ifMatch: etag },
+            metadata: { [POINT_METADATA]: pointId },
+          }),
         ),
       );
       if (answer === undefined) return undefined;
       if (answer.snapshot !== undefined) return answer.snapshot;
-      throw new LeewardError("outcome-unknown", "The storage account answered a snapshot without its id.", factsOf(disk));
+      throw new LeewardError(
+        "outcome-unknown",
+        "The storage account answered a snapshot without its id.",
+        factsOf(disk),
+      );
     },
   };
 }

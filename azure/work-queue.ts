@@ -11,7 +11,9 @@ export function openWorkQueue(queues: QueueServiceClient): WorkQueue {
       const queue = queues.getQueueClient(queueOf(message));
       const visibilityTimeout = Math.ceil(Math.min(Math.max(delayMs, 0), QUEUE_DELAY_MAX_MS) / 1000);
       await writing("send message", { queue: queue.name, message: message.kind }, STORE_WRITE_MS, (abortSignal) =>
-        inQueue(queue, abortSignal, () => queue.sendMessage(encodeMessage(message), { abortSignal, visibilityTimeout })),
+        inQueue(queue, abortSignal, () =>
+          queue.sendMessage(encodeMessage(message), { abortSignal, visibilityTimeout }),
+        ),
       );
     },
   };
@@ -34,7 +36,11 @@ function queueOf(message: WorkMessage): string {
 }
 
 /** The first message makes the queue. */
-async function inQueue<Result>(queue: QueueClient, abortSignal: AbortSignal, send: () => Promise<Result>): Promise<Result> {
+async function inQueue<Result>(
+  queue: QueueClient,
+  abortSignal: AbortSignal,
+  send: () => Promise<Result>,
+): Promise<Result> {
   try {
     return await send();
   } catch (error) {

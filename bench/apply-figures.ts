@@ -20,8 +20,9 @@ const FAR_SINGLE_WRITES = 300;
 const DISTANCE_MS = 5;
 
 /**
- * A backlog of 5 s epochs of the trace, applied by the engine, against the same guest writes sent as they came. Every round measures all ways one after the
- * other on the same store, in turning order, so that a slow moment of the machine hits them alike; the figures are medians of the rounds' ratios.
+ * A backlog of 5 s epochs of the trace, applied by the engine, against the same guest writes sent as they came. Every
+ * round measures all ways one after the other on the same store, in turning order, so that a slow moment of the machine
+ * hits them alike; the figures are medians of the rounds' ratios.
  */
 export async function traceFigures(
   stores: ItemStores,
@@ -48,7 +49,8 @@ export async function traceFigures(
       const itemId = `far-${round}`;
       return bytesOf(writes) / (await timeEngine(far, itemId, disks, [...deltasOf(itemId, disks, epochs, content)]));
     },
-    farOne: async (round) => bytesOf(farSingle) / (await timeEachWrite(far, `far-one-${round}`, disks, farSingle, 1, content)),
+    farOne: async (round) =>
+      bytesOf(farSingle) / (await timeEachWrite(far, `far-one-${round}`, disks, farSingle, 1, content)),
   });
   return [
     {
@@ -74,8 +76,9 @@ export async function traceFigures(
 }
 
 /**
- * Sequential content, as initial replication sends it, against plain Put Pages of 4 MiB at the same concurrency. The figure is the one on text-like content,
- * the trace's; incompressible content is the worst case, for the target then takes every byte twice, in the journal and in the pages.
+ * Sequential content, as initial replication sends it, against plain Put Pages of 4 MiB at the same concurrency. The
+ * figure is the one on text-like content, the trace's; incompressible content is the worst case, for the target then
+ * takes every byte twice, in the journal and in the pages.
  */
 export async function sequentialFigures(stores: ItemStores, rounds: number): Promise<readonly Figure[]> {
   const writes: readonly TraceWrite[] = Array.from({ length: 24 }, (_, index) => ({
@@ -91,12 +94,16 @@ export async function sequentialFigures(stores: ItemStores, rounds: number): Pro
   const text = textContent(7, PUT_PAGE_MAX_BYTES);
   const engine = (kind: string, content: Content) => async (round: number) => {
     const itemId = `sequential-${kind}-${round}`;
-    return bytesOf(writes) / (await timeEngine(stores, itemId, disks, [...deltasOf(itemId, disks, epochsOf(writes, 1_000), content)]));
+    return (
+      bytesOf(writes) /
+      (await timeEngine(stores, itemId, disks, [...deltasOf(itemId, disks, epochsOf(writes, 1_000), content)]))
+    );
   };
   const rates = await inTurns(rounds, {
     text: engine("text", () => text),
     best: async (round) =>
-      bytesOf(writes) / (await timeEachWrite(stores, `best-${round}`, disks, writes, PAGE_WRITES_IN_FLIGHT, () => text)),
+      bytesOf(writes) /
+      (await timeEachWrite(stores, `best-${round}`, disks, writes, PAGE_WRITES_IN_FLIGHT, () => text)),
     noise: engine("noise", () => noise),
   });
   return [

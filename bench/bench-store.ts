@@ -27,7 +27,8 @@ export async function startBenchStore(): Promise<BenchStore> {
     async counts() {
       const sums = new Map<string, number>();
       for (const account of accounts) {
-        for (const [operation, count] of await account.counts()) sums.set(operation, (sums.get(operation) ?? 0) + count);
+        for (const [operation, count] of await account.counts())
+          sums.set(operation, (sums.get(operation) ?? 0) + count);
       }
       return sums;
     },
@@ -46,7 +47,10 @@ interface Account {
 
 async function startAccount(name: string, folder: string): Promise<Account> {
   // Runs from the sources and from the build.
-  const child = fork(join(import.meta.dirname, `storage-process${extname(import.meta.filename)}`), [name, join(folder, name)]);
+  const child = fork(join(import.meta.dirname, `storage-process${extname(import.meta.filename)}`), [
+    name,
+    join(folder, name),
+  ]);
   const [ready] = (await once(child, "message")) as [Pick<Account, "connectionString">];
   return {
     ...ready,

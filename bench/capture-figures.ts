@@ -18,7 +18,10 @@ const NEEDED_BYTES = 4 * GIB;
 const SERVERS = ["leeward", "nbdkit", "qemu-nbd"] as const;
 type ServerName = (typeof SERVERS)[number];
 
-/** Site Recovery's churn limits of one VM in MB/s: the usual one and "high churn". Its tables reckon with requests of 8 to 32 KiB. */
+/**
+ * Site Recovery's churn limits of one VM in MB/s: the usual one and "high churn". Its tables reckon with requests of 8
+ * to 32 KiB.
+ */
 const DEMANDS_MB = [54, 100] as const;
 const DEMAND_BLOCK_BYTES = 16 * 1024;
 const DEMAND_SECONDS = 8;
@@ -30,9 +33,9 @@ const OUTAGE_SECONDS = 15;
 const OUTAGE_SAID_SECONDS = 60;
 
 /**
- * What capturing costs the guest and the machine: the mobility service against servers that only store, on one image, in one run, with one fio job. Every
- * write of the service goes into its journal, its image and a sealed delta, which an HTTP server in this process takes. `missing` names the tools for
- * want of which there is no figure.
+ * What capturing costs the guest and the machine: the mobility service against servers that only store, on one image,
+ * in one run, with one fio job. Every write of the service goes into its journal, its image and a sealed delta, which
+ * an HTTP server in this process takes. `missing` names the tools for want of which there is no figure.
  */
 export async function captureFigures(rounds: number): Promise<CaptureFigures> {
   const tools = missingCaptureTools();
@@ -43,7 +46,11 @@ export async function captureFigures(rounds: number): Promise<CaptureFigures> {
   try {
     const bench: Bench = { folder, imagePath: join(folder, "disk.img"), cache };
     await fillImage(bench.imagePath);
-    const figures = [...(await speedFigures(bench, rounds)), ...(await churnFigures(bench)), ...(await outageFigures(bench))];
+    const figures = [
+      ...(await speedFigures(bench, rounds)),
+      ...(await churnFigures(bench)),
+      ...(await outageFigures(bench)),
+    ];
     return { kind: "figures", place: place.text, figures };
   } finally {
     await cache.stop();
@@ -55,13 +62,18 @@ type CaptureFigures =
   | { readonly kind: "figures"; readonly place: string; readonly figures: readonly Figure[] }
   | { readonly kind: "missing"; readonly tools: readonly string[] };
 
-/** Image, journal and spool in memory where there is room, so that the figures are about the programs and not about this machine's disk. */
+/**
+ * Image, journal and spool in memory where there is room, so that the figures are about the programs and not about this
+ * machine's disk.
+ */
 async function placeForFiles(): Promise<{ readonly path: string; readonly text: string }> {
   const free = await statfs(MEMORY_FOLDER).then(
     ({ bavail, bsize }) => bavail * bsize,
     () => 0,
   );
-  return free >= NEEDED_BYTES ? { path: MEMORY_FOLDER, text: "files in memory" } : { path: tmpdir(), text: "files on this machine's disk" };
+  return free >= NEEDED_BYTES
+    ? { path: MEMORY_FOLDER, text: "files in memory" }
+    : { path: tmpdir(), text: "files on this machine's disk" };
 }
 
 interface Bench {
@@ -70,7 +82,10 @@ interface Bench {
   readonly cache: BenchCache;
 }
 
-/** Zeros, so that there is no initial replication to speak of; written, because otherwise the first writer would pay for allocating the blocks. */
+/**
+ * Zeros, so that there is no initial replication to speak of; written, because otherwise the first writer would pay for
+ * allocating the blocks.
+ */
 async function fillImage(path: string): Promise<void> {
   const file = await open(path, "w");
   const chunk = Buffer.alloc(4 * MIB);
@@ -80,7 +95,10 @@ async function fillImage(path: string): Promise<void> {
 }
 
 let services = 0;
-async function withService<Result>({ folder, imagePath, cache }: Bench, use: (service: BenchService) => Promise<Result>): Promise<Result> {
+async function withService<Result>(
+  { folder, imagePath, cache }: Bench,
+  use: (service: BenchService) => Promise<Result>,
+): Promise<Result> {
   const own = await mkdtemp(join(folder, `service-${++services}-`));
   const service = await startBenchService(own, imagePath, cache);
   try {
@@ -111,7 +129,12 @@ async function speedFigures(bench: Bench, rounds: number): Promise<readonly Figu
 }
 
 /** The order changes from round to round, so that none always has the warmer machine. */
-async function onEveryServer(bench: Bench, service: BenchService, shape: Shape, round: number): Promise<Record<ServerName, FioResult>> {
+async function onEveryServer(
+  bench: Bench,
+  service: BenchService,
+  shape: Shape,
+  round: number,
+): Promise<Record<ServerName, FioResult>> {
   const results: Partial<Record<ServerName, FioResult>> = {};
   for (let turn = 0; turn < SERVERS.length; turn += 1) {
     const name = SERVERS[(turn + round) % SERVERS.length] ?? "leeward";
@@ -131,8 +154,10 @@ async function onEveryServer(bench: Bench, service: BenchService, shape: Shape, 
 }
 
 function shapeFigures(name: string, rounds: readonly Record<ServerName, FioResult>[], goal: number): readonly Figure[] {
-  const ratio = (server: ServerName): number => median(rounds.map((each) => each[server].bytesPerSecond / each.nbdkit.bytesPerSecond));
-  const of = (server: ServerName, value: (result: FioResult) => number): number => median(rounds.map((each) => value(each[server])));
+  const ratio = (server: ServerName): number =>
+    median(rounds.map((each) => each[server].bytesPerSecond / each.nbdkit.bytesPerSecond));
+  const of = (server: ServerName, value: (result: FioResult) => number): number =>
+    median(rounds.map((each) => value(each[server])));
   const latency = (server: ServerName): readonly Figure[] => [
     { name: `  latency p50, ${server}`, value: of(server, (result) => result.p50Us), unit: "us", goal: undefined },
     { name: `  latency p99, ${server}`, value: of(server, (result) => result.p99Us), unit: "us", goal: undefined },
@@ -140,7 +165,12 @@ function shapeFigures(name: string, rounds: readonly Record<ServerName, FioResul
   return [
     { name: `${name}, capture on / nbdkit file`, value: ratio("leeward"), unit: "x", goal: atLeast(goal) },
     { name: `  qemu-nbd / nbdkit file`, value: ratio("qemu-nbd"), unit: "x", goal: undefined },
-    { name: `  nbdkit file`, value: of("nbdkit", (result) => result.bytesPerSecond / MIB), unit: "MiB/s", goal: undefined },
+    {
+      name: `  nbdkit file`,
+      value: of("nbdkit", (result) => result.bytesPerSecond / MIB),
+      unit: "MiB/s",
+      goal: undefined,
+    },
     ...SERVERS.flatMap(latency),
   ];
 }
@@ -149,7 +179,14 @@ function shapeFigures(name: string, rounds: readonly Record<ServerName, FioResul
 async function churnFigures(bench: Bench): Promise<readonly Figure[]> {
   const figures: Figure[] = [];
   const churn = (service: BenchService, bytesPerSecond: number, seconds: number): Promise<FioResult> =>
-    runFio({ ...SMALL, blockBytes: DEMAND_BLOCK_BYTES, sizeBytes: DISK_BYTES, seconds, bytesPerSecond, socketPath: service.socketPath });
+    runFio({
+      ...SMALL,
+      blockBytes: DEMAND_BLOCK_BYTES,
+      sizeBytes: DISK_BYTES,
+      seconds,
+      bytesPerSecond,
+      socketPath: service.socketPath,
+    });
   await withService(bench, async (service) => {
     for (const demand of DEMANDS_MB) {
       const { bytesPerSecond, p99Us } = await churn(service, demand * 1e6, DEMAND_SECONDS);
@@ -184,7 +221,10 @@ async function churnFigures(bench: Bench): Promise<readonly Figure[]> {
   return figures;
 }
 
-/** The cache is away, comes back, and the backlog drains while the guest writes on. In bytes of deltas, which is what waits. */
+/**
+ * The cache is away, comes back, and the backlog drains while the guest writes on. In bytes of deltas, which is what
+ * waits.
+ */
 async function outageFigures(bench: Bench): Promise<readonly Figure[]> {
   const { cache } = bench;
   return withService(bench, async (service) => {

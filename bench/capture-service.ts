@@ -19,7 +19,9 @@ const WAIT_MS = 120_000;
 /** USER_HZ, which Linux fixes at 100 for /proc/<pid>/stat (proc(5)). */
 const TICKS_PER_SECOND = 100;
 
-/** A control plane and a cache that take everything and keep nothing, so that the figures are about the service alone. */
+/**
+ * A control plane and a cache that take everything and keep nothing, so that the figures are about the service alone.
+ */
 export interface BenchCache {
   readonly apiUrl: string;
   /** While true every upload is answered with 503, as a cache account that is away does. */
@@ -113,8 +115,18 @@ export async function startBenchService(folder: string, imagePath: string, cache
   const stateFolder = join(folder, "state");
   const configuration = join(folder, "mobility.json");
   const disks = [{ id: "disk", path: imagePath }];
-  const settings = { itemId: ITEM_ID, apiUrl: cache.apiUrl, registrationToken: "bench", machineId: "bench", stateFolder, disks };
-  await writeFile(configuration, JSON.stringify({ ...settings, nbd: { socketPath }, epochMaxAgeMs: EPOCH_MS, heartbeatMs: HEARTBEAT_MS }));
+  const settings = {
+    itemId: ITEM_ID,
+    apiUrl: cache.apiUrl,
+    registrationToken: "bench",
+    machineId: "bench",
+    stateFolder,
+    disks,
+  };
+  await writeFile(
+    configuration,
+    JSON.stringify({ ...settings, nbd: { socketPath }, epochMaxAgeMs: EPOCH_MS, heartbeatMs: HEARTBEAT_MS }),
+  );
   const child = await startChild({
     name: "mobility service",
     script: mobilityProgram(),

@@ -1,6 +1,8 @@
 import * as df from "durable-functions";
 
-/** What the figures of the Durable engine run: loading this file registers it, so the registration must be open before. */
+/**
+ * What the figures of the Durable engine run: loading this file registers it, so the registration must be open before.
+ */
 export const SEQUENCE = "sequence";
 export const FAN_OUT = "fanOut";
 export const FAN_OUT_WIDTH = 20;

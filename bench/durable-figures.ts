@@ -32,8 +32,9 @@ interface App {
 }
 
 /**
- * Orchestrations of the real SDK through the host's own way of calling functions, on the engine itself: no HTTP, nothing logged, each instance purged when it
- * has ended. The state is in a SQLite file as the local cloud keeps it, or in memory.
+ * Orchestrations of the real SDK through the host's own way of calling functions, on the engine itself: no HTTP,
+ * nothing logged, each instance purged when it has ended. The state is in a SQLite file as the local cloud keeps it, or
+ * in memory.
  */
 export async function durableFigures(): Promise<readonly Figure[]> {
   const app = await loadApp();
@@ -103,7 +104,13 @@ interface Rate {
   readonly perProcessorSecond: number;
 }
 
-async function rate({ functions, invoker }: App, store: DurableStore, name: string, count: number, atOnce: number): Promise<Rate> {
+async function rate(
+  { functions, invoker }: App,
+  store: DurableStore,
+  name: string,
+  count: number,
+  atOnce: number,
+): Promise<Rate> {
   const engine = createEngine({
     ...LIMITS,
     store,
@@ -138,7 +145,8 @@ async function runMany(engine: DurableEngine, name: string, count: number, atOnc
   await inLanes(atOnce, ids, async (instanceId) => {
     await engine.create({ name, instanceId, input: "1", version: "" });
     await engine.ended(instanceId, 60_000);
-    if (engine.find(instanceId)?.status !== "Completed") throw new Error(`Orchestration ${instanceId} did not complete.`);
+    if (engine.find(instanceId)?.status !== "Completed")
+      throw new Error(`Orchestration ${instanceId} did not complete.`);
     await engine.purge([instanceId]);
   });
 }

@@ -13,9 +13,14 @@ import type { TraceWrite } from "./trace.ts";
 
 const NEVER_MS = 24 * 3_600_000;
 const clock = { now: () => Date.now() };
-const timer = { pause: (durationMs: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, durationMs)) };
+const timer = {
+  pause: (durationMs: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, durationMs)),
+};
 
-/** A new item whose recovery points come so seldom that only the first one, at the first boundary, is in the measurement. */
+/**
+ * A new item whose recovery points come so seldom that only the first one, at the first boundary, is in the
+ * measurement.
+ */
 export async function protect(stores: ItemStores, itemId: string, disks: readonly DiskDescription[]): Promise<void> {
   const context = { stores, clock, ids: { next: () => NONCE } };
   await protectItem(context, { itemId, disks, policy: { pointIntervalMs: NEVER_MS, retentionMs: NEVER_MS } });
@@ -25,7 +30,10 @@ export function workerContext(stores: ItemStores): ApplyContext {
   return { stores, clock, timer, holder: "bench", deadlineMs: Date.now() + NEVER_MS, log: () => undefined };
 }
 
-/** Milliseconds from the claim of a new item until all its deltas are applied and it is let go. The deltas lie in the cache before. */
+/**
+ * Milliseconds from the claim of a new item until all its deltas are applied and it is let go. The deltas lie in the
+ * cache before.
+ */
 export async function timeEngine(
   stores: ItemStores,
   itemId: string,
@@ -57,7 +65,12 @@ export async function timeEachWrite(
   for (const disk of disks) await stores.disks.create({ itemId, stream: 1, diskId: disk.id }, disk.sizeBytes);
   const startedMs = performance.now();
   await inLanes(inFlight, writes, async (write) => {
-    await stores.disks.writePages({ itemId, stream: 1, diskId: disks[write.disk]?.id ?? "" }, write.offsetBytes, content(write), 0);
+    await stores.disks.writePages(
+      { itemId, stream: 1, diskId: disks[write.disk]?.id ?? "" },
+      write.offsetBytes,
+      content(write),
+      0,
+    );
   });
   return performance.now() - startedMs;
 }

@@ -9,17 +9,22 @@ import type { TraceWrite } from "./trace.ts";
 
 const DISK_BYTES = 24 * 1024 * 1024;
 const FILES = 16;
-/** Four files of 1 to 48 KiB in an epoch of 5 s: seldom enough that merging the journal's blocks does not make the figure. */
+/**
+ * Four files of 1 to 48 KiB in an epoch of 5 s: seldom enough that merging the journal's blocks does not make the
+ * figure.
+ */
 const FILE_INTERVAL_MS = 1_250;
 
 /**
- * Bytes sent on a real ext4 file system, made with its own tools: text files are added one after the other, and the writes are those of a kernel, in ext4's
- * order: data, journal, metadata in place. `missing` names the tools for want of which there is no figure.
+ * Bytes sent on a real ext4 file system, made with its own tools: text files are added one after the other, and the
+ * writes are those of a kernel, in ext4's order: data, journal, metadata in place. `missing` names the tools for want
+ * of which there is no figure.
  */
 export async function ext4Figures(
   seed: number,
 ): Promise<
-  { readonly kind: "figures"; readonly figures: readonly Figure[] } | { readonly kind: "missing"; readonly tools: readonly string[] }
+  | { readonly kind: "figures"; readonly figures: readonly Figure[] }
+  | { readonly kind: "missing"; readonly tools: readonly string[] }
 > {
   const tools = missingExt4Tools();
   if (tools.length > 0) return { kind: "missing", tools };
@@ -29,13 +34,23 @@ export async function ext4Figures(
     const disks = [{ id: "files", sizeBytes: DISK_BYTES, sectorSizeBytes: 512 }] as const;
     const guestBytes = writes.reduce((sum, write) => sum + write.lengthBytes, 0);
     let sentBytes = 0;
-    for (const delta of deltasOf("ext4", disks, epochsOf(writes, 5_000), ({ content }) => contents[content] ?? new Uint8Array())) {
+    for (const delta of deltasOf(
+      "ext4",
+      disks,
+      epochsOf(writes, 5_000),
+      ({ content }) => contents[content] ?? new Uint8Array(),
+    )) {
       sentBytes += delta.bytes.length;
     }
     return {
       kind: "figures",
       figures: [
-        { name: "bytes sent / guest bytes, text files on ext4, 5 s epochs", value: sentBytes / guestBytes, unit: "x", goal: atMost(0.45) },
+        {
+          name: "bytes sent / guest bytes, text files on ext4, 5 s epochs",
+          value: sentBytes / guestBytes,
+          unit: "x",
+          goal: atMost(0.45),
+        },
       ],
     };
   } finally {
@@ -54,7 +69,13 @@ async function fileSystemTrace(
   const contents: Uint8Array[] = [];
   for (let number = 1; number <= FILES; number += 1) {
     for (const { offsetBytes, bytes } of await addExt4File(shadow, number, seed)) {
-      writes.push({ atMs: (number - 1) * FILE_INTERVAL_MS, disk: 0, offsetBytes, lengthBytes: bytes.length, content: contents.length });
+      writes.push({
+        atMs: (number - 1) * FILE_INTERVAL_MS,
+        disk: 0,
+        offsetBytes,
+        lengthBytes: bytes.length,
+        content: contents.length,
+      });
       contents.push(bytes);
     }
   }

@@ -20,17 +20,27 @@ const TOGETHER = Array.from({ length: 10 }, (_, index) => `ten-${index}`);
 /** Reading ten machines of 2 GiB each on a machine with other work. */
 const STAGE_MS = 900_000;
 const LOOK_MS = 250;
-/** Ten machines are looked at in the process that serves the whole cloud: asking more often would cost what is measured. It counts as time in full. */
+/**
+ * Ten machines are looked at in the process that serves the whole cloud: asking more often would cost what is measured.
+ * It counts as time in full.
+ */
 const FINE_LOOK_MS = 100;
 
 /**
- * From the call of a failover until the target machine runs and the job has succeeded, on the whole local cloud, whose Resource Manager answers as soon as its
- * work is done: what remains is Leeward's own time. The machines were protected by their ids, hold some MiB and have a recovery point. First a few one after
- * the other while nothing else is protected, then ten at once.
+ * From the call of a failover until the target machine runs and the job has succeeded, on the whole local cloud, whose
+ * Resource Manager answers as soon as its work is done: what remains is Leeward's own time. The machines were protected
+ * by their ids, hold some MiB and have a recovery point. First a few one after the other while nothing else is
+ * protected, then ten at once.
  */
 export async function failoverFigures(seed: number): Promise<readonly Figure[]> {
   const folder = await mkdtemp(join(tmpdir(), "leeward-failover-"));
-  const cloud = await startCloud({ folder, ports: FREE_PORTS, persistence: "disk", schedules: SCHEDULES, random: seededRandom(seed) });
+  const cloud = await startCloud({
+    folder,
+    ports: FREE_PORTS,
+    persistence: "disk",
+    schedules: SCHEDULES,
+    random: seededRandom(seed),
+  });
   try {
     const alone: number[] = [];
     const points = await protectMachines(cloud, ALONE);
@@ -41,7 +51,12 @@ export async function failoverFigures(seed: number): Promise<readonly Figure[]> 
     return [
       { name: `${what}: one VM (${ALONE.length} of them)`, value: one, unit: "s", goal: atMost(3) },
       { name: `${what}: ${TOGETHER.length} VMs at once`, value: ten, unit: "s", goal: undefined },
-      { name: `the same, ${TOGETHER.length} VMs at once in relation to one`, value: ten / one, unit: "x", goal: atMost(4) },
+      {
+        name: `the same, ${TOGETHER.length} VMs at once in relation to one`,
+        value: ten / one,
+        unit: "x",
+        goal: atMost(4),
+      },
     ];
   } finally {
     await cloud.stop();
@@ -97,7 +112,8 @@ const itemPath = (name: string): string => `replicationProtectedItems/${name}`;
 async function jobSucceeded(cloud: Cloud, job: unknown): Promise<boolean> {
   const found = await ask(cloud, "GET", `replicationJobs/${textOf(job, "name") ?? ""}`);
   const state = textOf(found, "state");
-  if (state === "Failed" || state === "Cancelled") throw new Error(`The job ended as ${state}: ${JSON.stringify(listOf(found, "errors"))}`);
+  if (state === "Failed" || state === "Cancelled")
+    throw new Error(`The job ended as ${state}: ${JSON.stringify(listOf(found, "errors"))}`);
   return state === "Succeeded";
 }
 
@@ -112,8 +128,10 @@ async function ask({ app, secrets }: Cloud, method: string, path: string, body?:
   return JSON.parse(text);
 }
 
-const each = <Item, Result>(items: readonly Item[], work: (item: Item) => Promise<Result>): Promise<readonly Result[]> =>
-  Promise.all(items.map(work));
+const each = <Item, Result>(
+  items: readonly Item[],
+  work: (item: Item) => Promise<Result>,
+): Promise<readonly Result[]> => Promise.all(items.map(work));
 
 async function until(what: string, patienceMs: number, lookMs: number, reached: () => Promise<boolean>): Promise<void> {
   const endMs = performance.now() + patienceMs;

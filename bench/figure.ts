@@ -1,4 +1,6 @@
-/** One measured number with the goal it is held against, if it has one. Ratios compare two measurements of the same run. */
+/**
+ * One measured number with the goal it is held against, if it has one. Ratios compare two measurements of the same run.
+ */
 export interface Figure {
   readonly name: string;
   readonly value: number;
@@ -9,7 +11,8 @@ export interface Figure {
 
 type Goal = { readonly kind: "at-least" | "at-most"; readonly bound: number };
 
-export const atMost = (bound: number | undefined): Goal | undefined => (bound === undefined ? undefined : { kind: "at-most", bound });
+export const atMost = (bound: number | undefined): Goal | undefined =>
+  bound === undefined ? undefined : { kind: "at-most", bound };
 
 export const atLeast = (bound: number): Goal => ({ kind: "at-least", bound });
 

@@ -36,7 +36,10 @@ export interface FioResult {
   readonly p99Us: number;
 }
 
-/** One fio job over its own NBD engine on the default export. The content does not compress: every engine works on the same random blocks. */
+/**
+ * One fio job over its own NBD engine on the default export. The content does not compress: every engine works on the
+ * same random blocks.
+ */
 export async function runFio(job: FioJob): Promise<FioResult> {
   const rate = job.bytesPerSecond === undefined ? [] : [`--rate=${job.bytesPerSecond}`];
   const { stdout } = await run(

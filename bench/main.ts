@@ -65,12 +65,20 @@ try {
 if (values["no-capture"]) print("\nCapturing: left out (--no-capture).");
 else {
   const capture = await captureFigures(ROUNDS);
-  if (capture.kind === "figures") section(`Capturing, ${capture.place} (medians of ratios within a round)`, capture.figures);
-  else print(`\nCapturing: no figure, because this machine lacks ${capture.tools.join(", ")} (packages fio, nbdkit, qemu-utils).`);
+  if (capture.kind === "figures")
+    section(`Capturing, ${capture.place} (medians of ratios within a round)`, capture.figures);
+  else
+    print(
+      `\nCapturing: no figure, because this machine lacks ${capture.tools.join(", ")} (packages fio, nbdkit, qemu-utils).`,
+    );
 }
 
 if (values["no-failover"]) print("\nFailover: left out (--no-failover).");
-else section("Failover: the whole product on the local cloud, Resource Manager without delays of its own", await failoverFigures(seed));
+else
+  section(
+    "Failover: the whole product on the local cloud, Resource Manager without delays of its own",
+    await failoverFigures(seed),
+  );
 
 if (values["no-rpo"]) print("\nRecovery point objective: left out (--no-rpo).");
 else section("Recovery point objective: the whole product on the local cloud", await rpoFigures(seed));

@@ -16,18 +16,30 @@ const EPOCHS = [
 /** Compressing takes its time, and the share of the bytes is the same everywhere in the trace. */
 const SENT_PART_MS = 300_000;
 
-/** Put Pages per guest write and bytes sent per guest byte, each epoch for itself, on the trace alone: nothing here depends on the machine. */
+/**
+ * Put Pages per guest write and bytes sent per guest byte, each epoch for itself, on the trace alone: nothing here
+ * depends on the machine.
+ */
 export function mergingFigures(trace: readonly TraceWrite[], disks: readonly DiskDescription[]): readonly Figure[] {
   const pages = EPOCHS.map(({ epochMs, pages }): Figure => {
     const putPages = epochsOf(trace, epochMs)
-      .map((epoch) => planPages([extentsOf(epoch, disks.length)]).filter((operation) => operation.kind === "put").length)
+      .map(
+        (epoch) => planPages([extentsOf(epoch, disks.length)]).filter((operation) => operation.kind === "put").length,
+      )
       .reduce((sum, count) => sum + count, 0);
-    return { name: `Put Pages per guest write, ${epochMs / 1000} s epochs`, value: putPages / trace.length, unit: "", goal: atMost(pages) };
+    return {
+      name: `Put Pages per guest write, ${epochMs / 1000} s epochs`,
+      value: putPages / trace.length,
+      unit: "",
+      goal: atMost(pages),
+    };
   });
   const part = trace.filter((write) => write.atMs < SENT_PART_MS);
   const guestBytes = part.reduce((sum, write) => sum + write.lengthBytes, 0);
   let sentBytes = 0;
-  for (const delta of deltasOf("bench", disks, epochsOf(part, 5_000), (write) => textContent(write.content, write.lengthBytes))) {
+  for (const delta of deltasOf("bench", disks, epochsOf(part, 5_000), (write) =>
+    textContent(write.content, write.lengthBytes),
+  )) {
     sentBytes += delta.bytes.length;
   }
   const sent: Figure = {

@@ -11,8 +11,8 @@ import type { TraceWrite } from "./trace.ts";
 const EPOCHS = 25;
 
 /**
- * What both accounts are asked for in each epoch, the upload by the mobility service included, while deltas arrive in order and one worker stays warm.
- * The first epoch is not counted: it has the claim and the first recovery point in it.
+ * What both accounts are asked for in each epoch, the upload by the mobility service included, while deltas arrive in
+ * order and one worker stays warm. The first epoch is not counted: it has the claim and the first recovery point in it.
  */
 export async function operationFigures(
   store: BenchStore,
@@ -32,7 +32,8 @@ export async function operationFigures(
   await applySlice(
     {
       ...context,
-      // The warm holder is told of each delta when it is there, one at a time, as a service that cuts an epoch every five seconds would have it.
+      // The warm holder is told of each delta when it is there, one at a time, as a service that cuts an epoch every
+      // five seconds would have it.
       awaitHint: async () => {
         if (arrived === 1) before = await store.counts();
         const delta = deltas[arrived];
@@ -55,7 +56,12 @@ export async function operationFigures(
   const perEpoch = (pattern: RegExp): number =>
     counted.reduce((sum, { operation, count }) => sum + (pattern.test(operation) ? count : 0), 0) / (EPOCHS - 1);
   return [
-    { name: "LIST calls while deltas arrive in order", value: perEpoch(/List/), unit: "", goal: { kind: "at-most", bound: 0 } },
+    {
+      name: "LIST calls while deltas arrive in order",
+      value: perEpoch(/List/),
+      unit: "",
+      goal: { kind: "at-most", bound: 0 },
+    },
     {
       name: "blob operations per VM-epoch other than page writes, warm holder",
       value: perEpoch(/^(?!PageBlob_(UploadPages|ClearPages)$)/),

@@ -45,9 +45,10 @@ const CONTENT_BYTES = 64 * 1024;
 const CONTENT_COUNT = 256;
 
 /**
- * The whole product on the local cloud, all of it on this one machine: the trace is written through NBD at half of the rate that the pipeline can sustain, with
- * epochs of 5 s. The recovery point objective at a moment is the age of the oldest guest write that is not yet applied at the target (0 when there is none):
- * what would be lost if the source vanished then. It is asked every 250 ms while the load lasts.
+ * The whole product on the local cloud, all of it on this one machine: the trace is written through NBD at half of the
+ * rate that the pipeline can sustain, with epochs of 5 s. The recovery point objective at a moment is the age of the
+ * oldest guest write that is not yet applied at the target (0 when there is none): what would be lost if the source
+ * vanished then. It is asked every 250 ms while the load lasts.
  */
 export async function rpoFigures(seed: number): Promise<readonly Figure[]> {
   const folder = await mkdtemp(join(tmpdir(), "leeward-rpo-"));
@@ -58,8 +59,14 @@ export async function rpoFigures(seed: number): Promise<readonly Figure[]> {
     const progress = progressOf(cloud);
     await until("seeded", async () => !(await progress()).seeding);
     const contents = Array.from({ length: CONTENT_COUNT }, (_, index) => textContent(seed + index, CONTENT_BYTES));
-    const play = (writes: readonly TraceWrite[], paced: boolean, times: WriteTimes) => playWrites(mobility, writes, paced, contents, times);
-    const burst = databaseTrace({ seed, durationMs: 1, writesPerSecond: BURST_WRITES * 1000, diskBytes: DISKS[0].sizeBytes });
+    const play = (writes: readonly TraceWrite[], paced: boolean, times: WriteTimes) =>
+      playWrites(mobility, writes, paced, contents, times);
+    const burst = databaseTrace({
+      seed,
+      durationMs: 1,
+      writesPerSecond: BURST_WRITES * 1000,
+      diskBytes: DISKS[0].sizeBytes,
+    });
     const bytesPerSecond = await saturation(burst, (times) => play(burst, false, times), progress, mobility);
     const meanBytes = bytesOf(burst) / burst.length;
     const load = databaseTrace({
@@ -77,9 +84,19 @@ export async function rpoFigures(seed: number): Promise<readonly Figure[]> {
     const loadBytesPerSecond = (bytesOf(load) / (performance.now() - startedMs)) * 1000;
     const epochs = (share: number): number => percentile(agesMs, share) / EPOCH_MS;
     return [
-      { name: "saturation of the whole product on this machine, guest bytes", value: bytesPerSecond / MIB, unit: "MiB/s", goal: undefined },
+      {
+        name: "saturation of the whole product on this machine, guest bytes",
+        value: bytesPerSecond / MIB,
+        unit: "MiB/s",
+        goal: undefined,
+      },
       // Half of it as it was in truth: a writer that the disks slow down would make the figures below worthless.
-      { name: "rate of the guest while the RPO is measured", value: loadBytesPerSecond / MIB, unit: "MiB/s", goal: undefined },
+      {
+        name: "rate of the guest while the RPO is measured",
+        value: loadBytesPerSecond / MIB,
+        unit: "MiB/s",
+        goal: undefined,
+      },
       { name: "RPO p50 at half of the saturation, in epochs of 5 s", value: epochs(0.5), unit: "", goal: atMost(1.5) },
       {
         name: `RPO p99 at half of the saturation, in epochs of 5 s (${agesMs.length} samples)`,
@@ -116,7 +133,10 @@ async function startVm(cloud: Cloud, folder: string): Promise<MobilityService> {
 /** What the item's own record in the target account says. */
 function progressOf(cloud: Cloud): () => Promise<Progress> {
   const connect = (account: string) =>
-    connectBlobs(account, { kind: "connection-string", connectionString: cloud.storage.account(account).connectionString });
+    connectBlobs(account, {
+      kind: "connection-string",
+      connectionString: cloud.storage.account(account).connectionString,
+    });
   const records = openItemStores(connect(CACHE_ACCOUNT), connect(TARGET_ACCOUNT)).records(ITEM_ID);
   return async () => {
     const stored = await readProgress(records);
@@ -127,8 +147,9 @@ function progressOf(cloud: Cloud): () => Promise<Progress> {
 }
 
 /**
- * Bytes per second of a burst that is written as fast as the disks take it, from its first write until all of it is applied. On one machine capturing takes
- * its share of the processor from applying, so that this, not the faster draining after the burst, is what the pipeline can sustain.
+ * Bytes per second of a burst that is written as fast as the disks take it, from its first write until all of it is
+ * applied. On one machine capturing takes its share of the processor from applying, so that this, not the faster
+ * draining after the burst, is what the pipeline can sustain.
  */
 async function saturation(
   burst: readonly TraceWrite[],
@@ -144,7 +165,9 @@ async function saturation(
   return (bytesOf(burst) / (performance.now() - startedMs)) * 1000;
 }
 
-/** Sends the writes to the disks, at their times or as fast as they are taken, with a flush of both disks every second. */
+/**
+ * Sends the writes to the disks, at their times or as fast as they are taken, with a flush of both disks every second.
+ */
 async function playWrites(
   mobility: MobilityService,
   writes: readonly TraceWrite[],

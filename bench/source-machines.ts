@@ -26,7 +26,10 @@ export const machineId = (cloud: Cloud, name: string, group = GROUP): string =>
 const idOf = ({ resourceManager }: Cloud, path: string, group = GROUP): string =>
   `/subscriptions/${resourceManager.subscriptionId}/resourceGroups/${group}/providers/${path}`;
 
-/** Virtual machines in one network of the source region, each with a system disk and a data disk of 1 GiB that hold something. */
+/**
+ * Virtual machines in one network of the source region, each with a system disk and a data disk of 1 GiB that hold
+ * something.
+ */
 export async function makeSourceMachines(cloud: Cloud, names: readonly string[]): Promise<void> {
   const management = managementOf(cloud);
   const put = (id: string, body: ResourceJson): Promise<void> =>

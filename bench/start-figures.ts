@@ -19,9 +19,9 @@ interface Start {
 }
 
 /**
- * What a fresh process pays for the built app before its first function is known: the time from starting Node to its end, with the import and without, one
- * after the other, so that both meet the machine in the same state. Files are in the cache of the file system; a machine that reads them from afar pays more
- * for each.
+ * What a fresh process pays for the built app before its first function is known: the time from starting Node to its
+ * end, with the import and without, one after the other, so that both meet the machine in the same state. Files are in
+ * the cache of the file system; a machine that reads them from afar pays more for each.
  */
 export async function startFigures(): Promise<readonly Figure[]> {
   const entry = pathToFileURL(join(appFolder(), mainOf(appFolder()))).href;
@@ -31,7 +31,10 @@ export async function startFigures(): Promise<readonly Figure[]> {
     const imported = await start(`await import(${JSON.stringify(entry)});`);
     // The first start reads the files into the cache.
     if (count === 0) continue;
-    differences.push({ elapsedMs: imported.elapsedMs - empty.elapsedMs, processorMs: imported.processorMs - empty.processorMs });
+    differences.push({
+      elapsedMs: imported.elapsedMs - empty.elapsedMs,
+      processorMs: imported.processorMs - empty.processorMs,
+    });
   }
   const of = (part: keyof Start): number => median(differences.map((difference) => difference[part]));
   return [
@@ -48,7 +51,8 @@ export async function startFigures(): Promise<readonly Figure[]> {
 /** Where the worker of Azure Functions looks for the app. */
 function mainOf(folder: string): string {
   const manifest: unknown = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-  if (typeof manifest === "object" && manifest !== null && "main" in manifest && typeof manifest.main === "string") return manifest.main;
+  if (typeof manifest === "object" && manifest !== null && "main" in manifest && typeof manifest.main === "string")
+    return manifest.main;
   throw new Error("package.json names no entry of the app.");
 }
 

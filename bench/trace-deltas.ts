@@ -45,7 +45,16 @@ export function* deltasOf(
     const first = epoch[0]?.atMs ?? 0;
     const last = epoch.at(-1)?.atMs ?? first;
     const flags = { consistency: "crash", seeding: false, final: false, groupMark: false } as const;
-    const header = { itemId, stream: 1, epoch: start.epoch + 1, firstWriteMs: first, lastWriteMs: last, start, disks, flags };
+    const header = {
+      itemId,
+      stream: 1,
+      epoch: start.epoch + 1,
+      firstWriteMs: first,
+      lastWriteMs: last,
+      start,
+      disks,
+      flags,
+    };
     const delta = encodeDelta(header, contentsOf(epoch, disks.length, content));
     start = delta.end;
     yield delta;
@@ -67,18 +76,25 @@ function* contentsOf(epoch: Epoch, diskCount: number, content: Content): Generat
     if (span.kind === "zero") continue;
     const bytes = new Uint8Array(span.lengthBytes);
     for (const { source, sourceOffsetBytes, offsetBytes, lengthBytes } of span.runs) {
-      bytes.set(content(source).subarray(sourceOffsetBytes, sourceOffsetBytes + lengthBytes), offsetBytes - span.offsetBytes);
+      bytes.set(
+        content(source).subarray(sourceOffsetBytes, sourceOffsetBytes + lengthBytes),
+        offsetBytes - span.offsetBytes,
+      );
     }
     yield { kind: "data", disk, offsetBytes: span.offsetBytes, bytes };
   }
 }
 
-function* spansOfDisks(epoch: Epoch, diskCount: number): Generator<{ readonly disk: number; readonly span: Span<TraceWrite> }> {
+function* spansOfDisks(
+  epoch: Epoch,
+  diskCount: number,
+): Generator<{ readonly disk: number; readonly span: Span<TraceWrite> }> {
   for (let disk = 0; disk < diskCount; disk += 1) {
     const map = createExtentMap<TraceWrite>();
     for (const write of epoch) {
       const { offsetBytes, lengthBytes } = write;
-      if (write.disk === disk) map.insert({ kind: "data", offsetBytes, lengthBytes, source: write, sourceOffsetBytes: 0 });
+      if (write.disk === disk)
+        map.insert({ kind: "data", offsetBytes, lengthBytes, source: write, sourceOffsetBytes: 0 });
     }
     for (const span of spansOf(map.entries(), Infinity)) yield { disk, span };
   }

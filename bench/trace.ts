@@ -1,8 +1,9 @@
 /**
- * The committed synthetic trace: what a busy database on two disks writes. It is generated, so that it costs no space and carries no licence, and it is
- * the same on every machine: everything follows from the seed. The mix follows what block traces of database servers show: a write-ahead log that
- * appends 4-32 KiB and rewrites its last block, a checkpointer that writes short runs of 8 KiB pages at skewed places, a compaction that streams 64 KiB
- * blocks, and a few metadata blocks that are written again and again.
+ * The committed synthetic trace: what a busy database on two disks writes. It is generated, so that it costs no space
+ * and carries no licence, and it is the same on every machine: everything follows from the seed. The mix follows what
+ * block traces of database servers show: a write-ahead log that appends 4-32 KiB and rewrites its last block, a
+ * checkpointer that writes short runs of 8 KiB pages at skewed places, a compaction that streams 64 KiB blocks, and a
+ * few metadata blocks that are written again and again.
  */
 export interface TraceWrite {
   readonly atMs: number;
@@ -48,7 +49,9 @@ export function databaseTrace(options: TraceOptions): readonly TraceWrite[] {
       const run = 1 + Math.floor(-Math.log(1 - random()) * 1.5);
       for (let page = 0; page < run; page += 1) writes.push(write(atMs, 0, place + page * PAGE_BYTES, PAGE_BYTES));
     } else if (choice < 0.9) {
-      writes.push(write(atMs, 0, options.diskBytes - STREAM_REGION_BYTES + (streamBytes % STREAM_REGION_BYTES), 64 * KIB));
+      writes.push(
+        write(atMs, 0, options.diskBytes - STREAM_REGION_BYTES + (streamBytes % STREAM_REGION_BYTES), 64 * KIB),
+      );
       streamBytes += 64 * KIB;
     } else {
       writes.push(write(atMs, 0, Math.floor(random() * METADATA_BLOCKS) * 32 * MIB, BLOCK_BYTES));

@@ -1,6 +1,7 @@
 /**
- * When each write of a guest was sent and acknowledged, against what the target says of itself: that everything is applied which the source recorded up to some
- * moment. The source records a write between the two, so that one which was acknowledged by then is surely applied.
+ * When each write of a guest was sent and acknowledged, against what the target says of itself: that everything is
+ * applied which the source recorded up to some moment. The source records a write between the two, so that one which
+ * was acknowledged by then is surely applied.
  */
 export interface WriteTimes {
   /** Notes a write in the order of sending; the returned function notes its acknowledgement. Unix milliseconds. */

@@ -27,7 +27,10 @@ const CONNECTION_FILE = join(".leeward", "connection.json");
 const connectionFile = z.object({ url: z.string(), functionKey: z.string() });
 const refusal = z.object({ error: z.object({ code: z.string(), message: z.string(), hint: z.string() }) });
 
-/** From the options, else the variables LEEWARD_URL and LEEWARD_FUNCTION_KEY, else the local cloud that `npm start` runs in this folder. */
+/**
+ * From the options, else the variables LEEWARD_URL and LEEWARD_FUNCTION_KEY, else the local cloud that `npm start` runs
+ * in this folder.
+ */
 export async function findConnection(
   options: { readonly url?: string | undefined; readonly key?: string | undefined },
   environment: Readonly<Record<string, string | undefined>>,
@@ -45,7 +48,10 @@ export async function findConnection(
   );
 }
 
-/** One call below `/api/replicationProtectedItems/`, or of a path that the API gave as `Location`. Errors: those that the API names, as it words them. */
+/**
+ * One call below `/api/replicationProtectedItems/`, or of a path that the API gave as `Location`. Errors: those that
+ * the API names, as it words them.
+ */
 export async function callApi(
   connection: ApiConnection,
   method: "GET" | "POST",
@@ -55,7 +61,9 @@ export async function callApi(
   const target = new URL(/^(\/|https?:)/.test(path) ? path : `/api/replicationProtectedItems/${path}`, connection.url);
   // A Location of another host must not get the key.
   if (target.origin !== new URL(connection.url).origin) {
-    throw new LeewardError("invalid-request", `The answer points to another host: ${target.origin}`, { origin: target.origin });
+    throw new LeewardError("invalid-request", `The answer points to another host: ${target.origin}`, {
+      origin: target.origin,
+    });
   }
   let answer: Response;
   try {
@@ -63,7 +71,12 @@ export async function callApi(
     answer = await fetch(target, { method, headers: { ...headers, "x-functions-key": connection.key }, signal });
   } catch (cause) {
     const hint = "See whether the function app runs and whether the address is right.";
-    throw new LeewardError("store-unavailable", `The function app at ${connection.url} does not answer.`, {}, { cause, hint });
+    throw new LeewardError(
+      "store-unavailable",
+      `The function app at ${connection.url} does not answer.`,
+      {},
+      { cause, hint },
+    );
   }
   const body = parseJson(await answer.text());
   if (answer.ok) return { status: answer.status, location: answer.headers.get("location") ?? undefined, body };

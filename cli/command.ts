@@ -18,14 +18,18 @@ export const EXIT_OK = 0;
 export const EXIT_FAILED = 1;
 export const EXIT_USAGE = 2;
 
-/** The command line is wrong: exit code 2 and the usage. Everything else that fails is a LeewardError and exit code 1. */
+/**
+ * The command line is wrong: exit code 2 and the usage. Everything else that fails is a LeewardError and exit code 1.
+ */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
 /** A failure as the terminal shows it: code and message, the facts, what to do next. */
 export function errorText(error: LeewardError): string {
-  const facts = Object.entries(error.facts).flatMap(([name, value]) => (value === undefined ? [] : [`  ${name}: ${value}`]));
+  const facts = Object.entries(error.facts).flatMap(([name, value]) =>
+    value === undefined ? [] : [`  ${name}: ${value}`],
+  );
   return [`${error.code}: ${error.message}`, ...facts, `  hint: ${error.hint}`].join("\n");
 }
 

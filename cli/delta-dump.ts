@@ -2,7 +2,10 @@ import type { DeltaFile } from "../replication/delta/decode.ts";
 import type { Extent } from "../replication/delta/delta.ts";
 import type { Position } from "../replication/position.ts";
 
-/** Everything that a delta says about itself, as `--json` prints it. Frames carry how they are stored, not their content. */
+/**
+ * Everything that a delta says about itself, as `--json` prints it. Frames carry how they are stored, not their
+ * content.
+ */
 export function describeDelta(delta: DeltaFile, lengthBytes: number): object {
   return {
     formatVersion: delta.formatVersion,
@@ -32,7 +35,12 @@ export function dumpText(path: string, delta: DeltaFile, lengthBytes: number): s
     ["flags", flagNames(delta)],
     ["content", contentText(delta)],
   ];
-  const disks = header.disks.map((disk, index) => [String(index), disk.id, String(disk.sizeBytes), String(disk.sectorSizeBytes)]);
+  const disks = header.disks.map((disk, index) => [
+    String(index),
+    disk.id,
+    String(disk.sizeBytes),
+    String(disk.sectorSizeBytes),
+  ]);
   const extents = delta.extents.map((extent) => [
     header.disks[extent.disk]?.id ?? "",
     extent.kind,
@@ -55,7 +63,9 @@ function positionText(position: Position): string {
 
 function flagNames(delta: DeltaFile): string {
   const { seeding, final, groupMark } = delta.header.flags;
-  const names = [seeding ? "seeding" : "", final ? "final" : "", groupMark ? "group mark" : ""].filter((name) => name !== "");
+  const names = [seeding ? "seeding" : "", final ? "final" : "", groupMark ? "group mark" : ""].filter(
+    (name) => name !== "",
+  );
   return names.length === 0 ? "none" : names.join(", ");
 }
 
@@ -75,10 +85,14 @@ function sumOf(extents: readonly Extent[]): number {
 
 /** Columns as wide as their longest cell; numbers to the right. */
 function table(titles: readonly string[], rows: readonly (readonly string[])[]): readonly string[] {
-  const widths = titles.map((title, column) => rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), title.length));
+  const widths = titles.map((title, column) =>
+    rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), title.length),
+  );
   const line = (cells: readonly string[]) =>
     cells
-      .map((cell, column) => (/^\d+$/.test(cell) ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0)))
+      .map((cell, column) =>
+        /^\d+$/.test(cell) ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0),
+      )
       .join("  ")
       .trimEnd();
   return [line(titles), ...rows.map(line)];

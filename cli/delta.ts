@@ -21,14 +21,20 @@ export const deltaCommand: Command = {
 };
 
 async function dump(args: readonly string[], terminal: Terminal): Promise<number> {
-  const { values, positionals } = parseArgs({ args: [...args], options: { json: { type: "boolean" } }, allowPositionals: true });
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    options: { json: { type: "boolean" } },
+    allowPositionals: true,
+  });
   const [path, second] = positionals;
   if (path === undefined || second !== undefined) throw new UsageError("dump takes one file");
   try {
     const bytes = await readDeltaFile(path);
     const delta = decodeDelta(bytes);
     terminal.out(
-      values.json === true ? JSON.stringify(describeDelta(delta, bytes.length), undefined, 2) : dumpText(path, delta, bytes.length),
+      values.json === true
+        ? JSON.stringify(describeDelta(delta, bytes.length), undefined, 2)
+        : dumpText(path, delta, bytes.length),
     );
     return EXIT_OK;
   } catch (error) {

@@ -3,11 +3,17 @@ import type { FileHandle } from "node:fs/promises";
 import type { PageBlobClient } from "@azure/storage-blob";
 import { LeewardError } from "../replication/errors.ts";
 import { SECTOR_BYTES } from "../replication/limits.ts";
-import { CLI_DOWNLOAD_ATTEMPTS, CLI_DOWNLOAD_RANGE_BYTES, CLI_DOWNLOAD_WINDOW_BYTES, CLI_REQUEST_MS } from "./limits.ts";
+import {
+  CLI_DOWNLOAD_ATTEMPTS,
+  CLI_DOWNLOAD_RANGE_BYTES,
+  CLI_DOWNLOAD_WINDOW_BYTES,
+  CLI_REQUEST_MS,
+} from "./limits.ts";
 
 /**
- * Downloads a page blob into a file, range by range, so that a broken connection costs one range and an address that has ended is asked for anew.
- * Only pages that hold something travel; the others stay holes. The file appears under its name only when it is whole.
+ * Downloads a page blob into a file, range by range, so that a broken connection costs one range and an address that
+ * has ended is asked for anew. Only pages that hold something travel; the others stay holes. The file appears under its
+ * name only when it is whole.
  */
 export async function downloadDisk(path: string, freshUrl: () => Promise<string | undefined>): Promise<void> {
   const partial = `${path}.part`;
@@ -32,14 +38,18 @@ export async function downloadDisk(path: string, freshUrl: () => Promise<string 
   await rename(partial, path);
 }
 
-/** Asks with the address that there is; after a failure with a fresh one. Failures in a row of one question end it, so that progress starts the count again. */
+/**
+ * Asks with the address that there is; after a failure with a fresh one. Failures in a row of one question end it, so
+ * that progress starts the count again.
+ */
 function askAgain(path: string, freshUrl: () => Promise<string | undefined>) {
   let url: string | undefined;
   return async <Answer>(question: (url: string) => Promise<Answer>): Promise<Answer> => {
     for (let attempt = 1; ; attempt += 1) {
       try {
         url ??= await freshUrl();
-        if (url === undefined) throw new LeewardError("internal", "The function app granted no access to this disk.", { path });
+        if (url === undefined)
+          throw new LeewardError("internal", "The function app granted no access to this disk.", { path });
         return await question(url);
       } catch (error) {
         if (attempt >= CLI_DOWNLOAD_ATTEMPTS) throw error;
@@ -49,7 +59,10 @@ function askAgain(path: string, freshUrl: () => Promise<string | undefined>) {
   };
 }
 
-/** The client is loaded with the first download: other commands start without it. Its own errors hold the address with its signature. */
+/**
+ * The client is loaded with the first download: other commands start without it. Its own errors hold the address with
+ * its signature.
+ */
 async function askBlob<Answer>(
   url: string,
   question: (blob: PageBlobClient, abortSignal: AbortSignal) => Promise<Answer>,
@@ -61,21 +74,34 @@ async function askBlob<Answer>(
   } catch (error) {
     if (!(error instanceof RestError)) throw error;
     const { statusCode: status } = error;
-    throw new LeewardError("store-unavailable", `The storage account answered ${status ?? error.code} when asked about the disk.`, {
-      status,
-    });
+    throw new LeewardError(
+      "store-unavailable",
+      `The storage account answered ${status ?? error.code} when asked about the disk.`,
+      {
+        status,
+      },
+    );
   }
 }
 
 async function readSize(url: string): Promise<number> {
   const { contentLength } = await askBlob(url, (blob, abortSignal) => blob.getProperties({ abortSignal }));
-  if (contentLength === undefined) throw new LeewardError("store-unavailable", "The storage account did not say how long the disk is.");
+  if (contentLength === undefined)
+    throw new LeewardError("store-unavailable", "The storage account did not say how long the disk is.");
   return contentLength;
 }
 
-/** The parts that were written, in order; near ones are one, because a request costs more than the zeros between them. */
-async function readPageRanges(url: string, from: number, to: number): Promise<readonly { readonly from: number; readonly to: number }[]> {
-  const { pageRange = [] } = await askBlob(url, (blob, abortSignal) => blob.getPageRanges(from, to - from, { abortSignal }));
+/**
+ * The parts that were written, in order; near ones are one, because a request costs more than the zeros between them.
+ */
+async function readPageRanges(
+  url: string,
+  from: number,
+  to: number,
+): Promise<readonly { readonly from: number; readonly to: number }[]> {
+  const { pageRange = [] } = await askBlob(url, (blob, abortSignal) =>
+    blob.getPageRanges(from, to - from, { abortSignal }),
+  );
   const joined: { from: number; to: number }[] = [];
   for (const { offset, count = 0 } of pageRange) {
     // The SDK counts one byte too few (its ranges end with their last byte); pages are whole.
@@ -94,13 +120,19 @@ async function readRange(url: string, offsetBytes: number, lengthBytes: number):
   });
   const [, first] = /^bytes (\d+)-\d+\/\d+$/.exec(answer.headers.get("content-range") ?? "") ?? [];
   if (answer.status !== 206 || Number(first) !== offsetBytes) {
-    throw new LeewardError("store-unavailable", `The storage account answered ${answer.status} for a range of the disk.`, {
-      status: answer.status,
-    });
+    throw new LeewardError(
+      "store-unavailable",
+      `The storage account answered ${answer.status} for a range of the disk.`,
+      {
+        status: answer.status,
+      },
+    );
   }
   const bytes = new Uint8Array(await answer.arrayBuffer());
   if (bytes.length !== lengthBytes) {
-    throw new LeewardError("store-unavailable", "The storage account sent fewer bytes than it said.", { lengthBytes: bytes.length });
+    throw new LeewardError("store-unavailable", "The storage account sent fewer bytes than it said.", {
+      lengthBytes: bytes.length,
+    });
   }
   return bytes;
 }
@@ -112,6 +144,7 @@ const ZEROS = new Uint8Array(BLOCK_BYTES);
 async function writeSparse(file: FileHandle, bytes: Uint8Array, offsetBytes: number): Promise<void> {
   for (let at = 0; at < bytes.length; at += BLOCK_BYTES) {
     const block = bytes.subarray(at, at + BLOCK_BYTES);
-    if (Buffer.compare(block, ZEROS.subarray(0, block.length)) !== 0) await file.write(block, 0, block.length, offsetBytes + at);
+    if (Buffer.compare(block, ZEROS.subarray(0, block.length)) !== 0)
+      await file.write(block, 0, block.length, offsetBytes + at);
   }
 }

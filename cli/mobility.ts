@@ -44,7 +44,12 @@ const document = z.object({
   heartbeats: z.object({ sent: z.number(), answered: z.number() }),
   appPoints: z.object({ state: z.string(), outcome: outcome.optional() }),
   memory: z.object({ rssBytes: z.number(), heapBytes: z.number() }),
-  seeding: z.object({ doneBytes: z.number(), totalBytes: z.number(), done: z.boolean(), timeLeftMs: z.number().optional() }),
+  seeding: z.object({
+    doneBytes: z.number(),
+    totalBytes: z.number(),
+    done: z.boolean(),
+    timeLeftMs: z.number().optional(),
+  }),
   churn: z.object({ writes: z.number(), writtenBytes: z.number(), zeroedBytes: z.number() }),
   lastError: z.object({ atMs: z.number(), code: z.string(), message: z.string() }).optional(),
 });
@@ -52,11 +57,17 @@ type Status = z.infer<typeof document>;
 
 /** Asks the mobility service of this machine, without network and without a key. */
 export const mobilityCommand: Command = {
-  usage: ["mobility status --state FOLDER [--json]    what the mobility service of this state folder does; exit code 1 if it does not run"],
+  usage: [
+    "mobility status --state FOLDER [--json]    what the mobility service of this state folder does; exit code 1 if it does not run",
+  ],
   run: async (args, terminal) => {
     const [action, ...rest] = args;
-    if (action !== "status") throw new UsageError(action === undefined ? "status?" : `there is no "mobility ${action}"`);
-    const { values } = parseArgs({ args: [...rest], options: { state: { type: "string" }, json: { type: "boolean" } } });
+    if (action !== "status")
+      throw new UsageError(action === undefined ? "status?" : `there is no "mobility ${action}"`);
+    const { values } = parseArgs({
+      args: [...rest],
+      options: { state: { type: "string" }, json: { type: "boolean" } },
+    });
     if (values.state === undefined) throw new UsageError("mobility status takes --state FOLDER");
     const live = await askService(join(values.state, "status.sock"));
     const text = live ?? (await lastWords(join(values.state, "status.json")));
@@ -82,7 +93,12 @@ async function lastWords(path: string): Promise<string> {
     return await readFile(path, "utf8");
   } catch (cause) {
     const hint = "Give the `stateFolder` of the service's configuration, as a user who may read it.";
-    throw new LeewardError("configuration-invalid", `No mobility service left word in ${path}.`, { path }, { cause, hint });
+    throw new LeewardError(
+      "configuration-invalid",
+      `No mobility service left word in ${path}.`,
+      { path },
+      { cause, hint },
+    );
   }
 }
 
@@ -96,18 +112,31 @@ function shaped(text: string): Status {
   const parsed = document.safeParse(value);
   if (parsed.success) return parsed.data;
   const hint = "Use the command line and the mobility service of one version; --json shows the document as it is.";
-  throw new LeewardError("internal", "The mobility service speaks in a shape that this version does not know.", {}, { hint });
+  throw new LeewardError(
+    "internal",
+    "The mobility service speaks in a shape that this version does not know.",
+    {},
+    { hint },
+  );
 }
 
 function statusText(status: Status, running: boolean): string {
   const { identity, uploaded, sealed, churn, appPoints, lastError } = status;
   const lines: readonly (readonly [string, string])[] = [
     ["item", status.itemId],
-    ["service", running ? `${status.state} since ${time(status.startedMs)}` : `not running; its last word is of ${time(status.atMs)}`],
+    [
+      "service",
+      running
+        ? `${status.state} since ${time(status.startedMs)}`
+        : `not running; its last word is of ${time(status.atMs)}`,
+    ],
     ["identity", identityText(identity)],
     ["machine", `${identity.machineId ?? "not known yet"}, boot ${identity.bootId}`],
     ["lag", status.lagMs === undefined ? "not known yet" : `${(status.lagMs / 1000).toFixed(1)} s`],
-    ["uploaded", `stream ${uploaded.stream} epoch ${uploaded.epoch}, ${status.uploadedCount} deltas of ${size(status.uploadedBytes)}`],
+    [
+      "uploaded",
+      `stream ${uploaded.stream} epoch ${uploaded.epoch}, ${status.uploadedCount} deltas of ${size(status.uploadedBytes)}`,
+    ],
     ["waiting", `${size(status.pendingBytes)}, ${status.spoolCount} deltas sealed up to epoch ${sealed.epoch}`],
     ["spool", `${size(status.spoolBytes)} of at most ${size(status.spoolBoundBytes)}`],
     ["log", logText(status)],
@@ -116,10 +145,14 @@ function statusText(status: Status, running: boolean): string {
     ["heartbeats", `${status.heartbeats.answered} of ${status.heartbeats.sent} answered`],
     [
       "app points",
-      appPoints.outcome === undefined ? appPoints.state : `${appPoints.state}, the last one ${outcomeText(appPoints.outcome)}`,
+      appPoints.outcome === undefined
+        ? appPoints.state
+        : `${appPoints.state}, the last one ${outcomeText(appPoints.outcome)}`,
     ],
     ["memory", size(status.memory.rssBytes)],
-    ...(lastError === undefined ? [] : [["last error", `${time(lastError.atMs)} ${lastError.code}: ${lastError.message}`] as const]),
+    ...(lastError === undefined
+      ? []
+      : [["last error", `${time(lastError.atMs)} ${lastError.code}: ${lastError.message}`] as const]),
   ];
   return lines.map(([name, value]) => `${name.padEnd(10)}  ${value}`).join("\n");
 }
@@ -139,7 +172,8 @@ const IDENTITY_WORDS: Readonly<Record<string, string>> = {
 };
 
 function logText({ mode, dirtyBytes, resynchronization: { state, reason } }: Status): string {
-  if (mode === "tracking") return `none (${reason ?? "unknown"}): the guest writes on, ${size(dirtyBytes)} have to be read again`;
+  if (mode === "tracking")
+    return `none (${reason ?? "unknown"}): the guest writes on, ${size(dirtyBytes)} have to be read again`;
   return state === "running" ? `yes; resynchronizing because of ${reason ?? "unknown"}` : "yes";
 }
 

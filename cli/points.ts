@@ -11,7 +11,11 @@ const usable = z.object({
   sourceTime: z.string(),
   position: z.object({ stream: z.number(), epoch: z.number() }),
 });
-const damaged = z.object({ name: z.string(), recoveryPointTime: z.string(), damaged: z.object({ message: z.string() }) });
+const damaged = z.object({
+  name: z.string(),
+  recoveryPointTime: z.string(),
+  damaged: z.object({ message: z.string() }),
+});
 const listing = z.object({ value: z.array(z.union([usable, damaged])) });
 
 /** Lists the recovery points of an item, newest first. */
@@ -36,7 +40,9 @@ export const pointsCommand: Command = {
       terminal.out(`${item} has no recovery points yet.`);
       return EXIT_OK;
     }
-    terminal.out(["POINT".padEnd(26), "TAKEN".padEnd(26), "SOURCE TIME".padEnd(26), "POSITION".padEnd(10), "TYPE"].join(""));
+    terminal.out(
+      ["POINT".padEnd(26), "TAKEN".padEnd(26), "SOURCE TIME".padEnd(26), "POSITION".padEnd(10), "TYPE"].join(""),
+    );
     for (const point of points) {
       const { name, recoveryPointTime } = point;
       if ("damaged" in point) {
@@ -45,7 +51,15 @@ export const pointsCommand: Command = {
       }
       const { sourceTime, position, recoveryPointType } = point;
       const place = `${position.stream}/${position.epoch}`;
-      terminal.out([name.padEnd(26), recoveryPointTime.padEnd(26), sourceTime.padEnd(26), place.padEnd(10), recoveryPointType].join(""));
+      terminal.out(
+        [
+          name.padEnd(26),
+          recoveryPointTime.padEnd(26),
+          sourceTime.padEnd(26),
+          place.padEnd(10),
+          recoveryPointType,
+        ].join(""),
+      );
     }
     return EXIT_OK;
   },

@@ -9,7 +9,8 @@ export async function readDeltaFile(path: string): Promise<Uint8Array> {
   try {
     const chunks: Uint8Array[] = [];
     // `end` is the last byte read: one more than the limit is enough for the decoder to see that the file is too long.
-    for await (const chunk of createReadStream(path, { end: DELTA_MAX_BYTES, highWaterMark: CHUNK_BYTES })) chunks.push(chunk);
+    for await (const chunk of createReadStream(path, { end: DELTA_MAX_BYTES, highWaterMark: CHUNK_BYTES }))
+      chunks.push(chunk);
     return Buffer.concat(chunks);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);

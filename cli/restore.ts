@@ -48,12 +48,16 @@ export const restoreCommand: Command = {
   },
 };
 
-/** Returns where to ask for the restore. The request carries an id of its own, so that repeating it after a lost answer starts nothing new. */
+/**
+ * Returns where to ask for the restore. The request carries an id of its own, so that repeating it after a lost answer
+ * starts nothing new.
+ */
 async function startRestore(connection: ApiConnection, item: string, point: string): Promise<string> {
   const pointName = point === "latest" ? await latestPoint(connection, item) : point;
   const path = `${encodeURIComponent(item)}/recoveryPoints/${encodeURIComponent(pointName)}/restore`;
   const { location } = await callApi(connection, "POST", path, { "x-ms-client-request-id": randomUUID() });
-  if (location === undefined) throw new LeewardError("internal", "The function app did not say where the restore can be watched.");
+  if (location === undefined)
+    throw new LeewardError("internal", "The function app did not say where the restore can be watched.");
   return location;
 }
 
@@ -83,7 +87,12 @@ async function waitForRestore(connection: ApiConnection, location: string, termi
     shownPercent = percentComplete;
     await sleep(CLI_RESTORE_POLL_MS);
   }
-  throw new LeewardError("internal", "The restore did not end within a day.", {}, { hint: "See the log of the function app." });
+  throw new LeewardError(
+    "internal",
+    "The restore did not end within a day.",
+    {},
+    { hint: "See the log of the function app." },
+  );
 }
 
 async function grantAccess(connection: ApiConnection, location: string): Promise<readonly string[]> {

@@ -11,12 +11,15 @@ const targets = z.array(text).max(ALERT_TARGETS_MAX_COUNT);
 const healthSchema = z.object({ currentHealthStatus: z.string(), cause: z.string().optional() });
 
 /**
- * Azure Monitor's common alert schema (azure-docs: alerts-common-schema), as far as a decision needs it. What other kinds of alerts carry beside that, and
- * what Azure adds, is read over: service health, for one, has numbers where others have text.
+ * Azure Monitor's common alert schema (azure-docs: alerts-common-schema), as far as a decision needs it. What other
+ * kinds of alerts carry beside that, and what Azure adds, is read over: service health, for one, has numbers where
+ * others have text.
  */
 export const alertPayload = z
   .object({
-    schemaId: z.literal("azureMonitorCommonAlertSchema", { error: "the action group must use the common alert schema" }),
+    schemaId: z.literal("azureMonitorCommonAlertSchema", {
+      error: "the action group must use the common alert schema",
+    }),
     data: z.object({
       essentials: z.object({
         alertId: text,
@@ -31,7 +34,8 @@ export const alertPayload = z
     }),
   })
   .transform(({ data: { essentials, alertContext } }): Alert => {
-    const { alertId, severity, signalType, monitorCondition, monitoringService, alertTargetIDs, firedDateTime } = essentials;
+    const { alertId, severity, signalType, monitorCondition, monitoringService, alertTargetIDs, firedDateTime } =
+      essentials;
     return {
       alertId,
       severity,

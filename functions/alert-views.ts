@@ -7,7 +7,15 @@ import { jobName } from "./job-views.ts";
 import { timeView } from "./views.ts";
 
 /** A rule as the API takes and shows it. */
-export function ruleView({ enabled, mode, targetIds, severities, coolDownMs, point, shutDownSource }: AlertRule): object {
+export function ruleView({
+  enabled,
+  mode,
+  targetIds,
+  severities,
+  coolDownMs,
+  point,
+  shutDownSource,
+}: AlertRule): object {
   return {
     enabled,
     mode,

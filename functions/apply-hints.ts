@@ -7,7 +7,10 @@ import { type Hint, hintsOf } from "./hint-message.ts";
 import { logLine } from "./http-edge.ts";
 import type { Application, ApplicationSource } from "./wiring.ts";
 
-/** Applies what the cache holds of the items that a hint speaks of (DESIGN 6). What it throws gives the message back to the queue. */
+/**
+ * Applies what the cache holds of the items that a hint speaks of (DESIGN 6). What it throws gives the message back to
+ * the queue.
+ */
 export const applyHints = (application: ApplicationSource): StorageQueueFunctionOptions => ({
   queueName: HINTS_QUEUE,
   connection: "TargetStorage",
@@ -39,7 +42,8 @@ async function applyItem(app: Application, hint: Hint, context: InvocationContex
         largeBatches: app.largeBatches,
         // Unique for each invocation: two runs under one name would take the claim from each other.
         holder: `${app.processId}/${context.invocationId}`,
-        // Asked at every boundary: when the process is told to end, the slice is over at once, and the item is free for whoever comes next.
+        // Asked at every boundary: when the process is told to end, the slice is over at once, and the item is free for
+        // whoever comes next.
         get deadlineMs() {
           return seat.closing() ? 0 : deadlineMs;
         },
@@ -57,11 +61,16 @@ async function applyItem(app: Application, hint: Hint, context: InvocationContex
 }
 
 /**
- * The hint comes back when the claim that it met has run out. Whoever holds the item then has renewed the claim or taken it over since: it is alive, and its
- * last look comes later than what the hint announced, so that a hint is put off once. Of an item that is held for long by another process one hint
- * waits at a time.
+ * The hint comes back when the claim that it met has run out. Whoever holds the item then has renewed the claim or
+ * taken it over since: it is alive, and its last look comes later than what the hint announced, so that a hint is put
+ * off once. Of an item that is held for long by another process one hint waits at a time.
  */
-async function putOff(app: Application, { itemId, again }: Hint, untilMs: number, context: InvocationContext): Promise<void> {
+async function putOff(
+  app: Application,
+  { itemId, again }: Hint,
+  untilMs: number,
+  context: InvocationContext,
+): Promise<void> {
   if (again) return;
   // The claim was written by another machine's clock.
   const nowMs = app.clock.now();
@@ -73,8 +82,9 @@ async function putOff(app: Application, { itemId, again }: Hint, untilMs: number
 }
 
 /**
- * Whether the item needs another slice. A hint that rang here after the run's last look announces something it has not seen. When another worker
- * has taken over, that one's last look comes later than the hint; should it be dead, the sweep comes back.
+ * Whether the item needs another slice. A hint that rang here after the run's last look announces something it has not
+ * seen. When another worker has taken over, that one's last look comes later than the hint; should it be dead, the
+ * sweep comes back.
  */
 function handsOn(outcome: ApplyOutcome, rung: boolean): boolean {
   switch (outcome.kind) {

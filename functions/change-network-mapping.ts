@@ -14,7 +14,9 @@ export const changeNetworkMapping = (application: ApplicationSource): HttpFuncti
     const { recoveryNetworkId } = await bodyOf(request, mappingChangeBody);
     return {
       status: 200,
-      body: mappingView(await retargetMapping(application().control, request.params["mapping"] ?? "", recoveryNetworkId)),
+      body: mappingView(
+        await retargetMapping(application().control, request.params["mapping"] ?? "", recoveryNetworkId),
+      ),
     };
   }),
 });

@@ -8,7 +8,10 @@ import { parseMessage } from "./hint-message.ts";
 import { logLine } from "./http-edge.ts";
 import type { Application, ApplicationSource } from "./wiring.ts";
 
-/** Decides on an alert, and logs for each item that it concerns what was decided and why. What it throws gives the message back to the queue. */
+/**
+ * Decides on an alert, and logs for each item that it concerns what was decided and why. What it throws gives the
+ * message back to the queue.
+ */
 export const decideAlerts = (application: ApplicationSource): StorageQueueFunctionOptions =>
   decideAlertsWith(application, (app, context) => alertFailovers(app, app.flows(context).start));
 
@@ -29,6 +32,7 @@ export const decideAlertsWith = (
       if (result.failover === undefined) context.log(line);
       else context.warn(line);
     }
-    if (results.length === 0) context.log(logLine("alert-unwatched", { alertId, monitorCondition, targets: alert.targetIds }));
+    if (results.length === 0)
+      context.log(logLine("alert-unwatched", { alertId, monitorCondition, targets: alert.targetIds }));
   },
 });

@@ -11,6 +11,10 @@ export const disableProtection = (application: ApplicationSource): HttpFunctionO
   route: "replicationProtectedItems/{item}",
   extraInputs: [flowClient],
   handler: httpHandler(async (request, context) =>
-    operationReply(application(), context, { operation: "DisableProtection", itemId: itemOf(request), requestId: requestIdOf(request) }),
+    operationReply(application(), context, {
+      operation: "DisableProtection",
+      itemId: itemOf(request),
+      requestId: requestIdOf(request),
+    }),
   ),
 });

@@ -11,6 +11,10 @@ export const failoverCommit = (application: ApplicationSource): HttpFunctionOpti
   route: "replicationProtectedItems/{item}/failoverCommit",
   extraInputs: [flowClient],
   handler: httpHandler(async (request, context) =>
-    operationReply(application(), context, { operation: "Commit", itemId: itemOf(request), requestId: requestIdOf(request) }),
+    operationReply(application(), context, {
+      operation: "Commit",
+      itemId: itemOf(request),
+      requestId: requestIdOf(request),
+    }),
   ),
 });

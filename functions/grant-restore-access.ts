@@ -4,7 +4,10 @@ import { httpHandler, itemOf } from "./http-edge.ts";
 import { timeView } from "./views.ts";
 import type { ApplicationSource } from "./wiring.ts";
 
-/** `{ value: [{ id, url, expires }] }`: addresses that read the restored disks for an hour. They are credentials: answered here and kept nowhere. */
+/**
+ * `{ value: [{ id, url, expires }] }`: addresses that read the restored disks for an hour. They are credentials:
+ * answered here and kept nowhere.
+ */
 export const grantRestoreAccess = (application: ApplicationSource): HttpFunctionOptions => ({
   methods: ["POST"],
   authLevel: "function",

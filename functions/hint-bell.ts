@@ -2,13 +2,17 @@ import { LET_GO_MS, WARM_ITEMS_MAX_COUNT, WARM_LOOK_MS } from "../replication/li
 import type { Clock } from "../replication/ports.ts";
 
 /**
- * Connects the invocations of one process. An item is worked on by at most one of them; a hint that comes meanwhile rings there and is done, instead
- * of finding the item held. Between processes the claim in the progress record decides; this only saves requests.
+ * Connects the invocations of one process. An item is worked on by at most one of them; a hint that comes meanwhile
+ * rings there and is done, instead of finding the item held. Between processes the claim in the progress record
+ * decides; this only saves requests.
  */
 export interface HintBell {
   /** Takes the item's seat. Undefined when another invocation of this process has it: that one has been rung for. */
   enter(itemId: string): HintSeat | undefined;
-  /** Sends a hint that is to come back at `untilMs` (Unix milliseconds), unless one of this process is under way until then: it announces the same. */
+  /**
+   * Sends a hint that is to come back at `untilMs` (Unix milliseconds), unless one of this process is under way until
+   * then: it announces the same.
+   */
   putOff(itemId: string, untilMs: number, send: () => Promise<void>): Promise<void>;
   /** The process is about to end: nobody waits any more. Settles when all seats are given back, or after LET_GO_MS. */
   close(): Promise<void>;
@@ -16,8 +20,8 @@ export interface HintBell {
 
 export interface HintSeat {
   /**
-   * For `ApplyContext.awaitHint`; undefined when enough items are kept warm already. It is true after WARM_LOOK_MS too: the hints of an item may go
-   * to another process, which finds it held.
+   * For `ApplyContext.awaitHint`; undefined when enough items are kept warm already. It is true after WARM_LOOK_MS too:
+   * the hints of an item may go to another process, which finds it held.
    */
   readonly awaitHint: ((itemId: string, untilMs: number) => Promise<boolean>) | undefined;
   /** True once the bell was closed: the slice ends at its next boundary. */
@@ -49,7 +53,8 @@ export function openHintBell(clock: Clock, after: After = systemTimer): HintBell
       }
       const bell = newBell(clock, after);
       bells.set(itemId, bell);
-      // Decided on entry, so that a slice knows whether it may wait: kept warm, an item occupies one of the host's few queue slots.
+      // Decided on entry, so that a slice knows whether it may wait: kept warm, an item occupies one of the host's few
+      // queue slots.
       const warm = !closed && warmCount < WARM_ITEMS_MAX_COUNT;
       if (warm) warmCount += 1;
       return {

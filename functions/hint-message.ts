@@ -11,9 +11,10 @@ export interface Hint {
 }
 
 /**
- * The items that a message of the hints queue speaks of, each once. What arrives depends on the sender and on the host: Event Grid's events or our own
- * hand-on, one or an array, an object or its text, plain or base64. Events of other kinds, and of containers that are no cache of an item, speak of
- * none. Errors: `invalid-request` for anything else, so that the host moves the message to the poison queue, where someone can look at it.
+ * The items that a message of the hints queue speaks of, each once. What arrives depends on the sender and on the host:
+ * Event Grid's events or our own hand-on, one or an array, an object or its text, plain or base64. Events of other
+ * kinds, and of containers that are no cache of an item, speak of none. Errors: `invalid-request` for anything else, so
+ * that the host moves the message to the poison queue, where someone can look at it.
  */
 export function hintsOf(entry: unknown): readonly Hint[] {
   const value = typeof entry === "string" ? parseText(entry) : entry;
@@ -45,7 +46,9 @@ const restoreSchema = z.object({ kind: z.literal("restore"), itemId, restoreId: 
 
 /** Event Grid's own schema says `eventType`, the CloudEvents schema `type`. */
 const eventSchema = z.union([
-  z.object({ eventType: z.string(), subject: z.string() }).transform(({ eventType, subject }) => ({ type: eventType, subject })),
+  z
+    .object({ eventType: z.string(), subject: z.string() })
+    .transform(({ eventType, subject }) => ({ type: eventType, subject })),
   z.object({ type: z.string(), subject: z.string() }),
 ]);
 

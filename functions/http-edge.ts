@@ -2,7 +2,12 @@ import type { HttpHandler, HttpRequest, HttpResponseInit, InvocationContext } fr
 import type { z } from "zod";
 import { type ErrorCode, LeewardError } from "../replication/errors.ts";
 import { isItemId } from "../replication/names.ts";
-import { BODY_FAULTS_MAX_COUNT, BODY_FAULT_MAX_LENGTH, ERROR_TEXT_MAX_LENGTH, HTTP_BODY_MAX_BYTES } from "../replication/limits.ts";
+import {
+  BODY_FAULTS_MAX_COUNT,
+  BODY_FAULT_MAX_LENGTH,
+  ERROR_TEXT_MAX_LENGTH,
+  HTTP_BODY_MAX_BYTES,
+} from "../replication/limits.ts";
 
 /** What a handler answers; bodies are JSON. */
 export interface Reply {
@@ -11,7 +16,10 @@ export interface Reply {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Makes a handler of the Functions model from one that parses, makes one call and replies; every error becomes `{ error: { code, ... } }`. */
+/**
+ * Makes a handler of the Functions model from one that parses, makes one call and replies; every error becomes `{
+ * error: { code, ... } }`.
+ */
 export function httpHandler(answer: (request: HttpRequest, context: InvocationContext) => Promise<Reply>): HttpHandler {
   return async (request: HttpRequest, context: InvocationContext): Promise<HttpResponseInit> => {
     try {
@@ -27,7 +35,8 @@ export function httpHandler(answer: (request: HttpRequest, context: InvocationCo
 /** The item of the route. A name that cannot be one belongs to no item. */
 export function itemOf(request: HttpRequest): string {
   const itemId = request.params["item"] ?? "";
-  if (!isItemId(itemId)) throw new LeewardError("item-unknown", `"${itemId}" cannot be the name of a protected item.`, { itemId });
+  if (!isItemId(itemId))
+    throw new LeewardError("item-unknown", `"${itemId}" cannot be the name of a protected item.`, { itemId });
   return itemId;
 }
 
@@ -37,7 +46,11 @@ export function requestIdOf(request: HttpRequest): string | undefined {
 }
 
 /** The JSON body in the shape of the schema. Errors: `invalid-request` names the field. */
-export async function bodyOf<Body>(request: HttpRequest, schema: z.ZodType<Body>, maxBytes = HTTP_BODY_MAX_BYTES): Promise<Body> {
+export async function bodyOf<Body>(
+  request: HttpRequest,
+  schema: z.ZodType<Body>,
+  maxBytes = HTTP_BODY_MAX_BYTES,
+): Promise<Body> {
   return shaped(parseJson(await textOf(request, maxBytes)), schema);
 }
 
@@ -48,7 +61,10 @@ function shaped<Body>(value: unknown, schema: z.ZodType<Body>): Body {
   const faults = issues
     .slice(0, BODY_FAULTS_MAX_COUNT)
     .map((issue) =>
-      (issue.path.length === 0 ? issue.message : `${issue.path.join(".")}: ${issue.message}`).slice(0, BODY_FAULT_MAX_LENGTH),
+      (issue.path.length === 0 ? issue.message : `${issue.path.join(".")}: ${issue.message}`).slice(
+        0,
+        BODY_FAULT_MAX_LENGTH,
+      ),
     );
   const more = issues.length > faults.length ? `; and ${issues.length - faults.length} more` : "";
   throw new LeewardError("invalid-request", `The body is not what this route takes. ${faults.join("; ")}${more}`);
@@ -63,17 +79,22 @@ export async function bodyOfEither<One, Other>(
 ): Promise<{ readonly kind: "with"; readonly body: One } | { readonly kind: "without"; readonly body: Other }> {
   const value = parseJson(await textOf(request, HTTP_BODY_MAX_BYTES));
   const hasField = typeof value === "object" && value !== null && Object.hasOwn(value, field);
-  return hasField ? { kind: "with", body: shaped(value, withField) } : { kind: "without", body: shaped(value, without) };
+  return hasField
+    ? { kind: "with", body: shaped(value, withField) }
+    : { kind: "without", body: shaped(value, without) };
 }
 
 /** The token of `authorization: Bearer <token>`; the domain checks it. Errors: `not-authorized`. */
 export function bearerOf(request: HttpRequest): string {
   const token = /^Bearer +(\S+)$/i.exec(request.headers.get("authorization") ?? "")?.[1];
-  if (token === undefined) throw new LeewardError("not-authorized", "The header `authorization: Bearer <item token>` is missing.");
+  if (token === undefined)
+    throw new LeewardError("not-authorized", "The header `authorization: Bearer <item token>` is missing.");
   return token;
 }
 
-/** The HTTP status of an error. What is not in the table is 503 when trying again can help, else a fault of ours: 500. */
+/**
+ * The HTTP status of an error. What is not in the table is 503 when trying again can help, else a fault of ours: 500.
+ */
 export function statusOf(error: LeewardError): number {
   return STATUS[error.code] ?? (error.retryable ? 503 : 500);
 }
@@ -107,26 +128,39 @@ function errorReply(error: unknown, context: InvocationContext): HttpResponseIni
   const known = error instanceof LeewardError ? error : undefined;
   const status = known === undefined ? 500 : statusOf(known);
   // Faults of ours go to the log with their place; what the caller did wrong goes to the caller only.
-  if (status >= 500) context.error(logLine("request-failed", { function: context.functionName, status, ...describeError(error) }));
+  if (status >= 500)
+    context.error(logLine("request-failed", { function: context.functionName, status, ...describeError(error) }));
   const reported = known ?? new LeewardError("internal", "The request could not be answered.");
   return {
     status,
     headers: { "cache-control": "no-store", ...retryAfter(status, reported) },
-    jsonBody: { error: { code: reported.code, message: cut(reported.message), hint: reported.hint, facts: cutFacts(reported.facts) } },
+    jsonBody: {
+      error: {
+        code: reported.code,
+        message: cut(reported.message),
+        hint: reported.hint,
+        facts: cutFacts(reported.facts),
+      },
+    },
   };
 }
 
 /** In whole seconds. */
 function retryAfter(status: number, { facts: { retryAfterMs } }: LeewardError): Readonly<Record<string, string>> {
   if (status === 503) return { "retry-after": "5" };
-  return status === 429 && typeof retryAfterMs === "number" ? { "retry-after": String(Math.ceil(retryAfterMs / 1000)) } : {};
+  return status === 429 && typeof retryAfterMs === "number"
+    ? { "retry-after": String(Math.ceil(retryAfterMs / 1000)) }
+    : {};
 }
 
 /** Errors quote what was asked for, and that may be as long as a body. */
-const cut = (text: string): string => (text.length <= ERROR_TEXT_MAX_LENGTH ? text : `${text.slice(0, ERROR_TEXT_MAX_LENGTH - 1)}…`);
+const cut = (text: string): string =>
+  text.length <= ERROR_TEXT_MAX_LENGTH ? text : `${text.slice(0, ERROR_TEXT_MAX_LENGTH - 1)}…`;
 
 function cutFacts(facts: LeewardError["facts"]): LeewardError["facts"] {
-  return Object.fromEntries(Object.entries(facts).map(([name, fact]) => [name, typeof fact === "string" ? cut(fact) : fact]));
+  return Object.fromEntries(
+    Object.entries(facts).map(([name, fact]) => [name, typeof fact === "string" ? cut(fact) : fact]),
+  );
 }
 
 /** One structured line for the log. Facts of LeewardErrors carry no secret (rule 8). */
@@ -162,7 +196,8 @@ async function textOf(request: HttpRequest, maxBytes: number): Promise<string> {
 }
 
 function parseJson(text: string): unknown {
-  if (text.trim() === "") throw new LeewardError("invalid-request", "This route takes a JSON body, and the request has none.");
+  if (text.trim() === "")
+    throw new LeewardError("invalid-request", "This route takes a JSON body, and the request has none.");
   try {
     return JSON.parse(text);
   } catch {

@@ -40,7 +40,10 @@ import { showPolicy } from "./show-policy.ts";
 import { unplannedFailover } from "./unplanned-failover.ts";
 import { applicationOnce } from "./wiring.ts";
 
-/** Registers every function with the host. Handlers live in files of their own: outside a host, registering does nothing but warn. */
+/**
+ * Registers every function with the host. Handlers live in files of their own: outside a host, registering does nothing
+ * but warn.
+ */
 const application = applicationOnce();
 
 // Items that are kept warm are let go, so that the next process need not wait until their claims run out.

@@ -4,8 +4,9 @@ import { describeError, logLine } from "./http-edge.ts";
 import type { Application } from "./wiring.ts";
 
 /**
- * Visits the items of a timer's run, page by page. It ends behind the last item or after TIMER_RUN_MS; then the next run of that name goes on where
- * this one stopped. An item that fails does not keep the others waiting: the rest is visited first, then the first failure is thrown.
+ * Visits the items of a timer's run, page by page. It ends behind the last item or after TIMER_RUN_MS; then the next
+ * run of that name goes on where this one stopped. An item that fails does not keep the others waiting: the rest is
+ * visited first, then the first failure is thrown.
  */
 export async function walkItems(
   app: Application,

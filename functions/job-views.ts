@@ -5,7 +5,20 @@ import { timeView } from "./views.ts";
 
 /** A job as the API shows it, in Site Recovery's words. Its name says whose it is, so that one look finds it. */
 export function jobView(job: JobRecord): object {
-  const { jobId, itemId, scenarioName, friendlyName, state, tasks, errors, leftovers, startedMs, endedMs, alertId, pointId } = job;
+  const {
+    jobId,
+    itemId,
+    scenarioName,
+    friendlyName,
+    state,
+    tasks,
+    errors,
+    leftovers,
+    startedMs,
+    endedMs,
+    alertId,
+    pointId,
+  } = job;
   const times = (started: number | undefined, ended: number | undefined): object => ({
     startTime: started === undefined ? undefined : timeView(started),
     endTime: ended === undefined ? undefined : timeView(ended),
@@ -27,7 +40,13 @@ export function jobView(job: JobRecord): object {
       state: task.state,
       ...times(task.startedMs, task.endedMs),
     })),
-    errors: errors.map(({ taskName, code, message, hint, atMs }) => ({ taskName, code, message, hint, creationTime: timeView(atMs) })),
+    errors: errors.map(({ taskName, code, message, hint, atMs }) => ({
+      taskName,
+      code,
+      message,
+      hint,
+      creationTime: timeView(atMs),
+    })),
     leftovers: leftovers?.map(({ id, message, hint }) => ({ id, message, hint })),
   };
 }

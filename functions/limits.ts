@@ -1,20 +1,38 @@
-/** What one process of the function app does for mobility services at once, and for one of them; all other limits stand in replication/limits.ts. */
+/**
+ * What one process of the function app does for mobility services at once, and for one of them; all other limits stand
+ * in replication/limits.ts.
+ */
 
-/** Requests of mobility services that one process answers at once: a heartbeat pins a few KiB and lasts as long as four requests to storage. */
+/**
+ * Requests of mobility services that one process answers at once: a heartbeat pins a few KiB and lasts as long as four
+ * requests to storage.
+ */
 export const HEARTBEATS_AT_ONCE = 64;
-/** Epochs that one process settles at once. Each may hold a whole delta of DELTA_MAX_BYTES with its tables in memory while its frames are decoded. */
+/**
+ * Epochs that one process settles at once. Each may hold a whole delta of DELTA_MAX_BYTES with its tables in memory
+ * while its frames are decoded.
+ */
 export const SETTLES_AT_ONCE = 2;
 /** ... of one service at once: of its UPLOADS_IN_FLIGHT one can wait. */
 export const SETTLES_OF_SERVICE_AT_ONCE = 1;
 /** Heartbeats of one service at once: a service that stops says so beside the one that was under way. */
 export const HEARTBEATS_OF_SERVICE_AT_ONCE = 2;
-/** Requests of one service in a row, and how often another one is granted: heartbeats come every HEARTBEAT_MIN_MS at most. */
+/**
+ * Requests of one service in a row, and how often another one is granted: heartbeats come every HEARTBEAT_MIN_MS at
+ * most.
+ */
 export const HEARTBEATS_BURST = 16;
 export const HEARTBEATS_REFILL_MS = 250;
-/** A service settles an epoch when the cache says to have it already: after a start, or a lost answer. More often it would only make us decode. */
+/**
+ * A service settles an epoch when the cache says to have it already: after a start, or a lost answer. More often it
+ * would only make us decode.
+ */
 export const SETTLES_BURST = 8;
 export const SETTLES_REFILL_MS = 5_000;
-/** Services whose requests one process counts: the one that was heard longest ago goes first, and is not counted until it speaks again. */
+/**
+ * Services whose requests one process counts: the one that was heard longest ago goes first, and is not counted until
+ * it speaks again.
+ */
 export const SERVICES_COUNTED_MAX = 10_000;
 
 // --- Memory of one process (functions/memory.ts) ---
@@ -22,7 +40,10 @@ export const SERVICES_COUNTED_MAX = 10_000;
 export const INSTANCE_MEMORY_BYTES = 1_536 * 1024 * 1024;
 /** Node with the app and the SDKs loaded, and the host beside it, before anything is asked of them. */
 export const BASE_MEMORY_BYTES = 384 * 1024 * 1024;
-/** Batches of one process that may hold a delta of DELTA_MAX_BYTES: all others are small. More would not be faster than the disks of one item are. */
+/**
+ * Batches of one process that may hold a delta of DELTA_MAX_BYTES: all others are small. More would not be faster than
+ * the disks of one item are.
+ */
 export const LARGE_BATCHES_AT_ONCE = 1;
 /** A request of a mobility service: its body, its answer and three records. */
 export const REQUEST_MEMORY_BYTES = 64 * 1024;

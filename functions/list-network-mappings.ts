@@ -9,5 +9,8 @@ export const listNetworkMappings = (application: ApplicationSource): HttpFunctio
   methods: ["GET"],
   authLevel: "function",
   route: "replicationNetworkMappings",
-  handler: httpHandler(async () => ({ status: 200, body: { value: (await listMappings(application().control)).map(mappingView) } })),
+  handler: httpHandler(async () => ({
+    status: 200,
+    body: { value: (await listMappings(application().control)).map(mappingView) },
+  })),
 });

@@ -11,6 +11,9 @@ export const listPolicies = (application: ApplicationSource): HttpFunctionOption
   route: "replicationPolicies",
   handler: httpHandler(async () => {
     const { policies, damaged } = await list(application());
-    return { status: 200, body: { value: policies.map(storedPolicyView), ...(damaged.length === 0 ? {} : { damaged }) } };
+    return {
+      status: 200,
+      body: { value: policies.map(storedPolicyView), ...(damaged.length === 0 ? {} : { damaged }) },
+    };
   }),
 });

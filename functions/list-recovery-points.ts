@@ -5,7 +5,10 @@ import { httpHandler, itemOf } from "./http-edge.ts";
 import { damagedPointView, pointView } from "./views.ts";
 import type { ApplicationSource } from "./wiring.ts";
 
-/** `{ value: [...] }`: the recovery points of an item, newest first; behind them those that cannot be used, because their record is damaged. */
+/**
+ * `{ value: [...] }`: the recovery points of an item, newest first; behind them those that cannot be used, because
+ * their record is damaged.
+ */
 export const listRecoveryPoints = (application: ApplicationSource): HttpFunctionOptions => ({
   methods: ["GET"],
   authLevel: "function",

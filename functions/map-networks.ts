@@ -5,7 +5,9 @@ import { mappingBody } from "./request-shapes.ts";
 import { mappingView } from "./views.ts";
 import type { ApplicationSource } from "./wiring.ts";
 
-/** Maps a network of the source region to one of the target region, and back: 201, or 200 when it was mapped so already. */
+/**
+ * Maps a network of the source region to one of the target region, and back: 201, or 200 when it was mapped so already.
+ */
 export const mapNetworks = (application: ApplicationSource): HttpFunctionOptions => ({
   methods: ["POST"],
   authLevel: "function",

@@ -36,12 +36,13 @@ export interface HostConcurrency {
 }
 
 /**
- * The memory that one process of the function app may need at once when everything that may run at once runs, each with the largest that it takes: part by part,
- * in bytes. A pure function of the limits (rule 9).
+ * The memory that one process of the function app may need at once when everything that may run at once runs, each with
+ * the largest that it takes: part by part, in bytes. A pure function of the limits (rule 9).
  */
 export function memoryOfApp({ queueMessages, activities }: HostConcurrency): Readonly<Record<string, number>> {
   const pages = PAGE_WRITES_IN_FLIGHT * PUT_PAGE_MAX_BYTES;
-  // The deltas, and one more that was begun before the bound was reached; what is kept decoded, and a frame that found no room; what is on its way.
+  // The deltas, and one more that was begun before the bound was reached; what is kept decoded, and a frame that found
+  // no room; what is on its way.
   const largeBatch =
     BATCH_MAX_BYTES +
     DELTA_MAX_BYTES +
@@ -49,7 +50,11 @@ export function memoryOfApp({ queueMessages, activities }: HostConcurrency): Rea
     FRAMES_HELD_MAX_BYTES +
     FRAME_MAX_PLAIN_BYTES +
     pages;
-  const smallBatch = 2 * SMALL_BATCH_MAX_BYTES * (1 + TABLE_MEMORY_PER_BYTE) + SMALL_FRAMES_HELD_MAX_BYTES + FRAME_MAX_PLAIN_BYTES + pages;
+  const smallBatch =
+    2 * SMALL_BATCH_MAX_BYTES * (1 + TABLE_MEMORY_PER_BYTE) +
+    SMALL_FRAMES_HELD_MAX_BYTES +
+    FRAME_MAX_PLAIN_BYTES +
+    pages;
   // A delta that is read to be judged: its file, its tables (without page operations), one frame.
   const judged = DELTA_MAX_BYTES + DELTA_MAX_EXTENTS * EXTENT_DECODED_BYTES + FRAME_MAX_PLAIN_BYTES;
   const needed = {

@@ -5,7 +5,10 @@ import { newPointBody } from "./request-shapes.ts";
 import { itemPath } from "./views.ts";
 import type { ApplicationSource } from "./wiring.ts";
 
-/** An app-consistent point is wanted now: 202, and the status of the item tells what became of it. The same request id asks once. */
+/**
+ * An app-consistent point is wanted now: 202, and the status of the item tells what became of it. The same request id
+ * asks once.
+ */
 export const newRecoveryPoint = (application: ApplicationSource): HttpFunctionOptions => ({
   methods: ["POST"],
   authLevel: "function",

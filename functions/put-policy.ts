@@ -11,7 +11,11 @@ export const putPolicy = (application: ApplicationSource): HttpFunctionOptions =
   authLevel: "function",
   route: "replicationPolicies/{policy}",
   handler: httpHandler(async (request) => {
-    const { record, isNew } = await put(application(), request.params["policy"] ?? "", await bodyOf(request, policyBody));
+    const { record, isNew } = await put(
+      application(),
+      request.params["policy"] ?? "",
+      await bodyOf(request, policyBody),
+    );
     return { status: isNew ? 201 : 200, body: storedPolicyView(record) };
   }),
 });

@@ -6,7 +6,10 @@ import { registerBody } from "./request-shapes.ts";
 import { admitted, ticketed } from "./service-route.ts";
 import type { ApplicationSource } from "./wiring.ts";
 
-/** A mobility service makes itself known; its one-time token stands in the body, so that no function key is shared with a VM (DESIGN 5). */
+/**
+ * A mobility service makes itself known; its one-time token stands in the body, so that no function key is shared with
+ * a VM (DESIGN 5).
+ */
 export const registerMobility = (application: ApplicationSource): HttpFunctionOptions => ({
   methods: ["POST"],
   authLevel: "anonymous",
@@ -18,7 +21,11 @@ export const registerMobility = (application: ApplicationSource): HttpFunctionOp
     const { itemId, token } = service;
     return admitted(service, app.gates.register, async () => {
       const opened = await registerService(app, itemId, { ...body, registrationToken: token });
-      return { ...opened, ticket: await app.tickets.of(itemId), cacheEndpoint: app.access.endpoint } satisfies RegisterAnswer;
+      return {
+        ...opened,
+        ticket: await app.tickets.of(itemId),
+        cacheEndpoint: app.access.endpoint,
+      } satisfies RegisterAnswer;
     });
   }),
 });

@@ -5,7 +5,10 @@ import { httpHandler, itemOf, requestIdOf } from "./http-edge.ts";
 import { itemPath, repairView } from "./views.ts";
 import type { ApplicationSource } from "./wiring.ts";
 
-/** Everything is to be read from the source again: 202, and the status of the item tells how it goes. The same request id gives the same repair. */
+/**
+ * Everything is to be read from the source again: 202, and the status of the item tells how it goes. The same request
+ * id gives the same repair.
+ */
 export const repairReplication = (application: ApplicationSource): HttpFunctionOptions => ({
   methods: ["POST"],
   authLevel: "function",

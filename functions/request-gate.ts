@@ -12,7 +12,10 @@ import {
 } from "./limits.ts";
 import type { Clock } from "../replication/ports.ts";
 
-/** Lets requests through as far as one process can answer them, and one caller may ask. In memory: each process of the app has its own. */
+/**
+ * Lets requests through as far as one process can answer them, and one caller may ask. In memory: each process of the
+ * app has its own.
+ */
 export interface RequestGate {
   /** Runs `work` or throws `too-many-requests` at once; nothing waits here. */
   run<Result>(caller: string, work: () => Promise<Result>): Promise<Result>;
@@ -68,8 +71,9 @@ export function openServiceGates(clock: Clock): ServiceGates {
 }
 
 /**
- * Each token has a caller's share of its own. Whoever was once given a ticket of the item can make up tokens without end, though, so all but the one that was
- * answered last have one caller's share between them as well: they take nothing from that one, and no more from other items than one service may.
+ * Each token has a caller's share of its own. Whoever was once given a ticket of the item can make up tokens without
+ * end, though, so all but the one that was answered last have one caller's share between them as well: they take
+ * nothing from that one, and no more from other items than one service may.
  */
 function openServiceGate(clock: Clock, bounds: GateBounds): ServiceGate {
   const callers = openRequestGate(clock, bounds);
@@ -127,5 +131,7 @@ function refill(caller: Caller, { burst, refillMs }: GateBounds, nowMs: number):
 }
 
 function tooMany(retryAfterMs: number): LeewardError {
-  return new LeewardError("too-many-requests", "Too many requests of this kind.", { retryAfterMs: Math.ceil(retryAfterMs) });
+  return new LeewardError("too-many-requests", "Too many requests of this kind.", {
+    retryAfterMs: Math.ceil(retryAfterMs),
+  });
 }

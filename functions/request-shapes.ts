@@ -8,9 +8,15 @@ import type { PlanOptions } from "../replication/planning/options.ts";
 import type { DiskDescription } from "../replication/position.ts";
 import { alertSeverity } from "./alert-message.ts";
 
-/** The bodies that the API takes: their shape only. What the values must be is the domain's to say, in its own words. */
+/**
+ * The bodies that the API takes: their shape only. What the values must be is the domain's to say, in its own words.
+ */
 
-const diskFields = { id: z.string(), sizeBytes: z.number(), sectorSizeBytes: z.union([z.literal(512), z.literal(4096)]).default(512) };
+const diskFields = {
+  id: z.string(),
+  sizeBytes: z.number(),
+  sectorSizeBytes: z.union([z.literal(512), z.literal(4096)]).default(512),
+};
 const disksOf = <Disk extends z.ZodType<DiskDescription>>(disk: Disk) => z.array(disk).max(DISKS_MAX_COUNT).readonly();
 const disks = disksOf(z.strictObject(diskFields).readonly());
 
@@ -30,8 +36,13 @@ const onePolicy = ({ policy, policyName }: { readonly policy?: unknown; readonly
   policy === undefined || policyName === undefined;
 const ONE_POLICY = { error: "give policy or policyName, not both" };
 
-/** Operators' bodies are strict: a misspelt option must not look as if it had been taken. Both durations are minutes, as in Site Recovery. */
-export const protectBody = z.strictObject({ disks, ...policyFields }).refine(onePolicy, ONE_POLICY) satisfies z.ZodType<{
+/**
+ * Operators' bodies are strict: a misspelt option must not look as if it had been taken. Both durations are minutes, as
+ * in Site Recovery.
+ */
+export const protectBody = z
+  .strictObject({ disks, ...policyFields })
+  .refine(onePolicy, ONE_POLICY) satisfies z.ZodType<{
   readonly disks: ProtectRequest["disks"];
 }>;
 
@@ -72,7 +83,10 @@ export const protectMachineBody = z
         targetAccountName: text,
         churn: z.enum(["Normal", "High"]).exactOptional(),
         disks: z
-          .record(z.string(), z.strictObject({ name: text, replicaName: text, targetSku: text, diskEncryptionSetId: text }))
+          .record(
+            z.string(),
+            z.strictObject({ name: text, replicaName: text, targetSku: text, diskEncryptionSetId: text }),
+          )
           .exactOptional(),
         nics: z
           .record(
@@ -102,9 +116,12 @@ export const failoverBody = z
     recoveryPointType: failoverPointType.optional(),
     sourceSiteOperations,
   })
-  .refine(({ recoveryPointId, recoveryPointType }) => recoveryPointId === undefined || recoveryPointType === undefined, {
-    error: "give recoveryPointId or recoveryPointType, not both",
-  });
+  .refine(
+    ({ recoveryPointId, recoveryPointType }) => recoveryPointId === undefined || recoveryPointType === undefined,
+    {
+      error: "give recoveryPointId or recoveryPointType, not both",
+    },
+  );
 
 /** A rule for alerts; its defaults are the careful ones. */
 export const alertRuleBody = z
@@ -117,13 +134,15 @@ export const alertRuleBody = z
     recoveryPointType: failoverPointType.default("LatestProcessed"),
     sourceSiteOperations,
   })
-  .transform(({ coolDownInMinutes, recoveryPointType, sourceSiteOperations: source, targetIds, ...rule }): GivenAlertRule => ({
-    ...rule,
-    targetIds,
-    coolDownMs: coolDownInMinutes === undefined ? undefined : Math.round(coolDownInMinutes * 60_000),
-    point: { kind: recoveryPointType },
-    shutDownSource: source === "Required",
-  }));
+  .transform(
+    ({ coolDownInMinutes, recoveryPointType, sourceSiteOperations: source, targetIds, ...rule }): GivenAlertRule => ({
+      ...rule,
+      targetIds,
+      coolDownMs: coolDownInMinutes === undefined ? undefined : Math.round(coolDownInMinutes * 60_000),
+      point: { kind: recoveryPointType },
+      shutDownSource: source === "Required",
+    }),
+  );
 
 export const mappingBody = z.strictObject({
   primaryNetworkId: z.string(),
@@ -136,7 +155,9 @@ export const mappingChangeBody = z.strictObject({ recoveryNetworkId: z.string() 
 
 /** A point on request can be app-consistent only: crash-consistent ones come by policy. */
 export const newPointBody = z.strictObject({
-  recoveryPointType: z.literal("ApplicationConsistent", { error: "must be ApplicationConsistent: the others come by policy" }),
+  recoveryPointType: z.literal("ApplicationConsistent", {
+    error: "must be ApplicationConsistent: the others come by policy",
+  }),
 });
 
 /** The mobility service's bodies may carry fields that a newer one knows. */

@@ -4,7 +4,10 @@ import { httpHandler, itemOf, requestIdOf } from "./http-edge.ts";
 import { restorePath, restoreStartView } from "./views.ts";
 import type { ApplicationSource } from "./wiring.ts";
 
-/** Begins a restore: 202, and `location` names the place to ask. The same `x-ms-client-request-id` again gives the same restore. */
+/**
+ * Begins a restore: 202, and `location` names the place to ask. The same `x-ms-client-request-id` again gives the same
+ * restore.
+ */
 export const restoreRecoveryPoint = (application: ApplicationSource): HttpFunctionOptions => ({
   methods: ["POST"],
   authLevel: "function",
@@ -16,6 +19,10 @@ export const restoreRecoveryPoint = (application: ApplicationSource): HttpFuncti
     const restore = await startRestore(app, itemId, request.params["point"] ?? "", requestIdOf(request));
     // Should this be lost, the sweep finds a restore that nobody works on.
     await app.queue.send({ kind: "restore", itemId, restoreId: restore.restoreId }, 0);
-    return { status: 202, headers: { location: restorePath(itemId, restore.restoreId) }, body: restoreStartView(restore) };
+    return {
+      status: 202,
+      headers: { location: restorePath(itemId, restore.restoreId) },
+      body: restoreStartView(restore),
+    };
   }),
 });

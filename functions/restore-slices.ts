@@ -6,7 +6,10 @@ import { restoreOfMessage } from "./hint-message.ts";
 import { logLine } from "./http-edge.ts";
 import type { ApplicationSource } from "./wiring.ts";
 
-/** One look at a restore; while its copies run, it looks again by message. What it throws gives the message back to the queue. */
+/**
+ * One look at a restore; while its copies run, it looks again by message. What it throws gives the message back to the
+ * queue.
+ */
 export const restoreSlices = (application: ApplicationSource): StorageQueueFunctionOptions => ({
   queueName: RESTORES_QUEUE,
   connection: "TargetStorage",

@@ -29,7 +29,10 @@ export function serviceHandler<Body>(
   });
 }
 
-/** Whoever has a ticket of the item; the others are turned away before anything is read from storage for them. Errors: `not-authorized`. */
+/**
+ * Whoever has a ticket of the item; the others are turned away before anything is read from storage for them. Errors:
+ * `not-authorized`.
+ */
 export async function ticketed(app: Application, request: HttpRequest, sentToken: string): Promise<ServiceRequest> {
   const itemId = request.params["item"] ?? "";
   const token = await app.tickets.secretOf(itemId, sentToken);
@@ -37,8 +40,15 @@ export async function ticketed(app: Application, request: HttpRequest, sentToken
   return { app, itemId, token };
 }
 
-/** Answers as often as the gate lets it. A wrong token, and an item that is not there, get the answer of those who have no ticket. */
-export async function admitted({ itemId, token }: ServiceRequest, gate: ServiceGate, answer: () => Promise<object>): Promise<Reply> {
+/**
+ * Answers as often as the gate lets it. A wrong token, and an item that is not there, get the answer of those who have
+ * no ticket.
+ */
+export async function admitted(
+  { itemId, token }: ServiceRequest,
+  gate: ServiceGate,
+  answer: () => Promise<object>,
+): Promise<Reply> {
   try {
     return { status: 200, body: await gate.run(itemId, tokenHash(token), answer) };
   } catch (error) {

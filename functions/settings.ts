@@ -30,7 +30,10 @@ interface ManagementSettings {
   readonly installScriptUrl: string | undefined;
 }
 
-/** The settings of this process; the one place that reads its environment. Errors: `configuration-invalid` names the setting. */
+/**
+ * The settings of this process; the one place that reads its environment. Errors: `configuration-invalid` names the
+ * setting.
+ */
 export function readSettings(): Settings {
   return parseSettings(process.env);
 }
@@ -64,10 +67,15 @@ const connectionString = z.preprocess(unset, z.string().includes("=", { error: "
 const serviceUri = z.preprocess(unset, z.url({ protocol: /^https$/, error: "is no https address" }).optional());
 const schedule = z.preprocess(
   unset,
-  z.string({ error: "is missing" }).regex(/^\s*(\S+\s+){5}\S+\s*$/, { error: "is no schedule of six fields (second first)" }),
+  z
+    .string({ error: "is missing" })
+    .regex(/^\s*(\S+\s+){5}\S+\s*$/, { error: "is no schedule of six fields (second first)" }),
 );
 
-/** The schedules are resolved by the host; they are checked here because the host's own message for a missing one does not help. */
+/**
+ * The schedules are resolved by the host; they are checked here because the host's own message for a missing one does
+ * not help.
+ */
 const settingsSchema = z.object({
   CacheStorage: connectionString,
   CacheStorage__blobServiceUri: serviceUri,
@@ -97,9 +105,16 @@ const settingsSchema = z.object({
 
 const AZURE_ENDPOINT = "https://management.azure.com";
 
-/** Azure's public cloud with the app's identity unless told otherwise. A fixed token is for a Resource Manager without identities. */
+/**
+ * Azure's public cloud with the app's identity unless told otherwise. A fixed token is for a Resource Manager without
+ * identities.
+ */
 function managementSettings(settings: z.infer<typeof settingsSchema>): ManagementSettings | undefined {
-  const { LEEWARD_SUBSCRIPTION_ID: subscriptionId, LEEWARD_RESOURCE_GROUP: resourceGroup, LEEWARD_ARM_TOKEN: token } = settings;
+  const {
+    LEEWARD_SUBSCRIPTION_ID: subscriptionId,
+    LEEWARD_RESOURCE_GROUP: resourceGroup,
+    LEEWARD_ARM_TOKEN: token,
+  } = settings;
   const endpoint = settings.LEEWARD_ARM_ENDPOINT ?? AZURE_ENDPOINT;
   const missing = (name: string, beside: string): LeewardError =>
     new LeewardError("configuration-invalid", `${name} is missing beside ${beside}.`, { name });
@@ -110,7 +125,8 @@ function managementSettings(settings: z.infer<typeof settingsSchema>): Managemen
   }
   if (resourceGroup === undefined) throw missing("LEEWARD_RESOURCE_GROUP", "LEEWARD_SUBSCRIPTION_ID");
   // A token of an identity never travels in the clear.
-  if (token === undefined && !endpoint.startsWith("https:")) throw missing("LEEWARD_ARM_TOKEN", "an LEEWARD_ARM_ENDPOINT without https");
+  if (token === undefined && !endpoint.startsWith("https:"))
+    throw missing("LEEWARD_ARM_TOKEN", "an LEEWARD_ARM_ENDPOINT without https");
   const scope = settings.LEEWARD_ARM_SCOPE ?? `${endpoint.replace(/\/+$/, "")}/.default`;
   const access = token === undefined ? ({ kind: "identity", scope } as const) : ({ kind: "token", token } as const);
   const apiUrl = settings.LEEWARD_API_URL ?? ownAddress(settings.WEBSITE_HOSTNAME);
@@ -131,7 +147,8 @@ function topicAddress(endpoint: string | undefined, key: string | undefined): To
     if (key !== undefined) throw missing("LEEWARD_EVENTS_ENDPOINT", "LEEWARD_EVENTS_KEY");
     return undefined;
   }
-  if (key === undefined && !endpoint.startsWith("https:")) throw missing("LEEWARD_EVENTS_KEY", "an LEEWARD_EVENTS_ENDPOINT without https");
+  if (key === undefined && !endpoint.startsWith("https:"))
+    throw missing("LEEWARD_EVENTS_KEY", "an LEEWARD_EVENTS_ENDPOINT without https");
   return { endpoint, key };
 }
 
@@ -143,10 +160,18 @@ function accountAddress(
 ): AccountAddress {
   if (connectionString !== undefined) return { kind: "connection-string", connectionString };
   if (blobServiceUri === undefined) {
-    throw new LeewardError("configuration-invalid", `${name} is missing: give a connection string, or ${name}__blobServiceUri.`, { name });
+    throw new LeewardError(
+      "configuration-invalid",
+      `${name} is missing: give a connection string, or ${name}__blobServiceUri.`,
+      { name },
+    );
   }
   if (queueServiceUri === "") {
-    throw new LeewardError("configuration-invalid", `${name}__queueServiceUri is missing beside ${name}__blobServiceUri.`, { name });
+    throw new LeewardError(
+      "configuration-invalid",
+      `${name}__queueServiceUri is missing beside ${name}__blobServiceUri.`,
+      { name },
+    );
   }
   return { kind: "identity", blobServiceUri, queueServiceUri };
 }

@@ -12,7 +12,10 @@ import { describeError, logLine } from "./http-edge.ts";
 import { walkItems } from "./item-walk.ts";
 import type { Application, ApplicationSource } from "./wiring.ts";
 
-/** Finds what no event announced: deltas without a hint, dead workers, forgotten restores, and what has to be tidied up (rule 5). */
+/**
+ * Finds what no event announced: deltas without a hint, dead workers, forgotten restores, and what has to be tidied up
+ * (rule 5).
+ */
 export const sweep = (application: ApplicationSource): TimerFunctionOptions => ({
   schedule: "%LEEWARD_SWEEP_SCHEDULE%",
   extraInputs: [flowClient],
@@ -37,7 +40,8 @@ export const sweep = (application: ApplicationSource): TimerFunctionOptions => (
 async function sweepOne(app: Application, itemId: string, context: InvocationContext): Promise<void> {
   const nowMs = app.clock.now();
   const tidiedMs = app.tidied.get(itemId);
-  // A process that has just started knows of no sweep, and begins with a whole one; after a clock was set back nobody waits until it has caught up.
+  // A process that has just started knows of no sweep, and begins with a whole one; after a clock was set back nobody
+  // waits until it has caught up.
   const scope = tidiedMs === undefined || Math.abs(nowMs - tidiedMs) >= SWEEP_ALL_MS ? "all" : "hints";
   const summary = await sweepItem(app, itemId, scope);
   if (scope === "all" && summary?.more !== true) app.tidied.set(itemId, nowMs);
@@ -51,14 +55,18 @@ async function sweepOne(app: Application, itemId: string, context: InvocationCon
     damaged: summary.damaged === undefined ? undefined : describeError(summary.damaged),
     cache: { ...cache, failure: cacheFailure?.code, failedBlob: cacheFailure?.facts["name"] },
   });
-  // The target account alone was swept; that the source region cannot be reached, or a record be read, is for the operator to know.
+  // The target account alone was swept; that the source region cannot be reached, or a record be read, is for the
+  // operator to know.
   if (cacheFailure !== undefined || summary.damaged !== undefined) context.warn(line);
   else if (scope === "all" || cache.hints.length > 0) context.log(line);
   else context.debug(line);
   await announce(app, itemId, context);
 }
 
-/** Comes last, and a topic that is away is the operator's to know, not the sweep's to fail with: the next one tells what this one could not. */
+/**
+ * Comes last, and a topic that is away is the operator's to know, not the sweep's to fail with: the next one tells what
+ * this one could not.
+ */
 async function announce({ events, ...app }: Application, itemId: string, context: InvocationContext): Promise<void> {
   if (events === undefined) return;
   try {

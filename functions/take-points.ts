@@ -7,7 +7,9 @@ import { walkItems } from "./item-walk.ts";
 import { logLine } from "./http-edge.ts";
 import type { Application, ApplicationSource } from "./wiring.ts";
 
-/** Wakes the items whose point is due: the holder asks at every batch boundary, but an idle item has none (DESIGN 7). */
+/**
+ * Wakes the items whose point is due: the holder asks at every batch boundary, but an idle item has none (DESIGN 7).
+ */
 export const takePoints = (application: ApplicationSource): TimerFunctionOptions => ({
   schedule: "%LEEWARD_POINT_SCHEDULE%",
   handler: async (_timer, context) => {

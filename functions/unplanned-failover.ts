@@ -6,7 +6,9 @@ import { operationReply } from "./operation-reply.ts";
 import { failoverBody } from "./request-shapes.ts";
 import type { ApplicationSource } from "./wiring.ts";
 
-/** Fails over to a recovery point; `sourceSiteOperations: "Required"` shuts the source down first, if that is possible. */
+/**
+ * Fails over to a recovery point; `sourceSiteOperations: "Required"` shuts the source down first, if that is possible.
+ */
 export const unplannedFailover = (application: ApplicationSource): HttpFunctionOptions => ({
   methods: ["POST"],
   authLevel: "function",

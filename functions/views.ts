@@ -16,16 +16,26 @@ import type { Situation } from "../replication/states/decide.ts";
 import { offeredOperations } from "../replication/states/offered.ts";
 import { stateWords } from "../replication/states/words.ts";
 
-/** What the API shows: times in ISO 8601, durations in minutes where Site Recovery has minutes, and never a token or its hash (rule 8). */
+/**
+ * What the API shows: times in ISO 8601, durations in minutes where Site Recovery has minutes, and never a token or its
+ * hash (rule 8).
+ */
 
 export const timeView = (timeMs: number): string => new Date(timeMs).toISOString();
-const optionalTimeView = (timeMs: number | undefined): string | undefined => (timeMs === undefined ? undefined : timeView(timeMs));
+const optionalTimeView = (timeMs: number | undefined): string | undefined =>
+  timeMs === undefined ? undefined : timeView(timeMs);
 
 /** A stored policy. */
 export const storedPolicyView = ({ name, policy }: PolicyRecord): object => ({ name, ...policyInMinutes(policy) });
 
 /** A network mapping. */
-export function mappingView({ name, sourceNetworkId, sourceRegion, targetNetworkId, targetRegion }: NamedMapping): object {
+export function mappingView({
+  name,
+  sourceNetworkId,
+  sourceRegion,
+  targetNetworkId,
+  targetRegion,
+}: NamedMapping): object {
   return {
     name,
     primaryNetworkId: sourceNetworkId,
@@ -58,7 +68,8 @@ function damagedView({ code, message, hint }: LeewardError, status: ItemStatus |
 }
 
 function itemView(status: ItemStatus): object {
-  const { itemId, lastHeartbeatMs, policy, lastRecoveryPoint, stopped, createdMs, uploaded, applied, ...others } = status;
+  const { itemId, lastHeartbeatMs, policy, lastRecoveryPoint, stopped, createdMs, uploaded, applied, ...others } =
+    status;
   const { appConsistentPoint, repair, session, ...shown } = others;
   return {
     name: itemId,
@@ -125,7 +136,11 @@ export function repairView({ id, state, requestedMs, changedMs }: RepairRequest)
   return { name: id, state: REPAIR_STATES[state], requested: timeView(requestedMs), updated: timeView(changedMs) };
 }
 
-const REPAIR_STATES: Readonly<Record<RepairRequest["state"], string>> = { requested: "Pending", running: "InProgress", done: "Succeeded" };
+const REPAIR_STATES: Readonly<Record<RepairRequest["state"], string>> = {
+  requested: "Pending",
+  running: "InProgress",
+  done: "Succeeded",
+};
 
 function appPointView({ requestId, state, requestedMs, reportedMs, reason }: AppPointStatus): object {
   return { name: requestId, state, requested: timeView(requestedMs), reported: optionalTimeView(reportedMs), reason };
@@ -137,7 +152,8 @@ function sessionView({ machineId, bootId, sinceMs, ended }: ServiceSession): obj
 }
 
 /** Where the API answers for a restore. */
-export const restorePath = (itemId: string, restoreId: string): string => `/api/replicationProtectedItems/${itemId}/restores/${restoreId}`;
+export const restorePath = (itemId: string, restoreId: string): string =>
+  `/api/replicationProtectedItems/${itemId}/restores/${restoreId}`;
 
 /** The answer to beginning a restore; `restorePath` tells how it goes on. */
 export function restoreStartView({ restoreId, pointId, state }: RestoreRecord): object {
@@ -146,7 +162,19 @@ export function restoreStartView({ restoreId, pointId, state }: RestoreRecord): 
 
 /** One restore. */
 export function restoreView(status: RestoreStatus): object {
-  const { restoreId, pointId, position, sourceTimeMs, createdMs, updatedMs, expiresMs, disks, state, percentComplete, error } = status;
+  const {
+    restoreId,
+    pointId,
+    position,
+    sourceTimeMs,
+    createdMs,
+    updatedMs,
+    expiresMs,
+    disks,
+    state,
+    percentComplete,
+    error,
+  } = status;
   return {
     name: restoreId,
     recoveryPoint: pointId,
@@ -154,7 +182,14 @@ export function restoreView(status: RestoreStatus): object {
     percentComplete,
     position,
     sourceTime: timeView(sourceTimeMs),
-    disks: disks.map(({ id, sizeBytes, state, copiedBytes, totalBytes, url }) => ({ id, sizeBytes, state, copiedBytes, totalBytes, url })),
+    disks: disks.map(({ id, sizeBytes, state, copiedBytes, totalBytes, url }) => ({
+      id,
+      sizeBytes,
+      state,
+      copiedBytes,
+      totalBytes,
+      url,
+    })),
     created: timeView(createdMs),
     updated: timeView(updatedMs),
     expires: optionalTimeView(expiresMs),

@@ -38,7 +38,10 @@ export interface Application {
   readonly restoreAccess: RestoreAccess;
   readonly queue: WorkQueue;
   readonly bell: HintBell;
-  /** Names this process among all workers: it differs at every start, so that a claim of a dead process is never taken for one's own. */
+  /**
+   * Names this process among all workers: it differs at every start, so that a claim of a dead process is never taken
+   * for one's own.
+   */
   readonly processId: string;
   readonly points: PointCache;
   readonly largeBatches: LargeBatches;

@@ -15,8 +15,9 @@ import { onInterrupt } from "./supervisor/interrupt.ts";
 const EXIT_REFUTED = 1;
 
 /**
- * `npm run demo [-- --seed N] [--corrupt] [--keep]`: real block writes become recovery points, the function app is killed twice, and two restored points
- * are proven equal to the source. Exit code 0 when everything was proven, 1 when a restored point was refuted, 2 when the demo could not be played.
+ * `npm run demo [-- --seed N] [--corrupt] [--keep]`: real block writes become recovery points, the function app is
+ * killed twice, and two restored points are proven equal to the source. Exit code 0 when everything was proven, 1 when
+ * a restored point was refuted, 2 when the demo could not be played.
  */
 async function demo(): Promise<number> {
   const options = parseDemoOptions(process.argv.slice(2), Math.random);
@@ -33,7 +34,10 @@ async function demo(): Promise<number> {
   try {
     const cloud = await terminal.stage("local cloud", async () => {
       const opened = await openCloud(folder, random);
-      return { result: opened, detail: `storage in westeurope and northeurope, events, function app at ${opened.app.url}` };
+      return {
+        result: opened,
+        detail: `storage in westeurope and northeurope, events, function app at ${opened.app.url}`,
+      };
     });
     interrupt.killWith(() => cloud.kill());
     const story = runDemo({ options, folder, random, terminal, signal: interrupt.signal }, cloud);

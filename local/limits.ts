@@ -1,23 +1,35 @@
 /**
- * Every limit of the local cloud with its reason: bounds of its own, and those of Azure that only an imitation must keep. What the product itself is
- * bounded by stands in replication/limits.ts. Units stand last in each name.
+ * Every limit of the local cloud with its reason: bounds of its own, and those of Azure that only an imitation must
+ * keep. What the product itself is bounded by stands in replication/limits.ts. Units stand last in each name.
  */
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
 // --- The lab VM (local/lab) and the supervisor ---
-/** Requests in flight on one connection of the lab's NBD client: its writer has one, its copies a few; more would only fill the server's queue. */
+/**
+ * Requests in flight on one connection of the lab's NBD client: its writer has one, its copies a few; more would only
+ * fill the server's queue.
+ */
 export const LAB_NBD_REQUESTS_MAX = 64;
 /** Bytes of one READ or WRITE: every NBD server takes 32 MiB (protocol document, "Block size constraints"). */
 export const LAB_NBD_PAYLOAD_MAX_BYTES = 32 * MIB;
 /** Bytes of one answer to an NBD option: a name and a few numbers. */
 export const LAB_NBD_OPTION_MAX_BYTES = 64 * KIB;
-/** Records of one write log that the oracle can replay: 20 minutes of the demo's writer; 12 KiB of digests each at the most. */
+/**
+ * Records of one write log that the oracle can replay: 20 minutes of the demo's writer; 12 KiB of digests each at the
+ * most.
+ */
 export const LAB_LOG_MAX_RECORDS = 100_000;
-/** A child process that is not ready by then is taken for dead; a cold start of the app on a busy machine takes a few seconds. */
+/**
+ * A child process that is not ready by then is taken for dead; a cold start of the app on a busy machine takes a few
+ * seconds.
+ */
 export const CHILD_READY_MS = 60_000;
-/** A child that was asked to stop is killed afterwards; four stages one after the other stay below the ten seconds of a whole stop. */
+/**
+ * A child that was asked to stop is killed afterwards; four stages one after the other stay below the ten seconds of a
+ * whole stop.
+ */
 export const CHILD_STOP_MS = 4_000;
 /**
  * A child that dies by itself is started again after this, after twice as long the next time, at most so often in a row
@@ -40,7 +52,10 @@ export const OPERATOR_REQUEST_MS = 30_000;
 export const FOLDER_LOCK_TRIES = 3;
 /** One run of a file system tool on an image of a few MiB. */
 export const LAB_TOOL_MS = 60_000;
-/** One stage of the demo on a slow machine: a dead holder's claim and the sweep take 35 s of it, the backlog of that time the rest. */
+/**
+ * One stage of the demo on a slow machine: a dead holder's claim and the sweep take 35 s of it, the backlog of that
+ * time the rest.
+ */
 export const DEMO_STAGE_MS = 180_000;
 /** After Ctrl-C, what the step under way may take to end by itself. */
 export const DEMO_STEP_END_MS = 3_000;
@@ -48,38 +63,62 @@ export const DEMO_STEP_END_MS = 3_000;
 // --- The local Functions host (local/functions-host) ---
 /** Bytes of one request: the real host's web server takes 100 MiB. */
 export const FUNCTIONS_BODY_MAX_BYTES = 100 * MIB;
-/** Requests under way at once: the real host answers 429 beyond 200 (host.json `maxOutstandingRequests` on the Consumption plan). */
+/**
+ * Requests under way at once: the real host answers 429 beyond 200 (host.json `maxOutstandingRequests` on the
+ * Consumption plan).
+ */
 export const FUNCTIONS_HTTP_REQUESTS_MAX = 200;
-/** How long a queue message in work stays invisible, renewed at half of it: the real host's ten minutes, also after its worker was killed. */
+/**
+ * How long a queue message in work stays invisible, renewed at half of it: the real host's ten minutes, also after its
+ * worker was killed.
+ */
 export const FUNCTIONS_MESSAGE_INVISIBLE_MS = 600_000;
 /** The first pause between two looks into an empty queue; it doubles up to host.json `maxPollingInterval`. */
 export const FUNCTIONS_POLL_MIN_MS = 100;
-/** How long a stop waits for running invocations before the host goes: below CHILD_STOP_MS, after which the supervisor kills. */
+/**
+ * How long a stop waits for running invocations before the host goes: below CHILD_STOP_MS, after which the supervisor
+ * kills.
+ */
 export const FUNCTIONS_DRAIN_MS = 3_000;
 /** How long the app's appTerminate hooks may take after that. */
 export const FUNCTIONS_TERMINATE_MS = 500;
-/** Sendings of one storage request of the host, the first pause and the longest: short, for the loops above them look again anyway. */
+/**
+ * Sendings of one storage request of the host, the first pause and the longest: short, for the loops above them look
+ * again anyway.
+ */
 export const FUNCTIONS_STORAGE_TRIES = 4;
 export const FUNCTIONS_STORAGE_PAUSE_MS = 200;
 export const FUNCTIONS_STORAGE_PAUSE_MAX_MS = 2_000;
 /** The longest single sleep of a timer: a machine that was suspended is at most this late. */
 export const FUNCTIONS_TIMER_SLEEP_MAX_MS = 30_000;
 
-/** Activities and episodes of orchestrators that run at once: the real host's default for activities on the Consumption plan (host.json changes both). */
+/**
+ * Activities and episodes of orchestrators that run at once: the real host's default for activities on the Consumption
+ * plan (host.json changes both).
+ */
 export const DURABLE_ACTIVITIES_MAX = 10;
 export const DURABLE_EPISODES_MAX = 10;
-/** Durable timers beyond this are made of parts of the second length; both are the SDK's and the real host's values for Azure Storage. */
+/**
+ * Durable timers beyond this are made of parts of the second length; both are the SDK's and the real host's values for
+ * Azure Storage.
+ */
 export const DURABLE_TIMER_LONGEST_MS = 6 * 24 * 60 * 60_000;
 export const DURABLE_TIMER_PART_MS = 3 * 24 * 60 * 60_000;
 /** A custom status as JSON in UTF-16: the real host's limit. */
 export const DURABLE_CUSTOM_STATUS_MAX_BYTES = 16 * KIB;
 /** Azure Storage ends the real host's instance ids here. */
 export const DURABLE_INSTANCE_ID_MAX_LENGTH = 100;
-/** Each episode replays the whole history: beyond this many events a warning suggests continueAsNew, and again each time it has doubled. */
+/**
+ * Each episode replays the whole history: beyond this many events a warning suggests continueAsNew, and again each time
+ * it has doubled.
+ */
 export const DURABLE_HISTORY_WARNING_EVENTS = 5_000;
 /** Messages that one episode takes: bounds its transaction; the rest follows in the next one. */
 export const DURABLE_EPISODE_MAX_MESSAGES = 256;
-/** Instances of one hub, ended ones included until they are purged: their descriptions stay in memory, some 500 bytes each. */
+/**
+ * Instances of one hub, ended ones included until they are purged: their descriptions stay in memory, some 500 bytes
+ * each.
+ */
 export const DURABLE_INSTANCES_MAX = 200_000;
 /**
  * Orchestrations that have ended are purged beyond this many, the oldest first: the history of one failover has some
@@ -105,11 +144,15 @@ export const AZURE_PAGE_BLOB_REQUESTS_PER_SECOND = 500;
 export const LOCAL_MEMORY_ACCOUNT_MAX_BYTES = 2 * 1024 * MIB;
 /** A redo log shorter than this is not worth rewriting its database; reading it again takes a fraction of a second. */
 export const LOCAL_REDO_LOG_MIN_BYTES = 16 * MIB;
-/** Events that wait for delivery: hours of a demo with its destination gone. What comes beyond is dead-lettered at once. */
+/**
+ * Events that wait for delivery: hours of a demo with its destination gone. What comes beyond is dead-lettered at once.
+ */
 export const EVENTS_WAITING_MAX = 50_000;
 /** A delivery is tried this often, as Azure does by default, then dead-lettered. */
 export const EVENT_ATTEMPTS_MAX = 30;
-/** The pause after the first failure; it doubles up to the second, which gives a lost destination about twelve minutes. */
+/**
+ * The pause after the first failure; it doubles up to the second, which gives a lost destination about twelve minutes.
+ */
 export const EVENT_RETRY_FIRST_MS = 250;
 export const EVENT_RETRY_MAX_MS = 30_000;
 /** One delivery is one small message to the same machine. */
@@ -128,7 +171,10 @@ export const EVENT_DEAD_LETTERS_MAX_BYTES = 16 * MIB;
 export const ARM_BODY_MAX_BYTES = 4 * MIB;
 /** Decided operations that are kept, so that a poll which comes late still gets its answer. */
 export const ARM_OPERATIONS_KEPT = 5_000;
-/** Characters of the certificate in an operation's address: with its signatures the address has the 3.3 to 3.5 kB of Azure's. */
+/**
+ * Characters of the certificate in an operation's address: with its signatures the address has the 3.3 to 3.5 kB of
+ * Azure's.
+ */
 export const ARM_OPAQUE_QUERY_BYTES = 2_700;
 /** Resources on one page of a listing; tests take fewer. */
 export const ARM_PAGE_COUNT = 100;

@@ -21,7 +21,9 @@ async function reset(): Promise<void> {
   }
   const names = await readdir(folder).catch(() => []);
   for (const name of names) await rm(join(folder, name), { recursive: true, force: true });
-  process.stdout.write(names.length === 0 ? `${STATE_FOLDER}/ is empty already.\n` : `${STATE_FOLDER}/ is empty now.\n`);
+  process.stdout.write(
+    names.length === 0 ? `${STATE_FOLDER}/ is empty already.\n` : `${STATE_FOLDER}/ is empty now.\n`,
+  );
 }
 
 await exitWith(reset);

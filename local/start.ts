@@ -130,7 +130,11 @@ async function watch(
   for (;;) {
     const states = { app: cloud.app.state, mobility: mobility.state };
     const seedingPercentage = seedingOf(await mobility.status());
-    show(await interrupt.race(statusLine({ api, itemId, states, seedingPercentage, guestRecords: guest?.records, nowMs: Date.now() })));
+    show(
+      await interrupt.race(
+        statusLine({ api, itemId, states, seedingPercentage, guestRecords: guest?.records, nowMs: Date.now() }),
+      ),
+    );
     await interrupt.race(sleep(STATUS_MS, undefined, { ref: true }));
   }
 }
@@ -138,23 +142,36 @@ async function watch(
 /** Address and keys for the command line and for other tools: readable by the user alone, gone when the cloud stops. */
 async function writeConnection(cloud: Cloud, vm: StartedVm, folder: string): Promise<string> {
   const path = join(folder, CONNECTION_FILE);
-  const storage = Object.fromEntries(cloud.storage.accounts.map(({ name, connectionString }) => [name, connectionString]));
+  const storage = Object.fromEntries(
+    cloud.storage.accounts.map(({ name, connectionString }) => [name, connectionString]),
+  );
   const { url: armUrl, subscriptionId, token } = cloud.resourceManager;
   const resourceManager = { url: armUrl, subscriptionId, token };
-  const connection = { url: cloud.app.url, functionKey: cloud.secrets.functionKey, item: vm.itemId, storage, resourceManager };
+  const connection = {
+    url: cloud.app.url,
+    functionKey: cloud.secrets.functionKey,
+    item: vm.itemId,
+    storage,
+    resourceManager,
+  };
   const text = JSON.stringify(connection, undefined, 2);
   await rm(path, { force: true });
   await writeFile(path, `${text}\n`, { mode: 0o600 });
   return path;
 }
 
-/** A unix socket's path has at most 107 bytes; below a deep folder the way from here is shorter than the one from the root. */
+/**
+ * A unix socket's path has at most 107 bytes; below a deep folder the way from here is shorter than the one from the
+ * root.
+ */
 function shortPath(folder: string): string {
   return Buffer.byteLength(join(folder, "nbd.sock")) <= 107 ? folder : relative(".", folder);
 }
 
 function seedingOf(status: Readonly<Record<string, unknown>> | undefined): number | undefined {
-  const seeding = status?.["seeding"] as { readonly doneBytes: number; readonly totalBytes: number; readonly done: boolean } | undefined;
+  const seeding = status?.["seeding"] as
+    | { readonly doneBytes: number; readonly totalBytes: number; readonly done: boolean }
+    | undefined;
   if (seeding === undefined || seeding.done || seeding.totalBytes === 0) return undefined;
   return Math.floor((seeding.doneBytes * 100) / seeding.totalBytes);
 }
@@ -170,7 +187,9 @@ function notice(text: string): void {
 
 /** On a terminal one line that is painted over; elsewhere a line each time. */
 function show(line: string): void {
-  process.stdout.write(process.stdout.isTTY ? `\r\u001B[2K  ${line.slice(0, (process.stdout.columns ?? 120) - 3)}` : `  ${line}\n`);
+  process.stdout.write(
+    process.stdout.isTTY ? `\r\u001B[2K  ${line.slice(0, (process.stdout.columns ?? 120) - 3)}` : `  ${line}\n`,
+  );
 }
 
 await exitWith(start);

@@ -7,9 +7,10 @@ import { startMobility } from "./service/service.ts";
 import type { MobilityService } from "./service/service.ts";
 
 /**
- * `node dist/mobility/main.js --config FILE`: the mobility service as a process. With an IPC channel it says `{ kind: "ready", socketPath, port }`, obeys
- * `{ kind: "stop" }` and `{ kind: "cut" }` (answered by `{ kind: "cut-done", position }`), and exits when the channel closes; without one SIGTERM and SIGINT
- * stop it. Logs are JSON lines on standard output. Exit code 0 after a stop, 1 when the start failed.
+ * `node dist/mobility/main.js --config FILE`: the mobility service as a process. With an IPC channel it says `{ kind:
+ * "ready", socketPath, port }`, obeys `{ kind: "stop" }` and `{ kind: "cut" }` (answered by `{ kind: "cut-done",
+ * position }`), and exits when the channel closes; without one SIGTERM and SIGINT stop it. Logs are JSON lines on
+ * standard output. Exit code 0 after a stop, 1 when the start failed.
  */
 const log = createLog(
   (line) => process.stdout.write(line),
@@ -18,11 +19,17 @@ const log = createLog(
 
 function configFrom(args: readonly string[]): string {
   const path = args[0] === "--config" && args.length === 2 ? args[1] : undefined;
-  if (path === undefined) throw new LeewardError("configuration-invalid", "Usage: node dist/mobility/main.js --config FILE");
+  if (path === undefined)
+    throw new LeewardError("configuration-invalid", "Usage: node dist/mobility/main.js --config FILE");
   try {
     return readFileSync(path, "utf8");
   } catch (cause) {
-    throw new LeewardError("configuration-invalid", `The configuration file ${path} cannot be read.`, { path }, { cause });
+    throw new LeewardError(
+      "configuration-invalid",
+      `The configuration file ${path} cannot be read.`,
+      { path },
+      { cause },
+    );
   }
 }
 

@@ -21,7 +21,9 @@ export const flowClient: FunctionInput = df.input.durableClient();
 export function registerFlows(source: () => FlowContext): void {
   for (const version of VERSIONS) registerOrchestrator(orchestrator(version));
   for (const name of Object.keys(ACTIVITIES) as ActivityName[]) {
-    df.app.activity(name, { handler: (request: ActivityRequest, context) => loggedActivity(source(), name, request, context) });
+    df.app.activity(name, {
+      handler: (request: ActivityRequest, context) => loggedActivity(source(), name, request, context),
+    });
   }
 }
 
@@ -33,7 +35,8 @@ function registerOrchestrator(orchestratorName: string): void {
       const step = next.value;
       let result: unknown;
       try {
-        if (step.kind === "wait") yield context.df.createTimer(new Date(context.df.currentUtcDateTime.getTime() + step.delayMs));
+        if (step.kind === "wait")
+          yield context.df.createTimer(new Date(context.df.currentUtcDateTime.getTime() + step.delayMs));
         else result = yield context.df.callActivity(step.name, step.request);
       } catch (error) {
         next = flow.throw(error);

@@ -3,7 +3,10 @@ import { ensureSteps, followChanges } from "./ensure.ts";
 import type { FlowRun } from "./flow-run.ts";
 import { type Flow, FlowFailure, call, inTasks, waitOn } from "./steps.ts";
 
-/** Plans, makes what items share, installs the service in the VM, and ends when its writes begin to come: replication does the rest by itself. */
+/**
+ * Plans, makes what items share, installs the service in the VM, and ends when its writes begin to come: replication
+ * does the rest by itself.
+ */
 export function* enableProtection(run: FlowRun): Flow<void> {
   yield* inTasks(run, [
     ["CheckPrerequisites", call(run, "planItem", undefined)],
@@ -22,7 +25,10 @@ function* makeTarget(run: FlowRun): Flow<void> {
 function* installMobility(run: FlowRun): Flow<void> {
   yield* call(run, "protect", undefined);
   const begin = () => call(run, "beginInstall", undefined);
-  yield* followChanges([{ begin, look: (operation) => call(run, "lookInstall", { operation }) }], FLOW_REGISTRATION_MAX_MS);
+  yield* followChanges(
+    [{ begin, look: (operation) => call(run, "lookInstall", { operation }) }],
+    FLOW_REGISTRATION_MAX_MS,
+  );
 }
 
 function* waitForMobility(run: FlowRun, what: "registered" | "seeding"): Flow<void> {
@@ -37,7 +43,10 @@ function* waitForMobility(run: FlowRun, what: "registered" | "seeding"): Flow<vo
 function silent(what: "registered" | "seeding"): FlowFailure {
   return new FlowFailure({
     code: "control-unavailable",
-    message: what === "registered" ? "The mobility service did not register." : "The mobility service registered and sends nothing.",
+    message:
+      what === "registered"
+        ? "The mobility service did not register."
+        : "The mobility service registered and sends nothing.",
     hint: "Look at its log in the VM, and whether the VM reaches the function app and the cache account; then enable protection again.",
     retryable: true,
   });

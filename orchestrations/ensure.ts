@@ -28,7 +28,9 @@ export interface FollowedChange {
   readonly look: (operation: string) => Flow<StepAnswer>;
 }
 
-/** Begins all changes, then waits and looks until each is done. Errors: FlowFailure of the first that fails for good. */
+/**
+ * Begins all changes, then waits and looks until each is done. Errors: FlowFailure of the first that fails for good.
+ */
 export function* followChanges(changes: readonly FollowedChange[], maxMs: number = FLOW_STAGE_MAX_MS): Flow<void> {
   let open = changes.map((change) => ({ change, operation: undefined as string | undefined, failures: 0 }));
   let waitedMs = 0;
@@ -39,7 +41,8 @@ export function* followChanges(changes: readonly FollowedChange[], maxMs: number
       const answer: StepAnswer = yield* operation === undefined ? change.begin() : change.look(operation);
       if (answer.kind === "done") continue;
       const failed = answer.kind === "again" && answer.failed !== undefined ? failures + 1 : failures;
-      if (answer.kind === "again" && answer.failed !== undefined && failed >= FLOW_STEP_MAX_BEGINS) throw gaveUp(answer.failed);
+      if (answer.kind === "again" && answer.failed !== undefined && failed >= FLOW_STEP_MAX_BEGINS)
+        throw gaveUp(answer.failed);
       next.push({ change, operation: answer.kind === "look" ? answer.operation : undefined, failures: failed });
       delayMs = Math.max(delayMs, answer.delayMs);
     }

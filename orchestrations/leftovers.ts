@@ -20,7 +20,8 @@ export interface LeftoverTry {
 export async function retryLeftover(context: FlowContext, itemId: string): Promise<LeftoverTry | undefined> {
   const { stores, clock, management } = context;
   const managed = management === undefined ? undefined : await findManaged(stores, itemId);
-  if (managed === undefined || managed.situation.state !== "Unprotected" || managed.situation.job !== undefined) return undefined;
+  if (managed === undefined || managed.situation.state !== "Unprotected" || managed.situation.job !== undefined)
+    return undefined;
   const nowMs = clock.now();
   const isDue = (entry: LedgerEntry): boolean => isOpenLeft(entry) && nowMs - (entry.changedMs ?? 0) >= LEFT_RETRY_MS;
   const due = (await readLedger(stores, itemId)).entries.find(isDue);

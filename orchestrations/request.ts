@@ -52,15 +52,26 @@ const FLOW_OF: Readonly<Record<OperationRequest["operation"], Flow>> = {
 };
 
 /**
- * Decides on a request and starts its flow (docs/architecture.md, "The rules of the flows"): job record, situation, start. The same request again gives
- * the same job. Errors: `operation-not-allowed`, `item-unknown`, `item-exists`, `invalid-request`, `conflict`, `configuration-invalid`.
+ * Decides on a request and starts its flow (docs/architecture.md, "The rules of the flows"): job record, situation,
+ * start. The same request again gives the same job. Errors: `operation-not-allowed`, `item-unknown`, `item-exists`,
+ * `invalid-request`, `conflict`, `configuration-invalid`.
  */
-export async function requestOperation(context: FlowContext, asked: OperationRequest, start: StartFlow): Promise<JobRecord> {
+export async function requestOperation(
+  context: FlowContext,
+  asked: OperationRequest,
+  start: StartFlow,
+): Promise<JobRecord> {
   managementOf(context);
   const { itemId, requestId, ...request } = asked;
   const { stores, clock } = context;
   const alertId = asked.operation === "UnplannedFailover" ? asked.alertId : undefined;
-  const jobRequest = { itemId, flow: FLOW_OF[asked.operation], operationId: requestId ?? context.ids.next(), request, alertId };
+  const jobRequest = {
+    itemId,
+    flow: FLOW_OF[asked.operation],
+    operationId: requestId ?? context.ids.next(),
+    request,
+    alertId,
+  };
   // Made first: an operation id that cannot be leaves nothing behind.
   const first = newJob(jobRequest, clock.now());
   await prepareManaged(context, asked);
@@ -101,7 +112,11 @@ async function prepareManaged(context: FlowContext, asked: OperationRequest): Pr
   await takeDamagedAway(context, itemId);
   if ((await findManaged(stores, itemId)) !== undefined) return;
   if ((await findReadableItem(stores, itemId)) !== undefined && !(await hasLedger(stores, itemId))) {
-    throw new LeewardError("item-exists", `The item "${itemId}" was protected by its disks, not as a virtual machine.`, { itemId });
+    throw new LeewardError(
+      "item-exists",
+      `The item "${itemId}" was protected by its disks, not as a virtual machine.`,
+      { itemId },
+    );
   }
   const { sourceVmId, options, policy, policyName } = asked;
   await ensureManaged(stores, {
@@ -144,7 +159,10 @@ function startedItem(now: ManagedItem, found: ManagedItem, asked: OperationReque
         asked.operation === "EnableProtection"
           ? { sourceVmId: asked.sourceVmId, options: asked.options, policy: asked.policy, policyName: asked.policyName }
           : {};
-      const failover = asked.operation === "UnplannedFailover" ? { point: asked.point, shutDownSource: asked.shutDownSource } : undefined;
+      const failover =
+        asked.operation === "UnplannedFailover"
+          ? { point: asked.point, shutDownSource: asked.shutDownSource }
+          : undefined;
       const running = { jobId, flow: decision.flow, endsJobId: decision.endsJobId, failover, from: now.situation };
       return { ...now, ...enable, situation: decision.situation, running };
     }
@@ -152,8 +170,8 @@ function startedItem(now: ManagedItem, found: ManagedItem, asked: OperationReque
 }
 
 /**
- * The sweep's part: stores what replication reports, starts the flow that a crash left unstarted, reports the outcome that a crash kept back, and ends
- * the job of a flow that ended without a word.
+ * The sweep's part: stores what replication reports, starts the flow that a crash left unstarted, reports the outcome
+ * that a crash kept back, and ends the job of a flow that ended without a word.
  */
 export async function tendFlow(context: FlowContext, itemId: string, flows: FlowHost): Promise<void> {
   const { stores, clock } = context;
@@ -163,7 +181,9 @@ export async function tendFlow(context: FlowContext, itemId: string, flows: Flow
   if (situation !== managed.situation) {
     await tellState(context, itemId, managed.situation, situation, `${clock.now()}`);
     await changeManaged(stores, itemId, (found) =>
-      found.situation.state === managed.situation.state && found.situation.job === undefined ? { ...found, situation } : found,
+      found.situation.state === managed.situation.state && found.situation.job === undefined
+        ? { ...found, situation }
+        : found,
     );
   }
   const { job } = managed.situation;
@@ -189,6 +209,9 @@ export async function requireRepairable(context: Pick<FlowContext, "stores">, it
   const { state } = await situationToRepair(context, managed);
   const decision = decideOperation({ ...managed.situation, state }, "RepairReplication", "");
   if (decision.kind === "refused") {
-    throw refusalError(itemId, state, "RepairReplication", { ...decision, allowedOperations: offeredOperations(state) });
+    throw refusalError(itemId, state, "RepairReplication", {
+      ...decision,
+      allowedOperations: offeredOperations(state),
+    });
   }
 }

@@ -17,7 +17,8 @@ type Flows = Readonly<Partial<Record<FlowName, (run: FlowRun, opened: Opened) =>
 /** The flows that there are; an operation without one is refused at the edge. */
 const FLOWS: Flows = {
   "enable-protection": enableProtection,
-  "unplanned-failover": (run, { failover }) => unplannedFailover(run, failover ?? { point: { kind: "Latest" }, shutDownSource: false }),
+  "unplanned-failover": (run, { failover }) =>
+    unplannedFailover(run, failover ?? { point: { kind: "Latest" }, shutDownSource: false }),
   "commit-failover": commitFailover,
   "disable-protection": disableProtection,
 };
@@ -25,7 +26,10 @@ const FLOWS: Flows = {
 /** For runs that have begun under version 2. */
 const FLOWS_2: Flows = { ...FLOWS, "disable-protection": disableProtection2 };
 
-/** One run of a flow from its request to the end of its job. It never throws but when the end itself cannot be written: then the sweep reports it. */
+/**
+ * One run of a flow from its request to the end of its job. It never throws but when the end itself cannot be written:
+ * then the sweep reports it.
+ */
 export function* runFlow(run: FlowRun): Flow<{ readonly state: string }> {
   return yield* call(run, "closeJob", yield* endOf(run));
 }

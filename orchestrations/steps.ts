@@ -10,7 +10,10 @@ import type { TaskTurn } from "./activities/job.ts";
 import type { Activities, ActivityName } from "./activities/table.ts";
 import type { ActivityAnswer, ActivityRequest, FlowError, FlowRun } from "./flow-run.ts";
 
-/** A flow as plain data in, descriptions of work out: a driver does the work and hands the result back (a test by hand, Azure by durable-functions). */
+/**
+ * A flow as plain data in, descriptions of work out: a driver does the work and hands the result back (a test by hand,
+ * Azure by durable-functions).
+ */
 export type Flow<Result> = Generator<Step, Result, unknown>;
 
 type Step =
@@ -68,8 +71,9 @@ export function* wait(delayMs: number): Flow<void> {
 }
 
 /**
- * The next pause of a wait: never shorter than what was asked for. Where nobody asked (0) it begins short and doubles up to FLOW_LOOK_MS. After that it is a
- * sixteenth of the time waited so far, up to a minute, so that hours of waiting stay a short history to replay.
+ * The next pause of a wait: never shorter than what was asked for. Where nobody asked (0) it begins short and doubles
+ * up to FLOW_LOOK_MS. After that it is a sixteenth of the time waited so far, up to a minute, so that hours of waiting
+ * stay a short history to replay.
  */
 export function growingPauseMs(askedMs: number, waitedMs: number): number {
   const leastMs = askedMs > 0 ? askedMs : Math.min(Math.max(waitedMs, FLOW_FIRST_LOOK_MS), FLOW_LOOK_MS);
@@ -83,8 +87,14 @@ export function* waitOn(askedMs: number, waitedMs: number): Flow<number> {
   return waitedMs + pauseMs;
 }
 
-/** Does the work of the job's tasks one after the other; `undefined` leaves one out. A task that its own work has ended stays as it was ended. */
-export function* inTasks(run: FlowRun, tasks: readonly (readonly [name: string, work: Flow<void> | undefined])[]): Flow<void> {
+/**
+ * Does the work of the job's tasks one after the other; `undefined` leaves one out. A task that its own work has ended
+ * stays as it was ended.
+ */
+export function* inTasks(
+  run: FlowRun,
+  tasks: readonly (readonly [name: string, work: Flow<void> | undefined])[],
+): Flow<void> {
   let ended: TaskTurn["ended"] = [];
   for (const [name, work] of tasks) {
     if (work === undefined) {

@@ -1,11 +1,19 @@
-import { FLOW_MACHINE_MAX_MS, FLOW_SOURCE_MAX_MS, FLOW_SOURCE_PAUSE_MAX_MS, LATEST_WAIT_MS } from "../replication/limits.ts";
+import {
+  FLOW_MACHINE_MAX_MS,
+  FLOW_SOURCE_MAX_MS,
+  FLOW_SOURCE_PAUSE_MAX_MS,
+  LATEST_WAIT_MS,
+} from "../replication/limits.ts";
 import type { FailoverRequest } from "../replication/jobs/managed-item.ts";
 import { ensureSteps, followChanges } from "./ensure.ts";
 import { removeSteps } from "./remove.ts";
 import type { FlowRun } from "./flow-run.ts";
 import { type Flow, FlowFailure, call, inTasks, waitOn } from "./steps.ts";
 
-/** Works without the source region (rule 7): the plan is the one of enabling, and what it needs lies in the target account. */
+/**
+ * Works without the source region (rule 7): the plan is the one of enabling, and what it needs lies in the target
+ * account.
+ */
 export function* unplannedFailover(run: FlowRun, request: FailoverRequest): Flow<void> {
   let pointId = "";
   yield* inTasks(run, [

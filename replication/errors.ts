@@ -20,7 +20,10 @@ const ERRORS = {
     retryable: false,
     hint: "The storage account refused the credentials or the request. Check the identity's role assignments and the clock of this machine.",
   },
-  fenced: { retryable: true, hint: "A newer worker has taken over this item; this worker stops. Nothing needs to be done." },
+  fenced: {
+    retryable: true,
+    hint: "A newer worker has taken over this item; this worker stops. Nothing needs to be done.",
+  },
   conflict: { retryable: true, hint: "The record was changed by someone else in between. Read it again and retry." },
 
   // Delta files (docs/delta-format.md names the rule).
@@ -32,8 +35,14 @@ const ERRORS = {
     retryable: false,
     hint: "The file was written by a newer version. Upgrade the function app before the mobility service.",
   },
-  "delta-too-large": { retryable: false, hint: "A delta holds at most 64 MiB. Lower the epoch size of the mobility service." },
-  "delta-foreign": { retryable: false, hint: "The delta belongs to another item, stream or epoch than its name says. It was quarantined." },
+  "delta-too-large": {
+    retryable: false,
+    hint: "A delta holds at most 64 MiB. Lower the epoch size of the mobility service.",
+  },
+  "delta-foreign": {
+    retryable: false,
+    hint: "The delta belongs to another item, stream or epoch than its name says. It was quarantined.",
+  },
   "position-fork": {
     retryable: false,
     hint: "The delta does not start where the target stands, so two histories exist. Find out which service wrote it, then repair the replication.",
@@ -51,7 +60,10 @@ const ERRORS = {
 
   // Items and requests.
   "invalid-request": { retryable: false, hint: "Correct the request as the message says and send it again." },
-  "not-authorized": { retryable: false, hint: "Send the function key (operators) or the item's own token (mobility service)." },
+  "not-authorized": {
+    retryable: false,
+    hint: "Send the function key (operators) or the item's own token (mobility service).",
+  },
   "machine-mismatch": {
     retryable: false,
     hint: "The item is bound to the machine that registered. A clone of it stays silent. If the machine was moved on purpose, start its mobility service with a new registration token.",
@@ -65,15 +77,24 @@ const ERRORS = {
     hint: "More requests than a mobility service needs, or more than the app answers at once. Wait as long as the answer says.",
   },
   "item-unknown": { retryable: false, hint: "List the protected items and check the name." },
-  "item-exists": { retryable: false, hint: "The item exists with other disks. Choose another name or disable the existing item first." },
+  "item-exists": {
+    retryable: false,
+    hint: "The item exists with other disks. Choose another name or disable the existing item first.",
+  },
   "item-stopped": {
     retryable: false,
     hint: "Replication of this item has stopped; its status says why. Recovery points already taken stay usable.",
   },
   "operation-not-allowed": { retryable: false, hint: "The item's allowedOperations say what is possible now." },
-  "point-unknown": { retryable: false, hint: "List the recovery points of the item; the point may have been pruned by retention." },
+  "point-unknown": {
+    retryable: false,
+    hint: "List the recovery points of the item; the point may have been pruned by retention.",
+  },
   "point-pruned": { retryable: false, hint: "Retention is removing this point. Choose a newer one." },
-  "restore-unknown": { retryable: false, hint: "Start a restore of a recovery point; the answer names the place to ask." },
+  "restore-unknown": {
+    retryable: false,
+    hint: "Start a restore of a recovery point; the answer names the place to ask.",
+  },
   "policy-unknown": { retryable: false, hint: "List the replication policies and check the name." },
   "alert-rule-unknown": { retryable: false, hint: "Give the item a rule first: PUT .../alertRule (docs/alerts.md)." },
   "mapping-unknown": { retryable: false, hint: "List the network mappings; their names follow from the networks." },
@@ -120,8 +141,14 @@ const ERRORS = {
     retryable: false,
     hint: "A policy, a lock or the state of the subscription forbids this. Change that, or choose names, places or tags that the policy allows.",
   },
-  "azure-quota-exceeded": { retryable: false, hint: "Ask for more quota in the region that the message names, or choose a smaller size." },
-  "azure-size-unavailable": { retryable: false, hint: "The size is not offered to this subscription in this place. Choose another one." },
+  "azure-quota-exceeded": {
+    retryable: false,
+    hint: "Ask for more quota in the region that the message names, or choose a smaller size.",
+  },
+  "azure-size-unavailable": {
+    retryable: false,
+    hint: "The size is not offered to this subscription in this place. Choose another one.",
+  },
   "azure-no-capacity": {
     retryable: true,
     hint: "Azure has no room for this size here at the moment. Try again, or choose another size, zone or availability set.",
@@ -156,7 +183,10 @@ const ERRORS = {
     retryable: false,
     hint: "Stop the program that uses the port, or choose another one with the option that the message names.",
   },
-  "not-supported": { retryable: false, hint: "The local cloud does not offer this. docs/azure-differences.md lists what it offers." },
+  "not-supported": {
+    retryable: false,
+    hint: "The local cloud does not offer this. docs/azure-differences.md lists what it offers.",
+  },
   internal: { retryable: false, hint: "This is a fault in Leeward. Please report it with the log." },
 } as const;
 

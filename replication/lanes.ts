@@ -1,20 +1,31 @@
 import { hasCode } from "./errors.ts";
 
 /**
- * Runs `work` on each item, at most `lanes` at a time, taking items in order and only when a lane is free (so a generator stays lazy).
- * After the first failure nothing new is begun, and the failure is thrown only when everything under way has settled: rule 3 wants that no
- * request of this worker is still unanswered when it claims a new generation. Of several failures the one that decides most is thrown.
+ * Runs `work` on each item, at most `lanes` at a time, taking items in order and only when a lane is free (so a
+ * generator stays lazy). After the first failure nothing new is begun, and the failure is thrown only when everything
+ * under way has settled: rule 3 wants that no request of this worker is still unanswered when it claims a new
+ * generation. Of several failures the one that decides most is thrown.
  */
-export async function inLanes<Item>(lanes: number, items: Iterable<Item>, work: (item: Item) => Promise<void>): Promise<void> {
+export async function inLanes<Item>(
+  lanes: number,
+  items: Iterable<Item>,
+  work: (item: Item) => Promise<void>,
+): Promise<void> {
   await withLanes(lanes, async (begin) => {
     for (const item of items) await begin(() => work(item));
   });
 }
 
-/** Resolves as soon as a lane is free for `work`, which then runs by itself; rejects after the first failure. One call at a time. */
+/**
+ * Resolves as soon as a lane is free for `work`, which then runs by itself; rejects after the first failure. One call
+ * at a time.
+ */
 export type Begin = (work: () => Promise<void>) => Promise<void>;
 
-/** The same for work that turns up one by one: `feed` begins it, and whatever it or the work throws comes out when everything under way has settled. */
+/**
+ * The same for work that turns up one by one: `feed` begins it, and whatever it or the work throws comes out when
+ * everything under way has settled.
+ */
 export async function withLanes<Result>(lanes: number, feed: (begin: Begin) => Promise<Result>): Promise<Result> {
   const underWay = new Set<Promise<void>>();
   const failures: unknown[] = [];
@@ -50,7 +61,13 @@ export function oneByOne(): <Result>(work: () => Promise<Result>) => Promise<Res
   };
 }
 
-/** `fenced` ends the worker, an unknown outcome asks for a new generation; any other failure matters only without those. */
+/**
+ * `fenced` ends the worker, an unknown outcome asks for a new generation; any other failure matters only without those.
+ */
 function deciding(failures: readonly unknown[]): unknown {
-  return failures.find((error) => hasCode(error, "fenced")) ?? failures.find((error) => hasCode(error, "outcome-unknown")) ?? failures[0];
+  return (
+    failures.find((error) => hasCode(error, "fenced")) ??
+    failures.find((error) => hasCode(error, "outcome-unknown")) ??
+    failures[0]
+  );
 }

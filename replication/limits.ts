@@ -1,6 +1,6 @@
 /**
- * Every limit of the product with its reason; nothing else in the code invents a bound. Those of the local cloud, a program of its own, stand in
- * local/limits.ts. Units stand last in each name.
+ * Every limit of the product with its reason; nothing else in the code invents a bound. Those of the local cloud, a
+ * program of its own, stand in local/limits.ts. Units stand last in each name.
  */
 
 const KIB = 1024;
@@ -32,13 +32,22 @@ export const EPOCH_MAX = 999_999_999_999;
 export const DELTA_MAX_BYTES = 64 * MIB;
 /** A frame decodes on its own; this bounds the memory of a decoder. */
 export const FRAME_MAX_PLAIN_BYTES = MIB;
-/** The journal segment of an epoch is cut at this size, so that even incompressible data with its tables fits DELTA_MAX_BYTES. */
+/**
+ * The journal segment of an epoch is cut at this size, so that even incompressible data with its tables fits
+ * DELTA_MAX_BYTES.
+ */
 export const EPOCH_MAX_DATA_BYTES = 48 * MIB;
 /** More extents than this in one epoch cut it: it bounds the index of the open epoch and the table of the file. */
 export const EPOCH_MAX_EXTENTS = 65_536;
-/** Plain bytes of all data extents of one file: bounds the work that a small hostile file can cause; an epoch of EPOCH_MAX_DATA_BYTES fits. */
+/**
+ * Plain bytes of all data extents of one file: bounds the work that a small hostile file can cause; an epoch of
+ * EPOCH_MAX_DATA_BYTES fits.
+ */
 export const DELTA_MAX_PLAIN_BYTES = 64 * MIB;
-/** Extents of one file: an epoch's own, plus one for each 4 KiB grain that splitting zeros can cut off, with room to spare. */
+/**
+ * Extents of one file: an epoch's own, plus one for each 4 KiB grain that splitting zeros can cut off, with room to
+ * spare.
+ */
 export const DELTA_MAX_EXTENTS = 2 * EPOCH_MAX_EXTENTS;
 /** Each data extent has a frame for every MiB begun. */
 export const DELTA_MAX_FRAMES = DELTA_MAX_EXTENTS + DELTA_MAX_PLAIN_BYTES / FRAME_MAX_PLAIN_BYTES;
@@ -57,21 +66,33 @@ export const BATCH_MAX_BYTES = 16 * MIB;
 export const BATCH_MAX_DELTAS = 64;
 /** Page writes in flight for one item: 8 x 4 MiB is the memory they pin. */
 export const PAGE_WRITES_IN_FLIGHT = 8;
-/** Decoded frames of one batch that are kept from their check until their pages are written: an epoch of 5 s is rarely larger. */
+/**
+ * Decoded frames of one batch that are kept from their check until their pages are written: an epoch of 5 s is rarely
+ * larger.
+ */
 export const FRAMES_HELD_MAX_BYTES = 32 * MIB;
 /** How long a claim holds without renewal; the sweep frees it afterwards. */
 export const CLAIM_MS = 30_000;
-/** A claim that seems to hold for longer was made before the clock was set back. The clocks of two instances differ by far less than a claim. */
+/**
+ * A claim that seems to hold for longer was made before the clock was set back. The clocks of two instances differ by
+ * far less than a claim.
+ */
 export const CLAIM_HELD_MAX_MS = 2 * CLAIM_MS;
 /** A queue handler hands on after this time, far below the host's ten minutes. */
 export const SLICE_MS = 60_000;
 /** Claims that one run may raise after unknown outcomes before it gives the message back to the queue. */
 export const CLAIMS_PER_RUN = 4;
-/** A claim is renewed when less than this is left of it: one slow request (STORE_WRITE_MS) may still pass before it runs out. */
+/**
+ * A claim is renewed when less than this is left of it: one slow request (STORE_WRITE_MS) may still pass before it runs
+ * out.
+ */
 export const CLAIM_RENEW_MS = 2 * (CLAIM_MS / 3);
 /** Extents of one batch: bounds the memory and the time of merging; one delta always fits. */
 export const BATCH_MAX_EXTENTS = 65_536;
-/** Zeros up to this length go inside a Put Page where that saves an operation: a request costs about as much as sending them. */
+/**
+ * Zeros up to this length go inside a Put Page where that saves an operation: a request costs about as much as sending
+ * them.
+ */
 export const ZERO_FILL_MAX_BYTES = 64 * KIB;
 /** Disks that are fenced or snapshot at the same time: one request each, far below the store's limits. */
 export const DISK_REQUESTS_IN_FLIGHT = 8;
@@ -81,7 +102,10 @@ export const DISK_REQUESTS_IN_FLIGHT = 8;
 export const POINT_LIST_PAGE_MAX_COUNT = 1_000;
 /** Pages followed: 15 days of points every 5 minutes, with pins, are 9 pages even before pruning. */
 export const POINT_LIST_PAGES_MAX = 64;
-/** Disks of all manifests that a process remembers, enough for the points of a thousand machines of two disks, and what one takes up, its share of the rest included. */
+/**
+ * Disks of all manifests that a process remembers, enough for the points of a thousand machines of two disks, and what
+ * one takes up, its share of the rest included.
+ */
 export const POINT_CACHE_MAX_DISKS = 100_000;
 export const POINT_CACHE_DISK_BYTES = 384;
 /** An item whose points nobody has listed for this long is swept elsewhere, or gone. */
@@ -90,7 +114,10 @@ export const POINT_CACHE_KEPT_MS = 60 * 60_000;
 export const POINT_READS_IN_FLIGHT = 8;
 
 // --- Protected items (replication/items; reference site-recovery 4) ---
-/** A crash-consistent point at most every second: snapshots of one blob carry millisecond ids and are taken one after the other. */
+/**
+ * A crash-consistent point at most every second: snapshots of one blob carry millisecond ids and are taken one after
+ * the other.
+ */
 export const POINT_INTERVAL_MIN_MS = 1_000;
 /** A longer interval than a day would leave the shortest retention that Site Recovery knows without a point. */
 export const POINT_INTERVAL_MAX_MS = 24 * 60 * 60_000;
@@ -101,18 +128,28 @@ export const RETENTION_MAX_MS = 15 * 24 * 60 * 60_000;
 export const RETENTION_DEFAULT_MS = 24 * 60 * 60_000;
 /** Tokens are two ids or 64 hex digits; anything much longer is not a token and is not hashed. */
 export const TOKEN_MAX_LENGTH = 256;
-/** Hex digits of the ticket before each token (128 bits): strangers cannot guess one, and who has one still needs the token. */
+/**
+ * Hex digits of the ticket before each token (128 bits): strangers cannot guess one, and who has one still needs the
+ * token.
+ */
 export const TICKET_DIGITS = 32;
 /** Machine, boot and request ids that a caller may send: GUIDs and cloud instance names are far shorter. */
 export const CALLER_ID_MAX_LENGTH = 128;
-/** App-consistent points freeze the guest's applications for a moment: Site Recovery allows one an hour, and its portal at least one in 12 hours. */
+/**
+ * App-consistent points freeze the guest's applications for a moment: Site Recovery allows one an hour, and its portal
+ * at least one in 12 hours.
+ */
 export const APP_POINT_INTERVAL_MIN_MS = 60 * 60_000;
 export const APP_POINT_INTERVAL_MAX_MS = 12 * 60 * 60_000;
-/** Operations of one item that are remembered, so that a request sent again begins nothing anew: far more than anyone repeats at one time. */
+/**
+ * Operations of one item that are remembered, so that a request sent again begins nothing anew: far more than anyone
+ * repeats at one time.
+ */
 export const OPERATIONS_MAX_COUNT = 16;
 /**
- * Nobody else gets the session of a service that was heard in this time: four of its longest waits (BACK_OFF_MAX_MS), so that a bad network costs it
- * nothing, and about what a machine needs to start again, so that a new boot hardly waits.
+ * Nobody else gets the session of a service that was heard in this time: four of its longest waits (BACK_OFF_MAX_MS),
+ * so that a bad network costs it nothing, and about what a machine needs to start again, so that a new boot hardly
+ * waits.
  */
 export const SESSION_LEASE_MS = 60_000;
 /** A token that leaked unnoticed is worth nothing after this time; each exchange costs two heartbeats. */
@@ -125,7 +162,10 @@ export const RECORD_CHANGES_MAX_TRIES = 8;
 // --- Health of an item (replication/items/status.ts) ---
 /** Heartbeats come every few seconds; after a minute several in a row are missing. */
 export const HEARTBEAT_LATE_MS = 60_000;
-/** Fifteen minutes are Site Recovery's usual threshold of a recovery point objective: by then nobody can call it a hiccup. */
+/**
+ * Fifteen minutes are Site Recovery's usual threshold of a recovery point objective: by then nobody can call it a
+ * hiccup.
+ */
 export const HEARTBEAT_LOST_MS = 15 * 60_000;
 /** A recovery point objective above these makes the replication health Warning and Critical. */
 export const RPO_WARNING_MS = 15 * 60_000;
@@ -148,11 +188,20 @@ export const RETENTION_DAY_BUCKET_MS = 60 * 60_000;
 /** ... one per two hours up to the seventh day when they are kept longer ... */
 export const RETENTION_WEEK_MS = 7 * 24 * 60 * 60_000;
 export const RETENTION_WEEK_BUCKET_MS = 2 * 60 * 60_000;
-/** ... and one per four hours beyond it. Each bucket is a multiple of the finer one, so that thinning again keeps what was kept. */
+/**
+ * ... and one per four hours beyond it. Each bucket is a multiple of the finer one, so that thinning again keeps what
+ * was kept.
+ */
 export const RETENTION_LATE_BUCKET_MS = 4 * 60 * 60_000;
-/** No point is removed before every request that made it has settled for good (tries x time of a small write, with room). */
+/**
+ * No point is removed before every request that made it has settled for good (tries x time of a small write, with
+ * room).
+ */
 export const POINT_SETTLE_MS = 2 * 60_000;
-/** Points that one call of pruning removes: twice as many as POINT_INTERVAL_MIN_MS lets a machine make in the half minute between two sweeps ... */
+/**
+ * Points that one call of pruning removes: twice as many as POINT_INTERVAL_MIN_MS lets a machine make in the half
+ * minute between two sweeps ...
+ */
 export const PRUNE_MAX_POINTS = 64;
 /** ... and snapshots, each a request: of a machine with many disks fewer points go, and none is made as often. */
 export const PRUNE_MAX_SNAPSHOTS = 512;
@@ -160,7 +209,9 @@ export const PRUNE_MAX_SNAPSHOTS = 512;
 export const PINS_MAX_COUNT = 64;
 
 // --- Sweep (replication/sweep/sweep.ts) ---
-/** Names of an item's cache container that one sweep looks at: four batches, so that a backlog never makes a sweep slow. */
+/**
+ * Names of an item's cache container that one sweep looks at: four batches, so that a backlog never makes a sweep slow.
+ */
 export const SWEEP_CACHE_MAX_NAMES = 256;
 /** Blobs that one sweep quarantines or removes: each may be 64 MiB to copy or to compare. */
 export const SWEEP_CACHE_MAX_CHANGES = 16;
@@ -172,7 +223,10 @@ export const ORPHAN_GRACE_MS = 60 * 60_000;
 export const SWEEP_MAX_SNAPSHOTS = 64;
 /** A tombstone outlives every request that could still write the manifest under its name. */
 export const TOMBSTONE_MS = 7 * 24 * 60 * 60_000;
-/** An earlier stream's containers stay this long: twice as long as any grant to one of them holds, and far longer than a worker stays warm. */
+/**
+ * An earlier stream's containers stay this long: twice as long as any grant to one of them holds, and far longer than a
+ * worker stays warm.
+ */
 export const OLD_STREAM_KEEP_MS = 2 * 60 * 60_000;
 /** Containers of earlier streams that one sweep removes in each account: a repair leaves one. */
 export const SWEEP_MAX_STREAMS = 8;
@@ -184,13 +238,25 @@ export const SWEEP_MAX_JOURNAL = 128;
 export const RESTORE_POLL_MS = 2_000;
 /** A restore that nobody worked on for this long has lost its message: the sweep sends a new one. */
 export const RESTORE_STALE_MS = 60_000;
-/** Copies of one disk that are begun, each under a name of its own, before a restore fails: Azure ends a copy now and then with a fault inside. */
+/**
+ * Copies of one disk that are begun, each under a name of its own, before a restore fails: Azure ends a copy now and
+ * then with a fault inside.
+ */
 export const RESTORE_COPIES_MAX_TRIES = 4;
-/** A restore that has ended goes after this time, with its copies of whole disks: a day to download 8 TiB at 100 MB/s, and some for a person to do it. */
+/**
+ * A restore that has ended goes after this time, with its copies of whole disks: a day to download 8 TiB at 100 MB/s,
+ * and some for a person to do it.
+ */
 export const RESTORE_KEPT_MS = 7 * 24 * 60 * 60_000;
-/** Restores of one item that the API keeps at a time, and records that one sweep looks at: each holds copies of all disks. */
+/**
+ * Restores of one item that the API keeps at a time, and records that one sweep looks at: each holds copies of all
+ * disks.
+ */
 export const RESTORES_MAX_COUNT = 64;
-/** Every request that a slice of a restore had under way when it was removed has settled by then: nine rounds of copies of 64 disks, at STORE_WRITE_MS each. */
+/**
+ * Every request that a slice of a restore had under way when it was removed has settled by then: nine rounds of copies
+ * of 64 disks, at STORE_WRITE_MS each.
+ */
 export const RESTORE_SETTLE_MS = 5 * 60_000;
 /** Azure copies without a promise of time; 8 TiB at 100 MiB/s take a day. */
 export const RESTORE_MAX_MS = 48 * 60 * 60_000;
@@ -198,7 +264,10 @@ export const RESTORE_MAX_MS = 48 * 60 * 60_000;
 // --- Requests to storage (azure/) ---
 /** One read with its retries. */
 export const STORE_READ_MS = 60_000;
-/** One small write: page writes, sequence numbers, snapshots and records all settle well inside a claim, or count as unknown. */
+/**
+ * One small write: page writes, sequence numbers, snapshots and records all settle well inside a claim, or count as
+ * unknown.
+ */
 export const STORE_WRITE_MS = 20_000;
 /** One Put Blob of a whole delta: 64 MiB at 1 MiB/s. */
 export const STORE_BLOB_WRITE_MS = 64_000;
@@ -210,22 +279,32 @@ export const STORE_RETRY_MAX_DELAY_MS = 4_000;
 export const LIST_PAGE_MAX_COUNT = 5_000;
 /** Pages that one listing follows: a million names, more than any container of ours may hold. */
 export const LIST_PAGES_MAX_COUNT = 200;
-/** A blob that moves into quarantine is copied inside its account, which is as good as instant; the sweep comes again. */
+/**
+ * A blob that moves into quarantine is copied inside its account, which is as good as instant; the sweep comes again.
+ */
 export const QUARANTINE_COPY_MS = 10_000;
 export const QUARANTINE_POLL_MS = 250;
-/** Blobs of one item that quarantine keeps, 2 GiB at most: evidence of what was wrong, not an archive of what somebody sends without end. */
+/**
+ * Blobs of one item that quarantine keeps, 2 GiB at most: evidence of what was wrong, not an archive of what somebody
+ * sends without end.
+ */
 export const QUARANTINE_MAX_COUNT = 32;
 /** Azure ends blob names at 1,024 characters; the rest is kept for what quarantine adds. */
 export const QUARANTINE_NAME_MAX_LENGTH = 900;
 /** Metadata of a quarantined blob: short, since all metadata of a blob share 8 KiB. */
 export const QUARANTINE_REASON_MAX_LENGTH = 200;
-/** The right of a mobility service to create blobs of one stream. Heartbeats renew it in half the time: who is silent for longer waits with its uploads. */
+/**
+ * The right of a mobility service to create blobs of one stream. Heartbeats renew it in half the time: who is silent
+ * for longer waits with its uploads.
+ */
 export const CACHE_GRANT_MS = 60 * 60_000;
 /** Grants kept in memory: one per item, the oldest goes first. */
 export const CACHE_GRANTS_MAX_COUNT = 10_000;
 /** The right to download one restored disk. */
 export const RESTORE_GRANT_MS = 60 * 60_000;
-/** A grant begins this much earlier, so that a clock which is behind still accepts it (Microsoft advises 15 minutes). */
+/**
+ * A grant begins this much earlier, so that a clock which is behind still accepts it (Microsoft advises 15 minutes).
+ */
 export const GRANT_SKEW_MS = 15 * 60_000;
 /** Queue messages can be put off by at most seven days. */
 export const QUEUE_DELAY_MAX_MS = 7 * 24 * 60 * 60_000;
@@ -233,22 +312,37 @@ export const QUEUE_DELAY_MAX_MS = 7 * 24 * 60 * 60_000;
 // --- Function app (functions/) ---
 /** A request body: 65 disks with the longest ids take about 10 KiB. */
 export const HTTP_BODY_MAX_BYTES = 64 * KIB;
-/** Faults of a body that its refusal names, and characters of each: a person reads them, and 20,000 wrong elements would come back as a megabyte. */
+/**
+ * Faults of a body that its refusal names, and characters of each: a person reads them, and 20,000 wrong elements would
+ * come back as a megabyte.
+ */
 export const BODY_FAULTS_MAX_COUNT = 8;
 export const BODY_FAULT_MAX_LENGTH = 400;
-/** Characters of an error's message, and of each of its facts, in an answer: room for all faults of a body. What was asked for may be quoted in both. */
+/**
+ * Characters of an error's message, and of each of its facts, in an answer: room for all faults of a body. What was
+ * asked for may be quoted in both.
+ */
 export const ERROR_TEXT_MAX_LENGTH = 4_096;
 /** Items on one page of a listing, and items that one run of a timer looks at. */
 export const ITEMS_PAGE_MAX_COUNT = 100;
 /** Events in one queue message: a message of 64 KiB holds fewer. */
 export const HINTS_PER_MESSAGE_MAX_COUNT = 256;
-/** Items that one process keeps warm, that is claimed while it waits for their next hint: half of the queue's slots stay free for all others. */
+/**
+ * Items that one process keeps warm, that is claimed while it waits for their next hint: half of the queue's slots stay
+ * free for all others.
+ */
 export const WARM_ITEMS_MAX_COUNT = 2;
 /** A warm item is looked at this often without a hint, because its hints may have gone to another process. */
 export const WARM_LOOK_MS = 10_000;
-/** A process that is told to end waits this long for its warm items to be let go; after it their claims run out by themselves. */
+/**
+ * A process that is told to end waits this long for its warm items to be let go; after it their claims run out by
+ * themselves.
+ */
 export const LET_GO_MS = 1_500;
-/** Records that landed after their item was disabled are few: what lies behind these goes with the next sweep. Lasting records count among them. */
+/**
+ * Records that landed after their item was disabled are few: what lies behind these goes with the next sweep. Lasting
+ * records count among them.
+ */
 export const STRAYS_MAX_COUNT = 200;
 /** A sweep is cheap; tidying, which lists points and snapshots, is done by one sweep in this time for each item. */
 export const SWEEP_ALL_MS = 3 * 60_000;
@@ -264,16 +358,21 @@ export const DISK_ID_MAX_LENGTH = 80;
 /** A larger write becomes several records: bounds how long one step holds the event loop. */
 export const JOURNAL_RECORD_MAX_BYTES = 4 * MIB;
 /**
- * Closed segments that wait for their delta, 768 MiB of journal: a burst of some seconds at the full rate of a disk waits there and not in the guest, though
- * sealing takes ten times as long. Beyond it writes wait for the local disk and processor (never for the network).
+ * Closed segments that wait for their delta, 768 MiB of journal: a burst of some seconds at the full rate of a disk
+ * waits there and not in the guest, though sealing takes ten times as long. Beyond it writes wait for the local disk
+ * and processor (never for the network).
  */
 export const JOURNAL_CLOSED_SEGMENTS_MAX = 16;
 /**
- * Nice value of the thread that seals. When the processors are all busy the guest and its disks go first, and sealing still gets a third of what another busy
- * thread gets: with less, a guest that computes all the time would soon wait for JOURNAL_CLOSED_SEGMENTS_MAX.
+ * Nice value of the thread that seals. When the processors are all busy the guest and its disks go first, and sealing
+ * still gets a third of what another busy thread gets: with less, a guest that computes all the time would soon wait
+ * for JOURNAL_CLOSED_SEGMENTS_MAX.
  */
 export const SEALING_NICENESS = 5;
-/** An epoch that finds no room for its delta is sealed this often before it is given up, within some seconds: a moment's want of room passes. */
+/**
+ * An epoch that finds no room for its delta is sealed this often before it is given up, within some seconds: a moment's
+ * want of room passes.
+ */
 export const SEAL_FULL_TRIES = 4;
 /** An epoch with writes is closed at this age unless the configuration says otherwise. */
 export const EPOCH_MAX_AGE_MS = 5_000;
@@ -289,28 +388,48 @@ export const SEED_LOOK_MS = 100;
 export const DIRTY_GRAIN_BYTES = 4 * KIB;
 /** One page of the dirty map on disk: the unit that is written and checked. */
 export const DIRTY_MAP_PAGE_BYTES = 4 * KIB;
-/** Pages of the dirty map in memory (4 MiB): writes of 128 GiB find their page there, whatever the size of the disks. */
+/**
+ * Pages of the dirty map in memory (4 MiB): writes of 128 GiB find their page there, whatever the size of the disks.
+ */
 export const DIRTY_MAP_CACHE_PAGES = 1_024;
-/** Regions of this size and so many of them may be written without waiting for the activity log: at most 4 GiB are read again after a power failure. */
+/**
+ * Regions of this size and so many of them may be written without waiting for the activity log: at most 4 GiB are read
+ * again after a power failure.
+ */
 export const ACTIVITY_REGION_BYTES = 4 * MIB;
 export const ACTIVITY_MAX_REGIONS = 1_024;
-/** What waits for upload may take this much of the state folder's disk unless the configuration says otherwise: hours of outage at a usual churn ... */
+/**
+ * What waits for upload may take this much of the state folder's disk unless the configuration says otherwise: hours of
+ * outage at a usual churn ...
+ */
 export const SPOOL_DEFAULT_BYTES = 16 * 1024 * MIB;
-/** ... and never more than this share of what is free there (its own bytes counted as free): the disk belongs to others too. */
+/**
+ * ... and never more than this share of what is free there (its own bytes counted as free): the disk belongs to others
+ * too.
+ */
 export const SPOOL_FREE_SHARE = 0.8;
 /** How often the free space of that disk is looked at. */
 export const SPOOL_BOUND_LOOK_MS = 1_000;
 /** Logging ends for want of room on the disk and begins again only when the spool may hold at least this much. */
 export const SPOOL_MIN_BYTES = MIB;
-/** Logging begins again when the spool has come down to this share of its bound: below it there is room for the writes of some time. */
+/**
+ * Logging begins again when the spool has come down to this share of its bound: below it there is room for the writes
+ * of some time.
+ */
 export const SPOOL_LOW_SHARE = 0.5;
 /** How often a service without a log looks whether it may have one again. */
 export const RESUME_LOOK_MS = 200;
-/** Shorter runs of zeros inside data stay data: they compress to almost nothing, and an extent of their own costs a page operation. */
+/**
+ * Shorter runs of zeros inside data stay data: they compress to almost nothing, and an extent of their own costs a page
+ * operation.
+ */
 export const ZERO_RUN_MIN_BYTES = 64 * KIB;
 
 // --- Mobility service: app-consistent points (docs/capture.md) ---
-/** From the first call of the script until the cut: applications and file systems stand still meanwhile, and databases give up after tens of seconds. */
+/**
+ * From the first call of the script until the cut: applications and file systems stand still meanwhile, and databases
+ * give up after tens of seconds.
+ */
 export const FREEZE_MAX_MS = 10_000;
 /** What the configuration may allow instead: the time limit of Windows' own volume shadow copies. */
 export const FREEZE_LIMIT_MS = 60_000;
@@ -353,7 +472,9 @@ export const SESSION_END_MS = 1_000;
 export const METADATA_TIMEOUT_MS = 5_000;
 /** First registration is tried this often before the service gives up. */
 export const REGISTER_ATTEMPTS = 8;
-/** How long a stopping service tries to empty its spool, well below CHILD_STOP_MS; the rest goes after the next start. */
+/**
+ * How long a stopping service tries to empty its spool, well below CHILD_STOP_MS; the rest goes after the next start.
+ */
 export const STOP_UPLOAD_MS = 2_500;
 
 // --- Planning a target (replication/planning) ---
@@ -376,7 +497,10 @@ export const JOB_ERRORS_MAX_COUNT = 16;
 export const JOB_LEFTOVERS_MAX_COUNT = 64;
 /** Resources of one item: 65 disks with their copies for failover and test failover, and what they hang on. */
 export const LEDGER_MAX_ENTRIES = 1_000;
-/** How long a failover to the latest state waits for the backlog before it takes the latest processed point: an eighth of Site Recovery's two hours. */
+/**
+ * How long a failover to the latest state waits for the backlog before it takes the latest processed point: an eighth
+ * of Site Recovery's two hours.
+ */
 export const LATEST_WAIT_MS = 15 * 60_000;
 
 // --- Failover by alert (replication/alerts) ---
@@ -394,19 +518,28 @@ export const ALERT_TARGETS_MAX_COUNT = 64;
 export const RESOURCE_ID_MAX_LENGTH = 512;
 /** Bytes of an alert's request: Azure Monitor cuts alerts at 256 kB. */
 export const ALERT_BODY_MAX_BYTES = 256 * KIB;
-/** Bytes of the message that an alert becomes: a queue takes 64 KiB of base64. What a decision needs of an alert is far smaller. */
+/**
+ * Bytes of the message that an alert becomes: a queue takes 64 KiB of base64. What a decision needs of an alert is far
+ * smaller.
+ */
 export const ALERT_MESSAGE_MAX_BYTES = 48 * KIB;
 
 // --- Events out (replication/events, azure/events.ts) ---
 /** One sending to the topic: whoever reports a change of state waits no longer than this. */
 export const EVENTS_SEND_MS = 5_000;
-/** After a failure the topic is left alone for a little less than a sweep's period: a walk over many items waits for it once, not once an item. */
+/**
+ * After a failure the topic is left alone for a little less than a sweep's period: a walk over many items waits for it
+ * once, not once an item.
+ */
 export const EVENTS_PAUSE_MS = 20_000;
 /** Events of one request: with 64 disks or the most errors each has some 10 KB, and Event Grid takes 1 MB. */
 export const EVENTS_PER_SEND_MAX_COUNT = 32;
 /** Events of one item that wait for the topic: more than a day of failovers. */
 export const EVENTS_WAITING_MAX_COUNT = 64;
-/** Names below `points/` that one sweep looks at for points to tell: the rest, after days without the topic, follows with the next sweeps. */
+/**
+ * Names below `points/` that one sweep looks at for points to tell: the rest, after days without the topic, follows
+ * with the next sweeps.
+ */
 export const EVENT_POINT_NAMES_MAX_COUNT = 128;
 /** Errors of a job or an item that one event carries, and the characters of each text: the API has the rest. */
 export const EVENT_ERRORS_MAX_COUNT = 5;
@@ -416,67 +549,112 @@ export const EVENT_TEXT_MAX_LENGTH = 1_024;
 /** One request: Resource Manager itself gives up after 60 seconds. */
 export const AZURE_REQUEST_MS = 65_000;
 /**
- * What a flow made or removed may be shown late for this long: readers of Azure's regional caches were told 404 for a resource that stood for some minutes, and
- * "in use" by one that was gone for seconds. Lists lag behind for longer (18 minutes were seen): no flow decides on one.
+ * What a flow made or removed may be shown late for this long: readers of Azure's regional caches were told 404 for a
+ * resource that stood for some minutes, and "in use" by one that was gone for seconds. Lists lag behind for longer (18
+ * minutes were seen): no flow decides on one.
  */
 export const AZURE_LAG_MS = 10 * 60_000;
-/** The pause before a change is begun again when Azure names none: operations on networks and accounts hold a resource for seconds. */
+/**
+ * The pause before a change is begun again when Azure names none: operations on networks and accounts hold a resource
+ * for seconds.
+ */
 export const AZURE_BUSY_MS = 10_000;
 /** A NIC stays reserved for the machine that failed to get it. */
 export const AZURE_NIC_RESERVED_MS = 180_000;
-/** The longest pause that Azure may ask for: an hour's throttling is waited for in pieces, so that a flow can be stopped meanwhile. */
+/**
+ * The longest pause that Azure may ask for: an hour's throttling is waited for in pieces, so that a flow can be stopped
+ * meanwhile.
+ */
 export const AZURE_RETRY_AFTER_MAX_MS = 10 * 60_000;
-/** Pages of one listing: 100 to 1,000 resources each, far above what a subscription may hold of one type in a region. */
+/**
+ * Pages of one listing: 100 to 1,000 resources each, far above what a subscription may hold of one type in a region.
+ */
 export const AZURE_LIST_MAX_PAGES = 200;
-/** Reads of one inventory at a time: a VM with 64 disks is read in about ten rounds, and a subscription keeps most of its 25 reads a second. */
+/**
+ * Reads of one inventory at a time: a VM with 64 disks is read in about ten rounds, and a subscription keeps most of
+ * its 25 reads a second.
+ */
 export const AZURE_READS_AT_ONCE = 8;
 /** Azure takes 50 tags on a resource. */
 export const AZURE_TAGS_MAX_COUNT = 50;
 
 // --- Flows (orchestrations/, replication/jobs) ---
-/** Tries of one activity whose failure can pass: with the pauses below about ten minutes, longer than a storage or Resource Manager hiccup, and than a role mostly takes to count. */
+/**
+ * Tries of one activity whose failure can pass: with the pauses below about ten minutes, longer than a storage or
+ * Resource Manager hiccup, and than a role mostly takes to count.
+ */
 export const FLOW_ACTIVITY_MAX_TRIES = 8;
 /** The first pause between two tries; each later one is twice as long, up to FLOW_PAUSE_MAX_MS. */
 export const FLOW_PAUSE_MS = 5_000;
 export const FLOW_PAUSE_MAX_MS = 5 * 60_000;
-/** How often one change of a resource is begun again after Azure failed it for a reason that can pass (no capacity, a fault inside). */
+/**
+ * How often one change of a resource is begun again after Azure failed it for a reason that can pass (no capacity, a
+ * fault inside).
+ */
 export const FLOW_STEP_MAX_BEGINS = 5;
-/** Requests about the resources of one stage under way: 65 disks are begun in nine rounds, which a subscription's 200 writes in its bucket take. */
+/**
+ * Requests about the resources of one stage under way: 65 disks are begun in nine rounds, which a subscription's 200
+ * writes in its bucket take.
+ */
 export const FLOW_STEPS_AT_ONCE = 8;
 /** All pauses of one stage of resources: imports of 8 TiB disks take hours, and nothing takes a day. */
 export const FLOW_STAGE_MAX_MS = 24 * 60 * 60_000;
 /**
- * The first pause before a look at something that names no time of its own: copies inside one account, changes of networks and imports of small disks end in
- * moments. Each later pause is as long as the wait so far ...
+ * The first pause before a look at something that names no time of its own: copies inside one account, changes of
+ * networks and imports of small disks end in moments. Each later pause is as long as the wait so far ...
  */
 export const FLOW_FIRST_LOOK_MS = 250;
-/** ... up to this, so that a wait of minutes takes fewer looks than Azure's own clients, which look every two seconds. */
+/**
+ * ... up to this, so that a wait of minutes takes fewer looks than Azure's own clients, which look every two seconds.
+ */
 export const FLOW_LOOK_MS = 5_000;
-/** A mobility service is installed and speaks within minutes; after half an hour somebody has to look at the machine. */
+/**
+ * A mobility service is installed and speaks within minutes; after half an hour somebody has to look at the machine.
+ */
 export const FLOW_REGISTRATION_MAX_MS = 30 * 60_000;
 /** Lines of base64 in an install script: `base64 -d` of every system takes those of RFC 2045. */
 export const INSTALL_SETTINGS_LINE_LENGTH = 76;
 /** A machine that was made runs within minutes. */
 export const FLOW_MACHINE_MAX_MS = 30 * 60_000;
-/** What the source has taken on is waited for so long: its shut-down, for open files, or the removal of its extension. Mostly nobody answers there. */
+/**
+ * What the source has taken on is waited for so long: its shut-down, for open files, or the removal of its extension.
+ * Mostly nobody answers there.
+ */
 export const FLOW_SOURCE_MAX_MS = 10 * 60_000;
-/** The longest pause between two tries to reach that source: with FLOW_PAUSE_MAX_MS a region that is gone would cost ten minutes of recovery time. */
+/**
+ * The longest pause between two tries to reach that source: with FLOW_PAUSE_MAX_MS a region that is gone would cost ten
+ * minutes of recovery time.
+ */
 export const FLOW_SOURCE_PAUSE_MAX_MS = 5_000;
-/** A worker ends its slice within SLICE_MS, a dead one's claim within CLAIM_MS, and then its requests settle: twice that is a fault. */
+/**
+ * A worker ends its slice within SLICE_MS, a dead one's claim within CLAIM_MS, and then its requests settle: twice that
+ * is a fault.
+ */
 export const FLOW_WORKER_MAX_MS = 10 * 60_000;
 /** Tries of a request to a source region that may be gone, where nothing but its own removal waits for it. */
 export const FLOW_SOURCE_MAX_TRIES = 3;
-/** What the source region did not let go is tried again this often: a lost region is mostly back after hours, or never. */
+/**
+ * What the source region did not let go is tried again this often: a lost region is mostly back after hours, or never.
+ */
 export const LEFT_RETRY_MS = 60 * 60_000;
-/** One such try ends long before: a few requests to storage, or one to Resource Manager. Shorter than a flow waits for it. */
+/**
+ * One such try ends long before: a few requests to storage, or one to Resource Manager. Shorter than a flow waits for
+ * it.
+ */
 export const LEFT_TRY_MAX_MS = 5 * 60_000;
 /** A flow that is taken over from stops at its next activity; one that has died is not waited for longer than this. */
 export const FLOW_TAKEOVER_MAX_MS = 10 * 60_000;
 /** Jobs of one item that are read at once. */
 export const JOBS_LIST_MAX_COUNT = 100;
-/** Jobs of one item that are kept, refused requests among them; each request removes the oldest beyond. Fewer than are read, so that a surplus is seen. */
+/**
+ * Jobs of one item that are kept, refused requests among them; each request removes the oldest beyond. Fewer than are
+ * read, so that a surplus is seen.
+ */
 export const JOBS_KEPT_MAX_COUNT = 64;
 /** Committing waits so long for restores that hold recovery points: no restore takes longer. */
 export const COMMIT_WAIT_MAX_MS = 24 * 60 * 60_000;
-/** The pause between looks once a wait has lasted a quarter of an hour: a day of looks then takes some thousand steps, not tens of thousands. */
+/**
+ * The pause between looks once a wait has lasted a quarter of an hour: a day of looks then takes some thousand steps,
+ * not tens of thousands.
+ */
 export const FLOW_GROWN_PAUSE_MS = 60_000;

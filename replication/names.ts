@@ -1,4 +1,7 @@
-/** The names of everything that Leeward keeps in storage, in one place. Numbers have fixed width, so that names sort as text and the next one is computed. */
+/**
+ * The names of everything that Leeward keeps in storage, in one place. Numbers have fixed width, so that names sort as
+ * text and the next one is computed.
+ */
 import { LeewardError } from "./errors.ts";
 import { DISK_ID_MAX_LENGTH, ITEM_ID_MAX_LENGTH } from "./limits.ts";
 
@@ -6,8 +9,12 @@ const CACHE_PREFIX = "leeward-cache-";
 const ITEM_PREFIX = "leeward-item-";
 const DISK_PREFIX = "leeward-disk-";
 
-/** In the cache account: the deltas of one stream, and nothing else. One for each stream, so that a grant opens no other one. */
-export const cacheContainer = (itemId: string, stream: number): string => `${CACHE_PREFIX}${itemId}-${fixed(stream, 10)}`;
+/**
+ * In the cache account: the deltas of one stream, and nothing else. One for each stream, so that a grant opens no other
+ * one.
+ */
+export const cacheContainer = (itemId: string, stream: number): string =>
+  `${CACHE_PREFIX}${itemId}-${fixed(stream, 10)}`;
 export const cacheContainersPrefix = (itemId: string): string => `${CACHE_PREFIX}${itemId}-`;
 /** In the cache account: what the sweep found in the item's cache containers and did not recognise. */
 export const quarantineContainer = (itemId: string): string => `leeward-foreign-${itemId}`;
@@ -16,9 +23,14 @@ export const itemContainer = (itemId: string): string => `${ITEM_PREFIX}${itemId
 /** In the target account: the target page blobs of one stream. */
 export const diskContainer = (itemId: string, stream: number): string => `${DISK_PREFIX}${itemId}-${fixed(stream, 10)}`;
 export const diskContainersPrefix = (itemId: string): string => `${DISK_PREFIX}${itemId}-`;
-/** The stream of a container behind one of the two prefixes above; undefined for the container of another item, whose name may begin alike. */
+/**
+ * The stream of a container behind one of the two prefixes above; undefined for the container of another item, whose
+ * name may begin alike.
+ */
 export const streamOfContainer = (prefix: string, container: string): number | undefined =>
-  container.startsWith(prefix) && /^\d{10}$/.test(container.slice(prefix.length)) ? Number(container.slice(prefix.length)) : undefined;
+  container.startsWith(prefix) && /^\d{10}$/.test(container.slice(prefix.length))
+    ? Number(container.slice(prefix.length))
+    : undefined;
 /** In the target account: the page blobs that restores made. */
 export const restoreContainer = (itemId: string): string => `leeward-restore-${itemId}`;
 
@@ -81,7 +93,10 @@ export function isItemId(text: string): boolean {
   return text.length <= ITEM_ID_MAX_LENGTH && /^[a-z0-9]+(-[a-z0-9]+)*$/.test(text);
 }
 
-/** Disk ids follow Azure's disk names: letters, digits, `_`, `.`, `-`, starting with a letter or digit, at most 80 characters. */
+/**
+ * Disk ids follow Azure's disk names: letters, digits, `_`, `.`, `-`, starting with a letter or digit, at most 80
+ * characters.
+ */
 export function isDiskId(text: string): boolean {
   return text.length <= DISK_ID_MAX_LENGTH && /^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(text);
 }

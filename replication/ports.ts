@@ -1,10 +1,11 @@
 /**
- * What the domain needs from the outside. The domain owns these interfaces; `azure/` implements them for Azure Storage, `test/memory/` in memory,
- * and one contract suite per port holds every implementation to the sentences below.
+ * What the domain needs from the outside. The domain owns these interfaces; `azure/` implements them for Azure Storage,
+ * `test/memory/` in memory, and one contract suite per port holds every implementation to the sentences below.
  *
- * Errors, for every method: `outcome-unknown` when the request may still land (time-out, lost answer, 5xx on a write); `store-busy` when the store itself
- * said of a write that it is asked too much and did nothing (the same may be sent again after a pause); `store-unavailable` when a read failed for good
- * after its retries; `store-refused` for credentials. Writes to target disks are sent once, without retries of the client library.
+ * Errors, for every method: `outcome-unknown` when the request may still land (time-out, lost answer, 5xx on a write);
+ * `store-busy` when the store itself said of a write that it is asked too much and did nothing (the same may be sent
+ * again after a pause); `store-unavailable` when a read failed for good after its retries; `store-refused` for
+ * credentials. Writes to target disks are sent once, without retries of the client library.
  */
 
 export interface StoredRecord {
@@ -22,19 +23,33 @@ export interface RecordListing {
   readonly etag: string;
 }
 
-/** Named immutable or compare-and-set blobs in one container. A container that does not exist reads as empty and is made by the first write. */
+/**
+ * Named immutable or compare-and-set blobs in one container. A container that does not exist reads as empty and is made
+ * by the first write.
+ */
 export interface RecordStore {
-  /** The whole blob, or undefined if there is none. At most `maxBytes` (default DELTA_MAX_BYTES) are read: a longer blob gives `delta-too-large`, with its etag among the facts. */
+  /**
+   * The whole blob, or undefined if there is none. At most `maxBytes` (default DELTA_MAX_BYTES) are read: a longer blob
+   * gives `delta-too-large`, with its etag among the facts.
+   */
   read(name: string, maxBytes?: number): Promise<StoredRecord | undefined>;
   /** Creates and returns the new etag; undefined if the name is taken (then nothing was changed). Atomic. */
   create(name: string, bytes: Uint8Array): Promise<string | undefined>;
-  /** Replaces if the etag still matches and returns the new one; undefined if it does not or the blob is gone. Atomic. */
+  /**
+   * Replaces if the etag still matches and returns the new one; undefined if it does not or the blob is gone. Atomic.
+   */
   replace(name: string, bytes: Uint8Array, etag: string): Promise<string | undefined>;
   /** Creates or overwrites whatever is there: only for records whose last writer may win. */
   put(name: string, bytes: Uint8Array): Promise<void>;
-  /** Removes the blob with its snapshots; removing a missing one succeeds. With `etag` only what was read then: another blob of this name stays, and that succeeds. */
+  /**
+   * Removes the blob with its snapshots; removing a missing one succeeds. With `etag` only what was read then: another
+   * blob of this name stays, and that succeeds.
+   */
   remove(name: string, etag?: string): Promise<void>;
-  /** Blobs whose name begins with `prefix`, in name order, the first page only of at most `limit`. `after` resumes behind a name. Never on the hot path. */
+  /**
+   * Blobs whose name begins with `prefix`, in name order, the first page only of at most `limit`. `after` resumes
+   * behind a name. Never on the hot path.
+   */
   list(prefix: string, limit: number, after?: string): Promise<readonly RecordListing[]>;
 }
 
@@ -51,19 +66,31 @@ export interface TargetDiskProperties {
   readonly sizeBytes: number;
 }
 
-/** The target page blobs as their one worker writes them. Every write is fenced by the worker's generation: `fenced` once a newer one was raised. */
+/**
+ * The target page blobs as their one worker writes them. Every write is fenced by the worker's generation: `fenced`
+ * once a newer one was raised.
+ */
 export interface TargetDisks {
-  /** Makes a zero-filled page blob of `sizeBytes` (whole 512-byte pages); an existing one of that size is left as it is, another size is `conflict`. */
+  /**
+   * Makes a zero-filled page blob of `sizeBytes` (whole 512-byte pages); an existing one of that size is left as it is,
+   * another size is `conflict`.
+   */
   create(disk: TargetDisk, sizeBytes: number): Promise<void>;
   /** Sets the sequence number to max(current, generation), reads it back and returns what stands there. */
   raiseSequenceNumber(disk: TargetDisk, generation: number): Promise<number>;
   /** Undefined if there is no such blob. */
   properties(disk: TargetDisk): Promise<TargetDiskProperties | undefined>;
-  /** One Put Page of at most 4 MiB with a transactional checksum, if the sequence number is at most `generation`; else `fenced`. */
+  /**
+   * One Put Page of at most 4 MiB with a transactional checksum, if the sequence number is at most `generation`; else
+   * `fenced`.
+   */
   writePages(disk: TargetDisk, offsetBytes: number, bytes: Uint8Array, generation: number): Promise<void>;
   /** One Clear Pages of any length under the same condition. */
   clearPages(disk: TargetDisk, offsetBytes: number, lengthBytes: number, generation: number): Promise<void>;
-  /** Snapshots the blob if its etag still matches, with the point's id as metadata; returns the snapshot's id, or undefined if the etag changed. */
+  /**
+   * Snapshots the blob if its etag still matches, with the point's id as metadata; returns the snapshot's id, or
+   * undefined if the etag changed.
+   */
   snapshot(disk: TargetDisk, etag: string, pointId: string): Promise<string | undefined>;
 }
 
@@ -95,7 +122,10 @@ export interface DiskSnapshots {
   list(disk: TargetDisk): Promise<readonly DiskSnapshot[]>;
   /** Removing a missing snapshot succeeds. */
   remove(disk: TargetDisk, snapshot: string): Promise<void>;
-  /** Begins a copy inside the account; if the destination is already there (any state) nothing happens. A missing snapshot is `point-pruned`. */
+  /**
+   * Begins a copy inside the account; if the destination is already there (any state) nothing happens. A missing
+   * snapshot is `point-pruned`.
+   */
   startCopy(disk: TargetDisk, snapshot: string, destination: RestoredDisk): Promise<void>;
   copyState(destination: RestoredDisk): Promise<CopyState>;
   /** Removes a restored blob, whatever its state; a missing one succeeds. */
@@ -116,27 +146,32 @@ export interface ItemStores {
   listItems(limit: number, after?: string): Promise<readonly string[]>;
   /** Makes the containers of a new stream, and that of a new item. Idempotent. */
   createContainers(itemId: string, stream: number): Promise<void>;
-  /** The streams that have a container there: of deltas in the cache account, of page blobs in the target account. In order. */
+  /**
+   * The streams that have a container there: of deltas in the cache account, of page blobs in the target account. In
+   * order.
+   */
   listStreams(itemId: string, place: StreamPlace): Promise<readonly number[]>;
   /** Removes the container of one stream with all that lies in it. Idempotent. */
   removeStream(itemId: string, stream: number, place: StreamPlace): Promise<void>;
   /**
    * Removes what the target account keeps of the item, a bounded part with each call: records (points first, so that
-   * nobody begins to restore what is going), restored blobs, disks of all streams. `item.json` and `progress.json` stay,
-   * what tells of its jobs, and which stream numbers were used (`jobs/`, `managed.json`, `ledger.json`, `streams.json`).
-   * `more`: call again. Idempotent.
+   * nobody begins to restore what is going), restored blobs, disks of all streams. `item.json` and `progress.json`
+   * stay, what tells of its jobs, and which stream numbers were used (`jobs/`, `managed.json`, `ledger.json`,
+   * `streams.json`). `more`: call again. Idempotent.
    */
   removeTargetData(itemId: string): Promise<{ readonly more: boolean }>;
   /** Removes what the cache account keeps of the item: deltas and quarantine. Idempotent. */
   removeCacheData(itemId: string): Promise<void>;
   /**
-   * The last step of a removal: `item.json`, then `progress.json`, then the records that somebody wrote meanwhile who had found the item before. Until then
-   * whoever repeats it knows the item. Idempotent; what takes effect late does not hit the first two of the next life.
+   * The last step of a removal: `item.json`, then `progress.json`, then the records that somebody wrote meanwhile who
+   * had found the item before. Until then whoever repeats it knows the item. Idempotent; what takes effect late does
+   * not hit the first two of the next life.
    */
   forgetItem(itemId: string): Promise<void>;
   /**
-   * Moves a blob of a stream's cache container into the item's quarantine container of the same account, whole, then removes it. Idempotent. With `etag`,
-   * only while the blob is the one that was judged: another that has taken its name meanwhile is left alone.
+   * Moves a blob of a stream's cache container into the item's quarantine container of the same account, whole, then
+   * removes it. Idempotent. With `etag`, only while the blob is the one that was judged: another that has taken its
+   * name meanwhile is left alone.
    */
   quarantine(itemId: string, stream: number, name: string, reason: string, etag?: string): Promise<void>;
 }

@@ -1,13 +1,19 @@
 import { createHash } from "node:crypto";
 
-/** A place in the write log of one item. `checksum` is 64 lower-case hex digits of SHA-256 over all that came before (docs/delta-format.md). */
+/**
+ * A place in the write log of one item. `checksum` is 64 lower-case hex digits of SHA-256 over all that came before
+ * (docs/delta-format.md).
+ */
 export interface Position {
   readonly stream: number;
   readonly epoch: number;
   readonly checksum: string;
 }
 
-/** A disk as the header of every delta describes it. Disks are ordered by id; extents name them by their index in that order. */
+/**
+ * A disk as the header of every delta describes it. Disks are ordered by id; extents name them by their index in that
+ * order.
+ */
 export interface DiskDescription {
   readonly id: string;
   readonly sizeBytes: number;
@@ -15,10 +21,15 @@ export interface DiskDescription {
 }
 
 /**
- * The position before epoch 1 of a stream: it binds item, stream and disk table, so that no delta of another item or shape can follow, and the stream's own
- * nonce, so that none of an earlier stream can that had the same number.
+ * The position before epoch 1 of a stream: it binds item, stream and disk table, so that no delta of another item or
+ * shape can follow, and the stream's own nonce, so that none of an earlier stream can that had the same number.
  */
-export function startPosition(itemId: string, stream: number, disks: readonly DiskDescription[], nonce: string): Position {
+export function startPosition(
+  itemId: string,
+  stream: number,
+  disks: readonly DiskDescription[],
+  nonce: string,
+): Position {
   const text = [
     "leeward-stream-2",
     itemId,

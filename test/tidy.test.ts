@@ -11,7 +11,10 @@ const FOLDERS: Readonly<Record<string, Allowed>> = {
   replication: { folders: ["replication"], packages: ["node:zlib", "node:crypto"] },
   azure: { folders: ["azure", "replication"], packages: ["node:crypto", "node:stream", "@azure/"] },
   orchestrations: { folders: ["orchestrations", "replication"], packages: [] },
-  functions: { folders: ["functions", "orchestrations", "azure", "replication"], packages: ["node:crypto", "@azure/functions", "zod"] },
+  functions: {
+    folders: ["functions", "orchestrations", "azure", "replication"],
+    packages: ["node:crypto", "@azure/functions", "zod"],
+  },
   mobility: { folders: ["mobility", "replication"], packages: ["node:"] },
   local: { folders: ["local"], packages: ["*"] },
   cli: { folders: ["cli", "replication"], packages: ["node:", "zod"] },
@@ -20,8 +23,8 @@ const FOLDERS: Readonly<Record<string, Allowed>> = {
 const rows = (...names: readonly string[]): readonly string[] => names.flatMap((each) => each.split(" "));
 
 /**
- * The floors of each wing: its folders and the files beside them, in the order in which they stand on each other. Each may import what stands before it, and
- * nothing else of its wing (docs/architecture.md, "Floors").
+ * The floors of each wing: its folders and the files beside them, in the order in which they stand on each other. Each
+ * may import what stands before it, and nothing else of its wing (docs/architecture.md, "Floors").
  */
 const FLOORS: Readonly<Record<string, readonly string[]>> = {
   replication: rows(
@@ -59,7 +62,10 @@ const ONE_FILE: Readonly<Record<string, readonly string[]>> = {
   "cli/download.ts": ["@azure/storage-blob"],
 };
 
-/** The mobility service runs on a model of the medium and on virtual time. These files stand outside: they are the system, sockets, or child processes. */
+/**
+ * The mobility service runs on a model of the medium and on virtual time. These files stand outside: they are the
+ * system, sockets, or child processes.
+ */
 const OUTSIDE_THE_MEDIUM = [
   "mobility/system/node-files.ts",
   // The configuration is read before there is a service.
@@ -84,13 +90,24 @@ const OUTSIDE_TIME = [
 ];
 
 const FILE_MAX_LINES = 500;
+/** Tables of test cases may be longer. */
+const TEST_MAX_LINES = 600;
+const LINE_MAX_COLUMNS = 120;
 const sources = Object.keys(FOLDERS).flatMap((folder) => globSync(`${folder}/**/*.ts`));
 const everything = [...sources, ...globSync("{test,bench}/**/*.ts"), ...globSync("*.ts")];
+
+/** The lines of a file, those of fenced blocks in documents left out. */
+function proseOf(file: string): readonly string[] {
+  const text = readFileSync(file, "utf8");
+  return (file.endsWith(".md") ? text.replace(/^ *```[^]*?^ *```/gm, "") : text).split("\n");
+}
 
 function importsOf(file: string): readonly string[] {
   const text = readFileSync(file, "utf8");
   return [
-    ...text.matchAll(/(?:^|\n)\s*(?:import|export)\s[^;]*?from\s+"([^"]+)"|import\(\s*"([^"]+)"\s*\)|(?:^|\n)import\s+"([^"]+)"/g),
+    ...text.matchAll(
+      /(?:^|\n)\s*(?:import|export)\s[^;]*?from\s+"([^"]+)"|import\(\s*"([^"]+)"\s*\)|(?:^|\n)import\s+"([^"]+)"/g,
+    ),
   ].flatMap((match) => {
     const specifier = match[1] ?? match[2] ?? match[3];
     return specifier === undefined ? [] : [specifier];
@@ -103,7 +120,9 @@ function forbidden(file: string): readonly string[] {
   if (allowed === undefined) return [`${file}: the folder has no entry in the table of this test`];
   return importsOf(file).flatMap((specifier) => {
     if (!specifier.startsWith(".")) {
-      const known = [...allowed.packages, ...(ONE_FILE[file] ?? [])].some((prefix) => prefix === "*" || specifier.startsWith(prefix));
+      const known = [...allowed.packages, ...(ONE_FILE[file] ?? [])].some(
+        (prefix) => prefix === "*" || specifier.startsWith(prefix),
+      );
       return known ? [] : [`${file} imports ${specifier}`];
     }
     const target = new URL(specifier, `file:///${file}`).pathname.slice(1);
@@ -128,7 +147,9 @@ function climbing(file: string): readonly string[] {
   if (floors === undefined) return [];
   if (!floors.includes(floorOf(file))) return [`${file}: its floor is not in the table of this test`];
   return targetsOf(file)
-    .filter((target) => target.startsWith(`${wing}/`) && floors.indexOf(floorOf(target)) > floors.indexOf(floorOf(file)))
+    .filter(
+      (target) => target.startsWith(`${wing}/`) && floors.indexOf(floorOf(target)) > floors.indexOf(floorOf(file)),
+    )
     .map((target) => `${file} imports ${target}, which stands above it`);
 }
 
@@ -169,16 +190,37 @@ describe("tidy", () => {
     expect(circles(sources)).toEqual([]);
   });
 
-  it(`no file has more than ${FILE_MAX_LINES} lines`, () => {
-    const long = everything.filter((file) => readFileSync(file, "utf8").split("\n").length > FILE_MAX_LINES + 1);
+  it(`no file has more than ${FILE_MAX_LINES} lines, no test more than ${TEST_MAX_LINES}, tables of limits aside`, () => {
+    const long = everything
+      .filter((file) => !file.endsWith("/limits.ts"))
+      .filter((file) => {
+        const maxLines = file.startsWith("test/") ? TEST_MAX_LINES : FILE_MAX_LINES;
+        return readFileSync(file, "utf8").split("\n").length > maxLines + 1;
+      });
     expect(long).toEqual([]);
+  });
+
+  it(`no line has more than ${LINE_MAX_COLUMNS} columns, tables and what stands in quotes aside`, () => {
+    const documents = globSync("{*.md,docs/**/*.md}").filter((file) => !file.startsWith("docs/states"));
+    const isFree = (line: string, file: string): boolean =>
+      file.endsWith(".md")
+        ? /^\s*\||https?:|^ *[^ ]+ +[─-]/.test(line)
+        : /["'`/]/.test(line.replace(/^\s*(?:\/\/|\/?\*).*/, ""));
+    const wide = [...everything, ...documents].flatMap((file) =>
+      proseOf(file)
+        .filter((line) => line.length > LINE_MAX_COLUMNS && !isFree(line, file))
+        .map((line) => `${file}: ${line}`),
+    );
+    expect(wide).toEqual([]);
   });
 
   it("the domain takes time, randomness and I/O as arguments", () => {
     const impure = sources
       .filter((file) => file.startsWith("replication/"))
       .filter((file) =>
-        /Math\.random|Date\.now|new Date\(\)|randomBytes|randomUUID|\bprocess\.\w|setTimeout/.test(readFileSync(file, "utf8")),
+        /Math\.random|Date\.now|new Date\(\)|randomBytes|randomUUID|\bprocess\.\w|setTimeout/.test(
+          readFileSync(file, "utf8"),
+        ),
       );
     expect(impure).toEqual([]);
   });
@@ -187,7 +229,8 @@ describe("tidy", () => {
     const reaching = (what: RegExp): readonly string[] =>
       sources.filter((file) => file.startsWith("mobility/") && what.test(readFileSync(file, "utf8"))).toSorted();
     expect(reaching(/"(node:)?fs(\/promises)?"|getBuiltinModule/)).toEqual(OUTSIDE_THE_MEDIUM.toSorted());
-    const time = /setTimeout\(|setInterval\(|setImmediate|Date\.now|new Date\(\)|performance\.|hrtime|AbortSignal\.timeout/;
+    const time =
+      /setTimeout\(|setInterval\(|setImmediate|Date\.now|new Date\(\)|performance\.|hrtime|AbortSignal\.timeout/;
     expect(reaching(time)).toEqual(OUTSIDE_TIME.toSorted());
     expect(reaching(/Math\.random|random(Bytes|UUID|Int|FillSync)\(/)).toEqual([
       "mobility/control/machine.ts",
@@ -197,10 +240,13 @@ describe("tidy", () => {
 
   it("only index.ts registers functions, and only settings files read the environment of the app", () => {
     const registering = sources.filter(
-      (file) => file.startsWith("functions/") && /\bapp\.(http|timer|storageQueue|setup)\(/.test(readFileSync(file, "utf8")),
+      (file) =>
+        file.startsWith("functions/") && /\bapp\.(http|timer|storageQueue|setup)\(/.test(readFileSync(file, "utf8")),
     );
     expect(registering.filter((file) => file !== "functions/index.ts")).toEqual([]);
-    const reading = sources.filter((file) => /^(functions|azure)\//.test(file) && readFileSync(file, "utf8").includes("process.env"));
+    const reading = sources.filter(
+      (file) => /^(functions|azure)\//.test(file) && readFileSync(file, "utf8").includes("process.env"),
+    );
     expect(reading.filter((file) => file !== "functions/settings.ts")).toEqual([]);
   });
 
@@ -221,6 +267,8 @@ describe("tidy", () => {
     const { packages } = JSON.parse(readFileSync("package-lock.json", "utf8")) as {
       readonly packages: Readonly<Record<string, { readonly resolved?: string; readonly link?: boolean }>>;
     };
-    expect(Object.entries(packages).filter(([, { resolved, link }]) => resolved !== undefined && link !== true)).toEqual([]);
+    expect(
+      Object.entries(packages).filter(([, { resolved, link }]) => resolved !== undefined && link !== true),
+    ).toEqual([]);
   });
 });

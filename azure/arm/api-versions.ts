@@ -11,8 +11,8 @@ const stateful = (apiVersion: string): KnownType => ({ apiVersion, hasState: tru
 const stateless = (apiVersion: string): KnownType => ({ apiVersion, hasState: false });
 
 /**
- * Which version of Azure's interface each type is spoken in: those of @azure/arm-resources 8.0.0, arm-network 39.0.0, arm-compute 25.1.1 and
- * arm-storage 21.0.0, which tests hold this table to. Names in lower case.
+ * Which version of Azure's interface each type is spoken in: those of @azure/arm-resources 8.0.0, arm-network 39.0.0,
+ * arm-compute 25.1.1 and arm-storage 21.0.0, which tests hold this table to. Names in lower case.
  */
 export const API_VERSIONS: Readonly<Record<string, KnownType>> = {
   "microsoft.resources/resourcegroups": stateful("2025-04-01"),

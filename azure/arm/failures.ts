@@ -2,7 +2,9 @@ import { type ErrorCode, LeewardError } from "../../replication/errors.ts";
 import type { Failed } from "../../replication/resources/resource-manager.ts";
 import { partOf, textOf } from "../../replication/resources/json.ts";
 
-/** What Azure says when it refuses or fails: `{ error: { code, message } }`, in answers and in the states of operations. */
+/**
+ * What Azure says when it refuses or fails: `{ error: { code, message } }`, in answers and in the states of operations.
+ */
 export interface AzureFault {
   /** Of the answer; undefined when an operation failed later. */
   readonly status: number | undefined;
@@ -26,7 +28,10 @@ export function failed(fault: AzureFault): Failed {
 }
 
 /** For requests that are no change. */
-export function errorOf(fault: AzureFault, facts: { readonly path: string; readonly retryAfterMs?: number }): LeewardError {
+export function errorOf(
+  fault: AzureFault,
+  facts: { readonly path: string; readonly retryAfterMs?: number },
+): LeewardError {
   const { status, azureCode, message } = fault;
   return new LeewardError(codeOf(fault), `Azure said no: ${message}`, { ...facts, azureCode, status });
 }
@@ -40,19 +45,26 @@ function codeOf({ status, azureCode, message }: AzureFault): ErrorCode {
   if (status === 404) return "azure-resource-missing";
   if (status === 409 || status === 412) return "azure-resource-conflict";
   // A 501 is a refusal for good.
-  if (status === 408 || status === 429 || (status !== undefined && status >= 500 && status !== 501)) return "azure-unavailable";
+  if (status === 408 || status === 429 || (status !== undefined && status >= 500 && status !== 501))
+    return "azure-unavailable";
   return "azure-refused";
 }
 
 /** Azure's words, from its documentation of errors and from recordings. Those that are not here go by the status. */
 const FAMILIES: readonly { readonly code: ErrorCode; readonly pattern: RegExp }[] = [
-  { code: "azure-forbidden", pattern: /^(RequestDisallowedBy\w+|ScopeLocked|ReadOnlyDisabledSubscription|DisallowedOperation)$/ },
+  {
+    code: "azure-forbidden",
+    pattern: /^(RequestDisallowedBy\w+|ScopeLocked|ReadOnlyDisabledSubscription|DisallowedOperation)$/,
+  },
   {
     code: "azure-not-authorized",
     pattern:
       /^(AuthorizationFailed|LinkedAuthorizationFailed|AuthenticationFailed\w*|InvalidAuthenticationToken\w*|ExpiredAuthenticationToken|SubscriptionNotFound|InvalidSubscriptionId)$/,
   },
-  { code: "azure-quota-exceeded", pattern: /(QuotaExceeded|ExceedsRegionalQuota|CountLimitReached|AccountsCountPerSubscriptionExceeded)/ },
+  {
+    code: "azure-quota-exceeded",
+    pattern: /(QuotaExceeded|ExceedsRegionalQuota|CountLimitReached|AccountsCountPerSubscriptionExceeded)/,
+  },
   { code: "azure-size-unavailable", pattern: /^(SkuNotAvailable|VMSizeNotAvailable\w*|NotAvailableForSubscription)$/ },
   { code: "azure-no-capacity", pattern: /^(Zonal)?AllocationFailed\w*$|^Overconstrained\w*AllocationRequest$/ },
   {
@@ -67,7 +79,8 @@ const FAMILIES: readonly { readonly code: ErrorCode; readonly pattern: RegExp }[
   },
   {
     code: "azure-refused",
-    pattern: /^(InvalidResourceNamespace|InvalidResourceType|NoRegisteredProviderFound|MissingSubscriptionRegistration)$/,
+    pattern:
+      /^(InvalidResourceNamespace|InvalidResourceType|NoRegisteredProviderFound|MissingSubscriptionRegistration)$/,
   },
 ];
 
@@ -79,7 +92,8 @@ export function isMissing(fault: AzureFault): boolean {
 /** Another operation holds the resource; nothing was begun. */
 export function isHeld({ status, azureCode }: AzureFault): boolean {
   return (
-    (status === 409 && /^(Conflict|AnotherOperationInProgress|\w*OperationInProgress|OperationPreempted)$/.test(azureCode)) ||
+    (status === 409 &&
+      /^(Conflict|AnotherOperationInProgress|\w*OperationInProgress|OperationPreempted)$/.test(azureCode)) ||
     isNicReserved(azureCode)
   );
 }

@@ -14,8 +14,9 @@ export interface LookParts {
 }
 
 /**
- * One look at an operation (Azure: "Track asynchronous Azure operations"). Its state is asked for by `Azure-AsyncOperation`, else by `Location`, else
- * it is the state of the resource. What Azure tells is believed only when the resource shows it.
+ * One look at an operation (Azure: "Track asynchronous Azure operations"). Its state is asked for by
+ * `Azure-AsyncOperation`, else by `Location`, else it is the state of the resource. What Azure tells is believed only
+ * when the resource shows it.
  */
 export async function lookAt(operation: Operation, parts: LookParts): Promise<Looked> {
   const { statusUrl, resultUrl } = operation;
@@ -43,7 +44,8 @@ async function byStatus(operation: Operation, answer: Answer, parts: LookParts):
 
 async function byResult(operation: Operation, answer: Answer, parts: LookParts): Promise<Looked> {
   if (isThrottled(answer)) return running(operation, answer, parts);
-  if (answer.status === 202) return running({ ...operation, resultUrl: answer.header("location") ?? operation.resultUrl }, answer, parts);
+  if (answer.status === 202)
+    return running({ ...operation, resultUrl: answer.header("location") ?? operation.resultUrl }, answer, parts);
   if (answer.status >= 300) return refusedLook(operation, faultOf(answer.body, answer.status));
   return endOf(operation, answer, parts);
 }
@@ -55,7 +57,10 @@ function refusedLook({ id }: Operation, fault: ReturnType<typeof faultOf>): Look
   return failure;
 }
 
-/** Azure keeps operations for hours only. Then the resource tells how it ended, except for an action, which is begun again. */
+/**
+ * Azure keeps operations for hours only. Then the resource tells how it ended, except for an action, which is begun
+ * again.
+ */
 function afterForgotten(operation: Operation, parts: LookParts): Promise<Looked> | Looked {
   if (operation.change === "put" || operation.change === "remove")
     return endOf({ ...operation, statusUrl: undefined, resultUrl: undefined }, undefined, parts);
@@ -63,7 +68,9 @@ function afterForgotten(operation: Operation, parts: LookParts): Promise<Looked>
   return { kind: "failed", code: "azure-unavailable", azureCode: "OperationNotFound", message, retryable: true };
 }
 
-/** Says that a change is done when the resource shows it, and looks at the resource from then on when it does not yet. */
+/**
+ * Says that a change is done when the resource shows it, and looks at the resource from then on when it does not yet.
+ */
 export async function endOf(operation: Operation, answer: Answer | undefined, parts: LookParts): Promise<Looked> {
   const { change, id } = operation;
   const end = ENDS[change];
@@ -73,16 +80,24 @@ export async function endOf(operation: Operation, answer: Answer | undefined, pa
   }
   const resource = await parts.read(id);
   const state = stateOf(resource);
-  if (end === "gone" ? resource === undefined : resource !== undefined && state === "succeeded") return { kind: "done", result: resource };
+  if (end === "gone" ? resource === undefined : resource !== undefined && state === "succeeded")
+    return { kind: "done", result: resource };
   // A machine keeps the state Failed until something succeeds on it.
   if (resource !== undefined && (state === "failed" || state === "canceled")) {
-    return failed({ status: undefined, azureCode: "ProvisioningFailed", message: `${id} is in state ${state}; Azure gave no reason.` });
+    return failed({
+      status: undefined,
+      azureCode: "ProvisioningFailed",
+      message: `${id} is in state ${state}; Azure gave no reason.`,
+    });
   }
   const text = formatOperation({ change, id, statusUrl: undefined, resultUrl: undefined });
   return { kind: "running", operation: text, retryAfterMs: 0 };
 
   function stateOf(seen: ResourceJson | undefined): string | undefined {
-    return textOf(seen, "properties", "provisioningState")?.toLowerCase() ?? (knownType(id).hasState ? undefined : "succeeded");
+    return (
+      textOf(seen, "properties", "provisioningState")?.toLowerCase() ??
+      (knownType(id).hasState ? undefined : "succeeded")
+    );
   }
 }
 

@@ -7,7 +7,14 @@ import { knownType } from "./api-versions.ts";
 import { errorOf, failed, faultOf, isHeld, isMissing, isNicReserved } from "./failures.ts";
 import { endOf, isBeingChanged, lookAt, type LookParts } from "./look.ts";
 import { ENDS, formatOperation, type Operation, parseOperation } from "./operation-text.ts";
-import { type Answer, type ResourceManagerAddress, type Send, isThrottled, openTransport, retryAfterMs } from "./transport.ts";
+import {
+  type Answer,
+  type ResourceManagerAddress,
+  type Send,
+  isThrottled,
+  openTransport,
+  retryAfterMs,
+} from "./transport.ts";
 
 /** One adapter for all types of resources: every request is one of four verbs on a path (Azure REST API reference). */
 export function openResourceManager(address: ResourceManagerAddress, clock: Clock): ResourceManager {
@@ -31,7 +38,9 @@ async function readOnce(send: Send, url: string, path: string, clock: Clock): Pr
   if (answer.status === 200 && isObject(answer.body)) return answer.body;
   const fault = faultOf(answer.body, answer.status);
   if (isMissing(fault)) return undefined;
-  throw answer.status < 300 ? invalid("A read was answered without a resource.", path, answer) : refusedRead(answer, path, clock);
+  throw answer.status < 300
+    ? invalid("A read was answered without a resource.", path, answer)
+    : refusedRead(answer, path, clock);
 }
 
 /** A read has no other way to say how long Azure wants to be left alone. */
@@ -48,8 +57,10 @@ async function listAll(send: Send, firstUrl: string, path: string, clock: Clock)
     const fault = faultOf(answer.body, answer.status);
     if (isMissing(fault)) return [];
     if (answer.status !== 200) throw refusedRead(answer, path, clock);
-    if (!isObject(answer.body) || !Array.isArray(answer.body["value"])) throw invalid("A page has no list.", path, answer);
-    if (page >= AZURE_LIST_MAX_PAGES) throw invalid(`A listing has more than ${AZURE_LIST_MAX_PAGES} pages.`, path, answer);
+    if (!isObject(answer.body) || !Array.isArray(answer.body["value"]))
+      throw invalid("A page has no list.", path, answer);
+    if (page >= AZURE_LIST_MAX_PAGES)
+      throw invalid(`A listing has more than ${AZURE_LIST_MAX_PAGES} pages.`, path, answer);
     found.push(...listOf(answer.body, "value").filter(isObject));
     url = textOf(answer.body, "nextLink");
   }
@@ -67,7 +78,12 @@ async function begin(change: Change, urlOf: (path: string) => string, parts: Loo
   const answer = await request(change, urlOf, send);
   if (answer.status >= 200 && answer.status < 300) return accepted(operation, answer, parts);
   const fault = faultOf(answer.body, answer.status);
-  const busy = (waitMs: number): Begun => ({ kind: "busy", retryAfterMs: waitMs, azureCode: fault.azureCode, message: fault.message });
+  const busy = (waitMs: number): Begun => ({
+    kind: "busy",
+    retryAfterMs: waitMs,
+    azureCode: fault.azureCode,
+    message: fault.message,
+  });
   if (isThrottled(answer)) return busy(retryAfterMs(answer, "busy", clock.now()));
   if (isNicReserved(fault.azureCode)) return busy(AZURE_NIC_RESERVED_MS);
   // It is there after all: whoever asked looks at it first.
@@ -76,7 +92,8 @@ async function begin(change: Change, urlOf: (path: string) => string, parts: Loo
   // What is removed and not there is removed.
   if (change.kind === "remove" && isMissing(fault)) return { kind: "done", result: undefined };
   // Azure has many words for "not while it is being changed": the resource itself says whether that is so.
-  if (answer.status === 409 && (await isBeingChanged(change.id, parts))) return busy(retryAfterMs(answer, "busy", clock.now()));
+  if (answer.status === 409 && (await isBeingChanged(change.id, parts)))
+    return busy(retryAfterMs(answer, "busy", clock.now()));
   const failure = failed(fault);
   if (failure.code === "azure-unavailable") throw errorOf(fault, { path: change.id });
   return failure;
@@ -95,7 +112,10 @@ function request(change: Change, urlOf: (path: string) => string, send: Send): P
   }
 }
 
-/** Azure takes the change on. Where to ask for it stands in headers; without any the resource itself is watched, where it can tell the end. */
+/**
+ * Azure takes the change on. Where to ask for it stands in headers; without any the resource itself is watched, where
+ * it can tell the end.
+ */
 async function accepted(operation: Operation, answer: Answer, parts: LookParts): Promise<Begun> {
   const statusUrl = answer.header("azure-asyncoperation") ?? answer.header("operation-location");
   // A 200 may name the resource as its location.

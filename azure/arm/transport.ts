@@ -30,7 +30,10 @@ export interface Answer {
   readonly body: unknown;
 }
 
-/** Sends one request, once, to this Resource Manager and to nobody else. Errors: `azure-unavailable`, `azure-not-authorized`, `azure-answer-invalid`. */
+/**
+ * Sends one request, once, to this Resource Manager and to nobody else. Errors: `azure-unavailable`,
+ * `azure-not-authorized`, `azure-answer-invalid`.
+ */
 export type Send = (
   method: "GET" | "PUT" | "POST" | "DELETE",
   url: string,
@@ -63,7 +66,11 @@ export function openTransport({ endpoint, access }: ResourceManagerAddress): Sen
     });
     try {
       const answer = await pipeline.sendRequest(client, request);
-      return { status: answer.status, header: (name) => answer.headers.get(name), body: parsed(answer.bodyAsText, answer.status) };
+      return {
+        status: answer.status,
+        header: (name) => answer.headers.get(name),
+        body: parsed(answer.bodyAsText, answer.status),
+      };
     } catch (error) {
       throw transportError(error, method, url);
     }
@@ -80,13 +87,20 @@ function fixedToken(token: string): PipelinePolicy {
   };
 }
 
-/** Addresses of operations and next pages come from answers and from kept state: the token goes to Resource Manager and its regional names only. */
+/**
+ * Addresses of operations and next pages come from answers and from kept state: the token goes to Resource Manager and
+ * its regional names only.
+ */
 function requireOwnAddress(url: string, endpoint: string): void {
   const [to, own] = [URL.parse(url), new URL(endpoint)];
   if (to !== null && to.protocol === own.protocol && (to.host === own.host || to.host.endsWith(`.${own.host}`))) return;
-  throw new LeewardError("azure-answer-invalid", "Azure named an address outside of Resource Manager; it was not asked.", {
-    host: to?.host,
-  });
+  throw new LeewardError(
+    "azure-answer-invalid",
+    "Azure named an address outside of Resource Manager; it was not asked.",
+    {
+      host: to?.host,
+    },
+  );
 }
 
 function parsed(text: string | null | undefined, status: number): unknown {
@@ -105,14 +119,20 @@ function transportError(error: unknown, method: string, url: string): LeewardErr
   const facts = { method, path: URL.parse(url)?.pathname };
   const text = error instanceof Error ? (error.message.split("\n", 1)[0] ?? "") : String(error);
   if (isCredentialFailure(error))
-    return new LeewardError("azure-not-authorized", `No token for Azure Resource Manager: ${text}`, facts, { cause: error });
+    return new LeewardError("azure-not-authorized", `No token for Azure Resource Manager: ${text}`, facts, {
+      cause: error,
+    });
   const isUnanswered = error instanceof Error && /^(RestError|AbortError)$/.test(error.name);
-  if (isUnanswered) return new LeewardError("azure-unavailable", "Azure Resource Manager did not answer.", facts, { cause: error });
+  if (isUnanswered)
+    return new LeewardError("azure-unavailable", "Azure Resource Manager did not answer.", facts, { cause: error });
   // A mistake in our own call is a fault of the program, not of Azure.
   return new LeewardError("internal", text, facts, { cause: error });
 }
 
-/** How long Azure wants to be left alone, within limits. Seconds or a date; 0 and nonsense count as nothing: 0 for a look, a pause of ours for a refusal. */
+/**
+ * How long Azure wants to be left alone, within limits. Seconds or a date; 0 and nonsense count as nothing: 0 for a
+ * look, a pause of ours for a refusal.
+ */
 export function retryAfterMs(answer: Answer, kind: "poll" | "busy", nowMs: number): number {
   const text = answer.header("retry-after") ?? "";
   const askedMs = /^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - nowMs;

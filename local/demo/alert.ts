@@ -1,4 +1,7 @@
-/** A resource health alert in Azure Monitor's common schema (azure-docs: alerts-common-schema), as an action group sends it. */
+/**
+ * A resource health alert in Azure Monitor's common schema (azure-docs: alerts-common-schema), as an action group sends
+ * it.
+ */
 export function healthAlert(machineId: string, cause: "PlatformInitiated" | "UserInitiated", nowMs: number): object {
   const [, , subscription = ""] = machineId.split("/");
   const name = machineId.split("/").at(-1) ?? "";

@@ -5,7 +5,16 @@ import { healthAlert } from "./alert.ts";
 import type { Job } from "./flows-api.ts";
 import { proveRestored, type RestoredDisk } from "./proof.ts";
 import type { DemoContext } from "./context.ts";
-import { enableBody, ITEM_ID, makeOtherMachine, OTHER_ID, targetMachineId, type RunningVm, type Scene, type Writers } from "./scene.ts";
+import {
+  enableBody,
+  ITEM_ID,
+  makeOtherMachine,
+  OTHER_ID,
+  targetMachineId,
+  type RunningVm,
+  type Scene,
+  type Writers,
+} from "./scene.ts";
 import { until } from "./until.ts";
 
 /** Which alerts start the failover: the platform's word that the machine is gone, and nobody else's. */
@@ -16,14 +25,19 @@ const alertRule = (machineId: string): object => ({
   recoveryPointType: "LatestProcessed",
 });
 
-/** Sends two alerts of Azure Monitor: somebody stopped the machine, which starts nothing, and an outage. Returns the job that the second one started. */
+/**
+ * Sends two alerts of Azure Monitor: somebody stopped the machine, which starts nothing, and an outage. Returns the job
+ * that the second one started.
+ */
 async function alarm({ terminal, signal }: DemoContext, { flows, machineId }: Scene): Promise<Pick<Job, "name">> {
   return terminal.stage("an alert of Azure Monitor", async () => {
     await flows.putAlertRule(ITEM_ID, alertRule(machineId));
     const decided = async (count: number) => {
       const decisions = await flows.decisions(ITEM_ID);
       // What started a failover names its job once that stands.
-      return decisions.length < count || (decisions[0]?.reason === "fire" && decisions[0].job === undefined) ? undefined : decisions;
+      return decisions.length < count || (decisions[0]?.reason === "fire" && decisions[0].job === undefined)
+        ? undefined
+        : decisions;
     };
     await flows.sendAlert(healthAlert(machineId, "UserInitiated", Date.now()));
     await until(signal, "The alert was not decided on.", async () => (await decided(1)) !== undefined);
@@ -35,14 +49,20 @@ async function alarm({ terminal, signal }: DemoContext, { flows, machineId }: Sc
     });
     const [fired, ignored] = decisions;
     if (fired?.job === undefined || ignored?.reason !== "user-initiated") {
-      throw new LeewardError("internal", `The alerts were decided as ${decisions.map(({ reason }) => reason).join(", ")}.`);
+      throw new LeewardError(
+        "internal",
+        `The alerts were decided as ${decisions.map(({ reason }) => reason).join(", ")}.`,
+      );
     }
     const detail = `cause UserInitiated: ${ignored.reason}; cause PlatformInitiated: ${fired.reason}`;
     return { result: { name: fired.job }, detail };
   });
 }
 
-/** An alert fails the machine over while its guest writes on; the disks of the new machine are proven to be those of the point that its job names. */
+/**
+ * An alert fails the machine over while its guest writes on; the disks of the new machine are proven to be those of the
+ * point that its job names.
+ */
 export async function failOver(
   context: DemoContext,
   scene: Scene,
@@ -54,13 +74,17 @@ export async function failOver(
   const startedMs = Date.now();
   const job = await terminal.stage("failover to northeurope", async (report) => {
     const ended = await scene.flows.finish(asked, report);
-    return { result: ended, detail: `${ended.tasks.filter(({ state }) => state === "Succeeded").length} tasks done, the new machine runs` };
+    return {
+      result: ended,
+      detail: `${ended.tasks.filter(({ state }) => state === "Succeeded").length} tasks done, the new machine runs`,
+    };
   });
   const tookMs = Date.now() - startedMs;
   await writers.files?.stop();
   await writers.records.stop();
   const point = (await scene.api.points(ITEM_ID)).find(({ pointId }) => pointId === job.recoveryPointId);
-  if (point === undefined) throw new LeewardError("internal", "The job names no recovery point of the item.", { job: job.name });
+  if (point === undefined)
+    throw new LeewardError("internal", "The job names no recovery point of the item.", { job: job.name });
   const proven = await terminal.stage("prove the new machine's disks", async () => {
     const restored = targetDisks(scene);
     const { log } = vm.guest;
@@ -80,21 +104,29 @@ export async function failOver(
   return { proven, tookMs };
 }
 
-/** The disks of the new machine by the names of those that they were made from: the plan keeps the order, the OS disk first. */
+/**
+ * The disks of the new machine by the names of those that they were made from: the plan keeps the order, the OS disk
+ * first.
+ */
 function targetDisks(scene: Scene): ReadonlyMap<string, RestoredDisk> {
   const machine = scene.cloud.resourceManager.machineOf(targetMachineId(scene));
-  if (machine?.disks.length !== scene.disks.length) throw new LeewardError("internal", "The new machine does not run with all its disks.");
+  if (machine?.disks.length !== scene.disks.length)
+    throw new LeewardError("internal", "The new machine does not run with all its disks.");
   return new Map(scene.disks.map(({ id }, at) => [id, { path: machine.disks[at]?.path ?? "", format: "raw" }]));
 }
 
-/** Protects a second machine and gives it up again, while the app is killed: nothing of it may be left. Returns the words for its stage. */
+/**
+ * Protects a second machine and gives it up again, while the app is killed: nothing of it may be left. Returns the
+ * words for its stage.
+ */
 export async function enableAndDisable({ cloud, flows }: Scene): Promise<string> {
   const silent = (): void => undefined;
   const before = await leewardResources(cloud);
   await flows.finish(await flows.enable(OTHER_ID, enableBody(await makeOtherMachine(cloud))), silent);
   await flows.finish(await flows.disable(OTHER_ID), silent);
   const ledger = await ledgerOf(cloud, OTHER_ID);
-  if (ledger.length > 0) throw new LeewardError("internal", `The ledger of ${OTHER_ID} is not empty: ${ledger.join(", ")}.`);
+  if (ledger.length > 0)
+    throw new LeewardError("internal", `The ledger of ${OTHER_ID} is not empty: ${ledger.join(", ")}.`);
   const left = (await leewardResources(cloud)).filter((name) => !before.includes(name));
   if (left.length > 0) throw new LeewardError("internal", `Disabling ${OTHER_ID} left ${left.join(", ")}.`);
   return `${OTHER_ID}: the ledger is empty, its containers are gone`;
@@ -113,7 +145,12 @@ async function leewardResources(cloud: Scene["cloud"]): Promise<readonly string[
 
 async function ledgerOf({ storage }: Scene["cloud"], itemId: string): Promise<readonly string[]> {
   const service = BlobServiceClient.fromConnectionString(storage.account(TARGET_ACCOUNT).connectionString);
-  const bytes = await service.getContainerClient(`leeward-item-${itemId}`).getBlobClient("ledger.json").downloadToBuffer();
-  const { body } = JSON.parse(bytes.toString("utf8")) as { readonly body: { readonly entries: readonly { readonly id: string }[] } };
+  const bytes = await service
+    .getContainerClient(`leeward-item-${itemId}`)
+    .getBlobClient("ledger.json")
+    .downloadToBuffer();
+  const { body } = JSON.parse(bytes.toString("utf8")) as {
+    readonly body: { readonly entries: readonly { readonly id: string }[] };
+  };
   return body.entries.map(({ id }) => id);
 }

@@ -7,14 +7,21 @@ const POLL_MS = 200;
 const PAGE_WRITES = new Set(["PageBlob_UploadPages", "PageBlob_ClearPages"]);
 
 /**
- * Kills the function app when its `nth` page write from now on has taken effect, before the app hears of it: in the middle of a batch, between intent
- * and applied. Returns what the progress record said then; fails when no page is written in time, or when the record shows no batch under way.
+ * Kills the function app when its `nth` page write from now on has taken effect, before the app hears of it: in the
+ * middle of a batch, between intent and applied. Returns what the progress record said then; fails when no page is
+ * written in time, or when the record shows no batch under way.
  */
-export async function killInsideBatch(cloud: Cloud, itemId: string, nth: number, timeoutMs: number): Promise<ProgressView> {
+export async function killInsideBatch(
+  cloud: Cloud,
+  itemId: string,
+  nth: number,
+  timeoutMs: number,
+): Promise<ProgressView> {
   const killed = Promise.withResolvers<undefined>();
   let writes = 0;
   const forget = cloud.storage.observe((operation) => {
-    const isPageWrite = operation.account === TARGET_ACCOUNT && PAGE_WRITES.has(operation.operation) && operation.status < 300;
+    const isPageWrite =
+      operation.account === TARGET_ACCOUNT && PAGE_WRITES.has(operation.operation) && operation.status < 300;
     if (!isPageWrite || !operation.container.startsWith(`leeward-disk-${itemId}-`)) return;
     writes += 1;
     if (writes === nth) void cloud.app.kill().then(() => killed.resolve(undefined));
@@ -26,10 +33,14 @@ export async function killInsideBatch(cloud: Cloud, itemId: string, nth: number,
   }
   const progress = await readProgress(cloud.storage, itemId);
   if (progress.intent <= progress.applied) {
-    throw new LeewardError("internal", "The function app was killed by a page write, but its progress shows no batch under way.", {
-      applied: progress.applied,
-      intent: progress.intent,
-    });
+    throw new LeewardError(
+      "internal",
+      "The function app was killed by a page write, but its progress shows no batch under way.",
+      {
+        applied: progress.applied,
+        intent: progress.intent,
+      },
+    );
   }
   return progress;
 }
@@ -47,20 +58,30 @@ export async function killIdle(cloud: Cloud, itemId: string, timeoutMs: number):
       await cloud.app.kill();
       return progress;
     }
-    if (Date.now() > deadlineMs) throw new LeewardError("internal", "The item did not become idle in time.", { applied: last });
+    if (Date.now() > deadlineMs)
+      throw new LeewardError("internal", "The item did not become idle in time.", { applied: last });
     await sleep(POLL_MS);
   }
 }
 
 /** Waits until the target has applied at least this epoch. A stopped item ends the wait with its reason. */
-export async function waitForApplied(cloud: Cloud, itemId: string, epoch: number, timeoutMs: number): Promise<ProgressView> {
+export async function waitForApplied(
+  cloud: Cloud,
+  itemId: string,
+  epoch: number,
+  timeoutMs: number,
+): Promise<ProgressView> {
   const deadlineMs = Date.now() + timeoutMs;
   for (;;) {
     const progress = await readProgress(cloud.storage, itemId);
-    if (progress.stopped !== undefined) throw new LeewardError("item-stopped", `Replication has stopped: ${progress.stopped}`, { itemId });
+    if (progress.stopped !== undefined)
+      throw new LeewardError("item-stopped", `Replication has stopped: ${progress.stopped}`, { itemId });
     if (progress.applied >= epoch) return progress;
     if (Date.now() > deadlineMs) {
-      throw new LeewardError("internal", `Epoch ${epoch} was not applied in time.`, { applied: progress.applied, intent: progress.intent });
+      throw new LeewardError("internal", `Epoch ${epoch} was not applied in time.`, {
+        applied: progress.applied,
+        intent: progress.intent,
+      });
     }
     await sleep(POLL_MS);
   }

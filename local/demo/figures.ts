@@ -13,17 +13,24 @@ export interface Stretch {
 }
 
 export function showStretch(terminal: Terminal, heading: string, { guest, store, tookMs }: Stretch): void {
-  const perDelta = (value: number): string => (store.deltas === 0 ? "" : `${(value / store.deltas).toFixed(1)} a delta`);
+  const perDelta = (value: number): string =>
+    store.deltas === 0 ? "" : `${(value / store.deltas).toFixed(1)} a delta`;
   const share = guest.bytes === 0 ? "" : `${(store.deltaBytes / guest.bytes).toFixed(2)} of the guest's bytes`;
   const perWrite =
-    guest.requests === 0 ? "" : `${((store.putPages + store.clearPages) / guest.requests).toFixed(2)} page writes a guest write`;
+    guest.requests === 0
+      ? ""
+      : `${((store.putPages + store.clearPages) / guest.requests).toFixed(2)} page writes a guest write`;
   terminal.table(`${heading} (${secondsText(tookMs)})`, [
     ["guest writes", String(guest.requests), `${mebibytes(guest.bytes)}, ${guest.flushes} flushes`],
     ["deltas", String(store.deltas), `${mebibytes(store.deltaBytes)}, ${share}`],
     ["Put Pages / Clear Pages", `${store.putPages} / ${store.clearPages}`, perWrite],
     ["recovery points", String(store.points)],
     ["blob operations", String(store.blobOperations), perDelta(store.blobOperations)],
-    ["LISTs", String(store.lists), "of timers that look for due points and lost events; none while deltas come in order"],
+    [
+      "LISTs",
+      String(store.lists),
+      "of timers that look for due points and lost events; none while deltas come in order",
+    ],
     ["queue operations", String(store.queueOperations), "polling included"],
   ]);
 }
@@ -52,7 +59,11 @@ export function showPoints(
   terminal.table("recovery points and restores", [
     ["recovery points", String(points.length)],
     ["RPO p50 / p99", `${show(0.5)} / ${show(0.99)}`, "age of a point's content when the point was taken"],
-    ["longest time between points", secondsText(Math.max(0, ...gaps)), "a killed app's claim ends after 30 s, then the sweep takes over"],
+    [
+      "longest time between points",
+      secondsText(Math.max(0, ...gaps)),
+      "a killed app's claim ends after 30 s, then the sweep takes over",
+    ],
     ["time to restore and download", secondsText(times.restoredMs)],
     ["from the alert's decision to the running machine", secondsText(times.failedOverMs)],
   ]);

@@ -9,7 +9,10 @@ import type { Cloud } from "../supervisor/cloud.ts";
 export interface FlowsApi {
   enable(itemId: string, body: EnableBody): Promise<Job>;
   disable(itemId: string): Promise<Job>;
-  /** Waits for the end of a job. `report` is told of the task that runs. Errors: `internal` with the job's own errors unless it succeeds. */
+  /**
+   * Waits for the end of a job. `report` is told of the task that runs. Errors: `internal` with the job's own errors
+   * unless it succeeds.
+   */
   finish(job: Pick<Job, "name">, report: (detail: string) => void): Promise<Job>;
   putAlertRule(itemId: string, rule: object): Promise<void>;
   /** Newest first. */
@@ -37,18 +40,28 @@ const JOB = z.object({
 const DECISION = z.object({ alert: z.string(), reason: z.string(), message: z.string(), job: z.string().optional() });
 const POLL_MS = 250;
 
-/** Requests that fail are sent again: the app is killed in the middle of the demo, and every one of them is repeatable by its id. */
+/**
+ * Requests that fail are sent again: the app is killed in the middle of the demo, and every one of them is repeatable
+ * by its id.
+ */
 export function flowsApi({ app, secrets }: Cloud): FlowsApi {
-  const call = async <Answer>(method: string, path: string, schema: z.ZodType<Answer>, body?: object): Promise<Answer> => {
+  const call = async <Answer>(
+    method: string,
+    path: string,
+    schema: z.ZodType<Answer>,
+    body?: object,
+  ): Promise<Answer> => {
     const requestId = randomUUID();
     const deadlineMs = Date.now() + DEMO_STAGE_MS;
     for (;;) {
       const answer = await send(`${app.url}/api/${path}`, method, secrets.functionKey, requestId, body);
-      if (answer !== undefined && answer.status < 300) return schema.parse(answer.text === "" ? {} : JSON.parse(answer.text));
+      if (answer !== undefined && answer.status < 300)
+        return schema.parse(answer.text === "" ? {} : JSON.parse(answer.text));
       if (answer !== undefined && answer.status !== 503) {
         throw new LeewardError("internal", `${method} ${path} was answered with ${answer.status}: ${answer.text}`);
       }
-      if (Date.now() > deadlineMs) throw new LeewardError("store-unavailable", `The function app does not answer ${method} ${path}.`);
+      if (Date.now() > deadlineMs)
+        throw new LeewardError("store-unavailable", `The function app does not answer ${method} ${path}.`);
       await sleep(POLL_MS);
     }
   };
@@ -62,7 +75,10 @@ export function flowsApi({ app, secrets }: Cloud): FlowsApi {
         if (job.state === "Succeeded") return job;
         const ended = job.state === "Failed" || job.state === "Cancelled";
         if (ended || Date.now() > deadlineMs) {
-          throw new LeewardError("internal", `The job ${name} is ${job.state}: ${job.errors.map(({ message }) => message).join(" ")}`);
+          throw new LeewardError(
+            "internal",
+            `The job ${name} is ${job.state}: ${job.errors.map(({ message }) => message).join(" ")}`,
+          );
         }
         report(job.tasks.find(({ state }) => state === "InProgress")?.friendlyName ?? "");
         await sleep(POLL_MS);
@@ -89,7 +105,11 @@ async function send(
   requestId: string,
   body: object | undefined,
 ): Promise<{ readonly status: number; readonly text: string } | undefined> {
-  const headers = { "x-functions-key": functionKey, "x-ms-client-request-id": requestId, "content-type": "application/json" };
+  const headers = {
+    "x-functions-key": functionKey,
+    "x-ms-client-request-id": requestId,
+    "content-type": "application/json",
+  };
   try {
     const answer = await fetch(url, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
     return { status: answer.status, text: await answer.text() };

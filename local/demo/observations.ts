@@ -2,7 +2,10 @@ import type { StorageOperation } from "../storage/operation.ts";
 import type { LocalStorage } from "../storage/storage.ts";
 import { CACHE_ACCOUNT, TARGET_ACCOUNT } from "../supervisor/cloud.ts";
 
-/** What the store itself saw in a stretch of time: the demo counts there and asks nobody, so that counting costs nothing and changes nothing. */
+/**
+ * What the store itself saw in a stretch of time: the demo counts there and asks nobody, so that counting costs nothing
+ * and changes nothing.
+ */
 export interface StoreFigures {
   /** Deltas that the mobility service uploaded, and their bytes. */
   readonly deltas: number;
@@ -69,7 +72,11 @@ function count(counts: Counts, operation: StorageOperation, itemId: string): voi
   counts.blobOperations += 1;
   if (/list/i.test(operation.operation)) counts.lists += 1;
   if (operation.status >= 300) return;
-  if (operation.account === CACHE_ACCOUNT && operation.container.startsWith(`leeward-cache-${itemId}-`) && operation.method === "PUT") {
+  if (
+    operation.account === CACHE_ACCOUNT &&
+    operation.container.startsWith(`leeward-cache-${itemId}-`) &&
+    operation.method === "PUT"
+  ) {
     counts.deltas += 1;
     counts.deltaBytes += operation.lengthBytes;
   }

@@ -23,10 +23,16 @@ export function parseDemoOptions(parameters: readonly string[], random: () => nu
     throw usage(error instanceof Error ? error.message : String(error));
   }
   const seed = values.seed === undefined ? Math.floor(random() * SEED_LIMIT) : Number(values.seed);
-  if (!Number.isInteger(seed) || seed < 0 || seed >= SEED_LIMIT) throw usage(`--seed takes a whole number from 0 to ${SEED_LIMIT - 1}.`);
+  if (!Number.isInteger(seed) || seed < 0 || seed >= SEED_LIMIT)
+    throw usage(`--seed takes a whole number from 0 to ${SEED_LIMIT - 1}.`);
   return { seed, corrupt: values.corrupt ?? false, keep: values.keep ?? false };
 }
 
 function usage(message: string): LeewardError {
-  return new LeewardError("configuration-invalid", message, {}, { hint: "Usage: npm run demo -- [--seed N] [--corrupt] [--keep]" });
+  return new LeewardError(
+    "configuration-invalid",
+    message,
+    {},
+    { hint: "Usage: npm run demo -- [--seed N] [--corrupt] [--keep]" },
+  );
 }

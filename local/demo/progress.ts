@@ -5,7 +5,10 @@ import { z } from "zod";
 import type { LocalStorage } from "../storage/storage.ts";
 import { TARGET_ACCOUNT } from "../supervisor/cloud.ts";
 
-/** How far the target stands, as the item's own record in the target account says it: the demo looks at the store itself, not at what the app tells. */
+/**
+ * How far the target stands, as the item's own record in the target account says it: the demo looks at the store
+ * itself, not at what the app tells.
+ */
 export interface ProgressView {
   readonly applied: number;
   /** Above `applied` while a batch is under way. */
@@ -27,7 +30,8 @@ const RECORD = z.object({
 
 export async function readProgress(storage: LocalStorage, itemId: string): Promise<ProgressView> {
   const service = BlobServiceClient.fromConnectionString(storage.account(TARGET_ACCOUNT).connectionString);
-  // In one request: the SDK's `downloadToBuffer` asks for the length first, and the record may have grown before the second.
+  // In one request: the SDK's `downloadToBuffer` asks for the length first, and the record may have grown before the
+  // second.
   const answer = await service.getContainerClient(`leeward-item-${itemId}`).getBlobClient("progress.json").download();
   const { body } = RECORD.parse(JSON.parse(await text(answer.readableStreamBody ?? Readable.from([]))));
   return {

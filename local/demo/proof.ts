@@ -16,7 +16,10 @@ import type { RecoveryPoint } from "../supervisor/operator-api.ts";
 const CLOCK_TOLERANCE_MS = 2;
 const run = promisify(execFile);
 
-/** Restores a point the way a user does: `leeward restore`, which asks the HTTP API, waits at its Location and downloads the VHDs. */
+/**
+ * Restores a point the way a user does: `leeward restore`, which asks the HTTP API, waits at its Location and downloads
+ * the VHDs.
+ */
 export async function restorePoint(
   connection: { readonly url: string; readonly functionKey: string },
   itemId: string,
@@ -30,7 +33,12 @@ export async function restorePoint(
     await run(process.execPath, parameters, { env: environment, timeout: DEMO_STAGE_MS });
   } catch (error) {
     const { stderr } = error as { readonly stderr?: string };
-    throw new LeewardError("internal", `Restoring ${point.pointId} failed: ${stderr ?? ""}`, { pointId: point.pointId }, { cause: error });
+    throw new LeewardError(
+      "internal",
+      `Restoring ${point.pointId} failed: ${stderr ?? ""}`,
+      { pointId: point.pointId },
+      { cause: error },
+    );
   }
 }
 
@@ -59,8 +67,9 @@ export type Proof =
   | { readonly kind: "refuted"; readonly why: string };
 
 /**
- * The trial of one point: all disks together are one prefix of the guest's log; the prefix holds every record acknowledged before the point's source time
- * and none begun after it; and the file system mounts and holds exactly the files committed in that prefix.
+ * The trial of one point: all disks together are one prefix of the guest's log; the prefix holds every record
+ * acknowledged before the point's source time and none begun after it; and the file system mounts and holds exactly the
+ * files committed in that prefix.
  */
 export async function proveRestored(evidence: Evidence): Promise<Proof> {
   const disks = evidence.disks.map((disk) => ({
@@ -83,14 +92,18 @@ export async function proveRestored(evidence: Evidence): Promise<Proof> {
   const fileDisk = evidence.disks.find((disk) => disk.use === "ext4");
   if (fileDisk === undefined) return { kind: "proven", records, files: undefined };
   const found = await checkExt4(restoredOf(evidence, fileDisk).path, evidence.seed);
-  if (found.kind === "damaged") return { kind: "refuted", why: `the file system on ${fileDisk.id} is damaged: ${found.wrong}` };
+  if (found.kind === "damaged")
+    return { kind: "refuted", why: `the file system on ${fileDisk.id} is damaged: ${found.wrong}` };
   const wanted = evidence.fileCommits.filter((commit) => commit <= records).length;
   if (found.count !== wanted)
     return { kind: "refuted", why: `${found.count} files are there, the first ${records} records hold ${wanted}` };
   return { kind: "proven", records, files: found.count };
 }
 
-/** Flips one bit somewhere in the content of a restored disk: whoever checks must notice. Returns what was done, in words. */
+/**
+ * Flips one bit somewhere in the content of a restored disk: whoever checks must notice. Returns what was done, in
+ * words.
+ */
 export async function flipOneBit(folder: string, random: Random): Promise<string> {
   const names = (await readdir(folder)).filter((name) => name.endsWith(".vhd")).sort();
   const name = names[random.below(names.length)];

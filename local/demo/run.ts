@@ -49,11 +49,16 @@ export async function runDemo(context: DemoContext, cloud: Cloud): Promise<boole
   await terminal.stage("a second VM, given up again", async () => ({ result: undefined, detail: await other }));
   showStretch(terminal, "undisturbed writing", before);
   showKinds(terminal, before.store);
-  showPoints(terminal, await scene.api.points(ITEM_ID), { restoredMs: first.restoredMs, failedOverMs: failover.tookMs });
+  showPoints(terminal, await scene.api.points(ITEM_ID), {
+    restoredMs: first.restoredMs,
+    failedOverMs: failover.tookMs,
+  });
   const invocations = await invocationsByFunction(cloud.logFolder);
   terminal.table(
     "function invocations, counted by the host over its three lives",
-    [...invocations].toSorted(([left], [right]) => left.localeCompare(right)).map(([name, count]) => [name, String(count)]),
+    [...invocations]
+      .toSorted(([left], [right]) => left.localeCompare(right))
+      .map(([name, count]) => [name, String(count)]),
   );
   terminal.table(
     "stages",
@@ -68,12 +73,16 @@ async function prepare({ terminal, folder, options }: DemoContext, cloud: Cloud)
   return terminal.stage("a VM in westeurope", async () => {
     const machine = await makeSourceMachine(folder, options.seed, cloud);
     const sizes = machine.disks.map((disk) => `${disk.id} ${mebibytes(disk.sizeBytes)}`).join(", ");
-    const note = machine.missing.length === 0 ? "" : `; no ext4 disk: ${machine.missing.join(", ")} not installed (e2fsprogs)`;
+    const note =
+      machine.missing.length === 0 ? "" : `; no ext4 disk: ${machine.missing.join(", ")} not installed (e2fsprogs)`;
     return { result: openScene(folder, options.seed, cloud, machine), detail: `${sizes}${note}` };
   });
 }
 
-/** Enables replication as an operator does, by the VM's id: the flow plans, makes what is needed, and installs the mobility service in the VM. */
+/**
+ * Enables replication as an operator does, by the VM's id: the flow plans, makes what is needed, and installs the
+ * mobility service in the VM.
+ */
 async function enable({ terminal }: DemoContext, scene: Scene): Promise<RunningVm> {
   return terminal.stage("enable replication through the API", async (report) => {
     const job = await scene.flows.enable(ITEM_ID, enableBody(scene.machineId));
@@ -95,12 +104,20 @@ async function seed({ terminal, signal }: DemoContext, scene: Scene, vm: Running
       return stage === "protected";
     });
     const { deltas, deltaBytes } = scene.store.figures();
-    return { result: undefined, detail: `${progressBar(1)} ${mebibytes(totalBytes)} in ${deltas} deltas of ${mebibytes(deltaBytes)}` };
+    return {
+      result: undefined,
+      detail: `${progressBar(1)} ${mebibytes(totalBytes)} in ${deltas} deltas of ${mebibytes(deltaBytes)}`,
+    };
   });
 }
 
 /** Lets the guest write while nobody asks anything, so that the figures show replication alone. */
-async function steadyWriting({ terminal, signal }: DemoContext, scene: Scene, guest: Guest, writers: Writers): Promise<Stretch> {
+async function steadyWriting(
+  { terminal, signal }: DemoContext,
+  scene: Scene,
+  guest: Guest,
+  writers: Writers,
+): Promise<Stretch> {
   return terminal.stage("writing, first recovery points", async (report) => {
     const startedMs = Date.now();
     const start = guest.totals;
@@ -112,13 +129,20 @@ async function steadyWriting({ terminal, signal }: DemoContext, scene: Scene, gu
     });
     const end = guest.totals;
     const store = scene.store.figures();
-    const written = { requests: end.requests - start.requests, bytes: end.bytes - start.bytes, flushes: end.flushes - start.flushes };
+    const written = {
+      requests: end.requests - start.requests,
+      bytes: end.bytes - start.bytes,
+      flushes: end.flushes - start.flushes,
+    };
     const detail = `${written.requests} records of ${mebibytes(written.bytes)}, ${store.points} points`;
     return { result: { guest: written, store, tookMs: Date.now() - startedMs }, detail };
   });
 }
 
-/** Kills the function app in the middle of a batch, starts it again and waits until that batch is whole. Returns its last epoch. */
+/**
+ * Kills the function app in the middle of a batch, starts it again and waits until that batch is whole. Returns its
+ * last epoch.
+ */
 async function interruptBatch({ terminal, random }: DemoContext, scene: Scene, writers: Writers): Promise<number> {
   const nth = 1 + random.below(PAGE_WRITE_OF_KILL_MAX);
   return terminal.stage("kill -9 inside a batch, restart", async (report) => {
@@ -162,7 +186,8 @@ async function choosePoint(scene: Scene, interrupted: number, random: Random): P
   const points = await scene.api.points(ITEM_ID);
   const candidates = points.filter((point) => point.epoch >= interrupted);
   const chosen = candidates[random.below(candidates.length)];
-  if (chosen === undefined) throw new LeewardError("internal", "No recovery point holds the batch that was interrupted.", { interrupted });
+  if (chosen === undefined)
+    throw new LeewardError("internal", "No recovery point holds the batch that was interrupted.", { interrupted });
   return chosen;
 }
 
@@ -183,7 +208,12 @@ async function tryPoint(
   const folder = join(scene.folder, "restored", String(number));
   const startedMs = Date.now();
   await terminal.stage(`restore the point of epoch ${point.epoch}`, async () => {
-    await restorePoint({ url: scene.cloud.app.url, functionKey: scene.cloud.secrets.functionKey }, ITEM_ID, point, folder);
+    await restorePoint(
+      { url: scene.cloud.app.url, functionKey: scene.cloud.secrets.functionKey },
+      ITEM_ID,
+      point,
+      folder,
+    );
     return { result: undefined, detail: `${scene.disks.length} VHDs downloaded` };
   });
   const restoredMs = Date.now() - startedMs;
@@ -193,7 +223,14 @@ async function tryPoint(
     const { disks } = scene;
     const log = [...vm.guest.log];
     const fileCommits = [...(writers.files?.commits ?? [])];
-    const proof = await proveRestored({ disks, log, seed: scene.seed, fileCommits, point, restored: downloaded(disks, folder) });
+    const proof = await proveRestored({
+      disks,
+      log,
+      seed: scene.seed,
+      fileCommits,
+      point,
+      restored: downloaded(disks, folder),
+    });
     if (proof.kind === "refuted") return { result: false, detail: `MISMATCH: ${proof.why}`, failed: true };
     const files = proof.files === undefined ? "" : `; ext4 mounts clean with files 1 to ${proof.files}`;
     return { result: true, detail: `all disks equal the first ${proof.records} of ${log.length} records${files}` };

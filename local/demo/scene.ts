@@ -57,10 +57,19 @@ export interface Writers {
 }
 
 export function openCloud(folder: string, random: Random): Promise<Cloud> {
-  return startCloud({ folder, ports: FREE_PORTS, persistence: "disk", schedules: SCHEDULES, random: () => random.next() });
+  return startCloud({
+    folder,
+    ports: FREE_PORTS,
+    persistence: "disk",
+    schedules: SCHEDULES,
+    random: () => random.next(),
+  });
 }
 
-/** The source VM, with a system disk and a data disk, on which there is a file system where the tools for it are there. `missing` names those that are not. */
+/**
+ * The source VM, with a system disk and a data disk, on which there is a file system where the tools for it are there.
+ * `missing` names those that are not.
+ */
 export async function makeSourceMachine(
   folder: string,
   seed: number,
@@ -68,7 +77,12 @@ export async function makeSourceMachine(
 ): Promise<{ readonly machineId: string; readonly disks: readonly VmDisk[]; readonly missing: readonly string[] }> {
   const missing = missingExt4Tools();
   const names = [`${ITEM_ID}-os`, `${ITEM_ID}-data`];
-  const machineId = await makeMachine(cloud.resourceManager, { name: ITEM_ID, resourceGroup: GROUP, region: SOURCE_REGION, disks: names });
+  const machineId = await makeMachine(cloud.resourceManager, {
+    name: ITEM_ID,
+    resourceGroup: GROUP,
+    region: SOURCE_REGION,
+    disks: names,
+  });
   const made = cloud.resourceManager.machineOf(machineId)?.disks ?? [];
   const disks: VmDisk[] = [];
   for (const [at, { name, path, sizeBytes }] of made.entries()) {
@@ -91,7 +105,12 @@ async function makeFileSystem(baselinePath: string): Promise<void> {
 
 /** A second VM, which is protected and given up again. */
 export function makeOtherMachine(cloud: Cloud): Promise<string> {
-  return makeMachine(cloud.resourceManager, { name: OTHER_ID, resourceGroup: GROUP, region: SOURCE_REGION, disks: [`${OTHER_ID}-os`] });
+  return makeMachine(cloud.resourceManager, {
+    name: OTHER_ID,
+    resourceGroup: GROUP,
+    region: SOURCE_REGION,
+    disks: [`${OTHER_ID}-os`],
+  });
 }
 
 export function openScene(
@@ -129,7 +148,9 @@ export async function attachTo({ cloud, machineId, disks }: Scene): Promise<Runn
 }
 
 export function startWriters(scene: Scene, guest: Guest): Writers {
-  const recordDisks = scene.disks.flatMap(({ use }, disk) => (use === "records" ? [{ disk, sizeBytes: USED_BYTES }] : []));
+  const recordDisks = scene.disks.flatMap(({ use }, disk) =>
+    use === "records" ? [{ disk, sizeBytes: USED_BYTES }] : [],
+  );
   const files = scene.disks.findIndex((disk) => disk.use === "ext4");
   const fileDisk = scene.disks[files];
   return {

@@ -1,7 +1,13 @@
-/** Where the demo writes: a terminal that can be painted over, or a file or pipe that gets plain lines without escape codes. */
+/**
+ * Where the demo writes: a terminal that can be painted over, or a file or pipe that gets plain lines without escape
+ * codes.
+ */
 export interface Terminal {
   line(text: string): void;
-  /** A stage: shows `title` with whatever `report` is told last, then how it ended and how long it took. Returns what `work` returns. */
+  /**
+   * A stage: shows `title` with whatever `report` is told last, then how it ended and how long it took. Returns what
+   * `work` returns.
+   */
   stage<Result>(title: string, work: (report: (detail: string) => void) => Promise<StageEnd<Result>>): Promise<Result>;
   /** Rows of names and values under a heading, values aligned. */
   table(heading: string, rows: readonly (readonly [name: string, value: string, note?: string])[]): void;
@@ -49,7 +55,9 @@ export function createTerminal(options: TerminalOptions): Terminal {
       const finish = (mark: string, text: string): void => {
         clearInterval(timer);
         stages.push({ title, tookMs: now() - startedMs });
-        write(`${isTerminal ? "\r\u001B[2K" : ""}  ${mark}  ${title.padEnd(TITLE_WIDTH)} ${paint("2", seconds())}  ${text}\n`);
+        write(
+          `${isTerminal ? "\r\u001B[2K" : ""}  ${mark}  ${title.padEnd(TITLE_WIDTH)} ${paint("2", seconds())}  ${text}\n`,
+        );
       };
       try {
         const end = await work((text) => {
@@ -70,7 +78,9 @@ export function createTerminal(options: TerminalOptions): Terminal {
       const nameWidth = Math.max(...rows.map(([name]) => name.length));
       const valueWidth = Math.max(...rows.map(([, value]) => value.length));
       for (const [name, value, note] of rows) {
-        write(`    ${name.padEnd(nameWidth)}  ${value.padStart(valueWidth)}${note === undefined ? "" : `  ${paint("2", note)}`}\n`);
+        write(
+          `    ${name.padEnd(nameWidth)}  ${value.padStart(valueWidth)}${note === undefined ? "" : `  ${paint("2", note)}`}\n`,
+        );
       }
     },
   };

@@ -13,9 +13,10 @@ import type { RetryPolicy } from "./retry.ts";
 import { Timetable } from "./timetable.ts";
 
 /**
- * Starts Event Grid for the storage that runs here: each blob that is created becomes an event, which is delivered at least once to the queues of the subscriptions
- * that match. An event is on disk before the request that caused it is answered, and what was not delivered when the process died is delivered after the next start.
- * Errors: `not-supported` for destinations and event types that the local cloud does not have, `configuration-invalid` for unknown accounts.
+ * Starts Event Grid for the storage that runs here: each blob that is created becomes an event, which is delivered at
+ * least once to the queues of the subscriptions that match. An event is on disk before the request that caused it is
+ * answered, and what was not delivered when the process died is delivered after the next start. Errors: `not-supported`
+ * for destinations and event types that the local cloud does not have, `configuration-invalid` for unknown accounts.
  */
 export async function startEventGrid(options: EventGridOptions): Promise<EventGrid> {
   for (const subscription of options.subscriptions) checkSubscription(options.storage, subscription);
@@ -109,7 +110,10 @@ type EventDestination =
   /** Refused with `not-supported`. */
   | { readonly kind: "webhook"; readonly url: string };
 
-/** What the grid does to events on purpose; each field may be changed while it runs and counts for the events that come afterwards. */
+/**
+ * What the grid does to events on purpose; each field may be changed while it runs and counts for the events that come
+ * afterwards.
+ */
 export interface EventSwitches {
   /** Share of the events that are lost, 0 to 1. */
   dropRatio: number;
@@ -117,11 +121,16 @@ export interface EventSwitches {
   repeatRatio: number;
   /** How long each delivery waits. */
   delayMs: number;
-  /** Each delivery waits a random time of at most EVENT_REORDER_MS on top, so that later events overtake earlier ones. */
+  /**
+   * Each delivery waits a random time of at most EVENT_REORDER_MS on top, so that later events overtake earlier ones.
+   */
   reorder: boolean;
 }
 
-/** Since the start; `waiting` counts also what an earlier process left. An event is counted once for each subscription that it matches. */
+/**
+ * Since the start; `waiting` counts also what an earlier process left. An event is counted once for each subscription
+ * that it matches.
+ */
 interface EventCounts {
   readonly published: number;
   readonly dropped: number;
@@ -145,16 +154,24 @@ function checkSubscription(storage: LocalStorage, subscription: EventSubscriptio
   const { destination, includedEventTypes = [BLOB_CREATED], source } = subscription;
   const unknownTypes = includedEventTypes.filter((type) => type !== BLOB_CREATED);
   if (unknownTypes.length > 0) {
-    throw new LeewardError("not-supported", `The local Event Grid has no events of type ${unknownTypes.join(", ")}.`, { source });
+    throw new LeewardError("not-supported", `The local Event Grid has no events of type ${unknownTypes.join(", ")}.`, {
+      source,
+    });
   }
   if (destination.kind !== "storage-queue") {
-    throw new LeewardError("not-supported", `The local Event Grid does not deliver to a ${destination.kind}.`, { source });
+    throw new LeewardError("not-supported", `The local Event Grid does not deliver to a ${destination.kind}.`, {
+      source,
+    });
   }
   for (const account of [source, destination.account]) {
     if (storage.accounts.some(({ name }) => name === account)) continue;
-    throw new LeewardError("configuration-invalid", `A subscription names the storage account ${account}, which does not run here.`, {
-      account,
-    });
+    throw new LeewardError(
+      "configuration-invalid",
+      `A subscription names the storage account ${account}, which does not run here.`,
+      {
+        account,
+      },
+    );
   }
 }
 

@@ -26,7 +26,10 @@ export interface Delivery {
 export type Waiting<Kept> = Kept & { readonly number: number };
 export type WaitingDelivery = Waiting<Delivery>;
 
-/** Which deliveries still wait, kept in a file so that a killed process delivers them when it starts again. Every method has written when it returns. */
+/**
+ * Which deliveries still wait, kept in a file so that a killed process delivers them when it starts again. Every method
+ * has written when it returns.
+ */
 export interface EventLog<Kept extends object = Delivery> {
   readonly waiting: ReadonlyMap<number, Waiting<Kept>>;
   add(delivery: Kept): Waiting<Kept>;
@@ -36,7 +39,10 @@ export interface EventLog<Kept extends object = Delivery> {
   close(): void;
 }
 
-/** Opens the log in `folder`, which is made if missing. Throws `record-corrupt` for a damaged file; a torn end, which a kill leaves, is dropped. */
+/**
+ * Opens the log in `folder`, which is made if missing. Throws `record-corrupt` for a damaged file; a torn end, which a
+ * kill leaves, is dropped.
+ */
 export function openEventLog<Kept extends object = Delivery>(folder: string): EventLog<Kept> {
   mkdirSync(folder, { recursive: true });
   const file = join(folder, "waiting.log");
@@ -45,7 +51,8 @@ export function openEventLog<Kept extends object = Delivery>(folder: string): Ev
   let next = 0;
   if (existsSync(file)) {
     for (const entry of decodeFrames(readFileSync(file), file).values) {
-      if (!isEntry<Kept>(entry)) throw new LeewardError("record-corrupt", `The file ${file} is no log of events.`, { file });
+      if (!isEntry<Kept>(entry))
+        throw new LeewardError("record-corrupt", `The file ${file} is no log of events.`, { file });
       next = Math.max(next, entry.number + 1);
       if (entry.kind === "waiting") waiting.set(entry.number, entry.delivery);
       else waiting.delete(entry.number);
@@ -91,7 +98,13 @@ type Entry<Kept> =
   | { readonly kind: "finished"; readonly number: number };
 
 function isEntry<Kept>(value: unknown): value is Entry<Kept> {
-  return typeof value === "object" && value !== null && "kind" in value && "number" in value && typeof value.number === "number";
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "kind" in value &&
+    "number" in value &&
+    typeof value.number === "number"
+  );
 }
 
 /** Replaces the file by one with the waiting deliveries only and opens it for appending. */

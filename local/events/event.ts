@@ -2,7 +2,10 @@ import type { StorageOperation } from "../storage/operation.ts";
 
 export const BLOB_CREATED = "Microsoft.Storage.BlobCreated";
 
-/** An event of Azure Storage in the Event Grid schema, field by field as Azure sends it (azure-docs: event-schema-blob-storage). */
+/**
+ * An event of Azure Storage in the Event Grid schema, field by field as Azure sends it (azure-docs:
+ * event-schema-blob-storage).
+ */
 export interface BlobCreatedEvent {
   readonly topic: string;
   readonly subject: string;
@@ -77,5 +80,8 @@ export interface EventFilter {
 
 export function matches(filter: EventFilter, subject: string): boolean {
   const text = subject.toLowerCase();
-  return text.startsWith(filter.subjectBeginsWith?.toLowerCase() ?? "") && text.endsWith(filter.subjectEndsWith?.toLowerCase() ?? "");
+  return (
+    text.startsWith(filter.subjectBeginsWith?.toLowerCase() ?? "") &&
+    text.endsWith(filter.subjectEndsWith?.toLowerCase() ?? "")
+  );
 }

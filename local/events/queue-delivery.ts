@@ -2,7 +2,10 @@ import { QueueServiceClient } from "@azure/storage-queue";
 import { EVENT_DELIVERY_TIMEOUT_MS } from "../limits.ts";
 import type { LocalStorage } from "../storage/storage.ts";
 
-/** Delivers into storage queues as Event Grid does: one event a message, its JSON in base64. A queue that is missing is made (Azure fails until it is there). */
+/**
+ * Delivers into storage queues as Event Grid does: one event a message, its JSON in base64. A queue that is missing is
+ * made (Azure fails until it is there).
+ */
 export function queueDelivery(
   storage: LocalStorage,
 ): (delivery: { readonly account: string; readonly queue: string; readonly event: object }) => Promise<void> {

@@ -6,7 +6,11 @@ export interface RetryPolicy {
   readonly attempts: number;
 }
 
-export const RETRY_POLICY: RetryPolicy = { firstMs: EVENT_RETRY_FIRST_MS, maxMs: EVENT_RETRY_MAX_MS, attempts: EVENT_ATTEMPTS_MAX };
+export const RETRY_POLICY: RetryPolicy = {
+  firstMs: EVENT_RETRY_FIRST_MS,
+  maxMs: EVENT_RETRY_MAX_MS,
+  attempts: EVENT_ATTEMPTS_MAX,
+};
 
 /** How long to wait after the `attempts`th attempt (1 is the first) has failed; undefined when there is none left. */
 export function retryAfterMs(policy: RetryPolicy, attempts: number): number | undefined {

@@ -56,12 +56,14 @@ interface TopicDelivery {
 }
 
 /**
- * A custom topic of Event Grid with its subscriptions. Events are on disk before the publisher's request is answered, and delivered at least once; a slow
- * subscriber does not keep the others waiting. Errors: `configuration-invalid` when a webhook does not answer the handshake, `port-in-use`.
+ * A custom topic of Event Grid with its subscriptions. Events are on disk before the publisher's request is answered,
+ * and delivered at least once; a slow subscriber does not keep the others waiting. Errors: `configuration-invalid` when
+ * a webhook does not answer the handshake, `port-in-use`.
  */
 export async function startTopic(options: TopicOptions): Promise<Topic> {
   const { name, subscriptions } = options;
-  for (const { destination } of subscriptions) if (destination.kind === "webhook") await validateWebhook(destination.url, topicId(name));
+  for (const { destination } of subscriptions)
+    if (destination.kind === "webhook") await validateWebhook(destination.url, topicId(name));
   const counts = { accepted: 0, delivered: 0, failedAttempts: 0, deadLettered: 0 };
   const log = openEventLog<TopicDelivery>(options.folder);
   const send = sender(options);
@@ -74,7 +76,10 @@ export async function startTopic(options: TopicOptions): Promise<Topic> {
       await send(subscription, delivery.event);
     } catch (error) {
       counts.failedAttempts++;
-      const waitMs = error instanceof WebhookRefusal && error.isFinal ? undefined : retryAfterMs(options.retry ?? RETRY_POLICY, attempts);
+      const waitMs =
+        error instanceof WebhookRefusal && error.isFinal
+          ? undefined
+          : retryAfterMs(options.retry ?? RETRY_POLICY, attempts);
       if (waitMs === undefined) bury(delivery.number, error instanceof Error ? error.message : String(error), attempts);
       return waitMs;
     }
@@ -82,7 +87,9 @@ export async function startTopic(options: TopicOptions): Promise<Topic> {
     counts.delivered++;
     return undefined;
   };
-  const timetables = new Map(subscriptions.map((each) => [each.name, new Timetable<Waiting<TopicDelivery>>(attempt(each))]));
+  const timetables = new Map(
+    subscriptions.map((each) => [each.name, new Timetable<Waiting<TopicDelivery>>(attempt(each))]),
+  );
   for (const delivery of log.waiting.values()) {
     const timetable = timetables.get(delivery.subscription);
     if (timetable === undefined) bury(delivery.number, "The subscription is gone.", 0);
@@ -122,7 +129,10 @@ function sender({ storage }: TopicOptions): (subscription: TopicSubscription, ev
       : toQueue({ account: destination.account, queue: destination.queue, event });
 }
 
-async function listen(options: TopicOptions, accept: (event: TopicEvent) => void): Promise<{ endpoint: string; close(): Promise<void> }> {
+async function listen(
+  options: TopicOptions,
+  accept: (event: TopicEvent) => void,
+): Promise<{ endpoint: string; close(): Promise<void> }> {
   const sockets = new Set<Socket>();
   const server = createServer((request, response) => {
     answer(request, options).then(
@@ -141,7 +151,9 @@ async function listen(options: TopicOptions, accept: (event: TopicEvent) => void
     server.once("error", (error: NodeJS.ErrnoException) =>
       reject(
         error.code === "EADDRINUSE"
-          ? new LeewardError("port-in-use", `Port ${options.port} is taken. Another program listens there.`, { port: options.port })
+          ? new LeewardError("port-in-use", `Port ${options.port} is taken. Another program listens there.`, {
+              port: options.port,
+            })
           : error,
       ),
     );
@@ -170,7 +182,11 @@ async function answer(request: IncomingMessage, { name, key }: TopicOptions): Pr
   }
   const body = lengthBytes > TOPIC_BODY_MAX_BYTES ? undefined : Buffer.concat(pieces).toString("utf8");
   const apiVersion = url.searchParams.get("api-version") ?? undefined;
-  return judgeRequest({ method: request.method ?? "GET", path: url.pathname, apiVersion, headers: request.headers, body }, name, key);
+  return judgeRequest(
+    { method: request.method ?? "GET", path: url.pathname, apiVersion, headers: request.headers, body },
+    name,
+    key,
+  );
 }
 
 function reply(response: ServerResponse, answered: TopicAnswer): void {
@@ -180,5 +196,7 @@ function reply(response: ServerResponse, answered: TopicAnswer): void {
   }
   const { status, code, message, detail } = answered;
   const text = JSON.stringify({ error: { code, message, details: [{ code: detail, message }] } });
-  response.writeHead(status, { "content-type": "application/json; charset=utf-8", "content-length": Buffer.byteLength(text) }).end(text);
+  response
+    .writeHead(status, { "content-type": "application/json; charset=utf-8", "content-length": Buffer.byteLength(text) })
+    .end(text);
 }

@@ -4,8 +4,9 @@ import { EVENT_DELIVERY_TIMEOUT_MS } from "../limits.ts";
 import type { TopicEvent } from "./topic-request.ts";
 
 /**
- * The handshake that comes before the first delivery: the endpoint answers 200 with the code that it was sent, so that nobody can point events at a server that
- * does not want them. Errors: `configuration-invalid`. The way by hand (validationUrl) is not offered.
+ * The handshake that comes before the first delivery: the endpoint answers 200 with the code that it was sent, so that
+ * nobody can point events at a server that does not want them. Errors: `configuration-invalid`. The way by hand
+ * (validationUrl) is not offered.
  */
 export async function validateWebhook(url: string, topic: string): Promise<void> {
   const validationCode = randomUUID();
@@ -23,7 +24,13 @@ export async function validateWebhook(url: string, topic: string): Promise<void>
   try {
     const answer = await post(url, event, "SubscriptionValidation");
     const body: unknown = answer.status === 200 ? await answer.json() : undefined;
-    if (typeof body === "object" && body !== null && "validationResponse" in body && body.validationResponse === validationCode) return;
+    if (
+      typeof body === "object" &&
+      body !== null &&
+      "validationResponse" in body &&
+      body.validationResponse === validationCode
+    )
+      return;
     found = answer.status === 200 ? "an answer without the right validationResponse" : `status ${answer.status}`;
   } catch (error) {
     found = error instanceof Error ? error.message : String(error);
@@ -38,7 +45,10 @@ export async function validateWebhook(url: string, topic: string): Promise<void>
   );
 }
 
-/** Delivers one event; throws what the endpoint did unless it was 200 to 204. `isFinal`: Azure does not try again after such an answer. */
+/**
+ * Delivers one event; throws what the endpoint did unless it was 200 to 204. `isFinal`: Azure does not try again after
+ * such an answer.
+ */
 export async function deliverToWebhook(url: string, event: TopicEvent): Promise<void> {
   const answer = await post(url, event, "Notification");
   await answer.body?.cancel();
@@ -57,7 +67,11 @@ export class WebhookRefusal extends Error {
 function post(url: string, event: TopicEvent, kind: string): Promise<Response> {
   return fetch(url, {
     method: "POST",
-    headers: { "content-type": "application/json; charset=utf-8", "aeg-event-type": kind, "aeg-data-version": event.dataVersion },
+    headers: {
+      "content-type": "application/json; charset=utf-8",
+      "aeg-event-type": kind,
+      "aeg-data-version": event.dataVersion,
+    },
     body: JSON.stringify([event]),
     redirect: "manual",
     signal: AbortSignal.timeout(EVENT_DELIVERY_TIMEOUT_MS),

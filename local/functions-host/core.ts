@@ -32,8 +32,9 @@ let model: ProgrammingModel | undefined;
 let installed = false;
 
 /**
- * Makes `require("@azure/functions-core")` answer with this shim and opens a registration for the next app. It must run before any copy of
- * `@azure/functions` is loaded: that library asks once and drops every registration when nobody answers.
+ * Makes `require("@azure/functions-core")` answer with this shim and opens a registration for the next app. It must run
+ * before any copy of `@azure/functions` is loaded: that library asks once and drops every registration when nobody
+ * answers.
  */
 export function openRegistration(log: Registration["log"]): Registration {
   if (!installed) {
@@ -54,10 +55,16 @@ export function openRegistration(log: Registration["log"]): Registration {
   return current;
 }
 
-/** The model of the loaded library; `configuration-invalid` if the app never registered anything through `@azure/functions`. */
+/**
+ * The model of the loaded library; `configuration-invalid` if the app never registered anything through
+ * `@azure/functions`.
+ */
 export function programmingModel(): ProgrammingModel {
   if (model === undefined) {
-    throw new LeewardError("configuration-invalid", "The app registered no function through @azure/functions (version 4).");
+    throw new LeewardError(
+      "configuration-invalid",
+      "The app registered no function through @azure/functions (version 4).",
+    );
   }
   return model;
 }
@@ -94,8 +101,11 @@ function registerFunction(metadata: FunctionMetadata, callback: FunctionCallback
   const registration = openedRegistration();
   if (registration.locked) throw systemError(new Error("A function can only be registered during app startup."));
   const id = metadata.functionId ?? metadata.name;
-  const taken = [...registration.functions.values()].some((other) => other.metadata.name.toLowerCase() === metadata.name.toLowerCase());
-  if (taken || registration.functions.has(id)) throw systemError(new Error(`A function with id "${id}" has already been registered.`));
+  const taken = [...registration.functions.values()].some(
+    (other) => other.metadata.name.toLowerCase() === metadata.name.toLowerCase(),
+  );
+  if (taken || registration.functions.has(id))
+    throw systemError(new Error(`A function with id "${id}" has already been registered.`));
   registration.functions.set(id, { id, metadata, callback });
   return new Disposable(() => {
     if (registration.locked) throw systemError(new Error("A function can only be disposed during app startup."));

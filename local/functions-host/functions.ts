@@ -11,7 +11,10 @@ export interface CheckedFunction {
   readonly kind: TriggerKind;
 }
 
-/** Finds the trigger of a registered function and refuses every binding that the local host does not offer, naming function and binding. */
+/**
+ * Finds the trigger of a registered function and refuses every binding that the local host does not offer, naming
+ * function and binding.
+ */
 export function checkFunction(registered: RegisteredFunction, kinds: readonly TriggerKind[]): CheckedFunction {
   const { metadata } = registered;
   checkName(metadata.name);
@@ -19,9 +22,13 @@ export function checkFunction(registered: RegisteredFunction, kinds: readonly Tr
   const triggers = bindings.filter(([, binding]) => /trigger$/i.test(binding.type));
   const [only] = triggers;
   if (only === undefined || triggers.length > 1) {
-    throw new LeewardError("configuration-invalid", `Function ${metadata.name} has ${triggers.length} triggers instead of one.`, {
-      function: metadata.name,
-    });
+    throw new LeewardError(
+      "configuration-invalid",
+      `Function ${metadata.name} has ${triggers.length} triggers instead of one.`,
+      {
+        function: metadata.name,
+      },
+    );
   }
   const [triggerKey, trigger] = only;
   const kind = kinds.find((candidate) => candidate.type === trigger.type.toLowerCase());
@@ -59,9 +66,13 @@ export function parseTrigger<T>(schema: z.ZodType<T>, hostFunction: HostFunction
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   const place = `${hostFunction.trigger.type}.${(issue?.path ?? []).map(String).join(".")}`;
-  throw new LeewardError("configuration-invalid", `Function ${hostFunction.name}: ${place}: ${issue?.message ?? "wrong"}.`, {
-    function: hostFunction.name,
-  });
+  throw new LeewardError(
+    "configuration-invalid",
+    `Function ${hostFunction.name}: ${place}: ${issue?.message ?? "wrong"}.`,
+    {
+      function: hostFunction.name,
+    },
+  );
 }
 
 function isDeferred(properties: unknown): boolean {
@@ -74,8 +85,12 @@ function isDeferred(properties: unknown): boolean {
 }
 
 function refused(functionName: string, binding: string): LeewardError {
-  return new LeewardError("not-supported", `Function ${functionName} uses ${binding}, which the local Functions host does not offer.`, {
-    function: functionName,
-    binding,
-  });
+  return new LeewardError(
+    "not-supported",
+    `Function ${functionName} uses ${binding}, which the local Functions host does not offer.`,
+    {
+      function: functionName,
+      binding,
+    },
+  );
 }

@@ -49,13 +49,18 @@ const queueSection = z.strictObject({
   // The real host's bounds (documentation of host.json, section queues): a Get Messages call returns at most 32.
   batchSize: z.int().min(1).max(32).default(16),
   newBatchThreshold: z.int().min(0).optional(),
-  maxPollingInterval: timeSpan.default(60_000).refine((durationMs) => durationMs >= 100, "the shortest interval is 00:00:00.100"),
+  maxPollingInterval: timeSpan
+    .default(60_000)
+    .refine((durationMs) => durationMs >= 100, "the shortest interval is 00:00:00.100"),
   visibilityTimeout: timeSpan.default(0),
   maxDequeueCount: z.int().min(1).default(5),
   messageEncoding: z.enum(["base64", "none"]).default("base64"),
 });
 
-/** `tracing` and the members of `storageProvider` are read over: they say how Azure Storage is used, and here the state is a file. */
+/**
+ * `tracing` and the members of `storageProvider` are read over: they say how Azure Storage is used, and here the state
+ * is a file.
+ */
 const durableTaskSection = z.strictObject({
   // The real host's rule for names of hubs; it makes a name of a file out of any of them.
   hubName: z
@@ -74,7 +79,10 @@ const durableTaskSection = z.strictObject({
     .optional(),
 });
 
-/** Whatever is not named here would change behaviour on Azure and not here, so it is refused. `logging` and `extensionBundle` change nothing locally. */
+/**
+ * Whatever is not named here would change behaviour on Azure and not here, so it is refused. `logging` and
+ * `extensionBundle` change nothing locally.
+ */
 const hostFile = z.strictObject({
   $schema: z.string().optional(),
   version: z.literal("2.0"),
@@ -89,10 +97,17 @@ const hostFile = z.strictObject({
       queues: queueSection.default(queueSection.parse({})),
       durableTask: durableTaskSection.default(durableTaskSection.parse({})),
     })
-    .default({ http: httpSection.parse({}), queues: queueSection.parse({}), durableTask: durableTaskSection.parse({}) }),
+    .default({
+      http: httpSection.parse({}),
+      queues: queueSection.parse({}),
+      durableTask: durableTaskSection.parse({}),
+    }),
 });
 
-/** Reads host.json of the app. `not-supported` for sections that this host does not know, `configuration-invalid` for wrong values. */
+/**
+ * Reads host.json of the app. `not-supported` for sections that this host does not know, `configuration-invalid` for
+ * wrong values.
+ */
 export function readHostConfiguration(appFolder: string): HostConfiguration {
   const path = join(appFolder, "host.json");
   if (!existsSync(path)) throw new LeewardError("configuration-invalid", "The app has no host.json.");

@@ -41,7 +41,10 @@ export interface HostOptions {
   /** 0: any free port. */
   readonly port: number;
   readonly keys: HostKeys;
-  /** The app's settings. They are also set in the environment of this process where it lacks them, as the app reads them there. */
+  /**
+   * The app's settings. They are also set in the environment of this process where it lacks them, as the app reads them
+   * there.
+   */
   readonly environment: Settings;
   readonly clock: Clock;
   /** Uniform in [0, 1). */
@@ -57,8 +60,10 @@ export interface HostOptions {
   readonly afterDeath?: boolean;
   /** Aborting it ends a start in order; the start then throws the signal's reason. */
   readonly signal?: AbortSignal;
-  /** A function ran longer than `functionTimeout`. Azure replaces the worker then; whoever started this host should end the process.
-   * The same goes for a state of Durable Functions that cannot be written. */
+  /**
+   * A function ran longer than `functionTimeout`. Azure replaces the worker then; whoever started this host should end
+   * the process. The same goes for a state of Durable Functions that cannot be written.
+   */
   readonly onTimeout?: (error: Error) => void;
 }
 
@@ -71,11 +76,18 @@ export interface FunctionsHost {
   close(): Promise<void>;
 }
 
-const KINDS: readonly TriggerKind[] = [HTTP_TRIGGER, TIMER_TRIGGER, QUEUE_TRIGGER, ORCHESTRATION_TRIGGER, ACTIVITY_TRIGGER];
+const KINDS: readonly TriggerKind[] = [
+  HTTP_TRIGGER,
+  TIMER_TRIGGER,
+  QUEUE_TRIGGER,
+  ORCHESTRATION_TRIGGER,
+  ACTIVITY_TRIGGER,
+];
 
 /**
- * Loads a built function app and runs it. Errors: `not-supported` names what the local host does not offer, `configuration-invalid` what is wrong in the
- * app or its settings, `port-in-use` the taken port. One app at a time in a process.
+ * Loads a built function app and runs it. Errors: `not-supported` names what the local host does not offer,
+ * `configuration-invalid` what is wrong in the app or its settings, `port-in-use` the taken port. One app at a time in
+ * a process.
  */
 export async function startHost(options: HostOptions): Promise<FunctionsHost> {
   const appFolder = resolve(options.appFolder);
@@ -90,9 +102,18 @@ export async function startHost(options: HostOptions): Promise<FunctionsHost> {
   }
 }
 
-async function startApp(appFolder: string, configuration: HostConfiguration, http: HttpHost, options: HostOptions): Promise<FunctionsHost> {
+async function startApp(
+  appFolder: string,
+  configuration: HostConfiguration,
+  http: HttpHost,
+  options: HostOptions,
+): Promise<FunctionsHost> {
   const { clock, log } = options;
-  const settings: Settings = { WEBSITE_HOSTNAME: `localhost:${http.port}`, FUNCTIONS_WORKER_RUNTIME: "node", ...options.environment };
+  const settings: Settings = {
+    WEBSITE_HOSTNAME: `localhost:${http.port}`,
+    FUNCTIONS_WORKER_RUNTIME: "node",
+    ...options.environment,
+  };
   const bodyMaxBytes = bodyLimitBytes(settings);
   setEnvironment(settings);
   const registration = await loadApp(appFolder, log);
@@ -112,10 +133,23 @@ async function startApp(appFolder: string, configuration: HostConfiguration, htt
   const { functionTimeoutMs } = configuration;
   const invoker = createInvoker({ registration, clock, log, functionTimeoutMs, inputOf: durable.inputOf, onTimeout });
   const routes = createRoutes(configuration.routePrefix);
-  const hostId = settings["AzureFunctionsWebHost__hostid"] ?? `local-${createHash("sha256").update(appFolder).digest("hex").slice(0, 12)}`;
+  const hostId =
+    settings["AzureFunctionsWebHost__hostid"] ??
+    `local-${createHash("sha256").update(appFolder).digest("hex").slice(0, 12)}`;
   const inWork = keepInWork(options);
   const { invoke } = invoker;
-  const context = { hostId, configuration, settings, clock, random: options.random, log, routes, durableFunctions, inWork, invoke };
+  const context = {
+    hostId,
+    configuration,
+    settings,
+    clock,
+    random: options.random,
+    log,
+    routes,
+    durableFunctions,
+    inWork,
+    invoke,
+  };
   const prepared = [...registration.functions.values()].map((registered) => {
     const { hostFunction, kind } = checkFunction(registered, KINDS);
     const disabled = isDisabled(hostFunction.name, settings);
@@ -124,15 +158,23 @@ async function startApp(appFolder: string, configuration: HostConfiguration, htt
   const opened = usesDurable(registration) ? await durable.open(invoker.invoke) : undefined;
   const manualRuns = createManualRuns(prepared, invoker.invoke);
   // Durable comes last: what it goes on with may use everything else.
-  const listeners = [manualRuns, ...prepared.map(({ listener }) => listener), opened].filter((listener) => listener !== undefined);
-  const functions = prepared.map(({ hostFunction, disabled }) => list(hostFunction, disabled, routes, configuration, http.url));
+  const listeners = [manualRuns, ...prepared.map(({ listener }) => listener), opened].filter(
+    (listener) => listener !== undefined,
+  );
+  const functions = prepared.map(({ hostFunction, disabled }) =>
+    list(hostFunction, disabled, routes, configuration, http.url),
+  );
   const invocations = (): Readonly<Record<string, InvocationCounts>> => withIdle(functions, invoker);
   const admin = { hostId, functions, invocations, manualRuns };
   const extensions = opened === undefined ? [] : [opened.extension];
   const { customHeaders } = configuration;
   http.open({ routes, invoker, keys: options.keys, customHeaders, admin, extensions, bodyMaxBytes });
   await startAll(listeners, options.signal);
-  log({ level: "information", event: "host", message: `Host started with ${functions.length} functions at ${http.url}` });
+  log({
+    level: "information",
+    event: "host",
+    message: `Host started with ${functions.length} functions at ${http.url}`,
+  });
   let closing: Promise<void> | undefined;
   return {
     url: http.url,
@@ -146,7 +188,9 @@ async function startApp(appFolder: string, configuration: HostConfiguration, htt
 function usesDurable({ functions }: Registration): boolean {
   const kinds = [ORCHESTRATION_TRIGGER, ACTIVITY_TRIGGER].map(({ type }) => type);
   return [...functions.values()].some(({ metadata }) =>
-    Object.values(metadata.bindings).some((binding) => isClientBinding(binding) || kinds.includes(binding.type.toLowerCase())),
+    Object.values(metadata.bindings).some(
+      (binding) => isClientBinding(binding) || kinds.includes(binding.type.toLowerCase()),
+    ),
   );
 }
 
@@ -168,7 +212,10 @@ async function startAll(listeners: readonly TriggerListener[], signal: AbortSign
   }
 }
 
-/** The start of the real worker: entry points, appStart hooks, capabilities (which lock `app.setup`), then no more registrations. */
+/**
+ * The start of the real worker: entry points, appStart hooks, capabilities (which lock `app.setup`), then no more
+ * registrations.
+ */
 async function loadApp(appFolder: string, log: HostLog): Promise<Registration> {
   const registration = openRegistration((level, _category, message) => {
     if (level !== "none") log({ level, event: "worker", message });
@@ -190,9 +237,14 @@ async function loadApp(appFolder: string, log: HostLog): Promise<Registration> {
   return registration;
 }
 
-async function runHooks(name: HookName & ("appStart" | "appTerminate"), registration: Registration, appFolder: string): Promise<void> {
+async function runHooks(
+  name: HookName & ("appStart" | "appTerminate"),
+  registration: Registration,
+  appFolder: string,
+): Promise<void> {
   const { appHookData } = registration;
-  for (const hook of registration.hooks[name]) await hook({ functionAppDirectory: appFolder, hookData: {}, appHookData });
+  for (const hook of registration.hooks[name])
+    await hook({ functionAppDirectory: appFolder, hookData: {}, appHookData });
 }
 
 /** The settings reach the app as the environment; what is set there already wins, as with the real host. */
@@ -216,7 +268,9 @@ function list(
 }
 
 function withIdle(functions: readonly ListedFunction[], invoker: Invoker): Readonly<Record<string, InvocationCounts>> {
-  const idle = functions.map(({ hostFunction }) => [hostFunction.name, { started: 0, succeeded: 0, failed: 0 }] as const);
+  const idle = functions.map(
+    ({ hostFunction }) => [hostFunction.name, { started: 0, succeeded: 0, failed: 0 }] as const,
+  );
   return { ...Object.fromEntries(idle), ...invoker.counts() };
 }
 

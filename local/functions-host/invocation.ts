@@ -40,7 +40,10 @@ export interface Invoker {
   counts(): Readonly<Record<string, InvocationCounts>>;
 }
 
-/** Runs functions through the programming model of the loaded library, counts the runs and writes a line for each start and end. */
+/**
+ * Runs functions through the programming model of the loaded library, counts the runs and writes a line for each start
+ * and end.
+ */
 export function createInvoker(options: InvokerOptions): Invoker {
   const counts = new Map<string, { started: number; succeeded: number; failed: number }>();
   return {
@@ -52,15 +55,32 @@ export function createInvoker(options: InvokerOptions): Invoker {
       const line = { function: hostFunction.name, invocationId, trigger: hostFunction.trigger.type };
       const startedMs = options.clock.nowMs();
       count.started += 1;
-      options.log({ level: "information", event: "invocation-started", message: `Executing ${hostFunction.name}`, ...line });
+      options.log({
+        level: "information",
+        event: "invocation-started",
+        message: `Executing ${hostFunction.name}`,
+        ...line,
+      });
       const outcome = await runWithTimeout(hostFunction, invocationId, input, options);
       const durationMs = options.clock.nowMs() - startedMs;
       if (outcome.kind === "succeeded") {
         count.succeeded += 1;
-        options.log({ level: "information", event: "invocation-succeeded", message: `Executed ${hostFunction.name}`, durationMs, ...line });
+        options.log({
+          level: "information",
+          event: "invocation-succeeded",
+          message: `Executed ${hostFunction.name}`,
+          durationMs,
+          ...line,
+        });
       } else {
         count.failed += 1;
-        options.log({ level: "error", event: "invocation-failed", message: describeError(outcome.error), durationMs, ...line });
+        options.log({
+          level: "error",
+          event: "invocation-failed",
+          message: describeError(outcome.error),
+          durationMs,
+          ...line,
+        });
       }
       return outcome;
     },
@@ -90,7 +110,10 @@ async function runWithTimeout(
   return { kind: "failed", error: first };
 }
 
-/** One run as the real worker does it: arguments, preInvocation hooks, the function, postInvocation hooks, response. Rejects when the function does. */
+/**
+ * One run as the real worker does it: arguments, preInvocation hooks, the function, postInvocation hooks, response.
+ * Rejects when the function does.
+ */
 async function runOnce(
   hostFunction: HostFunction,
   invocationId: string,
@@ -105,10 +128,23 @@ async function runOnce(
     metadata: hostFunction.metadata,
     state: undefined,
     log(level, category, message) {
-      const line = { level, category, message, hookData, appHookData: registration.appHookData, invocationContext: userContext };
+      const line = {
+        level,
+        category,
+        message,
+        hookData,
+        appHookData: registration.appHookData,
+        invocationContext: userContext,
+      };
       for (const hook of registration.hooks.log) hook(line);
       if (line.level === "none") return;
-      log({ level: line.level, event: "function-log", message: line.message, function: hostFunction.name, invocationId });
+      log({
+        level: line.level,
+        event: "function-log",
+        message: line.message,
+        function: hostFunction.name,
+        invocationId,
+      });
     },
   };
   const model = programmingModel().getInvocationModel(context);

@@ -10,8 +10,9 @@ interface PackageManifest {
 }
 
 /**
- * Loads the files that `main` of the app's package.json names (a glob), in sorted order, as the real worker does: ES modules by `import`, the rest by
- * `require`. Throws `configuration-invalid`, with the cause, for anything that does not load.
+ * Loads the files that `main` of the app's package.json names (a glob), in sorted order, as the real worker does: ES
+ * modules by `import`, the rest by `require`. Throws `configuration-invalid`, with the cause, for anything that does
+ * not load.
  */
 export async function loadEntryPoints(appFolder: string): Promise<readonly string[]> {
   const manifest = readManifest(appFolder);
@@ -30,7 +31,8 @@ export async function loadEntryPoints(appFolder: string): Promise<readonly strin
 
 async function loadFile(path: string, name: string, isModule: boolean): Promise<void> {
   try {
-    if (name.endsWith(".mjs") || (isModule && !name.endsWith(".cjs"))) await import(/* @vite-ignore */ pathToFileURL(path).href);
+    if (name.endsWith(".mjs") || (isModule && !name.endsWith(".cjs")))
+      await import(/* @vite-ignore */ pathToFileURL(path).href);
     else createRequire(path)(path);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -49,11 +51,19 @@ function readManifest(appFolder: string): PackageManifest {
   try {
     parsed = JSON.parse(readFileSync(path, "utf8"));
   } catch (error) {
-    throw new LeewardError("configuration-invalid", `The app has no readable package.json: ${String(error)}`, {}, { cause: error });
+    throw new LeewardError(
+      "configuration-invalid",
+      `The app has no readable package.json: ${String(error)}`,
+      {},
+      { cause: error },
+    );
   }
   const main = typeof parsed === "object" && parsed !== null && "main" in parsed ? parsed.main : undefined;
   if (typeof main !== "string" || main === "") {
-    throw new LeewardError("configuration-invalid", "package.json of the app has no `main`, which names the files to load.");
+    throw new LeewardError(
+      "configuration-invalid",
+      "package.json of the app has no `main`, which names the files to load.",
+    );
   }
   const isModule = typeof parsed === "object" && parsed !== null && "type" in parsed && parsed.type === "module";
   return { main, isModule };

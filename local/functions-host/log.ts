@@ -34,8 +34,8 @@ export function formatEvent(event: HostEvent, nowMs: number): string {
 }
 
 /**
- * Blacks out what opens doors when it stands in a URL or connection string: function keys (`code`), SAS signatures (`sig`), account keys. Whoever logs a
- * secret otherwise is not stopped by this; it is the last net, not the rule.
+ * Blacks out what opens doors when it stands in a URL or connection string: function keys (`code`), SAS signatures
+ * (`sig`), account keys. Whoever logs a secret otherwise is not stopped by this; it is the last net, not the rule.
  */
 export function redact(text: string): string {
   return text

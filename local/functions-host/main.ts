@@ -13,7 +13,9 @@ import { describeError, formatEvent } from "./log.ts";
 import type { LogLevel } from "./rpc.ts";
 
 /** What the parent hears over IPC. */
-export type HostMessage = { readonly kind: "ready"; readonly url: string } | { readonly kind: "failed"; readonly message: string };
+export type HostMessage =
+  | { readonly kind: "ready"; readonly url: string }
+  | { readonly kind: "failed"; readonly message: string };
 
 /** The folder for the state of Durable Functions. Without it the state is gone with the process. */
 const DURABLE_FOLDER_SETTING = "LEEWARD_LOCAL_DURABLE_FOLDER";
@@ -72,7 +74,11 @@ async function main(): Promise<void> {
 
 function readArguments(): { readonly app: string; readonly port: number; readonly host: string } {
   const { values } = parseArgs({
-    options: { app: { type: "string" }, port: { type: "string", default: "7071" }, host: { type: "string", default: "127.0.0.1" } },
+    options: {
+      app: { type: "string" },
+      port: { type: "string", default: "7071" },
+      host: { type: "string", default: "127.0.0.1" },
+    },
   });
   const port = Number(values.port);
   if (values.app === undefined || !Number.isInteger(port) || port < 0 || port > 65_535) {
@@ -84,7 +90,8 @@ function readArguments(): { readonly app: string; readonly port: number; readonl
 function takeKeys(): HostKeys {
   const take = (setting: string): string => {
     const value = takeSetting(setting);
-    if (value === undefined) throw new LeewardError("configuration-invalid", `The setting ${setting} is missing.`, { setting });
+    if (value === undefined)
+      throw new LeewardError("configuration-invalid", `The setting ${setting} is missing.`, { setting });
     return value;
   };
   return { functionKey: take(KEY_SETTINGS.functionKey), masterKey: take(KEY_SETTINGS.masterKey) };
@@ -113,7 +120,9 @@ function stopRequests(): Promise<void> {
   });
 }
 
-/** Whatever the app writes to the console becomes a line of the log, so that every line on stdout is one JSON object. */
+/**
+ * Whatever the app writes to the console becomes a line of the log, so that every line on stdout is one JSON object.
+ */
 function captureConsole(): void {
   const into = (level: Exclude<LogLevel, "none">): Writable =>
     new Writable({

@@ -1,6 +1,6 @@
 /**
- * What the host and the programming model of `@azure/functions` say to each other (the RPC shapes of the Azure Functions worker). Only the parts
- * that this host uses are named; everything else passes through untouched.
+ * What the host and the programming model of `@azure/functions` say to each other (the RPC shapes of the Azure
+ * Functions worker). Only the parts that this host uses are named; everything else passes through untouched.
  */
 
 /** One value on its way into or out of a function: exactly one of the members is set. */

@@ -14,22 +14,27 @@ export function resolveText(text: string, settings: Settings, usedBy: string): s
   return text.replaceAll(/%([^%\s]+)%/g, (_whole, name: string) => {
     const value = settings[name];
     if (value === undefined || value === "") {
-      throw new LeewardError("configuration-invalid", `${usedBy} refers to the setting ${name}, which is missing.`, { setting: name });
+      throw new LeewardError("configuration-invalid", `${usedBy} refers to the setting ${name}, which is missing.`, {
+        setting: name,
+      });
     }
     return value;
   });
 }
 
 /**
- * The connection string that a binding's `connection` names: the setting itself, or the one with `AzureWebJobs` before it; without a name,
- * `AzureWebJobsStorage`. Identity-based connections (`NAME__queueServiceUri` and the like) need Microsoft Entra ID and are refused locally.
+ * The connection string that a binding's `connection` names: the setting itself, or the one with `AzureWebJobs` before
+ * it; without a name, `AzureWebJobsStorage`. Identity-based connections (`NAME__queueServiceUri` and the like) need
+ * Microsoft Entra ID and are refused locally.
  */
 export function connectionString(name: string | undefined, settings: Settings, usedBy: string): string {
   const wanted = name === undefined || name === "" ? "AzureWebJobsStorage" : name;
   for (const candidate of [wanted, `AzureWebJobs${wanted}`]) {
     const value = settings[candidate];
     if (value !== undefined && value !== "") return value;
-    const identityBased = Object.keys(settings).find((key) => key.startsWith(`${candidate}__`) && settings[key] !== undefined);
+    const identityBased = Object.keys(settings).find(
+      (key) => key.startsWith(`${candidate}__`) && settings[key] !== undefined,
+    );
     if (identityBased !== undefined) {
       throw new LeewardError(
         "not-supported",
@@ -41,7 +46,9 @@ export function connectionString(name: string | undefined, settings: Settings, u
       );
     }
   }
-  throw new LeewardError("configuration-invalid", `${usedBy} needs the setting ${wanted} with a connection string.`, { setting: wanted });
+  throw new LeewardError("configuration-invalid", `${usedBy} needs the setting ${wanted} with a connection string.`, {
+    setting: wanted,
+  });
 }
 
 /** How the host's own storage clients try again. */
@@ -53,8 +60,16 @@ export const STORAGE_OPTIONS = {
   },
 };
 
-/** Opens a storage client with the connection string that a binding names; a malformed one is `configuration-invalid`, and never shown. */
-export function openStorage<T>(name: string | undefined, settings: Settings, usedBy: string, open: (connection: string) => T): T {
+/**
+ * Opens a storage client with the connection string that a binding names; a malformed one is `configuration-invalid`,
+ * and never shown.
+ */
+export function openStorage<T>(
+  name: string | undefined,
+  settings: Settings,
+  usedBy: string,
+  open: (connection: string) => T,
+): T {
   const connection = connectionString(name, settings, usedBy);
   try {
     return open(connection);
@@ -74,11 +89,17 @@ export function bodyLimitBytes(settings: Settings): number {
   const text = settings[setting];
   if (text === undefined || text === "") return FUNCTIONS_BODY_MAX_BYTES;
   if (/^\d{1,15}$/.test(text)) return Number(text);
-  throw new LeewardError("configuration-invalid", `The setting ${setting} is "${text}", which is no number of bytes.`, { setting });
+  throw new LeewardError("configuration-invalid", `The setting ${setting} is "${text}", which is no number of bytes.`, {
+    setting,
+  });
 }
 
 /** True when `AzureWebJobs.<function>.Disabled` is set to `1` or `true`. */
 export function isDisabled(functionName: string, settings: Settings): boolean {
-  const wanted = [`azurewebjobs.${functionName}.disabled`, `azurewebjobs_${functionName}_disabled`].map((name) => name.toLowerCase());
-  return Object.entries(settings).some(([name, value]) => wanted.includes(name.toLowerCase()) && /^(1|true)$/i.test(value ?? ""));
+  const wanted = [`azurewebjobs.${functionName}.disabled`, `azurewebjobs_${functionName}_disabled`].map((name) =>
+    name.toLowerCase(),
+  );
+  return Object.entries(settings).some(
+    ([name, value]) => wanted.includes(name.toLowerCase()) && /^(1|true)$/i.test(value ?? ""),
+  );
 }

@@ -32,8 +32,9 @@ export interface TriggerListener {
 }
 
 /**
- * A kind of trigger, looked up by the type of the binding. `prepare` runs while the app loads: it checks the binding and refuses what the local host
- * cannot do (`not-supported`) or what is wrong (`configuration-invalid`); it does no I/O.
+ * A kind of trigger, looked up by the type of the binding. `prepare` runs while the app loads: it checks the binding
+ * and refuses what the local host cannot do (`not-supported`) or what is wrong (`configuration-invalid`); it does no
+ * I/O.
  */
 export interface TriggerKind {
   /** Lower case. */

@@ -14,7 +14,10 @@ export interface Ext4WriterOptions {
   readonly filesMax: number;
 }
 
-/** A guest's program that adds numbered files to an ext4 file system, each one journaled and flushed, until it is stopped. */
+/**
+ * A guest's program that adds numbered files to an ext4 file system, each one journaled and flushed, until it is
+ * stopped.
+ */
 export interface Ext4Writer {
   /** For each file in order, the number of the guest's request that committed it. */
   readonly commits: readonly number[];

@@ -14,7 +14,9 @@ export interface BlockWrite {
   readonly offsetBytes: number;
   readonly bytes: Buffer;
   readonly flush: boolean;
-  /** The block that makes the new file part of the file system, whatever happens afterwards: the journal's commit block. */
+  /**
+   * The block that makes the new file part of the file system, whatever happens afterwards: the journal's commit block.
+   */
   readonly commits: boolean;
 }
 
@@ -29,7 +31,10 @@ export function missingExt4Tools(): readonly string[] {
   return TOOLS.filter((name) => outsideTool(name) === undefined);
 }
 
-/** Makes an empty ext4 file system in a raw image, with the features that the distribution's mke2fs gives it: for a kernel of its age. */
+/**
+ * Makes an empty ext4 file system in a raw image, with the features that the distribution's mke2fs gives it: for a
+ * kernel of its age.
+ */
 export async function makeDefaultExt4(imagePath: string, sizeBytes: number): Promise<void> {
   await makeEmptyImage(imagePath, sizeBytes);
   await tool("mke2fs", ["-q", "-F", "-t", "ext4", "-b", String(BLOCK_BYTES), imagePath]);
@@ -38,7 +43,8 @@ export async function makeDefaultExt4(imagePath: string, sizeBytes: number): Pro
 /** Makes an empty ext4 file system with a journal in a raw image, for `addExt4File`. */
 export async function makeExt4(imagePath: string, sizeBytes: number): Promise<void> {
   await makeEmptyImage(imagePath, sizeBytes);
-  // Feature by feature, so that every version of mke2fs makes the same; without checksums in the journal, which debugfs would have to extend.
+  // Feature by feature, so that every version of mke2fs makes the same; without checksums in the journal, which debugfs
+  // would have to extend.
   const features = "none,has_journal,extent,filetype,sparse_super,large_file,dir_index";
   const lazy = "lazy_itable_init=0,lazy_journal_init=0";
   await tool("mke2fs", [
@@ -61,8 +67,9 @@ export async function makeExt4(imagePath: string, sizeBytes: number): Promise<vo
 }
 
 /**
- * Adds file `number` to the file system in the shadow image and returns the writes that a kernel would send to the disk for it, in ext4's order: the
- * file's own blocks, a flush, the transaction in the journal with its commit block last, a flush, then the metadata in place. Cut anywhere, it mounts.
+ * Adds file `number` to the file system in the shadow image and returns the writes that a kernel would send to the disk
+ * for it, in ext4's order: the file's own blocks, a flush, the transaction in the journal with its commit block last, a
+ * flush, then the metadata in place. Cut anywhere, it mounts.
  */
 export async function addExt4File(shadowPath: string, number: number, seed: number): Promise<readonly BlockWrite[]> {
   const [withFile, journaled, content] = [`${shadowPath}.file`, `${shadowPath}.journal`, `${shadowPath}.content`];
@@ -83,7 +90,8 @@ export async function addExt4File(shadowPath: string, number: number, seed: numb
     await debugfs(journaled, ["journal_open", `journal_write -b ${metadata.join(",")} ${content}`, "journal_close"]);
     const logged = await readFile(journaled);
     const [journalStart] = await blocksOf(journaled, "<8>");
-    if (journalStart === undefined) throw new LeewardError("internal", "The file system has no journal", { shadowPath });
+    if (journalStart === undefined)
+      throw new LeewardError("internal", "The file system has no journal", { shadowPath });
     await debugfs(journaled, ["journal_run"]);
     const settled = await readFile(journaled);
     await copyFile(journaled, shadowPath);
@@ -97,18 +105,22 @@ export async function addExt4File(shadowPath: string, number: number, seed: numb
   }
 }
 
-export type Ext4Verdict = { readonly kind: "files"; readonly count: number } | { readonly kind: "damaged"; readonly wrong: string };
+export type Ext4Verdict =
+  | { readonly kind: "files"; readonly count: number }
+  | { readonly kind: "damaged"; readonly wrong: string };
 
 /**
- * What a machine would find on this disk: replays the journal as a mount does, then `e2fsck -fn` must find nothing, and the files must be exactly
- * 1..count, each with its own content. Works on a copy; `path` may be a VHD, whose footer lies behind the file system.
+ * What a machine would find on this disk: replays the journal as a mount does, then `e2fsck -fn` must find nothing, and
+ * the files must be exactly 1..count, each with its own content. Works on a copy; `path` may be a VHD, whose footer
+ * lies behind the file system.
  */
 export async function checkExt4(path: string, seed: number): Promise<Ext4Verdict> {
   const disk = await readExt4(path);
   if (disk.kind === "damaged") return disk;
   const names = [...disk.files.keys()].sort();
   for (const [index, name] of names.entries()) {
-    if (name !== fileName(index + 1)) return { kind: "damaged", wrong: `file ${fileName(index + 1)} is missing, ${name} is there` };
+    if (name !== fileName(index + 1))
+      return { kind: "damaged", wrong: `file ${fileName(index + 1)} is missing, ${name} is there` };
     const whole = disk.files.get(name)?.equals(fileContent(index + 1, seed)) ?? false;
     if (!whole) return { kind: "damaged", wrong: `the content of ${name} is not what was written` };
   }
@@ -119,18 +131,23 @@ export type Ext4Disk =
   | { readonly kind: "clean"; readonly files: ReadonlyMap<string, Buffer> }
   | { readonly kind: "damaged"; readonly wrong: string };
 
-/** Replays the journal as a mount does, then `e2fsck -fn` must find nothing: the files of the root folder by name. Works on a copy. */
+/**
+ * Replays the journal as a mount does, then `e2fsck -fn` must find nothing: the files of the root folder by name. Works
+ * on a copy.
+ */
 export async function readExt4(path: string): Promise<Ext4Disk> {
   const [copy, dump] = [`${path}.check`, `${path}.files`];
   try {
     await copyFile(path, copy);
     await tool("e2fsck", ["-E", "journal_only", "-y", copy], [0, 1]);
     const check = await tool("e2fsck", ["-fn", copy], [0, 4, 8, 12]);
-    if (check.exitCode !== 0) return { kind: "damaged", wrong: `e2fsck -fn ended with ${check.exitCode}: ${check.output.slice(0, 400)}` };
+    if (check.exitCode !== 0)
+      return { kind: "damaged", wrong: `e2fsck -fn ended with ${check.exitCode}: ${check.output.slice(0, 400)}` };
     await mkdir(dump, { recursive: true });
     await debugfs(copy, [`rdump / ${dump}`]);
     const files = new Map<string, Buffer>();
-    for (const name of await readdir(dump)) if (name !== "lost+found") files.set(name, await readFile(join(dump, name)));
+    for (const name of await readdir(dump))
+      if (name !== "lost+found") files.set(name, await readFile(join(dump, name)));
     return { kind: "clean", files };
   } finally {
     await Promise.all([copy, dump].map((at) => rm(at, { force: true, recursive: true })));
@@ -147,12 +164,17 @@ function fileContent(number: number, seed: number): Buffer {
   const random = seededRandom(seed, number, 0x66696c65);
   const body = Buffer.alloc(1024 + random.below(47 * 1024));
   fillWithText(body, number, random);
-  return Buffer.concat([Buffer.from(`file ${number} sha256 ${createHash("sha256").update(body).digest("hex")}\n`), body]);
+  return Buffer.concat([
+    Buffer.from(`file ${number} sha256 ${createHash("sha256").update(body).digest("hex")}\n`),
+    body,
+  ]);
 }
 
 const fileName = (number: number): string => `${String(number).padStart(5, "0")}.txt`;
 
-/** The journal's own superblock says where the log begins, so it goes first; the commit block is the last of the log. */
+/**
+ * The journal's own superblock says where the log begins, so it goes first; the commit block is the last of the log.
+ */
 function transaction(image: Buffer, blocks: readonly number[], journalStart: number): readonly BlockWrite[] {
   const log = blocks.filter((block) => block !== 0 && block !== journalStart);
   const head = [0, journalStart].filter((block) => blocks.includes(block));
@@ -160,10 +182,22 @@ function transaction(image: Buffer, blocks: readonly number[], journalStart: num
   return writes.map((write, at) => (at === writes.length - 1 ? { ...write, commits: true } : write));
 }
 
-/** Metadata in place; only when all of it is there may the journal be called empty, and only then the file system clean. */
-function checkpoint(image: Buffer, unclean: Buffer, blocks: readonly number[], journalStart: number): readonly BlockWrite[] {
+/**
+ * Metadata in place; only when all of it is there may the journal be called empty, and only then the file system clean.
+ */
+function checkpoint(
+  image: Buffer,
+  unclean: Buffer,
+  blocks: readonly number[],
+  journalStart: number,
+): readonly BlockWrite[] {
   const inPlace = blocks.filter((block) => block !== 0 && block !== journalStart);
-  return [...writesOf(image, inPlace), ...writesOf(unclean, [0]), ...writesOf(image, [journalStart]), ...writesOf(image, [0])];
+  return [
+    ...writesOf(image, inPlace),
+    ...writesOf(unclean, [0]),
+    ...writesOf(image, [journalStart]),
+    ...writesOf(image, [0]),
+  ];
 }
 
 /** These blocks in this order, flushed behind the last. */
@@ -176,7 +210,8 @@ function writesOf(image: Buffer, blocks: readonly number[]): readonly BlockWrite
   }));
 }
 
-const blockOf = (image: Buffer, block: number): Buffer => image.subarray(block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES);
+const blockOf = (image: Buffer, block: number): Buffer =>
+  image.subarray(block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES);
 
 function changedBlocks(before: Buffer, after: Buffer): readonly number[] {
   const blocks: number[] = [];
@@ -221,12 +256,17 @@ async function tool(
   allowedExitCodes: readonly number[] = [0],
 ): Promise<{ readonly exitCode: number; readonly output: string }> {
   const path = outsideTool(name);
-  if (path === undefined) throw new LeewardError("not-supported", `${name} is not installed.`, { name }, { hint: "Install e2fsprogs." });
+  if (path === undefined)
+    throw new LeewardError("not-supported", `${name} is not installed.`, { name }, { hint: "Install e2fsprogs." });
   try {
     const { stdout } = await run(path, [...parameters], { timeout: LAB_TOOL_MS, maxBuffer: 16 * 1024 * 1024 });
     return { exitCode: 0, output: stdout };
   } catch (error) {
-    const { code, stdout, stderr } = error as { readonly code?: unknown; readonly stdout?: string; readonly stderr?: string };
+    const { code, stdout, stderr } = error as {
+      readonly code?: unknown;
+      readonly stdout?: string;
+      readonly stderr?: string;
+    };
     if (typeof code === "number" && allowedExitCodes.includes(code)) return { exitCode: code, output: stdout ?? "" };
     throw new LeewardError(
       "internal",

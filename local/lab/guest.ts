@@ -11,7 +11,9 @@ export interface GuestDisk {
   close(): void;
 }
 
-/** One request of the guest. `durable` says how the guest makes sure of it: not at all, by FUA, or by a FLUSH behind it. */
+/**
+ * One request of the guest. `durable` says how the guest makes sure of it: not at all, by FUA, or by a FLUSH behind it.
+ */
 export type GuestRequest =
   | {
       readonly kind: "write";
@@ -20,7 +22,12 @@ export type GuestRequest =
       readonly bytes: Uint8Array;
       readonly durable: "no" | "fua" | "flush";
     }
-  | { readonly kind: "zero" | "trim"; readonly disk: number; readonly offsetBytes: number; readonly lengthBytes: number };
+  | {
+      readonly kind: "zero" | "trim";
+      readonly disk: number;
+      readonly offsetBytes: number;
+      readonly lengthBytes: number;
+    };
 
 /** What a guest has done so far. */
 export interface GuestTotals {
@@ -30,8 +37,8 @@ export interface GuestTotals {
 }
 
 /**
- * The guest of the lab VM: issues one request at a time over all its disks and, when asked, keeps the write log that the oracle replays.
- * Callers may overlap; their requests queue.
+ * The guest of the lab VM: issues one request at a time over all its disks and, when asked, keeps the write log that
+ * the oracle replays. Callers may overlap; their requests queue.
  */
 export class Guest {
   readonly #disks: readonly GuestDisk[];
@@ -90,8 +97,20 @@ export class Guest {
     const lengthBytes = request.kind === "write" ? request.bytes.length : request.lengthBytes;
     const digests = this.#keepLog && request.kind === "write" ? sectorDigests(request.bytes) : new Uint8Array(0);
     const begunMs = this.#now();
-    this.#totals = { ...this.#totals, requests: number, bytes: this.#totals.bytes + (request.kind === "trim" ? 0 : lengthBytes) };
-    const entry = { number, kind: request.kind, disk: request.disk, offsetBytes: request.offsetBytes, lengthBytes, digests, begunMs };
+    this.#totals = {
+      ...this.#totals,
+      requests: number,
+      bytes: this.#totals.bytes + (request.kind === "trim" ? 0 : lengthBytes),
+    };
+    const entry = {
+      number,
+      kind: request.kind,
+      disk: request.disk,
+      offsetBytes: request.offsetBytes,
+      lengthBytes,
+      digests,
+      begunMs,
+    };
     let acknowledgedMs: number | undefined;
     try {
       await send(disk, request);
@@ -109,7 +128,11 @@ export class Guest {
   #keep(record: LogRecord): void {
     if (!this.#keepLog) return;
     if (this.#log.length >= LAB_LOG_MAX_RECORDS) {
-      throw new LeewardError("not-supported", `The lab keeps at most ${LAB_LOG_MAX_RECORDS} records of a write log.`, {});
+      throw new LeewardError(
+        "not-supported",
+        `The lab keeps at most ${LAB_LOG_MAX_RECORDS} records of a write log.`,
+        {},
+      );
     }
     this.#log.push(record);
   }

@@ -31,8 +31,8 @@ export async function copyContent(fromPath: string, toPath: string): Promise<voi
 const EMPTY_RUN = Buffer.alloc(RUN_BYTES);
 
 /**
- * Makes a raw disk image as a machine in use has it: runs of text and of incompressible data, with wide holes between them. An image of this size that
- * is already there is left alone. The same seed gives the same bytes.
+ * Makes a raw disk image as a machine in use has it: runs of text and of incompressible data, with wide holes between
+ * them. An image of this size that is already there is left alone. The same seed gives the same bytes.
  */
 export async function makeImage(options: ImageOptions): Promise<"made" | "kept"> {
   const known = await stat(options.path).catch(() => undefined);

@@ -23,10 +23,17 @@ const POLL_MS = 100;
 const NETWORK = "hub";
 const SUBNET = "web";
 
-/** Makes a running virtual machine as anybody makes one in Azure: group, network, interface, disks, machine. Returns its id. What is there stays. */
-export async function makeMachine(access: ResourceManagerAccess, { name, resourceGroup, region, disks }: LabMachine): Promise<string> {
+/**
+ * Makes a running virtual machine as anybody makes one in Azure: group, network, interface, disks, machine. Returns its
+ * id. What is there stays.
+ */
+export async function makeMachine(
+  access: ResourceManagerAccess,
+  { name, resourceGroup, region, disks }: LabMachine,
+): Promise<string> {
   const group = `/subscriptions/${access.subscriptionId}/resourceGroups/${resourceGroup}`;
-  const idOf = (provider: string, type: string, of: string): string => `${group}/providers/Microsoft.${provider}/${type}/${of}`;
+  const idOf = (provider: string, type: string, of: string): string =>
+    `${group}/providers/Microsoft.${provider}/${type}/${of}`;
   const make = (id: string, body: object): Promise<void> => put(access, id, { location: region, ...body });
   await make(group, {});
   const network = idOf("Network", "virtualNetworks", NETWORK);
@@ -37,9 +44,14 @@ export async function makeMachine(access: ResourceManagerAccess, { name, resourc
   await make(nic, { properties: { ipConfigurations } });
   for (const [at, disk] of disks.entries()) {
     const system = at === 0 ? { osType: "Linux", hyperVGeneration: "V2" } : {};
-    await make(idOf("Compute", "disks", disk), { properties: { creationData: { createOption: "Empty" }, diskSizeGB: 1, ...system } });
+    await make(idOf("Compute", "disks", disk), {
+      properties: { creationData: { createOption: "Empty" }, diskSizeGB: 1, ...system },
+    });
   }
-  const attached = disks.map((disk) => ({ createOption: "Attach", managedDisk: { id: idOf("Compute", "disks", disk) } }));
+  const attached = disks.map((disk) => ({
+    createOption: "Attach",
+    managedDisk: { id: idOf("Compute", "disks", disk) },
+  }));
   const machine = idOf("Compute", "virtualMachines", name);
   await make(machine, {
     properties: {
@@ -71,7 +83,12 @@ async function put(access: ResourceManagerAccess, id: string, body: object): Pro
   }
 }
 
-async function ask({ url, token }: ResourceManagerAccess, method: string, id: string, body: object | undefined): Promise<unknown> {
+async function ask(
+  { url, token }: ResourceManagerAccess,
+  method: string,
+  id: string,
+  body: object | undefined,
+): Promise<unknown> {
   const answer = await fetch(`${url}${id}?api-version=${versionOf(id)}`, {
     method,
     headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
@@ -86,6 +103,7 @@ async function ask({ url, token }: ResourceManagerAccess, method: string, id: st
 function versionOf(id: string): string {
   const name = /\/providers\/([^/]+\/[^/]+)\/[^/]+$/.exec(id)?.[1] ?? "Microsoft.Resources/resourceGroups";
   const type = TYPES.find((candidate) => candidate.name.toLowerCase() === name.toLowerCase());
-  if (type === undefined) throw new LeewardError("not-supported", `The local Resource Manager has no ${name}.`, { name });
+  if (type === undefined)
+    throw new LeewardError("not-supported", `The local Resource Manager has no ${name}.`, { name });
   return type.apiVersion;
 }

@@ -30,7 +30,10 @@ interface Pending {
   readonly reject: (error: Error) => void;
 }
 
-/** Connects, negotiates with GO and returns the open export. Fails with `store-unavailable` when nobody listens or the name is unknown. */
+/**
+ * Connects, negotiates with GO and returns the open export. Fails with `store-unavailable` when nobody listens or the
+ * name is unknown.
+ */
 export async function openNbdDisk(address: NbdAddress, exportName: string): Promise<NbdDisk> {
   const socket = address.kind === "unix" ? connect(address.path) : connect(address.port, address.host);
   socket.setNoDelay(true);
@@ -79,7 +82,9 @@ function nbdFailure(message: string, exportName: string, cause?: unknown): Leewa
   );
 }
 
-/** One open export, as a guest's block device sees it. Requests may overlap; each promise settles with its own answer. */
+/**
+ * One open export, as a guest's block device sees it. Requests may overlap; each promise settles with its own answer.
+ */
 export class NbdDisk {
   readonly exportName: string;
   readonly sizeBytes: number;
@@ -131,7 +136,8 @@ export class NbdDisk {
     if ((command === "read" || command === "write") && lengthBytes > LAB_NBD_PAYLOAD_MAX_BYTES) {
       throw new LeewardError("internal", "One NBD request carries at most 32 MiB", { lengthBytes });
     }
-    while (this.#pending.size >= LAB_NBD_REQUESTS_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    while (this.#pending.size >= LAB_NBD_REQUESTS_MAX)
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
     if (this.#failure !== undefined) throw this.#failure;
     const cookie = this.#nextCookie++;
     return new Promise<Buffer>((resolve, reject) => {
@@ -190,7 +196,8 @@ class ByteReader {
 
   async take(lengthBytes: number): Promise<Buffer> {
     if (lengthBytes === 0) return Buffer.alloc(0);
-    // A read of more than the socket's buffer must be gathered: `read(n)` answers null until n bytes are there, and they never are.
+    // A read of more than the socket's buffer must be gathered: `read(n)` answers null until n bytes are there, and
+    // they never are.
     const parts: Buffer[] = [];
     let missingBytes = lengthBytes;
     for (;;) {

@@ -12,7 +12,10 @@ export interface OracleDisk {
   readonly format: "vhd" | "raw";
 }
 
-/** What a sector holds: the content of a record, the content from before the first record, or bytes that nobody wrote there. */
+/**
+ * What a sector holds: the content of a record, the content from before the first record, or bytes that nobody wrote
+ * there.
+ */
 export type Finding =
   | { readonly kind: "record"; readonly number: number }
   | { readonly kind: "baseline" }
@@ -20,7 +23,10 @@ export type Finding =
   | { readonly kind: "unknown" };
 
 export type Verdict =
-  /** All disks together equal the baseline and the first N records, for exactly these N (several when records change nothing). */
+  /**
+   * All disks together equal the baseline and the first N records, for exactly these N (several when records change
+   * nothing).
+   */
   | { readonly kind: "prefix"; readonly records: readonly number[] }
   | { readonly kind: "not-a-disk"; readonly disk: string; readonly wrong: string }
   /** No prefix fits. The first difference to the one that fits best, and how many sectors differ from it. */
@@ -39,9 +45,10 @@ const ZERO_CHUNK = Buffer.alloc(CHUNK_BYTES);
 const ZERO_DIGEST = sectorDigest(ZERO_CHUNK.subarray(0, LOG_SECTOR_BYTES));
 
 /**
- * Proves that restored disks are one prefix of the write log, all disks at once. For every sector the log gives the list of its contents over time;
- * the content found fits some stretches of that list, and a prefix N is the answer when it lies in a fitting stretch of every sector. So all N are
- * tried in one pass over the bytes: fits(N) is counted by differences, and N is proven when every sector fits.
+ * Proves that restored disks are one prefix of the write log, all disks at once. For every sector the log gives the
+ * list of its contents over time; the content found fits some stretches of that list, and a prefix N is the answer when
+ * it lies in a fitting stretch of every sector. So all N are tried in one pass over the bytes: fits(N) is counted by
+ * differences, and N is proven when every sector fits.
  */
 export async function provePrefix(disks: readonly OracleDisk[], records: readonly LogRecord[]): Promise<Verdict> {
   const versions = disks.map((_, disk) => versionsBySector(records, disk));
@@ -55,7 +62,9 @@ export async function provePrefix(disks: readonly OracleDisk[], records: readonl
       if (histories === undefined && restored.equals(baseline))
         addStretch(steps, 0, records.length + 1, restored.length / LOG_SECTOR_BYTES);
       else
-        eachSector(offsetBytes, restored, baseline, (at, now, then) => countFits(histories?.get(at) ?? [], records, at, now, then, steps));
+        eachSector(offsetBytes, restored, baseline, (at, now, then) =>
+          countFits(histories?.get(at) ?? [], records, at, now, then, steps),
+        );
     });
     if (wrong !== undefined) return { kind: "not-a-disk", disk: disk.id, wrong };
   }
@@ -74,7 +83,10 @@ export async function provePrefix(disks: readonly OracleDisk[], records: readonl
 /** By chunk of the disk, then by offset: the records that wrote or zeroed each sector. */
 type Versions = ReadonlyMap<number, ReadonlyMap<number, readonly LogRecord[]>>;
 
-/** The records that wrote or zeroed each sector, in order. A trim changes nothing: Leeward promises that of its own accord (DESIGN 4). */
+/**
+ * The records that wrote or zeroed each sector, in order. A trim changes nothing: Leeward promises that of its own
+ * accord (DESIGN 4).
+ */
 function versionsBySector(records: readonly LogRecord[], disk: number): Versions {
   const versions = new Map<number, Map<number, LogRecord[]>>();
   for (const record of records) {
@@ -140,9 +152,11 @@ async function explain(
         if (first !== undefined) return;
         const history = versions[index]?.get(Math.floor(offsetBytes / CHUNK_BYTES))?.get(offsetBytes) ?? [];
         const wanted = history.findLast((record) => record.number <= bestPrefix);
-        const fits = wanted === undefined ? restored.equals(baseline) : digestAt(wanted, offsetBytes).equals(digestOf(restored));
+        const fits =
+          wanted === undefined ? restored.equals(baseline) : digestAt(wanted, offsetBytes).equals(digestOf(restored));
         if (fits) return;
-        const expected: Finding = wanted === undefined ? { kind: "baseline" } : { kind: "record", number: wanted.number };
+        const expected: Finding =
+          wanted === undefined ? { kind: "baseline" } : { kind: "record", number: wanted.number };
         first = { offsetBytes, expected, found: identify(records, history, offsetBytes, restored, baseline) };
       }),
     );
@@ -151,7 +165,10 @@ async function explain(
   return { kind: "not-a-disk", disk: disks[0]?.id ?? "", wrong: "the files changed while they were being read" };
 }
 
-/** Whose bytes are these: first among the records of this place, then among all, for content that landed in the wrong place. */
+/**
+ * Whose bytes are these: first among the records of this place, then among all, for content that landed in the wrong
+ * place.
+ */
 function identify(
   records: readonly LogRecord[],
   history: readonly LogRecord[],
@@ -183,7 +200,10 @@ function digestOf(sector: Buffer): Buffer {
   return Buffer.from(sectorDigest(sector));
 }
 
-/** Visits every chunk of the disk with its restored and its first content. Returns what is wrong when the file is no disk of this size. */
+/**
+ * Visits every chunk of the disk with its restored and its first content. Returns what is wrong when the file is no
+ * disk of this size.
+ */
 async function walk(
   disk: OracleDisk,
   visit: (offsetBytes: number, restored: Buffer, baseline: Buffer) => void,
@@ -193,7 +213,9 @@ async function walk(
   try {
     const roundedBytes = disk.format === "raw" ? disk.sizeBytes : Math.ceil(disk.sizeBytes / CHUNK_BYTES) * CHUNK_BYTES;
     const wrong =
-      disk.format === "raw" ? await wrongSize(restored, disk.sizeBytes) : await wrongVhd(restored, disk.sizeBytes, roundedBytes);
+      disk.format === "raw"
+        ? await wrongSize(restored, disk.sizeBytes)
+        : await wrongVhd(restored, disk.sizeBytes, roundedBytes);
     if (wrong !== undefined) return wrong;
     const [after, before] = [Buffer.alloc(CHUNK_BYTES), Buffer.alloc(CHUNK_BYTES)];
     for (let at = 0; at < disk.sizeBytes; at += CHUNK_BYTES) {

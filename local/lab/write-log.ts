@@ -6,8 +6,9 @@ export const LOG_SECTOR_BYTES = 512;
 export const DIGEST_BYTES = 16;
 
 /**
- * One request of the guest, numbered from 1 in the order in which the guest issued them. The guest has one request in flight over all its disks,
- * so record n was acknowledged before record n + 1 began: every prefix of the log is exactly one content of all disks.
+ * One request of the guest, numbered from 1 in the order in which the guest issued them. The guest has one request in
+ * flight over all its disks, so record n was acknowledged before record n + 1 began: every prefix of the log is exactly
+ * one content of all disks.
  */
 export interface LogRecord {
   readonly number: number;
@@ -39,9 +40,10 @@ export function sectorDigests(bytes: Uint8Array): Uint8Array {
 }
 
 /**
- * How many records a recovery point of this source time holds at least and at most. The source time is the time of the last write that the point
- * contains, taken by the service between the guest's sending and the guest's receiving the answer: so every record acknowledged before it is in,
- * and no record begun after it is. `toleranceMs` is the rounding of the two clocks.
+ * How many records a recovery point of this source time holds at least and at most. The source time is the time of the
+ * last write that the point contains, taken by the service between the guest's sending and the guest's receiving the
+ * answer: so every record acknowledged before it is in, and no record begun after it is. `toleranceMs` is the rounding
+ * of the two clocks.
  */
 export function prefixBounds(
   records: readonly LogRecord[],

@@ -67,7 +67,10 @@ export function startWriter(options: WriterOptions): Writer {
   };
 }
 
-/** The records of a seed, one after the other: always the same for the same disks. Nine of ten are writes of 512 bytes to 64 KiB, the rest zeroes and trims. */
+/**
+ * The records of a seed, one after the other: always the same for the same disks. Nine of ten are writes of 512 bytes
+ * to 64 KiB, the rest zeroes and trims.
+ */
 export function recordSource(
   disks: readonly { readonly disk: number; readonly sizeBytes: number }[],
   seed: number,
@@ -92,7 +95,9 @@ export function recordSource(
   };
 }
 
-/** Mostly whole 4 KiB blocks up to 64 KiB, small ones more often; some odd sectors, as boot loaders and logs write them. */
+/**
+ * Mostly whole 4 KiB blocks up to 64 KiB, small ones more often; some odd sectors, as boot loaders and logs write them.
+ */
 function recordLength(random: Random): number {
   if (random.next() < 0.1) return SECTOR_BYTES * (1 + random.below(15));
   return 4 * KIB * 2 ** random.below(5);
@@ -113,7 +118,10 @@ interface RecordPlace {
   readonly previous: Buffer;
 }
 
-/** Header (magic, number, length, disk, offset, SHA-256 of the body, digest of the record before), then a body that no other record shares in any sector. */
+/**
+ * Header (magic, number, length, disk, offset, SHA-256 of the body, digest of the record before), then a body that no
+ * other record shares in any sector.
+ */
 function recordBytes(place: RecordPlace): { readonly bytes: Buffer; readonly digest: Buffer<ArrayBuffer> } {
   const bytes = Buffer.alloc(place.lengthBytes);
   const body = bytes.subarray(RECORD_HEADER_BYTES);
@@ -130,9 +138,25 @@ function recordBytes(place: RecordPlace): { readonly bytes: Buffer; readonly dig
   return { bytes, digest: createHash("sha256").update(bytes.subarray(0, RECORD_HEADER_BYTES)).digest() };
 }
 
-const WORDS = ["order", "paid", "customer", "item", "north", "harbour", "pending", "shipped", "invoice", "wind", "credit", "note"] as const;
+const WORDS = [
+  "order",
+  "paid",
+  "customer",
+  "item",
+  "north",
+  "harbour",
+  "pending",
+  "shipped",
+  "invoice",
+  "wind",
+  "credit",
+  "note",
+] as const;
 
-/** Lines of a ledger: about as compressible as rows of a database. Each line carries the record's number, so every sector is its own. */
+/**
+ * Lines of a ledger: about as compressible as rows of a database. Each line carries the record's number, so every
+ * sector is its own.
+ */
 export function fillWithText(body: Buffer, number: number, random: Random): void {
   let at = 0;
   for (let line = 0; at < body.length; line++) {

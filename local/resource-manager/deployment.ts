@@ -14,9 +14,19 @@ export interface DeployedGroup {
 }
 
 /** What a deployment does before anybody works with the cloud, as the requests that it sends. */
-export function deploy(groups: readonly DeployedGroup[], subscriptionId: string, send: (request: ArmRequest) => Answer): void {
+export function deploy(
+  groups: readonly DeployedGroup[],
+  subscriptionId: string,
+  send: (request: ArmRequest) => Answer,
+): void {
   const put = (path: string, apiVersion: string, body: JsonObject): void => {
-    const { status } = send({ method: "PUT", path, query: new URLSearchParams({ "api-version": apiVersion }), headers: {}, body });
+    const { status } = send({
+      method: "PUT",
+      path,
+      query: new URLSearchParams({ "api-version": apiVersion }),
+      headers: {},
+      body,
+    });
     invariant(status < 300, "what a deployment makes can be made", { path, status });
   };
   for (const { name, region: location, accounts, tags = {} } of groups) {

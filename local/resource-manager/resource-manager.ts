@@ -63,7 +63,9 @@ export interface ResourceManager {
   setQuota(region: string, family: string, cores: number): void;
   /** True: the size is not sold in the region (SkuNotAvailable, and a restriction in the list of skus). */
   setRestricted(region: string, size: string, restricted: boolean): void;
-  /** The running machine behind the id of a virtual machine: its disk files, and the NBD socket of its mobility service. */
+  /**
+   * The running machine behind the id of a virtual machine: its disk files, and the NBD socket of its mobility service.
+   */
   machineOf(id: string): Machine | undefined;
   /** Starts the machines that ran when the cloud ended. What does not come up is told by its resource. */
   resumeMachines(): Promise<void>;
@@ -83,13 +85,18 @@ export async function startResourceManager(options: ResourceManagerOptions): Pro
   const disks = await openDiskFiles(join(options.folder, "disks"));
   const { startMobility, logFolder } = options;
   const machines = createMachines({ folder: join(options.folder, "machines"), logFolder, startMobility });
-  const store = openStore(options.persistence === "memory" ? undefined : join(options.folder, "resources.sqlite"), namesOf(TYPES));
-  const server = await startArmServer({ port: options.port, tls: options.tls, isToken: (given) => given === token }).catch(
-    (error: unknown) => {
-      store.close();
-      throw error;
-    },
+  const store = openStore(
+    options.persistence === "memory" ? undefined : join(options.folder, "resources.sqlite"),
+    namesOf(TYPES),
   );
+  const server = await startArmServer({
+    port: options.port,
+    tls: options.tls,
+    isToken: (given) => given === token,
+  }).catch((error: unknown) => {
+    store.close();
+    throw error;
+  });
   const switches = createSwitches();
   const facts: CloudFacts = { url: server.url, regions: REGIONS, accounts: options.accounts, ...switches.facts };
   const past = createPast();
@@ -123,7 +130,8 @@ export async function startResourceManager(options: ResourceManagerOptions): Pro
   operations.startWork();
   server.open({
     answer: (request) => handle(request, engine),
-    download: (request, response, url) => download(request, response, url, { store, world: world(), disks, reachability }),
+    download: (request, response, url) =>
+      download(request, response, url, { store, world: world(), disks, reachability }),
   });
   return {
     url: server.url,
@@ -167,11 +175,13 @@ async function download(
   const reachable = record === undefined || reachability(record.location);
   if (reachable === "hangs") return;
   if (!reachable) return void response.destroy();
-  const refuse = (status: number, code: string): void => void response.writeHead(status, { "x-ms-error-code": code }).end();
+  const refuse = (status: number, code: string): void =>
+    void response.writeHead(status, { "x-ms-error-code": code }).end();
   if (record === undefined || !isGranted(accessOf(record.hidden), url.searchParams.get("sig") ?? "", world.nowMs)) {
     return refuse(403, "AuthenticationFailed");
   }
-  if ((request.method !== "GET" && request.method !== "HEAD") || url.searchParams.has("comp")) return refuse(501, "NotImplemented");
+  if ((request.method !== "GET" && request.method !== "HEAD") || url.searchParams.has("comp"))
+    return refuse(501, "NotImplemented");
   const createdMs = Date.parse(String(record.body.properties["timeCreated"]));
   await serveVhd(request, response, { path: disks.path(uniqueId), uniqueId, createdMs });
 }

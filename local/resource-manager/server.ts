@@ -81,7 +81,8 @@ async function answer(
   handlers: ArmHandlers | undefined,
   options: ArmServerOptions,
 ): Promise<void> {
-  if (handlers === undefined) return refuse(response, new ArmError(503, "ServerBusy", "The Resource Manager is starting."));
+  if (handlers === undefined)
+    return refuse(response, new ArmError(503, "ServerBusy", "The Resource Manager is starting."));
   // Clients that put an id behind a slash send two: Azure reads them as one.
   const url = new URL((request.url ?? "/").replace(/^\/+/, "/"), "http://localhost");
   if (url.pathname.startsWith("/disk-access/")) return handlers.download(request, response, url);
@@ -99,7 +100,8 @@ async function answer(
 
 function checkToken(request: IncomingMessage, isToken: (token: string) => boolean): void {
   const token = /^Bearer (.+)$/i.exec(request.headers.authorization ?? "")?.[1];
-  if (token === undefined) throw new ArmError(401, "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing.");
+  if (token === undefined)
+    throw new ArmError(401, "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing.");
   if (!isToken(token)) throw new ArmError(401, "InvalidAuthenticationToken", "The access token is invalid.");
 }
 
@@ -107,7 +109,13 @@ async function readRequest(request: IncomingMessage, url: URL): Promise<ArmReque
   const headers = Object.fromEntries(
     Object.entries(request.headers).map(([name, value]) => [name, Array.isArray(value) ? value.join() : value]),
   );
-  return { method: request.method ?? "GET", path: decoded(url.pathname), query: url.searchParams, headers, body: await readBody(request) };
+  return {
+    method: request.method ?? "GET",
+    path: decoded(url.pathname),
+    query: url.searchParams,
+    headers,
+    body: await readBody(request),
+  };
 }
 
 function decoded(path: string): string {
@@ -123,7 +131,8 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
   let lengthBytes = 0;
   for await (const piece of request as AsyncIterable<Buffer>) {
     lengthBytes += piece.length;
-    if (lengthBytes > ARM_BODY_MAX_BYTES) throw new ArmError(413, "RequestEntityTooLarge", "The request is longer than 4 MB.");
+    if (lengthBytes > ARM_BODY_MAX_BYTES)
+      throw new ArmError(413, "RequestEntityTooLarge", "The request is longer than 4 MB.");
     pieces.push(piece);
   }
   if (lengthBytes === 0) return undefined;

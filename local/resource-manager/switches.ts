@@ -18,7 +18,8 @@ export function createSwitches() {
     switches: {
       setReachable: (region: string, reachable: Reachability) => void gone.set(region, reachable),
       setQuota: (region: string, family: string, cores: number) => void quotas.set(place(region, family), cores),
-      setRestricted: (region: string, size: string, isRestricted: boolean) => turn(restricted, place(region, size), isRestricted),
+      setRestricted: (region: string, size: string, isRestricted: boolean) =>
+        turn(restricted, place(region, size), isRestricted),
     },
   };
 }

@@ -32,7 +32,12 @@ export async function startAttachedGuest(options: AttachedGuestOptions): Promise
   let earlierRecords = 0;
   const run = async (): Promise<void> => {
     while (!signal.aborted) {
-      const writer = startWriter({ guest, disks: sizes, seed: options.seed(), recordsPerSecond: options.recordsPerSecond });
+      const writer = startWriter({
+        guest,
+        disks: sizes,
+        seed: options.seed(),
+        recordsPerSecond: options.recordsPerSecond,
+      });
       const stop = (): void => void writer.stop().catch(() => undefined);
       signal.addEventListener("abort", stop, { once: true });
       const failure = await Promise.race([
@@ -45,7 +50,9 @@ export async function startAttachedGuest(options: AttachedGuestOptions): Promise
       signal.removeEventListener("abort", stop);
       guest.close();
       if (signal.aborted) return;
-      say(`The guest has lost its disks (${failure instanceof Error ? failure.message : String(failure)}); it attaches again.`);
+      say(
+        `The guest has lost its disks (${failure instanceof Error ? failure.message : String(failure)}); it attaches again.`,
+      );
       earlierRecords += guest.totals.requests;
       const again = await reattach(attach, signal);
       if (again === undefined) return;

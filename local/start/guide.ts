@@ -11,7 +11,10 @@ export interface GuideFacts {
   readonly writer: boolean;
 }
 
-/** Where everything listens and how to call it. Of the secrets only the function key is shown; it opens nothing but this cloud on this machine. */
+/**
+ * Where everything listens and how to call it. Of the secrets only the function key is shown; it opens nothing but this
+ * cloud on this machine.
+ */
 export function guideText({ cloud, mobility, itemId, diskIds, connectionFile, writer }: GuideFacts): string {
   const api = `${cloud.app.url}/api/replicationProtectedItems/${itemId}`;
   const key = cloud.secrets.functionKey;
@@ -20,7 +23,9 @@ export function guideText({ cloud, mobility, itemId, diskIds, connectionFile, wr
     ...(address.kind === "unix" ? [`nbd+unix:///${id}?socket=${address.path}`] : []),
     ...(tcpPort === undefined ? [] : [`nbd://127.0.0.1:${tcpPort}/${id}`]),
   ]);
-  const storage = cloud.storage.accounts.map(({ name, region, blobUrl, queueUrl }) => `${name} (${region})  ${blobUrl}  ${queueUrl}`);
+  const storage = cloud.storage.accounts.map(
+    ({ name, region, blobUrl, queueUrl }) => `${name} (${region})  ${blobUrl}  ${queueUrl}`,
+  );
   return [
     "",
     block("function app", [`${cloud.app.url}/api`, `function key ${key}`]),

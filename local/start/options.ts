@@ -35,7 +35,8 @@ export function parseStartOptions(parameters: readonly string[]): StartOptions {
   }
   const images = Array.isArray(values["disk"]) ? values["disk"].map(String) : [];
   const given = (name: keyof typeof FIXED_PORTS): unknown => values[PORT_OPTIONS[name].slice(2)];
-  const port = (name: Exclude<keyof typeof FIXED_PORTS, "nbd">): number => portOf(PORT_OPTIONS[name], given(name), FIXED_PORTS[name]);
+  const port = (name: Exclude<keyof typeof FIXED_PORTS, "nbd">): number =>
+    portOf(PORT_OPTIONS[name], given(name), FIXED_PORTS[name]);
   return {
     images,
     writer: images.length === 0 && values["no-writer"] !== true,

@@ -10,12 +10,16 @@ export interface OwnVm {
   readonly disks: readonly { readonly id: string; readonly path: string; readonly sizeBytes: number }[];
 }
 
-/** A VM of the user's own raw images. The same images in the same order are the same item at the next start. Errors: `disk-invalid` says which image and why. */
+/**
+ * A VM of the user's own raw images. The same images in the same order are the same item at the next start. Errors:
+ * `disk-invalid` says which image and why.
+ */
 export async function ownVm(images: readonly string[]): Promise<OwnVm> {
   const disks: { readonly id: string; readonly path: string; readonly sizeBytes: number }[] = [];
   for (const image of images) {
     const path = await realpath(image).catch(() => undefined);
-    if (path === undefined) throw invalid(image, "is not there", "Check the path. A raw image is made with: truncate -s 1G FILE");
+    if (path === undefined)
+      throw invalid(image, "is not there", "Check the path. A raw image is made with: truncate -s 1G FILE");
     if (disks.some((disk) => disk.path === path)) throw invalid(image, "was given twice", "Give each image once.");
     disks.push({ id: diskId(path, disks), path, sizeBytes: await imageSize(image, path) });
   }
@@ -39,7 +43,11 @@ async function imageSize(image: string, path: string): Promise<number> {
   try {
     await access(path, constants.R_OK | constants.W_OK);
   } catch {
-    throw invalid(image, "cannot be read and written", "Change its permissions: the service writes what the guest writes.");
+    throw invalid(
+      image,
+      "cannot be read and written",
+      "Change its permissions: the service writes what the guest writes.",
+    );
   }
   return facts.size;
 }

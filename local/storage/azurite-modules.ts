@@ -1,13 +1,17 @@
 /**
- * The parts of Azurite that the local cloud uses, with the few shapes it relies on. Azurite is CommonJS, ships no types and declares no public
- * modules: this is the one file that trusts its insides, and it does so for one version only. The casts of `local/storage/` stand here.
+ * The parts of Azurite that the local cloud uses, with the few shapes it relies on. Azurite is CommonJS, ships no types
+ * and declares no public modules: this is the one file that trusts its insides, and it does so for one version only.
+ * The casts of `local/storage/` stand here.
  */
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { createRequire } from "node:module";
 import type { Readable } from "node:stream";
 import { LeewardError } from "../../replication/errors.ts";
 
-/** The mends change private functions, so no other version may be used unseen: the contract tests in test/services/storage decide on an upgrade. */
+/**
+ * The mends change private functions, so no other version may be used unseen: the contract tests in
+ * test/services/storage decide on an upgrade.
+ */
 const AZURITE_VERSION = "3.37.0";
 
 /** Loads Azurite once; the first call takes about a second. Throws `internal` when another version is installed. */
@@ -81,7 +85,10 @@ interface LokiCollection {
   update(document: LokiDocument): LokiDocument;
 }
 
-/** A document of any collection, with the fields by which the mends know blobs; every other field is carried along unread. */
+/**
+ * A document of any collection, with the fields by which the mends know blobs; every other field is carried along
+ * unread.
+ */
 export interface LokiDocument {
   readonly $loki?: number;
   name?: string;
@@ -106,7 +113,10 @@ interface BlobProperties {
   accessTierChangeTime?: Date | string;
 }
 
-/** `start` and `end` are inclusive byte offsets in the blob; the content stands at `offset` of extent `id`. Azurite replaces ranges, it never edits one. */
+/**
+ * `start` and `end` are inclusive byte offsets in the blob; the content stands at `offset` of extent `id`. Azurite
+ * replaces ranges, it never edits one.
+ */
 export interface PageRange {
   readonly start: number;
   readonly end: number;
@@ -123,7 +133,13 @@ export interface RequestContext {
 
 export interface BlobMetadataStore extends LokiStore {
   readonly BLOBS_COLLECTION: string;
-  createSnapshot(context: RequestContext, account: string, container: string, blob: string, ...rest: readonly unknown[]): Promise<unknown>;
+  createSnapshot(
+    context: RequestContext,
+    account: string,
+    container: string,
+    blob: string,
+    ...rest: readonly unknown[]
+  ): Promise<unknown>;
   getPageRanges(
     context: RequestContext,
     account: string,
@@ -131,8 +147,20 @@ export interface BlobMetadataStore extends LokiStore {
     blob: string,
     snapshot: string | undefined,
   ): Promise<BlobPages>;
-  uploadPages(context: RequestContext, blob: LokiDocument, start: number, end: number, ...rest: readonly unknown[]): Promise<unknown>;
-  clearRange(context: RequestContext, blob: LokiDocument, start: number, end: number, ...rest: readonly unknown[]): Promise<unknown>;
+  uploadPages(
+    context: RequestContext,
+    blob: LokiDocument,
+    start: number,
+    end: number,
+    ...rest: readonly unknown[]
+  ): Promise<unknown>;
+  clearRange(
+    context: RequestContext,
+    blob: LokiDocument,
+    start: number,
+    end: number,
+    ...rest: readonly unknown[]
+  ): Promise<unknown>;
 }
 
 export interface BlobPages {
@@ -142,7 +170,12 @@ export interface BlobPages {
 
 export interface PageBlobHandler {
   readonly metadataStore: BlobMetadataStore;
-  create(contentLength: number, blobContentLengthBytes: number, options: unknown, context: RequestContext): Promise<unknown>;
+  create(
+    contentLength: number,
+    blobContentLengthBytes: number,
+    options: unknown,
+    context: RequestContext,
+  ): Promise<unknown>;
   resize(blobContentLengthBytes: number, options: unknown, context: RequestContext): Promise<unknown>;
   uploadPages(body: Readable, contentLengthBytes: number, options: unknown, context: RequestContext): Promise<unknown>;
   getPageRanges(options: { readonly snapshot?: string }, context: RequestContext): Promise<PageRangesAnswer>;
@@ -178,7 +211,10 @@ export interface Checksums {
 
 export type StorageService = "blob" | "queue";
 
-/** What Azurite has understood of a request by the time it answers; the operation is undefined when it was refused before it was recognised. */
+/**
+ * What Azurite has understood of a request by the time it answers; the operation is undefined when it was refused
+ * before it was recognised.
+ */
 export interface RequestFacts {
   readonly operation: string | undefined;
   /** The container or the queue. */
@@ -242,22 +278,32 @@ function load(): Azurite {
   telemetry.AzuriteTelemetryClient.init("", false, undefined);
   return {
     blobServer: (require("azurite/dist/src/blob/BlobServer") as Default<Azurite["blobServer"]>).default,
-    blobConfiguration: (require("azurite/dist/src/blob/BlobConfiguration") as Default<Azurite["blobConfiguration"]>).default,
+    blobConfiguration: (require("azurite/dist/src/blob/BlobConfiguration") as Default<Azurite["blobConfiguration"]>)
+      .default,
     queueServer: (require("azurite/dist/src/queue/QueueServer") as Default<Azurite["queueServer"]>).default,
-    queueConfiguration: (require("azurite/dist/src/queue/QueueConfiguration") as Default<Azurite["queueConfiguration"]>).default,
+    queueConfiguration: (require("azurite/dist/src/queue/QueueConfiguration") as Default<Azurite["queueConfiguration"]>)
+      .default,
     memoryChunkStore: (
-      require("azurite/dist/src/common/persistence/MemoryExtentStore") as { MemoryExtentChunkStore: Azurite["memoryChunkStore"] }
+      require("azurite/dist/src/common/persistence/MemoryExtentStore") as {
+        MemoryExtentChunkStore: Azurite["memoryChunkStore"];
+      }
     ).MemoryExtentChunkStore,
     blobMetadataStore: (
-      require("azurite/dist/src/blob/persistence/LokiBlobMetadataStore") as Default<{ prototype: Azurite["blobMetadataStore"] }>
+      require("azurite/dist/src/blob/persistence/LokiBlobMetadataStore") as Default<{
+        prototype: Azurite["blobMetadataStore"];
+      }>
     ).default.prototype,
-    pageBlobHandler: (require("azurite/dist/src/blob/handlers/PageBlobHandler") as Default<{ prototype: Azurite["pageBlobHandler"] }>)
-      .default.prototype,
+    pageBlobHandler: (
+      require("azurite/dist/src/blob/handlers/PageBlobHandler") as Default<{ prototype: Azurite["pageBlobHandler"] }>
+    ).default.prototype,
     checksums: require("azurite/dist/src/common/utils/utils") as Azurite["checksums"],
     storageError: (require("azurite/dist/src/blob/errors/StorageError") as Default<Azurite["storageError"]>).default,
-    blobOperations: (require("azurite/dist/src/blob/generated/artifacts/operation") as { Operation: Azurite["blobOperations"] }).Operation,
-    queueOperations: (require("azurite/dist/src/queue/generated/artifacts/operation") as { Operation: Azurite["queueOperations"] })
-      .Operation,
+    blobOperations: (
+      require("azurite/dist/src/blob/generated/artifacts/operation") as { Operation: Azurite["blobOperations"] }
+    ).Operation,
+    queueOperations: (
+      require("azurite/dist/src/queue/generated/artifacts/operation") as { Operation: Azurite["queueOperations"] }
+    ).Operation,
   };
 }
 

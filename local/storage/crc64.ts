@@ -1,6 +1,7 @@
 /**
- * The CRC64 of Azure Storage (CRC-64/NVME: polynomial 0xad93d23594c93659, reflected, initial and final value all ones), eight bytes a step. The state is kept as
- * two 32-bit halves, because BigInt is many times slower. Check value of "123456789": 8898790a86148bae in the byte order of the wire.
+ * The CRC64 of Azure Storage (CRC-64/NVME: polynomial 0xad93d23594c93659, reflected, initial and final value all ones),
+ * eight bytes a step. The state is kept as two 32-bit halves, because BigInt is many times slower. Check value of
+ * "123456789": 8898790a86148bae in the byte order of the wire.
  */
 export interface Crc64 {
   readonly high: number;

@@ -101,7 +101,9 @@ function createdBlob(store: LokiStore, account: string, facts: RequestFacts): Cr
 /** The blob itself, no snapshot of it. */
 export function findBlob(store: LokiStore, account: string, container: string, blob: string): LokiDocument | undefined {
   // Loki narrows by the first field.
-  const found = store.db.getCollection(BLOBS)?.findOne({ name: blob, snapshot: "", containerName: container, accountName: account });
+  const found = store.db
+    .getCollection(BLOBS)
+    ?.findOne({ name: blob, snapshot: "", containerName: container, accountName: account });
   return found ?? undefined;
 }
 

@@ -43,8 +43,8 @@ export interface RunningServer {
 const EXTENTS_WRITTEN_AT_ONCE = 50;
 
 /**
- * Starts the blob or the queue server of one account on the loopback address. `report` comes before the redo log is written: what a listener makes durable itself
- * is then never behind what a client can see. Throws `port-in-use`.
+ * Starts the blob or the queue server of one account on the loopback address. `report` comes before the redo log is
+ * written: what a listener makes durable itself is then never behind what a client can see. Throws `port-in-use`.
  */
 export async function startServer(
   azurite: Azurite,
@@ -54,13 +54,16 @@ export async function startServer(
   await mkdir(options.folder, { recursive: true });
   const server = buildServer(azurite, options);
   serveOnly(server, options.account, options.key);
-  const redo = options.persistence === "disk" && options.durable ? keepRedo(server, options.redoLogMinBytes) : undefined;
+  const redo =
+    options.persistence === "disk" && options.durable ? keepRedo(server, options.redoLogMinBytes) : undefined;
   const store = server.metadataStore;
   const throttled = new WeakSet<ServerResponse>();
   let buckets: Buckets | undefined;
   const gate = placeGate(server.httpServer, {
     beforeAnswer: (request, response) => {
-      report(describeOperation(azurite, { ...options, store, isThrottled: throttled.has(response) }, request, response));
+      report(
+        describeOperation(azurite, { ...options, store, isThrottled: throttled.has(response) }, request, response),
+      );
       redo?.flush();
     },
     answersItself: (request, response) => {
@@ -85,9 +88,14 @@ export async function startServer(
     const cause = gate.failure();
     if (cause === undefined) return;
     const facts = { account: options.account, service: options.service };
-    throw new LeewardError("internal", "Requests were cut off instead of answered, because a listener or the disk failed.", facts, {
-      cause,
-    });
+    throw new LeewardError(
+      "internal",
+      "Requests were cut off instead of answered, because a listener or the disk failed.",
+      facts,
+      {
+        cause,
+      },
+    );
   };
   const throttle = (wanted: PageBlobThrottle | undefined): void => {
     buckets = wanted === undefined ? undefined : createBuckets(wanted);
@@ -95,7 +103,10 @@ export async function startServer(
   return { url: `${server.getHttpServerAddress()}/${options.account}`, gate, throttle, close };
 }
 
-/** Refuses a port that is taken, before any file of the account is touched: the program that holds it may be using the same folder. */
+/**
+ * Refuses a port that is taken, before any file of the account is touched: the program that holds it may be using the
+ * same folder.
+ */
 export async function checkPort(options: Pick<ServerOptions, "service" | "account" | "port">): Promise<void> {
   if (options.port === 0) return;
   const probe = createServer();
@@ -111,9 +122,15 @@ export async function checkPort(options: Pick<ServerOptions, "service" | "accoun
 
 function buildServer(azurite: Azurite, options: ServerOptions): AzuriteServer {
   const memory = options.persistence === "memory";
-  const extents = { locationId: "default", locationPath: join(options.folder, "extents"), maxConcurrency: EXTENTS_WRITTEN_AT_ONCE };
+  const extents = {
+    locationId: "default",
+    locationPath: join(options.folder, "extents"),
+    maxConcurrency: EXTENTS_WRITTEN_AT_ONCE,
+  };
   const [configuration, serverClass] =
-    options.service === "blob" ? [azurite.blobConfiguration, azurite.blobServer] : [azurite.queueConfiguration, azurite.queueServer];
+    options.service === "blob"
+      ? [azurite.blobConfiguration, azurite.blobServer]
+      : [azurite.queueConfiguration, azurite.queueServer];
   return new serverClass(
     new configuration(
       "127.0.0.1",
@@ -139,7 +156,10 @@ function buildServer(azurite: Azurite, options: ServerOptions): AzuriteServer {
   );
 }
 
-/** Azurite takes its accounts from one process-wide variable; here each server knows its own account and refuses every other name. */
+/**
+ * Azurite takes its accounts from one process-wide variable; here each server knows its own account and refuses every
+ * other name.
+ */
 function serveOnly(server: AzuriteServer, account: string, key: string): void {
   const accounts = { [account]: { name: account, key1: Buffer.from(key, "base64") } };
   server.accountDataStore.refresh = () => {
@@ -148,8 +168,8 @@ function serveOnly(server: AzuriteServer, account: string, key: string): void {
 }
 
 /**
- * Both databases of a server, the extents first: a page may point only to an extent that is known. Azurite removes extents that nothing points to any more, so
- * it must be durable that nothing does before a file goes.
+ * Both databases of a server, the extents first: a page may point only to an extent that is known. Azurite removes
+ * extents that nothing points to any more, so it must be durable that nothing does before a file goes.
  */
 function keepRedo(server: AzuriteServer, redoLogMinBytes: number | undefined): RedoLog {
   const extents = keepRedoLog(server.extentMetadataStore, redoLogMinBytes);

@@ -11,8 +11,9 @@ import type { RunningServer } from "./server.ts";
 import type { PageBlobThrottle } from "./throttle.ts";
 
 /**
- * Starts one blob and one queue server per account, on the loopback address, each pair with its own folder and its own key: an account stands for a region and
- * can be taken away alone. Errors: `port-in-use` names the option, `configuration-invalid` the account.
+ * Starts one blob and one queue server per account, on the loopback address, each pair with its own folder and its own
+ * key: an account stands for a region and can be taken away alone. Errors: `port-in-use` names the option,
+ * `configuration-invalid` the account.
  */
 export async function startStorage(options: LocalStorageOptions): Promise<LocalStorage> {
   checkAccounts(options.accounts);
@@ -45,7 +46,8 @@ export async function startStorage(options: LocalStorageOptions): Promise<LocalS
   }
   const facts = running.map((account) => account.facts);
   const find = <T>(name: string, value: T | undefined): T => {
-    if (value === undefined) throw new LeewardError("internal", `There is no storage account ${name} here.`, { account: name });
+    if (value === undefined)
+      throw new LeewardError("internal", `There is no storage account ${name} here.`, { account: name });
     return value;
   };
   const started = (name: string): StartedAccount =>
@@ -88,14 +90,20 @@ interface LocalAccount {
 export interface LocalStorageOptions {
   /** One folder per account is made below it. */
   readonly folder: string;
-  /** With "disk", nothing that was answered is lost when the process is killed at any moment (loss of power is not covered). */
+  /**
+   * With "disk", nothing that was answered is lost when the process is killed at any moment (loss of power is not
+   * covered).
+   */
   readonly persistence: "disk" | "memory";
   readonly accounts: readonly LocalAccount[];
   /** The account key, base64. */
   readonly key: (account: string) => string;
   /** Mends to do without: only the contract tests use it, to show that each of them fails on unmended Azurite. */
   readonly leaveOut?: readonly (MendName | "durability")[];
-  /** How much a redo log grows at least before its database is rewritten; smaller than the default only to see it happen. */
+  /**
+   * How much a redo log grows at least before its database is rewritten; smaller than the default only to see it
+   * happen.
+   */
   readonly redoLogMinBytes?: number;
 }
 
@@ -113,8 +121,9 @@ export interface LocalStorage {
   /** Throws `internal` for a name that does not run here; so do the other methods that take a name. */
   account(name: string): RunningAccount;
   /**
-   * Calls `listener` synchronously for every operation, failed ones included, after it has taken effect and before its answer is sent. A listener that throws
-   * makes the connection be cut instead of answered, and `close` throws its error. The returned function ends it.
+   * Calls `listener` synchronously for every operation, failed ones included, after it has taken effect and before its
+   * answer is sent. A listener that throws makes the connection be cut instead of answered, and `close` throws its
+   * error. The returned function ends it.
    */
   observe(listener: (operation: StorageOperation) => void): () => void;
   /** Operations answered since the start, by Azurite's name of the operation. */
@@ -129,7 +138,10 @@ export interface LocalStorage {
    * takes them away. `{}` are Azure's. Refused requests count as the operation "Throttled".
    */
   throttlePageBlobs(account: string, throttle: PageBlobThrottle | undefined): void;
-  /** Lets requests under way finish, saves and stops. Throws, once everything is stopped, when an answer had to be withheld. */
+  /**
+   * Lets requests under way finish, saves and stops. Throws, once everything is stopped, when an answer had to be
+   * withheld.
+   */
   close(): Promise<void>;
 }
 
@@ -174,7 +186,14 @@ async function startAccount(
     `QueueEndpoint=${queue.url}`,
   ].join(";");
   return {
-    facts: { name: account.name, region: account.region, blobUrl: blob.url, queueUrl: queue.url, key, connectionString },
+    facts: {
+      name: account.name,
+      region: account.region,
+      blobUrl: blob.url,
+      queueUrl: queue.url,
+      key,
+      connectionString,
+    },
     blob,
     queue,
   };
@@ -184,7 +203,9 @@ function checkAccounts(accounts: readonly LocalAccount[]): void {
   const names = new Set<string>();
   for (const { name } of accounts) {
     if (!/^[a-z0-9]{3,24}$/.test(name) || names.has(name)) {
-      throw new LeewardError("configuration-invalid", `"${name}" is no storage account name, or stands there twice.`, { account: name });
+      throw new LeewardError("configuration-invalid", `"${name}" is no storage account name, or stands there twice.`, {
+        account: name,
+      });
     }
     names.add(name);
   }

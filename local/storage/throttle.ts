@@ -30,7 +30,8 @@ export interface Buckets {
 
 /** Throws `internal` for a bucket that no request could ever be taken from. */
 export function createBuckets(throttle: PageBlobThrottle): Buckets {
-  const { bytesPerSecond = AZURE_PAGE_BLOB_BYTES_PER_SECOND, requestsPerSecond = AZURE_PAGE_BLOB_REQUESTS_PER_SECOND } = throttle;
+  const { bytesPerSecond = AZURE_PAGE_BLOB_BYTES_PER_SECOND, requestsPerSecond = AZURE_PAGE_BLOB_REQUESTS_PER_SECOND } =
+    throttle;
   const { burstBytes = bytesPerSecond, burstRequests = requestsPerSecond, nowMs = Date.now } = throttle;
   invariant(burstBytes >= PUT_PAGE_MAX_BYTES && burstRequests >= 1, "a page blob takes at least one Put Page", {
     burstBytes,
@@ -47,7 +48,11 @@ export function createBuckets(throttle: PageBlobThrottle): Buckets {
       // A read may be longer than the bucket is deep: it empties a full one.
       const costBytes = Math.min(lengthBytes, burstBytes);
       const isTaken = bytes >= costBytes && requests >= 1;
-      levels.set(blob, { bytes: isTaken ? bytes - costBytes : bytes, requests: isTaken ? requests - 1 : requests, atMs: now });
+      levels.set(blob, {
+        bytes: isTaken ? bytes - costBytes : bytes,
+        requests: isTaken ? requests - 1 : requests,
+        atMs: now,
+      });
       return isTaken;
     },
   };

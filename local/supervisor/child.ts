@@ -19,7 +19,10 @@ export interface ChildOptions {
   readonly signal?: AbortSignal;
 }
 
-/** A program of its own that the supervisor started. It stops on `{ kind: "stop" }` and exits when the channel closes, so none outlives the supervisor. */
+/**
+ * A program of its own that the supervisor started. It stops on `{ kind: "stop" }` and exits when the channel closes,
+ * so none outlives the supervisor.
+ */
 export interface Child {
   readonly pid: number;
   /** What the child said with its `{ kind: "ready" }`. */
@@ -34,7 +37,10 @@ export interface Child {
   kill(): Promise<void>;
 }
 
-/** Starts a program in a process group of its own (so that Ctrl-C reaches the supervisor alone) and waits until it is ready. */
+/**
+ * Starts a program in a process group of its own (so that Ctrl-C reaches the supervisor alone) and waits until it is
+ * ready.
+ */
 export async function startChild(options: ChildOptions): Promise<Child> {
   if (!existsSync(options.script)) {
     throw new LeewardError(
@@ -107,11 +113,16 @@ function firstWord(child: ChildProcess, options: ChildOptions): Promise<Readonly
     const fail = (message: string): void => {
       reject(new LeewardError("configuration-invalid", message, {}, { hint: `Its log is ${options.logFile}` }));
     };
-    const timer = setTimeout(() => fail(`The ${options.name} did not become ready within ${CHILD_READY_MS / 1000} s.`), CHILD_READY_MS);
+    const timer = setTimeout(
+      () => fail(`The ${options.name} did not become ready within ${CHILD_READY_MS / 1000} s.`),
+      CHILD_READY_MS,
+    );
     child.once("error", (error) => fail(`The ${options.name} could not be started: ${error.message}`));
     child.once("exit", (code, signal) => {
       clearTimeout(timer);
-      fail(`The ${options.name} ended (${signal ?? `exit code ${code}`}) before it was ready.${lastWords(options.logFile)}`);
+      fail(
+        `The ${options.name} ended (${signal ?? `exit code ${code}`}) before it was ready.${lastWords(options.logFile)}`,
+      );
     });
     child.on("message", (message) => {
       const word = message as Readonly<Record<string, unknown>>;
@@ -131,5 +142,7 @@ function lastWords(logFile: string): string {
 /** Only what a program needs to run at all: the settings of whoever started the supervisor are not the child's. */
 function inherited(): Record<string, string> {
   const names = ["PATH", "HOME", "TMPDIR", "TZ", "LANG", "SystemRoot", "TEMP"];
-  return Object.fromEntries(names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
+  return Object.fromEntries(
+    names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+  );
 }

@@ -12,7 +12,10 @@ import { StartedParts } from "./parts.ts";
 import { checkPorts, type CloudPorts } from "./ports.ts";
 import { cloudSecrets, type CloudSecrets } from "./secrets.ts";
 
-/** The two storage accounts: the cache stands in the source region, everything that must survive it in the target region. */
+/**
+ * The two storage accounts: the cache stands in the source region, everything that must survive it in the target
+ * region.
+ */
 export const CACHE_ACCOUNT = "leewardcachewe";
 export const TARGET_ACCOUNT = "leewardtargetne";
 /** The subscription that the local Resource Manager knows, and the groups that a deployment would have made in it. */
@@ -44,7 +47,10 @@ export interface CloudOptions {
   readonly signal?: AbortSignal;
 }
 
-/** The embedded cloud: storage of two regions, events and Resource Manager in this process, the function app and the mobility services as children. */
+/**
+ * The embedded cloud: storage of two regions, events and Resource Manager in this process, the function app and the
+ * mobility services as children.
+ */
 export interface Cloud {
   readonly storage: LocalStorage;
   readonly resourceManager: ResourceManager;
@@ -54,7 +60,10 @@ export interface Cloud {
   readonly logFolder: string;
   /** Starts the mobility service of one VM; the cloud stops it. */
   startMobility(options: Omit<MobilityOptions, "apiUrl" | "logFolder" | "say" | "signal">): Promise<MobilityService>;
-  /** Stops mobility services, then the app, then the services, within ten seconds. Whoever writes to the VM stops before. */
+  /**
+   * Stops mobility services, then the app, then the services, within ten seconds. Whoever writes to the VM stops
+   * before.
+   */
   stop(): Promise<void>;
   /** Kills every child at once and waits for nothing. */
   kill(): void;
@@ -86,7 +95,8 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     parts.add({ stop: () => resourceManager.close(), kill: () => {} });
     signal?.throwIfAborted();
     const durableFolder = join(options.folder, "durable");
-    // Orchestrations outlive a kill of the app, which is a process of its own, as the storage does; with persistence "memory" both end with the cloud.
+    // Orchestrations outlive a kill of the app, which is a process of its own, as the storage does; with persistence
+    // "memory" both end with the cloud.
     if (options.persistence === "memory") await rm(durableFolder, { recursive: true, force: true });
     const app = await startFunctionApp({
       storage,
@@ -161,7 +171,12 @@ function derivedKey(service: string, { masterKey }: CloudSecrets): string {
   return createHash("sha256").update(`${service}\n${masterKey}`).digest("base64url");
 }
 
-function startManagement(options: CloudOptions, storage: LocalStorage, secrets: CloudSecrets, logFolder: string): Promise<ResourceManager> {
+function startManagement(
+  options: CloudOptions,
+  storage: LocalStorage,
+  secrets: CloudSecrets,
+  logFolder: string,
+): Promise<ResourceManager> {
   return startResourceManager({
     folder: join(options.folder, "resource-manager"),
     logFolder,
@@ -178,7 +193,9 @@ function startManagement(options: CloudOptions, storage: LocalStorage, secrets: 
   });
 }
 
-/** The one subscription that a deployment makes: what is created in the cache becomes a message in the target region. */
+/**
+ * The one subscription that a deployment makes: what is created in the cache becomes a message in the target region.
+ */
 function startEvents(options: CloudOptions, storage: LocalStorage) {
   return startEventGrid({
     folder: join(options.folder, "events"),

@@ -4,7 +4,10 @@ import { EXIT_INTERRUPTED, Interrupted } from "./interrupt.ts";
 /** The exit code of a command that could not do its work for a reason that its user can mend. */
 const EXIT_REFUSED = 2;
 
-/** Runs a command to its end: the exit code it returns (0 without one), or 2 with message and hint for an error that names what to do. */
+/**
+ * Runs a command to its end: the exit code it returns (0 without one), or 2 with message and hint for an error that
+ * names what to do.
+ */
 export async function exitWith(command: () => Promise<number | undefined | void>): Promise<never> {
   try {
     process.exit((await command()) ?? 0);
@@ -20,7 +23,8 @@ export async function exitWith(command: () => Promise<number | undefined | void>
 
 function describe(error: unknown): string {
   if (error instanceof LeewardError && error.code !== "internal") return `${error.message}\n  ${error.hint}`;
-  if (error instanceof LeewardError) return `${error.stack ?? error.message}\n  ${error.hint}\n  ${JSON.stringify(error.facts)}`;
+  if (error instanceof LeewardError)
+    return `${error.stack ?? error.message}\n  ${error.hint}\n  ${JSON.stringify(error.facts)}`;
   if (error instanceof Error) return error.stack ?? error.message;
   return String(error);
 }

@@ -54,7 +54,13 @@ export async function startFunctionApp(options: FunctionAppOptions): Promise<Fun
   const url = `http://127.0.0.1:${port}`;
   const logFile = join(options.logFolder, "app.jsonl");
   const { say, signal } = options;
-  const kept = await keepChild({ name: NAME, logFile, say, signal, start: (how) => startHost({ ...options, ...how }, port, logFile) });
+  const kept = await keepChild({
+    name: NAME,
+    logFile,
+    say,
+    signal,
+    start: (how) => startHost({ ...options, ...how }, port, logFile),
+  });
   return {
     url,
     get running() {
@@ -70,8 +76,11 @@ export async function startFunctionApp(options: FunctionAppOptions): Promise<Fun
     restart: () => kept.start(),
     stop: () => kept.stop(),
     invocations: async () => {
-      const answer = await fetch(`${url}/admin/host/invocations`, { headers: { "x-functions-key": options.secrets.masterKey } });
-      if (!answer.ok) throw new LeewardError("internal", `The host refused to count its invocations (${answer.status}).`);
+      const answer = await fetch(`${url}/admin/host/invocations`, {
+        headers: { "x-functions-key": options.secrets.masterKey },
+      });
+      if (!answer.ok)
+        throw new LeewardError("internal", `The host refused to count its invocations (${answer.status}).`);
       return (await answer.json()) as Readonly<Record<string, unknown>>;
     },
   };

@@ -4,7 +4,9 @@ export interface Interrupt {
   readonly signal: AbortSignal;
   /** What the second one kills before it ends this process. */
   killWith(kill: () => void): void;
-  /** The work's result; rejects as soon as the user interrupts. The work should end by itself then, on the same signal. */
+  /**
+   * The work's result; rejects as soon as the user interrupts. The work should end by itself then, on the same signal.
+   */
   race<Result>(work: Promise<Result>): Promise<Result>;
   /** From now on signals do what they always do. */
   end(): void;

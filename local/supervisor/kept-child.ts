@@ -84,7 +84,8 @@ export async function keepChild(options: KeptChildOptions): Promise<KeptChild> {
     stop: () => end(() => child.stop()),
     kill: () => end(() => child.kill()),
     start: async () => {
-      if (state === "running" || state === "restarting") throw new LeewardError("internal", `The ${options.name} runs already.`);
+      if (state === "running" || state === "restarting")
+        throw new LeewardError("internal", `The ${options.name} runs already.`);
       ending = new AbortController();
       child = await options.start({ afterDeath: false, signal: endOf(ending) });
       keep();

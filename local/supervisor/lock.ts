@@ -3,7 +3,10 @@ import { join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
 import { FOLDER_LOCK_TRIES } from "../limits.ts";
 
-/** Holds a state folder for this process, so that no two clouds write to it. Returns what gives it back. A holder that is gone does not count. */
+/**
+ * Holds a state folder for this process, so that no two clouds write to it. Returns what gives it back. A holder that
+ * is gone does not count.
+ */
 export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const path = join(folder, "lock");

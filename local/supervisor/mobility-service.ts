@@ -12,7 +12,8 @@ export async function startMobility(options: MobilityOptions): Promise<MobilityS
   await mkdir(stateFolder, { recursive: true, mode: 0o700 });
   const configuration = mobilityConfigurationFile(options.folder);
   const socketPath = join(options.folder, "nbd.sock");
-  const { itemId, apiUrl, registrationToken, disks, epochMaxAgeMs, heartbeatMs, appConsistencyScript, freezeMaxMs } = options;
+  const { itemId, apiUrl, registrationToken, disks, epochMaxAgeMs, heartbeatMs, appConsistencyScript, freezeMaxMs } =
+    options;
   const machineId = options.machineId ?? `local-${itemId}`;
   const nbd = { socketPath, ...(options.nbdPort === undefined ? {} : { port: options.nbdPort }) };
   const settings = {
@@ -32,7 +33,13 @@ export async function startMobility(options: MobilityOptions): Promise<MobilityS
   await writeFile(configuration, `${text}\n`, { mode: 0o600 });
   const name = `mobility service of ${itemId}`;
   const logFile = join(options.logFolder, `mobility-${itemId}.jsonl`);
-  const program = { name, script: mobilityProgram(), parameters: ["--config", configuration], environment: {}, logFile };
+  const program = {
+    name,
+    script: mobilityProgram(),
+    parameters: ["--config", configuration],
+    environment: {},
+    logFile,
+  };
   const kept = await keepChild({
     name,
     logFile,

@@ -33,15 +33,25 @@ export interface OperatorApi {
   points(itemId: string): Promise<readonly RecoveryPoint[]>;
 }
 
-/** The API of the function app at `url` (without `/api`). Errors: `store-unavailable` when the app does not answer; else the app's own words. */
+/**
+ * The API of the function app at `url` (without `/api`). Errors: `store-unavailable` when the app does not answer; else
+ * the app's own words.
+ */
 export function operatorApi(url: string, functionKey: string): OperatorApi {
-  const call = async <Answer>(method: string, path: string, schema: z.ZodType<Answer>, body?: object): Promise<Answer> => {
+  const call = async <Answer>(
+    method: string,
+    path: string,
+    schema: z.ZodType<Answer>,
+    body?: object,
+  ): Promise<Answer> => {
     const answer = await ask(`${url}/api/replicationProtectedItems/${path}`, functionKey, method, body);
     return schema.parse(answer);
   };
   return {
-    protect: async (itemId, disks, policy) => (await call("PUT", itemId, PROTECTED, { disks, policy })).registrationToken,
-    newRegistrationToken: async (itemId) => (await call("POST", `${itemId}/registrationToken`, TOKEN)).registrationToken,
+    protect: async (itemId, disks, policy) =>
+      (await call("PUT", itemId, PROTECTED, { disks, policy })).registrationToken,
+    newRegistrationToken: async (itemId) =>
+      (await call("POST", `${itemId}/registrationToken`, TOKEN)).registrationToken,
     item: async (itemId) => {
       const item = await call("GET", itemId, ITEM);
       return {
@@ -77,7 +87,12 @@ const ITEM = z.object({
 });
 const POINTS = z.object({
   value: z.array(
-    z.object({ name: z.string(), sourceTime: z.string(), recoveryPointTime: z.string(), position: z.object({ epoch: z.number() }) }),
+    z.object({
+      name: z.string(),
+      sourceTime: z.string(),
+      recoveryPointTime: z.string(),
+      position: z.object({ epoch: z.number() }),
+    }),
   ),
 });
 const REFUSAL = z.object({ error: z.object({ code: z.string(), message: z.string(), hint: z.string() }) });
@@ -87,7 +102,10 @@ async function ask(url: string, functionKey: string, method: string, body: objec
   try {
     answer = await fetch(url, {
       method,
-      headers: { "x-functions-key": functionKey, ...(body === undefined ? {} : { "content-type": "application/json" }) },
+      headers: {
+        "x-functions-key": functionKey,
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+      },
       signal: AbortSignal.timeout(OPERATOR_REQUEST_MS),
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
@@ -106,6 +124,13 @@ async function ask(url: string, functionKey: string, method: string, body: objec
   const value: unknown = text === "" ? undefined : JSON.parse(text);
   if (answer.ok) return value;
   const refusal = REFUSAL.safeParse(value);
-  const { message, hint } = refusal.success ? refusal.data.error : { message: text, hint: "See the log of the function app." };
-  throw new LeewardError("invalid-request", `${method} ${url} was answered with ${answer.status}: ${message}`, {}, { hint });
+  const { message, hint } = refusal.success
+    ? refusal.data.error
+    : { message: text, hint: "See the log of the function app." };
+  throw new LeewardError(
+    "invalid-request",
+    `${method} ${url} was answered with ${answer.status}: ${message}`,
+    {},
+    { hint },
+  );
 }

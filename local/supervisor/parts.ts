@@ -17,7 +17,10 @@ export class StartedParts {
     this.#parts.push(part);
   }
 
-  /** Stops the parts one after the other, the last one first; what still runs after ten seconds is killed. Stopping twice is harmless. */
+  /**
+   * Stops the parts one after the other, the last one first; what still runs after ten seconds is killed. Stopping
+   * twice is harmless.
+   */
   async stop(): Promise<void> {
     const parts = this.#parts.splice(0).toReversed();
     this.#stopping = [...this.#stopping, ...parts];

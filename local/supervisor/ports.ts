@@ -14,7 +14,10 @@ export interface CloudPorts {
   readonly nbd: number | undefined;
 }
 
-/** What `npm start` uses: Azure's local tools have the same numbers, and stored addresses stay right from one start to the next. */
+/**
+ * What `npm start` uses: Azure's local tools have the same numbers, and stored addresses stay right from one start to
+ * the next.
+ */
 export const FIXED_PORTS = {
   app: 7071,
   cacheBlob: 10000,
@@ -23,7 +26,8 @@ export const FIXED_PORTS = {
   targetQueue: 10011,
   resourceManager: 10020,
   eventTopic: 10030,
-  // Whoever can connect holds the raw disks: without being asked there is the unix socket only, which is its user's own.
+  // Whoever can connect holds the raw disks: without being asked there is the unix socket only, which is its user's
+  // own.
   nbd: undefined,
 } as const;
 export const FREE_PORTS: CloudPorts = {

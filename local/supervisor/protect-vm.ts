@@ -15,13 +15,18 @@ export interface VmProtection {
   readonly nbdPort: number | undefined;
 }
 
-/** Protects the VM as an operator does, then starts its mobility service. Doing it again with the same disks goes on where it stood. */
+/**
+ * Protects the VM as an operator does, then starts its mobility service. Doing it again with the same disks goes on
+ * where it stood.
+ */
 export async function protectVm(cloud: Cloud, vm: VmProtection): Promise<MobilityService> {
   const api = operatorApi(cloud.app.url, cloud.secrets.functionKey);
   const policy = { crashConsistentFrequencyInMinutes: vm.crashConsistentFrequencyInMinutes };
   const disks = vm.disks.map(({ id, sizeBytes }) => ({ id, sizeBytes }));
   const registrationToken =
-    (await api.protect(vm.itemId, disks, policy)) ?? (await earlierToken(vm.folder)) ?? (await api.newRegistrationToken(vm.itemId));
+    (await api.protect(vm.itemId, disks, policy)) ??
+    (await earlierToken(vm.folder)) ??
+    (await api.newRegistrationToken(vm.itemId));
   return cloud.startMobility({
     itemId: vm.itemId,
     registrationToken,
@@ -33,7 +38,9 @@ export async function protectVm(cloud: Cloud, vm: VmProtection): Promise<Mobilit
   });
 }
 
-/** The token of an earlier start: used up, or still good when that start broke off before the service could register. */
+/**
+ * The token of an earlier start: used up, or still good when that start broke off before the service could register.
+ */
 async function earlierToken(folder: string): Promise<string | undefined> {
   const text = await readFile(mobilityConfigurationFile(folder), "utf8").catch(() => undefined);
   if (text === undefined) return undefined;

@@ -1,6 +1,8 @@
 import { CHILD_RESTART_FIRST_MS, CHILD_RESTARTS_MAX, CHILD_SETTLED_MS } from "../limits.ts";
 
-type AfterDeath = { readonly kind: "restart"; readonly pauseMs: number; readonly deaths: number } | { readonly kind: "stay-down" };
+type AfterDeath =
+  | { readonly kind: "restart"; readonly pauseMs: number; readonly deaths: number }
+  | { readonly kind: "stay-down" };
 
 /**
  * What follows when a child has died by itself after `ranMs`, and before that `deaths` times in a row: another start

@@ -44,7 +44,11 @@ function parse(path: string, text: string, accounts: readonly string[]): CloudSe
     throw damaged;
   }
   const secrets = value as Partial<CloudSecrets> | null;
-  const keys = [secrets?.functionKey, secrets?.masterKey, ...accounts.map((account) => secrets?.accountKeys?.[account])];
+  const keys = [
+    secrets?.functionKey,
+    secrets?.masterKey,
+    ...accounts.map((account) => secrets?.accountKeys?.[account]),
+  ];
   if (!keys.every((key) => typeof key === "string" && key.length > 0)) throw damaged;
   return value as CloudSecrets;
 }

@@ -25,7 +25,10 @@ import type { Pace } from "../system/pace.ts";
 import { startSeeding } from "./seeding.ts";
 import type { Seeding } from "./seeding.ts";
 
-/** Everything between a request of the guest and a sealed delta: volumes, journal, dirty map, epochs, seeding. Needs no network. */
+/**
+ * Everything between a request of the guest and a sealed delta: volumes, journal, dirty map, epochs, seeding. Needs no
+ * network.
+ */
 export interface Capture {
   /** By disk number. */
   readonly volumes: readonly NbdDisk[];
@@ -36,8 +39,9 @@ export interface Capture {
   readonly map: DirtyMap;
   readonly churn: Churn;
   /**
-   * Ends the stream of the state folder and begins the one of this start position, with initial replication of all disks, while the guest goes on. Does nothing
-   * when it is the open one. Rejects when it cannot be made durable now: the old stream goes on then, and the call may be made again.
+   * Ends the stream of the state folder and begins the one of this start position, with initial replication of all
+   * disks, while the guest goes on. Does nothing when it is the open one. Rejects when it cannot be made durable now:
+   * the old stream goes on then, and the call may be made again.
    */
   beginStream(start: Position): Promise<void>;
   /** Requests that still wait are answered with an error. */
@@ -146,7 +150,12 @@ function connect(options: CaptureOptions, images: readonly Image[], locks: reado
   });
   const parts = { ...options, journal, log, sealer, map, activity, state, images };
   const spooledBytes = (): number => options.spool().bytes;
-  const recorder: Recorder = openRecorder({ ...parts, seeding: () => seeding, spooledBytes, changed: options.modeChanged });
+  const recorder: Recorder = openRecorder({
+    ...parts,
+    seeding: () => seeding,
+    spooledBytes,
+    changed: options.modeChanged,
+  });
   const seeding: Seeding = startSeeding({ ...parts, locks, recorder, pace: options.seedPace });
   return { journal, log, sealer, recorder, seeding };
 }
@@ -155,7 +164,10 @@ async function syncAll(images: readonly Image[]): Promise<void> {
   for (const image of images) await image.sync();
 }
 
-/** After the log has ended the images have everything that it holds, durably: what is sealed then cannot be ahead of them. */
+/**
+ * After the log has ended the images have everything that it holds, durably: what is sealed then cannot be ahead of
+ * them.
+ */
 async function syncJournal(journal: Journal, recorder: Recorder): Promise<void> {
   if (recorder.mode.kind === "tracking") return;
   try {
@@ -165,7 +177,10 @@ async function syncJournal(journal: Journal, recorder: Recorder): Promise<void> 
   }
 }
 
-/** Goes on with what the map holds. A pass whose end is in the log is over, though the process died before the map learned of it. */
+/**
+ * Goes on with what the map holds. A pass whose end is in the log is over, though the process died before the map
+ * learned of it.
+ */
 function beginSeeding({ activity, recovered, state }: OpenedState, seeding: Seeding): void {
   const { seed, seedFresh } = state.current;
   if (activity.mode.kind === "tracking") seeding.interrupt();

@@ -57,7 +57,10 @@ export interface OpenStateOptions {
   readonly activity?: { readonly regionBytes: number; readonly maxRegions: number };
 }
 
-/** Brings images, journal, dirty map and spool to one consistent state after whatever happened, before the first client is served. */
+/**
+ * Brings images, journal, dirty map and spool to one consistent state after whatever happened, before the first client
+ * is served.
+ */
 export async function openState(options: OpenStateOptions): Promise<OpenedState> {
   const { files, folder, bootId } = options;
   const disks = options.disks.map((disk) => disk.description);
@@ -88,8 +91,10 @@ export async function openState(options: OpenStateOptions): Promise<OpenedState>
 
   const machineCrashed = known.bootId !== bootId && !known.clean;
   if (recovered.damaged || known.isMarkingAll === true) map.markAll();
-  // After a crash of the whole machine images and journal may each lack what the other has, but only where the activity log says (rule 1).
-  else if (machineCrashed) for (const region of activity.regions()) map.mark(region.disk, region.offsetBytes, region.lengthBytes);
+  // After a crash of the whole machine images and journal may each lack what the other has, but only where the activity
+  // log says (rule 1).
+  else if (machineCrashed)
+    for (const region of activity.regions()) map.mark(region.disk, region.offsetBytes, region.lengthBytes);
   await map.sync();
   const seededAgain = reasonOf({
     damaged: recovered.damaged,
@@ -99,7 +104,8 @@ export async function openState(options: OpenStateOptions): Promise<OpenedState>
   });
   const { seed } = recovered;
   const again = {
-    // The end of a pass in a segment that is not sealed yet: that pass is over, and what is read again belongs to another one.
+    // The end of a pass in a segment that is not sealed yet: that pass is over, and what is read again belongs to
+    // another one.
     seed: seed.done ? { pass: seed.pass + 1, done: false } : { pass: known.seed.pass, done: known.seed.done },
     seedFresh: false,
     resynchronizationReason: seededAgain,
@@ -107,7 +113,11 @@ export async function openState(options: OpenStateOptions): Promise<OpenedState>
   // Those that go now may come back after a crash of the machine: the images have them, and newer ones.
   const imagesSegment = Math.max(known.imagesSegment ?? 0, ...recovered.sealed);
   const started = { bootId, clean: false, isMarkingAll: false, imagesSegment };
-  const state = openStateFile(files, folder.state, { ...known, ...started, ...(seededAgain === undefined ? {} : again) });
+  const state = openStateFile(files, folder.state, {
+    ...known,
+    ...started,
+    ...(seededAgain === undefined ? {} : again),
+  });
   const spool = openSpool(files, folder.spool, known.uploaded, known.sealed);
   return { state, recovered, spool, map, activity, seededAgain };
 }

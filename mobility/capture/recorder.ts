@@ -19,13 +19,17 @@ import type { WriteLog } from "./write-log.ts";
 export type RangeRecord = Omit<JournalRecord, "sequence" | "timeMs">;
 
 /**
- * What a change of a disk goes through before its image is touched: a record in the write log, or, when there is no room for a log, a mark in the dirty map.
- * The back-pressure ladder stands here: the guest waits for the local disk, never for the network.
+ * What a change of a disk goes through before its image is touched: a record in the write log, or, when there is no
+ * room for a log, a mark in the dirty map. The back-pressure ladder stands here: the guest waits for the local disk,
+ * never for the network.
  */
 export interface Recorder {
   readonly mode: CaptureMode;
   readonly failure: LeewardError | undefined;
-  /** True when the image may be touched now. False when that has to wait for `ready`: then nothing was recorded. Throws `capture-failed`. */
+  /**
+   * True when the image may be touched now. False when that has to wait for `ready`: then nothing was recorded. Throws
+   * `capture-failed`.
+   */
   record(record: RangeRecord, data: Buffer): boolean;
   /** Done when it is worth trying again. */
   ready(record: RangeRecord): Promise<void>;
@@ -40,14 +44,16 @@ export interface Recorder {
   /** Reads everything again, as the operator or damage demands. A request that was obeyed is not obeyed again. */
   resynchronize(reason: ResynchronizationReason, requestId: string | undefined): Promise<void>;
   /**
-   * Ends the stream of the state folder and begins this one with a pass over everything, while the guest goes on: see docs/capture.md, "Another stream". Does
-   * nothing when it is the open one. Rejects when that cannot be made durable: then the old stream goes on, and the same call may be made again. Whatever dies
-   * meanwhile, a start finds the old stream whole or the new one begun.
+   * Ends the stream of the state folder and begins this one with a pass over everything, while the guest goes on: see
+   * docs/capture.md, "Another stream". Does nothing when it is the open one. Rejects when that cannot be made durable:
+   * then the old stream goes on, and the same call may be made again. Whatever dies meanwhile, a start finds the old
+   * stream whole or the new one begun.
    */
   beginStream(start: Position): Promise<void>;
   /**
-   * A closed segment finds no room to be sealed. True when the dirty map names durably all that it holds and the state file passes it over: then it may go.
-   * False while deltas wait for the network: sending them makes the room, and the state that the segment leads to is worth having.
+   * A closed segment finds no room to be sealed. True when the dirty map names durably all that it holds and the state
+   * file passes it over: then it may go. False while deltas wait for the network: sending them makes the room, and the
+   * state that the segment leads to is worth having.
    */
   giveUp(segment: ClosedSegment): Promise<boolean>;
   /** Waiters are answered; nothing more is taken. */
@@ -118,7 +124,8 @@ class LadderRecorder implements Recorder {
   record(record: RangeRecord, data: Buffer): boolean {
     const { activity, log, map } = this.#options;
     if (log.failure !== undefined) throw log.failure;
-    if (this.#state === "changing" || !activity.touch(record.disk, record.offsetBytes, record.lengthBytes)) return false;
+    if (this.#state === "changing" || !activity.touch(record.disk, record.offsetBytes, record.lengthBytes))
+      return false;
     if (this.#state === "tracking") {
       this.#must(() => map.mark(record.disk, record.offsetBytes, record.lengthBytes));
       return true;
@@ -186,8 +193,8 @@ class LadderRecorder implements Recorder {
     return this.#exclusive(async () => {
       const { state, map, seeding } = this.#options;
       if (requestId !== undefined && state.current.resynchronizationId === requestId) return;
-      // First the flag, then the marks, then the request: whatever a kill leaves of these is done again, and no delta passes for a whole one. Should the flag
-      // not become durable, the pass that runs goes on as if nobody had asked.
+      // First the flag, then the marks, then the request: whatever a kill leaves of these is done again, and no delta
+      // passes for a whole one. Should the flag not become durable, the pass that runs goes on as if nobody had asked.
       const pass = state.current.seed.pass + 1;
       const seed = { pass, done: false };
       await state.change({ seed, seedFresh: false, isMarkingAll: true, resynchronizationReason: reason });
@@ -195,7 +202,10 @@ class LadderRecorder implements Recorder {
       this.#must(() => map.markAll());
       await this.#mustLater(() => map.sync());
       try {
-        await state.change({ isMarkingAll: false, ...(requestId === undefined ? {} : { resynchronizationId: requestId }) });
+        await state.change({
+          isMarkingAll: false,
+          ...(requestId === undefined ? {} : { resynchronizationId: requestId }),
+        });
       } finally {
         // The pass has to end, whether the request is known to have been obeyed or comes again.
         if (this.#mode.kind === "logging") seeding().begin(pass, false);
@@ -212,7 +222,8 @@ class LadderRecorder implements Recorder {
   async giveUp({ number, lastSequence }: ClosedSegment): Promise<boolean> {
     const { files, journal, map, spooledBytes, state } = this.#options;
     if (spooledBytes() > 0 || this.failure !== undefined || this.#stopping.signal.aborted) return false;
-    // Only without a log the images are known to hold, on the medium, all that was recorded: nothing of the segment has to be redone.
+    // Only without a log the images are known to hold, on the medium, all that was recorded: nothing of the segment has
+    // to be redone.
     await this.track("disk-full");
     return this.#exclusive(async () => {
       if (this.#mode.kind !== "tracking" || this.failure !== undefined) return false;
@@ -226,8 +237,9 @@ class LadderRecorder implements Recorder {
         if (readTo !== lastSequence) map.markAll();
       });
       await this.#mustLater(() => map.sync());
-      // What stands behind it may be sealed before there is a log again, and lacks all that it held: only a pass that begins later ends the gap. A new one in
-      // any case: segments behind it may hold the end of the pass that runs, which read what is gone now.
+      // What stands behind it may be sealed before there is a log again, and lacks all that it held: only a pass that
+      // begins later ends the gap. A new one in any case: segments behind it may hold the end of the pass that runs,
+      // which read what is gone now.
       const seed = { pass: state.current.seed.pass + 1, done: false };
       const gap = { seed, seedFresh: false, resynchronizationReason: this.#mode.reason };
       await state.change({ sealedSegment: number, sealedSequence: lastSequence, ...gap });
@@ -270,7 +282,9 @@ class LadderRecorder implements Recorder {
         return false;
       }
     };
-    await this.#mustLater(() => this.#options.activity.heat(record.disk, record.offsetBytes, record.lengthBytes, settle));
+    await this.#mustLater(() =>
+      this.#options.activity.heat(record.disk, record.offsetBytes, record.lengthBytes, settle),
+    );
     if (this.#state === "changing") await this.#news.promise;
   }
 
@@ -282,8 +296,9 @@ class LadderRecorder implements Recorder {
   }
 
   /**
-   * The order is the proof: the log is closed and the images are put on the medium, so no record has to be redone; then the activity log says durably that
-   * there is no log and which records are never redone; only then an image may change without a record.
+   * The order is the proof: the log is closed and the images are put on the medium, so no record has to be redone; then
+   * the activity log says durably that there is no log and which records are never redone; only then an image may
+   * change without a record.
    */
   async #track(reason: TrackingReason): Promise<void> {
     const { activity, images, journal, log, map, seeding } = this.#options;
@@ -327,9 +342,10 @@ class LadderRecorder implements Recorder {
   }
 
   /**
-   * Without a log, and with the sealer at rest: the images have on the medium all that was recorded, so segments and deltas are needed for the old stream only.
-   * First the map names everything, which changes nothing for the old stream but that all of it is read again; then one change of the state file is both the end
-   * of the old and the beginning of the new one; what is left of the old is removed here, or by the next start.
+   * Without a log, and with the sealer at rest: the images have on the medium all that was recorded, so segments and
+   * deltas are needed for the old stream only. First the map names everything, which changes nothing for the old stream
+   * but that all of it is read again; then one change of the state file is both the end of the old and the beginning of
+   * the new one; what is left of the old is removed here, or by the next start.
    */
   async #exchange(start: Position): Promise<void> {
     const { journal, log, map, sealer, state } = this.#options;
@@ -357,7 +373,9 @@ class LadderRecorder implements Recorder {
     this.#options.streamBegun();
   }
 
-  /** Looks now and then whether there is room for a log again. After a failure of the medium only a restart can tell. */
+  /**
+   * Looks now and then whether there is room for a log again. After a failure of the medium only a restart can tell.
+   */
   async #resumeLater(): Promise<void> {
     for (let attempt = 0; this.#mode.kind === "tracking" && this.failure === undefined;) {
       const waitMs = attempt === 0 ? RESUME_LOOK_MS : backOffMs(attempt, this.#options.random);
@@ -380,11 +398,13 @@ class LadderRecorder implements Recorder {
     if (mode.kind !== "tracking") return;
     const bound = this.#options.spoolBoundBytes();
     if (bound < SPOOL_MIN_BYTES || this.#options.spooledBytes() + log.pendingBytes > bound * SPOOL_LOW_SHARE) return;
-    // What was recorded before is sealed first, without the flag that the gap needs if nothing before it is missing: that state is worth having.
+    // What was recorded before is sealed first, without the flag that the gap needs if nothing before it is missing:
+    // that state is worth having.
     if (sealer.waiting > 0) return;
     const { sealed, seed, seedFresh } = state.current;
     const pass = seed.done ? seed.pass + 1 : seed.pass;
-    // As long as nothing of the stream was sealed its target disks are as empty as in the beginning: this is initial replication.
+    // As long as nothing of the stream was sealed its target disks are as empty as in the beginning: this is initial
+    // replication.
     const fresh = seedFresh && sealed.epoch === 0;
     const resynchronizationReason = fresh ? undefined : mode.reason;
     await state.change({ seed: { pass, done: false }, seedFresh: fresh, resynchronizationReason });

@@ -41,16 +41,17 @@ export interface RecoveredJournal {
   /** As of the last record. */
   readonly seed: SeedProgress;
   /**
-   * Records are missing in the middle, which no kill of the process can cause: what the log says is not the whole truth, and everything has to be
-   * read again before the next recovery point.
+   * Records are missing in the middle, which no kill of the process can cause: what the log says is not the whole
+   * truth, and everything has to be read again before the next recovery point.
    */
   readonly damaged: boolean;
   readonly redoneRecords: number;
 }
 
 /**
- * Redoes what the journal holds onto the images, in order. A torn tail of the last segment is cut: its record never touched the image and was never
- * acknowledged. Every intact record is redone even behind damage, because the images had them all. Running it again changes nothing more.
+ * Redoes what the journal holds onto the images, in order. A torn tail of the last segment is cut: its record never
+ * touched the image and was never acknowledged. Every intact record is redone even behind damage, because the images
+ * had them all. Running it again changes nothing more.
  */
 export function recoverJournal(options: RecoverOptions): RecoveredJournal {
   const { files } = options;
@@ -75,7 +76,11 @@ export function recoverJournal(options: RecoverOptions): RecoveredJournal {
     const isLast = number === numbers.at(-1);
     const content = segmentOf(files, path, number);
     if (content.header !== undefined && content.header.binding !== options.binding) {
-      throw new LeewardError("state-corrupt", `The journal segment ${path} belongs to another item, stream or set of disks.`, { path });
+      throw new LeewardError(
+        "state-corrupt",
+        `The journal segment ${path} belongs to another item, stream or set of disks.`,
+        { path },
+      );
     }
     if (content.torn && !isLast) damaged = true;
     if (content.torn && isLast) cutFile(files, path, content.intactBytes);
@@ -87,7 +92,8 @@ export function recoverJournal(options: RecoverOptions): RecoveredJournal {
     if (number <= options.sealedSegment) sealed.push(number);
     else if (last === undefined) files.remove(path);
     else {
-      // A journal that failed may have lost its last records. Then the log ended, the map took over what they held, and the next log begins here.
+      // A journal that failed may have lost its last records. Then the log ended, the map took over what they held, and
+      // the next log begins here.
       const first = content.header?.firstSequence;
       if (first !== nextSequence && first !== options.redoFromSequence) damaged = true;
       nextSequence = Math.max(nextSequence, last.sequence + 1);
@@ -104,7 +110,10 @@ export function recoverJournal(options: RecoverOptions): RecoveredJournal {
   return { unsealed, sealed, nextNumber, nextSequence, lastWriteMs, seed, damaged, redoneRecords };
 }
 
-/** A power failure may leave what lay on the medium before: a segment of another number is an older one, and nothing of this one was ever acknowledged. */
+/**
+ * A power failure may leave what lay on the medium before: a segment of another number is an older one, and nothing of
+ * this one was ever acknowledged.
+ */
 function segmentOf(files: Files, path: string, number: number): SegmentContent {
   const content = readSegment(files, path);
   const isOther = content.header !== undefined && content.header.number !== number;
@@ -134,7 +143,10 @@ function redo({ header, data }: IntactRecord, images: readonly Image[], path: st
   if (header.kind !== "write" && header.kind !== "zero") return;
   const image = images[header.disk];
   if (image === undefined || header.offsetBytes + header.lengthBytes > image.sizeBytes) {
-    throw new LeewardError("state-corrupt", `A record in ${path} lies outside its disk.`, { path, sequence: header.sequence });
+    throw new LeewardError("state-corrupt", `A record in ${path} lies outside its disk.`, {
+      path,
+      sequence: header.sequence,
+    });
   }
   if (header.kind === "write") image.write(data, header.offsetBytes);
   else writeZeros(image, header.offsetBytes, header.lengthBytes);
@@ -142,7 +154,9 @@ function redo({ header, data }: IntactRecord, images: readonly Image[], path: st
 
 const ZEROS = Buffer.alloc(JOURNAL_RECORD_MAX_BYTES);
 
-/** Ranges that are zero already are not written: holes of a sparse image stay holes, since Node cannot punch new ones. */
+/**
+ * Ranges that are zero already are not written: holes of a sparse image stay holes, since Node cannot punch new ones.
+ */
 export function writeZeros(image: Image, offsetBytes: number, lengthBytes: number): void {
   for (let done = 0; done < lengthBytes;) {
     const step = Math.min(ZEROS.length, lengthBytes - done);

@@ -29,7 +29,10 @@ export interface Seeding {
   begin(pass: number, fresh: boolean): void;
   /** The log has the end of the pass: when the segment is removed (now, if there is none) the map forgets it. */
   end(segment: number | undefined): void;
-  /** The log ended, or the map gets new marks: nothing that was read so far counts as brought over, unless the map says so. */
+  /**
+   * The log ended, or the map gets new marks: nothing that was read so far counts as brought over, unless the map says
+   * so.
+   */
   interrupt(): void;
   /** The segment's delta is in the spool and the images are on the medium: the map forgets what it brought. */
   removed(segment: number): void;
@@ -68,8 +71,9 @@ interface Recorded {
 }
 
 /**
- * Reads chunk by chunk under the lock of the chunk and records what it read in the same log as the guest's writes, so a seed is sequenced against every
- * write of its range and can never undo a newer one. Where a pass stands follows from the map alone: it goes on after any kill.
+ * Reads chunk by chunk under the lock of the chunk and records what it read in the same log as the guest's writes, so a
+ * seed is sequenced against every write of its range and can never undo a newer one. Where a pass stands follows from
+ * the map alone: it goes on after any kill.
  */
 export function startSeeding(options: SeedingOptions): Seeding {
   return new MapSeeding(options);
@@ -199,7 +203,10 @@ class MapSeeding implements Seeding {
     });
   }
 
-  /** How much may be read now, in whole grains; 0 while the pass has to wait. Below the low share of the bound there is always room to seal it. */
+  /**
+   * How much may be read now, in whole grains; 0 while the pass has to wait. Below the low share of the bound there is
+   * always room to seal it.
+   */
   #roomBytes(): number {
     const { log, recorder, spool, spoolBoundBytes } = this.#options;
     const { count, bytes } = spool();
@@ -235,11 +242,18 @@ class MapSeeding implements Seeding {
     }
   }
 
-  #record(disk: number, offsetBytes: number, chunk: Buffer, pass: { readonly number: number; readonly fresh: boolean }): void {
+  #record(
+    disk: number,
+    offsetBytes: number,
+    chunk: Buffer,
+    pass: { readonly number: number; readonly fresh: boolean },
+  ): void {
     const { images, log, recorder } = this.#options;
     const endBytes = offsetBytes + chunk.length;
-    // The last grain of a disk may be shorter than the others: a place inside it would have it read again and again until its delta is sealed.
-    const upTo = endBytes < (images[disk]?.sizeBytes ?? 0) ? { disk, offsetBytes: endBytes } : { disk: disk + 1, offsetBytes: 0 };
+    // The last grain of a disk may be shorter than the others: a place inside it would have it read again and again
+    // until its delta is sealed.
+    const upTo =
+      endBytes < (images[disk]?.sizeBytes ?? 0) ? { disk, offsetBytes: endBytes } : { disk: disk + 1, offsetBytes: 0 };
     let records = 0;
     for (const run of runsOf(chunk)) {
       if (run.zero && pass.fresh) continue;

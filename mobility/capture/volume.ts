@@ -31,13 +31,16 @@ export interface Churn {
 
 const EMPTY = Buffer.alloc(0);
 
-/** What the next step of a request waits for: its record may not be made yet, or other requests shall have their turn. */
+/**
+ * What the next step of a request waits for: its record may not be made yet, or other requests shall have their turn.
+ */
 type Wait = { readonly kind: "record"; readonly record: RangeRecord } | { readonly kind: "turn" };
 type Steps = Generator<Wait, void, undefined>;
 
 /**
- * A disk whose every change goes through the recorder first. A request of up to one record is done in one turn of the event loop, so nothing can come
- * between its record and its image; a longer one, and one that has to wait, holds the lock of its range and lets others work between its pieces.
+ * A disk whose every change goes through the recorder first. A request of up to one record is done in one turn of the
+ * event loop, so nothing can come between its record and its image; a longer one, and one that has to wait, holds the
+ * lock of its range and lets others work between its pieces.
  */
 export function createVolume(options: VolumeOptions): NbdDisk {
   return new Volume(options);
@@ -70,7 +73,8 @@ class Volume implements NbdDisk {
     const { churn } = this.#options;
     churn.writes += 1;
     churn.writtenBytes += data.length;
-    const isOneRecord = data.length <= JOURNAL_RECORD_MAX_BYTES && offsetBytes % SECTOR_BYTES === 0 && data.length % SECTOR_BYTES === 0;
+    const isOneRecord =
+      data.length <= JOURNAL_RECORD_MAX_BYTES && offsetBytes % SECTOR_BYTES === 0 && data.length % SECTOR_BYTES === 0;
     if (isOneRecord) return this.#writeRecord(offsetBytes, data, fua);
     return this.#perform(offsetBytes, data.length, fua, () => this.#writeSteps(offsetBytes, data));
   }
@@ -101,7 +105,10 @@ class Volume implements NbdDisk {
     return this.#options.recorder.sync(this.#options.index);
   }
 
-  /** Runs the steps under the lock of the range: at once if they are few, the way is free and nothing has to be waited for. */
+  /**
+   * Runs the steps under the lock of the range: at once if they are few, the way is free and nothing has to be waited
+   * for.
+   */
   #perform(offsetBytes: number, lengthBytes: number, fua: boolean, begin: () => Steps): Promise<void> | undefined {
     const { index, lock, recorder } = this.#options;
     const startBytes = floor(offsetBytes);
@@ -140,7 +147,10 @@ class Volume implements NbdDisk {
     for (let at = 0; at < aligned.data.length; at += JOURNAL_RECORD_MAX_BYTES) {
       const piece = aligned.data.subarray(at, at + JOURNAL_RECORD_MAX_BYTES);
       const from = aligned.offsetBytes + at;
-      yield* this.#recordSteps({ kind: "write", disk: index, pass: 0, offsetBytes: from, lengthBytes: piece.length }, piece);
+      yield* this.#recordSteps(
+        { kind: "write", disk: index, pass: 0, offsetBytes: from, lengthBytes: piece.length },
+        piece,
+      );
       this.#change(() => image.write(piece, from));
       yield { kind: "turn" };
     }
@@ -171,7 +181,12 @@ class Volume implements NbdDisk {
       change();
     } catch (cause) {
       // The record stands and the image lacks it: nothing more may be recorded on top. The next start redoes it.
-      const error = new LeewardError("capture-failed", `The image of disk ${this.name} cannot be written.`, { disk: this.name }, { cause });
+      const error = new LeewardError(
+        "capture-failed",
+        `The image of disk ${this.name} cannot be written.`,
+        { disk: this.name },
+        { cause },
+      );
       this.#options.recorder.fail(error);
       throw error;
     }
@@ -181,8 +196,15 @@ class Volume implements NbdDisk {
 const floor = (bytes: number): number => bytes - (bytes % SECTOR_BYTES);
 const ceil = (bytes: number): number => floor(bytes + SECTOR_BYTES - 1);
 
-/** Records hold whole sectors: what a write leaves of its first and last sector is read from the image, under the same lock. */
-function alignWrite(image: Image, offsetBytes: number, data: Buffer): { readonly offsetBytes: number; readonly data: Buffer } {
+/**
+ * Records hold whole sectors: what a write leaves of its first and last sector is read from the image, under the same
+ * lock.
+ */
+function alignWrite(
+  image: Image,
+  offsetBytes: number,
+  data: Buffer,
+): { readonly offsetBytes: number; readonly data: Buffer } {
   const from = floor(offsetBytes);
   const to = ceil(offsetBytes + data.length);
   if (from === offsetBytes && to - from === data.length) return { offsetBytes, data };

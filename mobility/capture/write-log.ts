@@ -7,11 +7,20 @@ import type { JournalRecord } from "../journal/record.ts";
 import { createEpochIndex } from "../epochs/epoch-index.ts";
 import type { Sealer } from "../epochs/sealer.ts";
 
-/** The one ordered log of all disks of the VM, cut into epochs by age, size, extents and request. Between any two records it may be cut. */
+/**
+ * The one ordered log of all disks of the VM, cut into epochs by age, size, extents and request. Between any two
+ * records it may be cut.
+ */
 export interface WriteLog {
-  /** Records; when this returns, and not before, the image may be touched. Throws `capture-failed`, and then nothing was recorded. */
+  /**
+   * Records; when this returns, and not before, the image may be touched. Throws `capture-failed`, and then nothing was
+   * recorded.
+   */
   append(record: Omit<JournalRecord, "sequence" | "timeMs">, data: Buffer): void;
-  /** False while too many closed segments wait for the processor or the local disk (never for the network): then writes wait for `room`. */
+  /**
+   * False while too many closed segments wait for the processor or the local disk (never for the network): then writes
+   * wait for `room`.
+   */
   readonly hasRoom: boolean;
   /** Done when there is room, or when sealing fails: then it is time to look for another way. */
   room(): Promise<void>;
@@ -66,9 +75,12 @@ export function openWriteLog(options: WriteLogOptions): WriteLog {
   return {
     append: (record, data) => {
       if (failure !== undefined) throw failure;
-      // A clock that jumps back must not make the times of a stream decrease; but for one that was wrong, which would pin all that come. Inside an epoch never.
+      // A clock that jumps back must not make the times of a stream decrease; but for one that was wrong, which would
+      // pin all that come. Inside an epoch never.
       const isWrong = lastMs > (options.latestMs?.() ?? lastMs);
-      const full = journal.openBytes + RECORD_HEADER_BYTES + data.length > EPOCH_MAX_DATA_BYTES || index.count() + 2 > EPOCH_MAX_EXTENTS;
+      const full =
+        journal.openBytes + RECORD_HEADER_BYTES + data.length > EPOCH_MAX_DATA_BYTES ||
+        index.count() + 2 > EPOCH_MAX_EXTENTS;
       if (full || isWrong) cut();
       lastMs = Math.max(isWrong ? 0 : lastMs, options.clock.now());
       index.add(record, journal.append({ ...record, timeMs: lastMs }, data));

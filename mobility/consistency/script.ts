@@ -7,13 +7,16 @@ import { processStartTime } from "../system/process-start.ts";
 /** How one run of the script ended; undefined: well, with exit code 0. */
 export type ScriptFault = { readonly reason: string; readonly output: string };
 
-/** `--pre` brings applications and file systems to a consistent state and holds them there, `--post` lets them go (Site Recovery's customscript.sh). */
+/**
+ * `--pre` brings applications and file systems to a consistent state and holds them there, `--post` lets them go (Site
+ * Recovery's customscript.sh).
+ */
 export type ScriptMode = "--pre" | "--post";
 
 /**
- * Runs the script without a shell, with its mode as the only argument and nothing of the service's environment but a plain search path. It gets a process
- * group of its own, which is killed as a whole when the time is over or `signal` is aborted. `started` gets a name of the process for `killScript`. Never
- * rejects.
+ * Runs the script without a shell, with its mode as the only argument and nothing of the service's environment but a
+ * plain search path. It gets a process group of its own, which is killed as a whole when the time is over or `signal`
+ * is aborted. `started` gets a name of the process for `killScript`. Never rejects.
  */
 export function runScript(
   path: string,

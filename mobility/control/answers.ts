@@ -9,7 +9,8 @@ export function registerAnswer(value: unknown): RegisterAnswer | undefined {
   const opened = openStream(value);
   const ticket = textAt(value, "ticket");
   const cacheEndpoint = textAt(value, "cacheEndpoint");
-  if (opened === undefined || ticket === undefined || cacheEndpoint === undefined || !URL.canParse(cacheEndpoint)) return undefined;
+  if (opened === undefined || ticket === undefined || cacheEndpoint === undefined || !URL.canParse(cacheEndpoint))
+    return undefined;
   return { ...opened, ticket, cacheEndpoint };
 }
 
@@ -52,7 +53,10 @@ export function settleAnswer(value: unknown): SettleAnswer | undefined {
   return outcome === "same" || outcome === "again" || outcome === "other" ? { outcome } : undefined;
 }
 
-/** Codes with which the control plane refuses the mobility service: it was understood. With any other code the same request again can help. */
+/**
+ * Codes with which the control plane refuses the mobility service: it was understood. With any other code the same
+ * request again can help.
+ */
 const REFUSALS: readonly ErrorCode[] = [
   "invalid-request",
   "not-authorized",
@@ -107,5 +111,7 @@ function positionAt(value: unknown, name: string): Position | undefined {
   const stream = numberAt(field, "stream");
   const epoch = numberAt(field, "epoch");
   const checksum = textAt(field, "checksum");
-  return stream === undefined || epoch === undefined || checksum === undefined ? undefined : { stream, epoch, checksum };
+  return stream === undefined || epoch === undefined || checksum === undefined
+    ? undefined
+    : { stream, epoch, checksum };
 }

@@ -5,8 +5,9 @@ import type { Files } from "../system/files.ts";
 import { isGuarded } from "../system/guarded-url.ts";
 
 /**
- * The one storage account that the service sends the guest's data to: the one that its last registration named, or, in a state folder of before, the first
- * that a grant named. It is kept durably, so that nobody who can answer heartbeats can lead the data elsewhere.
+ * The one storage account that the service sends the guest's data to: the one that its last registration named, or, in
+ * a state folder of before, the first that a grant named. It is kept durably, so that nobody who can answer heartbeats
+ * can lead the data elsewhere.
  */
 export interface CacheAccount {
   /** A registration names it. Throws `store-refused` when it is neither https nor on this machine. */
@@ -25,7 +26,8 @@ export function openCacheAccount(files: Files, path: string): CacheAccount {
   };
   return {
     keep: (endpoint) => {
-      if (!isGuarded(new URL(endpoint))) throw refused("The registration named a cache account that is not https.", new URL(endpoint).host);
+      if (!isGuarded(new URL(endpoint)))
+        throw refused("The registration named a cache account that is not https.", new URL(endpoint).host);
       remember(endpoint);
     },
     obstacle: (containerUrl) => {
@@ -52,7 +54,8 @@ function withoutSlash(url: URL): URL {
 }
 
 function refused(problem: string, host: string): LeewardError {
-  const hint = "If the cache account was changed on purpose, issue a new registration token and start the service with it.";
+  const hint =
+    "If the cache account was changed on purpose, issue a new registration token and start the service with it.";
   return new LeewardError("store-refused", problem, { host }, { hint });
 }
 

@@ -12,8 +12,9 @@ import type { Transport } from "../system/transport.ts";
 import { errorBody, heartbeatAnswer, registerAnswer, settleAnswer } from "./answers.ts";
 
 /**
- * The three calls of the mobility service (replication/service/protocol.ts). All throw `control-unavailable` when the answer is missing, broken or
- * a server's failure, and the control plane's own code (`not-authorized`, `item-unknown`, ...) when it refused.
+ * The three calls of the mobility service (replication/service/protocol.ts). All throw `control-unavailable` when the
+ * answer is missing, broken or a server's failure, and the control plane's own code (`not-authorized`, `item-unknown`,
+ * ...) when it refused.
  */
 export interface ControlClient {
   register(request: RegisterRequest): Promise<RegisterAnswer>;
@@ -74,7 +75,8 @@ export function createControlClient(options: ControlOptions): ControlClient {
 
 function refusal(action: string, status: number, value: unknown): LeewardError {
   const error = errorBody(value);
-  if (error?.code === undefined || status >= 500) return unavailable(action, status, error?.message ?? "no reason given");
+  if (error?.code === undefined || status >= 500)
+    return unavailable(action, status, error?.message ?? "no reason given");
   const options = error.hint === undefined ? {} : { hint: error.hint };
   return new LeewardError(
     error.code,
@@ -85,7 +87,10 @@ function refusal(action: string, status: number, value: unknown): LeewardError {
 }
 
 function unavailable(action: string, status: number, reason: string): LeewardError {
-  return new LeewardError("control-unavailable", `${action} failed with status ${status}: ${reason}.`, { action, status });
+  return new LeewardError("control-unavailable", `${action} failed with status ${status}: ${reason}.`, {
+    action,
+    status,
+  });
 }
 
 function parseJson(text: string): unknown {

@@ -33,7 +33,10 @@ export interface HeartbeatOptions {
 /** The control plane was understood, and will not have this service speak or upload. */
 const REFUSED = ["not-authorized", "machine-mismatch", "session-taken", "position-fork", "stream-closed"] as const;
 
-/** Goes on for as long as the service lives; failures only lengthen the wait, up to BACK_OFF_MAX_MS. A refusal can end it for good. */
+/**
+ * Goes on for as long as the service lives; failures only lengthen the wait, up to BACK_OFF_MAX_MS. A refusal can end
+ * it for good.
+ */
 export function startHeartbeat(options: HeartbeatOptions): Heartbeat {
   const stopping = new AbortController();
   let hurry = new AbortController();
@@ -68,7 +71,11 @@ export function startHeartbeat(options: HeartbeatOptions): Heartbeat {
         if (refusal !== undefined) patience = [stopping.signal];
       } catch (error) {
         if (stopping.signal.aborted) return;
-        options.failed(error instanceof LeewardError ? error : new LeewardError("internal", "A heartbeat failed.", {}, { cause: error }));
+        options.failed(
+          error instanceof LeewardError
+            ? error
+            : new LeewardError("internal", "A heartbeat failed.", {}, { cause: error }),
+        );
         waitMs = backOffMs(failures, options.random);
         failures += 1;
       }

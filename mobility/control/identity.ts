@@ -11,8 +11,9 @@ import type { ItemTokens } from "./item-tokens.ts";
  * - `asking`: no answer yet;
  * - `granted`: it has the session;
  * - `waiting`: another service has it; this one asks on and uploads nothing meanwhile;
- * - `refused`: the control plane knows neither its token nor a registration token, or the item has no open stream, or the target holds what its state folder,
- *   an older copy or a new one, does not know; it asks rarely: an operator may change each of these;
+ * - `refused`: the control plane knows neither its token nor a registration token, or the item has no open stream, or
+ *   the target holds what its state folder, an older copy or a new one, does not know; it asks rarely: an operator may
+ *   change each of these;
  * - `silent`: it is a clone on another machine: it asks nothing more and uploads nothing until it is started again.
  */
 export type IdentityState = "asking" | "granted" | "waiting" | "refused" | "silent";
@@ -67,7 +68,10 @@ export function createIdentity({ tokens, uploader, register, soon, exchanged, ch
     uploader.halt(error);
     return { kind: "never" };
   };
-  /** A new registration token makes this machine and this token those of the item; one that was used already changes nothing. */
+  /**
+   * A new registration token makes this machine and this token those of the item; one that was used already changes
+   * nothing.
+   */
   const registered = async (): Promise<boolean> => {
     try {
       await register?.();
@@ -93,7 +97,8 @@ export function createIdentity({ tokens, uploader, register, soon, exchanged, ch
     },
     answered: (answer) => {
       if (tokens.taken()) exchanged();
-      const goesOn = answer.rotation === "wanted" ? tokens.propose() : answer.rotation === "accepted" && tokens.accepted();
+      const goesOn =
+        answer.rotation === "wanted" ? tokens.propose() : answer.rotation === "accepted" && tokens.accepted();
       if (goesOn) soon();
       sinceMs = answer.session.sinceMs;
       grantEndsMs = answer.upload.expiresMs;
@@ -102,7 +107,8 @@ export function createIdentity({ tokens, uploader, register, soon, exchanged, ch
     },
     refused: async (error) => {
       if (error.code === "session-taken") return refuse("waiting", error, sessionWaitMs(error));
-      if (error.code === "position-fork" || error.code === "stream-closed") return refuse("refused", error, REFUSED_ASK_MS);
+      if (error.code === "position-fork" || error.code === "stream-closed")
+        return refuse("refused", error, REFUSED_ASK_MS);
       if (error.code === "not-authorized" && tokens.refused()) return AT_ONCE;
       if (await registered()) return AT_ONCE;
       return error.code === "machine-mismatch" ? silence(error) : refuse("refused", error, REFUSED_ASK_MS);
@@ -113,7 +119,10 @@ export function createIdentity({ tokens, uploader, register, soon, exchanged, ch
 /** The loop itself keeps to the smallest interval. */
 const AT_ONCE: NextBeat = { kind: "in", waitMs: 0 };
 
-/** Until the lease of the other service can be over, but not much longer than a heartbeat: it may stop in order any time. */
+/**
+ * Until the lease of the other service can be over, but not much longer than a heartbeat: it may stop in order any
+ * time.
+ */
 function sessionWaitMs({ facts: { leaseLeftMs } }: LeewardError): number {
   const leftMs = typeof leaseLeftMs === "number" ? leaseLeftMs : SESSION_ASK_MS;
   return Math.min(SESSION_ASK_MS, Math.max(HEARTBEAT_MIN_MS, leftMs));

@@ -6,13 +6,17 @@ import type { Files } from "../system/files.ts";
 import { TICKET_DIGITS } from "../../replication/limits.ts";
 
 /**
- * The token with which this service speaks for its item, and during an exchange the one that follows it. Both are files that only their owner can read;
- * neither is ever logged. Whatever moment the service is killed at, one of the two files holds the token that the control plane takes.
+ * The token with which this service speaks for its item, and during an exchange the one that follows it. Both are files
+ * that only their owner can read; neither is ever logged. Whatever moment the service is killed at, one of the two
+ * files holds the token that the control plane takes.
  */
 export interface ItemTokens {
   /** The one to use now. */
   readonly current: () => string;
-  /** What goes into the header: the token behind the ticket that the control plane gave with the registration, as far as there was one. */
+  /**
+   * What goes into the header: the token behind the ticket that the control plane gave with the registration, as far as
+   * there was one.
+   */
   readonly credential: () => string;
   /** Keeps the ticket, durably. */
   keepTicket(ticket: string): void;

@@ -5,17 +5,25 @@ import { LeewardError } from "../../replication/errors.ts";
 import { METADATA_TIMEOUT_MS } from "../../replication/limits.ts";
 import type { Transport } from "../system/transport.ts";
 
-/** Changes with every start of the machine. Where the system does not say, every start of the service counts as one: safe, and slower after a kill. */
+/**
+ * Changes with every start of the machine. Where the system does not say, every start of the service counts as one:
+ * safe, and slower after a kill.
+ */
 export function bootId(): string {
   return readText("/proc/sys/kernel/random/boot_id") ?? randomUUID();
 }
 
 /**
- * The machine's own id: from the configuration; on an Azure VM from the instance metadata, which is not on any disk, so that a copy of the disks does not
- * bring it along; elsewhere from the system. Azure is told by the machine's firmware, and never by whether the metadata service answers: a service that
- * took another id after a slow start would count as a clone. Rejects with `control-unavailable` while the metadata service does not answer; asks once it has.
+ * The machine's own id: from the configuration; on an Azure VM from the instance metadata, which is not on any disk, so
+ * that a copy of the disks does not bring it along; elsewhere from the system. Azure is told by the machine's firmware,
+ * and never by whether the metadata service answers: a service that took another id after a slow start would count as a
+ * clone. Rejects with `control-unavailable` while the metadata service does not answer; asks once it has.
  */
-export function machineIdentity(configured: string | undefined, transport: Transport, signal: AbortSignal): MachineIdentity {
+export function machineIdentity(
+  configured: string | undefined,
+  transport: Transport,
+  signal: AbortSignal,
+): MachineIdentity {
   let known = configured ?? (isAzureVm() ? undefined : systemMachineId());
   return Object.assign(async () => (known ??= await azureVmId(transport, signal)), { known: () => known });
 }
@@ -26,7 +34,10 @@ export interface MachineIdentity {
   known(): string | undefined;
 }
 
-/** The chassis asset tag of every Azure VM (https://learn.microsoft.com/troubleshoot/azure/virtual-machines; the same that cloud-init looks for). */
+/**
+ * The chassis asset tag of every Azure VM (https://learn.microsoft.com/troubleshoot/azure/virtual-machines; the same
+ * that cloud-init looks for).
+ */
 const AZURE_ASSET_TAG = "7783-7084-3265-9085-8269-3286-77";
 const isAzureVm = (): boolean => readText("/sys/class/dmi/id/chassis_asset_tag") === AZURE_ASSET_TAG;
 
@@ -47,9 +58,13 @@ export async function azureVmId(transport: Transport, signal: AbortSignal, url =
   });
   const id = body.trim().toLowerCase();
   if (status === 200 && /^[0-9a-f-]{36}$/.test(id)) return id;
-  throw new LeewardError("control-unavailable", `The instance metadata service answered with status ${status} and no id of the VM.`, {
-    status,
-  });
+  throw new LeewardError(
+    "control-unavailable",
+    `The instance metadata service answered with status ${status} and no id of the VM.`,
+    {
+      status,
+    },
+  );
 }
 
 function readText(path: string): string | undefined {

@@ -20,13 +20,20 @@ export interface RegistrationOptions {
   readonly disks: readonly DiskDescription[];
 }
 
-/** Registers the service for its item; the start position of the item's open stream. Repeating it after a lost answer is harmless. */
+/**
+ * Registers the service for its item; the start position of the item's open stream. Repeating it after a lost answer is
+ * harmless.
+ */
 export async function registerService(options: RegistrationOptions): Promise<Position> {
   const { control, itemId, tokens, registrationToken, disks } = options;
   if (registrationToken === undefined) {
-    throw new LeewardError("configuration-invalid", "registrationToken is needed for the first start with this state folder.", {
-      option: "registrationToken",
-    });
+    throw new LeewardError(
+      "configuration-invalid",
+      "registrationToken is needed for the first start with this state folder.",
+      {
+        option: "registrationToken",
+      },
+    );
   }
   const { stream, start, nonce, ticket, cacheEndpoint } = await control.register({
     registrationToken,
@@ -36,7 +43,10 @@ export async function registerService(options: RegistrationOptions): Promise<Pos
     disks,
   });
   if (!samePosition(start, startPosition(itemId, stream, disks, nonce))) {
-    throw new LeewardError("disk-invalid", "The control plane expects other disks for this item.", { item: itemId, stream });
+    throw new LeewardError("disk-invalid", "The control plane expects other disks for this item.", {
+      item: itemId,
+      stream,
+    });
   }
   options.cacheAccount.keep(cacheEndpoint);
   tokens.keepTicket(ticket);

@@ -6,24 +6,33 @@ import { syncFolder, writeAll } from "../system/durable-file.ts";
 import { isMissing } from "../system/files.ts";
 import type { Files } from "../system/files.ts";
 
-/** What ended the log. `disk-full`: the disk of journal and spool; `journal-failed`: it cannot be trusted before a restart; `stream-changed`: another begins. */
+/**
+ * What ended the log. `disk-full`: the disk of journal and spool; `journal-failed`: it cannot be trusted before a
+ * restart; `stream-changed`: another begins.
+ */
 export type TrackingReason = "spool-full" | "disk-full" | "journal-failed" | "stream-changed";
 
 /** Whether changes of the disks go into the log, or only into the dirty map. */
 export type CaptureMode = { readonly kind: "logging" } | { readonly kind: "tracking"; readonly reason: TrackingReason };
 
 /**
- * The activity log: which regions of the disks may hold what neither journal nor dirty map has on the medium. A region stands here durably before its image
- * is touched, so after a power failure everything that can differ lies in one of them. Beside them stands the mode, for it has to change just as surely on a
- * full disk. Two slots in a file of fixed length are written in turn; the newer intact one counts.
+ * The activity log: which regions of the disks may hold what neither journal nor dirty map has on the medium. A region
+ * stands here durably before its image is touched, so after a power failure everything that can differ lies in one of
+ * them. Beside them stands the mode, for it has to change just as surely on a full disk. Two slots in a file of fixed
+ * length are written in turn; the newer intact one counts.
  */
 export interface Activity {
   readonly mode: CaptureMode;
-  /** Records before this one are never redone: the images had them durably when the log ended, and moved on without it. */
+  /**
+   * Records before this one are never redone: the images had them durably when the log ended, and moved on without it.
+   */
   readonly redoFromSequence: number;
   /** True when all of the range may be touched now; counts as a use of its regions. */
   touch(disk: number, offsetBytes: number, lengthBytes: number): boolean;
-  /** Makes the range touchable. `settle` puts on the medium what was recorded or marked so far; false when it cannot, and then nothing may be promised. */
+  /**
+   * Makes the range touchable. `settle` puts on the medium what was recorded or marked so far; false when it cannot,
+   * and then nothing may be promised.
+   */
   heat(disk: number, offsetBytes: number, lengthBytes: number, settle: () => Promise<boolean>): Promise<void>;
   /** All regions that may differ, those on their way into the file too. */
   regions(): readonly ActiveRegion[];
@@ -49,7 +58,17 @@ export interface ActivityOptions {
 }
 
 const MAGIC = "LWACTV01";
-const AT = { checksum: 0, count: 4, magic: 8, binding: 16, sequence: 32, redoFrom: 40, regionBytes: 48, mode: 52, regions: 56 };
+const AT = {
+  checksum: 0,
+  count: 4,
+  magic: 8,
+  binding: 16,
+  sequence: 32,
+  redoFrom: 40,
+  regionBytes: 48,
+  mode: 52,
+  regions: 56,
+};
 const MODES: readonly CaptureMode[] = [
   { kind: "logging" },
   { kind: "tracking", reason: "spool-full" },
@@ -91,13 +110,20 @@ class SlottedActivity implements Activity {
   /** Callers of `heat`, one after the other: each makes room for itself. */
   #turn: Promise<void> = Promise.resolve();
 
-  constructor({ files, path, binding, regionBytes = ACTIVITY_REGION_BYTES, maxRegions = ACTIVITY_MAX_REGIONS }: ActivityOptions) {
+  constructor({
+    files,
+    path,
+    binding,
+    regionBytes = ACTIVITY_REGION_BYTES,
+    maxRegions = ACTIVITY_MAX_REGIONS,
+  }: ActivityOptions) {
     this.#files = files;
     this.#binding = binding;
     this.#regionBytes = regionBytes;
     this.#maxRegions = maxRegions;
     const existing = openExisting(files, path);
-    // Made beside its name: a file of this name has a whole slot. Both are written in full, so it never needs more room.
+    // Made beside its name: a file of this name has a whole slot. Both are written in full, so it never needs more
+    // room.
     this.#file = existing ?? files.open(`${path}.tmp`, "w+", 0o600);
     if (existing === undefined) {
       for (const sequence of [0, 1]) this.#write({ ...this.#slot, sequence });
@@ -106,7 +132,9 @@ class SlottedActivity implements Activity {
       files.rename(`${path}.tmp`, path);
       syncFolder(files, dirname(path));
     } else {
-      const slots = [0, 1].flatMap((number) => this.#read(number) ?? []).toSorted((left, right) => right.sequence - left.sequence);
+      const slots = [0, 1]
+        .flatMap((number) => this.#read(number) ?? [])
+        .toSorted((left, right) => right.sequence - left.sequence);
       const newest = slots[0];
       if (newest === undefined) throw new LeewardError("state-corrupt", `${path} is damaged.`, { path });
       this.#slot = newest;
@@ -171,9 +199,13 @@ class SlottedActivity implements Activity {
     await this.#persist();
   }
 
-  /** Lets go of the quarter that was not used for longest, once everything recorded or marked in it is on the medium. */
+  /**
+   * Lets go of the quarter that was not used for longest, once everything recorded or marked in it is on the medium.
+   */
   async #cool(settle: () => Promise<boolean>): Promise<boolean> {
-    const oldest = [...this.#hot].toSorted(([, left], [, right]) => left - right).slice(0, Math.ceil(this.#maxRegions / 4) + 1);
+    const oldest = [...this.#hot]
+      .toSorted(([, left], [, right]) => left - right)
+      .slice(0, Math.ceil(this.#maxRegions / 4) + 1);
     if (!(await settle())) return false;
     // What was used meanwhile may have records that `settle` did not cover.
     for (const [region, use] of oldest) if (this.#hot.get(region) === use) this.#hot.delete(region);
@@ -233,7 +265,8 @@ class SlottedActivity implements Activity {
       MODES.findIndex((mode) => JSON.stringify(mode) === JSON.stringify(slot.mode)),
       AT.mode,
     );
-    for (const [index, region] of slot.regions.entries()) bytes.writeBigUInt64LE(BigInt(region), AT.regions + 8 * index);
+    for (const [index, region] of slot.regions.entries())
+      bytes.writeBigUInt64LE(BigInt(region), AT.regions + 8 * index);
     bytes.writeUInt32LE(crc32(bytes.subarray(4)), AT.checksum);
     writeAll(this.#files, this.#file, bytes, (slot.sequence % 2) * bytes.length);
   }
@@ -242,9 +275,15 @@ class SlottedActivity implements Activity {
   #read(number: number): Slot | undefined {
     const bytes = Buffer.alloc(this.#slotBytes);
     if (this.#files.read(this.#file, bytes, 0, bytes.length, number * bytes.length) !== bytes.length) return undefined;
-    if (bytes.readUInt32LE(AT.checksum) !== crc32(bytes.subarray(4)) || bytes.toString("latin1", AT.magic, AT.magic + 8) !== MAGIC)
+    if (
+      bytes.readUInt32LE(AT.checksum) !== crc32(bytes.subarray(4)) ||
+      bytes.toString("latin1", AT.magic, AT.magic + 8) !== MAGIC
+    )
       return undefined;
-    if (bytes.toString("hex", AT.binding, AT.binding + 16) !== this.#binding || bytes.readUInt32LE(AT.regionBytes) !== this.#regionBytes)
+    if (
+      bytes.toString("hex", AT.binding, AT.binding + 16) !== this.#binding ||
+      bytes.readUInt32LE(AT.regionBytes) !== this.#regionBytes
+    )
       return undefined;
     const mode = MODES[bytes.readUInt32LE(AT.mode)];
     if (mode === undefined) return undefined;
@@ -252,7 +291,9 @@ class SlottedActivity implements Activity {
       sequence: Number(bytes.readBigUInt64LE(AT.sequence)),
       mode,
       redoFromSequence: Number(bytes.readBigUInt64LE(AT.redoFrom)),
-      regions: Array.from({ length: bytes.readUInt32LE(AT.count) }, (_, index) => Number(bytes.readBigUInt64LE(AT.regions + 8 * index))),
+      regions: Array.from({ length: bytes.readUInt32LE(AT.count) }, (_, index) =>
+        Number(bytes.readBigUInt64LE(AT.regions + 8 * index)),
+      ),
     };
   }
 }

@@ -1,4 +1,7 @@
-/** Bits in a buffer, the lowest of each byte first; `base` is where bit 0 begins. Pure but for what `changeBits` changes. */
+/**
+ * Bits in a buffer, the lowest of each byte first; `base` is where bit 0 begins. Pure but for what `changeBits`
+ * changes.
+ */
 
 const ONES = Uint8Array.from({ length: 256 }, (_, byte) => {
   let count = 0;

@@ -8,20 +8,27 @@ export interface BlockDevice {
   readonly logicalBlockBytes: number;
 }
 
-/** The kernel counts the size of every device in these, whatever its own blocks are (Documentation/ABI/stable/sysfs-block). */
+/**
+ * The kernel counts the size of every device in these, whatever its own blocks are
+ * (Documentation/ABI/stable/sysfs-block).
+ */
 const SYSFS_SECTOR_BYTES = 512;
 
 /**
- * What Linux says about a block device by its number (`rdev` of its node). `stat` gives a block device no size, Node has neither ioctl (BLKGETSIZE64) nor
- * a seek to the end, and /sys/dev/block works for every name of the device, as in /dev/disk/by-id. Throws `disk-invalid`.
+ * What Linux says about a block device by its number (`rdev` of its node). `stat` gives a block device no size, Node
+ * has neither ioctl (BLKGETSIZE64) nor a seek to the end, and /sys/dev/block works for every name of the device, as in
+ * /dev/disk/by-id. Throws `disk-invalid`.
  */
 export function readBlockDevice(rdev: number, sysfsRoot: string): BlockDevice {
   const folder = join(sysfsRoot, "dev/block", deviceNumber(rdev));
   const sectors = numberIn(join(folder, "size"));
   // A partition has no queue of its own: it lies one folder below its disk.
-  const logicalBlockBytes = numberIn(join(folder, "queue/logical_block_size")) ?? numberIn(`${folder}/../queue/logical_block_size`);
+  const logicalBlockBytes =
+    numberIn(join(folder, "queue/logical_block_size")) ?? numberIn(`${folder}/../queue/logical_block_size`);
   if (sectors === undefined || logicalBlockBytes === undefined) {
-    throw new LeewardError("disk-invalid", `${folder} does not tell the size and block size of the device.`, { folder });
+    throw new LeewardError("disk-invalid", `${folder} does not tell the size and block size of the device.`, {
+      folder,
+    });
   }
   return { sizeBytes: sectors * SYSFS_SECTOR_BYTES, logicalBlockBytes };
 }

@@ -8,9 +8,10 @@ import type { Files } from "../system/files.ts";
 import { changeBits, countBits, nextBit } from "./bits.ts";
 
 /**
- * Which grains of the disks the target may not have: one bit for each DIRTY_GRAIN_BYTES in a file that is as long as it will ever be, so a full disk cannot
- * stop a mark. A mark survives the death of the process when the call returns, and that of the machine after `sync`. Memory holds a bounded number of pages
- * and one count per page (16 bits for 128 MiB of disk).
+ * Which grains of the disks the target may not have: one bit for each DIRTY_GRAIN_BYTES in a file that is as long as it
+ * will ever be, so a full disk cannot stop a mark. A mark survives the death of the process when the call returns, and
+ * that of the machine after `sync`. Memory holds a bounded number of pages and one count per page (16 bits for 128 MiB
+ * of disk).
  */
 export interface DirtyMap {
   /** Grains times their size: the last grain of a disk counts as a whole one. */
@@ -20,7 +21,10 @@ export interface DirtyMap {
   markAll(): void;
   /** The first dirty range of the disk at or behind the offset, at most this long. */
   next(disk: number, fromBytes: number, maxBytes: number): DirtyRange | undefined;
-  /** The target has what the range holds, and so has the medium below the image. Grains that lie in it only in part stay dirty. */
+  /**
+   * The target has what the range holds, and so has the medium below the image. Grains that lie in it only in part stay
+   * dirty.
+   */
   clear(disk: number, fromBytes: number, toBytes: number): void;
   /** Every mark made before the call is on the medium. */
   sync(): Promise<void>;
@@ -49,7 +53,10 @@ export interface DirtyMapOptions {
   readonly sizesBytes: readonly number[];
 }
 
-/** docs/capture.md, "Dirty map". A page is its checksum (which counts the page's number in), four reserved bytes, and bits. */
+/**
+ * docs/capture.md, "Dirty map". A page is its checksum (which counts the page's number in), four reserved bytes, and
+ * bits.
+ */
 const PAGE_HEADER_BYTES = 8;
 const PAGE_GRAINS = (DIRTY_MAP_PAGE_BYTES - PAGE_HEADER_BYTES) * 8;
 const MAGIC = "LWDIRT01";
@@ -114,7 +121,8 @@ function openExisting(options: DirtyMapOptions): number | undefined {
   }
   const header = Buffer.alloc(DIRTY_MAP_PAGE_BYTES);
   const isLong = files.statusOf(file).lengthBytes === pagesOf(layout(options.sizesBytes)) * DIRTY_MAP_PAGE_BYTES;
-  if (isLong && files.read(file, header, 0, header.length, 0) === header.length && header.equals(headerPage(options))) return file;
+  if (isLong && files.read(file, header, 0, header.length, 0) === header.length && header.equals(headerPage(options)))
+    return file;
   files.close(file);
   return undefined;
 }
@@ -169,7 +177,8 @@ class PagedDirtyMap implements DirtyMap {
     for (const disk of this.#disks) {
       for (let index = 0; index < disk.pages; index += 1) {
         const number = disk.firstPage + index;
-        const whole = this.#files.read(this.#file, bytes, 0, bytes.length, number * DIRTY_MAP_PAGE_BYTES) === bytes.length;
+        const whole =
+          this.#files.read(this.#file, bytes, 0, bytes.length, number * DIRTY_MAP_PAGE_BYTES) === bytes.length;
         if (!whole || !isIntact(bytes, number)) {
           damaged += 1;
           bytes.fill(0);
@@ -185,7 +194,12 @@ class PagedDirtyMap implements DirtyMap {
   }
 
   mark(disk: number, offsetBytes: number, lengthBytes: number): void {
-    this.#change(disk, Math.floor(offsetBytes / DIRTY_GRAIN_BYTES), Math.ceil((offsetBytes + lengthBytes) / DIRTY_GRAIN_BYTES), true);
+    this.#change(
+      disk,
+      Math.floor(offsetBytes / DIRTY_GRAIN_BYTES),
+      Math.ceil((offsetBytes + lengthBytes) / DIRTY_GRAIN_BYTES),
+      true,
+    );
   }
 
   markAll(): void {

@@ -17,11 +17,18 @@ export interface Image {
 }
 
 /**
- * I/O of the guest is synchronous on purpose: a read or write of the page cache takes microseconds, and a trip through libuv's pool costs more than that
- * (docs/capture.md). Throws `configuration-invalid` when there is no such file, or when a block device is mounted or held by somebody else, and
- * `disk-invalid` when its size cannot be a disk or its block size is not the configured one. `sysfsRoot` is another one in tests.
+ * I/O of the guest is synchronous on purpose: a read or write of the page cache takes microseconds, and a trip through
+ * libuv's pool costs more than that (docs/capture.md). Throws `configuration-invalid` when there is no such file, or
+ * when a block device is mounted or held by somebody else, and `disk-invalid` when its size cannot be a disk or its
+ * block size is not the configured one. `sysfsRoot` is another one in tests.
  */
-export function openImage(files: Files, diskId: string, path: string, sectorSizeBytes: number, sysfsRoot = "/sys"): Image {
+export function openImage(
+  files: Files,
+  diskId: string,
+  path: string,
+  sectorSizeBytes: number,
+  sysfsRoot = "/sys",
+): Image {
   const file = open(files, diskId, path);
   let sizeBytes: number;
   try {
@@ -47,28 +54,42 @@ export function openImage(files: Files, diskId: string, path: string, sectorSize
       }
     },
     write: (bytes, positionBytes) => {
-      for (let done = 0; done < bytes.length;) done += files.write(file, bytes, done, bytes.length - done, positionBytes + done);
+      for (let done = 0; done < bytes.length;)
+        done += files.write(file, bytes, done, bytes.length - done, positionBytes + done);
     },
     sync: () => files.datasyncLater(file),
     close: () => files.close(file),
   };
 }
 
-/** The size of a disk is that of its file or device when it is opened; a guest sees a device that grows when the service starts again. */
-function diskSize(diskId: string, path: string, sectorSizeBytes: number, status: FileStatus, sysfsRoot: string): number {
+/**
+ * The size of a disk is that of its file or device when it is opened; a guest sees a device that grows when the service
+ * starts again.
+ */
+function diskSize(
+  diskId: string,
+  path: string,
+  sectorSizeBytes: number,
+  status: FileStatus,
+  sysfsRoot: string,
+): number {
   const invalid = (problem: string, facts: Readonly<Record<string, number>> = {}): LeewardError =>
     new LeewardError("disk-invalid", `${path} of disk ${diskId} ${problem}.`, { disk: diskId, path, ...facts });
   if (status.kind !== "file" && status.kind !== "block-device") throw invalid("is neither a file nor a block device");
   const device = status.kind === "block-device" ? readBlockDevice(status.deviceNumber, sysfsRoot) : undefined;
   if (device !== undefined && device.logicalBlockBytes !== sectorSizeBytes) {
-    // A mirror whose legs have different blocks breaks the file system on it: ext4 with 1 KiB blocks aborts on a leg of 4096 (docs/capture.md).
+    // A mirror whose legs have different blocks breaks the file system on it: ext4 with 1 KiB blocks aborts on a leg of
+    // 4096 (docs/capture.md).
     const { logicalBlockBytes } = device;
     const problem = `has blocks of ${logicalBlockBytes} bytes and the configuration says sectorSizeBytes ${sectorSizeBytes}`;
     throw invalid(problem, { logicalBlockBytes, sectorSizeBytes });
   }
   const sizeBytes = device?.sizeBytes ?? status.lengthBytes;
   if (sizeBytes === 0 || sizeBytes % sectorSizeBytes !== 0 || sizeBytes > DISK_MAX_BYTES) {
-    throw invalid(`has ${sizeBytes} bytes, which cannot be a disk with sectors of ${sectorSizeBytes}`, { sizeBytes, sectorSizeBytes });
+    throw invalid(`has ${sizeBytes} bytes, which cannot be a disk with sectors of ${sectorSizeBytes}`, {
+      sizeBytes,
+      sectorSizeBytes,
+    });
   }
   return sizeBytes;
 }
@@ -83,7 +104,16 @@ function open(files: Files, diskId: string, path: string): number {
   } catch (cause) {
     const reason = cause instanceof Error && "code" in cause ? String(cause.code) : "";
     const what =
-      reason === "ENOENT" ? "does not exist" : reason === "EBUSY" ? "is mounted or in use" : `cannot be opened for writing (${reason})`;
-    throw new LeewardError("configuration-invalid", `The image ${path} of disk ${diskId} ${what}.`, { disk: diskId, path }, { cause });
+      reason === "ENOENT"
+        ? "does not exist"
+        : reason === "EBUSY"
+          ? "is mounted or in use"
+          : `cannot be opened for writing (${reason})`;
+    throw new LeewardError(
+      "configuration-invalid",
+      `The image ${path} of disk ${diskId} ${what}.`,
+      { disk: diskId, path },
+      { cause },
+    );
   }
 }

@@ -1,9 +1,12 @@
 /**
- * Serialises work on overlapping ranges of one disk, first come first served: so the order of the journal is the order of the disk.
- * Its length is bounded by the requests in flight of all connections.
+ * Serialises work on overlapping ranges of one disk, first come first served: so the order of the journal is the order
+ * of the disk. Its length is bounded by the requests in flight of all connections.
  */
 export interface RangeLock {
-  /** Nothing that is under way or waits overlaps the range: work that ends before the next turn of the event loop needs no more. */
+  /**
+   * Nothing that is under way or waits overlaps the range: work that ends before the next turn of the event loop needs
+   * no more.
+   */
   isFree(startBytes: number, endBytes: number): boolean;
   /** Waits for every overlapping range that was asked for before; call the result exactly once to let go. */
   take(startBytes: number, endBytes: number): Promise<() => void>;
@@ -18,13 +21,16 @@ interface Entry {
 export function createRangeLock(): RangeLock {
   /** In the order of arrival; those without `grant` hold their range. */
   const entries: Entry[] = [];
-  const overlaps = (left: Entry, startBytes: number, endBytes: number): boolean => left.startBytes < endBytes && startBytes < left.endBytes;
+  const overlaps = (left: Entry, startBytes: number, endBytes: number): boolean =>
+    left.startBytes < endBytes && startBytes < left.endBytes;
 
   const release = (entry: Entry): void => {
     entries.splice(entries.indexOf(entry), 1);
     for (const [index, waiting] of entries.entries()) {
       if (waiting.grant === undefined) continue;
-      const blocked = entries.slice(0, index).some((earlier) => overlaps(earlier, waiting.startBytes, waiting.endBytes));
+      const blocked = entries
+        .slice(0, index)
+        .some((earlier) => overlaps(earlier, waiting.startBytes, waiting.endBytes));
       if (blocked) continue;
       const { grant } = waiting;
       waiting.grant = undefined;
@@ -33,7 +39,8 @@ export function createRangeLock(): RangeLock {
   };
 
   return {
-    isFree: (startBytes, endBytes) => entries.length === 0 || !entries.some((entry) => overlaps(entry, startBytes, endBytes)),
+    isFree: (startBytes, endBytes) =>
+      entries.length === 0 || !entries.some((entry) => overlaps(entry, startBytes, endBytes)),
     take: async (startBytes, endBytes) => {
       const blocked = entries.some((entry) => overlaps(entry, startBytes, endBytes));
       const entry: Entry = { startBytes, endBytes, grant: undefined };

@@ -2,7 +2,10 @@ import { createExtentMap } from "../../replication/delta/extents.ts";
 import type { ExtentMap } from "../../replication/delta/extents.ts";
 import type { JournalRecord } from "../journal/record.ts";
 
-/** The newest content of each sector that one epoch touches, by disk; data runs point into the epoch's segment. Memory holds this only, never the data. */
+/**
+ * The newest content of each sector that one epoch touches, by disk; data runs point into the epoch's segment. Memory
+ * holds this only, never the data.
+ */
 export interface EpochIndex {
   readonly disks: readonly ExtentMap<"segment">[];
   add(record: Pick<JournalRecord, "kind" | "disk" | "offsetBytes" | "lengthBytes">, dataOffsetBytes: number): void;
@@ -18,7 +21,13 @@ export function createEpochIndex(diskCount: number): EpochIndex {
       switch (kind) {
         case "write":
         case "seed":
-          disks[disk]?.insert({ kind: "data", offsetBytes, lengthBytes, source: "segment", sourceOffsetBytes: dataOffsetBytes });
+          disks[disk]?.insert({
+            kind: "data",
+            offsetBytes,
+            lengthBytes,
+            source: "segment",
+            sourceOffsetBytes: dataOffsetBytes,
+          });
           return;
         case "zero":
         case "seed-zero":

@@ -11,8 +11,8 @@ export interface SealThread {
 }
 
 /**
- * The objects of one epoch are its extents: some 20 MiB for EPOCH_MAX_EXTENTS, with room to spare. Without a limit V8 lets a heap that is mostly garbage
- * grow before it looks; the young generation alone would take 48 MiB.
+ * The objects of one epoch are its extents: some 20 MiB for EPOCH_MAX_EXTENTS, with room to spare. Without a limit V8
+ * lets a heap that is mostly garbage grow before it looks; the young generation alone would take 48 MiB.
  */
 const HEAP = { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 6 };
 
@@ -33,7 +33,12 @@ export function startSealThread(): SealThread {
         current.once("exit", lost);
         current.once("message", (answer: SealAnswer) => {
           if (answer.kind === "sealed") resolve(answer.sealed);
-          else reject(new LeewardError("capture-failed", `An epoch cannot be sealed: ${answer.message}`, { reason: answer.code }));
+          else
+            reject(
+              new LeewardError("capture-failed", `An epoch cannot be sealed: ${answer.message}`, {
+                reason: answer.code,
+              }),
+            );
         });
         // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
         current.postMessage(job);

@@ -15,8 +15,9 @@ export type SealAnswer =
   | { readonly kind: "failed"; readonly code: string; readonly message: string };
 
 /**
- * A compressor that cannot be used again is one for every frame, whose native memory goes with its JavaScript object only, and V8 does not count it: without
- * being told, this thread would look for garbage after some 150 MiB. A collection of its small heap takes milliseconds, and nobody waits for this thread.
+ * A compressor that cannot be used again is one for every frame, whose native memory goes with its JavaScript object
+ * only, and V8 does not count it: without being told, this thread would look for garbage after some 150 MiB. A
+ * collection of its small heap takes milliseconds, and nobody waits for this thread.
  */
 function collectGarbage(): void {
   setFlagsFromString("--expose-gc");
@@ -24,7 +25,10 @@ function collectGarbage(): void {
   if (typeof collect === "function") collect();
 }
 
-/** Linux knows a priority of each thread (setpriority(2), "C library/kernel differences"); elsewhere this thread has that of the process. */
+/**
+ * Linux knows a priority of each thread (setpriority(2), "C library/kernel differences"); elsewhere this thread has
+ * that of the process.
+ */
 function stepBack(): void {
   try {
     setPriority(Number(basename(readlinkSync("/proc/thread-self"))), SEALING_NICENESS);

@@ -18,7 +18,9 @@ import { createEpochIndex } from "./epoch-index.ts";
 import type { EpochIndex } from "./epoch-index.ts";
 import { spoolName } from "./spool.ts";
 
-/** A closed segment and the place in the stream where its delta belongs. Plain data: it travels to the worker thread. */
+/**
+ * A closed segment and the place in the stream where its delta belongs. Plain data: it travels to the worker thread.
+ */
 export interface SealJob {
   readonly segmentPath: string;
   readonly spoolFolder: string;
@@ -40,14 +42,22 @@ export interface SealedEpoch {
   readonly seed: SeedProgress;
 }
 
-/** What sealing needs beside its tables, used again for every epoch: fresh buffers of this size would pile up until the next garbage collection. */
+/**
+ * What sealing needs beside its tables, used again for every epoch: fresh buffers of this size would pile up until the
+ * next garbage collection.
+ */
 export interface SealMemory {
-  /** One whole segment: its bytes are read and checked once, then compressed from here. Untouched pages of it cost no memory. */
+  /**
+   * One whole segment: its bytes are read and checked once, then compressed from here. Untouched pages of it cost no
+   * memory.
+   */
   readonly segment: Buffer;
   /** One span whose data stand in several records. */
   readonly span: Buffer;
   readonly compressor: Compressor;
-  /** Called for every COLLECT_BYTES that went through a compressor that cannot be used again: frees what it left behind. */
+  /**
+   * Called for every COLLECT_BYTES that went through a compressor that cannot be used again: frees what it left behind.
+   */
   readonly collect: () => void;
 }
 
@@ -63,10 +73,15 @@ export function createSealMemory(collect: () => void): SealMemory {
 }
 
 /**
- * Makes the delta of a closed segment durable in the spool; undefined when the segment holds no record. The delta goes into its file as it is made, so
- * that memory is bounded by the buffers and the tables. Running it again makes the same file.
+ * Makes the delta of a closed segment durable in the spool; undefined when the segment holds no record. The delta goes
+ * into its file as it is made, so that memory is bounded by the buffers and the tables. Running it again makes the same
+ * file.
  */
-export function sealEpoch(files: Files, job: SealJob, memory: SealMemory = createSealMemory(() => undefined)): SealedEpoch | undefined {
+export function sealEpoch(
+  files: Files,
+  job: SealJob,
+  memory: SealMemory = createSealMemory(() => undefined),
+): SealedEpoch | undefined {
   const bytes = readSegmentBytes(files, job.segmentPath, memory.segment);
   const index = createEpochIndex(job.disks.length);
   let first: RecordHeader | undefined;
@@ -78,7 +93,9 @@ export function sealEpoch(files: Files, job: SealJob, memory: SealMemory = creat
     if (record.pass !== 0) seed = seedAfter(seed, [{ header: record, data: EMPTY }]);
     index.add(record, dataOffsetBytes);
   });
-  return first === undefined || last === undefined ? undefined : writeEpoch(files, job, { first, last, seed, index }, bytes, memory);
+  return first === undefined || last === undefined
+    ? undefined
+    : writeEpoch(files, job, { first, last, seed, index }, bytes, memory);
 }
 
 const EMPTY = Buffer.alloc(0);
@@ -91,7 +108,13 @@ interface WalkedEpoch {
   readonly index: EpochIndex;
 }
 
-function writeEpoch(files: Files, job: SealJob, { first, last, seed, index }: WalkedEpoch, bytes: Buffer, memory: SealMemory): SealedEpoch {
+function writeEpoch(
+  files: Files,
+  job: SealJob,
+  { first, last, seed, index }: WalkedEpoch,
+  bytes: Buffer,
+  memory: SealMemory,
+): SealedEpoch {
   const header: DeltaHeader = {
     itemId: job.itemId,
     stream: job.start.stream,
@@ -100,8 +123,8 @@ function writeEpoch(files: Files, job: SealJob, { first, last, seed, index }: Wa
     lastWriteMs: last.timeMs,
     start: job.start,
     disks: job.disks,
-    // When a pass ends inside an epoch, all of its records lie at or before the end of this epoch: the target is a full image there.
-    // Records behind the mark would belong to a later moment.
+    // When a pass ends inside an epoch, all of its records lie at or before the end of this epoch: the target is a full
+    // image there. Records behind the mark would belong to a later moment.
     flags: {
       consistency: last.kind === "application-mark" ? "application" : "crash",
       seeding: !seed.done,
@@ -122,7 +145,10 @@ function writeEpoch(files: Files, job: SealJob, { first, last, seed, index }: Wa
   return { end, lengthBytes, md5, lastSequence: last.sequence, lastWriteMs: last.timeMs, seed };
 }
 
-/** The extents of the epoch in the order of the format, zeros split off, each span of data in one piece that is good until the next is asked for. */
+/**
+ * The extents of the epoch in the order of the format, zeros split off, each span of data in one piece that is good
+ * until the next is asked for.
+ */
 function* contentsOf(index: EpochIndex, bytes: Buffer, memory: SealMemory): Generator<ExtentContent> {
   let compressedBytes = 0;
   for (const [disk, map] of index.disks.entries()) {
@@ -141,7 +167,12 @@ function contentOf(disk: number, span: Span<"segment">, bytes: Buffer, buffer: B
   if (span.kind === "zero") return { kind: "zero", disk, offsetBytes, lengthBytes };
   const only = span.runs.length === 1 ? span.runs[0] : undefined;
   if (only !== undefined) {
-    return { kind: "data", disk, offsetBytes, bytes: bytes.subarray(only.sourceOffsetBytes, only.sourceOffsetBytes + lengthBytes) };
+    return {
+      kind: "data",
+      disk,
+      offsetBytes,
+      bytes: bytes.subarray(only.sourceOffsetBytes, only.sourceOffsetBytes + lengthBytes),
+    };
   }
   let filled = 0;
   for (const run of span.runs) {

@@ -30,7 +30,10 @@ export interface Sealer {
   /** Begins nothing until `resume`; done when what was under way has ended, well or not. */
   pause(): Promise<void>;
   resume(): void;
-  /** Call while paused. All segments that wait go without a delta: the stream is over, and the images have all of them on the medium. */
+  /**
+   * Call while paused. All segments that wait go without a delta: the stream is over, and the images have all of them
+   * on the medium.
+   */
   forget(): void;
   stop(): Promise<void>;
 }
@@ -48,9 +51,15 @@ export interface SealerOptions {
   readonly syncJournal: () => Promise<void>;
   readonly random: () => number;
   readonly sealed: (delta: SpooledDelta) => void;
-  /** A segment could not be read back whole. Done when it is certain that later deltas carry `seeding` until everything was read again. */
+  /**
+   * A segment could not be read back whole. Done when it is certain that later deltas carry `seeding` until everything
+   * was read again.
+   */
   readonly damaged: () => Promise<void>;
-  /** No room for the delta of this segment. Done with true when the dirty map knows durably what it holds, and it may go without having been sealed. */
+  /**
+   * No room for the delta of this segment. Done with true when the dirty map knows durably what it holds, and it may go
+   * without having been sealed.
+   */
   readonly giveUp: (segment: ClosedSegment) => Promise<boolean>;
   /** The segment is gone: its delta is in the spool, and the images have all of it on the medium. */
   readonly removed: (segment: number) => void;
@@ -70,8 +79,9 @@ export interface ClosedSegment {
 
 interface WaitingSegment extends ClosedSegment {
   /**
-   * Its delta lies durable in the spool (undefined: it held no record). Kept until the state file knows it for certain: sealed again, perhaps with another flag,
-   * it would be another delta, while a write of the state file that failed may have made this one known all the same.
+   * Its delta lies durable in the spool (undefined: it held no record). Kept until the state file knows it for certain:
+   * sealed again, perhaps with another flag, it would be another delta, while a write of the state file that failed may
+   * have made this one known all the same.
    */
   sealed?: { readonly epoch: SealedEpoch | undefined };
   /** It was damaged, and `damaged` has been told. */
@@ -142,7 +152,8 @@ class SegmentSealer implements Sealer {
 
   forget(): void {
     for (const { number, sealed } of this.#segments.splice(0)) {
-      if (sealed?.epoch !== undefined) this.#options.files.remove(join(this.#options.spoolFolder, spoolName(sealed.epoch.end)));
+      if (sealed?.epoch !== undefined)
+        this.#options.files.remove(join(this.#options.spoolFolder, spoolName(sealed.epoch.end)));
       this.#remove(number);
     }
     this.#failing = false;
@@ -160,7 +171,9 @@ class SegmentSealer implements Sealer {
   }
 
   #watch(count: number, orFailing: boolean): Promise<void> {
-    const watched = new Promise<void>((resolve) => (this.#watchers = [...this.#watchers, { count, orFailing, resolve }]));
+    const watched = new Promise<void>(
+      (resolve) => (this.#watchers = [...this.#watchers, { count, orFailing, resolve }]),
+    );
     this.#notify();
     return watched;
   }
@@ -174,8 +187,9 @@ class SegmentSealer implements Sealer {
   }
 
   /**
-   * Ends with the queue. A failure is tried again for as long as it takes: the segment holds acknowledged writes (rule 4). Only for want of room it may go
-   * unsealed, once the dirty map has taken over what it holds: a disk that is full of the journal could not become emptier otherwise.
+   * Ends with the queue. A failure is tried again for as long as it takes: the segment holds acknowledged writes (rule
+   * 4). Only for want of room it may go unsealed, once the dirty map has taken over what it holds: a disk that is full
+   * of the journal could not become emptier otherwise.
    */
   async #run(): Promise<void> {
     let isFullNow = false;
@@ -223,7 +237,8 @@ class SegmentSealer implements Sealer {
 
   async #sealEpoch(segment: number): Promise<SealedEpoch | undefined> {
     const { files, journal, spoolFolder, state, thread } = this.#options;
-    // What is sealed must not be lost from the journal by a crash of the machine: the images could not be brought to it.
+    // What is sealed must not be lost from the journal by a crash of the machine: the images could not be brought to
+    // it.
     await this.#options.syncJournal();
     const { sealed: start, itemId, disks, seed } = state.current;
     if (this.#hasStrays) removeSpoolFilesBehind(files, spoolFolder, start);

@@ -15,10 +15,18 @@ export interface SpoolBoundOptions {
 }
 
 /**
- * What deltas and journal may take: the configured bytes, and never more than a share of what the disk has for them, with room to seal what is recorded. Without
- * that room a full disk could neither seal nor send what fills it. Looks at the disk once a second.
+ * What deltas and journal may take: the configured bytes, and never more than a share of what the disk has for them,
+ * with room to seal what is recorded. Without that room a full disk could neither seal nor send what fills it. Looks at
+ * the disk once a second.
  */
-export function createSpoolBound({ files, folder, maxBytes, ownBytes, unsealedBytes, clock }: SpoolBoundOptions): () => number {
+export function createSpoolBound({
+  files,
+  folder,
+  maxBytes,
+  ownBytes,
+  unsealedBytes,
+  clock,
+}: SpoolBoundOptions): () => number {
   let roomBytes = 0;
   let lookedMs = Number.NEGATIVE_INFINITY;
   return () => {

@@ -8,7 +8,9 @@ export interface SpooledDelta {
   readonly end: Position;
   readonly path: string;
   readonly lengthBytes: number;
-  /** Of the bytes that were sealed, as Content-MD5 has it; of a delta that a start found it is computed when it is sent. */
+  /**
+   * Of the bytes that were sealed, as Content-MD5 has it; of a delta that a start found it is computed when it is sent.
+   */
   readonly md5?: string | undefined;
 }
 
@@ -20,7 +22,10 @@ export function removeSpoolFile(files: Files, delta: SpooledDelta): void {
   files.remove(delta.path);
 }
 
-/** Removes deltas of the stream behind this position: what an attempt to seal left there that failed in its last step. Nobody has seen them. */
+/**
+ * Removes deltas of the stream behind this position: what an attempt to seal left there that failed in its last step.
+ * Nobody has seen them.
+ */
 export function removeSpoolFilesBehind(files: Files, folder: string, sealed: Position): void {
   for (const name of files.list(folder)) {
     const end = parseSpoolName(name);
@@ -29,8 +34,9 @@ export function removeSpoolFilesBehind(files: Files, folder: string, sealed: Pos
 }
 
 /**
- * What has to be uploaded after a start: the deltas behind `uploaded` up to `sealed`, in order, none missing. Removes the others: those already uploaded,
- * and those whose segment is still there (sealed, but the state file did not learn it before the kill; nobody has seen them).
+ * What has to be uploaded after a start: the deltas behind `uploaded` up to `sealed`, in order, none missing. Removes
+ * the others: those already uploaded, and those whose segment is still there (sealed, but the state file did not learn
+ * it before the kill; nobody has seen them).
  */
 export function openSpool(files: Files, folder: string, uploaded: Position, sealed: Position): readonly SpooledDelta[] {
   const kept: SpooledDelta[] = [];
@@ -48,7 +54,11 @@ export function openSpool(files: Files, folder: string, uploaded: Position, seal
     (kept.at(-1)?.end ?? uploaded).checksum !== sealed.checksum
   ) {
     const facts = { folder, uploadedEpoch: uploaded.epoch, sealedEpoch: sealed.epoch, found: kept.length };
-    throw new LeewardError("state-corrupt", "The spool does not hold every delta that was sealed and not yet uploaded.", facts);
+    throw new LeewardError(
+      "state-corrupt",
+      "The spool does not hold every delta that was sealed and not yet uploaded.",
+      facts,
+    );
   }
   return kept;
 }

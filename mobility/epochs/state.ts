@@ -10,22 +10,33 @@ import { isMissing } from "../system/files.ts";
 import type { Files } from "../system/files.ts";
 import type { SeedProgress } from "../journal/seed-progress.ts";
 
-/** `state.json`: what the service knows for sure after any crash. Whatever came later stands in the journal's segments. */
+/**
+ * `state.json`: what the service knows for sure after any crash. Whatever came later stands in the journal's segments.
+ */
 export interface ServiceState {
   readonly version: 1;
   readonly itemId: string;
   /** Ordered by id, as the deltas name them. */
   readonly disks: readonly DiskDescription[];
-  /** Ties journal, dirty map and activity log to this folder: first half of the checksum of its first stream's start, whatever stream is open now. */
+  /**
+   * Ties journal, dirty map and activity log to this folder: first half of the checksum of its first stream's start,
+   * whatever stream is open now.
+   */
   readonly binding: string;
-  /** The position before epoch 1 of the open stream. A file of before lacks it: then there was one stream only, and `binding` is the first half of it. */
+  /**
+   * The position before epoch 1 of the open stream. A file of before lacks it: then there was one stream only, and
+   * `binding` is the first half of it.
+   */
   readonly start?: Position | undefined;
   /** The end of the last epoch whose delta is durable in the spool, or the start of the stream. */
   readonly sealed: Position;
   /** Its segment: segments up to this number are only waiting to be removed. */
   readonly sealedSegment: number;
   readonly sealedSequence: number;
-  /** The images have every record of segments up to this number durably: should one come back after a crash of the machine, it is not redone. */
+  /**
+   * The images have every record of segments up to this number durably: should one come back after a crash of the
+   * machine, it is not redone.
+   */
   readonly imagesSegment?: number | undefined;
   /** Time of its last record: later records are never before it. */
   readonly lastWriteMs: number;
@@ -34,7 +45,10 @@ export interface ServiceState {
   readonly seed: SeedProgress;
   /** The target disks of this pass began as zeros and nothing was ever lost: zeros need not be sent. */
   readonly seedFresh: boolean;
-  /** Everything is being marked in the dirty map for this pass: goes when the marks are on the medium. A start that finds it marks once more. */
+  /**
+   * Everything is being marked in the dirty map for this pass: goes when the marks are on the medium. A start that
+   * finds it marks once more.
+   */
   readonly isMarkingAll?: boolean | undefined;
   /** Why a pass after the first one runs or ran. */
   readonly resynchronizationReason?: ResynchronizationReason | undefined;
@@ -54,12 +68,20 @@ export type ResynchronizationReason =
   | "dirty-map-damaged"
   | "requested";
 
-/** Whether the open stream is the one that begins here: numbers alone may come again when everything at the target was removed by hand. */
+/**
+ * Whether the open stream is the one that begins here: numbers alone may come again when everything at the target was
+ * removed by hand.
+ */
 export function isOfStream({ start, sealed, binding }: ServiceState, given: Position): boolean {
-  return start === undefined ? sealed.stream === given.stream && given.checksum.startsWith(binding) : samePosition(start, given);
+  return start === undefined
+    ? sealed.stream === given.stream && given.checksum.startsWith(binding)
+    : samePosition(start, given);
 }
 
-/** The cache has everything up to here. A delta of a stream that is over says nothing about the one that has begun meanwhile. */
+/**
+ * The cache has everything up to here. A delta of a stream that is over says nothing about the one that has begun
+ * meanwhile.
+ */
 export function uploadedTo(end: Position): (state: ServiceState) => StateChange {
   return ({ sealed }) => (sealed.stream === end.stream && sealed.epoch >= end.epoch ? { uploaded: end } : {});
 }
@@ -70,9 +92,10 @@ export interface StateFile {
   /** What is durable for certain: a change shows here when it is done, and never before. */
   readonly current: ServiceState;
   /**
-   * Done when the change is durable. Changes that come while one is being written go together, in their order; a function is called with what those before
-   * it made. Rejects when they cannot be written: then none of them shows in `current`, and the caller tries again or lets it be. The file may have them all
-   * the same (a failed sync after the rename), until the next change that is done: so whoever changes something must be content with both after a kill.
+   * Done when the change is durable. Changes that come while one is being written go together, in their order; a
+   * function is called with what those before it made. Rejects when they cannot be written: then none of them shows in
+   * `current`, and the caller tries again or lets it be. The file may have them all the same (a failed sync after the
+   * rename), until the next change that is done: so whoever changes something must be content with both after a kill.
    */
   change(change: StateChange | ((state: ServiceState) => StateChange)): Promise<void>;
 }
@@ -94,8 +117,8 @@ export function readState(files: Files, path: string): ServiceState | undefined 
 }
 
 /**
- * Writes `initial` durably, so that what follows can rely on it. A full disk must not keep the service from remembering what was uploaded, or nothing would
- * ever leave the spool: a reserve beside the file makes room when there is none.
+ * Writes `initial` durably, so that what follows can rely on it. A full disk must not keep the service from remembering
+ * what was uploaded, or nothing would ever leave the spool: a reserve beside the file makes room when there is none.
  */
 export function openStateFile(files: Files, path: string, initial: ServiceState): StateFile {
   let current = initial;
@@ -104,7 +127,10 @@ export function openStateFile(files: Files, path: string, initial: ServiceState)
   releaseReserve(files, path);
   replaceFileDurably(files, path, encodeRecord(current));
   makeReserve(files, path);
-  const write = async (changes: readonly ((state: ServiceState) => StateChange)[], before: Promise<void>): Promise<void> => {
+  const write = async (
+    changes: readonly ((state: ServiceState) => StateChange)[],
+    before: Promise<void>,
+  ): Promise<void> => {
     // Whether the write before succeeded is the business of those who waited for it.
     await before.catch(() => undefined);
     waiting = undefined;

@@ -16,13 +16,19 @@ export interface Journal {
   /** Why nothing more can be appended or made durable: the medium failed. A full disk is no such failure. */
   readonly failure: LeewardError | undefined;
   /**
-   * Writes one record; when this returns the record survives the death of the process. Throws `capture-failed` with the cause (a full disk,
-   * for one): then nothing was recorded and the caller must not touch the image. The result is where its data begin in the segment file.
+   * Writes one record; when this returns the record survives the death of the process. Throws `capture-failed` with the
+   * cause (a full disk, for one): then nothing was recorded and the caller must not touch the image. The result is
+   * where its data begin in the segment file.
    */
   append(record: Omit<JournalRecord, "sequence">, data: Buffer): number;
-  /** Closes the open segment; its number. The next one is made by its first record: a full disk is no matter until then. */
+  /**
+   * Closes the open segment; its number. The next one is made by its first record: a full disk is no matter until then.
+   */
   cut(): number;
-  /** Done when every record appended before the call is on the medium (FLUSH, FUA). Calls at the same time share the work. */
+  /**
+   * Done when every record appended before the call is on the medium (FLUSH, FUA). Calls at the same time share the
+   * work.
+   */
   sync(): Promise<void>;
   /** Removes a closed segment whose delta is sealed. */
   remove(number: number): void;
@@ -48,9 +54,9 @@ interface Segment {
 }
 
 /**
- * I/O is synchronous on the event loop on purpose: appending to a page-cached file takes microseconds, while a trip through libuv's pool costs
- * more than the write itself (measured: 0.94 against 0.50 of nbdkit's rate at 4 KiB, queue depth 16), and the order of records needs no lock. Only what
- * waits for the medium (fdatasync) goes through the pool.
+ * I/O is synchronous on the event loop on purpose: appending to a page-cached file takes microseconds, while a trip
+ * through libuv's pool costs more than the write itself (measured: 0.94 against 0.50 of nbdkit's rate at 4 KiB, queue
+ * depth 16), and the order of records needs no lock. Only what waits for the medium (fdatasync) goes through the pool.
  */
 export function openJournal(options: JournalOptions): Journal {
   return new SegmentedJournal(options);
@@ -100,7 +106,12 @@ class SegmentedJournal implements Journal {
     const open = (this.#open ??= this.#openSegment(this.#openNumber));
     encodeRecordHeader(this.#headerBytes, record, this.#nextSequence, data);
     try {
-      writeAll(this.#files, open.file, data.length === 0 ? [this.#headerBytes] : [this.#headerBytes, data], open.lengthBytes);
+      writeAll(
+        this.#files,
+        open.file,
+        data.length === 0 ? [this.#headerBytes] : [this.#headerBytes, data],
+        open.lengthBytes,
+      );
     } catch (cause) {
       this.#failure = cutTornTail(this.#files, open) ?? (isFull(cause) ? undefined : writeFailed(cause));
       throw writeFailed(cause);
@@ -164,11 +175,19 @@ class SegmentedJournal implements Journal {
     } catch (cause) {
       if (file !== undefined) this.#files.close(file);
       this.#files.remove(path);
-      throw new LeewardError("capture-failed", `A new journal segment cannot be made: ${reasonOf(cause)}.`, { segment: number }, { cause });
+      throw new LeewardError(
+        "capture-failed",
+        `A new journal segment cannot be made: ${reasonOf(cause)}.`,
+        { segment: number },
+        { cause },
+      );
     }
   }
 
-  /** One pass over everything that is not on the medium, oldest first. A failed fdatasync is final: the kernel may have dropped the pages. */
+  /**
+   * One pass over everything that is not on the medium, oldest first. A failed fdatasync is final: the kernel may have
+   * dropped the pages.
+   */
   async #syncPass(): Promise<void> {
     const target = this.#nextSequence - 1;
     const closed = this.#unsynced;
@@ -180,7 +199,12 @@ class SegmentedJournal implements Journal {
         segment.unnamed = false;
       }
     } catch (cause) {
-      this.#failure ??= new LeewardError("capture-failed", `The journal cannot be made durable: ${reasonOf(cause)}.`, {}, { cause });
+      this.#failure ??= new LeewardError(
+        "capture-failed",
+        `The journal cannot be made durable: ${reasonOf(cause)}.`,
+        {},
+        { cause },
+      );
       throw this.#failure;
     }
     for (const segment of closed) this.#files.close(segment.file);
@@ -199,7 +223,12 @@ function cutTornTail(files: Files, segment: Segment): LeewardError | undefined {
     files.truncate(segment.file, segment.lengthBytes);
     return undefined;
   } catch (cause) {
-    return new LeewardError("capture-failed", "The journal ends in a damaged record that cannot be cut off.", {}, { cause });
+    return new LeewardError(
+      "capture-failed",
+      "The journal ends in a damaged record that cannot be cut off.",
+      {},
+      { cause },
+    );
   }
 }
 

@@ -2,9 +2,10 @@ import { crc32 } from "node:zlib";
 import { JOURNAL_RECORD_MAX_BYTES, SECTOR_BYTES } from "../../replication/limits.ts";
 
 /**
- * One record of the write log, in the order in which the image changed. `seed` and `seed-zero` say what initial replication read there;
- * `seed-done` says that the pass over all disks is complete. `pass` numbers such passes and is 0 for writes of the guest. `application-mark` says that
- * applications and file systems were consistent and held still when everything before it was recorded.
+ * One record of the write log, in the order in which the image changed. `seed` and `seed-zero` say what initial
+ * replication read there; `seed-done` says that the pass over all disks is complete. `pass` numbers such passes and is
+ * 0 for writes of the guest. `application-mark` says that applications and file systems were consistent and held still
+ * when everything before it was recorded.
  */
 export interface JournalRecord {
   readonly kind: "write" | "zero" | "seed" | "seed-zero" | "seed-done" | "application-mark";
@@ -47,10 +48,15 @@ const AT = {
 const carriesData = (kind: JournalRecord["kind"]): boolean => kind === "write" || kind === "seed";
 
 /**
- * Writes into `bytes` (RECORD_HEADER_BYTES of zeros at first, used again for every record: nothing ever changes the reserved one) the header that goes before
- * `data`, which is empty for kinds without data.
+ * Writes into `bytes` (RECORD_HEADER_BYTES of zeros at first, used again for every record: nothing ever changes the
+ * reserved one) the header that goes before `data`, which is empty for kinds without data.
  */
-export function encodeRecordHeader(bytes: Buffer, record: Omit<JournalRecord, "sequence">, sequence: number, data: Uint8Array): void {
+export function encodeRecordHeader(
+  bytes: Buffer,
+  record: Omit<JournalRecord, "sequence">,
+  sequence: number,
+  data: Uint8Array,
+): void {
   bytes.writeUInt32LE(MAGIC, AT.magic);
   bytes.writeUInt8(KINDS.indexOf(record.kind) + 1, AT.kind);
   bytes.writeUInt16LE(record.disk, AT.disk);
@@ -83,7 +89,9 @@ export function decodeRecordHeader(bytes: Buffer): RecordHeader | undefined {
   };
   const expectedData = carriesData(kind) ? header.lengthBytes : 0;
   const aligned = header.offsetBytes % SECTOR_BYTES === 0 && header.lengthBytes % SECTOR_BYTES === 0;
-  return aligned && header.dataBytes === expectedData && header.dataBytes <= JOURNAL_RECORD_MAX_BYTES ? header : undefined;
+  return aligned && header.dataBytes === expectedData && header.dataBytes <= JOURNAL_RECORD_MAX_BYTES
+    ? header
+    : undefined;
 }
 
 function writeUint64(bytes: Buffer, value: number, at: number): void {

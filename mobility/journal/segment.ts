@@ -63,8 +63,8 @@ export interface SegmentContent {
 }
 
 /**
- * Reads what a segment holds: every record up to the first that is cut off, damaged or out of sequence (rule 6: bytes are checked after
- * they are read). Takes any bytes. Pure.
+ * Reads what a segment holds: every record up to the first that is cut off, damaged or out of sequence (rule 6: bytes
+ * are checked after they are read). Takes any bytes. Pure.
  */
 export function parseSegment(bytes: Buffer): SegmentContent {
   const records: IntactRecord[] = [];
@@ -74,7 +74,10 @@ export function parseSegment(bytes: Buffer): SegmentContent {
   return { ...walked, records };
 }
 
-/** The same without keeping the records: a segment of small ones has so many that a list of them would need more memory than the segment. */
+/**
+ * The same without keeping the records: a segment of small ones has so many that a list of them would need more memory
+ * than the segment.
+ */
 export function walkSegment(
   bytes: Buffer,
   visit: (record: RecordHeader, dataOffsetBytes: number) => void,
@@ -106,7 +109,9 @@ export function readSegmentBytes(files: Files, path: string, buffer?: Buffer): B
   try {
     const lengthBytes = files.statusOf(file).lengthBytes;
     const bytes =
-      buffer !== undefined && lengthBytes <= buffer.length ? buffer.subarray(0, lengthBytes) : Buffer.allocUnsafeSlow(lengthBytes);
+      buffer !== undefined && lengthBytes <= buffer.length
+        ? buffer.subarray(0, lengthBytes)
+        : Buffer.allocUnsafeSlow(lengthBytes);
     let filled = 0;
     while (filled < bytes.length) {
       const count = files.read(file, bytes, filled, bytes.length - filled, filled);

@@ -1,4 +1,7 @@
-/** Bytes that several connections may hold together. Who holds them gives them back by itself, without needing more: so waiting always ends. */
+/**
+ * Bytes that several connections may hold together. Who holds them gives them back by itself, without needing more: so
+ * waiting always ends.
+ */
 export interface ByteBudget {
   readonly isSpent: boolean;
   take(lengthBytes: number): void;

@@ -1,10 +1,16 @@
-/** Received bytes that nobody has taken yet, as the chunks in which they came: small reads of the parser stay without copies. */
+/**
+ * Received bytes that nobody has taken yet, as the chunks in which they came: small reads of the parser stay without
+ * copies.
+ */
 export interface ByteQueue {
   readonly lengthBytes: number;
   /** How many of them lie in one piece at the front. */
   readonly firstBytes: number;
   push(chunk: Buffer): void;
-  /** The next `lengthBytes` in one piece, or undefined while fewer are there. A view of the received chunk where possible. */
+  /**
+   * The next `lengthBytes` in one piece, or undefined while fewer are there. A view of the received chunk where
+   * possible.
+   */
   take(lengthBytes: number): Buffer | undefined;
   /** Moves up to the free length of `target` from `offsetBytes` on into it; returns how many bytes that were. */
   copyInto(target: Buffer, offsetBytes: number): number;
@@ -62,7 +68,8 @@ export function createByteQueue(): ByteQueue {
     },
     copyInto: (target, offsetBytes) => {
       const lengthBytes = Math.min(available, target.length - offsetBytes);
-      for (let done = 0; done < lengthBytes;) done += shift(Math.min(inFirst(), lengthBytes - done)).copy(target, offsetBytes + done);
+      for (let done = 0; done < lengthBytes;)
+        done += shift(Math.min(inFirst(), lengthBytes - done)).copy(target, offsetBytes + done);
       return lengthBytes;
     },
   };

@@ -9,7 +9,9 @@ export type NbdCommand =
   | { readonly kind: "write"; readonly fua: boolean }
   | { readonly kind: "zero"; readonly fua: boolean }
   | { readonly kind: "flush" }
-  /** Nothing to do: a hint, or a request of no bytes. `durable`: earlier writes must be durable before the answer (FUA). */
+  /**
+   * Nothing to do: a hint, or a request of no bytes. `durable`: earlier writes must be durable before the answer (FUA).
+   */
   | { readonly kind: "nothing"; readonly durable: boolean }
   | { readonly kind: "disconnect" }
   | { readonly kind: "refuse"; readonly error: WireError };
@@ -17,9 +19,9 @@ export type NbdCommand =
 const refuse = (error: WireError): NbdCommand => ({ kind: "refuse", error });
 
 /**
- * Checks flags, range and length as proto.md asks: EINVAL for unknown commands and flags and for a range that ends behind the disk, but ENOSPC for
- * WRITE and WRITE_ZEROES there. FUA is accepted on every command. TRIM and CACHE are hints: TRIM changes nothing in version 1 (DESIGN 4), because Node
- * cannot punch holes.
+ * Checks flags, range and length as proto.md asks: EINVAL for unknown commands and flags and for a range that ends
+ * behind the disk, but ENOSPC for WRITE and WRITE_ZEROES there. FUA is accepted on every command. TRIM and CACHE are
+ * hints: TRIM changes nothing in version 1 (DESIGN 4), because Node cannot punch holes.
  */
 export function checkCommand(request: NbdRequest, sizeBytes: number, structuredReplies: boolean): NbdCommand {
   const { type, flags, offsetBytes, lengthBytes } = request;
@@ -34,7 +36,8 @@ export function checkCommand(request: NbdRequest, sizeBytes: number, structuredR
   switch (type) {
     case COMMAND.read:
       if (!inside || lengthBytes > NBD_REQUEST_MAX_BYTES) return refuse(WIRE_ERROR.invalid);
-      // What is longer than one piece is answered in fragments: the protocol wants EOVERFLOW then, and never up to 64 KiB.
+      // What is longer than one piece is answered in fragments: the protocol wants EOVERFLOW then, and never up to 64
+      // KiB.
       return (flags & COMMAND_FLAG.doNotFragment) !== 0 && lengthBytes > NBD_PIECE_MAX_BYTES
         ? refuse(WIRE_ERROR.overflow)
         : { kind: "read" };

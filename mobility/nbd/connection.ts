@@ -12,12 +12,16 @@ import type { WireError } from "./protocol.ts";
 import { emptyReadReply, greeting, readErrorReply, readReplyHeader, simpleReply } from "./replies.ts";
 
 /**
- * A disk as NBD sees it. Ranges are checked before. An answer that is not a promise was given at once: most requests take this way, without a
- * turn of the event loop. Failures carry the error number of the reply (`wireError` of nbd/server.ts turns them).
+ * A disk as NBD sees it. Ranges are checked before. An answer that is not a promise was given at once: most requests
+ * take this way, without a turn of the event loop. Failures carry the error number of the reply (`wireError` of
+ * nbd/server.ts turns them).
  */
 export interface NbdDisk extends ExportDescription {
   read(offsetBytes: number, lengthBytes: number): Buffer;
-  /** Done when the write is in the journal and in the image; `fua`: when it and all before it are durable too. `data` are needed until then. */
+  /**
+   * Done when the write is in the journal and in the image; `fua`: when it and all before it are durable too. `data`
+   * are needed until then.
+   */
   write(offsetBytes: number, data: Buffer, fua: boolean): Promise<void> | undefined;
   zero(offsetBytes: number, lengthBytes: number, fua: boolean): Promise<void> | undefined;
   /** Done when every write answered before is durable. */
@@ -34,7 +38,9 @@ export interface ConnectionOptions {
   readonly closed: () => void;
 }
 
-/** Replies of one turn are copied together up to this length: above it handing many buffers to the system is cheaper. */
+/**
+ * Replies of one turn are copied together up to this length: above it handing many buffers to the system is cheaper.
+ */
 const JOINED_MAX_BYTES = 64 * 1024;
 
 /** Serves one client until it leaves. Requests are taken up in order and answered as they end. */
@@ -50,9 +56,14 @@ class Connection {
   #negotiation: Negotiation = { noZeroes: false, structuredReplies: false };
   #disk: NbdDisk | undefined;
   #requests = 0;
-  /** The WRITE whose payload comes in pieces, as it was judged when its first piece came: what failed once takes no further piece. */
+  /**
+   * The WRITE whose payload comes in pieces, as it was judged when its first piece came: what failed once takes no
+   * further piece.
+   */
   #write: NbdCommand = { kind: "refuse", error: WIRE_ERROR.none };
-  /** A piece of a payload is being written or a long READ is being answered: nothing else is taken up until it is done. */
+  /**
+   * A piece of a payload is being written or a long READ is being answered: nothing else is taken up until it is done.
+   */
   #busy = false;
   /** Replies of this turn, in order; they leave together. */
   #replies: Buffer[] = [];
@@ -173,7 +184,10 @@ class Connection {
     }
   }
 
-  /** One piece of the payload of a WRITE; the reply follows the last one. A refused payload is taken to its end, so that framing is kept. */
+  /**
+   * One piece of the payload of a WRITE; the reply follows the last one. A refused payload is taken to its end, so that
+   * framing is kept.
+   */
   #performWrite(disk: NbdDisk, { request, atBytes, data }: Extract<NbdEvent, { kind: "payload" }>): void {
     const last = atBytes + data.length === request.lengthBytes;
     if (atBytes === 0) this.#write = checkCommand(request, disk.sizeBytes, this.#negotiation.structuredReplies);
@@ -241,13 +255,19 @@ class Connection {
     try {
       if (lengthBytes === 0) return this.#send(emptyReadReply(cookie, structuredReplies));
       const data = disk.read(offsetBytes, lengthBytes);
-      this.#send(readReplyHeader(cookie, { offsetBytes, lengthBytes, first: true, last: true }, structuredReplies), data);
+      this.#send(
+        readReplyHeader(cookie, { offsetBytes, lengthBytes, first: true, last: true }, structuredReplies),
+        data,
+      );
     } catch (error) {
       this.#sendError(request, this.#options.wireError(error));
     }
   }
 
-  /** Piece by piece, each read when the one before has left: what a client asks for and does not fetch costs the memory of one piece. */
+  /**
+   * Piece by piece, each read when the one before has left: what a client asks for and does not fetch costs the memory
+   * of one piece.
+   */
   async #answerLongRead(disk: NbdDisk, request: NbdRequest): Promise<void> {
     this.#flush();
     this.#reading = true;
@@ -264,7 +284,12 @@ class Connection {
     const socket = this.#socket;
     for (let at = 0; at < lengthBytes && !socket.destroyed; at += NBD_PIECE_MAX_BYTES) {
       const pieceBytes = Math.min(NBD_PIECE_MAX_BYTES, lengthBytes - at);
-      const piece = { offsetBytes: offsetBytes + at, lengthBytes: pieceBytes, first: at === 0, last: at + pieceBytes === lengthBytes };
+      const piece = {
+        offsetBytes: offsetBytes + at,
+        lengthBytes: pieceBytes,
+        first: at === 0,
+        last: at + pieceBytes === lengthBytes,
+      };
       try {
         const data = disk.read(piece.offsetBytes, pieceBytes);
         socket.write(readReplyHeader(cookie, piece, structuredReplies));
@@ -295,11 +320,15 @@ class Connection {
     }
   }
 
-  /** Replies leave in one system call: one for each costs as much as everything else that a small write does to the socket. */
+  /**
+   * Replies leave in one system call: one for each costs as much as everything else that a small write does to the
+   * socket.
+   */
   #flush(): void {
     const socket = this.#socket;
     if (this.#reading || this.#replies.length === 0) return;
-    const replies = this.#repliesBytes <= JOINED_MAX_BYTES ? [Buffer.concat(this.#replies, this.#repliesBytes)] : this.#replies;
+    const replies =
+      this.#repliesBytes <= JOINED_MAX_BYTES ? [Buffer.concat(this.#replies, this.#repliesBytes)] : this.#replies;
     this.#replies = [];
     this.#repliesBytes = 0;
     if (socket.destroyed || socket.writableEnded) return;

@@ -25,14 +25,21 @@ export interface OptionOutcome {
 /** Ext4, NTFS and databases write in multiples of this. */
 const PREFERRED_BYTES = 4096;
 
-/** The client's flags, or undefined when it sets one that this server never offered: then the protocol asks to hang up. */
+/**
+ * The client's flags, or undefined when it sets one that this server never offered: then the protocol asks to hang up.
+ */
 export function acceptClientFlags(flags: number): Negotiation | undefined {
   if ((flags & ~(HANDSHAKE_FIXED_NEWSTYLE | HANDSHAKE_NO_ZEROES)) !== 0) return undefined;
   return { noZeroes: (flags & HANDSHAKE_NO_ZEROES) !== 0, structuredReplies: false };
 }
 
 /** Answers one option of the client (proto.md, "Option types"). Pure. */
-export function answerOption(option: number, data: Buffer, negotiation: Negotiation, exports: readonly ExportDescription[]): OptionOutcome {
+export function answerOption(
+  option: number,
+  data: Buffer,
+  negotiation: Negotiation,
+  exports: readonly ExportDescription[],
+): OptionOutcome {
   const reply = (...replies: readonly Buffer[]): OptionOutcome => ({ replies, next: "continue", negotiation });
   const refuse = (type: number): OptionOutcome => reply(optionReply(option, type));
   switch (option) {
@@ -60,7 +67,12 @@ export function answerOption(option: number, data: Buffer, negotiation: Negotiat
       if (chosen === undefined) return refuse(OPTION_REPLY.unknown);
       const replies = [
         exportInfoReply(option, chosen.sizeBytes, negotiation.structuredReplies),
-        blockSizeReply(option, chosen.sectorSizeBytes, Math.max(PREFERRED_BYTES, chosen.sectorSizeBytes), NBD_REQUEST_MAX_BYTES),
+        blockSizeReply(
+          option,
+          chosen.sectorSizeBytes,
+          Math.max(PREFERRED_BYTES, chosen.sectorSizeBytes),
+          NBD_REQUEST_MAX_BYTES,
+        ),
         optionReply(option, OPTION_REPLY.ack),
       ];
       return { replies, next: option === OPTION.go ? { transmit: index } : "continue", negotiation };
@@ -74,7 +86,10 @@ function exportIndex(name: string, exports: readonly ExportDescription[]): numbe
   return name === "" ? 0 : exports.findIndex((each) => each.name === name);
 }
 
-/** The name in the data of INFO or GO, or undefined when its lengths do not add up. The list of wished infos is free to ignore. */
+/**
+ * The name in the data of INFO or GO, or undefined when its lengths do not add up. The list of wished infos is free to
+ * ignore.
+ */
 function infoName(data: Buffer): string | undefined {
   if (data.length < 6) return undefined;
   const nameLength = data.readUInt32BE(0);

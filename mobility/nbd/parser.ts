@@ -18,8 +18,8 @@ export type NbdEvent =
   /** Any request without a payload. */
   | { readonly kind: "request"; readonly request: NbdRequest }
   /**
-   * The payload of a WRITE, or the next piece of it from `atBytes` on; pieces of one request come in order with nothing between them. The data are good
-   * until the next event is asked for, unless `keep` was called.
+   * The payload of a WRITE, or the next piece of it from `atBytes` on; pieces of one request come in order with nothing
+   * between them. The data are good until the next event is asked for, unless `keep` was called.
    */
   | { readonly kind: "payload"; readonly request: NbdRequest; readonly atBytes: number; readonly data: Buffer }
   /** Framing is lost or the client attacks: the connection must be closed. Nothing follows. */
@@ -52,10 +52,16 @@ interface Step {
   readonly event?: NbdEvent;
 }
 
-/** The buffer of a connection begins no larger than this and doubles as bytes arrive, so that a header alone allocates nothing large. */
+/**
+ * The buffer of a connection begins no larger than this and doubles as bytes arrive, so that a header alone allocates
+ * nothing large.
+ */
 const PIECE_FIRST_BYTES = 256 * 1024;
 
-/** The buffer in which pieces are put together, used again and again: a fresh one for every request would be most of the garbage of a busy service. */
+/**
+ * The buffer in which pieces are put together, used again and again: a fresh one for every request would be most of the
+ * garbage of a busy service.
+ */
 interface Scratch {
   data: Buffer;
 }
@@ -90,7 +96,9 @@ function advance(state: State, queue: ByteQueue, scratch: Scratch): Step | undef
   switch (state.kind) {
     case "client-flags": {
       const bytes = queue.take(4);
-      return bytes && { state: { kind: "option-header" }, event: { kind: "client-flags", flags: bytes.readUInt32BE(0) } };
+      return (
+        bytes && { state: { kind: "option-header" }, event: { kind: "client-flags", flags: bytes.readUInt32BE(0) } }
+      );
     }
     case "option-header": {
       const header = queue.take(OPTION_HEADER_BYTES);
@@ -140,7 +148,9 @@ function payload(state: Extract<State, { kind: "payload" }>, queue: ByteQueue, s
   if (view !== undefined) return pieceOf(state, view);
   let { filledBytes } = state;
   if (filledBytes === scratch.data.length) {
-    const larger = Buffer.allocUnsafeSlow(Math.min(NBD_PIECE_MAX_BYTES, Math.max(PIECE_FIRST_BYTES, 2 * scratch.data.length)));
+    const larger = Buffer.allocUnsafeSlow(
+      Math.min(NBD_PIECE_MAX_BYTES, Math.max(PIECE_FIRST_BYTES, 2 * scratch.data.length)),
+    );
     scratch.data.copy(larger, 0, 0, filledBytes);
     scratch.data = larger;
   }
@@ -154,7 +164,9 @@ function pieceOf({ request, atBytes }: Extract<State, { kind: "payload" }>, data
   const nextBytes = atBytes + data.length;
   return {
     state:
-      nextBytes === request.lengthBytes ? { kind: "request-header" } : { kind: "payload", request, atBytes: nextBytes, filledBytes: 0 },
+      nextBytes === request.lengthBytes
+        ? { kind: "request-header" }
+        : { kind: "payload", request, atBytes: nextBytes, filledBytes: 0 },
     event: { kind: "payload", request, atBytes, data },
   };
 }

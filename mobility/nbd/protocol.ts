@@ -49,8 +49,8 @@ export const REQUEST_HEADER_BYTES = 28;
 export const OPTION_HEADER_BYTES = 16;
 
 /**
- * What every export offers: flush, FUA, trim, write-zeroes, cache, and several connections that share one journal and one order. The flag DF exists with
- * structured replies only (proto.md, "Transmission flags").
+ * What every export offers: flush, FUA, trim, write-zeroes, cache, and several connections that share one journal and
+ * one order. The flag DF exists with structured replies only (proto.md, "Transmission flags").
  */
 export function exportFlags(structuredReplies: boolean): number {
   return (

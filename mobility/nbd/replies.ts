@@ -1,5 +1,20 @@
-import { CHUNK, CHUNK_DONE, CHUNK_MAGIC, exportFlags, HANDSHAKE_FIXED_NEWSTYLE, HANDSHAKE_NO_ZEROES, INFO } from "./protocol.ts";
-import { NBD_MAGIC, OPTION_MAGIC, OPTION_REPLY, OPTION_REPLY_MAGIC, SIMPLE_REPLY_MAGIC, WIRE_ERROR } from "./protocol.ts";
+import {
+  CHUNK,
+  CHUNK_DONE,
+  CHUNK_MAGIC,
+  exportFlags,
+  HANDSHAKE_FIXED_NEWSTYLE,
+  HANDSHAKE_NO_ZEROES,
+  INFO,
+} from "./protocol.ts";
+import {
+  NBD_MAGIC,
+  OPTION_MAGIC,
+  OPTION_REPLY,
+  OPTION_REPLY_MAGIC,
+  SIMPLE_REPLY_MAGIC,
+  WIRE_ERROR,
+} from "./protocol.ts";
 import type { WireError } from "./protocol.ts";
 
 /** What the server says first. */
@@ -46,7 +61,12 @@ export function exportInfoReply(option: number, sizeBytes: number, structured: b
   return optionReply(option, OPTION_REPLY.info, data);
 }
 
-export function blockSizeReply(option: number, minimumBytes: number, preferredBytes: number, maximumBytes: number): Buffer {
+export function blockSizeReply(
+  option: number,
+  minimumBytes: number,
+  preferredBytes: number,
+  maximumBytes: number,
+): Buffer {
   const data = Buffer.alloc(14);
   data.writeUInt16BE(INFO.blockSize, 0);
   data.writeUInt32BE(minimumBytes, 2);
@@ -65,8 +85,8 @@ export function simpleReply(cookie: bigint, error: WireError): Buffer {
 }
 
 /**
- * What stands before one piece of the data of a good READ. Without structured replies the whole length is promised before the first piece and nothing
- * stands before the others.
+ * What stands before one piece of the data of a good READ. Without structured replies the whole length is promised
+ * before the first piece and nothing stands before the others.
  */
 export function readReplyHeader(cookie: bigint, piece: ReadPiece, structured: boolean): Buffer {
   if (!structured) return piece.first ? simpleReply(cookie, WIRE_ERROR.none) : Buffer.alloc(0);

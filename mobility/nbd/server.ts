@@ -11,8 +11,8 @@ import { WIRE_ERROR } from "./protocol.ts";
 import type { WireError } from "./protocol.ts";
 
 /**
- * Where clients connect. NBD knows no password. The unix socket is its user's alone. TCP lets in every user of this machine, so it is opened only when the
- * configuration asks for it, and anything but a loopback address is refused.
+ * Where clients connect. NBD knows no password. The unix socket is its user's alone. TCP lets in every user of this
+ * machine, so it is opened only when the configuration asks for it, and anything but a loopback address is refused.
  */
 export type NbdAddress =
   | { readonly kind: "unix"; readonly path: string }
@@ -25,7 +25,9 @@ export interface NbdServer {
   stop(): Promise<void>;
 }
 
-/** Listens on all addresses. Throws `configuration-invalid` for a foreign address and `port-in-use` when one is taken. */
+/**
+ * Listens on all addresses. Throws `configuration-invalid` for a foreign address and `port-in-use` when one is taken.
+ */
 export async function startNbdServer(addresses: readonly NbdAddress[], disks: readonly NbdDisk[]): Promise<NbdServer> {
   const sockets = new Set<Socket>();
   const budget = createByteBudget(NBD_PAYLOAD_IN_FLIGHT_BYTES);
@@ -77,7 +79,9 @@ export async function startNbdServer(addresses: readonly NbdAddress[], disks: re
 
 async function listen(address: NbdAddress, accept: (socket: Socket) => void): Promise<Server> {
   if (address.kind === "tcp" && !isLoopback(address.host)) {
-    throw new LeewardError("configuration-invalid", `NBD listens on loopback only, not on ${address.host}.`, { host: address.host });
+    throw new LeewardError("configuration-invalid", `NBD listens on loopback only, not on ${address.host}.`, {
+      host: address.host,
+    });
   }
   if (address.kind === "unix") await removeStaleSocket(address.path);
   // 1 MiB per read: with the default of 64 KiB large writes stop and go.
@@ -94,17 +98,26 @@ function listenError(address: NbdAddress, cause: NodeJS.ErrnoException): Leeward
   const where = address.kind === "unix" ? address.path : `${address.host}:${address.port}`;
   const option = address.kind === "unix" ? "nbd.socketPath" : "nbd.port";
   if (cause.code === "EADDRINUSE") return inUse(where, option);
-  return new LeewardError("configuration-invalid", `Cannot listen on ${where} (${option}): ${cause.code ?? cause.message}.`, {
+  return new LeewardError(
+    "configuration-invalid",
+    `Cannot listen on ${where} (${option}): ${cause.code ?? cause.message}.`,
+    {
+      where,
+      option,
+    },
+  );
+}
+
+function inUse(where: string, option: string): LeewardError {
+  return new LeewardError("port-in-use", `${where} is in use; the option ${option} chooses another place.`, {
     where,
     option,
   });
 }
 
-function inUse(where: string, option: string): LeewardError {
-  return new LeewardError("port-in-use", `${where} is in use; the option ${option} chooses another place.`, { where, option });
-}
-
-/** The socket file of a service that was killed is removed; one that answers, or a file of another kind, is left alone. */
+/**
+ * The socket file of a service that was killed is removed; one that answers, or a file of another kind, is left alone.
+ */
 async function removeStaleSocket(path: string): Promise<void> {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return;

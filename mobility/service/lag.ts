@@ -10,7 +10,10 @@ export interface Lag {
   now(nothingPending: boolean): number | undefined;
 }
 
-/** Reads the clock of the service; deltas that wait are remembered with the time of their last write, and forgotten when they are uploaded. */
+/**
+ * Reads the clock of the service; deltas that wait are remembered with the time of their last write, and forgotten when
+ * they are uploaded.
+ */
 export function createLag(now: () => number): Lag {
   const lastWrites = new Map<number, number>();
   let coveredMs: number | undefined;

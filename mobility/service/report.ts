@@ -39,7 +39,8 @@ export async function heartbeatRequest(parts: Parts): Promise<HeartbeatRequest> 
 /** Initial replication is none. */
 function resynchronizationOf({ state, capture: { recorder, seeding } }: Parts): ResynchronizationStatus {
   const { doneBytes, totalBytes } = seeding;
-  if (recorder.mode.kind === "tracking") return { state: "required", reason: recorder.mode.reason, doneBytes, totalBytes };
+  if (recorder.mode.kind === "tracking")
+    return { state: "required", reason: recorder.mode.reason, doneBytes, totalBytes };
   const reason = state.current.resynchronizationReason;
   return seeding.done || reason === undefined ? { state: "none" } : { state: "running", reason, doneBytes, totalBytes };
 }
@@ -56,14 +57,23 @@ export function heartbeatAnswered(parts: Parts, answer: HeartbeatAnswer, soon: (
 }
 
 /**
- * The item has another stream open than this state folder: a repair, or an earlier life of the item left the folder. Nothing of the old stream is sent any more,
- * and the new one begins; the heartbeat after that brings the right to upload to it. When it cannot begin now, the next answer tries again.
+ * The item has another stream open than this state folder: a repair, or an earlier life of the item left the folder.
+ * Nothing of the old stream is sent any more, and the new one begins; the heartbeat after that brings the right to
+ * upload to it. When it cannot begin now, the next answer tries again.
  */
-function followStream({ config, disks, capture, uploader, failed }: Parts, { stream, start, nonce }: OpenStream, soon: () => void): void {
+function followStream(
+  { config, disks, capture, uploader, failed }: Parts,
+  { stream, start, nonce }: OpenStream,
+  soon: () => void,
+): void {
   uploader.suspend();
   const descriptions = disks.map((disk) => disk.description);
-  if (samePosition(start, startPosition(config.itemId, stream, descriptions, nonce))) capture.beginStream(start).then(soon, failed);
-  else failed(new LeewardError("disk-invalid", "The control plane opened a stream of other disks for this item.", { stream }));
+  if (samePosition(start, startPosition(config.itemId, stream, descriptions, nonce)))
+    capture.beginStream(start).then(soon, failed);
+  else
+    failed(
+      new LeewardError("disk-invalid", "The control plane opened a stream of other disks for this item.", { stream }),
+    );
 }
 
 export function statusOf(parts: Parts, heartbeats: Heartbeat["counts"]): MobilityStatus {
@@ -74,7 +84,8 @@ export function statusOf(parts: Parts, heartbeats: Heartbeat["counts"]): Mobilit
     version: 1,
     itemId: config.itemId,
     startedMs: parts.startedMs,
-    state: capture.log.failure !== undefined ? "failed" : uploader.stopped !== undefined ? "uploads-stopped" : "running",
+    state:
+      capture.log.failure !== undefined ? "failed" : uploader.stopped !== undefined ? "uploads-stopped" : "running",
     sealed: state.current.sealed,
     uploaded: state.current.uploaded,
     pendingBytes: capture.log.pendingBytes + uploader.waitingBytes,
@@ -97,7 +108,12 @@ export function statusOf(parts: Parts, heartbeats: Heartbeat["counts"]): Mobilit
     heartbeats,
     appPoints: { state: appPoints.state, outcome: appPoints.outcome },
     memory: { rssBytes: memory.rss, heapBytes: memory.heapUsed, externalBytes: memory.external },
-    seeding: { doneBytes: seeding.doneBytes, totalBytes: seeding.totalBytes, done: seeding.done, timeLeftMs: seeding.timeLeftMs },
+    seeding: {
+      doneBytes: seeding.doneBytes,
+      totalBytes: seeding.totalBytes,
+      done: seeding.done,
+      timeLeftMs: seeding.timeLeftMs,
+    },
     churn: { ...capture.churn },
     lastError: lastFailure(),
     atMs: ports.clock.now(),

@@ -72,9 +72,16 @@ export interface Parts extends Base {
   readonly spoolBoundBytes: () => number;
 }
 
-export function openBase(config: MobilityConfig, given: MobilityPorts, signal: AbortSignal, undo: (() => unknown)[]): Base {
+export function openBase(
+  config: MobilityConfig,
+  given: MobilityPorts,
+  signal: AbortSignal,
+  undo: (() => unknown)[],
+): Base {
   const { files, log } = given;
-  const clock = createSourceClock(given.clock, (isBelieved, aheadMs) => log("warning", "clock-changed", { isBelieved, aheadMs }));
+  const clock = createSourceClock(given.clock, (isBelieved, aheadMs) =>
+    log("warning", "clock-changed", { isBelieved, aheadMs }),
+  );
   const ports = { ...given, clock };
   const folder = stateFolder(config.stateFolder);
   makeFolderDurably(files, folder.path, 0o700);
@@ -164,7 +171,10 @@ export function captureOf(
     clock: ports.clock,
     thread: ports.startSealThread(),
     // A clone, or a service whose place is taken, reads nothing: nobody would get it.
-    spool: () => ({ count: identity.wasGranted ? uploader.waiting : Number.POSITIVE_INFINITY, bytes: uploader.waitingBytes }),
+    spool: () => ({
+      count: identity.wasGranted ? uploader.waiting : Number.POSITIVE_INFINITY,
+      bytes: uploader.waitingBytes,
+    }),
     spoolBoundBytes,
     seedPace: createPace(config.seedBytesPerSecond, ports.clock),
     modeChanged: (mode) => {
@@ -192,7 +202,11 @@ export function captureOf(
   });
 }
 
-export function identityOf({ config, ports, tokens, register, failed }: Base, uploader: Uploader, soon: () => void): Identity {
+export function identityOf(
+  { config, ports, tokens, register, failed }: Base,
+  uploader: Uploader,
+  soon: () => void,
+): Identity {
   return createIdentity({
     tokens,
     uploader,

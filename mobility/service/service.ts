@@ -27,9 +27,15 @@ export interface MobilityService {
   /** The TCP port, if TCP is served. */
   readonly port: number | undefined;
   status(): MobilityStatus;
-  /** Closes the epoch. The position of the last sealed delta: it holds every write answered before the call. Throws `capture-failed`. */
+  /**
+   * Closes the epoch. The position of the last sealed delta: it holds every write answered before the call. Throws
+   * `capture-failed`.
+   */
   cut(): Promise<Position>;
-  /** Reads all disks again, and takes no recovery point meanwhile (`repairReplication`). A request id that was obeyed last changes nothing. */
+  /**
+   * Reads all disks again, and takes no recovery point meanwhile (`repairReplication`). A request id that was obeyed
+   * last changes nothing.
+   */
   resynchronize(requestId: string): Promise<void>;
   /** Stops NBD, seals what is recorded, tries for a short while to upload it, and lets go of everything. */
   stop(): Promise<void>;
@@ -50,7 +56,11 @@ export interface Doors {
   /** Lets guests in. `stop` takes no more requests, and is done when those under way have ended. */
   serve(disks: readonly NbdDisk[]): Promise<{ readonly port: number | undefined; stop(): Promise<void> }>;
   /** Shows people how the service stands, in the files of the folder. */
-  showStatus(folder: StateFolder, status: () => MobilityStatus, failed: (error: unknown) => void): Promise<{ stop(): void }>;
+  showStatus(
+    folder: StateFolder,
+    status: () => MobilityStatus,
+    failed: (error: unknown) => void,
+  ): Promise<{ stop(): void }>;
 }
 
 /** For those who hold the volumes themselves: `stop` may be called when their requests have ended. */
@@ -60,8 +70,9 @@ const CLOSED: Doors = {
 };
 
 /**
- * Serves the configured disks over NBD and replicates them. Returns when clients can connect: at once where the state folder knows the stream, else after
- * the first registration. Throws `configuration-invalid`, `disk-invalid`, `port-in-use`, `state-locked`, `state-corrupt`, or the refusal of the registration.
+ * Serves the configured disks over NBD and replicates them. Returns when clients can connect: at once where the state
+ * folder knows the stream, else after the first registration. Throws `configuration-invalid`, `disk-invalid`,
+ * `port-in-use`, `state-locked`, `state-corrupt`, or the refusal of the registration.
  */
 export async function startMobility(config: MobilityConfig, ports: MobilityPorts): Promise<MobilityService> {
   const service = await openService(config, ports, {
@@ -83,10 +94,14 @@ export async function startMobility(config: MobilityConfig, ports: MobilityPorts
 }
 
 /**
- * The same without a socket, unless `doors` open one: in memory, when the ports are. It has no end of its own: a simulated process is killed by taking its
- * ports away. Errors as of `startMobility`.
+ * The same without a socket, unless `doors` open one: in memory, when the ports are. It has no end of its own: a
+ * simulated process is killed by taking its ports away. Errors as of `startMobility`.
  */
-export async function openService(config: MobilityConfig, ports: MobilityPorts, doors: Doors = CLOSED): Promise<OpenedService> {
+export async function openService(
+  config: MobilityConfig,
+  ports: MobilityPorts,
+  doors: Doors = CLOSED,
+): Promise<OpenedService> {
   // How to undo what has been opened so far, should the start fail half-way.
   const undo: (() => unknown)[] = [];
   try {
@@ -97,7 +112,12 @@ export async function openService(config: MobilityConfig, ports: MobilityPorts, 
   }
 }
 
-async function start(config: MobilityConfig, ports: MobilityPorts, doors: Doors, undo: (() => unknown)[]): Promise<OpenedService> {
+async function start(
+  config: MobilityConfig,
+  ports: MobilityPorts,
+  doors: Doors,
+  undo: (() => unknown)[],
+): Promise<OpenedService> {
   const offline = new AbortController();
   const base = openBase(config, ports, offline.signal, undo);
   const { folder, failed } = base;
@@ -114,7 +134,8 @@ async function start(config: MobilityConfig, ports: MobilityPorts, doors: Doors,
 
   let heartbeat: Heartbeat | undefined;
   const soon = (): void => heartbeat?.soon();
-  const keepBytes = (): number => SPOOL_LOW_SHARE * spoolBoundBytes() - uploader.waitingBytes - capture.log.pendingBytes;
+  const keepBytes = (): number =>
+    SPOOL_LOW_SHARE * spoolBoundBytes() - uploader.waitingBytes - capture.log.pendingBytes;
   const uploader = uploaderOf(base, state, soon, keepBytes);
   for (const delta of opened.spool) uploader.add(delta);
   const identity = identityOf(base, uploader, soon);
@@ -136,7 +157,16 @@ async function start(config: MobilityConfig, ports: MobilityPorts, doors: Doors,
   const server = await doors.serve(volumes);
 
   const appPoints = appPointsOf(base, capture, soon);
-  const parts: Parts = { ...base, state, capture, uploader, identity, appPoints, currency: createCurrency(), spoolBoundBytes };
+  const parts: Parts = {
+    ...base,
+    state,
+    capture,
+    uploader,
+    identity,
+    appPoints,
+    currency: createCurrency(),
+    spoolBoundBytes,
+  };
   heartbeat = heartbeatOf(parts, soon);
   const status = (): MobilityStatus => statusOf(parts, heartbeat?.counts ?? { sent: 0, answered: 0 });
   const shown = await doors.showStatus(folder, status, failed);
@@ -146,7 +176,8 @@ async function start(config: MobilityConfig, ports: MobilityPorts, doors: Doors,
     await capture.seeding.stop();
     // What is still frozen then is thawed by the next start.
     await within(ports.clock, STOP_UPLOAD_MS, appPoints.stop());
-    // Requests that wait for a full disk would never end: after a while they are answered with an error, and stay without a record.
+    // Requests that wait for a full disk would never end: after a while they are answered with an error, and stay
+    // without a record.
     const requests = server.stop();
     if (!(await within(ports.clock, STOP_UPLOAD_MS, requests))) capture.giveUp();
     await requests;
@@ -185,7 +216,10 @@ function heartbeatOf(parts: Parts, soon: () => void): Heartbeat {
   });
 }
 
-/** Tells the control plane that the next service need not wait. Should it not hear it, the next one waits until the lease is over. */
+/**
+ * Tells the control plane that the next service need not wait. Should it not hear it, the next one waits until the
+ * lease is over.
+ */
 async function endSession(parts: Parts): Promise<void> {
   if (parts.identity.state !== "granted") return;
   // First: a start that reads the file would take up a session that may be over.
@@ -201,7 +235,10 @@ async function endSession(parts: Parts): Promise<void> {
   }
 }
 
-/** Everything recorded is sealed and, if the network allows, uploaded. True when nothing is left in the journal and images and dirty map are on the medium. */
+/**
+ * Everything recorded is sealed and, if the network allows, uploaded. True when nothing is left in the journal and
+ * images and dirty map are on the medium.
+ */
 async function drain({ ports, capture, uploader, failed }: Parts): Promise<boolean> {
   const { log, recorder, sealer } = capture;
   try {
@@ -232,9 +269,13 @@ async function cut({ capture, state }: Parts): Promise<Position> {
   if (capture.log.failure !== undefined) throw capture.log.failure;
   if (capture.recorder.mode.kind === "tracking") {
     const { reason } = capture.recorder.mode;
-    throw new LeewardError("resynchronization-required", "The guest's writes are not recorded now: there is no position that holds them.", {
-      reason,
-    });
+    throw new LeewardError(
+      "resynchronization-required",
+      "The guest's writes are not recorded now: there is no position that holds them.",
+      {
+        reason,
+      },
+    );
   }
   capture.log.cut();
   await capture.sealer.idle();

@@ -2,16 +2,20 @@ import { CLOCK_SKEW_WARNING_MS } from "../../replication/limits.ts";
 import type { Clock } from "../system/clock.ts";
 
 /**
- * The clock of this machine, as far as it can be believed: its times go into deltas and heartbeats, and points show them. One that differs from the clock
- * of the control plane by more than CLOCK_SKEW_WARNING_MS is wrong, and then the control plane's counts: as it was told last, and what passed since then.
- * Before the first answer nothing else is known, and the machine's own counts.
+ * The clock of this machine, as far as it can be believed: its times go into deltas and heartbeats, and points show
+ * them. One that differs from the clock of the control plane by more than CLOCK_SKEW_WARNING_MS is wrong, and then the
+ * control plane's counts: as it was told last, and what passed since then. Before the first answer nothing else is
+ * known, and the machine's own counts.
  */
 export interface SourceClock extends Clock {
   /** The control plane has just answered: this is its time. */
   told(controlMs: number): void;
   /** A later time has not come yet, whatever said so; Infinity before the first answer. */
   latestMs(): number;
-  /** How far the machine's clock is ahead of the control plane's (negative: behind), while it is not believed; undefined while it is. */
+  /**
+   * How far the machine's clock is ahead of the control plane's (negative: behind), while it is not believed; undefined
+   * while it is.
+   */
   aheadMs(): number | undefined;
 }
 

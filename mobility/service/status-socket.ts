@@ -7,10 +7,15 @@ import { listenPrivately } from "../system/private-socket.ts";
 const PATH_MAX_BYTES = 107;
 
 /**
- * A unix socket, readable by its owner only, that answers every connection with one JSON document and closes it. Whatever a client sends is not read. Call
- * this with the folder's lock held: a socket of a killed service is removed. A failure is reported, and the service goes on without the socket.
+ * A unix socket, readable by its owner only, that answers every connection with one JSON document and closes it.
+ * Whatever a client sends is not read. Call this with the folder's lock held: a socket of a killed service is removed.
+ * A failure is reported, and the service goes on without the socket.
  */
-export async function startStatusSocket(path: string, status: () => object, failed: (reason: string) => void): Promise<{ stop(): void }> {
+export async function startStatusSocket(
+  path: string,
+  status: () => object,
+  failed: (reason: string) => void,
+): Promise<{ stop(): void }> {
   const server = createServer((client) => {
     client.on("error", () => client.destroy());
     client.setTimeout(STATUS_CLIENT_MS, () => client.destroy());

@@ -7,14 +7,18 @@ import { replaceFile } from "../system/durable-file.ts";
 import type { Files } from "../system/files.ts";
 
 /**
- * What the service says about itself to people and scripts on the machine: `status.json` in the state folder, written every second, and the same document
- * from the status socket. Counters only grow, and begin with the start of the service.
+ * What the service says about itself to people and scripts on the machine: `status.json` in the state folder, written
+ * every second, and the same document from the status socket. Counters only grow, and begin with the start of the
+ * service.
  */
 export interface MobilityStatus {
   readonly version: 1;
   readonly itemId: string;
   readonly startedMs: number;
-  /** `failed`: no more writes are taken until a restart; `uploads-stopped`: capturing goes on, nothing leaves the machine. */
+  /**
+   * `failed`: no more writes are taken until a restart; `uploads-stopped`: capturing goes on, nothing leaves the
+   * machine.
+   */
   readonly state: "running" | "failed" | "uploads-stopped";
   /** End of the last delta in the spool. */
   readonly sealed: Position;
@@ -30,7 +34,10 @@ export interface MobilityStatus {
   readonly mode: "logging" | "tracking";
   readonly dirtyBytes: number;
   readonly resynchronization: ResynchronizationStatus;
-  /** Age of the oldest moment whose writes are not all in the cache: 0 while nothing waits, undefined while nothing is known since the start. */
+  /**
+   * Age of the oldest moment whose writes are not all in the cache: 0 while nothing waits, undefined while nothing is
+   * known since the start.
+   */
   readonly lagMs: number | undefined;
   readonly uploadedCount: number;
   readonly uploadedBytes: number;
@@ -61,7 +68,12 @@ export interface MobilityStatus {
 /** `required`: the target falls behind and no recovery point is taken; `running`: what it lacks is on its way. */
 export type ResynchronizationStatus =
   | { readonly state: "none" }
-  | { readonly state: "required" | "running"; readonly reason: string; readonly doneBytes: number; readonly totalBytes: number };
+  | {
+      readonly state: "required" | "running";
+      readonly reason: string;
+      readonly doneBytes: number;
+      readonly totalBytes: number;
+    };
 
 const INTERVAL_MS = 1000;
 

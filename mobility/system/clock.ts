@@ -1,6 +1,9 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 
-/** Time as the service knows it: a virtual clock can take its place. The timers of sockets and child processes are their own (nbd/, system/transport.ts). */
+/**
+ * Time as the service knows it: a virtual clock can take its place. The timers of sockets and child processes are their
+ * own (nbd/, system/transport.ts).
+ */
 export interface Clock {
   /** Unix milliseconds of this machine. May jump, back as well. */
   now(): number;

@@ -54,7 +54,8 @@ export function parseConfig(text: string): MobilityConfig {
   const top = record(value, "the configuration");
   onlyNames(top, "", SETTINGS);
   const itemId = nonEmptyText(top["itemId"], "itemId");
-  if (!isItemId(itemId)) throw invalid("itemId", "must be lower-case letters, digits and single hyphens, at most 36 characters");
+  if (!isItemId(itemId))
+    throw invalid("itemId", "must be lower-case letters, digits and single hyphens, at most 36 characters");
   return {
     itemId,
     apiUrl: controlUrl(nonEmptyText(top["apiUrl"], "apiUrl")),
@@ -63,12 +64,15 @@ export function parseConfig(text: string): MobilityConfig {
     machineId: optional(top["machineId"], (given) => nonEmptyText(given, "machineId")),
     disks: disks(top["disks"]),
     nbd: nbd(top["nbd"]),
-    epochMaxAgeMs: optional(top["epochMaxAgeMs"], (given) => integer(given, "epochMaxAgeMs", 10, 3_600_000)) ?? EPOCH_MAX_AGE_MS,
+    epochMaxAgeMs:
+      optional(top["epochMaxAgeMs"], (given) => integer(given, "epochMaxAgeMs", 10, 3_600_000)) ?? EPOCH_MAX_AGE_MS,
     heartbeatMs: optional(top["heartbeatMs"], (given) => integer(given, "heartbeatMs", 10, 3_600_000)) ?? HEARTBEAT_MS,
     appConsistencyScript: optional(top["appConsistencyScript"], (given) => absolutePath(given, "appConsistencyScript")),
-    freezeMaxMs: optional(top["freezeMaxMs"], (given) => integer(given, "freezeMaxMs", 100, FREEZE_LIMIT_MS)) ?? FREEZE_MAX_MS,
+    freezeMaxMs:
+      optional(top["freezeMaxMs"], (given) => integer(given, "freezeMaxMs", 100, FREEZE_LIMIT_MS)) ?? FREEZE_MAX_MS,
     spoolMaxBytes:
-      optional(top["spoolMaxBytes"], (given) => integer(given, "spoolMaxBytes", SPOOL_MIN_BYTES, 2 ** 50)) ?? SPOOL_DEFAULT_BYTES,
+      optional(top["spoolMaxBytes"], (given) => integer(given, "spoolMaxBytes", SPOOL_MIN_BYTES, 2 ** 50)) ??
+      SPOOL_DEFAULT_BYTES,
     seedBytesPerSecond: optional(top["seedBytesPerSecond"], (given) => rate(given, "seedBytesPerSecond")),
     uploadBytesPerSecond: optional(top["uploadBytesPerSecond"], (given) => rate(given, "uploadBytesPerSecond")),
   };
@@ -107,7 +111,10 @@ function disks(value: unknown): readonly DiskConfig[] {
     onlyNames(disk, `${name}.`, ["id", "path", "sectorSizeBytes"]);
     const id = nonEmptyText(disk["id"], `${name}.id`);
     if (!isDiskId(id))
-      throw invalid(`${name}.id`, "must be letters, digits, '_', '.', '-', at most 80 characters, beginning with a letter or digit");
+      throw invalid(
+        `${name}.id`,
+        "must be letters, digits, '_', '.', '-', at most 80 characters, beginning with a letter or digit",
+      );
     const sector = disk["sectorSizeBytes"] ?? 512;
     if (sector !== 512 && sector !== 4096) throw invalid(`${name}.sectorSizeBytes`, "must be 512 or 4096");
     return { id, path: nonEmptyText(disk["path"], `${name}.path`), sectorSizeBytes: sector };
@@ -122,7 +129,8 @@ function nbd(value: unknown): MobilityConfig["nbd"] {
   onlyNames(given, "nbd.", ["socketPath", "port"]);
   const socketPath = optional(given["socketPath"], (path) => nonEmptyText(path, "nbd.socketPath"));
   // sun_path holds 108 bytes with the closing zero (unix(7)); a longer one would be cut off silently.
-  if (socketPath !== undefined && Buffer.byteLength(socketPath) > 107) throw invalid("nbd.socketPath", "must have at most 107 bytes");
+  if (socketPath !== undefined && Buffer.byteLength(socketPath) > 107)
+    throw invalid("nbd.socketPath", "must have at most 107 bytes");
   const port = optional(given["port"], (number) => integer(number, "nbd.port", 0, 65_535));
   if (socketPath === undefined && port === undefined) throw invalid("nbd", "needs socketPath, port or both");
   return { socketPath, port };

@@ -2,7 +2,10 @@ import { createHash } from "node:crypto";
 import { dirname } from "node:path";
 import type { Files } from "./files.ts";
 
-/** Replaces a file as a whole and makes it durable: temporary file, fsync, rename, fsync of the folder. After any crash the old or the new one is there. */
+/**
+ * Replaces a file as a whole and makes it durable: temporary file, fsync, rename, fsync of the folder. After any crash
+ * the old or the new one is there.
+ */
 export function replaceFileDurably(files: Files, path: string, bytes: Uint8Array, mode = 0o600): void {
   writeBeside(files, path, bytes, mode, true);
   syncFolder(files, dirname(path));
@@ -12,10 +15,15 @@ export function replaceFileDurably(files: Files, path: string, bytes: Uint8Array
 const GATHER_BYTES = 256 * 1024;
 
 /**
- * Makes a file durably whose content comes piece by piece and which knows its name only in the end: `make` appends to the temporary file and returns the
- * path that it gets. When `make` throws, nothing stays. Memory is one buffer, whatever the length. Returns the MD5 of the content in base64.
+ * Makes a file durably whose content comes piece by piece and which knows its name only in the end: `make` appends to
+ * the temporary file and returns the path that it gets. When `make` throws, nothing stays. Memory is one buffer,
+ * whatever the length. Returns the MD5 of the content in base64.
  */
-export function writeFileDurably(files: Files, temporaryPath: string, make: (append: (bytes: Uint8Array) => void) => string): string {
+export function writeFileDurably(
+  files: Files,
+  temporaryPath: string,
+  make: (append: (bytes: Uint8Array) => void) => string,
+): string {
   const file = files.open(temporaryPath, "w", 0o600);
   const gathered = Buffer.allocUnsafe(GATHER_BYTES);
   const hash = createHash("md5");
@@ -58,7 +66,8 @@ export async function replaceFileDurablyLater(files: Files, path: string, bytes:
   const temporary = `${path}.tmp`;
   const file = await files.openLater(temporary, "w", 0o600);
   try {
-    for (let done = 0; done < bytes.length;) done += await files.writeLater(file, bytes, done, bytes.length - done, done);
+    for (let done = 0; done < bytes.length;)
+      done += await files.writeLater(file, bytes, done, bytes.length - done, done);
     await files.syncLater(file);
   } finally {
     await files.closeLater(file);
@@ -72,14 +81,16 @@ export async function replaceFileDurablyLater(files: Files, path: string, bytes:
   }
 }
 
-/** Replaces a file as a whole: a reader sees the old or the new one. Not durable: for what the next second writes again. */
+/**
+ * Replaces a file as a whole: a reader sees the old or the new one. Not durable: for what the next second writes again.
+ */
 export function replaceFile(files: Files, path: string, bytes: Uint8Array): void {
   writeBeside(files, path, bytes, 0o644, false);
 }
 
 /**
- * Makes a folder with those above it, and makes sure that a power failure does not take them away again, with all that is in them: whoever made them may have
- * died before he came to that. Throws what the medium throws.
+ * Makes a folder with those above it, and makes sure that a power failure does not take them away again, with all that
+ * is in them: whoever made them may have died before he came to that. Throws what the medium throws.
  */
 export function makeFolderDurably(files: Files, path: string, mode: number): void {
   files.makeFolder(path, mode);
@@ -109,7 +120,8 @@ export function syncFolder(files: Files, path: string): void {
 
 /** All of the bytes, from this position on. */
 export function writeAll(files: Files, file: number, bytes: Uint8Array, positionBytes: number): void {
-  for (let done = 0; done < bytes.length;) done += files.write(file, bytes, done, bytes.length - done, positionBytes + done);
+  for (let done = 0; done < bytes.length;)
+    done += files.write(file, bytes, done, bytes.length - done, positionBytes + done);
 }
 
 function writeBeside(files: Files, path: string, bytes: Uint8Array, mode: number, durable: boolean): void {

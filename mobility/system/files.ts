@@ -1,4 +1,7 @@
-/** `device`: for reading and writing, and of a block device alone: refused while it is mounted, or part of a volume group or an array (open(2), O_EXCL). */
+/**
+ * `device`: for reading and writing, and of a block device alone: refused while it is mounted, or part of a volume
+ * group or an array (open(2), O_EXCL).
+ */
 export type OpenFlags = "r" | "r+" | "w" | "w+" | "wx" | "device";
 
 export interface FileStatus {
@@ -11,10 +14,12 @@ export interface FileStatus {
 }
 
 /**
- * The medium: all that the service keeps on a disk goes through this, so that a model of a disk can take its place. As with node:fs a failure throws (or
- * rejects with) an `Error` whose `code` is that of the system, and an open file is a number. A write that returned survives the death of the process;
- * only what a later `sync` or `datasync` covered survives that of the machine. A name (made, renamed, removed) survives it when the folder was opened and
- * synced. Which calls hold the event loop is part of the callers' proofs: those called `...Later` do not, and two of them may be done in any order.
+ * The medium: all that the service keeps on a disk goes through this, so that a model of a disk can take its place. As
+ * with node:fs a failure throws (or rejects with) an `Error` whose `code` is that of the system, and an open file is a
+ * number. A write that returned survives the death of the process; only what a later `sync` or `datasync` covered
+ * survives that of the machine. A name (made, renamed, removed) survives it when the folder was opened and synced.
+ * Which calls hold the event loop is part of the callers' proofs: those called `...Later` do not, and two of them may
+ * be done in any order.
  */
 export interface Files {
   open(path: string, flags: OpenFlags, mode?: number): number;
@@ -32,8 +37,20 @@ export interface Files {
 
   openLater(path: string, flags: OpenFlags, mode?: number): Promise<number>;
   closeLater(file: number): Promise<void>;
-  readLater(file: number, target: Uint8Array, offset: number, lengthBytes: number, positionBytes: number): Promise<number>;
-  writeLater(file: number, bytes: Uint8Array, offset: number, lengthBytes: number, positionBytes: number): Promise<number>;
+  readLater(
+    file: number,
+    target: Uint8Array,
+    offset: number,
+    lengthBytes: number,
+    positionBytes: number,
+  ): Promise<number>;
+  writeLater(
+    file: number,
+    bytes: Uint8Array,
+    offset: number,
+    lengthBytes: number,
+    positionBytes: number,
+  ): Promise<number>;
   datasyncLater(file: number): Promise<void>;
   syncLater(file: number): Promise<void>;
   renameLater(from: string, to: string): Promise<void>;

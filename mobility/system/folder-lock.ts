@@ -4,8 +4,9 @@ import type { Files } from "./files.ts";
 import type { Processes } from "./process-start.ts";
 
 /**
- * Takes a state folder for this process: a file with the process id and its start time, so that a recycled id is not mistaken for the owner. The lock of a
- * process that was killed is taken over. Throws `state-locked`. Returns what lets go.
+ * Takes a state folder for this process: a file with the process id and its start time, so that a recycled id is not
+ * mistaken for the owner. The lock of a process that was killed is taken over. Throws `state-locked`. Returns what lets
+ * go.
  */
 export function lockFolder(files: Files, processes: Processes, path: string): () => void {
   for (let attempt = 0; attempt < 3; attempt += 1) {
@@ -17,7 +18,10 @@ export function lockFolder(files: Files, processes: Processes, path: string): ()
     }
     const owner = readOwner(files, path);
     if (owner !== undefined && isAlive(processes, owner)) {
-      throw new LeewardError("state-locked", `Process ${owner.id} uses this state folder.`, { path, process: owner.id });
+      throw new LeewardError("state-locked", `Process ${owner.id} uses this state folder.`, {
+        path,
+        process: owner.id,
+      });
     }
     files.remove(path);
   }

@@ -9,5 +9,7 @@ export function isGuarded({ protocol, hostname }: URL): boolean {
 export function controlUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url !== undefined && isGuarded(url)) return url;
-  throw new LeewardError("configuration-invalid", "apiUrl must be an https address; http is for this machine only.", { option: "apiUrl" });
+  throw new LeewardError("configuration-invalid", "apiUrl must be an https address; http is for this machine only.", {
+    option: "apiUrl",
+  });
 }

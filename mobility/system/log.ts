@@ -16,8 +16,10 @@ export const LOG_EVENTS = {
   "resynchronization-running": "there is a log again, and what the map names is read",
   "stream-begun": "another stream has begun with initial replication, and what the one before had not sent is gone",
   "epoch-sealed": "a delta lies durable in the spool",
-  "identity-changed": "whether this service may speak for its item: `asking`, `granted`, `waiting`, `refused` or `silent`",
-  "clock-changed": "whether the machine's clock agrees with the control plane's; when it does not, times are those of the control plane",
+  "identity-changed":
+    "whether this service may speak for its item: `asking`, `granted`, `waiting`, `refused` or `silent`",
+  "clock-changed":
+    "whether the machine's clock agrees with the control plane's; when it does not, times are those of the control plane",
   "token-exchanged": "the item token was replaced",
   "status-socket-unavailable": "the status is to be had from status.json only",
   freezing: "the script is called with --pre for an app-consistent point",
@@ -33,11 +35,16 @@ type LogEvent = keyof typeof LOG_EVENTS;
 export type Log = (level: "info" | "warning" | "error", event: LogEvent, facts?: LogFacts) => void;
 
 export function createLog(write: (line: string) => void, now: () => number): Log {
-  return (level, event, facts = {}) => write(`${JSON.stringify({ time: new Date(now()).toISOString(), level, event, ...facts })}\n`);
+  return (level, event, facts = {}) =>
+    write(`${JSON.stringify({ time: new Date(now()).toISOString(), level, event, ...facts })}\n`);
 }
 
-/** What an operator needs of an error. Causes stay out: they may come from libraries that put addresses into their messages. */
+/**
+ * What an operator needs of an error. Causes stay out: they may come from libraries that put addresses into their
+ * messages.
+ */
 export function errorFacts(error: unknown): LogFacts {
-  if (error instanceof LeewardError) return { code: error.code, message: error.message, hint: error.hint, ...error.facts };
+  if (error instanceof LeewardError)
+    return { code: error.code, message: error.message, hint: error.hint, ...error.facts };
   return { code: "internal", message: error instanceof Error ? error.message : String(error) };
 }

@@ -32,7 +32,10 @@ const openPath = promisify(open);
 const readBytes = promisify(read);
 const writeBytes = promisify(write);
 
-/** The file system of this machine. What the guest waits for (read, write, writev, datasync) is node's own function, without a step in between. */
+/**
+ * The file system of this machine. What the guest waits for (read, write, writev, datasync) is node's own function,
+ * without a step in between.
+ */
 export function nodeFiles(): Files {
   return {
     open: (path, flags, mode) => openSync(path, systemFlags(flags), mode),
@@ -68,9 +71,21 @@ export function nodeFiles(): Files {
   };
 }
 
-const systemFlags = (flags: OpenFlags): string | number => (flags === "device" ? constants.O_RDWR | constants.O_EXCL : flags);
+const systemFlags = (flags: OpenFlags): string | number =>
+  flags === "device" ? constants.O_RDWR | constants.O_EXCL : flags;
 
 function statusFrom(status: BigIntStats): FileStatus {
-  const kind = status.isFile() ? "file" : status.isDirectory() ? "folder" : status.isBlockDevice() ? "block-device" : "other";
-  return { kind, lengthBytes: Number(status.size), deviceNumber: Number(status.rdev), identity: `${status.dev} ${status.ino}` };
+  const kind = status.isFile()
+    ? "file"
+    : status.isDirectory()
+      ? "folder"
+      : status.isBlockDevice()
+        ? "block-device"
+        : "other";
+  return {
+    kind,
+    lengthBytes: Number(status.size),
+    deviceNumber: Number(status.rdev),
+    identity: `${status.dev} ${status.ino}`,
+  };
 }

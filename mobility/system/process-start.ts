@@ -22,7 +22,10 @@ export function systemProcesses(): Processes {
   };
 }
 
-/** Clock ticks since boot at which a process started (proc(5), field 22 of stat); undefined where there is no such process or no /proc. */
+/**
+ * Clock ticks since boot at which a process started (proc(5), field 22 of stat); undefined where there is no such
+ * process or no /proc.
+ */
 export function processStartTime(id: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${id}/stat`, "utf8");

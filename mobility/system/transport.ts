@@ -36,7 +36,10 @@ export interface Transport {
   close(): void;
 }
 
-/** node:http instead of fetch, because Put Blob needs a Content-Length and the body comes from a file without being held in memory. */
+/**
+ * node:http instead of fetch, because Put Blob needs a Content-Length and the body comes from a file without being held
+ * in memory.
+ */
 export function createTransport(files: Files): Transport {
   const http = new HttpAgent({ keepAlive: true });
   const https = new HttpsAgent({ keepAlive: true });
@@ -57,14 +60,20 @@ function exchange(
 ): void {
   const lengthBytes = body.kind === "text" ? Buffer.byteLength(body.text) : body.lengthBytes;
   const secure = url.protocol === "https:";
-  const options = { method, agent: secure ? edge.https : edge.http, headers: { ...headers, "content-length": String(lengthBytes) } };
+  const options = {
+    method,
+    agent: secure ? edge.https : edge.http,
+    headers: { ...headers, "content-length": String(lengthBytes) },
+  };
   const outgoing = secure ? httpsRequest(url, options) : httpRequest(url, options);
   // The cause stays out: messages of node:http may hold the address, and with it the credential.
   const fail = (reason: string): void => {
     clearTimeout(timer);
     signal?.removeEventListener("abort", abort);
     outgoing.destroy();
-    reject(new LeewardError("control-unavailable", `${url.host} cannot be reached: ${reason}.`, { host: url.host, reason }));
+    reject(
+      new LeewardError("control-unavailable", `${url.host} cannot be reached: ${reason}.`, { host: url.host, reason }),
+    );
   };
   const abort = (): void => fail("given up");
   const timer = setTimeout(() => fail("no answer in time"), timeoutMs);
@@ -84,7 +93,11 @@ function exchange(
     incoming.on("end", () => {
       clearTimeout(timer);
       signal?.removeEventListener("abort", abort);
-      resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, body: Buffer.concat(parts).toString("utf8") });
+      resolve({
+        status: incoming.statusCode ?? 0,
+        headers: incoming.headers,
+        body: Buffer.concat(parts).toString("utf8"),
+      });
     });
   });
   if (body.kind === "text") outgoing.end(body.text);
@@ -96,8 +109,16 @@ function exchange(
 
 const PIECE_BYTES = 256 * 1024;
 
-/** Piece by piece from one buffer: a stream would leave the whole delta as garbage, which a busy service does not collect before it is some 50 MiB. */
-async function sendFile(files: Files, { path, pace }: FileBody, outgoing: ClientRequest, signal: AbortSignal): Promise<void> {
+/**
+ * Piece by piece from one buffer: a stream would leave the whole delta as garbage, which a busy service does not
+ * collect before it is some 50 MiB.
+ */
+async function sendFile(
+  files: Files,
+  { path, pace }: FileBody,
+  outgoing: ClientRequest,
+  signal: AbortSignal,
+): Promise<void> {
   const file = await files.openLater(path, "r");
   try {
     const buffer = Buffer.allocUnsafeSlow(PIECE_BYTES);

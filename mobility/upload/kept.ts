@@ -3,8 +3,9 @@ import type { SpooledDelta } from "../epochs/spool.ts";
 import type { Files } from "../system/files.ts";
 
 /**
- * Deltas that the cache has and the target has not applied yet, the oldest first: should one be lost or damaged on its way, it can be sent again. They lie in a
- * folder of their own, take room that nothing else needs, and last until the service starts again.
+ * Deltas that the cache has and the target has not applied yet, the oldest first: should one be lost or damaged on its
+ * way, it can be sent again. They lie in a folder of their own, take room that nothing else needs, and last until the
+ * service starts again.
  */
 export interface KeptDeltas {
   readonly bytes: number;

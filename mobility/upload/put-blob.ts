@@ -11,7 +11,10 @@ export type PutOutcome =
   | { readonly kind: "created" }
   /** A blob of this name is there; only the control plane can say whether it is ours. */
   | { readonly kind: "exists" }
-  /** That, or the identity that signed the credential may not write here: the control plane can say whether a blob is there. */
+  /**
+   * That, or the identity that signed the credential may not write here: the control plane can say whether a blob is
+   * there.
+   */
   | { readonly kind: "exists-or-refused"; readonly reason: string }
   /** The credential is over or wrong: the next heartbeat brings another. */
   | { readonly kind: "refused"; readonly reason: string }
@@ -34,7 +37,14 @@ export interface PutOptions {
 }
 
 /** Sends one delta, create only. Throws `control-unavailable` when no answer came: the blob may be there then. */
-export async function putDelta({ files, transport, containerUrl, delta, signal, pace }: PutOptions): Promise<PutOutcome> {
+export async function putDelta({
+  files,
+  transport,
+  containerUrl,
+  delta,
+  signal,
+  pace,
+}: PutOptions): Promise<PutOutcome> {
   const request: HttpRequest = {
     method: "PUT",
     url: blobUrl(containerUrl, deltaName(delta.end.stream, delta.end.epoch)),
@@ -60,8 +70,9 @@ export function blobUrl(containerUrl: string, name: string): URL {
 }
 
 /**
- * A create-only credential may not overwrite, so an existing blob can also show as 403: UnauthorizedBlobOverwrite on Azure, and AuthorizationPermissionMismatch
- * where that code is not known (Azurite). On Azure the latter is also what an identity gets whose role is missing, or not known everywhere yet.
+ * A create-only credential may not overwrite, so an existing blob can also show as 403: UnauthorizedBlobOverwrite on
+ * Azure, and AuthorizationPermissionMismatch where that code is not known (Azurite). On Azure the latter is also what
+ * an identity gets whose role is missing, or not known everywhere yet.
  */
 export function putOutcome(answer: HttpAnswer): PutOutcome {
   const code = storageErrorCode(answer);
@@ -77,7 +88,10 @@ export function putOutcome(answer: HttpAnswer): PutOutcome {
 
 const EXISTS: ReadonlySet<string> = new Set(["BlobAlreadyExists", "UnauthorizedBlobOverwrite"]);
 
-/** From the header, else from the XML body; letters and digits only, so that nothing of the request comes back into a log. */
+/**
+ * From the header, else from the XML body; letters and digits only, so that nothing of the request comes back into a
+ * log.
+ */
 function storageErrorCode({ headers, body }: HttpAnswer): string {
   const header = headers["x-ms-error-code"];
   const code = typeof header === "string" ? header : (/<Code>([A-Za-z0-9]+)<\/Code>/.exec(body)?.[1] ?? "");

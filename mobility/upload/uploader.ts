@@ -14,7 +14,10 @@ import { openKeptDeltas } from "./kept.ts";
 import type { KeptDeltas } from "./kept.ts";
 import type { Transport } from "../system/transport.ts";
 
-/** Brings sealed deltas to the cache. A spool file goes only after the cache has its delta for certain (rule 4), and is kept as long as room allows. */
+/**
+ * Brings sealed deltas to the cache. A spool file goes only after the cache has its delta for certain (rule 4), and is
+ * kept as long as room allows.
+ */
 export interface Uploader {
   /** Deltas not known to be in the cache. */
   readonly waiting: number;
@@ -28,13 +31,19 @@ export interface Uploader {
   grant(containerUrl: string): void;
   /** The target has applied everything up to here. */
   applied(end: Position): void;
-  /** The target misses this epoch, or cannot read it: it is sent once more, if it is still here. Failing is no harm: the target asks again. */
+  /**
+   * The target misses this epoch, or cannot read it: it is sent once more, if it is still here. Failing is no harm: the
+   * target asks again.
+   */
   resend(epoch: number): void;
   /** Uploaded and not yet applied: kept only where room allows. */
   readonly keptBytes: number;
   /** The room may have become less. */
   trimKept(): void;
-  /** The service has no right to upload for now: what waits goes after the next grant. A request under way may still land, which is harmless (rule 4). */
+  /**
+   * The service has no right to upload for now: what waits goes after the next grant. A request under way may still
+   * land, which is harmless (rule 4).
+   */
   suspend(): void;
   /** Stops uploading until another stream begins, and says why. */
   halt(error: LeewardError): void;
@@ -242,7 +251,10 @@ class SpoolUploader implements Uploader {
     }
   }
 
-  /** Repeats until the cache has the delta or the service stops; the waits grow up to BACK_OFF_MAX_MS and there is no last attempt (rule 4). */
+  /**
+   * Repeats until the cache has the delta or the service stops; the waits grow up to BACK_OFF_MAX_MS and there is no
+   * last attempt (rule 4).
+   */
   async #upload(entry: Entry): Promise<void> {
     const { signal: streamOver } = this.#stream;
     for (let attempt = 0; !this.#isOver(); attempt += 1) {
@@ -262,7 +274,8 @@ class SpoolUploader implements Uploader {
         if (this.#isOver() || streamOver.aborted) return;
         this.#options.failed(error);
         if (this.#containerUrl === undefined && !this.#suspended) this.#options.renew();
-        // A new credential ends the first wait. Should it be refused too, asking for one after the other in a loop helps nobody: then the waits grow.
+        // A new credential ends the first wait. Should it be refused too, asking for one after the other in a loop
+        // helps nobody: then the waits grow.
         const ends = [this.#stopping.signal, streamOver];
         const signals = attempt === 0 ? [...ends, this.#wake.signal] : ends;
         await pause(this.#options.clock, backOffMs(attempt, this.#options.random), ...signals);
@@ -274,8 +287,14 @@ class SpoolUploader implements Uploader {
   async #attempt(entry: Entry, streamOver: AbortSignal): Promise<void> {
     const { delta } = entry;
     const containerUrl = this.#containerUrl;
-    if (containerUrl === undefined) throw new LeewardError("store-unavailable", "No heartbeat has named a place to upload to yet.");
-    const outcome = await putDelta({ ...this.#options, containerUrl, delta, signal: AbortSignal.any([this.#stopping.signal, streamOver]) });
+    if (containerUrl === undefined)
+      throw new LeewardError("store-unavailable", "No heartbeat has named a place to upload to yet.");
+    const outcome = await putDelta({
+      ...this.#options,
+      containerUrl,
+      delta,
+      signal: AbortSignal.any([this.#stopping.signal, streamOver]),
+    });
     if (streamOver.aborted) return;
     switch (outcome.kind) {
       case "created":
@@ -288,14 +307,17 @@ class SpoolUploader implements Uploader {
       case "refused":
         throw this.#drop(containerUrl, outcome.reason);
       case "damaged":
-        // Next time with a checksum of what the spool holds now. Damage on the way is over then; damage of the spool must come to the target, which refuses it
-        // with a reason that its operator sees, instead of being tried here without end.
+        // Next time with a checksum of what the spool holds now. Damage on the way is over then; damage of the spool
+        // must come to the target, which refuses it with a reason that its operator sees, instead of being tried here
+        // without end.
         entry.delta = { ...delta, md5: undefined };
         throw new LeewardError("store-unavailable", "A delta did not arrive as it was sealed; it is sent again.", {
           epoch: delta.end.epoch,
         });
       case "failed":
-        throw new LeewardError("store-unavailable", `The cache did not take a delta (${outcome.reason}).`, { epoch: delta.end.epoch });
+        throw new LeewardError("store-unavailable", `The cache did not take a delta (${outcome.reason}).`, {
+          epoch: delta.end.epoch,
+        });
     }
   }
 
@@ -312,14 +334,21 @@ class SpoolUploader implements Uploader {
     throw new LeewardError("store-unavailable", problem, { epoch });
   }
 
-  /** Whether the cache has exactly this delta, or it is to be sent again. Throws `position-fork` when another one stands there. */
+  /**
+   * Whether the cache has exactly this delta, or it is to be sent again. Throws `position-fork` when another one stands
+   * there.
+   */
   async #ask({ end: { stream, epoch, checksum } }: SpooledDelta, streamOver: AbortSignal): Promise<"same" | "again"> {
     const { outcome } = await this.#options.control.settle({ stream, epoch, checksum });
     // Whatever stands there, it is nothing to the stream that has begun.
     if (streamOver.aborted || outcome !== "other") return outcome === "same" ? "same" : "again";
-    const error = new LeewardError("position-fork", "The cache holds another delta for this epoch: two services write one item.", {
-      epoch,
-    });
+    const error = new LeewardError(
+      "position-fork",
+      "The cache holds another delta for this epoch: two services write one item.",
+      {
+        epoch,
+      },
+    );
     this.halt(error);
     throw error;
   }

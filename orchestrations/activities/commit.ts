@@ -8,7 +8,10 @@ import type { FlowRun } from "../flow-run.ts";
 import type { FlowContext } from "./context.ts";
 import { endStream, lookWorker } from "./workers.ts";
 
-/** Nothing that the source still sends counts any more (rule 5), and no worker claims the disks. What restores left goes as well. */
+/**
+ * Nothing that the source still sends counts any more (rule 5), and no worker claims the disks. What restores left goes
+ * as well.
+ */
 export async function closeStream(context: FlowContext, { itemId }: FlowRun): Promise<void> {
   const { stores, clock } = context;
   await endStream(context, itemId);
@@ -33,12 +36,16 @@ export async function removePoints(context: FlowContext, { itemId }: FlowRun): P
   return { left: isEnded ? left : left + 1 };
 }
 
-/** A worker that slept through the end of its claim snapshots only disks of its own generation, and nobody else claims the disks of a closed stream. */
+/**
+ * A worker that slept through the end of its claim snapshots only disks of its own generation, and nobody else claims
+ * the disks of a closed stream.
+ */
 async function fenceSleepers({ stores }: FlowContext, itemId: string): Promise<void> {
   const [item, progress] = [await findReadableItem(stores, itemId), await findProgress(stores, itemId)];
   if (item === undefined || progress === undefined) return;
   for (const { id: diskId } of item.disks) {
     const disk = { itemId, stream: progress.stream, diskId };
-    if ((await stores.disks.properties(disk)) !== undefined) await stores.disks.raiseSequenceNumber(disk, progress.generation + 1);
+    if ((await stores.disks.properties(disk)) !== undefined)
+      await stores.disks.raiseSequenceNumber(disk, progress.generation + 1);
   }
 }

@@ -5,16 +5,24 @@ import { type FlowContext, managementOf } from "./context.ts";
  * What the installation of the mobility service needs of the app's settings. Errors: `configuration-invalid` that names
  * the missing one.
  */
-export function requireInstallable(context: FlowContext): { readonly apiUrl: string; readonly installScriptUrl: string } {
+export function requireInstallable(context: FlowContext): {
+  readonly apiUrl: string;
+  readonly installScriptUrl: string;
+} {
   const { apiUrl, installScriptUrl } = managementOf(context);
   if (apiUrl === undefined) {
-    throw new LeewardError("configuration-invalid", "LEEWARD_API_URL is missing: the mobility service would not find this app.");
+    throw new LeewardError(
+      "configuration-invalid",
+      "LEEWARD_API_URL is missing: the mobility service would not find this app.",
+    );
   }
   if (installScriptUrl !== undefined) return { apiUrl, installScriptUrl };
   throw new LeewardError(
     "configuration-invalid",
     "LEEWARD_MOBILITY_SCRIPT_URL is missing: the extension would have no install-mobility.sh to run in the VM.",
     {},
-    { hint: "Put install-mobility.sh where the VMs can download it by https, and set the address; then enable protection again." },
+    {
+      hint: "Put install-mobility.sh where the VMs can download it by https, and set the address; then enable protection again.",
+    },
   );
 }

@@ -12,7 +12,10 @@ interface ItemDisk {
   readonly sizeBytes: number;
 }
 
-/** The OS disk first, then by lun. The name of the managed disk is its id, as the install script has it; the second of one name gets its lun added. */
+/**
+ * The OS disk first, then by lun. The name of the managed disk is its id, as the install script has it; the second of
+ * one name gets its lun added.
+ */
 export function itemDisks({ disks }: TargetPlan): readonly ItemDisk[] {
   const used = new Set<string>();
   const ordered = disks.toSorted((one, other) => (one.lun ?? -1) - (other.lun ?? -1));

@@ -25,7 +25,10 @@ import { type TellContext, tellJob, tellState } from "./tell.ts";
  * What the flow was asked for; that it has begun is told. Errors: `record-corrupt` for a damaged ledger: then nothing
  * is begun.
  */
-export async function openJob(context: FlowContext, run: FlowRun): Promise<Pick<RunningFlow, "endsJobId" | "failover">> {
+export async function openJob(
+  context: FlowContext,
+  run: FlowRun,
+): Promise<Pick<RunningFlow, "endsJobId" | "failover">> {
   const { itemId, jobId } = run;
   const { running, situation } = await managedOf(context, itemId);
   if (running === undefined) throw new LeewardError("internal", "A flow runs without its request.", { itemId });
@@ -36,7 +39,10 @@ export async function openJob(context: FlowContext, run: FlowRun): Promise<Pick<
   return { endsJobId, failover };
 }
 
-/** Whether the job that was taken over from has stopped; with `giveUp` it is ended here, because nobody is there to do it. */
+/**
+ * Whether the job that was taken over from has stopped; with `giveUp` it is ended here, because nobody is there to do
+ * it.
+ */
 export async function lookOther(
   { stores, clock }: FlowContext,
   { itemId }: FlowRun,
@@ -49,14 +55,21 @@ export async function lookOther(
   return { ended: isEnded(await changeJob(stores, itemId, jobId, (job) => cancelJob(job, clock.now()))) };
 }
 
-/** Between two tasks: what has ended or is left out, and what begins. One change of the record, so that no task is shown as running that is not. */
+/**
+ * Between two tasks: what has ended or is left out, and what begins. One change of the record, so that no task is shown
+ * as running that is not.
+ */
 export interface TaskTurn {
   readonly ended: readonly { readonly name: string; readonly state: "Succeeded" | "Skipped" }[];
   /** Undefined after the last one. */
   readonly started: string | undefined;
 }
 
-export async function turnTasks({ stores, clock }: FlowContext, { itemId, jobId }: FlowRun, { ended, started }: TaskTurn): Promise<void> {
+export async function turnTasks(
+  { stores, clock }: FlowContext,
+  { itemId, jobId }: FlowRun,
+  { ended, started }: TaskTurn,
+): Promise<void> {
   const nowMs = clock.now();
   await changeJob(stores, itemId, jobId, (job) => {
     const after = ended.reduce((changed, { name, state }) => endTask(changed, name, state, nowMs), job);
@@ -70,7 +83,9 @@ export async function noteError(
   { itemId, jobId }: FlowRun,
   { name, error: { code, message, hint } }: { readonly name: string; readonly error: FlowError },
 ): Promise<void> {
-  await changeJob(stores, itemId, jobId, (job) => noteErrorIn(job, { taskName: name, code, message, hint }, clock.now()));
+  await changeJob(stores, itemId, jobId, (job) =>
+    noteErrorIn(job, { taskName: name, code, message, hint }, clock.now()),
+  );
 }
 
 export type JobEnd =
@@ -78,7 +93,10 @@ export type JobEnd =
   | { readonly kind: "cancelled" }
   | { readonly kind: "failed"; readonly error: FlowError };
 
-/** The record first, then the item's state after what the record says: the end of a job is final, whoever tells it a second time. */
+/**
+ * The record first, then the item's state after what the record says: the end of a job is final, whoever tells it a
+ * second time.
+ */
 export async function closeJob(context: FlowContext, run: FlowRun, end: JobEnd): Promise<Pick<JobRecord, "state">> {
   const { itemId, jobId } = run;
   const nowMs = context.clock.now();
@@ -87,7 +105,8 @@ export async function closeJob(context: FlowContext, run: FlowRun, end: JobEnd):
     return end.kind === "cancelled" ? cancelJob(found, nowMs) : failJob(found, errorOf(end.error), nowMs);
   });
   const job =
-    (await unlessDamaged(() => closed, nothing)) ?? remadeJob(run, STATES[end.kind], end.kind === "failed" ? [end.error] : [], nowMs);
+    (await unlessDamaged(() => closed, nothing)) ??
+    remadeJob(run, STATES[end.kind], end.kind === "failed" ? [end.error] : [], nowMs);
   await mendJob(context.stores, job);
   await tellJob(context, job);
   await reportOutcome(context, itemId, jobId);
@@ -98,15 +117,20 @@ const STATES = { succeeded: "Succeeded", cancelled: "Cancelled", failed: "Failed
 
 /** Puts the job in the place of a record that cannot be read. */
 export async function mendJob(stores: ItemStores, job: JobRecord): Promise<void> {
-  if ((await unlessDamaged(() => findJob(stores, job.itemId, job.jobId), nothing)) === undefined) await replaceJob(stores, job);
+  if ((await unlessDamaged(() => findJob(stores, job.itemId, job.jobId), nothing)) === undefined)
+    await replaceJob(stores, job);
 }
 
 /** What a job keeps of an error. */
-export const errorOf = ({ code, message, hint }: Pick<FlowError, "code" | "message" | "hint">) => ({ code, message, hint });
+export const errorOf = ({ code, message, hint }: Pick<FlowError, "code" | "message" | "hint">) => ({
+  code,
+  message,
+  hint,
+});
 
 /**
- * Rule 6 of the flows: what a crash kept back is reported by whoever finds it. True when something changed. The record of the job says already what
- * comes now, so that it is told first: who dies in between tells it again.
+ * Rule 6 of the flows: what a crash kept back is reported by whoever finds it. True when something changed. The record
+ * of the job says already what comes now, so that it is told first: who dies in between tells it again.
  */
 export async function reportOutcome(context: TellContext, itemId: string, jobId: string): Promise<boolean> {
   const { stores } = context;

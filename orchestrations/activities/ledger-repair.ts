@@ -1,4 +1,11 @@
-import { type Ledger, type LedgerEntry, cacheEntryId, emptyLedger, intend, markCreated } from "../../replication/resources/ledger.ts";
+import {
+  type Ledger,
+  type LedgerEntry,
+  cacheEntryId,
+  emptyLedger,
+  intend,
+  markCreated,
+} from "../../replication/resources/ledger.ts";
 import { changeLedger, hasLedger } from "../../replication/resources/ledger-record.ts";
 import { inLanes } from "../../replication/lanes.ts";
 import { AZURE_READS_AT_ONCE } from "../../replication/limits.ts";

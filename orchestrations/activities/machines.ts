@@ -15,7 +15,11 @@ export async function beginShutDown(context: FlowContext, run: FlowRun): Promise
 }
 
 /** Looks at any change that needs no entry of the ledger. */
-export async function lookChange(context: FlowContext, _run: FlowRun, { operation }: { readonly operation: string }): Promise<StepAnswer> {
+export async function lookChange(
+  context: FlowContext,
+  _run: FlowRun,
+  { operation }: { readonly operation: string },
+): Promise<StepAnswer> {
   return stepAnswer(await managementOf(context).resourceManager.look(operation));
 }
 

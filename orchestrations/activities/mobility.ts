@@ -22,13 +22,22 @@ export async function protect(context: FlowContext, run: FlowRun): Promise<void>
   const { policy, policyName } = await readManaged(context.stores, run.itemId);
   // What the source will upload is removed with the item: the ledger knows of it first.
   const cacheData = { id: cacheEntryId(run.itemId), kind: "cache-data", role: "replication" } as const;
-  await changeLedger(context.stores, run.itemId, (ledger) => intend(ledger, [cacheData], run.jobId, context.clock.now()));
-  const disks = itemDisks(await planOf(context, run)).map(({ id, sizeBytes }) => ({ id, sizeBytes, sectorSizeBytes: 512 as const }));
+  await changeLedger(context.stores, run.itemId, (ledger) =>
+    intend(ledger, [cacheData], run.jobId, context.clock.now()),
+  );
+  const disks = itemDisks(await planOf(context, run)).map(({ id, sizeBytes }) => ({
+    id,
+    sizeBytes,
+    sectorSizeBytes: 512 as const,
+  }));
   await protectByPolicy(context, { itemId: run.itemId, disks, policy, policyName });
   await changeLedger(context.stores, run.itemId, (ledger) => markCreated(ledger, cacheData.id, context.clock.now()));
 }
 
-/** Begins to install the service (docs/resource-manager.md). Rule 8: the token is made and used here, and goes nowhere else. */
+/**
+ * Begins to install the service (docs/resource-manager.md). Rule 8: the token is made and used here, and goes nowhere
+ * else.
+ */
 export async function beginInstall(context: FlowContext, run: FlowRun): Promise<StepAnswer> {
   const { resourceManager } = managementOf(context);
   const { apiUrl, installScriptUrl } = requireInstallable(context);
@@ -37,7 +46,8 @@ export async function beginInstall(context: FlowContext, run: FlowRun): Promise<
   const id = extensionId(sourceVmId);
   const resource = { id, kind: "mobility-extension", role: "replication" } as const;
   const [machine, extension] = [await resourceManager.read(sourceVmId), await resourceManager.read(id)];
-  if (machine === undefined) throw new LeewardError("azure-resource-missing", `The virtual machine ${sourceVmId} is gone.`);
+  if (machine === undefined)
+    throw new LeewardError("azure-resource-missing", `The virtual machine ${sourceVmId} is gone.`);
   await changeLedger(stores, run.itemId, (ledger) => intend(ledger, [resource], run.jobId, context.clock.now()));
   const { item } = await readItem(stores, run.itemId);
   const state = textOf(extension, "properties", "provisioningState")?.toLowerCase();
@@ -50,7 +60,9 @@ export async function beginInstall(context: FlowContext, run: FlowRun): Promise<
     itemId: run.itemId,
     apiUrl,
     registrationToken: await context.tickets.issue(run.itemId, await newRegistrationToken(context, run.itemId)),
-    disks: itemDisks(await planOf(context, run)).map(({ id: diskId, lun }) => (lun === undefined ? { id: diskId } : { id: diskId, lun })),
+    disks: itemDisks(await planOf(context, run)).map(({ id: diskId, lun }) =>
+      lun === undefined ? { id: diskId } : { id: diskId, lun },
+    ),
   };
   const body = {
     location: textOf(machine, "location") ?? "",
@@ -66,7 +78,11 @@ export async function beginInstall(context: FlowContext, run: FlowRun): Promise<
   return begun.kind === "done" ? installedAnswer(context, run, id) : stepAnswer(begun);
 }
 
-export async function lookInstall(context: FlowContext, run: FlowRun, { operation }: { readonly operation: string }): Promise<StepAnswer> {
+export async function lookInstall(
+  context: FlowContext,
+  run: FlowRun,
+  { operation }: { readonly operation: string },
+): Promise<StepAnswer> {
   const looked = await managementOf(context).resourceManager.look(operation);
   if (looked.kind !== "done") return stepAnswer(looked);
   const { sourceVmId } = await readManaged(context.stores, run.itemId);
@@ -78,7 +94,10 @@ async function installedAnswer({ stores, clock }: FlowContext, { itemId }: FlowR
   return { kind: "done" };
 }
 
-/** How far the service has come: it registers, then it speaks of the stream that was opened for it. What it says of one before, of an earlier life, is no sign. */
+/**
+ * How far the service has come: it registers, then it speaks of the stream that was opened for it. What it says of one
+ * before, of an earlier life, is no sign.
+ */
 export async function lookMobility(
   { stores }: FlowContext,
   { itemId }: FlowRun,
@@ -87,5 +106,8 @@ export async function lookMobility(
   const heartbeat = await readHeartbeat(stores, itemId);
   const { applied } = await requireProgress(stores, itemId);
   const speaks = heartbeat !== undefined && speaksOf(heartbeat, item);
-  return { registered: item.tokenHash !== undefined, seeding: speaks || (applied.stream === item.stream && applied.epoch > 0) };
+  return {
+    registered: item.tokenHash !== undefined,
+    seeding: speaks || (applied.stream === item.stream && applied.epoch > 0),
+  };
 }

@@ -15,7 +15,10 @@ import type { FlowRun } from "../flow-run.ts";
 import { type FlowContext, managementOf } from "./context.ts";
 import { requireInstallable } from "./installable.ts";
 
-/** Plans everything in the target region and keeps the plan. Errors: `invalid-request` with all that is wrong with the VM and the options at once. */
+/**
+ * Plans everything in the target region and keeps the plan. Errors: `invalid-request` with all that is wrong with the
+ * VM and the options at once.
+ */
 export async function planItem(context: FlowContext, run: FlowRun): Promise<void> {
   const { resourceManager, resourceGroup } = managementOf(context);
   // Found out before anything is made.
@@ -48,7 +51,9 @@ function refused(refusals: readonly PlanRefusal[]): LeewardError {
 
 /** Who names the network needs no mapping. Errors: `record-corrupt`. */
 async function mappingsFor({ control }: FlowContext, { network }: PlanOptions): Promise<readonly NamedMapping[]> {
-  return network === undefined ? listMappings(control) : ((await unlessDamaged(() => listMappings(control), nothing)) ?? []);
+  return network === undefined
+    ? listMappings(control)
+    : ((await unlessDamaged(() => listMappings(control), nothing)) ?? []);
 }
 
 /**
@@ -70,7 +75,8 @@ async function otherPlans({ stores, clock }: FlowContext, { itemId, jobId }: Flo
     }
     after = page.at(-1);
     if (page.length === ITEMS_PAGE_MAX_COUNT) continue;
-    for (const other of damaged) await changeJob(stores, itemId, jobId, (job) => noteError(job, unreadPlan(other), clock.now()));
+    for (const other of damaged)
+      await changeJob(stores, itemId, jobId, (job) => noteError(job, unreadPlan(other), clock.now()));
     return found;
   }
 }
@@ -92,9 +98,24 @@ function isPlanned(managed: ManagedItem | undefined): managed is PlannedItem {
 function reservations(others: readonly PlannedItem[]): Pick<KnownFacts, "reservedNames" | "reservedAddresses"> {
   return {
     reservedNames: others.flatMap(({ itemId: owner, plan }) => [
-      ...plan.disks.map(({ disk: { name, resourceGroup } }) => ({ kind: "disk" as const, name, resourceGroup, itemId: owner })),
-      ...plan.nics.map(({ name, resourceGroup }) => ({ kind: "network-interface" as const, name, resourceGroup, itemId: owner })),
-      { kind: "virtual-machine" as const, name: plan.machine.name, resourceGroup: plan.machine.resourceGroup, itemId: owner },
+      ...plan.disks.map(({ disk: { name, resourceGroup } }) => ({
+        kind: "disk" as const,
+        name,
+        resourceGroup,
+        itemId: owner,
+      })),
+      ...plan.nics.map(({ name, resourceGroup }) => ({
+        kind: "network-interface" as const,
+        name,
+        resourceGroup,
+        itemId: owner,
+      })),
+      {
+        kind: "virtual-machine" as const,
+        name: plan.machine.name,
+        resourceGroup: plan.machine.resourceGroup,
+        itemId: owner,
+      },
     ]),
     reservedAddresses: others.flatMap(({ plan }) =>
       plan.nics.flatMap(({ address, subnetName }) =>

@@ -9,7 +9,10 @@ import { parsePath } from "../../replication/resources/ids.ts";
 import type { FlowError, FlowRun } from "../flow-run.ts";
 import { type FlowContext, managementOf } from "./context.ts";
 
-/** Nobody speaks for the source any more: the tokens of its service end, and what it has uploaded stays. With a damaged record no token counts anyway. */
+/**
+ * Nobody speaks for the source any more: the tokens of its service end, and what it has uploaded stays. With a damaged
+ * record no token counts anyway.
+ */
 export async function silenceSource({ stores }: FlowContext, { itemId }: FlowRun): Promise<void> {
   if ((await findReadableItem(stores, itemId)) === undefined) return;
   await changeItem(stores, itemId, (item) =>
@@ -20,7 +23,10 @@ export async function silenceSource({ stores }: FlowContext, { itemId }: FlowRun
 }
 
 /** Removes a part of what the target account keeps of the item. */
-export async function removeTargetData({ stores }: FlowContext, { itemId }: FlowRun): Promise<{ readonly more: boolean }> {
+export async function removeTargetData(
+  { stores }: FlowContext,
+  { itemId }: FlowRun,
+): Promise<{ readonly more: boolean }> {
   return stores.removeTargetData(itemId);
 }
 

@@ -46,18 +46,24 @@ export async function planRemovals(
     const whole = scope === "disable" ? withCacheData(ledger, run.jobId, nowMs) : ledger;
     return beginRemoval(whole, scope, situation.activeLocation === "Recovery", nowMs);
   });
-  // The other items matter for what is shared only: a failover that reads the ledgers of hundreds of them would be late for nothing.
+  // The other items matter for what is shared only: a failover that reads the ledgers of hundreds of them would be late
+  // for nothing.
   const shared = marked.entries.filter(({ role, state }) => role === "shared" && state === "removing");
-  const { ledgers, damaged } = shared.length > 0 ? await readOtherLedgers(stores, itemId) : { ledgers: [], damaged: [] };
+  const { ledgers, damaged } =
+    shared.length > 0 ? await readOtherLedgers(stores, itemId) : { ledgers: [], damaged: [] };
   const { stages, toRelease, toLeave } = planRemoval(marked, ledgers.flatMap(liveIds), side);
   if (toRelease.length > 0) {
-    await changeLedger(stores, itemId, (ledger) => toRelease.reduce((released, id) => markReleased(released, id, nowMs), ledger));
+    await changeLedger(stores, itemId, (ledger) =>
+      toRelease.reduce((released, id) => markReleased(released, id, nowMs), ledger),
+    );
   }
   for (const entry of toLeave) await leave(context, run, holderLeft(entry));
   // What an item uses whose ledger cannot be read, nobody knows.
   const doubtful = damaged.length === 0 ? [] : stages.flat().filter(({ role }) => role === "shared");
   for (const { id } of doubtful) await leave(context, run, unreadLeft(id, damaged));
-  return stages.map((stage) => stage.filter((entry) => !doubtful.includes(entry)).map(({ id }) => id)).filter((stage) => stage.length > 0);
+  return stages
+    .map((stage) => stage.filter((entry) => !doubtful.includes(entry)).map(({ id }) => id))
+    .filter((stage) => stage.length > 0);
 }
 
 function withCacheData(ledger: Ledger, jobId: string, nowMs: number): Ledger {
@@ -66,12 +72,17 @@ function withCacheData(ledger: Ledger, jobId: string, nowMs: number): Ledger {
 }
 
 /** Begins to remove one resource. What others use stays, is released, and is named in the job. */
-export async function beginRemove(context: FlowContext, run: FlowRun, { id }: { readonly id: string }): Promise<StepAnswer> {
+export async function beginRemove(
+  context: FlowContext,
+  run: FlowRun,
+  { id }: { readonly id: string },
+): Promise<StepAnswer> {
   const entry = await removingEntry(context, run, id);
   if (entry === undefined) return { kind: "done" };
   const { resourceManager } = managementOf(context);
   // A run that planned its removals in a version of before.
-  if (entry.kind === "resource-group" || entry.kind === "storage-account") return leave(context, run, holderLeft(entry));
+  if (entry.kind === "resource-group" || entry.kind === "storage-account")
+    return leave(context, run, holderLeft(entry));
   if (entry.kind === "restored-blobs") {
     // The sweep does the rest, which is the record.
     await removeRestore(context, run.itemId, restoreOfEntry(entry));
@@ -99,7 +110,11 @@ export async function lookRemove(
   return removeAnswer(context, run, entry, await managementOf(context).resourceManager.look(operation));
 }
 
-async function removingEntry({ stores }: FlowContext, { itemId }: FlowRun, id: string): Promise<LedgerEntry | undefined> {
+async function removingEntry(
+  { stores }: FlowContext,
+  { itemId }: FlowRun,
+  id: string,
+): Promise<LedgerEntry | undefined> {
   const { entries } = await readLedger(stores, itemId);
   return entries.find((entry) => entry.id === id && entry.state === "removing");
 }
@@ -119,18 +134,24 @@ async function removeAnswer(context: FlowContext, run: FlowRun, entry: LedgerEnt
     const inUse = judgeInUse(await readLedger(stores, run.itemId), entry.id, begun.message, clock.now());
     if (inUse.kind === "again") return { kind: "again", delayMs: AZURE_BUSY_MS, failed: undefined };
     // A failover needs the name of what it made before: there it is an error.
-    if (inUse.kind === "foreign" && run.flow === "disable-protection") return leave(context, run, inUseLeft(entry.id, inUse.users));
+    if (inUse.kind === "foreign" && run.flow === "disable-protection")
+      return leave(context, run, inUseLeft(entry.id, inUse.users));
   }
   const answer = stepAnswer(begun);
   // Mappings that cannot be read lead nowhere already.
   if (answer.kind === "done" && entry.kind === "virtual-network")
     await unlessDamaged(() => forgetNetwork(context.control, entry.id), nothing);
-  if (answer.kind === "done") await changeLedger(stores, run.itemId, (ledger) => markRemoved(ledger, entry.id, clock.now()));
+  if (answer.kind === "done")
+    await changeLedger(stores, run.itemId, (ledger) => markRemoved(ledger, entry.id, clock.now()));
   return answer;
 }
 
 /** The job names it before the ledger forgets it. */
-async function leave({ stores, clock }: FlowContext, { itemId, jobId }: FlowRun, leftover: JobLeftover): Promise<StepAnswer> {
+async function leave(
+  { stores, clock }: FlowContext,
+  { itemId, jobId }: FlowRun,
+  leftover: JobLeftover,
+): Promise<StepAnswer> {
   await changeJob(stores, itemId, jobId, (job) => noteLeftover(job, leftover));
   await changeLedger(stores, itemId, (ledger) => markReleased(ledger, leftover.id, clock.now()));
   return { kind: "done" };

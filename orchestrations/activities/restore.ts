@@ -1,4 +1,9 @@
-import { type ApplyProgress, type LatestTarget, choosePoint, latestTarget } from "../../replication/points/choose-point.ts";
+import {
+  type ApplyProgress,
+  type LatestTarget,
+  choosePoint,
+  latestTarget,
+} from "../../replication/points/choose-point.ts";
 import { isBoundary } from "../../replication/records/progress.ts";
 import { forgetEntry, intend, restoredEntryId } from "../../replication/resources/ledger.ts";
 import { changeLedger } from "../../replication/resources/ledger-record.ts";
@@ -19,7 +24,10 @@ import type { FlowRun } from "../flow-run.ts";
 import type { FlowContext } from "./context.ts";
 import { itemDisks } from "./item-disks.ts";
 
-/** What a failover to the latest state waits for: fixed at its beginning, so that a source that writes on cannot keep it waiting. */
+/**
+ * What a failover to the latest state waits for: fixed at its beginning, so that a source that writes on cannot keep it
+ * waiting.
+ */
 export async function fixLatest({ stores, clock }: FlowContext, { itemId }: FlowRun): Promise<LatestTarget> {
   const heartbeat = await readHeartbeat(stores, itemId);
   return latestTarget(await findProgress(stores, itemId), heartbeat?.uploaded, clock.now());
@@ -31,8 +39,8 @@ export type PointAnswer =
   | { readonly kind: "wait" };
 
 /**
- * A point that is missing is asked for with every look: hints may be lost. Errors: `point-unknown`, `point-pruned`, `record-corrupt` for a damaged point that was
- * asked for by its id.
+ * A point that is missing is asked for with every look: hints may be lost. Errors: `point-unknown`, `point-pruned`,
+ * `record-corrupt` for a damaged point that was asked for by its id.
  */
 export async function lookPoint(
   { stores, clock, queue }: FlowContext,
@@ -87,7 +95,10 @@ export async function beginRestore(
 }
 
 /** One slice of the copies. Errors: what ended the restore. */
-export async function lookRestore(context: FlowContext, { itemId, jobId }: FlowRun): Promise<{ readonly done: boolean }> {
+export async function lookRestore(
+  context: FlowContext,
+  { itemId, jobId }: FlowRun,
+): Promise<{ readonly done: boolean }> {
   const restoreId = restoreIdOf(itemId, jobId);
   const step = await restoreSlice(context, itemId, restoreId);
   if (step.kind === "again") return { done: false };

@@ -27,11 +27,17 @@ export async function runActivity(
     const managed = ALWAYS.has(name) ? undefined : await findManaged(context.stores, run.itemId);
     if (!ALWAYS.has(name) && managed?.situation.job?.jobId !== run.jobId) return { kind: "superseded" };
     // The flow's side of the call is typed by the same table, and JSON keeps what it holds.
-    const body = ACTIVITIES[name] as (context: FlowContext, run: ActivityRequest["run"], input: unknown) => Promise<unknown>;
+    const body = ACTIVITIES[name] as (
+      context: FlowContext,
+      run: ActivityRequest["run"],
+      input: unknown,
+    ) => Promise<unknown>;
     return { kind: "done", value: await body(managed === undefined ? context : { ...context, managed }, run, input) };
   } catch (error) {
     const known =
-      error instanceof LeewardError ? error : new LeewardError("internal", error instanceof Error ? error.message : String(error));
+      error instanceof LeewardError
+        ? error
+        : new LeewardError("internal", error instanceof Error ? error.message : String(error));
     return { kind: "failed", error: flowErrorOf(known) };
   }
 }

@@ -5,7 +5,14 @@ import { beginInstall, lookInstall, lookMobility, protect } from "./mobility.ts"
 import { rememberNetwork } from "./networks.ts";
 import { planItem } from "./plan.ts";
 import { beginRemove, lookRemove, planRemovals } from "./removal.ts";
-import { forgetItem, leaveAtSource, proveNothingLeft, removeData, removeTargetData, silenceSource } from "./removal-data.ts";
+import {
+  forgetItem,
+  leaveAtSource,
+  proveNothingLeft,
+  removeData,
+  removeTargetData,
+  silenceSource,
+} from "./removal-data.ts";
 import { beginRestore, fixLatest, lookPoint, lookRestore, removeRestored } from "./restore.ts";
 import { advanceWalk } from "./walk.ts";
 import { endReplication, lookWorkers } from "./workers.ts";

@@ -7,9 +7,13 @@ import type { FlowContext } from "./context.ts";
 /** What telling needs of a flow's context. */
 export type TellContext = Pick<FlowContext, "stores" | "clock" | "ids" | "events">;
 
-/** Tells the topic, if there is one, how a job stands. Telling the same again is harmless: subscribers know it by its id. */
+/**
+ * Tells the topic, if there is one, how a job stands. Telling the same again is harmless: subscribers know it by its
+ * id.
+ */
 export async function tellJob({ events, ...context }: TellContext, job: JobRecord): Promise<void> {
-  if (events !== undefined) await announceNow({ ...context, events }, job.itemId, jobStateChanged(job, job.endedMs ?? job.startedMs));
+  if (events !== undefined)
+    await announceNow({ ...context, events }, job.itemId, jobStateChanged(job, job.endedMs ?? job.startedMs));
 }
 
 /** Tells that the item is in another state. `cause`: as in `failoverStateChanged`. */

@@ -15,7 +15,10 @@ import { restoredWalk } from "./restore.ts";
 /** `protection`: what items share. `failover`: the machine, on the disks that this job restored. */
 export type WalkName = "protection" | "failover";
 
-/** How far a walk has come: the stages before this one are done, and of this one what is not open. `open` undefined: nothing of the stage was begun. */
+/**
+ * How far a walk has come: the stages before this one are done, and of this one what is not open. `open` undefined:
+ * nothing of the stage was begun.
+ */
 export interface WalkPlace {
   readonly walk: WalkName;
   readonly stage: number;
@@ -31,7 +34,10 @@ interface OpenStep {
 
 export type WalkAnswer =
   | { readonly kind: "done" }
-  /** Come again with this after the delay (0: nobody named a time). `failed`: Azure failed the step for a reason that can pass. */
+  /**
+   * Come again with this after the delay (0: nobody named a time). `failed`: Azure failed the step for a reason that
+   * can pass.
+   */
   | {
       readonly kind: "open";
       readonly stage: number;
@@ -40,15 +46,21 @@ export type WalkAnswer =
     };
 
 /**
- * Looks at what is open of a stage and begins what is to be begun, side by side; where that ends the stage, the next ones are begun at once. It ends where
- * there is something to wait for. The ledger has every resource of a stage before the first of them is begun. Errors: what Azure failed or refused for good.
+ * Looks at what is open of a stage and begins what is to be begun, side by side; where that ends the stage, the next
+ * ones are begun at once. It ends where there is something to wait for. The ledger has every resource of a stage before
+ * the first of them is begun. Errors: what Azure failed or refused for good.
  */
 export async function advanceWalk(context: FlowContext, run: FlowRun, place: WalkPlace): Promise<WalkAnswer> {
   const walk = await walkOf(context, run, place.walk);
   let from = place.open;
   for (const [stage, steps] of walk.entries()) {
     if (stage < place.stage) continue;
-    const answers = await advanceStage(context, run, steps, from ?? steps.map((_, step) => ({ step, operation: undefined })));
+    const answers = await advanceStage(
+      context,
+      run,
+      steps,
+      from ?? steps.map((_, step) => ({ step, operation: undefined })),
+    );
     from = undefined;
     const open = answers.flatMap(([step, answer]) => (answer.kind === "done" ? [] : [{ step, answer }]));
     if (open.length === 0) continue;
@@ -85,7 +97,9 @@ async function advanceStage(
     answers.set(number, await answerOfChange(context, run, step, await act(resourceManager, step, action)));
   });
   // What stood there before and is not ours never comes in.
-  const seen = todo.filter(({ number, action }) => answers.get(number)?.kind === "done" && (action.kind !== "present" || action.ours));
+  const seen = todo.filter(
+    ({ number, action }) => answers.get(number)?.kind === "done" && (action.kind !== "present" || action.ours),
+  );
   await writeDown(context, run, seen, (ledger, resources, jobId, nowMs) =>
     resources.reduce((marked, { id }) => markCreated(marked, id, nowMs), intend(ledger, resources, jobId, nowMs)),
   );
@@ -95,7 +109,9 @@ async function advanceStage(
 interface Todo {
   readonly number: number;
   readonly step: ResourceStep;
-  readonly action: { readonly kind: "look"; readonly operation: string } | Exclude<StepJudgement, { readonly kind: "refused" }>;
+  readonly action:
+    | { readonly kind: "look"; readonly operation: string }
+    | Exclude<StepJudgement, { readonly kind: "refused" }>;
 }
 
 /** What is to do about each open step. Errors: that of the first one that must not be begun; then none is. */

@@ -7,7 +7,10 @@ import type { ItemStores } from "../../replication/ports.ts";
 import type { FlowRun } from "../flow-run.ts";
 import type { FlowContext } from "./context.ts";
 
-/** No worker claims the disks any more. An item that never began to replicate has none, and one whose record is damaged is claimed by none. */
+/**
+ * No worker claims the disks any more. An item that never began to replicate has none, and one whose record is damaged
+ * is claimed by none.
+ */
 export async function endReplication(context: FlowContext, { itemId }: FlowRun): Promise<void> {
   if ((await findReadableItem(context.stores, itemId)) !== undefined) await endStream(context, itemId);
 }

@@ -3,7 +3,12 @@ import { requireField } from "../records/request-rules.ts";
 import { ALERT_RECORD } from "../names.ts";
 import { type FailoverRequest, readManaged } from "../jobs/managed-item.ts";
 import { decodeRecord, encodeRecord } from "../records/envelope.ts";
-import { ALERT_COOL_DOWN_MAX_MS, ALERT_TARGETS_MAX_COUNT, RECORD_CHANGES_MAX_TRIES, RESOURCE_ID_MAX_LENGTH } from "../limits.ts";
+import {
+  ALERT_COOL_DOWN_MAX_MS,
+  ALERT_TARGETS_MAX_COUNT,
+  RECORD_CHANGES_MAX_TRIES,
+  RESOURCE_ID_MAX_LENGTH,
+} from "../limits.ts";
 import { LeewardError } from "../errors.ts";
 import type { Clock, ItemStores, RecordStore } from "../ports.ts";
 import { type AlertHistory, type AlertRule, NO_ALERTS } from "./decide-alert.ts";
@@ -15,7 +20,9 @@ export interface AlertRecord {
   readonly itemId?: string | undefined;
   readonly rule: AlertRule;
   readonly history: AlertHistory;
-  /** Decided, and not yet known to have been started: the alert's message comes again and starts it, or the sweep does. */
+  /**
+   * Decided, and not yet known to have been started: the alert's message comes again and starts it, or the sweep does.
+   */
   readonly pending: PendingFailover | undefined;
 }
 
@@ -58,7 +65,9 @@ export async function readAlertRecord(stores: ItemStores, itemId: string): Promi
  * anew. Errors: `conflict`.
  */
 export async function removeAlertRule(context: AlertRuleContext, itemId: string): Promise<void> {
-  await changeStored(context, itemId, (found) => (found?.rule === undefined ? found : { ...found, rule: undefined, pending: undefined }));
+  await changeStored(context, itemId, (found) =>
+    found?.rule === undefined ? found : { ...found, rule: undefined, pending: undefined },
+  );
 }
 
 /** A rule as an operator gives it. */
@@ -78,17 +87,28 @@ export interface AlertRuleContext {
  * can have one. A damaged record is made anew. Errors: `invalid-request` that names the field, `item-unknown`,
  * `conflict`.
  */
-export async function setAlertRule(context: AlertRuleContext, itemId: string, given: GivenAlertRule): Promise<AlertRule> {
+export async function setAlertRule(
+  context: AlertRuleContext,
+  itemId: string,
+  given: GivenAlertRule,
+): Promise<AlertRule> {
   const { sourceVmId } = await readManaged(context.stores, itemId);
   const rule: AlertRule = { ...given, targetIds: given.targetIds ?? [sourceVmId] };
   requireRule(rule);
-  await changeStored(context, itemId, (found) => ({ version: 1, itemId, history: NO_ALERTS, pending: undefined, ...found, rule }));
+  await changeStored(context, itemId, (found) => ({
+    version: 1,
+    itemId,
+    history: NO_ALERTS,
+    pending: undefined,
+    ...found,
+    rule,
+  }));
   return rule;
 }
 
 /**
- * Changes the record of an item that has a rule; undefined for one that has none. `change` may be called several times, and gives back the same record when
- * nothing has to be written. Errors: `conflict`, `record-corrupt`.
+ * Changes the record of an item that has a rule; undefined for one that has none. `change` may be called several times,
+ * and gives back the same record when nothing has to be written. Errors: `conflict`, `record-corrupt`.
  */
 export async function changeAlertRecord(
   stores: ItemStores,
@@ -175,9 +195,14 @@ function requireRule({ targetIds, severities, coolDownMs }: AlertRule): void {
   );
   const wrong = targetIds.find((id) => !/^\/subscriptions\/[^/]+/i.test(id) || id.length > RESOURCE_ID_MAX_LENGTH);
   requireField(wrong === undefined, "targetIds", "full ids of Azure resources, as alerts name them");
-  requireField(severities.length >= 1, "severities", "at least one; alerts of the activity log and of resource health have Sev4");
   requireField(
-    coolDownMs === undefined || (Number.isSafeInteger(coolDownMs) && coolDownMs >= 0 && coolDownMs <= ALERT_COOL_DOWN_MAX_MS),
+    severities.length >= 1,
+    "severities",
+    "at least one; alerts of the activity log and of resource health have Sev4",
+  );
+  requireField(
+    coolDownMs === undefined ||
+      (Number.isSafeInteger(coolDownMs) && coolDownMs >= 0 && coolDownMs <= ALERT_COOL_DOWN_MAX_MS),
     "coolDownMs",
     `0 to ${ALERT_COOL_DOWN_MAX_MS / 3_600_000} hours`,
   );

@@ -1,7 +1,10 @@
 import type { PointRequest } from "../points/choose-point.ts";
 import { ALERT_COOL_DOWN_MS, ALERT_HISTORY_MAX_COUNT, ALERT_MAX_AGE_MS, CLOCK_SKEW_WARNING_MS } from "../limits.ts";
 
-/** What the decision needs of an alert, as Azure Monitor's common alert schema has it. Whoever parses it checks the shapes. */
+/**
+ * What the decision needs of an alert, as Azure Monitor's common alert schema has it. Whoever parses it checks the
+ * shapes.
+ */
 export interface Alert {
   readonly alertId: string;
   readonly severity: "Sev0" | "Sev1" | "Sev2" | "Sev3" | "Sev4";
@@ -32,7 +35,10 @@ export interface AlertRule {
   readonly severities: readonly Alert["severity"][];
   /** Undefined: the default. */
   readonly coolDownMs: number | undefined;
-  /** Undefined: the latest processed point, because an outage has no time to wait for a backlog whose source may be gone. */
+  /**
+   * Undefined: the latest processed point, because an outage has no time to wait for a backlog whose source may be
+   * gone.
+   */
   readonly point?: Exclude<PointRequest, { readonly kind: "Custom" }> | undefined;
   /** Whether the source is shut down first, as far as it can be reached; undefined: not. */
   readonly shutDownSource?: boolean | undefined;
@@ -79,20 +85,36 @@ export interface AlertDecision {
 }
 
 /**
- * Whether an alert starts a failover. The doubt is for the source: what is not clearly an outage that nobody wanted is ignored, and every decision has
- * its reason. `failoverAllowed`: the item's state allows it (docs/states.md).
+ * Whether an alert starts a failover. The doubt is for the source: what is not clearly an outage that nobody wanted is
+ * ignored, and every decision has its reason. `failoverAllowed`: the item's state allows it (docs/states.md).
  */
-export function decideAlert(alert: Alert, rule: AlertRule, history: AlertHistory, failoverAllowed: boolean, nowMs: number): AlertDecision {
+export function decideAlert(
+  alert: Alert,
+  rule: AlertRule,
+  history: AlertHistory,
+  failoverAllowed: boolean,
+  nowMs: number,
+): AlertDecision {
   const reason = ignoreReason(alert, rule, history, failoverAllowed, nowMs);
   if (reason !== undefined) return { failOver: false, reason };
   return rule.mode === "dry-run" ? { failOver: false, reason: "dry-run" } : { failOver: true, reason: "fire" };
 }
 
-/** The history with this decision. Repetitions add nothing: an action group that retries cannot push older entries out. */
-export function rememberAlert(history: AlertHistory, alert: Alert, decision: AlertDecision, nowMs: number): AlertHistory {
+/**
+ * The history with this decision. Repetitions add nothing: an action group that retries cannot push older entries out.
+ */
+export function rememberAlert(
+  history: AlertHistory,
+  alert: Alert,
+  decision: AlertDecision,
+  nowMs: number,
+): AlertHistory {
   if (decision.reason === "duplicate") return history;
   return {
-    decisions: [{ key: alertKey(alert), decision, atMs: nowMs }, ...history.decisions].slice(0, ALERT_HISTORY_MAX_COUNT),
+    decisions: [{ key: alertKey(alert), decision, atMs: nowMs }, ...history.decisions].slice(
+      0,
+      ALERT_HISTORY_MAX_COUNT,
+    ),
     lastFiredMs: decision.reason === "fire" || decision.reason === "dry-run" ? nowMs : history.lastFiredMs,
   };
 }
@@ -118,7 +140,10 @@ function ignoreReason(
   return failoverAllowed ? undefined : "failover-not-allowed";
 }
 
-/** Deallocating a VM by hand raises a resource health alert too, with cause UserInitiated; an administrative entry is somebody's doing by its nature. */
+/**
+ * Deallocating a VM by hand raises a resource health alert too, with cause UserInitiated; an administrative entry is
+ * somebody's doing by its nature.
+ */
 function causeReason({ monitoringService, resourceHealth, signalType }: Alert): AlertReason | undefined {
   if (signalType === "Activity Log" && /administrative/i.test(monitoringService)) return "user-initiated";
   if (resourceHealth === undefined) return /resource ?health/i.test(monitoringService) ? "cause-not-known" : undefined;

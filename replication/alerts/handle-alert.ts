@@ -4,13 +4,24 @@ import { hasCode } from "../errors.ts";
 import type { ItemContext } from "../points/context.ts";
 import { ALERT_MAX_AGE_MS, ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
 import { type AlertFailover, type AlertRecord, changeAlertRecord, findAlertRecord } from "./alert-record.ts";
-import { ALERT_REASONS, type Alert, type AlertDecision, alertKey, decideAlert, rememberAlert, watches } from "./decide-alert.ts";
+import {
+  ALERT_REASONS,
+  type Alert,
+  type AlertDecision,
+  alertKey,
+  decideAlert,
+  rememberAlert,
+  watches,
+} from "./decide-alert.ts";
 
 /** The flows, as alerts need them. */
 export interface FailoverStarter {
   /** Whether the item's state allows an unplanned failover now. */
   isFailoverAllowed(itemId: string): Promise<boolean>;
-  /** Starts it, or finds it started: the same operation id is one failover. Errors: `operation-not-allowed`, `item-unknown`, those of the stores. */
+  /**
+   * Starts it, or finds it started: the same operation id is one failover. Errors: `operation-not-allowed`,
+   * `item-unknown`, those of the stores.
+   */
   startFailover(itemId: string, request: AlertFailover, operationId: string): Promise<void>;
 }
 
@@ -29,10 +40,12 @@ export interface AlertResult {
 }
 
 /**
- * Decides on an alert for every item that watches one of its targets, and starts what it calls for. Safe to run again for the same alert: a decision
- * is written down before its failover is started, and a repetition within ALERT_MAX_AGE_MS starts what was decided and not begun, under the same operation
- * id. Later it does not: the outage may be over. One item that fails does not keep the others waiting; the first failure is thrown at the end.
- * Walks all items: alerts are rare, and the rule of each item is the truth. Errors: those of the stores, `record-corrupt`, `conflict`.
+ * Decides on an alert for every item that watches one of its targets, and starts what it calls for. Safe to run again
+ * for the same alert: a decision is written down before its failover is started, and a repetition within
+ * ALERT_MAX_AGE_MS starts what was decided and not begun, under the same operation id. Later it does not: the outage
+ * may be over. One item that fails does not keep the others waiting; the first failure is thrown at the end. Walks all
+ * items: alerts are rare, and the rule of each item is the truth. Errors: those of the stores, `record-corrupt`,
+ * `conflict`.
  */
 export async function handleAlert(context: AlertContext, alert: Alert): Promise<readonly AlertResult[]> {
   const results = new Map<string, AlertResult>();
@@ -64,17 +77,28 @@ async function handleForItem(context: AlertContext, itemId: string, alert: Alert
   });
   if (record === undefined || decision === undefined) return undefined;
   const { reason } = decision;
-  const failover = record.pending?.alertKey === alertKey(alert) ? await startPending(context, itemId, record) : undefined;
+  const failover =
+    record.pending?.alertKey === alertKey(alert) ? await startPending(context, itemId, record) : undefined;
   return { itemId, reason, message: ALERT_REASONS[reason], failover };
 }
 
-function decided(before: AlertRecord, itemId: string, alert: Alert, decision: AlertDecision, nowMs: number): AlertRecord {
+function decided(
+  before: AlertRecord,
+  itemId: string,
+  alert: Alert,
+  decision: AlertDecision,
+  nowMs: number,
+): AlertRecord {
   const history = rememberAlert(before.history, alert, decision, nowMs);
   if (!decision.failOver) return history === before.history ? before : { ...before, history };
   const key = alertKey(alert);
   const { point = { kind: "LatestProcessed" }, shutDownSource = false } = before.rule;
   const request: AlertFailover = { operation: "UnplannedFailover", point, shutDownSource, alertId: alert.alertId };
-  return { ...before, history, pending: { alertKey: key, operationId: alertOperationId(itemId, key), decidedMs: nowMs, request } };
+  return {
+    ...before,
+    history,
+    pending: { alertKey: key, operationId: alertOperationId(itemId, key), decidedMs: nowMs, request },
+  };
 }
 
 /** The sweep's part: starts what was decided and whose message did not come again. Errors: those of `startFailover`. */
@@ -84,7 +108,11 @@ export async function resumeAlert(context: AlertContext, itemId: string): Promis
 }
 
 /** Starts the failover that an alert has called for, now or at an earlier delivery that did not get so far. */
-async function startPending(context: AlertContext, itemId: string, { pending, rule }: AlertRecord): Promise<AlertResult["failover"]> {
+async function startPending(
+  context: AlertContext,
+  itemId: string,
+  { pending, rule }: AlertRecord,
+): Promise<AlertResult["failover"]> {
   if (pending === undefined) return undefined;
   const { operationId, decidedMs, request } = pending;
   // The operator may have switched the rule off meanwhile.

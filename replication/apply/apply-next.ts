@@ -12,7 +12,10 @@ export type Applied =
   /** What comes next is large, and the slice is over before the process has room for it. */
   | { readonly kind: "no-room" };
 
-/** Steps c to g for the next batch: a small one, unless `wantsLarge` and there is room at once, or what comes next needs a large one. */
+/**
+ * Steps c to g for the next batch: a small one, unless `wantsLarge` and there is room at once, or what comes next needs
+ * a large one.
+ */
 export async function applyNext(claim: Claim, journalAhead: boolean, wantsLarge: boolean): Promise<Applied> {
   let end = wantsLarge ? claim.open.largeBatches.tryBegin() : undefined;
   try {
@@ -43,8 +46,12 @@ async function waitForLargeBatch(claim: Claim): Promise<(() => void) | undefined
   }
 }
 
-/** The disks are about to be filled again, which may take hours: until then the state that they have now is the best there is for a failover. */
+/**
+ * The disks are about to be filled again, which may take hours: until then the state that they have now is the best
+ * there is for a failover.
+ */
 async function showLastState(claim: Claim, { deltas: [first] }: Batch): Promise<void> {
   const { seeding, stream, applied } = claim.progress();
-  if (first?.header.flags.seeding === true && !seeding) await takeDuePoint(claim, "any", { version: 1, stream, epoch: applied.epoch });
+  if (first?.header.flags.seeding === true && !seeding)
+    await takeDuePoint(claim, "any", { version: 1, stream, epoch: applied.epoch });
 }

@@ -15,16 +15,18 @@ import { planPages } from "./plan.ts";
 import type { PageOperation } from "./plan.ts";
 
 /**
- * Steps e to g of DESIGN 6 for one batch, all of which is in the journal. A crash at any await leaves a state that the next worker completes:
+ * Steps e to g of DESIGN 6 for one batch, all of which is in the journal. A crash at any await leaves a state that the
+ * next worker completes:
  * - before e nothing but the journal has changed, and it only holds what the cache holds too;
  * - between e and g the disks are torn, `intent` says so, and the journal has everything up to it;
  * - after g the disks stand at `applied`, and the journal has what the cache loses.
  *
- * A page write that the store was too busy for is sent again in the same generation (rule 3 allows that for no other failure). The store says that it did
- * nothing, and should the first sending land all the same, it is harmless: until the batch ends nothing else is written where it writes, since its requests
- * do not overlap, so that it brings the bytes which stand there or are about to; and such a batch ends with a new generation, set together with `applied`
- * and raised on every disk before the next page is written or a snapshot is taken. From then on it is fenced.
- * Errors: `fenced`, `outcome-unknown` (claim again), and those that stop the item, see `readBatch`.
+ * A page write that the store was too busy for is sent again in the same generation (rule 3 allows that for no other
+ * failure). The store says that it did nothing, and should the first sending land all the same, it is harmless: until
+ * the batch ends nothing else is written where it writes, since its requests do not overlap, so that it brings the
+ * bytes which stand there or are about to; and such a batch ends with a new generation, set together with `applied` and
+ * raised on every disk before the next page is written or a snapshot is taken. From then on it is fenced. Errors:
+ * `fenced`, `outcome-unknown` (claim again), and those that stop the item, see `readBatch`.
  */
 export async function applyBatch(claim: Claim, batch: Batch): Promise<void> {
   const { applied, appliedSourceMs } = claim.progress();
@@ -59,8 +61,10 @@ async function recordIntent(claim: Claim, end: Position): Promise<void> {
 }
 
 /**
- * Step f; returns how many requests the store refused because it was busy. Requests of one batch never overlap, so their order does not matter; each carries the generation, so none lands after a newer claim. When
- * one fails, `inLanes` waits for all others: no request of ours is unanswered when we claim again, except the one that the new generation fences.
+ * Step f; returns how many requests the store refused because it was busy. Requests of one batch never overlap, so
+ * their order does not matter; each carries the generation, so none lands after a newer claim. When one fails,
+ * `inLanes` waits for all others: no request of ours is unanswered when we claim again, except the one that the new
+ * generation fences.
  */
 async function writePages(claim: Claim, operations: readonly PageOperation[], batch: Batch): Promise<number> {
   const { open, generation } = claim;
@@ -82,7 +86,8 @@ async function writePages(claim: Claim, operations: readonly PageOperation[], ba
         bytes === undefined
           ? stores.disks.clearPages(disk, operation.offsetBytes, operation.lengthBytes, generation)
           : stores.disks.writePages(disk, operation.offsetBytes, bytes, generation),
-      // As long as any of the batch's requests gets through, however seldom, beginning again would only cost what is done.
+      // As long as any of the batch's requests gets through, however seldom, beginning again would only cost what is
+      // done.
       untilMs: () => Math.min(endMs, takenMs + BUSY_MAX_MS),
       refused: () => {
         refusals += 1;
@@ -94,9 +99,9 @@ async function writePages(claim: Claim, operations: readonly PageOperation[], ba
 }
 
 /**
- * The deltas are in the journal and recorded as progress: the cache may lose them (rule 4). A removal that fails, or lands late, harms nothing: nobody
- * reads at or before `applied` again, and the sweep removes what is left. After the first failure the rest is left to it as well, so that a cache which
- * does not answer costs one time-out.
+ * The deltas are in the journal and recorded as progress: the cache may lose them (rule 4). A removal that fails, or
+ * lands late, harms nothing: nobody reads at or before `applied` again, and the sweep removes what is left. After the
+ * first failure the rest is left to it as well, so that a cache which does not answer costs one time-out.
  */
 async function removeFromCache(claim: Claim, deltas: readonly HeldDelta[]): Promise<void> {
   const { open, generation } = claim;
@@ -106,11 +111,23 @@ async function removeFromCache(claim: Claim, deltas: readonly HeldDelta[]): Prom
     });
   } catch (error) {
     if (!(error instanceof LeewardError)) throw error;
-    open.context.log({ kind: "deltas-left-in-cache", itemId: open.item.itemId, generation, code: error.code, message: error.message });
+    open.context.log({
+      kind: "deltas-left-in-cache",
+      itemId: open.item.itemId,
+      generation,
+      code: error.code,
+      message: error.message,
+    });
   }
 }
 
-function logBatch(claim: Claim, from: Position, batch: Batch, operations: readonly PageOperation[], refusals: number): void {
+function logBatch(
+  claim: Claim,
+  from: Position,
+  batch: Batch,
+  operations: readonly PageOperation[],
+  refusals: number,
+): void {
   const puts = operations.filter((operation) => operation.kind === "put");
   claim.open.context.log({
     kind: "batch-applied",

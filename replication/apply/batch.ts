@@ -11,8 +11,9 @@ import { UNUSABLE, nextDelta } from "./next-delta.ts";
 import { isBoundary } from "../records/progress.ts";
 
 /**
- * At least one delta, checked and in the order of the position chain; all of them are in the journal. In memory it is at most BATCH_MAX_BYTES and one delta
- * more, and FRAMES_HELD_MAX_BYTES of decoded frames; a small one has SMALL_BATCH_MAX_BYTES and SMALL_FRAMES_HELD_MAX_BYTES instead.
+ * At least one delta, checked and in the order of the position chain; all of them are in the journal. In memory it is
+ * at most BATCH_MAX_BYTES and one delta more, and FRAMES_HELD_MAX_BYTES of decoded frames; a small one has
+ * SMALL_BATCH_MAX_BYTES and SMALL_FRAMES_HELD_MAX_BYTES instead.
  */
 export interface Batch {
   readonly deltas: readonly HeldDelta[];
@@ -29,19 +30,23 @@ export type NextBatch =
   | { readonly kind: "nothing"; readonly cacheFailure: LeewardError | undefined };
 
 /**
- * Steps c and d of DESIGN 6: the next deltas of the chain, read only after the fence stands, and put into the journal one by one as they come, which changes
- * nothing until `intent` names them (step e). The batch ends at its bounds, at every delta after which a recovery point may be wanted, before one with which
- * the disks begin to be filled, and before one that cannot be applied: what comes before it is. If `intent` lies beyond `applied`, an earlier worker may have written any part of that batch to the disks, and
- * a write of its own may have landed as late as the fence: only a batch that reaches at least `intent` leaves the disks at one position (rule 1), so
- * nothing ends it before, and it is large.
- * Errors that stop the item (rule 5), when no good delta comes first: those of UNUSABLE, and `position-gap` inside a batch that was begun.
+ * Steps c and d of DESIGN 6: the next deltas of the chain, read only after the fence stands, and put into the journal
+ * one by one as they come, which changes nothing until `intent` names them (step e). The batch ends at its bounds, at
+ * every delta after which a recovery point may be wanted, before one with which the disks begin to be filled, and
+ * before one that cannot be applied: what comes before it is. If `intent` lies beyond `applied`, an earlier worker may
+ * have written any part of that batch to the disks, and a write of its own may have landed as late as the fence: only a
+ * batch that reaches at least `intent` leaves the disks at one position (rule 1), so nothing ends it before, and it is
+ * large. Errors that stop the item (rule 5), when no good delta comes first: those of UNUSABLE, and `position-gap`
+ * inside a batch that was begun.
  */
 export async function readBatch(claim: Claim, journalAhead: boolean, large: boolean): Promise<NextBatch> {
   const { open } = claim;
   // Nothing follows the final delta of a stream, whatever lies in the cache.
   if (claim.progress().final) return { kind: "nothing", cacheFailure: undefined };
   if (!large && !isBoundary(claim.progress())) return { kind: "large" };
-  const read = await withLanes(open.bounds.pageWritesInFlight, async (begin) => collect(claim, { journalAhead, large }, begin));
+  const read = await withLanes(open.bounds.pageWritesInFlight, async (begin) =>
+    collect(claim, { journalAhead, large }, begin),
+  );
   const { bad, cacheFailure } = read;
   const good = bad === undefined ? read.deltas : read.deltas.filter(({ end }) => end.epoch < bad.epoch);
   const last = good.at(-1);
@@ -83,7 +88,9 @@ async function collect(claim: Claim, { journalAhead, large }: Kind, begin: Begin
     if (collected.bad === undefined || epoch < collected.bad.epoch) collected.bad = { epoch, error };
   };
   const full = (): boolean =>
-    deltas.length >= open.bounds.batchMaxDeltas || lengthBytes >= open.bounds.batchMaxBytes || extents >= open.bounds.batchMaxExtents;
+    deltas.length >= open.bounds.batchMaxDeltas ||
+    lengthBytes >= open.bounds.batchMaxBytes ||
+    extents >= open.bounds.batchMaxExtents;
 
   while (collected.bad === undefined && (previous.epoch < intent.epoch || !(ended || full()))) {
     if (!large && lengthBytes >= maxBytes) {
@@ -94,7 +101,9 @@ async function collect(claim: Claim, { journalAhead, large }: Kind, begin: Begin
     const start = previous;
     const epoch = start.epoch + 1;
     const reading = { journalAhead, maxBytes, room };
-    const found = await nextDelta(open, claim.progress(), start, reading).catch((error: unknown) => failed(epoch, error));
+    const found = await nextDelta(open, claim.progress(), start, reading).catch((error: unknown) =>
+      failed(epoch, error),
+    );
     if (found === undefined) break;
     if (found.kind === "large") {
       collected.cut = true;
@@ -110,7 +119,9 @@ async function collect(claim: Claim, { journalAhead, large }: Kind, begin: Begin
     // A filling begins: what is in hand is the last state before it, of which a point can be taken.
     if (!intended && deltas.length > 0 && delta.header.flags.seeding && !seeding) break;
     if (place === "cache") {
-      journalling.push(() => putIntoJournal(claim, start, delta, bytes, intended).catch((error: unknown) => failed(epoch, error)));
+      journalling.push(() =>
+        putIntoJournal(claim, start, delta, bytes, intended).catch((error: unknown) => failed(epoch, error)),
+      );
     }
     // Of a batch that was begun nothing in the journal changes before its chain has met the intent.
     if (epoch >= intent.epoch) {
@@ -134,8 +145,12 @@ function endsBatch(flags: DeltaFlags, seedingBefore: boolean): boolean {
 
 /** Rule 4 puts a delta into the journal before it becomes intent, so this takes a deletion by someone else. */
 function missing(epoch: number, intent: Position): LeewardError {
-  return new LeewardError("position-gap", "A delta of the batch that was begun is neither in the journal nor in the cache.", {
-    epoch,
-    intent: intent.epoch,
-  });
+  return new LeewardError(
+    "position-gap",
+    "A delta of the batch that was begun is neither in the journal nor in the cache.",
+    {
+      epoch,
+      intent: intent.epoch,
+    },
+  );
 }

@@ -14,8 +14,9 @@ export interface BusyRequest<Result> {
 }
 
 /**
- * Sends a request again for as long as the store refuses it as `store-busy`, after a pause that grows. Such a refusal left nothing behind, and what is sent
- * again is the same to the byte. Errors: those of the request, `store-busy` when the time is over.
+ * Sends a request again for as long as the store refuses it as `store-busy`, after a pause that grows. Such a refusal
+ * left nothing behind, and what is sent again is the same to the byte. Errors: those of the request, `store-busy` when
+ * the time is over.
  */
 export async function whileBusy<Result>(
   { clock, timer }: { readonly clock: Clock; readonly timer: Timer },

@@ -9,9 +9,9 @@ import type { HeldDelta, HoldingRoom } from "./held-frames.ts";
 export type DeltaPlace = "cache" | "journal";
 
 /**
- * Decodes `bytes` and holds them against their name and the chain; `place` is for the operator. A delta is decoded to its last frame: from the intent on it
- * must be applied whole, so nothing of it may turn out to be damaged only when half of it is on the disks (rule 6). Its frames are held in `room` for the
- * writing of the pages.
+ * Decodes `bytes` and holds them against their name and the chain; `place` is for the operator. A delta is decoded to
+ * its last frame: from the intent on it must be applied whole, so nothing of it may turn out to be damaged only when
+ * half of it is on the disks (rule 6). Its frames are held in `room` for the writing of the pages.
  */
 export function checkDelta(
   open: OpenItem,
@@ -30,15 +30,19 @@ export function checkDelta(
   const { header } = delta;
   const sameName = header.itemId === item.itemId && header.stream === previous.stream && header.epoch === epoch;
   if (!sameName || !sameDisks(header.disks, item.disks)) {
-    throw new LeewardError("delta-foreign", "The delta belongs elsewhere: item, stream, epoch or disks are not those of its place.", {
-      place,
-      expectedItem: item.itemId,
-      expectedStream: previous.stream,
-      expectedEpoch: epoch,
-      item: header.itemId,
-      stream: header.stream,
-      epoch: header.epoch,
-    });
+    throw new LeewardError(
+      "delta-foreign",
+      "The delta belongs elsewhere: item, stream, epoch or disks are not those of its place.",
+      {
+        place,
+        expectedItem: item.itemId,
+        expectedStream: previous.stream,
+        expectedEpoch: epoch,
+        item: header.itemId,
+        stream: header.stream,
+        epoch: header.epoch,
+      },
+    );
   }
   if (!samePosition(header.start, previous)) {
     throw fork("The delta does not start where the one before it ended.", previous, header.start, place);
@@ -53,7 +57,12 @@ function inPlace<Result>(stream: number, epoch: number, place: DeltaPlace, decod
     return decode();
   } catch (error) {
     if (!(error instanceof LeewardError)) throw error;
-    throw new LeewardError(error.code, error.message, { ...error.facts, place, stream, epoch }, { cause: error, hint: error.hint });
+    throw new LeewardError(
+      error.code,
+      error.message,
+      { ...error.facts, place, stream, epoch },
+      { cause: error, hint: error.hint },
+    );
   }
 }
 
@@ -62,7 +71,9 @@ function sameDisks(left: readonly DiskDescription[], right: readonly DiskDescrip
     left.length === right.length &&
     left.every((disk, index) => {
       const other = right[index];
-      return disk.id === other?.id && disk.sizeBytes === other.sizeBytes && disk.sectorSizeBytes === other.sectorSizeBytes;
+      return (
+        disk.id === other?.id && disk.sizeBytes === other.sizeBytes && disk.sectorSizeBytes === other.sectorSizeBytes
+      );
     })
   );
 }

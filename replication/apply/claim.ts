@@ -9,19 +9,34 @@ import { canGoOn } from "./next-delta.ts";
 import { isHeld, readProgress, replaceProgress } from "../records/progress.ts";
 import type { StoredProgress } from "../records/progress.ts";
 
-/** The right to write the target disks of one item, as long as nobody raised a newer generation. It ends with its first unknown outcome. */
+/**
+ * The right to write the target disks of one item, as long as nobody raised a newer generation. It ends with its first
+ * unknown outcome.
+ */
 export interface Claim {
   readonly open: OpenItem;
   /** The one that the claim has now. */
   readonly generation: number;
   progress(): Progress;
-  /** Compare-and-set of the progress record, which also renews the claim. Errors: `fenced` if someone else changed it, `outcome-unknown`. */
+  /**
+   * Compare-and-set of the progress record, which also renews the claim. Errors: `fenced` if someone else changed it,
+   * `outcome-unknown`.
+   */
   change(changes: ProgressChanges): Promise<void>;
-  /** The same with a new generation, which is raised on every disk before this returns: nothing that was sent before can land any more. */
+  /**
+   * The same with a new generation, which is raised on every disk before this returns: nothing that was sent before can
+   * land any more.
+   */
   changeAnew(changes: ProgressChanges): Promise<void>;
-  /** Renews the claim when little of it is left; called before every step that may be the last of many. Errors as for `change`. */
+  /**
+   * Renews the claim when little of it is left; called before every step that may be the last of many. Errors as for
+   * `change`.
+   */
   keep(): Promise<void>;
-  /** Remembers a point; it is written with the next change. If that is lost the next point comes a little early, which is harmless. */
+  /**
+   * Remembers a point; it is written with the next change. If that is lost the next point comes a little early, which
+   * is harmless.
+   */
   notePoint(point: LastPoint): void;
   /** Lets go, so that the next hint is taken up at once. */
   release(): Promise<void>;
@@ -43,10 +58,11 @@ export type ClaimAttempt =
   | { readonly kind: "absent" };
 
 /**
- * Steps a and b of DESIGN 6. The compare-and-set gives each generation to one worker at most, even when an earlier try of ours lands late: that
- * try carries an older etag. Only when the sequence number of **every** disk equals the generation may this worker read deltas, write or snapshot:
- * from then on no request of an older generation can change a disk (rule 3).
- * Errors: `outcome-unknown` (claim again), `fenced` (a disk got a newer generation meanwhile), `store-busy` (for as long as the claim would have held).
+ * Steps a and b of DESIGN 6. The compare-and-set gives each generation to one worker at most, even when an earlier try
+ * of ours lands late: that try carries an older etag. Only when the sequence number of **every** disk equals the
+ * generation may this worker read deltas, write or snapshot: from then on no request of an older generation can change
+ * a disk (rule 3). Errors: `outcome-unknown` (claim again), `fenced` (a disk got a newer generation meanwhile),
+ * `store-busy` (for as long as the claim would have held).
  */
 export async function claimItem(open: OpenItem): Promise<ClaimAttempt> {
   const { context, item } = open;
@@ -54,7 +70,8 @@ export async function claimItem(open: OpenItem): Promise<ClaimAttempt> {
   if (stored === undefined || stored.progress.stream !== item.stream) return { kind: "absent" };
   const { progress } = stored;
   const nowMs = context.clock.now();
-  if (progress.stopped !== undefined && !(await canGoOn(open, progress))) return { kind: "stopped", reason: progress.stopped };
+  if (progress.stopped !== undefined && !(await canGoOn(open, progress)))
+    return { kind: "stopped", reason: progress.stopped };
   if (progress.holder !== context.holder && isHeld(progress, nowMs)) {
     return { kind: "held", untilMs: progress.expiresMs };
   }
@@ -67,8 +84,9 @@ export async function claimItem(open: OpenItem): Promise<ClaimAttempt> {
   if (claimed === undefined) return { kind: "lost" };
   const highest = await raiseAll(open, claimed.progress);
   if (highest > claimed.progress.generation) {
-    // Either a newer worker has the item, and has changed the record: then this changes nothing. Or the record lags behind the disks, because it was put back
-    // from a copy: then the next generation is the highest number found and one more.
+    // Either a newer worker has the item, and has changed the record: then this changes nothing. Or the record lags
+    // behind the disks, because it was put back from a copy: then the next generation is the highest number found and
+    // one more.
     claimed = await claimWith(claimed, highest + 1);
     if (claimed === undefined) return { kind: "lost" };
     await fenceAll(open, claimed.progress);
@@ -89,10 +107,14 @@ function disksOf({ itemId, stream, disks }: ProtectedItem): readonly TargetDisk[
 async function fenceAll(open: OpenItem, progress: Progress): Promise<void> {
   const { generation } = progress;
   const found = await raiseAll(open, progress);
-  if (found > generation) throw new LeewardError("fenced", "A disk belongs to a newer generation.", { generation, found });
+  if (found > generation)
+    throw new LeewardError("fenced", "A disk belongs to a newer generation.", { generation, found });
 }
 
-/** Returns the highest number of all disks. The store answers success even when the number is higher already, so only what was read back counts. */
+/**
+ * Returns the highest number of all disks. The store answers success even when the number is higher already, so only
+ * what was read back counts.
+ */
 async function raiseAll({ context, item }: OpenItem, { generation, expiresMs }: Progress): Promise<number> {
   let highest = generation;
   await inLanes(DISK_REQUESTS_IN_FLIGHT, disksOf(item), async (disk) => {
@@ -112,7 +134,9 @@ function holdClaim(open: OpenItem, claimed: StoredProgress): Claim {
   let renewal: Promise<void> | undefined;
 
   async function set(next: Progress): Promise<void> {
-    invariant(valid, "a claim is not used after an unknown outcome or after letting go (rule 3)", { generation: next.generation });
+    invariant(valid, "a claim is not used after an unknown outcome or after letting go (rule 3)", {
+      generation: next.generation,
+    });
     // Until the answer is known to be good this claim counts as ended.
     valid = false;
     const before = stored;

@@ -20,20 +20,29 @@ export interface ApplyContext {
   readonly stores: ItemStores;
   readonly clock: Clock;
   readonly timer: Timer;
-  /** Names this run in the progress record. Unique for each run: two runs with one name would take the claim from each other. */
+  /**
+   * Names this run in the progress record. Unique for each run: two runs with one name would take the claim from each
+   * other.
+   */
   readonly holder: string;
-  /** At the first boundary after this moment (Unix milliseconds) the run hands on; usually now + SLICE_MS. Read anew at every boundary, so that a process which ends can bring it forward. */
+  /**
+   * At the first boundary after this moment (Unix milliseconds) the run hands on; usually now + SLICE_MS. Read anew at
+   * every boundary, so that a process which ends can bring it forward.
+   */
   readonly deadlineMs: number;
   /** Structured events without secrets. */
   readonly log: (event: ApplyEvent) => void;
   /**
-   * Lets a holder stay warm when no delta is left: resolves true as soon as a hint for the item came to this process, false at `untilMs`.
-   * Without it the run lets go at once.
+   * Lets a holder stay warm when no delta is left: resolves true as soon as a hint for the item came to this process,
+   * false at `untilMs`. Without it the run lets go at once.
    */
   readonly awaitHint?: (itemId: string, untilMs: number) => Promise<boolean>;
   /** Shared by all runs of the process; without it every batch may be large. */
   readonly largeBatches?: LargeBatches;
-  /** The bounds of limits.ts unless given: correctness must not depend on them (rule 1), so tests vary them from worker to worker. */
+  /**
+   * The bounds of limits.ts unless given: correctness must not depend on them (rule 1), so tests vary them from worker
+   * to worker.
+   */
   readonly bounds?: Partial<ApplyBounds>;
 }
 

@@ -15,13 +15,15 @@ export interface HoldingRoom {
 }
 
 /**
- * Every frame is decoded and checked before its delta may become intent, and its bytes are wanted again when the pages are written. As long as there is room
- * the first decoding serves both; without room a frame is decoded, and checked, once more.
+ * Every frame is decoded and checked before its delta may become intent, and its bytes are wanted again when the pages
+ * are written. As long as there is room the first decoding serves both; without room a frame is decoded, and checked,
+ * once more.
  */
 export function holdFrames(delta: DecodedDelta, file: Uint8Array, room: HoldingRoom): HeldDelta {
   const held = new Map<number, Uint8Array>();
   // A frame that is stored raw is a part of the file, which is in memory anyway.
-  const costBytes = (plain: Uint8Array): number => FRAME_MEMORY_BYTES + (plain.buffer === file.buffer ? 0 : plain.length);
+  const costBytes = (plain: Uint8Array): number =>
+    FRAME_MEMORY_BYTES + (plain.buffer === file.buffer ? 0 : plain.length);
   return {
     ...delta,
     lengthBytes: file.length,

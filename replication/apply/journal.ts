@@ -7,9 +7,10 @@ import type { Claim } from "./claim.ts";
 import { journalledAs } from "./journalled.ts";
 
 /**
- * Step d of DESIGN 6 for one delta that follows `start`, before anything depends on it (rules 4 and 7). Create-only: what is there already was put there by a
- * worker that died, and must mean the same; an entry that is damaged gives way to the whole delta. With `intended` the chain is known to lead to the intent
- * of the progress record, which decides against whatever else is there. Errors: `position-fork` when another history is there, `conflict` when the entry
+ * Step d of DESIGN 6 for one delta that follows `start`, before anything depends on it (rules 4 and 7). Create-only:
+ * what is there already was put there by a worker that died, and must mean the same; an entry that is damaged gives way
+ * to the whole delta. With `intended` the chain is known to lead to the intent of the progress record, which decides
+ * against whatever else is there. Errors: `position-fork` when another history is there, `conflict` when the entry
  * changes meanwhile.
  */
 export async function putIntoJournal(
@@ -28,6 +29,9 @@ export async function putIntoJournal(
   if (entry.kind === "same") return;
   const { etag } = entry;
   const replaced =
-    etag === undefined ? undefined : await whileBusy(open.context, { send: () => open.records.replace(name, bytes, etag), untilMs });
-  if (replaced === undefined) throw new LeewardError("conflict", `The journal entry ${name} is being changed by somebody else.`, { name });
+    etag === undefined
+      ? undefined
+      : await whileBusy(open.context, { send: () => open.records.replace(name, bytes, etag), untilMs });
+  if (replaced === undefined)
+    throw new LeewardError("conflict", `The journal entry ${name} is being changed by somebody else.`, { name });
 }

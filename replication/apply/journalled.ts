@@ -9,8 +9,8 @@ import type { OpenItem } from "./context.ts";
 type JournalEntry = { readonly kind: "same" } | { readonly kind: "other"; readonly etag: string | undefined };
 
 /**
- * What the journal has in the place of a delta that leads from `start` to `end`. Errors: `position-fork` when it is a whole delta of another history, unless
- * `end` is `intended`; `delta-unsupported`, since a newer version put it there.
+ * What the journal has in the place of a delta that leads from `start` to `end`. Errors: `position-fork` when it is a
+ * whole delta of another history, unless `end` is `intended`; `delta-unsupported`, since a newer version put it there.
  */
 export async function journalledAs(
   open: OpenItem,

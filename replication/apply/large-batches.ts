@@ -1,8 +1,9 @@
 import { oneByOne } from "../lanes.ts";
 
 /**
- * The right of a process to hold a large batch in memory: a few at once, while any number of items is kept up with small ones. Without it the memory of an
- * instance would have to hold the largest batch for each item that may be worked on at a time.
+ * The right of a process to hold a large batch in memory: a few at once, while any number of items is kept up with
+ * small ones. Without it the memory of an instance would have to hold the largest batch for each item that may be
+ * worked on at a time.
  */
 export interface LargeBatches {
   /** Undefined when none is free; else what gives it back. */

@@ -25,13 +25,21 @@ interface Reading {
 }
 
 /** What may stand in the place of a delta instead of it. */
-export const UNUSABLE = ["delta-corrupt", "delta-unsupported", "delta-too-large", "delta-foreign", "position-fork"] as const;
+export const UNUSABLE = [
+  "delta-corrupt",
+  "delta-unsupported",
+  "delta-too-large",
+  "delta-foreign",
+  "position-fork",
+] as const;
 
 /**
- * The delta that follows `previous`, whole and in the chain, wherever it lies (rules 5 to 7). Up to `intent` the journal is asked first: it has every delta of
- * a batch that was begun, in the target's own region. Behind it the cache is, and with `journalAhead` the journal, for what a worker put there before it died: if
- * the source region is lost meanwhile, that copy is the only one. What one of the two has damaged the other may have whole; another history is never
- * taken for a batch that was begun, since its end does not meet the intent. Errors: the first of UNUSABLE, when neither has it whole.
+ * The delta that follows `previous`, whole and in the chain, wherever it lies (rules 5 to 7). Up to `intent` the
+ * journal is asked first: it has every delta of a batch that was begun, in the target's own region. Behind it the cache
+ * is, and with `journalAhead` the journal, for what a worker put there before it died: if the source region is lost
+ * meanwhile, that copy is the only one. What one of the two has damaged the other may have whole; another history is
+ * never taken for a batch that was begun, since its end does not meet the intent. Errors: the first of UNUSABLE, when
+ * neither has it whole.
  */
 export async function nextDelta(
   open: OpenItem,
@@ -59,7 +67,8 @@ export async function nextDelta(
     } catch (error) {
       if (!hasCode(error, ...UNUSABLE)) throw error;
       const { lengthBytes } = error.facts;
-      if (error.code === "delta-too-large" && typeof lengthBytes === "number" && lengthBytes <= DELTA_MAX_BYTES) return { kind: "large" };
+      if (error.code === "delta-too-large" && typeof lengthBytes === "number" && lengthBytes <= DELTA_MAX_BYTES)
+        return { kind: "large" };
       // Frames that were held of it are nobody's.
       room.leftBytes = freeBytes;
       unusable ??= error;
@@ -70,9 +79,10 @@ export async function nextDelta(
 }
 
 /**
- * True when a stop has ended by itself: the next delta of the chain, or all that a batch which was begun still needs, can be read and journalled, so that
- * nothing has to be skipped (rule 5), whatever stood in its place before. It asks for exactly what a batch would, so that an item which cannot go on is not
- * claimed for nothing; one delta at a time is in memory.
+ * True when a stop has ended by itself: the next delta of the chain, or all that a batch which was begun still needs,
+ * can be read and journalled, so that nothing has to be skipped (rule 5), whatever stood in its place before. It asks
+ * for exactly what a batch would, so that an item which cannot go on is not claimed for nothing; one delta at a time is
+ * in memory.
  */
 export async function canGoOn(open: OpenItem, progress: Progress): Promise<boolean> {
   // It may read the largest delta: when the process has no room for one now, the next look comes soon enough.
@@ -82,7 +92,11 @@ export async function canGoOn(open: OpenItem, progress: Progress): Promise<boole
   let previous = progress.applied;
   try {
     while (previous.epoch < lastEpoch) {
-      const next = await nextDelta(open, progress, previous, { journalAhead: true, maxBytes: DELTA_MAX_BYTES, room: { leftBytes: 0 } });
+      const next = await nextDelta(open, progress, previous, {
+        journalAhead: true,
+        maxBytes: DELTA_MAX_BYTES,
+        room: { leftBytes: 0 },
+      });
       if (next.kind !== "found") return false;
       const { end } = next.delta;
       if (end.epoch > progress.intent.epoch && next.place === "cache") await journalledAs(open, previous, end);
@@ -98,5 +112,6 @@ export async function canGoOn(open: OpenItem, progress: Progress): Promise<boole
 }
 
 function requireIntent({ end }: HeldDelta, intent: Position, place: DeltaPlace): void {
-  if (!samePosition(end, intent)) throw fork("This delta does not lead to the intent of the progress record.", intent, end, place);
+  if (!samePosition(end, intent))
+    throw fork("This delta does not lead to the intent of the progress record.", intent, end, place);
 }

@@ -4,8 +4,9 @@ import { PAGE_BURST_MS, PAGE_BYTES_PER_SECOND, PAGE_REQUESTS_PER_SECOND, PAGE_WA
 export type Pace = (nowMs: number, lengthBytes: number) => number;
 
 /**
- * Keeps the page writes of one blob below what Azure gives it, so that it never has to refuse: each request takes up the time that its bytes, or the request
- * itself, have at the blob's rates. What was not used in the last PAGE_BURST_MS may be used at once. Knows no clock but what it is told.
+ * Keeps the page writes of one blob below what Azure gives it, so that it never has to refuse: each request takes up
+ * the time that its bytes, or the request itself, have at the blob's rates. What was not used in the last PAGE_BURST_MS
+ * may be used at once. Knows no clock but what it is told.
  */
 export function createPace(): Pace {
   let freeAtMs = Number.NEGATIVE_INFINITY;

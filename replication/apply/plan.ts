@@ -8,7 +8,10 @@ import { PUT_PAGE_MAX_BYTES, ZERO_FILL_MAX_BYTES } from "../limits.ts";
 /** One request to a target disk. `disk` is the index in the disk table. */
 export type PageOperation = PutPage | ClearPages;
 
-/** Bytes that no run covers are zero. A run's source is the index of its delta in the batch, and its source offset the offset on the disk. */
+/**
+ * Bytes that no run covers are zero. A run's source is the index of its delta in the batch, and its source offset the
+ * offset on the disk.
+ */
 export interface PutPage {
   readonly kind: "put";
   readonly disk: number;
@@ -24,9 +27,10 @@ interface ClearPages {
 }
 
 /**
- * Step f of DESIGN 6, without the writing: merges the extents of the deltas of a batch, in their order, so that the last content of each sector wins,
- * and covers exactly those sectors with as few requests as possible: they come in the order of disk and offset and never overlap, so that it does
- * not matter in which order they land. Sectors that no delta names are never touched, for nobody here knows their content.
+ * Step f of DESIGN 6, without the writing: merges the extents of the deltas of a batch, in their order, so that the
+ * last content of each sector wins, and covers exactly those sectors with as few requests as possible: they come in the
+ * order of disk and offset and never overlap, so that it does not matter in which order they land. Sectors that no
+ * delta names are never touched, for nobody here knows their content.
  */
 export function planPages(deltas: readonly (readonly Extent[])[]): readonly PageOperation[] {
   const maps = mergeExtents(deltas);
@@ -44,7 +48,9 @@ function mergeExtents(deltas: readonly (readonly Extent[])[]): ReadonlyMap<numbe
       const map = maps.get(disk) ?? createExtentMap<number>();
       maps.set(disk, map);
       map.insert(
-        kind === "zero" ? { kind, offsetBytes, lengthBytes } : { kind, offsetBytes, lengthBytes, source, sourceOffsetBytes: offsetBytes },
+        kind === "zero"
+          ? { kind, offsetBytes, lengthBytes }
+          : { kind, offsetBytes, lengthBytes, source, sourceOffsetBytes: offsetBytes },
       );
     }
   }
@@ -60,8 +66,9 @@ interface Block {
 }
 
 /**
- * Sends a short run of zeros inside the Put Page of the data that touches it, wherever that takes fewer requests than clearing it. Joining on both
- * sides never takes more than joining on one: the zeros are shorter than the most that one request carries.
+ * Sends a short run of zeros inside the Put Page of the data that touches it, wherever that takes fewer requests than
+ * clearing it. Joining on both sides never takes more than joining on one: the zeros are shorter than the most that one
+ * request carries.
  */
 function foldZeros(spans: Iterable<Span<number>>): readonly Block[] {
   const folded: Block[] = [];

@@ -4,14 +4,23 @@ import type { Progress } from "../records/item.ts";
 import { deltaName, journalName } from "../names.ts";
 import type { OpenItem } from "./context.ts";
 
-/** The bytes of one epoch, by computed name (rule 5); undefined if the journal has none. Errors: `delta-too-large` for more than `maxBytes`. */
-export async function fromJournal(open: OpenItem, stream: number, epoch: number, maxBytes: number): Promise<Uint8Array | undefined> {
+/**
+ * The bytes of one epoch, by computed name (rule 5); undefined if the journal has none. Errors: `delta-too-large` for
+ * more than `maxBytes`.
+ */
+export async function fromJournal(
+  open: OpenItem,
+  stream: number,
+  epoch: number,
+  maxBytes: number,
+): Promise<Uint8Array | undefined> {
   return (await open.records.read(journalName(stream, epoch), maxBytes))?.bytes;
 }
 
 /**
- * The bytes, of the stream of `progress` only; undefined if the cache has none, or the failure when it cannot be reached: a lost source region must not keep
- * the journal from being used. Errors: `delta-too-large` for more than `maxBytes`.
+ * The bytes, of the stream of `progress` only; undefined if the cache has none, or the failure when it cannot be
+ * reached: a lost source region must not keep the journal from being used. Errors: `delta-too-large` for more than
+ * `maxBytes`.
  */
 export async function fromCache(
   open: OpenItem,

@@ -31,9 +31,10 @@ const STOPPING = [...UNUSABLE, "position-gap"] as const;
 const CLAIM_AGAIN = ["outcome-unknown", "conflict"] as const;
 
 /**
- * One slice of work on one item: claims it, applies what the chain has next, takes the points that are due, lets go. Safe to call at any time, any number
- * of times, by any number of workers (rules 3, 5 and 10). Errors: `outcome-unknown` after CLAIMS_PER_RUN claims; `store-unavailable` and `store-refused` of
- * either account; `store-busy` from one that takes nothing for BUSY_MAX_MS; `record-corrupt`. The message then goes back to the queue.
+ * One slice of work on one item: claims it, applies what the chain has next, takes the points that are due, lets go.
+ * Safe to call at any time, any number of times, by any number of workers (rules 3, 5 and 10). Errors:
+ * `outcome-unknown` after CLAIMS_PER_RUN claims; `store-unavailable` and `store-refused` of either account;
+ * `store-busy` from one that takes nothing for BUSY_MAX_MS; `record-corrupt`. The message then goes back to the queue.
  */
 export async function applySlice(context: ApplyContext, itemId: string): Promise<ApplyOutcome> {
   const stored = await findItem(context.stores, itemId);
@@ -83,7 +84,8 @@ async function workAndLetGo(claim: Claim): Promise<WorkEnd> {
   } catch (error) {
     if (hasCode(error, "fenced", ...CLAIM_AGAIN)) throw error;
     if (hasCode(error, ...STOPPING)) return stop(claim, error);
-    // Everything of this claim has settled, so letting go is safe, and the next hint need not wait until the claim runs out.
+    // Everything of this claim has settled, so letting go is safe, and the next hint need not wait until the claim runs
+    // out.
     await claim.release().catch((secondary: unknown) => {
       if (!(secondary instanceof LeewardError)) throw secondary;
     });
@@ -98,13 +100,15 @@ async function work(claim: Claim): Promise<WorkEnd> {
   // Only an earlier worker can have put deltas into the journal ahead of the intent: one look is enough.
   let journalAhead = true;
   let wanted = await readPointWanted(open.records);
-  // Woken by a hint, and no delta seen since: then something else may be wanted. In the usual course, a hint for each delta, nothing is read for it.
+  // Woken by a hint, and no delta seen since: then something else may be wanted. In the usual course, a hint for each
+  // delta, nothing is read for it.
   let woken = false;
   let wasCut = false;
   const isOpen = watchStream(open);
   for (;;) {
     if (!(await isOpen("now and then"))) return end(claim);
-    // A point that a delta was marked for may be missing because its worker died; the next batch would take the chance away.
+    // A point that a delta was marked for may be missing because its worker died; the next batch would take the chance
+    // away.
     await takeDuePoint(claim, "marked");
     if (context.clock.now() >= context.deadlineMs) return letGo(claim, "more");
     const next = await applyNext(claim, journalAhead, wasCut);
@@ -154,7 +158,10 @@ async function letGo(claim: Claim, kind: "idle" | "more"): Promise<WorkEnd> {
 
 async function hasNext(open: OpenItem, progress: Progress): Promise<boolean> {
   try {
-    return (await fromCache(open, progress, progress.applied.epoch + 1, open.bounds.smallBatchMaxBytes)) instanceof Uint8Array;
+    return (
+      (await fromCache(open, progress, progress.applied.epoch + 1, open.bounds.smallBatchMaxBytes)) instanceof
+      Uint8Array
+    );
   } catch (error) {
     if (hasCode(error, "delta-too-large")) return true;
     throw error;

@@ -16,39 +16,60 @@ import type { PointDecision } from "../points/point-due.ts";
 import type { PointWanted } from "../points/point-wanted.ts";
 
 /**
- * Takes a recovery point if one is due ("marked" asks only for a point that the delta applied last is meant for; `wanted` is what a failover waits for).
- * Returns its manifest.
- * Errors: `fenced`, `outcome-unknown` and `conflict`: after the last two the caller claims a new generation (rule 3).
+ * Takes a recovery point if one is due ("marked" asks only for a point that the delta applied last is meant for;
+ * `wanted` is what a failover waits for). Returns its manifest. Errors: `fenced`, `outcome-unknown` and `conflict`:
+ * after the last two the caller claims a new generation (rule 3).
  */
-export async function takeDuePoint(claim: Claim, which: "any" | "marked", wanted?: PointWanted): Promise<PointManifest | undefined> {
+export async function takeDuePoint(
+  claim: Claim,
+  which: "any" | "marked",
+  wanted?: PointWanted,
+): Promise<PointManifest | undefined> {
   const { open } = claim;
   const { policy } = open.item;
   const progress = claim.progress();
   const nowMs = open.context.clock.now();
   const reason = pointReason(policy, progress, nowMs, wanted);
   if (reason === undefined || (which === "marked" && reason !== "marked")) return undefined;
-  const decision = pointDue({ policy, progress, heartbeat: await readHeartbeat(open.context.stores, open.item.itemId), nowMs, wanted });
+  const decision = pointDue({
+    policy,
+    progress,
+    heartbeat: await readHeartbeat(open.context.stores, open.item.itemId),
+    nowMs,
+    wanted,
+  });
   // A point of a closed stream would stand behind its failover, for ever.
   return decision.kind === "due" && (await isStreamOpen(open)) ? takePoint(claim, decision) : undefined;
 }
 
 /**
  * Why every disk shows exactly the applied position (rule 1), and all of them the same (rule 2):
- * - `applied` equals `intent`, and every write of this claim has settled well; there was no unknown outcome, or the claim would have ended.
- * - A disk whose sequence number is our generation takes no write of an older one. A newer worker raises **all** disks before it writes any, and raising
- *   changes the etag. So a snapshot that matches the etag read together with our own generation holds what we left there.
- * - The manifest comes last and create-only: before it there is no point, after it nothing changes. How late it lands does not matter, unless the sweep
- *   has given the snapshots up meanwhile: then its tombstone has the name, and no point comes into being.
+ * - `applied` equals `intent`, and every write of this claim has settled well; there was no unknown outcome, or the
+ *   claim would have ended.
+ * - A disk whose sequence number is our generation takes no write of an older one. A newer worker raises **all** disks
+ *   before it writes any, and raising changes the etag. So a snapshot that matches the etag read together with our own
+ *   generation holds what we left there.
+ * - The manifest comes last and create-only: before it there is no point, after it nothing changes. How late it lands
+ *   does not matter, unless the sweep has given the snapshots up meanwhile: then its tombstone has the name, and no
+ *   point comes into being.
  */
-async function takePoint(claim: Claim, due: Extract<PointDecision, { readonly kind: "due" }>): Promise<PointManifest | undefined> {
+async function takePoint(
+  claim: Claim,
+  due: Extract<PointDecision, { readonly kind: "due" }>,
+): Promise<PointManifest | undefined> {
   const { open, generation } = claim;
   const { item, context } = open;
   const progress = claim.progress();
-  invariant(isBoundary(progress) && !progress.seeding, "points are taken at a boundary only", { applied: progress.applied.epoch });
+  invariant(isBoundary(progress) && !progress.seeding, "points are taken at a boundary only", {
+    applied: progress.applied.epoch,
+  });
   await claim.keep();
   const { stream, applied: position } = progress;
   // A generation belongs to one claim, and a claim does not take two points of one position at one moment.
-  const pointId = makePointId(due.targetTimeMs, `${item.itemId}/${stream}/${generation}/${position.epoch}/${due.targetTimeMs}`);
+  const pointId = makePointId(
+    due.targetTimeMs,
+    `${item.itemId}/${stream}/${generation}/${position.epoch}/${due.targetTimeMs}`,
+  );
   const snapshots = await snapshotAll(claim, pointId);
   const manifest: PointManifest = {
     version: 1,
@@ -76,8 +97,21 @@ async function takePoint(claim: Claim, due: Extract<PointDecision, { readonly ki
     context.log({ kind: "point-name-taken", itemId: item.itemId, generation, pointId });
     return undefined;
   }
-  claim.notePoint({ pointId, stream, epoch: position.epoch, targetTimeMs: due.targetTimeMs, sourceTimeMs: due.sourceTimeMs });
-  context.log({ kind: "point-taken", itemId: item.itemId, generation, pointId, epoch: position.epoch, reason: due.reason });
+  claim.notePoint({
+    pointId,
+    stream,
+    epoch: position.epoch,
+    targetTimeMs: due.targetTimeMs,
+    sourceTimeMs: due.sourceTimeMs,
+  });
+  context.log({
+    kind: "point-taken",
+    itemId: item.itemId,
+    generation,
+    pointId,
+    epoch: position.epoch,
+    reason: due.reason,
+  });
   return manifest;
 }
 
@@ -94,7 +128,8 @@ async function snapshotOwn(claim: Claim, disk: TargetDisk, pointId: string): Pro
   const { generation } = claim;
   const port = claim.open.context.stores.disks;
   const found = await port.properties(disk);
-  if (found === undefined) throw new LeewardError("internal", `The target disk ${disk.diskId} is missing.`, { disk: disk.diskId });
+  if (found === undefined)
+    throw new LeewardError("internal", `The target disk ${disk.diskId} is missing.`, { disk: disk.diskId });
   if (found.sequenceNumber !== generation) {
     const facts = { disk: disk.diskId, generation, found: found.sequenceNumber };
     throw new LeewardError("fenced", `Disk ${disk.diskId} belongs to another generation.`, facts);
@@ -106,7 +141,10 @@ async function snapshotOwn(claim: Claim, disk: TargetDisk, pointId: string): Pro
   });
   if (snapshot === undefined) {
     // A newer worker, or only a late request of an older one that raised nothing: claiming again tells which.
-    throw new LeewardError("conflict", `Disk ${disk.diskId} changed while its point was taken.`, { disk: disk.diskId, generation });
+    throw new LeewardError("conflict", `Disk ${disk.diskId} changed while its point was taken.`, {
+      disk: disk.diskId,
+      generation,
+    });
   }
   return snapshot;
 }

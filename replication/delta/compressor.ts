@@ -5,23 +5,32 @@ import { FRAME_MAX_PLAIN_BYTES } from "../limits.ts";
 export interface Compressor {
   /** At most FRAME_MAX_PLAIN_BYTES; the result is good until the next call. */
   compress(plain: Uint8Array): Uint8Array;
-  /** False: every frame leaves some three times its length behind for the garbage collector, most of it where V8 does not count it. */
+  /**
+   * False: every frame leaves some three times its length behind for the garbage collector, most of it where V8 does
+   * not count it.
+   */
   readonly isReused: boolean;
 }
 
 const OPTIONS = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 /** node:zlib refuses smaller chunks. */
 const CHUNK_MIN_BYTES = 64;
-/** What zstd may make of a frame that does not compress (ZSTD_COMPRESSBOUND in zstd.h): with so much room it writes a frame in one go. */
+/**
+ * What zstd may make of a frame that does not compress (ZSTD_COMPRESSBOUND in zstd.h): with so much room it writes a
+ * frame in one go.
+ */
 const OUTPUT_BYTES = FRAME_MAX_PLAIN_BYTES + FRAME_MAX_PLAIN_BYTES / 256;
 
 /**
- * One compressor for all frames where this Node lets it be used again. `zstdCompressSync` makes a new one for every call, which is half of the cost of a small
- * frame and nearly all of its garbage; a stream keeps its compressor, but its own interface goes through libuv's pool twice for each frame. So the stream's
- * binding is called as node:zlib calls it. That binding is not documented (npm's own minizlib rests on it too): where it is not as expected, or once fails to
- * do what it should, the documented call does the work.
+ * One compressor for all frames where this Node lets it be used again. `zstdCompressSync` makes a new one for every
+ * call, which is half of the cost of a small frame and nearly all of its garbage; a stream keeps its compressor, but
+ * its own interface goes through libuv's pool twice for each frame. So the stream's binding is called as node:zlib
+ * calls it. That binding is not documented (npm's own minizlib rests on it too): where it is not as expected, or once
+ * fails to do what it should, the documented call does the work.
  */
-export function createCompressor(makeStream: () => object = () => createZstdCompress(OPTIONS).on("error", () => undefined)): Compressor {
+export function createCompressor(
+  makeStream: () => object = () => createZstdCompress(OPTIONS).on("error", () => undefined),
+): Compressor {
   let reused = reusedCompressor(makeStream());
   return {
     compress: (plain) => {
@@ -55,7 +64,9 @@ function reusedCompressor(stream: object): CompressFrame | undefined {
     state.set([0, plain.length]);
     binding.writeSync(constants.ZSTD_e_end, plain, 0, plain.length, output, 0, output.length);
     const [outputLeft = 0, inputLeft = 1] = state;
-    return inputLeft > 0 || outputLeft === 0 || outputLeft === output.length ? undefined : output.subarray(0, output.length - outputLeft);
+    return inputLeft > 0 || outputLeft === 0 || outputLeft === output.length
+      ? undefined
+      : output.subarray(0, output.length - outputLeft);
   };
   return isTrusted(compress) ? compress : undefined;
 }

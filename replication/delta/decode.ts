@@ -32,9 +32,10 @@ export interface DeltaFile extends DecodedDelta {
 }
 
 /**
- * Opens a delta from any bytes. Everything but the content of the frames is checked here, in the order of the specification; frames are checked as they
- * are decoded. The result reads from `bytes`, which nobody may change meanwhile. Throws `delta-too-large`, `delta-corrupt` or `delta-unsupported` with
- * the rule, the field and its offset as facts.
+ * Opens a delta from any bytes. Everything but the content of the frames is checked here, in the order of the
+ * specification; frames are checked as they are decoded. The result reads from `bytes`, which nobody may change
+ * meanwhile. Throws `delta-too-large`, `delta-corrupt` or `delta-unsupported` with the rule, the field and its offset
+ * as facts.
  */
 export function decodeDelta(bytes: Uint8Array): DeltaFile {
   const versions = checkEnvelope(bytes);
@@ -45,12 +46,19 @@ export function decodeDelta(bytes: Uint8Array): DeltaFile {
   const checksumsStart = tablesStart + extents.length * EXTENT_ENTRY_BYTES;
   const storageStart = checksumsStart + frames.length * FRAME_CHECKSUM_BYTES;
   const places = readStorage(view, storageStart, frames, tailStart);
-  const end: Position = { stream: header.stream, epoch: header.epoch, checksum: checkEnd(bytes, tailStart, storageStart) };
+  const end: Position = {
+    stream: header.stream,
+    epoch: header.epoch,
+    checksum: checkEnd(bytes, tailStart, storageStart),
+  };
 
   function place(index: number): { readonly entry: FrameEntry; readonly stored: StoredPlace } {
     const entry = frames[index];
     const stored = places[index];
-    invariant(entry !== undefined && stored !== undefined, "a frame index lies inside the delta", { index, frames: frames.length });
+    invariant(entry !== undefined && stored !== undefined, "a frame index lies inside the delta", {
+      index,
+      frames: frames.length,
+    });
     return { entry, stored };
   }
   return {
@@ -73,7 +81,9 @@ export function decodeDelta(bytes: Uint8Array): DeltaFile {
 }
 
 /** The frames of a delta one after the other, each decoded and checked when it is asked for. */
-export function* decodedFrames(delta: DecodedDelta): Generator<{ readonly entry: FrameEntry; readonly bytes: Uint8Array }> {
+export function* decodedFrames(
+  delta: DecodedDelta,
+): Generator<{ readonly entry: FrameEntry; readonly bytes: Uint8Array }> {
   for (const [index, entry] of delta.frames.entries()) yield { entry, bytes: delta.frame(index) };
 }
 
@@ -89,7 +99,9 @@ function checkEnvelope(bytes: Uint8Array): { readonly formatVersion: number; rea
     throw fileError("delta-too-large", found, 0, { lengthBytes: bytes.length, maximum: DELTA_MAX_BYTES });
   }
   if (bytes.length < PROLOGUE_BYTES + TAIL_MIN_BYTES) {
-    throw fileError("delta-corrupt", fault("D1", "file", "The file is shorter than the shortest delta."), 0, { lengthBytes: bytes.length });
+    throw fileError("delta-corrupt", fault("D1", "file", "The file is shorter than the shortest delta."), 0, {
+      lengthBytes: bytes.length,
+    });
   }
   if (!MAGIC.every((byte, index) => bytes[PROLOGUE.magic + index] === byte)) {
     throw fileError(
@@ -100,13 +112,21 @@ function checkEnvelope(bytes: Uint8Array): { readonly formatVersion: number; rea
   }
   const checksumStart = bytes.length - CHECKSUM_BYTES;
   if (!sameBytes(sha256(bytes.subarray(0, checksumStart)), bytes.subarray(checksumStart))) {
-    throw fileError("delta-corrupt", fault("D3", "fileChecksum", "The file does not match its checksum."), checksumStart);
+    throw fileError(
+      "delta-corrupt",
+      fault("D3", "fileChecksum", "The file does not match its checksum."),
+      checksumStart,
+    );
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, PROLOGUE_BYTES);
   const formatVersion = view.getUint16(PROLOGUE.version, true);
   const minimumReaderVersion = view.getUint16(PROLOGUE.minimumReaderVersion, true);
   if (minimumReaderVersion < 1 || formatVersion < minimumReaderVersion) {
-    const found = fault("D4", "minimumReaderVersion", "The minimum reader version is zero or above the version of the file.");
+    const found = fault(
+      "D4",
+      "minimumReaderVersion",
+      "The minimum reader version is zero or above the version of the file.",
+    );
     throw fileError("delta-corrupt", found, PROLOGUE.minimumReaderVersion, { formatVersion, minimumReaderVersion });
   }
   if (minimumReaderVersion > FORMAT_VERSION) {
@@ -124,7 +144,11 @@ function checkEnvelope(bytes: Uint8Array): { readonly formatVersion: number; rea
 function checkFooter(bytes: Uint8Array, view: DataView): number {
   const footer = bytes.length - FOOTER_BYTES;
   if (!sameBytes(bytes.subarray(0, PROLOGUE_BYTES), bytes.subarray(footer, footer + PROLOGUE_BYTES))) {
-    throw fileError("delta-corrupt", fault("D5", "prologue", "The footer does not repeat the first bytes of the file."), footer);
+    throw fileError(
+      "delta-corrupt",
+      fault("D5", "prologue", "The footer does not repeat the first bytes of the file."),
+      footer,
+    );
   }
   const tail = view.getUint32(footer + FOOTER.tailLength, true);
   if (tail < TAIL_MIN_BYTES || tail > TAIL_MAX_BYTES || tail > bytes.length - PROLOGUE_BYTES) {
@@ -136,7 +160,8 @@ function checkFooter(bytes: Uint8Array, view: DataView): number {
     ["reserved of the footer", footer + FOOTER.reserved, footer + FOOTER.endChecksum],
   ];
   for (const [field, from, to] of reserved) {
-    if (!isZero(bytes, from, to)) throw fileError("delta-corrupt", fault("D7", field, "A reserved byte is not zero."), from);
+    if (!isZero(bytes, from, to))
+      throw fileError("delta-corrupt", fault("D7", field, "A reserved byte is not zero."), from);
   }
   const seal = footer + FOOTER.seal;
   if (!isZero(bytes, seal, seal + SEAL_BYTES)) {
@@ -150,7 +175,11 @@ function checkEnd(bytes: Uint8Array, tailStart: number, storageStart: number): s
   const computed = sha256(bytes.subarray(tailStart, storageStart));
   const stored = bytes.length - FOOTER_BYTES + FOOTER.endChecksum;
   if (!sameBytes(computed, bytes.subarray(stored, stored + CHECKSUM_BYTES))) {
-    throw fileError("delta-corrupt", fault("D27", "endChecksum", "The end position does not follow from header and tables."), stored);
+    throw fileError(
+      "delta-corrupt",
+      fault("D27", "endChecksum", "The end position does not follow from header and tables."),
+      stored,
+    );
   }
   return hexText(computed);
 }

@@ -13,7 +13,10 @@ export interface DeltaFlags {
   readonly groupMark: boolean;
 }
 
-/** The header of one delta: epoch `epoch` of stream `stream`, following `start`. Times are Unix milliseconds of the source, never decreasing in a stream but behind a false one. */
+/**
+ * The header of one delta: epoch `epoch` of stream `stream`, following `start`. Times are Unix milliseconds of the
+ * source, never decreasing in a stream but behind a false one.
+ */
 export interface DeltaHeader {
   readonly itemId: string;
   readonly stream: number;
@@ -40,12 +43,18 @@ export interface EncodedDelta {
   readonly end: Position;
 }
 
-/** A checked delta: header, tables and file checksum have been verified; `frame(n)` decodes and verifies one frame of at most 1 MiB. */
+/**
+ * A checked delta: header, tables and file checksum have been verified; `frame(n)` decodes and verifies one frame of at
+ * most 1 MiB.
+ */
 export interface DecodedDelta {
   readonly header: DeltaHeader;
   readonly end: Position;
   readonly extents: readonly Extent[];
-  /** Frames in file order, that is by disk and offset. A data extent of more than 1 MiB has several; a frame never spans extents. */
+  /**
+   * Frames in file order, that is by disk and offset. A data extent of more than 1 MiB has several; a frame never spans
+   * extents.
+   */
   readonly frames: readonly FrameEntry[];
   /** The plain bytes of frame `index`; throws `delta-corrupt` when its checksum does not match. */
   frame(index: number): Uint8Array;

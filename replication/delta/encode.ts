@@ -45,20 +45,25 @@ interface Tables {
 }
 
 /**
- * Makes one delta file of version 1 (docs/delta-format.md) in memory, as `writeDelta` makes it piece by piece. `sizeHintBytes` saves growing; the sum of
- * the plain bytes is a good one.
+ * Makes one delta file of version 1 (docs/delta-format.md) in memory, as `writeDelta` makes it piece by piece.
+ * `sizeHintBytes` saves growing; the sum of the plain bytes is a good one.
  */
-export function encodeDelta(header: DeltaHeader, extents: Iterable<ExtentContent>, sizeHintBytes = DEFAULT_HINT_BYTES): EncodedDelta {
+export function encodeDelta(
+  header: DeltaHeader,
+  extents: Iterable<ExtentContent>,
+  sizeHintBytes = DEFAULT_HINT_BYTES,
+): EncodedDelta {
   const output = createOutput(Math.min(Math.max(sizeHintBytes, KIB), DELTA_MAX_BYTES), DELTA_MAX_BYTES);
   const end = writeDelta(header, extents, (bytes) => output.append(bytes));
   return { bytes: output.finish(), end };
 }
 
 /**
- * Makes one delta file of version 1 and gives it to `append` from its first byte to its last, each piece valid during the call only. `extents` come
- * sorted by disk and offset and each is done with before the next is asked for, so that a generator can fetch them from the spool into one buffer:
- * memory is the tables plus one frame and what `compressor`, one for many deltas, needs. Returns the end position. Throws `delta-too-large` above the limits
- * of D1, D15 and D21, `internal` when header or extents break another rule; what was appended until then is worth nothing.
+ * Makes one delta file of version 1 and gives it to `append` from its first byte to its last, each piece valid during
+ * the call only. `extents` come sorted by disk and offset and each is done with before the next is asked for, so that a
+ * generator can fetch them from the spool into one buffer: memory is the tables plus one frame and what `compressor`,
+ * one for many deltas, needs. Returns the end position. Throws `delta-too-large` above the limits of D1, D15 and D21,
+ * `internal` when header or extents break another rule; what was appended until then is worth nothing.
  */
 export function writeDelta(
   header: DeltaHeader,
@@ -77,9 +82,15 @@ export function writeDelta(
   appendExtents(header.disks, extents, output, tables, compressor);
 
   const tailStart = output.lengthBytes();
-  // The end position: everything from the header on that says what the delta means, nothing that says how it is stored (D27).
+  // The end position: everything from the header on that says what the delta means, nothing that says how it is stored
+  // (D27).
   const meaning = createHash("sha256");
-  const meant = [headerBytes(header, tables), ...header.disks.map(diskBytes), tables.extents.bytes(), tables.checksums.bytes()];
+  const meant = [
+    headerBytes(header, tables),
+    ...header.disks.map(diskBytes),
+    tables.extents.bytes(),
+    tables.checksums.bytes(),
+  ];
   for (const bytes of meant) {
     output.append(bytes);
     meaning.update(bytes);
@@ -177,7 +188,9 @@ function headerBytes(header: DeltaHeader, tables: Tables): Uint8Array {
   bytes.set(new TextEncoder().encode(header.itemId), HEADER.item);
   bytes[HEADER.consistency] = CONSISTENCIES.indexOf(header.flags.consistency);
   bytes[HEADER.flags] =
-    (header.flags.seeding ? FLAG.seeding : 0) | (header.flags.final ? FLAG.final : 0) | (header.flags.groupMark ? FLAG.groupMark : 0);
+    (header.flags.seeding ? FLAG.seeding : 0) |
+    (header.flags.final ? FLAG.final : 0) |
+    (header.flags.groupMark ? FLAG.groupMark : 0);
   return bytes;
 }
 
@@ -215,8 +228,12 @@ function tooLarge(rule: string, what: string, maximum: number): LeewardError {
 
 function expectNoFault(found: Fault | undefined): void {
   if (found === undefined) return;
-  throw new LeewardError("internal", `Broken assumption: the encoder was given what rule ${found.rule} forbids. ${found.message}`, {
-    rule: found.rule,
-    field: found.field,
-  });
+  throw new LeewardError(
+    "internal",
+    `Broken assumption: the encoder was given what rule ${found.rule} forbids. ${found.message}`,
+    {
+      rule: found.rule,
+      field: found.field,
+    },
+  );
 }

@@ -1,9 +1,13 @@
 /**
- * The newest content of each sector of one disk: an ordered map of runs in which the last insert wins. The mobility service keeps the open epoch in one
- * (`source` is a journal segment), the worker merges a batch of deltas in one (`source` is a frame of a delta).
+ * The newest content of each sector of one disk: an ordered map of runs in which the last insert wins. The mobility
+ * service keeps the open epoch in one (`source` is a journal segment), the worker merges a batch of deltas in one
+ * (`source` is a frame of a delta).
  */
 export interface ExtentMap<Source> {
-  /** Lays a run over whatever was there: older runs are cut or removed, and neighbours that continue each other become one. */
+  /**
+   * Lays a run over whatever was there: older runs are cut or removed, and neighbours that continue each other become
+   * one.
+   */
   insert(run: Run<Source>): void;
   /** All runs in the order of their offsets, never overlapping. The map must not change meanwhile. */
   entries(): Generator<Run<Source>>;
@@ -13,7 +17,10 @@ export interface ExtentMap<Source> {
   dataBytes(): number;
 }
 
-/** A run of bytes with one origin. Its content stands in `source` from `sourceOffsetBytes` on; cutting the run moves that offset along. */
+/**
+ * A run of bytes with one origin. Its content stands in `source` from `sourceOffsetBytes` on; cutting the run moves
+ * that offset along.
+ */
 export type Run<Source> = ZeroRun | DataRun<Source>;
 interface ZeroRun {
   readonly kind: "zero";
@@ -46,12 +53,17 @@ export function createExtentMap<Source>(): ExtentMap<Source> {
   return {
     insert(run) {
       if (run.lengthBytes <= 0) return;
-      // The runs that overlap or touch the new one: from (first.chunk, first.index) up to, not including, (chunk, index).
+      // The runs that overlap or touch the new one: from (first.chunk, first.index) up to, not including, (chunk,
+      // index).
       const first = firstEndingAtOrBehind(chunks, run.offsetBytes);
       let { chunk, index } = first;
       let oldest: Run<Source> | undefined;
       let newest: Run<Source> | undefined;
-      for (let old = chunks[chunk]?.[index]; old !== undefined && old.offsetBytes <= endOf(run); old = chunks[chunk]?.[index]) {
+      for (
+        let old = chunks[chunk]?.[index];
+        old !== undefined && old.offsetBytes <= endOf(run);
+        old = chunks[chunk]?.[index]
+      ) {
         oldest ??= old;
         newest = old;
         account(old, -1);
@@ -66,7 +78,8 @@ export function createExtentMap<Source>(): ExtentMap<Source> {
         pushJoined(pieces, part(oldest, oldest.offsetBytes, run.offsetBytes));
       }
       pushJoined(pieces, run);
-      if (newest !== undefined && endOf(newest) > endOf(run)) pushJoined(pieces, part(newest, endOf(run), endOf(newest)));
+      if (newest !== undefined && endOf(newest) > endOf(run))
+        pushJoined(pieces, part(newest, endOf(run), endOf(newest)));
       for (const piece of pieces) account(piece, 1);
       replaceRange(chunks, first, { chunk, index }, pieces);
     },
@@ -111,8 +124,8 @@ function continues<Source>(left: Run<Source>, right: Run<Source>): boolean {
 }
 
 /**
- * Where the first run stands that ends at or behind `offsetBytes`; behind the last run if there is none. Two binary searches without closures: it runs for
- * every write of the guest.
+ * Where the first run stands that ends at or behind `offsetBytes`; behind the last run if there is none. Two binary
+ * searches without closures: it runs for every write of the guest.
  */
 function firstEndingAtOrBehind<Source>(chunks: readonly (readonly Run<Source>[])[], offsetBytes: number): Place {
   let chunk = 0;

@@ -7,12 +7,18 @@ import type { Codec } from "./layout.ts";
 
 /** Below this share of the plain length zstd is worth the time of the reader; anything longer is kept raw. */
 const WORTHWHILE_SHARE = 0.95;
-/** Log2 of FRAME_MAX_PLAIN_BYTES: no frame needs a longer window, and a hostile one may not make the reader allocate more. */
+/**
+ * Log2 of FRAME_MAX_PLAIN_BYTES: no frame needs a longer window, and a hostile one may not make the reader allocate
+ * more.
+ */
 const WINDOW_LOG_MAX = Math.log2(FRAME_MAX_PLAIN_BYTES);
 /** node:zlib refuses smaller chunks. */
 const CHUNK_MIN_BYTES = 64;
 
-/** How a frame stands in the file. `raw` bytes are the plain bytes themselves, not a copy; others are good until the compressor is used again. */
+/**
+ * How a frame stands in the file. `raw` bytes are the plain bytes themselves, not a copy; others are good until the
+ * compressor is used again.
+ */
 export interface StoredFrame {
   readonly codec: Codec;
   readonly bytes: Uint8Array;
@@ -27,8 +33,8 @@ export function storeFrame(plain: Uint8Array, compressor: Compressor): StoredFra
 }
 
 /**
- * Frames from this size on are judged by a sample first: content that is compressed or encrypted already is common among large writes, and trying in vain
- * takes a hundred times as long.
+ * Frames from this size on are judged by a sample first: content that is compressed or encrypted already is common
+ * among large writes, and trying in vain takes a hundred times as long.
  */
 const SAMPLED_MIN_BYTES = 128 * 1024;
 const SAMPLE_PIECES = 8;
@@ -45,9 +51,13 @@ function sampleOf(plain: Uint8Array): Uint8Array {
   return sample;
 }
 
-const isWorthwhile = (packed: Uint8Array, plainBytes: number): boolean => packed.length <= plainBytes * WORTHWHILE_SHARE;
+const isWorthwhile = (packed: Uint8Array, plainBytes: number): boolean =>
+  packed.length <= plainBytes * WORTHWHILE_SHARE;
 
-/** The plain bytes of a zstd frame; throws an error of node:zlib when it is damaged, is longer than `plainBytes` or asks for a longer window. */
+/**
+ * The plain bytes of a zstd frame; throws an error of node:zlib when it is damaged, is longer than `plainBytes` or asks
+ * for a longer window.
+ */
 export function expandFrame(packed: Uint8Array, plainBytes: number): Uint8Array {
   return zstdDecompressSync(packed, {
     maxOutputLength: plainBytes,

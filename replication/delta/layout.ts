@@ -1,8 +1,8 @@
 import { DELTA_MAX_EXTENTS, DELTA_MAX_FRAMES, DISKS_MAX_COUNT } from "../limits.ts";
 
 /**
- * Where every field of a delta file of version 1 stands; docs/delta-format.md is the specification and names the rules (D1, D2, ...).
- * All offsets and lengths are bytes, all integers little-endian and unsigned.
+ * Where every field of a delta file of version 1 stands; docs/delta-format.md is the specification and names the rules
+ * (D1, D2, ...). All offsets and lengths are bytes, all integers little-endian and unsigned.
  */
 export const FORMAT_VERSION = 1;
 /** "LWDELTA" and a line feed, which a transfer in text mode would damage. */
@@ -40,7 +40,9 @@ export const EXTENT_ENTRY_BYTES = 20;
 export const EXTENT_ENTRY = { offsetBytes: 0, lengthBytes: 8, disk: 16, kind: 18, reserved: 19 } as const;
 export const EXTENT_KIND = { data: 1, zero: 2, trim: 3 } as const;
 
-/** SHA-256 of a frame's plain bytes, cut to this length: finding two contents with one checksum still takes 2^64 work. */
+/**
+ * SHA-256 of a frame's plain bytes, cut to this length: finding two contents with one checksum still takes 2^64 work.
+ */
 export const FRAME_CHECKSUM_BYTES = 16;
 /** One word per frame: the stored length in the low 24 bits, the codec in the high 8. */
 export const STORAGE_ENTRY_BYTES = 4;
@@ -49,7 +51,14 @@ export type Codec = keyof typeof CODEC;
 export const CODECS: readonly Codec[] = ["raw", "zstd"];
 
 export const FOOTER_BYTES = 128;
-export const FOOTER = { prologue: 0, tailLength: 16, reserved: 20, endChecksum: 32, seal: 64, fileChecksum: 96 } as const;
+export const FOOTER = {
+  prologue: 0,
+  tailLength: 16,
+  reserved: 20,
+  endChecksum: 32,
+  seal: 64,
+  fileChecksum: 96,
+} as const;
 export const SEAL_BYTES = 32;
 export const CHECKSUM_BYTES = 32;
 

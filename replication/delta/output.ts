@@ -17,7 +17,10 @@ export function createOutput(capacityBytes: number, maximumBytes: number): Outpu
     append(bytes) {
       const needed = used + bytes.length;
       if (needed > maximumBytes) {
-        throw new LeewardError("delta-too-large", `A delta holds at most ${maximumBytes} bytes.`, { rule: "D1", maximum: maximumBytes });
+        throw new LeewardError("delta-too-large", `A delta holds at most ${maximumBytes} bytes.`, {
+          rule: "D1",
+          maximum: maximumBytes,
+        });
       }
       if (needed > buffer.length) {
         // Doubling keeps the cost of growing proportional to the length; the maximum bounds it.

@@ -25,7 +25,10 @@ export interface HeaderSection {
   readonly tablesStart: number;
 }
 
-/** Reads header and disk table of the tail at `start` and checks D7 and D9 to D15. The tail holds at least a header, one disk and a footer. */
+/**
+ * Reads header and disk table of the tail at `start` and checks D7 and D9 to D15. The tail holds at least a header, one
+ * disk and a footer.
+ */
 export function readHeader(bytes: Uint8Array, view: DataView, start: number): HeaderSection {
   const diskCount = view.getUint32(start + HEADER.diskCount, true);
   const extentCount = view.getUint32(start + HEADER.extentCount, true);
@@ -57,8 +60,16 @@ export function readHeader(bytes: Uint8Array, view: DataView, start: number): He
   return { header, extentCount, frameCount, tablesStart: start + HEADER_BYTES + diskCount * DISK_ENTRY_BYTES };
 }
 
-/** D13 and D15: counts are bounded before anything is read or allocated by them, and the tables fill the tail exactly. */
-function checkCounts(tailBytes: number, diskCount: number, extentCount: number, frameCount: number, start: number): void {
+/**
+ * D13 and D15: counts are bounded before anything is read or allocated by them, and the tables fill the tail exactly.
+ */
+function checkCounts(
+  tailBytes: number,
+  diskCount: number,
+  extentCount: number,
+  frameCount: number,
+  start: number,
+): void {
   const bounds = [
     { rule: "D13", field: "diskCount", count: diskCount, minimum: 1, maximum: DISKS_MAX_COUNT },
     { rule: "D15", field: "extentCount", count: extentCount, minimum: 0, maximum: DELTA_MAX_EXTENTS },
@@ -66,15 +77,23 @@ function checkCounts(tailBytes: number, diskCount: number, extentCount: number, 
   ] as const;
   for (const { rule, field, count, minimum, maximum } of bounds) {
     if (count >= minimum && count <= maximum) continue;
-    throw fileError("delta-corrupt", fault(rule, field, "The count is out of range."), start + HEADER[field], { count, maximum });
+    throw fileError("delta-corrupt", fault(rule, field, "The count is out of range."), start + HEADER[field], {
+      count,
+      maximum,
+    });
   }
   if (tailLength(diskCount, extentCount, frameCount) === tailBytes) return;
-  throw fileError("delta-corrupt", fault("D15", "extentCount", "The tables do not fill the tail."), start + HEADER.extentCount, {
-    diskCount,
-    extentCount,
-    frameCount,
-    tailLengthBytes: tailBytes,
-  });
+  throw fileError(
+    "delta-corrupt",
+    fault("D15", "extentCount", "The tables do not fill the tail."),
+    start + HEADER.extentCount,
+    {
+      diskCount,
+      extentCount,
+      frameCount,
+      tailLengthBytes: tailBytes,
+    },
+  );
 }
 
 function readDisk(bytes: Uint8Array, view: DataView, start: number, field: string): DiskDescription {
@@ -94,11 +113,17 @@ function readDisk(bytes: Uint8Array, view: DataView, start: number, field: strin
 function readFlags(view: DataView, start: number): DeltaFlags {
   const consistency = CONSISTENCIES[view.getUint8(start + HEADER.consistency)];
   if (consistency === undefined) {
-    throw fileError("delta-corrupt", fault("D14", "consistency", "The consistency is unknown."), start + HEADER.consistency);
+    throw fileError(
+      "delta-corrupt",
+      fault("D14", "consistency", "The consistency is unknown."),
+      start + HEADER.consistency,
+    );
   }
   const bits = view.getUint8(start + HEADER.flags);
   if ((bits & ~(FLAG.seeding | FLAG.final | FLAG.groupMark)) !== 0) {
-    throw fileError("delta-corrupt", fault("D14", "flags", "A reserved flag is set."), start + HEADER.flags, { flags: bits });
+    throw fileError("delta-corrupt", fault("D14", "flags", "A reserved flag is set."), start + HEADER.flags, {
+      flags: bits,
+    });
   }
   return {
     consistency,
@@ -108,7 +133,10 @@ function readFlags(view: DataView, start: number): DeltaFlags {
   };
 }
 
-/** Text in a field of fixed length, filled up with zeros (D7). What the text may be is checked with the rest of the header. */
+/**
+ * Text in a field of fixed length, filled up with zeros (D7). What the text may be is checked with the rest of the
+ * header.
+ */
 function readText(bytes: Uint8Array, field: string, start: number, lengthBytes: number): string {
   const whole = bytes.subarray(start, start + lengthBytes);
   const zero = whole.indexOf(0);
@@ -118,7 +146,8 @@ function readText(bytes: Uint8Array, field: string, start: number, lengthBytes: 
 }
 
 function checkZero(bytes: Uint8Array, field: string, from: number, to: number): void {
-  if (!isZero(bytes, from, to)) throw fileError("delta-corrupt", fault("D7", field, "A reserved byte is not zero."), from);
+  if (!isZero(bytes, from, to))
+    throw fileError("delta-corrupt", fault("D7", field, "A reserved byte is not zero."), from);
 }
 
 /** The offset of the field that a header rule names, from the start of the tail. */

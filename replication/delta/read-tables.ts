@@ -1,7 +1,16 @@
 import { DELTA_MAX_PLAIN_BYTES, FRAME_MAX_PLAIN_BYTES } from "../limits.ts";
 import type { DiskDescription } from "../position.ts";
 import type { Extent, FrameEntry } from "./delta.ts";
-import { CODEC, CODECS, EXTENT_ENTRY, EXTENT_ENTRY_BYTES, EXTENT_KIND, PROLOGUE_BYTES, readUint64, STORAGE_ENTRY_BYTES } from "./layout.ts";
+import {
+  CODEC,
+  CODECS,
+  EXTENT_ENTRY,
+  EXTENT_ENTRY_BYTES,
+  EXTENT_KIND,
+  PROLOGUE_BYTES,
+  readUint64,
+  STORAGE_ENTRY_BYTES,
+} from "./layout.ts";
 import type { Codec } from "./layout.ts";
 import { extentFault, fault, fileError } from "./rules.ts";
 
@@ -39,8 +48,14 @@ export function readExtents(
     if (extent.kind === "zero") continue;
     plainBytes += extent.lengthBytes;
     if (plainBytes > DELTA_MAX_PLAIN_BYTES) {
-      const tooLarge = fault("D21", `extents[${index}].lengthBytes`, "The data extents hold more plain bytes than a delta may.");
-      throw fileError("delta-too-large", tooLarge, entry + EXTENT_ENTRY.lengthBytes, { maximum: DELTA_MAX_PLAIN_BYTES });
+      const tooLarge = fault(
+        "D21",
+        `extents[${index}].lengthBytes`,
+        "The data extents hold more plain bytes than a delta may.",
+      );
+      throw fileError("delta-too-large", tooLarge, entry + EXTENT_ENTRY.lengthBytes, {
+        maximum: DELTA_MAX_PLAIN_BYTES,
+      });
     }
     pushFrames(frames, extent);
   }
@@ -51,8 +66,15 @@ export function readExtents(
   return { extents, frames };
 }
 
-/** Reads the frame storage table at `start` (D23, D24): the stored frames fill the file from the prologue to the tail. */
-export function readStorage(view: DataView, start: number, frames: readonly FrameEntry[], tailStart: number): readonly StoredPlace[] {
+/**
+ * Reads the frame storage table at `start` (D23, D24): the stored frames fill the file from the prologue to the tail.
+ */
+export function readStorage(
+  view: DataView,
+  start: number,
+  frames: readonly FrameEntry[],
+  tailStart: number,
+): readonly StoredPlace[] {
   let offsetBytes = PROLOGUE_BYTES;
   const places = frames.map((frame, index) => {
     const entry = start + index * STORAGE_ENTRY_BYTES;
@@ -62,12 +84,19 @@ export function readStorage(view: DataView, start: number, frames: readonly Fram
     const codec = CODECS.find((name) => CODEC[name] === number);
     const field = `frames[${index}]`;
     if (codec === undefined) {
-      throw fileError("delta-unsupported", fault("D23", field, "The codec of the frame is unknown."), entry, { codec: number });
+      throw fileError("delta-unsupported", fault("D23", field, "The codec of the frame is unknown."), entry, {
+        codec: number,
+      });
     }
-    const fits = codec === "raw" ? lengthBytes === frame.lengthBytes : lengthBytes >= 1 && lengthBytes < frame.lengthBytes;
+    const fits =
+      codec === "raw" ? lengthBytes === frame.lengthBytes : lengthBytes >= 1 && lengthBytes < frame.lengthBytes;
     if (!fits || lengthBytes > tailStart - offsetBytes) {
       const found = fault("D24", field, "The stored length of the frame is wrong.");
-      throw fileError("delta-corrupt", found, entry, { codec, storedLengthBytes: lengthBytes, plainLengthBytes: frame.lengthBytes });
+      throw fileError("delta-corrupt", found, entry, {
+        codec,
+        storedLengthBytes: lengthBytes,
+        plainLengthBytes: frame.lengthBytes,
+      });
     }
     const place: StoredPlace = { codec, offsetBytes, lengthBytes };
     offsetBytes += lengthBytes;

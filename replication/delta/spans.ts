@@ -4,11 +4,17 @@ import type { DataRun, Run } from "./extents.ts";
 /** An unbroken piece of a disk of one kind: zeros, or data from one or more sources, one behind the other. */
 export type Span<Source> =
   | { readonly kind: "zero"; readonly offsetBytes: number; readonly lengthBytes: number }
-  | { readonly kind: "data"; readonly offsetBytes: number; readonly lengthBytes: number; readonly runs: readonly DataRun<Source>[] };
+  | {
+      readonly kind: "data";
+      readonly offsetBytes: number;
+      readonly lengthBytes: number;
+      readonly runs: readonly DataRun<Source>[];
+    };
 
 /**
- * Joins adjacent runs of a map to spans, whatever their sources: as few and as large extents or page writes as possible. Data spans are cut at every
- * `maximumDataBytes` from their beginning, zero spans never. Runs come sorted and not overlapping, as `ExtentMap.entries` yields them.
+ * Joins adjacent runs of a map to spans, whatever their sources: as few and as large extents or page writes as
+ * possible. Data spans are cut at every `maximumDataBytes` from their beginning, zero spans never. Runs come sorted and
+ * not overlapping, as `ExtentMap.entries` yields them.
  */
 export function* spansOf<Source>(runs: Iterable<Run<Source>>, maximumDataBytes: number): Generator<Span<Source>> {
   let open: OpenSpan<Source> | undefined;

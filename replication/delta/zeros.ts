@@ -2,11 +2,15 @@ import { SECTOR_BYTES, ZERO_GRAIN_BYTES } from "../limits.ts";
 import type { ExtentContent } from "./delta.ts";
 
 /**
- * Splits a data extent so that runs of zeros become zero extents: they cost 20 bytes in the file and a Clear Pages instead of a Put Page. A run counts from
- * `minimumRunBytes` on and is found in whole grains of 4 KiB of the disk, so that a disk of zeros with a few bytes in it does not fall into dust.
- * Zero extents come back as they are. The pieces are in order, cover exactly the extent, and share its bytes.
+ * Splits a data extent so that runs of zeros become zero extents: they cost 20 bytes in the file and a Clear Pages
+ * instead of a Put Page. A run counts from `minimumRunBytes` on and is found in whole grains of 4 KiB of the disk, so
+ * that a disk of zeros with a few bytes in it does not fall into dust. Zero extents come back as they are. The pieces
+ * are in order, cover exactly the extent, and share its bytes.
  */
-export function* splitZeros(extent: ExtentContent, minimumRunBytes: number = ZERO_GRAIN_BYTES): Generator<ExtentContent> {
+export function* splitZeros(
+  extent: ExtentContent,
+  minimumRunBytes: number = ZERO_GRAIN_BYTES,
+): Generator<ExtentContent> {
   if (extent.kind === "zero") {
     yield extent;
     return;

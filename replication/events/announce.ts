@@ -4,7 +4,12 @@ import { nothing, unlessDamaged } from "../records/damaged.ts";
 import { findItem } from "../records/item-record.ts";
 import { POINTS_PREFIX, manifestName } from "../names.ts";
 import { type ItemStatus, readItemStatus } from "../items/status.ts";
-import { EVENT_POINT_NAMES_MAX_COUNT, EVENTS_PER_SEND_MAX_COUNT, EVENTS_WAITING_MAX_COUNT, RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
+import {
+  EVENT_POINT_NAMES_MAX_COUNT,
+  EVENTS_PER_SEND_MAX_COUNT,
+  EVENTS_WAITING_MAX_COUNT,
+  RECORD_CHANGES_MAX_TRIES,
+} from "../limits.ts";
 import { isPointId, readPoint } from "../points/manifest.ts";
 import type { RecordStore } from "../ports.ts";
 import type { EventPublisher } from "./publisher.ts";
@@ -16,10 +21,11 @@ export interface EventContext extends ItemContext {
 }
 
 /**
- * Tells the topic what has changed about an item since it was told last: events that wait, the health, new points. The records are the outbox: what was
- * told is noted only after the topic has taken it, so that each change is told at least once, and a topic that is away costs nothing but time. Of a health
- * that changed twice meanwhile only the last is told; of points all that still exist; of an item whose record is damaged only what waits. Returns how many
- * events were sent. Errors: those of `EventPublisher`, `item-unknown`, and those of the stores.
+ * Tells the topic what has changed about an item since it was told last: events that wait, the health, new points. The
+ * records are the outbox: what was told is noted only after the topic has taken it, so that each change is told at
+ * least once, and a topic that is away costs nothing but time. Of a health that changed twice meanwhile only the last
+ * is told; of points all that still exist; of an item whose record is damaged only what waits. Returns how many events
+ * were sent. Errors: those of `EventPublisher`, `item-unknown`, and those of the stores.
  */
 export async function announceItem(context: EventContext, itemId: string): Promise<number> {
   const status = await unlessDamaged(() => readItemStatus(context, itemId), nothing);
@@ -27,10 +33,13 @@ export async function announceItem(context: EventContext, itemId: string): Promi
   const stored = await readAnnounced(records);
   const { announced } = stored;
   const health = status?.replicationHealth ?? announced.health;
-  const points = status === undefined ? { events: [], toldId: announced.pointId } : await newPoints(records, status, announced);
+  const points =
+    status === undefined ? { events: [], toldId: announced.pointId } : await newPoints(records, status, announced);
   const events = [
     ...announced.waiting,
-    ...(status === undefined || health === announced.health ? [] : [healthChanged(status, announced.health, context.clock.now())]),
+    ...(status === undefined || health === announced.health
+      ? []
+      : [healthChanged(status, announced.health, context.clock.now())]),
     ...points.events,
   ];
   if (events.length === 0) return 0;
@@ -43,10 +52,15 @@ export async function announceItem(context: EventContext, itemId: string): Promi
 }
 
 /**
- * Tells one event of a job or a failover now. One that the topic does not take is kept with the item, and the sweep tells it later; beyond
- * EVENTS_WAITING_MAX_COUNT the oldest is given up, as the job's record has it all. `lost`: the item is gone, or the store would not keep it.
+ * Tells one event of a job or a failover now. One that the topic does not take is kept with the item, and the sweep
+ * tells it later; beyond EVENTS_WAITING_MAX_COUNT the oldest is given up, as the job's record has it all. `lost`: the
+ * item is gone, or the store would not keep it.
  */
-export async function announceNow(context: EventContext, itemId: string, event: LeewardEvent): Promise<"sent" | "waiting" | "lost"> {
+export async function announceNow(
+  context: EventContext,
+  itemId: string,
+  event: LeewardEvent,
+): Promise<"sent" | "waiting" | "lost"> {
   try {
     await context.events.publish([event]);
     return "sent";
@@ -86,22 +100,40 @@ interface NewPoints {
   readonly toldId: string | undefined;
 }
 
-/** The points since the last one that was told, oldest first, but for damaged ones; without such a one all. Lists only when there is a new one. */
-async function newPoints(records: RecordStore, { lastRecoveryPoint }: ItemStatus, { pointId }: Announced): Promise<NewPoints> {
+/**
+ * The points since the last one that was told, oldest first, but for damaged ones; without such a one all. Lists only
+ * when there is a new one.
+ */
+async function newPoints(
+  records: RecordStore,
+  { lastRecoveryPoint }: ItemStatus,
+  { pointId }: Announced,
+): Promise<NewPoints> {
   const newestId = lastRecoveryPoint?.pointId;
   if (newestId === undefined || newestId === pointId) return { events: [], toldId: pointId };
   const ids = await pointIdsSince(records, pointId, newestId);
   const found = await Promise.all(ids.map((id) => unlessDamaged(() => readPoint(records, id), nothing)));
-  return { events: found.flatMap((record) => (record?.kind === "point" ? [pointCreated(record)] : [])), toldId: ids.at(-1) };
+  return {
+    events: found.flatMap((record) => (record?.kind === "point" ? [pointCreated(record)] : [])),
+    toldId: ids.at(-1),
+  };
 }
 
-/** At least one; more than a page are told in steps. Ids grow with time, but a worker whose clock lags may have made the latest one with an earlier id. */
-async function pointIdsSince(records: RecordStore, toldId: string | undefined, newestId: string): Promise<readonly string[]> {
+/**
+ * At least one; more than a page are told in steps. Ids grow with time, but a worker whose clock lags may have made the
+ * latest one with an earlier id.
+ */
+async function pointIdsSince(
+  records: RecordStore,
+  toldId: string | undefined,
+  newestId: string,
+): Promise<readonly string[]> {
   if (toldId !== undefined && newestId < toldId) return [newestId];
   const after = toldId === undefined ? undefined : manifestName(toldId);
   const listed = await records.list(POINTS_PREFIX, EVENT_POINT_NAMES_MAX_COUNT, after);
   const ids = listed.flatMap(({ name }) => /^points\/([^/]+)\/manifest\.json$/.exec(name)?.[1] ?? []).filter(isPointId);
   const isLastPage = listed.length < EVENT_POINT_NAMES_MAX_COUNT || ids.length === 0;
-  // What is newer than the newest that the progress knows is told again with it: that one's record was lost, and this cannot be told apart here.
+  // What is newer than the newest that the progress knows is told again with it: that one's record was lost, and this
+  // cannot be told apart here.
   return isLastPage ? [...ids.filter((id) => id !== newestId), newestId] : ids;
 }

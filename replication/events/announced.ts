@@ -24,7 +24,10 @@ interface StoredAnnounced {
 
 const NOTHING_ANNOUNCED: Announced = { version: 1, health: undefined, pointId: undefined, waiting: [] };
 
-/** A damaged record was never told anything: what stands now is told once more, and what waited is in the records of its jobs. */
+/**
+ * A damaged record was never told anything: what stands now is told once more, and what waited is in the records of its
+ * jobs.
+ */
 export async function readAnnounced(records: RecordStore): Promise<StoredAnnounced> {
   const stored = await records.read(EVENTS_RECORD);
   if (stored === undefined) return { announced: NOTHING_ANNOUNCED, etag: undefined };
@@ -36,8 +39,13 @@ export async function readAnnounced(records: RecordStore): Promise<StoredAnnounc
 }
 
 /** False when somebody else was faster; then nothing was changed. */
-export async function replaceAnnounced(records: RecordStore, { etag }: StoredAnnounced, next: Announced): Promise<boolean> {
+export async function replaceAnnounced(
+  records: RecordStore,
+  { etag }: StoredAnnounced,
+  next: Announced,
+): Promise<boolean> {
   const bytes = encodeRecord(next);
-  const written = etag === undefined ? await records.create(EVENTS_RECORD, bytes) : await records.replace(EVENTS_RECORD, bytes, etag);
+  const written =
+    etag === undefined ? await records.create(EVENTS_RECORD, bytes) : await records.replace(EVENTS_RECORD, bytes, etag);
   return written !== undefined;
 }

@@ -9,8 +9,8 @@ import { offeredOperations } from "../states/offered.ts";
 import { stateWords } from "../states/words.ts";
 
 /**
- * An event in the Event Grid schema (docs/events.md has the shape of each `data`). The same happening has the same id however often it is told. No
- * token, key, address or grant is ever part of it (rule 8).
+ * An event in the Event Grid schema (docs/events.md has the shape of each `data`). The same happening has the same id
+ * however often it is told. No token, key, address or grant is ever part of it (rule 8).
  */
 export interface LeewardEvent {
   readonly id: string;
@@ -105,7 +105,10 @@ export function jobStateChanged(job: JobRecord, atMs: number): LeewardEvent {
   );
 }
 
-/** Undefined when the state is the same. `cause` tells two equal changes apart: the id of the job that made it, or what else there is but one of. */
+/**
+ * Undefined when the state is the same. `cause` tells two equal changes apart: the id of the job that made it, or what
+ * else there is but one of.
+ */
 export function failoverStateChanged(
   itemId: string,
   before: Situation,
@@ -137,7 +140,10 @@ function event(
   data: Readonly<Record<string, unknown>>,
   times: LeewardEvent["times"] = {},
 ): LeewardEvent {
-  const id = createHash("sha256").update(`leeward-event-1\n${eventType}\n${itemId}\n${identity}`, "utf8").digest("hex").slice(0, 32);
+  const id = createHash("sha256")
+    .update(`leeward-event-1\n${eventType}\n${itemId}\n${identity}`, "utf8")
+    .digest("hex")
+    .slice(0, 32);
   const subject = `/replicationProtectedItems/${itemId}/${place}`;
   return { id, eventType, subject, eventTimeMs, dataVersion: "1.0", data: { protectedItem: itemId, ...data }, times };
 }

@@ -49,11 +49,16 @@ export function healthErrors(facts: StatusFacts, stage: ProtectionStage): readon
 }
 
 /**
- * The moment of the source, told on the target's clock, up to which the target disks hold every write: the last write applied, or the time at which
- * the service said that nothing lies behind the applied position. Undefined when neither is known. The heartbeat corrects the source's clock; what lies ahead of
- * the target's clock even so was read while the source's clock was wrong, and tells nothing.
+ * The moment of the source, told on the target's clock, up to which the target disks hold every write: the last write
+ * applied, or the time at which the service said that nothing lies behind the applied position. Undefined when neither
+ * is known. The heartbeat corrects the source's clock; what lies ahead of the target's clock even so was read while the
+ * source's clock was wrong, and tells nothing.
  */
-export function coveredUntilMs(progress: Progress, heartbeat: HeartbeatRecord | undefined, nowMs: number): number | undefined {
+export function coveredUntilMs(
+  progress: Progress,
+  heartbeat: HeartbeatRecord | undefined,
+  nowMs: number,
+): number | undefined {
   const idle = heartbeat !== undefined && samePosition(heartbeat.uploaded, progress.applied);
   const known = [progress.appliedSourceMs, idle ? (heartbeat.currentAtMs ?? 0) : 0]
     .filter((sourceMs) => sourceMs > 0)
@@ -68,7 +73,9 @@ function sourceOffsetMs(heartbeat: HeartbeatRecord | undefined): number {
 }
 
 function stopErrors({ progress: { stopped } }: StatusFacts): readonly HealthError[] {
-  return stopped === undefined ? [] : [{ code: stopped.code, level: "Critical", message: stopped.message, hint: stopped.hint }];
+  return stopped === undefined
+    ? []
+    : [{ code: stopped.code, level: "Critical", message: stopped.message, hint: stopped.hint }];
 }
 
 function heartbeatErrors({ item, heartbeat, heartbeatDamaged, nowMs }: StatusFacts): readonly HealthError[] {
@@ -141,10 +148,17 @@ function appPointErrors({ heartbeat }: StatusFacts): readonly HealthError[] {
   ];
 }
 
-/** The service was stopped in order, and the target has everything: nothing is missing, however long the source VM stays off. */
+/**
+ * The service was stopped in order, and the target has everything: nothing is missing, however long the source VM stays
+ * off.
+ */
 function isAtRest({ progress, heartbeat }: StatusFacts): boolean {
   if (heartbeat?.session?.ended !== true) return false;
-  return heartbeat.pendingBytes === 0 && heartbeat.currentAtMs !== undefined && samePosition(heartbeat.uploaded, progress.applied);
+  return (
+    heartbeat.pendingBytes === 0 &&
+    heartbeat.currentAtMs !== undefined &&
+    samePosition(heartbeat.uploaded, progress.applied)
+  );
 }
 
 function rpoErrors(facts: StatusFacts): readonly HealthError[] {
@@ -179,10 +193,16 @@ function pointErrors(facts: StatusFacts): readonly HealthError[] {
   ];
 }
 
-/** The clock that the service goes by, the machine's own where that is another one, and that of the last write applied. */
+/**
+ * The clock that the service goes by, the machine's own where that is another one, and that of the last write applied.
+ */
 function skewErrors({ progress, heartbeat, nowMs }: StatusFacts): readonly HealthError[] {
   const offsetMs = sourceOffsetMs(heartbeat);
-  const skewMs = Math.max(Math.abs(offsetMs), Math.abs(heartbeat?.clockAheadMs ?? 0), progress.appliedSourceMs + offsetMs - nowMs);
+  const skewMs = Math.max(
+    Math.abs(offsetMs),
+    Math.abs(heartbeat?.clockAheadMs ?? 0),
+    progress.appliedSourceMs + offsetMs - nowMs,
+  );
   if (skewMs <= CLOCK_SKEW_WARNING_MS) return [];
   return [
     {

@@ -5,7 +5,12 @@ import { decodeOwn } from "../records/change-record.ts";
 import { nothing, unlessDamaged } from "../records/damaged.ts";
 import { encodeRecord } from "../records/envelope.ts";
 import { requireField } from "../records/request-rules.ts";
-import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT, POLICIES_MAX_COUNT, RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
+import {
+  ITEMS_PAGE_MAX_COUNT,
+  POINT_READS_IN_FLIGHT,
+  POLICIES_MAX_COUNT,
+  RECORD_CHANGES_MAX_TRIES,
+} from "../limits.ts";
 import { inLanes } from "../lanes.ts";
 import type { ItemContext } from "../points/context.ts";
 import type { ProtectedItem, ReplicationPolicy } from "../records/item.ts";
@@ -30,7 +35,8 @@ export interface ControlContext {
 /** Errors: `policy-unknown`, `record-corrupt`. */
 export async function readPolicy({ control }: ControlContext, name: string): Promise<PolicyRecord> {
   const found = await findPolicy(control, name);
-  if (found === undefined) throw new LeewardError("policy-unknown", `There is no replication policy named "${name}".`, { policy: name });
+  if (found === undefined)
+    throw new LeewardError("policy-unknown", `There is no replication policy named "${name}".`, { policy: name });
   return found.record;
 }
 
@@ -57,15 +63,20 @@ export async function listPolicies({ control }: ControlContext): Promise<PolicyL
 }
 
 /**
- * Makes a policy, or changes one; what is left out stays as it is, or is Site Recovery's default. A change acts on all items that have the policy: the record
- * comes first, so that repeating the request after a crash brings every item to it. Errors: `invalid-request` that names the field, `conflict`.
+ * Makes a policy, or changes one; what is left out stays as it is, or is Site Recovery's default. A change acts on all
+ * items that have the policy: the record comes first, so that repeating the request after a crash brings every item to
+ * it. Errors: `invalid-request` that names the field, `conflict`.
  */
 export async function putPolicy(
   context: ControlContext,
   name: string,
   given: PolicyInMinutes,
 ): Promise<{ readonly record: PolicyRecord; readonly isNew: boolean }> {
-  requireField(isItemId(name), "policy", "lower-case letters, digits and single hyphens between them, at most 36 characters");
+  requireField(
+    isItemId(name),
+    "policy",
+    "lower-case letters, digits and single hyphens between them, at most 36 characters",
+  );
   const { control } = context;
   for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
     const stored = await control.read(policyRecordName(name));
@@ -74,7 +85,11 @@ export async function putPolicy(
     const record: PolicyRecord = { version: 1, name, policy: policyFromMinutes(given, before?.record.policy) };
     if (stored === undefined) {
       const count = (await control.list(POLICIES_PREFIX, POLICIES_MAX_COUNT)).length;
-      requireField(count < POLICIES_MAX_COUNT, "policy", `at most ${POLICIES_MAX_COUNT} policies; change or delete another one`);
+      requireField(
+        count < POLICIES_MAX_COUNT,
+        "policy",
+        `at most ${POLICIES_MAX_COUNT} policies; change or delete another one`,
+      );
       if ((await control.create(policyRecordName(name), encodeRecord(record))) === undefined) continue;
       return { record, isNew: true };
     }
@@ -86,28 +101,41 @@ export async function putPolicy(
 }
 
 /**
- * Enables replication as `protectItem` does, by a policy of its own or by a stored one, which the item then follows. A change of the policy that comes in
- * between does not find the item, so that it is looked for again. Errors: `policy-unknown`, and those of `protectItem`.
+ * Enables replication as `protectItem` does, by a policy of its own or by a stored one, which the item then follows. A
+ * change of the policy that comes in between does not find the item, so that it is looked for again. Errors:
+ * `policy-unknown`, and those of `protectItem`.
  */
-export async function protectByPolicy(context: ControlContext & ItemContext, request: ProtectRequest): Promise<ProtectAnswer> {
+export async function protectByPolicy(
+  context: ControlContext & ItemContext,
+  request: ProtectRequest,
+): Promise<ProtectAnswer> {
   const { policyName } = request;
   if (policyName === undefined) return protectItem(context, request);
   const { policy } = await readPolicy(context, policyName);
   const { registrationToken } = await protectItem(context, { ...request, policy });
-  const { record } = (await findPolicy(context.control, policyName)) ?? { record: { version: 1, name: policyName, policy } };
+  const { record } = (await findPolicy(context.control, policyName)) ?? {
+    record: { version: 1, name: policyName, policy },
+  };
   return { item: await applyPolicy(context, request.itemId, record), registrationToken };
 }
 
-/** Deleting one that is not there succeeds. Errors: `in-use` while items have it. An item that takes it at this moment keeps its values. */
+/**
+ * Deleting one that is not there succeeds. Errors: `in-use` while items have it. An item that takes it at this moment
+ * keeps its values.
+ */
 export async function deletePolicy(context: ControlContext, name: string): Promise<void> {
   if (!isItemId(name)) return;
   const [itemId, ...others] = await itemsWith(context, name);
   if (itemId !== undefined) {
-    throw new LeewardError("in-use", `${others.length + 1} protected items have the policy "${name}", "${itemId}" among them.`, {
-      policy: name,
-      itemId,
-      items: others.length + 1,
-    });
+    throw new LeewardError(
+      "in-use",
+      `${others.length + 1} protected items have the policy "${name}", "${itemId}" among them.`,
+      {
+        policy: name,
+        itemId,
+        items: others.length + 1,
+      },
+    );
   }
   await context.control.remove(policyRecordName(name));
 }
@@ -117,7 +145,9 @@ async function findPolicy(
   name: string,
 ): Promise<{ readonly record: PolicyRecord; readonly etag: string } | undefined> {
   const stored = isItemId(name) ? await control.read(policyRecordName(name)) : undefined;
-  return stored && { record: decodeOwn<PolicyRecord>(policyRecordName(name), 1, stored.bytes, { name }), etag: stored.etag };
+  return (
+    stored && { record: decodeOwn<PolicyRecord>(policyRecordName(name), 1, stored.bytes, { name }), etag: stored.etag }
+  );
 }
 
 async function itemsWith({ stores }: ControlContext, policyName: string): Promise<readonly string[]> {
@@ -132,6 +162,12 @@ async function itemsWith({ stores }: ControlContext, policyName: string): Promis
   }
 }
 
-async function applyPolicy({ stores }: ControlContext, itemId: string, { name, policy }: PolicyRecord): Promise<ProtectedItem> {
-  return changeItem(stores, itemId, (item) => (item.policyName !== name || samePolicy(policy, item.policy) ? item : { ...item, policy }));
+async function applyPolicy(
+  { stores }: ControlContext,
+  itemId: string,
+  { name, policy }: PolicyRecord,
+): Promise<ProtectedItem> {
+  return changeItem(stores, itemId, (item) =>
+    item.policyName !== name || samePolicy(policy, item.policy) ? item : { ...item, policy },
+  );
 }

@@ -29,11 +29,12 @@ export interface ProtectAnswer {
 }
 
 /**
- * Enables replication: a stream of its own number, its containers and empty target disks with their footers, then `item.json`, which decides between two
- * requests, and the progress record. Repeating the request repairs a crash anywhere; the stream that it left behind is swept. The same disks again give the
- * existing item (with the policy of the request, if it has one). An item whose record is damaged is made anew, in a stream of its own; its points stay. So is
- * one without target disks: its record landed when the life that it belongs to had been disabled. Errors: `invalid-request`, `disk-invalid`, `item-exists`,
- * `conflict`, and those of the ports.
+ * Enables replication: a stream of its own number, its containers and empty target disks with their footers, then
+ * `item.json`, which decides between two requests, and the progress record. Repeating the request repairs a crash
+ * anywhere; the stream that it left behind is swept. The same disks again give the existing item (with the policy of
+ * the request, if it has one). An item whose record is damaged is made anew, in a stream of its own; its points stay.
+ * So is one without target disks: its record landed when the life that it belongs to had been disabled. Errors:
+ * `invalid-request`, `disk-invalid`, `item-exists`, `conflict`, and those of the ports.
  */
 export async function protectItem(context: ItemContext, request: ProtectRequest): Promise<ProtectAnswer> {
   requireItemId(request.itemId);
@@ -41,7 +42,8 @@ export async function protectItem(context: ItemContext, request: ProtectRequest)
   if (request.policy !== undefined) requirePolicy(request.policy);
   for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
     const stored = await context.stores.records(request.itemId).read(ITEM_RECORD);
-    if (stored !== undefined && (await isWhole(context.stores, request.itemId))) return repeated(context, request, disks);
+    if (stored !== undefined && (await isWhole(context.stores, request.itemId)))
+      return repeated(context, request, disks);
     const made = await makeItem(context, request, disks, stored?.etag);
     if (made !== undefined) return made;
   }
@@ -74,21 +76,32 @@ async function makeItem(
   };
   await prepareStream(context, item);
   const bytes = encodeRecord(item);
-  const etag = await (replacedEtag === undefined ? records.create(ITEM_RECORD, bytes) : records.replace(ITEM_RECORD, bytes, replacedEtag));
+  const etag = await (replacedEtag === undefined
+    ? records.create(ITEM_RECORD, bytes)
+    : records.replace(ITEM_RECORD, bytes, replacedEtag));
   if (etag === undefined) return undefined;
   await ensureProgress(stores, item);
   return { item, registrationToken };
 }
 
-/** The record can be read, and the disks of its stream stand, which were made before it. A closed stream has none to look for. */
+/**
+ * The record can be read, and the disks of its stream stand, which were made before it. A closed stream has none to
+ * look for.
+ */
 async function isWhole(stores: ItemStores, itemId: string): Promise<boolean> {
   const item = await findReadableItem(stores, itemId);
   const [first] = item?.disks ?? [];
   if (item === undefined || first === undefined) return false;
-  return item.nonce === undefined || (await stores.disks.properties({ itemId, stream: item.stream, diskId: first.id })) !== undefined;
+  return (
+    item.nonce === undefined ||
+    (await stores.disks.properties({ itemId, stream: item.stream, diskId: first.id })) !== undefined
+  );
 }
 
-/** Mints a new one-time token. The service's present token works until the new one is used. Errors: `item-unknown`, `conflict`. */
+/**
+ * Mints a new one-time token. The service's present token works until the new one is used. Errors: `item-unknown`,
+ * `conflict`.
+ */
 export async function newRegistrationToken(context: ItemContext, itemId: string): Promise<string> {
   const registrationToken = newToken(context.ids);
   const registrationHash = tokenHash(registrationToken);

@@ -21,7 +21,10 @@ import { readItem } from "../records/item-record.ts";
 import { speaksOf } from "../service/repair-report.ts";
 import type { ProtectionStage, StatusFacts } from "./status-facts.ts";
 
-/** One protected item as the API shows it, in Site Recovery's words. Times are Unix milliseconds of the target's clock unless said otherwise. */
+/**
+ * One protected item as the API shows it, in Site Recovery's words. Times are Unix milliseconds of the target's clock
+ * unless said otherwise.
+ */
 export interface ItemStatus {
   readonly itemId: string;
   readonly stream: number;
@@ -30,7 +33,10 @@ export interface ItemStatus {
   readonly protectionStateDescription: string;
   readonly replicationHealth: ReplicationHealth;
   readonly healthErrors: readonly HealthError[];
-  /** Age of the newest source state that the target region holds completely; undefined before initial replication is done. */
+  /**
+   * Age of the newest source state that the target region holds completely; undefined before initial replication is
+   * done.
+   */
   readonly rpoInSeconds: number | undefined;
   readonly lastHeartbeatMs: number | undefined;
   /** What the mobility service has confirmed as uploaded. */
@@ -69,7 +75,9 @@ interface DiskStatus extends DiskDescription {
 }
 
 /** Reference site-recovery 6, rows 1 to 3 and 11. */
-const WORDS: Readonly<Record<ProtectionStage, { readonly state: string; readonly description: string; readonly diskState: string }>> = {
+const WORDS: Readonly<
+  Record<ProtectionStage, { readonly state: string; readonly description: string; readonly diskState: string }>
+> = {
   enabling: {
     state: "UnprotectedStatesBegin",
     description: "Waiting for the mobility service to register",
@@ -80,7 +88,11 @@ const WORDS: Readonly<Record<ProtectionStage, { readonly state: string; readonly
     description: "Initial replication is in progress",
     diskState: "InitialReplicationPending",
   },
-  resynchronizing: { state: "Protected", description: "Resynchronization is in progress", diskState: "ResynchronizationInProgress" },
+  resynchronizing: {
+    state: "Protected",
+    description: "Resynchronization is in progress",
+    diskState: "ResynchronizationInProgress",
+  },
   protected: { state: "Protected", description: "Protected", diskState: "Protected" },
 };
 
@@ -104,7 +116,10 @@ export function itemStatus(facts: StatusFacts): ItemStatus {
     uploaded: heartbeat?.uploaded,
     applied: progress.applied,
     backlog: backlogOf(progress, heartbeat),
-    initialReplicationPercentage: seedingPercentage(progress, heartbeat && speaksOf(heartbeat, item) ? heartbeat : undefined),
+    initialReplicationPercentage: seedingPercentage(
+      progress,
+      heartbeat && speaksOf(heartbeat, item) ? heartbeat : undefined,
+    ),
     disks: item.disks.map((disk) => ({ ...disk, diskState: words.diskState })),
     policy: item.policy,
     policyName: item.policyName,
@@ -136,17 +151,22 @@ async function statusOf({ stores, clock }: ItemContext, item: ProtectedItem): Pr
   return itemStatus({ item, progress, heartbeat, heartbeatDamaged, lastPoint: progress.lastPoint, nowMs });
 }
 
-/** An item whose progress cannot be read stands still, and says why. Between the two records of its enabling it waits for the second one. */
+/**
+ * An item whose progress cannot be read stands still, and says why. Between the two records of its enabling it waits
+ * for the second one.
+ */
 function unreadableProgress(item: ProtectedItem, { code, message, facts }: LeewardError, nowMs: number): Progress {
   const unknown: Position = { stream: item.stream, epoch: 0, checksum: "0".repeat(64) };
-  const hint = "Bring the record back from the account's soft delete, or ask for repairReplication. Recovery points stay usable.";
+  const hint =
+    "Bring the record back from the account's soft delete, or ask for repairReplication. Recovery points stay usable.";
   const stopped = item.machineId === undefined ? undefined : { code, message, hint, facts, atMs: nowMs };
   return { ...emptyProgress(unknown), seeding: stopped === undefined, stopped };
 }
 
 function stageOf({ item, progress, heartbeat, lastPoint }: StatusFacts): ProtectionStage {
   const repairing = item.repair !== undefined && item.repair.state !== "done";
-  if (!progress.seeding) return repairing || heartbeat?.resynchronization?.state === "running" ? "resynchronizing" : "protected";
+  if (!progress.seeding)
+    return repairing || heartbeat?.resynchronization?.state === "running" ? "resynchronizing" : "protected";
   if (lastPoint !== undefined) return "resynchronizing";
   // A service whose token is about to be exchanged has spoken before.
   const known = item.tokenHash !== undefined || heartbeat !== undefined || progress.applied.epoch > 0;
@@ -157,7 +177,10 @@ function backlogOf(progress: Progress, heartbeat: HeartbeatRecord | undefined): 
   if (heartbeat === undefined) return { epochs: 0, pendingAtSourceBytes: 0 };
   const { uploaded, pendingBytes } = heartbeat;
   const behind = uploaded.stream === progress.stream && !samePosition(uploaded, progress.applied);
-  return { epochs: behind ? Math.max(0, uploaded.epoch - progress.applied.epoch) : 0, pendingAtSourceBytes: pendingBytes };
+  return {
+    epochs: behind ? Math.max(0, uploaded.epoch - progress.applied.epoch) : 0,
+    pendingAtSourceBytes: pendingBytes,
+  };
 }
 
 function seedingPercentage(progress: Progress, heartbeat: HeartbeatRecord | undefined): number {

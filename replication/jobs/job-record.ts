@@ -12,7 +12,9 @@ const jobName = (jobId: string): string => `${JOBS_PREFIX}${jobId}.json`;
 
 /** Undefined if there is none; text that is no job id never reaches the store. Errors: `record-corrupt`. */
 export async function findJob(stores: ItemStores, itemId: string, jobId: string): Promise<JobRecord | undefined> {
-  return /^[0-9a-f]{32}$/.test(jobId) ? readRecord<JobRecord>(stores.records(itemId), jobName(jobId), 1, { itemId, jobId }) : undefined;
+  return /^[0-9a-f]{32}$/.test(jobId)
+    ? readRecord<JobRecord>(stores.records(itemId), jobName(jobId), 1, { itemId, jobId })
+    : undefined;
 }
 
 /** The record as it stands, made from `job` when there is none. */
@@ -22,9 +24,15 @@ export function ensureJob(stores: ItemStores, job: JobRecord): Promise<JobRecord
 }
 
 /** Errors: `internal` when there is no such job, `record-corrupt`, `conflict`. */
-export function changeJob(stores: ItemStores, itemId: string, jobId: string, change: (job: JobRecord) => JobRecord): Promise<JobRecord> {
+export function changeJob(
+  stores: ItemStores,
+  itemId: string,
+  jobId: string,
+  change: (job: JobRecord) => JobRecord,
+): Promise<JobRecord> {
   const changed = (found: JobRecord | undefined): JobRecord => {
-    if (found === undefined) throw new LeewardError("internal", "A flow has a job record before it starts.", { itemId, jobId });
+    if (found === undefined)
+      throw new LeewardError("internal", "A flow has a job record before it starts.", { itemId, jobId });
     return change(found);
   };
   return changeRecord<JobRecord>(stores.records(itemId), jobName(jobId), 1, changed, { itemId, jobId });
@@ -64,5 +72,8 @@ export async function listJobs(stores: ItemStores, itemId: string): Promise<JobL
     );
     if (job !== undefined) found.set(jobId, job);
   });
-  return { jobs: [...found.values()].toSorted((one, other) => other.startedMs - one.startedMs), damaged: damaged.toSorted() };
+  return {
+    jobs: [...found.values()].toSorted((one, other) => other.startedMs - one.startedMs),
+    damaged: damaged.toSorted(),
+  };
 }

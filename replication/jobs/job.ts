@@ -37,7 +37,10 @@ export interface JobLeftover {
   readonly hint: string;
 }
 
-/** One run of a flow, from the request to its end. Times are Unix milliseconds of the target's clock, and never go back inside a job. */
+/**
+ * One run of a flow, from the request to its end. Times are Unix milliseconds of the target's clock, and never go back
+ * inside a job.
+ */
 export interface JobRecord {
   readonly version: 1;
   readonly jobId: string;
@@ -140,7 +143,8 @@ export function endTask(job: JobRecord, name: string, state: "Succeeded" | "Skip
   requireTask(job, name);
   if (isEnded(job)) return job;
   const atMs = later(job, nowMs);
-  const end = (task: JobTask): JobTask => (isTaskEnded(task) ? task : { ...task, state, startedMs: task.startedMs ?? atMs, endedMs: atMs });
+  const end = (task: JobTask): JobTask =>
+    isTaskEnded(task) ? task : { ...task, state, startedMs: task.startedMs ?? atMs, endedMs: atMs };
   return changeTask(job, name, end, "InProgress");
 }
 
@@ -180,10 +184,15 @@ export function failJob(job: JobRecord, error: Pick<JobError, "code" | "message"
   };
 }
 
-/** Something went wrong and the job goes on, for example a source that could not be shut down. The same error of the same task is kept once. */
+/**
+ * Something went wrong and the job goes on, for example a source that could not be shut down. The same error of the
+ * same task is kept once.
+ */
 export function noteError(job: JobRecord, error: Omit<JobError, "atMs">, nowMs: number): JobRecord {
   const { taskName, code, message } = error;
-  const known = job.errors.some((noted) => noted.taskName === taskName && noted.code === code && noted.message === message);
+  const known = job.errors.some(
+    (noted) => noted.taskName === taskName && noted.code === code && noted.message === message,
+  );
   if (known || isEnded(job)) return job;
   return { ...job, errors: [...job.errors, { ...error, atMs: later(job, nowMs) }].slice(0, JOB_ERRORS_MAX_COUNT) };
 }
@@ -193,7 +202,10 @@ export function noteLeftover(job: JobRecord, leftover: JobLeftover): JobRecord {
   const known = job.leftovers ?? [];
   const isNoted = known.some(({ id, message }) => id === leftover.id && message === leftover.message);
   if (isNoted || isEnded(job)) return job;
-  return { ...job, leftovers: [...known.filter(({ id }) => id !== leftover.id), leftover].slice(0, JOB_LEFTOVERS_MAX_COUNT) };
+  return {
+    ...job,
+    leftovers: [...known.filter(({ id }) => id !== leftover.id), leftover].slice(0, JOB_LEFTOVERS_MAX_COUNT),
+  };
 }
 
 /** Given up: by its operator, or because another job took over. */
@@ -227,7 +239,13 @@ export function remadeJob(
     jobId,
     state,
     endedMs: nowMs,
-    errors: [lost, ...errors].map(({ code, message, hint }) => ({ taskName: undefined, code, message, hint, atMs: nowMs })),
+    errors: [lost, ...errors].map(({ code, message, hint }) => ({
+      taskName: undefined,
+      code,
+      message,
+      hint,
+      atMs: nowMs,
+    })),
   };
 }
 
@@ -244,7 +262,8 @@ export function isEnded({ state }: JobRecord): boolean {
 }
 
 const isRunning = ({ state }: JobTask): boolean => state === "InProgress" || state === "Suspended";
-const isTaskEnded = ({ state }: JobTask): boolean => state !== "NotStarted" && state !== "InProgress" && state !== "Suspended";
+const isTaskEnded = ({ state }: JobTask): boolean =>
+  state !== "NotStarted" && state !== "InProgress" && state !== "Suspended";
 
 function requireTask(job: JobRecord, name: string): void {
   invariant(
@@ -267,5 +286,8 @@ function endRunning(job: JobRecord, state: "Failed" | "Cancelled", atMs: number)
 
 /** A clock that was set back gives no time before what is written. */
 function later({ startedMs, tasks }: JobRecord, nowMs: number): number {
-  return tasks.reduce((latest, task) => Math.max(latest, task.startedMs ?? 0, task.endedMs ?? 0), Math.max(startedMs, nowMs));
+  return tasks.reduce(
+    (latest, task) => Math.max(latest, task.startedMs ?? 0, task.endedMs ?? 0),
+    Math.max(startedMs, nowMs),
+  );
 }

@@ -29,8 +29,9 @@ export interface RunningFlow {
 }
 
 /**
- * `managed.json`: an item whose resources Leeward makes. It stands before `item.json`, which begins with the disks of the VM, and after it: so what
- * replicates knows nothing of flows, and an item of before has no such record. Changed by compare-and-set only.
+ * `managed.json`: an item whose resources Leeward makes. It stands before `item.json`, which begins with the disks of
+ * the VM, and after it: so what replicates knows nothing of flows, and an item of before has no such record. Changed by
+ * compare-and-set only.
  */
 export interface ManagedItem {
   readonly version: 1;
@@ -60,8 +61,18 @@ export async function readManaged(stores: ItemStores, itemId: string): Promise<M
 }
 
 /** Errors: those that `change` throws, `item-unknown`, `record-corrupt`, `conflict`. */
-export function changeManaged(stores: ItemStores, itemId: string, change: (item: ManagedItem) => ManagedItem): Promise<ManagedItem> {
-  return changeRecord<ManagedItem>(stores.records(itemId), MANAGED_RECORD, 1, (found) => change(required(itemId, found)), { itemId });
+export function changeManaged(
+  stores: ItemStores,
+  itemId: string,
+  change: (item: ManagedItem) => ManagedItem,
+): Promise<ManagedItem> {
+  return changeRecord<ManagedItem>(
+    stores.records(itemId),
+    MANAGED_RECORD,
+    1,
+    (found) => change(required(itemId, found)),
+    { itemId },
+  );
 }
 
 /** The record as it stands, made from `first` when there is none. Errors: `record-corrupt`, `conflict`. */

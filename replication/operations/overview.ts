@@ -33,7 +33,10 @@ export async function readOverview(context: ItemContext, itemId: string): Promis
   return found ?? { itemId, status: await readItemStatus(context, itemId), managed: undefined, damaged: undefined };
 }
 
-/** One page of items in the order of their ids. Those that are not protected any more are left out, and names of which nothing stands yet. */
+/**
+ * One page of items in the order of their ids. Those that are not protected any more are left out, and names of which
+ * nothing stands yet.
+ */
 export async function listOverviews(
   context: ItemContext,
   { limit = ITEMS_PAGE_MAX_COUNT, after }: { readonly limit?: number; readonly after?: string | undefined } = {},

@@ -19,8 +19,14 @@ function factOf(progress: Progress, heartbeat: HeartbeatRecord | undefined): Rep
   return progress.lastPoint === undefined ? undefined : "SeedingComplete";
 }
 
-/** The situation as it stands with what replication reports now. Nothing is stored. Whose progress cannot be read any more needs a repair. */
-export async function situationNow({ stores }: Pick<ItemContext, "stores">, { itemId, situation }: ManagedItem): Promise<Situation> {
+/**
+ * The situation as it stands with what replication reports now. Nothing is stored. Whose progress cannot be read any
+ * more needs a repair.
+ */
+export async function situationNow(
+  { stores }: Pick<ItemContext, "stores">,
+  { itemId, situation }: ManagedItem,
+): Promise<Situation> {
   const progress = await progressOf(stores, itemId);
   if (progress === undefined) return situation;
   const fact = progress === "damaged" ? "ResyncNeeded" : factOf(progress, await readHeartbeat(stores, itemId));
@@ -28,7 +34,10 @@ export async function situationNow({ stores }: Pick<ItemContext, "stores">, { it
 }
 
 /** The same for an operator who wants to repair: a stop that may end by itself counts too. */
-export async function situationToRepair(context: Pick<ItemContext, "stores">, managed: ManagedItem): Promise<Situation> {
+export async function situationToRepair(
+  context: Pick<ItemContext, "stores">,
+  managed: ManagedItem,
+): Promise<Situation> {
   const progress = await progressOf(context.stores, managed.itemId);
   const stopped = progress !== undefined && progress !== "damaged" && progress.stopped !== undefined;
   return stopped ? decideFact(managed.situation, "ResyncNeeded") : situationNow(context, managed);

@@ -10,7 +10,8 @@ export interface AddressRange {
 export function parseAddress(text: string): number | undefined {
   const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text);
   const octets = match?.slice(1) ?? [];
-  if (octets.length !== 4 || octets.some((octet) => Number(octet) > 255 || String(Number(octet)) !== octet)) return undefined;
+  if (octets.length !== 4 || octets.some((octet) => Number(octet) > 255 || String(Number(octet)) !== octet))
+    return undefined;
   return octets.reduce((value, octet) => value * 256 + Number(octet), 0);
 }
 
@@ -22,7 +23,14 @@ export function formatAddress(value: number): string {
 export function parsePrefix(text: string): AddressRange | undefined {
   const [address, length, ...more] = text.split("/");
   const first = parseAddress(address ?? "");
-  if (first === undefined || length === undefined || more.length > 0 || !/^\d{1,2}$/.test(length) || Number(length) > 32) return undefined;
+  if (
+    first === undefined ||
+    length === undefined ||
+    more.length > 0 ||
+    !/^\d{1,2}$/.test(length) ||
+    Number(length) > 32
+  )
+    return undefined;
   const count = 2 ** (32 - Number(length));
   return first % count === 0 ? { first, last: first + count - 1 } : undefined;
 }
@@ -37,12 +45,19 @@ export function within(inner: AddressRange, outer: AddressRange): boolean {
 
 /** What VMs may use of a subnet: Azure keeps the first four addresses and the last. Undefined when nothing is left. */
 export function usableRange(subnet: AddressRange): AddressRange | undefined {
-  const usable = { first: subnet.first + AZURE_ADDRESSES_RESERVED_FIRST, last: subnet.last - AZURE_ADDRESSES_RESERVED_LAST };
+  const usable = {
+    first: subnet.first + AZURE_ADDRESSES_RESERVED_FIRST,
+    last: subnet.last - AZURE_ADDRESSES_RESERVED_LAST,
+  };
   return usable.first <= usable.last ? usable : undefined;
 }
 
 /** The first free address after `after`, then from the beginning; from the beginning when `after` is undefined. */
-export function nextFree(usable: AddressRange, taken: ReadonlySet<number>, after: number | undefined): number | undefined {
+export function nextFree(
+  usable: AddressRange,
+  taken: ReadonlySet<number>,
+  after: number | undefined,
+): number | undefined {
   const begin = after === undefined || after < usable.first || after >= usable.last ? usable.first : after + 1;
   return firstFree(begin, usable.last, taken) ?? firstFree(usable.first, begin - 1, taken);
 }

@@ -17,7 +17,9 @@ export interface TargetFacts {
   readonly storageAccounts: readonly ExistingStorageAccount[];
   readonly sizes: readonly TargetSize[];
   readonly quota: TargetQuota;
-  /** Names in use, or reserved by the plan of another item. Resource groups are shared by plans and never stand here. */
+  /**
+   * Names in use, or reserved by the plan of another item. Resource groups are shared by plans and never stand here.
+   */
   readonly namesTaken: readonly TakenName[];
 }
 

@@ -3,7 +3,10 @@ import { type NameKind, fittedName, hashedName, nameFault, sameName } from "./na
 import type { PlanInput } from "./options.ts";
 import type { PlanNotice, PlanNoticeCode, PlanRefusal, PlanRefusalCode, PlanRule } from "./plan.ts";
 
-/** Collects what planning finds, so that one look shows the operator everything that is wrong, not the first thing. Lives for one plan. */
+/**
+ * Collects what planning finds, so that one look shows the operator everything that is wrong, not the first thing.
+ * Lives for one plan.
+ */
 export interface Findings {
   readonly refusals: PlanRefusal[];
   readonly notices: PlanNotice[];
@@ -37,7 +40,10 @@ interface WantedName {
   readonly subject: string;
 }
 
-/** The name of one resource to create, legal and free. What is not is refused, and the name returned all the same, so that planning goes on. */
+/**
+ * The name of one resource to create, legal and free. What is not is refused, and the name returned all the same, so
+ * that planning goes on.
+ */
 export function settleName(
   { itemId, facts }: PlanInput,
   findings: Findings,
@@ -67,14 +73,22 @@ function taking(
   return { name, why };
 }
 
-function isFree(facts: TargetFacts, itemId: string, findings: Findings, { kind, resourceGroup }: WantedName, name: string): boolean {
+function isFree(
+  facts: TargetFacts,
+  itemId: string,
+  findings: Findings,
+  { kind, resourceGroup }: WantedName,
+  name: string,
+): boolean {
   if (findings.used.has(usedKey(kind, resourceGroup, name))) return false;
   return !facts.namesTaken.some(
     (taken) =>
       taken.kind === kind &&
       taken.itemId !== itemId &&
       sameName(taken.name, name) &&
-      (resourceGroup === undefined || taken.resourceGroup === undefined || sameName(taken.resourceGroup, resourceGroup)),
+      (resourceGroup === undefined ||
+        taken.resourceGroup === undefined ||
+        sameName(taken.resourceGroup, resourceGroup)),
   );
 }
 

@@ -15,7 +15,10 @@ import {
 } from "./network-mapping.ts";
 import type { RecordStore } from "../ports.ts";
 
-/** `network-mappings.json` in the control container: all of them in one record, because each decision looks at all. Changed by compare-and-set only. */
+/**
+ * `network-mappings.json` in the control container: all of them in one record, because each decision looks at all.
+ * Changed by compare-and-set only.
+ */
 interface MappingsRecord {
   readonly version: 1;
   readonly mappings: readonly NetworkMapping[];
@@ -38,7 +41,10 @@ export async function readMapping(control: RecordStore, name: string): Promise<N
   return found;
 }
 
-/** Maps a network and, together with it, the way back; again the same changes nothing. Errors: `invalid-request`, `operation-not-allowed`, `conflict`. */
+/**
+ * Maps a network and, together with it, the way back; again the same changes nothing. Errors: `invalid-request`,
+ * `operation-not-allowed`, `conflict`.
+ */
 export async function addMapping(
   control: RecordStore,
   wanted: NetworkMapping,
@@ -51,19 +57,33 @@ export async function addMapping(
   return { mapping: await readMapping(control, nameOf(wanted)), changed };
 }
 
-/** Gives a mapped network another target. Errors: `mapping-unknown`, `invalid-request`, `operation-not-allowed`, `conflict`. */
-export async function retargetMapping(control: RecordStore, name: string, targetNetworkId: string): Promise<NamedMapping> {
+/**
+ * Gives a mapped network another target. Errors: `mapping-unknown`, `invalid-request`, `operation-not-allowed`,
+ * `conflict`.
+ */
+export async function retargetMapping(
+  control: RecordStore,
+  name: string,
+  targetNetworkId: string,
+): Promise<NamedMapping> {
   requireNetwork(targetNetworkId, "recoveryNetworkId");
   const { sourceNetworkId, sourceRegion, targetRegion } = await readMapping(control, name);
-  await decide(control, (mappings) => changeMapping(mappings, { sourceNetworkId, sourceRegion, targetRegion, targetNetworkId }));
+  await decide(control, (mappings) =>
+    changeMapping(mappings, { sourceNetworkId, sourceRegion, targetRegion, targetNetworkId }),
+  );
   return readMapping(control, name);
 }
 
-/** Removes one direction; one that is not there is fine. Items keep the network that they were given, so that no mapping is in use. */
+/**
+ * Removes one direction; one that is not there is fine. Items keep the network that they were given, so that no mapping
+ * is in use.
+ */
 export async function removeMapping(control: RecordStore, name: string): Promise<void> {
   await decide(control, (mappings) => {
     const found = mappings.find((mapping) => nameOf(mapping) === name);
-    return found === undefined ? { kind: "unchanged", mappings } : deleteMapping(mappings, found.sourceNetworkId, found.targetRegion);
+    return found === undefined
+      ? { kind: "unchanged", mappings }
+      : deleteMapping(mappings, found.sourceNetworkId, found.targetRegion);
   });
 }
 
@@ -71,14 +91,20 @@ export async function removeMapping(control: RecordStore, name: string): Promise
 export async function forgetNetwork(control: RecordStore, networkId: string): Promise<void> {
   await decide(control, (mappings) => {
     const kept = mappings.filter(
-      ({ sourceNetworkId, targetNetworkId }) => !sameName(sourceNetworkId, networkId) && !sameName(targetNetworkId, networkId),
+      ({ sourceNetworkId, targetNetworkId }) =>
+        !sameName(sourceNetworkId, networkId) && !sameName(targetNetworkId, networkId),
     );
-    return kept.length === mappings.length ? { kind: "unchanged", mappings } : { kind: "changed", mappings: kept, reverse: false };
+    return kept.length === mappings.length
+      ? { kind: "unchanged", mappings }
+      : { kind: "changed", mappings: kept, reverse: false };
   });
 }
 
 /** True when something was written. */
-async function decide(control: RecordStore, decision: (mappings: readonly NetworkMapping[]) => MappingDecision): Promise<boolean> {
+async function decide(
+  control: RecordStore,
+  decision: (mappings: readonly NetworkMapping[]) => MappingDecision,
+): Promise<boolean> {
   for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
     const { mappings, etag } = await readStored(control);
     const decided = decision(mappings);
@@ -104,12 +130,16 @@ async function readStored(
 ): Promise<{ readonly mappings: readonly NetworkMapping[]; readonly etag: string | undefined }> {
   const stored = await control.read(NETWORK_MAPPINGS_RECORD);
   if (stored === undefined) return { mappings: [], etag: undefined };
-  return { mappings: decodeRecord<MappingsRecord>(NETWORK_MAPPINGS_RECORD, 1, stored.bytes).mappings, etag: stored.etag };
+  return {
+    mappings: decodeRecord<MappingsRecord>(NETWORK_MAPPINGS_RECORD, 1, stored.bytes).mappings,
+    etag: stored.etag,
+  };
 }
 
 function refusal(reason: keyof typeof MAPPING_REFUSALS): LeewardError {
   const message = MAPPING_REFUSALS[reason];
-  if (reason === "same-region") return new LeewardError("invalid-request", `recoveryRegion: ${message}`, { field: "recoveryRegion" });
+  if (reason === "same-region")
+    return new LeewardError("invalid-request", `recoveryRegion: ${message}`, { field: "recoveryRegion" });
   if (reason === "mapping-unknown") return new LeewardError("mapping-unknown", message);
   return new LeewardError(
     "operation-not-allowed",
@@ -131,10 +161,15 @@ function nameOf({ sourceNetworkId, targetRegion }: NetworkMapping): string {
 }
 
 function requireNetwork(id: string, field: string): void {
-  const isNetwork = /^\/subscriptions\/[^/]+\/resourceGroups\/[^/]+\/providers\/Microsoft\.Network\/virtualNetworks\/[^/]+$/i.test(id);
+  const isNetwork =
+    /^\/subscriptions\/[^/]+\/resourceGroups\/[^/]+\/providers\/Microsoft\.Network\/virtualNetworks\/[^/]+$/i.test(id);
   requireField(isNetwork && id.length <= RESOURCE_ID_MAX_LENGTH, field, "the full id of a virtual network");
 }
 
 function requireRegion(region: string, field: string): void {
-  requireField(/^[a-z0-9]{3,40}$/.test(regionName(region)), field, "the name of an Azure region, for example westeurope");
+  requireField(
+    /^[a-z0-9]{3,40}$/.test(regionName(region)),
+    field,
+    "the name of an Azure region, for example westeurope",
+  );
 }

@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 
 /**
- * Azure's naming rules (Microsoft Learn, "Naming rules and restrictions for Azure resources"), as far as plans make names. All are compared without
- * regard to case. Disks: the page lists letters, digits, underscores and hyphens; the service takes periods too, and so do source names.
- * Virtual machines: 15 characters and the ban on underscores bind host names only; a machine made from attached disks keeps the host name that is on
- * its disk, and the name of the resource may have 64.
+ * Azure's naming rules (Microsoft Learn, "Naming rules and restrictions for Azure resources"), as far as plans make
+ * names. All are compared without regard to case. Disks: the page lists letters, digits, underscores and hyphens; the
+ * service takes periods too, and so do source names. Virtual machines: 15 characters and the ban on underscores bind
+ * host names only; a machine made from attached disks keeps the host name that is on its disk, and the name of the
+ * resource may have 64.
  */
 export const NAME_RULES = {
   "resource-group": {
@@ -39,7 +40,14 @@ export const NAME_RULES = {
     last: /^[A-Za-z0-9_]$/,
     scope: "resource-group",
   },
-  disk: { min: 1, max: 80, characters: /^[A-Za-z0-9_.-]$/, first: /^[A-Za-z0-9]$/, last: /^[A-Za-z0-9_]$/, scope: "resource-group" },
+  disk: {
+    min: 1,
+    max: 80,
+    characters: /^[A-Za-z0-9_.-]$/,
+    first: /^[A-Za-z0-9]$/,
+    last: /^[A-Za-z0-9_]$/,
+    scope: "resource-group",
+  },
   "virtual-machine": {
     min: 1,
     max: 64,
@@ -48,7 +56,14 @@ export const NAME_RULES = {
     last: /^[A-Za-z0-9_]$/,
     scope: "resource-group",
   },
-  "storage-account": { min: 3, max: 24, characters: /^[a-z0-9]$/, first: /^[a-z0-9]$/, last: /^[a-z0-9]$/, scope: "world" },
+  "storage-account": {
+    min: 3,
+    max: 24,
+    characters: /^[a-z0-9]$/,
+    first: /^[a-z0-9]$/,
+    last: /^[a-z0-9]$/,
+    scope: "world",
+  },
 } as const;
 
 export type NameKind = keyof typeof NAME_RULES;
@@ -60,7 +75,8 @@ const HASH_DIGITS = 8;
 export function nameFault(kind: NameKind, name: string): string | undefined {
   const rule = NAME_RULES[kind];
   const letters = name.split("");
-  if (letters.length < rule.min || letters.length > rule.max) return `a ${kind} name has ${rule.min} to ${rule.max} characters`;
+  if (letters.length < rule.min || letters.length > rule.max)
+    return `a ${kind} name has ${rule.min} to ${rule.max} characters`;
   const wrong = letters.find((letter) => !rule.characters.test(letter));
   if (wrong !== undefined) return `"${wrong}" is not allowed in a ${kind} name`;
   if (!rule.first.test(letters[0] ?? "")) return `a ${kind} name cannot begin with "${letters[0] ?? ""}"`;
@@ -69,15 +85,19 @@ export function nameFault(kind: NameKind, name: string): string | undefined {
 }
 
 /**
- * `base` with `suffix` behind it where that is a legal name. Otherwise the base is cut and cleaned, and a hash of `key` is put between: the same
- * key always gives the same name, and two keys differ but for a chance of one in 4 billion. `key` names the source resource in full.
+ * `base` with `suffix` behind it where that is a legal name. Otherwise the base is cut and cleaned, and a hash of `key`
+ * is put between: the same key always gives the same name, and two keys differ but for a chance of one in 4 billion.
+ * `key` names the source resource in full.
  */
 export function fittedName(kind: NameKind, base: string, suffix: string, key: string): string {
   const plain = `${base}${suffix}`;
   return nameFault(kind, plain) === undefined ? plain : hashedName(kind, base, suffix, key);
 }
 
-/** As `fittedName`, with the hash in any case: for names that must be unique in the world, and for those whose plain form is taken. */
+/**
+ * As `fittedName`, with the hash in any case: for names that must be unique in the world, and for those whose plain
+ * form is taken.
+ */
 export function hashedName(kind: NameKind, base: string, suffix: string, key: string): string {
   const rule = NAME_RULES[kind];
   const clean = (kind === "storage-account" ? base.toLowerCase() : base)

@@ -1,6 +1,9 @@
 import { regionName, sameName } from "./name-rules.ts";
 
-/** Where VMs of a source network go by default. It acts on new protections only; items keep the network that they were given. */
+/**
+ * Where VMs of a source network go by default. It acts on new protections only; items keep the network that they were
+ * given.
+ */
 export interface NetworkMapping {
   readonly sourceNetworkId: string;
   readonly sourceRegion: string;
@@ -21,7 +24,10 @@ export type MappingDecision =
   | {
       readonly kind: "changed";
       readonly mappings: readonly NetworkMapping[];
-      /** False when the target's network leads elsewhere in the source region already: of several sources of one target the first has the way back. */
+      /**
+       * False when the target's network leads elsewhere in the source region already: of several sources of one target
+       * the first has the way back.
+       */
       readonly reverse: boolean;
     }
   | { readonly kind: "unchanged"; readonly mappings: readonly NetworkMapping[] }
@@ -34,20 +40,26 @@ export function findMapping(
   targetRegion: string,
 ): NetworkMapping | undefined {
   return mappings.find(
-    (mapping) => sameName(mapping.sourceNetworkId, sourceNetworkId) && regionName(mapping.targetRegion) === regionName(targetRegion),
+    (mapping) =>
+      sameName(mapping.sourceNetworkId, sourceNetworkId) &&
+      regionName(mapping.targetRegion) === regionName(targetRegion),
   );
 }
 
 /** Maps A to B and, together with it, B to A. The same mapping again changes nothing, or restores a lost way back. */
 export function mapNetworks(mappings: readonly NetworkMapping[], wanted: NetworkMapping): MappingDecision {
-  if (regionName(wanted.sourceRegion) === regionName(wanted.targetRegion)) return { kind: "refused", reason: "same-region" };
+  if (regionName(wanted.sourceRegion) === regionName(wanted.targetRegion))
+    return { kind: "refused", reason: "same-region" };
   const found = findMapping(mappings, wanted.sourceNetworkId, wanted.targetRegion);
-  if (found !== undefined && !sameName(found.targetNetworkId, wanted.targetNetworkId)) return { kind: "refused", reason: "already-mapped" };
+  if (found !== undefined && !sameName(found.targetNetworkId, wanted.targetNetworkId))
+    return { kind: "refused", reason: "already-mapped" };
   const back = reversed(wanted);
   const foundBack = findMapping(mappings, back.sourceNetworkId, back.targetRegion);
   const reverse = foundBack === undefined || sameName(foundBack.targetNetworkId, back.targetNetworkId);
   const added = [...(found === undefined ? [wanted] : []), ...(foundBack === undefined ? [back] : [])];
-  return added.length === 0 ? { kind: "unchanged", mappings } : { kind: "changed", mappings: [...mappings, ...added], reverse };
+  return added.length === 0
+    ? { kind: "unchanged", mappings }
+    : { kind: "changed", mappings: [...mappings, ...added], reverse };
 }
 
 /** Gives A another target. Refused while the present target maps back to A. */
@@ -56,7 +68,8 @@ export function changeMapping(mappings: readonly NetworkMapping[], wanted: Netwo
   if (found === undefined) return { kind: "refused", reason: "mapping-unknown" };
   if (sameName(found.targetNetworkId, wanted.targetNetworkId)) return { kind: "unchanged", mappings };
   const back = findMapping(mappings, found.targetNetworkId, found.sourceRegion);
-  if (back !== undefined && sameName(back.targetNetworkId, found.sourceNetworkId)) return { kind: "refused", reason: "reverse-first" };
+  if (back !== undefined && sameName(back.targetNetworkId, found.sourceNetworkId))
+    return { kind: "refused", reason: "reverse-first" };
   return mapNetworks(
     mappings.filter((mapping) => mapping !== found),
     wanted,
@@ -64,7 +77,11 @@ export function changeMapping(mappings: readonly NetworkMapping[], wanted: Netwo
 }
 
 /** Deletes one direction; one that is not there is fine. */
-export function deleteMapping(mappings: readonly NetworkMapping[], sourceNetworkId: string, targetRegion: string): MappingDecision {
+export function deleteMapping(
+  mappings: readonly NetworkMapping[],
+  sourceNetworkId: string,
+  targetRegion: string,
+): MappingDecision {
   const found = findMapping(mappings, sourceNetworkId, targetRegion);
   if (found === undefined) return { kind: "unchanged", mappings };
   return { kind: "changed", mappings: mappings.filter((mapping) => mapping !== found), reverse: false };

@@ -3,7 +3,10 @@ import type { SourceMachine } from "./inventory.ts";
 import { sameName } from "./name-rules.ts";
 import type { PlanPurpose } from "./plan.ts";
 
-/** What an operator may choose; everything that is left out follows Site Recovery's defaults. Disks and NICs are named by their source ids, in any case. */
+/**
+ * What an operator may choose; everything that is left out follows Site Recovery's defaults. Disks and NICs are named
+ * by their source ids, in any case.
+ */
 export interface PlanOptions {
   readonly targetRegion: string;
   /** The source's subscription unless chosen. */
@@ -65,6 +68,9 @@ export interface PlanInput {
 }
 
 /** The operator's choices for one disk or NIC. */
-export function optionFor<Option>(options: Readonly<Record<string, Option>> | undefined, sourceId: string): Option | undefined {
+export function optionFor<Option>(
+  options: Readonly<Record<string, Option>> | undefined,
+  sourceId: string,
+): Option | undefined {
   return Object.entries(options ?? {}).find(([id]) => sameName(id, sourceId))?.[1];
 }

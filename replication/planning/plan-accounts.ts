@@ -5,8 +5,9 @@ import type { PlanInput } from "./options.ts";
 import type { PlannedStorageAccount } from "./plan.ts";
 
 /**
- * The account of one purpose: the operator's choice; else one of Leeward's that fits; else a new one. Accounts are shared by all items of a
- * subscription, region and churn class, each in containers of its own. The cache stands in the source region, the target account in the target's.
+ * The account of one purpose: the operator's choice; else one of Leeward's that fits; else a new one. Accounts are
+ * shared by all items of a subscription, region and churn class, each in containers of its own. The cache stands in the
+ * source region, the target account in the target's.
  */
 export function planAccount(
   input: PlanInput,
@@ -36,10 +37,24 @@ export function planAccount(
         `The account ${found.name} is in ${found.region}, not in ${region}.`,
       );
     } else if ((found.churn === "High") !== high) {
-      refuse(findings, "option-invalid", `${purpose}AccountName`, `The account ${found.name} is of the other churn class.`);
+      refuse(
+        findings,
+        "option-invalid",
+        `${purpose}AccountName`,
+        `The account ${found.name} is of the other churn class.`,
+      );
     }
     const { id, name, resourceGroup } = found;
-    return { id, name, resourceGroup, region, action: "reuse", why: chosen === undefined ? "exists" : "customised", purpose, ...kind };
+    return {
+      id,
+      name,
+      resourceGroup,
+      region,
+      action: "reuse",
+      why: chosen === undefined ? "exists" : "customised",
+      purpose,
+      ...kind,
+    };
   }
   const key = `${subscriptionId}/${region}/${purpose}/${high ? "High" : "Normal"}`;
   // The name is unique in the world: the plain words would be taken long ago.

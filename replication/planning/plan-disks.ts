@@ -6,7 +6,9 @@ import { type PlanInput, optionFor } from "./options.ts";
 import type { PlannedDisk } from "./plan.ts";
 
 /** SKUs of managed disks, and whether a disk of the SKU can be replicated and made from a VHD. */
-const DISK_SKUS: Readonly<Record<string, { readonly supported: boolean; readonly premium: boolean; readonly withoutZones: string }>> = {
+const DISK_SKUS: Readonly<
+  Record<string, { readonly supported: boolean; readonly premium: boolean; readonly withoutZones: string }>
+> = {
   standard_lrs: { supported: true, premium: false, withoutZones: "Standard_LRS" },
   standardssd_lrs: { supported: true, premium: false, withoutZones: "StandardSSD_LRS" },
   standardssd_zrs: { supported: true, premium: false, withoutZones: "StandardSSD_LRS" },
@@ -28,7 +30,10 @@ export function planDisks(
   }
   const twice = dataDisks.find((disk, at) => dataDisks.findIndex((other) => other.lun === disk.lun) !== at);
   if (twice !== undefined) refuse(findings, "inventory-invalid", twice.name, `Two data disks have LUN ${twice.lun}.`);
-  const ordered: readonly (SourceDisk | SourceDataDisk)[] = [osDisk, ...dataDisks.toSorted((left, right) => left.lun - right.lun)];
+  const ordered: readonly (SourceDisk | SourceDataDisk)[] = [
+    osDisk,
+    ...dataDisks.toSorted((left, right) => left.lun - right.lun),
+  ];
   return ordered.map((disk) => planDisk(input, target, disk, findings));
 }
 
@@ -46,7 +51,14 @@ function planDisk(
   refuseDisk(source, findings);
   const option = optionFor(input.options.disks, source.id);
   const { subscriptionId, resourceGroup } = target;
-  const common = { kind: "disk", resourceGroup, base: source.name, key: source.id, replaceable: true, subject: source.name } as const;
+  const common = {
+    kind: "disk",
+    resourceGroup,
+    base: source.name,
+    key: source.id,
+    replaceable: true,
+    subject: source.name,
+  } as const;
   const replica = settleName(input, findings, { ...common, chosen: option?.replicaName, suffix: "-ASRReplica" });
   const { name, why } = settleName(input, findings, {
     ...common,
@@ -90,18 +102,29 @@ function targetSku({ facts }: PlanInput, source: SourceDisk, chosen: string | un
     return wanted;
   }
   if (facts.zones.length > 0 || known.withoutZones.toLowerCase() === wanted.toLowerCase()) return wanted;
-  notice(findings, "disk-sku-changes", source.name, `The target region has no zones: ${wanted} becomes ${known.withoutZones}.`);
+  notice(
+    findings,
+    "disk-sku-changes",
+    source.name,
+    `The target region has no zones: ${wanted} becomes ${known.withoutZones}.`,
+  );
   return known.withoutZones;
 }
 
 function refuseDisk(disk: SourceDisk, findings: Findings): void {
-  const unsupported = (what: string): void => refuse(findings, "disk-kind-unsupported", disk.name, `The disk is ${what}.`);
+  const unsupported = (what: string): void =>
+    refuse(findings, "disk-kind-unsupported", disk.name, `The disk is ${what}.`);
   if (DISK_SKUS[disk.sku.toLowerCase()]?.supported !== true) unsupported(`of SKU ${disk.sku}`);
   if (disk.maxShares > 1) unsupported(`shared by up to ${disk.maxShares} VMs`);
   if (disk.writeAccelerator) unsupported("write-accelerated");
   if (disk.ephemeral) unsupported("ephemeral: it is lost with its host anyway");
   const { sizeBytes } = disk;
-  if (!Number.isSafeInteger(sizeBytes) || sizeBytes < DISK_MIN_BYTES || sizeBytes > DISK_MAX_BYTES || sizeBytes % SECTOR_BYTES !== 0) {
+  if (
+    !Number.isSafeInteger(sizeBytes) ||
+    sizeBytes < DISK_MIN_BYTES ||
+    sizeBytes > DISK_MAX_BYTES ||
+    sizeBytes % SECTOR_BYTES !== 0
+  ) {
     refuse(findings, "disk-size-unsupported", disk.name, `The disk has ${sizeBytes} bytes.`);
   }
 }

@@ -19,8 +19,8 @@ interface TargetPlace {
 }
 
 /**
- * The operator's choice; else the network that the source network is mapped to; else one that has the default name already; else a new
- * `<network>-asr` with the source's address space and subnets.
+ * The operator's choice; else the network that the source network is mapped to; else one that has the default name
+ * already; else a new `<network>-asr` with the source's address space and subnets.
  */
 export function planNetwork(input: PlanInput, place: TargetPlace, findings: Findings): NetworkPlan {
   const { source, options, facts, purpose } = input;
@@ -29,7 +29,8 @@ export function planNetwork(input: PlanInput, place: TargetPlace, findings: Find
   const mapBothWays = purpose === "failover" && mapping === undefined;
   const chosen = options.network;
   const ofFailover =
-    chosen === undefined || (chosen.kind === "existing" && mapping !== undefined && sameName(chosen.id, mapping.targetNetworkId));
+    chosen === undefined ||
+    (chosen.kind === "existing" && mapping !== undefined && sameName(chosen.id, mapping.targetNetworkId));
   if (purpose === "test-failover" && ofFailover) {
     const message =
       "The test machine stands in the network of a real failover: it meets production there, and holds addresses that one would take.";
@@ -48,7 +49,8 @@ export function planNetwork(input: PlanInput, place: TargetPlace, findings: Find
   }
   if (chosen === undefined) {
     const found = facts.networks.find(
-      ({ name, resourceGroup }) => sameName(name, `${source.network.name}-asr`) && sameName(resourceGroup, place.resourceGroup),
+      ({ name, resourceGroup }) =>
+        sameName(name, `${source.network.name}-asr`) && sameName(resourceGroup, place.resourceGroup),
     );
     if (found !== undefined) {
       requireRegion(found, targetRegion, findings);
@@ -96,7 +98,8 @@ function create(
     subject: source.network.name,
   });
   // A dual-stack network keeps its IPv4 part: Site Recovery does not carry IPv6 either.
-  const addressPrefixes = option?.addressPrefixes ?? source.network.addressPrefixes.filter((prefix) => !prefix.includes(":"));
+  const addressPrefixes =
+    option?.addressPrefixes ?? source.network.addressPrefixes.filter((prefix) => !prefix.includes(":"));
   const subnets = option?.subnets ?? source.network.subnets;
   refuseClashes(input, addressPrefixes, subnets, option?.peerWith ?? [], findings);
   const network: PlannedNetwork = {
@@ -127,7 +130,8 @@ function refuseClashes(
     clash,
   );
   for (const [text, part] of parts) {
-    if (!spaces.some(([, space]) => within(part, space))) clash(`The subnet ${text} lies outside of the address space.`);
+    if (!spaces.some(([, space]) => within(part, space)))
+      clash(`The subnet ${text} lies outside of the address space.`);
   }
   for (const group of [spaces, parts]) {
     group.forEach(([text, range], at) => {
@@ -137,14 +141,19 @@ function refuseClashes(
   }
   for (const id of peerWith) {
     const peer = facts.networks.find((candidate) => sameName(candidate.id, id));
-    if (peer === undefined) refuse(findings, "resource-unknown", "network.peerWith", `There is no virtual network ${id}.`);
+    if (peer === undefined)
+      refuse(findings, "resource-unknown", "network.peerWith", `There is no virtual network ${id}.`);
     const peerSpaces = (peer?.addressPrefixes ?? []).flatMap((prefix) => parsePrefix(prefix) ?? []);
     const met = spaces.find(([, space]) => peerSpaces.some((other) => overlaps(space, other)));
-    if (met !== undefined) clash(`${met[0]} overlaps the address space of ${peer?.name ?? id}, with which the network is to be peered.`);
+    if (met !== undefined)
+      clash(`${met[0]} overlaps the address space of ${peer?.name ?? id}, with which the network is to be peered.`);
   }
 }
 
-function ranges(texts: readonly string[], clash: (message: string) => void): readonly (readonly [string, AddressRange])[] {
+function ranges(
+  texts: readonly string[],
+  clash: (message: string) => void,
+): readonly (readonly [string, AddressRange])[] {
   return texts.flatMap((text) => {
     const range = parsePrefix(text);
     if (range === undefined) clash(`"${text}" is no IPv4 prefix.`);
@@ -158,5 +167,10 @@ function requireRegion(
   findings: Findings,
 ): void {
   if (regionName(region) === targetRegion) return;
-  refuse(findings, "resource-in-other-region", name, `The virtual network ${name} is in ${region}, not in ${targetRegion}.`);
+  refuse(
+    findings,
+    "resource-in-other-region",
+    name,
+    `The virtual network ${name} is in ${region}, not in ${targetRegion}.`,
+  );
 }

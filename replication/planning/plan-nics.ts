@@ -1,4 +1,12 @@
-import { type AddressRange, formatAddress, lastFree, nextFree, parseAddress, parsePrefix, usableRange } from "./addresses.ts";
+import {
+  type AddressRange,
+  formatAddress,
+  lastFree,
+  nextFree,
+  parseAddress,
+  parsePrefix,
+  usableRange,
+} from "./addresses.ts";
 import type { TargetSubnet } from "./facts.ts";
 import { type Findings, notice, refuse, resourceId, settleName } from "./findings.ts";
 import type { SourceIpConfiguration, SourceNic, VmSize } from "./inventory.ts";
@@ -30,7 +38,10 @@ interface AddressChoice {
   readonly why: PlanRule;
 }
 
-/** One NIC of the target for each of the source, in the source's order. Only the primary IPv4 address of each moves (Site Recovery's rule). */
+/**
+ * One NIC of the target for each of the source, in the source's order. Only the primary IPv4 address of each moves
+ * (Site Recovery's rule).
+ */
 export function planNics(
   input: PlanInput,
   place: { readonly subscriptionId: string; readonly resourceGroup: string },
@@ -43,7 +54,12 @@ export function planNics(
     refuse(findings, "inventory-invalid", name, "A VM has exactly one primary NIC.");
   }
   if (nics.length > input.facts.quota.nicsLeft) {
-    refuse(findings, "quota-short", name, `The VM has ${nics.length} NICs, the region's quota has ${input.facts.quota.nicsLeft} left.`);
+    refuse(
+      findings,
+      "quota-short",
+      name,
+      `The VM has ${nics.length} NICs, the region's quota has ${input.facts.quota.nicsLeft} left.`,
+    );
   }
   const drafts = nics.flatMap((nic) => draft(input, nic, subnets, findings) ?? []);
   const addresses = chooseAddresses(drafts, input.purpose, findings);
@@ -70,7 +86,8 @@ export function planNics(
       why: settled.why,
       sourceId: source.id,
       primary: source.primary,
-      acceleratedNetworking: (option?.acceleratedNetworking ?? source.acceleratedNetworking) && size.acceleratedNetworking,
+      acceleratedNetworking:
+        (option?.acceleratedNetworking ?? source.acceleratedNetworking) && size.acceleratedNetworking,
       subnetName: subnet.name,
       whySubnet,
       allocation: whyAddress === "dynamic-address" ? "Dynamic" : "Static",
@@ -83,7 +100,12 @@ export function planNics(
   });
 }
 
-function draft({ options }: PlanInput, source: SourceNic, subnets: readonly TargetSubnet[], findings: Findings): NicDraft | undefined {
+function draft(
+  { options }: PlanInput,
+  source: SourceNic,
+  subnets: readonly TargetSubnet[],
+  findings: Findings,
+): NicDraft | undefined {
   const option = optionFor(options.nics, source.id);
   const primaryAddress = source.ipConfigurations.find(({ primary, version }) => primary && version === "IPv4");
   if (primaryAddress === undefined) {
@@ -94,7 +116,12 @@ function draft({ options }: PlanInput, source: SourceNic, subnets: readonly Targ
   if (option?.subnetName !== undefined) {
     const chosen = usable.find(({ name }) => sameName(name, option.subnetName ?? ""));
     if (chosen !== undefined) return { source, primaryAddress, option, subnet: chosen, whySubnet: "customised" };
-    refuse(findings, "subnet-unknown", source.name, `The target network has no subnet "${option.subnetName}" that VMs may use.`);
+    refuse(
+      findings,
+      "subnet-unknown",
+      source.name,
+      `The target network has no subnet "${option.subnetName}" that VMs may use.`,
+    );
   }
   const same = usable.find(({ name }) => sameName(name, primaryAddress.subnetName));
   const first = usable.toSorted((left, right) => (left.name.toLowerCase() < right.name.toLowerCase() ? -1 : 1))[0];
@@ -103,14 +130,24 @@ function draft({ options }: PlanInput, source: SourceNic, subnets: readonly Targ
     refuse(findings, "no-subnet", source.name, "The target network has no subnet that VMs may use.");
     return undefined;
   }
-  return { source, primaryAddress, option, subnet, whySubnet: same === undefined ? "first-subnet" : "same-subnet-name" };
+  return {
+    source,
+    primaryAddress,
+    option,
+    subnet,
+    whySubnet: same === undefined ? "first-subnet" : "same-subnet-name",
+  };
 }
 
 /**
- * Addresses in three passes, so that nobody's substitute takes what another NIC keeps: first those that the operator chose, then those that stay the
- * same, then the substitutes.
+ * Addresses in three passes, so that nobody's substitute takes what another NIC keeps: first those that the operator
+ * chose, then those that stay the same, then the substitutes.
  */
-function chooseAddresses(drafts: readonly NicDraft[], purpose: PlanPurpose, findings: Findings): ReadonlyMap<NicDraft, AddressChoice> {
+function chooseAddresses(
+  drafts: readonly NicDraft[],
+  purpose: PlanPurpose,
+  findings: Findings,
+): ReadonlyMap<NicDraft, AddressChoice> {
   const taken = new Map<TargetSubnet, Set<number>>();
   const takenIn = (subnet: TargetSubnet): Set<number> => {
     const known = taken.get(subnet) ?? new Set(subnet.takenAddresses.flatMap((address) => parseAddress(address) ?? []));
@@ -122,8 +159,11 @@ function chooseAddresses(drafts: readonly NicDraft[], purpose: PlanPurpose, find
     takenIn(nic.subnet).add(address);
     chosen.set(nic, { address: formatAddress(address), why });
   };
-  for (const nic of drafts) if (nic.option?.address !== undefined) giveChosen(nic, nic.option.address, takenIn(nic.subnet), give, findings);
-  const waiting = drafts.filter(({ option, primaryAddress }) => option?.address === undefined && primaryAddress.allocation === "Static");
+  for (const nic of drafts)
+    if (nic.option?.address !== undefined) giveChosen(nic, nic.option.address, takenIn(nic.subnet), give, findings);
+  const waiting = drafts.filter(
+    ({ option, primaryAddress }) => option?.address === undefined && primaryAddress.allocation === "Static",
+  );
   const usableOf = ({ subnet }: NicDraft): AddressRange | undefined =>
     usableRange(parsePrefix(subnet.addressPrefix) ?? { first: 1, last: 0 });
   for (const nic of waiting) {
@@ -182,14 +222,19 @@ function giveChosen(
 }
 
 function tellLosses(source: SourceNic, option: NicOption | undefined, size: VmSize, findings: Findings): void {
-  const tell = (code: Parameters<typeof notice>[1], message: string): void => notice(findings, code, source.name, message);
+  const tell = (code: Parameters<typeof notice>[1], message: string): void =>
+    notice(findings, code, source.name, message);
   if (source.ipConfigurations.some(({ publicIpId }) => publicIpId !== undefined) && option?.publicIpId === undefined) {
     tell("public-ip-not-kept", "A public address does not move to another region; name one of the target region.");
   }
   if (source.networkSecurityGroupId !== undefined && option?.networkSecurityGroupId === undefined) {
-    tell("network-security-group-not-kept", "A network security group does not move to another region; name one of the target region.");
+    tell(
+      "network-security-group-not-kept",
+      "A network security group does not move to another region; name one of the target region.",
+    );
   }
-  if (source.ipConfigurations.some(({ version }) => version === "IPv6")) tell("ipv6-not-kept", "IPv6 addresses are not kept.");
+  if (source.ipConfigurations.some(({ version }) => version === "IPv6"))
+    tell("ipv6-not-kept", "IPv6 addresses are not kept.");
   if (source.ipConfigurations.some(({ primary, version }) => !primary && version === "IPv4")) {
     tell("secondary-address-not-kept", "Only the primary address of a NIC is kept.");
   }

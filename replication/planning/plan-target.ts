@@ -9,8 +9,8 @@ import { planNics } from "./plan-nics.ts";
 import { chooseSize } from "./sizes.ts";
 
 /**
- * What will stand in the target region: Site Recovery's defaults, changed by the operator's choices, within what is there. A pure function: it
- * finds everything that is wrong at once, and the same input gives the same plan and digest.
+ * What will stand in the target region: Site Recovery's defaults, changed by the operator's choices, within what is
+ * there. A pure function: it finds everything that is wrong at once, and the same input gives the same plan and digest.
  */
 export function planTarget(input: PlanInput): PlanDecision {
   const findings = noFindings();
@@ -59,11 +59,15 @@ export function planTarget(input: PlanInput): PlanDecision {
   return { kind: "planned", plan, digest: planDigest(plan) };
 }
 
-/** A choice for a disk or NIC that the VM does not have is a slip of the pen, and would otherwise be lost without a word. */
+/**
+ * A choice for a disk or NIC that the VM does not have is a slip of the pen, and would otherwise be lost without a
+ * word.
+ */
 function refuseForeignOptions({ source, options }: PlanInput, findings: Findings): void {
   const ids = [source.osDisk, ...source.dataDisks, ...source.nics].map(({ id }) => id);
   for (const chosen of [...Object.keys(options.disks ?? {}), ...Object.keys(options.nics ?? {})]) {
-    if (!ids.some((id) => sameName(id, chosen))) refuse(findings, "option-invalid", "options", `The VM has no disk or NIC ${chosen}.`);
+    if (!ids.some((id) => sameName(id, chosen)))
+      refuse(findings, "option-invalid", "options", `The VM has no disk or NIC ${chosen}.`);
   }
 }
 
@@ -83,7 +87,12 @@ function planResourceGroup(input: PlanInput, subscriptionId: string, findings: F
   const { name, why } = settleName(input, findings, wanted);
   const existing = facts.resourceGroups.find((group) => sameName(group.name, name));
   if (existing !== undefined && regionName(existing.region) === regionName(source.region)) {
-    refuse(findings, "resource-in-other-region", "resourceGroup", `The resource group ${existing.name} is in the source region.`);
+    refuse(
+      findings,
+      "resource-in-other-region",
+      "resourceGroup",
+      `The resource group ${existing.name} is in the source region.`,
+    );
   }
   return {
     id: resourceId(subscriptionId, existing?.name ?? name, "resource-group", existing?.name ?? name),
@@ -95,7 +104,9 @@ function planResourceGroup(input: PlanInput, subscriptionId: string, findings: F
   };
 }
 
-/** The set becomes `<set>-asr`; a zone stays the same number where the target region has it, else the VM stands alone. */
+/**
+ * The set becomes `<set>-asr`; a zone stays the same number where the target region has it, else the VM stands alone.
+ */
 function planAvailability(
   input: PlanInput,
   { subscriptionId, resourceGroup }: { readonly subscriptionId: string; readonly resourceGroup: string },
@@ -109,12 +120,16 @@ function planAvailability(
     case "zone": {
       if (facts.zones.includes(wanted.zone)) return { availabilitySet: undefined, zone: wanted.zone };
       const message = `The target region has no zone ${wanted.zone}.`;
-      if (options.availability === undefined) notice(findings, "zone-not-kept", source.name, `${message} The VM stands alone there.`);
+      if (options.availability === undefined)
+        notice(findings, "zone-not-kept", source.name, `${message} The VM stands alone there.`);
       else refuse(findings, "option-invalid", "availability", message);
       return { availabilitySet: undefined, zone: undefined };
     }
     case "availability-set":
-      return { availabilitySet: planAvailabilitySet(input, { subscriptionId, resourceGroup }, findings), zone: undefined };
+      return {
+        availabilitySet: planAvailabilitySet(input, { subscriptionId, resourceGroup }, findings),
+        zone: undefined,
+      };
   }
 }
 
@@ -132,7 +147,12 @@ function planAvailabilitySet(
   );
   const region = regionName(options.targetRegion);
   if (found !== undefined && regionName(found.region) !== region) {
-    refuse(findings, "resource-in-other-region", found.name, `The availability set ${found.name} is in ${found.region}.`);
+    refuse(
+      findings,
+      "resource-in-other-region",
+      found.name,
+      `The availability set ${found.name} is in ${found.region}.`,
+    );
   }
   const domains = {
     faultDomains: Math.min(set?.faultDomains ?? facts.maxFaultDomains, facts.maxFaultDomains),
@@ -140,7 +160,15 @@ function planAvailabilitySet(
   };
   if (found !== undefined) {
     const { id, name } = found;
-    return { id, name, resourceGroup, region, action: "reuse", why: chosen === undefined ? "exists" : "customised", ...domains };
+    return {
+      id,
+      name,
+      resourceGroup,
+      region,
+      action: "reuse",
+      why: chosen === undefined ? "exists" : "customised",
+      ...domains,
+    };
   }
   const { name, why } = settleName(input, findings, {
     kind: "availability-set",
@@ -170,7 +198,8 @@ function planMachine(
 ): Omit<PlannedMachine, "sizeName" | "whySize"> {
   const { source, options, purpose } = input;
   const { type, secureBoot, vTpm } = source.security;
-  if (type === "ConfidentialVM") refuse(findings, "security-type-unsupported", source.name, "The VM is a confidential VM.");
+  if (type === "ConfidentialVM")
+    refuse(findings, "security-type-unsupported", source.name, "The VM is a confidential VM.");
   if (type === "TrustedLaunch" && vTpm) {
     notice(
       findings,

@@ -4,7 +4,10 @@ import type { DiskCaching } from "./inventory.ts";
 /** What a test failover makes stands beside what a failover makes: other names, other network, other addresses. */
 export type PlanPurpose = "failover" | "test-failover";
 
-/** Everything that will be made or used in the target region, as data: the dry run prints it, the flow executes exactly it. */
+/**
+ * Everything that will be made or used in the target region, as data: the dry run prints it, the flow executes exactly
+ * it.
+ */
 export interface TargetPlan {
   readonly purpose: PlanPurpose;
   readonly region: string;
@@ -12,7 +15,9 @@ export interface TargetPlan {
   readonly resourceGroup: PlannedResource;
   readonly network: PlannedNetwork;
   /** Undefined without one. */
-  readonly availabilitySet: (PlannedResource & { readonly faultDomains: number; readonly updateDomains: number }) | undefined;
+  readonly availabilitySet:
+    | (PlannedResource & { readonly faultDomains: number; readonly updateDomains: number })
+    | undefined;
   readonly zone: string | undefined;
   readonly cacheAccount: PlannedStorageAccount;
   readonly targetAccount: PlannedStorageAccount;
@@ -76,7 +81,11 @@ export interface PlannedDisk {
   readonly lun: number | undefined;
   /** The replica: a page blob of the target account, so without a SKU of its own. */
   readonly replicaName: string;
-  readonly disk: PlannedResource & { readonly sku: string; readonly sizeBytes: number; readonly diskEncryptionSetId: string | undefined };
+  readonly disk: PlannedResource & {
+    readonly sku: string;
+    readonly sizeBytes: number;
+    readonly diskEncryptionSetId: string | undefined;
+  };
   readonly caching: DiskCaching;
 }
 
@@ -150,7 +159,8 @@ export const PLAN_REFUSALS = {
   "no-free-address": "Free an address of the subnet, or choose another subnet.",
   "address-invalid": "Choose an address inside the subnet that Azure does not keep for itself.",
   "address-taken": "Choose another address; this one is in use or planned for another item.",
-  "size-unavailable": "Choose a size that the target region offers to this subscription and that takes the disks and NICs.",
+  "size-unavailable":
+    "Choose a size that the target region offers to this subscription and that takes the disks and NICs.",
   "quota-short": "Ask for more quota in the target region, or choose a smaller size.",
 } as const;
 
@@ -163,7 +173,10 @@ export interface PlanRefusal {
   readonly message: string;
 }
 
-/** SHA-256 of the plan, whatever the order of its keys: what was shown in a dry run can be executed exactly, or refused when the facts have moved. */
+/**
+ * SHA-256 of the plan, whatever the order of its keys: what was shown in a dry run can be executed exactly, or refused
+ * when the facts have moved.
+ */
 export function planDigest(plan: TargetPlan): string {
   return canonicalDigest(plan);
 }

@@ -19,7 +19,10 @@ interface ChosenSize {
   readonly why: PlanRule;
 }
 
-/** The chosen size if it fits; else the source's size if it fits; else the nearest that does. Refuses `size-unavailable` and `quota-short`. */
+/**
+ * The chosen size if it fits; else the source's size if it fits; else the nearest that does. Refuses `size-unavailable`
+ * and `quota-short`.
+ */
 export function chooseSize(
   source: { readonly name: string; readonly size: VmSize },
   needs: SizeNeeds,
@@ -36,7 +39,12 @@ export function chooseSize(
   }
   if (chosenName !== undefined) {
     const code = fault === undefined ? "quota-short" : "size-unavailable";
-    refuse(findings, code, "sizeName", `The size ${chosenName} cannot be used: ${fault ?? short ?? "it is not available"}.`);
+    refuse(
+      findings,
+      code,
+      "sizeName",
+      `The size ${chosenName} cannot be used: ${fault ?? short ?? "it is not available"}.`,
+    );
     return { size: wanted ?? source.size, why: "customised" };
   }
   const fitting = facts.sizes.filter((size) => sizeFault(size, needs) === undefined);
@@ -66,7 +74,8 @@ function sizeFault(size: TargetSize, needs: SizeNeeds): string | undefined {
   if (size.restricted) return "it is not offered to this subscription";
   if (needs.zone !== undefined && !size.zones.includes(needs.zone)) return `it is not offered in zone ${needs.zone}`;
   if (size.maxNics < needs.nics) return `it takes ${size.maxNics} NICs, the VM has ${needs.nics}`;
-  if (size.maxDataDisks < needs.dataDisks) return `it takes ${size.maxDataDisks} data disks, the VM has ${needs.dataDisks}`;
+  if (size.maxDataDisks < needs.dataDisks)
+    return `it takes ${size.maxDataDisks} data disks, the VM has ${needs.dataDisks}`;
   if (needs.premiumStorage && !size.premiumStorage) return "it takes no premium disks";
   if (!size.generations.includes(needs.generation)) return `it does not run generation ${needs.generation}`;
   if (needs.trustedLaunch && !size.trustedLaunch) return "it has no trusted launch";
@@ -74,7 +83,8 @@ function sizeFault(size: TargetSize, needs: SizeNeeds): string | undefined {
 }
 
 function quotaFault(size: VmSize, { quota }: TargetFacts): string | undefined {
-  if (size.cores > quota.coresLeft) return `it needs ${size.cores} cores, the region's quota has ${quota.coresLeft} left`;
+  if (size.cores > quota.coresLeft)
+    return `it needs ${size.cores} cores, the region's quota has ${quota.coresLeft} left`;
   const familyLeft = Object.entries(quota.familyCoresLeft).find(([family]) => sameName(family, size.family))?.[1];
   if (familyLeft !== undefined && size.cores > familyLeft)
     return `it needs ${size.cores} cores, the quota of ${size.family} has ${familyLeft} left`;

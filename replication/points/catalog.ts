@@ -55,11 +55,16 @@ export async function readCatalogAgain(records: RecordStore, itemId: string, cac
 }
 
 async function withPins(records: RecordStore, pointIds: Etags, list: PointList): Promise<PointCatalog> {
-  const { found: pins, damaged: damagedPins } = await readAll([...pointIds.keys()], (pointId) => readPins(records, pointId));
+  const { found: pins, damaged: damagedPins } = await readAll([...pointIds.keys()], (pointId) =>
+    readPins(records, pointId),
+  );
   return { ...list, pins, damagedPins };
 }
 
-async function readManifests(pointIds: Etags, read: (pointId: string) => Promise<PointRecord | undefined>): Promise<PointList> {
+async function readManifests(
+  pointIds: Etags,
+  read: (pointId: string) => Promise<PointRecord | undefined>,
+): Promise<PointList> {
   const { found, damaged } = await readAll([...pointIds.keys()], read);
   return {
     points: [...found.values()].filter((record) => record.kind === "point").toSorted(byPosition),
@@ -99,7 +104,10 @@ interface ReadRecords<Body> {
 }
 
 /** Keeps the order of the ids; what vanished meanwhile is left out. */
-async function readAll<Body>(ids: readonly string[], read: (id: string) => Promise<Body | undefined>): Promise<ReadRecords<Body>> {
+async function readAll<Body>(
+  ids: readonly string[],
+  read: (id: string) => Promise<Body | undefined>,
+): Promise<ReadRecords<Body>> {
   const bodies = new Map<string, Body>();
   const errors = new Map<string, LeewardError>();
   await inLanes(POINT_READS_IN_FLIGHT, ids, async (id) => {

@@ -69,8 +69,9 @@ type PointChoiceReason =
 const NOWHERE: Position = { stream: 0, epoch: 0, checksum: "" };
 
 /**
- * What a failover to the latest state waits for: the position that the mobility service had uploaded when the failover started, as far as it is known.
- * A later upload is not waited for, and nothing at all when the progress record cannot be read.
+ * What a failover to the latest state waits for: the position that the mobility service had uploaded when the failover
+ * started, as far as it is known. A later upload is not waited for, and nothing at all when the progress record cannot
+ * be read.
  */
 export function latestTarget(
   progress: Pick<ApplyProgress, "applied"> | undefined,
@@ -85,9 +86,10 @@ export function latestTarget(
 }
 
 /**
- * The point of a failover, or what has to happen first. Asked again after each wait with the same `target`, it ends at the deadline at the latest: then
- * the latest processed point serves. Points follow each other by their positions, whatever the clocks said; those that retention is removing, and damaged ones,
- * are never chosen. `progress` is undefined when its record cannot be read: nobody knows then what may still come.
+ * The point of a failover, or what has to happen first. Asked again after each wait with the same `target`, it ends at
+ * the deadline at the latest: then the latest processed point serves. Points follow each other by their positions,
+ * whatever the clocks said; those that retention is removing, and damaged ones, are never chosen. `progress` is
+ * undefined when its record cannot be read: nobody knows then what may still come.
  */
 export function choosePoint(
   request: PointRequest,
@@ -99,7 +101,9 @@ export function choosePoint(
   const kept = points.filter(({ deleting, damaged }) => !deleting && damaged === undefined).toSorted(byPosition);
   switch (request.kind) {
     case "Latest":
-      return progress === undefined ? newest(kept, "fallback-stopped", "no recovery point") : chooseLatest(kept, progress, target, nowMs);
+      return progress === undefined
+        ? newest(kept, "fallback-stopped", "no recovery point")
+        : chooseLatest(kept, progress, target, nowMs);
     case "LatestProcessed":
       return newest(kept, "latest-processed", "no recovery point");
     case "LatestApplicationConsistent":
@@ -125,7 +129,9 @@ function chooseLatest(
   { position, deadlineMs }: LatestTarget,
   nowMs: number,
 ): PointChoice {
-  const there = kept.findLast((point) => point.position.stream === position.stream && point.position.epoch >= position.epoch);
+  const there = kept.findLast(
+    (point) => point.position.stream === position.stream && point.position.epoch >= position.epoch,
+  );
   if (there !== undefined) return { kind: "point", pointId: there.pointId, why: "latest" };
   if (applied.stream !== position.stream) return newest(kept, "fallback-stream-closed", "no recovery point");
   if (nowMs >= deadlineMs) return newest(kept, "fallback-deadline", "no recovery point");
@@ -140,10 +146,16 @@ function chooseLatest(
 function chooseCustom(points: readonly ChoosablePoint[], pointId: string): PointChoice {
   const point = points.find((candidate) => candidate.pointId === pointId);
   if (point === undefined)
-    return { kind: "refused", error: new LeewardError("point-unknown", `There is no recovery point ${pointId}.`, { pointId }) };
+    return {
+      kind: "refused",
+      error: new LeewardError("point-unknown", `There is no recovery point ${pointId}.`, { pointId }),
+    };
   if (point.damaged !== undefined) return { kind: "refused", error: point.damaged };
   if (!point.deleting) return { kind: "point", pointId, why: "asked-for" };
-  return { kind: "refused", error: new LeewardError("point-pruned", `Retention is removing the recovery point ${pointId}.`, { pointId }) };
+  return {
+    kind: "refused",
+    error: new LeewardError("point-pruned", `Retention is removing the recovery point ${pointId}.`, { pointId }),
+  };
 }
 
 function newest(ordered: readonly ChoosablePoint[], why: PointChoiceReason, missing: string): PointChoice {

@@ -27,7 +27,10 @@ export interface PointManifest {
   readonly position: Position;
   /** The source held this content at this moment of its own clock (Unix milliseconds). */
   readonly sourceTimeMs: number;
-  /** How far the source's clock was ahead of the target's at its last heartbeat, the way of that heartbeat included; undefined before the first. */
+  /**
+   * How far the source's clock was ahead of the target's at its last heartbeat, the way of that heartbeat included;
+   * undefined before the first.
+   */
   readonly skewMs: number | undefined;
   /** When the point was taken, on the target's clock. */
   readonly targetTimeMs: number;
@@ -38,7 +41,10 @@ export interface PointManifest {
   readonly disks: readonly PointDisk[];
 }
 
-/** Stands under a manifest's name where the sweep gave up snapshots without manifest: a late worker finds the name taken and makes no point of them. */
+/**
+ * Stands under a manifest's name where the sweep gave up snapshots without manifest: a late worker finds the name taken
+ * and makes no point of them.
+ */
 export interface PointTombstone {
   readonly version: 1;
   readonly kind: "tombstone";
@@ -50,9 +56,16 @@ export interface PointTombstone {
 
 export type PointRecord = PointManifest | PointTombstone;
 
-/** `{targetTimeMs:015}-{8 hex}`: point ids sort as text by target time. `unique` must differ for every try of every worker of the item. */
+/**
+ * `{targetTimeMs:015}-{8 hex}`: point ids sort as text by target time. `unique` must differ for every try of every
+ * worker of the item.
+ */
 export function makePointId(targetTimeMs: number, unique: string): string {
-  invariant(Number.isSafeInteger(targetTimeMs) && targetTimeMs >= 0 && targetTimeMs < 1e15, "the time fits a point id", { targetTimeMs });
+  invariant(
+    Number.isSafeInteger(targetTimeMs) && targetTimeMs >= 0 && targetTimeMs < 1e15,
+    "the time fits a point id",
+    { targetTimeMs },
+  );
   const suffix = createHash("sha256").update(unique, "utf8").digest("hex").slice(0, 8);
   return `${String(targetTimeMs).padStart(15, "0")}-${suffix}`;
 }
@@ -74,7 +87,10 @@ export function encodePoint(record: PointRecord): Uint8Array {
 export function decodePoint(pointId: string, bytes: Uint8Array): PointRecord {
   const record = decodeRecord<PointRecord>(manifestName(pointId), 1, bytes);
   if (record.pointId !== pointId) {
-    throw new LeewardError("record-corrupt", `The manifest of point ${pointId} names another point.`, { pointId, found: record.pointId });
+    throw new LeewardError("record-corrupt", `The manifest of point ${pointId} names another point.`, {
+      pointId,
+      found: record.pointId,
+    });
   }
   return record;
 }

@@ -9,8 +9,8 @@ export interface PlacedPoint {
 }
 
 /**
- * The order in which recovery points follow each other: that of their content. Clocks are set, positions only rise; of two points of one position, which an
- * idle machine has, the clock decides.
+ * The order in which recovery points follow each other: that of their content. Clocks are set, positions only rise; of
+ * two points of one position, which an idle machine has, the clock decides.
  */
 export function byPosition(left: PlacedPoint, right: PlacedPoint): number {
   return (

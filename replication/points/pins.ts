@@ -24,8 +24,9 @@ export interface PinnedSnapshot {
 }
 
 /**
- * `points/{point}/pins.json`, changed by compare-and-set only. It decides between those who need a point and retention: once `deleting`, a point never
- * comes back, and `snapshots` tells whoever finishes the deletion what is left to remove, since the manifest goes first.
+ * `points/{point}/pins.json`, changed by compare-and-set only. It decides between those who need a point and retention:
+ * once `deleting`, a point never comes back, and `snapshots` tells whoever finishes the deletion what is left to
+ * remove, since the manifest goes first.
  */
 export interface PointPins {
   readonly version: 1;
@@ -37,8 +38,8 @@ export interface PointPins {
 const NO_PINS: PointPins = { version: 1, state: "kept", pins: [], snapshots: [] };
 
 /**
- * Keeps the point until the pin is taken away, and returns its manifest, read after the pin was set. Pinning again replaces the pin of that id.
- * Errors: `point-unknown`, `point-pruned` (retention was faster), `conflict`.
+ * Keeps the point until the pin is taken away, and returns its manifest, read after the pin was set. Pinning again
+ * replaces the pin of that id. Errors: `point-unknown`, `point-pruned` (retention was faster), `conflict`.
  */
 export async function pinPoint(records: RecordStore, pointId: string, pin: PointPin): Promise<PointManifest> {
   // Asked first, so that a wrong id leaves nothing behind.
@@ -51,7 +52,8 @@ export async function pinPoint(records: RecordStore, pointId: string, pin: Point
     }
     return { ...found, pins: [...others, pin] };
   });
-  // A deletion that began before the pin may have ended meanwhile, its record included: only the manifest proves that the pin holds.
+  // A deletion that began before the pin may have ended meanwhile, its record included: only the manifest proves that
+  // the pin holds.
   const point = await readPoint(records, pointId);
   if (point?.kind === "point") return point;
   await unpinPoint(records, pointId, pin.pinId);
@@ -62,7 +64,9 @@ export async function pinPoint(records: RecordStore, pointId: string, pin: Point
 export async function unpinPoint(records: RecordStore, pointId: string, pinId: string): Promise<void> {
   if ((await readPins(records, pointId)) === undefined) return;
   await changePins(records, pointId, (found) =>
-    found.pins.some((pin) => pin.pinId === pinId) ? { ...found, pins: found.pins.filter((pin) => pin.pinId !== pinId) } : found,
+    found.pins.some((pin) => pin.pinId === pinId)
+      ? { ...found, pins: found.pins.filter((pin) => pin.pinId !== pinId) }
+      : found,
   );
 }
 
@@ -91,7 +95,11 @@ export function snapshotsOf(point: PointManifest): readonly PinnedSnapshot[] {
   return point.disks.map(({ id, snapshot }) => ({ stream: point.stream, diskId: id, snapshot }));
 }
 
-async function changePins(records: RecordStore, pointId: string, change: (found: PointPins) => PointPins): Promise<PointPins> {
+async function changePins(
+  records: RecordStore,
+  pointId: string,
+  change: (found: PointPins) => PointPins,
+): Promise<PointPins> {
   const name = pinsName(pointId);
   for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
     const stored = await records.read(name);
@@ -99,7 +107,8 @@ async function changePins(records: RecordStore, pointId: string, change: (found:
     const next = change(found);
     if (next === found) return found;
     const bytes = encodeRecord(next);
-    const etag = stored === undefined ? await records.create(name, bytes) : await records.replace(name, bytes, stored.etag);
+    const etag =
+      stored === undefined ? await records.create(name, bytes) : await records.replace(name, bytes, stored.etag);
     if (etag !== undefined) return next;
   }
   throw new LeewardError("conflict", "The pins of the point were changed by others all the time.", { pointId });

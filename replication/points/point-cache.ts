@@ -3,12 +3,16 @@ import type { Clock } from "../ports.ts";
 import type { PointRecord } from "./manifest.ts";
 
 /**
- * Manifests that this process has read, so that a sweep reads only those that came or changed since the last one. An entry counts only while the listing shows the
- * blob's etag as it was: a record that was damaged or put back meanwhile is read anew.
+ * Manifests that this process has read, so that a sweep reads only those that came or changed since the last one. An
+ * entry counts only while the listing shows the blob's etag as it was: a record that was damaged or put back meanwhile
+ * is read anew.
  */
 export interface PointCache {
   find(itemId: string, pointId: string, etag: string): PointRecord | undefined;
-  /** In place of all that was kept of the item. What finds no room is read again the next time; it drives out nothing that others use. */
+  /**
+   * In place of all that was kept of the item. What finds no room is read again the next time; it drives out nothing
+   * that others use.
+   */
   keep(itemId: string, records: readonly CachedPoint[]): void;
 }
 
@@ -42,7 +46,11 @@ export function createPointCache(clock: Clock): PointCache {
       const wanted = records.reduce((sum, { record }) => sum + disksOf(record), 0);
       if (disks + wanted > POINT_CACHE_MAX_DISKS) return;
       disks += wanted;
-      items.set(itemId, { points: new Map(records.map((each) => [each.record.pointId, each])), disks: wanted, usedMs: nowMs });
+      items.set(itemId, {
+        points: new Map(records.map((each) => [each.record.pointId, each])),
+        disks: wanted,
+        usedMs: nowMs,
+      });
     },
   };
 }

@@ -29,15 +29,18 @@ export type PointDecision =
     };
 
 /**
- * Whether a recovery point is due at this moment, and which moment of the source it shows (DESIGN 7). A pure function of its arguments.
- * Due: the delta applied last is marked and has no point yet; or a failover wants one at this position, or before it, and it is not there; or the policy's interval has passed and the source is known to have stood at the applied
- * position at a later time than the last point shows: because something was applied since, or because the mobility service says of an idle VM
- * that nothing was written since. Never between batches' ends, before the first epoch, while the disks are seeded, or when the item is stopped.
+ * Whether a recovery point is due at this moment, and which moment of the source it shows (DESIGN 7). A pure function
+ * of its arguments. Due: the delta applied last is marked and has no point yet; or a failover wants one at this
+ * position, or before it, and it is not there; or the policy's interval has passed and the source is known to have
+ * stood at the applied position at a later time than the last point shows: because something was applied since, or
+ * because the mobility service says of an idle VM that nothing was written since. Never between batches' ends, before
+ * the first epoch, while the disks are seeded, or when the item is stopped.
  */
 export function pointDue({ policy, progress, heartbeat, nowMs, wanted }: PointQuestion): PointDecision {
   const reason = pointReason(policy, progress, nowMs, wanted);
   if (reason === undefined) return { kind: "not-due" };
-  const skewMs = heartbeat === undefined ? undefined : -(heartbeat.clockOffsetMs ?? heartbeat.receivedMs - heartbeat.sentMs);
+  const skewMs =
+    heartbeat === undefined ? undefined : -(heartbeat.clockOffsetMs ?? heartbeat.receivedMs - heartbeat.sentMs);
   const latestMs = latestSourceTime(skewMs, nowMs);
   const sourceTimeMs = sourceTime(progress, heartbeat, latestMs);
   const { lastPoint } = progress;
@@ -46,7 +49,12 @@ export function pointDue({ policy, progress, heartbeat, nowMs, wanted }: PointQu
 }
 
 /** What makes a point due as far as the progress record knows; undefined saves reading the heartbeat. */
-export function pointReason(policy: ReplicationPolicy, progress: Progress, nowMs: number, wanted?: PointWanted): PointReason | undefined {
+export function pointReason(
+  policy: ReplicationPolicy,
+  progress: Progress,
+  nowMs: number,
+  wanted?: PointWanted,
+): PointReason | undefined {
   const { applied, seeding, stopped, lastPoint } = progress;
   if (seeding || stopped !== undefined || applied.epoch < 1 || !isBoundary(progress)) return undefined;
   if (isMarked(progress) && hasMoved(progress, lastPoint)) return "marked";
@@ -72,26 +80,30 @@ function hasMoved(progress: Progress, lastPoint: LastPoint | undefined): boolean
 }
 
 /**
- * What the source's clock may show by now, as its last heartbeat tells it: a later time was read while that clock was wrong. A clock that is more than
- * SOURCE_CLOCK_AHEAD_MAX_MS ahead is wrong itself, and tells nothing.
+ * What the source's clock may show by now, as its last heartbeat tells it: a later time was read while that clock was
+ * wrong. A clock that is more than SOURCE_CLOCK_AHEAD_MAX_MS ahead is wrong itself, and tells nothing.
  */
 function latestSourceTime(skewMs: number | undefined, nowMs: number): number {
   const believedMs = skewMs === undefined || skewMs > SOURCE_CLOCK_AHEAD_MAX_MS ? 0 : skewMs;
   return nowMs + Math.max(0, believedMs) + CLOCK_SKEW_WARNING_MS;
 }
 
-/** The time that the last point of the stream shows; 0 without one, and for one that shows a time which has not come yet. */
+/**
+ * The time that the last point of the stream shows; 0 without one, and for one that shows a time which has not come
+ * yet.
+ */
 function lastShown({ lastPoint, stream }: Progress, latestMs: number): number {
   return lastPoint?.stream === stream && lastPoint.sourceTimeMs <= latestMs ? lastPoint.sourceTimeMs : 0;
 }
 
 /**
- * The latest moment at which the source is known to have held the applied content. Never before that of the last point of the stream: a clock that was set
- * back must not make a later point look older than an earlier one. Never after `latestMs`: one reading of a wrong clock must not give all points to come the
- * time of the next century.
+ * The latest moment at which the source is known to have held the applied content. Never before that of the last point
+ * of the stream: a clock that was set back must not make a later point look older than an earlier one. Never after
+ * `latestMs`: one reading of a wrong clock must not give all points to come the time of the next century.
  */
 function sourceTime(progress: Progress, heartbeat: HeartbeatRecord | undefined, latestMs: number): number {
-  const currentAtMs = heartbeat !== undefined && samePosition(heartbeat.uploaded, progress.applied) ? (heartbeat.currentAtMs ?? 0) : 0;
+  const currentAtMs =
+    heartbeat !== undefined && samePosition(heartbeat.uploaded, progress.applied) ? (heartbeat.currentAtMs ?? 0) : 0;
   const idleMs = currentAtMs <= latestMs ? currentAtMs : 0;
   return Math.max(Math.min(progress.appliedSourceMs, latestMs), idleMs, lastShown(progress, latestMs));
 }

@@ -4,8 +4,9 @@ import { decodeRecord, encodeRecord } from "../records/envelope.ts";
 import type { RecordStore } from "../ports.ts";
 
 /**
- * `point-wanted.json`: a failover waits for a recovery point at this epoch or a later one. It is met by the point itself and needs no answer; the next
- * want takes its place. Workers read it when they claim the item, and when a hint wakes them for which there is no delta.
+ * `point-wanted.json`: a failover waits for a recovery point at this epoch or a later one. It is met by the point
+ * itself and needs no answer; the next want takes its place. Workers read it when they claim the item, and when a hint
+ * wakes them for which there is no delta.
  */
 export interface PointWanted {
   readonly version: 1;

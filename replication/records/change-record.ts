@@ -22,18 +22,25 @@ export async function readRecord<Body extends Versioned>(
 }
 
 /** Errors: `record-corrupt`. */
-export function decodeOwn<Body extends Versioned>(name: string, version: Body["version"], bytes: Uint8Array, owner: Owner<Body>): Body {
+export function decodeOwn<Body extends Versioned>(
+  name: string,
+  version: Body["version"],
+  bytes: Uint8Array,
+  owner: Owner<Body>,
+): Body {
   const body = decodeRecord<Body>(name, version, bytes);
   for (const [field, wanted] of Object.entries(owner)) {
     const found: unknown = Object.entries(body).find(([each]) => each === field)?.[1];
-    if (found !== wanted) throw new LeewardError("record-corrupt", `The record ${name} is that of something else.`, { name, field });
+    if (found !== wanted)
+      throw new LeewardError("record-corrupt", `The record ${name} is that of something else.`, { name, field });
   }
   return body;
 }
 
 /**
- * Makes or changes a record by compare-and-set and returns it as it stands then. `change` may be called several times; giving back what it was given
- * means that nothing has to be written. Errors: those that `change` throws, `record-corrupt`, `conflict` after too many lost rounds.
+ * Makes or changes a record by compare-and-set and returns it as it stands then. `change` may be called several times;
+ * giving back what it was given means that nothing has to be written. Errors: those that `change` throws,
+ * `record-corrupt`, `conflict` after too many lost rounds.
  */
 export async function changeRecord<Body extends Versioned>(
   records: RecordStore,
@@ -48,7 +55,8 @@ export async function changeRecord<Body extends Versioned>(
     const next = change(found);
     if (next === found) return next;
     const bytes = encodeRecord(next);
-    const etag = stored === undefined ? await records.create(name, bytes) : await records.replace(name, bytes, stored.etag);
+    const etag =
+      stored === undefined ? await records.create(name, bytes) : await records.replace(name, bytes, stored.etag);
     if (etag !== undefined) return next;
   }
   throw new LeewardError("conflict", `The record ${name} was changed by others all the time.`, { name });

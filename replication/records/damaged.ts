@@ -4,8 +4,9 @@ import { type LeewardError, hasCode } from "../errors.ts";
 const DAMAGED = ["record-corrupt", "delta-too-large"] as const;
 
 /**
- * What `read` finds, or what `instead` makes of the damage: the one way to go on without a record that cannot be read. Only what the record describes is
- * unusable then (rule 6), so who can do without it, or has to name it, goes on. Any other error passes through.
+ * What `read` finds, or what `instead` makes of the damage: the one way to go on without a record that cannot be read.
+ * Only what the record describes is unusable then (rule 6), so who can do without it, or has to name it, goes on. Any
+ * other error passes through.
  */
 export async function unlessDamaged<Found, Other>(
   read: () => Found | Promise<Found>,

@@ -24,7 +24,10 @@ export async function readItem(stores: ItemStores, itemId: string): Promise<Stor
   return stored;
 }
 
-/** That there is such an item, readable or not: what does not need its record is not kept from working by damage to it. Errors: `item-unknown`. */
+/**
+ * That there is such an item, readable or not: what does not need its record is not kept from working by damage to it.
+ * Errors: `item-unknown`.
+ */
 export async function requireItem(stores: ItemStores, itemId: string): Promise<void> {
   const stored = isItemId(itemId) ? await stores.records(itemId).read(ITEM_RECORD) : undefined;
   if (stored === undefined) throw itemUnknown(itemId);
@@ -40,8 +43,9 @@ function itemUnknown(itemId: string): LeewardError {
 }
 
 /**
- * Changes `item.json` by compare-and-set and returns it as it stands then. `change` may be called several times; giving back the item that it was
- * given means that nothing has to be written. Errors: those that `change` throws, `item-unknown`, `conflict` after too many lost rounds.
+ * Changes `item.json` by compare-and-set and returns it as it stands then. `change` may be called several times; giving
+ * back the item that it was given means that nothing has to be written. Errors: those that `change` throws,
+ * `item-unknown`, `conflict` after too many lost rounds.
  */
 export async function changeItem(
   stores: ItemStores,

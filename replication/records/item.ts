@@ -7,13 +7,19 @@ export interface ReplicationPolicy {
   readonly pointIntervalMs: number;
   /** How long points are kept (Site Recovery: 24 h, at most 15 days). 0 keeps the latest only. */
   readonly retentionMs: number;
-  /** How often an app-consistent point is asked for (Site Recovery: at least an hour). 0 or undefined: never, as in Site Recovery's default. */
+  /**
+   * How often an app-consistent point is asked for (Site Recovery: at least an hour). 0 or undefined: never, as in Site
+   * Recovery's default.
+   */
   readonly appConsistentIntervalMs?: number | undefined;
   /** A target that lies further behind is a warning (Site Recovery: 15 minutes, the default). */
   readonly rpoThresholdMs?: number | undefined;
 }
 
-/** A repair of the replication that an operator asked for: it opened the item's stream. Its id follows from the request's. */
+/**
+ * A repair of the replication that an operator asked for: it opened the item's stream. Its id follows from the
+ * request's.
+ */
 export interface RepairRequest {
   readonly id: string;
   readonly requestedMs: number;
@@ -26,9 +32,15 @@ export interface RepairRequest {
 export interface ProtectedItem {
   readonly version: 1;
   readonly itemId: string;
-  /** The open stream: deltas of any other stream are refused and swept. Minted (streams.ts): no other stream of any life of the item has this number. */
+  /**
+   * The open stream: deltas of any other stream are refused and swept. Minted (streams.ts): no other stream of any life
+   * of the item has this number.
+   */
   readonly stream: number;
-  /** Drawn when the stream was opened, a part of its start position: 32 hex digits. Undefined once the stream has ended and none follows. */
+  /**
+   * Drawn when the stream was opened, a part of its start position: 32 hex digits. Undefined once the stream has ended
+   * and none follows.
+   */
   readonly nonce: string | undefined;
   /** When this stream was announced. */
   readonly openedMs: number;
@@ -42,11 +54,17 @@ export interface ProtectedItem {
   readonly registrationHash: string | undefined;
   /** SHA-256 (hex) of the item token that the registered mobility service chose. */
   readonly tokenHash: string | undefined;
-  /** The machine that registered: no other one may speak for the item. Undefined before the first registration, and for items registered before it was kept. */
+  /**
+   * The machine that registered: no other one may speak for the item. Undefined before the first registration, and for
+   * items registered before it was kept.
+   */
   readonly machineId?: string | undefined;
   /** Since when `tokenHash` counts: an old token is exchanged (docs/mobility-protocol.md). */
   readonly tokenSinceMs?: number | undefined;
-  /** SHA-256 (hex) of the token that follows. It counts beside `tokenHash` until it is used for the first time, and takes its place then. */
+  /**
+   * SHA-256 (hex) of the token that follows. It counts beside `tokenHash` until it is used for the first time, and
+   * takes its place then.
+   */
   readonly nextTokenHash?: string | undefined;
   /** An operator wants another token, whatever the age of this one. */
   readonly rotateToken?: boolean | undefined;
@@ -57,7 +75,10 @@ export interface ProtectedItem {
   readonly operations?: readonly string[] | undefined;
 }
 
-/** The right of one run of a mobility service to speak for its item: one at a time, kept up by heartbeats (docs/mobility-protocol.md). */
+/**
+ * The right of one run of a mobility service to speak for its item: one at a time, kept up by heartbeats
+ * (docs/mobility-protocol.md).
+ */
 export interface ServiceSession {
   readonly id: string;
   readonly machineId: string;
@@ -74,12 +95,17 @@ export interface AppPointState {
   /** The last request of an operator that was handed on: it is not asked for again. */
   readonly onDemandId: string | undefined;
   /** Undefined while the service has not reported yet. */
-  readonly outcome: { readonly state: "done" | "failed"; readonly reason: string | undefined; readonly reportedMs: number } | undefined;
+  readonly outcome:
+    | { readonly state: "done" | "failed"; readonly reason: string | undefined; readonly reportedMs: number }
+    | undefined;
 }
 
 /** What the source misses at the target, as its mobility service says. */
 export interface Resynchronization {
-  /** `required`: writes are only marked, not recorded, or a part of the log was lost; `running`: what is missing is being sent. */
+  /**
+   * `required`: writes are only marked, not recorded, or a part of the log was lost; `running`: what is missing is
+   * being sent.
+   */
   readonly state: "required" | "running";
   readonly reason: string;
   readonly doneBytes: number;
@@ -93,8 +119,8 @@ export interface UploadsStopped {
 }
 
 /**
- * `heartbeat.json`: the last word of the mobility service, and the session that it has. Changed by compare-and-set only, so that of two services one has
- * the session. Records of before have no session.
+ * `heartbeat.json`: the last word of the mobility service, and the session that it has. Changed by compare-and-set
+ * only, so that of two services one has the session. Records of before have no session.
  */
 export interface HeartbeatRecord {
   readonly version: 1;
@@ -103,17 +129,23 @@ export interface HeartbeatRecord {
   /** When it was sent, by the clock that the service goes by. */
   readonly sentMs: number;
   /**
-   * How far the target's clock is ahead of the service's, as the quicker of the last two heartbeats shows: what a request spends on its way looks like a
-   * difference of the clocks. Records of before have none.
+   * How far the target's clock is ahead of the service's, as the quicker of the last two heartbeats shows: what a
+   * request spends on its way looks like a difference of the clocks. Records of before have none.
    */
   readonly clockOffsetMs?: number | undefined;
   /** How far the machine's own clock is ahead, while the service says that it does not go by it. */
   readonly clockAheadMs?: number | undefined;
   readonly bootId: string;
-  /** Where the stream begins that `uploaded` speaks of: the item's open one, or one before of which the service has not heard yet that it ended. */
+  /**
+   * Where the stream begins that `uploaded` speaks of: the item's open one, or one before of which the service has not
+   * heard yet that it ended.
+   */
   readonly start?: Position | undefined;
   readonly uploaded: Position;
-  /** Every write up to this moment lies at or before `uploaded`, if the service knows of one: an idle VM uploads nothing. */
+  /**
+   * Every write up to this moment lies at or before `uploaded`, if the service knows of one: an idle VM uploads
+   * nothing.
+   */
   readonly currentAtMs: number | undefined;
   readonly pendingBytes: number;
   readonly seeding: { readonly doneBytes: number; readonly totalBytes: number } | undefined;
@@ -123,7 +155,10 @@ export interface HeartbeatRecord {
   readonly appPoint?: AppPointState | undefined;
 }
 
-/** Why an item stands still, in words for the operator. Applying goes on when the next delta of the chain can be read, and in another stream after a repair. */
+/**
+ * Why an item stands still, in words for the operator. Applying goes on when the next delta of the chain can be read,
+ * and in another stream after a repair.
+ */
 export interface StopReason {
   readonly code: string;
   readonly message: string;
@@ -132,7 +167,10 @@ export interface StopReason {
   readonly atMs: number;
 }
 
-/** `progress.json`: the one record that says who may write the target disks and how far they stand. Changed by compare-and-set only (DESIGN 6). */
+/**
+ * `progress.json`: the one record that says who may write the target disks and how far they stand. Changed by
+ * compare-and-set only (DESIGN 6).
+ */
 export interface Progress {
   readonly version: 1;
   readonly stream: number;
@@ -153,7 +191,10 @@ export interface Progress {
   readonly groupMark: boolean;
   /** The delta applied last was the final one: nothing follows in this stream. */
   readonly final: boolean;
-  /** The newest point that a worker of this item recorded here. It may lag behind the catalog by one lost write: then a point comes a little early. */
+  /**
+   * The newest point that a worker of this item recorded here. It may lag behind the catalog by one lost write: then a
+   * point comes a little early.
+   */
   readonly lastPoint: LastPoint | undefined;
   readonly stopped: StopReason | undefined;
 }
@@ -167,10 +208,15 @@ export interface LastPoint {
   readonly sourceTimeMs: number;
 }
 
-/** The stream that the item has open. A service that replicated another one begins this one: it reads all disks again. */
+/**
+ * The stream that the item has open. A service that replicated another one begins this one: it reads all disks again.
+ */
 export interface OpenStream {
   readonly stream: number;
-  /** The position before epoch 1 of the stream. It is made of the item, the stream, the disks and the nonce, so that the service can check it. */
+  /**
+   * The position before epoch 1 of the stream. It is made of the item, the stream, the disks and the nonce, so that the
+   * service can check it.
+   */
   readonly start: Position;
   /** 32 hex digits. */
   readonly nonce: string;

@@ -2,7 +2,10 @@ import type { ReplicationPolicy } from "./item.ts";
 import { requireAppConsistentInterval, requireField, requirePolicy } from "./request-rules.ts";
 import { POINT_INTERVAL_DEFAULT_MS, RETENTION_DEFAULT_MS, RETENTION_MAX_MS, RPO_WARNING_MS } from "../limits.ts";
 
-/** A replication policy as Site Recovery's REST interface has it: minutes (its PowerShell has hours). Each field may be left out. */
+/**
+ * A replication policy as Site Recovery's REST interface has it: minutes (its PowerShell has hours). Each field may be
+ * left out.
+ */
 export interface PolicyInMinutes {
   /** How long points are kept; 0 keeps the latest only. */
   readonly recoveryPointHistory?: number | undefined;
@@ -14,12 +17,18 @@ export interface PolicyInMinutes {
 }
 
 /** Site Recovery's own: a point every 5 minutes, kept for a day; application-consistent points off. */
-export const DEFAULT_POLICY: ReplicationPolicy = { pointIntervalMs: POINT_INTERVAL_DEFAULT_MS, retentionMs: RETENTION_DEFAULT_MS };
+export const DEFAULT_POLICY: ReplicationPolicy = {
+  pointIntervalMs: POINT_INTERVAL_DEFAULT_MS,
+  retentionMs: RETENTION_DEFAULT_MS,
+};
 
 const MINUTE_MS = 60_000;
 
 /** What is left out stays as in `before`. Errors: `invalid-request` that names the field. */
-export function policyFromMinutes(given: PolicyInMinutes, before: ReplicationPolicy = DEFAULT_POLICY): ReplicationPolicy {
+export function policyFromMinutes(
+  given: PolicyInMinutes,
+  before: ReplicationPolicy = DEFAULT_POLICY,
+): ReplicationPolicy {
   const appMs = inMs(given.appConsistentFrequencyInMinutes, before.appConsistentIntervalMs ?? 0);
   const rpoThresholdMs = inMs(given.recoveryPointThresholdInMinutes, before.rpoThresholdMs ?? RPO_WARNING_MS);
   const policy: ReplicationPolicy = {

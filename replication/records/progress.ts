@@ -13,7 +13,10 @@ export interface StoredProgress {
   readonly etag: string;
 }
 
-/** The progress of a fresh stream: nothing applied, nobody holds it, and its disks are not yet an image of anything. Errors: `stream-closed`. */
+/**
+ * The progress of a fresh stream: nothing applied, nobody holds it, and its disks are not yet an image of anything.
+ * Errors: `stream-closed`.
+ */
 export function initialProgress(item: Pick<ProtectedItem, "itemId" | "stream" | "disks" | "nonce">): Progress {
   return emptyProgress(startOf(item));
 }
@@ -49,13 +52,29 @@ export async function createProgress(records: RecordStore, progress: Progress): 
   return records.create(PROGRESS_RECORD, encodeProgress(progress));
 }
 
-/** Compare-and-set: the record as it now stands, or undefined if someone else changed it in between. Errors: `outcome-unknown`. */
-export async function replaceProgress(records: RecordStore, stored: StoredProgress, next: Progress): Promise<StoredProgress | undefined> {
+/**
+ * Compare-and-set: the record as it now stands, or undefined if someone else changed it in between. Errors:
+ * `outcome-unknown`.
+ */
+export async function replaceProgress(
+  records: RecordStore,
+  stored: StoredProgress,
+  next: Progress,
+): Promise<StoredProgress | undefined> {
   const before = stored.progress;
   invariant(next.stream === before.stream, "progress stays in its stream");
-  invariant(next.generation >= before.generation, "generations only rise", { from: before.generation, to: next.generation });
-  invariant(next.applied.epoch >= before.applied.epoch, "applied never moves back", { from: before.applied.epoch, to: next.applied.epoch });
-  invariant(next.intent.epoch >= before.intent.epoch, "intent never moves back", { from: before.intent.epoch, to: next.intent.epoch });
+  invariant(next.generation >= before.generation, "generations only rise", {
+    from: before.generation,
+    to: next.generation,
+  });
+  invariant(next.applied.epoch >= before.applied.epoch, "applied never moves back", {
+    from: before.applied.epoch,
+    to: next.applied.epoch,
+  });
+  invariant(next.intent.epoch >= before.intent.epoch, "intent never moves back", {
+    from: before.intent.epoch,
+    to: next.intent.epoch,
+  });
   const etag = await records.replace(PROGRESS_RECORD, encodeProgress(next), stored.etag);
   return etag === undefined ? undefined : { progress: next, etag };
 }
@@ -66,15 +85,19 @@ export function isBoundary(progress: Progress): boolean {
 }
 
 /**
- * Whether somebody works on the item, or did so a moment ago. A claim that has more time left than any lasts was made before the clock was set back, and nobody
- * can say by whom: taking it from a living holder is safe (rule 3), and waiting until the clock has caught up would be a standstill.
+ * Whether somebody works on the item, or did so a moment ago. A claim that has more time left than any lasts was made
+ * before the clock was set back, and nobody can say by whom: taking it from a living holder is safe (rule 3), and
+ * waiting until the clock has caught up would be a standstill.
  */
 export function isHeld({ holder, expiresMs }: Progress, nowMs: number): boolean {
   return holder !== undefined && expiresMs > nowMs && expiresMs - nowMs <= CLAIM_HELD_MAX_MS;
 }
 
 function encodeProgress(progress: Progress): Uint8Array {
-  invariant(progress.applied.stream === progress.stream && progress.intent.stream === progress.stream, "positions lie in the stream");
+  invariant(
+    progress.applied.stream === progress.stream && progress.intent.stream === progress.stream,
+    "positions lie in the stream",
+  );
   invariant(progress.applied.epoch <= progress.intent.epoch, "intent does not lie before applied");
   return encodeRecord(progress);
 }

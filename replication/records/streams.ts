@@ -8,7 +8,10 @@ import { changeItem, findReadableItem, readItem } from "./item-record.ts";
 import { STREAMS_RECORD } from "../names.ts";
 import { decodeRecord, encodeRecord } from "./envelope.ts";
 
-/** `streams.json`: the stream numbers that were ever used under this name. It outlives the item. Changed by compare-and-set only. */
+/**
+ * `streams.json`: the stream numbers that were ever used under this name. It outlives the item. Changed by
+ * compare-and-set only.
+ */
 export interface StreamsRecord {
   readonly version: 1;
   readonly itemId: string;
@@ -20,7 +23,8 @@ type Opened = Pick<ProtectedItem, "itemId" | "stream" | "disks" | "nonce">;
 
 /** The open stream of an item, as its mobility service is told of it. Errors: `stream-closed`. */
 export function openStream({ itemId, stream, disks, nonce }: Opened): OpenStream {
-  if (nonce === undefined) throw new LeewardError("stream-closed", "The item has no open stream: it was failed over.", { itemId, stream });
+  if (nonce === undefined)
+    throw new LeewardError("stream-closed", "The item has no open stream: it was failed over.", { itemId, stream });
   return { stream, start: startPosition(itemId, stream, disks, nonce), nonce };
 }
 
@@ -28,8 +32,9 @@ export function openStream({ itemId, stream, disks, nonce }: Opened): OpenStream
 export const startOf = (item: Opened): Position => openStream(item).start;
 
 /**
- * A stream number that no stream of any life of the item had before. Minted before anything of the stream is made; what a crash leaves of it is swept. A record that is
- * lost or damaged is made again from what the accounts show. Errors: `conflict` after too many lost rounds, and those of the ports.
+ * A stream number that no stream of any life of the item had before. Minted before anything of the stream is made; what
+ * a crash leaves of it is swept. A record that is lost or damaged is made again from what the accounts show. Errors:
+ * `conflict` after too many lost rounds, and those of the ports.
  */
 export async function mintStream(stores: ItemStores, itemId: string): Promise<number> {
   const records = stores.records(itemId);
@@ -39,15 +44,18 @@ export async function mintStream(stores: ItemStores, itemId: string): Promise<nu
     const last = (known?.last ?? (await lastSeen(stores, itemId))) + 1;
     invariant(last <= STREAM_MAX, "stream numbers are not used up", { itemId, last });
     const bytes = encodeRecord({ version: 1, itemId, last } satisfies StreamsRecord);
-    const etag = await (stored === undefined ? records.create(STREAMS_RECORD, bytes) : records.replace(STREAMS_RECORD, bytes, stored.etag));
+    const etag = await (stored === undefined
+      ? records.create(STREAMS_RECORD, bytes)
+      : records.replace(STREAMS_RECORD, bytes, stored.etag));
     if (etag !== undefined) return last;
   }
   throw new LeewardError("conflict", "Others opened streams of the item all the time.", { itemId });
 }
 
 /**
- * Ends the open stream, and none follows: a number is minted that nobody opens, so that no worker claims the disks any more, and what the source still sends is
- * swept (rule 5). Doing it twice is harmless. Errors: `item-unknown`, `conflict`.
+ * Ends the open stream, and none follows: a number is minted that nobody opens, so that no worker claims the disks any
+ * more, and what the source still sends is swept (rule 5). Doing it twice is harmless. Errors: `item-unknown`,
+ * `conflict`.
  */
 export async function closeStream(
   { stores, clock }: { readonly stores: ItemStores; readonly clock: Clock },
@@ -70,7 +78,10 @@ async function readable(bytes: Uint8Array, itemId: string): Promise<StreamsRecor
   return record?.itemId === itemId ? record : undefined;
 }
 
-/** The highest stream that left a trace. The cache account may be unreachable, with its region; each stream has a container in the target account too. */
+/**
+ * The highest stream that left a trace. The cache account may be unreachable, with its region; each stream has a
+ * container in the target account too.
+ */
 async function lastSeen(stores: ItemStores, itemId: string): Promise<number> {
   const announced = await findReadableItem(stores, itemId);
   const cached = await stores.listStreams(itemId, "cache").catch((error: unknown) => {

@@ -24,9 +24,10 @@ const CHECKSUM_OFFSET = 64;
 const MAX_SECTORS = 65_535 * 16 * 255;
 
 /**
- * The 512-byte footer that makes raw bytes a fixed VHD (Microsoft, "Virtual Hard Disk Image Format Specification" 1.0, "Hard Disk Footer Format").
- * All numbers are big-endian. The creator is Hyper-V's `win `: readers such as QEMU take the size of a disk from the size field only for creators
- * that they know, and from the (rounded) geometry for all others.
+ * The 512-byte footer that makes raw bytes a fixed VHD (Microsoft, "Virtual Hard Disk Image Format Specification" 1.0,
+ * "Hard Disk Footer Format"). All numbers are big-endian. The creator is Hyper-V's `win `: readers such as QEMU take
+ * the size of a disk from the size field only for creators that they know, and from the (rounded) geometry for all
+ * others.
  */
 export function vhdFooter({ sizeBytes, uniqueId, createdMs }: VhdFooterFields): Uint8Array {
   const footer = new Uint8Array(VHD_FOOTER_BYTES);
@@ -53,7 +54,10 @@ export function vhdFooter({ sizeBytes, uniqueId, createdMs }: VhdFooterFields): 
 
 /** The one's complement of the sum of all bytes of the footer, those of the checksum itself left out. */
 export function vhdChecksum(footer: Uint8Array): number {
-  const sum = footer.reduce((total, byte, at) => (at >= CHECKSUM_OFFSET && at < CHECKSUM_OFFSET + 4 ? total : total + byte), 0);
+  const sum = footer.reduce(
+    (total, byte, at) => (at >= CHECKSUM_OFFSET && at < CHECKSUM_OFFSET + 4 ? total : total + byte),
+    0,
+  );
   return ~sum >>> 0;
 }
 

@@ -15,10 +15,19 @@ import type { Ledger, LedgerEntry } from "./ledger.ts";
  * seen a short time ago, so the change is begun again. What the message names decides; where it names nothing, that the
  * change speaks of something young.
  */
-export function isNotShownYet(ledger: Ledger, id: string, body: ResourceJson | undefined, message: string, nowMs: number): boolean {
+export function isNotShownYet(
+  ledger: Ledger,
+  id: string,
+  body: ResourceJson | undefined,
+  message: string,
+  nowMs: number,
+): boolean {
   const text = JSON.stringify(body ?? {}).toLowerCase();
   const spokenOf = ledger.entries.filter(
-    (entry) => entry.state === "created" && isYoung(entry, nowMs) && (isWithin(id, entry.id) || text.includes(entry.id.toLowerCase())),
+    (entry) =>
+      entry.state === "created" &&
+      isYoung(entry, nowMs) &&
+      (isWithin(id, entry.id) || text.includes(entry.id.toLowerCase())),
   );
   const named = idsIn(message).filter((each) => !sameId(each, id));
   if (named.length === 0) return spokenOf.length > 0;

@@ -55,8 +55,16 @@ export function storageAccountBody(account: PlannedStorageAccount, tags: Tags): 
   };
 }
 
-/** A managed disk made from a page blob. Its size is that of the VHD. Operating system and generation belong to the OS disk only. */
-export function diskBody({ machine, zone }: TargetPlan, { disk, lun }: PlannedDisk, source: ResourceJson, tags: Tags): ResourceJson {
+/**
+ * A managed disk made from a page blob. Its size is that of the VHD. Operating system and generation belong to the OS
+ * disk only.
+ */
+export function diskBody(
+  { machine, zone }: TargetPlan,
+  { disk, lun }: PlannedDisk,
+  source: ResourceJson,
+  tags: Tags,
+): ResourceJson {
   const isOsDisk = lun === undefined;
   // A zone-redundant disk stands in all zones.
   const zones = zone === undefined || /_ZRS$/i.test(disk.sku) ? {} : { zones: [zone] };
@@ -65,7 +73,8 @@ export function diskBody({ machine, zone }: TargetPlan, { disk, lun }: PlannedDi
       ? {}
       : { encryption: { type: "EncryptionAtRestWithCustomerKey", diskEncryptionSetId: disk.diskEncryptionSetId } };
   // A trusted machine takes only an OS disk that was made for one.
-  const security = machine.securityType === "TrustedLaunch" ? { securityProfile: { securityType: "TrustedLaunch" } } : {};
+  const security =
+    machine.securityType === "TrustedLaunch" ? { securityProfile: { securityType: "TrustedLaunch" } } : {};
   return {
     location: disk.region,
     tags,
@@ -106,8 +115,8 @@ export function nicBody({ network }: TargetPlan, nic: PlannedNic, tags: Tags): R
 }
 
 /**
- * A machine on disks that hold its system already, so without `osProfile`. Disks and NICs are detached when it is deleted: the ledger removes them, and
- * what an operator adds survives.
+ * A machine on disks that hold its system already, so without `osProfile`. Disks and NICs are detached when it is
+ * deleted: the ledger removes them, and what an operator adds survives.
  */
 export function machineBody(plan: TargetPlan, tags: Tags): ResourceJson {
   const { machine, disks, nics, availabilitySet, zone } = plan;

@@ -7,7 +7,10 @@ export interface ResourcePath {
   readonly type: string;
   /** The last name; undefined for a collection. */
   readonly name: string | undefined;
-  /** What stands above it: the machine of an extension, the network of a subnet, the group of a resource. Undefined at the top. */
+  /**
+   * What stands above it: the machine of an extension, the network of a subnet, the group of a resource. Undefined at
+   * the top.
+   */
   readonly parentId: string | undefined;
 }
 
@@ -15,13 +18,25 @@ const GROUPS = "microsoft.resources/resourcegroups";
 /** `{group}/resources`: everything that is in a group, of whatever type. */
 const ALL_IN_GROUP = "microsoft.resources/resources";
 
-/** Undefined when the text is no path below a subscription. Names keep their letters; Azure compares them without regard to case. */
+/**
+ * Undefined when the text is no path below a subscription. Names keep their letters; Azure compares them without regard
+ * to case.
+ */
 export function parsePath(path: string): ResourcePath | undefined {
   const contents = /^(\/subscriptions\/([^/?#]+)\/resourceGroups\/([^/?#]+))\/resources$/i.exec(path);
   if (contents?.[2] !== undefined) {
-    return { subscriptionId: contents[2], resourceGroup: contents[3], type: ALL_IN_GROUP, name: undefined, parentId: contents[1] };
+    return {
+      subscriptionId: contents[2],
+      resourceGroup: contents[3],
+      type: ALL_IN_GROUP,
+      name: undefined,
+      parentId: contents[1],
+    };
   }
-  const match = /^\/subscriptions\/([^/?#]+)(?:\/resourceGroups(?:\/([^/?#]+))?)?(?:\/providers\/([^/?#]+)\/([^?#]+))?$/i.exec(path);
+  const match =
+    /^\/subscriptions\/([^/?#]+)(?:\/resourceGroups(?:\/([^/?#]+))?)?(?:\/providers\/([^/?#]+)\/([^?#]+))?$/i.exec(
+      path,
+    );
   const subscriptionId = match?.[1];
   if (subscriptionId === undefined) return undefined;
   const [, , group, namespace, rest] = match ?? [];

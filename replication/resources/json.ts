@@ -1,4 +1,7 @@
-/** Reads the JSON of resources. A part that is missing, or not of the expected kind, reads as undefined or empty: Azure leaves out what has no value. */
+/**
+ * Reads the JSON of resources. A part that is missing, or not of the expected kind, reads as undefined or empty: Azure
+ * leaves out what has no value.
+ */
 export function partOf(value: unknown, ...path: readonly string[]): unknown {
   return path.reduce<unknown>((inner, name) => (isObject(inner) ? inner[name] : undefined), value);
 }

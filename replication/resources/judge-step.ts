@@ -8,7 +8,10 @@ import type { ResourceStep } from "./walk.ts";
 export type StepJudgement =
   /** Write it into the ledger, then begin the PUT of the body. */
   | { readonly kind: "create"; readonly body: ResourceJson; readonly createOnly: boolean }
-  /** It stands. `ours`: made by Leeward, so it belongs into the ledger as created; else it was there before, and never comes in. */
+  /**
+   * It stands. `ours`: made by Leeward, so it belongs into the ledger as created; else it was there before, and never
+   * comes in.
+   */
   | { readonly kind: "present"; readonly ours: boolean }
   /** Azure is changing it, perhaps for us: read again later. */
   | { readonly kind: "changing" }
@@ -19,7 +22,8 @@ export function judgeStep(step: ResourceStep, found: ResourceJson | undefined, {
   const refused = (code: ErrorCode, message: string): StepJudgement => ({ kind: "refused", code, message });
   if (found === undefined) {
     // Reads may be stale, and a PUT of a network deletes the subnets that others have added to one that stands.
-    if (step.body !== undefined) return { kind: "create", body: step.body, createOnly: step.kind === "virtual-network" };
+    if (step.body !== undefined)
+      return { kind: "create", body: step.body, createOnly: step.kind === "virtual-network" };
     return refused("azure-resource-missing", `The plan counts on ${step.id}, which is gone.`);
   }
   const state = textOf(found, "properties", "provisioningState")?.toLowerCase() ?? "succeeded";
@@ -27,11 +31,13 @@ export function judgeStep(step: ResourceStep, found: ResourceJson | undefined, {
   // What many items use is Leeward's for whichever of them it was made.
   const isShared = step.role === "shared";
   const isOurs = maker !== undefined && (isShared || maker === itemId);
-  if (!isShared && !isOurs) return refused("azure-resource-conflict", `${step.id} exists and was not made for this item.`);
+  if (!isShared && !isOurs)
+    return refused("azure-resource-conflict", `${step.id} exists and was not made for this item.`);
   if (!["succeeded", "failed", "canceled"].includes(state)) return { kind: "changing" };
   const fault = firstFault(step.required, step.kind === "virtual-network" ? withPlainSubnets(found) : found, "");
   if (state !== "succeeded") {
-    // What is half made is made whole by the same PUT. A network only while nobody has added a subnet, which the PUT would delete.
+    // What is half made is made whole by the same PUT. A network only while nobody has added a subnet, which the PUT
+    // would delete.
     const isSafe = step.kind !== "virtual-network" || hasNoOther(step.body, found);
     if (isOurs && step.body !== undefined && isSafe) return { kind: "create", body: step.body, createOnly: false };
     return refused("azure-resource-conflict", `${step.id} is in state ${state}.`);
@@ -43,19 +49,26 @@ export function judgeStep(step: ResourceStep, found: ResourceJson | undefined, {
 /** The first part of `required` that `found` has not, in words. */
 function firstFault(required: unknown, found: unknown, path: string): string | undefined {
   if (Array.isArray(required)) {
-    const missing = required.find((entry: unknown) => !listOf(found).some((candidate) => firstFault(entry, candidate, path) === undefined));
+    const missing = required.find(
+      (entry: unknown) => !listOf(found).some((candidate) => firstFault(entry, candidate, path) === undefined),
+    );
     return missing === undefined ? undefined : `${path} lacks ${JSON.stringify(missing)}`;
   }
   if (isObject(required)) {
     return Object.entries(required)
-      .map(([name, part]) => firstFault(part, isObject(found) ? found[name] : undefined, path === "" ? name : `${path}.${name}`))
+      .map(([name, part]) =>
+        firstFault(part, isObject(found) ? found[name] : undefined, path === "" ? name : `${path}.${name}`),
+      )
       .find((fault) => fault !== undefined);
   }
-  return plain(required) === plain(found) ? undefined : `${path} is ${JSON.stringify(found) ?? "missing"}, not ${JSON.stringify(required)}`;
+  return plain(required) === plain(found)
+    ? undefined
+    : `${path} is ${JSON.stringify(found) ?? "missing"}, not ${JSON.stringify(required)}`;
 }
 
 /** Azure answers ids, names and regions in letters of its own, "North Europe" for northeurope included. */
-const plain = (value: unknown): unknown => (typeof value === "string" ? value.toLowerCase().replaceAll(" ", "") : value);
+const plain = (value: unknown): unknown =>
+  typeof value === "string" ? value.toLowerCase().replaceAll(" ", "") : value;
 
 function hasNoOther(body: ResourceJson | undefined, found: ResourceJson): boolean {
   const named = (network: ResourceJson | undefined): readonly string[] =>

@@ -42,5 +42,11 @@ export async function readOtherLedgers(stores: ItemStores, itemId: string): Prom
 
 /** By compare-and-set. Errors: those of `change`, `record-corrupt`, `conflict`. */
 export function changeLedger(stores: ItemStores, itemId: string, change: (ledger: Ledger) => Ledger): Promise<Ledger> {
-  return changeRecord<Ledger>(stores.records(itemId), LEDGER_RECORD, 1, (found) => change(found ?? emptyLedger(itemId)), { itemId });
+  return changeRecord<Ledger>(
+    stores.records(itemId),
+    LEDGER_RECORD,
+    1,
+    (found) => change(found ?? emptyLedger(itemId)),
+    { itemId },
+  );
 }

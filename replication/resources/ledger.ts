@@ -3,8 +3,9 @@ import { LEDGER_MAX_ENTRIES, LEFT_TRY_MAX_MS } from "../limits.ts";
 import { sameId } from "./ids.ts";
 
 /**
- * Everything that Leeward made for one item, written down BEFORE it is made, so that whatever breaks off leaves nothing unknown (DESIGN 8).
- * Resources that stood there before and are not Leeward's (found without its tag) never come in here, and so are never removed.
+ * Everything that Leeward made for one item, written down BEFORE it is made, so that whatever breaks off leaves nothing
+ * unknown (DESIGN 8). Resources that stood there before and are not Leeward's (found without its tag) never come in
+ * here, and so are never removed.
  *
  * What stays and what goes. Site Recovery leaves the target's resource group, network and cache account behind for
  * ever. Here a shared resource goes with the last item that uses it, if Leeward made it. What takes other things along
@@ -40,7 +41,9 @@ type LedgerState = "intended" | "created" | "removing" | "removed" | "released" 
 /** What an entry is for. `shared`: other items may use it too. */
 export type LedgerRole = "replication" | "failover" | "test-failover" | "shared";
 
-/** Kinds in the order in which they are removed: what depends on something goes before it. Equal ranks go side by side. */
+/**
+ * Kinds in the order in which they are removed: what depends on something goes before it. Equal ranks go side by side.
+ */
 const REMOVAL_RANKS = {
   "event-subscription": 0,
   "mobility-extension": 0,
@@ -71,7 +74,12 @@ export const restoreOfEntry = ({ id }: Pick<LedgerEntry, "id">): string => id.sl
 
 /** Where a thing lies: removing what is in the source region must not hold up the rest, for that region may be gone. */
 export type LedgerSide = "source" | "target";
-const AT_SOURCE: ReadonlySet<LedgerKind> = new Set(["event-subscription", "mobility-extension", "system-topic", "cache-data"]);
+const AT_SOURCE: ReadonlySet<LedgerKind> = new Set([
+  "event-subscription",
+  "mobility-extension",
+  "system-topic",
+  "cache-data",
+]);
 const sideOf = ({ kind }: Pick<LedgerEntry, "kind">): LedgerSide => (AT_SOURCE.has(kind) ? "source" : "target");
 
 /** What takes along whatever others have put into it when it is removed. */
@@ -85,8 +93,9 @@ export function emptyLedger(itemId: string): Ledger {
 }
 
 /**
- * Writes down what is about to be made; doing it twice is one entry, and one that was removed before begins again. Errors: `conflict` (retryable)
- * while the resource is still being removed; a try of the sweep that died is not waited for.
+ * Writes down what is about to be made; doing it twice is one entry, and one that was removed before begins again.
+ * Errors: `conflict` (retryable) while the resource is still being removed; a try of the sweep that died is not waited
+ * for.
  */
 export function intend(
   ledger: Ledger,
@@ -104,7 +113,10 @@ export function intend(
     if (found.state === "intended" || found.state === "created") return known;
     return known.map((entry) => (entry === found ? fresh : entry));
   }, ledger.entries);
-  invariant(entries.length <= LEDGER_MAX_ENTRIES, "the ledger is bounded", { itemId: ledger.itemId, entries: entries.length });
+  invariant(entries.length <= LEDGER_MAX_ENTRIES, "the ledger is bounded", {
+    itemId: ledger.itemId,
+    entries: entries.length,
+  });
   return sameOr(ledger, entries);
 }
 
@@ -115,7 +127,9 @@ export function markCreated(ledger: Ledger, id: string, nowMs: number): Ledger {
     "a resource is in the ledger before it is made",
     { id, itemId: ledger.itemId },
   );
-  return change(ledger, nowMs, (entry) => (sameId(entry.id, id) && entry.state === "intended" ? "created" : entry.state));
+  return change(ledger, nowMs, (entry) =>
+    sameId(entry.id, id) && entry.state === "intended" ? "created" : entry.state,
+  );
 }
 
 /**
@@ -157,24 +171,32 @@ export interface RemovalPlan {
  */
 export function planRemoval(ledger: Ledger, inUseElsewhere: readonly string[], side?: LedgerSide): RemovalPlan {
   const used = new Set(inUseElsewhere.map((id) => id.toLowerCase()));
-  const going = ledger.entries.filter((entry) => entry.state === "removing" && (side === undefined || sideOf(entry) === side));
+  const going = ledger.entries.filter(
+    (entry) => entry.state === "removing" && (side === undefined || sideOf(entry) === side),
+  );
   const kept = going.filter(({ role, id }) => role === "shared" && used.has(id.toLowerCase()));
   const toLeave = going.filter((entry) => isHolder(entry) && !kept.includes(entry));
   const ranks = [...new Set(Object.values(REMOVAL_RANKS))].toSorted((left, right) => left - right);
   const stages = ranks
-    .map((rank) => going.filter((entry) => !kept.includes(entry) && !toLeave.includes(entry) && REMOVAL_RANKS[entry.kind] === rank))
+    .map((rank) =>
+      going.filter((entry) => !kept.includes(entry) && !toLeave.includes(entry) && REMOVAL_RANKS[entry.kind] === rank),
+    )
     .filter((stage) => stage.length > 0);
   return { stages, toRelease: kept.map(({ id }) => id), toLeave };
 }
 
 /** The resource was seen to be gone. */
 export function markRemoved(ledger: Ledger, id: string, nowMs: number): Ledger {
-  return change(ledger, nowMs, (entry) => (sameId(entry.id, id) && entry.state === "removing" ? "removed" : entry.state));
+  return change(ledger, nowMs, (entry) =>
+    sameId(entry.id, id) && entry.state === "removing" ? "removed" : entry.state,
+  );
 }
 
 /** The resource stays: others use it, or something foreign lives in it. */
 export function markReleased(ledger: Ledger, id: string, nowMs: number): Ledger {
-  return change(ledger, nowMs, (entry) => (sameId(entry.id, id) && entry.state !== "removed" ? "released" : entry.state));
+  return change(ledger, nowMs, (entry) =>
+    sameId(entry.id, id) && entry.state !== "removed" ? "released" : entry.state,
+  );
 }
 
 /** The resource could not be reached. */
@@ -186,7 +208,9 @@ export function markLeft(ledger: Ledger, id: string, nowMs: number): Ledger {
 export function retryLeft(ledger: Ledger, id: string, nowMs: number): Ledger {
   return sameOr(
     ledger,
-    ledger.entries.map((entry) => (isOpenLeft(entry) && sameId(entry.id, id) ? { ...entry, state: "removing", changedMs: nowMs } : entry)),
+    ledger.entries.map((entry) =>
+      isOpenLeft(entry) && sameId(entry.id, id) ? { ...entry, state: "removing", changedMs: nowMs } : entry,
+    ),
   );
 }
 
@@ -195,7 +219,10 @@ export function isOpenLeft(entry: LedgerEntry): boolean {
   return entry.state === "left" || (entry.state === "removing" && sideOf(entry) === "source");
 }
 
-/** Being tried by a sweep that must have ended by now: flows remove nothing of the source while the item is protected, or is about to be. */
+/**
+ * Being tried by a sweep that must have ended by now: flows remove nothing of the source while the item is protected,
+ * or is about to be.
+ */
 function isAbandoned(entry: LedgerEntry, nowMs: number): boolean {
   return sideOf(entry) === "source" && nowMs - (entry.changedMs ?? 0) > LEFT_TRY_MAX_MS;
 }

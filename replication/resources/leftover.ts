@@ -52,7 +52,9 @@ export function unreadLeft(id: string, itemIds: readonly string[]): JobLeftover 
 /** The source region did not answer, or did not do it in time. The sweep tries it again. */
 export function unreachedLeft({ id, kind }: Pick<LedgerEntry, "id" | "kind">, reason: string): JobLeftover {
   const command =
-    kind === "cache-data" ? "delete the containers leeward-cache-* and leeward-foreign-* of the item" : `az resource delete --ids ${id}`;
+    kind === "cache-data"
+      ? "delete the containers leeward-cache-* and leeward-foreign-* of the item"
+      : `az resource delete --ids ${id}`;
   return {
     id,
     message: `It lies in the source region and could not be removed: ${reason}`,

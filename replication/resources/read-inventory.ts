@@ -8,15 +8,19 @@ import { sizesOf } from "./sizes.ts";
 import { type InventoryDecision, networkIdOf, partsOf, sourceMachineOf } from "./source-machine.ts";
 
 /**
- * Reads the VM and what it stands on: one request for each disk and NIC, and four more. What is gone meanwhile is told as a refusal. Errors: those of
- * ResourceManager.
+ * Reads the VM and what it stands on: one request for each disk and NIC, and four more. What is gone meanwhile is told
+ * as a refusal. Errors: those of ResourceManager.
  */
 export async function readInventory(resourceManager: ResourceManager, machineId: string): Promise<InventoryDecision> {
   const path = parsePath(machineId);
-  const machine = path?.type === "microsoft.compute/virtualmachines" ? await resourceManager.read(machineId) : undefined;
+  const machine =
+    path?.type === "microsoft.compute/virtualmachines" ? await resourceManager.read(machineId) : undefined;
   if (path === undefined || machine === undefined) {
     const subject = nameOf(machineId);
-    return { kind: "refused", refusals: [{ code: "inventory-invalid", subject, message: `There is no virtual machine ${machineId}.` }] };
+    return {
+      kind: "refused",
+      refusals: [{ code: "inventory-invalid", subject, message: `There is no virtual machine ${machineId}.` }],
+    };
   }
   const { diskIds, nicIds, availabilitySetId } = partsOf(machine);
   const [disks, nics] = [await readAll(resourceManager, diskIds), await readAll(resourceManager, nicIds)];
@@ -31,8 +35,15 @@ export async function readInventory(resourceManager: ResourceManager, machineId:
 }
 
 /** The SKUs of one region. */
-export function readSkus(resourceManager: ResourceManager, subscriptionId: string, region: string): Promise<readonly ResourceJson[]> {
-  return resourceManager.list(`/subscriptions/${subscriptionId}/providers/Microsoft.Compute/skus`, `location eq '${regionName(region)}'`);
+export function readSkus(
+  resourceManager: ResourceManager,
+  subscriptionId: string,
+  region: string,
+): Promise<readonly ResourceJson[]> {
+  return resourceManager.list(
+    `/subscriptions/${subscriptionId}/providers/Microsoft.Compute/skus`,
+    `location eq '${regionName(region)}'`,
+  );
 }
 
 /** In the order of the ids; missing ones are left out. */

@@ -5,24 +5,49 @@ import { readSkus } from "./read-inventory.ts";
 import { type KnownFacts, targetFactsOf } from "./target-facts.ts";
 
 /** Reads what stands in the target subscription: ten listings, side by side. Errors: those of ResourceManager. */
-export async function readTargetFacts(resourceManager: ResourceManager, subscriptionId: string, known: KnownFacts): Promise<TargetFacts> {
+export async function readTargetFacts(
+  resourceManager: ResourceManager,
+  subscriptionId: string,
+  known: KnownFacts,
+): Promise<TargetFacts> {
   const region = regionName(known.targetRegion);
   const list = (path: string) => resourceManager.list(`/subscriptions/${subscriptionId}/${path}`);
-  const [resourceGroups, networks, nics, availabilitySets, storageAccounts, disks, machines, computeUsages, networkUsages, skus] =
-    await Promise.all([
-      list("resourceGroups"),
-      list("providers/Microsoft.Network/virtualNetworks"),
-      list("providers/Microsoft.Network/networkInterfaces"),
-      list("providers/Microsoft.Compute/availabilitySets"),
-      list("providers/Microsoft.Storage/storageAccounts"),
-      list("providers/Microsoft.Compute/disks"),
-      list("providers/Microsoft.Compute/virtualMachines"),
-      list(`providers/Microsoft.Compute/locations/${region}/usages`),
-      list(`providers/Microsoft.Network/locations/${region}/usages`),
-      readSkus(resourceManager, subscriptionId, region),
-    ]);
+  const [
+    resourceGroups,
+    networks,
+    nics,
+    availabilitySets,
+    storageAccounts,
+    disks,
+    machines,
+    computeUsages,
+    networkUsages,
+    skus,
+  ] = await Promise.all([
+    list("resourceGroups"),
+    list("providers/Microsoft.Network/virtualNetworks"),
+    list("providers/Microsoft.Network/networkInterfaces"),
+    list("providers/Microsoft.Compute/availabilitySets"),
+    list("providers/Microsoft.Storage/storageAccounts"),
+    list("providers/Microsoft.Compute/disks"),
+    list("providers/Microsoft.Compute/virtualMachines"),
+    list(`providers/Microsoft.Compute/locations/${region}/usages`),
+    list(`providers/Microsoft.Network/locations/${region}/usages`),
+    readSkus(resourceManager, subscriptionId, region),
+  ]);
   return targetFactsOf(
-    { resourceGroups, networks, nics, availabilitySets, storageAccounts, disks, machines, skus, computeUsages, networkUsages },
+    {
+      resourceGroups,
+      networks,
+      nics,
+      availabilitySets,
+      storageAccounts,
+      disks,
+      machines,
+      skus,
+      computeUsages,
+      networkUsages,
+    },
     known,
   );
 }

@@ -1,27 +1,41 @@
 import type { ErrorCode } from "../errors.ts";
 
-/** A resource, or any other answer of Azure Resource Manager, as its JSON. What Azure adds is kept; read it with `resources/json.ts`. */
+/**
+ * A resource, or any other answer of Azure Resource Manager, as its JSON. What Azure adds is kept; read it with
+ * `resources/json.ts`.
+ */
 export type ResourceJson = Readonly<Record<string, unknown>>;
 
 /**
- * Azure Resource Manager as durable flows use it: begin, look, never wait. A flow begins a change in one activity, waits `retryAfterMs` with a durable
- * timer, looks in another activity, and so on. No method sleeps or tries again by itself, and none has a limit for the whole change: that is the flow's.
+ * Azure Resource Manager as durable flows use it: begin, look, never wait. A flow begins a change in one activity,
+ * waits `retryAfterMs` with a durable timer, looks in another activity, and so on. No method sleeps or tries again by
+ * itself, and none has a limit for the whole change: that is the flow's.
  *
- * Every method may run twice, in any process. Errors, for every method: `azure-unavailable` (retryable) when nobody answered, or Azure failed inside:
- * a change may have begun then, and beginning it again is right; `azure-not-authorized`; `azure-answer-invalid` when an answer breaks Azure's
- * contract. The facts of an `azure-unavailable` have `retryAfterMs` where a read was throttled. Whatever else Azure says no to is thrown by reads, and is `failed` as the progress of a change.
+ * Every method may run twice, in any process. Errors, for every method: `azure-unavailable` (retryable) when nobody
+ * answered, or Azure failed inside: a change may have begun then, and beginning it again is right;
+ * `azure-not-authorized`; `azure-answer-invalid` when an answer breaks Azure's contract. The facts of an
+ * `azure-unavailable` have `retryAfterMs` where a read was throttled. Whatever else Azure says no to is thrown by
+ * reads, and is `failed` as the progress of a change.
  *
- * The answers of `listKeys` and `beginGetAccess` are secrets (rule 8): an activity uses them and never returns them to its orchestration.
+ * The answers of `listKeys` and `beginGetAccess` are secrets (rule 8): an activity uses them and never returns them to
+ * its orchestration.
  */
 export interface ResourceManager {
-  /** The resource, or a view of it such as `{machine id}/instanceView`; undefined when there is none (or no group or parent). Sent once. */
+  /**
+   * The resource, or a view of it such as `{machine id}/instanceView`; undefined when there is none (or no group or
+   * parent). Sent once.
+   */
   read(id: string): Promise<ResourceJson | undefined>;
   /**
-   * All pages of a collection, for example `/subscriptions/{s}/providers/Microsoft.Network/networkInterfaces`, or `{group id}/resources` for whatever is
-   * in a group; empty when its group or parent is missing. `filter` is OData. Errors: `azure-answer-invalid` for more than AZURE_LIST_MAX_PAGES pages.
+   * All pages of a collection, for example `/subscriptions/{s}/providers/Microsoft.Network/networkInterfaces`, or
+   * `{group id}/resources` for whatever is in a group; empty when its group or parent is missing. `filter` is OData.
+   * Errors: `azure-answer-invalid` for more than AZURE_LIST_MAX_PAGES pages.
    */
   list(collection: string, filter?: string): Promise<readonly ResourceJson[]>;
-  /** Sends the change once. Idempotent: the same change again has the same end. Not atomic: a resource may be left half made, in state `Failed`. */
+  /**
+   * Sends the change once. Idempotent: the same change again has the same end. Not atomic: a resource may be left half
+   * made, in state `Failed`.
+   */
   begin(change: Change): Promise<Begun>;
   /** Asks once how a begun change stands. `operation` may come from another process and from long ago. Idempotent. */
   look(operation: string): Promise<Looked>;
@@ -32,8 +46,8 @@ export type ResourceAction = "start" | "powerOff" | "deallocate" | "beginGetAcce
 
 export type Change =
   /**
-   * Creates, or replaces what is there by the whole body. With `createOnly` nothing is replaced, as far as Azure heeds it: what is there by then answers
-   * `busy`, so that whoever asked reads it again.
+   * Creates, or replaces what is there by the whole body. With `createOnly` nothing is replaced, as far as Azure heeds
+   * it: what is there by then answers `busy`, so that whoever asked reads it again.
    */
   | { readonly kind: "put"; readonly id: string; readonly body: ResourceJson; readonly createOnly?: boolean }
   /** Removing a missing resource succeeds. */
@@ -42,17 +56,23 @@ export type Change =
 
 export type Looked =
   /**
-   * Seen, not only told: the resource after a `put` and after actions on machines, as a read showed it with provisioningState Succeeded; undefined after a
-   * `remove`, when a read no longer found it; the answer of `listKeys` and `beginGetAccess`.
+   * Seen, not only told: the resource after a `put` and after actions on machines, as a read showed it with
+   * provisioningState Succeeded; undefined after a `remove`, when a read no longer found it; the answer of `listKeys`
+   * and `beginGetAccess`.
    */
   | { readonly kind: "done"; readonly result: ResourceJson | undefined }
-  /** Look again with this text (up to 8 kB) after that time, 0 when Azure names none. It is all that a later look needs. */
+  /**
+   * Look again with this text (up to 8 kB) after that time, 0 when Azure names none. It is all that a later look needs.
+   */
   | { readonly kind: "running"; readonly operation: string; readonly retryAfterMs: number }
   | Failed;
 
 export type Begun =
   | Looked
-  /** Nothing was begun, because Azure throttles or another operation holds the resource: begin the same again after that time. */
+  /**
+   * Nothing was begun, because Azure throttles or another operation holds the resource: begin the same again after that
+   * time.
+   */
   | { readonly kind: "busy"; readonly retryAfterMs: number; readonly azureCode: string; readonly message: string };
 
 /** Azure said no, or the operation ended badly. What was half made still stands. */

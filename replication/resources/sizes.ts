@@ -3,7 +3,10 @@ import { regionName, sameName } from "../planning/name-rules.ts";
 import type { ResourceJson } from "./resource-manager.ts";
 import { listOf, partOf, textOf, textsOf } from "./json.ts";
 
-/** The VM sizes of one region, from Azure's resource SKUs (Compute REST API, "Resource Skus - List"). What is listed for other regions is left out. */
+/**
+ * The VM sizes of one region, from Azure's resource SKUs (Compute REST API, "Resource Skus - List"). What is listed for
+ * other regions is left out.
+ */
 export function sizesOf(skus: readonly ResourceJson[], region: string): readonly TargetSize[] {
   return skus.filter((sku) => isOf(sku, "virtualMachines", region)).map((sku) => sizeOf(sku, region));
 }
@@ -15,7 +18,9 @@ export function zonesOf(sizes: readonly TargetSize[]): readonly string[] {
 
 /** Fault domains of an aligned availability set. Every region has two at least. */
 export function maxFaultDomainsOf(skus: readonly ResourceJson[], region: string): number {
-  const aligned = skus.find((sku) => isOf(sku, "availabilitySets", region) && sameName(textOf(sku, "name") ?? "", "Aligned"));
+  const aligned = skus.find(
+    (sku) => isOf(sku, "availabilitySets", region) && sameName(textOf(sku, "name") ?? "", "Aligned"),
+  );
   return numberIn(aligned, "MaximumPlatformFaultDomainCount") ?? 2;
 }
 
@@ -23,7 +28,9 @@ function sizeOf(sku: ResourceJson, region: string): TargetSize {
   const isOn = (name: string): boolean => sameName(capability(sku, name) ?? "", "True");
   const restrictions = listOf(sku, "restrictions").filter((restriction) => concerns(restriction, region));
   const closedZones = restrictions.flatMap((restriction) => textsOf(restriction, "restrictionInfo", "zones"));
-  const offered = listOf(sku, "locationInfo").filter((info) => regionName(textOf(info, "location") ?? "") === regionName(region));
+  const offered = listOf(sku, "locationInfo").filter(
+    (info) => regionName(textOf(info, "location") ?? "") === regionName(region),
+  );
   return {
     name: textOf(sku, "name") ?? "",
     family: textOf(sku, "family") ?? "",

@@ -14,7 +14,10 @@ import type { ResourceJson } from "./resource-manager.ts";
 import { nameOf, parsePath, sameId } from "./ids.ts";
 import { flagOf, listOf, numberOf, partOf, tagsOf, textOf, textsOf } from "./json.ts";
 
-/** A VM with everything that it stands on, as Resource Manager answers it. What the machine names and is not here is told as a refusal. */
+/**
+ * A VM with everything that it stands on, as Resource Manager answers it. What the machine names and is not here is
+ * told as a refusal.
+ */
 export interface SourceResources {
   readonly machine: ResourceJson;
   readonly disks: readonly ResourceJson[];
@@ -41,13 +44,17 @@ const GIB = 1024 ** 3;
 
 export function partsOf(machine: ResourceJson): MachineParts {
   const diskIds = disksIn(machine).flatMap((disk) => textOf(disk, "managedDisk", "id") ?? []);
-  const nicIds = listOf(machine, "properties", "networkProfile", "networkInterfaces").flatMap((nic) => textOf(nic, "id") ?? []);
+  const nicIds = listOf(machine, "properties", "networkProfile", "networkInterfaces").flatMap(
+    (nic) => textOf(nic, "id") ?? [],
+  );
   return { diskIds, nicIds, availabilitySetId: textOf(machine, "properties", "availabilitySet", "id") };
 }
 
 /** The network that a NIC stands in; undefined for a NIC without a subnet. */
 export function networkIdOf(nic: ResourceJson): string | undefined {
-  const subnetIds = listOf(nic, "properties", "ipConfigurations").flatMap((part) => textOf(part, "properties", "subnet", "id") ?? []);
+  const subnetIds = listOf(nic, "properties", "ipConfigurations").flatMap(
+    (part) => textOf(part, "properties", "subnet", "id") ?? [],
+  );
   return parsePath(subnetIds[0] ?? "")?.parentId;
 }
 
@@ -57,7 +64,8 @@ export function sourceMachineOf(resources: SourceResources): InventoryDecision {
   const refusals: PlanRefusal[] = [];
   const path = parsePath(textOf(machine, "id") ?? "");
   const name = textOf(machine, "name") ?? path?.name ?? "";
-  const lacking = (message: string, subject = name): void => void refusals.push({ code: "inventory-invalid", subject, message });
+  const lacking = (message: string, subject = name): void =>
+    void refusals.push({ code: "inventory-invalid", subject, message });
   const [osDisk, ...dataDisks] = readDisks(resources, refusals);
   const nics = readNics(resources, lacking);
   const networkIds = new Set(resources.nics.flatMap((nic) => networkIdOf(nic)?.toLowerCase() ?? []));
@@ -70,8 +78,10 @@ export function sourceMachineOf(resources: SourceResources): InventoryDecision {
   if (network === undefined) lacking("The VM's virtual network is missing.");
   const osType = textOf(machine, "properties", "storageProfile", "osDisk", "osType");
   if (osType !== "Windows" && osType !== "Linux") lacking("The VM does not say which operating system it has.");
-  const isRead = path?.resourceGroup !== undefined && osDisk !== undefined && network !== undefined && size !== undefined;
-  if (!isRead || (osType !== "Windows" && osType !== "Linux") || refusals.length > 0) return { kind: "refused", refusals };
+  const isRead =
+    path?.resourceGroup !== undefined && osDisk !== undefined && network !== undefined && size !== undefined;
+  if (!isRead || (osType !== "Windows" && osType !== "Linux") || refusals.length > 0)
+    return { kind: "refused", refusals };
   return {
     kind: "read",
     source: {
@@ -101,12 +111,19 @@ function disksIn(machine: ResourceJson): readonly unknown[] {
   return [...(osDisk === undefined ? [] : [osDisk]), ...listOf(machine, "properties", "storageProfile", "dataDisks")];
 }
 
-function readDisks({ machine, disks }: SourceResources, refusals: PlanRefusal[]): readonly (SourceDisk | SourceDataDisk)[] {
+function readDisks(
+  { machine, disks }: SourceResources,
+  refusals: PlanRefusal[],
+): readonly (SourceDisk | SourceDataDisk)[] {
   return disksIn(machine).flatMap((attached) => {
     const id = textOf(attached, "managedDisk", "id");
     const subject = textOf(attached, "name") ?? nameOf(id ?? "");
     if (id === undefined) {
-      refusals.push({ code: "disk-kind-unsupported", subject, message: "The disk is not managed; convert the VM to managed disks first." });
+      refusals.push({
+        code: "disk-kind-unsupported",
+        subject,
+        message: "The disk is not managed; convert the VM to managed disks first.",
+      });
       return [];
     }
     const disk = disks.find((candidate) => sameId(textOf(candidate, "id") ?? "", id));
@@ -134,9 +151,13 @@ function readDisk(attached: unknown, disk: ResourceJson): SourceDisk | SourceDat
   };
 }
 
-const cachingOf = (text: string | undefined): DiskCaching => (text === "ReadOnly" || text === "ReadWrite" ? text : "None");
+const cachingOf = (text: string | undefined): DiskCaching =>
+  text === "ReadOnly" || text === "ReadWrite" ? text : "None";
 
-function readNics({ machine, nics }: SourceResources, lacking: (message: string, subject?: string) => void): readonly SourceNic[] {
+function readNics(
+  { machine, nics }: SourceResources,
+  lacking: (message: string, subject?: string) => void,
+): readonly SourceNic[] {
   const attached = listOf(machine, "properties", "networkProfile", "networkInterfaces");
   return attached.flatMap((reference) => {
     const id = textOf(reference, "id") ?? "";
@@ -182,12 +203,19 @@ function readNetwork(network: ResourceJson): SourceMachine["network"] {
 }
 
 /** The subnets of a network with their IPv4 prefix; those that have none are left out. */
-export function subnetsOf(network: ResourceJson): readonly (Subnet & { readonly id: string; readonly json: unknown })[] {
+export function subnetsOf(
+  network: ResourceJson,
+): readonly (Subnet & { readonly id: string; readonly json: unknown })[] {
   return listOf(network, "properties", "subnets").flatMap((json) => {
-    const prefixes = [textOf(json, "properties", "addressPrefix") ?? [], ...textsOf(json, "properties", "addressPrefixes")].flat();
+    const prefixes = [
+      textOf(json, "properties", "addressPrefix") ?? [],
+      ...textsOf(json, "properties", "addressPrefixes"),
+    ].flat();
     const addressPrefix = prefixes.find((prefix) => !prefix.includes(":"));
     const name = textOf(json, "name") ?? "";
-    return addressPrefix === undefined ? [] : [{ id: `${textOf(network, "id") ?? ""}/subnets/${name}`, name, addressPrefix, json }];
+    return addressPrefix === undefined
+      ? []
+      : [{ id: `${textOf(network, "id") ?? ""}/subnets/${name}`, name, addressPrefix, json }];
   });
 }
 

@@ -17,7 +17,10 @@ export const PURPOSE_TAG = "leeward-purpose";
 const RESERVED = /^(microsoft|azure|windows)/i;
 
 /** The source's tags with ours. Of a source that has as many as Azure takes, the last ones by name give way. */
-export function tagsFor({ itemId, jobId }: Owner, source: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
+export function tagsFor(
+  { itemId, jobId }: Owner,
+  source: Readonly<Record<string, string>> = {},
+): Readonly<Record<string, string>> {
   const own = { [ITEM_TAG]: itemId, [JOB_TAG]: jobId };
   const kept = Object.entries(source)
     .filter(([name]) => !RESERVED.test(name) && !(name.toLowerCase() in own))
@@ -26,7 +29,10 @@ export function tagsFor({ itemId, jobId }: Owner, source: Readonly<Record<string
   return { ...Object.fromEntries(kept), ...own };
 }
 
-/** The item for which Leeward made the resource; undefined for what is not Leeward's. Azure compares names of tags without regard to case. */
+/**
+ * The item for which Leeward made the resource; undefined for what is not Leeward's. Azure compares names of tags
+ * without regard to case.
+ */
 export function itemOf(resource: ResourceJson): string | undefined {
   return tagOf(resource, ITEM_TAG);
 }

@@ -8,7 +8,10 @@ import { maxFaultDomainsOf, sizesOf, zonesOf } from "./sizes.ts";
 import { subnetsOf } from "./source-machine.ts";
 import { itemOf, PURPOSE_TAG, tagOf } from "./tags.ts";
 
-/** What stands in the target subscription, as Resource Manager lists it: all resource groups, networks, ... of the subscription. */
+/**
+ * What stands in the target subscription, as Resource Manager lists it: all resource groups, networks, ... of the
+ * subscription.
+ */
 export interface TargetResources {
   readonly resourceGroups: readonly ResourceJson[];
   readonly networks: readonly ResourceJson[];
@@ -43,13 +46,20 @@ export function targetFactsOf(resources: TargetResources, known: KnownFacts): Ta
     controlResourceGroup: known.controlResourceGroup,
     zones: zonesOf(sizes),
     maxFaultDomains: maxFaultDomainsOf(resources.skus, targetRegion),
-    resourceGroups: resources.resourceGroups.map((group) => ({ name: textOf(group, "name") ?? "", region: regionOf(group) })),
+    resourceGroups: resources.resourceGroups.map((group) => ({
+      name: textOf(group, "name") ?? "",
+      region: regionOf(group),
+    })),
     networks: resources.networks.map((network) => networkOf(network, taken)),
     mappings: known.mappings,
     availabilitySets: resources.availabilitySets.map(placeOf),
     storageAccounts: resources.storageAccounts.map(accountOf),
     sizes,
-    quota: { coresLeft: cores, familyCoresLeft: families, nicsLeft: leftOf(resources.networkUsages, "NetworkInterfaces") },
+    quota: {
+      coresLeft: cores,
+      familyCoresLeft: families,
+      nicsLeft: leftOf(resources.networkUsages, "NetworkInterfaces"),
+    },
     namesTaken: [
       ...known.reservedNames,
       ...namesOf("virtual-network", resources.networks),
@@ -67,7 +77,12 @@ const regionOf = (resource: ResourceJson): string => regionName(textOf(resource,
 function placeOf(resource: ResourceJson): TargetFacts["availabilitySets"][number] {
   const id = textOf(resource, "id") ?? "";
   const path = parsePath(id);
-  return { id, name: textOf(resource, "name") ?? path?.name ?? "", resourceGroup: path?.resourceGroup ?? "", region: regionOf(resource) };
+  return {
+    id,
+    name: textOf(resource, "name") ?? path?.name ?? "",
+    resourceGroup: path?.resourceGroup ?? "",
+    region: regionOf(resource),
+  };
 }
 
 function networkOf(network: ResourceJson, taken: KnownFacts["reservedAddresses"]): TargetFacts["networks"][number] {
@@ -85,7 +100,10 @@ function networkOf(network: ResourceJson, taken: KnownFacts["reservedAddresses"]
   };
 }
 
-/** Addresses in use stand in the NICs, those of private endpoints too. Azure itself refuses the address of a load balancer. */
+/**
+ * Addresses in use stand in the NICs, those of private endpoints too. Azure itself refuses the address of a load
+ * balancer.
+ */
 function addressesOf(nics: readonly ResourceJson[]): KnownFacts["reservedAddresses"] {
   return nics
     .flatMap((nic) => listOf(nic, "properties", "ipConfigurations"))
@@ -108,11 +126,19 @@ function accountOf(account: ResourceJson): TargetFacts["storageAccounts"][number
 function namesOf(kind: NameKind, resources: readonly ResourceJson[]): TargetFacts["namesTaken"] {
   return resources.map((resource) => {
     const { name, resourceGroup } = placeOf(resource);
-    return { kind, name, resourceGroup: kind === "storage-account" ? undefined : resourceGroup, itemId: itemOf(resource) };
+    return {
+      kind,
+      name,
+      resourceGroup: kind === "storage-account" ? undefined : resourceGroup,
+      itemId: itemOf(resource),
+    };
   });
 }
 
-function coresLeft(usages: readonly ResourceJson[]): { readonly cores: number; readonly families: Readonly<Record<string, number>> } {
+function coresLeft(usages: readonly ResourceJson[]): {
+  readonly cores: number;
+  readonly families: Readonly<Record<string, number>>;
+} {
   const families = usages
     .flatMap((usage) => textOf(usage, "name", "value") ?? [])
     .filter((name) => /Family$/i.test(name))

@@ -48,8 +48,8 @@ export function protectionWalk(plan: TargetPlan, owner: Owner): Walk {
 }
 
 /**
- * What a failover or a test failover makes, in order. The shared parts come again: they may have been removed meanwhile, and a drill has a network of its
- * own. Errors: `internal` when a disk of the plan was not restored.
+ * What a failover or a test failover makes, in order. The shared parts come again: they may have been removed
+ * meanwhile, and a drill has a network of its own. Errors: `internal` when a disk of the plan was not restored.
  */
 export function failoverWalk(plan: TargetPlan, owner: Owner, restored: RestoredSources): Walk {
   const tags = tagsFor(owner);
@@ -74,16 +74,28 @@ export function failoverWalk(plan: TargetPlan, owner: Owner, restored: RestoredS
     // Static addresses first, so that Azure gives none of them to a dynamic NIC.
     [...disks, ...plan.nics.filter(({ allocation }) => allocation === "Static").map(nicStep)],
     plan.nics.filter(({ allocation }) => allocation === "Dynamic").map(nicStep),
-    [step(plan.machine, "virtual-machine", role, machineBody(plan, tagsFor(owner, plan.machine.tags)), machineRequirement(plan))],
+    [
+      step(
+        plan.machine,
+        "virtual-machine",
+        role,
+        machineBody(plan, tagsFor(owner, plan.machine.tags)),
+        machineRequirement(plan),
+      ),
+    ],
   );
 }
 
 function groupStep(plan: TargetPlan, tags: Readonly<Record<string, string>>): ResourceStep {
   const { resourceGroup } = plan;
-  return step(resourceGroup, "resource-group", "shared", resourceGroupBody(plan, tags), { location: resourceGroup.region });
+  return step(resourceGroup, "resource-group", "shared", resourceGroupBody(plan, tags), {
+    location: resourceGroup.region,
+  });
 }
 
-/** The network and the availability set: shared, but for a new network that an operator asked for as that of one drill. */
+/**
+ * The network and the availability set: shared, but for a new network that an operator asked for as that of one drill.
+ */
 function placeSteps(plan: TargetPlan, tags: Readonly<Record<string, string>>): readonly ResourceStep[] {
   const { network, availabilitySet, purpose, nics } = plan;
   const isOfDrill = purpose === "test-failover" && network.action === "create" && network.why === "customised";
@@ -96,7 +108,10 @@ function placeSteps(plan: TargetPlan, tags: Readonly<Record<string, string>>): r
   });
   if (availabilitySet === undefined) return [networkStep];
   const required = { location: availabilitySet.region, sku: { name: "Aligned" } };
-  return [networkStep, step(availabilitySet, "availability-set", "shared", availabilitySetBody(availabilitySet, tags), required)];
+  return [
+    networkStep,
+    step(availabilitySet, "availability-set", "shared", availabilitySetBody(availabilitySet, tags), required),
+  ];
 }
 
 function nicRequirement({ network }: TargetPlan, nic: PlannedNic): ResourceJson {
@@ -119,7 +134,13 @@ function machineRequirement({ machine, disks, nics }: TargetPlan): ResourceJson 
   };
 }
 
-function step(planned: PlannedResource, kind: LedgerKind, role: LedgerRole, body: ResourceJson, required: ResourceJson): ResourceStep {
+function step(
+  planned: PlannedResource,
+  kind: LedgerKind,
+  role: LedgerRole,
+  body: ResourceJson,
+  required: ResourceJson,
+): ResourceStep {
   const { id, name, action } = planned;
   return action === "create"
     ? { id, kind, role, name, action: "create", body, required }

@@ -60,7 +60,9 @@ export async function findRestore(records: RecordStore, restoreId: string): Prom
   if (!isRestoreId(restoreId)) return undefined;
   const name = restoreRecordName(restoreId);
   const stored = await records.read(name);
-  return stored === undefined ? undefined : { restore: decodeRecord<RestoreRecord>(name, 1, stored.bytes), etag: stored.etag };
+  return stored === undefined
+    ? undefined
+    : { restore: decodeRecord<RestoreRecord>(name, 1, stored.bytes), etag: stored.etag };
 }
 
 /** What stands under its name, readable or not. */
@@ -74,7 +76,8 @@ export function lookAtRestore(records: RecordStore, restoreId: string): Promise<
 /** Errors: `restore-unknown`, `record-corrupt`. */
 export async function readRestore(records: RecordStore, restoreId: string): Promise<StoredRestore> {
   const stored = await findRestore(records, restoreId);
-  if (stored === undefined) throw new LeewardError("restore-unknown", `There is no restore ${restoreId}.`, { restoreId });
+  if (stored === undefined)
+    throw new LeewardError("restore-unknown", `There is no restore ${restoreId}.`, { restoreId });
   return stored;
 }
 
@@ -84,7 +87,10 @@ export function isFinished({ state }: RestoreRecord): boolean {
 }
 
 /** The blob that holds a disk of this restore, or will. */
-export function restoredDisk({ itemId, restoreId }: RestoreRecord, { id, attempt }: Pick<DiskCopy, "id" | "attempt">): RestoredDisk {
+export function restoredDisk(
+  { itemId, restoreId }: RestoreRecord,
+  { id, attempt }: Pick<DiskCopy, "id" | "attempt">,
+): RestoredDisk {
   return { itemId, restoreId, diskId: id, attempt };
 }
 

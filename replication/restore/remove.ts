@@ -14,7 +14,11 @@ import { type RestoreRecord, lookAtRestore, restoreIdOf, restorePinId } from "./
  * came late: until then `gone` is false and somebody has to come again (the sweep does). One that is not there is gone.
  * Idempotent, also side by side with slices. Errors: `conflict`, those of the ports.
  */
-export async function removeRestore(context: ItemContext, itemId: string, restoreId: string): Promise<{ readonly gone: boolean }> {
+export async function removeRestore(
+  context: ItemContext,
+  itemId: string,
+  restoreId: string,
+): Promise<{ readonly gone: boolean }> {
   const records = context.stores.records(itemId);
   const restore = await markRemoving(context, itemId, restoreId);
   if (restore === undefined) return { gone: true };
@@ -35,7 +39,11 @@ export async function removeRestore(context: ItemContext, itemId: string, restor
 }
 
 /** The same on an operator's word. Errors: `item-unknown`, `in-use` while a failover makes its machine from it. */
-export async function deleteRestore(context: ItemContext, itemId: string, restoreId: string): Promise<{ readonly gone: boolean }> {
+export async function deleteRestore(
+  context: ItemContext,
+  itemId: string,
+  restoreId: string,
+): Promise<{ readonly gone: boolean }> {
   await requireItem(context.stores, itemId);
   const job = (await findManaged(context.stores, itemId))?.situation.job;
   if (job !== undefined && restoreIdOf(itemId, job.jobId) === restoreId) {
@@ -61,13 +69,18 @@ async function markRemoving(
     if (stored === undefined || stored === "damaged") return stored;
     if (stored.restore.state === "Removing") return stored.restore;
     const next: RestoreRecord = { ...stored.restore, state: "Removing", updatedMs: clock.now() };
-    if ((await records.replace(restoreRecordName(restoreId), encodeRecord(next), stored.etag)) !== undefined) return next;
+    if ((await records.replace(restoreRecordName(restoreId), encodeRecord(next), stored.etag)) !== undefined)
+      return next;
   }
   throw new LeewardError("conflict", "The restore was changed by others all the time.", { itemId, restoreId });
 }
 
 /** A damaged record names no disks: then those of the item are looked for. */
-async function diskIdsOf({ stores }: ItemContext, itemId: string, restore: RestoreRecord | "damaged"): Promise<readonly string[]> {
+async function diskIdsOf(
+  { stores }: ItemContext,
+  itemId: string,
+  restore: RestoreRecord | "damaged",
+): Promise<readonly string[]> {
   if (restore !== "damaged") return restore.disks.map(({ id }) => id);
   return (await findReadableItem(stores, itemId))?.disks.map(({ id }) => id) ?? [];
 }

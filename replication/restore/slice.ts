@@ -60,16 +60,20 @@ async function advance(context: ItemContext, restore: RestoreRecord): Promise<Re
   const nowMs = context.clock.now();
   try {
     if (restore.state === "Pending") {
-      // The sweep takes away pins whose restore has no record; whoever was slow to write the record sets the pin again here.
+      // The sweep takes away pins whose restore has no record; whoever was slow to write the record sets the pin again
+      // here.
       const pin = { pinId: restorePinId(restore.restoreId), reason: "restore", sinceMs: nowMs, untilMs: undefined };
       await pinPoint(context.stores.records(restore.itemId), restore.pointId, pin);
     }
     const disks = await copyDisks(context, restore);
     const failed = disks.find((disk) => disk.state === "failed");
-    if (failed !== undefined) return { ...restore, disks, state: "Failed", updatedMs: nowMs, error: copyFailed(failed.id, failed.reason) };
+    if (failed !== undefined)
+      return { ...restore, disks, state: "Failed", updatedMs: nowMs, error: copyFailed(failed.id, failed.reason) };
     const known: readonly DiskCopy[] = disks.map(({ reason: _reason, ...disk }) => disk);
-    if (known.every((disk) => disk.state === "copied")) return { ...restore, disks: known, state: "Succeeded", updatedMs: nowMs };
-    if (nowMs - restore.createdMs > RESTORE_MAX_MS) return { ...restore, disks: known, state: "Failed", updatedMs: nowMs, error: TOO_SLOW };
+    if (known.every((disk) => disk.state === "copied"))
+      return { ...restore, disks: known, state: "Succeeded", updatedMs: nowMs };
+    if (nowMs - restore.createdMs > RESTORE_MAX_MS)
+      return { ...restore, disks: known, state: "Failed", updatedMs: nowMs, error: TOO_SLOW };
     return { ...restore, disks: known, state: "InProgress", updatedMs: nowMs };
   } catch (error) {
     if (!hasCode(error, "point-pruned", "point-unknown", "record-corrupt")) throw error;
@@ -92,7 +96,11 @@ async function copyDisk({ stores }: ItemContext, restore: RestoreRecord, disk: D
   const { snapshots } = stores;
   let found = await snapshots.copyState(destination);
   if (found.kind === "missing") {
-    await snapshots.startCopy({ itemId: restore.itemId, stream: restore.stream, diskId: disk.id }, disk.snapshot, destination);
+    await snapshots.startCopy(
+      { itemId: restore.itemId, stream: restore.stream, diskId: disk.id },
+      disk.snapshot,
+      destination,
+    );
     // Copies inside one account often end at once.
     found = await snapshots.copyState(destination);
   }

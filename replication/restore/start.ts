@@ -10,21 +10,32 @@ import { pinPoint } from "../points/pins.ts";
 import { type RestoreRecord, findRestore, restoreIdOf, restorePinId } from "./record.ts";
 
 /**
- * Pins the point and records the restore; the caller then sends its first message. With a `requestId` the call can be repeated: it gives the same restore,
- * in whatever state it is by then, and sending the message again is harmless. Errors: `item-unknown`, `point-unknown`, `point-pruned`,
- * `invalid-request` (the request id was used for another point).
+ * Pins the point and records the restore; the caller then sends its first message. With a `requestId` the call can be
+ * repeated: it gives the same restore, in whatever state it is by then, and sending the message again is harmless.
+ * Errors: `item-unknown`, `point-unknown`, `point-pruned`, `invalid-request` (the request id was used for another
+ * point).
  */
-export async function startRestore(context: ItemContext, itemId: string, pointId: string, requestId?: string): Promise<RestoreRecord> {
+export async function startRestore(
+  context: ItemContext,
+  itemId: string,
+  pointId: string,
+  requestId?: string,
+): Promise<RestoreRecord> {
   await requireItem(context.stores, itemId);
   if (requestId !== undefined) {
     const field = "x-ms-client-request-id";
-    requireField(requestId.length >= 1 && requestId.length <= CALLER_ID_MAX_LENGTH, field, `1 to ${CALLER_ID_MAX_LENGTH} characters`);
+    requireField(
+      requestId.length >= 1 && requestId.length <= CALLER_ID_MAX_LENGTH,
+      field,
+      `1 to ${CALLER_ID_MAX_LENGTH} characters`,
+    );
   }
   const restoreId = restoreIdOf(itemId, requestId ?? context.ids.next());
   const records = context.stores.records(itemId);
   const existing = await findRestore(records, restoreId);
   if (existing !== undefined) return samePoint(existing.restore, pointId);
-  if (!isPointId(pointId)) throw new LeewardError("point-unknown", `"${pointId}" is not the id of a recovery point.`, { pointId });
+  if (!isPointId(pointId))
+    throw new LeewardError("point-unknown", `"${pointId}" is not the id of a recovery point.`, { pointId });
   const nowMs = context.clock.now();
   const pin = { pinId: restorePinId(restoreId), reason: "restore", sinceMs: nowMs, untilMs: undefined };
   const restore = pendingRestore(restoreId, await pinPoint(records, pointId, pin), nowMs);
@@ -37,7 +48,11 @@ export async function startRestore(context: ItemContext, itemId: string, pointId
  * For restores that an operator asks for: each holds copies of all disks. One that was begun may be asked for again.
  * Errors: `conflict`.
  */
-export async function requireRoomForRestore({ stores }: ItemContext, itemId: string, requestId: string | undefined): Promise<void> {
+export async function requireRoomForRestore(
+  { stores }: ItemContext,
+  itemId: string,
+  requestId: string | undefined,
+): Promise<void> {
   const records = stores.records(itemId);
   if (requestId !== undefined && (await findRestore(records, restoreIdOf(itemId, requestId))) !== undefined) return;
   const count = (await records.list(RESTORES_PREFIX, RESTORES_MAX_COUNT)).length;
@@ -75,6 +90,10 @@ function pendingRestore(restoreId: string, point: PointManifest, nowMs: number):
 }
 
 function samePoint(restore: RestoreRecord, pointId: string): RestoreRecord {
-  requireField(restore.pointId === pointId, "x-ms-client-request-id", `it was used for a restore of the point ${restore.pointId} already`);
+  requireField(
+    restore.pointId === pointId,
+    "x-ms-client-request-id",
+    `it was used for a restore of the point ${restore.pointId} already`,
+  );
   return restore;
 }

@@ -48,11 +48,31 @@ export async function restoreStatus(context: ItemContext, itemId: string, restor
   }));
   const percentComplete = percentOf(restore);
   const expiresMs = isFinished(restore) ? updatedMs + RESTORE_KEPT_MS : undefined;
-  return { restoreId, itemId, pointId, position, sourceTimeMs, state, percentComplete, disks, createdMs, updatedMs, expiresMs, error };
+  return {
+    restoreId,
+    itemId,
+    pointId,
+    position,
+    sourceTimeMs,
+    state,
+    percentComplete,
+    disks,
+    createdMs,
+    updatedMs,
+    expiresMs,
+    error,
+  };
 }
 
-/** The finished blobs, for whoever grants access to them. Errors: those of `restoreStatus`, and `conflict` while the restore is not done. */
-export async function restoredDisks(context: ItemContext, itemId: string, restoreId: string): Promise<readonly RestoredDisk[]> {
+/**
+ * The finished blobs, for whoever grants access to them. Errors: those of `restoreStatus`, and `conflict` while the
+ * restore is not done.
+ */
+export async function restoredDisks(
+  context: ItemContext,
+  itemId: string,
+  restoreId: string,
+): Promise<readonly RestoredDisk[]> {
   const { state, disks } = await restoreStatus(context, itemId, restoreId);
   if (state === "Succeeded") return disks.map(({ id, attempt }) => ({ itemId, restoreId, diskId: id, attempt }));
   throw new LeewardError(

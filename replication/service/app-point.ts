@@ -6,14 +6,17 @@ import type { HeartbeatRequest } from "./protocol.ts";
 import { isKnownOperation, operationIdOf, withOperation } from "./operations.ts";
 
 /**
- * Asks for one app-consistent point now, whatever the policy says. A newer request takes the place of one that has not begun: one point answers both. With a
- * `requestId` the call can be repeated. Returns the request's id. Errors: `item-unknown`, `invalid-request`, `conflict`.
+ * Asks for one app-consistent point now, whatever the policy says. A newer request takes the place of one that has not
+ * begun: one point answers both. With a `requestId` the call can be repeated. Returns the request's id. Errors:
+ * `item-unknown`, `invalid-request`, `conflict`.
  */
 export async function requestAppPoint(context: ItemContext, itemId: string, requestId?: string): Promise<string> {
   const id = operationIdOf("app-point", itemId, requestId ?? context.ids.next());
   const requestedMs = context.clock.now();
   await changeItem(context.stores, itemId, (item) =>
-    isKnownOperation(item, id) ? item : { ...item, appPointRequest: { id, requestedMs }, operations: withOperation(item, id) },
+    isKnownOperation(item, id)
+      ? item
+      : { ...item, appPointRequest: { id, requestedMs }, operations: withOperation(item, id) },
   );
   return id;
 }
@@ -30,7 +33,13 @@ export interface AppPointStatus {
 export function appPointStatus(item: ProtectedItem, state: AppPointState | undefined): AppPointStatus | undefined {
   const wanted = openRequest(item, state);
   if (wanted !== undefined) {
-    return { requestId: wanted.id, state: "Requested", requestedMs: wanted.requestedMs, reportedMs: undefined, reason: undefined };
+    return {
+      requestId: wanted.id,
+      state: "Requested",
+      requestedMs: wanted.requestedMs,
+      reportedMs: undefined,
+      reason: undefined,
+    };
   }
   if (state === undefined) return undefined;
   const { requestId, askedMs, outcome } = state;
@@ -49,8 +58,8 @@ export interface AppPointQuestion {
 }
 
 /**
- * The state after a heartbeat: its report is taken, and the next point asked for if one is wanted or due (docs/mobility-protocol.md, P20 to P23). The answer
- * asks as long as there is no outcome. A pure function.
+ * The state after a heartbeat: its report is taken, and the next point asked for if one is wanted or due
+ * (docs/mobility-protocol.md, P20 to P23). The answer asks as long as there is no outcome. A pure function.
  */
 export function appPointAfter(question: AppPointQuestion): AppPointState | undefined {
   const { item, request, nowMs } = question;
@@ -67,7 +76,11 @@ export function appPointAfter(question: AppPointQuestion): AppPointState | undef
   return { requestId: question.newId, askedMs: nowMs, onDemandId: state?.onDemandId, outcome: undefined };
 }
 
-function withReport(state: AppPointState | undefined, { consistency }: HeartbeatRequest, nowMs: number): AppPointState | undefined {
+function withReport(
+  state: AppPointState | undefined,
+  { consistency }: HeartbeatRequest,
+  nowMs: number,
+): AppPointState | undefined {
   if (state === undefined || consistency === undefined) return state;
   if (state.outcome !== undefined || state.requestId !== consistency.requestId) return state;
   const reason = consistency.state === "failed" ? consistency.reason.slice(0, REPORTED_REASON_MAX_LENGTH) : undefined;

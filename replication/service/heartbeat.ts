@@ -33,10 +33,12 @@ export interface HeartbeatContext extends ItemContext {
 }
 
 /**
- * Records the word of the item's mobility service, keeps up its session, tells it which stream is open, and grants it uploads to that one (rule 8: create only,
- * this stream's container only). The grant is made last, and goes into the answer alone: who has no session gets none. Costs three reads and one write, and
- * one more read and write when something of the item record changes. Errors: `item-unknown`, `not-authorized`, `invalid-request`, `machine-mismatch`,
- * `session-taken`, `position-fork`, `stream-closed`, `conflict`. What was refused has changed nothing.
+ * Records the word of the item's mobility service, keeps up its session, tells it which stream is open, and grants it
+ * uploads to that one (rule 8: create only, this stream's container only). The grant is made last, and goes into the
+ * answer alone: who has no session gets none. Costs three reads and one write, and one more read and write when
+ * something of the item record changes. Errors: `item-unknown`, `not-authorized`, `invalid-request`,
+ * `machine-mismatch`, `session-taken`, `position-fork`, `stream-closed`, `conflict`. What was refused has changed
+ * nothing.
  */
 export async function recordHeartbeat(
   context: HeartbeatContext,
@@ -62,7 +64,8 @@ export async function recordHeartbeat(
     nowMs: context.clock.now(),
     session: { sinceMs: session.sinceMs, leaseMs: SESSION_LEASE_MS },
     resend: wantedEpoch(progress),
-    consistency: appPoint === undefined || appPoint.outcome !== undefined ? undefined : { requestId: appPoint.requestId },
+    consistency:
+      appPoint === undefined || appPoint.outcome !== undefined ? undefined : { requestId: appPoint.requestId },
     rotation: rotationFor(item, request, context.clock.now()),
   };
 }
@@ -90,7 +93,10 @@ export async function requireProgress(stores: ItemStores, itemId: string): Promi
   return stored.progress;
 }
 
-/** The progress of the stream that the item has open. Errors: `record-corrupt`, `conflict` when another stream was opened meanwhile. */
+/**
+ * The progress of the stream that the item has open. Errors: `record-corrupt`, `conflict` when another stream was
+ * opened meanwhile.
+ */
 async function progressOfStream(stores: ItemStores, item: ProtectedItem): Promise<Progress> {
   const found = await requireProgress(stores, item.itemId);
   if (found.stream === item.stream) return found;
@@ -98,19 +104,31 @@ async function progressOfStream(stores: ItemStores, item: ProtectedItem): Promis
   await ensureProgress(stores, item);
   const progress = await requireProgress(stores, item.itemId);
   if (progress.stream === item.stream) return progress;
-  throw new LeewardError("conflict", "Another stream of the item was opened meanwhile.", { itemId: item.itemId, stream: progress.stream });
+  throw new LeewardError("conflict", "Another stream of the item was opened meanwhile.", {
+    itemId: item.itemId,
+    stream: progress.stream,
+  });
 }
 
-type Recorded = Required<Pick<HeartbeatRecord, "appPoint">> & { readonly session: NonNullable<HeartbeatRecord["session"]> };
+type Recorded = Required<Pick<HeartbeatRecord, "appPoint">> & {
+  readonly session: NonNullable<HeartbeatRecord["session"]>;
+};
 
 /** Of two in a row that were both under way for long the source seems nearer than it is: until the next one. */
-function clockOffset(stored: HeartbeatRecord | undefined, { bootId, sentMs }: HeartbeatRequest, receivedMs: number): number {
+function clockOffset(
+  stored: HeartbeatRecord | undefined,
+  { bootId, sentMs }: HeartbeatRequest,
+  receivedMs: number,
+): number {
   const offsetMs = receivedMs - sentMs;
   const isNext = stored?.bootId === bootId && receivedMs - stored.receivedMs <= HEARTBEAT_LATE_MS;
   return isNext ? Math.min(offsetMs, stored.receivedMs - stored.sentMs) : offsetMs;
 }
 
-/** The session, the last word and the state of app-consistent points change together, by compare-and-set: of two services one has the session. */
+/**
+ * The session, the last word and the state of app-consistent points change together, by compare-and-set: of two
+ * services one has the session.
+ */
 async function putHeartbeat(
   { stores, clock, ids }: HeartbeatContext,
   item: ProtectedItem,
@@ -125,7 +143,8 @@ async function putHeartbeat(
     const nowMs = clock.now();
     const session = sessionFor(stored?.record, request, progress.applied, nowMs);
     const last = stored?.record;
-    // Held up on its way through here: a later one of the same session has the word. One that has not come yet was received before the clock was set back.
+    // Held up on its way through here: a later one of the same session has the word. One that has not come yet was
+    // received before the clock was set back.
     const isHeldUp = last?.session?.id === session.id && last.receivedMs > receivedMs && last.receivedMs <= nowMs;
     if (isHeldUp && request.ended !== true) return { session, appPoint: last.appPoint };
     const appPoint = appPointAfter({ item, state: stored?.record?.appPoint, request, progress, nowMs, newId });
@@ -152,10 +171,14 @@ async function putHeartbeat(
     };
     const bytes = encodeRecord(record);
     const etag =
-      stored === undefined ? await records.create(HEARTBEAT_RECORD, bytes) : await records.replace(HEARTBEAT_RECORD, bytes, stored.etag);
+      stored === undefined
+        ? await records.create(HEARTBEAT_RECORD, bytes)
+        : await records.replace(HEARTBEAT_RECORD, bytes, stored.etag);
     if (etag !== undefined) return { session, appPoint };
   }
-  throw new LeewardError("conflict", "Other heartbeats of the item came in between all the time.", { itemId: item.itemId });
+  throw new LeewardError("conflict", "Other heartbeats of the item came in between all the time.", {
+    itemId: item.itemId,
+  });
 }
 
 /** What a heartbeat says of the item record; most say nothing new, and cost nothing. */
@@ -194,10 +217,15 @@ function requireHeartbeat(request: HeartbeatRequest): void {
   if (sealed !== undefined) requirePosition(sealed, "sealed");
   requireTime(request.sentMs, "sentMs");
   requireCount(request.pendingBytes, "pendingBytes");
-  if (request.clockAheadMs !== undefined) requireField(Number.isSafeInteger(request.clockAheadMs), "clockAheadMs", "a whole number");
+  if (request.clockAheadMs !== undefined)
+    requireField(Number.isSafeInteger(request.clockAheadMs), "clockAheadMs", "a whole number");
   if (request.currentAtMs !== undefined) {
     requireTime(request.currentAtMs, "currentAtMs");
-    requireField(request.currentAtMs <= request.sentMs, "currentAtMs", "not later than sentMs, which the same clock told");
+    requireField(
+      request.currentAtMs <= request.sentMs,
+      "currentAtMs",
+      "not later than sentMs, which the same clock told",
+    );
   }
   if (nextTokenHash !== undefined) requireField(isChecksum(nextTokenHash), "nextTokenHash", "64 lower-case hex digits");
   for (const [field, parts] of [

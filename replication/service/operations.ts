@@ -3,10 +3,17 @@ import { CALLER_ID_MAX_LENGTH, OPERATIONS_MAX_COUNT } from "../limits.ts";
 import type { ProtectedItem } from "../records/item.ts";
 import { requireField } from "../records/request-rules.ts";
 
-/** The id of an operation, 32 hex digits: the same request of the same item gives the same one. Errors: `invalid-request`. */
+/**
+ * The id of an operation, 32 hex digits: the same request of the same item gives the same one. Errors:
+ * `invalid-request`.
+ */
 export function operationIdOf(kind: "repair" | "app-point", itemId: string, requestId: string): string {
   const field = "x-ms-client-request-id";
-  requireField(requestId.length >= 1 && requestId.length <= CALLER_ID_MAX_LENGTH, field, `1 to ${CALLER_ID_MAX_LENGTH} characters`);
+  requireField(
+    requestId.length >= 1 && requestId.length <= CALLER_ID_MAX_LENGTH,
+    field,
+    `1 to ${CALLER_ID_MAX_LENGTH} characters`,
+  );
   return createHash("sha256").update(`leeward-${kind}-1\n${itemId}\n${requestId}`, "utf8").digest("hex").slice(0, 32);
 }
 

@@ -1,12 +1,15 @@
 /**
- * What the mobility service and the function app say to each other, over HTTPS with JSON bodies. The service calls; nothing calls the VM.
- * All requests but `register` carry `authorization: Bearer <ticket>.<item token>`. Errors come as `{ error: { code, message, hint } }`. The rules of identity,
- * sessions and requests stand in docs/mobility-protocol.md.
+ * What the mobility service and the function app say to each other, over HTTPS with JSON bodies. The service calls;
+ * nothing calls the VM. All requests but `register` carry `authorization: Bearer <ticket>.<item token>`. Errors come as
+ * `{ error: { code, message, hint } }`. The rules of identity, sessions and requests stand in
+ * docs/mobility-protocol.md.
  */
 import type { DiskDescription, Position } from "../position.ts";
 import type { OpenStream, Resynchronization, UploadsStopped } from "../records/item.ts";
 
-/** POST /api/mobility/{item}/register. Repeating it with the same `itemToken` succeeds, so a lost answer is harmless. */
+/**
+ * POST /api/mobility/{item}/register. Repeating it with the same `itemToken` succeeds, so a lost answer is harmless.
+ */
 export interface RegisterRequest {
   /** The one-time token that enabling replication gave to the operator. */
   readonly registrationToken: string;
@@ -20,7 +23,10 @@ export interface RegisterRequest {
 export interface RegisterAnswer extends OpenStream {
   /** Stands before every token that the service sends from now on, with a dot between them: see `Tickets`. */
   readonly ticket: string;
-  /** The address of the cache account, without a slash at its end: the service sends nothing to any other one until it registers again. */
+  /**
+   * The address of the cache account, without a slash at its end: the service sends nothing to any other one until it
+   * registers again.
+   */
   readonly cacheEndpoint: string;
 }
 
@@ -29,18 +35,26 @@ export interface HeartbeatRequest {
   /** Must be the machine that registered. */
   readonly machineId: string;
   readonly bootId: string;
-  /** Names one run of the service: chosen at its start, kept by a start that provably follows it in the same boot and state folder. */
+  /**
+   * Names one run of the service: chosen at its start, kept by a start that provably follows it in the same boot and
+   * state folder.
+   */
   readonly sessionId: string;
   /** The session is over: the service is stopping, and sends nothing more. */
   readonly ended?: boolean | undefined;
-  /** By the clock that the service goes by: the machine's, or, while that is wrong, the control plane's as it was told last. */
+  /**
+   * By the clock that the service goes by: the machine's, or, while that is wrong, the control plane's as it was told
+   * last.
+   */
   readonly sentMs: number;
   /** How far the machine's clock is ahead (negative: behind), while the service does not go by it. */
   readonly clockAheadMs?: number | undefined;
   /** Where the stream begins that the service replicates, and of which the two positions speak. */
   readonly start?: Position | undefined;
   readonly uploaded: Position;
-  /** The end of the last sealed delta. A service that asks for a session must know at least what the target has applied. */
+  /**
+   * The end of the last sealed delta. A service that asks for a session must know at least what the target has applied.
+   */
   readonly sealed?: Position | undefined;
   readonly currentAtMs?: number | undefined;
   readonly pendingBytes: number;
@@ -50,7 +64,10 @@ export interface HeartbeatRequest {
   readonly uploadsStopped?: UploadsStopped | undefined;
   /** What became of the app-consistent point that was asked for; sent until an answer no longer asks for it. */
   readonly consistency?: ConsistencyOutcome | undefined;
-  /** SHA-256 (64 hex digits) of the token that the service wants to use from now on. The token itself is not sent before its first use. */
+  /**
+   * SHA-256 (64 hex digits) of the token that the service wants to use from now on. The token itself is not sent before
+   * its first use.
+   */
   readonly nextTokenHash?: string | undefined;
 }
 export type ConsistencyOutcome =
@@ -58,7 +75,10 @@ export type ConsistencyOutcome =
   | { readonly requestId: string; readonly state: "failed"; readonly reason: string };
 
 export interface HeartbeatAnswer extends OpenStream {
-  /** Where to upload deltas of the open stream: container address with a create-only SAS. Kept in memory only, never logged. */
+  /**
+   * Where to upload deltas of the open stream: container address with a create-only SAS. Kept in memory only, never
+   * logged.
+   */
   readonly upload: { readonly containerUrl: string; readonly expiresMs: number };
   /** How far the target stands in the open stream. */
   readonly applied: Position;
@@ -68,11 +88,17 @@ export interface HeartbeatAnswer extends OpenStream {
   readonly intervalMs: number;
   /** The session that this answer grants or keeps up: others wait until nothing was heard of it for `leaseMs`. */
   readonly session: { readonly sinceMs: number; readonly leaseMs: number };
-  /** The target stands still for want of this epoch, or because what stands in its place is damaged: it is to be sent again, if the service still has it. */
+  /**
+   * The target stands still for want of this epoch, or because what stands in its place is damaged: it is to be sent
+   * again, if the service still has it.
+   */
   readonly resend?: { readonly epoch: number } | undefined;
   /** An app-consistent point is wanted now. Sent until a heartbeat reports its outcome. */
   readonly consistency?: { readonly requestId: string } | undefined;
-  /** `wanted`: the service is to choose another token; `accepted`: the proposed one counts from now on, beside the old one until its first use. */
+  /**
+   * `wanted`: the service is to choose another token; `accepted`: the proposed one counts from now on, beside the old
+   * one until its first use.
+   */
   readonly rotation?: "wanted" | "accepted" | undefined;
 }
 

@@ -11,11 +11,16 @@ import { openStream } from "../records/streams.ts";
 import { matchesHash, tokenHash } from "./tokens.ts";
 
 /**
- * Makes the calling mobility service the one of this item. The registration token is used up by the compare-and-set that stores the hash of the
- * item token; the same item token again succeeds, so that a lost answer is harmless. Errors: `item-unknown`, `not-authorized`, `invalid-request`
- * (the disks are not those of the item), `machine-mismatch` (the token is known, the machine is another one), `stream-closed`, `conflict`.
+ * Makes the calling mobility service the one of this item. The registration token is used up by the compare-and-set
+ * that stores the hash of the item token; the same item token again succeeds, so that a lost answer is harmless.
+ * Errors: `item-unknown`, `not-authorized`, `invalid-request` (the disks are not those of the item), `machine-mismatch`
+ * (the token is known, the machine is another one), `stream-closed`, `conflict`.
  */
-export async function registerService(context: ItemContext, itemId: string, request: RegisterRequest): Promise<OpenStream> {
+export async function registerService(
+  context: ItemContext,
+  itemId: string,
+  request: RegisterRequest,
+): Promise<OpenStream> {
   requireField(isChecksum(request.itemToken), "itemToken", "64 lower-case hex digits");
   for (const field of ["machineId", "bootId"] as const) {
     const { length } = request[field];
@@ -39,7 +44,12 @@ export async function registerService(context: ItemContext, itemId: string, requ
 function registeredWith(item: ProtectedItem, request: RegisterRequest, nowMs: number): ProtectedItem {
   const { registrationToken, itemToken, machineId } = request;
   if (matchesHash(registrationToken, item.registrationHash)) {
-    const token = { tokenHash: tokenHash(itemToken), nextTokenHash: undefined, tokenSinceMs: nowMs, rotateToken: undefined };
+    const token = {
+      tokenHash: tokenHash(itemToken),
+      nextTokenHash: undefined,
+      tokenSinceMs: nowMs,
+      rotateToken: undefined,
+    };
     return { ...item, registrationHash: undefined, ...token, machineId };
   }
   if (matchesHash(itemToken, item.tokenHash)) {

@@ -3,17 +3,34 @@ import type { Progress, ProtectedItem, RepairRequest } from "../records/item.ts"
 import type { HeartbeatRequest } from "./protocol.ts";
 import { startOf } from "../records/streams.ts";
 
-/** The item after what a heartbeat, and the progress of the open stream, say of its repair; the same object when that is nothing new. */
-export function repairReported(item: ProtectedItem, request: HeartbeatRequest, progress: Progress, nowMs: number): ProtectedItem {
+/**
+ * The item after what a heartbeat, and the progress of the open stream, say of its repair; the same object when that is
+ * nothing new.
+ */
+export function repairReported(
+  item: ProtectedItem,
+  request: HeartbeatRequest,
+  progress: Progress,
+  nowMs: number,
+): ProtectedItem {
   const { repair } = item;
   if (repair === undefined || repair.state === "done" || progress.stream !== item.stream) return item;
-  const turned = (state: RepairRequest["state"]): ProtectedItem => ({ ...item, repair: { ...repair, state, changedMs: nowMs } });
+  const turned = (state: RepairRequest["state"]): ProtectedItem => ({
+    ...item,
+    repair: { ...repair, state, changedMs: nowMs },
+  });
   if (!progress.seeding) return turned("done");
   return speaksOf(request, item) && repair.state === "requested" ? turned("running") : item;
 }
 
-/** False while a mobility service has not heard yet of the item's open stream. One of before does not name the start of its stream. */
-export function speaksOf({ start, uploaded }: Pick<HeartbeatRequest, "start" | "uploaded">, item: ProtectedItem): boolean {
+/**
+ * False while a mobility service has not heard yet of the item's open stream. One of before does not name the start of
+ * its stream.
+ */
+export function speaksOf(
+  { start, uploaded }: Pick<HeartbeatRequest, "start" | "uploaded">,
+  item: ProtectedItem,
+): boolean {
   if (start === undefined) return uploaded.stream === item.stream;
   return item.nonce !== undefined && samePosition(start, startOf(item));
 }

@@ -12,11 +12,12 @@ import { speaksOf } from "./repair-report.ts";
 import { mintStream, openStream } from "../records/streams.ts";
 
 /**
- * Brings everything again (Site Recovery's `repairReplication`), the way back from every stop: opens a new stream with target disks and a cache container of its
- * own. Its service hears of it with its next heartbeat and reads all disks. Points, journal and disks of the streams before stay until retention lets them go,
- * so that a failover is possible meanwhile. A progress record that is damaged or gone is given up. With a `requestId` the call can be repeated: it gives the same
- * repair, whatever its state, and finishes what a crash left undone. Errors: `item-unknown`, `invalid-request`, `stream-closed`, `conflict` while another repair
- * goes on well.
+ * Brings everything again (Site Recovery's `repairReplication`), the way back from every stop: opens a new stream with
+ * target disks and a cache container of its own. Its service hears of it with its next heartbeat and reads all disks.
+ * Points, journal and disks of the streams before stay until retention lets them go, so that a failover is possible
+ * meanwhile. A progress record that is damaged or gone is given up. With a `requestId` the call can be repeated: it
+ * gives the same repair, whatever its state, and finishes what a crash left undone. Errors: `item-unknown`,
+ * `invalid-request`, `stream-closed`, `conflict` while another repair goes on well.
  */
 export async function requestRepair(context: ItemContext, itemId: string, requestId?: string): Promise<RepairRequest> {
   const { stores, clock, ids } = context;
@@ -42,13 +43,20 @@ export async function requestRepair(context: ItemContext, itemId: string, reques
   return announced.repair ?? repair;
 }
 
-type Opened = Required<Pick<ProtectedItem, "stream" | "openedMs">> & { readonly nonce: string; readonly repair: RepairRequest };
+type Opened = Required<Pick<ProtectedItem, "stream" | "openedMs">> & {
+  readonly nonce: string;
+  readonly repair: RepairRequest;
+};
 
 /** `before` is the item as it was when its new stream was minted. */
 function announce(current: ProtectedItem, before: ProtectedItem, opened: Opened): ProtectedItem {
   const { id } = opened.repair;
   if (current.stream === before.stream) {
-    return { ...current, ...opened, operations: isKnownOperation(current, id) ? current.operations : withOperation(current, id) };
+    return {
+      ...current,
+      ...opened,
+      operations: isKnownOperation(current, id) ? current.operations : withOperation(current, id),
+    };
   }
   // The same request twice at one moment.
   if (current.repair?.id === id) return current;

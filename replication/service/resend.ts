@@ -2,7 +2,10 @@ import type { ErrorCode } from "../errors.ts";
 import type { Progress } from "../records/item.ts";
 import type { HeartbeatAnswer } from "./protocol.ts";
 
-/** With these the right delta in its place ends the stop. A fork is none: the delta that stands there is whole, and another one. */
+/**
+ * With these the right delta in its place ends the stop. A fork is none: the delta that stands there is whole, and
+ * another one.
+ */
 const ENDED_BY_A_DELTA: readonly string[] = [
   "position-gap",
   "delta-corrupt",

@@ -5,11 +5,16 @@ import { changeItem } from "../records/item-record.ts";
 import type { HeartbeatAnswer, HeartbeatRequest } from "./protocol.ts";
 
 /**
- * The exchange of an item token (docs/mobility-protocol.md, P14 to P17): the answer says `wanted`; the service makes another token, keeps it durably beside
- * the old one and proposes its hash; from the answer `accepted` on it uses the new one, and the first use ends the old one (tokens.ts). Both sides can be
- * killed at any moment: there is no moment at which the service has no token that counts.
+ * The exchange of an item token (docs/mobility-protocol.md, P14 to P17): the answer says `wanted`; the service makes
+ * another token, keeps it durably beside the old one and proposes its hash; from the answer `accepted` on it uses the
+ * new one, and the first use ends the old one (tokens.ts). Both sides can be killed at any moment: there is no moment
+ * at which the service has no token that counts.
  */
-export function rotationFor(item: ProtectedItem, { nextTokenHash }: HeartbeatRequest, nowMs: number): HeartbeatAnswer["rotation"] {
+export function rotationFor(
+  item: ProtectedItem,
+  { nextTokenHash }: HeartbeatRequest,
+  nowMs: number,
+): HeartbeatAnswer["rotation"] {
   if (nextTokenHash !== undefined && nextTokenHash === item.nextTokenHash) return "accepted";
   const old = item.tokenSinceMs !== undefined && nowMs - item.tokenSinceMs >= TOKEN_MAX_AGE_MS;
   return old || item.rotateToken === true ? "wanted" : undefined;
@@ -21,7 +26,10 @@ export function withNextToken(item: ProtectedItem, { nextTokenHash }: HeartbeatR
   return known ? item : { ...item, nextTokenHash };
 }
 
-/** An operator wants the service to use another token from now on. Asking twice is harmless. Errors: `item-unknown`, `conflict`. */
+/**
+ * An operator wants the service to use another token from now on. Asking twice is harmless. Errors: `item-unknown`,
+ * `conflict`.
+ */
 export async function requestTokenRotation({ stores }: ItemContext, itemId: string): Promise<void> {
   await changeItem(stores, itemId, (item) => (item.rotateToken === true ? item : { ...item, rotateToken: true }));
 }

@@ -5,8 +5,9 @@ import type { HeartbeatRecord, ProtectedItem, ServiceSession } from "../records/
 import type { HeartbeatRequest } from "./protocol.ts";
 
 /**
- * The session that a heartbeat has or gets (docs/mobility-protocol.md, P4 to P9). A pure function of its arguments; that only one of two services gets
- * the session is the work of the compare-and-set that stores the result. Errors: `session-taken`, `position-fork`.
+ * The session that a heartbeat has or gets (docs/mobility-protocol.md, P4 to P9). A pure function of its arguments;
+ * that only one of two services gets the session is the work of the compare-and-set that stores the result. Errors:
+ * `session-taken`, `position-fork`.
  */
 export function sessionFor(
   stored: HeartbeatRecord | undefined,
@@ -24,8 +25,10 @@ export function sessionFor(
     const over = held.machineId !== request.machineId || silentMs >= SESSION_LEASE_MS || silentMs <= -SESSION_LEASE_MS;
     const leaseLeftMs = SESSION_LEASE_MS - Math.max(0, silentMs);
     // A heartbeat that was under way when its service stopped must not bring the session back.
-    if (own && !over && request.sentMs <= stored.sentMs) throw taken(held, leaseLeftMs, "This session was ended by its own service.");
-    if (!own && !over && !held.ended) throw taken(held, leaseLeftMs, "Another mobility service of this machine speaks for the item.");
+    if (own && !over && request.sentMs <= stored.sentMs)
+      throw taken(held, leaseLeftMs, "This session was ended by its own service.");
+    if (!own && !over && !held.ended)
+      throw taken(held, leaseLeftMs, "Another mobility service of this machine speaks for the item.");
   }
   requireKnown(request, applied);
   return { id: request.sessionId, machineId: request.machineId, bootId: request.bootId, sinceMs: nowMs, ended };
@@ -45,8 +48,9 @@ export function requireSession(stored: HeartbeatRecord | undefined, sessionId: s
 }
 
 /**
- * A service seals a delta before it uploads it, so it knows every delta that the target can have applied from it. One that does not has an old copy of the
- * state folder, or an empty one: whatever it uploaded would be another history. Holders of a session are not asked: their deltas may overtake their heartbeats.
+ * A service seals a delta before it uploads it, so it knows every delta that the target can have applied from it. One
+ * that does not has an old copy of the state folder, or an empty one: whatever it uploaded would be another history.
+ * Holders of a session are not asked: their deltas may overtake their heartbeats.
  */
 function requireKnown({ sealed }: HeartbeatRequest, applied: Position): void {
   if (sealed === undefined || sealed.stream !== applied.stream) return;

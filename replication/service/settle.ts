@@ -12,11 +12,17 @@ import { requireSession } from "./session.ts";
 import { authenticateService } from "./tokens.ts";
 
 /**
- * Decides about an epoch that the cache says to have already (rule 4: it counts as uploaded only when this confirms the same checksum).
- * What cannot be a delta of this name is quarantined, and the service sends again: only the holder of the session may cause that. Errors: `item-unknown`,
- * `not-authorized`, `invalid-request`, `session-taken`, `stream-closed` when the item's stream is another one.
+ * Decides about an epoch that the cache says to have already (rule 4: it counts as uploaded only when this confirms the
+ * same checksum). What cannot be a delta of this name is quarantined, and the service sends again: only the holder of
+ * the session may cause that. Errors: `item-unknown`, `not-authorized`, `invalid-request`, `session-taken`,
+ * `stream-closed` when the item's stream is another one.
  */
-export async function settleEpoch(context: ItemContext, itemId: string, itemToken: string, request: SettleRequest): Promise<SettleAnswer> {
+export async function settleEpoch(
+  context: ItemContext,
+  itemId: string,
+  itemToken: string,
+  request: SettleRequest,
+): Promise<SettleAnswer> {
   const item = await authenticateService(context, itemId, itemToken);
   requireCount(request.stream, "stream");
   requireCount(request.epoch, "epoch");
@@ -30,7 +36,9 @@ export async function settleEpoch(context: ItemContext, itemId: string, itemToke
       openStream: item.stream,
     });
   }
-  const answer = (position: Position): SettleAnswer => ({ outcome: position.checksum === request.checksum ? "same" : "other" });
+  const answer = (position: Position): SettleAnswer => ({
+    outcome: position.checksum === request.checksum ? "same" : "other",
+  });
   const { applied } = await requireProgress(context.stores, itemId);
   if (applied.epoch === request.epoch) return answer(applied);
   // The journal comes first: what stands there decided, or will decide, what the target holds.
@@ -44,8 +52,15 @@ export async function settleEpoch(context: ItemContext, itemId: string, itemToke
   return moved === undefined ? { outcome: "again" } : answer(moved);
 }
 
-/** Undefined if the journal has no delta of this epoch, or one that is damaged: it decides nothing, and gives way to the cache's. */
-async function journalledEnd(records: RecordStore, itemId: string, request: SettleRequest): Promise<Position | undefined> {
+/**
+ * Undefined if the journal has no delta of this epoch, or one that is damaged: it decides nothing, and gives way to the
+ * cache's.
+ */
+async function journalledEnd(
+  records: RecordStore,
+  itemId: string,
+  request: SettleRequest,
+): Promise<Position | undefined> {
   try {
     const journalled = await records.read(journalName(request.stream, request.epoch));
     return journalled && deltaEnd(journalled.bytes, itemId, request);
@@ -56,9 +71,9 @@ async function journalledEnd(records: RecordStore, itemId: string, request: Sett
 }
 
 /**
- * Where a delta of this name ends. Its frames are decoded too: the position speaks of their plain bytes, and a file whose tables alone are right must
- * not pass for the delta (rule 4). Errors: `delta-foreign` when it speaks of another item, stream or epoch, and those of
- * `decodeDelta`.
+ * Where a delta of this name ends. Its frames are decoded too: the position speaks of their plain bytes, and a file
+ * whose tables alone are right must not pass for the delta (rule 4). Errors: `delta-foreign` when it speaks of another
+ * item, stream or epoch, and those of `decodeDelta`.
  */
 export function deltaEnd(
   bytes: Uint8Array,
@@ -81,12 +96,18 @@ export function deltaEnd(
   });
 }
 
-/** The etag of a blob that was too large to be read: what was judged, and nothing that has taken its name since, may be quarantined. */
+/**
+ * The etag of a blob that was too large to be read: what was judged, and nothing that has taken its name since, may be
+ * quarantined.
+ */
 export function judgedEtag({ facts: { etag } }: LeewardError): string | undefined {
   return typeof etag === "string" ? etag : undefined;
 }
 
-/** The end of the delta in the cache; undefined if there is none, or none that could ever be applied (that one is quarantined). */
+/**
+ * The end of the delta in the cache; undefined if there is none, or none that could ever be applied (that one is
+ * quarantined).
+ */
 async function readCached(context: ItemContext, itemId: string, request: SettleRequest): Promise<Position | undefined> {
   const cache: RecordStore = context.stores.cache(itemId, request.stream);
   const name = deltaName(request.stream, request.epoch);
@@ -97,7 +118,13 @@ async function readCached(context: ItemContext, itemId: string, request: SettleR
     return stored === undefined ? undefined : deltaEnd(stored.bytes, itemId, request);
   } catch (error) {
     if (!hasCode(error, "delta-corrupt", "delta-too-large", "delta-unsupported", "delta-foreign")) throw error;
-    await context.stores.quarantine(itemId, request.stream, name, `${error.code}: ${error.message}`, etag ?? judgedEtag(error));
+    await context.stores.quarantine(
+      itemId,
+      request.stream,
+      name,
+      `${error.code}: ${error.message}`,
+      etag ?? judgedEtag(error),
+    );
     return undefined;
   }
 }

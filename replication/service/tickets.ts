@@ -8,9 +8,10 @@ import { encodeRecord } from "../records/envelope.ts";
 import { sameDigits } from "./tokens.ts";
 
 /**
- * What stands before the dot of every token that the routes of mobility services take: made of the item's name with a key of this installation. It proves
- * nothing but that the caller was once given a token of this item, so that a stranger is turned away before anything is read from storage for it, and learns
- * from no answer whether there is an item of that name.
+ * What stands before the dot of every token that the routes of mobility services take: made of the item's name with a
+ * key of this installation. It proves nothing but that the caller was once given a token of this item, so that a
+ * stranger is turned away before anything is read from storage for it, and learns from no answer whether there is an
+ * item of that name.
  */
 export interface Tickets {
   /** `{ticket}.{secret}`. */
@@ -47,7 +48,9 @@ export function openTickets(control: RecordStore, ids: Ids): Tickets {
     issue: async (itemId, secret) => `${await ticketOf(itemId)}.${secret}`,
     secretOf: async (itemId, token) => {
       if (!isItemId(itemId) || token[TICKET_DIGITS] !== ".") return undefined;
-      return sameDigits(token.slice(0, TICKET_DIGITS), await ticketOf(itemId)) ? token.slice(TICKET_DIGITS + 1) : undefined;
+      return sameDigits(token.slice(0, TICKET_DIGITS), await ticketOf(itemId))
+        ? token.slice(TICKET_DIGITS + 1)
+        : undefined;
     },
   };
 }
@@ -60,5 +63,7 @@ async function readOrMake(control: RecordStore, ids: Ids): Promise<string> {
   if ((await control.create(SERVICE_KEY_RECORD, encodeRecord(made))) !== undefined) return made.key;
   const other = await read();
   if (other !== undefined) return other.key;
-  throw new LeewardError("store-unavailable", "The key of this installation was removed while it was made.", { name: SERVICE_KEY_RECORD });
+  throw new LeewardError("store-unavailable", "The key of this installation was removed while it was made.", {
+    name: SERVICE_KEY_RECORD,
+  });
 }

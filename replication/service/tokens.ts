@@ -6,7 +6,10 @@ import type { ItemContext } from "../points/context.ts";
 import type { ProtectedItem } from "../records/item.ts";
 import { changeItem, readItem } from "../records/item-record.ts";
 
-/** A secret that is shown once; the catalog keeps its hash only (rule 8). Two ids, so that one weak id does not make it guessable. */
+/**
+ * A secret that is shown once; the catalog keeps its hash only (rule 8). Two ids, so that one weak id does not make it
+ * guessable.
+ */
 export function newToken(ids: Ids): string {
   return `${ids.next()}${ids.next()}`;
 }
@@ -30,22 +33,35 @@ export function sameDigits(found: string, expected: string): boolean {
 }
 
 /**
- * The item whose registered mobility service sends this token. The first use of the token that was to follow ends the one before it. Errors:
- * `item-unknown`, `not-authorized`, `conflict`.
+ * The item whose registered mobility service sends this token. The first use of the token that was to follow ends the
+ * one before it. Errors: `item-unknown`, `not-authorized`, `conflict`.
  */
-export async function authenticateService({ stores, clock }: ItemContext, itemId: string, itemToken: string): Promise<ProtectedItem> {
+export async function authenticateService(
+  { stores, clock }: ItemContext,
+  itemId: string,
+  itemToken: string,
+): Promise<ProtectedItem> {
   const { item } = await readItem(stores, itemId);
   if (matchesHash(itemToken, item.tokenHash)) return item;
-  if (matchesHash(itemToken, item.nextTokenHash)) return changeItem(stores, itemId, (found) => rotated(found, itemToken, clock.now()));
+  if (matchesHash(itemToken, item.nextTokenHash))
+    return changeItem(stores, itemId, (found) => rotated(found, itemToken, clock.now()));
   throw wrongToken(itemId);
 }
 
 function rotated(item: ProtectedItem, itemToken: string, nowMs: number): ProtectedItem {
   if (matchesHash(itemToken, item.tokenHash)) return item;
   if (!matchesHash(itemToken, item.nextTokenHash)) throw wrongToken(item.itemId);
-  return { ...item, tokenHash: item.nextTokenHash, nextTokenHash: undefined, tokenSinceMs: nowMs, rotateToken: undefined };
+  return {
+    ...item,
+    tokenHash: item.nextTokenHash,
+    nextTokenHash: undefined,
+    tokenSinceMs: nowMs,
+    rotateToken: undefined,
+  };
 }
 
 function wrongToken(itemId: string): LeewardError {
-  return new LeewardError("not-authorized", "The token is not that of the item's registered mobility service.", { itemId });
+  return new LeewardError("not-authorized", "The token is not that of the item's registered mobility service.", {
+    itemId,
+  });
 }

@@ -1,6 +1,14 @@
 import { LeewardError } from "../errors.ts";
 import { REFUSALS, type RefusalReason } from "./refusals.ts";
-import { type Flow, ITEM_STATES, type ItemState, OPERATIONS, type Operation, type Outcome, type ReplicationFact } from "./states.ts";
+import {
+  type Flow,
+  ITEM_STATES,
+  type ItemState,
+  OPERATIONS,
+  type Operation,
+  type Outcome,
+  type ReplicationFact,
+} from "./states.ts";
 import { TRANSITIONS } from "./table.ts";
 import { WORDS } from "./words.ts";
 
@@ -15,7 +23,12 @@ export interface Situation {
   readonly job: { readonly jobId: string; readonly flow: Flow } | undefined;
 }
 
-export const UNPROTECTED: Situation = { state: "Unprotected", activeLocation: "Primary", failover: undefined, job: undefined };
+export const UNPROTECTED: Situation = {
+  state: "Unprotected",
+  activeLocation: "Primary",
+  failover: undefined,
+  job: undefined,
+};
 
 export type OperationDecision =
   | {
@@ -25,11 +38,17 @@ export type OperationDecision =
       /** A job that this one takes over from: the new flow ends it, and knows it ended, before its own first step. */
       readonly endsJobId: string | undefined;
     }
-  /** The same job is running already: the request was sent twice. One that has ended is found by its job id in the job's own record. */
+  /**
+   * The same job is running already: the request was sent twice. One that has ended is found by its job id in the job's
+   * own record.
+   */
   | { readonly kind: "repeated"; readonly situation: Situation }
   | { readonly kind: "refused"; readonly reason: RefusalReason; readonly allowedOperations: readonly Operation[] };
 
-/** Decides on an operator's request. `jobId` comes from the caller's operation id (replication/jobs), so that a repetition is known as one. */
+/**
+ * Decides on an operator's request. `jobId` comes from the caller's operation id (replication/jobs), so that a
+ * repetition is known as one.
+ */
 export function decideOperation(situation: Situation, operation: Operation, jobId: string): OperationDecision {
   if (situation.job?.jobId === jobId) return { kind: "repeated", situation };
   const transition = TRANSITIONS[situation.state][operation];
@@ -40,13 +59,20 @@ export function decideOperation(situation: Situation, operation: Operation, jobI
   const { flow } = transition;
   return {
     kind: "started",
-    situation: { ...enter(situation, transition.next), failover: failoverOf(flow) ?? situation.failover, job: { jobId, flow } },
+    situation: {
+      ...enter(situation, transition.next),
+      failover: failoverOf(flow) ?? situation.failover,
+      job: { jobId, flow },
+    },
     flow,
     endsJobId: situation.job?.jobId,
   };
 }
 
-/** The end of a job. Only the job that the item waits for is heard: one that was taken over from, or that reports twice, changes nothing. */
+/**
+ * The end of a job. Only the job that the item waits for is heard: one that was taken over from, or that reports twice,
+ * changes nothing.
+ */
 export function decideOutcome(situation: Situation, jobId: string, outcome: Outcome): Situation {
   if (situation.job?.jobId !== jobId) return situation;
   const transition = TRANSITIONS[situation.state][outcome];
@@ -75,7 +101,12 @@ export function refusalError(
     "operation-not-allowed",
     `${operation} is not possible now: ${REFUSALS[reason]}`,
     { itemId, state, operation, reason, allowedOperations: allowed.join(", ") },
-    { hint: allowed.length === 0 ? "Nothing is possible until the running job ends." : `Possible now: ${allowed.join(", ")}.` },
+    {
+      hint:
+        allowed.length === 0
+          ? "Nothing is possible until the running job ends."
+          : `Possible now: ${allowed.join(", ")}.`,
+    },
   );
 }
 
@@ -85,7 +116,12 @@ export function isItemState(text: string): text is ItemState {
 }
 
 /** Entering one of these ends the story of a failover: it was cancelled, re-protected, or the item is gone. */
-const FAILOVER_OVER: ReadonlySet<ItemState> = new Set(["Unprotected", "EnablingProtection", "InitialReplicationInProgress", "Protected"]);
+const FAILOVER_OVER: ReadonlySet<ItemState> = new Set([
+  "Unprotected",
+  "EnablingProtection",
+  "InitialReplicationInProgress",
+  "Protected",
+]);
 
 function enter(situation: Situation, next: ItemState): Situation {
   const place = WORDS[next].activeLocation;

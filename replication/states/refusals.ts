@@ -16,7 +16,8 @@ export const REFUSALS = {
   "failover-being-cancelled": "The failover is being cancelled; try the cancellation again, or fail over again.",
   "already-failed-over": "The item has failed over already.",
   "commit-first": "Commit the failover first.",
-  "recovery-point-half-changed": "Changing the recovery point stopped half-way; change it again or cancel the failover.",
+  "recovery-point-half-changed":
+    "Changing the recovery point stopped half-way; change it again or cancel the failover.",
   "commit-begun": "The failover is being committed, and its recovery points are going; commit it again.",
   "already-committed": "The failover is committed; its recovery points are gone.",
   "reprotect-first": "The item runs in the target region without protection; re-protect it first.",

@@ -1,4 +1,7 @@
-/** The states of a protected item and what can happen to it. Names are Site Recovery's where it has one (reference: its SDK, operations of protected items). */
+/**
+ * The states of a protected item and what can happen to it. Names are Site Recovery's where it has one (reference: its
+ * SDK, operations of protected items).
+ */
 
 /** Every state, in the order of an item's life. */
 export const ITEM_STATES = [
@@ -35,9 +38,10 @@ export const ITEM_STATES = [
 export type ItemState = (typeof ITEM_STATES)[number];
 
 /**
- * What an operator may ask for. All but EnableProtection (a PUT there) are values of Site Recovery's `ReplicationProtectedItemOperation`; those
- * that belong to other products than Azure-to-Azure (ReverseReplicate, Failback, FinalizeFailback, CompleteMigration) are not offered: re-protect
- * is SwitchProtection, and failing back is another failover after it.
+ * What an operator may ask for. All but EnableProtection (a PUT there) are values of Site Recovery's
+ * `ReplicationProtectedItemOperation`; those that belong to other products than Azure-to-Azure (ReverseReplicate,
+ * Failback, FinalizeFailback, CompleteMigration) are not offered: re-protect is SwitchProtection, and failing back is
+ * another failover after it.
  */
 export const OPERATIONS = [
   "EnableProtection",
@@ -59,8 +63,8 @@ export const OUTCOMES = ["JobSucceeded", "JobFailed"] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
 /**
- * What replication reports by itself. These are levels, not edges: each is true for a while and is reported again and again, so that a state may
- * leave one unheard and nothing is lost.
+ * What replication reports by itself. These are levels, not edges: each is true for a while and is reported again and
+ * again, so that a state may leave one unheard and nothing is lost.
  */
 export const FACTS = [
   /** The target is a full image and a recovery point of it exists. */
@@ -89,7 +93,10 @@ export type Flow =
   | "reprotect"
   | "disable-protection";
 
-/** `flow`: a job runs and ends the state. `seeding`: replication ends it. `settled`: only an operator ends it. `end`: nothing is left of the item. */
+/**
+ * `flow`: a job runs and ends the state. `seeding`: replication ends it. `settled`: only an operator ends it. `end`:
+ * nothing is left of the item.
+ */
 export type StateKind = "flow" | "seeding" | "settled" | "failed" | "end";
 
 export const STATE_KINDS: Readonly<Record<ItemState, StateKind>> = {

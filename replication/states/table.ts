@@ -1,7 +1,10 @@
 import type { RefusalReason } from "./refusals.ts";
 import type { Flow, ItemEvent, ItemState, Operation, Outcome, ReplicationFact } from "./states.ts";
 
-/** What an event does in a state. An operation starts a flow or is refused; outcomes and facts move the item or have no effect. */
+/**
+ * What an event does in a state. An operation starts a flow or is refused; outcomes and facts move the item or have no
+ * effect.
+ */
 export type Transition =
   | { readonly kind: "start"; readonly next: ItemState; readonly flow: Flow }
   | { readonly kind: "move"; readonly next: ItemState }
@@ -27,7 +30,9 @@ const COMMIT = start("commit-failover", "CommittingFailover");
 const REPROTECT = start("reprotect", "Reprotecting");
 const RESYNCHRONIZE = start("repair-replication", "PreparingResynchronization");
 
-/** Every operation for one reason: what a state permits is written over it, so that each row shows its own rules only. */
+/**
+ * Every operation for one reason: what a state permits is written over it, so that each row shows its own rules only.
+ */
 function refuseAll(reason: RefusalReason): Readonly<Record<Operation, Transition>> {
   const refusal = refuse(reason);
   return {
@@ -45,7 +50,10 @@ function refuseAll(reason: RefusalReason): Readonly<Record<Operation, Transition
   };
 }
 
-/** A protected item that has not failed over and has no test failover: what it is asked for in vain is refused with the plain fact. */
+/**
+ * A protected item that has not failed over and has no test failover: what it is asked for in vain is refused with the
+ * plain fact.
+ */
 const REPLICATING: Readonly<Record<Operation, Transition>> = {
   EnableProtection: refuse("already-protected"),
   DisableProtection: DISABLE,
@@ -60,7 +68,10 @@ const REPLICATING: Readonly<Record<Operation, Transition>> = {
   RepairReplication: RESYNCHRONIZE,
 };
 
-/** An open test failover: besides its clean-up a real failover stays possible (Site Recovery refuses it), and takes the clean-up along. */
+/**
+ * An open test failover: besides its clean-up a real failover stays possible (Site Recovery refuses it), and takes the
+ * clean-up along.
+ */
 const TEST_OPEN: Readonly<Record<Operation, Transition>> = {
   ...REPLICATING,
   TestFailover: refuse("clean-up-first"),
@@ -87,11 +98,15 @@ const ends = (succeeded: ItemState, failed: ItemState): Readonly<Record<Outcome,
 /** No job runs: an outcome is late. */
 const NO_JOB: Readonly<Record<Outcome, Transition>> = { JobSucceeded: IGNORE, JobFailed: IGNORE };
 /** Facts wait, being levels: the state that follows hears them. */
-const DEAF: Readonly<Record<ReplicationFact, Transition>> = { SeedingComplete: IGNORE, SeedingUnderWay: IGNORE, ResyncNeeded: IGNORE };
+const DEAF: Readonly<Record<ReplicationFact, Transition>> = {
+  SeedingComplete: IGNORE,
+  SeedingUnderWay: IGNORE,
+  ResyncNeeded: IGNORE,
+};
 
 /**
- * The one table of a protected item (docs/states.md shows it in full): total, without default. While a job runs, an operation that is permitted
- * takes over: its flow ends the running job first.
+ * The one table of a protected item (docs/states.md shows it in full): total, without default. While a job runs, an
+ * operation that is permitted takes over: its flow ends the running job first.
  */
 export const TRANSITIONS: Readonly<Record<ItemState, Row>> = {
   Unprotected: { ...refuseAll("not-protected"), EnableProtection: ENABLE, ...NO_JOB, ...DEAF },
@@ -103,7 +118,13 @@ export const TRANSITIONS: Readonly<Record<ItemState, Row>> = {
     ...ends("InitialReplicationInProgress", "EnableFailed"),
     ...DEAF,
   },
-  EnableFailed: { ...refuseAll("enable-failed"), EnableProtection: ENABLE, DisableProtection: DISABLE, ...NO_JOB, ...DEAF },
+  EnableFailed: {
+    ...refuseAll("enable-failed"),
+    EnableProtection: ENABLE,
+    DisableProtection: DISABLE,
+    ...NO_JOB,
+    ...DEAF,
+  },
 
   InitialReplicationInProgress: {
     ...SEEDING_FIRST,
@@ -176,7 +197,12 @@ export const TRANSITIONS: Readonly<Record<ItemState, Row>> = {
   TestFailoverCleanupFailed: { ...TEST_OPEN, ...NO_JOB, ...DEAF },
 
   // A second failover is refused; the one that runs can be given up.
-  FailoverInProgress: { ...refuseAll("busy"), CancelFailover: CANCEL, ...ends("FailoverCommitPending", "FailoverFailed"), ...DEAF },
+  FailoverInProgress: {
+    ...refuseAll("busy"),
+    CancelFailover: CANCEL,
+    ...ends("FailoverCommitPending", "FailoverFailed"),
+    ...DEAF,
+  },
   FailoverFailed: {
     ...refuseAll("failover-incomplete"),
     DisableProtection: DISABLE,
@@ -208,7 +234,11 @@ export const TRANSITIONS: Readonly<Record<ItemState, Row>> = {
     ...NO_JOB,
     ...DEAF,
   },
-  ChangingRecoveryPoint: { ...refuseAll("busy"), ...ends("FailoverCommitPending", "ChangeRecoveryPointFailed"), ...DEAF },
+  ChangingRecoveryPoint: {
+    ...refuseAll("busy"),
+    ...ends("FailoverCommitPending", "ChangeRecoveryPointFailed"),
+    ...DEAF,
+  },
   // No commit here: it would delete the points while the machine may be missing.
   ChangeRecoveryPointFailed: {
     ...refuseAll("recovery-point-half-changed"),
@@ -232,8 +262,19 @@ export const TRANSITIONS: Readonly<Record<ItemState, Row>> = {
   },
 
   // Re-protect ends in the initial replication of the opposite direction.
-  Reprotecting: { ...refuseAll("busy"), DisableProtection: DISABLE, ...ends("InitialReplicationInProgress", "ReprotectFailed"), ...DEAF },
-  ReprotectFailed: { ...refuseAll("reprotect-first"), DisableProtection: DISABLE, SwitchProtection: REPROTECT, ...NO_JOB, ...DEAF },
+  Reprotecting: {
+    ...refuseAll("busy"),
+    DisableProtection: DISABLE,
+    ...ends("InitialReplicationInProgress", "ReprotectFailed"),
+    ...DEAF,
+  },
+  ReprotectFailed: {
+    ...refuseAll("reprotect-first"),
+    DisableProtection: DISABLE,
+    SwitchProtection: REPROTECT,
+    ...NO_JOB,
+    ...DEAF,
+  },
 
   DisablingProtection: { ...refuseAll("busy"), ...ends("Unprotected", "DisableFailed"), ...DEAF },
   DisableFailed: { ...refuseAll("being-disabled"), DisableProtection: DISABLE, ...NO_JOB, ...DEAF },

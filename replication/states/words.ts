@@ -31,8 +31,8 @@ function words(
 }
 
 /**
- * Site Recovery's words. Where it publishes none, those of its successor's closed enumeration are used (Azure's Data Replication service,
- * `ProtectionState`), and descriptions of our own.
+ * Site Recovery's words. Where it publishes none, those of its successor's closed enumeration are used (Azure's Data
+ * Replication service, `ProtectionState`), and descriptions of our own.
  */
 export const WORDS: Readonly<Record<ItemState, StateWords>> = {
   Unprotected: words("UnprotectedStatesBegin", "Unprotected", "unchanged"),
@@ -79,25 +79,41 @@ export const WORDS: Readonly<Record<ItemState, StateWords>> = {
 };
 
 /** A planned failover has words of its own in some states. */
-export const PLANNED_WORDS: Readonly<Partial<Record<ItemState, Pick<StateWords, "protectionState" | "protectionStateDescription">>>> = {
-  FailoverInProgress: { protectionState: "PlannedFailoverInitiated", protectionStateDescription: "Planned failover in progress" },
+export const PLANNED_WORDS: Readonly<
+  Partial<Record<ItemState, Pick<StateWords, "protectionState" | "protectionStateDescription">>>
+> = {
+  FailoverInProgress: {
+    protectionState: "PlannedFailoverInitiated",
+    protectionStateDescription: "Planned failover in progress",
+  },
   FailoverFailed: { protectionState: "PlannedFailoverFailed", protectionStateDescription: "Planned failover failed" },
   FailoverCommitPending: {
     protectionState: "PlannedFailoverCommitRequired",
     protectionStateDescription: "Planned failover finished",
   },
-  FailoverCommitted: { protectionState: "PlannedFailoverStatesBegin", protectionStateDescription: "Planned failover committed" },
+  FailoverCommitted: {
+    protectionState: "PlannedFailoverStatesBegin",
+    protectionStateDescription: "Planned failover committed",
+  },
 };
 
-/** The item's state as the API shows it. `testResourcesLeft`: the resource ledger still holds something of a test failover. */
+/**
+ * The item's state as the API shows it. `testResourcesLeft`: the resource ledger still holds something of a test
+ * failover.
+ */
 export function stateWords(
   {
     state,
     activeLocation,
     failover,
-  }: { readonly state: ItemState; readonly activeLocation: "Primary" | "Recovery"; readonly failover: "Planned" | "Unplanned" | undefined },
+  }: {
+    readonly state: ItemState;
+    readonly activeLocation: "Primary" | "Recovery";
+    readonly failover: "Planned" | "Unplanned" | undefined;
+  },
   testResourcesLeft: boolean,
-): Pick<StateWords, "protectionState" | "protectionStateDescription"> & TestFailoverWords & { readonly activeLocation: string } {
+): Pick<StateWords, "protectionState" | "protectionStateDescription"> &
+  TestFailoverWords & { readonly activeLocation: string } {
   const { protectionState, protectionStateDescription, testFailover } = WORDS[state];
   const planned = failover === "Planned" ? PLANNED_WORDS[state] : undefined;
   const test = testFailover === NO_TEST && testResourcesLeft ? TEST_GOING : testFailover;

@@ -12,8 +12,9 @@ import { type LeavingPoint, leaving, lookAtPoint } from "./prune.ts";
 import { type PointSnapshot, snapshotsOfPoint } from "../points/snapshots.ts";
 
 /**
- * Points that nothing can be recovered from and that go before their time: their manifest names a snapshot that is gone. Only a worker that slept
- * behind the tombstone of its point can make one. Read anew, because another sweep may be removing the point.
+ * Points that nothing can be recovered from and that go before their time: their manifest names a snapshot that is
+ * gone. Only a worker that slept behind the tombstone of its point can make one. Read anew, because another sweep may
+ * be removing the point.
  */
 export async function brokenPoints(
   context: ItemContext,
@@ -34,8 +35,8 @@ export async function brokenPoints(
 }
 
 /**
- * Points whose manifest is damaged go when a point of their time would: until then whoever has a copy of the manifest, in the account's soft delete for one,
- * can put it back. Their snapshots are known by their metadata. Oldest first.
+ * Points whose manifest is damaged go when a point of their time would: until then whoever has a copy of the manifest,
+ * in the account's soft delete for one, can put it back. Their snapshots are known by their metadata. Oldest first.
  */
 export function expiredDamaged(
   { damagedManifests, damagedPins, points }: PointCatalog,
@@ -45,13 +46,16 @@ export function expiredDamaged(
   const newest = points.at(-1);
   if (newest === undefined) return [];
   return [...damagedManifests.keys()]
-    .filter((pointId) => !damagedPins.has(pointId) && newest.targetTimeMs - (pointTimeMs(pointId) ?? 0) > policy.retentionMs)
+    .filter(
+      (pointId) => !damagedPins.has(pointId) && newest.targetTimeMs - (pointTimeMs(pointId) ?? 0) > policy.retentionMs,
+    )
     .map((pointId) => ({ pointId, snapshots: snapshotsOfPoint(snapshots, pointId) }));
 }
 
 /**
- * Makes damaged records of pins anew, at most PRUNE_MAX_POINTS of them; returns how many. Restores are all that holds points, so their records tell the pins;
- * one that is damaged itself may hold the point and counts as a holder until it is deleted. A point whose manifest is gone was being removed.
+ * Makes damaged records of pins anew, at most PRUNE_MAX_POINTS of them; returns how many. Restores are all that holds
+ * points, so their records tell the pins; one that is damaged itself may hold the point and counts as a holder until it
+ * is deleted. A point whose manifest is gone was being removed.
  */
 export async function repairPins(
   context: ItemContext,
@@ -88,7 +92,8 @@ async function restoreHolders(context: ItemContext, itemId: string): Promise<(po
     if (stored === "damaged") held.push({ pointId: undefined, pin });
     else if (stored !== undefined && !isFinished(stored.restore)) held.push({ pointId: stored.restore.pointId, pin });
   }
-  return (pointId) => held.flatMap((each) => (each.pointId === undefined || each.pointId === pointId ? [each.pin] : []));
+  return (pointId) =>
+    held.flatMap((each) => (each.pointId === undefined || each.pointId === pointId ? [each.pin] : []));
 }
 
 const keyOf = ({ stream, diskId, snapshot }: PinnedSnapshot): string => `${stream}/${diskId}/${snapshot}`;

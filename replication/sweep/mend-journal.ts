@@ -12,7 +12,12 @@ export type JournalLook =
   | { readonly kind: "whole"; readonly end: Position; readonly bytes: Uint8Array }
   | { readonly kind: "damaged"; readonly etag: string | undefined };
 
-export async function lookAtJournal({ stores }: ItemContext, itemId: string, stream: number, epoch: number): Promise<JournalLook> {
+export async function lookAtJournal(
+  { stores }: ItemContext,
+  itemId: string,
+  stream: number,
+  epoch: number,
+): Promise<JournalLook> {
   let etag: string | undefined;
   try {
     const stored = await stores.records(itemId).read(journalName(stream, epoch));
@@ -26,8 +31,9 @@ export async function lookAtJournal({ stores }: ItemContext, itemId: string, str
 }
 
 /**
- * Puts a delta that was applied where the journal has nothing or something damaged in its place: the cache may lose it then (rule 4). False, and nothing is
- * changed, when nothing shows that it was applied: another history may have come into the cache since.
+ * Puts a delta that was applied where the journal has nothing or something damaged in its place: the cache may lose it
+ * then (rule 4). False, and nothing is changed, when nothing shows that it was applied: another history may have come
+ * into the cache since.
  */
 export async function mendJournal(
   context: ItemContext,
@@ -45,7 +51,12 @@ export async function mendJournal(
 }
 
 /** The target stands at its end, or what was applied behind it begins there. */
-async function wasApplied({ stores }: ItemContext, itemId: string, { applied }: Progress, end: Position): Promise<boolean> {
+async function wasApplied(
+  { stores }: ItemContext,
+  itemId: string,
+  { applied }: Progress,
+  end: Position,
+): Promise<boolean> {
   if (samePosition(applied, end)) return true;
   if (applied.stream !== end.stream || end.epoch >= applied.epoch) return false;
   const next = await stores.records(itemId).read(journalName(end.stream, end.epoch + 1));

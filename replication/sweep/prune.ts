@@ -22,7 +22,10 @@ export interface LeavingPoint {
   readonly snapshots: readonly PinnedSnapshot[];
 }
 
-/** Removes points that retention lets go, oldest first and at most PRUNE_MAX_POINTS of them. `points` are all points of the item. */
+/**
+ * Removes points that retention lets go, oldest first and at most PRUNE_MAX_POINTS of them. `points` are all points of
+ * the item.
+ */
 export async function pruneExpired(
   context: ItemContext,
   itemId: string,
@@ -33,17 +36,23 @@ export async function pruneExpired(
 }
 
 /**
- * Removes points, at most PRUNE_MAX_POINTS of them and about PRUNE_MAX_SNAPSHOTS snapshots: the record says `deleting`, then the manifest goes, then the
- * snapshots, then the record (DESIGN 7). A crash anywhere is finished by `finishDeletion`.
+ * Removes points, at most PRUNE_MAX_POINTS of them and about PRUNE_MAX_SNAPSHOTS snapshots: the record says `deleting`,
+ * then the manifest goes, then the snapshots, then the record (DESIGN 7). A crash anywhere is finished by
+ * `finishDeletion`.
  */
-export async function removePoints(context: ItemContext, itemId: string, points: readonly LeavingPoint[]): Promise<PruneOutcome> {
+export async function removePoints(
+  context: ItemContext,
+  itemId: string,
+  points: readonly LeavingPoint[],
+): Promise<PruneOutcome> {
   const nowMs = context.clock.now();
   const records = context.stores.records(itemId);
   const removed: string[] = [];
   const pinned: string[] = [];
   let removedSnapshots = 0;
   for (const { pointId, snapshots } of points) {
-    if (removed.length === PRUNE_MAX_POINTS || removedSnapshots >= PRUNE_MAX_SNAPSHOTS) return { removed, pinned, more: true };
+    if (removed.length === PRUNE_MAX_POINTS || removedSnapshots >= PRUNE_MAX_SNAPSHOTS)
+      return { removed, pinned, more: true };
     if (await beginDeletion(records, pointId, snapshots, nowMs)) {
       await finishDeletion(context, itemId, pointId);
       removed.push(pointId);
@@ -59,7 +68,10 @@ export function leaving(point: PointManifest): LeavingPoint {
   return { pointId: point.pointId, snapshots: snapshotsOf(point) };
 }
 
-/** Finishes a deletion that a point's record announces, wherever it stopped; true if there was one. May run twice, side by side too. */
+/**
+ * Finishes a deletion that a point's record announces, wherever it stopped; true if there was one. May run twice, side
+ * by side too.
+ */
 export async function finishDeletion(context: ItemContext, itemId: string, pointId: string): Promise<boolean> {
   const records = context.stores.records(itemId);
   const pins = await readPins(records, pointId);

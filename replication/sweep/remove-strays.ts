@@ -5,10 +5,12 @@ import { ITEM_RECORD, POINTS_PREFIX, isLastingRecord } from "../names.ts";
 import type { ItemStores, StreamPlace } from "../ports.ts";
 
 /**
- * What was on its way when an item was disabled, and landed afterwards: records of a sweep or a heartbeat, even an item that an activity made whose flow had
- * ended. Removes it, and says how many records and containers went. An item that is being protected again meanwhile is in no danger: a record goes only while
- * it is the one that was seen before the item was known to be unprotected, and of streams only those with a number that no later life can have.
- * Nothing is done for items that nobody disabled by a flow, nor where a recovery point has disks to show (rule 2). Errors: those of the ports.
+ * What was on its way when an item was disabled, and landed afterwards: records of a sweep or a heartbeat, even an item
+ * that an activity made whose flow had ended. Removes it, and says how many records and containers went. An item that
+ * is being protected again meanwhile is in no danger: a record goes only while it is the one that was seen before the
+ * item was known to be unprotected, and of streams only those with a number that no later life can have. Nothing is
+ * done for items that nobody disabled by a flow, nor where a recovery point has disks to show (rule 2). Errors: those
+ * of the ports.
  */
 export async function removeStrays(stores: ItemStores, itemId: string): Promise<number> {
   // Most items are protected: for them this is all.
@@ -17,18 +19,23 @@ export async function removeStrays(stores: ItemStores, itemId: string): Promise<
   const lastStream = (await findReadableStreams(stores, itemId))?.last ?? 0;
   const listed = await records.list("", STRAYS_MAX_COUNT);
   const strays = await Promise.all(
-    listed.flatMap(({ name }) => (isLastingRecord(name) ? [] : [records.read(name).then((stored) => ({ name, etag: stored?.etag }))])),
+    listed.flatMap(({ name }) =>
+      isLastingRecord(name) ? [] : [records.read(name).then((stored) => ({ name, etag: stored?.etag }))],
+    ),
   );
   const streamsIn = async (place: StreamPlace): Promise<readonly number[]> =>
     (await stores.listStreams(itemId, place)).filter((stream) => stream <= lastStream);
   const disks = await streamsIn("target");
   if (strays.length === 0 && disks.length === 0) return 0;
-  // A managed record may have been brought back from before the present life: whoever does that must not lose what can be failed over to.
+  // A managed record may have been brought back from before the present life: whoever does that must not lose what can
+  // be failed over to.
   if (disks.length > 0 && strays.some(({ name }) => isManifest(name))) return 0;
   // A life that began meanwhile may have made some of it.
   if (!(await isUnprotected(stores, itemId))) return 0;
   // Without this one no worker begins anything with the others.
-  const ordered = strays.toSorted((one, other) => Number(other.name === ITEM_RECORD) - Number(one.name === ITEM_RECORD));
+  const ordered = strays.toSorted(
+    (one, other) => Number(other.name === ITEM_RECORD) - Number(one.name === ITEM_RECORD),
+  );
   for (const { name, etag } of ordered) if (etag !== undefined) await records.remove(name, etag);
   for (const stream of disks) await stores.removeStream(itemId, stream, "target");
   const deltas = await streamsIn("cache");
@@ -38,7 +45,10 @@ export async function removeStrays(stores: ItemStores, itemId: string): Promise<
 
 const isManifest = (name: string): boolean => name.startsWith(POINTS_PREFIX) && name.endsWith("/manifest.json");
 
-/** Disabled by a flow, and nobody protects it again. A record without a plan has just been made, perhaps in place of a damaged one: it says nothing of before. */
+/**
+ * Disabled by a flow, and nobody protects it again. A record without a plan has just been made, perhaps in place of a
+ * damaged one: it says nothing of before.
+ */
 async function isUnprotected(stores: ItemStores, itemId: string): Promise<boolean> {
   const managed = await findManaged(stores, itemId);
   if (managed?.plan === undefined) return false;

@@ -34,7 +34,10 @@ export interface CacheSweep {
   readonly removed: number;
   /** Set when this sweep stopped the item. */
   readonly stopped: StopReason | undefined;
-  /** The cache account, or one blob in it, could not be used (the source region may be gone, a lease may hold the blob); all else was done. */
+  /**
+   * The cache account, or one blob in it, could not be used (the source region may be gone, a lease may hold the blob);
+   * all else was done.
+   */
   readonly cacheFailure: LeewardError | undefined;
   /** More was found than one sweep handles. */
   readonly more: boolean;
@@ -48,12 +51,20 @@ interface Look {
 }
 
 /** When nothing was looked at. */
-export const NOTHING: CacheSweep = { hints: [], quarantined: 0, removed: 0, stopped: undefined, cacheFailure: undefined, more: false };
+export const NOTHING: CacheSweep = {
+  hints: [],
+  quarantined: 0,
+  removed: 0,
+  stopped: undefined,
+  cacheFailure: undefined,
+  more: false,
+};
 
 /**
- * Finds what no event announced (rule 5) and cleans the item's cache container, a bounded page at a time; every call makes progress, because what it
- * recognises as no delta to come is moved or removed. The order of the three reads matters: a gap is stopped only if progress is still as it
- * was before the listing, and only blobs of streams that were unannounced after the listing are foreign.
+ * Finds what no event announced (rule 5) and cleans the item's cache container, a bounded page at a time; every call
+ * makes progress, because what it recognises as no delta to come is moved or removed. The order of the three reads
+ * matters: a gap is stopped only if progress is still as it was before the listing, and only blobs of streams that were
+ * unannounced after the listing are foreign.
  */
 export async function sweepCache(context: ItemContext, itemId: string): Promise<CacheSweep> {
   const stored = await readProgress(context.stores.records(itemId));
@@ -69,7 +80,10 @@ export async function sweepCache(context: ItemContext, itemId: string): Promise<
   }
   const cleaned = await cleanCache(look, listed);
   const nextHere = (await isNextHere(look, listed)) || (await isRestored(look));
-  const hints: HintReason[] = [...(nextHere && mayWork(look) ? (["next-delta"] as const) : []), ...(await targetHints(look))];
+  const hints: HintReason[] = [
+    ...(nextHere && mayWork(look) ? (["next-delta"] as const) : []),
+    ...(await targetHints(look)),
+  ];
   const { failure, ...counts } = cleaned;
   const gap = nextHere || hints.length > 0 ? undefined : await findGap(look, listed);
   if (gap !== undefined && (await wantLastState(look)))
@@ -78,7 +92,10 @@ export async function sweepCache(context: ItemContext, itemId: string): Promise<
   return { ...counts, hints, stopped, cacheFailure: failure };
 }
 
-/** The stream that replicated is closed, and nobody has opened another: what its source still sent goes. Nothing waits for a worker. */
+/**
+ * The stream that replicated is closed, and nobody has opened another: what its source still sent goes. Nothing waits
+ * for a worker.
+ */
 async function sweepClosed(look: Look, listed: readonly RecordListing[] | LeewardError): Promise<CacheSweep> {
   if (listed instanceof LeewardError) return { ...NOTHING, cacheFailure: listed };
   const closed = listed.filter(({ name }) => (parseDeltaName(name)?.stream ?? 0) < look.item.stream);
@@ -86,7 +103,10 @@ async function sweepClosed(look: Look, listed: readonly RecordListing[] | Leewar
   return { ...NOTHING, ...counts, cacheFailure: failure };
 }
 
-/** What stopped the item is looked for in the journal too: a worker may have put it there before the cache's copy was damaged or went. */
+/**
+ * What stopped the item is looked for in the journal too: a worker may have put it there before the cache's copy was
+ * damaged or went.
+ */
 async function isRestored(look: Look): Promise<boolean> {
   const { applied, stopped } = look.stored.progress;
   return stopped !== undefined && (await inJournal(look, applied.epoch + 1));
@@ -96,11 +116,18 @@ async function isRestored(look: Look): Promise<boolean> {
 async function isNextHere({ context, item, stored }: Look, listed: readonly RecordListing[]): Promise<boolean> {
   const next = deltaName(item.stream, stored.progress.applied.epoch + 1);
   if (listed.some((entry) => entry.name === next)) return true;
-  return listed.length >= SWEEP_CACHE_MAX_NAMES && (await context.stores.cache(item.itemId, item.stream).list(next, 1)).length > 0;
+  return (
+    listed.length >= SWEEP_CACHE_MAX_NAMES &&
+    (await context.stores.cache(item.itemId, item.stream).list(next, 1)).length > 0
+  );
 }
 
 /** The first names up to the open stream's, and the first behind them, so that a backlog hides nothing. */
-async function listCache(context: ItemContext, itemId: string, stream: number): Promise<readonly RecordListing[] | LeewardError> {
+async function listCache(
+  context: ItemContext,
+  itemId: string,
+  stream: number,
+): Promise<readonly RecordListing[] | LeewardError> {
   const cache = context.stores.cache(itemId, stream);
   try {
     const first = await cache.list("", SWEEP_CACHE_MAX_NAMES);
@@ -135,7 +162,10 @@ interface Cleaning {
   readonly quarantined: number;
   readonly removed: number;
   readonly more: boolean;
-  /** The first failure. A blob that cannot be moved (a lease or a legal hold keeps it) must not keep the rest of the sweep from its work. */
+  /**
+   * The first failure. A blob that cannot be moved (a lease or a legal hold keeps it) must not keep the rest of the
+   * sweep from its work.
+   */
   readonly failure: LeewardError | undefined;
 }
 
@@ -167,7 +197,12 @@ const OF_ONE_BLOB = ["conflict", "store-refused"] as const;
 const OF_THE_ACCOUNT = ["store-unavailable", "store-busy", "outcome-unknown"] as const;
 
 /** Looks closer where the name alone did not decide, and does what was decided. */
-async function clean(look: Look, name: string, first: Verdict, firstJournalEpoch: number): Promise<"quarantine" | "remove" | "leave"> {
+async function clean(
+  look: Look,
+  name: string,
+  first: Verdict,
+  firstJournalEpoch: number,
+): Promise<"quarantine" | "remove" | "leave"> {
   const { stores } = look.context;
   const { itemId } = look.item;
   const { stream } = look.stored.progress;
@@ -196,22 +231,30 @@ type Verdict =
 /** What the name and the length of a blob tell. */
 function judge({ item, stored, nowMs }: Look, entry: RecordListing): Verdict {
   const name = parseDeltaName(entry.name);
-  if (name === undefined || name.epoch === 0) return { kind: "quarantine", reason: "delta-foreign: this is not the name of a delta" };
+  if (name === undefined || name.epoch === 0)
+    return { kind: "quarantine", reason: "delta-foreign: this is not the name of a delta" };
   if (name.stream !== item.stream) {
     const what = name.stream < item.stream ? "closed" : "was never announced";
-    return { kind: "quarantine", reason: `delta-foreign: stream ${name.stream} is ${what}; stream ${item.stream} is open` };
+    return {
+      kind: "quarantine",
+      reason: `delta-foreign: stream ${name.stream} is ${what}; stream ${item.stream} is open`,
+    };
   }
   if (entry.lengthBytes > DELTA_MAX_BYTES) {
-    return { kind: "too-large", reason: `delta-too-large: ${entry.lengthBytes} bytes, a delta has at most ${DELTA_MAX_BYTES}` };
+    return {
+      kind: "too-large",
+      reason: `delta-too-large: ${entry.lengthBytes} bytes, a delta has at most ${DELTA_MAX_BYTES}`,
+    };
   }
   if (name.epoch > stored.progress.applied.epoch || isHeld(stored.progress, nowMs)) return { kind: "leave" };
   return { kind: "applied", epoch: name.epoch };
 }
 
 /**
- * A delta stays in the cache until it is in the journal and recorded as progress (rule 4). One with other content than the journal's entry shows a second
- * history: it is kept as evidence. Where the journal was trimmed, recovery points stand for what was applied; where its entry is missing or damaged, the
- * cache's copy takes the place when the chain shows that it was applied.
+ * A delta stays in the cache until it is in the journal and recorded as progress (rule 4). One with other content than
+ * the journal's entry shows a second history: it is kept as evidence. Where the journal was trimmed, recovery points
+ * stand for what was applied; where its entry is missing or damaged, the cache's copy takes the place when the chain
+ * shows that it was applied.
  */
 async function judgeApplied(look: Look, name: string, epoch: number, firstJournalEpoch: number): Promise<Verdict> {
   if (epoch < firstJournalEpoch) return { kind: "remove" };
@@ -261,7 +304,10 @@ async function findGap(look: Look, listed: readonly RecordListing[]): Promise<Le
   return (await laterWaits(look, listed)) ?? (await uploadedAndGone(look));
 }
 
-/** What was applied before a gap is shown by a point first, as when a worker stops: of an item that is stopped none is taken. It is asked for once. */
+/**
+ * What was applied before a gap is shown by a point first, as when a worker stops: of an item that is stopped none is
+ * taken. It is asked for once.
+ */
 async function wantLastState({ context, item, stored, nowMs }: Look): Promise<boolean> {
   const { progress } = stored;
   const records = context.stores.records(item.itemId);
@@ -292,10 +338,13 @@ async function laterWaits(look: Look, listed: readonly RecordListing[]): Promise
   const expected = stored.progress.applied.epoch + 1;
   const waiting = listed.flatMap((entry) => {
     const name = parseDeltaName(entry.name);
-    return name?.stream === item.stream && name.epoch > expected ? [{ epoch: name.epoch, sinceMs: entry.createdMs }] : [];
+    return name?.stream === item.stream && name.epoch > expected
+      ? [{ epoch: name.epoch, sinceMs: entry.createdMs }]
+      : [];
   });
   const longest = waiting.toSorted((left, right) => left.sinceMs - right.sinceMs)[0];
-  if (longest === undefined || nowMs - longest.sinceMs <= GAP_MAX_MS || (await inJournal(look, expected))) return undefined;
+  if (longest === undefined || nowMs - longest.sinceMs <= GAP_MAX_MS || (await inJournal(look, expected)))
+    return undefined;
   return new LeewardError("position-gap", `Epoch ${longest.epoch} is here, but epoch ${expected} has not come.`, {
     stream: item.stream,
     expected,
@@ -305,8 +354,9 @@ async function laterWaits(look: Look, listed: readonly RecordListing[]): Promise
 }
 
 /**
- * The cache has taken the next delta, as the service says, and it lies nowhere any more. No later one need ever come: the machine may be idle. What is looked
- * at, and in which order, leaves no other reading: a delta goes from the cache only after it is in the journal, and from there only after progress has changed.
+ * The cache has taken the next delta, as the service says, and it lies nowhere any more. No later one need ever come:
+ * the machine may be idle. What is looked at, and in which order, leaves no other reading: a delta goes from the cache
+ * only after it is in the journal, and from there only after progress has changed.
  */
 async function uploadedAndGone(look: Look): Promise<LeewardError | undefined> {
   const { context, item, stored } = look;
@@ -317,14 +367,21 @@ async function uploadedAndGone(look: Look): Promise<LeewardError | undefined> {
   const [first] = await context.stores.cache(item.itemId, item.stream).list(name, 1);
   if (first?.name === name || (await inJournal(look, expected))) return undefined;
   const facts = { stream: item.stream, expected, uploaded: heartbeat.uploaded.epoch };
-  return new LeewardError("position-gap", `Epoch ${expected} was uploaded, and is gone from the cache before it was applied.`, facts);
+  return new LeewardError(
+    "position-gap",
+    `Epoch ${expected} was uploaded, and is gone from the cache before it was applied.`,
+    facts,
+  );
 }
 
 async function inJournal({ context, item }: Look, epoch: number): Promise<boolean> {
   return (await context.stores.records(item.itemId).list(journalName(item.stream, epoch), 1)).length > 0;
 }
 
-/** A stop ends when what was missing is there: a worker finds that out before it claims anything. In the middle of a batch `batch-begun` wakes it. */
+/**
+ * A stop ends when what was missing is there: a worker finds that out before it claims anything. In the middle of a
+ * batch `batch-begun` wakes it.
+ */
 function mayWork({ stored: { progress }, nowMs }: Look): boolean {
   return !isHeld(progress, nowMs) && (progress.stopped === undefined || isBoundary(progress));
 }

@@ -39,11 +39,16 @@ export function heldPins({ pins }: PointCatalog): readonly HeldPin[] {
   return [...pins].flatMap(([pointId, record]) => record.pins.map((pin) => ({ pointId, pin })));
 }
 
-/** Retention and tidying of one item's recovery points, bounded and safe to repeat (DESIGN 7). A damaged record keeps none of the others waiting. */
+/**
+ * Retention and tidying of one item's recovery points, bounded and safe to repeat (DESIGN 7). A damaged record keeps
+ * none of the others waiting.
+ */
 export async function sweepPoints(context: ItemContext, item: ProtectedItem): Promise<PointSweep> {
   const { itemId } = item;
   const records = context.stores.records(itemId);
-  const catalog = await (context.points === undefined ? readCatalog(records) : readCatalogAgain(records, itemId, context.points));
+  const catalog = await (context.points === undefined
+    ? readCatalog(records)
+    : readCatalogAgain(records, itemId, context.points));
   // After the catalog: a snapshot is there before the manifest that names it.
   const snapshots = await listPointSnapshots(context, item, catalog.points);
   const repairedPins = await repairPins(context, item, catalog, snapshots);
@@ -51,7 +56,9 @@ export async function sweepPoints(context: ItemContext, item: ProtectedItem): Pr
   const broken = await brokenPoints(context, item, catalog, snapshots);
   const brokenIds = broken.map(({ pointId }) => pointId);
   const isFree = ({ pointId }: PointManifest): boolean =>
-    catalog.pins.get(pointId)?.state !== "deleting" && !catalog.damagedPins.has(pointId) && !brokenIds.includes(pointId);
+    catalog.pins.get(pointId)?.state !== "deleting" &&
+    !catalog.damagedPins.has(pointId) &&
+    !brokenIds.includes(pointId);
   const pruned = await pruneExpired(context, itemId, catalog.points.filter(isFree), item.policy);
   const waste = await removePoints(context, itemId, [...broken, ...expiredDamaged(catalog, item, snapshots)]);
   const gone = new Set([...pruned.removed, ...waste.removed, ...finished.ids]);
@@ -81,7 +88,8 @@ async function finishDeletions(
 ): Promise<{ readonly ids: readonly string[]; readonly more: boolean }> {
   const begun = [...pins].flatMap(([pointId, { state }]) => (state === "deleting" ? [pointId] : []));
   const ids: string[] = [];
-  for (const pointId of begun.slice(0, PRUNE_MAX_POINTS)) if (await finishDeletion(context, itemId, pointId)) ids.push(pointId);
+  for (const pointId of begun.slice(0, PRUNE_MAX_POINTS))
+    if (await finishDeletion(context, itemId, pointId)) ids.push(pointId);
   return { ids, more: begun.length > PRUNE_MAX_POINTS };
 }
 
@@ -93,9 +101,9 @@ interface OrphanSweep {
 }
 
 /**
- * Snapshots that no manifest names, of every stream. A worker may have been killed, or may still be about to write the manifest: after a grace time a tombstone
- * takes the manifest's name, and only then the snapshots go. Whoever creates the name first decides (rule 2). Those of a point whose manifest is damaged stay
- * with it: it may be put back.
+ * Snapshots that no manifest names, of every stream. A worker may have been killed, or may still be about to write the
+ * manifest: after a grace time a tombstone takes the manifest's name, and only then the snapshots go. Whoever creates
+ * the name first decides (rule 2). Those of a point whose manifest is damaged stay with it: it may be put back.
  */
 async function removeOrphans(
   context: ItemContext,
@@ -103,7 +111,9 @@ async function removeOrphans(
   { points, damagedManifests }: PointCatalog,
   snapshots: readonly PointSnapshot[],
 ): Promise<OrphanSweep> {
-  const named = new Set(points.flatMap((point) => point.disks.map((disk) => `${point.stream}/${disk.id}/${disk.snapshot}`)));
+  const named = new Set(
+    points.flatMap((point) => point.disks.map((disk) => `${point.stream}/${disk.id}/${disk.snapshot}`)),
+  );
   const buriedIds = new Set<string>();
   let removed = 0;
   let more = false;
@@ -119,18 +129,25 @@ async function removeOrphans(
 }
 
 /** First a tombstone takes the manifest's name. False when there is a manifest that names the snapshot. */
-export async function removeOrphan({ stores, clock }: ItemContext, itemId: string, entry: PointSnapshot): Promise<boolean> {
+export async function removeOrphan(
+  { stores, clock }: ItemContext,
+  itemId: string,
+  entry: PointSnapshot,
+): Promise<boolean> {
   const { stream, diskId, snapshot, pointId } = entry;
   const records = stores.records(itemId);
   const tombstone = { version: 1, kind: "tombstone", pointId, itemId, buriedMs: clock.now() } as const;
   // Taken: by a tombstone of an earlier sweep, or by a manifest that came after our look at the catalog.
   const created =
-    (await lookAtPoint(records, pointId)) === undefined && (await records.create(manifestName(pointId), encodePoint(tombstone)));
+    (await lookAtPoint(records, pointId)) === undefined &&
+    (await records.create(manifestName(pointId), encodePoint(tombstone)));
   if (created === false || created === undefined) {
     const record = await lookAtPoint(records, pointId);
-    // Undefined: its deletion has just ended. A manifest that names another snapshot of this disk never changes, so this one is waste.
+    // Undefined: its deletion has just ended. A manifest that names another snapshot of this disk never changes, so
+    // this one is waste.
     if (record === undefined || record === "damaged") return false;
-    if (record.kind === "point" && record.disks.some((named) => named.id === diskId && named.snapshot === snapshot)) return false;
+    if (record.kind === "point" && record.disks.some((named) => named.id === diskId && named.snapshot === snapshot))
+      return false;
   }
   await stores.snapshots.remove({ itemId, stream, diskId }, snapshot);
   return true;
@@ -143,13 +160,18 @@ async function removeOldTombstones(
   tombstones: readonly PointTombstone[],
   stillNeeded: ReadonlySet<string>,
 ): Promise<number> {
-  const old = tombstones.filter(({ pointId, buriedMs }) => context.clock.now() - buriedMs > TOMBSTONE_MS && !stillNeeded.has(pointId));
+  const old = tombstones.filter(
+    ({ pointId, buriedMs }) => context.clock.now() - buriedMs > TOMBSTONE_MS && !stillNeeded.has(pointId),
+  );
   const bounded = old.slice(0, SWEEP_MAX_SNAPSHOTS);
   for (const { pointId } of bounded) await context.stores.records(itemId).remove(manifestName(pointId));
   return bounded.length;
 }
 
-/** Pins of a point that vanished while it was being pinned: its manifest never comes back, and whoever pinned it was told so. */
+/**
+ * Pins of a point that vanished while it was being pinned: its manifest never comes back, and whoever pinned it was
+ * told so.
+ */
 async function removeLostPins(
   context: ItemContext,
   { itemId }: ProtectedItem,

@@ -26,7 +26,8 @@ export async function sweepRestores(context: ItemContext, itemId: string): Promi
     if (stored === undefined || stored === "damaged") continue;
     const { restore } = stored;
     const isOver = isFinished(restore) && context.clock.now() - restore.updatedMs > RESTORE_KEPT_MS;
-    if ((isOver || restore.state === "Removing") && (await removeRestore(context, itemId, restoreId)).gone) removed += 1;
+    if ((isOver || restore.state === "Removing") && (await removeRestore(context, itemId, restoreId)).gone)
+      removed += 1;
   }
   return { removed, damaged };
 }

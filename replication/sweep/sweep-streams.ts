@@ -5,11 +5,17 @@ import type { ItemContext } from "../points/context.ts";
 import type { ProtectedItem } from "../records/item.ts";
 
 /**
- * Removes the containers of streams before the one that `item.json` announces: that of page blobs when no recovery point needs it, that of deltas always, since
- * what points need of it stands in the journal. Not before every grant has ended and every worker of them knows. What a crash left of a stream that was never
- * announced goes with them. `needed` are the streams of all points that may be there. Returns how many containers went; the cache account may be unreachable.
+ * Removes the containers of streams before the one that `item.json` announces: that of page blobs when no recovery
+ * point needs it, that of deltas always, since what points need of it stands in the journal. Not before every grant has
+ * ended and every worker of them knows. What a crash left of a stream that was never announced goes with them. `needed`
+ * are the streams of all points that may be there. Returns how many containers went; the cache account may be
+ * unreachable.
  */
-export async function sweepStreams(context: ItemContext, item: ProtectedItem, needed: ReadonlySet<number>): Promise<number> {
+export async function sweepStreams(
+  context: ItemContext,
+  item: ProtectedItem,
+  needed: ReadonlySet<number>,
+): Promise<number> {
   // Without a look at the accounts for the usual item, which has had one stream.
   if (item.stream <= 1 || context.clock.now() - item.openedMs <= OLD_STREAM_KEEP_MS) return 0;
   const inTarget = await removeOld(context, item, "target", needed);
@@ -21,8 +27,15 @@ export async function sweepStreams(context: ItemContext, item: ProtectedItem, ne
   }
 }
 
-async function removeOld({ stores }: ItemContext, item: ProtectedItem, place: StreamPlace, needed: ReadonlySet<number>): Promise<number> {
-  const old = (await stores.listStreams(item.itemId, place)).filter((stream) => stream < item.stream && !needed.has(stream));
+async function removeOld(
+  { stores }: ItemContext,
+  item: ProtectedItem,
+  place: StreamPlace,
+  needed: ReadonlySet<number>,
+): Promise<number> {
+  const old = (await stores.listStreams(item.itemId, place)).filter(
+    (stream) => stream < item.stream && !needed.has(stream),
+  );
   const bounded = old.slice(0, SWEEP_MAX_STREAMS);
   for (const stream of bounded) await stores.removeStream(item.itemId, stream, place);
   return bounded.length;

@@ -40,11 +40,16 @@ export interface SweepSummary {
 }
 
 /**
- * One bounded, resumable sweep of one item: finds what no event announced, who died, what is due; applies retention; removes waste. Undefined if there is
- * no such item (enabling it may be under way). Safe to run at any time, side by side with workers and other sweeps (rule 10). A part that fails keeps none
- * of the others from its work: a damaged record is named in the summary, any other failure is thrown when all are done.
+ * One bounded, resumable sweep of one item: finds what no event announced, who died, what is due; applies retention;
+ * removes waste. Undefined if there is no such item (enabling it may be under way). Safe to run at any time, side by
+ * side with workers and other sweeps (rule 10). A part that fails keeps none of the others from its work: a damaged
+ * record is named in the summary, any other failure is thrown when all are done.
  */
-export async function sweepItem(context: ItemContext, itemId: string, scope: SweepScope = "all"): Promise<SweepSummary | undefined> {
+export async function sweepItem(
+  context: ItemContext,
+  itemId: string,
+  scope: SweepScope = "all",
+): Promise<SweepSummary | undefined> {
   const failures: unknown[] = [];
   let damaged: LeewardError | undefined;
   const part: RunPart = async (work, otherwise) => {
@@ -87,7 +92,12 @@ const NOTHING_TIDIED: Tidied = {
 };
 
 /** `item` is undefined when its record is damaged: restores do not depend on it (rule 7). */
-async function tidy(context: ItemContext, itemId: string, item: ProtectedItem | undefined, part: RunPart): Promise<Tidied> {
+async function tidy(
+  context: ItemContext,
+  itemId: string,
+  item: ProtectedItem | undefined,
+  part: RunPart,
+): Promise<Tidied> {
   const swept = item === undefined ? undefined : await part(() => sweepPoints(context, item), undefined);
   const pins = swept?.pins ?? (await part(async () => heldPins(await readCatalog(context.stores.records(itemId))), []));
   const restores = await part(() => restoresToWake(context, itemId, pins), []);
@@ -99,5 +109,13 @@ async function tidy(context: ItemContext, itemId: string, item: ProtectedItem | 
     return progress === undefined ? 0 : trimJournal(context, itemId, progress, kept);
   }, 0);
   const removedContainers = await part(() => sweepStreams(context, item, neededStreams), 0);
-  return { points, keptPoints: kept.length, trimmedJournal, removedContainers, restores, endedRestores, more: points.more };
+  return {
+    points,
+    keptPoints: kept.length,
+    trimmedJournal,
+    removedContainers,
+    restores,
+    endedRestores,
+    more: points.more,
+  };
 }

@@ -4,8 +4,9 @@ import { type PointPin, unpinPoint } from "../points/pins.ts";
 import { isFinished, lookAtRestore, restoreOfPin } from "../restore/record.ts";
 
 /**
- * The restores that need a new message: unfinished ones that nobody worked on for a while, and finished ones that still hold their point. Every restore
- * holds a pin until its last step, so that no listing of restores is needed. Pins of restores that were never recorded are taken away.
+ * The restores that need a new message: unfinished ones that nobody worked on for a while, and finished ones that still
+ * hold their point. Every restore holds a pin until its last step, so that no listing of restores is needed. Pins of
+ * restores that were never recorded are taken away.
  */
 export async function restoresToWake(
   context: ItemContext,

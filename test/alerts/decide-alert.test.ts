@@ -33,9 +33,15 @@ const rule = (change: Partial<AlertRule> = {}): AlertRule => ({
   coolDownMs: undefined,
   ...change,
 });
-const reason = (change: Partial<Alert> = {}, given: Partial<AlertRule> = {}, history: AlertHistory = NO_ALERTS, allowed = true) =>
-  decideAlert(alert(change), rule(given), history, allowed, NOW).reason;
-const health = (currentHealthStatus: string, cause: string | undefined) => ({ resourceHealth: { currentHealthStatus, cause } });
+const reason = (
+  change: Partial<Alert> = {},
+  given: Partial<AlertRule> = {},
+  history: AlertHistory = NO_ALERTS,
+  allowed = true,
+) => decideAlert(alert(change), rule(given), history, allowed, NOW).reason;
+const health = (currentHealthStatus: string, cause: string | undefined) => ({
+  resourceHealth: { currentHealthStatus, cause },
+});
 const metric = { signalType: "Metric", monitoringService: "Platform", resourceHealth: undefined } as const;
 
 describe("an alert", () => {
@@ -45,7 +51,10 @@ describe("an alert", () => {
   });
 
   it("in a dry run decides the same and starts nothing", () => {
-    expect(decideAlert(alert(), rule({ mode: "dry-run" }), NO_ALERTS, true, NOW)).toEqual({ failOver: false, reason: "dry-run" });
+    expect(decideAlert(alert(), rule({ mode: "dry-run" }), NO_ALERTS, true, NOW)).toEqual({
+      failOver: false,
+      reason: "dry-run",
+    });
   });
 
   it.each([
@@ -89,7 +98,12 @@ describe("an alert", () => {
     expect(reason({}, {}, history(59 * MINUTE_MS))).toBe("cooling-down");
     expect(reason({}, {}, history(60 * MINUTE_MS))).toBe("fire");
     expect(reason({}, { coolDownMs: MINUTE_MS }, history(2 * MINUTE_MS))).toBe("fire");
-    const ignored = rememberAlert(NO_ALERTS, alert({ alertId: "other" }), { failOver: false, reason: "severity-not-chosen" }, NOW);
+    const ignored = rememberAlert(
+      NO_ALERTS,
+      alert({ alertId: "other" }),
+      { failOver: false, reason: "severity-not-chosen" },
+      NOW,
+    );
     expect(reason({}, {}, ignored)).toBe("fire");
   });
 
@@ -116,7 +130,9 @@ describe("an alert", () => {
         history = rememberAlert(history, one, decision, nowMs);
         const last = fired.at(-1);
         expect(decision.failOver && last !== undefined && nowMs - last.atMs < 60 * MINUTE_MS).toBe(false);
-        expect(decision.failOver && (one.resourceHealth?.cause === "UserInitiated" || one.monitorCondition === "Resolved")).toBe(false);
+        expect(
+          decision.failOver && (one.resourceHealth?.cause === "UserInitiated" || one.monitorCondition === "Resolved"),
+        ).toBe(false);
         expect(decision.failOver && fired.some(({ id }) => id === one.alertId)).toBe(false);
         if (decision.failOver) fired.push({ id: one.alertId, atMs: nowMs });
       }
@@ -126,7 +142,12 @@ describe("an alert", () => {
   it("leaves a bounded history", () => {
     let history = NO_ALERTS;
     for (let count = 0; count < 300; count += 1)
-      history = rememberAlert(history, alert({ alertId: String(count) }), { failOver: false, reason: "other-target" }, NOW);
+      history = rememberAlert(
+        history,
+        alert({ alertId: String(count) }),
+        { failOver: false, reason: "other-target" },
+        NOW,
+      );
     expect(history.decisions).toHaveLength(256);
     expect(history.decisions[0]?.key).toBe("299 Fired");
   });

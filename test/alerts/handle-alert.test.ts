@@ -28,7 +28,8 @@ import { DISKS, ITEM, type World, createWorld } from "../items/world.ts";
 const NOW = Date.UTC(2026, 0, 15, 12);
 const MINUTE_MS = 60_000;
 const SUBSCRIPTION = "/subscriptions/11111111-2222-4333-8444-555555555555";
-const vm = (name: string): string => `${SUBSCRIPTION}/resourceGroups/shop/providers/Microsoft.Compute/virtualMachines/${name}`;
+const vm = (name: string): string =>
+  `${SUBSCRIPTION}/resourceGroups/shop/providers/Microsoft.Compute/virtualMachines/${name}`;
 const sampleText = (name: string): string => readFileSync(`test/alerts/samples/${name}.json`, "utf8");
 const sample = (name: string): Alert => alertPayload.parse(JSON.parse(sampleText(name)));
 const RULE: AlertRule = {
@@ -87,7 +88,8 @@ describe("an alert of Azure Monitor", () => {
     const results = await handleAlert(context, { ...sample("metric"), alertId: `alert-${(alerts += 1)}` });
     return results.find((result) => result.itemId === itemId)?.reason;
   };
-  const reasons = async (alert: Alert): Promise<readonly string[]> => (await handleAlert(context, alert)).map(({ reason }) => reason);
+  const reasons = async (alert: Alert): Promise<readonly string[]> =>
+    (await handleAlert(context, alert)).map(({ reason }) => reason);
 
   it.each([
     ["metric", "fire"],
@@ -101,7 +103,9 @@ describe("an alert of Azure Monitor", () => {
   ])("%s: %s", async (name, expected) => {
     expect(await reasons(sample(name))).toEqual([expected]);
     expect(flows.started.map(({ itemId }) => itemId)).toEqual(expected === "fire" ? [ITEM] : []);
-    expect((await findAlertRecord(world.stores, ITEM))?.history.decisions.map(({ decision }) => decision.reason)).toEqual([expected]);
+    expect(
+      (await findAlertRecord(world.stores, ITEM))?.history.decisions.map(({ decision }) => decision.reason),
+    ).toEqual([expected]);
   });
 
   it("of a severity that the rule leaves out, or that the state forbids, starts nothing", async () => {
@@ -150,7 +154,9 @@ describe("an alert of Azure Monitor", () => {
     const pending = (await findAlertRecord(world.stores, ITEM))?.pending;
     flows.failure = undefined;
     expect(await handleAlert(context, sample("log"))).toMatchObject([{ reason: "cooling-down", failover: undefined }]);
-    expect(await handleAlert(context, sample("metric"))).toMatchObject([{ reason: "duplicate", failover: { state: "started" } }]);
+    expect(await handleAlert(context, sample("metric"))).toMatchObject([
+      { reason: "duplicate", failover: { state: "started" } },
+    ]);
     expect(flows.started.map(({ operationId }) => operationId)).toEqual([pending?.operationId]);
     expect(flows.started[0]?.request).toEqual({
       operation: "UnplannedFailover",
@@ -230,7 +236,9 @@ describe("an alert of Azure Monitor", () => {
 
   it("that comes behind somebody else's operation is refused for good", async () => {
     flows.failure = new LeewardError("operation-not-allowed", "no");
-    expect(await handleAlert(context, sample("metric"))).toMatchObject([{ reason: "fire", failover: { state: "refused" } }]);
+    expect(await handleAlert(context, sample("metric"))).toMatchObject([
+      { reason: "fire", failover: { state: "refused" } },
+    ]);
     flows.failure = undefined;
     expect(await handleAlert(context, sample("metric"))).toMatchObject([{ reason: "duplicate", failover: undefined }]);
   });
@@ -242,7 +250,10 @@ describe("an alert of Azure Monitor", () => {
 
   it("of one item that fails does not keep the others waiting", async () => {
     // More than are looked at at once: none of the last has begun when the first fails.
-    const others = Array.from({ length: 2 * POINT_READS_IN_FLIGHT }, (_, index) => `vm-2${String(index).padStart(2, "0")}`);
+    const others = Array.from(
+      { length: 2 * POINT_READS_IN_FLIGHT },
+      (_, index) => `vm-2${String(index).padStart(2, "0")}`,
+    );
     for (const itemId of others) await watch(itemId, RULE);
     await world.stores.records(ITEM).put("alerts.json", new TextEncoder().encode("damaged"));
     await expect(handleAlert(context, sample("metric"))).rejects.toMatchObject({ code: "record-corrupt" });
@@ -284,17 +295,27 @@ describe("the functions that take alerts", () => {
     expect(answer).toMatchObject({ status: 202, body: { alertId: sample("resource-health").alertId } });
     expect(started).toEqual([]);
     const [sent] = app.sent;
-    const lines = await deliver(decideAlertsWith(app.source, failovers), sent === undefined ? "" : encodeMessage(sent.message));
+    const lines = await deliver(
+      decideAlertsWith(app.source, failovers),
+      sent === undefined ? "" : encodeMessage(sent.message),
+    );
     expect(started).toEqual([ITEM]);
     expect(lines).toEqual([expect.stringContaining('"event":"alert-decided"')]);
     expect(lines[0]).toContain('"reason":"fire","message":"The alert starts a failover."');
-    await expect(deliver(decideAlertsWith(app.source, failovers), "{}")).rejects.toMatchObject({ code: "invalid-request" });
+    await expect(deliver(decideAlertsWith(app.source, failovers), "{}")).rejects.toMatchObject({
+      code: "invalid-request",
+    });
   });
 
   it("refuse what is not in the common alert schema, naming the field", async () => {
     const { app } = source();
-    const given = JSON.parse(sampleText("metric")) as { readonly schemaId: string; readonly data: { readonly essentials: object } };
-    expect(await call(receiveAlert(app.source), { body: { ...given, schemaId: "other" } })).toMatchObject({ status: 400 });
+    const given = JSON.parse(sampleText("metric")) as {
+      readonly schemaId: string;
+      readonly data: { readonly essentials: object };
+    };
+    expect(await call(receiveAlert(app.source), { body: { ...given, schemaId: "other" } })).toMatchObject({
+      status: 400,
+    });
     const odd = { ...given, data: { ...given.data, essentials: { ...given.data.essentials, signalType: "Smoke" } } };
     const answer = await call(receiveAlert(app.source), { body: odd });
     expect(JSON.stringify(answer.body)).toContain("data.essentials.signalType");
@@ -302,12 +323,18 @@ describe("the functions that take alerts", () => {
 
   it("take a resource health alert that says too little, which then starts nothing", () => {
     const given = JSON.parse(sampleText("resource-health")) as { readonly data: object };
-    expect(alertPayload.parse({ ...given, data: { ...given.data, alertContext: null } }).resourceHealth).toBeUndefined();
+    expect(
+      alertPayload.parse({ ...given, data: { ...given.data, alertContext: null } }).resourceHealth,
+    ).toBeUndefined();
   });
 
   it("read bodies up to Azure's 256 kB and no further", async () => {
     const request = (bytes: number) =>
-      new HttpRequest({ method: "POST", url: "http://localhost/api", body: { string: JSON.stringify("x".repeat(bytes)) } });
+      new HttpRequest({
+        method: "POST",
+        url: "http://localhost/api",
+        body: { string: JSON.stringify("x".repeat(bytes)) },
+      });
     await expect(bodyOf(request(200_000), alertPayload, 256 * 1024)).rejects.toMatchObject({
       message: expect.stringContaining("not what this route takes"),
     });

@@ -5,7 +5,17 @@ import { type LeewardEvent, failoverStateChanged, jobStateChanged } from "../../
 import { ITEM_RECORD } from "../../replication/names.ts";
 import { cancelJob, failJob, newJob, startTask } from "../../replication/jobs/job.ts";
 import type { ItemState } from "../../replication/states/states.ts";
-import { HOUR_MS, ITEM, START_MS, type World, addPoint, applyChain, deltaChain, protectedWorld, setProgress } from "../items/world.ts";
+import {
+  HOUR_MS,
+  ITEM,
+  START_MS,
+  type World,
+  addPoint,
+  applyChain,
+  deltaChain,
+  protectedWorld,
+  setProgress,
+} from "../items/world.ts";
 
 describe("what the topic is told", () => {
   let world: World;
@@ -39,7 +49,9 @@ describe("what the topic is told", () => {
       [undefined, "Normal"],
       ["Normal", "Critical"],
     ]);
-    expect(topic.sent[1]?.data["healthErrors"]).toContainEqual(expect.objectContaining({ code: "heartbeat-lost", level: "Critical" }));
+    expect(topic.sent[1]?.data["healthErrors"]).toContainEqual(
+      expect.objectContaining({ code: "heartbeat-lost", level: "Critical" }),
+    );
     expect(topic.sent[1]).toMatchObject({ subject: "/replicationProtectedItems/vm-1/health", dataVersion: "1.0" });
   });
 
@@ -158,7 +170,9 @@ describe("an event", () => {
     const { id, data, subject, times } = jobStateChanged(failed, START_MS + 1000);
     expect(data).toMatchObject({ state: "Failed", scenarioName: "UnplannedFailover" });
     expect(times).toEqual({ startTime: START_MS, endTime: START_MS + 1000 });
-    expect(data["errors"]).toEqual([{ taskName: "CreateDisks", code: "azure-refused", message: expect.any(String), hint: "Look." }]);
+    expect(data["errors"]).toEqual([
+      { taskName: "CreateDisks", code: "azure-refused", message: expect.any(String), hint: "Look." },
+    ]);
     expect(JSON.stringify(data).length).toBeLessThan(2000);
     expect(subject).toBe(`/replicationProtectedItems/vm-1/replicationJobs/${job.jobId}`);
     expect(jobStateChanged(failed, START_MS + 9000).id).toBe(id);
@@ -167,15 +181,25 @@ describe("an event", () => {
 
   it("of a failover tells the words of both states, and there is none without a change", () => {
     const before = situation("Protected");
-    const after = { ...situation("FailoverInProgress"), failover: "Planned", job: { jobId: "j", flow: "planned-failover" } } as const;
+    const after = {
+      ...situation("FailoverInProgress"),
+      failover: "Planned",
+      job: { jobId: "j", flow: "planned-failover" },
+    } as const;
     expect(failoverStateChanged(ITEM, before, before, "j", START_MS)).toBeUndefined();
     expect(failoverStateChanged(ITEM, before, after, "j", START_MS)).toMatchObject({
       eventType: "Leeward.FailoverStateChanged",
-      data: { protectedItem: ITEM, protectionState: "PlannedFailoverInitiated", previousProtectionState: "Protected", job: "j" },
+      data: {
+        protectedItem: ITEM,
+        protectionState: "PlannedFailoverInitiated",
+        previousProtectionState: "Protected",
+        job: "j",
+      },
     });
   });
 });
 
 const jobEvent = (operationId: string): LeewardEvent =>
   jobStateChanged(newJob({ itemId: ITEM, flow: "unplanned-failover", operationId, request: {} }, START_MS), START_MS);
-const situation = (state: ItemState) => ({ state, activeLocation: "Primary", failover: undefined, job: undefined }) as const;
+const situation = (state: ItemState) =>
+  ({ state, activeLocation: "Primary", failover: undefined, job: undefined }) as const;

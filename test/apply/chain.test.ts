@@ -23,7 +23,9 @@ async function put(world: OneItem, epoch: number, bytes: Uint8Array): Promise<vo
 async function stopCode(world: OneItem): Promise<string | undefined> {
   const outcome = await world.work();
   const { stopped, holder } = await world.progress();
-  return outcome.kind === "stopped" && outcome.reason.code === stopped?.code && holder === undefined ? stopped.code : undefined;
+  return outcome.kind === "stopped" && outcome.reason.code === stopped?.code && holder === undefined
+    ? stopped.code
+    : undefined;
 }
 
 describe("rule 5: the position chain decides, not the events", () => {
@@ -46,7 +48,15 @@ describe("rule 5: the position chain decides, not the events", () => {
     await world.arrive(1);
     await world.work();
     const times = { firstWriteMs: first.firstWriteMs - 60_000, lastWriteMs: first.lastWriteMs - 60_000 };
-    const header = { itemId: ITEM_ID, stream: STREAM, epoch: 2, ...times, start: first.end, disks: world.item.disks, flags: CRASH };
+    const header = {
+      itemId: ITEM_ID,
+      stream: STREAM,
+      epoch: 2,
+      ...times,
+      start: first.end,
+      disks: world.item.disks,
+      flags: CRASH,
+    };
     await put(world, 2, encodeDelta(header, second.extents).bytes);
     expect(await world.work()).toEqual({ kind: "idle" });
     expect(world.diskEpoch()).toBe(2);
@@ -60,7 +70,16 @@ describe("rule 5: the position chain decides, not the events", () => {
     let start = startOf(world.item);
     const shownMs: number[] = [];
     for (const [index, lastWriteMs] of [world.clock.nowMs + SOURCE_CLOCK_AHEAD_MAX_MS + 1, lastMs].entries()) {
-      const header = { itemId, stream: STREAM, epoch: index + 1, firstWriteMs: lastMs, lastWriteMs, start, disks, flags: CRASH };
+      const header = {
+        itemId,
+        stream: STREAM,
+        epoch: index + 1,
+        firstWriteMs: lastMs,
+        lastWriteMs,
+        start,
+        disks,
+        flags: CRASH,
+      };
       const delta = encodeDelta(header, world.epochs[index]?.extents ?? []);
       await put(world, index + 1, delta.bytes);
       await world.work();
@@ -218,7 +237,9 @@ describe("the journal (rules 4 and 7)", () => {
   it("accepts other bytes under the name when they carry the same delta", async () => {
     const world = await openOneItem(plansOf(1));
     await world.arrive(1);
-    await world.stores.records(ITEM_ID).create(journalName(STREAM, 1), withVersions(world.epochs[0]?.bytes ?? new Uint8Array(), 2, 1));
+    await world.stores
+      .records(ITEM_ID)
+      .create(journalName(STREAM, 1), withVersions(world.epochs[0]?.bytes ?? new Uint8Array(), 2, 1));
     expect(await world.work()).toEqual({ kind: "idle" });
     expect(world.diskEpoch()).toBe(1);
   });

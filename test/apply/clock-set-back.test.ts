@@ -14,7 +14,8 @@ async function deadHolder(): Promise<OneItem> {
   const world = await openOneItem(plansOf(2));
   await world.arrive(1);
   const dying = world.work({
-    around: async ({ method }, run) => (method === "writePages" ? Promise.reject(new Error("The process ended.")) : run()),
+    around: async ({ method }, run) =>
+      method === "writePages" ? Promise.reject(new Error("The process ended.")) : run(),
   });
   await expect(dying).rejects.toThrow("ended");
   const stored = await world.progress();

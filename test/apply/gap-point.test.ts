@@ -7,7 +7,8 @@ import { ITEM_ID } from "./small-world.ts";
 const epochsOf = async (world: OneItem): Promise<readonly (readonly [number, number | undefined])[]> =>
   (await world.points()).map((point) => [point.position.epoch, world.pointEpoch(point)]);
 const ids = { next: () => "0".repeat(32) };
-const sweep = (world: OneItem) => sweepItem({ stores: world.stores, clock: { now: () => world.clock.nowMs }, ids }, ITEM_ID);
+const sweep = (world: OneItem) =>
+  sweepItem({ stores: world.stores, clock: { now: () => world.clock.nowMs }, ids }, ITEM_ID);
 
 describe("the last state before a gap", () => {
   async function atGap(): Promise<OneItem> {

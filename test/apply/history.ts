@@ -81,8 +81,9 @@ interface World {
 }
 
 /**
- * One history: real deltas arrive in any order, hints start up to three workers at any time, each with batch bounds of its own; calls time out, workers stall
- * and crash, and the source region may vanish. Then a clean worker finishes. The same seed gives the same history.
+ * One history: real deltas arrive in any order, hints start up to three workers at any time, each with batch bounds of
+ * its own; calls time out, workers stall and crash, and the source region may vanish. Then a clean worker finishes. The
+ * same seed gives the same history.
  */
 export async function runHistory(seed: number, mutant: Mutant = {}): Promise<HistoryResult> {
   const world = await createWorld(seed, mutant);
@@ -110,7 +111,8 @@ export async function runHistory(seed: number, mutant: Mutant = {}): Promise<His
     world.workers = world.workers.filter((worker) => !worker.ended);
   }
   for (const worker of world.workers) scheduler.crash(worker.name);
-  if (!world.regionLost) for (const index of arriving) await upload(world.watched, world.epochs[index] ?? fail("no such epoch"));
+  if (!world.regionLost)
+    for (const index of arriving) await upload(world.watched, world.epochs[index] ?? fail("no such epoch"));
   await finishCleanly(world);
   await scheduler.landAll();
   await judge(world);
@@ -175,7 +177,8 @@ function startWorker(world: World): void {
     },
     (error: unknown) => {
       worker.ended = true;
-      // What a store may answer goes back to the queue; anything else, a broken assumption first of all, is a fault of the engine.
+      // What a store may answer goes back to the queue; anything else, a broken assumption first of all, is a fault of
+      // the engine.
       if (!hasCode(error, "outcome-unknown", "conflict", "store-unavailable", "store-busy"))
         world.wrong.push(`${worker.name} failed: ${String(error)}`);
     },
@@ -227,7 +230,8 @@ async function loseRegion(world: World): Promise<void> {
 /** Rules 3, 4 and 7, checked at the moment at which the store changes. */
 function watch(memory: MemoryStores, base: ItemStores, wrong: string[], seen: Seen): ItemStores {
   let last: Progress | undefined;
-  const journaled = (stream: number, epoch: number): boolean => memory.recordNames(ITEM_ID).includes(journalName(stream, epoch));
+  const journaled = (stream: number, epoch: number): boolean =>
+    memory.recordNames(ITEM_ID).includes(journalName(stream, epoch));
   const looksAtProgress = async (): Promise<void> => {
     const stored = await memory.stores.records(ITEM_ID).read(PROGRESS_RECORD);
     const progress = decodeProgress(stored?.bytes ?? fail("progress is gone"));
@@ -249,16 +253,23 @@ function watch(memory: MemoryStores, base: ItemStores, wrong: string[], seen: Se
   };
   return wrapStores(base, async (call, run) => {
     const isDelta = call.port === "cache" && call.method === "remove" ? parseDeltaName(call.target) : undefined;
-    if (isDelta !== undefined && (isDelta.epoch > (last?.applied.epoch ?? 0) || !journaled(isDelta.stream, isDelta.epoch))) {
+    if (
+      isDelta !== undefined &&
+      (isDelta.epoch > (last?.applied.epoch ?? 0) || !journaled(isDelta.stream, isDelta.epoch))
+    ) {
       wrong.push(`epoch ${isDelta.epoch} was removed from the cache too early`);
     }
     const result = await run();
-    if (call.port === "records" && call.target === PROGRESS_RECORD && call.method === "replace") await looksAtProgress();
+    if (call.port === "records" && call.target === PROGRESS_RECORD && call.method === "replace")
+      await looksAtProgress();
     return result;
   });
 }
 
-/** A worker without faults, while late requests of its predecessors still land, brings the item to the end of what can be had. */
+/**
+ * A worker without faults, while late requests of its predecessors still land, brings the item to the end of what can
+ * be had.
+ */
 async function finishCleanly(world: World): Promise<void> {
   const { scheduler } = world;
   scheduler.heal();
@@ -316,14 +327,16 @@ async function judge(world: World): Promise<void> {
       wrong.push(`point ${point.pointId} lacks a disk`);
     for (const [index, disk] of point.disks.entries()) {
       const content = memory.memory.snapshotContent(targetDisk(item, disk.id), disk.snapshot);
-      if (!sameContent(content, expected[index])) wrong.push(`point ${point.pointId} at epoch ${epoch}: disk ${disk.id} is wrong`);
+      if (!sameContent(content, expected[index]))
+        wrong.push(`point ${point.pointId} at epoch ${epoch}: disk ${disk.id} is wrong`);
     }
   }
   const progress = await currentProgress(world);
   if (progress.intent.epoch !== progress.applied.epoch) return;
   for (const [index, disk] of item.disks.entries()) {
     const content = memory.memory.content(targetDisk(item, disk.id));
-    if (!sameContent(content, modelAfter(item, epochs, progress.applied.epoch)[index])) wrong.push(`in the end disk ${disk.id} is wrong`);
+    if (!sameContent(content, modelAfter(item, epochs, progress.applied.epoch)[index]))
+      wrong.push(`in the end disk ${disk.id} is wrong`);
   }
 }
 

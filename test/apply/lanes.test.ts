@@ -26,7 +26,11 @@ describe("lanes", () => {
   it("rule 3: end when all work has ended, also behind a failure, and begin nothing more after it", async () => {
     const ended: number[] = [];
     const { promise: held, resolve: letGo } = Promise.withResolvers<void>();
-    const works = [held.then(() => void ended.push(1)), Promise.reject(new LeewardError("conflict", "")), Promise.resolve()];
+    const works = [
+      held.then(() => void ended.push(1)),
+      Promise.reject(new LeewardError("conflict", "")),
+      Promise.resolve(),
+    ];
     let begun = 0;
     let isOver = false;
     const run = inLanes(2, works, async (work) => {

@@ -9,7 +9,9 @@ const DELTA_BYTES = 900;
 const bounds = { smallBatchMaxBytes: DELTA_BYTES };
 
 const batches = (world: OneItem): readonly (readonly [number, number])[] =>
-  world.events.flatMap((event) => (event.kind === "batch-applied" ? [[event.fromEpoch + 1, event.toEpoch] as const] : []));
+  world.events.flatMap((event) =>
+    event.kind === "batch-applied" ? [[event.fromEpoch + 1, event.toEpoch] as const] : [],
+  );
 const settled = (): Promise<void> =>
   new Promise((resolve) => {
     setImmediate(resolve);
@@ -69,7 +71,9 @@ describe("rule 9: large batches", () => {
     };
     const START_MS = world.clock.nowMs;
     const small = { smallBatchMaxBytes: 100 };
-    expect(await world.work({ around, bounds: small, largeBatches: rights, sliceMs: 10 * CLAIM_MS })).toEqual({ kind: "idle" });
+    expect(await world.work({ around, bounds: small, largeBatches: rights, sliceMs: 10 * CLAIM_MS })).toEqual({
+      kind: "idle",
+    });
     expect(world.diskEpoch()).toBe(2);
     expect(waits).toBeGreaterThan(4);
     expect((await world.progress()).generation).toBe(1);
@@ -106,7 +110,9 @@ describe("rule 9: large batches", () => {
       if (call.method === "writePages") throw new Error("broken");
       return run();
     };
-    await expect(world.work({ around: failing, bounds: { smallBatchMaxBytes: 100 }, largeBatches: rights })).rejects.toThrow("broken");
+    await expect(
+      world.work({ around: failing, bounds: { smallBatchMaxBytes: 100 }, largeBatches: rights }),
+    ).rejects.toThrow("broken");
     expect(rights.tryBegin()).toBeDefined();
   });
 });

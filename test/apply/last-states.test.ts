@@ -39,7 +39,10 @@ describe("the last state before the disks are filled again", () => {
     const progress = await world.progress();
     const stored = await readProgress(stores.records(ITEM_ID));
     if (stored === undefined) throw new Error("the item has no progress");
-    await replaceProgress(stores.records(ITEM_ID), stored, { ...progress, intent: world.epochs[3]?.end ?? progress.intent });
+    await replaceProgress(stores.records(ITEM_ID), stored, {
+      ...progress,
+      intent: world.epochs[3]?.end ?? progress.intent,
+    });
     await world.work();
     expect(await epochsOf(world)).toEqual([[1, 1]]);
     expect(world.diskEpoch()).toBe(4);

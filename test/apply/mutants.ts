@@ -6,8 +6,8 @@ import type { ItemStores, RecordStore, TargetDisk, TargetDisks } from "../../rep
 import type { Mutant } from "./history.ts";
 
 /**
- * Stores and adapters that break one promise each: the negative controls of the simulation. With each of them some history must go wrong, or the
- * simulation would prove nothing about that promise.
+ * Stores and adapters that break one promise each: the negative controls of the simulation. With each of them some
+ * history must go wrong, or the simulation would prove nothing about that promise.
  */
 export const MUTANTS: Readonly<Record<string, Mutant>> = {
   "no fence: the store takes page writes of every generation": {
@@ -15,15 +15,18 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
       ...inner,
       disks: {
         ...inner.disks,
-        writePages: (disk, offsetBytes, bytes) => inner.disks.writePages(disk, offsetBytes, bytes, Number.MAX_SAFE_INTEGER),
-        clearPages: (disk, offsetBytes, lengthBytes) => inner.disks.clearPages(disk, offsetBytes, lengthBytes, Number.MAX_SAFE_INTEGER),
+        writePages: (disk, offsetBytes, bytes) =>
+          inner.disks.writePages(disk, offsetBytes, bytes, Number.MAX_SAFE_INTEGER),
+        clearPages: (disk, offsetBytes, lengthBytes) =>
+          inner.disks.clearPages(disk, offsetBytes, lengthBytes, Number.MAX_SAFE_INTEGER),
       },
     }),
   },
   "any etag: a snapshot is taken whatever changed since": { adapter: withDisks(({ disks }) => believing(disks)) },
   "retries: the adapter sends a page write again in the same generation": {
     adapter: withDisks(({ disks }) => ({
-      writePages: (disk, offsetBytes, bytes, generation) => insist(() => disks.writePages(disk, offsetBytes, bytes, generation)),
+      writePages: (disk, offsetBytes, bytes, generation) =>
+        insist(() => disks.writePages(disk, offsetBytes, bytes, generation)),
       clearPages: (disk, offsetBytes, lengthBytes, generation) =>
         insist(() => disks.clearPages(disk, offsetBytes, lengthBytes, generation)),
     })),
@@ -38,7 +41,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "swallowed outcomes: an unknown outcome of a page write counts as success": {
     adapter: withDisks(({ disks }) => ({
-      writePages: (disk, offsetBytes, bytes, generation) => ignore(() => disks.writePages(disk, offsetBytes, bytes, generation)),
+      writePages: (disk, offsetBytes, bytes, generation) =>
+        ignore(() => disks.writePages(disk, offsetBytes, bytes, generation)),
       clearPages: (disk, offsetBytes, lengthBytes, generation) =>
         ignore(() => disks.clearPages(disk, offsetBytes, lengthBytes, generation)),
     })),
@@ -59,7 +63,9 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
       return {
         create: (name, bytes) => {
           count += name.startsWith("journal/") ? 1 : 0;
-          return name.startsWith("journal/") && count % 5 === 0 ? Promise.resolve('"lost"') : records.create(name, bytes);
+          return name.startsWith("journal/") && count % 5 === 0
+            ? Promise.resolve('"lost"')
+            : records.create(name, bytes);
         },
       };
     }),
@@ -104,7 +110,9 @@ function believing(disks: TargetDisks): Pick<TargetDisks, "raiseSequenceNumber" 
     },
     properties: async (disk) => {
       const found = await disks.properties(disk);
-      return found === undefined ? undefined : { ...found, sequenceNumber: raised.get(key(disk)) ?? found.sequenceNumber };
+      return found === undefined
+        ? undefined
+        : { ...found, sequenceNumber: raised.get(key(disk)) ?? found.sequenceNumber };
     },
     snapshot: async (disk, etag, pointId) => {
       const found = await disks.properties(disk);
@@ -115,7 +123,10 @@ function believing(disks: TargetDisks): Pick<TargetDisks, "raiseSequenceNumber" 
 
 const INSIST_MAX_TRIES = 5;
 
-async function insist(write: () => Promise<void>, on: "outcome-unknown" | "store-busy" = "outcome-unknown"): Promise<void> {
+async function insist(
+  write: () => Promise<void>,
+  on: "outcome-unknown" | "store-busy" = "outcome-unknown",
+): Promise<void> {
   for (let tries = 1; ; tries += 1) {
     try {
       return await write();

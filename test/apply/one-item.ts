@@ -12,7 +12,18 @@ import { createMemoryStores } from "../memory/memory-stores.ts";
 import type { MemoryStores } from "../memory/memory-stores.ts";
 import { wrapStores } from "../memory/wrapped-stores.ts";
 import type { Around, PortCall } from "../memory/wrapped-stores.ts";
-import { CRASH, ITEM_ID, SOURCE_START_MS, enable, modelAfter, sealEpochs, smallItem, targetDisk, twoDisks, upload } from "./small-world.ts";
+import {
+  CRASH,
+  ITEM_ID,
+  SOURCE_START_MS,
+  enable,
+  modelAfter,
+  sealEpochs,
+  smallItem,
+  targetDisk,
+  twoDisks,
+  upload,
+} from "./small-world.ts";
 import type { EpochPlan, SealedEpoch } from "./small-world.ts";
 
 /** One enabled item with two disks in memory, a clock that stands still, and workers that are started by hand. */
@@ -51,13 +62,23 @@ const SECTORS = 64;
 /** No interval point unless a test asks for it, but the first. */
 const NEVER_MS = 10 ** 12;
 
-/** Epoch e writes sector e of both disks, and sector 0: so every prefix is another state. Changes are by epoch number. */
-export function plansOf(count: number, flags: Readonly<Record<number, Partial<DeltaFlags>>> = {}): readonly EpochPlan[] {
+/**
+ * Epoch e writes sector e of both disks, and sector 0: so every prefix is another state. Changes are by epoch number.
+ */
+export function plansOf(
+  count: number,
+  flags: Readonly<Record<number, Partial<DeltaFlags>>> = {},
+): readonly EpochPlan[] {
   return Array.from({ length: count }, (_, index) => {
     const epoch = index + 1;
     const extents = [0, 1].flatMap((disk): readonly ExtentContent[] => [
       { kind: "data", disk, offsetBytes: 0, bytes: new Uint8Array(SECTOR_BYTES).fill(epoch) },
-      { kind: "data", disk, offsetBytes: epoch * 2 * SECTOR_BYTES, bytes: new Uint8Array(SECTOR_BYTES).fill(100 + epoch) },
+      {
+        kind: "data",
+        disk,
+        offsetBytes: epoch * 2 * SECTOR_BYTES,
+        bytes: new Uint8Array(SECTOR_BYTES).fill(100 + epoch),
+      },
     ]);
     return { extents, flags: { ...CRASH, ...flags[epoch] } };
   });
@@ -125,7 +146,8 @@ export async function openOneItem(plans: readonly EpochPlan[], pointIntervalMs =
     },
     points: async () => (await listPoints(stores.records(ITEM_ID))).points,
     diskEpoch: () => epochOf(item.disks.map((disk) => memory.memory.content(targetDisk(item, disk.id)))),
-    pointEpoch: (point) => epochOf(point.disks.map((disk) => memory.memory.snapshotContent(targetDisk(item, disk.id), disk.snapshot))),
+    pointEpoch: (point) =>
+      epochOf(point.disks.map((disk) => memory.memory.snapshotContent(targetDisk(item, disk.id), disk.snapshot))),
   };
 }
 

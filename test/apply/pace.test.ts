@@ -14,7 +14,10 @@ interface Sent {
   readonly lengthBytes: number;
 }
 
-/** What goes out from the lanes of a batch: each sends its next request when the one before was answered, and the pace lets it. */
+/**
+ * What goes out from the lanes of a batch: each sends its next request when the one before was answered, and the pace
+ * lets it.
+ */
 function sendAll(requests: readonly { readonly answeredMs: number; readonly lengthBytes: number }[]): readonly Sent[] {
   const pace = createPace();
   const lanes = Array.from({ length: PAGE_WRITES_IN_FLIGHT }, () => 1_700_000_000_000);
@@ -30,8 +33,16 @@ describe("the pace of page writes", () => {
   property.prop([
     fc.array(
       fc.record({
-        answeredMs: fc.oneof({ weight: 8, arbitrary: fc.integer({ min: 0, max: 30 }) }, fc.integer({ min: 0, max: 3_000 })),
-        lengthBytes: fc.oneof(fc.constant(0), fc.constant(4_096), fc.constant(PUT_PAGE_MAX_BYTES), fc.integer({ min: 512, max: 4 * MIB })),
+        answeredMs: fc.oneof(
+          { weight: 8, arbitrary: fc.integer({ min: 0, max: 30 }) },
+          fc.integer({ min: 0, max: 3_000 }),
+        ),
+        lengthBytes: fc.oneof(
+          fc.constant(0),
+          fc.constant(4_096),
+          fc.constant(PUT_PAGE_MAX_BYTES),
+          fc.integer({ min: 512, max: 4 * MIB }),
+        ),
       }),
       { minLength: 1, maxLength: 1_500, size: "max" },
     ),
@@ -47,7 +58,10 @@ describe("the pace of page writes", () => {
     ["full", PUT_PAGE_MAX_BYTES],
   ])("nor when requests that are all %s come one on the other, after a rest and for long", (_name, lengthBytes) => {
     const { bytes, count } = busiestSecond(
-      sendAll([{ answeredMs: 5_000, lengthBytes }, ...Array.from({ length: 3_000 }, () => ({ answeredMs: 0, lengthBytes }))]),
+      sendAll([
+        { answeredMs: 5_000, lengthBytes },
+        ...Array.from({ length: 3_000 }, () => ({ answeredMs: 0, lengthBytes })),
+      ]),
     );
     expect(bytes).toBeLessThanOrEqual(AZURE_BYTES_PER_SECOND);
     expect(count).toBeLessThanOrEqual(AZURE_REQUESTS_PER_SECOND);

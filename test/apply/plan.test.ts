@@ -25,9 +25,17 @@ const data = (offsetBytes: number, lengthBytes: number, value = 7): ExtentConten
   offsetBytes,
   bytes: new Uint8Array(lengthBytes).fill(value),
 });
-const zero = (offsetBytes: number, lengthBytes: number): ExtentContent => ({ kind: "zero", disk: 0, offsetBytes, lengthBytes });
+const zero = (offsetBytes: number, lengthBytes: number): ExtentContent => ({
+  kind: "zero",
+  disk: 0,
+  offsetBytes,
+  lengthBytes,
+});
 
-function decoded(disks: readonly DiskDescription[], epochs: readonly (readonly ExtentContent[])[]): readonly DecodedDelta[] {
+function decoded(
+  disks: readonly DiskDescription[],
+  epochs: readonly (readonly ExtentContent[])[],
+): readonly DecodedDelta[] {
   return sealEpochs(
     smallItem(disks, 1),
     epochs.map((extents) => ({ extents, flags: CRASH })),
@@ -83,7 +91,11 @@ describe("the plan of page writes", () => {
   });
 
   describe("frames", () => {
-    const deltas = decoded(LARGE, [[data(4 * KIB, 9 * MIB, 1)], [data(2 * MIB, 4 * MIB + 512, 2)], [data(3 * MIB, 8 * KIB, 3)]]);
+    const deltas = decoded(LARGE, [
+      [data(4 * KIB, 9 * MIB, 1)],
+      [data(2 * MIB, 4 * MIB + 512, 2)],
+      [data(3 * MIB, 8 * KIB, 3)],
+    ]);
     const operations = planPages(deltas.map((delta) => delta.extents));
     let decodings: Map<number, number>[] = [];
     const counting = (): readonly DecodedDelta[] => {
@@ -128,7 +140,13 @@ describe("the plan of page writes", () => {
       [0, 8, 16].map((kib) => onDisk(0, kib * KIB)).concat([0, 8].map((kib) => onDisk(1, kib * KIB))),
     ]);
     const writes = [...pageWrites(planPages(deltas.map((delta) => delta.extents)), holding(deltas))];
-    expect(writes.map(({ operation }) => `${operation.disk}:${operation.offsetBytes / KIB}`)).toEqual(["0:0", "1:0", "0:8", "1:8", "0:16"]);
+    expect(writes.map(({ operation }) => `${operation.disk}:${operation.offsetBytes / KIB}`)).toEqual([
+      "0:0",
+      "1:0",
+      "0:8",
+      "1:8",
+      "0:16",
+    ]);
   });
 
   property.prop([fc.noShrink(fc.integer({ min: 1, max: 2 ** 31 - 1 })), fc.integer({ min: 1, max: 6 })])(
@@ -136,17 +154,27 @@ describe("the plan of page writes", () => {
     (seed, count) => {
       const random = createRandom(seed);
       const item = smallItem(twoDisks(40), 1);
-      const plans = Array.from({ length: count }, (_, index) => ({ extents: randomExtents(random, 2, 40, index + 1), flags: CRASH }));
+      const plans = Array.from({ length: count }, (_, index) => ({
+        extents: randomExtents(random, 2, 40, index + 1),
+        flags: CRASH,
+      }));
       const deltas = sealEpochs(item, plans).map(({ bytes }) => decodeDelta(bytes));
       const disks = item.disks.map((disk) => new Uint8Array(disk.sizeBytes).fill(255));
       const operations = planPages(deltas.map((delta) => delta.extents));
-      for (const { operation, bytes } of pageWrites(operations, holding(deltas, { leftBytes: random.pick([0, 1_000, MIB]) }))) {
+      for (const { operation, bytes } of pageWrites(
+        operations,
+        holding(deltas, { leftBytes: random.pick([0, 1_000, MIB]) }),
+      )) {
         expect(operation.lengthBytes).toBeGreaterThan(0);
-        if (bytes === undefined) disks[operation.disk]?.fill(0, operation.offsetBytes, operation.offsetBytes + operation.lengthBytes);
+        if (bytes === undefined)
+          disks[operation.disk]?.fill(0, operation.offsetBytes, operation.offsetBytes + operation.lengthBytes);
         else disks[operation.disk]?.set(bytes, operation.offsetBytes);
       }
       // The model on disks full of 255: what nobody wrote must still be 255.
-      const untouched = { extents: item.disks.map((disk, index) => ({ ...data(0, disk.sizeBytes, 255), disk: index })), flags: CRASH };
+      const untouched = {
+        extents: item.disks.map((disk, index) => ({ ...data(0, disk.sizeBytes, 255), disk: index })),
+        flags: CRASH,
+      };
       expect(disks).toEqual(modelAfter(item, [untouched, ...plans], count + 1));
       expect(overlaps(operations)).toEqual([]);
     },
@@ -159,9 +187,13 @@ describe("the plan of page writes", () => {
       const batches = Array.from({ length: 4 }, () => largeExtents(random, 32 * MIB));
       const operations = planPages(batches);
       expect(
-        operations.every((operation) => operation.offsetBytes % SECTOR_BYTES === 0 && operation.lengthBytes % SECTOR_BYTES === 0),
+        operations.every(
+          (operation) => operation.offsetBytes % SECTOR_BYTES === 0 && operation.lengthBytes % SECTOR_BYTES === 0,
+        ),
       ).toBe(true);
-      expect(operations.filter((operation) => operation.kind === "put" && operation.lengthBytes > PUT_PAGE_MAX_BYTES)).toEqual([]);
+      expect(
+        operations.filter((operation) => operation.kind === "put" && operation.lengthBytes > PUT_PAGE_MAX_BYTES),
+      ).toEqual([]);
       expect(overlaps(operations)).toEqual([]);
     },
   );

@@ -42,7 +42,12 @@ const ask = (progress: Progress, heartbeat?: HeartbeatRecord): PointDecision =>
 
 describe("when a recovery point is due", () => {
   it("the first one as soon as there is an image", () => {
-    expect(ask(progressAt(1))).toMatchObject({ kind: "due", reason: "interval", sourceTimeMs: NOW - MINUTE, targetTimeMs: NOW });
+    expect(ask(progressAt(1))).toMatchObject({
+      kind: "due",
+      reason: "interval",
+      sourceTimeMs: NOW - MINUTE,
+      targetTimeMs: NOW,
+    });
   });
 
   it("never before the first epoch, while seeding, in the middle of a batch, or when the item is stopped", () => {
@@ -74,8 +79,16 @@ describe("when a recovery point is due", () => {
   });
 
   it("at once, and once only, after a delta with application or file-system consistency, a group mark, or the final one", () => {
-    for (const mark of [{ consistency: "application" }, { consistency: "file-system" }, { groupMark: true }, { final: true }] as const) {
-      expect(ask(progressAt(4, { ...mark, lastPoint: pointAt(3, NOW - 1) }))).toMatchObject({ kind: "due", reason: "marked" });
+    for (const mark of [
+      { consistency: "application" },
+      { consistency: "file-system" },
+      { groupMark: true },
+      { final: true },
+    ] as const) {
+      expect(ask(progressAt(4, { ...mark, lastPoint: pointAt(3, NOW - 1) }))).toMatchObject({
+        kind: "due",
+        reason: "marked",
+      });
       expect(ask(progressAt(4, { ...mark, lastPoint: pointAt(4, NOW - 1) })).kind).toBe("not-due");
     }
   });
@@ -99,7 +112,10 @@ describe("when a recovery point is due", () => {
   it("a source clock that was set back a little does not make a later point look older than an earlier one", () => {
     const lastPoint = pointAt(3, NOW - 6 * MINUTE, NOW + 4 * MINUTE);
     expect(ask(progressAt(4, { lastPoint }))).toMatchObject({ kind: "due", sourceTimeMs: NOW + 4 * MINUTE });
-    expect(ask(progressAt(4, { lastPoint: { ...lastPoint, stream: 2 } }))).toMatchObject({ kind: "due", sourceTimeMs: NOW - MINUTE });
+    expect(ask(progressAt(4, { lastPoint: { ...lastPoint, stream: 2 } }))).toMatchObject({
+      kind: "due",
+      sourceTimeMs: NOW - MINUTE,
+    });
     // As far as its heartbeats say that it is ahead.
     const ahead = { ...lastPoint, sourceTimeMs: NOW + 120 * MINUTE };
     expect(ask(progressAt(4, { lastPoint: ahead }), beat({ sentMs: NOW + 120 * MINUTE }))).toMatchObject({
@@ -109,7 +125,9 @@ describe("when a recovery point is due", () => {
 
   it("one reading of a source clock in another century is bounded, and does not pin the times of all points to come", () => {
     const century = Date.UTC(2099, 0, 1);
-    expect(ask(progressAt(4, { appliedSourceMs: century }))).toMatchObject({ sourceTimeMs: NOW + CLOCK_SKEW_WARNING_MS });
+    expect(ask(progressAt(4, { appliedSourceMs: century }))).toMatchObject({
+      sourceTimeMs: NOW + CLOCK_SKEW_WARNING_MS,
+    });
     // A clock that is there now is not believed either.
     expect(ask(progressAt(4, { appliedSourceMs: century }), beat({ sentMs: century }))).toMatchObject({
       sourceTimeMs: NOW + CLOCK_SKEW_WARNING_MS,
@@ -118,7 +136,10 @@ describe("when a recovery point is due", () => {
     const pinned = pointAt(3, NOW - 6 * MINUTE, century);
     expect(ask(progressAt(4, { lastPoint: pinned }))).toMatchObject({ kind: "due", sourceTimeMs: NOW - MINUTE });
     // Nor are those of an idle machine silenced by the point that shows it.
-    expect(ask(progressAt(4, { lastPoint: { ...pinned, epoch: 4 } }), beat({}))).toMatchObject({ kind: "due", sourceTimeMs: NOW - 1_000 });
+    expect(ask(progressAt(4, { lastPoint: { ...pinned, epoch: 4 } }), beat({}))).toMatchObject({
+      kind: "due",
+      sourceTimeMs: NOW - 1_000,
+    });
   });
 
   it("measures how far the source's clock is ahead", () => {

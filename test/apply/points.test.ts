@@ -90,7 +90,12 @@ describe("recovery points", () => {
       [5, 5],
       [6, 6],
     ]);
-    expect((await world.points()).map((point) => point.consistency)).toEqual(["crash", "application", "file-system", "crash"]);
+    expect((await world.points()).map((point) => point.consistency)).toEqual([
+      "crash",
+      "application",
+      "file-system",
+      "crash",
+    ]);
     expect(world.diskEpoch()).toBe(7);
   });
 
@@ -153,7 +158,13 @@ describe("recovery points", () => {
     const buried: Around = async (call, run) => {
       if (call.method === "create" && call.target.endsWith("manifest.json")) {
         const pointId = call.target.split("/")[1] ?? "";
-        const tombstone: PointTombstone = { version: 1, kind: "tombstone", pointId, itemId: ITEM_ID, buriedMs: world.clock.nowMs };
+        const tombstone: PointTombstone = {
+          version: 1,
+          kind: "tombstone",
+          pointId,
+          itemId: ITEM_ID,
+          buriedMs: world.clock.nowMs,
+        };
         await world.stores.records(ITEM_ID).create(manifestName(pointId), encodePoint(tombstone));
       }
       return run();
@@ -172,7 +183,10 @@ describe("recovery points", () => {
       await world.work();
     }
     const records = world.stores.records(ITEM_ID);
-    const pages = { ...records, list: (prefix: string, _limit: number, after?: string) => records.list(prefix, 1, after) };
+    const pages = {
+      ...records,
+      list: (prefix: string, _limit: number, after?: string) => records.list(prefix, 1, after),
+    };
     const listed = (await listPoints(pages)).points;
     expect(listed.map((point) => point.position.epoch)).toEqual([1, 2, 3]);
     expect(await readPoint(records, listed[0]?.pointId ?? "")).toEqual(listed[0]);
@@ -278,7 +292,11 @@ describe("what a run costs", () => {
       closing ||= call.method === "writePages";
       return run();
     };
-    const outcome = await world.work({ around: close, deadlineMs: () => (closing ? 0 : Infinity), bounds: { batchMaxDeltas: 1 } });
+    const outcome = await world.work({
+      around: close,
+      deadlineMs: () => (closing ? 0 : Infinity),
+      bounds: { batchMaxDeltas: 1 },
+    });
     expect(outcome).toEqual({ kind: "more" });
     expect(world.diskEpoch()).toBe(1);
     expect((await world.progress()).holder).toBeUndefined();
@@ -299,7 +317,10 @@ describe("what a run costs", () => {
 
     const other = await openOneItem(plansOf(3));
     await other.arrive(1);
-    const turns = [async () => other.arrive(2), async () => wantPoint(other.stores.records(ITEM_ID), { stream: STREAM, epoch: 2 })];
+    const turns = [
+      async () => other.arrive(2),
+      async () => wantPoint(other.stores.records(ITEM_ID), { stream: STREAM, epoch: 2 }),
+    ];
     await other.work({
       awaitHint: async () => {
         const turn = turns.shift();

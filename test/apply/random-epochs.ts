@@ -5,13 +5,24 @@ import type { EpochPlan } from "./small-world.ts";
 
 const EPOCHS = 8;
 
-/** Eight epochs of random writes and zeros over small disks, seeding first in some; no two epochs leave the same content in a written sector. */
+/**
+ * Eight epochs of random writes and zeros over small disks, seeding first in some; no two epochs leave the same content
+ * in a written sector.
+ */
 export function randomEpochs(random: Random, disks: number, sectors: number): readonly EpochPlan[] {
   const seedingEpochs = random.chance(0.4) ? 1 + random.below(3) : 0;
   const hasFinal = random.chance(0.1);
   return Array.from({ length: EPOCHS }, (_, index) => {
     const epoch = index + 1;
-    const consistency: Consistency = random.pick(["crash", "crash", "crash", "crash", "crash", "application", "file-system"]);
+    const consistency: Consistency = random.pick([
+      "crash",
+      "crash",
+      "crash",
+      "crash",
+      "crash",
+      "application",
+      "file-system",
+    ]);
     return {
       extents: randomExtents(random, disks, sectors, epoch),
       flags: {

@@ -94,7 +94,10 @@ export async function upload(stores: ItemStores, epoch: SealedEpoch): Promise<vo
   await stores.cache(ITEM_ID, epoch.end.stream).create(deltaName(epoch.end.stream, epoch.end.epoch), epoch.bytes);
 }
 
-/** The disks after the first `count` epochs, as plain byte arrays: the model that every recovery point must equal (rule 1). */
+/**
+ * The disks after the first `count` epochs, as plain byte arrays: the model that every recovery point must equal (rule
+ * 1).
+ */
 export function modelAfter(item: ProtectedItem, epochs: readonly EpochPlan[], count: number): readonly Uint8Array[] {
   const disks = item.disks.map((disk) => new Uint8Array(disk.sizeBytes));
   for (const { extents } of epochs.slice(0, count)) {

@@ -40,28 +40,37 @@ const BAD: Readonly<Record<string, (world: OneItem, epoch: number) => Uint8Array
 };
 
 /** Everything of the record that a claim would change. */
-const standing = ({ generation, holder, applied, intent, stopped }: Progress): object => ({ generation, holder, applied, intent, stopped });
+const standing = ({ generation, holder, applied, intent, stopped }: Progress): object => ({
+  generation,
+  holder,
+  applied,
+  intent,
+  stopped,
+});
 
 describe("rule 5: an item that cannot go on", () => {
-  it.each(Object.keys(BAD))("has applied every good delta before the bad one (%s), and claims nothing more", async (name) => {
-    const world = await openOneItem(plansOf(6));
-    await world.arrive(1);
-    await world.work();
-    await world.arrive(2, 3, 4, 6);
-    world.clock.nowMs += 1;
-    await inCache(world, 5, BAD[name]?.(world, 5) ?? new Uint8Array());
-    expect(await world.work()).toMatchObject({ kind: "stopped", reason: { code: name.split(",")[0], facts: {} } });
-    expect(world.diskEpoch()).toBe(4);
-    const before = await world.progress();
-    expect(before.applied).toEqual(world.epochs[3]?.end);
-    // What was applied has its recovery point, though none was due.
-    expect((await world.points()).map((point) => world.pointEpoch(point))).toEqual([1, 4]);
-    for (let sweeps = 0; sweeps < 3; sweeps += 1) expect(await world.work()).toMatchObject({ kind: "stopped" });
-    expect(standing(await world.progress())).toEqual(standing(before));
-    await inCache(world, 5, bytesOf(world, 5));
-    expect(await world.work()).toEqual({ kind: "idle" });
-    expect(world.diskEpoch()).toBe(6);
-  });
+  it.each(Object.keys(BAD))(
+    "has applied every good delta before the bad one (%s), and claims nothing more",
+    async (name) => {
+      const world = await openOneItem(plansOf(6));
+      await world.arrive(1);
+      await world.work();
+      await world.arrive(2, 3, 4, 6);
+      world.clock.nowMs += 1;
+      await inCache(world, 5, BAD[name]?.(world, 5) ?? new Uint8Array());
+      expect(await world.work()).toMatchObject({ kind: "stopped", reason: { code: name.split(",")[0], facts: {} } });
+      expect(world.diskEpoch()).toBe(4);
+      const before = await world.progress();
+      expect(before.applied).toEqual(world.epochs[3]?.end);
+      // What was applied has its recovery point, though none was due.
+      expect((await world.points()).map((point) => world.pointEpoch(point))).toEqual([1, 4]);
+      for (let sweeps = 0; sweeps < 3; sweeps += 1) expect(await world.work()).toMatchObject({ kind: "stopped" });
+      expect(standing(await world.progress())).toEqual(standing(before));
+      await inCache(world, 5, bytesOf(world, 5));
+      expect(await world.work()).toEqual({ kind: "idle" });
+      expect(world.diskEpoch()).toBe(6);
+    },
+  );
 
   it("because the journal holds another history ahead of it, has applied what comes before, and claims nothing more", async () => {
     const world = await openOneItem(plansOf(5));
@@ -98,7 +107,9 @@ describe("rule 5: an item that cannot go on", () => {
 
 const forever = (): Promise<never> => new Promise(() => undefined);
 
-/** Epoch 1 is applied; the worker of the batch of 2, 3 and 4 has died among its page writes, and its claim has run out. */
+/**
+ * Epoch 1 is applied; the worker of the batch of 2, 3 and 4 has died among its page writes, and its claim has run out.
+ */
 async function inBatch(): Promise<OneItem> {
   const world = await openOneItem(plansOf(4));
   await world.arrive(1);
@@ -124,36 +135,42 @@ describe("rule 7: a batch that was begun", () => {
     ["damaged", flipped],
     ["of another epoch", (_bytes: Uint8Array, world: OneItem): Uint8Array => bytesOf(world, 4)],
     ["gone", (): undefined => undefined],
-  ])("is finished from the cache when an entry of the journal is %s, and the journal is whole again", async (_name, broken) => {
-    const world = await inBatch();
-    const bytes = broken(bytesOf(world, 3), world);
-    if (bytes === undefined) await world.stores.records(ITEM_ID).remove(journalName(STREAM, 3));
-    else await inJournal(world, 3, bytes);
-    expect(await world.work()).toEqual({ kind: "idle" });
-    expect(world.diskEpoch()).toBe(4);
-    for (const epoch of [2, 3, 4]) expect(await journalled(world, epoch)).toEqual(bytesOf(world, epoch));
-  });
+  ])(
+    "is finished from the cache when an entry of the journal is %s, and the journal is whole again",
+    async (_name, broken) => {
+      const world = await inBatch();
+      const bytes = broken(bytesOf(world, 3), world);
+      if (bytes === undefined) await world.stores.records(ITEM_ID).remove(journalName(STREAM, 3));
+      else await inJournal(world, 3, bytes);
+      expect(await world.work()).toEqual({ kind: "idle" });
+      expect(world.diskEpoch()).toBe(4);
+      for (const epoch of [2, 3, 4]) expect(await journalled(world, epoch)).toEqual(bytesOf(world, epoch));
+    },
+  );
 
   it.each([
     ["damaged", "delta-corrupt", flipped],
     ["of another history", "position-fork", (_bytes: Uint8Array, world: OneItem): Uint8Array => otherEpoch(world, 3)],
     ["gone", "position-gap", (): undefined => undefined],
-  ])("stops when an entry is %s and the cache has it no more, and goes on when it is restored", async (_name, code, broken) => {
-    const world = await inBatch();
-    for (const epoch of [2, 3, 4]) await world.stores.cache(ITEM_ID, STREAM).remove(deltaName(STREAM, epoch));
-    const bytes = broken(bytesOf(world, 3), world);
-    if (bytes === undefined) await world.stores.records(ITEM_ID).remove(journalName(STREAM, 3));
-    else await inJournal(world, 3, bytes);
-    expect(await world.work()).toMatchObject({ kind: "stopped", reason: { code } });
-    const before = await world.progress();
-    for (let sweeps = 0; sweeps < 3; sweeps += 1) expect(await world.work()).toMatchObject({ kind: "stopped" });
-    expect(standing(await world.progress())).toEqual(standing(before));
-    expect(await world.points()).toHaveLength(1);
-    // Restored from the account's soft delete.
-    await inJournal(world, 3, bytesOf(world, 3));
-    expect(await world.work()).toEqual({ kind: "idle" });
-    expect(world.diskEpoch()).toBe(4);
-  });
+  ])(
+    "stops when an entry is %s and the cache has it no more, and goes on when it is restored",
+    async (_name, code, broken) => {
+      const world = await inBatch();
+      for (const epoch of [2, 3, 4]) await world.stores.cache(ITEM_ID, STREAM).remove(deltaName(STREAM, epoch));
+      const bytes = broken(bytesOf(world, 3), world);
+      if (bytes === undefined) await world.stores.records(ITEM_ID).remove(journalName(STREAM, 3));
+      else await inJournal(world, 3, bytes);
+      expect(await world.work()).toMatchObject({ kind: "stopped", reason: { code } });
+      const before = await world.progress();
+      for (let sweeps = 0; sweeps < 3; sweeps += 1) expect(await world.work()).toMatchObject({ kind: "stopped" });
+      expect(standing(await world.progress())).toEqual(standing(before));
+      expect(await world.points()).toHaveLength(1);
+      // Restored from the account's soft delete.
+      await inJournal(world, 3, bytesOf(world, 3));
+      expect(await world.work()).toEqual({ kind: "idle" });
+      expect(world.diskEpoch()).toBe(4);
+    },
+  );
 
   it("is finished as it was begun, whatever lies in the cache by then", async () => {
     const world = await inBatch();

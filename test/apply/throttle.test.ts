@@ -50,8 +50,16 @@ async function openThrottled(limits: BlobLimits): Promise<Throttled> {
     stores,
     slice() {
       slices += 1;
-      const context = { stores, clock: time.clock, timer: time.timer, deadlineMs: time.clock.now() + SLICE_MS, log: () => undefined };
-      return time.run(applySlice({ ...context, holder: `worker-${slices}` }, ITEM_ID)).catch((error: unknown) => error as LeewardError);
+      const context = {
+        stores,
+        clock: time.clock,
+        timer: time.timer,
+        deadlineMs: time.clock.now() + SLICE_MS,
+        log: () => undefined,
+      };
+      return time
+        .run(applySlice({ ...context, holder: `worker-${slices}` }, ITEM_ID))
+        .catch((error: unknown) => error as LeewardError);
     },
     async progress() {
       return ((await readProgress(stores.records(ITEM_ID))) as { readonly progress: Progress }).progress;
@@ -103,7 +111,8 @@ describe("a store that is busy at one step", () => {
       let calls = 0;
       const around: Around = async (call, run) => {
         calls += 1;
-        if (calls === step && call.kind === "write" && call.port !== "cache") throw new LeewardError("store-busy", "busy");
+        if (calls === step && call.kind === "write" && call.port !== "cache")
+          throw new LeewardError("store-busy", "busy");
         return run();
       };
       expect(await world.work({ around })).toEqual({ kind: "idle" });
@@ -143,7 +152,9 @@ describe("a store that is busy at one step", () => {
       return run();
     };
     await world.work({ around });
-    const steps = world.calls.filter(({ method, target }) => /raise|snapshot/.test(method) || target === PROGRESS_RECORD);
+    const steps = world.calls.filter(
+      ({ method, target }) => /raise|snapshot/.test(method) || target === PROGRESS_RECORD,
+    );
     expect(steps.map(({ method }) => method).join(" ")).toMatch(
       /^read replace (raiseSequenceNumber ){2}replace replace (raiseSequenceNumber ){2}(snapshot ){2}replace/,
     );
@@ -166,7 +177,14 @@ describe("a run whose claim ended with an unknown outcome", () => {
       triedMs.push(time.clock.now() - SOURCE_START_MS);
       throw new LeewardError("outcome-unknown", "timed out");
     });
-    const context = { stores, clock: time.clock, timer: time.timer, holder: "w", deadlineMs: Infinity, log: () => undefined };
+    const context = {
+      stores,
+      clock: time.clock,
+      timer: time.timer,
+      holder: "w",
+      deadlineMs: Infinity,
+      log: () => undefined,
+    };
     await expect(time.run(applySlice(context, ITEM_ID))).rejects.toMatchObject({ code: "outcome-unknown" });
     const pauses = triedMs.slice(1).map((at, index) => at - (triedMs[index] ?? 0));
     expect(pauses.length).toBeGreaterThan(1);

@@ -58,7 +58,11 @@ describe("the claim", () => {
     const own: string[] = [];
     const around: Around = async (call, run) => {
       own.push(`${call.port} ${call.method}`);
-      if (own.filter((name) => name === "disks raiseSequenceNumber").length !== 1 || call.method !== "raiseSequenceNumber") return run();
+      if (
+        own.filter((name) => name === "disks raiseSequenceNumber").length !== 1 ||
+        call.method !== "raiseSequenceNumber"
+      )
+        return run();
       // While this worker sleeps, another one takes the item over, and is at work.
       world.clock.nowMs += CLAIM_MS;
       void world.work({ around: nth(1, isPageWrite, forever) });
@@ -90,7 +94,11 @@ describe("the claim", () => {
     const around: Around = async (call, run) => {
       own.push(`${call.port} ${call.method}`);
       // Two disks: this is the first one of the second round.
-      if (own.filter((name) => name === "disks raiseSequenceNumber").length !== 3 || call.method !== "raiseSequenceNumber") return run();
+      if (
+        own.filter((name) => name === "disks raiseSequenceNumber").length !== 3 ||
+        call.method !== "raiseSequenceNumber"
+      )
+        return run();
       // The clocks of two machines differ: by its own, the claim of this worker still holds.
       world.clock.nowMs += CLAIM_MS;
       void world.work({ around: nth(1, isPageWrite, forever) });
@@ -153,7 +161,9 @@ describe("the claim", () => {
       if (isPageWrite(call)) world.clock.nowMs += CLAIM_MS / 2;
       return run();
     };
-    expect(await world.work({ around: slow, bounds: { pageWritesInFlight: 1 }, sliceMs: 100 * CLAIM_MS })).toEqual({ kind: "idle" });
+    expect(await world.work({ around: slow, bounds: { pageWritesInFlight: 1 }, sliceMs: 100 * CLAIM_MS })).toEqual({
+      kind: "idle",
+    });
     expect(world.diskEpoch()).toBe(1);
     const names = callNames(world);
     const writing = names.slice(names.indexOf("disks writePages"), names.lastIndexOf("disks writePages"));
@@ -244,7 +254,9 @@ describe("rule 3: after an unknown outcome", () => {
       if (isPageWrite(call)) throw unknown();
       return run();
     };
-    await expect(world.work({ around: broken, bounds: { claimsPerRun: 3 } })).rejects.toMatchObject({ code: "outcome-unknown" });
+    await expect(world.work({ around: broken, bounds: { claimsPerRun: 3 } })).rejects.toMatchObject({
+      code: "outcome-unknown",
+    });
     expect((await world.progress()).generation).toBe(3);
   });
 });

@@ -23,7 +23,9 @@ describe("a figure", () => {
   });
 
   it("says value, goal and verdict in one line", () => {
-    expect(figureLine(figure(2.5, { kind: "at-least", bound: 3 }))).toMatch(/^speed +2\.500 x +goal >= 3 +NOT reached$/);
+    expect(figureLine(figure(2.5, { kind: "at-least", bound: 3 }))).toMatch(
+      /^speed +2\.500 x +goal >= 3 +NOT reached$/,
+    );
     expect(figureLine(figure(12.34, { kind: "at-most", bound: 20 }))).toMatch(/^speed +12\.3 x +goal <= 20 +reached$/);
     expect(figureLine({ ...figure(12.34, undefined), unit: "" })).toMatch(/^speed +12\.3$/);
   });

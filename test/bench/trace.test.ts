@@ -35,7 +35,9 @@ describe("the trace", () => {
         offsetBytes + lengthBytes > (disk === 0 ? DISK_BYTES : LOG_BYTES),
     );
     expect(odd).toEqual([]);
-    expect(trace.filter(({ atMs }, index) => atMs < (trace[index - 1]?.atMs ?? 0) || atMs >= OPTIONS.durationMs)).toEqual([]);
+    expect(
+      trace.filter(({ atMs }, index) => atMs < (trace[index - 1]?.atMs ?? 0) || atMs >= OPTIONS.durationMs),
+    ).toEqual([]);
   });
 
   it("is a database's: both disks, many sizes, and places that are written again", () => {
@@ -58,7 +60,13 @@ describe("the trace", () => {
 });
 
 describe("epochs", () => {
-  const write = (atMs: number, lengthBytes = 4 * KIB): TraceWrite => ({ atMs, disk: 0, offsetBytes: 0, lengthBytes, content: 1 });
+  const write = (atMs: number, lengthBytes = 4 * KIB): TraceWrite => ({
+    atMs,
+    disk: 0,
+    offsetBytes: 0,
+    lengthBytes,
+    content: 1,
+  });
   const times = (epochs: readonly (readonly TraceWrite[])[]): readonly (readonly number[])[] =>
     epochs.map((epoch) => epoch.map(({ atMs }) => atMs));
 

@@ -14,7 +14,9 @@ const folder = mkdtempSync(join(tmpdir(), "leeward-cli-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Runs the command in this process: exit code and what it wrote. */
-async function leeward(...args: readonly string[]): Promise<{ readonly code: number; readonly out: string; readonly error: string }> {
+async function leeward(
+  ...args: readonly string[]
+): Promise<{ readonly code: number; readonly out: string; readonly error: string }> {
   const out: string[] = [];
   const error: string[] = [];
   const code = await runLeeward(args, { out: (text) => void out.push(text), error: (text) => void error.push(text) });
@@ -80,7 +82,9 @@ describe("leeward delta verify", () => {
     const { code, out } = await leeward("delta", "verify", golden("v1-typical.delta"), golden("v1-raw.delta"));
     expect(code).toBe(0);
     expect(out.split("\n").length).toBe(2);
-    expect(out).toMatch(/v1-raw\.delta: ok, 0f8fad5b-d9cb-469f-a165-70867728950e stream 3 epoch 42, 3 extents, 12800 bytes of data/);
+    expect(out).toMatch(
+      /v1-raw\.delta: ok, 0f8fad5b-d9cb-469f-a165-70867728950e stream 3 epoch 42, 3 extents, 12800 bytes of data/,
+    );
   });
 
   it("goes on after a damaged file and fails in the end", async () => {
@@ -123,10 +127,15 @@ describe("leeward", () => {
   });
 
   // Older Node 22 needs the option to read TypeScript; newer ones ignore it.
-  const PROGRAM = ["--experimental-strip-types", "--no-warnings", fileURLToPath(new URL("../../cli/main.ts", import.meta.url))];
+  const PROGRAM = [
+    "--experimental-strip-types",
+    "--no-warnings",
+    fileURLToPath(new URL("../../cli/main.ts", import.meta.url)),
+  ];
 
   it("the program itself exits with the code of its command", () => {
-    const run = (...args: readonly string[]) => spawnSync(process.execPath, [...PROGRAM, ...args], { encoding: "utf8", timeout: 30_000 });
+    const run = (...args: readonly string[]) =>
+      spawnSync(process.execPath, [...PROGRAM, ...args], { encoding: "utf8", timeout: 30_000 });
     expect(run("delta", "verify", golden("v1-raw.delta"))).toMatchObject({ status: 0, stderr: "" });
     expect(run("delta", "verify", damaged())).toMatchObject({ status: 1, stdout: "" });
     expect(run("delta", "what")).toMatchObject({ status: 2 });
@@ -136,7 +145,9 @@ describe("leeward", () => {
     const path = join(folder, "long.delta");
     const zeros = Array.from({ length: 16_000 }, (_, index) => zero(0, index * 1024, 512));
     writeFileSync(path, encodeDelta(sampleHeader(), zeros).bytes);
-    const program = spawn(process.execPath, [...PROGRAM, "delta", "dump", "--json", path], { stdio: ["ignore", "pipe", "pipe"] });
+    const program = spawn(process.execPath, [...PROGRAM, "delta", "dump", "--json", path], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     let errors = "";
     program.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));
     program.stdout.once("data", () => program.stdout.destroy());

@@ -34,10 +34,15 @@ const STATUS: MobilityStatus = {
   atMs: 5000,
 };
 
-async function leeward(...parameters: string[]): Promise<{ readonly code: number; readonly out: string; readonly error: string }> {
+async function leeward(
+  ...parameters: string[]
+): Promise<{ readonly code: number; readonly out: string; readonly error: string }> {
   const out: string[] = [];
   const error: string[] = [];
-  const code = await runLeeward(parameters, { out: (text) => void out.push(text), error: (text) => void error.push(text) });
+  const code = await runLeeward(parameters, {
+    out: (text) => void out.push(text),
+    error: (text) => void error.push(text),
+  });
   return { code, out: out.join("\n"), error: error.join("\n") };
 }
 
@@ -77,7 +82,10 @@ describe("leeward mobility status", () => {
     const folder = temporaryFolder();
     writeFileSync(join(folder, "status.json"), JSON.stringify({ ...STATUS, lagMs: undefined, lastError: undefined }));
     const { code, out } = await leeward("mobility", "status", "--state", folder);
-    expect([code, out]).toEqual([1, expect.stringContaining("not running; its last word is of 1970-01-01T00:00:05.000Z")]);
+    expect([code, out]).toEqual([
+      1,
+      expect.stringContaining("not running; its last word is of 1970-01-01T00:00:05.000Z"),
+    ]);
   });
 
   it("names what is wrong", async () => {
@@ -86,7 +94,10 @@ describe("leeward mobility status", () => {
       code: 1,
       error: expect.stringContaining("stateFolder"),
     });
-    expect(await leeward("mobility", "status")).toMatchObject({ code: 2, error: expect.stringContaining("--state FOLDER") });
+    expect(await leeward("mobility", "status")).toMatchObject({
+      code: 2,
+      error: expect.stringContaining("--state FOLDER"),
+    });
     expect(await leeward("mobility", "start")).toMatchObject({ code: 2 });
     writeFileSync(join(folder, "status.json"), "{}");
     expect(await leeward("mobility", "status", "--state", folder)).toMatchObject({

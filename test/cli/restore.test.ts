@@ -33,7 +33,9 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function leeward(...parameters: string[]): Promise<{ readonly code: number; readonly out: string; readonly error: string }> {
+async function leeward(
+  ...parameters: string[]
+): Promise<{ readonly code: number; readonly out: string; readonly error: string }> {
   const out: string[] = [];
   const error: string[] = [];
   const terminal = { out: (text: string) => void out.push(text), error: (text: string) => void error.push(text) };
@@ -41,7 +43,12 @@ async function leeward(...parameters: string[]): Promise<{ readonly code: number
   return { code, out: out.join("\n"), error: error.join("\n") };
 }
 
-function json(response: ServerResponse, status: number, body: object, headers: Readonly<Record<string, string>> = {}): void {
+function json(
+  response: ServerResponse,
+  status: number,
+  body: object,
+  headers: Readonly<Record<string, string>> = {},
+): void {
   response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));
 }
 
@@ -77,14 +84,19 @@ function playAzure(content: Buffer, breakFirst: number): void {
       }
       if (request.method === "HEAD") return void response.writeHead(200, { "content-length": content.length }).end();
       const isList = path.includes("comp=pagelist");
-      const [first = 0, last = 0] = /(\d+)-(\d+)/.exec(String(request.headers["x-ms-range"]))?.slice(1).map(Number) ?? [];
+      const [first = 0, last = 0] =
+        /(\d+)-(\d+)/.exec(String(request.headers["x-ms-range"]))?.slice(1).map(Number) ?? [];
       if (isList) {
-        const ranges = written.map(([from, to]) => `<PageRange><Start>${from}</Start><End>${to - 1}</End></PageRange>`).join("");
+        const ranges = written
+          .map(([from, to]) => `<PageRange><Start>${from}</Start><End>${to - 1}</End></PageRange>`)
+          .join("");
         response.writeHead(200, { "content-type": "application/xml" });
         return void response.end(`<?xml version="1.0" encoding="utf-8"?><PageList>${ranges}</PageList>`);
       }
       const part = content.subarray(first, last + 1);
-      response.writeHead(206, { "content-range": `bytes ${first}-${first + part.length - 1}/${content.length}` }).end(part);
+      response
+        .writeHead(206, { "content-range": `bytes ${first}-${first + part.length - 1}/${content.length}` })
+        .end(part);
       return;
     }
     if (request.headers["x-functions-key"] !== KEY) return json(response, 401, {});
@@ -96,7 +108,9 @@ function playAzure(content: Buffer, breakFirst: number): void {
     }
     if (path.endsWith("/point-2/restore")) return json(response, 202, {}, { location: `${API}/restores/r1` });
     if (path.endsWith("/grantAccess"))
-      return json(response, 200, { value: [{ id: "data", url: `${url}/blob/container/data.vhd?sig=1`, expires: "soon" }] });
+      return json(response, 200, {
+        value: [{ id: "data", url: `${url}/blob/container/data.vhd?sig=1`, expires: "soon" }],
+      });
     asked += 1;
     json(response, 200, { state: asked < 2 ? "InProgress" : "Succeeded", percentComplete: asked < 2 ? 40 : 100 });
   };
@@ -130,7 +144,9 @@ describe("leeward restore", () => {
 
   it("shows the API's own words when it refuses", async () => {
     answer = (_, response) =>
-      json(response, 404, { error: { code: "point-unknown", message: "There is no such point.", hint: "List them.", facts: {} } });
+      json(response, 404, {
+        error: { code: "point-unknown", message: "There is no such point.", hint: "List them.", facts: {} },
+      });
     const { code, error } = await leeward("restore", "vm-1", "point-9", "--to", folder);
     expect(code).toBe(1);
     expect(error).toMatch(/point-unknown: There is no such point\.[\s\S]*hint: List them\./);

@@ -39,7 +39,10 @@ async function loopProblem(): Promise<string | undefined> {
   }
 }
 
-async function loopDevice(sizeBytes: number, blockBytes = 512): Promise<{ readonly path: string; readonly file: string }> {
+async function loopDevice(
+  sizeBytes: number,
+  blockBytes = 512,
+): Promise<{ readonly path: string; readonly file: string }> {
   const file = join(temporaryFolder(), "disk.img");
   writeFileSync(file, "");
   truncateSync(file, sizeBytes);
@@ -48,7 +51,8 @@ async function loopDevice(sizeBytes: number, blockBytes = 512): Promise<{ readon
   return { path, file };
 }
 
-const refused = (code: string, message: RegExp) => expect.objectContaining({ code, message: expect.stringMatching(message) as string });
+const refused = (code: string, message: RegExp) =>
+  expect.objectContaining({ code, message: expect.stringMatching(message) as string });
 
 describe.skipIf(skip)(`block devices, on loop devices${note}`, () => {
   it("rule 1: a device is served, replicated and equal to its target", async () => {
@@ -83,7 +87,9 @@ describe.skipIf(skip)(`block devices, on loop devices${note}`, () => {
 
   it("capture.md 4.3: a device whose blocks are not the configured ones is refused", async () => {
     const { path } = await loopDevice(4 * MIB, 4096);
-    expect(() => openImage(FILES, "disk", path, 512)).toThrowError(refused("disk-invalid", /blocks of 4096 bytes .* sectorSizeBytes 512/));
+    expect(() => openImage(FILES, "disk", path, 512)).toThrowError(
+      refused("disk-invalid", /blocks of 4096 bytes .* sectorSizeBytes 512/),
+    );
     const image = openImage(FILES, "disk", path, 4096);
     expect(image.sizeBytes).toBe(4 * MIB);
     image.close();
@@ -92,7 +98,9 @@ describe.skipIf(skip)(`block devices, on loop devices${note}`, () => {
   it("a device that somebody else holds is refused", async () => {
     const { path } = await loopDevice(4 * MIB);
     const image = openImage(FILES, "disk", path, 512);
-    expect(() => openImage(FILES, "disk", path, 512)).toThrowError(refused("configuration-invalid", /mounted or in use/));
+    expect(() => openImage(FILES, "disk", path, 512)).toThrowError(
+      refused("configuration-invalid", /mounted or in use/),
+    );
     image.close();
     openImage(FILES, "disk", path, 512).close();
   });
@@ -103,7 +111,9 @@ describe.skipIf(skip)(`block devices, on loop devices${note}`, () => {
     const folder = temporaryFolder();
     await tool("mount", [path, folder]);
     try {
-      expect(() => openImage(FILES, "disk", path, 512)).toThrowError(refused("configuration-invalid", /mounted or in use/));
+      expect(() => openImage(FILES, "disk", path, 512)).toThrowError(
+        refused("configuration-invalid", /mounted or in use/),
+      );
     } finally {
       await tool("umount", [folder]);
     }

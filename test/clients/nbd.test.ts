@@ -66,25 +66,30 @@ describe("real NBD clients", () => {
     expect(list.exports.map((entry) => entry["export-name"])).toEqual(["b-os", "a-data"]);
   });
 
-  it.skipIf(nbdcopy.skip)(`nbdcopy brings an image in over four connections and out again, byte for byte${nbdcopy.note}`, async () => {
-    const { world, service } = await startedWorld();
-    const source = sourceFile(world);
-    const copy = join(world.folder, "copy.img");
-    await tool("nbdcopy", ["--connections=4", source, address(world)]);
-    await tool("nbdcopy", ["--connections=4", address(world), copy]);
-    await tool("cmp", [source, copy]);
-    await tool("cmp", [source, world.images[1] ?? ""]);
-    await service.cut();
-    await uploaded(service);
-    expect(replay(world.cloud.blobs).images[1]?.equals(readFileSync(source))).toBe(true);
-  });
+  it.skipIf(nbdcopy.skip)(
+    `nbdcopy brings an image in over four connections and out again, byte for byte${nbdcopy.note}`,
+    async () => {
+      const { world, service } = await startedWorld();
+      const source = sourceFile(world);
+      const copy = join(world.folder, "copy.img");
+      await tool("nbdcopy", ["--connections=4", source, address(world)]);
+      await tool("nbdcopy", ["--connections=4", address(world), copy]);
+      await tool("cmp", [source, copy]);
+      await tool("cmp", [source, world.images[1] ?? ""]);
+      await service.cut();
+      await uploaded(service);
+      expect(replay(world.cloud.blobs).images[1]?.equals(readFileSync(source))).toBe(true);
+    },
+  );
 
   it.skipIf(qemuImg.skip)(`qemu-img converts to and from the disk and finds it identical${qemuImg.note}`, async () => {
     const { world, service } = await startedWorld();
     const source = sourceFile(world);
     const qcow = join(world.folder, "copy.qcow2");
     await tool("qemu-img", ["convert", "-n", "-f", "raw", "-O", "raw", source, address(world, "b-os")]);
-    expect(await tool("qemu-img", ["compare", "-f", "raw", "-F", "raw", source, address(world, "b-os")])).toContain("identical");
+    expect(await tool("qemu-img", ["compare", "-f", "raw", "-F", "raw", source, address(world, "b-os")])).toContain(
+      "identical",
+    );
     await tool("qemu-img", ["convert", "-f", "raw", "-O", "qcow2", address(world, "b-os"), qcow]);
     expect(await tool("qemu-img", ["compare", "-f", "raw", "-F", "qcow2", source, qcow])).toContain("identical");
     await service.cut();
@@ -112,7 +117,12 @@ describe("real NBD clients", () => {
         "write -P 0x33 100 1000",
         "read -P 0x33 100 1000",
       ];
-      const output = await tool("qemu-io", ["-f", "raw", ...commands.flatMap((command) => ["-c", command]), address(world)]);
+      const output = await tool("qemu-io", [
+        "-f",
+        "raw",
+        ...commands.flatMap((command) => ["-c", command]),
+        address(world),
+      ]);
       expect(output).not.toMatch(/verification failed|error/i);
       await service.cut();
       await uploaded(service);
@@ -120,13 +130,27 @@ describe("real NBD clients", () => {
     },
   );
 
-  it.skipIf(fio.skip)(`fio writes at random with 16 requests in flight and verifies every block${fio.note}`, async () => {
-    const { world, service } = await startedWorld();
-    const job = ["--name=verify", "--ioengine=nbd", `--uri=${address(world)}`, "--rw=randwrite", "--bsrange=4k-64k", "--iodepth=16"];
-    const output = await tool("fio", [...job, `--size=${SIZE}`, "--verify=crc32c", "--verify_fatal=1", "--fsync=64"], world.folder);
-    expect(output).toMatch(/err= 0/);
-    await service.cut();
-    await uploaded(service);
-    expect(replay(world.cloud.blobs).images[1]?.equals(world.image(1))).toBe(true);
-  });
+  it.skipIf(fio.skip)(
+    `fio writes at random with 16 requests in flight and verifies every block${fio.note}`,
+    async () => {
+      const { world, service } = await startedWorld();
+      const job = [
+        "--name=verify",
+        "--ioengine=nbd",
+        `--uri=${address(world)}`,
+        "--rw=randwrite",
+        "--bsrange=4k-64k",
+        "--iodepth=16",
+      ];
+      const output = await tool(
+        "fio",
+        [...job, `--size=${SIZE}`, "--verify=crc32c", "--verify_fatal=1", "--fsync=64"],
+        world.folder,
+      );
+      expect(output).toMatch(/err= 0/);
+      await service.cut();
+      await uploaded(service);
+      expect(replay(world.cloud.blobs).images[1]?.equals(world.image(1))).toBe(true);
+    },
+  );
 });

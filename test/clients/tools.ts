@@ -11,7 +11,10 @@ export interface ToolNeed {
   readonly note: string;
 }
 
-/** LEEWARD_REQUIRE_TOOLS=1 lets a test with missing tools run and fail; LEEWARD_HIDE_TOOLS=1 makes this machine lack every tool. */
+/**
+ * LEEWARD_REQUIRE_TOOLS=1 lets a test with missing tools run and fail; LEEWARD_HIDE_TOOLS=1 makes this machine lack
+ * every tool.
+ */
 export function need(...tools: readonly string[]): ToolNeed {
   const missing = tools.filter((name) => outsideTool(name) === undefined);
   const skip = missing.length > 0 && process.env["LEEWARD_REQUIRE_TOOLS"] === undefined;

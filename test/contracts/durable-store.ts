@@ -78,7 +78,10 @@ export function durableStoreContract(name: string, open: () => Promise<StoreWorl
         history: [event("i", 0, '"A"'), event("i", 1, '"b"')],
       });
       expect((await store.load()).instances).toEqual([row("i", { updatedMs: 9 })]);
-      expect([await store.history("i"), await store.payload("i")]).toEqual([['"A"', '"b"'], { input: "3", output: null }]);
+      expect([await store.history("i"), await store.payload("i")]).toEqual([
+        ['"A"', '"b"'],
+        { input: "3", output: null },
+      ]);
     });
 
     it("removes before it adds", async () => {
@@ -115,7 +118,9 @@ export function durableStoreContract(name: string, open: () => Promise<StoreWorl
       await using world = await open();
       const { store } = world;
       await Promise.all([
-        ...Array.from({ length: 50 }, (_, n) => store.commit({ instances: [row("i", { updatedMs: n })], messages: [message(n)] })),
+        ...Array.from({ length: 50 }, (_, n) =>
+          store.commit({ instances: [row("i", { updatedMs: n })], messages: [message(n)] }),
+        ),
         store.commit({ removedMessages: [7] }),
       ]);
       const loaded = await store.load();

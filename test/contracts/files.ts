@@ -37,9 +37,11 @@ export function describeFiles(name: string, open: () => { readonly files: Files;
       const target = Buffer.alloc(8, ".");
       expect(files.read(file, target, 2, 4, 2)).toBe(4);
       expect(target.toString("latin1")).toBe("..cXYf..");
-      expect([files.read(file, target, 0, 8, 9), files.read(file, target, 0, 8, 11), files.read(file, target, 0, 8, 99)]).toEqual([
-        2, 0, 0,
-      ]);
+      expect([
+        files.read(file, target, 0, 8, 9),
+        files.read(file, target, 0, 8, 11),
+        files.read(file, target, 0, 8, 99),
+      ]).toEqual([2, 0, 0]);
       files.close(file);
       expect(textOf(path)).toBe("abcXYf12345");
     });

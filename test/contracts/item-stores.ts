@@ -12,7 +12,8 @@ export interface ItemStoresUnderTest {
 /** What every ItemStores must do. `open` gives stores of accounts without any item. */
 export function itemStoresContract(open: () => Promise<ItemStoresUnderTest>): void {
   const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
-  const texts = (all: readonly Uint8Array[]): readonly string[] => all.map((each) => new TextDecoder().decode(each)).sort();
+  const texts = (all: readonly Uint8Array[]): readonly string[] =>
+    all.map((each) => new TextDecoder().decode(each)).sort();
 
   describe("ItemStores: items", () => {
     it("lists nothing in an empty account", async () => {
@@ -106,7 +107,14 @@ export function itemStoresContract(open: () => Promise<ItemStoresUnderTest>): vo
       const names = async () => (await stores.records("web").list("", 10)).map(({ name }) => name);
       // Rule 10.
       for (let times = 0; times < 2; times += 1) while ((await stores.removeTargetData("web")).more);
-      expect(await names()).toEqual(["item.json", "jobs/j.json", "ledger.json", "managed.json", "progress.json", "streams.json"]);
+      expect(await names()).toEqual([
+        "item.json",
+        "jobs/j.json",
+        "ledger.json",
+        "managed.json",
+        "progress.json",
+        "streams.json",
+      ]);
       expect(await stores.disks.properties({ itemId: "web", stream: 1, diskId: "os" })).toBeUndefined();
       expect(await stores.cache("web", 1).list("", 10)).toHaveLength(1);
       for (let times = 0; times < 2; times += 1) await stores.removeCacheData("web");

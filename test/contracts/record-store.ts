@@ -2,7 +2,10 @@ import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import type { RecordStore } from "../../replication/ports.ts";
 
-/** What every RecordStore must do. `open` gives the store of a container that does not exist yet, another one at every call. */
+/**
+ * What every RecordStore must do. `open` gives the store of a container that does not exist yet, another one at every
+ * call.
+ */
 export function recordStoreContract(open: () => Promise<RecordStore>): void {
   const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
   const text = async (store: RecordStore, name: string): Promise<string | undefined> => {
@@ -100,7 +103,9 @@ export function recordStoreContract(open: () => Promise<RecordStore>): void {
     it("lets exactly one of many with the same etag win", async () => {
       const store = await open();
       const etag = (await store.create("progress.json", bytes("0"))) ?? "";
-      const attempts = Array.from({ length: 8 }, (_, index) => store.replace("progress.json", bytes(`worker ${index}`), etag));
+      const attempts = Array.from({ length: 8 }, (_, index) =>
+        store.replace("progress.json", bytes(`worker ${index}`), etag),
+      );
       const etags = await Promise.all(attempts);
       const winner = etags.findIndex((each) => each !== undefined);
       expect(etags.filter((each) => each !== undefined)).toHaveLength(1);
@@ -152,7 +157,11 @@ export function recordStoreContract(open: () => Promise<RecordStore>): void {
         await store.create(name, bytes(name));
       }
       const found = await store.list("points/", 10);
-      expect(found.map((each) => each.name)).toEqual(["points/a/manifest.json", "points/a/pins.json", "points/b/manifest.json"]);
+      expect(found.map((each) => each.name)).toEqual([
+        "points/a/manifest.json",
+        "points/a/pins.json",
+        "points/b/manifest.json",
+      ]);
       expect(found.map((each) => each.lengthBytes)).toEqual([22, 18, 22]);
       // The store's clock may count in whole seconds; a day apart would be another unit.
       for (const each of found) expect(Math.abs(each.createdMs - beforeMs)).toBeLessThan(24 * 60 * 60_000);

@@ -1,5 +1,12 @@
 import { describe, expect, it } from "vitest";
-import type { Begun, Change, Failed, Looked, ResourceJson, ResourceManager } from "../../replication/resources/resource-manager.ts";
+import type {
+  Begun,
+  Change,
+  Failed,
+  Looked,
+  ResourceJson,
+  ResourceManager,
+} from "../../replication/resources/resource-manager.ts";
 import { partOf, textOf } from "../../replication/resources/json.ts";
 
 export interface ResourceManagerUnderTest {
@@ -11,7 +18,10 @@ export interface ResourceManagerUnderTest {
   readonly region: string;
   /** An empty group of this test alone. */
   readonly group: string;
-  /** The next begin of such a change strikes this. `late`: it is accepted and fails while it runs. `lost`: it is done and nobody hears of it. */
+  /**
+   * The next begin of such a change strikes this. `late`: it is accepted and fails while it runs. `lost`: it is done
+   * and nobody hears of it.
+   */
   readonly strike: (change: Change["kind"], how: "throttled" | "late" | "lost" | "allocation") => void;
 }
 
@@ -22,7 +32,8 @@ async function run(resourceManager: ResourceManager, change: Change, seen: Begun
     seen.push(progress.kind);
     if (progress.kind === "done" || progress.kind === "failed") return progress;
     await new Promise((resolve) => setTimeout(resolve, 2));
-    progress = progress.kind === "busy" ? await resourceManager.begin(change) : await resourceManager.look(progress.operation);
+    progress =
+      progress.kind === "busy" ? await resourceManager.begin(change) : await resourceManager.look(progress.operation);
   }
   throw new Error(`${change.kind} ${change.id} did not end`);
 }
@@ -109,14 +120,19 @@ export function resourceManagerContract(open: () => Promise<ResourceManagerUnder
     it("ids are the same in any case", async () => {
       const { resourceManager, network } = await opened();
       doneWith(await run(resourceManager, network));
-      expect(await resourceManager.read(network.id.replace("net", "NET").replace("resourceGroups", "RESOURCEGROUPS"))).toMatchObject({
+      expect(
+        await resourceManager.read(network.id.replace("net", "NET").replace("resourceGroups", "RESOURCEGROUPS")),
+      ).toMatchObject({
         name: "net",
       });
     });
 
     it("a put into a group that is missing fails, and cannot be helped by trying again", async () => {
       const { resourceManager, group, disk } = await opened();
-      const progress = await run(resourceManager, { ...disk, id: `${group}-none/providers/Microsoft.Compute/disks/disk` });
+      const progress = await run(resourceManager, {
+        ...disk,
+        id: `${group}-none/providers/Microsoft.Compute/disks/disk`,
+      });
       expect(progress).toMatchObject({
         kind: "failed",
         code: "azure-resource-missing",
@@ -177,7 +193,11 @@ export function resourceManagerContract(open: () => Promise<ResourceManagerUnder
     it("a refusal is a failure with a code of ours and Azure's word", async () => {
       const { resourceManager, disk, strike } = await opened();
       strike("put", "allocation");
-      expect(await resourceManager.begin(disk)).toMatchObject({ kind: "failed", code: "azure-no-capacity", azureCode: "AllocationFailed" });
+      expect(await resourceManager.begin(disk)).toMatchObject({
+        kind: "failed",
+        code: "azure-no-capacity",
+        azureCode: "AllocationFailed",
+      });
     });
 
     it("a lost answer is told as azure-unavailable, and beginning again is right", async () => {
@@ -204,7 +224,10 @@ export function resourceManagerContract(open: () => Promise<ResourceManagerUnder
     it("removing what is missing is done, also in a group that is missing", async () => {
       const { resourceManager, disk, group } = await opened();
       expect(await resourceManager.begin({ kind: "remove", id: disk.id })).toEqual({ kind: "done", result: undefined });
-      expect(await resourceManager.begin({ kind: "remove", id: `${group}-none` })).toEqual({ kind: "done", result: undefined });
+      expect(await resourceManager.begin({ kind: "remove", id: `${group}-none` })).toEqual({
+        kind: "done",
+        result: undefined,
+      });
       const inNone = `${group}-none/providers/Microsoft.Compute/disks/disk`;
       expect(await resourceManager.begin({ kind: "remove", id: inNone })).toEqual({ kind: "done", result: undefined });
     });
@@ -234,7 +257,9 @@ export function resourceManagerContract(open: () => Promise<ResourceManagerUnder
       const names = ["d1", "d2", "d3", "d4", "d5"];
       for (const name of names) doneWith(await run(resourceManager, { ...disk, id: disk.id.replace(/disk$/, name) }));
       const ofGroup = await resourceManager.list(`${group}/providers/Microsoft.Compute/disks`);
-      expect(ofGroup.map((found) => textOf(found, "name") ?? "").toSorted((left, right) => (left < right ? -1 : 1))).toEqual(names);
+      expect(
+        ofGroup.map((found) => textOf(found, "name") ?? "").toSorted((left, right) => (left < right ? -1 : 1)),
+      ).toEqual(names);
       const all = await resourceManager.list(`/subscriptions/${subscriptionId}/providers/Microsoft.Compute/disks`);
       expect(all.map((found) => found["name"])).toEqual(expect.arrayContaining(names));
     });
@@ -253,7 +278,9 @@ export function resourceManagerContract(open: () => Promise<ResourceManagerUnder
       const { resourceManager, disk } = await opened();
       doneWith(await run(resourceManager, disk));
       const access = { access: "Read", durationInSeconds: 60, fileFormat: "VHD" };
-      const answer = doneWith(await run(resourceManager, { kind: "act", id: disk.id, action: "beginGetAccess", body: access }));
+      const answer = doneWith(
+        await run(resourceManager, { kind: "act", id: disk.id, action: "beginGetAccess", body: access }),
+      );
       expect(textOf(answer, "accessSAS")).toMatch(/./);
       doneWith(await run(resourceManager, { kind: "act", id: disk.id, action: "endGetAccess" }));
     });

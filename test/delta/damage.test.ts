@@ -12,7 +12,9 @@ const FILE = encodeDelta(sampleHeader({ disks: DISKS }), [
   data(1, 1024, noise(512, 2)),
 ]).bytes;
 
-/** The code of the error with which these bytes are refused, or "accepted". Anything but a LeewardError fails the test. */
+/**
+ * The code of the error with which these bytes are refused, or "accepted". Anything but a LeewardError fails the test.
+ */
 function outcome(bytes: Uint8Array): string {
   try {
     let plainBytes = 0;
@@ -71,7 +73,9 @@ describe("damage", () => {
 
   property.prop([fc.uint8Array({ maxLength: 2000 })])("any bytes are refused with a code of the format", (bytes) => {
     expect(DAMAGE_CODES).toContain(outcome(bytes));
-    expect(DAMAGE_CODES).toContain(outcome(bytes.length < 32 ? bytes : sealed(Buffer.concat([FILE.subarray(0, 16), bytes]))));
+    expect(DAMAGE_CODES).toContain(
+      outcome(bytes.length < 32 ? bytes : sealed(Buffer.concat([FILE.subarray(0, 16), bytes]))),
+    );
   });
 
   const edit = fc.tuple(
@@ -88,7 +92,8 @@ describe("damage", () => {
           for (const [where, width, value] of edits) {
             // Mostly the tail, which is where the fields are; the footer's tail length is needed by the forger himself.
             const offset = at.header + (where % (FILE.length - 40 - at.header));
-            for (let index = 0; index < width; index += 1) view.setUint8(offset + index, Number((value >> BigInt(8 * index)) & 0xffn));
+            for (let index = 0; index < width; index += 1)
+              view.setUint8(offset + index, Number((value >> BigInt(8 * index)) & 0xffn));
           }
         },
         keepEnd,
@@ -99,7 +104,9 @@ describe("damage", () => {
         return;
       }
       for (const extent of decodeDelta(forged).extents) {
-        expect(extent.offsetBytes + extent.lengthBytes).toBeLessThanOrEqual(decodeDelta(forged).header.disks[extent.disk]?.sizeBytes ?? 0);
+        expect(extent.offsetBytes + extent.lengthBytes).toBeLessThanOrEqual(
+          decodeDelta(forged).header.disks[extent.disk]?.sizeBytes ?? 0,
+        );
       }
     },
   );

@@ -5,7 +5,12 @@ import type { ExtentMap, Run } from "../../replication/delta/extents.ts";
 import { spansOf } from "../../replication/delta/spans.ts";
 import { noise } from "./samples.ts";
 
-const write = (offsetBytes: number, lengthBytes: number, source = "journal", sourceOffsetBytes = 1000): Run<string> => ({
+const write = (
+  offsetBytes: number,
+  lengthBytes: number,
+  source = "journal",
+  sourceOffsetBytes = 1000,
+): Run<string> => ({
   kind: "data",
   offsetBytes,
   lengthBytes,
@@ -85,48 +90,63 @@ describe("an extent map", () => {
 });
 
 const WORLD_BYTES = 400;
-const operation = fc.record({ zero: fc.boolean(), offset: fc.nat(WORLD_BYTES - 1), length: fc.integer({ min: 1, max: 60 }) });
+const operation = fc.record({
+  zero: fc.boolean(),
+  offset: fc.nat(WORLD_BYTES - 1),
+  length: fc.integer({ min: 1, max: 60 }),
+});
 
 describe("for any sequence of inserts", () => {
-  property.prop([fc.array(operation, { maxLength: 120 })], { numRuns: 400 })("the map holds what a byte array holds", (operations) => {
-    const sources = operations.map((_, index) => noise(100, index));
-    const model = new Int16Array(WORLD_BYTES).fill(-1);
-    const map = createExtentMap<number>();
-    for (const [source, { zero, offset, length }] of operations.entries()) {
-      const lengthBytes = Math.min(length, WORLD_BYTES - offset);
-      if (zero) {
-        model.fill(0, offset, offset + lengthBytes);
-        map.insert({ kind: "zero", offsetBytes: offset, lengthBytes });
-      } else {
-        model.set(sources[source]?.subarray(7, 7 + lengthBytes) ?? [], offset);
-        map.insert({ kind: "data", offsetBytes: offset, lengthBytes, source, sourceOffsetBytes: 7 });
+  property.prop([fc.array(operation, { maxLength: 120 })], { numRuns: 400 })(
+    "the map holds what a byte array holds",
+    (operations) => {
+      const sources = operations.map((_, index) => noise(100, index));
+      const model = new Int16Array(WORLD_BYTES).fill(-1);
+      const map = createExtentMap<number>();
+      for (const [source, { zero, offset, length }] of operations.entries()) {
+        const lengthBytes = Math.min(length, WORLD_BYTES - offset);
+        if (zero) {
+          model.fill(0, offset, offset + lengthBytes);
+          map.insert({ kind: "zero", offsetBytes: offset, lengthBytes });
+        } else {
+          model.set(sources[source]?.subarray(7, 7 + lengthBytes) ?? [], offset);
+          map.insert({ kind: "data", offsetBytes: offset, lengthBytes, source, sourceOffsetBytes: 7 });
+        }
       }
-    }
-    const built = new Int16Array(WORLD_BYTES).fill(-1);
-    const runs = [...map.entries()];
-    for (const run of runs) {
-      if (run.kind === "zero") built.fill(0, run.offsetBytes, run.offsetBytes + run.lengthBytes);
-      else built.set(sources[run.source]?.subarray(run.sourceOffsetBytes, run.sourceOffsetBytes + run.lengthBytes) ?? [], run.offsetBytes);
-    }
-    expect(built).toEqual(model);
-    expect(
-      runs.every(
-        (run, index) => index === 0 || (runs[index - 1]?.offsetBytes ?? 0) + (runs[index - 1]?.lengthBytes ?? 0) <= run.offsetBytes,
-      ),
-    ).toBe(true);
-    expect(map.count()).toBe(runs.length);
-    expect(map.dataBytes()).toBe(runs.reduce((sum, run) => sum + (run.kind === "data" ? run.lengthBytes : 0), 0));
-    // Nothing is left that could be one: no two neighbours continue each other.
-    const joinable = runs.filter((run, index) => {
-      const before = runs[index - 1];
-      if (before === undefined || before.offsetBytes + before.lengthBytes !== run.offsetBytes) return false;
-      if (before.kind === "zero" || run.kind === "zero") return before.kind === run.kind;
-      return before.source === run.source && before.sourceOffsetBytes + before.lengthBytes === run.sourceOffsetBytes;
-    });
-    expect(joinable).toEqual([]);
-  });
+      const built = new Int16Array(WORLD_BYTES).fill(-1);
+      const runs = [...map.entries()];
+      for (const run of runs) {
+        if (run.kind === "zero") built.fill(0, run.offsetBytes, run.offsetBytes + run.lengthBytes);
+        else
+          built.set(
+            sources[run.source]?.subarray(run.sourceOffsetBytes, run.sourceOffsetBytes + run.lengthBytes) ?? [],
+            run.offsetBytes,
+          );
+      }
+      expect(built).toEqual(model);
+      expect(
+        runs.every(
+          (run, index) =>
+            index === 0 || (runs[index - 1]?.offsetBytes ?? 0) + (runs[index - 1]?.lengthBytes ?? 0) <= run.offsetBytes,
+        ),
+      ).toBe(true);
+      expect(map.count()).toBe(runs.length);
+      expect(map.dataBytes()).toBe(runs.reduce((sum, run) => sum + (run.kind === "data" ? run.lengthBytes : 0), 0));
+      // Nothing is left that could be one: no two neighbours continue each other.
+      const joinable = runs.filter((run, index) => {
+        const before = runs[index - 1];
+        if (before === undefined || before.offsetBytes + before.lengthBytes !== run.offsetBytes) return false;
+        if (before.kind === "zero" || run.kind === "zero") return before.kind === run.kind;
+        return before.source === run.source && before.sourceOffsetBytes + before.lengthBytes === run.sourceOffsetBytes;
+      });
+      expect(joinable).toEqual([]);
+    },
+  );
 
-  const far = fc.array(fc.tuple(fc.nat(6000), fc.constantFrom(1, 1, 1, 1, 3, 2000)), { minLength: 500, maxLength: 2500 });
+  const far = fc.array(fc.tuple(fc.nat(6000), fc.constantFrom(1, 1, 1, 1, 3, 2000)), {
+    minLength: 500,
+    maxLength: 2500,
+  });
   property.prop([far], { numRuns: 30 })("many chunks hold what a byte array holds", (operations) => {
     const model = new Int32Array(8192).fill(-1);
     const map = createExtentMap<number>();
@@ -171,15 +191,17 @@ describe("spans", () => {
         [...runs].flatMap((run) =>
           Array.from(
             { length: run.lengthBytes },
-            (_, index) => `${run.offsetBytes + index} ${run.kind === "data" ? `${run.source}/${run.sourceOffsetBytes + index}` : "zero"}`,
+            (_, index) =>
+              `${run.offsetBytes + index} ${run.kind === "data" ? `${run.source}/${run.sourceOffsetBytes + index}` : "zero"}`,
           ),
         );
       const spans = [...spansOf(map.entries(), maximum)];
-      expect(bytesOf(spans.flatMap((span): readonly Run<number>[] => (span.kind === "zero" ? [span] : span.runs)))).toEqual(
-        bytesOf(map.entries()),
-      );
+      expect(
+        bytesOf(spans.flatMap((span): readonly Run<number>[] => (span.kind === "zero" ? [span] : span.runs))),
+      ).toEqual(bytesOf(map.entries()));
       for (const [index, span] of spans.entries()) {
-        if (span.kind === "data") expect(span.runs.reduce((sum, run) => sum + run.lengthBytes, 0)).toBe(span.lengthBytes);
+        if (span.kind === "data")
+          expect(span.runs.reduce((sum, run) => sum + run.lengthBytes, 0)).toBe(span.lengthBytes);
         const next = spans[index + 1];
         if (next?.kind !== span.kind || next.offsetBytes !== span.offsetBytes + span.lengthBytes) continue;
         expect([span.kind, span.lengthBytes]).toEqual(["data", maximum]);

@@ -31,10 +31,14 @@ export function sectionsOf(bytes: Uint8Array): Sections {
 }
 
 /**
- * A copy of a valid file with a change, as a forger makes it: end checksum and file checksum are computed anew, so that the rules behind them are put to
- * the test. With `keepEnd` the end checksum stays as the change left it.
+ * A copy of a valid file with a change, as a forger makes it: end checksum and file checksum are computed anew, so that
+ * the rules behind them are put to the test. With `keepEnd` the end checksum stays as the change left it.
  */
-export function forge(bytes: Uint8Array, change: (view: DataView, at: Sections, copy: Uint8Array) => void, keepEnd = false): Uint8Array {
+export function forge(
+  bytes: Uint8Array,
+  change: (view: DataView, at: Sections, copy: Uint8Array) => void,
+  keepEnd = false,
+): Uint8Array {
   const copy = new Uint8Array(bytes);
   const at = sectionsOf(copy);
   change(new DataView(copy.buffer), at, copy);

@@ -59,8 +59,14 @@ describe("the compressor", () => {
   it.each([
     ["has no binding", () => ({})],
     ["has another binding", () => ({ _handle: { writeSync: () => undefined }, _writeState: new Uint32Array([0, 0]) })],
-    ["has a binding that throws", () => ({ _handle: { writeSync: () => expect.fail("broken") }, _writeState: new Uint32Array(2) })],
-    ["writes what does not decode", () => ({ _handle: { writeSync: () => undefined }, _writeState: new Uint32Array([7, 0]) })],
+    [
+      "has a binding that throws",
+      () => ({ _handle: { writeSync: () => expect.fail("broken") }, _writeState: new Uint32Array(2) }),
+    ],
+    [
+      "writes what does not decode",
+      () => ({ _handle: { writeSync: () => undefined }, _writeState: new Uint32Array([7, 0]) }),
+    ],
   ])("falls back to the documented call when node:zlib %s", (_, makeStream) => {
     const compressor = createCompressor(makeStream);
     expect(compressor.isReused).toBe(false);

@@ -25,11 +25,19 @@ const LATER: DeltaHeader = {
   flags: { consistency: "crash", seeding: false, final: false, groupMark: false },
 };
 
-/** What the golden files of version 1 were made of. They are never made again: a change here that needs other files is a change of the format. */
+/**
+ * What the golden files of version 1 were made of. They are never made again: a change here that needs other files is a
+ * change of the format.
+ */
 export const GOLDEN_SAMPLES: Readonly<Record<string, GoldenSample>> = {
   "v1-typical": {
     header: LATER,
-    extents: [data(0, 0, prose(4096, 1)), data(0, 65_536, prose(24_576, 2)), zero(0, 1_048_576, 8192), data(2, 512, prose(1536, 3))],
+    extents: [
+      data(0, 0, prose(4096, 1)),
+      data(0, 65_536, prose(24_576, 2)),
+      zero(0, 1_048_576, 8192),
+      data(2, 512, prose(1536, 3)),
+    ],
   },
   "v1-zero-only": {
     header: LATER,

@@ -11,7 +11,10 @@ const fileOf = (name: string, ending: "delta" | "json") => new URL(`${name}.${en
 
 /** What a delta means, in JSON: nothing that depends on how zstd packs it. */
 function meaning(delta: DecodedDelta): unknown {
-  const frames = delta.frames.map((frame, index) => ({ ...frame, sha256: createHash("sha256").update(delta.frame(index)).digest("hex") }));
+  const frames = delta.frames.map((frame, index) => ({
+    ...frame,
+    sha256: createHash("sha256").update(delta.frame(index)).digest("hex"),
+  }));
   return JSON.parse(JSON.stringify({ header: delta.header, end: delta.end, extents: delta.extents, frames }));
 }
 
@@ -28,7 +31,9 @@ if (process.env["LEEWARD_WRITE_GOLDEN"] === "1") {
 describe("golden files of version 1", () => {
   it("each sample has its file and its dump, and there are no others", () => {
     const names = Object.keys(GOLDEN_SAMPLES);
-    expect(readdirSync(folder).toSorted()).toEqual(names.flatMap((name) => [`${name}.delta`, `${name}.json`]).toSorted());
+    expect(readdirSync(folder).toSorted()).toEqual(
+      names.flatMap((name) => [`${name}.delta`, `${name}.json`]).toSorted(),
+    );
   });
 
   it.each(Object.keys(GOLDEN_SAMPLES))("%s decodes to exactly its dump", (name) => {

@@ -1,7 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { decodeDelta } from "../../replication/delta/decode.ts";
 import { encodeDelta } from "../../replication/delta/encode.ts";
-import { DISK_ENTRY, DISK_ENTRY_BYTES, EXTENT_ENTRY, EXTENT_ENTRY_BYTES, HEADER, writeUint64 } from "../../replication/delta/layout.ts";
+import {
+  DISK_ENTRY,
+  DISK_ENTRY_BYTES,
+  EXTENT_ENTRY,
+  EXTENT_ENTRY_BYTES,
+  HEADER,
+  writeUint64,
+} from "../../replication/delta/layout.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { forge, sectionsOf } from "./forge.ts";
 import { data, DISKS, noise, prose, sampleHeader, zero } from "./samples.ts";
@@ -10,7 +17,10 @@ const MIB = 1024 * 1024;
 
 describe("the encoder", () => {
   /** The rule that the encoder says its caller has broken. */
-  function refusal(change: Parameters<typeof sampleHeader>[0], extents: Parameters<typeof encodeDelta>[1] = []): unknown {
+  function refusal(
+    change: Parameters<typeof sampleHeader>[0],
+    extents: Parameters<typeof encodeDelta>[1] = [],
+  ): unknown {
     try {
       encodeDelta(sampleHeader(change), extents);
     } catch (error) {
@@ -28,14 +38,19 @@ describe("the encoder", () => {
     expect(refusal({ epoch: 0, start: { ...start, epoch: -1 } })).toBe("D10");
     expect(refusal({ ...later, epoch: 3 })).toBe("D10");
     expect(refusal({ ...later, stream: 2 })).toBe("D10");
-    for (const stream of [-1, 0.5, 2 ** 32]) expect(refusal({ ...later, stream, start: { ...start, stream } })).toBe("D10");
+    for (const stream of [-1, 0.5, 2 ** 32])
+      expect(refusal({ ...later, stream, start: { ...start, stream } })).toBe("D10");
     expect(refusal({ ...later, start: { ...start, checksum: "AB".repeat(32) } })).toBe("D10");
     // Where a stream begins, only those can tell who know its nonce.
     expect(refusal({ start: { stream: 1, epoch: 0, checksum: "ab".repeat(32) } })).toBe("accepted");
     expect(refusal({ ...later, firstWriteMs: 1.5 })).toBe("D12");
     expect(refusal({ ...later, lastWriteMs: 0 })).toBe("D12");
     expect(refusal({ ...later, disks: [] })).toBe("D13");
-    const many = Array.from({ length: 66 }, (_, index) => ({ id: `d${100 + index}`, sizeBytes: MIB, sectorSizeBytes: 512 as const }));
+    const many = Array.from({ length: 66 }, (_, index) => ({
+      id: `d${100 + index}`,
+      sizeBytes: MIB,
+      sectorSizeBytes: 512 as const,
+    }));
     expect(refusal({ ...later, disks: many.slice(1) })).toBe("accepted");
     expect(refusal({ ...later, disks: many })).toBe("D13");
     expect(refusal({ ...later, disks: DISKS.toReversed() })).toBe("D13");
@@ -55,7 +70,11 @@ describe("the encoder", () => {
 
 describe("an error", () => {
   /** Three extents, two disks, two frames. */
-  const FILE = encodeDelta(sampleHeader(), [data(0, 512, prose(4096, 1)), zero(0, 8192, 4096), data(1, 1024, noise(1024, 2))]).bytes;
+  const FILE = encodeDelta(sampleHeader(), [
+    data(0, 512, prose(4096, 1)),
+    zero(0, 8192, 4096),
+    data(1, 1024, noise(1024, 2)),
+  ]).bytes;
   const offsetOf = (change: (view: DataView) => void): unknown => {
     try {
       decodeDelta(forge(FILE, change));
@@ -74,8 +93,12 @@ describe("an error", () => {
     expect(offsetOf((view) => writeUint64(view, at.disks + DISK_ENTRY_BYTES + DISK_ENTRY.sizeBytes, 7))).toBe(
       at.disks + DISK_ENTRY_BYTES + DISK_ENTRY.sizeBytes,
     );
-    expect(offsetOf((view) => writeUint64(view, at.header + HEADER.lastWriteMs, 0))).toBe(at.header + HEADER.lastWriteMs);
-    expect(offsetOf((view) => writeUint64(view, secondExtent + EXTENT_ENTRY.lengthBytes, 7))).toBe(secondExtent + EXTENT_ENTRY.lengthBytes);
+    expect(offsetOf((view) => writeUint64(view, at.header + HEADER.lastWriteMs, 0))).toBe(
+      at.header + HEADER.lastWriteMs,
+    );
+    expect(offsetOf((view) => writeUint64(view, secondExtent + EXTENT_ENTRY.lengthBytes, 7))).toBe(
+      secondExtent + EXTENT_ENTRY.lengthBytes,
+    );
     expect(offsetOf((view) => view.setUint32(at.storage + 4, 0, true))).toBe(at.storage + 4);
   });
 });

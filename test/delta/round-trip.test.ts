@@ -69,7 +69,8 @@ describe("encode and decode", () => {
 
   it("frame indexes that do not exist are a fault of the caller", () => {
     const decoded = decodeDelta(encodeDelta(sampleHeader(), []).bytes);
-    for (const index of [-1, 0, 0.5]) expect(() => decoded.frame(index)).toThrow(expect.objectContaining({ code: "internal" }));
+    for (const index of [-1, 0, 0.5])
+      expect(() => decoded.frame(index)).toThrow(expect.objectContaining({ code: "internal" }));
   });
 });
 
@@ -97,7 +98,11 @@ const contents = fc
         return data(
           disk,
           offsetBytes,
-          fill === "zeros" ? new Uint8Array(lengthBytes) : fill === "noise" ? noise(lengthBytes, seed) : prose(lengthBytes, seed),
+          fill === "zeros"
+            ? new Uint8Array(lengthBytes)
+            : fill === "noise"
+              ? noise(lengthBytes, seed)
+              : prose(lengthBytes, seed),
         );
       });
   });
@@ -141,11 +146,13 @@ describe("for any header and any extents", () => {
     const images = DISKS.map((disk) => new Uint8Array(disk.sizeBytes / 16).fill(0xee));
     const expected = images.map((image) => image.slice());
     for (const extent of extents) {
-      if (extent.kind === "zero") expected[extent.disk]?.fill(0, extent.offsetBytes, extent.offsetBytes + extent.lengthBytes);
+      if (extent.kind === "zero")
+        expected[extent.disk]?.fill(0, extent.offsetBytes, extent.offsetBytes + extent.lengthBytes);
       else expected[extent.disk]?.set(extent.bytes, extent.offsetBytes);
     }
     for (const extent of decoded.extents) {
-      if (extent.kind === "zero") images[extent.disk]?.fill(0, extent.offsetBytes, extent.offsetBytes + extent.lengthBytes);
+      if (extent.kind === "zero")
+        images[extent.disk]?.fill(0, extent.offsetBytes, extent.offsetBytes + extent.lengthBytes);
     }
     for (const { entry, bytes } of decodedFrames(decoded)) {
       invariant(bytes.length === entry.lengthBytes, "a frame is as long as its entry says");

@@ -25,8 +25,15 @@ import { data, DISKS, noise, prose, sampleHeader, zero } from "./samples.ts";
 const MIB = 1024 * 1024;
 
 /** Three extents, two disks: data (a zstd frame), zero, data (a raw frame). */
-const FILE = encodeDelta(sampleHeader(), [data(0, 512, prose(4096, 1)), zero(0, 8192, 4096), data(1, 1024, noise(1024, 2))]).bytes;
-const SECOND_EPOCH = encodeDelta(sampleHeader({ epoch: 2, start: { stream: 1, epoch: 1, checksum: "ab".repeat(32) } }), []).bytes;
+const FILE = encodeDelta(sampleHeader(), [
+  data(0, 512, prose(4096, 1)),
+  zero(0, 8192, 4096),
+  data(1, 1024, noise(1024, 2)),
+]).bytes;
+const SECOND_EPOCH = encodeDelta(
+  sampleHeader({ epoch: 2, start: { stream: 1, epoch: 1, checksum: "ab".repeat(32) } }),
+  [],
+).bytes;
 
 /** One frame of bytes that zstd cannot shorten. */
 const NOISE = noise(MIB, 3);
@@ -82,7 +89,9 @@ describe("the file (docs/delta-format.md)", () => {
     const header = sampleHeader({ disks, epoch: 2, start: { stream: 1, epoch: 1, checksum: "ab".repeat(32) } });
     const incompressible = new Uint8Array(64 * MIB);
     for (let offset = 0; offset < incompressible.length; offset += MIB) incompressible.set(NOISE, offset);
-    expect(() => encodeDelta(header, [data(0, 0, incompressible)])).toThrow(expect.objectContaining({ code: "delta-too-large" }));
+    expect(() => encodeDelta(header, [data(0, 0, incompressible)])).toThrow(
+      expect.objectContaining({ code: "delta-too-large" }),
+    );
   });
 
   it("D2: other magic bytes are corrupt", () => {
@@ -119,7 +128,11 @@ describe("the file (docs/delta-format.md)", () => {
   });
 
   it("D5: a footer that does not repeat the prologue is corrupt", () => {
-    expect(forged((view, at) => view.setUint16(at.footer + PROLOGUE.version, 2, true))).toEqual(["delta-corrupt", "D5", "prologue"]);
+    expect(forged((view, at) => view.setUint16(at.footer + PROLOGUE.version, 2, true))).toEqual([
+      "delta-corrupt",
+      "D5",
+      "prologue",
+    ]);
   });
 
   it("D6: a tail length out of bounds is corrupt", () => {
@@ -160,7 +173,11 @@ describe("the file (docs/delta-format.md)", () => {
   });
 
   it("D8: a sealed file is unsupported", () => {
-    expect(forged((view, at) => view.setUint8(at.footer + FOOTER.seal + 31, 1))).toEqual(["delta-unsupported", "D8", "seal"]);
+    expect(forged((view, at) => view.setUint8(at.footer + FOOTER.seal + 31, 1))).toEqual([
+      "delta-unsupported",
+      "D8",
+      "seal",
+    ]);
   });
 });
 
@@ -205,7 +222,11 @@ describe("the header", () => {
       ]);
     }
     expect(forged(text((at) => at.disks, "zata-1"))).toEqual(["delta-corrupt", "D13", "disks[1].id"]);
-    expect(forged(text((at) => at.disks + DISK_ENTRY_BYTES, "data-1"))).toEqual(["delta-corrupt", "D13", "disks[1].id"]);
+    expect(forged(text((at) => at.disks + DISK_ENTRY_BYTES, "data-1"))).toEqual([
+      "delta-corrupt",
+      "D13",
+      "disks[1].id",
+    ]);
     for (const id of ["../../", ".ata-1", "da\u0000a-1", "da a-1"]) {
       expect(["D13", "D7"]).toContain(forged(text((at) => at.disks, id))[1]);
     }
@@ -216,13 +237,23 @@ describe("the header", () => {
         "disks[0].sizeBytes",
       ]);
     }
-    expect(forged((view, at) => view.setUint16(at.disks + DISK_ENTRY.sectorSizeBytes, 1024, true))[2]).toBe("disks[0].sectorSizeBytes");
+    expect(forged((view, at) => view.setUint16(at.disks + DISK_ENTRY.sectorSizeBytes, 1024, true))[2]).toBe(
+      "disks[0].sectorSizeBytes",
+    );
   });
 
   it("D14: unknown consistency or flags are corrupt", () => {
-    expect(forged((view, at) => view.setUint8(at.header + HEADER.consistency, 3))).toEqual(["delta-corrupt", "D14", "consistency"]);
+    expect(forged((view, at) => view.setUint8(at.header + HEADER.consistency, 3))).toEqual([
+      "delta-corrupt",
+      "D14",
+      "consistency",
+    ]);
     for (const bit of [8, 16, 32, 64, 128]) {
-      expect(forged((view, at) => view.setUint8(at.header + HEADER.flags, bit))).toEqual(["delta-corrupt", "D14", "flags"]);
+      expect(forged((view, at) => view.setUint8(at.header + HEADER.flags, bit))).toEqual([
+        "delta-corrupt",
+        "D14",
+        "flags",
+      ]);
     }
   });
 });
@@ -244,13 +275,21 @@ describe("the extents", () => {
   });
 
   it("D15: tables that do not fill the tail are corrupt", () => {
-    expect(forged((view, at) => view.setUint32(at.header + HEADER.extentCount, 2, true))).toEqual(["delta-corrupt", "D15", "extentCount"]);
+    expect(forged((view, at) => view.setUint32(at.header + HEADER.extentCount, 2, true))).toEqual([
+      "delta-corrupt",
+      "D15",
+      "extentCount",
+    ]);
     expect(forged((view, at) => view.setUint32(at.header + HEADER.extentCount, 131_072, true))).toEqual([
       "delta-corrupt",
       "D15",
       "extentCount",
     ]);
-    expect(forged((view, at) => view.setUint32(at.header + HEADER.diskCount, 65, true))).toEqual(["delta-corrupt", "D15", "extentCount"]);
+    expect(forged((view, at) => view.setUint32(at.header + HEADER.diskCount, 65, true))).toEqual([
+      "delta-corrupt",
+      "D15",
+      "extentCount",
+    ]);
   });
 
   it("D15: the encoder refuses more extents than the table may have", () => {
@@ -307,7 +346,11 @@ describe("the extents", () => {
     expect(() => encodeDelta(header, [data(0, 0, new Uint8Array(64 * MIB + 512))])).toThrow(
       expect.objectContaining({ code: "delta-too-large", facts: expect.objectContaining({ rule: "D21" }) }),
     );
-    expect(forged(setExtent(0, "lengthBytes", 64 * MIB + 512), full.bytes)).toEqual(["delta-too-large", "D21", "extents[0].lengthBytes"]);
+    expect(forged(setExtent(0, "lengthBytes", 64 * MIB + 512), full.bytes)).toEqual([
+      "delta-too-large",
+      "D21",
+      "extents[0].lengthBytes",
+    ]);
   });
 });
 
@@ -319,7 +362,11 @@ describe("the frames", () => {
 
   it("D22: a frame count other than that of the extents is corrupt, so that no frame can be longer than 1 MiB or span extents", () => {
     expect(forged(setExtent(2, "lengthBytes", 2 * MIB))).toEqual(["delta-corrupt", "D22", "frameCount"]);
-    expect(forged((view, at) => view.setUint8(extentAt(at, 1) + EXTENT_ENTRY.kind, 1))).toEqual(["delta-corrupt", "D22", "frameCount"]);
+    expect(forged((view, at) => view.setUint8(extentAt(at, 1) + EXTENT_ENTRY.kind, 1))).toEqual([
+      "delta-corrupt",
+      "D22",
+      "frameCount",
+    ]);
   });
 
   it("D22: frames are cut at every MiB of their own extent, not of the disk", () => {
@@ -363,17 +410,30 @@ describe("the frames", () => {
     const bomb = zstdCompressSync(new Uint8Array(64 * MIB));
     expect(bomb.length).toBeLessThan(10_000);
     expect(verdict(withFrame(MIB, bomb))).toEqual(["delta-corrupt", "D25", "frames[0]"]);
-    expect(verdict(withFrame(512, zstdCompressSync(new Uint8Array(513))))).toEqual(["delta-corrupt", "D25", "frames[0]"]);
+    expect(verdict(withFrame(512, zstdCompressSync(new Uint8Array(513))))).toEqual([
+      "delta-corrupt",
+      "D25",
+      "frames[0]",
+    ]);
   });
 
   it("D25: a frame that decodes to less, or not at all, is corrupt", () => {
-    expect(verdict(withFrame(4096, zstdCompressSync(new Uint8Array(4095))))).toEqual(["delta-corrupt", "D25", "frames[0]"]);
+    expect(verdict(withFrame(4096, zstdCompressSync(new Uint8Array(4095))))).toEqual([
+      "delta-corrupt",
+      "D25",
+      "frames[0]",
+    ]);
     expect(verdict(withFrame(4096, noise(100, 5)))).toEqual(["delta-corrupt", "D25", "frames[0]"]);
-    expect(verdict(withFrame(4096, zstdCompressSync(new Uint8Array(4096)).subarray(0, 10)))).toEqual(["delta-corrupt", "D25", "frames[0]"]);
+    expect(verdict(withFrame(4096, zstdCompressSync(new Uint8Array(4096)).subarray(0, 10)))).toEqual([
+      "delta-corrupt",
+      "D25",
+      "frames[0]",
+    ]);
   });
 
   it("D25: a frame that makes its reader allocate a longer window than 1 MiB is corrupt", () => {
-    // RFC 8878: magic, a descriptor without content size, the window, and one last block that repeats a zero 4096 times.
+    // RFC 8878: magic, a descriptor without content size, the window, and one last block that repeats a zero 4096
+    // times.
     const withWindow = (window: number) => Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0x00, window, 0x03, 0x80, 0x00, 0x00);
     const oneMib = 10 << 3;
     const hugeWindow = 17 << 3;
@@ -400,7 +460,9 @@ describe("the frames", () => {
   });
 
   it("D26: one bad frame does not keep the others from being read", () => {
-    const delta = decodeDelta(forge(FILE, (view, at) => view.setUint8(at.header - 1, view.getUint8(at.header - 1) ^ 1)));
+    const delta = decodeDelta(
+      forge(FILE, (view, at) => view.setUint8(at.header - 1, view.getUint8(at.header - 1) ^ 1)),
+    );
     expect(new Uint8Array(delta.frame(0))).toEqual(prose(4096, 1));
     expect(() => delta.frame(1)).toThrow(expect.objectContaining({ code: "delta-corrupt" }));
   });
@@ -411,7 +473,12 @@ describe("positions and names", () => {
     expect(deltaName(1, 42)).toBe("0000000001/000000000042");
     expect(parseDeltaName("0000000001/000000000042")).toEqual({ stream: 1, epoch: 42 });
     expect(deltaName(2 ** 32 - 1, 999_999_999_999)).toBe("4294967295/999999999999");
-    for (const name of ["1/42", "0000000001/000000000042.delta", "0000000001/00000000004x", "x0000000001/000000000042"]) {
+    for (const name of [
+      "1/42",
+      "0000000001/000000000042.delta",
+      "0000000001/00000000004x",
+      "x0000000001/000000000042",
+    ]) {
       expect(parseDeltaName(name)).toBeUndefined();
     }
   });
@@ -432,7 +499,11 @@ describe("positions and names", () => {
   it("D27: storing a frame differently does not change the position", () => {
     const encoded = encodeDelta(sampleHeader(), [data(0, 0, prose(4096, 1))]);
     const before = sectionsOf(encoded.bytes).header - 16;
-    const raw = forge(spliced(encoded.bytes, 16, before, prose(4096, 1)), (view, at) => view.setUint32(at.storage, 4096, true), true);
+    const raw = forge(
+      spliced(encoded.bytes, 16, before, prose(4096, 1)),
+      (view, at) => view.setUint32(at.storage, 4096, true),
+      true,
+    );
     const decoded = decodeDelta(raw);
     expect(decoded.stored(0).codec).toBe("raw");
     expect(new Uint8Array(decoded.frame(0))).toEqual(prose(4096, 1));

@@ -41,7 +41,12 @@ export function prose(lengthBytes: number, seed: number): Uint8Array {
   return Uint8Array.from({ length: lengthBytes }, (_, index) => words[index % words.length] ?? 0);
 }
 
-export const data = (disk: number, offsetBytes: number, bytes: Uint8Array): ExtentContent => ({ kind: "data", disk, offsetBytes, bytes });
+export const data = (disk: number, offsetBytes: number, bytes: Uint8Array): ExtentContent => ({
+  kind: "data",
+  disk,
+  offsetBytes,
+  bytes,
+});
 export const zero = (disk: number, offsetBytes: number, lengthBytes: number): ExtentContent => ({
   kind: "zero",
   disk,

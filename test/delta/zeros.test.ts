@@ -13,7 +13,11 @@ function sectors(text: string): Uint8Array {
   return bytes;
 }
 const shape = (pieces: Iterable<ExtentContent>) =>
-  [...pieces].map((piece) => [piece.kind, piece.offsetBytes, piece.kind === "data" ? piece.bytes.length : piece.lengthBytes]);
+  [...pieces].map((piece) => [
+    piece.kind,
+    piece.offsetBytes,
+    piece.kind === "data" ? piece.bytes.length : piece.lengthBytes,
+  ]);
 
 describe("splitting zeros", () => {
   it("turns whole grains of zeros into zero extents", () => {
@@ -53,7 +57,10 @@ describe("splitting zeros", () => {
     expect(shape(splitZeros(data(0, 0, sectors("...."))))).toEqual([["data", 0, 4 * 512]]);
   });
 
-  const grains = fc.array(fc.tuple(fc.constantFrom(".", ".", "x"), fc.integer({ min: 1, max: 20 })), { minLength: 1, maxLength: 20 });
+  const grains = fc.array(fc.tuple(fc.constantFrom(".", ".", "x"), fc.integer({ min: 1, max: 20 })), {
+    minLength: 1,
+    maxLength: 20,
+  });
   property.prop([grains, fc.nat(9), fc.constantFrom(0, 1, 3), fc.constantFrom(4 * KIB, 16 * KIB)])(
     "for any content the pieces cover the extent, keep its bytes, and hide no long run of zeros",
     (runs, sector, shift, minimum) => {

@@ -17,26 +17,29 @@ describe("the log of waiting events", () => {
     await rm(folder, { recursive: true });
   });
 
-  it.prop([fc.array(fc.nat(9), { maxLength: 60 })], { numRuns: 50 })("holds what waits over any number of restarts", (choices) => {
-    const place = join(folder, String(choices.length));
-    let log = openEventLog(place);
-    const before = [...log.waiting.keys()];
-    for (const number of before) log.finish(number);
-    const expected = new Map<number, string>();
-    choices.forEach((choice, at) => {
-      const oldest = expected.keys().next().value;
-      if (choice < 5) expected.set(log.add(delivery(`blob-${at}`)).number, `blob-${at}`);
-      else if (choice < 8 && oldest !== undefined) {
-        log.finish(oldest);
-        expected.delete(oldest);
-      } else if (choice === 9) {
-        // Without close: as a killed process leaves it.
-        log = openEventLog(place);
-      }
-      expect(subjects(log)).toEqual([...expected.values()]);
-    });
-    expect(subjects(openEventLog(place))).toEqual([...expected.values()]);
-  });
+  it.prop([fc.array(fc.nat(9), { maxLength: 60 })], { numRuns: 50 })(
+    "holds what waits over any number of restarts",
+    (choices) => {
+      const place = join(folder, String(choices.length));
+      let log = openEventLog(place);
+      const before = [...log.waiting.keys()];
+      for (const number of before) log.finish(number);
+      const expected = new Map<number, string>();
+      choices.forEach((choice, at) => {
+        const oldest = expected.keys().next().value;
+        if (choice < 5) expected.set(log.add(delivery(`blob-${at}`)).number, `blob-${at}`);
+        else if (choice < 8 && oldest !== undefined) {
+          log.finish(oldest);
+          expected.delete(oldest);
+        } else if (choice === 9) {
+          // Without close: as a killed process leaves it.
+          log = openEventLog(place);
+        }
+        expect(subjects(log)).toEqual([...expected.values()]);
+      });
+      expect(subjects(openEventLog(place))).toEqual([...expected.values()]);
+    },
+  );
 
   it("drops a torn end and refuses damage before it", async () => {
     const log = openEventLog(folder);
@@ -58,7 +61,9 @@ describe("the log of waiting events", () => {
     expect(log.waiting.size).toBe(0);
     expect(openEventLog(folder).waiting.size).toBe(0);
     const lines = (await readFile(join(folder, "dead-letters.jsonl"), "utf8")).trim().split("\n");
-    expect(lines.map((line) => JSON.parse(line))).toEqual([{ ...delivery("one"), number, reason: "The queue is gone.", attempts: 30 }]);
+    expect(lines.map((line) => JSON.parse(line))).toEqual([
+      { ...delivery("one"), number, reason: "The queue is gone.", attempts: 30 },
+    ]);
   });
 
   it("does not grow with what was delivered", async () => {

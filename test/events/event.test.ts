@@ -16,7 +16,12 @@ const operation: StorageOperation = {
   requestId: "33c414a1-501e-0099-6058-1e0e60000000",
   clientRequestId: "f6935de1-f7ee-4982-86c1-96702227a057",
   etag: '"0x8D7EC6F2FA3078F"',
-  created: { api: "PutBlob", blobType: "BlockBlob", contentType: "application/octet-stream", contentLengthBytes: 10892 },
+  created: {
+    api: "PutBlob",
+    blobType: "BlockBlob",
+    contentType: "application/octet-stream",
+    contentLengthBytes: 10892,
+  },
 };
 const origin = { blobUrl: "http://127.0.0.1:10000/cachewe", id: "an-id", batchId: "a-batch", sequence: 0x493n };
 
@@ -67,13 +72,17 @@ describe("the subject filter", () => {
     [{ subjectEndsWith: "/000000000002" }, true],
     [{ subjectBeginsWith: "/blobServices", subjectEndsWith: ".vhd" }, false],
   ])("%j -> %s", (filter, expected) => {
-    expect(matches(filter, "/blobServices/default/containers/leeward-cache-vm-1/blobs/0000000001/000000000002")).toBe(expected);
+    expect(matches(filter, "/blobServices/default/containers/leeward-cache-vm-1/blobs/0000000001/000000000002")).toBe(
+      expected,
+    );
   });
 });
 
 describe("the pause between attempts", () => {
   it("doubles up to its bound and ends after the last attempt", () => {
-    const pauses = Array.from({ length: RETRY_POLICY.attempts }, (_, attempt) => retryAfterMs(RETRY_POLICY, attempt + 1));
+    const pauses = Array.from({ length: RETRY_POLICY.attempts }, (_, attempt) =>
+      retryAfterMs(RETRY_POLICY, attempt + 1),
+    );
     expect(pauses.slice(0, 8)).toEqual([250, 500, 1000, 2000, 4000, 8000, 16_000, 30_000]);
     expect(pauses.slice(8, -1).every((pause) => pause === 30_000)).toBe(true);
     expect(pauses.at(-1)).toBeUndefined();

@@ -33,7 +33,13 @@ const progress = (epoch: number, change: Partial<ApplyProgress> = {}): ApplyProg
 const POINTS = [point("new", 30), point("app", 20, { consistency: "application" }), point("old", 10)];
 const TARGET: LatestTarget = { position: at(40), deadlineMs: 1000 };
 /** What was decided, with the error's code instead of the error. */
-function decide(request: PointRequest, points: readonly ChoosablePoint[], now: ApplyProgress, target = TARGET, nowMs = 0): unknown {
+function decide(
+  request: PointRequest,
+  points: readonly ChoosablePoint[],
+  now: ApplyProgress,
+  target = TARGET,
+  nowMs = 0,
+): unknown {
   const choice: PointChoice = choosePoint(request, points, now, target, nowMs);
   return choice.kind === "refused"
     ? `refused ${choice.error.code}`
@@ -64,8 +70,14 @@ describe("the recovery point of a failover", () => {
 
   it("is the latest that is there when nobody can read how far the target is", () => {
     const target = latestTarget(undefined, at(40), 5);
-    expect(choosePoint(LATEST, POINTS, undefined, target, 5)).toEqual({ kind: "point", pointId: "new", why: "fallback-stopped" });
-    expect(choosePoint(LATEST, [], undefined, latestTarget(undefined, undefined, 5), 5)).toMatchObject({ kind: "refused" });
+    expect(choosePoint(LATEST, POINTS, undefined, target, 5)).toEqual({
+      kind: "point",
+      pointId: "new",
+      why: "fallback-stopped",
+    });
+    expect(choosePoint(LATEST, [], undefined, latestTarget(undefined, undefined, 5), 5)).toMatchObject({
+      kind: "refused",
+    });
   });
 
   it("no point id means the latest", () => {
@@ -120,7 +132,10 @@ describe("failing over to the latest state", () => {
     expect(decide(LATEST, POINTS, { ...progress(1), applied: at(1, 2) })).toBe("new fallback-stream-closed");
   });
 
-  const points = fc.uniqueArray(fc.record({ epoch: fc.nat(60), deleting: fc.boolean() }), { maxLength: 8, selector: ({ epoch }) => epoch });
+  const points = fc.uniqueArray(fc.record({ epoch: fc.nat(60), deleting: fc.boolean() }), {
+    maxLength: 8,
+    selector: ({ epoch }) => epoch,
+  });
   property.prop([points, fc.nat(60), fc.nat(60), fc.boolean(), fc.boolean(), fc.boolean(), fc.nat(2000)])(
     "always names the newest point that serves, never one before its target without saying why, and never waits beyond its deadline",
     (given, applied, wanted, boundary, seeding, stopped, nowMs) => {
@@ -132,13 +147,19 @@ describe("failing over to the latest state", () => {
         { position: at(wanted), deadlineMs: 1000 },
         nowMs,
       );
-      const kept = all.filter(({ deleting }) => !deleting).toSorted((left, right) => left.targetTimeMs - right.targetTimeMs);
+      const kept = all
+        .filter(({ deleting }) => !deleting)
+        .toSorted((left, right) => left.targetTimeMs - right.targetTimeMs);
       const newest = kept.at(-1);
       expect(["wait", "take-point"].includes(choice.kind) && nowMs >= 1000).toBe(false);
-      expect(choice.kind === "refused").toBe(newest === undefined && choice.kind !== "wait" && choice.kind !== "take-point");
+      expect(choice.kind === "refused").toBe(
+        newest === undefined && choice.kind !== "wait" && choice.kind !== "take-point",
+      );
       const served = choice.kind === "point" ? choice.pointId : newest?.pointId;
       expect(served).toBe(newest?.pointId);
-      expect(choice.kind === "point" && choice.why === "latest").toBe(newest !== undefined && newest.position.epoch >= wanted);
+      expect(choice.kind === "point" && choice.why === "latest").toBe(
+        newest !== undefined && newest.position.epoch >= wanted,
+      );
     },
   );
 });

@@ -28,13 +28,17 @@ const SHARED = [
   resource("/vnet", "virtual-network", "shared"),
   resource("/cache", "storage-account", "shared"),
 ];
-const REPLICA = [resource("/container", "blob-container", "replication"), resource("/extension", "mobility-extension", "replication")];
+const REPLICA = [
+  resource("/container", "blob-container", "replication"),
+  resource("/extension", "mobility-extension", "replication"),
+];
 const machineOf = (role: "failover" | "test-failover") => [
   resource(`/${role}/disk`, "disk", role),
   resource(`/${role}/nic`, "network-interface", role),
   resource(`/${role}/vm`, "virtual-machine", role),
 ];
-const ledgerOf = (...resources: readonly ReturnType<typeof resource>[]): Ledger => intend(emptyLedger("vm-1"), resources, "job", 0);
+const ledgerOf = (...resources: readonly ReturnType<typeof resource>[]): Ledger =>
+  intend(emptyLedger("vm-1"), resources, "job", 0);
 const stagesOf = (ledger: Ledger, others: readonly string[] = []) =>
   planRemoval(ledger, others).stages.map((stage) => stage.map(({ id }) => id));
 
@@ -88,11 +92,17 @@ describe("the resource ledger", () => {
       false,
       1,
     );
-    expect(stagesOf(ledger).flat().toSorted()).toEqual(["/test-failover/disk", "/test-failover/nic", "/test-failover/vm"]);
+    expect(stagesOf(ledger).flat().toSorted()).toEqual([
+      "/test-failover/disk",
+      "/test-failover/nic",
+      "/test-failover/vm",
+    ]);
   });
 
   it("disabling leaves nothing but group and account, not even the network that Leeward made, when nobody else uses it", () => {
-    const ledger = carryOut(beginRemoval(ledgerOf(...SHARED, ...REPLICA, ...machineOf("failover")), "disable", false, 1));
+    const ledger = carryOut(
+      beginRemoval(ledgerOf(...SHARED, ...REPLICA, ...machineOf("failover")), "disable", false, 1),
+    );
     expect(isEmpty(ledger)).toBe(true);
     expect(ledger.entries.filter(({ state }) => state !== "removed").map(({ id, state }) => [id, state])).toEqual([
       ["/rg", "released"],
@@ -105,7 +115,11 @@ describe("the resource ledger", () => {
     expect(planRemoval(ledger, ["/RG", "/vnet"]).toRelease).toEqual(["/rg", "/vnet"]);
     const after = carryOut(ledger, ["/RG", "/vnet"]);
     expect(isEmpty(after)).toBe(true);
-    expect(after.entries.filter(({ state }) => state === "released").map(({ id }) => id)).toEqual(["/rg", "/vnet", "/cache"]);
+    expect(after.entries.filter(({ state }) => state === "released").map(({ id }) => id)).toEqual([
+      "/rg",
+      "/vnet",
+      "/cache",
+    ]);
   });
 
   it("of two last users that go together at least one removes", () => {
@@ -139,7 +153,10 @@ describe("the resource ledger", () => {
     ]);
     expect(isEmpty(carryOut(left))).toBe(true);
     expect(stagesOf(beginRemoval(left, "disable", false, 3)).flat()).toContain("/extension");
-    expect(intend(left, REPLICA.slice(1), "again", 3).entries.map(({ state }) => state)).toEqual(["removing", "intended"]);
+    expect(intend(left, REPLICA.slice(1), "again", 3).entries.map(({ state }) => state)).toEqual([
+      "removing",
+      "intended",
+    ]);
   });
 
   it("what still stands after its removal is to be removed again, and what is not seen any more is removed", () => {
@@ -153,7 +170,11 @@ describe("the resource ledger", () => {
     const going = beginRemoval(ledgerOf(...machineOf("failover")), "failover", false, 1);
     expect(() => intend(going, machineOf("failover"), "again", 2)).toThrow("is being removed");
     const again = intend(carryOut(going), machineOf("failover"), "again", 2);
-    expect(again.entries.map(({ state, jobId }) => `${state} ${jobId}`)).toEqual(["intended again", "intended again", "intended again"]);
+    expect(again.entries.map(({ state, jobId }) => `${state} ${jobId}`)).toEqual([
+      "intended again",
+      "intended again",
+      "intended again",
+    ]);
   });
 
   it("what may exist is a leftover until it was seen to be gone", () => {
@@ -194,7 +215,9 @@ describe("the resource ledger", () => {
   ])(
     "disabling always ends in an empty ledger, removes nothing that others share, and stops anywhere without losing an entry",
     (chosen, used, moved, before) => {
-      const resources = chosen.map(({ id, role }) => resource(`/${id}`, kinds[id % kinds.length] ?? "disk", roles[role] ?? "shared"));
+      const resources = chosen.map(({ id, role }) =>
+        resource(`/${id}`, kinds[id % kinds.length] ?? "disk", roles[role] ?? "shared"),
+      );
       const made = chosen
         .filter(({ created }) => created)
         .reduce((ledger, { id }) => markCreated(ledger, `/${id}`, 0), ledgerOf(...resources));
@@ -206,7 +229,9 @@ describe("the resource ledger", () => {
       expect(removing.filter(({ id, role }) => role === "shared" && others.includes(id))).toEqual([]);
       // Half done and begun again: nothing is asked for twice, nothing is forgotten.
       const half = removing.slice(0, removing.length / 2).reduce((ledger, { id }) => markRemoved(ledger, id, 1), going);
-      expect(planRemoval(beginRemoval(half, "disable", moved, 1), others).stages.flat()).toEqual(removing.slice(removing.length / 2));
+      expect(planRemoval(beginRemoval(half, "disable", moved, 1), others).stages.flat()).toEqual(
+        removing.slice(removing.length / 2),
+      );
       const end = carryOut(half, others);
       expect(isEmpty(end)).toBe(true);
       expect(end.entries).toHaveLength(chosen.length);

@@ -5,13 +5,18 @@ import { bodyLimitBytes, connectionString, isDisabled, resolveText } from "../..
 
 describe("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", () => {
   it("is a number of bytes, 100 MiB unless it is set", () => {
-    expect([bodyLimitBytes({}), bodyLimitBytes({ FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: "" })]).toEqual([104_857_600, 104_857_600]);
+    expect([bodyLimitBytes({}), bodyLimitBytes({ FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: "" })]).toEqual([
+      104_857_600, 104_857_600,
+    ]);
     expect(bodyLimitBytes({ FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: "2048" })).toBe(2048);
   });
 
   it.each(["100 MB", "-1", "1e6", "0x10", "1.5", "many"])("is refused when it is %s", (text) => {
     expect(() => bodyLimitBytes({ FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: text })).toThrow(
-      expect.objectContaining({ code: "configuration-invalid", facts: { setting: "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT" } }),
+      expect.objectContaining({
+        code: "configuration-invalid",
+        facts: { setting: "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT" },
+      }),
     );
   });
 });
@@ -20,7 +25,13 @@ describe("host.json", () => {
   it("of the product is understood whole", () => {
     expect(parseHostConfiguration(JSON.parse(readFileSync("host.json", "utf8")))).toMatchObject({
       routePrefix: "api",
-      queues: { batchSize: 3, newBatchThreshold: 1, maxPollingIntervalMs: 2000, visibilityTimeoutMs: 10_000, maxDequeueCount: 5 },
+      queues: {
+        batchSize: 3,
+        newBatchThreshold: 1,
+        maxPollingIntervalMs: 2000,
+        visibilityTimeoutMs: 10_000,
+        maxDequeueCount: 5,
+      },
       durableTask: { hubName: "Leeward" },
       functionTimeoutMs: 600_000,
     });
@@ -53,7 +64,11 @@ describe("host.json", () => {
         maxDequeueCount: 5,
         messageEncoding: "base64",
       },
-      durableTask: { hubName: "TestHubName", maxConcurrentActivityFunctions: 10, maxConcurrentOrchestratorFunctions: 10 },
+      durableTask: {
+        hubName: "TestHubName",
+        maxConcurrentActivityFunctions: 10,
+        maxConcurrentOrchestratorFunctions: 10,
+      },
       functionTimeoutMs: 1_800_000,
     });
     expect(parseHostConfiguration({ version: "2.0", functionTimeout: "-1" }).functionTimeoutMs).toBeUndefined();
@@ -61,7 +76,10 @@ describe("host.json", () => {
 
   it.each([
     [{ version: "2.0", extensions: { serviceBus: {} } }, "host.json.extensions.serviceBus"],
-    [{ version: "2.0", extensions: { http: { dynamicThrottlesEnabled: true } } }, "host.json.extensions.http.dynamicThrottlesEnabled"],
+    [
+      { version: "2.0", extensions: { http: { dynamicThrottlesEnabled: true } } },
+      "host.json.extensions.http.dynamicThrottlesEnabled",
+    ],
     [{ version: "2.0", functions: ["one"] }, "host.json.functions"],
     [
       { version: "2.0", extensions: { durableTask: { extendedSessionsEnabled: true } } },
@@ -72,7 +90,9 @@ describe("host.json", () => {
       "host.json.extensions.durableTask.storageProvider.connectionName",
     ],
   ])("is refused with what the host does not know: %j", (file, setting) => {
-    expect(() => parseHostConfiguration(file)).toThrow(expect.objectContaining({ code: "not-supported", facts: { setting } }));
+    expect(() => parseHostConfiguration(file)).toThrow(
+      expect.objectContaining({ code: "not-supported", facts: { setting } }),
+    );
   });
 
   it.each([
@@ -84,10 +104,18 @@ describe("host.json", () => {
       { version: "2.0", extensions: { durableTask: { storageProvider: { type: "mssql" } } } },
       "host.json.extensions.durableTask.storageProvider.type",
     ],
-    [{ version: "2.0", extensions: { queues: { maxPollingInterval: "00:00:00" } } }, "host.json.extensions.queues.maxPollingInterval"],
-    [{ version: "2.0", extensions: { queues: { visibilityTimeout: 5 } } }, "host.json.extensions.queues.visibilityTimeout"],
+    [
+      { version: "2.0", extensions: { queues: { maxPollingInterval: "00:00:00" } } },
+      "host.json.extensions.queues.maxPollingInterval",
+    ],
+    [
+      { version: "2.0", extensions: { queues: { visibilityTimeout: 5 } } },
+      "host.json.extensions.queues.visibilityTimeout",
+    ],
   ])("is refused with a wrong value: %j", (file, setting) => {
-    expect(() => parseHostConfiguration(file)).toThrow(expect.objectContaining({ code: "configuration-invalid", facts: { setting } }));
+    expect(() => parseHostConfiguration(file)).toThrow(
+      expect.objectContaining({ code: "configuration-invalid", facts: { setting } }),
+    );
   });
 
   it.each([
@@ -107,7 +135,9 @@ describe("host.json", () => {
 describe("settings", () => {
   it("replace %NAME%, and a missing one is named", () => {
     expect(resolveText("%A%-%B%", { A: "1", B: "2" }, "Function tick")).toBe("1-2");
-    expect(() => resolveText("%SWEEP%", {}, "Function tick")).toThrow(/Function tick refers to the setting SWEEP, which is missing/);
+    expect(() => resolveText("%SWEEP%", {}, "Function tick")).toThrow(
+      /Function tick refers to the setting SWEEP, which is missing/,
+    );
   });
 
   it("give the connection string that a binding names", () => {

@@ -25,7 +25,9 @@ export function fakeClock(startMs: number): FakeClock {
       const endMs = nowMs + durationMs;
       await settle();
       for (;;) {
-        const [next] = [...sleepers].filter(([, atMs]) => atMs <= endMs).toSorted(([, left], [, right]) => left - right);
+        const [next] = [...sleepers]
+          .filter(([, atMs]) => atMs <= endMs)
+          .toSorted(([, left], [, right]) => left - right);
         if (next === undefined) break;
         nowMs = Math.max(nowMs, next[1]);
         next[0]();

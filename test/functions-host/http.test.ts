@@ -78,11 +78,18 @@ describe("the log", () => {
   it("is one JSON object a line", () => {
     const line = formatEvent({ level: "error", event: "http", message: "two\nlines" }, 0);
     expect(line).not.toContain("\n");
-    expect(JSON.parse(line)).toEqual({ time: "1970-01-01T00:00:00.000Z", level: "error", event: "http", message: "two\nlines" });
+    expect(JSON.parse(line)).toEqual({
+      time: "1970-01-01T00:00:00.000Z",
+      level: "error",
+      event: "http",
+      message: "two\nlines",
+    });
   });
 
   it("never shows keys and signatures of addresses and connection strings", () => {
-    const text = redact("GET http://h/a?code=secret1&x=1 and https://b/c?sv=1&sig=secret%2F2 with AccountName=a;AccountKey=secret3==;B=1");
+    const text = redact(
+      "GET http://h/a?code=secret1&x=1 and https://b/c?sv=1&sig=secret%2F2 with AccountName=a;AccountKey=secret3==;B=1",
+    );
     expect(text).not.toMatch(/secret/);
     expect(text).toContain("x=1");
     expect(text).toContain("AccountName=a");

@@ -1,6 +1,12 @@
 import { fc, it as property } from "@fast-check/vitest";
 import { describe, expect, it } from "vitest";
-import { decodeMessage, describeMessage, disposalOf, poisonQueueName, pollDelayMs } from "../../local/functions-host/queue/message.ts";
+import {
+  decodeMessage,
+  describeMessage,
+  disposalOf,
+  poisonQueueName,
+  pollDelayMs,
+} from "../../local/functions-host/queue/message.ts";
 
 describe("a queue message", () => {
   property.prop([fc.string({ unit: "grapheme" })])("is base64 unless host.json says otherwise", (text) => {
@@ -9,9 +15,12 @@ describe("a queue message", () => {
     expect(decodeMessage(stored, "none")).toBe(stored);
   });
 
-  it.each(['{"item":"vm1"}', "a", "YQ", "YQ=a", "Y=Q=", "YQ==YQ==", "ä"])("that is not base64 is noticed: %s", (stored) => {
-    expect(decodeMessage(stored, "base64")).toBeUndefined();
-  });
+  it.each(['{"item":"vm1"}', "a", "YQ", "YQ=a", "Y=Q=", "YQ==YQ==", "ä"])(
+    "that is not base64 is noticed: %s",
+    (stored) => {
+      expect(decodeMessage(stored, "base64")).toBeUndefined();
+    },
+  );
 
   it("reaches the function with what the queue knows about it", () => {
     const time = new Date("2026-01-01T00:00:00Z");

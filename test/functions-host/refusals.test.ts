@@ -12,12 +12,19 @@ const register = (bindings: Readonly<Record<string, Binding>>, more: Partial<Fun
   metadata: { name: "work", bindings, ...more },
   callback: () => undefined,
 });
-const input = (type: string, more: Readonly<Record<string, unknown>> = {}): Binding => ({ type, direction: "in", ...more });
+const input = (type: string, more: Readonly<Record<string, unknown>> = {}): Binding => ({
+  type,
+  direction: "in",
+  ...more,
+});
 const output = (type: string): Binding => ({ type, direction: "out" });
 
 describe("the check of a function", () => {
   it("finds the trigger by its type, whatever the key and the case", () => {
-    const { hostFunction, kind } = checkFunction(register({ a1: input("HTTPTRIGGER"), $return: output("Http") }), KINDS);
+    const { hostFunction, kind } = checkFunction(
+      register({ a1: input("HTTPTRIGGER"), $return: output("Http") }),
+      KINDS,
+    );
     expect([hostFunction.triggerKey, kind]).toEqual(["a1", HTTP_TRIGGER]);
   });
 
@@ -31,11 +38,19 @@ describe("the check of a function", () => {
   );
 
   it.each([
-    ["an output to a queue", { t: input("httpTrigger"), $return: output("http"), q: output("queue") }, "queue (output)"],
+    [
+      "an output to a queue",
+      { t: input("httpTrigger"), $return: output("http"), q: output("queue") },
+      "queue (output)",
+    ],
     ["a return to a queue", { t: input("timerTrigger"), $return: output("queue") }, "queue (output)"],
     ["an HTTP answer to a queue message", { t: input("queueTrigger"), $return: output("http") }, "http (output)"],
     ["an output of an activity", { t: input("activityTrigger"), $return: output("queue") }, "queue (output)"],
-    ["a client of another hub", { t: input("httpTrigger"), c: input("durableClient", { taskHub: "Other" }) }, "durableClient with taskHub"],
+    [
+      "a client of another hub",
+      { t: input("httpTrigger"), c: input("durableClient", { taskHub: "Other" }) },
+      "durableClient with taskHub",
+    ],
     ["an input from a blob", { t: input("httpTrigger"), b: input("blob") }, "blob (input)"],
     [
       "a deferred binding",
@@ -62,20 +77,25 @@ describe("the check of a function", () => {
     expect(checkFunction(register({ t: input("timerTrigger") }, { name }), KINDS).hostFunction.name).toBe(name);
   });
 
-  it.each(["durableClient", "orchestrationClient"])("lets every function have a client of Durable Functions: %s", (type) => {
-    for (const trigger of ["httpTrigger", "timerTrigger", "queueTrigger", "activityTrigger"]) {
-      expect(checkFunction(register({ t: input(trigger), c: input(type) }), KINDS).hostFunction.triggerKey).toBe("t");
-    }
-  });
+  it.each(["durableClient", "orchestrationClient"])(
+    "lets every function have a client of Durable Functions: %s",
+    (type) => {
+      for (const trigger of ["httpTrigger", "timerTrigger", "queueTrigger", "activityTrigger"]) {
+        expect(checkFunction(register({ t: input(trigger), c: input(type) }), KINDS).hostFunction.triggerKey).toBe("t");
+      }
+    },
+  );
 
   it("refuses retries, which the host would not do", () => {
-    expect(() => checkFunction(register({ t: input("timerTrigger") }, { retryOptions: { maxRetryCount: 3 } }), KINDS)).toThrow(
-      expect.objectContaining({ code: "not-supported", facts: { function: "work", binding: "retry" } }),
-    );
+    expect(() =>
+      checkFunction(register({ t: input("timerTrigger") }, { retryOptions: { maxRetryCount: 3 } }), KINDS),
+    ).toThrow(expect.objectContaining({ code: "not-supported", facts: { function: "work", binding: "retry" } }));
   });
 
   it("wants exactly one trigger", () => {
     expect(() => checkFunction(register({ q: output("queue") }), KINDS)).toThrow(/has 0 triggers/);
-    expect(() => checkFunction(register({ a: input("httpTrigger"), b: input("timerTrigger") }), KINDS)).toThrow(/has 2 triggers/);
+    expect(() => checkFunction(register({ a: input("httpTrigger"), b: input("timerTrigger") }), KINDS)).toThrow(
+      /has 2 triggers/,
+    );
   });
 });

@@ -17,7 +17,12 @@ const named = (name: string): HostFunction => ({
   triggerKey: "t",
   trigger: TRIGGER,
 });
-const endpoint = (name: string, template: string, methods: readonly string[] = ["GET"], level: AuthorizationLevel = "anonymous") => ({
+const endpoint = (
+  name: string,
+  template: string,
+  methods: readonly string[] = ["GET"],
+  level: AuthorizationLevel = "anonymous",
+) => ({
   hostFunction: named(name),
   route: parseRoute(template, name),
   methods,
@@ -80,7 +85,9 @@ describe("a route", () => {
     (texts) => {
       const template = texts.map((_text, index) => `{p${index}}`).join("/");
       const path = texts.map((text) => encodeURIComponent(text));
-      expect(matchRoute(parseRoute(template, "f"), path)).toEqual(Object.fromEntries(texts.map((text, index) => [`p${index}`, text])));
+      expect(matchRoute(parseRoute(template, "f"), path)).toEqual(
+        Object.fromEntries(texts.map((text, index) => [`p${index}`, text])),
+      );
     },
   );
 });

@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 import { isFrequent, parseSchedule } from "../../local/functions-host/timer/schedule.ts";
 
 const at = (text: string): number => Date.parse(text);
-const nextOf = (schedule: string, after: string): string => new Date(parseSchedule(schedule, "tick").next(at(after))).toISOString();
+const nextOf = (schedule: string, after: string): string =>
+  new Date(parseSchedule(schedule, "tick").next(at(after))).toISOString();
 
 describe("the schedule of a timer", () => {
   it.each([
@@ -27,16 +28,25 @@ describe("the schedule of a timer", () => {
     expect(nextOf("0 0 3 * * *", "2026-03-29T02:30:00.000Z")).toBe("2026-03-29T03:00:00.000Z");
   });
 
-  it.each(["", "0 0 0 L * *", "0 0 0 ? * MON", "0 0 0 * * 7", "0 0 0 * * MON#1", "0 0 24 * * *", "0 60 * * * *", "0 10-5 * * * *"])(
-    "refuses %s, which NCRONTAB does not know",
+  it.each([
+    "",
+    "0 0 0 L * *",
+    "0 0 0 ? * MON",
+    "0 0 0 * * 7",
+    "0 0 0 * * MON#1",
+    "0 0 24 * * *",
+    "0 60 * * * *",
+    "0 10-5 * * * *",
+  ])("refuses %s, which NCRONTAB does not know", (schedule) => {
+    expect(() => parseSchedule(schedule, "tick")).toThrow(expect.objectContaining({ code: "configuration-invalid" }));
+  });
+
+  it.each(["@daily", "0 0 0 15W * *", "* * * *", "0 0 0 1 1 * 2026", "00:00:00", "25:00:00", "0 */0 * * * *"])(
+    "refuses %s",
     (schedule) => {
       expect(() => parseSchedule(schedule, "tick")).toThrow(expect.objectContaining({ code: "configuration-invalid" }));
     },
   );
-
-  it.each(["@daily", "0 0 0 15W * *", "* * * *", "0 0 0 1 1 * 2026", "00:00:00", "25:00:00", "0 */0 * * * *"])("refuses %s", (schedule) => {
-    expect(() => parseSchedule(schedule, "tick")).toThrow(expect.objectContaining({ code: "configuration-invalid" }));
-  });
 
   it("names the function whose schedule never fires", () => {
     expect(() => parseSchedule("0 0 0 31 2 *", "tick").next(at("2026-01-01T00:00:00Z"))).toThrow(/tick.*never fires/);

@@ -19,7 +19,11 @@ describe("the status of a timer", () => {
 
   it("is past due when an occurrence passed while the host was away", () => {
     const stored = { lastMs: NOON_MS, nextMs: NOON_MS + 5 * MINUTE_MS, lastUpdatedMs: NOON_MS };
-    expect(startTimer(stored, everyFive, NOON_MS + 6 * MINUTE_MS)).toEqual({ status: stored, isPastDue: true, isChanged: false });
+    expect(startTimer(stored, everyFive, NOON_MS + 6 * MINUTE_MS)).toEqual({
+      status: stored,
+      isPastDue: true,
+      isChanged: false,
+    });
     expect(startTimer(stored, everyFive, NOON_MS + 4 * MINUTE_MS).isPastDue).toBe(false);
   });
 

@@ -42,7 +42,12 @@ interface WorldOptions {
   readonly invoke?: () => Promise<Outcome>;
 }
 
-function makeWorld({ blob, runOnStartup = false, startMs = NOON_MS + 1, invoke = () => Promise.resolve(DONE) }: WorldOptions): TimerWorld {
+function makeWorld({
+  blob,
+  runOnStartup = false,
+  startMs = NOON_MS + 1,
+  invoke = () => Promise.resolve(DONE),
+}: WorldOptions): TimerWorld {
   const clock = fakeClock(startMs);
   const runs: TimerWorld["runs"] = [];
   const events: HostEvent[] = [];
@@ -147,7 +152,9 @@ describe("a timer", () => {
   });
 
   it("goes on after a failed run", async () => {
-    const { clock, timer, runs } = makeWorld({ invoke: () => Promise.resolve({ kind: "failed", error: new Error("no") }) });
+    const { clock, timer, runs } = makeWorld({
+      invoke: () => Promise.resolve({ kind: "failed", error: new Error("no") }),
+    });
     await timer.start();
     await clock.advance(11 * MINUTE_MS);
     expect(runs).toHaveLength(2);

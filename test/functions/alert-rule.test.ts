@@ -27,9 +27,13 @@ beforeEach(async () => {
     plan: undefined,
   });
 });
-const put = (body: object, item = "web-1"): Promise<Answer> => call(putAlertRule(app.source), { params: { item }, body });
+const put = (body: object, item = "web-1"): Promise<Answer> =>
+  call(putAlertRule(app.source), { params: { item }, body });
 const show = (): Promise<Answer> => call(showAlertRule(app.source), { params });
-const errorOf = ({ status, body }: Answer): readonly [number, string] => [status, (body as { error: { code: string } }).error.code];
+const errorOf = ({ status, body }: Answer): readonly [number, string] => [
+  status,
+  (body as { error: { code: string } }).error.code,
+];
 
 describe("the alert rule of an item", () => {
   it("is given with careful defaults, shown with its decisions, and taken away", async () => {
@@ -54,7 +58,13 @@ describe("the alert rule of an item", () => {
         ],
       },
     }));
-    const changed = { ...RULE, mode: "dry-run", coolDownInMinutes: 5, recoveryPointType: "Latest", sourceSiteOperations: "Required" };
+    const changed = {
+      ...RULE,
+      mode: "dry-run",
+      coolDownInMinutes: 5,
+      recoveryPointType: "Latest",
+      sourceSiteOperations: "Required",
+    };
     expect(await put(changed)).toMatchObject({ status: 200, body: changed });
     expect((await show()).body).toEqual({
       ...changed,

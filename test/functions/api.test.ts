@@ -77,7 +77,11 @@ describe("enabling replication", () => {
       body: {
         name: "web-1",
         stream: 1,
-        policy: { crashConsistentFrequencyInMinutes: 5, appConsistentFrequencyInMinutes: 0, recoveryPointHistory: 1440 },
+        policy: {
+          crashConsistentFrequencyInMinutes: 5,
+          appConsistentFrequencyInMinutes: 0,
+          recoveryPointHistory: 1440,
+        },
       },
       headers: { "cache-control": "no-store" },
     });
@@ -112,7 +116,11 @@ describe("enabling replication", () => {
 
   it("takes a policy in minutes, parts of one too", async () => {
     const app = appInMemory();
-    const policy = { crashConsistentFrequencyInMinutes: 0.1, appConsistentFrequencyInMinutes: 60, recoveryPointHistory: 120 };
+    const policy = {
+      crashConsistentFrequencyInMinutes: 0.1,
+      appConsistentFrequencyInMinutes: 60,
+      recoveryPointHistory: 120,
+    };
     const { body } = await call(protectItem(app.source), { params: web, body: { disks: DISKS, policy } });
     expect(body).toMatchObject({ policy });
     const shown = await call(showItem(app.source), { params: web });
@@ -134,7 +142,10 @@ describe("enabling replication", () => {
   ])("refuses %s and names what is wrong", async (_name, request, message) => {
     const app = appInMemory();
     const answer = await call(protectItem(app.source), { params: web, ...request });
-    expect(answer).toMatchObject({ status: 400, body: { error: { code: "invalid-request", message: expect.stringMatching(message) } } });
+    expect(answer).toMatchObject({
+      status: 400,
+      body: { error: { code: "invalid-request", message: expect.stringMatching(message) } },
+    });
     expect(await app.stores.listItems(10)).toEqual([]);
   });
 
@@ -153,7 +164,10 @@ describe("the mobility service's routes", () => {
     const { body } = await call(newRegistrationToken(app.source), { params: web });
     const { registrationToken } = body as { registrationToken: string };
     const request = { itemToken: "cd".repeat(32), machineId: "m", bootId: "b", disks: DISKS };
-    const wrong = await call(registerMobility(app.source), { params: web, body: { ...request, registrationToken: "guess" } });
+    const wrong = await call(registerMobility(app.source), {
+      params: web,
+      body: { ...request, registrationToken: "guess" },
+    });
     expect(wrong).toMatchObject({ status: 401, body: { error: { code: "not-authorized" } } });
     const right = await call(registerMobility(app.source), { params: web, body: { ...request, registrationToken } });
     expect(right.status).toBe(200);
@@ -203,12 +217,22 @@ describe("the mobility service's routes", () => {
   it("a clone is refused with 409 and what to do, and so is a second service", async () => {
     const { app, start } = await registered();
     const send = (who: object): ReturnType<typeof call> =>
-      call(heartbeatMobility(app.source), { params: web, headers: bearer, body: { ...who, sentMs: 1, uploaded: start, pendingBytes: 0 } });
+      call(heartbeatMobility(app.source), {
+        params: web,
+        headers: bearer,
+        body: { ...who, sentMs: 1, uploaded: start, pendingBytes: 0 },
+      });
     expect((await send(WHO)).status).toBe(200);
     const clone = await send({ ...WHO, machineId: "clone" });
-    expect(clone).toMatchObject({ status: 409, body: { error: { code: "machine-mismatch", hint: expect.stringContaining("clone") } } });
+    expect(clone).toMatchObject({
+      status: 409,
+      body: { error: { code: "machine-mismatch", hint: expect.stringContaining("clone") } },
+    });
     const second = await send({ ...WHO, sessionId: "second" });
-    expect(second).toMatchObject({ status: 409, body: { error: { code: "session-taken", facts: { leaseLeftMs: 60_000 } } } });
+    expect(second).toMatchObject({
+      status: 409,
+      body: { error: { code: "session-taken", facts: { leaseLeftMs: 60_000 } } },
+    });
     for (const refused of [clone, second]) expect(JSON.stringify(refused)).not.toContain("GRANT");
   });
 
@@ -217,16 +241,31 @@ describe("the mobility service's routes", () => {
     const { app } = world;
     await replicate(world, 7);
     const headers = { "x-ms-client-request-id": "one" };
-    const point = await call(newRecoveryPoint(app.source), { params: web, headers, body: { recoveryPointType: "ApplicationConsistent" } });
+    const point = await call(newRecoveryPoint(app.source), {
+      params: web,
+      headers,
+      body: { recoveryPointType: "ApplicationConsistent" },
+    });
     expect(point).toMatchObject({ status: 202, body: { recoveryPointType: "ApplicationConsistent" } });
-    const wrong = await call(newRecoveryPoint(app.source), { params: web, body: { recoveryPointType: "CrashConsistent" } });
-    expect(wrong).toMatchObject({ status: 400, body: { error: { message: expect.stringContaining("come by policy") } } });
+    const wrong = await call(newRecoveryPoint(app.source), {
+      params: web,
+      body: { recoveryPointType: "CrashConsistent" },
+    });
+    expect(wrong).toMatchObject({
+      status: 400,
+      body: { error: { message: expect.stringContaining("come by policy") } },
+    });
     expect((await call(rotateToken(app.source), { params: web })).status).toBe(202);
     const { name: pointId } = point.body as { readonly name: string };
     const beat = { ...WHO, sentMs: 1, uploaded: world.start, pendingBytes: 0 };
     const speak = async (changes: object): Promise<unknown> =>
       (await call(heartbeatMobility(app.source), { params: web, headers: bearer, body: { ...beat, ...changes } })).body;
-    expect(await speak({})).toMatchObject({ consistency: { requestId: pointId }, rotation: "wanted", stream: 1, start: world.start });
+    expect(await speak({})).toMatchObject({
+      consistency: { requestId: pointId },
+      rotation: "wanted",
+      stream: 1,
+      start: world.start,
+    });
     await speak({ consistency: { requestId: pointId, state: "failed", reason: "no script is configured" } });
 
     const repair = await call(repairReplication(app.source), { params: web, headers });
@@ -281,9 +320,12 @@ describe("status, recovery points and restores", () => {
 
   it("lists items in pages", async () => {
     const app = appInMemory();
-    for (const item of ["b", "a", "c"]) await call(protectItem(app.source), { params: { item }, body: { disks: DISKS } });
+    for (const item of ["b", "a", "c"])
+      await call(protectItem(app.source), { params: { item }, body: { disks: DISKS } });
     const names = async (query: Record<string, string>): Promise<unknown> =>
-      ((await call(listItems(app.source), { query })).body as { value: { name: string }[] }).value.map(({ name }) => name);
+      ((await call(listItems(app.source), { query })).body as { value: { name: string }[] }).value.map(
+        ({ name }) => name,
+      );
     expect(await names({})).toEqual(["a", "b", "c"]);
     expect(await names({ after: "a" })).toEqual(["b", "c"]);
   });
@@ -298,20 +340,28 @@ describe("status, recovery points and restores", () => {
     const point = points.value[0]?.name ?? "";
 
     const headers = { "x-ms-client-request-id": "request-1" };
-    const begin = (): ReturnType<typeof call> => call(restoreRecoveryPoint(app.source), { params: { ...web, point }, headers });
+    const begin = (): ReturnType<typeof call> =>
+      call(restoreRecoveryPoint(app.source), { params: { ...web, point }, headers });
     const begun = await begin();
     expect(begun.status).toBe(202);
     const { name: restore } = begun.body as { name: string };
     expect(begun.headers["location"]).toBe(`/api/replicationProtectedItems/web-1/restores/${restore}`);
     expect((await begin()).headers["location"]).toBe(begun.headers["location"]);
     const params = { ...web, restore };
-    expect(await call(grantRestoreAccess(app.source), { params })).toMatchObject({ status: 409, body: { error: { code: "conflict" } } });
+    expect(await call(grantRestoreAccess(app.source), { params })).toMatchObject({
+      status: 409,
+      body: { error: { code: "conflict" } },
+    });
 
     // Delivered as long as the handler puts messages back, as the host does.
     const work = restoreSlices(app.source);
-    for (let message = app.sent.shift(); message !== undefined; message = app.sent.shift()) await deliver(work, message.message);
+    for (let message = app.sent.shift(); message !== undefined; message = app.sent.shift())
+      await deliver(work, message.message);
     const shown = await call(showRestore(app.source), { params });
-    expect(shown).toMatchObject({ status: 200, body: { state: "Succeeded", percentComplete: 100, recoveryPoint: point } });
+    expect(shown).toMatchObject({
+      status: 200,
+      body: { state: "Succeeded", percentComplete: 100, recoveryPoint: point },
+    });
 
     const granted = await call(grantRestoreAccess(app.source), { params });
     expect(granted).toMatchObject({ status: 200, body: { value: [{ id: "data" }, { id: "os" }] } });
@@ -327,7 +377,8 @@ describe("status, recovery points and restores", () => {
     const params = { ...web, point: points.value[0]?.name ?? "" };
     const { name: restore } = (await call(restoreRecoveryPoint(app.source), { params })).body as { name: string };
     const work = restoreSlices(app.source);
-    for (let message = app.sent.shift(); message !== undefined; message = app.sent.shift()) await deliver(work, message.message);
+    for (let message = app.sent.shift(); message !== undefined; message = app.sent.shift())
+      await deliver(work, message.message);
     const shown = await call(showRestore(app.source), { params: { ...web, restore } });
     const { expires, updated } = shown.body as { expires: string; updated: string };
     expect(Date.parse(expires) - Date.parse(updated)).toBe(RESTORE_KEPT_MS);
@@ -349,7 +400,8 @@ describe("status, recovery points and restores", () => {
     const { app } = world;
     await replicate(world, 7);
     const points = (await call(listRecoveryPoints(app.source), { params: web })).body as { value: { name: string }[] };
-    const begin = () => call(restoreRecoveryPoint(app.source), { params: { ...web, point: points.value[0]?.name ?? "" } });
+    const begin = () =>
+      call(restoreRecoveryPoint(app.source), { params: { ...web, point: points.value[0]?.name ?? "" } });
     for (let count = 0; count < RESTORES_MAX_COUNT; count += 1) expect((await begin()).status).toBe(202);
     const message = `The item has ${RESTORES_MAX_COUNT} restores.`;
     expect(await begin()).toMatchObject({ status: 409, body: { error: { code: "conflict", message } } });
@@ -362,7 +414,10 @@ describe("status, recovery points and restores", () => {
       expect(answer).toMatchObject({ status: 404, body: { error: { code: "point-unknown" } } });
     }
     const params = { ...web, restore: "0".repeat(32) };
-    expect(await call(showRestore(app.source), { params })).toMatchObject({ status: 404, body: { error: { code: "restore-unknown" } } });
+    expect(await call(showRestore(app.source), { params })).toMatchObject({
+      status: 404,
+      body: { error: { code: "restore-unknown" } },
+    });
     expect(app.sent).toEqual([]);
   });
 });

@@ -1,5 +1,10 @@
 import { HttpRequest, InvocationContext } from "@azure/functions";
-import type { HttpFunctionOptions, HttpResponseInit, StorageQueueFunctionOptions, TimerFunctionOptions } from "@azure/functions";
+import type {
+  HttpFunctionOptions,
+  HttpResponseInit,
+  StorageQueueFunctionOptions,
+  TimerFunctionOptions,
+} from "@azure/functions";
 import { openServiceGates } from "../../functions/request-gate.ts";
 import { openTickets } from "../../replication/service/tickets.ts";
 import { openHintBell } from "../../functions/hint-bell.ts";
@@ -53,7 +58,9 @@ export function appInMemory(): AppInMemory {
     },
     tickets: openTickets(control, KEY),
     gates: openServiceGates(clock),
-    restoreAccess: { grantRead: async (disk) => ({ url: `https://target/${disk.diskId}?sig=GRANT`, expiresMs: nowMs + 1000 }) },
+    restoreAccess: {
+      grantRead: async (disk) => ({ url: `https://target/${disk.diskId}?sig=GRANT`, expiresMs: nowMs + 1000 }),
+    },
     queue: {
       send: async (message, delayMs) => {
         sent.push({ message, delayMs });
@@ -138,7 +145,12 @@ export async function call(
   );
   const { status = 200, jsonBody, headers } = answer as HttpResponseInit;
   // Through JSON, as the caller gets it: what is undefined is left out.
-  return { status, body: JSON.parse(JSON.stringify(jsonBody ?? null)), headers: { ...(headers as Record<string, string>) }, lines };
+  return {
+    status,
+    body: JSON.parse(JSON.stringify(jsonBody ?? null)),
+    headers: { ...(headers as Record<string, string>) },
+    lines,
+  };
 }
 
 /** Delivers a message to a queue function. */
@@ -153,7 +165,11 @@ export async function fire(options: TimerFunctionOptions): Promise<readonly stri
   const { context, lines } = newInvocation();
   const never = new Date(0).toISOString();
   await options.handler(
-    { isPastDue: false, schedule: { adjustForDST: false }, scheduleStatus: { last: never, next: never, lastUpdated: never } },
+    {
+      isPastDue: false,
+      schedule: { adjustForDST: false },
+      scheduleStatus: { last: never, next: never, lastUpdated: never },
+    },
     context,
   );
   return lines;

@@ -11,7 +11,12 @@ const event = (container: string, changes: object = {}): object => ({
   subject: `/blobServices/default/containers/${container}/blobs/0000000001/000000000007`,
   eventType: "Microsoft.Storage.BlobCreated",
   id: "831e1650-001e-001b-66ab-eeb76e069631",
-  data: { api: "PutBlob", url: "https://leewardcachewe.blob.core.windows.net/c/b", contentLength: 1024, blobType: "BlockBlob" },
+  data: {
+    api: "PutBlob",
+    url: "https://leewardcachewe.blob.core.windows.net/c/b",
+    contentLength: 1024,
+    blobType: "BlockBlob",
+  },
   dataVersion: "",
   metadataVersion: "1",
   eventTime: "2026-11-22T18:41:00.9584103Z",
@@ -46,7 +51,9 @@ describe("hintsOf", () => {
 
   it("knows a hint that was put off; beside a fresh one of the same item it counts as fresh", () => {
     const again = { kind: "hint", itemId: "web-1", again: true };
-    expect(hintsOf(encodeMessage({ kind: "hint", itemId: "web-1", again: true }))).toEqual([{ itemId: "web-1", again: true }]);
+    expect(hintsOf(encodeMessage({ kind: "hint", itemId: "web-1", again: true }))).toEqual([
+      { itemId: "web-1", again: true },
+    ]);
     expect(hintsOf([again, event(cacheContainer("web-1", 1)), again])).toEqual([{ itemId: "web-1", again: false }]);
     expect(hintsOf([again, again])).toEqual([{ itemId: "web-1", again: true }]);
   });
@@ -58,7 +65,13 @@ describe("hintsOf", () => {
 
   it("events of other kinds and of other containers speak of no item", () => {
     expect(itemsOfHint(event(cacheContainer("web-1", 1), { eventType: "Microsoft.Storage.BlobDeleted" }))).toEqual([]);
-    for (const container of [quarantineContainer("web-1"), itemContainer("web-1"), "leeward-cache-", "leeward-cache-Web", "pictures"]) {
+    for (const container of [
+      quarantineContainer("web-1"),
+      itemContainer("web-1"),
+      "leeward-cache-",
+      "leeward-cache-Web",
+      "pictures",
+    ]) {
       expect(itemsOfHint(event(container))).toEqual([]);
     }
     expect(itemsOfHint([])).toEqual([]);
@@ -79,13 +92,16 @@ describe("hintsOf", () => {
     expect(() => itemsOfHint(value)).toThrow(expect.objectContaining({ code: "invalid-request" }));
   });
 
-  property.prop([fc.oneof(fc.string(), fc.jsonValue(), fc.base64String())])("answers anything with item ids or a typed error", (value) => {
-    try {
-      for (const itemId of itemsOfHint(value)) expect(itemId).toMatch(/^[a-z0-9-]+$/);
-    } catch (error) {
-      expect(error).toBeInstanceOf(LeewardError);
-    }
-  });
+  property.prop([fc.oneof(fc.string(), fc.jsonValue(), fc.base64String())])(
+    "answers anything with item ids or a typed error",
+    (value) => {
+      try {
+        for (const itemId of itemsOfHint(value)) expect(itemId).toMatch(/^[a-z0-9-]+$/);
+      } catch (error) {
+        expect(error).toBeInstanceOf(LeewardError);
+      }
+    },
+  );
 });
 
 describe("restoreOfMessage", () => {

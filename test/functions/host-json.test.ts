@@ -7,7 +7,10 @@ import { SLICE_MS, WARM_ITEMS_MAX_COUNT } from "../../replication/limits.ts";
 
 const duration = z.string().regex(/^\d{2}:\d{2}:\d{2}$/);
 
-/** The parts of the published host.json schema that this app uses; strict, so that a misspelt option does not pass for a setting. */
+/**
+ * The parts of the published host.json schema that this app uses; strict, so that a misspelt option does not pass for a
+ * setting.
+ */
 const hostSchema = z.strictObject({
   version: z.literal("2.0"),
   extensionBundle: z.strictObject({ id: z.literal("Microsoft.Azure.Functions.ExtensionBundle"), version: z.string() }),

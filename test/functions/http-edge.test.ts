@@ -10,11 +10,18 @@ const throwing = (error: unknown): HttpFunctionOptions => ({
 
 describe("httpHandler", () => {
   it("answers a LeewardError with its code, message, hint and facts", async () => {
-    const error = new LeewardError("point-unknown", "There is no such point.", { pointId: "p" }, { cause: new Error("CAUSE") });
+    const error = new LeewardError(
+      "point-unknown",
+      "There is no such point.",
+      { pointId: "p" },
+      { cause: new Error("CAUSE") },
+    );
     const answer = await call(throwing(error), {});
     expect(answer).toMatchObject({
       status: 404,
-      body: { error: { code: "point-unknown", message: "There is no such point.", hint: error.hint, facts: { pointId: "p" } } },
+      body: {
+        error: { code: "point-unknown", message: "There is no such point.", hint: error.hint, facts: { pointId: "p" } },
+      },
     });
     expect(JSON.stringify(answer)).not.toContain("CAUSE");
     expect(answer.lines).toEqual([]);
@@ -26,19 +33,27 @@ describe("httpHandler", () => {
       throwing(new LeewardError("policy-unknown", `There is no policy "${name}".`, { policy: name, count: 1 })),
       {},
     );
-    const { message, facts } = (answer.body as { error: { message: string; facts: { policy: string; count: number } } }).error;
+    const { message, facts } = (answer.body as { error: { message: string; facts: { policy: string; count: number } } })
+      .error;
     expect([message.length, facts.policy.length, facts.count]).toEqual([4096, 4096, 1]);
   });
 
   it("says when to come back if trying again can help, and logs that", async () => {
     const answer = await call(throwing(new LeewardError("outcome-unknown", "No answer.")), {});
-    expect(answer).toMatchObject({ status: 503, headers: { "retry-after": "5" }, body: { error: { code: "outcome-unknown" } } });
+    expect(answer).toMatchObject({
+      status: 503,
+      headers: { "retry-after": "5" },
+      body: { error: { code: "outcome-unknown" } },
+    });
     expect(answer.lines).toEqual([expect.stringContaining('"outcome-unknown"')]);
   });
 
   it("rule 8: keeps what it does not know to itself and to the log", async () => {
     const answer = await call(throwing(new Error("the key is hunter2")), {});
-    expect(answer).toMatchObject({ status: 500, body: { error: { code: "internal", message: "The request could not be answered." } } });
+    expect(answer).toMatchObject({
+      status: 500,
+      body: { error: { code: "internal", message: "The request could not be answered." } },
+    });
     expect(JSON.stringify(answer.body)).not.toContain("hunter2");
     expect(answer.lines).toHaveLength(1);
   });
@@ -64,7 +79,12 @@ describe("statusOf", () => {
 
 describe("describeError", () => {
   it("rule 8: leaves out the cause, which may hold a request with its headers", () => {
-    const error = new LeewardError("store-refused", "Refused.", { status: 403 }, { cause: { headers: "SharedKey SECRET" } });
+    const error = new LeewardError(
+      "store-refused",
+      "Refused.",
+      { status: 403 },
+      { cause: { headers: "SharedKey SECRET" } },
+    );
     expect(JSON.stringify(describeError(error))).not.toContain("SECRET");
     expect(describeError("text")).toMatchObject({ code: "internal", message: "text" });
   });

@@ -18,19 +18,32 @@ let app: AppInMemory;
 beforeEach(() => {
   app = appInMemory();
 });
-const errorOf = ({ status, body }: Answer): readonly [number, string] => [status, (body as { error: { code: string } }).error.code];
+const errorOf = ({ status, body }: Answer): readonly [number, string] => [
+  status,
+  (body as { error: { code: string } }).error.code,
+];
 
 describe("replication policies", () => {
-  const put = (policy: string, body: object = {}): Promise<Answer> => call(putPolicy(app.source), { params: { policy }, body });
+  const put = (policy: string, body: object = {}): Promise<Answer> =>
+    call(putPolicy(app.source), { params: { policy }, body });
   const show = (policy: string): Promise<Answer> => call(showPolicy(app.source), { params: { policy } });
   const remove = (policy: string): Promise<Answer> => call(deletePolicy(app.source), { params: { policy } });
   const itemWith = async (itemId: string, policyName: string): Promise<void> => {
-    await protectItem(app.source(), { itemId, disks: [{ id: "os", sizeBytes: 1024 * 1024, sectorSizeBytes: 512 }], policy: undefined });
+    await protectItem(app.source(), {
+      itemId,
+      disks: [{ id: "os", sizeBytes: 1024 * 1024, sectorSizeBytes: 512 }],
+      policy: undefined,
+    });
     await changeItem(app.stores, itemId, (item) => ({ ...item, policyName }));
   };
 
   it("are made with Site Recovery's defaults, changed field by field, listed and deleted", async () => {
-    const made = { name: "daily", recoveryPointHistory: 1440, crashConsistentFrequencyInMinutes: 5, appConsistentFrequencyInMinutes: 0 };
+    const made = {
+      name: "daily",
+      recoveryPointHistory: 1440,
+      crashConsistentFrequencyInMinutes: 5,
+      appConsistentFrequencyInMinutes: 0,
+    };
     expect(await put("daily")).toMatchObject({ status: 201, body: made });
     expect(await put("daily", { recoveryPointHistory: 2880 })).toMatchObject({
       status: 200,
@@ -58,13 +71,16 @@ describe("replication policies", () => {
   it("are followed by an item that names one, until it has one of its own; both at once are refused", async () => {
     await put("gold", { crashConsistentFrequencyInMinutes: 10 });
     const disks = [{ id: "os", sizeBytes: 1024 * 1024 }];
-    const protect = (body: object) => call(protectItemFunction(app.source), { params: { item: "web-1" }, body: { disks, ...body } });
+    const protect = (body: object) =>
+      call(protectItemFunction(app.source), { params: { item: "web-1" }, body: { disks, ...body } });
     expect(await protect({ policyName: "gold" })).toMatchObject({
       status: 201,
       body: { policyName: "gold", policy: { crashConsistentFrequencyInMinutes: 10 } },
     });
     await put("gold", { crashConsistentFrequencyInMinutes: 20 });
-    expect(await protect({})).toMatchObject({ body: { policyName: "gold", policy: { crashConsistentFrequencyInMinutes: 20 } } });
+    expect(await protect({})).toMatchObject({
+      body: { policyName: "gold", policy: { crashConsistentFrequencyInMinutes: 20 } },
+    });
     const own = await protect({ policy: { crashConsistentFrequencyInMinutes: 20 } });
     expect(own.body).not.toHaveProperty("policyName");
     expect(await remove("gold")).toMatchObject({ status: 204 });
@@ -92,25 +108,34 @@ describe("replication policies", () => {
   });
 
   it("of two requests for one new name: both end well, one of them has made it", async () => {
-    const statuses = (await Promise.all([put("gold", { recoveryPointHistory: 60 }), put("gold", { recoveryPointHistory: 60 })])).map(
-      ({ status }) => status,
-    );
+    const statuses = (
+      await Promise.all([put("gold", { recoveryPointHistory: 60 }), put("gold", { recoveryPointHistory: 60 })])
+    ).map(({ status }) => status);
     expect(new Set(statuses)).toEqual(new Set([200, 201]));
   });
 });
 
 describe("network mappings", () => {
-  const network = (name: string): string => `/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/${name}`;
+  const network = (name: string): string =>
+    `/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/${name}`;
   const map = (from: string, to: string, recoveryRegion = "northeurope"): Promise<Answer> =>
     call(mapNetworks(app.source), {
-      body: { primaryNetworkId: network(from), primaryRegion: "westeurope", recoveryNetworkId: network(to), recoveryRegion },
+      body: {
+        primaryNetworkId: network(from),
+        primaryRegion: "westeurope",
+        recoveryNetworkId: network(to),
+        recoveryRegion,
+      },
     });
   const nameOf = ({ body }: Answer): string => (body as { name: string }).name;
   const list = async (): Promise<readonly (readonly [string, string])[]> => {
     const { value } = (await call(listNetworkMappings(app.source), {})).body as {
       value: { primaryNetworkId: string; recoveryNetworkId: string }[];
     };
-    return value.map((each) => [each.primaryNetworkId.split("/").at(-1) ?? "", each.recoveryNetworkId.split("/").at(-1) ?? ""]);
+    return value.map((each) => [
+      each.primaryNetworkId.split("/").at(-1) ?? "",
+      each.recoveryNetworkId.split("/").at(-1) ?? "",
+    ]);
   };
   const change = (mapping: string, to: string): Promise<Answer> =>
     call(changeNetworkMapping(app.source), { params: { mapping }, body: { recoveryNetworkId: network(to) } });
@@ -118,7 +143,10 @@ describe("network mappings", () => {
 
   it("lead there and back, once", async () => {
     const made = await map("a", "b");
-    expect(made).toMatchObject({ status: 201, body: { primaryNetworkId: network("a"), recoveryRegion: "northeurope" } });
+    expect(made).toMatchObject({
+      status: 201,
+      body: { primaryNetworkId: network("a"), recoveryRegion: "northeurope" },
+    });
     expect(await map("A", "B", "North Europe")).toMatchObject({ status: 200, body: { name: nameOf(made) } });
     expect(await list()).toEqual([
       ["a", "b"],
@@ -146,7 +174,10 @@ describe("network mappings", () => {
     expect(errorOf(await map("a", "b", "West Europe"))).toEqual([400, "invalid-request"]);
     expect(errorOf(await map("a/subnets/x", "b"))).toEqual([400, "invalid-request"]);
     expect(errorOf(await change("0".repeat(32), "b"))).toEqual([404, "mapping-unknown"]);
-    expect(errorOf(await call(showNetworkMapping(app.source), { params: { mapping: "x" } }))).toEqual([404, "mapping-unknown"]);
+    expect(errorOf(await call(showNetworkMapping(app.source), { params: { mapping: "x" } }))).toEqual([
+      404,
+      "mapping-unknown",
+    ]);
     expect(await list()).toEqual([]);
   });
 

@@ -30,7 +30,9 @@ describe("functions/index.ts", async () => {
 
   it("registers every function that a file exports, under its own name", () => {
     const exported = globSync("functions/*.ts").flatMap((file) =>
-      [...readFileSync(file, "utf8").matchAll(/export const (\w+) = \(application: ApplicationSource\)/g)].map((match) => match[1]),
+      [...readFileSync(file, "utf8").matchAll(/export const (\w+) = \(application: ApplicationSource\)/g)].map(
+        (match) => match[1],
+      ),
     );
     expect(new Set(registered.map(({ name }) => name))).toEqual(new Set(exported));
     expect(registered).toHaveLength(exported.length);
@@ -78,7 +80,9 @@ describe("functions/index.ts", async () => {
       "POST mobility/{item}/heartbeat",
       "POST mobility/{item}/settle",
     ];
-    expect(http.map(({ options }) => `${String(options["methods"])} ${String(options["route"])}`).sort()).toEqual(documented.sort());
+    expect(http.map(({ options }) => `${String(options["methods"])} ${String(options["route"])}`).sort()).toEqual(
+      documented.sort(),
+    );
   });
 
   it("rule 8: operators need a key; the mobility service brings a token of its own item instead", () => {
@@ -88,7 +92,9 @@ describe("functions/index.ts", async () => {
   });
 
   it("works queues of the target account, and timers by the settings' schedules", () => {
-    const queues = registered.filter(({ kind }) => kind === "queue").map(({ options }) => [options["queueName"], options["connection"]]);
+    const queues = registered
+      .filter(({ kind }) => kind === "queue")
+      .map(({ options }) => [options["queueName"], options["connection"]]);
     expect(queues).toEqual([
       ["leeward-hints", "TargetStorage"],
       ["leeward-restores", "TargetStorage"],

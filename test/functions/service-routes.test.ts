@@ -52,7 +52,10 @@ async function registered() {
   reads.length = 0;
   const requests = {
     register: (item: string, token: string) =>
-      call(registerMobility(source), { params: { item }, body: { ...service, itemToken: "cd".repeat(32), registrationToken: token } }),
+      call(registerMobility(source), {
+        params: { item },
+        body: { ...service, itemToken: "cd".repeat(32), registrationToken: token },
+      }),
     heartbeat: (item: string, token: string) =>
       call(heartbeatMobility(source), {
         params: { item },
@@ -70,33 +73,39 @@ async function registered() {
 }
 
 describe("who asks as a mobility service without being one", () => {
-  it.each(["register", "heartbeat", "settle"] as const)("%s: no answer tells whether there is an item of that name", async (route) => {
-    const { requests, ticket } = await registered();
-    const unknown = await requests[route]("nobody", await ticketed("nobody", TOKEN));
-    expect(unknown).toMatchObject({ status: 401, body: { error: { code: "not-authorized" } } });
-    for (const [item, token] of [
-      ["web-1", `${ticket}.${"ef".repeat(32)}`],
-      ["web-1", "guess"],
-      ["web-1", `${"0".repeat(32)}.${TOKEN}`],
-      ["nobody", `${ticket}.${TOKEN}`],
-      ["../escape", `${ticket}.${TOKEN}`],
-      ["UPPER", "x".repeat(5000)],
-      ["", TOKEN],
-    ] as const) {
-      expect(await requests[route](item, token)).toEqual(unknown);
-    }
-  });
+  it.each(["register", "heartbeat", "settle"] as const)(
+    "%s: no answer tells whether there is an item of that name",
+    async (route) => {
+      const { requests, ticket } = await registered();
+      const unknown = await requests[route]("nobody", await ticketed("nobody", TOKEN));
+      expect(unknown).toMatchObject({ status: 401, body: { error: { code: "not-authorized" } } });
+      for (const [item, token] of [
+        ["web-1", `${ticket}.${"ef".repeat(32)}`],
+        ["web-1", "guess"],
+        ["web-1", `${"0".repeat(32)}.${TOKEN}`],
+        ["nobody", `${ticket}.${TOKEN}`],
+        ["../escape", `${ticket}.${TOKEN}`],
+        ["UPPER", "x".repeat(5000)],
+        ["", TOKEN],
+      ] as const) {
+        expect(await requests[route](item, token)).toEqual(unknown);
+      }
+    },
+  );
 
-  it.each(["register", "heartbeat", "settle"] as const)("%s: a stranger causes no request to storage", async (route) => {
-    const { requests, reads, memory, ticket } = await registered();
-    const before = memory.dump();
-    for (const item of ["web-1", "nobody"])
-      for (const token of ["guess", TOKEN, `${"0".repeat(32)}.${TOKEN}`]) await requests[route](item, token);
-    // Nor does who speaks for one item, and asks for another.
-    await requests[route]("nobody", `${ticket}.${TOKEN}`);
-    expect(reads).toEqual([]);
-    expect(memory.dump()).toEqual(before);
-  });
+  it.each(["register", "heartbeat", "settle"] as const)(
+    "%s: a stranger causes no request to storage",
+    async (route) => {
+      const { requests, reads, memory, ticket } = await registered();
+      const before = memory.dump();
+      for (const item of ["web-1", "nobody"])
+        for (const token of ["guess", TOKEN, `${"0".repeat(32)}.${TOKEN}`]) await requests[route](item, token);
+      // Nor does who speaks for one item, and asks for another.
+      await requests[route]("nobody", `${ticket}.${TOKEN}`);
+      expect(reads).toEqual([]);
+      expect(memory.dump()).toEqual(before);
+    },
+  );
 
   it("the right token behind the right ticket is heard, and the ticket of one item opens no other", async () => {
     const { requests, ticket } = await registered();
@@ -140,7 +149,10 @@ describe("the key of an installation", () => {
     const whole = await control.read(SERVICE_KEY_RECORD);
     await control.put(SERVICE_KEY_RECORD, new Uint8Array([1]));
     const tickets = openTickets(control, ids());
-    await expect(tickets.secretOf("web", token)).rejects.toMatchObject({ code: "record-corrupt", facts: { name: SERVICE_KEY_RECORD } });
+    await expect(tickets.secretOf("web", token)).rejects.toMatchObject({
+      code: "record-corrupt",
+      facts: { name: SERVICE_KEY_RECORD },
+    });
     await control.put(SERVICE_KEY_RECORD, whole?.bytes ?? new Uint8Array());
     expect(await tickets.secretOf("web", token)).toBe("secret");
   });
@@ -151,7 +163,11 @@ describe("how often a mobility service may ask", () => {
     const { requests, ticket, memory } = await registered();
     const beat = () => requests.heartbeat("web-1", `${ticket}.${TOKEN}`);
     for (let count = 0; count < HEARTBEATS_BURST; count += 1) expect((await beat()).status).toBe(200);
-    expect(await beat()).toMatchObject({ status: 429, headers: { "retry-after": "1" }, body: { error: { code: "too-many-requests" } } });
+    expect(await beat()).toMatchObject({
+      status: 429,
+      headers: { "retry-after": "1" },
+      body: { error: { code: "too-many-requests" } },
+    });
     memory.advance(HEARTBEATS_REFILL_MS);
     expect((await beat()).status).toBe(200);
     expect((await beat()).status).toBe(429);
@@ -171,7 +187,9 @@ describe("how often a mobility service may ask", () => {
       return run();
     });
     const slowSource = (): Application => ({ ...source(), stores: slow });
-    const flood = Array.from({ length: 2 * HEARTBEATS_AT_ONCE }, (_, count) => heartbeatTo(slowSource, `${ticket}.${count}`));
+    const flood = Array.from({ length: 2 * HEARTBEATS_AT_ONCE }, (_, count) =>
+      heartbeatTo(slowSource, `${ticket}.${count}`),
+    );
     await new Promise((resolve) => setImmediate(resolve));
     expect(held).toBeLessThanOrEqual(HEARTBEATS_OF_SERVICE_AT_ONCE);
     expect((await requests.heartbeat("web-1", mine)).status).toBe(200);
@@ -180,7 +198,8 @@ describe("how often a mobility service may ask", () => {
     release();
     await Promise.all(flood);
     reads.length = 0;
-    for (let count = 0; count < 10 * HEARTBEATS_BURST; count += 1) await requests.heartbeat("web-1", `${ticket}.other-${count}`);
+    for (let count = 0; count < 10 * HEARTBEATS_BURST; count += 1)
+      await requests.heartbeat("web-1", `${ticket}.other-${count}`);
     expect(reads.length).toBeLessThanOrEqual(HEARTBEATS_BURST);
   });
 
@@ -234,7 +253,8 @@ describe("a gate", () => {
   it("remembers a bounded number of callers", async () => {
     const gate = openRequestGate({ now: () => 0 }, bounds);
     for (let count = 0; count < 3; count += 1) await gate.run("first", async () => undefined);
-    for (let caller = 0; caller < SERVICES_COUNTED_MAX; caller += 1) await gate.run(`caller-${caller}`, async () => undefined);
+    for (let caller = 0; caller < SERVICES_COUNTED_MAX; caller += 1)
+      await gate.run(`caller-${caller}`, async () => undefined);
     expect(await gate.run("first", async () => "heard")).toBe("heard");
   });
 });

@@ -56,12 +56,20 @@ describe("parseSettings", () => {
 
   it("tells a topic with the identity over https, with a key anywhere, and names what is missing", () => {
     const LEEWARD_EVENTS_ENDPOINT = "https://t.westeurope-1.eventgrid.azure.net/api/events";
-    expect(parseSettings({ ...identity, LEEWARD_EVENTS_ENDPOINT }).events).toEqual({ endpoint: LEEWARD_EVENTS_ENDPOINT, key: undefined });
+    expect(parseSettings({ ...identity, LEEWARD_EVENTS_ENDPOINT }).events).toEqual({
+      endpoint: LEEWARD_EVENTS_ENDPOINT,
+      key: undefined,
+    });
     const local = { LEEWARD_EVENTS_ENDPOINT: "http://127.0.0.1:1/api/events", LEEWARD_EVENTS_KEY: "secret" };
-    expect(parseSettings({ ...identity, ...local }).events).toEqual({ endpoint: local.LEEWARD_EVENTS_ENDPOINT, key: "secret" });
+    expect(parseSettings({ ...identity, ...local }).events).toEqual({
+      endpoint: local.LEEWARD_EVENTS_ENDPOINT,
+      key: "secret",
+    });
     expect(parseSettings(identity).events).toBeUndefined();
     expect(refusal({ ...identity, ...local, LEEWARD_EVENTS_KEY: "" })).toContain("LEEWARD_EVENTS_KEY is missing");
-    expect(refusal({ ...identity, ...local, LEEWARD_EVENTS_ENDPOINT: "" })).toContain("LEEWARD_EVENTS_ENDPOINT is missing");
+    expect(refusal({ ...identity, ...local, LEEWARD_EVENTS_ENDPOINT: "" })).toContain(
+      "LEEWARD_EVENTS_ENDPOINT is missing",
+    );
   });
 
   it("takes service addresses, to be used with the app's identity", () => {
@@ -95,36 +103,55 @@ describe("parseSettings", () => {
       endpoint: elsewhere.LEEWARD_ARM_ENDPOINT,
       access: { kind: "identity", scope: elsewhere.LEEWARD_ARM_SCOPE },
     });
-    expect(parseSettings(sample.Values).management?.address.access).toEqual({ kind: "token", token: "leeward-development-only-token" });
+    expect(parseSettings(sample.Values).management?.address.access).toEqual({
+      kind: "token",
+      token: "leeward-development-only-token",
+    });
   });
 
   it("rule 8: an identity's token never travels in the clear, and half a place is none", () => {
-    expect(refusal({ ...identity, ...place, LEEWARD_ARM_ENDPOINT: "http://10.0.0.4" })).toMatch(/^LEEWARD_ARM_TOKEN is missing/);
-    expect(refusal({ ...identity, ...place, LEEWARD_RESOURCE_GROUP: "" })).toMatch(/^LEEWARD_RESOURCE_GROUP is missing/);
-    expect(refusal({ ...identity, ...place, LEEWARD_SUBSCRIPTION_ID: undefined })).toMatch(/^LEEWARD_SUBSCRIPTION_ID is missing/);
-    expect(refusal({ ...identity, ...place, LEEWARD_SUBSCRIPTION_ID: "mine" })).toMatch(/LEEWARD_SUBSCRIPTION_ID: is no subscription id/);
+    expect(refusal({ ...identity, ...place, LEEWARD_ARM_ENDPOINT: "http://10.0.0.4" })).toMatch(
+      /^LEEWARD_ARM_TOKEN is missing/,
+    );
+    expect(refusal({ ...identity, ...place, LEEWARD_RESOURCE_GROUP: "" })).toMatch(
+      /^LEEWARD_RESOURCE_GROUP is missing/,
+    );
+    expect(refusal({ ...identity, ...place, LEEWARD_SUBSCRIPTION_ID: undefined })).toMatch(
+      /^LEEWARD_SUBSCRIPTION_ID is missing/,
+    );
+    expect(refusal({ ...identity, ...place, LEEWARD_SUBSCRIPTION_ID: "mine" })).toMatch(
+      /LEEWARD_SUBSCRIPTION_ID: is no subscription id/,
+    );
   });
 
   it("takes an address of install-mobility.sh that a VM can trust and whose file keeps its name", () => {
     const at = (url: string) => ({ ...identity, ...place, LEEWARD_MOBILITY_SCRIPT_URL: url });
     const url = "https://packages.example/v1/install-mobility.sh?sv=1";
     expect(parseSettings(at(url)).management?.installScriptUrl).toBe(url);
-    expect(refusal(at("http://packages.example/install-mobility.sh"))).toContain("LEEWARD_MOBILITY_SCRIPT_URL: is no https address");
+    expect(refusal(at("http://packages.example/install-mobility.sh"))).toContain(
+      "LEEWARD_MOBILITY_SCRIPT_URL: is no https address",
+    );
     expect(refusal(at("https://packages.example/setup.sh"))).toContain("does not end in /install-mobility.sh");
   });
 
   it("names the setting that is missing, empty text included", () => {
     expect(refusal({ ...sample.Values, CacheStorage: undefined })).toMatch(/^CacheStorage is missing/);
     expect(refusal({ ...sample.Values, TargetStorage: "" })).toMatch(/^TargetStorage is missing/);
-    expect(refusal({ ...identity, TargetStorage__queueServiceUri: undefined })).toMatch(/TargetStorage__queueServiceUri is missing/);
-    expect(refusal({ ...sample.Values, LEEWARD_SWEEP_SCHEDULE: undefined })).toMatch(/LEEWARD_SWEEP_SCHEDULE: is missing/);
+    expect(refusal({ ...identity, TargetStorage__queueServiceUri: undefined })).toMatch(
+      /TargetStorage__queueServiceUri is missing/,
+    );
+    expect(refusal({ ...sample.Values, LEEWARD_SWEEP_SCHEDULE: undefined })).toMatch(
+      /LEEWARD_SWEEP_SCHEDULE: is missing/,
+    );
   });
 
   it("refuses what cannot work, and rule 8: never shows a value", () => {
     expect(refusal({ ...sample.Values, LEEWARD_POINT_SCHEDULE: "*/5 * * * *" })).toMatch(
       /LEEWARD_POINT_SCHEDULE: is no schedule of six fields/,
     );
-    expect(refusal({ ...sample.Values, CacheStorage: "hunter2" })).toMatch(/^(?!.*hunter2).*CacheStorage: is no connection string/);
+    expect(refusal({ ...sample.Values, CacheStorage: "hunter2" })).toMatch(
+      /^(?!.*hunter2).*CacheStorage: is no connection string/,
+    );
     expect(refusal({ ...identity, CacheStorage__blobServiceUri: "http://cache.blob.core.windows.net" })).toMatch(
       /CacheStorage__blobServiceUri: is no https address/,
     );

@@ -31,19 +31,22 @@ describe("functions that work on queues and timers", () => {
   beforeEach(() => {
     app = appInMemory();
   });
-  const protect = (itemId: string): Promise<unknown> => call(protectItem(app.source), { params: { item: itemId }, body: { disks: DISKS } });
+  const protect = (itemId: string): Promise<unknown> =>
+    call(protectItem(app.source), { params: { item: itemId }, body: { disks: DISKS } });
   const startOf = async (itemId: string): Promise<Position> => startOfStream((await readItem(app.stores, itemId)).item);
   const upload = async (itemId: string, start: Position, value: number): Promise<Position> => {
     const delta = deltaOf(itemId, start, DISKS, [{ disk: 0, page: 0, value }], app.source().clock.now());
     await app.stores.cache(itemId, 1).create(deltaName(delta.end.stream, delta.end.epoch), delta.bytes);
     return delta.end;
   };
-  const progressOf = async (itemId: string): Promise<Progress | undefined> => (await readProgress(app.stores.records(itemId)))?.progress;
+  const progressOf = async (itemId: string): Promise<Progress | undefined> =>
+    (await readProgress(app.stores.records(itemId)))?.progress;
   const created = (itemId: string): object => ({
     eventType: "Microsoft.Storage.BlobCreated",
     subject: `/blobServices/default/containers/${cacheContainer(itemId, 1)}/blobs/0000000001/000000000001`,
   });
-  const hints = (): readonly string[] => app.sent.map(({ message }) => `${message.kind} ${message.kind === "alert" ? "" : message.itemId}`);
+  const hints = (): readonly string[] =>
+    app.sent.map(({ message }) => `${message.kind} ${message.kind === "alert" ? "" : message.itemId}`);
 
   describe("applyHints", () => {
     it("applies what an event announced, and logs each step as one line of JSON", async () => {
@@ -147,7 +150,12 @@ describe("functions that work on queues and timers", () => {
     it("rule 9: hints that meet a claim never become more: one of an item waits at a time, and none is put off twice", async () => {
       await protect("web");
       const claimed = (await readProgress(app.stores.records("web"))) ?? missing();
-      const holds = { ...claimed.progress, generation: 1, holder: "other", expiresMs: app.source().clock.now() + 12_000 };
+      const holds = {
+        ...claimed.progress,
+        generation: 1,
+        holder: "other",
+        expiresMs: app.source().clock.now() + 12_000,
+      };
       const stored = (await replaceProgress(app.stores.records("web"), claimed, holds)) ?? missing();
       for (let events = 0; events < 5; events += 1) await deliver(applyHints(app.source), created("web"));
       expect(app.sent).toHaveLength(1);
@@ -170,7 +178,12 @@ describe("functions that work on queues and timers", () => {
     it("a hint that could not be put off is thrown back to its queue, and put off when it comes again", async () => {
       await protect("web");
       const claimed = (await readProgress(app.stores.records("web"))) ?? missing();
-      const holds = { ...claimed.progress, generation: 1, holder: "other", expiresMs: app.source().clock.now() + 12_000 };
+      const holds = {
+        ...claimed.progress,
+        generation: 1,
+        holder: "other",
+        expiresMs: app.source().clock.now() + 12_000,
+      };
       await replaceProgress(app.stores.records("web"), claimed, holds);
       const broken = async (): Promise<void> => {
         throw new LeewardError("store-unavailable", "away");
@@ -182,8 +195,12 @@ describe("functions that work on queues and timers", () => {
     });
 
     it("throws what it cannot read, so that the host counts it as failed", async () => {
-      await expect(deliver(applyHints(app.source), { hello: "world" })).rejects.toMatchObject({ code: "invalid-request" });
-      await expect(deliver(restoreSlices(app.source), { kind: "hint", itemId: "web" })).rejects.toMatchObject({ code: "invalid-request" });
+      await expect(deliver(applyHints(app.source), { hello: "world" })).rejects.toMatchObject({
+        code: "invalid-request",
+      });
+      await expect(deliver(restoreSlices(app.source), { kind: "hint", itemId: "web" })).rejects.toMatchObject({
+        code: "invalid-request",
+      });
     });
 
     it("a hint for an item that does not exist is done", async () => {
@@ -202,13 +219,22 @@ describe("functions that work on queues and timers", () => {
       expect(hints()).toEqual([]);
 
       app.advance(6 * MINUTE_MS);
-      // Nothing was written since the last point, and no word that the source still stands there: a new point would show nothing new.
+      // Nothing was written since the last point, and no word that the source still stands there: a new point would
+      // show nothing new.
       await fire(takePoints(app.source));
       expect(hints()).toEqual([]);
 
       const nowMs = app.source().clock.now();
       const uploaded = (await progressOf("web"))?.applied ?? (await startOf("web"));
-      const word = { version: 1, receivedMs: nowMs, sentMs: nowMs, bootId: "b", uploaded, currentAtMs: nowMs, pendingBytes: 0 };
+      const word = {
+        version: 1,
+        receivedMs: nowMs,
+        sentMs: nowMs,
+        bootId: "b",
+        uploaded,
+        currentAtMs: nowMs,
+        pendingBytes: 0,
+      };
       await app.stores.records("web").put(HEARTBEAT_RECORD, encodeRecord(word));
       const lines = await fire(takePoints(app.source));
       expect(hints()).toEqual(["hint web"]);
@@ -245,8 +271,10 @@ describe("functions that work on queues and timers", () => {
       await protect("b");
       await upload("b", await startOf("b"), 7);
       await app.stores.records("a").put(ITEM_RECORD, new TextEncoder().encode("damaged"));
-      // What a sweep can do without the record is done, so that its run is none that failed; a timer that has nothing else to do fails.
-      const named = (line: string): boolean => line.includes('"itemId":"a"') && line.includes('"code":"record-corrupt"');
+      // What a sweep can do without the record is done, so that its run is none that failed; a timer that has nothing
+      // else to do fails.
+      const named = (line: string): boolean =>
+        line.includes('"itemId":"a"') && line.includes('"code":"record-corrupt"');
       expect((await fire(sweep(app.source))).filter(named)).toHaveLength(1);
       expect(hints()).toEqual(["hint b"]);
       const visited: string[] = [];
@@ -261,17 +289,20 @@ describe("functions that work on queues and timers", () => {
   });
 
   describe("sweep", () => {
-    it.each([PROGRESS_RECORD, ITEM_RECORD])("wakes a restore whose message was lost, beside a damaged %s", async (name) => {
-      await protect("web");
-      await upload("web", await startOf("web"), 7);
-      await deliver(applyHints(app.source), created("web"));
-      const { pointId = "" } = (await progressOf("web"))?.lastPoint ?? {};
-      const { restoreId } = await startRestore(app.source(), "web", pointId);
-      app.advance(RESTORE_STALE_MS + 1);
-      await app.stores.records("web").put(name, new TextEncoder().encode("damaged"));
-      await fire(sweep(app.source));
-      expect(app.sent).toMatchObject([{ message: { kind: "restore", itemId: "web", restoreId } }]);
-    });
+    it.each([PROGRESS_RECORD, ITEM_RECORD])(
+      "wakes a restore whose message was lost, beside a damaged %s",
+      async (name) => {
+        await protect("web");
+        await upload("web", await startOf("web"), 7);
+        await deliver(applyHints(app.source), created("web"));
+        const { pointId = "" } = (await progressOf("web"))?.lastPoint ?? {};
+        const { restoreId } = await startRestore(app.source(), "web", pointId);
+        app.advance(RESTORE_STALE_MS + 1);
+        await app.stores.records("web").put(name, new TextEncoder().encode("damaged"));
+        await fire(sweep(app.source));
+        expect(app.sent).toMatchObject([{ message: { kind: "restore", itemId: "web", restoreId } }]);
+      },
+    );
 
     it("rule 5: finds a delta that no event announced", async () => {
       await protect("web");
@@ -324,7 +355,11 @@ describe("functions that work on queues and timers", () => {
       const started: string[] = [];
       const start = async ({ jobId }: FlowRun): Promise<void> => void started.push(jobId);
       const queue = { send: () => Promise.reject(new LeewardError("store-unavailable", "The queue is away.")) };
-      const withFlows: ApplicationSource = () => ({ ...app.source(), queue, flows: () => ({ start, stateOf: async () => undefined }) });
+      const withFlows: ApplicationSource = () => ({
+        ...app.source(),
+        queue,
+        flows: () => ({ start, stateOf: async () => undefined }),
+      });
       await expect(fire(sweep(withFlows))).rejects.toMatchObject({ code: "store-unavailable" });
       expect(started).toEqual(["1-job"]);
     });

@@ -3,7 +3,13 @@ import { applySlice } from "../../replication/apply/run.ts";
 import { findReadableItem, readItem } from "../../replication/records/item-record.ts";
 import { createMemoryRecords } from "../memory/memory-records.ts";
 import { placedRecords } from "../../replication/records/placed-records.ts";
-import { HEARTBEAT_RECORD, ITEM_RECORD, PROGRESS_RECORD, STREAMS_RECORD, itemContainer } from "../../replication/names.ts";
+import {
+  HEARTBEAT_RECORD,
+  ITEM_RECORD,
+  PROGRESS_RECORD,
+  STREAMS_RECORD,
+  itemContainer,
+} from "../../replication/names.ts";
 import { listOverviews, readOverview } from "../../replication/operations/overview.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { encodeRecord } from "../../replication/records/envelope.ts";
@@ -16,16 +22,32 @@ import { listPoints } from "../../replication/points/catalog.ts";
 import { restoreSlice } from "../../replication/restore/slice.ts";
 import { startRestore } from "../../replication/restore/start.ts";
 import { restoreStatus } from "../../replication/restore/status.ts";
-import { DISKS, HOUR_MS, ITEM, ITEM_TOKEN, START, type World, beat, deltaChain, protectedWorld, upload } from "./world.ts";
+import {
+  DISKS,
+  HOUR_MS,
+  ITEM,
+  ITEM_TOKEN,
+  START,
+  type World,
+  beat,
+  deltaChain,
+  protectedWorld,
+  upload,
+} from "./world.ts";
 
 const OTHER = "db";
 const RECORDS = [ITEM_RECORD, HEARTBEAT_RECORD, PROGRESS_RECORD, STREAMS_RECORD] as const;
 type RecordName = (typeof RECORDS)[number];
 
-const bodyOf = (bytes: Uint8Array): object => (JSON.parse(new TextDecoder().decode(bytes)) as { readonly body: object }).body;
-const flipped = (bytes: Uint8Array, at: number): Uint8Array => bytes.map((byte, index) => (index === at ? byte ^ 1 : byte));
+const bodyOf = (bytes: Uint8Array): object =>
+  (JSON.parse(new TextDecoder().decode(bytes)) as { readonly body: object }).body;
+const flipped = (bytes: Uint8Array, at: number): Uint8Array =>
+  bytes.map((byte, index) => (index === at ? byte ^ 1 : byte));
 
-/** What may have become of a record's bytes. The last is a whole record of the other item, as its own container holds it. */
+/**
+ * What may have become of a record's bytes. The last is a whole record of the other item, as its own container holds
+ * it.
+ */
 async function damages(name: RecordName, bytes: Uint8Array): Promise<readonly Uint8Array[]> {
   const scratch = createMemoryRecords({ now: () => 0 });
   await placedRecords(scratch, itemContainer(OTHER)).put(name, bytes);
@@ -95,7 +117,10 @@ describe.each(RECORDS)("a damaged %s", (name) => {
 describe("what a damaged record makes unusable, and how it is repaired", () => {
   it("item.json: the item is named and stands still; protecting the same disks makes it anew, and its points stay", async () => {
     await eachDamage(ITEM_RECORD, async (world) => {
-      expect(await readOverview(world.context, ITEM)).toMatchObject({ status: undefined, damaged: { code: "record-corrupt" } });
+      expect(await readOverview(world.context, ITEM)).toMatchObject({
+        status: undefined,
+        damaged: { code: "record-corrupt" },
+      });
       await expect(beat(world)).rejects.toMatchObject({ code: "record-corrupt" });
       await expect(work(world)).rejects.toMatchObject({ code: "record-corrupt" });
       const answer = await protectItem(world.context, { itemId: ITEM, disks: DISKS, policy: undefined });
@@ -133,7 +158,10 @@ describe("what a damaged record makes unusable, and how it is repaired", () => {
         stopped: { code: "record-corrupt", hint: expect.stringContaining("repairReplication") },
       });
       await expect(beat(world)).rejects.toMatchObject({ code: "record-corrupt" });
-      expect(await sweepItem(world.context, ITEM)).toMatchObject({ keptPoints: 1, damaged: { code: "record-corrupt" } });
+      expect(await sweepItem(world.context, ITEM)).toMatchObject({
+        keptPoints: 1,
+        damaged: { code: "record-corrupt" },
+      });
       await requestRepair(world.context, ITEM);
       const { item } = await readItem(world.stores, ITEM);
       expect(await beat(world)).toMatchObject({ stream: 2, start: startOf(item), applied: startOf(item) });
@@ -152,7 +180,10 @@ describe("what a damaged record makes unusable, and how it is repaired", () => {
   it("one whose machine flows care for shows the machine, and the damage with it", async () => {
     const world = await replicating();
     await world.stores.records(ITEM).put("managed.json", new Uint8Array([1]));
-    expect(await readOverview(world.context, ITEM)).toMatchObject({ status: { itemId: ITEM }, damaged: { code: "record-corrupt" } });
+    expect(await readOverview(world.context, ITEM)).toMatchObject({
+      status: { itemId: ITEM },
+      damaged: { code: "record-corrupt" },
+    });
     expect(await findReadableItem(world.stores, ITEM)).toBeDefined();
   });
 });

@@ -28,7 +28,17 @@ import { restoreSlice } from "../../replication/restore/slice.ts";
 import { startRestore } from "../../replication/restore/start.ts";
 import { restoreStatus } from "../../replication/restore/status.ts";
 import { createMemoryRecords } from "../memory/memory-records.ts";
-import { HOUR_MS, ITEM, type World, beat, deltaChain, pointsWithSnapshots, progressOf, protectedWorld, upload } from "./world.ts";
+import {
+  HOUR_MS,
+  ITEM,
+  type World,
+  beat,
+  deltaChain,
+  pointsWithSnapshots,
+  progressOf,
+  protectedWorld,
+  upload,
+} from "./world.ts";
 import { missing } from "../missing.ts";
 
 /** An item with two recovery points, of which a restore is copying the older one. */
@@ -241,26 +251,29 @@ const CASES: Readonly<Record<string, Case>> = {
 };
 
 describe.each(Object.entries(CASES))("rule 6: damage of %s", (_case, { name, lost, repair }) => {
-  it.each(Object.entries(DAMAGES))("(%s) costs only what it describes, and can be repaired", async (_damage, damage) => {
-    const outcomes: Record<string, string> = {};
-    for (const [ability, perform] of Object.entries(ABILITIES)) {
-      const of = await filled();
-      const record = name(of);
-      const { bytes } = (await of.world.rawRecords(ITEM).read(record)) ?? missing();
-      await damage(of.world, record, bytes);
-      const came = await outcome(perform, of);
-      if (came !== "ok") outcomes[ability] = came;
-    }
-    expect(outcomes).toEqual(lost);
-    for (const perform of Object.values(ABILITIES)) {
-      const of = await filled();
-      const record = name(of);
-      const { bytes } = (await of.world.rawRecords(ITEM).read(record)) ?? missing();
-      await damage(of.world, record, bytes);
-      await (repair?.(of) ?? of.world.rawRecords(ITEM).put(record, bytes));
-      expect(await outcome(perform, of)).toBe("ok");
-    }
-  });
+  it.each(Object.entries(DAMAGES))(
+    "(%s) costs only what it describes, and can be repaired",
+    async (_damage, damage) => {
+      const outcomes: Record<string, string> = {};
+      for (const [ability, perform] of Object.entries(ABILITIES)) {
+        const of = await filled();
+        const record = name(of);
+        const { bytes } = (await of.world.rawRecords(ITEM).read(record)) ?? missing();
+        await damage(of.world, record, bytes);
+        const came = await outcome(perform, of);
+        if (came !== "ok") outcomes[ability] = came;
+      }
+      expect(outcomes).toEqual(lost);
+      for (const perform of Object.values(ABILITIES)) {
+        const of = await filled();
+        const record = name(of);
+        const { bytes } = (await of.world.rawRecords(ITEM).read(record)) ?? missing();
+        await damage(of.world, record, bytes);
+        await (repair?.(of) ?? of.world.rawRecords(ITEM).put(record, bytes));
+        expect(await outcome(perform, of)).toBe("ok");
+      }
+    },
+  );
 });
 
 describe("rule 6: damage of a journal entry", () => {

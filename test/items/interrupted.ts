@@ -7,7 +7,11 @@ class Killed extends Error {}
 type KillMode = "before" | "after";
 
 /** Stores whose call number `at` (from 0) kills the caller; every later call too, since a dead process makes none. */
-function interruptedStores(inner: ItemStores, at: number, mode: KillMode): { readonly stores: ItemStores; readonly calls: () => number } {
+function interruptedStores(
+  inner: ItemStores,
+  at: number,
+  mode: KillMode,
+): { readonly stores: ItemStores; readonly calls: () => number } {
   let calls = 0;
   async function through<Result>(run: () => Promise<Result>): Promise<Result> {
     const call = calls;
@@ -58,8 +62,9 @@ function interruptedStores(inner: ItemStores, at: number, mode: KillMode): { rea
 }
 
 /**
- * Runs `act` in fresh worlds, killed at its first, second, ... call, before and after each, until it gets through; after each kill `check` sees the world
- * and repeats what has to be repeated. Returns the number of kills, so that a test can tell that there were some.
+ * Runs `act` in fresh worlds, killed at its first, second, ... call, before and after each, until it gets through;
+ * after each kill `check` sees the world and repeats what has to be repeated. Returns the number of kills, so that a
+ * test can tell that there were some.
  */
 export async function killedEverywhere<World>(
   makeWorld: () => Promise<World>,

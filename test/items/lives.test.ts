@@ -14,7 +14,11 @@ import { DISKS, ITEM, ITEM_TOKEN, START_MS, type World, beat, createWorld, progr
 
 /** One life of the item: from enabling to disabling. */
 async function live(world: World): Promise<Position> {
-  const { registrationToken = "" } = await protectItem(world.context, { itemId: ITEM, disks: DISKS, policy: undefined });
+  const { registrationToken = "" } = await protectItem(world.context, {
+    itemId: ITEM,
+    disks: DISKS,
+    policy: undefined,
+  });
   const request = { registrationToken, itemToken: ITEM_TOKEN, machineId: "machine", bootId: "boot", disks: DISKS };
   return (await registerService(world.context, ITEM, request)).start;
 }
@@ -71,7 +75,11 @@ describe("a second life of an item", () => {
 
   it("the tokens and the session of the first are refused, and change nothing", async () => {
     const world = createWorld();
-    const { registrationToken: unused = "" } = await protectItem(world.context, { itemId: ITEM, disks: DISKS, policy: undefined });
+    const { registrationToken: unused = "" } = await protectItem(world.context, {
+      itemId: ITEM,
+      disks: DISKS,
+      policy: undefined,
+    });
     await removeItem(world.stores, ITEM);
     const first = await live(world);
     await beat(world, { start: first, uploaded: first });
@@ -79,7 +87,11 @@ describe("a second life of an item", () => {
     const before = world.dump();
     await expect(beat(world, { start: first, uploaded: first })).rejects.toMatchObject({ code: "item-unknown" });
     expect(world.dump()).toEqual(before);
-    const { registrationToken = "" } = await protectItem(world.context, { itemId: ITEM, disks: DISKS, policy: undefined });
+    const { registrationToken = "" } = await protectItem(world.context, {
+      itemId: ITEM,
+      disks: DISKS,
+      policy: undefined,
+    });
     const enabled = world.dump();
     const who = { machineId: "machine", bootId: "boot", disks: DISKS };
     await expect(beat(world, { start: first, uploaded: first })).rejects.toMatchObject({ code: "not-authorized" });
@@ -87,14 +99,19 @@ describe("a second life of an item", () => {
       { registrationToken: unused, itemToken: ITEM_TOKEN },
       { registrationToken: "used", itemToken: ITEM_TOKEN },
     ]) {
-      await expect(registerService(world.context, ITEM, { ...who, ...request })).rejects.toMatchObject({ code: "not-authorized" });
+      await expect(registerService(world.context, ITEM, { ...who, ...request })).rejects.toMatchObject({
+        code: "not-authorized",
+      });
     }
     expect(world.dump()).toEqual(enabled);
     // With a token of this life the old service is heard, and told of the stream that it has to begin.
     const { start } = await registerService(world.context, ITEM, { ...who, registrationToken, itemToken: ITEM_TOKEN });
     const old = { start: first, uploaded: { ...first, epoch: 9 }, sealed: { ...first, epoch: 9 } };
     expect(await beat(world, old)).toMatchObject({ start, applied: start });
-    expect(await readItemStatus(world.context, ITEM)).toMatchObject({ stage: "initial-replication", backlog: { epochs: 0 } });
+    expect(await readItemStatus(world.context, ITEM)).toMatchObject({
+      stage: "initial-replication",
+      backlog: { epochs: 0 },
+    });
   });
 
   it("a late delta of the first life neither stands in the way nor is ever applied", async () => {

@@ -33,7 +33,11 @@ import {
 
 async function unregistered(): Promise<{ readonly world: World; readonly request: RegisterRequest }> {
   const world = createWorld();
-  const { registrationToken = "" } = await protectItem(world.context, { itemId: ITEM, disks: DISKS, policy: undefined });
+  const { registrationToken = "" } = await protectItem(world.context, {
+    itemId: ITEM,
+    disks: DISKS,
+    policy: undefined,
+  });
   return { world, request: { registrationToken, itemToken: ITEM_TOKEN, machineId: "m", bootId: "b", disks: DISKS } };
 }
 
@@ -101,7 +105,9 @@ describe("registering a mobility service", () => {
       facts: { field: "disks" },
     });
     const itemToken = "short";
-    await expect(registerService(world.context, ITEM, { ...request, itemToken })).rejects.toMatchObject({ facts: { field: "itemToken" } });
+    await expect(registerService(world.context, ITEM, { ...request, itemToken })).rejects.toMatchObject({
+      facts: { field: "itemToken" },
+    });
     await expect(registerService(world.context, "nobody", request)).rejects.toMatchObject({ code: "item-unknown" });
     await expect(registerService(world.context, "../x", request)).rejects.toMatchObject({ code: "item-unknown" });
     expect(await registerService(world.context, ITEM, request)).toMatchObject({ stream: 1 });
@@ -114,15 +120,27 @@ describe("registering a mobility service", () => {
     await authenticateService(world.context, ITEM, ITEM_TOKEN);
     const itemToken = "cd".repeat(32);
     await registerService(world.context, ITEM, { ...request, registrationToken, itemToken });
-    await expect(authenticateService(world.context, ITEM, ITEM_TOKEN)).rejects.toMatchObject({ code: "not-authorized" });
+    await expect(authenticateService(world.context, ITEM, ITEM_TOKEN)).rejects.toMatchObject({
+      code: "not-authorized",
+    });
     await authenticateService(world.context, ITEM, itemToken);
   });
 });
 
 describe("heartbeats", () => {
   const uploaded = START;
-  const REQUEST: HeartbeatRequest = { ...WHO, sentMs: START_MS - 5, uploaded, currentAtMs: START_MS - 5, pendingBytes: 7 };
-  async function listening(): Promise<{ readonly world: World; readonly context: HeartbeatContext; readonly granted: string[] }> {
+  const REQUEST: HeartbeatRequest = {
+    ...WHO,
+    sentMs: START_MS - 5,
+    uploaded,
+    currentAtMs: START_MS - 5,
+    pendingBytes: 7,
+  };
+  async function listening(): Promise<{
+    readonly world: World;
+    readonly context: HeartbeatContext;
+    readonly granted: string[];
+  }> {
     const world = await protectedWorld();
     const granted: string[] = [];
     const access = {
@@ -166,7 +184,8 @@ describe("heartbeats", () => {
 
   it("a source clock that is a day ahead tells no times, and its service is heard all the same", async () => {
     const { world, context } = await listening();
-    const beatAt = (sentMs: number) => recordHeartbeat(context, ITEM, ITEM_TOKEN, { ...REQUEST, sentMs, currentAtMs: sentMs });
+    const beatAt = (sentMs: number) =>
+      recordHeartbeat(context, ITEM, ITEM_TOKEN, { ...REQUEST, sentMs, currentAtMs: sentMs });
     await beatAt(START_MS + SOURCE_CLOCK_AHEAD_MAX_MS);
     expect((await readHeartbeat(world.stores, ITEM))?.currentAtMs).toBe(START_MS + SOURCE_CLOCK_AHEAD_MAX_MS);
     await beatAt(START_MS + SOURCE_CLOCK_AHEAD_MAX_MS + 1);
@@ -177,7 +196,9 @@ describe("heartbeats", () => {
   it("rule 8: nothing is granted or recorded for a wrong token or a malformed heartbeat", async () => {
     const { world, context, granted } = await listening();
     await expect(recordHeartbeat(context, ITEM, "wrong", REQUEST)).rejects.toMatchObject({ code: "not-authorized" });
-    await expect(recordHeartbeat(context, "nobody", ITEM_TOKEN, REQUEST)).rejects.toMatchObject({ code: "item-unknown" });
+    await expect(recordHeartbeat(context, "nobody", ITEM_TOKEN, REQUEST)).rejects.toMatchObject({
+      code: "item-unknown",
+    });
     const bad: readonly (readonly [Partial<HeartbeatRequest>, string])[] = [
       [{ bootId: "" }, "bootId"],
       [{ machineId: "" }, "machineId"],
@@ -187,8 +208,14 @@ describe("heartbeats", () => {
       [{ currentAtMs: START_MS }, "currentAtMs"],
       [{ start: { ...uploaded, checksum: "short" } }, "start.checksum"],
       [{ uploadsStopped: { code: "", message: "" } }, "uploadsStopped.code"],
-      [{ resynchronization: { state: "required", reason: "", doneBytes: 0, totalBytes: 0 } }, "resynchronization.reason"],
-      [{ resynchronization: { state: "running", reason: "x", doneBytes: -1, totalBytes: 0 } }, "resynchronization.doneBytes"],
+      [
+        { resynchronization: { state: "required", reason: "", doneBytes: 0, totalBytes: 0 } },
+        "resynchronization.reason",
+      ],
+      [
+        { resynchronization: { state: "running", reason: "x", doneBytes: -1, totalBytes: 0 } },
+        "resynchronization.doneBytes",
+      ],
       [{ sentMs: -1 }, "sentMs"],
       [{ sentMs: 253_402_300_800_000 }, "sentMs"],
       [{ currentAtMs: Number.MAX_SAFE_INTEGER }, "currentAtMs"],
@@ -201,7 +228,9 @@ describe("heartbeats", () => {
       [{ seeding: { doneBytes: 0, totalBytes: -1 } }, "seeding.totalBytes"],
     ];
     for (const [change, field] of bad) {
-      await expect(recordHeartbeat(context, ITEM, ITEM_TOKEN, { ...REQUEST, ...change })).rejects.toMatchObject({ facts: { field } });
+      await expect(recordHeartbeat(context, ITEM, ITEM_TOKEN, { ...REQUEST, ...change })).rejects.toMatchObject({
+        facts: { field },
+      });
     }
     expect(granted).toEqual([]);
     expect(await readHeartbeat(world.stores, ITEM)).toBeUndefined();
@@ -220,7 +249,12 @@ describe("settling an epoch that the cache says to have", () => {
   const chain = deltaChain(3);
   const other = deltaChain(3, 100);
   const ask = (world: World, epoch: number, made = chain): Promise<unknown> =>
-    settleEpoch(world.context, ITEM, ITEM_TOKEN, { sessionId, stream: 1, epoch, checksum: made[epoch - 1]?.end.checksum ?? "" });
+    settleEpoch(world.context, ITEM, ITEM_TOKEN, {
+      sessionId,
+      stream: 1,
+      epoch,
+      checksum: made[epoch - 1]?.end.checksum ?? "",
+    });
 
   it("the same delta in the cache counts as uploaded, one with other content does not", async () => {
     const world = await inSession();
@@ -264,7 +298,9 @@ describe("settling an epoch that the cache says to have", () => {
     const foreign = deltaChain(1, 1, "vm-2")[0]?.bytes ?? new Uint8Array();
     const wrongEpoch = chain[1]?.bytes ?? new Uint8Array();
     // Its tables, and so its position, are those of the service's own delta.
-    const forged = forge(chain[0]?.bytes ?? new Uint8Array(), (view) => view.setUint8(PROLOGUE_BYTES, view.getUint8(PROLOGUE_BYTES) ^ 1));
+    const forged = forge(chain[0]?.bytes ?? new Uint8Array(), (view) =>
+      view.setUint8(PROLOGUE_BYTES, view.getUint8(PROLOGUE_BYTES) ^ 1),
+    );
     const unusable = [damaged, foreign, wrongEpoch, forged, new Uint8Array(0)];
     for (const bytes of unusable) {
       await upload(world, 1, bytes);
@@ -293,7 +329,8 @@ describe("settling an epoch that the cache says to have", () => {
         return world;
       },
       (world) => world.stores,
-      (world, stores) => settleEpoch({ ...world.context, stores }, ITEM, ITEM_TOKEN, { ...request, checksum: "00".repeat(32) }),
+      (world, stores) =>
+        settleEpoch({ ...world.context, stores }, ITEM, ITEM_TOKEN, { ...request, checksum: "00".repeat(32) }),
       async (world) => {
         expect(await ask(world, 1)).toEqual({ outcome: "again" });
         await upload(world, 1, chain[0]?.bytes ?? new Uint8Array());
@@ -326,14 +363,22 @@ describe("a target that stands still for want of one delta", () => {
     return (await beat(world)).resend;
   };
 
-  it.each(["position-gap", "delta-corrupt", "delta-foreign", "delta-too-large"])("asks for it again after %s", async (code) => {
-    expect(await asked(stopped(code))).toEqual({ epoch: 3 });
-    expect(await asked(stopped(code, { epoch: 5 }))).toEqual({ epoch: 5 });
-    expect(await asked(stopped(code, { epoch: 2 }))).toEqual({ epoch: 3 });
-  });
+  it.each(["position-gap", "delta-corrupt", "delta-foreign", "delta-too-large"])(
+    "asks for it again after %s",
+    async (code) => {
+      expect(await asked(stopped(code))).toEqual({ epoch: 3 });
+      expect(await asked(stopped(code, { epoch: 5 }))).toEqual({ epoch: 5 });
+      expect(await asked(stopped(code, { epoch: 2 }))).toEqual({ epoch: 3 });
+    },
+  );
 
   it("asks for nothing when it goes on, or when another delta would not help", async () => {
-    for (const reason of [undefined, stopped("position-fork"), stopped("delta-unsupported"), stopped("record-corrupt")]) {
+    for (const reason of [
+      undefined,
+      stopped("position-fork"),
+      stopped("delta-unsupported"),
+      stopped("record-corrupt"),
+    ]) {
       expect(await asked(reason)).toBeUndefined();
     }
   });

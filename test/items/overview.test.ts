@@ -27,7 +27,9 @@ describe("items as operators see them", () => {
     await manage(world.stores, "ba", { ...UNPROTECTED, state: "EnableFailed" });
     await manage(world.stores, "over", UNPROTECTED);
     const first = await listOverviews(world.context, { limit: 4 });
-    expect(first.items.map(({ status, managed }) => [status?.itemId, managed?.item.itemId, managed?.situation.state])).toEqual([
+    expect(
+      first.items.map(({ status, managed }) => [status?.itemId, managed?.item.itemId, managed?.situation.state]),
+    ).toEqual([
       ["a", undefined, undefined],
       ["b", "b", "FailoverCommitPending"],
       [undefined, "ba", "EnableFailed"],

@@ -134,7 +134,10 @@ describe("protecting a virtual machine", () => {
     const world = createWorld();
     const { item } = await protectItem(world.context, REQUEST);
     await world.stores.records(ITEM).put(ITEM_RECORD, encodeRecord({ ...item, itemId: "db" }));
-    await expect(readItem(world.stores, ITEM)).rejects.toMatchObject({ code: "record-corrupt", facts: { found: "db" } });
+    await expect(readItem(world.stores, ITEM)).rejects.toMatchObject({
+      code: "record-corrupt",
+      facts: { found: "db" },
+    });
   });
 
   it("mints a new registration token, which ends the one before", async () => {
@@ -156,7 +159,12 @@ describe("a request that cannot be protected names its field", () => {
     ["upper case", { ...REQUEST, itemId: "VM" }, "invalid-request", "itemId"],
     ["a path as item", { ...REQUEST, itemId: "../vm" }, "invalid-request", "itemId"],
     ["no disk", { ...REQUEST, disks: [] }, "invalid-request", "disks"],
-    ["66 disks", { ...REQUEST, disks: Array.from({ length: 66 }, (_, at) => ({ ...disk, id: `d${at}` })) }, "invalid-request", "disks"],
+    [
+      "66 disks",
+      { ...REQUEST, disks: Array.from({ length: 66 }, (_, at) => ({ ...disk, id: `d${at}` })) },
+      "invalid-request",
+      "disks",
+    ],
     ["a disk twice", { ...REQUEST, disks: [disk, { ...disk, id: "OS" }] }, "invalid-request", "disks"],
     ["a path as disk", { ...REQUEST, disks: [{ ...disk, id: "../os" }] }, "invalid-request", "disks[0].id"],
     ["half a sector", { ...REQUEST, disks: [{ ...disk, sizeBytes: MIB + 256 }] }, "disk-invalid", "disks[0].sizeBytes"],
@@ -173,15 +181,30 @@ describe("a request that cannot be protected names its field", () => {
       "disk-invalid",
       "disks[1].sizeBytes",
     ],
-    ["points below a second", { ...REQUEST, policy: { ...policy, pointIntervalMs: 999 } }, "invalid-request", "policy.pointIntervalMs"],
+    [
+      "points below a second",
+      { ...REQUEST, policy: { ...policy, pointIntervalMs: 999 } },
+      "invalid-request",
+      "policy.pointIntervalMs",
+    ],
     [
       "points beyond a day",
       { ...REQUEST, policy: { ...policy, pointIntervalMs: 25 * HOUR_MS } },
       "invalid-request",
       "policy.pointIntervalMs",
     ],
-    ["16 days", { ...REQUEST, policy: { ...policy, retentionMs: 16 * 24 * HOUR_MS } }, "invalid-request", "policy.retentionMs"],
-    ["half a millisecond", { ...REQUEST, policy: { ...policy, retentionMs: 0.5 } }, "invalid-request", "policy.retentionMs"],
+    [
+      "16 days",
+      { ...REQUEST, policy: { ...policy, retentionMs: 16 * 24 * HOUR_MS } },
+      "invalid-request",
+      "policy.retentionMs",
+    ],
+    [
+      "half a millisecond",
+      { ...REQUEST, policy: { ...policy, retentionMs: 0.5 } },
+      "invalid-request",
+      "policy.retentionMs",
+    ],
   ];
 
   it.each(bad)("%s", async (_what, request, code, field) => {

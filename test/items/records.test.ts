@@ -22,8 +22,11 @@ function codesOf(all: readonly Uint8Array[]): readonly string[] {
 }
 
 const flips = (bytes: Uint8Array): readonly Uint8Array[] =>
-  Array.from({ length: bytes.length * 8 }, (_, bit) => bytes.map((byte, at) => (at === bit >> 3 ? byte ^ (1 << (bit & 7)) : byte)));
-const cuts = (bytes: Uint8Array): readonly Uint8Array[] => Array.from({ length: bytes.length }, (_, length) => bytes.slice(0, length));
+  Array.from({ length: bytes.length * 8 }, (_, bit) =>
+    bytes.map((byte, at) => (at === bit >> 3 ? byte ^ (1 << (bit & 7)) : byte)),
+  );
+const cuts = (bytes: Uint8Array): readonly Uint8Array[] =>
+  Array.from({ length: bytes.length }, (_, length) => bytes.slice(0, length));
 
 describe("rule 6: a record", () => {
   it("comes back as it was written", () => {
@@ -39,7 +42,9 @@ describe("rule 6: a record", () => {
 
   it("of another version, or none, is refused, and the message names it", () => {
     for (const body of [{ ...BODY, version: 0 }, { ...BODY, version: 2 }, { name: "x" }, [1], "text", null]) {
-      expect(() => decodeRecord("r.json", 1, encodeRecord(body as object))).toThrow(expect.objectContaining({ code: "record-corrupt" }));
+      expect(() => decodeRecord("r.json", 1, encodeRecord(body as object))).toThrow(
+        expect.objectContaining({ code: "record-corrupt" }),
+      );
     }
     expect(() => decodeRecord("r.json", 1, encodeRecord({ version: 2 }))).toThrow("r.json");
   });
@@ -71,8 +76,14 @@ describe("rule 6: a record in its place", () => {
     await own.put("a.json", encodeRecord(BODY));
     const { bytes } = (await raw.read("a.json")) ?? missing();
     await raw.put("b.json", bytes);
-    await expect(readFrom(own, "b.json")).rejects.toMatchObject({ code: "record-corrupt", facts: { place: "leeward-item-web/a.json" } });
-    await expect(readFrom(other, "a.json")).rejects.toMatchObject({ code: "record-corrupt", facts: { name: "a.json" } });
+    await expect(readFrom(own, "b.json")).rejects.toMatchObject({
+      code: "record-corrupt",
+      facts: { place: "leeward-item-web/a.json" },
+    });
+    await expect(readFrom(other, "a.json")).rejects.toMatchObject({
+      code: "record-corrupt",
+      facts: { name: "a.json" },
+    });
     // One that was written without a place is of an older version.
     await raw.put("c.json", encodeRecord(BODY));
     await expect(readFrom(own, "c.json")).rejects.toMatchObject({ code: "record-corrupt", facts: { place: "" } });

@@ -32,7 +32,8 @@ import {
   upload,
 } from "./world.ts";
 
-const work = (world: World, more: Partial<ApplyContext> = {}) => applySlice({ ...world.context, ...worker(world), ...more }, ITEM);
+const work = (world: World, more: Partial<ApplyContext> = {}) =>
+  applySlice({ ...world.context, ...worker(world), ...more }, ITEM);
 const worker = (world: World) => ({
   timer: { pause: async () => undefined },
   holder: "worker",
@@ -144,12 +145,18 @@ describe("repairReplication", () => {
       for (const torn of [false, true]) {
         const world = await replicating();
         const [, second] = deltaChain(2);
-        await setProgress(world, { stopped: stopped(code), ...(torn && second !== undefined ? { intent: second.end } : {}) });
+        await setProgress(world, {
+          stopped: stopped(code),
+          ...(torn && second !== undefined ? { intent: second.end } : {}),
+        });
         expect((await work(world)).kind).toBe("stopped");
         await requestRepair(world.context, ITEM);
         expect((await readItemStatus(world.context, ITEM)).stopped).toBeUndefined();
         await seedAgain(world);
-        expect(await readItemStatus(world.context, ITEM)).toMatchObject({ stage: "protected", repair: { state: "done" } });
+        expect(await readItemStatus(world.context, ITEM)).toMatchObject({
+          stage: "protected",
+          repair: { state: "done" },
+        });
       }
     },
   );
@@ -198,7 +205,10 @@ describe("repairReplication", () => {
     const world = await replicating();
     const first = await requestRepair(world.context, ITEM, "one");
     expect(await requestRepair(world.context, ITEM, "one")).toEqual(first);
-    await expect(requestRepair(world.context, ITEM, "two")).rejects.toMatchObject({ code: "conflict", facts: { repair: first.id } });
+    await expect(requestRepair(world.context, ITEM, "two")).rejects.toMatchObject({
+      code: "conflict",
+      facts: { repair: first.id },
+    });
     await expect(requestRepair(world.context, ITEM)).rejects.toMatchObject({ code: "conflict" });
     await seedAgain(world);
     expect(await requestRepair(world.context, ITEM, "one")).toMatchObject({ id: first.id, state: "done" });
@@ -206,7 +216,9 @@ describe("repairReplication", () => {
     expect(second.id).not.toBe(first.id);
     expect(await requestRepair(world.context, ITEM, "one")).toMatchObject({ id: first.id, state: "done" });
     expect((await readItem(world.stores, ITEM)).item.stream).toBe(3);
-    await expect(requestRepair(world.context, ITEM, "x".repeat(129))).rejects.toMatchObject({ code: "invalid-request" });
+    await expect(requestRepair(world.context, ITEM, "x".repeat(129))).rejects.toMatchObject({
+      code: "invalid-request",
+    });
     await expect(requestRepair(world.context, "nobody", "x")).rejects.toMatchObject({ code: "item-unknown" });
   });
 
@@ -228,10 +240,16 @@ describe("repairReplication", () => {
 
   it("of two requests at one moment one opens the stream; the same one twice is one", async () => {
     const world = await replicating();
-    const [one, other] = await Promise.allSettled([requestRepair(world.context, ITEM, "one"), requestRepair(world.context, ITEM, "other")]);
+    const [one, other] = await Promise.allSettled([
+      requestRepair(world.context, ITEM, "one"),
+      requestRepair(world.context, ITEM, "other"),
+    ]);
     expect([one.status, other.status].toSorted()).toEqual(["fulfilled", "rejected"]);
     await seedAgain(world);
-    const [same, again] = await Promise.all([requestRepair(world.context, ITEM, "same"), requestRepair(world.context, ITEM, "same")]);
+    const [same, again] = await Promise.all([
+      requestRepair(world.context, ITEM, "same"),
+      requestRepair(world.context, ITEM, "same"),
+    ]);
     expect(again).toEqual(same);
     await seedAgain(world);
   });

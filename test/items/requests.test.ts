@@ -12,7 +12,9 @@ describe("resynchronization", () => {
     await beat(world, { resynchronization: { state: "required", reason: "spool-full", doneBytes: 0, totalBytes: 9 } });
     const { resyncRequired, replicationHealth, healthErrors } = await readItemStatus(world.context, ITEM);
     expect({ resyncRequired, replicationHealth }).toEqual({ resyncRequired: true, replicationHealth: "Critical" });
-    expect(healthErrors).toMatchObject([{ code: "resynchronization-required", message: expect.stringContaining("spool-full") }]);
+    expect(healthErrors).toMatchObject([
+      { code: "resynchronization-required", message: expect.stringContaining("spool-full") },
+    ]);
   });
 
   it("a service that uploads nothing more says so, and that is critical", async () => {
@@ -21,7 +23,9 @@ describe("resynchronization", () => {
     await beat(world, { uploadsStopped: { code: "position-fork", message: "The cache holds another delta." } });
     const { replicationHealth, healthErrors } = await readItemStatus(world.context, ITEM);
     expect(replicationHealth).toBe("Critical");
-    expect(healthErrors).toMatchObject([{ code: "uploads-stopped", hint: expect.stringContaining("repairReplication") }]);
+    expect(healthErrors).toMatchObject([
+      { code: "uploads-stopped", hint: expect.stringContaining("repairReplication") },
+    ]);
   });
 });
 
@@ -68,7 +72,9 @@ describe("app-consistent points", () => {
     const failed = { requestId, state: "failed", reason: "--pre ended with exit code 3" } as const;
     expect(await asked(world, { consistency: failed })).toBeUndefined();
     expect(await shown(world)).toMatchObject({ state: "Failed", reason: failed.reason });
-    expect((await readItemStatus(world.context, ITEM)).healthErrors).toMatchObject([{ code: "app-consistent-point-failed" }]);
+    expect((await readItemStatus(world.context, ITEM)).healthErrors).toMatchObject([
+      { code: "app-consistent-point-failed" },
+    ]);
     expect(await requestAppPoint(world.context, ITEM, "operator-1")).toBe(requestId);
     expect(await asked(world)).toBeUndefined();
     world.pass(HOUR_MS);

@@ -31,7 +31,11 @@ interface Exchange {
 async function registered(): Promise<Exchange> {
   const world = createWorld();
   const path = join(temporaryFolder(), "item-token");
-  const { registrationToken = "" } = await protectItem(world.context, { itemId: ITEM, disks: DISKS, policy: undefined });
+  const { registrationToken = "" } = await protectItem(world.context, {
+    itemId: ITEM,
+    disks: DISKS,
+    policy: undefined,
+  });
   const { machineId, bootId } = WHO;
   const itemToken = openItemTokens(FILES, randomBytes, path).current();
   await registerService(world.context, ITEM, { registrationToken, itemToken, machineId, bootId, disks: DISKS });
@@ -44,7 +48,10 @@ async function wanted(): Promise<Exchange> {
   return exchange;
 }
 
-/** One heartbeat as the service handles it (control/identity.ts): after a refusal it tries its other token, if it has one. */
+/**
+ * One heartbeat as the service handles it (control/identity.ts): after a refusal it tries its other token, if it has
+ * one.
+ */
 async function heartbeat(world: World, tokens: ItemTokens, stores = world.stores, lost = false): Promise<void> {
   try {
     const answer = await beat(world, { nextTokenHash: tokens.nextHash() }, tokens.current(), stores);
@@ -58,7 +65,8 @@ async function heartbeat(world: World, tokens: ItemTokens, stores = world.stores
   }
 }
 
-const tokenOf = async (world: World): Promise<string | undefined> => (await readItem(world.stores, ITEM)).item.tokenHash;
+const tokenOf = async (world: World): Promise<string | undefined> =>
+  (await readItem(world.stores, ITEM)).item.tokenHash;
 
 describe("the exchange of an item token", () => {
   it("P14: takes three heartbeats, and the first use of the new token ends the old one", async () => {
@@ -130,7 +138,10 @@ describe("the exchange of an item token", () => {
         if (step === "restart") tokens = open();
         else if (step === "rotate") await requestTokenRotation(world.context, ITEM);
         else if (step === "heartbeat") await heartbeat(world, tokens);
-        else await heartbeat(world, tokens, world.stores, true).catch((error: unknown) => expect(error).toMatchObject(notAuthorized));
+        else
+          await heartbeat(world, tokens, world.stores, true).catch((error: unknown) =>
+            expect(error).toMatchObject(notAuthorized),
+          );
       }
       for (let round = 0; round < 5; round += 1) await heartbeat(world, tokens);
       expect(await tokenOf(world)).toBe(tokenHash(tokens.current()));
@@ -147,7 +158,8 @@ describe("the exchange of an item token", () => {
     const { machineId, bootId } = WHO;
     const itemToken = "cd".repeat(32);
     await registerService(world.context, ITEM, { registrationToken, itemToken, machineId, bootId, disks: DISKS });
-    for (const token of [old, tokens.current()]) await expect(beat(world, {}, token)).rejects.toMatchObject(notAuthorized);
+    for (const token of [old, tokens.current()])
+      await expect(beat(world, {}, token)).rejects.toMatchObject(notAuthorized);
     await beat(world, {}, itemToken);
   });
 });

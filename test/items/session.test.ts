@@ -30,7 +30,11 @@ const OTHER = { sessionId: "another" } as const;
 const CLONE = { machineId: "clone", bootId: "its-boot", sessionId: "its-session" } as const;
 const taken = { code: "session-taken" };
 const everything = async (world: World): Promise<string> =>
-  JSON.stringify([await readHeartbeat(world.stores, ITEM), (await readItem(world.stores, ITEM)).item, world.cacheNames(ITEM)]);
+  JSON.stringify([
+    await readHeartbeat(world.stores, ITEM),
+    (await readItem(world.stores, ITEM)).item,
+    world.cacheNames(ITEM),
+  ]);
 
 describe("the machine of an item", () => {
   it("P1: a clone with the right token is refused, and nothing of the item changes", async () => {
@@ -43,7 +47,9 @@ describe("the machine of an item", () => {
     // Not even what it found to be damaged may move: settling needs the session, which a clone never gets.
     const settle = { sessionId: CLONE.sessionId, stream: 1, epoch: 1, checksum: "00".repeat(32) };
     await expect(settleEpoch(world.context, ITEM, ITEM_TOKEN, settle)).rejects.toMatchObject(taken);
-    await expect(beat(world, { ...CLONE, nextTokenHash: "ab".repeat(32) })).rejects.toMatchObject({ code: "machine-mismatch" });
+    await expect(beat(world, { ...CLONE, nextTokenHash: "ab".repeat(32) })).rejects.toMatchObject({
+      code: "machine-mismatch",
+    });
     expect(await everything(world)).toBe(before);
     expect(await world.quarantined(ITEM)).toEqual([]);
     await beat(world);
@@ -134,7 +140,10 @@ describe("the session of a mobility service", () => {
     expect((await beat(world)).session.sinceMs).toBe(START_MS + 1);
     await beat(world, { ended: true });
     // With a source clock that was set back, when the lease is over.
-    await expect(beat(world, { sentMs: 1 })).rejects.toMatchObject({ ...taken, facts: { leaseLeftMs: SESSION_LEASE_MS } });
+    await expect(beat(world, { sentMs: 1 })).rejects.toMatchObject({
+      ...taken,
+      facts: { leaseLeftMs: SESSION_LEASE_MS },
+    });
     world.pass(SESSION_LEASE_MS);
     await beat(world, { sentMs: 1 });
   });
@@ -143,7 +152,9 @@ describe("the session of a mobility service", () => {
     const world = await protectedWorld();
     const asked = await Promise.allSettled(["a", "b", "c", "d"].map((sessionId) => beat(world, { sessionId })));
     expect(asked.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
-    expect(asked.filter((answer) => answer.status === "rejected" && hasCode(answer.reason, "session-taken"))).toHaveLength(3);
+    expect(
+      asked.filter((answer) => answer.status === "rejected" && hasCode(answer.reason, "session-taken")),
+    ).toHaveLength(3);
   });
 
   it("P7: only its holder may settle", async () => {
@@ -179,7 +190,8 @@ describe("the session of a mobility service", () => {
     await beat(world);
     world.pass(SESSION_LEASE_MS);
     await beat(world, OTHER);
-    // Its grant outlives its session. From the same state folder it can bring nothing but the bytes that were sealed before.
+    // Its grant outlives its session. From the same state folder it can bring nothing but the bytes that were sealed
+    // before.
     await upload(world, 1, first?.bytes ?? new Uint8Array());
     const settle = (checksum: string): Promise<unknown> =>
       settleEpoch(world.context, ITEM, ITEM_TOKEN, { sessionId: OTHER.sessionId, stream: 1, epoch: 1, checksum });
@@ -202,7 +214,12 @@ describe("the session of a mobility service", () => {
 
   property.prop([
     fc.array(
-      fc.record({ who: fc.integer({ min: 0, max: 2 }), passMs: fc.nat(SESSION_LEASE_MS * 2), ended: fc.boolean(), boot: fc.nat(1) }),
+      fc.record({
+        who: fc.integer({ min: 0, max: 2 }),
+        passMs: fc.nat(SESSION_LEASE_MS * 2),
+        ended: fc.boolean(),
+        boot: fc.nat(1),
+      }),
       { maxLength: 40 },
     ),
   ])("P4 to P6: whatever order, nobody gets a session while its holder was heard within the lease", async (steps) => {
@@ -211,12 +228,17 @@ describe("the session of a mobility service", () => {
     for (const { who, passMs, ended, boot } of steps) {
       world.pass(passMs);
       const nowMs = world.context.clock.now();
-      const request: Partial<HeartbeatRequest> = { sessionId: `s${who}`, bootId: `b${boot}`, ...(ended ? { ended } : {}) };
+      const request: Partial<HeartbeatRequest> = {
+        sessionId: `s${who}`,
+        bootId: `b${boot}`,
+        ...(ended ? { ended } : {}),
+      };
       const granted = await beat(world, request).then(
         () => true,
         () => false,
       );
-      if (granted && holder !== undefined && holder.who !== who) expect(nowMs - holder.heardMs).toBeGreaterThanOrEqual(SESSION_LEASE_MS);
+      if (granted && holder !== undefined && holder.who !== who)
+        expect(nowMs - holder.heardMs).toBeGreaterThanOrEqual(SESSION_LEASE_MS);
       if (granted) holder = ended ? undefined : { who, heardMs: nowMs };
     }
   });
@@ -236,6 +258,11 @@ describe("the session of a mobility service", () => {
       },
     });
     await beat(world, {}, ITEM_TOKEN, { ...world.stores, records: () => records });
-    expect(calls).toEqual(["read item.json", "read progress.json", `read ${HEARTBEAT_RECORD}`, `replace ${HEARTBEAT_RECORD}`]);
+    expect(calls).toEqual([
+      "read item.json",
+      "read progress.json",
+      `read ${HEARTBEAT_RECORD}`,
+      `replace ${HEARTBEAT_RECORD}`,
+    ]);
   });
 });

@@ -22,7 +22,13 @@ const item: ProtectedItem = {
 };
 const position = (epoch: number): Progress["applied"] => ({ ...START, epoch });
 const seedingProgress = initialProgress(item);
-const applied: Progress = { ...seedingProgress, applied: position(9), intent: position(9), seeding: false, appliedSourceMs: START_MS };
+const applied: Progress = {
+  ...seedingProgress,
+  applied: position(9),
+  intent: position(9),
+  seeding: false,
+  appliedSourceMs: START_MS,
+};
 const beat: HeartbeatRecord = {
   version: 1,
   receivedMs: START_MS,
@@ -56,8 +62,13 @@ describe("the status of an item, in Site Recovery's words", () => {
   it("a source that was stopped in order is no fault, as long as the target has everything", () => {
     const session = { id: "s", machineId: "m", bootId: "b", sinceMs: START_MS, ended: true };
     const stopped: StatusFacts = { ...healthy, heartbeat: { ...beat, session }, nowMs: START_MS + 48 * HOUR_MS };
-    expect(itemStatus(stopped)).toMatchObject({ replicationHealth: "Warning", healthErrors: [{ code: "service-stopped" }] });
-    expect(codes({ ...stopped, heartbeat: { ...beat, session: { ...session, ended: false } } })).toContain("heartbeat-lost");
+    expect(itemStatus(stopped)).toMatchObject({
+      replicationHealth: "Warning",
+      healthErrors: [{ code: "service-stopped" }],
+    });
+    expect(codes({ ...stopped, heartbeat: { ...beat, session: { ...session, ended: false } } })).toContain(
+      "heartbeat-lost",
+    );
     const behind = { ...stopped, heartbeat: { ...beat, session, currentAtMs: undefined, pendingBytes: 5 } };
     expect(itemStatus(behind)).toMatchObject({ replicationHealth: "Critical" });
     expect(codes(behind)).toEqual(["service-stopped", "rpo-exceeded"]);
@@ -79,9 +90,10 @@ describe("the status of an item, in Site Recovery's words", () => {
       initialReplicationPercentage: 25,
       rpoInSeconds: undefined,
     });
-    expect(itemStatus({ ...facts, heartbeat: { ...beat, seeding: { doneBytes: 9, totalBytes: 9 } } }).initialReplicationPercentage).toBe(
-      99,
-    );
+    expect(
+      itemStatus({ ...facts, heartbeat: { ...beat, seeding: { doneBytes: 9, totalBytes: 9 } } })
+        .initialReplicationPercentage,
+    ).toBe(99);
     expect(itemStatus({ ...facts, heartbeat: beat }).initialReplicationPercentage).toBe(99);
     expect(itemStatus({ ...facts, heartbeat: undefined }).initialReplicationPercentage).toBe(0);
     expect(itemStatus({ ...facts, lastPoint })).toMatchObject({
@@ -94,7 +106,10 @@ describe("the status of an item, in Site Recovery's words", () => {
   it("measures the recovery point objective by what the target holds, corrected by the source's clock", () => {
     const nowMs = START_MS + 60_000;
     const busy = { ...beat, receivedMs: nowMs, sentMs: nowMs, currentAtMs: undefined, uploaded: position(12) };
-    expect(itemStatus({ ...healthy, heartbeat: busy, nowMs })).toMatchObject({ rpoInSeconds: 60, backlog: { epochs: 3 } });
+    expect(itemStatus({ ...healthy, heartbeat: busy, nowMs })).toMatchObject({
+      rpoInSeconds: 60,
+      backlog: { epochs: 3 },
+    });
     const idle = { ...beat, receivedMs: nowMs, sentMs: nowMs, currentAtMs: nowMs };
     expect(itemStatus({ ...healthy, heartbeat: idle, nowMs }).rpoInSeconds).toBe(0);
     const aheadOfApplied = { ...idle, uploaded: position(10) };
@@ -119,19 +134,26 @@ describe("the status of an item, in Site Recovery's words", () => {
     const nowMs = START_MS + 16 * MINUTE_MS;
     const busy = { ...beat, receivedMs: nowMs, sentMs: nowMs, currentAtMs: undefined, uploaded: position(12) };
     const behind = (policy: Partial<StatusFacts["item"]["policy"]>) =>
-      codes({ ...healthy, item: { ...item, policy: { ...item.policy, ...policy } }, heartbeat: busy, nowMs }).includes("rpo-exceeded");
-    expect([behind({}), behind({ rpoThresholdMs: 17 * MINUTE_MS }), behind({ rpoThresholdMs: 15 * MINUTE_MS })]).toEqual([
-      true,
-      false,
-      true,
-    ]);
+      codes({ ...healthy, item: { ...item, policy: { ...item.policy, ...policy } }, heartbeat: busy, nowMs }).includes(
+        "rpo-exceeded",
+      );
+    expect([
+      behind({}),
+      behind({ rpoThresholdMs: 17 * MINUTE_MS }),
+      behind({ rpoThresholdMs: 15 * MINUTE_MS }),
+    ]).toEqual([true, false, true]);
   });
 
   it("a stopped item is critical and says what to do", () => {
     const stopped = { code: "position-fork", message: "two histories", hint: "find out", facts: {}, atMs: START_MS };
     const status = itemStatus({ ...healthy, progress: { ...applied, stopped } });
     expect(status).toMatchObject({ replicationHealth: "Critical", stopped });
-    expect(status.healthErrors[0]).toEqual({ code: "position-fork", level: "Critical", message: "two histories", hint: "find out" });
+    expect(status.healthErrors[0]).toEqual({
+      code: "position-fork",
+      level: "Critical",
+      message: "two histories",
+      hint: "find out",
+    });
   });
 
   it("missing heartbeats are first a warning, then critical", () => {
@@ -141,7 +163,13 @@ describe("the status of an item, in Site Recovery's words", () => {
     expect(itemStatus(after(16 * MINUTE_MS)).replicationHealth).toBe("Critical");
     expect(codes(after(16 * MINUTE_MS))).toEqual(["heartbeat-lost", "rpo-exceeded"]);
     expect(
-      codes({ ...healthy, heartbeat: undefined, progress: seedingProgress, lastPoint: undefined, nowMs: START_MS + 16 * MINUTE_MS }),
+      codes({
+        ...healthy,
+        heartbeat: undefined,
+        progress: seedingProgress,
+        lastPoint: undefined,
+        nowMs: START_MS + 16 * MINUTE_MS,
+      }),
     ).toEqual(["heartbeat-lost"]);
   });
 
@@ -153,12 +181,18 @@ describe("the status of an item, in Site Recovery's words", () => {
       "recovery-point-overdue",
     ]);
     expect(codes({ ...healthy, heartbeat: fresh, nowMs })).toEqual(["recovery-point-overdue"]);
-    expect(codes({ ...healthy, heartbeat: fresh, lastPoint: { ...lastPoint, targetTimeMs: nowMs }, nowMs })).toEqual([]);
+    expect(codes({ ...healthy, heartbeat: fresh, lastPoint: { ...lastPoint, targetTimeMs: nowMs }, nowMs })).toEqual(
+      [],
+    );
     const skewed = { ...fresh, sentMs: nowMs + 6 * MINUTE_MS, currentAtMs: nowMs + 6 * MINUTE_MS };
-    expect(codes({ ...healthy, heartbeat: skewed, lastPoint: { ...lastPoint, targetTimeMs: nowMs }, nowMs })).toEqual(["clock-skew"]);
+    expect(codes({ ...healthy, heartbeat: skewed, lastPoint: { ...lastPoint, targetTimeMs: nowMs }, nowMs })).toEqual([
+      "clock-skew",
+    ]);
     // A service that goes by another clock than that of its machine says so.
     const corrected = { ...fresh, clockAheadMs: -6 * MINUTE_MS };
-    expect(codes({ ...healthy, heartbeat: corrected, lastPoint: { ...lastPoint, targetTimeMs: nowMs }, nowMs })).toEqual(["clock-skew"]);
+    expect(
+      codes({ ...healthy, heartbeat: corrected, lastPoint: { ...lastPoint, targetTimeMs: nowMs }, nowMs }),
+    ).toEqual(["clock-skew"]);
   });
 });
 
@@ -171,7 +205,13 @@ describe("reading statuses", () => {
     });
     const [delta] = deltaChain(1);
     if (delta === undefined) throw new Error("no delta");
-    await setProgress(world, { applied: delta.end, intent: delta.end, seeding: false, appliedSourceMs: START_MS, lastPoint });
+    await setProgress(world, {
+      applied: delta.end,
+      intent: delta.end,
+      seeding: false,
+      appliedSourceMs: START_MS,
+      lastPoint,
+    });
     await world.stores.records(ITEM).put(HEARTBEAT_RECORD, encodeRecord({ ...beat, uploaded: delta.end }));
     expect(await readItemStatus(world.context, ITEM)).toMatchObject({
       protectionState: "Protected",

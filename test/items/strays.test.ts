@@ -31,7 +31,10 @@ async function disabledWorld(situation: Situation = UNPROTECTED): Promise<World>
   return world;
 }
 
-/** The records that an item that replicates, perhaps with a recovery point, loses when it is swept while its managed record calls it unprotected. */
+/**
+ * The records that an item that replicates, perhaps with a recovery point, loses when it is swept while its managed
+ * record calls it unprotected.
+ */
 async function lostByLiving(plan: ManagedItem["plan"], hasPoint: boolean): Promise<readonly string[]> {
   const world = await protectedWorld();
   const chain = deltaChain(1);

@@ -28,7 +28,8 @@ import {
 const PROTECT = { itemId: ITEM, disks: DISKS, policy: undefined };
 const damage = {
   "is lost": (world: World) => world.stores.records(ITEM).remove(STREAMS_RECORD),
-  "is damaged": (world: World) => world.stores.records(ITEM).put(STREAMS_RECORD, new TextEncoder().encode('{"sha256":"00"}')),
+  "is damaged": (world: World) =>
+    world.stores.records(ITEM).put(STREAMS_RECORD, new TextEncoder().encode('{"sha256":"00"}')),
   "is of another version": (world: World) =>
     world.stores.records(ITEM).put(STREAMS_RECORD, encodeRecord({ version: 2, itemId: ITEM, last: 0 })),
   "is another item's": (world: World) =>
@@ -139,7 +140,10 @@ describe("what is left of earlier streams", () => {
     await closeStream(world.context, ITEM);
     return world;
   }
-  const left = async ({ stores }: World) => [await stores.listStreams(ITEM, "target"), await stores.listStreams(ITEM, "cache")];
+  const left = async ({ stores }: World) => [
+    await stores.listStreams(ITEM, "target"),
+    await stores.listStreams(ITEM, "cache"),
+  ];
 
   it("goes when no grant and no worker of it can be left, and not before", async () => {
     const world = await twoStreams();

@@ -6,7 +6,13 @@ import { HEARTBEAT_RECORD, deltaName, journalName } from "../../replication/name
 import { encodeRecord } from "../../replication/records/envelope.ts";
 import { sweepItem } from "../../replication/sweep/sweep.ts";
 import { type CacheSweep, sweepCache } from "../../replication/sweep/sweep-cache.ts";
-import { CLAIM_MS, DELTA_MAX_BYTES, GAP_MAX_MS, SWEEP_CACHE_MAX_CHANGES, SWEEP_CACHE_MAX_NAMES } from "../../replication/limits.ts";
+import {
+  CLAIM_MS,
+  DELTA_MAX_BYTES,
+  GAP_MAX_MS,
+  SWEEP_CACHE_MAX_CHANGES,
+  SWEEP_CACHE_MAX_NAMES,
+} from "../../replication/limits.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import { startPosition } from "../../replication/position.ts";
 import { killedEverywhere } from "./interrupted.ts";
@@ -75,7 +81,15 @@ describe("rule 5: the sweep finds what no event announced", () => {
     expect((await sweep(world)).hints).toEqual([]);
     const nowMs = world.context.clock.now();
     const uploaded = (await progressOf(world)).applied;
-    const beat = { version: 1, receivedMs: nowMs, sentMs: nowMs, bootId: "b", uploaded, currentAtMs: nowMs, pendingBytes: 0 };
+    const beat = {
+      version: 1,
+      receivedMs: nowMs,
+      sentMs: nowMs,
+      bootId: "b",
+      uploaded,
+      currentAtMs: nowMs,
+      pendingBytes: 0,
+    };
     await world.stores.records(ITEM).put(HEARTBEAT_RECORD, encodeRecord(beat));
     expect((await sweep(world)).hints).toEqual(["point-due"]);
   });
@@ -117,7 +131,9 @@ describe("a later delta without the next one", () => {
   it("is told of an epoch that was uploaded and is gone, though an idle machine sends no later one", async () => {
     const world = await protectedWorld();
     await applyChain(world, chain.slice(0, 1));
-    await setProgress(world, { lastPoint: { pointId: "p", stream: 1, epoch: 1, targetTimeMs: START_MS, sourceTimeMs: START_MS + 10 } });
+    await setProgress(world, {
+      lastPoint: { pointId: "p", stream: 1, epoch: 1, targetTimeMs: START_MS, sourceTimeMs: START_MS + 10 },
+    });
     await beat(world, { uploaded: chain[0]?.end ?? START });
     expect(await sweep(world)).toEqual(NOTHING);
     await upload(world, 2, bytesOf(2));
@@ -127,7 +143,10 @@ describe("a later delta without the next one", () => {
     await world.stores.records(ITEM).put(journalName(1, 2), bytesOf(2));
     expect((await sweep(world)).stopped).toBeUndefined();
     await world.stores.records(ITEM).remove(journalName(1, 2));
-    expect((await sweep(world)).stopped).toMatchObject({ code: "position-gap", facts: { stream: 1, expected: 2, uploaded: 2 } });
+    expect((await sweep(world)).stopped).toMatchObject({
+      code: "position-gap",
+      facts: { stream: 1, expected: 2, uploaded: 2 },
+    });
     expect((await beat(world, { uploaded: chain[1]?.end ?? START })).resend).toEqual({ epoch: 2 });
     // It came again.
     await upload(world, 2, bytesOf(2));
@@ -187,7 +206,11 @@ describe("a later delta without the next one", () => {
         ...inner,
         list: async (...given) => {
           const listed = await inner.list(...given);
-          await setProgress(world, { holder: "worker", generation: 1, expiresMs: world.context.clock.now() + CLAIM_MS });
+          await setProgress(world, {
+            holder: "worker",
+            generation: 1,
+            expiresMs: world.context.clock.now() + CLAIM_MS,
+          });
           return listed;
         },
       }),
@@ -257,7 +280,11 @@ describe("what does not belong into the cache container", () => {
         },
       }),
     };
-    expect(await sweepCache({ ...world.context, stores }, ITEM)).toMatchObject({ quarantined: 0, removed: 0, hints: ["next-delta"] });
+    expect(await sweepCache({ ...world.context, stores }, ITEM)).toMatchObject({
+      quarantined: 0,
+      removed: 0,
+      hints: ["next-delta"],
+    });
     expect(world.cacheNames(ITEM)).toEqual([deltaName(1, 1)]);
   });
 
@@ -304,7 +331,8 @@ describe("what does not belong into the cache container", () => {
     for (const epoch of [1, 2, 3, 4, 5]) await upload(world, epoch, bytesOf(epoch));
     const records = world.stores.records(ITEM);
     for (const epoch of [1, 3, 4]) await records.remove(journalName(1, epoch));
-    // Epochs 3 and 4 are missing in the middle of the journal: the cache has their only copies. What comes behind 4 shows that it was applied.
+    // Epochs 3 and 4 are missing in the middle of the journal: the cache has their only copies. What comes behind 4
+    // shows that it was applied.
     expect(await sweep(world)).toMatchObject({ removed: 4, quarantined: 0 });
     expect(world.cacheNames(ITEM)).toEqual([deltaName(1, 3)]);
     expect((await records.read(journalName(1, 4)))?.bytes).toEqual(bytesOf(4));
@@ -379,8 +407,13 @@ describe("what does not belong into the cache container", () => {
     const cache = world.stores.cache(ITEM, 1);
     for (let at = 0; at < SWEEP_CACHE_MAX_CHANGES + 2; at += 1)
       await cache.put(`rubbish-${String(at).padStart(3, "0")}`, new Uint8Array(1));
-    for (let epoch = 1; epoch <= SWEEP_CACHE_MAX_NAMES; epoch += 1) await cache.put(deltaName(1, epoch), new Uint8Array(1));
-    expect(await sweep(world)).toMatchObject({ quarantined: SWEEP_CACHE_MAX_CHANGES, more: true, hints: ["next-delta"] });
+    for (let epoch = 1; epoch <= SWEEP_CACHE_MAX_NAMES; epoch += 1)
+      await cache.put(deltaName(1, epoch), new Uint8Array(1));
+    expect(await sweep(world)).toMatchObject({
+      quarantined: SWEEP_CACHE_MAX_CHANGES,
+      more: true,
+      hints: ["next-delta"],
+    });
     expect(await sweep(world)).toMatchObject({ quarantined: 2, more: false, hints: ["next-delta"] });
     expect(world.cacheNames(ITEM)).toHaveLength(SWEEP_CACHE_MAX_NAMES);
   });
@@ -421,7 +454,10 @@ describe("rule 7: with the source region gone", () => {
     const gone = async (): Promise<never> => {
       throw new LeewardError("store-unavailable", "The cache account cannot be reached.");
     };
-    return { ...world.stores, cache: () => ({ read: gone, create: gone, replace: gone, put: gone, remove: gone, list: gone }) };
+    return {
+      ...world.stores,
+      cache: () => ({ read: gone, create: gone, replace: gone, put: gone, remove: gone, list: gone }),
+    };
   }
 
   it("a batch that was begun, a delta that only the journal has and a due point still wake a worker", async () => {
@@ -439,6 +475,9 @@ describe("rule 7: with the source region gone", () => {
   it("retention goes on", async () => {
     const world = await protectedWorld();
     const summary = await sweepItem({ ...world.context, stores: withoutCache(world) }, ITEM);
-    expect(summary).toMatchObject({ cache: { cacheFailure: { code: "store-unavailable" } }, points: { removedPoints: [] } });
+    expect(summary).toMatchObject({
+      cache: { cacheFailure: { code: "store-unavailable" } },
+      points: { removedPoints: [] },
+    });
   });
 });

@@ -1,6 +1,13 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { targetBlobBytes, vhdChecksum, vhdDataBytes, vhdFooter, vhdGeometry, vhdUniqueId } from "../../replication/records/vhd-footer.ts";
+import {
+  targetBlobBytes,
+  vhdChecksum,
+  vhdDataBytes,
+  vhdFooter,
+  vhdGeometry,
+  vhdUniqueId,
+} from "../../replication/records/vhd-footer.ts";
 import { DISK_MAX_BYTES } from "../../replication/limits.ts";
 
 const GIB = 1024 ** 3;
@@ -8,7 +15,11 @@ const field = (footer: Uint8Array, offset: number, length: number): string =>
   Buffer.from(footer.subarray(offset, offset + length)).toString("hex");
 
 describe("the footer of a fixed VHD", () => {
-  const footer = vhdFooter({ sizeBytes: 30 * GIB, uniqueId: vhdUniqueId("vm-1", 1, "os"), createdMs: Date.UTC(2000, 0, 1, 0, 1, 0, 999) });
+  const footer = vhdFooter({
+    sizeBytes: 30 * GIB,
+    uniqueId: vhdUniqueId("vm-1", 1, "os"),
+    createdMs: Date.UTC(2000, 0, 1, 0, 1, 0, 999),
+  });
 
   it("has every field of the specification at its place", () => {
     expect(footer.length).toBe(512);
@@ -53,7 +64,12 @@ describe("the footer of a fixed VHD", () => {
 
   it("names the same disk the same way, and another one otherwise", () => {
     expect(vhdUniqueId("vm-1", 1, "os")).toEqual(vhdUniqueId("vm-1", 1, "os"));
-    const ids = [vhdUniqueId("vm-1", 1, "os"), vhdUniqueId("vm-1", 2, "os"), vhdUniqueId("vm-1", 1, "data"), vhdUniqueId("vm-2", 1, "os")];
+    const ids = [
+      vhdUniqueId("vm-1", 1, "os"),
+      vhdUniqueId("vm-1", 2, "os"),
+      vhdUniqueId("vm-1", 1, "data"),
+      vhdUniqueId("vm-2", 1, "os"),
+    ];
     expect(new Set(ids.map((id) => Buffer.from(id).toString("hex"))).size).toBe(4);
     expect(ids.every((id) => id.length === 16)).toBe(true);
   });

@@ -138,14 +138,25 @@ export async function applyChain(world: World, chain: readonly MadeDelta[]): Pro
   const last = chain.at(-1);
   if (last === undefined) return;
   for (const { bytes, end } of chain) await world.stores.records(ITEM).put(journalName(end.stream, end.epoch), bytes);
-  await setProgress(world, { applied: last.end, intent: last.end, seeding: false, appliedSourceMs: START_MS + last.end.epoch });
+  await setProgress(world, {
+    applied: last.end,
+    intent: last.end,
+    seeding: false,
+    appliedSourceMs: START_MS + last.end.epoch,
+  });
 }
 
 /** A recovery point as a worker takes it: a snapshot of each disk, then the manifest. */
-export async function addPoint(world: World, position: Position, changes: Partial<PointManifest> = {}): Promise<PointManifest> {
+export async function addPoint(
+  world: World,
+  position: Position,
+  changes: Partial<PointManifest> = {},
+): Promise<PointManifest> {
   const targetTimeMs = changes.targetTimeMs ?? world.context.clock.now();
   const pointId = makePointId(targetTimeMs, `${position.epoch}/${changes.consistency ?? "crash"}`);
-  const disks = await Promise.all(DISKS.map(async (disk) => ({ ...disk, snapshot: await snapshotOf(world, disk.id, pointId) })));
+  const disks = await Promise.all(
+    DISKS.map(async (disk) => ({ ...disk, snapshot: await snapshotOf(world, disk.id, pointId) })),
+  );
   const manifest: PointManifest = {
     version: 1,
     kind: "point",
@@ -169,13 +180,16 @@ export async function addPoint(world: World, position: Position, changes: Partia
 export async function snapshotOf(world: World, diskId: string, pointId: string, stream = 1): Promise<string> {
   const disk = { itemId: ITEM, stream, diskId };
   const properties = await world.stores.disks.properties(disk);
-  const snapshot = properties === undefined ? undefined : await world.stores.disks.snapshot(disk, properties.etag, pointId);
+  const snapshot =
+    properties === undefined ? undefined : await world.stores.disks.snapshot(disk, properties.etag, pointId);
   if (snapshot === undefined) throw new Error("the disk has no snapshot");
   return snapshot;
 }
 
 /** All snapshots of all disks that carry a point's id. */
 export async function pointsWithSnapshots(world: World): Promise<readonly string[]> {
-  const lists = await Promise.all(DISKS.map((disk) => world.stores.snapshots.list({ itemId: ITEM, stream: 1, diskId: disk.id })));
+  const lists = await Promise.all(
+    DISKS.map((disk) => world.stores.snapshots.list({ itemId: ITEM, stream: 1, diskId: disk.id })),
+  );
   return [...new Set(lists.flat().flatMap((entry) => entry.pointId ?? []))].toSorted();
 }

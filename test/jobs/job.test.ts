@@ -27,16 +27,37 @@ const states = ({ tasks }: JobRecord) => tasks.map(({ state }) => state);
 
 describe("a job", () => {
   it("has Site Recovery's names and tasks that have not begun", () => {
-    expect(fresh).toMatchObject({ scenarioName: "CommitFailover", state: "NotStarted", startedMs: 1000, endedMs: undefined, errors: [] });
+    expect(fresh).toMatchObject({
+      scenarioName: "CommitFailover",
+      state: "NotStarted",
+      startedMs: 1000,
+      endedMs: undefined,
+      errors: [],
+    });
     expect(fresh.tasks).toEqual([
-      { name: FIRST, friendlyName: "Closing replication from the source", state: "NotStarted", startedMs: undefined, endedMs: undefined },
-      { name: SECOND, friendlyName: "Removing recovery points", state: "NotStarted", startedMs: undefined, endedMs: undefined },
+      {
+        name: FIRST,
+        friendlyName: "Closing replication from the source",
+        state: "NotStarted",
+        startedMs: undefined,
+        endedMs: undefined,
+      },
+      {
+        name: SECOND,
+        friendlyName: "Removing recovery points",
+        state: "NotStarted",
+        startedMs: undefined,
+        endedMs: undefined,
+      },
     ]);
   });
 
   it("runs task by task to its end", () => {
     const running = startTask(fresh, FIRST, 1100);
-    expect(running).toMatchObject({ state: "InProgress", tasks: [{ state: "InProgress", startedMs: 1100 }, { state: "NotStarted" }] });
+    expect(running).toMatchObject({
+      state: "InProgress",
+      tasks: [{ state: "InProgress", startedMs: 1100 }, { state: "NotStarted" }],
+    });
     const half = endTask(running, FIRST, "Succeeded", 1200);
     const done = succeedJob(endTask(half, SECOND, "Skipped", 1300), 1400);
     expect(done).toMatchObject({
@@ -54,7 +75,11 @@ describe("a job", () => {
 
   it("fails with the task that was running", () => {
     const failed = failJob(startTask(fresh, FIRST, 1100), ERROR, 1200);
-    expect(failed).toMatchObject({ state: "Failed", endedMs: 1200, errors: [{ ...ERROR, taskName: FIRST, atMs: 1200 }] });
+    expect(failed).toMatchObject({
+      state: "Failed",
+      endedMs: 1200,
+      errors: [{ ...ERROR, taskName: FIRST, atMs: 1200 }],
+    });
     expect(states(failed)).toEqual(["Failed", "NotStarted"]);
     expect(failJob(fresh, ERROR, 1200).errors).toEqual([{ ...ERROR, taskName: undefined, atMs: 1200 }]);
   });
@@ -87,7 +112,9 @@ describe("a job", () => {
     expect(new Set([fresh.jobId, jobIdOf("vm-1", "op-2"), jobIdOf("vm-2", "op-1")]).size).toBe(3);
     requireSameRequest(fresh, { ...REQUEST, request: { b: [2], a: 1 } });
     expect(() => requireSameRequest(fresh, { ...REQUEST, request: { a: 2 } })).toThrow("used for another request");
-    expect(() => requireSameRequest(fresh, { ...REQUEST, flow: "cancel-failover" })).toThrow("used for another request");
+    expect(() => requireSameRequest(fresh, { ...REQUEST, flow: "cancel-failover" })).toThrow(
+      "used for another request",
+    );
     expect(() => jobIdOf("vm-1", "")).toThrow("operationId");
     expect(() => jobIdOf("vm-1", "x".repeat(129))).toThrow("operationId");
   });
@@ -97,7 +124,9 @@ describe("a job", () => {
       expect(tasks.length).toBeGreaterThan(0);
       expect(new Set(tasks.map(([name]) => name)).size).toBe(tasks.length);
     }
-    expect(new Set(Object.values(SCENARIOS).map(({ scenarioName }) => scenarioName)).size).toBe(Object.keys(SCENARIOS).length);
+    expect(new Set(Object.values(SCENARIOS).map(({ scenarioName }) => scenarioName)).size).toBe(
+      Object.keys(SCENARIOS).length,
+    );
   });
 
   const step = fc.record({
@@ -105,7 +134,10 @@ describe("a job", () => {
     task: fc.constantFrom(FIRST, SECOND),
     ms: fc.nat(5000),
   });
-  const apply = (job: JobRecord, { act, task, ms }: { readonly act: string; readonly task: string; readonly ms: number }): JobRecord => {
+  const apply = (
+    job: JobRecord,
+    { act, task, ms }: { readonly act: string; readonly task: string; readonly ms: number },
+  ): JobRecord => {
     switch (act) {
       case "start":
         return startTask(job, task, ms);
@@ -132,10 +164,16 @@ describe("a job", () => {
         const next = apply(job, one);
         expect(apply(next, one)).toEqual(next);
         expect(!isEnded(job) || next === job).toBe(true);
-        const times = next.tasks.flatMap(({ startedMs, endedMs }) => [startedMs ?? next.startedMs, endedMs ?? Infinity]);
+        const times = next.tasks.flatMap(({ startedMs, endedMs }) => [
+          startedMs ?? next.startedMs,
+          endedMs ?? Infinity,
+        ]);
         expect(Math.min(...times)).toBeGreaterThanOrEqual(next.startedMs);
-        for (const { startedMs, endedMs } of next.tasks) expect(endedMs ?? Infinity).toBeGreaterThanOrEqual(startedMs ?? 0);
-        expect(next.endedMs ?? Infinity).toBeGreaterThanOrEqual(Math.max(...next.tasks.map(({ endedMs }) => endedMs ?? 0)));
+        for (const { startedMs, endedMs } of next.tasks)
+          expect(endedMs ?? Infinity).toBeGreaterThanOrEqual(startedMs ?? 0);
+        expect(next.endedMs ?? Infinity).toBeGreaterThanOrEqual(
+          Math.max(...next.tasks.map(({ endedMs }) => endedMs ?? 0)),
+        );
         job = next;
       }
     },

@@ -32,7 +32,10 @@ function modelDisk(bytes: Buffer): GuestDisk {
   };
 }
 
-/** The footer as the specification has it, written here by hand so that the oracle's reader is not judged by the product's writer. */
+/**
+ * The footer as the specification has it, written here by hand so that the oracle's reader is not judged by the
+ * product's writer.
+ */
 function footer(sizeBytes: number): Buffer {
   const bytes = Buffer.alloc(512);
   bytes.write("conectix", 0, "latin1");
@@ -81,7 +84,10 @@ async function world(seed: number, count: number): Promise<World> {
 }
 
 /** The disks after those requests that `keep` chooses. */
-async function replay(from: World, keep: (request: GuestRequest, number: number) => boolean): Promise<readonly Buffer[]> {
+async function replay(
+  from: World,
+  keep: (request: GuestRequest, number: number) => boolean,
+): Promise<readonly Buffer[]> {
   const images = from.baselines.map((bytes) => Buffer.from(bytes));
   const disks = images.map(modelDisk);
   const guest = new Guest(disks, () => 0, false);
@@ -89,7 +95,10 @@ async function replay(from: World, keep: (request: GuestRequest, number: number)
   return images;
 }
 
-/** Every count of requests that leaves the same bytes as the first `prefix` of them: trims change nothing, and a write may be taken back. */
+/**
+ * Every count of requests that leaves the same bytes as the first `prefix` of them: trims change nothing, and a write
+ * may be taken back.
+ */
 async function equalPrefixes(from: World, prefix: number): Promise<readonly number[]> {
   const wanted = await replay(from, (_, number) => number <= prefix);
   const images = from.baselines.map((bytes) => Buffer.from(bytes));
@@ -117,7 +126,13 @@ async function judge(from: World, images: readonly Buffer[], change?: (vhds: Buf
     const baselinePath = join(folder, `${run}-${index}.raw`);
     await writeFile(restoredPath, vhd);
     await writeFile(baselinePath, from.baselines[index] ?? Buffer.alloc(0));
-    disks.push({ id: `disk${index}`, sizeBytes: images[index]?.length ?? 0, baselinePath, restoredPath, format: "vhd" });
+    disks.push({
+      id: `disk${index}`,
+      sizeBytes: images[index]?.length ?? 0,
+      baselinePath,
+      restoredPath,
+      format: "vhd",
+    });
   }
   const verdict = await provePrefix(disks, from.log);
   await Promise.all(disks.flatMap((disk) => [rm(disk.baselinePath), rm(disk.restoredPath)]));
@@ -197,7 +212,12 @@ describe("the content oracle (rule 1)", () => {
         const verdict = await judge(lab, await replay(lab, () => true), ([, second]) =>
           second?.writeUInt8((second[at] ?? 0) ^ (1 << bit), at),
         );
-        expect(verdict).toMatchObject({ kind: "mismatch", disk: "disk1", offsetBytes: at - (at % 512), differingSectors: 1 });
+        expect(verdict).toMatchObject({
+          kind: "mismatch",
+          disk: "disk1",
+          offsetBytes: at - (at % 512),
+          differingSectors: 1,
+        });
       }),
       { numRuns: 25 },
     );

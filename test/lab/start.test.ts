@@ -30,17 +30,38 @@ describe("npm start's options", () => {
     expect(parseStartOptions(["--nbd-port", "10809"]).ports.nbd).toBe(10_809);
   });
   it("never start a writer on the user's own images", () => {
-    expect(parseStartOptions(["--disk", "a.img", "--disk", "b.img"])).toMatchObject({ images: ["a.img", "b.img"], writer: false });
+    expect(parseStartOptions(["--disk", "a.img", "--disk", "b.img"])).toMatchObject({
+      images: ["a.img", "b.img"],
+      writer: false,
+    });
   });
   it("change each port by the option that a taken port names", () => {
-    const { ports } = parseStartOptions(["--app-port", "1", "--cache-port", "2", "--cache-queue-port", "3", "--target-port", "4"]);
-    expect(ports).toMatchObject({ app: 1, cacheBlob: 2, cacheQueue: 3, targetBlob: 4, targetQueue: FIXED_PORTS.targetQueue });
+    const { ports } = parseStartOptions([
+      "--app-port",
+      "1",
+      "--cache-port",
+      "2",
+      "--cache-queue-port",
+      "3",
+      "--target-port",
+      "4",
+    ]);
+    expect(ports).toMatchObject({
+      app: 1,
+      cacheBlob: 2,
+      cacheQueue: 3,
+      targetBlob: 4,
+      targetQueue: FIXED_PORTS.targetQueue,
+    });
   });
-  it.each([["--app-port", "0"], ["--app-port", "x"], ["--frobnicate"], ["image.img"]])("refuse %s %s with the usage", (...parameters) => {
-    expect(() => parseStartOptions(parameters)).toThrow(
-      expect.objectContaining({ hint: expect.stringContaining("Usage: npm start") as string }),
-    );
-  });
+  it.each([["--app-port", "0"], ["--app-port", "x"], ["--frobnicate"], ["image.img"]])(
+    "refuse %s %s with the usage",
+    (...parameters) => {
+      expect(() => parseStartOptions(parameters)).toThrow(
+        expect.objectContaining({ hint: expect.stringContaining("Usage: npm start") as string }),
+      );
+    },
+  );
 });
 
 describe("the demo's options", () => {
@@ -74,7 +95,10 @@ describe("the user's own images", () => {
       [await image("huge.img", 8 * 2 ** 40 - 2 ** 20 + 512), `has ${8 * 2 ** 40 - 2 ** 20 + 512} bytes`],
     ];
     for (const [path, problem] of cases) {
-      await expect(ownVm([path])).rejects.toMatchObject({ code: "disk-invalid", message: expect.stringContaining(problem) as string });
+      await expect(ownVm([path])).rejects.toMatchObject({
+        code: "disk-invalid",
+        message: expect.stringContaining(problem) as string,
+      });
     }
   });
   it("cannot be given twice, not even under two names", async () => {

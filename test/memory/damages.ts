@@ -1,6 +1,7 @@
 import { encodeRecord } from "../../replication/records/envelope.ts";
 
-const bodyOf = (bytes: Uint8Array): object => (JSON.parse(new TextDecoder().decode(bytes)) as { readonly body: object }).body;
+const bodyOf = (bytes: Uint8Array): object =>
+  (JSON.parse(new TextDecoder().decode(bytes)) as { readonly body: object }).body;
 
 /**
  * What may have become of a record's bytes: bits flipped in every part of envelope and body, cut short, empty, of an

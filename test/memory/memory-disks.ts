@@ -64,7 +64,10 @@ export function createMemoryDisks(clock: Clock): MemoryDisks {
   function fenced(disk: TargetDisk, generation: number): MemoryDisk {
     const found = find(disk);
     if (found.sequenceNumber > generation) {
-      throw new LeewardError("fenced", "The disk belongs to a newer generation.", { generation, found: found.sequenceNumber });
+      throw new LeewardError("fenced", "The disk belongs to a newer generation.", {
+        generation,
+        found: found.sequenceNumber,
+      });
     }
     return found;
   }
@@ -89,7 +92,8 @@ export function createMemoryDisks(clock: Clock): MemoryDisks {
       return taken === undefined ? undefined : flatten(taken.pages, found.sizeBytes);
     },
     pages: (disk) => blobs.get(keyOf(disk))?.pages,
-    snapshotPages: (disk, snapshot) => blobs.get(keyOf(disk))?.snapshots.find((each) => each.snapshot === snapshot)?.pages,
+    snapshotPages: (disk, snapshot) =>
+      blobs.get(keyOf(disk))?.snapshots.find((each) => each.snapshot === snapshot)?.pages,
     restoredContent(disk) {
       const found = restored.get(restoredKey(disk));
       return found === undefined ? undefined : flatten(found.pages, found.sizeBytes);

@@ -31,7 +31,10 @@ function syncPath(files: Files, path: string): void {
 }
 
 /** What a power failure leaves of the work, with every seed. */
-function left(work: (files: Files, disk: MemoryMedium) => void, look: (disk: MemoryMedium) => string): ReadonlySet<string> {
+function left(
+  work: (files: Files, disk: MemoryMedium) => void,
+  look: (disk: MemoryMedium) => string,
+): ReadonlySet<string> {
   return new Set(
     SEEDS.map((seed) => {
       const disk = medium(seed);
@@ -53,7 +56,9 @@ describe("a power failure of the model", () => {
       syncPath(files, "/");
     };
     expect(left(synced, textAt("/file"))).toEqual(new Set(["new"]));
-    expect(left((files) => write(files, "/file", Buffer.from("new"), true), textAt("/file"))).toEqual(new Set(["missing", "new"]));
+    expect(left((files) => write(files, "/file", Buffer.from("new"), true), textAt("/file"))).toEqual(
+      new Set(["missing", "new"]),
+    );
     const unsynced = (files: Files): void => {
       write(files, "/file", Buffer.from("new"), false);
       syncPath(files, "/");
@@ -178,7 +183,12 @@ describe("a killed process of the model", () => {
       process.kill();
       await new Promise((resolve) => void setImmediate(resolve));
       results.add(disk.paths().join());
-      expect([heard, process.isAlive, process.openPaths.length, disk.get(disk.paths()[0] ?? "")?.length]).toEqual([false, false, 0, 1]);
+      expect([heard, process.isAlive, process.openPaths.length, disk.get(disk.paths()[0] ?? "")?.length]).toEqual([
+        false,
+        false,
+        0,
+        1,
+      ]);
       expect(() => process.files.readFile("/a")).toThrowError(/dead/);
     }
     expect(results).toEqual(new Set(["/a", "/b"]));
@@ -208,7 +218,9 @@ describe("a full or failing model", () => {
     const { files } = disk.process();
     const file = files.open("/file", "w");
     expect(files.freeBytes("/")).toBe(1000);
-    expect([files.write(file, Buffer.alloc(1200), 0, 1200, 0), disk.usedBytes, files.freeBytes("/")]).toEqual([1000, 1000, 0]);
+    expect([files.write(file, Buffer.alloc(1200), 0, 1200, 0), disk.usedBytes, files.freeBytes("/")]).toEqual([
+      1000, 1000, 0,
+    ]);
     const full = expect.objectContaining({ code: "ENOSPC" });
     expect(() => files.write(file, Buffer.alloc(1), 0, 1, 1000)).toThrowError(full);
     expect(() => files.open("/other", "w")).toThrowError(full);

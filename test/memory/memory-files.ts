@@ -11,8 +11,9 @@ const STALE_COUNT = 8;
 const STALE_CHANCE = 0.1;
 
 /**
- * A disk in memory that knows what a power failure leaves: of every file the bytes of its last sync, and of what was written since any sectors or none; names
- * that no sync of their folder covered may be missing, old or back. All chance comes from `random`, all time from `schedule`.
+ * A disk in memory that knows what a power failure leaves: of every file the bytes of its last sync, and of what was
+ * written since any sectors or none; names that no sync of their folder covered may be missing, old or back. All chance
+ * comes from `random`, all time from `schedule`.
  */
 export interface MemoryMedium {
   /** What all files together may take; changes at any time. */
@@ -40,7 +41,10 @@ export interface MemoryProcess {
   readonly openPaths: readonly string[];
   /** What reached a write call stays; of what was asked for and not answered any part may have been done. */
   kill(): void;
-  /** Lets it die in the middle of its nth operation from now on that changes or syncs something; `power`: with the whole machine. */
+  /**
+   * Lets it die in the middle of its nth operation from now on that changes or syncs something; `power`: with the whole
+   * machine.
+   */
   dieAfter(operations: number, death: "kill" | "power"): void;
 }
 
@@ -148,7 +152,8 @@ class Medium implements MemoryMedium {
 
   find(path: string): MemoryNode | undefined {
     let node: MemoryNode | undefined = this.#root;
-    for (const name of normalize(path).split("/").filter(Boolean)) node = node?.kind === "folder" ? node.names.get(name) : undefined;
+    for (const name of normalize(path).split("/").filter(Boolean))
+      node = node?.kind === "folder" ? node.names.get(name) : undefined;
     return node;
   }
 
@@ -204,7 +209,16 @@ interface Handle {
 }
 
 /** The doomed operation of a process, as it dies in the middle of it. */
-const CHANGING: ReadonlySet<Operation> = new Set(["write", "truncate", "datasync", "sync", "rename", "remove", "makeFolder", "make"]);
+const CHANGING: ReadonlySet<Operation> = new Set([
+  "write",
+  "truncate",
+  "datasync",
+  "sync",
+  "rename",
+  "remove",
+  "makeFolder",
+  "make",
+]);
 
 class Process implements MemoryProcess {
   readonly files: Files;
@@ -259,7 +273,8 @@ class Process implements MemoryProcess {
       close: (file) => this.#close(file),
       read: (file, target, offset, lengthBytes, positionBytes) =>
         this.#read(file, target.subarray(offset, offset + lengthBytes), positionBytes),
-      write: (file, bytes, offset, lengthBytes, at) => this.#write(file, [bytes.subarray(offset, offset + lengthBytes)], at),
+      write: (file, bytes, offset, lengthBytes, at) =>
+        this.#write(file, [bytes.subarray(offset, offset + lengthBytes)], at),
       writev: (file, parts, at) => this.#write(file, parts, at),
       truncate: (file, lengthBytes) => this.#truncate(file, lengthBytes),
       datasync: (file) => this.#sync("datasync", file)(),
@@ -288,7 +303,12 @@ class Process implements MemoryProcess {
   }
 
   /** Does the work unless a failure is planned for it, or the end of the process. */
-  #do<Result>(operation: Operation, path: string, work: () => Result, failed: (failure: Failure) => void = () => undefined): Result {
+  #do<Result>(
+    operation: Operation,
+    path: string,
+    work: () => Result,
+    failed: (failure: Failure) => void = () => undefined,
+  ): Result {
     if (!this.#alive) throw failure("ESHUTDOWN", operation, DEAD);
     const isLast = CHANGING.has(operation) && this.#doom !== undefined && (this.#doom.left -= 1) < 0;
     if (isLast) {
@@ -390,7 +410,9 @@ class Process implements MemoryProcess {
     const node = this.#handles.get(file)?.node;
     this.#readsLater += 1;
     const isEarly = this.#readsLater % 2 === 0 && node?.kind === "file";
-    const atCall = isEarly ? Buffer.from(node.bytes.subarray(positionBytes, positionBytes + target.length)) : new Uint8Array();
+    const atCall = isEarly
+      ? Buffer.from(node.bytes.subarray(positionBytes, positionBytes + target.length))
+      : new Uint8Array();
     return this.#later(() => {
       const count = this.#read(file, target, positionBytes);
       target.set(atCall);
@@ -454,7 +476,8 @@ class Process implements MemoryProcess {
       const target = this.#medium.place(to, "rename");
       const node = source.folder.names.get(source.name);
       if (node === undefined) throw failure("ENOENT", "rename", from);
-      if (source.folder !== target.folder) throw failure("EXDEV", "rename", `${from}' to another folder: not modelled '${to}`);
+      if (source.folder !== target.folder)
+        throw failure("EXDEV", "rename", `${from}' to another folder: not modelled '${to}`);
       const old = target.folder.names.get(target.name);
       if (old === node) return;
       if (old?.kind === "folder") throw failure("EISDIR", "rename", to);

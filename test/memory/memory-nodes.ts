@@ -8,8 +8,8 @@ type Change =
   | { readonly kind: "truncate"; readonly lengthBytes: number };
 
 /**
- * The content of a file: as every process sees it, and as the medium has it for certain; between them the changes since the last sync, which a power failure
- * keeps, loses or keeps in part, sector by sector.
+ * The content of a file: as every process sees it, and as the medium has it for certain; between them the changes since
+ * the last sync, which a power failure keeps, loses or keeps in part, sector by sector.
  */
 export class MemoryFile {
   readonly kind = "file";
@@ -53,7 +53,10 @@ export class MemoryFile {
     for (const change of this.#taken(mark)) this.#durable.apply(change);
   }
 
-  /** A sync failed: of each change the medium has some sectors, and no later sync brings the others, though every process still reads them. */
+  /**
+   * A sync failed: of each change the medium has some sectors, and no later sync brings the others, though every
+   * process still reads them.
+   */
   lose(mark: number, random: Random): void {
     for (const change of this.#taken(mark)) {
       if (change.kind === "truncate") {
@@ -64,7 +67,10 @@ export class MemoryFile {
     }
   }
 
-  /** What stands here after a power failure. `stale` are bytes that lay on the medium before: what grew and was not written may show them. */
+  /**
+   * What stands here after a power failure. `stale` are bytes that lay on the medium before: what grew and was not
+   * written may show them.
+   */
   cut(random: Random, stale: Buffer | undefined): void {
     const mood = stale === undefined ? random.below(4) : 3;
     const count = mood === 0 ? 0 : mood === 1 ? this.#pending.length : random.below(this.#pending.length + 1);
@@ -114,16 +120,19 @@ function torn(durable: Growing, changes: readonly Change[], random: Random, stal
   const seen = Array.from({ length: sectors }, () => (nothing ? 0 : random.below(changes.length + 1)));
   const bytes = Buffer.alloc(sectors * SECTOR);
   bytes.set(durable.bytes);
-  if (stale !== undefined && before % SECTOR === 0) bytes.set(stale.subarray(before, bytes.length), Math.min(before, bytes.length));
+  if (stale !== undefined && before % SECTOR === 0)
+    bytes.set(stale.subarray(before, bytes.length), Math.min(before, bytes.length));
   for (const [index, change] of changes.entries()) {
     if (change.kind === "truncate") {
       for (let sector = Math.floor(change.lengthBytes / SECTOR); sector < sectors; sector += 1) {
-        if ((seen[sector] ?? 0) > index) bytes.fill(0, Math.max(sector * SECTOR, change.lengthBytes), (sector + 1) * SECTOR);
+        if ((seen[sector] ?? 0) > index)
+          bytes.fill(0, Math.max(sector * SECTOR, change.lengthBytes), (sector + 1) * SECTOR);
       }
       continue;
     }
     for (const piece of sectorsOf(change)) {
-      if (piece.kind === "write" && (seen[Math.floor(piece.at / SECTOR)] ?? 0) > index) bytes.set(piece.bytes, piece.at);
+      if (piece.kind === "write" && (seen[Math.floor(piece.at / SECTOR)] ?? 0) > index)
+        bytes.set(piece.bytes, piece.at);
     }
   }
   return bytes.subarray(0, lengthBytes);

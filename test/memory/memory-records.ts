@@ -11,7 +11,10 @@ interface Blob {
 /** One container in memory, with what only a test may see. */
 export interface MemoryRecords extends RecordStore {
   readonly names: () => readonly string[];
-  /** Every blob's etag and content by its name: two dumps are equal when nothing was written in between, not even the same bytes. */
+  /**
+   * Every blob's etag and content by its name: two dumps are equal when nothing was written in between, not even the
+   * same bytes.
+   */
   readonly dump: () => Readonly<Record<string, string>>;
 }
 
@@ -28,7 +31,10 @@ export function createMemoryRecords(clock: Clock): MemoryRecords {
   }
   return {
     names: () => [...blobs.keys()].toSorted(),
-    dump: () => Object.fromEntries([...blobs].map(([name, { bytes, etag }]) => [name, `${etag} ${Buffer.from(bytes).toString("latin1")}`])),
+    dump: () =>
+      Object.fromEntries(
+        [...blobs].map(([name, { bytes, etag }]) => [name, `${etag} ${Buffer.from(bytes).toString("latin1")}`]),
+      ),
     async read(name, maxBytes = DELTA_MAX_BYTES) {
       const blob = blobs.get(name);
       if (blob === undefined) return undefined;

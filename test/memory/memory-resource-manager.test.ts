@@ -16,7 +16,12 @@ describe("the Resource Manager in memory", () => {
       strike: (change, how) => {
         const failure = { kind: "failed", code: "azure-no-capacity", azureCode: "AllocationFailed" } as const;
         const on = how === "late" ? "look" : "begin";
-        const kinds = { throttled: { kind: "busy" }, late: failure, allocation: failure, lost: { kind: "lost-answer" } } as const;
+        const kinds = {
+          throttled: { kind: "busy" },
+          late: failure,
+          allocation: failure,
+          lost: { kind: "lost-answer" },
+        } as const;
         resourceManager.fail({ on, change, times: 1, with: kinds[how] });
       },
     });

@@ -1,5 +1,11 @@
 import { type ErrorCode, LeewardError } from "../../replication/errors.ts";
-import type { Begun, Change, Looked, ResourceJson, ResourceManager } from "../../replication/resources/resource-manager.ts";
+import type {
+  Begun,
+  Change,
+  Looked,
+  ResourceJson,
+  ResourceManager,
+} from "../../replication/resources/resource-manager.ts";
 import { parsePath } from "../../replication/resources/ids.ts";
 import { partOf, textOf } from "../../replication/resources/json.ts";
 
@@ -43,8 +49,8 @@ interface Operation {
 }
 
 /**
- * Resource Manager as far as flows see it: groups hold resources, what is named by another cannot be removed, machines have a power state. Each begun
- * change takes `looks` looks; waits are 0 ms.
+ * Resource Manager as far as flows see it: groups hold resources, what is named by another cannot be removed, machines
+ * have a power state. Each begun change takes `looks` looks; waits are 0 ms.
  */
 export function memoryResourceManager({ looks = 2 }: { readonly looks?: number } = {}): MemoryResourceManager {
   const resources = new Map<string, ResourceJson>();
@@ -57,7 +63,10 @@ export function memoryResourceManager({ looks = 2 }: { readonly looks?: number }
   const strike = (on: MemoryFault["on"], id: string, change?: Change["kind"]): MemoryFault["with"] | undefined => {
     const hit = faults.find(
       ({ fault, left }) =>
-        left > 0 && fault.on === on && (fault.change === undefined || fault.change === change) && keyOf(id).includes(keyOf(fault.id ?? "")),
+        left > 0 &&
+        fault.on === on &&
+        (fault.change === undefined || fault.change === change) &&
+        keyOf(id).includes(keyOf(fault.id ?? "")),
     );
     if (hit === undefined) return undefined;
     hit.left -= 1;
@@ -94,27 +103,36 @@ export function memoryResourceManager({ looks = 2 }: { readonly looks?: number }
     if (kind === "put" && keyOf(group) !== keyOf(id) && !resources.has(keyOf(group))) {
       return failed("azure-resource-missing", "ResourceGroupNotFound", `There is no group ${group}.`);
     }
-    if (kind === "act" && !resources.has(keyOf(id))) return failed("azure-resource-missing", "ResourceNotFound", `There is no ${id}.`);
+    if (kind === "act" && !resources.has(keyOf(id)))
+      return failed("azure-resource-missing", "ResourceNotFound", `There is no ${id}.`);
     const user = kind === "remove" && keyOf(group) !== keyOf(id) ? userOf(id) : undefined;
     if (user !== undefined) return failed("azure-resource-conflict", "InUse", `${id} is used by ${user}.`);
     const holder = operations.find((operation) => operation.looksLeft > 0 && keyOf(operation.change.id) === keyOf(id));
     if (holder === undefined) return undefined;
     // Time goes on for an operation whose answer was lost, too.
     advance(holder);
-    return { kind: "busy", retryAfterMs: 0, azureCode: "AnotherOperationInProgress", message: "Another operation runs." };
+    return {
+      kind: "busy",
+      retryAfterMs: 0,
+      azureCode: "AnotherOperationInProgress",
+      message: "Another operation runs.",
+    };
   };
 
   const finish = ({ change: made }: Operation): ResourceJson | undefined => {
     const { id } = made;
     if (made.kind === "remove") {
-      for (const key of resources.keys()) if (key === keyOf(id) || key.startsWith(`${keyOf(id)}/`)) resources.delete(key);
+      for (const key of resources.keys())
+        if (key === keyOf(id) || key.startsWith(`${keyOf(id)}/`)) resources.delete(key);
       return undefined;
     }
     change(id, "Succeeded");
     if (made.kind === "act") {
       if (made.action === "listKeys") return { keys: [{ keyName: "key1", value: "memory" }] };
       if (made.action === "beginGetAccess") return { accessSAS: `memory:${keyOf(id)}` };
-      const power = { start: "running", powerOff: "stopped", deallocate: "deallocated", endGetAccess: undefined }[made.action];
+      const power = { start: "running", powerOff: "stopped", deallocate: "deallocated", endGetAccess: undefined }[
+        made.action
+      ];
       if (power !== undefined) setPower(id, power);
     } else if (parsePath(id)?.type === "microsoft.compute/virtualmachines") setPower(id, "running");
     return resources.get(keyOf(id));
@@ -134,7 +152,8 @@ export function memoryResourceManager({ looks = 2 }: { readonly looks?: number }
 
   const accept = (made: Change, failure: Operation["failure"]): Begun => {
     const operation: Operation = { change: made, looksLeft: Math.max(1, looks), failure, result: undefined };
-    if (made.kind === "put") resources.set(keyOf(made.id), nameResource(made.id, structuredClone(made.body), "Creating"));
+    if (made.kind === "put")
+      resources.set(keyOf(made.id), nameResource(made.id, structuredClone(made.body), "Creating"));
     else change(made.id, made.kind === "remove" ? "Deleting" : "Updating");
     operations.push(operation);
     if (looks === 0 && failure === undefined) {
@@ -173,8 +192,10 @@ export function memoryResourceManager({ looks = 2 }: { readonly looks?: number }
       requests.push(`begin ${made.kind === "act" ? made.action : made.kind} ${made.id}`);
       const fault = strike("begin", made.id, made.kind);
       if (fault?.kind === "unavailable") throw unavailable();
-      if (fault?.kind === "failed") return failed(fault.code, fault.azureCode ?? "", fault.message ?? "Refused on purpose.");
-      if (fault?.kind === "busy") return { kind: "busy", retryAfterMs: 0, azureCode: "TooManyRequests", message: "Busy on purpose." };
+      if (fault?.kind === "failed")
+        return failed(fault.code, fault.azureCode ?? "", fault.message ?? "Refused on purpose.");
+      if (fault?.kind === "busy")
+        return { kind: "busy", retryAfterMs: 0, azureCode: "TooManyRequests", message: "Busy on purpose." };
       const refused = refusal(made);
       if (refused !== undefined) return refused;
       if (made.kind === "put" && made.createOnly === true && resources.has(keyOf(made.id))) {
@@ -182,7 +203,10 @@ export function memoryResourceManager({ looks = 2 }: { readonly looks?: number }
       }
       if (made.kind === "remove" && !resources.has(keyOf(made.id))) return { kind: "done", result: undefined };
       const late = strike("look", made.id, made.kind);
-      const begun = accept(made, late?.kind === "failed" ? { code: late.code, azureCode: late.azureCode ?? "" } : undefined);
+      const begun = accept(
+        made,
+        late?.kind === "failed" ? { code: late.code, azureCode: late.azureCode ?? "" } : undefined,
+      );
       if (fault?.kind === "lost-answer") throw unavailable();
       return begun;
     },

@@ -40,7 +40,9 @@ export function createMemoryStores(clock: Clock): MemoryStores {
   };
   const cacheOf = (itemId: string, stream: number): string => `${itemId}/${stream}`;
   const streamsIn = (itemId: string): readonly number[] =>
-    [...caches.keys()].filter((name) => name.startsWith(`${itemId}/`)).map((name) => Number(name.slice(itemId.length + 1)));
+    [...caches.keys()]
+      .filter((name) => name.startsWith(`${itemId}/`))
+      .map((name) => Number(name.slice(itemId.length + 1)));
   const stores: ItemStores = {
     cache: (itemId, stream): RecordStore => open(caches, cacheOf(itemId, stream)),
     records: (itemId): RecordStore => placedRecords(open(records, itemId), itemContainer(itemId)),
@@ -63,7 +65,9 @@ export function createMemoryStores(clock: Clock): MemoryStores {
     },
     removeTargetData: async (itemId) => {
       const kept = open(records, itemId);
-      const going = kept.names().filter((name) => name !== ITEM_RECORD && name !== PROGRESS_RECORD && !isLastingRecord(name));
+      const going = kept
+        .names()
+        .filter((name) => name !== ITEM_RECORD && name !== PROGRESS_RECORD && !isLastingRecord(name));
       for (const name of going.slice(0, REMOVED_AT_ONCE)) await kept.remove(name);
       if (going.length > REMOVED_AT_ONCE) return { more: true };
       await memory.removeItem(itemId);
@@ -75,7 +79,8 @@ export function createMemoryStores(clock: Clock): MemoryStores {
     },
     forgetItem: async (itemId) => {
       const kept = open(records, itemId);
-      for (const name of [ITEM_RECORD, PROGRESS_RECORD, ...kept.names()]) if (!isLastingRecord(name)) await kept.remove(name);
+      for (const name of [ITEM_RECORD, PROGRESS_RECORD, ...kept.names()])
+        if (!isLastingRecord(name)) await kept.remove(name);
     },
     quarantine: async (itemId, stream, name, _reason, etag) => {
       const cache = open(caches, cacheOf(itemId, stream));

@@ -4,10 +4,11 @@ import type { Random } from "./random.ts";
 import type { Around, PortCall } from "./wrapped-stores.ts";
 
 /**
- * The fault model, for stores in memory. Every call of every worker waits until the scheduler picks it; between two picks everything that can run
- * has run. A call may time out: then it is lost, or has landed, or lands up to `lateSteps` later, whatever its worker does meanwhile. A worker
- * may stall, or crash at any await: its calls under way are lost or land later, and it never runs again. A write may be refused as busy, which leaves
- * nothing behind, but for a page write: that one may land all the same, later. One step is one second of the clock.
+ * The fault model, for stores in memory. Every call of every worker waits until the scheduler picks it; between two
+ * picks everything that can run has run. A call may time out: then it is lost, or has landed, or lands up to
+ * `lateSteps` later, whatever its worker does meanwhile. A worker may stall, or crash at any await: its calls under way
+ * are lost or land later, and it never runs again. A write may be refused as busy, which leaves nothing behind, but for
+ * a page write: that one may land all the same, later. One step is one second of the clock.
  */
 export interface Scheduler {
   readonly clock: Clock;
@@ -104,7 +105,8 @@ export function createScheduler(random: Random, startMs: number, faults: Faults)
       late = late.filter((each) => each.atStep > stepCount);
       for (const each of due) await each.land();
       const awake = pausing.filter(
-        ({ worker, untilMs }) => untilMs <= nowMs && !crashed.has(worker) && (stalledUntil.get(worker) ?? 0) <= stepCount,
+        ({ worker, untilMs }) =>
+          untilMs <= nowMs && !crashed.has(worker) && (stalledUntil.get(worker) ?? 0) <= stepCount,
       );
       pausing = pausing.filter((each) => !awake.includes(each));
       for (const { resolve } of awake) resolve();
@@ -119,7 +121,8 @@ export function createScheduler(random: Random, startMs: number, faults: Faults)
     },
     crash(worker) {
       crashed.add(worker);
-      for (const each of waiting) if (each.worker === worker && each.call.kind === "write" && random.chance(0.5)) delay(each.land);
+      for (const each of waiting)
+        if (each.worker === worker && each.call.kind === "write" && random.chance(0.5)) delay(each.land);
       waiting = waiting.filter((each) => each.worker !== worker);
     },
     stall(worker, steps) {

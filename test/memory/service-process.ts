@@ -20,7 +20,10 @@ export interface ServiceMachine {
   readonly medium: MemoryMedium;
   readonly time: VirtualTime;
   readonly random: Random;
-  /** Answers, or rejects: then the service learns that no answer came. One that never settles is given up at the time-out of the request. */
+  /**
+   * Answers, or rejects: then the service learns that no answer came. One that never settles is given up at the
+   * time-out of the request.
+   */
   readonly network: (request: CarriedRequest) => Promise<HttpAnswer>;
   readonly log: Log;
   readonly runScript?: MobilityPorts["runScript"];
@@ -30,7 +33,10 @@ export interface ServiceProcess {
   /** For `openService`. */
   readonly ports: MobilityPorts;
   readonly medium: MemoryProcess;
-  /** As SIGKILL. After a power failure or an end in the middle of an operation too: time and network stop for it as well. */
+  /**
+   * As SIGKILL. After a power failure or an end in the middle of an operation too: time and network stop for it as
+   * well.
+   */
   kill(): void;
 }
 
@@ -39,7 +45,10 @@ const SEAL_MEMORY = createSealMemory(() => undefined);
 const LATENCY_MS = 2;
 let lastId = 1000;
 
-/** Everything that one process of the mobility service takes from outside, in memory. `bootId` changes with every start of the machine. */
+/**
+ * Everything that one process of the mobility service takes from outside, in memory. `bootId` changes with every start
+ * of the machine.
+ */
 export function createServiceProcess(machine: ServiceMachine, bootId: string): ServiceProcess {
   const { medium, time, random } = machine;
   const process = medium.process();
@@ -54,13 +63,19 @@ export function createServiceProcess(machine: ServiceMachine, bootId: string): S
       const { method, url, headers, signal } = request;
       const fail = (reason: string): void => {
         cancel();
-        reject(new LeewardError("control-unavailable", `${url.host} cannot be reached: ${reason}.`, { host: url.host, reason }));
+        reject(
+          new LeewardError("control-unavailable", `${url.host} cannot be reached: ${reason}.`, {
+            host: url.host,
+            reason,
+          }),
+        );
       };
       const cancel = clock.after(request.timeoutMs, () => fail("no answer in time"));
       signal?.addEventListener("abort", () => fail("given up"));
       const carry = async (): Promise<void> => {
         const body = request.body.kind === "text" ? Buffer.from(request.body.text) : files.readFile(request.body.path);
-        if (request.body.kind === "file") await request.body.pace?.take(body.length, signal ?? new AbortController().signal);
+        if (request.body.kind === "file")
+          await request.body.pace?.take(body.length, signal ?? new AbortController().signal);
         if (signal?.aborted === true) return fail("given up");
         const answer = await machine.network({ method, url, headers, body });
         // A process that is dead hears nothing.
@@ -68,7 +83,9 @@ export function createServiceProcess(machine: ServiceMachine, bootId: string): S
         cancel();
         resolve(answer);
       };
-      carry().catch((error: unknown) => alive && process.isAlive && fail(error instanceof Error ? error.message : String(error)));
+      carry().catch(
+        (error: unknown) => alive && process.isAlive && fail(error instanceof Error ? error.message : String(error)),
+      );
     });
   return {
     medium: process,

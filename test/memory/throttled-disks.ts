@@ -62,5 +62,10 @@ export function throttledDisks(inner: TargetDisks, clock: Clock, limits: BlobLim
 /** The error of the SDK for Azure's 503 with its code in the header. */
 export function serverBusy(): Error {
   const headers = new Map([["x-ms-error-code", "ServerBusy"]]);
-  return Object.assign(new Error("The server is busy."), { name: "RestError", statusCode: 503, code: "ServerBusy", response: { headers } });
+  return Object.assign(new Error("The server is busy."), {
+    name: "RestError",
+    statusCode: 503,
+    code: "ServerBusy",
+    response: { headers },
+  });
 }

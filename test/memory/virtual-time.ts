@@ -1,7 +1,10 @@
 import type { Clock } from "../../mobility/system/clock.ts";
 import type { Random } from "./random.ts";
 
-/** Time that goes on when nothing can happen any more at its moment: hours of waiting cost nothing, and the same seed gives the same order. */
+/**
+ * Time that goes on when nothing can happen any more at its moment: hours of waiting cost nothing, and the same seed
+ * gives the same order.
+ */
 export interface VirtualTime {
   readonly nowMs: number;
   /** Time as one process knows it; nothing of it happens any more after `kill`. */
@@ -45,7 +48,8 @@ export function createVirtualTime(startMs: number, random: Random): VirtualTime 
     },
     process: () => {
       let alive = true;
-      const after = (waitMs: number, work: () => void): (() => void) => (alive ? add(waitMs, () => alive && work()) : () => undefined);
+      const after = (waitMs: number, work: () => void): (() => void) =>
+        alive ? add(waitMs, () => alive && work()) : () => undefined;
       return {
         clock: {
           now: () => nowMs,

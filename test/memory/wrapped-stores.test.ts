@@ -2,7 +2,14 @@ import { expect, it } from "vitest";
 import type { WorkQueue } from "../../replication/operations/work-queue.ts";
 import type { CacheAccess, RestoreAccess } from "../../replication/ports.ts";
 import { createMemoryStores } from "./memory-stores.ts";
-import { type Around, type PortCall, wrapCacheAccess, wrapQueue, wrapRestoreAccess, wrapStores } from "./wrapped-stores.ts";
+import {
+  type Around,
+  type PortCall,
+  wrapCacheAccess,
+  wrapQueue,
+  wrapRestoreAccess,
+  wrapStores,
+} from "./wrapped-stores.ts";
 
 const grant = { expiresMs: 0 };
 const cacheAccess: CacheAccess = {
@@ -14,7 +21,9 @@ const queue: WorkQueue = { send: async () => undefined };
 
 /** Calls every method of a port, whatever it makes of the arguments. Addresses alone are computed without a call. */
 async function callAll(port: object): Promise<readonly string[]> {
-  const names = Object.entries(port).flatMap(([name, method]) => (typeof method === "function" && name !== "restoredUrl" ? [name] : []));
+  const names = Object.entries(port).flatMap(([name, method]) =>
+    typeof method === "function" && name !== "restoredUrl" ? [name] : [],
+  );
   for (const name of names) {
     const method = (port as Readonly<Record<string, (...given: readonly unknown[]) => Promise<unknown>>>)[name];
     await method?.({ itemId: "web", diskId: "os" }, {}, {}, {}, {}).catch(() => undefined);

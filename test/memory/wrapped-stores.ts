@@ -1,5 +1,12 @@
 import type { WorkQueue } from "../../replication/operations/work-queue.ts";
-import type { CacheAccess, DiskSnapshots, ItemStores, RecordStore, RestoreAccess, TargetDisks } from "../../replication/ports.ts";
+import type {
+  CacheAccess,
+  DiskSnapshots,
+  ItemStores,
+  RecordStore,
+  RestoreAccess,
+  TargetDisks,
+} from "../../replication/ports.ts";
 
 /** One call of a port, before it is made. `target` is the record's name, the disk's id, or the item's. */
 export interface PortCall {
@@ -19,7 +26,12 @@ export type Around = <Result>(call: PortCall, run: () => Promise<Result>) => Pro
 
 /** The same stores, with every call going through `around`: for faults, counting and scheduling. */
 export function wrapStores(inner: ItemStores, around: Around): ItemStores {
-  const call = (port: PortCall["port"], method: string, target: string, kind: PortCall["kind"] = "write"): PortCall => ({
+  const call = (
+    port: PortCall["port"],
+    method: string,
+    target: string,
+    kind: PortCall["kind"] = "write",
+  ): PortCall => ({
     port,
     method,
     target,
@@ -32,14 +44,20 @@ export function wrapStores(inner: ItemStores, around: Around): ItemStores {
     snapshots: wrapSnapshots(inner.snapshots, around),
     listItems: (limit, after) => around(call("items", "listItems", "", "list"), () => inner.listItems(limit, after)),
     // Containers of both accounts are made.
-    createContainers: (itemId, stream) => around(call("cache", "createContainers", itemId), () => inner.createContainers(itemId, stream)),
-    removeTargetData: (itemId) => around(call("items", "removeTargetData", itemId), () => inner.removeTargetData(itemId)),
+    createContainers: (itemId, stream) =>
+      around(call("cache", "createContainers", itemId), () => inner.createContainers(itemId, stream)),
+    removeTargetData: (itemId) =>
+      around(call("items", "removeTargetData", itemId), () => inner.removeTargetData(itemId)),
     removeCacheData: (itemId) => around(call("cache", "removeCacheData", itemId), () => inner.removeCacheData(itemId)),
     forgetItem: (itemId) => around(call("items", "forgetItem", itemId), () => inner.forgetItem(itemId)),
     listStreams: (itemId, place) =>
-      around(call(place === "cache" ? "cache" : "items", "listStreams", itemId, "list"), () => inner.listStreams(itemId, place)),
+      around(call(place === "cache" ? "cache" : "items", "listStreams", itemId, "list"), () =>
+        inner.listStreams(itemId, place),
+      ),
     removeStream: (itemId, stream, place) =>
-      around(call(place === "cache" ? "cache" : "items", "removeStream", itemId), () => inner.removeStream(itemId, stream, place)),
+      around(call(place === "cache" ? "cache" : "items", "removeStream", itemId), () =>
+        inner.removeStream(itemId, stream, place),
+      ),
     quarantine: (itemId, stream, name, reason, etag) =>
       around(call("cache", "quarantine", name), () => inner.quarantine(itemId, stream, name, reason, etag)),
   };
@@ -60,7 +78,9 @@ export function wrapRecords(port: "cache" | "records", inner: RecordStore, aroun
 export function wrapQueue(inner: WorkQueue, around: Around): WorkQueue {
   return {
     send: (message, delayMs) =>
-      around({ port: "queue", method: "send", target: message.kind, kind: "write" }, () => inner.send(message, delayMs)),
+      around({ port: "queue", method: "send", target: message.kind, kind: "write" }, () =>
+        inner.send(message, delayMs),
+      ),
   };
 }
 
@@ -69,13 +89,16 @@ export function wrapCacheAccess(inner: CacheAccess, around: Around): CacheAccess
   return {
     ...inner,
     grantCreate: (...given) =>
-      around({ port: "cache", method: "grantCreate", target: given[0], kind: "read" }, () => inner.grantCreate(...given)),
+      around({ port: "cache", method: "grantCreate", target: given[0], kind: "read" }, () =>
+        inner.grantCreate(...given),
+      ),
   };
 }
 
 export function wrapRestoreAccess(inner: RestoreAccess, around: Around): RestoreAccess {
   return {
-    grantRead: (disk) => around({ port: "access", method: "grantRead", target: disk.diskId, kind: "read" }, () => inner.grantRead(disk)),
+    grantRead: (disk) =>
+      around({ port: "access", method: "grantRead", target: disk.diskId, kind: "read" }, () => inner.grantRead(disk)),
   };
 }
 
@@ -89,9 +112,12 @@ function wrapSnapshots(inner: DiskSnapshots, around: Around): DiskSnapshots {
   return {
     list: (disk) => around(call("list", disk.diskId, "list"), () => inner.list(disk)),
     remove: (disk, snapshot) => around(call("remove", disk.diskId), () => inner.remove(disk, snapshot)),
-    startCopy: (disk, snapshot, destination) => around(call("startCopy", disk.diskId), () => inner.startCopy(disk, snapshot, destination)),
-    copyState: (destination) => around(call("copyState", destination.diskId, "read"), () => inner.copyState(destination)),
-    removeRestored: (destination) => around(call("removeRestored", destination.diskId), () => inner.removeRestored(destination)),
+    startCopy: (disk, snapshot, destination) =>
+      around(call("startCopy", disk.diskId), () => inner.startCopy(disk, snapshot, destination)),
+    copyState: (destination) =>
+      around(call("copyState", destination.diskId, "read"), () => inner.copyState(destination)),
+    removeRestored: (destination) =>
+      around(call("removeRestored", destination.diskId), () => inner.removeRestored(destination)),
     restoredUrl: (destination) => inner.restoredUrl(destination),
   };
 }

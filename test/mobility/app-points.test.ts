@@ -56,7 +56,10 @@ describe("app-consistent points of the mobility service", () => {
     const { take, points, marker } = run({
       folder,
       script: script.path,
-      cut: () => void seen.push(`cut after ${script.calls().join(" ")}, ${points.state}, ${existsSync(marker) ? "marked" : "not marked"}`),
+      cut: () =>
+        void seen.push(
+          `cut after ${script.calls().join(" ")}, ${points.state}, ${existsSync(marker) ? "marked" : "not marked"}`,
+        ),
     });
     expect(await take()).toEqual({ requestId: "request", state: "done" });
     expect(script.calls()).toEqual(["--pre", "--post"]);
@@ -80,7 +83,9 @@ describe("app-consistent points of the mobility service", () => {
     expect(await take()).toMatchObject({ state: "failed", reason: "--pre did not end within 2 s" });
     expect([script.calls(), cuts()]).toEqual([["--pre", "--post"], 0]);
     const child = Number(readFileSync(join(folder, "child"), "utf8"));
-    expect(existsSync(`/proc/${child}/cmdline`) && readFileSync(`/proc/${child}/cmdline`, "utf8").includes("600")).toBe(false);
+    expect(existsSync(`/proc/${child}/cmdline`) && readFileSync(`/proc/${child}/cmdline`, "utf8").includes("600")).toBe(
+      false,
+    );
   });
 
   it("A2: an epoch is not marked when the freeze came too late, when there is an obstacle by then, or when it cannot be cut", async () => {
@@ -95,7 +100,11 @@ describe("app-consistent points of the mobility service", () => {
     });
     expect(await late.take()).toMatchObject({ state: "failed", reason: "freezing took more than 10 s" });
     let looks = 0;
-    const blocked = run({ folder, script: script.path, obstacle: () => ((looks += 1) > 1 ? "the journal failed" : undefined) });
+    const blocked = run({
+      folder,
+      script: script.path,
+      obstacle: () => ((looks += 1) > 1 ? "the journal failed" : undefined),
+    });
     expect(await blocked.take()).toMatchObject({ state: "failed", reason: "the journal failed" });
     const broken = run({
       folder,
@@ -118,7 +127,10 @@ describe("app-consistent points of the mobility service", () => {
     const other = temporaryFolder();
     const broken = makeScript(other, "exit 0", "exit 1");
     const second = run({ folder: other, script: broken.path });
-    expect(await second.take()).toMatchObject({ state: "failed", reason: expect.stringContaining("--post ended with exit code 1") });
+    expect(await second.take()).toMatchObject({
+      state: "failed",
+      reason: expect.stringContaining("--post ended with exit code 1"),
+    });
     expect([second.points.state, existsSync(second.marker), second.cuts()]).toEqual(["frozen", true, 1]);
     const mended = makeScript(other);
     const third = run({ folder: other, script: mended.path });
@@ -172,7 +184,9 @@ describe("app-consistent points of the mobility service", () => {
     const folder = temporaryFolder();
     expect(await run({ folder }).take()).toMatchObject({ state: "failed", reason: "no script is configured" });
     const script = makeScript(folder);
-    expect(await run({ folder, script: script.path, obstacle: () => "seeding" }).take()).toMatchObject({ reason: "seeding" });
+    expect(await run({ folder, script: script.path, obstacle: () => "seeding" }).take()).toMatchObject({
+      reason: "seeding",
+    });
     expect(script.calls()).toEqual([]);
   });
 });
@@ -197,7 +211,9 @@ describe("the script of app-consistent points", () => {
     expect(await runScript(script.path, "--pre", 5000, NEVER)).toMatchObject({
       reason: expect.stringContaining("can be changed by others"),
     });
-    expect(await runScript(folder, "--pre", 5000, NEVER)).toMatchObject({ reason: expect.stringContaining("is no file") });
+    expect(await runScript(folder, "--pre", 5000, NEVER)).toMatchObject({
+      reason: expect.stringContaining("is no file"),
+    });
     expect(await runScript(join(folder, "none"), "--pre", 5000, NEVER)).toMatchObject({
       reason: expect.stringContaining("does not exist"),
     });

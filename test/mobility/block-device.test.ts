@@ -12,7 +12,8 @@ const FILES = nodeFiles();
 function sysfs({ sectors = "2048", blockBytes = "4096" } = {}): string {
   const root = temporaryFolder();
   const disk = join(root, "devices/nvme0n1");
-  for (const folder of [join(disk, "queue"), join(disk, "nvme0n1p1"), join(root, "dev/block")]) mkdirSync(folder, { recursive: true });
+  for (const folder of [join(disk, "queue"), join(disk, "nvme0n1p1"), join(root, "dev/block")])
+    mkdirSync(folder, { recursive: true });
   writeFileSync(join(disk, "size"), `${sectors}\n`);
   writeFileSync(join(disk, "queue/logical_block_size"), `${blockBytes}\n`);
   writeFileSync(join(disk, "nvme0n1p1/size"), "1024\n");
@@ -63,7 +64,9 @@ describe("image files", () => {
   it("are refused when they are folders or do not exist", () => {
     const folder = temporaryFolder();
     for (const path of [folder, join(folder, "nothing")]) {
-      expect(() => openImage(FILES, "disk", path, 512)).toThrowError(expect.objectContaining({ code: "configuration-invalid" }));
+      expect(() => openImage(FILES, "disk", path, 512)).toThrowError(
+        expect.objectContaining({ code: "configuration-invalid" }),
+      );
     }
   });
 });

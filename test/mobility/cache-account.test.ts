@@ -41,7 +41,9 @@ describe("the account that deltas go to", () => {
     ]) {
       expect(account.obstacle(container(other))).toMatchObject({ code: "store-refused" });
     }
-    expect(account.obstacle(container("https://own.blob.core.windows.net@evil.example"))).toMatchObject({ code: "store-refused" });
+    expect(account.obstacle(container("https://own.blob.core.windows.net@evil.example"))).toMatchObject({
+      code: "store-refused",
+    });
   });
 
   it("may be named by its path, as where one host has several", () => {
@@ -69,8 +71,13 @@ describe("the account that deltas go to", () => {
 
   it("is reached by https, or does not leave this machine", () => {
     const account = folder().open();
-    expect(account.obstacle(container("http://evil.example"))).toMatchObject({ code: "store-refused", facts: { host: "evil.example" } });
-    expect(() => account.keep("http://own.blob.core.windows.net")).toThrowError(expect.objectContaining({ code: "store-refused" }));
+    expect(account.obstacle(container("http://evil.example"))).toMatchObject({
+      code: "store-refused",
+      facts: { host: "evil.example" },
+    });
+    expect(() => account.keep("http://own.blob.core.windows.net")).toThrowError(
+      expect.objectContaining({ code: "store-refused" }),
+    );
     // Neither was taken for the item's own.
     expect(account.obstacle(container(OWN))).toBeUndefined();
   });

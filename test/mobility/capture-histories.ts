@@ -18,7 +18,10 @@ export type Step =
   | { readonly kind: "begin-stream"; readonly mints: boolean }
   | { readonly kind: Counted; readonly count: number };
 type Counted = "idle" | "upload" | "bound" | "resynchronize" | "tight" | "failing-state" | "failing-state-late";
-/** How the process or the machine dies after a step has begun: some turns later, or in the middle of an operation on the medium. */
+/**
+ * How the process or the machine dies after a step has begun: some turns later, or in the middle of an operation on the
+ * medium.
+ */
 export interface End {
   readonly death: Death;
   readonly after: "turns" | "operations";
@@ -55,7 +58,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.record({
-      kind: fc.constantFrom("cut" as const, "calm" as const, "full" as const, "room" as const, "failing-journal" as const),
+      kind: fc.constantFrom(
+        "cut" as const,
+        "calm" as const,
+        "full" as const,
+        "room" as const,
+        "failing-journal" as const,
+      ),
     }),
   },
 );
@@ -80,7 +89,11 @@ const at = (step: Step, death: Fate = "none", count = 0): Event => ({
   startEnd: undefined,
 });
 /** The process dies in the middle of its nth operation on the medium. */
-const killedIn = (step: Step, count: number): Event => ({ step, end: { death: "kill", after: "operations", count }, startEnd: undefined });
+const killedIn = (step: Step, count: number): Event => ({
+  step,
+  end: { death: "kill", after: "operations", count },
+  startEnd: undefined,
+});
 const writes = (disk: number, sector: number, count: number, fill: number): Step => ({
   kind: "write",
   disk,
@@ -100,15 +113,30 @@ interface Rare {
 }
 const RARE: readonly Rare[] = [
   // Stopped in order, started and written: a state file that is old again would say that nothing can differ.
-  { complete: true, events: [at({ kind: "stop", reboot: false }), at(writes(0, 0, 8, 7)), at(writes(1, 0, 24, 5), "power")] },
+  {
+    complete: true,
+    events: [at({ kind: "stop", reboot: false }), at(writes(0, 0, 8, 7)), at(writes(1, 0, 24, 5), "power")],
+  },
   // Heated by a process that was killed before the activity log was durable, and touched by the next one.
-  { complete: true, events: [killedIn(writes(0, 0, 4, 7), 1), at(writes(0, 0, 4, 9)), at(writes(0, 8, 4, 3), "power")] },
-  // Flushed into the journal, then the log ended, and its records are not redone any more: the image must have had them on the medium.
-  { complete: true, events: [at(writes(0, 0, 8, 7)), at({ kind: "flush", disk: 0 }), at(TIGHT), at(writes(1, 40, 24, 3), "power", 30)] },
+  {
+    complete: true,
+    events: [killedIn(writes(0, 0, 4, 7), 1), at(writes(0, 0, 4, 9)), at(writes(0, 8, 4, 3), "power")],
+  },
+  // Flushed into the journal, then the log ended, and its records are not redone any more: the image must have had them
+  // on the medium.
+  {
+    complete: true,
+    events: [at(writes(0, 0, 8, 7)), at({ kind: "flush", disk: 0 }), at(TIGHT), at(writes(1, 40, 24, 3), "power", 30)],
+  },
   // Flushed into the journal, sealed, and the segment removed.
   {
     complete: true,
-    events: [at(writes(0, 0, 8, 7)), at({ kind: "flush", disk: 0 }), at({ kind: "calm" }), at({ kind: "idle", count: 0 }, "power")],
+    events: [
+      at(writes(0, 0, 8, 7)),
+      at({ kind: "flush", disk: 0 }),
+      at({ kind: "calm" }),
+      at({ kind: "idle", count: 0 }, "power"),
+    ],
   },
   // Two segments were removed, and only the older one comes back.
   {
@@ -189,7 +217,8 @@ const RARE: readonly Rare[] = [
       at({ kind: "calm" }),
     ],
   })),
-  // Recorded, its region let go because the journal had it durably, then given up: only what of the map is durable knows of it.
+  // Recorded, its region let go because the journal had it durably, then given up: only what of the map is durable
+  // knows of it.
   {
     complete: true,
     events: [
@@ -247,7 +276,8 @@ const RARE: readonly Rare[] = [
       ],
     })),
   ),
-  // Another stream begins while deltas and segments of the old one wait: with deaths on the way, on a full disk, or with a state file that fails.
+  // Another stream begins while deltas and segments of the old one wait: with deaths on the way, on a full disk, or
+  // with a state file that fails.
   ...(["none", "kill", "power"] as const).flatMap((death) =>
     [2, 8, 14, 20, 30].map((count) => ({
       complete: count < 20,
@@ -283,7 +313,8 @@ const RARE: readonly Rare[] = [
       at({ kind: "room" }),
     ],
   },
-  // Initial replication brought data over; then, without a log, zeros and data took its place, behind the place where it stood and before.
+  // Initial replication brought data over; then, without a log, zeros and data took its place, behind the place where
+  // it stood and before.
   {
     complete: false,
     events: [

@@ -24,7 +24,9 @@ function answered(status: number, body: unknown) {
   });
   return { sent, settle: () => control.settle({ stream: 1, epoch: 2, checksum: CHECKSUM }) };
 }
-const error = (code: string, facts: object = {}): object => ({ error: { code, message: "no", hint: "do this", facts } });
+const error = (code: string, facts: object = {}): object => ({
+  error: { code, message: "no", hint: "do this", facts },
+});
 
 describe("the control plane", () => {
   it("is asked at the item's address, with its token in a header and nowhere else", async () => {
@@ -41,7 +43,11 @@ describe("the control plane", () => {
 
   it("refuses for good with a code that says so, and with its own hint and facts", async () => {
     const { settle } = answered(409, error("session-taken", { leaseLeftMs: 7 }));
-    await expect(settle()).rejects.toMatchObject({ code: "session-taken", hint: "do this", facts: { status: 409, leaseLeftMs: 7 } });
+    await expect(settle()).rejects.toMatchObject({
+      code: "session-taken",
+      hint: "do this",
+      facts: { status: 409, leaseLeftMs: 7 },
+    });
   });
 
   it.each([
@@ -50,6 +56,9 @@ describe("the control plane", () => {
     ["somebody else's page", 404, "<html>not here</html>"],
     ["no answer to the question", 200, { outcome: "perhaps" }],
   ])("%s is asked again later", async (_, status, body) => {
-    await expect(answered(status, body).settle()).rejects.toMatchObject({ code: "control-unavailable", facts: { status } });
+    await expect(answered(status, body).settle()).rejects.toMatchObject({
+      code: "control-unavailable",
+      facts: { status },
+    });
   });
 });

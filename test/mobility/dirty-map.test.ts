@@ -33,8 +33,16 @@ describe("dirty map", () => {
     first.map.mark(1, 9 * GRAIN, 512);
     first.map.close();
     const again = open(path);
-    expect([again.isNew, again.damagedPages, again.map.dirtyBytes, statSync(path).size]).toEqual([false, 0, 3 * GRAIN, length]);
-    expect(again.map.next(0, 0, 1024 * GRAIN)).toEqual({ offsetBytes: (PAGE_GRAINS - 1) * GRAIN, lengthBytes: 2 * GRAIN });
+    expect([again.isNew, again.damagedPages, again.map.dirtyBytes, statSync(path).size]).toEqual([
+      false,
+      0,
+      3 * GRAIN,
+      length,
+    ]);
+    expect(again.map.next(0, 0, 1024 * GRAIN)).toEqual({
+      offsetBytes: (PAGE_GRAINS - 1) * GRAIN,
+      lengthBytes: 2 * GRAIN,
+    });
     expect(again.map.next(0, (PAGE_GRAINS + 1) * GRAIN, GRAIN)).toBeUndefined();
     expect(again.map.next(1, 0, GRAIN)).toEqual({ offsetBytes: 9 * GRAIN, lengthBytes: GRAIN });
     again.map.close();
@@ -85,7 +93,11 @@ describe("dirty map", () => {
           for (let at = 0; ;) {
             const dirty = map.next(disk, at, 7 * GRAIN);
             if (dirty === undefined) break;
-            for (let grain = dirty.offsetBytes / GRAIN; grain < (dirty.offsetBytes + dirty.lengthBytes) / GRAIN; grain += 1)
+            for (
+              let grain = dirty.offsetBytes / GRAIN;
+              grain < (dirty.offsetBytes + dirty.lengthBytes) / GRAIN;
+              grain += 1
+            )
               found.push(grain);
             at = dirty.offsetBytes + dirty.lengthBytes;
           }
@@ -117,7 +129,8 @@ describe("dirty map", () => {
 
 describe("activity log", () => {
   const REGION = 16_384;
-  const openLog = (path: string) => openActivity({ files: FILES, path, binding: BINDING, regionBytes: REGION, maxRegions: 4 });
+  const openLog = (path: string) =>
+    openActivity({ files: FILES, path, binding: BINDING, regionBytes: REGION, maxRegions: 4 });
   const settled = (): Promise<boolean> => Promise.resolve(true);
 
   it("lets a range be touched only when its regions are durable, and knows them after a start", async () => {
@@ -189,7 +202,8 @@ describe("activity log", () => {
 describe("a power failure while dirty map and activity log are made", () => {
   const options = { binding: BINDING, sizesBytes: [100 * GRAIN] };
   const openMap = (files: Files) => openDirtyMap({ files, path: "/map", ...options });
-  const openLog = (files: Files) => openActivity({ files, path: "/activity", binding: BINDING, regionBytes: 16_384, maxRegions: 4 });
+  const openLog = (files: Files) =>
+    openActivity({ files, path: "/activity", binding: BINDING, regionBytes: 16_384, maxRegions: 4 });
   const openBoth = (files: Files) => ({ ...openMap(files), activity: openLog(files) });
 
   it("leaves none or a whole one, at any operation on the medium", () => {

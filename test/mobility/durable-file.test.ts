@@ -1,5 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { makeFolderDurably, replaceFileDurably, replaceFileDurablyLater, writeFileDurably } from "../../mobility/system/durable-file.ts";
+import {
+  makeFolderDurably,
+  replaceFileDurably,
+  replaceFileDurablyLater,
+  writeFileDurably,
+} from "../../mobility/system/durable-file.ts";
 import type { Files } from "../../mobility/system/files.ts";
 import { createMemoryMedium } from "../memory/memory-files.ts";
 import { createRandom } from "../memory/random.ts";
@@ -33,7 +38,10 @@ describe("a file that is replaced durably", () => {
   const ways: readonly (readonly [string, (files: Files, bytes: Buffer) => unknown])[] = [
     ["at once", (files, bytes) => replaceFileDurably(files, "/state/file", bytes)],
     ["without holding the event loop", (files, bytes) => replaceFileDurablyLater(files, "/state/file", bytes)],
-    ["piece by piece", (files, bytes) => writeFileDurably(files, "/state/file.tmp", (append) => (append(bytes), "/state/file"))],
+    [
+      "piece by piece",
+      (files, bytes) => writeFileDurably(files, "/state/file.tmp", (append) => (append(bytes), "/state/file")),
+    ],
   ];
 
   it.each(ways)("is the new one after a power failure (%s)", async (_name, replace) => {
@@ -56,7 +64,9 @@ describe("a file that is replaced durably", () => {
       await replace(first.files, Buffer.from("old"));
       first.dieAfter(seed % 8, "power");
       // Rejects, throws or is never answered.
-      await Promise.race([Promise.resolve().then(() => replace(first.files, Buffer.from("new"))), turns()]).catch(() => undefined);
+      await Promise.race([Promise.resolve().then(() => replace(first.files, Buffer.from("new"))), turns()]).catch(
+        () => undefined,
+      );
       found.add(medium.process().files.readFile("/state/file").toString());
     }
     expect([...found].toSorted()).toEqual(["new", "old"]);

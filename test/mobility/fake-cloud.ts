@@ -7,7 +7,10 @@ import { startPosition } from "../../replication/position.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
 import { NONCE } from "./replay.ts";
 
-/** The control plane and the cache of one item, as far as a mobility service can see them, in one HTTP server. Its switches make it misbehave. */
+/**
+ * The control plane and the cache of one item, as far as a mobility service can see them, in one HTTP server. Its
+ * switches make it misbehave.
+ */
 export interface FakeCloud {
   readonly apiUrl: string;
   registrationToken: string;
@@ -25,7 +28,10 @@ export interface FakeCloud {
   nonce: string;
   /** How far the target stands; undefined: it has applied what was uploaded. */
   appliedEpoch: number | undefined;
-  /** Called before a Put Blob is looked at: a number is answered as it is, "cut" drops the connection, "create-and-cut" does so after creating. */
+  /**
+   * Called before a Put Blob is looked at: a number is answered as it is, "cut" drops the connection, "create-and-cut"
+   * does so after creating.
+   */
   onPut: ((name: string) => number | "cut" | "create-and-cut" | undefined) | undefined;
   /** Whether an existing blob shows as 403 UnauthorizedBlobOverwrite, as it does for a create-only SAS. */
   overwriteForbidden: boolean;
@@ -93,7 +99,8 @@ export async function startFakeCloud(itemId = "vm1"): Promise<FakeCloud> {
     const body = Buffer.concat(parts);
     const url = new URL(request.url ?? "/", base);
     if (url.pathname.startsWith(CONTAINERS)) put(request, response, url, body);
-    else control(request, response, url.pathname, JSON.parse(body.toString("utf8")) as Readonly<Record<string, unknown>>);
+    else
+      control(request, response, url.pathname, JSON.parse(body.toString("utf8")) as Readonly<Record<string, unknown>>);
   }
 
   function put(request: IncomingMessage, response: ServerResponse, url: URL, body: Buffer): void {
@@ -117,7 +124,8 @@ export async function startFakeCloud(itemId = "vm1"): Promise<FakeCloud> {
       request.headers["x-ms-version"] !== undefined &&
       Number(request.headers["content-length"]) === body.length;
     if (!wellFormed) return answer(400, "InvalidHeaderValue");
-    if (request.headers["content-md5"] !== createHash("md5").update(body).digest("base64")) return answer(400, "Md5Mismatch");
+    if (request.headers["content-md5"] !== createHash("md5").update(body).digest("base64"))
+      return answer(400, "Md5Mismatch");
     if (cloud.blobs.has(name)) {
       return cloud.overwriteForbidden ? answer(403, "UnauthorizedBlobOverwrite") : answer(409, "BlobAlreadyExists");
     }
@@ -126,12 +134,18 @@ export async function startFakeCloud(itemId = "vm1"): Promise<FakeCloud> {
     answer(201);
   }
 
-  function control(request: IncomingMessage, response: ServerResponse, path: string, body: Readonly<Record<string, unknown>>): void {
+  function control(
+    request: IncomingMessage,
+    response: ServerResponse,
+    path: string,
+    body: Readonly<Record<string, unknown>>,
+  ): void {
     const answer = (status: number, value: object): void => {
       response.writeHead(status, { "content-type": "application/json" });
       response.end(JSON.stringify(value));
     };
-    const refuse = (status: number, code: string): void => answer(status, { error: { code, message: `refused: ${code}`, hint: "" } });
+    const refuse = (status: number, code: string): void =>
+      answer(status, { error: { code, message: `refused: ${code}`, hint: "" } });
     if (cloud.controlDown) return answer(503, {});
     const hash = (text: string): string => createHash("sha256").update(text).digest("hex");
     if (path === `/api/mobility/${itemId}/register`) {

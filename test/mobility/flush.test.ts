@@ -32,7 +32,8 @@ function watch(work: Promise<void>): { state: "waiting" | "done" | "failed" } {
   );
   return watched;
 }
-const open = () => openJournal({ files: FILES, folder: temporaryFolder(), binding: BINDING, number: 1, firstSequence: 1 });
+const open = () =>
+  openJournal({ files: FILES, folder: temporaryFolder(), binding: BINDING, number: 1, firstSequence: 1 });
 
 describe("FLUSH", () => {
   it("waits for the medium: the folder that names a new segment, then every segment that holds an earlier record", async () => {
@@ -91,7 +92,9 @@ describe("FLUSH", () => {
     asked.shift()?.finish(new Error("EIO"));
     await settle();
     expect(flush.state).toBe("failed");
-    expect(() => journal.append(RECORD, Buffer.alloc(512))).toThrowError(expect.objectContaining({ code: "capture-failed" }));
+    expect(() => journal.append(RECORD, Buffer.alloc(512))).toThrowError(
+      expect.objectContaining({ code: "capture-failed" }),
+    );
     journal.close();
   });
 });

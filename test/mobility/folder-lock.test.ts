@@ -17,7 +17,9 @@ describe("the lock of a state folder", () => {
     medium.put("/state/x", Buffer.alloc(0));
     const { files } = medium.process();
     lockFolder(files, processOf(1, [1, 2]), PATH);
-    expect(() => lockFolder(files, processOf(2, [1, 2]), PATH)).toThrow(expect.objectContaining({ code: "state-locked" }));
+    expect(() => lockFolder(files, processOf(2, [1, 2]), PATH)).toThrow(
+      expect.objectContaining({ code: "state-locked" }),
+    );
     const unlock = lockFolder(files, processOf(2, [2]), PATH);
     unlock();
     expect(files.list("/state")).toEqual(["x"]);

@@ -20,7 +20,10 @@ async function complete(seed: number): Promise<SourceMachine> {
   return machine;
 }
 
-/** Two epochs wait on a disk that has no room for the delta of the first; what the first gives back is enough for the second. */
+/**
+ * Two epochs wait on a disk that has no room for the delta of the first; what the first gives back is enough for the
+ * second.
+ */
 async function twoWithoutRoom(seed: number): Promise<SourceMachine> {
   const machine = await complete(seed);
   await machine.time.finish(machine.write(0, 0, 24, 7, false));
@@ -126,7 +129,8 @@ describe("what was written while there was no log", () => {
     for (let seed = 0; seed < 8; seed += 1) {
       const machine = await complete(seed);
       machine.spoolBoundBytes = 1;
-      for (let sector = 0; sector < 128; sector += 32) await machine.time.finish(machine.write(0, sector, 32, 7, false));
+      for (let sector = 0; sector < 128; sector += 32)
+        await machine.time.finish(machine.write(0, sector, 32, 7, false));
       await machine.time.finish(machine.write(1, 0, 1, 8, false));
       expect(machine.capture.recorder.mode.kind).toBe("tracking");
       machine.spoolBoundBytes = 1024 * 1024;

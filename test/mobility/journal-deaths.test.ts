@@ -69,22 +69,25 @@ describe("the journal after a death", () => {
     "is cut off": (bytes) => bytes.subarray(0, bytes.length - 100),
     "is damaged": (bytes) => Buffer.concat([bytes.subarray(0, 300), Buffer.alloc(1, 0xff), bytes.subarray(301)]),
   };
-  it.each(Object.entries(damages))("a segment that %s before others is found, and everything is read again", async (_, damage) => {
-    const machine = await complete(1);
-    machine.isSealing = false;
-    for (const [sector, fill] of [3, 5, 7].entries()) {
-      await written(machine, 0, 8 * sector, 4, fill);
-      machine.cut();
-    }
-    machine.die("kill");
-    machine.isSealing = true;
-    const [first = ""] = machine.medium.paths().filter((path) => path.endsWith(".log"));
-    const bytes = damage(machine.medium.get(first) ?? Buffer.alloc(0));
-    machine.damage(first, bytes);
-    await machine.start();
-    expect(machine.readAgain).toBe("journal-damaged");
-    await machine.finish();
-  });
+  it.each(Object.entries(damages))(
+    "a segment that %s before others is found, and everything is read again",
+    async (_, damage) => {
+      const machine = await complete(1);
+      machine.isSealing = false;
+      for (const [sector, fill] of [3, 5, 7].entries()) {
+        await written(machine, 0, 8 * sector, 4, fill);
+        machine.cut();
+      }
+      machine.die("kill");
+      machine.isSealing = true;
+      const [first = ""] = machine.medium.paths().filter((path) => path.endsWith(".log"));
+      const bytes = damage(machine.medium.get(first) ?? Buffer.alloc(0));
+      machine.damage(first, bytes);
+      await machine.start();
+      expect(machine.readAgain).toBe("journal-damaged");
+      await machine.finish();
+    },
+  );
 
   it("redoes no older segment that a power failure shows under the name of a new one", async () => {
     const machine = await complete(1);
@@ -163,7 +166,8 @@ describe("the journal after a death", () => {
   it("takes nothing that lay on the medium before for a record of its own", async () => {
     for (let seed = 0; seed < 20; seed += 1) {
       const machine = await complete(seed, { staleChance: 1 });
-      // Eight records of one sector end where a sector of the segment ends. The ones behind them are of the same length.
+      // Eight records of one sector end where a sector of the segment ends. The ones behind them are of the same
+      // length.
       for (let sector = 0; sector < 16; sector += 1) await written(machine, 0, sector % 8, 1, 10 + sector);
       await machine.finish();
       for (let sector = 0; sector < 8; sector += 1) await written(machine, 0, sector, 1, 50 + sector);

@@ -51,7 +51,9 @@ describe("journal segment", () => {
     const journal = openJournal({ files, folder: "/journal", binding: BINDING, number: 1, firstSequence: 1 });
     const undo = medium.fail({ operations: ["write"], path: /\.log$/, code: "ENOSPC", when: "before" });
     for (let tries = 0; tries < 3; tries += 1) {
-      expect(() => journal.append(entry("write", 0, 512), Buffer.alloc(512))).toThrow(expect.objectContaining({ code: "capture-failed" }));
+      expect(() => journal.append(entry("write", 0, 512), Buffer.alloc(512))).toThrow(
+        expect.objectContaining({ code: "capture-failed" }),
+      );
     }
     expect(process.openPaths).toEqual(["/journal"]);
     undo();
@@ -151,7 +153,13 @@ describe("journal recovery", () => {
     const { disk, recover } = world([5, 4, 7]);
     const first = recover();
     expect(readFileSync(disk.path).equals(model([5, 4, 7]))).toBe(true);
-    expect(first).toMatchObject({ nextNumber: 4, nextSequence: 17, damaged: false, redoneRecords: 16, lastWriteMs: 1000 });
+    expect(first).toMatchObject({
+      nextNumber: 4,
+      nextSequence: 17,
+      damaged: false,
+      redoneRecords: 16,
+      lastWriteMs: 1000,
+    });
     expect(first.unsealed.map(({ number }) => number)).toEqual([1, 2, 3]);
     expect(recover()).toEqual(first);
     expect(readFileSync(disk.path).equals(model([5, 4, 7]))).toBe(true);

@@ -22,7 +22,10 @@ describe("the log of the mobility service", () => {
 
   it("O3: every event stands in docs/capture.md, is used, and no other is", () => {
     const documented = /## Log\n(.*?)\n## /s.exec(readFileSync("docs/capture.md", "utf8"))?.[1] ?? "";
-    const rows = [...documented.matchAll(/^\| `([a-z-]+)` \| (.*) \|$/gm)].map(([, event, meaning]) => [event, meaning]);
+    const rows = [...documented.matchAll(/^\| `([a-z-]+)` \| (.*) \|$/gm)].map(([, event, meaning]) => [
+      event,
+      meaning,
+    ]);
     expect(rows).toEqual(Object.entries(LOG_EVENTS));
     const code = globSync("mobility/**/*.ts")
       .filter((path) => path !== "mobility/system/log.ts")

@@ -7,7 +7,10 @@ import { createTransport } from "../../mobility/system/transport.ts";
 const ID = "02aab8a4-74ef-476e-8182-f6d2ba4166a6";
 
 /** The instance metadata service, as far as it is asked here. */
-async function metadataService(answer: { status: number; body: string }): Promise<{ readonly url: string; readonly asked: string[] }> {
+async function metadataService(answer: {
+  status: number;
+  body: string;
+}): Promise<{ readonly url: string; readonly asked: string[] }> {
   const asked: string[] = [];
   const server = createServer((request, response) => {
     asked.push(`${request.method} ${String(request.headers["metadata"])}`);
@@ -36,7 +39,9 @@ describe("the machine's own id", () => {
   it("P1: is not guessed when the metadata service does not say", async () => {
     const answer = { status: 200, body: "<html>a portal of some network</html>" };
     const { url } = await metadataService(answer);
-    await expect(azureVmId(createTransport(nodeFiles()), never, url)).rejects.toMatchObject({ code: "control-unavailable" });
+    await expect(azureVmId(createTransport(nodeFiles()), never, url)).rejects.toMatchObject({
+      code: "control-unavailable",
+    });
     answer.status = 429;
     answer.body = ID;
     await expect(azureVmId(createTransport(nodeFiles()), never, url)).rejects.toMatchObject({
@@ -58,7 +63,13 @@ describe("the machine's own id", () => {
 describe("outgoing requests", () => {
   it("of a service that is stopping are given up, and end no process", async () => {
     const { url, asked } = await metadataService({ status: 200, body: "" });
-    const request = { method: "GET", url: new URL(url), headers: {}, body: { kind: "text", text: "" }, timeoutMs: 1000 } as const;
+    const request = {
+      method: "GET",
+      url: new URL(url),
+      headers: {},
+      body: { kind: "text", text: "" },
+      timeoutMs: 1000,
+    } as const;
     const send = createTransport(nodeFiles()).send({ ...request, signal: AbortSignal.abort() });
     await expect(send).rejects.toMatchObject({ code: "control-unavailable", facts: { reason: "given up" } });
     expect(asked).toEqual([]);

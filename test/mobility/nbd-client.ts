@@ -5,7 +5,12 @@ import type { Socket } from "node:net";
 export interface TestClient {
   readonly sizeBytes: number;
   /** Sends one request; the error number of the reply (0 is success) and the data of a READ. */
-  request(type: number, offset: number, length: number, options?: { readonly data?: Buffer; readonly flags?: number }): Promise<Reply>;
+  request(
+    type: number,
+    offset: number,
+    length: number,
+    options?: { readonly data?: Buffer; readonly flags?: number },
+  ): Promise<Reply>;
   read(offset: number, length: number): Promise<Buffer>;
   write(offset: number, data: Buffer, fua?: boolean): Promise<void>;
   zero(offset: number, length: number): Promise<void>;
@@ -50,7 +55,8 @@ export async function connectNbd(place: Place, exportName = ""): Promise<TestCli
       const cookie = header.readBigUInt64BE(8);
       const error = header.readUInt32BE(4);
       const request = waiting.get(cookie);
-      if (header.readUInt32BE(0) !== 0x67446698 || request === undefined) throw new Error("the server sent something else than a reply");
+      if (header.readUInt32BE(0) !== 0x67446698 || request === undefined)
+        throw new Error("the server sent something else than a reply");
       const data = error === 0 && request.length > 0 ? await reader.take(request.length) : Buffer.alloc(0);
       waiting.delete(cookie);
       request.resolve({ error, data });
@@ -85,7 +91,8 @@ export async function connectNbd(place: Place, exportName = ""): Promise<TestCli
     sizeBytes,
     request,
     read: (offset, length) => must(request(0, offset, length)),
-    write: async (offset, data, fua = false) => void (await must(request(1, offset, data.length, { data, flags: fua ? 1 : 0 }))),
+    write: async (offset, data, fua = false) =>
+      void (await must(request(1, offset, data.length, { data, flags: fua ? 1 : 0 }))),
     zero: async (offset, length) => void (await must(request(6, offset, length))),
     flush: async () => void (await must(request(3, 0, 0))),
     close: async () => {

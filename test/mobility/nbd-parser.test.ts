@@ -5,7 +5,10 @@ import type { NbdEvent } from "../../mobility/nbd/parser.ts";
 
 const PIECE = 4 * 1024 * 1024;
 
-/** Feeds bytes in pieces and collects the events; a GO or EXPORT_NAME option begins the transmission, as the server does. */
+/**
+ * Feeds bytes in pieces and collects the events; a GO or EXPORT_NAME option begins the transmission, as the server
+ * does.
+ */
 function parse(pieces: readonly Buffer[]): readonly NbdEvent[] {
   const parser = createNbdParser();
   const events: NbdEvent[] = [];
@@ -40,7 +43,14 @@ const option = (id: number, data: Buffer): Buffer => {
   head.writeUInt32BE(data.length, 12);
   return Buffer.concat([head, data]);
 };
-const request = (type: number, flags: number, cookie: bigint, offset: bigint, length: number, data = Buffer.alloc(0)): Buffer => {
+const request = (
+  type: number,
+  flags: number,
+  cookie: bigint,
+  offset: bigint,
+  length: number,
+  data = Buffer.alloc(0),
+): Buffer => {
   const head = Buffer.alloc(28);
   head.writeUInt32BE(0x25609513, 0);
   head.writeUInt16BE(flags, 4);
@@ -60,10 +70,20 @@ const optionArbitrary = fc
   )
   .map(([id, data]) => option(id, data));
 const writeArbitrary = fc
-  .tuple(fc.nat(31), fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), bytesOf(5000))
+  .tuple(
+    fc.nat(31),
+    fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+    fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+    bytesOf(5000),
+  )
   .map(([flags, cookie, offset, data]) => request(1, flags, cookie, offset, data.length, data));
 const otherArbitrary = fc
-  .tuple(fc.constantFrom(0, 2, 3, 4, 5, 6, 7, 99), fc.nat(31), fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), fc.nat(2 ** 31))
+  .tuple(
+    fc.constantFrom(0, 2, 3, 4, 5, 6, 7, 99),
+    fc.nat(31),
+    fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+    fc.nat(2 ** 31),
+  )
   .map(([type, flags, cookie, length]) => request(type, flags, cookie, 7n, length));
 
 describe("NBD parser", () => {

@@ -52,7 +52,9 @@ describe("NBD negotiation", () => {
     ];
     const [READ_ONLY, SEND_DF] = [2, 128];
     const simple = flagsOf(START).map((flags) => (flags ?? 0) & (READ_ONLY | SEND_DF));
-    const structured = flagsOf({ ...START, structuredReplies: true }).map((flags) => (flags ?? 0) & (READ_ONLY | SEND_DF));
+    const structured = flagsOf({ ...START, structuredReplies: true }).map(
+      (flags) => (flags ?? 0) & (READ_ONLY | SEND_DF),
+    );
     expect([simple, structured]).toEqual([
       [0, 0],
       [SEND_DF, SEND_DF],
@@ -72,7 +74,9 @@ describe("NBD negotiation", () => {
 
   it("EXPORT_NAME answers without a header, padded unless the client renounced, and hangs up on an unknown name", () => {
     expect(answer(1, Buffer.from("os")).replies.map((reply) => reply.length)).toEqual([10]);
-    expect(answer(1, Buffer.from("os"), { ...START, noZeroes: false }).replies.map((reply) => reply.length)).toEqual([134]);
+    expect(answer(1, Buffer.from("os"), { ...START, noZeroes: false }).replies.map((reply) => reply.length)).toEqual([
+      134,
+    ]);
     expect(answer(1, Buffer.from("other"))).toMatchObject({ next: "close", replies: [] });
   });
 
@@ -110,8 +114,13 @@ describe("NBD negotiation", () => {
 describe("NBD commands", () => {
   const SIZE = 10_240;
   const HUGE = 2 ** 40;
-  const check = (type: number, offsetBytes: number, lengthBytes: number, flags = 0, { sizeBytes = SIZE, structured = true } = {}) =>
-    checkCommand({ type, flags, offsetBytes, lengthBytes, cookie: 1n }, sizeBytes, structured);
+  const check = (
+    type: number,
+    offsetBytes: number,
+    lengthBytes: number,
+    flags = 0,
+    { sizeBytes = SIZE, structured = true } = {},
+  ) => checkCommand({ type, flags, offsetBytes, lengthBytes, cookie: 1n }, sizeBytes, structured);
   const refuse = (error: number) => ({ kind: "refuse", error });
   const EINVAL = refuse(22);
   const ENOSPC = refuse(28);
@@ -196,7 +205,11 @@ describe("NBD commands", () => {
     expect([check(type, 0, 512), check(type, 3, 5), check(type, 0, SIZE)]).toEqual([good, good, good]);
     expect([check(type, 0, 0), check(type, SIZE, 0)]).toEqual([nothing, nothing]);
     expect(check(type, 512, 512, FUA)).toEqual(fua);
-    expect([check(type, PAST_END, 512), check(type, SIZE, 1), check(type, FAR_PAST_END, 512)]).toEqual([pastEnd, pastEnd, pastEnd]);
+    expect([check(type, PAST_END, 512), check(type, SIZE, 1), check(type, FAR_PAST_END, 512)]).toEqual([
+      pastEnd,
+      pastEnd,
+      pastEnd,
+    ]);
     expect(check(type, 0, LONGEST, 0, { sizeBytes: HUGE })).toEqual(longest);
     expect([check(type, 0, 512, NO_HOLE), check(type, 0, 512, DF)]).toEqual([flags.noHole, flags.df]);
     for (const flag of [REQ_ONE, FAST_ZERO, UNKNOWN_FLAG, 2 ** 15]) {

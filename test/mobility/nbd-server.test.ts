@@ -22,7 +22,8 @@ interface MemoryDisk extends NbdDisk {
 function memoryDisk(sizeBytes: number): MemoryDisk {
   const touch = (offsetBytes: number, lengthBytes: number): void => {
     const { failAtByte } = disk;
-    if (offsetBytes <= failAtByte && failAtByte < offsetBytes + lengthBytes) throw Object.assign(new Error("medium"), { code: "EIO" });
+    if (offsetBytes <= failAtByte && failAtByte < offsetBytes + lengthBytes)
+      throw Object.assign(new Error("medium"), { code: "EIO" });
   };
   const later = (change: () => void): Promise<void> | undefined => {
     if (!disk.hold) {
@@ -99,7 +100,9 @@ function request(type: number, cookie: number, offset: number, length: number, f
 }
 
 /** The chunks of one structured reply, up to the one that says it is the last. */
-async function chunks(reader: ReturnType<typeof createReader>): Promise<readonly { readonly type: number; readonly payload: Buffer }[]> {
+async function chunks(
+  reader: ReturnType<typeof createReader>,
+): Promise<readonly { readonly type: number; readonly payload: Buffer }[]> {
   const found: { type: number; payload: Buffer }[] = [];
   for (;;) {
     const head = await reader.take(20);
@@ -146,7 +149,10 @@ describe("NBD server", () => {
     const { socket, reader } = await raw(await serve(memoryDisk(MIB)), false);
     const writes = vi.spyOn(Socket.prototype, "write");
     onTestFinished(() => writes.mockRestore());
-    const requests = Array.from({ length: 16 }, (_, cookie) => [request(1, cookie, 4096 * cookie, 512), Buffer.alloc(512, cookie)]);
+    const requests = Array.from({ length: 16 }, (_, cookie) => [
+      request(1, cookie, 4096 * cookie, 512),
+      Buffer.alloc(512, cookie),
+    ]);
     socket.write(Buffer.concat([...requests.flat(), request(0, 16, 4096, 512)]));
     const cookies: bigint[] = [];
     for (let cookie = 0; cookie <= 16; cookie += 1) cookies.push((await reader.take(16)).readBigUInt64BE(8));
@@ -258,7 +264,9 @@ describe("NBD server", () => {
 
   it("listens on this machine only: a raw disk has no password", async () => {
     for (const host of ["0.0.0.0", "::", "10.0.0.4", "127.0.0.1.example.org"]) {
-      await expect(startNbdServer([{ kind: "tcp", host, port: 0 }], [])).rejects.toMatchObject({ code: "configuration-invalid" });
+      await expect(startNbdServer([{ kind: "tcp", host, port: 0 }], [])).rejects.toMatchObject({
+        code: "configuration-invalid",
+      });
     }
     const server = await startNbdServer([{ kind: "tcp", host: "127.0.0.1", port: 0 }], []);
     await server.stop();
@@ -268,7 +276,9 @@ describe("NBD server", () => {
     const disk = memoryDisk(MIB);
     disk.hold = true;
     const { socket, reader } = await raw(await serve(disk), false);
-    socket.write(Buffer.concat([request(1, 1, 0, 512), Buffer.alloc(512, 1), request(6, 2, 512, 512), request(2, 3, 0, 0)]));
+    socket.write(
+      Buffer.concat([request(1, 1, 0, 512), Buffer.alloc(512, 1), request(6, 2, 512, 512), request(2, 3, 0, 0)]),
+    );
     while (disk.waiting.length < 2) await new Promise(setImmediate);
     for (const release of disk.waiting) release();
     const cookies = [(await reader.take(16)).readBigUInt64BE(8), (await reader.take(16)).readBigUInt64BE(8)];
@@ -350,7 +360,12 @@ describe("NBD server", () => {
     const disk = memoryDisk(MIB);
     const path = await serve(disk);
     const options = fc.array(
-      fc.constantFrom(option(3, Buffer.alloc(0)), option(8, Buffer.alloc(0)), option(6, Buffer.alloc(6)), option(5, Buffer.alloc(0))),
+      fc.constantFrom(
+        option(3, Buffer.alloc(0)),
+        option(8, Buffer.alloc(0)),
+        option(6, Buffer.alloc(6)),
+        option(5, Buffer.alloc(0)),
+      ),
       {
         maxLength: 3,
       },
@@ -364,8 +379,14 @@ describe("NBD server", () => {
         ]),
       );
     const session = fc
-      .tuple(options, fc.constantFrom(option(1, Buffer.alloc(0)), option(7, Buffer.alloc(6))), fc.array(command, { maxLength: 12 }))
-      .map(([haggling, begin, commands]) => Buffer.concat([Buffer.from([0, 0, 0, 3]), ...haggling, begin, ...commands]));
+      .tuple(
+        options,
+        fc.constantFrom(option(1, Buffer.alloc(0)), option(7, Buffer.alloc(6))),
+        fc.array(command, { maxLength: 12 }),
+      )
+      .map(([haggling, begin, commands]) =>
+        Buffer.concat([Buffer.from([0, 0, 0, 3]), ...haggling, begin, ...commands]),
+      );
     const mutation = fc.record({ at: fc.nat(), byte: fc.integer({ min: 1, max: 255 }) });
     await fc.assert(
       fc.asyncProperty(

@@ -66,7 +66,8 @@ describe("rule 1: what a power failure left of image and journal", () => {
   it("comes to the target, though each may lack what the other has", async () => {
     for (const seed of SEEDS) {
       const machine = await complete(seed);
-      for (let sector = 0; sector < 128; sector += 8) await machine.time.finish(machine.write(0, sector, 8, 7 + sector, false));
+      for (let sector = 0; sector < 128; sector += 8)
+        await machine.time.finish(machine.write(0, sector, 8, 7 + sector, false));
       await expect(loseTheRest(machine, seed)).resolves.toBeUndefined();
       await expect(machine.finish(), `seed ${seed}`).resolves.toBeUndefined();
     }

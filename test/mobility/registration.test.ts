@@ -14,7 +14,13 @@ async function registered(start: Position, registrationToken: string | undefined
   const kept: string[] = [];
   const position = await registerService({
     control: {
-      register: async () => ({ stream: 3, start, nonce: NONCE, ticket: "ticket", cacheEndpoint: "https://cache.example" }),
+      register: async () => ({
+        stream: 3,
+        start,
+        nonce: NONCE,
+        ticket: "ticket",
+        cacheEndpoint: "https://cache.example",
+      }),
     },
     itemId: "web",
     tokens: { current: () => "token", keepTicket: (ticket) => void kept.push(ticket) },

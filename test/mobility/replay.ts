@@ -15,7 +15,10 @@ export interface Replayed {
 /** Of all streams of the tests. */
 export const NONCE = "0123456789abcdef0123456789abcdef";
 
-/** Applies deltas in order onto zeros and holds the chain: every delta starts where the one before ended, and times never decrease. */
+/**
+ * Applies deltas in order onto zeros and holds the chain: every delta starts where the one before ended, and times
+ * never decrease.
+ */
 export function replay(
   blobs: ReadonlyMap<string, Buffer>,
   lastEpoch = Number.POSITIVE_INFINITY,
@@ -36,7 +39,8 @@ export function replay(
     lastMs = header.lastWriteMs;
     if (images.length === 0) images.push(...header.disks.map((disk) => Buffer.alloc(disk.sizeBytes)));
     for (const extent of delta.extents) {
-      if (extent.kind === "zero") images[extent.disk]?.fill(0, extent.offsetBytes, extent.offsetBytes + extent.lengthBytes);
+      if (extent.kind === "zero")
+        images[extent.disk]?.fill(0, extent.offsetBytes, extent.offsetBytes + extent.lengthBytes);
     }
     for (const [index, entry] of delta.frames.entries()) images[entry.disk]?.set(delta.frame(index), entry.offsetBytes);
     headers.push(header);

@@ -5,7 +5,10 @@ export interface Room {
   bytes: number;
 }
 
-/** A medium on which the files of these paths share a bounded room: what they write takes of it, and each of them that is removed gives its bytes back. */
+/**
+ * A medium on which the files of these paths share a bounded room: what they write takes of it, and each of them that
+ * is removed gives its bytes back.
+ */
 export function filesWithRoom(inner: Files, room: Room, paths: RegExp): Files {
   const opened = new Map<number, string>();
   const within = (file: number, lengthBytes: number, write: () => number): number => {

@@ -42,12 +42,20 @@ const change = fc.record<Change>({
   fill: fc.constantFrom(0, 1, 2, 255),
 });
 
-/** Records the changes in a journal, seals every segment, and returns what a target would hold, beside the byte model. */
+/**
+ * Records the changes in a journal, seals every segment, and returns what a target would hold, beside the byte model.
+ */
 function sealAll(folder: string, changes: readonly Change[]) {
   const journalFolder = join(folder, "journal");
   const spoolFolder = join(folder, "spool");
   for (const path of [journalFolder, spoolFolder]) mkdirSync(path);
-  const journal = openJournal({ files: FILES, folder: journalFolder, binding: START.checksum.slice(0, 32), number: 1, firstSequence: 1 });
+  const journal = openJournal({
+    files: FILES,
+    folder: journalFolder,
+    binding: START.checksum.slice(0, 32),
+    number: 1,
+    firstSequence: 1,
+  });
   const model = DISKS.map((disk) => Buffer.alloc(disk.sizeBytes));
   const segments: number[] = [];
   let timeMs = 5000;
@@ -57,13 +65,23 @@ function sealAll(folder: string, changes: readonly Change[]) {
       continue;
     }
     if (kind === "mark") {
-      journal.append({ kind: "application-mark", disk: 0, pass: 0, timeMs, offsetBytes: 0, lengthBytes: 0 }, Buffer.alloc(0));
+      journal.append(
+        { kind: "application-mark", disk: 0, pass: 0, timeMs, offsetBytes: 0, lengthBytes: 0 },
+        Buffer.alloc(0),
+      );
       continue;
     }
     const sizeBytes = DISKS[disk]?.sizeBytes ?? 0;
     const offsetBytes = Math.min(sector * 512, sizeBytes - 512);
     const lengthBytes = Math.min(sectors * 512, sizeBytes - offsetBytes);
-    const record: Omit<JournalRecord, "sequence"> = { kind, disk, pass: kind.startsWith("seed") ? 1 : 0, timeMs, offsetBytes, lengthBytes };
+    const record: Omit<JournalRecord, "sequence"> = {
+      kind,
+      disk,
+      pass: kind.startsWith("seed") ? 1 : 0,
+      timeMs,
+      offsetBytes,
+      lengthBytes,
+    };
     const carries = kind === "write" || kind === "seed";
     journal.append(record, carries ? Buffer.alloc(lengthBytes, fill) : Buffer.alloc(0));
     model[disk]?.fill(carries ? fill : 0, offsetBytes, offsetBytes + lengthBytes);
@@ -118,14 +136,26 @@ describe("sealing", () => {
     const mark: Change = { kind: "mark", ...part };
     const cut: Change = { kind: "cut", ...part };
     const { blobs } = sealAll(temporaryFolder(), [write, mark, cut, mark, cut, mark, write, cut, write]);
-    expect(replay(blobs).headers.map(({ flags }) => flags.consistency)).toEqual(["application", "application", "crash", "crash"]);
+    expect(replay(blobs).headers.map(({ flags }) => flags.consistency)).toEqual([
+      "application",
+      "application",
+      "crash",
+      "crash",
+    ]);
   });
 
   it.runIf(process.platform === "linux")("runs in one thread that the guest goes before", async () => {
     const thread = startSealThread();
     const folder = temporaryFolder();
     // There is no such segment, which the thread says when it has begun.
-    const job = { segmentPath: join(folder, "none"), spoolFolder: folder, itemId: "vm1", disks: DISKS, start: START, seed: SEED };
+    const job = {
+      segmentPath: join(folder, "none"),
+      spoolFolder: folder,
+      itemId: "vm1",
+      disks: DISKS,
+      start: START,
+      seed: SEED,
+    };
     await expect(thread.run(job)).rejects.toThrowError(expect.objectContaining({ facts: { reason: "ENOENT" } }));
     const niceness = readdirSync("/proc/self/task").map((id) => {
       const text = readFileSync(`/proc/self/task/${id}/stat`, "latin1");
@@ -145,9 +175,18 @@ describe("sealing", () => {
 
   it("carries `seeding` until the mark of the pass that counts", () => {
     const folder = temporaryFolder();
-    const journal = openJournal({ files: FILES, folder, binding: START.checksum.slice(0, 32), number: 1, firstSequence: 1 });
+    const journal = openJournal({
+      files: FILES,
+      folder,
+      binding: START.checksum.slice(0, 32),
+      number: 1,
+      firstSequence: 1,
+    });
     const mark = (pass: number): void =>
-      void journal.append({ kind: "seed-done", disk: 0, pass, timeMs: 1, offsetBytes: 0, lengthBytes: 0 }, Buffer.alloc(0));
+      void journal.append(
+        { kind: "seed-done", disk: 0, pass, timeMs: 1, offsetBytes: 0, lengthBytes: 0 },
+        Buffer.alloc(0),
+      );
     mark(1);
     journal.cut();
     mark(2);
@@ -169,7 +208,9 @@ describe("sealing", () => {
     expect([first?.seed.done, second?.seed.done]).toEqual([false, true]);
     const blobs = new Map(
       [first, second].flatMap((sealed) =>
-        sealed === undefined ? [] : [[deltaName(1, sealed.end.epoch), readFileSync(join(folder, spoolName(sealed.end)))] as const],
+        sealed === undefined
+          ? []
+          : [[deltaName(1, sealed.end.epoch), readFileSync(join(folder, spoolName(sealed.end)))] as const],
       ),
     );
     expect(replay(blobs).headers.map(({ flags }) => flags.seeding)).toEqual([true, false]);
@@ -186,6 +227,8 @@ describe("spool", () => {
     const kept = openSpool(FILES, spoolFolder, first, third);
     expect(kept.map(({ end }) => end.epoch)).toEqual([2, 3]);
     expect(readdirSync(spoolFolder).length).toBe(2);
-    expect(() => openSpool(FILES, spoolFolder, START, third)).toThrowError(expect.objectContaining({ code: "state-corrupt" }));
+    expect(() => openSpool(FILES, spoolFolder, START, third)).toThrowError(
+      expect.objectContaining({ code: "state-corrupt" }),
+    );
   });
 });

@@ -51,7 +51,10 @@ it("the guest's data go to the account that the registration named, wherever hea
   const service = await time.finish(openService(CONFIG, process.ports));
   await time.until(() => service.status().spoolCount > 0 && service.status().heartbeats.answered > 3);
   expect(sentTo).toEqual([]);
-  expect(service.status().lastError).toMatchObject({ code: "store-refused", message: expect.stringContaining("another storage account") });
+  expect(service.status().lastError).toMatchObject({
+    code: "store-refused",
+    message: expect.stringContaining("another storage account"),
+  });
   account = "https://own.example";
   await time.until(() => service.status().spoolCount === 0 && service.status().seeding.done);
   expect(new Set(sentTo)).toEqual(new Set(["own.example"]));

@@ -65,7 +65,10 @@ it("a clock in another century does not pin the times of what the service says a
   // Offline, and wrong: nobody knows better.
   await written(1);
   isAway = false;
-  await time.until(() => service.status().spoolCount === 0 && service.status().seeding.done && service.status().heartbeats.answered > 0);
+  await time.until(
+    () =>
+      service.status().spoolCount === 0 && service.status().seeding.done && service.status().heartbeats.answered > 0,
+  );
   expect(Math.max(...lastWrites)).toBeGreaterThan(START_MS + CENTURY_MS - 1);
   expect(events).toContain("clock-changed");
   lastWrites.length = 0;

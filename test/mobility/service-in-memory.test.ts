@@ -65,7 +65,10 @@ function createCloud(blobs: Map<string, Buffer>): (request: CarriedRequest) => H
   };
 }
 
-/** A machine with one disk, its service on the model of the medium and on virtual time, and a network that loses what it likes. */
+/**
+ * A machine with one disk, its service on the model of the medium and on virtual time, and a network that loses what it
+ * likes.
+ */
 class MemoryMachine {
   readonly random;
   readonly time;
@@ -140,7 +143,10 @@ const isUploaded = (service: OpenedService): boolean => {
   return seeding.done && pendingBytes === 0 && resynchronization.state === "none" && sealed.epoch === uploaded.epoch;
 };
 
-/** How often the service says that nothing waits, after the last write of a guest that writes now and then: each time that is true. */
+/**
+ * How often the service says that nothing waits, after the last write of a guest that writes now and then: each time
+ * that is true.
+ */
 async function currentWhileWriting(machine: MemoryMachine, service: OpenedService): Promise<number> {
   const { random, time } = machine;
   let count = 0;
@@ -163,7 +169,12 @@ async function currentWhileWriting(machine: MemoryMachine, service: OpenedServic
 
 async function uploadedBy(machine: MemoryMachine, service: OpenedService): Promise<void> {
   await machine.time.until(() => isUploaded(service));
-  expect(service.status()).toMatchObject({ state: "running", mode: "logging", pendingBytes: 0, resynchronization: { state: "none" } });
+  expect(service.status()).toMatchObject({
+    state: "running",
+    mode: "logging",
+    pendingBytes: 0,
+    resynchronization: { state: "none" },
+  });
   expect(replay(machine.blobs).images[0]?.equals(machine.image)).toBe(true);
 }
 
@@ -179,7 +190,8 @@ async function history(seed: number): Promise<void> {
       const [volume] = service.volumes;
       for (let count = random.below(30); count > 0 && machine.isAlive; count -= 1) {
         const at = 512 * random.below(DISK_BYTES / 512 - 8);
-        const write = async (): Promise<void> => volume?.write(at, Buffer.alloc(4096, random.below(256)), random.chance(0.2));
+        const write = async (): Promise<void> =>
+          volume?.write(at, Buffer.alloc(4096, random.below(256)), random.chance(0.2));
         let over = false;
         write().then(
           () => (over = true),

@@ -14,11 +14,15 @@ interface Told {
   readonly aheadMs: number;
 }
 
-function clockOf(own: { nowMs: number; monotonicMs: number }): { readonly clock: SourceClock; readonly changes: Told[] } {
+function clockOf(own: { nowMs: number; monotonicMs: number }): {
+  readonly clock: SourceClock;
+  readonly changes: Told[];
+} {
   const { clock } = createVirtualTime(0, createRandom(1)).process();
   const changes: Told[] = [];
-  const source = createSourceClock({ ...clock, now: () => own.nowMs, monotonicMs: () => own.monotonicMs }, (isBelieved, aheadMs) =>
-    changes.push({ isBelieved, aheadMs }),
+  const source = createSourceClock(
+    { ...clock, now: () => own.nowMs, monotonicMs: () => own.monotonicMs },
+    (isBelieved, aheadMs) => changes.push({ isBelieved, aheadMs }),
   );
   return { clock: source, changes };
 }

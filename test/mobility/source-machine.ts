@@ -54,8 +54,9 @@ type Allowed = number[];
 export type Death = "kill" | "power";
 
 /**
- * A machine with two small disks under the real capture, on a model of the medium and on virtual time, with a cache that takes what the test lets through, and
- * a model of both in bytes. Deaths of the process and of the machine may come at any operation on the medium.
+ * A machine with two small disks under the real capture, on a model of the medium and on virtual time, with a cache
+ * that takes what the test lets through, and a model of both in bytes. Deaths of the process and of the machine may
+ * come at any operation on the medium.
  */
 export class SourceMachine {
   readonly cloud = new Map<string, Buffer>();
@@ -87,8 +88,15 @@ export class SourceMachine {
   constructor(random: Random, options: Pick<MediumOptions, "staleChance"> = {}) {
     this.time = createVirtualTime(1000, random);
     this.#clock = this.time.process().clock;
-    this.medium = createMemoryMedium({ random, schedule: (work) => this.time.soon(work, LATENCY_MS), shortWriteChance: 0.05, ...options });
-    this.#sectors = SECTORS.map((count) => Array.from({ length: count }, () => [random.below(3) === 0 ? 0 : random.below(256)]));
+    this.medium = createMemoryMedium({
+      random,
+      schedule: (work) => this.time.soon(work, LATENCY_MS),
+      shortWriteChance: 0.05,
+      ...options,
+    });
+    this.#sectors = SECTORS.map((count) =>
+      Array.from({ length: count }, () => [random.below(3) === 0 ? 0 : random.below(256)]),
+    );
     for (const folder of [PLACES.journal, PLACES.spool]) this.medium.process().files.makeFolder(folder, 0o700);
     for (const [index, id] of IDS.entries()) this.medium.put(imagePath(id), this.#model(index));
   }
@@ -258,7 +266,9 @@ export class SourceMachine {
     this.#dead(death);
   }
 
-  /** The process dies in the middle of its nth operation on the medium, or at the latest when nothing happens any more. */
+  /**
+   * The process dies in the middle of its nth operation on the medium, or at the latest when nothing happens any more.
+   */
   async dieAfter(operations: number, death: Death, work: () => Promise<unknown>): Promise<void> {
     const { medium } = this.#running();
     medium.dieAfter(operations, death);
@@ -269,7 +279,10 @@ export class SourceMachine {
     this.#dead(death);
   }
 
-  /** As an operator stops the service, and starts the machine anew if asked to. The state says that it was clean when nothing is left in the journal. */
+  /**
+   * As an operator stops the service, and starts the machine anew if asked to. The state says that it was clean when
+   * nothing is left in the journal.
+   */
   async stop(reboot: boolean): Promise<void> {
     const { capture, medium, opened } = this.#running();
     const { log, recorder, sealer, seeding } = capture;
@@ -297,19 +310,29 @@ export class SourceMachine {
   set isFull(isFull: boolean) {
     this.#healFull();
     if (!isFull) return;
-    this.#healFull = this.medium.fail({ operations: ["make", "write"], path: /\.log$|\/spool\//, code: "ENOSPC", when: "partly" });
+    this.#healFull = this.medium.fail({
+      operations: ["make", "write"],
+      path: /\.log$|\/spool\//,
+      code: "ENOSPC",
+      when: "partly",
+    });
   }
 
   /** Deltas find no room, whatever else does: they are the largest files. */
   set isFullForDeltas(isFull: boolean) {
     this.#healDeltas();
-    if (isFull) this.#healDeltas = this.medium.fail({ operations: ["write"], path: /\/spool\//, code: "ENOSPC", when: "before" });
+    if (isFull)
+      this.#healDeltas = this.medium.fail({ operations: ["write"], path: /\/spool\//, code: "ENOSPC", when: "before" });
   }
 
-  /** So many times the state file cannot be replaced, or (`after`) is replaced and says that it was not. Each change of it is tried twice. */
+  /**
+   * So many times the state file cannot be replaced, or (`after`) is replaced and says that it was not. Each change of
+   * it is tried twice.
+   */
   failState(times: number, when: "before" | "after"): void {
     this.#healState();
-    if (times > 0) this.#healState = this.medium.fail({ operations: ["rename"], path: /\/state\.json/, code: "EIO", when, times });
+    if (times > 0)
+      this.#healState = this.medium.fail({ operations: ["rename"], path: /\/state\.json/, code: "EIO", when, times });
   }
 
   healState(): void {
@@ -319,7 +342,13 @@ export class SourceMachine {
   /** The next sync of a journal segment fails. */
   failJournal(): void {
     this.healJournal();
-    this.#healJournal = this.medium.fail({ operations: ["datasync"], path: /\.log$/, code: "EIO", when: "before", times: 1 });
+    this.#healJournal = this.medium.fail({
+      operations: ["datasync"],
+      path: /\.log$/,
+      code: "EIO",
+      when: "before",
+      times: 1,
+    });
   }
 
   /** The medium itself loses or changes a file, while the machine is off. */
@@ -333,7 +362,10 @@ export class SourceMachine {
     this.#healJournal();
   }
 
-  /** The model is held by what the deltas say: each that does not carry `seeding` is a state that the source had, in the order in which it had them. */
+  /**
+   * The model is held by what the deltas say: each that does not carry `seeding` is a state that the source had, in the
+   * order in which it had them.
+   */
   checkDeltas(): void {
     if (this.cloud.size === this.#checked) return;
     this.#checked = this.cloud.size;
@@ -409,7 +441,9 @@ export class SourceMachine {
 
   #isComplete({ capture, waiting }: Process): boolean {
     const { log, map, recorder, seeding } = capture;
-    return recorder.mode.kind === "logging" && seeding.done && log.empty && waiting.length === 0 && map.dirtyBytes === 0;
+    return (
+      recorder.mode.kind === "logging" && seeding.done && log.empty && waiting.length === 0 && map.dirtyBytes === 0
+    );
   }
 
   #running(): Process {
@@ -440,7 +474,8 @@ export class SourceMachine {
       for (const [index, allowed] of sectors.entries()) {
         const bytes = image.subarray(index * SECTOR, (index + 1) * SECTOR);
         const found = allowed.find((fill) => bytes.equals(SOLID[fill] ?? bytes.subarray(0, 0)));
-        if (found === undefined) throw new Error(`disk ${disk} sector ${index} holds ${bytes[0]} and not one of ${allowed.join(", ")}`);
+        if (found === undefined)
+          throw new Error(`disk ${disk} sector ${index} holds ${bytes[0]} and not one of ${allowed.join(", ")}`);
         allowed.splice(0, allowed.length, found);
       }
     }

@@ -54,23 +54,28 @@ async function complete(seed = 1): Promise<SourceMachine> {
 }
 
 describe("the state file", () => {
-  it.each(CASES)("shows what is durable for certain, and nothing of a write that failed (%s it took effect)", async (when) => {
-    const medium = emptyMedium();
-    const { files } = medium.process();
-    const state = openStateFile(files, PATH, FIRST);
-    medium.fail({ operations: ["rename"], path: /state\.json/, code: "EIO", when, times: 2 });
-    const first = state.change({ sealedSegment: 1 });
-    const second = state.change(({ sealedSegment }) => ({ sealedSequence: sealedSegment + 1 }));
-    expect(state.current).toEqual(FIRST);
-    await expect(first).rejects.toThrow("EIO");
-    await expect(second).rejects.toThrow("EIO");
-    expect(state.current).toEqual(FIRST);
-    expect(readState(files, PATH)).toMatchObject(when === "after" ? { sealedSegment: 1, sealedSequence: 2 } : { sealedSegment: 0 });
-    // What failed is not brought along by what comes later.
-    await state.change({ lastWriteMs: 7 });
-    expect(state.current).toEqual({ ...FIRST, lastWriteMs: 7 });
-    expect(readState(files, PATH)).toEqual({ ...FIRST, lastWriteMs: 7 });
-  });
+  it.each(CASES)(
+    "shows what is durable for certain, and nothing of a write that failed (%s it took effect)",
+    async (when) => {
+      const medium = emptyMedium();
+      const { files } = medium.process();
+      const state = openStateFile(files, PATH, FIRST);
+      medium.fail({ operations: ["rename"], path: /state\.json/, code: "EIO", when, times: 2 });
+      const first = state.change({ sealedSegment: 1 });
+      const second = state.change(({ sealedSegment }) => ({ sealedSequence: sealedSegment + 1 }));
+      expect(state.current).toEqual(FIRST);
+      await expect(first).rejects.toThrow("EIO");
+      await expect(second).rejects.toThrow("EIO");
+      expect(state.current).toEqual(FIRST);
+      expect(readState(files, PATH)).toMatchObject(
+        when === "after" ? { sealedSegment: 1, sealedSequence: 2 } : { sealedSegment: 0 },
+      );
+      // What failed is not brought along by what comes later.
+      await state.change({ lastWriteMs: 7 });
+      expect(state.current).toEqual({ ...FIRST, lastWriteMs: 7 });
+      expect(readState(files, PATH)).toEqual({ ...FIRST, lastWriteMs: 7 });
+    },
+  );
 
   it("calls a function with what the changes before it made, whether they were written before or go with it", async () => {
     const state = openStateFile(emptyMedium().process().files, PATH, FIRST);
@@ -136,7 +141,9 @@ describe("the state file", () => {
 
   it("takes no delta of another stream for uploaded, nor one that was never sealed", () => {
     const state = { ...FIRST, sealed: { ...START, stream: 2, epoch: 3 } };
-    expect(uploadedTo({ ...START, stream: 2, epoch: 3 })(state)).toEqual({ uploaded: { ...START, stream: 2, epoch: 3 } });
+    expect(uploadedTo({ ...START, stream: 2, epoch: 3 })(state)).toEqual({
+      uploaded: { ...START, stream: 2, epoch: 3 },
+    });
     expect(uploadedTo({ ...START, stream: 1, epoch: 3 })(state)).toEqual({});
     expect(uploadedTo({ ...START, stream: 2, epoch: 4 })(state)).toEqual({});
   });
@@ -157,32 +164,38 @@ describe("the state file", () => {
 });
 
 describe("a state file that cannot be written", () => {
-  it.each(CASES)("rule 4: a delta that was sealed meanwhile is uploaded, and in its order (%s it took effect)", async (when) => {
-    const machine = await complete();
-    const before = machine.state.sealed.epoch;
-    await machine.time.finish(machine.write(0, 0, 8, 7, false));
-    machine.failState(2, when);
-    machine.cut();
-    await machine.until(({ sealer }) => sealer.waiting === 0);
-    await machine.time.finish(machine.write(0, 64, 8, 9, false));
-    await expect(machine.finish()).resolves.toBeUndefined();
-    expect([...machine.cloud.keys()].length).toBe(before + 2);
-  });
-
-  it.each(CASES)("rule 4: the guest goes on when it never can be, and a start finds the delta (%s it took effect)", async (when) => {
-    const machine = await complete();
-    machine.failState(Number.POSITIVE_INFINITY, when);
-    for (let sector = 0; sector < 20; sector += 1) {
-      await machine.time.finish(machine.write(0, sector, 1, sector + 1, true));
+  it.each(CASES)(
+    "rule 4: a delta that was sealed meanwhile is uploaded, and in its order (%s it took effect)",
+    async (when) => {
+      const machine = await complete();
+      const before = machine.state.sealed.epoch;
+      await machine.time.finish(machine.write(0, 0, 8, 7, false));
+      machine.failState(2, when);
       machine.cut();
-    }
-    expect(machine.capture.recorder.mode).toEqual({ kind: "tracking", reason: "disk-full" });
-    expect(machine.capture.log.empty).toBe(false);
-    machine.healState();
-    machine.die("kill");
-    await machine.start();
-    await expect(machine.finish()).resolves.toBeUndefined();
-  });
+      await machine.until(({ sealer }) => sealer.waiting === 0);
+      await machine.time.finish(machine.write(0, 64, 8, 9, false));
+      await expect(machine.finish()).resolves.toBeUndefined();
+      expect([...machine.cloud.keys()].length).toBe(before + 2);
+    },
+  );
+
+  it.each(CASES)(
+    "rule 4: the guest goes on when it never can be, and a start finds the delta (%s it took effect)",
+    async (when) => {
+      const machine = await complete();
+      machine.failState(Number.POSITIVE_INFINITY, when);
+      for (let sector = 0; sector < 20; sector += 1) {
+        await machine.time.finish(machine.write(0, sector, 1, sector + 1, true));
+        machine.cut();
+      }
+      expect(machine.capture.recorder.mode).toEqual({ kind: "tracking", reason: "disk-full" });
+      expect(machine.capture.log.empty).toBe(false);
+      machine.healState();
+      machine.die("kill");
+      await machine.start();
+      await expect(machine.finish()).resolves.toBeUndefined();
+    },
+  );
 
   it("the guest does not wait for a sealer that fails later than the guest began to wait", async () => {
     const machine = await complete();
@@ -194,24 +207,32 @@ describe("a state file that cannot be written", () => {
       machine.cut();
     }
     const { sealer } = machine.capture;
-    expect({ waiting: sealer.waiting, failing: sealer.failing }).toEqual({ waiting: JOURNAL_CLOSED_SEGMENTS_MAX, failing: false });
+    expect({ waiting: sealer.waiting, failing: sealer.failing }).toEqual({
+      waiting: JOURNAL_CLOSED_SEGMENTS_MAX,
+      failing: false,
+    });
     await machine.time.finish(machine.write(0, 31, 1, 99, false), 1000);
     expect(machine.capture.recorder.mode.kind).toBe("tracking");
   });
 
-  it.each(CASES)("a request to read everything again that could not be taken up changes nothing (%s it took effect)", async (when) => {
-    const machine = new SourceMachine(createRandom(1));
-    await machine.start();
-    await machine.halfSeeded();
-    machine.failState(2, when);
-    await expect(machine.time.finish(machine.capture.recorder.resynchronize("requested", "r1"))).rejects.toThrow("EIO");
-    // The pass that ran goes on.
-    await machine.finish();
-    expect(machine.state.resynchronizationId).toBeUndefined();
-    await machine.time.finish(machine.capture.recorder.resynchronize("requested", "r1"));
-    await machine.finish();
-    expect(machine.state.resynchronizationId).toBe("r1");
-  });
+  it.each(CASES)(
+    "a request to read everything again that could not be taken up changes nothing (%s it took effect)",
+    async (when) => {
+      const machine = new SourceMachine(createRandom(1));
+      await machine.start();
+      await machine.halfSeeded();
+      machine.failState(2, when);
+      await expect(machine.time.finish(machine.capture.recorder.resynchronize("requested", "r1"))).rejects.toThrow(
+        "EIO",
+      );
+      // The pass that ran goes on.
+      await machine.finish();
+      expect(machine.state.resynchronizationId).toBeUndefined();
+      await machine.time.finish(machine.capture.recorder.resynchronize("requested", "r1"));
+      await machine.finish();
+      expect(machine.state.resynchronizationId).toBe("r1");
+    },
+  );
 
   it("a request that was taken up and could not be remembered is obeyed, and obeyed again when it comes again", async () => {
     const machine = await complete();
@@ -224,7 +245,11 @@ describe("a state file that cannot be written", () => {
     expect(machine.state).toMatchObject({ isMarkingAll: true, seed: { pass: pass + 1, done: true } });
     await machine.time.finish(machine.capture.recorder.resynchronize("requested", "r1"));
     await machine.finish();
-    expect(machine.state).toMatchObject({ isMarkingAll: false, resynchronizationId: "r1", seed: { pass: pass + 2, done: true } });
+    expect(machine.state).toMatchObject({
+      isMarkingAll: false,
+      resynchronizationId: "r1",
+      seed: { pass: pass + 2, done: true },
+    });
   });
 
   it("everything is read again though the machine died between the flag and the marks", async () => {

@@ -64,36 +64,42 @@ describe("another stream", () => {
     expect(machine.state).toMatchObject({ start: other, sealed: other, uploaded: other });
   });
 
-  it.each(["kill", "power"] as const)("a death at any moment leaves the old one whole, or the new one begun (%s)", async (death) => {
-    const found = new Set<number>();
-    for (let operations = 0; operations < 40; operations += 1) {
-      const machine = await busyMachine(operations);
-      const start = machine.startOf(true);
-      await machine.dieAfter(operations, death, () => machine.capture.beginStream(start));
+  it.each(["kill", "power"] as const)(
+    "a death at any moment leaves the old one whole, or the new one begun (%s)",
+    async (death) => {
+      const found = new Set<number>();
+      for (let operations = 0; operations < 40; operations += 1) {
+        const machine = await busyMachine(operations);
+        const start = machine.startOf(true);
+        await machine.dieAfter(operations, death, () => machine.capture.beginStream(start));
+        machine.isFullForDeltas = false;
+        await machine.start();
+        found.add(machine.state.sealed.stream);
+        if (operations % 2 === 0) await machine.finish();
+        await begin(machine, false);
+        await machine.finish();
+        expect(machine.state.start).toEqual(start);
+      }
+      expect(found).toEqual(new Set([1, 2]));
+    },
+  );
+
+  it.each(["before", "after"] as const)(
+    "that cannot be made durable leaves the old one going on (%s it took effect)",
+    async (when) => {
+      const machine = await busyMachine();
+      machine.failState(2, when);
+      await expect(begin(machine, true)).rejects.toThrow("EIO");
+      expect(machine.state.sealed.stream).toBe(1);
+      expect(machine.names("spool")).toHaveLength(2);
       machine.isFullForDeltas = false;
-      await machine.start();
-      found.add(machine.state.sealed.stream);
-      if (operations % 2 === 0) await machine.finish();
+      await machine.finish();
+      expect(machine.state.sealed.stream).toBe(1);
       await begin(machine, false);
       await machine.finish();
-      expect(machine.state.start).toEqual(start);
-    }
-    expect(found).toEqual(new Set([1, 2]));
-  });
-
-  it.each(["before", "after"] as const)("that cannot be made durable leaves the old one going on (%s it took effect)", async (when) => {
-    const machine = await busyMachine();
-    machine.failState(2, when);
-    await expect(begin(machine, true)).rejects.toThrow("EIO");
-    expect(machine.state.sealed.stream).toBe(1);
-    expect(machine.names("spool")).toHaveLength(2);
-    machine.isFullForDeltas = false;
-    await machine.finish();
-    expect(machine.state.sealed.stream).toBe(1);
-    await begin(machine, false);
-    await machine.finish();
-    expect(machine.state.sealed.stream).toBe(2);
-  });
+      expect(machine.state.sealed.stream).toBe(2);
+    },
+  );
 
   it("needs no room: what waits for some goes", async () => {
     const machine = await busyMachine();

@@ -164,7 +164,9 @@ describe("uploads", () => {
     expect({ waiting: uploader.waiting, asked, failures }).toEqual({ waiting: 0, asked: 0, failures: [] });
     uploader.add(delta(2));
     await settle();
-    expect(failures).toMatchObject([{ code: "store-refused", message: expect.stringContaining("403 AuthorizationPermissionMismatch") }]);
+    expect(failures).toMatchObject([
+      { code: "store-refused", message: expect.stringContaining("403 AuthorizationPermissionMismatch") },
+    ]);
     expect({ sent, asked }).toEqual({ sent: [1, 2], asked: 1 });
     // Time alone sends nothing to a place that refused; another grant does, and then the waits grow.
     const [first = 0] = clock.waits;
@@ -181,7 +183,8 @@ describe("uploads", () => {
   it("nothing is sent to a place that is not the item's, and that is told once", async () => {
     const elsewhere = "https://elsewhere.example/container?sig=x";
     const { uploader, sent, failures, delta } = uploads(() => answerOf(201), {
-      obstacle: (url) => (url === elsewhere ? new LeewardError("store-refused", "not ours", { host: "elsewhere.example" }) : undefined),
+      obstacle: (url) =>
+        url === elsewhere ? new LeewardError("store-refused", "not ours", { host: "elsewhere.example" }) : undefined,
     });
     uploader.add(delta(1));
     uploader.grant(elsewhere);
@@ -244,7 +247,11 @@ describe("uploads", () => {
     uploader.add(waiting);
     uploader.grant(PLACE);
     await settle();
-    expect({ found, waiting: uploader.waiting, there: existsSync(waiting.path) }).toEqual({ found: [true], waiting: 1, there: true });
+    expect({ found, waiting: uploader.waiting, there: existsSync(waiting.path) }).toEqual({
+      found: [true],
+      waiting: 1,
+      there: true,
+    });
     clock.pass();
     await settle();
     expect({ found, waiting: uploader.waiting, there: existsSync(waiting.path) }).toEqual({
@@ -266,7 +273,11 @@ describe("uploads", () => {
     expect({ sent, failures: failures.length }).toEqual({ sent: [1], failures: 1 });
     uploader.grant(PLACE);
     await settle();
-    expect({ sent, failures: failures.length, waiting: uploader.waiting }).toEqual({ sent: [1, 1], failures: 1, waiting: 0 });
+    expect({ sent, failures: failures.length, waiting: uploader.waiting }).toEqual({
+      sent: [1, 1],
+      failures: 1,
+      waiting: 0,
+    });
   });
 });
 
@@ -294,7 +305,12 @@ describe("uploads of a stream that is over", () => {
     uploader.add(next);
     arrived(answerOf(201));
     await settle();
-    expect({ sent, remembered, failures, waiting: uploader.waiting }).toEqual({ sent: [1], remembered: [], failures: [], waiting: 1 });
+    expect({ sent, remembered, failures, waiting: uploader.waiting }).toEqual({
+      sent: [1],
+      remembered: [],
+      failures: [],
+      waiting: 1,
+    });
     // The place to upload to was that of the old stream.
     uploader.grant(PLACE);
     await settle();
@@ -308,7 +324,9 @@ describe("uploads of a stream that is over", () => {
 
   it("do not move the position while the one before is being remembered", async () => {
     let written: () => void = () => undefined;
-    const { uploader, delta } = uploads(() => answerOf(201), { uploaded: () => new Promise<void>((resolve) => (written = resolve)) });
+    const { uploader, delta } = uploads(() => answerOf(201), {
+      uploaded: () => new Promise<void>((resolve) => (written = resolve)),
+    });
     uploader.add(delta(1));
     uploader.grant(PLACE);
     await settle();
@@ -326,14 +344,17 @@ describe("uploads of a stream that is over", () => {
 
   it("say nothing about the next one: what stopped them does not stop it", async () => {
     let settled: () => void = () => undefined;
-    const { uploader, sent, delta } = uploads((epoch) => (epoch < 3 ? answerOf(409, "BlobAlreadyExists") : answerOf(201)), {
-      control: {
-        settle: async ({ epoch }) => {
-          if (epoch === 2) await new Promise<void>((resolve) => (settled = resolve));
-          return { outcome: "other" };
+    const { uploader, sent, delta } = uploads(
+      (epoch) => (epoch < 3 ? answerOf(409, "BlobAlreadyExists") : answerOf(201)),
+      {
+        control: {
+          settle: async ({ epoch }) => {
+            if (epoch === 2) await new Promise<void>((resolve) => (settled = resolve));
+            return { outcome: "other" };
+          },
         },
       },
-    });
+    );
     uploader.add(delta(1));
     uploader.grant(PLACE);
     await settle();

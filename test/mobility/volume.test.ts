@@ -56,7 +56,15 @@ function world(changes: { readonly image?: Partial<Image>; readonly recorder?: P
   };
   const churn = { writes: 0, writtenBytes: 0, zeroedBytes: 0, reads: 0, readBytes: 0, flushes: 0 };
   const disk = { id: "disk", sizeBytes: 16 * MIB, sectorSizeBytes: 512 } as const;
-  const volume = createVolume({ disk, index: 0, image, lock: createRangeLock(), recorder, churn, clock: systemClock() });
+  const volume = createVolume({
+    disk,
+    index: 0,
+    image,
+    lock: createRangeLock(),
+    recorder,
+    churn,
+    clock: systemClock(),
+  });
   return { volume, events, finishSync: () => finishSync() };
 }
 
@@ -115,7 +123,10 @@ describe("volume", () => {
     void volume.write(8 * MIB, Buffer.alloc(512, 1), false);
     await volume.zero(0, 16 * MIB, false);
     expect(events.filter((event) => event.startsWith("record zero")).length).toBe(4);
-    expect(events.filter((event) => event.startsWith("image"))).toEqual([`image ${8 * MIB}+512`, `image ${8 * MIB}+${4 * MIB}`]);
+    expect(events.filter((event) => event.startsWith("image"))).toEqual([
+      `image ${8 * MIB}+512`,
+      `image ${8 * MIB}+${4 * MIB}`,
+    ]);
   });
 
   it("takes nothing more once the image failed: the next start redoes the record that the image lacks", () => {

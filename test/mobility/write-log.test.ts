@@ -69,7 +69,11 @@ describe("the write log", () => {
     let nowMs = 5000;
     let latestMs = Number.POSITIVE_INFINITY;
     const { clock } = createVirtualTime(0, createRandom(1)).process();
-    const { log, epochs, times } = logInMemory({ clock: { ...clock, now: () => nowMs }, latestMs: () => latestMs, lastWriteMs: 4000 });
+    const { log, epochs, times } = logInMemory({
+      clock: { ...clock, now: () => nowMs },
+      latestMs: () => latestMs,
+      lastWriteMs: 4000,
+    });
     const write = (atMs: number): void => {
       nowMs = atMs;
       log.append({ kind: "write", disk: 0, pass: 0, offsetBytes: 0, lengthBytes: 512 }, Buffer.alloc(512));
@@ -101,7 +105,8 @@ describe("the write log", () => {
     }
     const sizes = epochs.map((last, index) => last - (epochs[index - 1] ?? 0));
     expect(sizes.length).toBe(2);
-    // A write in the middle of an extent makes two more of it, and splitting off zeros doubles them at most: DELTA_MAX_EXTENTS has room.
+    // A write in the middle of an extent makes two more of it, and splitting off zeros doubles them at most:
+    // DELTA_MAX_EXTENTS has room.
     for (const size of sizes) expect(size).toBeLessThanOrEqual(EPOCH_MAX_EXTENTS);
     for (const size of sizes) expect(size).toBeGreaterThan(EPOCH_MAX_EXTENTS - 4);
     expect(EPOCH_MAX_EXTENTS).toBeLessThanOrEqual(DELTA_MAX_EXTENTS / 2);
@@ -126,7 +131,8 @@ describe("the write log", () => {
       return () => void timers.splice(timers.indexOf(timer), 1);
     };
     const { log, epochs } = logInMemory({ clock: { ...clock, after } });
-    for (let at = 0; at < 3; at += 1) log.append({ kind: "zero", disk: 0, pass: 0, offsetBytes: 0, lengthBytes: 512 }, Buffer.alloc(0));
+    for (let at = 0; at < 3; at += 1)
+      log.append({ kind: "zero", disk: 0, pass: 0, offsetBytes: 0, lengthBytes: 512 }, Buffer.alloc(0));
     expect(timers.map(({ waitMs }) => waitMs)).toEqual([3_600_000]);
     timers[0]?.run();
     expect(epochs).toEqual([3]);

@@ -32,8 +32,9 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
     name: "a disk of a newer generation does not end the claim",
     why: "the older of two workers goes on (rule 3)",
     file: "replication/apply/claim.ts",
-    find: `if (found > generation) throw new LeewardError("fenced"`,
-    replace: `if (found < 0) throw new LeewardError("fenced"`,
+    find: `if (found > generation)
+    throw new LeewardError("fenced", "A disk belongs to a newer generation.", { generation, found });`,
+    replace: `if (found < 0) throw new LeewardError("fenced", "A disk belongs to a newer generation.", { generation, found });`,
     tests: ["test/apply/worker.test.ts"],
   },
   {
@@ -144,8 +145,11 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
     name: "a batch has no bound",
     why: "a backlog needs more memory than the app has (rule 9)",
     file: "replication/apply/batch.ts",
-    find: `deltas.length >= open.bounds.batchMaxDeltas || lengthBytes >= open.bounds.batchMaxBytes || extents >= open.bounds.batchMaxExtents;`,
-    replace: `deltas.length < 0;`,
+    find: `const full = (): boolean =>
+    deltas.length >= open.bounds.batchMaxDeltas ||
+    lengthBytes >= open.bounds.batchMaxBytes ||
+    extents >= open.bounds.batchMaxExtents;`,
+    replace: `const full = (): boolean => deltas.length < 0;`,
     tests: ["test/apply/points.test.ts"],
   },
   {
@@ -298,7 +302,11 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
     name: "of several failures any decides",
     why: "a worker that was fenced claims again as if an answer had been lost",
     file: "replication/lanes.ts",
-    find: `return failures.find((error) => hasCode(error, "fenced")) ?? failures.find((error) => hasCode(error, "outcome-unknown")) ?? failures[0];`,
+    find: `return (
+    failures.find((error) => hasCode(error, "fenced")) ??
+    failures.find((error) => hasCode(error, "outcome-unknown")) ??
+    failures[0]
+  );`,
     replace: `void hasCode;
   return failures[0];`,
     tests: ["test/apply/lanes.test.ts"],
@@ -357,8 +365,9 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
     name: "a stopped item is claimed again while its fault stands",
     why: "each sweep raises all disks and reads up to 64 deltas for nothing",
     file: "replication/apply/claim.ts",
-    find: `if (progress.stopped !== undefined && !(await canGoOn(open, progress))) return`,
-    replace: `if (progress.stopped !== undefined && canGoOn === undefined) return`,
+    find: `if (progress.stopped !== undefined && !(await canGoOn(open, progress)))
+    return { kind: "stopped", reason: progress.stopped };`,
+    replace: `if (progress.stopped !== undefined && canGoOn === undefined) return { kind: "stopped", reason: progress.stopped };`,
     tests: ["test/apply/chain.test.ts"],
   },
   {
@@ -424,8 +433,9 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
     name: "an extent may end behind its disk",
     why: "pages are written over the footer",
     file: "replication/delta/rules.ts",
-    find: `if (offsetBytes + lengthBytes > disk.sizeBytes) return`,
-    replace: `if (offsetBytes > disk.sizeBytes) return`,
+    find: `if (offsetBytes + lengthBytes > disk.sizeBytes)
+    return fault("D19", "lengthBytes", "The extent ends behind the end of its disk.");`,
+    replace: `if (offsetBytes > disk.sizeBytes) return fault("D19", "lengthBytes", "The extent ends behind the end of its disk.");`,
     tests: ["test/delta/rules.test.ts"],
   },
   {

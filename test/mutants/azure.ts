@@ -13,17 +13,22 @@ export const AZURE_MUTANTS: readonly Mutant[] = [
     name: "Put Page goes without its fence",
     why: "a worker that was taken over writes on (rule 3)",
     file: "azure/target-disks.ts",
-    find: `          conditions: { ifSequenceNumberLessThanOrEqualTo: generation },
-`,
-    replace: ``,
+    find: `once(disk).uploadPages(bytes, offsetBytes, bytes.length, {
+          abortSignal,
+          conditions: { ifSequenceNumberLessThanOrEqualTo: generation },`,
+    replace: `once(disk).uploadPages(bytes, offsetBytes, bytes.length, {
+          abortSignal,`,
     tests: [CONTRACTS],
   },
   {
     name: "Clear Pages goes without its fence",
     why: "a worker that was taken over clears on (rule 3)",
     file: "azure/target-disks.ts",
-    find: `{ abortSignal, conditions: { ifSequenceNumberLessThanOrEqualTo: generation } }),`,
-    replace: `{ abortSignal }),`,
+    find: `once(disk).clearPages(offsetBytes, lengthBytes, {
+          abortSignal,
+          conditions: { ifSequenceNumberLessThanOrEqualTo: generation },
+        }),`,
+    replace: `once(disk).clearPages(offsetBytes, lengthBytes, { abortSignal }),`,
     tests: [CONTRACTS],
   },
   {
@@ -39,8 +44,11 @@ export const AZURE_MUTANTS: readonly Mutant[] = [
     name: "a record goes without a checksum",
     why: "bytes that were damaged on the way lie in the store (rule 6)",
     file: "azure/records.ts",
-    find: `blobContentMD5: createHash("md5").update(bytes).digest(), `,
-    replace: ``,
+    find: `blobHTTPHeaders: {
+      blobContentMD5: createHash("md5").update(bytes).digest(),
+      blobContentType: "application/octet-stream",
+    },`,
+    replace: `blobHTTPHeaders: { blobContentType: "application/octet-stream" },`,
     tests: ["test/services/azure/checksums.test.ts"],
   },
   {
@@ -55,16 +63,16 @@ export const AZURE_MUTANTS: readonly Mutant[] = [
     name: "a compare-and-set is sent again by the client",
     why: "its own lost answer looks like somebody else's change (rule 3)",
     file: "azure/records.ts",
-    find: `unless((error) => isChanged(error) || isMissing(error), putBlob(once, name, bytes, { ifMatch: etag }, abortSignal)),`,
-    replace: `unless((error) => isChanged(error) || isMissing(error), putBlob(retrying, name, bytes, { ifMatch: etag }, abortSignal)),`,
+    find: `putBlob(once, name, bytes, { ifMatch: etag }, abortSignal),`,
+    replace: `putBlob(retrying, name, bytes, { ifMatch: etag }, abortSignal),`,
     tests: [FAILURES],
   },
   {
     name: "a snapshot is taken whatever the disk's etag is",
     why: "what a newer worker has written since is in the point (rule 3)",
     file: "azure/target-disks.ts",
-    find: `{ abortSignal, conditions: { ifMatch: etag }, metadata`,
-    replace: `{ abortSignal, conditions: etag === "" ? { ifMatch: etag } : {}, metadata`,
+    find: `conditions: { ifMatch: etag },`,
+    replace: `conditions: etag === "" ? { ifMatch: etag } : {},`,
     tests: [CONTRACTS],
   },
   {
@@ -79,8 +87,8 @@ export const AZURE_MUTANTS: readonly Mutant[] = [
     name: "a record is replaced whatever its etag is",
     why: "of two changes at one moment one is lost",
     file: "azure/records.ts",
-    find: `putBlob(once, name, bytes, { ifMatch: etag }, abortSignal)),`,
-    replace: `putBlob(once, name, bytes, etag === "" ? { ifMatch: etag } : {}, abortSignal)),`,
+    find: `putBlob(once, name, bytes, { ifMatch: etag }, abortSignal),`,
+    replace: `putBlob(once, name, bytes, etag === "" ? { ifMatch: etag } : {}, abortSignal),`,
     tests: [CONTRACTS],
   },
   {
@@ -295,8 +303,9 @@ export const AZURE_MUTANTS: readonly Mutant[] = [
     name: "what Azure accepts is done",
     why: "a machine is started before its disks are there",
     file: "azure/arm/look.ts",
-    find: `if (end === "gone" ? resource === undefined : resource !== undefined && state === "succeeded") return`,
-    replace: `if (end === "gone" ? true : resource !== undefined) return`,
+    find: `if (end === "gone" ? resource === undefined : resource !== undefined && state === "succeeded")
+    return { kind: "done", result: resource };`,
+    replace: `if (end === "gone" ? true : resource !== undefined) return { kind: "done", result: resource };`,
     tests: [PROTOCOL],
   },
   {

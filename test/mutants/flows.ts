@@ -319,8 +319,9 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "a list that says empty deletes the resource group",
     why: "Azure shows new resources minutes late: an operator's disk is deleted with the group",
     file: "orchestrations/activities/removal.ts",
-    find: `if (entry.kind === "resource-group" || entry.kind === "storage-account") return leave(`,
-    replace: `if (entry.kind === "storage-account") return leave(`,
+    find: `if (entry.kind === "resource-group" || entry.kind === "storage-account")
+    return leave(context, run, holderLeft(entry));`,
+    replace: `if (entry.kind === "storage-account") return leave(context, run, holderLeft(entry));`,
     also: [
       {
         file: "replication/resources/ledger.ts",
@@ -384,7 +385,9 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "the container of the cache is not in the ledger before it is made",
     why: "a crash in between leaves data at the source that nobody removes",
     file: "orchestrations/activities/mobility.ts",
-    find: `  await changeLedger(context.stores, run.itemId, (ledger) => intend(ledger, [cacheData], run.jobId, context.clock.now()));
+    find: `  await changeLedger(context.stores, run.itemId, (ledger) =>
+    intend(ledger, [cacheData], run.jobId, context.clock.now()),
+  );
 `,
     replace: ``,
     tests: [FLOWS, ENDS],
@@ -434,7 +437,8 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "what is left is removed while the item is protected again",
     why: "the extension of the new protection is removed",
     file: "orchestrations/leftovers.ts",
-    find: `if (managed === undefined || managed.situation.state !== "Unprotected" || managed.situation.job !== undefined) return undefined;`,
+    find: `if (managed === undefined || managed.situation.state !== "Unprotected" || managed.situation.job !== undefined)
+    return undefined;`,
     replace: `if (managed === undefined) return undefined;`,
     tests: [ENDS],
   },

@@ -87,7 +87,9 @@ async function planted<Result>(folder: string, edits: readonly Edit[], run: () =
 async function runUnchanged(folder: string, tests: readonly string[]): Promise<Unchanged> {
   const { report, output } = await runTests(folder, tests, UNCHANGED_MAX_MS);
   const files = report?.testResults ?? [];
-  const durationMs = new Map(files.map(({ name, startTime, endTime }) => [name.slice(folder.length + 1), endTime - startTime]));
+  const durationMs = new Map(
+    files.map(({ name, startTime, endTime }) => [name.slice(folder.length + 1), endTime - startTime]),
+  );
   const missing = tests.filter((test) => !durationMs.has(test)).map((test) => `${test} did not run: ${endOf(output)}`);
   return { durationMs, failed: [...missing, ...failuresOf(files)] };
 }
@@ -97,7 +99,15 @@ async function judge(folder: string, { tests, histories }: Mutant, { durationMs 
   const usualMs = (test: string): number => durationMs.get(test) ?? 0;
   for (const test of tests.toSorted((left, right) => usualMs(left) - usualMs(right))) {
     const maxMs = START_MS + SLOWER_MAX * usualMs(test);
-    const { isOverdue, code, report, output } = await runTests(folder, [test], maxMs, "--bail", "1", "--testTimeout", String(maxMs / 2));
+    const { isOverdue, code, report, output } = await runTests(
+      folder,
+      [test],
+      maxMs,
+      "--bail",
+      "1",
+      "--testTimeout",
+      String(maxMs / 2),
+    );
     if (isOverdue) return { kind: "killed", by: `${test}: it hangs` };
     const [first] = failuresOf(report?.testResults ?? []);
     if (first !== undefined) return { kind: "killed", by: `${test}: ${first}` };
@@ -130,7 +140,9 @@ interface FileResult {
 }
 
 function failuresOf(files: readonly FileResult[]): readonly string[] {
-  return files.flatMap(({ assertionResults }) => assertionResults.filter(({ status }) => status === "failed").map(({ title }) => title));
+  return files.flatMap(({ assertionResults }) =>
+    assertionResults.filter(({ status }) => status === "failed").map(({ title }) => title),
+  );
 }
 
 async function runTests(folder: string, tests: readonly string[], maxMs: number, ...options: readonly string[]) {

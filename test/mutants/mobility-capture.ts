@@ -15,10 +15,16 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     name: "the image is written before its record",
     why: "after a kill the image holds what no delta does (rule 4)",
     file: "mobility/capture/volume.ts",
-    find: `      yield* this.#recordSteps({ kind: "write", disk: index, pass: 0, offsetBytes: from, lengthBytes: piece.length }, piece);
+    find: `yield* this.#recordSteps(
+        { kind: "write", disk: index, pass: 0, offsetBytes: from, lengthBytes: piece.length },
+        piece,
+      );
       this.#change(() => image.write(piece, from));`,
-    replace: `      this.#change(() => image.write(piece, from));
-      yield* this.#recordSteps({ kind: "write", disk: index, pass: 0, offsetBytes: from, lengthBytes: piece.length }, piece);`,
+    replace: `this.#change(() => image.write(piece, from));
+      yield* this.#recordSteps(
+        { kind: "write", disk: index, pass: 0, offsetBytes: from, lengthBytes: piece.length },
+        piece,
+      );`,
     tests: [VOLUME],
   },
   {
@@ -114,9 +120,19 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     also: [
       {
         file: "mobility/journal/journal.ts",
-        find: `      this.#failure ??= new LeewardError("capture-failed", \`The journal cannot be made durable: \${reasonOf(cause)}.\`, {}, { cause });
+        find: `      this.#failure ??= new LeewardError(
+        "capture-failed",
+        \`The journal cannot be made durable: \${reasonOf(cause)}.\`,
+        {},
+        { cause },
+      );
       throw this.#failure;`,
-        replace: `      throw new LeewardError("capture-failed", \`The journal cannot be made durable: \${reasonOf(cause)}.\`, {}, { cause });`,
+        replace: `      throw new LeewardError(
+        "capture-failed",
+        \`The journal cannot be made durable: \${reasonOf(cause)}.\`,
+        {},
+        { cause },
+      );`,
       },
     ],
     tests: [FLUSH],

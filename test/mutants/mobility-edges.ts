@@ -138,8 +138,9 @@ export const EDGE_MUTANTS: readonly Mutant[] = [
     name: "an unknown refusal is final",
     why: "an app that is being upgraded ends replication for good",
     file: "mobility/control/control-client.ts",
-    find: `if (error?.code === undefined || status >= 500) return`,
-    replace: `if (error === undefined) return`,
+    find: `if (error?.code === undefined || status >= 500)
+    return unavailable(action, status, error?.message ?? "no reason given");`,
+    replace: `if (error === undefined) return unavailable(action, status, error?.message ?? "no reason given");`,
     tests: ["test/mobility/control-client.test.ts"],
   },
   {

@@ -332,8 +332,8 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
     name: "a stream is told by its number",
     why: "a second life that has the number of the first is taken for it, and nothing is replicated",
     file: "mobility/epochs/state.ts",
-    find: `return start === undefined ? sealed.stream`,
-    replace: `return start === undefined || sealed.stream === given.stream ? sealed.stream`,
+    find: `return start === undefined`,
+    replace: `return start === undefined || sealed.stream === given.stream`,
     tests: [STATE, STREAM],
   },
   {

@@ -1,4 +1,6 @@
-/** One small fault that somebody could make, planted in a copy of the sources: the tests that it names must notice it. */
+/**
+ * One small fault that somebody could make, planted in a copy of the sources: the tests that it names must notice it.
+ */
 export interface Mutant extends Edit {
   /** Says what the planted fault does. */
   readonly name: string;
@@ -8,7 +10,10 @@ export interface Mutant extends Edit {
   readonly tests: readonly string[];
   /** Further changes that belong to the same fault. */
   readonly also?: readonly Edit[];
-  /** Histories of the whole-product simulation that are run when no test has failed: for faults that only lie between parts. */
+  /**
+   * Histories of the whole-product simulation that are run when no test has failed: for faults that only lie between
+   * parts.
+   */
   readonly histories?: number;
   /** Why nothing can notice it, whatever is tested. Such a mutant must survive. */
   readonly equivalent?: string;
@@ -21,7 +26,10 @@ export interface Edit {
   readonly replace: string;
 }
 
-/** The text after the change. Throws when `find` does not stand there exactly once: the code has moved on, and the mutant has to follow. */
+/**
+ * The text after the change. Throws when `find` does not stand there exactly once: the code has moved on, and the
+ * mutant has to follow.
+ */
 export function applied({ file, find, replace }: Edit, text: string): string {
   const count = text.split(find).length - 1;
   if (count !== 1 || find === replace) throw new Error(`${file} has this ${count} times: ${find}`);

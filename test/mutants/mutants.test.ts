@@ -38,7 +38,13 @@ describe("the mutants", () => {
   });
 
   it("lie in every part of the product that runs on Azure or in the source VM", () => {
-    expect([...new Set(MUTANTS.map(areaOf))].toSorted()).toEqual(["azure", "functions", "mobility", "orchestrations", "replication"]);
+    expect([...new Set(MUTANTS.map(areaOf))].toSorted()).toEqual([
+      "azure",
+      "functions",
+      "mobility",
+      "orchestrations",
+      "replication",
+    ]);
     expect(MUTANTS.length).toBeGreaterThanOrEqual(130);
   });
 });

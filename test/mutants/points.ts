@@ -133,8 +133,10 @@ export const POINT_MUTANTS: readonly Mutant[] = [
     name: "an orphan goes without a tombstone",
     why: "a worker that comes late writes a manifest of snapshots that are gone (rule 2)",
     file: "replication/sweep/sweep-points.ts",
-    find: `(await lookAtPoint(records, pointId)) === undefined && (await records.create(manifestName(pointId), encodePoint(tombstone)));`,
-    replace: `(await lookAtPoint(records, pointId)) === undefined && encodePoint(tombstone).length.toString();`,
+    find: `const created =
+    (await lookAtPoint(records, pointId)) === undefined &&
+    (await records.create(manifestName(pointId), encodePoint(tombstone)));`,
+    replace: `const created = (await lookAtPoint(records, pointId)) === undefined && encodePoint(tombstone).length.toString();`,
     tests: ["test/points/sweep-points.test.ts"],
   },
   {
@@ -282,8 +284,8 @@ export const POINT_MUTANTS: readonly Mutant[] = [
     name: "one copied disk is a whole restore",
     why: "a machine starts without some of its disks",
     file: "replication/restore/slice.ts",
-    find: `if (known.every((disk) => disk.state === "copied")) return`,
-    replace: `if (known.some((disk) => disk.state === "copied")) return`,
+    find: `if (known.every((disk) => disk.state === "copied"))`,
+    replace: `if (known.some((disk) => disk.state === "copied"))`,
     tests: ["test/restore/restore.test.ts"],
   },
   {

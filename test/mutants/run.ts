@@ -7,8 +7,9 @@ import { type Mutant, areaOf } from "./mutant.ts";
 import { type Outcome, type Result, appendResult, isGood, outcomeOf, readResults } from "./results.ts";
 
 /**
- * `npm run mutants -- [--sample N] [--seed S] [--area A] [--only NAME]... [--lanes N] [--results FILE]`: exit code 0 if every mutant that is not equivalent
- * was killed. What FILE says to be killed is not tried again, and what is tried is added to it: a run that broke goes on.
+ * `npm run mutants -- [--sample N] [--seed S] [--area A] [--only NAME]... [--lanes N] [--results FILE]`: exit code 0 if
+ * every mutant that is not equivalent was killed. What FILE says to be killed is not tried again, and what is tried is
+ * added to it: a run that broke goes on.
  */
 interface Choice {
   readonly mutants: readonly Mutant[];
@@ -30,18 +31,25 @@ function chosen(): Choice {
   });
   const { sample, seed = "1", area, only, lanes = availableParallelism(), results } = values;
   const wanted = MUTANTS.filter(
-    (mutant) => (area === undefined || mutant.file.startsWith(area)) && (only?.some((part) => mutant.name.includes(part)) ?? true),
+    (mutant) =>
+      (area === undefined || mutant.file.startsWith(area)) &&
+      (only?.some((part) => mutant.name.includes(part)) ?? true),
   );
   const choice = { lanes: Number(lanes), resultsFile: results };
   if (sample === undefined) return { ...choice, mutants: wanted, seed: undefined };
   const killable = wanted.filter(({ equivalent }) => equivalent === undefined);
-  return { ...choice, mutants: createRandom(Number(seed)).shuffle(killable).slice(0, Number(sample)), seed: Number(seed) };
+  return {
+    ...choice,
+    mutants: createRandom(Number(seed)).shuffle(killable).slice(0, Number(sample)),
+    seed: Number(seed),
+  };
 }
 
 async function main(): Promise<number> {
   const { mutants, lanes: laneCount, seed, resultsFile } = chosen();
   if (mutants.length === 0) throw new Error("no mutant has this name or lies in this area");
-  if (seed !== undefined) print(`Seed ${seed}: the same sample comes again with --sample ${mutants.length} --seed ${seed}.`);
+  if (seed !== undefined)
+    print(`Seed ${seed}: the same sample comes again with --sample ${mutants.length} --seed ${seed}.`);
   const startedMs = performance.now();
   const known = resultsFile === undefined ? [] : readResults(resultsFile, mutants);
   const waiting = mutants.filter((mutant) => known.every((result) => result.mutant !== mutant));
@@ -73,7 +81,10 @@ async function runUnchanged(lanes: readonly Lane[], mutants: readonly Mutant[]):
       return share.length === 0 ? { durationMs: new Map<string, number>(), failed: [] } : lane.runUnchanged(share);
     }),
   );
-  return { durationMs: new Map(runs.flatMap(({ durationMs }) => [...durationMs])), failed: runs.flatMap(({ failed }) => failed) };
+  return {
+    durationMs: new Map(runs.flatMap(({ durationMs }) => [...durationMs])),
+    failed: runs.flatMap(({ failed }) => failed),
+  };
 }
 
 async function tryAll(
@@ -101,7 +112,12 @@ async function tryAll(
 
 function lineOf(result: Result): string {
   const { mutant, verdict, tookMs } = result;
-  const how = verdict.kind === "killed" ? verdict.by : verdict.kind === "broken" ? verdict.why : (mutant.equivalent ?? mutant.why);
+  const how =
+    verdict.kind === "killed"
+      ? verdict.by
+      : verdict.kind === "broken"
+        ? verdict.why
+        : (mutant.equivalent ?? mutant.why);
   return `${outcomeOf(result).padEnd(10)} ${seconds(tookMs).padStart(7)}  ${areaOf(mutant)}: ${mutant.name}\n${" ".repeat(20)}${how}`;
 }
 
@@ -109,7 +125,10 @@ function lineOf(result: Result): string {
 function tell(results: readonly Result[], took: string): number {
   const outcomes: readonly Outcome[] = ["killed", "equivalent", "survived", "broken"];
   const row = (name: string, of: readonly Result[]): string =>
-    [name.padEnd(16), ...outcomes.map((outcome) => String(of.filter((each) => outcomeOf(each) === outcome).length).padStart(10))].join(" ");
+    [
+      name.padEnd(16),
+      ...outcomes.map((outcome) => String(of.filter((each) => outcomeOf(each) === outcome).length).padStart(10)),
+    ].join(" ");
   print(`\n${["area".padEnd(16), ...outcomes.map((outcome) => outcome.padStart(10))].join(" ")}`);
   for (const area of [...new Set(results.map(({ mutant }) => areaOf(mutant)))].toSorted()) {
     const inside = results.filter(({ mutant }) => areaOf(mutant) === area);

@@ -39,8 +39,9 @@ export const SWEEP_MUTANTS: readonly Mutant[] = [
     name: "the sweep calls a gap what the journal has",
     why: "an item stops that could go on",
     file: "replication/sweep/sweep-cache.ts",
-    find: `nowMs - longest.sinceMs <= GAP_MAX_MS || (await inJournal(look, expected))) return undefined;`,
-    replace: `nowMs - longest.sinceMs <= GAP_MAX_MS) return undefined;`,
+    find: `if (longest === undefined || nowMs - longest.sinceMs <= GAP_MAX_MS || (await inJournal(look, expected)))
+    return undefined;`,
+    replace: `if (longest === undefined || nowMs - longest.sinceMs <= GAP_MAX_MS) return undefined;`,
     tests: ["test/items/sweep-cache.test.ts"],
   },
   {
@@ -111,8 +112,11 @@ export const SWEEP_MUTANTS: readonly Mutant[] = [
     name: "a backlog hides what lies behind it from the sweep",
     why: "a container full of rubbish stops replication",
     file: "replication/sweep/sweep-cache.ts",
-    find: `return listed.length >= SWEEP_CACHE_MAX_NAMES && (await`,
-    replace: `return listed.length < 0 && (await`,
+    find: `return (
+    listed.length >= SWEEP_CACHE_MAX_NAMES &&
+    (await context.stores.cache(item.itemId, item.stream).list(next, 1)).length > 0
+  );`,
+    replace: `return listed.length < 0 && (await context.stores.cache(item.itemId, item.stream).list(next, 1)).length > 0;`,
     tests: ["test/items/sweep-cache.test.ts"],
   },
   {

@@ -71,18 +71,26 @@ describe("a failover by alert", () => {
       throw new Error("the host died before the flow was started");
     });
     await expect(handleAlert({ ...context, failovers: dying }, alertOf(world, "one"))).rejects.toThrow("died");
-    expect(await handleAlert(context, alertOf(world, "one"))).toMatchObject([{ reason: "duplicate", failover: { state: "started" } }]);
+    expect(await handleAlert(context, alertOf(world, "one"))).toMatchObject([
+      { reason: "duplicate", failover: { state: "started" } },
+    ]);
     const [run] = started;
-    expect(run === undefined ? undefined : await findJob(world.stores, "web-1", run.jobId)).toMatchObject({ alertId: "one" });
+    expect(run === undefined ? undefined : await findJob(world.stores, "web-1", run.jobId)).toMatchObject({
+      alertId: "one",
+    });
   });
 
   it("needs an item that is protected, in an app that makes resources", async () => {
     const world = flowWorld();
     await world.ask(enable());
     await setAlertRule(world.context, "web-1", RULE);
-    expect(await handleAlert(alerts(world).context, alertOf(world, "one"))).toMatchObject([{ reason: "failover-not-allowed" }]);
+    expect(await handleAlert(alerts(world).context, alertOf(world, "one"))).toMatchObject([
+      { reason: "failover-not-allowed" },
+    ]);
     const other = await protectedWorld();
-    const withoutManagement = alertFailovers({ ...other.context, management: undefined }, async () => expect.unreachable());
+    const withoutManagement = alertFailovers({ ...other.context, management: undefined }, async () =>
+      expect.unreachable(),
+    );
     expect(await withoutManagement.isFailoverAllowed("web-1")).toBe(false);
     expect(await withoutManagement.isFailoverAllowed("nobody")).toBe(false);
   });

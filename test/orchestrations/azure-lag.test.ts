@@ -5,24 +5,39 @@ import { type JobRecord, stateDescription } from "../../replication/jobs/job.ts"
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { AZURE_LAG_MS } from "../../replication/limits.ts";
 import { textOf } from "../../replication/resources/json.ts";
-import { type FlowWorld, SOURCE_VM, TARGET_VM, enable, failover, flowWorld, plainOperation, protectedWorld } from "./world.ts";
+import {
+  type FlowWorld,
+  SOURCE_VM,
+  TARGET_VM,
+  enable,
+  failover,
+  flowWorld,
+  plainOperation,
+  protectedWorld,
+} from "./world.ts";
 
 const GROUP = "/subscriptions/s1/resourceGroups/shop-asr";
 const ADDED_DISK = `${GROUP}/providers/Microsoft.Compute/disks/operators-own`;
 const ALWAYS = Number.POSITIVE_INFINITY;
 
 const stands = (world: FlowWorld, id: string): boolean => world.resourceManager.resources.has(id.toLowerCase());
-const disable = (world: FlowWorld, itemId?: string): Promise<JobRecord> => world.operate(plainOperation("DisableProtection", itemId));
+const disable = (world: FlowWorld, itemId?: string): Promise<JobRecord> =>
+  world.operate(plainOperation("DisableProtection", itemId));
 const stateOf = async (world: FlowWorld): Promise<string> => (await readManaged(world.stores, "web-1")).situation.state;
-const networkOf = async (world: FlowWorld): Promise<string> => (await readManaged(world.stores, "web-1")).plan?.network.id ?? "";
+const networkOf = async (world: FlowWorld): Promise<string> =>
+  (await readManaged(world.stores, "web-1")).plan?.network.id ?? "";
 const leftIds = (job: JobRecord): readonly string[] => (job.leftovers ?? []).map(({ id }) => id);
 const removals = (world: FlowWorld): readonly string[] =>
-  world.resourceManager.requests.flatMap((request) => (request.startsWith("begin remove ") ? [request.slice("begin remove ".length)] : []));
+  world.resourceManager.requests.flatMap((request) =>
+    request.startsWith("begin remove ") ? [request.slice("begin remove ".length)] : [],
+  );
 
 /** A second item in the same group and network. */
 async function withSecondItem(): Promise<FlowWorld> {
   const world = await protectedWorld();
-  const second = { ...enable("web-2"), options: { targetRegion: "northeurope", machineName: "web-2" } } as ReturnType<typeof enable>;
+  const second = { ...enable("web-2"), options: { targetRegion: "northeurope", machineName: "web-2" } } as ReturnType<
+    typeof enable
+  >;
   expect((await world.operate(second)).errors).toEqual([]);
   return world;
 }
@@ -32,10 +47,15 @@ describe("a resource group that Leeward made", () => {
     const world = await protectedWorld();
     world.resourceManager.seed(ADDED_DISK, { location: "northeurope", tags: {} });
     const real = { ...world.resourceManager };
-    world.resourceManager.list = async (collection, filter) => (/\/resources$/i.test(collection) ? [] : real.list(collection, filter));
+    world.resourceManager.list = async (collection, filter) =>
+      /\/resources$/i.test(collection) ? [] : real.list(collection, filter);
     const job = await disable(world);
     expect([job.state, job.errors, leftIds(job)]).toEqual(["Succeeded", [], [GROUP]]);
-    expect([stands(world, ADDED_DISK), stands(world, GROUP), stands(world, await networkOf(world))]).toEqual([true, true, false]);
+    expect([stands(world, ADDED_DISK), stands(world, GROUP), stands(world, await networkOf(world))]).toEqual([
+      true,
+      true,
+      false,
+    ]);
     expect(removals(world)).not.toContain(GROUP);
     expect(job.leftovers?.[0]?.hint).toContain("az group delete --name shop-asr --subscription s1");
     expect(stateDescription(job)).toBe("CompletedWithInformation");
@@ -46,7 +66,8 @@ describe("a resource group that Leeward made", () => {
     const world = await protectedWorld();
     const real = { ...world.resourceManager };
     const gone = await real.list(`${GROUP}/resources`);
-    world.resourceManager.list = async (collection, filter) => (/\/resources$/i.test(collection) ? gone : real.list(collection, filter));
+    world.resourceManager.list = async (collection, filter) =>
+      /\/resources$/i.test(collection) ? gone : real.list(collection, filter);
     const job = await disable(world);
     expect([job.state, leftIds(job), stands(world, await networkOf(world))]).toEqual(["Succeeded", [GROUP], false]);
   });
@@ -83,7 +104,9 @@ describe("what holds other things", () => {
     const accounts = [...world.resourceManager.resources.keys()].filter((id) => id.includes("storageaccounts/"));
     for (const id of accounts) world.resourceManager.seed(id, { location: "elsewhere" });
     expect((await world.operate(enable())).errors).toEqual([]);
-    const made = (await readLedger(world.stores, "web-1")).entries.flatMap(({ id, kind }) => (kind === "storage-account" ? [id] : []));
+    const made = (await readLedger(world.stores, "web-1")).entries.flatMap(({ id, kind }) =>
+      kind === "storage-account" ? [id] : [],
+    );
     expect(made).toHaveLength(2);
     const job = await disable(world);
     expect(made.map((id) => stands(world, id))).toEqual([true, true]);
@@ -102,35 +125,66 @@ describe("what holds other things", () => {
     const job = await disable(world);
     expect(job.state).toBe("Succeeded");
     expect(stands(world, id)).toBe(true);
-    expect(job.leftovers).toContainEqual(expect.objectContaining({ id, message: expect.stringContaining("operators-own") }));
+    expect(job.leftovers).toContainEqual(
+      expect.objectContaining({ id, message: expect.stringContaining("operators-own") }),
+    );
   });
 });
 
 describe("what this item's ledger has made and Azure does not know yet", () => {
   const missing = (azureCode: string, message?: string) =>
-    ({ kind: "failed", code: "azure-resource-missing", azureCode, ...(message === undefined ? {} : { message }) }) as const;
+    ({
+      kind: "failed",
+      code: "azure-resource-missing",
+      azureCode,
+      ...(message === undefined ? {} : { message }),
+    }) as const;
 
   it.each([
     ["ResourceGroupNotFound", "Resource group 'shop-asr' could not be found."],
     ["InvalidResourceReference", `Resource ${GROUP} was not found.`],
   ])("is waited for while enabling: %s", async (azureCode, message) => {
     const world = flowWorld();
-    world.resourceManager.fail({ on: "begin", change: "put", id: "virtualNetworks/", times: 3, with: missing(azureCode, message) });
+    world.resourceManager.fail({
+      on: "begin",
+      change: "put",
+      id: "virtualNetworks/",
+      times: 3,
+      with: missing(azureCode, message),
+    });
     expect(await world.operate(enable())).toMatchObject({ state: "Succeeded", errors: [] });
   });
 
-  it.each(["begin", "look"] as const)("is waited for while the machine is made, whether Azure says so at once or later: %s", async (on) => {
-    const world = await protectedWorld();
-    world.resourceManager.fail({ on, change: "put", id: "virtualMachines/web-1", times: 3, with: missing("NotFound") });
-    expect(await world.operate(failover())).toMatchObject({ state: "Succeeded", errors: [] });
-  });
+  it.each(["begin", "look"] as const)(
+    "is waited for while the machine is made, whether Azure says so at once or later: %s",
+    async (on) => {
+      const world = await protectedWorld();
+      world.resourceManager.fail({
+        on,
+        change: "put",
+        id: "virtualMachines/web-1",
+        times: 3,
+        with: missing("NotFound"),
+      });
+      expect(await world.operate(failover())).toMatchObject({ state: "Succeeded", errors: [] });
+    },
+  );
 
   it("is told as an error when it does not come within the window", async () => {
     const world = await protectedWorld();
-    world.resourceManager.fail({ on: "begin", change: "put", id: "virtualMachines/web-1", times: ALWAYS, with: missing("NotFound") });
+    world.resourceManager.fail({
+      on: "begin",
+      change: "put",
+      id: "virtualMachines/web-1",
+      times: ALWAYS,
+      with: missing("NotFound"),
+    });
     const beganMs = world.context.clock.now();
     const job = await world.operate(failover());
-    expect(job).toMatchObject({ state: "Failed", errors: [{ taskName: "CreateMachine", code: "azure-resource-missing" }] });
+    expect(job).toMatchObject({
+      state: "Failed",
+      errors: [{ taskName: "CreateMachine", code: "azure-resource-missing" }],
+    });
     const tookMs = world.context.clock.now() - beganMs;
     expect(tookMs).toBeGreaterThanOrEqual(AZURE_LAG_MS);
     expect(tookMs).toBeLessThan(2 * AZURE_LAG_MS);
@@ -138,10 +192,16 @@ describe("what this item's ledger has made and Azure does not know yet", () => {
 
   it("differs from what others have made: that is gone, and said at once", async () => {
     const world = await protectedWorld();
-    const foreign = missing("InvalidResourceReference", "Resource /subscriptions/s1/resourceGroups/hub/providers/P/t/nsg was not found.");
+    const foreign = missing(
+      "InvalidResourceReference",
+      "Resource /subscriptions/s1/resourceGroups/hub/providers/P/t/nsg was not found.",
+    );
     world.resourceManager.fail({ on: "begin", change: "put", id: "virtualMachines/web-1", times: 1, with: foreign });
     const beganMs = world.context.clock.now();
-    expect(await world.operate(failover())).toMatchObject({ state: "Failed", errors: [{ code: "azure-resource-missing" }] });
+    expect(await world.operate(failover())).toMatchObject({
+      state: "Failed",
+      errors: [{ code: "azure-resource-missing" }],
+    });
     expect(world.context.clock.now() - beganMs).toBeLessThan(AZURE_LAG_MS / 2);
   });
 
@@ -171,7 +231,12 @@ describe("what this item's ledger has made and Azure does not know yet", () => {
 
 describe("what Azure still calls in use", () => {
   const inUse = (azureCode: string, message?: string) =>
-    ({ kind: "failed", code: "azure-resource-conflict", azureCode, ...(message === undefined ? {} : { message }) }) as const;
+    ({
+      kind: "failed",
+      code: "azure-resource-conflict",
+      azureCode,
+      ...(message === undefined ? {} : { message }),
+    }) as const;
   const onNetwork = { on: "begin", change: "remove", id: "virtualNetworks" } as const;
 
   it("is asked again: a network whose subnet was in use for a moment goes", async () => {
@@ -190,7 +255,10 @@ describe("what Azure still calls in use", () => {
     world.resourceManager.fail({
       ...onNetwork,
       times: 2,
-      with: inUse("InUseSubnetCannotBeDeleted", `Subnet web is in use by ${nic}/ipConfigurations/one and cannot be deleted.`),
+      with: inUse(
+        "InUseSubnetCannotBeDeleted",
+        `Subnet web is in use by ${nic}/ipConfigurations/one and cannot be deleted.`,
+      ),
     });
     await world.operate(plainOperation("Commit"));
     const job = await disable(world);
@@ -203,9 +271,17 @@ describe("what Azure still calls in use", () => {
     const world = await protectedWorld();
     const id = await networkOf(world);
     const user = "/subscriptions/s1/resourceGroups/others/providers/Microsoft.Network/networkInterfaces/theirs";
-    world.resourceManager.fail({ ...onNetwork, times: 1, with: inUse("InUseSubnetCannotBeDeleted", `Subnet web is in use by ${user}.`) });
+    world.resourceManager.fail({
+      ...onNetwork,
+      times: 1,
+      with: inUse("InUseSubnetCannotBeDeleted", `Subnet web is in use by ${user}.`),
+    });
     const job = await disable(world);
-    expect([job.state, stands(world, id), stateDescription(job)]).toEqual(["Succeeded", true, "CompletedWithInformation"]);
+    expect([job.state, stands(world, id), stateDescription(job)]).toEqual([
+      "Succeeded",
+      true,
+      "CompletedWithInformation",
+    ]);
     expect(job.leftovers).toContainEqual(expect.objectContaining({ id, message: expect.stringContaining(user) }));
   });
 
@@ -255,7 +331,10 @@ describe("what Azure still calls in use", () => {
       with: inUse("OperationNotAllowed", `Attached to ${user}.`),
     });
     const job = await world.operate(failover());
-    expect(job).toMatchObject({ state: "Failed", errors: [{ taskName: "CheckPrerequisites", code: "azure-resource-conflict" }] });
+    expect(job).toMatchObject({
+      state: "Failed",
+      errors: [{ taskName: "CheckPrerequisites", code: "azure-resource-conflict" }],
+    });
     expect(job.errors[0]?.message).toContain(user);
   });
 });
@@ -272,11 +351,14 @@ describe("what passes by itself", () => {
     });
   };
 
-  it.each(["AuthorizationPermissionMismatch", "AuthorizationFailure"])("a role that does not count yet: %s", async (storageCode) => {
-    expect(await refusing(storageCode, 3).operate(enable())).toMatchObject({ state: "Succeeded", errors: [] });
-    const never = await refusing(storageCode, ALWAYS).operate(enable());
-    expect(never).toMatchObject({ state: "Failed", errors: [{ code: "store-refused" }] });
-  });
+  it.each(["AuthorizationPermissionMismatch", "AuthorizationFailure"])(
+    "a role that does not count yet: %s",
+    async (storageCode) => {
+      expect(await refusing(storageCode, 3).operate(enable())).toMatchObject({ state: "Succeeded", errors: [] });
+      const never = await refusing(storageCode, ALWAYS).operate(enable());
+      expect(never).toMatchObject({ state: "Failed", errors: [{ code: "store-refused" }] });
+    },
+  );
 
   it("is told from a refusal for good", async () => {
     expect(await refusing("AuthenticationFailed", 1).operate(enable())).toMatchObject({ state: "Failed" });
@@ -287,7 +369,8 @@ describe("what passes by itself", () => {
     const real = { ...world.resourceManager };
     let asked = 0;
     world.resourceManager.read = async (id) => {
-      if (id === SOURCE_VM && (asked += 1) === 1) throw new LeewardError("azure-unavailable", "Throttled.", { retryAfterMs: 123_000 });
+      if (id === SOURCE_VM && (asked += 1) === 1)
+        throw new LeewardError("azure-unavailable", "Throttled.", { retryAfterMs: 123_000 });
       return real.read(id);
     };
     const beganMs = world.context.clock.now();
@@ -299,11 +382,15 @@ describe("what passes by itself", () => {
     const world = await protectedWorld();
     const real = { ...world.resourceManager };
     world.resourceManager.read = async (id) => {
-      if (id.startsWith(`${SOURCE_VM}/instanceView`)) throw new LeewardError("azure-unavailable", "Throttled.", { retryAfterMs: 600_000 });
+      if (id.startsWith(`${SOURCE_VM}/instanceView`))
+        throw new LeewardError("azure-unavailable", "Throttled.", { retryAfterMs: 600_000 });
       return real.read(id);
     };
     const beganMs = world.context.clock.now();
-    expect(await world.operate(failover())).toMatchObject({ state: "Succeeded", errors: [{ taskName: "ShutDownSource" }] });
+    expect(await world.operate(failover())).toMatchObject({
+      state: "Succeeded",
+      errors: [{ taskName: "ShutDownSource" }],
+    });
     expect(world.context.clock.now() - beganMs).toBeLessThan(120_000);
   });
 });
@@ -315,7 +402,8 @@ describe("what Azure still shows after it was removed", () => {
     const found = await world.resourceManager.read(id);
     const real = { ...world.resourceManager };
     let shown = 3;
-    world.resourceManager.read = async (asked) => (asked === id && !stands(world, id) && (shown -= 1) >= 0 ? found : real.read(asked));
+    world.resourceManager.read = async (asked) =>
+      asked === id && !stands(world, id) && (shown -= 1) >= 0 ? found : real.read(asked);
     expect(await disable(world)).toMatchObject({ state: "Succeeded", errors: [] });
     expect(shown).toBeLessThan(0);
   });
@@ -326,7 +414,8 @@ describe("what Azure still shows after it was removed", () => {
     const found = (await world.resourceManager.read(id)) ?? {};
     const real = { ...world.resourceManager };
     let isHaunted = true;
-    world.resourceManager.read = async (asked) => (asked === id && isHaunted ? ((await real.read(asked)) ?? found) : real.read(asked));
+    world.resourceManager.read = async (asked) =>
+      asked === id && isHaunted ? ((await real.read(asked)) ?? found) : real.read(asked);
     const failed = await disable(world);
     expect(failed).toMatchObject({ state: "Failed", errors: [{ taskName: "ProveNothingLeft" }] });
     expect(failed.errors[0]?.message).toContain(id);

@@ -46,11 +46,18 @@ const group = (resourceManager: MemoryResourceManager): void => resourceManager.
 function seedHub(resourceManager: MemoryResourceManager): void {
   group(resourceManager);
   const subnets = [{ id: `${HUB}/subnets/web`, name: "web", properties: { addressPrefix: "10.0.1.0/29" } }];
-  resourceManager.seed(HUB, { ...northeurope, properties: { addressSpace: { addressPrefixes: ["10.0.0.0/16"] }, subnets } });
+  resourceManager.seed(HUB, {
+    ...northeurope,
+    properties: { addressSpace: { addressPrefixes: ["10.0.0.0/16"] }, subnets },
+  });
 }
 
 function seedNic(resourceManager: MemoryResourceManager, address: string): void {
-  const properties = { privateIPAddress: address, privateIPAllocationMethod: "Static", subnet: { id: `${HUB}/subnets/web` } };
+  const properties = {
+    privateIPAddress: address,
+    privateIPAllocationMethod: "Static",
+    subnet: { id: `${HUB}/subnets/web` },
+  };
   resourceManager.seed(`${TARGET_GROUP}/providers/Microsoft.Network/networkInterfaces/nic-${address}`, {
     ...northeurope,
     properties: { ipConfigurations: [{ name: "one", properties }] },
@@ -104,7 +111,12 @@ const OBSTACLES: readonly Obstacle[] = [
     refusal: "address-space-clash",
     subject: "network",
     other: {
-      network: { kind: "new", name: "dr", addressPrefixes: ["10.9.0.0/16"], subnets: [{ name: "web", addressPrefix: "10.9.0.0/24" }] },
+      network: {
+        kind: "new",
+        name: "dr",
+        addressPrefixes: ["10.9.0.0/16"],
+        subnets: [{ name: "web", addressPrefix: "10.9.0.0/24" }],
+      },
     },
   },
   {
@@ -116,13 +128,20 @@ const OBSTACLES: readonly Obstacle[] = [
     refusal: "no-free-address",
     subject: "web-1-nic",
     other: {
-      network: { kind: "new", name: "dr", addressPrefixes: ["10.9.0.0/16"], subnets: [{ name: "web", addressPrefix: "10.9.0.0/24" }] },
+      network: {
+        kind: "new",
+        name: "dr",
+        addressPrefixes: ["10.9.0.0/16"],
+        subnets: [{ name: "web", addressPrefix: "10.9.0.0/24" }],
+      },
     },
   },
   {
     name: "a quota that is too small",
     lay: (resourceManager) =>
-      resourceManager.seedList(COMPUTE_USAGES, [{ name: { value: "cores" }, currentValue: 97, limit: 100, unit: "Count" }]),
+      resourceManager.seedList(COMPUTE_USAGES, [
+        { name: { value: "cores" }, currentValue: 97, limit: 100, unit: "Count" },
+      ]),
     refusal: "quota-short",
     subject: "web-1",
     clear: (resourceManager) => resourceManager.seedList(COMPUTE_USAGES, []),
@@ -158,7 +177,13 @@ async function standing(world: FlowWorld): Promise<object> {
 function clearError({ state, errors }: JobRecord): object {
   return {
     state,
-    errors: errors.map(({ taskName, code, message, hint }) => ({ taskName, code, closed: isErrorCode(code), message, hint })),
+    errors: errors.map(({ taskName, code, message, hint }) => ({
+      taskName,
+      code,
+      closed: isErrorCode(code),
+      message,
+      hint,
+    })),
   };
 }
 
@@ -225,8 +250,18 @@ describe("a failover", () => {
   });
 
   it.each([
-    ["Commit before a failover", plainOperation("Commit"), "not-failed-over", "DisableProtection, UnplannedFailover, RepairReplication"],
-    ["EnableProtection of what is protected", enable(), "already-protected", "DisableProtection, UnplannedFailover, RepairReplication"],
+    [
+      "Commit before a failover",
+      plainOperation("Commit"),
+      "not-failed-over",
+      "DisableProtection, UnplannedFailover, RepairReplication",
+    ],
+    [
+      "EnableProtection of what is protected",
+      enable(),
+      "already-protected",
+      "DisableProtection, UnplannedFailover, RepairReplication",
+    ],
   ])("%s is refused with what is possible, and changes nothing", async (_name, request, reason, allowedOperations) => {
     const world = await protectedWorld();
     const before = await standing(world);

@@ -15,12 +15,15 @@ import { type FlowWorld, TARGET_VM, emptyHistory, enable, failover, plainOperati
 
 const GROUP = "/subscriptions/s1/resourceGroups/shop-asr";
 const NETWORK = `${GROUP}/providers/Microsoft.Network/virtualNetworks/`.toLowerCase();
-const disable = (world: FlowWorld, itemId?: string): Promise<JobRecord> => world.operate(plainOperation("DisableProtection", itemId));
+const disable = (world: FlowWorld, itemId?: string): Promise<JobRecord> =>
+  world.operate(plainOperation("DisableProtection", itemId));
 const options = { targetRegion: "northeurope", machineName: "web-2" };
 const second = { ...enable("web-2"), options } as ReturnType<typeof enable>;
-const stateOf = async (world: FlowWorld, itemId = "web-1"): Promise<string> => (await readManaged(world.stores, itemId)).situation.state;
+const stateOf = async (world: FlowWorld, itemId = "web-1"): Promise<string> =>
+  (await readManaged(world.stores, itemId)).situation.state;
 const resourcesOf = (world: FlowWorld): readonly string[] => [...world.resourceManager.resources.keys()].toSorted();
-const changesOf = (world: FlowWorld): number => world.resourceManager.requests.filter((request) => request.startsWith("begin ")).length;
+const changesOf = (world: FlowWorld): number =>
+  world.resourceManager.requests.filter((request) => request.startsWith("begin ")).length;
 const bytesOf = async (world: FlowWorld, name: string, itemId = "web-1"): Promise<Uint8Array> =>
   (await world.stores.records(itemId).read(name))?.bytes ?? new Uint8Array();
 
@@ -105,7 +108,10 @@ describe("a damaged managed.json", () => {
         status: { itemId: "web-1" },
       });
       await expect(world.ask(failover())).rejects.toMatchObject({ code: "record-corrupt" });
-      const third = { ...enable("web-3"), options: { targetRegion: "northeurope", machineName: "web-3" } } as ReturnType<typeof enable>;
+      const third = {
+        ...enable("web-3"),
+        options: { targetRegion: "northeurope", machineName: "web-3" },
+      } as ReturnType<typeof enable>;
       const other = await world.operate(third);
       expect([other.state, other.errors.map(({ code, message }) => [code, message.includes('"web-1"')])]).toEqual([
         "Succeeded",
@@ -124,7 +130,10 @@ describe("a damaged managed.json", () => {
     await world.stores.records("web-1").put("managed.json", new Uint8Array([1]));
     expect(await world.operate(enable())).toMatchObject({ state: "Succeeded", errors: [] });
     // The machine and its disks have the names.
-    expect(await world.operate(failover())).toMatchObject({ state: "Failed", errors: [{ code: "azure-resource-conflict" }] });
+    expect(await world.operate(failover())).toMatchObject({
+      state: "Failed",
+      errors: [{ code: "azure-resource-conflict" }],
+    });
     expect(world.resourceManager.resources.has(TARGET_VM.toLowerCase())).toBe(true);
     expect((await disable(world)).errors).toEqual([]);
     expect(world.resourceManager.resources.has(TARGET_VM.toLowerCase())).toBe(true);
@@ -132,7 +141,8 @@ describe("a damaged managed.json", () => {
 
   it("is not made anew while the ledger is damaged too", async () => {
     const world = await protectedWorld();
-    for (const name of ["managed.json", "ledger.json"]) await world.stores.records("web-1").put(name, new Uint8Array([1]));
+    for (const name of ["managed.json", "ledger.json"])
+      await world.stores.records("web-1").put(name, new Uint8Array([1]));
     await expect(world.ask(enable())).rejects.toMatchObject({ code: "record-corrupt", facts: { name: "ledger.json" } });
   });
 });
@@ -162,7 +172,11 @@ describe("a damaged job record", () => {
     await drive(world.context, run, { history, onWait: world.pass, dieAfter: 12 });
     await world.stores.records("web-1").put(`jobs/${run.jobId}.json`, new Uint8Array([1]));
     const job = await world.finish(run, { history });
-    expect([job.state, job.errors[0]?.code, await stateOf(world)]).toEqual(["Failed", "record-corrupt", "FailoverFailed"]);
+    expect([job.state, job.errors[0]?.code, await stateOf(world)]).toEqual([
+      "Failed",
+      "record-corrupt",
+      "FailoverFailed",
+    ]);
     expect((await world.operate(failover())).errors).toEqual([]);
   });
 
@@ -172,7 +186,10 @@ describe("a damaged job record", () => {
     await drive(world.context, run, { onWait: world.pass, dieAfter: 12 });
     await world.stores.records("web-1").put(`jobs/${run.jobId}.json`, new Uint8Array([1]));
     await tendFlow(world.context, "web-1", NO_FLOWS);
-    expect(await findJob(world.stores, "web-1", run.jobId)).toMatchObject({ state: "Failed", flow: "unplanned-failover" });
+    expect(await findJob(world.stores, "web-1", run.jobId)).toMatchObject({
+      state: "Failed",
+      flow: "unplanned-failover",
+    });
     expect(await stateOf(world)).toBe("FailoverFailed");
   });
 
@@ -205,12 +222,15 @@ describe("a damaged policy", () => {
     const { context } = world;
     await putPolicy(context, "gold", { crashConsistentFrequencyInMinutes: 10 });
     await putPolicy(context, "silver", { crashConsistentFrequencyInMinutes: 30 });
-    const bytesIn = async (name: string) => (await context.control.read(`policies/${name}.json`))?.bytes ?? new Uint8Array();
+    const bytesIn = async (name: string) =>
+      (await context.control.read(`policies/${name}.json`))?.bytes ?? new Uint8Array();
     for (const bytes of [...damages(await bytesIn("gold")), await bytesIn("silver")]) {
       await context.control.put("policies/gold.json", bytes);
       expect(await listPolicies(context)).toMatchObject({ policies: [{ name: "silver" }], damaged: ["gold"] });
       await expect(readPolicy(context, "gold")).rejects.toMatchObject({ code: "record-corrupt" });
-      expect(await putPolicy(context, "gold", { crashConsistentFrequencyInMinutes: 10 })).toMatchObject({ isNew: false });
+      expect(await putPolicy(context, "gold", { crashConsistentFrequencyInMinutes: 10 })).toMatchObject({
+        isNew: false,
+      });
       expect((await readPolicy(context, "gold")).policy.pointIntervalMs).toBe(600_000);
       await context.control.put("policies/gold.json", bytes);
       await deletePolicy(context, "gold");

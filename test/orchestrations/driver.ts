@@ -11,7 +11,10 @@ export interface History {
   readonly results: unknown[];
 }
 
-/** What strikes an activity: `before` nothing is done; `after` it is done, and its answer is lost, so that it runs again. */
+/**
+ * What strikes an activity: `before` nothing is done; `after` it is done, and its answer is lost, so that it runs
+ * again.
+ */
 type Strike = (name: ActivityName, call: number) => "before" | "after" | undefined;
 
 export interface DriveOptions {
@@ -25,8 +28,15 @@ export interface DriveOptions {
 
 const FAILURE = new LeewardError("store-unavailable", "Struck on purpose.");
 
-/** Drives a flow as a host does, results through JSON; `undefined` when the host died. A history that is given is replayed first, and must fit. */
-export async function drive(context: FlowContext, run: FlowRun, options: DriveOptions): Promise<{ readonly state: string } | undefined> {
+/**
+ * Drives a flow as a host does, results through JSON; `undefined` when the host died. A history that is given is
+ * replayed first, and must fit.
+ */
+export async function drive(
+  context: FlowContext,
+  run: FlowRun,
+  options: DriveOptions,
+): Promise<{ readonly state: string } | undefined> {
   const { history = { steps: [], results: [] }, dieAfter = Number.POSITIVE_INFINITY, onWait } = options;
   const calls = new Map<ActivityName, number>();
   const flow = runFlow(run);
@@ -34,7 +44,8 @@ export async function drive(context: FlowContext, run: FlowRun, options: DriveOp
   for (let at = 0; next.done !== true; at += 1) {
     const step = JSON.stringify(next.value);
     if (at < history.results.length) {
-      if (history.steps[at] !== step) throw new Error(`The replay differs at step ${at}: ${step} was ${history.steps[at]}`);
+      if (history.steps[at] !== step)
+        throw new Error(`The replay differs at step ${at}: ${step} was ${history.steps[at]}`);
     } else {
       if (at >= dieAfter) return undefined;
       if (at > 5_000) throw new Error("The flow does not end.");

@@ -24,16 +24,27 @@ import { endReplication, lookWorkers } from "../../orchestrations/activities/wor
 import { retryLeftover } from "../../orchestrations/leftovers.ts";
 import { SOURCE_GROUP } from "../planning/samples.ts";
 import type { PortCall } from "../memory/wrapped-stores.ts";
-import { type FlowWorld, SOURCE_VM, addPoint, emptyHistory, enable, failover, plainOperation, protectedWorld } from "./world.ts";
+import {
+  type FlowWorld,
+  SOURCE_VM,
+  addPoint,
+  emptyHistory,
+  enable,
+  failover,
+  plainOperation,
+  protectedWorld,
+} from "./world.ts";
 
 const NO_PAUSE = { pause: async () => undefined };
 const LASTING = ["ledger.json", "managed.json", "streams.json"];
 const EXTENSION = `${SOURCE_VM}/extensions/leeward-mobility`;
 const disable = (world: FlowWorld): Promise<JobRecord> => world.operate(plainOperation("DisableProtection"));
 const stateOf = async (world: FlowWorld): Promise<string> => (await readManaged(world.stores, "web-1")).situation.state;
-const ownNames = (world: FlowWorld): readonly string[] => world.recordNames("web-1").filter((name) => !name.startsWith("jobs/"));
+const ownNames = (world: FlowWorld): readonly string[] =>
+  world.recordNames("web-1").filter((name) => !name.startsWith("jobs/"));
 const disksOf = (world: FlowWorld): readonly string[] => Object.keys(world.memory.dump());
-const pointsOf = (world: FlowWorld): readonly string[] => world.recordNames("web-1").filter((name) => name.startsWith("points/"));
+const pointsOf = (world: FlowWorld): readonly string[] =>
+  world.recordNames("web-1").filter((name) => name.startsWith("points/"));
 
 /**
  * A source region that comes and goes: storage and Resource Manager. `hangs`: each request takes its whole time to
@@ -67,23 +78,26 @@ async function regionWorld(): Promise<Region> {
 }
 
 describe("disabling while the source region is gone", () => {
-  it.each([false, true])("removes the target's part, names what is left, and does not wait long (it hangs: %s)", async (hangs) => {
-    const region = await regionWorld();
-    const { world } = region;
-    Object.assign(region, { isGone: true, hangs });
-    const beganMs = world.context.clock.now();
-    const job = await disable(world);
-    expect([job.state, job.errors, stateDescription(job)]).toEqual(["Succeeded", [], "CompletedWithInformation"]);
-    expect(job.leftovers?.map(({ id }) => id)).toEqual(expect.arrayContaining([EXTENSION, "cache/web-1"]));
-    expect([disksOf(world), ownNames(world)]).toEqual([[], LASTING]);
-    expect(await stateOf(world)).toBe("Unprotected");
-    expect(world.context.clock.now() - beganMs).toBeLessThan(20 * 60_000);
-    const { entries } = await readLedger(world.stores, "web-1");
-    expect(entries.map(({ id, state }) => [id, state])).toEqual([
-      ["cache/web-1", "left"],
-      [EXTENSION, "left"],
-    ]);
-  });
+  it.each([false, true])(
+    "removes the target's part, names what is left, and does not wait long (it hangs: %s)",
+    async (hangs) => {
+      const region = await regionWorld();
+      const { world } = region;
+      Object.assign(region, { isGone: true, hangs });
+      const beganMs = world.context.clock.now();
+      const job = await disable(world);
+      expect([job.state, job.errors, stateDescription(job)]).toEqual(["Succeeded", [], "CompletedWithInformation"]);
+      expect(job.leftovers?.map(({ id }) => id)).toEqual(expect.arrayContaining([EXTENSION, "cache/web-1"]));
+      expect([disksOf(world), ownNames(world)]).toEqual([[], LASTING]);
+      expect(await stateOf(world)).toBe("Unprotected");
+      expect(world.context.clock.now() - beganMs).toBeLessThan(20 * 60_000);
+      const { entries } = await readLedger(world.stores, "web-1");
+      expect(entries.map(({ id, state }) => [id, state])).toEqual([
+        ["cache/web-1", "left"],
+        [EXTENSION, "left"],
+      ]);
+    },
+  );
 
   it("asks nothing of the source before all is gone in the target, and forgets the item last", async () => {
     const region = await regionWorld();
@@ -110,7 +124,11 @@ describe("disabling while the source region is gone", () => {
     const tried = () => retryLeftover(world.context, "web-1");
     expect(await tried()).toBeUndefined();
     await world.pass(LEFT_RETRY_MS);
-    expect([await tried(), await tried(), await tried()]).toMatchObject([{ state: "left" }, { state: "left" }, undefined]);
+    expect([await tried(), await tried(), await tried()]).toMatchObject([
+      { state: "left" },
+      { state: "left" },
+      undefined,
+    ]);
     region.isGone = false;
     await world.pass(LEFT_RETRY_MS);
     expect(await tried()).toMatchObject({ id: "cache/web-1", state: "removed" });
@@ -232,7 +250,10 @@ describe("disabling that is broken off", () => {
     const { applied } = progress;
     const speak = () =>
       recordHeartbeat(
-        { ...world.context, access: { grantCreate: async () => ({ containerUrl: "https://cache.invalid", expiresMs: 0 }) } },
+        {
+          ...world.context,
+          access: { grantCreate: async () => ({ containerUrl: "https://cache.invalid", expiresMs: 0 }) },
+        },
         "web-1",
         "ab".repeat(32),
         { machineId: "machine", bootId: "boot", sessionId: "session", sentMs: 0, uploaded: applied, pendingBytes: 0 },
@@ -243,7 +264,13 @@ describe("disabling that is broken off", () => {
     await world.finish(run, { strike: (name) => (name === "removeTargetData" ? "before" : undefined) });
     expect((await findItem(world.stores, "web-1"))?.item).toMatchObject({ itemId: "web-1" });
     await expect(speak()).rejects.toMatchObject({ code: "not-authorized" });
-    const late = { registrationToken, itemToken: "cd".repeat(32), machineId: "machine", bootId: "boot", disks: item.disks };
+    const late = {
+      registrationToken,
+      itemToken: "cd".repeat(32),
+      machineId: "machine",
+      bootId: "boot",
+      disks: item.disks,
+    };
     await expect(registerService(world.context, "web-1", late)).rejects.toMatchObject({ code: "not-authorized" });
   });
 
@@ -251,7 +278,10 @@ describe("disabling that is broken off", () => {
     const world = await protectedWorld();
     const { run } = await world.ask(plainOperation("DisableProtection"));
     let removals = 0;
-    const job = await world.finish({ ...run, version: 2 }, { strike: (name) => void (removals += name === "removeData" ? 1 : 0) });
+    const job = await world.finish(
+      { ...run, version: 2 },
+      { strike: (name) => void (removals += name === "removeData" ? 1 : 0) },
+    );
     expect([job.state, job.errors, removals]).toEqual(["Succeeded", [], 2]);
     expect([disksOf(world), ownNames(world)]).toEqual([[], LASTING]);
   });
@@ -268,7 +298,11 @@ async function hold(world: FlowWorld): Promise<void> {
 async function letGo(world: FlowWorld): Promise<void> {
   const stored = await readProgress(world.stores.records("web-1"));
   if (stored !== undefined) {
-    await replaceProgress(world.stores.records("web-1"), stored, { ...stored.progress, holder: undefined, expiresMs: 0 });
+    await replaceProgress(world.stores.records("web-1"), stored, {
+      ...stored.progress,
+      holder: undefined,
+      expiresMs: 0,
+    });
   }
 }
 
@@ -466,7 +500,14 @@ describe("committing a failover", () => {
     const { stores, clock } = world.context;
     const log: string[] = [];
     await applySlice(
-      { stores, clock, timer: NO_PAUSE, holder: "w", deadlineMs: clock.now() + SLICE_MS, log: ({ kind }) => void log.push(kind) },
+      {
+        stores,
+        clock,
+        timer: NO_PAUSE,
+        holder: "w",
+        deadlineMs: clock.now() + SLICE_MS,
+        log: ({ kind }) => void log.push(kind),
+      },
       "web-1",
     );
     expect(log).toEqual([]);

@@ -38,7 +38,10 @@ describe("what a topic is told of a flow", () => {
       "job UnplannedFailover Succeeded",
       "UnplannedFailoverInitiated -> UnplannedFailoverCommitPendingStatesBegin",
     ]);
-    expect(world.told.at(-1)?.data).toMatchObject({ activeLocation: "Recovery", allowedOperations: ["DisableProtection", "Commit"] });
+    expect(world.told.at(-1)?.data).toMatchObject({
+      activeLocation: "Recovery",
+      allowedOperations: ["DisableProtection", "Commit"],
+    });
   });
 
   it("a job that fails, with its error", async () => {
@@ -74,7 +77,8 @@ describe("what a topic is told of a flow", () => {
     let told: readonly LeewardEvent[] = [];
     const world = flowWorld({
       around: async ({ method, target }, run) => {
-        const isOutcome = method === "replace" && target === "managed.json" && told.some(({ data }) => data["state"] === "Succeeded");
+        const isOutcome =
+          method === "replace" && target === "managed.json" && told.some(({ data }) => data["state"] === "Succeeded");
         if (isOutcome && failures > 0) {
           failures -= 1;
           throw new LeewardError("store-unavailable", "The store went away.");
@@ -85,7 +89,9 @@ describe("what a topic is told of a flow", () => {
     ({ told } = world);
     expect((await world.operate(enable())).state).toBe("Succeeded");
     expect(failures).toBe(0);
-    const ends = told.filter(({ eventType, data }) => eventType === "Leeward.FailoverStateChanged" && data["job"] === undefined);
+    const ends = told.filter(
+      ({ eventType, data }) => eventType === "Leeward.FailoverStateChanged" && data["job"] === undefined,
+    );
     expect(ends).toHaveLength(2);
     expect(new Set(ends.map(({ id }) => id)).size).toBe(1);
   });

@@ -9,7 +9,16 @@ import type { FlowContext } from "../../orchestrations/activities/context.ts";
 import { type Around, wrapQueue, wrapRecords, wrapStores } from "../memory/wrapped-stores.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { drive } from "./driver.ts";
-import { type FlowWorld, TARGET_VM, emptyHistory, enable, failover, flowWorld, plainOperation, protectedWorld } from "./world.ts";
+import {
+  type FlowWorld,
+  TARGET_VM,
+  emptyHistory,
+  enable,
+  failover,
+  flowWorld,
+  plainOperation,
+  protectedWorld,
+} from "./world.ts";
 
 interface Case {
   readonly name: string;
@@ -24,14 +33,20 @@ interface Case {
 const resourcesOf = (world: FlowWorld): readonly string[] => [...world.resourceManager.resources.keys()].toSorted();
 const statesOf = async (world: FlowWorld): Promise<readonly string[]> =>
   (await readLedger(world.stores, "web-1")).entries.map(({ id, state }) => `${id} ${state}`);
-const restoredOf = (world: FlowWorld): readonly string[] => Object.keys(world.dump()).filter((name) => name.startsWith("restored "));
-const pointsOf = (world: FlowWorld): readonly string[] => world.recordNames("web-1").filter((name) => name.startsWith("points/"));
+const restoredOf = (world: FlowWorld): readonly string[] =>
+  Object.keys(world.dump()).filter((name) => name.startsWith("restored "));
+const pointsOf = (world: FlowWorld): readonly string[] =>
+  world.recordNames("web-1").filter((name) => name.startsWith("points/"));
 
 /**
  * The flow's own calls of all ports, in order, and one of them that fails: nothing was done, or only its answer was
  * lost.
  */
-function losing(world: FlowWorld, lost: number, when: "before" | "after"): { readonly context: FlowContext; readonly calls: string[] } {
+function losing(
+  world: FlowWorld,
+  lost: number,
+  when: "before" | "after",
+): { readonly context: FlowContext; readonly calls: string[] } {
   const calls: string[] = [];
   const around: Around = async ({ port, method, target, kind }, run) => {
     calls.push(`${port} ${method} ${target}`);
@@ -82,11 +97,17 @@ const CASES: readonly Case[] = [
     open: () => protectedWorld(),
     request: () => plainOperation("DisableProtection"),
     ends: ["Unprotected", "DisableFailed"],
-    left: async (world) => [resourcesOf(world), await statesOf(world), Object.keys(world.memory.dump()), world.recordNames("web-1")],
+    left: async (world) => [
+      resourcesOf(world),
+      await statesOf(world),
+      Object.keys(world.memory.dump()),
+      world.recordNames("web-1"),
+    ],
   },
 ];
 
-const storedState = async (world: FlowWorld): Promise<string> => (await readManaged(world.stores, "web-1")).situation.state;
+const storedState = async (world: FlowWorld): Promise<string> =>
+  (await readManaged(world.stores, "web-1")).situation.state;
 
 /** The activities that a flow calls, found by running it. */
 async function activitiesOf({ open, request }: Case): Promise<readonly ActivityName[]> {
@@ -100,32 +121,40 @@ async function activitiesOf({ open, request }: Case): Promise<readonly ActivityN
 }
 
 describe.each(CASES)("$name", (flow) => {
-  it.each(["before", "after"] as const)("rule 10: every activity may fail once and twice %s it was done", async (when) => {
-    for (const struck of await activitiesOf(flow)) {
-      for (const times of [1, 2]) {
+  it.each(["before", "after"] as const)(
+    "rule 10: every activity may fail once and twice %s it was done",
+    async (when) => {
+      for (const struck of await activitiesOf(flow)) {
+        for (const times of [1, 2]) {
+          const world = await flow.open();
+          const { run } = await world.ask(flow.request());
+          const job = await world.finish(run, {
+            strike: (name, call) => (name === struck && call <= times ? when : undefined),
+          });
+          expect([struck, job.state, await storedState(world)]).toEqual([struck, "Succeeded", flow.ends[0]]);
+        }
+      }
+    },
+  );
+
+  it.each(["before", "after"] as const)(
+    "rule 10: any one call of any store, queue or grant may fail %s it was done",
+    async (when) => {
+      const whole = await flow.open();
+      const counted = losing(whole, 0, when);
+      await drive(counted.context, (await whole.ask(flow.request())).run, { onWait: whole.pass });
+      expect(counted.calls.length).toBeGreaterThan(20);
+      for (const [at, call] of counted.calls.entries()) {
+        // Of those that a wait repeats the first and the last.
+        if (counted.calls.indexOf(call) < at && at < counted.calls.lastIndexOf(call)) continue;
         const world = await flow.open();
         const { run } = await world.ask(flow.request());
-        const job = await world.finish(run, { strike: (name, call) => (name === struck && call <= times ? when : undefined) });
-        expect([struck, job.state, await storedState(world)]).toEqual([struck, "Succeeded", flow.ends[0]]);
+        const ended = await drive(losing(world, at + 1, when).context, run, { onWait: world.pass });
+        expect([call, ended?.state, await storedState(world)]).toEqual([call, "Succeeded", flow.ends[0]]);
+        expect([call, await flow.left(world)]).toEqual([call, await flow.left(whole)]);
       }
-    }
-  });
-
-  it.each(["before", "after"] as const)("rule 10: any one call of any store, queue or grant may fail %s it was done", async (when) => {
-    const whole = await flow.open();
-    const counted = losing(whole, 0, when);
-    await drive(counted.context, (await whole.ask(flow.request())).run, { onWait: whole.pass });
-    expect(counted.calls.length).toBeGreaterThan(20);
-    for (const [at, call] of counted.calls.entries()) {
-      // Of those that a wait repeats the first and the last.
-      if (counted.calls.indexOf(call) < at && at < counted.calls.lastIndexOf(call)) continue;
-      const world = await flow.open();
-      const { run } = await world.ask(flow.request());
-      const ended = await drive(losing(world, at + 1, when).context, run, { onWait: world.pass });
-      expect([call, ended?.state, await storedState(world)]).toEqual([call, "Succeeded", flow.ends[0]]);
-      expect([call, await flow.left(world)]).toEqual([call, await flow.left(whole)]);
-    }
-  });
+    },
+  );
 
   it("an activity that fails for ever fails the job, and the item says what is possible", async () => {
     for (const struck of await activitiesOf(flow)) {
@@ -141,7 +170,8 @@ describe.each(CASES)("$name", (flow) => {
           return "before";
         },
       });
-      const goesOn = struck === "beginShutDown" || struck === "noteError" || (struck === "lookChange" && job.state === "Succeeded");
+      const goesOn =
+        struck === "beginShutDown" || struck === "noteError" || (struck === "lookChange" && job.state === "Succeeded");
       expect([struck, job.state, await storedState(world)]).toEqual(
         goesOn ? [struck, "Succeeded", flow.ends[0]] : [struck, "Failed", flow.ends[1]],
       );
@@ -171,7 +201,10 @@ describe.each(CASES)("$name", (flow) => {
 describe("two items at once", () => {
   it("fail over side by side, and want no name or address twice", async () => {
     const world = await protectedWorld();
-    const second = { ...enable("web-2"), options: { targetRegion: "northeurope", machineName: "web-2" } } as OperationRequest;
+    const second = {
+      ...enable("web-2"),
+      options: { targetRegion: "northeurope", machineName: "web-2" },
+    } as OperationRequest;
     expect((await world.operate(second)).errors).toEqual([]);
     const runs = [await world.ask(failover()), await world.ask(failover("web-2"))];
     const jobs = await Promise.all(runs.map(({ run }) => world.finish(run)));
@@ -185,7 +218,10 @@ describe("two items at once", () => {
 
   it("what both use goes with the last one", async () => {
     const world = await protectedWorld();
-    const second = { ...enable("web-2"), options: { targetRegion: "northeurope", machineName: "web-2" } } as OperationRequest;
+    const second = {
+      ...enable("web-2"),
+      options: { targetRegion: "northeurope", machineName: "web-2" },
+    } as OperationRequest;
     await world.operate(second);
     await world.operate(plainOperation("DisableProtection"));
     const network = (await readManaged(world.stores, "web-2")).plan?.network.id.toLowerCase() ?? "";

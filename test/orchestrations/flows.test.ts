@@ -65,7 +65,11 @@ describe("enabling protection", () => {
     };
     await addMapping(world.context.control, given);
     expect((await world.operate(enable())).errors).toEqual([]);
-    expect((await readManaged(world.stores, "web-1")).plan?.network).toMatchObject({ id: mapped, why: "mapping", action: "reuse" });
+    expect((await readManaged(world.stores, "web-1")).plan?.network).toMatchObject({
+      id: mapped,
+      why: "mapping",
+      action: "reuse",
+    });
     await world.operate(plainOperation("DisableProtection"));
     expect(await listMappings(world.context.control)).toHaveLength(2);
 
@@ -90,15 +94,20 @@ describe("enabling protection", () => {
     expect((await world.operate(asked)).errors).toEqual([]);
     const policyOf = async () => (await readItem(world.stores, "web-1")).item;
     expect(await policyOf()).toMatchObject({ policyName: "gold", policy: { pointIntervalMs: 600_000 } });
-    await putPolicy(world.context, "gold", { crashConsistentFrequencyInMinutes: 20, recoveryPointThresholdInMinutes: 30 });
+    await putPolicy(world.context, "gold", {
+      crashConsistentFrequencyInMinutes: 20,
+      recoveryPointThresholdInMinutes: 30,
+    });
     expect(await policyOf()).toMatchObject({ policy: { pointIntervalMs: 1_200_000, rpoThresholdMs: 1_800_000 } });
   });
 
   it("a VM that cannot be protected fails the job with all reasons, and the item can be enabled again or disabled", async () => {
     const world = flowWorld();
-    const job = await world.operate({ ...enable(), operation: "EnableProtection", sourceVmId: `${SOURCE_VM}-gone` } as ReturnType<
-      typeof enable
-    >);
+    const job = await world.operate({
+      ...enable(),
+      operation: "EnableProtection",
+      sourceVmId: `${SOURCE_VM}-gone`,
+    } as ReturnType<typeof enable>);
     expect(job.state).toBe("Failed");
     expect(job.errors[0]).toMatchObject({ taskName: "CheckPrerequisites", code: "invalid-request" });
     expect(await stateOf(world)).toBe("EnableFailed");
@@ -110,7 +119,9 @@ describe("enabling protection", () => {
     const { run } = await world.ask(enable());
     const history = emptyHistory();
     await world.finish(run, { history });
-    const install = [...world.resourceManager.resources.values()].find(({ id }) => String(id).includes("leeward-mobility"));
+    const install = [...world.resourceManager.resources.values()].find(({ id }) =>
+      String(id).includes("leeward-mobility"),
+    );
     const script = textOf(install, "properties", "protectedSettings", "script") ?? "";
     const { registrationToken } = settingsOf(script) as { registrationToken: string };
     expect(registrationToken.length).toBeGreaterThan(30);
@@ -127,7 +138,9 @@ describe("an unplanned failover and its commit", () => {
     expect(job.state).toBe("Succeeded");
     expect(await stateOf(world)).toBe("FailoverCommitPending");
     expect(world.resourceManager.resources.has(TARGET_VM.toLowerCase())).toBe(true);
-    expect(JSON.stringify(await world.resourceManager.read(`${SOURCE_VM}/instanceView`))).toContain("PowerState/stopped");
+    expect(JSON.stringify(await world.resourceManager.read(`${SOURCE_VM}/instanceView`))).toContain(
+      "PowerState/stopped",
+    );
   });
 
   it("shows exactly one task as running between its first and its last", async () => {
@@ -140,7 +153,9 @@ describe("an unplanned failover and its commit", () => {
       const world = await protectedWorld();
       const { run } = await world.ask(failover());
       await drive(world.context, run, { onWait: world.pass, dieAfter });
-      const { tasks } = (await listJobs(world.stores, "web-1")).jobs.find(({ jobId }) => jobId === run.jobId) ?? { tasks: [] };
+      const { tasks } = (await listJobs(world.stores, "web-1")).jobs.find(({ jobId }) => jobId === run.jobId) ?? {
+        tasks: [],
+      };
       expect([dieAfter, tasks.filter(({ state }) => state === "InProgress").length]).toEqual([dieAfter, 1]);
     }
   });
@@ -155,13 +170,20 @@ describe("an unplanned failover and its commit", () => {
       asked.add(itemId);
       return stores.records(itemId);
     };
-    expect(await drive({ ...world.context, stores: { ...stores, records } }, run, { onWait: world.pass })).toEqual({ state: "Succeeded" });
+    expect(await drive({ ...world.context, stores: { ...stores, records } }, run, { onWait: world.pass })).toEqual({
+      state: "Succeeded",
+    });
     expect([...asked]).toEqual(["web-1"]);
   });
 
   it("goes on when the source cannot be shut down, and says so", async () => {
     const world = await protectedWorld();
-    world.resourceManager.fail({ on: "begin", change: "act", times: 99, with: { kind: "failed", code: "azure-not-authorized" } });
+    world.resourceManager.fail({
+      on: "begin",
+      change: "act",
+      times: 99,
+      with: { kind: "failed", code: "azure-not-authorized" },
+    });
     const job = await world.operate(failover());
     expect(job.state).toBe("Succeeded");
     expect(job.errors).toMatchObject([{ taskName: "ShutDownSource", code: "azure-not-authorized" }]);
@@ -177,7 +199,12 @@ describe("an unplanned failover and its commit", () => {
     });
     gone = true;
     for (const on of ["begin", "look", "read", "list"] as const) {
-      world.resourceManager.fail({ on, id: `${SOURCE_GROUP}/`, times: Number.POSITIVE_INFINITY, with: { kind: "unavailable" } });
+      world.resourceManager.fail({
+        on,
+        id: `${SOURCE_GROUP}/`,
+        times: Number.POSITIVE_INFINITY,
+        with: { kind: "unavailable" },
+      });
     }
     const beganMs = world.context.clock.now();
     const job = await world.operate(failover());
@@ -193,7 +220,10 @@ describe("an unplanned failover and its commit", () => {
     world.resourceManager.fail({ on: "begin", id: SOURCE_VM, times: Number.POSITIVE_INFINITY, with: { kind: "busy" } });
     const beganMs = world.context.clock.now();
     const job = await world.operate(failover());
-    expect(job).toMatchObject({ state: "Succeeded", errors: [{ taskName: "ShutDownSource", code: "azure-no-capacity" }] });
+    expect(job).toMatchObject({
+      state: "Succeeded",
+      errors: [{ taskName: "ShutDownSource", code: "azure-no-capacity" }],
+    });
     expect(world.context.clock.now() - beganMs).toBeLessThan(2 * FLOW_SOURCE_MAX_MS);
   });
 
@@ -214,9 +244,14 @@ describe("an unplanned failover and its commit", () => {
 
   it("to the latest state does not wait longer because the clock is set back meanwhile", async () => {
     const world = await protectedWorld();
-    const { applied, stream } = (await readProgress(world.stores.records("web-1")))?.progress ?? { applied: undefined, stream: 0 };
+    const { applied, stream } = (await readProgress(world.stores.records("web-1")))?.progress ?? {
+      applied: undefined,
+      stream: 0,
+    };
     const heartbeat = { version: 1, uploaded: { stream, epoch: (applied?.epoch ?? 0) + 5, checksum: "5".repeat(64) } };
-    await world.stores.records("web-1").put(HEARTBEAT_RECORD, encodeRecord({ ...heartbeat, receivedMs: 0, sentMs: 0, bootId: "boot" }));
+    await world.stores
+      .records("web-1")
+      .put(HEARTBEAT_RECORD, encodeRecord({ ...heartbeat, receivedMs: 0, sentMs: 0, bootId: "boot" }));
     let [waitedMs, isSetBack] = [0, false];
     const onWait = async (delayMs: number): Promise<void> => {
       waitedMs += delayMs;
@@ -257,7 +292,8 @@ describe("an unplanned failover and its commit", () => {
 });
 
 describe("the blobs that a failover restores", () => {
-  const blobsOf = (world: FlowWorld): readonly string[] => Object.keys(world.dump()).filter((name) => name.startsWith("restored "));
+  const blobsOf = (world: FlowWorld): readonly string[] =>
+    Object.keys(world.dump()).filter((name) => name.startsWith("restored "));
 
   /** A failover that fails when its machine is made. */
   async function failedWorld(): Promise<FlowWorld> {
@@ -273,7 +309,9 @@ describe("the blobs that a failover restores", () => {
     const world = await protectedWorld();
     await world.operate(failover());
     expect(blobsOf(world)).toEqual([]);
-    expect((await readLedger(world.stores, "web-1")).entries.filter(({ kind }) => kind === "restored-blobs")).toEqual([]);
+    expect((await readLedger(world.stores, "web-1")).entries.filter(({ kind }) => kind === "restored-blobs")).toEqual(
+      [],
+    );
   });
 
   it("of one that failed go with the next attempt, not with the operator's machine", async () => {
@@ -294,7 +332,9 @@ describe("the blobs that a failover restores", () => {
     }));
     expect((await world.operate(plainOperation("Commit"))).errors).toEqual([]);
     expect(blobsOf(world)).toEqual([]);
-    expect((await readLedger(world.stores, "web-1")).entries.filter(({ kind }) => kind === "restored-blobs")).toEqual([]);
+    expect((await readLedger(world.stores, "web-1")).entries.filter(({ kind }) => kind === "restored-blobs")).toEqual(
+      [],
+    );
   });
 
   it("of one that failed go with disabling", async () => {
@@ -323,7 +363,9 @@ describe("disabling protection", () => {
     expect(job.errors).toEqual([]);
     expect(await stateOf(world)).toBe("Unprotected");
     expect((await readLedger(world.stores, "web-1")).entries).toEqual([]);
-    expect([...world.resourceManager.resources.keys()].filter((id) => !before.has(id))).toEqual([TARGET_GROUP.toLowerCase()]);
+    expect([...world.resourceManager.resources.keys()].filter((id) => !before.has(id))).toEqual([
+      TARGET_GROUP.toLowerCase(),
+    ]);
     const kept = world.recordNames("web-1").filter((name) => !name.startsWith("jobs/"));
     expect(kept.toSorted()).toEqual(["ledger.json", "managed.json", "streams.json"]);
   });

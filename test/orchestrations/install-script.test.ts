@@ -20,11 +20,18 @@ const scriptOf = (settings: object): string => String(installSettings(URL_OF_SCR
  * Runs the script as the extension's handler does: a file of mode 0500, in the folder into which the files were
  * downloaded.
  */
-function run(script: string): { readonly folder: string; readonly output: readonly string[]; readonly status: number | null } {
+function run(script: string): {
+  readonly folder: string;
+  readonly output: readonly string[];
+  readonly status: number | null;
+} {
   const folder = mkdtempSync(join(tmpdir(), "leeward-install-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   // What it was called with, and what its own command line and that of the shell above it show.
-  writeFileSync(join(folder, "install-mobility.sh"), 'echo "$@"; tr "\\0" " " < /proc/$$/cmdline; echo; cat "$1" > received.json\n');
+  writeFileSync(
+    join(folder, "install-mobility.sh"),
+    'echo "$@"; tr "\\0" " " < /proc/$$/cmdline; echo; cat "$1" > received.json\n',
+  );
   const file = join(folder, "script.sh");
   writeFileSync(file, Buffer.from(script, "base64"));
   chmodSync(file, 0o500);
@@ -48,11 +55,9 @@ describe("the script that the extension runs in the VM", () => {
   it("comes with the address that its file is downloaded from, which keeps its name", () => {
     expect(installSettings(URL_OF_SCRIPT, {})).toMatchObject({ fileUris: [URL_OF_SCRIPT] });
     expect([URL_OF_SCRIPT, `${URL_OF_SCRIPT}?sv=1`].map(isInstallScriptUrl)).toEqual([true, true]);
-    expect(["https://p.invalid/install.sh", "https://p.invalid/?install-mobility.sh", "no"].map(isInstallScriptUrl)).toEqual([
-      false,
-      false,
-      false,
-    ]);
+    expect(
+      ["https://p.invalid/install.sh", "https://p.invalid/?install-mobility.sh", "no"].map(isInstallScriptUrl),
+    ).toEqual([false, false, false]);
   });
 });
 
@@ -67,7 +72,10 @@ describe("enabling protection in an app whose settings cannot install the servic
     const { run: asked } = await world.ask(enable());
     Object.assign(management ?? {}, { [missing]: undefined });
     const job = await world.finish(asked);
-    expect(job).toMatchObject({ state: "Failed", errors: [{ taskName: "CheckPrerequisites", code: "configuration-invalid" }] });
+    expect(job).toMatchObject({
+      state: "Failed",
+      errors: [{ taskName: "CheckPrerequisites", code: "configuration-invalid" }],
+    });
     expect(job.errors[0]?.message).toContain(setting);
     expect([...world.resourceManager.resources.keys()]).toEqual(before);
   });

@@ -28,7 +28,8 @@ function host(): {
   return { started, states, flows: { start, stateOf: async (jobId) => states.get(jobId) } };
 }
 
-const storedState = async (world: FlowWorld): Promise<string> => (await readManaged(world.stores, "web-1")).situation.state;
+const storedState = async (world: FlowWorld): Promise<string> =>
+  (await readManaged(world.stores, "web-1")).situation.state;
 
 describe("asking for an operation", () => {
   it("the same request id is the same job, while it runs and after it ended; another request under it is refused", async () => {
@@ -50,15 +51,24 @@ describe("asking for an operation", () => {
     const refused = world.ask({ ...enable(), requestId: "again" });
     await expect(refused).rejects.toMatchObject({
       code: "operation-not-allowed",
-      facts: { reason: "already-protected", allowedOperations: "DisableProtection, UnplannedFailover, RepairReplication" },
+      facts: {
+        reason: "already-protected",
+        allowedOperations: "DisableProtection, UnplannedFailover, RepairReplication",
+      },
     });
-    expect((await listJobs(world.stores, "web-1")).jobs.map(({ state }) => state).toSorted()).toEqual(["Failed", "Succeeded"]);
+    expect((await listJobs(world.stores, "web-1")).jobs.map(({ state }) => state).toSorted()).toEqual([
+      "Failed",
+      "Succeeded",
+    ]);
   });
 
   it("a job that has ended stands in nobody's way, though the item does not know of its end yet", async () => {
     const world = await protectedWorld();
     const { run } = await world.ask(failover());
-    await drive(world.context, run, { onWait: world.pass, strike: (name) => (name === "closeJob" ? "before" : undefined) }).catch(() => {});
+    await drive(world.context, run, {
+      onWait: world.pass,
+      strike: (name) => (name === "closeJob" ? "before" : undefined),
+    }).catch(() => {});
     await changeJob(world.stores, "web-1", run.jobId, (job) => succeedJob(job, world.context.clock.now()));
     expect(await storedState(world)).toBe("FailoverInProgress");
     expect((await world.operate(plainOperation("Commit"))).state).toBe("Succeeded");
@@ -69,7 +79,9 @@ describe("asking for an operation", () => {
     const first = (await world.ask(enable())).job;
     for (let count = 0; count < JOBS_KEPT_MAX_COUNT + 5; count += 1) {
       await world.pass(1000);
-      await expect(world.ask({ ...failover(), requestId: `refused-${count}` })).rejects.toMatchObject({ code: "operation-not-allowed" });
+      await expect(world.ask({ ...failover(), requestId: `refused-${count}` })).rejects.toMatchObject({
+        code: "operation-not-allowed",
+      });
     }
     const { jobs } = await listJobs(world.stores, "web-1");
     expect(jobs).toHaveLength(JOBS_KEPT_MAX_COUNT);
@@ -90,7 +102,9 @@ describe("asking for an operation", () => {
   it("an app that only replicates says what is missing", async () => {
     const world = flowWorld();
     const context = { ...world.context, management: undefined };
-    await expect(requestOperation(context, enable(), async () => {})).rejects.toMatchObject({ code: "configuration-invalid" });
+    await expect(requestOperation(context, enable(), async () => {})).rejects.toMatchObject({
+      code: "configuration-invalid",
+    });
     expect(await world.stores.listItems(10)).toEqual([]);
   });
 
@@ -125,7 +139,9 @@ describe("the sweep", () => {
   it("starts the flow that a crash left unstarted, once", async () => {
     const world = flowWorld();
     const { started, flows } = host();
-    await requestOperation(world.context, enable(), async () => Promise.reject(new Error("the process died"))).catch(() => undefined);
+    await requestOperation(world.context, enable(), async () => Promise.reject(new Error("the process died"))).catch(
+      () => undefined,
+    );
     await tendFlow(world.context, "web-1", flows);
     await tendFlow(world.context, "web-1", flows);
     expect(started).toHaveLength(1);
@@ -146,7 +162,10 @@ describe("the sweep", () => {
     states.set(run.jobId, "ended");
     await tendFlow(world.context, "web-1", flows);
     expect(await storedState(world)).toBe("DisableFailed");
-    expect(await findJob(world.stores, "web-1", run.jobId)).toMatchObject({ state: "Failed", errors: [{ code: "internal" }] });
+    expect(await findJob(world.stores, "web-1", run.jobId)).toMatchObject({
+      state: "Failed",
+      errors: [{ code: "internal" }],
+    });
     expect((await world.operate(plainOperation("DisableProtection"))).state).toBe("Succeeded");
   });
 
@@ -160,7 +179,9 @@ describe("the sweep", () => {
 
 describe("a long wait", () => {
   it("asks as told at first, ever more rarely later, and never less often than each minute unless told so", () => {
-    expect([0, 16_000, 160_000, 3_600_000].map((waitedMs) => growingPauseMs(2_000, waitedMs))).toEqual([2_000, 2_000, 10_000, 60_000]);
+    expect([0, 16_000, 160_000, 3_600_000].map((waitedMs) => growingPauseMs(2_000, waitedMs))).toEqual([
+      2_000, 2_000, 10_000, 60_000,
+    ]);
     expect(growingPauseMs(600_000, 3_600_000)).toBe(600_000);
   });
 

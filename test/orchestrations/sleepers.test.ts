@@ -23,7 +23,8 @@ describe("a worker that slept longer than its claim lasts", () => {
       await replaceProgress(stores.records("web-1"), stored, { ...stored.progress, applied, intent: applied });
       let committing: Promise<JobRecord> | undefined;
       const around: Around = async ({ method, target }, run) => {
-        const isHere = what === "snapshots" ? method === "snapshot" : method === "create" && target.startsWith("points/");
+        const isHere =
+          what === "snapshots" ? method === "snapshot" : method === "create" && target.startsWith("points/");
         if (isHere) await (committing ??= world.operate(plainOperation("Commit")));
         return run();
       };

@@ -10,7 +10,10 @@ const failed = (more: object = {}) => ({
 });
 
 /** Answers an activity with these, one after the other; the pauses between them, and what it came to. */
-function answered(answers: readonly object[], bounds = {}): { readonly pauses: readonly number[]; readonly end: unknown } {
+function answered(
+  answers: readonly object[],
+  bounds = {},
+): { readonly pauses: readonly number[]; readonly end: unknown } {
   const flow = call(RUN, "forgetItem", undefined, bounds);
   const pauses: number[] = [];
   const left = [...answers];
@@ -29,7 +32,9 @@ describe("an activity", () => {
   it("that fails is tried again after a pause that doubles up to its bound", () => {
     const { pauses, end } = answered(Array.from({ length: FLOW_ACTIVITY_MAX_TRIES }, () => failed()));
     expect(pauses).toEqual(
-      Array.from({ length: FLOW_ACTIVITY_MAX_TRIES - 1 }, (_, at) => Math.min(FLOW_PAUSE_MS * 2 ** at, FLOW_PAUSE_MAX_MS)),
+      Array.from({ length: FLOW_ACTIVITY_MAX_TRIES - 1 }, (_, at) =>
+        Math.min(FLOW_PAUSE_MS * 2 ** at, FLOW_PAUSE_MAX_MS),
+      ),
     );
     expect(end).toBeInstanceOf(FlowFailure);
     expect(answered([failed(), { kind: "done" }])).toEqual({ pauses: [FLOW_PAUSE_MS], end: "done" });
@@ -37,7 +42,9 @@ describe("an activity", () => {
 
   it("waits as long as the service asks for, unless its caller cannot wait", () => {
     expect(answered([failed({ retryAfterMs: 600_000 }), { kind: "done" }]).pauses).toEqual([600_000]);
-    expect(answered([failed({ retryAfterMs: 600_000 }), { kind: "done" }], { pauseMaxMs: 1_000 }).pauses).toEqual([1_000]);
+    expect(answered([failed({ retryAfterMs: 600_000 }), { kind: "done" }], { pauseMaxMs: 1_000 }).pauses).toEqual([
+      1_000,
+    ]);
   });
 
   it("is not tried again when that cannot help, or when the item has gone on to another job", () => {

@@ -17,11 +17,18 @@ const TARGET_GROUP = "/resourceGroups/shop-asr/";
 function behind({ context }: FlowWorld, around: (real: ResourceManager) => Partial<ResourceManager>): FlowContext {
   const management = managementOf(context);
   const { resourceManager } = management;
-  return { ...context, management: { ...management, resourceManager: { ...resourceManager, ...around(resourceManager) } } };
+  return {
+    ...context,
+    management: { ...management, resourceManager: { ...resourceManager, ...around(resourceManager) } },
+  };
 }
 
 /** Counts all requests that a walk makes, and loses one of them: nothing was done, or only the answer was lost. */
-function losing(world: FlowWorld, lost: number, when: "before" | "after"): { readonly context: FlowContext; readonly count: () => number } {
+function losing(
+  world: FlowWorld,
+  lost: number,
+  when: "before" | "after",
+): { readonly context: FlowContext; readonly count: () => number } {
   let count = 0;
   const strike = async <Result>(request: () => Promise<Result>): Promise<Result> => {
     count += 1;
@@ -43,25 +50,32 @@ describe("a walk", () => {
   it.each([
     ["enabling", async () => flowWorld(), enable, "InitialReplicationInProgress"],
     ["failover", () => protectedWorld(), failover, "FailoverCommitPending"],
-  ] as const)("rule 10: any one request of %s may be lost, undone or done, and everything stands once", async (_, open, request, end) => {
-    const world = await open();
-    const { run } = await world.ask(request());
-    const counted = losing(world, 0, "before");
-    await drive(counted.context, run, { onWait: world.pass });
-    const ids = [...world.resourceManager.resources.keys()].toSorted();
-    expect(counted.count()).toBeGreaterThan(10);
-    for (const when of ["before", "after"] as const) {
-      for (let lost = 1; lost <= counted.count(); lost += 1) {
-        const struck = await open();
-        const asked = await struck.ask(request());
-        const ended = await drive(losing(struck, lost, when).context, asked.run, { onWait: struck.pass });
-        expect([lost, ended?.state, (await readManaged(struck.stores, "web-1")).situation.state]).toEqual([lost, "Succeeded", end]);
-        expect([...struck.resourceManager.resources.keys()].toSorted()).toEqual(ids);
-        const states = (await readLedger(struck.stores, "web-1")).entries.map(({ state }) => state);
-        expect([lost, new Set(states)]).toEqual([lost, new Set(["created"])]);
+  ] as const)(
+    "rule 10: any one request of %s may be lost, undone or done, and everything stands once",
+    async (_, open, request, end) => {
+      const world = await open();
+      const { run } = await world.ask(request());
+      const counted = losing(world, 0, "before");
+      await drive(counted.context, run, { onWait: world.pass });
+      const ids = [...world.resourceManager.resources.keys()].toSorted();
+      expect(counted.count()).toBeGreaterThan(10);
+      for (const when of ["before", "after"] as const) {
+        for (let lost = 1; lost <= counted.count(); lost += 1) {
+          const struck = await open();
+          const asked = await struck.ask(request());
+          const ended = await drive(losing(struck, lost, when).context, asked.run, { onWait: struck.pass });
+          expect([lost, ended?.state, (await readManaged(struck.stores, "web-1")).situation.state]).toEqual([
+            lost,
+            "Succeeded",
+            end,
+          ]);
+          expect([...struck.resourceManager.resources.keys()].toSorted()).toEqual(ids);
+          const states = (await readLedger(struck.stores, "web-1")).entries.map(({ state }) => state);
+          expect([lost, new Set(states)]).toEqual([lost, new Set(["created"])]);
+        }
       }
-    }
-  });
+    },
+  );
 
   it("writes every resource of a stage into the ledger before it begins the first of them", async () => {
     const world = await protectedWorld();
@@ -80,7 +94,8 @@ describe("a walk", () => {
     await drive(context, run, { onWait: world.pass });
     const disks = begun.filter((id) => id.includes(DISK));
     expect(disks.length).toBeGreaterThan(1);
-    for (const [at, id] of begun.entries()) expect(known[at]).toEqual(expect.arrayContaining(id.includes(DISK) ? disks : [id]));
+    for (const [at, id] of begun.entries())
+      expect(known[at]).toEqual(expect.arrayContaining(id.includes(DISK) ? disks : [id]));
   });
 
   it("begins nothing of a stage in which one resource is somebody else's", async () => {
@@ -88,11 +103,18 @@ describe("a walk", () => {
     const { run } = await world.ask(failover());
     const probe = await protectedWorld();
     await probe.operate(failover());
-    const disk = [...probe.resourceManager.resources.keys()].findLast((id) => id.includes(DISK.toLowerCase()) && id.includes("shop-asr"));
+    const disk = [...probe.resourceManager.resources.keys()].findLast(
+      (id) => id.includes(DISK.toLowerCase()) && id.includes("shop-asr"),
+    );
     world.resourceManager.seed(disk ?? "", { location: "northeurope" });
     const job = await world.finish(run);
-    expect(job).toMatchObject({ state: "Failed", errors: [{ taskName: "CreateMachine", code: "azure-resource-conflict" }] });
-    expect(world.resourceManager.requests.filter((request) => request.startsWith("begin put") && request.includes(DISK))).toEqual([]);
+    expect(job).toMatchObject({
+      state: "Failed",
+      errors: [{ taskName: "CreateMachine", code: "azure-resource-conflict" }],
+    });
+    expect(
+      world.resourceManager.requests.filter((request) => request.startsWith("begin put") && request.includes(DISK)),
+    ).toEqual([]);
     expect(world.resourceManager.resources.has(TARGET_VM.toLowerCase())).toBe(false);
   });
 
@@ -104,7 +126,9 @@ describe("a walk", () => {
     const begins = world.resourceManager.requests.flatMap((request, at) =>
       request.startsWith("begin put") && request.includes(DISK) ? [at] : [],
     );
-    const firstLook = world.resourceManager.requests.findIndex((request) => request.startsWith("look put") && request.includes(DISK));
+    const firstLook = world.resourceManager.requests.findIndex(
+      (request) => request.startsWith("look put") && request.includes(DISK),
+    );
     expect(begins.length).toBeGreaterThan(1);
     expect(Math.max(...begins)).toBeLessThan(firstLook);
     expect(history.steps.filter((step) => step.includes('"name":"advanceWalk"')).length).toBeLessThan(8);
@@ -121,7 +145,10 @@ describe("a walk", () => {
       times: 99,
       with: failing,
     });
-    expect(await world.finish(run)).toMatchObject({ state: "Failed", errors: [{ taskName: "CreateMachine", code: "azure-no-capacity" }] });
+    expect(await world.finish(run)).toMatchObject({
+      state: "Failed",
+      errors: [{ taskName: "CreateMachine", code: "azure-no-capacity" }],
+    });
     const begins = world.resourceManager.requests.filter((request) => request === `begin put ${TARGET_VM}`);
     expect(begins).toHaveLength(FLOW_STEP_MAX_BEGINS);
   });
@@ -135,7 +162,11 @@ describe("a walk", () => {
     }));
     expect(await drive(context, run, { onWait: world.pass })).toEqual({ state: "Failed" });
     const job = await findJob(world.stores, "web-1", run.jobId);
-    const failure = { taskName: "CreateMachine", code: "azure-no-capacity", message: expect.stringContaining("too long") };
+    const failure = {
+      taskName: "CreateMachine",
+      code: "azure-no-capacity",
+      message: expect.stringContaining("too long"),
+    };
     expect(job?.errors.at(-1)).toMatchObject(failure);
     expect(world.context.clock.now() - beganMs).toBeGreaterThan(FLOW_STAGE_MAX_MS);
   });
@@ -143,12 +174,20 @@ describe("a walk", () => {
   it("counts the failures of each change for itself", async () => {
     const probe = await protectedWorld();
     await probe.operate(failover());
-    const disks = probe.resourceManager.requests.filter((request) => request.startsWith("begin put") && request.includes(DISK)).length;
+    const disks = probe.resourceManager.requests.filter(
+      (request) => request.startsWith("begin put") && request.includes(DISK),
+    ).length;
     const world = await protectedWorld();
     const { run } = await world.ask(failover());
     const failing = { kind: "failed", code: "azure-no-capacity", azureCode: "InternalExecutionError" } as const;
     // They are begun side by side, so that each of them gets as many.
-    world.resourceManager.fail({ on: "look", change: "put", id: DISK, times: (FLOW_STEP_MAX_BEGINS - 1) * disks, with: failing });
+    world.resourceManager.fail({
+      on: "look",
+      change: "put",
+      id: DISK,
+      times: (FLOW_STEP_MAX_BEGINS - 1) * disks,
+      with: failing,
+    });
     expect(disks).toBeGreaterThan(1);
     expect(await world.finish(run)).toMatchObject({ state: "Succeeded", errors: [] });
   });

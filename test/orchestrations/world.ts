@@ -109,7 +109,8 @@ export function flowWorld({ looks = 1, around = (_call, run) => run(), topic }: 
     resourceManager.tick();
     await guests(context, resourceManager);
     // What a worker throws gives the message back to the queue.
-    for (const message of sent.splice(0)) if (message.kind === "hint") await work(context, message.itemId).catch(() => undefined);
+    for (const message of sent.splice(0))
+      if (message.kind === "hint") await work(context, message.itemId).catch(() => undefined);
   };
   const jobOf = async ({ itemId, jobId }: FlowRun): Promise<JobRecord> => {
     const job = await findJob(stores.stores, itemId, jobId);
@@ -158,7 +159,12 @@ function seed(resourceManager: MemoryResourceManager): void {
     ["cachewe", "westeurope", "cache"],
     ["targetne", "northeurope", "target"],
   ] as const) {
-    const account: ResourceJson = { location, kind: "StorageV2", sku: { name: "Standard_LRS" }, tags: { "leeward-purpose": purpose } };
+    const account: ResourceJson = {
+      location,
+      kind: "StorageV2",
+      sku: { name: "Standard_LRS" },
+      tags: { "leeward-purpose": purpose },
+    };
     resourceManager.seed(`${CONTROL}/providers/Microsoft.Storage/storageAccounts/${name}`, account);
   }
   const locations = ["westeurope", "northeurope"];
@@ -174,11 +180,12 @@ function seed(resourceManager: MemoryResourceManager): void {
 /** The function app's own worker, as a hint wakes it; what fails goes back to the queue, and is of no interest here. */
 async function work({ stores, clock, ids }: FlowContext, itemId: string): Promise<void> {
   const timer: Timer = { pause: async () => undefined };
-  await applySlice({ stores, clock, timer, holder: ids.next(), deadlineMs: clock.now() + SLICE_MS, log: () => undefined }, itemId).catch(
-    (error: unknown) => {
-      if (!(error instanceof LeewardError)) throw error;
-    },
-  );
+  await applySlice(
+    { stores, clock, timer, holder: ids.next(), deadlineMs: clock.now() + SLICE_MS, log: () => undefined },
+    itemId,
+  ).catch((error: unknown) => {
+    if (!(error instanceof LeewardError)) throw error;
+  });
 }
 
 /** What an installed mobility service brings about: it registers, and its first epoch becomes a recovery point. */
@@ -196,9 +203,11 @@ async function guests(context: FlowContext, resourceManager: MemoryResourceManag
     const who = { machineId: "machine", bootId: "boot", itemToken: "ab".repeat(32) };
     // The token of an installation that was begun again has ended; the next command brings another.
     const secret = registrationToken.split(".")[1] ?? "";
-    const registered = await registerService(context, itemId, { ...who, registrationToken: secret, disks: item.disks }).catch(
-      () => undefined,
-    );
+    const registered = await registerService(context, itemId, {
+      ...who,
+      registrationToken: secret,
+      disks: item.disks,
+    }).catch(() => undefined);
     if (registered !== undefined) await addPoint(context, itemId);
   }
 }

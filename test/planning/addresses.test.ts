@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { formatAddress, nextFree, parseAddress, parsePrefix, usableRange } from "../../replication/planning/addresses.ts";
+import {
+  formatAddress,
+  nextFree,
+  parseAddress,
+  parsePrefix,
+  usableRange,
+} from "../../replication/planning/addresses.ts";
 import type { PlanPurpose } from "../../replication/planning/plan.ts";
 import { network, nic, planOf, refusedFor } from "./samples.ts";
 
@@ -16,12 +22,60 @@ const addressOf = (prefix: string, taken: readonly string[], source: string, pur
 describe("addresses (Site Recovery's table of rules)", () => {
   it.each([
     ["the same, when it is free", "10.0.0.0/24", [], "10.0.0.19", "failover", "10.0.0.19", "same-address"],
-    ["else the next free one", "10.0.0.0/24", ["10.0.0.19", "10.0.0.20"], "10.0.0.19", "failover", "10.0.0.21", "next-free-address"],
-    ["round the end of the subnet", "10.0.0.0/29", ["10.0.0.6", "10.0.0.4"], "10.0.0.6", "failover", "10.0.0.5", "next-free-address"],
-    ["in another address space the first free one", "10.7.0.0/24", ["10.7.0.4"], "10.0.0.19", "failover", "10.7.0.5", "next-free-address"],
-    ["a drill keeps it too, when it is free", "10.0.0.0/24", [], "10.0.0.19", "test-failover", "10.0.0.19", "same-address"],
-    ["else a drill counts from the end", "10.0.0.0/24", ["10.0.0.19"], "10.0.0.19", "test-failover", "10.0.0.254", "last-free-address"],
-    ["and further down", "10.0.0.0/24", ["10.0.0.19", "10.0.0.254"], "10.0.0.19", "test-failover", "10.0.0.253", "last-free-address"],
+    [
+      "else the next free one",
+      "10.0.0.0/24",
+      ["10.0.0.19", "10.0.0.20"],
+      "10.0.0.19",
+      "failover",
+      "10.0.0.21",
+      "next-free-address",
+    ],
+    [
+      "round the end of the subnet",
+      "10.0.0.0/29",
+      ["10.0.0.6", "10.0.0.4"],
+      "10.0.0.6",
+      "failover",
+      "10.0.0.5",
+      "next-free-address",
+    ],
+    [
+      "in another address space the first free one",
+      "10.7.0.0/24",
+      ["10.7.0.4"],
+      "10.0.0.19",
+      "failover",
+      "10.7.0.5",
+      "next-free-address",
+    ],
+    [
+      "a drill keeps it too, when it is free",
+      "10.0.0.0/24",
+      [],
+      "10.0.0.19",
+      "test-failover",
+      "10.0.0.19",
+      "same-address",
+    ],
+    [
+      "else a drill counts from the end",
+      "10.0.0.0/24",
+      ["10.0.0.19"],
+      "10.0.0.19",
+      "test-failover",
+      "10.0.0.254",
+      "last-free-address",
+    ],
+    [
+      "and further down",
+      "10.0.0.0/24",
+      ["10.0.0.19", "10.0.0.254"],
+      "10.0.0.19",
+      "test-failover",
+      "10.0.0.253",
+      "last-free-address",
+    ],
     [
       "an address that Azure keeps in the target is not free",
       "10.0.0.16/28",
@@ -50,7 +104,11 @@ describe("addresses (Site Recovery's table of rules)", () => {
 
   it("a full subnet, and a chosen address that is taken, are refused", () => {
     const full = (takenAddresses: readonly string[]) => ({
-      networks: [network("hub-asr", { subnets: [{ name: "web", addressPrefix: "10.0.1.8/29", takenAddresses, delegated: false }] })],
+      networks: [
+        network("hub-asr", {
+          subnets: [{ name: "web", addressPrefix: "10.0.1.8/29", takenAddresses, delegated: false }],
+        }),
+      ],
     });
     expect(refusedFor({ facts: full(["10.0.1.12", "10.0.1.13", "10.0.1.14"]) })).toEqual(["no-free-address"]);
     const options = { nics: { [nic("web-1-nic").id.toLowerCase()]: { address: "10.0.1.12" } } };
@@ -68,12 +126,18 @@ describe("the arithmetic of addresses", () => {
     expect(parseAddress(text)).toBeUndefined();
   });
 
-  it.each(["10.0.0.0", "10.0.0.1/24", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/8/8", "x/8", "fd00::/48"])("%s is no prefix", (text) => {
-    expect(parsePrefix(text)).toBeUndefined();
-  });
+  it.each(["10.0.0.0", "10.0.0.1/24", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/8/8", "x/8", "fd00::/48"])(
+    "%s is no prefix",
+    (text) => {
+      expect(parsePrefix(text)).toBeUndefined();
+    },
+  );
 
   it("a /29 has three addresses for VMs and a /30 none", () => {
-    expect(usableRange(parsePrefix("10.0.0.0/29") ?? { first: 0, last: 0 })).toEqual({ first: 167_772_164, last: 167_772_166 });
+    expect(usableRange(parsePrefix("10.0.0.0/29") ?? { first: 0, last: 0 })).toEqual({
+      first: 167_772_164,
+      last: 167_772_166,
+    });
     expect(usableRange(parsePrefix("10.0.0.0/30") ?? { first: 0, last: 0 })).toBeUndefined();
   });
 

@@ -11,7 +11,12 @@ import {
   mapNetworks,
 } from "../../replication/planning/network-mapping.ts";
 
-const map = (sourceNetworkId: string, targetNetworkId: string, sourceRegion = "west", targetRegion = "north"): NetworkMapping => ({
+const map = (
+  sourceNetworkId: string,
+  targetNetworkId: string,
+  sourceRegion = "west",
+  targetRegion = "north",
+): NetworkMapping => ({
   sourceNetworkId,
   sourceRegion,
   targetNetworkId,
@@ -66,19 +71,24 @@ describe("network mappings", () => {
     target: fc.constantFrom("b1", "b2"),
     back: fc.boolean(),
   });
-  property.prop([fc.array(step, { maxLength: 30 })])("whatever is done, every network has at most one target in a region", (steps) => {
-    let mappings: readonly NetworkMapping[] = [];
-    for (const { act, source, target, back } of steps) {
-      const wanted = back ? map(target, source, "north", "west") : map(source, target);
-      const decision =
-        act === "map"
-          ? mapNetworks(mappings, wanted)
-          : act === "change"
-            ? changeMapping(mappings, wanted)
-            : deleteMapping(mappings, wanted.sourceNetworkId, wanted.targetRegion);
-      if (decision.kind !== "refused") mappings = decision.mappings;
-      const keys = mappings.map(({ sourceNetworkId, targetRegion }) => `${sourceNetworkId}>${targetRegion}`.toLowerCase());
-      expect(new Set(keys).size).toBe(keys.length);
-    }
-  });
+  property.prop([fc.array(step, { maxLength: 30 })])(
+    "whatever is done, every network has at most one target in a region",
+    (steps) => {
+      let mappings: readonly NetworkMapping[] = [];
+      for (const { act, source, target, back } of steps) {
+        const wanted = back ? map(target, source, "north", "west") : map(source, target);
+        const decision =
+          act === "map"
+            ? mapNetworks(mappings, wanted)
+            : act === "change"
+              ? changeMapping(mappings, wanted)
+              : deleteMapping(mappings, wanted.sourceNetworkId, wanted.targetRegion);
+        if (decision.kind !== "refused") mappings = decision.mappings;
+        const keys = mappings.map(({ sourceNetworkId, targetRegion }) =>
+          `${sourceNetworkId}>${targetRegion}`.toLowerCase(),
+        );
+        expect(new Set(keys).size).toBe(keys.length);
+      }
+    },
+  );
 });

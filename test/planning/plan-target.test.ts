@@ -1,7 +1,19 @@
 import { describe, expect, it } from "vitest";
 import { planTarget } from "../../replication/planning/plan-target.ts";
 import { PLAN_REFUSALS } from "../../replication/planning/plan.ts";
-import { SOURCE_GROUP, TARGET_GROUP, dataDisk, disk, input, machine, network, nic, planOf, refusedFor, size } from "./samples.ts";
+import {
+  SOURCE_GROUP,
+  TARGET_GROUP,
+  dataDisk,
+  disk,
+  input,
+  machine,
+  network,
+  nic,
+  planOf,
+  refusedFor,
+  size,
+} from "./samples.ts";
 
 const DATA_DISK = `${SOURCE_GROUP}/providers/microsoft.compute/disks/WEB-1-data`;
 const set = { kind: "availability-set", id: "a", name: "web", faultDomains: 3, updateDomains: 5 } as const;
@@ -12,7 +24,13 @@ describe("the defaults of Site Recovery", () => {
     expect(plan).toMatchObject({
       region: "northeurope",
       subscriptionId: "s1",
-      resourceGroup: { name: "shop-asr", region: "northeurope", action: "create", why: "default-name", id: TARGET_GROUP },
+      resourceGroup: {
+        name: "shop-asr",
+        region: "northeurope",
+        action: "create",
+        why: "default-name",
+        id: TARGET_GROUP,
+      },
       network: {
         name: "hub-asr",
         resourceGroup: "shop-asr",
@@ -29,10 +47,23 @@ describe("the defaults of Site Recovery", () => {
       cacheAccount: { region: "westeurope", resourceGroup: "leeward", accountKind: "StorageV2", sku: "Standard_LRS" },
       targetAccount: { region: "northeurope", accountKind: "StorageV2" },
       disks: [
-        { lun: undefined, replicaName: "web-1-os-ASRReplica", disk: { name: "web-1-os", sku: "Premium_LRS" }, caching: "ReadWrite" },
+        {
+          lun: undefined,
+          replicaName: "web-1-os-ASRReplica",
+          disk: { name: "web-1-os", sku: "Premium_LRS" },
+          caching: "ReadWrite",
+        },
         { lun: 0, replicaName: "web-1-data-ASRReplica", disk: { name: "web-1-data" }, caching: "None" },
       ],
-      nics: [{ name: "web-1-nic", subnetName: "web", whySubnet: "same-subnet-name", address: "10.0.1.10", whyAddress: "same-address" }],
+      nics: [
+        {
+          name: "web-1-nic",
+          subnetName: "web",
+          whySubnet: "same-subnet-name",
+          address: "10.0.1.10",
+          whyAddress: "same-address",
+        },
+      ],
       machine: {
         name: "web-1",
         id: `${TARGET_GROUP}/providers/Microsoft.Compute/virtualMachines/web-1`,
@@ -85,7 +116,9 @@ describe("the defaults of Site Recovery", () => {
   });
 
   it("an existing mapping wins over the default name", () => {
-    const mapped = network("dr", { subnets: [{ name: "app", addressPrefix: "10.0.1.0/24", takenAddresses: [], delegated: false }] });
+    const mapped = network("dr", {
+      subnets: [{ name: "app", addressPrefix: "10.0.1.0/24", takenAddresses: [], delegated: false }],
+    });
     const mapping = {
       sourceNetworkId: machine().network.id.toUpperCase(),
       sourceRegion: "westeurope",
@@ -100,12 +133,19 @@ describe("the defaults of Site Recovery", () => {
   });
 
   it("without a subnet of the same name the first alphabetically is taken, but none that Azure keeps for a service", () => {
-    const subnet = (name: string, delegated = false) => ({ name, addressPrefix: "10.0.1.0/24", takenAddresses: [], delegated });
+    const subnet = (name: string, delegated = false) => ({
+      name,
+      addressPrefix: "10.0.1.0/24",
+      takenAddresses: [],
+      delegated,
+    });
     const subnets = [subnet("zeta"), subnet("AzureBastionSubnet"), subnet("Beta"), subnet("alpha", true)];
     expect(planOf({ facts: { networks: [network("hub-asr", { subnets })] } }).nics).toMatchObject([
       { subnetName: "Beta", whySubnet: "first-subnet" },
     ]);
-    expect(refusedFor({ facts: { networks: [network("hub-asr", { subnets: [subnet("GatewaySubnet")] })] } })).toEqual(["no-subnet"]);
+    expect(refusedFor({ facts: { networks: [network("hub-asr", { subnets: [subnet("GatewaySubnet")] })] } })).toEqual([
+      "no-subnet",
+    ]);
   });
 
   it("the zone stays the same number, or is given up where the target has none", () => {
@@ -142,7 +182,9 @@ describe("the defaults of Site Recovery", () => {
       "vtpm-state-not-kept",
     ]);
     const nics = { [source.nics[0].id.toLowerCase()]: { publicIpId: "dr-ip", networkSecurityGroupId: "dr-nsg" } };
-    expect(planOf({ source, options: { nics } }).nics).toMatchObject([{ publicIpId: "dr-ip", networkSecurityGroupId: "dr-nsg" }]);
+    expect(planOf({ source, options: { nics } }).nics).toMatchObject([
+      { publicIpId: "dr-ip", networkSecurityGroupId: "dr-nsg" },
+    ]);
   });
 });
 
@@ -154,12 +196,19 @@ describe("every choice of the operator", () => {
         resourceGroup: "recovery",
         machineName: "web-dr",
         sizeName: "standard_d8s_v5",
-        network: { kind: "new", name: "dr", addressPrefixes: ["10.9.0.0/16"], subnets: [{ name: "all", addressPrefix: "10.9.0.0/24" }] },
+        network: {
+          kind: "new",
+          name: "dr",
+          addressPrefixes: ["10.9.0.0/16"],
+          subnets: [{ name: "all", addressPrefix: "10.9.0.0/24" }],
+        },
         availability: { kind: "zone", zone: "3" },
         cacheAccountName: "mycache",
         targetAccountName: "mytarget",
         churn: "High",
-        disks: { [DATA_DISK]: { name: "d", replicaName: "r", targetSku: "StandardSSD_LRS", diskEncryptionSetId: "des" } },
+        disks: {
+          [DATA_DISK]: { name: "d", replicaName: "r", targetSku: "StandardSSD_LRS", diskEncryptionSetId: "des" },
+        },
         nics: { [nic("web-1-nic").id.toLowerCase()]: { name: "n", subnetName: "ALL", address: "10.9.0.77" } },
       },
     });
@@ -172,7 +221,14 @@ describe("every choice of the operator", () => {
       targetAccount: { name: "mytarget", accountKind: "StorageV2" },
       disks: [{}, { replicaName: "r", disk: { name: "d", sku: "StandardSSD_LRS", diskEncryptionSetId: "des" } }],
       nics: [
-        { name: "n", subnetName: "all", whySubnet: "customised", address: "10.9.0.77", whyAddress: "customised", allocation: "Static" },
+        {
+          name: "n",
+          subnetName: "all",
+          whySubnet: "customised",
+          address: "10.9.0.77",
+          whyAddress: "customised",
+          allocation: "Static",
+        },
       ],
       machine: { name: "web-dr", sizeName: "Standard_D8s_v5", whySize: "customised" },
     });
@@ -195,23 +251,38 @@ describe("every choice of the operator", () => {
     ["address-space-clash", { options: { network: { kind: "new", addressPrefixes: ["10.0.0.1/16"], subnets: [] } } }],
     [
       "address-space-clash",
-      { options: { network: { kind: "new", peerWith: [network("spoke").id] } }, facts: { networks: [network("spoke")] } },
+      {
+        options: { network: { kind: "new", peerWith: [network("spoke").id] } },
+        facts: { networks: [network("spoke")] },
+      },
     ],
     ["inventory-invalid", { source: { nics: [nic("a"), nic("b", { address: "10.0.1.11" })] } }],
     ["inventory-invalid", { source: { dataDisks: [dataDisk("a", 1), dataDisk("b", 1)] } }],
     ["security-type-unsupported", { source: { security: { type: "ConfidentialVM", secureBoot: true, vTpm: true } } }],
     ["quota-short", { facts: { quota: { coresLeft: 100, familyCoresLeft: {}, nicsLeft: 0 } } }],
-    ["name-taken", { facts: { namesTaken: [{ kind: "virtual-machine", resourceGroup: "SHOP-asr", name: "WEB-1", itemId: "other" }] } }],
+    [
+      "name-taken",
+      {
+        facts: { namesTaken: [{ kind: "virtual-machine", resourceGroup: "SHOP-asr", name: "WEB-1", itemId: "other" }] },
+      },
+    ],
   ] as const)("%s", (code, change) => {
     expect(refusedFor(change)).toContain(code);
   });
 
   it("every refusal has a remedy, and all that is wrong is told at once", () => {
     const decision = planTarget(
-      input({ options: { targetRegion: "westeurope", sizeName: "none" }, source: { osDisk: disk("u", { sku: "UltraSSD_LRS" }) } }),
+      input({
+        options: { targetRegion: "westeurope", sizeName: "none" },
+        source: { osDisk: disk("u", { sku: "UltraSSD_LRS" }) },
+      }),
     );
     if (decision.kind !== "refused") throw new Error("planned");
-    expect(decision.refusals.map(({ code }) => code)).toEqual(["target-region-is-source", "disk-kind-unsupported", "size-unavailable"]);
+    expect(decision.refusals.map(({ code }) => code)).toEqual([
+      "target-region-is-source",
+      "disk-kind-unsupported",
+      "size-unavailable",
+    ]);
     for (const { code } of decision.refusals) expect(PLAN_REFUSALS[code].length).toBeGreaterThan(10);
   });
 });
@@ -283,12 +354,16 @@ describe("the size", () => {
 
   it("is offered in the chosen zone", () => {
     const sizes = [size(D4, { zones: ["1"] }), size("other", { zones: ["2"] })];
-    expect(planOf({ source: { availability: { kind: "zone", zone: "2" } }, facts: { sizes } }).machine.sizeName).toBe("other");
+    expect(planOf({ source: { availability: { kind: "zone", zone: "2" } }, facts: { sizes } }).machine.sizeName).toBe(
+      "other",
+    );
   });
 
   it("that the operator chose is refused when it does not fit", () => {
     expect(refusedFor({ options: { sizeName: "none" } })).toEqual(["size-unavailable"]);
-    expect(refusedFor({ options: { sizeName: "s" }, facts: { sizes: [size("s", { cores: 999 })] } })).toEqual(["quota-short"]);
+    expect(refusedFor({ options: { sizeName: "s" }, facts: { sizes: [size("s", { cores: 999 })] } })).toEqual([
+      "quota-short",
+    ]);
   });
 });
 
@@ -309,7 +384,10 @@ describe("names that are taken", () => {
         ],
       },
     });
-    expect(plan.disks[0]?.disk).toMatchObject({ why: "default-name-taken", name: expect.stringMatching(/^web-1-os-[0-9a-f]{8}$/) });
+    expect(plan.disks[0]?.disk).toMatchObject({
+      why: "default-name-taken",
+      name: expect.stringMatching(/^web-1-os-[0-9a-f]{8}$/),
+    });
     expect(plan.disks[1]?.disk.name).toBe("web-1-data");
     expect(plan.nics[0]).toMatchObject({ why: "default-name-taken" });
   });

@@ -95,14 +95,18 @@ const ownIds = (plan: TargetPlan): readonly string[] =>
 
 describe("plans of any VM", () => {
   it.prop([names])("have legal names only", (given) => {
-    for (const { kind, name } of namesOf(planFor(given))) expect([name, nameFault(kind, name)]).toEqual([name, undefined]);
+    for (const { kind, name } of namesOf(planFor(given)))
+      expect([name, nameFault(kind, name)]).toEqual([name, undefined]);
   });
 
-  it.prop([names])("are the same every time, digest included, whatever the order of the inventory's data disks", (given) => {
-    const source = sourceOf(given);
-    const plan = (from: SourceMachine) => planTarget({ ...input(), source: from, facts: facts({ sizes: [roomy] }) });
-    expect(plan({ ...source, dataDisks: source.dataDisks.toReversed() })).toEqual(plan(source));
-  });
+  it.prop([names])(
+    "are the same every time, digest included, whatever the order of the inventory's data disks",
+    (given) => {
+      const source = sourceOf(given);
+      const plan = (from: SourceMachine) => planTarget({ ...input(), source: from, facts: facts({ sizes: [roomy] }) });
+      expect(plan({ ...source, dataDisks: source.dataDisks.toReversed() })).toEqual(plan(source));
+    },
+  );
 
   it.prop([names])("use no name twice", (given) => {
     const ids = ownIds(planFor(given));
@@ -113,11 +117,13 @@ describe("plans of any VM", () => {
     const key = ({ subscription, group, vm }: Names) => `${subscription}/${group}/${vm}`.toLowerCase();
     fc.pre(key(left) !== key(right));
     const first = planFor(left);
-    // Disks and NICs of one group have different names in Azure; here they may be drawn alike, and the first plan's names are reserved as the product does it.
+    // Disks and NICs of one group have different names in Azure; here they may be drawn alike, and the first plan's
+    // names are reserved as the product does it.
     const namesTaken = namesOf(first)
       .filter(({ kind }) => kind === "disk" || kind === "virtual-machine" || kind === "network-interface")
       .map(({ kind, name }) => ({ kind, name, resourceGroup: first.resourceGroup.name, itemId: "first" }));
-    const sameGroup = `${left.subscription}/${left.group}`.toLowerCase() === `${right.subscription}/${right.group}`.toLowerCase();
+    const sameGroup =
+      `${left.subscription}/${left.group}`.toLowerCase() === `${right.subscription}/${right.group}`.toLowerCase();
     const second = planFor(right, sameGroup ? { namesTaken } : {});
     const met = new Set(ownIds(first));
     expect(ownIds(second).filter((id) => met.has(id))).toEqual([]);
@@ -136,7 +142,10 @@ describe("plans of any VM", () => {
       const decision = planTarget({
         ...input({ purpose }),
         source: sourceOf(given),
-        facts: facts({ sizes: [roomy], networks: [network("hub-asr", { resourceGroup: fittedGroup(given), subnets: [target] })] }),
+        facts: facts({
+          sizes: [roomy],
+          networks: [network("hub-asr", { resourceGroup: fittedGroup(given), subnets: [target] })],
+        }),
       });
       if (decision.kind === "refused") throw new Error(JSON.stringify(decision.refusals));
       const given4 = decision.plan.nics.map(({ address }) => address ?? "none");
@@ -156,16 +165,19 @@ describe("plans of any VM", () => {
   );
 });
 
-const fittedGroup = ({ subscription, group }: Names): string => fittedName("resource-group", group, "-asr", `${subscription}/${group}`);
+const fittedGroup = ({ subscription, group }: Names): string =>
+  fittedName("resource-group", group, "-asr", `${subscription}/${group}`);
 
 describe("the rules of names", () => {
-  it.prop([fc.constantFrom(...KINDS), fc.string({ unit: "binary", maxLength: 120 }), fc.constantFrom("", "x"), fc.string()])(
-    "make a legal name of any text",
-    (kind, base, suffix, key) => {
-      expect(nameFault(kind, fittedName(kind, base, suffix, key))).toBeUndefined();
-      expect(nameFault(kind, hashedName(kind, base, suffix, key))).toBeUndefined();
-    },
-  );
+  it.prop([
+    fc.constantFrom(...KINDS),
+    fc.string({ unit: "binary", maxLength: 120 }),
+    fc.constantFrom("", "x"),
+    fc.string(),
+  ])("make a legal name of any text", (kind, base, suffix, key) => {
+    expect(nameFault(kind, fittedName(kind, base, suffix, key))).toBeUndefined();
+    expect(nameFault(kind, hashedName(kind, base, suffix, key))).toBeUndefined();
+  });
 
   it.prop([fc.constantFrom(...KINDS), fc.string({ maxLength: 200 }), fc.string(), fc.string()])(
     "two keys give two names",
@@ -177,7 +189,9 @@ describe("the rules of names", () => {
 
   it("stand in one table, each with a length that a hash fits into", () => {
     expect(Object.keys(NAME_RULES).toSorted()).toEqual([...KINDS].toSorted());
-    expect(fittedName("storage-account", "Shop-Production-West", "cache", "key")).toMatch(/^shopproduct[0-9a-f]{8}cache$/);
+    expect(fittedName("storage-account", "Shop-Production-West", "cache", "key")).toMatch(
+      /^shopproduct[0-9a-f]{8}cache$/,
+    );
     expect(fittedName("virtual-machine", "v".repeat(64), "-test", "key")).toMatch(/^v{50}-[0-9a-f]{8}-test$/);
     expect(fittedName("virtual-machine", "web-1", "-test", "key")).toBe("web-1-test");
   });

@@ -53,7 +53,10 @@ function failedOver(plan: TargetPlan): SourceMachine {
 describe("the way back", () => {
   it("leads to the names, the place and the addresses that the machine came from", () => {
     const osId = original.osDisk.id.toLowerCase();
-    const there = planOf({ source: original, options: { machineName: "web-dr", disks: { [osId]: { diskEncryptionSetId: "des-north" } } } });
+    const there = planOf({
+      source: original,
+      options: { machineName: "web-dr", disks: { [osId]: { diskEncryptionSetId: "des-north" } } },
+    });
     const home = network("hub", {
       id: original.network.id,
       resourceGroup: "shop",
@@ -77,7 +80,13 @@ describe("the way back", () => {
         { lun: 3, disk: { id: `${SOURCE_GROUP}/providers/Microsoft.Compute/disks/web-1-data` } },
       ],
       nics: [
-        { name: "web-1-nic", address: "10.0.1.10", subnetName: "web", networkSecurityGroupId: "nsg-west", publicIpId: "ip-west" },
+        {
+          name: "web-1-nic",
+          address: "10.0.1.10",
+          subnetName: "web",
+          networkSecurityGroupId: "nsg-west",
+          publicIpId: "ip-west",
+        },
         { name: "web-1-nic2", allocation: "Dynamic", subnetName: "db" },
       ],
       machine: { id: original.id, name: "web-1", sizeName: "Standard_D4s_v5" },

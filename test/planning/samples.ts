@@ -1,5 +1,11 @@
 import type { TargetFacts, TargetNetwork } from "../../replication/planning/facts.ts";
-import type { SourceDataDisk, SourceDisk, SourceMachine, SourceNic, TargetSize } from "../../replication/planning/inventory.ts";
+import type {
+  SourceDataDisk,
+  SourceDisk,
+  SourceMachine,
+  SourceNic,
+  TargetSize,
+} from "../../replication/planning/inventory.ts";
 import type { PlanInput, PlanOptions } from "../../replication/planning/options.ts";
 import type { PlanPurpose, TargetPlan } from "../../replication/planning/plan.ts";
 import { planTarget } from "../../replication/planning/plan-target.ts";
@@ -37,7 +43,10 @@ export const disk = (name: string, change: Partial<SourceDisk> = {}): SourceDisk
   ...change,
 });
 
-export const dataDisk = (name: string, lun: number, change: Partial<SourceDisk> = {}): SourceDataDisk => ({ ...disk(name, change), lun });
+export const dataDisk = (name: string, lun: number, change: Partial<SourceDisk> = {}): SourceDataDisk => ({
+  ...disk(name, change),
+  lun,
+});
 
 interface NicChange extends Partial<SourceNic> {
   readonly subnetName?: string;
@@ -54,7 +63,9 @@ export const nic = (
   primary: true,
   acceleratedNetworking: false,
   networkSecurityGroupId: undefined,
-  ipConfigurations: [{ name: "ipconfig1", primary: true, version: "IPv4", subnetName, allocation, address, publicIpId: undefined }],
+  ipConfigurations: [
+    { name: "ipconfig1", primary: true, version: "IPv4", subnetName, allocation, address, publicIpId: undefined },
+  ],
   ...change,
 });
 
@@ -95,7 +106,10 @@ export const facts = (change: Partial<TargetFacts> = {}): TargetFacts => ({
   mappings: [],
   availabilitySets: [],
   storageAccounts: [],
-  sizes: [size("Standard_D4s_v5"), size("Standard_D8s_v5", { cores: 8, memoryMib: 32_768, maxNics: 4, maxDataDisks: 16 })],
+  sizes: [
+    size("Standard_D4s_v5"),
+    size("Standard_D8s_v5", { cores: 8, memoryMib: 32_768, maxNics: 4, maxDataDisks: 16 }),
+  ],
   quota: { coresLeft: 100, familyCoresLeft: {}, nicsLeft: 100 },
   namesTaken: [],
   ...change,

@@ -6,9 +6,20 @@ import { sweepItem } from "../../replication/sweep/sweep.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import { wrapStores } from "../memory/wrapped-stores.ts";
-import { DISKS, HOUR_MS, ITEM, START, type World, addPoint, pointsWithSnapshots, protectedWorld, snapshotOf } from "../items/world.ts";
+import {
+  DISKS,
+  HOUR_MS,
+  ITEM,
+  START,
+  type World,
+  addPoint,
+  pointsWithSnapshots,
+  protectedWorld,
+  snapshotOf,
+} from "../items/world.ts";
 
-const points = async (world: World) => (await listPoints(world.stores.records(ITEM))).points.map(({ pointId }) => pointId);
+const points = async (world: World) =>
+  (await listPoints(world.stores.records(ITEM))).points.map(({ pointId }) => pointId);
 
 describe("rule 2: the sweep takes no point for broken whose disks it did not look at", () => {
   it.each([
@@ -33,7 +44,11 @@ describe("rule 2: the sweep takes no point for broken whose disks it did not loo
       if (port === "cache" && method === "list" && opened === "") {
         await requestRepair(world.context, ITEM);
         const snapshots = DISKS.map(async (disk) => ({ ...disk, snapshot: await snapshotOf(world, disk.id, "", 2) }));
-        ({ pointId: opened } = await addPoint(world, { ...START, stream: 2, epoch: 1 }, { disks: await Promise.all(snapshots) }));
+        ({ pointId: opened } = await addPoint(
+          world,
+          { ...START, stream: 2, epoch: 1 },
+          { disks: await Promise.all(snapshots) },
+        ));
       }
       return run();
     });

@@ -8,7 +8,17 @@ import { type PointManifest, encodePoint, makePointId, readPoint } from "../../r
 import { pinPoint, readPins } from "../../replication/points/pins.ts";
 import { startRestore } from "../../replication/restore/start.ts";
 import type { ItemStores } from "../../replication/ports.ts";
-import { DISKS, HOUR_MS, ITEM, START, type World, addPoint, pointsWithSnapshots, protectedWorld, snapshotOf } from "../items/world.ts";
+import {
+  DISKS,
+  HOUR_MS,
+  ITEM,
+  START,
+  type World,
+  addPoint,
+  pointsWithSnapshots,
+  protectedWorld,
+  snapshotOf,
+} from "../items/world.ts";
 import { missing } from "../missing.ts";
 
 const LATEST_ONLY = { pointIntervalMs: 300_000, retentionMs: 0 };
@@ -35,7 +45,10 @@ describe("a point whose manifest is damaged", () => {
     await damage(world, manifestName(damaged.pointId));
     world.pass(ORPHAN_GRACE_MS + HOUR_MS);
     const last = await addPoint(world, at(3));
-    expect(await sweep(world)).toMatchObject({ keptPoints: 2, points: { damagedPoints: [damaged.pointId], removedSnapshots: 0 } });
+    expect(await sweep(world)).toMatchObject({
+      keptPoints: 2,
+      points: { damagedPoints: [damaged.pointId], removedSnapshots: 0 },
+    });
     // Put back, it is whole.
     await world.rawRecords(ITEM).put(manifestName(damaged.pointId), bytes);
     expect(await pointIds(world)).toHaveLength(3);
@@ -44,7 +57,9 @@ describe("a point whose manifest is damaged", () => {
     await damage(world, manifestName(damaged.pointId));
     world.pass(HOUR_MS + 1);
     await addPoint(world, at(4));
-    expect(await sweep(world)).toMatchObject({ points: { removedPoints: expect.arrayContaining([damaged.pointId]), damagedPoints: [] } });
+    expect(await sweep(world)).toMatchObject({
+      points: { removedPoints: expect.arrayContaining([damaged.pointId]), damagedPoints: [] },
+    });
     expect(await pointsWithSnapshots(world)).not.toContain(damaged.pointId);
     expect(await pointsWithSnapshots(world)).toContain(last.pointId);
     expect(world.recordNames(ITEM).filter((name) => name.includes(damaged.pointId))).toEqual([]);
@@ -59,7 +74,9 @@ describe("a point whose manifest is damaged", () => {
     world.pass(HOUR_MS);
     expect(await sweep(world)).toMatchObject({ points: { damagedPoints: [damaged.pointId] } });
     await addPoint(world, at(2));
-    expect(await sweep(world)).toMatchObject({ points: { pinnedPoints: [damaged.pointId], damagedPoints: [damaged.pointId] } });
+    expect(await sweep(world)).toMatchObject({
+      points: { pinnedPoints: [damaged.pointId], damagedPoints: [damaged.pointId] },
+    });
     expect(await pointsWithSnapshots(world)).toHaveLength(2);
   });
 
@@ -78,7 +95,8 @@ describe("a point whose manifest is damaged", () => {
 async function openAnotherStream(world: World): Promise<void> {
   const openedMs = world.context.clock.now();
   await world.stores.createContainers(ITEM, 2);
-  for (const { id, sizeBytes } of DISKS) await world.stores.disks.create({ itemId: ITEM, stream: 2, diskId: id }, sizeBytes);
+  for (const { id, sizeBytes } of DISKS)
+    await world.stores.disks.create({ itemId: ITEM, stream: 2, diskId: id }, sizeBytes);
   await changeItem(world.stores, ITEM, (item) => ({ ...item, stream: 2, openedMs }));
 }
 
@@ -140,7 +158,8 @@ describe("a point that names a snapshot which is gone", () => {
   });
 });
 
-const snapshotNamed = (point: PointManifest, diskId: string): string => point.disks.find(({ id }) => id === diskId)?.snapshot ?? missing();
+const snapshotNamed = (point: PointManifest, diskId: string): string =>
+  point.disks.find(({ id }) => id === diskId)?.snapshot ?? missing();
 
 describe("snapshots of a stream that is closed", () => {
   it("go when no manifest names them, and stay when one does", async () => {
@@ -190,7 +209,11 @@ describe("the catalog", () => {
     const world = await protectedWorld();
     const ahead = await addPoint(world, at(1), { targetTimeMs: world.context.clock.now() + 1000 * HOUR_MS });
     const next = await addPoint(world, at(2));
-    const streams = await addPoint(world, { ...START, stream: 0, epoch: 9 }, { targetTimeMs: world.context.clock.now() + HOUR_MS });
+    const streams = await addPoint(
+      world,
+      { ...START, stream: 0, epoch: 9 },
+      { targetTimeMs: world.context.clock.now() + HOUR_MS },
+    );
     expect(await pointIds(world)).toEqual([streams, ahead, next].map(({ pointId }) => pointId));
   });
 

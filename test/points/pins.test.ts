@@ -6,7 +6,16 @@ import { listPoints } from "../../replication/points/catalog.ts";
 import { beginDeletion, pinPoint, readPins, unpinPoint, snapshotsOf } from "../../replication/points/pins.ts";
 import { finishDeletion, pruneExpired } from "../../replication/sweep/prune.ts";
 import { killedEverywhere } from "../items/interrupted.ts";
-import { HOUR_MS, ITEM, START_MS, type World, addPoint, pointsWithSnapshots, protectedWorld, START } from "../items/world.ts";
+import {
+  HOUR_MS,
+  ITEM,
+  START_MS,
+  type World,
+  addPoint,
+  pointsWithSnapshots,
+  protectedWorld,
+  START,
+} from "../items/world.ts";
 
 const PIN = { pinId: "restore/1", reason: "restore", sinceMs: START_MS, untilMs: undefined };
 const POSITION = START;
@@ -21,7 +30,11 @@ async function worldWithPoints(count: number): Promise<{ readonly world: World; 
   return { world, ids };
 }
 
-async function prune(world: World, retentionMs: number, stores = world.stores): Promise<Awaited<ReturnType<typeof pruneExpired>>> {
+async function prune(
+  world: World,
+  retentionMs: number,
+  stores = world.stores,
+): Promise<Awaited<ReturnType<typeof pruneExpired>>> {
   const policy = { retentionMs, pointIntervalMs: HOUR_MS };
   return pruneExpired({ ...world.context, stores }, ITEM, (await listPoints(stores.records(ITEM))).points, policy);
 }
@@ -50,7 +63,9 @@ describe("pins", () => {
     await pinPoint(records, pointId, { ...PIN, reason: "again" });
     await pinPoint(records, pointId, { ...PIN, pinId: "failover/2" });
     await unpinPoint(records, pointId, "failover/2");
-    expect((await readPins(records, pointId))?.pins).toEqual([{ pinId: "restore/1", reason: "again", sinceMs: START_MS }]);
+    expect((await readPins(records, pointId))?.pins).toEqual([
+      { pinId: "restore/1", reason: "again", sinceMs: START_MS },
+    ]);
   });
 
   it("end by themselves at their time", async () => {
@@ -169,13 +184,16 @@ describe("pruning", () => {
       async ({ world, ids }) => {
         for (const point of (await listPoints(world.stores.records(ITEM))).points) {
           for (const disk of point.disks) {
-            const there = world.memory.snapshotContent({ itemId: ITEM, stream: 1, diskId: disk.id }, disk.snapshot) !== undefined;
+            const there =
+              world.memory.snapshotContent({ itemId: ITEM, stream: 1, diskId: disk.id }, disk.snapshot) !== undefined;
             expect(there).toBe(true);
           }
         }
         for (const pointId of ids) await finishDeletion(world.context, ITEM, pointId);
         await prune(world, 0);
-        expect((await listPoints(world.stores.records(ITEM))).points.map((point) => point.pointId)).toEqual(ids.slice(-1));
+        expect((await listPoints(world.stores.records(ITEM))).points.map((point) => point.pointId)).toEqual(
+          ids.slice(-1),
+        );
         expect(await pointsWithSnapshots(world)).toEqual(ids.slice(-1));
         expect(world.recordNames(ITEM).filter((name) => name.endsWith("pins.json"))).toEqual([]);
       },

@@ -52,7 +52,13 @@ describe("a sweep that comes again", () => {
 
 describe("rule 9: what a process remembers of manifests", () => {
   const clock = { nowMs: 0, now: () => clock.nowMs };
-  const tombstone = (pointId: string): PointTombstone => ({ version: 1, kind: "tombstone", pointId, itemId: "web", buriedMs: 0 });
+  const tombstone = (pointId: string): PointTombstone => ({
+    version: 1,
+    kind: "tombstone",
+    pointId,
+    itemId: "web",
+    buriedMs: 0,
+  });
   const manifest = (pointId: string, disks: number): PointManifest => ({
     version: 1,
     kind: "point",
@@ -65,7 +71,12 @@ describe("rule 9: what a process remembers of manifests", () => {
     targetTimeMs: 0,
     consistency: "crash",
     generation: 1,
-    disks: Array.from({ length: disks }, (_, disk) => ({ id: `d${disk}`, sizeBytes: 512, sectorSizeBytes: 512 as const, snapshot: "s" })),
+    disks: Array.from({ length: disks }, (_, disk) => ({
+      id: `d${disk}`,
+      sizeBytes: 512,
+      sectorSizeBytes: 512 as const,
+      snapshot: "s",
+    })),
   });
 
   it("is bounded by the disks of all of them, and an item that finds no room drives out no other", () => {

@@ -26,8 +26,15 @@ describe("rule 9: what one sweep removes of points", () => {
 
   it("is bounded by their snapshots too", async () => {
     const { context } = await protectedWorld();
-    const snapshots = Array.from({ length: DISKS_MAX_COUNT }, (_, disk) => ({ stream: 1, diskId: `disk-${disk}`, snapshot: "gone" }));
-    const points = Array.from({ length: 20 }, (_, point) => ({ pointId: makePointId(START_MS + point, "many"), snapshots }));
+    const snapshots = Array.from({ length: DISKS_MAX_COUNT }, (_, disk) => ({
+      stream: 1,
+      diskId: `disk-${disk}`,
+      snapshot: "gone",
+    }));
+    const points = Array.from({ length: 20 }, (_, point) => ({
+      pointId: makePointId(START_MS + point, "many"),
+      snapshots,
+    }));
     const { removed, more } = await removePoints(context, ITEM, points);
     expect([removed.length, more]).toEqual([Math.ceil(PRUNE_MAX_SNAPSHOTS / DISKS_MAX_COUNT), true]);
   });

@@ -24,7 +24,12 @@ function policyOf(
   return { retentionMs, pointIntervalMs };
 }
 
-function kept(points: readonly RetainedPoint[], retentionMs: number, nowMs: number, intervalMs?: number): readonly RetainedPoint[] {
+function kept(
+  points: readonly RetainedPoint[],
+  retentionMs: number,
+  nowMs: number,
+  intervalMs?: number,
+): readonly RetainedPoint[] {
   const expired = new Set(expiredPoints(points, policyOf(retentionMs, intervalMs), nowMs));
   return points.filter((point) => !expired.has(point));
 }
@@ -32,12 +37,14 @@ function kept(points: readonly RetainedPoint[], retentionMs: number, nowMs: numb
 /** A point every five minutes for twenty days, pruned after each. */
 function steadyState(retentionMs: number): readonly RetainedPoint[] {
   let points: readonly RetainedPoint[] = [];
-  for (let atMs = NOW_MS - 20 * DAY_MS; atMs <= NOW_MS; atMs += 5 * MINUTE_MS) points = kept([...points, pointAt(atMs)], retentionMs, atMs);
+  for (let atMs = NOW_MS - 20 * DAY_MS; atMs <= NOW_MS; atMs += 5 * MINUTE_MS)
+    points = kept([...points, pointAt(atMs)], retentionMs, atMs);
   return points;
 }
 
 describe("Site Recovery's pruning table at steady state, points every 5 minutes", () => {
-  // Reference site-recovery 4, "Crash points at steady state (computed)"; one more or less where a bucket lies across an edge.
+  // Reference site-recovery 4, "Crash points at steady state (computed)"; one more or less where a bucket lies across
+  // an edge.
   it.each([
     [1, 46],
     [3, 59],
@@ -64,7 +71,9 @@ describe("Site Recovery's pruning table at steady state, points every 5 minutes"
     expect(Math.max(...ages)).toBeGreaterThan(15 * DAY_MS - 4 * HOUR_MS);
     expect(Math.max(...ages)).toBeLessThanOrEqual(15 * DAY_MS);
     const day = steadyState(DAY_MS).map((point) => NOW_MS - point.targetTimeMs);
-    expect(day.filter((age) => age > 2 * HOUR_MS).every((age, at, all) => at === 0 || (all[at - 1] ?? 0) - age === HOUR_MS)).toBe(true);
+    expect(
+      day.filter((age) => age > 2 * HOUR_MS).every((age, at, all) => at === 0 || (all[at - 1] ?? 0) - age === HOUR_MS),
+    ).toBe(true);
   });
 
   it("app-consistent points have tiers of their own", () => {
@@ -73,7 +82,9 @@ describe("Site Recovery's pruning table at steady state, points every 5 minutes"
     const app = pointAt(base + MINUTE_MS, "application");
     const laterCrash = pointAt(base + 2 * MINUTE_MS);
     const laterApp = pointAt(base + 3 * MINUTE_MS, "application");
-    expect(kept([crash, app, laterCrash, laterApp, pointAt(NOW_MS)], DAY_MS, NOW_MS, 3 * HOUR_MS).slice(0, -1)).toEqual([crash, app]);
+    expect(kept([crash, app, laterCrash, laterApp, pointAt(NOW_MS)], DAY_MS, NOW_MS, 3 * HOUR_MS).slice(0, -1)).toEqual(
+      [crash, app],
+    );
   });
 });
 
@@ -116,7 +127,8 @@ describe("when no new point can be made", () => {
     // The first point after an outage lets go what one point may; who had a day of points before has it still.
     expect(before.length - kept([...before, pointAt(laterMs)], DAY_MS, laterMs).length).toBeLessThanOrEqual(2);
     let points = before;
-    for (let atMs = laterMs; atMs <= laterMs + DAY_MS; atMs += 5 * MINUTE_MS) points = kept([...points, pointAt(atMs)], DAY_MS, atMs);
+    for (let atMs = laterMs; atMs <= laterMs + DAY_MS; atMs += 5 * MINUTE_MS)
+      points = kept([...points, pointAt(atMs)], DAY_MS, atMs);
     expect(points.filter(({ targetTimeMs }) => targetTimeMs < laterMs)).toEqual([]);
   });
 });
@@ -126,7 +138,10 @@ describe("a clock that is set", () => {
   const before = steadyState(DAY_MS).filter(({ targetTimeMs }) => NOW_MS - targetTimeMs <= 22 * HOUR_MS);
   const expiredBefore = (later: readonly RetainedPoint[], nowMs: number): readonly RetainedPoint[] =>
     expiredPoints([...before, ...later], policyOf(DAY_MS), nowMs).filter((point) => before.includes(point));
-  /** What goes because so many points were taken since, by a clock that was not set: those that are thinned behind the two hours. */
+  /**
+   * What goes because so many points were taken since, by a clock that was not set: those that are thinned behind the
+   * two hours.
+   */
   const dueAfter = (count: number): readonly RetainedPoint[] =>
     expiredBefore(byClock(every(NOW_MS + 5 * MINUTE_MS, count), NOW_MS + 100), NOW_MS + count * 5 * MINUTE_MS);
 
@@ -203,7 +218,9 @@ describe("for any points and any policy", () => {
   const RARE_MS = 30 * DAY_MS;
   const consistencies: readonly Consistency[] = ["crash", "file-system", "application"];
   const arbitraryPoints = fc
-    .array(fc.record({ ageMs: fc.integer({ min: 0, max: 20 * DAY_MS }), kind: fc.constantFrom(...consistencies) }), { maxLength: 80 })
+    .array(fc.record({ ageMs: fc.integer({ min: 0, max: 20 * DAY_MS }), kind: fc.constantFrom(...consistencies) }), {
+      maxLength: 80,
+    })
     .map((list) => list.map(({ ageMs, kind }) => pointAt(NOW_MS - ageMs, kind)));
   const retention = fc.oneof(
     fc.constantFrom(
@@ -224,10 +241,15 @@ describe("for any points and any policy", () => {
 
   it("the newest point always stays", () => {
     fc.assert(
-      fc.property(arbitraryPoints, retention, fc.integer({ min: -DAY_MS, max: 99 * DAY_MS }), (points, retentionMs, lateMs) => {
-        const newest = byTime(points).at(-1);
-        expect(expiredPoints(points, policyOf(retentionMs, RARE_MS), NOW_MS + lateMs)).not.toContain(newest);
-      }),
+      fc.property(
+        arbitraryPoints,
+        retention,
+        fc.integer({ min: -DAY_MS, max: 99 * DAY_MS }),
+        (points, retentionMs, lateMs) => {
+          const newest = byTime(points).at(-1);
+          expect(expiredPoints(points, policyOf(retentionMs, RARE_MS), NOW_MS + lateMs)).not.toContain(newest);
+        },
+      ),
     );
   });
 
@@ -251,7 +273,10 @@ describe("for any points and any policy", () => {
           let left: readonly RetainedPoint[] = [];
           let seenMs = Number.NEGATIVE_INFINITY;
           for (const momentMs of [...moments, NOW_MS]) {
-            left = [...left, ...points.filter((point) => point.targetTimeMs > seenMs && point.targetTimeMs <= momentMs)];
+            left = [
+              ...left,
+              ...points.filter((point) => point.targetTimeMs > seenMs && point.targetTimeMs <= momentMs),
+            ];
             left = kept(left, retentionMs, momentMs, RARE_MS);
             seenMs = momentMs;
           }
@@ -268,8 +293,14 @@ describe("for any points and any policy", () => {
         const newest = byTime(points).at(-1);
         const crash = points.filter((point) => point.consistency === "crash");
         const left = kept(points, retentionMs, NOW_MS, RARE_MS).filter((point) => point.consistency === "crash");
-        const inside = crash.filter((point) => (newest?.targetTimeMs ?? 0) - point.targetTimeMs <= retentionMs - 4 * HOUR_MS);
-        expect(inside.every((point) => left.some((other) => Math.abs(other.targetTimeMs - point.targetTimeMs) < 4 * HOUR_MS))).toBe(true);
+        const inside = crash.filter(
+          (point) => (newest?.targetTimeMs ?? 0) - point.targetTimeMs <= retentionMs - 4 * HOUR_MS,
+        );
+        expect(
+          inside.every((point) =>
+            left.some((other) => Math.abs(other.targetTimeMs - point.targetTimeMs) < 4 * HOUR_MS),
+          ),
+        ).toBe(true);
       }),
     );
   });

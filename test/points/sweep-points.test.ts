@@ -2,7 +2,13 @@ import { describe, expect, it } from "vitest";
 import { type SweepSummary, sweepItem } from "../../replication/sweep/sweep.ts";
 import { journalName, manifestName, pinsName } from "../../replication/names.ts";
 import { encodeRecord } from "../../replication/records/envelope.ts";
-import { ORPHAN_GRACE_MS, POINT_SETTLE_MS, SWEEP_MAX_JOURNAL, SWEEP_MAX_SNAPSHOTS, TOMBSTONE_MS } from "../../replication/limits.ts";
+import {
+  ORPHAN_GRACE_MS,
+  POINT_SETTLE_MS,
+  SWEEP_MAX_JOURNAL,
+  SWEEP_MAX_SNAPSHOTS,
+  TOMBSTONE_MS,
+} from "../../replication/limits.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
 import { encodePoint, makePointId, readPoint } from "../../replication/points/manifest.ts";
 import { beginDeletion, pinPoint, snapshotsOf } from "../../replication/points/pins.ts";
@@ -35,7 +41,8 @@ async function sweep(world: World, stores = world.stores): Promise<SweepSummary>
   return summary;
 }
 
-const namesUnder = (world: World, prefix: string): readonly string[] => world.recordNames(ITEM).filter((name) => name.startsWith(prefix));
+const namesUnder = (world: World, prefix: string): readonly string[] =>
+  world.recordNames(ITEM).filter((name) => name.startsWith(prefix));
 
 /** Snapshots of a worker that was killed before it wrote the manifest. */
 async function orphan(world: World): Promise<string> {
@@ -50,7 +57,11 @@ describe("retention by the sweep", () => {
     const first = await addPoint(world, POSITION);
     world.pass(HOUR_MS);
     const second = await addPoint(world, POSITION);
-    expect(await sweep(world)).toMatchObject({ keptPoints: 1, points: { removedPoints: [first.pointId], pinnedPoints: [] }, more: false });
+    expect(await sweep(world)).toMatchObject({
+      keptPoints: 1,
+      points: { removedPoints: [first.pointId], pinnedPoints: [] },
+      more: false,
+    });
     expect(namesUnder(world, "points/")).toEqual([manifestName(second.pointId)]);
     expect(await pointsWithSnapshots(world)).toEqual([second.pointId]);
     expect(await sweep(world)).toMatchObject({ keptPoints: 1, points: { removedPoints: [] } });
@@ -121,7 +132,9 @@ describe("snapshots that no manifest names", () => {
     for (const when of ["before the tombstone", "after it"] as const) {
       const world = await protectedWorld();
       const pointId = makePointId(world.context.clock.now(), "late");
-      const disks = await Promise.all(DISKS.map(async (disk) => ({ ...disk, snapshot: await snapshotOf(world, disk.id, pointId) })));
+      const disks = await Promise.all(
+        DISKS.map(async (disk) => ({ ...disk, snapshot: await snapshotOf(world, disk.id, pointId) })),
+      );
       const manifest = {
         version: 1,
         kind: "point",
@@ -193,7 +206,8 @@ describe("pins records without a point", () => {
 
 describe("the journal", () => {
   const chain = deltaChain(8);
-  const epochs = (world: World): readonly number[] => namesUnder(world, "journal/").map((name) => Number(name.slice(-12)));
+  const epochs = (world: World): readonly number[] =>
+    namesUnder(world, "journal/").map((name) => Number(name.slice(-12)));
 
   it("rule 7: is kept from the oldest kept point on, and whole while there is no point", async () => {
     const world = await protectedWorld(LATEST_ONLY);
@@ -215,7 +229,12 @@ describe("the journal", () => {
     const world = await protectedWorld(LATEST_ONLY);
     await applyChain(world, chain);
     const point = await addPoint(world, chain[1]?.end ?? POSITION);
-    await pinPoint(world.stores.records(ITEM), point.pointId, { pinId: "failover/1", reason: "", sinceMs: START_MS, untilMs: undefined });
+    await pinPoint(world.stores.records(ITEM), point.pointId, {
+      pinId: "failover/1",
+      reason: "",
+      sinceMs: START_MS,
+      untilMs: undefined,
+    });
     world.pass(POINT_SETTLE_MS + 1);
     await addPoint(world, chain[6]?.end ?? POSITION);
     await sweep(world);
@@ -239,7 +258,8 @@ describe("the journal", () => {
   it("rule 9: is trimmed a bounded piece at a time", async () => {
     const world = await protectedWorld();
     const end = { ...POSITION, epoch: SWEEP_MAX_JOURNAL + 5 };
-    for (let epoch = 1; epoch <= end.epoch; epoch += 1) await world.stores.records(ITEM).put(journalName(1, epoch), new Uint8Array(1));
+    for (let epoch = 1; epoch <= end.epoch; epoch += 1)
+      await world.stores.records(ITEM).put(journalName(1, epoch), new Uint8Array(1));
     await setProgress(world, { applied: end, intent: end, seeding: false });
     await addPoint(world, end);
     expect(await sweep(world)).toMatchObject({ trimmedJournal: SWEEP_MAX_JOURNAL });

@@ -2,7 +2,12 @@ import { it as property } from "@fast-check/vitest";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { LeewardError } from "../../replication/errors.ts";
-import { DEFAULT_POLICY, type PolicyInMinutes, policyFromMinutes, policyInMinutes } from "../../replication/records/policy.ts";
+import {
+  DEFAULT_POLICY,
+  type PolicyInMinutes,
+  policyFromMinutes,
+  policyInMinutes,
+} from "../../replication/records/policy.ts";
 
 const fieldOf = (given: PolicyInMinutes): unknown => {
   try {
@@ -26,7 +31,10 @@ describe("a replication policy, in Site Recovery's minutes", () => {
   it("changes what is named and keeps the rest", () => {
     const first = policyFromMinutes({ recoveryPointHistory: 4320, appConsistentFrequencyInMinutes: 60 });
     expect(first).toEqual({ ...DEFAULT_POLICY, retentionMs: 3 * 86_400_000, appConsistentIntervalMs: 3_600_000 });
-    expect(policyFromMinutes({ appConsistentFrequencyInMinutes: 0 }, first)).toEqual({ ...first, appConsistentIntervalMs: undefined });
+    expect(policyFromMinutes({ appConsistentFrequencyInMinutes: 0 }, first)).toEqual({
+      ...first,
+      appConsistentIntervalMs: undefined,
+    });
   });
 
   it.each([

@@ -28,9 +28,18 @@ describe("a path", () => {
     ["/subscriptions/s/resourceGroups", { kind: "collection" }],
     ["/subscriptions/s/resourcegroups/G", { kind: "resource", at: { name: "G" } }],
     [`${GROUP}/resources`, { kind: "group-resources", groupName: "g" }],
-    [`${GROUP}/providers/Microsoft.Compute/virtualMachines/v/start`, { kind: "verb", verb: "start", at: { name: "v" } }],
-    ["/subscriptions/s/providers/Microsoft.Compute/locations/l/operations/o", { kind: "operation", view: "status", operationId: "o" }],
-    ["/subscriptions/s/providers/Microsoft.Compute/locations/l/operationResults/o", { kind: "operation", view: "result" }],
+    [
+      `${GROUP}/providers/Microsoft.Compute/virtualMachines/v/start`,
+      { kind: "verb", verb: "start", at: { name: "v" } },
+    ],
+    [
+      "/subscriptions/s/providers/Microsoft.Compute/locations/l/operations/o",
+      { kind: "operation", view: "status", operationId: "o" },
+    ],
+    [
+      "/subscriptions/s/providers/Microsoft.Compute/locations/l/operationResults/o",
+      { kind: "operation", view: "result" },
+    ],
     ["/subscriptions/s/operationresults/o", { kind: "operation", view: "result" }],
     ["/subscriptions/s/providers/Microsoft.Compute/skus", { kind: "other" }],
     ["/subscriptions/s", { kind: "other" }],
@@ -40,8 +49,12 @@ describe("a path", () => {
   });
 
   it("of a type that is not offered is refused by name", () => {
-    expect(() => readTarget(`${GROUP}/providers/Microsoft.Compute/images/i`, TYPES)).toThrow(/Microsoft.Compute\/images/);
-    expect(() => readTarget(`${GROUP}/providers/Contoso.Things/a/b`, TYPES)).toThrow("The resource namespace 'Contoso.Things' is invalid.");
+    expect(() => readTarget(`${GROUP}/providers/Microsoft.Compute/images/i`, TYPES)).toThrow(
+      /Microsoft.Compute\/images/,
+    );
+    expect(() => readTarget(`${GROUP}/providers/Contoso.Things/a/b`, TYPES)).toThrow(
+      "The resource namespace 'Contoso.Things' is invalid.",
+    );
   });
 });
 

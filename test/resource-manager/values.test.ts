@@ -13,7 +13,13 @@ import { createFaults } from "../../local/resource-manager/engine/faults.ts";
 import { openStore } from "../../local/resource-manager/engine/store.ts";
 import { installSettings } from "../../orchestrations/activities/install-script.ts";
 import { readInstallCommand } from "../../local/resource-manager/machines/install-command.ts";
-import { contains, formatAddress, overlap, parseAddress, parseBlock } from "../../local/resource-manager/types/addresses.ts";
+import {
+  contains,
+  formatAddress,
+  overlap,
+  parseAddress,
+  parseBlock,
+} from "../../local/resource-manager/types/addresses.ts";
 import { vhdFooter as productFooter } from "../../replication/records/vhd-footer.ts";
 
 const MIB = 1024 * 1024;
@@ -65,9 +71,12 @@ describe("disk files", () => {
 });
 
 describe("addresses", () => {
-  it.each(["10.0.0.1/16", "10.0.0.0", "10.0.0.0/33", "10.0.0/8", "10.0.0.256/32", "x/8", "10.0.0.0/8/8"])("%s is no block", (text) => {
-    expect(parseBlock(text)).toBeUndefined();
-  });
+  it.each(["10.0.0.1/16", "10.0.0.0", "10.0.0.0/33", "10.0.0/8", "10.0.0.256/32", "x/8", "10.0.0.0/8/8"])(
+    "%s is no block",
+    (text) => {
+      expect(parseBlock(text)).toBeUndefined();
+    },
+  );
   test.prop([fc.nat(0xffff_ffff)])("are read as they are written", (address) => {
     expect(parseAddress(formatAddress(address))).toBe(address);
   });
@@ -87,14 +96,25 @@ describe("faults", () => {
   const request = { method: "POST", type: "Microsoft.Compute/virtualMachines", name: "VM", action: "start" };
   it("strike as often as they say, and only where they are meant to", () => {
     const faults = createFaults(createPast());
-    faults.add({ phase: "request", type: "microsoft.compute/virtualmachines", name: "vm", action: "START", times: 2, code: "X" });
+    faults.add({
+      phase: "request",
+      type: "microsoft.compute/virtualmachines",
+      name: "vm",
+      action: "START",
+      times: 2,
+      code: "X",
+    });
     expect(() => faults.refuse({ ...request, action: "deallocate" })).not.toThrow();
     expect(() => faults.refuse({ ...request, name: "other" })).not.toThrow();
-    for (let time = 0; time < 2; time++) expect(() => faults.refuse(request)).toThrow(expect.objectContaining({ status: 409, code: "X" }));
+    for (let time = 0; time < 2; time++)
+      expect(() => faults.refuse(request)).toThrow(expect.objectContaining({ status: 409, code: "X" }));
     expect(() => faults.refuse(request)).not.toThrow();
     faults.add({ phase: "async", times: 1 });
     expect(() => faults.refuse(request)).not.toThrow();
-    expect(faults.failureOf(request)).toMatchObject({ code: "InternalExecutionError", message: expect.any(String) as string });
+    expect(faults.failureOf(request)).toMatchObject({
+      code: "InternalExecutionError",
+      message: expect.any(String) as string,
+    });
     expect(faults.failureOf(request)).toBeUndefined();
   });
 });
@@ -102,14 +122,24 @@ describe("faults", () => {
 describe("the command that installs the mobility service", () => {
   const encode = (settings: unknown): string => Buffer.from(JSON.stringify(settings)).toString("base64url");
   it("carries its settings", () => {
-    const settings = { itemId: "i", apiUrl: "http://x/api", registrationToken: "t", disks: [{ id: "os" }, { id: "d", lun: 3 }] };
+    const settings = {
+      itemId: "i",
+      apiUrl: "http://x/api",
+      registrationToken: "t",
+      disks: [{ id: "os" }, { id: "d", lun: 3 }],
+    };
     expect(readInstallCommand({ commandToExecute: `sh install-mobility.sh ${encode(settings)}` })).toEqual(settings);
   });
   it.each([
     [undefined],
     [{}],
     [{ script: Buffer.from("#!/bin/sh\nrm -rf /\n").toString("base64") }],
-    [{ ...installSettings("https://p.invalid/install-mobility.sh", {}), commandToExecute: `sh install-mobility.sh ${encode({})}` }],
+    [
+      {
+        ...installSettings("https://p.invalid/install-mobility.sh", {}),
+        commandToExecute: `sh install-mobility.sh ${encode({})}`,
+      },
+    ],
     [{ commandToExecute: "sh install-mobility.sh" }],
     [{ commandToExecute: "sh install-mobility.sh x; rm -rf /" }],
     [{ commandToExecute: `sh install-mobility.sh ${encode("text")}` }],
@@ -165,6 +195,8 @@ describe("the store", () => {
     expect(statSync(file).mode & 0o077).toBe(0);
     store.close();
     writeFileSync(file, "this is no database, and long enough to be taken for none".repeat(20));
-    expect(() => openStore(file, () => [])).toThrow(expect.objectContaining({ code: "record-corrupt", hint: "Run: npm run reset" }));
+    expect(() => openStore(file, () => [])).toThrow(
+      expect.objectContaining({ code: "record-corrupt", hint: "Run: npm run reset" }),
+    );
   });
 });

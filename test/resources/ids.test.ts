@@ -18,16 +18,34 @@ describe("paths of Resource Manager", () => {
       name: "e",
       parentId: vm,
     });
-    expect(parsePath(`${vm}/instanceView`)).toMatchObject({ type: "microsoft.compute/virtualmachines/instanceview", parentId: vm });
+    expect(parsePath(`${vm}/instanceView`)).toMatchObject({
+      type: "microsoft.compute/virtualmachines/instanceview",
+      parentId: vm,
+    });
     expect(parsePath(vm.toUpperCase())?.type).toBe("microsoft.compute/virtualmachines");
   });
 
   it("name groups and collections", () => {
-    expect(parsePath(GROUP)).toMatchObject({ type: "microsoft.resources/resourcegroups", name: "Shop", parentId: undefined });
-    expect(parsePath("/subscriptions/s1/resourceGroups")).toMatchObject({ type: "microsoft.resources/resourcegroups", name: undefined });
-    expect(parsePath(`${GROUP}/resources`)).toMatchObject({ type: "microsoft.resources/resources", name: undefined, parentId: GROUP });
+    expect(parsePath(GROUP)).toMatchObject({
+      type: "microsoft.resources/resourcegroups",
+      name: "Shop",
+      parentId: undefined,
+    });
+    expect(parsePath("/subscriptions/s1/resourceGroups")).toMatchObject({
+      type: "microsoft.resources/resourcegroups",
+      name: undefined,
+    });
+    expect(parsePath(`${GROUP}/resources`)).toMatchObject({
+      type: "microsoft.resources/resources",
+      name: undefined,
+      parentId: GROUP,
+    });
     const usages = "/subscriptions/s1/providers/Microsoft.Compute/locations/x/usages";
-    expect(parsePath(usages)).toMatchObject({ type: "microsoft.compute/locations/usages", resourceGroup: undefined, name: undefined });
+    expect(parsePath(usages)).toMatchObject({
+      type: "microsoft.compute/locations/usages",
+      resourceGroup: undefined,
+      name: undefined,
+    });
   });
 
   it("are nothing else", () => {

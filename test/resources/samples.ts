@@ -18,7 +18,10 @@ export const vm: ResourceJson = {
         name: "web-1-os",
         createOption: "FromImage",
         caching: "ReadWrite",
-        managedDisk: { id: `${SOURCE_GROUP.toUpperCase()}/providers/Microsoft.Compute/disks/web-1-os`, storageAccountType: "Premium_LRS" },
+        managedDisk: {
+          id: `${SOURCE_GROUP.toUpperCase()}/providers/Microsoft.Compute/disks/web-1-os`,
+          storageAccountType: "Premium_LRS",
+        },
       },
       dataDisks: [
         {
@@ -30,7 +33,9 @@ export const vm: ResourceJson = {
         },
       ],
     },
-    networkProfile: { networkInterfaces: [{ id: `${SOURCE_GROUP}/providers/Microsoft.Network/networkInterfaces/web-1-nic` }] },
+    networkProfile: {
+      networkInterfaces: [{ id: `${SOURCE_GROUP}/providers/Microsoft.Network/networkInterfaces/web-1-nic` }],
+    },
   },
 };
 
@@ -40,7 +45,13 @@ export const disks: readonly ResourceJson[] = [
     name: "web-1-os",
     location: "westeurope",
     sku: { name: "Premium_LRS", tier: "Premium" },
-    properties: { osType: "Linux", hyperVGeneration: "V2", diskSizeGB: 128, diskSizeBytes: 128 * 1024 ** 3, diskState: "Attached" },
+    properties: {
+      osType: "Linux",
+      hyperVGeneration: "V2",
+      diskSizeGB: 128,
+      diskSizeBytes: 128 * 1024 ** 3,
+      diskState: "Attached",
+    },
   },
   {
     id: `${SOURCE_GROUP}/providers/Microsoft.Compute/disks/web-1-data`,

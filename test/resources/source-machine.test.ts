@@ -50,13 +50,23 @@ describe("reading a source machine from Azure's answers", () => {
       updateDomains: 7,
     });
     expect(read({ machine: { ...vm, zones: ["2"] } }).availability).toEqual({ kind: "zone", zone: "2" });
-    const securityProfile = { securityType: "TrustedLaunch", uefiSettings: { secureBootEnabled: true, vTpmEnabled: true } };
+    const securityProfile = {
+      securityType: "TrustedLaunch",
+      uefiSettings: { secureBootEnabled: true, vTpmEnabled: true },
+    };
     const trusted = read({ machine: withProperties(vm, { securityProfile, licenseType: "RHEL_BYOS" }) });
-    expect(trusted).toMatchObject({ security: { type: "TrustedLaunch", secureBoot: true, vTpm: true }, licenseType: "RHEL_BYOS" });
+    expect(trusted).toMatchObject({
+      security: { type: "TrustedLaunch", secureBoot: true, vTpm: true },
+      licenseType: "RHEL_BYOS",
+    });
   });
 
   it("tells everything that is wrong at once", () => {
-    const unmanaged = { osType: "Linux", name: "old", vhd: { uri: "https://account.blob.core.windows.net/vhds/old.vhd" } };
+    const unmanaged = {
+      osType: "Linux",
+      name: "old",
+      vhd: { uri: "https://account.blob.core.windows.net/vhds/old.vhd" },
+    };
     const machine = withProperties(vm, {
       storageProfile: { osDisk: unmanaged, dataDisks: [{ lun: 1, name: "gone", managedDisk: { id: "/x/gone" } }] },
     });
@@ -70,7 +80,9 @@ describe("reading a source machine from Azure's answers", () => {
   });
 
   it("refuses NICs in two networks", () => {
-    const other = JSON.parse(JSON.stringify(nic).replaceAll("web-1-nic", "web-1-nic2").replaceAll("/hub/", "/spoke/")) as ResourceJson;
+    const other = JSON.parse(
+      JSON.stringify(nic).replaceAll("web-1-nic", "web-1-nic2").replaceAll("/hub/", "/spoke/"),
+    ) as ResourceJson;
     const networkInterfaces = [{ id: nic["id"], properties: { primary: true } }, { id: other["id"] }];
     const machine = withProperties(vm, { networkProfile: { networkInterfaces } });
     expect(refused({ machine, nics: [nic, other] })).toEqual([
@@ -82,18 +94,35 @@ describe("reading a source machine from Azure's answers", () => {
 describe("sizes from Azure's list of SKUs", () => {
   it("a size that is restricted in the region, or in a zone, says so", () => {
     const inRegion = { type: "Location", values: ["westeurope"], reasonCode: "NotAvailableForSubscription" };
-    const inZone = { type: "Zone", values: ["westeurope"], restrictionInfo: { locations: ["westeurope"], zones: ["1"] } };
-    const [gone, partly] = sizesOf([sku("a", { restrictions: [inRegion] }), sku("b", { restrictions: [inZone] })], "westeurope");
+    const inZone = {
+      type: "Zone",
+      values: ["westeurope"],
+      restrictionInfo: { locations: ["westeurope"], zones: ["1"] },
+    };
+    const [gone, partly] = sizesOf(
+      [sku("a", { restrictions: [inRegion] }), sku("b", { restrictions: [inZone] })],
+      "westeurope",
+    );
     expect(gone).toMatchObject({ restricted: true });
     expect(partly).toMatchObject({ restricted: false, zones: ["2", "3"] });
     expect(zonesOf(partly === undefined ? [] : [partly])).toEqual(["2", "3"]);
   });
 
   it("what a size lacks is read as lacking, and other regions are left out", () => {
-    const capabilities = { PremiumIO: "False", HyperVGenerations: "V2", TrustedLaunchDisabled: "True", MemoryGB: "0.5" };
+    const capabilities = {
+      PremiumIO: "False",
+      HyperVGenerations: "V2",
+      TrustedLaunchDisabled: "True",
+      MemoryGB: "0.5",
+    };
     const sizes = sizesOf([sku("a", { capabilities }), sku("b", { location: "northeurope" })], "westeurope");
     expect(sizes).toHaveLength(1);
-    expect(sizes[0]).toMatchObject({ premiumStorage: false, generations: ["V2"], trustedLaunch: false, memoryMib: 512 });
+    expect(sizes[0]).toMatchObject({
+      premiumStorage: false,
+      generations: ["V2"],
+      trustedLaunch: false,
+      memoryMib: 512,
+    });
   });
 });
 
@@ -113,7 +142,9 @@ describe("readInventory", () => {
 
   it("refuses what is no machine, and asks nobody for it", async () => {
     const resourceManager = world();
-    expect(await readInventory(resourceManager, `${SOURCE_GROUP}/providers/Microsoft.Compute/disks/web-1-os`)).toMatchObject({
+    expect(
+      await readInventory(resourceManager, `${SOURCE_GROUP}/providers/Microsoft.Compute/disks/web-1-os`),
+    ).toMatchObject({
       kind: "refused",
     });
     expect(resourceManager.requests).toEqual([]);

@@ -16,7 +16,11 @@ const known = (change: Partial<KnownFacts> = {}): KnownFacts => ({
   reservedAddresses: [],
   ...change,
 });
-const usage = (value: string, currentValue: number, limit: number): ResourceJson => ({ name: { value }, currentValue, limit });
+const usage = (value: string, currentValue: number, limit: number): ResourceJson => ({
+  name: { value },
+  currentValue,
+  limit,
+});
 
 function world() {
   const resourceManager = memoryResourceManager();
@@ -35,7 +39,9 @@ function world() {
     },
   });
   seed("Microsoft.Network/networkInterfaces/other", {
-    properties: { ipConfigurations: [{ properties: { privateIPAddress: "10.0.1.10", subnet: { id: subnet.toUpperCase() } } }] },
+    properties: {
+      ipConfigurations: [{ properties: { privateIPAddress: "10.0.1.10", subnet: { id: subnet.toUpperCase() } } }],
+    },
   });
   seed("Microsoft.Compute/availabilitySets/web-asr", { properties: { platformFaultDomainCount: 2 } });
   seed("Microsoft.Compute/disks/web-1-os", { tags: { "Leeward-Item": "web-1" } });
@@ -57,14 +63,20 @@ function world() {
     usage("standardDSv5Family", 46, 50),
     usage("virtualMachines", 1, 25_000),
   ]);
-  resourceManager.seedList(`${SCOPE}/providers/Microsoft.Network/locations/northeurope/usages`, [usage("NetworkInterfaces", 1, 65_536)]);
+  resourceManager.seedList(`${SCOPE}/providers/Microsoft.Network/locations/northeurope/usages`, [
+    usage("NetworkInterfaces", 1, 65_536),
+  ]);
   return { resourceManager, subnet };
 }
 
 describe("reading the facts of a target", () => {
   it("finds what stands there: places, quota, names with their items, addresses with their subnets", async () => {
     const { resourceManager, subnet } = world();
-    const facts = await readTargetFacts(resourceManager, "s1", known({ reservedAddresses: [{ subnetId: subnet, address: "10.0.1.11" }] }));
+    const facts = await readTargetFacts(
+      resourceManager,
+      "s1",
+      known({ reservedAddresses: [{ subnetId: subnet, address: "10.0.1.11" }] }),
+    );
     expect(facts).toMatchObject({
       zones: ["1", "2", "3"],
       maxFaultDomains: 3,
@@ -80,8 +92,18 @@ describe("reading the facts of a target", () => {
       ["leewardtarget", "target", "Normal"],
       ["others", undefined, "High"],
     ]);
-    expect(facts.namesTaken).toContainEqual({ kind: "disk", name: "web-1-os", resourceGroup: "shop-asr", itemId: "web-1" });
-    expect(facts.namesTaken).toContainEqual({ kind: "storage-account", name: "others", resourceGroup: undefined, itemId: undefined });
+    expect(facts.namesTaken).toContainEqual({
+      kind: "disk",
+      name: "web-1-os",
+      resourceGroup: "shop-asr",
+      itemId: "web-1",
+    });
+    expect(facts.namesTaken).toContainEqual({
+      kind: "storage-account",
+      name: "others",
+      resourceGroup: undefined,
+      itemId: undefined,
+    });
     expect(facts.namesTaken.map(({ kind }) => kind)).not.toContain("resource-group");
   });
 
@@ -90,7 +112,11 @@ describe("reading the facts of a target", () => {
     const decision = planTarget({ ...input(), facts: await readTargetFacts(resourceManager, "s1", known()) });
     if (decision.kind === "refused") throw new Error(JSON.stringify(decision.refusals));
     const { plan } = decision;
-    expect([plan.resourceGroup.action, plan.network.action, plan.targetAccount.name]).toEqual(["reuse", "reuse", "leewardtarget"]);
+    expect([plan.resourceGroup.action, plan.network.action, plan.targetAccount.name]).toEqual([
+      "reuse",
+      "reuse",
+      "leewardtarget",
+    ]);
     expect(plan.nics[0]?.address).toBe("10.0.1.11");
   });
 

@@ -13,7 +13,9 @@ const OWNER = { itemId: "web-1", jobId: "job-7" };
 const ACCOUNT = "/subscriptions/s1/resourceGroups/leeward/providers/Microsoft.Storage/storageAccounts/target";
 const restored = (plan: TargetPlan): RestoredSources => ({
   storageAccountId: ACCOUNT,
-  urls: Object.fromEntries(plan.disks.map(({ sourceId, replicaName }) => [sourceId.toLowerCase(), `https://target/${replicaName}.vhd`])),
+  urls: Object.fromEntries(
+    plan.disks.map(({ sourceId, replicaName }) => [sourceId.toLowerCase(), `https://target/${replicaName}.vhd`]),
+  ),
 });
 const walkOf = (plan: TargetPlan): Walk => failoverWalk(plan, OWNER, restored(plan));
 const shape = (walk: Walk): readonly string[] =>
@@ -27,7 +29,13 @@ const bodyOf = (walk: Walk, kind: ResourceStep["kind"]): ResourceJson => stepOf(
 
 describe("the walk of a protection", () => {
   it("makes what items share: group, then network, set and accounts", () => {
-    const set = { kind: "availability-set", id: `${SOURCE_GROUP}/x/web`, name: "web", faultDomains: 3, updateDomains: 5 } as const;
+    const set = {
+      kind: "availability-set",
+      id: `${SOURCE_GROUP}/x/web`,
+      name: "web",
+      faultDomains: 3,
+      updateDomains: 5,
+    } as const;
     const walk = protectionWalk(planOf({ source: { availability: set } }), OWNER);
     expect(shape(walk)).toEqual([
       "shared resource-group shop-asr",
@@ -72,7 +80,10 @@ describe("the walk of a protection", () => {
       { name: "web", properties: { addressPrefix: "10.0.1.0/24" } },
       { name: "db", properties: { addressPrefix: "10.0.2.0/24" } },
     ]);
-    const reused = stepOf(protectionWalk(planOf({ facts: { networks: [network("hub-asr")] } }), OWNER), "virtual-network");
+    const reused = stepOf(
+      protectionWalk(planOf({ facts: { networks: [network("hub-asr")] } }), OWNER),
+      "virtual-network",
+    );
     expect(reused).toMatchObject({ action: "verify", body: undefined });
   });
 });
@@ -97,7 +108,11 @@ describe("the walk of a failover", () => {
       "test-failover virtual-machine web-1-test",
     ]);
     const drill = planOf({ purpose: "test-failover", options: { network: { kind: "new", name: "drill" } } });
-    expect(stepOf(walkOf(drill), "virtual-network")).toMatchObject({ name: "drill", role: "test-failover", action: "create" });
+    expect(stepOf(walkOf(drill), "virtual-network")).toMatchObject({
+      name: "drill",
+      role: "test-failover",
+      action: "create",
+    });
     const existing = network("lab");
     const inLab = planOf({
       purpose: "test-failover",
@@ -111,7 +126,10 @@ describe("the walk of a failover", () => {
     const security = { type: "TrustedLaunch", secureBoot: true, vTpm: true } as const;
     const set = "/subscriptions/s1/resourceGroups/keys/providers/Microsoft.Compute/diskEncryptionSets/ne";
     const dataId = dataDisk("web-1-data", 0).id;
-    const plan = planOf({ source: { security }, options: { disks: { [dataId.toLowerCase()]: { diskEncryptionSetId: set } } } });
+    const plan = planOf({
+      source: { security },
+      options: { disks: { [dataId.toLowerCase()]: { diskEncryptionSetId: set } } },
+    });
     const [osBody, dataBody] = walkOf(plan)
       .flat()
       .filter(({ kind }) => kind === "disk")
@@ -121,7 +139,11 @@ describe("the walk of a failover", () => {
       tags: { "leeward-item": "web-1", "leeward-job": "job-7" },
       sku: { name: "Premium_LRS" },
       properties: {
-        creationData: { createOption: "Import", sourceUri: "https://target/web-1-os-ASRReplica.vhd", storageAccountId: ACCOUNT },
+        creationData: {
+          createOption: "Import",
+          sourceUri: "https://target/web-1-os-ASRReplica.vhd",
+          storageAccountId: ACCOUNT,
+        },
         osType: "Linux",
         hyperVGeneration: "V2",
         securityProfile: { securityType: "TrustedLaunch" },
@@ -132,14 +154,20 @@ describe("the walk of a failover", () => {
       tags: { "leeward-item": "web-1", "leeward-job": "job-7" },
       sku: { name: "Premium_LRS" },
       properties: {
-        creationData: { createOption: "Import", sourceUri: "https://target/web-1-data-ASRReplica.vhd", storageAccountId: ACCOUNT },
+        creationData: {
+          createOption: "Import",
+          sourceUri: "https://target/web-1-data-ASRReplica.vhd",
+          storageAccountId: ACCOUNT,
+        },
         encryption: { type: "EncryptionAtRestWithCustomerKey", diskEncryptionSetId: set },
       },
     });
   });
 
   it("a machine's zone is that of its disks, but for zone-redundant ones", () => {
-    const plan = planOf({ source: { availability: { kind: "zone", zone: "2" }, dataDisks: [dataDisk("zrs", 0, { sku: "Premium_ZRS" })] } });
+    const plan = planOf({
+      source: { availability: { kind: "zone", zone: "2" }, dataDisks: [dataDisk("zrs", 0, { sku: "Premium_ZRS" })] },
+    });
     const zoned = walkOf(plan)
       .flat()
       .map(({ name, body }) => [name, body?.["zones"]] as const)
@@ -151,7 +179,11 @@ describe("the walk of a failover", () => {
   });
 
   it("a machine is made on its disks: attached, without a profile of the system, kept when it is deleted", () => {
-    const source = { osDisk: disk("web-1-os", { caching: "ReadOnly" }), licenseType: "Windows_Server", tags: { owner: "shop" } };
+    const source = {
+      osDisk: disk("web-1-os", { caching: "ReadOnly" }),
+      licenseType: "Windows_Server",
+      tags: { owner: "shop" },
+    };
     const compute = `${TARGET_GROUP}/providers/Microsoft.Compute`;
     expect(bodyOf(walkOf(planOf({ source })), "virtual-machine")).toEqual({
       location: "northeurope",
@@ -167,7 +199,13 @@ describe("the walk of a failover", () => {
             osType: "Linux",
           },
           dataDisks: [
-            { lun: 0, createOption: "Attach", caching: "None", deleteOption: "Detach", managedDisk: { id: `${compute}/disks/web-1-data` } },
+            {
+              lun: 0,
+              createOption: "Attach",
+              caching: "None",
+              deleteOption: "Detach",
+              managedDisk: { id: `${compute}/disks/web-1-data` },
+            },
           ],
         },
         networkProfile: {
@@ -205,10 +243,17 @@ describe("tags", () => {
 
 describe("what to do about a step", () => {
   const walk = walkOf(planOf());
-  const [networkStep, diskStep, machineStep] = [stepOf(walk, "virtual-network"), stepOf(walk, "disk"), stepOf(walk, "virtual-machine")];
+  const [networkStep, diskStep, machineStep] = [
+    stepOf(walk, "virtual-network"),
+    stepOf(walk, "disk"),
+    stepOf(walk, "virtual-machine"),
+  ];
   /** The resource as Azure answers it after the step's PUT. */
   const made = (step: ResourceStep, state = "Succeeded"): ResourceJson =>
-    withProperties({ id: step.id.toUpperCase(), ...step.body, location: "North Europe" }, { provisioningState: state, more: 1 });
+    withProperties(
+      { id: step.id.toUpperCase(), ...step.body, location: "North Europe" },
+      { provisioningState: state, more: 1 },
+    );
   const judge = (step: ResourceStep, found: ResourceJson | undefined, itemId = "web-1") =>
     judgeStep(step, found, { itemId, jobId: "job-8" });
 
@@ -225,7 +270,10 @@ describe("what to do about a step", () => {
 
   it("what many share is ours when it was made for another item; a disk is not", () => {
     expect(judge(networkStep, made(networkStep), "web-2")).toEqual({ kind: "present", ours: true });
-    expect(judge(diskStep, made(diskStep), "web-2")).toMatchObject({ kind: "refused", code: "azure-resource-conflict" });
+    expect(judge(diskStep, made(diskStep), "web-2")).toMatchObject({
+      kind: "refused",
+      code: "azure-resource-conflict",
+    });
   });
 
   it("what was there before is used but never ours; a disk of that name is never touched", () => {
@@ -239,7 +287,11 @@ describe("what to do about a step", () => {
 
   it("what Azure still changes is waited for; what failed is put again", () => {
     expect(judge(machineStep, made(machineStep, "Creating"))).toEqual({ kind: "changing" });
-    expect(judge(machineStep, made(machineStep, "Failed"))).toEqual({ kind: "create", body: machineStep.body, createOnly: false });
+    expect(judge(machineStep, made(machineStep, "Failed"))).toEqual({
+      kind: "create",
+      body: machineStep.body,
+      createOnly: false,
+    });
   });
 
   it("a failed network is put again only while nobody added a subnet, which the PUT would delete", () => {
@@ -248,14 +300,18 @@ describe("what to do about a step", () => {
       { name: "web", properties: { addressPrefix: "10.0.1.0/24" } },
       { name: "theirs", properties: { addressPrefix: "10.0.9.0/24" } },
     ];
-    expect(judge(networkStep, withProperties(made(networkStep, "Failed"), { subnets }))).toMatchObject({ kind: "refused" });
+    expect(judge(networkStep, withProperties(made(networkStep, "Failed"), { subnets }))).toMatchObject({
+      kind: "refused",
+    });
   });
 
   it("another recovery point, another subnet, another region are told, not overwritten", () => {
     const otherPoint = { createOption: "Import", sourceUri: "https://target/older.vhd", storageAccountId: ACCOUNT };
     expect(judge(diskStep, withProperties(made(diskStep), { creationData: otherPoint }))).toMatchObject({
       kind: "refused",
-      message: expect.stringMatching(/properties\.creationData\.sourceUri is "https:\/\/target\/older\.vhd"/) as unknown,
+      message: expect.stringMatching(
+        /properties\.creationData\.sourceUri is "https:\/\/target\/older\.vhd"/,
+      ) as unknown,
     });
     const moved = { subnets: [{ name: "web", properties: { addressPrefix: "10.0.7.0/24" } }] };
     expect(judge(networkStep, withProperties(made(networkStep), moved))).toMatchObject({ kind: "refused" });

@@ -37,7 +37,12 @@ async function prepared(policy?: Parameters<typeof protectedWorld>[0]): Promise<
   const world = await protectedWorld(policy);
   const write = async (fill: number): Promise<void> => {
     for (const disk of DISKS) {
-      await world.stores.disks.writePages({ itemId: ITEM, stream: 1, diskId: disk.id }, 0, new Uint8Array(512).fill(fill), 1);
+      await world.stores.disks.writePages(
+        { itemId: ITEM, stream: 1, diskId: disk.id },
+        0,
+        new Uint8Array(512).fill(fill),
+        1,
+      );
     }
   };
   await write(7);
@@ -61,7 +66,10 @@ function withCopies(world: World, copyState: (diskId: string) => CopyState | und
   const inner = world.stores.snapshots;
   const stores: ItemStores = {
     ...world.stores,
-    snapshots: { ...inner, copyState: async (destination) => copyState(destination.diskId) ?? inner.copyState(destination) },
+    snapshots: {
+      ...inner,
+      copyState: async (destination) => copyState(destination.diskId) ?? inner.copyState(destination),
+    },
   };
   return { ...world.context, stores };
 }
@@ -87,7 +95,11 @@ describe("restoring a recovery point", () => {
       error: undefined,
     });
     expect(status.disks.map((disk) => [disk.id, disk.state, disk.url])).toEqual(
-      DISKS.map((disk) => [disk.id, "copied", `https://memory.invalid/leeward-restore-${ITEM}/${restoreId}/${disk.id}.vhd`]),
+      DISKS.map((disk) => [
+        disk.id,
+        "copied",
+        `https://memory.invalid/leeward-restore-${ITEM}/${restoreId}/${disk.id}.vhd`,
+      ]),
     );
     for (const disk of await restoredDisks(world.context, ITEM, restoreId)) {
       const content = world.memory.restoredContent(disk);
@@ -109,7 +121,9 @@ describe("restoring a recovery point", () => {
     expect(await pinsOf(world, point)).toEqual([]);
     world.pass(1);
     const later = await addPoint(world, POSITION);
-    await expect(startRestore(world.context, ITEM, later.pointId, REQUEST_ID)).rejects.toMatchObject({ code: "invalid-request" });
+    await expect(startRestore(world.context, ITEM, later.pointId, REQUEST_ID)).rejects.toMatchObject({
+      code: "invalid-request",
+    });
     expect((await startRestore(world.context, ITEM, point.pointId)).restoreId).not.toBe(first.restoreId);
   });
 
@@ -129,16 +143,24 @@ describe("restoring a recovery point", () => {
     };
     const slow = { ...world.context, stores: { ...world.stores, records: () => records } };
     expect(await startRestore(slow, ITEM, point.pointId, REQUEST_ID)).toMatchObject({ state: "Succeeded" });
-    expect(await restoreStatus(world.context, ITEM, restoreIdOf(ITEM, REQUEST_ID))).toMatchObject({ state: "Succeeded" });
+    expect(await restoreStatus(world.context, ITEM, restoreIdOf(ITEM, REQUEST_ID))).toMatchObject({
+      state: "Succeeded",
+    });
   });
 
   it("names what is wrong with a request", async () => {
     const { world, point } = await prepared();
     await expect(startRestore(world.context, "nobody", point.pointId)).rejects.toMatchObject({ code: "item-unknown" });
-    await expect(startRestore(world.context, ITEM, "000000000000001-00000000")).rejects.toMatchObject({ code: "point-unknown" });
+    await expect(startRestore(world.context, ITEM, "000000000000001-00000000")).rejects.toMatchObject({
+      code: "point-unknown",
+    });
     await expect(startRestore(world.context, ITEM, "../../item")).rejects.toMatchObject({ code: "point-unknown" });
-    await expect(startRestore(world.context, ITEM, point.pointId, "")).rejects.toMatchObject({ code: "invalid-request" });
-    await expect(restoreStatus(world.context, ITEM, "00".repeat(16))).rejects.toMatchObject({ code: "restore-unknown" });
+    await expect(startRestore(world.context, ITEM, point.pointId, "")).rejects.toMatchObject({
+      code: "invalid-request",
+    });
+    await expect(restoreStatus(world.context, ITEM, "00".repeat(16))).rejects.toMatchObject({
+      code: "restore-unknown",
+    });
     await expect(restoreStatus(world.context, ITEM, "../item")).rejects.toMatchObject({ code: "restore-unknown" });
     await expect(restoreSlice(world.context, ITEM, "00".repeat(16))).rejects.toMatchObject({ code: "restore-unknown" });
   });
@@ -203,7 +225,9 @@ describe("copies that take their time, or fail", () => {
   it("count only when the store says success, and show how far they are", async () => {
     const { world, point } = await prepared();
     const { restoreId } = await startRestore(world.context, ITEM, point.pointId);
-    const half = withCopies(world, (diskId) => (diskId === "os" ? { kind: "pending", copiedBytes: 50, totalBytes: 100 } : undefined));
+    const half = withCopies(world, (diskId) =>
+      diskId === "os" ? { kind: "pending", copiedBytes: 50, totalBytes: 100 } : undefined,
+    );
     for (let slice = 0; slice < 3; slice += 1) {
       expect(await restoreSlice(half, ITEM, restoreId)).toEqual({ kind: "again", delayMs: RESTORE_POLL_MS });
     }
@@ -225,12 +249,18 @@ describe("copies that take their time, or fail", () => {
   it("a failed copy ends the restore with its reason, leaves nothing behind and lets the point go", async () => {
     const { world, point } = await prepared();
     const { restoreId } = await startRestore(world.context, ITEM, point.pointId);
-    const failing = withCopies(world, (diskId) => (diskId === "os" ? { kind: "failed", reason: "the disk is on fire" } : undefined));
+    const failing = withCopies(world, (diskId) =>
+      diskId === "os" ? { kind: "failed", reason: "the disk is on fire" } : undefined,
+    );
     for (let copy = 1; copy < RESTORE_COPIES_MAX_TRIES; copy += 1)
       expect((await restoreSlice(failing, ITEM, restoreId)).kind).toBe("again");
     expect(await restoreSlice(failing, ITEM, restoreId)).toEqual({ kind: "done" });
     const status = await restoreStatus(world.context, ITEM, restoreId);
-    expect(status).toMatchObject({ state: "Failed", error: { code: "copy-failed" }, disks: [{ url: undefined }, { state: "failed" }] });
+    expect(status).toMatchObject({
+      state: "Failed",
+      error: { code: "copy-failed" },
+      disks: [{ url: undefined }, { state: "failed" }],
+    });
     expect(status.error?.message).toContain("the disk is on fire");
     expect(world.memory.restoredContent({ itemId: ITEM, restoreId, diskId: "data" })).toBeUndefined();
     expect(await pinsOf(world, point)).toEqual([]);
@@ -266,13 +296,18 @@ describe("copies that take their time, or fail", () => {
     expect((await restoreSlice(stuck, ITEM, restoreId)).kind).toBe("again");
     world.pass(RESTORE_MAX_MS + 1);
     expect((await restoreSlice(stuck, ITEM, restoreId)).kind).toBe("done");
-    expect(await restoreStatus(world.context, ITEM, restoreId)).toMatchObject({ state: "Failed", error: { code: "copy-too-slow" } });
+    expect(await restoreStatus(world.context, ITEM, restoreId)).toMatchObject({
+      state: "Failed",
+      error: { code: "copy-too-slow" },
+    });
   });
 });
 
 describe("the end of a restore", () => {
-  const blobsOf = (world: World): readonly string[] => Object.keys(world.memory.dump()).filter((name) => name.startsWith("restored "));
-  const recordsOf = (world: World): readonly string[] => world.recordNames(ITEM).filter((name) => name.startsWith("restores/"));
+  const blobsOf = (world: World): readonly string[] =>
+    Object.keys(world.memory.dump()).filter((name) => name.startsWith("restored "));
+  const recordsOf = (world: World): readonly string[] =>
+    world.recordNames(ITEM).filter((name) => name.startsWith("restores/"));
   const begun = async (): Promise<Prepared & { readonly restoreId: string }> => {
     const found = await prepared();
     return { ...found, restoreId: (await startRestore(found.world.context, ITEM, found.point.pointId)).restoreId };
@@ -296,14 +331,20 @@ describe("the end of a restore", () => {
     const { world, point, restoreId } = await begun();
     const inner = world.stores.snapshots;
     const late: (() => Promise<void>)[] = [];
-    const snapshots: typeof inner = { ...inner, startCopy: async (...given) => void late.push(() => inner.startCopy(...given)) };
+    const snapshots: typeof inner = {
+      ...inner,
+      startCopy: async (...given) => void late.push(() => inner.startCopy(...given)),
+    };
     await restoreSlice({ ...world.context, stores: { ...world.stores, snapshots } }, ITEM, restoreId);
     expect(await deleteRestore(world.context, ITEM, restoreId)).toEqual({ gone: false });
     expect(await pinsOf(world, point)).toEqual([]);
     for (const land of late) await land();
     expect(blobsOf(world)).toHaveLength(DISKS.length);
     expect(await restoreSlice(world.context, ITEM, restoreId)).toEqual({ kind: "again", delayMs: RESTORE_SETTLE_MS });
-    expect(await restoreStatus(world.context, ITEM, restoreId)).toMatchObject({ state: "Removing", expiresMs: undefined });
+    expect(await restoreStatus(world.context, ITEM, restoreId)).toMatchObject({
+      state: "Removing",
+      expiresMs: undefined,
+    });
     world.pass(RESTORE_SETTLE_MS);
     expect(await restoreSlice(world.context, ITEM, restoreId)).toEqual({ kind: "done" });
     expect([blobsOf(world), recordsOf(world)]).toEqual([[], []]);
@@ -322,7 +363,9 @@ describe("the end of a restore", () => {
         await inner.startCopy(...given);
       },
     };
-    expect(await restoreSlice({ ...world.context, stores: { ...world.stores, snapshots } }, ITEM, restoreId)).toEqual({ kind: "done" });
+    expect(await restoreSlice({ ...world.context, stores: { ...world.stores, snapshots } }, ITEM, restoreId)).toEqual({
+      kind: "done",
+    });
     expect([blobsOf(world), recordsOf(world)]).toEqual([[], []]);
   });
 
@@ -377,9 +420,15 @@ describe("restores and retention", () => {
     const { restoreId } = await startRestore(world.context, ITEM, point.pointId);
     world.pass(48 * HOUR_MS - 1);
     await addPoint(world, { ...POSITION, epoch: 2 });
-    expect(await sweepItem(world.context, ITEM)).toMatchObject({ keptPoints: 2, points: { pinnedPoints: [point.pointId] } });
+    expect(await sweepItem(world.context, ITEM)).toMatchObject({
+      keptPoints: 2,
+      points: { pinnedPoints: [point.pointId] },
+    });
     await runToEnd(world.context, restoreId);
-    expect(await sweepItem(world.context, ITEM)).toMatchObject({ keptPoints: 1, points: { removedPoints: [point.pointId] } });
+    expect(await sweepItem(world.context, ITEM)).toMatchObject({
+      keptPoints: 1,
+      points: { removedPoints: [point.pointId] },
+    });
     expect(world.memory.restoredContent({ itemId: ITEM, restoreId, diskId: "os" })?.[0]).toBe(7);
   });
 
@@ -402,7 +451,12 @@ describe("restores and retention", () => {
   it("a pin whose restore was never recorded goes after a while, and a slow start sets it again or fails clearly", async () => {
     const { world, point } = await prepared();
     const restoreId = restoreIdOf(ITEM, REQUEST_ID);
-    const pin = { pinId: restorePinId(restoreId), reason: "restore", sinceMs: world.context.clock.now(), untilMs: undefined };
+    const pin = {
+      pinId: restorePinId(restoreId),
+      reason: "restore",
+      sinceMs: world.context.clock.now(),
+      untilMs: undefined,
+    };
     await pinPoint(world.stores.records(ITEM), point.pointId, pin);
     await sweepItem(world.context, ITEM);
     expect(await pinsOf(world, point)).toEqual([pin.pinId]);
@@ -420,6 +474,9 @@ describe("restores and retention", () => {
     await addPoint(world, { ...POSITION, epoch: 2 });
     await sweepItem(world.context, ITEM);
     await runToEnd(world.context, restoreId);
-    expect(await restoreStatus(world.context, ITEM, restoreId)).toMatchObject({ state: "Failed", error: { code: "point-unknown" } });
+    expect(await restoreStatus(world.context, ITEM, restoreId)).toMatchObject({
+      state: "Failed",
+      error: { code: "point-unknown" },
+    });
   });
 });

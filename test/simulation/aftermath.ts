@@ -51,13 +51,14 @@ export async function checkRestores(
     });
     const state = source.model.find(marks);
     const known = stateOfPoint(restore.pointId);
-    if (state === undefined || known === undefined || state < known) say(`${name} succeeded, and its disks are not those of the point`);
+    if (state === undefined || known === undefined || state < known)
+      say(`${name} succeeded, and its disks are not those of the point`);
   }
 }
 
 /**
- * In the disaster there is nothing but the target account: without the source region, without what a process of the app remembers, the API lists the points
- * that lie there, and no other.
+ * In the disaster there is nothing but the target account: without the source region, without what a process of the app
+ * remembers, the API lists the points that lie there, and no other.
  */
 export async function checkCatalog(
   world: World,
@@ -68,10 +69,14 @@ export async function checkCatalog(
   if ((await findItem(world.stores, itemId)) === undefined) return;
   const answer = await world.bareRequest("listRecoveryPoints", { params: { item: itemId } });
   const value = (answer.body as { readonly value?: readonly unknown[] } | undefined)?.value ?? [];
-  const listed = value.filter((point) => textOf(point, "damaged", "code") === undefined).map((point) => textOf(point, "name"));
+  const listed = value
+    .filter((point) => textOf(point, "damaged", "code") === undefined)
+    .map((point) => textOf(point, "name"));
   const lying = (await points()).map(({ pointId }) => pointId).toReversed();
   if (answer.status !== 200 || listed.join() !== lying.join()) {
-    say(`the API lists the points ${listed.join(" ")} of ${itemId} (${answer.status}), and those that lie there are ${lying.join(" ")}`);
+    say(
+      `the API lists the points ${listed.join(" ")} of ${itemId} (${answer.status}), and those that lie there are ${lying.join(" ")}`,
+    );
   }
 }
 
@@ -86,12 +91,15 @@ export async function checkTold(
   const managed = await findManaged(stores, itemId);
   if (managed !== undefined && managed.situation.state !== "Protected") return;
   const nowMs = timeline.now();
-  // What the progress record does not know yet is told together with the next point: after a repair, or when a worker died before it had noted the point.
+  // What the progress record does not know yet is told together with the next point: after a repair, or when a worker
+  // died before it had noted the point.
   const newest = (await readProgress(stores.records(itemId)))?.progress.lastPoint;
   if (newest === undefined || nowMs - newest.targetTimeMs < NEWEST_TOLD_MS) return;
   // With its cache gone each item holds up a sweep for a minute.
   const withinMs = regionLost ? 5 * TOLD_WITHIN_MS : TOLD_WITHIN_MS;
-  const bornMs = new Map((await stores.records(itemId).list("points/", 10_000)).map(({ name, createdMs }) => [name, createdMs]));
+  const bornMs = new Map(
+    (await stores.records(itemId).list("points/", 10_000)).map(({ name, createdMs }) => [name, createdMs]),
+  );
   for (const { pointId, targetTimeMs } of points) {
     // One that landed long after its worker had given it up stands behind points that were told (docs/events.md).
     const isLate = (bornMs.get(manifestName(pointId)) ?? 0) - targetTimeMs > LANDED_WITHIN_MS;

@@ -43,11 +43,16 @@ export function createCacheAccount({ timeline, stores, hasContainer, created }: 
         return { containerUrl: addressOf(signature), expiresMs };
       },
     },
-    openGrants: () => [...grants].filter(([, { expiresMs }]) => expiresMs > timeline.now()).map(([signature]) => addressOf(signature)),
+    openGrants: () =>
+      [...grants].filter(([, { expiresMs }]) => expiresMs > timeline.now()).map(([signature]) => addressOf(signature)),
     putBlob: async (url, bytes, contentMd5) => {
       const grant = grants.get(url.searchParams.get("sig") ?? "");
       const [, container, ...name] = url.pathname.split("/");
-      if (grant === undefined || container !== cacheContainer(grant.itemId, grant.stream) || grant.expiresMs <= timeline.now())
+      if (
+        grant === undefined ||
+        container !== cacheContainer(grant.itemId, grant.stream) ||
+        grant.expiresMs <= timeline.now()
+      )
         return httpAnswer(403, "AuthenticationFailed");
       if (!hasContainer(grant.itemId, grant.stream)) return httpAnswer(404, "ContainerNotFound");
       if (md5Of(bytes) !== contentMd5) return httpAnswer(400, "Md5Mismatch");

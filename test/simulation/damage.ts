@@ -1,7 +1,14 @@
 import { hasCode } from "../../replication/errors.ts";
 import { readProgress } from "../../replication/records/progress.ts";
 import { decodeDelta, verifyFrames } from "../../replication/delta/decode.ts";
-import { EVENTS_RECORD, HEARTBEAT_RECORD, STREAMS_RECORD, deltaName, journalName, manifestName } from "../../replication/names.ts";
+import {
+  EVENTS_RECORD,
+  HEARTBEAT_RECORD,
+  STREAMS_RECORD,
+  deltaName,
+  journalName,
+  manifestName,
+} from "../../replication/names.ts";
 import type { Progress } from "../../replication/records/item.ts";
 import type { RecordStore } from "../../replication/ports.ts";
 import { type Position, samePosition } from "../../replication/position.ts";
@@ -26,7 +33,10 @@ export async function damage(world: World, machine: ProtectedMachine, step: Dama
   if (victim !== undefined) await strike(world, victim.place, victim.name, step);
 }
 
-/** All workers die in the middle of the next batch, and an entry of the journal that it needs is damaged when others come. */
+/**
+ * All workers die in the middle of the next batch, and an entry of the journal that it needs is damaged when others
+ * come.
+ */
 function damageBatch(world: World, { itemId }: ProtectedMachine, step: DamageStep): void {
   const listener = (changedId: string, { stream, applied, intent }: Progress): void => {
     if (changedId !== itemId || intent.epoch === applied.epoch || world.isCalm) return;
@@ -55,7 +65,8 @@ async function victimOf(
   const records = stores.records(itemId);
   if (kind === "journal-damaged") return { place: records, name: journalName(stream, applied.epoch + 1) };
   // Of these every next word makes a new one.
-  if (kind === "record-damaged") return { place: records, name: random.pick([HEARTBEAT_RECORD, STREAMS_RECORD, EVENTS_RECORD]) };
+  if (kind === "record-damaged")
+    return { place: records, name: random.pick([HEARTBEAT_RECORD, STREAMS_RECORD, EVENTS_RECORD]) };
   if (kind === "manifest-damaged") {
     const point = (await readablePoints(stores, itemId)).at(0);
     return point && { place: records, name: manifestName(point.pointId) };
@@ -79,18 +90,29 @@ async function strike(world: World, place: RecordStore, name: string, step: Dama
   timeline.after(step.backMs, () => {
     surroundings.trace(`${name} is put back`);
     world.putBackMs = timeline.now();
-    place.put(name, stored.bytes).catch((error: unknown) => surroundings.trace(`${name} cannot be put back: ${String(error)}`));
+    place
+      .put(name, stored.bytes)
+      .catch((error: unknown) => surroundings.trace(`${name} cannot be put back: ${String(error)}`));
   });
 }
 
-/** True when the next delta, or all that a batch which was begun still needs, lies whole in one of its two places: nothing has to be repaired then. */
-export async function canGoOn({ stores, regionLost }: World, { itemId }: ProtectedMachine, progress: Progress): Promise<boolean> {
+/**
+ * True when the next delta, or all that a batch which was begun still needs, lies whole in one of its two places:
+ * nothing has to be repaired then.
+ */
+export async function canGoOn(
+  { stores, regionLost }: World,
+  { itemId }: ProtectedMachine,
+  progress: Progress,
+): Promise<boolean> {
   const { stream, applied, intent } = progress;
   const lastEpoch = Math.max(applied.epoch + 1, intent.epoch);
   let previous: Position = applied;
   for (let epoch = applied.epoch + 1; epoch <= lastEpoch; epoch += 1) {
     const journalled = await endOf(stores.records(itemId), journalName(stream, epoch), previous);
-    const end = journalled ?? (regionLost ? undefined : await endOf(stores.cache(itemId, stream), deltaName(stream, epoch), previous));
+    const end =
+      journalled ??
+      (regionLost ? undefined : await endOf(stores.cache(itemId, stream), deltaName(stream, epoch), previous));
     if (end === undefined) return false;
     previous = end;
   }

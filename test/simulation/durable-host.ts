@@ -38,7 +38,10 @@ interface Instance {
 const ACTIVITY_LOCK_MS = 60_000;
 const DISPATCH_MS = 20;
 
-/** Durable Functions on its storage: histories survive every process, activities run at least once, orchestrations are replayed from their history. */
+/**
+ * Durable Functions on its storage: histories survive every process, activities run at least once, orchestrations are
+ * replayed from their history.
+ */
 export function createDurableHost(options: DurableHostOptions): FlowHost {
   const { timeline, worker, trace, wrong } = options;
   const instances = new Map<string, Instance>();
@@ -50,10 +53,17 @@ export function createDurableHost(options: DurableHostOptions): FlowHost {
     instance.results.push(result === undefined ? undefined : JSON.parse(JSON.stringify(result)));
     timeline.after(DISPATCH_MS, () => advance(instance));
   };
-  const perform = (instance: Instance, at: number, step: string, name: ActivityName, request: ActivityRequest): void => {
+  const perform = (
+    instance: Instance,
+    at: number,
+    step: string,
+    name: ActivityName,
+    request: ActivityRequest,
+  ): void => {
     if (instance.isOver || instance.results.length !== at) return;
     const found = worker();
-    const again = (delayMs: number): void => void timeline.after(delayMs, () => perform(instance, at, step, name, request));
+    const again = (delayMs: number): void =>
+      void timeline.after(delayMs, () => perform(instance, at, step, name, request));
     if (found === undefined) return again(1_000);
     const { process, context } = found;
     trace(`${process.name} runs ${name} of ${instance.run.flow}`);
@@ -82,7 +92,8 @@ export function createDurableHost(options: DurableHostOptions): FlowHost {
     const step = JSON.stringify(next.value);
     const at = instance.results.length;
     if (next.value.kind === "wait") timeline.after(next.value.delayMs, () => record(instance, at, step, undefined));
-    else perform(instance, at, step, next.value.name, JSON.parse(JSON.stringify(next.value.request)) as ActivityRequest);
+    else
+      perform(instance, at, step, next.value.name, JSON.parse(JSON.stringify(next.value.request)) as ActivityRequest);
   };
   return {
     start: async (run) => {

@@ -5,9 +5,10 @@ import { type Random, createRandom } from "../memory/random.ts";
 import { serverBusy } from "../memory/throttled-disks.ts";
 
 /**
- * The fault model: everything that a history may throw at the product, and what is asked of the product then. `survived`: once the fault is over replication
- * goes on by itself, and nothing that was promised is lost. `repaired`: an operator's operation brings it back. `detected`: it is named, nothing wrong is
- * believed, and what it did not touch stays usable.
+ * The fault model: everything that a history may throw at the product, and what is asked of the product then.
+ * `survived`: once the fault is over replication goes on by itself, and nothing that was promised is lost. `repaired`:
+ * an operator's operation brings it back. `detected`: it is named, nothing wrong is believed, and what it did not touch
+ * stays usable.
  */
 export const FAULT_MODEL = {
   // Single requests, to storage, to the control plane, or to Resource Manager.
@@ -44,7 +45,8 @@ export const FAULT_MODEL = {
   "region-lost": "detected",
   // A failover ends with an error, and can be asked for again.
   "machine-refused": "detected",
-  // Two services for one item: one of them uploads, and when that is the wrong one the other says so and needs a repair.
+  // Two services for one item: one of them uploads, and when that is the wrong one the other says so and needs a
+  // repair.
   "second-service": "repaired",
   // Damage.
   "delta-damaged": "repaired",
@@ -77,7 +79,10 @@ interface Fate {
 /** How often each kind of fault strikes a request while faults last. Zero switches a kind off. */
 export type FaultRates = Readonly<Partial<Record<FaultKind, number>>>;
 
-/** Draws fates. What is drawn for one process does not depend on how often others ask, so that a history keeps its shape when a part is left out. */
+/**
+ * Draws fates. What is drawn for one process does not depend on how often others ask, so that a history keeps its shape
+ * when a part is left out.
+ */
 export interface FaultInjector {
   fate(processName: string, callNumber: number, call: SentCall): Fate;
 }
@@ -86,7 +91,10 @@ const FAST_MS = 2;
 const USUAL_MS = 40;
 const SLOW_MS = 4_000;
 const LATE_MS = 90_000;
-/** Disabling looks half a minute after it removed a resource whether it is gone for good. What takes longer is not found again: a gap that is known. */
+/**
+ * Disabling looks half a minute after it removed a resource whether it is gone for good. What takes longer is not found
+ * again: a gap that is known.
+ */
 const LATE_RESOURCE_MS = 25_000;
 /** The product's own limits for one request, by place and access (`replication/limits.ts`); a client gives up then. */
 const GIVES_UP_MS = { read: 60_000, write: 20_000 } as const;
@@ -106,17 +114,25 @@ export function createFaultInjector(seed: number, rates: FaultRates, isCalm: () 
         case "answer-lost":
           return { arrivesMs: usualMs / 2, answersMs: usualMs, kind: "unanswered" };
         case "effect-late":
-          // Each of many requests may be late, which would be a part of the effect, and of what was seen when they were sent.
-          if (MANY_REQUESTS.test(call.operation)) return { arrivesMs: usualMs / 2, answersMs: usualMs, kind: "unanswered" };
+          // Each of many requests may be late, which would be a part of the effect, and of what was seen when they were
+          // sent.
+          if (MANY_REQUESTS.test(call.operation))
+            return { arrivesMs: usualMs / 2, answersMs: usualMs, kind: "unanswered" };
           return {
-            arrivesMs: usualMs + random.below(call.place === "control" ? giveUpMs : call.place === "manager" ? LATE_RESOURCE_MS : LATE_MS),
+            arrivesMs:
+              usualMs +
+              random.below(call.place === "control" ? giveUpMs : call.place === "manager" ? LATE_RESOURCE_MS : LATE_MS),
             answersMs: usualMs,
             kind: "unanswered",
           };
         case "request-slow":
           return { arrivesMs: random.below(SLOW_MS), answersMs: SLOW_MS + usualMs, kind: "answered" };
         case "request-hangs":
-          return { arrivesMs: random.chance(0.5) ? random.below(giveUpMs) : undefined, answersMs: giveUpMs, kind: "unanswered" };
+          return {
+            arrivesMs: random.chance(0.5) ? random.below(giveUpMs) : undefined,
+            answersMs: giveUpMs,
+            kind: "unanswered",
+          };
         case "throttled":
           return { arrivesMs: undefined, answersMs: usualMs, kind: "throttled" };
         case undefined:
@@ -129,7 +145,14 @@ export function createFaultInjector(seed: number, rates: FaultRates, isCalm: () 
 /** Calls of a port that are many requests of its adapter, and one effect of its model. */
 const MANY_REQUESTS = /^stores\.(removeTargetData|removeCacheData|createContainers) /;
 
-const OF_REQUESTS = ["request-lost", "answer-lost", "effect-late", "request-slow", "request-hangs", "throttled"] as const;
+const OF_REQUESTS = [
+  "request-lost",
+  "answer-lost",
+  "effect-late",
+  "request-slow",
+  "request-hangs",
+  "throttled",
+] as const;
 
 function strike(random: Random, rates: FaultRates): (typeof OF_REQUESTS)[number] | undefined {
   let chance = random.next();
@@ -140,7 +163,9 @@ function strike(random: Random, rates: FaultRates): (typeof OF_REQUESTS)[number]
   return undefined;
 }
 
-/** What the caller of a request gets when it has no answer: for storage, what the adapter makes of Azure's own answer. */
+/**
+ * What the caller of a request gets when it has no answer: for storage, what the adapter makes of Azure's own answer.
+ */
 export function failureOf(call: SentCall, kind: "unanswered" | "throttled"): LeewardError {
   switch (call.place) {
     case "control":
@@ -152,7 +177,8 @@ export function failureOf(call: SentCall, kind: "unanswered" | "throttled"): Lee
     case "cache":
     case "target":
     case "queue": {
-      const error = kind === "throttled" ? serverBusy() : new RestError("The connection was reset.", { code: "ECONNRESET" });
+      const error =
+        kind === "throttled" ? serverBusy() : new RestError("The connection was reset.", { code: "ECONNRESET" });
       return storageError(error, call.access, call.operation);
     }
   }

@@ -119,7 +119,8 @@ export function startAppProcess(options: AppProcessOptions): AppProcess {
   return {
     process,
     application,
-    request: async (route, request) => answerOf(await ROUTES[route](source).handler(fakeRequest(request), invocation(route))),
+    request: async (route, request) =>
+      answerOf(await ROUTES[route](source).handler(fakeRequest(request), invocation(route))),
     runTimer: (timer) => {
       // A timer does not overtake itself in one process.
       if (running.has(timer) || !process.isAlive) return;

@@ -28,7 +28,10 @@ const AFTERWARDS_MS = 95_000;
 const SWEPT_MS = 8 * 60_000;
 /** An operator sees that an item stopped, and repairs it, after this time. */
 const OPERATOR_LOOKS_MS = 60_000;
-/** Within this time after the faults an item that has stopped goes on by itself, when all that it needs is there: the operator gives it that time. */
+/**
+ * Within this time after the faults an item that has stopped goes on by itself, when all that it needs is there: the
+ * operator gives it that time.
+ */
 const BY_ITSELF_MS = 150_000;
 
 /** Runs one history from its plan. The same plan gives the same history, byte by byte. */
@@ -62,7 +65,10 @@ export async function runHistory(plan: HistoryPlan, { keepTrace = false } = {}):
   };
 }
 
-/** The faults are over: what can be brought to an end comes to its end by itself, and the rest by the operation that its hint names. */
+/**
+ * The faults are over: what can be brought to an end comes to its end by itself, and the rest by the operation that its
+ * hint names.
+ */
 async function comeToRest(world: World, verdict: Verdict, operator: Operator): Promise<void> {
   world.isCalm = true;
   world.away.clear();
@@ -92,7 +98,11 @@ async function comeToRest(world: World, verdict: Verdict, operator: Operator): P
   for (const sentence of open) world.wrong.push(`stuck: ${sentence}`);
 }
 
-async function needsRepair(world: World, machine: ProtectedMachine, repairedMs: ReadonlyMap<string, number>): Promise<boolean> {
+async function needsRepair(
+  world: World,
+  machine: ProtectedMachine,
+  repairedMs: ReadonlyMap<string, number>,
+): Promise<boolean> {
   const { itemId } = machine;
   if ((await findItem(world.stores, itemId)) === undefined) return false;
   const stopped = await stopOf(world, itemId);
@@ -125,7 +135,9 @@ const mayStop = ({ kind }: Step): boolean => kind !== "operate" && kind !== "gue
 
 async function startOperation(world: World, operator: Operator, machine: ProtectedMachine): Promise<void> {
   world.surroundings.trace(`the operator repairs ${machine.itemId}`);
-  operator.operate(machine, "repair").catch((error: unknown) => world.wrong.push(`the operator failed: ${String(error)}`));
+  operator
+    .operate(machine, "repair")
+    .catch((error: unknown) => world.wrong.push(`the operator failed: ${String(error)}`));
 }
 
 /** Faults of places and processes, and what people do. */

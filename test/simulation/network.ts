@@ -34,7 +34,8 @@ export function transportOf(process: SimulatedProcess, files: Files, network: Ne
 async function callApp(process: SimulatedProcess, network: Network, request: HttpRequest): Promise<HttpAnswer> {
   const [, item = "", action = ""] = /^\/api\/mobility\/([^/]+)\/([^/]+)$/.exec(request.url.pathname) ?? [];
   const route = ROUTES[action];
-  if (route === undefined || request.body.kind !== "text") throw new LeewardError("internal", `No such route: ${request.url.pathname}.`);
+  if (route === undefined || request.body.kind !== "text")
+    throw new LeewardError("internal", `No such route: ${request.url.pathname}.`);
   const body: unknown = JSON.parse(request.body.text);
   const answer = await orGivenUp(
     process,
@@ -46,7 +47,12 @@ async function callApp(process: SimulatedProcess, network: Network, request: Htt
   return { status: answer.status, headers: answer.headers, body: JSON.stringify(answer.body) };
 }
 
-async function upload(process: SimulatedProcess, files: Files, network: Network, request: HttpRequest): Promise<HttpAnswer> {
+async function upload(
+  process: SimulatedProcess,
+  files: Files,
+  network: Network,
+  request: HttpRequest,
+): Promise<HttpAnswer> {
   const { body, url, headers } = request;
   if (body.kind !== "file") throw new LeewardError("internal", "A blob comes from a file.");
   const bytes = files.readFile(body.path);
@@ -57,7 +63,11 @@ async function upload(process: SimulatedProcess, files: Files, network: Network,
 }
 
 /** No whole answer in time is none, whatever became of the request. */
-function orGivenUp<Answer>(process: SimulatedProcess, { url, timeoutMs, signal }: HttpRequest, sent: Promise<Answer>): Promise<Answer> {
+function orGivenUp<Answer>(
+  process: SimulatedProcess,
+  { url, timeoutMs, signal }: HttpRequest,
+  sent: Promise<Answer>,
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const giveUp = (): void => fail("given up");
     const over = (): void => {
@@ -66,7 +76,12 @@ function orGivenUp<Answer>(process: SimulatedProcess, { url, timeoutMs, signal }
     };
     const fail = (reason: string): void => {
       over();
-      reject(new LeewardError("control-unavailable", `${url.host} cannot be reached: ${reason}.`, { host: url.host, reason }));
+      reject(
+        new LeewardError("control-unavailable", `${url.host} cannot be reached: ${reason}.`, {
+          host: url.host,
+          reason,
+        }),
+      );
     };
     const cancel = process.hear(timeoutMs, () => fail("no answer in time"));
     signal?.addEventListener("abort", giveUp);

@@ -4,7 +4,9 @@ import type { PlannedOperation } from "./plan.ts";
 import { SimulatedProcess } from "./process.ts";
 import type { ProtectedMachine, World } from "./world.ts";
 
-/** People and scripts at the API: they ask again while nobody answers, and install the service where Leeward does not. */
+/**
+ * People and scripts at the API: they ask again while nobody answers, and install the service where Leeward does not.
+ */
 export interface Operator {
   operate(machine: ProtectedMachine, operation: PlannedOperation): Promise<void>;
 }
@@ -23,7 +25,9 @@ export function createOperator(world: World): Operator {
   const send = (route: RouteName, request: AppRequest): Promise<AppAnswer | undefined> =>
     new Promise((resolve) => {
       const cancel = process.hear(PATIENCE_MS, () => resolve(undefined));
-      const sent = process.send({ place: "control", access: "write", operation: route }, async () => world.request(route, request));
+      const sent = process.send({ place: "control", access: "write", operation: route }, async () =>
+        world.request(route, request),
+      );
       sent.then(
         (answer) => {
           cancel();
@@ -36,7 +40,11 @@ export function createOperator(world: World): Operator {
       );
     });
   /** The same request until somebody says yes or no. */
-  const ask = async (route: RouteName, machine: ProtectedMachine, rest: Partial<AppRequest> = {}): Promise<AppAnswer | undefined> => {
+  const ask = async (
+    route: RouteName,
+    machine: ProtectedMachine,
+    rest: Partial<AppRequest> = {},
+  ): Promise<AppAnswer | undefined> => {
     requests += 1;
     const headers = { "x-ms-client-request-id": `request-${requests}` };
     const request: AppRequest = { headers, ...rest, params: { item: machine.itemId, ...rest.params } };
@@ -66,7 +74,9 @@ export function createOperator(world: World): Operator {
   };
   const enable = async (machine: ProtectedMachine): Promise<void> => {
     if (machine.plan.protectedBy === "machine") {
-      await insist("protectItem", machine, { body: { sourceVmId: machine.vmId, targetRegion: "northeurope", policy: policyBody } });
+      await insist("protectItem", machine, {
+        body: { sourceVmId: machine.vmId, targetRegion: "northeurope", policy: policyBody },
+      });
       return;
     }
     const disks = machine.source.disks;
@@ -78,7 +88,9 @@ export function createOperator(world: World): Operator {
     const listed = await ask("listRecoveryPoints", machine);
     const points = (listed?.body as { readonly value?: readonly { readonly name: string }[] } | undefined)?.value ?? [];
     if (points.length === 0) return;
-    await ask("restoreRecoveryPoint", machine, { params: { item: machine.itemId, point: world.random.pick(points).name } });
+    await ask("restoreRecoveryPoint", machine, {
+      params: { item: machine.itemId, point: world.random.pick(points).name },
+    });
   };
   return {
     operate: async (machine, operation) => {

@@ -1,6 +1,9 @@
 import { SECTOR_BYTES } from "../../replication/limits.ts";
 
-/** What a sector holds: the number of the write that made it, or 0 for zeros. Content follows from it, so that a reader can tell which write it was. */
+/**
+ * What a sector holds: the number of the write that made it, or 0 for zeros. Content follows from it, so that a reader
+ * can tell which write it was.
+ */
 type Mark = number;
 
 /** A change that was sent and not answered yet. */
@@ -33,8 +36,9 @@ export function markOf(bytes: Uint8Array | undefined): Mark | undefined {
 }
 
 /**
- * The write log of one machine as its guest knows it: after every write the whole machine, over all disks, is in a new state, and a recovery point must be one
- * of these states. What the guest was told to be durable is kept apart, because a power cut may take back the rest.
+ * The write log of one machine as its guest knows it: after every write the whole machine, over all disks, is in a new
+ * state, and a recovery point must be one of these states. What the guest was told to be durable is kept apart, because
+ * a power cut may take back the rest.
  */
 export class WriteLogModel {
   /** The marks of every disk's sectors, by disk number. */
@@ -69,10 +73,14 @@ export class WriteLogModel {
 
   /** What the sectors held when `counts` was taken stays, whatever comes: the flush that was sent then was answered. */
   flushed(disk: number, counts: readonly number[], range = { first: 0, count: counts.length }): void {
-    for (let at = range.first; at < range.first + range.count; at += 1) this.#possible[disk]?.[at]?.splice(0, (counts[at] ?? 1) - 1);
+    for (let at = range.first; at < range.first + range.count; at += 1)
+      this.#possible[disk]?.[at]?.splice(0, (counts[at] ?? 1) - 1);
   }
 
-  /** The process died, and not the machine: all that was answered is there, and of what was sent and not answered any sectors. */
+  /**
+   * The process died, and not the machine: all that was answered is there, and of what was sent and not answered any
+   * sectors.
+   */
   killed(sent: SentChange | undefined): void {
     if (this.#lost === "nothing") this.#lost = { sent };
   }
@@ -87,7 +95,10 @@ export class WriteLogModel {
     return (this.#possible[disk] ?? []).map((possible) => possible.length);
   }
 
-  /** The machine came back and holds this. Returns a sentence for every sector that holds what it must not. Then call `settled`. */
+  /**
+   * The machine came back and holds this. Returns a sentence for every sector that holds what it must not. Then call
+   * `settled`.
+   */
   cameBack(disk: number, marks: readonly (Mark | undefined)[]): readonly string[] {
     const wrong: string[] = [];
     for (const [at, mark] of marks.entries()) {
@@ -110,7 +121,9 @@ export class WriteLogModel {
     return this.#index;
   }
 
-  /** The number of the state in which the whole machine held this; undefined when it never did. Of several the latest. */
+  /**
+   * The number of the state in which the whole machine held this; undefined when it never did. Of several the latest.
+   */
   find(disks: readonly (readonly (Mark | undefined)[])[]): number | undefined {
     if (disks.some((marks) => marks.includes(undefined))) return undefined;
     return this.#states.get(keyOf(disks as readonly (readonly Mark[])[]));

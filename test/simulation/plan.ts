@@ -1,14 +1,20 @@
 import { createRandom, type Random } from "../memory/random.ts";
 import { type FaultKind, type FaultRates, hashOf } from "./fault-model.ts";
 
-/** One history as data: what happens to whom and when. Everything else follows from it, so that leaving out a part gives another history of the same kind. */
+/**
+ * One history as data: what happens to whom and when. Everything else follows from it, so that leaving out a part gives
+ * another history of the same kind.
+ */
 export interface HistoryPlan {
   readonly seed: number;
   /** Shares of requests that are struck while faults last. */
   readonly rates: FaultRates;
   readonly machines: readonly MachinePlan[];
   readonly appProcesses: number;
-  /** What one page blob of the target account takes in a second, and at once after a rest; undefined: more than anybody asks. No fault: it lasts. */
+  /**
+   * What one page blob of the target account takes in a second, and at once after a rest; undefined: more than anybody
+   * asks. No fault: it lasts.
+   */
   readonly pageWritesPerSecond?: number;
   readonly policy: { readonly pointIntervalMs: number; readonly retentionMs: number };
   /** In the order of their times, which count from the beginning. */
@@ -18,7 +24,9 @@ export interface HistoryPlan {
 }
 
 export interface MachinePlan {
-  /** `disks`: protected by its disks, its service installed by hand. `machine`: a virtual machine, protected by a flow. */
+  /**
+   * `disks`: protected by its disks, its service installed by hand. `machine`: a virtual machine, protected by a flow.
+   */
   readonly protectedBy: "disks" | "machine";
   /** Of each disk. */
   readonly sectors: readonly number[];
@@ -30,9 +38,22 @@ export interface MachinePlan {
 }
 
 export type Step = { readonly atMs: number } & (
-  | { readonly kind: "guest"; readonly machine: number; /** A write every so often; 0: none. */ readonly everyMs: number }
-  | { readonly kind: "service-killed" | "service-stopped" | "power-cut"; readonly machine: number; readonly downMs: number }
-  | { readonly kind: "state-disk-full"; readonly machine: number; readonly roomBytes: number; readonly durationMs: number }
+  | {
+      readonly kind: "guest";
+      readonly machine: number;
+      /** A write every so often; 0: none. */ readonly everyMs: number;
+    }
+  | {
+      readonly kind: "service-killed" | "service-stopped" | "power-cut";
+      readonly machine: number;
+      readonly downMs: number;
+    }
+  | {
+      readonly kind: "state-disk-full";
+      readonly machine: number;
+      readonly roomBytes: number;
+      readonly durationMs: number;
+    }
   | { readonly kind: "state-write-fails"; readonly machine: number; readonly times: number; readonly isDone: boolean }
   | { readonly kind: "journal-sync-fails"; readonly machine: number; readonly times: number }
   | { readonly kind: "clock-jumps"; readonly machine: number; readonly byMs: number }
@@ -96,11 +117,19 @@ function troubledUntilMs({ atMs, kind }: Step, steps: readonly Step[]): number {
   return kind === "operate" && steps.some((step) => step.kind === "machine-refused") ? atMs + MINUTE_MS : 0;
 }
 
-/** A commit long after the failover, while the source still sends and points are rare: those of before have settled, and the next one is due soon. */
+/**
+ * A commit long after the failover, while the source still sends and points are rare: those of before have settled, and
+ * the next one is due soon.
+ */
 function planLateCommit(seed: number, random: Random): HistoryPlan {
   const failMs = 50 * SECOND_MS + random.below(30 * SECOND_MS);
   const commitMs = failMs + 130 * SECOND_MS + random.below(50 * SECOND_MS);
-  const operate = (atMs: number, operation: PlannedOperation): Step => ({ atMs, kind: "operate", machine: 0, operation });
+  const operate = (atMs: number, operation: PlannedOperation): Step => ({
+    atMs,
+    kind: "operate",
+    machine: 0,
+    operation,
+  });
   return {
     seed,
     rates: random.chance(0.5) ? {} : planRates(random),
@@ -120,7 +149,12 @@ function planLateCommit(seed: number, random: Random): HistoryPlan {
 /** Epochs wait for a busy machine to seal them when the disk of the state folder is full. */
 function planSlowSealing(seed: number, random: Random): HistoryPlan {
   const fullMs = 30 * SECOND_MS + random.below(20 * SECOND_MS);
-  const full = { kind: "state-disk-full", machine: 0, roomBytes: 1_000 + random.below(3_000), durationMs: 50 * SECOND_MS } as const;
+  const full = {
+    kind: "state-disk-full",
+    machine: 0,
+    roomBytes: 1_000 + random.below(3_000),
+    durationMs: 50 * SECOND_MS,
+  } as const;
   return {
     seed,
     rates: random.chance(0.5) ? {} : planRates(random),
@@ -150,7 +184,14 @@ function planRates(random: Random): FaultRates {
   // One history in five has no faults of requests at all: what is left then has other reasons.
   if (random.chance(0.2)) return {};
   const rates: Partial<Record<FaultKind, number>> = {};
-  const some: readonly FaultKind[] = ["request-lost", "answer-lost", "effect-late", "request-slow", "request-hangs", "throttled"];
+  const some: readonly FaultKind[] = [
+    "request-lost",
+    "answer-lost",
+    "effect-late",
+    "request-slow",
+    "request-hangs",
+    "throttled",
+  ];
   for (const kind of some) if (random.chance(0.5)) rates[kind] = random.pick([0.002, 0.01, 0.03]);
   for (const kind of ["event-lost", "event-repeated", "event-late", "message-repeated"] as const) {
     if (random.chance(0.5)) rates[kind] = random.pick([0.1, 0.4]);
@@ -203,7 +244,13 @@ function planTroubles(random: Random, machine: number, activeMs: number): readon
         return [{ atMs, kind, machine, downMs }];
       case "state-disk-full":
         return [
-          { atMs, kind, machine, roomBytes: random.pick([0, 2_000, 5_000, 20_000]), durationMs: (10 + random.below(45)) * SECOND_MS },
+          {
+            atMs,
+            kind,
+            machine,
+            roomBytes: random.pick([0, 2_000, 5_000, 20_000]),
+            durationMs: (10 + random.below(45)) * SECOND_MS,
+          },
           busy,
         ];
       case "state-write-fails":
@@ -212,7 +259,12 @@ function planTroubles(random: Random, machine: number, activeMs: number): readon
         return [{ atMs, kind, machine, times: random.pick([1, 2]) }];
       case "clock-jumps":
         return [
-          { atMs, kind, machine, byMs: random.pick([-1, 1]) * random.pick([2 * SECOND_MS, 3 * MINUTE_MS, 200 * 24 * 60 * MINUTE_MS]) },
+          {
+            atMs,
+            kind,
+            machine,
+            byMs: random.pick([-1, 1]) * random.pick([2 * SECOND_MS, 3 * MINUTE_MS, 200 * 24 * 60 * MINUTE_MS]),
+          },
         ];
       case "clone-wakes":
       case "second-service":
@@ -231,7 +283,8 @@ function planTroubles(random: Random, machine: number, activeMs: number): readon
 type DamageKind = "delta-damaged" | "delta-removed" | "journal-damaged" | "manifest-damaged" | "record-damaged";
 
 function planDamage(random: Random, machine: number, atMs: number, kind: DamageKind): readonly Step[] {
-  // A manifest that comes back is no news to subscribers, who are told of points once and in order; another record is made anew meanwhile.
+  // A manifest that comes back is no news to subscribers, who are told of points once and in order; another record is
+  // made anew meanwhile.
   const isOfRecord = kind === "manifest-damaged" || kind === "record-damaged";
   const back = !isOfRecord && random.chance(0.3) ? { backMs: random.pick([10, 40, 200]) * SECOND_MS } : {};
   if (kind === "journal-damaged") return [{ atMs, kind, machine, inBatch: random.chance(0.8), ...back }];
@@ -260,12 +313,19 @@ function planFlows(random: Random, machine: number, activeMs: number): readonly 
   const chance = random.next();
   if (chance < 0.35) {
     // Again at once, or later: the first life is over, or nearly.
-    return [operate(atMs, "disable"), ...(random.chance(0.8) ? [operate(atMs + random.below(40 * SECOND_MS), "enable")] : [])];
+    return [
+      operate(atMs, "disable"),
+      ...(random.chance(0.8) ? [operate(atMs + random.below(40 * SECOND_MS), "enable")] : []),
+    ];
   }
   if (chance < 0.6) {
     // The target region has no room; the operator tries again when there is some, or gives up.
     const again = random.pick(["failover", "failover", "disable"] as const);
-    return [{ atMs: 0, kind: "machine-refused", machine, times: 1 }, operate(atMs, "failover"), operate(laterMs, again)];
+    return [
+      { atMs: 0, kind: "machine-refused", machine, times: 1 },
+      operate(atMs, "failover"),
+      operate(laterMs, again),
+    ];
   }
   if (chance < 0.8) return [operate(atMs, "failover"), ...(random.chance(0.6) ? [operate(laterMs, "commit")] : [])];
   return [];
@@ -278,7 +338,9 @@ function planPlaces(random: Random, activeMs: number): readonly Step[] {
     const kind = random.pick(["app-killed", "app-killed", "app-stalled", "cache-away", "control-away"] as const);
     const durationMs = random.pick([3, 10, 30, 70]) * SECOND_MS;
     steps.push(
-      kind === "app-killed" ? { atMs: at(), kind, downMs: random.pick([0, 5, 30]) * SECOND_MS } : { atMs: at(), kind, durationMs },
+      kind === "app-killed"
+        ? { atMs: at(), kind, downMs: random.pick([0, 5, 30]) * SECOND_MS }
+        : { atMs: at(), kind, durationMs },
     );
   }
   if (random.chance(0.08)) steps.push({ atMs: at(), kind: "region-lost" });

@@ -17,7 +17,8 @@ describe("histories that found a fault", () => {
 /** The changed files, by their names. */
 function plantedIn({ edits }: PlantedFault): ReadonlyMap<string, string> {
   const texts = new Map<string, string>();
-  for (const edit of edits) texts.set(edit.file, applied(edit, texts.get(edit.file) ?? readFileSync(edit.file, "utf8")));
+  for (const edit of edits)
+    texts.set(edit.file, applied(edit, texts.get(edit.file) ?? readFileSync(edit.file, "utf8")));
   return texts;
 }
 

@@ -11,11 +11,14 @@ export interface NamedPlan {
 export const PLANS: readonly NamedPlan[] = [
   {
     name: "B1",
-    story: "two epochs wait to be sealed on a full disk, the first is given up, and what stands behind it is no state of the source",
+    story:
+      "two epochs wait to be sealed on a full disk, the first is given up, and what stands behind it is no state of the source",
     plan: {
       seed: 94,
       rates: {},
-      machines: [{ protectedBy: "disks", sectors: [44, 17], epochMaxAgeMs: 3000, spoolMaxBytes: 1_048_576, sealMs: 4000 }],
+      machines: [
+        { protectedBy: "disks", sectors: [44, 17], epochMaxAgeMs: 3000, spoolMaxBytes: 1_048_576, sealMs: 4000 },
+      ],
       appProcesses: 1,
       policy: { pointIntervalMs: 20_000, retentionMs: 86_400_000 },
       steps: [
@@ -49,7 +52,9 @@ export const PLANS: readonly NamedPlan[] = [
     plan: {
       seed: 4,
       rates: {},
-      machines: [{ protectedBy: "machine", sectors: [23, 8], epochMaxAgeMs: 5000, spoolMaxBytes: 1_048_576, sealMs: 5 }],
+      machines: [
+        { protectedBy: "machine", sectors: [23, 8], epochMaxAgeMs: 5000, spoolMaxBytes: 1_048_576, sealMs: 5 },
+      ],
       appProcesses: 1,
       policy: { pointIntervalMs: 20_000, retentionMs: 0 },
       steps: [
@@ -100,7 +105,9 @@ export const PLANS: readonly NamedPlan[] = [
     plan: {
       seed: 262,
       rates: {},
-      machines: [{ protectedBy: "machine", sectors: [32, 40], epochMaxAgeMs: 5000, spoolMaxBytes: 1_048_576, sealMs: 5 }],
+      machines: [
+        { protectedBy: "machine", sectors: [32, 40], epochMaxAgeMs: 5000, spoolMaxBytes: 1_048_576, sealMs: 5 },
+      ],
       appProcesses: 1,
       policy: { pointIntervalMs: 180_000, retentionMs: 86_400_000 },
       steps: [
@@ -118,7 +125,9 @@ export const PLANS: readonly NamedPlan[] = [
     plan: {
       seed: 13,
       rates: { "answer-lost": 0.01, "listing-stale": 0.3 },
-      machines: [{ protectedBy: "machine", sectors: [21, 40], epochMaxAgeMs: 3000, spoolMaxBytes: 1_048_576, sealMs: 4000 }],
+      machines: [
+        { protectedBy: "machine", sectors: [21, 40], epochMaxAgeMs: 3000, spoolMaxBytes: 1_048_576, sealMs: 4000 },
+      ],
       appProcesses: 1,
       pageWritesPerSecond: 2,
       policy: { pointIntervalMs: 20_000, retentionMs: 600_000 },
@@ -137,7 +146,9 @@ export const PLANS: readonly NamedPlan[] = [
     plan: {
       seed: 116,
       rates: { "listing-stale": 0.1 },
-      machines: [{ protectedBy: "machine", sectors: [35, 8], epochMaxAgeMs: 10_000, spoolMaxBytes: 1_048_576, sealMs: 4000 }],
+      machines: [
+        { protectedBy: "machine", sectors: [35, 8], epochMaxAgeMs: 10_000, spoolMaxBytes: 1_048_576, sealMs: 4000 },
+      ],
       appProcesses: 1,
       policy: { pointIntervalMs: 60_000, retentionMs: 600_000 },
       steps: [
@@ -153,7 +164,9 @@ export const PLANS: readonly NamedPlan[] = [
     plan: {
       seed: 20,
       rates: { "effect-late": 0.01, "listing-stale": 0.1, "in-use-late": 0.8 },
-      machines: [{ protectedBy: "machine", sectors: [28, 8], epochMaxAgeMs: 5000, spoolMaxBytes: 1_048_576, sealMs: 5 }],
+      machines: [
+        { protectedBy: "machine", sectors: [28, 8], epochMaxAgeMs: 5000, spoolMaxBytes: 1_048_576, sealMs: 5 },
+      ],
       appProcesses: 3,
       policy: { pointIntervalMs: 20_000, retentionMs: 0 },
       steps: [

@@ -3,9 +3,9 @@ import { type Ended, type Lane, closeAll, openLane } from "../mutants/lane.ts";
 import { PLANTED_FAULTS, type PlantedFault } from "./planted.ts";
 
 /**
- * Plants faults that the product once had, one after the other, in a copy of the sources, and tells in how many histories the simulation finds each:
- * `npm run planted -- [--only NAME]... [--histories 300] [--seed 1] [--shrink 0]`. With `--known` each is tried on the one plan that is known to find it.
- * Exit code 0 when every fault was found.
+ * Plants faults that the product once had, one after the other, in a copy of the sources, and tells in how many
+ * histories the simulation finds each: `npm run planted -- [--only NAME]... [--histories 300] [--seed 1] [--shrink 0]`.
+ * With `--known` each is tried on the one plan that is known to find it. Exit code 0 when every fault was found.
  */
 interface Found {
   readonly fault: PlantedFault;
@@ -30,12 +30,20 @@ interface Choice {
 }
 
 async function tryFault(lane: Lane, fault: PlantedFault, { seed, histories, shrink, isKnown }: Choice): Promise<Found> {
-  const parameters = isKnown ? ["--plan", fault.name] : ["--seed", seed, "--histories", String(histories), "--shrink", String(shrink)];
-  const ended = await lane.soak(fault.edits, parameters, START_MS + histories * HISTORY_MAX_MS + shrink * SHRINK_MAX_MS);
+  const parameters = isKnown
+    ? ["--plan", fault.name]
+    : ["--seed", seed, "--histories", String(histories), "--shrink", String(shrink)];
+  const ended = await lane.soak(
+    fault.edits,
+    parameters,
+    START_MS + histories * HISTORY_MAX_MS + shrink * SHRINK_MAX_MS,
+  );
   const lines = ended.output.split("\n");
   const failures = lines.flatMap((line) => {
     const [, history, sentence] = /^((?:seed|plan) [^:]+): (.*)$/.exec(line) ?? [];
-    return history === undefined || sentence === undefined || history.endsWith("made smaller") ? [] : [{ history, sentence }];
+    return history === undefined || sentence === undefined || history.endsWith("made smaller")
+      ? []
+      : [{ history, sentence }];
   });
   const plans = lines.filter((line) => /^seed \d+, made smaller/.test(line));
   return { fault, histories, failures, plans, broken: brokenBy(ended) };
@@ -65,7 +73,8 @@ async function main(): Promise<number> {
   });
   const { only, known } = values;
   const faults = PLANTED_FAULTS.filter(({ name }) => only?.includes(name) ?? true);
-  if (faults.length === 0) throw new Error(`No fault has this name. There are: ${PLANTED_FAULTS.map(({ name }) => name).join(", ")}.`);
+  if (faults.length === 0)
+    throw new Error(`No fault has this name. There are: ${PLANTED_FAULTS.map(({ name }) => name).join(", ")}.`);
   const choice: Choice = {
     seed: values.seed,
     histories: known ? 1 : Number(values.histories),

@@ -24,7 +24,8 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "B2",
-    wrong: "A write of state.json that failed shows all the same: the sealed delta is never uploaded, and its segment goes.",
+    wrong:
+      "A write of state.json that failed shows all the same: the sealed delta is never uploaded, and its segment goes.",
     edits: [
       {
         file: "mobility/epochs/state.ts",
@@ -41,20 +42,27 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "B3",
-    wrong: "Every life of an item has the same stream number and the same start: the state folder of the first goes on in the second.",
+    wrong:
+      "Every life of an item has the same stream number and the same start: the state folder of the first goes on in the second.",
     edits: [
-      { file: "replication/items/protect.ts", find: "stream: await mintStream(stores, request.itemId),", replace: "stream: 1," },
+      {
+        file: "replication/items/protect.ts",
+        find: "stream: await mintStream(stores, request.itemId),",
+        replace: "stream: 1,",
+      },
       { file: "replication/items/protect.ts", find: "nonce: ids.next(),", replace: 'nonce: "0".repeat(32),' },
     ],
   },
   {
     name: "B5",
-    wrong: "In a batch that was begun a damaged journal entry is final, whatever the cache has, and a stop there never ends by itself.",
+    wrong:
+      "In a batch that was begun a damaged journal entry is final, whatever the cache has, and a stop there never ends by itself.",
     edits: [
       {
         file: "replication/apply/next-delta.ts",
         find: '      const { lengthBytes } = error.facts;\n      if (error.code === "delta-too-large"',
-        replace: '      if (begun) throw error;\n      const { lengthBytes } = error.facts;\n      if (error.code === "delta-too-large"',
+        replace:
+          '      if (begun) throw error;\n      const { lengthBytes } = error.facts;\n      if (error.code === "delta-too-large"',
       },
       {
         file: "replication/apply/next-delta.ts",
@@ -76,7 +84,8 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "B9",
-    wrong: "A worker that is warm when a failover is committed looks at the stream only when it claims, and takes points afterwards.",
+    wrong:
+      "A worker that is warm when a failover is committed looks at the stream only when it claims, and takes points afterwards.",
     edits: [
       {
         file: "replication/apply/open-stream.ts",
@@ -88,7 +97,11 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
         find: 'return decision.kind === "due" && (await isStreamOpen(open)) ?',
         replace: 'return decision.kind === "due" ?',
       },
-      { file: "orchestrations/activities/workers.ts", find: 'await context.queue.send({ kind: "hint", itemId }, 0);', replace: "" },
+      {
+        file: "orchestrations/activities/workers.ts",
+        find: 'await context.queue.send({ kind: "hint", itemId }, 0);',
+        replace: "",
+      },
       {
         file: "orchestrations/activities/commit.ts",
         find: "return { left: isEnded ? left : left + 1 };",
@@ -98,7 +111,8 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "kindness A",
-    wrong: "A throttled page write counts as of unknown outcome: the batch begins again at once, and a long one never ends.",
+    wrong:
+      "A throttled page write counts as of unknown outcome: the batch begins again at once, and a long one never ends.",
     edits: [
       {
         file: "azure/errors.ts",
@@ -120,18 +134,21 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       {
         file: "replication/resources/ledger.ts",
         find: "const toLeave = going.filter((entry) => isHolder(entry) && !kept.includes(entry));",
-        replace: 'const toLeave = going.filter((entry) => isHolder(entry) && entry.kind !== "resource-group" && !kept.includes(entry));',
+        replace:
+          'const toLeave = going.filter((entry) => isHolder(entry) && entry.kind !== "resource-group" && !kept.includes(entry));',
       },
       {
         file: "orchestrations/activities/removal.ts",
         find: 'if (entry.kind === "resource-group" || entry.kind === "storage-account") return',
-        replace: 'if (entry.kind === "resource-group" && (await resourceManager.list(`${id}/resources`)).length > 0) return',
+        replace:
+          'if (entry.kind === "resource-group" && (await resourceManager.list(`${id}/resources`)).length > 0) return',
       },
     ],
   },
   {
     name: "kindness D",
-    wrong: '"In use" by what has just been removed is believed: what is shared is released in silence, and the rest is an error for good.',
+    wrong:
+      '"In use" by what has just been removed is believed: what is shared is released in silence, and the rest is an error for good.',
     edits: [
       {
         file: "orchestrations/activities/removal.ts",

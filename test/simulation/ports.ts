@@ -10,14 +10,21 @@ const READS = new Set(["read", "list", "listItems", "listStreams", "properties",
 const LOCAL = new Set(["restoredUrl"]);
 
 /** The port, with every call of its methods sent by the process. */
-function through<Port extends object>(process: SimulatedProcess, place: SentCall["place"], name: string, port: Port): Port {
+function through<Port extends object>(
+  process: SimulatedProcess,
+  place: SentCall["place"],
+  name: string,
+  port: Port,
+): Port {
   return new Proxy(port, {
     get: (target, method) => {
       const found: unknown = Reflect.get(target, method);
       if (typeof found !== "function" || typeof method !== "string" || LOCAL.has(method)) return found;
       const access = READS.has(method) ? "read" : "write";
       return (...args: readonly unknown[]) =>
-        process.send({ place, access, operation: `${name}.${method} ${describe(args[0])}` }, () => Reflect.apply(found, target, args));
+        process.send({ place, access, operation: `${name}.${method} ${describe(args[0])}` }, () =>
+          Reflect.apply(found, target, args),
+        );
     },
   });
 }
@@ -60,7 +67,8 @@ export function storesOf(process: SimulatedProcess, stores: ItemStores): ItemSto
   };
 }
 
-export const recordsOf = (process: SimulatedProcess, records: RecordStore): RecordStore => through(process, "target", "records", records);
+export const recordsOf = (process: SimulatedProcess, records: RecordStore): RecordStore =>
+  through(process, "target", "records", records);
 
 export function resourceManagerOf(process: SimulatedProcess, manager: ResourceManager): ResourceManager {
   return through(process, "manager", "manager", manager);

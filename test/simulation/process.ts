@@ -12,8 +12,9 @@ export interface Surroundings {
 }
 
 /**
- * A process that can die, stall, and see a clock of its own. Everything that it does to the outside is a call of `send`, everything that it waits for one
- * of `pause`. A dead process hears of nothing any more; what it has sent may still arrive. A stalled one hears later, and goes on as if nothing had been.
+ * A process that can die, stall, and see a clock of its own. Everything that it does to the outside is a call of
+ * `send`, everything that it waits for one of `pause`. A dead process hears of nothing any more; what it has sent may
+ * still arrive. A stalled one hears later, and goes on as if nothing had been.
  */
 export class SimulatedProcess {
   readonly name: string;
@@ -44,7 +45,10 @@ export class SimulatedProcess {
     this.#stalledUntilMs = Math.max(this.#stalledUntilMs, this.#surroundings.timeline.now() + durationMs);
   }
 
-  /** Runs `heard` in this process after the delay, unless it is dead then; when it stalls, once it goes on. Returns how to take it back. */
+  /**
+   * Runs `heard` in this process after the delay, unless it is dead then; when it stalls, once it goes on. Returns how
+   * to take it back.
+   */
   hear(delayMs: number, heard: () => void): () => void {
     const { timeline } = this.#surroundings;
     let cancel = timeline.after(delayMs, () => {
@@ -73,7 +77,9 @@ export class SimulatedProcess {
     });
   }
 
-  /** Makes a request whose effect is `effect`, under the faults of the history. Rejects as the product's adapters do. */
+  /**
+   * Makes a request whose effect is `effect`, under the faults of the history. Rejects as the product's adapters do.
+   */
   send<Result>(call: SentCall, effect: () => Result | Promise<Result>): Promise<Result> {
     if (!this.#isAlive) return new Promise(() => undefined);
     const { timeline, injector, trace, isAway } = this.#surroundings;
@@ -82,13 +88,15 @@ export class SimulatedProcess {
     const fate = injector.fate(this.name, number, call);
     return new Promise((resolve, reject) => {
       const sentMs = timeline.now();
-      const answer = (heard: () => void): void => void this.hear(Math.max(0, sentMs + fate.answersMs - timeline.now()), heard);
+      const answer = (heard: () => void): void =>
+        void this.hear(Math.max(0, sentMs + fate.answersMs - timeline.now()), heard);
       const unanswered = (delayMs: number, kind: "unanswered" | "throttled"): void => {
         trace(`${this.name} ${number} ${call.operation}: ${kind}`);
         this.hear(delayMs, () => reject(failureOf(call, kind)));
       };
       // A region that is gone does not refuse, it hangs.
-      if (isAway(call.place)) return unanswered(call.place === "control" ? 10_000 : call.access === "read" ? 60_000 : 20_000, "unanswered");
+      if (isAway(call.place))
+        return unanswered(call.place === "control" ? 10_000 : call.access === "read" ? 60_000 : 20_000, "unanswered");
       if (fate.kind !== "answered") unanswered(fate.answersMs, fate.kind);
       if (fate.arrivesMs === undefined) return;
       timeline.after(fate.arrivesMs, () => {

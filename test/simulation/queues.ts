@@ -12,7 +12,10 @@ interface ReceivedMessage {
   giveBack(delayMs: number): void;
 }
 
-/** Storage queues: at least once, nearly in order. What a receiver that died had taken is visible again when its time is over. */
+/**
+ * Storage queues: at least once, nearly in order. What a receiver that died had taken is visible again when its time is
+ * over.
+ */
 export interface Queues {
   send(queue: QueueName, body: unknown, delayMs: number): void;
   /** The next visible message of the queue, hidden from others now. */

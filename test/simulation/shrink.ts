@@ -4,8 +4,8 @@ import type { HistoryPlan } from "./plan.ts";
 export type StillFails = (plan: HistoryPlan) => Promise<boolean>;
 
 /**
- * A smaller plan that fails as well: fewer steps, fewer kinds of faults, fewer machines and processes. Tries whole halves first, then single parts (delta
- * debugging), for at most `tries` runs.
+ * A smaller plan that fails as well: fewer steps, fewer kinds of faults, fewer machines and processes. Tries whole
+ * halves first, then single parts (delta debugging), for at most `tries` runs.
  */
 export async function shrink(plan: HistoryPlan, stillFails: StillFails, tries: number): Promise<HistoryPlan> {
   let best = plan;
@@ -20,7 +20,10 @@ export async function shrink(plan: HistoryPlan, stillFails: StillFails, tries: n
   for (;;) {
     const before = best;
     for (const kind of Object.keys(best.rates)) {
-      await attempt({ ...best, rates: Object.fromEntries(Object.entries(best.rates).filter(([name]) => name !== kind)) });
+      await attempt({
+        ...best,
+        rates: Object.fromEntries(Object.entries(best.rates).filter(([name]) => name !== kind)),
+      });
     }
     for (let size = Math.ceil(best.steps.length / 2); size >= 1; size = Math.floor(size / 2)) {
       for (let at = best.steps.length - size; at >= 0; at -= size) {

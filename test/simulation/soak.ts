@@ -7,8 +7,9 @@ import { PLANS } from "./plans.ts";
 import { shrink } from "./shrink.ts";
 
 /**
- * Many histories of the whole product: `npm run soak -- --seed 1 --histories 1000 [--shrink 3]`. Histories have the seeds from the first on. The first ones that
- * show what must not be are made smaller and printed as plans, which belong into `plans.ts`; `--plan NAME` runs one from there. Exit code 1 when there was one.
+ * Many histories of the whole product: `npm run soak -- --seed 1 --histories 1000 [--shrink 3]`. Histories have the
+ * seeds from the first on. The first ones that show what must not be are made smaller and printed as plans, which
+ * belong into `plans.ts`; `--plan NAME` runs one from there. Exit code 1 when there was one.
  */
 interface Share {
   readonly firstSeed: number;
@@ -41,7 +42,9 @@ async function run(plan: HistoryPlan): Promise<Omit<HistoryResult, "digest" | "t
   }
 }
 
-/** Errors are part of most histories, and nobody reads where they were made: a sentence about what is wrong tells it. */
+/**
+ * Errors are part of most histories, and nobody reads where they were made: a sentence about what is wrong tells it.
+ */
 Error.stackTraceLimit = 0;
 
 /** What this lane runs: every so many-th seed, so that lanes are done at the same time. */
@@ -72,13 +75,15 @@ const kindOf = (sentence: string): string => sentence.replaceAll(/\d+/g, "#");
 
 async function smaller({ seed, wrong }: Failure): Promise<HistoryPlan> {
   const kinds = new Set(wrong.map(kindOf));
-  const stillFails = async (plan: HistoryPlan): Promise<boolean> => (await run(plan)).wrong.some((sentence) => kinds.has(kindOf(sentence)));
+  const stillFails = async (plan: HistoryPlan): Promise<boolean> =>
+    (await run(plan)).wrong.some((sentence) => kinds.has(kindOf(sentence)));
   return shrink(planHistory(seed), stillFails, SHRINK_TRIES);
 }
 
 async function runPlan(name: string, print: (line: string) => void): Promise<void> {
   const found = PLANS.find((each) => each.name === name);
-  if (found === undefined) throw new Error(`There is no plan ${name}, but ${PLANS.map((each) => each.name).join(", ")}.`);
+  if (found === undefined)
+    throw new Error(`There is no plan ${name}, but ${PLANS.map((each) => each.name).join(", ")}.`);
   const { wrong } = await run(found.plan);
   const isSound = wrong.length === 0;
   print(isSound ? `1 passed, 0 failed` : `plan ${name}: ${wrong.join("; ")}\n0 passed, 1 failed`);
@@ -100,11 +105,16 @@ async function main(): Promise<void> {
   if (values.plan !== undefined) return runPlan(values.plan, print);
   print(`seeds ${firstSeed} to ${firstSeed + histories - 1} in ${lanes} lanes`);
   const startedMs = performance.now();
-  const shares = await Promise.all(Array.from({ length: lanes }, (_, lane) => inWorker({ firstSeed, histories, lanes, lane })));
+  const shares = await Promise.all(
+    Array.from({ length: lanes }, (_, lane) => inWorker({ firstSeed, histories, lanes, lane })),
+  );
   const seconds = (performance.now() - startedMs) / 1000;
-  const sum = (part: "histories" | "points" | "events" | "virtualMs"): number => shares.reduce((total, share) => total + share[part], 0);
+  const sum = (part: "histories" | "points" | "events" | "virtualMs"): number =>
+    shares.reduce((total, share) => total + share[part], 0);
   const failures = shares.flatMap((share) => share.failures).toSorted((one, other) => one.seed - other.seed);
-  print(`${(sum("histories") / seconds).toFixed(1)} histories/s, ${sum("events")} events, ${sum("points")} recovery points looked at`);
+  print(
+    `${(sum("histories") / seconds).toFixed(1)} histories/s, ${sum("events")} events, ${sum("points")} recovery points looked at`,
+  );
   print(`virtual to real time ${(sum("virtualMs") / 1000 / seconds).toFixed(0)} to 1`);
   for (const { seed, wrong } of failures) print(`seed ${seed}: ${wrong.join("; ")}`);
   for (const failure of failures.slice(0, Number(values.shrink))) {

@@ -41,15 +41,19 @@ const RESTART_MS = 5_000;
 const STATE = "/state";
 
 /**
- * A source machine: a guest that writes to two disks through the product's mobility service, a medium that can lose what was not synced, and the model of the
- * write log that recovery points are held against. The guest sends one request at a time, so that the order of its writes is known.
+ * A source machine: a guest that writes to two disks through the product's mobility service, a medium that can lose
+ * what was not synced, and the model of the write log that recovery points are held against. The guest sends one
+ * request at a time, so that the order of its writes is known.
  */
 export class SourceMachine {
   readonly name: string;
   readonly itemId: string;
   readonly model: WriteLogModel;
   readonly disks: readonly DiskDescription[];
-  /** By number of the state: until when the machine was in it, on its own clock and on the true one; undefined for the present state. */
+  /**
+   * By number of the state: until when the machine was in it, on its own clock and on the true one; undefined for the
+   * present state.
+   */
   readonly leftAt: { readonly ownMs: number; readonly trueMs: number }[] = [];
   clockOffsetMs = 0;
   /** Clocks that jumped tell nothing about the age of a point. */
@@ -76,18 +80,26 @@ export class SourceMachine {
     this.name = options.name;
     this.itemId = options.itemId;
     const { random, plan, diskIds, surroundings } = options;
-    this.#medium = createMemoryMedium({ random, schedule: (work) => void surroundings.timeline.after(1 + random.below(MEDIUM_MS), work) });
+    this.#medium = createMemoryMedium({
+      random,
+      schedule: (work) => void surroundings.timeline.after(1 + random.below(MEDIUM_MS), work),
+    });
     this.disks = plan.sectors.map((sectors, index) => ({
       id: diskIds[index] ?? "",
       sizeBytes: sectors * SECTOR_BYTES,
       sectorSizeBytes: 512,
     }));
-    const marks = plan.sectors.map((sectors) => Array.from({ length: sectors }, () => (random.chance(0.4) ? 0 : this.#nextMark())));
+    const marks = plan.sectors.map((sectors) =>
+      Array.from({ length: sectors }, () => (random.chance(0.4) ? 0 : this.#nextMark())),
+    );
     this.model = new WriteLogModel(marks);
-    for (const [index, disk] of this.disks.entries()) this.#medium.put(imagePath(disk), Buffer.concat((marks[index] ?? []).map(sectorOf)));
+    for (const [index, disk] of this.disks.entries())
+      this.#medium.put(imagePath(disk), Buffer.concat((marks[index] ?? []).map(sectorOf)));
   }
 
-  /** The operator, or the extension, installs the service, or installs it again: an old state folder stays where it is. */
+  /**
+   * The operator, or the extension, installs the service, or installs it again: an old state folder stays where it is.
+   */
   install(registrationToken: string | undefined): void {
     this.#settings = { registrationToken };
     this.kill();
@@ -201,12 +213,20 @@ export class SourceMachine {
   failStateWrites(times: number, isDone: boolean): void {
     const when = isDone ? "after" : "before";
     this.#failures.push(
-      this.#medium.fail({ operations: ["open", "write", "sync", "rename"], path: /state\.json/, code: "EIO", when, times }),
+      this.#medium.fail({
+        operations: ["open", "write", "sync", "rename"],
+        path: /state\.json/,
+        code: "EIO",
+        when,
+        times,
+      }),
     );
   }
 
   failJournalSync(times: number): void {
-    this.#failures.push(this.#medium.fail({ operations: ["datasync", "sync"], path: /journal/, code: "EIO", when: "before", times }));
+    this.#failures.push(
+      this.#medium.fail({ operations: ["datasync", "sync"], path: /journal/, code: "EIO", when: "before", times }),
+    );
   }
 
   jumpClock(byMs: number): void {
@@ -214,12 +234,18 @@ export class SourceMachine {
     this.clockJumped = true;
   }
 
-  /** A copy of the whole machine comes to life as another one, as in a test failover, and goes again. Nothing of it may be heard. */
+  /**
+   * A copy of the whole machine comes to life as another one, as in a test failover, and goes again. Nothing of it may
+   * be heard.
+   */
   wakeClone(durationMs: number): void {
     this.#startCopy("clone", durationMs);
   }
 
-  /** A second service starts on copies of disks and state folder, in the same boot of the same machine, and goes again: both say that they are the one. */
+  /**
+   * A second service starts on copies of disks and state folder, in the same boot of the same machine, and goes again:
+   * both say that they are the one.
+   */
   startSecond(durationMs: number): void {
     this.#startCopy("second", durationMs);
   }
@@ -230,7 +256,10 @@ export class SourceMachine {
     const { random, surroundings } = this.#options;
     this.#clones += 1;
     const name = `${this.name}-${kind}-${this.#clones}`;
-    const medium = createMemoryMedium({ random, schedule: (work) => void surroundings.timeline.after(1 + random.below(MEDIUM_MS), work) });
+    const medium = createMemoryMedium({
+      random,
+      schedule: (work) => void surroundings.timeline.after(1 + random.below(MEDIUM_MS), work),
+    });
     for (const path of this.#medium.paths()) medium.put(path, this.#medium.get(path) ?? Buffer.alloc(0));
     const process = new SimulatedProcess(name, surroundings);
     const run: Run = { process, onMedium: medium.process(), service: undefined, isOpen: false };
@@ -301,7 +330,11 @@ export class SourceMachine {
         throw new Error("There is no script.");
       },
       // What held the folder before is dead: a start time of its own tells one process from another.
-      processes: { ownId: number, startTime: (id) => (id === number ? String(id) : undefined), exists: (id) => id === number },
+      processes: {
+        ownId: number,
+        startTime: (id) => (id === number ? String(id) : undefined),
+        exists: (id) => id === number,
+      },
       log: (_level, event, facts) => surroundings.trace(`${process.name} ${event} ${JSON.stringify(facts ?? {})}`),
       bootId: `boot-${this.#boot}`,
     };
@@ -349,7 +382,8 @@ export class SourceMachine {
       return;
     }
     const { random, surroundings } = this.#options;
-    const next = (): void => void surroundings.timeline.after(1 + random.below(2 * this.#guestEveryMs), () => this.#turn());
+    const next = (): void =>
+      void surroundings.timeline.after(1 + random.below(2 * this.#guestEveryMs), () => this.#turn());
     const request = this.#request(service);
     this.#underWay = request.catch(() => undefined);
     request.then(next, (error: unknown) => {
@@ -363,7 +397,9 @@ export class SourceMachine {
     });
   }
 
-  /** One request of the guest. Never ends when the service dies meanwhile: then the guest goes on after the next start. */
+  /**
+   * One request of the guest. Never ends when the service dies meanwhile: then the guest goes on after the next start.
+   */
   async #request(service: OpenedService): Promise<void> {
     const { random, surroundings } = this.#options;
     const disk = random.below(this.disks.length);
@@ -382,7 +418,9 @@ export class SourceMachine {
     this.#sent = { disk, first, marks };
     const offsetBytes = first * SECTOR_BYTES;
     const write = (): Promise<void> | undefined =>
-      isZero ? volume.zero(offsetBytes, count * SECTOR_BYTES, fua) : volume.write(offsetBytes, Buffer.concat(marks.map(sectorOf)), fua);
+      isZero
+        ? volume.zero(offsetBytes, count * SECTOR_BYTES, fua)
+        : volume.write(offsetBytes, Buffer.concat(marks.map(sectorOf)), fua);
     const counts = this.model.counts(disk);
     await this.#answered(service, write);
     this.#sent = undefined;

@@ -1,6 +1,7 @@
 /**
- * Virtual time. Whatever happens in a simulation is an event with a time; events of one time happen in the order in which they were scheduled. Between two
- * events everything that can run runs to its end, so that the same schedule gives the same run on any machine.
+ * Virtual time. Whatever happens in a simulation is an event with a time; events of one time happen in the order in
+ * which they were scheduled. Between two events everything that can run runs to its end, so that the same schedule
+ * gives the same run on any machine.
  */
 export interface Timeline {
   /** Unix milliseconds of the true time, which no process sees but through its own clock. */
@@ -53,8 +54,9 @@ export function createTimeline(startMs: number): Timeline {
 }
 
 /**
- * Done when every promise that can settle has: nothing in a simulation waits for anything else than its events. A tick comes after all promises that are ready,
- * and costs no turn of the event loop, of which a history would need thousands.
+ * Done when every promise that can settle has: nothing in a simulation waits for anything else than its events. A tick
+ * comes after all promises that are ready, and costs no turn of the event loop, of which a history would need
+ * thousands.
  */
 const settled = (): Promise<void> =>
   new Promise((resolve) => {
@@ -68,7 +70,8 @@ const turned = (): Promise<void> =>
   });
 const TURN_EVENTS = 500;
 
-const isBefore = (one: Event, other: Event): boolean => one.atMs < other.atMs || (one.atMs === other.atMs && one.order < other.order);
+const isBefore = (one: Event, other: Event): boolean =>
+  one.atMs < other.atMs || (one.atMs === other.atMs && one.order < other.order);
 
 function push(heap: Event[], event: Event): void {
   let at = heap.push(event) - 1;

@@ -3,7 +3,9 @@ import type { EventPublisher } from "../../replication/events/publisher.ts";
 import { EVENTS_PER_SEND_MAX_COUNT } from "../../replication/limits.ts";
 import type { SimulatedProcess } from "./process.ts";
 
-/** A topic of events with somebody behind it who keeps what came: the same event may come again, but never as another. */
+/**
+ * A topic of events with somebody behind it who keeps what came: the same event may come again, but never as another.
+ */
 export interface Topic {
   publisherOf(process: SimulatedProcess): EventPublisher;
   /** True when an event of this type and subject came with these fields in its data. */
@@ -23,13 +25,17 @@ export function createTopic(wrong: (sentence: string) => void): Topic {
     publisherOf: (process) => ({
       publish: (sent) => {
         if (sent.length > EVENTS_PER_SEND_MAX_COUNT) wrong(`${sent.length} events were sent at once`);
-        return process.send({ place: "topic", access: "write", operation: `publish ${sent.length}` }, () => sent.forEach(take));
+        return process.send({ place: "topic", access: "write", operation: `publish ${sent.length}` }, () =>
+          sent.forEach(take),
+        );
       },
     }),
     heard: (type, subjectEnd, fields = {}) =>
       [...events.values()].some(
         ({ eventType, subject, data }) =>
-          eventType === type && subject.endsWith(subjectEnd) && Object.entries(fields).every(([name, value]) => data[name] === value),
+          eventType === type &&
+          subject.endsWith(subjectEnd) &&
+          Object.entries(fields).every(([name, value]) => data[name] === value),
       ),
   };
 }

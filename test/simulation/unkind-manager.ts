@@ -11,7 +11,10 @@ export interface UnkindOptions {
   readonly rate: (kind: "listing-stale" | "resource-late" | "in-use-late") => number;
 }
 
-/** How long Azure's caches are behind: those of single resources, and those that lists come from (a quarter of an hour was seen). */
+/**
+ * How long Azure's caches are behind: those of single resources, and those that lists come from (a quarter of an hour
+ * was seen).
+ */
 const BEHIND_MS = 90_000;
 const LIST_BEHIND_MS = 10 * 60_000;
 
@@ -22,10 +25,13 @@ interface Known {
 }
 
 /**
- * Resource Manager as it is: lists come from a cache that lacks what is new and shows what is gone, a resource is not found for a while after it was made, and
- * what another used is in use for a while after the other is gone.
+ * Resource Manager as it is: lists come from a cache that lacks what is new and shows what is gone, a resource is not
+ * found for a while after it was made, and what another used is in use for a while after the other is gone.
  */
-export function unkindManager(inner: MemoryResourceManager, { timeline, random, rate }: UnkindOptions): ResourceManager {
+export function unkindManager(
+  inner: MemoryResourceManager,
+  { timeline, random, rate }: UnkindOptions,
+): ResourceManager {
   const known = new Map<string, Known>();
   const look = (): void => {
     const nowMs = timeline.now();
@@ -42,10 +48,15 @@ export function unkindManager(inner: MemoryResourceManager, { timeline, random, 
     const found = known.get(id.toLowerCase());
     return found !== undefined && found.goneMs === undefined && timeline.now() - found.bornMs < forMs;
   };
-  const isJustGone = ({ goneMs }: Known, forMs = BEHIND_MS): boolean => goneMs !== undefined && timeline.now() - goneMs < forMs;
+  const isJustGone = ({ goneMs }: Known, forMs = BEHIND_MS): boolean =>
+    goneMs !== undefined && timeline.now() - goneMs < forMs;
 
   const lateRefusal = (change: Change): Begun | undefined => {
-    const failed = (code: "azure-resource-missing" | "azure-resource-conflict", azureCode: string, message: string): Begun => ({
+    const failed = (
+      code: "azure-resource-missing" | "azure-resource-conflict",
+      azureCode: string,
+      message: string,
+    ): Begun => ({
       kind: "failed",
       code,
       azureCode,
@@ -54,7 +65,11 @@ export function unkindManager(inner: MemoryResourceManager, { timeline, random, 
     });
     const group = /^\/subscriptions\/[^/]+\/resourceGroups\/[^/]+/i.exec(change.id)?.[0] ?? "";
     if (change.kind === "put" && group !== change.id && isNew(group) && random.chance(rate("resource-late"))) {
-      return failed("azure-resource-missing", "ResourceGroupNotFound", `Resource group '${group.split("/").at(-1)}' could not be found.`);
+      return failed(
+        "azure-resource-missing",
+        "ResourceGroupNotFound",
+        `Resource group '${group.split("/").at(-1)}' could not be found.`,
+      );
     }
     if (change.kind !== "remove" || !random.chance(rate("in-use-late"))) return undefined;
     const own = change.id.toLowerCase();
@@ -62,7 +77,12 @@ export function unkindManager(inner: MemoryResourceManager, { timeline, random, 
       ([id, each]) => id !== own && isJustGone(each) && JSON.stringify(each.body).toLowerCase().includes(`"${own}`),
     );
     return (
-      user && failed("azure-resource-conflict", "InUse", `Resource ${change.id} is in use by ${textOf(user[1].body, "id") ?? user[0]}.`)
+      user &&
+      failed(
+        "azure-resource-conflict",
+        "InUse",
+        `Resource ${change.id} is in use by ${textOf(user[1].body, "id") ?? user[0]}.`,
+      )
     );
   };
   return {

@@ -29,7 +29,10 @@ export interface Verdict {
   readonly points: number;
 }
 
-/** A request may be on its way for as long as its limit, and the time of its arrival counts as the difference of the clocks. */
+/**
+ * A request may be on its way for as long as its limit, and the time of its arrival counts as the difference of the
+ * clocks.
+ */
 const SLACK_MS = 12_000;
 
 interface SeenPoint {
@@ -44,14 +47,16 @@ export function createVerdict(world: World): Verdict {
   const { stores, memory, wrong } = world;
   const context = { stores, clock: { now: world.timeline.now }, ids: { next: () => "" } };
   const seen: SeenPoint[] = [];
-  // Of two that both say that they are the one the idle copy may have the session: what it says of its time is true of itself, and nobody can know better.
+  // Of two that both say that they are the one the idle copy may have the session: what it says of its time is true of
+  // itself, and nobody can know better.
   const hasTwoServices = world.plan.steps.some(({ kind }) => kind === "second-service");
   const lookedAt = new Map<string, string>();
   const say = (sentence: string): void => {
     world.surroundings.trace(`WRONG ${sentence}`);
     if (!wrong.includes(sentence)) wrong.push(sentence);
   };
-  const machineOf = (itemId: string): ProtectedMachine | undefined => world.machines.find((machine) => machine.itemId === itemId);
+  const machineOf = (itemId: string): ProtectedMachine | undefined =>
+    world.machines.find((machine) => machine.itemId === itemId);
 
   /** What a point holds, by disk and sector. */
   const marksOf = (machine: ProtectedMachine, point: PointManifest): (number | undefined)[][] =>
@@ -59,7 +64,9 @@ export function createVerdict(world: World): Verdict {
       const named = point.disks.find(({ id }) => id === disk.id);
       const target = { itemId: point.itemId, stream: point.stream, diskId: disk.id };
       const pages = named && memory.memory.snapshotPages(target, named.snapshot);
-      return Array.from({ length: disk.sizeBytes / SECTOR_BYTES }, (_, at) => (pages === undefined ? undefined : markOf(pages.get(at))));
+      return Array.from({ length: disk.sizeBytes / SECTOR_BYTES }, (_, at) =>
+        pages === undefined ? undefined : markOf(pages.get(at)),
+      );
     });
 
   const checkNewPoint = (point: PointManifest): void => {
@@ -75,19 +82,31 @@ export function createVerdict(world: World): Verdict {
     const state = source.model.find(marksOf(machine, point));
     if (state === undefined) return say(`rule 1: ${name} is no state that the source ever had`);
     const before = seen.findLast(({ itemId }) => itemId === point.itemId);
-    seen.push({ itemId: point.itemId, pointId: point.pointId, stream: point.stream, epoch: point.position.epoch, state });
+    seen.push({
+      itemId: point.itemId,
+      pointId: point.pointId,
+      stream: point.stream,
+      epoch: point.position.epoch,
+      state,
+    });
     if (before !== undefined && isBehind(before, point) && before.state > state) {
       say(`rule 1: ${name} is an older state (${state}) than the point before it (${before.state})`);
     }
     const left = source.leftAt[state];
     if (left !== undefined && !hasTwoServices && !source.clockJumped && left.ownMs < point.sourceTimeMs - SLACK_MS) {
-      say(`${name} says that it holds all writes up to ${point.sourceTimeMs - left.ownMs} ms after the first that it lacks`);
+      say(
+        `${name} says that it holds all writes up to ${point.sourceTimeMs - left.ownMs} ms after the first that it lacks`,
+      );
     }
   };
 
   /** What the target disks hold now: undefined when they are gone, `none` when the source never held it. */
   const targetState = (machine: ProtectedMachine, progress: Progress): number | "none" | undefined => {
-    const targets = machine.source.disks.map(({ id }) => ({ itemId: machine.itemId, stream: progress.stream, diskId: id }));
+    const targets = machine.source.disks.map(({ id }) => ({
+      itemId: machine.itemId,
+      stream: progress.stream,
+      diskId: id,
+    }));
     if (targets.some((target) => memory.memory.pages(target) === undefined)) return undefined;
     const marks = machine.source.disks.map((disk) => {
       const pages = memory.memory.pages({ itemId: machine.itemId, stream: progress.stream, diskId: disk.id });
@@ -96,7 +115,10 @@ export function createVerdict(world: World): Verdict {
     return machine.source.model.find(marks) ?? "none";
   };
 
-  /** At the end of a batch the disks are in a state of the source, unless initial replication says that they are not yet. */
+  /**
+   * At the end of a batch the disks are in a state of the source, unless initial replication says that they are not
+   * yet.
+   */
   const checkBatch = (itemId: string, progress: Progress): void => {
     const machine = machineOf(itemId);
     const { applied, intent, seeding } = progress;
@@ -118,7 +140,8 @@ export function createVerdict(world: World): Verdict {
     if (hasTwoServices) return;
     const state = targetState(machine, progress);
     if (state === undefined) return;
-    if (state === "none") return say(`rule 1: between batches the target of ${itemId} is no state that the source ever had`);
+    if (state === "none")
+      return say(`rule 1: between batches the target of ${itemId} is no state that the source ever had`);
     const left = source.leftAt[state];
     const coveredMs = world.timeline.now() - status.rpoInSeconds * 1_000 - SLACK_MS;
     if (left !== undefined && left.trueMs < coveredMs) {
@@ -144,8 +167,10 @@ export function createVerdict(world: World): Verdict {
     if (["EnableFailed", "DisableFailed"].includes(managed?.situation.state ?? "")) return { done: true, why: "" };
     if (progress === undefined) return no("it has no progress");
     if ((await restoresOf(stores, itemId)).some((restore) => !isOver(restore))) return no("a restore has not ended");
-    if (["FailoverCommitPending", "FailoverCommitted"].includes(managed?.situation.state ?? "")) return { done: true, why: "" };
-    if (world.regionLost) return { done: progress.applied.epoch === progress.intent.epoch, why: "a batch that was begun is not finished" };
+    if (["FailoverCommitPending", "FailoverCommitted"].includes(managed?.situation.state ?? ""))
+      return { done: true, why: "" };
+    if (world.regionLost)
+      return { done: progress.applied.epoch === progress.intent.epoch, why: "a batch that was begun is not finished" };
     if (progress.stopped !== undefined) return no(`it stopped: ${progress.stopped.code}`);
     if (progress.seeding || item.item.stream !== progress.stream) return no("initial replication has not ended");
     if (!source.isRunning) return no("its service does not run");
@@ -203,7 +228,8 @@ export function createVerdict(world: World): Verdict {
       return false;
     },
     checkEnd: async () => {
-      for (const id of world.strangers) if (!world.manager.resources.has(id)) say(`${id} is gone, and nobody but its owner may remove it`);
+      for (const id of world.strangers)
+        if (!world.manager.resources.has(id)) say(`${id} is gone, and nobody but its owner may remove it`);
       for (const machine of world.machines) {
         await checkKept(world, machine, seen, marksOf, say);
         await checkRemoved(world, machine, say);
@@ -211,7 +237,8 @@ export function createVerdict(world: World): Verdict {
         await checkRestores(world, machine, (pointId) => stateOfPoint(machine, pointId), say);
         await checkTold(world, machine, await readablePoints(stores, machine.itemId), say);
       }
-      for (const machine of world.machines) await checkCatalog(world, machine, () => readablePoints(stores, machine.itemId), say);
+      for (const machine of world.machines)
+        await checkCatalog(world, machine, () => readablePoints(stores, machine.itemId), say);
     },
   };
 }
@@ -257,13 +284,20 @@ async function checkKept(
 }
 
 /** What flows may not say, and what they leave behind. */
-async function checkJobs({ stores }: World, { itemId }: ProtectedMachine, say: (sentence: string) => void): Promise<void> {
+async function checkJobs(
+  { stores }: World,
+  { itemId }: ProtectedMachine,
+  say: (sentence: string) => void,
+): Promise<void> {
   const managed = await findManaged(stores, itemId);
   if (managed === undefined) return;
   for (const { flow, errors } of (await listJobs(stores, itemId)).jobs) {
     // Nobody but Leeward uses anything that Leeward made.
-    const inUse = errors.find(({ code, message }) => code === "azure-resource-conflict" && /in use|used by/.test(message));
-    if (inUse !== undefined) say(`${flow} of ${itemId} failed for something that Leeward itself has removed: ${inUse.message}`);
+    const inUse = errors.find(
+      ({ code, message }) => code === "azure-resource-conflict" && /in use|used by/.test(message),
+    );
+    if (inUse !== undefined)
+      say(`${flow} of ${itemId} failed for something that Leeward itself has removed: ${inUse.message}`);
   }
   const { state, job } = managed.situation;
   if (state !== "FailoverCommitted" || job !== undefined) return;
@@ -274,7 +308,10 @@ async function checkJobs({ stores }: World, { itemId }: ProtectedMachine, say: (
 /** What both accounts still have of an item, but for what tells of it. */
 function strays({ memory }: World, itemId: string): readonly string[] {
   return Object.keys(memory.dump()).filter(
-    (name) => name.includes(itemId) && !/ (jobs\/|managed\.json|ledger\.json|streams\.json)/.test(name) && !name.startsWith("quarantine"),
+    (name) =>
+      name.includes(itemId) &&
+      !/ (jobs\/|managed\.json|ledger\.json|streams\.json)/.test(name) &&
+      !name.startsWith("quarantine"),
   );
 }
 
@@ -293,7 +330,8 @@ async function checkRemoved(world: World, machine: ProtectedMachine, say: (sente
   const ledger = await readLedger(stores, itemId);
   // What could not be reached is named, and tried again by the sweep.
   const open = ledger.entries.filter(({ state }) => state !== "left");
-  if (open.length > 0) say(`after disabling ${itemId} its ledger still has ${open.map(({ id, state }) => `${id} (${state})`).join(", ")}`);
+  if (open.length > 0)
+    say(`after disabling ${itemId} its ledger still has ${open.map(({ id, state }) => `${id} (${state})`).join(", ")}`);
   const left = strays(world, itemId);
   if (left.length > 0 && !regionLost && ledger.entries.length === 0)
     say(`after disabling ${itemId} the accounts still have ${left.slice(0, 4).join(", ")}`);
@@ -303,7 +341,8 @@ async function checkRemoved(world: World, machine: ProtectedMachine, say: (sente
   // Groups and accounts stay, and are named: they may be the place of others.
   const made = [...manager.resources.entries()].filter(
     ([id, body]) =>
-      /\/providers\/(?!microsoft\.storage\/)/.test(id) && JSON.stringify(body["tags"] ?? {}).includes(`"leeward-item":"${itemId}"`),
+      /\/providers\/(?!microsoft\.storage\/)/.test(id) &&
+      JSON.stringify(body["tags"] ?? {}).includes(`"leeward-item":"${itemId}"`),
   );
   if (made.length > 0 && plan.machines.length === 1 && !regionLost)
     say(`after disabling ${itemId} Azure still has ${made.map(([id]) => id).join(", ")}`);

@@ -130,7 +130,10 @@ export function createWorld(plan: HistoryPlan, keepTrace: boolean): World {
   const announce = (itemId: string, stream: number): void => {
     if (random.chance(rate("event-lost"))) return;
     const name = `${itemId}-${String(stream).padStart(10, "0")}`;
-    const event = { type: "Microsoft.Storage.BlobCreated", subject: `/blobServices/default/containers/leeward-cache-${name}/blobs/x` };
+    const event = {
+      type: "Microsoft.Storage.BlobCreated",
+      subject: `/blobServices/default/containers/leeward-cache-${name}/blobs/x`,
+    };
     for (let copies = random.chance(rate("event-repeated")) ? 2 : 1; copies > 0; copies -= 1) {
       const delayMs = random.chance(rate("event-late")) ? random.below(120_000) : 100 + random.below(400);
       timeline.after(delayMs, () => queues.send("hints", event, 0));
@@ -169,7 +172,9 @@ export function createWorld(plan: HistoryPlan, keepTrace: boolean): World {
       tickets: openTickets(ownControl, ids),
       ids,
       access: cacheAccount.access,
-      restoreAccess: { grantRead: async () => ({ url: "https://target.invalid/restored", expiresMs: timeline.now() + 3_600_000 }) },
+      restoreAccess: {
+        grantRead: async () => ({ url: "https://target.invalid/restored", expiresMs: timeline.now() + 3_600_000 }),
+      },
       queue: {
         send: (message: WorkMessage, delayMs: number) =>
           process.send({ place: "queue", access: "write", operation: `send ${message.kind}` }, () =>
@@ -267,7 +272,8 @@ export function createWorld(plan: HistoryPlan, keepTrace: boolean): World {
     stallApp: (durationMs) => app()?.process.stall(durationMs),
   };
   seedManager(world);
-  for (const timer of ["sweep", "takePoints"] as const) every(timeline, TIMER_EVERY_MS[timer], () => app()?.runTimer(timer));
+  for (const timer of ["sweep", "takePoints"] as const)
+    every(timeline, TIMER_EVERY_MS[timer], () => app()?.runTimer(timer));
   every(timeline, MANAGER_TICK_MS, () => manager.tick());
   every(timeline, OPERATOR_LOOKS_MS, () => {
     for (const { source } of world.machines) source.lookAfter();
@@ -294,7 +300,9 @@ function install(manager: MemoryResourceManager, { plan, source, vmId }: Protect
   const extension = [...manager.resources].find(([id]) => id.startsWith(prefix))?.[1];
   if (extension === undefined) return source.uninstall();
   if (textOf(extension, "properties", "provisioningState") !== "Succeeded") return;
-  const { registrationToken } = readInstallCommand((extension["properties"] as { readonly protectedSettings?: unknown }).protectedSettings);
+  const { registrationToken } = readInstallCommand(
+    (extension["properties"] as { readonly protectedSettings?: unknown }).protectedSettings,
+  );
   if (registrationToken !== source.registrationToken) source.install(registrationToken);
 }
 
@@ -305,7 +313,10 @@ function every(timeline: Timeline, everyMs: number, run: () => void): void {
   });
 }
 
-/** While no process of the app lives its address takes the connection, and nothing more: a request whose sender has gone by then is nobody's. */
+/**
+ * While no process of the app lives its address takes the connection, and nothing more: a request whose sender has gone
+ * by then is nobody's.
+ */
 async function waitForApp(timeline: Timeline, app: () => AppProcess | undefined, waitMs: number): Promise<AppProcess> {
   for (let leftMs = waitMs; ; leftMs -= 1_000) {
     const found = app();
@@ -326,7 +337,8 @@ function withLimits(stores: ItemStores, clock: Clock, writesPerSecond: number | 
 function withContainers(stores: ItemStores, containers: Set<string>): ItemStores {
   const forget = (itemId: string, stream?: number): void => {
     for (const name of containers) {
-      if (stream === undefined ? name.startsWith(`${itemId}/`) : name === `${itemId}/${stream}`) containers.delete(name);
+      if (stream === undefined ? name.startsWith(`${itemId}/`) : name === `${itemId}/${stream}`)
+        containers.delete(name);
     }
   };
   return {
@@ -357,7 +369,16 @@ function createMachine(
   const itemId = `web-${index + 1}`;
   const random = createRandom(hashOf(`${history.seed} machine ${index}`));
   const diskIds = plan.protectedBy === "machine" ? [`${itemId}-data`, `${itemId}-os`] : ["data", "os"];
-  const source = new SourceMachine({ name: `machine-${index + 1}`, itemId, diskIds, plan, surroundings, network, random, wrong });
+  const source = new SourceMachine({
+    name: `machine-${index + 1}`,
+    itemId,
+    diskIds,
+    plan,
+    surroundings,
+    network,
+    random,
+    wrong,
+  });
   return { itemId, plan, source, vmId: `${SOURCE_GROUP}/providers/Microsoft.Compute/virtualMachines/${itemId}` };
 }
 
@@ -380,7 +401,12 @@ function seedManager({ manager, machines }: World): void {
     ["cachewe", "westeurope", "cache"],
     ["targetne", "northeurope", "target"],
   ] as const) {
-    const account: ResourceJson = { location, kind: "StorageV2", sku: { name: "Standard_LRS" }, tags: { "leeward-purpose": purpose } };
+    const account: ResourceJson = {
+      location,
+      kind: "StorageV2",
+      sku: { name: "Standard_LRS" },
+      tags: { "leeward-purpose": purpose },
+    };
     manager.seed(`${CONTROL_GROUP}/providers/Microsoft.Storage/storageAccounts/${name}`, account);
   }
   manager.seedList(
@@ -392,7 +418,10 @@ function seedManager({ manager, machines }: World): void {
   }
 }
 
-/** Azure has no disk below a gibibyte, and a history has no time for one: the plan is told the size that the simulated disks have. */
+/**
+ * Azure has no disk below a gibibyte, and a history has no time for one: the plan is told the size that the simulated
+ * disks have.
+ */
 async function shrinkDisks({ stores, machines }: World, itemId: string): Promise<void> {
   const machine = machines.find((each) => each.itemId === itemId);
   await changeManaged(stores, itemId, (managed) => {

@@ -13,7 +13,8 @@ import type { Operation, Outcome, ReplicationFact } from "../../replication/stat
 import { stateWords } from "../../replication/states/words.ts";
 
 const isOutcome = (event: string): event is Outcome => event === "JobSucceeded" || event === "JobFailed";
-const isFact = (event: string): event is ReplicationFact => ["SeedingComplete", "SeedingUnderWay", "ResyncNeeded"].includes(event);
+const isFact = (event: string): event is ReplicationFact =>
+  ["SeedingComplete", "SeedingUnderWay", "ResyncNeeded"].includes(event);
 
 /** The situation after these events; every operation must be allowed. */
 function after(...events: readonly (Operation | Outcome | ReplicationFact)[]): Situation {
@@ -31,14 +32,31 @@ const FAILED_OVER = [...PROTECTED, "UnplannedFailover", "JobSucceeded"] as const
 
 describe("the life of an item", () => {
   it("is protected, fails over, is committed, re-protected and fails back by the same operations", () => {
-    const reprotected = [...FAILED_OVER, "Commit", "JobSucceeded", "SwitchProtection", "JobSucceeded", "SeedingComplete"] as const;
-    expect(after(...reprotected)).toEqual({ state: "Protected", activeLocation: "Primary", failover: undefined, job: undefined });
-    expect(after(...reprotected, "UnplannedFailover", "JobSucceeded", "Commit", "JobSucceeded").state).toBe("FailoverCommitted");
+    const reprotected = [
+      ...FAILED_OVER,
+      "Commit",
+      "JobSucceeded",
+      "SwitchProtection",
+      "JobSucceeded",
+      "SeedingComplete",
+    ] as const;
+    expect(after(...reprotected)).toEqual({
+      state: "Protected",
+      activeLocation: "Primary",
+      failover: undefined,
+      job: undefined,
+    });
+    expect(after(...reprotected, "UnplannedFailover", "JobSucceeded", "Commit", "JobSucceeded").state).toBe(
+      "FailoverCommitted",
+    );
   });
 
   it("the request that was sent twice starts nothing a second time", () => {
     const running = after(...PROTECTED, "UnplannedFailover");
-    expect(decideOperation(running, "UnplannedFailover", running.job?.jobId ?? "")).toEqual({ kind: "repeated", situation: running });
+    expect(decideOperation(running, "UnplannedFailover", running.job?.jobId ?? "")).toEqual({
+      kind: "repeated",
+      situation: running,
+    });
   });
 
   it("a job that was taken over from, or that reports twice, is not heard", () => {
@@ -55,9 +73,9 @@ describe("the life of an item", () => {
   it("a resynchronization that became necessary during a test failover is seen after its clean-up", () => {
     const open = after(...PROTECTED, "TestFailover", "JobSucceeded", "ResyncNeeded");
     expect(open.state).toBe("TestFailoverCleanupPending");
-    expect(after(...PROTECTED, "TestFailover", "JobSucceeded", "TestFailoverCleanup", "JobSucceeded", "ResyncNeeded").state).toBe(
-      "ResyncRequired",
-    );
+    expect(
+      after(...PROTECTED, "TestFailover", "JobSucceeded", "TestFailoverCleanup", "JobSucceeded", "ResyncNeeded").state,
+    ).toBe("ResyncRequired");
   });
 
   it("a refusal says why and what is possible", () => {
@@ -72,7 +90,9 @@ describe("the life of an item", () => {
     });
     const busy = decideOperation(after(...FAILED_OVER, "Commit"), "ChangePit", "x");
     if (busy.kind !== "refused") throw new Error("not refused");
-    expect(refusalError("vm-1", "CommittingFailover", "ChangePit", busy).hint).toBe("Nothing is possible until the running job ends.");
+    expect(refusalError("vm-1", "CommittingFailover", "ChangePit", busy).hint).toBe(
+      "Nothing is possible until the running job ends.",
+    );
   });
 
   it("knows its own names", () => {
@@ -82,10 +102,31 @@ describe("the life of an item", () => {
 
 describe("Site Recovery's words (reference, rows of its table)", () => {
   const rows = [
-    [2, ["EnableProtection", "JobSucceeded"], "InitialReplicationInProgress", "Initial replication is in progress", "Primary", "None"],
+    [
+      2,
+      ["EnableProtection", "JobSucceeded"],
+      "InitialReplicationInProgress",
+      "Initial replication is in progress",
+      "Primary",
+      "None",
+    ],
     [3, PROTECTED, "Protected", "Protected", "Primary", "None"],
-    [4, [...PROTECTED, "TestFailover", "JobSucceeded"], "Protected", "Cleanup test failover pending", "Primary", "WaitingForCompletion"],
-    [5, [...PROTECTED, "TestFailover", "JobSucceeded", "TestFailoverCleanup"], "Protected", "Protected", "Primary", "MarkedForDeletion"],
+    [
+      4,
+      [...PROTECTED, "TestFailover", "JobSucceeded"],
+      "Protected",
+      "Cleanup test failover pending",
+      "Primary",
+      "WaitingForCompletion",
+    ],
+    [
+      5,
+      [...PROTECTED, "TestFailover", "JobSucceeded", "TestFailoverCleanup"],
+      "Protected",
+      "Protected",
+      "Primary",
+      "MarkedForDeletion",
+    ],
     [6, FAILED_OVER, "UnplannedFailoverCommitPendingStatesBegin", "Failover completed", "Recovery", "None"],
     [
       60,
@@ -95,7 +136,14 @@ describe("Site Recovery's words (reference, rows of its table)", () => {
       "Recovery",
       "None",
     ],
-    [8, [...FAILED_OVER, "Commit", "JobSucceeded"], "UnplannedFailoverCommitted", "Failover committed", "Recovery", "None"],
+    [
+      8,
+      [...FAILED_OVER, "Commit", "JobSucceeded"],
+      "UnplannedFailoverCommitted",
+      "Failover committed",
+      "Recovery",
+      "None",
+    ],
     [
       9,
       [...FAILED_OVER, "Commit", "JobSucceeded", "SwitchProtection", "JobSucceeded"],
@@ -105,19 +153,26 @@ describe("Site Recovery's words (reference, rows of its table)", () => {
       "None",
     ],
   ] as const;
-  it.each(rows)("row %i", (_row, events, protectionState, protectionStateDescription, activeLocation, testFailoverState) => {
-    expect(stateWords(after(...events), false)).toMatchObject({
-      protectionState,
-      protectionStateDescription,
-      activeLocation,
-      testFailoverState,
-    });
-  });
+  it.each(rows)(
+    "row %i",
+    (_row, events, protectionState, protectionStateDescription, activeLocation, testFailoverState) => {
+      expect(stateWords(after(...events), false)).toMatchObject({
+        protectionState,
+        protectionStateDescription,
+        activeLocation,
+        testFailoverState,
+      });
+    },
+  );
 
   it("its allowed operations in the steady state and after a failover are there", () => {
-    expect(allowedOperations("Protected")).toEqual(expect.arrayContaining(["UnplannedFailover", "DisableProtection", "TestFailover"]));
+    expect(allowedOperations("Protected")).toEqual(
+      expect.arrayContaining(["UnplannedFailover", "DisableProtection", "TestFailover"]),
+    );
     expect(allowedOperations("InitialReplicationInProgress")).toEqual(["DisableProtection"]);
-    expect(allowedOperations("FailoverCommitPending")).toEqual(expect.arrayContaining(["Commit", "ChangePit", "DisableProtection"]));
+    expect(allowedOperations("FailoverCommitPending")).toEqual(
+      expect.arrayContaining(["Commit", "ChangePit", "DisableProtection"]),
+    );
   });
 
   it("what is left of a test failover that a failover took over is marked for deletion", () => {

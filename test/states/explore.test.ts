@@ -37,7 +37,11 @@ function steps(from: Situation): readonly Step[] {
     const to = { ...decision.situation, job: { jobId: jobOf(decision.flow), flow: decision.flow } };
     return [{ from, event: operation, to }];
   });
-  const outcomes = OUTCOMES.map((outcome) => ({ from, event: outcome, to: decideOutcome(from, from.job?.jobId ?? "no job", outcome) }));
+  const outcomes = OUTCOMES.map((outcome) => ({
+    from,
+    event: outcome,
+    to: decideOutcome(from, from.job?.jobId ?? "no job", outcome),
+  }));
   const facts = FACTS.map((fact) => ({ from, event: fact, to: decideFact(from, fact) }));
   return [...operations, ...outcomes, ...facts];
 }
@@ -60,7 +64,8 @@ function explore(): { readonly situations: readonly Situation[]; readonly taken:
 }
 
 const { situations, taken } = explore();
-const ofKind = (...kinds: readonly string[]): readonly ItemState[] => ITEM_STATES.filter((state) => kinds.includes(STATE_KINDS[state]));
+const ofKind = (...kinds: readonly string[]): readonly ItemState[] =>
+  ITEM_STATES.filter((state) => kinds.includes(STATE_KINDS[state]));
 
 /** The states from which `goal` can be reached over these steps. */
 function canReach(goal: ItemState, over: readonly Step[]): ReadonlySet<ItemState> {
@@ -79,7 +84,8 @@ describe("everything that can happen to a protected item", () => {
 
   it("has a rule for every state and event, and no rule for others", () => {
     expect(Object.keys(TRANSITIONS).toSorted()).toEqual([...ITEM_STATES].toSorted());
-    for (const state of ITEM_STATES) expect(Object.keys(TRANSITIONS[state]).toSorted()).toEqual([...ITEM_EVENTS].toSorted());
+    for (const state of ITEM_STATES)
+      expect(Object.keys(TRANSITIONS[state]).toSorted()).toEqual([...ITEM_EVENTS].toSorted());
   });
 
   it("operations start or are refused; outcomes and facts move or are ignored", () => {
@@ -90,17 +96,23 @@ describe("everything that can happen to a protected item", () => {
   });
 
   it("a job runs exactly in the states that a job ends, and both of its outcomes end them", () => {
-    for (const { state, job } of situations) expect([state, job !== undefined]).toEqual([state, STATE_KINDS[state] === "flow"]);
+    for (const { state, job } of situations)
+      expect([state, job !== undefined]).toEqual([state, STATE_KINDS[state] === "flow"]);
     for (const state of ITEM_STATES) {
       const moves = OUTCOMES.map((outcome) => TRANSITIONS[state][outcome].kind);
-      expect([state, ...moves]).toEqual([state, ...(STATE_KINDS[state] === "flow" ? ["move", "move"] : ["ignore", "ignore"])]);
+      expect([state, ...moves]).toEqual([
+        state,
+        ...(STATE_KINDS[state] === "flow" ? ["move", "move"] : ["ignore", "ignore"]),
+      ]);
     }
   });
 
   it("every flow leads into a state of its own kind, and each state of a job has one flow, but for the two kinds of failover", () => {
     const flows = new Map<ItemState, Set<Flow>>();
-    for (const { state, job } of situations) if (job !== undefined) flows.set(state, (flows.get(state) ?? new Set()).add(job.flow));
-    for (const [state, found] of flows) expect([state, found.size]).toEqual([state, state === "FailoverInProgress" ? 2 : 1]);
+    for (const { state, job } of situations)
+      if (job !== undefined) flows.set(state, (flows.get(state) ?? new Set()).add(job.flow));
+    for (const [state, found] of flows)
+      expect([state, found.size]).toEqual([state, state === "FailoverInProgress" ? 2 : 1]);
   });
 
   it("no state is a dead end: from everywhere the item can become protected again, and can be given up", () => {
@@ -166,12 +178,18 @@ describe("everything that can happen to a protected item", () => {
   });
 
   it("a planned failover starts only where nothing else is open, or where one of both kinds is tried again", () => {
-    expect(ITEM_STATES.filter((state) => allowedOperations(state).includes("PlannedFailover"))).toEqual(["Protected", "FailoverFailed"]);
+    expect(ITEM_STATES.filter((state) => allowedOperations(state).includes("PlannedFailover"))).toEqual([
+      "Protected",
+      "FailoverFailed",
+    ]);
   });
 
   it("a failover that takes over from a job names it, so that it is ended first", () => {
     const drill = situations.find(({ state }) => state === "TestFailoverInProgress") ?? UNPROTECTED;
-    expect(decideOperation(drill, "UnplannedFailover", "f")).toMatchObject({ kind: "started", endsJobId: drill.job?.jobId });
+    expect(decideOperation(drill, "UnplannedFailover", "f")).toMatchObject({
+      kind: "started",
+      endsJobId: drill.job?.jobId,
+    });
     const idle = situations.find(({ state }) => state === "Protected") ?? UNPROTECTED;
     expect(decideOperation(idle, "UnplannedFailover", "f")).toMatchObject({ kind: "started", endsJobId: undefined });
   });
@@ -189,14 +207,18 @@ describe("everything that can happen to a protected item", () => {
   });
 
   it("recovery points are committed away only while the machine stands in the target region", () => {
-    expect(ITEM_STATES.filter((state) => allowedOperations(state).includes("Commit"))).toEqual(["FailoverCommitPending", "CommitFailed"]);
+    expect(ITEM_STATES.filter((state) => allowedOperations(state).includes("Commit"))).toEqual([
+      "FailoverCommitPending",
+      "CommitFailed",
+    ]);
     const commits = taken.filter(({ to }) => to.state === "FailoverCommitted");
     expect(new Set(commits.map(({ from }) => from.activeLocation))).toEqual(new Set(["Recovery"]));
   });
 
   it("users' work is in the target region from the end of a failover until it is re-protected, cancelled or disabled", () => {
     const places = new Map<ItemState, Set<string>>();
-    for (const { state, activeLocation } of situations) places.set(state, (places.get(state) ?? new Set()).add(activeLocation));
+    for (const { state, activeLocation } of situations)
+      places.set(state, (places.get(state) ?? new Set()).add(activeLocation));
     const recovery = ITEM_STATES.filter((state) => places.get(state)?.has("Recovery") === true);
     expect(recovery).toEqual([
       "Unprotected",
@@ -221,6 +243,8 @@ describe("everything that can happen to a protected item", () => {
     const both = new Set(["Unplanned", "Planned"]);
     expect(kindsIn("FailoverInProgress")).toEqual(both);
     expect(kindsIn("FailoverFailed", "FailoverCommitPending", "FailoverCommitted", "Reprotecting")).toEqual(both);
-    expect(kindsIn("Protected", "InitialReplicationInProgress", "Unprotected", "TestFailoverCleanupPending")).toEqual(new Set([undefined]));
+    expect(kindsIn("Protected", "InitialReplicationInProgress", "Unprotected", "TestFailoverCleanupPending")).toEqual(
+      new Set([undefined]),
+    );
   });
 });

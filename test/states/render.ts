@@ -1,7 +1,14 @@
 import { PLANNED_WORDS, WORDS } from "../../replication/states/words.ts";
 import { allowedOperations } from "../../replication/states/decide.ts";
 import { REFUSALS } from "../../replication/states/refusals.ts";
-import { FACTS, type ItemEvent, ITEM_STATES, OPERATIONS, OUTCOMES, STATE_KINDS } from "../../replication/states/states.ts";
+import {
+  FACTS,
+  type ItemEvent,
+  ITEM_STATES,
+  OPERATIONS,
+  OUTCOMES,
+  STATE_KINDS,
+} from "../../replication/states/states.ts";
 import { TRANSITIONS, type Transition } from "../../replication/states/table.ts";
 
 /** The whole text of docs/states.md. */
@@ -9,19 +16,24 @@ export function renderStates(): string {
   return `${[
     "# The states of a protected item",
     "",
-    "This page is written from `replication/states/table.ts`; a test compares the two. After a change of the table renew it with",
-    "`npx vitest run test/states/document.test.ts -u` and read the difference: it is the change that operators will see.",
+    "This page is written from `replication/states/table.ts`; a test compares the two. After a change of the table",
+    "renew it with `npx vitest run test/states/document.test.ts -u` and read the difference: it is the change that",
+    "operators will see.",
     "",
-    "An item is in exactly one state. Three kinds of events can change it: **operations** that an operator asks for, **outcomes** of the job that runs,",
-    "and **facts** that replication reports. Facts are levels: each is reported again while it is true, so a state that ignores one loses nothing.",
-    "`allowedOperations` of an item are the operations that its state does not refuse.",
+    "An item is in exactly one state. Three kinds of events can change it: **operations** that an operator asks for,",
+    "**outcomes** of the job that runs, and **facts** that replication reports. Facts are levels: each is reported",
+    "again while it is true, so a state that ignores one loses nothing. `allowedOperations` of an item are the",
+    "operations that its state does not refuse.",
     "",
-    "While a job runs nearly everything is refused. The few operations that are not take over: their job first ends the running one. So a real failover is",
-    "possible while a test failover is being made, is open or is being cleaned up, and while a resynchronization is prepared; a failover that hangs can be",
-    "cancelled; and enabling or re-protecting can be given up by disabling. A failover that takes over an open test failover removes its resources too.",
+    "While a job runs nearly everything is refused. The few operations that are not take over: their job first ends",
+    "the running one. So a real failover is possible while a test failover is being made, is open or is being cleaned",
+    "up, and while a resynchronization is prepared; a failover that hangs can be cancelled; and enabling or",
+    "re-protecting can be given up by disabling. A failover that takes over an open test failover removes its",
+    "resources too.",
     "",
-    "Two operations lose data, so that whoever offers them asks first: `Commit` deletes all recovery points, and `CancelFailover` after a completed failover",
-    "deletes the machine in the target region with everything written there.",
+    "Two operations lose data, so that whoever offers them asks first: `Commit` deletes all recovery points, and",
+    "`CancelFailover` after a completed failover deletes the machine in the target region with everything written",
+    "there.",
     "",
     "## States",
     "",
@@ -30,7 +42,8 @@ export function renderStates(): string {
       ITEM_STATES.map((state) => [state, STATE_KINDS[state], allowedOperations(state).join(", ") || "-"]),
     ),
     "",
-    "Kinds: `flow` a job runs and ends the state; `seeding` replication ends it; `settled` and `failed` wait for an operator; `end` nothing of the item is left.",
+    "Kinds: `flow` a job runs and ends the state; `seeding` replication ends it; `settled` and `failed` wait for an",
+    "operator; `end` nothing of the item is left.",
     "",
     "## Operations",
     "",
@@ -61,8 +74,9 @@ export function renderStates(): string {
     "",
     "## Words of the API",
     "",
-    "What the API shows, in Site Recovery's words. `unchanged`: as it was in the state before. While the resources of a test failover that was taken over",
-    "are not yet gone, `testFailoverState` is `MarkedForDeletion` in every state that says `None` here.",
+    "What the API shows, in Site Recovery's words. `unchanged`: as it was in the state before. While the resources of",
+    "a test failover that was taken over are not yet gone, `testFailoverState` is `MarkedForDeletion` in every state",
+    "that says `None` here.",
     "",
     table(
       ["state", "protectionState", "description", "after a planned failover", "activeLocation", "testFailoverState"],

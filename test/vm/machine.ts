@@ -45,7 +45,10 @@ export interface Machine {
 }
 
 /** Boots the guest; done when it has mounted its disk and looked what is there. */
-export async function bootMachine(options: MachineOptions, onEnd: (undo: () => Promise<void>) => void): Promise<Machine> {
+export async function bootMachine(
+  options: MachineOptions,
+  onEnd: (undo: () => Promise<void>) => void,
+): Promise<Machine> {
   const qemu = spawn(QEMU, qemuParameters(options), { stdio: ["ignore", "pipe", "pipe"] });
   const lines = createInterface({ input: qemu.stdout });
   let complaints = "";
@@ -103,5 +106,15 @@ function qemuParameters(options: MachineOptions): readonly string[] {
   const machine = "-accel tcg -machine q35 -m 256 -nodefaults -no-user-config -display none -no-reboot".split(" ");
   const program = ["-kernel", options.kernelPath, "-initrd", options.initramfsPath];
   const commandLine = `console=ttyS0 loglevel=5 panic=-1 BOOT=${options.boot} FILES=${options.files}`;
-  return [...machine, ...program, "-append", commandLine, "-serial", `file:${options.consoleFile}`, "-serial", "stdio", ...disks];
+  return [
+    ...machine,
+    ...program,
+    "-append",
+    commandLine,
+    "-serial",
+    `file:${options.consoleFile}`,
+    "-serial",
+    "stdio",
+    ...disks,
+  ];
 }

@@ -18,12 +18,17 @@ export function makePool(seed: number): Buffer {
 
 /** File `number` as `guest/init.sh` writes it. */
 export function fileContent(pool: Buffer, number: number): Buffer {
-  return Buffer.concat([Buffer.from(`file ${number}\n`), slice(pool, (number * 104_729) % SLICES_BEGIN_BELOW, (number * 7919) % 24_576)]);
+  return Buffer.concat([
+    Buffer.from(`file ${number}\n`),
+    slice(pool, (number * 104_729) % SLICES_BEGIN_BELOW, (number * 7919) % 24_576),
+  ]);
 }
 
-const recordContent = (pool: Buffer, number: number): Buffer => slice(pool, (number * 613) % SLICES_BEGIN_BELOW, RECORD_BYTES);
+const recordContent = (pool: Buffer, number: number): Buffer =>
+  slice(pool, (number * 613) % SLICES_BEGIN_BELOW, RECORD_BYTES);
 
-const slice = (pool: Buffer, offsetBytes: number, lengthBytes: number): Buffer => pool.subarray(offsetBytes, offsetBytes + lengthBytes);
+const slice = (pool: Buffer, offsetBytes: number, lengthBytes: number): Buffer =>
+  pool.subarray(offsetBytes, offsetBytes + lengthBytes);
 
 /** The guest's disks: the one with the file system, and the one for records. */
 export interface Disks {
@@ -45,8 +50,9 @@ export interface Known {
 }
 
 /**
- * Whether these disks are those of the guest at one moment. The guest makes each step durable before it begins the next one, record 1, file 1, record 2,
- * file 2 ..., so every moment shows a first part of these steps, and over both disks the same one. `workPath` names a file to work with.
+ * Whether these disks are those of the guest at one moment. The guest makes each step durable before it begins the next
+ * one, record 1, file 1, record 2, file 2 ..., so every moment shows a first part of these steps, and over both disks
+ * the same one. `workPath` names a file to work with.
  */
 export async function judge(disks: Disks, known: Known, workPath: string): Promise<Finding> {
   await writeFile(workPath, disks.data);
@@ -86,7 +92,9 @@ function countRecords(disk: Buffer, pool: Buffer): number | string {
   let records = 0;
   while (at(records + 1).equals(recordContent(pool, records + 1))) records += 1;
   const rest = [at(0), disk.subarray((records + 1) * RECORD_BYTES)];
-  return rest.some((bytes) => bytes.some((byte) => byte !== 0)) ? `behind record ${records} stands something else` : records;
+  return rest.some((bytes) => bytes.some((byte) => byte !== 0))
+    ? `behind record ${records} stands something else`
+    : records;
 }
 
 const refuted = (reason: string): Finding => ({ kind: "refuted", reason });

@@ -18,81 +18,98 @@ interface JudgedPoint {
   readonly mounted: boolean;
 }
 
-describe.skipIf(skip)(`a real VM, its ext4 file system on a disk that the mobility service serves (seed ${SEED})${note}`, () => {
-  const onEnd = onSuiteEnd();
-  let story: Story;
-  let points: readonly JudgedPoint[] = [];
-  beforeAll(async () => {
-    story = await playStory(onEnd);
-    points = await judgeAll(story);
-  });
-
-  it("writes on while its mobility service is killed and started again, and sees no error", async () => {
-    expect(story.blows.filter(({ what }) => what === "the service is killed")).toHaveLength(5);
-    expect(story.vm.marks().length).toBeGreaterThan(60);
-    expect(await story.vm.console()).not.toMatch(/I\/O error|EXT4-fs (error|warning)|Aborting journal|filesystem read-only/i);
-  });
-
-  it("finds after each power cut every file whose fsync had returned (rule 4)", () => {
-    const boots = story.vm.boots();
-    expect(boots).toHaveLength(3);
-    for (const { marked, found } of boots) expect(found).toBeGreaterThanOrEqual(marked);
-    expect(boots.at(-1)?.marked).toBeGreaterThan(0);
-  });
-
-  it("is restored at points before and after each blow: fsck finds nothing, and exactly the files up to one moment are there (rule 1)", () => {
-    const marks = story.vm.marks();
-    const wrong = points.flatMap(({ point, finding }) => {
-      if (finding.kind === "refuted") return [`${point.name}: ${finding.reason}`];
-      const due = filesDue(point, marks);
-      return finding.files < due ? [`${point.name}: ${finding.files} files, though ${due} were marked before its source time`] : [];
-    });
-    expect(wrong).toEqual([]);
-  });
-
-  it("is judged by points that differ, and whose journals had to be replayed", () => {
-    expect(points.filter(({ mounted }) => mounted).length).toBeGreaterThanOrEqual(4);
-    expect(new Set(points.map(({ finding }) => filesIn(finding))).size).toBeGreaterThanOrEqual(4);
-  });
-
-  describe("and the proof of it", () => {
-    let before: Disks & { readonly files: number };
-    let last: Disks & { readonly files: number };
+describe.skipIf(skip)(
+  `a real VM, its ext4 file system on a disk that the mobility service serves (seed ${SEED})${note}`,
+  () => {
+    const onEnd = onSuiteEnd();
+    let story: Story;
+    let points: readonly JudgedPoint[] = [];
     beforeAll(async () => {
-      const [first, end] = [points.find(({ finding }) => filesIn(finding) > 0), points.at(-1)];
-      if (first === undefined || end === undefined || first === end) throw new Error("no two of the points hold files");
-      before = { ...(await restore(story, first.point)), files: filesIn(first.finding) };
-      last = { ...(await restore(story, end.point)), files: filesIn(end.finding) };
-    });
-    const judged = (disks: Disks): Promise<Finding> => judge(disks, story.known, join(story.world.folder, "refuted.img"));
-
-    it("the last point equals its disks byte for byte", async () => {
-      const [data = Buffer.alloc(0), records = Buffer.alloc(0)] = await Promise.all(story.vm.disks.map(({ path }) => readFile(path)));
-      expect(last.data.equals(data)).toBe(true);
-      expect(last.records.equals(records)).toBe(true);
+      story = await playStory(onEnd);
+      points = await judgeAll(story);
     });
 
-    it("fails when one block of a file is the one from before, which fsck cannot see", async () => {
-      const data = Buffer.from(last.data);
-      const at = blockOfOneFile(last.data, before.files, last.files, story.known.pool);
-      before.data.copy(data, at, at, at + BLOCK_BYTES);
-      expect(await judged({ data, records: last.records })).toEqual({ kind: "refuted", reason: expect.stringMatching(/^file \d+ is not/) });
+    it("writes on while its mobility service is killed and started again, and sees no error", async () => {
+      expect(story.blows.filter(({ what }) => what === "the service is killed")).toHaveLength(5);
+      expect(story.vm.marks().length).toBeGreaterThan(60);
+      expect(await story.vm.console()).not.toMatch(
+        /I\/O error|EXT4-fs (error|warning)|Aborting journal|filesystem read-only/i,
+      );
     });
 
-    it("fails when one record is the one from before", async () => {
-      const records = Buffer.from(last.records);
-      const at = (before.files + 3) * RECORD_BYTES;
-      before.records.copy(records, at, at, at + RECORD_BYTES);
-      expect(await judged({ data: last.data, records })).toEqual({ kind: "refuted", reason: expect.stringMatching(/^behind record/) });
+    it("finds after each power cut every file whose fsync had returned (rule 4)", () => {
+      const boots = story.vm.boots();
+      expect(boots).toHaveLength(3);
+      for (const { marked, found } of boots) expect(found).toBeGreaterThanOrEqual(marked);
+      expect(boots.at(-1)?.marked).toBeGreaterThan(0);
     });
 
-    it("fails when the two disks are of two points", async () => {
-      const reason = expect.stringMatching(/ files stand beside /);
-      expect(await judged({ data: before.data, records: last.records })).toEqual({ kind: "refuted", reason });
-      expect(await judged({ data: last.data, records: before.records })).toEqual({ kind: "refuted", reason });
+    it("is restored at points before and after each blow: fsck finds nothing, and exactly the files up to one moment are there (rule 1)", () => {
+      const marks = story.vm.marks();
+      const wrong = points.flatMap(({ point, finding }) => {
+        if (finding.kind === "refuted") return [`${point.name}: ${finding.reason}`];
+        const due = filesDue(point, marks);
+        return finding.files < due
+          ? [`${point.name}: ${finding.files} files, though ${due} were marked before its source time`]
+          : [];
+      });
+      expect(wrong).toEqual([]);
     });
-  });
-});
+
+    it("is judged by points that differ, and whose journals had to be replayed", () => {
+      expect(points.filter(({ mounted }) => mounted).length).toBeGreaterThanOrEqual(4);
+      expect(new Set(points.map(({ finding }) => filesIn(finding))).size).toBeGreaterThanOrEqual(4);
+    });
+
+    describe("and the proof of it", () => {
+      let before: Disks & { readonly files: number };
+      let last: Disks & { readonly files: number };
+      beforeAll(async () => {
+        const [first, end] = [points.find(({ finding }) => filesIn(finding) > 0), points.at(-1)];
+        if (first === undefined || end === undefined || first === end)
+          throw new Error("no two of the points hold files");
+        before = { ...(await restore(story, first.point)), files: filesIn(first.finding) };
+        last = { ...(await restore(story, end.point)), files: filesIn(end.finding) };
+      });
+      const judged = (disks: Disks): Promise<Finding> =>
+        judge(disks, story.known, join(story.world.folder, "refuted.img"));
+
+      it("the last point equals its disks byte for byte", async () => {
+        const [data = Buffer.alloc(0), records = Buffer.alloc(0)] = await Promise.all(
+          story.vm.disks.map(({ path }) => readFile(path)),
+        );
+        expect(last.data.equals(data)).toBe(true);
+        expect(last.records.equals(records)).toBe(true);
+      });
+
+      it("fails when one block of a file is the one from before, which fsck cannot see", async () => {
+        const data = Buffer.from(last.data);
+        const at = blockOfOneFile(last.data, before.files, last.files, story.known.pool);
+        before.data.copy(data, at, at, at + BLOCK_BYTES);
+        expect(await judged({ data, records: last.records })).toEqual({
+          kind: "refuted",
+          reason: expect.stringMatching(/^file \d+ is not/),
+        });
+      });
+
+      it("fails when one record is the one from before", async () => {
+        const records = Buffer.from(last.records);
+        const at = (before.files + 3) * RECORD_BYTES;
+        before.records.copy(records, at, at, at + RECORD_BYTES);
+        expect(await judged({ data: last.data, records })).toEqual({
+          kind: "refuted",
+          reason: expect.stringMatching(/^behind record/),
+        });
+      });
+
+      it("fails when the two disks are of two points", async () => {
+        const reason = expect.stringMatching(/ files stand beside /);
+        expect(await judged({ data: before.data, records: last.records })).toEqual({ kind: "refuted", reason });
+        expect(await judged({ data: last.data, records: before.records })).toEqual({ kind: "refuted", reason });
+      });
+    });
+  },
+);
 
 const filesIn = (finding: Finding): number => (finding.kind === "prefix" ? finding.files : 0);
 
@@ -117,7 +134,10 @@ async function judgeAll(story: Story): Promise<readonly JudgedPoint[]> {
   return done;
 }
 
-/** Where the first block of a file lies that the guest made between the two counts, and that is nowhere else on the disk. */
+/**
+ * Where the first block of a file lies that the guest made between the two counts, and that is nowhere else on the
+ * disk.
+ */
 function blockOfOneFile(data: Buffer, after: number, until: number, pool: Buffer): number {
   for (let number = after + 3; number < until; number += 1) {
     const content = fileContent(pool, number);

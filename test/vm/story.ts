@@ -22,7 +22,10 @@ export interface Story {
   readonly points: readonly Point[];
 }
 
-/** Protects a VM, boots it, and kills its mobility service and its power at moments of the seed, each alone and both at once. */
+/**
+ * Protects a VM, boots it, and kills its mobility service and its power at moments of the seed, each alone and both at
+ * once.
+ */
 export async function playStory(onEnd: OnEnd): Promise<Story> {
   const world = await startWorld(onEnd);
   const pool = makePool(SEED);
@@ -37,7 +40,8 @@ export async function playStory(onEnd: OnEnd): Promise<Story> {
     await kill();
   };
 
-  const killService = (): Promise<void> => strike("the service is killed", () => vm.killService()).then(() => vm.startService());
+  const killService = (): Promise<void> =>
+    strike("the service is killed", () => vm.killService()).then(() => vm.startService());
   await vm.boot();
   for (let kill = 0; kill < 3; kill += 1) await killService();
   await strike("the power is cut", () => vm.cutPower());
@@ -50,12 +54,17 @@ export async function playStory(onEnd: OnEnd): Promise<Story> {
   await strike("the power is cut for good", () => vm.cutPower());
 
   const last = await world.operator.pointOf(await vm.uploaded());
-  const points = (await world.operator.points()).filter(({ position }) => position.epoch <= last.position.epoch).toReversed();
+  const points = (await world.operator.points())
+    .filter(({ position }) => position.epoch <= last.position.epoch)
+    .toReversed();
   const hashes = new Map(vm.marks().map(({ number, hash }) => [number, hash]));
   return { world, vm, blows, points, known: { pool, hashes, boots: vm.boots().length } };
 }
 
-/** The last file that the guest had marked before the source time of the point: the point must hold it and all before it. */
+/**
+ * The last file that the guest had marked before the source time of the point: the point must hold it and all before
+ * it.
+ */
 export function filesDue(point: Point, marks: readonly Mark[]): number {
   return marks.findLast(({ atMs }) => atMs < Date.parse(point.sourceTime))?.number ?? 0;
 }

@@ -27,7 +27,10 @@ interface Boot {
   readonly found: number;
 }
 
-/** A protected VM: two disks, a mobility service that serves them, and a guest in QEMU that writes to them as soon as it is booted. */
+/**
+ * A protected VM: two disks, a mobility service that serves them, and a guest in QEMU that writes to them as soon as it
+ * is booted.
+ */
 export interface Vm {
   readonly disks: readonly [data: SourceDisk, records: SourceDisk];
   /** Of all boots, oldest first. */
@@ -78,7 +81,8 @@ export async function protectVm(world: World, pool: Buffer, onEnd: OnEnd): Promi
     disks,
     marks,
     boots: () => boots,
-    console: async () => (await Promise.all(boots.map((_, index) => readFile(consoleFile(index + 1), "utf8")))).join(""),
+    console: async () =>
+      (await Promise.all(boots.map((_, index) => readFile(consoleFile(index + 1), "utf8")))).join(""),
     boot: async () => {
       const marked = lastMarked();
       const boot = boots.length + 1;
@@ -106,7 +110,10 @@ async function makeDisks(folder: string): Promise<readonly [SourceDisk, SourceDi
   return [data, records];
 }
 
-async function prepareGuest(folder: string, pool: Buffer): Promise<{ readonly kernelPath: string; readonly initramfsPath: string }> {
+async function prepareGuest(
+  folder: string,
+  pool: Buffer,
+): Promise<{ readonly kernelPath: string; readonly initramfsPath: string }> {
   const kernel = findKernel();
   if (kernel === undefined) throw new Error("Debian's cloud kernel is missing; .ci/vm-tools brings it");
   const initramfsPath = join(folder, "initramfs.gz");

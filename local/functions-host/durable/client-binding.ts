@@ -6,4 +6,6 @@ export const isClientBinding = ({ type, direction }: Binding): boolean =>
 
 /** A hub or a connection of its own, which this host does not have; undefined when the binding is plain. */
 export const foreignMember = (binding: Binding): string | undefined =>
-  ["taskHub", "connectionName", "externalClient"].find((member) => binding[member] !== undefined && binding[member] !== "");
+  ["taskHub", "connectionName", "externalClient"].find(
+    (member) => binding[member] !== undefined && binding[member] !== "",
+  );

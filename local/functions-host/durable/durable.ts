@@ -63,7 +63,8 @@ export function createDurable(options: DurableOptions): Durable {
   return {
     inputOf: (binding) => (isClientBinding(binding) ? client : undefined),
     async open(invoke) {
-      const store = folder === undefined ? openMemoryStore() : openSqliteStore(join(folder, `${configuration.hubName}.sqlite`));
+      const store =
+        folder === undefined ? openMemoryStore() : openSqliteStore(join(folder, `${configuration.hubName}.sqlite`));
       const engine = createEngine({
         store,
         functions,
@@ -86,7 +87,12 @@ export function createDurable(options: DurableOptions): Durable {
   };
 }
 
-function extensionOf(engine: DurableEngine, address: ManagementAddress, ownPath: string, keys: HostKeys): HttpExtension {
+function extensionOf(
+  engine: DurableEngine,
+  address: ManagementAddress,
+  ownPath: string,
+  keys: HostKeys,
+): HttpExtension {
   const management = createManagement(engine, address);
   const below = (path: string, base: string): string | undefined => {
     const isBelow = path.toLowerCase() === base || path.toLowerCase().startsWith(`${base}/`);

@@ -12,7 +12,10 @@ export interface DurableFunctions {
 export type DurableKind = "orchestrator" | "activity";
 
 export function createDurableFunctions(): DurableFunctions {
-  const known: Readonly<Record<DurableKind, Map<string, HostFunction>>> = { orchestrator: new Map(), activity: new Map() };
+  const known: Readonly<Record<DurableKind, Map<string, HostFunction>>> = {
+    orchestrator: new Map(),
+    activity: new Map(),
+  };
   return {
     add(kind, hostFunction) {
       known[kind].set(hostFunction.name.toLowerCase(), hostFunction);

@@ -1,6 +1,6 @@
 /**
- * The history of an orchestration as the Durable Task Framework writes it and the JavaScript SDK reads it: PascalCase members, numbers for the types.
- * `EventId` is the sequence id of what the event schedules, and -1 for everything else.
+ * The history of an orchestration as the Durable Task Framework writes it and the JavaScript SDK reads it: PascalCase
+ * members, numbers for the types. `EventId` is the sequence id of what the event schedules, and -1 for everything else.
  */
 export const EventType = {
   ExecutionStarted: 0,

@@ -14,8 +14,9 @@ export interface EpisodeInput {
 }
 
 /**
- * What an orchestrator is called with. The version of the protocol is V3 (`upperSchemaVersionNew` wins): under V4 the SDK would offer entity locks, which
- * need entities; so it refuses them in its own words. The input is a value, not text, and the SDK makes a Date of each text named `Timestamp` in it.
+ * What an orchestrator is called with. The version of the protocol is V3 (`upperSchemaVersionNew` wins): under V4 the
+ * SDK would offer entity locks, which need entities; so it refuses them in its own words. The input is a value, not
+ * text, and the SDK makes a Date of each text named `Timestamp` in it.
  */
 export function orchestratorInput({ instanceId, parentInstanceId, input, history }: EpisodeInput): InvocationInput {
   const text =
@@ -35,7 +36,12 @@ export function activityInput(instanceId: string, input: string | null): Invocat
 /** The event that tells the orchestration how its activity ended. */
 export function activityResult(taskId: number, name: string, outcome: Outcome): EventBody {
   if (outcome.kind === "succeeded") {
-    return { EventType: EventType.TaskCompleted, EventId: -1, TaskScheduledId: taskId, Result: resultText(outcome.response.returnValue) };
+    return {
+      EventType: EventType.TaskCompleted,
+      EventId: -1,
+      TaskScheduledId: taskId,
+      Result: resultText(outcome.response.returnValue),
+    };
   }
   return activityFailure(taskId, name, outcome.error);
 }

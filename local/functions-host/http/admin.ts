@@ -71,7 +71,13 @@ function parsed(body: Uint8Array): unknown {
 
 function describe({ hostFunction, isDisabled, invokeUrl }: ListedFunction): Record<string, unknown> {
   const bindings = Object.entries(hostFunction.metadata.bindings).map(([name, binding]) => ({ ...binding, name }));
-  return { name: hostFunction.name, language: "node", isDisabled, invoke_url_template: invokeUrl ?? null, config: { bindings } };
+  return {
+    name: hostFunction.name,
+    language: "node",
+    isDisabled,
+    invoke_url_template: invokeUrl ?? null,
+    config: { bindings },
+  };
 }
 
 function json(status: number, value: unknown): WireResponse {

@@ -8,7 +8,12 @@ export interface HostKeys {
 }
 
 /** True when the key that a request shows opens this level. The header wins over the query, as on Azure. */
-export function isAuthorized(level: AuthorizationLevel, header: string | undefined, query: string | undefined, keys: HostKeys): boolean {
+export function isAuthorized(
+  level: AuthorizationLevel,
+  header: string | undefined,
+  query: string | undefined,
+  keys: HostKeys,
+): boolean {
   const shown = header ?? query;
   switch (level) {
     case "anonymous":
@@ -20,7 +25,10 @@ export function isAuthorized(level: AuthorizationLevel, header: string | undefin
   }
 }
 
-/** The key of the webhooks of one extension. It is made from the master key, so that it stays the same, and opens nothing else. */
+/**
+ * The key of the webhooks of one extension. It is made from the master key, so that it stays the same, and opens
+ * nothing else.
+ */
 export function systemKey(extension: string, keys: HostKeys): string {
   return createHmac("sha256", keys.masterKey).update(extension).digest("base64url");
 }

@@ -47,7 +47,11 @@ export function toWireResponse(value: TypedData | null | undefined): WireRespons
     headers.set("set-cookie", [...(typeof own === "string" ? [own] : []), ...cookies]);
   }
   const status = Number(http.statusCode ?? 200);
-  return { status: Number.isInteger(status) && status >= 200 && status <= 599 ? status : 500, headers, body: bodyBytes(http.body) };
+  return {
+    status: Number.isInteger(status) && status >= 200 && status <= 599 ? status : 500,
+    headers,
+    body: bodyBytes(http.body),
+  };
 }
 
 function bodyBytes(body: TypedData | null | undefined): Uint8Array {

@@ -10,7 +10,12 @@ export interface Route {
 
 type Segment =
   | { readonly kind: "literal"; readonly text: string }
-  | { readonly kind: "parameter"; readonly name: string; readonly optional: boolean; readonly constraints: readonly Constraint[] }
+  | {
+      readonly kind: "parameter";
+      readonly name: string;
+      readonly optional: boolean;
+      readonly constraints: readonly Constraint[];
+    }
   | { readonly kind: "rest"; readonly name: string };
 
 interface Constraint {
@@ -19,15 +24,19 @@ interface Constraint {
 }
 
 /**
- * Parses the template of an HTTP trigger: literals, `{x}`, `{x?}`, `{x:constraint}`, `{*rest}`. What ASP.NET routing knows beyond that (defaults,
- * text beside a parameter in one segment, regular expressions) is `not-supported`.
+ * Parses the template of an HTTP trigger: literals, `{x}`, `{x?}`, `{x:constraint}`, `{*rest}`. What ASP.NET routing
+ * knows beyond that (defaults, text beside a parameter in one segment, regular expressions) is `not-supported`.
  */
 export function parseRoute(template: string, functionName: string): Route {
   const refuse = (part: string): LeewardError =>
-    new LeewardError("not-supported", `Function ${functionName}: the local Functions host does not offer the route part ${part}.`, {
-      function: functionName,
-      route: template,
-    });
+    new LeewardError(
+      "not-supported",
+      `Function ${functionName}: the local Functions host does not offer the route part ${part}.`,
+      {
+        function: functionName,
+        route: template,
+      },
+    );
   const segments = template
     .replaceAll(/^\/+|\/+$/g, "")
     .split("/")
@@ -37,7 +46,12 @@ export function parseRoute(template: string, functionName: string): Route {
     const followed = index < segments.length - 1;
     if (segment.kind === "rest" && followed) throw refuse(`{*${segment.name}} before the end`);
     const next = segments[index + 1];
-    if (segment.kind === "parameter" && segment.optional && followed && !(next?.kind === "parameter" && next.optional)) {
+    if (
+      segment.kind === "parameter" &&
+      segment.optional &&
+      followed &&
+      !(next?.kind === "parameter" && next.optional)
+    ) {
       throw refuse(`{${segment.name}?} before the end`);
     }
   });
@@ -112,8 +126,8 @@ function shapeOf(segment: Segment): string {
 }
 
 /**
- * Sorts the more exact route first: fewer parameters, then more literal text, then more constraints, a wildcard behind everything. Equal routes keep
- * the order of registration.
+ * Sorts the more exact route first: fewer parameters, then more literal text, then more constraints, a wildcard behind
+ * everything. Equal routes keep the order of registration.
  */
 export function compareRoutes(left: Route, right: Route): number {
   const [first, second] = [rank(left), rank(right)];
@@ -126,13 +140,22 @@ export function compareRoutes(left: Route, right: Route): number {
 
 function rank(route: Route): readonly number[] {
   const parameters = route.segments.filter((segment) => segment.kind !== "literal");
-  const literalLength = route.segments.reduce((sum, segment) => sum + (segment.kind === "literal" ? segment.text.length : 0), 0);
-  const constraints = route.segments.reduce((sum, segment) => sum + (segment.kind === "parameter" ? segment.constraints.length : 0), 0);
+  const literalLength = route.segments.reduce(
+    (sum, segment) => sum + (segment.kind === "literal" ? segment.text.length : 0),
+    0,
+  );
+  const constraints = route.segments.reduce(
+    (sum, segment) => sum + (segment.kind === "parameter" ? segment.constraints.length : 0),
+    0,
+  );
   const wildcards = route.segments.filter((segment) => segment.kind === "rest").length;
   return [wildcards, parameters.length, -literalLength, -constraints];
 }
 
-/** The parameters of a path (segments still percent-encoded) under a route, decoded; undefined if the route does not answer it. */
+/**
+ * The parameters of a path (segments still percent-encoded) under a route, decoded; undefined if the route does not
+ * answer it.
+ */
 export function matchRoute(route: Route, path: readonly string[]): Readonly<Record<string, string>> | undefined {
   const parameters: Record<string, string> = {};
   for (const [index, segment] of route.segments.entries()) {

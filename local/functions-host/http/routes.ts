@@ -33,7 +33,9 @@ export function createRoutes(prefix: string): HttpRoutes {
     endpoints,
     add(endpoint) {
       const clash = endpoints.find(
-        (other) => other.route.shape === endpoint.route.shape && other.methods.some((method) => endpoint.methods.includes(method)),
+        (other) =>
+          other.route.shape === endpoint.route.shape &&
+          other.methods.some((method) => endpoint.methods.includes(method)),
       );
       if (clash !== undefined) {
         throw new LeewardError(

@@ -52,7 +52,11 @@ export async function startHttpHost(options: HttpHostOptions): Promise<HttpHost>
     requests += 1;
     void answer(request, isStopping ? undefined : app, requests > FUNCTIONS_HTTP_REQUESTS_MAX)
       .catch((error: unknown): WireResponse => {
-        options.log({ level: "warning", event: "http", message: `A request could not be read or answered: ${describeError(error)}` });
+        options.log({
+          level: "warning",
+          event: "http",
+          message: `A request could not be read or answered: ${describeError(error)}`,
+        });
         return plain(500, "");
       })
       .then((answered) => {
@@ -88,7 +92,11 @@ function listen(server: Server, { host, port }: HttpHostOptions): Promise<void> 
   return new Promise((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => {
       if (error.code !== "EADDRINUSE") return reject(error);
-      reject(new LeewardError("port-in-use", `Port ${port} is taken by another program; choose another one with --port.`, { port }));
+      reject(
+        new LeewardError("port-in-use", `Port ${port} is taken by another program; choose another one with --port.`, {
+          port,
+        }),
+      );
     });
     server.listen(port, host, () => resolve());
   });
@@ -125,7 +133,10 @@ async function answer(request: IncomingMessage, app: HttpApp | undefined, isTooM
   return outcome.kind === "succeeded" ? toWireResponse(outcome.response.returnValue) : plain(500, "");
 }
 
-function keyOf(request: IncomingMessage, url: URL): { readonly header: string | undefined; readonly query: string | undefined } {
+function keyOf(
+  request: IncomingMessage,
+  url: URL,
+): { readonly header: string | undefined; readonly query: string | undefined } {
   const header = request.headers["x-functions-key"];
   return { header: Array.isArray(header) ? header[0] : header, query: url.searchParams.get("code") ?? undefined };
 }
@@ -164,7 +175,8 @@ function plain(status: number, text: string): WireResponse {
 function send(response: ServerResponse, answered: WireResponse, customHeaders: Readonly<Record<string, string>>): void {
   if (response.destroyed) return;
   for (const [name, value] of Object.entries(customHeaders)) response.setHeader(name, value);
-  for (const [name, value] of answered.headers) response.setHeader(name, typeof value === "string" ? value : [...value]);
+  for (const [name, value] of answered.headers)
+    response.setHeader(name, typeof value === "string" ? value : [...value]);
   const hasBody = answered.status !== 204 && answered.status !== 205 && answered.status !== 304;
   response.statusCode = answered.status;
   if (hasBody) response.setHeader("content-length", answered.body.length);

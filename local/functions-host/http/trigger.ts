@@ -13,7 +13,10 @@ const httpTrigger = z.object({
 /** Methods that a fetch `Request` can carry, so that a function can see them. */
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 
-/** HTTP functions have no listener of their own: they put their route into the host's table, and the host's server calls them. */
+/**
+ * HTTP functions have no listener of their own: they put their route into the host's table, and the host's server calls
+ * them.
+ */
 export const HTTP_TRIGGER: TriggerKind = {
   type: "httptrigger",
   outputTypes: ["http"],
@@ -33,9 +36,16 @@ export const HTTP_TRIGGER: TriggerKind = {
     const wanted = methods.map((method) => method.toUpperCase());
     const unknown = wanted.find((method) => !METHODS.includes(method));
     if (unknown !== undefined) {
-      throw new LeewardError("not-supported", `Function ${name} answers ${unknown}, which no function can receive.`, { function: name });
+      throw new LeewardError("not-supported", `Function ${name} answers ${unknown}, which no function can receive.`, {
+        function: name,
+      });
     }
-    context.routes.add({ hostFunction, level, methods: wanted.length === 0 ? METHODS : wanted, route: parseRoute(route ?? name, name) });
+    context.routes.add({
+      hostFunction,
+      level,
+      methods: wanted.length === 0 ? METHODS : wanted,
+      route: parseRoute(route ?? name, name),
+    });
     return { start: () => Promise.resolve(), stop: () => Promise.resolve() };
   },
 };

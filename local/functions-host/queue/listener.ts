@@ -18,7 +18,10 @@ const RENEWAL_MS = FUNCTIONS_MESSAGE_INVISIBLE_MS / 2;
 /** After a renewal that failed the next one comes sooner, but not sooner than this (the real host's minimum). */
 const RENEWAL_MIN_MS = 60_000;
 
-/** Takes messages from one queue in batches and runs the function for each, as the storage extension of the real host does. */
+/**
+ * Takes messages from one queue in batches and runs the function for each, as the storage extension of the real host
+ * does.
+ */
 export function createQueueListener(options: QueueListenerOptions): TriggerListener {
   const stopping = new AbortController();
   let loop: Promise<void> = Promise.resolve();
@@ -39,7 +42,11 @@ async function giveBack(options: QueueListenerOptions): Promise<void> {
   const { queue, context } = options;
   const pauseSeconds = Math.round(context.configuration.queues.visibilityTimeoutMs / 1000);
   for (const { messageId, popReceipt } of context.inWork.left(queue.url)) {
-    note(options, "warning", `Message ${messageId} of queue ${queue.name} was in work when the worker died; it is visible again.`);
+    note(
+      options,
+      "warning",
+      `Message ${messageId} of queue ${queue.name} was in work when the worker died; it is visible again.`,
+    );
     await unlessGone(queue.updateMessage(messageId, popReceipt, undefined, pauseSeconds)).catch((error: unknown) => {
       // It comes back when its time of invisibility is over.
       note(options, "warning", `Message ${messageId} could not be made visible: ${describe(error)}`);
@@ -60,7 +67,10 @@ async function poll(options: QueueListenerOptions, signal: AbortSignal): Promise
     try {
       if (!queueExists) await options.queue.createIfNotExists();
       queueExists = true;
-      const received = await options.queue.receiveMessages({ numberOfMessages: batchSize, visibilityTimeout: INVISIBLE_SECONDS });
+      const received = await options.queue.receiveMessages({
+        numberOfMessages: batchSize,
+        visibilityTimeout: INVISIBLE_SECONDS,
+      });
       batch = received.receivedMessageItems;
     } catch (error) {
       // A queue that was deleted, a store that is away: look again later, for as long as the host runs.
@@ -100,7 +110,11 @@ async function handle(options: QueueListenerOptions, message: ReceivedMessage, s
     }
     const text = decodeMessage(message.messageText, queues.messageEncoding);
     if (text === undefined) {
-      note(options, "warning", `Message ${message.messageId} is not ${queues.messageEncoding}; check messageEncoding in host.json.`);
+      note(
+        options,
+        "warning",
+        `Message ${message.messageId} is not ${queues.messageEncoding}; check messageEncoding in host.json.`,
+      );
       await moveToPoison(options, message, message.popReceipt);
     } else if (message.dequeueCount > queues.maxDequeueCount) {
       await moveToPoison(options, message, message.popReceipt);
@@ -119,14 +133,19 @@ async function runMessage(options: QueueListenerOptions, message: ReceivedMessag
   const { messageId } = message;
   context.inWork.put({ queue: queue.url, messageId, popReceipt: message.popReceipt });
   const renewal = renew(options, message);
-  const outcome = await context.invoke(hostFunction, { data: { string: text }, metadata: describeMessage(message, text) });
+  const outcome = await context.invoke(hostFunction, {
+    data: { string: text },
+    metadata: describeMessage(message, text),
+  });
   const popReceipt = await renewal.end();
   context.inWork.remove(messageId);
   switch (disposalOf(outcome.kind === "succeeded", message.dequeueCount, maxDequeueCount, poisonQueue !== undefined)) {
     case "delete":
       return await unlessGone(queue.deleteMessage(message.messageId, popReceipt));
     case "release":
-      return await unlessGone(queue.updateMessage(message.messageId, popReceipt, undefined, Math.round(visibilityTimeoutMs / 1000)));
+      return await unlessGone(
+        queue.updateMessage(message.messageId, popReceipt, undefined, Math.round(visibilityTimeoutMs / 1000)),
+      );
     case "poison":
       return await moveToPoison(options, message, popReceipt);
     case "leave":
@@ -166,11 +185,19 @@ function renew(options: QueueListenerOptions, message: ReceivedMessage): { end()
 }
 
 /** Copies the message as it is stored, then deletes it: a kill in between leaves two, never none. */
-async function moveToPoison(options: QueueListenerOptions, message: ReceivedMessage, popReceipt: string): Promise<void> {
+async function moveToPoison(
+  options: QueueListenerOptions,
+  message: ReceivedMessage,
+  popReceipt: string,
+): Promise<void> {
   const { queue, poisonQueue, context } = options;
   if (poisonQueue === undefined) return;
   const limit = context.configuration.queues.maxDequeueCount;
-  note(options, "warning", `Message ${message.messageId} goes to queue ${poisonQueue.name} (MaxDequeueCount is ${limit}).`);
+  note(
+    options,
+    "warning",
+    `Message ${message.messageId} goes to queue ${poisonQueue.name} (MaxDequeueCount is ${limit}).`,
+  );
   await poisonQueue.createIfNotExists();
   await poisonQueue.sendMessage(message.messageText);
   await unlessGone(queue.deleteMessage(message.messageId, popReceipt));

@@ -37,21 +37,35 @@ export function describeMessage(message: ReceivedMessage, text: string): Readonl
 
 export type Disposal = "delete" | "poison" | "release" | "leave";
 
-/** What happens to a message after a run. Without a poison queue a failed message stays invisible, lest it comes again and again at once. */
-export function disposalOf(succeeded: boolean, dequeueCount: number, maxDequeueCount: number, hasPoisonQueue: boolean): Disposal {
+/**
+ * What happens to a message after a run. Without a poison queue a failed message stays invisible, lest it comes again
+ * and again at once.
+ */
+export function disposalOf(
+  succeeded: boolean,
+  dequeueCount: number,
+  maxDequeueCount: number,
+  hasPoisonQueue: boolean,
+): Disposal {
   if (succeeded) return "delete";
   if (!hasPoisonQueue) return "leave";
   return dequeueCount >= maxDequeueCount ? "poison" : "release";
 }
 
-/** The poison queue of a queue; undefined for a poison queue itself and where the name would be longer than a queue's 63 characters. */
+/**
+ * The poison queue of a queue; undefined for a poison queue itself and where the name would be longer than a queue's 63
+ * characters.
+ */
 export function poisonQueueName(queueName: string): string | undefined {
   if (queueName.endsWith("-poison")) return undefined;
   const name = `${queueName}-poison`;
   return name.length <= 63 ? name : undefined;
 }
 
-/** The pause before the next look into an empty queue: doubling from `minMs` with a fifth of chance either way, at most `maxMs`. */
+/**
+ * The pause before the next look into an empty queue: doubling from `minMs` with a fifth of chance either way, at most
+ * `maxMs`.
+ */
 export function pollDelayMs(emptyPolls: number, minMs: number, maxMs: number, random: number): number {
   const doubledMs = minMs * 2 ** Math.min(emptyPolls - 1, 30);
   return Math.round(Math.min(maxMs, doubledMs * (0.8 + 0.4 * random)));

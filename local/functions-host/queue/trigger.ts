@@ -22,7 +22,9 @@ export const QUEUE_TRIGGER: TriggerKind = {
     // The real host lower-cases the name too.
     const name = resolveText(queueName, context.settings, usedBy).toLowerCase();
     if (!/^[a-z\d](-?[a-z\d])*$/.test(name) || name.length < 3 || name.length > 63) {
-      throw new LeewardError("configuration-invalid", `${usedBy}: "${name}" is not a name for a queue.`, { function: hostFunction.name });
+      throw new LeewardError("configuration-invalid", `${usedBy}: "${name}" is not a name for a queue.`, {
+        function: hostFunction.name,
+      });
     }
     const setting = connection === undefined ? undefined : resolveText(connection, context.settings, usedBy);
     const service = openStorage(setting, context.settings, usedBy, (text) =>

@@ -13,13 +13,15 @@ export interface Schedule {
 const FREQUENT_MS = 60_000;
 
 /**
- * Parses a timer's schedule: NCRONTAB with six fields (seconds first) or five (second 0), or a time span `hh:mm:ss`, the pause between two runs. In NCRONTAB
- * the day of the month and the day of the week must both match, unlike in cron. Cron's `L`, `W`, `#`, `?`, nicknames and day 7 do not exist there and
- * are `configuration-invalid`.
+ * Parses a timer's schedule: NCRONTAB with six fields (seconds first) or five (second 0), or a time span `hh:mm:ss`,
+ * the pause between two runs. In NCRONTAB the day of the month and the day of the week must both match, unlike in cron.
+ * Cron's `L`, `W`, `#`, `?`, nicknames and day 7 do not exist there and are `configuration-invalid`.
  */
 export function parseSchedule(text: string, functionName: string): Schedule {
   const wrong = (reason: string): LeewardError =>
-    new LeewardError("configuration-invalid", `Function ${functionName}: the schedule "${text}" ${reason}.`, { function: functionName });
+    new LeewardError("configuration-invalid", `Function ${functionName}: the schedule "${text}" ${reason}.`, {
+      function: functionName,
+    });
   const fields = text.trim().split(/\s+/);
   if (fields.length === 1) {
     const intervalMs = parseTimeSpan(text.trim());
@@ -32,7 +34,13 @@ export function parseSchedule(text: string, functionName: string): Schedule {
     if (!isField(field, FIELDS[index])) throw wrong(`has a wrong field "${field}"`);
   });
   // Steps behind a single number ("5/15") count up to the end of the range in NCRONTAB; croner allows them as "sloppy".
-  const cron = new Cron(six.join(" "), { paused: true, mode: "6-part", domAndDow: true, sloppyRanges: true, timezone: "UTC" });
+  const cron = new Cron(six.join(" "), {
+    paused: true,
+    mode: "6-part",
+    domAndDow: true,
+    sloppyRanges: true,
+    timezone: "UTC",
+  });
   return {
     text,
     next(afterMs) {

@@ -1,7 +1,10 @@
 import { z } from "zod";
 import type { Schedule } from "./schedule.ts";
 
-/** What is kept about a timer between two starts of the host. Unix milliseconds; undefined where the real host writes year 1. */
+/**
+ * What is kept about a timer between two starts of the host. Unix milliseconds; undefined where the real host writes
+ * year 1.
+ */
 export interface TimerStatus {
   readonly lastMs: number | undefined;
   readonly nextMs: number;
@@ -16,12 +19,17 @@ export interface TimerStart {
 }
 
 /**
- * Decides how a timer starts, from its stored status. An occurrence that was missed while the host was away makes it past due: it runs at once. A schedule that
- * was changed meanwhile starts afresh instead of running for an occurrence that it never had.
+ * Decides how a timer starts, from its stored status. An occurrence that was missed while the host was away makes it
+ * past due: it runs at once. A schedule that was changed meanwhile starts afresh instead of running for an occurrence
+ * that it never had.
  */
 export function startTimer(stored: TimerStatus | undefined, schedule: Schedule, nowMs: number): TimerStart {
   if (stored === undefined) {
-    return { status: { lastMs: undefined, nextMs: schedule.next(nowMs), lastUpdatedMs: nowMs }, isPastDue: false, isChanged: true };
+    return {
+      status: { lastMs: undefined, nextMs: schedule.next(nowMs), lastUpdatedMs: nowMs },
+      isPastDue: false,
+      isChanged: true,
+    };
   }
   const basisMs = stored.lastMs ?? stored.lastUpdatedMs ?? nowMs;
   const expectedMs = schedule.next(basisMs);
@@ -35,8 +43,16 @@ export function startTimer(stored: TimerStatus | undefined, schedule: Schedule, 
   return { status, isPastDue: false, isChanged: true };
 }
 
-/** The status after a run that began at `startedMs`. A run that came a little early counts as on time, or its occurrence would come twice. */
-export function afterRun(status: TimerStatus, schedule: Schedule, startedMs: number, isScheduled: boolean): TimerStatus {
+/**
+ * The status after a run that began at `startedMs`. A run that came a little early counts as on time, or its occurrence
+ * would come twice.
+ */
+export function afterRun(
+  status: TimerStatus,
+  schedule: Schedule,
+  startedMs: number,
+  isScheduled: boolean,
+): TimerStatus {
   const lastMs = isScheduled ? Math.max(startedMs, status.nextMs) : startedMs;
   return { lastMs, nextMs: schedule.next(lastMs), lastUpdatedMs: lastMs };
 }
@@ -47,7 +63,11 @@ const format = (timeMs: number | undefined): string =>
   timeMs === undefined ? NEVER : new Date(timeMs).toISOString().replace("Z", "+00:00");
 
 /** The record as the real host writes it. */
-export function formatStatus(status: TimerStatus): { readonly Last: string; readonly Next: string; readonly LastUpdated: string } {
+export function formatStatus(status: TimerStatus): {
+  readonly Last: string;
+  readonly Next: string;
+  readonly LastUpdated: string;
+} {
   return { Last: format(status.lastMs), Next: format(status.nextMs), LastUpdated: format(status.lastUpdatedMs) };
 }
 

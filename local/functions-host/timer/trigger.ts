@@ -27,12 +27,17 @@ export const TIMER_TRIGGER: TriggerKind = {
     const usedBy = `Function ${hostFunction.name} (timerTrigger)`;
     const { schedule: text, runOnStartup, useMonitor } = parseTrigger(timerTrigger, hostFunction);
     if (context.settings["WEBSITE_TIME_ZONE"] !== undefined) {
-      throw new LeewardError("not-supported", `${usedBy}: the setting WEBSITE_TIME_ZONE is not offered locally; schedules are in UTC.`);
+      throw new LeewardError(
+        "not-supported",
+        `${usedBy}: the setting WEBSITE_TIME_ZONE is not offered locally; schedules are in UTC.`,
+      );
     }
     const schedule = parseSchedule(resolveText(text, context.settings, usedBy), hostFunction.name);
     const isMonitored = useMonitor && !isFrequent(schedule, context.clock.nowMs());
     const blob = isMonitored
-      ? openStorage(undefined, context.settings, usedBy, (text) => openTimerStatus(text, context.hostId, hostFunction.name))
+      ? openStorage(undefined, context.settings, usedBy, (text) =>
+          openTimerStatus(text, context.hostId, hostFunction.name),
+        )
       : undefined;
     return createTimer({ hostFunction, context, schedule, runOnStartup, blob });
   },
@@ -47,7 +52,10 @@ export interface TimerOptions {
   readonly blob: TimerStatusBlob | undefined;
 }
 
-/** Fires one timer: a single loop, so that two runs never overlap; an occurrence that passes during a run follows it at once. */
+/**
+ * Fires one timer: a single loop, so that two runs never overlap; an occurrence that passes during a run follows it at
+ * once.
+ */
 export function createTimer(options: TimerOptions): TriggerListener {
   const stopping = new AbortController();
   let loop: Promise<void> = Promise.resolve();
@@ -78,21 +86,38 @@ async function run(options: TimerOptions, first: TimerStatus, isPastDue: boolean
   }
 }
 
-async function fire(options: TimerOptions, status: TimerStatus, isPastDue: boolean, isScheduled: boolean): Promise<TimerStatus> {
+async function fire(
+  options: TimerOptions,
+  status: TimerStatus,
+  isPastDue: boolean,
+  isScheduled: boolean,
+): Promise<TimerStatus> {
   const { context, hostFunction, schedule, blob } = options;
   const startedMs = context.clock.nowMs();
-  await context.invoke(hostFunction, timerInput({ status: blob === undefined ? null : formatStatus(status), isPastDue }));
+  await context.invoke(
+    hostFunction,
+    timerInput({ status: blob === undefined ? null : formatStatus(status), isPastDue }),
+  );
   const next = afterRun(status, schedule, startedMs, isScheduled);
   await keep(options, (target) => target.write(next));
   return next;
 }
 
-function timerInput({ status, isPastDue }: { readonly status: object | null; readonly isPastDue: boolean }): InvocationInput {
+function timerInput({
+  status,
+  isPastDue,
+}: {
+  readonly status: object | null;
+  readonly isPastDue: boolean;
+}): InvocationInput {
   const info = { Schedule: { AdjustForDST: true }, ScheduleStatus: status, IsPastDue: isPastDue };
   return { data: { json: JSON.stringify(info) }, metadata: {} };
 }
 
-/** The status only serves past-due detection: a store that is away must not stop the timer, so its errors are written to the log, as the real host does. */
+/**
+ * The status only serves past-due detection: a store that is away must not stop the timer, so its errors are written to
+ * the log, as the real host does.
+ */
 async function keep<T>(options: TimerOptions, action: (blob: TimerStatusBlob) => Promise<T>): Promise<T | undefined> {
   if (options.blob === undefined) return undefined;
   try {

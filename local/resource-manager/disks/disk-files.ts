@@ -5,8 +5,8 @@ import { invariant } from "../../../replication/errors.ts";
 import { ARM_DISK_CHUNK_BYTES } from "../../limits.ts";
 
 /**
- * Disks and snapshots as sparse raw files of the cloud's folder, named by their unique id. A file appears under its name only when it is whole, so
- * that work which a kill interrupted is simply done again.
+ * Disks and snapshots as sparse raw files of the cloud's folder, named by their unique id. A file appears under its
+ * name only when it is whole, so that work which a kill interrupted is simply done again.
  */
 export interface DiskFiles {
   path(uniqueId: string): string;

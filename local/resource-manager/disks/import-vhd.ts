@@ -12,22 +12,32 @@ const PAGE_BYTES = 512;
 /** The account that the address names, when it runs here. */
 export function accountOf(sourceUri: string, accounts: readonly StorageAccountFacts[]): StorageAccountFacts {
   const account = accounts.find(({ blobUrl }) => sourceUri.startsWith(`${blobUrl}/`));
-  if (account === undefined) throw invalidParameter(`The blob ${withoutQuery(sourceUri)} is in no storage account of this cloud.`);
+  if (account === undefined)
+    throw invalidParameter(`The blob ${withoutQuery(sourceUri)} is in no storage account of this cloud.`);
   return account;
 }
 
 /**
- * Reads a page blob that is a fixed VHD into the file, without its footer and with its holes. The blob must not change meanwhile. Errors: ArmError
- * `InvalidVhd` when it is none, `BlobNotFound`, `BlobChanged`; others fail the operation as they are.
+ * Reads a page blob that is a fixed VHD into the file, without its footer and with its holes. The blob must not change
+ * meanwhile. Errors: ArmError `InvalidVhd` when it is none, `BlobNotFound`, `BlobChanged`; others fail the operation as
+ * they are.
  */
-export async function importVhd(sourceUri: string, account: StorageAccountFacts, file: FileHandle, signal: AbortSignal): Promise<void> {
+export async function importVhd(
+  sourceUri: string,
+  account: StorageAccountFacts,
+  file: FileHandle,
+  signal: AbortSignal,
+): Promise<void> {
   const blob = new PageBlobClient(withoutQuery(sourceUri), new StorageSharedKeyCredential(account.name, account.key));
   try {
     const { contentLength = 0, blobType, etag } = await blob.getProperties({ abortSignal: signal });
     if (blobType !== "PageBlob") throw invalidVhd(sourceUri, `the blob is a ${blobType}, not a page blob`);
     if (contentLength < FOOTER_BYTES) throw invalidVhd(sourceUri, `the blob has only ${contentLength} bytes`);
     const conditions = { ifMatch: etag ?? "" };
-    const footer = await blob.downloadToBuffer(contentLength - FOOTER_BYTES, FOOTER_BYTES, { abortSignal: signal, conditions });
+    const footer = await blob.downloadToBuffer(contentLength - FOOTER_BYTES, FOOTER_BYTES, {
+      abortSignal: signal,
+      conditions,
+    });
     const vhd = readFixedVhd(footer, contentLength);
     if ("wrong" in vhd) throw invalidVhd(sourceUri, vhd.wrong);
     await file.truncate(vhd.sizeBytes);
@@ -47,7 +57,8 @@ export async function importVhd(sourceUri: string, account: StorageAccountFacts,
 
 function asArmError(error: unknown, sourceUri: string): unknown {
   if (!(error instanceof RestError)) return error;
-  if (error.statusCode === 404) return new ArmError(400, "BlobNotFound", `The blob ${withoutQuery(sourceUri)} was not found.`);
+  if (error.statusCode === 404)
+    return new ArmError(400, "BlobNotFound", `The blob ${withoutQuery(sourceUri)} was not found.`);
   if (error.statusCode === 412)
     return new ArmError(409, "BlobChanged", `The blob ${withoutQuery(sourceUri)} was changed while it was imported.`);
   return error;

@@ -85,7 +85,10 @@ function drained(response: ServerResponse): Promise<void> {
 }
 
 /** `bytes=FIRST-LAST` or `bytes=FIRST-`; everything without one, undefined when it lies behind the end. */
-function rangeOf(text: string, total: number): { readonly start: number; readonly end: number; readonly isWhole: boolean } | undefined {
+function rangeOf(
+  text: string,
+  total: number,
+): { readonly start: number; readonly end: number; readonly isWhole: boolean } | undefined {
   const match = /^bytes=(\d+)-(\d*)$/.exec(text.trim());
   if (match === null) return { start: 0, end: total, isWhole: true };
   const start = Number(match[1]);

@@ -2,7 +2,10 @@ const FOOTER_BYTES = 512;
 /** Unix milliseconds of 2000-01-01T00:00:00Z, where VHD time stamps begin. */
 const VHD_EPOCH_MS = 946_684_800_000;
 
-/** The footer of a fixed VHD (Microsoft, "Virtual Hard Disk Image Format Specification" 1.0, "Hard Disk Footer Format"; big-endian). */
+/**
+ * The footer of a fixed VHD (Microsoft, "Virtual Hard Disk Image Format Specification" 1.0, "Hard Disk Footer Format";
+ * big-endian).
+ */
 export function vhdFooter(sizeBytes: number, disk: { readonly uniqueId: string; readonly createdMs: number }): Buffer {
   const footer = Buffer.alloc(FOOTER_BYTES);
   footer.write("conectix", 0, "latin1");

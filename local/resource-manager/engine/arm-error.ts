@@ -1,6 +1,9 @@
 import type { JsonObject } from "./json.ts";
 
-/** A refusal in Resource Manager's own words. Thrown inside the engine, answered as `{ "error": { code, message, details } }`. */
+/**
+ * A refusal in Resource Manager's own words. Thrown inside the engine, answered as `{ "error": { code, message, details
+ * } }`.
+ */
 export class ArmError extends Error {
   override readonly name = "ArmError";
   readonly status: number;

@@ -37,7 +37,11 @@ function checkRequest(request: ArmRequest, parts: EngineParts): void {
     throw new ArmError(404, "SubscriptionNotFound", `The subscription '${subscription}' could not be found.`);
   }
   if (request.query.get("api-version") === null) {
-    throw new ArmError(400, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests.");
+    throw new ArmError(
+      400,
+      "MissingApiVersionParameter",
+      "The api-version query parameter (?api-version=) is required for all requests.",
+    );
   }
 }
 
@@ -104,16 +108,22 @@ function answerVerb(
   const world = parts.world();
   const { type } = target.at;
   const same = (name: string): boolean => name.toLowerCase() === target.verb.toLowerCase();
-  const view = request.method === "GET" ? Object.entries(type.views ?? {}).find(([name]) => same(name))?.[1] : undefined;
+  const view =
+    request.method === "GET" ? Object.entries(type.views ?? {}).find(([name]) => same(name))?.[1] : undefined;
   if (view !== undefined) return { status: 200, headers: {}, body: view.show(existing(target.at, world), world) };
   const action = request.method === "POST" ? Object.keys(type.actions).find(same) : undefined;
   if (action === undefined) throw notSupported(`${request.method} ${target.verb} of ${type.name}`);
   return act(request, existing(target.at, world), action, facts, parts);
 }
 
-function answerOperation(request: ArmRequest, target: Extract<Target, { readonly kind: "operation" }>, parts: EngineParts): Answer {
+function answerOperation(
+  request: ArmRequest,
+  target: Extract<Target, { readonly kind: "operation" }>,
+  parts: EngineParts,
+): Answer {
   const operation = parts.store.operation(target.operationId);
-  if (operation === undefined) throw new ArmError(404, "OperationNotFound", `The operation ${target.operationId} is not known.`);
+  if (operation === undefined)
+    throw new ArmError(404, "OperationNotFound", `The operation ${target.operationId} is not known.`);
   checkSignature(operation, request.query, parts.addresses.secret);
   if (target.view === "status") return statusAnswer(operation, parts.addresses);
   const world = parts.world();
@@ -137,8 +147,10 @@ function list(request: ArmRequest, { name: type }: ResourceType, within: Within,
 
 function page(request: ArmRequest, scope: Scope, parts: EngineParts): Answer {
   const world = parts.world();
-  const stored = (afterKey: string, limit: number): readonly ResourceRecord[] => parts.store.page(scope, afterKey, limit);
-  const read = (afterKey: string, limit: number): readonly ResourceRecord[] => parts.past.page(scope, afterKey, limit, world.nowMs, stored);
+  const stored = (afterKey: string, limit: number): readonly ResourceRecord[] =>
+    parts.store.page(scope, afterKey, limit);
+  const read = (afterKey: string, limit: number): readonly ResourceRecord[] =>
+    parts.past.page(scope, afterKey, limit, world.nowMs, stored);
   return pageOf(read, request, { url: parts.addresses.url, pageCount: parts.pageCount }, (record) =>
     present(record, world.typeOf(record.type), world, request.query),
   );
@@ -163,7 +175,9 @@ function requestFacts(request: ArmRequest, target: Target): RequestFacts {
   return { method: request.method, type, name: "", action };
 }
 
-/** A region that is gone answers nothing: neither for its resources and operations, nor for what is to be made there. */
+/**
+ * A region that is gone answers nothing: neither for its resources and operations, nor for what is to be made there.
+ */
 function reachabilityOf(request: ArmRequest, target: Target, parts: EngineParts): Reachability {
   const regionOf = (): string | undefined => {
     if (target.kind === "operation") return parts.store.operation(target.operationId)?.region;
@@ -200,5 +214,8 @@ function remainingRequests(method: string): Readonly<Record<string, string>> {
       : method === "DELETE"
         ? ["deletes", "199", "2999"]
         : ["writes", "199", "2999"];
-  return { [`x-ms-ratelimit-remaining-subscription-${kind}`]: local, [`x-ms-ratelimit-remaining-subscription-global-${kind}`]: global };
+  return {
+    [`x-ms-ratelimit-remaining-subscription-${kind}`]: local,
+    [`x-ms-ratelimit-remaining-subscription-global-${kind}`]: global,
+  };
 }

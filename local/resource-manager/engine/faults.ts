@@ -3,8 +3,9 @@ import type { Past, PastSwitches } from "./past.ts";
 import type { OperationError } from "./operation-record.ts";
 
 /**
- * A failure on purpose. `request` refuses before anything happens, `throttle` refuses with 429 and Retry-After, `async` accepts and fails the operation later,
- * `lost-answer` does what was asked and cuts the connection instead of answering.
+ * A failure on purpose. `request` refuses before anything happens, `throttle` refuses with 429 and Retry-After, `async`
+ * accepts and fails the operation later, `lost-answer` does what was asked and cuts the connection instead of
+ * answering.
  */
 interface Fault {
   readonly phase: "request" | "throttle" | "async" | "lost-answer";
@@ -75,7 +76,11 @@ export function createFaults(past: Past): Faults {
     failureOf: (request) => {
       const fault = strike("async", request);
       if (fault === undefined) return undefined;
-      return { status: fault.status ?? 409, code: fault.code ?? "InternalExecutionError", message: fault.message ?? "Failed on purpose." };
+      return {
+        status: fault.status ?? 409,
+        code: fault.code ?? "InternalExecutionError",
+        message: fault.message ?? "Failed on purpose.",
+      };
     },
     losesAnswer: (request) => strike("lost-answer", request) !== undefined,
   };

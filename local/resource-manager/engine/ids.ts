@@ -21,7 +21,12 @@ export function parseId(id: string): ResourceId | undefined {
   const segments = rest.split("/");
   if (segments.length % 2 !== 0) return undefined;
   const types = segments.filter((_, at) => at % 2 === 0);
-  return { subscriptionId, groupName, type: [provider, ...types].join("/"), names: segments.filter((_, at) => at % 2 === 1) };
+  return {
+    subscriptionId,
+    groupName,
+    type: [provider, ...types].join("/"),
+    names: segments.filter((_, at) => at % 2 === 1),
+  };
 }
 
 /** "West Europe" and "westeurope" are the same region. */

@@ -27,5 +27,9 @@ export function pageOf(
   if (last === undefined || found.length === page.length) return { status: 200, headers: {}, body: { value } };
   const query = new URLSearchParams(request.query);
   query.set("$skiptoken", last.key);
-  return { status: 200, headers: {}, body: { value, nextLink: `${options.url}${encodeURI(request.path)}?${query.toString()}` } };
+  return {
+    status: 200,
+    headers: {},
+    body: { value, nextLink: `${options.url}${encodeURI(request.path)}?${query.toString()}` },
+  };
 }

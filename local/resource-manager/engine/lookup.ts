@@ -12,7 +12,11 @@ export function existing(at: Place, world: World): ResourceRecord {
   throw resourceNotFound(at.type.name, at.name, at.groupName);
 }
 
-export function existingGroup(groupName: string, parts: { readonly subscriptionId: string }, world: World): ResourceRecord {
+export function existingGroup(
+  groupName: string,
+  parts: { readonly subscriptionId: string },
+  world: World,
+): ResourceRecord {
   const group = world.named(`/subscriptions/${parts.subscriptionId}/resourceGroups/${groupName}`);
   if (group === undefined) throw groupNotFound(groupName);
   return group;

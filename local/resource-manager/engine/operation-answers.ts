@@ -24,7 +24,9 @@ export function operationHeaders(
   const result = operationUrl(operation, "result", apiVersion, addresses);
   const { form } = operation;
   return {
-    ...(form === "async-operation" || form === "both" ? { "Azure-AsyncOperation": status, "Azure-AsyncNotification": "Enabled" } : {}),
+    ...(form === "async-operation" || form === "both"
+      ? { "Azure-AsyncOperation": status, "Azure-AsyncNotification": "Enabled" }
+      : {}),
     ...(form === "location" || form === "both" ? { Location: result } : {}),
     ...retryAfter(addresses),
   };
@@ -61,9 +63,11 @@ export function resultAnswer(
     return { status: 202, headers: { Location: location, ...retryAfter(addresses) } };
   }
   const { error } = operation;
-  if (error !== undefined) throw new ArmError(error.status, error.code, error.message, { details: error.details ?? [] });
+  if (error !== undefined)
+    throw new ArmError(error.status, error.code, error.message, { details: error.details ?? [] });
   if (operation.verb === "put") return { status: 200, headers: {}, body: resource() };
-  const hasResult = operation.verb !== "delete" && operation.result !== undefined && Object.keys(operation.result).length > 0;
+  const hasResult =
+    operation.verb !== "delete" && operation.result !== undefined && Object.keys(operation.result).length > 0;
   return { status: 200, headers: {}, body: hasResult ? operation.result : undefined };
 }
 
@@ -71,7 +75,11 @@ export function resultAnswer(
 export function checkSignature(operation: OperationRecord, query: URLSearchParams, secret: string): void {
   const wanted = opaqueQuery(operation, secret, askedOf(query));
   if ([...wanted].every(([name, value]) => query.get(name) === value)) return;
-  throw new ArmError(403, "InvalidOperationSignature", "The address of the operation is not the one that was given out.");
+  throw new ArmError(
+    403,
+    "InvalidOperationSignature",
+    "The address of the operation is not the one that was given out.",
+  );
 }
 
 function retryAfter({ retryAfterSeconds }: OperationAddresses): Readonly<Record<string, string>> {
@@ -103,7 +111,8 @@ function opaqueQuery(operation: OperationRecord, secret: string, givenMs: number
   for (let part = 0; certificate.join("").length < ARM_OPAQUE_QUERY_BYTES; part++) {
     certificate.push(createHash("sha512").update(`${operation.id}\n${part}`).digest("base64url"));
   }
-  const sign = (part: string): string => createHmac("sha512", secret).update(`${operation.id}\n${givenMs}\n${part}`).digest("base64url");
+  const sign = (part: string): string =>
+    createHmac("sha512", secret).update(`${operation.id}\n${givenMs}\n${part}`).digest("base64url");
   return [
     ["t", String(givenMs)],
     ["c", certificate.join("").slice(0, ARM_OPAQUE_QUERY_BYTES)],

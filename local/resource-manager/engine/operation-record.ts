@@ -7,7 +7,10 @@ interface OperationError {
   readonly details?: readonly JsonObject[];
 }
 
-/** How a long-running operation is followed: the headers of its 202 or 201 (reference: Resource Manager, asynchronous operations). */
+/**
+ * How a long-running operation is followed: the headers of its 202 or 201 (reference: Resource Manager, asynchronous
+ * operations).
+ */
 export type LongRunningForm =
   /** `Azure-AsyncOperation`: answers 200 with a status in the body. */
   | "async-operation"

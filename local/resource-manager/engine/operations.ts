@@ -23,17 +23,24 @@ interface OperationStart {
 }
 
 /**
- * Long-running operations. Accepting one writes it down; its work runs beside the requests; it is decided, and its resource changed, by the first request
- * that comes when it is due and its work has ended. After a kill the work of all that are open begins anew.
+ * Long-running operations. Accepting one writes it down; its work runs beside the requests; it is decided, and its
+ * resource changed, by the first request that comes when it is due and its work has ended. After a kill the work of all
+ * that are open begins anew.
  */
 export interface Operations {
   begin(start: OperationStart): OperationRecord;
   isBusy(lock: string): boolean;
-  /** Decides everything that is due, inside a transaction. Each request does it first, or dependants would see what is no longer true. */
+  /**
+   * Decides everything that is due, inside a transaction. Each request does it first, or dependants would see what is
+   * no longer true.
+   */
   settleDue(): void;
   /** Starts the work of what is open, after the transaction that accepted it. */
   startWork(): void;
-  /** Starts no more work and waits for what runs. What that finds out is not written down: it is done again after the next start. */
+  /**
+   * Starts no more work and waits for what runs. What that finds out is not written down: it is done again after the
+   * next start.
+   */
   close(): Promise<void>;
 }
 
@@ -41,7 +48,8 @@ export function createOperations(parts: OperationsParts): Operations {
   const { store, runtime, now } = parts;
   const working = new Map<string, Promise<void>>();
   let isClosed = false;
-  const verbOf = (operation: OperationRecord): Verb => verbNamed(runtime.world().typeOf(operation.type), operation.verb);
+  const verbOf = (operation: OperationRecord): Verb =>
+    verbNamed(runtime.world().typeOf(operation.type), operation.verb);
   const run = async (operation: OperationRecord, verb: Verb): Promise<void> => {
     const outcome = await outcomeOf(operation, verb, store.resource(operation.resourceKey), runtime);
     working.delete(operation.id);
@@ -62,7 +70,8 @@ export function createOperations(parts: OperationsParts): Operations {
       for (const operation of store.openOperations()) {
         if (operation.dueMs > now() || !parts.isReachable(operation.region)) continue;
         const verb = verbOf(operation);
-        const waitsForWork = verb.work !== undefined && operation.failure === undefined && operation.outcome === undefined;
+        const waitsForWork =
+          verb.work !== undefined && operation.failure === undefined && operation.outcome === undefined;
         if (!waitsForWork) decide(operation, verb, store, runtime.world());
       }
     },
@@ -89,10 +98,17 @@ export function verbNamed(type: ResourceType, name: string): Verb {
   return verb;
 }
 
-/** Children change under the lock of their parent: a subnet's network and a machine's extensions take one operation at a time. */
+/**
+ * Children change under the lock of their parent: a subnet's network and a machine's extensions take one operation at a
+ * time.
+ */
 export const lockOf = (record: ResourceRecord): string => record.parentKey ?? record.key;
 
-function newOperation(start: OperationStart, type: ResourceType, { now, newGuid, pace }: OperationsParts): OperationRecord {
+function newOperation(
+  start: OperationStart,
+  type: ResourceType,
+  { now, newGuid, pace }: OperationsParts,
+): OperationRecord {
   const { record, verbName, failure } = start;
   const verb = verbNamed(type, verbName);
   return {
@@ -120,7 +136,8 @@ async function outcomeOf(
   runtime: Runtime,
 ): Promise<NonNullable<OperationRecord["outcome"]>> {
   try {
-    if (record === undefined) throw new ArmError(404, "ResourceNotFound", `The resource ${operation.resourceId} is gone.`);
+    if (record === undefined)
+      throw new ArmError(404, "ResourceNotFound", `The resource ${operation.resourceId} is gone.`);
     const result = (await verb.work?.(record, runtime, operation.input ?? {})) ?? undefined;
     return { kind: "done", result };
   } catch (error) {
@@ -144,7 +161,8 @@ function decide(operation: OperationRecord, verb: Verb, store: ArmStore, world: 
       finish({ ...record, hidden: { ...record.hidden, lastError: error } }, "Failed", verb, world);
     return store.putOperation({ ...operation, status: "Failed", endMs, error });
   }
-  const result = (verb.work === undefined ? operation.input : outcome?.kind === "done" ? outcome.result : undefined) ?? {};
+  const result =
+    (verb.work === undefined ? operation.input : outcome?.kind === "done" ? outcome.result : undefined) ?? {};
   if (record !== undefined) {
     const settled = verb.settle?.(record, world, result) ?? record;
     if (operation.verb === "delete") {
@@ -155,7 +173,12 @@ function decide(operation: OperationRecord, verb: Verb, store: ArmStore, world: 
       finish({ ...settled, hidden }, "Succeeded", verb, world);
     }
   }
-  store.putOperation({ ...operation, status: "Succeeded", endMs, ...(verb.result === undefined ? {} : { result: verb.result(result) }) });
+  store.putOperation({
+    ...operation,
+    status: "Succeeded",
+    endMs,
+    ...(verb.result === undefined ? {} : { result: verb.result(result) }),
+  });
 }
 
 /** Children that were changed together with their parent end as it does. */
@@ -163,6 +186,7 @@ function finish(record: ResourceRecord, state: string, verb: Verb, world: World)
   const provisioningState = verb.state === undefined ? record.provisioningState : state;
   world.put({ ...record, provisioningState, etag: world.newGuid() });
   for (const child of world.children(record.id)) {
-    if (verb.state !== undefined && child.provisioningState === verb.state) world.put({ ...child, provisioningState: state });
+    if (verb.state !== undefined && child.provisioningState === verb.state)
+      world.put({ ...child, provisioningState: state });
   }
 }

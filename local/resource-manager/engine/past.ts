@@ -32,7 +32,12 @@ interface Use {
 export interface Past extends PastSwitches {
   isNoted(): boolean;
   /** Before a resource is put (`next`) or removed (undefined); `held`: what it referred to and no longer does. */
-  note(previous: ResourceRecord | undefined, next: ResourceRecord | undefined, held: readonly Reference[], nowMs: number): void;
+  note(
+    previous: ResourceRecord | undefined,
+    next: ResourceRecord | undefined,
+    held: readonly Reference[],
+    nowMs: number,
+  ): void;
   /** True: a read does not find it yet. */
   isTooNew(record: ResourceRecord, nowMs: number): boolean;
   /** What a read still finds. */
@@ -53,9 +58,16 @@ export function createPast(): Past {
   const added = new Map<string, number>();
   const removed = new Map<string, { readonly record: ResourceRecord; readonly atMs: number }>();
   let released: { readonly use: Use; readonly atMs: number }[] = [];
-  const isYounger = (atMs: number | undefined, limitMs: number, nowMs: number): boolean => atMs !== undefined && nowMs - atMs < limitMs;
+  const isYounger = (atMs: number | undefined, limitMs: number, nowMs: number): boolean =>
+    atMs !== undefined && nowMs - atMs < limitMs;
   const forget = (nowMs: number): void => {
-    const keptMs = Math.max(lists?.addedMs ?? 0, lists?.removedMs ?? 0, reads?.addedMs ?? 0, reads?.removedMs ?? 0, lateMs ?? 0);
+    const keptMs = Math.max(
+      lists?.addedMs ?? 0,
+      lists?.removedMs ?? 0,
+      reads?.addedMs ?? 0,
+      reads?.removedMs ?? 0,
+      lateMs ?? 0,
+    );
     for (const [key, atMs] of added) if (!isYounger(atMs, keptMs, nowMs)) added.delete(key);
     for (const [key, { atMs }] of removed) if (!isYounger(atMs, keptMs, nowMs)) removed.delete(key);
     released = released.filter(({ atMs }) => isYounger(atMs, keptMs, nowMs));
@@ -74,23 +86,33 @@ export function createPast(): Past {
       } else {
         removed.delete(next.key);
         // It is new until it has been whole: the moment counts at which its creation ended.
-        if (previous === undefined || (added.has(next.key) && previous.provisioningState !== "Succeeded")) added.set(next.key, nowMs);
+        if (previous === undefined || (added.has(next.key) && previous.provisioningState !== "Succeeded"))
+          added.set(next.key, nowMs);
       }
       const record = previous ?? next;
-      if (record !== undefined) released.push(...held.map((reference) => ({ use: { record, reference }, atMs: nowMs })));
+      if (record !== undefined)
+        released.push(...held.map((reference) => ({ use: { record, reference }, atMs: nowMs })));
     },
     isTooNew: (record, nowMs) => isYounger(added.get(record.key), ofReads(record)?.addedMs ?? 0, nowMs),
     ghost(id, nowMs) {
       const found = removed.get(keyOf(id));
-      return found !== undefined && isYounger(found.atMs, ofReads(found.record)?.removedMs ?? 0, nowMs) ? found.record : undefined;
+      return found !== undefined && isYounger(found.atMs, ofReads(found.record)?.removedMs ?? 0, nowMs)
+        ? found.record
+        : undefined;
     },
     formerUsersOf: (id, nowMs) =>
-      released.filter(({ use, atMs }) => sameId(use.reference.id, id) && isYounger(atMs, lateMs ?? 0, nowMs)).map(({ use }) => use),
+      released
+        .filter(({ use, atMs }) => sameId(use.reference.id, id) && isYounger(atMs, lateMs ?? 0, nowMs))
+        .map(({ use }) => use),
     page(scope, afterKey, limit, nowMs, read) {
       const lag = lists;
       if (lag === undefined) return read(afterKey, limit);
-      const shown = readWithout(read, afterKey, limit, (record) => isYounger(added.get(record.key), lag.addedMs, nowMs));
-      const ghosts = [...removed.values()].filter(({ atMs }) => isYounger(atMs, lag.removedMs, nowMs)).map(({ record }) => record);
+      const shown = readWithout(read, afterKey, limit, (record) =>
+        isYounger(added.get(record.key), lag.addedMs, nowMs),
+      );
+      const ghosts = [...removed.values()]
+        .filter(({ atMs }) => isYounger(atMs, lag.removedMs, nowMs))
+        .map(({ record }) => record);
       const past = ghosts.filter((record) => record.key > afterKey && isInScope(record, scope));
       return [...shown, ...past].toSorted((one, other) => (one.key < other.key ? -1 : 1)).slice(0, limit);
     },

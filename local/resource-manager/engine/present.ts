@@ -2,15 +2,24 @@ import type { JsonObject } from "./json.ts";
 import type { ResourceRecord, ResourceType, World } from "./resource-type.ts";
 
 /** The resource as it is answered: a fresh object, with nothing hidden in it. */
-export function present(record: ResourceRecord, type: ResourceType, world: World, query = new URLSearchParams()): JsonObject {
+export function present(
+  record: ResourceRecord,
+  type: ResourceType,
+  world: World,
+  query = new URLSearchParams(),
+): JsonObject {
   const projected = type.project?.(record, world, query) ?? {};
-  const kept: JsonObject = Object.fromEntries(Object.entries(record.body).filter(([name]) => type.members.includes(name)));
+  const kept: JsonObject = Object.fromEntries(
+    Object.entries(record.body).filter(([name]) => type.members.includes(name)),
+  );
   const { tags } = record.body;
   return structuredClone({
     id: record.id,
     name: record.name,
     type: record.type,
-    ...(record.parentKey === undefined || record.type.startsWith("Microsoft.Compute/") ? { location: record.location } : {}),
+    ...(record.parentKey === undefined || record.type.startsWith("Microsoft.Compute/")
+      ? { location: record.location }
+      : {}),
     ...(tags === undefined ? {} : { tags }),
     ...(type.etagInBody ? { etag: etagOf(record) } : {}),
     ...kept,

@@ -3,7 +3,10 @@ import { keyOf, lastName, parseId, sameId } from "./ids.ts";
 import type { Reference, ResourceRecord, ResourceType, World } from "./resource-type.ts";
 import { referencesOf } from "./world.ts";
 
-/** Everything that the draft names must be there, ready, in the same region and free. What a resource was made from is looked at only then. */
+/**
+ * Everything that the draft names must be there, ready, in the same region and free. What a resource was made from is
+ * looked at only then.
+ */
 export function checkReferences(type: ResourceType, draft: ResourceRecord, world: World, isNew: boolean): void {
   const references = referencesOf(type, draft);
   refuseStrays(draft.body.properties, "properties", new Set(references.map(({ id }) => keyOf(id))), draft);
@@ -11,7 +14,11 @@ export function checkReferences(type: ResourceType, draft: ResourceRecord, world
     if (!reference.holds && !isNew) continue;
     const parsed = parseId(reference.id);
     if (parsed === undefined || !reference.types.some((name) => sameId(name, parsed.type))) {
-      throw new ArmError(400, "LinkedInvalidPropertyId", `Property id '${reference.id}' at path '${reference.path ?? ""}' is invalid.`);
+      throw new ArmError(
+        400,
+        "LinkedInvalidPropertyId",
+        `Property id '${reference.id}' at path '${reference.path ?? ""}' is invalid.`,
+      );
     }
     const target = world.named(reference.id);
     if (target === undefined || target.location !== draft.location) throw notFound(draft, reference);
@@ -23,7 +30,9 @@ export function checkReferences(type: ResourceType, draft: ResourceRecord, world
 /** Throws what the type says when somebody holds the resource or one of its children. Children go with it. */
 export function checkUnused(record: ResourceRecord, world: World): void {
   for (const held of [record, ...world.children(record.id)]) {
-    const user = [...world.usersOf(held.id), ...world.formerUsersOf(held.id)].find(({ reference }) => reference.holds)?.record;
+    const user = [...world.usersOf(held.id), ...world.formerUsersOf(held.id)].find(
+      ({ reference }) => reference.holds,
+    )?.record;
     if (user === undefined || user.key === record.key || user.parentKey === record.key) continue;
     const type = world.typeOf(held.type);
     throw type.inUse?.(held, user) ?? new ArmError(409, "Conflict", `The resource ${held.id} is used by ${user.id}.`);
@@ -32,10 +41,13 @@ export function checkUnused(record: ResourceRecord, world: World): void {
 
 function checkFree(draft: ResourceRecord, target: ResourceRecord, world: World): void {
   const users = [...world.usersOf(target.id), ...world.formerUsersOf(target.id)];
-  const holder = users.find(({ record, reference }) => reference.exclusive === true && record.key !== draft.key)?.record;
+  const holder = users.find(
+    ({ record, reference }) => reference.exclusive === true && record.key !== draft.key,
+  )?.record;
   if (holder === undefined) return;
   throw (
-    world.typeOf(target.type).inUse?.(target, holder) ?? new ArmError(409, "Conflict", `The resource ${target.id} is used by ${holder.id}.`)
+    world.typeOf(target.type).inUse?.(target, holder) ??
+    new ArmError(409, "Conflict", `The resource ${target.id} is used by ${holder.id}.`)
   );
 }
 
@@ -79,9 +91,15 @@ function notReady(draft: ResourceRecord, target: ResourceRecord): ArmError {
 }
 
 /** Back references, as `{ id }`: what is below the user where the reference says so. */
-export function backReferences(record: ResourceRecord, world: World, userType: string): readonly { readonly id: string }[] {
+export function backReferences(
+  record: ResourceRecord,
+  world: World,
+  userType: string,
+): readonly { readonly id: string }[] {
   return world
     .usersOf(record.id)
     .filter(({ record: user }) => keyOf(user.type) === keyOf(userType))
-    .map(({ record: user, reference }) => ({ id: reference.path === undefined ? user.id : `${user.id}/${reference.path}` }));
+    .map(({ record: user, reference }) => ({
+      id: reference.path === undefined ? user.id : `${user.id}/${reference.path}`,
+    }));
 }

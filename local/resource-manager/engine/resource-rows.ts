@@ -32,7 +32,8 @@ export interface ResourceRows {
  * of every age have them; they follow the transactions of the file.
  */
 const INDEXES = `
-  CREATE TEMP TABLE places (key TEXT PRIMARY KEY, type TEXT, groupKey TEXT, parentKey TEXT, uniqueId TEXT) WITHOUT ROWID;
+  CREATE TEMP TABLE places (key TEXT PRIMARY KEY, type TEXT, groupKey TEXT, parentKey TEXT, uniqueId TEXT)
+    WITHOUT ROWID;
   CREATE INDEX temp.places_type ON places (type, key);
   CREATE INDEX temp.places_group_type ON places (groupKey, type, key);
   CREATE INDEX temp.places_group ON places (groupKey, key);
@@ -41,7 +42,10 @@ const INDEXES = `
   CREATE TEMP TABLE uses (target TEXT, user TEXT, PRIMARY KEY (target, user)) WITHOUT ROWID;
   CREATE INDEX temp.uses_user ON uses (user);`;
 
-export function openResources(database: DatabaseSync, namesOf: (record: ResourceRecord) => readonly string[]): ResourceRows {
+export function openResources(
+  database: DatabaseSync,
+  namesOf: (record: ResourceRecord) => readonly string[],
+): ResourceRows {
   database.exec("PRAGMA temp_store = MEMORY");
   database.exec(INDEXES);
   let rowsRead = 0;
@@ -53,17 +57,23 @@ export function openResources(database: DatabaseSync, namesOf: (record: Resource
   const found = (rows: readonly Record<string, unknown>[]): readonly ResourceRecord[] =>
     rows.map(read).filter((record) => record !== undefined);
   const where = (condition: string) =>
-    database.prepare(`SELECT record FROM places CROSS JOIN resources USING (key) WHERE ${condition} AND key > ? ORDER BY key LIMIT ?`);
+    database.prepare(
+      `SELECT record FROM places CROSS JOIN resources USING (key) WHERE ${condition} AND key > ? ORDER BY key LIMIT ?`,
+    );
 
   const one = database.prepare("SELECT record FROM resources WHERE key = ?");
   const any = database.prepare("SELECT 1 FROM resources LIMIT 1");
-  const put = database.prepare("INSERT INTO resources VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET record = excluded.record");
+  const put = database.prepare(
+    "INSERT INTO resources VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET record = excluded.record",
+  );
   const remove = database.prepare("DELETE FROM resources WHERE key = ?");
   const place = database.prepare("INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, ?)");
   const displace = database.prepare("DELETE FROM places WHERE key = ?");
   const use = database.prepare("INSERT OR IGNORE INTO uses VALUES (?, ?)");
   const unuse = database.prepare("DELETE FROM uses WHERE user = ?");
-  const users = database.prepare("SELECT record FROM uses CROSS JOIN resources ON key = user WHERE target = ? ORDER BY user");
+  const users = database.prepare(
+    "SELECT record FROM uses CROSS JOIN resources ON key = user WHERE target = ? ORDER BY user",
+  );
   const unique = database.prepare("SELECT record FROM places CROSS JOIN resources USING (key) WHERE uniqueId = ?");
   const scopes = {
     type: where("type = ?"),

@@ -51,7 +51,9 @@ export interface Verb<Body extends ResourceBody = ResourceBody> {
   readonly state?: string;
   /** Refuses, or says what the work needs to know. */
   check?(record: ResourceRecord<Body>, world: World, input: unknown): JsonObject | void;
-  /** What takes time. Done again after a kill, so it must be idempotent. An ArmError fails the operation with its code. */
+  /**
+   * What takes time. Done again after a kill, so it must be idempotent. An ArmError fails the operation with its code.
+   */
   work?(record: ResourceRecord<Body>, runtime: Runtime, input: JsonObject): Promise<JsonObject | void>;
   /** What success changes, with what the work found out (without work: what the check found). */
   settle?(record: ResourceRecord<Body>, world: World, result: JsonObject): ResourceRecord<Body>;
@@ -81,7 +83,11 @@ export interface ResourceType<Body extends ResourceBody = ResourceBody> {
   /** True: no provisioningState is answered. */
   readonly hidesState?: boolean;
   /** Children are changed under the lock of their parent. */
-  readonly put: Verb<Body> & { readonly created: 200 | 201 | 202; readonly updated: 200 | 201 | 202; readonly withBody?: boolean };
+  readonly put: Verb<Body> & {
+    readonly created: 200 | 201 | 202;
+    readonly updated: 200 | 201 | 202;
+    readonly withBody?: boolean;
+  };
   /**
    * Undefined: PATCH changes tags, at once, and nothing else. "at-once": all that PUT changes, without its operation.
    */

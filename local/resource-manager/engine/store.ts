@@ -64,7 +64,8 @@ function openDatabase(file: string | undefined, namesOf: (record: ResourceRecord
     if (file !== undefined) chmodSync(file, 0o600);
     database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
       CREATE TABLE IF NOT EXISTS resources (key TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
-      CREATE TABLE IF NOT EXISTS operations (id TEXT PRIMARY KEY, open INTEGER NOT NULL, due INTEGER NOT NULL, record TEXT NOT NULL) STRICT;
+      CREATE TABLE IF NOT EXISTS operations
+        (id TEXT PRIMARY KEY, open INTEGER NOT NULL, due INTEGER NOT NULL, record TEXT NOT NULL) STRICT;
       CREATE INDEX IF NOT EXISTS open_operations ON operations (open, due);`);
     return { database, resources: openResources(database, namesOf) };
   } catch (cause) {

@@ -36,15 +36,22 @@ export const GROUP_TYPE = "Microsoft.Resources/resourceGroups";
 export function readTarget(path: string, types: readonly ResourceType[]): Target {
   const operation = /\/(operations|operationresults)\/([^/]+)$/i.exec(path);
   if (operation !== null) {
-    return { kind: "operation", view: operation[1]?.toLowerCase() === "operations" ? "status" : "result", operationId: operation[2] ?? "" };
+    return {
+      kind: "operation",
+      view: operation[1]?.toLowerCase() === "operations" ? "status" : "result",
+      operationId: operation[2] ?? "",
+    };
   }
-  const scope = /^\/subscriptions\/([^/]+)(?:\/resourceGroups(?:\/([^/]+))?)?(?:\/(resources|providers\/.+))?$/i.exec(path);
+  const scope = /^\/subscriptions\/([^/]+)(?:\/resourceGroups(?:\/([^/]+))?)?(?:\/(resources|providers\/.+))?$/i.exec(
+    path,
+  );
   if (scope === null) return { kind: "other" };
   const [, subscriptionId = "", groupName, rest] = scope;
   const isGroups = /^\/subscriptions\/[^/]+\/resourceGroups/i.test(path);
   if (rest === undefined) return isGroups ? groupTarget(subscriptionId, groupName, types) : { kind: "other" };
   if (isGroups && groupName === undefined) return { kind: "other" };
-  if (rest.toLowerCase() === "resources") return groupName === undefined ? { kind: "other" } : { kind: "group-resources", groupName };
+  if (rest.toLowerCase() === "resources")
+    return groupName === undefined ? { kind: "other" } : { kind: "group-resources", groupName };
   const [provider = "", ...segments] = rest.split("/").slice(1);
   if (groupName === undefined) {
     const type = segments.length === 1 ? findType(types, `${provider}/${segments[0]}`) : undefined;
@@ -88,7 +95,11 @@ function resourceTarget(path: ProviderPath, types: readonly ResourceType[]): Tar
   return { kind: "verb", at: placeOf(path, owner, before), verb: segments.at(-1) ?? "" };
 }
 
-function placeOf({ subscriptionId, groupName, provider }: ProviderPath, type: ResourceType, segments: readonly string[]): Place {
+function placeOf(
+  { subscriptionId, groupName, provider }: ProviderPath,
+  type: ResourceType,
+  segments: readonly string[],
+): Place {
   const below = (upTo: readonly string[]): string =>
     `/subscriptions/${subscriptionId}/resourceGroups/${groupName}/providers/${canonical(type, provider, upTo)}`;
   const parent = segments.slice(0, -2);

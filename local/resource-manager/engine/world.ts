@@ -16,7 +16,9 @@ export function worldAt(nowMs: number, { store, types, facts, newGuid, past }: W
   const note = (key: string, next: ResourceRecord | undefined): void => {
     if (!past.isNoted()) return;
     const previous = store.resource(key);
-    const still = new Set(next === undefined ? [] : referencesOf(typeNamed(types, next.type), next).map(({ id }) => keyOf(id)));
+    const still = new Set(
+      next === undefined ? [] : referencesOf(typeNamed(types, next.type), next).map(({ id }) => keyOf(id)),
+    );
     const before = previous === undefined ? [] : referencesOf(typeNamed(types, previous.type), previous);
     past.note(
       previous,

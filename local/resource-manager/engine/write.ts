@@ -20,11 +20,14 @@ export function change(request: ArmRequest, at: Place, facts: RequestFacts, part
   const previous = world.find(at.id);
   const groupKey = checkPlace(at, previous, parts, world);
   checkConditions(request, previous);
-  if (!isObject(request.body)) throw new ArmError(400, "InvalidRequestContent", "The request content is no JSON object.");
+  if (!isObject(request.body))
+    throw new ArmError(400, "InvalidRequestContent", "The request content is no JSON object.");
   if (request.method === "PATCH" && previous === undefined) throw resourceNotFound(type.name, at.name, at.groupName);
   const isTagsOnly = request.method === "PATCH" && type.patch === undefined;
-  if (isTagsOnly && Object.keys(request.body).some((name) => name !== "tags")) throw notSupported(`PATCH of ${type.name} beyond tags`);
-  const given = request.method === "PATCH" && previous !== undefined ? patched(previous, request.body, isTagsOnly) : request.body;
+  if (isTagsOnly && Object.keys(request.body).some((name) => name !== "tags"))
+    throw notSupported(`PATCH of ${type.name} beyond tags`);
+  const given =
+    request.method === "PATCH" && previous !== undefined ? patched(previous, request.body, isTagsOnly) : request.body;
   const draft = draftOf(given, at, previous, groupKey, world);
   checkFree(previous ?? draft, parts);
   if (isTagsOnly) return changeTags(draft, type, world);
@@ -58,7 +61,8 @@ export function remove(request: ArmRequest, at: Place, facts: RequestFacts, part
     return { status: 204, headers: {} };
   }
   checkConditions(request, record);
-  for (const leaving of [record, ...(at.type.name === GROUP_TYPE ? world.inGroup(record.key) : [])]) checkFree(leaving, parts);
+  for (const leaving of [record, ...(at.type.name === GROUP_TYPE ? world.inGroup(record.key) : [])])
+    checkFree(leaving, parts);
   if (at.type.name !== GROUP_TYPE) checkUnused(record, world);
   const verb = at.type.delete;
   const input = verb.check?.(record, world, request.body) ?? {};
@@ -68,10 +72,20 @@ export function remove(request: ArmRequest, at: Place, facts: RequestFacts, part
   }
   world.put({ ...record, provisioningState: verb.state ?? "Deleting" });
   const failure = parts.faults.failureOf(facts);
-  return accepted(request, { record, verbName: "delete", input, failure, status: 202, headers: {}, body: undefined }, parts);
+  return accepted(
+    request,
+    { record, verbName: "delete", input, failure, status: 202, headers: {}, body: undefined },
+    parts,
+  );
 }
 
-export function act(request: ArmRequest, record: ResourceRecord, action: string, facts: RequestFacts, parts: EngineParts): Answer {
+export function act(
+  request: ArmRequest,
+  record: ResourceRecord,
+  action: string,
+  facts: RequestFacts,
+  parts: EngineParts,
+): Answer {
   const world = parts.world();
   const type = world.typeOf(record.type);
   const verb = verbNamed(type, action);
@@ -81,7 +95,11 @@ export function act(request: ArmRequest, record: ResourceRecord, action: string,
   const input = verb.check?.(record, world, request.body) ?? {};
   if (verb.state !== undefined) world.put({ ...record, provisioningState: verb.state });
   const failure = parts.faults.failureOf(facts);
-  return accepted(request, { record, verbName: action, input, failure, status: 202, headers: {}, body: undefined }, parts);
+  return accepted(
+    request,
+    { record, verbName: action, input, failure, status: 202, headers: {}, body: undefined },
+    parts,
+  );
 }
 
 interface Acceptance {
@@ -108,7 +126,11 @@ function checkPlace(at: Place, previous: ResourceRecord | undefined, parts: Engi
   refuseInDyingGroup(groupKey, world);
   if (at.parentId !== undefined && world.named(at.parentId) === undefined) throw parentNotFound(at.parentId);
   if (previous === undefined && !at.type.naming.test(at.name)) {
-    throw new ArmError(400, "InvalidResourceName", `Resource name ${at.name} is invalid: it must match ${at.type.naming.source}.`);
+    throw new ArmError(
+      400,
+      "InvalidResourceName",
+      `Resource name ${at.name} is invalid: it must match ${at.type.naming.source}.`,
+    );
   }
   return groupKey;
 }
@@ -127,7 +149,11 @@ function checkConditions(request: ArmRequest, record: ResourceRecord | undefined
   const isOther = ifMatch !== undefined && ifMatch !== "*" && (record === undefined || bare(ifMatch) !== record.etag);
   const isMissing = ifMatch === "*" && record === undefined;
   if (isOther || isMissing || (ifNoneMatch === "*" && record !== undefined)) {
-    throw new ArmError(412, "PreconditionFailed", "The precondition given in the request header is not met by the current resource.");
+    throw new ArmError(
+      412,
+      "PreconditionFailed",
+      "The precondition given in the request header is not met by the current resource.",
+    );
   }
 }
 
@@ -139,14 +165,22 @@ function checkFree(record: ResourceRecord, parts: EngineParts): void {
   throw new ArmError(409, isNetwork ? "AnotherOperationInProgress" : "Conflict", message);
 }
 
-function draftOf(given: JsonObject, at: Place, previous: ResourceRecord | undefined, groupKey: string, world: World): ResourceRecord {
+function draftOf(
+  given: JsonObject,
+  at: Place,
+  previous: ResourceRecord | undefined,
+  groupKey: string,
+  world: World,
+): ResourceRecord {
   const { type } = at;
   const parent = at.parentId === undefined ? undefined : world.find(at.parentId);
   const location = locationOf(given, at, previous, parent, world);
   const parsed = type.schema.safeParse({ ...given, properties: given["properties"] ?? {} });
   if (!parsed.success) throw invalidParameter(schemaFault(parsed.error));
   const body = parsed.data;
-  const known = Object.entries(body).filter(([name]) => name === "tags" || name === "properties" || type.members.includes(name));
+  const known = Object.entries(body).filter(
+    ([name]) => name === "tags" || name === "properties" || type.members.includes(name),
+  );
   const { provisioningState: _, ...properties } = body.properties;
   const group = world.find(groupKey);
   const id =
@@ -178,7 +212,8 @@ function locationOf(
   const text = given["location"];
   const wanted = typeof text === "string" && text !== "" ? regionName(text) : undefined;
   if (parent !== undefined) return parent.location;
-  if (wanted === undefined) throw new ArmError(400, "LocationRequired", "The location property is required for this definition.");
+  if (wanted === undefined)
+    throw new ArmError(400, "LocationRequired", "The location property is required for this definition.");
   if (!world.facts.regions.includes(wanted)) {
     const message = `The provided location '${wanted}' is not available for resource type '${at.type.name}'. List of available regions for the resource type is '${world.facts.regions.join(",")}'.`;
     throw new ArmError(400, "LocationNotAvailableForResourceType", message);

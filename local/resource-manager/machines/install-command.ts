@@ -9,7 +9,9 @@ const SETTINGS = z.strictObject({
   itemId: z.string().regex(/^[^/\\\0]{1,128}$/),
   apiUrl: z.string(),
   registrationToken: z.string().optional(),
-  /** The ids of the item's disks; without `lun` the OS disk. Undefined: every disk, under the name of its managed disk. */
+  /**
+   * The ids of the item's disks; without `lun` the OS disk. Undefined: every disk, under the name of its managed disk.
+   */
   disks: z.array(z.strictObject({ id: z.string(), lun: z.number().int().optional() })).optional(),
   epochMaxAgeMs: z.number().int().optional(),
   heartbeatMs: z.number().int().optional(),
@@ -20,14 +22,18 @@ const SETTINGS = z.strictObject({
  * cloud can run.
  */
 const COMMAND = /^(?:sudo )?sh install-mobility\.sh ([A-Za-z0-9_-]+)$/;
-const SCRIPT = /^#!\/bin\/sh\n[^']*<<'SETTINGS'\n([A-Za-z0-9+/=\n]+)\nSETTINGS\nexec sh \.\/install-mobility\.sh leeward-settings\.json\n$/;
+const SCRIPT =
+  /^#!\/bin\/sh\n[^']*<<'SETTINGS'\n([A-Za-z0-9+/=\n]+)\nSETTINGS\nexec sh \.\/install-mobility\.sh leeward-settings\.json\n$/;
 
 /**
  * Reads the settings out of a `script` that hands them to install-mobility.sh, or out of `sh install-mobility.sh
  * SETTINGS`, as base64 of JSON both times. Errors: ArmError `VMExtensionProvisioningError`.
  */
 export function readInstallCommand(protectedSettings: unknown): MobilitySettings {
-  const { commandToExecute, script } = (protectedSettings ?? {}) as { readonly commandToExecute?: unknown; readonly script?: unknown };
+  const { commandToExecute, script } = (protectedSettings ?? {}) as {
+    readonly commandToExecute?: unknown;
+    readonly script?: unknown;
+  };
   const encoded =
     typeof script === "string" && commandToExecute === undefined
       ? SCRIPT.exec(Buffer.from(script, "base64").toString("utf8"))?.[1]?.replaceAll("\n", "")
@@ -43,7 +49,9 @@ export function readInstallCommand(protectedSettings: unknown): MobilitySettings
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   // The values stay out of the message: one of them is a secret.
-  throw fault(`the settings of install-mobility.sh are wrong at '${issue?.path.join(".") ?? ""}': ${issue?.code ?? ""}`);
+  throw fault(
+    `the settings of install-mobility.sh are wrong at '${issue?.path.join(".") ?? ""}': ${issue?.code ?? ""}`,
+  );
 }
 
 function jsonOf(encoded: string): unknown {

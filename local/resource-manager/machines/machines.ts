@@ -20,17 +20,26 @@ interface MachinePlan {
   readonly disks: readonly MachineDisk[];
 }
 
-/** A machine that runs: its disks are files that nobody else touches, and served over NBD while its mobility service runs. */
+/**
+ * A machine that runs: its disks are files that nobody else touches, and served over NBD while its mobility service
+ * runs.
+ */
 export interface Machine extends MachinePlan {
   readonly mobility: MobilityService | undefined;
 }
 
-/** The machines that run here. There is no guest in them: whoever writes to the NBD disks is the guest. Every method can be called twice. */
+/**
+ * The machines that run here. There is no guest in them: whoever writes to the NBD disks is the guest. Every method can
+ * be called twice.
+ */
 export interface Machines {
   boot(plan: MachinePlan): void;
   /** Stops its mobility service, then the machine. */
   halt(vmId: string): Promise<void>;
-  /** Starts the mobility service in the machine, anew when it runs. Errors: ArmError `VMExtensionProvisioningError` with the service's own words. */
+  /**
+   * Starts the mobility service in the machine, anew when it runs. Errors: ArmError `VMExtensionProvisioningError` with
+   * the service's own words.
+   */
   install(vmId: string, settings: MobilitySettings): Promise<void>;
   uninstall(vmId: string): Promise<void>;
   /** Halts it and forgets what its mobility service kept. */
@@ -48,7 +57,9 @@ export interface MachinesOptions {
   readonly startMobility: (options: MobilityOptions) => Promise<MobilityService>;
 }
 
-/** What the mobility service uses when its settings say nothing: the product's own defaults (mobility/system/config.ts). */
+/**
+ * What the mobility service uses when its settings say nothing: the product's own defaults (mobility/system/config.ts).
+ */
 const EPOCH_MAX_AGE_MS = 5_000;
 const HEARTBEAT_MS = 5_000;
 
@@ -110,8 +121,14 @@ export function createMachines({ folder, logFolder, startMobility }: MachinesOpt
   };
 }
 
-/** The disks to protect, under the ids that the item knows them by: the ones named in the settings, or all under their own names. */
-function chooseDisks(plan: MachinePlan, settings: MobilitySettings): readonly { readonly id: string; readonly path: string }[] {
+/**
+ * The disks to protect, under the ids that the item knows them by: the ones named in the settings, or all under their
+ * own names.
+ */
+function chooseDisks(
+  plan: MachinePlan,
+  settings: MobilitySettings,
+): readonly { readonly id: string; readonly path: string }[] {
   if (settings.disks === undefined) return plan.disks.map(({ name, path }) => ({ id: name, path }));
   return settings.disks.map(({ id, lun }) => {
     const disk = plan.disks.find((candidate) => candidate.lun === lun);

@@ -9,14 +9,22 @@ const running = (world: World): readonly ResourceRecord[] =>
 
 type Transaction = (work: () => void) => void;
 
-/** Puts the machines that ran back on their disks, without their services. It comes before the operations that were under way go on with them. */
+/**
+ * Puts the machines that ran back on their disks, without their services. It comes before the operations that were
+ * under way go on with them.
+ */
 export async function bootMachines(runtime: Runtime, transaction: Transaction): Promise<void> {
   for (const record of running(runtime.world())) await resume(record, boot, runtime, transaction);
 }
 
 /** Starts their services too. A machine that is busy is brought up, or down, by its own operation. */
-export async function bringUpMachines(runtime: Runtime, transaction: Transaction, isBusy: (key: string) => boolean): Promise<void> {
-  for (const record of running(runtime.world()).filter(({ key }) => !isBusy(key))) await resume(record, bringUp, runtime, transaction);
+export async function bringUpMachines(
+  runtime: Runtime,
+  transaction: Transaction,
+  isBusy: (key: string) => boolean,
+): Promise<void> {
+  for (const record of running(runtime.world()).filter(({ key }) => !isBusy(key)))
+    await resume(record, bringUp, runtime, transaction);
 }
 
 /** A machine that does not come up is told by its resource: the cloud starts all the same. */
@@ -40,6 +48,10 @@ async function resume(
   } catch (error) {
     if (!(error instanceof ArmError)) throw error;
     const lastError = { code: error.code, message: error.message };
-    note((current) => ({ ...current, provisioningState: "Failed", hidden: { ...current.hidden, power: "stopped", lastError } }));
+    note((current) => ({
+      ...current,
+      provisioningState: "Failed",
+      hidden: { ...current.hidden, power: "stopped", lastError },
+    }));
   }
 }

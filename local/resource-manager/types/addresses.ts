@@ -29,4 +29,5 @@ export const contains = (outer: Block, inner: Block): boolean => outer.first <= 
 export const overlap = (one: Block, other: Block): boolean => one.first <= other.last && other.first <= one.last;
 
 /** Azure keeps the first four addresses of a subnet and the last one. */
-export const isReserved = (block: Block, address: number): boolean => address < block.first + 4 || address === block.last;
+export const isReserved = (block: Block, address: number): boolean =>
+  address < block.first + 4 || address === block.last;

@@ -40,12 +40,15 @@ export const availabilitySets: ResourceType<z.infer<typeof BODY>> = {
       throw new ArmError(409, "PropertyChangeNotAllowed", `Changing property '${name}' is not allowed.`);
     }
     const sku = draft.body.sku ?? { name: "Classic" };
-    if (!["Aligned", "Classic"].includes(sku.name)) throw invalidParameter(`The sku ${sku.name} is neither Aligned nor Classic.`);
+    if (!["Aligned", "Classic"].includes(sku.name))
+      throw invalidParameter(`The sku ${sku.name} is neither Aligned nor Classic.`);
     return { ...draft, body: { ...draft.body, sku, properties } };
   },
   project: (record, world) => {
     // Compute answers these ids in upper case: whoever compares them by letter finds out here.
-    const machines = backReferences(record, world, "Microsoft.Compute/virtualMachines").map(({ id }) => ({ id: id.toUpperCase() }));
+    const machines = backReferences(record, world, "Microsoft.Compute/virtualMachines").map(({ id }) => ({
+      id: id.toUpperCase(),
+    }));
     return { properties: { virtualMachines: machines } };
   },
 };

@@ -12,8 +12,13 @@ const REQUEST = z.looseObject({
   fileFormat: z.string().optional(),
 });
 
-/** beginGetAccess: an address from which the disk can be downloaded as a fixed VHD, for a while. `refuse` says when it cannot be given. */
-export function beginGetAccess<Body extends ResourceBody>(refuse: (record: ResourceRecord<Body>, world: World) => void): Verb<Body> {
+/**
+ * beginGetAccess: an address from which the disk can be downloaded as a fixed VHD, for a while. `refuse` says when it
+ * cannot be given.
+ */
+export function beginGetAccess<Body extends ResourceBody>(
+  refuse: (record: ResourceRecord<Body>, world: World) => void,
+): Verb<Body> {
   return {
     form: "location",
     durationMs: 2_000,
@@ -21,11 +26,17 @@ export function beginGetAccess<Body extends ResourceBody>(refuse: (record: Resou
       const parsed = REQUEST.safeParse(input);
       if (!parsed.success) throw invalidParameter(`The request is invalid: ${parsed.error.issues[0]?.message ?? ""}.`);
       const { access, durationInSeconds, fileFormat = "VHD" } = parsed.data;
-      if (access !== "Read" || fileFormat !== "VHD") throw notSupported(`access ${access} in the format ${fileFormat} to disks`);
+      if (access !== "Read" || fileFormat !== "VHD")
+        throw notSupported(`access ${access} in the format ${fileFormat} to disks`);
       refuse(record, world);
       const signature = randomBytes(32).toString("base64url");
       const expiresMs = world.nowMs + durationInSeconds * 1000;
-      const query = new URLSearchParams({ sv: "2018-03-28", sr: "b", si: textOf(record.hidden, "uniqueId"), sig: signature });
+      const query = new URLSearchParams({
+        sv: "2018-03-28",
+        sr: "b",
+        si: textOf(record.hidden, "uniqueId"),
+        sig: signature,
+      });
       return {
         accessSAS: `${world.facts.url}/disk-access/${textOf(record.hidden, "uniqueId")}/abcd?${query.toString()}`,
         expiresMs,

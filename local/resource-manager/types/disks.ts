@@ -40,7 +40,8 @@ const put: Verb<Body> = {
     const uniqueId = textOf(record.hidden, "uniqueId");
     if ((await runtime.disks.sizeBytes(uniqueId)) === undefined) await fill(record, uniqueId, runtime);
     const { diskSizeGB } = record.body.properties;
-    if (diskSizeGB !== undefined && record.hidden["growsTo"] === diskSizeGB) await runtime.disks.grow(uniqueId, diskSizeGB * GIB);
+    if (diskSizeGB !== undefined && record.hidden["growsTo"] === diskSizeGB)
+      await runtime.disks.grow(uniqueId, diskSizeGB * GIB);
     const sizeBytes = (await runtime.disks.sizeBytes(uniqueId)) ?? 0;
     if (diskSizeGB !== undefined && sizeBytes > diskSizeGB * GIB) {
       throw invalidParameter(`The disk size of ${diskSizeGB} GB is smaller than its source of ${sizeBytes} bytes.`);
@@ -96,17 +97,27 @@ export const snapshots: ResourceType<Body> = {
   ...disks,
   name: SNAPSHOT_TYPE,
   actions: { beginGetAccess: beginGetAccess<Body>(() => {}), endGetAccess: endGetAccess<Body>() },
-  inUse: (snapshot, user) => new ArmError(409, "OperationNotAllowed", `Snapshot ${snapshot.name} is used by ${user.id}.`),
+  inUse: (snapshot, user) =>
+    new ArmError(409, "OperationNotAllowed", `Snapshot ${snapshot.name} is used by ${user.id}.`),
   admit: (draft, world, previous) => {
     const { creationData } = draft.body.properties;
-    if (creationData.createOption !== "Copy") throw notSupported(`snapshots with createOption ${creationData.createOption}`);
-    return admitted({ ...draft, body: { ...draft.body, sku: draft.body.sku ?? { name: "Standard_LRS" } } }, world, previous);
+    if (creationData.createOption !== "Copy")
+      throw notSupported(`snapshots with createOption ${creationData.createOption}`);
+    return admitted(
+      { ...draft, body: { ...draft.body, sku: draft.body.sku ?? { name: "Standard_LRS" } } },
+      world,
+      previous,
+    );
   },
   project: (record, world) => ({ properties: { diskState: hasAccess(record, world) ? "ActiveSAS" : "Unattached" } }),
 };
 
 /** The source is only looked at when the disk is made; afterwards it may go. */
-function sources({ createOption, storageAccountId, sourceResourceId }: Body["properties"]["creationData"]): readonly Reference[] {
+function sources({
+  createOption,
+  storageAccountId,
+  sourceResourceId,
+}: Body["properties"]["creationData"]): readonly Reference[] {
   if (createOption === "Import" && storageAccountId !== undefined)
     return [{ id: storageAccountId, types: [STORAGE_ACCOUNT_TYPE], holds: false }];
   if (createOption === "Copy" && sourceResourceId !== undefined)
@@ -114,7 +125,11 @@ function sources({ createOption, storageAccountId, sourceResourceId }: Body["pro
   return [];
 }
 
-function admitted(draft: ResourceRecord<Body>, world: World, previous: ResourceRecord<Body> | undefined): ResourceRecord<Body> {
+function admitted(
+  draft: ResourceRecord<Body>,
+  world: World,
+  previous: ResourceRecord<Body> | undefined,
+): ResourceRecord<Body> {
   const { creationData } = draft.body.properties;
   if (previous === undefined) checkCreation(draft, world);
   else if (changed(creationData, previous.body.properties.creationData)) {
@@ -174,7 +189,8 @@ function refuseShrinkAndHotGrow(draft: ResourceRecord<Body>, previous: ResourceR
     throw new ArmError(409, "OperationNotAllowed", message);
   };
   if (wanted < before) refuse(`Shrinking of disk ${draft.name} is not supported: its size is ${before} GB.`);
-  if (isRunning(holderOf(previous, world))) refuse(`Disk ${draft.name} cannot be resized while it is attached to a running VM.`);
+  if (isRunning(holderOf(previous, world)))
+    refuse(`Disk ${draft.name} cannot be resized while it is attached to a running VM.`);
 }
 
 async function fill(record: ResourceRecord<Body>, uniqueId: string, runtime: Runtime): Promise<void> {

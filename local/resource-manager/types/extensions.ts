@@ -25,7 +25,8 @@ const install: Verb<Body> = {
   durationMs: 15_000,
   state: "Creating",
   check: refuseWhenOff,
-  work: (record, runtime) => runtime.machines.install(machineOf(record, runtime), readInstallCommand(record.hidden["protectedSettings"])),
+  work: (record, runtime) =>
+    runtime.machines.install(machineOf(record, runtime), readInstallCommand(record.hidden["protectedSettings"])),
   settle: (record) => ({ ...record, hidden: { ...record.hidden, wasInstalled: true } }),
 };
 
@@ -54,7 +55,8 @@ export const extensions: ResourceType<Body> = {
     if (`${publisher}/${type}`.toLowerCase() !== "microsoft.azure.extensions/customscript") {
       throw notSupported(`the extension ${publisher}/${type}`);
     }
-    if (properties["protectedSettingsFromKeyVault"] !== undefined) throw notSupported("settings of extensions from a key vault");
+    if (properties["protectedSettingsFromKeyVault"] !== undefined)
+      throw notSupported("settings of extensions from a key vault");
     const others = world.children(draft.parentKey ?? "").filter((other) => other.key !== draft.key);
     if (others.length > 0) {
       throw new ArmError(
@@ -85,6 +87,7 @@ function refuseWhenOff(record: ResourceRecord<Body>, world: World): void {
 
 function machineOf(record: ResourceRecord<Body>, runtime: Runtime): string {
   const machine = runtime.world().find(record.parentKey ?? "");
-  if (machine === undefined) throw new ArmError(404, "ParentResourceNotFound", `The machine of extension ${record.name} is gone.`);
+  if (machine === undefined)
+    throw new ArmError(404, "ParentResourceNotFound", `The machine of extension ${record.name} is gone.`);
   return vmIdOf(machine);
 }

@@ -31,9 +31,19 @@ export function extensionView(extension: ResourceRecord): JsonObject {
 function provisioningStatus(record: ResourceRecord): JsonObject {
   const { lastError } = record.hidden;
   const state = record.provisioningState.toLowerCase();
-  if (state !== "failed") return { code: `ProvisioningState/${state}`, level: "Info", displayStatus: `Provisioning ${state}` };
+  if (state !== "failed")
+    return { code: `ProvisioningState/${state}`, level: "Info", displayStatus: `Provisioning ${state}` };
   const { code, message } = isObject(lastError) ? lastError : { code: "InternalExecutionError", message: "" };
-  return { code: `ProvisioningState/failed/${String(code)}`, level: "Error", displayStatus: "Provisioning failed", message };
+  return {
+    code: `ProvisioningState/failed/${String(code)}`,
+    level: "Error",
+    displayStatus: "Provisioning failed",
+    message,
+  };
 }
 
-const powerStatus = (power: string): JsonObject => ({ code: `PowerState/${power}`, level: "Info", displayStatus: `VM ${power}` });
+const powerStatus = (power: string): JsonObject => ({
+  code: `PowerState/${power}`,
+  level: "Info",
+  displayStatus: `VM ${power}`,
+});

@@ -7,12 +7,26 @@ import { ID, TAGS, ZONES } from "./shapes.ts";
 import { checkSize } from "./sizes.ts";
 
 const MANAGED_DISK = z.looseObject({ id: z.string() });
-const ATTACHED = { createOption: z.string(), caching: z.string().optional(), deleteOption: z.enum(["Delete", "Detach"]).optional() };
-const OS_DISK = z.looseObject({ ...ATTACHED, osType: z.enum(["Linux", "Windows"]).optional(), managedDisk: MANAGED_DISK.optional() });
-const DATA_DISK = z.looseObject({ ...ATTACHED, lun: z.number().int().min(0).max(63), managedDisk: MANAGED_DISK.optional() });
+const ATTACHED = {
+  createOption: z.string(),
+  caching: z.string().optional(),
+  deleteOption: z.enum(["Delete", "Detach"]).optional(),
+};
+const OS_DISK = z.looseObject({
+  ...ATTACHED,
+  osType: z.enum(["Linux", "Windows"]).optional(),
+  managedDisk: MANAGED_DISK.optional(),
+});
+const DATA_DISK = z.looseObject({
+  ...ATTACHED,
+  lun: z.number().int().min(0).max(63),
+  managedDisk: MANAGED_DISK.optional(),
+});
 const NIC = z.looseObject({
   id: z.string(),
-  properties: z.looseObject({ primary: z.boolean().optional(), deleteOption: z.enum(["Delete", "Detach"]).optional() }).optional(),
+  properties: z
+    .looseObject({ primary: z.boolean().optional(), deleteOption: z.enum(["Delete", "Detach"]).optional() })
+    .optional(),
 });
 
 export const MACHINE = z.looseObject({
@@ -24,7 +38,9 @@ export const MACHINE = z.looseObject({
     storageProfile: z.looseObject({ osDisk: OS_DISK, dataDisks: z.array(DATA_DISK).optional() }),
     networkProfile: z.looseObject({ networkInterfaces: z.array(NIC).min(1) }),
     availabilitySet: ID.optional(),
-    securityProfile: z.looseObject({ securityType: z.string().optional(), uefiSettings: z.looseObject({}).optional() }).optional(),
+    securityProfile: z
+      .looseObject({ securityType: z.string().optional(), uefiSettings: z.looseObject({}).optional() })
+      .optional(),
   }),
 });
 export type MachineBody = z.infer<typeof MACHINE>;
@@ -35,7 +51,11 @@ export function attachedDisks(
 ): readonly { readonly id: string; readonly lun: number | undefined; readonly isDeleted: boolean }[] {
   const { osDisk, dataDisks = [] } = body.properties.storageProfile;
   const all = [{ ...osDisk, lun: undefined }, ...dataDisks.toSorted((one, other) => one.lun - other.lun)];
-  return all.map(({ managedDisk, lun, deleteOption }) => ({ id: managedDisk?.id ?? "", lun, isDeleted: deleteOption === "Delete" }));
+  return all.map(({ managedDisk, lun, deleteOption }) => ({
+    id: managedDisk?.id ?? "",
+    lun,
+    isDeleted: deleteOption === "Delete",
+  }));
 }
 
 export function attachedNics(body: MachineBody): readonly { readonly id: string; readonly isDeleted: boolean }[] {
@@ -51,7 +71,9 @@ export function machineReferences(body: MachineBody): readonly Reference[] {
   return [
     ...attachedDisks(body).map(({ id }) => ({ id, types: [DISK_TYPE], ...held })),
     ...attachedNics(body).map(({ id }) => ({ id, types: ["Microsoft.Network/networkInterfaces"], ...held })),
-    ...(availabilitySet === undefined ? [] : [{ id: availabilitySet.id, types: ["Microsoft.Compute/availabilitySets"], holds: true }]),
+    ...(availabilitySet === undefined
+      ? []
+      : [{ id: availabilitySet.id, types: ["Microsoft.Compute/availabilitySets"], holds: true }]),
   ];
 }
 
@@ -64,7 +86,8 @@ export function checkMachine(draft: ResourceRecord<MachineBody>, world: World): 
   for (const disk of [osDisk, ...dataDisks]) {
     if (disk.createOption !== "Attach")
       throw notSupported(`disks of machines with createOption ${disk.createOption}: make the disk first and attach it`);
-    if (disk.managedDisk === undefined) throw invalidParameter("Required parameter 'managedDisk.id' is missing (null).");
+    if (disk.managedDisk === undefined)
+      throw invalidParameter("Required parameter 'managedDisk.id' is missing (null).");
   }
   if (osDisk.osType === undefined) throw invalidParameter("Required parameter 'osDisk.osType' is missing (null).");
   if (properties["osProfile"] !== undefined)
@@ -75,7 +98,8 @@ export function checkMachine(draft: ResourceRecord<MachineBody>, world: World): 
   }
   for (const held of [attachedDisks(draft.body), attachedNics(draft.body)]) {
     const ids = held.map(({ id }) => keyOf(id));
-    if (new Set(ids).size < ids.length) throw invalidParameter("A disk or a network interface is specified more than once.");
+    if (new Set(ids).size < ids.length)
+      throw invalidParameter("A disk or a network interface is specified more than once.");
   }
   const luns = dataDisks.map(({ lun }) => lun);
   if (new Set(luns).size < luns.length) throw invalidParameter("A disk at the same LUN is specified more than once.");
@@ -94,7 +118,13 @@ export function checkMachine(draft: ResourceRecord<MachineBody>, world: World): 
 }
 
 function refuseUnsupported(properties: MachineBody["properties"]): void {
-  for (const name of ["virtualMachineScaleSet", "proximityPlacementGroup", "host", "hostGroup", "capacityReservation"]) {
+  for (const name of [
+    "virtualMachineScaleSet",
+    "proximityPlacementGroup",
+    "host",
+    "hostGroup",
+    "capacityReservation",
+  ]) {
     if (properties[name] !== undefined) throw notSupported(`machines with ${name}`);
   }
 }
@@ -103,10 +133,17 @@ function checkZones(draft: ResourceRecord<MachineBody>, world: World): void {
   const zone = draft.body.zones?.[0];
   for (const { id } of attachedDisks(draft.body)) {
     const disk = world.find(id);
-    const { zones, sku } = (disk?.body ?? {}) as { readonly zones?: readonly string[]; readonly sku?: { readonly name: string } };
+    const { zones, sku } = (disk?.body ?? {}) as {
+      readonly zones?: readonly string[];
+      readonly sku?: { readonly name: string };
+    };
     // A zone-redundant disk is in all zones and names none.
     if (disk === undefined || zones?.[0] === zone || sku?.name.endsWith("_ZRS") === true) continue;
-    throw new ArmError(400, "BadRequest", `Disk ${disk.name} cannot be attached to the VM because it is not in zone '${zone ?? "none"}'.`);
+    throw new ArmError(
+      400,
+      "BadRequest",
+      `Disk ${disk.name} cannot be attached to the VM because it is not in zone '${zone ?? "none"}'.`,
+    );
   }
 }
 
@@ -129,7 +166,13 @@ export function completedMachine(body: MachineBody, world: World): MachineBody {
   const complete = <Disk extends { readonly managedDisk?: { readonly id: string } | undefined }>(disk: Disk): Disk => {
     const record = world.find(disk.managedDisk?.id ?? "");
     const { diskSizeGB } = record?.body.properties ?? {};
-    return { caching: "None", deleteOption: "Detach", ...disk, name: record?.name ?? lastName(disk.managedDisk?.id ?? ""), diskSizeGB };
+    return {
+      caching: "None",
+      deleteOption: "Detach",
+      ...disk,
+      name: record?.name ?? lastName(disk.managedDisk?.id ?? ""),
+      diskSizeGB,
+    };
   };
   const { instanceView: _, ...properties } = body.properties;
   return {
@@ -141,7 +184,10 @@ export function completedMachine(body: MachineBody, world: World): MachineBody {
         osDisk: complete(storageProfile.osDisk),
         dataDisks: (storageProfile.dataDisks ?? []).map(complete),
       },
-      networkProfile: { ...networkProfile, networkInterfaces: networkProfile.networkInterfaces.map((nic) => ({ ...nic })) },
+      networkProfile: {
+        ...networkProfile,
+        networkInterfaces: networkProfile.networkInterfaces.map((nic) => ({ ...nic })),
+      },
     },
   };
 }

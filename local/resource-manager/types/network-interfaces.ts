@@ -48,7 +48,9 @@ export const networkInterfaces: ResourceType<Body> = {
       const path = `ipConfigurations/${name}`;
       const inSubnet = { id: subnet.id, types: ["Microsoft.Network/virtualNetworks/subnets"], path, holds: true };
       const types = ["Microsoft.Network/publicIPAddresses"];
-      return publicIPAddress === undefined ? [inSubnet] : [inSubnet, { id: publicIPAddress.id, types, path, holds: true, exclusive: true }];
+      return publicIPAddress === undefined
+        ? [inSubnet]
+        : [inSubnet, { id: publicIPAddress.id, types, path, holds: true, exclusive: true }];
     }),
     ...(properties.networkSecurityGroup === undefined
       ? []
@@ -73,10 +75,15 @@ export const networkInterfaces: ResourceType<Body> = {
       );
     }
     const mine = new Set<string>();
-    const placed = ipConfigurations.map((configuration, at) => place(configuration, at === 0, { draft, previous, world, mine }));
+    const placed = ipConfigurations.map((configuration, at) =>
+      place(configuration, at === 0, { draft, previous, world, mine }),
+    );
     const defaults = { enableAcceleratedNetworking: false, enableIPForwarding: false };
     const resourceGuid = previous?.body.properties["resourceGuid"] ?? world.newGuid();
-    return { ...draft, body: { ...draft.body, properties: { ...defaults, ...properties, resourceGuid, ipConfigurations: placed } } };
+    return {
+      ...draft,
+      body: { ...draft.body, properties: { ...defaults, ...properties, resourceGuid, ipConfigurations: placed } },
+    };
   },
   project: (record, world) => {
     const virtualMachine = backReferences(record, world, "Microsoft.Compute/virtualMachines")[0];
@@ -93,7 +100,11 @@ interface Placement {
 }
 
 /** Gives the configuration its address: the one it asks for, the one it had, or the first free one. */
-function place(configuration: Configuration, isFirst: boolean, { draft, previous, world, mine }: Placement): Configuration {
+function place(
+  configuration: Configuration,
+  isFirst: boolean,
+  { draft, previous, world, mine }: Placement,
+): Configuration {
   const { properties } = configuration;
   const subnet = world.find(properties.subnet.id);
   // A missing subnet is told by the check of references.
@@ -102,7 +113,8 @@ function place(configuration: Configuration, isFirst: boolean, { draft, previous
   const taken = new Set([...mine, ...addressesIn(properties.subnet.id, draft.key, world)]);
   const method = properties.privateIPAllocationMethod ?? "Dynamic";
   const before = previous?.body.properties.ipConfigurations.find(({ name }) => name === configuration.name)?.properties;
-  const kept = before !== undefined && sameId(before.subnet.id, properties.subnet.id) ? before.privateIPAddress : undefined;
+  const kept =
+    before !== undefined && sameId(before.subnet.id, properties.subnet.id) ? before.privateIPAddress : undefined;
   const wanted = method === "Static" ? properties.privateIPAddress : kept;
   if (method === "Static" && wanted === undefined)
     throw invalidParameter(`The static IP configuration ${configuration.name} has no privateIPAddress.`);
@@ -126,9 +138,15 @@ function place(configuration: Configuration, isFirst: boolean, { draft, previous
   };
 }
 
-function checkAddress(address: string, block: ReturnType<typeof subnetBlock>, taken: ReadonlySet<string>, subnet: ResourceRecord): void {
+function checkAddress(
+  address: string,
+  block: ReturnType<typeof subnetBlock>,
+  taken: ReadonlySet<string>,
+  subnet: ResourceRecord,
+): void {
   const number = parseAddress(address);
-  if (number === undefined) throw new ArmError(400, "InvalidIPAddressFormat", `The address ${address} is not formatted correctly.`);
+  if (number === undefined)
+    throw new ArmError(400, "InvalidIPAddressFormat", `The address ${address} is not formatted correctly.`);
   if (number < block.first || number > block.last) {
     throw new ArmError(
       400,
@@ -158,7 +176,9 @@ function addressesIn(subnetId: string, exceptKey: string, world: World): readonl
     .filter((record) => record.type === TYPE && record.key !== exceptKey)
     .flatMap((record) => BODY.parse(record.body).properties.ipConfigurations)
     .flatMap(({ properties }) =>
-      sameId(properties.subnet.id, subnetId) && properties.privateIPAddress !== undefined ? [properties.privateIPAddress] : [],
+      sameId(properties.subnet.id, subnetId) && properties.privateIPAddress !== undefined
+        ? [properties.privateIPAddress]
+        : [],
     );
 }
 

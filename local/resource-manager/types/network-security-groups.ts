@@ -35,7 +35,11 @@ export const networkSecurityGroups: ResourceType<z.infer<typeof BODY>> = {
     const { securityRules = [], networkInterfaces: _nics, subnets: _subnets, ...properties } = draft.body.properties;
     const places = securityRules.map((rule) => `${rule.properties.direction}/${rule.properties.priority}`);
     if (new Set(places).size < places.length) {
-      throw new ArmError(400, "SecurityRuleConflict", `Two security rules of ${draft.name} have the same priority and direction.`);
+      throw new ArmError(
+        400,
+        "SecurityRuleConflict",
+        `Two security rules of ${draft.name} have the same priority and direction.`,
+      );
     }
     const rules = securityRules.map((rule) => ({
       ...rule,
@@ -50,7 +54,10 @@ export const networkSecurityGroups: ResourceType<z.infer<typeof BODY>> = {
     const networkInterfaces = backReferences(record, world, "Microsoft.Network/networkInterfaces");
     const subnets = backReferences(record, world, "Microsoft.Network/virtualNetworks/subnets");
     return {
-      properties: { ...(networkInterfaces.length === 0 ? {} : { networkInterfaces }), ...(subnets.length === 0 ? {} : { subnets }) },
+      properties: {
+        ...(networkInterfaces.length === 0 ? {} : { networkInterfaces }),
+        ...(subnets.length === 0 ? {} : { subnets }),
+      },
     };
   },
 };

@@ -33,8 +33,16 @@ const OTHERS: readonly Other[] = [
     answer: ({ types, world }) => ({ value: namespaces(types).map((name) => provider(name, types, world)) }),
   },
   { method: "GET", path: /^\/providers\/([^/]+)$/i, answer: ({ part, types, world }) => provider(part, types, world) },
-  { method: "POST", path: /^\/providers\/([^/]+)\/register$/i, answer: ({ part, types, world }) => provider(part, types, world) },
-  { method: "GET", path: /^\/providers\/Microsoft\.Compute\/skus$/i, answer: ({ request, world }) => ({ value: skus(request, world) }) },
+  {
+    method: "POST",
+    path: /^\/providers\/([^/]+)\/register$/i,
+    answer: ({ part, types, world }) => provider(part, types, world),
+  },
+  {
+    method: "GET",
+    path: /^\/providers\/Microsoft\.Compute\/skus$/i,
+    answer: ({ request, world }) => ({ value: skus(request, world) }),
+  },
   {
     method: "GET",
     path: /^\/providers\/Microsoft\.Compute\/locations\/([^/]+)\/usages$/i,
@@ -76,12 +84,15 @@ function location(name: string, path: string): JsonObject {
   return { id: `${path}/${name}`, name, type: "Region", displayName: name, regionalDisplayName: name };
 }
 
-const namespaces = (types: readonly ResourceType[]): readonly string[] => [...new Set(types.map(({ name }) => name.split("/")[0] ?? ""))];
+const namespaces = (types: readonly ResourceType[]): readonly string[] => [
+  ...new Set(types.map(({ name }) => name.split("/")[0] ?? "")),
+];
 
 function provider(name: string, types: readonly ResourceType[], world: World): JsonObject {
   const namespace = namespaces(types).find((known) => known.toLowerCase() === name.toLowerCase());
   if (namespace === undefined && isForeignNamespace(name)) throw notSupported(`the resource provider ${name}`);
-  if (namespace === undefined) throw new ArmError(404, "InvalidResourceNamespace", `The resource namespace '${name}' is invalid.`);
+  if (namespace === undefined)
+    throw new ArmError(404, "InvalidResourceNamespace", `The resource namespace '${name}' is invalid.`);
   const resourceTypes = types
     .filter((type) => type.name.startsWith(`${namespace}/`))
     .map((type) => ({
@@ -150,7 +161,12 @@ function networkUsages(part: string, world: World): readonly JsonObject[] {
     ["PublicIPAddresses", "Microsoft.Network/publicIPAddresses"],
     ["NetworkSecurityGroups", "Microsoft.Network/networkSecurityGroups"],
   ] as const;
-  return names.map(([value, type]) => ({ currentValue: count(type), limit: 1000, unit: "Count", name: { value, localizedValue: value } }));
+  return names.map(([value, type]) => ({
+    currentValue: count(type),
+    limit: 1000,
+    unit: "Count",
+    name: { value, localizedValue: value },
+  }));
 }
 
 function sizes(part: string, world: World): readonly JsonObject[] {
@@ -169,7 +185,11 @@ function nameAvailability({ body }: ArmRequest, world: World): JsonObject {
   const name = String((body as { readonly name?: unknown } | undefined)?.name);
   const isTaken = world.ofType(STORAGE_ACCOUNT_TYPE).some((record) => record.name === name);
   if (!isTaken) return { nameAvailable: true };
-  return { nameAvailable: false, reason: "AlreadyExists", message: `The storage account named ${name} is already taken.` };
+  return {
+    nameAvailable: false,
+    reason: "AlreadyExists",
+    message: `The storage account named ${name} is already taken.`,
+  };
 }
 
 function knownRegion(text: string, world: World): string {

@@ -31,7 +31,10 @@ export const publicIpAddresses: ResourceType<z.infer<typeof BODY>> = {
     settle: (record, world) => {
       const { publicIPAllocationMethod, ipAddress } = record.body.properties;
       if (publicIPAllocationMethod !== "Static" || ipAddress !== undefined) return record;
-      return { ...record, body: { ...record.body, properties: { ...record.body.properties, ipAddress: freeAddress(world) } } };
+      return {
+        ...record,
+        body: { ...record.body, properties: { ...record.body.properties, ipAddress: freeAddress(world) } },
+      };
     },
   },
   delete: NETWORK_DELETE,
@@ -59,7 +62,10 @@ export const publicIpAddresses: ResourceType<z.infer<typeof BODY>> = {
       publicIPAllocationMethod: method,
       resourceGuid,
     };
-    return { ...draft, body: { ...draft.body, sku, properties: kept === undefined ? properties : { ...properties, ipAddress: kept } } };
+    return {
+      ...draft,
+      body: { ...draft.body, sku, properties: kept === undefined ? properties : { ...properties, ipAddress: kept } },
+    };
   },
   project: (record, world) => {
     const ipConfiguration = backReferences(record, world, "Microsoft.Network/networkInterfaces")[0];

@@ -14,13 +14,16 @@ const remove: Verb = {
     const world = runtime.world();
     const leaving = world.inGroup(group.key);
     for (const record of leaving) {
-      const user = world.usersOf(record.id).find((use) => use.reference.holds && use.record.groupKey !== group.key)?.record;
+      const user = world
+        .usersOf(record.id)
+        .find((use) => use.reference.holds && use.record.groupKey !== group.key)?.record;
       if (user === undefined) continue;
       const message = `Deletion of resource group '${group.name}' failed as the resource ${record.id} is used by ${user.id}.`;
       throw new ArmError(409, "ResourceGroupDeletionBlocked", message);
     }
     // Machines first: they hold disks.
-    for (const record of leaving.toSorted(machinesFirst)) await world.typeOf(record.type).delete.work?.(record, runtime, {});
+    for (const record of leaving.toSorted(machinesFirst))
+      await world.typeOf(record.type).delete.work?.(record, runtime, {});
   },
   settle: (group, world) => {
     for (const record of world.inGroup(group.key)) world.remove(record.key);
@@ -29,7 +32,8 @@ const remove: Verb = {
 };
 
 function machinesFirst(one: ResourceRecord, other: ResourceRecord): number {
-  const rank = (record: ResourceRecord): number => (record.type.startsWith("Microsoft.Compute/virtualMachines") ? 0 : 1);
+  const rank = (record: ResourceRecord): number =>
+    record.type.startsWith("Microsoft.Compute/virtualMachines") ? 0 : 1;
   return rank(one) - rank(other);
 }
 

@@ -10,7 +10,13 @@ export const ZONES = { zones: z.array(z.string()).optional() };
 export const COMMON_NAME = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,78}[A-Za-z0-9_])?$/;
 
 /** How Microsoft.Network creates, changes and deletes. */
-export const NETWORK_PUT = { form: "async-operation", durationMs: 3_000, state: "Updating", created: 201, updated: 200 } as const;
+export const NETWORK_PUT = {
+  form: "async-operation",
+  durationMs: 3_000,
+  state: "Updating",
+  created: 201,
+  updated: 200,
+} as const;
 export const NETWORK_DELETE = { form: "both", durationMs: 5_000, state: "Deleting" } as const;
 export const NETWORK_VERSION = "2026-01-01";
 export const COMPUTE_VERSION = "2026-04-01";

@@ -11,7 +11,14 @@ export interface MachineSize {
   readonly nics: number;
 }
 
-const size = (name: string, family: string, cores: number, memoryGiB: number, dataDisks: number, nics = 2): MachineSize => ({
+const size = (
+  name: string,
+  family: string,
+  cores: number,
+  memoryGiB: number,
+  dataDisks: number,
+  nics = 2,
+): MachineSize => ({
   name,
   family,
   cores,
@@ -36,7 +43,8 @@ export const SIZES: readonly MachineSize[] = [
 
 export const FAMILIES: readonly string[] = [...new Set(SIZES.map(({ family }) => family))];
 
-const sizeNamed = (name: string): MachineSize | undefined => SIZES.find((candidate) => keyOf(candidate.name) === keyOf(name));
+const sizeNamed = (name: string): MachineSize | undefined =>
+  SIZES.find((candidate) => keyOf(candidate.name) === keyOf(name));
 
 /**
  * Cores of the machines in a region, by family and of all ("cores"). Failed and deallocated machines count: Azure's

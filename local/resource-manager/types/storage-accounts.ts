@@ -26,7 +26,12 @@ export const storageAccounts: ResourceType<z.infer<typeof BODY>> = {
       answer: (record, world) => {
         const { key } = running(record.name, world);
         return {
-          keys: ["key1", "key2"].map((keyName) => ({ keyName, value: key, permissions: "FULL", creationTime: new Date(0).toISOString() })),
+          keys: ["key1", "key2"].map((keyName) => ({
+            keyName,
+            value: key,
+            permissions: "FULL",
+            creationTime: new Date(0).toISOString(),
+          })),
         };
       },
     },
@@ -34,7 +39,11 @@ export const storageAccounts: ResourceType<z.infer<typeof BODY>> = {
   admit: (draft, world) => {
     const account = running(draft.name, world);
     if (account.region !== draft.location) {
-      throw new ArmError(409, "StorageAccountAlreadyTaken", `The storage account named ${draft.name} runs in ${account.region}.`);
+      throw new ArmError(
+        409,
+        "StorageAccountAlreadyTaken",
+        `The storage account named ${draft.name} runs in ${account.region}.`,
+      );
     }
     const sku = { ...draft.body.sku, tier: draft.body.sku.name.split("_")[0] ?? "" };
     const creationTime = draft.body.properties["creationTime"] ?? new Date(world.nowMs).toISOString();

@@ -89,7 +89,9 @@ export const virtualMachines: ResourceType<MachineBody> = {
   references: machineReferences,
   admit: (draft, world, previous) => {
     checkMachine(draft, world);
-    const attached = new Set(previous === undefined ? [] : attachedDisks(previous.body).map(({ id }) => world.find(id)?.key));
+    const attached = new Set(
+      previous === undefined ? [] : attachedDisks(previous.body).map(({ id }) => world.find(id)?.key),
+    );
     for (const { id } of attachedDisks(draft.body)) {
       const disk = world.find(id);
       if (disk === undefined || attached.has(disk.key)) continue;
@@ -103,7 +105,11 @@ export const virtualMachines: ResourceType<MachineBody> = {
     const vmId = previous === undefined ? world.newGuid() : vmIdOf(previous);
     const timeCreated = previous?.body.properties["timeCreated"] ?? new Date(world.nowMs).toISOString();
     const body = completedMachine(draft.body, world);
-    return { ...draft, hidden: { ...draft.hidden, vmId }, body: { ...body, properties: { ...body.properties, vmId, timeCreated } } };
+    return {
+      ...draft,
+      hidden: { ...draft.hidden, vmId },
+      body: { ...body, properties: { ...body.properties, vmId, timeCreated } },
+    };
   },
   project: (record, world, query) => {
     const extensions = world.children(record.id);
@@ -122,8 +128,8 @@ export async function boot(record: Machine, runtime: Runtime): Promise<void> {
 }
 
 /**
- * The machine runs on its disks afterwards, and in it the services of its extensions; what runs already is left alone. A service that does not start is
- * told by its extension, not by the machine.
+ * The machine runs on its disks afterwards, and in it the services of its extensions; what runs already is left alone.
+ * A service that does not start is told by its extension, not by the machine.
  */
 export async function bringUp(record: Machine, runtime: Runtime): Promise<JsonObject> {
   const world = runtime.world();
@@ -154,8 +160,14 @@ async function machineDisks(record: Machine, runtime: Runtime): Promise<readonly
   for (const { id, lun } of attachedDisks(record.body)) {
     const uniqueId = String(runtime.world().find(id)?.hidden["uniqueId"]);
     const sizeBytes = await runtime.disks.sizeBytes(uniqueId);
-    if (sizeBytes === undefined) throw new ArmError(409, "DiskFileMissing", `The disk ${id} has no file in this cloud.`);
-    disks.push({ name: runtime.world().find(id)?.name ?? lastName(id), lun, path: runtime.disks.path(uniqueId), sizeBytes });
+    if (sizeBytes === undefined)
+      throw new ArmError(409, "DiskFileMissing", `The disk ${id} has no file in this cloud.`);
+    disks.push({
+      name: runtime.world().find(id)?.name ?? lastName(id),
+      lun,
+      path: runtime.disks.path(uniqueId),
+      sizeBytes,
+    });
   }
   return disks;
 }
@@ -166,7 +178,8 @@ export function withPower(record: Machine, power: PowerState, world: World, resu
   for (const extension of power === "running" ? world.children(record.id) : []) {
     const lastError = faults[extension.key];
     const { lastError: _, ...hidden } = extension.hidden;
-    if (lastError !== undefined) world.put({ ...extension, provisioningState: "Failed", hidden: { ...hidden, lastError } });
+    if (lastError !== undefined)
+      world.put({ ...extension, provisioningState: "Failed", hidden: { ...hidden, lastError } });
     else if (hidden["wasInstalled"] === true) world.put({ ...extension, provisioningState: "Succeeded", hidden });
   }
   return { ...record, hidden: { ...record.hidden, power } };
@@ -187,6 +200,7 @@ function refuseHotChange(draft: Machine, previous: Machine, world: World): void 
   );
 }
 
-const isOff = (record: Machine): boolean => record.hidden["power"] === "stopped" || record.hidden["power"] === "deallocated";
+const isOff = (record: Machine): boolean =>
+  record.hidden["power"] === "stopped" || record.hidden["power"] === "deallocated";
 
 export const vmIdOf = (record: ResourceRecord): string => textOf(record.hidden, "vmId");

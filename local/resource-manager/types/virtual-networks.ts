@@ -48,7 +48,10 @@ export const virtualNetworks: ResourceType<Network> = {
     const resourceGuid = previous?.body.properties["resourceGuid"] ?? world.newGuid();
     const network = {
       ...draft,
-      body: { ...draft.body, properties: { ...properties, resourceGuid, enableDdosProtection: false, virtualNetworkPeerings: [] } },
+      body: {
+        ...draft.body,
+        properties: { ...properties, resourceGuid, enableDdosProtection: false, virtualNetworkPeerings: [] },
+      },
     };
     replaceSubnets(network, subnets, world);
     return network;
@@ -70,7 +73,9 @@ export const subnets: ResourceType<Subnet> = {
   actions: {},
   references: (body) => {
     const group = body.properties.networkSecurityGroup;
-    return group === undefined ? [] : [{ id: group.id, types: ["Microsoft.Network/networkSecurityGroups"], holds: true }];
+    return group === undefined
+      ? []
+      : [{ id: group.id, types: ["Microsoft.Network/networkSecurityGroups"], holds: true }];
   },
   inUse: (subnet, user) =>
     new ArmError(
@@ -97,10 +102,15 @@ export function subnetBlock(subnet: ResourceRecord): ReturnType<typeof blockOf> 
 }
 
 /** A PUT of the network says which subnets there are: one that is not listed is deleted, whoever made it. */
-function replaceSubnets(network: ResourceRecord<Network>, listed: NonNullable<Network["properties"]["subnets"]>, world: World): void {
+function replaceSubnets(
+  network: ResourceRecord<Network>,
+  listed: NonNullable<Network["properties"]["subnets"]>,
+  world: World,
+): void {
   const records = listed.map((subnet) => subnetRecord(network, subnet, world));
   const keys = new Set(records.map((record) => record.key));
-  if (keys.size < records.length) throw new ArmError(400, "DuplicateResourceName", `Two subnets of ${network.name} have the same name.`);
+  if (keys.size < records.length)
+    throw new ArmError(400, "DuplicateResourceName", `Two subnets of ${network.name} have the same name.`);
   checkSubnets(network, records);
   for (const gone of world.children(network.id).filter((subnet) => !keys.has(subnet.key))) {
     checkUnused(gone, world);
@@ -117,7 +127,8 @@ function subnetRecord(
   subnet: { readonly name: string; readonly properties: Subnet["properties"] },
   world: World,
 ): ResourceRecord {
-  if (!COMMON_NAME.test(subnet.name)) throw new ArmError(400, "InvalidResourceName", `Resource name ${subnet.name} is invalid.`);
+  if (!COMMON_NAME.test(subnet.name))
+    throw new ArmError(400, "InvalidResourceName", `Resource name ${subnet.name} is invalid.`);
   const id = `${network.id}/subnets/${subnet.name}`;
   const previous = world.find(id);
   // What a client read before it sends again: none of it is kept.
@@ -138,13 +149,19 @@ function subnetRecord(
 }
 
 function completed<Body extends Subnet>(subnet: ResourceRecord<Body>): ResourceRecord<Body> {
-  const defaults = { delegations: [], privateEndpointNetworkPolicies: "Disabled", privateLinkServiceNetworkPolicies: "Enabled" };
+  const defaults = {
+    delegations: [],
+    privateEndpointNetworkPolicies: "Disabled",
+    privateLinkServiceNetworkPolicies: "Enabled",
+  };
   const { ipConfigurations: _, ...given } = subnet.body.properties;
   return { ...subnet, body: { ...subnet.body, properties: { ...defaults, ...given } } };
 }
 
 function checkSubnets(network: ResourceRecord, all: readonly ResourceRecord[]): void {
-  const space = NETWORK.parse(network.body).properties.addressSpace.addressPrefixes.map((prefix) => blockOf(prefix, network.name));
+  const space = NETWORK.parse(network.body).properties.addressSpace.addressPrefixes.map((prefix) =>
+    blockOf(prefix, network.name),
+  );
   const blocks = all.map((subnet) => ({ name: subnet.name, block: subnetBlock(subnet) }));
   for (const { name, block } of blocks) {
     if (!space.some((outer) => contains(outer, block))) {

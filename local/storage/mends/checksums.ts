@@ -6,8 +6,9 @@ import { replaceMethod } from "./patch.ts";
 import type { Undo } from "./patch.ts";
 
 /**
- * Checksums are computed when the client sent one to compare with, or when Azurite stores it (the MD5 of Put Blob). Azurite computes a CRC64 byte by byte
- * for every Put Page, read back from the file: 46 ms for 4 MiB on the one server thread. The answer then lacks `x-ms-content-crc64` unless it was asked for.
+ * Checksums are computed when the client sent one to compare with, or when Azurite stores it (the MD5 of Put Blob).
+ * Azurite computes a CRC64 byte by byte for every Put Page, read back from the file: 46 ms for 4 MiB on the one server
+ * thread. The answer then lacks `x-ms-content-crc64` unless it was asked for.
  */
 export function mendChecksums(azurite: Azurite): Undo {
   return replaceMethod(azurite.checksums, "computeTransactionalChecksums", () => async (stream, expected, force) => {
@@ -27,5 +28,8 @@ async function digest(stream: Readable, wantMd5: boolean, wantCrc64: boolean): P
     md5?.update(bytes);
     if (wantCrc64) crc64 = updateCrc64(crc64, bytes);
   }
-  return { md5: md5 === undefined ? undefined : new Uint8Array(md5.digest()), crc64: wantCrc64 ? finishCrc64(crc64) : undefined };
+  return {
+    md5: md5 === undefined ? undefined : new Uint8Array(md5.digest()),
+    crc64: wantCrc64 ? finishCrc64(crc64) : undefined,
+  };
 }

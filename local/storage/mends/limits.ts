@@ -7,8 +7,9 @@ import type { Undo } from "./patch.ts";
 const PAGE_BLOB_MAX_BYTES = 8 * 1024 ** 4;
 
 /**
- * Limits of page blobs that Azure enforces and Azurite does not: a Put Page of more than 4 MiB (413), a write or a clear past the end (416), a blob of more than
- * 8 TiB (400). Without them a fault of the writer would show on Azure only.
+ * Limits of page blobs that Azure enforces and Azurite does not: a Put Page of more than 4 MiB (413), a write or a
+ * clear past the end (416), a blob of more than 8 TiB (400). Without them a fault of the writer would show on Azure
+ * only.
  */
 export function mendLimits(azurite: Azurite): Undo {
   const { pageBlobHandler, blobMetadataStore } = azurite;
@@ -18,7 +19,8 @@ export function mendLimits(azurite: Azurite): Undo {
       "uploadPages",
       (original) =>
         async function (this: PageBlobHandler, body, contentLengthBytes, options, context) {
-          if (contentLengthBytes <= PUT_PAGE_MAX_BYTES) return original.call(this, body, contentLengthBytes, options, context);
+          if (contentLengthBytes <= PUT_PAGE_MAX_BYTES)
+            return original.call(this, body, contentLengthBytes, options, context);
           const message = "The request body is too large and exceeds the maximum permissible limit.";
           throw new azurite.storageError(413, "RequestBodyTooLarge", message, context.contextId);
         },

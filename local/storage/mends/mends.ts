@@ -7,7 +7,10 @@ import { mendPageRangesDiff } from "./page-ranges-diff.ts";
 import type { Undo } from "./patch.ts";
 import { mendSnapshotIds } from "./snapshot-ids.ts";
 
-/** What is mended in the code of Azurite 3.37.0; each file says what the fault is. Durability stands around the servers: local/storage/redo. */
+/**
+ * What is mended in the code of Azurite 3.37.0; each file says what the fault is. Durability stands around the servers:
+ * local/storage/redo.
+ */
 export type MendName = "copies" | "page-ranges-diff" | "checksums" | "snapshot-ids" | "limits";
 
 const MENDS: readonly { readonly name: MendName; readonly mend: (azurite: Azurite) => Undo }[] = [
@@ -19,14 +22,18 @@ const MENDS: readonly { readonly name: MendName; readonly mend: (azurite: Azurit
 ];
 
 /**
- * Makes exactly the mends that are not left out, before a server is built. The changes are those of the whole process: while storage runs, another selection
- * is refused with `internal`. The returned function ends this use; the last one takes the mends back.
+ * Makes exactly the mends that are not left out, before a server is built. The changes are those of the whole process:
+ * while storage runs, another selection is refused with `internal`. The returned function ends this use; the last one
+ * takes the mends back.
  */
 export function holdMends(azurite: Azurite, leaveOut: readonly string[]): () => void {
   const chosen = MENDS.filter(({ name }) => !leaveOut.includes(name));
   const selection = chosen.map(({ name }) => name).join(" ");
   if (holders > 0 && selection !== current) {
-    throw new LeewardError("internal", "Storage with other mends is running in this process.", { running: current, asked: selection });
+    throw new LeewardError("internal", "Storage with other mends is running in this process.", {
+      running: current,
+      asked: selection,
+    });
   }
   if (holders === 0) {
     current = selection;

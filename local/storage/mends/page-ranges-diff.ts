@@ -3,9 +3,10 @@ import { replaceMethod } from "./patch.ts";
 import type { Undo } from "./patch.ts";
 
 /**
- * Get Page Ranges with `prevsnapshot` answers with the difference. Azurite ignores the parameter and lists every written range as changed, and none as cleared.
- * Refusals are Azure's: 409 PreviousSnapshotNotFound, 400 PreviousSnapshotCannotBeNewer, 409 BlobOverwritten (the blob was made anew since), 501 for a previous
- * snapshot given by address, which only managed disks know.
+ * Get Page Ranges with `prevsnapshot` answers with the difference. Azurite ignores the parameter and lists every
+ * written range as changed, and none as cleared. Refusals are Azure's: 409 PreviousSnapshotNotFound, 400
+ * PreviousSnapshotCannotBeNewer, 409 BlobOverwritten (the blob was made anew since), 501 for a previous snapshot given
+ * by address, which only managed disks know.
  */
 export function mendPageRangesDiff(azurite: Azurite): Undo {
   return replaceMethod(
@@ -22,7 +23,11 @@ export function mendPageRangesDiff(azurite: Azurite): Undo {
         const previous = context.request.getQuery("prevsnapshot");
         if (previous === undefined) return answer;
         if (options.snapshot !== undefined && options.snapshot < previous) {
-          throw refuse(400, "PreviousSnapshotCannotBeNewer", "The previous snapshot is newer than the snapshot it is compared with.");
+          throw refuse(
+            400,
+            "PreviousSnapshotCannotBeNewer",
+            "The previous snapshot is newer than the snapshot it is compared with.",
+          );
         }
         const older = await read(this, context, previous).catch(() => {
           throw refuse(409, "PreviousSnapshotNotFound", "The previous snapshot is not found.");
@@ -45,10 +50,14 @@ export interface PageRangesDiff {
 }
 
 /**
- * Sweeps over both ordered lists, inside `asked`, in O(n + m). A page is unchanged when both sides have it in the same extent at the same place: Azurite never
- * writes a place of an extent twice. Neighbours of one kind come as one range.
+ * Sweeps over both ordered lists, inside `asked`, in O(n + m). A page is unchanged when both sides have it in the same
+ * extent at the same place: Azurite never writes a place of an extent twice. Neighbours of one kind come as one range.
  */
-export function diffPageRanges(older: readonly PageRange[], newer: readonly PageRange[], asked: ByteRange): PageRangesDiff {
+export function diffPageRanges(
+  older: readonly PageRange[],
+  newer: readonly PageRange[],
+  asked: ByteRange,
+): PageRangesDiff {
   const pageRange: ByteRange[] = [];
   const clearRange: ByteRange[] = [];
   let olderAt = 0;
@@ -81,7 +90,10 @@ function pieceEnd(range: PageRange | undefined, start: number): number {
 }
 
 function samePlace(one: PageRange, other: PageRange): boolean {
-  return one.persistency.id === other.persistency.id && one.persistency.offset - one.start === other.persistency.offset - other.start;
+  return (
+    one.persistency.id === other.persistency.id &&
+    one.persistency.offset - one.start === other.persistency.offset - other.start
+  );
 }
 
 function append(ranges: ByteRange[], start: number, end: number): void {

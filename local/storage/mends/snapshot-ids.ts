@@ -4,8 +4,9 @@ import { replaceMethod } from "./patch.ts";
 import type { Undo } from "./patch.ts";
 
 /**
- * Snapshots of one blob get ids of their own. Azurite names a snapshot after the millisecond in which its request began, so that two in one millisecond are one
- * name for two contents. A snapshot that comes too early is named after the next free millisecond.
+ * Snapshots of one blob get ids of their own. Azurite names a snapshot after the millisecond in which its request
+ * began, so that two in one millisecond are one name for two contents. A snapshot that comes too early is named after
+ * the next free millisecond.
  */
 export function mendSnapshotIds(azurite: Azurite): Undo {
   const lastOfStore = new WeakMap<BlobMetadataStore, Map<string, number>>();
@@ -23,7 +24,8 @@ export function mendSnapshotIds(azurite: Azurite): Undo {
         let idMs = Math.max(nowMs, (last.get(key) ?? 0) + 1);
         // After a restart with a clock that went back, the collection knows better than this memory.
         const taken = (ms: number): boolean =>
-          blobs.findOne({ name: blob, snapshot: snapshotId(ms), containerName: container, accountName: account }) !== null;
+          blobs.findOne({ name: blob, snapshot: snapshotId(ms), containerName: container, accountName: account }) !==
+          null;
         while (taken(idMs)) idMs++;
         forgetOlder(last, nowMs);
         last.set(key, idMs);

@@ -36,8 +36,8 @@ export const LISTS = ["pageRangesInOrder", "committedBlocksInOrder"] as const;
 export type ListName = (typeof LISTS)[number];
 
 /**
- * What turns `before` into `after`, found by the identity of the elements from both ends: Azurite replaces elements and never edits one. Replacing the same
- * element by itself in the middle only makes the splice longer, never wrong.
+ * What turns `before` into `after`, found by the identity of the elements from both ends: Azurite replaces elements and
+ * never edits one. Replacing the same element by itself in the middle only makes the splice longer, never wrong.
  */
 export function spliceBetween(before: readonly object[], after: readonly object[]): ListSplice {
   const shorter = Math.min(before.length, after.length);
@@ -48,7 +48,10 @@ export function spliceBetween(before: readonly object[], after: readonly object[
   return { at, removed: before.length - tail - at, inserted: after.slice(at, after.length - tail) };
 }
 
-/** The changes of one frame. The frame's checksum vouches for the rest; this tells a redo log from another file. Throws `record-corrupt`. */
+/**
+ * The changes of one frame. The frame's checksum vouches for the rest; this tells a redo log from another file. Throws
+ * `record-corrupt`.
+ */
 export function readChanges(value: unknown, file: string): readonly Change[] {
   if (Array.isArray(value) && value.every(isChange)) return value;
   throw new LeewardError("record-corrupt", `The file ${file} is no redo log.`, { file });
@@ -58,7 +61,10 @@ function isChange(value: unknown): value is Change {
   return typeof value === "object" && value !== null && "kind" in value && "collection" in value;
 }
 
-/** Applies changes, in the order in which they were made, to the database they began from. Throws `record-corrupt` when they do not fit it. */
+/**
+ * Applies changes, in the order in which they were made, to the database they began from. Throws `record-corrupt` when
+ * they do not fit it.
+ */
 export function applyChanges(database: DatabaseFile, changes: Iterable<Change>): void {
   const collections = new Map(database.collections.map((collection) => [collection.name, collection]));
   const documents = new Map<string, Map<number, LokiDocument>>();

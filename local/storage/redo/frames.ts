@@ -2,8 +2,8 @@ import { crc32 } from "node:zlib";
 import { LeewardError } from "../../../replication/errors.ts";
 
 /**
- * Append-only text files of frames, one a line: eight hex digits with the CRC32 of the JSON, a space, the JSON. A frame is one write(2), so a process that is
- * killed leaves whole frames and at most one torn one behind them.
+ * Append-only text files of frames, one a line: eight hex digits with the CRC32 of the JSON, a space, the JSON. A frame
+ * is one write(2), so a process that is killed leaves whole frames and at most one torn one behind them.
  */
 export function encodeFrame(json: string): Buffer {
   return Buffer.from(`${checksum(Buffer.from(json))} ${json}\n`);
@@ -15,7 +15,10 @@ export interface Frames {
   readonly lengthBytes: number;
 }
 
-/** Reads every whole frame. A damaged frame with others behind it is no torn end: `record-corrupt` with the name of the file. */
+/**
+ * Reads every whole frame. A damaged frame with others behind it is no torn end: `record-corrupt` with the name of the
+ * file.
+ */
 export function decodeFrames(bytes: Buffer, file: string): Frames {
   const values: unknown[] = [];
   let at = 0;

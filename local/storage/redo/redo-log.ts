@@ -11,19 +11,24 @@ import { decodeFrames, encodeFrame } from "./frames.ts";
 
 /** Keeps one Loki database durable against the death of the process at any moment. */
 export interface RedoLog {
-  /** Writes what has changed since the last call, as one frame. After it returns, a kill cannot take the changes back. Throws when the disk refuses. */
+  /**
+   * Writes what has changed since the last call, as one frame. After it returns, a kill cannot take the changes back.
+   * Throws when the disk refuses.
+   */
   flush(): void;
   /** Saves the database and removes the log. The store must change nothing afterwards. */
   close(): Promise<void>;
 }
 
 /**
- * Gives `store` a redo log, before it is initialised. Loki rewrites its whole file every five seconds and loses what came since; here each change is appended to
- * a log beside the file, and the file is rewritten only when the log has grown as large as it (at least `minimumLogBytes`).
+ * Gives `store` a redo log, before it is initialised. Loki rewrites its whole file every five seconds and loses what
+ * came since; here each change is appended to a log beside the file, and the file is rewritten only when the log has
+ * grown as large as it (at least `minimumLogBytes`).
  *
- * Files: `F` is the database, `F.redo-NNNNNN` the logs. The database holds the number of the first log that it does not contain: the number is raised, the
- * database turned into text and the next log begun in one synchronous step. So the database that is on disk, whichever it is, and the logs from its number on
- * always give the last state, and logs below the number are leftovers.
+ * Files: `F` is the database, `F.redo-NNNNNN` the logs. The database holds the number of the first log that it does not
+ * contain: the number is raised, the database turned into text and the next log begun in one synchronous step. So the
+ * database that is on disk, whichever it is, and the logs from its number on always give the last state, and logs below
+ * the number are leftovers.
  */
 export function keepRedoLog(store: LokiStore, minimumLogBytes = LOCAL_REDO_LOG_MIN_BYTES): RedoLog {
   const { db } = store;
@@ -148,7 +153,9 @@ function record(collection: string, db: LokiDatabase, log: OpenLog): void {
     const lists = listsOf(document);
     const before = known.get(document);
     known.set(document, lists);
-    log.append(before === undefined ? { kind: "put", collection, document } : splice(collection, document, before, lists));
+    log.append(
+      before === undefined ? { kind: "put", collection, document } : splice(collection, document, before, lists),
+    );
   });
   loki.on("delete", (document) => log.append({ kind: "remove", collection, id: document.$loki ?? 0 }));
   // Loki removes several documents at once silently unless it knows two listeners: its own and this one.
@@ -196,7 +203,10 @@ function isMarker(document: LokiDocument): document is MarkerDocument {
   return document.firstLog !== undefined;
 }
 
-/** As Loki writes it, but with every field of a document: Loki leaves out those that have the name of a field of its own, such as the metadata "ttl". */
+/**
+ * As Loki writes it, but with every field of a document: Loki leaves out those that have the name of a field of its
+ * own, such as the metadata "ttl".
+ */
 function databaseText(db: LokiDatabase): string {
   const own = new Set<unknown>([db, ...db.collections]);
   return JSON.stringify(db, function (this: unknown, key: string, value: unknown) {

@@ -21,7 +21,9 @@ async function play(name: string): Promise<Golden> {
   let executions = 0;
   const scenario = SCENARIOS[name];
   if (scenario === undefined) throw new Error(`No scenario ${name}`);
-  await using world = await makeWorld(scenario.functions(), { engine: { newExecutionId: () => `execution-${(executions += 1)}` } });
+  await using world = await makeWorld(scenario.functions(), {
+    engine: { newExecutionId: () => `execution-${(executions += 1)}` },
+  });
   await world.start("work");
   await scenario.play(world);
   const [, output] = await world.ended("work-1");
@@ -35,7 +37,11 @@ if (process.env["LEEWARD_WRITE_GOLDEN"] === "1") {
   }
 }
 
-const SCHEDULING: readonly number[] = [EventType.TaskScheduled, EventType.TimerCreated, EventType.SubOrchestrationInstanceCreated];
+const SCHEDULING: readonly number[] = [
+  EventType.TaskScheduled,
+  EventType.TimerCreated,
+  EventType.SubOrchestrationInstanceCreated,
+];
 
 /** The episodes of a history: what was known when the orchestrator was asked, and what it decided then. */
 function episodesOf(
@@ -43,10 +49,14 @@ function episodesOf(
 ): readonly { readonly known: readonly HistoryEvent[]; readonly decided: readonly HistoryEvent[] }[] {
   return history.flatMap((event, end) => {
     if (event.EventType !== EventType.OrchestratorCompleted) return [];
-    const start = history.findLastIndex(({ EventType: type }, index) => index < end && type === EventType.OrchestratorStarted);
+    const start = history.findLastIndex(
+      ({ EventType: type }, index) => index < end && type === EventType.OrchestratorStarted,
+    );
     const own = history.slice(start, end);
     if (own.some(({ EventType: type }) => type === EventType.ExecutionSuspended)) return [];
-    const taken = own.filter(({ EventType: type }) => !SCHEDULING.includes(type) && type !== EventType.ExecutionCompleted);
+    const taken = own.filter(
+      ({ EventType: type }) => !SCHEDULING.includes(type) && type !== EventType.ExecutionCompleted,
+    );
     const decided = own.filter(({ EventType: type }) => SCHEDULING.includes(type));
     return [{ known: [...history.slice(0, start), ...taken], decided }];
   });
@@ -62,24 +72,27 @@ describe("golden histories", () => {
     expect(await play(name)).toEqual(read(name));
   });
 
-  it.each(Object.keys(SCENARIOS))("%s: in each episode the SDK and the host agree on every sequence id", async (name) => {
-    const { history } = read(name);
-    const orchestrator = SCENARIOS[name]?.functions().orchestrators["work"];
-    if (orchestrator === undefined) throw new Error(`No orchestrator in ${name}`);
-    const episodes = episodesOf(history);
-    expect(episodes.length).toBeGreaterThan(2);
-    const executionId = "execution-1";
-    for (const { known, decided } of episodes) {
-      const texts = known.map((event) => JSON.stringify(event));
-      const answer = await answerOf(
-        orchestrator,
-        orchestratorInput({ instanceId: "work-1", parentInstanceId: null, input: null, history: texts }),
-      );
-      const verdict = decide(answer, { history: known, executionId, functionName: "work", missing: () => undefined });
-      if (verdict.kind !== "decided") throw new Error("The history asks to be respelt");
-      expect(verdict.decisions.map(({ id }) => id)).toEqual(decided.map(({ EventId }) => EventId));
-      const isLast = known.length + decided.length >= history.length - 2;
-      expect(verdict.next.kind).toBe(isLast ? "complete" : "wait");
-    }
-  });
+  it.each(Object.keys(SCENARIOS))(
+    "%s: in each episode the SDK and the host agree on every sequence id",
+    async (name) => {
+      const { history } = read(name);
+      const orchestrator = SCENARIOS[name]?.functions().orchestrators["work"];
+      if (orchestrator === undefined) throw new Error(`No orchestrator in ${name}`);
+      const episodes = episodesOf(history);
+      expect(episodes.length).toBeGreaterThan(2);
+      const executionId = "execution-1";
+      for (const { known, decided } of episodes) {
+        const texts = known.map((event) => JSON.stringify(event));
+        const answer = await answerOf(
+          orchestrator,
+          orchestratorInput({ instanceId: "work-1", parentInstanceId: null, input: null, history: texts }),
+        );
+        const verdict = decide(answer, { history: known, executionId, functionName: "work", missing: () => undefined });
+        if (verdict.kind !== "decided") throw new Error("The history asks to be respelt");
+        expect(verdict.decisions.map(({ id }) => id)).toEqual(decided.map(({ EventId }) => EventId));
+        const isLast = known.length + decided.length >= history.length - 2;
+        expect(verdict.next.kind).toBe(isLast ? "complete" : "wait");
+      }
+    },
+  );
 });

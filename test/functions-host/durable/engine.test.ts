@@ -9,7 +9,8 @@ import { makeWorld } from "./world.ts";
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
-const soon = (context: df.OrchestrationContext, durationMs: number): Date => new Date(context.df.currentUtcDateTime.getTime() + durationMs);
+const soon = (context: df.OrchestrationContext, durationMs: number): Date =>
+  new Date(context.df.currentUtcDateTime.getTime() + durationMs);
 const one = (orchestrator: OrchestrationHandler, activities: Functions["activities"] = {}): Functions => ({
   orchestrators: { work: orchestrator },
   activities,
@@ -48,7 +49,9 @@ describe("sub-orchestrations", () => {
   it("run side by side under given ids", async () => {
     await using world = await makeWorld(
       functions(function* (context) {
-        const results: unknown = yield context.df.Task.all([1, 2, 3].map((n) => context.df.callSubOrchestrator("child", n, `child-${n}`)));
+        const results: unknown = yield context.df.Task.all(
+          [1, 2, 3].map((n) => context.df.callSubOrchestrator("child", n, `child-${n}`)),
+        );
         return (results as { readonly id: string }[]).map(({ id }) => id);
       }),
     );
@@ -66,7 +69,10 @@ describe("sub-orchestrations", () => {
         }
       }),
     );
-    expect(await world.ended(await world.start("parent"))).toEqual(["Completed", "Orchestrator function 'broken' failed: broken child"]);
+    expect(await world.ended(await world.start("parent"))).toEqual([
+      "Completed",
+      "Orchestrator function 'broken' failed: broken child",
+    ]);
   });
 
   it("fail the call when they are terminated", async () => {
@@ -146,7 +152,9 @@ describe("continueAsNew", () => {
     }
     expect(await world.ended(id)).toEqual(["Completed", ["a", "b", "c"]]);
     expect(executions.size).toBe(3);
-    expect((await world.history(id)).filter(({ EventType: type }) => type === EventType.ExecutionStarted)).toHaveLength(1);
+    expect((await world.history(id)).filter(({ EventType: type }) => type === EventType.ExecutionStarted)).toHaveLength(
+      1,
+    );
     expect(JSON.parse((await world.engine.payload(id)).input ?? "")).toEqual({ n: 0, seen: ["a", "b"] });
   });
 
@@ -194,7 +202,10 @@ describe("continueAsNew", () => {
         throw new Error("after all");
       }),
     );
-    expect(await world.ended(await world.start("work"))).toEqual(["Failed", "Orchestrator function 'work' failed: after all"]);
+    expect(await world.ended(await world.start("work"))).toEqual([
+      "Failed",
+      "Orchestrator function 'work' failed: after all",
+    ]);
   });
 });
 
@@ -251,7 +262,10 @@ describe("an orchestration", () => {
         yield 7 as unknown as df.Task;
       }),
     );
-    expect(await world.ended(await world.start("work"))).toEqual(["Failed", expect.stringContaining("constraint violation")]);
+    expect(await world.ended(await world.start("work"))).toEqual([
+      "Failed",
+      expect.stringContaining("constraint violation"),
+    ]);
   });
 
   it("is refused entity locks in the SDK's own words", async () => {
@@ -272,7 +286,10 @@ describe("an orchestration", () => {
         return context.df.getInput<{ readonly Timestamp: unknown }>().Timestamp instanceof Date;
       }),
     );
-    expect(await world.ended(await world.start("work", { Timestamp: "2026-01-01T00:00:00Z" }))).toEqual(["Completed", true]);
+    expect(await world.ended(await world.start("work", { Timestamp: "2026-01-01T00:00:00Z" }))).toEqual([
+      "Completed",
+      true,
+    ]);
   });
 
   it("is terminated whatever it does, and what comes later is deleted unread", async () => {
@@ -287,7 +304,9 @@ describe("an orchestration", () => {
     await world.asleep();
     await world.terminate(id, "enough");
     expect(await world.ended(id)).toEqual(["Terminated", "enough"]);
-    expect(await world.engine.send(id, { EventType: EventType.ExecutionTerminated, EventId: -1, Input: "" })).toBe("ended");
+    expect(await world.engine.send(id, { EventType: EventType.ExecutionTerminated, EventId: -1, Input: "" })).toBe(
+      "ended",
+    );
     await world.untilStored(store, ({ messages }) => messages.length === 0);
   });
 
@@ -316,10 +335,9 @@ describe("an orchestration", () => {
     await world.clock.advance(MINUTE_MS);
     expect(await world.ended(id)).toEqual(["Completed", [1, 2]]);
     const kinds = (await world.history(id)).map(({ EventType: type }) => type);
-    expect(kinds.filter((type) => type === EventType.ExecutionSuspended || type === EventType.ExecutionResumed)).toEqual([
-      EventType.ExecutionSuspended,
-      EventType.ExecutionResumed,
-    ]);
+    expect(
+      kinds.filter((type) => type === EventType.ExecutionSuspended || type === EventType.ExecutionResumed),
+    ).toEqual([EventType.ExecutionSuspended, EventType.ExecutionResumed]);
   });
 
   it("keeps a timer that fired during its suspension, and can be terminated in it", async () => {
@@ -332,7 +350,9 @@ describe("an orchestration", () => {
     const [resumed, ended] = [await world.start("work", 1, "resumed"), await world.start("work", 1, "ended")];
     await world.asleep(2);
     for (const id of [resumed, ended]) await world.suspend(id);
-    await world.until(() => ([resumed, ended].every((id) => world.engine.find(id)?.status === "Suspended") ? true : undefined));
+    await world.until(() =>
+      [resumed, ended].every((id) => world.engine.find(id)?.status === "Suspended") ? true : undefined,
+    );
     await world.clock.advance(2 * MINUTE_MS);
     await world.idle();
     expect(world.engine.find(resumed)?.status).toBe("Suspended");
@@ -365,7 +385,10 @@ describe("an orchestration", () => {
     );
     const request = { name: "work", instanceId: "single", version: "" };
     expect(
-      await Promise.all([world.engine.create({ ...request, input: '"wait"' }), world.engine.create({ ...request, input: "1" })]),
+      await Promise.all([
+        world.engine.create({ ...request, input: '"wait"' }),
+        world.engine.create({ ...request, input: "1" }),
+      ]),
     ).toEqual([true, false]);
     await world.until(() => (world.engine.find("single")?.status === "Running" ? true : undefined));
     expect(await world.engine.create({ ...request, input: "2" })).toBe(false);
@@ -373,15 +396,20 @@ describe("an orchestration", () => {
     expect(await world.ended("single")).toEqual(["Completed", "wait"]);
     expect(await world.engine.create({ ...request, input: "3" })).toBe(true);
     expect(await world.ended("single")).toEqual(["Completed", 3]);
-    expect((await world.history("single")).filter(({ EventType: type }) => type === EventType.ExecutionStarted)).toHaveLength(1);
+    expect(
+      (await world.history("single")).filter(({ EventType: type }) => type === EventType.ExecutionStarted),
+    ).toHaveLength(1);
   });
 
-  it.each(["@id", "a/b", "a\\b", "a?b", "a#b", "a\nb", "", "x".repeat(101)])("cannot have the id %j", async (instanceId) => {
-    await using world = await makeWorld(one(function* () {}));
-    await expect(world.engine.create({ name: "work", instanceId, input: null, version: "" })).rejects.toMatchObject({
-      code: "invalid-request",
-    });
-  });
+  it.each(["@id", "a/b", "a\\b", "a?b", "a#b", "a\nb", "", "x".repeat(101)])(
+    "cannot have the id %j",
+    async (instanceId) => {
+      await using world = await makeWorld(one(function* () {}));
+      await expect(world.engine.create({ name: "work", instanceId, input: null, version: "" })).rejects.toMatchObject({
+        code: "invalid-request",
+      });
+    },
+  );
 
   it("needs a function", async () => {
     await using world = await makeWorld(one(function* () {}));
@@ -432,7 +460,8 @@ describe("orchestrations that have ended", () => {
       .list()
       .map(({ id }) => id)
       .toSorted();
-  const run = async (world: World, id: string): Promise<void> => void (await world.ended(await world.start("work", id, id)));
+  const run = async (world: World, id: string): Promise<void> =>
+    void (await world.ended(await world.start("work", id, id)));
 
   it("are purged beyond a number, the oldest first, with history, input and output; what lives stays", async () => {
     const store = openMemoryStore();

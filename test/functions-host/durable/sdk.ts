@@ -21,7 +21,10 @@ export async function invokeOrchestrator(handler: OrchestrationHandler, input: I
   const context = new utils.DummyOrchestrationContext("orchestrator", "invocation", () => undefined);
   try {
     const state = await utils.createOrchestrator(handler)(trigger, context);
-    return { kind: "succeeded", response: { invocationId: "invocation", returnValue: { json: JSON.stringify(state) } } };
+    return {
+      kind: "succeeded",
+      response: { invocationId: "invocation", returnValue: { json: JSON.stringify(state) } },
+    };
   } catch (error) {
     return { kind: "failed", error };
   }

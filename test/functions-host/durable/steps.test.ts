@@ -7,7 +7,8 @@ import { makeWorld, START_MS } from "./world.ts";
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
-const soon = (context: df.OrchestrationContext, durationMs: number): Date => new Date(context.df.currentUtcDateTime.getTime() + durationMs);
+const soon = (context: df.OrchestrationContext, durationMs: number): Date =>
+  new Date(context.df.currentUtcDateTime.getTime() + durationMs);
 const failing = (times: number, text = "no such luck") => {
   let runs = 0;
   return (input: unknown): unknown => {
@@ -64,7 +65,9 @@ describe("activities", () => {
     await using world = await makeWorld(
       one(
         function* (context) {
-          const results: unknown = yield context.df.Task.all([1, 2, 3, 4, 5].map((n) => context.df.callActivity("double", n)));
+          const results: unknown = yield context.df.Task.all(
+            [1, 2, 3, 4, 5].map((n) => context.df.callActivity("double", n)),
+          );
           return results;
         },
         { double: (n) => Number(n) * 2 },
@@ -130,8 +133,12 @@ describe("activities", () => {
       ),
     );
     const id = await world.start("work");
-    await world.until(() => (world.engine.find(id)?.updatedMs !== undefined && world.runs.length === 2 ? true : undefined));
-    const failed = await world.untilHistory(id, (events) => events.some(({ EventType: type }) => type === EventType.TaskFailed));
+    await world.until(() =>
+      world.engine.find(id)?.updatedMs !== undefined && world.runs.length === 2 ? true : undefined,
+    );
+    const failed = await world.untilHistory(id, (events) =>
+      events.some(({ EventType: type }) => type === EventType.TaskFailed),
+    );
     expect(failed.map(({ EventType: type }) => type)).not.toContain(EventType.ExecutionCompleted);
     expect(world.engine.find(id)?.status).toBe("Running");
     release();
@@ -142,7 +149,12 @@ describe("activities", () => {
   });
 
   it("give their properties to the orchestrator when the app has a provider of exception properties", async () => {
-    const message = JSON.stringify({ errorType: "QuotaError", errorMessage: "full", isNonRetriable: false, properties: { disk: 7 } });
+    const message = JSON.stringify({
+      errorType: "QuotaError",
+      errorMessage: "full",
+      isNonRetriable: false,
+      properties: { disk: 7 },
+    });
     await using world = await makeWorld(
       one(
         function* (context) {
@@ -161,7 +173,10 @@ describe("activities", () => {
         },
       ),
     );
-    expect(await world.ended(await world.start("work"))).toEqual(["Completed", ["TaskFailedError", "QuotaError: full", { disk: 7 }]]);
+    expect(await world.ended(await world.start("work"))).toEqual([
+      "Completed",
+      ["TaskFailedError", "QuotaError: full", { disk: 7 }],
+    ]);
   });
 
   it("that do not exist fail the orchestration, naming those that do", async () => {
@@ -197,7 +212,10 @@ describe("retries", () => {
     await world.asleep();
     expect(world.runs).toHaveLength(1);
     await world.clock.advance(MINUTE_MS);
-    expect(await world.ended(id)).toEqual(["Completed", ['"it" after 2', new Date(START_MS + MINUTE_MS).toISOString()]]);
+    expect(await world.ended(id)).toEqual([
+      "Completed",
+      ['"it" after 2', new Date(START_MS + MINUTE_MS).toISOString()],
+    ]);
   });
 
   it("end with the last error when all attempts have failed", async () => {
@@ -212,7 +230,10 @@ describe("retries", () => {
     const id = await world.start("work");
     await world.asleep();
     await world.clock.advance(MINUTE_MS);
-    expect(await world.ended(id)).toEqual(["Failed", expect.stringContaining("Activity function 'flaky' failed: no such luck")]);
+    expect(await world.ended(id)).toEqual([
+      "Failed",
+      expect.stringContaining("Activity function 'flaky' failed: no such luck"),
+    ]);
     expect(world.runs).toHaveLength(2);
   });
 
@@ -328,10 +349,15 @@ describe("external events", () => {
     const id = await world.start("work", ["Go", "Stop", "Go"]);
     await world.raise(id, "GO", 1);
     await world.raise(id, "go", 2);
-    await world.untilHistory(id, (events) => events.filter(({ EventType: type }) => type === EventType.EventRaised).length === 2);
+    await world.untilHistory(
+      id,
+      (events) => events.filter(({ EventType: type }) => type === EventType.EventRaised).length === 2,
+    );
     await world.raise(id, "STOP", { why: "late" });
     expect(await world.ended(id)).toEqual(["Completed", [1, { why: "late" }, 2]]);
-    const names = (await world.history(id)).flatMap((event) => (event.EventType === EventType.EventRaised ? [event.Name] : []));
+    const names = (await world.history(id)).flatMap((event) =>
+      event.EventType === EventType.EventRaised ? [event.Name] : [],
+    );
     expect(names).toEqual(["Go", "Go", "Stop"]);
   });
 

@@ -37,7 +37,10 @@ describe("the SQLite store", () => {
     const file = join(folder.path, "state.sqlite");
     const store = openSqliteStore(file);
     expect(() => openSqliteStore(file, 50)).toThrow(
-      expect.objectContaining({ code: "configuration-invalid", message: "Another process uses the state of Durable Functions." }),
+      expect.objectContaining({
+        code: "configuration-invalid",
+        message: "Another process uses the state of Durable Functions.",
+      }),
     );
     await store.close();
     await openSqliteStore(file, 50).close();

@@ -23,7 +23,11 @@ const any = (...compoundActions: unknown[]) => ({ actionType: 11, compoundAction
 const all = (...compoundActions: unknown[]) => ({ actionType: 12, compoundActions });
 
 // Events of a history.
-const turn = (days: number): EventBody & { readonly days?: number } => ({ EventType: EventType.OrchestratorStarted, EventId: -1, days });
+const turn = (days: number): EventBody & { readonly days?: number } => ({
+  EventType: EventType.OrchestratorStarted,
+  EventId: -1,
+  days,
+});
 const started: EventBody = {
   EventType: EventType.ExecutionStarted,
   EventId: -1,
@@ -41,7 +45,12 @@ const scheduled = (id: number, name: string): EventBody => ({
   Version: "",
   Input: null,
 });
-const completed = (id: number): EventBody => ({ EventType: EventType.TaskCompleted, EventId: -1, TaskScheduledId: id, Result: "1" });
+const completed = (id: number): EventBody => ({
+  EventType: EventType.TaskCompleted,
+  EventId: -1,
+  TaskScheduledId: id,
+  Result: "1",
+});
 const failed = (id: number): EventBody => ({
   EventType: EventType.TaskFailed,
   EventId: -1,
@@ -49,8 +58,17 @@ const failed = (id: number): EventBody => ({
   Reason: "r",
   Details: "d",
 });
-const created = (id: number, days = 0): EventBody => ({ EventType: EventType.TimerCreated, EventId: id, FireAt: iso(days) });
-const fired = (id: number, days = 0): EventBody => ({ EventType: EventType.TimerFired, EventId: -1, TimerId: id, FireAt: iso(days) });
+const created = (id: number, days = 0): EventBody => ({
+  EventType: EventType.TimerCreated,
+  EventId: id,
+  FireAt: iso(days),
+});
+const fired = (id: number, days = 0): EventBody => ({
+  EventType: EventType.TimerFired,
+  EventId: -1,
+  TimerId: id,
+  FireAt: iso(days),
+});
 const begun = (id: number, name: string): EventBody => ({
   EventType: EventType.SubOrchestrationInstanceCreated,
   EventId: id,
@@ -59,7 +77,12 @@ const begun = (id: number, name: string): EventBody => ({
   Input: null,
   Version: "",
 });
-const raised = (name: string): EventBody => ({ EventType: EventType.EventRaised, EventId: -1, Name: name, Input: null });
+const raised = (name: string): EventBody => ({
+  EventType: EventType.EventRaised,
+  EventId: -1,
+  Name: name,
+  Input: null,
+});
 
 function walkOf(actions: readonly unknown[], events: readonly EventBody[]): Walked {
   let atMs = T0;
@@ -81,7 +104,9 @@ function outcome(walked: Walked): readonly string[] {
   if (walked.kind === "failed") return [`failed: ${walked.reason}`];
   const decisions = walked.decisions.map((decision) => {
     if (decision.kind === "timer") return `${decision.id} timer ${(decision.fireAtMs - T0) / DAY_MS}`;
-    return decision.kind === "activity" ? `${decision.id} ${decision.name}` : `${decision.id} ${decision.name} as ${decision.instanceId}`;
+    return decision.kind === "activity"
+      ? `${decision.id} ${decision.name}`
+      : `${decision.id} ${decision.name} as ${decision.instanceId}`;
   });
   return [...decisions, ...(walked.isThrough ? ["through"] : [])];
 }
@@ -93,7 +118,12 @@ describe("the walk beside the history", () => {
     ["nothing", [], [], ["through"]],
     ["an activity, new", [activity("a")], [], ["0 a"]],
     ["an activity, under way", [activity("a")], [scheduled(0, "a")], []],
-    ["the next activity when the first has ended", [activity("a"), activity("b")], [scheduled(0, "a"), completed(0)], ["1 b"]],
+    [
+      "the next activity when the first has ended",
+      [activity("a"), activity("b")],
+      [scheduled(0, "a"), completed(0)],
+      ["1 b"],
+    ],
     [
       "the next one also after a failure, which is the SDK's affair",
       [activity("a"), activity("b")],
@@ -119,13 +149,33 @@ describe("the walk beside the history", () => {
       [created(0), turn(3), fired(0), created(1), turn(6), fired(1)],
       ["2 timer 9"],
     ],
-    ["... over at once when the machine was off meanwhile", [timer(20), activity("a")], [created(0), turn(30), fired(0)], ["1 a"]],
+    [
+      "... over at once when the machine was off meanwhile",
+      [timer(20), activity("a")],
+      [created(0), turn(30), fired(0)],
+      ["1 a"],
+    ],
     ["a wait without an event", [wait("go")], [], []],
     ["a wait and its event", [wait("go"), activity("a")], [raised("go")], ["0 a"]],
-    ["an event that came before", [activity("a"), wait("go")], [raised("go"), scheduled(0, "a"), completed(0)], ["through"]],
+    [
+      "an event that came before",
+      [activity("a"), wait("go")],
+      [raised("go"), scheduled(0, "a"), completed(0)],
+      ["through"],
+    ],
     ["an event for somebody else", [wait("go")], [raised("stop")], []],
-    ["all of several, new", [all(activity("a"), timer(1), child("c"), wait("w"))], [], ["0 a", "1 timer 1", "2 c as e:2"]],
-    ["all of several, one missing", [all(activity("a"), activity("b"))], [scheduled(0, "a"), scheduled(1, "b"), completed(1)], []],
+    [
+      "all of several, new",
+      [all(activity("a"), timer(1), child("c"), wait("w"))],
+      [],
+      ["0 a", "1 timer 1", "2 c as e:2"],
+    ],
+    [
+      "all of several, one missing",
+      [all(activity("a"), activity("b"))],
+      [scheduled(0, "a"), scheduled(1, "b"), completed(1)],
+      [],
+    ],
     [
       "all of several after one has failed: the others are waited for",
       [all(activity("a"), activity("b")), activity("c")],
@@ -138,9 +188,19 @@ describe("the walk beside the history", () => {
       [scheduled(0, "a"), created(1), failed(0)],
       ["through"],
     ],
-    ["any of several", [any(activity("a"), timer(1)), activity("b")], [scheduled(0, "a"), created(1), completed(0)], ["2 b"]],
+    [
+      "any of several",
+      [any(activity("a"), timer(1)), activity("b")],
+      [scheduled(0, "a"), created(1), completed(0)],
+      ["2 b"],
+    ],
     ["any of several, none yet, though its timer is cancelled", [any(wait("go"), timer(1, true))], [created(0)], []],
-    ["a late fire of a cancelled timer", [any(wait("go"), timer(1, true)), wait("x")], [created(0), raised("go"), turn(1), fired(0)], []],
+    [
+      "a late fire of a cancelled timer",
+      [any(wait("go"), timer(1, true)), wait("x")],
+      [created(0), raised("go"), turn(1), fired(0)],
+      [],
+    ],
     [
       "compounds inside compounds",
       [all(any(activity("a"), activity("b")), activity("c")), activity("d")],
@@ -178,13 +238,28 @@ describe("the walk beside the history", () => {
     [
       "retries side by side take their ids in the order of what happens",
       [all(retry("a", 2), retry("b", 2))],
-      [scheduled(0, "a"), scheduled(1, "b"), failed(1), created(2), failed(0), created(3), fired(3), scheduled(4, "a"), fired(2)],
+      [
+        scheduled(0, "a"),
+        scheduled(1, "b"),
+        failed(1),
+        created(2),
+        failed(0),
+        created(3),
+        fired(3),
+        scheduled(4, "a"),
+        fired(2),
+      ],
       ["5 b"],
     ],
     [
       "a retried sub-orchestration under a new id each time",
       [{ ...retry("c", 2), actionType: 3 }],
-      [begun(0, "c"), { ...failed(0), EventType: EventType.SubOrchestrationInstanceFailed } as EventBody, created(1), fired(1)],
+      [
+        begun(0, "c"),
+        { ...failed(0), EventType: EventType.SubOrchestrationInstanceFailed } as EventBody,
+        created(1),
+        fired(1),
+      ],
       ["2 c as e:2"],
     ],
   ])("finds %s", (_what, actions, events, expected) => {
@@ -212,8 +287,14 @@ describe("the walk beside the history", () => {
   });
 
   it("passes text inputs on as the SDK encoded them, and encodes everything else once", () => {
-    const inputs = [activity("a", '"text"'), activity("a", { n: 1 }), activity("a")].map((action) => parseAction(action));
-    expect(inputs.map((action) => (action.kind === "activity" ? action.input : undefined))).toEqual(['"text"', '{"n":1}', null]);
+    const inputs = [activity("a", '"text"'), activity("a", { n: 1 }), activity("a")].map((action) =>
+      parseAction(action),
+    );
+    expect(inputs.map((action) => (action.kind === "activity" ? action.input : undefined))).toEqual([
+      '"text"',
+      '{"n":1}',
+      null,
+    ]);
     expect(parseAction({ actionType: 4, input: '"text"' })).toEqual({ kind: "continue-as-new", input: '"text"' });
     expect(parseAction({ actionType: 2, functionName: "c", input: "text" })).toMatchObject({ input: '"text"' });
   });
@@ -241,7 +322,12 @@ describe("a history that the code does not lead to any more", () => {
       [scheduled(0, "a")],
       "an activity task with sequence ID 0 named 'a', but this replay scheduled a timer task there",
     ],
-    ["nothing", [], [scheduled(0, "a")], "an activity task with sequence ID 0 named 'a', but this replay has not scheduled it"],
+    [
+      "nothing",
+      [],
+      [scheduled(0, "a")],
+      "an activity task with sequence ID 0 named 'a', but this replay has not scheduled it",
+    ],
     [
       "an activity for a timer",
       [activity("a")],
@@ -269,7 +355,11 @@ describe("what cannot be called", () => {
       { actionType: 7, instanceId: "@counter@a", operation: "add" },
       "The function 'counter' doesn't exist, is disabled, or is not an entity function.",
     ],
-    ["a signal to an entity", { actionType: 9, instanceId: "@counter@a", operation: "add" }, "is not an entity function."],
+    [
+      "a signal to an entity",
+      { actionType: 9, instanceId: "@counter@a", operation: "add" },
+      "is not an entity function.",
+    ],
     [
       "an HTTP request",
       { actionType: 8, httpRequest: { method: "GET", uri: "http://x" } },

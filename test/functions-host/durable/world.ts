@@ -33,7 +33,10 @@ export interface World extends AsyncDisposable {
   resume(instanceId: string): Promise<void>;
   /** Lets everything run that can. */
   idle(): Promise<void>;
-  untilHistory(instanceId: string, holds: (events: readonly HistoryEvent[]) => boolean): Promise<readonly HistoryEvent[]>;
+  untilHistory(
+    instanceId: string,
+    holds: (events: readonly HistoryEvent[]) => boolean,
+  ): Promise<readonly HistoryEvent[]>;
   untilStored(store: DurableStore, holds: (loaded: Loaded) => boolean): Promise<void>;
   /** Starts an orchestration; the id when it has one. */
   start(name: string, input?: unknown, instanceId?: string): Promise<string>;
@@ -59,8 +62,10 @@ export async function makeWorld(functions: Functions, options: WorldOptions = {}
   const runs: string[] = [];
   const clock = fakeClock(options.startMs ?? START_MS);
   const known = createDurableFunctions();
-  for (const name of Object.keys(functions.orchestrators)) known.add("orchestrator", hostFunction(name, "orchestrationTrigger"));
-  for (const name of Object.keys(functions.activities ?? {})) known.add("activity", hostFunction(name, "activityTrigger"));
+  for (const name of Object.keys(functions.orchestrators))
+    known.add("orchestrator", hostFunction(name, "orchestrationTrigger"));
+  for (const name of Object.keys(functions.activities ?? {}))
+    known.add("activity", hostFunction(name, "activityTrigger"));
   const store = options.store ?? openMemoryStore();
   const engine = createEngine({
     store,
@@ -80,9 +85,16 @@ export async function makeWorld(functions: Functions, options: WorldOptions = {}
       runs.push(name);
       try {
         const instanceId = String(JSON.parse(input.metadata["instanceId"]?.string ?? "null"));
-        const result = await functions.activities?.[name]?.(JSON.parse(input.data.string ?? input.data.json ?? "null"), instanceId);
+        const result = await functions.activities?.[name]?.(
+          JSON.parse(input.data.string ?? input.data.json ?? "null"),
+          instanceId,
+        );
         const returnValue =
-          result === undefined ? undefined : typeof result === "string" ? { string: result } : { json: JSON.stringify(result) };
+          result === undefined
+            ? undefined
+            : typeof result === "string"
+              ? { string: result }
+              : { json: JSON.stringify(result) };
         return { kind: "succeeded", response: { invocationId: "", returnValue } };
       } catch (error) {
         return { kind: "failed", error };
@@ -101,12 +113,14 @@ export async function makeWorld(functions: Functions, options: WorldOptions = {}
   };
   const history = async (instanceId: string): Promise<readonly HistoryEvent[]> =>
     (await engine.history(instanceId)).map((text) => JSON.parse(text) as HistoryEvent);
-  const send = async (instanceId: string, event: EventBody): Promise<void> => void (await engine.send(instanceId, event));
+  const send = async (instanceId: string, event: EventBody): Promise<void> =>
+    void (await engine.send(instanceId, event));
   return {
     async asleep(timers = 1) {
       while ((await store.load()).messages.filter(({ dueMs }) => dueMs !== undefined).length < timers) await settle();
     },
-    terminate: (instanceId, reason) => send(instanceId, { EventType: EventType.ExecutionTerminated, EventId: -1, Input: reason }),
+    terminate: (instanceId, reason) =>
+      send(instanceId, { EventType: EventType.ExecutionTerminated, EventId: -1, Input: reason }),
     suspend: (instanceId) => send(instanceId, { EventType: EventType.ExecutionSuspended, EventId: -1, Reason: "" }),
     resume: (instanceId) => send(instanceId, { EventType: EventType.ExecutionResumed, EventId: -1, Reason: "" }),
     idle: async () => {
@@ -147,10 +161,22 @@ export async function makeWorld(functions: Functions, options: WorldOptions = {}
 }
 
 function raised(name: string, input?: unknown): EventBody {
-  return { EventType: EventType.EventRaised, EventId: -1, Name: name, Input: input === undefined ? null : JSON.stringify(input) };
+  return {
+    EventType: EventType.EventRaised,
+    EventId: -1,
+    Name: name,
+    Input: input === undefined ? null : JSON.stringify(input),
+  };
 }
 
 function hostFunction(name: string, type: string): HostFunction {
   const trigger = { type, direction: "in" };
-  return { id: name, name, triggerKey: "t", trigger, metadata: { name, bindings: { t: trigger } }, callback: () => undefined };
+  return {
+    id: name,
+    name,
+    triggerKey: "t",
+    trigger,
+    metadata: { name, bindings: { t: trigger } },
+    callback: () => undefined,
+  };
 }

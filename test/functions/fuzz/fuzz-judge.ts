@@ -43,7 +43,8 @@ export interface Judge {
 }
 
 export function openJudge(routes: Routes, bind: (application: Application) => void): Judge {
-  // A world is good for the next run as long as nothing was taken in: that a refusal changes nothing is held after each.
+  // A world is good for the next run as long as nothing was taken in: that a refusal changes nothing is held after
+  // each.
   let kept: FuzzWorld | undefined;
   const world = async (): Promise<FuzzWorld> => (kept ??= await openFuzzWorld(routes, bind));
   const optionsOf = (route: string): HttpFunctionOptions => {
@@ -59,14 +60,19 @@ export function openJudge(routes: Routes, bind: (application: Application) => vo
       expect([view, status]).toEqual([view, 200]);
     }
     for (const { message } of sent) {
-      if (message.kind === "alert") expect(alertMessage.safeParse(JSON.parse(JSON.stringify(message))).success).toBe(true);
+      if (message.kind === "alert")
+        expect(alertMessage.safeParse(JSON.parse(JSON.stringify(message))).success).toBe(true);
     }
   };
   return {
     world,
     rightRequest: async ({ params, headers, body }) => {
       const { names } = await world();
-      return { params: { ...params?.(names) }, headers: { ...headers }, ...(body && { text: JSON.stringify(body(names)) }) };
+      return {
+        params: { ...params?.(names) },
+        headers: { ...headers },
+        ...(body && { text: JSON.stringify(body(names)) }),
+      };
     },
     send: async (routeCase, request) => {
       const { app, secrets } = await world();
@@ -133,6 +139,8 @@ function withoutRefusedJob(
   before: Readonly<Record<string, string>>,
 ): Readonly<Record<string, string>> {
   const isRefusedJob = (name: string, content: string): boolean =>
-    !Object.hasOwn(before, name) && /^records \S+ jobs\//.test(name) && /"state":"Failed".*"code":"operation-not-allowed"/s.test(content);
+    !Object.hasOwn(before, name) &&
+    /^records \S+ jobs\//.test(name) &&
+    /"state":"Failed".*"code":"operation-not-allowed"/s.test(content);
   return Object.fromEntries(Object.entries(after).filter(([name, content]) => !isRefusedJob(name, content)));
 }

@@ -55,7 +55,12 @@ const READS: readonly RouteCase[] = [
   },
   { route: `GET ${items}/alertRule`, params: web, status: 200, unknown: ["item-unknown", "alert-rule-unknown"] },
   { route: "GET replicationPolicies", status: 200 },
-  { route: "GET replicationPolicies/{policy}", params: () => ({ policy: "gold" }), status: 200, unknown: ["policy-unknown"] },
+  {
+    route: "GET replicationPolicies/{policy}",
+    params: () => ({ policy: "gold" }),
+    status: 200,
+    unknown: ["policy-unknown"],
+  },
   { route: "GET replicationNetworkMappings", status: 200 },
   {
     route: "GET replicationNetworkMappings/{mapping}",
@@ -81,7 +86,9 @@ const MACHINE_OPTIONS = {
   cacheAccountName: "cachewe",
   targetAccountName: "targetne",
   churn: "Normal",
-  disks: { [`${VM}/os`]: { name: "os", replicaName: "os-replica", targetSku: "Premium_LRS", diskEncryptionSetId: "des" } },
+  disks: {
+    [`${VM}/os`]: { name: "os", replicaName: "os-replica", targetSku: "Premium_LRS", diskEncryptionSetId: "des" },
+  },
   nics: {
     [`${VM}/nic`]: {
       name: "nic",
@@ -93,7 +100,11 @@ const MACHINE_OPTIONS = {
     },
   },
 };
-const POLICY = { crashConsistentFrequencyInMinutes: 5, appConsistentFrequencyInMinutes: 60, recoveryPointHistory: 1440 };
+const POLICY = {
+  crashConsistentFrequencyInMinutes: 5,
+  appConsistentFrequencyInMinutes: 60,
+  recoveryPointHistory: 1440,
+};
 
 const OPERATORS: readonly RouteCase[] = [
   {
@@ -135,7 +146,13 @@ const OPERATORS: readonly RouteCase[] = [
     repeatable: true,
     unknown: unknownItem,
   },
-  { route: `POST ${items}/failoverCommit`, params: () => ({ item: "over-2" }), status: 202, repeatable: true, unknown: unknownItem },
+  {
+    route: `POST ${items}/failoverCommit`,
+    params: () => ({ item: "over-2" }),
+    status: 202,
+    repeatable: true,
+    unknown: unknownItem,
+  },
   { route: `POST ${items}/registrationToken`, params: web, status: 201, grants: true, unknown: unknownItem },
   {
     route: `POST ${items}/recoveryPoints`,
@@ -161,7 +178,12 @@ const OPERATORS: readonly RouteCase[] = [
     grants: true,
     unknown: ["item-unknown", "restore-unknown"],
   },
-  { route: `DELETE ${items}/restores/{restore}`, params: ({ restore }) => ({ item: "web-1", restore }), status: 202, unknown: unknownItem },
+  {
+    route: `DELETE ${items}/restores/{restore}`,
+    params: ({ restore }) => ({ item: "web-1", restore }),
+    status: 202,
+    unknown: unknownItem,
+  },
   {
     route: `PUT ${items}/alertRule`,
     params: web,
@@ -195,12 +217,19 @@ const SHARED: readonly RouteCase[] = [
   {
     route: "PATCH replicationNetworkMappings/{mapping}",
     params: ({ mapping }) => ({ mapping }),
-    body: () => ({ recoveryNetworkId: "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/b" }),
+    body: () => ({
+      recoveryNetworkId: "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/b",
+    }),
     status: 200,
     unknown: ["mapping-unknown"],
     refusals: ["operation-not-allowed"],
   },
-  { route: "DELETE replicationNetworkMappings/{mapping}", params: ({ mapping }) => ({ mapping }), status: 204, unknown: [] },
+  {
+    route: "DELETE replicationNetworkMappings/{mapping}",
+    params: ({ mapping }) => ({ mapping }),
+    status: 204,
+    unknown: [],
+  },
   {
     route: "POST alerts",
     body: () => ({
@@ -233,7 +262,13 @@ const MOBILITY: readonly RouteCase[] = [
   {
     route: "POST mobility/{item}/register",
     params: () => ({ item: "new-1" }),
-    body: ({ registrationToken }) => ({ registrationToken, itemToken: "cd".repeat(32), machineId: "m", bootId: "b", disks: DISKS }),
+    body: ({ registrationToken }) => ({
+      registrationToken,
+      itemToken: "cd".repeat(32),
+      machineId: "m",
+      bootId: "b",
+      disks: DISKS,
+    }),
     status: 200,
     readsOver: true,
     // A newer service may know more of its disks.

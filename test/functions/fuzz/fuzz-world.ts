@@ -44,8 +44,9 @@ export interface FuzzWorld {
 }
 
 /**
- * An app with something behind every route: `web-1` replicates, is managed and has a point, a restore and an alert rule; `over-1` has failed over; `new-1` waits
- * for its service; a policy and a mapping. `bind` is told the application before the routes are called.
+ * An app with something behind every route: `web-1` replicates, is managed and has a point, a restore and an alert
+ * rule; `over-1` has failed over; `new-1` waits for its service; a policy and a mapping. `bind` is told the application
+ * before the routes are called.
  */
 export async function openFuzzWorld(routes: Routes, bind: (application: Application) => void): Promise<FuzzWorld> {
   const app = appInMemory();
@@ -55,7 +56,8 @@ export async function openFuzzWorld(routes: Routes, bind: (application: Applicat
     const options = routes.get(route);
     if (options === undefined) throw new Error(`${route} is not registered`);
     const answer = await call(options, request);
-    if (answer.status >= 300) throw new Error(`${route} was answered with ${answer.status}: ${JSON.stringify(answer.body)}`);
+    if (answer.status >= 300)
+      throw new Error(`${route} was answered with ${answer.status}: ${JSON.stringify(answer.body)}`);
     return answer;
   };
   const tokenOf = async (item: string): Promise<string> => {
@@ -64,7 +66,13 @@ export async function openFuzzWorld(routes: Routes, bind: (application: Applicat
   };
   const web = { item: "web-1" };
   const used = await tokenOf("web-1");
-  const register = { registrationToken: used, itemToken: ITEM_TOKEN, machineId: "machine", bootId: "boot", disks: DISKS };
+  const register = {
+    registrationToken: used,
+    itemToken: ITEM_TOKEN,
+    machineId: "machine",
+    bootId: "boot",
+    disks: DISKS,
+  };
   const { body } = await ask("POST mobility/{item}/register", { params: web, body: register });
   const applied = await replicate(application, app, (body as { readonly start: Position }).start);
   await ask("POST mobility/{item}/heartbeat", { params: web, headers: bearer, body: heartbeat(applied) });
@@ -73,7 +81,9 @@ export async function openFuzzWorld(routes: Routes, bind: (application: Applicat
     readonly value: readonly { readonly name: string }[];
   };
   const point = value[0]?.name ?? "";
-  const restore = nameOf(await ask("POST replicationProtectedItems/{item}/recoveryPoints/{point}/restore", { params: { ...web, point } }));
+  const restore = nameOf(
+    await ask("POST replicationProtectedItems/{item}/recoveryPoints/{point}/restore", { params: { ...web, point } }),
+  );
   // The copies are done by the second slice at the latest.
   for (let slice = 0; slice < 2; slice += 1) {
     await deliver(
@@ -82,9 +92,19 @@ export async function openFuzzWorld(routes: Routes, bind: (application: Applicat
     );
   }
   await manage(app, "web-1", { ...UNPROTECTED, state: "Protected" });
-  await manage(app, "over-1", { ...UNPROTECTED, state: "FailoverCommitPending", activeLocation: "Recovery", failover: "Unplanned" });
+  await manage(app, "over-1", {
+    ...UNPROTECTED,
+    state: "FailoverCommitPending",
+    activeLocation: "Recovery",
+    failover: "Unplanned",
+  });
   const job = nameOf(await ask("DELETE replicationProtectedItems/{item}", { params: { item: "over-1" } }));
-  await manage(app, "over-2", { ...UNPROTECTED, state: "FailoverCommitPending", activeLocation: "Recovery", failover: "Unplanned" });
+  await manage(app, "over-2", {
+    ...UNPROTECTED,
+    state: "FailoverCommitPending",
+    activeLocation: "Recovery",
+    failover: "Unplanned",
+  });
   await ask("PUT replicationProtectedItems/{item}/alertRule", {
     params: web,
     body: { mode: "failover", targetIds: [VM], severities: ["Sev0"] },
@@ -110,7 +130,8 @@ export const heartbeat = (uploaded: Position): object => ({
 });
 
 export function mappingOf(from: string, to: string): object {
-  const network = (name: string): string => `/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/${name}`;
+  const network = (name: string): string =>
+    `/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/${name}`;
   return {
     primaryNetworkId: network(from),
     primaryRegion: "westeurope",
@@ -126,7 +147,8 @@ function fuzzApplication(app: AppInMemory): Application {
   const inner = app.source();
   const send = async (message: WorkMessage, delayMs: number): Promise<void> => {
     const lengthBytes = Buffer.from(JSON.stringify(message)).toString("base64").length;
-    if (lengthBytes > QUEUE_MESSAGE_MAX_BYTES) throw new LeewardError("store-refused", "The message is too long.", { lengthBytes });
+    if (lengthBytes > QUEUE_MESSAGE_MAX_BYTES)
+      throw new LeewardError("store-refused", "The message is too long.", { lengthBytes });
     await inner.queue.send(message, delayMs);
   };
   return {

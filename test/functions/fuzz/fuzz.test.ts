@@ -58,7 +58,11 @@ function hold<Value>(
   { examples = [], numRuns = RUNS }: { readonly examples?: readonly Value[]; readonly numRuns?: number } = {},
 ): Promise<void> {
   const found = examples.map((example): [Value] => [example]);
-  return fc.assert(fc.asyncProperty(values, property), { numRuns: numRuns + found.length, timeout: HANGS_MS, examples: found });
+  return fc.assert(fc.asyncProperty(values, property), {
+    numRuns: numRuns + found.length,
+    timeout: HANGS_MS,
+    examples: found,
+  });
 }
 
 const labelled = (cases: readonly RouteCase[]) =>
@@ -80,13 +84,18 @@ describe.each(labelled(ROUTE_CASES))("%s", (_label, routeCase) => {
   it("takes no odd name for another", async () => {
     const keys = Object.keys(named(names));
     const allowed = /^(PUT|DELETE) /.test(route) ? ["taken", ...unknown] : unknown;
-    await hold(fc.record({ key: fc.constantFrom(...keys), name: fc.option(ODD_NAMES, { nil: undefined }) }), async ({ key, name }) => {
-      const right = await rightRequest(routeCase);
-      const { [key]: _right, ...others } = right.params ?? {};
-      expect(allowed).toContain(
-        outcomeOf(await send(routeCase, { ...right, params: name === undefined ? others : { ...others, [key]: name } })),
-      );
-    });
+    await hold(
+      fc.record({ key: fc.constantFrom(...keys), name: fc.option(ODD_NAMES, { nil: undefined }) }),
+      async ({ key, name }) => {
+        const right = await rightRequest(routeCase);
+        const { [key]: _right, ...others } = right.params ?? {};
+        expect(allowed).toContain(
+          outcomeOf(
+            await send(routeCase, { ...right, params: name === undefined ? others : { ...others, [key]: name } }),
+          ),
+        );
+      },
+    );
   });
 
   it("takes any header, and refuses a request id that is empty or too long", async () => {
@@ -94,13 +103,16 @@ describe.each(labelled(ROUTE_CASES))("%s", (_label, routeCase) => {
     const headers = fc.record({ name: fc.constantFrom("x-ms-client-request-id", ...others), value: anyHeader });
     const outcome = (name: string, value: string): string => {
       const { length } = value.replaceAll(/^[\t ]+|[\t ]+$/g, "");
-      if (repeatable === true && name === "x-ms-client-request-id" && (length === 0 || length > 128)) return "invalid-request";
+      if (repeatable === true && name === "x-ms-client-request-id" && (length === 0 || length > 128))
+        return "invalid-request";
       return token === "header" && name === "authorization" ? "not-authorized" : "taken";
     };
     const examples = ["", "x".repeat(128), "x".repeat(129)].map((value) => ({ name: "x-ms-client-request-id", value }));
     const property = async ({ name, value }: { readonly name: string; readonly value: string }): Promise<void> => {
       const right = await rightRequest(routeCase);
-      expect(outcomeOf(await send(routeCase, { ...right, headers: { ...right.headers, [name]: value } }))).toBe(outcome(name, value));
+      expect(outcomeOf(await send(routeCase, { ...right, headers: { ...right.headers, [name]: value } }))).toBe(
+        outcome(name, value),
+      );
     };
     await hold(headers, property, { examples });
   });
@@ -115,7 +127,12 @@ describe.each(labelled(ROUTE_CASES))("%s", (_label, routeCase) => {
     await hold(anything, async ({ params, query, headers, text }) => {
       const right = await rightRequest(routeCase);
       const body = route.startsWith("GET") ? {} : { text };
-      const request = { params: { ...right.params, ...params }, query, headers: { ...right.headers, ...headers }, ...body };
+      const request = {
+        params: { ...right.params, ...params },
+        query,
+        headers: { ...right.headers, ...headers },
+        ...body,
+      };
       expect((await send(routeCase, request)).status).toBeLessThan(500);
     });
   });
@@ -161,19 +178,22 @@ describe.each(labelled(ROUTE_CASES.filter(({ body }) => body !== undefined)))("t
   });
 });
 
-describe.each(labelled(ROUTE_CASES.filter(({ token }) => token !== undefined)))("%s with a wrong token", (_label, routeCase) => {
-  it("is refused", async () => {
-    const wrongTokens = fc.oneof(
-      fc.constantFrom(WRONG_TOKEN, WRONG_TOKEN.toUpperCase(), "", "x".repeat(5000), "__proto__"),
-      fc.string({ unit: "grapheme-ascii", maxLength: 300 }),
-    );
-    await hold(wrongTokens, async (wrong) => {
-      const right = await rightRequest(routeCase);
-      const change =
-        routeCase.token === "header"
-          ? { headers: { authorization: `Bearer ${wrong}` } }
-          : { text: JSON.stringify({ ...routeCase.body?.(names), registrationToken: wrong }) };
-      expect(outcomeOf(await send(routeCase, { ...right, ...change }))).toBe("not-authorized");
+describe.each(labelled(ROUTE_CASES.filter(({ token }) => token !== undefined)))(
+  "%s with a wrong token",
+  (_label, routeCase) => {
+    it("is refused", async () => {
+      const wrongTokens = fc.oneof(
+        fc.constantFrom(WRONG_TOKEN, WRONG_TOKEN.toUpperCase(), "", "x".repeat(5000), "__proto__"),
+        fc.string({ unit: "grapheme-ascii", maxLength: 300 }),
+      );
+      await hold(wrongTokens, async (wrong) => {
+        const right = await rightRequest(routeCase);
+        const change =
+          routeCase.token === "header"
+            ? { headers: { authorization: `Bearer ${wrong}` } }
+            : { text: JSON.stringify({ ...routeCase.body?.(names), registrationToken: wrong }) };
+        expect(outcomeOf(await send(routeCase, { ...right, ...change }))).toBe("not-authorized");
+      });
     });
-  });
-});
+  },
+);

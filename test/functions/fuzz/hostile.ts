@@ -28,7 +28,10 @@ const ODD_NUMBERS: readonly string[] = [
   "4294967296",
 ];
 
-/** What programs get wrong, as raw JSON: huge, negative and odd numbers, names that a prototype has, control characters, half a surrogate, depth, length. */
+/**
+ * What programs get wrong, as raw JSON: huge, negative and odd numbers, names that a prototype has, control characters,
+ * half a surrogate, depth, length.
+ */
 const ODD_VALUES: readonly string[] = [
   "null",
   "true",
@@ -102,7 +105,21 @@ const EXTRA_FIELDS: readonly string[] = [
 
 /** What stands in a route in place of a name: already decoded, as handlers get it. */
 export const ODD_NAMES: fc.Arbitrary<string> = fc.oneof(
-  fc.constantFrom("", " ", ".", "..", "../x", "a/b", "%2f", "%00", "\u0000", "a\r\nb", "__proto__", "constructor", "toString"),
+  fc.constantFrom(
+    "",
+    " ",
+    ".",
+    "..",
+    "../x",
+    "a/b",
+    "%2f",
+    "%00",
+    "\u0000",
+    "a\r\nb",
+    "__proto__",
+    "constructor",
+    "toString",
+  ),
   fc.constantFrom(
     "UPPER",
     "a--b",
@@ -137,7 +154,8 @@ const oddRaw: fc.Arbitrary<string> = fc.oneof(
 );
 
 /** Something else at one place of the body. */
-export const replacements = (body: object): fc.Arbitrary<Mutation> => fc.record({ path: fc.constantFrom(...pathsOf(body)), raw: oddRaw });
+export const replacements = (body: object): fc.Arbitrary<Mutation> =>
+  fc.record({ path: fc.constantFrom(...pathsOf(body)), raw: oddRaw });
 
 /** Every odd number in place of every number: few enough to try them all each time. */
 export const numberReplacements = (body: object): readonly Mutation[] =>
@@ -149,22 +167,48 @@ export const numberReplacements = (body: object): readonly Mutation[] =>
 export const additions = (body: object): fc.Arbitrary<Mutation> =>
   fc.record({
     path: fc
-      .tuple(fc.constantFrom(...pathsOf(body).filter((path) => isObject(valueAt(body, path)))), fc.constantFrom(...EXTRA_FIELDS))
+      .tuple(
+        fc.constantFrom(...pathsOf(body).filter((path) => isObject(valueAt(body, path)))),
+        fc.constantFrom(...EXTRA_FIELDS),
+      )
       .filter(([path, field]) => !Object.hasOwn(toObject(valueAt(body, path)), field))
       .map(([path, field]) => [...path, field]),
     raw: oddRaw,
   });
 
 /** One of its fields, or elements, away. */
-export const removals = (body: object): fc.Arbitrary<Path> => fc.constantFrom(...pathsOf(body).filter((path) => path.length > 0));
+export const removals = (body: object): fc.Arbitrary<Path> =>
+  fc.constantFrom(...pathsOf(body).filter((path) => path.length > 0));
 
 /** Text that is no JSON, or is cut off or spoilt somewhere. */
 export const brokenTexts = (body: object): fc.Arbitrary<string> => {
   const text = JSON.stringify(body);
   return fc
     .oneof(
-      fc.constantFrom("", " ", "{", "}", "[", "nul", "NaN", "undefined", "{]", "'{}'", "{a:1}", '{"a":01}', '{"a":1,}', "//", "\u0000"),
-      fc.constantFrom(deep("[", "", 20_000), "[".repeat(60_000), `{"a":"${"x".repeat(300_000)}"}x`, "<xml/>", "a=b&c=d"),
+      fc.constantFrom(
+        "",
+        " ",
+        "{",
+        "}",
+        "[",
+        "nul",
+        "NaN",
+        "undefined",
+        "{]",
+        "'{}'",
+        "{a:1}",
+        '{"a":01}',
+        '{"a":1,}',
+        "//",
+        "\u0000",
+      ),
+      fc.constantFrom(
+        deep("[", "", 20_000),
+        "[".repeat(60_000),
+        `{"a":"${"x".repeat(300_000)}"}x`,
+        "<xml/>",
+        "a=b&c=d",
+      ),
       fc.nat(text.length - 1).map((at) => text.slice(0, at)),
       fc
         .tuple(fc.nat(text.length), fc.constantFrom("\u0000", "}", ",", '"', "\\", "{"))
@@ -223,7 +267,10 @@ export function textWithout(body: object, path: Path): string {
 }
 
 export function valueAt(value: unknown, path: Path): unknown {
-  return path.reduce<unknown>((found, key) => Object.entries(toObject(found)).find(([name]) => name === String(key))?.[1], value);
+  return path.reduce<unknown>(
+    (found, key) => Object.entries(toObject(found)).find(([name]) => name === String(key))?.[1],
+    value,
+  );
 }
 
 /** What the type of a JSON value is called; numbers that no number can hold have a type of their own. */

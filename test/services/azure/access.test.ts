@@ -25,7 +25,9 @@ describe("grants and queues", () => {
     const mine = accounts.cache.retrying.getContainerClient(cacheContainer(itemId, 1));
     await mine.create();
     const { containerUrl } = await openCacheAccess(accounts.cache, { now: Date.now }).grantCreate(itemId, 1);
-    expect(containerUrl.startsWith(`${openCacheAccess(accounts.cache, { now: Date.now }).endpoint}/leeward-cache-`)).toBe(true);
+    expect(
+      containerUrl.startsWith(`${openCacheAccess(accounts.cache, { now: Date.now }).endpoint}/leeward-cache-`),
+    ).toBe(true);
     const granted = new ContainerClient(containerUrl, undefined, { retryOptions: { maxTries: 1 } });
     const refused = { statusCode: 403 };
 
@@ -60,7 +62,13 @@ describe("grants and queues", () => {
     const getUserDelegationKey = async (startsOn: Date, expiresOn: Date): Promise<object> => {
       asked.push({ startsOn, expiresOn });
       const value = Buffer.alloc(32, 7).toString("base64");
-      const key = { signedObjectId: "object", signedTenantId: "tenant", signedService: "b", signedVersion: "2026-06-06", value };
+      const key = {
+        signedObjectId: "object",
+        signedTenantId: "tenant",
+        signedService: "b",
+        signedVersion: "2026-06-06",
+        value,
+      };
       return { ...key, signedStartsOn: startsOn, signedExpiresOn: expiresOn };
     };
     const account = {
@@ -69,12 +77,18 @@ describe("grants and queues", () => {
       signer: "identity",
     } as unknown as BlobAccount;
     const { containerUrl, expiresMs } = await openCacheAccess(account, { now: Date.now }).grantCreate("web", 1);
-    const { url } = await openRestoreAccess(account, { now: Date.now }).grantRead({ itemId: "web", restoreId: "r", diskId: "os" });
+    const { url } = await openRestoreAccess(account, { now: Date.now }).grantRead({
+      itemId: "web",
+      restoreId: "r",
+      diskId: "os",
+    });
     const shown = [containerUrl, url].map((text) => new URL(text).searchParams);
-    expect(shown.map((values) => [values.get("sr"), values.get("sp"), values.get("skoid"), values.get("spr")])).toEqual([
-      ["c", "c", "object", "https"],
-      ["b", "r", "object", "https"],
-    ]);
+    expect(shown.map((values) => [values.get("sr"), values.get("sp"), values.get("skoid"), values.get("spr")])).toEqual(
+      [
+        ["c", "c", "object", "https"],
+        ["b", "r", "object", "https"],
+      ],
+    );
     // Azure gives such a key for seven days at most, and a grant ends with its key.
     expect(asked.map(({ expiresOn }) => expiresOn.getTime())).toEqual([expiresMs, expect.any(Number)]);
     expect(shown.map((values) => values.get("se"))).toEqual(shown.map((values) => values.get("ske")));
@@ -134,7 +148,10 @@ describe("grants and queues", () => {
   });
 
   it("the first message makes its queue; hints and restores go to queues of their own, as base64 of JSON", async () => {
-    const queues = connectQueues("TargetStorage", { kind: "connection-string", connectionString: accounts.connectionStrings.target });
+    const queues = connectQueues("TargetStorage", {
+      kind: "connection-string",
+      connectionString: accounts.connectionStrings.target,
+    });
     const work = openWorkQueue(queues);
     await work.send({ kind: "hint", itemId: "web" }, 0);
     await work.send({ kind: "restore", itemId: "web", restoreId: "r-1" }, 0);
@@ -154,11 +171,14 @@ describe("grants and queues", () => {
     for (const connectionString of [withSas, "SECRET", "AccountName=a;AccountKey=SECRET"]) {
       const connect = (): unknown => connectBlobs("CacheStorage", { kind: "connection-string", connectionString });
       expect(connect).toThrow(
-        expect.objectContaining({ code: "configuration-invalid", message: expect.stringMatching(/^CacheStorage (?!.*SECRET)/) }),
+        expect.objectContaining({
+          code: "configuration-invalid",
+          message: expect.stringMatching(/^CacheStorage (?!.*SECRET)/),
+        }),
       );
     }
-    expect(() => connectQueues("TargetStorage", { kind: "identity", blobServiceUri: "https://a.blob.core.windows.net" })).toThrow(
-      expect.objectContaining({ code: "configuration-invalid" }),
-    );
+    expect(() =>
+      connectQueues("TargetStorage", { kind: "identity", blobServiceUri: "https://a.blob.core.windows.net" }),
+    ).toThrow(expect.objectContaining({ code: "configuration-invalid" }));
   });
 });

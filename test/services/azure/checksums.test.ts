@@ -19,7 +19,10 @@ describe("rule 6: every write tells the service what its bytes must hash to", ()
   const server = createServer((request, response) => {
     void buffer(request).then((body) => {
       const header = request.headers["content-md5"] ?? request.headers["x-ms-blob-content-md5"];
-      seen.push({ header: typeof header === "string" ? header : undefined, digest: createHash("md5").update(body).digest("base64") });
+      seen.push({
+        header: typeof header === "string" ? header : undefined,
+        digest: createHash("md5").update(body).digest("base64"),
+      });
       response.writeHead(201, { etag: '"0x1"', "x-ms-request-id": "1" }).end();
     });
   });

@@ -41,7 +41,8 @@ describe("the Azure adapters on the storage of the local cloud", () => {
     disks: openTargetDisks(accounts.target),
     snapshots: openDiskSnapshots(accounts.target),
     itemId: newItemId(),
-    readRestored: (disk) => bytesOf(restoreContainer(disk.itemId), restoredBlobName(disk.restoreId, disk.diskId, disk.attempt)),
+    readRestored: (disk) =>
+      bytesOf(restoreContainer(disk.itemId), restoredBlobName(disk.restoreId, disk.diskId, disk.attempt)),
     snapshotByOthers: async (disk) => {
       const container = accounts.target.retrying.getContainerClient(diskContainer(disk.itemId, disk.stream));
       await container.getBlobClient(diskBlobName(disk.diskId)).createSnapshot();
@@ -71,7 +72,9 @@ describe("azure/item-stores on the storage of the local cloud", () => {
       .listBlobsFlat({ includeMetadata: true })) {
       kept.push({ ...blob.metadata, bytes: blob.properties.contentLength });
     }
-    expect(kept).toEqual([{ leewardreason: "delta-too-large: by one byte", leewardlength: String(lengthBytes), bytes: 0 }]);
+    expect(kept).toEqual([
+      { leewardreason: "delta-too-large: by one byte", leewardlength: String(lengthBytes), bytes: 0 },
+    ]);
   });
 
   // Listing items needs an account without any: one pair of accounts for each test.
@@ -84,7 +87,8 @@ describe("azure/item-stores on the storage of the local cloud", () => {
         const container = accounts.cache.retrying.getContainerClient(quarantineContainer(itemId));
         if (!(await container.exists())) return [];
         const found: Uint8Array[] = [];
-        for await (const blob of container.listBlobsFlat()) found.push(await container.getBlobClient(blob.name).downloadToBuffer());
+        for await (const blob of container.listBlobsFlat())
+          found.push(await container.getBlobClient(blob.name).downloadToBuffer());
         return found;
       },
     };

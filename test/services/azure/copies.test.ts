@@ -27,20 +27,30 @@ describe("copies that are under way", () => {
     looks.set(part, count + 1);
     return answers[Math.min(count, answers.length - 1)];
   };
-  const answer = ({ method = "", url = "" }: IncomingMessage): { readonly status: number; readonly headers: Record<string, string> } => {
+  const answer = ({
+    method = "",
+    url = "",
+  }: IncomingMessage): { readonly status: number; readonly headers: Record<string, string> } => {
     if (method === "HEAD") {
       const headers = headersOf(url);
-      return headers === undefined ? { status: 404, headers: { "x-ms-error-code": "BlobNotFound" } } : { status: 200, headers };
+      return headers === undefined
+        ? { status: 404, headers: { "x-ms-error-code": "BlobNotFound" } }
+        : { status: 200, headers };
     }
     if (method === "DELETE") return { status: 202, headers: {} };
-    return { status: url.includes("restype=container") ? 201 : 202, headers: { "x-ms-copy-id": "1", "x-ms-copy-status": "pending" } };
+    return {
+      status: url.includes("restype=container") ? 201 : 202,
+      headers: { "x-ms-copy-id": "1", "x-ms-copy-status": "pending" },
+    };
   };
   const server = createServer((request, response) => {
     const { method = "", url = "", headers } = request;
     asked.push({ request: `${method} ${url.replace("/a/", "").split("?")[0] ?? ""}`, ifMatch: headers["if-match"] });
     if (method === "GET") {
       response.writeHead(200, { "content-type": "application/xml" });
-      response.end('<?xml version="1.0" encoding="utf-8"?><EnumerationResults><Blobs /><NextMarker /></EnumerationResults>');
+      response.end(
+        '<?xml version="1.0" encoding="utf-8"?><EnumerationResults><Blobs /><NextMarker /></EnumerationResults>',
+      );
       return;
     }
     const { status, headers: answered } = answer(request);
@@ -68,7 +78,10 @@ describe("copies that are under way", () => {
     looks.clear();
   });
 
-  const copy = (status: string, more: Readonly<Record<string, string>> = {}) => ({ "x-ms-copy-status": status, ...more });
+  const copy = (status: string, more: Readonly<Record<string, string>> = {}) => ({
+    "x-ms-copy-status": status,
+    ...more,
+  });
 
   it("only success is success: a machine is made of whole disks", async () => {
     const restored = { itemId: "web", restoreId: "r", diskId: "os" };
@@ -77,8 +90,15 @@ describe("copies that are under way", () => {
       return openDiskSnapshots(account).copyState(restored);
     };
     expect(await stateOf(copy("success"))).toEqual({ kind: "success" });
-    expect(await stateOf(copy("pending", { "x-ms-copy-progress": "5/10" }))).toEqual({ kind: "pending", copiedBytes: 5, totalBytes: 10 });
-    expect(await stateOf(copy("failed", { "x-ms-copy-status-description": "500" }))).toEqual({ kind: "failed", reason: "500" });
+    expect(await stateOf(copy("pending", { "x-ms-copy-progress": "5/10" }))).toEqual({
+      kind: "pending",
+      copiedBytes: 5,
+      totalBytes: 10,
+    });
+    expect(await stateOf(copy("failed", { "x-ms-copy-status-description": "500" }))).toEqual({
+      kind: "failed",
+      reason: "500",
+    });
     expect(await stateOf(copy("aborted"))).toEqual({ kind: "failed", reason: "aborted" });
     expect(await stateOf({})).toMatchObject({ kind: "failed" });
     blobs = {};
@@ -89,7 +109,11 @@ describe("copies that are under way", () => {
     blobs = { "leeward-restore-web": [copy("pending", { "x-ms-copy-id": "1" })] };
     await openDiskSnapshots(account).removeRestored({ itemId: "web", restoreId: "r", diskId: "os" });
     const blob = "leeward-restore-web/r%2Fos.vhd";
-    expect(asked.map(({ request }) => request.replace("r/os", "r%2Fos"))).toEqual([`HEAD ${blob}`, `PUT ${blob}`, `DELETE ${blob}`]);
+    expect(asked.map(({ request }) => request.replace("r/os", "r%2Fos"))).toEqual([
+      `HEAD ${blob}`,
+      `PUT ${blob}`,
+      `DELETE ${blob}`,
+    ]);
   });
 
   it("rule 4: the original goes when its copy in quarantine is whole, and only if it is still the one that was judged", async () => {
@@ -105,7 +129,10 @@ describe("copies that are under way", () => {
   });
 
   it("rule 4: a copy into quarantine that failed leaves the original", async () => {
-    blobs = { "leeward-cache-web": [{ etag: '"0xA"', "content-length": "10" }], "leeward-foreign-web": [copy("pending"), copy("failed")] };
+    blobs = {
+      "leeward-cache-web": [{ etag: '"0xA"', "content-length": "10" }],
+      "leeward-foreign-web": [copy("pending"), copy("failed")],
+    };
     const moved = moveToQuarantine(account, { itemId: "web", stream: 1, name: "foreign" }, "forged");
     await expect(moved).rejects.toMatchObject({ code: "store-unavailable" });
     expect(asked.filter(({ request }) => /^DELETE .*leeward-cache-web/.test(request))).toEqual([]);

@@ -67,7 +67,12 @@ describe("storageError", () => {
   it("keeps one line of the service's text, its code and status, and the operation", () => {
     const error = storageError(answered(403, "AuthenticationFailed"), "read", "read record", { name: "item.json" });
     expect(error.message).toBe("The storage account refused: AuthenticationFailed happened");
-    expect(error.facts).toMatchObject({ name: "item.json", operation: "read record", status: 403, storageCode: "AuthenticationFailed" });
+    expect(error.facts).toMatchObject({
+      name: "item.json",
+      operation: "read record",
+      status: 403,
+      storageCode: "AuthenticationFailed",
+    });
   });
 
   it("passes our own errors on and calls a mistake in our own call a fault", () => {

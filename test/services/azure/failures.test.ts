@@ -49,7 +49,8 @@ describe("azure adapters when storage fails", () => {
     const disk = await newDisk();
     const { itemId } = disk;
     await stores.createContainers(itemId, 1);
-    for (const name of ["item.json", "progress.json", "points/p/manifest.json"]) await stores.records(itemId).put(name, bytes(name));
+    for (const name of ["item.json", "progress.json", "points/p/manifest.json"])
+      await stores.records(itemId).put(name, bytes(name));
     accounts.storage.setReachable("leewardcachewe", false);
     try {
       while ((await stores.removeTargetData(itemId)).more);
@@ -77,7 +78,9 @@ describe("azure adapters when storage fails", () => {
     const records = openRecords(accounts.target, itemContainer(newItemId()));
     const etag = (await records.create("progress.json", bytes("1"))) ?? "";
     const sent = await losing("BlockBlob_Upload", 1, async () => {
-      await expect(records.replace("progress.json", bytes("2"), etag)).rejects.toMatchObject({ code: "outcome-unknown" });
+      await expect(records.replace("progress.json", bytes("2"), etag)).rejects.toMatchObject({
+        code: "outcome-unknown",
+      });
     });
     expect(sent).toBe(1);
     expect((await records.read("progress.json"))?.bytes).toEqual(bytes("2"));
@@ -89,12 +92,18 @@ describe("azure adapters when storage fails", () => {
     const unknown = { code: "outcome-unknown" };
     const etag = (await disks.properties(disk))?.etag ?? "";
     const sent = [
-      await losing("Blob_CreateSnapshot", 1, () => expect(disks.snapshot(disk, etag, "p")).rejects.toMatchObject(unknown)),
+      await losing("Blob_CreateSnapshot", 1, () =>
+        expect(disks.snapshot(disk, etag, "p")).rejects.toMatchObject(unknown),
+      ),
       await losing("PageBlob_UploadPages", 1, () =>
         expect(disks.writePages(disk, 0, new Uint8Array(512), 0)).rejects.toMatchObject(unknown),
       ),
-      await losing("PageBlob_ClearPages", 1, () => expect(disks.clearPages(disk, 0, 512, 0)).rejects.toMatchObject(unknown)),
-      await losing("PageBlob_UpdateSequenceNumber", 1, () => expect(disks.raiseSequenceNumber(disk, 2)).rejects.toMatchObject(unknown)),
+      await losing("PageBlob_ClearPages", 1, () =>
+        expect(disks.clearPages(disk, 0, 512, 0)).rejects.toMatchObject(unknown),
+      ),
+      await losing("PageBlob_UpdateSequenceNumber", 1, () =>
+        expect(disks.raiseSequenceNumber(disk, 2)).rejects.toMatchObject(unknown),
+      ),
     ];
     expect(sent).toEqual([1, 1, 1, 1]);
     expect(await openDiskSnapshots(accounts.target).list(disk)).toHaveLength(1);
@@ -133,7 +142,10 @@ describe("azure adapters when storage fails", () => {
       connectBlobs("TargetStorage", { kind: "connection-string", connectionString }),
       itemContainer(newItemId()),
     );
-    for (const attempt of [(): Promise<unknown> => stranger.read("a"), (): Promise<unknown> => stranger.create("a", bytes("1"))]) {
+    for (const attempt of [
+      (): Promise<unknown> => stranger.read("a"),
+      (): Promise<unknown> => stranger.create("a", bytes("1")),
+    ]) {
       const error: unknown = await attempt().catch((caught: unknown) => caught);
       expect(error).toMatchObject({ code: "store-refused", facts: { status: 403 } });
       const shown = JSON.stringify({ ...(error as object), message: (error as Error).message });

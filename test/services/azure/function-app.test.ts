@@ -26,7 +26,9 @@ const DISKS: readonly DiskDescription[] = [
 ];
 const ITEM_TOKEN = "cd".repeat(32);
 
-/** The whole way of one write over real requests to storage: wired as the app wires itself, called as its host calls it. */
+/**
+ * The whole way of one write over real requests to storage: wired as the app wires itself, called as its host calls it.
+ */
 describe("the function app on the storage of the local cloud", () => {
   let accounts: TestAccounts;
   let app: ApplicationSource;
@@ -103,7 +105,9 @@ describe("the function app on the storage of the local cloud", () => {
       Date.now(),
     );
     for (const { bytes, end } of [second, first]) {
-      await cache.getBlockBlobClient(deltaName(end.stream, end.epoch)).upload(bytes, bytes.length, { conditions: { ifNoneMatch: "*" } });
+      await cache
+        .getBlockBlobClient(deltaName(end.stream, end.epoch))
+        .upload(bytes, bytes.length, { conditions: { ifNoneMatch: "*" } });
     }
 
     // No event came: the sweep finds the deltas, its hint makes them be applied.
@@ -119,7 +123,8 @@ describe("the function app on the storage of the local cloud", () => {
     const { value: points } = (await call(listRecoveryPoints(app), { params })).body as {
       value: readonly { name: string; position: object }[];
     };
-    // The first delta ended seeding, so a point was due right behind it; the second one was applied and belongs to no point yet (rule 1).
+    // The first delta ended seeding, so a point was due right behind it; the second one was applied and belongs to no
+    // point yet (rule 1).
     expect(points.map(({ position }) => position)).toEqual([first.end]);
     expect((await call(showItem(app), { params })).body).toMatchObject({ applied: second.end });
     const begun = await call(restoreRecoveryPoint(app), { params: { item, point: points[0]?.name ?? "" } });
@@ -134,7 +139,9 @@ describe("the function app on the storage of the local cloud", () => {
     // Each restored blob is the disk and the footer of a fixed VHD.
     expect(bytes.map((each) => each.length)).toEqual(DISKS.map((disk) => disk.sizeBytes + 512));
     expect(bytes.map((each) => each.subarray(-512, -504).toString())).toEqual(["conectix", "conectix"]);
-    expect([bytes[0]?.[0], bytes[0]?.[512], bytes[1]?.[8 * 512], bytes[1]?.[9 * 512], bytes[1]?.[10 * 512]]).toEqual([1, 0, 2, 0, 0]);
+    expect([bytes[0]?.[0], bytes[0]?.[512], bytes[1]?.[8 * 512], bytes[1]?.[9 * 512], bytes[1]?.[10 * 512]]).toEqual([
+      1, 0, 2, 0, 0,
+    ]);
   });
 
   it("moves what is no delta of the item into quarantine, and goes on", async () => {
@@ -144,8 +151,9 @@ describe("the function app on the storage of the local cloud", () => {
     await stores.cache(item, 1).create("holiday.jpg", new Uint8Array([1, 2, 3]));
     await fire(sweep(app));
     expect(await stores.cache(item, 1).list("", 10)).toEqual([]);
-    const [foreign] = (await accounts.cache.retrying.getContainerClient(`leeward-foreign-${item}`).listBlobsFlat().byPage().next()).value
-      .segment.blobItems;
+    const [foreign] = (
+      await accounts.cache.retrying.getContainerClient(`leeward-foreign-${item}`).listBlobsFlat().byPage().next()
+    ).value.segment.blobItems;
     expect(foreign.name).toMatch(/^holiday\.jpg\./);
   });
 
@@ -161,7 +169,9 @@ describe("the function app on the storage of the local cloud", () => {
     await deliver(applyHints(app), { kind: "hint", itemId: item });
     accounts.storage.setReachable("leewardcachewe", false);
     try {
-      const { value } = (await call(listRecoveryPoints(app), { params })).body as { value: readonly { name: string }[] };
+      const { value } = (await call(listRecoveryPoints(app), { params })).body as {
+        value: readonly { name: string }[];
+      };
       const begun = await call(restoreRecoveryPoint(app), { params: { item, point: value[0]?.name ?? "" } });
       const { name: restoreId } = begun.body as { name: string };
       await deliver(restoreSlices(app), { kind: "restore", itemId: item, restoreId });

@@ -14,9 +14,15 @@ interface Reply {
 const DISK = "/subscriptions/s1/resourceGroups/g/providers/Microsoft.Compute/disks/d";
 const VM = "/subscriptions/s1/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/v";
 const NOW = Date.parse("2026-11-26T12:00:00Z");
-const inState = (provisioningState: string): Reply => ({ status: 200, body: { id: DISK, properties: { provisioningState } } });
+const inState = (provisioningState: string): Reply => ({
+  status: 200,
+  body: { id: DISK, properties: { provisioningState } },
+});
 const missing: Reply = { status: 404, body: { error: { code: "ResourceNotFound", message: "gone" } } };
-const refused = (status: number, code: string, message = "no"): Reply => ({ status, body: { error: { code, message } } });
+const refused = (status: number, code: string, message = "no"): Reply => ({
+  status,
+  body: { error: { code, message } },
+});
 
 /** A Resource Manager that says whatever a test has it say, also what the local one never would. */
 describe("the adapter of Azure Resource Manager and answers that Azure could give", () => {
@@ -36,12 +42,17 @@ describe("the adapter of Azure Resource Manager and answers that Azure could giv
       authorizations.push(request.headers.authorization);
       conditions.push(request.headers["if-none-match"]);
       const { status, headers = {}, body } = replies[`${request.method ?? ""} ${path}`]?.shift() ?? { status: 599 };
-      response.writeHead(status, headers).end(typeof body === "string" ? body : body === undefined ? undefined : JSON.stringify(body));
+      response
+        .writeHead(status, headers)
+        .end(typeof body === "string" ? body : body === undefined ? undefined : JSON.stringify(body));
     });
     await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
     const address = server.address();
     url = `http://127.0.0.1:${typeof address === "object" ? address?.port : 0}`;
-    resourceManager = openResourceManager({ endpoint: `${url}/`, access: { kind: "token", token: "secret" } }, { now: () => NOW });
+    resourceManager = openResourceManager(
+      { endpoint: `${url}/`, access: { kind: "token", token: "secret" } },
+      { now: () => NOW },
+    );
   });
   afterEach(async () => {
     server.closeAllConnections();
@@ -104,13 +115,18 @@ describe("the adapter of Azure Resource Manager and answers that Azure could giv
     replies[`DELETE ${DISK}`] = [{ status: 202 }];
     const second = await remove();
     expect(second).toMatchObject({ kind: "running" });
-    expect(await resourceManager.look(second.kind === "running" ? second.operation : "")).toEqual({ kind: "done", result: undefined });
+    expect(await resourceManager.look(second.kind === "running" ? second.operation : "")).toEqual({
+      kind: "done",
+      result: undefined,
+    });
     replies[`POST ${DISK}/beginGetAccess`] = [{ status: 202 }];
     replies[`POST ${VM}/start`] = [{ status: 202 }];
     await expect(resourceManager.begin({ kind: "act", id: DISK, action: "beginGetAccess" })).rejects.toMatchObject({
       code: "azure-answer-invalid",
     });
-    await expect(resourceManager.begin({ kind: "act", id: VM, action: "start" })).rejects.toMatchObject({ code: "azure-answer-invalid" });
+    await expect(resourceManager.begin({ kind: "act", id: VM, action: "start" })).rejects.toMatchObject({
+      code: "azure-answer-invalid",
+    });
   });
 
   it("success that is told is believed when the resource shows it", async () => {
@@ -119,7 +135,9 @@ describe("the adapter of Azure Resource Manager and answers that Azure could giv
     replies[`GET ${DISK}`] = [inState("Updating"), inState("Succeeded")];
     const looked = await resourceManager.look(operation);
     expect(looked).toMatchObject({ kind: "running" });
-    expect(await resourceManager.look(looked.kind === "running" ? looked.operation : "")).toMatchObject({ kind: "done" });
+    expect(await resourceManager.look(looked.kind === "running" ? looked.operation : "")).toMatchObject({
+      kind: "done",
+    });
   });
 
   it("the address of an operation is asked as it was given, with its signature", async () => {
@@ -136,7 +154,11 @@ describe("the adapter of Azure Resource Manager and answers that Azure could giv
       { status: 200, body: { status: "Failed" } },
     ];
     expect(await resourceManager.look(operation)).toMatchObject({ kind: "running" });
-    expect(await resourceManager.look(operation)).toMatchObject({ kind: "failed", code: "azure-refused", retryable: false });
+    expect(await resourceManager.look(operation)).toMatchObject({
+      kind: "failed",
+      code: "azure-refused",
+      retryable: false,
+    });
   });
 
   it("a failed look is repeated by whoever looks; a forgotten operation is told by the resource", async () => {
@@ -208,7 +230,10 @@ describe("the adapter of Azure Resource Manager and answers that Azure could giv
 
   it("a NIC that is kept for a failed machine is free in three minutes", async () => {
     replies[`PUT ${VM}`] = [refused(400, "NicReservedForAnotherVm")];
-    expect(await resourceManager.begin({ kind: "put", id: VM, body: {} })).toMatchObject({ kind: "busy", retryAfterMs: 180_000 });
+    expect(await resourceManager.begin({ kind: "put", id: VM, body: {} })).toMatchObject({
+      kind: "busy",
+      retryAfterMs: 180_000,
+    });
   });
 
   it("only a missing resource reads as missing: a subscription that nobody may see is an error", async () => {
@@ -253,9 +278,14 @@ describe("the adapter of Azure Resource Manager and answers that Azure could giv
   });
 
   it("nobody there is an outage; a type that nobody knows is a fault of ours", async () => {
-    const nobody = openResourceManager({ endpoint: "http://127.0.0.1:9", access: { kind: "token", token: "secret" } }, { now: () => NOW });
+    const nobody = openResourceManager(
+      { endpoint: "http://127.0.0.1:9", access: { kind: "token", token: "secret" } },
+      { now: () => NOW },
+    );
     await expect(nobody.read(DISK)).rejects.toMatchObject({ code: "azure-unavailable", facts: { path: DISK } });
-    await expect(resourceManager.read("/subscriptions/s1/providers/Microsoft.Quantum/workspaces")).rejects.toMatchObject({
+    await expect(
+      resourceManager.read("/subscriptions/s1/providers/Microsoft.Quantum/workspaces"),
+    ).rejects.toMatchObject({
       code: "not-supported",
     });
   });

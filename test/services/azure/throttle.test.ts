@@ -48,7 +48,10 @@ describe("a throttled target account", () => {
     });
     const { port } = proxy.address() as AddressInfo;
     const throttled = accounts.connectionStrings.target.replace(`:${endpoint.port}/`, `:${port}/`);
-    stores = openItemStores(accounts.cache, connectBlobs("TargetStorage", { kind: "connection-string", connectionString: throttled }));
+    stores = openItemStores(
+      accounts.cache,
+      connectBlobs("TargetStorage", { kind: "connection-string", connectionString: throttled }),
+    );
   });
   afterAll(async () => {
     await new Promise((resolve) => {
@@ -59,14 +62,20 @@ describe("a throttled target account", () => {
   });
 
   /** Applies one delta of eleven Put Pages, and tells what the run came to. */
-  async function applyOne(
-    judge: (asked: IncomingMessage) => boolean,
-  ): Promise<{ readonly generation: number; readonly epoch: number; readonly kind: string; readonly again: readonly unknown[] }> {
+  async function applyOne(judge: (asked: IncomingMessage) => boolean): Promise<{
+    readonly generation: number;
+    readonly epoch: number;
+    readonly kind: string;
+    readonly again: readonly unknown[];
+  }> {
     refuse = () => false;
     const itemId = newItemId();
     const clock = { now: () => Date.now() };
     const timer = { pause: (durationMs: number) => new Promise<void>((resolve) => setTimeout(resolve, durationMs)) };
-    const { item } = await protectItem({ stores, clock, ids: { next: newItemId } }, { itemId, disks: DISKS, policy: undefined });
+    const { item } = await protectItem(
+      { stores, clock, ids: { next: newItemId } },
+      { itemId, disks: DISKS, policy: undefined },
+    );
     const bytes = new Uint8Array(PUTS * PUT_PAGE_MAX_BYTES).map((_, at) => (at * 2_654_435_761) >>> 24);
     const extents: readonly ExtentContent[] = [{ kind: "data", disk: 0, offsetBytes: 0, bytes }];
     const start = startOf(item);
@@ -104,7 +113,13 @@ describe("a throttled target account", () => {
       return true;
     });
     expect([...refused].map((what) => what.replace(/^.*\//, ""))).toEqual(
-      expect.arrayContaining(["progress.json ", "os.vhd comp=properties", "os.vhd comp=snapshot", "manifest.json ", "000000000001 "]),
+      expect.arrayContaining([
+        "progress.json ",
+        "os.vhd comp=properties",
+        "os.vhd comp=snapshot",
+        "manifest.json ",
+        "000000000001 ",
+      ]),
     );
     expect(outcome).toEqual({ kind: "idle", again: [], generation: 1, epoch: 1 });
   });

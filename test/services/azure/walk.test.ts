@@ -32,7 +32,8 @@ async function run(resourceManager: ResourceManager, change: Change): Promise<vo
   while (progress.kind !== "done") {
     if (progress.kind === "failed") throw new Error(`${change.id}: ${progress.azureCode} ${progress.message}`);
     await new Promise((resolve) => setTimeout(resolve, 2));
-    progress = progress.kind === "busy" ? await resourceManager.begin(change) : await resourceManager.look(progress.operation);
+    progress =
+      progress.kind === "busy" ? await resourceManager.begin(change) : await resourceManager.look(progress.operation);
   }
 }
 
@@ -40,14 +41,17 @@ async function run(resourceManager: ResourceManager, change: Change): Promise<vo
 async function makeSource(resourceManager: ResourceManager): Promise<string> {
   const location = "westeurope";
   const of = (path: string): string => `${SOURCE}/providers/${path}`;
-  const put = (id: string, body: object): Promise<void> => run(resourceManager, { kind: "put", id, body: { location, ...body } });
+  const put = (id: string, body: object): Promise<void> =>
+    run(resourceManager, { kind: "put", id, body: { location, ...body } });
   await put(SOURCE, {});
   const network = of("Microsoft.Network/virtualNetworks/hub");
   const subnets = ["web", "db"].map((name, at) => ({ name, properties: { addressPrefix: `10.0.${at}.0/24` } }));
   await put(network, { properties: { addressSpace: { addressPrefixes: ["10.0.0.0/16"] }, subnets } });
   const nic = (name: string, subnet: string, address: object) => {
     const properties = { subnet: { id: `${network}/subnets/${subnet}` }, ...address };
-    return put(of(`Microsoft.Network/networkInterfaces/${name}`), { properties: { ipConfigurations: [{ name: "one", properties }] } });
+    return put(of(`Microsoft.Network/networkInterfaces/${name}`), {
+      properties: { ipConfigurations: [{ name: "one", properties }] },
+    });
   };
   await nic("front", "web", { privateIPAllocationMethod: "Dynamic" });
   await nic("back", "db", { privateIPAllocationMethod: "Static", privateIPAddress: "10.0.1.20" });
@@ -58,7 +62,10 @@ async function makeSource(resourceManager: ResourceManager): Promise<string> {
     });
   await disk("os", { osType: "Linux", hyperVGeneration: "V2" });
   await disk("data", {});
-  const managedDisk = (name: string) => ({ createOption: "Attach", managedDisk: { id: of(`Microsoft.Compute/disks/${name}`) } });
+  const managedDisk = (name: string) => ({
+    createOption: "Attach",
+    managedDisk: { id: of(`Microsoft.Compute/disks/${name}`) },
+  });
   const id = of("Microsoft.Compute/virtualMachines/web-1");
   const networkInterfaces = ["front", "back"].map((name, at) => ({
     id: of(`Microsoft.Network/networkInterfaces/${name}`),
@@ -70,7 +77,11 @@ async function makeSource(resourceManager: ResourceManager): Promise<string> {
   };
   await put(id, {
     tags: { owner: "shop" },
-    properties: { hardwareProfile: { vmSize: "Standard_D2s_v5" }, storageProfile, networkProfile: { networkInterfaces } },
+    properties: {
+      hardwareProfile: { vmSize: "Standard_D2s_v5" },
+      storageProfile,
+      networkProfile: { networkInterfaces },
+    },
   });
   return id;
 }
@@ -86,7 +97,13 @@ describe("from a source machine to a failed-over one, through the adapter and th
   const planOf = async (machineId: string): Promise<TargetPlan> => {
     const inventory = await readInventory(resourceManager, machineId);
     if (inventory.kind === "refused") throw new Error(JSON.stringify(inventory.refusals));
-    const known = { targetRegion: REGION, controlResourceGroup: GROUP, mappings: [], reservedNames: [], reservedAddresses: [] };
+    const known = {
+      targetRegion: REGION,
+      controlResourceGroup: GROUP,
+      mappings: [],
+      reservedNames: [],
+      reservedAddresses: [],
+    };
     const facts = await readTargetFacts(resourceManager, SUBSCRIPTION, known);
     const decision = planTarget({
       itemId: "web-1",
@@ -120,7 +137,9 @@ describe("from a source machine to a failed-over one, through the adapter and th
     expect(await follow(resourceManager, walk)).toEqual(["os", "data", "back", "front", "web-1"]);
     const machine = await resourceManager.read(plan.machine.id);
     expect(tagsOf(machine)).toEqual({ owner: "shop", "leeward-item": "web-1", "leeward-job": "job-1" });
-    expect(listOf(machine, "properties", "storageProfile", "dataDisks").map((disk) => partOf(disk, "lun"))).toEqual([3]);
+    expect(listOf(machine, "properties", "storageProfile", "dataDisks").map((disk) => partOf(disk, "lun"))).toEqual([
+      3,
+    ]);
     const nics = await resourceManager.list(
       `/subscriptions/${SUBSCRIPTION}/resourceGroups/shop-asr/providers/Microsoft.Network/networkInterfaces`,
     );

@@ -17,7 +17,13 @@ afterEach(async () => {
 async function program(text: string): Promise<ChildOptions> {
   const script = join(folder, "program.mjs");
   await writeFile(script, text);
-  return { name: "program", script, parameters: ["--one"], environment: { COLOUR: "blue" }, logFile: join(folder, "log") };
+  return {
+    name: "program",
+    script,
+    parameters: ["--one"],
+    environment: { COLOUR: "blue" },
+    logFile: join(folder, "log"),
+  };
 }
 
 async function start(text: string): Promise<Child> {
@@ -53,7 +59,9 @@ describe("a child of the supervisor", () => {
   });
 
   it("tells why it did not start", async () => {
-    const options = await program("process.send({ kind: 'failed', message: 'no such disk' }); setInterval(() => {}, 1000);");
+    const options = await program(
+      "process.send({ kind: 'failed', message: 'no such disk' }); setInterval(() => {}, 1000);",
+    );
     await expect(startChild(options)).rejects.toThrow("The program did not start: no such disk");
   });
 

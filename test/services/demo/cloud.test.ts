@@ -35,7 +35,9 @@ async function openCloud(): Promise<Cloud> {
     persistence: "disk",
     schedules: { points: "*/1 * * * * *", sweep: "*/2 * * * * *" },
     random: () => 0.5,
-    topicSubscriptions: [{ name: "queue", destination: { kind: "storage-queue", account: TARGET_ACCOUNT, queue: "told" } }],
+    topicSubscriptions: [
+      { name: "queue", destination: { kind: "storage-queue", account: TARGET_ACCOUNT, queue: "told" } },
+    ],
   });
   return cloud;
 }
@@ -79,7 +81,9 @@ async function until<Result>(ask: () => Promise<Result | undefined>): Promise<Re
 
 /** The types of the events in the queue that the topic delivers to. */
 async function toldTypes({ storage }: Cloud): Promise<ReadonlySet<string>> {
-  const queue = QueueServiceClient.fromConnectionString(storage.account(TARGET_ACCOUNT).connectionString).getQueueClient("told");
+  const queue = QueueServiceClient.fromConnectionString(
+    storage.account(TARGET_ACCOUNT).connectionString,
+  ).getQueueClient("told");
   const { peekedMessageItems } = await queue.peekMessages({ numberOfMessages: 32 });
   const events = peekedMessageItems.map(
     ({ messageText }) => JSON.parse(Buffer.from(messageText, "base64").toString()) as { eventType: string },
@@ -101,12 +105,21 @@ describe("the local cloud as a whole", () => {
     for (let number = 0; number < 150; number++) await guest.submit(source.next());
     await guest.flush();
     const lastMs = guest.log.at(-1)?.acknowledgedMs ?? 0;
-    const point = await until(async () => (await api.points("small-vm")).find(({ sourceTimeMs }) => sourceTimeMs >= lastMs));
+    const point = await until(async () =>
+      (await api.points("small-vm")).find(({ sourceTimeMs }) => sourceTimeMs >= lastMs),
+    );
 
     const restored = join(folder, "restored");
     const connection = { url: running.app.url, functionKey: running.secrets.functionKey };
     await restorePoint(connection, "small-vm", point, restored);
-    const evidence = { disks, log: guest.log, seed: SEED, fileCommits: [], point, restored: downloaded(disks, restored) };
+    const evidence = {
+      disks,
+      log: guest.log,
+      seed: SEED,
+      fileCommits: [],
+      point,
+      restored: downloaded(disks, restored),
+    };
     expect(await proveRestored(evidence)).toMatchObject({ kind: "proven", files: undefined });
     await flipOneBit(restored, seededRandom(SEED));
     expect(await proveRestored(evidence)).toMatchObject({ kind: "refuted" });
@@ -145,9 +158,12 @@ describe("the local cloud as a whole", () => {
     await until(async () => ((await readProgress(running.storage, "small-vm")).applied > 0 ? true : undefined));
     expect((await stat(join(folder, "secrets.json"))).mode & 0o077).toBe(0);
     await running.stop();
-    const logs = await Promise.all((await readdir(running.logFolder)).map((name) => readFile(join(running.logFolder, name), "utf8")));
+    const logs = await Promise.all(
+      (await readdir(running.logFolder)).map((name) => readFile(join(running.logFolder, name), "utf8")),
+    );
     const { functionKey, masterKey, accountKeys } = running.secrets;
-    for (const secret of [functionKey, masterKey, ...Object.values(accountKeys)]) expect(logs.join("\n")).not.toContain(secret);
+    for (const secret of [functionKey, masterKey, ...Object.values(accountKeys)])
+      expect(logs.join("\n")).not.toContain(secret);
     expect(logs.join("\n")).not.toMatch(/[?&]sig=(?!\*)/);
   });
 });

@@ -138,7 +138,12 @@ describe("a kept child", () => {
       `import fs from "node:fs"; ${STAYS} fs.writeFileSync(${JSON.stringify(mark)}, String(process.pid));`,
     );
     process.kill(slow.child.child.pid, "SIGKILL");
-    const pid = Number(await vi.waitFor(async () => await readFile(mark, "utf8").then((text) => (expect(text).not.toBe(""), text)), soon));
+    const pid = Number(
+      await vi.waitFor(
+        async () => await readFile(mark, "utf8").then((text) => (expect(text).not.toBe(""), text)),
+        soon,
+      ),
+    );
     await slow.child.stop();
     expect(() => process.kill(pid, 0)).toThrow("ESRCH");
   });

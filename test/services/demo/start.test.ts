@@ -30,8 +30,12 @@ interface Started {
 /** `npm start` in a folder of its own, on ports that are free. */
 async function start(): Promise<Started> {
   const ports: string[] = [];
-  for (const name of Object.keys(FIXED_PORTS) as (keyof typeof FIXED_PORTS)[]) ports.push(PORT_OPTIONS[name], String(await freePort()));
-  const child = spawn(process.execPath, [resolve("dist/local/start.js"), ...ports], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
+  for (const name of Object.keys(FIXED_PORTS) as (keyof typeof FIXED_PORTS)[])
+    ports.push(PORT_OPTIONS[name], String(await freePort()));
+  const child = spawn(process.execPath, [resolve("dist/local/start.js"), ...ports], {
+    cwd: folder,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let output = "";
   child.stdout.on("data", (text) => (output += String(text)));
   child.stderr.on("data", (text) => (output += String(text)));
@@ -65,7 +69,10 @@ async function oneOf(started: Started, program: string): Promise<number> {
 async function expectStopped(started: Started): Promise<void> {
   expect(await started.exited).toBe(0);
   expect(started.output()).toContain("Stopped.");
-  expect([existsSync(join(folder, ".leeward/lock")), existsSync(join(folder, ".leeward/connection.json"))]).toEqual([false, false]);
+  expect([existsSync(join(folder, ".leeward/lock")), existsSync(join(folder, ".leeward/connection.json"))]).toEqual([
+    false,
+    false,
+  ]);
 }
 
 describe("npm start", () => {
@@ -87,13 +94,16 @@ describe("npm start", () => {
     for (const pid of children) expect(() => process.kill(pid, 0)).toThrow("ESRCH");
   });
 
-  it.each(["functions-host/main.js", "mobility/main.js"])("stops in order when it is told to while it starts %s", async (program) => {
-    const started = await start();
-    const pid = await oneOf(started, program);
-    started.process.kill("SIGTERM");
-    await expectStopped(started);
-    expect(() => process.kill(pid, 0)).toThrow("ESRCH");
-  });
+  it.each(["functions-host/main.js", "mobility/main.js"])(
+    "stops in order when it is told to while it starts %s",
+    async (program) => {
+      const started = await start();
+      const pid = await oneOf(started, program);
+      started.process.kill("SIGTERM");
+      await expectStopped(started);
+      expect(() => process.kill(pid, 0)).toThrow("ESRCH");
+    },
+  );
 
   it("ends at once at the second signal, and kills what runs", async () => {
     const started = await start();

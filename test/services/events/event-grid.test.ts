@@ -73,7 +73,13 @@ describe("events of the storage that runs here", () => {
     await grid.drain();
     const events = await received();
     expect(
-      events.map(({ subject, data }) => [subject.split("/blobs/")[1], data.api, data.blobType, data.contentType, data.contentLength]),
+      events.map(({ subject, data }) => [
+        subject.split("/blobs/")[1],
+        data.api,
+        data.blobType,
+        data.contentType,
+        data.contentLength,
+      ]),
     ).toEqual([
       ["0000000001/000000000001", "PutBlob", "BlockBlob", "application/octet-stream", 23],
       ["listed", "PutBlockList", "BlockBlob", "text/plain", 6],
@@ -86,7 +92,15 @@ describe("events of the storage that runs here", () => {
     expect(new Set(events.map((event) => event.id)).size).toBe(4);
     const sequencers = events.map((event) => event.data.sequencer);
     expect(sequencers).toEqual(sequencers.toSorted());
-    expect(grid.counts()).toEqual({ published: 4, dropped: 0, repeated: 0, delivered: 4, failedAttempts: 0, deadLettered: 0, waiting: 0 });
+    expect(grid.counts()).toEqual({
+      published: 4,
+      dropped: 0,
+      repeated: 0,
+      delivered: 4,
+      failedAttempts: 0,
+      deadLettered: 0,
+      waiting: 0,
+    });
   });
 
   it("of other containers and accounts do not match the subscription", async () => {
@@ -156,7 +170,10 @@ describe("events of the storage that runs here", () => {
     ["not-supported", { ...SUBSCRIPTION, destination: { kind: "webhook" as const, url: "http://127.0.0.1/" } }],
     ["not-supported", { ...SUBSCRIPTION, includedEventTypes: ["Microsoft.Storage.BlobDeleted"] }],
     ["configuration-invalid", { ...SUBSCRIPTION, source: "nobody" }],
-    ["configuration-invalid", { ...SUBSCRIPTION, destination: { kind: "storage-queue" as const, account: "nobody", queue: "hints" } }],
+    [
+      "configuration-invalid",
+      { ...SUBSCRIPTION, destination: { kind: "storage-queue" as const, account: "nobody", queue: "hints" } },
+    ],
   ] as const)("are refused with %s for %j", async (code, subscription) => {
     await expect(start({ subscriptions: [subscription] })).rejects.toSatisfy((error) => hasCode(error, code));
   });
@@ -169,9 +186,9 @@ describe("events of a process that is killed with SIGKILL", () => {
     // No delivery before the kill, then kills in the middle of deliveries.
     for (const [round, delayMs] of [3_600_000, 0, 5].entries()) {
       const { child, cache } = await startChild(folder, delayMs);
-      const container = BlobServiceClient.fromConnectionString(cache, { retryOptions: { maxTries: 1 } }).getContainerClient(
-        "leeward-cache-vm-1",
-      );
+      const container = BlobServiceClient.fromConnectionString(cache, {
+        retryOptions: { maxTries: 1 },
+      }).getContainerClient("leeward-cache-vm-1");
       await container.createIfNotExists();
       const putUntilGone = async (writer: number): Promise<void> => {
         for (let number = 0; ; number++) {
@@ -222,9 +239,14 @@ async function readLog(folder: string): Promise<readonly string[]> {
   return [...text.matchAll(/"subject":"[^"]*\/blobs\/([^"]*)"/g)].map((match) => match[1] ?? "");
 }
 
-async function startChild(folder: string, delayMs: number): Promise<{ child: ChildProcess; cache: string; target: string }> {
+async function startChild(
+  folder: string,
+  delayMs: number,
+): Promise<{ child: ChildProcess; cache: string; target: string }> {
   const program = fileURLToPath(new URL("events-child.ts", import.meta.url));
-  const child = spawn(process.execPath, [program, folder, String(delayMs)], { stdio: ["ignore", "pipe", "inherit", "ipc"] });
+  const child = spawn(process.execPath, [program, folder, String(delayMs)], {
+    stdio: ["ignore", "pipe", "inherit", "ipc"],
+  });
   const ended = once(child, "exit").then(() => {
     throw new Error("The process ended before it was ready.");
   });

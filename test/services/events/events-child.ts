@@ -3,7 +3,10 @@ import { startStorage } from "../../../local/storage/storage.ts";
 import { accountKey } from "../storage/world.ts";
 import { SUBSCRIPTION } from "./subscription.ts";
 
-/** Storage of two regions with events, made to be killed: `node events-child.ts FOLDER DELAY_MS` prints both connection strings. */
+/**
+ * Storage of two regions with events, made to be killed: `node events-child.ts FOLDER DELAY_MS` prints both connection
+ * strings.
+ */
 const [folder = "", delayMs = "0"] = process.argv.slice(2);
 
 const storage = await startStorage({

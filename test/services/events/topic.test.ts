@@ -11,7 +11,10 @@ import type { LeewardEvent } from "../../../replication/events/event.ts";
 import { accountKey, queueService } from "../storage/world.ts";
 
 const KEY = "key-of-the-topic";
-const QUEUE: TopicSubscription = { name: "queue", destination: { kind: "storage-queue", account: "targetne", queue: "told" } };
+const QUEUE: TopicSubscription = {
+  name: "queue",
+  destination: { kind: "storage-queue", account: "targetne", queue: "told" },
+};
 const EVENT: LeewardEvent = {
   id: "one",
   eventType: "Leeward.RecoveryPointCreated",
@@ -53,7 +56,9 @@ describe("a topic of the local Event Grid", () => {
     return topic;
   };
   const client = (topic: Topic, key = KEY) =>
-    new EventGridPublisherClient(topic.endpoint, "EventGrid", new AzureKeyCredential(key), { allowInsecureConnection: true });
+    new EventGridPublisherClient(topic.endpoint, "EventGrid", new AzureKeyCredential(key), {
+      allowInsecureConnection: true,
+    });
   const receiver = async (statuses: number[]): Promise<{ url: string; received: unknown[] }> => {
     const received: unknown[] = [];
     const answer = (text: string, response: ServerResponse): void => {
@@ -78,8 +83,12 @@ describe("a topic of the local Event Grid", () => {
     return { url: `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}/`, received };
   };
   const queued = async (): Promise<readonly unknown[]> => {
-    const messages = await queueService(storage, "targetne").getQueueClient("told").receiveMessages({ numberOfMessages: 32 });
-    return messages.receivedMessageItems.map(({ messageText }) => JSON.parse(Buffer.from(messageText, "base64").toString()) as unknown);
+    const messages = await queueService(storage, "targetne")
+      .getQueueClient("told")
+      .receiveMessages({ numberOfMessages: 32 });
+    return messages.receivedMessageItems.map(
+      ({ messageText }) => JSON.parse(Buffer.from(messageText, "base64").toString()) as unknown,
+    );
   };
 
   it("takes what the adapter publishes and delivers it to a queue, as Azure does", async () => {
@@ -109,13 +118,17 @@ describe("a topic of the local Event Grid", () => {
       statusCode: 400,
       message: expect.stringContaining("configured to receive event in 'EventGridEvent' schema"),
     });
-    await expect(client(topic).send([{ ...event, data: { text: "x".repeat(1024 * 1024) } }])).rejects.toMatchObject({ statusCode: 413 });
+    await expect(client(topic).send([{ ...event, data: { text: "x".repeat(1024 * 1024) } }])).rejects.toMatchObject({
+      statusCode: 413,
+    });
     const post = (query: string, body: string, headers: Record<string, string>) =>
       fetch(`${topic.endpoint}${query}`, { method: "POST", body, headers });
     expect((await post("?api-version=2018-01-01", "[]", {})).status).toBe(401);
     expect((await post("", "[]", { "aeg-sas-key": KEY })).status).toBe(400);
     const answer = await post("?api-version=2018-01-01", "{}", { "aeg-sas-key": KEY });
-    expect(await answer.json()).toMatchObject({ error: { code: "BadRequest", details: [{ code: "InputJsonInvalid" }] } });
+    expect(await answer.json()).toMatchObject({
+      error: { code: "BadRequest", details: [{ code: "InputJsonInvalid" }] },
+    });
     expect(topic.counts().accepted).toBe(0);
   });
 
@@ -136,7 +149,9 @@ describe("a topic of the local Event Grid", () => {
 
   it("buries what a webhook calls a bad request, and refuses one that does not answer the handshake", async () => {
     const webhook = await receiver([400]);
-    const topic = await start({ subscriptions: [{ name: "hook", destination: { kind: "webhook", url: webhook.url } }] });
+    const topic = await start({
+      subscriptions: [{ name: "hook", destination: { kind: "webhook", url: webhook.url } }],
+    });
     await client(topic).send([{ eventType: "a", subject: "b", dataVersion: "1", data: {} }]);
     await expect.poll(() => topic.counts().deadLettered).toBe(1);
     expect(await readFile(join(folder, "topic", "dead-letters.jsonl"), "utf8")).toContain("The webhook answered 400.");
@@ -149,7 +164,9 @@ describe("a topic of the local Event Grid", () => {
 
   it("delivers after its next start what it had accepted before", async () => {
     const webhook = await receiver(Array.from({ length: 5 }, () => 500));
-    const subscriptions: readonly TopicSubscription[] = [{ name: "hook", destination: { kind: "webhook", url: webhook.url } }];
+    const subscriptions: readonly TopicSubscription[] = [
+      { name: "hook", destination: { kind: "webhook", url: webhook.url } },
+    ];
     const first = await start({ subscriptions, retry: { firstMs: 60_000, maxMs: 60_000, attempts: 9 } });
     await client(first).send([{ id: "kept", eventType: "a", subject: "b", dataVersion: "1", data: {} }]);
     await expect.poll(() => first.counts().failedAttempts).toBe(1);
@@ -171,7 +188,10 @@ describe("a topic of the local Event Grid", () => {
       const publisher = openEventPublisher({ endpoint: topic.endpoint, key: KEY }, { now: () => nowMs });
       await expect(publisher.publish([EVENT])).rejects.toMatchObject({ code: "events-unavailable", facts: {} });
       const again = await start({ port: Number(port) });
-      await expect(publisher.publish([EVENT])).rejects.toMatchObject({ code: "events-unavailable", facts: { repeated: true } });
+      await expect(publisher.publish([EVENT])).rejects.toMatchObject({
+        code: "events-unavailable",
+        facts: { repeated: true },
+      });
       nowMs += 20_000;
       await publisher.publish([EVENT]);
       expect(again.counts().accepted).toBe(1);

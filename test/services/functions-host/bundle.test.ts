@@ -25,13 +25,18 @@ it("the bundled app needs nothing beside it: it registers every function of its 
   await using app = await deployedFolder();
   await using running = forkHost(app, SETTINGS);
   const url = await addressOf(running);
-  const listed = (await (await fetch(`${url}/admin/functions?code=${KEYS.masterKey}`)).json()) as readonly { readonly name: string }[];
+  const listed = (await (await fetch(`${url}/admin/functions?code=${KEYS.masterKey}`)).json()) as readonly {
+    readonly name: string;
+  }[];
   const source = await readFile("functions/index.ts", "utf8");
   const registered = [...source.matchAll(/^app\.\w+\("(\w+)"/gm)].map(([, name]) => name);
   expect(registered.length).toBeGreaterThan(20);
   expect(listed.map(({ name }) => name)).toEqual(expect.arrayContaining([...registered, "openJob"]));
   // It gets as far as its own check of the request, which needs no storage.
-  const answer = await fetch(`${url}/api/replicationProtectedItems/item?code=${KEYS.functionKey}`, { method: "PUT", body: "{}" });
+  const answer = await fetch(`${url}/api/replicationProtectedItems/item?code=${KEYS.functionKey}`, {
+    method: "PUT",
+    body: "{}",
+  });
   expect([answer.status, await answer.json()]).toMatchObject([400, { error: { code: "invalid-request" } }]);
 });
 

@@ -57,8 +57,15 @@ app.http("start", {
 `;
 
 /** Calls a method of the SDK's client inside the app. */
-export async function callClient(running: RunningHost, method: string, ...parameters: readonly unknown[]): Promise<unknown> {
-  const answer = await fetch(`${running.host.url}/api/client`, { method: "POST", body: JSON.stringify({ method, parameters }) });
+export async function callClient(
+  running: RunningHost,
+  method: string,
+  ...parameters: readonly unknown[]
+): Promise<unknown> {
+  const answer = await fetch(`${running.host.url}/api/client`, {
+    method: "POST",
+    body: JSON.stringify({ method, parameters }),
+  });
   const { result, error } = (await answer.json()) as { readonly result?: unknown; readonly error?: string };
   if (error !== undefined) throw new Error(error);
   return result;

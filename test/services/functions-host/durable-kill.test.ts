@@ -58,8 +58,11 @@ app.http("links", { authLevel: "anonymous", extraInputs: [df.input.durableClient
 `;
 
 const KINDS = ["sequence", "fan", "parent", "eternal", "waiter"] as const;
-const keysOf = (id: string, count: number): readonly string[] => Array.from({ length: count }, (_, n) => `${id}/${n + 1}`);
-const EXPECTED: Readonly<Record<(typeof KINDS)[number], (id: string) => { readonly output: unknown; readonly keys: readonly string[] }>> = {
+const keysOf = (id: string, count: number): readonly string[] =>
+  Array.from({ length: count }, (_, n) => `${id}/${n + 1}`);
+const EXPECTED: Readonly<
+  Record<(typeof KINDS)[number], (id: string) => { readonly output: unknown; readonly keys: readonly string[] }>
+> = {
   sequence: (id) => ({ output: keysOf(id, 3), keys: keysOf(id, 3) }),
   fan: (id) => ({ output: keysOf(id, 5), keys: keysOf(id, 5) }),
   parent: (id) => {
@@ -80,16 +83,23 @@ describe("an app that is killed with SIGKILL", () => {
       });
       await using state = await makeState(app);
       const random = seeded(SEED);
-      const ids = Array.from({ length: INSTANCES }, (_, n) => [KINDS[n % KINDS.length] ?? "sequence", `run-${n}`] as const);
+      const ids = Array.from(
+        { length: INSTANCES },
+        (_, n) => [KINDS[n % KINDS.length] ?? "sequence", `run-${n}`] as const,
+      );
       const started = new Set<string>();
       const raised = new Set<string>();
       for (let kill = 0; kill < KILLS; kill += 1) {
         await using running = state.fork();
         const api = await apiOf(running);
         const dead = running.exited.then(() => true as const);
-        // Between two kills some more are started and told to go; what the kill answers for the caller cannot know, so it asks again.
+        // Between two kills some more are started and told to go; what the kill answers for the caller cannot know, so
+        // it asks again.
         const load = drive(api, ids.slice(0, Math.ceil((INSTANCES * (kill + 1)) / KILLS)), started, raised);
-        await Promise.race([sleep(40 + Math.floor(random() * 400)), load.then(() => sleep(Math.floor(random() * 200)))]);
+        await Promise.race([
+          sleep(40 + Math.floor(random() * 400)),
+          load.then(() => sleep(Math.floor(random() * 200))),
+        ]);
         running.child.kill("SIGKILL");
         await Promise.all([dead, load]);
       }
@@ -159,8 +169,10 @@ async function apiOf(running: HostProcess): Promise<Api> {
   const json = { "content-type": "application/json" };
   return {
     // 409: the start before it came through, and only its answer was lost.
-    start: async (kind, id) => [202, 409].includes((await call(`/orchestrators/${kind}/${id}`, { method: "POST" }))?.status ?? 0),
-    raise: async (id) => (await call(`/instances/${id}/raiseEvent/GO`, { method: "POST", headers: json, body: "1" }))?.status === 202,
+    start: async (kind, id) =>
+      [202, 409].includes((await call(`/orchestrators/${kind}/${id}`, { method: "POST" }))?.status ?? 0),
+    raise: async (id) =>
+      (await call(`/instances/${id}/raiseEvent/GO`, { method: "POST", headers: json, body: "1" }))?.status === 202,
     show: async (id) => {
       const answer = await call(`/instances/${id}`, {});
       return answer?.status === 200 || answer?.status === 202
@@ -170,7 +182,10 @@ async function apiOf(running: HostProcess): Promise<Api> {
   };
 }
 
-/** Starts what is not known to have been started, and sends each waiter its event; what was acknowledged is never sent again. */
+/**
+ * Starts what is not known to have been started, and sends each waiter its event; what was acknowledged is never sent
+ * again.
+ */
 async function drive(
   api: Api,
   ids: readonly (readonly [(typeof KINDS)[number], string])[],

@@ -31,7 +31,8 @@ afterAll(async () => {
   await app[Symbol.asyncDispose]();
 });
 
-const client = (method: string, ...parameters: readonly unknown[]): Promise<unknown> => callClient(running, method, ...parameters);
+const client = (method: string, ...parameters: readonly unknown[]): Promise<unknown> =>
+  callClient(running, method, ...parameters);
 const status = async (id: unknown): Promise<Status> => (await client("getStatus", id)) as Status;
 const reaches = (id: unknown, ...statuses: readonly string[]): Promise<Status> =>
   vi.waitFor(async () => {
@@ -54,9 +55,17 @@ async function links(name: string): Promise<Links> {
 async function manage(method: string, path: string, body?: string, headers: Readonly<Record<string, string>> = {}) {
   const url = running.host.url + BASE + path + (path.includes("?") ? query.replace("?", "&") : query);
   const type = body === undefined ? {} : { "content-type": "application/json" };
-  const answer = await fetch(url, { method, ...(body === undefined ? {} : { body }), headers: { ...type, ...headers } });
+  const answer = await fetch(url, {
+    method,
+    ...(body === undefined ? {} : { body }),
+    headers: { ...type, ...headers },
+  });
   const text = await answer.text();
-  return { status: answer.status, headers: answer.headers, body: (text === "" ? undefined : JSON.parse(text)) as unknown };
+  return {
+    status: answer.status,
+    headers: answer.headers,
+    body: (text === "" ? undefined : JSON.parse(text)) as unknown,
+  };
 }
 
 describe("the client of the SDK", () => {
@@ -84,7 +93,9 @@ describe("the client of the SDK", () => {
     const id = await client("startNew", "fails");
     expect(await ended(id)).toMatchObject({
       runtimeStatus: "Failed",
-      output: expect.stringContaining("Orchestrator function 'fails' failed: Activity function 'boom' failed: no such luck"),
+      output: expect.stringContaining(
+        "Orchestrator function 'fails' failed: Activity function 'boom' failed: no such luck",
+      ),
     });
   });
 
@@ -146,7 +157,9 @@ describe("the client of the SDK", () => {
     const before = ((await client("getStatusAll")) as unknown[]).length;
     await Promise.all(Array.from({ length: 103 }, (_, n) => client("startNew", "echo", { instanceId: `listed-${n}` })));
     await vi.waitFor(async () => {
-      expect(await client("getStatusBy", { runtimeStatus: ["Completed"] })).toSatisfy((list: readonly Status[]) => list.length >= 103);
+      expect(await client("getStatusBy", { runtimeStatus: ["Completed"] })).toSatisfy(
+        (list: readonly Status[]) => list.length >= 103,
+      );
     }, soon);
     expect(await client("getStatusAll")).toHaveLength(before + 103);
     const none = { createdTimeFrom: { $date: new Date(Date.now() + 60_000).toISOString() } };
@@ -162,10 +175,13 @@ describe("the client of the SDK", () => {
         "terminatePostUri",
       ]),
     );
-    for (const link of Object.values(payload).filter((value) => value !== payload.id)) expect(link).toContain(running.host.url);
+    for (const link of Object.values(payload).filter((value) => value !== payload.id))
+      expect(link).toContain(running.host.url);
     expect((await fetch(payload.statusQueryGetUri)).status).toBe(202);
     const event = payload.sendEventPostUri.replace("{eventName}", "Go");
-    expect((await fetch(event, { method: "POST", headers: { "content-type": "application/json" }, body: "5" })).status).toBe(202);
+    expect(
+      (await fetch(event, { method: "POST", headers: { "content-type": "application/json" }, body: "5" })).status,
+    ).toBe(202);
     expect((await ended(payload.id)).output).toEqual({ event: 5 });
   });
 
@@ -189,7 +205,8 @@ describe("the client of the SDK", () => {
   it("is answered while an orchestration begins again and again without a pause", async () => {
     const id = await client("startNew", "spin", { input: 0 });
     await vi.waitFor(
-      async () => expect(Number(((await status(id)) as unknown as { readonly input: unknown }).input)).toBeGreaterThan(20),
+      async () =>
+        expect(Number(((await status(id)) as unknown as { readonly input: unknown }).input)).toBeGreaterThan(20),
       soon,
     );
     await client("terminate", id, "enough");
@@ -203,7 +220,9 @@ describe("the client of the SDK", () => {
   });
 
   it("is told that entities are not offered", async () => {
-    await expect(client("signalEntity", { name: "counter", key: "a" }, "add", 1)).rejects.toThrow(/501.*entities are not offered/);
+    await expect(client("signalEntity", { name: "counter", key: "a" }, "add", 1)).rejects.toThrow(
+      /501.*entities are not offered/,
+    );
   });
 });
 
@@ -238,8 +257,20 @@ describe("the management API", () => {
 
   it.each<[number, string, string, string | undefined, object | undefined]>([
     [400, "POST", "/orchestrators/echo", "{", { Message: "Invalid JSON content" }],
-    [400, "POST", "/orchestrators/nowhere", undefined, { Message: "One or more of the arguments submitted is incorrect" }],
-    [400, "POST", "/orchestrators/echo/a%3Fb", undefined, { ExceptionMessage: expect.stringContaining("must not contain") }],
+    [
+      400,
+      "POST",
+      "/orchestrators/nowhere",
+      undefined,
+      { Message: "One or more of the arguments submitted is incorrect" },
+    ],
+    [
+      400,
+      "POST",
+      "/orchestrators/echo/a%3Fb",
+      undefined,
+      { ExceptionMessage: expect.stringContaining("must not contain") },
+    ],
     [
       400,
       "POST",
@@ -255,7 +286,13 @@ describe("the management API", () => {
     [404, "POST", "/instances/unknown/dance", undefined, undefined],
     [404, "PUT", "/instances", undefined, undefined],
     [404, "GET", "/nothing", undefined, undefined],
-    [400, "POST", "/instances/unknown/restart", undefined, { Message: "InstanceId does not match a valid orchestration instance." }],
+    [
+      400,
+      "POST",
+      "/instances/unknown/restart",
+      undefined,
+      { Message: "InstanceId does not match a valid orchestration instance." },
+    ],
     [501, "GET", "/entities/counter/a", undefined, { Message: expect.stringContaining("entities") }],
   ])("answers %i to %s %s", async (expected, method, path, body, fault) => {
     const answer = await manage(method, path, body);
@@ -284,7 +321,10 @@ describe("the management API", () => {
     });
     await manage("POST", "/instances/shown/terminate?reason=enough");
     await reaches("shown", "Terminated");
-    expect(await manage("GET", "/instances/shown?showInput=false")).toMatchObject({ status: 200, body: { input: null, output: "enough" } });
+    expect(await manage("GET", "/instances/shown?showInput=false")).toMatchObject({
+      status: 200,
+      body: { input: null, output: "enough" },
+    });
     for (const [operation, body] of [
       ["terminate", undefined],
       ["suspend", undefined],
@@ -325,10 +365,17 @@ describe("the management API", () => {
   it("takes events as JSON only", async () => {
     await manage("POST", "/orchestrators/waits/picky");
     const text = await manage("POST", "/instances/picky/raiseEvent/Go", "1", { "content-type": "text/plain" });
-    expect(text).toMatchObject({ status: 400, body: { Message: "Only application/json request content is supported" } });
+    expect(text).toMatchObject({
+      status: 400,
+      body: { Message: "Only application/json request content is supported" },
+    });
     expect((await manage("POST", "/instances/picky/raiseEvent/Go", "{")).status).toBe(400);
     expect(
-      (await manage("POST", "/instances/picky/raiseevent/go", '{"ok":true}', { "content-type": "application/json; charset=utf-8" })).status,
+      (
+        await manage("POST", "/instances/picky/raiseevent/go", '{"ok":true}', {
+          "content-type": "application/json; charset=utf-8",
+        })
+      ).status,
     ).toBe(202);
     expect((await ended("picky")).output).toEqual({ event: { ok: true } });
   });
@@ -355,16 +402,21 @@ describe("the management API", () => {
       },
     ]);
     const bare = await manage("GET", "/instances/historic?showHistory=true&showInput=false");
-    expect(JSON.stringify((bare.body as { readonly historyEvents: unknown }).historyEvents)).not.toMatch(/Result|Input|EventId|IsPlayed/);
+    expect(JSON.stringify((bare.body as { readonly historyEvents: unknown }).historyEvents)).not.toMatch(
+      /Result|Input|EventId|IsPlayed/,
+    );
   });
 
   it("lists page by page, by prefix, and with a slash behind", async () => {
     for (const name of ["a", "b", "c"]) await manage("POST", `/orchestrators/echo/page-${name}`);
-    const ids = (answer: { readonly body: unknown }) => (answer.body as readonly Status[]).map(({ instanceId }) => instanceId);
+    const ids = (answer: { readonly body: unknown }) =>
+      (answer.body as readonly Status[]).map(({ instanceId }) => instanceId);
     const first = await manage("GET", "/instances/?instanceIdPrefix=page-&top=2");
     const token = first.headers.get("x-ms-continuation-token") ?? "";
     expect([ids(first), token]).toEqual([["page-a", "page-b"], expect.stringMatching(/./)]);
-    const second = await manage("GET", "/instances?instanceIdPrefix=page-&top=2", undefined, { "x-ms-continuation-token": token });
+    const second = await manage("GET", "/instances?instanceIdPrefix=page-&top=2", undefined, {
+      "x-ms-continuation-token": token,
+    });
     expect([ids(second), second.headers.get("x-ms-continuation-token")]).toEqual([["page-c"], null]);
   });
 

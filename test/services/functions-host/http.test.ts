@@ -43,7 +43,11 @@ describe("HTTP functions", () => {
   });
 
   it("see method, address, parameters, query, headers and body, and answer with status and headers", async () => {
-    const answer = await get("/api/ECHO/bob/x/y%20z?a=1&a=2&b=", { method: "POST", body: "content", headers: { "x-in": "value" } });
+    const answer = await get("/api/ECHO/bob/x/y%20z?a=1&a=2&b=", {
+      method: "POST",
+      body: "content",
+      headers: { "x-in": "value" },
+    });
     expect([answer.status, answer.headers.get("x-own"), answer.headers.get("x-everywhere")]).toEqual([201, "yes", "1"]);
     expect(await answer.json()).toMatchObject({
       method: "POST",
@@ -114,7 +118,9 @@ describe("HTTP functions", () => {
   it("never see a body longer than the limit", async () => {
     const status = await new Promise<number | undefined>((resolve, reject) => {
       const headers = { "content-length": FUNCTIONS_BODY_MAX_BYTES + 1 };
-      const sending = request(`${running.host.url}/api/length`, { method: "PUT", headers }, (answer) => resolve(answer.statusCode));
+      const sending = request(`${running.host.url}/api/length`, { method: "PUT", headers }, (answer) =>
+        resolve(answer.statusCode),
+      );
       sending.on("error", reject);
       sending.write("begin");
     });
@@ -125,7 +131,9 @@ describe("HTTP functions", () => {
     let open = (): void => undefined;
     Object.assign(globalThis, { gateOfHttpTests: new Promise<void>((resolve) => (open = resolve)) });
     const inside = Array.from({ length: FUNCTIONS_HTTP_REQUESTS_MAX }, async () => (await get("/api/gate")).status);
-    await vi.waitFor(() => expect(running.host.invocations()["gate"]?.started).toBe(FUNCTIONS_HTTP_REQUESTS_MAX), { timeout: 20_000 });
+    await vi.waitFor(() => expect(running.host.invocations()["gate"]?.started).toBe(FUNCTIONS_HTTP_REQUESTS_MAX), {
+      timeout: 20_000,
+    });
     expect((await get("/api/gate")).status).toBe(429);
     open();
     expect(new Set(await Promise.all(inside))).toEqual(new Set([200]));
@@ -152,10 +160,19 @@ describe("HTTP functions", () => {
     expect(await admin("/admin/functions", KEYS.functionKey)).toEqual([401, undefined]);
     const [, listed] = await admin("/admin/functions", KEYS.masterKey);
     expect(listed).toContainEqual(
-      expect.objectContaining({ name: "locked", isDisabled: false, invoke_url_template: `${running.host.url}/api/locked` }),
+      expect.objectContaining({
+        name: "locked",
+        isDisabled: false,
+        invoke_url_template: `${running.host.url}/api/locked`,
+      }),
     );
-    expect(listed).toContainEqual(expect.objectContaining({ name: "off", isDisabled: true, invoke_url_template: null }));
-    expect(await admin("/admin/host/status", KEYS.masterKey)).toEqual([200, expect.objectContaining({ state: "Running" })]);
+    expect(listed).toContainEqual(
+      expect.objectContaining({ name: "off", isDisabled: true, invoke_url_template: null }),
+    );
+    expect(await admin("/admin/host/status", KEYS.masterKey)).toEqual([
+      200,
+      expect.objectContaining({ state: "Running" }),
+    ]);
     expect(await admin("/admin/host/invocations", KEYS.masterKey)).toEqual([200, running.host.invocations()]);
     expect((await admin("/admin/elsewhere", KEYS.masterKey))[0]).toBe(404);
   });

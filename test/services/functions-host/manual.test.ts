@@ -18,7 +18,11 @@ df.app.orchestration("flow", function* () { return 1; });
 `;
 const soon = { timeout: 20_000, interval: 20 };
 const globals = globalThis as unknown as {
-  seenByManualTests: { readonly name: string; readonly given: unknown; readonly metadata: Readonly<Record<string, unknown>> }[];
+  seenByManualTests: {
+    readonly name: string;
+    readonly given: unknown;
+    readonly metadata: Readonly<Record<string, unknown>>;
+  }[];
   gateOfManualTests?: Promise<void>;
 };
 
@@ -28,7 +32,13 @@ describe("POST /admin/functions/{name}", () => {
   let running: RunningHost;
   const post = async (name: string, body: string, key: string = KEYS.masterKey): Promise<number> => {
     const url = `${running.host.url}/admin/functions/${name}`;
-    return (await fetch(url, { method: "POST", body, headers: { "x-functions-key": key, "content-type": "application/json" } })).status;
+    return (
+      await fetch(url, {
+        method: "POST",
+        body,
+        headers: { "x-functions-key": key, "content-type": "application/json" },
+      })
+    ).status;
   };
   const untilSeen = (name: string) =>
     vi.waitFor(() => expect(globals.seenByManualTests).toContainEqual(expect.objectContaining({ name })), soon);
@@ -36,7 +46,11 @@ describe("POST /admin/functions/{name}", () => {
   beforeAll(async () => {
     world = await makeStorage();
     app = await makeApp({ source: SOURCE });
-    const environment = { TestStorage: world.connection, AzureWebJobsStorage: world.connection, "AzureWebJobs.off.Disabled": "1" };
+    const environment = {
+      TestStorage: world.connection,
+      AzureWebJobsStorage: world.connection,
+      "AzureWebJobs.off.Disabled": "1",
+    };
     running = await runHost(app, { environment });
   });
   afterAll(async () => {
@@ -70,7 +84,9 @@ describe("POST /admin/functions/{name}", () => {
   it("refuses other keys, unknown names, bodies of another form, and functions that a text cannot trigger", async () => {
     expect(await post("tick", '{"input":""}', KEYS.functionKey)).toBe(401);
     expect(await post("nobody", '{"input":""}')).toBe(404);
-    expect([await post("tick", ""), await post("tick", '{"input":5}'), await post("tick", "[]")]).toEqual([400, 400, 400]);
+    expect([await post("tick", ""), await post("tick", '{"input":5}'), await post("tick", "[]")]).toEqual([
+      400, 400, 400,
+    ]);
     expect([await post("page", '{"input":""}'), await post("flow", '{"input":""}')]).toEqual([400, 400]);
   });
 

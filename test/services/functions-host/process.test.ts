@@ -13,13 +13,16 @@ async function failureOf(app: Parameters<typeof makeApp>[0], environment: NodeJS
   await using running = forkHost(folder, environment);
   const message = await running.first;
   expect(await running.exited).toBe(1);
-  if (message?.kind !== "failed") throw new Error(`The host said ${JSON.stringify(message)} instead.\n${running.output()}`);
+  if (message?.kind !== "failed")
+    throw new Error(`The host said ${JSON.stringify(message)} instead.\n${running.output()}`);
   return message.message;
 }
 
 describe("the process of the host", () => {
   it("tells its address, serves with the keys of its environment, and stops when it is told to", async () => {
-    await using app = await makeApp({ source: `${HELLO}\napp.http("keys", { handler: () => ({ jsonBody: Object.keys(process.env) }) });` });
+    await using app = await makeApp({
+      source: `${HELLO}\napp.http("keys", { handler: () => ({ jsonBody: Object.keys(process.env) }) });`,
+    });
     await using running = forkHost(app, { LEEWARD_LOCAL_DURABLE_FOLDER: app.folder });
     const url = await addressOf(running);
     expect((await fetch(`${url}/api/hello`)).status).toBe(401);
@@ -84,7 +87,9 @@ describe("the process of the host", () => {
   });
 
   it("goes when its parent is gone though the app never finishes loading", async () => {
-    await using app = await makeApp({ source: `console.log("loading"); setInterval(() => {}, 1000); await new Promise(() => {});` });
+    await using app = await makeApp({
+      source: `console.log("loading"); setInterval(() => {}, 1000); await new Promise(() => {});`,
+    });
     await using running = forkHost(app);
     await vi.waitFor(() => expect(running.output()).toContain("loading"), soon);
     running.child.disconnect();
@@ -152,7 +157,9 @@ describe("an app that the host cannot run", () => {
   });
 
   it("registers a name twice", async () => {
-    expect(await failureOf({ source: `${HELLO}\n${HELLO.replace('"hello"', '"Hello"')}` })).toContain("has already been registered");
+    expect(await failureOf({ source: `${HELLO}\n${HELLO.replace('"hello"', '"Hello"')}` })).toContain(
+      "has already been registered",
+    );
   });
 
   it("uses a trigger or an output that is not offered", async () => {
@@ -165,7 +172,9 @@ describe("an app that the host cannot run", () => {
   });
 
   it("wants HTTP streaming", async () => {
-    expect(await failureOf({ source: `${HELLO}\napp.setup({ enableHttpStream: true });` })).toContain("enableHttpStream");
+    expect(await failureOf({ source: `${HELLO}\napp.setup({ enableHttpStream: true });` })).toContain(
+      "enableHttpStream",
+    );
   });
 
   it("has bindings with wrong members", async () => {
@@ -213,7 +222,11 @@ describe("the loader", () => {
     await using app = await makeApp({
       source: `app.http("hooked", { authLevel: "anonymous", handler: (request, context) => { context.log("a line"); throw new Error("from the function"); } });
         app.hook.log((context) => { context.message = "[log hook] " + context.message; });
-        app.hook.preInvocation((context) => { const inner = context.functionHandler; context.functionHandler = (...all) => inner(...all); context.hookData.seen = true; });
+        app.hook.preInvocation((context) => {
+          const inner = context.functionHandler;
+          context.functionHandler = (...all) => inner(...all);
+          context.hookData.seen = true;
+        });
         app.hook.postInvocation((context) => { const text = context.error.message; context.error = null; context.result = { body: text + " " + context.hookData.seen }; });`,
     });
     await using running = forkHost(app);

@@ -23,7 +23,13 @@ app.storageQueue("dead", { queueName: "%PREFIX%-dead-poison", connection: "TestS
 const HOST_JSON = {
   version: "2.0",
   extensions: {
-    queues: { batchSize: 2, newBatchThreshold: 1, maxPollingInterval: "00:00:00.200", visibilityTimeout: "00:00:01", maxDequeueCount: 2 },
+    queues: {
+      batchSize: 2,
+      newBatchThreshold: 1,
+      maxPollingInterval: "00:00:00.200",
+      visibilityTimeout: "00:00:01",
+      maxDequeueCount: 2,
+    },
   },
 };
 
@@ -58,7 +64,8 @@ describe("queue functions", () => {
   let running: RunningHost;
   const queue = (name: string) => world.queues.getQueueClient(`t-${name}`);
   const send = (name: string, message: unknown) => queue(name).sendMessage(base64(JSON.stringify(message)));
-  const countOf = async (name: string): Promise<number | undefined> => (await queue(name).getProperties()).approximateMessagesCount;
+  const countOf = async (name: string): Promise<number | undefined> =>
+    (await queue(name).getProperties()).approximateMessagesCount;
 
   beforeAll(async () => {
     world = await makeStorage();
@@ -79,7 +86,12 @@ describe("queue functions", () => {
     await vi.waitFor(() => expect(seenBy("good")).toHaveLength(1), soon);
     expect(seenBy("good")[0]).toMatchObject({
       message: { item: "vm1" },
-      metadata: { queueTrigger: { item: "vm1" }, id: sent.messageId, dequeueCount: 1, insertionTime: sent.insertedOn.toISOString() },
+      metadata: {
+        queueTrigger: { item: "vm1" },
+        id: sent.messageId,
+        dequeueCount: 1,
+        insertionTime: sent.insertedOn.toISOString(),
+      },
     });
     await vi.waitFor(async () => expect(await countOf("good")).toBe(0), soon);
     expect(running.host.invocations()["good"]).toEqual({ started: 1, succeeded: 1, failed: 0 });
@@ -87,7 +99,10 @@ describe("queue functions", () => {
 
   it("get a failed message again, counted, and the poison queue gets it after maxDequeueCount", async () => {
     await send("bad", { fail: true, id: 7 });
-    await vi.waitFor(async () => expect((await queue("bad-poison").peekMessages()).peekedMessageItems).toHaveLength(1), soon);
+    await vi.waitFor(
+      async () => expect((await queue("bad-poison").peekMessages()).peekedMessageItems).toHaveLength(1),
+      soon,
+    );
     expect(seenBy("bad").map(({ metadata }) => metadata["dequeueCount"])).toEqual([1, 2]);
     const [poisoned] = (await queue("bad-poison").peekMessages()).peekedMessageItems;
     expect(poisoned?.messageText).toBe(base64('{"fail":true,"id":7}'));
@@ -96,7 +111,10 @@ describe("queue functions", () => {
 
   it("never see a message that is not base64: it goes to the poison queue at once", async () => {
     await queue("last").sendMessage('{"plain":"text"}');
-    await vi.waitFor(async () => expect((await queue("last-poison").peekMessages()).peekedMessageItems).toHaveLength(1), soon);
+    await vi.waitFor(
+      async () => expect((await queue("last-poison").peekMessages()).peekedMessageItems).toHaveLength(1),
+      soon,
+    );
     expect(seenBy("last")).toEqual([]);
   });
 
@@ -199,15 +217,24 @@ describe("a queue function", () => {
     await queue.sendMessage(base64('{"name":"second"}'));
     await vi.waitFor(() => expect(running.output()).toContain("ran second 1"), soon);
     expect(running.output().includes("ran first")).toBe(again);
-    await vi.waitFor(async () => expect((await queue.getProperties()).approximateMessagesCount).toBe(again ? 0 : 1), soon);
-    await vi.waitFor(async () => expect(JSON.parse(await readFile(join(app.folder, "state/in-work.json"), "utf8"))).toEqual([]), soon);
+    await vi.waitFor(
+      async () => expect((await queue.getProperties()).approximateMessagesCount).toBe(again ? 0 : 1),
+      soon,
+    );
+    await vi.waitFor(
+      async () => expect(JSON.parse(await readFile(join(app.folder, "state/in-work.json"), "utf8"))).toEqual([]),
+      soon,
+    );
   });
 
   it("keeps its message by renewal, however long it runs, and deletes it with the last receipt", async () => {
     await using world = await makeStorage();
     // One message at a time: while it runs, the queue is not looked into.
     const extensions = { queues: { batchSize: 1, newBatchThreshold: 0 } };
-    await using app = await makeApp({ source: source("await globalThis.renewalGate;"), hostJson: { version: "2.0", extensions } });
+    await using app = await makeApp({
+      source: source("await globalThis.renewalGate;"),
+      hostJson: { version: "2.0", extensions },
+    });
     let open = (): void => undefined;
     Object.assign(globalThis, { renewalGate: new Promise<void>((resolve) => (open = resolve)) });
     const queue = world.queues.getQueueClient("work");
@@ -232,7 +259,10 @@ describe("a queue function", () => {
     const queue = world.queues.getQueueClient("work");
     await vi.waitFor(async () => expect(await queue.exists()).toBe(true), soon);
     await queue.delete();
-    await vi.waitFor(() => expect(running.events).toContainEqual(expect.objectContaining({ event: "queue", level: "warning" })), soon);
+    await vi.waitFor(
+      () => expect(running.events).toContainEqual(expect.objectContaining({ event: "queue", level: "warning" })),
+      soon,
+    );
     await vi.waitFor(async () => expect(await queue.exists()).toBe(true), soon);
     await queue.sendMessage(base64("{}"));
     await vi.waitFor(() => expect(running.host.invocations()["work"]?.succeeded).toBe(1), soon);

@@ -22,7 +22,11 @@ const makeTimerApp = (name: string, options: string): Promise<AppFolder> =>
 it("a timer that missed its time while the host was away is past due at the next start", async () => {
   await using world = await makeStorage();
   await using app = await makeTimerApp("pastDue", `schedule: "%SCHEDULE%"`);
-  const environment = { AzureWebJobsStorage: world.connection, SCHEDULE: "0 */5 * * * *", AzureFunctionsWebHost__hostid: "leeward-test" };
+  const environment = {
+    AzureWebJobsStorage: world.connection,
+    SCHEDULE: "0 */5 * * * *",
+    AzureFunctionsWebHost__hostid: "leeward-test",
+  };
   const seen = (): readonly TimerInfo[] => globals["pastDue"] ?? [];
 
   const clock = fakeClock(NOON_MS);
@@ -47,7 +51,9 @@ it("a timer that missed its time while the host was away is past due at the next
   {
     await using running = await runHost(again, { environment, clock: fakeClock(NOON_MS + 13 * MINUTE_MS) });
     await vi.waitFor(() => expect(running.host.invocations()["tick"]?.succeeded).toBe(1), soon);
-    expect(running.events).toContainEqual(expect.objectContaining({ message: "Function 'tick' is past due on startup. Executing now." }));
+    expect(running.events).toContainEqual(
+      expect.objectContaining({ message: "Function 'tick' is past due on startup. Executing now." }),
+    );
   }
   expect(seen()[1]).toMatchObject({ isPastDue: true });
 });
@@ -61,7 +67,13 @@ it("a timer may run on startup; one without monitor needs no storage", async () 
 
 it("a timer whose setting is missing is refused by name, and so is a monitored one without storage", async () => {
   await using app = await makeTimerApp("missing", `schedule: "%NO_SUCH_SETTING%"`);
-  await expect(runHost(app)).rejects.toMatchObject({ code: "configuration-invalid", facts: { setting: "NO_SUCH_SETTING" } });
+  await expect(runHost(app)).rejects.toMatchObject({
+    code: "configuration-invalid",
+    facts: { setting: "NO_SUCH_SETTING" },
+  });
   await using other = await makeTimerApp("missing", `schedule: "0 * * * * *"`);
-  await expect(runHost(other)).rejects.toMatchObject({ code: "configuration-invalid", facts: { setting: "AzureWebJobsStorage" } });
+  await expect(runHost(other)).rejects.toMatchObject({
+    code: "configuration-invalid",
+    facts: { setting: "AzureWebJobsStorage" },
+  });
 });

@@ -16,7 +16,10 @@ import { startStorage } from "../../../local/storage/storage.ts";
 
 export const KEYS = { functionKey: "function-key", masterKey: "master-key" };
 
-/** A built app in a folder of its own: what `npm run build` leaves behind, with the real `@azure/functions` and `durable-functions` beside it. */
+/**
+ * A built app in a folder of its own: what `npm run build` leaves behind, with the real `@azure/functions` and
+ * `durable-functions` beside it.
+ */
 export interface AppFolder extends AsyncDisposable {
   readonly folder: string;
 }
@@ -100,7 +103,10 @@ export function forkHost(
   child.stdout?.on("data", (text) => (output += String(text)));
   child.stderr?.on("data", (text) => (output += String(text)));
   const exited = once(child, "exit").then(([code, signal]) => (code ?? signal) as number | string | null);
-  const first = Promise.race([once(child, "message").then(([message]) => message as HostMessage), exited.then(() => undefined)]);
+  const first = Promise.race([
+    once(child, "message").then(([message]) => message as HostMessage),
+    exited.then(() => undefined),
+  ]);
   return {
     child,
     first,
@@ -115,7 +121,8 @@ export function forkHost(
 
 export async function addressOf(running: HostProcess): Promise<string> {
   const message = await running.first;
-  if (message?.kind !== "ready") throw new Error(`The host did not start: ${JSON.stringify(message)}\n${running.output()}`);
+  if (message?.kind !== "ready")
+    throw new Error(`The host did not start: ${JSON.stringify(message)}\n${running.output()}`);
   return message.url;
 }
 

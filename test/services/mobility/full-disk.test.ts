@@ -10,10 +10,15 @@ import { createWorld, sameDisks, statusOf, until } from "./world.ts";
 describe("mobility service on a full disk", () => {
   it("rule 4: goes on without a log when the journal cannot grow, and brings what it missed when there is room again", async () => {
     const world = await createWorld({ epochMaxAgeMs: 1500 });
-    // The shell's limit on file sizes (in KiB) is a full disk for one file: the journal's segment is cut short in the middle of a record.
-    const child = spawn("bash", ["-c", `ulimit -f 5000; exec "${process.execPath}" mobility/main.ts --config "${world.configPath}"`], {
-      stdio: ["ignore", "ignore", "inherit"],
-    });
+    // The shell's limit on file sizes (in KiB) is a full disk for one file: the journal's segment is cut short in the
+    // middle of a record.
+    const child = spawn(
+      "bash",
+      ["-c", `ulimit -f 5000; exec "${process.execPath}" mobility/main.ts --config "${world.configPath}"`],
+      {
+        stdio: ["ignore", "ignore", "inherit"],
+      },
+    );
     onTestFinished(() => void child.kill("SIGKILL"));
     const exited = once(child, "exit");
     // The status is written once clients are served; the socket's file is there a moment earlier.

@@ -22,9 +22,18 @@ describe("NBD server under attack", () => {
     const world = await createWorld({ first: noise(100_000) });
     await world.start();
     const before = [world.image(0), world.image(1)];
-    const go = Buffer.concat([Buffer.from([0, 0, 0, 3]), Buffer.from("IHAVEOPT"), Buffer.from([0, 0, 0, 7, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0])]);
+    const go = Buffer.concat([
+      Buffer.from([0, 0, 0, 3]),
+      Buffer.from("IHAVEOPT"),
+      Buffer.from([0, 0, 0, 7, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0]),
+    ]);
     const header = fc
-      .tuple(fc.constantFrom(0, 3, 4, 5, 7, 9), fc.nat(65_535), fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), fc.nat(2 ** 32 - 1))
+      .tuple(
+        fc.constantFrom(0, 3, 4, 5, 7, 9),
+        fc.nat(65_535),
+        fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+        fc.nat(2 ** 32 - 1),
+      )
       .map(([type, flags, offset, length]) => {
         const bytes = Buffer.alloc(28);
         bytes.writeUInt32BE(0x25609513, 0);
@@ -36,7 +45,9 @@ describe("NBD server under attack", () => {
       });
     const attack = fc.oneof(
       fc.uint8Array({ maxLength: 400 }).map((bytes) => Buffer.from(bytes)),
-      fc.uint8Array({ maxLength: 400 }).map((bytes) => Buffer.concat([Buffer.from([0, 0, 0, 3]), Buffer.from("IHAVEOPT"), bytes])),
+      fc
+        .uint8Array({ maxLength: 400 })
+        .map((bytes) => Buffer.concat([Buffer.from([0, 0, 0, 3]), Buffer.from("IHAVEOPT"), bytes])),
       fc.array(header, { maxLength: 20 }).map((headers) => Buffer.concat([go, ...headers])),
     );
     await fc.assert(
@@ -81,7 +92,9 @@ describe("NBD server under attack", () => {
     const socket = connect(world.socketPath);
     const reader = createReader(socket);
     await reader.take(18);
-    socket.write(Buffer.concat([Buffer.from([0, 0, 0, 3]), Buffer.from("IHAVEOPT"), Buffer.from([0, 0, 0, 1, 0, 0, 0, 0])]));
+    socket.write(
+      Buffer.concat([Buffer.from([0, 0, 0, 3]), Buffer.from("IHAVEOPT"), Buffer.from([0, 0, 0, 1, 0, 0, 0, 0])]),
+    );
     await reader.take(10);
     socket.pause();
     const read = Buffer.alloc(28);

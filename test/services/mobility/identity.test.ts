@@ -13,7 +13,9 @@ async function write(world: World): Promise<void> {
   await client.close();
 }
 
-const sessionIds = (world: World): readonly string[] => [...new Set(world.cloud.heartbeats.map((beat) => String(beat["sessionId"])))];
+const sessionIds = (world: World): readonly string[] => [
+  ...new Set(world.cloud.heartbeats.map((beat) => String(beat["sessionId"]))),
+];
 
 describe("the session of a mobility service", () => {
   it("P4: reads and uploads nothing before a heartbeat grants it a session, and serves its disks meanwhile", async () => {
@@ -23,7 +25,12 @@ describe("the session of a mobility service", () => {
     await write(world);
     await service.cut();
     await until("it has asked some times", () => world.cloud.heartbeats.length >= 3);
-    expect(service.status()).toMatchObject({ state: "running", identity: { state: "waiting" }, seeding: { doneBytes: 0 }, spoolCount: 1 });
+    expect(service.status()).toMatchObject({
+      state: "running",
+      identity: { state: "waiting" },
+      seeding: { doneBytes: 0 },
+      spoolCount: 1,
+    });
     expect(service.status().lastError?.code).toBe("session-taken");
     expect(world.cloud.puts).toEqual([]);
     world.cloud.refusal = undefined;
@@ -152,7 +159,10 @@ describe("a clone of the machine", () => {
     expect(world.cloud.heartbeats.length).toBe(before.beats + 1);
     expect(world.cloud.registrations).toHaveLength(1);
     expect([world.cloud.puts.length, world.cloud.settled.length]).toEqual([before.puts, 0]);
-    expect(clone.status()).toMatchObject({ state: "uploads-stopped", identity: { state: "silent", machineId: "clone" } });
+    expect(clone.status()).toMatchObject({
+      state: "uploads-stopped",
+      identity: { state: "silent", machineId: "clone" },
+    });
     expect(clone.status().lastError?.code).toBe("machine-mismatch");
     expect(world.logs.filter((line) => line.includes("identity-changed") && line.includes("silent"))).toHaveLength(1);
     await clone.stop();
@@ -185,7 +195,11 @@ describe("a clone of the machine", () => {
     world.cloud.refusal = { status: 409, code: "position-fork" };
     const service = await world.start();
     await until("it is refused", () => service.status().identity.state === "refused");
-    expect(service.status()).toMatchObject({ state: "running", uploadedCount: 0, lastError: { code: "position-fork" } });
+    expect(service.status()).toMatchObject({
+      state: "running",
+      uploadedCount: 0,
+      lastError: { code: "position-fork" },
+    });
     // It asks rarely: a repair may open a stream for it.
     expect(world.cloud.heartbeats).toHaveLength(1);
     expect(world.cloud.heartbeats[0]).toMatchObject({ machineId: "machine", sealed: { epoch: 0 } });

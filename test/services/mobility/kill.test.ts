@@ -19,8 +19,9 @@ const SECTORS = 3000;
 const LANE_SECTORS = SECTORS / 4;
 
 /**
- * What a sector of one disk may hold: the last answered content, or that of a request under way when the service died. Writers of different lanes never
- * touch the same sector, and a lane has one request at a time, so the order is known without looking at the service.
+ * What a sector of one disk may hold: the last answered content, or that of a request under way when the service died.
+ * Writers of different lanes never touch the same sector, and a lane has one request at a time, so the order is known
+ * without looking at the service.
  */
 interface Sector {
   answered: number;
@@ -37,7 +38,9 @@ interface Request {
 /** Four lanes of writers and what they know: requests in the order in which they were answered. */
 class Oracle {
   readonly #initial: readonly Buffer[];
-  readonly #sectors = [0, 1].map(() => Array.from({ length: SECTORS }, (): Sector => ({ answered: 0, underWay: undefined })));
+  readonly #sectors = [0, 1].map(() =>
+    Array.from({ length: SECTORS }, (): Sector => ({ answered: 0, underWay: undefined })),
+  );
   readonly #requests: Request[][] = [[], [], [], []];
 
   constructor(initial: readonly Buffer[]) {
@@ -67,8 +70,9 @@ class Oracle {
   }
 
   /**
-   * After a start: a request that was under way has been redone from its record, or left no trace. Without a log nothing redoes it, and the kernel ends a
-   * write between two pages when the process is killed: then its first sectors may be there, as on any disk.
+   * After a start: a request that was under way has been redone from its record, or left no trace. Without a log
+   * nothing redoes it, and the kernel ends a write between two pages when the process is killed: then its first sectors
+   * may be there, as on any disk.
    */
   settle(images: readonly Buffer[], hadLog: boolean): void {
     for (const [lane, requests] of this.#requests.entries()) {
@@ -89,7 +93,10 @@ class Oracle {
     }
   }
 
-  /** Throws when the disks are not what every lane had made of them after some number of its requests, never fewer than before. */
+  /**
+   * Throws when the disks are not what every lane had made of them after some number of its requests, never fewer than
+   * before.
+   */
   prefixes(): (images: readonly Buffer[]) => void {
     const states = this.#requests.map((_, lane) => ({ at: 0, values: new Map<number, number>(), lane }));
     return (images) => {

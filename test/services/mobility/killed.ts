@@ -19,7 +19,9 @@ const FILES = nodeFiles();
 
 /** The service as a process of its own, ready for clients. */
 export async function startChild(world: World): Promise<ChildProcess> {
-  const child = fork("mobility/main.ts", ["--config", world.configPath], { stdio: ["ignore", "ignore", "inherit", "ipc"] });
+  const child = fork("mobility/main.ts", ["--config", world.configPath], {
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+  });
   onTestFinished(() => void child.kill("SIGKILL"));
   let ready = false;
   child.on("message", (message) => (ready ||= (message as { readonly kind: string }).kind === "ready"));
@@ -35,19 +37,27 @@ function stateOf(world: World): ServiceState {
 
 /** Whether the service that is dead now had a log. */
 export function activityOf(world: World): CaptureMode {
-  const activity = openActivity({ files: FILES, path: join(world.folder, "state", "activity"), binding: stateOf(world).binding });
+  const activity = openActivity({
+    files: FILES,
+    path: join(world.folder, "state", "activity"),
+    binding: stateOf(world).binding,
+  });
   const { mode } = activity;
   activity.close();
   return mode;
 }
 
-/** The deltas and what the journal holds behind them make the images, with the records redone that a kill kept from them. Nothing of the service runs. */
+/**
+ * The deltas and what the journal holds behind them make the images, with the records redone that a kill kept from
+ * them. Nothing of the service runs.
+ */
 export function expectJournalIsImage(world: World): void {
   const state = stateOf(world);
   const blobs = new Map(world.cloud.blobs);
   for (const name of world.spoolFiles()) {
     const [, stream, epoch] = /^(\d{10})-(\d{12})-[0-9a-f]{64}\.delta$/.exec(name) ?? [];
-    if (epoch !== undefined) blobs.set(deltaName(Number(stream), Number(epoch)), readFileSync(join(world.folder, "state", "spool", name)));
+    if (epoch !== undefined)
+      blobs.set(deltaName(Number(stream), Number(epoch)), readFileSync(join(world.folder, "state", "spool", name)));
   }
   const target = replay(blobs, state.sealed.epoch).images;
   const redone = state.disks.map((_, index) => world.image(index));

@@ -15,7 +15,8 @@ const MIB = 1024 * 1024;
 const [MOUNT, UNMOUNT] = ["mount", "umount"] as const;
 
 async function writeMany(client: TestClient, count: number, from = 0): Promise<void> {
-  for (let index = 0; index < count; index += 1) await client.write(from + ((index * 97) % 64) * 16_384, noise(16_384), index % 50 === 0);
+  for (let index = 0; index < count; index += 1)
+    await client.write(from + ((index * 97) % 64) * 16_384, noise(16_384), index % 50 === 0);
 }
 
 /** Flags of the deltas behind `before`: `seeding` until the last of them. */
@@ -26,7 +27,10 @@ function expectOnlyLastIsConsistent(world: World, before: number): void {
   expect(flags).toEqual([...flags.slice(1).map(() => true), false]);
 }
 
-/** Asks for it, and tells what the status said in every turn until the request was durable: by then all may have been read. */
+/**
+ * Asks for it, and tells what the status said in every turn until the request was durable: by then all may have been
+ * read.
+ */
 async function resynchronized(service: MobilityService, requestId: string): Promise<readonly object[]> {
   const said: object[] = [];
   const over = new AbortController();
@@ -56,14 +60,19 @@ describe("back-pressure", () => {
     const recorded = (await service.cut()).epoch;
     await writeMany(client, 200);
     const full = service.status();
-    expect(full).toMatchObject({ mode: "tracking", state: "running", resynchronization: { state: "required", reason: "spool-full" } });
+    expect(full).toMatchObject({
+      mode: "tracking",
+      state: "running",
+      resynchronization: { state: "required", reason: "spool-full" },
+    });
     expect(full.dirtyBytes).toBeGreaterThan(0);
     expect(full.dirtyBytes).toBeLessThanOrEqual(64 * 16_384);
     expect(full.spoolBytes).toBeLessThanOrEqual(2 * MIB);
     await expect(service.cut()).rejects.toMatchObject({ code: "resynchronization-required" });
     await until(
       "the control plane is told",
-      () => (world.cloud.heartbeats.at(-1)?.["resynchronization"] as { state?: string } | undefined)?.state === "required",
+      () =>
+        (world.cloud.heartbeats.at(-1)?.["resynchronization"] as { state?: string } | undefined)?.state === "required",
     );
     const current = world.cloud.heartbeats.at(-1)?.["currentAtMs"];
 
@@ -79,7 +88,10 @@ describe("back-pressure", () => {
     expectOnlyLastIsConsistent(world, gap);
     const resent = [...world.cloud.blobs.values()].slice(gap).reduce((sum, blob) => sum + blob.length, 0);
     expect(resent).toBeLessThan(3 * MIB);
-    await until("it is current again", () => Number(world.cloud.heartbeats.at(-1)?.["currentAtMs"]) > Number(current ?? 0));
+    await until(
+      "it is current again",
+      () => Number(world.cloud.heartbeats.at(-1)?.["currentAtMs"]) > Number(current ?? 0),
+    );
     await client.close();
   });
 
@@ -139,7 +151,8 @@ describe("back-pressure", () => {
     });
     const service = await world.start();
     const client = await connectNbd({ path: world.socketPath }, "a-data");
-    for (let round = 0; service.status().dirtyBytes > 112 * MIB; round += 1) await client.write(((round * 37) % 640) * 65_536, noise(4096));
+    for (let round = 0; service.status().dirtyBytes > 112 * MIB; round += 1)
+      await client.write(((round * 37) % 640) * 65_536, noise(4096));
     await client.close();
     expect(service.status().seeding.timeLeftMs).toBeGreaterThan(0);
     await service.stop();
@@ -168,7 +181,8 @@ describe("a full file system", () => {
       const client = await connectNbd({ path: world.socketPath }, "a-data");
       world.cloud.onPut = () => 503;
       // Every write of it takes room of its own, sealed or not.
-      for (let index = 0; index < 200; index += 1) await client.write(4 * MIB + index * 16_384, noise(16_384), index % 50 === 0);
+      for (let index = 0; index < 200; index += 1)
+        await client.write(4 * MIB + index * 16_384, noise(16_384), index % 50 === 0);
       // Somebody else takes the rest, in ever smaller pieces, until not a page is left.
       const rest = join(state, "of-somebody-else");
       for (let piece = 64 * 1024; piece >= 4096; piece /= 2) fill(rest, piece);

@@ -24,7 +24,9 @@ interface RunningChild {
 
 function startChild(world: World, changes: object = {}): RunningChild {
   writeFileSync(world.configPath, JSON.stringify({ ...world.config, ...changes }));
-  const child = fork("mobility/main.ts", ["--config", world.configPath], { stdio: ["ignore", "pipe", "inherit", "ipc"] });
+  const child = fork("mobility/main.ts", ["--config", world.configPath], {
+    stdio: ["ignore", "pipe", "inherit", "ipc"],
+  });
   onTestFinished(() => void child.kill("SIGKILL"));
   const messages: Message[] = [];
   let output = "";
@@ -67,7 +69,10 @@ describe("mobility process", () => {
 
   it("exits when the IPC channel closes, and on SIGTERM", async () => {
     const world = await createWorld();
-    for (const end of [(child: ChildProcess) => child.disconnect(), (child: ChildProcess) => void child.kill("SIGTERM")]) {
+    for (const end of [
+      (child: ChildProcess) => child.disconnect(),
+      (child: ChildProcess) => void child.kill("SIGTERM"),
+    ]) {
       const child = startChild(world);
       await child.message("ready");
       end(child.process);
@@ -83,7 +88,9 @@ describe("mobility process", () => {
     expect(await second.message("failed")).toMatchObject({ error: { code: "state-locked" } });
     expect(await second.exit()).toBe(1);
     const elsewhere = startChild(world, { stateFolder: join(world.folder, "state-2") });
-    expect(await elsewhere.message("failed")).toMatchObject({ error: { code: "port-in-use", option: "nbd.socketPath" } });
+    expect(await elsewhere.message("failed")).toMatchObject({
+      error: { code: "port-in-use", option: "nbd.socketPath" },
+    });
     first.process.kill("SIGKILL");
     await first.exit();
     const third = startChild(world);

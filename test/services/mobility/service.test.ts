@@ -10,13 +10,20 @@ const MIB = 1024 * KIB;
 
 describe("mobility service", () => {
   it("brings what the disks held before into the cloud, and ends `seeding` with the delta that completes it", async () => {
-    const world = await createWorld({ first: noise(MIB + 5 * KIB), second: Buffer.concat([Buffer.alloc(MIB), noise(9 * KIB)]) });
+    const world = await createWorld({
+      first: noise(MIB + 5 * KIB),
+      second: Buffer.concat([Buffer.alloc(MIB), noise(9 * KIB)]),
+    });
     const service = await world.start();
     await uploaded(service);
     expect(sameDisks(world)).toEqual([true, true]);
     const { headers } = replay(world.cloud.blobs);
     expect(headers.map(({ flags }) => flags.seeding)).toEqual([...headers.slice(1).map(() => true), false]);
-    expect(service.status()).toMatchObject({ state: "running", pendingBytes: 0, seeding: { doneBytes: 4 * MIB, totalBytes: 4 * MIB } });
+    expect(service.status()).toMatchObject({
+      state: "running",
+      pendingBytes: 0,
+      seeding: { doneBytes: 4 * MIB, totalBytes: 4 * MIB },
+    });
   });
 
   it("makes a delta without extents when disks of zeros have been read, so that points may begin", async () => {
@@ -114,7 +121,11 @@ describe("mobility service", () => {
       await client.write(offset, data);
       data.copy(expected, offset);
       await client.zero(offset + 5000 > 2 * MIB - 700 ? 0 : offset + 5000, 700);
-      expected.fill(0, offset + 5000 > 2 * MIB - 700 ? 0 : offset + 5000, (offset + 5000 > 2 * MIB - 700 ? 0 : offset + 5000) + 700);
+      expected.fill(
+        0,
+        offset + 5000 > 2 * MIB - 700 ? 0 : offset + 5000,
+        (offset + 5000 > 2 * MIB - 700 ? 0 : offset + 5000) + 700,
+      );
     }
     expect((await client.read(0, 2 * MIB)).equals(expected)).toBe(true);
     await client.close();
@@ -190,7 +201,12 @@ describe("mobility service", () => {
   });
 
   it("reads again what may differ after a crash of the machine and nothing else, and takes no zeros for granted", async () => {
-    const world = await createWorld({ first: noise(10 * MIB), second: noise(MIB), sizeBytes: 12 * MIB, epochMaxAgeMs: 30 });
+    const world = await createWorld({
+      first: noise(10 * MIB),
+      second: noise(MIB),
+      sizeBytes: 12 * MIB,
+      epochMaxAgeMs: 30,
+    });
     const service = await world.start();
     await uploaded(service);
     const client = await connectNbd({ path: world.socketPath }, "a-data");
@@ -200,7 +216,8 @@ describe("mobility service", () => {
     const state = readFileSync(join(world.folder, "state", "state.json"));
     await client.close();
     await service.stop();
-    // The machine lost power: its state file still says that the service runs, and the image lost writes that the log has.
+    // The machine lost power: its state file still says that the service runs, and the image lost writes that the log
+    // has.
     writeFileSync(join(world.folder, "state", "state.json"), state);
     const file = openSync(world.images[0] ?? "", "r+");
     writeSync(file, Buffer.alloc(4096), 0, 4096, 5 * MIB);
@@ -213,7 +230,10 @@ describe("mobility service", () => {
     await uploaded(again);
     expect(sameDisks(world)).toEqual([true, true]);
     const { headers } = replay(world.cloud.blobs);
-    expect(headers.slice(before).map(({ flags }) => flags.seeding)).toEqual([...headers.slice(before + 1).map(() => true), false]);
+    expect(headers.slice(before).map(({ flags }) => flags.seeding)).toEqual([
+      ...headers.slice(before + 1).map(() => true),
+      false,
+    ]);
     expect(world.logs.join("\n")).toContain("machine-restarted");
     expect(again.status().resynchronization).toEqual({ state: "none" });
   });
@@ -238,9 +258,11 @@ describe("mobility service", () => {
     const token = join(world.folder, "state", "item-token");
     expect(statSync(token).mode & 0o777).toBe(0o600);
     const secrets = ["first-credential", readFileSync(token, "utf8"), "one-time-token"];
-    const written = [...world.logs, JSON.stringify(service.status()), readFileSync(join(world.folder, "state", "state.json"), "utf8")].join(
-      "\n",
-    );
+    const written = [
+      ...world.logs,
+      JSON.stringify(service.status()),
+      readFileSync(join(world.folder, "state", "state.json"), "utf8"),
+    ].join("\n");
     expect(secrets.filter((secret) => written.includes(secret))).toEqual([]);
     expect(written).toContain("store-refused");
   });

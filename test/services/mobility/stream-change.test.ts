@@ -22,7 +22,13 @@ type Service = Awaited<ReturnType<World["start"]>>;
 async function replicated(world: World, service: Service, stream: number): Promise<void> {
   await until(`stream ${stream} is seeded and uploaded`, () => {
     const { sealed, uploaded, seeding, pendingBytes } = service.status();
-    return sealed.stream === stream && sealed.epoch > 0 && uploaded.epoch === sealed.epoch && seeding.done && pendingBytes === 0;
+    return (
+      sealed.stream === stream &&
+      sealed.epoch > 0 &&
+      uploaded.epoch === sealed.epoch &&
+      seeding.done &&
+      pendingBytes === 0
+    );
   });
   const { images } = replay(blobsOf(world, stream), undefined, undefined, world.cloud.nonce);
   expect(images.map((image, index) => image.equals(world.image(index)))).toEqual([true, true]);
@@ -38,7 +44,10 @@ describe("another stream of the item", () => {
     await service.cut();
     const before = blobsOf(world, 1).size;
     world.cloud.stream = 2;
-    await until("the other stream has begun", () => service.status().sealed.stream === 2 && service.status().mode === "logging");
+    await until(
+      "the other stream has begun",
+      () => service.status().sealed.stream === 2 && service.status().mode === "logging",
+    );
     world.cloud.onPut = undefined;
     await write(world, 100);
     await service.cut();
@@ -85,7 +94,10 @@ describe("another stream of the item", () => {
     world.cloud.blobs.clear();
     world.cloud.nonce = "f".repeat(32);
     const { start } = world.cloud.heartbeats.at(-1) ?? {};
-    await until("the other stream has begun", () => JSON.stringify(world.cloud.heartbeats.at(-1)?.["start"]) !== JSON.stringify(start));
+    await until(
+      "the other stream has begun",
+      () => JSON.stringify(world.cloud.heartbeats.at(-1)?.["start"]) !== JSON.stringify(start),
+    );
     await expect(replicated(world, service, 1)).resolves.toBeUndefined();
   });
 

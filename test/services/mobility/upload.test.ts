@@ -39,7 +39,9 @@ describe("upload", () => {
       };
       const service = await world.start();
       await uploaded(service);
-      expect(world.cloud.settled).toMatchObject([{ stream: 1, epoch: 1, checksum: service.status().uploaded.checksum }]);
+      expect(world.cloud.settled).toMatchObject([
+        { stream: 1, epoch: 1, checksum: service.status().uploaded.checksum },
+      ]);
       expect(world.cloud.blobs.size).toBe(1);
       expect(world.spoolFiles()).toEqual([]);
     }
@@ -141,32 +143,35 @@ describe("a delta that the cache lost or damaged", () => {
   it.each([
     ["is gone", undefined],
     ["is damaged", Buffer.from("not a delta")],
-  ])("that %s is sent again when the target asks for it, while the service still has it, and only then", async (_, found) => {
-    const world = await createWorld();
-    const service = await world.start();
-    await uploaded(service);
-    // The target stands still: it has applied nothing.
-    world.cloud.appliedEpoch = 0;
-    for (let count = 0; count < 2; count += 1) {
-      await withWrite(world);
-      await service.cut();
-    }
-    await uploaded(service);
-    const [, name = ""] = [...world.cloud.blobs.keys()].toSorted();
-    const whole = world.cloud.blobs.get(name);
-    if (found === undefined) world.cloud.blobs.delete(name);
-    else world.cloud.blobs.set(name, found);
-    world.cloud.wishes = { resend: { epoch: 2 } };
-    await until("it is there again", () => world.cloud.blobs.get(name)?.equals(whole ?? Buffer.alloc(0)) === true);
-    expect(sameDisks(world)).toEqual([true, true]);
-    // Once the target has applied it, nothing of it is left to send.
-    world.cloud.appliedEpoch = 3;
-    world.cloud.wishes = {};
-    await until("the service has heard of it", () => world.keptFiles().length === 0);
-    world.cloud.blobs.delete(name);
-    world.cloud.wishes = { resend: { epoch: 2 } };
-    const beats = world.cloud.heartbeats.length;
-    await until("it was asked twice", () => world.cloud.heartbeats.length >= beats + 3);
-    expect(world.cloud.blobs.has(name)).toBe(false);
-  });
+  ])(
+    "that %s is sent again when the target asks for it, while the service still has it, and only then",
+    async (_, found) => {
+      const world = await createWorld();
+      const service = await world.start();
+      await uploaded(service);
+      // The target stands still: it has applied nothing.
+      world.cloud.appliedEpoch = 0;
+      for (let count = 0; count < 2; count += 1) {
+        await withWrite(world);
+        await service.cut();
+      }
+      await uploaded(service);
+      const [, name = ""] = [...world.cloud.blobs.keys()].toSorted();
+      const whole = world.cloud.blobs.get(name);
+      if (found === undefined) world.cloud.blobs.delete(name);
+      else world.cloud.blobs.set(name, found);
+      world.cloud.wishes = { resend: { epoch: 2 } };
+      await until("it is there again", () => world.cloud.blobs.get(name)?.equals(whole ?? Buffer.alloc(0)) === true);
+      expect(sameDisks(world)).toEqual([true, true]);
+      // Once the target has applied it, nothing of it is left to send.
+      world.cloud.appliedEpoch = 3;
+      world.cloud.wishes = {};
+      await until("the service has heard of it", () => world.keptFiles().length === 0);
+      world.cloud.blobs.delete(name);
+      world.cloud.wishes = { resend: { epoch: 2 } };
+      const beats = world.cloud.heartbeats.length;
+      await until("it was asked twice", () => world.cloud.heartbeats.length >= beats + 3);
+      expect(world.cloud.blobs.has(name)).toBe(false);
+    },
+  );
 });

@@ -17,7 +17,10 @@ import { temporaryFolder } from "../../mobility/temporary.ts";
 
 const MIB = 1024 * 1024;
 
-/** A source machine with two small disks, the cloud that it replicates to, and everything that outlives a mobility service. */
+/**
+ * A source machine with two small disks, the cloud that it replicates to, and everything that outlives a mobility
+ * service.
+ */
 export interface World {
   readonly folder: string;
   readonly cloud: FakeCloud;
@@ -40,7 +43,10 @@ export interface World {
   keptFiles(): readonly string[];
 }
 
-/** `first` and `second` are what the disks hold before the first start (padded with zeros). The second one is listed first, and so is the default export. */
+/**
+ * `first` and `second` are what the disks hold before the first start (padded with zeros). The second one is listed
+ * first, and so is the default export.
+ */
 export async function createWorld(
   options: {
     readonly first?: Buffer;
@@ -91,7 +97,9 @@ export async function createWorld(
     clock: { now: () => Date.now() },
     bootId: "boot-1",
     start: async (changes = {}) => {
-      const system = systemPorts((level, event, facts) => void world.logs.push(JSON.stringify({ level, event, ...facts })));
+      const system = systemPorts(
+        (level, event, facts) => void world.logs.push(JSON.stringify({ level, event, ...facts })),
+      );
       const clock = { ...system.clock, now: () => world.clock.now() };
       const ports: MobilityPorts = { ...system, clock, bootId: world.bootId };
       const service = await startMobility(parsedConfig({ ...config, ...changes }), ports);

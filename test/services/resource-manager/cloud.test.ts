@@ -17,16 +17,26 @@ const GROUP = "vm-group";
 /** A machine with one small disk and one interface, made as anybody makes one in Azure; its id. */
 async function makeMachine({ network, compute, resources }: ReturnType<typeof clientsOf>): Promise<string> {
   await resources.resourceGroups.createOrUpdate(GROUP, { location: REGION });
-  const addresses = { addressSpace: { addressPrefixes: ["10.0.0.0/16"] }, subnets: [{ name: "s", addressPrefix: "10.0.0.0/24" }] };
+  const addresses = {
+    addressSpace: { addressPrefixes: ["10.0.0.0/16"] },
+    subnets: [{ name: "s", addressPrefix: "10.0.0.0/24" }],
+  };
   const net = await network.virtualNetworks.createOrUpdate(GROUP, "net", { location: REGION, ...addresses }, POLL);
   const configuration = { name: "p", subnet: { id: net.subnets?.[0]?.id ?? "" } };
-  const nic = await network.networkInterfaces.createOrUpdate(GROUP, "nic", { location: REGION, ipConfigurations: [configuration] }, POLL);
+  const nic = await network.networkInterfaces.createOrUpdate(
+    GROUP,
+    "nic",
+    { location: REGION, ipConfigurations: [configuration] },
+    POLL,
+  );
   const creationData = { createOption: "Empty" } as const;
   const disk = await compute.disks.createOrUpdate(GROUP, "os", { location: REGION, creationData, diskSizeGB: 1 }, POLL);
   const model = {
     location: REGION,
     hardwareProfile: { vmSize: "Standard_B1s" },
-    storageProfile: { osDisk: { createOption: "Attach" as const, osType: "Linux" as const, managedDisk: { id: disk.id ?? "" } } },
+    storageProfile: {
+      osDisk: { createOption: "Attach" as const, osType: "Linux" as const, managedDisk: { id: disk.id ?? "" } },
+    },
     networkProfile: { networkInterfaces: [{ id: nic.id ?? "" }] },
   };
   return (await compute.virtualMachines.createOrUpdate(GROUP, "vm", model, POLL)).id ?? "";
@@ -59,7 +69,8 @@ it("the local cloud has its accounts as resources, protects a machine by its ext
   const arm = first.resourceManager;
   const clients = clientsOf(arm.url, arm.token, arm.subscriptionId);
   const accounts: (readonly (string | undefined)[])[] = [];
-  for await (const { name, provisioningState } of clients.storage.storageAccounts.list()) accounts.push([name, provisioningState]);
+  for await (const { name, provisioningState } of clients.storage.storageAccounts.list())
+    accounts.push([name, provisioningState]);
   expect(accounts.toSorted((one, other) => String(one).localeCompare(String(other)))).toEqual([
     [CACHE_ACCOUNT, "Succeeded"],
     [TARGET_ACCOUNT, "Succeeded"],
@@ -70,7 +81,13 @@ it("the local cloud has its accounts as resources, protects a machine by its ext
   const registrationToken = await api.protect("arm-vm", [{ id: "os", sizeBytes: 1024 ** 3 }], {
     crashConsistentFrequencyInMinutes: 1 / 60,
   });
-  const settings = { itemId: "arm-vm", apiUrl: `${first.app.url}/api`, registrationToken, epochMaxAgeMs: 150, heartbeatMs: 300 };
+  const settings = {
+    itemId: "arm-vm",
+    apiUrl: `${first.app.url}/api`,
+    registrationToken,
+    epochMaxAgeMs: 150,
+    heartbeatMs: 300,
+  };
   await clients.compute.virtualMachineExtensions.createOrUpdate(
     GROUP,
     "vm",
@@ -80,7 +97,9 @@ it("the local cloud has its accounts as resources, protects a machine by its ext
       publisher: "Microsoft.Azure.Extensions",
       typePropertiesType: "CustomScript",
       typeHandlerVersion: "2.1",
-      protectedSettings: { commandToExecute: `sh install-mobility.sh ${Buffer.from(JSON.stringify(settings)).toString("base64url")}` },
+      protectedSettings: {
+        commandToExecute: `sh install-mobility.sh ${Buffer.from(JSON.stringify(settings)).toString("base64url")}`,
+      },
     },
     POLL,
   );
@@ -96,13 +115,17 @@ it("the local cloud has its accounts as resources, protects a machine by its ext
       ({ appliedEpoch }) => appliedEpoch,
       () => 0,
     );
-  const before = await until("the first epochs are applied", async () => ((await applied()) > 0 ? applied() : undefined));
+  const before = await until("the first epochs are applied", async () =>
+    (await applied()) > 0 ? applied() : undefined,
+  );
   expect(before).toBeGreaterThan(0);
 
   await first.stop();
   last = await start();
   expect(last.resourceManager.machineOf(id)?.mobility?.running).toBe(true);
   await write(last, "after");
-  const after = await until("later epochs are applied", async () => ((await applied()) > before ? applied() : undefined));
+  const after = await until("later epochs are applied", async () =>
+    (await applied()) > before ? applied() : undefined,
+  );
   expect(after).toBeGreaterThan(before);
 });

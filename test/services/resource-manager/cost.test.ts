@@ -42,7 +42,10 @@ const listing = (type: string, version: string): string =>
   `/subscriptions/${world.arm.subscriptionId}/resourceGroups/${GROUP}/providers/${type}?${version}`;
 
 const REQUESTS: readonly (readonly [string, () => Promise<unknown>])[] = [
-  ["GET of a machine", () => get(`${idOf("Microsoft.Compute/virtualMachines", "vm-000")}?${COMPUTE}&$expand=instanceView`)()],
+  [
+    "GET of a machine",
+    () => get(`${idOf("Microsoft.Compute/virtualMachines", "vm-000")}?${COMPUTE}&$expand=instanceView`)(),
+  ],
   ["GET of a disk", () => get(`${idOf("Microsoft.Compute/disks", "vm-000-os")}?${DISKS}`)()],
   ["GET of an interface", () => get(`${idOf("Microsoft.Network/networkInterfaces", "vm-000-nic")}?${NETWORK}`)()],
   ["a page of machines", () => get(listing("Microsoft.Compute/virtualMachines", COMPUTE))()],
@@ -83,8 +86,12 @@ describe("what requests read", () => {
   });
 
   it("of one page is some rows for each that it shows", async () => {
-    expect(await rowsOf(get(listing("Microsoft.Compute/virtualMachines", COMPUTE)))).toBeLessThanOrEqual(4 * (PAGE + 1));
+    expect(await rowsOf(get(listing("Microsoft.Compute/virtualMachines", COMPUTE)))).toBeLessThanOrEqual(
+      4 * (PAGE + 1),
+    );
     expect(await rowsOf(get(listing("Microsoft.Compute/disks", DISKS)))).toBeLessThanOrEqual(4 * (PAGE + 1));
-    expect(await rowsOf(get(`${idOf("Microsoft.Compute/virtualMachines", "vm-000")}?${COMPUTE}`))).toBeLessThanOrEqual(4);
+    expect(await rowsOf(get(`${idOf("Microsoft.Compute/virtualMachines", "vm-000")}?${COMPUTE}`))).toBeLessThanOrEqual(
+      4,
+    );
   });
 });

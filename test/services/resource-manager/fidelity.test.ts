@@ -41,16 +41,28 @@ describe("the file of a disk", () => {
     const first = await raw(world, "GET", disk("first"));
     const { uniqueId, timeCreated } = propertiesOf(first);
     // What was read is written again under another name, as templates do.
-    expect((await raw(world, "PUT", disk("second"), { ...first.body, id: undefined, name: "second" })).status).toBe(202);
+    expect((await raw(world, "PUT", disk("second"), { ...first.body, id: undefined, name: "second" })).status).toBe(
+      202,
+    );
     const second = await until(() => raw(world, "GET", disk("second")));
     expect(propertiesOf(second)["uniqueId"]).not.toBe(uniqueId);
     await world.clients.compute.disks.delete(GROUP, "first", POLL);
-    const granted = await world.clients.compute.disks.grantAccess(GROUP, "second", { access: "Read", durationInSeconds: 60 }, POLL);
+    const granted = await world.clients.compute.disks.grantAccess(
+      GROUP,
+      "second",
+      { access: "Read", durationInSeconds: 60 },
+      POLL,
+    );
     expect((await fetch(granted.accessSAS ?? "", { method: "HEAD" })).status).toBe(200);
     await world.clients.compute.disks.revokeAccess(GROUP, "second", POLL);
 
     for (const path of ["../../escaped", "..%2Fescaped", "/tmp/escaped", "a/b"]) {
-      const properties = { creationData: { createOption: "Empty" }, diskSizeGB: 1, uniqueId: path, timeCreated: "2000-01-01T00:00:00Z" };
+      const properties = {
+        creationData: { createOption: "Empty" },
+        diskSizeGB: 1,
+        uniqueId: path,
+        timeCreated: "2000-01-01T00:00:00Z",
+      };
       expect((await raw(world, "PUT", disk("evil"), { location: REGION, properties })).status).toBe(202);
       const made = propertiesOf(await until(() => raw(world, "GET", disk("evil"))));
       expect(made["uniqueId"]).toMatch(/^[0-9a-f-]{36}$/);
@@ -68,8 +80,15 @@ describe("the file of a disk", () => {
 
   it("is not reached through the name of an item either, which names the log of its service", async () => {
     const nic = await makeNic(world, "item-nic");
-    await world.clients.compute.virtualMachines.createOrUpdate(GROUP, "item-vm", machineModel(nic, await makeDisk(world, "item-os")), POLL);
-    const settings = Buffer.from(JSON.stringify({ itemId: "x/../../../escaped", apiUrl: "http://127.0.0.1:1/api" })).toString("base64url");
+    await world.clients.compute.virtualMachines.createOrUpdate(
+      GROUP,
+      "item-vm",
+      machineModel(nic, await makeDisk(world, "item-os")),
+      POLL,
+    );
+    const settings = Buffer.from(
+      JSON.stringify({ itemId: "x/../../../escaped", apiUrl: "http://127.0.0.1:1/api" }),
+    ).toString("base64url");
     const path = `${idOf("Microsoft.Compute/virtualMachines", "item-vm/extensions/mobility")}?${COMPUTE}`;
     const properties = {
       publisher: "Microsoft.Azure.Extensions",
@@ -77,7 +96,9 @@ describe("the file of a disk", () => {
       typeHandlerVersion: "2.1",
       protectedSettings: { commandToExecute: `sh install-mobility.sh ${settings}` },
     };
-    expect(errorOf(await raw(world, "PUT", path, { location: REGION, properties }))).toBe("VMExtensionProvisioningError");
+    expect(errorOf(await raw(world, "PUT", path, { location: REGION, properties }))).toBe(
+      "VMExtensionProvisioningError",
+    );
   });
 });
 
@@ -139,16 +160,34 @@ describe("what Azure answers", () => {
   });
 
   it("does what a PATCH asks for, or refuses it, and never answers 200 to what it ignores", async () => {
-    await raw(world, "PUT", account, { location: REGION, sku: { name: "Standard_ZRS" }, kind: "StorageV2", properties: { a: 1 } });
+    await raw(world, "PUT", account, {
+      location: REGION,
+      sku: { name: "Standard_ZRS" },
+      kind: "StorageV2",
+      properties: { a: 1 },
+    });
     await until(() => raw(world, "GET", account));
-    const patched = await raw(world, "PATCH", account, { tags: { t: "1" }, properties: { allowSharedKeyAccess: false } });
-    expect(patched).toMatchObject({ status: 200, body: { tags: { t: "1" }, properties: { allowSharedKeyAccess: false, a: 1 } } });
+    const patched = await raw(world, "PATCH", account, {
+      tags: { t: "1" },
+      properties: { allowSharedKeyAccess: false },
+    });
+    expect(patched).toMatchObject({
+      status: 200,
+      body: { tags: { t: "1" }, properties: { allowSharedKeyAccess: false, a: 1 } },
+    });
     expect(patched.headers.get("location")).toBeNull();
-    expect(propertiesOf(await raw(world, "GET", account))).toMatchObject({ allowSharedKeyAccess: false, provisioningState: "Succeeded" });
+    expect(propertiesOf(await raw(world, "GET", account))).toMatchObject({
+      allowSharedKeyAccess: false,
+      provisioningState: "Succeeded",
+    });
 
     const group = `/subscriptions/${SUBSCRIPTION}/resourceGroups/${GROUP}?${GROUPS}`;
     const changed = await raw(world, "PATCH", group, { managedBy: "somebody", tags: { g: "1" } });
-    expect([changed.status, changed.body?.["managedBy"], changed.body?.["tags"]]).toEqual([200, "somebody", { g: "1" }]);
+    expect([changed.status, changed.body?.["managedBy"], changed.body?.["tags"]]).toEqual([
+      200,
+      "somebody",
+      { g: "1" },
+    ]);
     expect((await raw(world, "GET", group)).body?.["managedBy"]).toBe("somebody");
 
     await makeNic(world, "patch-nic");

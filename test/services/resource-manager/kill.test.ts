@@ -18,9 +18,11 @@ interface Acknowledged {
 /** Status and body; undefined when the connection broke, so that nobody knows what happened. */
 async function send(url: string, method: string, body?: object) {
   const headers = { authorization: `Bearer ${TOKEN}`, "content-type": "application/json" };
-  const answer = await fetch(url, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) }).catch(
-    () => undefined,
-  );
+  const answer = await fetch(url, {
+    method,
+    headers,
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  }).catch(() => undefined);
   if (answer === undefined) return undefined;
   const text = await answer.text().catch(() => undefined);
   return text === undefined
@@ -36,7 +38,13 @@ it(`rule 4: what was accepted is there after a kill at any moment, and every ope
   const start = async (): Promise<Child> => {
     const parameters = [join(folder, "arm"), port, SUBSCRIPTION, TOKEN];
     const script = fileURLToPath(new URL("arm-child.ts", import.meta.url));
-    return startChild({ name: "Resource Manager", script, parameters, environment: {}, logFile: join(folder, "arm.log") });
+    return startChild({
+      name: "Resource Manager",
+      script,
+      parameters,
+      environment: {},
+      logFile: join(folder, "arm.log"),
+    });
   };
   const accepted: Acknowledged[] = [];
   let number = 0;
@@ -44,7 +52,9 @@ it(`rule 4: what was accepted is there after a kill at any moment, and every ope
     const child = await start();
     const url = String(child.ready["url"]);
     port = new URL(url).port;
-    await send(`${url}/subscriptions/${SUBSCRIPTION}/resourceGroups/${GROUP}?api-version=2025-04-01`, "PUT", { location: REGION });
+    await send(`${url}/subscriptions/${SUBSCRIPTION}/resourceGroups/${GROUP}?api-version=2025-04-01`, "PUT", {
+      location: REGION,
+    });
     // Killed in the middle of a request, after a few that were answered.
     const last = number + 5 + Math.floor(random.next() * 10);
     while (number < last) {
@@ -75,4 +85,5 @@ it(`rule 4: what was accepted is there after a kill at any moment, and every ope
 const DISK = { location: REGION, properties: { creationData: { createOption: "Empty" }, diskSizeGB: 1 } };
 const NETWORK = { location: REGION, properties: { addressSpace: { addressPrefixes: ["10.0.0.0/16"] } } };
 const disk = (number: number): string => `${idOf("Microsoft.Compute/disks", `d${number}`)}?api-version=2026-03-02`;
-const network = (number: number): string => `${idOf("Microsoft.Network/virtualNetworks", `v${number}`)}?api-version=2026-01-01`;
+const network = (number: number): string =>
+  `${idOf("Microsoft.Network/virtualNetworks", `v${number}`)}?api-version=2026-01-01`;

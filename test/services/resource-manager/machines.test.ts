@@ -9,7 +9,19 @@ import { openNbdDisk } from "../../../local/lab/nbd-client.ts";
 import { startMobility } from "../../../local/supervisor/mobility-service.ts";
 import { mobilityProgram } from "../../../local/supervisor/programs.ts";
 import { startFakeCloud } from "../../mobility/fake-cloud.ts";
-import { ACCOUNT, GROUP, idOf, machineModel, makeDisk, makeNic, POLL, refusal, REGION, startWorld, type World } from "./world.ts";
+import {
+  ACCOUNT,
+  GROUP,
+  idOf,
+  machineModel,
+  makeDisk,
+  makeNic,
+  POLL,
+  refusal,
+  REGION,
+  startWorld,
+  type World,
+} from "./world.ts";
 
 const MIB = 1024 * 1024;
 const STORAGE_ID = idOf("Microsoft.Storage/storageAccounts", ACCOUNT);
@@ -57,7 +69,10 @@ describe("disks", () => {
     expect(made).toMatchObject({ provisioningState: "Succeeded", diskSizeBytes: 5 * MIB, diskSizeGB: 1 });
     const copy = { location: REGION, creationData: { createOption: "Copy", sourceResourceId: made.id ?? "" } } as const;
     const snapshot = await compute.snapshots.createOrUpdate(GROUP, "snap", copy, POLL);
-    const fromSnapshot = { location: REGION, creationData: { createOption: "Copy", sourceResourceId: snapshot.id ?? "" } } as const;
+    const fromSnapshot = {
+      location: REGION,
+      creationData: { createOption: "Copy", sourceResourceId: snapshot.id ?? "" },
+    } as const;
     await compute.disks.createOrUpdate(GROUP, "again", fromSnapshot, POLL);
     for (const read of [
       await compute.disks.grantAccess(GROUP, "again", { access: "Read", durationInSeconds: 600 }, POLL),
@@ -67,10 +82,18 @@ describe("disks", () => {
       expect(vhd.subarray(0, bytes.length).equals(bytes)).toBe(true);
       expect(readFixedVhd(vhd.subarray(bytes.length), vhd.length)).toEqual({ sizeBytes: bytes.length });
     }
-    const { accessSAS = "" } = await compute.disks.grantAccess(GROUP, "again", { access: "Read", durationInSeconds: 600 }, POLL);
+    const { accessSAS = "" } = await compute.disks.grantAccess(
+      GROUP,
+      "again",
+      { access: "Read", durationInSeconds: 600 },
+      POLL,
+    );
     expect((await compute.disks.get(GROUP, "again")).diskState).toBe("ActiveSAS");
     const part = await fetch(accessSAS, { headers: { "x-ms-range": `bytes=${5 * MIB - 512}-${5 * MIB + 511}` } });
-    expect([part.status, part.headers.get("content-range")]).toEqual([206, `bytes ${5 * MIB - 512}-${5 * MIB + 511}/${5 * MIB + 512}`]);
+    expect([part.status, part.headers.get("content-range")]).toEqual([
+      206,
+      `bytes ${5 * MIB - 512}-${5 * MIB + 511}/${5 * MIB + 512}`,
+    ]);
     expect(
       Buffer.from(await part.arrayBuffer())
         .subarray(0, 512)
@@ -87,20 +110,31 @@ describe("disks", () => {
     expect.assertions(8);
     const bytes = content(2);
     const refused = async (name: string, damage: (vhd: Buffer) => void): Promise<unknown> =>
-      importDisk(name, await world.putVhd(`${name}.vhd`, bytes, damage)).then(undefined, (error: unknown) => String(error));
+      importDisk(name, await world.putVhd(`${name}.vhd`, bytes, damage)).then(undefined, (error: unknown) =>
+        String(error),
+      );
     const footerAt = bytes.length;
     expect(await refused("cookie", (vhd) => vhd.write("connectiy", footerAt))).toContain("InvalidVhd");
-    expect(await refused("sum", (vhd) => vhd.writeUInt8(vhd.readUInt8(footerAt + 500) ^ 1, footerAt + 500))).toContain("checksum");
+    expect(await refused("sum", (vhd) => vhd.writeUInt8(vhd.readUInt8(footerAt + 500) ^ 1, footerAt + 500))).toContain(
+      "checksum",
+    );
     expect(await refused("dynamic", (vhd) => vhd.writeUInt32BE(3, footerAt + 60))).toContain("not 2 (fixed)");
-    const missing = await importDisk("missing", `${world.storage.account(ACCOUNT).blobUrl}/vhds/nothing.vhd`).then(undefined, String);
+    const missing = await importDisk("missing", `${world.storage.account(ACCOUNT).blobUrl}/vhds/nothing.vhd`).then(
+      undefined,
+      String,
+    );
     expect(missing).toContain("BlobNotFound");
     expect((await world.clients.compute.disks.get(GROUP, "missing")).provisioningState).toBe("Failed");
     const service = BlobServiceClient.fromConnectionString(world.storage.account(ACCOUNT).connectionString);
     const block = service.getContainerClient("vhds").getBlockBlobClient("block.vhd");
     await block.upload(bytes, bytes.length);
     expect(await importDisk("block", block.url).then(undefined, String)).toContain("not a page blob");
-    await expect(importDisk("foreign", "https://other.blob.core.windows.net/vhds/x.vhd")).rejects.toEqual(refusal(400, "InvalidParameter"));
-    await expect(importDisk("lost", await world.putVhd("lost.vhd", bytes), `${STORAGE_ID}x`)).rejects.toMatchObject({ statusCode: 400 });
+    await expect(importDisk("foreign", "https://other.blob.core.windows.net/vhds/x.vhd")).rejects.toEqual(
+      refusal(400, "InvalidParameter"),
+    );
+    await expect(importDisk("lost", await world.putVhd("lost.vhd", bytes), `${STORAGE_ID}x`)).rejects.toMatchObject({
+      statusCode: 400,
+    });
   });
 });
 
@@ -141,7 +175,9 @@ describe("machines", () => {
         publisher: "Microsoft.Azure.Extensions",
         typePropertiesType: "CustomScript",
         typeHandlerVersion: "2.1",
-        protectedSettings: { commandToExecute: `sh install-mobility.sh ${Buffer.from(JSON.stringify(settings)).toString("base64url")}` },
+        protectedSettings: {
+          commandToExecute: `sh install-mobility.sh ${Buffer.from(JSON.stringify(settings)).toString("base64url")}`,
+        },
       },
       POLL,
     );
@@ -158,17 +194,24 @@ describe("machines", () => {
     await write(MIB, "a guest was here");
     await compute.virtualMachines.powerOff(GROUP, "vm1", POLL);
     expect(world.arm.machineOf(vmId)).toBeUndefined();
-    const { accessSAS = "" } = await compute.disks.grantAccess(GROUP, "os", { access: "Read", durationInSeconds: 600 }, POLL);
+    const { accessSAS = "" } = await compute.disks.grantAccess(
+      GROUP,
+      "os",
+      { access: "Read", durationInSeconds: 600 },
+      POLL,
+    );
     expect((await new BlobClient(accessSAS).downloadToBuffer(MIB, 16)).toString()).toBe("a guest was here");
     await compute.disks.revokeAccess(GROUP, "os", POLL);
 
     await compute.virtualMachines.start(GROUP, "vm1", POLL);
     expect(world.arm.machineOf(vmId)?.mobility?.running).toBe(true);
-    await expect(compute.disks.grantAccess(GROUP, "os", { access: "Read", durationInSeconds: 60 }, POLL)).rejects.toEqual(
-      refusal(409, "OperationNotAllowed"),
-    );
+    await expect(
+      compute.disks.grantAccess(GROUP, "os", { access: "Read", durationInSeconds: 60 }, POLL),
+    ).rejects.toEqual(refusal(409, "OperationNotAllowed"));
     const hotCopy = { location: REGION, creationData: { createOption: "Copy", sourceResourceId: disks[0] } } as const;
-    await expect(compute.snapshots.createOrUpdate(GROUP, "hot", hotCopy, POLL)).rejects.toEqual(refusal(501, "NotSupportedByLocalCloud"));
+    await expect(compute.snapshots.createOrUpdate(GROUP, "hot", hotCopy, POLL)).rejects.toEqual(
+      refusal(501, "NotSupportedByLocalCloud"),
+    );
 
     await world.restart();
     expect(world.arm.machineOf(vmId)?.mobility?.running).toBe(true);
@@ -179,12 +222,18 @@ describe("machines", () => {
     const configuration = JSON.parse(
       await readFile(join(world.folder, "arm", "machines", (vm.vmId ?? "").slice(0, 13), "mobility.json"), "utf8"),
     ) as object;
-    expect(configuration).toMatchObject({ machineId: vm.vmId, itemId: "vm1", disks: [{ id: "system" }, { id: "data" }] });
+    expect(configuration).toMatchObject({
+      machineId: vm.vmId,
+      itemId: "vm1",
+      disks: [{ id: "system" }, { id: "data" }],
+    });
 
     await compute.virtualMachines.deallocate(GROUP, "vm1", POLL);
     await compute.virtualMachines.delete(GROUP, "vm1", POLL);
     expect(world.arm.machineOf(vmId)).toBeUndefined();
-    await expect(stat(join(world.folder, "arm", "machines", (vm.vmId ?? "").slice(0, 13)))).rejects.toMatchObject({ code: "ENOENT" });
+    await expect(stat(join(world.folder, "arm", "machines", (vm.vmId ?? "").slice(0, 13)))).rejects.toMatchObject({
+      code: "ENOENT",
+    });
   });
 
   it("tell by their extension when its service does not start, and take disks and interfaces along that are to be deleted with them", async () => {
@@ -194,7 +243,9 @@ describe("machines", () => {
     const deep = {
       ...model,
       storageProfile: { osDisk: { ...model.storageProfile.osDisk, deleteOption: "Delete" as const } },
-      networkProfile: { networkInterfaces: [{ ...model.networkProfile.networkInterfaces[0], deleteOption: "Delete" as const }] },
+      networkProfile: {
+        networkInterfaces: [{ ...model.networkProfile.networkInterfaces[0], deleteOption: "Delete" as const }],
+      },
     };
     const vm = await compute.virtualMachines.createOrUpdate(GROUP, "vm2", deep, POLL);
     const path = world.arm.machineOf(vm.id ?? "")?.disks[0]?.path ?? "";
@@ -204,11 +255,13 @@ describe("machines", () => {
       publisher: "Microsoft.Azure.Extensions",
       typePropertiesType: "CustomScript",
       typeHandlerVersion: "2.1",
-      protectedSettings: { commandToExecute: `sh install-mobility.sh ${Buffer.from(JSON.stringify(settings)).toString("base64url")}` },
+      protectedSettings: {
+        commandToExecute: `sh install-mobility.sh ${Buffer.from(JSON.stringify(settings)).toString("base64url")}`,
+      },
     };
-    await expect(compute.virtualMachineExtensions.createOrUpdate(GROUP, "vm2", "mobility", extension, POLL)).rejects.toThrow(
-      /VMExtensionProvisioningError.*itemId/,
-    );
+    await expect(
+      compute.virtualMachineExtensions.createOrUpdate(GROUP, "vm2", "mobility", extension, POLL),
+    ).rejects.toThrow(/VMExtensionProvisioningError.*itemId/);
     expect((await compute.virtualMachineExtensions.get(GROUP, "vm2", "mobility")).provisioningState).toBe("Failed");
     await compute.virtualMachines.delete(GROUP, "vm2", POLL);
     await expect(compute.disks.get(GROUP, "os2")).rejects.toEqual(refusal(404, "ResourceNotFound"));

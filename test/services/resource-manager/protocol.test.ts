@@ -90,16 +90,26 @@ describe("long-running operations", () => {
     expect(accepted.status).toBe(202);
     const [operation, location] = [header(accepted, "azure-asyncoperation"), header(accepted, "location")];
     const running = await raw(world, "GET", operation);
-    expect(running.body).toMatchObject({ status: "InProgress", startTime: expect.stringMatching(/\+00:00$/) as string });
+    expect(running.body).toMatchObject({
+      status: "InProgress",
+      startTime: expect.stringMatching(/\+00:00$/) as string,
+    });
     expect(running.body).not.toHaveProperty("endTime");
     const waiting = await raw(world, "GET", location);
     expect([waiting.status, waiting.headers.get("location")]).toEqual([202, location]);
     nowMs += 4_000;
-    expect((await decided(operation, "status")).body).toMatchObject({ status: "Succeeded", endTime: expect.any(String) as string });
+    expect((await decided(operation, "status")).body).toMatchObject({
+      status: "Succeeded",
+      endTime: expect.any(String) as string,
+    });
     expect(stateOf(await raw(world, "GET", location))).toBe("Succeeded");
 
     const account = `${idOf("Microsoft.Storage/storageAccounts", ACCOUNT)}?api-version=2026-09-01`;
-    const made = await raw(world, "PUT", account, { location: REGION, sku: { name: "Standard_LRS" }, kind: "StorageV2" });
+    const made = await raw(world, "PUT", account, {
+      location: REGION,
+      sku: { name: "Standard_LRS" },
+      kind: "StorageV2",
+    });
     expect([made.status, made.body, made.headers.get("azure-asyncoperation")]).toEqual([202, undefined, null]);
     nowMs += 15_000;
     expect(stateOf(await raw(world, "GET", header(made, "location")))).toBe("Succeeded");
@@ -120,14 +130,25 @@ describe("long-running operations", () => {
     answers.push(await raw(world, "POST", `${idOf("Microsoft.Compute/disks", "d2")}/endGetAccess?${DISK}`));
     nowMs += 4_000;
     answers.push(await raw(world, "DELETE", disk("d2")));
-    await raw(world, "PUT", `/subscriptions/${SUBSCRIPTION}/resourceGroups/short?api-version=2025-04-01`, { location: REGION });
-    answers.push(await raw(world, "DELETE", `/subscriptions/${SUBSCRIPTION}/resourceGroups/short?api-version=2025-04-01`));
+    await raw(world, "PUT", `/subscriptions/${SUBSCRIPTION}/resourceGroups/short?api-version=2025-04-01`, {
+      location: REGION,
+    });
+    answers.push(
+      await raw(world, "DELETE", `/subscriptions/${SUBSCRIPTION}/resourceGroups/short?api-version=2025-04-01`),
+    );
     expect(answers.map(({ status }) => status)).toEqual([202, 202, 202, 202]);
-    for (const answer of answers) expect(header(answer, "location") || header(answer, "azure-asyncoperation")).not.toBe("");
+    for (const answer of answers)
+      expect(header(answer, "location") || header(answer, "azure-asyncoperation")).not.toBe("");
   });
 
   it("that fail carry an error in every form, and the resource says Failed", async () => {
-    world.arm.faults.add({ phase: "async", type: "Microsoft.Compute/disks", times: 1, code: "DiskTrouble", message: "On purpose." });
+    world.arm.faults.add({
+      phase: "async",
+      type: "Microsoft.Compute/disks",
+      times: 1,
+      code: "DiskTrouble",
+      message: "On purpose.",
+    });
     const accepted = await raw(world, "PUT", disk("broken"), EMPTY);
     nowMs += 4_000;
     const status = await raw(world, "GET", header(accepted, "azure-asyncoperation"));
@@ -162,7 +183,12 @@ describe("long-running operations", () => {
   it("go on in another process from a serialized poller", async () => {
     const { compute } = world.clients;
     const creationData = { createOption: "Empty" } as const;
-    const poller = compute.disks.createOrUpdate(GROUP, "carried", { location: REGION, creationData, diskSizeGB: 1 }, POLL);
+    const poller = compute.disks.createOrUpdate(
+      GROUP,
+      "carried",
+      { location: REGION, creationData, diskSizeGB: 1 },
+      POLL,
+    );
     await poller.submitted();
     const state = await poller.serialize();
     nowMs += 4_000;
@@ -181,14 +207,20 @@ describe("requests", () => {
     const path = idOf("Microsoft.Network/virtualNetworks", "v");
     const noToken = await fetch(`${world.arm.url}${path}?${NETWORK}`);
     expect([noToken.status, noToken.headers.get("www-authenticate")]).toEqual([401, 'Bearer error="invalid_token"']);
-    expect((await raw(world, "GET", `${path}?${NETWORK}`, undefined, { authorization: "Bearer other" })).status).toBe(401);
+    expect((await raw(world, "GET", `${path}?${NETWORK}`, undefined, { authorization: "Bearer other" })).status).toBe(
+      401,
+    );
     expect(errorOf(await raw(world, "GET", path)).code).toBe("MissingApiVersionParameter");
     expect(errorOf(await raw(world, "GET", `${path}?${COMPUTE}`)).code).toBe("NoRegisteredProviderFound");
-    expect(errorOf(await raw(world, "GET", path.replace(SUBSCRIPTION, "other") + `?${NETWORK}`)).code).toBe("SubscriptionNotFound");
+    expect(errorOf(await raw(world, "GET", path.replace(SUBSCRIPTION, "other") + `?${NETWORK}`)).code).toBe(
+      "SubscriptionNotFound",
+    );
     expect(errorOf(await raw(world, "GET", `${idOf("Microsoft.Network/loadBalancers", "x")}?${NETWORK}`)).code).toBe(
       "NotSupportedByLocalCloud",
     );
-    expect(errorOf(await raw(world, "GET", `${idOf("Contoso.Network/things", "x")}?${NETWORK}`)).code).toBe("InvalidResourceNamespace");
+    expect(errorOf(await raw(world, "GET", `${idOf("Contoso.Network/things", "x")}?${NETWORK}`)).code).toBe(
+      "InvalidResourceNamespace",
+    );
     expect((await raw(world, "GET", `/subscriptions/%E0%A4%A?${NETWORK}`)).status).toBe(400);
   });
 
@@ -214,7 +246,9 @@ describe("requests", () => {
     nowMs += 3_000;
     const { body, headers } = await raw(world, "GET", vnet("tagged"));
     expect(headers.get("etag")).toBe(body?.["etag"]);
-    expect(errorOf(await raw(world, "PUT", vnet("tagged"), VNET, { "if-match": '"other"' })).code).toBe("PreconditionFailed");
+    expect(errorOf(await raw(world, "PUT", vnet("tagged"), VNET, { "if-match": '"other"' })).code).toBe(
+      "PreconditionFailed",
+    );
     expect((await raw(world, "PUT", vnet("tagged"), VNET, { "if-none-match": "*" })).status).toBe(412);
     expect((await raw(world, "PUT", vnet("tagged"), VNET, { "if-match": String(body?.["etag"]) })).status).toBe(200);
     expect((await raw(world, "DELETE", vnet("never"))).status).toBe(204);
@@ -225,7 +259,8 @@ describe("requests", () => {
     onTestFinished(() => small.stop());
     for (const name of ["a", "b", "c", "d", "e"]) await raw(small, "PUT", vnet(name), VNET);
     const pages: string[][] = [];
-    for await (const page of small.clients.network.virtualNetworks.list(GROUP).byPage()) pages.push(page.map(({ name }) => name ?? ""));
+    for await (const page of small.clients.network.virtualNetworks.list(GROUP).byPage())
+      pages.push(page.map(({ name }) => name ?? ""));
     expect(pages).toEqual([["a", "b"], ["c", "d"], ["e"]]);
   });
 
@@ -240,7 +275,15 @@ describe("requests", () => {
 describe("faults on purpose", () => {
   it("refuse, throttle with Retry-After, and lose an answer whose effect stays", async () => {
     const { faults } = world.arm;
-    faults.add({ phase: "request", method: "PUT", name: "f", times: 1, status: 403, code: "AuthorizationFailed", message: "No." });
+    faults.add({
+      phase: "request",
+      method: "PUT",
+      name: "f",
+      times: 1,
+      status: 403,
+      code: "AuthorizationFailed",
+      message: "No.",
+    });
     faults.add({ phase: "throttle", method: "PUT", name: "f", times: 1, retryAfterSeconds: 7 });
     const throttled = await raw(world, "PUT", vnet("f"), VNET);
     expect([throttled.status, throttled.headers.get("retry-after")]).toEqual([429, "7"]);
@@ -253,25 +296,45 @@ describe("faults on purpose", () => {
 
   it("leave a machine that could not be allocated as Failed, with its interface, disks and cores, until it is made again or deleted", async () => {
     const { compute } = await withFastClock();
-    const model = machineModel(await makeNic(world, "alloc-nic"), await makeDisk(world, "alloc-os"), [], "Standard_D8s_v5");
-    world.arm.faults.add({ phase: "async", method: "PUT", type: MACHINES, times: 1, code: "AllocationFailed", message: "No room." });
+    const model = machineModel(
+      await makeNic(world, "alloc-nic"),
+      await makeDisk(world, "alloc-os"),
+      [],
+      "Standard_D8s_v5",
+    );
+    world.arm.faults.add({
+      phase: "async",
+      method: "PUT",
+      type: MACHINES,
+      times: 1,
+      code: "AllocationFailed",
+      message: "No room.",
+    });
     // The SDK's own words are all that a client gets: no code, no status.
     await expect(compute.virtualMachines.createOrUpdate(GROUP, "alloc", model, POLL)).rejects.toThrow(
       /has failed\. AllocationFailed\. No room\./,
     );
     const view = await compute.virtualMachines.instanceView(GROUP, "alloc");
-    expect(view.statuses).toMatchObject([{ code: "ProvisioningState/failed/AllocationFailed", level: "Error", message: "No room." }]);
+    expect(view.statuses).toMatchObject([
+      { code: "ProvisioningState/failed/AllocationFailed", level: "Error", message: "No room." },
+    ]);
     expect((await compute.disks.get(GROUP, "alloc-os")).managedBy).toContain("/alloc");
     world.arm.setQuota(REGION, "standardDSv5Family", 8);
     const second = machineModel(await makeNic(world, "alloc-nic2"), await makeDisk(world, "alloc-os2"));
-    const quota = await compute.virtualMachines.createOrUpdate(GROUP, "alloc2", second, POLL).then(undefined, (error: unknown) => error);
+    const quota = await compute.virtualMachines
+      .createOrUpdate(GROUP, "alloc2", second, POLL)
+      .then(undefined, (error: unknown) => error);
     expect(quota).toEqual(refusal(409, "OperationNotAllowed"));
     expect(String(quota)).toContain("exceeding approved standardDSv5Family Cores quota");
     world.arm.setQuota(REGION, "standardDSv5Family", 50);
-    expect((await compute.virtualMachines.createOrUpdate(GROUP, "alloc", model, POLL)).provisioningState).toBe("Succeeded");
+    expect((await compute.virtualMachines.createOrUpdate(GROUP, "alloc", model, POLL)).provisioningState).toBe(
+      "Succeeded",
+    );
     await compute.virtualMachines.delete(GROUP, "alloc", POLL);
     world.arm.setRestricted(REGION, "Standard_D8s_v5", true);
-    await expect(compute.virtualMachines.createOrUpdate(GROUP, "alloc", model, POLL)).rejects.toEqual(refusal(409, "SkuNotAvailable"));
+    await expect(compute.virtualMachines.createOrUpdate(GROUP, "alloc", model, POLL)).rejects.toEqual(
+      refusal(409, "SkuNotAvailable"),
+    );
     world.arm.setRestricted(REGION, "Standard_D8s_v5", false);
   });
 
@@ -306,7 +369,9 @@ it("a disk stays as it is while it is copied: its machine cannot start", async (
   const start = await raw(world, "POST", `${idOf(MACHINES, "copy-vm")}/start?${COMPUTE}`);
   expect([start.status, errorOf(start).code]).toEqual([409, "Conflict"]);
   nowMs += 4_000;
-  await until("the copy is done", async () => (stateOf(await raw(world, "GET", snapshot)) === "Succeeded" ? true : undefined));
+  await until("the copy is done", async () =>
+    stateOf(await raw(world, "GET", snapshot)) === "Succeeded" ? true : undefined,
+  );
   expect((await raw(world, "POST", `${idOf(MACHINES, "copy-vm")}/start?${COMPUTE}`)).status).toBe(202);
 });
 
@@ -326,9 +391,15 @@ describe("what is kept", () => {
     nowMs += 3_000;
     const guarded = {
       name: "two",
-      properties: { addressPrefix: "10.0.1.0/24", networkSecurityGroup: { id: idOf("Microsoft.Network/networkSecurityGroups", "no") } },
+      properties: {
+        addressPrefix: "10.0.1.0/24",
+        networkSecurityGroup: { id: idOf("Microsoft.Network/networkSecurityGroups", "no") },
+      },
     };
-    expect((await raw(world, "PUT", vnet("whole"), { ...VNET, properties: { ...VNET.properties, subnets: [guarded] } })).status).toBe(400);
+    expect(
+      (await raw(world, "PUT", vnet("whole"), { ...VNET, properties: { ...VNET.properties, subnets: [guarded] } }))
+        .status,
+    ).toBe(400);
     expect(JSON.stringify((await raw(world, "GET", vnet("whole"))).body)).toContain("/subnets/one");
   });
 });
@@ -396,9 +467,13 @@ describe("over HTTPS", () => {
         pace: 0,
       });
       try {
-        const credential = { getToken: () => Promise.resolve({ token: TOKEN, expiresOnTimestamp: Date.now() + 3_600_000 }) };
+        const credential = {
+          getToken: () => Promise.resolve({ token: TOKEN, expiresOnTimestamp: Date.now() + 3_600_000 }),
+        };
         const options = { endpoint: arm.url, tlsOptions: { ca: tls.cert }, retryOptions: { maxRetries: 0 } };
-        await new ResourceManagementClient(credential, SUBSCRIPTION, options).resourceGroups.createOrUpdate(GROUP, { location: REGION });
+        await new ResourceManagementClient(credential, SUBSCRIPTION, options).resourceGroups.createOrUpdate(GROUP, {
+          location: REGION,
+        });
         const compute = new ComputeManagementClient(credential, SUBSCRIPTION, options);
         const made = await compute.disks.createOrUpdate(
           GROUP,
@@ -407,7 +482,10 @@ describe("over HTTPS", () => {
           POLL,
         );
         expect(made.provisioningState).toBe("Succeeded");
-        const plain = new ComputeManagementClient(credential, SUBSCRIPTION, { endpoint: world.arm.url, allowInsecureConnection: true });
+        const plain = new ComputeManagementClient(credential, SUBSCRIPTION, {
+          endpoint: world.arm.url,
+          allowInsecureConnection: true,
+        });
         await expect(plain.disks.get(GROUP, "d1")).rejects.toThrow("Bearer token authentication is not permitted");
       } finally {
         await arm.close();

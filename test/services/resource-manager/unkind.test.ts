@@ -36,7 +36,8 @@ afterEach(() => {
   world.arm.setReachable(REGION, true);
 });
 
-const errorOf = ({ body }: RawAnswer): string => String((body?.["error"] as { readonly code?: string } | undefined)?.code);
+const errorOf = ({ body }: RawAnswer): string =>
+  String((body?.["error"] as { readonly code?: string } | undefined)?.code);
 const disk = (name: string): string => `${idOf("Microsoft.Compute/disks", name)}?${DISK}`;
 const group = (name: string): string => `/subscriptions/${SUBSCRIPTION}/resourceGroups/${name}`;
 
@@ -65,7 +66,10 @@ describe("stale listings", () => {
     const stale = ["list-a", "list-c", "list-e"];
     expect(await listing()).toEqual(stale);
     expect(await names(`${group(GROUP)}/providers/Microsoft.Compute/disks?${DISK}`)).toEqual(stale);
-    expect([(await raw(world, "GET", disk("list-b"))).status, (await raw(world, "GET", disk("list-c"))).status]).toEqual([200, 404]);
+    expect([
+      (await raw(world, "GET", disk("list-b"))).status,
+      (await raw(world, "GET", disk("list-c"))).status,
+    ]).toEqual([200, 404]);
     nowMs += 30 * SECOND_MS;
     expect(await listing()).toEqual(["list-a", "list-e"]);
     nowMs += 30 * SECOND_MS;
@@ -113,9 +117,13 @@ describe("reads that lag", () => {
     const body = { location: REGION, properties: { creationData: { createOption: "Empty" }, diskSizeGB: 1 } };
     expect((await raw(world, "PUT", disk("lag"), body)).status).toBe(202);
     expect((await raw(world, "GET", disk("lag"))).status).toBe(404);
-    expect(errorOf(await raw(world, "PUT", disk("lag"), body, { "if-none-match": "*" }))).toMatch(/^(PreconditionFailed|Conflict)$/);
+    expect(errorOf(await raw(world, "PUT", disk("lag"), body, { "if-none-match": "*" }))).toMatch(
+      /^(PreconditionFailed|Conflict)$/,
+    );
     await makeNic(world, "lag-nic");
-    expect((await raw(world, "GET", `${idOf("Microsoft.Network/networkInterfaces", "lag-nic")}?${NETWORK}`)).status).toBe(200);
+    expect(
+      (await raw(world, "GET", `${idOf("Microsoft.Network/networkInterfaces", "lag-nic")}?${NETWORK}`)).status,
+    ).toBe(200);
     await decided("lag");
     nowMs += 10 * SECOND_MS;
     expect((await raw(world, "GET", disk("lag"))).status).toBe(200);
@@ -155,7 +163,12 @@ describe("uses that are released late", () => {
     expect([held.status, errorOf(held)]).toEqual([409, "OperationNotAllowed"]);
     const { location, ...properties } = machineModel(nic, os);
     expect(
-      (await raw(world, "PUT", `${idOf("Microsoft.Compute/virtualMachines", "next")}?${COMPUTE}`, { location, properties })).status,
+      (
+        await raw(world, "PUT", `${idOf("Microsoft.Compute/virtualMachines", "next")}?${COMPUTE}`, {
+          location,
+          properties,
+        })
+      ).status,
     ).toBe(409);
     nowMs += 40 * SECOND_MS;
     await network.networkInterfaces.delete(GROUP, "late-nic", POLL);

@@ -25,7 +25,10 @@ const MIB = 1024 * 1024;
 /** No Retry-After is sent in tests, so this interval counts. */
 export const POLL = { updateIntervalInMs: 5 };
 
-/** The real clients over http, as the embedded cloud gives them to the product: no credential, the header set per call (reference: trap b). */
+/**
+ * The real clients over http, as the embedded cloud gives them to the product: no credential, the header set per call
+ * (reference: trap b).
+ */
 export function clientsOf(url: string, token = TOKEN, subscriptionId = SUBSCRIPTION) {
   const options = {
     endpoint: url,
@@ -151,7 +154,12 @@ function recordedService(options: MobilityOptions, started: MobilityOptions[], s
   };
 }
 
-async function putVhd(storage: LocalStorage, name: string, content: Buffer, damage: (vhd: Buffer) => void = () => {}): Promise<string> {
+async function putVhd(
+  storage: LocalStorage,
+  name: string,
+  content: Buffer,
+  damage: (vhd: Buffer) => void = () => {},
+): Promise<string> {
   const { vhdFooter } = await import("../../../replication/records/vhd-footer.ts");
   const footer = vhdFooter({ sizeBytes: content.length, uniqueId: randomBytes(16), createdMs: Date.now() });
   const vhd = Buffer.concat([content, footer]);
@@ -177,11 +185,20 @@ export async function makeNic(world: World, name: string): Promise<string> {
   await network.virtualNetworks.createOrUpdate(
     GROUP,
     "lab-vnet",
-    { location: REGION, addressSpace: { addressPrefixes: ["10.0.0.0/16"] }, subnets: [{ name: "default", addressPrefix: "10.0.0.0/24" }] },
+    {
+      location: REGION,
+      addressSpace: { addressPrefixes: ["10.0.0.0/16"] },
+      subnets: [{ name: "default", addressPrefix: "10.0.0.0/24" }],
+    },
     POLL,
   );
   const subnet = { id: idOf("Microsoft.Network/virtualNetworks", "lab-vnet/subnets/default") };
-  await network.networkInterfaces.createOrUpdate(GROUP, name, { location: REGION, ipConfigurations: [{ name: "primary", subnet }] }, POLL);
+  await network.networkInterfaces.createOrUpdate(
+    GROUP,
+    name,
+    { location: REGION, ipConfigurations: [{ name: "primary", subnet }] },
+    POLL,
+  );
   return idOf("Microsoft.Network/networkInterfaces", name);
 }
 
@@ -195,7 +212,12 @@ export async function makeDisk(world: World, name: string, sizeGB = 1): Promise<
   return idOf("Microsoft.Compute/disks", name);
 }
 
-export function machineModel(nicId: string, osDiskId: string, dataDiskIds: readonly string[] = [], size = "Standard_D2s_v5") {
+export function machineModel(
+  nicId: string,
+  osDiskId: string,
+  dataDiskIds: readonly string[] = [],
+  size = "Standard_D2s_v5",
+) {
   return {
     location: REGION,
     hardwareProfile: { vmSize: size },
@@ -228,8 +250,13 @@ export async function raw(
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
   const text = await answer.text();
-  return { status: answer.status, headers: answer.headers, body: text === "" ? undefined : (JSON.parse(text) as RawAnswer["body"]) };
+  return {
+    status: answer.status,
+    headers: answer.headers,
+    body: text === "" ? undefined : (JSON.parse(text) as RawAnswer["body"]),
+  };
 }
 
 /** A refusal by the SDK's own error. */
-export const refusal = (statusCode: number, code: string): unknown => expect.objectContaining({ statusCode, code }) as unknown;
+export const refusal = (statusCode: number, code: string): unknown =>
+  expect.objectContaining({ statusCode, code }) as unknown;

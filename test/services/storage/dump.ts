@@ -2,7 +2,10 @@ import { createHash } from "node:crypto";
 import type { LocalStorage } from "../../../local/storage/storage.ts";
 import { blobService, queueService } from "./world.ts";
 
-/** Everything that a client can see in an account, as lines that can be compared. Of a queue, the first 32 visible messages. */
+/**
+ * Everything that a client can see in an account, as lines that can be compared. Of a queue, the first 32 visible
+ * messages.
+ */
 export async function dump(storage: LocalStorage, account: string): Promise<readonly string[]> {
   const lines: string[] = [];
   const blobs = blobService(storage, account);
@@ -17,7 +20,9 @@ export async function dump(storage: LocalStorage, account: string): Promise<read
       const { blobType, contentLength, etag, blobSequenceNumber, lastModified, leaseState } = blob.properties;
       const sha256 = createHash("sha256").update(content).digest("hex");
       const properties = [blobType, contentLength, etag, blobSequenceNumber, lastModified.toISOString(), leaseState];
-      lines.push(`blob ${container.name}/${blob.name} ${blob.snapshot} ${properties.join(" ")} ${JSON.stringify(blob.metadata)} ${sha256}`);
+      lines.push(
+        `blob ${container.name}/${blob.name} ${blob.snapshot} ${properties.join(" ")} ${JSON.stringify(blob.metadata)} ${sha256}`,
+      );
     }
   }
   const queues = queueService(storage, account);
@@ -28,6 +33,10 @@ export async function dump(storage: LocalStorage, account: string): Promise<read
 }
 
 async function peek(storage: LocalStorage, account: string, queue: string): Promise<readonly string[]> {
-  const { peekedMessageItems } = await queueService(storage, account).getQueueClient(queue).peekMessages({ numberOfMessages: 32 });
-  return peekedMessageItems.map((message) => `message ${queue} ${message.messageId} ${message.dequeueCount} ${message.messageText}`);
+  const { peekedMessageItems } = await queueService(storage, account)
+    .getQueueClient(queue)
+    .peekMessages({ numberOfMessages: 32 });
+  return peekedMessageItems.map(
+    (message) => `message ${queue} ${message.messageId} ${message.dequeueCount} ${message.messageText}`,
+  );
 }

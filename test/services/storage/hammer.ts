@@ -4,7 +4,10 @@ import { QueueServiceClient } from "@azure/storage-queue";
 import type { QueueClient } from "@azure/storage-queue";
 import { expect } from "vitest";
 
-/** What a client knows: each worker has objects of its own and one request under way, so at most that one has an unknown outcome. */
+/**
+ * What a client knows: each worker has objects of its own and one request under way, so at most that one has an unknown
+ * outcome.
+ */
 export interface Hammer {
   /** Works until requests fail, because the server is gone. `acknowledged` is called after each answer. */
   work(connectionString: string, acknowledged: () => void): Promise<void>;
@@ -143,12 +146,14 @@ export function queueHammer(name: string, random: () => number): Hammer {
       const queue = client(connectionString);
       const found = new Set<string>();
       for (;;) {
-        // Messages stay hidden afterwards, so each queue is looked through once; their deletion goes on with the new receipts.
+        // Messages stay hidden afterwards, so each queue is looked through once; their deletion goes on with the new
+        // receipts.
         const { receivedMessageItems } = await queue.receiveMessages({ numberOfMessages: 32, visibilityTimeout: 600 });
         if (receivedMessageItems.length === 0) break;
         for (const message of receivedMessageItems) {
           found.add(message.messageText);
-          if (present.has(message.messageText)) present.set(message.messageText, { id: message.messageId, receipt: message.popReceipt });
+          if (present.has(message.messageText))
+            present.set(message.messageText, { id: message.messageId, receipt: message.popReceipt });
         }
       }
       expect(

@@ -25,28 +25,31 @@ describe("storage that is killed with SIGKILL", () => {
   });
 
   // Small logs: about every twentieth answer has a database being rewritten while the kill comes.
-  it.each([20_000, 16_777_216])(`holds every answer through 5 kills, with logs of %i bytes (FC_SEED=${SEED})`, async (redoLogMinBytes) => {
-    const random = seeded(SEED + redoLogMinBytes);
-    const pageHammers = [pageHammer("disk-0", random), pageHammer("disk-1", random)];
-    const hammers: Hammer[] = [...pageHammers, blobHammer("delta-0", random), blobHammer("delta-1", random)];
-    for (let round = 0; round < 5; round++) {
-      const started = await startChild(folder, "durable", redoLogMinBytes);
-      child = started.child;
-      const { connectionString } = started;
-      await containerOf(connectionString).createIfNotExists();
-      for (const hammer of hammers) await hammer.verify(connectionString);
-      const queue = `queue-${round}`;
-      await QueueServiceClient.fromConnectionString(connectionString).createQueue(queue);
-      const sender = queueHammer(queue, random);
-      const killAfter = 20 + Math.floor(random() * 150);
-      expect(await hammerUntilKilled(started, [...hammers, sender], killAfter)).toBeGreaterThanOrEqual(killAfter);
-      // Messages become hidden by looking at them, so the queue of a round is looked at by the process after it.
-      hammers.push(verifiedOnce(sender));
-    }
-    const last = await startChild(folder, "durable", redoLogMinBytes);
-    child = last.child;
-    for (const hammer of hammers) await hammer.verify(last.connectionString);
-  });
+  it.each([20_000, 16_777_216])(
+    `holds every answer through 5 kills, with logs of %i bytes (FC_SEED=${SEED})`,
+    async (redoLogMinBytes) => {
+      const random = seeded(SEED + redoLogMinBytes);
+      const pageHammers = [pageHammer("disk-0", random), pageHammer("disk-1", random)];
+      const hammers: Hammer[] = [...pageHammers, blobHammer("delta-0", random), blobHammer("delta-1", random)];
+      for (let round = 0; round < 5; round++) {
+        const started = await startChild(folder, "durable", redoLogMinBytes);
+        child = started.child;
+        const { connectionString } = started;
+        await containerOf(connectionString).createIfNotExists();
+        for (const hammer of hammers) await hammer.verify(connectionString);
+        const queue = `queue-${round}`;
+        await QueueServiceClient.fromConnectionString(connectionString).createQueue(queue);
+        const sender = queueHammer(queue, random);
+        const killAfter = 20 + Math.floor(random() * 150);
+        expect(await hammerUntilKilled(started, [...hammers, sender], killAfter)).toBeGreaterThanOrEqual(killAfter);
+        // Messages become hidden by looking at them, so the queue of a round is looked at by the process after it.
+        hammers.push(verifiedOnce(sender));
+      }
+      const last = await startChild(folder, "durable", redoLogMinBytes);
+      child = last.child;
+      for (const hammer of hammers) await hammer.verify(last.connectionString);
+    },
+  );
 
   it("loses answers without the mend (the fault is still there)", async () => {
     const disk = pageHammer("disk", seeded(SEED));
@@ -78,8 +81,15 @@ async function startChild(folder: string, durability: string, redoLogMinBytes: n
   return { child, connectionString: String(line).trim() };
 }
 
-/** All hammers at once; the kill comes with the answer that makes the number full, while the others have requests under way. */
-async function hammerUntilKilled(started: StartedChild, hammers: readonly Hammer[], killAfter: number): Promise<number> {
+/**
+ * All hammers at once; the kill comes with the answer that makes the number full, while the others have requests under
+ * way.
+ */
+async function hammerUntilKilled(
+  started: StartedChild,
+  hammers: readonly Hammer[],
+  killAfter: number,
+): Promise<number> {
   let answers = 0;
   const acknowledged = (): void => {
     if (++answers === killAfter) started.child.kill("SIGKILL");

@@ -6,7 +6,8 @@ import type { ByteRange, PageRange } from "../../../local/storage/azurite-module
 import { diffPageRanges } from "../../../local/storage/mends/page-ranges-diff.ts";
 import { makeWorld, pages, statusOf } from "./world.ts";
 
-// Each mend is shown twice: what Azure does, with the mend, and Azurite's fault without it. The second half is what makes the first one worth something.
+// Each mend is shown twice: what Azure does, with the mend, and Azurite's fault without it. The second half is what
+// makes the first one worth something.
 const both = [
   { mended: true, words: "mended" },
   { mended: false, words: "unmended (the fault is still there)" },
@@ -59,7 +60,9 @@ describe("checksums of page writes", () => {
     await disk.create(4096);
     const wrongMd5 = createHash("md5").update("other").digest();
     expect(await statusOf(disk.uploadPages(pages(1), 0, 512, { transactionalContentMD5: wrongMd5 }))).toBe(400);
-    expect(await statusOf(disk.uploadPages(pages(1), 0, 512, { transactionalContentCrc64: Buffer.alloc(8) }))).toBe(400);
+    expect(await statusOf(disk.uploadPages(pages(1), 0, 512, { transactionalContentCrc64: Buffer.alloc(8) }))).toBe(
+      400,
+    );
     expect(await disk.downloadToBuffer()).toEqual(pages(0, 8));
     const md5 = createHash("md5").update(pages(2)).digest();
     await disk.uploadPages(pages(2), 0, 512, { transactionalContentMD5: md5 });
@@ -98,7 +101,10 @@ describe("the difference between two snapshots", () => {
     await disk.clearPages(512 * 3, 1024);
     await disk.uploadPages(pages(4, 2), 512 * 8, 1024);
     const part = await disk.getPageRangesDiff(512 * 4, 512 * 5, first);
-    expect({ pageRange: part.pageRange, clearRange: part.clearRange }).toEqual({ pageRange: [range(8, 8)], clearRange: [range(4, 4)] });
+    expect({ pageRange: part.pageRange, clearRange: part.clearRange }).toEqual({
+      pageRange: [range(8, 8)],
+      clearRange: [range(4, 4)],
+    });
   });
 
   it("refuses a snapshot that is missing, newer or of an older blob of the name", async () => {
@@ -124,13 +130,19 @@ describe("the difference between two snapshots", () => {
   it.prop([fc.array(fc.tuple(place, place), { minLength: 1, maxLength: 24 }), fc.nat(23), fc.nat(23)])(
     "equals a comparison page by page",
     (disk, one, other) => {
-      const asked = { start: 512 * Math.min(one, other), end: 512 * Math.min(Math.max(one, other) + 1, disk.length) - 1 };
+      const asked = {
+        start: 512 * Math.min(one, other),
+        end: 512 * Math.min(Math.max(one, other) + 1, disk.length) - 1,
+      };
       const older = disk.flatMap(([before], page) => storedPage(before, page));
       const newer = disk.flatMap(([, after], page) => storedPage(after, page));
       const diff = diffPageRanges(older, newer, asked);
-      const inside = disk.map((both, page) => ({ both, page })).filter(({ page }) => 512 * page >= asked.start && 512 * page < asked.end);
+      const inside = disk
+        .map((both, page) => ({ both, page }))
+        .filter(({ page }) => 512 * page >= asked.start && 512 * page < asked.end);
       const changed = inside.filter(
-        ({ both: [before, after] }) => after !== undefined && (before?.id !== after.id || before.offset !== after.offset),
+        ({ both: [before, after] }) =>
+          after !== undefined && (before?.id !== after.id || before.offset !== after.offset),
       );
       const cleared = inside.filter(({ both: [before, after] }) => after === undefined && before !== undefined);
       expect(pagesOf(diff.pageRange)).toEqual(changed.map(({ page }) => page));
@@ -177,7 +189,9 @@ describe("limits of page blobs", () => {
     expect(await statusOf(disk.clearPages(8192 - 512, 1024))).toBe(mended ? 416 : 0);
     await disk.resize(16 * 1024 * 1024);
     await disk.uploadPages(Buffer.alloc(4 * 1024 * 1024, 1), 0, 4 * 1024 * 1024);
-    expect(await statusOf(disk.uploadPages(Buffer.alloc(4 * 1024 * 1024 + 512, 1), 0, 4 * 1024 * 1024 + 512))).toBe(mended ? 413 : 0);
+    expect(await statusOf(disk.uploadPages(Buffer.alloc(4 * 1024 * 1024 + 512, 1), 0, 4 * 1024 * 1024 + 512))).toBe(
+      mended ? 413 : 0,
+    );
     await disk.uploadPages(pages(7), 0, 512);
     expect(await disk.downloadToBuffer(0, 512)).toEqual(pages(7));
   });
@@ -191,9 +205,13 @@ const range = (first: number, last: number): { offset: number; count: number } =
 
 function storedPage(where: { id: string; offset: number } | undefined, page: number): PageRange[] {
   if (where === undefined) return [];
-  return [{ start: 512 * page, end: 512 * page + 511, persistency: { id: where.id, offset: 512 * where.offset, count: 512 } }];
+  return [
+    { start: 512 * page, end: 512 * page + 511, persistency: { id: where.id, offset: 512 * where.offset, count: 512 } },
+  ];
 }
 
 function pagesOf(ranges: readonly ByteRange[]): number[] {
-  return ranges.flatMap(({ start, end }) => Array.from({ length: (end + 1 - start) / 512 }, (_, page) => start / 512 + page));
+  return ranges.flatMap(({ start, end }) =>
+    Array.from({ length: (end + 1 - start) / 512 }, (_, page) => start / 512 + page),
+  );
 }

@@ -41,7 +41,11 @@ describe("storage on disk", () => {
       dumps.push(await dump(storage, "cachewe"));
     }
     await storage.close();
-    expect((await readdir(join(root, "live/cachewe/blob"))).sort()).toEqual(["extents", "extents.json", "metadata.json"]);
+    expect((await readdir(join(root, "live/cachewe/blob"))).sort()).toEqual([
+      "extents",
+      "extents.json",
+      "metadata.json",
+    ]);
     const again = await start("live");
     expect(await dump(again, "cachewe")).toEqual(dumps.at(-1));
     await again.close();
@@ -109,7 +113,10 @@ describe("storage on disk", () => {
   });
 });
 
-/** Copying files one after the other is a moment only while nothing replaces them; kills during a save are in kill.test.ts. */
+/**
+ * Copying files one after the other is a moment only while nothing replaces them; kills during a save are in
+ * kill.test.ts.
+ */
 async function noSaveIsUnderWay(account: string): Promise<boolean> {
   const names = (await readdir(account, { recursive: true })).filter((name) => !name.includes("extents/"));
   const logs = names.filter((name) => name.includes(".redo-"));

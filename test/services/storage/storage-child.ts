@@ -1,7 +1,10 @@
 import { startStorage } from "../../../local/storage/storage.ts";
 import { accountKey } from "./world.ts";
 
-/** A storage process that is made to be killed: `node storage-child.ts FOLDER durable|unmended BYTES` prints its connection string. */
+/**
+ * A storage process that is made to be killed: `node storage-child.ts FOLDER durable|unmended BYTES` prints its
+ * connection string.
+ */
 const [folder = "", durability = "durable", redoLogMinBytes = "1"] = process.argv.slice(2);
 
 const storage = await startStorage({

@@ -41,15 +41,23 @@ describe("storage of two regions", () => {
     const queue = queueService(storage, "targetne").getQueueClient("hints");
     await queue.create();
     await queue.sendMessage("hello");
-    expect((await queue.receiveMessages()).receivedMessageItems.map((message) => message.messageText)).toEqual(["hello"]);
+    expect((await queue.receiveMessages()).receivedMessageItems.map((message) => message.messageText)).toEqual([
+      "hello",
+    ]);
     expect(await queueService(storage, "cachewe").getQueueClient("hints").exists()).toBe(false);
   });
 
   it("refuses another account's name and key at an account's server", async () => {
     const origin = new URL(storage.account("cachewe").blobUrl).origin;
-    const foreign = new BlobServiceClient(`${origin}/targetne`, new StorageSharedKeyCredential("targetne", accountKey("targetne")));
+    const foreign = new BlobServiceClient(
+      `${origin}/targetne`,
+      new StorageSharedKeyCredential("targetne", accountKey("targetne")),
+    );
     expect(await statusOf(foreign.getContainerClient("foreign").create())).toBe(404);
-    const wrongKey = new BlobServiceClient(`${origin}/cachewe`, new StorageSharedKeyCredential("cachewe", accountKey("targetne")));
+    const wrongKey = new BlobServiceClient(
+      `${origin}/cachewe`,
+      new StorageSharedKeyCredential("cachewe", accountKey("targetne")),
+    );
     expect(await statusOf(wrongKey.getContainerClient("foreign").create())).toBe(403);
     const emulator = new BlobServiceClient(
       `${origin}/devstoreaccount1`,
@@ -71,7 +79,9 @@ describe("storage of two regions", () => {
     expect(await statusOf(container.getBlobClient("none").getProperties())).toBe(404);
     stop();
     await container.delete();
-    expect(seen.map((one) => [one.service, one.operation, one.container, one.blob, one.status, one.lengthBytes])).toEqual([
+    expect(
+      seen.map((one) => [one.service, one.operation, one.container, one.blob, one.status, one.lengthBytes]),
+    ).toEqual([
       ["blob", "Container_Create", "observed", "", 201, 0],
       ["blob", "PageBlob_Create", "observed", "0000000001/disk.vhd", 201, 0],
       ["blob", "PageBlob_UploadPages", "observed", "0000000001/disk.vhd", 201, 512],
@@ -104,7 +114,10 @@ describe("a listener that fails", () => {
     await expect(container.getBlockBlobClient("blob").download()).rejects.toMatchObject({ statusCode: undefined });
     stop();
     await container.getBlockBlobClient("blob").download();
-    await expect(storage.close()).rejects.toMatchObject({ code: "internal", cause: { message: "the listener failed" } });
+    await expect(storage.close()).rejects.toMatchObject({
+      code: "internal",
+      cause: { message: "the listener failed" },
+    });
   });
 });
 
@@ -121,7 +134,10 @@ describe("a client that dies in the middle of an upload", () => {
     for (let attempt = 0; attempt <= 16; attempt++) {
       // A signed address stands in for the header, so that the request can be sent by hand.
       const url = new URL(
-        await disk.generateSasUrl({ permissions: BlobSASPermissions.parse("rw"), expiresOn: new Date(Date.now() + 3_600_000) }),
+        await disk.generateSasUrl({
+          permissions: BlobSASPermissions.parse("rw"),
+          expiresOn: new Date(Date.now() + 3_600_000),
+        }),
       );
       const socket = connect(Number(port), hostname);
       await once(socket, "connect");
@@ -179,7 +195,8 @@ describe("starting storage", () => {
       key: accountKey,
     });
     await expect(start).rejects.toSatisfy(
-      (error) => hasCode(error, "port-in-use") && error.facts["option"] === "queuePort" && error.hint.includes("cachewe"),
+      (error) =>
+        hasCode(error, "port-in-use") && error.facts["option"] === "queuePort" && error.hint.includes("cachewe"),
     );
     other.close();
     await rm(folder, { recursive: true });

@@ -78,7 +78,9 @@ describe("a throttled page blob", () => {
     world.storage.throttlePageBlobs("cachewe", { nowMs: time.nowMs });
     for (let at = 0; at < 60 * MIB; at += 4 * MIB) await disk.uploadPages(FOUR_MIB, at, 4 * MIB);
     expect(await statusOf(disk.uploadPages(pages(1), 0, 512))).toBe(503);
-    expect(() => world.storage.throttlePageBlobs("cachewe", { burstBytes: 4 * MIB - 512 })).toThrow("at least one Put Page");
+    expect(() => world.storage.throttlePageBlobs("cachewe", { burstBytes: 4 * MIB - 512 })).toThrow(
+      "at least one Put Page",
+    );
   });
 });
 
@@ -115,7 +117,9 @@ describe("an account that hangs", () => {
       // The effect is there and the answer is due: it would have come long before the client gives up.
       setImmediate(() => setImmediate(() => cut.abort()));
     });
-    await expect(container.getBlockBlobClient("landed").upload("a", 1, { abortSignal: cut.signal })).rejects.toMatchObject(ABORTED);
+    await expect(
+      container.getBlockBlobClient("landed").upload("a", 1, { abortSignal: cut.signal }),
+    ).rejects.toMatchObject(ABORTED);
     stop();
     storage.setReachable("cachewe", true);
     expect(await container.getBlobClient("landed").exists()).toBe(true);

@@ -15,7 +15,10 @@ export interface World extends AsyncDisposable {
   readonly container: ContainerClient;
 }
 
-export async function makeWorld(leaveOut: readonly MendName[] = [], persistence: "disk" | "memory" = "memory"): Promise<World> {
+export async function makeWorld(
+  leaveOut: readonly MendName[] = [],
+  persistence: "disk" | "memory" = "memory",
+): Promise<World> {
   const folder = await mkdtemp(join(tmpdir(), "leeward-storage-"));
   const storage = await startStorage({
     folder,

@@ -2,7 +2,10 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { OnEnd } from "./world.ts";
 
-/** Stands between a mobility service and the function app, as a man in the middle of a test: it passes everything on and may change the grants. */
+/**
+ * Stands between a mobility service and the function app, as a man in the middle of a test: it passes everything on and
+ * may change the grants.
+ */
 export interface ApiProxy {
   /** Ends in `/api`. */
   readonly apiUrl: string;
@@ -10,7 +13,10 @@ export interface ApiProxy {
   readonly granted: readonly string[];
 }
 
-/** `change` gets every granted container address with its number, counted from 0, and returns what the service gets instead. */
+/**
+ * `change` gets every granted container address with its number, counted from 0, and returns what the service gets
+ * instead.
+ */
 export async function startApiProxy(
   onEnd: OnEnd,
   appUrl: string,
@@ -34,7 +40,10 @@ export async function startApiProxy(
       if (answer.ok && request.url?.endsWith("/heartbeat") === true) {
         const body = JSON.parse(text) as { readonly upload: { readonly containerUrl: string } };
         const number = granted.push(body.upload.containerUrl) - 1;
-        text = JSON.stringify({ ...body, upload: { ...body.upload, containerUrl: change(body.upload.containerUrl, number) } });
+        text = JSON.stringify({
+          ...body,
+          upload: { ...body.upload, containerUrl: change(body.upload.containerUrl, number) },
+        });
       }
       response.writeHead(answer.status, { "content-type": "application/json" }).end(text);
     };

@@ -15,7 +15,10 @@ describe(`app-consistent points on request (seed ${SEED})`, { timeout: 240_000 }
     const folder = join(world.folder, "scripts");
     mkdirSync(folder);
     const mode = (text: string): void => writeFileSync(join(folder, "mode"), text);
-    const script = makeScript(folder, 'case "$(cat "$D/mode")" in fail) echo no >&2; exit 7 ;; hang) sleep 600 ;; esac');
+    const script = makeScript(
+      folder,
+      'case "$(cat "$D/mode")" in fail) echo no >&2; exit 7 ;; hang) sleep 600 ;; esac',
+    );
     const source = await world.startSource({ service: { appConsistencyScript: script.path, freezeMaxMs: 1500 } });
     const request = (id: string, body: object = { recoveryPointType: "ApplicationConsistent" }): Promise<Answer> =>
       world.operator.call("POST", PATH, { headers: { "x-ms-client-request-id": id }, body });
@@ -43,7 +46,9 @@ describe(`app-consistent points on request (seed ${SEED})`, { timeout: 240_000 }
     mode("fail");
     await source.write(5);
     expect(await ask("two")).toMatchObject({ state: "Failed", reason: "--pre ended with exit code 7: no" });
-    expect((await world.operator.item()).healthErrors).toContainEqual(expect.objectContaining({ code: "app-consistent-point-failed" }));
+    expect((await world.operator.item()).healthErrors).toContainEqual(
+      expect.objectContaining({ code: "app-consistent-point-failed" }),
+    );
     mode("hang");
     const hanging = ask("three");
     await source.write(20);
@@ -55,9 +60,9 @@ describe(`app-consistent points on request (seed ${SEED})`, { timeout: 240_000 }
 
     const last = await world.operator.pointOf(await source.uploaded());
     expect(last.recoveryPointType).toBe("CrashConsistent");
-    expect((await world.operator.points()).filter(({ recoveryPointType }) => recoveryPointType === "ApplicationConsistent")).toHaveLength(
-      1,
-    );
+    expect(
+      (await world.operator.points()).filter(({ recoveryPointType }) => recoveryPointType === "ApplicationConsistent"),
+    ).toHaveLength(1);
     const [atFreeze, atEnd] = await proven(world.operator, source, [marked, last]);
     expect(atFreeze).toContain(35);
     expect(atEnd).toContain(source.log.length);

@@ -11,7 +11,10 @@ import { ITEM, type OnEnd, SCHEDULES, SEED, proven, startWorld } from "./world.t
 
 const PATIENCE_MS = 60_000;
 
-/** A second process of the function app on the same accounts: on Azure a second instance. The supervisor's own way of starting it tells no process id. */
+/**
+ * A second process of the function app on the same accounts: on Azure a second instance. The supervisor's own way of
+ * starting it tells no process id.
+ */
 async function startSecondApp(onEnd: OnEnd, cloud: Cloud, logFile: string): Promise<Child> {
   const { storage, secrets } = cloud;
   const target = storage.account(TARGET_ACCOUNT).connectionString;

@@ -8,7 +8,16 @@ import { placedRecords } from "../../../replication/records/placed-records.ts";
 import { encodeRecord } from "../../../replication/records/envelope.ts";
 import type { PointPins } from "../../../replication/points/pins.ts";
 import type { Source } from "./source.ts";
-import { type Answer, type CallOptions, ITEM, type Point, type World, proven, onSuiteEnd, startWorld } from "./world.ts";
+import {
+  type Answer,
+  type CallOptions,
+  ITEM,
+  type Point,
+  type World,
+  proven,
+  onSuiteEnd,
+  startWorld,
+} from "./world.ts";
 
 const MIB = 1024 * 1024;
 const ITEMS = "replicationProtectedItems";
@@ -16,8 +25,15 @@ const hex = (bytes: number): string => randomBytes(bytes).toString("hex");
 
 /** What the API said, as far as it must be clear: the status, a closed code, a sentence, and what to do. */
 function seen(answer: Answer): object {
-  const { error } = (answer.body ?? {}) as { readonly error?: { readonly code: string; readonly message: string; readonly hint: string } };
-  return { status: answer.status, code: error?.code ?? answer.text, message: error?.message, helps: (error?.hint ?? "").length > 20 };
+  const { error } = (answer.body ?? {}) as {
+    readonly error?: { readonly code: string; readonly message: string; readonly hint: string };
+  };
+  return {
+    status: answer.status,
+    code: error?.code ?? answer.text,
+    message: error?.message,
+    helps: (error?.hint ?? "").length > 20,
+  };
 }
 
 const refusal = (status: number, code: string, names: string | RegExp = ""): object => {
@@ -58,9 +74,10 @@ describe("bad requests get a clear error that names what to do, and change nothi
       }
     }
     expect((await call("GET", `${ITEMS}?code=wrong`, { key: "" })).status).toBe(401);
-    expect((await call("GET", ITEMS, { key: "", headers: { authorization: `Bearer ${world.cloud.secrets.functionKey}` } })).status).toBe(
-      401,
-    );
+    expect(
+      (await call("GET", ITEMS, { key: "", headers: { authorization: `Bearer ${world.cloud.secrets.functionKey}` } }))
+        .status,
+    ).toBe(401);
   });
 
   it("400: what is no JSON, of the wrong shape, or says what cannot be", async () => {
@@ -93,7 +110,9 @@ describe("bad requests get a clear error that names what to do, and change nothi
       refusal(409, "item-exists", /other disks/),
     );
     const grown = [{ id: "system", sizeBytes: 4 * MIB }, disks[1]];
-    expect(seen(await call("PUT", `${ITEMS}/${ITEM}`, { body: { disks: grown } }))).toEqual(refusal(409, "item-exists", /other disks/));
+    expect(seen(await call("PUT", `${ITEMS}/${ITEM}`, { body: { disks: grown } }))).toEqual(
+      refusal(409, "item-exists", /other disks/),
+    );
     expect(seen(await call("GET", `${ITEMS}/other-vm`))).toEqual(refusal(404, "item-unknown"));
   });
 
@@ -102,7 +121,9 @@ describe("bad requests get a clear error that names what to do, and change nothi
       expect(seen(await call("GET", `${ITEMS}/${item}`))).toEqual(refusal(404, "item-unknown"));
       expect(seen(await call("GET", `${ITEMS}/${item}/recoveryPoints`))).toEqual(refusal(404, "item-unknown"));
       expect(seen(await call("POST", `${ITEMS}/${item}/registrationToken`))).toEqual(refusal(404, "item-unknown"));
-      expect(seen(await call("POST", `${ITEMS}/${item}/recoveryPoints/${point.name}/restore`))).toEqual(refusal(404, "item-unknown"));
+      expect(seen(await call("POST", `${ITEMS}/${item}/recoveryPoints/${point.name}/restore`))).toEqual(
+        refusal(404, "item-unknown"),
+      );
       const beat = { headers: { authorization: "Bearer x" }, body: heartbeat(), key: "" };
       // A stranger does not learn whether there is such an item.
       expect(seen(await call("POST", `mobility/${item}/heartbeat`, beat))).toEqual(refusal(401, "not-authorized"));
@@ -114,11 +135,15 @@ describe("bad requests get a clear error that names what to do, and change nothi
       "..%2fitem.json",
       point.name.toUpperCase().replace("-", "_"),
     ]) {
-      expect(seen(await call("POST", `${ITEMS}/${ITEM}/recoveryPoints/${name}/restore`))).toEqual(refusal(404, "point-unknown"));
+      expect(seen(await call("POST", `${ITEMS}/${ITEM}/recoveryPoints/${name}/restore`))).toEqual(
+        refusal(404, "point-unknown"),
+      );
     }
     for (const name of ["x", "0".repeat(32), "..%2fprogress"]) {
       expect(seen(await call("GET", `${ITEMS}/${ITEM}/restores/${name}`))).toEqual(refusal(404, "restore-unknown"));
-      expect(seen(await call("POST", `${ITEMS}/${ITEM}/restores/${name}/grantAccess`))).toEqual(refusal(404, "restore-unknown"));
+      expect(seen(await call("POST", `${ITEMS}/${ITEM}/restores/${name}/grantAccess`))).toEqual(
+        refusal(404, "restore-unknown"),
+      );
     }
     expect((await call("GET", "nothing")).status).toBe(404);
     expect((await call("DELETE", `${ITEMS}/${ITEM}`)).status).toBe(404);
@@ -136,9 +161,9 @@ describe("bad requests get a clear error that names what to do, and change nothi
       refusal(400, "invalid-request", /used/),
     );
     const long = { "x-ms-client-request-id": "x".repeat(129) };
-    expect(seen(await call("POST", `${ITEMS}/${ITEM}/recoveryPoints/${point.name}/restore`, { headers: long }))).toEqual(
-      refusal(400, "invalid-request"),
-    );
+    expect(
+      seen(await call("POST", `${ITEMS}/${ITEM}/recoveryPoints/${point.name}/restore`, { headers: long })),
+    ).toEqual(refusal(400, "invalid-request"));
   });
 
   it("410: a point that retention is removing; 404 with the reason once it is gone", async () => {
@@ -148,8 +173,12 @@ describe("bad requests get a clear error that names what to do, and change nothi
     const container = itemContainer(ITEM);
     const target = connectBlobs("TargetStorage", { kind: "connection-string", connectionString });
     const records = placedRecords(openRecords(target, container), container);
-    // The first step of a deletion, as retention leaves it when it is killed there; the snapshots stay out, so that the sweep finds nothing to remove.
-    await records.put(pinsName(name), encodeRecord({ version: 1, state: "deleting", pins: [], snapshots: [] } satisfies PointPins));
+    // The first step of a deletion, as retention leaves it when it is killed there; the snapshots stay out, so that the
+    // sweep finds nothing to remove.
+    await records.put(
+      pinsName(name),
+      encodeRecord({ version: 1, state: "deleting", pins: [], snapshots: [] } satisfies PointPins),
+    );
     const restore = (): Promise<Answer> => call("POST", `${ITEMS}/${ITEM}/recoveryPoints/${name}/restore`);
     expect(seen(await restore())).toEqual(refusal(410, "point-pruned", name));
     await records.remove(manifestName(name));
@@ -160,7 +189,9 @@ describe("bad requests get a clear error that names what to do, and change nothi
     const registration = { registrationToken: hex(32), itemToken: hex(32), machineId: "m", bootId: "b", disks };
     const register = (body: object): Promise<Answer> => call("POST", `mobility/${ITEM}/register`, { body, key: "" });
     expect(seen(await register(registration))).toEqual(refusal(401, "not-authorized", /not one of this item/));
-    expect(seen(await register({ ...registration, machineId: 7 }))).toEqual(refusal(400, "invalid-request", /machineId/));
+    expect(seen(await register({ ...registration, machineId: 7 }))).toEqual(
+      refusal(400, "invalid-request", /machineId/),
+    );
     for (const headers of [
       {},
       { authorization: "Bearer" },
@@ -176,7 +207,9 @@ describe("bad requests get a clear error that names what to do, and change nothi
       );
     }
     // The function key opens nothing here: it is shared by all operators, and a service has a token of its own.
-    expect(seen(await call("POST", `mobility/${ITEM}/heartbeat`, { body: heartbeat() }))).toEqual(refusal(401, "not-authorized"));
+    expect(seen(await call("POST", `mobility/${ITEM}/heartbeat`, { body: heartbeat() }))).toEqual(
+      refusal(401, "not-authorized"),
+    );
   });
 
   it("nothing was lost: the item goes on, and its point is right", async () => {
@@ -196,7 +229,11 @@ describe("a registered service whose words cannot be true", () => {
   /** The ticket stands before every token of the item. */
   const headers = () => ({ authorization: `Bearer ${registrationToken?.split(".")[0]}.${itemToken}` });
   const beat = (changes: object): Promise<Answer> =>
-    world.operator.call("POST", "mobility/liar/heartbeat", { headers: headers(), body: { ...heartbeat(), ...changes }, key: "" });
+    world.operator.call("POST", "mobility/liar/heartbeat", {
+      headers: headers(),
+      body: { ...heartbeat(), ...changes },
+      key: "",
+    });
   let registrationToken: string | undefined;
   beforeAll(async () => {
     world = await startWorld(onEnd);
@@ -239,7 +276,8 @@ describe("a registered service whose words cannot be true", () => {
       [{ seeding: { doneBytes: -1, totalBytes: 0 } }, /seeding/],
       [{ bootId: "x".repeat(129) }, /bootId/],
     ];
-    for (const [changes, names] of wrong) expect(seen(await beat(changes))).toEqual(refusal(400, "invalid-request", names));
+    for (const [changes, names] of wrong)
+      expect(seen(await beat(changes))).toEqual(refusal(400, "invalid-request", names));
     expect(seen(await settle({ epoch: 0 }))).toEqual(refusal(400, "invalid-request", /epoch/));
     expect(seen(await settle({ checksum: "x" }))).toEqual(refusal(400, "invalid-request", /checksum/));
     expect(seen(await settle({ stream: 2 }))).toEqual(refusal(409, "stream-closed"));

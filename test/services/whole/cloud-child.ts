@@ -1,7 +1,10 @@
 import { startCloud } from "../../../local/supervisor/cloud.ts";
 import type { CloudPorts } from "../../../local/supervisor/ports.ts";
 
-/** The supervisor as a process that is made to be killed: `node cloud-child.ts FOLDER PORTS SCHEDULES`, the last two as JSON. */
+/**
+ * The supervisor as a process that is made to be killed: `node cloud-child.ts FOLDER PORTS SCHEDULES`, the last two as
+ * JSON.
+ */
 const [folder = "", ports = "", schedules = ""] = process.argv.slice(2);
 try {
   const cloud = await startCloud({

@@ -31,7 +31,9 @@ async function blobsIn({ cloud }: World, account: string, container: string): Pr
 
 async function recordOf({ cloud }: World, name: string): Promise<unknown> {
   const container = blobsOf(cloud, TARGET_ACCOUNT).getContainerClient("leeward-item-web-1");
-  return (JSON.parse((await container.getBlobClient(name).downloadToBuffer()).toString("utf8")) as { readonly body: unknown }).body;
+  return (
+    JSON.parse((await container.getBlobClient(name).downloadToBuffer()).toString("utf8")) as { readonly body: unknown }
+  ).body;
 }
 
 /** Where the target stands; the rest of the record tells of workers, who may still come and go. */
@@ -69,15 +71,24 @@ it(
     const other = await failOver("two");
     expect([other.status, other.body]).toMatchObject([
       409,
-      { error: { code: "operation-not-allowed", facts: { state: "FailoverInProgress", reason: "busy", allowedOperations: "" } } },
+      {
+        error: {
+          code: "operation-not-allowed",
+          facts: { state: "FailoverInProgress", reason: "busy", allowedOperations: "" },
+        },
+      },
     ]);
     const { state, errors } = await ended(one.body as JobView);
     expect([state, errors]).toEqual(["Succeeded", []]);
     const prefixes = guest.log.prefixesOf(await contentOf(world, targetOf(world, "web-1")));
     expect(Math.max(...prefixes)).toBeGreaterThanOrEqual(5);
-    expect(await inState("web-1", "UnplannedFailoverCommitPendingStatesBegin")).toEqual(["DisableProtection", "Commit"]);
+    expect(await inState("web-1", "UnplannedFailoverCommitPendingStatesBegin")).toEqual([
+      "DisableProtection",
+      "Commit",
+    ]);
 
-    // The source was not shut down: it writes on, and its service sends on. Points settle for two minutes, which pass here at once.
+    // The source was not shut down: it writes on, and its service sends on. Points settle for two minutes, which pass
+    // here at once.
     await guest.write();
     await writeFile(clockFile, String(POINT_SETTLE_MS + 1000));
     await succeeds("POST", "web-1/failoverCommit");
@@ -92,7 +103,8 @@ it(
       return JSON.stringify(status?.["lastError"] ?? "").includes('"stream-closed"') ? true : undefined;
     });
     guest.close();
-    // What it had sent meanwhile belongs to a stream that is closed: the sweep takes it away, and nothing of it is applied.
+    // What it had sent meanwhile belongs to a stream that is closed: the sweep takes it away, and nothing of it is
+    // applied.
     await until("the cache is swept", async () =>
       (await blobsIn(world, CACHE_ACCOUNT, "leeward-cache-web-1-0000000001"))?.length === 0 ? true : undefined,
     );
@@ -104,7 +116,9 @@ it(
     expect(await recordOf(world, "ledger.json")).toMatchObject({ entries: [] });
     expect((await clients.compute.virtualMachines.get(TARGET_GROUP, "web-1")).provisioningState).toBe("Succeeded");
     expect(guest.log.prefixesOf(await contentOf(world, targetOf(world, "web-1")))).toEqual(prefixes);
-    await expect(clients.compute.virtualMachineExtensions.get(GROUP, "web-1", "leeward-mobility")).rejects.toMatchObject({
+    await expect(
+      clients.compute.virtualMachineExtensions.get(GROUP, "web-1", "leeward-mobility"),
+    ).rejects.toMatchObject({
       statusCode: 404,
     });
     expect(await blobsIn(world, CACHE_ACCOUNT, "leeward-cache-web-1-0000000001")).toBeUndefined();

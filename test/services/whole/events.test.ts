@@ -3,8 +3,8 @@ import type { EventSwitches } from "../../../local/events/event-grid.ts";
 import { type OnEnd, type Point, SEED, proven, startWorld } from "./world.ts";
 
 /**
- * Writes in bursts with points between them, under this weather. Every point must equal a prefix of the writes; the answer says of each burst whether the
- * point behind it holds all of it.
+ * Writes in bursts with points between them, under this weather. Every point must equal a prefix of the writes; the
+ * answer says of each burst whether the point behind it holds all of it.
  */
 async function replicateUnder(onEnd: OnEnd, switches: Partial<EventSwitches>): Promise<readonly boolean[]> {
   const { operator, startSource } = await startWorld(onEnd, switches);
@@ -29,6 +29,8 @@ describe.concurrent(`rule 5: events are hints (seed ${SEED})`, () => {
   });
 
   it("when events come twice, late and in another order, the points are the same bytes", async ({ onTestFinished }) => {
-    expect(await replicateUnder(onTestFinished, { dropRatio: 0.2, repeatRatio: 1, delayMs: 300, reorder: true })).toEqual([true, true]);
+    expect(
+      await replicateUnder(onTestFinished, { dropRatio: 0.2, repeatRatio: 1, delayMs: 300, reorder: true }),
+    ).toEqual([true, true]);
   });
 });

@@ -27,10 +27,15 @@ it(
     guest.close();
     expect(await inState("web-1", "Protected")).toContain("UnplannedFailover");
 
-    const asked = await ask("POST", "web-1/unplannedFailover", { recoveryPointId: point.name, sourceSiteOperations: "Required" });
+    const asked = await ask("POST", "web-1/unplannedFailover", {
+      recoveryPointId: point.name,
+      sourceSiteOperations: "Required",
+    });
     // The app dies in the middle, and the flow goes on from its history.
     await until("the flow has begun", async () => {
-      const { tasks } = (await operator.call("GET", `replicationJobs/${asked.name}`)).body as { tasks: readonly { state: string }[] };
+      const { tasks } = (await operator.call("GET", `replicationJobs/${asked.name}`)).body as {
+        tasks: readonly { state: string }[];
+      };
       return tasks.some(({ state }) => state === "Succeeded") ? true : undefined;
     });
     await cloud.app.kill();
@@ -49,7 +54,9 @@ it(
     const container = blobsOf(cloud, TARGET_ACCOUNT).getContainerClient("leeward-item-web-2");
     const ledger = await container.getBlobClient("ledger.json").downloadToBuffer();
     expect(JSON.parse(ledger.toString("utf8"))).toMatchObject({ body: { entries: [] } });
-    await expect(clients.compute.virtualMachineExtensions.get(GROUP, "web-2", "leeward-mobility")).rejects.toMatchObject({
+    await expect(
+      clients.compute.virtualMachineExtensions.get(GROUP, "web-2", "leeward-mobility"),
+    ).rejects.toMatchObject({
       statusCode: 404,
     });
   },

@@ -6,7 +6,8 @@ import { until } from "./until.ts";
 import { ITEM, SEED, type World, blobsOf, proven, startWorld } from "./world.ts";
 
 const MIB = 1024 * 1024;
-const deltaName = (stream: number, epoch: number): string => `${String(stream).padStart(10, "0")}/${String(epoch).padStart(12, "0")}`;
+const deltaName = (stream: number, epoch: number): string =>
+  `${String(stream).padStart(10, "0")}/${String(epoch).padStart(12, "0")}`;
 
 const cacheOf = (world: World): ContainerClient =>
   blobsOf(world.cloud, CACHE_ACCOUNT).getContainerClient(`leeward-cache-${ITEM}-0000000001`);
@@ -32,14 +33,23 @@ const isStopped = (world: World, code: string): Promise<true> =>
   });
 
 describe.concurrent(`blobs in the cache container of an item that nobody of ours wrote (seed ${SEED})`, () => {
-  it("what can be no delta to come is moved away, whatever it is, and replication goes on", async ({ onTestFinished }) => {
+  it("what can be no delta to come is moved away, whatever it is, and replication goes on", async ({
+    onTestFinished,
+  }) => {
     const world = await startWorld(onTestFinished);
     const source = await world.startSource();
     await source.write(20);
     const first = await world.operator.pointOf(await source.uploaded());
     const cache = cacheOf(world);
     const old = randomBytes(100);
-    const rubbish = ["holiday.jpg", "a b/ü?#%25 \u{1F600}", "x".repeat(1024), "0000000001", `${deltaName(1, 1)}.tmp`, deltaName(1, 0)];
+    const rubbish = [
+      "holiday.jpg",
+      "a b/ü?#%25 \u{1F600}",
+      "x".repeat(1024),
+      "0000000001",
+      `${deltaName(1, 1)}.tmp`,
+      deltaName(1, 0),
+    ];
     for (const name of rubbish) await cache.getBlockBlobClient(name).upload("x", 1);
     await cache.getPageBlobClient("page").create(512);
     await cache.getAppendBlobClient("append").create();

@@ -98,7 +98,11 @@ describe.concurrent(`copies of a protected machine (seed ${SEED})`, PATIENCE, ()
     const written = Buffer.alloc(4096, 7);
     expect((await clone.write(written)).equals(written)).toBe(true);
     const silent = await clone.becomes("silent");
-    expect(silent).toMatchObject({ state: "uploads-stopped", identity: { machineId: "clone" }, lastError: { code: "machine-mismatch" } });
+    expect(silent).toMatchObject({
+      state: "uploads-stopped",
+      identity: { machineId: "clone" },
+      lastError: { code: "machine-mismatch" },
+    });
     await source.write(40);
     const last = await world.operator.pointOf(await source.uploaded());
     const [prefixes] = await proven(world.operator, source, [last]);
@@ -109,7 +113,11 @@ describe.concurrent(`copies of a protected machine (seed ${SEED})`, PATIENCE, ()
     expect(await foreignBlobs(world)).toEqual([]);
     expect((await source.status())?.identity.state).toBe("granted");
     // It has asked once, and never again.
-    expect(await clone.status()).toMatchObject({ uploadedCount: 0, heartbeats: { sent: 1 }, identity: { state: "silent" } });
+    expect(await clone.status()).toMatchObject({
+      uploadedCount: 0,
+      heartbeats: { sent: 1 },
+      identity: { state: "silent" },
+    });
   });
 
   it("P4, P8: of two services with one state the second waits; when the first ends, what is outdated still uploads nothing", async ({

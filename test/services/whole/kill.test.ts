@@ -7,13 +7,24 @@ import { seededRandom } from "../../../local/lab/random.ts";
 import { startChild, type Child } from "../../../local/supervisor/child.ts";
 import { type CloudPorts, freePort } from "../../../local/supervisor/ports.ts";
 import { until } from "./until.ts";
-import { ITEM, SCHEDULES, SEED, operatorOf, proven, requireBuild, startSource, startWorld, temporaryFolder } from "./world.ts";
+import {
+  ITEM,
+  SCHEDULES,
+  SEED,
+  operatorOf,
+  proven,
+  requireBuild,
+  startSource,
+  startWorld,
+  temporaryFolder,
+} from "./world.ts";
 
 const PATIENCE_MS = 60_000;
 
 async function fixedPorts(): Promise<CloudPorts> {
   const free = await Promise.all(Array.from({ length: 7 }, freePort));
-  const [app = 0, cacheBlob = 0, cacheQueue = 0, targetBlob = 0, targetQueue = 0, resourceManager = 0, eventTopic = 0] = free;
+  const [app = 0, cacheBlob = 0, cacheQueue = 0, targetBlob = 0, targetQueue = 0, resourceManager = 0, eventTopic = 0] =
+    free;
   return { app, cacheBlob, cacheQueue, targetBlob, targetQueue, resourceManager, eventTopic, nbd: undefined };
 }
 
@@ -68,7 +79,13 @@ describe.concurrent(`rule 4: nothing that a flush confirmed is lost when process
       // The app of the killed supervisor ends by itself within seconds; until then its port is taken.
       until("the cloud starts again", async () => {
         try {
-          return await startChild({ name: "cloud", script, parameters, environment: {}, logFile: join(folder, "cloud.log") });
+          return await startChild({
+            name: "cloud",
+            script,
+            parameters,
+            environment: {},
+            logFile: join(folder, "cloud.log"),
+          });
         } catch (error) {
           if (error instanceof Error && error.message.includes("is taken")) return undefined;
           throw error;
@@ -78,7 +95,13 @@ describe.concurrent(`rule 4: nothing that a flush confirmed is lost when process
     onTestFinished(() => cloud.stop());
     const { url, functionKey } = cloud.ready;
     const operator = operatorOf(String(url), String(functionKey));
-    const source = await startSource({ folder, operator, apiUrl: `${String(url)}/api`, logFolder: folder, onEnd: onTestFinished });
+    const source = await startSource({
+      folder,
+      operator,
+      apiUrl: `${String(url)}/api`,
+      logFolder: folder,
+      onEnd: onTestFinished,
+    });
 
     const random = seededRandom(SEED, 3);
     for (let kill = 0; kill < 3; kill += 1) {

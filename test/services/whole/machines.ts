@@ -34,19 +34,33 @@ export const targetOf = ({ cloud }: World, name: string): string =>
   `/subscriptions/${cloud.resourceManager.subscriptionId}/resourceGroups/${TARGET_GROUP}/providers/Microsoft.Compute/virtualMachines/${name}`;
 
 /** Machines in one network, as anybody makes them in Azure: a system disk and a data disk each. */
-export async function makeMachines({ network, compute, resources }: Clients, names: readonly string[]): Promise<readonly string[]> {
+export async function makeMachines(
+  { network, compute, resources }: Clients,
+  names: readonly string[],
+): Promise<readonly string[]> {
   await resources.resourceGroups.createOrUpdate(GROUP, { location: REGION });
-  const addresses = { addressSpace: { addressPrefixes: ["10.0.0.0/16"] }, subnets: [{ name: "web", addressPrefix: "10.0.0.0/24" }] };
+  const addresses = {
+    addressSpace: { addressPrefixes: ["10.0.0.0/16"] },
+    subnets: [{ name: "web", addressPrefix: "10.0.0.0/24" }],
+  };
   const net = await network.virtualNetworks.createOrUpdate(GROUP, "hub", { location: REGION, ...addresses }, POLL);
   const ids: string[] = [];
   for (const name of names) {
     const ipConfigurations = [{ name: "one", subnet: { id: net.subnets?.[0]?.id ?? "" } }];
-    const nic = await network.networkInterfaces.createOrUpdate(GROUP, `${name}-nic`, { location: REGION, ipConfigurations }, POLL);
+    const nic = await network.networkInterfaces.createOrUpdate(
+      GROUP,
+      `${name}-nic`,
+      { location: REGION, ipConfigurations },
+      POLL,
+    );
     const makeDisk = async (part: string, os: object): Promise<string> => {
       const body = { location: REGION, creationData: { createOption: "Empty" }, diskSizeGB: 1, ...os } as const;
       return (await compute.disks.createOrUpdate(GROUP, `${name}-${part}`, body, POLL)).id ?? "";
     };
-    const [system, data] = [await makeDisk("os", { osType: "Linux", hyperVGeneration: "V2" }), await makeDisk("data", {})];
+    const [system, data] = [
+      await makeDisk("os", { osType: "Linux", hyperVGeneration: "V2" }),
+      await makeDisk("data", {}),
+    ];
     const model = {
       location: REGION,
       hardwareProfile: { vmSize: "Standard_B1s" },
@@ -110,7 +124,8 @@ export function flowsOf(operator: Operator) {
     /** Waits until the item is in this state: it is told of the end of its job after the job. */
     inState: (item: string, wanted: string): Promise<readonly string[]> =>
       until(`${item} is ${wanted}`, async () => {
-        const { protectionState, allowedOperations } = (await operator.call("GET", `replicationProtectedItems/${item}`)).body as {
+        const { protectionState, allowedOperations } = (await operator.call("GET", `replicationProtectedItems/${item}`))
+          .body as {
           readonly protectionState: string;
           readonly allowedOperations: readonly string[];
         };
@@ -137,11 +152,18 @@ export async function openGuest(world: World, machineId: string, name: string): 
   const log = new WriteLog(await contentOf(world, machineId));
   const random = seededRandom(SEED, 99);
   const address = cloud.resourceManager.machineOf(machineId)?.mobility?.address ?? { kind: "unix", path: "" };
-  const disks: readonly NbdDisk[] = [await openNbdDisk(address, `${name}-os`), await openNbdDisk(address, `${name}-data`)];
+  const disks: readonly NbdDisk[] = [
+    await openNbdDisk(address, `${name}-os`),
+    await openNbdDisk(address, `${name}-data`),
+  ];
   const write = async (): Promise<void> => {
     const bytes = Buffer.alloc(BLOCK_BYTES);
     random.fill(bytes);
-    const logged = { disk: log.length % 2, offsetBytes: BLOCK_BYTES * ((log.length * 37) % (USED_BYTES / BLOCK_BYTES)), bytes };
+    const logged = {
+      disk: log.length % 2,
+      offsetBytes: BLOCK_BYTES * ((log.length * 37) % (USED_BYTES / BLOCK_BYTES)),
+      bytes,
+    };
     log.add(logged);
     await disks[logged.disk]?.write(logged.offsetBytes, bytes, { forceUnitAccess: true });
   };

@@ -11,14 +11,21 @@ export function movedClock(clockFile: string): Readonly<Record<string, string>> 
   return { NODE_OPTIONS: `--import ${shim}`, CLOCK_FILE: clockFile };
 }
 
-/** The mobility service as the supervisor starts it, on a machine whose clock is off by the milliseconds that stand in `clockFile`. */
+/**
+ * The mobility service as the supervisor starts it, on a machine whose clock is off by the milliseconds that stand in
+ * `clockFile`.
+ */
 export async function startMovedMobility(options: MobilityOptions, clockFile: string): Promise<MobilityService> {
   const { folder, logFolder, nbdPort: _none, ...settings } = options;
   const stateFolder = join(folder, "state");
   const socketPath = join(folder, "nbd.sock");
   const configuration = join(folder, "mobility.json");
   await mkdir(stateFolder, { recursive: true });
-  await writeFile(configuration, JSON.stringify({ ...settings, machineId: "moved", stateFolder, nbd: { socketPath } }), { mode: 0o600 });
+  await writeFile(
+    configuration,
+    JSON.stringify({ ...settings, machineId: "moved", stateFolder, nbd: { socketPath } }),
+    { mode: 0o600 },
+  );
   const child = await startChild({
     name: "mobility service with a moved clock",
     script: mobilityProgram(),
@@ -35,7 +42,8 @@ export async function startMovedMobility(options: MobilityOptions, clockFile: st
       return child.running;
     },
     cut: () => child.send({ kind: "cut" }),
-    status: async () => JSON.parse(await readFile(join(stateFolder, "status.json"), "utf8")) as Readonly<Record<string, unknown>>,
+    status: async () =>
+      JSON.parse(await readFile(join(stateFolder, "status.json"), "utf8")) as Readonly<Record<string, unknown>>,
     stop: () => child.stop(),
     kill: () => child.kill(),
   };

@@ -76,7 +76,11 @@ describe("requests that break the rules of HTTP get their status or a closed con
     ["a length that is no number", () => [put("a", "content-length: ten"), DISKS], [400]],
     ["a negative length", () => [put("a", "content-length: -1"), DISKS], [400]],
     ["two lengths", () => [put("a", "content-length: 5", "content-length: 6"), DISKS], [400]],
-    ["a length and chunks", () => [put("a", `content-length: ${DISKS.length}`, CHUNKED), chunk(DISKS), "0\r\n\r\n"], [400]],
+    [
+      "a length and chunks",
+      () => [put("a", `content-length: ${DISKS.length}`, CHUNKED), chunk(DISKS), "0\r\n\r\n"],
+      [400],
+    ],
     ["chunks of garbage", () => [put("a", CHUNKED), "zz\r\nnonsense\r\n"], [400]],
     ["a chunk that is longer than it says", () => [put("a", CHUNKED), `5\r\n${DISKS}\r\n0\r\n\r\n`], [400]],
     ["a body beyond the app's limit", () => withLength("a", DISKS + " ".repeat(HTTP_BODY_MAX_BYTES)), [400]],
@@ -89,14 +93,22 @@ describe("requests that break the rules of HTTP get their status or a closed con
     ["no body at all", () => [put("a", "content-length: 0")], [400]],
     ["bytes that are no UTF-8", () => withLength("a", Buffer.from(DISKS.replace("os", "o\u00ff"), "latin1")), [400]],
     ["a body that is compressed", () => withLength("a", Buffer.from("1f8b0800000000000003", "hex")), [400]],
-    ["a method that the route lacks", () => [head(`PATCH ${ITEMS}/a`, `content-length: ${DISKS.length}`), DISKS], [404]],
+    [
+      "a method that the route lacks",
+      () => [head(`PATCH ${ITEMS}/a`, `content-length: ${DISKS.length}`), DISKS],
+      [404],
+    ],
     ["a method that no route has", () => [head(`PROPFIND ${ITEMS}`)], [404]],
     ["TRACE", () => [head(`TRACE ${ITEMS}`)], [404]],
     ["a method that HTTP lacks", () => [head(`STEAL ${ITEMS}`)], [400]],
     ["CONNECT", () => [head("CONNECT app:80")], []],
     ["a wrong key", () => [put("a", `content-length: ${DISKS.length}`).replace(key, `${key}x`), DISKS], [401]],
     ["two keys", () => [put("a", "x-functions-key: wrong", `content-length: ${DISKS.length}`), DISKS], [401]],
-    ["a wrong key beside a right one in the query", () => [head(`GET ${ITEMS}?code=${key}`).replace(`y: ${key}`, "y: wrong")], [401]],
+    [
+      "a wrong key beside a right one in the query",
+      () => [head(`GET ${ITEMS}?code=${key}`).replace(`y: ${key}`, "y: wrong")],
+      [401],
+    ],
     ["a header that is too long", () => [head(`GET ${ITEMS}`, `x-ms-client-request-id: ${"x".repeat(20_000)}`)], [431]],
     ["no host", () => [head(`GET ${ITEMS}`).replace("host: app\r\n", "")], [400]],
     ["a host that is none", () => [head(`GET ${ITEMS}`).replace("host: app", "host: a b/c")], [400]],
@@ -135,7 +147,9 @@ describe("requests that break the rules of HTTP get their status or a closed con
     const statuses: number[] = [];
     for (const length of [ALERT_MESSAGE_MAX_BYTES - 400, ALERT_MESSAGE_MAX_BYTES]) {
       const data = { essentials: { ...essentials, monitoringService: "x".repeat(length) } };
-      const { status } = await world.operator.call("POST", "alerts", { body: { schemaId: "azureMonitorCommonAlertSchema", data } });
+      const { status } = await world.operator.call("POST", "alerts", {
+        body: { schemaId: "azureMonitorCommonAlertSchema", data },
+      });
       statuses.push(status);
     }
     expect(statuses).toEqual([202, 400]);
@@ -156,7 +170,8 @@ describe("requests that break the rules of HTTP get their status or a closed con
   it("bodies that never end hold up nobody", async () => {
     const waiting = await Promise.all(Array.from({ length: 50 }, open));
     const answers = waiting.map(listen);
-    for (const [at, socket] of waiting.entries()) socket.write(put(`slow-${at}`, at % 2 === 0 ? CHUNKED : "content-length: 1000"));
+    for (const [at, socket] of waiting.entries())
+      socket.write(put(`slow-${at}`, at % 2 === 0 ? CHUNKED : "content-length: 1000"));
     await expectUnmoved();
     for (const socket of waiting) socket.destroy();
     expect((await Promise.all(answers)).flatMap(({ statuses }) => statuses)).toEqual([]);

@@ -23,7 +23,8 @@ it(
     await guest.pointOfNow();
     await inState("web-1", "Protected");
 
-    // The app dies inside a batch, and the region goes before it is back: what the batch still needs is in the journal alone.
+    // The app dies inside a batch, and the region goes before it is back: what the batch still needs is in the journal
+    // alone.
     const killed = killInsideBatch(cloud, "web-1", 1, PATIENCE_MS);
     for (let count = 0; count < 4; count += 1) await guest.write();
     const begun = await killed;

@@ -19,7 +19,9 @@ describe(`repairReplication (seed ${SEED})`, { timeout: 240_000 }, () => {
 
     const [system] = source.disks;
     if (system === undefined) throw new Error("the source has no disk");
-    const disk = blobsOf(cloud, TARGET_ACCOUNT).getContainerClient(diskContainer(ITEM, 1)).getPageBlobClient(`${system.id}.vhd`);
+    const disk = blobsOf(cloud, TARGET_ACCOUNT)
+      .getContainerClient(diskContainer(ITEM, 1))
+      .getPageBlobClient(`${system.id}.vhd`);
     // In the quarter that the guest's disk never filled: no write of the guest would heal it.
     await disk.uploadPages(Buffer.alloc(SECTOR_BYTES, 0xbd), system.sizeBytes - SECTOR_BYTES, SECTOR_BYTES);
     await source.write(5);

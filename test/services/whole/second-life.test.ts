@@ -20,7 +20,8 @@ it(
     const [machine = ""] = await makeMachines(clientsTo(world), [ITEM]);
     await fillDisks(world, machine);
     const { succeeds, inState, enable } = flowsOf(operator);
-    const exists = (account: string, container: string) => blobsOf(cloud, account).getContainerClient(container).exists();
+    const exists = (account: string, container: string) =>
+      blobsOf(cloud, account).getContainerClient(container).exists();
     const used: number[] = [];
     const live = async () => {
       await enable(ITEM, machine);
@@ -30,7 +31,11 @@ it(
       await inState(ITEM, "Protected");
       guest.close();
       const view = (await operator.call("GET", `replicationProtectedItems/${ITEM}`)).body as View;
-      expect(view).toMatchObject({ replicationHealth: "Normal", applied: { stream: view.stream }, uploaded: { stream: view.stream } });
+      expect(view).toMatchObject({
+        replicationHealth: "Normal",
+        applied: { stream: view.stream },
+        uploaded: { stream: view.stream },
+      });
       expect(view.stopped).toBeUndefined();
       for (const earlier of used) {
         expect(view.stream).toBeGreaterThan(earlier);

@@ -36,7 +36,10 @@ async function blobsIn(world: World, account: string): Promise<ReadonlyMap<strin
           if ((error as { readonly statusCode?: unknown }).statusCode === 404) return Buffer.alloc(0);
           throw error;
         });
-      blobs.set(`${account}/${container}/${name}`, Buffer.concat([content, Buffer.from(JSON.stringify({ metadata, properties }))]));
+      blobs.set(
+        `${account}/${container}/${name}`,
+        Buffer.concat([content, Buffer.from(JSON.stringify({ metadata, properties }))]),
+      );
     }
   }
   return blobs;
@@ -50,7 +53,13 @@ function shapesOf(secret: string): readonly string[] {
     decodeURIComponent(secret.replaceAll("%", "%25")),
     JSON.stringify(secret).slice(1, -1),
   ];
-  return [...new Set([...shapes, decodeURIComponent(secret), Buffer.from(secret).toString("base64").replace(/=+$/, "").slice(0, -2)])];
+  return [
+    ...new Set([
+      ...shapes,
+      decodeURIComponent(secret),
+      Buffer.from(secret).toString("base64").replace(/=+$/, "").slice(0, -2),
+    ]),
+  ];
 }
 
 describe("rule 8: secrets stay where they belong", () => {
@@ -72,7 +81,10 @@ describe("rule 8: secrets stay where they belong", () => {
     await source.write(20);
     const point = await operator.pointOf(await source.uploaded());
     await proven(operator, source, [point]);
-    await blobsOf(cloud, CACHE_ACCOUNT).getContainerClient(`leeward-cache-${ITEM}-0000000001`).getBlockBlobClient("foreign").upload("x", 1);
+    await blobsOf(cloud, CACHE_ACCOUNT)
+      .getContainerClient(`leeward-cache-${ITEM}-0000000001`)
+      .getBlockBlobClient("foreign")
+      .upload("x", 1);
     const killed = killInsideBatch(cloud, ITEM, 1, PATIENCE_MS);
     await source.write(20);
     await killed;
@@ -127,11 +139,15 @@ describe("rule 8: secrets stay where they belong", () => {
       ...Object.fromEntries(signatures.entries()),
     };
     const found = Object.entries(secrets).flatMap(([name, secret]) =>
-      [...places].flatMap(([place, bytes]) => (shapesOf(secret).some((shape) => bytes.includes(shape)) ? [`${name} in ${place}`] : [])),
+      [...places].flatMap(([place, bytes]) =>
+        shapesOf(secret).some((shape) => bytes.includes(shape)) ? [`${name} in ${place}`] : [],
+      ),
     );
     expect(found).toEqual([]);
     // Signatures that nobody here has seen, such as those of the downloads.
-    expect([...places].flatMap(([place, bytes]) => (/[?&]sig=[\w%+/]{8}/.test(bytes.toString("latin1")) ? [place] : []))).toEqual([]);
+    expect(
+      [...places].flatMap(([place, bytes]) => (/[?&]sig=[\w%+/]{8}/.test(bytes.toString("latin1")) ? [place] : [])),
+    ).toEqual([]);
     // The search itself looks at everything: each kind of place is there, and it finds what is known to be in them.
     expect(
       [...places.keys()].filter((place) =>

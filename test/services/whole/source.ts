@@ -31,8 +31,9 @@ export interface ServiceStatus {
 }
 
 /**
- * The source machine: its disks, its mobility service (a process that can be killed), and a guest that writes through NBD, one request at a time. A
- * request without an answer is sent again, the same bytes to the same place, when the service is back, as the guest's block layer would.
+ * The source machine: its disks, its mobility service (a process that can be killed), and a guest that writes through
+ * NBD, one request at a time. A request without an answer is sent again, the same bytes to the same place, when the
+ * service is back, as the guest's block layer would.
  */
 export class Source {
   readonly disks: readonly SourceDisk[];
@@ -43,7 +44,12 @@ export class Source {
   #guest: readonly NbdDisk[] = [];
   #flushed = 0;
 
-  private constructor(disks: readonly SourceDisk[], seed: number, launch: () => Promise<MobilityService>, service: MobilityService) {
+  private constructor(
+    disks: readonly SourceDisk[],
+    seed: number,
+    launch: () => Promise<MobilityService>,
+    service: MobilityService,
+  ) {
     this.disks = disks;
     this.log = new WriteLog(disks.map(({ path }) => readFileSync(path)));
     this.#next = writesOf(
@@ -55,7 +61,11 @@ export class Source {
   }
 
   /** `launch` starts the service, and starts it again after a kill. */
-  static async start(disks: readonly SourceDisk[], seed: number, launch: () => Promise<MobilityService>): Promise<Source> {
+  static async start(
+    disks: readonly SourceDisk[],
+    seed: number,
+    launch: () => Promise<MobilityService>,
+  ): Promise<Source> {
     return new Source(disks, seed, launch, await launch());
   }
 
@@ -91,7 +101,8 @@ export class Source {
     return until("everything is uploaded", async () => {
       const status = await this.status();
       // The file is written every second: only the next one speaks of what was written before the call.
-      if (status === undefined || status.atMs === before || status.pendingBytes > 0 || !status.seeding.done) return undefined;
+      if (status === undefined || status.atMs === before || status.pendingBytes > 0 || !status.seeding.done)
+        return undefined;
       return status.uploaded.epoch === status.sealed.epoch ? status.uploaded.epoch : undefined;
     });
   }

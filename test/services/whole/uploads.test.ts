@@ -14,7 +14,9 @@ async function invocations(world: World, name: string): Promise<number> {
 }
 
 describe.concurrent(`credentials and answers of the cache that go wrong (seed ${SEED})`, () => {
-  it("rule 4: a grant that is over, or forged, is renewed by heartbeat, and nothing is lost", async ({ onTestFinished }) => {
+  it("rule 4: a grant that is over, or forged, is renewed by heartbeat, and nothing is lost", async ({
+    onTestFinished,
+  }) => {
     const world = await startWorld(onTestFinished);
     const container = blobsOf(world.cloud, CACHE_ACCOUNT).getContainerClient(`leeward-cache-${ITEM}-0000000001`);
     const hourMs = 3_600_000;
@@ -23,8 +25,16 @@ describe.concurrent(`credentials and answers of the cache that go wrong (seed ${
       startsOn: new Date(Date.now() - 2 * hourMs),
       expiresOn: new Date(Date.now() - hourMs),
     });
-    const wrong = [() => expired, (url: string) => url.replace(/sig=[^&]+/, "sig=AAAAAAAA"), (url: string) => url.replace("sp=c", "sp=cw")];
-    const proxy = await startApiProxy(onTestFinished, world.cloud.app.url, (url, number) => wrong[number]?.(url) ?? url);
+    const wrong = [
+      () => expired,
+      (url: string) => url.replace(/sig=[^&]+/, "sig=AAAAAAAA"),
+      (url: string) => url.replace("sp=c", "sp=cw"),
+    ];
+    const proxy = await startApiProxy(
+      onTestFinished,
+      world.cloud.app.url,
+      (url, number) => wrong[number]?.(url) ?? url,
+    );
     const source = await world.startSource({ apiUrl: proxy.apiUrl });
     await source.write(20);
     const point = await world.operator.pointOf(await source.uploaded());
@@ -59,7 +69,9 @@ describe.concurrent(`credentials and answers of the cache that go wrong (seed ${
 });
 
 describe.concurrent(`the clock of the source jumps (seed ${SEED})`, () => {
-  it("years ahead and back again: content and order are right, times never decrease, and the skew is told", async ({ onTestFinished }) => {
+  it("years ahead and back again: content and order are right, times never decrease, and the skew is told", async ({
+    onTestFinished,
+  }) => {
     const world = await startWorld(onTestFinished);
     const clockFile = join(world.folder, "clock");
     await writeFile(clockFile, "0");

@@ -55,7 +55,10 @@ export interface Point {
 /** An operator's view of one function app: nothing but its HTTP API, and the addresses that it grants. */
 export interface Operator {
   readonly call: (method: string, path: string, options?: CallOptions) => Promise<Answer>;
-  protect(disks: readonly { readonly id: string; readonly sizeBytes: number }[], item?: string): Promise<string | undefined>;
+  protect(
+    disks: readonly { readonly id: string; readonly sizeBytes: number }[],
+    item?: string,
+  ): Promise<string | undefined>;
   /** Newest first. */
   points(item?: string): Promise<readonly Point[]>;
   item(item?: string): Promise<ItemView>;
@@ -94,12 +97,14 @@ interface SourceOptions {
 }
 
 /**
- * Where to say what has to be undone in the end, backwards: `onTestFinished` of the test's own context, because tests that mostly wait run side by side,
- * or `onSuiteEnd()` for a world that several tests share.
+ * Where to say what has to be undone in the end, backwards: `onTestFinished` of the test's own context, because tests
+ * that mostly wait run side by side, or `onSuiteEnd()` for a world that several tests share.
  */
 export type OnEnd = (undo: () => Promise<void>) => void;
 
-/** Call it in the body of a `describe`: within a hook, where worlds are made, it is too late to register another hook. */
+/**
+ * Call it in the body of a `describe`: within a hook, where worlds are made, it is too late to register another hook.
+ */
 export function onSuiteEnd(): OnEnd {
   const undos: (() => Promise<void>)[] = [];
   afterAll(async () => {
@@ -194,14 +199,20 @@ async function makeDisks(folder: string): Promise<readonly SourceDisk[]> {
 
 export function requireBuild(): void {
   for (const program of [hostProgram(), mobilityProgram()]) {
-    if (!existsSync(program)) throw new Error(`These tests start the built programs, and ${program} is missing. Run: npm run build`);
+    if (!existsSync(program))
+      throw new Error(`These tests start the built programs, and ${program} is missing. Run: npm run build`);
   }
 }
 
 /** Speaks to the function app at `url` (without `/api`). */
 export function operatorOf(url: string, functionKey: string): Operator {
   const call = async (method: string, path: string, options: CallOptions = {}): Promise<Answer> => {
-    const { body, raw = body === undefined ? undefined : JSON.stringify(body), headers = {}, key = functionKey } = options;
+    const {
+      body,
+      raw = body === undefined ? undefined : JSON.stringify(body),
+      headers = {},
+      key = functionKey,
+    } = options;
     const answer = await fetch(path.startsWith("/") ? `${url}${path}` : `${url}/api/${path}`, {
       method,
       headers: { ...(key === "" ? {} : { "x-functions-key": key }), ...headers },
@@ -223,14 +234,17 @@ export function operatorOf(url: string, functionKey: string): Operator {
         disks: disks.map(({ id, sizeBytes }) => ({ id, sizeBytes })),
         policy: { crashConsistentFrequencyInMinutes: POINT_INTERVAL_MINUTES },
       };
-      return (await expect<{ readonly registrationToken?: string }>("PUT", `${items}/${item}`, { body })).registrationToken;
+      return (await expect<{ readonly registrationToken?: string }>("PUT", `${items}/${item}`, { body }))
+        .registrationToken;
     },
-    points: async (item = ITEM) => (await expect<{ readonly value: readonly Point[] }>("GET", `${items}/${item}/recoveryPoints`)).value,
+    points: async (item = ITEM) =>
+      (await expect<{ readonly value: readonly Point[] }>("GET", `${items}/${item}/recoveryPoints`)).value,
     item: async (item = ITEM) => expect<ItemView>("GET", `${items}/${item}`),
     restore: async (point, disks) => {
       const begun = await call("POST", `${items}/${ITEM}/recoveryPoints/${point.name}/restore`);
       const location = begun.headers.get("location");
-      if (begun.status !== 202 || location === null) throw new Error(`the restore was answered with ${begun.status}: ${begun.text}`);
+      if (begun.status !== 202 || location === null)
+        throw new Error(`the restore was answered with ${begun.status}: ${begun.text}`);
       await until(`the restore of ${point.name} succeeds`, async () => {
         const { state, error } = await expect<{ readonly state: string; readonly error?: object }>("GET", location);
         if (state === "Failed") throw new Error(`the restore failed: ${JSON.stringify(error)}`);
@@ -259,14 +273,19 @@ export function operatorOf(url: string, functionKey: string): Operator {
 }
 
 /**
- * Restores the points side by side and holds each against the model: the counts of writes that it may show. Fails when one is no prefix of the writes over
- * both disks together (rule 1).
+ * Restores the points side by side and holds each against the model: the counts of writes that it may show. Fails when
+ * one is no prefix of the writes over both disks together (rule 1).
  */
-export async function proven(operator: Operator, source: Source, points: readonly Point[]): Promise<readonly (readonly number[])[]> {
+export async function proven(
+  operator: Operator,
+  source: Source,
+  points: readonly Point[],
+): Promise<readonly (readonly number[])[]> {
   return Promise.all(
     points.map(async (point) => {
       const prefixes = source.log.prefixesOf(await operator.restore(point, source.disks));
-      if (prefixes.length === 0) throw new Error(`seed ${SEED}: the point ${point.name} of epoch ${point.position.epoch} is no prefix`);
+      if (prefixes.length === 0)
+        throw new Error(`seed ${SEED}: the point ${point.name} of epoch ${point.position.epoch} is no prefix`);
       return prefixes;
     }),
   );

@@ -12,8 +12,9 @@ export interface LoggedWrite {
 }
 
 /**
- * The byte model: what the disks held first, and every write since in its order. It knows nothing of deltas, epochs or page blobs; a restored point is
- * right when its disks together equal the first content with some first part of the writes over it (rule 1).
+ * The byte model: what the disks held first, and every write since in its order. It knows nothing of deltas, epochs or
+ * page blobs; a restored point is right when its disks together equal the first content with some first part of the
+ * writes over it (rule 1).
  */
 export class WriteLog {
   readonly #first: readonly Buffer[];
@@ -46,7 +47,8 @@ export class WriteLog {
     let differences = 0;
     const compare = (disk: number, offsetBytes: number, lengthBytes: number): void => {
       const [model, other, marks] = [disks[disk], found[disk], differs[disk]];
-      if (model === undefined || other === undefined || marks === undefined) throw new Error(`the model has no disk ${disk}`);
+      if (model === undefined || other === undefined || marks === undefined)
+        throw new Error(`the model has no disk ${disk}`);
       for (let at = offsetBytes; at < offsetBytes + lengthBytes; at += SECTOR_BYTES) {
         const now = model.compare(other, at, at + SECTOR_BYTES, at, at + SECTOR_BYTES) === 0 ? 0 : 1;
         differences += now - (marks[at / SECTOR_BYTES] ?? 0);
@@ -67,13 +69,18 @@ export class WriteLog {
 /** The disk inside a fixed VHD; throws when the file is not the disk, zeros up to a whole MiB, and a footer. */
 export function diskOfVhd(vhd: Buffer, sizeBytes: number): Buffer {
   const dataBytes = Math.ceil(sizeBytes / MIB) * MIB;
-  if (vhd.length !== dataBytes + VHD_FOOTER_BYTES) throw new Error(`the VHD has ${vhd.length} bytes, the disk ${sizeBytes}`);
+  if (vhd.length !== dataBytes + VHD_FOOTER_BYTES)
+    throw new Error(`the VHD has ${vhd.length} bytes, the disk ${sizeBytes}`);
   if (vhd.toString("latin1", dataBytes, dataBytes + 8) !== "conectix") throw new Error("the VHD has no footer");
-  if (vhd.subarray(sizeBytes, dataBytes).some((byte) => byte !== 0)) throw new Error("behind the end of the disk stands something");
+  if (vhd.subarray(sizeBytes, dataBytes).some((byte) => byte !== 0))
+    throw new Error("behind the end of the disk stands something");
   return vhd.subarray(0, sizeBytes);
 }
 
-/** Writes of up to 32 KiB all over the disks, some of zeros; the same seed gives the same writes. Every one differs from all before it. */
+/**
+ * Writes of up to 32 KiB all over the disks, some of zeros; the same seed gives the same writes. Every one differs from
+ * all before it.
+ */
 export function writesOf(seed: number, sizesBytes: readonly number[]): () => LoggedWrite {
   const random = seededRandom(seed, 0x77686f6c);
   let number = 0;

@@ -9,7 +9,10 @@ const PROGRAM = 0o100755;
 const FILE = 0o100644;
 const CHARACTER_DEVICE = 0o020600;
 
-/** The guest's whole first file system: busybox, `init.sh`, the modules for its disks, and the bytes of which it makes its files. */
+/**
+ * The guest's whole first file system: busybox, `init.sh`, the modules for its disks, and the bytes of which it makes
+ * its files.
+ */
 export function initramfs(kernel: Kernel, busyboxPath: string, pool: Buffer): Buffer {
   const modules = kernel.modulePaths.map((path, index) => ({
     path: `modules/${String(index).padStart(2, "0")}-${basename(path)}`,

@@ -38,8 +38,13 @@ export interface Conclusion {
   readonly work: readonly Work[];
 }
 
-/** Why a sub-orchestration cannot have this instance id; undefined when it can. `isEnded`: an ended one that it replaces. */
-export type Placement = { readonly kind: "free"; readonly isEnded: boolean } | { readonly kind: "refused"; readonly reason: string };
+/**
+ * Why a sub-orchestration cannot have this instance id; undefined when it can. `isEnded`: an ended one that it
+ * replaces.
+ */
+export type Placement =
+  | { readonly kind: "free"; readonly isEnded: boolean }
+  | { readonly kind: "refused"; readonly reason: string };
 
 /** Makes one atomic step of an episode: everything that it consumed, recorded and set off. Pure but for the ids. */
 export function conclude(episode: Episode, ids: Ids, place: (instanceId: string) => Placement): Conclusion {
@@ -105,9 +110,15 @@ function carryOut(
     }
     case "child": {
       const { id: taskId, name, input, version } = decision;
-      const placed = effects.children.some((child) => child.id === decision.instanceId) ? TAKEN : place(decision.instanceId);
+      const placed = effects.children.some((child) => child.id === decision.instanceId)
+        ? TAKEN
+        : place(decision.instanceId);
       if (placed.kind === "refused") {
-        const failed = { EventType: EventType.SubOrchestrationInstanceFailed, EventId: -1, TaskScheduledId: taskId } as const;
+        const failed = {
+          EventType: EventType.SubOrchestrationInstanceFailed,
+          EventId: -1,
+          TaskScheduledId: taskId,
+        } as const;
         effects.messages.push({ id: ids.next(), ...own, event: { ...failed, Reason: placed.reason, Details: "" } });
       } else {
         const parent: ParentInstance = {
@@ -121,7 +132,12 @@ function carryOut(
         effects.inputs.push({ instanceId: decision.instanceId, input });
         effects.messages.push(begun.message);
       }
-      const created = { EventType: EventType.SubOrchestrationInstanceCreated, EventId: taskId, Name: name, Version: version } as const;
+      const created = {
+        EventType: EventType.SubOrchestrationInstanceCreated,
+        EventId: taskId,
+        Name: name,
+        Version: version,
+      } as const;
       return { ...created, InstanceId: decision.instanceId, Input: input };
     }
   }
@@ -137,13 +153,22 @@ interface Ended {
 }
 
 /** The instance after the episode, and the event that ends it. */
-function turn(episode: Episode, effects: Effects, ids: Ids): { readonly row: InstanceRow; readonly ending: Ended | undefined } {
+function turn(
+  episode: Episode,
+  effects: Effects,
+  ids: Ids,
+): { readonly row: InstanceRow; readonly ending: Ended | undefined } {
   const { instance, next, nowMs } = episode;
   const { row } = instance;
   const customStatus = episode.customStatus === undefined ? row.customStatus : episode.customStatus;
   const ended = (status: Status, result: string | null, failureDetails?: FailureDetails) => {
     if (row.parent !== null) effects.messages.push(report(row.parent, status, result, failureDetails, ids));
-    const ending: Ended = { EventType: EventType.ExecutionCompleted, EventId: -1, OrchestrationStatus: status, Result: result };
+    const ending: Ended = {
+      EventType: EventType.ExecutionCompleted,
+      EventId: -1,
+      OrchestrationStatus: status,
+      Result: result,
+    };
     return { row: { ...row, status, customStatus, updatedMs: nowMs }, ending };
   };
   switch (next.kind) {
@@ -167,7 +192,13 @@ function turn(episode: Episode, effects: Effects, ids: Ids): { readonly row: Ins
 }
 
 /** Tells the parent; it must be text that the SDK can read, so `Details` is empty rather than missing. */
-function report(parent: ParentInstance, status: Status, result: string | null, details: FailureDetails | undefined, ids: Ids): Message {
+function report(
+  parent: ParentInstance,
+  status: Status,
+  result: string | null,
+  details: FailureDetails | undefined,
+  ids: Ids,
+): Message {
   const { InstanceId: instanceId, ExecutionId: executionId } = parent.OrchestrationInstance;
   const common = { EventId: -1, TaskScheduledId: parent.TaskScheduleId } as const;
   const event: EventBody =

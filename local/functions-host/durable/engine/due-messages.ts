@@ -10,7 +10,10 @@ export interface DueMessages {
   stop(): Promise<void>;
 }
 
-/** Hands out each message at its moment or soon after, the earliest first. One loop sleeps until the next one, however many there are. */
+/**
+ * Hands out each message at its moment or soon after, the earliest first. One loop sleeps until the next one, however
+ * many there are.
+ */
 export function createDueMessages(clock: Clock, deliver: (message: Message) => void): DueMessages {
   const waiting = new Map<number, Message>();
   /** Sorted; an entry whose message was removed is skipped. */
@@ -32,7 +35,11 @@ export function createDueMessages(clock: Clock, deliver: (message: Message) => v
     }
   };
   const handOut = (): void => {
-    for (let first = order[0]; first !== undefined && (first.dueMs <= clock.nowMs() || !waiting.has(first.id)); first = order[0]) {
+    for (
+      let first = order[0];
+      first !== undefined && (first.dueMs <= clock.nowMs() || !waiting.has(first.id));
+      first = order[0]
+    ) {
       order.shift();
       const message = waiting.get(first.id);
       waiting.delete(first.id);

@@ -60,7 +60,9 @@ export interface DurableEngine {
   start(): void;
   /** Begins nothing more, and resolves when what runs has ended and the store is closed. */
   stop(): Promise<void>;
-  /** False: an orchestration of this id has not ended. `invalid-request` for an unknown function or an impossible id. */
+  /**
+   * False: an orchestration of this id has not ended. `invalid-request` for an unknown function or an impossible id.
+   */
   create(request: StartRequest): Promise<boolean>;
   send(instanceId: string, event: EventBody): Promise<Sent>;
   find(instanceId: string): InstanceRow | undefined;
@@ -129,7 +131,10 @@ export function createEngine(options: EngineOptions): DurableEngine {
   };
 }
 
-/** Everything in the store goes on: messages are delivered again, activities that had not ended are run again. Returns the highest id in use. */
+/**
+ * Everything in the store goes on: messages are delivered again, activities that had not ended are run again. Returns
+ * the highest id in use.
+ */
 async function recover(state: State): Promise<number> {
   const loaded = await state.options.store.load();
   for (const row of loaded.instances) {
@@ -137,7 +142,9 @@ async function recover(state: State): Promise<number> {
     if (hasEnded(row.status)) continue;
     state.live.set(row.id, liveInstance(row, (loaded.histories.get(row.id) ?? []).map(readRecorded)));
   }
-  const ended = loaded.instances.filter(({ status }) => hasEnded(status)).toSorted((one, other) => one.updatedMs - other.updatedMs);
+  const ended = loaded.instances
+    .filter(({ status }) => hasEnded(status))
+    .toSorted((one, other) => one.updatedMs - other.updatedMs);
   for (const { id, updatedMs } of ended) state.ended.add(id, updatedMs);
   for (const message of loaded.messages) deliver(state, message);
   for (const work of loaded.work) state.activities.add(work);
@@ -158,7 +165,11 @@ async function guarded(state: State, step: () => Promise<void>): Promise<void> {
     void state.episodes.stop();
     void state.activities.stop();
     const fault = error instanceof Error ? error : new Error(String(error));
-    state.options.log({ level: "critical", event: "durable", message: `Durable Functions stops: ${describeError(fault)}` });
+    state.options.log({
+      level: "critical",
+      event: "durable",
+      message: `Durable Functions stops: ${describeError(fault)}`,
+    });
     state.options.onFault(fault);
   }
 }
@@ -168,11 +179,19 @@ async function create(state: State, { name, instanceId, input, version }: StartR
   if (fault !== undefined) throw new LeewardError("invalid-request", fault, { instanceId });
   if (state.rows.size >= DURABLE_INSTANCES_MAX) {
     const hint = "Purge orchestrations that have ended.";
-    throw new LeewardError("conflict", `The hub holds ${state.rows.size} orchestrations, which is the limit.`, {}, { hint });
+    throw new LeewardError(
+      "conflict",
+      `The hub holds ${state.rows.size} orchestrations, which is the limit.`,
+      {},
+      { hint },
+    );
   }
   const placement = place(state, instanceId);
   if (placement.kind === "refused") return false;
-  const { row, message } = begin({ id: instanceId, name, version, input, parent: null, nowMs: state.options.clock.nowMs() }, state.ids);
+  const { row, message } = begin(
+    { id: instanceId, name, version, input, parent: null, nowMs: state.options.clock.nowMs() },
+    state.ids,
+  );
   state.coming.add(instanceId);
   try {
     await state.options.store.commit({
@@ -220,7 +239,8 @@ async function send(state: State, instanceId: string, event: EventBody): Promise
 function deliver(state: State, message: Message): void {
   const { dueMs } = message;
   const instance = state.live.get(message.instanceId);
-  if (dueMs === undefined || dueMs <= state.options.clock.nowMs() || instance === undefined) return arrive(state, message);
+  if (dueMs === undefined || dueMs <= state.options.clock.nowMs() || instance === undefined)
+    return arrive(state, message);
   instance.timers.add(message.id);
   state.due.add({ ...message, dueMs });
 }
@@ -261,7 +281,12 @@ async function takeTurn(state: State, instance: LiveInstance): Promise<void> {
   settleInMemory(state, instance, episode.consumed, conclusion);
 }
 
-function settleInMemory(state: State, instance: LiveInstance, consumed: ReadonlySet<number>, conclusion: Conclusion): void {
+function settleInMemory(
+  state: State,
+  instance: LiveInstance,
+  consumed: ReadonlySet<number>,
+  conclusion: Conclusion,
+): void {
   const { row, history } = conclusion;
   const isNewExecution = row.executionId !== instance.row.executionId;
   const eventsBefore = instance.history.length;
@@ -348,7 +373,8 @@ async function ended(state: State, instanceId: string, limitMs: number): Promise
 
 /** Every episode replays the whole history, so long loops become slow; each doubling is worth a word. */
 function warnOfLength(state: State, row: InstanceRow, before: number, after: number): void {
-  const threshold = DURABLE_HISTORY_WARNING_EVENTS * 2 ** Math.floor(Math.log2(Math.max(1, after / DURABLE_HISTORY_WARNING_EVENTS)));
+  const threshold =
+    DURABLE_HISTORY_WARNING_EVENTS * 2 ** Math.floor(Math.log2(Math.max(1, after / DURABLE_HISTORY_WARNING_EVENTS)));
   if (before >= threshold || after < threshold) return;
   const message = `Orchestration '${row.id}' has a history of ${after} events, which every step replays; let ${row.name} use continueAsNew.`;
   state.options.log({ level: "warning", event: "durable", message, function: row.name });

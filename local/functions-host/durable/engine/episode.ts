@@ -26,20 +26,35 @@ interface EpisodeOptions {
 }
 
 /** Takes the selected messages into the history of an instance and asks the orchestrator what follows. */
-export async function runEpisode(instance: LiveInstance, { accepted, consumed }: Selection, options: EpisodeOptions): Promise<Episode> {
+export async function runEpisode(
+  instance: LiveInstance,
+  { accepted, consumed }: Selection,
+  options: EpisodeOptions,
+): Promise<Episode> {
   const nowMs = momentOf(instance, accepted, options.clock.nowMs());
-  const bodies: EventBody[] = [{ EventType: EventType.OrchestratorStarted, EventId: -1 }, ...accepted.map(({ event }) => event)];
+  const bodies: EventBody[] = [
+    { EventType: EventType.OrchestratorStarted, EventId: -1 },
+    ...accepted.map(({ event }) => event),
+  ];
   const taken = bodies.map((body) => record(body, nowMs));
   const common = { instance, consumed, nowMs, past: instance.history, decisions: [], customStatus: undefined };
   const last = accepted.at(-1)?.event;
-  if (last?.EventType === EventType.ExecutionTerminated) return { ...common, taken, next: { kind: "terminate", reason: last.Input } };
+  if (last?.EventType === EventType.ExecutionTerminated)
+    return { ...common, taken, next: { kind: "terminate", reason: last.Input } };
   if (last?.EventType === EventType.ExecutionSuspended) return { ...common, taken, next: { kind: "suspend" } };
   const { verdict, past, fresh } = await ask(instance, taken, options);
   if (verdict.hasRetryTimeout) {
     const message = `${instance.row.name} uses retryTimeoutInMilliseconds, which the SDK for JavaScript does not follow: attempts end with maxNumberOfAttempts.`;
     options.log({ level: "warning", event: "durable", message, function: instance.row.name });
   }
-  return { ...common, past, taken: fresh, decisions: verdict.decisions, next: verdict.next, customStatus: verdict.customStatus };
+  return {
+    ...common,
+    past,
+    taken: fresh,
+    decisions: verdict.decisions,
+    next: verdict.next,
+    customStatus: verdict.customStatus,
+  };
 }
 
 /** Never before anything that has happened, nor before a timer that fires: the SDK looks whether a long one is over. */
@@ -90,7 +105,10 @@ async function askOnce(
     instanceId: row.id,
     parentInstanceId: row.parent?.OrchestrationInstance.InstanceId ?? null,
     input: started?.Input ?? null,
-    history: [...past.map(({ text }) => text), ...fresh.map(({ event }) => JSON.stringify({ ...event, IsPlayed: false }))],
+    history: [
+      ...past.map(({ text }) => text),
+      ...fresh.map(({ event }) => JSON.stringify({ ...event, IsPlayed: false })),
+    ],
   });
   return decide(readAnswer(await invoke(orchestrator, input)), facts);
 }

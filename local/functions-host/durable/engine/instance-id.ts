@@ -4,7 +4,8 @@ import { DURABLE_INSTANCE_ID_MAX_LENGTH } from "../../../limits.ts";
 export function instanceIdFault(instanceId: string): string | undefined {
   if (instanceId === "") return "Orchestration instance ids must not be empty.";
   if (instanceId.startsWith("@")) return "Orchestration instance ids must not start with @.";
-  if (/[/\\?#\p{Cc}]/u.test(instanceId)) return "Orchestration instance ids must not contain /, \\, #, ?, or control characters.";
+  if (/[/\\?#\p{Cc}]/u.test(instanceId))
+    return "Orchestration instance ids must not contain /, \\, #, ?, or control characters.";
   if (instanceId.length > DURABLE_INSTANCE_ID_MAX_LENGTH) {
     return `Instance ID lengths must not exceed ${DURABLE_INSTANCE_ID_MAX_LENGTH} characters.`;
   }

@@ -23,7 +23,14 @@ export interface LiveInstance {
 }
 
 export function liveInstance(row: InstanceRow, history: readonly Recorded[]): LiveInstance {
-  return { row, history, inbox: [], timers: new Set(), open: openSequenceIds(history.map(({ event }) => event)), isQueued: false };
+  return {
+    row,
+    history,
+    inbox: [],
+    timers: new Set(),
+    open: openSequenceIds(history.map(({ event }) => event)),
+    isQueued: false,
+  };
 }
 
 /** An event as it is kept: `IsPlayed` is true for every episode but the one that records it. */

@@ -8,8 +8,8 @@ export interface Lane<T> {
 }
 
 /**
- * `run` must not reject. Each item is begun in a later turn of the event loop (`setImmediate`, not a microtask): work that sets off more work must not keep
- * requests and timers waiting.
+ * `run` must not reject. Each item is begun in a later turn of the event loop (`setImmediate`, not a microtask): work
+ * that sets off more work must not keep requests and timers waiting.
  */
 export function createLane<T>(limit: number, run: (item: T) => Promise<void>): Lane<T> {
   const waiting: T[] = [];

@@ -12,8 +12,9 @@ export interface Selection {
 }
 
 /**
- * Chooses the messages of the next episode. Ignored are those of an older execution and settlements of what is not open (any more). A suspension is an
- * episode of its own; while it lasts everything stays in the inbox until a resumption, which comes first then, or a termination, which ends everything.
+ * Chooses the messages of the next episode. Ignored are those of an older execution and settlements of what is not open
+ * (any more). A suspension is an episode of its own; while it lasts everything stays in the inbox until a resumption,
+ * which comes first then, or a termination, which ends everything.
  */
 export function selectMessages(instance: Pick<LiveInstance, "row" | "history" | "inbox" | "open">): Selection {
   const accepted: Message[] = [];
@@ -43,11 +44,16 @@ export function selectMessages(instance: Pick<LiveInstance, "row" | "history" | 
   return { accepted, consumed };
 }
 
-/** The start comes first, also when external events overtook it; of a suspended instance only what wakes it, then what waited. */
+/**
+ * The start comes first, also when external events overtook it; of a suspended instance only what wakes it, then what
+ * waited.
+ */
 function inOrder({ row, history, inbox }: Pick<LiveInstance, "row" | "history" | "inbox">): readonly Message[] {
   if (row.status !== "Suspended") {
     if (history.length > 0) return inbox;
-    const start = inbox.find(({ event, executionId }) => event.EventType === EventType.ExecutionStarted && executionId === row.executionId);
+    const start = inbox.find(
+      ({ event, executionId }) => event.EventType === EventType.ExecutionStarted && executionId === row.executionId,
+    );
     return start === undefined ? [] : [start, ...inbox.filter((message) => message !== start)];
   }
   const wake = inbox.findIndex(

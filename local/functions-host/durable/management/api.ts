@@ -43,7 +43,8 @@ export function createManagement(engine: DurableEngine, address: ManagementAddre
       try {
         return await route(call, segments);
       } catch (error) {
-        if (hasCode(error, "invalid-request")) return fault(400, "One or more of the arguments submitted is incorrect", error.message);
+        if (hasCode(error, "invalid-request"))
+          return fault(400, "One or more of the arguments submitted is incorrect", error.message);
         const message = error instanceof Error ? error.message : String(error);
         return fault(500, "Something went wrong while processing your request", message);
       }
@@ -72,8 +73,10 @@ async function route(call: Call, segments: readonly string[]): Promise<WireRespo
   }
 }
 
-const byMethod = async (call: Call, handlers: Readonly<Record<string, (call: Call) => Promise<WireResponse>>>): Promise<WireResponse> =>
-  (await handlers[call.method]?.(call)) ?? empty(404);
+const byMethod = async (
+  call: Call,
+  handlers: Readonly<Record<string, (call: Call) => Promise<WireResponse>>>,
+): Promise<WireResponse> => (await handlers[call.method]?.(call)) ?? empty(404);
 
 const newInstanceId = (): string => randomUUID().replaceAll("-", "");
 
@@ -111,7 +114,10 @@ async function showInstance(call: Call, instanceId: string): Promise<WireRespons
   const status = describeStatus(row, await call.engine.payload(instanceId), showInput);
   if (flag(call.query, "showHistory", false)) {
     const events = (await call.engine.history(instanceId)).map((text) => JSON.parse(text) as HistoryEvent);
-    status["historyEvents"] = viewHistory(events, { showInput, showOutput: flag(call.query, "showHistoryOutput", false) });
+    status["historyEvents"] = viewHistory(events, {
+      showInput,
+      showOutput: flag(call.query, "showHistoryOutput", false),
+    });
   }
   if (!hasEnded(row.status)) return json(202, status, { location: call.url.href, "retry-after": "5" });
   const isFault = row.status === "Failed" && flag(call.query, "returnInternalServerErrorOnFailure", false);
@@ -129,7 +135,9 @@ async function listInstances(call: Call): Promise<WireResponse> {
     typeof token === "string" ? token : undefined,
   );
   const showInput = flag(query, "showInput", true);
-  const statuses = await Promise.all(page.rows.map(async (row) => describeStatus(row, await engine.payload(row.id), showInput)));
+  const statuses = await Promise.all(
+    page.rows.map(async (row) => describeStatus(row, await engine.payload(row.id), showInput)),
+  );
   return json(200, statuses, page.token === undefined ? {} : { "x-ms-continuation-token": page.token });
 }
 
@@ -150,7 +158,8 @@ async function raiseEvent(call: Call, instanceId: string, name: string): Promise
   const gone = goneOrUnknown(call.engine.find(instanceId));
   if (gone !== undefined) return gone;
   const type = String(call.headers["content-type"] ?? "").split(";")[0];
-  if (type?.trim().toLowerCase() !== "application/json") return fault(400, "Only application/json request content is supported");
+  if (type?.trim().toLowerCase() !== "application/json")
+    return fault(400, "Only application/json request content is supported");
   const input = jsonBody(call.body);
   if (input === undefined) return fault(400, "Invalid JSON content");
   return sent(call, instanceId, { EventType: EventType.EventRaised, EventId: -1, Name: name, Input: input.text });
@@ -169,7 +178,9 @@ async function operate(call: Call, instanceId: string, operation: string): Promi
     case "rewind": {
       const row = call.engine.find(instanceId);
       if (row?.status !== "Failed")
-        return goneOrUnknown(row) ?? json(412, "The rewind operation is only supported on failed orchestration instances.");
+        return (
+          goneOrUnknown(row) ?? json(412, "The rewind operation is only supported on failed orchestration instances.")
+        );
       return json(501, "The rewind operation is not offered by the local Functions host.");
     }
     default:
@@ -180,8 +191,10 @@ async function operate(call: Call, instanceId: string, operation: string): Promi
 /** As the newer real hosts: only what runs is suspended, and only what is suspended is resumed (500 otherwise). */
 async function pause(call: Call, instanceId: string, operation: "suspend" | "resume"): Promise<WireResponse> {
   const row = call.engine.find(instanceId);
-  const isWrong = row !== undefined && !hasEnded(row.status) && (row.status === "Suspended") !== (operation === "resume");
-  if (isWrong) throw new LeewardError("internal", `Cannot ${operation} orchestration instance in the ${row.status} state.`);
+  const isWrong =
+    row !== undefined && !hasEnded(row.status) && (row.status === "Suspended") !== (operation === "resume");
+  if (isWrong)
+    throw new LeewardError("internal", `Cannot ${operation} orchestration instance in the ${row.status} state.`);
   const EventId = -1;
   const Reason = call.query.get("reason") ?? "";
   return operation === "suspend"
@@ -240,7 +253,10 @@ function caseless(query: URLSearchParams): URLSearchParams {
     "version",
   ];
   return new URLSearchParams(
-    [...query].map(([name, value]): [string, string] => [names.find((known) => known.toLowerCase() === name.toLowerCase()) ?? name, value]),
+    [...query].map(([name, value]): [string, string] => [
+      names.find((known) => known.toLowerCase() === name.toLowerCase()) ?? name,
+      value,
+    ]),
   );
 }
 

@@ -9,14 +9,28 @@ interface HistoryView {
 
 const NAMES = new Map<number, string>(Object.entries(EventType).map(([name, number]) => [number, name]));
 /** Members that the real host leaves out. */
-const HIDDEN = ["EventId", "IsPlayed", "TaskScheduledId", "TimerId", "Version", "OrchestrationInstance", "ParentInstance", "Tags"];
+const HIDDEN = [
+  "EventId",
+  "IsPlayed",
+  "TaskScheduledId",
+  "TimerId",
+  "Version",
+  "OrchestrationInstance",
+  "ParentInstance",
+  "Tags",
+];
 
-/** The history as the management API shows it: without the turns of the engine, and each call as one entry with its end. */
+/**
+ * The history as the management API shows it: without the turns of the engine, and each call as one entry with its end.
+ */
 export function viewHistory(events: readonly HistoryEvent[], view: HistoryView): readonly Record<string, unknown>[] {
   const settled = new Set(events.flatMap((event) => ("TaskScheduledId" in event ? [event.TaskScheduledId] : [])));
   const scheduled = new Map(events.flatMap((event) => (isCall(event) ? [[event.EventId, event] as const] : [])));
   return events
-    .filter((event) => event.EventType !== EventType.OrchestratorStarted && event.EventType !== EventType.OrchestratorCompleted)
+    .filter(
+      (event) =>
+        event.EventType !== EventType.OrchestratorStarted && event.EventType !== EventType.OrchestratorCompleted,
+    )
     .filter((event) => !(isCall(event) && settled.has(event.EventId)))
     .map((event) => {
       const call = "TaskScheduledId" in event ? scheduled.get(event.TaskScheduledId) : undefined;
@@ -30,7 +44,11 @@ function isCall(event: HistoryEvent): event is Call {
   return event.EventType === EventType.TaskScheduled || event.EventType === EventType.SubOrchestrationInstanceCreated;
 }
 
-function show(event: HistoryEvent, call: Call | undefined, { showInput, showOutput }: HistoryView): Record<string, unknown> {
+function show(
+  event: HistoryEvent,
+  call: Call | undefined,
+  { showInput, showOutput }: HistoryView,
+): Record<string, unknown> {
   const shown: Record<string, unknown> = { ...event, EventType: NAMES.get(event.EventType) };
   for (const member of HIDDEN) delete shown[member];
   if (event.EventType === EventType.ExecutionStarted) {

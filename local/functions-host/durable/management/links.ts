@@ -31,7 +31,11 @@ function linksOf(address: ManagementAddress, id: string, encodedId: string) {
 }
 
 /** What the answer to a start says; links lead to where the caller came from. */
-export function checkStatusPayload(address: ManagementAddress, instanceId: string, origin: string): Readonly<Record<string, string>> {
+export function checkStatusPayload(
+  address: ManagementAddress,
+  instanceId: string,
+  origin: string,
+): Readonly<Record<string, string>> {
   const base = new URL(address.baseUrl);
   const { rewindPostUri: _rewind, ...links } = linksOf(
     { ...address, baseUrl: origin + base.pathname },
@@ -41,7 +45,10 @@ export function checkStatusPayload(address: ManagementAddress, instanceId: strin
   return links;
 }
 
-/** What the `durableClient` binding gives to a function. With `rpcBaseUrl`, which ends in a slash, the SDK sends all its calls there. */
+/**
+ * What the `durableClient` binding gives to a function. With `rpcBaseUrl`, which ends in a slash, the SDK sends all its
+ * calls there.
+ */
 export function clientData(address: ManagementAddress, rpcBaseUrl: string): unknown {
   const create = `${address.baseUrl}/orchestrators/{functionName}[/{instanceId}]`;
   const query = requiredQuery(address);

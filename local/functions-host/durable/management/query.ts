@@ -36,8 +36,16 @@ export const matches = ({ createdFromMs, createdToMs, statuses, idPrefix }: Cond
   (statuses.length === 0 || statuses.some((status) => status.toLowerCase() === row.status.toLowerCase())) &&
   (idPrefix === undefined || row.id.startsWith(idPrefix));
 
-/** The instances behind the token, in the order of their ids, so that a page stays right whatever begins and ends meanwhile. */
-export function pageOf(rows: readonly InstanceRow[], condition: Condition, top: number | undefined, token: string | undefined): Page {
+/**
+ * The instances behind the token, in the order of their ids, so that a page stays right whatever begins and ends
+ * meanwhile.
+ */
+export function pageOf(
+  rows: readonly InstanceRow[],
+  condition: Condition,
+  top: number | undefined,
+  token: string | undefined,
+): Page {
   const count = top === undefined || !Number.isInteger(top) || top < 1 ? DURABLE_PAGE_MAX_COUNT : top;
   const after = token === undefined || token === "" ? undefined : Buffer.from(token, "base64url").toString("utf8");
   const matching = rows

@@ -2,7 +2,12 @@ import { z } from "zod";
 
 /** What an orchestrator asks for, in the order of its yields. Inputs are JSON text, null for none. */
 export type Action =
-  | { readonly kind: "activity"; readonly name: string; readonly input: string | null; readonly retry: Retry | undefined }
+  | {
+      readonly kind: "activity";
+      readonly name: string;
+      readonly input: string | null;
+      readonly retry: Retry | undefined;
+    }
   | {
       readonly kind: "child";
       readonly name: string;
@@ -43,7 +48,11 @@ const retryOptions = z
     hasTimeout: (options.retryTimeoutInMilliseconds ?? undefined) !== undefined,
   }));
 
-const call = z.object({ functionName: z.string(), input: z.unknown().optional(), retryOptions: retryOptions.optional() });
+const call = z.object({
+  functionName: z.string(),
+  input: z.unknown().optional(),
+  retryOptions: retryOptions.optional(),
+});
 const childCall = call.extend({ instanceId: z.string().nullish(), version: z.string().nullish() });
 const anyAction = z.object({ actionType: z.coerce.number() });
 const withInput = z.object({ input: z.unknown().optional() });
@@ -66,7 +75,10 @@ const PARSERS: Readonly<Record<number, (value: unknown) => Action>> = {
   },
   6: (value) => ({ kind: "wait", eventName: eventWait.parse(value).externalEventName }),
   7: refuseEntity,
-  8: () => ({ kind: "refused", reason: "callHttp is not offered by the local Functions host; call an activity that sends the request." }),
+  8: () => ({
+    kind: "refused",
+    reason: "callHttp is not offered by the local Functions host; call an activity that sends the request.",
+  }),
   9: refuseEntity,
   10: refuseEntity,
   11: (value) => ({ kind: "any", actions: compound.parse(value).compoundActions.map(parseAction) }),
@@ -77,7 +89,8 @@ const PARSERS: Readonly<Record<number, (value: unknown) => Action>> = {
 export function parseAction(value: unknown): Action {
   const { actionType } = anyAction.parse(value);
   const parser = PARSERS[actionType];
-  if (parser === undefined) throw new Error(`Received an unexpected action type from the out-of-proc function: '${actionType}'.`);
+  if (parser === undefined)
+    throw new Error(`Received an unexpected action type from the out-of-proc function: '${actionType}'.`);
   return parser(value);
 }
 
@@ -90,7 +103,14 @@ function parseChild(value: unknown): Action {
   const { functionName, input, instanceId, version, retryOptions: retry } = childCall.parse(value);
   // Unlike the input of an activity, that of a sub-orchestration is not yet encoded when it is text.
   const text = input === undefined ? null : JSON.stringify(input);
-  return { kind: "child", name: functionName, input: text, instanceId: instanceId ?? undefined, version: version ?? "", retry };
+  return {
+    kind: "child",
+    name: functionName,
+    input: text,
+    instanceId: instanceId ?? undefined,
+    version: version ?? "",
+    retry,
+  };
 }
 
 /** No entity function exists here (they are refused at load), so the real host's answer to an unknown one is right. */

@@ -62,14 +62,16 @@ function readState(text: string | undefined, hasThrown: boolean): Answer {
   } catch (error) {
     return {
       kind: "broken",
-      reason: error instanceof z.ZodError ? `The orchestrator answered in an unknown form: ${error.message}` : String(error),
+      reason:
+        error instanceof z.ZodError ? `The orchestrator answered in an unknown form: ${error.message}` : String(error),
     };
   }
 }
 
 function endOf(state: z.infer<typeof stateSchema>, hasThrown: boolean): Ending | undefined {
   // An error without a message leaves no `error` behind, but the function threw all the same.
-  if (hasThrown || state.error !== undefined) return { kind: "threw", error: state.error ?? "", failureDetails: state.failureDetails };
+  if (hasThrown || state.error !== undefined)
+    return { kind: "threw", error: state.error ?? "", failureDetails: state.failureDetails };
   return state.isDone ? { kind: "returned", output: encode(state.output) } : undefined;
 }
 

@@ -5,7 +5,9 @@ import { walk } from "./walk.ts";
 
 /** What one episode leads to. */
 export type Verdict =
-  /** Some external events are awaited in another spelling: respell them in the history and ask the orchestrator again. */
+  /**
+   * Some external events are awaited in another spelling: respell them in the history and ask the orchestrator again.
+   */
   { readonly kind: "respell"; readonly respellings: readonly Respelling[] } | Decided;
 
 export interface Decided {
@@ -30,7 +32,10 @@ export function decide(answer: Answer, facts: Omit<WalkFacts, "actions"> & { rea
   if (answer.kind === "broken") return failed(prefix + answer.reason);
   const walked = walk({ ...facts, actions: answer.actions });
   if (walked.kind === "failed") {
-    return failed(walked.reason.startsWith("Non-Deterministic") ? walked.reason : prefix + walked.reason, answer.customStatus);
+    return failed(
+      walked.reason.startsWith("Non-Deterministic") ? walked.reason : prefix + walked.reason,
+      answer.customStatus,
+    );
   }
   if (walked.respellings.length > 0) return { kind: "respell", respellings: walked.respellings };
   const { decisions, hasRetryTimeout } = walked;
@@ -45,7 +50,11 @@ export function decide(answer: Answer, facts: Omit<WalkFacts, "actions"> & { rea
 }
 
 /** `end` is undefined while the orchestrator, or anything that it began, has not ended. */
-function nextOf(end: Ending | undefined, continueAsNew: { readonly input: string | null } | undefined, prefix: string): Next {
+function nextOf(
+  end: Ending | undefined,
+  continueAsNew: { readonly input: string | null } | undefined,
+  prefix: string,
+): Next {
   if (end === undefined) return { kind: "wait" };
   if (end.kind === "threw") return { kind: "fail", reason: prefix + end.error, failureDetails: end.failureDetails };
   if (continueAsNew !== undefined) return { kind: "continue-as-new", input: continueAsNew.input };

@@ -25,7 +25,10 @@ export interface WalkFacts {
   readonly missing: (kind: "activity" | "orchestrator", name: string) => string | undefined;
 }
 
-/** An external event that the orchestrator awaits in another spelling: the SDK compares exactly, so the event at this place of the history is respelt. */
+/**
+ * An external event that the orchestrator awaits in another spelling: the SDK compares exactly, so the event at this
+ * place of the history is respelt.
+ */
 export interface Respelling {
   readonly index: number;
   readonly name: string;
@@ -72,8 +75,9 @@ interface Walk {
 }
 
 /**
- * Walks through the actions beside the history, as the real host does: the next action is performed, which gives out sequence ids, when the one before it
- * has ended. What the history does not confirm is new. Sequence ids agree with the SDK's at every step, and errors of tasks are the SDK's affair.
+ * Walks through the actions beside the history, as the real host does: the next action is performed, which gives out
+ * sequence ids, when the one before it has ended. What the history does not confirm is new. Sequence ids agree with the
+ * SDK's at every step, and errors of tasks are the SDK's affair.
  */
 export function walk(facts: WalkFacts): Walked {
   const state: Walk = {
@@ -188,7 +192,9 @@ function perform(state: Walk, action: Action): Task {
     case "activity":
       return repeated(state, action.retry, () => call(state, "activity", action.name, (id) => ({ ...action, id })));
     case "child":
-      return repeated(state, action.retry, () => call(state, "orchestrator", action.name, (id) => child(state, action, id)));
+      return repeated(state, action.retry, () =>
+        call(state, "orchestrator", action.name, (id) => child(state, action, id)),
+      );
     case "timer":
       return timer(state, action.fireAtMs, action.isCanceled);
     case "wait":

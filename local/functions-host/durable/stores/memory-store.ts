@@ -32,7 +32,8 @@ export function openMemoryStore(): DurableStore {
     for (const item of batch.work ?? []) work.set(item.id, item);
   };
 
-  const byId = <T extends { readonly id: number }>(items: Iterable<T>): T[] => [...items].toSorted((left, right) => left.id - right.id);
+  const byId = <T extends { readonly id: number }>(items: Iterable<T>): T[] =>
+    [...items].toSorted((left, right) => left.id - right.id);
   return {
     load: () => {
       const live = [...instances.values()].filter(({ status }) => !hasEnded(status));

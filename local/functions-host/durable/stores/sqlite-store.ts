@@ -13,19 +13,23 @@ const LOG_PAGES = 4_096;
 const SCHEMA = `
   CREATE TABLE instance (id TEXT PRIMARY KEY, row TEXT NOT NULL) WITHOUT ROWID;
   CREATE TABLE payload (id TEXT PRIMARY KEY, input TEXT, output TEXT);
-  CREATE TABLE history (instance TEXT NOT NULL, place INTEGER NOT NULL, event TEXT NOT NULL, PRIMARY KEY (instance, place)) WITHOUT ROWID;
+  CREATE TABLE history
+    (instance TEXT NOT NULL, place INTEGER NOT NULL, event TEXT NOT NULL, PRIMARY KEY (instance, place)) WITHOUT ROWID;
   CREATE TABLE message (id INTEGER PRIMARY KEY, row TEXT NOT NULL);
   CREATE TABLE work (id INTEGER PRIMARY KEY, row TEXT NOT NULL);
   PRAGMA user_version = ${VERSION};`;
 
 /**
- * A hub in one SQLite file. Write-ahead log with `synchronous = NORMAL`: what was committed survives the death of the process at any moment; a loss of
- * power may cost the last moments, as everywhere in the local cloud. Another process that holds the file is waited for so long. All batches handed in during two turns of the event loop share a transaction.
+ * A hub in one SQLite file. Write-ahead log with `synchronous = NORMAL`: what was committed survives the death of the
+ * process at any moment; a loss of power may cost the last moments, as everywhere in the local cloud. Another process
+ * that holds the file is waited for so long. All batches handed in during two turns of the event loop share a
+ * transaction.
  */
 export function openSqliteStore(file: string, waitMs = DURABLE_OPEN_MS): DurableStore {
   const database = openDatabase(file, waitMs);
   const statements = prepare(database);
-  let waiting: { readonly batch: Batch; readonly resolve: () => void; readonly reject: (error: unknown) => void }[] = [];
+  let waiting: { readonly batch: Batch; readonly resolve: () => void; readonly reject: (error: unknown) => void }[] =
+    [];
   let isClosed = false;
 
   const flush = (): void => {
@@ -54,7 +58,8 @@ export function openSqliteStore(file: string, waitMs = DURABLE_OPEN_MS): Durable
     load: async () => load(database, file),
     commit: (batch) =>
       new Promise((resolve, reject) => {
-        if (isClosed) return reject(new LeewardError("internal", "The state of Durable Functions is closed.", { file }));
+        if (isClosed)
+          return reject(new LeewardError("internal", "The state of Durable Functions is closed.", { file }));
         waiting.push({ batch, resolve, reject });
         // Two turns, not one: what runs at the same time ends in both, and half as many transactions are written.
         if (waiting.length === 1) setImmediate(() => setImmediate(flush));
@@ -102,7 +107,8 @@ function unusable(file: string, error: unknown): LeewardError {
       { cause: error, hint },
     );
   }
-  const hint = "Run: npm run reset (it empties the whole local cloud), or delete the file, which forgets all orchestrations.";
+  const hint =
+    "Run: npm run reset (it empties the whole local cloud), or delete the file, which forgets all orchestrations.";
   return new LeewardError(
     "record-corrupt",
     `The state of Durable Functions cannot be read: ${String(error)}`,
@@ -124,7 +130,9 @@ function prepare(database: DatabaseSync) {
     removeWork: sql("DELETE FROM work WHERE id = ?"),
     putInstance: sql("INSERT OR REPLACE INTO instance (id, row) VALUES (?, ?)"),
     putInput: sql("INSERT OR REPLACE INTO payload (id, input) VALUES (?, ?)"),
-    putOutput: sql("INSERT INTO payload (id, output) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET output = excluded.output"),
+    putOutput: sql(
+      "INSERT INTO payload (id, output) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET output = excluded.output",
+    ),
     putEvent: sql("INSERT OR REPLACE INTO history (instance, place, event) VALUES (?, ?, ?)"),
     putMessage: sql("INSERT INTO message (id, row) VALUES (?, ?)"),
     putWork: sql("INSERT INTO work (id, row) VALUES (?, ?)"),

@@ -3,7 +3,8 @@ import type { EventBody, ParentInstance } from "../history.ts";
 /** The words of the real host. `Canceled` and `ContinuedAsNew` exist there and never here. */
 export type Status = "Pending" | "Running" | "Suspended" | "Completed" | "Failed" | "Terminated";
 
-export const hasEnded = (status: Status): boolean => status === "Completed" || status === "Failed" || status === "Terminated";
+export const hasEnded = (status: Status): boolean =>
+  status === "Completed" || status === "Failed" || status === "Terminated";
 
 /** One orchestration, without its history, input and output. */
 export interface InstanceRow {
@@ -78,7 +79,9 @@ export interface Loaded {
 export interface DurableStore {
   /** Everything that an engine goes on with. Once, before anything else. */
   load(): Promise<Loaded>;
-  /** Atomic; resolves when the batch survives the death of the process. Batches take effect in the order of the calls. */
+  /**
+   * Atomic; resolves when the batch survives the death of the process. Batches take effect in the order of the calls.
+   */
   commit(batch: Batch): Promise<void>;
   /** Of an instance that was committed; empty for an unknown one. */
   history(instanceId: string): Promise<readonly string[]>;

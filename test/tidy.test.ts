@@ -34,7 +34,7 @@ const FLOORS: Readonly<Record<string, readonly string[]>> = {
   ),
   mobility: rows("limits.ts system journal disks epochs nbd capture", "consistency upload control service main.ts"),
   orchestrations: rows(
-    "flow-run.ts activities leftovers.ts request.ts steps.ts alert-failovers.ts ensure.ts remove.ts",
+    "activity-answer.ts activities steps.ts ensure.ts remove.ts",
     "enable-protection.ts disable-protection.ts unplanned-failover.ts commit-failover.ts",
     "version-2 run-flow.ts durable.ts",
   ),

@@ -132,7 +132,7 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
     name: "old jobs are kept for ever",
     why: "an item's records grow without end (rule 9)",
     file: "replication/jobs/job-record.ts",
-    find: `for (const { jobId } of surplus) await records.remove(jobName(jobId));`,
+    find: `for (const { jobId } of surplus) await jobRecord(stores, itemId, jobId).remove();`,
     replace: `void surplus;`,
     tests: ["test/orchestrations/request.test.ts"],
   },
@@ -148,7 +148,7 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
     name: "a changed policy does not reach its items",
     why: "points are taken and kept by the old one",
     file: "replication/items/policy-records.ts",
-    find: `    for (const itemId of await itemsWith(context, name)) await applyPolicy(context, itemId, record);
+    find: `  if (!isNew) for (const itemId of await itemsWith(context, name)) await applyPolicy(context, itemId, record);
 `,
     replace: ``,
     tests: ["test/functions/policies-and-networks.test.ts"],

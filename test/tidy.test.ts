@@ -1,4 +1,4 @@
-import { globSync, readFileSync } from "node:fs";
+import { existsSync, globSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 
 /** What a folder may import: other folders of the repository, and packages by prefix. `*` allows every package. */
@@ -212,6 +212,17 @@ describe("tidy", () => {
         .map((line) => `${file}: ${line}`),
     );
     expect(wide).toEqual([]);
+  });
+
+  it("comments cite documents that are in the repository", () => {
+    const strange = everything
+      .filter((file) => file !== "test/tidy.test.ts")
+      .filter((file) => /\bDESIGN \d|\breference site-recovery\b/.test(readFileSync(file, "utf8")));
+    expect(strange).toEqual([]);
+    const cited = everything.flatMap((file) =>
+      [...readFileSync(file, "utf8").matchAll(/\bdocs\/[a-z0-9/-]+\.md\b/g)].map(([document]) => document),
+    );
+    expect([...new Set(cited)].filter((document) => !existsSync(document))).toEqual([]);
   });
 
   it("the domain takes time, randomness and I/O as arguments", () => {

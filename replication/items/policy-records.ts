@@ -4,8 +4,9 @@ import { POLICIES_PREFIX, isItemId, policyRecordName } from "../names.ts";
 import { type RecordAt, recordAt } from "../records/record.ts";
 import { unlessDamaged } from "../records/damaged.ts";
 import { requireField } from "../records/request-rules.ts";
-import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT, POLICIES_MAX_COUNT } from "../limits.ts";
-import { inLanes } from "../lanes.ts";
+import { POINT_READS_IN_FLIGHT, POLICIES_MAX_COUNT } from "../limits.ts";
+import { mapInLanes, present } from "../lanes.ts";
+import { allItems } from "../records/all-items.ts";
 import type { ItemContext } from "../points/context.ts";
 import type { ProtectedItem, ReplicationPolicy } from "../records/item.ts";
 import { type ProtectAnswer, type ProtectRequest, protectItem } from "./protect.ts";
@@ -44,16 +45,17 @@ export interface PolicyList {
 export async function listPolicies({ control }: ControlContext): Promise<PolicyList> {
   const listed = await control.list(POLICIES_PREFIX, POLICIES_MAX_COUNT);
   const names = listed.flatMap(({ name }) => /^policies\/(.+)\.json$/.exec(name)?.[1] ?? []);
-  const found = new Map<string, PolicyRecord>();
   const damaged: string[] = [];
-  await inLanes(POINT_READS_IN_FLIGHT, names, async (name) => {
-    const record = await unlessDamaged(
+  const found = await mapInLanes(POINT_READS_IN_FLIGHT, names, (name) =>
+    unlessDamaged(
       () => findPolicy(control, name),
-      () => void damaged.push(name),
-    );
-    if (record !== undefined) found.set(name, record);
-  });
-  return { policies: names.flatMap((name) => found.get(name) ?? []), damaged: damaged.toSorted() };
+      () => {
+        damaged.push(name);
+        return undefined;
+      },
+    ),
+  );
+  return { policies: present(found), damaged: damaged.toSorted() };
 }
 
 /**
@@ -142,15 +144,10 @@ function policyRecord(control: RecordStore, name: string): RecordAt<PolicyRecord
 }
 
 async function itemsWith({ stores }: ControlContext, policyName: string): Promise<readonly string[]> {
-  const having: string[] = [];
-  for (let after: string | undefined; ;) {
-    const page: readonly string[] = await stores.listItems(ITEMS_PAGE_MAX_COUNT, after);
-    await inLanes(POINT_READS_IN_FLIGHT, page, async (itemId) => {
-      if ((await findReadableItem(stores, itemId))?.policyName === policyName) having.push(itemId);
-    });
-    after = page.at(-1);
-    if (page.length < ITEMS_PAGE_MAX_COUNT) return having.toSorted();
-  }
+  const having = await mapInLanes(POINT_READS_IN_FLIGHT, allItems(stores), async (itemId) =>
+    (await findReadableItem(stores, itemId))?.policyName === policyName ? itemId : undefined,
+  );
+  return present(having);
 }
 
 async function applyPolicy(

@@ -1,4 +1,4 @@
-import { inLanes } from "../lanes.ts";
+import { mapInLanes, present } from "../lanes.ts";
 import { LeewardError } from "../errors.ts";
 import { type RecordAt, recordAt } from "../records/record.ts";
 import { unlessDamaged } from "../records/damaged.ts";
@@ -63,16 +63,17 @@ export async function listJobs(stores: ItemStores, itemId: string): Promise<JobL
   const names = await stores.records(itemId).list(JOBS_PREFIX, JOBS_LIST_MAX_COUNT);
   const ids = names.flatMap(({ name }) => /^jobs\/([0-9a-f]{32})\.json$/.exec(name)?.[1] ?? []);
   const damaged: string[] = [];
-  const found = new Map<string, JobRecord>();
-  await inLanes(POINT_READS_IN_FLIGHT, ids, async (jobId) => {
-    const job = await unlessDamaged(
+  const found = await mapInLanes(POINT_READS_IN_FLIGHT, ids, (jobId) =>
+    unlessDamaged(
       () => findJob(stores, itemId, jobId),
-      () => void damaged.push(jobId),
-    );
-    if (job !== undefined) found.set(jobId, job);
-  });
+      () => {
+        damaged.push(jobId);
+        return undefined;
+      },
+    ),
+  );
   return {
-    jobs: [...found.values()].toSorted((one, other) => other.startedMs - one.startedMs),
+    jobs: present(found).toSorted((one, other) => other.startedMs - one.startedMs),
     damaged: damaged.toSorted(),
   };
 }

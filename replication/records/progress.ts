@@ -1,5 +1,5 @@
-import { invariant } from "../errors.ts";
-import type { Progress, ProtectedItem } from "./item.ts";
+import { type LeewardError, invariant } from "../errors.ts";
+import type { Progress, ProtectedItem, StopReason } from "./item.ts";
 import { PROGRESS_RECORD } from "../names.ts";
 import { type RecordAt, type RecordKind, decodeBody, recordAt } from "./record.ts";
 import { CLAIM_HELD_MAX_MS } from "../limits.ts";
@@ -103,6 +103,11 @@ export function isBoundary(progress: Progress): boolean {
  */
 export function isHeld({ holder, expiresMs }: Progress, nowMs: number): boolean {
   return holder !== undefined && expiresMs > nowMs && expiresMs - nowMs <= CLAIM_HELD_MAX_MS;
+}
+
+/** What operators are told of an error that stops the item. */
+export function stopReasonOf({ code, message, hint, facts }: LeewardError, nowMs: number): StopReason {
+  return { code, message, hint, facts, atMs: nowMs };
 }
 
 function requireWhole(progress: Progress): void {

@@ -57,7 +57,7 @@ interface Versioned {
 }
 
 /** A record as it stood at `etag`. */
-export interface Stored<Body> {
+interface Stored<Body> {
   readonly body: Body;
   readonly etag: string;
 }

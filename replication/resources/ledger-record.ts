@@ -1,7 +1,8 @@
 import { inLanes } from "../lanes.ts";
+import { allItems } from "../records/all-items.ts";
 import { type RecordAt, recordAt } from "../records/record.ts";
 import { unlessDamaged } from "../records/damaged.ts";
-import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
+import { POINT_READS_IN_FLIGHT } from "../limits.ts";
 import type { ItemStores } from "../ports.ts";
 import { type Ledger, emptyLedger } from "./ledger.ts";
 
@@ -27,18 +28,14 @@ export interface OtherLedgers {
 export async function readOtherLedgers(stores: ItemStores, itemId: string): Promise<OtherLedgers> {
   const ledgers: Ledger[] = [];
   const damaged: string[] = [];
-  for (let after: string | undefined; ;) {
-    const page: readonly string[] = await stores.listItems(ITEMS_PAGE_MAX_COUNT, after);
-    const others = page.filter((other) => other !== itemId);
-    await inLanes(POINT_READS_IN_FLIGHT, others, async (other) => {
-      await unlessDamaged(
-        async () => void ledgers.push(await readLedger(stores, other)),
-        () => void damaged.push(other),
-      );
-    });
-    after = page.at(-1);
-    if (page.length < ITEMS_PAGE_MAX_COUNT) return { ledgers, damaged: damaged.toSorted() };
-  }
+  await inLanes(POINT_READS_IN_FLIGHT, allItems(stores), async (other) => {
+    if (other === itemId) return;
+    await unlessDamaged(
+      async () => void ledgers.push(await readLedger(stores, other)),
+      () => void damaged.push(other),
+    );
+  });
+  return { ledgers, damaged: damaged.toSorted() };
 }
 
 /** By compare-and-set. Errors: those of `change`, `record-corrupt`, `conflict`. */

@@ -1,4 +1,4 @@
-import { inLanes } from "../lanes.ts";
+import { mapInLanes } from "../lanes.ts";
 import { type LeewardError, hasCode } from "../errors.ts";
 import type { ItemContext } from "../points/context.ts";
 import {
@@ -83,11 +83,9 @@ async function advance(context: ItemContext, restore: RestoreRecord): Promise<Re
 type LookedAt = DiskCopy & { readonly reason: string };
 
 async function copyDisks(context: ItemContext, restore: RestoreRecord): Promise<readonly LookedAt[]> {
-  const found = new Map<string, LookedAt>();
-  await inLanes(DISK_REQUESTS_IN_FLIGHT, restore.disks, async (disk) => {
-    found.set(disk.id, disk.state === "copied" ? { ...disk, reason: "" } : await copyDisk(context, restore, disk));
-  });
-  return restore.disks.flatMap((disk) => found.get(disk.id) ?? []);
+  return mapInLanes(DISK_REQUESTS_IN_FLIGHT, restore.disks, async (disk) =>
+    disk.state === "copied" ? { ...disk, reason: "" } : copyDisk(context, restore, disk),
+  );
 }
 
 async function copyDisk({ stores }: ItemContext, restore: RestoreRecord, disk: DiskCopy): Promise<LookedAt> {

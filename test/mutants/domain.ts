@@ -57,8 +57,10 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
     name: "an alert of one item that fails keeps the others waiting",
     why: "one damaged record stops the failover of a whole region",
     file: "replication/alerts/handle-alert.ts",
-    find: `.catch((error: unknown) => void failures.push(error));`,
-    replace: `;`,
+    find: `      failures.push(error);
+`,
+    replace: `      throw error;
+`,
     tests: ["test/alerts/handle-alert.test.ts"],
   },
   {

@@ -1,3 +1,5 @@
+import { asLeewardError } from "../replication/errors.ts";
+import type { FlowError } from "./activity-answer.ts";
 import { FLOW_TAKEOVER_MAX_MS } from "../replication/limits.ts";
 import type { RunningFlow } from "../replication/jobs/managed-item.ts";
 import type { Flow as FlowName } from "../replication/states/states.ts";
@@ -64,9 +66,8 @@ const unknownFlow = (flow: FlowName) => ({
   retryable: false,
 });
 
-const internal = (error: unknown) => ({
-  code: "internal" as const,
-  message: error instanceof Error ? error.message : String(error),
-  hint: "This is a fault in Leeward. Please report it with the log.",
-  retryable: false,
-});
+/** What a flow throws of its own is a fault in it. */
+function internal(error: unknown): FlowError {
+  const { code, message, hint, retryable } = asLeewardError(error);
+  return { code, message, hint, retryable };
+}

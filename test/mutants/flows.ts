@@ -34,8 +34,10 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "the changes of a stage are begun one behind the other",
     why: "sixty disks take an hour instead of a minute",
     file: "orchestrations/activities/walk.ts",
-    find: `  await inLanes(FLOW_STEPS_AT_ONCE, todo, async`,
-    replace: `  await inLanes(FLOW_STEPS_AT_ONCE, todo.slice(0, 1), async`,
+    find: `      FLOW_STEPS_AT_ONCE,
+      todo,`,
+    replace: `      FLOW_STEPS_AT_ONCE,
+      todo.slice(0, 1),`,
     tests: [WALK],
   },
   {

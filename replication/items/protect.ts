@@ -1,4 +1,4 @@
-import { LeewardError } from "../errors.ts";
+import { LeewardError, hasCode } from "../errors.ts";
 import { DEFAULT_POLICY, samePolicy } from "../records/policy.ts";
 import type { DiskDescription } from "../position.ts";
 import { RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
@@ -42,10 +42,9 @@ export async function protectItem(context: ItemContext, request: ProtectRequest)
   if (request.policy !== undefined) requirePolicy(request.policy);
   for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
     const stored = await context.stores.records(request.itemId).read(ITEM_RECORD);
-    if (stored !== undefined && (await isWhole(context.stores, request.itemId)))
-      return repeated(context, request, disks);
-    const made = await makeItem(context, request, disks, stored?.etag);
-    if (made !== undefined) return made;
+    const isThere = stored !== undefined && (await isWhole(context.stores, request.itemId));
+    const answer = await (isThere ? takeUp(context, request, disks) : makeItem(context, request, disks, stored?.etag));
+    if (answer !== undefined) return answer;
   }
   throw new LeewardError("conflict", "Others protected the item all the time.", { itemId: request.itemId });
 }
@@ -109,16 +108,26 @@ export async function newRegistrationToken(context: ItemContext, itemId: string)
   return registrationToken;
 }
 
-async function repeated(
+/**
+ * The record is written even when nothing of it changes: a sweep that has just taken the item for what a disabled one
+ * left behind removes only what it saw. Undefined when it was faster.
+ */
+async function takeUp(
   context: ItemContext,
   { itemId, policy, policyName }: ProtectRequest,
   disks: readonly DiskDescription[],
-): Promise<ProtectAnswer> {
-  const item = await changeItem(context.stores, itemId, (found) => {
+): Promise<ProtectAnswer | undefined> {
+  const taken = changeItem(context.stores, itemId, (found) => {
     if (!sameDisks(found.disks, disks)) throw otherDisks(itemId);
-    if (policy === undefined || (samePolicy(policy, found.policy) && policyName === found.policyName)) return found;
+    if (policy === undefined || (samePolicy(policy, found.policy) && policyName === found.policyName))
+      return { ...found };
     return { ...found, policy, policyName };
   });
+  const item = await taken.catch((error: unknown) => {
+    if (hasCode(error, "item-unknown")) return undefined;
+    throw error;
+  });
+  if (item === undefined) return undefined;
   if (item.nonce !== undefined) await ensureProgress(context.stores, item);
   return { item, registrationToken: undefined };
 }

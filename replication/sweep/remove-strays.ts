@@ -47,7 +47,10 @@ export async function removeStrays(stores: ItemStores, itemId: string): Promise<
   return strays.length + disks.length + deltas.length;
 }
 
-/** Asked for by their own names: any number of other records may stand before them. More than a look shows are points. */
+/**
+ * Asked for by their own names: any number of other records may stand before them. So many that one look does not show
+ * them all are never tombstones alone.
+ */
 async function hasPoints(records: RecordStore): Promise<boolean> {
   const listed = await records.list(POINTS_PREFIX, STRAYS_MAX_COUNT);
   if (listed.length === STRAYS_MAX_COUNT) return true;

@@ -2,7 +2,7 @@ import { Console } from "node:console";
 import { Writable } from "node:stream";
 import { parseArgs } from "node:util";
 import { z } from "zod";
-import { LeewardError } from "../../replication/errors.ts";
+import { LocalError } from "../errors.ts";
 import { FUNCTIONS_DRAIN_MS } from "../limits.ts";
 import { SYSTEM_CLOCK } from "./clock.ts";
 import type { FunctionsHost } from "./host.ts";
@@ -82,7 +82,7 @@ function readArguments(): { readonly app: string; readonly port: number; readonl
   });
   const port = Number(values.port);
   if (values.app === undefined || !Number.isInteger(port) || port < 0 || port > 65_535) {
-    throw new LeewardError("configuration-invalid", "Usage: main.js --app FOLDER [--port 0..65535] [--host ADDRESS]");
+    throw new LocalError("configuration-invalid", "Usage: main.js --app FOLDER [--port 0..65535] [--host ADDRESS]");
   }
   return { app: values.app, port, host: values.host };
 }
@@ -91,7 +91,7 @@ function takeKeys(): HostKeys {
   const take = (setting: string): string => {
     const value = takeSetting(setting);
     if (value === undefined)
-      throw new LeewardError("configuration-invalid", `The setting ${setting} is missing.`, { setting });
+      throw new LocalError("configuration-invalid", `The setting ${setting} is missing.`, { setting });
     return value;
   };
   return { functionKey: take(KEY_SETTINGS.functionKey), masterKey: take(KEY_SETTINGS.masterKey) };
@@ -152,7 +152,7 @@ try {
   await main();
   process.exit(0);
 } catch (error) {
-  const message = error instanceof LeewardError ? `${error.message} ${error.hint}` : describeError(error);
+  const message = error instanceof LocalError ? `${error.message} ${error.hint}` : describeError(error);
   tell({ kind: "failed", message });
   leave(describeError(error));
 }

@@ -196,7 +196,10 @@ describe("the store", () => {
     store.close();
     writeFileSync(file, "this is no database, and long enough to be taken for none".repeat(20));
     expect(() => openStore(file, () => [])).toThrow(
-      expect.objectContaining({ code: "record-corrupt", hint: "Run: npm run reset" }),
+      expect.objectContaining({
+        code: "state-damaged",
+        hint: expect.stringContaining("forgets all resources") as string,
+      }),
     );
   });
 });

@@ -10,19 +10,21 @@ import { isChanged, isMissing, isTaken, reading, unless, writing } from "./error
 /** Metadata of a snapshot that one of our points owns; names of metadata are lower-case identifiers. */
 export const POINT_METADATA = "leewardpoint";
 
+/** The blob of a disk, seen through both clients. */
+function blobsOf(account: BlobAccount) {
+  const through =
+    (client: BlobAccount["once"]) =>
+    (disk: TargetDisk): PageBlobClient =>
+      client.getContainerClient(diskContainer(disk.itemId, disk.stream)).getPageBlobClient(diskBlobName(disk.diskId));
+  return { retrying: through(account.retrying), once: through(account.once) };
+}
+
 /**
  * The target disks as page blobs. What the fence guards is sent once; reads and the create-only making of a blob are
  * retried.
  */
 export function openTargetDisks(account: BlobAccount): TargetDisks {
-  const retrying = (disk: TargetDisk): PageBlobClient =>
-    account.retrying
-      .getContainerClient(diskContainer(disk.itemId, disk.stream))
-      .getPageBlobClient(diskBlobName(disk.diskId));
-  const once = (disk: TargetDisk): PageBlobClient =>
-    account.once
-      .getContainerClient(diskContainer(disk.itemId, disk.stream))
-      .getPageBlobClient(diskBlobName(disk.diskId));
+  const { retrying, once } = blobsOf(account);
   const properties = (disk: TargetDisk): Promise<TargetDiskProperties | undefined> =>
     readProperties(retrying(disk), factsOf(disk));
 
@@ -48,22 +50,16 @@ export function openTargetDisks(account: BlobAccount): TargetDisks {
       await writing("raise sequence number", { ...factsOf(disk), generation }, STORE_WRITE_MS, (abortSignal) =>
         once(disk).updateSequenceNumber("max", generation, { abortSignal }),
       );
-      // `max` answers success even when a higher number stands there (DESIGN 6 b), so that only a read tells.
+      // `max` answers success even when a higher number stands there, so that only a read tells.
       const found = await properties(disk);
       if (found !== undefined) return found.sequenceNumber;
-      throw new LeewardError(
-        "store-unavailable",
-        `The target disk ${disk.diskId} vanished while it was claimed.`,
-        factsOf(disk),
-      );
+      const message = `The target disk ${disk.diskId} vanished while it was claimed.`;
+      throw new LeewardError("store-unavailable", message, factsOf(disk));
     },
     writePages: async (disk, offsetBytes, bytes, generation) => {
       const facts = { ...factsOf(disk), offsetBytes, lengthBytes: bytes.length, generation };
-      invariant(
-        aligned(offsetBytes, bytes.length) && bytes.length <= PUT_PAGE_MAX_BYTES,
-        "a Put Page is aligned and at most 4 MiB",
-        facts,
-      );
+      const fits = aligned(offsetBytes, bytes.length) && bytes.length <= PUT_PAGE_MAX_BYTES;
+      invariant(fits, "a Put Page is aligned and at most 4 MiB", facts);
       await writing("write pages", facts, STORE_WRITE_MS, (abortSignal) =>
         once(disk).uploadPages(bytes, offsetBytes, bytes.length, {
           abortSignal,
@@ -87,23 +83,18 @@ export function openTargetDisks(account: BlobAccount): TargetDisks {
       const answer = await writing("snapshot", { ...factsOf(disk), pointId }, STORE_WRITE_MS, (abortSignal) =>
         unless(
           isChanged,
-          once(disk).createSnapshot({
-            abortSignal,
-            conditions: { ifMatch: etag },
-            metadata: { [POINT_METADATA]: pointId },
-          }),
+          once(disk).createSnapshot({ abortSignal, conditions: { ifMatch: etag }, metadata: metadataOf(pointId) }),
         ),
       );
       if (answer === undefined) return undefined;
       if (answer.snapshot !== undefined) return answer.snapshot;
-      throw new LeewardError(
-        "outcome-unknown",
-        "The storage account answered a snapshot without its id.",
-        factsOf(disk),
-      );
+      const message = "The storage account answered a snapshot without its id.";
+      throw new LeewardError("outcome-unknown", message, factsOf(disk));
     },
   };
 }
+
+const metadataOf = (pointId: string) => ({ [POINT_METADATA]: pointId });
 
 async function readProperties(blob: PageBlobClient, facts: ErrorFacts): Promise<TargetDiskProperties | undefined> {
   const answer = await reading("read disk properties", facts, STORE_READ_MS, (abortSignal) =>

@@ -8,7 +8,7 @@ import { logLine } from "./http-edge.ts";
 import type { Application, ApplicationSource } from "./wiring.ts";
 
 /**
- * Applies what the cache holds of the items that a hint speaks of (DESIGN 6). What it throws gives the message back to
+ * Applies what the cache holds of the items that a hint speaks of. What it throws gives the message back to
  * the queue.
  */
 export const applyHints = (application: ApplicationSource): StorageQueueFunctionOptions => ({

@@ -1,5 +1,5 @@
 import type { InvocationContext, StorageQueueFunctionOptions } from "@azure/functions";
-import { alertFailovers } from "../orchestrations/alert-failovers.ts";
+import { alertFailovers } from "../replication/operations/alert-failovers.ts";
 import { flowClient } from "../orchestrations/durable.ts";
 import { type FailoverStarter, handleAlert } from "../replication/alerts/handle-alert.ts";
 import { ALERTS_QUEUE } from "../replication/names.ts";

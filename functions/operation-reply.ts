@@ -1,5 +1,5 @@
 import type { InvocationContext } from "@azure/functions";
-import { type OperationRequest, requestOperation } from "../orchestrations/request.ts";
+import { type OperationRequest, requestOperation } from "../replication/operations/request.ts";
 import type { Reply } from "./http-edge.ts";
 import { jobPath, jobView } from "./job-views.ts";
 import type { Application } from "./wiring.ts";

@@ -8,7 +8,7 @@ import type { ApplicationSource } from "./wiring.ts";
 
 /**
  * A mobility service makes itself known; its one-time token stands in the body, so that no function key is shared with
- * a VM (DESIGN 5).
+ * a VM.
  */
 export const registerMobility = (application: ApplicationSource): HttpFunctionOptions => ({
   methods: ["POST"],

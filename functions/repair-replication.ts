@@ -1,5 +1,5 @@
 import type { HttpFunctionOptions } from "@azure/functions";
-import { requireRepairable } from "../orchestrations/request.ts";
+import { requireRepairable } from "../replication/operations/request.ts";
 import { requestRepair } from "../replication/service/repair.ts";
 import { httpHandler, itemOf, requestIdOf } from "./http-edge.ts";
 import { itemPath, repairView } from "./views.ts";

@@ -2,7 +2,7 @@ import * as z from "zod";
 import type { ResourceManagerAddress } from "../azure/arm/transport.ts";
 import type { AccountAddress } from "../azure/connections.ts";
 import type { TopicAddress } from "../azure/events.ts";
-import { isInstallScriptUrl } from "../orchestrations/activities/install-script.ts";
+import { isInstallScriptUrl } from "../replication/operations/install-script.ts";
 import { LeewardError } from "../replication/errors.ts";
 
 /** What the app is told about its surroundings. */

@@ -8,7 +8,7 @@ import { logLine } from "./http-edge.ts";
 import type { Application, ApplicationSource } from "./wiring.ts";
 
 /**
- * Wakes the items whose point is due: the holder asks at every batch boundary, but an idle item has none (DESIGN 7).
+ * Wakes the items whose point is due: the holder asks at every batch boundary, but an idle item has none.
  */
 export const takePoints = (application: ApplicationSource): TimerFunctionOptions => ({
   schedule: "%LEEWARD_POINT_SCHEDULE%",

@@ -1,5 +1,5 @@
 import { COMMIT_WAIT_MAX_MS, FLOW_LOOK_MS } from "../replication/limits.ts";
-import type { FlowRun } from "./flow-run.ts";
+import type { FlowRun } from "../replication/operations/flow-run.ts";
 import { type Flow, FlowFailure, call, inTasks, waitOn } from "./steps.ts";
 
 /** The machine in the target region is the operator's now; the recovery points go, as in Site Recovery. */

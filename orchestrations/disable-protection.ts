@@ -8,7 +8,7 @@ import {
 } from "../replication/limits.ts";
 import { followChanges } from "./ensure.ts";
 import { removal, removeSteps } from "./remove.ts";
-import type { FlowRun } from "./flow-run.ts";
+import type { FlowRun } from "../replication/operations/flow-run.ts";
 import { type Flow, FlowFailure, call, inTasks, wait, waitOn } from "./steps.ts";
 
 /**

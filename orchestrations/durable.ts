@@ -1,12 +1,13 @@
 import * as df from "durable-functions";
 import type { FunctionInput, InvocationContext } from "@azure/functions";
 import { ACTIVITIES } from "./activities/table.ts";
-import type { FlowContext } from "./activities/context.ts";
+import type { FlowContext } from "../replication/operations/context.ts";
 import { runActivity } from "./activities/run-activity.ts";
 import { runFlow } from "./run-flow.ts";
-import type { ActivityAnswer, ActivityRequest, FlowRun } from "./flow-run.ts";
+import type { ActivityAnswer, ActivityRequest } from "./activity-answer.ts";
+import type { FlowRun } from "../replication/operations/flow-run.ts";
 import type { ActivityName } from "./activities/table.ts";
-import type { FlowHost } from "./request.ts";
+import type { FlowHost } from "../replication/operations/request.ts";
 
 /** The only place that knows Durable Functions. */
 

@@ -1,7 +1,7 @@
 import type { StepAnswer } from "./activities/resources.ts";
 import type { WalkAnswer, WalkName, WalkPlace } from "./activities/walk.ts";
 import { FLOW_STAGE_MAX_MS, FLOW_STEP_MAX_BEGINS } from "../replication/limits.ts";
-import type { FlowRun } from "./flow-run.ts";
+import type { FlowRun } from "../replication/operations/flow-run.ts";
 import { type Flow, FlowFailure, call, waitOn } from "./steps.ts";
 
 /** Sees to every resource of a walk: stages one after the other, the changes of a stage under way side by side. */

@@ -6,7 +6,7 @@ import { commitFailover } from "./commit-failover.ts";
 import { disableProtection } from "./disable-protection.ts";
 import { disableProtection as disableProtection2 } from "./version-2/disable-protection.ts";
 import { enableProtection } from "./enable-protection.ts";
-import type { FlowRun } from "./flow-run.ts";
+import type { FlowRun } from "../replication/operations/flow-run.ts";
 import { type Flow, FlowFailure, Superseded, call, waitOn } from "./steps.ts";
 import { unplannedFailover } from "./unplanned-failover.ts";
 

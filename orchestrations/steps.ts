@@ -8,7 +8,8 @@ import {
 } from "../replication/limits.ts";
 import type { TaskTurn } from "./activities/job.ts";
 import type { Activities, ActivityName } from "./activities/table.ts";
-import type { ActivityAnswer, ActivityRequest, FlowError, FlowRun } from "./flow-run.ts";
+import type { ActivityAnswer, ActivityRequest, FlowError } from "./activity-answer.ts";
+import type { FlowRun } from "../replication/operations/flow-run.ts";
 
 /**
  * A flow as plain data in, descriptions of work out: a driver does the work and hands the result back (a test by hand,

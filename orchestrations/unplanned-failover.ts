@@ -7,7 +7,7 @@ import {
 import type { FailoverRequest } from "../replication/jobs/managed-item.ts";
 import { ensureSteps, followChanges } from "./ensure.ts";
 import { removeSteps } from "./remove.ts";
-import type { FlowRun } from "./flow-run.ts";
+import type { FlowRun } from "../replication/operations/flow-run.ts";
 import { type Flow, FlowFailure, call, inTasks, waitOn } from "./steps.ts";
 
 /**

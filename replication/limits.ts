@@ -7,7 +7,7 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 const TIB = 1024 * 1024 * MIB;
 
-// --- Disks (DESIGN 7; Azure page blob limits, reference azure-docs storage-blob-scale-targets) ---
+// --- Disks (Azure: "Scalability and performance targets for Blob storage") ---
 /** Page blobs and NBD exports are addressed in pages of this size. */
 export const SECTOR_BYTES = 512;
 /** Azure imports a VHD only when its size is whole MiB. */
@@ -21,13 +21,13 @@ export const DATA_DISKS_MAX_COUNT = 64;
 /** The data disks and the OS disk. */
 export const DISKS_MAX_COUNT = DATA_DISKS_MAX_COUNT + 1;
 
-// --- Positions (DESIGN 2) ---
+// --- Positions (docs/delta-format.md) ---
 /** Streams are stored in 32 bits; every such number fits the ten digits of a name. */
 export const STREAM_MAX = 2 ** 32 - 1;
 /** Names give an epoch twelve digits. */
 export const EPOCH_MAX = 999_999_999_999;
 
-// --- Delta files (DESIGN 4) ---
+// --- Delta files (docs/delta-format.md) ---
 /** One Put Blob carries the delta and one worker holds it in memory. */
 export const DELTA_MAX_BYTES = 64 * MIB;
 /** A frame decodes on its own; this bounds the memory of a decoder. */
@@ -57,7 +57,7 @@ export const ZERO_GRAIN_BYTES = 4 * KIB;
 /** The last millisecond of the year 9999: later times have no ISO 8601 text of four-digit years. */
 export const TIME_MAX_MS = 253_402_300_799_999;
 
-// --- Apply (DESIGN 6) ---
+// --- Applying (docs/architecture.md) ---
 /** Azure's Put Page takes at most 4 MiB. */
 export const PUT_PAGE_MAX_BYTES = 4 * MIB;
 /** Encoded bytes of one batch: one full delta always fits behind them, many small ones share a batch. */
@@ -97,7 +97,7 @@ export const ZERO_FILL_MAX_BYTES = 64 * KIB;
 /** Disks that are fenced or snapshot at the same time: one request each, far below the store's limits. */
 export const DISK_REQUESTS_IN_FLIGHT = 8;
 
-// --- Recovery points (DESIGN 7) ---
+// --- Recovery points (docs/architecture.md) ---
 /** Names on one page when points are listed. */
 export const POINT_LIST_PAGE_MAX_COUNT = 1_000;
 /** Pages followed: 15 days of points every 5 minutes, with pins, are 9 pages even before pruning. */
@@ -113,7 +113,7 @@ export const POINT_CACHE_KEPT_MS = 60 * 60_000;
 /** Manifests read at the same time when points are listed. */
 export const POINT_READS_IN_FLIGHT = 8;
 
-// --- Protected items (replication/items; reference site-recovery 4) ---
+// --- Protected items (replication/items; Site Recovery's limits of replication policies) ---
 /**
  * A crash-consistent point at most every second: snapshots of one blob carry millisecond ids and are taken one after
  * the other.

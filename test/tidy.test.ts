@@ -1,4 +1,4 @@
-import { globSync, readFileSync } from "node:fs";
+import { existsSync, globSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 
 /** What a folder may import: other folders of the repository, and packages by prefix. `*` allows every package. */
@@ -34,7 +34,7 @@ const FLOORS: Readonly<Record<string, readonly string[]>> = {
   ),
   mobility: rows("limits.ts system journal disks epochs nbd capture", "consistency upload control service main.ts"),
   orchestrations: rows(
-    "flow-run.ts activities leftovers.ts request.ts steps.ts alert-failovers.ts ensure.ts remove.ts",
+    "activity-answer.ts activities steps.ts ensure.ts remove.ts",
     "enable-protection.ts disable-protection.ts unplanned-failover.ts commit-failover.ts",
     "version-2 run-flow.ts durable.ts",
   ),
@@ -212,6 +212,17 @@ describe("tidy", () => {
         .map((line) => `${file}: ${line}`),
     );
     expect(wide).toEqual([]);
+  });
+
+  it("comments cite documents that are in the repository", () => {
+    const strange = everything
+      .filter((file) => file !== "test/tidy.test.ts")
+      .filter((file) => /\bDESIGN \d|\breference site-recovery\b/.test(readFileSync(file, "utf8")));
+    expect(strange).toEqual([]);
+    const cited = everything.flatMap((file) =>
+      [...readFileSync(file, "utf8").matchAll(/\bdocs\/[a-z0-9/-]+\.md\b/g)].map(([document]) => document),
+    );
+    expect([...new Set(cited)].filter((document) => !existsSync(document))).toEqual([]);
   });
 
   it("the domain takes time, randomness and I/O as arguments", () => {

@@ -32,7 +32,7 @@ import type { Settings } from "./settings.ts";
 import { bodyLimitBytes, isDisabled } from "./settings.ts";
 import { TIMER_TRIGGER } from "./timer/trigger.ts";
 import type { HostFunction } from "./host-function.ts";
-import type { TriggerKind, TriggerListener } from "./trigger.ts";
+import type { TriggerContext, TriggerKind, TriggerListener } from "./trigger.ts";
 
 export interface HostOptions {
   /** The folder with the app's package.json and host.json. */
@@ -133,28 +133,12 @@ async function startApp(
   const { functionTimeoutMs } = configuration;
   const invoker = createInvoker({ registration, clock, log, functionTimeoutMs, inputOf: durable.inputOf, onTimeout });
   const routes = createRoutes(configuration.routePrefix);
-  const hostId =
-    settings["AzureFunctionsWebHost__hostid"] ??
-    `local-${createHash("sha256").update(appFolder).digest("hex").slice(0, 12)}`;
+  const hostId = settings["AzureFunctionsWebHost__hostid"] ?? hostIdOf(appFolder);
   const inWork = keepInWork(options);
   const { invoke } = invoker;
-  const context = {
-    hostId,
-    configuration,
-    settings,
-    clock,
-    random: options.random,
-    log,
-    routes,
-    durableFunctions,
-    inWork,
-    invoke,
-  };
-  const prepared = [...registration.functions.values()].map((registered) => {
-    const { hostFunction, kind } = checkFunction(registered, KINDS);
-    const disabled = isDisabled(hostFunction.name, settings);
-    return { hostFunction, kind, disabled, listener: disabled ? undefined : kind.prepare(hostFunction, context) };
-  });
+  const { random } = options;
+  const context = { hostId, configuration, settings, clock, random, log, routes, durableFunctions, inWork, invoke };
+  const prepared = prepareFunctions(registration, context);
   const opened = usesDurable(registration) ? await durable.open(invoker.invoke) : undefined;
   const manualRuns = createManualRuns(prepared, invoker.invoke);
   // Durable comes last: what it goes on with may use everything else.
@@ -170,11 +154,8 @@ async function startApp(
   const { customHeaders } = configuration;
   http.open({ routes, invoker, keys: options.keys, customHeaders, admin, extensions, bodyMaxBytes });
   await startAll(listeners, options.signal);
-  log({
-    level: "information",
-    event: "host",
-    message: `Host started with ${functions.length} functions at ${http.url}`,
-  });
+  const message = `Host started with ${functions.length} functions at ${http.url}`;
+  log({ level: "information", event: "host", message });
   let closing: Promise<void> | undefined;
   return {
     url: http.url,
@@ -182,6 +163,19 @@ async function startApp(
     invocations,
     close: () => (closing ??= closeHost(listeners, http, registration, appFolder, options)),
   };
+}
+
+function prepareFunctions(registration: Registration, context: TriggerContext) {
+  return [...registration.functions.values()].map((registered) => {
+    const { hostFunction, kind } = checkFunction(registered, KINDS);
+    const disabled = isDisabled(hostFunction.name, context.settings);
+    return { hostFunction, kind, disabled, listener: disabled ? undefined : kind.prepare(hostFunction, context) };
+  });
+}
+
+/** The same for the same folder, so that locks and leases are found again. */
+function hostIdOf(appFolder: string): string {
+  return `local-${createHash("sha256").update(appFolder).digest("hex").slice(0, 12)}`;
 }
 
 /** An app without Durable Functions keeps no state and answers nothing for them. */

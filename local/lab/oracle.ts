@@ -85,7 +85,7 @@ type Versions = ReadonlyMap<number, ReadonlyMap<number, readonly LogRecord[]>>;
 
 /**
  * The records that wrote or zeroed each sector, in order. A trim changes nothing: Leeward promises that of its own
- * accord (DESIGN 4).
+ * accord.
  */
 function versionsBySector(records: readonly LogRecord[], disk: number): Versions {
   const versions = new Map<number, Map<number, LogRecord[]>>();

@@ -81,19 +81,13 @@ const REGIONS = ["westeurope", "northeurope"] as const;
 
 export async function startResourceManager(options: ResourceManagerOptions): Promise<ResourceManager> {
   await mkdir(options.folder, { recursive: true, mode: 0o700 });
-  const { token, now, subscriptionId } = options;
+  const { token, now, subscriptionId, startMobility, logFolder } = options;
   const disks = await openDiskFiles(join(options.folder, "disks"));
-  const { startMobility, logFolder } = options;
   const machines = createMachines({ folder: join(options.folder, "machines"), logFolder, startMobility });
-  const store = openStore(
-    options.persistence === "memory" ? undefined : join(options.folder, "resources.sqlite"),
-    namesOf(TYPES),
-  );
-  const server = await startArmServer({
-    port: options.port,
-    tls: options.tls,
-    isToken: (given) => given === token,
-  }).catch((error: unknown) => {
+  const file = options.persistence === "memory" ? undefined : join(options.folder, "resources.sqlite");
+  const store = openStore(file, namesOf(TYPES));
+  const { port, tls } = options;
+  const server = await startArmServer({ port, tls, isToken: (given) => given === token }).catch((error: unknown) => {
     store.close();
     throw error;
   });
@@ -128,10 +122,10 @@ export async function startResourceManager(options: ResourceManagerOptions): Pro
   };
   await bootMachines(runtime, transaction);
   operations.startWork();
+  const downloadParts = (): DownloadParts => ({ store, world: world(), disks, reachability });
   server.open({
     answer: (request) => handle(request, engine),
-    download: (request, response, url) =>
-      download(request, response, url, { store, world: world(), disks, reachability }),
+    download: (request, response, url) => download(request, response, url, downloadParts()),
   });
   return {
     url: server.url,

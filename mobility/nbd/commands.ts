@@ -21,7 +21,7 @@ const refuse = (error: WireError): NbdCommand => ({ kind: "refuse", error });
 /**
  * Checks flags, range and length as proto.md asks: EINVAL for unknown commands and flags and for a range that ends
  * behind the disk, but ENOSPC for WRITE and WRITE_ZEROES there. FUA is accepted on every command. TRIM and CACHE are
- * hints: TRIM changes nothing in version 1 (DESIGN 4), because Node cannot punch holes.
+ * hints: TRIM changes nothing in version 1, because Node cannot punch holes.
  */
 export function checkCommand(request: NbdRequest, sizeBytes: number, structuredReplies: boolean): NbdCommand {
   const { type, flags, offsetBytes, lengthBytes } = request;

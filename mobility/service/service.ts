@@ -157,40 +157,23 @@ async function start(
   const server = await doors.serve(volumes);
 
   const appPoints = appPointsOf(base, capture, soon);
-  const parts: Parts = {
-    ...base,
-    state,
-    capture,
-    uploader,
-    identity,
-    appPoints,
-    currency: createCurrency(),
-    spoolBoundBytes,
-  };
+  const currency = createCurrency();
+  const parts: Parts = { ...base, state, capture, uploader, identity, appPoints, currency, spoolBoundBytes };
   heartbeat = heartbeatOf(parts, soon);
   const status = (): MobilityStatus => statusOf(parts, heartbeat?.counts ?? { sent: 0, answered: 0 });
   const shown = await doors.showStatus(folder, status, failed);
 
-  let stopped: Promise<void> | undefined;
-  const stop = async (): Promise<void> => {
-    await capture.seeding.stop();
-    // What is still frozen then is thawed by the next start.
-    await within(ports.clock, STOP_UPLOAD_MS, appPoints.stop());
-    // Requests that wait for a full disk would never end: after a while they are answered with an error, and stay
-    // without a record.
-    const requests = server.stop();
-    if (!(await within(ports.clock, STOP_UPLOAD_MS, requests))) capture.giveUp();
-    await requests;
-    const clean = await drain(parts);
+  const beating = heartbeat;
+  const goOffline = (): Promise<void> => {
     offline.abort();
-    await heartbeat.stop();
-    await uploader.stop();
-    await endSession(parts);
-    // Without it the next boot of the machine reads some regions again.
-    if (clean) await state.change({ clean: true }).catch(failed);
+    return beating.stop();
+  };
+  const stop = async (): Promise<void> => {
+    await stopService(parts, server, goOffline);
     shown.stop();
     for (const step of undo.toReversed()) await step();
   };
+  let stopped: Promise<void> | undefined;
   return {
     volumes,
     parts,
@@ -200,6 +183,29 @@ async function start(
     resynchronize: (requestId) => capture.recorder.resynchronize("requested", requestId),
     stop: () => (stopped ??= stop()),
   };
+}
+
+/** Lets guests end what they have begun, seals and uploads what is recorded, and says goodbye. */
+async function stopService(
+  parts: Parts,
+  server: { stop(): Promise<void> },
+  goOffline: () => Promise<void>,
+): Promise<void> {
+  const { ports, capture, appPoints, uploader, state, failed } = parts;
+  await capture.seeding.stop();
+  // What is still frozen then is thawed by the next start.
+  await within(ports.clock, STOP_UPLOAD_MS, appPoints.stop());
+  // Requests that wait for a full disk would never end: after a while they are answered with an error, and stay
+  // without a record.
+  const requests = server.stop();
+  if (!(await within(ports.clock, STOP_UPLOAD_MS, requests))) capture.giveUp();
+  await requests;
+  const clean = await drain(parts);
+  await goOffline();
+  await uploader.stop();
+  await endSession(parts);
+  // Without it the next boot of the machine reads some regions again.
+  if (clean) await state.change({ clean: true }).catch(failed);
 }
 
 function heartbeatOf(parts: Parts, soon: () => void): Heartbeat {
@@ -269,13 +275,8 @@ async function cut({ capture, state }: Parts): Promise<Position> {
   if (capture.log.failure !== undefined) throw capture.log.failure;
   if (capture.recorder.mode.kind === "tracking") {
     const { reason } = capture.recorder.mode;
-    throw new LeewardError(
-      "resynchronization-required",
-      "The guest's writes are not recorded now: there is no position that holds them.",
-      {
-        reason,
-      },
-    );
+    const message = "The guest's writes are not recorded now: there is no position that holds them.";
+    throw new LeewardError("resynchronization-required", message, { reason });
   }
   capture.log.cut();
   await capture.sealer.idle();

@@ -4,8 +4,8 @@ import { findProgress } from "../../replication/service/heartbeat.ts";
 import { findReadableItem } from "../../replication/records/item-record.ts";
 import { removeAllPoints } from "../../replication/sweep/remove-all-points.ts";
 import { removeRestore } from "../../replication/restore/remove.ts";
-import type { FlowRun } from "../flow-run.ts";
-import type { FlowContext } from "./context.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
+import type { FlowContext } from "../../replication/operations/context.ts";
 import { endStream, lookWorker } from "./workers.ts";
 
 /**

@@ -1,13 +1,6 @@
+import { INSTALL_SCRIPT } from "../../replication/operations/install-script.ts";
 import { INSTALL_SETTINGS_LINE_LENGTH } from "../../replication/limits.ts";
 import type { ResourceJson } from "../../replication/resources/resource-manager.ts";
-
-/** The file that the extension downloads, and that the script below runs. */
-const FILE = "install-mobility.sh";
-
-/** True for an address whose file keeps the name that the script calls it by. */
-export function isInstallScriptUrl(url: string): boolean {
-  return URL.parse(url)?.pathname.endsWith(`/${FILE}`) === true;
-}
 
 /**
  * What the CustomScript extension is told in secret. Its handler (Azure/custom-script-extension-linux, `main/cmds.go`)
@@ -27,7 +20,7 @@ export function installSettings(scriptUrl: string, settings: object): ResourceJs
     "base64 -d > leeward-settings.json <<'SETTINGS'",
     ...lines,
     "SETTINGS",
-    `exec sh ./${FILE} leeward-settings.json`,
+    `exec sh ./${INSTALL_SCRIPT} leeward-settings.json`,
     "",
   ].join("\n");
   return { fileUris: [scriptUrl], script: Buffer.from(script).toString("base64") };

@@ -1,5 +1,5 @@
 import { LeewardError } from "../../replication/errors.ts";
-import { type FlowContext, managementOf } from "./context.ts";
+import { type FlowContext, managementOf } from "../../replication/operations/context.ts";
 
 /**
  * What the installation of the mobility service needs of the app's settings. Errors: `configuration-invalid` that names

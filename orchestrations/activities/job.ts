@@ -11,15 +11,15 @@ import {
   startTask,
   succeedJob,
 } from "../../replication/jobs/job.ts";
-import { changeJob, findJob, replaceJob } from "../../replication/jobs/job-record.ts";
-import { type RunningFlow, changeManaged, findManaged } from "../../replication/jobs/managed-item.ts";
+import { changeJob, findJob } from "../../replication/jobs/job-record.ts";
+import type { RunningFlow } from "../../replication/jobs/managed-item.ts";
 import { nothing, unlessDamaged } from "../../replication/records/damaged.ts";
-import type { ItemStores } from "../../replication/ports.ts";
-import { decideOutcome } from "../../replication/states/decide.ts";
-import type { FlowError, FlowRun } from "../flow-run.ts";
-import { type FlowContext, managedOf } from "./context.ts";
+import type { FlowError } from "../activity-answer.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
+import { type FlowContext, managedOf } from "../../replication/operations/context.ts";
 import { requireLedger } from "./ledger-repair.ts";
-import { type TellContext, tellJob, tellState } from "./tell.ts";
+import { errorOf, mendJob, reportOutcome } from "../../replication/operations/job-outcome.ts";
+import { tellJob, tellState } from "../../replication/operations/tell.ts";
 
 /**
  * What the flow was asked for; that it has begun is told. Errors: `record-corrupt` for a damaged ledger: then nothing
@@ -114,35 +114,3 @@ export async function closeJob(context: FlowContext, run: FlowRun, end: JobEnd):
 }
 
 const STATES = { succeeded: "Succeeded", cancelled: "Cancelled", failed: "Failed" } as const;
-
-/** Puts the job in the place of a record that cannot be read. */
-export async function mendJob(stores: ItemStores, job: JobRecord): Promise<void> {
-  if ((await unlessDamaged(() => findJob(stores, job.itemId, job.jobId), nothing)) === undefined)
-    await replaceJob(stores, job);
-}
-
-/** What a job keeps of an error. */
-export const errorOf = ({ code, message, hint }: Pick<FlowError, "code" | "message" | "hint">) => ({
-  code,
-  message,
-  hint,
-});
-
-/**
- * Rule 6 of the flows: what a crash kept back is reported by whoever finds it. True when something changed. The record
- * of the job says already what comes now, so that it is told first: who dies in between tells it again.
- */
-export async function reportOutcome(context: TellContext, itemId: string, jobId: string): Promise<boolean> {
-  const { stores } = context;
-  // Who ends a job whose record is damaged makes it anew.
-  const job = await unlessDamaged(() => findJob(stores, itemId, jobId), nothing);
-  const before = await findManaged(stores, itemId);
-  if (job === undefined || !isEnded(job) || before?.situation.job?.jobId !== jobId) return false;
-  const outcome = job.state === "Succeeded" ? "JobSucceeded" : "JobFailed";
-  await tellState(context, itemId, before.situation, decideOutcome(before.situation, jobId, outcome), jobId);
-  await changeManaged(stores, itemId, (managed) => {
-    const situation = decideOutcome(managed.situation, jobId, outcome);
-    return situation === managed.situation ? managed : { ...managed, situation, running: undefined };
-  });
-  return true;
-}

@@ -13,8 +13,8 @@ import type { TargetPlan } from "../../replication/planning/plan.ts";
 import type { ResourceJson } from "../../replication/resources/resource-manager.ts";
 import { itemOf } from "../../replication/resources/tags.ts";
 import { protectionWalk } from "../../replication/resources/walk.ts";
-import type { FlowRun } from "../flow-run.ts";
-import { type FlowContext, managedOf, managementOf } from "./context.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
+import { type FlowContext, managedOf, managementOf } from "../../replication/operations/context.ts";
 import { extensionId } from "./extension.ts";
 
 type Candidate = Pick<LedgerEntry, "id" | "kind" | "role">;

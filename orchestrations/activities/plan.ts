@@ -11,8 +11,8 @@ import { type NamedMapping, listMappings } from "../../replication/planning/mapp
 import { readInventory } from "../../replication/resources/read-inventory.ts";
 import { readTargetFacts } from "../../replication/resources/read-target-facts.ts";
 import type { KnownFacts } from "../../replication/resources/target-facts.ts";
-import type { FlowRun } from "../flow-run.ts";
-import { type FlowContext, managementOf } from "./context.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
+import { type FlowContext, managementOf } from "../../replication/operations/context.ts";
 import { requireInstallable } from "./installable.ts";
 
 /**

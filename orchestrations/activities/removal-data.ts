@@ -6,8 +6,9 @@ import { changeItem, findReadableItem } from "../../replication/records/item-rec
 import { noteLeftover } from "../../replication/jobs/job.ts";
 import { changeJob } from "../../replication/jobs/job-record.ts";
 import { parsePath } from "../../replication/resources/ids.ts";
-import type { FlowError, FlowRun } from "../flow-run.ts";
-import { type FlowContext, managementOf } from "./context.ts";
+import type { FlowError } from "../activity-answer.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
+import { type FlowContext, managementOf } from "../../replication/operations/context.ts";
 
 /**
  * Nobody speaks for the source any more: the tokens of its service end, and what it has uploaded stays. With a damaged

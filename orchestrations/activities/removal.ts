@@ -24,8 +24,8 @@ import { nothing, unlessDamaged } from "../../replication/records/damaged.ts";
 import { forgetNetwork } from "../../replication/planning/mapping-records.ts";
 import { listOf, textOf } from "../../replication/resources/json.ts";
 import { removeRestore } from "../../replication/restore/remove.ts";
-import type { FlowRun } from "../flow-run.ts";
-import { type FlowContext, managedOf, managementOf } from "./context.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
+import { type FlowContext, managedOf, managementOf } from "../../replication/operations/context.ts";
 import { type StepAnswer, stepAnswer } from "./resources.ts";
 
 /**

@@ -4,8 +4,8 @@ import type { TargetPlan } from "../../replication/planning/plan.ts";
 import { isNotShownYet } from "../../replication/resources/azure-lag.ts";
 import { readLedger } from "../../replication/resources/ledger-record.ts";
 import type { Begun, ResourceJson } from "../../replication/resources/resource-manager.ts";
-import type { FlowRun } from "../flow-run.ts";
-import { type FlowContext, azureError, managedOf } from "./context.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
+import { type FlowContext, azureError, managedOf } from "../../replication/operations/context.ts";
 
 /** How a change stands after one request. A `delayMs` of 0: nobody named a time. */
 export type StepAnswer =

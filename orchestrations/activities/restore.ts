@@ -20,8 +20,8 @@ import { findRestore, readRestore, restoreIdOf, restoredDisk } from "../../repli
 import { removeRestore } from "../../replication/restore/remove.ts";
 import { restoreSlice } from "../../replication/restore/slice.ts";
 import { startRestore } from "../../replication/restore/start.ts";
-import type { FlowRun } from "../flow-run.ts";
-import type { FlowContext } from "./context.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
+import type { FlowContext } from "../../replication/operations/context.ts";
 import { itemDisks } from "./item-disks.ts";
 
 /**

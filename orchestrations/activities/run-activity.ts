@@ -1,9 +1,9 @@
 import { LeewardError } from "../../replication/errors.ts";
 import { isRoleNotHeardYet } from "../../replication/resources/azure-lag.ts";
 import { findManaged } from "../../replication/jobs/managed-item.ts";
-import type { ActivityAnswer, ActivityRequest, FlowError } from "../flow-run.ts";
+import type { ActivityAnswer, ActivityRequest, FlowError } from "../activity-answer.ts";
 import type { ActivityName } from "./table.ts";
-import type { FlowContext } from "./context.ts";
+import type { FlowContext } from "../../replication/operations/context.ts";
 import { ACTIVITIES } from "./table.ts";
 
 /** What a flow does even when another job has taken over. */

@@ -7,8 +7,8 @@ import { AZURE_BUSY_MS, FLOW_STEPS_AT_ONCE } from "../../replication/limits.ts";
 import type { Begun, ResourceManager } from "../../replication/resources/resource-manager.ts";
 import { type StepJudgement, judgeStep } from "../../replication/resources/judge-step.ts";
 import { type ResourceStep, type Walk, protectionWalk } from "../../replication/resources/walk.ts";
-import type { FlowRun } from "../flow-run.ts";
-import { type FlowContext, managementOf } from "./context.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
+import { type FlowContext, managementOf } from "../../replication/operations/context.ts";
 import { type StepAnswer, answerOfChange, planOf } from "./resources.ts";
 import { restoredWalk } from "./restore.ts";
 

@@ -4,8 +4,8 @@ import { findReadableItem } from "../../replication/records/item-record.ts";
 import { closeStream } from "../../replication/records/streams.ts";
 import { CLAIM_MS, STORE_BLOB_WRITE_MS } from "../../replication/limits.ts";
 import type { ItemStores } from "../../replication/ports.ts";
-import type { FlowRun } from "../flow-run.ts";
-import type { FlowContext } from "./context.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
+import type { FlowContext } from "../../replication/operations/context.ts";
 
 /**
  * No worker claims the disks any more. An item that never began to replicate has none, and one whose record is damaged

@@ -15,8 +15,8 @@ import { planPages } from "./plan.ts";
 import type { PageOperation } from "./plan.ts";
 
 /**
- * Steps e to g of DESIGN 6 for one batch, all of which is in the journal. A crash at any await leaves a state that the
- * next worker completes:
+ * Steps e to g of applying (docs/architecture.md) for one batch, all of which is in the journal. A crash at any await
+ * leaves a state that the next worker completes:
  * - before e nothing but the journal has changed, and it only holds what the cache holds too;
  * - between e and g the disks are torn, `intent` says so, and the journal has everything up to it;
  * - after g the disks stand at `applied`, and the journal has what the cache loses.

@@ -30,14 +30,14 @@ export type NextBatch =
   | { readonly kind: "nothing"; readonly cacheFailure: LeewardError | undefined };
 
 /**
- * Steps c and d of DESIGN 6: the next deltas of the chain, read only after the fence stands, and put into the journal
- * one by one as they come, which changes nothing until `intent` names them (step e). The batch ends at its bounds, at
- * every delta after which a recovery point may be wanted, before one with which the disks begin to be filled, and
- * before one that cannot be applied: what comes before it is. If `intent` lies beyond `applied`, an earlier worker may
- * have written any part of that batch to the disks, and a write of its own may have landed as late as the fence: only a
- * batch that reaches at least `intent` leaves the disks at one position (rule 1), so nothing ends it before, and it is
- * large. Errors that stop the item (rule 5), when no good delta comes first: those of UNUSABLE, and `position-gap`
- * inside a batch that was begun.
+ * Steps c and d of applying (docs/architecture.md): the next deltas of the chain, read only after the fence stands, and
+ * put into the journal one by one as they come, which changes nothing until `intent` names them (step e). The batch
+ * ends at its bounds, at every delta after which a recovery point may be wanted, before one with which the disks begin
+ * to be filled, and before one that cannot be applied: what comes before it is. If `intent` lies beyond `applied`, an
+ * earlier worker may have written any part of that batch to the disks, and a write of its own may have landed as late
+ * as the fence: only a batch that reaches at least `intent` leaves the disks at one position (rule 1), so nothing ends
+ * it before, and it is large. Errors that stop the item (rule 5), when no good delta comes first: those of UNUSABLE,
+ * and `position-gap` inside a batch that was begun.
  */
 export async function readBatch(claim: Claim, journalAhead: boolean, large: boolean): Promise<NextBatch> {
   const { open } = claim;

@@ -58,11 +58,11 @@ export type ClaimAttempt =
   | { readonly kind: "absent" };
 
 /**
- * Steps a and b of DESIGN 6. The compare-and-set gives each generation to one worker at most, even when an earlier try
- * of ours lands late: that try carries an older etag. Only when the sequence number of **every** disk equals the
- * generation may this worker read deltas, write or snapshot: from then on no request of an older generation can change
- * a disk (rule 3). Errors: `outcome-unknown` (claim again), `fenced` (a disk got a newer generation meanwhile),
- * `store-busy` (for as long as the claim would have held).
+ * Steps a and b of applying (docs/architecture.md). The compare-and-set gives each generation to one worker at most,
+ * even when an earlier try of ours lands late: that try carries an older etag. Only when the sequence number of
+ * **every** disk equals the generation may this worker read deltas, write or snapshot: from then on no request of an
+ * older generation can change a disk (rule 3). Errors: `outcome-unknown` (claim again), `fenced` (a disk got a newer
+ * generation meanwhile), `store-busy` (for as long as the claim would have held).
  */
 export async function claimItem(open: OpenItem): Promise<ClaimAttempt> {
   const { context, item } = open;

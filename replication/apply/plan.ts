@@ -27,10 +27,10 @@ interface ClearPages {
 }
 
 /**
- * Step f of DESIGN 6, without the writing: merges the extents of the deltas of a batch, in their order, so that the
- * last content of each sector wins, and covers exactly those sectors with as few requests as possible: they come in the
- * order of disk and offset and never overlap, so that it does not matter in which order they land. Sectors that no
- * delta names are never touched, for nobody here knows their content.
+ * Step f of applying (docs/architecture.md), without the writing: merges the extents of the deltas of a batch, in their
+ * order, so that the last content of each sector wins, and covers exactly those sectors with as few requests as
+ * possible: they come in the order of disk and offset and never overlap, so that it does not matter in which order they
+ * land. Sectors that no delta names are never touched, for nobody here knows their content.
  */
 export function planPages(deltas: readonly (readonly Extent[])[]): readonly PageOperation[] {
   const maps = mergeExtents(deltas);

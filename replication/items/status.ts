@@ -74,7 +74,7 @@ interface DiskStatus extends DiskDescription {
   readonly diskState: string;
 }
 
-/** Reference site-recovery 6, rows 1 to 3 and 11. */
+/** Named as in Site Recovery's health errors of a replicated item. */
 const WORDS: Readonly<
   Record<ProtectionStage, { readonly state: string; readonly description: string; readonly diskState: string }>
 > = {

@@ -29,22 +29,14 @@ export function planAccount(
       ? facts.storageAccounts.filter(fits).toSorted((left, right) => (left.name < right.name ? -1 : 1))[0]
       : facts.storageAccounts.find(({ name }) => sameName(name, chosen));
   if (found !== undefined) {
-    if (regionName(found.region) !== region) {
-      refuse(
-        findings,
-        "resource-in-other-region",
-        `${purpose}AccountName`,
-        `The account ${found.name} is in ${found.region}, not in ${region}.`,
-      );
-    } else if ((found.churn === "High") !== high) {
-      refuse(
-        findings,
-        "option-invalid",
-        `${purpose}AccountName`,
-        `The account ${found.name} is of the other churn class.`,
-      );
-    }
     const { id, name, resourceGroup } = found;
+    const subject = `${purpose}AccountName`;
+    if (regionName(found.region) !== region) {
+      const why = `The account ${name} is in ${found.region}, not in ${region}.`;
+      refuse(findings, "resource-in-other-region", subject, why);
+    } else if ((found.churn === "High") !== high) {
+      refuse(findings, "option-invalid", subject, `The account ${name} is of the other churn class.`);
+    }
     return {
       id,
       name,

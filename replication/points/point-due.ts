@@ -29,7 +29,7 @@ export type PointDecision =
     };
 
 /**
- * Whether a recovery point is due at this moment, and which moment of the source it shows (DESIGN 7). A pure function
+ * Whether a recovery point is due at this moment, and which moment of the source it shows. A pure function
  * of its arguments. Due: the delta applied last is marked and has no point yet; or a failover wants one at this
  * position, or before it, and it is not there; or the policy's interval has passed and the source is known to have
  * stood at the applied position at a later time than the last point shows: because something was applied since, or

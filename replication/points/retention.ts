@@ -21,8 +21,8 @@ export interface RetainedPoint extends PlacedPoint {
 type Policy = Pick<ReplicationPolicy, "retentionMs" | "pointIntervalMs">;
 
 /**
- * The points that retention lets go, oldest first. A pure function of the points, the policy and the target's clock
- * (DESIGN 7):
+ * The points that retention lets go, oldest first. A pure function of the points, the policy and the target's
+ * clock:
  *
  * 1. Points follow each other by their positions, whatever the clocks said. The newest always stays. With a retention
  *    of 0 it is the only one.

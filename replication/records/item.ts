@@ -169,7 +169,7 @@ export interface StopReason {
 
 /**
  * `progress.json`: the one record that says who may write the target disks and how far they stand. Changed by
- * compare-and-set only (DESIGN 6).
+ * compare-and-set only.
  */
 export interface Progress {
   readonly version: 1;

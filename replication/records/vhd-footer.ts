@@ -77,7 +77,7 @@ export function vhdUniqueId(itemId: string, stream: number, diskId: string): Uin
   return new Uint8Array(digest.subarray(0, 16));
 }
 
-/** Where the footer of a disk stands: its size rounded up to whole MiB, which is what Azure imports (DESIGN 7). */
+/** Where the footer of a disk stands: its size rounded up to whole MiB, which is what Azure imports. */
 export function vhdDataBytes(diskBytes: number): number {
   return Math.ceil(diskBytes / DISK_ROUNDING_BYTES) * DISK_ROUNDING_BYTES;
 }

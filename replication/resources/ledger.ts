@@ -4,7 +4,7 @@ import { sameId } from "./ids.ts";
 
 /**
  * Everything that Leeward made for one item, written down BEFORE it is made, so that whatever breaks off leaves nothing
- * unknown (DESIGN 8). Resources that stood there before and are not Leeward's (found without its tag) never come in
+ * unknown. Resources that stood there before and are not Leeward's (found without its tag) never come in
  * here, and so are never removed.
  *
  * What stays and what goes. Site Recovery leaves the target's resource group, network and cache account behind for

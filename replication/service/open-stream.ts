@@ -23,7 +23,7 @@ export async function prepareStream({ stores }: ItemContext, item: ProtectedItem
   for (const disk of item.disks) await prepareDisk(stores, item, disk);
 }
 
-/** A blob of zeros with the footer at its end, so that every later point is a complete fixed VHD (DESIGN 7). */
+/** A blob of zeros with the footer at its end, so that every later point is a complete fixed VHD. */
 async function prepareDisk(stores: ItemStores, item: ProtectedItem, disk: DiskDescription): Promise<void> {
   const target = { itemId: item.itemId, stream: item.stream, diskId: disk.id };
   const footer = vhdFooter({

@@ -1,5 +1,5 @@
 /**
- * The states of a protected item and what can happen to it. Names are Site Recovery's where it has one (reference: its
+ * The states of a protected item and what can happen to it. Names are Site Recovery's where it has one (its
  * SDK, operations of protected items).
  */
 

@@ -37,7 +37,7 @@ export async function pruneExpired(
 
 /**
  * Removes points, at most PRUNE_MAX_POINTS of them and about PRUNE_MAX_SNAPSHOTS snapshots: the record says `deleting`,
- * then the manifest goes, then the snapshots, then the record (DESIGN 7). A crash anywhere is finished by
+ * then the manifest goes, then the snapshots, then the record. A crash anywhere is finished by
  * `finishDeletion`.
  */
 export async function removePoints(

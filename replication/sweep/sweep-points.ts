@@ -40,7 +40,7 @@ export function heldPins({ pins }: PointCatalog): readonly HeldPin[] {
 }
 
 /**
- * Retention and tidying of one item's recovery points, bounded and safe to repeat (DESIGN 7). A damaged record keeps
+ * Retention and tidying of one item's recovery points, bounded and safe to repeat. A damaged record keeps
  * none of the others waiting.
  */
 export async function sweepPoints(context: ItemContext, item: ProtectedItem): Promise<PointSweep> {

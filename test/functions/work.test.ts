@@ -6,7 +6,7 @@ import { restoreSlices } from "../../functions/restore-slices.ts";
 import { sweep } from "../../functions/sweep.ts";
 import { takePoints } from "../../functions/take-points.ts";
 import type { ApplicationSource } from "../../functions/wiring.ts";
-import type { FlowRun } from "../../orchestrations/flow-run.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import { readProgress, replaceProgress } from "../../replication/records/progress.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import type { LeewardEvent } from "../../replication/events/event.ts";

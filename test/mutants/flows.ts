@@ -403,7 +403,7 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
   {
     name: "the sweep does not start a flow that a crash left unstarted",
     why: "a job says InProgress for ever",
-    file: "orchestrations/request.ts",
+    file: "replication/operations/request.ts",
     find: `if (state === undefined) await flows.start({ version: 3, itemId, ...job });`,
     replace: ``,
     tests: [REQUEST],
@@ -411,7 +411,7 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
   {
     name: "a flow that ended without a word holds its item for ever",
     why: "an operator is stuck",
-    file: "orchestrations/request.ts",
+    file: "replication/operations/request.ts",
     find: `if (state !== "ended" || (await reportOutcome(context, itemId, job.jobId))) return;`,
     replace: `if (state === "ended" || (await reportOutcome(context, itemId, job.jobId))) return;`,
     tests: [REQUEST],
@@ -419,7 +419,7 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
   {
     name: "a request that was answered is done again",
     why: "a client that repeats its request fails over twice",
-    file: "orchestrations/request.ts",
+    file: "replication/operations/request.ts",
     find: `  if (isEnded(job)) return job;
 `,
     replace: ``,
@@ -428,7 +428,7 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
   {
     name: "what is left at the source is never tried again",
     why: "the containers of a region that is back cost on",
-    file: "orchestrations/leftovers.ts",
+    file: "replication/operations/leftovers.ts",
     find: `const isDue = (entry: LedgerEntry): boolean => isOpenLeft(entry) && nowMs`,
     replace: `const isDue = (entry: LedgerEntry): boolean => isOpenLeft(entry) && entry.id === "" && nowMs`,
     tests: [ENDS],
@@ -436,7 +436,7 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
   {
     name: "what is left is removed while the item is protected again",
     why: "the extension of the new protection is removed",
-    file: "orchestrations/leftovers.ts",
+    file: "replication/operations/leftovers.ts",
     find: `if (managed === undefined || managed.situation.state !== "Unprotected" || managed.situation.job !== undefined)
     return undefined;`,
     replace: `if (managed === undefined) return undefined;`,

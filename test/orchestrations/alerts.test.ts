@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { alertFailovers } from "../../orchestrations/alert-failovers.ts";
-import type { FlowRun } from "../../orchestrations/flow-run.ts";
+import { alertFailovers } from "../../replication/operations/alert-failovers.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import { findAlertRecord, setAlertRule } from "../../replication/alerts/alert-record.ts";
 import type { Alert, AlertRule } from "../../replication/alerts/decide-alert.ts";
 import { type AlertContext, handleAlert } from "../../replication/alerts/handle-alert.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { OperationRequest } from "../../orchestrations/request.ts";
+import type { OperationRequest } from "../../replication/operations/request.ts";
 import { isErrorCode } from "../../replication/errors.ts";
 import { readLedger } from "../../replication/resources/ledger-record.ts";
 import type { JobRecord } from "../../replication/jobs/job.ts";

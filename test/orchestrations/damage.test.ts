@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { LeewardError } from "../../replication/errors.ts";
 import { HEARTBEAT_RECORD, ITEM_RECORD, PROGRESS_RECORD, STREAMS_RECORD } from "../../replication/names.ts";
 import { readOverview } from "../../replication/operations/overview.ts";
-import { type OperationRequest, tendFlow } from "../../orchestrations/request.ts";
+import { type OperationRequest, tendFlow } from "../../replication/operations/request.ts";
 import { enable, failover, plainOperation, protectedWorld } from "./world.ts";
 
 describe.each([ITEM_RECORD, HEARTBEAT_RECORD, PROGRESS_RECORD, STREAMS_RECORD])("with a damaged %s", (name) => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { closeJob } from "../../orchestrations/activities/job.ts";
-import { tendFlow } from "../../orchestrations/request.ts";
+import { tendFlow } from "../../replication/operations/request.ts";
 import { readLedger } from "../../replication/resources/ledger-record.ts";
 import { listOverviews } from "../../replication/operations/overview.ts";
 import { type JobRecord, stateDescription } from "../../replication/jobs/job.ts";

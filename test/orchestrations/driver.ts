@@ -1,7 +1,8 @@
-import type { FlowContext } from "../../orchestrations/activities/context.ts";
+import type { FlowContext } from "../../replication/operations/context.ts";
 import { runActivity } from "../../orchestrations/activities/run-activity.ts";
 import { runFlow } from "../../orchestrations/run-flow.ts";
-import type { ActivityAnswer, FlowRun } from "../../orchestrations/flow-run.ts";
+import type { ActivityAnswer } from "../../orchestrations/activity-answer.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import type { ActivityName } from "../../orchestrations/activities/table.ts";
 import { LeewardError } from "../../replication/errors.ts";
 

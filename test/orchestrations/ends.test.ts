@@ -21,7 +21,7 @@ import {
   STORE_BLOB_WRITE_MS,
 } from "../../replication/limits.ts";
 import { endReplication, lookWorkers } from "../../orchestrations/activities/workers.ts";
-import { retryLeftover } from "../../orchestrations/leftovers.ts";
+import { retryLeftover } from "../../replication/operations/leftovers.ts";
 import { SOURCE_GROUP } from "../planning/samples.ts";
 import type { PortCall } from "../memory/wrapped-stores.ts";
 import {

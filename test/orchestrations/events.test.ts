@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { tendFlow } from "../../orchestrations/request.ts";
+import { tendFlow } from "../../replication/operations/request.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import type { LeewardEvent } from "../../replication/events/event.ts";
 import { type FlowWorld, enable, failover, flowWorld, plainOperation, protectedWorld } from "./world.ts";

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { ACTIVITIES } from "../../orchestrations/activities/table.ts";
 import { FLOW_ACTIVITY_MAX_TRIES } from "../../replication/limits.ts";
-import { type OperationRequest } from "../../orchestrations/request.ts";
+import { type OperationRequest } from "../../replication/operations/request.ts";
 import type { ActivityName } from "../../orchestrations/activities/table.ts";
 import { readLedger } from "../../replication/resources/ledger-record.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import type { FlowContext } from "../../orchestrations/activities/context.ts";
+import type { FlowContext } from "../../replication/operations/context.ts";
 import { type Around, wrapQueue, wrapRecords, wrapStores } from "../memory/wrapped-stores.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { drive } from "./driver.ts";

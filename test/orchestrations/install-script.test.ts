@@ -3,7 +3,8 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { installSettings, isInstallScriptUrl } from "../../orchestrations/activities/install-script.ts";
+import { installSettings } from "../../orchestrations/activities/install-script.ts";
+import { isInstallScriptUrl } from "../../replication/operations/install-script.ts";
 import { readInstallCommand } from "../../local/resource-manager/machines/install-command.ts";
 import { enable, flowWorld } from "./world.ts";
 

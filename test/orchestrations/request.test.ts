@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { requestOperation, requireRepairable, tendFlow } from "../../orchestrations/request.ts";
-import type { FlowRun } from "../../orchestrations/flow-run.ts";
+import { requestOperation, requireRepairable, tendFlow } from "../../replication/operations/request.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import { growingPauseMs } from "../../orchestrations/steps.ts";
 import { readProgress } from "../../replication/records/progress.ts";
 import { encodeRecord } from "../../replication/records/envelope.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { FlowRun } from "../../orchestrations/flow-run.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import { FlowFailure, Superseded, call } from "../../orchestrations/steps.ts";
 import { FLOW_ACTIVITY_MAX_TRIES, FLOW_PAUSE_MAX_MS, FLOW_PAUSE_MS } from "../../replication/limits.ts";
 

@@ -1,6 +1,6 @@
-import type { FlowContext } from "../../orchestrations/activities/context.ts";
-import { type OperationRequest, requestOperation } from "../../orchestrations/request.ts";
-import type { FlowRun } from "../../orchestrations/flow-run.ts";
+import type { FlowContext } from "../../replication/operations/context.ts";
+import { type OperationRequest, requestOperation } from "../../replication/operations/request.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import { applySlice } from "../../replication/apply/run.ts";
 import { readProgress, replaceProgress } from "../../replication/records/progress.ts";
 import type { LeewardEvent } from "../../replication/events/event.ts";

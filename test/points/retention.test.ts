@@ -43,8 +43,7 @@ function steadyState(retentionMs: number): readonly RetainedPoint[] {
 }
 
 describe("Site Recovery's pruning table at steady state, points every 5 minutes", () => {
-  // Reference site-recovery 4, "Crash points at steady state (computed)"; one more or less where a bucket lies across
-  // an edge.
+  // Computed from Site Recovery's pruning table; one more or less where a bucket lies across an edge.
   it.each([
     [1, 46],
     [3, 59],

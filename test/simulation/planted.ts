@@ -139,9 +139,8 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       },
       {
         file: "orchestrations/activities/removal.ts",
-        find: 'if (entry.kind === "resource-group" || entry.kind === "storage-account") return',
-        replace:
-          'if (entry.kind === "resource-group" && (await resourceManager.list(`${id}/resources`)).length > 0) return',
+        find: 'if (entry.kind === "resource-group" || entry.kind === "storage-account")\n',
+        replace: 'if (entry.kind === "resource-group" && (await resourceManager.list(`${id}/resources`)).length > 0)\n',
       },
     ],
   },
@@ -155,7 +154,8 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
         find: `    const inUse = judgeInUse(await readLedger(stores, run.itemId), entry.id, begun.message, clock.now());
     if (inUse.kind === "again") return { kind: "again", delayMs: AZURE_BUSY_MS, failed: undefined };
     // A failover needs the name of what it made before: there it is an error.
-    if (inUse.kind === "foreign" && run.flow === "disable-protection") return leave(context, run, inUseLeft(entry.id, inUse.users));
+    if (inUse.kind === "foreign" && run.flow === "disable-protection")
+      return leave(context, run, inUseLeft(entry.id, inUse.users));
 `,
         replace: `    if (entry.role === "shared") {
       await changeLedger(stores, run.itemId, (ledger) => markReleased(ledger, entry.id, clock.now()));

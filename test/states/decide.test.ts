@@ -100,7 +100,7 @@ describe("the life of an item", () => {
   });
 });
 
-describe("Site Recovery's words (reference, rows of its table)", () => {
+describe("Site Recovery's words", () => {
   const rows = [
     [
       2,

@@ -8,8 +8,8 @@ interface OperationError {
 }
 
 /**
- * How a long-running operation is followed: the headers of its 202 or 201 (reference: Resource Manager, asynchronous
- * operations).
+ * How a long-running operation is followed: the headers of its 202 or 201 (Azure: "Track asynchronous Azure
+ * operations").
  */
 export type LongRunningForm =
   /** `Azure-AsyncOperation`: answers 200 with a status in the body. */

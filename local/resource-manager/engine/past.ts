@@ -61,13 +61,8 @@ export function createPast(): Past {
   const isYounger = (atMs: number | undefined, limitMs: number, nowMs: number): boolean =>
     atMs !== undefined && nowMs - atMs < limitMs;
   const forget = (nowMs: number): void => {
-    const keptMs = Math.max(
-      lists?.addedMs ?? 0,
-      lists?.removedMs ?? 0,
-      reads?.addedMs ?? 0,
-      reads?.removedMs ?? 0,
-      lateMs ?? 0,
-    );
+    const lags = [lists, reads].flatMap((lag) => [lag?.addedMs ?? 0, lag?.removedMs ?? 0]);
+    const keptMs = Math.max(...lags, lateMs ?? 0);
     for (const [key, atMs] of added) if (!isYounger(atMs, keptMs, nowMs)) added.delete(key);
     for (const [key, { atMs }] of removed) if (!isYounger(atMs, keptMs, nowMs)) removed.delete(key);
     released = released.filter(({ atMs }) => isYounger(atMs, keptMs, nowMs));

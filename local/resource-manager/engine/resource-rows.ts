@@ -41,6 +41,8 @@ const INDEXES = `
   CREATE INDEX temp.places_unique ON places (uniqueId);
   CREATE TEMP TABLE uses (target TEXT, user TEXT, PRIMARY KEY (target, user)) WITHOUT ROWID;
   CREATE INDEX temp.uses_user ON uses (user);`;
+const PUT = "INSERT INTO resources VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET record = excluded.record";
+const USERS = "SELECT record FROM uses CROSS JOIN resources ON key = user WHERE target = ? ORDER BY user";
 
 export function openResources(
   database: DatabaseSync,
@@ -63,17 +65,13 @@ export function openResources(
 
   const one = database.prepare("SELECT record FROM resources WHERE key = ?");
   const any = database.prepare("SELECT 1 FROM resources LIMIT 1");
-  const put = database.prepare(
-    "INSERT INTO resources VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET record = excluded.record",
-  );
+  const put = database.prepare(PUT);
   const remove = database.prepare("DELETE FROM resources WHERE key = ?");
   const place = database.prepare("INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, ?)");
   const displace = database.prepare("DELETE FROM places WHERE key = ?");
   const use = database.prepare("INSERT OR IGNORE INTO uses VALUES (?, ?)");
   const unuse = database.prepare("DELETE FROM uses WHERE user = ?");
-  const users = database.prepare(
-    "SELECT record FROM uses CROSS JOIN resources ON key = user WHERE target = ? ORDER BY user",
-  );
+  const users = database.prepare(USERS);
   const unique = database.prepare("SELECT record FROM places CROSS JOIN resources USING (key) WHERE uniqueId = ?");
   const scopes = {
     type: where("type = ?"),

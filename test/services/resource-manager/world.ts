@@ -27,7 +27,7 @@ export const POLL = { updateIntervalInMs: 5 };
 
 /**
  * The real clients over http, as the embedded cloud gives them to the product: no credential, the header set per call
- * (reference: trap b).
+ * (see docs/resource-manager.md).
  */
 export function clientsOf(url: string, token = TOKEN, subscriptionId = SUBSCRIPTION) {
   const options = {

@@ -1,8 +1,8 @@
-import type { FailoverStarter } from "../replication/alerts/handle-alert.ts";
-import { situationNow } from "../replication/operations/situation.ts";
-import { findManaged } from "../replication/jobs/managed-item.ts";
-import { offeredOperations } from "../replication/states/offered.ts";
-import type { FlowContext } from "./activities/context.ts";
+import type { FailoverStarter } from "../alerts/handle-alert.ts";
+import { situationNow } from "./situation.ts";
+import { findManaged } from "../jobs/managed-item.ts";
+import { offeredOperations } from "../states/offered.ts";
+import type { FlowContext } from "./context.ts";
 import { type StartFlow, requestOperation } from "./request.ts";
 
 /** Failovers as alerts start them: the same way as a person's, under the operation id of the alert. */

@@ -1,10 +1,10 @@
-import { compact, isOpenLeft, markLeft, markRemoved, retryLeft } from "../replication/resources/ledger.ts";
-import type { LedgerEntry } from "../replication/resources/ledger.ts";
-import { changeLedger, readLedger } from "../replication/resources/ledger-record.ts";
-import { LeewardError } from "../replication/errors.ts";
-import { findManaged } from "../replication/jobs/managed-item.ts";
-import { LEFT_RETRY_MS } from "../replication/limits.ts";
-import { type FlowContext, managementOf } from "./activities/context.ts";
+import { compact, isOpenLeft, markLeft, markRemoved, retryLeft } from "../resources/ledger.ts";
+import type { LedgerEntry } from "../resources/ledger.ts";
+import { changeLedger, readLedger } from "../resources/ledger-record.ts";
+import { LeewardError } from "../errors.ts";
+import { findManaged } from "../jobs/managed-item.ts";
+import { LEFT_RETRY_MS } from "../limits.ts";
+import { type FlowContext, managementOf } from "./context.ts";
 
 /** What became of the one leftover that was tried. */
 export interface LeftoverTry {

@@ -1,13 +1,5 @@
 import type { LeewardError } from "../replication/errors.ts";
-import type { Flow as FlowName } from "../replication/states/states.ts";
-
-/** One run of a flow. `version`: a change of the order of steps gets a new one, and a function of its own. */
-export interface FlowRun {
-  readonly version: 2 | 3;
-  readonly itemId: string;
-  readonly jobId: string;
-  readonly flow: FlowName;
-}
+import type { FlowRun } from "../replication/operations/flow-run.ts";
 
 export interface ActivityRequest {
   readonly run: FlowRun;

@@ -1,11 +1,11 @@
-import { LeewardError } from "../../replication/errors.ts";
-import type { ItemContext } from "../../replication/points/context.ts";
-import type { Tickets } from "../../replication/service/tickets.ts";
-import type { WorkQueue } from "../../replication/operations/work-queue.ts";
-import type { RecordStore } from "../../replication/ports.ts";
-import type { EventPublisher } from "../../replication/events/publisher.ts";
-import { type ManagedItem, readManaged } from "../../replication/jobs/managed-item.ts";
-import type { Failed, ResourceManager } from "../../replication/resources/resource-manager.ts";
+import { LeewardError } from "../errors.ts";
+import type { ItemContext } from "../points/context.ts";
+import type { Tickets } from "../service/tickets.ts";
+import type { WorkQueue } from "./work-queue.ts";
+import type { RecordStore } from "../ports.ts";
+import type { EventPublisher } from "../events/publisher.ts";
+import { type ManagedItem, readManaged } from "../jobs/managed-item.ts";
+import type { Failed, ResourceManager } from "../resources/resource-manager.ts";
 
 export interface FlowManagement {
   readonly resourceManager: ResourceManager;

@@ -1,12 +1,12 @@
-import { LeewardError } from "../replication/errors.ts";
-import { handOver } from "../replication/resources/ledger.ts";
-import { changeLedger, hasLedger } from "../replication/resources/ledger-record.ts";
-import { nothing, unlessDamaged } from "../replication/records/damaged.ts";
-import { findReadableItem } from "../replication/records/item-record.ts";
-import { requireItemId } from "../replication/records/request-rules.ts";
-import { situationNow, situationToRepair } from "../replication/operations/situation.ts";
-import { type JobRecord, failJob, isEnded, newJob, remadeJob, requireSameRequest } from "../replication/jobs/job.ts";
-import { changeJob, ensureJob, findJob, forgetOldJobs } from "../replication/jobs/job-record.ts";
+import { LeewardError } from "../errors.ts";
+import { handOver } from "../resources/ledger.ts";
+import { changeLedger, hasLedger } from "../resources/ledger-record.ts";
+import { nothing, unlessDamaged } from "../records/damaged.ts";
+import { findReadableItem } from "../records/item-record.ts";
+import { requireItemId } from "../records/request-rules.ts";
+import { situationNow, situationToRepair } from "./situation.ts";
+import { type JobRecord, failJob, isEnded, newJob, remadeJob, requireSameRequest } from "../jobs/job.ts";
+import { changeJob, ensureJob, findJob, forgetOldJobs } from "../jobs/job-record.ts";
 import {
   type FailoverRequest,
   type ManagedItem,
@@ -15,14 +15,14 @@ import {
   findManaged,
   readManaged,
   removeDamagedManaged,
-} from "../replication/jobs/managed-item.ts";
-import { readPolicy } from "../replication/items/policy-records.ts";
-import { UNPROTECTED, decideOperation, refusalError } from "../replication/states/decide.ts";
-import { offeredOperations } from "../replication/states/offered.ts";
-import type { Flow, Operation } from "../replication/states/states.ts";
-import { type FlowContext, managementOf } from "./activities/context.ts";
-import { errorOf, mendJob, reportOutcome } from "./activities/job.ts";
-import { tellJob, tellState } from "./activities/tell.ts";
+} from "../jobs/managed-item.ts";
+import { readPolicy } from "../items/policy-records.ts";
+import { UNPROTECTED, decideOperation, refusalError } from "../states/decide.ts";
+import { offeredOperations } from "../states/offered.ts";
+import type { Flow, Operation } from "../states/states.ts";
+import { type FlowContext, managementOf } from "./context.ts";
+import { errorOf, mendJob, reportOutcome } from "./job-outcome.ts";
+import { tellJob, tellState } from "./tell.ts";
 import type { FlowRun } from "./flow-run.ts";
 
 /** What an operator asks for. `requestId` makes it repeatable. */

@@ -1,7 +1,7 @@
-import { announceNow } from "../../replication/events/announce.ts";
-import { failoverStateChanged, jobStateChanged } from "../../replication/events/event.ts";
-import type { JobRecord } from "../../replication/jobs/job.ts";
-import type { Situation } from "../../replication/states/decide.ts";
+import { announceNow } from "../events/announce.ts";
+import { failoverStateChanged, jobStateChanged } from "../events/event.ts";
+import type { JobRecord } from "../jobs/job.ts";
+import type { Situation } from "../states/decide.ts";
 import type { FlowContext } from "./context.ts";
 
 /** What telling needs of a flow's context. */

@@ -18,10 +18,10 @@ export type HostMessage =
   | { readonly kind: "failed"; readonly message: string };
 
 /** The folder for the state of Durable Functions. Without it the state is gone with the process. */
-const DURABLE_FOLDER_SETTING = "LEEWARD_LOCAL_DURABLE_FOLDER";
+const DURABLE_FOLDER_SETTING = "AZURE_LOCAL_DURABLE_FOLDER";
 /** The process before this one died by itself, and this one takes its place. */
-const AFTER_DEATH_SETTING = "LEEWARD_LOCAL_AFTER_DEATH";
-const KEY_SETTINGS = { functionKey: "LEEWARD_LOCAL_FUNCTION_KEY", masterKey: "LEEWARD_LOCAL_MASTER_KEY" } as const;
+const AFTER_DEATH_SETTING = "AZURE_LOCAL_AFTER_DEATH";
+const KEY_SETTINGS = { functionKey: "AZURE_LOCAL_FUNCTION_KEY", masterKey: "AZURE_LOCAL_MASTER_KEY" } as const;
 
 const stdout = (line: string): void => {
   process.stdout.write(`${line}\n`);

@@ -18,7 +18,7 @@ import { createPast } from "./engine/past.ts";
 import type { MachineProgram, MachinePrograms } from "./machines/machine-program.ts";
 import { createMachines, type Machine } from "./machines/machines.ts";
 import { bootMachines, bringUpMachines } from "./machines/resume.ts";
-import { startArmServer } from "./server.ts";
+import { startArmServer, type ArmServer } from "./server.ts";
 import { createSwitches } from "./switches.ts";
 import { accessOf } from "./types/disk-access.ts";
 import { answerOther } from "./types/others.ts";
@@ -86,19 +86,10 @@ export async function startResourceManager<Program extends MachineProgram = Mach
   const machines = createMachines(join(options.folder, "machines"), programs);
   const file = options.persistence === "memory" ? undefined : join(options.folder, "resources.sqlite");
   const store = openStore(file, namesOf(TYPES));
-  const { port, tls } = options;
-  const server = await startArmServer({ port, tls, isToken: (given) => given === token }).catch((error: unknown) => {
-    store.close();
-    throw error;
-  });
+  const server = await startServer(options, store);
   const switches = createSwitches();
-  const facts: CloudFacts = {
-    url: server.url,
-    regions: REGIONS,
-    accounts: options.accounts,
-    checkCommand: machines.check,
-    ...switches.facts,
-  };
+  const checkCommand: CloudFacts["checkCommand"] = (command) => machines.check(command);
+  const facts = { url: server.url, regions: REGIONS, accounts: options.accounts, checkCommand, ...switches.facts };
   const past = createPast();
   const world = (): World => worldAt(now(), { store, types: TYPES, facts, newGuid: randomUUID, past });
   const runtime: Runtime = { disks, machines, world };
@@ -154,6 +145,18 @@ export async function startResourceManager<Program extends MachineProgram = Mach
       store.close();
     },
   };
+}
+
+type ServerOptions = Pick<ResourceManagerOptions, "port" | "tls" | "token">;
+
+/** Closes the store when it does not start. */
+async function startServer({ port, tls, token }: ServerOptions, store: ArmStore): Promise<ArmServer> {
+  try {
+    return await startArmServer({ port, tls, isToken: (given) => given === token });
+  } catch (error) {
+    store.close();
+    throw error;
+  }
 }
 
 interface DownloadParts {

@@ -141,7 +141,7 @@ export async function startWorld(options: Partial<ResourceManagerOptions> = {}):
   return world;
 }
 
-/** `run NAME` and anything behind it: a program that says that it runs. The one that is called "broken" never starts. */
+/** `run NAME` and anything behind it: a program that says that it runs. One called "broken" never starts. */
 function recordedPrograms(started: ProgramStart[], stopped: string[]): MachinePrograms<MachineProgram> {
   return {
     refusal: ({ text }) => (text.startsWith("run ") ? undefined : "a machine of this test runs 'run NAME'"),

@@ -34,9 +34,9 @@ const FLOORS: Readonly<Record<string, readonly string[]>> = {
   ),
   mobility: rows("limits.ts system journal disks epochs nbd capture", "consistency upload control service main.ts"),
   orchestrations: rows(
-    "activity-answer.ts activities steps.ts ensure.ts remove.ts",
+    "activity-answer.ts activities steps.ts best-effort.ts ensure.ts remove.ts",
     "enable-protection.ts disable-protection.ts unplanned-failover.ts commit-failover.ts",
-    "version-2 run-flow.ts durable.ts",
+    "version-2 version-3 run-flow.ts durable.ts",
   ),
   azure: rows(
     "errors.ts credential.ts listing.ts arm connections.ts events.ts work-queue.ts signing.ts",

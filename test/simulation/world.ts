@@ -334,12 +334,7 @@ function withLimits(stores: ItemStores, clock: Clock, writesPerSecond: number | 
 
 /** A container takes blobs from when it was made until it is removed. */
 function withContainers(stores: ItemStores, containers: Set<string>): ItemStores {
-  const forget = (itemId: string, stream?: number): void => {
-    for (const name of containers) {
-      if (stream === undefined ? name.startsWith(`${itemId}/`) : name === `${itemId}/${stream}`)
-        containers.delete(name);
-    }
-  };
+  const forget = (itemId: string, stream: number): void => void containers.delete(`${itemId}/${stream}`);
   return {
     ...stores,
     createContainers: async (itemId, stream) => {
@@ -350,9 +345,9 @@ function withContainers(stores: ItemStores, containers: Set<string>): ItemStores
       if (place === "cache") forget(itemId, stream);
       await stores.removeStream(itemId, stream, place);
     },
-    removeCacheData: async (itemId) => {
-      forget(itemId);
-      await stores.removeCacheData(itemId);
+    removeCacheData: async (itemId, lastStream) => {
+      for (const stream of await stores.listStreams(itemId, "cache")) if (stream <= lastStream) forget(itemId, stream);
+      await stores.removeCacheData(itemId, lastStream);
     },
   };
 }

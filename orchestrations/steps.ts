@@ -17,9 +17,21 @@ import type { FlowRun } from "../replication/operations/flow-run.ts";
  */
 export type Flow<Result> = Generator<Step, Result, unknown>;
 
-type Step =
+export type Step = (
   | { readonly kind: "activity"; readonly name: ActivityName; readonly request: ActivityRequest }
-  | { readonly kind: "wait"; readonly delayMs: number };
+  | { readonly kind: "wait"; readonly delayMs: number }
+) & {
+  /** The flow goes on without it (`bestEffort`). A host does not need to know. */
+  readonly bestEffort?: BestEffort;
+};
+
+/** What a flow does when it can, and goes on without when it cannot. */
+export interface BestEffort {
+  /** Its task in the job. */
+  readonly task: string;
+  /** How long its pauses may hold the flow up, in milliseconds, all together. */
+  readonly maxMs: number;
+}
 
 type InputOf<Name extends ActivityName> = Parameters<Activities[Name]>[2];
 type OutputOf<Name extends ActivityName> = Awaited<ReturnType<Activities[Name]>>;

@@ -5,10 +5,11 @@ import {
   LATEST_WAIT_MS,
 } from "../replication/limits.ts";
 import type { FailoverRequest } from "../replication/jobs/managed-item.ts";
+import { bestEffort } from "./best-effort.ts";
 import { ensureSteps, followChanges } from "./ensure.ts";
 import { removeSteps } from "./remove.ts";
 import type { FlowRun } from "../replication/operations/flow-run.ts";
-import { type Flow, FlowFailure, call, inTasks, waitOn } from "./steps.ts";
+import { type Flow, call, inTasks, waitOn } from "./steps.ts";
 
 /**
  * Works without the source region (rule 7): the plan is the one of enabling, and what it needs lies in the target
@@ -33,15 +34,8 @@ export function* unplannedFailover(run: FlowRun, request: FailoverRequest): Flow
 }
 
 /** The failover goes on, and soon, when the source cannot be shut down: it may be the reason for the failover. */
-function* shutDownSource(run: FlowRun): Flow<void> {
-  try {
-    yield* followChanges([powerOff(run)], FLOW_SOURCE_MAX_MS);
-  } catch (failure) {
-    if (!(failure instanceof FlowFailure)) throw failure;
-    const name = "ShutDownSource";
-    yield* call(run, "noteError", { name, error: failure.error });
-    yield* call(run, "turnTasks", { ended: [{ name, state: "Skipped" }], started: undefined });
-  }
+function shutDownSource(run: FlowRun): Flow<void> {
+  return bestEffort(run, "ShutDownSource", followChanges([powerOff(run)]), { maxMs: FLOW_SOURCE_MAX_MS });
 }
 
 const powerOff = (run: FlowRun) => ({

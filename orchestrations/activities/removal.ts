@@ -23,6 +23,7 @@ import type { Begun } from "../../replication/resources/resource-manager.ts";
 import { nothing, unlessDamaged } from "../../replication/records/damaged.ts";
 import { forgetNetwork } from "../../replication/planning/mapping-records.ts";
 import { listOf, textOf } from "../../replication/resources/json.ts";
+import { lastStreamOf } from "../../replication/records/streams.ts";
 import { removeRestore } from "../../replication/restore/remove.ts";
 import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import { type FlowContext, managedOf, managementOf } from "../../replication/operations/context.ts";
@@ -90,7 +91,10 @@ export async function beginRemove(
     return { kind: "done" };
   }
   if (entry.kind === "cache-data") {
-    await context.stores.removeCacheData(run.itemId);
+    const lastStream = await lastStreamOf(context.stores, run.itemId);
+    // Streams of a later life are minted only after its flow has taken the entry over.
+    if ((await removingEntry(context, run, id)) === undefined) return { kind: "done" };
+    await context.stores.removeCacheData(run.itemId, lastStream);
     return removeAnswer(context, run, entry, { kind: "done", result: undefined });
   }
   if (entry.kind === "virtual-network") {

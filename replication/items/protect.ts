@@ -1,4 +1,4 @@
-import { LeewardError } from "../errors.ts";
+import { LeewardError, hasCode } from "../errors.ts";
 import { DEFAULT_POLICY, samePolicy } from "../records/policy.ts";
 import type { DiskDescription } from "../position.ts";
 import type { ItemStores } from "../ports.ts";
@@ -41,9 +41,8 @@ export async function protectItem(context: ItemContext, request: ProtectRequest)
   if (request.policy !== undefined) requirePolicy(request.policy);
   return untilWritten(ITEM_RECORD, async () => {
     const stored = await itemRecord(context.stores, request.itemId).inspect();
-    if (stored !== undefined && (await isWhole(context.stores, request.itemId)))
-      return { result: await repeated(context, request, disks) };
-    const made = await makeItem(context, request, disks, stored?.etag);
+    const isThere = stored !== undefined && (await isWhole(context.stores, request.itemId));
+    const made = await (isThere ? takeUp(context, request, disks) : makeItem(context, request, disks, stored?.etag));
     return made && { result: made };
   });
 }
@@ -102,16 +101,26 @@ export async function newRegistrationToken(context: ItemContext, itemId: string)
   return registrationToken;
 }
 
-async function repeated(
+/**
+ * The record is written even when nothing of it changes: a sweep that has just taken the item for what a disabled one
+ * left behind removes only what it saw. Undefined when it was faster.
+ */
+async function takeUp(
   context: ItemContext,
   { itemId, policy, policyName }: ProtectRequest,
   disks: readonly DiskDescription[],
-): Promise<ProtectAnswer> {
-  const item = await changeItem(context.stores, itemId, (found) => {
+): Promise<ProtectAnswer | undefined> {
+  const taken = changeItem(context.stores, itemId, (found) => {
     if (!sameDisks(found.disks, disks)) throw otherDisks(itemId);
-    if (policy === undefined || (samePolicy(policy, found.policy) && policyName === found.policyName)) return found;
+    if (policy === undefined || (samePolicy(policy, found.policy) && policyName === found.policyName))
+      return { ...found };
     return { ...found, policy, policyName };
   });
+  const item = await taken.catch((error: unknown) => {
+    if (hasCode(error, "item-unknown")) return undefined;
+    throw error;
+  });
+  if (item === undefined) return undefined;
   if (item.nonce !== undefined) await ensureProgress(context.stores, item);
   return { item, registrationToken: undefined };
 }

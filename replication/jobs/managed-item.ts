@@ -45,6 +45,8 @@ export interface ManagedItem {
   readonly policyName?: string | undefined;
   /** Everything that stands, or will stand, in the target region; undefined until the flow has planned. */
   readonly plan: TargetPlan | undefined;
+  /** How often the state has changed by what replication reported: tells two equal changes apart. Undefined: never. */
+  readonly reports?: number | undefined;
 }
 
 function managedRecord(stores: ItemStores, itemId: string): RecordAt<ManagedItem> {

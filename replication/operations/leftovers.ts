@@ -4,6 +4,7 @@ import { changeLedger, readLedger } from "../resources/ledger-record.ts";
 import { LeewardError } from "../errors.ts";
 import { findManaged } from "../jobs/managed-item.ts";
 import { LEFT_RETRY_MS } from "../limits.ts";
+import { lastStreamOf } from "../records/streams.ts";
 import { type FlowContext, managementOf } from "./context.ts";
 
 /** What became of the one leftover that was tried. */
@@ -27,11 +28,13 @@ export async function retryLeftover(context: FlowContext, itemId: string): Promi
   const due = (await readLedger(stores, itemId)).entries.find(isDue);
   if (due === undefined) return undefined;
   const { id } = due;
+  // Before the mark: whoever protects the item again meanwhile waits for the mark first, and mints streams afterwards.
+  const lastStream = await lastStreamOf(stores, itemId);
   const begun = await changeLedger(stores, itemId, (ledger) => retryLeft(ledger, id, nowMs));
   // It was taken into use again in between.
   if (!begun.entries.some((entry) => entry.id === id && entry.state === "removing")) return undefined;
   try {
-    if (!(await removeOnce(context, itemId, due))) {
+    if (!(await removeOnce(context, itemId, due, lastStream))) {
       // Not `removing`: who makes it anew meanwhile is told by Azure how long to wait.
       await changeLedger(stores, itemId, (ledger) => markLeft(ledger, id, clock.now()));
       return { id, state: "under-way", reason: undefined };
@@ -46,9 +49,14 @@ export async function retryLeftover(context: FlowContext, itemId: string): Promi
 }
 
 /** False when Azure has taken it on: the next try finds it gone. */
-async function removeOnce(context: FlowContext, itemId: string, { id, kind }: LedgerEntry): Promise<boolean> {
+async function removeOnce(
+  context: FlowContext,
+  itemId: string,
+  { id, kind }: LedgerEntry,
+  lastStream: number,
+): Promise<boolean> {
   if (kind === "cache-data") {
-    await context.stores.removeCacheData(itemId);
+    await context.stores.removeCacheData(itemId, lastStream);
     return true;
   }
   const begun = await managementOf(context).resourceManager.begin({ kind: "remove", id });

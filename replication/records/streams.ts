@@ -60,6 +60,11 @@ export async function closeStream(
   await changeItem(stores, itemId, (found) => (found.nonce === undefined ? found : { ...found, ...closed }));
 }
 
+/** The newest stream number that was ever used under this name; 0 before the first. */
+export async function lastStreamOf(stores: ItemStores, itemId: string): Promise<number> {
+  return (await findReadableStreams(stores, itemId))?.last ?? lastSeen(stores, itemId);
+}
+
 /** The record, as far as it can be read. */
 export async function findReadableStreams(stores: ItemStores, itemId: string): Promise<StreamsRecord | undefined> {
   return (await unlessDamaged(() => streamsRecord(stores, itemId).find(), nothing))?.body;

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import type { FlowRun } from "../../replication/operations/flow-run.ts";
+import { FLOW_VERSION, type FlowRun } from "../../replication/operations/flow-run.ts";
 import { FlowFailure, Superseded, call } from "../../orchestrations/steps.ts";
 import { FLOW_ACTIVITY_MAX_TRIES, FLOW_PAUSE_MAX_MS, FLOW_PAUSE_MS } from "../../replication/limits.ts";
 
-const RUN: FlowRun = { version: 3, itemId: "web-1", jobId: "0".repeat(32), flow: "disable-protection" };
+const RUN: FlowRun = { version: FLOW_VERSION, itemId: "web-1", jobId: "0".repeat(32), flow: "disable-protection" };
 const failed = (more: object = {}) => ({
   kind: "failed",
   error: { code: "store-unavailable", message: "away", hint: "", retryable: true, ...more },

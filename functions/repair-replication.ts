@@ -1,6 +1,5 @@
 import type { HttpFunctionOptions } from "@azure/functions";
-import { requireRepairable } from "../replication/operations/request.ts";
-import { requestRepair } from "../replication/service/repair.ts";
+import { repairItem } from "../orchestrations/repair-item.ts";
 import { httpHandler, itemOf, requestIdOf } from "./http-edge.ts";
 import { itemPath, repairView } from "./views.ts";
 import type { ApplicationSource } from "./wiring.ts";
@@ -15,8 +14,7 @@ export const repairReplication = (application: ApplicationSource): HttpFunctionO
   route: "replicationProtectedItems/{item}/repairReplication",
   handler: httpHandler(async (request) => {
     const itemId = itemOf(request);
-    await requireRepairable(application(), itemId);
-    const repair = await requestRepair(application(), itemId, requestIdOf(request));
+    const repair = await repairItem(application(), itemId, requestIdOf(request));
     return { status: 202, headers: { location: itemPath(itemId) }, body: repairView(repair) };
   }),
 });

@@ -36,7 +36,7 @@ const FLOORS: Readonly<Record<string, readonly string[]>> = {
   orchestrations: rows(
     "activity-answer.ts activities steps.ts ensure.ts remove.ts",
     "enable-protection.ts disable-protection.ts unplanned-failover.ts commit-failover.ts",
-    "version-2 run-flow.ts durable.ts",
+    "version-2 run-flow.ts durable.ts repair-item.ts",
   ),
   azure: rows(
     "errors.ts credential.ts listing.ts arm connections.ts events.ts work-queue.ts signing.ts",

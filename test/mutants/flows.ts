@@ -12,11 +12,8 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "a resource is written into the ledger after it was made",
     why: "a crash in between leaves a machine that nobody knows of",
     file: "orchestrations/activities/walk.ts",
-    find: `  await writeDown(
-    context,
-    run,
-    todo.filter(({ action }) => action.kind === "create"),
-    intend,
+    find: `  await writeDown(context, run, sent, (ledger, resources, jobId, nowMs) =>
+    noteSent(intend(ledger, resources, jobId, nowMs), idsOf(resources)),
   );
 `,
     replace: ``,
@@ -429,8 +426,8 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "what is left at the source is never tried again",
     why: "the containers of a region that is back cost on",
     file: "replication/operations/leftovers.ts",
-    find: `const isDue = (entry: LedgerEntry): boolean => isOpenLeft(entry) && nowMs`,
-    replace: `const isDue = (entry: LedgerEntry): boolean => isOpenLeft(entry) && entry.id === "" && nowMs`,
+    find: `const due = openLeft(await readLedger(stores, itemId)).find(isDue);`,
+    replace: `const due = openLeft(await readLedger(stores, itemId)).find((entry) => isDue(entry) && entry.id === "");`,
     tests: [ENDS],
   },
   {
@@ -457,21 +454,5 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     find: `(managed.reports ?? 0) + 1;`,
     replace: `1;`,
     tests: ["test/orchestrations/events.test.ts"],
-  },
-  {
-    name: "a removal of leftovers takes along the deltas of a life that began meanwhile",
-    why: "sealed deltas are lost, and the machine stands still (rule 4)",
-    file: "replication/operations/leftovers.ts",
-    find: `await context.stores.removeCacheData(itemId, lastStream);`,
-    replace: `await context.stores.removeCacheData(itemId, 9_999_999_999);`,
-    tests: ["test/orchestrations/ends.test.ts"],
-  },
-  {
-    name: "the cache goes whatever stream is named",
-    why: "sealed deltas of the next life are lost (rule 4)",
-    file: "azure/remove-item.ts",
-    find: `if (stream <= lastStream) await`,
-    replace: `await`,
-    tests: ["test/services/azure/contracts.test.ts"],
   },
 ];

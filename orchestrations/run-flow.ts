@@ -1,3 +1,5 @@
+import { asLeewardError } from "../replication/errors.ts";
+import type { FlowError } from "./activity-answer.ts";
 import { FLOW_TAKEOVER_MAX_MS } from "../replication/limits.ts";
 import type { FailoverRequest, RunningFlow } from "../replication/jobs/managed-item.ts";
 import type { Flow as FlowName } from "../replication/states/states.ts";
@@ -8,7 +10,7 @@ import { disableProtection as disableProtection2 } from "./version-2/disable-pro
 import { unplannedFailover as unplannedFailover3 } from "./version-3/unplanned-failover.ts";
 import { enableProtection } from "./enable-protection.ts";
 import { FLOW_VERSION, type FlowRun, type FlowVersion } from "../replication/operations/flow-run.ts";
-import { type Flow, FlowFailure, Superseded, call, waitOn } from "./steps.ts";
+import { type Flow, FlowFailure, Superseded, call, until } from "./steps.ts";
 import { unplannedFailover } from "./unplanned-failover.ts";
 
 type Opened = Pick<RunningFlow, "endsJobId" | "failover">;
@@ -58,11 +60,10 @@ function* endOf(run: FlowRun): Flow<JobEnd> {
 
 /** The other flow stops at its next activity, because the item names this job now. */
 function* takeOver(run: FlowRun, jobId: string): Flow<void> {
-  for (let waitedMs = 0; ;) {
+  yield* until(function* (waitedMs) {
     const { ended } = yield* call(run, "lookOther", { jobId, giveUp: waitedMs >= FLOW_TAKEOVER_MAX_MS });
-    if (ended) return;
-    waitedMs = yield* waitOn(0, waitedMs);
-  }
+    return ended || undefined;
+  });
 }
 
 const unknownFlow = (flow: FlowName) => ({
@@ -72,9 +73,8 @@ const unknownFlow = (flow: FlowName) => ({
   retryable: false,
 });
 
-const internal = (error: unknown) => ({
-  code: "internal" as const,
-  message: error instanceof Error ? error.message : String(error),
-  hint: "This is a fault in Leeward. Please report it with the log.",
-  retryable: false,
-});
+/** What a flow throws of its own is a fault in it. */
+function internal(error: unknown): FlowError {
+  const { code, message, hint, retryable } = asLeewardError(error);
+  return { code, message, hint, retryable };
+}

@@ -48,7 +48,7 @@ const FLOORS: Readonly<Record<string, readonly string[]>> = {
     "mobility.ts points.ts restore.ts leeward.ts main.ts",
   ),
   local: rows(
-    "limits.ts reachability.ts functions-host storage events resource-manager lab supervisor",
+    "errors.ts limits.ts own-limits.ts reachability.ts functions-host storage events resource-manager lab supervisor",
     "start demo reset.ts start.ts demo.ts",
   ),
 };

@@ -179,10 +179,12 @@ export async function tendFlow(context: FlowContext, itemId: string, flows: Flow
   if (managed === undefined) return;
   const situation = await situationNow(context, managed);
   if (situation !== managed.situation) {
-    await tellState(context, itemId, managed.situation, situation, `${clock.now()}`);
+    // Whoever dies before it is stored tells it again under the same id.
+    const reports = (managed.reports ?? 0) + 1;
+    await tellState(context, itemId, managed.situation, situation, `report ${reports}`);
     await changeManaged(stores, itemId, (found) =>
       found.situation.state === managed.situation.state && found.situation.job === undefined
-        ? { ...found, situation }
+        ? { ...found, situation, reports }
         : found,
     );
   }

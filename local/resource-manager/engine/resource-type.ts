@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { DiskFiles } from "../disks/disk-files.ts";
+import type { ScriptCommand } from "../machines/machine-program.ts";
 import type { Machines } from "../machines/machines.ts";
 import type { ArmError } from "./arm-error.ts";
 import type { JsonObject } from "./json.ts";
@@ -170,6 +171,8 @@ export interface CloudFacts {
   /** The limit of cores of a family, or of all of them for "cores". */
   quota(region: string, family: string): number;
   isRestricted(region: string, size: string): boolean;
+  /** Errors: ArmError `VMExtensionProvisioningError` for a command that no machine here can run. */
+  checkCommand(command: ScriptCommand): void;
 }
 
 /** A storage account that runs here. */

@@ -53,6 +53,8 @@ export interface ResourceManager<Program extends MachineProgram = MachineProgram
   readonly url: string;
   readonly subscriptionId: string;
   readonly token: string;
+  /** The one version of each type that is known here, by type in lower case. */
+  readonly apiVersions: Readonly<Record<string, string>>;
   readonly faults: Faults;
   /**
    * Until true: connections of requests about this region are cut (false) or never answered ("hangs"), and its
@@ -75,6 +77,7 @@ export interface ResourceManager<Program extends MachineProgram = MachineProgram
   close(): Promise<void>;
 }
 
+const API_VERSIONS = Object.fromEntries(TYPES.map(({ name, apiVersion }) => [name.toLowerCase(), apiVersion]));
 const REGIONS = ["westeurope", "northeurope"] as const;
 
 export async function startResourceManager<Program extends MachineProgram = MachineProgram>(
@@ -128,6 +131,7 @@ export async function startResourceManager<Program extends MachineProgram = Mach
     url: server.url,
     subscriptionId,
     token,
+    apiVersions: API_VERSIONS,
     faults,
     ...switches.switches,
     machineOf: (id) => {

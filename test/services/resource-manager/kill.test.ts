@@ -1,10 +1,10 @@
+import { fork } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import * as fc from "fast-check";
 import { expect, it, onTestFinished } from "vitest";
-import { seededRandom } from "../../../local/lab/random.ts";
-import { startChild, type Child } from "../../../local/supervisor/child.ts";
 import { GROUP, idOf, REGION, SUBSCRIPTION, TOKEN } from "./world.ts";
 
 const SEED = Number(process.env["FC_SEED"] ?? 1);
@@ -13,6 +13,24 @@ const ROUNDS = 3;
 interface Acknowledged {
   readonly path: string;
   readonly operation: string;
+}
+
+interface Child {
+  readonly url: string;
+  /** SIGKILL; settles when the process is gone. */
+  kill(): Promise<void>;
+}
+
+async function startChild(parameters: readonly string[]): Promise<Child> {
+  const child = fork(join(import.meta.dirname, "arm-child.ts"), parameters, { execArgv: [] });
+  const exited = once(child, "exit");
+  const kill = async (): Promise<void> => {
+    child.kill("SIGKILL");
+    await exited;
+  };
+  const [message] = (await Promise.race([once(child, "message"), exited])) as [unknown];
+  if (typeof message === "object" && message !== null && "url" in message) return { url: String(message.url), kill };
+  throw new Error("The Resource Manager did not start.");
 }
 
 /** Status and body; undefined when the connection broke, so that nobody knows what happened. */
@@ -33,30 +51,20 @@ async function send(url: string, method: string, body?: object) {
 it(`rule 4: what was accepted is there after a kill at any moment, and every operation comes to its end (seed ${SEED})`, async () => {
   const folder = await mkdtemp(join(tmpdir(), "leeward-arm-kill-"));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
-  const random = seededRandom(SEED);
+  const lengths = fc.sample(fc.nat(9), { numRuns: ROUNDS, seed: SEED });
   let port = "0";
-  const start = async (): Promise<Child> => {
-    const parameters = [join(folder, "arm"), port, SUBSCRIPTION, TOKEN];
-    const script = fileURLToPath(new URL("arm-child.ts", import.meta.url));
-    return startChild({
-      name: "Resource Manager",
-      script,
-      parameters,
-      environment: {},
-      logFile: join(folder, "arm.log"),
-    });
-  };
+  const start = (): Promise<Child> => startChild([join(folder, "arm"), port, SUBSCRIPTION, TOKEN]);
   const accepted: Acknowledged[] = [];
   let number = 0;
   for (let round = 0; round < ROUNDS; round++) {
     const child = await start();
-    const url = String(child.ready["url"]);
+    const url = child.url;
     port = new URL(url).port;
     await send(`${url}/subscriptions/${SUBSCRIPTION}/resourceGroups/${GROUP}?api-version=2025-04-01`, "PUT", {
       location: REGION,
     });
     // Killed in the middle of a request, after a few that were answered.
-    const last = number + 5 + Math.floor(random.next() * 10);
+    const last = number + 5 + (lengths[round] ?? 0);
     while (number < last) {
       number += 1;
       const path = number % 2 === 0 ? disk(number) : network(number);
@@ -76,7 +84,7 @@ it(`rule 4: what was accepted is there after a kill at any moment, and every ope
     do status = ((await send(operation, "GET"))?.body as { readonly status?: string } | undefined)?.status;
     while (status === "InProgress");
     expect(status).toBe("Succeeded");
-    expect((await send(`${String(child.ready["url"])}${path}`, "GET"))?.body).toMatchObject({
+    expect((await send(`${child.url}${path}`, "GET"))?.body).toMatchObject({
       properties: { provisioningState: "Succeeded" },
     });
   }

@@ -6,7 +6,6 @@ import { ComputeManagementClient, restorePoller } from "@azure/arm-compute";
 import { ResourceManagementClient } from "@azure/arm-resources";
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { startResourceManager } from "../../../local/resource-manager/resource-manager.ts";
-import { until } from "../whole/until.ts";
 import {
   ACCOUNT,
   clientsOf,
@@ -369,9 +368,7 @@ it("a disk stays as it is while it is copied: its machine cannot start", async (
   const start = await raw(world, "POST", `${idOf(MACHINES, "copy-vm")}/start?${COMPUTE}`);
   expect([start.status, errorOf(start).code]).toEqual([409, "Conflict"]);
   nowMs += 4_000;
-  await until("the copy is done", async () =>
-    stateOf(await raw(world, "GET", snapshot)) === "Succeeded" ? true : undefined,
-  );
+  await expect.poll(async () => stateOf(await raw(world, "GET", snapshot)), { timeout: 100_000 }).toBe("Succeeded");
   expect((await raw(world, "POST", `${idOf(MACHINES, "copy-vm")}/start?${COMPUTE}`)).status).toBe(202);
 });
 

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { loadDurableApp, type DurableApp } from "../local/functions-host/durable/standalone.ts";
+import { loadDurableApp, type DurableApp } from "@leeward/azure-local/functions-host/durable";
 import { inLanes } from "../replication/lanes.ts";
 import type { Figure } from "./figure.ts";
 import { median } from "./statistics.ts";

@@ -10,7 +10,7 @@ import { disableProtection as disableProtection2 } from "./version-2/disable-pro
 import { unplannedFailover as unplannedFailover3 } from "./version-3/unplanned-failover.ts";
 import { enableProtection } from "./enable-protection.ts";
 import { FLOW_VERSION, type FlowRun, type FlowVersion } from "../replication/operations/flow-run.ts";
-import { type Flow, FlowFailure, Superseded, call, waitOn } from "./steps.ts";
+import { type Flow, FlowFailure, Superseded, call, until } from "./steps.ts";
 import { unplannedFailover } from "./unplanned-failover.ts";
 
 type Opened = Pick<RunningFlow, "endsJobId" | "failover">;
@@ -60,11 +60,10 @@ function* endOf(run: FlowRun): Flow<JobEnd> {
 
 /** The other flow stops at its next activity, because the item names this job now. */
 function* takeOver(run: FlowRun, jobId: string): Flow<void> {
-  for (let waitedMs = 0; ;) {
+  yield* until(function* (waitedMs) {
     const { ended } = yield* call(run, "lookOther", { jobId, giveUp: waitedMs >= FLOW_TAKEOVER_MAX_MS });
-    if (ended) return;
-    waitedMs = yield* waitOn(0, waitedMs);
-  }
+    return ended || undefined;
+  });
 }
 
 const unknownFlow = (flow: FlowName) => ({

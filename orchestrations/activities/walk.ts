@@ -1,5 +1,5 @@
-import { mapInLanes } from "../../replication/lanes.ts";
-import { intend, markCreated } from "../../replication/resources/ledger.ts";
+import { inLanes, mapInLanes } from "../../replication/lanes.ts";
+import { intend, markCreated, noteAnswered, noteSent } from "../../replication/resources/ledger.ts";
 import { isYoungIn } from "../../replication/resources/azure-lag.ts";
 import { changeLedger, readLedger, readOtherLedgers } from "../../replication/resources/ledger-record.ts";
 import { LeewardError } from "../../replication/errors.ts";
@@ -86,20 +86,22 @@ async function advanceStage(
 ): Promise<readonly (readonly [number, StepAnswer])[]> {
   const { resourceManager } = managementOf(context);
   const todo = await decide(context, run, steps, open);
-  await writeDown(
-    context,
-    run,
-    todo.filter(({ action }) => action.kind === "create"),
-    intend,
+  const sent = todo.filter(({ action }) => action.kind === "create");
+  await writeDown(context, run, sent, (ledger, resources, jobId, nowMs) =>
+    noteSent(intend(ledger, resources, jobId, nowMs), idsOf(resources)),
   );
-  const answers = new Map(
-    await mapInLanes(
-      FLOW_STEPS_AT_ONCE,
-      todo,
-      async ({ number, step, action }) =>
-        [number, await answerOfChange(context, run, step, await act(resourceManager, step, action))] as const,
-    ),
-  );
+  const answers = new Map<number, StepAnswer>();
+  const heard: Todo[] = [];
+  try {
+    await inLanes(FLOW_STEPS_AT_ONCE, todo, async (each) => {
+      const begun = await act(resourceManager, each.step, each.action);
+      heard.push(each);
+      answers.set(each.number, await answerOfChange(context, run, each.step, begun));
+    });
+  } finally {
+    const answered = heard.filter((each) => sent.includes(each));
+    await writeDown(context, run, answered, (ledger, resources) => noteAnswered(ledger, idsOf(resources)));
+  }
   // What stood there before and is not ours never comes in.
   const seen = todo.filter(
     ({ number, action }) => answers.get(number)?.kind === "done" && (action.kind !== "present" || action.ours),
@@ -109,6 +111,8 @@ async function advanceStage(
   );
   return [...answers];
 }
+
+const idsOf = (resources: readonly { readonly id: string }[]): readonly string[] => resources.map(({ id }) => id);
 
 interface Todo {
   readonly number: number;

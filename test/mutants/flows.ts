@@ -76,7 +76,7 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "a stage may take any time",
     why: "a failover hangs and says InProgress",
     file: "orchestrations/ensure.ts",
-    find: `if (waitedMs > FLOW_STAGE_MAX_MS) throw gaveUp("It took too long.");`,
+    find: `if (waitedMs > FLOW_STAGE_MAX_MS) throw tookTooLong(FLOW_STAGE_MAX_MS);`,
     replace: `void FLOW_STAGE_MAX_MS;`,
     tests: [WALK],
   },
@@ -191,8 +191,8 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "a second failover does not remove what the first one made",
     why: "it fails at the names that the first one has taken",
     file: "orchestrations/unplanned-failover.ts",
-    find: `["CheckPrerequisites", removeSteps(run, "failover")],`,
-    replace: `["CheckPrerequisites", undefined],`,
+    find: `yield* tasks.work("CheckPrerequisites", removeSteps(run, "failover"));`,
+    replace: `tasks.skip("CheckPrerequisites");`,
     tests: [FLOWS],
   },
   {
@@ -235,8 +235,8 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "disabling does not wait for a worker that is warm",
     why: "it writes into containers that are gone, and makes them again",
     file: "orchestrations/disable-protection.ts",
-    find: `    if (worker.kind === "ended") return worker.settleMs;`,
-    replace: `    if (worker.kind === "ended" || waitedMs === 0) return 0;`,
+    find: `return worker.kind === "ended" ? worker.settleMs : undefined;`,
+    replace: `return worker.kind === "ended" ? worker.settleMs : 0;`,
     tests: [ENDS],
   },
   {
@@ -260,18 +260,18 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "disabling waits for a worker for ever",
     why: "an item whose worker hangs cannot be disabled",
     file: "orchestrations/disable-protection.ts",
-    find: `if (waitedMs >= FLOW_WORKER_MAX_MS) throw busyWorker();`,
-    replace: `if (waitedMs >= FLOW_WORKER_MAX_MS * 1_000_000) throw busyWorker();`,
+    find: `maxMs: FLOW_WORKER_MAX_MS, late: busyWorker`,
+    replace: `maxMs: FLOW_WORKER_MAX_MS * 1_000_000, late: busyWorker`,
     tests: [ENDS],
   },
   {
     name: "disabling removes the target's data once only",
     why: "what lands between is left over and paid for",
     file: "orchestrations/disable-protection.ts",
-    find: `  yield* wait(Math.max(settleMs(), CLAIM_MS));
+    find: `  yield* wait(Math.max(settleMs, CLAIM_MS));
   yield* removeTargetData(run);
 `,
-    replace: `  yield* wait(Math.max(settleMs(), CLAIM_MS));
+    replace: `  yield* wait(Math.max(settleMs, CLAIM_MS));
 `,
     tests: [ENDS],
   },
@@ -279,8 +279,8 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "disabling removes the target's data twice at one moment",
     why: "what lands later is left over and paid for",
     file: "orchestrations/disable-protection.ts",
-    find: `  yield* wait(Math.max(settleMs(), CLAIM_MS));`,
-    replace: `  yield* wait(Math.max(settleMs(), 0 * CLAIM_MS));`,
+    find: `  yield* wait(Math.max(settleMs, CLAIM_MS));`,
+    replace: `  yield* wait(Math.max(settleMs, 0 * CLAIM_MS));`,
     tests: [ENDS],
   },
   {

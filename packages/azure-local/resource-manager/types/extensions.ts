@@ -31,7 +31,7 @@ const install: Verb<Body> = {
 };
 
 const uninstall: Verb<Body> = {
-  form: "both",
+  form: "async-operation-and-location",
   durationMs: 5_000,
   state: "Deleting",
   check: refuseWhenOff,

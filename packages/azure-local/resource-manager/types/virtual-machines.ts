@@ -11,7 +11,7 @@ import {
   checkMachine,
   completedMachine,
   MACHINE,
-  machineReferences,
+  MACHINE_REFERENCES,
   refuseChanges,
   type MachineBody,
 } from "./machine-body.ts";
@@ -32,7 +32,7 @@ const put: Verb<MachineBody> = {
 };
 
 const remove: Verb<MachineBody> = {
-  form: "both",
+  form: "async-operation-and-location",
   durationMs: 15_000,
   state: "Deleting",
   work: async (record, runtime) => {
@@ -50,7 +50,7 @@ const remove: Verb<MachineBody> = {
 };
 
 const start: Verb<MachineBody> = {
-  form: "both",
+  form: "async-operation-and-location",
   durationMs: 20_000,
   state: "Updating",
   check: (record, world) => {
@@ -61,7 +61,7 @@ const start: Verb<MachineBody> = {
 };
 
 const stop = (power: PowerState, durationMs: number): Verb<MachineBody> => ({
-  form: "both",
+  form: "async-operation-and-location",
   durationMs,
   state: "Updating",
   work: (record, runtime) => runtime.machines.halt(vmIdOf(record)),
@@ -85,7 +85,7 @@ export const virtualMachines: ResourceType<MachineBody> = {
     deallocate: stop("deallocated", 20_000),
   },
   views: { instanceView: { show: instanceView } },
-  references: machineReferences,
+  references: MACHINE_REFERENCES,
   admit: (draft, world, previous) => {
     checkMachine(draft, world);
     const attached = new Set(

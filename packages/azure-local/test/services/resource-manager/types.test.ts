@@ -456,48 +456,6 @@ describe("each type of resource, through Azure's own client", () => {
     },
   );
 
-  it("what was read can be written again, with everything that was computed in it", async () => {
-    expect.assertions(6);
-    const { compute, network } = world.clients;
-    const address = await network.publicIPAddresses.createOrUpdate(
-      GROUP,
-      "rt-ip",
-      { location: REGION, sku: { name: "Standard" } },
-      POLL,
-    );
-    const guard = await network.networkSecurityGroups.createOrUpdate(GROUP, "rt-nsg", { location: REGION }, POLL);
-    await makeNic(world, "rt-nic");
-    const { ipConfigurations = [], location = REGION } = await network.networkInterfaces.get(GROUP, "rt-nic");
-    const publicly = ipConfigurations.map((configuration) => ({
-      ...configuration,
-      publicIPAddress: { id: address.id ?? "" },
-    }));
-    const guarded = { location, ipConfigurations: publicly, networkSecurityGroup: { id: guard.id ?? "" } };
-    await network.networkInterfaces.createOrUpdate(GROUP, "rt-nic", guarded, POLL);
-    const model = machineModel(idOf("Microsoft.Network/networkInterfaces", "rt-nic"), await makeDisk(world, "rt-os"));
-    await compute.virtualMachines.createOrUpdate(GROUP, "rt-vm", model, POLL);
-
-    const net = await network.virtualNetworks.get(GROUP, "lab-vnet");
-    expect(await network.virtualNetworks.createOrUpdate(GROUP, "lab-vnet", net, POLL)).toMatchObject({
-      subnets: net.subnets?.map(({ id }) => ({ id })),
-    });
-    const nic = await network.networkInterfaces.get(GROUP, "rt-nic");
-    expect((await network.networkInterfaces.createOrUpdate(GROUP, "rt-nic", nic, POLL)).ipConfigurations).toMatchObject(
-      [{ privateIPAddress: nic.ipConfigurations?.[0]?.privateIPAddress }],
-    );
-    const ip = await network.publicIPAddresses.get(GROUP, "rt-ip");
-    expect((await network.publicIPAddresses.createOrUpdate(GROUP, "rt-ip", ip, POLL)).ipAddress).toBe(ip.ipAddress);
-    const nsg = await network.networkSecurityGroups.get(GROUP, "rt-nsg");
-    expect(
-      (await network.networkSecurityGroups.createOrUpdate(GROUP, "rt-nsg", nsg, POLL)).networkInterfaces,
-    ).toMatchObject([{ id: nic.id }]);
-    const disk = await compute.disks.get(GROUP, "rt-os");
-    expect((await compute.disks.createOrUpdate(GROUP, "rt-os", disk, POLL)).managedBy).toContain("rt-vm");
-    const vm = await compute.virtualMachines.get(GROUP, "rt-vm", { expand: "instanceView" });
-    expect((await compute.virtualMachines.createOrUpdate(GROUP, "rt-vm", vm, POLL)).vmId).toBe(vm.vmId);
-    await compute.virtualMachines.delete(GROUP, "rt-vm", POLL);
-  });
-
   it("every type of the table has its contract", () => {
     expect([...covered].toSorted()).toEqual(TYPES.map(({ name }) => name).toSorted());
   });

@@ -51,16 +51,14 @@ async function fill({ clients: { compute, network, storage } }: World): Promise<
   await compute.snapshots.createOrUpdate(GROUP, "snap", { ...at, creationData }, POLL);
   const model = { ...machineModel(nic.id ?? "", os, [data]), availabilitySet: { id: set.id ?? "" } };
   await compute.virtualMachines.createOrUpdate(GROUP, "vm", { ...at, ...model }, POLL);
-  const settings = { itemId: "item", apiUrl: "http://127.0.0.1:1/api", registrationToken: "secret" };
-  const commandToExecute = `sh install-mobility.sh ${Buffer.from(JSON.stringify(settings)).toString("base64url")}`;
   const extension = {
     location: REGION,
     publisher: "Microsoft.Azure.Extensions",
     typePropertiesType: "CustomScript",
     typeHandlerVersion: "2.1",
-    protectedSettings: { commandToExecute },
+    protectedSettings: { commandToExecute: "run program" },
   };
-  await compute.virtualMachineExtensions.createOrUpdate(GROUP, "vm", "leeward-mobility", extension, POLL);
+  await compute.virtualMachineExtensions.createOrUpdate(GROUP, "vm", "program", extension, POLL);
 }
 
 type Json = Readonly<Record<string, unknown>>;

@@ -34,9 +34,9 @@ const FLOORS: Readonly<Record<string, readonly string[]>> = {
   ),
   mobility: rows("limits.ts system journal disks epochs nbd capture", "consistency upload control service main.ts"),
   orchestrations: rows(
-    "activity-answer.ts activities steps.ts ensure.ts remove.ts",
+    "activity-answer.ts activities steps.ts best-effort.ts ensure.ts remove.ts",
     "enable-protection.ts disable-protection.ts unplanned-failover.ts commit-failover.ts",
-    "version-2 run-flow.ts durable.ts repair-item.ts",
+    "version-2 version-3 run-flow.ts durable.ts repair-item.ts",
   ),
   azure: rows(
     "errors.ts credential.ts listing.ts arm connections.ts events.ts work-queue.ts signing.ts",
@@ -48,7 +48,7 @@ const FLOORS: Readonly<Record<string, readonly string[]>> = {
     "mobility.ts points.ts restore.ts leeward.ts main.ts",
   ),
   local: rows(
-    "limits.ts reachability.ts functions-host storage events resource-manager lab supervisor",
+    "errors.ts limits.ts own-limits.ts reachability.ts functions-host storage events resource-manager lab supervisor",
     "start demo reset.ts start.ts demo.ts",
   ),
 };

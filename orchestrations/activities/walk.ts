@@ -1,4 +1,4 @@
-import { inLanes } from "../../replication/lanes.ts";
+import { inLanes, mapInLanes } from "../../replication/lanes.ts";
 import { intend, markCreated, noteAnswered, noteSent } from "../../replication/resources/ledger.ts";
 import { isYoungIn } from "../../replication/resources/azure-lag.ts";
 import { changeLedger, readLedger, readOtherLedgers } from "../../replication/resources/ledger-record.ts";
@@ -130,17 +130,15 @@ async function decide(
   open: readonly OpenStep[],
 ): Promise<readonly Todo[]> {
   const { resourceManager } = managementOf(context);
-  const found = new Map<number, Todo>();
-  await inLanes(FLOW_STEPS_AT_ONCE, open, async ({ step: number, operation }) => {
+  return mapInLanes(FLOW_STEPS_AT_ONCE, open, async ({ step: number, operation }): Promise<Todo> => {
     const step = steps[number];
     if (step === undefined) throw new LeewardError("internal", "The walk has no such step.", { number });
-    if (operation !== undefined) return void found.set(number, { number, step, action: { kind: "look", operation } });
+    if (operation !== undefined) return { number, step, action: { kind: "look", operation } };
     const action = judgeStep(step, await resourceManager.read(step.id), run);
     if (action.kind === "refused") throw new LeewardError(action.code, action.message, { id: step.id });
     const isHidden = action.kind === "create" && action.createOnly && (await isYoungAnywhere(context, run, step.id));
-    found.set(number, { number, step, action: isHidden ? { kind: "changing" } : action });
+    return { number, step, action: isHidden ? { kind: "changing" } : action };
   });
-  return open.flatMap(({ step }) => found.get(step) ?? []);
 }
 
 /** Whether some ledger has made the resource a short time ago: then a read that misses it is not believed. */

@@ -1,8 +1,8 @@
-import { isBoundary, isHeld, readProgress, replaceProgress } from "../records/progress.ts";
+import { isBoundary, isHeld, readProgress, replaceProgress, stopReasonOf } from "../records/progress.ts";
 import type { StoredProgress } from "../records/progress.ts";
 import { sameBytes } from "../delta/bytes.ts";
 import { LeewardError, hasCode } from "../errors.ts";
-import { DELTA_MAX_BYTES, GAP_MAX_MS, SWEEP_CACHE_MAX_CHANGES, SWEEP_CACHE_MAX_NAMES } from "../limits.ts";
+import { DELTA_MAX_BYTES, EPOCH_MAX, GAP_MAX_MS, SWEEP_CACHE_MAX_CHANGES, SWEEP_CACHE_MAX_NAMES } from "../limits.ts";
 import { readPointWanted, wantPoint } from "../points/point-wanted.ts";
 import { pointDue, pointReason } from "../points/point-due.ts";
 import type { RecordListing } from "../ports.ts";
@@ -135,7 +135,7 @@ async function listCache(
     const first = await cache.list("", SWEEP_CACHE_MAX_NAMES);
     const last = first.at(-1);
     if (first.length < SWEEP_CACHE_MAX_NAMES || last === undefined) return first;
-    const behind = deltaName(stream, 999_999_999_999);
+    const behind = deltaName(stream, EPOCH_MAX);
     const rest = await cache.list("", SWEEP_CACHE_MAX_NAMES, behind > last.name ? behind : last.name);
     return [...first, ...rest];
   } catch (error) {
@@ -326,7 +326,7 @@ async function wantLastState({ context, item, stored, nowMs }: Look): Promise<bo
 
 /** Stops the item, so that nobody takes silence for health (rule 5). */
 async function stopAtGap({ context, item, stored, nowMs }: Look, gap: LeewardError): Promise<StopReason | undefined> {
-  const reason: StopReason = { code: gap.code, message: gap.message, hint: gap.hint, facts: gap.facts, atMs: nowMs };
+  const reason = stopReasonOf(gap, nowMs);
   const after = await replaceProgress(context.stores.records(item.itemId), stored, {
     ...stored.progress,
     holder: undefined,

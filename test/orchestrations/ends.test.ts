@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { FLOW_VERSION } from "../../replication/operations/flow-run.ts";
 import { applySlice } from "../../replication/apply/run.ts";
 import { readProgress, replaceProgress } from "../../replication/records/progress.ts";
 import { LeewardError } from "../../replication/errors.ts";
@@ -498,7 +499,7 @@ describe("a worker that stays warm", () => {
       "web-1",
     );
     await waiting.promise;
-    const run = { version: 3, itemId: "web-1", jobId: ids.next(), flow: "disable-protection" } as const;
+    const run = { version: FLOW_VERSION, itemId: "web-1", jobId: ids.next(), flow: "disable-protection" } as const;
     expect(await lookWorkers(world.context, run)).toEqual({ kind: "works" });
     await endReplication({ ...world.context, queue }, run);
     expect([await slice, looks]).toEqual([{ kind: "idle" }, 1]);

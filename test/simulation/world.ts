@@ -1,4 +1,4 @@
-import { readInstallCommand } from "../../local/resource-manager/machines/install-command.ts";
+import { readInstallCommand } from "../../local/supervisor/install-command.ts";
 import { type ResourceJson } from "../../replication/resources/resource-manager.ts";
 import { changeManaged } from "../../replication/jobs/managed-item.ts";
 import type { Progress } from "../../replication/records/item.ts";
@@ -300,9 +300,8 @@ function install(manager: MemoryResourceManager, { plan, source, vmId }: Protect
   const extension = [...manager.resources].find(([id]) => id.startsWith(prefix))?.[1];
   if (extension === undefined) return source.uninstall();
   if (textOf(extension, "properties", "provisioningState") !== "Succeeded") return;
-  const { registrationToken } = readInstallCommand(
-    (extension["properties"] as { readonly protectedSettings?: unknown }).protectedSettings,
-  );
+  const script = Buffer.from(textOf(extension, "properties", "protectedSettings", "script") ?? "", "base64");
+  const { registrationToken } = readInstallCommand({ kind: "script", text: script.toString("utf8") });
   if (registrationToken !== source.registrationToken) source.install(registrationToken);
 }
 

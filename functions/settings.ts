@@ -15,6 +15,8 @@ export interface Settings {
   readonly management: ManagementSettings | undefined;
   /** Where changes are told to other programs; undefined: nowhere. */
   readonly events: TopicAddress | undefined;
+  /** An answer that is not that of the contract fails the request: for tests, and whoever works on the app. */
+  readonly checkAnswers: boolean;
 }
 
 /** Where the app may make resources. */
@@ -58,6 +60,7 @@ export function parseSettings(environment: Readonly<Record<string, string | unde
     ),
     management: managementSettings(settings),
     events: topicAddress(settings.LEEWARD_EVENTS_ENDPOINT, settings.LEEWARD_EVENTS_KEY),
+    checkAnswers: settings.LEEWARD_CHECK_ANSWERS === "true",
   };
 }
 
@@ -99,6 +102,7 @@ const settingsSchema = z.object({
       .refine(isInstallScriptUrl, { error: "does not end in /install-mobility.sh" })
       .optional(),
   ),
+  LEEWARD_CHECK_ANSWERS: z.preprocess(unset, z.enum(["true", "false"], { error: "is not true or false" }).optional()),
   // Azure's own word for where the app is reached.
   WEBSITE_HOSTNAME: z.preprocess(unset, z.string().optional()),
 });

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { requireDescribed } from "../api/check-answer.ts";
 import { openResourceManager } from "../azure/arm/resource-manager.ts";
 import { openCacheAccess } from "../azure/cache-access.ts";
 import { connectBlobs, connectQueues } from "../azure/connections.ts";
@@ -20,8 +21,8 @@ import type { CacheAccess, Clock, Ids, ItemStores, RecordStore, RestoreAccess, T
 import type { EventPublisher } from "../replication/events/publisher.ts";
 import { type Tickets, openTickets } from "../replication/service/tickets.ts";
 import { LARGE_BATCHES_AT_ONCE } from "./limits.ts";
-import { type HintBell, openHintBell } from "./hint-bell.ts";
-import { type ServiceGates, openServiceGates } from "./request-gate.ts";
+import { type HintBell, openHintBell } from "./serving/hint-bell.ts";
+import { type ServiceGates, openServiceGates } from "./serving/request-gate.ts";
 import { type Settings, readSettings } from "./settings.ts";
 
 /** Everything that handlers need from the outside. Its names are those that the domain's contexts ask for. */
@@ -55,6 +56,8 @@ export interface Application {
   readonly flows: (context: InvocationContext) => FlowHost;
   /** Undefined for an app without a topic: it tells nobody. */
   readonly events: EventPublisher | undefined;
+  /** Throws when an answer is not that of the contract; undefined unless LEEWARD_CHECK_ANSWERS asks for it. */
+  readonly checkAnswer: typeof requireDescribed | undefined;
 }
 
 /** Handlers get this instead of the application: it is made at the first call, when the settings are known. */
@@ -94,6 +97,7 @@ export function connectApplication(settings: Settings): Application {
       installScriptUrl: management.installScriptUrl,
     },
     flows: flowHost,
+    checkAnswer: settings.checkAnswers ? requireDescribed : undefined,
     events: settings.events && openEventPublisher(settings.events, clock),
   };
 }

@@ -1,10 +1,11 @@
 import { readFileSync } from "node:fs";
 import { HttpRequest } from "@azure/functions";
 import { beforeEach, describe, expect, it } from "vitest";
-import { alertPayload } from "../../functions/alert-message.ts";
-import { decideAlertsWith } from "../../functions/decide-alerts.ts";
-import { bodyOf } from "../../functions/http-edge.ts";
-import { receiveAlert } from "../../functions/receive-alert.ts";
+import { commonAlert } from "../../api/alerts.ts";
+import { alertOf } from "../../functions/serving/alert-message.ts";
+import { decideAlertsWith } from "../../functions/queues/decide-alerts.ts";
+import { bodyOf } from "../../functions/serving/http-edge.ts";
+import { receiveAlert } from "../../functions/routes/alerts.ts";
 import { encodeMessage } from "../../azure/work-queue.ts";
 import { damages } from "../memory/damages.ts";
 import {
@@ -31,7 +32,7 @@ const SUBSCRIPTION = "/subscriptions/11111111-2222-4333-8444-555555555555";
 const vm = (name: string): string =>
   `${SUBSCRIPTION}/resourceGroups/shop/providers/Microsoft.Compute/virtualMachines/${name}`;
 const sampleText = (name: string): string => readFileSync(`test/alerts/samples/${name}.json`, "utf8");
-const sample = (name: string): Alert => alertPayload.parse(JSON.parse(sampleText(name)));
+const sample = (name: string): Alert => alertOf(commonAlert.parse(JSON.parse(sampleText(name))));
 const RULE: AlertRule = {
   enabled: true,
   mode: "failover",
@@ -324,7 +325,7 @@ describe("the functions that take alerts", () => {
   it("take a resource health alert that says too little, which then starts nothing", () => {
     const given = JSON.parse(sampleText("resource-health")) as { readonly data: object };
     expect(
-      alertPayload.parse({ ...given, data: { ...given.data, alertContext: null } }).resourceHealth,
+      alertOf(commonAlert.parse({ ...given, data: { ...given.data, alertContext: null } })).resourceHealth,
     ).toBeUndefined();
   });
 
@@ -335,10 +336,10 @@ describe("the functions that take alerts", () => {
         url: "http://localhost/api",
         body: { string: JSON.stringify("x".repeat(bytes)) },
       });
-    await expect(bodyOf(request(200_000), alertPayload, 256 * 1024)).rejects.toMatchObject({
+    await expect(bodyOf(request(200_000), commonAlert, 256 * 1024)).rejects.toMatchObject({
       message: expect.stringContaining("not what this route takes"),
     });
-    await expect(bodyOf(request(300_000), alertPayload, 256 * 1024)).rejects.toMatchObject({
+    await expect(bodyOf(request(300_000), commonAlert, 256 * 1024)).rejects.toMatchObject({
       message: expect.stringContaining("at most 262144"),
     });
   });

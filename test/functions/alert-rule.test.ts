@@ -1,7 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { deleteAlertRule } from "../../functions/delete-alert-rule.ts";
-import { putAlertRule } from "../../functions/put-alert-rule.ts";
-import { showAlertRule } from "../../functions/show-alert-rule.ts";
+import { deleteAlertRule, putAlertRule, showAlertRule } from "../../functions/routes/alert-rules.ts";
 import { changeAlertRecord } from "../../replication/alerts/alert-record.ts";
 import { alertOperationId } from "../../replication/alerts/handle-alert.ts";
 import { jobIdOf } from "../../replication/jobs/job.ts";

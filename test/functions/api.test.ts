@@ -1,21 +1,22 @@
 import { describe, expect, it } from "vitest";
-import { applyHints } from "../../functions/apply-hints.ts";
-import { deleteRestore } from "../../functions/delete-restore.ts";
-import { grantRestoreAccess } from "../../functions/grant-restore-access.ts";
-import { heartbeatMobility } from "../../functions/heartbeat-mobility.ts";
-import { listItems } from "../../functions/list-items.ts";
-import { listRecoveryPoints } from "../../functions/list-recovery-points.ts";
-import { newRecoveryPoint } from "../../functions/new-recovery-point.ts";
-import { newRegistrationToken } from "../../functions/new-registration-token.ts";
-import { protectItem } from "../../functions/protect-item.ts";
-import { registerMobility } from "../../functions/register-mobility.ts";
-import { repairReplication } from "../../functions/repair-replication.ts";
-import { restoreRecoveryPoint } from "../../functions/restore-recovery-point.ts";
-import { restoreSlices } from "../../functions/restore-slices.ts";
-import { rotateToken } from "../../functions/rotate-token.ts";
-import { settleMobility } from "../../functions/settle-mobility.ts";
-import { showItem } from "../../functions/show-item.ts";
-import { showRestore } from "../../functions/show-restore.ts";
+import { applyHints } from "../../functions/queues/apply-hints.ts";
+import {
+  deleteRestore,
+  grantRestoreAccess,
+  restoreRecoveryPoint,
+  showRestore,
+} from "../../functions/routes/restores.ts";
+import { heartbeatMobility, registerMobility, settleMobility } from "../../functions/routes/mobility.ts";
+import {
+  listItems,
+  newRegistrationToken,
+  protectItem,
+  repairReplication,
+  rotateToken,
+  showItem,
+} from "../../functions/routes/protected-items.ts";
+import { listRecoveryPoints, newRecoveryPoint } from "../../functions/routes/recovery-points.ts";
+import { restoreSlices } from "../../functions/queues/restore-slices.ts";
 import { RESTORES_MAX_COUNT, RESTORE_KEPT_MS, RESTORE_SETTLE_MS } from "../../replication/limits.ts";
 import { deltaName } from "../../replication/names.ts";
 import { ensureManaged } from "../../replication/jobs/managed-item.ts";

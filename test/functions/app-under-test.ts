@@ -5,9 +5,10 @@ import type {
   StorageQueueFunctionOptions,
   TimerFunctionOptions,
 } from "@azure/functions";
-import { openServiceGates } from "../../functions/request-gate.ts";
+import { requireDescribed } from "../../api/check-answer.ts";
+import { openServiceGates } from "../../functions/serving/request-gate.ts";
 import { openTickets } from "../../replication/service/tickets.ts";
-import { openHintBell } from "../../functions/hint-bell.ts";
+import { openHintBell } from "../../functions/serving/hint-bell.ts";
 import type { Application, ApplicationSource } from "../../functions/wiring.ts";
 import type { DeltaHeader, EncodedDelta, ExtentContent } from "../../replication/delta/delta.ts";
 import { encodeDelta } from "../../replication/delta/encode.ts";
@@ -76,6 +77,7 @@ export function appInMemory(): AppInMemory {
     management: undefined,
     flows: () => ({ start: async () => undefined, stateOf: async () => undefined }),
     events: undefined,
+    checkAnswer: requireDescribed,
   };
   return {
     ...world,

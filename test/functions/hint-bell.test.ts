@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { type HintBell, type HintSeat, openHintBell } from "../../functions/hint-bell.ts";
+import { type HintBell, type HintSeat, openHintBell } from "../../functions/serving/hint-bell.ts";
 import { LET_GO_MS, WARM_ITEMS_MAX_COUNT, WARM_LOOK_MS } from "../../replication/limits.ts";
 
 describe("HintBell", () => {

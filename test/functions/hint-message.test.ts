@@ -1,7 +1,7 @@
 import { fc, it as property } from "@fast-check/vitest";
 import { describe, expect, it } from "vitest";
 import { encodeMessage } from "../../azure/work-queue.ts";
-import { hintsOf, restoreOfMessage } from "../../functions/hint-message.ts";
+import { hintsOf, restoreOfMessage } from "../../functions/serving/hint-message.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { cacheContainer, itemContainer, quarantineContainer } from "../../replication/names.ts";
 

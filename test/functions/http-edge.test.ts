@@ -1,6 +1,7 @@
 import type { HttpFunctionOptions } from "@azure/functions";
 import { describe, expect, it } from "vitest";
-import { describeError, httpHandler, statusOf } from "../../functions/http-edge.ts";
+import { httpHandler, statusOf } from "../../functions/serving/http-edge.ts";
+import { describeError } from "../../functions/serving/log.ts";
 import { type ErrorCode, LeewardError } from "../../replication/errors.ts";
 import { call } from "./app-under-test.ts";
 

@@ -1,14 +1,13 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { changeNetworkMapping } from "../../functions/change-network-mapping.ts";
-import { deleteNetworkMapping } from "../../functions/delete-network-mapping.ts";
-import { deletePolicy } from "../../functions/delete-policy.ts";
-import { listNetworkMappings } from "../../functions/list-network-mappings.ts";
-import { listPolicies } from "../../functions/list-policies.ts";
-import { protectItem as protectItemFunction } from "../../functions/protect-item.ts";
-import { mapNetworks } from "../../functions/map-networks.ts";
-import { putPolicy } from "../../functions/put-policy.ts";
-import { showNetworkMapping } from "../../functions/show-network-mapping.ts";
-import { showPolicy } from "../../functions/show-policy.ts";
+import {
+  changeNetworkMapping,
+  deleteNetworkMapping,
+  listNetworkMappings,
+  mapNetworks,
+  showNetworkMapping,
+} from "../../functions/routes/network-mappings.ts";
+import { deletePolicy, listPolicies, putPolicy, showPolicy } from "../../functions/routes/policies.ts";
+import { protectItem as protectItemFunction } from "../../functions/routes/protected-items.ts";
 import { changeItem, readItem } from "../../replication/records/item-record.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { POLICIES_MAX_COUNT } from "../../replication/limits.ts";

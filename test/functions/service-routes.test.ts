@@ -1,10 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { heartbeatMobility } from "../../functions/heartbeat-mobility.ts";
-import { newRegistrationToken } from "../../functions/new-registration-token.ts";
-import { protectItem } from "../../functions/protect-item.ts";
-import { registerMobility } from "../../functions/register-mobility.ts";
-import { openRequestGate } from "../../functions/request-gate.ts";
-import { settleMobility } from "../../functions/settle-mobility.ts";
+import { heartbeatMobility, registerMobility, settleMobility } from "../../functions/routes/mobility.ts";
+import { newRegistrationToken, protectItem } from "../../functions/routes/protected-items.ts";
+import { openRequestGate } from "../../functions/serving/request-gate.ts";
 import type { Application } from "../../functions/wiring.ts";
 import { ITEM_RECORD, SERVICE_KEY_RECORD } from "../../replication/names.ts";
 import { openTickets } from "../../replication/service/tickets.ts";

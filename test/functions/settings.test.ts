@@ -81,7 +81,14 @@ describe("parseSettings", () => {
         queueServiceUri: "https://target.queue.core.windows.net",
       },
       management: undefined,
+      checkAnswers: false,
     });
+  });
+
+  it("checks its answers only when it is told to", () => {
+    expect(parseSettings({ ...identity, LEEWARD_CHECK_ANSWERS: "true" }).checkAnswers).toBe(true);
+    expect(parseSettings({ ...identity, LEEWARD_CHECK_ANSWERS: "" }).checkAnswers).toBe(false);
+    expect(refusal({ ...identity, LEEWARD_CHECK_ANSWERS: "yes" })).toMatch(/LEEWARD_CHECK_ANSWERS: is not true/);
   });
 
   const place = { LEEWARD_SUBSCRIPTION_ID: "1ee3a2d0-0000-4000-8000-000000000001", LEEWARD_RESOURCE_GROUP: "leeward" };

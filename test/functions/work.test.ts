@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { applyHints } from "../../functions/apply-hints.ts";
-import { protectItem } from "../../functions/protect-item.ts";
-import { restoreRecoveryPoint } from "../../functions/restore-recovery-point.ts";
-import { restoreSlices } from "../../functions/restore-slices.ts";
-import { sweep } from "../../functions/sweep.ts";
-import { takePoints } from "../../functions/take-points.ts";
+import { applyHints } from "../../functions/queues/apply-hints.ts";
+import { protectItem } from "../../functions/routes/protected-items.ts";
+import { restoreRecoveryPoint } from "../../functions/routes/restores.ts";
+import { restoreSlices } from "../../functions/queues/restore-slices.ts";
+import { sweep } from "../../functions/timers/sweep.ts";
+import { takePoints } from "../../functions/timers/take-points.ts";
 import type { ApplicationSource } from "../../functions/wiring.ts";
 import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import { readProgress, replaceProgress } from "../../replication/records/progress.ts";

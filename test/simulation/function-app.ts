@@ -6,24 +6,23 @@ import type {
   StorageQueueFunctionOptions,
   Timer,
 } from "@azure/functions";
-import { applyHints } from "../../functions/apply-hints.ts";
-import { disableProtection } from "../../functions/disable-protection.ts";
-import { failoverCommit } from "../../functions/failover-commit.ts";
-import { heartbeatMobility } from "../../functions/heartbeat-mobility.ts";
-import { openHintBell } from "../../functions/hint-bell.ts";
-import { listRecoveryPoints } from "../../functions/list-recovery-points.ts";
-import { newRegistrationToken } from "../../functions/new-registration-token.ts";
-import { protectItem } from "../../functions/protect-item.ts";
-import { registerMobility } from "../../functions/register-mobility.ts";
-import { repairReplication } from "../../functions/repair-replication.ts";
-import { restoreRecoveryPoint } from "../../functions/restore-recovery-point.ts";
-import { restoreSlices } from "../../functions/restore-slices.ts";
-import { settleMobility } from "../../functions/settle-mobility.ts";
-import { showItem } from "../../functions/show-item.ts";
-import { sweep } from "../../functions/sweep.ts";
-import { takePoints } from "../../functions/take-points.ts";
-import { unplannedFailover } from "../../functions/unplanned-failover.ts";
-import { openServiceGates } from "../../functions/request-gate.ts";
+import { applyHints } from "../../functions/queues/apply-hints.ts";
+import {
+  disableProtection,
+  newRegistrationToken,
+  protectItem,
+  repairReplication,
+  showItem,
+} from "../../functions/routes/protected-items.ts";
+import { failoverCommit, unplannedFailover } from "../../functions/routes/failovers.ts";
+import { heartbeatMobility, registerMobility, settleMobility } from "../../functions/routes/mobility.ts";
+import { openHintBell } from "../../functions/serving/hint-bell.ts";
+import { listRecoveryPoints } from "../../functions/routes/recovery-points.ts";
+import { restoreRecoveryPoint } from "../../functions/routes/restores.ts";
+import { restoreSlices } from "../../functions/queues/restore-slices.ts";
+import { sweep } from "../../functions/timers/sweep.ts";
+import { takePoints } from "../../functions/timers/take-points.ts";
+import { openServiceGates } from "../../functions/serving/request-gate.ts";
 import type { Application, ApplicationSource } from "../../functions/wiring.ts";
 import { createLargeBatches } from "../../replication/apply/large-batches.ts";
 import { LARGE_BATCHES_AT_ONCE } from "../../functions/limits.ts";

@@ -121,7 +121,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       },
       { file: "replication/apply/limits.ts", find: "CLAIM_AGAIN_PAUSE_MS = 250", replace: "CLAIM_AGAIN_PAUSE_MS = 0" },
       {
-        file: "functions/apply-hints.ts",
+        file: "functions/queues/apply-hints.ts",
         find: 'if (outcome.kind === "held") await putOff(',
         replace: "if (app === undefined) await putOff(",
       },

@@ -1,3 +1,4 @@
+import { requireDescribed } from "../../api/check-answer.ts";
 import { readInstallCommand } from "../../local/supervisor/install-command.ts";
 import { type ResourceJson } from "../../replication/resources/resource-manager.ts";
 import { changeManaged } from "../../replication/jobs/managed-item.ts";
@@ -190,6 +191,7 @@ export function createWorld(plan: HistoryPlan, keepTrace: boolean): World {
       },
       flows: () => durable,
       events: topic.publisherOf(process),
+      checkAnswer: requireDescribed,
     };
     const failed = (what: string, error: unknown): void => trace(`${process.name} ${what} failed: ${String(error)}`);
     const started = startAppProcess({ timeline, queues, process, application, failed });

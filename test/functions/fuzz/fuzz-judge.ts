@@ -1,6 +1,6 @@
 import type { HttpFunctionOptions } from "@azure/functions";
 import { expect } from "vitest";
-import { alertMessage } from "../../../functions/alert-message.ts";
+import { alertMessage } from "../../../functions/serving/alert-message.ts";
 import type { Application } from "../../../functions/wiring.ts";
 import { type ErrorCode, isErrorCode } from "../../../replication/errors.ts";
 import { type Answer, call } from "../app-under-test.ts";

@@ -1,8 +1,8 @@
 import type { HttpFunctionOptions } from "@azure/functions";
-import type { ServiceGate } from "../../../functions/request-gate.ts";
+import type { ServiceGate } from "../../../functions/serving/request-gate.ts";
 import type { Application } from "../../../functions/wiring.ts";
-import { applyHints } from "../../../functions/apply-hints.ts";
-import { restoreSlices } from "../../../functions/restore-slices.ts";
+import { applyHints } from "../../../functions/queues/apply-hints.ts";
+import { restoreSlices } from "../../../functions/queues/restore-slices.ts";
 import { LeewardError } from "../../../replication/errors.ts";
 import { deltaName } from "../../../replication/names.ts";
 import { tokenHash } from "../../../replication/service/tokens.ts";

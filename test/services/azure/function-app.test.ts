@@ -1,18 +1,14 @@
 import { BlobClient, ContainerClient } from "@azure/storage-blob";
 import { QueueServiceClient } from "@azure/storage-queue";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { applyHints } from "../../../functions/apply-hints.ts";
-import { grantRestoreAccess } from "../../../functions/grant-restore-access.ts";
-import { heartbeatMobility } from "../../../functions/heartbeat-mobility.ts";
-import { listRecoveryPoints } from "../../../functions/list-recovery-points.ts";
-import { protectItem } from "../../../functions/protect-item.ts";
-import { registerMobility } from "../../../functions/register-mobility.ts";
-import { restoreRecoveryPoint } from "../../../functions/restore-recovery-point.ts";
-import { restoreSlices } from "../../../functions/restore-slices.ts";
+import { applyHints } from "../../../functions/queues/apply-hints.ts";
+import { grantRestoreAccess, restoreRecoveryPoint } from "../../../functions/routes/restores.ts";
+import { heartbeatMobility, registerMobility, settleMobility } from "../../../functions/routes/mobility.ts";
+import { listRecoveryPoints } from "../../../functions/routes/recovery-points.ts";
+import { protectItem, showItem } from "../../../functions/routes/protected-items.ts";
+import { restoreSlices } from "../../../functions/queues/restore-slices.ts";
 import { parseSettings } from "../../../functions/settings.ts";
-import { settleMobility } from "../../../functions/settle-mobility.ts";
-import { showItem } from "../../../functions/show-item.ts";
-import { sweep } from "../../../functions/sweep.ts";
+import { sweep } from "../../../functions/timers/sweep.ts";
 import { type ApplicationSource, connectApplication } from "../../../functions/wiring.ts";
 import { HINTS_QUEUE, RESTORES_QUEUE, deltaName } from "../../../replication/names.ts";
 import type { HeartbeatAnswer, RegisterAnswer } from "../../../replication/service/protocol.ts";
@@ -39,6 +35,7 @@ describe("the function app on the storage of the local cloud", () => {
       parseSettings({
         CacheStorage: accounts.connectionStrings.cache,
         TargetStorage: accounts.connectionStrings.target,
+        LEEWARD_CHECK_ANSWERS: "true",
         LEEWARD_POINT_SCHEDULE: "0 * * * * *",
         LEEWARD_SWEEP_SCHEDULE: "*/30 * * * * *",
       }),

@@ -1,0 +1,106 @@
+import type { InvocationContext, StorageQueueFunctionOptions } from "@azure/functions";
+import type { ApplyEvent } from "../../replication/apply/context.ts";
+import { type ApplyOutcome, applySlice } from "../../replication/apply/run.ts";
+import { HINTS_QUEUE } from "../../replication/names.ts";
+import { CLAIM_MS, SLICE_MS } from "../../replication/limits.ts";
+import { type Hint, hintsOf } from "../serving/hint-message.ts";
+import { logLine } from "../serving/log.ts";
+import type { Application, ApplicationSource } from "../wiring.ts";
+
+/**
+ * Applies what the cache holds of the items that a hint speaks of. What it throws gives the message back to
+ * the queue.
+ */
+export const applyHints = (application: ApplicationSource): StorageQueueFunctionOptions => ({
+  queueName: HINTS_QUEUE,
+  connection: "TargetStorage",
+  handler: async (entry, context) => {
+    const app = application();
+    const [hint, ...others] = hintsOf(entry);
+    // One slice works on one item; the others get messages of their own, so that none waits for its neighbour.
+    for (const { itemId } of others) await app.queue.send({ kind: "hint", itemId }, 0);
+    if (hint !== undefined) await applyItem(app, hint, context);
+  },
+});
+
+async function applyItem(app: Application, hint: Hint, context: InvocationContext): Promise<void> {
+  const { itemId } = hint;
+  const seat = app.bell.enter(itemId);
+  if (seat === undefined) {
+    context.log(logLine("hint-joined", { itemId }));
+    return;
+  }
+  const deadlineMs = app.clock.now() + SLICE_MS;
+  let rung: boolean;
+  let outcome: ApplyOutcome;
+  try {
+    outcome = await applySlice(
+      {
+        stores: app.stores,
+        clock: app.clock,
+        timer: app.timer,
+        largeBatches: app.largeBatches,
+        // Unique for each invocation: two runs under one name would take the claim from each other.
+        holder: `${app.processId}/${context.invocationId}`,
+        // Asked at every boundary: when the process is told to end, the slice is over at once, and the item is free for
+        // whoever comes next.
+        get deadlineMs() {
+          return seat.closing() ? 0 : deadlineMs;
+        },
+        log: (event) => logEvent(context, event),
+        ...(seat.awaitHint === undefined ? {} : { awaitHint: seat.awaitHint }),
+      },
+      itemId,
+    );
+  } finally {
+    rung = seat.leave();
+  }
+  context.log(logLine("slice-ended", { itemId, ...outcome }));
+  if (handsOn(outcome, rung)) await app.queue.send({ kind: "hint", itemId }, 0);
+  if (outcome.kind === "held") await putOff(app, hint, outcome.untilMs, context);
+}
+
+/**
+ * The hint comes back when the claim that it met has run out. Whoever holds the item then has renewed the claim or
+ * taken it over since: it is alive, and its last look comes later than what the hint announced, so that a hint is put
+ * off once. Of an item that is held for long by another process one hint waits at a time.
+ */
+async function putOff(
+  app: Application,
+  { itemId, again }: Hint,
+  untilMs: number,
+  context: InvocationContext,
+): Promise<void> {
+  if (again) return;
+  // The claim was written by another machine's clock.
+  const nowMs = app.clock.now();
+  const delayMs = Math.min(Math.max(0, untilMs - nowMs), CLAIM_MS);
+  await app.bell.putOff(itemId, nowMs + delayMs, async () => {
+    await app.queue.send({ kind: "hint", itemId, again: true }, delayMs);
+    context.log(logLine("hint-put-off", { itemId, delayMs }));
+  });
+}
+
+/**
+ * Whether the item needs another slice. A hint that rang here after the run's last look announces something it has not
+ * seen. When another worker has taken over, that one's last look comes later than the hint; should it be dead, the
+ * sweep comes back.
+ */
+function handsOn(outcome: ApplyOutcome, rung: boolean): boolean {
+  switch (outcome.kind) {
+    case "more":
+      return true;
+    case "idle":
+    case "stopped":
+      return rung;
+    case "held":
+    case "fenced":
+      return false;
+  }
+}
+
+function logEvent(context: InvocationContext, event: ApplyEvent): void {
+  const { kind, ...facts } = event;
+  if (kind === "stopped") context.warn(logLine(kind, facts));
+  else context.log(logLine(kind, facts));
+}

@@ -2,6 +2,7 @@ import { LeewardError } from "../replication/errors.ts";
 import { protectByPolicy } from "../replication/items/policy-records.ts";
 import { type ManagedItem, findManaged } from "../replication/jobs/managed-item.ts";
 import type { FlowContext } from "../replication/operations/context.ts";
+import { FLOW_VERSION } from "../replication/operations/flow-run.ts";
 import { requireRepairable } from "../replication/operations/request.ts";
 import { nothing, unlessDamaged } from "../replication/records/damaged.ts";
 import type { RepairRequest } from "../replication/records/item.ts";
@@ -47,7 +48,7 @@ async function remadeIfDamaged(context: FlowContext, managed: ManagedItem): Prom
 async function installIfSilent(context: FlowContext, itemId: string, { id }: RepairRequest): Promise<void> {
   const item = (await findItem(context.stores, itemId))?.item;
   if (item === undefined || item.tokenHash !== undefined || item.nextTokenHash !== undefined) return;
-  const answer = await beginInstall(context, { version: 3, itemId, jobId: id, flow: "repair-replication" });
+  const answer = await beginInstall(context, { version: FLOW_VERSION, itemId, jobId: id, flow: "repair-replication" });
   if (answer.kind !== "again") return;
   throw new LeewardError("conflict", "Azure is busy with the extension that installs the mobility service.", {
     itemId,

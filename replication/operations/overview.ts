@@ -1,5 +1,5 @@
 import { mapInLanes, present } from "../lanes.ts";
-import type { LeewardError } from "../errors.ts";
+import { LeewardError } from "../errors.ts";
 import { type ManagedItem, findManaged } from "../jobs/managed-item.ts";
 import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
 import type { Situation } from "../states/decide.ts";
@@ -58,11 +58,19 @@ async function findOverview(context: ItemContext, itemId: string): Promise<ItemO
     return undefined;
   };
   const managed = await unlessDamaged(() => findManaged(context.stores, itemId), note);
-  const known = (await unlessDamaged(() => findItem(context.stores, itemId), note)) !== undefined;
+  const noteItem = (damage: LeewardError): undefined => note(withWayBack(damage, managed?.plan !== undefined));
+  const known = (await unlessDamaged(() => findItem(context.stores, itemId), noteItem)) !== undefined;
   const status = known ? await unlessDamaged(() => readItemStatus(context, itemId), note) : undefined;
   const situation = managed && (await situationNow(context, managed));
   if (managed === undefined && status === undefined && damaged === undefined) return undefined;
   return { itemId, status, managed: managed && situation && { item: managed, situation }, damaged };
+}
+
+/** What brings an item back whose own record is damaged. */
+function withWayBack({ code, message, facts }: LeewardError, isMachine: boolean): LeewardError {
+  const operation = isMachine ? "ask for repairReplication" : "protect the same disks again";
+  const hint = `Bring the record back from the account's soft delete, or ${operation}: a new stream begins, and the recovery points stay. Meanwhile they can be restored and failed over to.`;
+  return new LeewardError(code, message, facts, { hint });
 }
 
 function isOver({ status, managed, damaged }: ItemOverview): boolean {

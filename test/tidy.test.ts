@@ -104,6 +104,19 @@ const OUTSIDE_TIME = [
   "mobility/system/transport.ts",
 ];
 
+/** Widths of fields on disk and on the wire, and what a system has: facts of a format, which its document explains. */
+const FORMATS = [
+  "mobility/disks/block-device.ts",
+  "mobility/disks/dirty-map.ts",
+  "mobility/journal/record.ts",
+  "mobility/journal/segment.ts",
+  "mobility/nbd/protocol.ts",
+  "replication/delta/layout.ts",
+  "replication/records/vhd-footer.ts",
+];
+/** The tables of limits of each program. The local cloud is a package of its own, and figures choose their loads. */
+const BOUNDED = ["replication", "azure", "functions", "orchestrations", "mobility", "cli"];
+
 const FILE_MAX_LINES = 500;
 /** Tables of test cases may be longer. */
 const TEST_MAX_LINES = 600;
@@ -269,6 +282,24 @@ describe("tidy", () => {
       ),
     );
     expect([...new Set(cited)].filter((document) => !existsSync(document))).toEqual([]);
+  });
+
+  it("rule 9: a bound stands in a table of limits, with its reason", () => {
+    const bound =
+      /^(?:export )?const (?!(?:SECOND|MINUTE|HOUR|DAY)_MS)[A-Z]\w*_(?:MS|BYTES|MAX|MIN|COUNT|TRIES) = \d.*/gm;
+    const bounded = sources.filter((file) => BOUNDED.includes(file.split("/")[0] ?? ""));
+    const tables = bounded.filter((file) => file.endsWith("/limits.ts"));
+    const elsewhere = bounded
+      .filter((file) => !tables.includes(file) && !FORMATS.includes(file))
+      .flatMap((file) => (readFileSync(file, "utf8").match(bound) ?? []).map((line) => `${file}: ${line}`));
+    expect(elsewhere).toEqual([]);
+    // Of several that one comment explains only the first has it above itself.
+    const bare = tables.flatMap((file) =>
+      [...readFileSync(file, "utf8").matchAll(/(.*)\nexport const (\w+)/g)].flatMap(([, before = "", name]) =>
+        before.endsWith("*/") || before.endsWith(";") ? [] : [`${file}: ${name}`],
+      ),
+    );
+    expect(bare).toEqual([]);
   });
 
   it("the domain takes time, randomness and I/O as arguments", () => {

@@ -17,8 +17,8 @@ const FOLDERS: Readonly<Record<string, Allowed>> = {
     packages: ["node:crypto", "@azure/functions", "zod"],
   },
   mobility: { folders: ["mobility", "replication"], packages: ["node:"] },
-  local: { folders: ["local"], packages: ["*"] },
-  cli: { folders: ["cli", "replication"], packages: ["node:", "zod"] },
+  local: { folders: ["local", "api"], packages: ["*"] },
+  cli: { folders: ["cli", "api", "replication"], packages: ["node:", "zod"] },
 };
 
 const rows = (...names: readonly string[]): readonly string[] => names.flatMap((each) => each.split(" "));
@@ -41,7 +41,7 @@ const FLOORS: Readonly<Record<string, readonly string[]>> = {
   ),
   api: rows(
     "operation.ts refusal.ts shapes.ts check-answer.ts jobs.ts protected-items.ts recovery-points.ts restores.ts",
-    "policies.ts network-mappings.ts alert-rules.ts alerts.ts mobility.ts contract.ts",
+    "policies.ts network-mappings.ts alert-rules.ts alerts.ts mobility.ts contract.ts client.ts",
   ),
   functions: rows("limits.ts memory.ts settings.ts views serving wiring.ts routes queues timers index.ts"),
   azure: rows(

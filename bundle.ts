@@ -1,5 +1,6 @@
-import { rm } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { build } from "esbuild";
+import { BUILD_STAMP, sourcesDigest } from "./build-stamp.ts";
 
 /** Where `main` of package.json points. */
 const FOLDER = "dist/app";
@@ -18,6 +19,8 @@ const REQUIRE = [
  * five hundred files otherwise, and a file for each part that is loaded when it is first needed
  * (docs/decisions/dependencies.md). It needs no `node_modules`.
  */
+const digest = sourcesDigest(".");
+await rm(BUILD_STAMP, { force: true });
 await rm(FOLDER, { recursive: true, force: true });
 await build({
   entryPoints: ["functions/index.ts"],
@@ -35,3 +38,5 @@ await build({
   sourcesContent: false,
   logLevel: "warning",
 });
+// Last, so that a build that broke has none. Tests that run what was built ask for it (test/fresh-build.ts).
+await writeFile(BUILD_STAMP, `${digest}\n`);

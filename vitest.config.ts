@@ -35,6 +35,7 @@ export default defineConfig({
         test: {
           name: "services",
           setupFiles: ["test/setup.ts"],
+          globalSetup: ["test/fresh-build.ts"],
           include: ["test/services/**/*.test.ts"],
           exclude: LONG,
           testTimeout: 120_000,
@@ -45,6 +46,7 @@ export default defineConfig({
         test: {
           name: "long",
           setupFiles: ["test/setup.ts"],
+          globalSetup: ["test/fresh-build.ts"],
           include: LONG,
           testTimeout: 240_000,
           hookTimeout: 60_000,
@@ -54,6 +56,7 @@ export default defineConfig({
         test: {
           name: "clients",
           setupFiles: ["test/setup.ts"],
+          globalSetup: ["test/fresh-build.ts"],
           include: ["test/clients/**/*.test.ts"],
           testTimeout: 180_000,
           hookTimeout: 60_000,
@@ -64,6 +67,7 @@ export default defineConfig({
         test: {
           name: "vm",
           setupFiles: ["test/setup.ts"],
+          globalSetup: ["test/fresh-build.ts"],
           include: ["test/vm/**/*.test.ts"],
           testTimeout: 180_000,
           hookTimeout: 600_000,

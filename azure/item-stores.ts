@@ -42,7 +42,7 @@ export function openItemStores(cache: BlobAccount, target: BlobAccount): ItemSto
     removeStream: (itemId, stream, place) =>
       removeContainer(places[place].account, places[place].container(itemId, stream)),
     removeTargetData: (itemId) => removeTargetData(target, itemId),
-    removeCacheData: (itemId) => removeCacheData(cache, itemId),
+    removeCacheData: (itemId, lastStream) => removeCacheData(cache, itemId, lastStream),
     forgetItem: (itemId) => forgetItem(target, itemId),
     quarantine: (itemId, stream, name, reason, etag) => moveToQuarantine(cache, { itemId, stream, name }, reason, etag),
   };

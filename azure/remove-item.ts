@@ -30,10 +30,10 @@ export async function removeTargetData(target: BlobAccount, itemId: string): Pro
   return { more: false };
 }
 
-/** The containers of all streams, and quarantine. */
-export async function removeCacheData(cache: BlobAccount, itemId: string): Promise<void> {
+/** The containers of all streams up to this one, and quarantine. */
+export async function removeCacheData(cache: BlobAccount, itemId: string, lastStream: number): Promise<void> {
   for (const stream of await listStreams(cache, cacheContainersPrefix(itemId))) {
-    await removeContainer(cache, cacheContainer(itemId, stream));
+    if (stream <= lastStream) await removeContainer(cache, cacheContainer(itemId, stream));
   }
   await removeContainer(cache, quarantineContainer(itemId));
 }

@@ -8,7 +8,7 @@ import { openNbdDisk } from "../local/lab/nbd-client.ts";
 import type { NbdDisk } from "../local/lab/nbd-client.ts";
 import { CACHE_ACCOUNT, TARGET_ACCOUNT, startCloud } from "../local/supervisor/cloud.ts";
 import type { Cloud } from "../local/supervisor/cloud.ts";
-import type { MobilityService } from "../local/resource-manager/machines/machine-service.ts";
+import type { MobilityService } from "../local/supervisor/mobility-service.ts";
 import { FREE_PORTS } from "../local/supervisor/ports.ts";
 import { protectVm } from "../local/supervisor/protect-vm.ts";
 import { withLanes } from "../replication/lanes.ts";

@@ -82,9 +82,9 @@ const machineIdOf = ({ subscriptionId }: Cloud["resourceManager"], name: string)
 /** Some MiB on each disk of a protected machine, through its mobility service. */
 export async function writeAsGuest(cloud: Cloud, name: string): Promise<void> {
   const machine = cloud.resourceManager.machineOf(machineId(cloud, name));
-  if (machine?.mobility === undefined) throw new Error(`The mobility service of ${name} does not run.`);
+  if (machine?.program === undefined) throw new Error(`The mobility service of ${name} does not run.`);
   for (const disk of machine.disks) {
-    const guest = await openNbdDisk(machine.mobility.address, disk.name);
+    const guest = await openNbdDisk(machine.program.address, disk.name);
     const content = Buffer.alloc(WRITTEN_BYTES);
     seededRandom(disk.lun ?? 99, name.length).fill(content);
     await guest.write(FILLED_BYTES / 2, content, { forceUnitAccess: true });

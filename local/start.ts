@@ -12,7 +12,7 @@ import { startCloud, type Cloud } from "./supervisor/cloud.ts";
 import { exitWith } from "./supervisor/exit.ts";
 import { Interrupted, onInterrupt, type Interrupt } from "./supervisor/interrupt.ts";
 import { lockFolder } from "./supervisor/lock.ts";
-import type { MobilityService } from "./resource-manager/machines/machine-service.ts";
+import type { MobilityService } from "./supervisor/mobility-service.ts";
 import { operatorApi } from "./supervisor/operator-api.ts";
 import { protectVm } from "./supervisor/protect-vm.ts";
 import { CONNECTION_FILE, STATE_FOLDER } from "./supervisor/state-folder.ts";

@@ -1,26 +1,28 @@
 import { COMMIT_WAIT_MAX_MS, FLOW_LOOK_MS } from "../replication/limits.ts";
 import type { FlowRun } from "../replication/operations/flow-run.ts";
-import { type Flow, FlowFailure, call, inTasks, waitOn } from "./steps.ts";
+import { type Flow, FlowFailure, call, inTasks, until } from "./steps.ts";
 
 /** The machine in the target region is the operator's now; the recovery points go, as in Site Recovery. */
 export function* commitFailover(run: FlowRun): Flow<void> {
-  yield* inTasks(run, [
-    ["CloseStream", call(run, "closeStream", undefined)],
-    ["RemoveRecoveryPoints", removePoints(run)],
-  ]);
+  yield* inTasks(run, function* (tasks) {
+    yield* tasks.work("CloseStream", call(run, "closeStream", undefined));
+    yield* tasks.work("RemoveRecoveryPoints", removePoints(run));
+  });
 }
 
 function* removePoints(run: FlowRun): Flow<void> {
   let before = Number.POSITIVE_INFINITY;
-  for (let waitedMs = 0; ;) {
-    const { left } = yield* call(run, "removePoints", undefined);
-    if (left === 0) return;
-    if (left >= before) {
-      if (waitedMs >= COMMIT_WAIT_MAX_MS) throw held(left);
-      waitedMs = yield* waitOn(FLOW_LOOK_MS, waitedMs);
+  // As long as there are fewer after each call, the next one comes at once.
+  const probe = function* (): Flow<true | undefined> {
+    for (;;) {
+      const { left } = yield* call(run, "removePoints", undefined);
+      const isLess = left < before;
+      before = left;
+      if (left === 0) return true;
+      if (!isLess) return undefined;
     }
-    before = left;
-  }
+  };
+  yield* until(probe, { pauseMs: FLOW_LOOK_MS, maxMs: COMMIT_WAIT_MAX_MS, late: () => held(before) });
 }
 
 function held(left: number): FlowFailure {

@@ -9,24 +9,19 @@ import {
 import { followChanges } from "./ensure.ts";
 import { removal, removeSteps } from "./remove.ts";
 import type { FlowRun } from "../replication/operations/flow-run.ts";
-import { type Flow, FlowFailure, call, inTasks, wait, waitOn } from "./steps.ts";
+import { type Flow, FlowFailure, call, inTasks, until, wait } from "./steps.ts";
 
 /**
  * Stops replication, removes what Leeward made for the item, and looks that nothing is left. A machine that users work
  * with stays. The item's own record goes last: until then whatever fails can be done again.
  */
 export function* disableProtection(run: FlowRun): Flow<void> {
-  let settleMs = 0;
-  yield* inTasks(run, [
-    ["StopReplication", stop()],
-    ["RemoveTestEnvironment", undefined],
-    ["RemoveResources", removeEverything(run, () => settleMs)],
-    ["ProveNothingLeft", call(run, "proveNothingLeft", undefined)],
-  ]);
-
-  function* stop(): Flow<void> {
-    settleMs = yield* stopReplication(run);
-  }
+  yield* inTasks(run, function* (tasks) {
+    const settleMs = yield* tasks.work("StopReplication", stopReplication(run));
+    tasks.skip("RemoveTestEnvironment");
+    yield* tasks.work("RemoveResources", removeEverything(run, settleMs));
+    yield* tasks.work("ProveNothingLeft", call(run, "proveNothingLeft", undefined));
+  });
 }
 
 /**
@@ -36,19 +31,18 @@ export function* disableProtection(run: FlowRun): Flow<void> {
 function* stopReplication(run: FlowRun): Flow<number> {
   yield* call(run, "silenceSource", undefined);
   yield* call(run, "endReplication", undefined);
-  for (let waitedMs = 0; ;) {
+  const probe = function* (): Flow<number | undefined> {
     const worker = yield* call(run, "lookWorkers", undefined);
-    if (worker.kind === "ended") return worker.settleMs;
-    if (waitedMs >= FLOW_WORKER_MAX_MS) throw busyWorker();
-    waitedMs = yield* waitOn(FLOW_LOOK_MS, waitedMs);
-  }
+    return worker.kind === "ended" ? worker.settleMs : undefined;
+  };
+  return yield* until(probe, { pauseMs: FLOW_LOOK_MS, maxMs: FLOW_WORKER_MAX_MS, late: busyWorker });
 }
 
-function* removeEverything(run: FlowRun, settleMs: () => number): Flow<void> {
+function* removeEverything(run: FlowRun, settleMs: number): Flow<void> {
   yield* removeSteps(run, "disable", "target");
   yield* removeTargetData(run);
   // What a worker was never answered may have landed since.
-  yield* wait(Math.max(settleMs(), CLAIM_MS));
+  yield* wait(Math.max(settleMs, CLAIM_MS));
   yield* removeTargetData(run);
   yield* removeAtSource(run);
   yield* call(run, "forgetItem", undefined);

@@ -5,22 +5,18 @@ import type { FlowContext } from "../replication/operations/context.ts";
 import { runActivity } from "./activities/run-activity.ts";
 import { runFlow } from "./run-flow.ts";
 import type { ActivityAnswer, ActivityRequest } from "./activity-answer.ts";
-import type { FlowRun } from "../replication/operations/flow-run.ts";
+import { FLOW_VERSIONS, type FlowRun, orchestratorOf } from "../replication/operations/flow-run.ts";
 import type { ActivityName } from "./activities/table.ts";
 import type { FlowHost } from "../replication/operations/request.ts";
 
 /** The only place that knows Durable Functions. */
-
-/** Its number is that of the order of steps: a run that began under another one ends there. */
-const orchestrator = (version: FlowRun["version"]): string => `runFlow${version}`;
-const VERSIONS = [2, 3] as const satisfies readonly FlowRun["version"][];
 
 /** For functions that start flows. */
 export const flowClient: FunctionInput = df.input.durableClient();
 
 /** Registers the orchestrator of each version and every activity. */
 export function registerFlows(source: () => FlowContext): void {
-  for (const version of VERSIONS) registerOrchestrator(orchestrator(version));
+  for (const version of FLOW_VERSIONS) df.app.orchestration(orchestratorOf(version), orchestrateFlow);
   for (const name of Object.keys(ACTIVITIES) as ActivityName[]) {
     df.app.activity(name, {
       handler: (request: ActivityRequest, context) => loggedActivity(source(), name, request, context),
@@ -28,25 +24,24 @@ export function registerFlows(source: () => FlowContext): void {
   }
 }
 
-function registerOrchestrator(orchestratorName: string): void {
-  df.app.orchestration(orchestratorName, function* (context): Generator<df.Task, unknown, unknown> {
-    const flow = runFlow(context.df.getInput<FlowRun>());
-    let next = flow.next();
-    while (next.done !== true) {
-      const step = next.value;
-      let result: unknown;
-      try {
-        if (step.kind === "wait")
-          yield context.df.createTimer(new Date(context.df.currentUtcDateTime.getTime() + step.delayMs));
-        else result = yield context.df.callActivity(step.name, step.request);
-      } catch (error) {
-        next = flow.throw(error);
-        continue;
-      }
-      next = flow.next(result);
+/** Runs a flow of any version: the run names its own. */
+function* orchestrateFlow(context: df.OrchestrationContext): Generator<df.Task, unknown, unknown> {
+  const flow = runFlow(context.df.getInput<FlowRun>());
+  let next = flow.next();
+  while (next.done !== true) {
+    const step = next.value;
+    let result: unknown;
+    try {
+      if (step.kind === "wait")
+        yield context.df.createTimer(new Date(context.df.currentUtcDateTime.getTime() + step.delayMs));
+      else result = yield context.df.callActivity(step.name, step.request);
+    } catch (error) {
+      next = flow.throw(error);
+      continue;
     }
-    return next.value;
-  });
+    next = flow.next(result);
+  }
+  return next.value;
 }
 
 async function loggedActivity(
@@ -76,7 +71,7 @@ export function flowHost(context: InvocationContext): FlowHost {
 async function startFlow(client: df.DurableClient, run: FlowRun): Promise<void> {
   if ((await flowState(client, run.jobId)) !== undefined) return;
   try {
-    await client.startNew(orchestrator(run.version), { instanceId: run.jobId, input: run });
+    await client.startNew(orchestratorOf(run.version), { instanceId: run.jobId, input: run });
   } catch (error) {
     // Of two that start it at the same moment the host refuses one.
     if ((await flowState(client, run.jobId)) === undefined) throw error;

@@ -1,20 +1,20 @@
 import { FLOW_REGISTRATION_MAX_MS } from "../replication/limits.ts";
 import { ensureSteps, followChanges } from "./ensure.ts";
 import type { FlowRun } from "../replication/operations/flow-run.ts";
-import { type Flow, FlowFailure, call, inTasks, waitOn } from "./steps.ts";
+import { type Flow, FlowFailure, call, inTasks, until } from "./steps.ts";
 
 /**
  * Plans, makes what items share, installs the service in the VM, and ends when its writes begin to come: replication
  * does the rest by itself.
  */
 export function* enableProtection(run: FlowRun): Flow<void> {
-  yield* inTasks(run, [
-    ["CheckPrerequisites", call(run, "planItem", undefined)],
-    ["CreateTargetResources", makeTarget(run)],
-    ["InstallMobilityService", installMobility(run)],
-    ["RegisterMobilityService", waitForMobility(run, "registered")],
-    ["StartInitialReplication", waitForMobility(run, "seeding")],
-  ]);
+  yield* inTasks(run, function* (tasks) {
+    yield* tasks.work("CheckPrerequisites", call(run, "planItem", undefined));
+    yield* tasks.work("CreateTargetResources", makeTarget(run));
+    yield* tasks.work("InstallMobilityService", installMobility(run));
+    yield* tasks.work("RegisterMobilityService", waitForMobility(run, "registered"));
+    yield* tasks.work("StartInitialReplication", waitForMobility(run, "seeding"));
+  });
 }
 
 function* makeTarget(run: FlowRun): Flow<void> {
@@ -32,12 +32,11 @@ function* installMobility(run: FlowRun): Flow<void> {
 }
 
 function* waitForMobility(run: FlowRun, what: "registered" | "seeding"): Flow<void> {
-  for (let waitedMs = 0; ;) {
+  const probe = function* (): Flow<true | undefined> {
     const found = yield* call(run, "lookMobility", undefined);
-    if (found[what]) return;
-    if (waitedMs >= FLOW_REGISTRATION_MAX_MS) throw silent(what);
-    waitedMs = yield* waitOn(0, waitedMs);
-  }
+    return found[what] || undefined;
+  };
+  yield* until(probe, { maxMs: FLOW_REGISTRATION_MAX_MS, late: () => silent(what) });
 }
 
 function silent(what: "registered" | "seeding"): FlowFailure {

@@ -16,7 +16,7 @@ export function* ensureSteps(run: FlowRun, walk: WalkName): Flow<void> {
     failures = [...failures, ...open.flatMap(({ step, failed }) => (failed === undefined ? [] : [step]))];
     const lost = open.find(({ step }) => failures.filter((failure) => failure === step).length >= FLOW_STEP_MAX_BEGINS);
     if (lost?.failed !== undefined) throw gaveUp(lost.failed);
-    if (waitedMs > FLOW_STAGE_MAX_MS) throw gaveUp("It took too long.");
+    if (waitedMs > FLOW_STAGE_MAX_MS) throw tookTooLong(FLOW_STAGE_MAX_MS);
     place = { walk, stage, open: open.map(({ step, operation }) => ({ step, operation })) };
     waitedMs = yield* waitOn(delayMs, waitedMs);
   }
@@ -47,10 +47,20 @@ export function* followChanges(changes: readonly FollowedChange[], maxMs: number
       delayMs = Math.max(delayMs, answer.delayMs);
     }
     if (next.length === 0) return;
-    if (waitedMs > maxMs) throw gaveUp("It took too long.");
+    if (waitedMs > maxMs) throw tookTooLong(maxMs);
     open = next;
     waitedMs = yield* waitOn(delayMs, waitedMs);
   }
+}
+
+/** Nothing says that Azure lacks room for it: it may still be at it. */
+function tookTooLong(maxMs: number): FlowFailure {
+  return new FlowFailure({
+    code: "azure-unavailable",
+    message: `Azure did not bring the change to its end within ${maxMs / 60_000} minutes.`,
+    hint: "Look at the resource in Azure, then start the operation again: what stands is used.",
+    retryable: true,
+  });
 }
 
 function gaveUp(message: string): FlowFailure {

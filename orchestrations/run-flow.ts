@@ -1,30 +1,40 @@
+import { asLeewardError } from "../replication/errors.ts";
+import type { FlowError } from "./activity-answer.ts";
 import { FLOW_TAKEOVER_MAX_MS } from "../replication/limits.ts";
-import type { RunningFlow } from "../replication/jobs/managed-item.ts";
+import type { FailoverRequest, RunningFlow } from "../replication/jobs/managed-item.ts";
 import type { Flow as FlowName } from "../replication/states/states.ts";
 import type { JobEnd } from "./activities/job.ts";
 import { commitFailover } from "./commit-failover.ts";
 import { disableProtection } from "./disable-protection.ts";
 import { disableProtection as disableProtection2 } from "./version-2/disable-protection.ts";
+import { unplannedFailover as unplannedFailover3 } from "./version-3/unplanned-failover.ts";
 import { enableProtection } from "./enable-protection.ts";
-import type { FlowRun } from "../replication/operations/flow-run.ts";
-import { type Flow, FlowFailure, Superseded, call, waitOn } from "./steps.ts";
+import { FLOW_VERSION, type FlowRun, type FlowVersion } from "../replication/operations/flow-run.ts";
+import { type Flow, FlowFailure, Superseded, call, until } from "./steps.ts";
 import { unplannedFailover } from "./unplanned-failover.ts";
 
 type Opened = Pick<RunningFlow, "endsJobId" | "failover">;
 
 type Flows = Readonly<Partial<Record<FlowName, (run: FlowRun, opened: Opened) => Flow<void>>>>;
 
+const TO_LATEST: FailoverRequest = { point: { kind: "Latest" }, shutDownSource: false };
+
 /** The flows that there are; an operation without one is refused at the edge. */
 const FLOWS: Flows = {
   "enable-protection": enableProtection,
-  "unplanned-failover": (run, { failover }) =>
-    unplannedFailover(run, failover ?? { point: { kind: "Latest" }, shutDownSource: false }),
+  "unplanned-failover": (run, { failover = TO_LATEST }) => unplannedFailover(run, failover),
   "commit-failover": commitFailover,
   "disable-protection": disableProtection,
 };
 
-/** For runs that have begun under version 2. */
-const FLOWS_2: Flows = { ...FLOWS, "disable-protection": disableProtection2 };
+/** Each earlier version is the one after it, with the order of steps that this one changed. */
+const FLOWS_3: Flows = {
+  ...FLOWS,
+  "unplanned-failover": (run, { failover = TO_LATEST }) => unplannedFailover3(run, failover),
+};
+const FLOWS_2: Flows = { ...FLOWS_3, "disable-protection": disableProtection2 };
+
+const FLOWS_OF: Readonly<Record<FlowVersion, Flows>> = { 2: FLOWS_2, 3: FLOWS_3, [FLOW_VERSION]: FLOWS };
 
 /**
  * One run of a flow from its request to the end of its job. It never throws but when the end itself cannot be written:
@@ -38,7 +48,7 @@ function* endOf(run: FlowRun): Flow<JobEnd> {
   try {
     const opened = yield* call(run, "openJob", undefined);
     if (opened.endsJobId !== undefined) yield* takeOver(run, opened.endsJobId);
-    const flow = (run.version === 2 ? FLOWS_2 : FLOWS)[run.flow];
+    const flow = FLOWS_OF[run.version][run.flow];
     if (flow === undefined) throw new FlowFailure(unknownFlow(run.flow));
     yield* flow(run, opened);
     return { kind: "succeeded" };
@@ -50,11 +60,10 @@ function* endOf(run: FlowRun): Flow<JobEnd> {
 
 /** The other flow stops at its next activity, because the item names this job now. */
 function* takeOver(run: FlowRun, jobId: string): Flow<void> {
-  for (let waitedMs = 0; ;) {
+  yield* until(function* (waitedMs) {
     const { ended } = yield* call(run, "lookOther", { jobId, giveUp: waitedMs >= FLOW_TAKEOVER_MAX_MS });
-    if (ended) return;
-    waitedMs = yield* waitOn(0, waitedMs);
-  }
+    return ended || undefined;
+  });
 }
 
 const unknownFlow = (flow: FlowName) => ({
@@ -64,9 +73,8 @@ const unknownFlow = (flow: FlowName) => ({
   retryable: false,
 });
 
-const internal = (error: unknown) => ({
-  code: "internal" as const,
-  message: error instanceof Error ? error.message : String(error),
-  hint: "This is a fault in Leeward. Please report it with the log.",
-  retryable: false,
-});
+/** What a flow throws of its own is a fault in it. */
+function internal(error: unknown): FlowError {
+  const { code, message, hint, retryable } = asLeewardError(error);
+  return { code, message, hint, retryable };
+}

@@ -17,9 +17,21 @@ import type { FlowRun } from "../replication/operations/flow-run.ts";
  */
 export type Flow<Result> = Generator<Step, Result, unknown>;
 
-type Step =
+export type Step = (
   | { readonly kind: "activity"; readonly name: ActivityName; readonly request: ActivityRequest }
-  | { readonly kind: "wait"; readonly delayMs: number };
+  | { readonly kind: "wait"; readonly delayMs: number }
+) & {
+  /** The flow goes on without it (`bestEffort`). A host does not need to know. */
+  readonly bestEffort?: BestEffort;
+};
+
+/** What a flow does when it can, and goes on without when it cannot. */
+export interface BestEffort {
+  /** Its task in the job. */
+  readonly task: string;
+  /** How long its pauses may hold the flow up, in milliseconds, all together. */
+  readonly maxMs: number;
+}
 
 type InputOf<Name extends ActivityName> = Parameters<Activities[Name]>[2];
 type OutputOf<Name extends ActivityName> = Awaited<ReturnType<Activities[Name]>>;
@@ -88,23 +100,52 @@ export function* waitOn(askedMs: number, waitedMs: number): Flow<number> {
   return waitedMs + pauseMs;
 }
 
+/** How long a wait may last, and how often it looks. */
+interface Patience {
+  /** At least this long between two looks (milliseconds); 0: as `growingPauseMs` has it. */
+  readonly pauseMs?: number;
+  /** Waited for longer, `late` is thrown; without it the probe itself has to come to an end. */
+  readonly maxMs?: number;
+  readonly late?: () => FlowFailure;
+}
+
 /**
- * Does the work of the job's tasks one after the other; `undefined` leaves one out. A task that its own work has ended
- * stays as it was ended.
+ * Probes until something is found, with a durable pause behind each probe that finds nothing yet. The probe is told how
+ * long the wait has been, in milliseconds.
  */
-export function* inTasks(
-  run: FlowRun,
-  tasks: readonly (readonly [name: string, work: Flow<void> | undefined])[],
-): Flow<void> {
-  let ended: TaskTurn["ended"] = [];
-  for (const [name, work] of tasks) {
-    if (work === undefined) {
-      ended = [...ended, { name, state: "Skipped" }];
-      continue;
-    }
-    yield* call(run, "turnTasks", { ended, started: name });
-    yield* work;
-    ended = [{ name, state: "Succeeded" }];
+export function* until<Found>(
+  probe: (waitedMs: number) => Flow<Found | undefined>,
+  { pauseMs = 0, maxMs = Number.POSITIVE_INFINITY, late }: Patience = {},
+): Flow<Found> {
+  for (let waitedMs = 0; ;) {
+    const found = yield* probe(waitedMs);
+    if (found !== undefined) return found;
+    if (late !== undefined && waitedMs >= maxMs) throw late();
+    waitedMs = yield* waitOn(pauseMs, waitedMs);
   }
+}
+
+/** The tasks of a job, as its flow goes through them. */
+export interface Tasks {
+  /** Does the work of a task, and hands its result on. A task that its own work has ended stays as it was ended. */
+  readonly work: <Result>(name: string, work: Flow<Result>) => Flow<Result>;
+  /** Leaves one out. */
+  readonly skip: (name: string) => void;
+}
+
+/** Tells the job where each task begins and ends: what has ended is told with what begins, and once at the end. */
+export function* inTasks(run: FlowRun, flow: (tasks: Tasks) => Flow<void>): Flow<void> {
+  let ended: TaskTurn["ended"] = [];
+  yield* flow({
+    *work(name, work) {
+      yield* call(run, "turnTasks", { ended, started: name });
+      const result = yield* work;
+      ended = [{ name, state: "Succeeded" }];
+      return result;
+    },
+    skip: (name) => {
+      ended = [...ended, { name, state: "Skipped" }];
+    },
+  });
   yield* call(run, "turnTasks", { ended, started: undefined });
 }

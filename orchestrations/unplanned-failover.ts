@@ -5,43 +5,33 @@ import {
   LATEST_WAIT_MS,
 } from "../replication/limits.ts";
 import type { FailoverRequest } from "../replication/jobs/managed-item.ts";
+import { bestEffort } from "./best-effort.ts";
 import { ensureSteps, followChanges } from "./ensure.ts";
 import { removeSteps } from "./remove.ts";
 import type { FlowRun } from "../replication/operations/flow-run.ts";
-import { type Flow, FlowFailure, call, inTasks, waitOn } from "./steps.ts";
+import { type Flow, call, inTasks, until } from "./steps.ts";
 
 /**
  * Works without the source region (rule 7): the plan is the one of enabling, and what it needs lies in the target
  * account.
  */
 export function* unplannedFailover(run: FlowRun, request: FailoverRequest): Flow<void> {
-  let pointId = "";
-  yield* inTasks(run, [
+  yield* inTasks(run, function* (tasks) {
     // What an earlier attempt left half made is on the disks of another point, and goes first.
-    ["CheckPrerequisites", removeSteps(run, "failover")],
-    ["ShutDownSource", request.shutDownSource ? shutDownSource(run) : undefined],
-    ["ChooseRecoveryPoint", choosePoint()],
-    ["CreateDisks", restore(run, () => pointId)],
-    ["CreateMachine", ensureSteps(run, "failover")],
-    ["StartMachine", startMachine(run)],
-    ["RemoveTestEnvironment", undefined],
-  ]);
-
-  function* choosePoint(): Flow<void> {
-    pointId = yield* waitForPoint(run);
-  }
+    yield* tasks.work("CheckPrerequisites", removeSteps(run, "failover"));
+    if (request.shutDownSource) yield* tasks.work("ShutDownSource", shutDownSource(run));
+    else tasks.skip("ShutDownSource");
+    const pointId = yield* tasks.work("ChooseRecoveryPoint", waitForPoint(run));
+    yield* tasks.work("CreateDisks", restore(run, pointId));
+    yield* tasks.work("CreateMachine", ensureSteps(run, "failover"));
+    yield* tasks.work("StartMachine", startMachine(run));
+    tasks.skip("RemoveTestEnvironment");
+  });
 }
 
 /** The failover goes on, and soon, when the source cannot be shut down: it may be the reason for the failover. */
-function* shutDownSource(run: FlowRun): Flow<void> {
-  try {
-    yield* followChanges([powerOff(run)], FLOW_SOURCE_MAX_MS);
-  } catch (failure) {
-    if (!(failure instanceof FlowFailure)) throw failure;
-    const name = "ShutDownSource";
-    yield* call(run, "noteError", { name, error: failure.error });
-    yield* call(run, "turnTasks", { ended: [{ name, state: "Skipped" }], started: undefined });
-  }
+function shutDownSource(run: FlowRun): Flow<void> {
+  return bestEffort(run, "ShutDownSource", followChanges([powerOff(run)]), { maxMs: FLOW_SOURCE_MAX_MS });
 }
 
 const powerOff = (run: FlowRun) => ({
@@ -52,22 +42,20 @@ const powerOff = (run: FlowRun) => ({
 /** The latest state is fixed when the source is down, as far as it can be: what it sent before belongs to it. */
 function* waitForPoint(run: FlowRun): Flow<string> {
   const latest = yield* call(run, "fixLatest", undefined);
-  for (let waitedMs = 0; ;) {
+  return yield* until(function* (waitedMs): Flow<string | undefined> {
     // By the time waited too: a clock that is set back meanwhile moves the deadline away.
     const isOver = waitedMs >= LATEST_WAIT_MS;
     const answer = yield* call(run, "lookPoint", { latest: isOver ? { ...latest, deadlineMs: 0 } : latest });
-    if (answer.kind === "chosen") return answer.pointId;
-    waitedMs = yield* waitOn(0, waitedMs);
-  }
+    return answer.kind === "chosen" ? answer.pointId : undefined;
+  });
 }
 
-function* restore(run: FlowRun, pointId: () => string): Flow<void> {
-  yield* call(run, "beginRestore", { pointId: pointId() });
-  for (let waitedMs = 0; ;) {
+function* restore(run: FlowRun, pointId: string): Flow<void> {
+  yield* call(run, "beginRestore", { pointId });
+  yield* until(function* () {
     const { done } = yield* call(run, "lookRestore", undefined);
-    if (done) return;
-    waitedMs = yield* waitOn(0, waitedMs);
-  }
+    return done || undefined;
+  });
 }
 
 function* startMachine(run: FlowRun): Flow<void> {

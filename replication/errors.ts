@@ -198,6 +198,9 @@ export function isErrorCode(text: string): text is ErrorCode {
   return Object.hasOwn(ERRORS, text);
 }
 
+/** True for what passes by itself, so that the same can be tried again. */
+export const isRetryable = (code: ErrorCode): boolean => ERRORS[code].retryable;
+
 /** The one error class: `code` decides, `facts` inform, `hint` says what to do next. */
 export class LeewardError extends Error {
   override readonly name = "LeewardError";
@@ -216,13 +219,19 @@ export class LeewardError extends Error {
     this.code = code;
     this.facts = facts;
     this.hint = options.hint ?? ERRORS[code].hint;
-    this.retryable = ERRORS[code].retryable;
+    this.retryable = isRetryable(code);
   }
 }
 
 /** True when `error` is a LeewardError with one of these codes. */
 export function hasCode(error: unknown, ...codes: readonly ErrorCode[]): error is LeewardError {
   return error instanceof LeewardError && codes.includes(error.code);
+}
+
+/** Any failure as one of ours: what is not is a fault in Leeward. */
+export function asLeewardError(error: unknown): LeewardError {
+  if (error instanceof LeewardError) return error;
+  return new LeewardError("internal", error instanceof Error ? error.message : String(error), {}, { cause: error });
 }
 
 /** Holds in every build: a broken assumption stops the work instead of damaging a disk. */

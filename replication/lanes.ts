@@ -8,12 +8,34 @@ import { hasCode } from "./errors.ts";
  */
 export async function inLanes<Item>(
   lanes: number,
-  items: Iterable<Item>,
+  items: Iterable<Item> | AsyncIterable<Item>,
   work: (item: Item) => Promise<void>,
 ): Promise<void> {
   await withLanes(lanes, async (begin) => {
-    for (const item of items) await begin(() => work(item));
+    if (Symbol.asyncIterator in items) for await (const item of items) await begin(() => work(item));
+    else for (const item of items) await begin(() => work(item));
   });
+}
+
+/** The same, with what each work gives, in the order of the items. */
+export async function mapInLanes<Item, Result>(
+  lanes: number,
+  items: Iterable<Item> | AsyncIterable<Item>,
+  work: (item: Item) => Promise<Result>,
+): Promise<readonly Result[]> {
+  const results = new Map<number, Result>();
+  let begun = 0;
+  await inLanes(lanes, items, async (item) => {
+    const number = begun;
+    begun += 1;
+    results.set(number, await work(item));
+  });
+  return [...results].toSorted(([one], [other]) => one - other).map(([, result]) => result);
+}
+
+/** The results that there are. */
+export function present<Result>(results: readonly (Result | undefined)[]): readonly Result[] {
+  return results.filter((result) => result !== undefined);
 }
 
 /**

@@ -622,6 +622,11 @@ export const FLOW_MACHINE_MAX_MS = 30 * 60_000;
  */
 export const FLOW_SOURCE_MAX_MS = 10 * 60_000;
 /**
+ * What a flow does when it can may hold it up by this, all such steps together: a failover that is asked for because
+ * the source burns must not wait for the source. A new step takes its share from what the others leave.
+ */
+export const FLOW_BEST_EFFORT_MAX_MS = 15 * 60_000;
+/**
  * The longest pause between two tries to reach that source: with FLOW_PAUSE_MAX_MS a region that is gone would cost ten
  * minutes of recovery time.
  */

@@ -160,8 +160,11 @@ export interface ItemStores {
    * `streams.json`). `more`: call again. Idempotent.
    */
   removeTargetData(itemId: string): Promise<{ readonly more: boolean }>;
-  /** Removes what the cache account keeps of the item: deltas and quarantine. Idempotent. */
-  removeCacheData(itemId: string): Promise<void>;
+  /**
+   * Removes what the cache account keeps of the item: deltas of all streams up to `lastStream`, and quarantine. Streams
+   * behind it are of a later life. Idempotent.
+   */
+  removeCacheData(itemId: string, lastStream: number): Promise<void>;
   /**
    * The last step of a removal: `item.json`, then `progress.json`, then the records that somebody wrote meanwhile who
    * had found the item before. Until then whoever repeats it knows the item. Idempotent; what takes effect late does

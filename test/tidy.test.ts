@@ -35,9 +35,9 @@ const FLOORS: Readonly<Record<string, readonly string[]>> = {
   ),
   mobility: rows("limits.ts system journal disks epochs nbd capture", "consistency upload control service main.ts"),
   orchestrations: rows(
-    "activity-answer.ts activities steps.ts ensure.ts remove.ts",
+    "activity-answer.ts activities steps.ts best-effort.ts ensure.ts remove.ts",
     "enable-protection.ts disable-protection.ts unplanned-failover.ts commit-failover.ts",
-    "version-2 run-flow.ts durable.ts",
+    "version-2 version-3 run-flow.ts durable.ts",
   ),
   api: rows(
     "operation.ts refusal.ts shapes.ts check-answer.ts jobs.ts protected-items.ts recovery-points.ts restores.ts",
@@ -54,7 +54,7 @@ const FLOORS: Readonly<Record<string, readonly string[]>> = {
     "mobility.ts points.ts restore.ts leeward.ts main.ts",
   ),
   local: rows(
-    "limits.ts reachability.ts functions-host storage events resource-manager lab supervisor",
+    "errors.ts limits.ts own-limits.ts reachability.ts functions-host storage events resource-manager lab supervisor",
     "start demo reset.ts start.ts demo.ts",
   ),
 };

@@ -1,5 +1,6 @@
 import type { InvocationContext } from "@azure/functions";
-import { ITEMS_PAGE_MAX_COUNT, TIMER_RUN_MS } from "../../replication/limits.ts";
+import { TIMER_RUN_MS } from "../../replication/limits.ts";
+import { allItems } from "../../replication/records/all-items.ts";
 import { describeError, logLine } from "./log.ts";
 import type { Clock, ItemStores } from "../../replication/ports.ts";
 
@@ -25,23 +26,19 @@ export async function walkItems(
   const failures: unknown[] = [];
   let after = app.cursors.get(name);
   app.cursors.delete(name);
-  for (;;) {
-    const page = await app.stores.listItems(ITEMS_PAGE_MAX_COUNT, after);
-    for (const itemId of page) {
-      if (app.clock.now() >= deadlineMs) {
-        if (after !== undefined) app.cursors.set(name, after);
-        context.warn(logLine("timer-goes-on-later", { timer: name, after }));
-        return throwFirst(failures);
-      }
-      await visit(itemId).catch((error: unknown) => {
-        failures.push(error);
-        context.error(logLine("item-failed", { timer: name, itemId, ...describeError(error) }));
-      });
-      after = itemId;
+  for await (const itemId of allItems(app.stores, after)) {
+    if (app.clock.now() >= deadlineMs) {
+      if (after !== undefined) app.cursors.set(name, after);
+      context.warn(logLine("timer-goes-on-later", { timer: name, after }));
+      break;
     }
-    // Ids only grow from page to page, so that the walk ends.
-    if (page.length < ITEMS_PAGE_MAX_COUNT) return throwFirst(failures);
+    await visit(itemId).catch((error: unknown) => {
+      failures.push(error);
+      context.error(logLine("item-failed", { timer: name, itemId, ...describeError(error) }));
+    });
+    after = itemId;
   }
+  throwFirst(failures);
 }
 
 function throwFirst(failures: readonly unknown[]): void {

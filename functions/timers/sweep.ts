@@ -21,21 +21,33 @@ export const sweep = (application: ApplicationSource): TimerFunctionOptions => (
   extraInputs: [flowClient],
   handler: async (_timer, context) => {
     const app = application();
-    await walkItems(app, "sweep", context, async (itemId) => {
-      try {
-        await sweepOne(app, itemId, context);
-      } finally {
-        // Whatever keeps an item from replicating must not keep its failover waiting.
-        const flows = app.flows(context);
-        await tendFlow(app, itemId, flows);
-        const resumed = await resumeAlert({ ...app, failovers: alertFailovers(app, flows.start) }, itemId);
-        if (resumed !== undefined) context.warn(logLine("alert-resumed", { itemId, ...resumed }));
-        const tried = await retryLeftover(app, itemId);
-        if (tried !== undefined) context.warn(logLine("leftover-tried", { itemId, ...tried }));
-      }
-    });
+    // Whatever keeps an item from replicating must not keep its failover waiting.
+    await walkItems(app, "sweep", context, (itemId) =>
+      inTurn([
+        () => sweepOne(app, itemId, context),
+        () => tendFlows(app, itemId, context),
+        async () => {
+          const tried = await retryLeftover(app, itemId);
+          if (tried !== undefined) context.warn(logLine("leftover-tried", { itemId, ...tried }));
+        },
+      ]),
+    );
   },
 });
+
+/** Each part comes, whatever became of those before it; the first failure is thrown at the end. */
+async function inTurn(parts: readonly (() => Promise<void>)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const part of parts) await part().catch((error: unknown) => void failures.push(error));
+  if (failures.length > 0) throw failures[0];
+}
+
+async function tendFlows(app: Application, itemId: string, context: InvocationContext): Promise<void> {
+  const flows = app.flows(context);
+  await tendFlow(app, itemId, flows);
+  const resumed = await resumeAlert({ ...app, failovers: alertFailovers(app, flows.start) }, itemId);
+  if (resumed !== undefined) context.warn(logLine("alert-resumed", { itemId, ...resumed }));
+}
 
 async function sweepOne(app: Application, itemId: string, context: InvocationContext): Promise<void> {
   const nowMs = app.clock.now();

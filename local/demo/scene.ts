@@ -10,7 +10,7 @@ import { makeMachine } from "../lab/machine.ts";
 import { attachGuest, type VmDisk } from "../lab/vm.ts";
 import { startWriter, type Writer } from "../lab/writer.ts";
 import { startCloud, type Cloud } from "../supervisor/cloud.ts";
-import type { MobilityService } from "../resource-manager/machines/machine-service.ts";
+import type { MobilityService } from "../supervisor/mobility-service.ts";
 import { operatorApi, type OperatorApi } from "../supervisor/operator-api.ts";
 import { FREE_PORTS } from "../supervisor/ports.ts";
 import { flowsApi, type FlowsApi } from "./flows-api.ts";
@@ -142,7 +142,7 @@ export const targetMachineId = ({ cloud }: Scene): string =>
 
 /** Attaches a guest to the disks of a machine that is protected. */
 export async function attachTo({ cloud, machineId, disks }: Scene): Promise<RunningVm> {
-  const mobility = cloud.resourceManager.machineOf(machineId)?.mobility;
+  const mobility = cloud.resourceManager.machineOf(machineId)?.program;
   if (mobility === undefined) throw new LeewardError("internal", "The machine has no mobility service.", { machineId });
   return { mobility, guest: await attachGuest(mobility.address, disks, () => Date.now(), true) };
 }

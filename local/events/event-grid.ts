@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { LeewardError } from "../../replication/errors.ts";
+import { LocalError } from "../errors.ts";
 import { EVENTS_WAITING_MAX, EVENT_REORDER_MS } from "../limits.ts";
 import type { StorageOperation } from "../storage/operation.ts";
 import type { LocalStorage } from "../storage/storage.ts";
@@ -154,18 +154,18 @@ function checkSubscription(storage: LocalStorage, subscription: EventSubscriptio
   const { destination, includedEventTypes = [BLOB_CREATED], source } = subscription;
   const unknownTypes = includedEventTypes.filter((type) => type !== BLOB_CREATED);
   if (unknownTypes.length > 0) {
-    throw new LeewardError("not-supported", `The local Event Grid has no events of type ${unknownTypes.join(", ")}.`, {
+    throw new LocalError("not-supported", `The local Event Grid has no events of type ${unknownTypes.join(", ")}.`, {
       source,
     });
   }
   if (destination.kind !== "storage-queue") {
-    throw new LeewardError("not-supported", `The local Event Grid does not deliver to a ${destination.kind}.`, {
+    throw new LocalError("not-supported", `The local Event Grid does not deliver to a ${destination.kind}.`, {
       source,
     });
   }
   for (const account of [source, destination.account]) {
     if (storage.accounts.some(({ name }) => name === account)) continue;
-    throw new LeewardError(
+    throw new LocalError(
       "configuration-invalid",
       `A subscription names the storage account ${account}, which does not run here.`,
       {

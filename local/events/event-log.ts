@@ -11,7 +11,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { LeewardError } from "../../replication/errors.ts";
+import { LocalError } from "../errors.ts";
 import { EVENT_DEAD_LETTERS_MAX_BYTES, EVENT_LOG_REWRITE_BYTES } from "../limits.ts";
 import { decodeFrames, encodeFrame } from "../storage/redo/frames.ts";
 import type { BlobCreatedEvent } from "./event.ts";
@@ -40,7 +40,7 @@ export interface EventLog<Kept extends object = Delivery> {
 }
 
 /**
- * Opens the log in `folder`, which is made if missing. Throws `record-corrupt` for a damaged file; a torn end, which a
+ * Opens the log in `folder`, which is made if missing. Throws `state-damaged` for a damaged file; a torn end, which a
  * kill leaves, is dropped.
  */
 export function openEventLog<Kept extends object = Delivery>(folder: string): EventLog<Kept> {
@@ -52,7 +52,7 @@ export function openEventLog<Kept extends object = Delivery>(folder: string): Ev
   if (existsSync(file)) {
     for (const entry of decodeFrames(readFileSync(file), file).values) {
       if (!isEntry<Kept>(entry))
-        throw new LeewardError("record-corrupt", `The file ${file} is no log of events.`, { file });
+        throw new LocalError("state-damaged", `The file ${file} is no log of events.`, { file });
       next = Math.max(next, entry.number + 1);
       if (entry.kind === "waiting") waiting.set(entry.number, entry.delivery);
       else waiting.delete(entry.number);

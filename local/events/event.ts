@@ -69,7 +69,7 @@ export function eventOf(operation: StorageOperation, origin: EventOrigin): BlobC
 }
 
 /** The local cloud has one resource group in one subscription. */
-export const LOCAL_RESOURCE_GROUP = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/leeward";
+export const LOCAL_RESOURCE_GROUP = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/local";
 const SEQUENCER_DIGITS = 48;
 
 export interface EventFilter {

@@ -1,4 +1,4 @@
-import { LeewardError } from "../../replication/errors.ts";
+import { LocalError } from "../errors.ts";
 
 /** Does one task; returns after how many milliseconds to try it again, or undefined when it is done with. */
 export type Attempt<T> = (task: T, attempts: number) => Promise<number | undefined>;
@@ -42,7 +42,7 @@ export class Timetable<T> {
     }
     if (!this.#closed) return;
     await this.#running;
-    throw new LeewardError("internal", "The timetable was closed.");
+    throw new LocalError("internal", "The timetable was closed.");
   }
 
   /** Waits for the attempt under way and forgets the rest. */

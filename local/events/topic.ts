@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { LeewardError } from "../../replication/errors.ts";
+import { LocalError } from "../errors.ts";
 import { EVENTS_WAITING_MAX, TOPIC_BODY_MAX_BYTES } from "../limits.ts";
 import type { LocalStorage } from "../storage/storage.ts";
 import { openEventLog, type Waiting } from "./event-log.ts";
@@ -151,7 +151,7 @@ async function listen(
     server.once("error", (error: NodeJS.ErrnoException) =>
       reject(
         error.code === "EADDRINUSE"
-          ? new LeewardError("port-in-use", `Port ${options.port} is taken. Another program listens there.`, {
+          ? new LocalError("port-in-use", `Port ${options.port} is taken. Another program listens there.`, {
               port: options.port,
             })
           : error,

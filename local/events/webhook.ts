@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { LeewardError } from "../../replication/errors.ts";
+import { LocalError } from "../errors.ts";
 import { EVENT_DELIVERY_TIMEOUT_MS } from "../limits.ts";
 import type { TopicEvent } from "./topic-request.ts";
 
@@ -35,7 +35,7 @@ export async function validateWebhook(url: string, topic: string): Promise<void>
   } catch (error) {
     found = error instanceof Error ? error.message : String(error);
   }
-  throw new LeewardError(
+  throw new LocalError(
     "configuration-invalid",
     `Webhook validation handshake failed for ${url}: ${found}.`,
     { url },

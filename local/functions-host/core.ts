@@ -1,5 +1,5 @@
 import { Module } from "node:module";
-import { LeewardError } from "../../replication/errors.ts";
+import { LocalError } from "../errors.ts";
 import type { FunctionCallback, FunctionMetadata, LogCategory, LogLevel, ProgrammingModel } from "./rpc.ts";
 
 const CORE_ID = "@azure/functions-core";
@@ -61,7 +61,7 @@ export function openRegistration(log: Registration["log"]): Registration {
  */
 export function programmingModel(): ProgrammingModel {
   if (model === undefined) {
-    throw new LeewardError(
+    throw new LocalError(
       "configuration-invalid",
       "The app registered no function through @azure/functions (version 4).",
     );

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { LeewardError } from "../../replication/errors.ts";
+import { LocalError } from "../errors.ts";
 import type { RegisteredFunction } from "./core.ts";
 import { foreignMember, isClientBinding } from "./durable/client-binding.ts";
 import type { HostFunction } from "./host-function.ts";
@@ -22,7 +22,7 @@ export function checkFunction(registered: RegisteredFunction, kinds: readonly Tr
   const triggers = bindings.filter(([, binding]) => /trigger$/i.test(binding.type));
   const [only] = triggers;
   if (only === undefined || triggers.length > 1) {
-    throw new LeewardError(
+    throw new LocalError(
       "configuration-invalid",
       `Function ${metadata.name} has ${triggers.length} triggers instead of one.`,
       {
@@ -52,7 +52,7 @@ export function checkFunction(registered: RegisteredFunction, kinds: readonly Tr
 /** The real host's rule (Utility.ValidateName). */
 function checkName(name: string): void {
   if (/^[a-z][a-z0-9_-]{0,127}$/i.test(name) && name.toLowerCase() !== "host") return;
-  throw new LeewardError(
+  throw new LocalError(
     "configuration-invalid",
     `'${name}' is not a valid function name.`,
     { function: name },
@@ -66,7 +66,7 @@ export function parseTrigger<T>(schema: z.ZodType<T>, hostFunction: HostFunction
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   const place = `${hostFunction.trigger.type}.${(issue?.path ?? []).map(String).join(".")}`;
-  throw new LeewardError(
+  throw new LocalError(
     "configuration-invalid",
     `Function ${hostFunction.name}: ${place}: ${issue?.message ?? "wrong"}.`,
     {
@@ -84,8 +84,8 @@ function isDeferred(properties: unknown): boolean {
   );
 }
 
-function refused(functionName: string, binding: string): LeewardError {
-  return new LeewardError(
+function refused(functionName: string, binding: string): LocalError {
+  return new LocalError(
     "not-supported",
     `Function ${functionName} uses ${binding}, which the local Functions host does not offer.`,
     {

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { LeewardError } from "../../replication/errors.ts";
+import { LocalError } from "../errors.ts";
 import { DURABLE_ACTIVITIES_MAX, DURABLE_EPISODES_MAX } from "../limits.ts";
 
 /** host.json as far as it changes what the host does, defaults filled in (those of the real host). */
@@ -110,12 +110,12 @@ const hostFile = z.strictObject({
  */
 export function readHostConfiguration(appFolder: string): HostConfiguration {
   const path = join(appFolder, "host.json");
-  if (!existsSync(path)) throw new LeewardError("configuration-invalid", "The app has no host.json.");
+  if (!existsSync(path)) throw new LocalError("configuration-invalid", "The app has no host.json.");
   let parsed: unknown;
   try {
     parsed = JSON.parse(readFileSync(path, "utf8"));
   } catch (error) {
-    throw new LeewardError("configuration-invalid", `host.json is not JSON: ${String(error)}`, {}, { cause: error });
+    throw new LocalError("configuration-invalid", `host.json is not JSON: ${String(error)}`, {}, { cause: error });
   }
   return parseHostConfiguration(parsed);
 }
@@ -145,15 +145,15 @@ export function parseHostConfiguration(value: unknown): HostConfiguration {
   };
 }
 
-function refusal(error: z.ZodError): LeewardError {
+function refusal(error: z.ZodError): LocalError {
   const issue = error.issues[0];
   const place = (keys: readonly PropertyKey[]): string => ["host.json", ...keys.map(String)].join(".");
   if (issue?.code === "unrecognized_keys") {
     const setting = place([...issue.path, ...issue.keys.slice(0, 1)]);
-    return new LeewardError("not-supported", `${setting} is not known to the local Functions host.`, { setting });
+    return new LocalError("not-supported", `${setting} is not known to the local Functions host.`, { setting });
   }
   const setting = place(issue?.path ?? []);
-  return new LeewardError("configuration-invalid", `${setting}: ${issue?.message ?? error.message}`, { setting });
+  return new LocalError("configuration-invalid", `${setting}: ${issue?.message ?? error.message}`, { setting });
 }
 
 /** Milliseconds of a .NET TimeSpan text `[d.]hh:mm:ss[.fff]`; undefined if it is none. */

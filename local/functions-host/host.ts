@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
 import { FUNCTIONS_DRAIN_MS, FUNCTIONS_TERMINATE_MS } from "../limits.ts";
-import { LeewardError } from "../../replication/errors.ts";
+import { LocalError } from "../errors.ts";
 import type { Clock } from "./clock.ts";
 import { openRegistration, programmingModel } from "./core.ts";
 import type { HookName, Registration } from "./core.ts";
@@ -218,7 +218,7 @@ async function loadApp(appFolder: string, log: HostLog): Promise<Registration> {
   await runHooks("appStart", registration, appFolder);
   const capabilities = await programmingModel().getCapabilities?.({});
   if (capabilities?.["HttpUri"] !== undefined) {
-    throw new LeewardError(
+    throw new LocalError(
       "not-supported",
       "app.setup({ enableHttpStream: true }) is not offered by the local Functions host.",
       {},

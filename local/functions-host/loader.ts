@@ -2,7 +2,7 @@ import { globSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
-import { LeewardError } from "../../replication/errors.ts";
+import { LocalError } from "../errors.ts";
 
 interface PackageManifest {
   readonly main: string;
@@ -18,7 +18,7 @@ export async function loadEntryPoints(appFolder: string): Promise<readonly strin
   const manifest = readManifest(appFolder);
   const files = globSync(manifest.main, { cwd: appFolder }).toSorted();
   if (files.length === 0) {
-    throw new LeewardError(
+    throw new LocalError(
       "configuration-invalid",
       `Worker was unable to load entry point "${manifest.main}": Found zero files matching the supplied pattern`,
       { main: manifest.main },
@@ -36,7 +36,7 @@ async function loadFile(path: string, name: string, isModule: boolean): Promise<
     else createRequire(path)(path);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new LeewardError(
+    throw new LocalError(
       "configuration-invalid",
       `Worker was unable to load entry point "${name}": ${reason}`,
       { file: name },
@@ -51,7 +51,7 @@ function readManifest(appFolder: string): PackageManifest {
   try {
     parsed = JSON.parse(readFileSync(path, "utf8"));
   } catch (error) {
-    throw new LeewardError(
+    throw new LocalError(
       "configuration-invalid",
       `The app has no readable package.json: ${String(error)}`,
       {},
@@ -60,7 +60,7 @@ function readManifest(appFolder: string): PackageManifest {
   }
   const main = typeof parsed === "object" && parsed !== null && "main" in parsed ? parsed.main : undefined;
   if (typeof main !== "string" || main === "") {
-    throw new LeewardError(
+    throw new LocalError(
       "configuration-invalid",
       "package.json of the app has no `main`, which names the files to load.",
     );

@@ -2,7 +2,7 @@ import { Console } from "node:console";
 import { Writable } from "node:stream";
 import { parseArgs } from "node:util";
 import { z } from "zod";
-import { LeewardError } from "../../replication/errors.ts";
+import { LocalError } from "../errors.ts";
 import { FUNCTIONS_DRAIN_MS } from "../limits.ts";
 import { SYSTEM_CLOCK } from "./clock.ts";
 import type { FunctionsHost } from "./host.ts";
@@ -18,10 +18,10 @@ export type HostMessage =
   | { readonly kind: "failed"; readonly message: string };
 
 /** The folder for the state of Durable Functions. Without it the state is gone with the process. */
-const DURABLE_FOLDER_SETTING = "LEEWARD_LOCAL_DURABLE_FOLDER";
+const DURABLE_FOLDER_SETTING = "AZURE_LOCAL_DURABLE_FOLDER";
 /** The process before this one died by itself, and this one takes its place. */
-const AFTER_DEATH_SETTING = "LEEWARD_LOCAL_AFTER_DEATH";
-const KEY_SETTINGS = { functionKey: "LEEWARD_LOCAL_FUNCTION_KEY", masterKey: "LEEWARD_LOCAL_MASTER_KEY" } as const;
+const AFTER_DEATH_SETTING = "AZURE_LOCAL_AFTER_DEATH";
+const KEY_SETTINGS = { functionKey: "AZURE_LOCAL_FUNCTION_KEY", masterKey: "AZURE_LOCAL_MASTER_KEY" } as const;
 
 const stdout = (line: string): void => {
   process.stdout.write(`${line}\n`);
@@ -82,7 +82,7 @@ function readArguments(): { readonly app: string; readonly port: number; readonl
   });
   const port = Number(values.port);
   if (values.app === undefined || !Number.isInteger(port) || port < 0 || port > 65_535) {
-    throw new LeewardError("configuration-invalid", "Usage: main.js --app FOLDER [--port 0..65535] [--host ADDRESS]");
+    throw new LocalError("configuration-invalid", "Usage: main.js --app FOLDER [--port 0..65535] [--host ADDRESS]");
   }
   return { app: values.app, port, host: values.host };
 }
@@ -91,7 +91,7 @@ function takeKeys(): HostKeys {
   const take = (setting: string): string => {
     const value = takeSetting(setting);
     if (value === undefined)
-      throw new LeewardError("configuration-invalid", `The setting ${setting} is missing.`, { setting });
+      throw new LocalError("configuration-invalid", `The setting ${setting} is missing.`, { setting });
     return value;
   };
   return { functionKey: take(KEY_SETTINGS.functionKey), masterKey: take(KEY_SETTINGS.masterKey) };
@@ -152,7 +152,7 @@ try {
   await main();
   process.exit(0);
 } catch (error) {
-  const message = error instanceof LeewardError ? `${error.message} ${error.hint}` : describeError(error);
+  const message = error instanceof LocalError ? `${error.message} ${error.hint}` : describeError(error);
   tell({ kind: "failed", message });
   leave(describeError(error));
 }

@@ -1,4 +1,4 @@
-import { LeewardError } from "../../replication/errors.ts";
+import { LocalError } from "../errors.ts";
 import {
   FUNCTIONS_BODY_MAX_BYTES,
   FUNCTIONS_STORAGE_PAUSE_MAX_MS,
@@ -14,7 +14,7 @@ export function resolveText(text: string, settings: Settings, usedBy: string): s
   return text.replaceAll(/%([^%\s]+)%/g, (_whole, name: string) => {
     const value = settings[name];
     if (value === undefined || value === "") {
-      throw new LeewardError("configuration-invalid", `${usedBy} refers to the setting ${name}, which is missing.`, {
+      throw new LocalError("configuration-invalid", `${usedBy} refers to the setting ${name}, which is missing.`, {
         setting: name,
       });
     }
@@ -36,7 +36,7 @@ export function connectionString(name: string | undefined, settings: Settings, u
       (key) => key.startsWith(`${candidate}__`) && settings[key] !== undefined,
     );
     if (identityBased !== undefined) {
-      throw new LeewardError(
+      throw new LocalError(
         "not-supported",
         `${usedBy} connects by identity (${identityBased}), which needs Azure.`,
         { setting: identityBased },
@@ -46,7 +46,7 @@ export function connectionString(name: string | undefined, settings: Settings, u
       );
     }
   }
-  throw new LeewardError("configuration-invalid", `${usedBy} needs the setting ${wanted} with a connection string.`, {
+  throw new LocalError("configuration-invalid", `${usedBy} needs the setting ${wanted} with a connection string.`, {
     setting: wanted,
   });
 }
@@ -76,7 +76,7 @@ export function openStorage<T>(
   } catch (error) {
     const setting = name ?? "AzureWebJobsStorage";
     const message = `${usedBy}: the setting ${setting} is not a connection string of a storage account.`;
-    throw new LeewardError("configuration-invalid", message, { setting }, { cause: error });
+    throw new LocalError("configuration-invalid", message, { setting }, { cause: error });
   }
 }
 
@@ -89,7 +89,7 @@ export function bodyLimitBytes(settings: Settings): number {
   const text = settings[setting];
   if (text === undefined || text === "") return FUNCTIONS_BODY_MAX_BYTES;
   if (/^\d{1,15}$/.test(text)) return Number(text);
-  throw new LeewardError("configuration-invalid", `The setting ${setting} is "${text}", which is no number of bytes.`, {
+  throw new LocalError("configuration-invalid", `The setting ${setting} is "${text}", which is no number of bytes.`, {
     setting,
   });
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { LeewardError } from "../../replication/errors.ts";
-import { LAB_TOOL_MS } from "../limits.ts";
+import { LAB_TOOL_MS } from "../own-limits.ts";
 import { TYPES } from "../resource-manager/types/table.ts";
 
 /** A Resource Manager, and who may use it. */

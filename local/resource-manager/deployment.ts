@@ -1,4 +1,4 @@
-import { invariant } from "../../replication/errors.ts";
+import { invariant } from "../errors.ts";
 import type { Answer, ArmRequest } from "./engine/answer.ts";
 import type { JsonObject } from "./engine/json.ts";
 import { resourceGroups } from "./types/resource-groups.ts";

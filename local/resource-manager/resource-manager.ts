@@ -4,7 +4,6 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
 import type { Reachability } from "../reachability.ts";
 import { ARM_PAGE_COUNT } from "../limits.ts";
-import type { MobilityOptions, MobilityService } from "./machines/machine-service.ts";
 import { deploy, type DeployedGroup } from "./deployment.ts";
 import { openDiskFiles, type DiskFiles } from "./disks/disk-files.ts";
 import { isGranted, serveVhd } from "./disks/vhd-download.ts";
@@ -16,19 +15,19 @@ import type { CloudFacts, Runtime, StorageAccountFacts, World } from "./engine/r
 import { openStore, type ArmStore } from "./engine/store.ts";
 import { namesOf, worldAt } from "./engine/world.ts";
 import { createPast } from "./engine/past.ts";
+import type { MachineProgram, MachinePrograms } from "./machines/machine-program.ts";
 import { createMachines, type Machine } from "./machines/machines.ts";
 import { bootMachines, bringUpMachines } from "./machines/resume.ts";
-import { startArmServer } from "./server.ts";
+import { startArmServer, type ArmServer } from "./server.ts";
 import { createSwitches } from "./switches.ts";
 import { accessOf } from "./types/disk-access.ts";
 import { answerOther } from "./types/others.ts";
 import { TYPES } from "./types/table.ts";
 import { vmIdOf } from "./types/virtual-machines.ts";
 
-export interface ResourceManagerOptions {
+export interface ResourceManagerOptions<Program extends MachineProgram = MachineProgram> {
   /** State, disks and machines lie below it. */
   readonly folder: string;
-  readonly logFolder: string;
   readonly persistence: "disk" | "memory";
   /** 0: any free port. Operations and disk addresses hold it: kept state wants the same one again. */
   readonly port: number;
@@ -39,7 +38,8 @@ export interface ResourceManagerOptions {
   readonly accounts: readonly StorageAccountFacts[];
   /** Groups with storage accounts of `accounts` that are there from the start, unless they were there before. */
   readonly deployed?: readonly DeployedGroup[];
-  readonly startMobility: (options: MobilityOptions) => Promise<MobilityService>;
+  /** What extensions can start in machines; nothing unless given. */
+  readonly programs?: MachinePrograms<Program>;
   readonly now: () => number;
   /** The share of Azure's usual durations that an operation takes; 0: as long as its work. */
   readonly pace: number;
@@ -49,7 +49,7 @@ export interface ResourceManagerOptions {
 }
 
 /** Azure Resource Manager for one subscription in two regions, with the switches that tests and the lab need. */
-export interface ResourceManager {
+export interface ResourceManager<Program extends MachineProgram = MachineProgram> {
   readonly url: string;
   readonly subscriptionId: string;
   readonly token: string;
@@ -63,15 +63,13 @@ export interface ResourceManager {
   setQuota(region: string, family: string, cores: number): void;
   /** True: the size is not sold in the region (SkuNotAvailable, and a restriction in the list of skus). */
   setRestricted(region: string, size: string, restricted: boolean): void;
-  /**
-   * The running machine behind the id of a virtual machine: its disk files, and the NBD socket of its mobility service.
-   */
-  machineOf(id: string): Machine | undefined;
+  /** The running machine behind the id of a virtual machine: its disk files, and the program of its extension. */
+  machineOf(id: string): Machine<Program> | undefined;
   /** Starts the machines that ran when the cloud ended. What does not come up is told by its resource. */
   resumeMachines(): Promise<void>;
   /** Resources that were read since the start: what requests cost. */
   rowsRead(): number;
-  /** Stops all work and the machines' mobility services; both go on after the next start. */
+  /** Stops all work and the machines' programs; both go on after the next start. */
   haltMachines(): Promise<void>;
   kill(): void;
   close(): Promise<void>;
@@ -79,20 +77,19 @@ export interface ResourceManager {
 
 const REGIONS = ["westeurope", "northeurope"] as const;
 
-export async function startResourceManager(options: ResourceManagerOptions): Promise<ResourceManager> {
+export async function startResourceManager<Program extends MachineProgram = MachineProgram>(
+  options: ResourceManagerOptions<Program>,
+): Promise<ResourceManager<Program>> {
   await mkdir(options.folder, { recursive: true, mode: 0o700 });
-  const { token, now, subscriptionId, startMobility, logFolder } = options;
+  const { token, now, subscriptionId, programs } = options;
   const disks = await openDiskFiles(join(options.folder, "disks"));
-  const machines = createMachines({ folder: join(options.folder, "machines"), logFolder, startMobility });
+  const machines = createMachines(join(options.folder, "machines"), programs);
   const file = options.persistence === "memory" ? undefined : join(options.folder, "resources.sqlite");
   const store = openStore(file, namesOf(TYPES));
-  const { port, tls } = options;
-  const server = await startArmServer({ port, tls, isToken: (given) => given === token }).catch((error: unknown) => {
-    store.close();
-    throw error;
-  });
+  const server = await startServer(options, store);
   const switches = createSwitches();
-  const facts: CloudFacts = { url: server.url, regions: REGIONS, accounts: options.accounts, ...switches.facts };
+  const checkCommand: CloudFacts["checkCommand"] = (command) => machines.check(command);
+  const facts = { url: server.url, regions: REGIONS, accounts: options.accounts, checkCommand, ...switches.facts };
   const past = createPast();
   const world = (): World => worldAt(now(), { store, types: TYPES, facts, newGuid: randomUUID, past });
   const runtime: Runtime = { disks, machines, world };
@@ -148,6 +145,18 @@ export async function startResourceManager(options: ResourceManagerOptions): Pro
       store.close();
     },
   };
+}
+
+type ServerOptions = Pick<ResourceManagerOptions, "port" | "tls" | "token">;
+
+/** Closes the store when it does not start. */
+async function startServer({ port, tls, token }: ServerOptions, store: ArmStore): Promise<ArmServer> {
+  try {
+    return await startArmServer({ port, tls, isToken: (given) => given === token });
+  } catch (error) {
+    store.close();
+    throw error;
+  }
 }
 
 interface DownloadParts {

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import type { Socket } from "node:net";
-import { LeewardError } from "../../replication/errors.ts";
+import { LocalError } from "../errors.ts";
 import { ARM_BODY_MAX_BYTES } from "../limits.ts";
 import { ArmError, errorBody } from "./engine/arm-error.ts";
 import type { Answer, ArmRequest } from "./engine/answer.ts";
@@ -65,7 +65,7 @@ function listen(server: Server, port: number): Promise<void> {
     server.once("error", (error: NodeJS.ErrnoException) => {
       if (error.code !== "EADDRINUSE") return reject(error);
       reject(
-        new LeewardError("port-in-use", `Port ${port} is taken. Another program listens there.`, {
+        new LocalError("port-in-use", `Port ${port} is taken. Another program listens there.`, {
           port,
           option: "--resource-manager-port",
         }),

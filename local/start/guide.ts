@@ -1,6 +1,6 @@
 import { relative } from "node:path";
 import type { Cloud } from "../supervisor/cloud.ts";
-import type { MobilityService } from "../resource-manager/machines/machine-service.ts";
+import type { MobilityService } from "../supervisor/mobility-service.ts";
 
 export interface GuideFacts {
   readonly cloud: Cloud;

@@ -6,7 +6,7 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { createRequire } from "node:module";
 import type { Readable } from "node:stream";
-import { LeewardError } from "../../replication/errors.ts";
+import { LocalError } from "../errors.ts";
 
 /**
  * The mends change private functions, so no other version may be used unseen: the contract tests in
@@ -312,6 +312,6 @@ interface Default<T> {
 }
 
 /** The error for everything in Azurite that is not as version 3.37.0 has it. */
-export function changed(what: string): LeewardError {
-  return new LeewardError("internal", `Azurite is not as expected: ${what}`, { expectedVersion: AZURITE_VERSION });
+export function changed(what: string): LocalError {
+  return new LocalError("internal", `Azurite is not as expected: ${what}`, { expectedVersion: AZURITE_VERSION });
 }

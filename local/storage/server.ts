@@ -4,7 +4,7 @@ import { mkdir } from "node:fs/promises";
 import type { ServerResponse } from "node:http";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { LeewardError } from "../../replication/errors.ts";
+import { LocalError } from "../errors.ts";
 import { LOCAL_MEMORY_ACCOUNT_MAX_BYTES } from "../limits.ts";
 import type { Azurite, AzuriteServer, StorageService } from "./azurite-modules.ts";
 import { placeGate } from "./gate.ts";
@@ -88,7 +88,7 @@ export async function startServer(
     const cause = gate.failure();
     if (cause === undefined) return;
     const facts = { account: options.account, service: options.service };
-    throw new LeewardError(
+    throw new LocalError(
       "internal",
       "Requests were cut off instead of answered, because a listener or the disk failed.",
       facts,
@@ -194,7 +194,7 @@ function keepRedo(server: AzuriteServer, redoLogMinBytes: number | undefined): R
 function startError(options: Pick<ServerOptions, "service" | "account" | "port">, cause: unknown): unknown {
   if (!(cause instanceof Error) || !("code" in cause) || cause.code !== "EADDRINUSE") return cause;
   const option = `${options.service}Port`;
-  return new LeewardError(
+  return new LocalError(
     "port-in-use",
     `Port ${options.port} is taken, so the ${options.service} service of account ${options.account} cannot start.`,
     { port: options.port, account: options.account, option },

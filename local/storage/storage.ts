@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { LeewardError } from "../../replication/errors.ts";
+import { LocalError } from "../errors.ts";
 import type { Reachability } from "../reachability.ts";
 import { loadAzurite } from "./azurite-modules.ts";
 import type { Azurite, StorageService } from "./azurite-modules.ts";
@@ -47,7 +47,7 @@ export async function startStorage(options: LocalStorageOptions): Promise<LocalS
   const facts = running.map((account) => account.facts);
   const find = <T>(name: string, value: T | undefined): T => {
     if (value === undefined)
-      throw new LeewardError("internal", `There is no storage account ${name} here.`, { account: name });
+      throw new LocalError("internal", `There is no storage account ${name} here.`, { account: name });
     return value;
   };
   const started = (name: string): StartedAccount =>
@@ -203,7 +203,7 @@ function checkAccounts(accounts: readonly LocalAccount[]): void {
   const names = new Set<string>();
   for (const { name } of accounts) {
     if (!/^[a-z0-9]{3,24}$/.test(name) || names.has(name)) {
-      throw new LeewardError("configuration-invalid", `"${name}" is no storage account name, or stands there twice.`, {
+      throw new LocalError("configuration-invalid", `"${name}" is no storage account name, or stands there twice.`, {
         account: name,
       });
     }

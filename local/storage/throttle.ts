@@ -1,7 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { invariant } from "../../replication/errors.ts";
-import { PUT_PAGE_MAX_BYTES } from "../../replication/limits.ts";
-import { AZURE_PAGE_BLOB_BYTES_PER_SECOND, AZURE_PAGE_BLOB_REQUESTS_PER_SECOND } from "../limits.ts";
+import { invariant } from "../errors.ts";
+import {
+  AZURE_PAGE_BLOB_BYTES_PER_SECOND,
+  AZURE_PAGE_BLOB_REQUESTS_PER_SECOND,
+  PUT_PAGE_MAX_BYTES,
+} from "../limits.ts";
 import type { LokiStore } from "./azurite-modules.ts";
 import { blobAddress, findBlob } from "./operation.ts";
 

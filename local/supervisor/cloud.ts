@@ -6,8 +6,8 @@ import { startTopic, type Topic, type TopicSubscription } from "../events/topic.
 import { startResourceManager, type ResourceManager } from "../resource-manager/resource-manager.ts";
 import { startStorage, type LocalStorage } from "../storage/storage.ts";
 import { startFunctionApp, type FunctionApp } from "./function-app.ts";
-import type { MobilityOptions, MobilityService } from "../resource-manager/machines/machine-service.ts";
-import { startMobility } from "./mobility-service.ts";
+import { mobilityPrograms } from "./machine-programs.ts";
+import { startMobility, type MobilityOptions, type MobilityService } from "./mobility-service.ts";
 import { StartedParts } from "./parts.ts";
 import { checkPorts, type CloudPorts } from "./ports.ts";
 import { cloudSecrets, type CloudSecrets } from "./secrets.ts";
@@ -53,7 +53,7 @@ export interface CloudOptions {
  */
 export interface Cloud {
   readonly storage: LocalStorage;
-  readonly resourceManager: ResourceManager;
+  readonly resourceManager: ResourceManager<MobilityService>;
   readonly topic: Topic;
   readonly app: FunctionApp;
   readonly secrets: CloudSecrets;
@@ -176,17 +176,18 @@ function startManagement(
   storage: LocalStorage,
   secrets: CloudSecrets,
   logFolder: string,
-): Promise<ResourceManager> {
+): Promise<ResourceManager<MobilityService>> {
   return startResourceManager({
     folder: join(options.folder, "resource-manager"),
-    logFolder,
     persistence: options.persistence,
     port: options.ports.resourceManager,
     subscriptionId: SUBSCRIPTION_ID,
     token: derivedKey("resource manager", secrets),
     accounts: storage.accounts,
     deployed: DEPLOYED_GROUPS,
-    startMobility: (service) => startMobility({ ...service, say: options.say ?? (() => {}), signal: options.signal }),
+    programs: mobilityPrograms(logFolder, (service) =>
+      startMobility({ ...service, say: options.say ?? (() => {}), signal: options.signal }),
+    ),
     now: () => Date.now(),
     pace: 0,
     ...options.resourceManager,

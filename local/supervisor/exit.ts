@@ -1,4 +1,5 @@
 import { LeewardError } from "../../replication/errors.ts";
+import { LocalError } from "../errors.ts";
 import { EXIT_INTERRUPTED, Interrupted } from "./interrupt.ts";
 
 /** The exit code of a command that could not do its work for a reason that its user can mend. */
@@ -22,9 +23,10 @@ export async function exitWith(command: () => Promise<number | undefined | void>
 }
 
 function describe(error: unknown): string {
-  if (error instanceof LeewardError && error.code !== "internal") return `${error.message}\n  ${error.hint}`;
-  if (error instanceof LeewardError)
-    return `${error.stack ?? error.message}\n  ${error.hint}\n  ${JSON.stringify(error.facts)}`;
+  const isNamed = error instanceof LeewardError || error instanceof LocalError;
+  if (isNamed && error.code === "state-damaged") return `${error.message}\n  ${error.hint}\n  Or run: npm run reset`;
+  if (isNamed && error.code !== "internal") return `${error.message}\n  ${error.hint}`;
+  if (isNamed) return `${error.stack ?? error.message}\n  ${error.hint}\n  ${JSON.stringify(error.facts)}`;
   if (error instanceof Error) return error.stack ?? error.message;
   return String(error);
 }

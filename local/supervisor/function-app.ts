@@ -120,10 +120,10 @@ function startHost(options: HostStart, port: number, logFile: string): Promise<C
       // Machines of the local cloud run the service that is here, without a download.
       LEEWARD_MOBILITY_SCRIPT_URL: "https://leeward.invalid/install-mobility.sh",
       LEEWARD_API_URL: `http://127.0.0.1:${port}/api`,
-      LEEWARD_LOCAL_DURABLE_FOLDER: options.durableFolder,
-      ...(options.afterDeath ? { LEEWARD_LOCAL_AFTER_DEATH: "1" } : {}),
-      LEEWARD_LOCAL_FUNCTION_KEY: options.secrets.functionKey,
-      LEEWARD_LOCAL_MASTER_KEY: options.secrets.masterKey,
+      AZURE_LOCAL_DURABLE_FOLDER: options.durableFolder,
+      ...(options.afterDeath ? { AZURE_LOCAL_AFTER_DEATH: "1" } : {}),
+      AZURE_LOCAL_FUNCTION_KEY: options.secrets.functionKey,
+      AZURE_LOCAL_MASTER_KEY: options.secrets.masterKey,
     },
     logFile,
   });

@@ -54,8 +54,8 @@ export interface DirtyMapOptions {
 }
 
 /**
- * docs/capture.md, "Dirty map". A page is its checksum (which counts the page's number in), four reserved bytes, and
- * bits.
+ * docs/capture.md, "Dirty map and activity log". A page is its checksum (seeded with the page's number), four reserved
+ * bytes, and bits.
  */
 const PAGE_HEADER_BYTES = 8;
 const PAGE_GRAINS = (DIRTY_MAP_PAGE_BYTES - PAGE_HEADER_BYTES) * 8;

@@ -78,8 +78,7 @@ function diskSize(
   if (status.kind !== "file" && status.kind !== "block-device") throw invalid("is neither a file nor a block device");
   const device = status.kind === "block-device" ? readBlockDevice(status.deviceNumber, sysfsRoot) : undefined;
   if (device !== undefined && device.logicalBlockBytes !== sectorSizeBytes) {
-    // A mirror whose legs have different blocks breaks the file system on it: ext4 with 1 KiB blocks aborts on a leg of
-    // 4096 (docs/capture.md).
+    // NBD announces this size to the guest, and every recovery point records it (docs/capture.md, N3).
     const { logicalBlockBytes } = device;
     const problem = `has blocks of ${logicalBlockBytes} bytes and the configuration says sectorSizeBytes ${sectorSizeBytes}`;
     throw invalid(problem, { logicalBlockBytes, sectorSizeBytes });

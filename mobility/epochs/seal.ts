@@ -1,7 +1,5 @@
 import { join } from "node:path";
 import type { DeltaHeader, ExtentContent } from "../../replication/delta/delta.ts";
-import { createCompressor } from "../../replication/delta/compressor.ts";
-import type { Compressor } from "../../replication/delta/compressor.ts";
 import { writeDelta } from "../../replication/delta/encode.ts";
 import { spansOf } from "../../replication/delta/spans.ts";
 import type { Span } from "../../replication/delta/spans.ts";
@@ -14,6 +12,7 @@ import type { RecordHeader } from "../journal/record.ts";
 import { readSegmentBytes, walkSegment } from "../journal/segment.ts";
 import { seedAfter } from "../journal/seed-progress.ts";
 import type { SeedProgress } from "../journal/seed-progress.ts";
+import { type ReusedCompressor, createReusedCompressor } from "./reused-compressor.ts";
 import { createEpochIndex } from "./epoch-index.ts";
 import type { EpochIndex } from "./epoch-index.ts";
 import { spoolName } from "./spool.ts";
@@ -54,7 +53,7 @@ export interface SealMemory {
   readonly segment: Buffer;
   /** One span whose data stand in several records. */
   readonly span: Buffer;
-  readonly compressor: Compressor;
+  readonly compressor: ReusedCompressor;
   /**
    * Called for every COLLECT_BYTES that went through a compressor that cannot be used again: frees what it left behind.
    */
@@ -67,7 +66,7 @@ export function createSealMemory(collect: () => void): SealMemory {
   return {
     segment: Buffer.allocUnsafeSlow(EPOCH_MAX_DATA_BYTES),
     span: Buffer.allocUnsafeSlow(JOURNAL_RECORD_MAX_BYTES),
-    compressor: createCompressor(),
+    compressor: createReusedCompressor(),
     collect,
   };
 }

@@ -26,7 +26,7 @@ export interface RecordHeader extends JournalRecord {
   readonly dataChecksum: number;
 }
 
-/** docs/capture.md, "Record": little-endian, the checksum of the header last. */
+/** docs/capture.md, "Journal": little-endian, the checksum of the header last. */
 export const RECORD_HEADER_BYTES = 56;
 const MAGIC = 0x524a574c;
 const KINDS = ["write", "zero", "seed", "seed-zero", "seed-done", "application-mark"] as const;

@@ -4,7 +4,7 @@ import type { Files } from "../system/files.ts";
 import { decodeRecordHeader, RECORD_HEADER_BYTES } from "./record.ts";
 import type { RecordHeader } from "./record.ts";
 
-/** What stands at the beginning of a segment file (docs/capture.md, "Segment"). */
+/** What stands at the beginning of a segment file (docs/capture.md, "Journal"). */
 export interface SegmentHeader {
   /** Counts the segments of one state folder. */
   readonly number: number;

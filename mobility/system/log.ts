@@ -5,28 +5,29 @@ export type LogFacts = Readonly<Record<string, string | number | boolean | undef
 /** Every event of the log and what it means: docs/capture.md shows this table. */
 export const LOG_EVENTS = {
   ready: "clients can connect",
-  stopped: "the service was stopped in order",
+  stopped: "the service stopped cleanly",
   "start-failed": "the start failed; the facts say why",
-  "stop-failed": "something could not be put in order at the stop; the next start does",
+  "stop-failed": "the stop could not finish something; the next start does",
   "cut-failed": "an epoch could not be closed on request",
   failed: "something failed that the service survives and tries again",
   "journal-redone": "records of the journal were redone onto the images at the start",
-  "reading-again": "what may differ between disks and target is read again; the facts say why",
-  "resynchronization-required": "the guest goes on without a log, and the dirty map takes note; the facts say why",
+  "reading-again": "whatever may differ between disks and target is read again; the facts say why",
+  "resynchronization-required":
+    "the guest goes on without a log, and the dirty map records its writes; the facts say why",
   "resynchronization-running": "there is a log again, and what the map names is read",
-  "stream-begun": "another stream has begun with initial replication, and what the one before had not sent is gone",
-  "epoch-sealed": "a delta lies durable in the spool",
+  "stream-begun": "another stream has begun with initial replication; what the previous one had not sent is dropped",
+  "epoch-sealed": "a delta is durable in the spool",
   "identity-changed":
     "whether this service may speak for its item: `asking`, `granted`, `waiting`, `refused` or `silent`",
   "clock-changed":
     "whether the machine's clock agrees with the control plane's; when it does not, times are those of the control plane",
   "token-exchanged": "the item token was replaced",
-  "status-socket-unavailable": "the status is to be had from status.json only",
+  "status-socket-unavailable": "the status is available in status.json only",
   freezing: "the script is called with --pre for an app-consistent point",
   thawed: "the script came back from --post",
   "app-point-done": "an epoch that is consistent for applications was cut",
   "app-point-failed": "no app-consistent point; the facts say why",
-  "thaw-failed": "the script failed with --post: look at the guest",
+  "thaw-failed": "the script failed with --post: check the guest",
 } as const;
 
 type LogEvent = keyof typeof LOG_EVENTS;

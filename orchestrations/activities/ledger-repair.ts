@@ -7,7 +7,7 @@ import {
   markCreated,
 } from "../../replication/resources/ledger.ts";
 import { changeLedger, hasLedger } from "../../replication/resources/ledger-record.ts";
-import { inLanes } from "../../replication/lanes.ts";
+import { mapInLanes, present } from "../../replication/lanes.ts";
 import { AZURE_READS_AT_ONCE } from "../../replication/limits.ts";
 import type { TargetPlan } from "../../replication/planning/plan.ts";
 import type { ResourceJson } from "../../replication/resources/resource-manager.ts";
@@ -29,11 +29,11 @@ export async function requireLedger(context: FlowContext, run: FlowRun): Promise
   if (await hasLedger(stores, run.itemId)) return;
   const { plan, sourceVmId } = await managedOf(context, run.itemId);
   if (plan === undefined) return;
-  const found: Candidate[] = [];
-  await inLanes(AZURE_READS_AT_ONCE, plannedResources(plan, run), async (candidate) => {
+  const ours = await mapInLanes(AZURE_READS_AT_ONCE, plannedResources(plan, run), async (candidate) => {
     const resource = await managementOf(context).resourceManager.read(candidate.id);
-    if (resource !== undefined && isOurs(candidate, resource, run.itemId)) found.push(candidate);
+    return resource !== undefined && isOurs(candidate, resource, run.itemId) ? candidate : undefined;
   });
+  const found = present(ours);
   const nowMs = clock.now();
   // What lies in the source region is not looked for: it may be gone, and removing what is not there does no harm.
   const assumed: readonly Candidate[] = [

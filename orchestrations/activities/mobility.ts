@@ -1,4 +1,4 @@
-import { cacheEntryId, intend, markCreated } from "../../replication/resources/ledger.ts";
+import { cacheEntryId, intend, markCreated, noteAnswered, noteSent } from "../../replication/resources/ledger.ts";
 import { changeLedger } from "../../replication/resources/ledger-record.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { readHeartbeat, requireProgress } from "../../replication/service/heartbeat.ts";
@@ -74,7 +74,9 @@ export async function beginInstall(context: FlowContext, run: FlowRun): Promise<
       protectedSettings: installSettings(installScriptUrl, settings),
     },
   };
+  await changeLedger(stores, run.itemId, (ledger) => noteSent(ledger, [id]));
   const begun = await resourceManager.begin({ kind: "put", id, body });
+  await changeLedger(stores, run.itemId, (ledger) => noteAnswered(ledger, [id]));
   return begun.kind === "done" ? installedAnswer(context, run, id) : stepAnswer(begun);
 }
 

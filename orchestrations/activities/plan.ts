@@ -1,5 +1,5 @@
 import { LeewardError } from "../../replication/errors.ts";
-import { ITEMS_PAGE_MAX_COUNT } from "../../replication/limits.ts";
+import { allItems } from "../../replication/records/all-items.ts";
 import { type ManagedItem, changeManaged, findManaged, readManaged } from "../../replication/jobs/managed-item.ts";
 import { PLAN_REFUSALS, type PlanRefusal, type TargetPlan } from "../../replication/planning/plan.ts";
 import { planTarget } from "../../replication/planning/plan-target.ts";
@@ -63,22 +63,20 @@ async function mappingsFor({ control }: FlowContext, { network }: PlanOptions): 
 async function otherPlans({ stores, clock }: FlowContext, { itemId, jobId }: FlowRun): Promise<readonly PlannedItem[]> {
   const found: PlannedItem[] = [];
   const damaged: string[] = [];
-  for (let after: string | undefined; ;) {
-    const page = await stores.listItems(ITEMS_PAGE_MAX_COUNT, after);
-    for (const other of page) {
-      if (other === itemId) continue;
-      const managed = await unlessDamaged(
-        () => findManaged(stores, other),
-        () => void damaged.push(other),
-      );
-      if (isPlanned(managed)) found.push(managed);
-    }
-    after = page.at(-1);
-    if (page.length === ITEMS_PAGE_MAX_COUNT) continue;
-    for (const other of damaged)
-      await changeJob(stores, itemId, jobId, (job) => noteError(job, unreadPlan(other), clock.now()));
-    return found;
+  for await (const other of allItems(stores)) {
+    if (other === itemId) continue;
+    const managed = await unlessDamaged(
+      () => findManaged(stores, other),
+      () => {
+        damaged.push(other);
+        return undefined;
+      },
+    );
+    if (isPlanned(managed)) found.push(managed);
   }
+  for (const other of damaged)
+    await changeJob(stores, itemId, jobId, (job) => noteError(job, unreadPlan(other), clock.now()));
+  return found;
 }
 
 const unreadPlan = (itemId: string) => ({

@@ -2,6 +2,7 @@ import { compact, isEmpty, leftovers, markLeft, markSeen } from "../../replicati
 import { changeLedger, readLedger } from "../../replication/resources/ledger-record.ts";
 import { unreachedLeft } from "../../replication/resources/leftover.ts";
 import { LeewardError } from "../../replication/errors.ts";
+import { lastStreamOf } from "../../replication/records/streams.ts";
 import { changeItem, findReadableItem } from "../../replication/records/item-record.ts";
 import { noteLeftover } from "../../replication/jobs/job.ts";
 import { changeJob } from "../../replication/jobs/job-record.ts";
@@ -38,8 +39,9 @@ export async function forgetItem({ stores }: FlowContext, { itemId }: FlowRun): 
 
 /** For runs of version 2: everything at once. */
 export async function removeData({ stores }: FlowContext, { itemId }: FlowRun): Promise<void> {
+  const lastStream = await lastStreamOf(stores, itemId);
   while ((await stores.removeTargetData(itemId)).more);
-  await stores.removeCacheData(itemId);
+  await stores.removeCacheData(itemId, lastStream);
   await stores.forgetItem(itemId);
 }
 

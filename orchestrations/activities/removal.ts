@@ -15,14 +15,14 @@ import {
 } from "../../replication/resources/ledger.ts";
 import { judgeInUse } from "../../replication/resources/azure-lag.ts";
 import { changeLedger, readLedger, readOtherLedgers } from "../../replication/resources/ledger-record.ts";
-import { holderLeft, inUseLeft, unreadLeft, widenedLeft } from "../../replication/resources/leftover.ts";
+import { holderLeft, inUseLeft, subnetsAdded, unreadLeft, widenedLeft } from "../../replication/resources/leftover.ts";
 import { type JobLeftover, noteLeftover } from "../../replication/jobs/job.ts";
 import { changeJob } from "../../replication/jobs/job-record.ts";
 import { AZURE_BUSY_MS } from "../../replication/limits.ts";
 import type { Begun } from "../../replication/resources/resource-manager.ts";
 import { nothing, unlessDamaged } from "../../replication/records/damaged.ts";
 import { forgetNetwork } from "../../replication/planning/mapping-records.ts";
-import { listOf, textOf } from "../../replication/resources/json.ts";
+import { lastStreamOf } from "../../replication/records/streams.ts";
 import { removeRestore } from "../../replication/restore/remove.ts";
 import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import { type FlowContext, managedOf, managementOf } from "../../replication/operations/context.ts";
@@ -90,7 +90,10 @@ export async function beginRemove(
     return { kind: "done" };
   }
   if (entry.kind === "cache-data") {
-    await context.stores.removeCacheData(run.itemId);
+    const lastStream = await lastStreamOf(context.stores, run.itemId);
+    // Streams of a later life are minted only after its flow has taken the entry over.
+    if ((await removingEntry(context, run, id)) === undefined) return { kind: "done" };
+    await context.stores.removeCacheData(run.itemId, lastStream);
     return removeAnswer(context, run, entry, { kind: "done", result: undefined });
   }
   if (entry.kind === "virtual-network") {
@@ -119,13 +122,9 @@ async function removingEntry(
   return entries.find((entry) => entry.id === id && entry.state === "removing");
 }
 
-/** Subnets that the plan does not have: Azure deletes them with their network while nothing is in them. */
 async function addedSubnets(context: FlowContext, { itemId }: FlowRun, id: string): Promise<readonly string[]> {
   const { plan } = await managedOf(context, itemId);
-  const planned = plan?.network.subnets.map(({ name }) => name.toLowerCase()) ?? [];
-  const found = await managementOf(context).resourceManager.read(id);
-  const names = listOf(found, "properties", "subnets").flatMap((subnet) => textOf(subnet, "name") ?? []);
-  return names.filter((name) => !planned.includes(name.toLowerCase()));
+  return subnetsAdded(plan, await managementOf(context).resourceManager.read(id));
 }
 
 async function removeAnswer(context: FlowContext, run: FlowRun, entry: LedgerEntry, begun: Begun): Promise<StepAnswer> {

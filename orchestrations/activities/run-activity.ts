@@ -1,4 +1,4 @@
-import { LeewardError } from "../../replication/errors.ts";
+import { type LeewardError, asLeewardError } from "../../replication/errors.ts";
 import { isRoleNotHeardYet } from "../../replication/resources/azure-lag.ts";
 import { findManaged } from "../../replication/jobs/managed-item.ts";
 import type { ActivityAnswer, ActivityRequest, FlowError } from "../activity-answer.ts";
@@ -34,10 +34,6 @@ export async function runActivity(
     ) => Promise<unknown>;
     return { kind: "done", value: await body(managed === undefined ? context : { ...context, managed }, run, input) };
   } catch (error) {
-    const known =
-      error instanceof LeewardError
-        ? error
-        : new LeewardError("internal", error instanceof Error ? error.message : String(error));
-    return { kind: "failed", error: flowErrorOf(known) };
+    return { kind: "failed", error: flowErrorOf(asLeewardError(error)) };
   }
 }

@@ -1,5 +1,5 @@
-import { inLanes } from "../../replication/lanes.ts";
-import { intend, markCreated } from "../../replication/resources/ledger.ts";
+import { inLanes, mapInLanes } from "../../replication/lanes.ts";
+import { intend, markCreated, noteAnswered, noteSent } from "../../replication/resources/ledger.ts";
 import { isYoungIn } from "../../replication/resources/azure-lag.ts";
 import { changeLedger, readLedger, readOtherLedgers } from "../../replication/resources/ledger-record.ts";
 import { LeewardError } from "../../replication/errors.ts";
@@ -86,16 +86,22 @@ async function advanceStage(
 ): Promise<readonly (readonly [number, StepAnswer])[]> {
   const { resourceManager } = managementOf(context);
   const todo = await decide(context, run, steps, open);
-  await writeDown(
-    context,
-    run,
-    todo.filter(({ action }) => action.kind === "create"),
-    intend,
+  const sent = todo.filter(({ action }) => action.kind === "create");
+  await writeDown(context, run, sent, (ledger, resources, jobId, nowMs) =>
+    noteSent(intend(ledger, resources, jobId, nowMs), idsOf(resources)),
   );
   const answers = new Map<number, StepAnswer>();
-  await inLanes(FLOW_STEPS_AT_ONCE, todo, async ({ number, step, action }) => {
-    answers.set(number, await answerOfChange(context, run, step, await act(resourceManager, step, action)));
-  });
+  const heard: Todo[] = [];
+  try {
+    await inLanes(FLOW_STEPS_AT_ONCE, todo, async (each) => {
+      const begun = await act(resourceManager, each.step, each.action);
+      heard.push(each);
+      answers.set(each.number, await answerOfChange(context, run, each.step, begun));
+    });
+  } finally {
+    const answered = heard.filter((each) => sent.includes(each));
+    await writeDown(context, run, answered, (ledger, resources) => noteAnswered(ledger, idsOf(resources)));
+  }
   // What stood there before and is not ours never comes in.
   const seen = todo.filter(
     ({ number, action }) => answers.get(number)?.kind === "done" && (action.kind !== "present" || action.ours),
@@ -105,6 +111,8 @@ async function advanceStage(
   );
   return [...answers];
 }
+
+const idsOf = (resources: readonly { readonly id: string }[]): readonly string[] => resources.map(({ id }) => id);
 
 interface Todo {
   readonly number: number;
@@ -122,17 +130,15 @@ async function decide(
   open: readonly OpenStep[],
 ): Promise<readonly Todo[]> {
   const { resourceManager } = managementOf(context);
-  const found = new Map<number, Todo>();
-  await inLanes(FLOW_STEPS_AT_ONCE, open, async ({ step: number, operation }) => {
+  return mapInLanes(FLOW_STEPS_AT_ONCE, open, async ({ step: number, operation }): Promise<Todo> => {
     const step = steps[number];
     if (step === undefined) throw new LeewardError("internal", "The walk has no such step.", { number });
-    if (operation !== undefined) return void found.set(number, { number, step, action: { kind: "look", operation } });
+    if (operation !== undefined) return { number, step, action: { kind: "look", operation } };
     const action = judgeStep(step, await resourceManager.read(step.id), run);
     if (action.kind === "refused") throw new LeewardError(action.code, action.message, { id: step.id });
     const isHidden = action.kind === "create" && action.createOnly && (await isYoungAnywhere(context, run, step.id));
-    found.set(number, { number, step, action: isHidden ? { kind: "changing" } : action });
+    return { number, step, action: isHidden ? { kind: "changing" } : action };
   });
-  return open.flatMap(({ step }) => found.get(step) ?? []);
 }
 
 /** Whether some ledger has made the resource a short time ago: then a read that misses it is not believed. */

@@ -1,16 +1,10 @@
-import { unlessDamaged } from "../records/damaged.ts";
 import { requireField } from "../records/request-rules.ts";
 import { ALERT_RECORD } from "../names.ts";
 import { type FailoverRequest, readManaged } from "../jobs/managed-item.ts";
-import { decodeRecord, encodeRecord } from "../records/envelope.ts";
-import {
-  ALERT_COOL_DOWN_MAX_MS,
-  ALERT_TARGETS_MAX_COUNT,
-  RECORD_CHANGES_MAX_TRIES,
-  RESOURCE_ID_MAX_LENGTH,
-} from "../limits.ts";
+import { type RecordAt, recordAt } from "../records/record.ts";
+import { ALERT_COOL_DOWN_MAX_MS, ALERT_TARGETS_MAX_COUNT, RESOURCE_ID_MAX_LENGTH } from "../limits.ts";
 import { LeewardError } from "../errors.ts";
-import type { Clock, ItemStores, RecordStore } from "../ports.ts";
+import type { Clock, ItemStores } from "../ports.ts";
 import { type AlertHistory, type AlertRule, NO_ALERTS } from "./decide-alert.ts";
 
 /** An item's rule, what was decided by it, and the failover that still has to be started. */
@@ -49,7 +43,7 @@ export interface AlertFailover extends FailoverRequest {
 
 /** Undefined for an item without a rule. Errors: `record-corrupt`. */
 export async function findAlertRecord(stores: ItemStores, itemId: string): Promise<AlertRecord | undefined> {
-  return withRule((await readStored(stores.records(itemId), itemId))?.record);
+  return withRule((await alertsRecord(stores, itemId).find())?.body);
 }
 
 /** Errors: `alert-rule-unknown`, `item-unknown`, `record-corrupt`. */
@@ -115,16 +109,11 @@ export async function changeAlertRecord(
   itemId: string,
   change: (record: AlertRecord) => AlertRecord,
 ): Promise<AlertRecord | undefined> {
-  const records = stores.records(itemId);
-  for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
-    const stored = await readStored(records, itemId);
-    const found = withRule(stored?.record);
-    if (stored === undefined || found === undefined) return undefined;
-    const next = change(found);
-    if (next === found) return next;
-    if ((await records.replace(ALERT_RECORD, encodeRecord(next), stored.etag)) !== undefined) return next;
-  }
-  throw changedAllTheTime(itemId);
+  const changed = await alertsRecord(stores, itemId).upsert((stored) => {
+    const found = withRule(stored);
+    return found === undefined ? stored : change(found);
+  });
+  return withRule(changed);
 }
 
 /**
@@ -136,56 +125,29 @@ async function changeStored(
   itemId: string,
   change: (found: StoredAlerts | undefined) => StoredAlerts | undefined,
 ): Promise<void> {
-  const records = stores.records(itemId);
-  for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
-    const bytes = await records.read(ALERT_RECORD);
-    const found = bytes === undefined ? undefined : await readable(bytes.bytes, itemId);
-    const fresh: StoredAlerts = {
-      version: 1,
-      itemId,
-      rule: undefined,
-      history: { decisions: [], lastFiredMs: clock.now() },
-      pending: undefined,
-    };
-    const before = found === "damaged" ? fresh : found;
-    const next = change(before);
-    if (next === undefined || next === found) return;
-    const written = await (bytes === undefined
-      ? records.create(ALERT_RECORD, encodeRecord(next))
-      : records.replace(ALERT_RECORD, encodeRecord(next), bytes.etag));
-    if (written !== undefined) return;
-  }
-  throw changedAllTheTime(itemId);
+  await alertsRecord(stores, itemId).upsert(change, () => ({
+    version: 1,
+    itemId,
+    rule: undefined,
+    history: { decisions: [], lastFiredMs: clock.now() },
+    pending: undefined,
+  }));
 }
 
-function readable(bytes: Uint8Array, itemId: string): Promise<StoredAlerts | "damaged"> {
-  return unlessDamaged(
-    () => decoded(bytes, itemId),
-    () => "damaged" as const,
-  );
-}
-
-async function readStored(
-  records: RecordStore,
-  itemId: string,
-): Promise<{ readonly record: StoredAlerts; readonly etag: string } | undefined> {
-  const stored = await records.read(ALERT_RECORD);
-  return stored === undefined ? undefined : { record: decoded(stored.bytes, itemId), etag: stored.etag };
-}
-
-function decoded(bytes: Uint8Array, itemId: string): StoredAlerts {
-  const record = decodeRecord<StoredAlerts>(ALERT_RECORD, 1, bytes);
-  if (record.itemId === undefined || record.itemId === itemId) return record;
-  throw new LeewardError("record-corrupt", "The record of alerts is another item's.", { itemId, found: record.itemId });
+function alertsRecord(stores: ItemStores, itemId: string): RecordAt<StoredAlerts> {
+  return recordAt<StoredAlerts>(stores.records(itemId), {
+    name: ALERT_RECORD,
+    version: 1,
+    fault: (record) =>
+      record.itemId === undefined || record.itemId === itemId ? undefined : "is that of something else",
+  });
 }
 
 function withRule(record: StoredAlerts | undefined): AlertRecord | undefined {
-  return record?.rule === undefined ? undefined : { ...record, rule: record.rule };
+  return record !== undefined && hasRule(record) ? record : undefined;
 }
 
-function changedAllTheTime(itemId: string): LeewardError {
-  return new LeewardError("conflict", "The item's alerts were changed by others all the time.", { itemId });
-}
+const hasRule = (record: StoredAlerts): record is AlertRecord => record.rule !== undefined;
 
 function requireRule({ targetIds, severities, coolDownMs }: AlertRule): void {
   requireField(

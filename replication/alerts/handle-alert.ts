@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import { inLanes } from "../lanes.ts";
+import { mapInLanes, present } from "../lanes.ts";
 import { hasCode } from "../errors.ts";
+import { allItems } from "../records/all-items.ts";
 import type { ItemContext } from "../points/context.ts";
-import { ALERT_MAX_AGE_MS, ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
+import { ALERT_MAX_AGE_MS, POINT_READS_IN_FLIGHT } from "../limits.ts";
 import { type AlertFailover, type AlertRecord, changeAlertRecord, findAlertRecord } from "./alert-record.ts";
 import {
   ALERT_REASONS,
@@ -48,20 +49,15 @@ export interface AlertResult {
  * `conflict`.
  */
 export async function handleAlert(context: AlertContext, alert: Alert): Promise<readonly AlertResult[]> {
-  const results = new Map<string, AlertResult>();
   const failures: unknown[] = [];
-  let after: string | undefined;
-  for (;;) {
-    const page: readonly string[] = await context.stores.listItems(ITEMS_PAGE_MAX_COUNT, after);
-    await inLanes(POINT_READS_IN_FLIGHT, page, async (itemId) => {
-      const result = await handleForItem(context, itemId, alert).catch((error: unknown) => void failures.push(error));
-      if (result !== undefined) results.set(itemId, result);
-    });
-    after = page.at(-1);
-    if (page.length < ITEMS_PAGE_MAX_COUNT) break;
-  }
+  const results = await mapInLanes(POINT_READS_IN_FLIGHT, allItems(context.stores), (itemId) =>
+    handleForItem(context, itemId, alert).catch((error: unknown) => {
+      failures.push(error);
+      return undefined;
+    }),
+  );
   if (failures.length > 0) throw failures[0];
-  return [...results.values()].toSorted((left, right) => (left.itemId < right.itemId ? -1 : 1));
+  return present(results);
 }
 
 async function handleForItem(context: AlertContext, itemId: string, alert: Alert): Promise<AlertResult | undefined> {

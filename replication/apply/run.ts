@@ -10,6 +10,7 @@ import { openItem } from "./context.ts";
 import { watchStream } from "./open-stream.ts";
 import type { ApplyContext, OpenItem } from "./context.ts";
 import { CLAIM_AGAIN_PAUSE_MS } from "./limits.ts";
+import { stopReasonOf } from "../records/progress.ts";
 import { UNUSABLE } from "./next-delta.ts";
 import { fromCache } from "./read-delta.ts";
 
@@ -173,13 +174,7 @@ async function stop(claim: Claim, error: LeewardError): Promise<WorkEnd> {
   const { context, item } = claim.open;
   const { stream, applied } = claim.progress();
   await takeDuePoint(claim, "any", { version: 1, stream, epoch: applied.epoch });
-  const reason: StopReason = {
-    code: error.code,
-    message: error.message,
-    hint: error.hint,
-    facts: error.facts,
-    atMs: context.clock.now(),
-  };
+  const reason = stopReasonOf(error, context.clock.now());
   await claim.stop(reason);
   context.log({ kind: "stopped", itemId: item.itemId, generation: claim.generation, reason });
   return { kind: "stopped", reason };

@@ -1,7 +1,7 @@
 import { whileBusy } from "./busy.ts";
 import { targetDisks } from "./claim.ts";
 import type { Claim } from "./claim.ts";
-import { inLanes } from "../lanes.ts";
+import { mapInLanes } from "../lanes.ts";
 import { isStreamOpen } from "./open-stream.ts";
 import { isBoundary } from "../records/progress.ts";
 import { LeewardError, invariant } from "../errors.ts";
@@ -116,11 +116,12 @@ async function takePoint(
 }
 
 async function snapshotAll(claim: Claim, pointId: string): Promise<ReadonlyMap<string, string>> {
-  const snapshots = new Map<string, string>();
-  await inLanes(DISK_REQUESTS_IN_FLIGHT, targetDisks(claim.open), async (disk) => {
-    snapshots.set(disk.diskId, await snapshotOwn(claim, disk, pointId));
-  });
-  return snapshots;
+  const snapshots = await mapInLanes(
+    DISK_REQUESTS_IN_FLIGHT,
+    targetDisks(claim.open),
+    async (disk) => [disk.diskId, await snapshotOwn(claim, disk, pointId)] as const,
+  );
+  return new Map(snapshots);
 }
 
 /** Snapshots one disk exactly as this worker left it. */

@@ -1,100 +1,19 @@
-import { constants, createZstdCompress, zstdCompressSync, zstdDecompressSync } from "node:zlib";
-import { FRAME_MAX_PLAIN_BYTES } from "../limits.ts";
+import { constants, zstdCompressSync } from "node:zlib";
 
 /** Makes frames of zstd level 1, each on its own. */
 export interface Compressor {
   /** At most FRAME_MAX_PLAIN_BYTES; the result is good until the next call. */
   compress(plain: Uint8Array): Uint8Array;
-  /**
-   * False: every frame leaves some three times its length behind for the garbage collector, most of it where V8 does
-   * not count it.
-   */
-  readonly isReused: boolean;
 }
 
-const OPTIONS = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
+export const ZSTD_OPTIONS = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 /** node:zlib refuses smaller chunks. */
 const CHUNK_MIN_BYTES = 64;
-/**
- * What zstd may make of a frame that does not compress (ZSTD_COMPRESSBOUND in zstd.h): with so much room it writes a
- * frame in one go.
- */
-const OUTPUT_BYTES = FRAME_MAX_PLAIN_BYTES + FRAME_MAX_PLAIN_BYTES / 256;
 
 /**
- * One compressor for all frames where this Node lets it be used again. `zstdCompressSync` makes a new one for every
- * call, which is half of the cost of a small frame and nearly all of its garbage; a stream keeps its compressor, but
- * its own interface goes through libuv's pool twice for each frame. So the stream's binding is called as node:zlib
- * calls it. That binding is not documented (npm's own minizlib rests on it too): where it is not as expected, or once
- * fails to do what it should, the documented call does the work.
+ * Makes every frame with a compressor of its own. One chunk for the whole frame: with the default of 16 KiB the pieces
+ * are joined at the cost of another copy.
  */
-export function createCompressor(
-  makeStream: () => object = () => createZstdCompress(OPTIONS).on("error", () => undefined),
-): Compressor {
-  let reused = reusedCompressor(makeStream());
-  return {
-    compress: (plain) => {
-      const packed = reused?.(plain);
-      if (packed !== undefined) return packed;
-      // What has failed once may stand in the middle of a frame.
-      reused = undefined;
-      return compressOnce(plain);
-    },
-    get isReused() {
-      return reused !== undefined;
-    },
-  };
-}
-
-/** One chunk for the whole frame: with the default of 16 KiB the pieces are joined at the cost of another copy. */
-function compressOnce(plain: Uint8Array): Uint8Array {
-  return zstdCompressSync(plain, { ...OPTIONS, chunkSize: Math.max(CHUNK_MIN_BYTES, plain.length) });
-}
-
-/** What makes one frame, or undefined when it cannot. */
-type CompressFrame = (plain: Uint8Array) => Uint8Array | undefined;
-
-function reusedCompressor(stream: object): CompressFrame | undefined {
-  const binding: unknown = Reflect.get(stream, "_handle");
-  const state: unknown = Reflect.get(stream, "_writeState");
-  if (!isBinding(binding) || !(state instanceof Uint32Array)) return undefined;
-  const output = new Uint8Array(OUTPUT_BYTES);
-  const compress: CompressFrame = (plain) => {
-    // An error leaves the state as it was: what the frame before left there must not pass for this one's.
-    state.set([0, plain.length]);
-    binding.writeSync(constants.ZSTD_e_end, plain, 0, plain.length, output, 0, output.length);
-    const [outputLeft = 0, inputLeft = 1] = state;
-    return inputLeft > 0 || outputLeft === 0 || outputLeft === output.length
-      ? undefined
-      : output.subarray(0, output.length - outputLeft);
-  };
-  return isTrusted(compress) ? compress : undefined;
-}
-
-interface Binding {
-  writeSync(
-    flush: number,
-    input: Uint8Array,
-    inputAt: number,
-    inputBytes: number,
-    output: Uint8Array,
-    outputAt: number,
-    room: number,
-  ): void;
-}
-
-const isBinding = (value: unknown): value is Binding =>
-  typeof value === "object" && value !== null && typeof Reflect.get(value, "writeSync") === "function";
-
-/** Two frames, one after the other, decode to what they were made of. */
-function isTrusted(compress: CompressFrame): boolean {
-  try {
-    return ["one frame, one frame", "and another one"].every((text) => {
-      const plain = new TextEncoder().encode(text);
-      const packed = compress(plain);
-      return packed !== undefined && zstdDecompressSync(packed).equals(plain);
-    });
-  } catch {
-    return false;
-  }
-}
+export const freshCompressor: Compressor = {
+  compress: (plain) => zstdCompressSync(plain, { ...ZSTD_OPTIONS, chunkSize: Math.max(CHUNK_MIN_BYTES, plain.length) }),
+};

@@ -4,8 +4,7 @@ import { DELTA_MAX_BYTES, DELTA_MAX_EXTENTS, DELTA_MAX_PLAIN_BYTES, FRAME_MAX_PL
 import type { DiskDescription, Position } from "../position.ts";
 import { bytesOfHex, hexText } from "./bytes.ts";
 import type { DeltaHeader, EncodedDelta, Extent, ExtentContent } from "./delta.ts";
-import { createCompressor } from "./compressor.ts";
-import type { Compressor } from "./compressor.ts";
+import { type Compressor, freshCompressor } from "./compressor.ts";
 import { createOutput } from "./output.ts";
 import type { Output } from "./output.ts";
 import { frameChecksum, storeFrame } from "./frames.ts";
@@ -69,7 +68,7 @@ export function writeDelta(
   header: DeltaHeader,
   extents: Iterable<ExtentContent>,
   append: (bytes: Uint8Array) => void,
-  compressor: Compressor = createCompressor(),
+  compressor: Compressor = freshCompressor,
 ): Position {
   expectNoFault(headerFault(header));
   const output = hashedOutput(append);

@@ -4,16 +4,11 @@ import { nothing, unlessDamaged } from "../records/damaged.ts";
 import { findItem } from "../records/item-record.ts";
 import { POINTS_PREFIX, manifestName } from "../names.ts";
 import { type ItemStatus, readItemStatus } from "../items/status.ts";
-import {
-  EVENT_POINT_NAMES_MAX_COUNT,
-  EVENTS_PER_SEND_MAX_COUNT,
-  EVENTS_WAITING_MAX_COUNT,
-  RECORD_CHANGES_MAX_TRIES,
-} from "../limits.ts";
+import { EVENT_POINT_NAMES_MAX_COUNT, EVENTS_PER_SEND_MAX_COUNT, EVENTS_WAITING_MAX_COUNT } from "../limits.ts";
 import { isPointId, readPoint } from "../points/manifest.ts";
 import type { RecordStore } from "../ports.ts";
 import type { EventPublisher } from "./publisher.ts";
-import { type Announced, readAnnounced, replaceAnnounced } from "./announced.ts";
+import { type Announced, NOTHING_ANNOUNCED, announcedRecord } from "./announced.ts";
 import { type LeewardEvent, healthChanged, pointCreated } from "./event.ts";
 
 export interface EventContext extends ItemContext {
@@ -30,8 +25,8 @@ export interface EventContext extends ItemContext {
 export async function announceItem(context: EventContext, itemId: string): Promise<number> {
   const status = await unlessDamaged(() => readItemStatus(context, itemId), nothing);
   const records = context.stores.records(itemId);
-  const stored = await readAnnounced(records);
-  const { announced } = stored;
+  const stored = await announcedRecord(records).inspect();
+  const announced = stored !== undefined && "body" in stored ? stored.body : NOTHING_ANNOUNCED;
   const health = status?.replicationHealth ?? announced.health;
   const points =
     status === undefined ? { events: [], toldId: announced.pointId } : await newPoints(records, status, announced);
@@ -47,7 +42,7 @@ export async function announceItem(context: EventContext, itemId: string): Promi
     await context.events.publish(events.slice(at, at + EVENTS_PER_SEND_MAX_COUNT));
   }
   // When another sweep was faster, it told the same: the next one finds what is left.
-  await replaceAnnounced(records, stored, { version: 1, health, pointId: points.toldId, waiting: [] });
+  await announcedRecord(records).replace({ version: 1, health, pointId: points.toldId, waiting: [] }, stored?.etag);
   return events.length;
 }
 
@@ -71,7 +66,8 @@ export async function announceNow(
     return (await keepWaiting(context, itemId, event)) ? "waiting" : "lost";
   } catch (error) {
     // Whoever reports a change of state has made it already: a store that is away as well must not undo that.
-    if (hasCode(error, "store-unavailable", "store-busy", "store-refused", "outcome-unknown")) return "lost";
+    if (hasCode(error, "conflict", "store-unavailable", "store-busy", "store-refused", "outcome-unknown"))
+      return "lost";
     throw error;
   }
 }
@@ -83,15 +79,12 @@ async function keepWaiting(context: EventContext, itemId: string, event: Leeward
     () => "damaged" as const,
   );
   if (item === undefined) return false;
-  const records = context.stores.records(itemId);
-  for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
-    const stored = await readAnnounced(records);
-    const { waiting } = stored.announced;
-    if (waiting.some(({ id }) => id === event.id)) return true;
-    const next = { ...stored.announced, waiting: [...waiting, event].slice(-EVENTS_WAITING_MAX_COUNT) };
-    if (await replaceAnnounced(records, stored, next)) return true;
-  }
-  return false;
+  await announcedRecord(context.stores.records(itemId)).upsert((found = NOTHING_ANNOUNCED) => {
+    const { waiting } = found;
+    if (waiting.some(({ id }) => id === event.id)) return found;
+    return { ...found, waiting: [...waiting, event].slice(-EVENTS_WAITING_MAX_COUNT) };
+  }, nothing);
+  return true;
 }
 
 interface NewPoints {

@@ -1,22 +1,17 @@
 import { LeewardError } from "../errors.ts";
 import { changeItem, findReadableItem } from "../records/item-record.ts";
 import { POLICIES_PREFIX, isItemId, policyRecordName } from "../names.ts";
-import { decodeOwn } from "../records/change-record.ts";
-import { nothing, unlessDamaged } from "../records/damaged.ts";
-import { encodeRecord } from "../records/envelope.ts";
+import { type RecordAt, recordAt } from "../records/record.ts";
+import { unlessDamaged } from "../records/damaged.ts";
 import { requireField } from "../records/request-rules.ts";
-import {
-  ITEMS_PAGE_MAX_COUNT,
-  POINT_READS_IN_FLIGHT,
-  POLICIES_MAX_COUNT,
-  RECORD_CHANGES_MAX_TRIES,
-} from "../limits.ts";
-import { inLanes } from "../lanes.ts";
+import { POINT_READS_IN_FLIGHT, POLICIES_MAX_COUNT } from "../limits.ts";
+import { mapInLanes, present } from "../lanes.ts";
+import { allItems } from "../records/all-items.ts";
 import type { ItemContext } from "../points/context.ts";
 import type { ProtectedItem, ReplicationPolicy } from "../records/item.ts";
 import { type ProtectAnswer, type ProtectRequest, protectItem } from "./protect.ts";
 import type { ItemStores, RecordStore } from "../ports.ts";
-import { type PolicyInMinutes, policyFromMinutes, samePolicy } from "../records/policy.ts";
+import { DEFAULT_POLICY, type PolicyInMinutes, policyFromMinutes, samePolicy } from "../records/policy.ts";
 
 /** `policies/{name}.json` in the control container. Changed by compare-and-set only. */
 export interface PolicyRecord {
@@ -37,7 +32,7 @@ export async function readPolicy({ control }: ControlContext, name: string): Pro
   const found = await findPolicy(control, name);
   if (found === undefined)
     throw new LeewardError("policy-unknown", `There is no replication policy named "${name}".`, { policy: name });
-  return found.record;
+  return found;
 }
 
 export interface PolicyList {
@@ -50,16 +45,17 @@ export interface PolicyList {
 export async function listPolicies({ control }: ControlContext): Promise<PolicyList> {
   const listed = await control.list(POLICIES_PREFIX, POLICIES_MAX_COUNT);
   const names = listed.flatMap(({ name }) => /^policies\/(.+)\.json$/.exec(name)?.[1] ?? []);
-  const found = new Map<string, PolicyRecord>();
   const damaged: string[] = [];
-  await inLanes(POINT_READS_IN_FLIGHT, names, async (name) => {
-    const stored = await unlessDamaged(
+  const found = await mapInLanes(POINT_READS_IN_FLIGHT, names, (name) =>
+    unlessDamaged(
       () => findPolicy(control, name),
-      () => void damaged.push(name),
-    );
-    if (stored !== undefined) found.set(name, stored.record);
-  });
-  return { policies: names.flatMap((name) => found.get(name) ?? []), damaged: damaged.toSorted() };
+      () => {
+        damaged.push(name);
+        return undefined;
+      },
+    ),
+  );
+  return { policies: present(found), damaged: damaged.toSorted() };
 }
 
 /**
@@ -78,26 +74,27 @@ export async function putPolicy(
     "lower-case letters, digits and single hyphens between them, at most 36 characters",
   );
   const { control } = context;
-  for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
-    const stored = await control.read(policyRecordName(name));
+  let isNew = false;
+  const record = await policyRecord(control, name).upsert(
+    async (before): Promise<PolicyRecord> => {
+      isNew = before === undefined;
+      if (isNew) await requireRoom(control);
+      return { version: 1, name, policy: policyFromMinutes(given, before?.policy) };
+    },
     // A damaged one is made anew.
-    const before = await unlessDamaged(() => findPolicy(control, name), nothing);
-    const record: PolicyRecord = { version: 1, name, policy: policyFromMinutes(given, before?.record.policy) };
-    if (stored === undefined) {
-      const count = (await control.list(POLICIES_PREFIX, POLICIES_MAX_COUNT)).length;
-      requireField(
-        count < POLICIES_MAX_COUNT,
-        "policy",
-        `at most ${POLICIES_MAX_COUNT} policies; change or delete another one`,
-      );
-      if ((await control.create(policyRecordName(name), encodeRecord(record))) === undefined) continue;
-      return { record, isNew: true };
-    }
-    if ((await control.replace(policyRecordName(name), encodeRecord(record), stored.etag)) === undefined) continue;
-    for (const itemId of await itemsWith(context, name)) await applyPolicy(context, itemId, record);
-    return { record, isNew: false };
-  }
-  throw new LeewardError("conflict", "The policy was changed by others all the time.", { policy: name });
+    () => ({ version: 1, name, policy: DEFAULT_POLICY }),
+  );
+  if (!isNew) for (const itemId of await itemsWith(context, name)) await applyPolicy(context, itemId, record);
+  return { record, isNew };
+}
+
+async function requireRoom(control: RecordStore): Promise<void> {
+  const count = (await control.list(POLICIES_PREFIX, POLICIES_MAX_COUNT)).length;
+  requireField(
+    count < POLICIES_MAX_COUNT,
+    "policy",
+    `at most ${POLICIES_MAX_COUNT} policies; change or delete another one`,
+  );
 }
 
 /**
@@ -113,9 +110,7 @@ export async function protectByPolicy(
   if (policyName === undefined) return protectItem(context, request);
   const { policy } = await readPolicy(context, policyName);
   const { registrationToken } = await protectItem(context, { ...request, policy });
-  const { record } = (await findPolicy(context.control, policyName)) ?? {
-    record: { version: 1, name: policyName, policy },
-  };
+  const record = (await findPolicy(context.control, policyName)) ?? { version: 1, name: policyName, policy };
   return { item: await applyPolicy(context, request.itemId, record), registrationToken };
 }
 
@@ -140,26 +135,19 @@ export async function deletePolicy(context: ControlContext, name: string): Promi
   await context.control.remove(policyRecordName(name));
 }
 
-async function findPolicy(
-  control: RecordStore,
-  name: string,
-): Promise<{ readonly record: PolicyRecord; readonly etag: string } | undefined> {
-  const stored = isItemId(name) ? await control.read(policyRecordName(name)) : undefined;
-  return (
-    stored && { record: decodeOwn<PolicyRecord>(policyRecordName(name), 1, stored.bytes, { name }), etag: stored.etag }
-  );
+async function findPolicy(control: RecordStore, name: string): Promise<PolicyRecord | undefined> {
+  return isItemId(name) ? (await policyRecord(control, name).find())?.body : undefined;
+}
+
+function policyRecord(control: RecordStore, name: string): RecordAt<PolicyRecord> {
+  return recordAt<PolicyRecord>(control, { name: policyRecordName(name), version: 1, owner: { name } });
 }
 
 async function itemsWith({ stores }: ControlContext, policyName: string): Promise<readonly string[]> {
-  const having: string[] = [];
-  for (let after: string | undefined; ;) {
-    const page: readonly string[] = await stores.listItems(ITEMS_PAGE_MAX_COUNT, after);
-    await inLanes(POINT_READS_IN_FLIGHT, page, async (itemId) => {
-      if ((await findReadableItem(stores, itemId))?.policyName === policyName) having.push(itemId);
-    });
-    after = page.at(-1);
-    if (page.length < ITEMS_PAGE_MAX_COUNT) return having.toSorted();
-  }
+  const having = await mapInLanes(POINT_READS_IN_FLIGHT, allItems(stores), async (itemId) =>
+    (await findReadableItem(stores, itemId))?.policyName === policyName ? itemId : undefined,
+  );
+  return present(having);
 }
 
 async function applyPolicy(

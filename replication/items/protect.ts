@@ -1,14 +1,13 @@
-import { LeewardError } from "../errors.ts";
+import { LeewardError, hasCode } from "../errors.ts";
 import { DEFAULT_POLICY, samePolicy } from "../records/policy.ts";
 import type { DiskDescription } from "../position.ts";
-import { RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
 import type { ItemStores } from "../ports.ts";
 import type { ItemContext } from "../points/context.ts";
 import type { ProtectedItem, ReplicationPolicy } from "../records/item.ts";
-import { changeItem, findReadableItem } from "../records/item-record.ts";
+import { changeItem, findReadableItem, itemRecord } from "../records/item-record.ts";
 import { ITEM_RECORD } from "../names.ts";
 import { ensureProgress, prepareStream } from "../service/open-stream.ts";
-import { encodeRecord } from "../records/envelope.ts";
+import { untilWritten } from "../records/record.ts";
 import { orderedDisks, requireItemId, requirePolicy, sameDisks } from "../records/request-rules.ts";
 import { mintStream } from "../records/streams.ts";
 import { newToken, tokenHash } from "../service/tokens.ts";
@@ -40,14 +39,12 @@ export async function protectItem(context: ItemContext, request: ProtectRequest)
   requireItemId(request.itemId);
   const disks = orderedDisks(request.disks);
   if (request.policy !== undefined) requirePolicy(request.policy);
-  for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
-    const stored = await context.stores.records(request.itemId).read(ITEM_RECORD);
-    if (stored !== undefined && (await isWhole(context.stores, request.itemId)))
-      return repeated(context, request, disks);
-    const made = await makeItem(context, request, disks, stored?.etag);
-    if (made !== undefined) return made;
-  }
-  throw new LeewardError("conflict", "Others protected the item all the time.", { itemId: request.itemId });
+  return untilWritten(ITEM_RECORD, async () => {
+    const stored = await itemRecord(context.stores, request.itemId).inspect();
+    const isThere = stored !== undefined && (await isWhole(context.stores, request.itemId));
+    const made = await (isThere ? takeUp(context, request, disks) : makeItem(context, request, disks, stored?.etag));
+    return made && { result: made };
+  });
 }
 
 /** In place of what has this etag, or of nothing. Undefined when somebody else was faster. */
@@ -58,7 +55,6 @@ async function makeItem(
   replacedEtag: string | undefined,
 ): Promise<ProtectAnswer | undefined> {
   const { stores, clock, ids } = context;
-  const records = stores.records(request.itemId);
   const registrationToken = newToken(ids);
   const nowMs = clock.now();
   const item: ProtectedItem = {
@@ -75,11 +71,7 @@ async function makeItem(
     tokenHash: undefined,
   };
   await prepareStream(context, item);
-  const bytes = encodeRecord(item);
-  const etag = await (replacedEtag === undefined
-    ? records.create(ITEM_RECORD, bytes)
-    : records.replace(ITEM_RECORD, bytes, replacedEtag));
-  if (etag === undefined) return undefined;
+  if ((await itemRecord(stores, item.itemId).replace(item, replacedEtag)) === undefined) return undefined;
   await ensureProgress(stores, item);
   return { item, registrationToken };
 }
@@ -109,16 +101,26 @@ export async function newRegistrationToken(context: ItemContext, itemId: string)
   return registrationToken;
 }
 
-async function repeated(
+/**
+ * The record is written even when nothing of it changes: a sweep that has just taken the item for what a disabled one
+ * left behind removes only what it saw. Undefined when it was faster.
+ */
+async function takeUp(
   context: ItemContext,
   { itemId, policy, policyName }: ProtectRequest,
   disks: readonly DiskDescription[],
-): Promise<ProtectAnswer> {
-  const item = await changeItem(context.stores, itemId, (found) => {
+): Promise<ProtectAnswer | undefined> {
+  const taken = changeItem(context.stores, itemId, (found) => {
     if (!sameDisks(found.disks, disks)) throw otherDisks(itemId);
-    if (policy === undefined || (samePolicy(policy, found.policy) && policyName === found.policyName)) return found;
+    if (policy === undefined || (samePolicy(policy, found.policy) && policyName === found.policyName))
+      return { ...found };
     return { ...found, policy, policyName };
   });
+  const item = await taken.catch((error: unknown) => {
+    if (hasCode(error, "item-unknown")) return undefined;
+    throw error;
+  });
+  if (item === undefined) return undefined;
   if (item.nonce !== undefined) await ensureProgress(context.stores, item);
   return { item, registrationToken: undefined };
 }

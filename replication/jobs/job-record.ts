@@ -1,26 +1,30 @@
-import { inLanes } from "../lanes.ts";
+import { mapInLanes, present } from "../lanes.ts";
 import { LeewardError } from "../errors.ts";
-import { changeRecord, readRecord } from "../records/change-record.ts";
+import { type RecordAt, recordAt } from "../records/record.ts";
 import { unlessDamaged } from "../records/damaged.ts";
-import { encodeRecord } from "../records/envelope.ts";
 import { JOBS_KEPT_MAX_COUNT, JOBS_LIST_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
 import type { ItemStores } from "../ports.ts";
 import { type JobRecord, isEnded } from "./job.ts";
 
 const JOBS_PREFIX = "jobs/";
-const jobName = (jobId: string): string => `${JOBS_PREFIX}${jobId}.json`;
+
+function jobRecord(stores: ItemStores, itemId: string, jobId: string): RecordAt<JobRecord> {
+  return recordAt<JobRecord>(stores.records(itemId), {
+    name: `${JOBS_PREFIX}${jobId}.json`,
+    version: 1,
+    owner: { itemId, jobId },
+    missing: () => new LeewardError("internal", "A flow has a job record before it starts.", { itemId, jobId }),
+  });
+}
 
 /** Undefined if there is none; text that is no job id never reaches the store. Errors: `record-corrupt`. */
 export async function findJob(stores: ItemStores, itemId: string, jobId: string): Promise<JobRecord | undefined> {
-  return /^[0-9a-f]{32}$/.test(jobId)
-    ? readRecord<JobRecord>(stores.records(itemId), jobName(jobId), 1, { itemId, jobId })
-    : undefined;
+  return /^[0-9a-f]{32}$/.test(jobId) ? (await jobRecord(stores, itemId, jobId).find())?.body : undefined;
 }
 
 /** The record as it stands, made from `job` when there is none. */
 export function ensureJob(stores: ItemStores, job: JobRecord): Promise<JobRecord> {
-  const { itemId, jobId } = job;
-  return changeRecord<JobRecord>(stores.records(itemId), jobName(jobId), 1, (found) => found ?? job, { itemId, jobId });
+  return jobRecord(stores, job.itemId, job.jobId).upsert((found) => found ?? job);
 }
 
 /** Errors: `internal` when there is no such job, `record-corrupt`, `conflict`. */
@@ -30,17 +34,12 @@ export function changeJob(
   jobId: string,
   change: (job: JobRecord) => JobRecord,
 ): Promise<JobRecord> {
-  const changed = (found: JobRecord | undefined): JobRecord => {
-    if (found === undefined)
-      throw new LeewardError("internal", "A flow has a job record before it starts.", { itemId, jobId });
-    return change(found);
-  };
-  return changeRecord<JobRecord>(stores.records(itemId), jobName(jobId), 1, changed, { itemId, jobId });
+  return jobRecord(stores, itemId, jobId).change(change);
 }
 
 /** In the place of a damaged record, whose flow has ended. */
 export async function replaceJob(stores: ItemStores, job: JobRecord): Promise<void> {
-  await stores.records(job.itemId).put(jobName(job.jobId), encodeRecord(job));
+  await jobRecord(stores, job.itemId, job.jobId).put(job);
 }
 
 /** Removes the oldest ended jobs of an item beyond JOBS_KEPT_MAX_COUNT; `running` stays, whatever its record says. */
@@ -50,7 +49,7 @@ export async function forgetOldJobs(stores: ItemStores, itemId: string, running:
   const { jobs } = await listJobs(stores, itemId);
   const ended = jobs.filter((job) => isEnded(job) && job.jobId !== running);
   const surplus = ended.slice(Math.max(0, ended.length - (jobs.length - JOBS_KEPT_MAX_COUNT)));
-  for (const { jobId } of surplus) await records.remove(jobName(jobId));
+  for (const { jobId } of surplus) await jobRecord(stores, itemId, jobId).remove();
 }
 
 export interface JobList {
@@ -64,16 +63,17 @@ export async function listJobs(stores: ItemStores, itemId: string): Promise<JobL
   const names = await stores.records(itemId).list(JOBS_PREFIX, JOBS_LIST_MAX_COUNT);
   const ids = names.flatMap(({ name }) => /^jobs\/([0-9a-f]{32})\.json$/.exec(name)?.[1] ?? []);
   const damaged: string[] = [];
-  const found = new Map<string, JobRecord>();
-  await inLanes(POINT_READS_IN_FLIGHT, ids, async (jobId) => {
-    const job = await unlessDamaged(
+  const found = await mapInLanes(POINT_READS_IN_FLIGHT, ids, (jobId) =>
+    unlessDamaged(
       () => findJob(stores, itemId, jobId),
-      () => void damaged.push(jobId),
-    );
-    if (job !== undefined) found.set(jobId, job);
-  });
+      () => {
+        damaged.push(jobId);
+        return undefined;
+      },
+    ),
+  );
   return {
-    jobs: [...found.values()].toSorted((one, other) => other.startedMs - one.startedMs),
+    jobs: present(found).toSorted((one, other) => other.startedMs - one.startedMs),
     damaged: damaged.toSorted(),
   };
 }

@@ -1,7 +1,6 @@
 import { LeewardError } from "../errors.ts";
 import type { PointRequest } from "../points/choose-point.ts";
-import { changeRecord, readRecord } from "../records/change-record.ts";
-import { unlessDamaged } from "../records/damaged.ts";
+import { type RecordAt, recordAt } from "../records/record.ts";
 import type { ReplicationPolicy } from "../records/item.ts";
 import { isItemId } from "../names.ts";
 import type { PlanOptions } from "../planning/options.ts";
@@ -46,18 +45,29 @@ export interface ManagedItem {
   readonly policyName?: string | undefined;
   /** Everything that stands, or will stand, in the target region; undefined until the flow has planned. */
   readonly plan: TargetPlan | undefined;
+  /** How often the state has changed by what replication reported: tells two equal changes apart. Undefined: never. */
+  readonly reports?: number | undefined;
 }
 
-const MANAGED_RECORD = "managed.json";
+function managedRecord(stores: ItemStores, itemId: string): RecordAt<ManagedItem> {
+  return recordAt<ManagedItem>(stores.records(itemId), {
+    name: "managed.json",
+    version: 1,
+    owner: { itemId },
+    missing: () => notManaged(itemId),
+  });
+}
 
 /** Undefined for an item that an operator protected by its disks alone. Errors: `record-corrupt`. */
 export async function findManaged(stores: ItemStores, itemId: string): Promise<ManagedItem | undefined> {
-  return isItemId(itemId) ? readRecord<ManagedItem>(stores.records(itemId), MANAGED_RECORD, 1, { itemId }) : undefined;
+  return isItemId(itemId) ? (await managedRecord(stores, itemId).find())?.body : undefined;
 }
 
 /** Errors: `item-unknown`, `record-corrupt`. */
 export async function readManaged(stores: ItemStores, itemId: string): Promise<ManagedItem> {
-  return required(itemId, await findManaged(stores, itemId));
+  const found = await findManaged(stores, itemId);
+  if (found === undefined) throw notManaged(itemId);
+  return found;
 }
 
 /** Errors: those that `change` throws, `item-unknown`, `record-corrupt`, `conflict`. */
@@ -66,34 +76,25 @@ export function changeManaged(
   itemId: string,
   change: (item: ManagedItem) => ManagedItem,
 ): Promise<ManagedItem> {
-  return changeRecord<ManagedItem>(
-    stores.records(itemId),
-    MANAGED_RECORD,
-    1,
-    (found) => change(required(itemId, found)),
-    { itemId },
-  );
+  return managedRecord(stores, itemId).change(change);
 }
 
 /** The record as it stands, made from `first` when there is none. Errors: `record-corrupt`, `conflict`. */
 export function ensureManaged(stores: ItemStores, first: ManagedItem): Promise<ManagedItem> {
-  const { itemId } = first;
-  return changeRecord<ManagedItem>(stores.records(itemId), MANAGED_RECORD, 1, (found) => found ?? first, { itemId });
+  return managedRecord(stores, first.itemId).upsert((found) => found ?? first);
 }
 
 /** Takes a damaged record away, so that it can be made anew; one that can be read stays. True when it was damaged. */
 export async function removeDamagedManaged(stores: ItemStores, itemId: string): Promise<boolean> {
-  const isDamaged = await unlessDamaged(
-    () => findManaged(stores, itemId).then(() => false),
-    () => true,
-  );
-  if (isDamaged) await stores.records(itemId).remove(MANAGED_RECORD);
-  return isDamaged;
+  const record = managedRecord(stores, itemId);
+  const found = await record.inspect();
+  if (found === undefined || !("damage" in found)) return false;
+  await record.remove(found.etag);
+  return true;
 }
 
-function required(itemId: string, found: ManagedItem | undefined): ManagedItem {
-  if (found !== undefined) return found;
-  throw new LeewardError(
+function notManaged(itemId: string): LeewardError {
+  return new LeewardError(
     "item-unknown",
     `Leeward does not manage a virtual machine as "${itemId}".`,
     { itemId },

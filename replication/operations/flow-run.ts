@@ -1,9 +1,25 @@
 import type { Flow } from "../states/states.ts";
 
-/** One run of a flow. `version`: a change of the order of steps gets a new one, and a function of its own. */
+/**
+ * The order of the steps of all flows. Whoever changes it for any flow gives the order before a folder of its own
+ * (`orchestrations/version-N/`) and raises this number: runs that have begun replay the order that they began with.
+ * `test/orchestrations/flow-steps.test.ts` holds each order.
+ */
+export const FLOW_VERSION = 4;
+
+/** What this app can run. A version stays while a run of it may be open. */
+export const FLOW_VERSIONS = [2, 3, FLOW_VERSION] as const;
+export type FlowVersion = (typeof FLOW_VERSIONS)[number];
+
+/** One run of a flow. */
 export interface FlowRun {
-  readonly version: 2 | 3;
+  readonly version: FlowVersion;
   readonly itemId: string;
   readonly jobId: string;
   readonly flow: Flow;
+}
+
+/** The name under which the host knows the flows of a version. */
+export function orchestratorOf(version: FlowVersion): string {
+  return `runFlow${version}`;
 }

@@ -1,9 +1,14 @@
-import { compact, isOpenLeft, markLeft, markRemoved, retryLeft } from "../resources/ledger.ts";
+import { endLeft, isAtSource, openLeft, liveIds, markLeft, retryLeft } from "../resources/ledger.ts";
 import type { LedgerEntry } from "../resources/ledger.ts";
-import { changeLedger, readLedger } from "../resources/ledger-record.ts";
+import { changeLedger, readLedger, readOtherLedgers } from "../resources/ledger-record.ts";
 import { LeewardError } from "../errors.ts";
-import { findManaged } from "../jobs/managed-item.ts";
+import { type ManagedItem, findManaged } from "../jobs/managed-item.ts";
 import { LEFT_RETRY_MS } from "../limits.ts";
+import { lastStreamOf } from "../records/streams.ts";
+import { sameId } from "../resources/ids.ts";
+import { subnetsAdded } from "../resources/leftover.ts";
+import type { ResourceJson } from "../resources/resource-manager.ts";
+import { itemOf } from "../resources/tags.ts";
 import { type FlowContext, managementOf } from "./context.ts";
 
 /** What became of the one leftover that was tried. */
@@ -14,8 +19,9 @@ export interface LeftoverTry {
 }
 
 /**
- * The sweep's part of a disabling that the source region held up: tries one thing that was left, at most once in
- * LEFT_RETRY_MS. Not while the item is protected again: then the next disabling does it. Undefined: nothing is due.
+ * The sweep's part of a disabling that the source region held up, or in which a PUT was never answered: tries one thing
+ * that was left, at most once in LEFT_RETRY_MS. Not while the item is protected again: then the next disabling does it.
+ * Undefined: nothing is due.
  */
 export async function retryLeftover(context: FlowContext, itemId: string): Promise<LeftoverTry | undefined> {
   const { stores, clock, management } = context;
@@ -23,15 +29,17 @@ export async function retryLeftover(context: FlowContext, itemId: string): Promi
   if (managed === undefined || managed.situation.state !== "Unprotected" || managed.situation.job !== undefined)
     return undefined;
   const nowMs = clock.now();
-  const isDue = (entry: LedgerEntry): boolean => isOpenLeft(entry) && nowMs - (entry.changedMs ?? 0) >= LEFT_RETRY_MS;
-  const due = (await readLedger(stores, itemId)).entries.find(isDue);
+  const isDue = ({ changedMs }: LedgerEntry): boolean => nowMs - (changedMs ?? 0) >= LEFT_RETRY_MS;
+  const due = openLeft(await readLedger(stores, itemId)).find(isDue);
   if (due === undefined) return undefined;
   const { id } = due;
+  // Before the mark: whoever protects the item again meanwhile waits for the mark first, and mints streams afterwards.
+  const lastStream = await lastStreamOf(stores, itemId);
   const begun = await changeLedger(stores, itemId, (ledger) => retryLeft(ledger, id, nowMs));
   // It was taken into use again in between.
   if (!begun.entries.some((entry) => entry.id === id && entry.state === "removing")) return undefined;
   try {
-    if (!(await removeOnce(context, itemId, due))) {
+    if (!(await removeOnce(context, managed, due, lastStream))) {
       // Not `removing`: who makes it anew meanwhile is told by Azure how long to wait.
       await changeLedger(stores, itemId, (ledger) => markLeft(ledger, id, clock.now()));
       return { id, state: "under-way", reason: undefined };
@@ -41,17 +49,42 @@ export async function retryLeftover(context: FlowContext, itemId: string): Promi
     await changeLedger(stores, itemId, (ledger) => markLeft(ledger, id, clock.now()));
     return { id, state: "left", reason: error.message };
   }
-  await changeLedger(stores, itemId, (ledger) => compact(markRemoved(ledger, id, clock.now())));
+  await changeLedger(stores, itemId, (ledger) => endLeft(ledger, id));
   return { id, state: "removed", reason: undefined };
 }
 
-/** False when Azure has taken it on: the next try finds it gone. */
-async function removeOnce(context: FlowContext, itemId: string, { id, kind }: LedgerEntry): Promise<boolean> {
+/** True when nothing of this item stands there; false when Azure has taken it on: the next try finds it gone. */
+async function removeOnce(
+  context: FlowContext,
+  managed: ManagedItem,
+  entry: LedgerEntry,
+  lastStream: number,
+): Promise<boolean> {
+  const { id, kind } = entry;
   if (kind === "cache-data") {
-    await context.stores.removeCacheData(itemId);
+    await context.stores.removeCacheData(managed.itemId, lastStream);
     return true;
   }
-  const begun = await managementOf(context).resourceManager.begin({ kind: "remove", id });
+  const { resourceManager } = managementOf(context);
+  if (!isAtSource(entry)) {
+    const found = await resourceManager.read(id);
+    if (found === undefined || !(await isOursAlone(context, managed, entry, found))) return true;
+  }
+  const begun = await resourceManager.begin({ kind: "remove", id });
   if (begun.kind === "failed") throw new LeewardError(begun.code, begun.message, { id });
   return begun.kind === "done";
+}
+
+/** A late PUT of this item made it, and nobody has taken it into use since. */
+async function isOursAlone(
+  { stores }: FlowContext,
+  { itemId, plan }: ManagedItem,
+  { id, kind, role }: LedgerEntry,
+  found: ResourceJson,
+): Promise<boolean> {
+  if (itemOf(found) !== itemId) return false;
+  if (kind === "virtual-network" && subnetsAdded(plan, found).length > 0) return false;
+  if (role !== "shared") return true;
+  const { ledgers, damaged } = await readOtherLedgers(stores, itemId);
+  return damaged.length === 0 && !ledgers.flatMap(liveIds).some((live) => sameId(live, id));
 }

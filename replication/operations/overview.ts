@@ -1,4 +1,4 @@
-import { inLanes } from "../lanes.ts";
+import { mapInLanes, present } from "../lanes.ts";
 import type { LeewardError } from "../errors.ts";
 import { type ManagedItem, findManaged } from "../jobs/managed-item.ts";
 import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
@@ -43,13 +43,9 @@ export async function listOverviews(
 ): Promise<OverviewPage> {
   const bounded = Math.min(Math.max(limit, 1), ITEMS_PAGE_MAX_COUNT);
   const itemIds = await context.stores.listItems(bounded, after);
-  const found = new Map<string, ItemOverview>();
-  await inLanes(POINT_READS_IN_FLIGHT, itemIds, async (itemId) => {
-    const overview = await findOverview(context, itemId);
-    if (overview !== undefined && !isOver(overview)) found.set(itemId, overview);
-  });
+  const found = await mapInLanes(POINT_READS_IN_FLIGHT, itemIds, (itemId) => findOverview(context, itemId));
   return {
-    items: itemIds.flatMap((itemId) => found.get(itemId) ?? []),
+    items: present(found).filter((overview) => !isOver(overview)),
     next: itemIds.length < bounded ? undefined : itemIds.at(-1),
   };
 }

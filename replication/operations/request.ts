@@ -23,7 +23,7 @@ import type { Flow, Operation } from "../states/states.ts";
 import { type FlowContext, managementOf } from "./context.ts";
 import { errorOf, mendJob, reportOutcome } from "./job-outcome.ts";
 import { tellJob, tellState } from "./tell.ts";
-import type { FlowRun } from "./flow-run.ts";
+import { FLOW_VERSION, type FlowRun } from "./flow-run.ts";
 
 /** What an operator asks for. `requestId` makes it repeatable. */
 export type OperationRequest = { readonly itemId: string; readonly requestId: string | undefined } & (
@@ -95,7 +95,7 @@ export async function requestOperation(
       await changeJob(stores, itemId, job.jobId, (record) => failJob(record, errorOf(error), clock.now()));
     throw error;
   }
-  await start({ version: 3, itemId, jobId: job.jobId, flow: job.flow });
+  await start({ version: FLOW_VERSION, itemId, jobId: job.jobId, flow: job.flow });
   return (await findJob(stores, itemId, job.jobId)) ?? job;
 }
 
@@ -179,17 +179,19 @@ export async function tendFlow(context: FlowContext, itemId: string, flows: Flow
   if (managed === undefined) return;
   const situation = await situationNow(context, managed);
   if (situation !== managed.situation) {
-    await tellState(context, itemId, managed.situation, situation, `${clock.now()}`);
+    // Whoever dies before it is stored tells it again under the same id.
+    const reports = (managed.reports ?? 0) + 1;
+    await tellState(context, itemId, managed.situation, situation, `report ${reports}`);
     await changeManaged(stores, itemId, (found) =>
       found.situation.state === managed.situation.state && found.situation.job === undefined
-        ? { ...found, situation }
+        ? { ...found, situation, reports }
         : found,
     );
   }
   const { job } = managed.situation;
   if (job === undefined || (await reportOutcome(context, itemId, job.jobId))) return;
   const state = await flows.stateOf(job.jobId);
-  if (state === undefined) await flows.start({ version: 3, itemId, ...job });
+  if (state === undefined) await flows.start({ version: FLOW_VERSION, itemId, ...job });
   if (state !== "ended" || (await reportOutcome(context, itemId, job.jobId))) return;
   const error = new LeewardError("internal", "The flow ended without an outcome.");
   const failed = await unlessDamaged(

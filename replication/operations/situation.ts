@@ -1,4 +1,4 @@
-import { LeewardError, isErrorCode } from "../errors.ts";
+import { isErrorCode, isRetryable } from "../errors.ts";
 import type { ManagedItem } from "../jobs/managed-item.ts";
 import { decideFact, type Situation } from "../states/decide.ts";
 import type { ItemStores } from "../ports.ts";
@@ -13,7 +13,7 @@ import type { HeartbeatRecord, Progress } from "../records/item.ts";
 function factOf(progress: Progress, heartbeat: HeartbeatRecord | undefined): ReplicationFact | undefined {
   const code = progress.stopped?.code;
   // A stop that ends by itself is none for the operator.
-  if (code !== undefined && !(isErrorCode(code) && new LeewardError(code, "").retryable)) return "ResyncNeeded";
+  if (code !== undefined && !(isErrorCode(code) && isRetryable(code))) return "ResyncNeeded";
   if (progress.seeding) return "SeedingUnderWay";
   if (heartbeat?.resynchronization?.state === "running") return "SeedingUnderWay";
   return progress.lastPoint === undefined ? undefined : "SeedingComplete";

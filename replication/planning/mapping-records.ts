@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { LeewardError } from "../errors.ts";
 import { NETWORK_MAPPINGS_RECORD } from "../names.ts";
-import { decodeRecord, encodeRecord } from "../records/envelope.ts";
+import { type RecordAt, recordAt } from "../records/record.ts";
 import { requireField } from "../records/request-rules.ts";
-import { NETWORK_MAPPINGS_MAX_COUNT, RECORD_CHANGES_MAX_TRIES, RESOURCE_ID_MAX_LENGTH } from "../limits.ts";
+import { NETWORK_MAPPINGS_MAX_COUNT, RESOURCE_ID_MAX_LENGTH } from "../limits.ts";
 import { regionName, sameName } from "./name-rules.ts";
 import {
   MAPPING_REFUSALS,
@@ -31,7 +31,7 @@ export interface NamedMapping extends NetworkMapping {
 
 /** Errors: `record-corrupt`. */
 export async function listMappings(control: RecordStore): Promise<readonly NamedMapping[]> {
-  return (await readStored(control)).mappings.map(named);
+  return ((await mappingsRecord(control).find())?.body.mappings ?? []).map(named);
 }
 
 /** Errors: `mapping-unknown`, `record-corrupt`. */
@@ -105,36 +105,24 @@ async function decide(
   control: RecordStore,
   decision: (mappings: readonly NetworkMapping[]) => MappingDecision,
 ): Promise<boolean> {
-  for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
-    const { mappings, etag } = await readStored(control);
-    const decided = decision(mappings);
+  let isChanged = false;
+  await mappingsRecord(control).upsert((found) => {
+    const decided = decision(found?.mappings ?? []);
     if (decided.kind === "refused") throw refusal(decided.reason);
-    if (decided.kind === "unchanged") return false;
+    isChanged = decided.kind === "changed";
+    if (!isChanged) return found;
     requireField(
       decided.mappings.length <= NETWORK_MAPPINGS_MAX_COUNT,
       "mapping",
       `at most ${NETWORK_MAPPINGS_MAX_COUNT} network mappings`,
     );
-    const bytes = encodeRecord({ version: 1, mappings: decided.mappings } satisfies MappingsRecord);
-    const written =
-      etag === undefined
-        ? await control.create(NETWORK_MAPPINGS_RECORD, bytes)
-        : await control.replace(NETWORK_MAPPINGS_RECORD, bytes, etag);
-    if (written !== undefined) return true;
-  }
-  throw new LeewardError("conflict", "The network mappings were changed by others all the time.");
+    return { version: 1, mappings: decided.mappings };
+  });
+  return isChanged;
 }
 
-async function readStored(
-  control: RecordStore,
-): Promise<{ readonly mappings: readonly NetworkMapping[]; readonly etag: string | undefined }> {
-  const stored = await control.read(NETWORK_MAPPINGS_RECORD);
-  if (stored === undefined) return { mappings: [], etag: undefined };
-  return {
-    mappings: decodeRecord<MappingsRecord>(NETWORK_MAPPINGS_RECORD, 1, stored.bytes).mappings,
-    etag: stored.etag,
-  };
-}
+const mappingsRecord = (control: RecordStore): RecordAt<MappingsRecord> =>
+  recordAt<MappingsRecord>(control, { name: NETWORK_MAPPINGS_RECORD, version: 1 });
 
 function refusal(reason: keyof typeof MAPPING_REFUSALS): LeewardError {
   const message = MAPPING_REFUSALS[reason];

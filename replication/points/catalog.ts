@@ -1,4 +1,4 @@
-import { inLanes } from "../lanes.ts";
+import { mapInLanes } from "../lanes.ts";
 import { LeewardError } from "../errors.ts";
 import { unlessDamaged } from "../records/damaged.ts";
 import { POINTS_PREFIX } from "../names.ts";
@@ -108,23 +108,17 @@ async function readAll<Body>(
   ids: readonly string[],
   read: (id: string) => Promise<Body | undefined>,
 ): Promise<ReadRecords<Body>> {
-  const bodies = new Map<string, Body>();
-  const errors = new Map<string, LeewardError>();
-  await inLanes(POINT_READS_IN_FLIGHT, ids, async (id) => {
-    const body = await unlessDamaged(
-      () => read(id),
-      (damage) => void errors.set(id, damage),
-    );
-    if (body !== undefined) bodies.set(id, body);
-  });
-  return { found: inOrder(ids, bodies), damaged: inOrder(ids, errors) };
-}
-
-function inOrder<Body>(ids: readonly string[], bodies: ReadonlyMap<string, Body>): ReadonlyMap<string, Body> {
-  return new Map(
-    ids.flatMap((id) => {
-      const body = bodies.get(id);
-      return body === undefined ? [] : [[id, body] as const];
-    }),
+  const looked = await mapInLanes(POINT_READS_IN_FLIGHT, ids, (id) =>
+    unlessDamaged(
+      async () => ({ id, body: await read(id), damage: undefined }),
+      (damage) => ({ id, body: undefined, damage }),
+    ),
   );
+  const found = new Map<string, Body>();
+  const damaged = new Map<string, LeewardError>();
+  for (const { id, body, damage } of looked) {
+    if (body !== undefined) found.set(id, body);
+    if (damage !== undefined) damaged.set(id, damage);
+  }
+  return { found, damaged };
 }

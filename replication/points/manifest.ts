@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import type { Consistency } from "../delta/delta.ts";
-import { LeewardError, invariant } from "../errors.ts";
+import { invariant } from "../errors.ts";
 import { manifestName } from "../names.ts";
-import { decodeRecord, encodeRecord } from "../records/envelope.ts";
+import { encodeRecord } from "../records/envelope.ts";
+import { type RecordKind, decodeBody, recordAt } from "../records/record.ts";
 import type { RecordStore } from "../ports.ts";
 import type { Position } from "../position.ts";
 
@@ -85,18 +86,16 @@ export function encodePoint(record: PointRecord): Uint8Array {
 
 /** Errors: `record-corrupt`, also when the record names another point than its blob. */
 export function decodePoint(pointId: string, bytes: Uint8Array): PointRecord {
-  const record = decodeRecord<PointRecord>(manifestName(pointId), 1, bytes);
-  if (record.pointId !== pointId) {
-    throw new LeewardError("record-corrupt", `The manifest of point ${pointId} names another point.`, {
-      pointId,
-      found: record.pointId,
-    });
-  }
-  return record;
+  return decodeBody(manifestOf(pointId), bytes);
 }
 
 /** Undefined if there is no record of that point. */
 export async function readPoint(records: RecordStore, pointId: string): Promise<PointRecord | undefined> {
-  const stored = await records.read(manifestName(pointId));
-  return stored === undefined ? undefined : decodePoint(pointId, stored.bytes);
+  return (await recordAt(records, manifestOf(pointId)).find())?.body;
 }
+
+const manifestOf = (pointId: string): RecordKind<PointRecord> => ({
+  name: manifestName(pointId),
+  version: 1,
+  owner: { pointId },
+});

@@ -1,7 +1,7 @@
 import { LeewardError } from "../errors.ts";
 import { pinsName } from "../names.ts";
-import { decodeRecord, encodeRecord } from "../records/envelope.ts";
-import { PINS_MAX_COUNT, RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
+import { type RecordAt, recordAt } from "../records/record.ts";
+import { PINS_MAX_COUNT } from "../limits.ts";
 import type { RecordStore } from "../ports.ts";
 import { type PointManifest, readPoint } from "./manifest.ts";
 
@@ -86,8 +86,11 @@ export async function beginDeletion(
 
 /** Undefined if nobody ever pinned the point or began to delete it. Errors: `record-corrupt`. */
 export async function readPins(records: RecordStore, pointId: string): Promise<PointPins | undefined> {
-  const stored = await records.read(pinsName(pointId));
-  return stored === undefined ? undefined : decodeRecord<PointPins>(pinsName(pointId), 1, stored.bytes);
+  return (await pinsRecord(records, pointId).find())?.body;
+}
+
+export function pinsRecord(records: RecordStore, pointId: string): RecordAt<PointPins> {
+  return recordAt<PointPins>(records, { name: pinsName(pointId), version: 1 });
 }
 
 /** The snapshots that a manifest names. */
@@ -95,23 +98,17 @@ export function snapshotsOf(point: PointManifest): readonly PinnedSnapshot[] {
   return point.disks.map(({ id, snapshot }) => ({ stream: point.stream, diskId: id, snapshot }));
 }
 
+/** No record says the same as one without pins, and is not made for that. */
 async function changePins(
   records: RecordStore,
   pointId: string,
   change: (found: PointPins) => PointPins,
 ): Promise<PointPins> {
-  const name = pinsName(pointId);
-  for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
-    const stored = await records.read(name);
-    const found = stored === undefined ? NO_PINS : decodeRecord<PointPins>(name, 1, stored.bytes);
-    const next = change(found);
-    if (next === found) return found;
-    const bytes = encodeRecord(next);
-    const etag =
-      stored === undefined ? await records.create(name, bytes) : await records.replace(name, bytes, stored.etag);
-    if (etag !== undefined) return next;
-  }
-  throw new LeewardError("conflict", "The pins of the point were changed by others all the time.", { pointId });
+  const after = await pinsRecord(records, pointId).upsert((found) => {
+    const next = change(found ?? NO_PINS);
+    return next === NO_PINS ? undefined : next;
+  });
+  return after ?? NO_PINS;
 }
 
 function living(pins: readonly PointPin[], nowMs: number): readonly PointPin[] {

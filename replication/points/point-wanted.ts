@@ -1,6 +1,6 @@
 import { nothing, unlessDamaged } from "../records/damaged.ts";
 import { POINT_WANTED_RECORD } from "../names.ts";
-import { decodeRecord, encodeRecord } from "../records/envelope.ts";
+import { type RecordAt, recordAt } from "../records/record.ts";
 import type { RecordStore } from "../ports.ts";
 
 /**
@@ -16,12 +16,13 @@ export interface PointWanted {
 
 /** A damaged record wants nothing: whoever waits for a point asks again. */
 export async function readPointWanted(records: RecordStore): Promise<PointWanted | undefined> {
-  const stored = await records.read(POINT_WANTED_RECORD);
-  if (stored === undefined) return undefined;
-  return unlessDamaged(() => decodeRecord<PointWanted>(POINT_WANTED_RECORD, 1, stored.bytes), nothing);
+  return (await unlessDamaged(() => wantedRecord(records).find(), nothing))?.body;
 }
 
 /** Whoever wants a point sends a hint afterwards, so that a worker looks. */
 export async function wantPoint(records: RecordStore, { stream, epoch }: Omit<PointWanted, "version">): Promise<void> {
-  await records.put(POINT_WANTED_RECORD, encodeRecord({ version: 1, stream, epoch } satisfies PointWanted));
+  await wantedRecord(records).put({ version: 1, stream, epoch });
 }
+
+const wantedRecord = (records: RecordStore): RecordAt<PointWanted> =>
+  recordAt<PointWanted>(records, { name: POINT_WANTED_RECORD, version: 1 });

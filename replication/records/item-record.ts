@@ -1,10 +1,19 @@
 import { LeewardError } from "../errors.ts";
-import { RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
 import type { ItemStores } from "../ports.ts";
 import { nothing, unlessDamaged } from "./damaged.ts";
 import type { ProtectedItem } from "./item.ts";
 import { ITEM_RECORD, isItemId } from "../names.ts";
-import { decodeRecord, encodeRecord } from "./envelope.ts";
+import { type RecordAt, recordAt } from "./record.ts";
+
+/** `item.json`. Errors: `item-unknown` where it has to be there. */
+export function itemRecord(stores: ItemStores, itemId: string): RecordAt<ProtectedItem> {
+  return recordAt<ProtectedItem>(stores.records(itemId), {
+    name: ITEM_RECORD,
+    version: 1,
+    owner: { itemId },
+    missing: () => itemUnknown(itemId),
+  });
+}
 
 export interface StoredItem {
   readonly item: ProtectedItem;
@@ -13,8 +22,8 @@ export interface StoredItem {
 
 /** Undefined if no such item exists; text that is no item id never reaches the store. Errors: `record-corrupt`. */
 export async function findItem(stores: ItemStores, itemId: string): Promise<StoredItem | undefined> {
-  const stored = isItemId(itemId) ? await stores.records(itemId).read(ITEM_RECORD) : undefined;
-  return stored === undefined ? undefined : { item: decodeItem(itemId, stored.bytes), etag: stored.etag };
+  const stored = isItemId(itemId) ? await itemRecord(stores, itemId).find() : undefined;
+  return stored && { item: stored.body, etag: stored.etag };
 }
 
 /** Errors: `item-unknown`, `record-corrupt`. */
@@ -29,7 +38,7 @@ export async function readItem(stores: ItemStores, itemId: string): Promise<Stor
  * Errors: `item-unknown`.
  */
 export async function requireItem(stores: ItemStores, itemId: string): Promise<void> {
-  const stored = isItemId(itemId) ? await stores.records(itemId).read(ITEM_RECORD) : undefined;
+  const stored = isItemId(itemId) ? await itemRecord(stores, itemId).inspect() : undefined;
   if (stored === undefined) throw itemUnknown(itemId);
 }
 
@@ -52,19 +61,6 @@ export async function changeItem(
   itemId: string,
   change: (item: ProtectedItem) => ProtectedItem,
 ): Promise<ProtectedItem> {
-  for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
-    const { item, etag } = await readItem(stores, itemId);
-    const next = change(item);
-    if (next === item) return item;
-    if ((await stores.records(itemId).replace(ITEM_RECORD, encodeRecord(next), etag)) !== undefined) return next;
-  }
-  throw new LeewardError("conflict", "The item was changed by others all the time.", { itemId });
-}
-
-function decodeItem(itemId: string, bytes: Uint8Array): ProtectedItem {
-  const item = decodeRecord<ProtectedItem>(ITEM_RECORD, 1, bytes);
-  if (item.itemId !== itemId) {
-    throw new LeewardError("record-corrupt", "The item record names another item.", { itemId, found: item.itemId });
-  }
-  return item;
+  if (!isItemId(itemId)) throw itemUnknown(itemId);
+  return itemRecord(stores, itemId).change(change);
 }

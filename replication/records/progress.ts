@@ -1,11 +1,21 @@
-import { LeewardError, invariant } from "../errors.ts";
-import type { Progress, ProtectedItem } from "./item.ts";
+import { type LeewardError, invariant } from "../errors.ts";
+import type { Progress, ProtectedItem, StopReason } from "./item.ts";
 import { PROGRESS_RECORD } from "../names.ts";
-import { decodeRecord, encodeRecord } from "./envelope.ts";
+import { type RecordAt, type RecordKind, decodeBody, recordAt } from "./record.ts";
 import { CLAIM_HELD_MAX_MS } from "../limits.ts";
 import type { RecordStore } from "../ports.ts";
 import { startOf } from "./streams.ts";
 import { type Position, samePosition } from "../position.ts";
+
+const PROGRESS: RecordKind<Progress> = {
+  name: PROGRESS_RECORD,
+  version: 1,
+  fault: ({ applied, intent, stream }) =>
+    applied.epoch > intent.epoch || applied.stream !== stream ? "contradicts itself" : undefined,
+};
+
+/** `progress.json`. Workers change it through `replaceProgress`, which holds what must hold of every step. */
+export const progressRecord = (records: RecordStore): RecordAt<Progress> => recordAt(records, PROGRESS);
 
 /** The progress record as it stood at `etag`. */
 export interface StoredProgress {
@@ -43,13 +53,14 @@ export function emptyProgress(start: Position): Progress {
 
 /** Undefined if the item has no progress yet. Errors: `record-corrupt` (rule 6), and those of the port. */
 export async function readProgress(records: RecordStore): Promise<StoredProgress | undefined> {
-  const stored = await records.read(PROGRESS_RECORD);
-  return stored === undefined ? undefined : { progress: decodeProgress(stored.bytes), etag: stored.etag };
+  const stored = await progressRecord(records).find();
+  return stored && { progress: stored.body, etag: stored.etag };
 }
 
 /** Creates the record and returns its etag; undefined if there is one already (then nothing was changed). */
 export async function createProgress(records: RecordStore, progress: Progress): Promise<string | undefined> {
-  return records.create(PROGRESS_RECORD, encodeProgress(progress));
+  requireWhole(progress);
+  return progressRecord(records).create(progress);
 }
 
 /**
@@ -75,7 +86,8 @@ export async function replaceProgress(
     from: before.intent.epoch,
     to: next.intent.epoch,
   });
-  const etag = await records.replace(PROGRESS_RECORD, encodeProgress(next), stored.etag);
+  requireWhole(next);
+  const etag = await progressRecord(records).replace(next, stored.etag);
   return etag === undefined ? undefined : { progress: next, etag };
 }
 
@@ -93,23 +105,18 @@ export function isHeld({ holder, expiresMs }: Progress, nowMs: number): boolean 
   return holder !== undefined && expiresMs > nowMs && expiresMs - nowMs <= CLAIM_HELD_MAX_MS;
 }
 
-function encodeProgress(progress: Progress): Uint8Array {
+/** What operators are told of an error that stops the item. */
+export function stopReasonOf({ code, message, hint, facts }: LeewardError, nowMs: number): StopReason {
+  return { code, message, hint, facts, atMs: nowMs };
+}
+
+function requireWhole(progress: Progress): void {
   invariant(
     progress.applied.stream === progress.stream && progress.intent.stream === progress.stream,
     "positions lie in the stream",
   );
   invariant(progress.applied.epoch <= progress.intent.epoch, "intent does not lie before applied");
-  return encodeRecord(progress);
 }
 
-export function decodeProgress(bytes: Uint8Array): Progress {
-  const progress = decodeRecord<Progress>(PROGRESS_RECORD, 1, bytes);
-  if (progress.applied.epoch > progress.intent.epoch || progress.applied.stream !== progress.stream) {
-    throw new LeewardError("record-corrupt", "The progress record contradicts itself.", {
-      applied: progress.applied.epoch,
-      intent: progress.intent.epoch,
-      stream: progress.stream,
-    });
-  }
-  return progress;
-}
+/** Errors: `record-corrupt`. */
+export const decodeProgress = (bytes: Uint8Array): Progress => decodeBody(PROGRESS, bytes);

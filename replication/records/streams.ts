@@ -1,12 +1,12 @@
 import { LeewardError, hasCode, invariant } from "../errors.ts";
-import { RECORD_CHANGES_MAX_TRIES, STREAM_MAX } from "../limits.ts";
+import { STREAM_MAX } from "../limits.ts";
 import type { Clock, ItemStores } from "../ports.ts";
 import { type Position, startPosition } from "../position.ts";
 import { nothing, unlessDamaged } from "./damaged.ts";
 import type { OpenStream, ProtectedItem } from "./item.ts";
 import { changeItem, findReadableItem, readItem } from "./item-record.ts";
 import { STREAMS_RECORD } from "../names.ts";
-import { decodeRecord, encodeRecord } from "./envelope.ts";
+import { type RecordAt, recordAt } from "./record.ts";
 
 /**
  * `streams.json`: the stream numbers that were ever used under this name. It outlives the item. Changed by
@@ -37,19 +37,12 @@ export const startOf = (item: Opened): Position => openStream(item).start;
  * `conflict` after too many lost rounds, and those of the ports.
  */
 export async function mintStream(stores: ItemStores, itemId: string): Promise<number> {
-  const records = stores.records(itemId);
-  for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
-    const stored = await records.read(STREAMS_RECORD);
-    const known = stored === undefined ? undefined : await readable(stored.bytes, itemId);
+  const minted = await streamsRecord(stores, itemId).upsert(async (known): Promise<StreamsRecord> => {
     const last = (known?.last ?? (await lastSeen(stores, itemId))) + 1;
     invariant(last <= STREAM_MAX, "stream numbers are not used up", { itemId, last });
-    const bytes = encodeRecord({ version: 1, itemId, last } satisfies StreamsRecord);
-    const etag = await (stored === undefined
-      ? records.create(STREAMS_RECORD, bytes)
-      : records.replace(STREAMS_RECORD, bytes, stored.etag));
-    if (etag !== undefined) return last;
-  }
-  throw new LeewardError("conflict", "Others opened streams of the item all the time.", { itemId });
+    return { version: 1, itemId, last };
+  }, nothing);
+  return minted.last;
 }
 
 /**
@@ -67,15 +60,18 @@ export async function closeStream(
   await changeItem(stores, itemId, (found) => (found.nonce === undefined ? found : { ...found, ...closed }));
 }
 
-/** The record, as far as it can be read. */
-export async function findReadableStreams(stores: ItemStores, itemId: string): Promise<StreamsRecord | undefined> {
-  const stored = await stores.records(itemId).read(STREAMS_RECORD);
-  return stored && readable(stored.bytes, itemId);
+/** The newest stream number that was ever used under this name; 0 before the first. */
+export async function lastStreamOf(stores: ItemStores, itemId: string): Promise<number> {
+  return (await findReadableStreams(stores, itemId))?.last ?? lastSeen(stores, itemId);
 }
 
-async function readable(bytes: Uint8Array, itemId: string): Promise<StreamsRecord | undefined> {
-  const record = await unlessDamaged(() => decodeRecord<StreamsRecord>(STREAMS_RECORD, 1, bytes), nothing);
-  return record?.itemId === itemId ? record : undefined;
+/** The record, as far as it can be read. */
+export async function findReadableStreams(stores: ItemStores, itemId: string): Promise<StreamsRecord | undefined> {
+  return (await unlessDamaged(() => streamsRecord(stores, itemId).find(), nothing))?.body;
+}
+
+function streamsRecord(stores: ItemStores, itemId: string): RecordAt<StreamsRecord> {
+  return recordAt<StreamsRecord>(stores.records(itemId), { name: STREAMS_RECORD, version: 1, owner: { itemId } });
 }
 
 /**

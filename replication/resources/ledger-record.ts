@@ -1,19 +1,21 @@
 import { inLanes } from "../lanes.ts";
-import { changeRecord, readRecord } from "../records/change-record.ts";
+import { allItems } from "../records/all-items.ts";
+import { type RecordAt, recordAt } from "../records/record.ts";
 import { unlessDamaged } from "../records/damaged.ts";
-import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
+import { POINT_READS_IN_FLIGHT } from "../limits.ts";
 import type { ItemStores } from "../ports.ts";
 import { type Ledger, emptyLedger } from "./ledger.ts";
 
-const LEDGER_RECORD = "ledger.json";
+const ledgerRecord = (stores: ItemStores, itemId: string): RecordAt<Ledger> =>
+  recordAt<Ledger>(stores.records(itemId), { name: "ledger.json", version: 1, owner: { itemId } });
 
 export async function readLedger(stores: ItemStores, itemId: string): Promise<Ledger> {
-  return (await readRecord<Ledger>(stores.records(itemId), LEDGER_RECORD, 1, { itemId })) ?? emptyLedger(itemId);
+  return (await ledgerRecord(stores, itemId).find())?.body ?? emptyLedger(itemId);
 }
 
 /** Whether the item has a ledger, though it may be empty. Errors: `record-corrupt`. */
 export async function hasLedger(stores: ItemStores, itemId: string): Promise<boolean> {
-  return (await readRecord<Ledger>(stores.records(itemId), LEDGER_RECORD, 1, { itemId })) !== undefined;
+  return (await ledgerRecord(stores, itemId).find()) !== undefined;
 }
 
 export interface OtherLedgers {
@@ -26,27 +28,17 @@ export interface OtherLedgers {
 export async function readOtherLedgers(stores: ItemStores, itemId: string): Promise<OtherLedgers> {
   const ledgers: Ledger[] = [];
   const damaged: string[] = [];
-  for (let after: string | undefined; ;) {
-    const page: readonly string[] = await stores.listItems(ITEMS_PAGE_MAX_COUNT, after);
-    const others = page.filter((other) => other !== itemId);
-    await inLanes(POINT_READS_IN_FLIGHT, others, async (other) => {
-      await unlessDamaged(
-        async () => void ledgers.push(await readLedger(stores, other)),
-        () => void damaged.push(other),
-      );
-    });
-    after = page.at(-1);
-    if (page.length < ITEMS_PAGE_MAX_COUNT) return { ledgers, damaged: damaged.toSorted() };
-  }
+  await inLanes(POINT_READS_IN_FLIGHT, allItems(stores), async (other) => {
+    if (other === itemId) return;
+    await unlessDamaged(
+      async () => void ledgers.push(await readLedger(stores, other)),
+      () => void damaged.push(other),
+    );
+  });
+  return { ledgers, damaged: damaged.toSorted() };
 }
 
 /** By compare-and-set. Errors: those of `change`, `record-corrupt`, `conflict`. */
 export function changeLedger(stores: ItemStores, itemId: string, change: (ledger: Ledger) => Ledger): Promise<Ledger> {
-  return changeRecord<Ledger>(
-    stores.records(itemId),
-    LEDGER_RECORD,
-    1,
-    (found) => change(found ?? emptyLedger(itemId)),
-    { itemId },
-  );
+  return ledgerRecord(stores, itemId).upsert((found) => change(found ?? emptyLedger(itemId)));
 }

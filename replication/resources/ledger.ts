@@ -29,12 +29,19 @@ export interface LedgerEntry {
   readonly state: LedgerState;
   /** When the state was last changed (Unix milliseconds of the target's clock); undefined in entries of before. */
   readonly changedMs?: number | undefined;
+  /**
+   * Of the PUTs that were sent for it. `awaited`: one whose answer has not come. `missing`: one was never answered; it
+   * may take effect long after the resource was removed, so that the sweep looks once more.
+   */
+  readonly answer?: "awaited" | "missing" | undefined;
+  /** The sweep tries to remove it, no flow. */
+  readonly isRetry?: boolean | undefined;
 }
 
 /**
  * `intended`: may exist or not. `created`: was seen to exist. `removing`: may be gone or not. `removed`: was seen to be
- * gone. `released`: stays, and is no longer ours to remove. `left`: should be gone, and could not be reached: the sweep
- * removes it later, or the next disabling.
+ * gone. `released`: stays, and is no longer ours to remove. `left`: should be gone, and could not be reached, or may have
+ * come back by a PUT that was never answered: the sweep removes it later, or the next disabling.
  */
 type LedgerState = "intended" | "created" | "removing" | "removed" | "released" | "left";
 
@@ -80,6 +87,7 @@ const AT_SOURCE: ReadonlySet<LedgerKind> = new Set([
   "system-topic",
   "cache-data",
 ]);
+export const isAtSource = ({ kind }: Pick<LedgerEntry, "kind">): boolean => AT_SOURCE.has(kind);
 const sideOf = ({ kind }: Pick<LedgerEntry, "kind">): LedgerSide => (AT_SOURCE.has(kind) ? "source" : "target");
 
 /** What takes along whatever others have put into it when it is removed. */
@@ -111,13 +119,37 @@ export function intend(
     if (found.state === "removing" && !isAbandoned(found, nowMs))
       throw new LeewardError("conflict", `${id} is being removed.`, { id, itemId: ledger.itemId });
     if (found.state === "intended" || found.state === "created") return known;
-    return known.map((entry) => (entry === found ? fresh : entry));
+    return known.map((entry) => (entry === found ? { ...fresh, answer: found.answer } : entry));
   }, ledger.entries);
   invariant(entries.length <= LEDGER_MAX_ENTRIES, "the ledger is bounded", {
     itemId: ledger.itemId,
     entries: entries.length,
   });
   return sameOr(ledger, entries);
+}
+
+/** A PUT is about to be sent for each of these. One before whose answer is still awaited was never answered. */
+export function noteSent(ledger: Ledger, ids: readonly string[]): Ledger {
+  return changeAnswer(ledger, ids, (answer) => (answer === undefined ? "awaited" : "missing"));
+}
+
+/** Azure said what it makes of the PUT that was sent last for each of these. */
+export function noteAnswered(ledger: Ledger, ids: readonly string[]): Ledger {
+  return changeAnswer(ledger, ids, (answer) => (answer === "awaited" ? undefined : answer));
+}
+
+function changeAnswer(
+  ledger: Ledger,
+  ids: readonly string[],
+  next: (answer: LedgerEntry["answer"]) => LedgerEntry["answer"],
+): Ledger {
+  return sameOr(
+    ledger,
+    ledger.entries.map((entry) => {
+      const answer = ids.some((id) => sameId(id, entry.id)) ? next(entry.answer) : entry.answer;
+      return answer === entry.answer ? entry : { ...entry, answer };
+    }),
+  );
 }
 
 /** The resource was seen. Only what was written down before can be. */
@@ -127,9 +159,11 @@ export function markCreated(ledger: Ledger, id: string, nowMs: number): Ledger {
     "a resource is in the ledger before it is made",
     { id, itemId: ledger.itemId },
   );
-  return change(ledger, nowMs, (entry) =>
+  const seen = change(ledger, nowMs, (entry) =>
     sameId(entry.id, id) && entry.state === "intended" ? "created" : entry.state,
   );
+  // What stands there is the work of the only PUT that was sent.
+  return noteAnswered(seen, [id]);
 }
 
 /**
@@ -209,14 +243,29 @@ export function retryLeft(ledger: Ledger, id: string, nowMs: number): Ledger {
   return sameOr(
     ledger,
     ledger.entries.map((entry) =>
-      isOpenLeft(entry) && sameId(entry.id, id) ? { ...entry, state: "removing", changedMs: nowMs } : entry,
+      isOpenLeft(entry) && sameId(entry.id, id)
+        ? { ...entry, state: "removing", changedMs: nowMs, isRetry: true }
+        : entry,
     ),
   );
 }
 
+/** The try has shown that the resource is gone, or somebody else's, long after the last PUT was sent: that is the end. */
+export function endLeft(ledger: Ledger, id: string): Ledger {
+  return sameOr(
+    ledger,
+    ledger.entries.filter((entry) => !sameId(entry.id, id) || entry.state !== "removing"),
+  );
+}
+
+/** What was left, also what is being tried again by somebody who may have died. */
+export function openLeft({ entries }: Ledger): readonly LedgerEntry[] {
+  return entries.filter(isOpenLeft);
+}
+
 /** Left, or being tried again by somebody who may have died. */
-export function isOpenLeft(entry: LedgerEntry): boolean {
-  return entry.state === "left" || (entry.state === "removing" && sideOf(entry) === "source");
+function isOpenLeft(entry: LedgerEntry): boolean {
+  return entry.state === "left" || (entry.state === "removing" && isTried(entry));
 }
 
 /**
@@ -224,8 +273,10 @@ export function isOpenLeft(entry: LedgerEntry): boolean {
  * or is about to be.
  */
 function isAbandoned(entry: LedgerEntry, nowMs: number): boolean {
-  return sideOf(entry) === "source" && nowMs - (entry.changedMs ?? 0) > LEFT_TRY_MAX_MS;
+  return isTried(entry) && nowMs - (entry.changedMs ?? 0) > LEFT_TRY_MAX_MS;
 }
+
+const isTried = (entry: LedgerEntry): boolean => sideOf(entry) === "source" || entry.isRetry === true;
 
 /** A look at what was removed: what still stands is not removed after all, and what is not seen any more is. */
 export function markSeen(ledger: Ledger, id: string, stands: boolean, nowMs: number): Ledger {
@@ -257,11 +308,18 @@ export function forgetEntry(ledger: Ledger, id: string): Ledger {
   );
 }
 
-/** Forgets what is gone or released, so that the ledger does not grow with every drill. */
+/**
+ * Forgets what is gone or released, so that the ledger does not grow with every drill. What a PUT that was never
+ * answered may bring back is left for the sweep.
+ */
 export function compact(ledger: Ledger): Ledger {
   return sameOr(
     ledger,
-    ledger.entries.filter(({ state }) => state !== "removed" && state !== "released"),
+    ledger.entries.flatMap((entry): readonly LedgerEntry[] => {
+      if (entry.state === "released") return [];
+      if (entry.state !== "removed") return [entry];
+      return entry.answer === undefined ? [] : [{ ...entry, state: "left" }];
+    }),
   );
 }
 
@@ -270,7 +328,7 @@ function change(ledger: Ledger, nowMs: number, next: (entry: LedgerEntry) => Led
     ledger,
     ledger.entries.map((entry) => {
       const state = next(entry);
-      return state === entry.state ? entry : { ...entry, state, changedMs: nowMs };
+      return state === entry.state ? entry : { ...entry, state, changedMs: nowMs, isRetry: undefined };
     }),
   );
 }

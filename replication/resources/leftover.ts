@@ -1,5 +1,8 @@
 import type { JobLeftover } from "../jobs/job.ts";
+import type { TargetPlan } from "../planning/plan.ts";
 import { parsePath } from "./ids.ts";
+import { listOf, textOf } from "./json.ts";
+import type { ResourceJson } from "./resource-manager.ts";
 import type { LedgerEntry } from "./ledger.ts";
 
 /** What a job says of something of Leeward's that stays behind: why, and how it goes. */
@@ -38,6 +41,13 @@ export function widenedLeft(id: string, subnets: readonly string[]): JobLeftover
     message: `Leeward made this network, and others have added subnets: ${subnets.join(", ")}.`,
     hint: `When they are needed no longer: az network vnet delete --ids ${id}`,
   };
+}
+
+/** Subnets that the plan does not have: Azure deletes them with their network while nothing is in them. */
+export function subnetsAdded(plan: TargetPlan | undefined, network: ResourceJson | undefined): readonly string[] {
+  const planned = plan?.network.subnets.map(({ name }) => name.toLowerCase()) ?? [];
+  const names = listOf(network, "properties", "subnets").flatMap((subnet) => textOf(subnet, "name") ?? []);
+  return names.filter((name) => !planned.includes(name.toLowerCase()));
 }
 
 /** The ledgers of these items cannot be read. */

@@ -1,4 +1,4 @@
-import { inLanes } from "../lanes.ts";
+import { mapInLanes, present } from "../lanes.ts";
 import { AZURE_READS_AT_ONCE } from "../limits.ts";
 import { regionName } from "../planning/name-rules.ts";
 import type { ResourceJson, ResourceManager } from "./resource-manager.ts";
@@ -48,10 +48,5 @@ export function readSkus(
 
 /** In the order of the ids; missing ones are left out. */
 async function readAll(resourceManager: ResourceManager, ids: readonly string[]): Promise<readonly ResourceJson[]> {
-  const found = new Map<string, ResourceJson>();
-  await inLanes(AZURE_READS_AT_ONCE, ids, async (id) => {
-    const resource = await resourceManager.read(id);
-    if (resource !== undefined) found.set(id, resource);
-  });
-  return ids.map((id) => found.get(id)).filter((resource) => resource !== undefined);
+  return present(await mapInLanes(AZURE_READS_AT_ONCE, ids, (id) => resourceManager.read(id)));
 }

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { LeewardError } from "../errors.ts";
 import { unlessDamaged } from "../records/damaged.ts";
 import { restoreRecordName } from "../names.ts";
-import { decodeRecord } from "../records/envelope.ts";
+import { type RecordAt, recordAt } from "../records/record.ts";
 import type { RecordStore, RestoredDisk } from "../ports.ts";
 import type { Position } from "../position.ts";
 
@@ -58,11 +58,12 @@ export interface StoredRestore {
 /** Undefined if there is none; text that is no restore id never reaches the store. Errors: `record-corrupt`. */
 export async function findRestore(records: RecordStore, restoreId: string): Promise<StoredRestore | undefined> {
   if (!isRestoreId(restoreId)) return undefined;
-  const name = restoreRecordName(restoreId);
-  const stored = await records.read(name);
-  return stored === undefined
-    ? undefined
-    : { restore: decodeRecord<RestoreRecord>(name, 1, stored.bytes), etag: stored.etag };
+  const stored = await restoreRecord(records, restoreId).find();
+  return stored && { restore: stored.body, etag: stored.etag };
+}
+
+export function restoreRecord(records: RecordStore, restoreId: string): RecordAt<RestoreRecord> {
+  return recordAt<RestoreRecord>(records, { name: restoreRecordName(restoreId), version: 1 });
 }
 
 /** What stands under its name, readable or not. */

@@ -1,12 +1,11 @@
 import { LeewardError } from "../errors.ts";
 import type { ItemContext } from "../points/context.ts";
 import { findReadableItem, requireItem } from "../records/item-record.ts";
-import { restoreRecordName } from "../names.ts";
-import { encodeRecord } from "../records/envelope.ts";
+import { unlessDamaged } from "../records/damaged.ts";
 import { findManaged } from "../jobs/managed-item.ts";
-import { RECORD_CHANGES_MAX_TRIES, RESTORE_COPIES_MAX_TRIES, RESTORE_SETTLE_MS } from "../limits.ts";
+import { RESTORE_COPIES_MAX_TRIES, RESTORE_SETTLE_MS } from "../limits.ts";
 import { unpinPoint } from "../points/pins.ts";
-import { type RestoreRecord, lookAtRestore, restoreIdOf, restorePinId } from "./record.ts";
+import { type RestoreRecord, restoreIdOf, restorePinId, restoreRecord } from "./record.ts";
 
 /**
  * Removes a restore with its blobs, and lets its point go. First the record says so, so that no slice begins another
@@ -29,12 +28,12 @@ export async function removeRestore(
   }
   if (restore === "damaged") {
     // Its pin goes with the next sweep, which finds no record of it.
-    await records.remove(restoreRecordName(restoreId));
+    await restoreRecord(records, restoreId).remove();
     return { gone: true };
   }
   await unpinPoint(records, restore.pointId, restorePinId(restoreId));
   if (context.clock.now() - restore.updatedMs < RESTORE_SETTLE_MS) return { gone: false };
-  await records.remove(restoreRecordName(restoreId));
+  await restoreRecord(records, restoreId).remove();
   return { gone: true };
 }
 
@@ -63,16 +62,12 @@ async function markRemoving(
   itemId: string,
   restoreId: string,
 ): Promise<RestoreRecord | "damaged" | undefined> {
-  const records = stores.records(itemId);
-  for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
-    const stored = await lookAtRestore(records, restoreId);
-    if (stored === undefined || stored === "damaged") return stored;
-    if (stored.restore.state === "Removing") return stored.restore;
-    const next: RestoreRecord = { ...stored.restore, state: "Removing", updatedMs: clock.now() };
-    if ((await records.replace(restoreRecordName(restoreId), encodeRecord(next), stored.etag)) !== undefined)
-      return next;
-  }
-  throw new LeewardError("conflict", "The restore was changed by others all the time.", { itemId, restoreId });
+  const marked = (found: RestoreRecord | undefined): RestoreRecord | undefined =>
+    found === undefined || found.state === "Removing" ? found : { ...found, state: "Removing", updatedMs: clock.now() };
+  return unlessDamaged(
+    () => restoreRecord(stores.records(itemId), restoreId).upsert(marked),
+    () => "damaged" as const,
+  );
 }
 
 /** A damaged record names no disks: then those of the item are looked for. */

@@ -1,8 +1,6 @@
-import { inLanes } from "../lanes.ts";
+import { mapInLanes } from "../lanes.ts";
 import { type LeewardError, hasCode } from "../errors.ts";
 import type { ItemContext } from "../points/context.ts";
-import { restoreRecordName } from "../names.ts";
-import { encodeRecord } from "../records/envelope.ts";
 import {
   DISK_REQUESTS_IN_FLIGHT,
   RESTORE_COPIES_MAX_TRIES,
@@ -22,6 +20,7 @@ import {
   isFinished,
   readRestore,
   restorePinId,
+  restoreRecord,
   restoredDisk,
 } from "./record.ts";
 import { removeRestore } from "./remove.ts";
@@ -84,11 +83,9 @@ async function advance(context: ItemContext, restore: RestoreRecord): Promise<Re
 type LookedAt = DiskCopy & { readonly reason: string };
 
 async function copyDisks(context: ItemContext, restore: RestoreRecord): Promise<readonly LookedAt[]> {
-  const found = new Map<string, LookedAt>();
-  await inLanes(DISK_REQUESTS_IN_FLIGHT, restore.disks, async (disk) => {
-    found.set(disk.id, disk.state === "copied" ? { ...disk, reason: "" } : await copyDisk(context, restore, disk));
-  });
-  return restore.disks.flatMap((disk) => found.get(disk.id) ?? []);
+  return mapInLanes(DISK_REQUESTS_IN_FLIGHT, restore.disks, async (disk) =>
+    disk.state === "copied" ? { ...disk, reason: "" } : copyDisk(context, restore, disk),
+  );
 }
 
 async function copyDisk({ stores }: ItemContext, restore: RestoreRecord, disk: DiskCopy): Promise<LookedAt> {
@@ -128,8 +125,8 @@ async function save(context: ItemContext, { restore, etag }: StoredRestore, next
   const same = JSON.stringify({ ...next, updatedMs: 0 }) === JSON.stringify({ ...restore, updatedMs: 0 });
   // The time shows the sweep that somebody works on the restore.
   if (same && next.updatedMs - restore.updatedMs < RESTORE_STALE_MS / 2) return true;
-  const records = context.stores.records(restore.itemId);
-  return (await records.replace(restoreRecordName(restore.restoreId), encodeRecord(next), etag)) !== undefined;
+  const record = restoreRecord(context.stores.records(restore.itemId), restore.restoreId);
+  return (await record.replace(next, etag)) !== undefined;
 }
 
 /**

@@ -1,13 +1,12 @@
 import { LeewardError } from "../errors.ts";
 import type { ItemContext } from "../points/context.ts";
 import { requireItem } from "../records/item-record.ts";
-import { RESTORES_PREFIX, restoreRecordName } from "../names.ts";
-import { encodeRecord } from "../records/envelope.ts";
+import { RESTORES_PREFIX } from "../names.ts";
 import { requireField } from "../records/request-rules.ts";
 import { CALLER_ID_MAX_LENGTH, RESTORES_MAX_COUNT } from "../limits.ts";
 import { type PointManifest, isPointId } from "../points/manifest.ts";
 import { pinPoint } from "../points/pins.ts";
-import { type RestoreRecord, findRestore, restoreIdOf, restorePinId } from "./record.ts";
+import { type RestoreRecord, findRestore, restoreIdOf, restorePinId, restoreRecord } from "./record.ts";
 
 /**
  * Pins the point and records the restore; the caller then sends its first message. With a `requestId` the call can be
@@ -39,9 +38,7 @@ export async function startRestore(
   const nowMs = context.clock.now();
   const pin = { pinId: restorePinId(restoreId), reason: "restore", sinceMs: nowMs, untilMs: undefined };
   const restore = pendingRestore(restoreId, await pinPoint(records, pointId, pin), nowMs);
-  if ((await records.create(restoreRecordName(restoreId), encodeRecord(restore))) !== undefined) return restore;
-  const other = await findRestore(records, restoreId);
-  return other === undefined ? restore : samePoint(other.restore, pointId);
+  return samePoint(await restoreRecord(records, restoreId).upsert((found) => found ?? restore), pointId);
 }
 
 /**

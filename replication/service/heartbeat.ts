@@ -4,7 +4,6 @@ import {
   CALLER_ID_MAX_LENGTH,
   HEARTBEAT_LATE_MS,
   HEARTBEAT_MS,
-  RECORD_CHANGES_MAX_TRIES,
   REPORTED_REASON_MAX_LENGTH,
   SESSION_LEASE_MS,
   SOURCE_CLOCK_AHEAD_MAX_MS,
@@ -13,12 +12,12 @@ import type { CacheAccess, ItemStores } from "../ports.ts";
 import { appPointAfter } from "./app-point.ts";
 import type { ItemContext } from "../points/context.ts";
 import { nothing, unlessDamaged } from "../records/damaged.ts";
-import type { HeartbeatRecord, Progress, ProtectedItem } from "../records/item.ts";
+import type { HeartbeatRecord, Progress, ProtectedItem, ServiceSession } from "../records/item.ts";
 import { changeItem } from "../records/item-record.ts";
 import type { HeartbeatAnswer, HeartbeatRequest } from "./protocol.ts";
 import { HEARTBEAT_RECORD } from "../names.ts";
 import { ensureProgress, progressGone } from "./open-stream.ts";
-import { decodeRecord, encodeRecord } from "../records/envelope.ts";
+import { type RecordAt, recordAt } from "../records/record.ts";
 import { repairReported } from "./repair-report.ts";
 import { isChecksum, requireCount, requireField, requirePosition, requireTime } from "../records/request-rules.ts";
 import { wantedEpoch } from "./resend.ts";
@@ -72,13 +71,13 @@ export async function recordHeartbeat(
 
 /** Undefined before the first heartbeat, and while the record is damaged: the next heartbeat makes it anew. */
 export async function readHeartbeat(stores: ItemStores, itemId: string): Promise<HeartbeatRecord | undefined> {
-  return (await findHeartbeat(stores, itemId))?.record;
+  return (await unlessDamaged(() => heartbeatRecord(stores, itemId).find(), nothing))?.body;
 }
 
 /** True when there is a record of heartbeats that nobody can read. */
 export async function isHeartbeatDamaged(stores: ItemStores, itemId: string): Promise<boolean> {
-  const found = await findHeartbeat(stores, itemId);
-  return found !== undefined && found.record === undefined;
+  const found = await heartbeatRecord(stores, itemId).inspect();
+  return found !== undefined && "damage" in found;
 }
 
 /** Undefined when the record is gone or damaged: for those who can do without. */
@@ -110,9 +109,10 @@ async function progressOfStream(stores: ItemStores, item: ProtectedItem): Promis
   });
 }
 
-type Recorded = Required<Pick<HeartbeatRecord, "appPoint">> & {
-  readonly session: NonNullable<HeartbeatRecord["session"]>;
-};
+/** As this version writes it. */
+type Recorded = HeartbeatRecord & { readonly session: ServiceSession };
+
+const hasSession = (record: HeartbeatRecord): record is Recorded => record.session !== undefined;
 
 /** Of two in a row that were both under way for long the source seems nearer than it is: until the next one. */
 function clockOffset(
@@ -136,23 +136,19 @@ async function putHeartbeat(
   progress: Progress,
   receivedMs: number,
 ): Promise<Recorded> {
-  const records = stores.records(item.itemId);
   const newId = ids.next();
-  for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
-    const stored = await findHeartbeat(stores, item.itemId);
+  return heartbeatRecord(stores, item.itemId).upsert((last): Recorded => {
     const nowMs = clock.now();
-    const session = sessionFor(stored?.record, request, progress.applied, nowMs);
-    const last = stored?.record;
+    const session = sessionFor(last, request, progress.applied, nowMs);
     // Held up on its way through here: a later one of the same session has the word. One that has not come yet was
     // received before the clock was set back.
     const isHeldUp = last?.session?.id === session.id && last.receivedMs > receivedMs && last.receivedMs <= nowMs;
-    if (isHeldUp && request.ended !== true) return { session, appPoint: last.appPoint };
-    const appPoint = appPointAfter({ item, state: stored?.record?.appPoint, request, progress, nowMs, newId });
-    const record: HeartbeatRecord = {
+    if (isHeldUp && hasSession(last) && request.ended !== true) return last;
+    return {
       version: 1,
       receivedMs,
       sentMs: request.sentMs,
-      clockOffsetMs: clockOffset(stored?.record, request, receivedMs),
+      clockOffsetMs: clockOffset(last, request, receivedMs),
       clockAheadMs: request.clockAheadMs,
       bootId: request.bootId,
       start: request.start,
@@ -167,18 +163,9 @@ async function putHeartbeat(
         code: request.uploadsStopped.code,
         message: request.uploadsStopped.message.slice(0, REPORTED_REASON_MAX_LENGTH),
       },
-      appPoint,
+      appPoint: appPointAfter({ item, state: last?.appPoint, request, progress, nowMs, newId }),
     };
-    const bytes = encodeRecord(record);
-    const etag =
-      stored === undefined
-        ? await records.create(HEARTBEAT_RECORD, bytes)
-        : await records.replace(HEARTBEAT_RECORD, bytes, stored.etag);
-    if (etag !== undefined) return { session, appPoint };
-  }
-  throw new LeewardError("conflict", "Other heartbeats of the item came in between all the time.", {
-    itemId: item.itemId,
-  });
+  }, nothing);
 }
 
 /** What a heartbeat says of the item record; most say nothing new, and cost nothing. */
@@ -196,18 +183,9 @@ async function reported(
   return change(known) === known ? known : changeItem(stores, known.itemId, change);
 }
 
-/** `record` is undefined when it is damaged: everything in it is the service's last word, which it says again. */
-async function findHeartbeat(
-  stores: ItemStores,
-  itemId: string,
-): Promise<{ readonly record: HeartbeatRecord | undefined; readonly etag: string } | undefined> {
-  const stored = await stores.records(itemId).read(HEARTBEAT_RECORD);
-  if (stored === undefined) return undefined;
-  return {
-    record: await unlessDamaged(() => decodeRecord<HeartbeatRecord>(HEARTBEAT_RECORD, 1, stored.bytes), nothing),
-    etag: stored.etag,
-  };
-}
+/** Everything in a damaged one is the service's last word, which it says again. */
+const heartbeatRecord = (stores: ItemStores, itemId: string): RecordAt<HeartbeatRecord> =>
+  recordAt<HeartbeatRecord>(stores.records(itemId), { name: HEARTBEAT_RECORD, version: 1 });
 
 function requireHeartbeat(request: HeartbeatRequest): void {
   const { seeding, resynchronization, sealed, nextTokenHash, uploadsStopped } = request;

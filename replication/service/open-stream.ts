@@ -1,12 +1,11 @@
-import { decodeProgress, initialProgress } from "../records/progress.ts";
+import { initialProgress, progressRecord } from "../records/progress.ts";
 import { LeewardError } from "../errors.ts";
-import { RECORD_CHANGES_MAX_TRIES } from "../limits.ts";
 import type { ItemStores } from "../ports.ts";
 import type { DiskDescription } from "../position.ts";
 import type { ItemContext } from "../points/context.ts";
 import type { Progress, ProtectedItem } from "../records/item.ts";
+import { untilWritten } from "../records/record.ts";
 import { PROGRESS_RECORD } from "../names.ts";
-import { encodeRecord } from "../records/envelope.ts";
 import { targetBlobBytes, vhdDataBytes, vhdFooter, vhdUniqueId } from "../records/vhd-footer.ts";
 
 /**
@@ -51,22 +50,17 @@ export async function ensureProgress(
   item: ProtectedItem,
   givenUp?: GivenUpProgress,
 ): Promise<void> {
-  const records = stores.records(item.itemId);
+  const record = progressRecord(stores.records(item.itemId));
   const next = initialProgress(item);
-  for (let tries = 0; tries < RECORD_CHANGES_MAX_TRIES; tries += 1) {
-    const stored = await records.read(PROGRESS_RECORD);
-    if (stored === undefined) {
-      if (givenUp === undefined && item.machineId !== undefined) throw progressGone(item.itemId);
-      if ((await records.create(PROGRESS_RECORD, encodeRecord(next))) !== undefined) return;
-      continue;
-    }
-    const found = givenUp?.etag === stored.etag ? undefined : decodeProgress(stored.bytes);
-    if (found !== undefined && found.stream >= item.stream) return;
-    if ((await records.replace(PROGRESS_RECORD, encodeRecord(following(next, found, item)), stored.etag)) !== undefined)
-      return;
-  }
-  throw new LeewardError("conflict", "The progress record was changed by others all the time.", {
-    itemId: item.itemId,
+  await untilWritten(PROGRESS_RECORD, async () => {
+    const stored = await record.inspect();
+    if (stored === undefined && givenUp === undefined && item.machineId !== undefined) throw progressGone(item.itemId);
+    const isGivenUp = stored === undefined || givenUp?.etag === stored.etag;
+    if (!isGivenUp && "damage" in stored) throw stored.damage;
+    const found = isGivenUp || "damage" in stored ? undefined : stored.body;
+    if (found !== undefined && found.stream >= item.stream) return { result: undefined };
+    const etag = await record.replace(following(next, found, item), stored?.etag);
+    return etag === undefined ? undefined : { result: undefined };
   });
 }
 

@@ -1,10 +1,8 @@
 import { createHmac } from "node:crypto";
-import { LeewardError } from "../errors.ts";
 import { TICKET_DIGITS } from "../limits.ts";
 import type { Ids, RecordStore } from "../ports.ts";
-import { readRecord } from "../records/change-record.ts";
+import { recordAt } from "../records/record.ts";
 import { isItemId, SERVICE_KEY_RECORD } from "../names.ts";
-import { encodeRecord } from "../records/envelope.ts";
 import { sameDigits } from "./tokens.ts";
 
 /**
@@ -56,14 +54,7 @@ export function openTickets(control: RecordStore, ids: Ids): Tickets {
 }
 
 async function readOrMake(control: RecordStore, ids: Ids): Promise<string> {
-  const read = () => readRecord<ServiceKey>(control, SERVICE_KEY_RECORD, 1);
-  const found = await read();
-  if (found !== undefined) return found.key;
-  const made: ServiceKey = { version: 1, key: `${ids.next()}${ids.next()}` };
-  if ((await control.create(SERVICE_KEY_RECORD, encodeRecord(made))) !== undefined) return made.key;
-  const other = await read();
-  if (other !== undefined) return other.key;
-  throw new LeewardError("store-unavailable", "The key of this installation was removed while it was made.", {
-    name: SERVICE_KEY_RECORD,
-  });
+  const record = recordAt<ServiceKey>(control, { name: SERVICE_KEY_RECORD, version: 1 });
+  const { key } = await record.upsert((found) => found ?? { version: 1, key: `${ids.next()}${ids.next()}` });
+  return key;
 }

@@ -1,13 +1,12 @@
 import type { ItemContext } from "../points/context.ts";
 import type { ProtectedItem } from "../records/item.ts";
-import { RESTORES_PREFIX, pinsName } from "../names.ts";
-import { encodeRecord } from "../records/envelope.ts";
+import { RESTORES_PREFIX } from "../names.ts";
 import { PRUNE_MAX_POINTS, RESTORES_MAX_COUNT } from "../limits.ts";
 import { isFinished, lookAtRestore, restorePinId } from "../restore/record.ts";
 import type { PointCatalog } from "../points/catalog.ts";
 import { pointTimeMs } from "../points/manifest.ts";
 import type { PointManifest } from "../points/manifest.ts";
-import type { PinnedSnapshot, PointPin, PointPins } from "../points/pins.ts";
+import { type PinnedSnapshot, type PointPin, type PointPins, pinsRecord } from "../points/pins.ts";
 import { type LeavingPoint, leaving, lookAtPoint } from "./prune.ts";
 import { type PointSnapshot, snapshotsOfPoint } from "../points/snapshots.ts";
 
@@ -68,15 +67,15 @@ export async function repairPins(
   const holders = await restoreHolders(context, itemId);
   let repaired = 0;
   for (const pointId of [...damagedPins.keys()].slice(0, PRUNE_MAX_POINTS)) {
-    const name = pinsName(pointId);
-    const stored = await records.read(name);
+    const record = pinsRecord(records, pointId);
+    const stored = await record.inspect();
     if (stored === undefined) continue;
     const standing = await lookAtPoint(records, pointId);
     const gone = standing !== "damaged" && standing?.kind !== "point";
     const pins: PointPins = gone
       ? { version: 1, state: "deleting", pins: [], snapshots: snapshotsOfPoint(snapshots, pointId) }
       : { version: 1, state: "kept", pins: holders(pointId), snapshots: [] };
-    if ((await records.replace(name, encodeRecord(pins), stored.etag)) !== undefined) repaired += 1;
+    if ((await record.replace(pins, stored.etag)) !== undefined) repaired += 1;
   }
   return repaired;
 }

@@ -2,15 +2,17 @@ import { findReadableStreams } from "../records/streams.ts";
 import { findManaged } from "../jobs/managed-item.ts";
 import { STRAYS_MAX_COUNT } from "../limits.ts";
 import { ITEM_RECORD, POINTS_PREFIX, isLastingRecord } from "../names.ts";
-import type { ItemStores, StreamPlace } from "../ports.ts";
+import type { ItemStores, RecordStore, StreamPlace } from "../ports.ts";
+import { lookAtPoint } from "./prune.ts";
 
 /**
  * What was on its way when an item was disabled, and landed afterwards: records of a sweep or a heartbeat, even an item
  * that an activity made whose flow had ended. Removes it, and says how many records and containers went. An item that
  * is being protected again meanwhile is in no danger: a record goes only while it is the one that was seen before the
- * item was known to be unprotected, and of streams only those with a number that no later life can have. Nothing is
- * done for items that nobody disabled by a flow, nor where a recovery point has disks to show (rule 2). Errors: those
- * of the ports.
+ * item was known to be unprotected, and of streams only those with a number that no later life can have. Who protects
+ * it again and takes up the item that is found here writes its record first: then all of it stays. Nothing is done for
+ * items that nobody disabled by a flow, nor where a recovery point has disks to show (rule 2). Errors: those of the
+ * ports.
  */
 export async function removeStrays(stores: ItemStores, itemId: string): Promise<number> {
   // Most items are protected: for them this is all.
@@ -29,21 +31,33 @@ export async function removeStrays(stores: ItemStores, itemId: string): Promise<
   if (strays.length === 0 && disks.length === 0) return 0;
   // A managed record may have been brought back from before the present life: whoever does that must not lose what can
   // be failed over to.
-  if (disks.length > 0 && strays.some(({ name }) => isManifest(name))) return 0;
+  if (disks.length > 0 && (await hasPoints(records))) return 0;
   // A life that began meanwhile may have made some of it.
   if (!(await isUnprotected(stores, itemId))) return 0;
   // Without this one no worker begins anything with the others.
-  const ordered = strays.toSorted(
-    (one, other) => Number(other.name === ITEM_RECORD) - Number(one.name === ITEM_RECORD),
-  );
-  for (const { name, etag } of ordered) if (etag !== undefined) await records.remove(name, etag);
+  const item = strays.find(({ name }) => name === ITEM_RECORD);
+  if (item?.etag !== undefined) {
+    await records.remove(ITEM_RECORD, item.etag);
+    if ((await records.read(ITEM_RECORD)) !== undefined) return 0;
+  }
+  for (const { name, etag } of strays) if (etag !== undefined) await records.remove(name, etag);
   for (const stream of disks) await stores.removeStream(itemId, stream, "target");
   const deltas = await streamsIn("cache");
   for (const stream of deltas) await stores.removeStream(itemId, stream, "cache");
   return strays.length + disks.length + deltas.length;
 }
 
-const isManifest = (name: string): boolean => name.startsWith(POINTS_PREFIX) && name.endsWith("/manifest.json");
+/**
+ * Asked for by their own names: any number of other records may stand before them. So many that one look does not show
+ * them all are never tombstones alone.
+ */
+async function hasPoints(records: RecordStore): Promise<boolean> {
+  const listed = await records.list(POINTS_PREFIX, STRAYS_MAX_COUNT);
+  if (listed.length === STRAYS_MAX_COUNT) return true;
+  const pointIds = listed.flatMap(({ name }) => /^points\/([^/]+)\/manifest\.json$/.exec(name)?.[1] ?? []);
+  const found = await Promise.all(pointIds.map((pointId) => lookAtPoint(records, pointId)));
+  return found.some((record) => record === "damaged" || record?.kind === "point");
+}
 
 /**
  * Disabled by a flow, and nobody protects it again. A record without a plan has just been made, perhaps in place of a

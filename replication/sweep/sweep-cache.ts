@@ -1,8 +1,8 @@
-import { isBoundary, isHeld, readProgress, replaceProgress } from "../records/progress.ts";
+import { isBoundary, isHeld, readProgress, replaceProgress, stopReasonOf } from "../records/progress.ts";
 import type { StoredProgress } from "../records/progress.ts";
 import { sameBytes } from "../delta/bytes.ts";
 import { LeewardError, hasCode } from "../errors.ts";
-import { DELTA_MAX_BYTES, GAP_MAX_MS, SWEEP_CACHE_MAX_CHANGES, SWEEP_CACHE_MAX_NAMES } from "../limits.ts";
+import { DELTA_MAX_BYTES, EPOCH_MAX, GAP_MAX_MS, SWEEP_CACHE_MAX_CHANGES, SWEEP_CACHE_MAX_NAMES } from "../limits.ts";
 import { readPointWanted, wantPoint } from "../points/point-wanted.ts";
 import { pointDue, pointReason } from "../points/point-due.ts";
 import type { RecordListing } from "../ports.ts";
@@ -86,6 +86,8 @@ export async function sweepCache(context: ItemContext, itemId: string): Promise<
   ];
   const { failure, ...counts } = cleaned;
   const gap = nextHere || hints.length > 0 ? undefined : await findGap(look, listed);
+  // A worker died when it had put it there, and the cache's copy has gone since: no event will come for it.
+  if (gap === "journalled") return { ...counts, hints: ["next-delta"], stopped: undefined, cacheFailure: failure };
   if (gap !== undefined && (await wantLastState(look)))
     return { ...counts, hints: ["point-due"], stopped: undefined, cacheFailure: failure };
   const stopped = gap === undefined ? undefined : await stopAtGap(look, gap);
@@ -133,7 +135,7 @@ async function listCache(
     const first = await cache.list("", SWEEP_CACHE_MAX_NAMES);
     const last = first.at(-1);
     if (first.length < SWEEP_CACHE_MAX_NAMES || last === undefined) return first;
-    const behind = deltaName(stream, 999_999_999_999);
+    const behind = deltaName(stream, EPOCH_MAX);
     const rest = await cache.list("", SWEEP_CACHE_MAX_NAMES, behind > last.name ? behind : last.name);
     return [...first, ...rest];
   } catch (error) {
@@ -297,8 +299,10 @@ async function firstJournalled({ context, item, stored }: Look): Promise<number>
   return epoch ?? stored.progress.applied.epoch + 1;
 }
 
-/** The next delta is missing. */
-async function findGap(look: Look, listed: readonly RecordListing[]): Promise<LeewardError | undefined> {
+/** The next delta is missing, or only the journal has it. */
+type Gap = LeewardError | "journalled";
+
+async function findGap(look: Look, listed: readonly RecordListing[]): Promise<Gap | undefined> {
   const { progress } = look.stored;
   if (progress.stopped !== undefined || isHeld(progress, look.nowMs) || progress.final) return undefined;
   return (await laterWaits(look, listed)) ?? (await uploadedAndGone(look));
@@ -322,7 +326,7 @@ async function wantLastState({ context, item, stored, nowMs }: Look): Promise<bo
 
 /** Stops the item, so that nobody takes silence for health (rule 5). */
 async function stopAtGap({ context, item, stored, nowMs }: Look, gap: LeewardError): Promise<StopReason | undefined> {
-  const reason: StopReason = { code: gap.code, message: gap.message, hint: gap.hint, facts: gap.facts, atMs: nowMs };
+  const reason = stopReasonOf(gap, nowMs);
   const after = await replaceProgress(context.stores.records(item.itemId), stored, {
     ...stored.progress,
     holder: undefined,
@@ -333,7 +337,7 @@ async function stopAtGap({ context, item, stored, nowMs }: Look, gap: LeewardErr
 }
 
 /** A later delta has waited too long for the next one. */
-async function laterWaits(look: Look, listed: readonly RecordListing[]): Promise<LeewardError | undefined> {
+async function laterWaits(look: Look, listed: readonly RecordListing[]): Promise<Gap | undefined> {
   const { item, stored, nowMs } = look;
   const expected = stored.progress.applied.epoch + 1;
   const waiting = listed.flatMap((entry) => {
@@ -343,8 +347,8 @@ async function laterWaits(look: Look, listed: readonly RecordListing[]): Promise
       : [];
   });
   const longest = waiting.toSorted((left, right) => left.sinceMs - right.sinceMs)[0];
-  if (longest === undefined || nowMs - longest.sinceMs <= GAP_MAX_MS || (await inJournal(look, expected)))
-    return undefined;
+  if (longest === undefined || nowMs - longest.sinceMs <= GAP_MAX_MS) return undefined;
+  if (await inJournal(look, expected)) return "journalled";
   return new LeewardError("position-gap", `Epoch ${longest.epoch} is here, but epoch ${expected} has not come.`, {
     stream: item.stream,
     expected,
@@ -358,14 +362,15 @@ async function laterWaits(look: Look, listed: readonly RecordListing[]): Promise
  * the machine may be idle. What is looked at, and in which order, leaves no other reading: a delta goes from the cache
  * only after it is in the journal, and from there only after progress has changed.
  */
-async function uploadedAndGone(look: Look): Promise<LeewardError | undefined> {
+async function uploadedAndGone(look: Look): Promise<Gap | undefined> {
   const { context, item, stored } = look;
   const expected = stored.progress.applied.epoch + 1;
   const heartbeat = await readHeartbeat(context.stores, item.itemId);
   if (heartbeat === undefined || !speaksOf(heartbeat, item) || heartbeat.uploaded.epoch < expected) return undefined;
   const name = deltaName(item.stream, expected);
   const [first] = await context.stores.cache(item.itemId, item.stream).list(name, 1);
-  if (first?.name === name || (await inJournal(look, expected))) return undefined;
+  if (first?.name === name) return undefined;
+  if (await inJournal(look, expected)) return "journalled";
   const facts = { stream: item.stream, expected, uploaded: heartbeat.uploaded.epoch };
   return new LeewardError(
     "position-gap",

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { inLanes } from "../../replication/lanes.ts";
+import { inLanes, mapInLanes, present } from "../../replication/lanes.ts";
 import { LeewardError } from "../../replication/errors.ts";
 
 const turn = (): Promise<void> =>
@@ -47,5 +47,25 @@ describe("lanes", () => {
     letGo();
     await judged;
     expect(ended).toEqual([1]);
+  });
+
+  it("give what the work gives in the order of the items, whichever ends first", async () => {
+    const last = Promise.withResolvers<void>();
+    async function* oneByOne(): AsyncGenerator<number> {
+      for (const each of [1, 2, 3, 4]) {
+        await turn();
+        yield each;
+      }
+    }
+    for (const items of [[1, 2, 3, 4], oneByOne()]) {
+      const run = mapInLanes(2, items, async (item) => {
+        if (item === 1) await last.promise;
+        if (item === 4) last.resolve();
+        return item % 2 === 0 ? `${item}` : undefined;
+      });
+      const results = await run;
+      expect(results).toEqual([undefined, "2", undefined, "4"]);
+      expect(present(results)).toEqual(["2", "4"]);
+    }
   });
 });

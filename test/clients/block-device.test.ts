@@ -85,7 +85,7 @@ describe.skipIf(skip)(`block devices, on loop devices${note}`, () => {
     expect(replay(cloud.blobs).images[0]?.equals(readFileSync(path))).toBe(true);
   });
 
-  it("capture.md 4.3: a device whose blocks are not the configured ones is refused", async () => {
+  it("N3: a device whose blocks are not the configured ones is refused", async () => {
     const { path } = await loopDevice(4 * MIB, 4096);
     expect(() => openImage(FILES, "disk", path, 512)).toThrowError(
       refused("disk-invalid", /blocks of 4096 bytes .* sectorSizeBytes 512/),

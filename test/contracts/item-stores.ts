@@ -117,8 +117,12 @@ export function itemStoresContract(open: () => Promise<ItemStoresUnderTest>): vo
       ]);
       expect(await stores.disks.properties({ itemId: "web", stream: 1, diskId: "os" })).toBeUndefined();
       expect(await stores.cache("web", 1).list("", 10)).toHaveLength(1);
-      for (let times = 0; times < 2; times += 1) await stores.removeCacheData("web");
+      // A stream of the next life.
+      await stores.createContainers("web", 2);
+      await stores.cache("web", 2).put("a", bytes("next"));
+      for (let times = 0; times < 2; times += 1) await stores.removeCacheData("web", 1);
       expect(await stores.cache("web", 1).list("", 10)).toEqual([]);
+      expect(await stores.cache("web", 2).list("", 10)).toHaveLength(1);
       expect(await quarantined("web")).toEqual([]);
       // A sweep that had found the item before wrote what it found.
       await stores.records("web").put("events.json", bytes("late"));

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect } from "vitest";
 import { openEventLog } from "../../local/events/event-log.ts";
 import type { Delivery, EventLog } from "../../local/events/event-log.ts";
 import { eventOf } from "../../local/events/event.ts";
-import { hasCode } from "../../replication/errors.ts";
+import { hasCode } from "../../local/errors.ts";
 
 describe("the log of waiting events", () => {
   let folder: string;
@@ -51,7 +51,7 @@ describe("the log of waiting events", () => {
     await truncate(file, whole.length - 3);
     expect(subjects(openEventLog(folder))).toEqual(["one"]);
     await writeFile(file, whole.fill(0x20, 20, 21));
-    expect(() => openEventLog(folder)).toThrow(expect.toSatisfy((error: unknown) => hasCode(error, "record-corrupt")));
+    expect(() => openEventLog(folder)).toThrow(expect.toSatisfy((error: unknown) => hasCode(error, "state-damaged")));
   });
 
   it("keeps dead letters in a file with their reason", async () => {

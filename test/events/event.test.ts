@@ -29,7 +29,7 @@ describe("a BlobCreated event", () => {
   it("has every field of Azure's schema and no other", () => {
     expect(eventOf(operation, origin)).toStrictEqual({
       topic:
-        "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/leeward/providers/Microsoft.Storage/storageAccounts/cachewe",
+        "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/local/providers/Microsoft.Storage/storageAccounts/cachewe",
       subject: "/blobServices/default/containers/leeward-cache-vm-1/blobs/0000000001/000000000002",
       eventType: "Microsoft.Storage.BlobCreated",
       id: "an-id",

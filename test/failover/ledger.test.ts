@@ -1,6 +1,7 @@
 import { it as property } from "@fast-check/vitest";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { LEFT_TRY_MAX_MS } from "../../replication/limits.ts";
 import {
   type Ledger,
   type LedgerKind,
@@ -9,6 +10,7 @@ import {
   beginRemoval,
   compact,
   emptyLedger,
+  endLeft,
   handOver,
   intend,
   isEmpty,
@@ -19,7 +21,11 @@ import {
   markReleased,
   markRemoved,
   markSeen,
+  noteAnswered,
+  noteSent,
+  openLeft,
   planRemoval,
+  retryLeft,
 } from "../../replication/resources/ledger.ts";
 
 const resource = (id: string, kind: LedgerKind, role: LedgerRole) => ({ id, kind, role });
@@ -50,6 +56,31 @@ function carryOut(ledger: Ledger, others: readonly string[] = []): Ledger {
 }
 
 describe("the resource ledger", () => {
+  it("keeps what a PUT that was never answered may bring back, and forgets it when it was looked for later", () => {
+    const put = (ledger: Ledger) => noteAnswered(noteSent(ledger, ["/vnet"]), ["/vnet"]);
+    const gone = (ledger: Ledger) => markRemoved(beginRemoval(ledger, "disable", false, 1), "/vnet", 2);
+    const begun = ledgerOf(resource("/vnet", "virtual-network", "replication"));
+    expect(compact(gone(put(put(begun)))).entries).toEqual([]);
+    expect(compact(gone(markCreated(noteSent(begun, ["/vnet"]), "/vnet", 1))).entries).toEqual([]);
+    const never = compact(gone(noteSent(begun, ["/vnet"])));
+    expect(never.entries).toMatchObject([{ id: "/vnet", state: "left" }]);
+    expect(isEmpty(never)).toBe(true);
+    // The second one was answered, the first one never.
+    const left = compact(gone(markCreated(put(noteSent(begun, ["/vnet"])), "/vnet", 1)));
+    expect(left.entries).toMatchObject([{ state: "left" }]);
+    // Whatever the next life does with it.
+    const resources = [resource("/vnet", "virtual-network", "replication")];
+    const again = markCreated(put(intend(left, resources, "next", 3)), "/vnet", 3);
+    expect(compact(gone(again)).entries).toMatchObject([{ state: "left" }]);
+    const tried = retryLeft(left, "/vnet", 3);
+    expect(openLeft(tried)).toHaveLength(1);
+    expect(() => intend(tried, resources, "next", 3)).toThrow("is being removed");
+    expect(intend(tried, resources, "next", 4 + LEFT_TRY_MAX_MS).entries).toMatchObject([{ state: "intended" }]);
+    expect(openLeft(markLeft(tried, "/vnet", 4))).toMatchObject([{ changedMs: 4 }]);
+    expect(endLeft(tried, "/vnet").entries).toEqual([]);
+    expect(endLeft(intend(left, resources, "next", 3), "/vnet").entries).toHaveLength(1);
+  });
+
   it("knows a resource before it is made, and once however often it is written down", () => {
     const once = ledgerOf(...SHARED);
     expect(intend(once, SHARED, "another job", 1)).toBe(once);

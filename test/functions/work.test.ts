@@ -334,7 +334,7 @@ describe("functions that work on queues and timers", () => {
       expect(app.sent).toEqual([sent]);
     });
 
-    it("looks after the flow of an item whose own sweep fails", async () => {
+    it("looks after the flow of an item whose own sweep fails, and tells of the first failure", async () => {
       await protect("web");
       await ensureManaged(app.stores, {
         version: 1,
@@ -362,6 +362,13 @@ describe("functions that work on queues and timers", () => {
       });
       await expect(fire(sweep(withFlows))).rejects.toMatchObject({ code: "store-unavailable" });
       expect(started).toEqual(["1-job"]);
+
+      const hostAway = () => Promise.reject(new LeewardError("internal", "The host is away as well."));
+      const withoutHost: ApplicationSource = () => ({
+        ...withFlows(),
+        flows: () => ({ start: hostAway, stateOf: hostAway }),
+      });
+      await expect(fire(sweep(withoutHost))).rejects.toMatchObject({ code: "store-unavailable" });
     });
 
     it("does not fail for want of a readable item record when there is a topic", async () => {

@@ -136,7 +136,7 @@ describe("protecting a virtual machine", () => {
     await world.stores.records(ITEM).put(ITEM_RECORD, encodeRecord({ ...item, itemId: "db" }));
     await expect(readItem(world.stores, ITEM)).rejects.toMatchObject({
       code: "record-corrupt",
-      facts: { found: "db" },
+      facts: { field: "itemId" },
     });
   });
 

@@ -2,10 +2,27 @@ import { describe, expect, it } from "vitest";
 import { type ManagedItem, ensureManaged } from "../../replication/jobs/managed-item.ts";
 import { UNPROTECTED } from "../../replication/states/decide.ts";
 import type { Situation } from "../../replication/states/decide.ts";
+import { protectItem } from "../../replication/items/protect.ts";
+import { STRAYS_MAX_COUNT } from "../../replication/limits.ts";
+import { journalName, manifestName } from "../../replication/names.ts";
+import { encodePoint, makePointId } from "../../replication/points/manifest.ts";
+import { readItem } from "../../replication/records/item-record.ts";
+import { removeStrays } from "../../replication/sweep/remove-strays.ts";
 import { sweepItem } from "../../replication/sweep/sweep.ts";
 import { removeItem } from "../memory/memory-stores.ts";
 import { planOf } from "../planning/samples.ts";
-import { ITEM, START, type World, addPoint, applyChain, deltaChain, protectedWorld } from "./world.ts";
+import {
+  DISKS,
+  ITEM,
+  START,
+  START_MS,
+  type World,
+  addPoint,
+  applyChain,
+  deltaChain,
+  progressOf,
+  protectedWorld,
+} from "./world.ts";
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
@@ -71,6 +88,75 @@ describe("what lands after an item was disabled", () => {
 
   it("rule 2: is no recovery point whose disks stand, whatever a managed record of before says", async () => {
     expect(await lostByLiving(planOf(), true)).toEqual([]);
+  });
+
+  it("rule 2: is no such point either when more records than one look shows stand before its manifest", async () => {
+    const world = await protectedWorld();
+    const chain = deltaChain(1);
+    await applyChain(world, chain);
+    const point = await addPoint(world, chain[0]?.end ?? START, {});
+    for (let epoch = 2; epoch <= STRAYS_MAX_COUNT + 1; epoch += 1)
+      await world.stores.records(ITEM).put(journalName(1, epoch), bytes("entry"));
+    await manage(world, UNPROTECTED, planOf());
+    expect(await removeStrays(world.stores, ITEM)).toBe(0);
+    expect(world.recordNames(ITEM)).toEqual(expect.arrayContaining(["item.json", manifestName(point.pointId)]));
+    expect(await world.stores.listStreams(ITEM, "target")).toEqual([1]);
+  });
+
+  it("is a tombstone, whose disks go: nothing can be recovered from it", async () => {
+    const world = await disabledWorld();
+    const pointId = makePointId(START_MS, "late");
+    const tombstone = { version: 1, kind: "tombstone", pointId, itemId: ITEM, buriedMs: START_MS } as const;
+    await world.stores.records(ITEM).put(manifestName(pointId), encodePoint(tombstone));
+    await world.stores.createContainers(ITEM, 1);
+    await world.stores.disks.create({ itemId: ITEM, stream: 1, diskId: "os" }, 1024);
+    await sweepItem(world.context, ITEM);
+    expect(world.recordNames(ITEM)).not.toContain(manifestName(pointId));
+    expect(await world.stores.listStreams(ITEM, "target")).toEqual([]);
+  });
+
+  it("is nobody's any more when protecting the machine again has taken it over, before the removal or in it", async () => {
+    for (const before of [1, 2, 3]) {
+      const world = await disabledWorld();
+      // What a repeated activity made, whose flow had ended: an item of its own, whole.
+      await protectItem(world.context, { itemId: ITEM, disks: DISKS, policy: undefined });
+      const inner = world.stores;
+      let removals = 0;
+      const remove = async (itemId: string, name: string, etag?: string): Promise<void> => {
+        removals += 1;
+        if (removals === before) await protectItem(world.context, { itemId: ITEM, disks: DISKS, policy: undefined });
+        await inner.records(itemId).remove(name, etag);
+      };
+      const records: World["stores"]["records"] = (itemId) => ({
+        ...inner.records(itemId),
+        remove: (name, etag) => remove(itemId, name, etag),
+      });
+      await removeStrays({ ...inner, records }, ITEM);
+      const { item } = await readItem(inner, ITEM);
+      expect((await progressOf(world)).stream).toBe(item.stream);
+      const disks = item.disks.map(({ id }) =>
+        inner.disks.properties({ itemId: ITEM, stream: item.stream, diskId: id }),
+      );
+      expect(await Promise.all(disks)).not.toContain(undefined);
+      expect(await inner.listStreams(ITEM, "cache")).toContain(item.stream);
+    }
+  });
+
+  it("is made anew by who protects the machine again while a sweep removes it", async () => {
+    const world = await disabledWorld();
+    const request = { itemId: ITEM, disks: DISKS, policy: undefined };
+    const before = (await protectItem(world.context, request)).item;
+    const inner = world.stores;
+    const properties: typeof inner.disks.properties = async (disk) => {
+      const found = await inner.disks.properties(disk);
+      await removeStrays(inner, ITEM);
+      return found;
+    };
+    const stores = { ...inner, disks: { ...inner.disks, properties } };
+    const { item } = await protectItem({ ...world.context, stores }, request);
+    expect(item.stream).toBeGreaterThan(before.stream);
+    expect((await readItem(inner, ITEM)).item).toEqual(item);
+    expect(await inner.listStreams(ITEM, "target")).toEqual([item.stream]);
   });
 
   it("stays while a job runs, and of a life that begins meanwhile nothing is touched", async () => {

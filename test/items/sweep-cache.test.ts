@@ -140,8 +140,9 @@ describe("a later delta without the next one", () => {
     await beat(world, { uploaded: chain[1]?.end ?? START });
     expect(await sweep(world)).toMatchObject({ hints: ["next-delta"], stopped: undefined });
     await world.stores.cache(ITEM, 1).remove(deltaName(1, 2));
+    // A worker died when it had put it into the journal: nobody else wakes the next one.
     await world.stores.records(ITEM).put(journalName(1, 2), bytesOf(2));
-    expect((await sweep(world)).stopped).toBeUndefined();
+    expect(await sweep(world)).toMatchObject({ hints: ["next-delta"], stopped: undefined });
     await world.stores.records(ITEM).remove(journalName(1, 2));
     expect((await sweep(world)).stopped).toMatchObject({
       code: "position-gap",
@@ -190,7 +191,7 @@ describe("a later delta without the next one", () => {
     expect((await sweep(world)).stopped).toBeUndefined();
     await setProgress(world, { final: false });
     await world.stores.records(ITEM).put(journalName(1, 1), bytesOf(1));
-    expect((await sweep(world)).stopped).toBeUndefined();
+    expect(await sweep(world)).toMatchObject({ hints: ["next-delta"], stopped: undefined });
     await world.stores.records(ITEM).remove(journalName(1, 1));
     expect((await sweep(world)).stopped?.code).toBe("position-gap");
   });

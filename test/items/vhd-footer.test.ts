@@ -8,6 +8,7 @@ import {
   vhdGeometry,
   vhdUniqueId,
 } from "../../replication/records/vhd-footer.ts";
+import { vhdFooter as localFooter } from "../../local/resource-manager/disks/fixed-vhd.ts";
 import { DISK_MAX_BYTES } from "../../replication/limits.ts";
 
 const GIB = 1024 ** 3;
@@ -79,5 +80,18 @@ describe("the footer of a fixed VHD", () => {
     expect(vhdDataBytes(1024 * 1024)).toBe(1024 * 1024);
     expect(targetBlobBytes(1024 * 1024 + 512)).toBe(2 * 1024 * 1024 + 512);
     expect(targetBlobBytes(DISK_MAX_BYTES)).toBeLessThanOrEqual(8 * 1024 ** 4);
+  });
+
+  it("is the one that the local cloud writes, which was written from the specification by somebody else", () => {
+    const sizeMiB = fc.integer({ min: 1, max: 8 * 1024 * 1024 - 1 });
+    const createdMs = fc.integer({ min: 946_684_800_000, max: 4_000_000_000_000 });
+    fc.assert(
+      fc.property(sizeMiB, createdMs, fc.uuid(), (mib, createdAtMs, id) => {
+        const sizeBytes = mib * 1024 * 1024;
+        const uniqueId = Buffer.from(id.replaceAll("-", ""), "hex");
+        const theirs = localFooter(sizeBytes, { uniqueId: id, createdMs: createdAtMs });
+        expect(theirs.equals(vhdFooter({ sizeBytes, uniqueId, createdMs: createdAtMs }))).toBe(true);
+      }),
+    );
   });
 });

@@ -1,7 +1,7 @@
 import type { Clock, ItemStores, RecordStore } from "../../replication/ports.ts";
 import { ITEM_RECORD, PROGRESS_RECORD, isLastingRecord, itemContainer } from "../../replication/names.ts";
 import { placedRecords } from "../../replication/records/placed-records.ts";
-import { QUARANTINE_MAX_COUNT } from "../../replication/limits.ts";
+import { QUARANTINE_MAX_COUNT, STREAM_MAX } from "../../replication/limits.ts";
 import { createMemoryDisks } from "./memory-disks.ts";
 import type { MemoryDisks } from "./memory-disks.ts";
 import { type MemoryRecords, createMemoryRecords } from "./memory-records.ts";
@@ -73,8 +73,8 @@ export function createMemoryStores(clock: Clock): MemoryStores {
       await memory.removeItem(itemId);
       return { more: false };
     },
-    removeCacheData: async (itemId) => {
-      for (const stream of streamsIn(itemId)) caches.delete(cacheOf(itemId, stream));
+    removeCacheData: async (itemId, lastStream) => {
+      for (const stream of streamsIn(itemId)) if (stream <= lastStream) caches.delete(cacheOf(itemId, stream));
       quarantines.delete(itemId);
     },
     forgetItem: async (itemId) => {
@@ -118,6 +118,6 @@ function dumpOf(kind: string, containers: ReadonlyMap<string, MemoryRecords>): R
 /** A whole removal of an item, as disabling does it in steps. */
 export async function removeItem(stores: ItemStores, itemId: string): Promise<void> {
   while ((await stores.removeTargetData(itemId)).more);
-  await stores.removeCacheData(itemId);
+  await stores.removeCacheData(itemId, STREAM_MAX);
   await stores.forgetItem(itemId);
 }

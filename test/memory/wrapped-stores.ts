@@ -48,7 +48,8 @@ export function wrapStores(inner: ItemStores, around: Around): ItemStores {
       around(call("cache", "createContainers", itemId), () => inner.createContainers(itemId, stream)),
     removeTargetData: (itemId) =>
       around(call("items", "removeTargetData", itemId), () => inner.removeTargetData(itemId)),
-    removeCacheData: (itemId) => around(call("cache", "removeCacheData", itemId), () => inner.removeCacheData(itemId)),
+    removeCacheData: (itemId, lastStream) =>
+      around(call("cache", "removeCacheData", itemId), () => inner.removeCacheData(itemId, lastStream)),
     forgetItem: (itemId) => around(call("items", "forgetItem", itemId), () => inner.forgetItem(itemId)),
     listStreams: (itemId, place) =>
       around(call(place === "cache" ? "cache" : "items", "listStreams", itemId, "list"), () =>

@@ -262,7 +262,7 @@ export const AZURE_MUTANTS: readonly Mutant[] = [
     file: "azure/item-stores.ts",
     find: `removeTargetData: (itemId) => removeTargetData(target, itemId),`,
     replace: `removeTargetData: async (itemId) => {
-      await removeCacheData(cache, itemId);
+      await removeCacheData(cache, itemId, 9_999_999_999);
       return removeTargetData(target, itemId);
     },`,
     tests: [CONTRACTS],

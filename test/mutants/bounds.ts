@@ -119,10 +119,10 @@ export const BOUND_MUTANTS: readonly Mutant[] = [
   {
     name: "a record of another item is believed",
     why: "an item goes on with what was decided for another one (rule 6)",
-    file: "replication/records/change-record.ts",
-    find: `if (found !== wanted)`,
-    replace: `if (found === "" && wanted === "")`,
-    tests: ["test/items/change-record.test.ts"],
+    file: "replication/records/record.ts",
+    find: `if (fields.get(field) !== wanted)`,
+    replace: `if (fields.get(field) === "" && wanted === "")`,
+    tests: ["test/records/record.test.ts"],
   },
   {
     name: "a damaged record fails the sweep of its item",

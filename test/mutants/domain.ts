@@ -57,8 +57,10 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
     name: "an alert of one item that fails keeps the others waiting",
     why: "one damaged record stops the failover of a whole region",
     file: "replication/alerts/handle-alert.ts",
-    find: `.catch((error: unknown) => void failures.push(error));`,
-    replace: `;`,
+    find: `      failures.push(error);
+`,
+    replace: `      throw error;
+`,
     tests: ["test/alerts/handle-alert.test.ts"],
   },
   {
@@ -132,7 +134,7 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
     name: "old jobs are kept for ever",
     why: "an item's records grow without end (rule 9)",
     file: "replication/jobs/job-record.ts",
-    find: `for (const { jobId } of surplus) await records.remove(jobName(jobId));`,
+    find: `for (const { jobId } of surplus) await jobRecord(stores, itemId, jobId).remove();`,
     replace: `void surplus;`,
     tests: ["test/orchestrations/request.test.ts"],
   },
@@ -148,7 +150,7 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
     name: "a changed policy does not reach its items",
     why: "points are taken and kept by the old one",
     file: "replication/items/policy-records.ts",
-    find: `    for (const itemId of await itemsWith(context, name)) await applyPolicy(context, itemId, record);
+    find: `  if (!isNew) for (const itemId of await itemsWith(context, name)) await applyPolicy(context, itemId, record);
 `,
     replace: ``,
     tests: ["test/functions/policies-and-networks.test.ts"],

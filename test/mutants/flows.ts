@@ -1,6 +1,8 @@
 import type { Mutant } from "./mutant.ts";
 
 const FLOWS = "test/orchestrations/flows.test.ts";
+const BEST_EFFORT = "test/orchestrations/best-effort.test.ts";
+const UPGRADE = "test/orchestrations/upgrade-engine.test.ts";
 const ENDS = "test/orchestrations/ends.test.ts";
 const WALK = "test/orchestrations/walk.test.ts";
 const LAG = "test/orchestrations/azure-lag.test.ts";
@@ -34,8 +36,10 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "the changes of a stage are begun one behind the other",
     why: "sixty disks take an hour instead of a minute",
     file: "orchestrations/activities/walk.ts",
-    find: `  await inLanes(FLOW_STEPS_AT_ONCE, todo, async`,
-    replace: `  await inLanes(FLOW_STEPS_AT_ONCE, todo.slice(0, 1), async`,
+    find: `      FLOW_STEPS_AT_ONCE,
+      todo,`,
+    replace: `      FLOW_STEPS_AT_ONCE,
+      todo.slice(0, 1),`,
     tests: [WALK],
   },
   {
@@ -72,7 +76,7 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "a stage may take any time",
     why: "a failover hangs and says InProgress",
     file: "orchestrations/ensure.ts",
-    find: `if (waitedMs > FLOW_STAGE_MAX_MS) throw gaveUp("It took too long.");`,
+    find: `if (waitedMs > FLOW_STAGE_MAX_MS) throw tookTooLong(FLOW_STAGE_MAX_MS);`,
     replace: `void FLOW_STAGE_MAX_MS;`,
     tests: [WALK],
   },
@@ -119,20 +123,50 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
   {
     name: "a source that cannot be shut down ends the failover",
     why: "with the source region gone nothing can be failed over (rule 7)",
-    file: "orchestrations/unplanned-failover.ts",
-    find: `    if (!(failure instanceof FlowFailure)) throw failure;
-    const name`,
-    replace: `    if (failure instanceof FlowFailure) throw failure;
-    const name`,
+    file: "orchestrations/best-effort.ts",
+    find: `    if (!(failure instanceof FlowFailure)) throw failure;`,
+    replace: `    if (failure instanceof FlowFailure) throw failure;`,
     tests: [FLOWS],
   },
   {
     name: "the source is waited for as long as any change",
     why: "the RTO grows by an hour when the source region hangs",
     file: "orchestrations/unplanned-failover.ts",
-    find: `yield* followChanges([powerOff(run)], FLOW_SOURCE_MAX_MS);`,
-    replace: `yield* followChanges([powerOff(run)], FLOW_SOURCE_MAX_MS * 1_000);`,
-    tests: [FLOWS],
+    find: `{ maxMs: FLOW_SOURCE_MAX_MS }`,
+    replace: `{ maxMs: FLOW_SOURCE_MAX_MS * 1_000 }`,
+    tests: [FLOWS, BEST_EFFORT],
+  },
+  {
+    name: "a best effort has no limit",
+    why: "a failover waits for a day for what it can do without",
+    file: "orchestrations/best-effort.ts",
+    find: `if (waitedMs > declared.maxMs) throw tookTooLong(declared);`,
+    replace: `void tookTooLong;`,
+    tests: [BEST_EFFORT],
+  },
+  {
+    name: "a best effort goes on when another job has taken over",
+    why: "two flows change the same machine",
+    file: "orchestrations/best-effort.ts",
+    find: `    if (!(failure instanceof FlowFailure)) throw failure;`,
+    replace: `    if (!(failure instanceof Error) || !("error" in failure)) return;`,
+    tests: [BEST_EFFORT],
+  },
+  {
+    name: "runs of version 3 get the failover of version 4",
+    why: "a failover that is under way during an upgrade replays other steps, and hangs",
+    file: "orchestrations/run-flow.ts",
+    find: `unplannedFailover3(run, failover)`,
+    replace: `[unplannedFailover3, unplannedFailover][1](run, failover)`,
+    tests: ["test/orchestrations/flow-steps.test.ts"],
+  },
+  {
+    name: "a version that runs may still have is not registered",
+    why: "on Azure such a run may stand still for ever, and its item with it",
+    file: "orchestrations/durable.ts",
+    find: `for (const version of FLOW_VERSIONS)`,
+    replace: `for (const version of FLOW_VERSIONS.slice(1))`,
+    tests: [UPGRADE],
   },
   {
     name: "copies of disks are not in the ledger",
@@ -157,8 +191,8 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "a second failover does not remove what the first one made",
     why: "it fails at the names that the first one has taken",
     file: "orchestrations/unplanned-failover.ts",
-    find: `["CheckPrerequisites", removeSteps(run, "failover")],`,
-    replace: `["CheckPrerequisites", undefined],`,
+    find: `yield* tasks.work("CheckPrerequisites", removeSteps(run, "failover"));`,
+    replace: `tasks.skip("CheckPrerequisites");`,
     tests: [FLOWS],
   },
   {
@@ -201,8 +235,8 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "disabling does not wait for a worker that is warm",
     why: "it writes into containers that are gone, and makes them again",
     file: "orchestrations/disable-protection.ts",
-    find: `    if (worker.kind === "ended") return worker.settleMs;`,
-    replace: `    if (worker.kind === "ended" || waitedMs === 0) return 0;`,
+    find: `return worker.kind === "ended" ? worker.settleMs : undefined;`,
+    replace: `return worker.kind === "ended" ? worker.settleMs : 0;`,
     tests: [ENDS],
   },
   {
@@ -226,18 +260,18 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "disabling waits for a worker for ever",
     why: "an item whose worker hangs cannot be disabled",
     file: "orchestrations/disable-protection.ts",
-    find: `if (waitedMs >= FLOW_WORKER_MAX_MS) throw busyWorker();`,
-    replace: `if (waitedMs >= FLOW_WORKER_MAX_MS * 1_000_000) throw busyWorker();`,
+    find: `maxMs: FLOW_WORKER_MAX_MS, late: busyWorker`,
+    replace: `maxMs: FLOW_WORKER_MAX_MS * 1_000_000, late: busyWorker`,
     tests: [ENDS],
   },
   {
     name: "disabling removes the target's data once only",
     why: "what lands between is left over and paid for",
     file: "orchestrations/disable-protection.ts",
-    find: `  yield* wait(Math.max(settleMs(), CLAIM_MS));
+    find: `  yield* wait(Math.max(settleMs, CLAIM_MS));
   yield* removeTargetData(run);
 `,
-    replace: `  yield* wait(Math.max(settleMs(), CLAIM_MS));
+    replace: `  yield* wait(Math.max(settleMs, CLAIM_MS));
 `,
     tests: [ENDS],
   },
@@ -245,8 +279,8 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "disabling removes the target's data twice at one moment",
     why: "what lands later is left over and paid for",
     file: "orchestrations/disable-protection.ts",
-    find: `  yield* wait(Math.max(settleMs(), CLAIM_MS));`,
-    replace: `  yield* wait(Math.max(settleMs(), 0 * CLAIM_MS));`,
+    find: `  yield* wait(Math.max(settleMs, CLAIM_MS));`,
+    replace: `  yield* wait(Math.max(settleMs, 0 * CLAIM_MS));`,
     tests: [ENDS],
   },
   {
@@ -404,7 +438,7 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "the sweep does not start a flow that a crash left unstarted",
     why: "a job says InProgress for ever",
     file: "replication/operations/request.ts",
-    find: `if (state === undefined) await flows.start({ version: 3, itemId, ...job });`,
+    find: `if (state === undefined) await flows.start({ version: FLOW_VERSION, itemId, ...job });`,
     replace: ``,
     tests: [REQUEST],
   },
@@ -441,5 +475,37 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     return undefined;`,
     replace: `if (managed === undefined) return undefined;`,
     tests: [ENDS],
+  },
+  {
+    name: "a change of state that is told again has another id",
+    why: "a subscriber acts twice on one change",
+    file: "replication/operations/request.ts",
+    find: `\`report \${reports}\``,
+    replace: `\`\${clock.now()}\``,
+    tests: ["test/orchestrations/events.test.ts"],
+  },
+  {
+    name: "each report of replication has the number of the first",
+    why: "a subscriber takes the second standstill of an item for the first one, told again",
+    file: "replication/operations/request.ts",
+    find: `(managed.reports ?? 0) + 1;`,
+    replace: `1;`,
+    tests: ["test/orchestrations/events.test.ts"],
+  },
+  {
+    name: "a removal of leftovers takes along the deltas of a life that began meanwhile",
+    why: "sealed deltas are lost, and the machine stands still (rule 4)",
+    file: "replication/operations/leftovers.ts",
+    find: `await context.stores.removeCacheData(itemId, lastStream);`,
+    replace: `await context.stores.removeCacheData(itemId, 9_999_999_999);`,
+    tests: ["test/orchestrations/ends.test.ts"],
+  },
+  {
+    name: "the cache goes whatever stream is named",
+    why: "sealed deltas of the next life are lost (rule 4)",
+    file: "azure/remove-item.ts",
+    find: `if (stream <= lastStream) await`,
+    replace: `await`,
+    tests: ["test/services/azure/contracts.test.ts"],
   },
 ];

@@ -70,9 +70,9 @@ export const FUNCTION_MUTANTS: readonly Mutant[] = [
     name: "an item that fails ends the timer",
     why: "one damaged record stops the sweep of all items behind it",
     file: "functions/serving/item-walk.ts",
-    find: `        failures.push(error);
+    find: `      failures.push(error);
 `,
-    replace: `        throw error;
+    replace: `      throw error;
 `,
     tests: [WORK],
   },
@@ -96,14 +96,16 @@ export const FUNCTION_MUTANTS: readonly Mutant[] = [
     name: "a sweep that fails does not look after the flow of its item",
     why: "a job of an item with a damaged record hangs for ever",
     file: "functions/timers/sweep.ts",
-    find: `        await sweepOne(app, itemId, context);
-      } finally {`,
-    replace: `        await sweepOne(app, itemId, context);
-        if (itemId === "") throw new Error(itemId);
-      } catch (error) {
-        throw error;
-      }
-      {`,
+    find: `for (const part of parts) await part().catch((error: unknown) => void failures.push(error));`,
+    replace: `for (const part of parts) await part();`,
+    tests: [WORK],
+  },
+  {
+    name: "a sweep tells the last failure of an item",
+    why: "what keeps an item from replicating is hidden behind what its flow met because of it",
+    file: "functions/timers/sweep.ts",
+    find: `  if (failures.length > 0) throw failures[0];`,
+    replace: `  if (failures.length > 0) throw failures.at(-1);`,
     tests: [WORK],
   },
   {

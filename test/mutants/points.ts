@@ -215,10 +215,10 @@ export const POINT_MUTANTS: readonly Mutant[] = [
     name: "one damaged manifest hides all points",
     why: "no failover and no sweep of the item is possible",
     file: "replication/points/catalog.ts",
-    find: `      (damage) => void errors.set(id, damage),`,
-    replace: `      (damage) => {
-        errors.set(id, damage);
-        throw damage;
+    find: `(damage) => ({ id, body: undefined, damage }),`,
+    replace: `(damage) => {
+        if (id !== "") throw damage;
+        return { id, body: undefined, damage };
       },`,
     tests: ["test/points/damaged-points.test.ts"],
   },

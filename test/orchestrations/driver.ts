@@ -1,6 +1,7 @@
 import type { FlowContext } from "../../replication/operations/context.ts";
 import { runActivity } from "../../orchestrations/activities/run-activity.ts";
 import { runFlow } from "../../orchestrations/run-flow.ts";
+import type { Step } from "../../orchestrations/steps.ts";
 import type { ActivityAnswer } from "../../orchestrations/activity-answer.ts";
 import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import type { ActivityName } from "../../orchestrations/activities/table.ts";
@@ -16,7 +17,7 @@ export interface History {
  * What strikes an activity: `before` nothing is done; `after` it is done, and its answer is lost, so that it runs
  * again.
  */
-type Strike = (name: ActivityName, call: number) => "before" | "after" | undefined;
+type Strike = (name: ActivityName, call: number, step: Step) => "before" | "after" | undefined;
 
 export interface DriveOptions {
   readonly history?: History;
@@ -56,7 +57,12 @@ export async function drive(
         const { name, request } = next.value;
         const call = (calls.get(name) ?? 0) + 1;
         calls.set(name, call);
-        result = await perform(context, name, JSON.parse(JSON.stringify(request)), options.strike?.(name, call));
+        result = await perform(
+          context,
+          name,
+          JSON.parse(JSON.stringify(request)),
+          options.strike?.(name, call, next.value),
+        );
       }
       history.steps.push(step);
       history.results.push(result === undefined ? undefined : JSON.parse(JSON.stringify(result)));

@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { FLOW_VERSION } from "../../replication/operations/flow-run.ts";
 import { applySlice } from "../../replication/apply/run.ts";
 import { readProgress, replaceProgress } from "../../replication/records/progress.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { readLedger } from "../../replication/resources/ledger-record.ts";
-import { findItem } from "../../replication/records/item-record.ts";
+import { findItem, readItem } from "../../replication/records/item-record.ts";
 import type { Progress } from "../../replication/records/item.ts";
 import { recordHeartbeat } from "../../replication/service/heartbeat.ts";
 import { ITEM_RECORD, journalName } from "../../replication/names.ts";
@@ -16,6 +17,7 @@ import {
   CLAIM_MS,
   FLOW_PAUSE_MS,
   LEFT_RETRY_MS,
+  LEFT_TRY_MAX_MS,
   POINT_SETTLE_MS,
   SLICE_MS,
   STORE_BLOB_WRITE_MS,
@@ -193,6 +195,24 @@ describe("disabling while the source region is gone", () => {
     expect(world.resourceManager.resources.has(EXTENSION.toLowerCase())).toBe(true);
   });
 
+  it("a sweep that sleeps in the middle of it for longer than it is waited for leaves the next life its deltas", async () => {
+    const region = await regionWorld();
+    const { world } = region;
+    region.isGone = true;
+    await disable(world);
+    region.isGone = false;
+    await world.pass(LEFT_RETRY_MS);
+    const { stores } = world.context;
+    const removeCacheData: typeof stores.removeCacheData = async (itemId, lastStream) => {
+      await world.pass(LEFT_TRY_MAX_MS + 1);
+      expect(await world.operate(enable())).toMatchObject({ state: "Succeeded", errors: [] });
+      await stores.removeCacheData(itemId, lastStream);
+    };
+    await retryLeftover({ ...world.context, stores: { ...stores, removeCacheData } }, "web-1");
+    const { item } = await readItem(stores, "web-1");
+    expect(await stores.listStreams("web-1", "cache")).toEqual([item.stream]);
+  });
+
   it("a sweep that is in the middle of it does not remove what a new protection has just made", async () => {
     const region = await regionWorld();
     const { world } = region;
@@ -210,10 +230,10 @@ describe("disabling while the source region is gone", () => {
       await swept.promise;
     };
     let enabling: Promise<JobRecord> | undefined;
-    const removeCacheData: typeof stores.removeCacheData = async (itemId) => {
+    const removeCacheData: typeof stores.removeCacheData = async (itemId, lastStream) => {
       enabling = world.operate(enable(), { onWait });
       await met.promise;
-      await stores.removeCacheData(itemId);
+      await stores.removeCacheData(itemId, lastStream);
     };
     await retryLeftover({ ...world.context, stores: { ...stores, removeCacheData } }, "web-1");
     swept.resolve();
@@ -479,7 +499,7 @@ describe("a worker that stays warm", () => {
       "web-1",
     );
     await waiting.promise;
-    const run = { version: 3, itemId: "web-1", jobId: ids.next(), flow: "disable-protection" } as const;
+    const run = { version: FLOW_VERSION, itemId: "web-1", jobId: ids.next(), flow: "disable-protection" } as const;
     expect(await lookWorkers(world.context, run)).toEqual({ kind: "works" });
     await endReplication({ ...world.context, queue }, run);
     expect([await slice, looks]).toEqual([{ kind: "idle" }, 1]);

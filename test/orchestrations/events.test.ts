@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { tendFlow } from "../../replication/operations/request.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import type { LeewardEvent } from "../../replication/events/event.ts";
+import { readProgress, replaceProgress } from "../../replication/records/progress.ts";
 import { type FlowWorld, enable, failover, flowWorld, plainOperation, protectedWorld } from "./world.ts";
 
 const NO_FLOWS: Parameters<typeof tendFlow>[2] = { start: async () => undefined, stateOf: async () => "open" };
@@ -94,5 +95,33 @@ describe("what a topic is told of a flow", () => {
     );
     expect(ends).toHaveLength(2);
     expect(new Set(ends.map(({ id }) => id)).size).toBe(1);
+  });
+
+  it("the same again when the sweep that tells of replication dies before the state is stored; a second time another", async () => {
+    let isAway = true;
+    let told: () => readonly LeewardEvent[] = () => [];
+    const world = await protectedWorld({
+      around: async ({ method, target }, run) => {
+        if (isAway && method === "replace" && target === "managed.json" && told().length === 1)
+          throw new LeewardError("store-unavailable", "The store went away.");
+        return run();
+      },
+    });
+    forget(world);
+    told = () => world.told;
+    await expect(tendFlow(world.context, "web-1", NO_FLOWS)).rejects.toMatchObject({ code: "store-unavailable" });
+    isAway = false;
+    await world.pass(1_000);
+    await tendFlow(world.context, "web-1", NO_FLOWS);
+    expect(world.told).toHaveLength(2);
+    expect(new Set(world.told.map(({ id }) => id)).size).toBe(1);
+    const records = world.stores.records("web-1");
+    const seeding = async (isSeeding: boolean): Promise<void> => {
+      const stored = await readProgress(records);
+      if (stored !== undefined) await replaceProgress(records, stored, { ...stored.progress, seeding: isSeeding });
+      await tendFlow(world.context, "web-1", NO_FLOWS);
+    };
+    for (const isSeeding of [true, false, true, false]) await seeding(isSeeding);
+    expect(new Set(world.told.map(({ id }) => id)).size).toBe(5);
   });
 });

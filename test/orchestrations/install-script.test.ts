@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { installSettings } from "../../orchestrations/activities/install-script.ts";
 import { isInstallScriptUrl } from "../../replication/operations/install-script.ts";
-import { readInstallCommand } from "../../local/resource-manager/machines/install-command.ts";
+import { readInstallCommand } from "../../local/supervisor/install-command.ts";
 import { enable, flowWorld } from "./world.ts";
 
 const URL_OF_SCRIPT = "https://packages.invalid/v1/install-mobility.sh";
@@ -50,7 +50,8 @@ describe("the script that the extension runs in the VM", () => {
 
   it("is what a machine of the local cloud understands", () => {
     const settings = { ...SETTINGS, disks: [{ id: "os" }, { id: "data", lun: 3 }] };
-    expect(readInstallCommand(installSettings(URL_OF_SCRIPT, settings))).toEqual(settings);
+    const text = Buffer.from(scriptOf(settings), "base64").toString("utf8");
+    expect(readInstallCommand({ kind: "script", text })).toEqual(settings);
   });
 
   it("comes with the address that its file is downloaded from, which keeps its name", () => {

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { FLOW_VERSION } from "../../replication/operations/flow-run.ts";
 import { lookMobility } from "../../orchestrations/activities/mobility.ts";
 import { recordHeartbeat } from "../../replication/service/heartbeat.ts";
 import { readItem } from "../../replication/records/item-record.ts";
@@ -13,7 +14,7 @@ const DISKS = [{ id: "os", sizeBytes: 1024 * 1024, sectorSizeBytes: 512 }] as co
 
 it("a service seeds when it speaks of the stream that was opened for it, not of one of an earlier life", async () => {
   const { context } = flowWorld();
-  const run = { version: 2, itemId: ITEM, jobId: "j", flow: "enable-protection" } as const;
+  const run = { version: FLOW_VERSION, itemId: ITEM, jobId: "j", flow: "enable-protection" } as const;
   const live = async () => {
     const { registrationToken = "" } = await protectItem(context, { itemId: ITEM, disks: DISKS, policy: undefined });
     expect(await lookMobility(context, run)).toEqual({ registered: false, seeding: false });

@@ -4,15 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fc, test } from "@fast-check/vitest";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { readFixedVhd } from "../../local/resource-manager/disks/fixed-vhd.ts";
 import { openDiskFiles } from "../../local/resource-manager/disks/disk-files.ts";
 import { isGranted, signatureHash } from "../../local/resource-manager/disks/vhd-download.ts";
-import { vhdFooter } from "../../local/resource-manager/disks/vhd-footer.ts";
+import { readFixedVhd, vhdFooter } from "../../local/resource-manager/disks/fixed-vhd.ts";
 import { createPast } from "../../local/resource-manager/engine/past.ts";
 import { createFaults } from "../../local/resource-manager/engine/faults.ts";
 import { openStore } from "../../local/resource-manager/engine/store.ts";
-import { installSettings } from "../../orchestrations/activities/install-script.ts";
-import { readInstallCommand } from "../../local/resource-manager/machines/install-command.ts";
+import { readCommand } from "../../local/resource-manager/machines/machine-program.ts";
 import {
   contains,
   formatAddress,
@@ -20,7 +18,6 @@ import {
   parseAddress,
   parseBlock,
 } from "../../local/resource-manager/types/addresses.ts";
-import { vhdFooter as productFooter } from "../../replication/records/vhd-footer.ts";
 
 const MIB = 1024 * 1024;
 
@@ -32,12 +29,9 @@ function temporaryFolder(): string {
 
 describe("the footer of a downloaded VHD", () => {
   test.prop([fc.integer({ min: 1, max: 8 * MIB - 1 }), fc.integer({ min: 946_684_800_000, max: 4_000_000_000_000 })])(
-    "is the one that the product writes, which was written from the specification by somebody else",
+    "is one that an import takes",
     (sizeMiB, createdMs) => {
-      const uniqueId = randomUUID();
-      const footer = vhdFooter(sizeMiB * MIB, { uniqueId, createdMs });
-      const bytes = Buffer.from(uniqueId.replaceAll("-", ""), "hex");
-      expect(footer.equals(productFooter({ sizeBytes: sizeMiB * MIB, uniqueId: bytes, createdMs }))).toBe(true);
+      const footer = vhdFooter(sizeMiB * MIB, { uniqueId: randomUUID(), createdMs });
       expect(readFixedVhd(footer, sizeMiB * MIB + 512)).toEqual({ sizeBytes: sizeMiB * MIB });
     },
   );
@@ -119,40 +113,20 @@ describe("faults", () => {
   });
 });
 
-describe("the command that installs the mobility service", () => {
-  const encode = (settings: unknown): string => Buffer.from(JSON.stringify(settings)).toString("base64url");
-  it("carries its settings", () => {
-    const settings = {
-      itemId: "i",
-      apiUrl: "http://x/api",
-      registrationToken: "t",
-      disks: [{ id: "os" }, { id: "d", lun: 3 }],
-    };
-    expect(readInstallCommand({ commandToExecute: `sh install-mobility.sh ${encode(settings)}` })).toEqual(settings);
+describe("what an extension is told in secret", () => {
+  it("is a script, decoded, or a command line", () => {
+    expect(readCommand({ script: Buffer.from("#!/bin/sh\n").toString("base64") })).toEqual({
+      kind: "script",
+      text: "#!/bin/sh\n",
+    });
+    expect(readCommand({ commandToExecute: "run it" })).toEqual({ kind: "command", text: "run it" });
   });
-  it.each([
-    [undefined],
-    [{}],
-    [{ script: Buffer.from("#!/bin/sh\nrm -rf /\n").toString("base64") }],
-    [
-      {
-        ...installSettings("https://p.invalid/install-mobility.sh", {}),
-        commandToExecute: `sh install-mobility.sh ${encode({})}`,
-      },
-    ],
-    [{ commandToExecute: "sh install-mobility.sh" }],
-    [{ commandToExecute: "sh install-mobility.sh x; rm -rf /" }],
-    [{ commandToExecute: `sh install-mobility.sh ${encode("text")}` }],
-    [{ commandToExecute: `sh install-mobility.sh ${encode({ itemId: "i", apiUrl: "u", other: 1 })}` }],
-  ])("is refused when it is %j", (given) => {
-    expect(() => readInstallCommand(given)).toThrow(expect.objectContaining({ code: "VMExtensionProvisioningError" }));
-  });
-  it("is never quoted in a refusal: it carries a secret", () => {
-    const secret = { itemId: 7, apiUrl: "u", registrationToken: "very-secret" };
-    expect(() => readInstallCommand({ commandToExecute: `sh install-mobility.sh ${encode(secret)}` })).toThrow(
-      expect.objectContaining({ message: expect.not.stringContaining("very-secret") as string }),
-    );
-  });
+  it.each([[undefined], [{}], ["text"], [{ script: 7 }], [{ script: "", commandToExecute: "both" }]])(
+    "is refused when it is %j",
+    (given) => {
+      expect(() => readCommand(given)).toThrow(expect.objectContaining({ code: "VMExtensionProvisioningError" }));
+    },
+  );
 });
 
 describe("access to a disk", () => {
@@ -196,7 +170,10 @@ describe("the store", () => {
     store.close();
     writeFileSync(file, "this is no database, and long enough to be taken for none".repeat(20));
     expect(() => openStore(file, () => [])).toThrow(
-      expect.objectContaining({ code: "record-corrupt", hint: "Run: npm run reset" }),
+      expect.objectContaining({
+        code: "state-damaged",
+        hint: expect.stringContaining("forgets all resources") as string,
+      }),
     );
   });
 });

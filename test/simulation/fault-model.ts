@@ -91,11 +91,10 @@ const FAST_MS = 2;
 const USUAL_MS = 40;
 const SLOW_MS = 4_000;
 const LATE_MS = 90_000;
-/**
- * Disabling looks half a minute after it removed a resource whether it is gone for good. What takes longer is not found
- * again: a gap that is known.
- */
-const LATE_RESOURCE_MS = 25_000;
+/** A PUT of a resource: when it was disabled meanwhile, the sweep looks once more after an hour. */
+export const LATE_RESOURCE_MS = 10 * 60_000;
+/** A removal names no version: one that takes effect long after the next life has made the name again hits that. */
+const LATE_REMOVAL_MS = 25_000;
 /** The product's own limits for one request, by place and access (`replication/limits.ts`); a client gives up then. */
 const GIVES_UP_MS = { read: 60_000, write: 20_000 } as const;
 
@@ -119,9 +118,7 @@ export function createFaultInjector(seed: number, rates: FaultRates, isCalm: () 
           if (MANY_REQUESTS.test(call.operation))
             return { arrivesMs: usualMs / 2, answersMs: usualMs, kind: "unanswered" };
           return {
-            arrivesMs:
-              usualMs +
-              random.below(call.place === "control" ? giveUpMs : call.place === "manager" ? LATE_RESOURCE_MS : LATE_MS),
+            arrivesMs: usualMs + random.below(latestMs(call, giveUpMs)),
             answersMs: usualMs,
             kind: "unanswered",
           };
@@ -140,6 +137,12 @@ export function createFaultInjector(seed: number, rates: FaultRates, isCalm: () 
       }
     },
   };
+}
+
+function latestMs({ place, operation }: SentCall, giveUpMs: number): number {
+  if (place === "control") return giveUpMs;
+  if (place !== "manager") return LATE_MS;
+  return operation.startsWith("manager.begin put/") ? LATE_RESOURCE_MS : LATE_REMOVAL_MS;
 }
 
 /** Calls of a port that are many requests of its adapter, and one effect of its model. */

@@ -3,7 +3,8 @@ import { readOverview } from "../../replication/operations/overview.ts";
 import { findItem } from "../../replication/records/item-record.ts";
 import { canGoOn, damage } from "./damage.ts";
 import { type Operator, createOperator } from "./operator.ts";
-import { FAULT_MODEL } from "./fault-model.ts";
+import { LEFT_RETRY_MS } from "../../replication/limits.ts";
+import { FAULT_MODEL, LATE_RESOURCE_MS } from "./fault-model.ts";
 import type { HistoryPlan, Step } from "./plan.ts";
 import { type Verdict, createVerdict } from "./verdict.ts";
 import { type ProtectedMachine, START_MS, type World, createWorld } from "./world.ts";
@@ -24,6 +25,8 @@ const REST_MAX_MS = 45 * 60_000;
 const LOOK_EVERY_MS = 15_000;
 /** A worker that is still awake when everything is over has its last say. */
 const AFTERWARDS_MS = 95_000;
+/** A network interface goes after its machine. */
+const LEFT_TRIES_MAX = 4;
 /** The sweep looks at each item whole every three minutes. */
 const SWEPT_MS = 8 * 60_000;
 /** An operator sees that an item stopped, and repairs it, after this time. */
@@ -49,6 +52,11 @@ export async function runHistory(plan: HistoryPlan, { keepTrace = false } = {}):
   }
   if (world.wrong.length === 0) await comeToRest(world, verdict, operator);
   if (world.wrong.length === 0) await world.timeline.runUntil(world.timeline.now() + AFTERWARDS_MS);
+  // What Azure makes of requests that nobody waits for any more, the sweep removes hours later, one thing at a time.
+  const goneMs = world.timeline.now() + LATE_RESOURCE_MS + LEFT_RETRY_MS * LEFT_TRIES_MAX;
+  while (world.wrong.length === 0 && (await verdict.mayComeBack()) && world.timeline.now() < goneMs) {
+    await world.timeline.runUntil(world.timeline.now() + LOOK_EVERY_MS);
+  }
   // What took effect only now is the sweep's.
   const sweptMs = world.timeline.now() + SWEPT_MS;
   while (world.wrong.length === 0 && (await verdict.isLeft()) && world.timeline.now() < sweptMs) {

@@ -24,6 +24,8 @@ export interface Verdict {
   isDone(machine: ProtectedMachine): Promise<{ readonly done: boolean; readonly why: string }>;
   /** Something landed for an item that is not protected any more. */
   isLeft(): Promise<boolean>;
+  /** Azure may still make what a disabled item had asked for. */
+  mayComeBack(): Promise<boolean>;
   /** Everything that must hold in the end. */
   checkEnd(): Promise<void>;
   readonly points: number;
@@ -224,6 +226,15 @@ export function createVerdict(world: World): Verdict {
       for (const { itemId } of world.machines) {
         const managed = await findManaged(stores, itemId);
         if (managed?.situation.state === "Unprotected" && straysInReach(world, itemId).length > 0) return true;
+      }
+      return false;
+    },
+    mayComeBack: async () => {
+      for (const { itemId } of world.machines) {
+        const managed = await findManaged(stores, itemId);
+        if (managed?.situation.state !== "Unprotected" || world.regionLost) continue;
+        const { entries } = await readLedger(stores, itemId);
+        if (entries.some(({ state, answer }) => state === "left" && answer !== undefined)) return true;
       }
       return false;
     },

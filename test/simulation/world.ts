@@ -1,5 +1,5 @@
 import { requireDescribed } from "../../api/check-answer.ts";
-import { readInstallCommand } from "../../local/resource-manager/machines/install-command.ts";
+import { readInstallCommand } from "../../local/supervisor/install-command.ts";
 import { type ResourceJson } from "../../replication/resources/resource-manager.ts";
 import { changeManaged } from "../../replication/jobs/managed-item.ts";
 import type { Progress } from "../../replication/records/item.ts";
@@ -302,9 +302,8 @@ function install(manager: MemoryResourceManager, { plan, source, vmId }: Protect
   const extension = [...manager.resources].find(([id]) => id.startsWith(prefix))?.[1];
   if (extension === undefined) return source.uninstall();
   if (textOf(extension, "properties", "provisioningState") !== "Succeeded") return;
-  const { registrationToken } = readInstallCommand(
-    (extension["properties"] as { readonly protectedSettings?: unknown }).protectedSettings,
-  );
+  const script = Buffer.from(textOf(extension, "properties", "protectedSettings", "script") ?? "", "base64");
+  const { registrationToken } = readInstallCommand({ kind: "script", text: script.toString("utf8") });
   if (registrationToken !== source.registrationToken) source.install(registrationToken);
 }
 
@@ -337,12 +336,7 @@ function withLimits(stores: ItemStores, clock: Clock, writesPerSecond: number | 
 
 /** A container takes blobs from when it was made until it is removed. */
 function withContainers(stores: ItemStores, containers: Set<string>): ItemStores {
-  const forget = (itemId: string, stream?: number): void => {
-    for (const name of containers) {
-      if (stream === undefined ? name.startsWith(`${itemId}/`) : name === `${itemId}/${stream}`)
-        containers.delete(name);
-    }
-  };
+  const forget = (itemId: string, stream: number): void => void containers.delete(`${itemId}/${stream}`);
   return {
     ...stores,
     createContainers: async (itemId, stream) => {
@@ -353,9 +347,9 @@ function withContainers(stores: ItemStores, containers: Set<string>): ItemStores
       if (place === "cache") forget(itemId, stream);
       await stores.removeStream(itemId, stream, place);
     },
-    removeCacheData: async (itemId) => {
-      forget(itemId);
-      await stores.removeCacheData(itemId);
+    removeCacheData: async (itemId, lastStream) => {
+      for (const stream of await stores.listStreams(itemId, "cache")) if (stream <= lastStream) forget(itemId, stream);
+      await stores.removeCacheData(itemId, lastStream);
     },
   };
 }

@@ -1,4 +1,4 @@
-import { LeewardError } from "../../../replication/errors.ts";
+import { LocalError } from "../../errors.ts";
 
 /** A route template in its parts; matching needs nothing else. */
 export interface Route {
@@ -28,8 +28,8 @@ interface Constraint {
  * knows beyond that (defaults, text beside a parameter in one segment, regular expressions) is `not-supported`.
  */
 export function parseRoute(template: string, functionName: string): Route {
-  const refuse = (part: string): LeewardError =>
-    new LeewardError(
+  const refuse = (part: string): LocalError =>
+    new LocalError(
       "not-supported",
       `Function ${functionName}: the local Functions host does not offer the route part ${part}.`,
       {
@@ -58,7 +58,7 @@ export function parseRoute(template: string, functionName: string): Route {
   return { template, segments, shape: segments.map(shapeOf).join("/") };
 }
 
-function parseSegment(part: string, refuse: (part: string) => LeewardError): Segment {
+function parseSegment(part: string, refuse: (part: string) => LocalError): Segment {
   if (!/[{}]/.test(part)) return { kind: "literal", text: part };
   const match = /^\{(\*{0,2})([A-Za-z_]\w*)((?::[a-z]+(?:\([^(){}:]*\))?)*)(\??)\}$/i.exec(part);
   const [, stars = "", name = "", constraintText = "", question = ""] = match ?? [];
@@ -72,7 +72,7 @@ function parseSegment(part: string, refuse: (part: string) => LeewardError): Seg
   return { kind: "rest", name };
 }
 
-function parseConstraint(text: string, refuse: () => LeewardError): Constraint {
+function parseConstraint(text: string, refuse: () => LocalError): Constraint {
   const [, name = "", argumentText] = /^([a-z]+)(?:\((.*)\))?$/i.exec(text) ?? [];
   const numbers = argumentText === undefined ? [] : argumentText.split(",").map(Number);
   const [first = Number.NaN, second = first] = numbers;

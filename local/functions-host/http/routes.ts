@@ -1,4 +1,4 @@
-import { LeewardError } from "../../../replication/errors.ts";
+import { LocalError } from "../../errors.ts";
 import type { HostFunction } from "../host-function.ts";
 import type { Route } from "./route.ts";
 import { compareRoutes, matchRoute } from "./route.ts";
@@ -38,7 +38,7 @@ export function createRoutes(prefix: string): HttpRoutes {
           other.methods.some((method) => endpoint.methods.includes(method)),
       );
       if (clash !== undefined) {
-        throw new LeewardError(
+        throw new LocalError(
           "configuration-invalid",
           `Functions ${clash.hostFunction.name} and ${endpoint.hostFunction.name} answer the same route ${endpoint.route.template}.`,
           { function: endpoint.hostFunction.name, route: endpoint.route.template },
@@ -48,7 +48,7 @@ export function createRoutes(prefix: string): HttpRoutes {
       const isOfTheHost = prefixSegments.length === 0 && /^\/*runtime(\/|$)/i.test(endpoint.route.template);
       if (isOfTheHost || /^\/*admin/i.test(endpoint.route.template)) {
         const { name } = endpoint.hostFunction;
-        throw new LeewardError(
+        throw new LocalError(
           "configuration-invalid",
           `The route "${endpoint.route.template}" of ${name} conflicts with one or more built in routes.`,
           { function: name, route: endpoint.route.template },

@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { createServer } from "node:http";
-import { LeewardError } from "../../../replication/errors.ts";
+import { LocalError } from "../../errors.ts";
 import { FUNCTIONS_HTTP_REQUESTS_MAX } from "../../limits.ts";
 import type { Invoker } from "../invocation.ts";
 import type { HostLog } from "../log.ts";
@@ -93,7 +93,7 @@ function listen(server: Server, { host, port }: HttpHostOptions): Promise<void> 
     server.once("error", (error: NodeJS.ErrnoException) => {
       if (error.code !== "EADDRINUSE") return reject(error);
       reject(
-        new LeewardError("port-in-use", `Port ${port} is taken by another program; choose another one with --port.`, {
+        new LocalError("port-in-use", `Port ${port} is taken by another program; choose another one with --port.`, {
           port,
         }),
       );
@@ -164,7 +164,7 @@ async function readBody(request: IncomingMessage, maxBytes: number): Promise<Uin
 
 function homePage(app: HttpApp): WireResponse {
   const count = app.admin.functions.length;
-  return plain(200, `Your Functions app is up and running (local host of Leeward, ${count} functions).\n`);
+  return plain(200, `Your Functions app is up and running (azure-local, ${count} functions).\n`);
 }
 
 function plain(status: number, text: string): WireResponse {

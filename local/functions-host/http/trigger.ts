@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { LeewardError } from "../../../replication/errors.ts";
+import { LocalError } from "../../errors.ts";
 import { parseTrigger } from "../functions.ts";
 import type { TriggerKind } from "../trigger.ts";
 import { parseRoute } from "./route.ts";
@@ -25,7 +25,7 @@ export const HTTP_TRIGGER: TriggerKind = {
     const { authLevel, methods, route } = parseTrigger(httpTrigger, hostFunction);
     const level = authLevel.toLowerCase();
     if (level !== "anonymous" && level !== "function" && level !== "admin") {
-      throw new LeewardError(
+      throw new LocalError(
         "not-supported",
         `Function ${name} uses authLevel ${authLevel}, which the local Functions host does not offer.`,
         {
@@ -36,7 +36,7 @@ export const HTTP_TRIGGER: TriggerKind = {
     const wanted = methods.map((method) => method.toUpperCase());
     const unknown = wanted.find((method) => !METHODS.includes(method));
     if (unknown !== undefined) {
-      throw new LeewardError("not-supported", `Function ${name} answers ${unknown}, which no function can receive.`, {
+      throw new LocalError("not-supported", `Function ${name} answers ${unknown}, which no function can receive.`, {
         function: name,
       });
     }

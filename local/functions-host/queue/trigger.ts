@@ -1,6 +1,6 @@
 import { QueueServiceClient } from "@azure/storage-queue";
 import { z } from "zod";
-import { LeewardError } from "../../../replication/errors.ts";
+import { LocalError } from "../../errors.ts";
 import { parseTrigger } from "../functions.ts";
 import { openStorage, resolveText, STORAGE_OPTIONS } from "../settings.ts";
 import type { TriggerKind } from "../trigger.ts";
@@ -22,7 +22,7 @@ export const QUEUE_TRIGGER: TriggerKind = {
     // The real host lower-cases the name too.
     const name = resolveText(queueName, context.settings, usedBy).toLowerCase();
     if (!/^[a-z\d](-?[a-z\d])*$/.test(name) || name.length < 3 || name.length > 63) {
-      throw new LeewardError("configuration-invalid", `${usedBy}: "${name}" is not a name for a queue.`, {
+      throw new LocalError("configuration-invalid", `${usedBy}: "${name}" is not a name for a queue.`, {
         function: hostFunction.name,
       });
     }

@@ -1,5 +1,5 @@
 import { Cron } from "croner";
-import { LeewardError } from "../../../replication/errors.ts";
+import { LocalError } from "../../errors.ts";
 import { parseTimeSpan } from "../host-json.ts";
 
 /** When a timer fires. Times are Unix milliseconds, schedules are in UTC as on Azure. */
@@ -18,8 +18,8 @@ const FREQUENT_MS = 60_000;
  * Cron's `L`, `W`, `#`, `?`, nicknames and day 7 do not exist there and are `configuration-invalid`.
  */
 export function parseSchedule(text: string, functionName: string): Schedule {
-  const wrong = (reason: string): LeewardError =>
-    new LeewardError("configuration-invalid", `Function ${functionName}: the schedule "${text}" ${reason}.`, {
+  const wrong = (reason: string): LocalError =>
+    new LocalError("configuration-invalid", `Function ${functionName}: the schedule "${text}" ${reason}.`, {
       function: functionName,
     });
   const fields = text.trim().split(/\s+/);

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { LeewardError } from "../../../replication/errors.ts";
+import { LocalError } from "../../errors.ts";
 import { FUNCTIONS_TIMER_SLEEP_MAX_MS } from "../../limits.ts";
 import { parseTrigger } from "../functions.ts";
 import { openStorage, resolveText } from "../settings.ts";
@@ -27,7 +27,7 @@ export const TIMER_TRIGGER: TriggerKind = {
     const usedBy = `Function ${hostFunction.name} (timerTrigger)`;
     const { schedule: text, runOnStartup, useMonitor } = parseTrigger(timerTrigger, hostFunction);
     if (context.settings["WEBSITE_TIME_ZONE"] !== undefined) {
-      throw new LeewardError(
+      throw new LocalError(
         "not-supported",
         `${usedBy}: the setting WEBSITE_TIME_ZONE is not offered locally; schedules are in UTC.`,
       );

@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { copyFile, mkdir, open, rename, rm, stat, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
-import { invariant } from "../../../replication/errors.ts";
+import { invariant } from "../../errors.ts";
 import { ARM_DISK_CHUNK_BYTES } from "../../limits.ts";
 
 /**

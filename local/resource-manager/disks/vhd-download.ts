@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { open, type FileHandle } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { ARM_DISK_CHUNK_BYTES } from "../../limits.ts";
-import { vhdFooter } from "./vhd-footer.ts";
+import { vhdFooter } from "./fixed-vhd.ts";
 
 const FOOTER_BYTES = 512;
 

@@ -41,7 +41,7 @@ export function notSupported(what: string): ArmError {
   return new ArmError(
     501,
     "NotSupportedByLocalCloud",
-    `The local cloud does not offer ${what}; docs/azure-differences.md lists what it offers.`,
+    `The local cloud does not offer ${what}; its documents list what it offers.`,
   );
 }
 

@@ -24,10 +24,10 @@ export function operationHeaders(
   const result = operationUrl(operation, "result", apiVersion, addresses);
   const { form } = operation;
   return {
-    ...(form === "async-operation" || form === "both"
+    ...(form === "async-operation" || form === "async-operation-and-location"
       ? { "Azure-AsyncOperation": status, "Azure-AsyncNotification": "Enabled" }
       : {}),
-    ...(form === "location" || form === "both" ? { Location: result } : {}),
+    ...(form === "location" || form === "async-operation-and-location" ? { Location: result } : {}),
     ...retryAfter(addresses),
   };
 }

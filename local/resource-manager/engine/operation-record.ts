@@ -16,7 +16,8 @@ export type LongRunningForm =
   | "async-operation"
   /** `Location`: answers 202 until it is done, then the result; a failure is an error answer. */
   | "location"
-  | "both"
+  /** The client may follow either. */
+  | "async-operation-and-location"
   /** Done when it is answered. */
   | "none";
 

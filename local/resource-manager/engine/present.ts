@@ -1,4 +1,5 @@
 import type { JsonObject } from "./json.ts";
+import { shownUsers } from "./references.ts";
 import type { ResourceRecord, ResourceType, World } from "./resource-type.ts";
 
 /** The resource as it is answered: a fresh object, with nothing hidden in it. */
@@ -27,6 +28,7 @@ export function present(
     properties: {
       ...record.body.properties,
       ...projected.properties,
+      ...shownUsers(record, world),
       ...(type.hidesState === true ? {} : { provisioningState: record.provisioningState }),
     },
   });

@@ -1,4 +1,5 @@
 import { ArmError, notSupported } from "./arm-error.ts";
+import type { JsonObject } from "./json.ts";
 import { keyOf, lastName, parseId, sameId } from "./ids.ts";
 import type { Reference, ResourceRecord, ResourceType, World } from "./resource-type.ts";
 import { referencesOf } from "./world.ts";
@@ -11,9 +12,10 @@ export function checkReferences(type: ResourceType, draft: ResourceRecord, world
   const references = referencesOf(type, draft);
   refuseStrays(draft.body.properties, "properties", new Set(references.map(({ id }) => keyOf(id))), draft);
   for (const reference of references) {
-    if (!reference.holds && !isNew) continue;
+    const { rule } = reference;
+    if (rule.isSource === true && !isNew) continue;
     const parsed = parseId(reference.id);
-    if (parsed === undefined || !reference.types.some((name) => sameId(name, parsed.type))) {
+    if (parsed === undefined || !rule.types.some((name) => sameId(name, parsed.type))) {
       throw new ArmError(
         400,
         "LinkedInvalidPropertyId",
@@ -23,15 +25,15 @@ export function checkReferences(type: ResourceType, draft: ResourceRecord, world
     const target = world.named(reference.id);
     if (target === undefined || target.location !== draft.location) throw notFound(draft, reference);
     if (target.provisioningState !== "Succeeded") throw notReady(draft, target);
-    if (reference.exclusive === true) checkFree(draft, target, world);
+    if (rule.exclusive === true) refuseSecondUser(draft, target, world);
   }
 }
 
-/** Throws what the type says when somebody holds the resource or one of its children. Children go with it. */
+/** Throws what the type says when somebody names the resource or one of its children, which go with it. */
 export function checkUnused(record: ResourceRecord, world: World): void {
   for (const held of [record, ...world.children(record.id)]) {
     const user = [...world.usersOf(held.id), ...world.formerUsersOf(held.id)].find(
-      ({ reference }) => reference.holds,
+      ({ reference }) => reference.rule.isSource !== true,
     )?.record;
     if (user === undefined || user.key === record.key || user.parentKey === record.key) continue;
     const type = world.typeOf(held.type);
@@ -39,10 +41,10 @@ export function checkUnused(record: ResourceRecord, world: World): void {
   }
 }
 
-function checkFree(draft: ResourceRecord, target: ResourceRecord, world: World): void {
+function refuseSecondUser(draft: ResourceRecord, target: ResourceRecord, world: World): void {
   const users = [...world.usersOf(target.id), ...world.formerUsersOf(target.id)];
   const holder = users.find(
-    ({ record, reference }) => reference.exclusive === true && record.key !== draft.key,
+    ({ record, reference }) => reference.rule.exclusive === true && record.key !== draft.key,
   )?.record;
   if (holder === undefined) return;
   throw (
@@ -75,7 +77,7 @@ function notFound(draft: ResourceRecord, reference: Reference): ArmError {
   return new ArmError(
     404,
     "NotFound",
-    `The entity '${lastName(reference.id)}' of type ${reference.types.join(" or ")} was not found in resource group '${group}' and region '${draft.location}'.`,
+    `The entity '${lastName(reference.id)}' of type ${reference.rule.types.join(" or ")} was not found in resource group '${group}' and region '${draft.location}'.`,
   );
 }
 
@@ -90,16 +92,27 @@ function notReady(draft: ResourceRecord, target: ResourceRecord): ArmError {
   return new ArmError(409, "OperationNotAllowed", message);
 }
 
-/** Back references, as `{ id }`: what is below the user where the reference says so. */
-export function backReferences(
-  record: ResourceRecord,
+/** The properties that say who names the resource, as its users' types declare them. */
+export function shownUsers(record: ResourceRecord, world: World): JsonObject {
+  if (world.shownOn(record.type).length === 0) return {};
+  const shown: Record<string, unknown> = {};
+  for (const { record: user, reference } of world.usersOf(record.id)) {
+    const { shownAs, exclusive, isShownInUpperCase } = reference.rule;
+    if (shownAs === undefined) continue;
+    const id = reference.path === undefined ? user.id : `${user.id}/${reference.path}`;
+    const one = { id: isShownInUpperCase === true ? id.toUpperCase() : id };
+    const before = shown[shownAs];
+    shown[shownAs] = exclusive === true ? one : [...(Array.isArray(before) ? (before as unknown[]) : []), one];
+  }
+  return shown;
+}
+
+/** What a client read and sends again says nothing about who names the resource. */
+export function withoutShownUsers<Properties extends JsonObject>(
+  type: string,
+  properties: Properties,
   world: World,
-  userType: string,
-): readonly { readonly id: string }[] {
-  return world
-    .usersOf(record.id)
-    .filter(({ record: user }) => keyOf(user.type) === keyOf(userType))
-    .map(({ record: user, reference }) => ({
-      id: reference.path === undefined ? user.id : `${user.id}/${reference.path}`,
-    }));
+): Properties {
+  const shown = world.shownOn(type);
+  return Object.fromEntries(Object.entries(properties).filter(([name]) => !shown.includes(name))) as Properties;
 }

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { DiskFiles } from "../disks/disk-files.ts";
+import type { ScriptCommand } from "../machines/machine-program.ts";
 import type { Machines } from "../machines/machines.ts";
 import type { ArmError } from "./arm-error.ts";
 import type { JsonObject } from "./json.ts";
@@ -29,17 +30,37 @@ export interface ResourceRecord<Body extends ResourceBody = ResourceBody> {
   readonly etag: string;
 }
 
-/** A place where a resource names another one. "Needs" and "in use" both follow from it. */
-export interface Reference {
+/** Where a body names another resource. */
+interface NamedResource {
   readonly id: string;
+  /** Where in the body, as in `ipConfigurations/primary`: what the other one shows names it. */
+  readonly path?: string;
+}
+
+/**
+ * How resources of a type name other ones. From it follow: the other one must exist, be ready and stand in the same
+ * region; it cannot be deleted meanwhile; and it shows who names it.
+ */
+export interface ReferenceRule<Body extends ResourceBody = ResourceBody> {
   /** The only type that may stand there; several for a source that may be either. */
   readonly types: readonly string[];
-  /** Where in the body, as in `ipConfigurations/primary`: back references name it. */
-  readonly path?: string;
-  /** Holds the other one: it cannot be deleted while this reference stands. A source is only read once. */
-  readonly holds: boolean;
-  /** Only one resource may hold it. */
-  readonly exclusive?: boolean;
+  find(body: Body): readonly NamedResource[];
+  /** The resource is made from the other one: it is looked at once, then, and may be deleted afterwards. */
+  readonly isSource?: true;
+  /** Only one resource may name the other one so. */
+  readonly exclusive?: true;
+  /**
+   * The property of the other one that shows who names it: `{ id }` where only one may, otherwise a list of them,
+   * absent while nobody does. The engine shows it, and takes it out of what a client sends back.
+   */
+  readonly shownAs?: string;
+  /** Microsoft.Compute answers some of these ids so: whoever compares ids by letter finds out here. */
+  readonly isShownInUpperCase?: true;
+}
+
+/** One resource that is named, and by which rule. */
+export interface Reference extends NamedResource {
+  readonly rule: ReferenceRule;
 }
 
 /** Creating, changing, deleting or an action, as a long-running operation or at once. */
@@ -96,8 +117,8 @@ export interface ResourceType<Body extends ResourceBody = ResourceBody> {
   readonly actions: Readonly<Record<string, Verb<Body>>>;
   /** Reads below the resource, as in `instanceView`. */
   readonly views?: Readonly<Record<string, View<Body>>>;
-  references?(body: Body): readonly Reference[];
-  /** What a delete is refused with while `user` holds the resource. */
+  readonly references?: readonly ReferenceRule<Body>[];
+  /** With what a delete of the resource is refused while `user` names it, and a second user where only one may be. */
   inUse?(record: ResourceRecord<Body>, user: ResourceRecord): ArmError;
   /** Refuses what cannot be, and completes the draft with defaults and what Azure fills in. */
   admit?(draft: ResourceRecord<Body>, world: World, previous: ResourceRecord<Body> | undefined): ResourceRecord<Body>;
@@ -130,6 +151,8 @@ export interface World {
   put(record: ResourceRecord): void;
   remove(key: string): void;
   typeOf(name: string): ResourceType;
+  /** The properties by which resources of a type show who names them. */
+  shownOn(type: string): readonly string[];
 }
 
 /** What the work of an operation may touch. */
@@ -147,6 +170,8 @@ export interface CloudFacts {
   /** The limit of cores of a family, or of all of them for "cores". */
   quota(region: string, family: string): number;
   isRestricted(region: string, size: string): boolean;
+  /** Errors: ArmError `VMExtensionProvisioningError` for a command that no machine here can run. */
+  checkCommand(command: ScriptCommand): void;
 }
 
 /** A storage account that runs here. */

@@ -1,6 +1,6 @@
 import { chmodSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
-import { LeewardError } from "../../../replication/errors.ts";
+import { LocalError } from "../../errors.ts";
 import { ARM_OPERATIONS_KEPT } from "../../limits.ts";
 import type { OperationRecord } from "./operation-record.ts";
 import { type ResourceRows, openResources } from "./resource-rows.ts";
@@ -57,7 +57,7 @@ export function openStore(file: string | undefined, namesOf: (record: ResourceRe
   };
 }
 
-/** Throws `record-corrupt` for a file that is no such database. */
+/** Throws `state-damaged` for a file that is no such database. */
 function openDatabase(file: string | undefined, namesOf: (record: ResourceRecord) => readonly string[]) {
   const database = new DatabaseSync(file ?? ":memory:");
   try {
@@ -70,8 +70,8 @@ function openDatabase(file: string | undefined, namesOf: (record: ResourceRecord
     return { database, resources: openResources(database, namesOf) };
   } catch (cause) {
     database.close();
-    const hint = "Run: npm run reset";
-    throw new LeewardError("record-corrupt", `The resources in ${file} cannot be read.`, { file }, { cause, hint });
+    const hint = "Restore the file from a copy, or delete its folder, which forgets all resources.";
+    throw new LocalError("state-damaged", `The resources in ${file} cannot be read.`, { file }, { cause, hint });
   }
 }
 

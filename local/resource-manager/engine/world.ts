@@ -23,7 +23,7 @@ export function worldAt(nowMs: number, { store, types, facts, newGuid, past }: W
     past.note(
       previous,
       next,
-      before.filter(({ id, holds }) => holds && !still.has(keyOf(id))),
+      before.filter(({ id, rule }) => rule.isSource !== true && !still.has(keyOf(id))),
       nowMs,
     );
   };
@@ -62,11 +62,19 @@ export function worldAt(nowMs: number, { store, types, facts, newGuid, past }: W
       store.removeResource(key);
     },
     typeOf: (name) => typeNamed(types, name),
+    shownOn: (type) => shownOn(types, type),
   };
 }
 
 export function referencesOf(type: ResourceType, record: ResourceRecord): readonly Reference[] {
-  return type.references?.(record.body) ?? [];
+  return (type.references ?? []).flatMap((rule) => rule.find(record.body).map((named) => ({ ...named, rule })));
+}
+
+function shownOn(types: readonly ResourceType[], type: string): readonly string[] {
+  const rules = types.flatMap(({ references = [] }) => references);
+  return rules.flatMap(({ types: named, shownAs }) =>
+    shownAs !== undefined && named.some((name) => keyOf(name) === keyOf(type)) ? [shownAs] : [],
+  );
 }
 
 /** For the store's index: what a record names. */

@@ -9,7 +9,7 @@ import { operationHeaders } from "./operation-answers.ts";
 import { lockOf, verbNamed } from "./operations.ts";
 import { etagOf, present } from "./present.ts";
 import type { EngineParts } from "./parts.ts";
-import { checkReferences, checkUnused } from "./references.ts";
+import { checkReferences, checkUnused, withoutShownUsers } from "./references.ts";
 import type { ResourceRecord, ResourceType, World } from "./resource-type.ts";
 import { GROUP_TYPE, type Place } from "./target.ts";
 
@@ -29,7 +29,7 @@ export function change(request: ArmRequest, at: Place, facts: RequestFacts, part
   const given =
     request.method === "PATCH" && previous !== undefined ? patched(previous, request.body, isTagsOnly) : request.body;
   const draft = draftOf(given, at, previous, groupKey, world);
-  checkFree(previous ?? draft, parts);
+  refuseWhileBusy(previous ?? draft, parts);
   if (isTagsOnly) return changeTags(draft, type, world);
 
   const admitted = type.admit?.(draft, world, previous) ?? draft;
@@ -62,7 +62,7 @@ export function remove(request: ArmRequest, at: Place, facts: RequestFacts, part
   }
   checkConditions(request, record);
   for (const leaving of [record, ...(at.type.name === GROUP_TYPE ? world.inGroup(record.key) : [])])
-    checkFree(leaving, parts);
+    refuseWhileBusy(leaving, parts);
   if (at.type.name !== GROUP_TYPE) checkUnused(record, world);
   const verb = at.type.delete;
   const input = verb.check?.(record, world, request.body) ?? {};
@@ -91,7 +91,7 @@ export function act(
   const verb = verbNamed(type, action);
   if (verb.form === "none") return { status: 200, headers: {}, body: verb.answer?.(record, world, request.body) ?? {} };
   refuseInDyingGroup(record.groupKey, world);
-  checkFree(record, parts);
+  refuseWhileBusy(record, parts);
   const input = verb.check?.(record, world, request.body) ?? {};
   if (verb.state !== undefined) world.put({ ...record, provisioningState: verb.state });
   const failure = parts.faults.failureOf(facts);
@@ -158,7 +158,7 @@ function checkConditions(request: ArmRequest, record: ResourceRecord | undefined
 }
 
 /** Refuses while another operation runs on the resource, its parent or its siblings. */
-function checkFree(record: ResourceRecord, parts: EngineParts): void {
+function refuseWhileBusy(record: ResourceRecord, parts: EngineParts): void {
   if (!parts.operations.isBusy(lockOf(record))) return;
   const isNetwork = record.type.startsWith("Microsoft.Network/");
   const message = `Another operation on this or a dependent resource is in progress. The resource is ${record.id}.`;
@@ -181,7 +181,7 @@ function draftOf(
   const known = Object.entries(body).filter(
     ([name]) => name === "tags" || name === "properties" || type.members.includes(name),
   );
-  const { provisioningState: _, ...properties } = body.properties;
+  const { provisioningState: _, ...properties } = withoutShownUsers(type.name, body.properties, world);
   const group = world.find(groupKey);
   const id =
     parent !== undefined

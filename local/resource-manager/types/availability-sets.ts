@@ -1,6 +1,5 @@
 import { z } from "zod";
 import { ArmError, invalidParameter } from "../engine/arm-error.ts";
-import { backReferences } from "../engine/references.ts";
 import type { ResourceType } from "../engine/resource-type.ts";
 import { COMMON_NAME, COMPUTE_VERSION, SKU, TAGS } from "./shapes.ts";
 
@@ -32,8 +31,7 @@ export const availabilitySets: ResourceType<z.infer<typeof BODY>> = {
       `Availability Set '${set.name}' cannot be deleted. Before deleting an Availability Set please ensure that it does not contain any VM.`,
     ),
   admit: (draft, _world, previous) => {
-    const { virtualMachines: _, ...given } = draft.body.properties;
-    const properties = { platformFaultDomainCount: 2, platformUpdateDomainCount: 5, ...given };
+    const properties = { platformFaultDomainCount: 2, platformUpdateDomainCount: 5, ...draft.body.properties };
     const before = previous?.body.properties;
     for (const name of ["platformFaultDomainCount", "platformUpdateDomainCount"] as const) {
       if (before === undefined || before[name] === properties[name]) continue;
@@ -44,11 +42,6 @@ export const availabilitySets: ResourceType<z.infer<typeof BODY>> = {
       throw invalidParameter(`The sku ${sku.name} is neither Aligned nor Classic.`);
     return { ...draft, body: { ...draft.body, sku, properties } };
   },
-  project: (record, world) => {
-    // Compute answers these ids in upper case: whoever compares them by letter finds out here.
-    const machines = backReferences(record, world, "Microsoft.Compute/virtualMachines").map(({ id }) => ({
-      id: id.toUpperCase(),
-    }));
-    return { properties: { virtualMachines: machines } };
-  },
+  // A set without machines says so.
+  project: () => ({ properties: { virtualMachines: [] } }),
 };

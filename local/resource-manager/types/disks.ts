@@ -4,7 +4,7 @@ import { accountOf, importVhd } from "../disks/import-vhd.ts";
 import { ArmError, invalidParameter, notSupported } from "../engine/arm-error.ts";
 import { keyOf } from "../engine/ids.ts";
 import { textOf } from "../engine/json.ts";
-import type { Reference, ResourceRecord, ResourceType, Runtime, Verb, World } from "../engine/resource-type.ts";
+import type { ReferenceRule, ResourceRecord, ResourceType, Runtime, Verb, World } from "../engine/resource-type.ts";
 import { beginGetAccess, endGetAccess, hasAccess, refuseWithAccess } from "./disk-access.ts";
 import { COMMON_NAME, DISK_VERSION, SKU, TAGS, ZONES } from "./shapes.ts";
 import { STORAGE_ACCOUNT_TYPE } from "./storage-accounts.ts";
@@ -32,8 +32,28 @@ export const DISK_TYPE = "Microsoft.Compute/disks";
 const SNAPSHOT_TYPE = "Microsoft.Compute/snapshots";
 const MACHINE_TYPE = "Microsoft.Compute/virtualMachines";
 
+/** What a disk or a snapshot is made from. */
+const SOURCES: readonly ReferenceRule<Body>[] = [
+  {
+    types: [STORAGE_ACCOUNT_TYPE],
+    isSource: true,
+    find: ({ properties: { creationData } }) =>
+      creationData.createOption === "Import" && creationData.storageAccountId !== undefined
+        ? [{ id: creationData.storageAccountId }]
+        : [],
+  },
+  {
+    types: [DISK_TYPE, SNAPSHOT_TYPE],
+    isSource: true,
+    find: ({ properties: { creationData } }) =>
+      creationData.createOption === "Copy" && creationData.sourceResourceId !== undefined
+        ? [{ id: creationData.sourceResourceId }]
+        : [],
+  },
+];
+
 const put: Verb<Body> = {
-  form: "both",
+  form: "async-operation-and-location",
   durationMs: 4_000,
   state: "Updating",
   work: async (record, runtime) => {
@@ -56,7 +76,7 @@ const put: Verb<Body> = {
 };
 
 const remove: Verb<Body> = {
-  form: "both",
+  form: "async-operation-and-location",
   durationMs: 1_000,
   state: "Deleting",
   check: (record, world) => {
@@ -77,7 +97,7 @@ export const disks: ResourceType<Body> = {
   patch: "as-put",
   delete: remove,
   actions: { beginGetAccess: beginGetAccess<Body>(refuseRunning), endGetAccess: endGetAccess<Body>() },
-  references: ({ properties }) => sources(properties.creationData),
+  references: SOURCES,
   inUse: (disk, user) => new ArmError(409, "OperationNotAllowed", `Disk ${disk.name} is attached to VM ${user.id}.`),
   admit: (draft, world, previous) => {
     if (previous !== undefined) refuseShrinkAndHotGrow(draft, previous, world);
@@ -111,19 +131,6 @@ export const snapshots: ResourceType<Body> = {
   },
   project: (record, world) => ({ properties: { diskState: hasAccess(record, world) ? "ActiveSAS" : "Unattached" } }),
 };
-
-/** The source is only looked at when the disk is made; afterwards it may go. */
-function sources({
-  createOption,
-  storageAccountId,
-  sourceResourceId,
-}: Body["properties"]["creationData"]): readonly Reference[] {
-  if (createOption === "Import" && storageAccountId !== undefined)
-    return [{ id: storageAccountId, types: [STORAGE_ACCOUNT_TYPE], holds: false }];
-  if (createOption === "Copy" && sourceResourceId !== undefined)
-    return [{ id: sourceResourceId, types: [DISK_TYPE, SNAPSHOT_TYPE], holds: false }];
-  return [];
-}
 
 function admitted(
   draft: ResourceRecord<Body>,

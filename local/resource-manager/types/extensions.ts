@@ -2,7 +2,7 @@ import { z } from "zod";
 import { ArmError, notSupported } from "../engine/arm-error.ts";
 import { isObject } from "../engine/json.ts";
 import type { ResourceRecord, ResourceType, Runtime, Verb, World } from "../engine/resource-type.ts";
-import { readInstallCommand } from "../machines/install-command.ts";
+import { readCommand } from "../machines/machine-program.ts";
 import { extensionView } from "./instance-view.ts";
 import { COMMON_NAME, COMPUTE_VERSION, TAGS } from "./shapes.ts";
 import { vmIdOf } from "./virtual-machines.ts";
@@ -26,19 +26,19 @@ const install: Verb<Body> = {
   state: "Creating",
   check: refuseWhenOff,
   work: (record, runtime) =>
-    runtime.machines.install(machineOf(record, runtime), readInstallCommand(record.hidden["protectedSettings"])),
+    runtime.machines.install(machineOf(record, runtime), readCommand(record.hidden["protectedSettings"])),
   settle: (record) => ({ ...record, hidden: { ...record.hidden, wasInstalled: true } }),
 };
 
 const uninstall: Verb<Body> = {
-  form: "both",
+  form: "async-operation-and-location",
   durationMs: 5_000,
   state: "Deleting",
   check: refuseWhenOff,
   work: (record, runtime) => runtime.machines.uninstall(machineOf(record, runtime)),
 };
 
-/** Only the CustomScript extension with the command that installs the mobility service (docs/resource-manager.md). */
+/** Only the CustomScript extension, with a command that the programs of this cloud know (docs/resource-manager.md). */
 export const extensions: ResourceType<Body> = {
   name: "Microsoft.Compute/virtualMachines/extensions",
   apiVersion: COMPUTE_VERSION,
@@ -66,7 +66,7 @@ export const extensions: ResourceType<Body> = {
       );
     }
     const secret = protectedSettings ?? previous?.hidden["protectedSettings"];
-    readInstallCommand(secret);
+    world.facts.checkCommand(readCommand(secret));
     return {
       ...draft,
       hidden: { ...draft.hidden, protectedSettings: secret },

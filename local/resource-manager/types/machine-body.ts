@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { ArmError, invalidParameter, notSupported } from "../engine/arm-error.ts";
 import { keyOf, lastName, sameId } from "../engine/ids.ts";
-import type { Reference, ResourceRecord, World } from "../engine/resource-type.ts";
+import type { ReferenceRule, ResourceRecord, World } from "../engine/resource-type.ts";
 import { DISK_TYPE } from "./disks.ts";
 import { ID, TAGS, ZONES } from "./shapes.ts";
 import { checkSize } from "./sizes.ts";
@@ -65,17 +65,21 @@ export function attachedNics(body: MachineBody): readonly { readonly id: string;
   }));
 }
 
-export function machineReferences(body: MachineBody): readonly Reference[] {
-  const { availabilitySet } = body.properties;
-  const held = { holds: true, exclusive: true };
-  return [
-    ...attachedDisks(body).map(({ id }) => ({ id, types: [DISK_TYPE], ...held })),
-    ...attachedNics(body).map(({ id }) => ({ id, types: ["Microsoft.Network/networkInterfaces"], ...held })),
-    ...(availabilitySet === undefined
-      ? []
-      : [{ id: availabilitySet.id, types: ["Microsoft.Compute/availabilitySets"], holds: true }]),
-  ];
-}
+export const MACHINE_REFERENCES: readonly ReferenceRule<MachineBody>[] = [
+  { types: [DISK_TYPE], exclusive: true, find: (body) => attachedDisks(body).map(({ id }) => ({ id })) },
+  {
+    types: ["Microsoft.Network/networkInterfaces"],
+    exclusive: true,
+    shownAs: "virtualMachine",
+    find: (body) => attachedNics(body).map(({ id }) => ({ id })),
+  },
+  {
+    types: ["Microsoft.Compute/availabilitySets"],
+    shownAs: "virtualMachines",
+    isShownInUpperCase: true,
+    find: ({ properties: { availabilitySet } }) => (availabilitySet === undefined ? [] : [{ id: availabilitySet.id }]),
+  },
+];
 
 /** Everything about a machine that can be told from its own model and its size. */
 export function checkMachine(draft: ResourceRecord<MachineBody>, world: World): void {

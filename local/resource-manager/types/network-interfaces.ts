@@ -1,7 +1,6 @@
 import { z } from "zod";
 import { ArmError, invalidParameter } from "../engine/arm-error.ts";
 import { sameId } from "../engine/ids.ts";
-import { backReferences } from "../engine/references.ts";
 import type { ResourceRecord, ResourceType, World } from "../engine/resource-type.ts";
 import { formatAddress, isReserved, parseAddress } from "./addresses.ts";
 import { COMMON_NAME, ID, NETWORK_DELETE, NETWORK_PUT, NETWORK_VERSION, TAGS } from "./shapes.ts";
@@ -43,18 +42,31 @@ export const networkInterfaces: ResourceType<Body> = {
   put: { ...NETWORK_PUT, form: "none" },
   delete: NETWORK_DELETE,
   actions: {},
-  references: ({ properties }) => [
-    ...properties.ipConfigurations.flatMap(({ name, properties: { subnet, publicIPAddress } }) => {
-      const path = `ipConfigurations/${name}`;
-      const inSubnet = { id: subnet.id, types: ["Microsoft.Network/virtualNetworks/subnets"], path, holds: true };
-      const types = ["Microsoft.Network/publicIPAddresses"];
-      return publicIPAddress === undefined
-        ? [inSubnet]
-        : [inSubnet, { id: publicIPAddress.id, types, path, holds: true, exclusive: true }];
-    }),
-    ...(properties.networkSecurityGroup === undefined
-      ? []
-      : [{ id: properties.networkSecurityGroup.id, types: ["Microsoft.Network/networkSecurityGroups"], holds: true }]),
+  references: [
+    {
+      types: ["Microsoft.Network/virtualNetworks/subnets"],
+      shownAs: "ipConfigurations",
+      find: ({ properties }) =>
+        properties.ipConfigurations.map(({ name, properties: { subnet } }) => ({
+          id: subnet.id,
+          path: `ipConfigurations/${name}`,
+        })),
+    },
+    {
+      types: ["Microsoft.Network/publicIPAddresses"],
+      shownAs: "ipConfiguration",
+      exclusive: true,
+      find: ({ properties }) =>
+        properties.ipConfigurations.flatMap(({ name, properties: { publicIPAddress } }) =>
+          publicIPAddress === undefined ? [] : [{ id: publicIPAddress.id, path: `ipConfigurations/${name}` }],
+        ),
+    },
+    {
+      types: ["Microsoft.Network/networkSecurityGroups"],
+      shownAs: "networkInterfaces",
+      find: ({ properties: { networkSecurityGroup } }) =>
+        networkSecurityGroup === undefined ? [] : [{ id: networkSecurityGroup.id }],
+    },
   ],
   inUse: (nic, user) =>
     new ArmError(
@@ -63,7 +75,7 @@ export const networkInterfaces: ResourceType<Body> = {
       `Network Interface ${nic.id} is used by existing resource ${user.id}. In order to delete the network interface, it must be dissociated from the resource.`,
     ),
   admit: (draft, world, previous) => {
-    const { ipConfigurations, virtualMachine: _, primary: _primary, ...properties } = draft.body.properties;
+    const { ipConfigurations, primary: _, ...properties } = draft.body.properties;
     if (new Set(ipConfigurations.map(({ name }) => name)).size < ipConfigurations.length) {
       throw new ArmError(400, "DuplicateResourceName", `Two IP configurations of ${draft.name} have the same name.`);
     }
@@ -84,10 +96,6 @@ export const networkInterfaces: ResourceType<Body> = {
       ...draft,
       body: { ...draft.body, properties: { ...defaults, ...properties, resourceGuid, ipConfigurations: placed } },
     };
-  },
-  project: (record, world) => {
-    const virtualMachine = backReferences(record, world, "Microsoft.Compute/virtualMachines")[0];
-    return { properties: virtualMachine === undefined ? {} : { virtualMachine } };
   },
 };
 

@@ -1,6 +1,5 @@
 import { z } from "zod";
 import { ArmError } from "../engine/arm-error.ts";
-import { backReferences } from "../engine/references.ts";
 import type { ResourceType } from "../engine/resource-type.ts";
 import { COMMON_NAME, NETWORK_DELETE, NETWORK_PUT, NETWORK_VERSION, TAGS } from "./shapes.ts";
 
@@ -32,7 +31,7 @@ export const networkSecurityGroups: ResourceType<z.infer<typeof BODY>> = {
       `Network security group ${group.id} cannot be deleted because it is in use by the following resources: ${user.id}.`,
     ),
   admit: (draft, world, previous) => {
-    const { securityRules = [], networkInterfaces: _nics, subnets: _subnets, ...properties } = draft.body.properties;
+    const { securityRules = [], ...properties } = draft.body.properties;
     const places = securityRules.map((rule) => `${rule.properties.direction}/${rule.properties.priority}`);
     if (new Set(places).size < places.length) {
       throw new ArmError(
@@ -49,15 +48,5 @@ export const networkSecurityGroups: ResourceType<z.infer<typeof BODY>> = {
     }));
     const resourceGuid = previous?.body.properties["resourceGuid"] ?? world.newGuid();
     return { ...draft, body: { ...draft.body, properties: { ...properties, resourceGuid, securityRules: rules } } };
-  },
-  project: (record, world) => {
-    const networkInterfaces = backReferences(record, world, "Microsoft.Network/networkInterfaces");
-    const subnets = backReferences(record, world, "Microsoft.Network/virtualNetworks/subnets");
-    return {
-      properties: {
-        ...(networkInterfaces.length === 0 ? {} : { networkInterfaces }),
-        ...(subnets.length === 0 ? {} : { subnets }),
-      },
-    };
   },
 };

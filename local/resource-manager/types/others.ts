@@ -77,7 +77,7 @@ export function answerOther(request: ArmRequest, world: World, types: readonly R
 
 function subscription(path: string): JsonObject {
   const id = path.split("/")[2] ?? "";
-  return { id: `/subscriptions/${id}`, subscriptionId: id, displayName: "Leeward local cloud", state: "Enabled" };
+  return { id: `/subscriptions/${id}`, subscriptionId: id, displayName: "Local cloud", state: "Enabled" };
 }
 
 function location(name: string, path: string): JsonObject {

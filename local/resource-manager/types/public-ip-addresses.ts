@@ -1,6 +1,5 @@
 import { z } from "zod";
 import { ArmError } from "../engine/arm-error.ts";
-import { backReferences } from "../engine/references.ts";
 import type { ResourceType, World } from "../engine/resource-type.ts";
 import { formatAddress, parseBlock, type Block } from "./addresses.ts";
 import { COMMON_NAME, NETWORK_DELETE, NETWORK_PUT, NETWORK_VERSION, SKU, TAGS, ZONES } from "./shapes.ts";
@@ -54,7 +53,7 @@ export const publicIpAddresses: ResourceType<z.infer<typeof BODY>> = {
     }
     const kept = previous?.body.properties["ipAddress"];
     const resourceGuid = previous?.body.properties["resourceGuid"] ?? world.newGuid();
-    const { ipConfiguration: _, ipAddress: _address, ...given } = draft.body.properties;
+    const { ipAddress: _, ...given } = draft.body.properties;
     const properties = {
       publicIPAddressVersion: "IPv4" as const,
       idleTimeoutInMinutes: 4,
@@ -66,10 +65,6 @@ export const publicIpAddresses: ResourceType<z.infer<typeof BODY>> = {
       ...draft,
       body: { ...draft.body, sku, properties: kept === undefined ? properties : { ...properties, ipAddress: kept } },
     };
-  },
-  project: (record, world) => {
-    const ipConfiguration = backReferences(record, world, "Microsoft.Network/networkInterfaces")[0];
-    return { properties: ipConfiguration === undefined ? {} : { ipConfiguration } };
   },
 };
 

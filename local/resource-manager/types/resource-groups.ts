@@ -16,7 +16,7 @@ const remove: Verb = {
     for (const record of leaving) {
       const user = world
         .usersOf(record.id)
-        .find((use) => use.reference.holds && use.record.groupKey !== group.key)?.record;
+        .find((use) => use.reference.rule.isSource !== true && use.record.groupKey !== group.key)?.record;
       if (user === undefined) continue;
       const message = `Deletion of resource group '${group.name}' failed as the resource ${record.id} is used by ${user.id}.`;
       throw new ArmError(409, "ResourceGroupDeletionBlocked", message);

@@ -17,7 +17,7 @@ export const NETWORK_PUT = {
   created: 201,
   updated: 200,
 } as const;
-export const NETWORK_DELETE = { form: "both", durationMs: 5_000, state: "Deleting" } as const;
+export const NETWORK_DELETE = { form: "async-operation-and-location", durationMs: 5_000, state: "Deleting" } as const;
 export const NETWORK_VERSION = "2026-01-01";
 export const COMPUTE_VERSION = "2026-04-01";
 export const DISK_VERSION = "2026-03-02";

@@ -3,8 +3,7 @@ import { lastName } from "../engine/ids.ts";
 import { isObject, type JsonObject, textOf } from "../engine/json.ts";
 import { present } from "../engine/present.ts";
 import type { ResourceRecord, ResourceType, Runtime, Verb, World } from "../engine/resource-type.ts";
-import type { MachineDisk } from "../machines/machines.ts";
-import { readInstallCommand } from "../machines/install-command.ts";
+import { readCommand, type MachineDisk } from "../machines/machine-program.ts";
 import { instanceView, type PowerState } from "./instance-view.ts";
 import {
   attachedDisks,
@@ -12,7 +11,7 @@ import {
   checkMachine,
   completedMachine,
   MACHINE,
-  machineReferences,
+  MACHINE_REFERENCES,
   refuseChanges,
   type MachineBody,
 } from "./machine-body.ts";
@@ -33,7 +32,7 @@ const put: Verb<MachineBody> = {
 };
 
 const remove: Verb<MachineBody> = {
-  form: "both",
+  form: "async-operation-and-location",
   durationMs: 15_000,
   state: "Deleting",
   work: async (record, runtime) => {
@@ -51,7 +50,7 @@ const remove: Verb<MachineBody> = {
 };
 
 const start: Verb<MachineBody> = {
-  form: "both",
+  form: "async-operation-and-location",
   durationMs: 20_000,
   state: "Updating",
   check: (record, world) => {
@@ -62,7 +61,7 @@ const start: Verb<MachineBody> = {
 };
 
 const stop = (power: PowerState, durationMs: number): Verb<MachineBody> => ({
-  form: "both",
+  form: "async-operation-and-location",
   durationMs,
   state: "Updating",
   work: (record, runtime) => runtime.machines.halt(vmIdOf(record)),
@@ -86,7 +85,7 @@ export const virtualMachines: ResourceType<MachineBody> = {
     deallocate: stop("deallocated", 20_000),
   },
   views: { instanceView: { show: instanceView } },
-  references: machineReferences,
+  references: MACHINE_REFERENCES,
   admit: (draft, world, previous) => {
     checkMachine(draft, world);
     const attached = new Set(
@@ -139,9 +138,9 @@ export async function bringUp(record: Machine, runtime: Runtime): Promise<JsonOb
   for (const extension of world.children(record.id)) {
     // One whose first installation was refused is not tried again.
     if (extension.provisioningState === "Failed" && extension.hidden["wasInstalled"] !== true) continue;
-    if (runtime.machines.find(vmId)?.mobility?.running === true) continue;
+    if (runtime.machines.find(vmId)?.program?.running === true) continue;
     try {
-      await runtime.machines.install(vmId, readInstallCommand(extension.hidden["protectedSettings"]));
+      await runtime.machines.install(vmId, readCommand(extension.hidden["protectedSettings"]));
     } catch (error) {
       if (!(error instanceof ArmError)) throw error;
       faults[extension.key] = { code: error.code, message: error.message };
@@ -185,7 +184,7 @@ export function withPower(record: Machine, power: PowerState, world: World, resu
   return { ...record, hidden: { ...record.hidden, power } };
 }
 
-/** A disk that a mobility service writes to cannot be taken from under it. */
+/** A disk that a program writes to cannot be taken from under it. */
 function refuseHotChange(draft: Machine, previous: Machine, world: World): void {
   if (previous.hidden["power"] !== "running" || world.children(previous.id).length === 0) return;
   const idsOf = (machine: Machine): string =>
@@ -196,7 +195,7 @@ function refuseHotChange(draft: Machine, previous: Machine, world: World): void 
   throw new ArmError(
     409,
     "OperationNotAllowed",
-    "Disks cannot be attached or detached while the machine's mobility service runs: stop the machine first.",
+    "Disks cannot be attached or detached while a program of the machine's extension runs: stop the machine first.",
   );
 }
 

@@ -3,7 +3,7 @@ import { ArmError, invalidParameter, notSupported } from "../engine/arm-error.ts
 import { keyOf } from "../engine/ids.ts";
 import { isObject } from "../engine/json.ts";
 import { present } from "../engine/present.ts";
-import { backReferences, checkReferences, checkUnused } from "../engine/references.ts";
+import { checkReferences, checkUnused, withoutShownUsers } from "../engine/references.ts";
 import type { ResourceRecord, ResourceType, World } from "../engine/resource-type.ts";
 import { contains, overlap, parseBlock } from "./addresses.ts";
 import { COMMON_NAME, ID, NETWORK_DELETE, NETWORK_PUT, NETWORK_VERSION, TAGS } from "./shapes.ts";
@@ -71,12 +71,14 @@ export const subnets: ResourceType<Subnet> = {
   put: NETWORK_PUT,
   delete: NETWORK_DELETE,
   actions: {},
-  references: (body) => {
-    const group = body.properties.networkSecurityGroup;
-    return group === undefined
-      ? []
-      : [{ id: group.id, types: ["Microsoft.Network/networkSecurityGroups"], holds: true }];
-  },
+  references: [
+    {
+      types: ["Microsoft.Network/networkSecurityGroups"],
+      shownAs: "subnets",
+      find: ({ properties: { networkSecurityGroup } }) =>
+        networkSecurityGroup === undefined ? [] : [{ id: networkSecurityGroup.id }],
+    },
+  ],
   inUse: (subnet, user) =>
     new ArmError(
       400,
@@ -89,10 +91,6 @@ export const subnets: ResourceType<Subnet> = {
     const siblings = world.children(network.id).filter((other) => other.key !== draft.key);
     checkSubnets(network, [draft, ...siblings]);
     return completed(draft);
-  },
-  project: (record, world) => {
-    const ipConfigurations = backReferences(record, world, "Microsoft.Network/networkInterfaces");
-    return { properties: ipConfigurations.length === 0 ? {} : { ipConfigurations } };
   },
 };
 
@@ -132,7 +130,7 @@ function subnetRecord(
   const id = `${network.id}/subnets/${subnet.name}`;
   const previous = world.find(id);
   // What a client read before it sends again: none of it is kept.
-  const { provisioningState: _state, ipConfigurations: _configurations, ...properties } = subnet.properties;
+  const { provisioningState: _, ...properties } = withoutShownUsers(SUBNET_TYPE, subnet.properties, world);
   return completed({
     id: previous?.id ?? id,
     key: keyOf(id),
@@ -154,8 +152,7 @@ function completed<Body extends Subnet>(subnet: ResourceRecord<Body>): ResourceR
     privateEndpointNetworkPolicies: "Disabled",
     privateLinkServiceNetworkPolicies: "Enabled",
   };
-  const { ipConfigurations: _, ...given } = subnet.body.properties;
-  return { ...subnet, body: { ...subnet.body, properties: { ...defaults, ...given } } };
+  return { ...subnet, body: { ...subnet.body, properties: { ...defaults, ...subnet.body.properties } } };
 }
 
 function checkSubnets(network: ResourceRecord, all: readonly ResourceRecord[]): void {

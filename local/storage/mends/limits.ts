@@ -1,4 +1,4 @@
-import { PUT_PAGE_MAX_BYTES } from "../../../replication/limits.ts";
+import { PUT_PAGE_MAX_BYTES } from "../../limits.ts";
 import type { Azurite, BlobMetadataStore, LokiDocument, PageBlobHandler, RequestContext } from "../azurite-modules.ts";
 import { replaceMethod } from "./patch.ts";
 import type { Undo } from "./patch.ts";

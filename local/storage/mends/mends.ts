@@ -1,4 +1,4 @@
-import { LeewardError } from "../../../replication/errors.ts";
+import { LocalError } from "../../errors.ts";
 import type { Azurite } from "../azurite-modules.ts";
 import { mendChecksums } from "./checksums.ts";
 import { mendCopies } from "./copies.ts";
@@ -30,7 +30,7 @@ export function holdMends(azurite: Azurite, leaveOut: readonly string[]): () => 
   const chosen = MENDS.filter(({ name }) => !leaveOut.includes(name));
   const selection = chosen.map(({ name }) => name).join(" ");
   if (holders > 0 && selection !== current) {
-    throw new LeewardError("internal", "Storage with other mends is running in this process.", {
+    throw new LocalError("internal", "Storage with other mends is running in this process.", {
       running: current,
       asked: selection,
     });

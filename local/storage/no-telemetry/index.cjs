@@ -5,7 +5,7 @@ module.exports = new Proxy(
   {
     get(_target, property) {
       if (typeof property === "symbol" || property === "__esModule" || property === "then") return undefined;
-      throw new Error(`applicationinsights.${property} was used, although telemetry is off in Leeward's local cloud.`);
+      throw new Error(`applicationinsights.${property} was used, although telemetry is off in the local cloud.`);
     },
   },
 );

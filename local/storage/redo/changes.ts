@@ -1,5 +1,5 @@
 import type { CollectionFile, DatabaseFile, LokiDocument } from "../azurite-modules.ts";
-import { LeewardError } from "../../../replication/errors.ts";
+import { LocalError } from "../../errors.ts";
 
 /** One change of one document of a Loki database, as it stands in the redo log. */
 export type Change = Put | Remove | Splice;
@@ -50,11 +50,11 @@ export function spliceBetween(before: readonly object[], after: readonly object[
 
 /**
  * The changes of one frame. The frame's checksum vouches for the rest; this tells a redo log from another file. Throws
- * `record-corrupt`.
+ * `state-damaged`.
  */
 export function readChanges(value: unknown, file: string): readonly Change[] {
   if (Array.isArray(value) && value.every(isChange)) return value;
-  throw new LeewardError("record-corrupt", `The file ${file} is no redo log.`, { file });
+  throw new LocalError("state-damaged", `The file ${file} is no redo log.`, { file });
 }
 
 function isChange(value: unknown): value is Change {
@@ -62,7 +62,7 @@ function isChange(value: unknown): value is Change {
 }
 
 /**
- * Applies changes, in the order in which they were made, to the database they began from. Throws `record-corrupt` when
+ * Applies changes, in the order in which they were made, to the database they began from. Throws `state-damaged` when
  * they do not fit it.
  */
 export function applyChanges(database: DatabaseFile, changes: Iterable<Change>): void {
@@ -137,11 +137,11 @@ function idOf(change: Put | Splice): number {
   return id;
 }
 
-function misfit(change: Change, what: string): LeewardError {
-  return new LeewardError(
-    "record-corrupt",
+function misfit(change: Change, what: string): LocalError {
+  return new LocalError(
+    "state-damaged",
     `The redo log does not fit its database: ${what} in ${change.collection}.`,
     { collection: change.collection },
-    { hint: "A file of the local cloud was changed or removed from outside. `npm run reset` starts afresh." },
+    { hint: "A file of the local cloud was changed or removed from outside. An empty folder starts afresh." },
   );
 }

@@ -1,5 +1,5 @@
 import { crc32 } from "node:zlib";
-import { LeewardError } from "../../../replication/errors.ts";
+import { LocalError } from "../../errors.ts";
 
 /**
  * Append-only text files of frames, one a line: eight hex digits with the CRC32 of the JSON, a space, the JSON. A frame
@@ -16,7 +16,7 @@ export interface Frames {
 }
 
 /**
- * Reads every whole frame. A damaged frame with others behind it is no torn end: `record-corrupt` with the name of the
+ * Reads every whole frame. A damaged frame with others behind it is no torn end: `state-damaged` with the name of the
  * file.
  */
 export function decodeFrames(bytes: Buffer, file: string): Frames {
@@ -28,11 +28,11 @@ export function decodeFrames(bytes: Buffer, file: string): Frames {
     const json = bytes.subarray(at + CHECKSUM_CHARACTERS + 1, end);
     if (bytes.toString("latin1", at, at + CHECKSUM_CHARACTERS + 1) !== `${checksum(json)} `) {
       if (end === bytes.length - 1) break;
-      throw new LeewardError(
-        "record-corrupt",
+      throw new LocalError(
+        "state-damaged",
         `The log ${file} is damaged at byte ${at}.`,
         { file, offsetBytes: at },
-        { hint: "A file of the local cloud was changed or damaged from outside. `npm run reset` starts afresh." },
+        { hint: "A file of the local cloud was changed or damaged from outside. An empty folder starts afresh." },
       );
     }
     values.push(JSON.parse(json.toString()));

@@ -1,7 +1,7 @@
 import { closeSync, openSync, unlinkSync, writeSync } from "node:fs";
 import { readFile, readdir, rename, unlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { LeewardError } from "../../../replication/errors.ts";
+import { LocalError } from "../../errors.ts";
 import { LOCAL_REDO_LOG_MIN_BYTES } from "../../limits.ts";
 import { changed, parseDatabase } from "../azurite-modules.ts";
 import type { LokiDatabase, LokiDocument, LokiStore } from "../azurite-modules.ts";
@@ -256,11 +256,11 @@ async function listLogs(file: string): Promise<readonly number[]> {
     .sort((one, other) => one - other);
 }
 
-function lost(file: string, what: string, cause?: unknown): LeewardError {
-  return new LeewardError(
-    "record-corrupt",
+function lost(file: string, what: string, cause?: unknown): LocalError {
+  return new LocalError(
+    "state-damaged",
     `The local storage file ${file} cannot be recovered: ${what}.`,
     { file },
-    { cause, hint: "A file of the local cloud was changed or removed from outside. `npm run reset` starts afresh." },
+    { cause, hint: "A file of the local cloud was changed or removed from outside. An empty folder starts afresh." },
   );
 }

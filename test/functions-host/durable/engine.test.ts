@@ -406,7 +406,7 @@ describe("an orchestration", () => {
     async (instanceId) => {
       await using world = await makeWorld(one(function* () {}));
       await expect(world.engine.create({ name: "work", instanceId, input: null, version: "" })).rejects.toMatchObject({
-        code: "invalid-request",
+        code: "request-invalid",
       });
     },
   );

@@ -55,7 +55,7 @@ describe("the SQLite store", () => {
     database.close();
     for (const file of [damaged, later]) {
       expect(() => openSqliteStore(file)).toThrow(
-        expect.objectContaining({ code: "record-corrupt", hint: expect.stringContaining("npm run reset") }),
+        expect.objectContaining({ code: "state-damaged", hint: expect.stringContaining("forgets all orchestrations") }),
       );
     }
   });

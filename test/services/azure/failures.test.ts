@@ -54,13 +54,13 @@ describe("azure adapters when storage fails", () => {
     accounts.storage.setReachable("leewardcachewe", false);
     try {
       while ((await stores.removeTargetData(itemId)).more);
-      await expect(stores.removeCacheData(itemId)).rejects.toMatchObject({ retryable: true });
+      await expect(stores.removeCacheData(itemId, 1)).rejects.toMatchObject({ retryable: true });
     } finally {
       accounts.storage.setReachable("leewardcachewe", true);
     }
     expect(await stores.disks.properties(disk)).toBeUndefined();
     expect((await stores.records(itemId).list("", 9)).map(({ name }) => name)).toEqual(["item.json", "progress.json"]);
-    await stores.removeCacheData(itemId);
+    await stores.removeCacheData(itemId, 1);
     expect(await stores.listStreams(itemId, "cache")).toEqual([]);
   });
 

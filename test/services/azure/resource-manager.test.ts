@@ -22,13 +22,11 @@ describe("the adapter of Azure Resource Manager on that of the local cloud, over
     folder = await mkdtemp(join(tmpdir(), "leeward-contract-"));
     local = await startResourceManager({
       folder,
-      logFolder: folder,
       persistence: "memory",
       port: 0,
       subscriptionId: SUBSCRIPTION,
       token: TOKEN,
       accounts: [],
-      startMobility: () => Promise.reject(new Error("no machine of this test has an extension")),
       now: () => Date.now(),
       pace: 0,
       // Fewer than a test lists: paging is used.

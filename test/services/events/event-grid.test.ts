@@ -15,7 +15,7 @@ import { BLOB_CREATED } from "../../../local/events/event.ts";
 import type { BlobCreatedEvent } from "../../../local/events/event.ts";
 import { startStorage } from "../../../local/storage/storage.ts";
 import type { LocalStorage } from "../../../local/storage/storage.ts";
-import { hasCode } from "../../../replication/errors.ts";
+import { hasCode } from "../../../local/errors.ts";
 import { accountKey, blobService, pages } from "../storage/world.ts";
 import { SUBSCRIPTION } from "./subscription.ts";
 

@@ -209,7 +209,7 @@ async function makeState(app: AppFolder): Promise<State> {
   const notes = join(folder, "notes.txt");
   return {
     notes,
-    fork: () => forkHost(app, { LEEWARD_LOCAL_DURABLE_FOLDER: join(folder, "durable"), NOTES: notes }),
+    fork: () => forkHost(app, { AZURE_LOCAL_DURABLE_FOLDER: join(folder, "durable"), NOTES: notes }),
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true }),
   };
 }

@@ -23,12 +23,12 @@ describe("the process of the host", () => {
     await using app = await makeApp({
       source: `${HELLO}\napp.http("keys", { handler: () => ({ jsonBody: Object.keys(process.env) }) });`,
     });
-    await using running = forkHost(app, { LEEWARD_LOCAL_DURABLE_FOLDER: app.folder });
+    await using running = forkHost(app, { AZURE_LOCAL_DURABLE_FOLDER: app.folder });
     const url = await addressOf(running);
     expect((await fetch(`${url}/api/hello`)).status).toBe(401);
     expect(await (await fetch(`${url}/api/hello?code=${KEYS.functionKey}`)).text()).toBe("hello");
     const names = (await (await fetch(`${url}/api/keys`)).json()) as readonly string[];
-    expect(names.filter((name) => name.startsWith("LEEWARD_LOCAL_"))).toEqual([]);
+    expect(names.filter((name) => name.startsWith("AZURE_LOCAL_"))).toEqual([]);
     expect(names).toContain("WEBSITE_HOSTNAME");
     running.child.send({ kind: "stop" });
     expect(await running.exited).toBe(0);

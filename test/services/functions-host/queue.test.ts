@@ -205,12 +205,12 @@ describe("a queue function", () => {
     const queue = world.queues.getQueueClient("work");
     await queue.create();
     await queue.sendMessage(base64('{"name":"first","dies":true}'));
-    const environment = { TestStorage: world.connection, LEEWARD_LOCAL_DURABLE_FOLDER: join(app.folder, "state") };
+    const environment = { TestStorage: world.connection, AZURE_LOCAL_DURABLE_FOLDER: join(app.folder, "state") };
     {
       await using running = forkHost(app, environment);
       expect(await running.exited).toBe(7);
     }
-    await using running = forkHost(app, { ...environment, ...(again ? { LEEWARD_LOCAL_AFTER_DEATH: "1" } : {}) });
+    await using running = forkHost(app, { ...environment, ...(again ? { AZURE_LOCAL_AFTER_DEATH: "1" } : {}) });
     await addressOf(running);
     await vi.waitFor(() => expect(running.output()).toContain(again ? "ran first 2" : "Host started"), soon);
     // A later message shows that the queue has been looked into since.

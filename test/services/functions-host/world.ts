@@ -92,8 +92,8 @@ export function forkHost(
   const child = fork(resolve("local/functions-host/main.ts"), ["--app", app.folder, ...parameters], {
     env: {
       PATH: process.env["PATH"],
-      LEEWARD_LOCAL_FUNCTION_KEY: KEYS.functionKey,
-      LEEWARD_LOCAL_MASTER_KEY: KEYS.masterKey,
+      AZURE_LOCAL_FUNCTION_KEY: KEYS.functionKey,
+      AZURE_LOCAL_MASTER_KEY: KEYS.masterKey,
       ...environment,
     },
     execArgv: [],

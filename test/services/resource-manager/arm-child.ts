@@ -4,13 +4,11 @@ import { startResourceManager } from "../../../local/resource-manager/resource-m
 const [folder = "", port = "0", subscriptionId = "", token = ""] = process.argv.slice(2);
 const arm = await startResourceManager({
   folder,
-  logFolder: folder,
   persistence: "disk",
   port: Number(port),
   subscriptionId,
   token,
   accounts: [],
-  startMobility: () => Promise.reject(new Error("There is no mobility service here.")),
   now: () => Date.now(),
   // About the time of two or three requests, so that a kill finds operations under way.
   pace: 0.01,

@@ -104,7 +104,7 @@ it("the local cloud has its accounts as resources, protects a machine by its ext
     POLL,
   );
   const write = async (cloud: Cloud, text: string): Promise<void> => {
-    const address = cloud.resourceManager.machineOf(id)?.mobility?.address ?? { kind: "unix", path: "" };
+    const address = cloud.resourceManager.machineOf(id)?.program?.address ?? { kind: "unix", path: "" };
     const disk = await openNbdDisk(address, "os");
     await disk.write(4096, Buffer.alloc(4096, text), { forceUnitAccess: true });
     disk.close();
@@ -122,7 +122,7 @@ it("the local cloud has its accounts as resources, protects a machine by its ext
 
   await first.stop();
   last = await start();
-  expect(last.resourceManager.machineOf(id)?.mobility?.running).toBe(true);
+  expect(last.resourceManager.machineOf(id)?.program?.running).toBe(true);
   await write(last, "after");
   const after = await until("later epochs are applied", async () =>
     (await applied()) > before ? applied() : undefined,

@@ -77,29 +77,6 @@ describe("the file of a disk", () => {
     expect(await readdir(world.folder)).not.toContain("escaped.img");
     expect(timeCreated).toBeDefined();
   });
-
-  it("is not reached through the name of an item either, which names the log of its service", async () => {
-    const nic = await makeNic(world, "item-nic");
-    await world.clients.compute.virtualMachines.createOrUpdate(
-      GROUP,
-      "item-vm",
-      machineModel(nic, await makeDisk(world, "item-os")),
-      POLL,
-    );
-    const settings = Buffer.from(
-      JSON.stringify({ itemId: "x/../../../escaped", apiUrl: "http://127.0.0.1:1/api" }),
-    ).toString("base64url");
-    const path = `${idOf("Microsoft.Compute/virtualMachines", "item-vm/extensions/mobility")}?${COMPUTE}`;
-    const properties = {
-      publisher: "Microsoft.Azure.Extensions",
-      type: "CustomScript",
-      typeHandlerVersion: "2.1",
-      protectedSettings: { commandToExecute: `sh install-mobility.sh ${settings}` },
-    };
-    expect(errorOf(await raw(world, "PUT", path, { location: REGION, properties }))).toBe(
-      "VMExtensionProvisioningError",
-    );
-  });
 });
 
 describe("what Azure answers", () => {

@@ -409,20 +409,18 @@ it("an installation that the end of the cloud interrupts is done after its next 
   const model = machineModel(await makeNic(world, "cut-nic"), await makeDisk(world, "cut-os"));
   await compute.virtualMachines.createOrUpdate(GROUP, "cut-vm", model, POLL);
   world.clock.now = () => nowMs;
-  const settings = { itemId: "cut-item", apiUrl: "http://127.0.0.1:9/api" };
-  const commandToExecute = `sh install-mobility.sh ${Buffer.from(JSON.stringify(settings)).toString("base64url")}`;
   const properties = {
     publisher: "Microsoft.Azure.Extensions",
     type: "CustomScript",
     typeHandlerVersion: "2.1",
-    protectedSettings: { commandToExecute },
+    protectedSettings: { commandToExecute: "run cut-program" },
   };
-  const path = `${idOf(MACHINES, "cut-vm/extensions/mobility")}?${COMPUTE}`;
+  const path = `${idOf(MACHINES, "cut-vm/extensions/program")}?${COMPUTE}`;
   const accepted = await raw(world, "PUT", path, { properties });
   await world.restart();
   nowMs += 20_000;
   expect((await decided(header(accepted, "azure-asyncoperation"), "status")).body?.["status"]).toBe("Succeeded");
-  expect(world.arm.machineOf(idOf(MACHINES, "cut-vm"))?.mobility?.running).toBe(true);
+  expect(world.arm.machineOf(idOf(MACHINES, "cut-vm"))?.program?.running).toBe(true);
 });
 
 const hasOpenssl = await promisify(execFile)("openssl", ["version"]).then(
@@ -455,14 +453,12 @@ describe("over HTTPS", () => {
       const tls = { key: await readFile(key, "utf8"), cert: await readFile(cert, "utf8") };
       const arm = await startResourceManager({
         folder: join(world.folder, "https"),
-        logFolder: world.folder,
         persistence: "memory",
         port: 0,
         tls,
         subscriptionId: SUBSCRIPTION,
         token: TOKEN,
         accounts: [],
-        startMobility: () => Promise.reject(new Error("not here")),
         now: () => Date.now(),
         pace: 0,
       });

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { randomBytes } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { ComputeManagementClient } from "@azure/arm-compute";
 import { NetworkManagementClient } from "@azure/arm-network";
 import { ResourceManagementClient } from "@azure/arm-resources";
@@ -13,8 +13,14 @@ import {
   type ResourceManager,
   type ResourceManagerOptions,
 } from "../../../local/resource-manager/resource-manager.ts";
+import { vhdFooter } from "../../../local/resource-manager/disks/fixed-vhd.ts";
 import { startStorage, type LocalStorage } from "../../../local/storage/storage.ts";
-import type { MobilityOptions, MobilityService } from "../../../local/resource-manager/machines/machine-service.ts";
+import type {
+  MachineProgram,
+  MachinePrograms,
+  ProgramPlace,
+  ScriptCommand,
+} from "../../../local/resource-manager/machines/machine-program.ts";
 
 export const SUBSCRIPTION = "00000000-0000-4000-8000-0000000000aa";
 export const TOKEN = "test-token";
@@ -58,6 +64,11 @@ export function clientsOf(url: string, token = TOKEN, subscriptionId = SUBSCRIPT
   };
 }
 
+interface ProgramStart {
+  readonly command: ScriptCommand;
+  readonly place: ProgramPlace;
+}
+
 export interface World {
   readonly folder: string;
   readonly storage: LocalStorage;
@@ -65,8 +76,9 @@ export interface World {
   clients: ReturnType<typeof clientsOf>;
   /** What the Resource Manager takes for now; moves with the real clock until a test sets it. */
   clock: { now(): number };
-  /** Services that the machines started, by item. */
-  readonly started: MobilityOptions[];
+  /** What the machines started. */
+  readonly started: ProgramStart[];
+  /** Names of programs. */
   readonly stopped: string[];
   /** Stops it and starts it again on the same state, as a supervisor that was started again does. */
   restart(): Promise<void>;
@@ -86,19 +98,18 @@ export async function startWorld(options: Partial<ResourceManagerOptions> = {}):
     ],
     key: () => Buffer.alloc(64, 7).toString("base64"),
   });
-  const started: MobilityOptions[] = [];
+  const started: ProgramStart[] = [];
   const stopped: string[] = [];
   const clock = { now: () => Date.now() };
   const start = (port: number): Promise<ResourceManager> =>
     startResourceManager({
       folder: join(folder, "arm"),
-      logFolder: folder,
       persistence: "disk",
       port,
       subscriptionId: SUBSCRIPTION,
       token: TOKEN,
       accounts: storage.accounts,
-      startMobility: (service) => Promise.resolve(recordedService(service, started, stopped)),
+      programs: recordedPrograms(started, stopped),
       now: () => world.clock.now(),
       pace: 0,
       ...options,
@@ -130,27 +141,28 @@ export async function startWorld(options: Partial<ResourceManagerOptions> = {}):
   return world;
 }
 
-/** Stands for the process of a mobility service; test/services/whole has the real one. */
-function recordedService(options: MobilityOptions, started: MobilityOptions[], stopped: string[]): MobilityService {
-  started.push(options);
-  let running = true;
-  const end = (): Promise<void> => {
-    if (running) stopped.push(options.itemId);
-    running = false;
-    return Promise.resolve();
-  };
+/** `run NAME` and anything behind it: a program that says that it runs. One called "broken" never starts. */
+function recordedPrograms(started: ProgramStart[], stopped: string[]): MachinePrograms<MachineProgram> {
   return {
-    address: { kind: "unix", path: join(options.folder, "nbd.sock") },
-    tcpPort: undefined,
-    state: "running",
-    pid: 0,
-    get running() {
-      return running;
+    refusal: ({ text }) => (text.startsWith("run ") ? undefined : "a machine of this test runs 'run NAME'"),
+    start: (command, place) => {
+      const name = command.text.split(" ")[1] ?? "";
+      if (name === "broken") return Promise.reject(new Error("it is broken"));
+      started.push({ command, place });
+      let running = true;
+      const end = (): Promise<void> => {
+        if (running) stopped.push(name);
+        running = false;
+        return Promise.resolve();
+      };
+      return Promise.resolve({
+        get running() {
+          return running;
+        },
+        stop: end,
+        kill: end,
+      });
     },
-    cut: () => {},
-    status: () => Promise.resolve(undefined),
-    stop: end,
-    kill: end,
   };
 }
 
@@ -160,8 +172,7 @@ async function putVhd(
   content: Buffer,
   damage: (vhd: Buffer) => void = () => {},
 ): Promise<string> {
-  const { vhdFooter } = await import("../../../replication/records/vhd-footer.ts");
-  const footer = vhdFooter({ sizeBytes: content.length, uniqueId: randomBytes(16), createdMs: Date.now() });
+  const footer = vhdFooter(content.length, { uniqueId: randomUUID(), createdMs: Date.now() });
   const vhd = Buffer.concat([content, footer]);
   damage(vhd);
   const service = BlobServiceClient.fromConnectionString(storage.account(ACCOUNT).connectionString);

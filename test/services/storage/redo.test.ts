@@ -3,7 +3,7 @@ import { describe, expect } from "vitest";
 import { replaceMethod } from "../../../local/storage/mends/patch.ts";
 import { spliceBetween } from "../../../local/storage/redo/changes.ts";
 import { decodeFrames, encodeFrame } from "../../../local/storage/redo/frames.ts";
-import { hasCode } from "../../../replication/errors.ts";
+import { hasCode } from "../../../local/errors.ts";
 
 describe("the splice between two lists", () => {
   const elements = Array.from({ length: 12 }, (_, number) => ({ number }));
@@ -56,7 +56,7 @@ describe("frames", () => {
       try {
         found = decodeFrames(whole, "file").values;
       } catch (error) {
-        refused = hasCode(error, "record-corrupt");
+        refused = hasCode(error, "state-damaged");
       }
       expect(refused || found.length < values.length).toBe(true);
       expect(found).toEqual(values.slice(0, found.length).map((value) => [value]));

@@ -2,7 +2,7 @@ import { cp, mkdtemp, readdir, rm, stat, truncate, writeFile } from "node:fs/pro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { hasCode } from "../../../replication/errors.ts";
+import { hasCode } from "../../../local/errors.ts";
 import { startStorage } from "../../../local/storage/storage.ts";
 import type { LocalStorage } from "../../../local/storage/storage.ts";
 import { dump } from "./dump.ts";
@@ -91,9 +91,9 @@ describe("storage on disk", () => {
     await storage.close();
     const damaged = join(root, "damaged/cachewe/blob/metadata.json.redo-000000");
     await writeFile(damaged, "x", { flag: "r+" });
-    await expect(start("damaged")).rejects.toSatisfy((error) => hasCode(error, "record-corrupt"));
+    await expect(start("damaged")).rejects.toSatisfy((error) => hasCode(error, "state-damaged"));
     await rm(join(root, "missing/cachewe/blob/metadata.json"));
-    await expect(start("missing")).rejects.toSatisfy((error) => hasCode(error, "record-corrupt"));
+    await expect(start("missing")).rejects.toSatisfy((error) => hasCode(error, "state-damaged"));
   });
 
   it("keeps a lease and its end over a restart", async () => {

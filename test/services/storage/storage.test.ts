@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BlobSASPermissions, BlobServiceClient, StorageSharedKeyCredential } from "@azure/storage-blob";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { hasCode } from "../../../replication/errors.ts";
+import { hasCode } from "../../../local/errors.ts";
 import type { StorageOperation } from "../../../local/storage/operation.ts";
 import { startStorage } from "../../../local/storage/storage.ts";
 import type { LocalStorage } from "../../../local/storage/storage.ts";

@@ -29,8 +29,8 @@ async function startSecondApp(onEnd: OnEnd, cloud: Cloud, logFile: string): Prom
       TargetStorage: target,
       LEEWARD_POINT_SCHEDULE: SCHEDULES.points,
       LEEWARD_SWEEP_SCHEDULE: SCHEDULES.sweep,
-      LEEWARD_LOCAL_FUNCTION_KEY: secrets.functionKey,
-      LEEWARD_LOCAL_MASTER_KEY: secrets.masterKey,
+      AZURE_LOCAL_FUNCTION_KEY: secrets.functionKey,
+      AZURE_LOCAL_MASTER_KEY: secrets.masterKey,
     },
     logFile,
   });

@@ -99,7 +99,7 @@ it(
     const applied = await appliedOf(world);
     await until("the source's service hears that nobody listens any more", async () => {
       await guest.write();
-      const status = await cloud.resourceManager.machineOf(first)?.mobility?.status();
+      const status = await cloud.resourceManager.machineOf(first)?.program?.status();
       return JSON.stringify(status?.["lastError"] ?? "").includes('"stream-closed"') ? true : undefined;
     });
     guest.close();

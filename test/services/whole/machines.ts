@@ -151,7 +151,7 @@ export async function openGuest(world: World, machineId: string, name: string): 
   const { cloud, operator } = world;
   const log = new WriteLog(await contentOf(world, machineId));
   const random = seededRandom(SEED, 99);
-  const address = cloud.resourceManager.machineOf(machineId)?.mobility?.address ?? { kind: "unix", path: "" };
+  const address = cloud.resourceManager.machineOf(machineId)?.program?.address ?? { kind: "unix", path: "" };
   const disks: readonly NbdDisk[] = [
     await openNbdDisk(address, `${name}-os`),
     await openNbdDisk(address, `${name}-data`),

@@ -2,7 +2,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { startChild } from "../../../local/supervisor/child.ts";
-import type { MobilityOptions, MobilityService } from "../../../local/resource-manager/machines/machine-service.ts";
+import type { MobilityOptions, MobilityService } from "../../../local/supervisor/mobility-service.ts";
 import { mobilityProgram } from "../../../local/supervisor/programs.ts";
 
 /** The environment of a process whose clock is off by the milliseconds that stand in `clockFile` at the moment. */

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openNbdDisk, type NbdDisk } from "../../../local/lab/nbd-client.ts";
-import type { MobilityService } from "../../../local/resource-manager/machines/machine-service.ts";
+import type { MobilityService } from "../../../local/supervisor/mobility-service.ts";
 import { until } from "./until.ts";
 import { WriteLog, writesOf, type LoggedWrite } from "./write-log.ts";
 

@@ -11,7 +11,7 @@ import { afterAll } from "vitest";
 import type { EventSwitches } from "../../../local/events/event-grid.ts";
 import { seededRandom } from "../../../local/lab/random.ts";
 import { startCloud, type Cloud } from "../../../local/supervisor/cloud.ts";
-import type { MobilityOptions } from "../../../local/resource-manager/machines/machine-service.ts";
+import type { MobilityOptions } from "../../../local/supervisor/mobility-service.ts";
 import { startMobility } from "../../../local/supervisor/mobility-service.ts";
 import { FREE_PORTS } from "../../../local/supervisor/ports.ts";
 import { hostProgram, mobilityProgram } from "../../../local/supervisor/programs.ts";

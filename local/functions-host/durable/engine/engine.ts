@@ -1,4 +1,4 @@
-import { LeewardError } from "../../../../replication/errors.ts";
+import { LocalError } from "../../../errors.ts";
 import { DURABLE_HISTORY_WARNING_EVENTS, DURABLE_INSTANCES_MAX } from "../../../limits.ts";
 import type { Clock } from "../../clock.ts";
 import type { HostFunction } from "../../host-function.ts";
@@ -61,7 +61,7 @@ export interface DurableEngine {
   /** Begins nothing more, and resolves when what runs has ended and the store is closed. */
   stop(): Promise<void>;
   /**
-   * False: an orchestration of this id has not ended. `invalid-request` for an unknown function or an impossible id.
+   * False: an orchestration of this id has not ended. `request-invalid` for an unknown function or an impossible id.
    */
   create(request: StartRequest): Promise<boolean>;
   send(instanceId: string, event: EventBody): Promise<Sent>;
@@ -176,11 +176,11 @@ async function guarded(state: State, step: () => Promise<void>): Promise<void> {
 
 async function create(state: State, { name, instanceId, input, version }: StartRequest): Promise<boolean> {
   const fault = state.options.functions.missing("orchestrator", name) ?? instanceIdFault(instanceId);
-  if (fault !== undefined) throw new LeewardError("invalid-request", fault, { instanceId });
+  if (fault !== undefined) throw new LocalError("request-invalid", fault, { instanceId });
   if (state.rows.size >= DURABLE_INSTANCES_MAX) {
     const hint = "Purge orchestrations that have ended.";
-    throw new LeewardError(
-      "conflict",
+    throw new LocalError(
+      "limit-reached",
       `The hub holds ${state.rows.size} orchestrations, which is the limit.`,
       {},
       { hint },

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { hasCode, LeewardError } from "../../../../replication/errors.ts";
+import { hasCode, LocalError } from "../../../errors.ts";
 import { DURABLE_WAIT_MAX_MS } from "../../../limits.ts";
 import type { WireResponse } from "../../http/messages.ts";
 import type { DurableEngine } from "../engine/engine.ts";
@@ -43,7 +43,7 @@ export function createManagement(engine: DurableEngine, address: ManagementAddre
       try {
         return await route(call, segments);
       } catch (error) {
-        if (hasCode(error, "invalid-request"))
+        if (hasCode(error, "request-invalid"))
           return fault(400, "One or more of the arguments submitted is incorrect", error.message);
         const message = error instanceof Error ? error.message : String(error);
         return fault(500, "Something went wrong while processing your request", message);
@@ -194,7 +194,7 @@ async function pause(call: Call, instanceId: string, operation: "suspend" | "res
   const isWrong =
     row !== undefined && !hasEnded(row.status) && (row.status === "Suspended") !== (operation === "resume");
   if (isWrong)
-    throw new LeewardError("internal", `Cannot ${operation} orchestration instance in the ${row.status} state.`);
+    throw new LocalError("internal", `Cannot ${operation} orchestration instance in the ${row.status} state.`);
   const EventId = -1;
   const Reason = call.query.get("reason") ?? "";
   return operation === "suspend"

@@ -2,7 +2,7 @@ import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import type { SQLOutputValue, StatementSync } from "node:sqlite";
 import { DatabaseSync } from "node:sqlite";
-import { LeewardError } from "../../../../replication/errors.ts";
+import { LocalError } from "../../../errors.ts";
 import { DURABLE_OPEN_MS } from "../../../limits.ts";
 import type { Batch, DurableStore, InstanceRow, Loaded, Message, Work } from "./store.ts";
 import { hasEnded } from "./store.ts";
@@ -42,7 +42,7 @@ export function openSqliteStore(file: string, waitMs = DURABLE_OPEN_MS): Durable
       statements.commit.run();
     } catch (error) {
       if (database.isTransaction) statements.rollback.run();
-      const failure = new LeewardError(
+      const failure = new LocalError(
         "internal",
         `The state of Durable Functions could not be written: ${String(error)}`,
         { file },
@@ -58,8 +58,7 @@ export function openSqliteStore(file: string, waitMs = DURABLE_OPEN_MS): Durable
     load: async () => load(database, file),
     commit: (batch) =>
       new Promise((resolve, reject) => {
-        if (isClosed)
-          return reject(new LeewardError("internal", "The state of Durable Functions is closed.", { file }));
+        if (isClosed) return reject(new LocalError("internal", "The state of Durable Functions is closed.", { file }));
         waiting.push({ batch, resolve, reject });
         // Two turns, not one: what runs at the same time ends in both, and half as many transactions are written.
         if (waiting.length === 1) setImmediate(() => setImmediate(flush));
@@ -97,20 +96,19 @@ function openDatabase(file: string, waitMs: number): DatabaseSync {
   }
 }
 
-function unusable(file: string, error: unknown): LeewardError {
+function unusable(file: string, error: unknown): LocalError {
   if (error instanceof Error && /locked|busy/i.test(error.message)) {
     const hint = "Stop the other function app of this folder first.";
-    return new LeewardError(
+    return new LocalError(
       "configuration-invalid",
       "Another process uses the state of Durable Functions.",
       { file },
       { cause: error, hint },
     );
   }
-  const hint =
-    "Run: npm run reset (it empties the whole local cloud), or delete the file, which forgets all orchestrations.";
-  return new LeewardError(
-    "record-corrupt",
+  const hint = "Restore the file from a copy, or delete it, which forgets all orchestrations.";
+  return new LocalError(
+    "state-damaged",
     `The state of Durable Functions cannot be read: ${String(error)}`,
     { file },
     { cause: error, hint },

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { ArmError } from "../engine/arm-error.ts";
+import { LeewardError } from "../../replication/errors.ts";
+import type { ScriptCommand } from "../resource-manager/machines/machine-program.ts";
 
 /** What the mobility service of a machine is told; docs/resource-manager.md describes it. */
 export type MobilitySettings = z.infer<typeof SETTINGS>;
@@ -26,29 +27,17 @@ const SCRIPT =
   /^#!\/bin\/sh\n[^']*<<'SETTINGS'\n([A-Za-z0-9+/=\n]+)\nSETTINGS\nexec sh \.\/install-mobility\.sh leeward-settings\.json\n$/;
 
 /**
- * Reads the settings out of a `script` that hands them to install-mobility.sh, or out of `sh install-mobility.sh
- * SETTINGS`, as base64 of JSON both times. Errors: ArmError `VMExtensionProvisioningError`.
+ * Reads the settings out of a script that hands them to install-mobility.sh, or out of `sh install-mobility.sh
+ * SETTINGS`, as base64 of JSON both times. Errors: `invalid-request`, in words that quote no value: one is a secret.
  */
-export function readInstallCommand(protectedSettings: unknown): MobilitySettings {
-  const { commandToExecute, script } = (protectedSettings ?? {}) as {
-    readonly commandToExecute?: unknown;
-    readonly script?: unknown;
-  };
-  const encoded =
-    typeof script === "string" && commandToExecute === undefined
-      ? SCRIPT.exec(Buffer.from(script, "base64").toString("utf8"))?.[1]?.replaceAll("\n", "")
-      : typeof commandToExecute === "string" && script === undefined
-        ? COMMAND.exec(commandToExecute)?.[1]
-        : undefined;
+export function readInstallCommand({ kind, text }: ScriptCommand): MobilitySettings {
+  const encoded = kind === "script" ? SCRIPT.exec(text)?.[1]?.replaceAll("\n", "") : COMMAND.exec(text)?.[1];
   if (encoded === undefined) {
-    throw fault(
-      "protectedSettings must have the script that runs install-mobility.sh, or commandToExecute 'sh install-mobility.sh SETTINGS': machines of the local cloud run nothing else",
-    );
+    throw fault("a machine runs the script that calls install-mobility.sh, or 'sh install-mobility.sh SETTINGS'");
   }
   const parsed = SETTINGS.safeParse(jsonOf(encoded));
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
-  // The values stay out of the message: one of them is a secret.
   throw fault(
     `the settings of install-mobility.sh are wrong at '${issue?.path.join(".") ?? ""}': ${issue?.code ?? ""}`,
   );
@@ -62,6 +51,4 @@ function jsonOf(encoded: string): unknown {
   }
 }
 
-function fault(what: string): ArmError {
-  return new ArmError(400, "VMExtensionProvisioningError", `The extension was refused: ${what}.`);
-}
+const fault = (what: string): LeewardError => new LeewardError("invalid-request", what);

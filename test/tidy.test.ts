@@ -11,7 +11,7 @@ const FOLDERS: Readonly<Record<string, Allowed>> = {
   replication: { folders: ["replication"], packages: ["node:zlib", "node:crypto"] },
   azure: { folders: ["azure", "replication"], packages: ["node:crypto", "node:stream", "@azure/"] },
   orchestrations: { folders: ["orchestrations", "replication"], packages: [] },
-  api: { folders: ["api"], packages: ["zod", "node:util"] },
+  api: { folders: ["api"], packages: ["zod", "zod-openapi", "node:util"] },
   functions: {
     folders: ["functions", "api", "orchestrations", "azure", "replication"],
     packages: ["node:crypto", "@azure/functions", "zod"],
@@ -41,7 +41,7 @@ const FLOORS: Readonly<Record<string, readonly string[]>> = {
   ),
   api: rows(
     "operation.ts refusal.ts shapes.ts check-answer.ts jobs.ts protected-items.ts recovery-points.ts restores.ts",
-    "policies.ts network-mappings.ts alert-rules.ts alerts.ts mobility.ts contract.ts client.ts",
+    "policies.ts network-mappings.ts alert-rules.ts alerts.ts mobility.ts document.ts contract.ts client.ts openapi.ts",
   ),
   functions: rows("limits.ts memory.ts settings.ts views serving wiring.ts routes queues timers index.ts"),
   azure: rows(

@@ -37,7 +37,7 @@ const FLOORS: Readonly<Record<string, readonly string[]>> = {
   orchestrations: rows(
     "activity-answer.ts activities steps.ts best-effort.ts ensure.ts remove.ts",
     "enable-protection.ts disable-protection.ts unplanned-failover.ts commit-failover.ts",
-    "version-2 version-3 run-flow.ts durable.ts",
+    "version-2 version-3 run-flow.ts durable.ts repair-item.ts",
   ),
   api: rows(
     "operation.ts refusal.ts shapes.ts check-answer.ts jobs.ts protected-items.ts recovery-points.ts restores.ts",

@@ -2,14 +2,13 @@ import type { HttpFunctionOptions } from "@azure/functions";
 import { CONTRACT } from "../../api/contract.ts";
 import { protectBody, protectMachineBody } from "../../api/protected-items.ts";
 import { flowClient } from "../../orchestrations/durable.ts";
+import { repairItem } from "../../orchestrations/repair-item.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { protectByPolicy } from "../../replication/items/policy-records.ts";
 import { newRegistrationToken as mintToken } from "../../replication/items/protect.ts";
 import { findManaged } from "../../replication/jobs/managed-item.ts";
 import { listOverviews, readOverview } from "../../replication/operations/overview.ts";
-import { requireRepairable } from "../../replication/operations/request.ts";
 import { policyFromMinutes } from "../../replication/records/policy.ts";
-import { requestRepair } from "../../replication/service/repair.ts";
 import { requestTokenRotation } from "../../replication/service/rotation.ts";
 import { bodyOfEither, itemOf, serve } from "../serving/http-edge.ts";
 import { operationReply } from "../serving/operation-reply.ts";
@@ -87,8 +86,7 @@ export const rotateToken = (application: ApplicationSource): HttpFunctionOptions
 export const repairReplication = (application: ApplicationSource): HttpFunctionOptions =>
   serve(CONTRACT.repairReplication, application, async ({ params, requestId }) => {
     const itemId = itemOf(params);
-    await requireRepairable(application(), itemId);
-    const repair = await requestRepair(application(), itemId, requestId);
+    const repair = await repairItem(application(), itemId, requestId);
     return { status: 202, location: itemPath(itemId), body: repairView(repair) };
   });
 

@@ -1,8 +1,8 @@
 import type { InvocationContext } from "@azure/functions";
 import { TIMER_RUN_MS } from "../../replication/limits.ts";
+import type { Clock, ItemStores } from "../../replication/ports.ts";
 import { allItems } from "../../replication/records/all-items.ts";
 import { describeError, logLine } from "./log.ts";
-import type { Clock, ItemStores } from "../../replication/ports.ts";
 
 interface WalkContext {
   readonly stores: ItemStores;

@@ -1,4 +1,4 @@
-import { hasCode, LeewardError } from "../../replication/errors.ts";
+import { LeewardError, hasCode, invariant } from "../../replication/errors.ts";
 import { RESUME_LOOK_MS, SPOOL_LOW_SHARE, SPOOL_MIN_BYTES } from "../../replication/limits.ts";
 import type { Position } from "../../replication/position.ts";
 import { backOffMs } from "../system/back-off.ts";
@@ -14,6 +14,7 @@ import { readSegmentBytes, walkSegment } from "../journal/segment.ts";
 import type { ClosedSegment, Sealer } from "../epochs/sealer.ts";
 import { isOfStream } from "../epochs/state.ts";
 import type { ResynchronizationReason, StateFile } from "../epochs/state.ts";
+import { LADDER, type LadderAction, type LadderEvent, type Rung, judgeRoom } from "./ladder.ts";
 import type { WriteLog } from "./write-log.ts";
 
 export type RangeRecord = Omit<JournalRecord, "sequence" | "timeMs">;
@@ -95,13 +96,12 @@ export function openRecorder(options: RecorderOptions): Recorder {
 class LadderRecorder implements Recorder {
   readonly #options: RecorderOptions;
   readonly #stopping = new AbortController();
-  /** `changing` while neither a record nor a mark would do. */
-  #state: "logging" | "tracking" | "changing";
+  #rung: Rung;
   #mode: CaptureMode;
   /** Changes of the mode, one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
   /** Replaced whenever something changed for those who wait. */
-  #news = newPromise();
+  #news = Promise.withResolvers<void>();
   #resuming: Promise<void> | undefined;
   /** Changes of the stream, one after the other. */
   #beginning: Promise<unknown> = Promise.resolve();
@@ -109,8 +109,8 @@ class LadderRecorder implements Recorder {
   constructor(options: RecorderOptions) {
     this.#options = options;
     this.#mode = options.activity.mode;
-    this.#state = this.#mode.kind;
-    if (this.#state === "tracking") this.#resuming = this.#resumeLater();
+    this.#rung = this.#mode.kind;
+    if (this.#rung === "tracking") this.#resuming = this.#resumeLater();
   }
 
   get mode(): CaptureMode {
@@ -122,47 +122,48 @@ class LadderRecorder implements Recorder {
   }
 
   record(record: RangeRecord, data: Buffer): boolean {
-    const { activity, log, map } = this.#options;
+    const { activity, log, map, sealer } = this.#options;
     if (log.failure !== undefined) throw log.failure;
-    if (this.#state === "changing" || !activity.touch(record.disk, record.offsetBytes, record.lengthBytes))
-      return false;
-    if (this.#state === "tracking") {
+    const action = this.#meet("change");
+    if (action === "wait" || !activity.touch(record.disk, record.offsetBytes, record.lengthBytes)) return false;
+    if (action === "mark") {
       this.#must(() => map.mark(record.disk, record.offsetBytes, record.lengthBytes));
       return true;
     }
-    if (!log.hasRoom) {
-      if (this.#options.sealer.failing) this.#trackSoon("disk-full");
-      return false;
-    }
-    const bytes = this.#options.spooledBytes() + log.pendingBytes + data.length;
-    if (bytes > this.#options.spoolBoundBytes()) {
-      this.#trackSoon("spool-full");
-      return false;
-    }
-    return this.#append(record, data);
+    const room = judgeRoom({
+      hasRoom: log.hasRoom,
+      isSealerFailing: sealer.failing,
+      bytes: this.#options.spooledBytes() + log.pendingBytes + data.length,
+      boundBytes: this.#options.spoolBoundBytes(),
+    });
+    if (room === "record") return this.#append(record, data);
+    if (room !== "wait") this.#trackSoon(room);
+    return false;
   }
 
   async ready(record: RangeRecord): Promise<void> {
     const { activity, log } = this.#options;
     if (log.failure !== undefined) return;
     const news = this.#news.promise;
-    if (this.#state === "changing") await news;
+    const action = this.#meet("change");
+    if (action === "wait") await news;
     else if (!activity.touch(record.disk, record.offsetBytes, record.lengthBytes)) await this.#heat(record);
-    else if (this.#state === "logging" && !log.hasRoom) await Promise.race([log.room(), news]);
+    else if (action === "record" && !log.hasRoom) await Promise.race([log.room(), news]);
   }
 
   seed(record: RangeRecord, data: Buffer): boolean {
     if (this.failure !== undefined) throw this.failure;
-    return this.#state === "logging" && this.#append(record, data);
+    return this.#meet("seed") === "record" && this.#append(record, data);
   }
 
   async sync(disk: number): Promise<void> {
     const { journal, images } = this.#options;
     for (;;) {
       if (this.failure !== undefined) throw this.failure;
-      if (this.#state === "changing") {
+      const action = this.#meet("flush");
+      if (action === "wait") {
         await this.#news.promise;
-      } else if (this.#state === "tracking") {
+      } else if (action === "sync-images") {
         // Its marks may still be on their way to the medium: until they are, the activity log names their regions.
         await this.#mustLater(() => images[disk]?.sync());
         return;
@@ -184,8 +185,7 @@ class LadderRecorder implements Recorder {
 
   track(reason: TrackingReason): Promise<void> {
     return this.#exclusive(async () => {
-      if (this.#mode.kind === "tracking" || this.failure !== undefined) return;
-      await this.#track(reason);
+      if (this.failure === undefined) await this.#track(reason);
     });
   }
 
@@ -271,13 +271,14 @@ class LadderRecorder implements Recorder {
 
   async #heat(record: RangeRecord): Promise<void> {
     const settle = async (): Promise<boolean> => {
-      if (this.#state === "changing") return false;
+      const action = this.#meet("settle");
+      if (action === "refuse") return false;
       try {
-        await (this.#state === "tracking" ? this.#options.map.sync() : this.#options.journal.sync());
+        await (action === "sync-map" ? this.#options.map.sync() : this.#options.journal.sync());
         return true;
       } catch (error) {
         this.#options.failed(error);
-        if (this.#state === "logging") this.#trackSoon("journal-failed");
+        if (action === "sync-journal") this.#trackSoon("journal-failed");
         else this.#failWith("The dirty map cannot be made durable.", error);
         return false;
       }
@@ -285,13 +286,12 @@ class LadderRecorder implements Recorder {
     await this.#mustLater(() =>
       this.#options.activity.heat(record.disk, record.offsetBytes, record.lengthBytes, settle),
     );
-    if (this.#state === "changing") await this.#news.promise;
+    if (this.#meet("change") === "wait") await this.#news.promise;
   }
 
   /** From this turn of the event loop on nothing is recorded, until the change is over. */
   #trackSoon(reason: TrackingReason): void {
-    if (this.#state !== "logging") return;
-    this.#state = "changing";
+    if (this.#meet("lose") === "nothing") return;
     this.track(reason).catch((error: unknown) => this.#options.failed(error));
   }
 
@@ -302,8 +302,8 @@ class LadderRecorder implements Recorder {
    */
   async #track(reason: TrackingReason): Promise<void> {
     const { activity, images, journal, log, map, seeding } = this.#options;
-    this.#state = "changing";
-    this.#options.seeding().interrupt();
+    if (this.#meet("close") === "nothing") return;
+    seeding().interrupt();
     let mode: CaptureMode = { kind: "tracking", reason };
     log.cut();
     try {
@@ -323,7 +323,7 @@ class LadderRecorder implements Recorder {
     });
     seeding().interrupt();
     this.#mode = mode;
-    this.#state = "tracking";
+    this.#meet("closed");
     this.#options.changed(mode);
     this.#resuming = this.#resumeLater();
     this.#tell();
@@ -350,7 +350,7 @@ class LadderRecorder implements Recorder {
   async #exchange(start: Position): Promise<void> {
     const { journal, log, map, sealer, state } = this.#options;
     if (this.failure !== undefined) throw this.failure;
-    if (this.#mode.kind === "logging") await this.#track("stream-changed");
+    await this.#track("stream-changed");
     this.#must(() => map.markAll());
     await this.#mustLater(() => map.sync());
     const sealedSegment = journal.openNumber - 1;
@@ -408,7 +408,7 @@ class LadderRecorder implements Recorder {
     const fresh = seedFresh && sealed.epoch === 0;
     const resynchronizationReason = fresh ? undefined : mode.reason;
     await state.change({ seed: { pass, done: false }, seedFresh: fresh, resynchronizationReason });
-    this.#state = "changing";
+    this.#meet("open");
     try {
       await map.sync();
       // FLUSH looks at the journal from now on: what went past it has to be durable already.
@@ -417,12 +417,12 @@ class LadderRecorder implements Recorder {
       });
       await activity.change({ kind: "logging" }, journal.nextSequence);
     } catch (error) {
-      this.#state = "tracking";
+      this.#meet("failed");
       this.#tell();
       throw error;
     }
     this.#mode = { kind: "logging" };
-    this.#state = "logging";
+    this.#meet("opened");
     this.#options.changed(this.#mode);
     seeding().begin(pass, fresh);
     this.#tell();
@@ -434,9 +434,17 @@ class LadderRecorder implements Recorder {
     return turn;
   }
 
+  /** Takes the step that the ladder has for this, and says what is to be done. */
+  #meet(event: LadderEvent): LadderAction {
+    const taken = LADDER[this.#rung][event];
+    invariant(taken !== undefined, "the ladder has a step for what happens", { rung: this.#rung, event });
+    this.#rung = taken.next;
+    return taken.action;
+  }
+
   #tell(): void {
     const { resolve } = this.#news;
-    this.#news = newPromise();
+    this.#news = Promise.withResolvers();
     resolve();
   }
 
@@ -462,15 +470,4 @@ class LadderRecorder implements Recorder {
     this.fail(error);
     return error;
   }
-}
-
-interface OpenPromise {
-  readonly promise: Promise<void>;
-  readonly resolve: () => void;
-}
-
-function newPromise(): OpenPromise {
-  let resolve: () => void = () => undefined;
-  const promise = new Promise<void>((done) => (resolve = done));
-  return { promise, resolve };
 }

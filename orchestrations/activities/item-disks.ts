@@ -1,5 +1,6 @@
 import { isDiskId } from "../../replication/names.ts";
 import type { TargetPlan } from "../../replication/planning/plan.ts";
+import type { DiskDescription } from "../../replication/position.ts";
 import { nameOf } from "../../replication/resources/ids.ts";
 
 /** A disk of the VM as the item names it. */
@@ -11,6 +12,10 @@ interface ItemDisk {
   readonly sourceId: string;
   readonly sizeBytes: number;
 }
+
+/** The disks of the machine as its item describes them. */
+export const protectedDisks = (plan: TargetPlan): readonly DiskDescription[] =>
+  itemDisks(plan).map(({ id, sizeBytes }) => ({ id, sizeBytes, sectorSizeBytes: 512 }));
 
 /**
  * The OS disk first, then by lun. The name of the managed disk is its id, as the install script has it; the second of

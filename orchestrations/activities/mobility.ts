@@ -14,7 +14,7 @@ import { type FlowContext, managementOf } from "../../replication/operations/con
 import { extensionId } from "./extension.ts";
 import { requireInstallable } from "./installable.ts";
 import { installSettings } from "./install-script.ts";
-import { itemDisks } from "./item-disks.ts";
+import { itemDisks, protectedDisks } from "./item-disks.ts";
 import { type StepAnswer, planOf, stepAnswer } from "./resources.ts";
 
 /** Containers, empty target disks, `item.json`. The token is not needed: each installation makes its own. */
@@ -25,11 +25,7 @@ export async function protect(context: FlowContext, run: FlowRun): Promise<void>
   await changeLedger(context.stores, run.itemId, (ledger) =>
     intend(ledger, [cacheData], run.jobId, context.clock.now()),
   );
-  const disks = itemDisks(await planOf(context, run)).map(({ id, sizeBytes }) => ({
-    id,
-    sizeBytes,
-    sectorSizeBytes: 512 as const,
-  }));
+  const disks = protectedDisks(await planOf(context, run));
   await protectByPolicy(context, { itemId: run.itemId, disks, policy, policyName });
   await changeLedger(context.stores, run.itemId, (ledger) => markCreated(ledger, cacheData.id, context.clock.now()));
 }

@@ -3,6 +3,7 @@ import type { ManagedItem } from "../jobs/managed-item.ts";
 import { decideFact, type Situation } from "../states/decide.ts";
 import type { ItemStores } from "../ports.ts";
 import type { ReplicationFact } from "../states/states.ts";
+import { findItem } from "../records/item-record.ts";
 import { readProgress } from "../records/progress.ts";
 import type { ItemContext } from "../points/context.ts";
 import { unlessDamaged } from "../records/damaged.ts";
@@ -33,14 +34,30 @@ export async function situationNow(
   return fact === undefined ? situation : decideFact(situation, fact);
 }
 
-/** The same for an operator who wants to repair: a stop that may end by itself counts too. */
+/**
+ * The same for an operator who wants to repair: a stop that may end by itself counts too, and so does an item that
+ * no service can speak for.
+ */
 export async function situationToRepair(
   context: Pick<ItemContext, "stores">,
   managed: ManagedItem,
 ): Promise<Situation> {
   const progress = await progressOf(context.stores, managed.itemId);
   const stopped = progress !== undefined && progress !== "damaged" && progress.stopped !== undefined;
-  return stopped ? decideFact(managed.situation, "ResyncNeeded") : situationNow(context, managed);
+  return stopped || (await isSilent(context.stores, managed.itemId))
+    ? decideFact(managed.situation, "ResyncNeeded")
+    : situationNow(context, managed);
+}
+
+/** Its record is damaged, or was made anew and no service has registered since. */
+function isSilent(stores: ItemStores, itemId: string): Promise<boolean> {
+  return unlessDamaged(
+    async () => {
+      const item = (await findItem(stores, itemId))?.item;
+      return item !== undefined && item.tokenHash === undefined && item.nextTokenHash === undefined;
+    },
+    () => true,
+  );
 }
 
 function progressOf(stores: ItemStores, itemId: string): Promise<Progress | "damaged" | undefined> {

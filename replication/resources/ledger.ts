@@ -40,7 +40,7 @@ export interface LedgerEntry {
 
 /**
  * `intended`: may exist or not. `created`: was seen to exist. `removing`: may be gone or not. `removed`: was seen to be
- * gone. `released`: stays, and is no longer ours to remove. `left`: should be gone, and could not be reached, or may have
+ * gone. `released`: stays, and is no longer ours to remove. `left`: should be gone, and could not be reached, or may
  * come back by a PUT that was never answered: the sweep removes it later, or the next disabling.
  */
 type LedgerState = "intended" | "created" | "removing" | "removed" | "released" | "left";
@@ -250,7 +250,7 @@ export function retryLeft(ledger: Ledger, id: string, nowMs: number): Ledger {
   );
 }
 
-/** The try has shown that the resource is gone, or somebody else's, long after the last PUT was sent: that is the end. */
+/** The try has shown, long after the last PUT was sent, that the resource is gone or somebody else's. */
 export function endLeft(ledger: Ledger, id: string): Ledger {
   return sameOr(
     ledger,

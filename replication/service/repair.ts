@@ -43,6 +43,19 @@ export async function requestRepair(context: ItemContext, itemId: string, reques
   return announced.repair ?? repair;
 }
 
+/**
+ * The item was made anew a moment ago, in a stream of its own: that stream is the repair that was asked for. Errors:
+ * `item-unknown`, `invalid-request`, `conflict`.
+ */
+export async function noteRemade(context: ItemContext, itemId: string, requestId?: string): Promise<RepairRequest> {
+  const { stores, clock, ids } = context;
+  const id = operationIdOf("repair", itemId, requestId ?? ids.next());
+  const nowMs = clock.now();
+  const repair: RepairRequest = { id, requestedMs: nowMs, state: "requested", changedMs: nowMs };
+  await changeItem(stores, itemId, (item) => ({ ...item, repair, operations: withOperation(item, id) }));
+  return repair;
+}
+
 type Opened = Required<Pick<ProtectedItem, "stream" | "openedMs">> & {
   readonly nonce: string;
   readonly repair: RepairRequest;

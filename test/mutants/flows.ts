@@ -14,11 +14,8 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "a resource is written into the ledger after it was made",
     why: "a crash in between leaves a machine that nobody knows of",
     file: "orchestrations/activities/walk.ts",
-    find: `  await writeDown(
-    context,
-    run,
-    todo.filter(({ action }) => action.kind === "create"),
-    intend,
+    find: `  await writeDown(context, run, sent, (ledger, resources, jobId, nowMs) =>
+    noteSent(intend(ledger, resources, jobId, nowMs), idsOf(resources)),
   );
 `,
     replace: ``,
@@ -36,10 +33,8 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "the changes of a stage are begun one behind the other",
     why: "sixty disks take an hour instead of a minute",
     file: "orchestrations/activities/walk.ts",
-    find: `      FLOW_STEPS_AT_ONCE,
-      todo,`,
-    replace: `      FLOW_STEPS_AT_ONCE,
-      todo.slice(0, 1),`,
+    find: `  await inLanes(FLOW_STEPS_AT_ONCE, todo, async`,
+    replace: `  await inLanes(FLOW_STEPS_AT_ONCE, todo.slice(0, 1), async`,
     tests: [WALK],
   },
   {
@@ -463,8 +458,8 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "what is left at the source is never tried again",
     why: "the containers of a region that is back cost on",
     file: "replication/operations/leftovers.ts",
-    find: `const isDue = (entry: LedgerEntry): boolean => isOpenLeft(entry) && nowMs`,
-    replace: `const isDue = (entry: LedgerEntry): boolean => isOpenLeft(entry) && entry.id === "" && nowMs`,
+    find: `const due = openLeft(await readLedger(stores, itemId)).find(isDue);`,
+    replace: `const due = openLeft(await readLedger(stores, itemId)).find((entry) => isDue(entry) && entry.id === "");`,
     tests: [ENDS],
   },
   {
@@ -491,21 +486,5 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     find: `(managed.reports ?? 0) + 1;`,
     replace: `1;`,
     tests: ["test/orchestrations/events.test.ts"],
-  },
-  {
-    name: "a removal of leftovers takes along the deltas of a life that began meanwhile",
-    why: "sealed deltas are lost, and the machine stands still (rule 4)",
-    file: "replication/operations/leftovers.ts",
-    find: `await context.stores.removeCacheData(itemId, lastStream);`,
-    replace: `await context.stores.removeCacheData(itemId, 9_999_999_999);`,
-    tests: ["test/orchestrations/ends.test.ts"],
-  },
-  {
-    name: "the cache goes whatever stream is named",
-    why: "sealed deltas of the next life are lost (rule 4)",
-    file: "azure/remove-item.ts",
-    find: `if (stream <= lastStream) await`,
-    replace: `await`,
-    tests: ["test/services/azure/contracts.test.ts"],
   },
 ];

@@ -270,11 +270,11 @@ export const FUNCTION_MUTANTS: readonly Mutant[] = [
   {
     name: "a repair is asked for while the item fails over",
     why: "its stream is opened under a machine that is being made",
-    file: "functions/routes/protected-items.ts",
-    find: `    await requireRepairable(application(), itemId);
+    file: "orchestrations/repair-item.ts",
+    find: `  await requireRepairable(context, itemId);
 `,
-    replace: `    void requireRepairable;
+    replace: `  void requireRepairable;
 `,
-    tests: [API, "test/orchestrations/request.test.ts"],
+    tests: [API],
   },
 ];

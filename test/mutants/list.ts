@@ -5,6 +5,7 @@ import { FLOW_MUTANTS } from "./flows.ts";
 import { AZURE_MUTANTS } from "./azure.ts";
 import { FUNCTION_MUTANTS } from "./functions.ts";
 import { ITEM_MUTANTS } from "./items.ts";
+import { LEFTOVER_MUTANTS } from "./leftovers.ts";
 import { POINT_MUTANTS } from "./points.ts";
 import { SWEEP_MUTANTS } from "./sweeps.ts";
 import { CAPTURE_MUTANTS } from "./mobility-capture.ts";
@@ -20,6 +21,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...BOUND_MUTANTS,
   ...DOMAIN_MUTANTS,
   ...FLOW_MUTANTS,
+  ...LEFTOVER_MUTANTS,
   ...AZURE_MUTANTS,
   ...FUNCTION_MUTANTS,
   ...CAPTURE_MUTANTS,

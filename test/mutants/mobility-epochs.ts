@@ -131,10 +131,18 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
   {
     name: "the spool outgrows its bound",
     why: "it takes the disk that the guest needs",
-    file: "mobility/capture/recorder.ts",
-    find: `if (bytes > this.#options.spoolBoundBytes()) {`,
-    replace: `if (bytes > this.#options.spoolBoundBytes() * 1_000_000) {`,
-    tests: [GIVEN_UP],
+    file: "mobility/capture/ladder.ts",
+    find: `return bytes > boundBytes ?`,
+    replace: `return bytes > boundBytes * 1_000_000 ?`,
+    tests: ["test/mobility/ladder.test.ts"],
+  },
+  {
+    name: "a disk is marked while its log still ends",
+    why: "a kill in between loses what stands in neither record nor mark on the medium (rule 4)",
+    file: "mobility/capture/ladder.ts",
+    find: `change: step("closing", "wait"),`,
+    replace: `change: step("closing", "mark"),`,
+    tests: ["test/mobility/ladder.test.ts"],
   },
   {
     name: "a seeding read is recorded beside a newer write",

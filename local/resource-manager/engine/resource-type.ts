@@ -111,8 +111,9 @@ export interface ResourceType<Body extends ResourceBody = ResourceBody> {
   };
   /**
    * Undefined: PATCH changes tags, at once, and nothing else. "at-once": all that PUT changes, without its operation.
+   * "never": Azure has no PATCH of the type.
    */
-  readonly patch?: "as-put" | "at-once";
+  readonly patch?: "as-put" | "at-once" | "never";
   readonly delete: Verb<Body>;
   readonly actions: Readonly<Record<string, Verb<Body>>>;
   /** Reads below the resource, as in `instanceView`. */

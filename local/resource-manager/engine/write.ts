@@ -23,6 +23,7 @@ export function change(request: ArmRequest, at: Place, facts: RequestFacts, part
   if (!isObject(request.body))
     throw new ArmError(400, "InvalidRequestContent", "The request content is no JSON object.");
   if (request.method === "PATCH" && previous === undefined) throw resourceNotFound(type.name, at.name, at.groupName);
+  if (request.method === "PATCH" && type.patch === "never") throw notSupported(`PATCH of ${type.name}`);
   const isTagsOnly = request.method === "PATCH" && type.patch === undefined;
   if (isTagsOnly && Object.keys(request.body).some((name) => name !== "tags"))
     throw notSupported(`PATCH of ${type.name} beyond tags`);

@@ -68,6 +68,7 @@ export const subnets: ResourceType<Subnet> = {
   schema: SUBNET,
   members: [],
   etagInBody: true,
+  patch: "never",
   put: NETWORK_PUT,
   delete: NETWORK_DELETE,
   actions: {},

@@ -68,4 +68,4 @@ describe("the adapter of Azure Resource Manager on that of the local cloud, over
   });
 });
 
-const METHODS: Readonly<Record<Change["kind"], string>> = { put: "PUT", remove: "DELETE", act: "POST" };
+const METHODS: Readonly<Record<Change["kind"], string>> = { put: "PUT", patch: "PATCH", remove: "DELETE", act: "POST" };

@@ -173,6 +173,9 @@ describe("what Azure answers", () => {
     const beyond = await raw(world, "PATCH", nic, { tags: {}, properties: { enableIPForwarding: true } });
     expect([beyond.status, errorOf(beyond)]).toEqual([501, "NotSupportedByLocalCloud"]);
     expect((await raw(world, "GET", nic)).body?.["tags"]).toEqual({ n: "1" });
+    const subnet = `${idOf("Microsoft.Network/virtualNetworks", "lab-vnet/subnets/default")}?${NETWORK}`;
+    const never = await raw(world, "PATCH", subnet, { tags: {} });
+    expect([never.status, errorOf(never)]).toEqual([501, "NotSupportedByLocalCloud"]);
 
     const machines = `/subscriptions/${SUBSCRIPTION}/providers/Microsoft.Compute/virtualMachines?${COMPUTE}`;
     expect((await raw(world, "GET", machines)).status).toBe(200);

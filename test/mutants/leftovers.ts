@@ -1,0 +1,136 @@
+import type { Mutant } from "./mutant.ts";
+
+/** Faults of what is done after a flow: leftovers, PUTs that take effect late, and records that are made anew. */
+export const LEFTOVER_MUTANTS: readonly Mutant[] = [
+  {
+    name: "a removal of leftovers takes along the deltas of a life that began meanwhile",
+    why: "sealed deltas are lost, and the machine stands still (rule 4)",
+    file: "replication/operations/leftovers.ts",
+    find: `await context.stores.removeCacheData(managed.itemId, lastStream);`,
+    replace: `await context.stores.removeCacheData(managed.itemId, lastStream + 9_999);`,
+    tests: ["test/orchestrations/ends.test.ts"],
+  },
+  {
+    name: "the cache goes whatever stream is named",
+    why: "sealed deltas of the next life are lost (rule 4)",
+    file: "azure/remove-item.ts",
+    find: `if (stream <= lastStream) await`,
+    replace: `await`,
+    tests: ["test/services/azure/contracts.test.ts"],
+  },
+  {
+    name: "a PUT that was never answered is forgotten with its resource",
+    why: "what it brings minutes later stands and costs for ever",
+    file: "replication/resources/ledger.ts",
+    find: `return entry.answer === undefined ? [] : [{ ...entry, state: "left" }];`,
+    replace: `return [];`,
+    tests: ["test/failover/ledger.test.ts", "test/orchestrations/late-puts.test.ts"],
+  },
+  {
+    name: "the answer to a second PUT counts as that to the first",
+    why: "the first one takes effect after the disabling, and nobody looks",
+    file: "replication/resources/ledger.ts",
+    find: `(answer === undefined ? "awaited" : "missing")`,
+    replace: `(answer === undefined ? "awaited" : answer)`,
+    tests: ["test/failover/ledger.test.ts", "test/orchestrations/late-puts.test.ts"],
+  },
+  {
+    name: "a flow does not note that it asks for a resource",
+    why: "what Azure makes late is in no ledger",
+    file: "orchestrations/activities/walk.ts",
+    find: `noteSent(intend(ledger, resources, jobId, nowMs), idsOf(resources)),`,
+    replace: `intend(ledger, resources, jobId, nowMs),`,
+    tests: ["test/orchestrations/late-puts.test.ts"],
+  },
+  {
+    name: "the answer about the extension is not noted",
+    why: "each disabling leaves the ledger to the sweep, which asks Azure in vain",
+    file: "orchestrations/activities/mobility.ts",
+    find: `  await changeLedger(stores, run.itemId, (ledger) => noteAnswered(ledger, [id]));
+`,
+    replace: ``,
+    also: [
+      {
+        file: "orchestrations/activities/mobility.ts",
+        find: `import { cacheEntryId, intend, markCreated, noteAnswered, noteSent }`,
+        replace: `import { cacheEntryId, intend, markCreated, noteSent }`,
+      },
+      {
+        file: "replication/resources/ledger.ts",
+        find: `  return noteAnswered(seen, [id]);`,
+        replace: `  return seen;`,
+      },
+    ],
+    tests: ["test/orchestrations/ends.test.ts", "test/orchestrations/late-puts.test.ts"],
+  },
+  {
+    name: "what a late PUT brought is removed whoever has it now",
+    why: "the network of another machine goes",
+    file: "replication/operations/leftovers.ts",
+    find: `if (found === undefined || !(await isOursAlone(context, managed, entry, found))) return true;`,
+    replace: `if (found === undefined || isOursAlone === undefined) return true;`,
+    tests: ["test/orchestrations/late-puts.test.ts"],
+  },
+  {
+    name: "a sweep that died while it tried a leftover in the target region blocks the machine",
+    why: "it cannot be protected again",
+    file: "replication/resources/ledger.ts",
+    find: `=> sideOf(entry) === "source" || entry.isRetry === true;`,
+    replace: `=> sideOf(entry) === "source";`,
+    tests: ["test/failover/ledger.test.ts"],
+  },
+  {
+    name: "the next life forgets a PUT of the one before",
+    why: "what it brings late is in no ledger",
+    file: "replication/resources/ledger.ts",
+    find: `{ ...fresh, answer: found.answer }`,
+    replace: `fresh`,
+    tests: ["test/failover/ledger.test.ts", "test/orchestrations/late-puts.test.ts"],
+  },
+  {
+    name: "a machine whose record was made anew gets no service",
+    why: "nobody can speak for it, and it replicates nothing",
+    file: "orchestrations/repair-item.ts",
+    find: `  if (managed !== undefined) await installIfSilent(context, itemId, repair);
+`,
+    replace: `  void installIfSilent;
+`,
+    tests: ["test/orchestrations/repair-item.test.ts"],
+  },
+  {
+    name: "each repair installs the service anew",
+    why: "its token ends while it replicates",
+    file: "orchestrations/repair-item.ts",
+    find: `if (item === undefined || item.tokenHash !== undefined || item.nextTokenHash !== undefined) return;`,
+    replace: `if (item === undefined) return;`,
+    tests: ["test/orchestrations/repair-item.test.ts"],
+  },
+  {
+    name: "a repair that broke off behind a record made anew is refused",
+    why: "the item waits for a service that nobody installs",
+    file: "replication/operations/situation.ts",
+    find: `return item !== undefined && item.tokenHash === undefined && item.nextTokenHash === undefined;`,
+    replace: `return item === undefined;`,
+    tests: ["test/orchestrations/repair-item.test.ts"],
+  },
+  {
+    name: "a damaged item.json is made anew only where progress can be read",
+    why: "with both damaged the machine must be disabled, and its points go",
+    file: "orchestrations/repair-item.ts",
+    find: `  const answer = await unlessDamaged(
+    () => protectByPolicy(`,
+    replace: `  const answer = await Promise.resolve(nothing).then(
+    () => protectByPolicy(`,
+    also: [
+      {
+        file: "orchestrations/repair-item.ts",
+        find: `policy, policyName }),
+    nothing,
+  );`,
+        replace: `policy, policyName }),
+  );`,
+      },
+    ],
+    tests: ["test/orchestrations/repair-item.test.ts"],
+  },
+];

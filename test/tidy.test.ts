@@ -11,19 +11,19 @@ const FOLDERS: Readonly<Record<string, Allowed>> = {
   replication: { folders: ["replication"], packages: ["node:zlib", "node:crypto"] },
   azure: { folders: ["azure", "replication"], packages: ["node:crypto", "node:stream", "@azure/"] },
   orchestrations: { folders: ["orchestrations", "replication"], packages: [] },
-  api: { folders: ["api"], packages: ["zod", "node:util"] },
+  api: { folders: ["api"], packages: ["zod", "zod-openapi", "node:util"] },
   functions: {
     folders: ["functions", "api", "orchestrations", "azure", "replication"],
     packages: ["node:crypto", "@azure/functions", "zod"],
   },
   mobility: { folders: ["mobility", "replication"], packages: ["node:"] },
-  local: { folders: ["local"], packages: ["*"] },
+  local: { folders: ["local", "api"], packages: ["*"] },
   // A package of its own: it knows nothing of the product, and of the product only local/ knows it.
   "packages/azure-local": {
     folders: ["packages/azure-local"],
     packages: ["node:", "@azure/storage-", "@azure/functions-core", "azurite", "croner", "zod"],
   },
-  cli: { folders: ["cli", "replication"], packages: ["node:", "zod"] },
+  cli: { folders: ["cli", "api", "replication"], packages: ["node:", "zod"] },
 };
 
 const rows = (...names: readonly string[]): readonly string[] => names.flatMap((each) => each.split(" "));
@@ -46,7 +46,7 @@ const FLOORS: Readonly<Record<string, readonly string[]>> = {
   ),
   api: rows(
     "operation.ts refusal.ts shapes.ts check-answer.ts jobs.ts protected-items.ts recovery-points.ts restores.ts",
-    "policies.ts network-mappings.ts alert-rules.ts alerts.ts mobility.ts contract.ts",
+    "policies.ts network-mappings.ts alert-rules.ts alerts.ts mobility.ts document.ts contract.ts client.ts openapi.ts",
   ),
   functions: rows("limits.ts memory.ts settings.ts views serving wiring.ts routes queues timers index.ts"),
   azure: rows(

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BlobClient, BlobServiceClient } from "@azure/storage-blob";
 import { afterAll } from "vitest";
-import type { EventSwitches } from "../../../local/events/event-grid.ts";
+import type { EventSwitches } from "@leeward/azure-local/events";
 import { seededRandom } from "../../../local/lab/random.ts";
 import { startCloud, type Cloud } from "../../../local/supervisor/cloud.ts";
 import type { MobilityOptions } from "../../../local/supervisor/mobility-service.ts";

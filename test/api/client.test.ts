@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { type Server, createServer } from "node:http";
+import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ApiError, type Client, createClient } from "../../api/client.ts";
 
@@ -20,19 +20,20 @@ let url = "";
 let received: Received[] = [];
 let given: Given = { status: 200 };
 
+async function receive(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const text = Buffer.concat(await request.toArray()).toString("utf8");
+  received.push({
+    what: `${request.method} ${request.url}`,
+    headers: request.headers,
+    body: text === "" ? undefined : JSON.parse(text),
+  });
+  const { status, headers = {}, body } = given;
+  response.writeHead(status, headers).end(typeof body === "string" ? body : JSON.stringify(body));
+}
+
 beforeEach(async () => {
   received = [];
-  server = createServer(async (request, response) => {
-    const chunks = await request.toArray();
-    const text = Buffer.concat(chunks).toString("utf8");
-    received.push({
-      what: `${request.method} ${request.url}`,
-      headers: request.headers,
-      body: text === "" ? undefined : JSON.parse(text),
-    });
-    const { status, headers = {}, body } = given;
-    response.writeHead(status, headers).end(typeof body === "string" ? body : JSON.stringify(body));
-  }).listen(0, "127.0.0.1");
+  server = createServer((request, response) => void receive(request, response)).listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();
   url = `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`;

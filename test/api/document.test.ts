@@ -31,7 +31,8 @@ describe("the documents of the API", () => {
       `${method} /${route}`,
       ...[...Object.keys(answers), "default"].toSorted(),
     ]);
-    expect(found.toSorted()).toEqual(wanted.toSorted());
+    expect(found).toHaveLength(wanted.length);
+    expect(new Map(found.map((each) => [each[0], each]))).toEqual(new Map(wanted.map((each) => [each[0], each])));
   });
 
   it("ask nobody who reads an answer to refuse what a newer app says, and tell who writes a body what is refused", () => {

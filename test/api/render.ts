@@ -24,7 +24,7 @@ export function renderApi(): string {
   const parts = Object.entries(RESOURCES).map(
     ([name, operations]) => `## ${name}\n\n${table(Object.values(operations))}\n`,
   );
-  return `${[HEAD, ...parts, `## Codes\n\n${codes()}\n`].join("\n")}`;
+  return [HEAD, ...parts, `## Codes\n\n${codes()}\n`].join("\n");
 }
 
 function table(operations: readonly Operation[]): string {

@@ -1,4 +1,4 @@
-import { inLanes } from "../replication/lanes.ts";
+import { forEachConcurrently } from "../replication/concurrency.ts";
 import {
   ITEM_RECORD,
   PROGRESS_RECORD,
@@ -44,7 +44,7 @@ async function removePage(records: RecordStore): Promise<{ readonly isPage: bool
   const names = listed
     .map(({ name }) => name)
     .filter((name) => name !== ITEM_RECORD && name !== PROGRESS_RECORD && !isLastingRecord(name));
-  await inLanes(DISK_REQUESTS_IN_FLIGHT, names, (name) => records.remove(name));
+  await forEachConcurrently(DISK_REQUESTS_IN_FLIGHT, names, (name) => records.remove(name));
   return { isPage: listed.length === LIST_PAGE_MAX_COUNT };
 }
 

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadDurableApp, type DurableApp } from "@leeward/azure-local/functions-host/durable";
-import { inLanes } from "../replication/lanes.ts";
+import { forEachConcurrently } from "../replication/concurrency.ts";
 import type { Figure } from "./figure.ts";
 import { median } from "./statistics.ts";
 
@@ -89,7 +89,7 @@ async function rate(
 
 async function runMany(engine: DurableEngine, name: string, count: number, atOnce: number): Promise<void> {
   const ids = Array.from({ length: count }, () => randomUUID());
-  await inLanes(atOnce, ids, async (instanceId) => {
+  await forEachConcurrently(atOnce, ids, async (instanceId) => {
     await engine.create({ name, instanceId, input: "1", version: "" });
     await engine.ended(instanceId, 60_000);
     if (engine.find(instanceId)?.status !== "Completed")

@@ -1,5 +1,5 @@
 import type { ApplyContext } from "../replication/apply/context.ts";
-import { inLanes } from "../replication/lanes.ts";
+import { forEachConcurrently } from "../replication/concurrency.ts";
 import { readProgress } from "../replication/records/progress.ts";
 import { applySlice } from "../replication/apply/run.ts";
 import type { EncodedDelta } from "../replication/delta/delta.ts";
@@ -64,7 +64,7 @@ export async function timeEachWrite(
 ): Promise<number> {
   for (const disk of disks) await stores.disks.create({ itemId, stream: 1, diskId: disk.id }, disk.sizeBytes);
   const startedMs = performance.now();
-  await inLanes(inFlight, writes, async (write) => {
+  await forEachConcurrently(inFlight, writes, async (write) => {
     await stores.disks.writePages(
       { itemId, stream: 1, diskId: disks[write.disk]?.id ?? "" },
       write.offsetBytes,

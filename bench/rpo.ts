@@ -11,7 +11,7 @@ import type { Cloud } from "../local/supervisor/cloud.ts";
 import type { MobilityService } from "../local/supervisor/mobility-service.ts";
 import { FREE_PORTS } from "../local/supervisor/ports.ts";
 import { protectVm } from "../local/supervisor/protect-vm.ts";
-import { withLanes } from "../replication/lanes.ts";
+import { withConcurrency } from "../replication/concurrency.ts";
 import { readProgress } from "../replication/records/progress.ts";
 import type { Progress } from "../replication/records/item.ts";
 import { atMost } from "./figure.ts";
@@ -179,7 +179,7 @@ async function playWrites(
   for (const { id } of DISKS) disks.push(await openNbdDisk(mobility.address, id));
   const startedMs = Date.now();
   let flushMs = startedMs + FLUSH_MS;
-  await withLanes(WRITES_IN_FLIGHT, async (begin) => {
+  await withConcurrency(WRITES_IN_FLIGHT, async (begin) => {
     for (const write of writes) {
       const aheadMs = paced ? startedMs + write.atMs - Date.now() : 0;
       if (aheadMs > 0) await sleep(aheadMs);

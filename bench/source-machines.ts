@@ -99,6 +99,6 @@ async function settle(management: ResourceManager, change: Change): Promise<void
     if (begun.kind === "done") return;
     if (begun.kind === "failed") throw new Error(`${change.id}: ${begun.azureCode} ${begun.message}`);
     await sleep(LOOK_MS);
-    begun = begun.kind === "busy" ? await management.begin(change) : await management.look(begun.operation);
+    begun = begun.kind === "busy" ? await management.begin(change) : await management.poll(begun.operation);
   }
 }

@@ -41,7 +41,7 @@ const ROUTES: Readonly<Record<OperationName, (application: ApplicationSource) =>
 const application = applicationOnce();
 
 // Items that are kept warm are let go, so that the next process need not wait until their claims run out.
-app.hook.appTerminate(() => application().bell.close());
+app.hook.appTerminate(() => application().wakeUps.close());
 
 app.storageQueue("applyHints", applyHints(application));
 app.storageQueue("restoreSlices", restoreSlices(application));

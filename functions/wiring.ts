@@ -21,7 +21,7 @@ import type { CacheAccess, Clock, Ids, ItemStores, RecordStore, RestoreAccess, T
 import type { EventPublisher } from "../replication/events/publisher.ts";
 import { type Tickets, openTickets } from "../replication/service/tickets.ts";
 import { LARGE_BATCHES_AT_ONCE } from "./limits.ts";
-import { type HintBell, openHintBell } from "./serving/hint-bell.ts";
+import { type WakeUps, openWakeUps } from "./serving/wake-ups.ts";
 import { type ServiceGates, openServiceGates } from "./serving/request-gate.ts";
 import { type Settings, readSettings } from "./settings.ts";
 
@@ -38,7 +38,7 @@ export interface Application {
   readonly gates: ServiceGates;
   readonly restoreAccess: RestoreAccess;
   readonly queue: WorkQueue;
-  readonly bell: HintBell;
+  readonly wakeUps: WakeUps;
   /**
    * Names this process among all workers: it differs at every start, so that a claim of a dead process is never taken
    * for one's own.
@@ -83,7 +83,7 @@ export function connectApplication(settings: Settings): Application {
     gates: openServiceGates(clock),
     restoreAccess: openRestoreAccess(target, clock),
     queue: openWorkQueue(connectQueues("TargetStorage", settings.target)),
-    bell: openHintBell(clock),
+    wakeUps: openWakeUps(clock),
     processId: ids.next(),
     points: createPointCache(clock),
     largeBatches: createLargeBatches(LARGE_BATCHES_AT_ONCE),

@@ -34,7 +34,7 @@ const rows = (...names: readonly string[]): readonly string[] => names.flatMap((
  */
 const FLOORS: Readonly<Record<string, readonly string[]>> = {
   replication: rows(
-    "errors.ts limits.ts position.ts canonical-json.ts names.ts lanes.ts ports.ts",
+    "errors.ts limits.ts position.ts canonical-json.ts names.ts concurrency.ts ports.ts",
     "states delta records planning points jobs service apply restore resources",
     "items sweep alerts events operations",
   ),

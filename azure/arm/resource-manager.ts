@@ -5,7 +5,7 @@ import type { Begun, Change, ResourceJson, ResourceManager } from "../../replica
 import { isObject, listOf, textOf } from "../../replication/resources/json.ts";
 import { knownType } from "./api-versions.ts";
 import { errorOf, failed, faultOf, isHeld, isMissing, isNicReserved } from "./failures.ts";
-import { endOf, isBeingChanged, lookAt, type LookParts } from "./look.ts";
+import { endOf, isBeingChanged, pollOperation, type PollParts } from "./poll.ts";
 import { ENDS, formatOperation, type Operation, parseOperation } from "./operation-text.ts";
 import {
   type Answer,
@@ -23,13 +23,13 @@ export function openResourceManager(address: ResourceManagerAddress, clock: Cloc
   const urlOf = (path: string, query: Readonly<Record<string, string>> = {}): string =>
     `${endpoint}${path}?${new URLSearchParams({ "api-version": knownType(path).apiVersion, ...query }).toString()}`;
   const read = async (id: string): Promise<ResourceJson | undefined> => readOnce(send, urlOf(id), id, clock);
-  const parts: LookParts = { send, read, clock };
+  const parts: PollParts = { send, read, clock };
   return {
     read,
     list: async (collection, filter) =>
       listAll(send, urlOf(collection, filter === undefined ? {} : { $filter: filter }), collection, clock),
     begin: (change) => begin(change, urlOf, parts),
-    look: async (operation) => lookAt(parseOperation(operation), parts),
+    poll: async (operation) => pollOperation(parseOperation(operation), parts),
   };
 }
 
@@ -67,7 +67,7 @@ async function listAll(send: Send, firstUrl: string, path: string, clock: Clock)
   return found;
 }
 
-async function begin(change: Change, urlOf: (path: string) => string, parts: LookParts): Promise<Begun> {
+async function begin(change: Change, urlOf: (path: string) => string, parts: PollParts): Promise<Begun> {
   const { send, clock } = parts;
   const operation: Operation = {
     change: change.kind === "act" ? change.action : change.kind,
@@ -118,7 +118,7 @@ function request(change: Change, urlOf: (path: string) => string, send: Send): P
  * Azure takes the change on. Where to ask for it stands in headers; without any the resource itself is watched, where
  * it can tell the end.
  */
-async function accepted(operation: Operation, answer: Answer, parts: LookParts): Promise<Begun> {
+async function accepted(operation: Operation, answer: Answer, parts: PollParts): Promise<Begun> {
   const statusUrl = answer.header("azure-asyncoperation") ?? answer.header("operation-location");
   // A 200 may name the resource as its location.
   const resultUrl = answer.status === 200 ? undefined : answer.header("location");

@@ -25,13 +25,13 @@ export const applyHints = (application: ApplicationSource): StorageQueueFunction
 
 async function applyItem(app: Application, hint: Hint, context: InvocationContext): Promise<void> {
   const { itemId } = hint;
-  const seat = app.bell.enter(itemId);
-  if (seat === undefined) {
+  const slot = app.wakeUps.enter(itemId);
+  if (slot === undefined) {
     context.log(logLine("hint-joined", { itemId }));
     return;
   }
   const deadlineMs = app.clock.now() + SLICE_MS;
-  let rung: boolean;
+  let signalled: boolean;
   let outcome: ApplyOutcome;
   try {
     outcome = await applySlice(
@@ -45,18 +45,18 @@ async function applyItem(app: Application, hint: Hint, context: InvocationContex
         // Asked at every boundary: when the process is told to end, the slice is over at once, and the item is free for
         // whoever comes next.
         get deadlineMs() {
-          return seat.closing() ? 0 : deadlineMs;
+          return slot.closing() ? 0 : deadlineMs;
         },
         log: (event) => logEvent(context, event),
-        ...(seat.awaitHint === undefined ? {} : { awaitHint: seat.awaitHint }),
+        ...(slot.awaitHint === undefined ? {} : { awaitHint: slot.awaitHint }),
       },
       itemId,
     );
   } finally {
-    rung = seat.leave();
+    signalled = slot.leave();
   }
   context.log(logLine("slice-ended", { itemId, ...outcome }));
-  if (handsOn(outcome, rung)) await app.queue.send({ kind: "hint", itemId }, 0);
+  if (handsOn(outcome, signalled)) await app.queue.send({ kind: "hint", itemId }, 0);
   if (outcome.kind === "held") await putOff(app, hint, outcome.untilMs, context);
 }
 
@@ -75,7 +75,7 @@ async function putOff(
   // The claim was written by another machine's clock.
   const nowMs = app.clock.now();
   const delayMs = Math.min(Math.max(0, untilMs - nowMs), CLAIM_MS);
-  await app.bell.putOff(itemId, nowMs + delayMs, async () => {
+  await app.wakeUps.putOff(itemId, nowMs + delayMs, async () => {
     await app.queue.send({ kind: "hint", itemId, again: true }, delayMs);
     context.log(logLine("hint-put-off", { itemId, delayMs }));
   });
@@ -86,13 +86,13 @@ async function putOff(
  * seen. When another worker has taken over, that one's last look comes later than the hint; should it be dead, the
  * sweep comes back.
  */
-function handsOn(outcome: ApplyOutcome, rung: boolean): boolean {
+function handsOn(outcome: ApplyOutcome, signalled: boolean): boolean {
   switch (outcome.kind) {
     case "more":
       return true;
     case "idle":
     case "stopped":
-      return rung;
+      return signalled;
     case "held":
     case "fenced":
       return false;

@@ -5,7 +5,7 @@ import { flowClient } from "../../orchestrations/durable.ts";
 import { alertFailovers } from "../../replication/operations/alert-failovers.ts";
 import { retryLeftover } from "../../replication/operations/leftovers.ts";
 import { resumeAlert } from "../../replication/alerts/handle-alert.ts";
-import { tendFlow } from "../../replication/operations/request.ts";
+import { reconcileFlow } from "../../replication/operations/request.ts";
 import { sweepItem } from "../../replication/sweep/sweep.ts";
 import { SWEEP_ALL_MS } from "../../replication/limits.ts";
 import { describeError, logLine } from "../serving/log.ts";
@@ -25,7 +25,7 @@ export const sweep = (application: ApplicationSource): TimerFunctionOptions => (
     await walkItems(app, "sweep", context, (itemId) =>
       inTurn([
         () => sweepOne(app, itemId, context),
-        () => tendFlows(app, itemId, context),
+        () => reconcileFlows(app, itemId, context),
         async () => {
           const tried = await retryLeftover(app, itemId);
           if (tried !== undefined) context.warn(logLine("leftover-tried", { itemId, ...tried }));
@@ -42,9 +42,9 @@ async function inTurn(parts: readonly (() => Promise<void>)[]): Promise<void> {
   if (failures.length > 0) throw failures[0];
 }
 
-async function tendFlows(app: Application, itemId: string, context: InvocationContext): Promise<void> {
+async function reconcileFlows(app: Application, itemId: string, context: InvocationContext): Promise<void> {
   const flows = app.flows(context);
-  await tendFlow(app, itemId, flows);
+  await reconcileFlow(app, itemId, flows);
   const resumed = await resumeAlert({ ...app, failovers: alertFailovers(app, flows.start) }, itemId);
   if (resumed !== undefined) context.warn(logLine("alert-resumed", { itemId, ...resumed }));
 }

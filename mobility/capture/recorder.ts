@@ -147,7 +147,7 @@ class LadderRecorder implements Recorder {
     const news = this.#news.promise;
     const action = this.#meet("change");
     if (action === "wait") await news;
-    else if (!activity.touch(record.disk, record.offsetBytes, record.lengthBytes)) await this.#heat(record);
+    else if (!activity.touch(record.disk, record.offsetBytes, record.lengthBytes)) await this.#markActive(record);
     else if (action === "record" && !log.hasRoom) await Promise.race([log.room(), news]);
   }
 
@@ -269,7 +269,7 @@ class LadderRecorder implements Recorder {
     }
   }
 
-  async #heat(record: RangeRecord): Promise<void> {
+  async #markActive(record: RangeRecord): Promise<void> {
     const settle = async (): Promise<boolean> => {
       const action = this.#meet("settle");
       if (action === "refuse") return false;
@@ -284,7 +284,7 @@ class LadderRecorder implements Recorder {
       }
     };
     await this.#mustLater(() =>
-      this.#options.activity.heat(record.disk, record.offsetBytes, record.lengthBytes, settle),
+      this.#options.activity.markActive(record.disk, record.offsetBytes, record.lengthBytes, settle),
     );
     if (this.#meet("change") === "wait") await this.#news.promise;
   }

@@ -33,7 +33,7 @@ export interface Activity {
    * Makes the range touchable. `settle` puts on the medium what was recorded or marked so far; false when it cannot,
    * and then nothing may be promised.
    */
-  heat(disk: number, offsetBytes: number, lengthBytes: number, settle: () => Promise<boolean>): Promise<void>;
+  markActive(disk: number, offsetBytes: number, lengthBytes: number, settle: () => Promise<boolean>): Promise<void>;
   /** All regions that may differ, those on their way into the file too. */
   regions(): readonly ActiveRegion[];
   /** Done when it is durable. */
@@ -107,7 +107,7 @@ class SlottedActivity implements Activity {
   #redoFromSequence = 0;
   #writing: Promise<void> = Promise.resolve();
   #waiting: Promise<void> | undefined;
-  /** Callers of `heat`, one after the other: each makes room for itself. */
+  /** Callers of `markActive`, one after the other: each makes room for itself. */
   #turn: Promise<void> = Promise.resolve();
 
   constructor({
@@ -163,8 +163,8 @@ class SlottedActivity implements Activity {
     return true;
   }
 
-  heat(disk: number, offsetBytes: number, lengthBytes: number, settle: () => Promise<boolean>): Promise<void> {
-    const turn = this.#turn.then(() => this.#heat(disk, offsetBytes, lengthBytes, settle));
+  markActive(disk: number, offsetBytes: number, lengthBytes: number, settle: () => Promise<boolean>): Promise<void> {
+    const turn = this.#turn.then(() => this.#markActive(disk, offsetBytes, lengthBytes, settle));
     this.#turn = turn.catch(() => undefined);
     return turn;
   }
@@ -187,7 +187,12 @@ class SlottedActivity implements Activity {
     this.#files.close(this.#file);
   }
 
-  async #heat(disk: number, offsetBytes: number, lengthBytes: number, settle: () => Promise<boolean>): Promise<void> {
+  async #markActive(
+    disk: number,
+    offsetBytes: number,
+    lengthBytes: number,
+    settle: () => Promise<boolean>,
+  ): Promise<void> {
     const from = Math.floor(offsetBytes / this.#regionBytes);
     const to = Math.floor((offsetBytes + lengthBytes - 1) / this.#regionBytes);
     const cold = Array.from({ length: to - from + 1 }, (_, index) => disk * DISK_STRIDE + from + index).filter(

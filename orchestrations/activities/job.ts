@@ -19,7 +19,7 @@ import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import { type FlowContext, managedOf } from "../../replication/operations/context.ts";
 import { requireLedger } from "./ledger-repair.ts";
 import { errorOf, mendJob, reportOutcome } from "../../replication/operations/job-outcome.ts";
-import { tellJob, tellState } from "../../replication/operations/tell.ts";
+import { publishJob, publishState } from "../../replication/operations/publish.ts";
 
 /**
  * What the flow was asked for; that it has begun is told. Errors: `record-corrupt` for a damaged ledger: then nothing
@@ -33,8 +33,8 @@ export async function openJob(
   const { running, situation } = await managedOf(context, itemId);
   if (running === undefined) throw new LeewardError("internal", "A flow runs without its request.", { itemId });
   const { endsJobId, failover, from } = running;
-  await tellJob(context, await changeJob(context.stores, itemId, jobId, beginJob));
-  await tellState(context, itemId, from, situation, jobId);
+  await publishJob(context, await changeJob(context.stores, itemId, jobId, beginJob));
+  await publishState(context, itemId, from, situation, jobId);
   await requireLedger(context, run);
   return { endsJobId, failover };
 }
@@ -108,7 +108,7 @@ export async function closeJob(context: FlowContext, run: FlowRun, end: JobEnd):
     (await unlessDamaged(() => closed, nothing)) ??
     remadeJob(run, STATES[end.kind], end.kind === "failed" ? [end.error] : [], nowMs);
   await mendJob(context.stores, job);
-  await tellJob(context, job);
+  await publishJob(context, job);
   await reportOutcome(context, itemId, jobId);
   return { state: job.state };
 }

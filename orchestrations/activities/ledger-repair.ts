@@ -7,7 +7,7 @@ import {
   markCreated,
 } from "../../replication/resources/ledger.ts";
 import { changeLedger, hasLedger } from "../../replication/resources/ledger-record.ts";
-import { mapInLanes, present } from "../../replication/lanes.ts";
+import { mapConcurrently, present } from "../../replication/concurrency.ts";
 import { AZURE_READS_AT_ONCE } from "../../replication/limits.ts";
 import type { TargetPlan } from "../../replication/planning/plan.ts";
 import type { ResourceJson } from "../../replication/resources/resource-manager.ts";
@@ -29,7 +29,7 @@ export async function requireLedger(context: FlowContext, run: FlowRun): Promise
   if (await hasLedger(stores, run.itemId)) return;
   const { plan, sourceVmId } = await managedOf(context, run.itemId);
   if (plan === undefined) return;
-  const ours = await mapInLanes(AZURE_READS_AT_ONCE, plannedResources(plan, run), async (candidate) => {
+  const ours = await mapConcurrently(AZURE_READS_AT_ONCE, plannedResources(plan, run), async (candidate) => {
     const resource = await managementOf(context).resourceManager.read(candidate.id);
     return resource !== undefined && isOurs(candidate, resource, run.itemId) ? candidate : undefined;
   });

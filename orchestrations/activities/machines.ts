@@ -20,7 +20,7 @@ export async function lookChange(
   _run: FlowRun,
   { operation }: { readonly operation: string },
 ): Promise<StepAnswer> {
-  return stepAnswer(await managementOf(context).resourceManager.look(operation));
+  return stepAnswer(await managementOf(context).resourceManager.poll(operation));
 }
 
 /** Done when the new machine runs; one that does not is started. */

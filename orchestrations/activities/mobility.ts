@@ -81,7 +81,7 @@ export async function lookInstall(
   run: FlowRun,
   { operation }: { readonly operation: string },
 ): Promise<StepAnswer> {
-  const looked = await managementOf(context).resourceManager.look(operation);
+  const looked = await managementOf(context).resourceManager.poll(operation);
   if (looked.kind !== "done") return stepAnswer(looked);
   const { sourceVmId } = await readManaged(context.stores, run.itemId);
   return installedAnswer(context, run, extensionId(sourceVmId));

@@ -110,7 +110,7 @@ export async function lookRemove(
 ): Promise<StepAnswer> {
   const entry = await removingEntry(context, run, id);
   if (entry === undefined) return { kind: "done" };
-  return removeAnswer(context, run, entry, await managementOf(context).resourceManager.look(operation));
+  return removeAnswer(context, run, entry, await managementOf(context).resourceManager.poll(operation));
 }
 
 async function removingEntry(

@@ -1,4 +1,4 @@
-import { inLanes, mapInLanes } from "../../replication/lanes.ts";
+import { forEachConcurrently, mapConcurrently } from "../../replication/concurrency.ts";
 import { intend, markCreated, noteAnswered, noteSent } from "../../replication/resources/ledger.ts";
 import { isYoungIn } from "../../replication/resources/azure-lag.ts";
 import { changeLedger, readLedger, readOtherLedgers } from "../../replication/resources/ledger-record.ts";
@@ -93,7 +93,7 @@ async function advanceStage(
   const answers = new Map<number, StepAnswer>();
   const heard: Todo[] = [];
   try {
-    await inLanes(FLOW_STEPS_AT_ONCE, todo, async (each) => {
+    await forEachConcurrently(FLOW_STEPS_AT_ONCE, todo, async (each) => {
       const begun = await act(resourceManager, each.step, each.action);
       heard.push(each);
       answers.set(each.number, await answerOfChange(context, run, each.step, begun));
@@ -130,7 +130,7 @@ async function decide(
   open: readonly OpenStep[],
 ): Promise<readonly Todo[]> {
   const { resourceManager } = managementOf(context);
-  return mapInLanes(FLOW_STEPS_AT_ONCE, open, async ({ step: number, operation }): Promise<Todo> => {
+  return mapConcurrently(FLOW_STEPS_AT_ONCE, open, async ({ step: number, operation }): Promise<Todo> => {
     const step = steps[number];
     if (step === undefined) throw new LeewardError("internal", "The walk has no such step.", { number });
     if (operation !== undefined) return { number, step, action: { kind: "look", operation } };
@@ -150,7 +150,7 @@ async function isYoungAnywhere({ stores, clock }: FlowContext, { itemId }: FlowR
 async function act(resourceManager: ResourceManager, { id }: ResourceStep, action: Todo["action"]): Promise<Begun> {
   switch (action.kind) {
     case "look":
-      return resourceManager.look(action.operation);
+      return resourceManager.poll(action.operation);
     case "create":
       return resourceManager.begin({ kind: "put", id, body: action.body, createOnly: action.createOnly });
     case "changing":

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mapInLanes, present } from "../lanes.ts";
+import { mapConcurrently, present } from "../concurrency.ts";
 import { hasCode } from "../errors.ts";
 import { allItems } from "../records/all-items.ts";
 import type { ItemContext } from "../points/context.ts";
@@ -50,7 +50,7 @@ export interface AlertResult {
  */
 export async function handleAlert(context: AlertContext, alert: Alert): Promise<readonly AlertResult[]> {
   const failures: unknown[] = [];
-  const results = await mapInLanes(POINT_READS_IN_FLIGHT, allItems(context.stores), (itemId) =>
+  const results = await mapConcurrently(POINT_READS_IN_FLIGHT, allItems(context.stores), (itemId) =>
     handleForItem(context, itemId, alert).catch((error: unknown) => {
       failures.push(error);
       return undefined;

@@ -9,7 +9,7 @@ import { whileBusy } from "./busy.ts";
 import { targetDisks } from "./claim.ts";
 import type { Claim, ProgressChanges } from "./claim.ts";
 import type { HeldDelta } from "./held-frames.ts";
-import { inLanes } from "../lanes.ts";
+import { forEachConcurrently } from "../concurrency.ts";
 import { pageWrites } from "./page-bytes.ts";
 import { planPages } from "./plan.ts";
 import type { PageOperation } from "./plan.ts";
@@ -63,8 +63,8 @@ async function recordIntent(claim: Claim, end: Position): Promise<void> {
 /**
  * Step f; returns how many requests the store refused because it was busy. Requests of one batch never overlap, so
  * their order does not matter; each carries the generation, so none lands after a newer claim. When one fails,
- * `inLanes` waits for all others: no request of ours is unanswered when we claim again, except the one that the new
- * generation fences.
+ * `forEachConcurrently` waits for all others: no request of ours is unanswered when we claim again, except the one that
+ * the new generation fences.
  */
 async function writePages(claim: Claim, operations: readonly PageOperation[], batch: Batch): Promise<number> {
   const { open, generation } = claim;
@@ -73,28 +73,32 @@ async function writePages(claim: Claim, operations: readonly PageOperation[], ba
   const endMs = clock.now() + BATCH_WRITE_MAX_MS;
   let takenMs = clock.now();
   let refusals = 0;
-  await inLanes(open.bounds.pageWritesInFlight, pageWrites(operations, batch.deltas), async ({ operation, bytes }) => {
-    const disk = disks[operation.disk];
-    invariant(disk !== undefined, "a delta has the disks of its item", { disk: operation.disk });
-    await whileBusy(open.context, {
-      before: async () => {
-        const waitMs = open.paceOf(disk.diskId)(clock.now(), bytes?.length ?? 0);
-        if (waitMs > 0) await timer.pause(waitMs);
-        await claim.keep();
-      },
-      send: () =>
-        bytes === undefined
-          ? stores.disks.clearPages(disk, operation.offsetBytes, operation.lengthBytes, generation)
-          : stores.disks.writePages(disk, operation.offsetBytes, bytes, generation),
-      // As long as any of the batch's requests gets through, however seldom, beginning again would only cost what is
-      // done.
-      untilMs: () => Math.min(endMs, takenMs + BUSY_MAX_MS),
-      refused: () => {
-        refusals += 1;
-      },
-    });
-    takenMs = clock.now();
-  });
+  await forEachConcurrently(
+    open.bounds.pageWritesInFlight,
+    pageWrites(operations, batch.deltas),
+    async ({ operation, bytes }) => {
+      const disk = disks[operation.disk];
+      invariant(disk !== undefined, "a delta has the disks of its item", { disk: operation.disk });
+      await whileBusy(open.context, {
+        before: async () => {
+          const waitMs = open.paceOf(disk.diskId)(clock.now(), bytes?.length ?? 0);
+          if (waitMs > 0) await timer.pause(waitMs);
+          await claim.keep();
+        },
+        send: () =>
+          bytes === undefined
+            ? stores.disks.clearPages(disk, operation.offsetBytes, operation.lengthBytes, generation)
+            : stores.disks.writePages(disk, operation.offsetBytes, bytes, generation),
+        // As long as any of the batch's requests gets through, however seldom, beginning again would only cost what is
+        // done.
+        untilMs: () => Math.min(endMs, takenMs + BUSY_MAX_MS),
+        refused: () => {
+          refusals += 1;
+        },
+      });
+      takenMs = clock.now();
+    },
+  );
   return refusals;
 }
 
@@ -106,7 +110,7 @@ async function writePages(claim: Claim, operations: readonly PageOperation[], ba
 async function removeFromCache(claim: Claim, deltas: readonly HeldDelta[]): Promise<void> {
   const { open, generation } = claim;
   try {
-    await inLanes(open.bounds.pageWritesInFlight, deltas, async ({ end }) => {
+    await forEachConcurrently(open.bounds.pageWritesInFlight, deltas, async ({ end }) => {
       await open.cache.remove(deltaName(end.stream, end.epoch));
     });
   } catch (error) {

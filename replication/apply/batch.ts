@@ -5,7 +5,7 @@ import type { Position } from "../position.ts";
 import type { Claim } from "./claim.ts";
 import type { HeldDelta } from "./held-frames.ts";
 import { putIntoJournal } from "./journal.ts";
-import { type Begin, withLanes } from "../lanes.ts";
+import { type Begin, withConcurrency } from "../concurrency.ts";
 import { SMALL_FRAMES_HELD_MAX_BYTES } from "./limits.ts";
 import { UNUSABLE, nextDelta } from "./next-delta.ts";
 import { isBoundary } from "../records/progress.ts";
@@ -44,7 +44,7 @@ export async function readBatch(claim: Claim, journalAhead: boolean, large: bool
   // Nothing follows the final delta of a stream, whatever lies in the cache.
   if (claim.progress().final) return { kind: "nothing", cacheFailure: undefined };
   if (!large && !isBoundary(claim.progress())) return { kind: "large" };
-  const read = await withLanes(open.bounds.pageWritesInFlight, async (begin) =>
+  const read = await withConcurrency(open.bounds.pageWritesInFlight, async (begin) =>
     collect(claim, { journalAhead, large }, begin),
   );
   const { bad, cacheFailure } = read;

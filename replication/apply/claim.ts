@@ -4,7 +4,7 @@ import { DISK_REQUESTS_IN_FLIGHT } from "../limits.ts";
 import type { TargetDisk } from "../ports.ts";
 import { whileBusy } from "./busy.ts";
 import type { OpenItem } from "./context.ts";
-import { inLanes } from "../lanes.ts";
+import { forEachConcurrently } from "../concurrency.ts";
 import { canGoOn } from "./next-delta.ts";
 import { isHeld, readProgress, replaceProgress } from "../records/progress.ts";
 import type { StoredProgress } from "../records/progress.ts";
@@ -117,7 +117,7 @@ async function fenceAll(open: OpenItem, progress: Progress): Promise<void> {
  */
 async function raiseAll({ context, item }: OpenItem, { generation, expiresMs }: Progress): Promise<number> {
   let highest = generation;
-  await inLanes(DISK_REQUESTS_IN_FLIGHT, disksOf(item), async (disk) => {
+  await forEachConcurrently(DISK_REQUESTS_IN_FLIGHT, disksOf(item), async (disk) => {
     const send = (): Promise<number> => context.stores.disks.raiseSequenceNumber(disk, generation);
     const found = await whileBusy(context, { send, untilMs: () => expiresMs });
     invariant(found >= generation, "a raised sequence number is not lower", { generation, found });

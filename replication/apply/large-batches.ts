@@ -1,4 +1,4 @@
-import { oneByOne } from "../lanes.ts";
+import { oneByOne } from "../concurrency.ts";
 
 /**
  * The right of a process to hold a large batch in memory: a few at once, while any number of items is kept up with

@@ -1,7 +1,7 @@
 import { whileBusy } from "./busy.ts";
 import { targetDisks } from "./claim.ts";
 import type { Claim } from "./claim.ts";
-import { mapInLanes } from "../lanes.ts";
+import { mapConcurrently } from "../concurrency.ts";
 import { isStreamOpen } from "./open-stream.ts";
 import { isBoundary } from "../records/progress.ts";
 import { LeewardError, invariant } from "../errors.ts";
@@ -116,7 +116,7 @@ async function takePoint(
 }
 
 async function snapshotAll(claim: Claim, pointId: string): Promise<ReadonlyMap<string, string>> {
-  const snapshots = await mapInLanes(
+  const snapshots = await mapConcurrently(
     DISK_REQUESTS_IN_FLIGHT,
     targetDisks(claim.open),
     async (disk) => [disk.diskId, await snapshotOwn(claim, disk, pointId)] as const,

@@ -5,7 +5,7 @@ import { type RecordAt, recordAt } from "../records/record.ts";
 import { unlessDamaged } from "../records/damaged.ts";
 import { requireField } from "../records/request-rules.ts";
 import { POINT_READS_IN_FLIGHT, POLICIES_MAX_COUNT } from "../limits.ts";
-import { mapInLanes, present } from "../lanes.ts";
+import { mapConcurrently, present } from "../concurrency.ts";
 import { allItems } from "../records/all-items.ts";
 import type { ItemContext } from "../points/context.ts";
 import type { ProtectedItem, ReplicationPolicy } from "../records/item.ts";
@@ -46,7 +46,7 @@ export async function listPolicies({ control }: ControlContext): Promise<PolicyL
   const listed = await control.list(POLICIES_PREFIX, POLICIES_MAX_COUNT);
   const names = listed.flatMap(({ name }) => /^policies\/(.+)\.json$/.exec(name)?.[1] ?? []);
   const damaged: string[] = [];
-  const found = await mapInLanes(POINT_READS_IN_FLIGHT, names, (name) =>
+  const found = await mapConcurrently(POINT_READS_IN_FLIGHT, names, (name) =>
     unlessDamaged(
       () => findPolicy(control, name),
       () => {
@@ -144,7 +144,7 @@ function policyRecord(control: RecordStore, name: string): RecordAt<PolicyRecord
 }
 
 async function itemsWith({ stores }: ControlContext, policyName: string): Promise<readonly string[]> {
-  const having = await mapInLanes(POINT_READS_IN_FLIGHT, allItems(stores), async (itemId) =>
+  const having = await mapConcurrently(POINT_READS_IN_FLIGHT, allItems(stores), async (itemId) =>
     (await findReadableItem(stores, itemId))?.policyName === policyName ? itemId : undefined,
   );
   return present(having);

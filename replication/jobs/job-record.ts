@@ -1,4 +1,4 @@
-import { mapInLanes, present } from "../lanes.ts";
+import { mapConcurrently, present } from "../concurrency.ts";
 import { LeewardError } from "../errors.ts";
 import { type RecordAt, recordAt } from "../records/record.ts";
 import { unlessDamaged } from "../records/damaged.ts";
@@ -63,7 +63,7 @@ export async function listJobs(stores: ItemStores, itemId: string): Promise<JobL
   const names = await stores.records(itemId).list(JOBS_PREFIX, JOBS_LIST_MAX_COUNT);
   const ids = names.flatMap(({ name }) => /^jobs\/([0-9a-f]{32})\.json$/.exec(name)?.[1] ?? []);
   const damaged: string[] = [];
-  const found = await mapInLanes(POINT_READS_IN_FLIGHT, ids, (jobId) =>
+  const found = await mapConcurrently(POINT_READS_IN_FLIGHT, ids, (jobId) =>
     unlessDamaged(
       () => findJob(stores, itemId, jobId),
       () => {

@@ -1,4 +1,4 @@
-import { mapInLanes, present } from "../lanes.ts";
+import { mapConcurrently, present } from "../concurrency.ts";
 import type { LeewardError } from "../errors.ts";
 import { type KnownItem, findKnownItem, readKnownItem } from "../items/known-item.ts";
 import type { ManagedItem } from "../jobs/managed-item.ts";
@@ -41,7 +41,7 @@ export async function listOverviews(
 ): Promise<OverviewPage> {
   const bounded = Math.min(Math.max(limit, 1), ITEMS_PAGE_MAX_COUNT);
   const itemIds = await context.stores.listItems(bounded, after);
-  const found = await mapInLanes(POINT_READS_IN_FLIGHT, itemIds, (itemId) => findOverview(context, itemId));
+  const found = await mapConcurrently(POINT_READS_IN_FLIGHT, itemIds, (itemId) => findOverview(context, itemId));
   return {
     items: present(found).filter((overview) => !isOver(overview)),
     next: itemIds.length < bounded ? undefined : itemIds.at(-1),

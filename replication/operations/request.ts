@@ -22,7 +22,7 @@ import { offeredOperations } from "../states/offered.ts";
 import type { Flow, Operation } from "../states/states.ts";
 import { type FlowContext, managementOf } from "./context.ts";
 import { errorOf, mendJob, reportOutcome } from "./job-outcome.ts";
-import { tellJob, tellState } from "./tell.ts";
+import { publishJob, publishState } from "./publish.ts";
 import { FLOW_VERSION, type FlowRun } from "./flow-run.ts";
 
 /** What an operator asks for. `requestId` makes it repeatable. */
@@ -173,7 +173,7 @@ function startedItem(now: ManagedItem, found: ManagedItem, asked: OperationReque
  * The sweep's part: stores what replication reports, starts the flow that a crash left unstarted, reports the outcome
  * that a crash kept back, and ends the job of a flow that ended without a word.
  */
-export async function tendFlow(context: FlowContext, itemId: string, flows: FlowHost): Promise<void> {
+export async function reconcileFlow(context: FlowContext, itemId: string, flows: FlowHost): Promise<void> {
   const { stores, clock } = context;
   const managed = await findManaged(stores, itemId);
   if (managed === undefined) return;
@@ -181,7 +181,7 @@ export async function tendFlow(context: FlowContext, itemId: string, flows: Flow
   if (situation !== managed.situation) {
     // Whoever dies before it is stored tells it again under the same id.
     const reports = (managed.reports ?? 0) + 1;
-    await tellState(context, itemId, managed.situation, situation, `report ${reports}`);
+    await publishState(context, itemId, managed.situation, situation, `report ${reports}`);
     await changeManaged(stores, itemId, (found) =>
       found.situation.state === managed.situation.state && found.situation.job === undefined
         ? { ...found, situation, reports }
@@ -200,7 +200,7 @@ export async function tendFlow(context: FlowContext, itemId: string, flows: Flow
   );
   const ended = failed ?? remadeJob({ itemId, ...job }, "Failed", [error], clock.now());
   await mendJob(stores, ended);
-  await tellJob(context, ended);
+  await publishJob(context, ended);
   await reportOutcome(context, itemId, job.jobId);
 }
 

@@ -1,4 +1,4 @@
-import { mapInLanes } from "../lanes.ts";
+import { mapConcurrently } from "../concurrency.ts";
 import { LeewardError } from "../errors.ts";
 import { unlessDamaged } from "../records/damaged.ts";
 import { POINTS_PREFIX } from "../names.ts";
@@ -108,7 +108,7 @@ async function readAll<Body>(
   ids: readonly string[],
   read: (id: string) => Promise<Body | undefined>,
 ): Promise<ReadRecords<Body>> {
-  const looked = await mapInLanes(POINT_READS_IN_FLIGHT, ids, (id) =>
+  const looked = await mapConcurrently(POINT_READS_IN_FLIGHT, ids, (id) =>
     unlessDamaged(
       async () => ({ id, body: await read(id), damage: undefined }),
       (damage) => ({ id, body: undefined, damage }),

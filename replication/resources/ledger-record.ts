@@ -1,4 +1,4 @@
-import { inLanes } from "../lanes.ts";
+import { forEachConcurrently } from "../concurrency.ts";
 import { allItems } from "../records/all-items.ts";
 import { type RecordAt, recordAt } from "../records/record.ts";
 import { unlessDamaged } from "../records/damaged.ts";
@@ -28,7 +28,7 @@ export interface OtherLedgers {
 export async function readOtherLedgers(stores: ItemStores, itemId: string): Promise<OtherLedgers> {
   const ledgers: Ledger[] = [];
   const damaged: string[] = [];
-  await inLanes(POINT_READS_IN_FLIGHT, allItems(stores), async (other) => {
+  await forEachConcurrently(POINT_READS_IN_FLIGHT, allItems(stores), async (other) => {
     if (other === itemId) return;
     await unlessDamaged(
       async () => void ledgers.push(await readLedger(stores, other)),

@@ -1,4 +1,4 @@
-import { mapInLanes, present } from "../lanes.ts";
+import { mapConcurrently, present } from "../concurrency.ts";
 import { AZURE_READS_AT_ONCE } from "../limits.ts";
 import { regionName } from "../planning/name-rules.ts";
 import type { ResourceJson, ResourceManager } from "./resource-manager.ts";
@@ -48,5 +48,5 @@ export function readSkus(
 
 /** In the order of the ids; missing ones are left out. */
 async function readAll(resourceManager: ResourceManager, ids: readonly string[]): Promise<readonly ResourceJson[]> {
-  return present(await mapInLanes(AZURE_READS_AT_ONCE, ids, (id) => resourceManager.read(id)));
+  return present(await mapConcurrently(AZURE_READS_AT_ONCE, ids, (id) => resourceManager.read(id)));
 }

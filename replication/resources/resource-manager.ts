@@ -38,7 +38,7 @@ export interface ResourceManager {
    */
   begin(change: Change): Promise<Begun>;
   /** Asks once how a begun change stands. `operation` may come from another process and from long ago. Idempotent. */
-  look(operation: string): Promise<Looked>;
+  poll(operation: string): Promise<PollResult>;
 }
 
 /** The action of a change on something that exists. */
@@ -60,7 +60,7 @@ export type Change =
   | { readonly kind: "remove"; readonly id: string }
   | { readonly kind: "act"; readonly id: string; readonly action: ResourceAction; readonly body?: ResourceJson };
 
-export type Looked =
+export type PollResult =
   /**
    * Seen, not only told: the resource after a `put`, a `patch` and after actions on machines, as a read showed it with
    * provisioningState Succeeded; undefined after a `remove`, when a read no longer found it; the answer of `listKeys`
@@ -74,7 +74,7 @@ export type Looked =
   | Failed;
 
 export type Begun =
-  | Looked
+  | PollResult
   /**
    * Nothing was begun, because Azure throttles or another operation holds the resource: begin the same again after that
    * time.

@@ -1,4 +1,4 @@
-import { mapInLanes } from "../lanes.ts";
+import { mapConcurrently } from "../concurrency.ts";
 import { type LeewardError, hasCode } from "../errors.ts";
 import type { ItemContext } from "../points/context.ts";
 import {
@@ -83,7 +83,7 @@ async function advance(context: ItemContext, restore: RestoreRecord): Promise<Re
 type LookedAt = DiskCopy & { readonly reason: string };
 
 async function copyDisks(context: ItemContext, restore: RestoreRecord): Promise<readonly LookedAt[]> {
-  return mapInLanes(DISK_REQUESTS_IN_FLIGHT, restore.disks, async (disk) =>
+  return mapConcurrently(DISK_REQUESTS_IN_FLIGHT, restore.disks, async (disk) =>
     disk.state === "copied" ? { ...disk, reason: "" } : copyDisk(context, restore, disk),
   );
 }

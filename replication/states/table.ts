@@ -98,7 +98,7 @@ const ends = (succeeded: ItemState, failed: ItemState): Readonly<Record<Outcome,
 /** No job runs: an outcome is late. */
 const NO_JOB: Readonly<Record<Outcome, Transition>> = { JobSucceeded: IGNORE, JobFailed: IGNORE };
 /** Facts wait, being levels: the state that follows hears them. */
-const DEAF: Readonly<Record<ReplicationFact, Transition>> = {
+const IGNORES_FACTS: Readonly<Record<ReplicationFact, Transition>> = {
   SeedingComplete: IGNORE,
   SeedingUnderWay: IGNORE,
   ResyncNeeded: IGNORE,
@@ -109,21 +109,21 @@ const DEAF: Readonly<Record<ReplicationFact, Transition>> = {
  * operation that is permitted takes over: its flow ends the running job first.
  */
 export const TRANSITIONS: Readonly<Record<ItemState, Row>> = {
-  Unprotected: { ...refuseAll("not-protected"), EnableProtection: ENABLE, ...NO_JOB, ...DEAF },
+  Unprotected: { ...refuseAll("not-protected"), EnableProtection: ENABLE, ...NO_JOB, ...IGNORES_FACTS },
 
   // Waiting for a mobility service that never comes must be possible to give up.
   EnablingProtection: {
     ...refuseAll("busy"),
     DisableProtection: DISABLE,
     ...ends("InitialReplicationInProgress", "EnableFailed"),
-    ...DEAF,
+    ...IGNORES_FACTS,
   },
   EnableFailed: {
     ...refuseAll("enable-failed"),
     EnableProtection: ENABLE,
     DisableProtection: DISABLE,
     ...NO_JOB,
-    ...DEAF,
+    ...IGNORES_FACTS,
   },
 
   InitialReplicationInProgress: {
@@ -147,7 +147,7 @@ export const TRANSITIONS: Readonly<Record<ItemState, Row>> = {
     ...refuseAll("busy"),
     DisableProtection: DISABLE,
     ...ends("InitialReplicationInProgress", "InitialReplicationFailed"),
-    ...DEAF,
+    ...IGNORES_FACTS,
   },
 
   Protected: {
@@ -170,7 +170,7 @@ export const TRANSITIONS: Readonly<Record<ItemState, Row>> = {
     ...refuseAll("busy"),
     UnplannedFailover: FAIL_OVER,
     ...ends("Resynchronizing", "ResyncRequired"),
-    ...DEAF,
+    ...IGNORES_FACTS,
   },
   Resynchronizing: {
     ...REPLICATING,
@@ -184,24 +184,24 @@ export const TRANSITIONS: Readonly<Record<ItemState, Row>> = {
     ...refuseAll("busy"),
     UnplannedFailover: FAIL_OVER,
     ...ends("TestFailoverCleanupPending", "TestFailoverFailed"),
-    ...DEAF,
+    ...IGNORES_FACTS,
   },
-  TestFailoverFailed: { ...TEST_OPEN, ...NO_JOB, ...DEAF },
-  TestFailoverCleanupPending: { ...TEST_OPEN, ...NO_JOB, ...DEAF },
+  TestFailoverFailed: { ...TEST_OPEN, ...NO_JOB, ...IGNORES_FACTS },
+  TestFailoverCleanupPending: { ...TEST_OPEN, ...NO_JOB, ...IGNORES_FACTS },
   TestFailoverCleanupInProgress: {
     ...refuseAll("busy"),
     UnplannedFailover: FAIL_OVER,
     ...ends("Protected", "TestFailoverCleanupFailed"),
-    ...DEAF,
+    ...IGNORES_FACTS,
   },
-  TestFailoverCleanupFailed: { ...TEST_OPEN, ...NO_JOB, ...DEAF },
+  TestFailoverCleanupFailed: { ...TEST_OPEN, ...NO_JOB, ...IGNORES_FACTS },
 
   // A second failover is refused; the one that runs can be given up.
   FailoverInProgress: {
     ...refuseAll("busy"),
     CancelFailover: CANCEL,
     ...ends("FailoverCommitPending", "FailoverFailed"),
-    ...DEAF,
+    ...IGNORES_FACTS,
   },
   FailoverFailed: {
     ...refuseAll("failover-incomplete"),
@@ -210,17 +210,17 @@ export const TRANSITIONS: Readonly<Record<ItemState, Row>> = {
     PlannedFailover: FAIL_OVER_PLANNED,
     CancelFailover: CANCEL,
     ...NO_JOB,
-    ...DEAF,
+    ...IGNORES_FACTS,
   },
   // A planned failover had closed the stream: replication then reports ResyncNeeded to the protected item.
-  CancellingFailover: { ...refuseAll("busy"), ...ends("Protected", "CancelFailoverFailed"), ...DEAF },
+  CancellingFailover: { ...refuseAll("busy"), ...ends("Protected", "CancelFailoverFailed"), ...IGNORES_FACTS },
   CancelFailoverFailed: {
     ...refuseAll("failover-being-cancelled"),
     DisableProtection: DISABLE,
     UnplannedFailover: FAIL_OVER,
     CancelFailover: CANCEL,
     ...NO_JOB,
-    ...DEAF,
+    ...IGNORES_FACTS,
   },
 
   FailoverCommitPending: {
@@ -232,12 +232,12 @@ export const TRANSITIONS: Readonly<Record<ItemState, Row>> = {
     Commit: COMMIT,
     SwitchProtection: refuse("commit-first"),
     ...NO_JOB,
-    ...DEAF,
+    ...IGNORES_FACTS,
   },
   ChangingRecoveryPoint: {
     ...refuseAll("busy"),
     ...ends("FailoverCommitPending", "ChangeRecoveryPointFailed"),
-    ...DEAF,
+    ...IGNORES_FACTS,
   },
   // No commit here: it would delete the points while the machine may be missing.
   ChangeRecoveryPointFailed: {
@@ -246,10 +246,16 @@ export const TRANSITIONS: Readonly<Record<ItemState, Row>> = {
     CancelFailover: CANCEL,
     ChangePit: CHANGE_POINT,
     ...NO_JOB,
-    ...DEAF,
+    ...IGNORES_FACTS,
   },
-  CommittingFailover: { ...refuseAll("busy"), ...ends("FailoverCommitted", "CommitFailed"), ...DEAF },
-  CommitFailed: { ...refuseAll("commit-begun"), DisableProtection: DISABLE, Commit: COMMIT, ...NO_JOB, ...DEAF },
+  CommittingFailover: { ...refuseAll("busy"), ...ends("FailoverCommitted", "CommitFailed"), ...IGNORES_FACTS },
+  CommitFailed: {
+    ...refuseAll("commit-begun"),
+    DisableProtection: DISABLE,
+    Commit: COMMIT,
+    ...NO_JOB,
+    ...IGNORES_FACTS,
+  },
   FailoverCommitted: {
     ...refuseAll("reprotect-first"),
     DisableProtection: DISABLE,
@@ -258,7 +264,7 @@ export const TRANSITIONS: Readonly<Record<ItemState, Row>> = {
     Commit: refuse("already-committed"),
     SwitchProtection: REPROTECT,
     ...NO_JOB,
-    ...DEAF,
+    ...IGNORES_FACTS,
   },
 
   // Re-protect ends in the initial replication of the opposite direction.
@@ -266,16 +272,16 @@ export const TRANSITIONS: Readonly<Record<ItemState, Row>> = {
     ...refuseAll("busy"),
     DisableProtection: DISABLE,
     ...ends("InitialReplicationInProgress", "ReprotectFailed"),
-    ...DEAF,
+    ...IGNORES_FACTS,
   },
   ReprotectFailed: {
     ...refuseAll("reprotect-first"),
     DisableProtection: DISABLE,
     SwitchProtection: REPROTECT,
     ...NO_JOB,
-    ...DEAF,
+    ...IGNORES_FACTS,
   },
 
-  DisablingProtection: { ...refuseAll("busy"), ...ends("Unprotected", "DisableFailed"), ...DEAF },
-  DisableFailed: { ...refuseAll("being-disabled"), DisableProtection: DISABLE, ...NO_JOB, ...DEAF },
+  DisablingProtection: { ...refuseAll("busy"), ...ends("Unprotected", "DisableFailed"), ...IGNORES_FACTS },
+  DisableFailed: { ...refuseAll("being-disabled"), DisableProtection: DISABLE, ...NO_JOB, ...IGNORES_FACTS },
 };

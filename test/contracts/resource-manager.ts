@@ -3,7 +3,7 @@ import type {
   Begun,
   Change,
   Failed,
-  Looked,
+  PollResult,
   ResourceJson,
   ResourceManager,
 } from "../../replication/resources/resource-manager.ts";
@@ -26,14 +26,14 @@ export interface ResourceManagerUnderTest {
 }
 
 /** A change until it ends, without waiting longer than to let others work. The first answer may be busy. */
-async function run(resourceManager: ResourceManager, change: Change, seen: Begun["kind"][] = []): Promise<Looked> {
+async function run(resourceManager: ResourceManager, change: Change, seen: Begun["kind"][] = []): Promise<PollResult> {
   let progress: Begun = await resourceManager.begin(change);
   for (let tries = 0; tries < 10_000; tries += 1) {
     seen.push(progress.kind);
     if (progress.kind === "done" || progress.kind === "failed") return progress;
     await new Promise((resolve) => setTimeout(resolve, 2));
     progress =
-      progress.kind === "busy" ? await resourceManager.begin(change) : await resourceManager.look(progress.operation);
+      progress.kind === "busy" ? await resourceManager.begin(change) : await resourceManager.poll(progress.operation);
   }
   throw new Error(`${change.kind} ${change.id} did not end`);
 }
@@ -195,10 +195,10 @@ export function resourceManagerContract(open: () => Promise<ResourceManagerUnder
       const kept = JSON.parse(JSON.stringify(begun)) as typeof begun;
       expect(kept.operation.length).toBeLessThan(8_192);
       const other = reopen();
-      let progress: Looked = begun;
-      while (progress.kind === "running") progress = await other.look(progress.operation);
+      let progress: PollResult = begun;
+      while (progress.kind === "running") progress = await other.poll(progress.operation);
       doneWith(progress);
-      doneWith(await resourceManager.look(kept.operation));
+      doneWith(await resourceManager.poll(kept.operation));
     });
 
     it("a second change while one runs is busy, and nothing is begun", async () => {
@@ -207,8 +207,8 @@ export function resourceManagerContract(open: () => Promise<ResourceManagerUnder
       const second = await resourceManager.begin(disk);
       // On a fast machine the first may have ended.
       expect(["busy", "running", "done"]).toContain(second.kind);
-      let progress: Looked = begun.kind === "busy" ? { kind: "done", result: undefined } : begun;
-      while (progress.kind === "running") progress = await resourceManager.look(progress.operation);
+      let progress: PollResult = begun.kind === "busy" ? { kind: "done", result: undefined } : begun;
+      while (progress.kind === "running") progress = await resourceManager.poll(progress.operation);
       doneWith(await run(resourceManager, disk));
     });
 
@@ -254,7 +254,7 @@ export function resourceManagerContract(open: () => Promise<ResourceManagerUnder
 
     it("a text that is no operation is a fault of ours", async () => {
       const { resourceManager } = await opened();
-      await expect(resourceManager.look('{"operation":"none"}')).rejects.toMatchObject({ code: "internal" });
+      await expect(resourceManager.poll('{"operation":"none"}')).rejects.toMatchObject({ code: "internal" });
     });
   });
 

@@ -8,7 +8,7 @@ import type {
 import { requireDescribed } from "../../api/check-answer.ts";
 import { openServiceGates } from "../../functions/serving/request-gate.ts";
 import { openTickets } from "../../replication/service/tickets.ts";
-import { openHintBell } from "../../functions/serving/hint-bell.ts";
+import { openWakeUps } from "../../functions/serving/wake-ups.ts";
 import type { Application, ApplicationSource } from "../../functions/wiring.ts";
 import type { DeltaHeader, EncodedDelta, ExtentContent } from "../../replication/delta/delta.ts";
 import { encodeDelta } from "../../replication/delta/encode.ts";
@@ -40,7 +40,7 @@ export function appInMemory(): AppInMemory {
   let ids = 0;
   const clock = { now: (): number => nowMs };
   const world = createMemoryStores(clock);
-  const bell = openHintBell(clock);
+  const wakeUps = openWakeUps(clock);
   const control = createMemoryRecords(clock);
   const sent: { message: WorkMessage; delayMs: number }[] = [];
   const app: Application = {
@@ -68,7 +68,7 @@ export function appInMemory(): AppInMemory {
       },
     },
     // Nothing is kept warm: a slice ends when nothing is left, whatever the clock says.
-    bell: { ...bell, enter: (itemId) => withoutWaiting(bell.enter(itemId)) },
+    wakeUps: { ...wakeUps, enter: (itemId) => withoutWaiting(wakeUps.enter(itemId)) },
     processId: "process-1",
     points: createPointCache(clock),
     largeBatches: createLargeBatches(1),
@@ -204,6 +204,8 @@ export function deltaOf(
   return encodeDelta(header, extents);
 }
 
-function withoutWaiting(seat: ReturnType<Application["bell"]["enter"]>): ReturnType<Application["bell"]["enter"]> {
-  return seat === undefined ? undefined : { ...seat, awaitHint: undefined };
+function withoutWaiting(
+  slot: ReturnType<Application["wakeUps"]["enter"]>,
+): ReturnType<Application["wakeUps"]["enter"]> {
+  return slot === undefined ? undefined : { ...slot, awaitHint: undefined };
 }

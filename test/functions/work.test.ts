@@ -72,10 +72,10 @@ describe("functions that work on queues and timers", () => {
 
     it("rule 5: a hint that comes while the item is worked on here is handed on when that ends", async () => {
       await protect("web");
-      const seat = app.source().bell.enter("web");
+      const slot = app.source().wakeUps.enter("web");
       const lines = await deliver(applyHints(app.source), created("web"));
       expect(lines).toEqual(['{"event":"hint-joined","itemId":"web"}']);
-      expect(seat?.leave()).toBe(true);
+      expect(slot?.leave()).toBe(true);
     });
 
     it("hands on when its time is over before the work is", async () => {
@@ -102,8 +102,8 @@ describe("functions that work on queues and timers", () => {
     it("leaves an item that another worker holds to that one", async () => {
       await protect("web");
       await upload("web", await startOf("web"), 7);
-      // Another process: the same stores, a name and a bell of its own.
-      const other = { ...app.source(), processId: "process-2", bell: appInMemory().source().bell };
+      // Another process: the same stores, a name and a wakeUps of its own.
+      const other = { ...app.source(), processId: "process-2", wakeUps: appInMemory().source().wakeUps };
       let during: readonly string[] = [];
       const reading: AppInMemory["stores"] = {
         ...app.stores,
@@ -113,9 +113,9 @@ describe("functions that work on queues and timers", () => {
             // While one worker reads, the other gets the same hint in a process of its own.
             if (during.length === 0) {
               during = ["begun"];
-              const elsewhere = appInMemory().source().bell;
+              const elsewhere = appInMemory().source().wakeUps;
               during = await deliver(
-                applyHints(() => ({ ...other, bell: elsewhere })),
+                applyHints(() => ({ ...other, wakeUps: elsewhere })),
                 created("web"),
               );
             }
@@ -167,9 +167,9 @@ describe("functions that work on queues and timers", () => {
       // What comes later is put off again, and never by more than a claim, whatever clock wrote it.
       await deliver(applyHints(app.source), created("web"));
       app.advance(-40_000);
-      const elsewhere = appInMemory().source().bell;
+      const elsewhere = appInMemory().source().wakeUps;
       await deliver(
-        applyHints(() => ({ ...app.source(), bell: elsewhere })),
+        applyHints(() => ({ ...app.source(), wakeUps: elsewhere })),
         created("web"),
       );
       expect(app.sent.slice(1).map(({ delayMs }) => delayMs)).toEqual([12_000, CLAIM_MS]);

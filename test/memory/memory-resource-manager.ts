@@ -2,7 +2,7 @@ import { type ErrorCode, LeewardError } from "../../replication/errors.ts";
 import type {
   Begun,
   Change,
-  Looked,
+  PollResult,
   ResourceJson,
   ResourceManager,
 } from "../../replication/resources/resource-manager.ts";
@@ -73,7 +73,7 @@ export function memoryResourceManager({ looks = 2 }: { readonly looks?: number }
     return hit.fault.with;
   };
   const unavailable = (): LeewardError => new LeewardError("azure-unavailable", "Nobody answered, on purpose.");
-  const failed = (code: ErrorCode, azureCode: string, message: string): Begun & Looked => ({
+  const failed = (code: ErrorCode, azureCode: string, message: string): Begun & PollResult => ({
     kind: "failed",
     code,
     azureCode,
@@ -216,7 +216,7 @@ export function memoryResourceManager({ looks = 2 }: { readonly looks?: number }
       if (fault?.kind === "lost-answer") throw unavailable();
       return begun;
     },
-    look: async (text) => {
+    poll: async (text) => {
       const operation = operations[(JSON.parse(text) as { readonly operation: number }).operation];
       if (operation === undefined) throw new LeewardError("internal", "This is no operation of Resource Manager.");
       const { change: made } = operation;

@@ -137,7 +137,7 @@ describe("activity log", () => {
     const path = join(temporaryFolder(), "activity");
     const first = openLog(path);
     expect(first.touch(0, REGION - 512, 1024)).toBe(false);
-    await first.heat(0, REGION - 512, 1024, settled);
+    await first.markActive(0, REGION - 512, 1024, settled);
     expect(first.touch(0, REGION - 512, 1024)).toBe(true);
     expect(first.touch(1, 0, 512)).toBe(false);
     await first.change({ kind: "tracking", reason: "disk-full" }, 77);
@@ -156,7 +156,7 @@ describe("activity log", () => {
     const files = { ...FILES, datasyncLater: () => synced };
     const path = join(temporaryFolder(), "activity");
     const log = openActivity({ files, path, binding: BINDING, regionBytes: REGION, maxRegions: 4 });
-    const heating = log.heat(0, 0, 512, settled);
+    const heating = log.markActive(0, 0, 512, settled);
     for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
     expect(log.touch(0, 0, 512)).toBe(false);
     sync();
@@ -167,12 +167,12 @@ describe("activity log", () => {
 
   it("lets go of what was not used for longest, and only when what it covers is on the medium", async () => {
     const log = openLog(join(temporaryFolder(), "activity"));
-    for (const region of [0, 1, 2, 3]) await log.heat(0, region * REGION, 512, settled);
+    for (const region of [0, 1, 2, 3]) await log.markActive(0, region * REGION, 512, settled);
     log.touch(0, 0, 512);
-    await log.heat(0, 5 * REGION, 512, () => Promise.resolve(false));
+    await log.markActive(0, 5 * REGION, 512, () => Promise.resolve(false));
     expect(log.touch(0, 5 * REGION, 512)).toBe(false);
     // Used while the medium is waited for: it stays.
-    await log.heat(0, 5 * REGION, 512, async () => log.touch(0, REGION, 512));
+    await log.markActive(0, 5 * REGION, 512, async () => log.touch(0, REGION, 512));
     expect([5, 0, 1].map((region) => log.touch(0, region * REGION, 512))).toEqual([true, true, true]);
     expect(log.touch(0, 2 * REGION, 512)).toBe(false);
     expect(log.regions().length).toBeLessThanOrEqual(4);
@@ -182,8 +182,8 @@ describe("activity log", () => {
   it("believes the newer of two slots, the older when that one is torn, and refuses to guess when both are", async () => {
     const path = join(temporaryFolder(), "activity");
     const log = openLog(path);
-    await log.heat(0, 0, 512, settled);
-    await log.heat(1, 0, 512, settled);
+    await log.markActive(0, 0, 512, settled);
+    await log.markActive(1, 0, 512, settled);
     log.close();
     const damage = (slot: number): void => {
       const file = openSync(path, "r+");

@@ -42,7 +42,8 @@ function withFailingJournal() {
       mode: { kind: "logging" },
       // The region of disk 1 has to be made active first.
       touch: (disk: number) => disk === 0,
-      heat: async (_disk: number, _at: number, _bytes: number, settle: () => Promise<boolean>) => void (await settle()),
+      markActive: async (_disk: number, _at: number, _bytes: number, settle: () => Promise<boolean>) =>
+        void (await settle()),
       regions: () => [],
       change: done,
     },

@@ -282,26 +282,26 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
     name: "a long batch does not renew its claim",
     why: "a second worker takes the item for abandoned in the middle of it",
     file: "replication/apply/apply.ts",
-    find: `        await claim.keep();
-      },
-      send`,
-    replace: `      },
-      send`,
+    find: `          await claim.keep();
+        },
+        send`,
+    replace: `        },
+        send`,
     tests: ["test/apply/worker.test.ts"],
   },
   {
     name: "requests of a batch that failed are not waited for",
     why: "a request of the old claim is still on its way when the next one begins",
-    file: "replication/lanes.ts",
+    file: "replication/concurrency.ts",
     find: `  await Promise.all(underWay);
 `,
     replace: ``,
-    tests: ["test/apply/lanes.test.ts"],
+    tests: ["test/apply/concurrency.test.ts"],
   },
   {
     name: "of several failures any decides",
     why: "a worker that was fenced claims again as if an answer had been lost",
-    file: "replication/lanes.ts",
+    file: "replication/concurrency.ts",
     find: `return (
     failures.find((error) => hasCode(error, "fenced")) ??
     failures.find((error) => hasCode(error, "outcome-unknown")) ??
@@ -309,7 +309,7 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
   );`,
     replace: `void hasCode;
   return failures[0];`,
-    tests: ["test/apply/lanes.test.ts"],
+    tests: ["test/apply/concurrency.test.ts"],
   },
   {
     name: "the journal is believed without a look at the chain",

@@ -302,7 +302,7 @@ export const AZURE_MUTANTS: readonly Mutant[] = [
   {
     name: "what Azure accepts is done",
     why: "a machine is started before its disks are there",
-    file: "azure/arm/look.ts",
+    file: "azure/arm/poll.ts",
     find: `if (end === "gone" ? resource === undefined : resource !== undefined && state === "succeeded")
     return { kind: "done", result: resource };`,
     replace: `if (end === "gone" ? true : resource !== undefined) return { kind: "done", result: resource };`,

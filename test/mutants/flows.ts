@@ -33,8 +33,8 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "the changes of a stage are begun one behind the other",
     why: "sixty disks take an hour instead of a minute",
     file: "orchestrations/activities/walk.ts",
-    find: `  await inLanes(FLOW_STEPS_AT_ONCE, todo, async`,
-    replace: `  await inLanes(FLOW_STEPS_AT_ONCE, todo.slice(0, 1), async`,
+    find: `  await forEachConcurrently(FLOW_STEPS_AT_ONCE, todo, async`,
+    replace: `  await forEachConcurrently(FLOW_STEPS_AT_ONCE, todo.slice(0, 1), async`,
     tests: [WALK],
   },
   {

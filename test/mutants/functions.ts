@@ -39,24 +39,24 @@ export const FUNCTION_MUTANTS: readonly Mutant[] = [
     find: `    case "more":
       return true;`,
     replace: `    case "more":
-      return rung;`,
+      return signalled;`,
     tests: [WORK],
   },
   {
     name: "a hint that came while a worker let go is lost",
     why: "a delta waits for the sweep (rule 5)",
-    file: "functions/serving/hint-bell.ts",
-    find: `          return bell.rung();`,
+    file: "functions/serving/wake-ups.ts",
+    find: `          return wakeUp.signalled();`,
     replace: `          return false;`,
-    tests: ["test/functions/hint-bell.test.ts"],
+    tests: ["test/functions/wake-ups.test.ts"],
   },
   {
     name: "every item is kept warm",
     why: "two thousand workers wait in one process (rule 9)",
-    file: "functions/serving/hint-bell.ts",
+    file: "functions/serving/wake-ups.ts",
     find: `const warm = !closed && warmCount < WARM_ITEMS_MAX_COUNT;`,
     replace: `const warm = !closed && warmCount < 1_000_000 * WARM_ITEMS_MAX_COUNT;`,
-    tests: ["test/functions/hint-bell.test.ts"],
+    tests: ["test/functions/wake-ups.test.ts"],
   },
   {
     name: "an event of any container is a hint",

@@ -2,14 +2,14 @@ import { describe, expect, it } from "vitest";
 import { LeewardError } from "../../replication/errors.ts";
 import { HEARTBEAT_RECORD, ITEM_RECORD, PROGRESS_RECORD, STREAMS_RECORD } from "../../replication/names.ts";
 import { readOverview } from "../../replication/operations/overview.ts";
-import { type OperationRequest, tendFlow } from "../../replication/operations/request.ts";
+import { type OperationRequest, reconcileFlow } from "../../replication/operations/request.ts";
 import { enable, failover, plainOperation, protectedWorld } from "./world.ts";
 
 describe.each([ITEM_RECORD, HEARTBEAT_RECORD, PROGRESS_RECORD, STREAMS_RECORD])("with a damaged %s", (name) => {
   async function damagedWorld(topic = async () => undefined as void) {
     const world = await protectedWorld({ topic });
     // The sweep has stored that initial replication is complete.
-    await tendFlow(world.context, "web-1", { start: async () => undefined, stateOf: async () => undefined });
+    await reconcileFlow(world.context, "web-1", { start: async () => undefined, stateOf: async () => undefined });
     await world.stores.records("web-1").put(name, new TextEncoder().encode('{"sha256":"'));
     return world;
   }

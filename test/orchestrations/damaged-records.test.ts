@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { closeJob } from "../../orchestrations/activities/job.ts";
-import { tendFlow } from "../../replication/operations/request.ts";
+import { reconcileFlow } from "../../replication/operations/request.ts";
 import { readLedger } from "../../replication/resources/ledger-record.ts";
 import { listOverviews } from "../../replication/operations/overview.ts";
 import { type JobRecord, stateDescription } from "../../replication/jobs/job.ts";
@@ -148,7 +148,7 @@ describe("a damaged managed.json", () => {
 });
 
 describe("a damaged job record", () => {
-  const NO_FLOWS: Parameters<typeof tendFlow>[2] = { start: async () => undefined, stateOf: async () => "ended" };
+  const NO_FLOWS: Parameters<typeof reconcileFlow>[2] = { start: async () => undefined, stateOf: async () => "ended" };
 
   it("of before hides no other job, keeps no operation from its end, and is named", async () => {
     const probe = await protectedWorld();
@@ -185,7 +185,7 @@ describe("a damaged job record", () => {
     const { run } = await world.ask(failover());
     await drive(world.context, run, { onWait: world.pass, dieAfter: 12 });
     await world.stores.records("web-1").put(`jobs/${run.jobId}.json`, new Uint8Array([1]));
-    await tendFlow(world.context, "web-1", NO_FLOWS);
+    await reconcileFlow(world.context, "web-1", NO_FLOWS);
     expect(await findJob(world.stores, "web-1", run.jobId)).toMatchObject({
       state: "Failed",
       flow: "unplanned-failover",

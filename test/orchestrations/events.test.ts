@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { tendFlow } from "../../replication/operations/request.ts";
+import { reconcileFlow } from "../../replication/operations/request.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import type { LeewardEvent } from "../../replication/events/event.ts";
 import { readProgress, replaceProgress } from "../../replication/records/progress.ts";
 import { type FlowWorld, enable, failover, flowWorld, plainOperation, protectedWorld } from "./world.ts";
 
-const NO_FLOWS: Parameters<typeof tendFlow>[2] = { start: async () => undefined, stateOf: async () => "open" };
+const NO_FLOWS: Parameters<typeof reconcileFlow>[2] = { start: async () => undefined, stateOf: async () => "open" };
 
 /** What was told, one line an event; the same event told again is one line. */
 function lines(told: readonly LeewardEvent[]): readonly string[] {
@@ -22,7 +22,7 @@ const forget = (world: FlowWorld): void => void world.told.splice(0);
 describe("what a topic is told of a flow", () => {
   it("its beginning, its end, and the states of the item", async () => {
     const world = await protectedWorld();
-    await tendFlow(world.context, "web-1", NO_FLOWS);
+    await reconcileFlow(world.context, "web-1", NO_FLOWS);
     const enabling = [
       "job EnableDr InProgress",
       "UnprotectedStatesBegin -> UnprotectedStatesBegin",
@@ -109,17 +109,17 @@ describe("what a topic is told of a flow", () => {
     });
     forget(world);
     told = () => world.told;
-    await expect(tendFlow(world.context, "web-1", NO_FLOWS)).rejects.toMatchObject({ code: "store-unavailable" });
+    await expect(reconcileFlow(world.context, "web-1", NO_FLOWS)).rejects.toMatchObject({ code: "store-unavailable" });
     isAway = false;
     await world.pass(1_000);
-    await tendFlow(world.context, "web-1", NO_FLOWS);
+    await reconcileFlow(world.context, "web-1", NO_FLOWS);
     expect(world.told).toHaveLength(2);
     expect(new Set(world.told.map(({ id }) => id)).size).toBe(1);
     const records = world.stores.records("web-1");
     const seeding = async (isSeeding: boolean): Promise<void> => {
       const stored = await readProgress(records);
       if (stored !== undefined) await replaceProgress(records, stored, { ...stored.progress, seeding: isSeeding });
-      await tendFlow(world.context, "web-1", NO_FLOWS);
+      await reconcileFlow(world.context, "web-1", NO_FLOWS);
     };
     for (const isSeeding of [true, false, true, false]) await seeding(isSeeding);
     expect(new Set(world.told.map(({ id }) => id)).size).toBe(5);

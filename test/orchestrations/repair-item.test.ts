@@ -4,7 +4,7 @@ import { putPolicy } from "../../replication/items/policy-records.ts";
 import { changeManaged } from "../../replication/jobs/managed-item.ts";
 import { ITEM_RECORD, PROGRESS_RECORD } from "../../replication/names.ts";
 import { readOverview } from "../../replication/operations/overview.ts";
-import { tendFlow } from "../../replication/operations/request.ts";
+import { reconcileFlow } from "../../replication/operations/request.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
 import { findItem, readItem } from "../../replication/records/item-record.ts";
 import { damages } from "../memory/damages.ts";
@@ -55,7 +55,7 @@ describe("a repair of a machine whose item.json is damaged", () => {
     for (const asked of [failover(), plainOperation("DisableProtection")]) {
       const world = await protectedWorld();
       // The sweep has stored that initial replication is complete.
-      await tendFlow(world.context, ITEM, { start: async () => undefined, stateOf: async () => undefined });
+      await reconcileFlow(world.context, ITEM, { start: async () => undefined, stateOf: async () => undefined });
       await damage(world, ITEM_RECORD);
       await repairItem(world.context, ITEM);
       expect((await world.operate(asked)).errors).toEqual([]);

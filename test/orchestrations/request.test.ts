@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { requestOperation, requireRepairable, tendFlow } from "../../replication/operations/request.ts";
+import { requestOperation, requireRepairable, reconcileFlow } from "../../replication/operations/request.ts";
 import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import { growingPauseMs } from "../../orchestrations/steps.ts";
 import { readProgress } from "../../replication/records/progress.ts";
@@ -17,7 +17,7 @@ import { type FlowWorld, enable, failover, flowWorld, plainOperation, protectedW
 function host(): {
   readonly started: FlowRun[];
   readonly states: Map<string, "open" | "ended">;
-  readonly flows: Parameters<typeof tendFlow>[2];
+  readonly flows: Parameters<typeof reconcileFlow>[2];
 } {
   const started: FlowRun[] = [];
   const states = new Map<string, "open" | "ended">();
@@ -142,8 +142,8 @@ describe("the sweep", () => {
     await requestOperation(world.context, enable(), async () => Promise.reject(new Error("the process died"))).catch(
       () => undefined,
     );
-    await tendFlow(world.context, "web-1", flows);
-    await tendFlow(world.context, "web-1", flows);
+    await reconcileFlow(world.context, "web-1", flows);
+    await reconcileFlow(world.context, "web-1", flows);
     expect(started).toHaveLength(1);
     const [run] = started;
     if (run === undefined) throw new Error("it was started");
@@ -160,7 +160,7 @@ describe("the sweep", () => {
     expect(await storedState(world)).toBe("DisablingProtection");
     const { states, flows } = host();
     states.set(run.jobId, "ended");
-    await tendFlow(world.context, "web-1", flows);
+    await reconcileFlow(world.context, "web-1", flows);
     expect(await storedState(world)).toBe("DisableFailed");
     expect(await findJob(world.stores, "web-1", run.jobId)).toMatchObject({
       state: "Failed",
@@ -172,7 +172,7 @@ describe("the sweep", () => {
   it("stores what replication reports", async () => {
     const world = await protectedWorld();
     expect(await storedState(world)).toBe("InitialReplicationInProgress");
-    await tendFlow(world.context, "web-1", host().flows);
+    await reconcileFlow(world.context, "web-1", host().flows);
     expect(await storedState(world)).toBe("Protected");
   });
 });

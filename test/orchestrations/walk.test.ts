@@ -41,7 +41,7 @@ function losing(
   const context = behind(world, (real) => ({
     read: (id) => strike(() => real.read(id)),
     begin: (change) => strike(() => real.begin(change)),
-    look: (operation) => strike(() => real.look(operation)),
+    poll: (operation) => strike(() => real.poll(operation)),
   }));
   return { context, count: () => count };
 }
@@ -158,7 +158,7 @@ describe("a walk", () => {
     const { run } = await world.ask(failover());
     const beganMs = world.context.clock.now();
     const context = behind(world, () => ({
-      look: async (operation) => ({ kind: "running", operation, retryAfterMs: 600_000 }),
+      poll: async (operation) => ({ kind: "running", operation, retryAfterMs: 600_000 }),
     }));
     expect(await drive(context, run, { onWait: world.pass })).toEqual({ state: "Failed" });
     const job = await findJob(world.stores, "web-1", run.jobId);

@@ -16,7 +16,7 @@ import {
 } from "../../functions/routes/protected-items.ts";
 import { failoverCommit, unplannedFailover } from "../../functions/routes/failovers.ts";
 import { heartbeatMobility, registerMobility, settleMobility } from "../../functions/routes/mobility.ts";
-import { openHintBell } from "../../functions/serving/hint-bell.ts";
+import { openWakeUps } from "../../functions/serving/wake-ups.ts";
 import { listRecoveryPoints } from "../../functions/routes/recovery-points.ts";
 import { restoreRecoveryPoint } from "../../functions/routes/restores.ts";
 import { restoreSlices } from "../../functions/queues/restore-slices.ts";
@@ -86,7 +86,7 @@ export interface AppProcessOptions {
   /** All of the application but what this process adds. */
   readonly application: Omit<
     Application,
-    "clock" | "timer" | "gates" | "points" | "largeBatches" | "bell" | "processId" | "cursors" | "tidied"
+    "clock" | "timer" | "gates" | "points" | "largeBatches" | "wakeUps" | "processId" | "cursors" | "tidied"
   >;
   /** A handler failed; what the host would log. */
   readonly failed: (what: string, error: unknown) => void;
@@ -101,7 +101,7 @@ export function startAppProcess(options: AppProcessOptions): AppProcess {
     points: createPointCache(process.clock),
     largeBatches: createLargeBatches(LARGE_BATCHES_AT_ONCE),
     timer: { pause: (durationMs) => process.pause(durationMs) },
-    bell: openHintBell(process.clock, (delayMs, run) => process.hear(delayMs, run)),
+    wakeUps: openWakeUps(process.clock, (delayMs, run) => process.hear(delayMs, run)),
     processId: process.name,
     cursors: new Map(),
     tidied: new Map(),

@@ -112,8 +112,8 @@ export function unkindManager(
       look();
       return begun;
     },
-    look: async (operation) => {
-      const looked = await inner.look(operation);
+    poll: async (operation) => {
+      const looked = await inner.poll(operation);
       look();
       return looked;
     },

@@ -41,15 +41,15 @@ describe("the function app on the storage of the local cloud", () => {
       }),
     );
     // Nothing is kept warm, so that a slice ends as soon as nothing is left.
-    const { bell } = application;
-    const cold: typeof bell = {
-      ...bell,
+    const { wakeUps } = application;
+    const cold: typeof wakeUps = {
+      ...wakeUps,
       enter: (itemId) => {
-        const seat = bell.enter(itemId);
-        return seat === undefined ? undefined : { ...seat, awaitHint: undefined };
+        const slot = wakeUps.enter(itemId);
+        return slot === undefined ? undefined : { ...slot, awaitHint: undefined };
       },
     };
-    app = () => ({ ...application, bell: cold });
+    app = () => ({ ...application, wakeUps: cold });
     queues = QueueServiceClient.fromConnectionString(accounts.connectionStrings.target);
   });
   afterAll(() => accounts.close());

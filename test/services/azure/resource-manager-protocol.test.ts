@@ -112,11 +112,11 @@ describe("the adapter of Azure Resource Manager and answers that Azure could giv
     replies[`GET ${DISK}`] = [inState("Updating"), inState("Succeeded")];
     const first = await resourceManager.begin(patch);
     expect(first).toMatchObject({ kind: "running" });
-    expect(await resourceManager.look(first.kind === "running" ? first.operation : "")).toMatchObject({ kind: "done" });
+    expect(await resourceManager.poll(first.kind === "running" ? first.operation : "")).toMatchObject({ kind: "done" });
     const second = await resourceManager.begin(patch);
     replies["GET /op"] = [missing];
     // The resource was whole before: its state says nothing of the patch.
-    expect(await resourceManager.look(second.kind === "running" ? second.operation : "")).toMatchObject({
+    expect(await resourceManager.poll(second.kind === "running" ? second.operation : "")).toMatchObject({
       kind: "failed",
       code: "azure-unavailable",
       retryable: true,
@@ -128,11 +128,11 @@ describe("the adapter of Azure Resource Manager and answers that Azure could giv
     replies[`GET ${DISK}`] = [inState("Updating"), inState("Succeeded"), inState("Deleting"), missing];
     const first = await put();
     expect(first).toMatchObject({ kind: "running" });
-    expect(await resourceManager.look(first.kind === "running" ? first.operation : "")).toMatchObject({ kind: "done" });
+    expect(await resourceManager.poll(first.kind === "running" ? first.operation : "")).toMatchObject({ kind: "done" });
     replies[`DELETE ${DISK}`] = [{ status: 202 }];
     const second = await remove();
     expect(second).toMatchObject({ kind: "running" });
-    expect(await resourceManager.look(second.kind === "running" ? second.operation : "")).toEqual({
+    expect(await resourceManager.poll(second.kind === "running" ? second.operation : "")).toEqual({
       kind: "done",
       result: undefined,
     });
@@ -150,9 +150,9 @@ describe("the adapter of Azure Resource Manager and answers that Azure could giv
     const operation = await begun();
     replies["GET /op"] = [{ status: 200, body: { status: "Succeeded" } }];
     replies[`GET ${DISK}`] = [inState("Updating"), inState("Succeeded")];
-    const looked = await resourceManager.look(operation);
+    const looked = await resourceManager.poll(operation);
     expect(looked).toMatchObject({ kind: "running" });
-    expect(await resourceManager.look(looked.kind === "running" ? looked.operation : "")).toMatchObject({
+    expect(await resourceManager.poll(looked.kind === "running" ? looked.operation : "")).toMatchObject({
       kind: "done",
     });
   });
@@ -160,7 +160,7 @@ describe("the adapter of Azure Resource Manager and answers that Azure could giv
   it("the address of an operation is asked as it was given, with its signature", async () => {
     const operation = await begun();
     replies["GET /op"] = [{ status: 200, body: { status: "InProgress" } }];
-    await resourceManager.look(operation);
+    await resourceManager.poll(operation);
     expect(seen.at(-1)).toBe("GET /op?t=1&s=%2B&api-version=2026-03-02");
   });
 
@@ -170,8 +170,8 @@ describe("the adapter of Azure Resource Manager and answers that Azure could giv
       { status: 200, body: { status: "NotYetSucceeded" } },
       { status: 200, body: { status: "Failed" } },
     ];
-    expect(await resourceManager.look(operation)).toMatchObject({ kind: "running" });
-    expect(await resourceManager.look(operation)).toMatchObject({
+    expect(await resourceManager.poll(operation)).toMatchObject({ kind: "running" });
+    expect(await resourceManager.poll(operation)).toMatchObject({
       kind: "failed",
       code: "azure-refused",
       retryable: false,
@@ -182,8 +182,8 @@ describe("the adapter of Azure Resource Manager and answers that Azure could giv
     const operation = await begun();
     replies["GET /op"] = [{ status: 502, body: "<html>bad gateway</html>" }, { status: 404 }];
     replies[`GET ${DISK}`] = [inState("Succeeded")];
-    await expect(resourceManager.look(operation)).rejects.toMatchObject({ code: "azure-unavailable", retryable: true });
-    expect(await resourceManager.look(operation)).toMatchObject({ kind: "done" });
+    await expect(resourceManager.poll(operation)).rejects.toMatchObject({ code: "azure-unavailable", retryable: true });
+    expect(await resourceManager.poll(operation)).toMatchObject({ kind: "done" });
   });
 
   it("waits as long as Azure says, in seconds or until a date, within limits", async () => {
@@ -211,9 +211,9 @@ describe("the adapter of Azure Resource Manager and answers that Azure could giv
   it("a throttled look goes on later with the same operation", async () => {
     const operation = await begun();
     replies["GET /op"] = [{ status: 429, headers: { "Retry-After": "3" } }];
-    expect(await resourceManager.look(operation)).toEqual({ kind: "running", operation, retryAfterMs: 3_000 });
+    expect(await resourceManager.poll(operation)).toEqual({ kind: "running", operation, retryAfterMs: 3_000 });
     replies["GET /op"] = [{ status: 429 }];
-    expect(await resourceManager.look(operation)).toEqual({ kind: "running", operation, retryAfterMs: 10_000 });
+    expect(await resourceManager.poll(operation)).toEqual({ kind: "running", operation, retryAfterMs: 10_000 });
   });
 
   it("a 409 is a wait while the resource is being changed, else a conflict", async () => {
@@ -268,7 +268,7 @@ describe("the adapter of Azure Resource Manager and answers that Azure could giv
     const elsewhere = "http://127.0.0.1:9/op";
     replies[`PUT ${DISK}`] = [{ status: 202, headers: { Location: elsewhere } }];
     const progress = await put();
-    const look = resourceManager.look(progress.kind === "running" ? progress.operation : "");
+    const look = resourceManager.poll(progress.kind === "running" ? progress.operation : "");
     await expect(look).rejects.toMatchObject({ code: "azure-answer-invalid", facts: { host: "127.0.0.1:9" } });
     const disks = "/subscriptions/s1/providers/Microsoft.Compute/disks";
     replies[`GET ${disks}`] = [{ status: 200, body: { value: [], nextLink: elsewhere } }];

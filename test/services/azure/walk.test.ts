@@ -40,7 +40,7 @@ async function run(resourceManager: ResourceManager, change: Change): Promise<vo
     if (progress.kind === "failed") throw new Error(`${change.id}: ${progress.azureCode} ${progress.message}`);
     await new Promise((resolve) => setTimeout(resolve, 2));
     progress =
-      progress.kind === "busy" ? await resourceManager.begin(change) : await resourceManager.look(progress.operation);
+      progress.kind === "busy" ? await resourceManager.begin(change) : await resourceManager.poll(progress.operation);
   }
 }
 

@@ -2,31 +2,31 @@ import { LET_GO_MS, WARM_ITEMS_MAX_COUNT, WARM_LOOK_MS } from "../../replication
 import type { Clock } from "../../replication/ports.ts";
 
 /**
- * Connects the invocations of one process. An item is worked on by at most one of them; a hint that comes meanwhile
- * rings there and is done, instead of finding the item held. Between processes the claim in the progress record
+ * Connects the invocations of one process. At most one of them works on an item; a hint that comes meanwhile
+ * wakes that one and is done, instead of finding the item held. Between processes the claim in the progress record
  * decides; this only saves requests.
  */
-export interface HintBell {
-  /** Takes the item's seat. Undefined when another invocation of this process has it: that one has been rung for. */
-  enter(itemId: string): HintSeat | undefined;
+export interface WakeUps {
+  /** Takes the item's slot. Undefined when another invocation of this process has it: that one has been woken. */
+  enter(itemId: string): WakeUpSlot | undefined;
   /**
    * Sends a hint that is to come back at `untilMs` (Unix milliseconds), unless one of this process is under way until
    * then: it announces the same.
    */
   putOff(itemId: string, untilMs: number, send: () => Promise<void>): Promise<void>;
-  /** The process is about to end: nobody waits any more. Settles when all seats are given back, or after LET_GO_MS. */
+  /** The process is about to end: nobody waits any more. Settles when all slots are given back, or after LET_GO_MS. */
   close(): Promise<void>;
 }
 
-export interface HintSeat {
+export interface WakeUpSlot {
   /**
    * For `ApplyContext.awaitHint`; undefined when enough items are kept warm already. It is true after WARM_LOOK_MS too:
    * the hints of an item may go to another process, which finds it held.
    */
   readonly awaitHint: ((itemId: string, untilMs: number) => Promise<boolean>) | undefined;
-  /** True once the bell was closed: the slice ends at its next boundary. */
+  /** True once the wake-up was closed: the slice ends at its next boundary. */
   closing(): boolean;
-  /** Gives the seat back. True when a hint came that `awaitHint` has not reported: someone must look again. */
+  /** Gives the slot back. True when a hint came that `awaitHint` has not reported: someone must look again. */
   leave(): boolean;
 }
 
@@ -38,33 +38,33 @@ const systemTimer: After = (delayMs, run) => {
   return () => clearTimeout(timer);
 };
 
-export function openHintBell(clock: Clock, after: After = systemTimer): HintBell {
-  const bells = new Map<string, Bell>();
+export function openWakeUps(clock: Clock, after: After = systemTimer): WakeUps {
+  const wakeUps = new Map<string, WakeUp>();
   const putOffUntilMs = new Map<string, number>();
   let warmCount = 0;
   let closed = false;
   let allLeft: (() => void) | undefined;
   return {
     enter: (itemId) => {
-      const taken = bells.get(itemId);
+      const taken = wakeUps.get(itemId);
       if (taken !== undefined) {
-        taken.ring();
+        taken.signal();
         return undefined;
       }
-      const bell = newBell(clock, after);
-      bells.set(itemId, bell);
+      const wakeUp = newWakeUp(clock, after);
+      wakeUps.set(itemId, wakeUp);
       // Decided on entry, so that a slice knows whether it may wait: kept warm, an item occupies one of the host's few
       // queue slots.
       const warm = !closed && warmCount < WARM_ITEMS_MAX_COUNT;
       if (warm) warmCount += 1;
       return {
-        awaitHint: warm ? (_itemId, untilMs) => bell.wait(untilMs) : undefined,
+        awaitHint: warm ? (_itemId, untilMs) => wakeUp.wait(untilMs) : undefined,
         closing: () => closed,
         leave: () => {
-          bells.delete(itemId);
+          wakeUps.delete(itemId);
           if (warm) warmCount -= 1;
-          if (bells.size === 0) allLeft?.();
-          return bell.rung();
+          if (wakeUps.size === 0) allLeft?.();
+          return wakeUp.signalled();
         },
       };
     },
@@ -81,41 +81,41 @@ export function openHintBell(clock: Clock, after: After = systemTimer): HintBell
     },
     close: async () => {
       closed = true;
-      if (bells.size === 0) return;
+      if (wakeUps.size === 0) return;
       await new Promise<void>((resolve) => {
         const cancel = after(LET_GO_MS, resolve);
         allLeft = () => {
           cancel();
           resolve();
         };
-        for (const bell of bells.values()) bell.close();
+        for (const wakeUp of wakeUps.values()) wakeUp.close();
       });
     },
   };
 }
 
-interface Bell {
-  ring(): void;
-  /** True when it rang, or when WARM_LOOK_MS have passed; false at `untilMs`. */
+interface WakeUp {
+  signal(): void;
+  /** True when it was signalled, or when WARM_LOOK_MS have passed; false at `untilMs`. */
   wait(untilMs: number): Promise<boolean>;
-  /** It rang and nobody has waited for it since. */
-  rung(): boolean;
-  /** Ends every wait, with false unless it rang. */
+  /** It was signalled, and no wait has reported that yet. */
+  signalled(): boolean;
+  /** Ends every wait, with false unless it was signalled. */
   close(): void;
 }
 
-function newBell(clock: Clock, after: After): Bell {
-  let rung = false;
+function newWakeUp(clock: Clock, after: After): WakeUp {
+  let signalled = false;
   let closed = false;
   let wake: (() => void) | undefined;
   return {
-    ring: () => {
-      rung = true;
+    signal: () => {
+      signalled = true;
       wake?.();
     },
     wait: async (untilMs) => {
       const lookMs = clock.now() + WARM_LOOK_MS;
-      if (!rung && !closed) {
+      if (!signalled && !closed) {
         await new Promise<void>((resolve) => {
           const cancel = after(Math.max(0, Math.min(untilMs, lookMs) - clock.now()), resolve);
           wake = () => {
@@ -125,11 +125,11 @@ function newBell(clock: Clock, after: After): Bell {
         });
         wake = undefined;
       }
-      const came = rung || (!closed && lookMs <= untilMs);
-      rung = false;
+      const came = signalled || (!closed && lookMs <= untilMs);
+      signalled = false;
       return came;
     },
-    rung: () => rung,
+    signalled: () => signalled,
     close: () => {
       closed = true;
       wake?.();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { inLanes, mapInLanes, present } from "../../replication/lanes.ts";
+import { forEachConcurrently, mapConcurrently, present } from "../../replication/concurrency.ts";
 import { LeewardError } from "../../replication/errors.ts";
 
 const turn = (): Promise<void> =>
@@ -16,7 +16,7 @@ const failing = (code: "fenced" | "outcome-unknown" | "conflict") => async (): P
 describe("lanes", () => {
   it("rule 3: of several failures a fence decides, then an unknown outcome, whichever came first", async () => {
     const run = (...codes: readonly ("fenced" | "outcome-unknown" | "conflict")[]): Promise<void> =>
-      inLanes(codes.length, codes.map(failing), (work) => work());
+      forEachConcurrently(codes.length, codes.map(failing), (work) => work());
     await expect(run("conflict", "outcome-unknown", "fenced")).rejects.toMatchObject({ code: "fenced" });
     await expect(run("outcome-unknown", "fenced")).rejects.toMatchObject({ code: "fenced" });
     await expect(run("conflict", "outcome-unknown")).rejects.toMatchObject({ code: "outcome-unknown" });
@@ -33,7 +33,7 @@ describe("lanes", () => {
     ];
     let begun = 0;
     let isOver = false;
-    const run = inLanes(2, works, async (work) => {
+    const run = forEachConcurrently(2, works, async (work) => {
       begun += 1;
       await work;
     }).catch((error: unknown) => {
@@ -58,7 +58,7 @@ describe("lanes", () => {
       }
     }
     for (const items of [[1, 2, 3, 4], oneByOne()]) {
-      const run = mapInLanes(2, items, async (item) => {
+      const run = mapConcurrently(2, items, async (item) => {
         if (item === 1) await last.promise;
         if (item === 4) last.resolve();
         return item % 2 === 0 ? `${item}` : undefined;

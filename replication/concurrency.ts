@@ -6,26 +6,26 @@ import { hasCode } from "./errors.ts";
  * under way has settled: rule 3 wants that no request of this worker is still unanswered when it claims a new
  * generation. Of several failures the one that decides most is thrown.
  */
-export async function inLanes<Item>(
+export async function forEachConcurrently<Item>(
   lanes: number,
   items: Iterable<Item> | AsyncIterable<Item>,
   work: (item: Item) => Promise<void>,
 ): Promise<void> {
-  await withLanes(lanes, async (begin) => {
+  await withConcurrency(lanes, async (begin) => {
     if (Symbol.asyncIterator in items) for await (const item of items) await begin(() => work(item));
     else for (const item of items) await begin(() => work(item));
   });
 }
 
 /** The same, with what each work gives, in the order of the items. */
-export async function mapInLanes<Item, Result>(
+export async function mapConcurrently<Item, Result>(
   lanes: number,
   items: Iterable<Item> | AsyncIterable<Item>,
   work: (item: Item) => Promise<Result>,
 ): Promise<readonly Result[]> {
   const results = new Map<number, Result>();
   let begun = 0;
-  await inLanes(lanes, items, async (item) => {
+  await forEachConcurrently(lanes, items, async (item) => {
     const number = begun;
     begun += 1;
     results.set(number, await work(item));
@@ -48,7 +48,7 @@ export type Begin = (work: () => Promise<void>) => Promise<void>;
  * The same for work that turns up one by one: `feed` begins it, and whatever it or the work throws comes out when
  * everything under way has settled.
  */
-export async function withLanes<Result>(lanes: number, feed: (begin: Begin) => Promise<Result>): Promise<Result> {
+export async function withConcurrency<Result>(lanes: number, feed: (begin: Begin) => Promise<Result>): Promise<Result> {
   const underWay = new Set<Promise<void>>();
   const failures: unknown[] = [];
   const run = async (work: () => Promise<void>): Promise<void> => {

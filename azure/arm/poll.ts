@@ -1,13 +1,13 @@
 import { LeewardError } from "../../replication/errors.ts";
 import type { Clock } from "../../replication/ports.ts";
-import type { Looked, ResourceJson } from "../../replication/resources/resource-manager.ts";
+import type { PollResult, ResourceJson } from "../../replication/resources/resource-manager.ts";
 import { isObject, textOf } from "../../replication/resources/json.ts";
 import { knownType } from "./api-versions.ts";
 import { errorOf, failed, faultOf } from "./failures.ts";
 import { ENDS, formatOperation, type Operation } from "./operation-text.ts";
 import { type Answer, type Send, isThrottled, retryAfterMs } from "./transport.ts";
 
-export interface LookParts {
+export interface PollParts {
   readonly send: Send;
   readonly read: (id: string) => Promise<ResourceJson | undefined>;
   readonly clock: Clock;
@@ -18,7 +18,7 @@ export interface LookParts {
  * `Azure-AsyncOperation`, else by `Location`, else it is the state of the resource. What Azure tells is believed only
  * when the resource shows it.
  */
-export async function lookAt(operation: Operation, parts: LookParts): Promise<Looked> {
+export async function pollOperation(operation: Operation, parts: PollParts): Promise<PollResult> {
   const { statusUrl, resultUrl } = operation;
   const url = statusUrl ?? resultUrl;
   if (url === undefined) return endOf(operation, undefined, parts);
@@ -30,9 +30,9 @@ export async function lookAt(operation: Operation, parts: LookParts): Promise<Lo
 }
 
 /** Only whole words count: a state that is not known means that it runs. */
-async function byStatus(operation: Operation, answer: Answer, parts: LookParts): Promise<Looked> {
+async function byStatus(operation: Operation, answer: Answer, parts: PollParts): Promise<PollResult> {
   const fault = faultOf(answer.body, answer.status < 300 ? undefined : answer.status);
-  if (answer.status >= 300) return refusedLook(operation, fault);
+  if (answer.status >= 300) return refusedPoll(operation, fault);
   const status = textOf(answer.body, "status")?.toLowerCase();
   if (status === "failed" || status === "canceled" || status === "cancelled") return failed(fault);
   if (status !== undefined && status !== "succeeded") return running(operation, answer, parts);
@@ -42,16 +42,16 @@ async function byStatus(operation: Operation, answer: Answer, parts: LookParts):
   return byResult(operation, await parts.send("GET", withVersion(operation.resultUrl, operation.id)), parts);
 }
 
-async function byResult(operation: Operation, answer: Answer, parts: LookParts): Promise<Looked> {
+async function byResult(operation: Operation, answer: Answer, parts: PollParts): Promise<PollResult> {
   if (isThrottled(answer)) return running(operation, answer, parts);
   if (answer.status === 202)
     return running({ ...operation, resultUrl: answer.header("location") ?? operation.resultUrl }, answer, parts);
-  if (answer.status >= 300) return refusedLook(operation, faultOf(answer.body, answer.status));
+  if (answer.status >= 300) return refusedPoll(operation, faultOf(answer.body, answer.status));
   return endOf(operation, answer, parts);
 }
 
 /** A failure of the operation, or of the look: what may pass is thrown, so that the look is repeated. */
-function refusedLook({ id }: Operation, fault: ReturnType<typeof faultOf>): Looked {
+function refusedPoll({ id }: Operation, fault: ReturnType<typeof faultOf>): PollResult {
   const failure = failed(fault);
   if (failure.code === "azure-unavailable") throw errorOf(fault, { path: id });
   return failure;
@@ -61,7 +61,7 @@ function refusedLook({ id }: Operation, fault: ReturnType<typeof faultOf>): Look
  * Azure keeps operations for hours only. Then the resource tells how it ended, except for a patch or an action, which
  * is begun again.
  */
-function afterForgotten(operation: Operation, parts: LookParts): Promise<Looked> | Looked {
+function afterForgotten(operation: Operation, parts: PollParts): Promise<PollResult> | PollResult {
   if (operation.change === "put" || operation.change === "remove")
     return endOf({ ...operation, statusUrl: undefined, resultUrl: undefined }, undefined, parts);
   const message = `Azure no longer knows the operation ${operation.change}; it is begun again.`;
@@ -71,7 +71,7 @@ function afterForgotten(operation: Operation, parts: LookParts): Promise<Looked>
 /**
  * Says that a change is done when the resource shows it, and looks at the resource from then on when it does not yet.
  */
-export async function endOf(operation: Operation, answer: Answer | undefined, parts: LookParts): Promise<Looked> {
+export async function endOf(operation: Operation, answer: Answer | undefined, parts: PollParts): Promise<PollResult> {
   const { change, id } = operation;
   const end = ENDS[change];
   if (end === "answer") {
@@ -102,12 +102,12 @@ export async function endOf(operation: Operation, answer: Answer | undefined, pa
 }
 
 /** Whether an operation runs on the resource. */
-export async function isBeingChanged(id: string, parts: LookParts): Promise<boolean> {
+export async function isBeingChanged(id: string, parts: PollParts): Promise<boolean> {
   const state = textOf(await parts.read(id), "properties", "provisioningState")?.toLowerCase();
   return state !== undefined && !["succeeded", "failed", "canceled"].includes(state);
 }
 
-function running(operation: Operation, answer: Answer, { clock }: LookParts): Looked {
+function running(operation: Operation, answer: Answer, { clock }: PollParts): PollResult {
   const waitMs = retryAfterMs(answer, isThrottled(answer) ? "busy" : "poll", clock.now());
   return { kind: "running", operation: formatOperation(operation), retryAfterMs: waitMs };
 }

@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { startCloud } from "../local/supervisor/cloud.ts";
 import type { Cloud } from "../local/supervisor/cloud.ts";
 import { FREE_PORTS } from "../local/supervisor/ports.ts";
@@ -10,7 +9,8 @@ import { atMost } from "./figure.ts";
 import type { Figure } from "./figure.ts";
 import { machineId, makeSourceMachines, managementOf, writeAsGuest } from "./source-machines.ts";
 import { median } from "./statistics.ts";
-import { seededRandom } from "./trace.ts";
+import { createRandom } from "../test/memory/random.ts";
+import { until } from "./until.ts";
 
 const TARGET_GROUP = "shop-asr";
 const SCHEDULES = { points: "*/10 * * * * *", sweep: "*/30 * * * * *" };
@@ -39,7 +39,7 @@ export async function failoverFigures(seed: number): Promise<readonly Figure[]> 
     ports: FREE_PORTS,
     persistence: "disk",
     schedules: SCHEDULES,
-    random: seededRandom(seed),
+    random: createRandom(seed).next,
   });
   try {
     const alone: number[] = [];
@@ -71,15 +71,15 @@ async function protectMachines(cloud: Cloud, names: readonly string[]): Promise<
   const jobs = await each(names, (name) =>
     ask(cloud, "PUT", itemPath(name), { sourceVmId: machineId(cloud, name), targetRegion: "northeurope", policy }),
   );
-  await each(jobs, (job) => until("protected", STAGE_MS, LOOK_MS, () => jobSucceeded(cloud, job)));
+  await each(jobs, (job) => until("protected", { maxMs: STAGE_MS, lookMs: LOOK_MS }, () => jobSucceeded(cloud, job)));
   const isProtected = async (name: string): Promise<boolean> =>
     textOf(await ask(cloud, "GET", itemPath(name)), "protectionState") === "Protected";
-  await each(names, (name) => until("replicated", STAGE_MS, LOOK_MS, () => isProtected(name)));
+  await each(names, (name) => until("replicated", { maxMs: STAGE_MS, lookMs: LOOK_MS }, () => isProtected(name)));
   const points = new Map<string, string>();
   await each(names, async (name) => {
     await writeAsGuest(cloud, name);
     const writtenMs = Date.now();
-    await until("a point with all writes", STAGE_MS, LOOK_MS, async () => {
+    await until("a point with all writes", { maxMs: STAGE_MS, lookMs: LOOK_MS }, async () => {
       const [newest] = listOf(await ask(cloud, "GET", `${itemPath(name)}/recoveryPoints`), "value");
       if (!(Date.parse(textOf(newest, "sourceTime") ?? "") >= writtenMs)) return false;
       points.set(name, textOf(newest, "name") ?? "");
@@ -101,8 +101,10 @@ async function failOver(cloud: Cloud, points: ReadonlyMap<string, string>): Prom
   const startedMs = performance.now();
   await each([...points], async ([name, recoveryPointId]) => {
     const job = await ask(cloud, "POST", `${itemPath(name)}/unplannedFailover`, { recoveryPointId });
-    await until("running", STAGE_MS, FINE_LOOK_MS, () => isRunning(machineId(cloud, name, TARGET_GROUP)));
-    await until("succeeded", STAGE_MS, FINE_LOOK_MS, () => jobSucceeded(cloud, job));
+    await until("running", { maxMs: STAGE_MS, lookMs: FINE_LOOK_MS }, () =>
+      isRunning(machineId(cloud, name, TARGET_GROUP)),
+    );
+    await until("succeeded", { maxMs: STAGE_MS, lookMs: FINE_LOOK_MS }, () => jobSucceeded(cloud, job));
   });
   return performance.now() - startedMs;
 }
@@ -132,11 +134,3 @@ const each = <Item, Result>(
   items: readonly Item[],
   work: (item: Item) => Promise<Result>,
 ): Promise<readonly Result[]> => Promise.all(items.map(work));
-
-async function until(what: string, patienceMs: number, lookMs: number, reached: () => Promise<boolean>): Promise<void> {
-  const endMs = performance.now() + patienceMs;
-  while (!(await reached())) {
-    if (performance.now() > endMs) throw new Error(`Not ${what} after ${patienceMs / 1000} s.`);
-    await sleep(lookMs);
-  }
-}

@@ -9,6 +9,7 @@ import { QueueServiceClient } from "@azure/storage-queue";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { blobHammer, containerOf, pageHammer, queueHammer } from "./hammer.ts";
 import type { Hammer } from "./hammer.ts";
+import { createRandom } from "../../memory/random.ts";
 
 const SEED = Number(process.env["FC_SEED"] ?? 20261122);
 const CHILD = fileURLToPath(new URL("storage-child.ts", import.meta.url));
@@ -28,7 +29,7 @@ describe("storage that is killed with SIGKILL", () => {
   it.each([20_000, 16_777_216])(
     `holds every answer through 5 kills, with logs of %i bytes (FC_SEED=${SEED})`,
     async (redoLogMinBytes) => {
-      const random = seeded(SEED + redoLogMinBytes);
+      const random = createRandom(SEED + redoLogMinBytes).next;
       const pageHammers = [pageHammer("disk-0", random), pageHammer("disk-1", random)];
       const hammers: Hammer[] = [...pageHammers, blobHammer("delta-0", random), blobHammer("delta-1", random)];
       for (let round = 0; round < 5; round++) {
@@ -52,7 +53,7 @@ describe("storage that is killed with SIGKILL", () => {
   );
 
   it("loses answers without the mend (the fault is still there)", async () => {
-    const disk = pageHammer("disk", seeded(SEED));
+    const disk = pageHammer("disk", createRandom(SEED).next);
     const started = await startChild(folder, "unmended", 1);
     child = started.child;
     await containerOf(started.connectionString).create();
@@ -115,16 +116,5 @@ function verifiedOnce(hammer: Hammer): Hammer {
       if (!verified) await hammer.verify(connectionString);
       verified = true;
     },
-  };
-}
-
-/** Numbers in [0, 1) that repeat with the seed (mulberry32, public domain). */
-function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
 }

@@ -1,5 +1,6 @@
 import { ALERT_RULES } from "./alert-rules.ts";
 import { ALERTS } from "./alerts.ts";
+import { DOCUMENT } from "./document.ts";
 import { JOBS } from "./jobs.ts";
 import { MOBILITY } from "./mobility.ts";
 import { NETWORK_MAPPINGS } from "./network-mappings.ts";
@@ -19,6 +20,7 @@ export const RESOURCES = {
   "Alert rules": ALERT_RULES,
   Alerts: ALERTS,
   "Mobility service": MOBILITY,
+  "This document": DOCUMENT,
 } as const;
 
 /**
@@ -35,6 +37,7 @@ export const CONTRACT = {
   ...ALERT_RULES,
   ...ALERTS,
   ...MOBILITY,
+  ...DOCUMENT,
 } as const;
 
 export type OperationName = keyof typeof CONTRACT;

@@ -62,6 +62,11 @@ export type BodyOf<Asked extends Operation> = Asked extends { readonly body: inf
   ? z.output<Schema>
   : undefined;
 
+/** The body as a caller sends it. */
+export type SentBody<Asked extends Operation> = Asked extends { readonly body: infer Schema extends z.ZodType }
+  ? DeepReadonly<z.input<Schema>>
+  : undefined;
+
 /** The names in the route of an operation, in order. */
 export function paramNames({ route }: Operation): readonly string[] {
   return [...route.matchAll(/\{(\w+)\}/g)].map(([, name = ""]) => name);

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type Client, createClient } from "../api/client.ts";
 import { startCloud } from "../local/supervisor/cloud.ts";
 import type { Cloud } from "../local/supervisor/cloud.ts";
 import { FREE_PORTS } from "../local/supervisor/ports.ts";
@@ -68,21 +69,25 @@ export async function failoverFigures(seed: number): Promise<readonly Figure[]> 
 async function protectMachines(cloud: Cloud, names: readonly string[]): Promise<ReadonlyMap<string, string>> {
   await makeSourceMachines(cloud, names);
   const policy = { crashConsistentFrequencyInMinutes: POINT_INTERVAL_MINUTES };
-  const jobs = await each(names, (name) =>
-    ask(cloud, "PUT", itemPath(name), { sourceVmId: machineId(cloud, name), targetRegion: "northeurope", policy }),
+  const api = createClient({ url: cloud.app.url, functionKey: cloud.secrets.functionKey });
+  const jobs = await each(names, async (item) => {
+    const body = { sourceVmId: machineId(cloud, item), targetRegion: "northeurope", policy };
+    return (await api.protectItem({ item, body })).body;
+  });
+  await each(jobs, ({ name }) =>
+    until("protected", { maxMs: STAGE_MS, lookMs: LOOK_MS }, () => jobSucceeded(api, name)),
   );
-  await each(jobs, (job) => until("protected", { maxMs: STAGE_MS, lookMs: LOOK_MS }, () => jobSucceeded(cloud, job)));
   const isProtected = async (name: string): Promise<boolean> =>
-    textOf(await ask(cloud, "GET", itemPath(name)), "protectionState") === "Protected";
+    (await api.showItem({ item: name })).body.protectionState === "Protected";
   await each(names, (name) => until("replicated", { maxMs: STAGE_MS, lookMs: LOOK_MS }, () => isProtected(name)));
   const points = new Map<string, string>();
   await each(names, async (name) => {
     await writeAsGuest(cloud, name);
     const writtenMs = Date.now();
     await until("a point with all writes", { maxMs: STAGE_MS, lookMs: LOOK_MS }, async () => {
-      const [newest] = listOf(await ask(cloud, "GET", `${itemPath(name)}/recoveryPoints`), "value");
-      if (!(Date.parse(textOf(newest, "sourceTime") ?? "") >= writtenMs)) return false;
-      points.set(name, textOf(newest, "name") ?? "");
+      const [newest] = (await api.listRecoveryPoints({ item: name })).body.value;
+      if (newest === undefined || "damaged" in newest || Date.parse(newest.sourceTime) < writtenMs) return false;
+      points.set(name, newest.name);
       return true;
     });
   });
@@ -98,36 +103,23 @@ async function failOver(cloud: Cloud, points: ReadonlyMap<string, string>): Prom
     const view = await management.read(`${target}/instanceView`);
     return listOf(view, "statuses").some((status) => textOf(status, "code") === "PowerState/running");
   };
+  const api = createClient({ url: cloud.app.url, functionKey: cloud.secrets.functionKey });
   const startedMs = performance.now();
   await each([...points], async ([name, recoveryPointId]) => {
-    const job = await ask(cloud, "POST", `${itemPath(name)}/unplannedFailover`, { recoveryPointId });
+    const { body: job } = await api.unplannedFailover({ item: name, body: { recoveryPointId } });
     await until("running", { maxMs: STAGE_MS, lookMs: FINE_LOOK_MS }, () =>
       isRunning(machineId(cloud, name, TARGET_GROUP)),
     );
-    await until("succeeded", { maxMs: STAGE_MS, lookMs: FINE_LOOK_MS }, () => jobSucceeded(cloud, job));
+    await until("succeeded", { maxMs: STAGE_MS, lookMs: FINE_LOOK_MS }, () => jobSucceeded(api, job.name));
   });
   return performance.now() - startedMs;
 }
 
-const itemPath = (name: string): string => `replicationProtectedItems/${name}`;
-
-async function jobSucceeded(cloud: Cloud, job: unknown): Promise<boolean> {
-  const found = await ask(cloud, "GET", `replicationJobs/${textOf(job, "name") ?? ""}`);
-  const state = textOf(found, "state");
+async function jobSucceeded(api: Client, name: string): Promise<boolean> {
+  const { state, errors } = (await api.showJob({ job: name })).body;
   if (state === "Failed" || state === "Cancelled")
-    throw new Error(`The job ended as ${state}: ${JSON.stringify(listOf(found, "errors"))}`);
+    throw new Error(`The job ended as ${state}: ${JSON.stringify(errors)}`);
   return state === "Succeeded";
-}
-
-async function ask({ app, secrets }: Cloud, method: string, path: string, body?: object): Promise<unknown> {
-  const answer = await fetch(`${app.url}/api/${path}`, {
-    method,
-    headers: { "x-functions-key": secrets.functionKey },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const text = await answer.text();
-  if (!answer.ok) throw new Error(`${method} ${path} was answered with ${answer.status}: ${text}`);
-  return JSON.parse(text);
 }
 
 const each = <Item, Result>(

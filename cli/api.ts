@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { type ApiError, type Client, createClient } from "../api/client.ts";
 import { LeewardError, isErrorCode } from "../replication/errors.ts";
 import { CLI_REQUEST_MS } from "./limits.ts";
 
@@ -15,17 +16,9 @@ export interface ApiConnection {
   readonly key: string;
 }
 
-/** What an answer of the API is made of, as far as commands need it. */
-export interface ApiAnswer {
-  readonly status: number;
-  readonly location: string | undefined;
-  readonly body: unknown;
-}
-
 /** Where `npm start` leaves word of the local cloud of this folder. */
 const CONNECTION_FILE = join(".leeward", "connection.json");
 const connectionFile = z.object({ url: z.string(), functionKey: z.string() });
-const refusal = z.object({ error: z.object({ code: z.string(), message: z.string(), hint: z.string() }) });
 
 /**
  * From the options, else the variables LEEWARD_URL and LEEWARD_FUNCTION_KEY, else the local cloud that `npm start` runs
@@ -48,52 +41,9 @@ export async function findConnection(
   );
 }
 
-/**
- * One call below `/api/replicationProtectedItems/`, or of a path that the API gave as `Location`. Errors: those that
- * the API names, as it words them.
- */
-export async function callApi(
-  connection: ApiConnection,
-  method: "GET" | "POST",
-  path: string,
-  headers: Readonly<Record<string, string>> = {},
-): Promise<ApiAnswer> {
-  const target = new URL(/^(\/|https?:)/.test(path) ? path : `/api/replicationProtectedItems/${path}`, connection.url);
-  // A Location of another host must not get the key.
-  if (target.origin !== new URL(connection.url).origin) {
-    throw new LeewardError("invalid-request", `The answer points to another host: ${target.origin}`, {
-      origin: target.origin,
-    });
-  }
-  let answer: Response;
-  try {
-    const signal = AbortSignal.timeout(CLI_REQUEST_MS);
-    answer = await fetch(target, { method, headers: { ...headers, "x-functions-key": connection.key }, signal });
-  } catch (cause) {
-    const hint = "See whether the function app runs and whether the address is right.";
-    throw new LeewardError(
-      "store-unavailable",
-      `The function app at ${connection.url} does not answer.`,
-      {},
-      { cause, hint },
-    );
-  }
-  const body = parseJson(await answer.text());
-  if (answer.ok) return { status: answer.status, location: answer.headers.get("location") ?? undefined, body };
-  throw refused(answer.status, body);
-}
-
-/** The body of an answer in the shape that the command needs. Errors: `internal` when it has another one. */
-export function shaped<Body>(schema: z.ZodType<Body>, { body }: ApiAnswer): Body {
-  const parsed = schema.safeParse(body);
-  if (parsed.success) return parsed.data;
-  const hint = "Use the command line and the function app of one version.";
-  throw new LeewardError(
-    "internal",
-    `The function app answers in a shape that this version does not know. ${z.prettifyError(parsed.error)}`,
-    {},
-    { hint },
-  );
+/** The API, whose failures are worded as it words them. Errors: those that the API names; `store-unavailable`. */
+export function openApi({ url, key }: ApiConnection): Client {
+  return createClient({ url, functionKey: key, timeoutMs: CLI_REQUEST_MS, failure: leewardErrorOf });
 }
 
 async function readConnectionFile(): Promise<z.infer<typeof connectionFile> | undefined> {
@@ -113,16 +63,25 @@ async function readConnectionFile(): Promise<z.infer<typeof connectionFile> | un
   );
 }
 
-function refused(status: number, body: unknown): LeewardError {
-  const parsed = refusal.safeParse(body);
-  if (parsed.success) {
-    const { code, message, hint } = parsed.data.error;
-    // A newer function app may name a code that this version does not know.
-    if (isErrorCode(code)) return new LeewardError(code, message, { status }, { hint });
-    return new LeewardError("invalid-request", `${message} (${code})`, { status }, { hint });
+function leewardErrorOf(error: ApiError): LeewardError {
+  const { kind, status, code, hint, message } = error;
+  const facts = status === undefined ? {} : { status };
+  if (kind === "unreachable") {
+    const hint = "See whether the function app runs and whether the address is right.";
+    return new LeewardError("store-unavailable", message, {}, { cause: error, hint });
   }
-  if (status === 401) return new LeewardError("not-authorized", "The function app refused the key.", { status });
-  return new LeewardError("internal", `The function app answered ${status} without saying why.`, { status });
+  if (kind === "unreadable") {
+    const hint = "Use the command line and the function app of one version.";
+    return new LeewardError("internal", message, {}, { hint });
+  }
+  if (code !== undefined) {
+    const options = hint === undefined ? {} : { hint };
+    // A newer function app may name a code that this version does not know.
+    if (isErrorCode(code)) return new LeewardError(code, message, facts, options);
+    return new LeewardError("invalid-request", `${message} (${code})`, facts, options);
+  }
+  if (status === 401) return new LeewardError("not-authorized", "The function app refused the key.", facts);
+  return new LeewardError("internal", `The function app answered ${status} without saying why.`, facts);
 }
 
 function parseJson(text: string): unknown {

@@ -6,6 +6,7 @@ import { decideAlerts } from "./queues/decide-alerts.ts";
 import { restoreSlices } from "./queues/restore-slices.ts";
 import * as alertRules from "./routes/alert-rules.ts";
 import * as alerts from "./routes/alerts.ts";
+import * as document from "./routes/document.ts";
 import * as failovers from "./routes/failovers.ts";
 import * as jobs from "./routes/jobs.ts";
 import * as mobility from "./routes/mobility.ts";
@@ -30,6 +31,7 @@ const ROUTES: Readonly<Record<OperationName, (application: ApplicationSource) =>
   ...alertRules,
   ...alerts,
   ...mobility,
+  ...document,
 };
 
 /**

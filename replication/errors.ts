@@ -135,7 +135,7 @@ const ERRORS = {
   },
   "azure-not-authorized": {
     retryable: false,
-    hint: "Give the app's identity the role action on the scope that the message names (docs list them), and check that it is in the right tenant.",
+    hint: "Give the app's identity the role action on the scope that the message names (docs/roles.md lists them), and check that it is in the right tenant.",
   },
   "azure-forbidden": {
     retryable: false,

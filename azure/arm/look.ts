@@ -58,8 +58,8 @@ function refusedLook({ id }: Operation, fault: ReturnType<typeof faultOf>): Look
 }
 
 /**
- * Azure keeps operations for hours only. Then the resource tells how it ended, except for an action, which is begun
- * again.
+ * Azure keeps operations for hours only. Then the resource tells how it ended, except for a patch or an action, which
+ * is begun again.
  */
 function afterForgotten(operation: Operation, parts: LookParts): Promise<Looked> | Looked {
   if (operation.change === "put" || operation.change === "remove")

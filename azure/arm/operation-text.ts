@@ -4,7 +4,7 @@ import { isObject, textOf } from "../../replication/resources/json.ts";
 
 /** A change that Azure has accepted: what it was, and where to ask for it. */
 export interface Operation {
-  readonly change: "put" | "remove" | ResourceAction;
+  readonly change: "put" | "patch" | "remove" | ResourceAction;
   /** Of the resource. */
   readonly id: string;
   /** `Azure-AsyncOperation`: answers 200 with a state. Asked first. */
@@ -33,6 +33,7 @@ export function parseOperation(text: string): Operation {
 /** Whether the end of a change is an answer of its own, or a state of the resource. */
 export const ENDS: Readonly<Record<Operation["change"], "resource" | "gone" | "answer">> = {
   put: "resource",
+  patch: "resource",
   remove: "gone",
   start: "resource",
   powerOff: "resource",

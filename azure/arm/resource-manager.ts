@@ -105,6 +105,8 @@ function request(change: Change, urlOf: (path: string) => string, send: Send): P
   switch (change.kind) {
     case "put":
       return send("PUT", url, change.body, change.createOnly === true ? { "If-None-Match": "*" } : {});
+    case "patch":
+      return send("PATCH", url, change.body);
     case "remove":
       return send("DELETE", url);
     case "act":
@@ -124,8 +126,8 @@ async function accepted(operation: Operation, answer: Answer, parts: LookParts):
     const text = formatOperation({ ...operation, statusUrl, resultUrl: answer.header("location") });
     return { kind: "running", operation: text, retryAfterMs: retryAfterMs(answer, "poll", parts.clock.now()) };
   }
-  const isWatched = operation.change === "put" || operation.change === "remove";
-  // Rule of the reference: a 202 that says nothing is no success.
+  const isWatched = ["put", "patch", "remove"].includes(operation.change);
+  // A 202 that says nothing is no success.
   if (answer.status === 202 && !isWatched)
     throw invalid(`The action ${operation.change} was accepted, but nobody can ask for it.`, operation.id, answer);
   return endOf(operation, ENDS[operation.change] === "answer" ? answer : undefined, parts);

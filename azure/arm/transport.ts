@@ -35,7 +35,7 @@ export interface Answer {
  * `azure-not-authorized`, `azure-answer-invalid`.
  */
 export type Send = (
-  method: "GET" | "PUT" | "POST" | "DELETE",
+  method: "GET" | "PUT" | "PATCH" | "DELETE" | "POST",
   url: string,
   body?: ResourceJson,
   headers?: Readonly<Record<string, string>>,

@@ -2,7 +2,7 @@
  * A resource health alert in Azure Monitor's common schema (azure-docs: alerts-common-schema), as an action group sends
  * it.
  */
-export function healthAlert(machineId: string, cause: "PlatformInitiated" | "UserInitiated", nowMs: number): object {
+export function healthAlert(machineId: string, cause: "PlatformInitiated" | "UserInitiated", nowMs: number) {
   const [, , subscription = ""] = machineId.split("/");
   const name = machineId.split("/").at(-1) ?? "";
   const firedDateTime = new Date(nowMs).toISOString();
@@ -43,5 +43,5 @@ export function healthAlert(machineId: string, cause: "PlatformInitiated" | "Use
       },
       customProperties: {},
     },
-  };
+  } as const;
 }

@@ -2,7 +2,7 @@ import { BlobServiceClient } from "@azure/storage-blob";
 import { LeewardError } from "../../replication/errors.ts";
 import { TARGET_ACCOUNT } from "../supervisor/cloud.ts";
 import { healthAlert } from "./alert.ts";
-import type { Job } from "./flows-api.ts";
+import type { Job, SentRule } from "./flows-api.ts";
 import { proveRestored, type RestoredDisk } from "./proof.ts";
 import type { DemoContext } from "./context.ts";
 import {
@@ -18,7 +18,7 @@ import {
 import { until } from "./until.ts";
 
 /** Which alerts start the failover: the platform's word that the machine is gone, and nobody else's. */
-const alertRule = (machineId: string): object => ({
+const alertRule = (machineId: string): SentRule => ({
   mode: "failover",
   targetIds: [machineId],
   severities: ["Sev4"],

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { z } from "zod";
+import { ApiError, type Client, createClient } from "../../api/client.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import { DEMO_STAGE_MS } from "../own-limits.ts";
+import { DEMO_STAGE_MS } from "../limits.ts";
 import type { Cloud } from "../supervisor/cloud.ts";
 
 /** What the demo asks of the HTTP API about machines: each request as an operator, or Azure Monitor, sends it. */
@@ -14,10 +14,10 @@ export interface FlowsApi {
    * unless it succeeds.
    */
   finish(job: Pick<Job, "name">, report: (detail: string) => void): Promise<Job>;
-  putAlertRule(itemId: string, rule: object): Promise<void>;
+  putAlertRule(itemId: string, rule: SentRule): Promise<void>;
   /** Newest first. */
   decisions(itemId: string): Promise<readonly Decision[]>;
-  sendAlert(alert: object): Promise<void>;
+  sendAlert(alert: SentAlert): Promise<void>;
 }
 
 interface EnableBody {
@@ -26,18 +26,12 @@ interface EnableBody {
   readonly policy: { readonly crashConsistentFrequencyInMinutes: number };
 }
 
-export type Job = z.infer<typeof JOB>;
-type Decision = z.infer<typeof DECISION>;
+export type Job = Awaited<ReturnType<Client["showJob"]>>["body"];
+type Decision = Awaited<ReturnType<Client["showAlertRule"]>>["body"]["decisions"][number];
+/** A rule for alerts, as an operator sends it. */
+export type SentRule = Parameters<Client["putAlertRule"]>[0]["body"];
+type SentAlert = Parameters<Client["receiveAlert"]>[0]["body"];
 
-const JOB = z.object({
-  name: z.string(),
-  state: z.string(),
-  tasks: z.array(z.object({ name: z.string(), friendlyName: z.string(), state: z.string() })),
-  errors: z.array(z.object({ code: z.string(), message: z.string(), hint: z.string() })),
-  recoveryPointId: z.string().optional(),
-  alertId: z.string().optional(),
-});
-const DECISION = z.object({ alert: z.string(), reason: z.string(), message: z.string(), job: z.string().optional() });
 const POLL_MS = 250;
 
 /**
@@ -45,33 +39,14 @@ const POLL_MS = 250;
  * by its id.
  */
 export function flowsApi({ app, secrets }: Cloud): FlowsApi {
-  const call = async <Answer>(
-    method: string,
-    path: string,
-    schema: z.ZodType<Answer>,
-    body?: object,
-  ): Promise<Answer> => {
-    const requestId = randomUUID();
-    const deadlineMs = Date.now() + DEMO_STAGE_MS;
-    for (;;) {
-      const answer = await send(`${app.url}/api/${path}`, method, secrets.functionKey, requestId, body);
-      if (answer !== undefined && answer.status < 300)
-        return schema.parse(answer.text === "" ? {} : JSON.parse(answer.text));
-      if (answer !== undefined && answer.status !== 503) {
-        throw new LeewardError("internal", `${method} ${path} was answered with ${answer.status}: ${answer.text}`);
-      }
-      if (Date.now() > deadlineMs)
-        throw new LeewardError("store-unavailable", `The function app does not answer ${method} ${path}.`);
-      await sleep(POLL_MS);
-    }
-  };
+  const client = createClient({ url: app.url, functionKey: secrets.functionKey });
   return {
-    enable: (itemId, body) => call("PUT", `replicationProtectedItems/${itemId}`, JOB, body),
-    disable: (itemId) => call("DELETE", `replicationProtectedItems/${itemId}`, JOB),
+    enable: (item, body) => accepted((requestId) => client.protectItem({ item, body, requestId })),
+    disable: (item) => accepted((requestId) => client.disableProtection({ item, requestId })),
     finish: async ({ name }, report) => {
       const deadlineMs = Date.now() + DEMO_STAGE_MS;
       for (;;) {
-        const job = await call("GET", `replicationJobs/${name}`, JOB);
+        const { body: job } = await again(() => client.showJob({ job: name }));
         if (job.state === "Succeeded") return job;
         const ended = job.state === "Failed" || job.state === "Cancelled";
         if (ended || Date.now() > deadlineMs) {
@@ -84,36 +59,37 @@ export function flowsApi({ app, secrets }: Cloud): FlowsApi {
         await sleep(POLL_MS);
       }
     },
-    putAlertRule: async (itemId, rule) => {
-      await call("PUT", `replicationProtectedItems/${itemId}/alertRule`, z.object({}), rule);
+    putAlertRule: async (item, body) => {
+      await again(() => client.putAlertRule({ item, body }));
     },
-    decisions: async (itemId) => {
-      const schema = z.object({ decisions: z.array(DECISION) });
-      return (await call("GET", `replicationProtectedItems/${itemId}/alertRule`, schema)).decisions;
-    },
-    sendAlert: async (alert) => {
-      await call("POST", "alerts", z.object({}), alert);
+    decisions: async (item) => (await again(() => client.showAlertRule({ item }))).body.decisions,
+    sendAlert: async (body) => {
+      await again(() => client.receiveAlert({ body }));
     },
   };
 }
 
-/** Undefined when nobody answers. */
-async function send(
-  url: string,
-  method: string,
-  functionKey: string,
-  requestId: string,
-  body: object | undefined,
-): Promise<{ readonly status: number; readonly text: string } | undefined> {
-  const headers = {
-    "x-functions-key": functionKey,
-    "x-ms-client-request-id": requestId,
-    "content-type": "application/json",
-  };
-  try {
-    const answer = await fetch(url, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
-    return { status: answer.status, text: await answer.text() };
-  } catch {
-    return undefined;
+/** The job that was started. */
+async function accepted(
+  ask: (requestId: string) => ReturnType<Client["protectItem" | "disableProtection"]>,
+): Promise<Job> {
+  const reply = await again(ask);
+  if (reply.status === 202) return reply.body;
+  throw new LeewardError("internal", `No job was started: the answer was ${reply.status}.`);
+}
+
+async function again<Reply>(ask: (requestId: string) => Promise<Reply>): Promise<Reply> {
+  const requestId = randomUUID();
+  const deadlineMs = Date.now() + DEMO_STAGE_MS;
+  for (;;) {
+    try {
+      return await ask(requestId);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      const canPass = error.kind === "unreachable" || error.status === 503;
+      if (!canPass) throw new LeewardError("internal", error.message, {}, { cause: error });
+      if (Date.now() > deadlineMs) throw new LeewardError("store-unavailable", error.message, {}, { cause: error });
+    }
+    await sleep(POLL_MS);
   }
 }

@@ -1,6 +1,6 @@
-import { z } from "zod";
+import { type ApiError, createClient } from "../../api/client.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import { OPERATOR_REQUEST_MS } from "../own-limits.ts";
+import { OPERATOR_REQUEST_MS } from "../limits.ts";
 
 export interface RecoveryPoint {
   readonly pointId: string;
@@ -19,7 +19,7 @@ export interface ItemView {
   readonly stopped: string | undefined;
 }
 
-/** The operator's side of the HTTP API, as far as the supervisor needs it. */
+/** The operator's side of the HTTP API, as far as the supervisor needs it, in milliseconds and numbers. */
 export interface OperatorApi {
   /** Protects the item; the registration token comes only when it is new. */
   protect(
@@ -35,102 +35,51 @@ export interface OperatorApi {
 
 /**
  * The API of the function app at `url` (without `/api`). Errors: `store-unavailable` when the app does not answer; else
- * the app's own words.
+ * `invalid-request` with the app's own words.
  */
 export function operatorApi(url: string, functionKey: string): OperatorApi {
-  const call = async <Answer>(
-    method: string,
-    path: string,
-    schema: z.ZodType<Answer>,
-    body?: object,
-  ): Promise<Answer> => {
-    const answer = await ask(`${url}/api/replicationProtectedItems/${path}`, functionKey, method, body);
-    return schema.parse(answer);
-  };
+  const client = createClient({ url, functionKey, timeoutMs: OPERATOR_REQUEST_MS, failure: leewardErrorOf });
   return {
-    protect: async (itemId, disks, policy) =>
-      (await call("PUT", itemId, PROTECTED, { disks, policy })).registrationToken,
-    newRegistrationToken: async (itemId) =>
-      (await call("POST", `${itemId}/registrationToken`, TOKEN)).registrationToken,
-    item: async (itemId) => {
-      const item = await call("GET", itemId, ITEM);
+    protect: async (item, disks, policy) => {
+      const { status, body } = await client.protectItem({ item, body: { disks, policy } });
+      return status === 201 ? body.registrationToken : undefined;
+    },
+    newRegistrationToken: async (item) => (await client.newRegistrationToken({ item })).body.registrationToken,
+    item: async (name) => {
+      const { body: item } = await client.showItem({ item: name });
       return {
-        stage: item.stage,
-        appliedEpoch: item.applied.epoch,
+        stage: item.stage ?? "not replicating",
+        appliedEpoch: item.applied?.epoch ?? 0,
         uploadedEpoch: item.uploaded?.epoch,
         rpoSeconds: item.rpoInSeconds,
-        health: item.replicationHealth,
+        health: item.replicationHealth ?? "None",
         stopped: item.stopped?.message,
       };
     },
-    points: async (itemId) => {
-      const { value } = await call("GET", `${itemId}/recoveryPoints`, POINTS);
-      return value.map(({ name, sourceTime, recoveryPointTime, position }) => ({
-        pointId: name,
-        epoch: position.epoch,
-        sourceTimeMs: Date.parse(sourceTime),
-        targetTimeMs: Date.parse(recoveryPointTime),
-      }));
+    points: async (item) => {
+      const { body } = await client.listRecoveryPoints({ item });
+      return body.value.flatMap((point) =>
+        "damaged" in point
+          ? []
+          : [
+              {
+                pointId: point.name,
+                epoch: point.position.epoch,
+                sourceTimeMs: Date.parse(point.sourceTime),
+                targetTimeMs: Date.parse(point.recoveryPointTime),
+              },
+            ],
+      );
     },
   };
 }
 
-const PROTECTED = z.object({ registrationToken: z.string().optional() });
-const TOKEN = z.object({ registrationToken: z.string() });
-const ITEM = z.object({
-  stage: z.string(),
-  replicationHealth: z.string(),
-  rpoInSeconds: z.number().optional(),
-  applied: z.object({ epoch: z.number() }),
-  uploaded: z.object({ epoch: z.number() }).optional(),
-  stopped: z.object({ message: z.string() }).optional(),
-});
-const POINTS = z.object({
-  value: z.array(
-    z.object({
-      name: z.string(),
-      sourceTime: z.string(),
-      recoveryPointTime: z.string(),
-      position: z.object({ epoch: z.number() }),
-    }),
-  ),
-});
-const REFUSAL = z.object({ error: z.object({ code: z.string(), message: z.string(), hint: z.string() }) });
-
-async function ask(url: string, functionKey: string, method: string, body: object | undefined): Promise<unknown> {
-  let answer: Response;
-  try {
-    answer = await fetch(url, {
-      method,
-      headers: {
-        "x-functions-key": functionKey,
-        ...(body === undefined ? {} : { "content-type": "application/json" }),
-      },
-      signal: AbortSignal.timeout(OPERATOR_REQUEST_MS),
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-  } catch (error) {
-    throw new LeewardError(
-      "store-unavailable",
-      `The function app does not answer at ${url}.`,
-      { url },
-      {
-        cause: error,
-        hint: "See whether it runs; its log is in the folder logs.",
-      },
-    );
+function leewardErrorOf(error: ApiError): LeewardError {
+  const { kind, message } = error;
+  if (kind === "unreachable") {
+    const hint = "See whether it runs; its log is in the folder logs.";
+    return new LeewardError("store-unavailable", message, {}, { cause: error, hint });
   }
-  const text = await answer.text();
-  const value: unknown = text === "" ? undefined : JSON.parse(text);
-  if (answer.ok) return value;
-  const refusal = REFUSAL.safeParse(value);
-  const { message, hint } = refusal.success
-    ? refusal.data.error
-    : { message: text, hint: "See the log of the function app." };
-  throw new LeewardError(
-    "invalid-request",
-    `${method} ${url} was answered with ${answer.status}: ${message}`,
-    {},
-    { hint },
-  );
+  const hint = error.hint ?? "See the log of the function app.";
+  return new LeewardError("invalid-request", message, {}, { cause: error, hint });
 }

@@ -1,11 +1,11 @@
 import { mapInLanes, present } from "../lanes.ts";
-import { LeewardError } from "../errors.ts";
-import { type ManagedItem, findManaged } from "../jobs/managed-item.ts";
+import type { LeewardError } from "../errors.ts";
+import { type KnownItem, findKnownItem, readKnownItem } from "../items/known-item.ts";
+import type { ManagedItem } from "../jobs/managed-item.ts";
 import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
 import type { Situation } from "../states/decide.ts";
 import type { ItemContext } from "../points/context.ts";
 import { unlessDamaged } from "../records/damaged.ts";
-import { findItem } from "../records/item-record.ts";
 import { situationNow } from "./situation.ts";
 import { type ItemStatus, readItemStatus } from "../items/status.ts";
 
@@ -28,9 +28,7 @@ interface OverviewPage {
 
 /** Errors: `item-unknown`. */
 export async function readOverview(context: ItemContext, itemId: string): Promise<ItemOverview> {
-  const found = await findOverview(context, itemId);
-  // Nobody knows it: the reader of the item says so in its own words.
-  return found ?? { itemId, status: await readItemStatus(context, itemId), managed: undefined, damaged: undefined };
+  return overviewOf(context, itemId, await readKnownItem(context.stores, itemId));
 }
 
 /**
@@ -50,27 +48,22 @@ export async function listOverviews(
   };
 }
 
-/** Damage to a record of one item hides neither its other records nor other items. */
 async function findOverview(context: ItemContext, itemId: string): Promise<ItemOverview | undefined> {
-  let damaged: LeewardError | undefined;
+  const known = await findKnownItem(context.stores, itemId);
+  return known && overviewOf(context, itemId, known);
+}
+
+/** Damage to a record of one item hides neither its other records nor other items. */
+async function overviewOf(context: ItemContext, itemId: string, known: KnownItem): Promise<ItemOverview> {
+  const { item, managed } = known;
+  let { damaged } = known;
   const note = (damage: LeewardError): undefined => {
     damaged ??= damage;
     return undefined;
   };
-  const managed = await unlessDamaged(() => findManaged(context.stores, itemId), note);
-  const noteItem = (damage: LeewardError): undefined => note(withWayBack(damage, managed?.plan !== undefined));
-  const known = (await unlessDamaged(() => findItem(context.stores, itemId), noteItem)) !== undefined;
-  const status = known ? await unlessDamaged(() => readItemStatus(context, itemId), note) : undefined;
+  const status = item && (await unlessDamaged(() => readItemStatus(context, itemId), note));
   const situation = managed && (await situationNow(context, managed));
-  if (managed === undefined && status === undefined && damaged === undefined) return undefined;
   return { itemId, status, managed: managed && situation && { item: managed, situation }, damaged };
-}
-
-/** What brings an item back whose own record is damaged. */
-function withWayBack({ code, message, facts }: LeewardError, isMachine: boolean): LeewardError {
-  const operation = isMachine ? "ask for repairReplication" : "protect the same disks again";
-  const hint = `Bring the record back from the account's soft delete, or ${operation}: a new stream begins, and the recovery points stay. Meanwhile they can be restored and failed over to.`;
-  return new LeewardError(code, message, facts, { hint });
 }
 
 function isOver({ status, managed, damaged }: ItemOverview): boolean {

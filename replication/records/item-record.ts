@@ -47,7 +47,7 @@ export async function findReadableItem(stores: ItemStores, itemId: string): Prom
   return (await unlessDamaged(() => findItem(stores, itemId), nothing))?.item;
 }
 
-function itemUnknown(itemId: string): LeewardError {
+export function itemUnknown(itemId: string): LeewardError {
   return new LeewardError("item-unknown", `There is no protected item named "${itemId}".`, { itemId });
 }
 

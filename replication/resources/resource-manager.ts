@@ -50,13 +50,19 @@ export type Change =
    * it: what is there by then answers `busy`, so that whoever asked reads it again.
    */
   | { readonly kind: "put"; readonly id: string; readonly body: ResourceJson; readonly createOnly?: boolean }
+  /**
+   * Changes the members that the body names, and leaves the others; `tags` are replaced as a whole. Each type takes
+   * what Azure's PATCH of it takes: networks, addresses and interfaces their tags and nothing else, subnets nothing.
+   * What is missing fails as `azure-resource-missing`: nothing is created.
+   */
+  | { readonly kind: "patch"; readonly id: string; readonly body: ResourceJson }
   /** Removing a missing resource succeeds. */
   | { readonly kind: "remove"; readonly id: string }
   | { readonly kind: "act"; readonly id: string; readonly action: ResourceAction; readonly body?: ResourceJson };
 
 export type Looked =
   /**
-   * Seen, not only told: the resource after a `put` and after actions on machines, as a read showed it with
+   * Seen, not only told: the resource after a `put`, a `patch` and after actions on machines, as a read showed it with
    * provisioningState Succeeded; undefined after a `remove`, when a read no longer found it; the answer of `listKeys`
    * and `beginGetAccess`.
    */

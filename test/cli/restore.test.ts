@@ -52,6 +52,12 @@ function json(
   response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));
 }
 
+const NOW = "2026-01-01T00:00:00.000Z";
+const POSITION = { stream: 1, epoch: 9, checksum: "ab".repeat(32) };
+const DISK = { id: "data", sizeBytes: 512, sectorSizeBytes: 512 };
+const START = { name: "r1", recoveryPoint: "point-2", state: "Pending" };
+const RESTORE = { ...START, position: POSITION, sourceTime: NOW, disks: [], created: NOW, updated: NOW };
+
 /** What was written of the disk, in bytes: far apart, near to each other, and one sector at the end. */
 const MIB = 1024 * 1024;
 const DISK_BYTES = 2 * RANGE_BYTES + 512;
@@ -103,16 +109,18 @@ function playAzure(content: Buffer, breakFirst: number): void {
     if (path.endsWith("/recoveryPoints")) {
       const times = { recoveryPointTime: "2026-01-01T00:00:00.000Z", sourceTime: "2026-01-01T00:00:00.000Z" };
       return json(response, 200, {
-        value: [{ name: "point-2", recoveryPointType: "CrashConsistent", ...times, position: { stream: 1, epoch: 9 } }],
+        value: [{ name: "point-2", recoveryPointType: "CrashConsistent", ...times, position: POSITION, disks: [DISK] }],
       });
     }
-    if (path.endsWith("/point-2/restore")) return json(response, 202, {}, { location: `${API}/restores/r1` });
+    if (path.endsWith("/point-2/restore")) return json(response, 202, START, { location: `${API}/restores/r1` });
     if (path.endsWith("/grantAccess"))
       return json(response, 200, {
-        value: [{ id: "data", url: `${url}/blob/container/data.vhd?sig=1`, expires: "soon" }],
+        value: [{ id: "data", url: `${url}/blob/container/data.vhd?sig=1`, expires: NOW }],
       });
     asked += 1;
-    json(response, 200, { state: asked < 2 ? "InProgress" : "Succeeded", percentComplete: asked < 2 ? 40 : 100 });
+    const progress =
+      asked < 2 ? { state: "InProgress", percentComplete: 40 } : { state: "Succeeded", percentComplete: 100 };
+    json(response, 200, { ...RESTORE, ...progress });
   };
 }
 
@@ -163,7 +171,7 @@ describe("leeward restore", () => {
     const play = answer;
     answer = (request, response) => {
       if (request.url?.endsWith("/grantAccess") !== true) return play(request, response);
-      json(response, 200, { value: [{ id: "../evil", url: `${url}/blob`, expires: "soon" }] });
+      json(response, 200, { value: [{ id: "../evil", url: `${url}/blob`, expires: NOW }] });
     };
     expect((await leeward("restore", "vm-1", "point-2", "--to", join(folder, "out"))).code).toBe(1);
     expect(await readdir(folder)).toEqual(["out"]);

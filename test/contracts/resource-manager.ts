@@ -142,6 +142,51 @@ export function resourceManagerContract(open: () => Promise<ResourceManagerUnder
     });
   });
 
+  describe("ResourceManager: patch", () => {
+    it("changes what it names and nothing else; tags are replaced as a whole", async () => {
+      const { resourceManager, network, disk } = await opened();
+      for (const made of [network, { ...disk, body: { ...disk.body, tags: { made: "here", other: "1" } } }]) {
+        const before = doneWith(await run(resourceManager, made));
+        const patch = { kind: "patch", id: made.id, body: { tags: { kept: "yes" } } } as const;
+        const after = doneWith(await run(resourceManager, patch));
+        expect(after["tags"]).toEqual({ kept: "yes" });
+        expect([after["location"], after["sku"]]).toEqual([before["location"], before["sku"]]);
+        expect(partOf(after, "properties")).toEqual(partOf(before, "properties"));
+        expect(await resourceManager.read(made.id)).toMatchObject({ tags: { kept: "yes" } });
+      }
+    });
+
+    it("changes one property of many, and rule 10: the same patch again ends in the same", async () => {
+      const { resourceManager, disk } = await opened();
+      doneWith(await run(resourceManager, { ...disk, body: { ...disk.body, tags: { made: "here" } } }));
+      const patch = { kind: "patch", id: disk.id, body: { properties: { diskSizeGB: 2 } } } as const;
+      for (const time of ["once", "twice"]) {
+        const after = doneWith(await run(resourceManager, patch));
+        expect([time, partOf(after, "properties", "diskSizeGB")]).toEqual([time, 2]);
+        expect(after).toMatchObject({ tags: { made: "here" }, properties: { osType: "Linux" } });
+      }
+    });
+
+    it("of what is missing fails, and makes nothing", async () => {
+      const { resourceManager, disk } = await opened();
+      const patch = { kind: "patch", id: disk.id, body: { tags: { kept: "yes" } } } as const;
+      const missing = { kind: "failed", code: "azure-resource-missing", retryable: false };
+      expect(await run(resourceManager, patch)).toMatchObject(missing);
+      expect(await resourceManager.read(disk.id)).toBeUndefined();
+    });
+
+    it("that is throttled is a wait, and one whose answer was lost is begun again", async () => {
+      const { resourceManager, disk, strike } = await opened();
+      doneWith(await run(resourceManager, disk));
+      const patch = { kind: "patch", id: disk.id, body: { tags: { kept: "yes" } } } as const;
+      strike("patch", "throttled");
+      expect(await resourceManager.begin(patch)).toMatchObject({ kind: "busy", azureCode: "TooManyRequests" });
+      strike("patch", "lost");
+      await expect(resourceManager.begin(patch)).rejects.toMatchObject({ code: "azure-unavailable" });
+      expect(doneWith(await run(resourceManager, patch))["tags"]).toEqual({ kept: "yes" });
+    });
+  });
+
   describe("ResourceManager: operations", () => {
     it("an operation's text is all that another process needs, and looking twice is harmless", async () => {
       const { resourceManager, reopen, network } = await opened();

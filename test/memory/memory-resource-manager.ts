@@ -7,7 +7,7 @@ import type {
   ResourceManager,
 } from "../../replication/resources/resource-manager.ts";
 import { parsePath } from "../../replication/resources/ids.ts";
-import { partOf, textOf } from "../../replication/resources/json.ts";
+import { isObject, partOf, textOf } from "../../replication/resources/json.ts";
 
 /** What strikes the requests that `on` and `id` describe, `times` times. */
 interface MemoryFault {
@@ -103,7 +103,7 @@ export function memoryResourceManager({ looks = 2 }: { readonly looks?: number }
     if (kind === "put" && keyOf(group) !== keyOf(id) && !resources.has(keyOf(group))) {
       return failed("azure-resource-missing", "ResourceGroupNotFound", `There is no group ${group}.`);
     }
-    if (kind === "act" && !resources.has(keyOf(id)))
+    if ((kind === "act" || kind === "patch") && !resources.has(keyOf(id)))
       return failed("azure-resource-missing", "ResourceNotFound", `There is no ${id}.`);
     const user = kind === "remove" && keyOf(group) !== keyOf(id) ? userOf(id) : undefined;
     if (user !== undefined) return failed("azure-resource-conflict", "InUse", `${id} is used by ${user}.`);
@@ -134,7 +134,8 @@ export function memoryResourceManager({ looks = 2 }: { readonly looks?: number }
         made.action
       ];
       if (power !== undefined) setPower(id, power);
-    } else if (parsePath(id)?.type === "microsoft.compute/virtualmachines") setPower(id, "running");
+    } else if (made.kind === "put" && parsePath(id)?.type === "microsoft.compute/virtualmachines")
+      setPower(id, "running");
     return resources.get(keyOf(id));
   };
   /** One look's worth of time. What ended stays as it ended. */
@@ -154,7 +155,12 @@ export function memoryResourceManager({ looks = 2 }: { readonly looks?: number }
     const operation: Operation = { change: made, looksLeft: Math.max(1, looks), failure, result: undefined };
     if (made.kind === "put")
       resources.set(keyOf(made.id), nameResource(made.id, structuredClone(made.body), "Creating"));
-    else change(made.id, made.kind === "remove" ? "Deleting" : "Updating");
+    else if (made.kind === "patch") {
+      resources.set(
+        keyOf(made.id),
+        nameResource(made.id, patched(resources.get(keyOf(made.id)) ?? {}, made.body), "Updating"),
+      );
+    } else change(made.id, made.kind === "remove" ? "Deleting" : "Updating");
     operations.push(operation);
     if (looks === 0 && failure === undefined) {
       advance(operation);
@@ -221,4 +227,17 @@ export function memoryResourceManager({ looks = 2 }: { readonly looks?: number }
       return failed(operation.failure.code, operation.failure.azureCode, "The operation failed, on purpose.");
     },
   };
+}
+
+/** Members of objects one by one, everything else as a whole; tags as a whole too. */
+function patched(resource: ResourceJson, patch: ResourceJson): ResourceJson {
+  const merge = (before: unknown, after: unknown): unknown =>
+    isObject(before) && isObject(after)
+      ? {
+          ...before,
+          ...Object.fromEntries(Object.entries(after).map(([name, each]) => [name, merge(before[name], each)])),
+        }
+      : after;
+  const tags = patch["tags"] === undefined ? {} : { tags: patch["tags"] };
+  return { ...(merge(resource, structuredClone(patch)) as ResourceJson), ...structuredClone(tags) };
 }

@@ -325,6 +325,14 @@ export const AZURE_MUTANTS: readonly Mutant[] = [
     tests: [PROTOCOL],
   },
   {
+    name: "a patch replaces the resource",
+    why: "tags for a machine take its disks and interfaces away",
+    file: "azure/arm/resource-manager.ts",
+    find: `return send("PATCH", url, change.body);`,
+    replace: `return send("PUT", url, change.body);`,
+    tests: [PROTOCOL],
+  },
+  {
     name: "a page behind the first is not read",
     why: "names that are taken look free",
     file: "azure/arm/resource-manager.ts",

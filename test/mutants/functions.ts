@@ -192,6 +192,22 @@ export const FUNCTION_MUTANTS: readonly Mutant[] = [
     tests: ["test/functions/registration.test.ts"],
   },
   {
+    name: "an answer may say more than the contract",
+    why: "a secret in a view is noticed by nobody (rule 8), and clients meet fields that no document has",
+    file: "api/check-answer.ts",
+    find: `if (!isDeepStrictEqual(withoutUndefined(parsed.data), sent))`,
+    replace: `if (sent === isDeepStrictEqual)`,
+    tests: ["test/api/check-answer.test.ts"],
+  },
+  {
+    name: "the client goes wherever an answer points",
+    why: "the function key is sent to another host (rule 8)",
+    file: "api/client.ts",
+    find: `if (place.origin !== url.origin) throw`,
+    replace: `if (place.origin === "") throw`,
+    tests: ["test/api/client.test.ts", "test/cli/restore.test.ts"],
+  },
+  {
     name: "the way to whole disks needs no key",
     why: "everybody reads every disk (rule 8)",
     file: "api/restores.ts",

@@ -42,6 +42,7 @@ const unknownItem = ["item-unknown"] as const;
 const noTicket = ["not-authorized"] as const;
 
 const READS: readonly RouteCase[] = [
+  { route: "GET openapi.json", status: 200 },
   { route: "GET replicationProtectedItems", status: 200 },
   { route: `GET ${items}`, params: web, status: 200, unknown: unknownItem },
   { route: `GET ${items}/recoveryPoints`, params: web, status: 200, unknown: unknownItem },

@@ -106,6 +106,23 @@ describe("the adapter of Azure Resource Manager and answers that Azure could giv
     expect(conditions.at(-1)).toBeUndefined();
   });
 
+  it("a patch is watched until the resource shows it; one that Azure has forgotten is begun again", async () => {
+    const patch = { kind: "patch", id: DISK, body: { tags: { kept: "yes" } } } as const;
+    replies[`PATCH ${DISK}`] = [{ status: 202 }, asynchronous()];
+    replies[`GET ${DISK}`] = [inState("Updating"), inState("Succeeded")];
+    const first = await resourceManager.begin(patch);
+    expect(first).toMatchObject({ kind: "running" });
+    expect(await resourceManager.look(first.kind === "running" ? first.operation : "")).toMatchObject({ kind: "done" });
+    const second = await resourceManager.begin(patch);
+    replies["GET /op"] = [missing];
+    // The resource was whole before: its state says nothing of the patch.
+    expect(await resourceManager.look(second.kind === "running" ? second.operation : "")).toMatchObject({
+      kind: "failed",
+      code: "azure-unavailable",
+      retryable: true,
+    });
+  });
+
   it("a 202 that names nowhere to ask is no success: the resource is watched, and an action cannot be", async () => {
     replies[`PUT ${DISK}`] = [{ status: 202 }];
     replies[`GET ${DISK}`] = [inState("Updating"), inState("Succeeded"), inState("Deleting"), missing];

@@ -6,7 +6,7 @@ import { openResourceManager } from "../../../azure/arm/resource-manager.ts";
 import {
   startResourceManager,
   type ResourceManager as LocalResourceManager,
-} from "../../../local/resource-manager/resource-manager.ts";
+} from "@leeward/azure-local/resource-manager";
 import type { Change, ResourceManager } from "../../../replication/resources/resource-manager.ts";
 import { resourceManagerContract } from "../../contracts/resource-manager.ts";
 
@@ -68,4 +68,4 @@ describe("the adapter of Azure Resource Manager on that of the local cloud, over
   });
 });
 
-const METHODS: Readonly<Record<Change["kind"], string>> = { put: "PUT", remove: "DELETE", act: "POST" };
+const METHODS: Readonly<Record<Change["kind"], string>> = { put: "PUT", patch: "PATCH", remove: "DELETE", act: "POST" };

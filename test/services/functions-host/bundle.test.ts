@@ -2,7 +2,8 @@ import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { addressOf, forkHost, KEYS } from "./world.ts";
+import { CONTRACT } from "../../../api/contract.ts";
+import { addressOf, forkHost, KEYS } from "../../../packages/azure-local/test/services/functions-host/world.ts";
 
 /** What a deployment sends: three things, and no packages. */
 async function deployedFolder() {
@@ -29,7 +30,8 @@ it("the bundled app needs nothing beside it: it registers every function of its 
     readonly name: string;
   }[];
   const source = await readFile("functions/index.ts", "utf8");
-  const registered = [...source.matchAll(/^app\.\w+\("(\w+)"/gm)].map(([, name]) => name);
+  const others = [...source.matchAll(/^app\.\w+\("(\w+)"/gm)].map(([, name]) => name);
+  const registered = [...others, ...Object.keys(CONTRACT)];
   expect(registered.length).toBeGreaterThan(20);
   expect(listed.map(({ name }) => name)).toEqual(expect.arrayContaining([...registered, "openJob"]));
   // It gets as far as its own check of the request, which needs no storage.
@@ -38,6 +40,8 @@ it("the bundled app needs nothing beside it: it registers every function of its 
     body: "{}",
   });
   expect([answer.status, await answer.json()]).toMatchObject([400, { error: { code: "invalid-request" } }]);
+  const document = await fetch(`${url}/api/openapi.json?code=${KEYS.functionKey}`);
+  expect(await document.json()).toEqual(JSON.parse(await readFile("docs/openapi.json", "utf8")));
 });
 
 it("traces of the bundled app name the sources", async () => {

@@ -2,9 +2,13 @@ import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createClient } from "../../../api/client.ts";
+import type { Told } from "../../../api/operation.ts";
+import type { protectedItem } from "../../../api/protected-items.ts";
+import type { recoveryPoint } from "../../../api/recovery-points.ts";
 import { BlobClient, BlobServiceClient } from "@azure/storage-blob";
 import { afterAll } from "vitest";
-import type { EventSwitches } from "../../../local/events/event-grid.ts";
+import type { EventSwitches } from "@leeward/azure-local/events";
 import { seededRandom } from "../../../local/lab/random.ts";
 import { startCloud, type Cloud } from "../../../local/supervisor/cloud.ts";
 import type { MobilityOptions } from "../../../local/supervisor/mobility-service.ts";
@@ -44,13 +48,8 @@ export interface CallOptions {
   readonly key?: string;
 }
 
-export interface Point {
-  readonly name: string;
-  readonly recoveryPointType: string;
-  readonly sourceTime: string;
-  readonly recoveryPointTime: string;
-  readonly position: { readonly stream: number; readonly epoch: number };
-}
+/** One that can be used. */
+export type Point = Told<typeof recoveryPoint>;
 
 /** An operator's view of one function app: nothing but its HTTP API, and the addresses that it grants. */
 export interface Operator {
@@ -68,16 +67,11 @@ export interface Operator {
   pointOf(epoch: number, stream?: number): Promise<Point>;
 }
 
-export interface ItemView {
-  readonly stream: number;
-  readonly applied: { readonly epoch: number; readonly checksum: string };
-  readonly uploaded?: { readonly epoch: number };
-  readonly replicationHealth: string;
-  readonly healthErrors: readonly { readonly code: string; readonly message: string }[];
-  readonly appConsistentPoint?: { readonly name: string; readonly state: string; readonly reason?: string };
-  readonly session?: { readonly machineId: string; readonly bootId: string; readonly ended: boolean };
-  readonly stopped?: { readonly code: string; readonly message: string; readonly hint: string };
-}
+/** An item that replicates. */
+export type ItemView = Told<typeof protectedItem> & {
+  readonly [Name in ReplicationField]: NonNullable<Told<typeof protectedItem>[Name]>;
+};
+type ReplicationField = "stream" | "applied" | "replicationHealth" | "healthErrors";
 
 export interface World {
   readonly folder: string;
@@ -221,39 +215,38 @@ export function operatorOf(url: string, functionKey: string): Operator {
     const text = await answer.text();
     return { status: answer.status, headers: answer.headers, text, body: parseJson(text) };
   };
-  const expect = async <Body>(method: string, path: string, options: CallOptions = {}): Promise<Body> => {
-    const answer = await call(method, path, options);
-    if (answer.status >= 300) throw new Error(`${method} ${path} was answered with ${answer.status}: ${answer.text}`);
-    return answer.body as Body;
-  };
-  const items = "replicationProtectedItems";
+  const client = createClient({ url, functionKey });
   const operator: Operator = {
     call,
     protect: async (disks, item = ITEM) => {
-      const body = {
-        disks: disks.map(({ id, sizeBytes }) => ({ id, sizeBytes })),
-        policy: { crashConsistentFrequencyInMinutes: POINT_INTERVAL_MINUTES },
-      };
-      return (await expect<{ readonly registrationToken?: string }>("PUT", `${items}/${item}`, { body }))
-        .registrationToken;
+      const policy = { crashConsistentFrequencyInMinutes: POINT_INTERVAL_MINUTES };
+      const given = disks.map(({ id, sizeBytes }) => ({ id, sizeBytes }));
+      const { status, body } = await client.protectItem({ item, body: { disks: given, policy } });
+      return status === 201 ? body.registrationToken : undefined;
     },
     points: async (item = ITEM) =>
-      (await expect<{ readonly value: readonly Point[] }>("GET", `${items}/${item}/recoveryPoints`)).value,
-    item: async (item = ITEM) => expect<ItemView>("GET", `${items}/${item}`),
+      (await client.listRecoveryPoints({ item })).body.value.flatMap((point) => ("damaged" in point ? [] : [point])),
+    item: async (item = ITEM) => {
+      const { body } = await client.showItem({ item });
+      const { stream, applied, replicationHealth, healthErrors } = body;
+      if (
+        stream === undefined ||
+        applied === undefined ||
+        replicationHealth === undefined ||
+        healthErrors === undefined
+      )
+        throw new Error(`${item} does not replicate: ${JSON.stringify(body)}`);
+      return { ...body, stream, applied, replicationHealth, healthErrors };
+    },
     restore: async (point, disks) => {
-      const begun = await call("POST", `${items}/${ITEM}/recoveryPoints/${point.name}/restore`);
-      const location = begun.headers.get("location");
-      if (begun.status !== 202 || location === null)
-        throw new Error(`the restore was answered with ${begun.status}: ${begun.text}`);
+      const begun = await client.restoreRecoveryPoint({ item: ITEM, point: point.name });
+      const names = { item: ITEM, restore: begun.body.name };
       await until(`the restore of ${point.name} succeeds`, async () => {
-        const { state, error } = await expect<{ readonly state: string; readonly error?: object }>("GET", location);
+        const { state, error } = (await client.showRestore(names)).body;
         if (state === "Failed") throw new Error(`the restore failed: ${JSON.stringify(error)}`);
         return state === "Succeeded" ? true : undefined;
       });
-      const granted = await expect<{ readonly value: readonly { readonly id: string; readonly url: string }[] }>(
-        "POST",
-        `${location}/grantAccess`,
-      );
+      const granted = (await client.grantRestoreAccess(names)).body;
       const found: Buffer[] = [];
       for (const { id, sizeBytes } of disks) {
         const address = granted.value.find((each) => each.id === id)?.url;

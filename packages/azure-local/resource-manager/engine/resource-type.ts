@@ -1,0 +1,185 @@
+import type { z } from "zod";
+import type { DiskFiles } from "../disks/disk-files.ts";
+import type { ScriptCommand } from "../machines/machine-program.ts";
+import type { Machines } from "../machines/machines.ts";
+import type { ArmError } from "./arm-error.ts";
+import type { JsonObject } from "./json.ts";
+import type { LongRunningForm } from "./operation-record.ts";
+
+/** What a client writes and reads, without id, name, type and location. */
+export interface ResourceBody {
+  readonly tags?: Readonly<Record<string, string>> | undefined;
+  readonly properties: JsonObject;
+}
+
+/** One resource as it is kept. */
+export interface ResourceRecord<Body extends ResourceBody = ResourceBody> {
+  /** With the names as they were first written. */
+  readonly id: string;
+  /** The id in lower case. */
+  readonly key: string;
+  readonly type: string;
+  readonly name: string;
+  readonly groupKey: string;
+  readonly parentKey: string | undefined;
+  readonly location: string;
+  readonly body: Body;
+  /** Never answered: secrets, file names, power states. */
+  readonly hidden: JsonObject;
+  readonly provisioningState: string;
+  readonly etag: string;
+}
+
+/** Where a body names another resource. */
+interface NamedResource {
+  readonly id: string;
+  /** Where in the body, as in `ipConfigurations/primary`: what the other one shows names it. */
+  readonly path?: string;
+}
+
+/**
+ * How resources of a type name other ones. From it follow: the other one must exist, be ready and stand in the same
+ * region; it cannot be deleted meanwhile; and it shows who names it.
+ */
+export interface ReferenceRule<Body extends ResourceBody = ResourceBody> {
+  /** The only type that may stand there; several for a source that may be either. */
+  readonly types: readonly string[];
+  find(body: Body): readonly NamedResource[];
+  /** The resource is made from the other one: it is looked at once, then, and may be deleted afterwards. */
+  readonly isSource?: true;
+  /** Only one resource may name the other one so. */
+  readonly exclusive?: true;
+  /**
+   * The property of the other one that shows who names it: `{ id }` where only one may, otherwise a list of them,
+   * absent while nobody does. The engine shows it, and takes it out of what a client sends back.
+   */
+  readonly shownAs?: string;
+  /** Microsoft.Compute answers some of these ids so: whoever compares ids by letter finds out here. */
+  readonly isShownInUpperCase?: true;
+}
+
+/** One resource that is named, and by which rule. */
+export interface Reference extends NamedResource {
+  readonly rule: ReferenceRule;
+}
+
+/** Creating, changing, deleting or an action, as a long-running operation or at once. */
+export interface Verb<Body extends ResourceBody = ResourceBody> {
+  readonly form: LongRunningForm;
+  /** How long Azure typically takes, in milliseconds; the local cloud waits a share of it. */
+  readonly durationMs: number;
+  /** The provisioning state while it runs; undefined leaves it alone. */
+  readonly state?: string;
+  /** Refuses, or says what the work needs to know. */
+  check?(record: ResourceRecord<Body>, world: World, input: unknown): JsonObject | void;
+  /**
+   * What takes time. Done again after a kill, so it must be idempotent. An ArmError fails the operation with its code.
+   */
+  work?(record: ResourceRecord<Body>, runtime: Runtime, input: JsonObject): Promise<JsonObject | void>;
+  /** What success changes, with what the work found out (without work: what the check found). */
+  settle?(record: ResourceRecord<Body>, world: World, result: JsonObject): ResourceRecord<Body>;
+  /** What the operation answers in the end, of the same. */
+  result?(result: JsonObject): JsonObject;
+  /** The answer of an action that is done at once. */
+  answer?(record: ResourceRecord<Body>, world: World, input: unknown): JsonObject;
+}
+
+/** A read below the resource. */
+interface View<Body extends ResourceBody> {
+  show(record: ResourceRecord<Body>, world: World): JsonObject;
+}
+
+/** One entry in the table of types (docs: CONTRIBUTING.md, "Add a resource type"). */
+export interface ResourceType<Body extends ResourceBody = ResourceBody> {
+  /** As Azure writes it: `Microsoft.Network/virtualNetworks/subnets`. */
+  readonly name: string;
+  readonly apiVersion: string;
+  readonly naming: RegExp;
+  /** Also what is missing or wrong in a request is told from it. */
+  readonly schema: z.ZodType<Body>;
+  /** Members beside `properties` that are kept and answered, as in "sku". */
+  readonly members: readonly string[];
+  /** Whether the body carries the ETag, as network resources and machines do. */
+  readonly etagInBody: boolean;
+  /** True: no provisioningState is answered. */
+  readonly hidesState?: boolean;
+  /** Children are changed under the lock of their parent. */
+  readonly put: Verb<Body> & {
+    readonly created: 200 | 201 | 202;
+    readonly updated: 200 | 201 | 202;
+    readonly withBody?: boolean;
+  };
+  /**
+   * Undefined: PATCH changes tags, at once, and nothing else. "at-once": all that PUT changes, without its operation.
+   * "never": Azure has no PATCH of the type.
+   */
+  readonly patch?: "as-put" | "at-once" | "never";
+  readonly delete: Verb<Body>;
+  readonly actions: Readonly<Record<string, Verb<Body>>>;
+  /** Reads below the resource, as in `instanceView`. */
+  readonly views?: Readonly<Record<string, View<Body>>>;
+  readonly references?: readonly ReferenceRule<Body>[];
+  /** With what a delete of the resource is refused while `user` names it, and a second user where only one may be. */
+  inUse?(record: ResourceRecord<Body>, user: ResourceRecord): ArmError;
+  /** Refuses what cannot be, and completes the draft with defaults and what Azure fills in. */
+  admit?(draft: ResourceRecord<Body>, world: World, previous: ResourceRecord<Body> | undefined): ResourceRecord<Body>;
+  /** What is computed on every read: members, and properties. */
+  project?(
+    record: ResourceRecord<Body>,
+    world: World,
+    query: URLSearchParams,
+  ): { readonly members?: JsonObject; readonly properties?: JsonObject };
+}
+
+/** What a type may ask and change, inside one transaction. */
+export interface World {
+  readonly nowMs: number;
+  readonly facts: CloudFacts;
+  readonly newGuid: () => string;
+  find(id: string): ResourceRecord | undefined;
+  /** As `find`, but what was made a moment ago may not be there yet: for what a change names. */
+  named(id: string): ResourceRecord | undefined;
+  /** As `named`, and what was removed a moment ago may still be there: for reads. */
+  seen(id: string): ResourceRecord | undefined;
+  /** The resources directly below this one. */
+  children(id: string): readonly ResourceRecord[];
+  ofType(type: string): readonly ResourceRecord[];
+  inGroup(groupKey: string): readonly ResourceRecord[];
+  /** Who names this resource, and where. */
+  usersOf(id: string): readonly { readonly record: ResourceRecord; readonly reference: Reference }[];
+  /** Who named it a moment ago and still counts as its user. */
+  formerUsersOf(id: string): readonly { readonly record: ResourceRecord; readonly reference: Reference }[];
+  put(record: ResourceRecord): void;
+  remove(key: string): void;
+  typeOf(name: string): ResourceType;
+  /** The properties by which resources of a type show who names them. */
+  shownOn(type: string): readonly string[];
+}
+
+/** What the work of an operation may touch. */
+export interface Runtime {
+  readonly disks: DiskFiles;
+  readonly machines: Machines;
+  readonly world: () => World;
+}
+
+/** What exists here beside resources. */
+export interface CloudFacts {
+  readonly url: string;
+  readonly regions: readonly string[];
+  readonly accounts: readonly StorageAccountFacts[];
+  /** The limit of cores of a family, or of all of them for "cores". */
+  quota(region: string, family: string): number;
+  isRestricted(region: string, size: string): boolean;
+  /** Errors: ArmError `VMExtensionProvisioningError` for a command that no machine here can run. */
+  checkCommand(command: ScriptCommand): void;
+}
+
+/** A storage account that runs here. */
+export interface StorageAccountFacts {
+  readonly name: string;
+  readonly region: string;
+  readonly blobUrl: string;
+  readonly queueUrl: string;
+  readonly key: string;
+}

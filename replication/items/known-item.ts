@@ -1,0 +1,43 @@
+import { LeewardError } from "../errors.ts";
+import { type ManagedItem, findManaged } from "../jobs/managed-item.ts";
+import type { ItemStores } from "../ports.ts";
+import { unlessDamaged } from "../records/damaged.ts";
+import type { ProtectedItem } from "../records/item.ts";
+import { findItem, itemUnknown } from "../records/item-record.ts";
+
+/** The two records of an item; at least one of the three is there. */
+export interface KnownItem {
+  /** `item.json`: what replicates. Undefined before the disks are known, after disabling, and when it is damaged. */
+  readonly item: ProtectedItem | undefined;
+  /** `managed.json`: what flows care for. Undefined for an item that was protected by its disks, and when damaged. */
+  readonly managed: ManagedItem | undefined;
+  /** The first of the two that cannot be read. */
+  readonly damaged: LeewardError | undefined;
+}
+
+/** Undefined when neither record is there. A damaged record is there. */
+export async function findKnownItem(stores: ItemStores, itemId: string): Promise<KnownItem | undefined> {
+  let damaged: LeewardError | undefined;
+  const note = (damage: LeewardError): undefined => {
+    damaged ??= damage;
+    return undefined;
+  };
+  const managed = await unlessDamaged(() => findManaged(stores, itemId), note);
+  const noteItem = (damage: LeewardError): undefined => note(withWayBack(damage, managed?.plan !== undefined));
+  const item = (await unlessDamaged(() => findItem(stores, itemId), noteItem))?.item;
+  return managed === undefined && item === undefined && damaged === undefined ? undefined : { item, managed, damaged };
+}
+
+/** For what concerns an item however it was protected. Errors: `item-unknown`. */
+export async function readKnownItem(stores: ItemStores, itemId: string): Promise<KnownItem> {
+  const known = await findKnownItem(stores, itemId);
+  if (known === undefined) throw itemUnknown(itemId);
+  return known;
+}
+
+/** What brings an item back whose own record is damaged. */
+function withWayBack({ code, message, facts }: LeewardError, isMachine: boolean): LeewardError {
+  const operation = isMachine ? "ask for repairReplication" : "protect the same disks again";
+  const hint = `Bring the record back from the account's soft delete, or ${operation}: a new stream begins, and the recovery points stay. Meanwhile they can be restored and failed over to.`;
+  return new LeewardError(code, message, facts, { hint });
+}

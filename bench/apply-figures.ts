@@ -7,7 +7,8 @@ import type { Figure } from "./figure.ts";
 import { median } from "./statistics.ts";
 import { deltasOf, epochsOf } from "./trace-deltas.ts";
 import type { Content } from "./trace-deltas.ts";
-import { seededRandom, textContent } from "./trace.ts";
+import { createRandom } from "../test/memory/random.ts";
+import { textContent } from "./trace.ts";
 import type { TraceWrite } from "./trace.ts";
 
 const MIB = 1024 * 1024;
@@ -89,7 +90,7 @@ export async function sequentialFigures(stores: ItemStores, rounds: number): Pro
     content: index,
   }));
   const disks = [{ id: "data", sizeBytes: bytesOf(writes), sectorSizeBytes: 512 }] as const;
-  const random = seededRandom(7);
+  const random = createRandom(7).next;
   const noise = Uint8Array.from({ length: PUT_PAGE_MAX_BYTES }, () => random() * 256);
   const text = textContent(7, PUT_PAGE_MAX_BYTES);
   const engine = (kind: string, content: Content) => async (round: number) => {

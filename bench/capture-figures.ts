@@ -2,7 +2,8 @@ import { mkdtemp, open, rm, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { startBenchCache, startBenchService, until } from "./capture-service.ts";
+import { PATIENCE, startBenchCache, startBenchService } from "./capture-service.ts";
+import { until } from "./until.ts";
 import type { BenchCache, BenchService } from "./capture-service.ts";
 import { atLeast, atMost } from "./figure.ts";
 import type { Figure } from "./figure.ts";
@@ -242,12 +243,12 @@ async function outageFigures(bench: Bench): Promise<readonly Figure[]> {
     await sleep(OUTAGE_SECONDS * 1000);
     cache.away = false;
     const endMs = performance.now();
-    await until("uploading again", () => Promise.resolve(cache.backMs !== undefined));
+    await until("uploading again", PATIENCE, () => Promise.resolve(cache.backMs !== undefined));
     const backMs = cache.backMs ?? endMs;
     const backlogBytes = await service.spoolBytes();
     const arrivalBytesPerSecond = backlogBytes / (OUTAGE_SECONDS + (backMs - endMs) / 1000);
     // One epoch of 5 s may always be on its way.
-    await until("drained", async () => (await service.spoolBytes()) === 0);
+    await until("drained", PATIENCE, async () => (await service.spoolBytes()) === 0);
     const drainSeconds = (performance.now() - backMs) / 1000;
     await load;
     await service.idle();

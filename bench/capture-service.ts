@@ -3,19 +3,19 @@ import { readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { startChild } from "../local/supervisor/child.ts";
 import { mobilityProgram } from "../local/supervisor/programs.ts";
 import { startPosition } from "../replication/position.ts";
 import type { DiskDescription } from "../replication/position.ts";
 import { NONCE } from "./trace-deltas.ts";
+import { until } from "./until.ts";
 
 const ITEM_ID = "bench-vm";
 const EPOCH_MS = 5_000;
 const HEARTBEAT_MS = 250;
 const SAMPLE_MS = 100;
 /** One wait on a slow machine. */
-const WAIT_MS = 120_000;
+export const PATIENCE = { maxMs: 120_000, lookMs: SAMPLE_MS };
 /** USER_HZ, which Linux fixes at 100 for /proc/<pid>/stat (proc(5)). */
 const TICKS_PER_SECOND = 100;
 
@@ -144,7 +144,7 @@ export async function startBenchService(folder: string, imagePath: string, cache
     idle: async () => {
       const sinceMs = Date.now();
       child.send({ kind: "cut" });
-      await until("idle", async () => {
+      await until("idle", PATIENCE, async () => {
         const { atMs, pendingBytes, seeding } = await status();
         return atMs > sinceMs && pendingBytes === 0 && seeding.done;
       });
@@ -171,12 +171,4 @@ interface Status {
   readonly pendingBytes: number;
   readonly spoolBytes: number;
   readonly seeding: { readonly done: boolean };
-}
-
-export async function until(what: string, reached: () => Promise<boolean>): Promise<void> {
-  const endMs = performance.now() + WAIT_MS;
-  while (!(await reached())) {
-    if (performance.now() > endMs) throw new Error(`The mobility service is not ${what} after ${WAIT_MS / 1000} s.`);
-    await sleep(SAMPLE_MS);
-  }
 }

@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, createClient } from "../api/client.ts";
 import { startCloud } from "../local/supervisor/cloud.ts";
 import type { Cloud } from "../local/supervisor/cloud.ts";
@@ -11,7 +10,8 @@ import { atMost } from "./figure.ts";
 import type { Figure } from "./figure.ts";
 import { machineId, makeSourceMachines, managementOf, writeAsGuest } from "./source-machines.ts";
 import { median } from "./statistics.ts";
-import { seededRandom } from "./trace.ts";
+import { createRandom } from "../test/memory/random.ts";
+import { until } from "./until.ts";
 
 const TARGET_GROUP = "shop-asr";
 const SCHEDULES = { points: "*/10 * * * * *", sweep: "*/30 * * * * *" };
@@ -40,7 +40,7 @@ export async function failoverFigures(seed: number): Promise<readonly Figure[]> 
     ports: FREE_PORTS,
     persistence: "disk",
     schedules: SCHEDULES,
-    random: seededRandom(seed),
+    random: createRandom(seed).next,
   });
   try {
     const alone: number[] = [];
@@ -74,15 +74,17 @@ async function protectMachines(cloud: Cloud, names: readonly string[]): Promise<
     const body = { sourceVmId: machineId(cloud, item), targetRegion: "northeurope", policy };
     return (await api.protectItem({ item, body })).body;
   });
-  await each(jobs, ({ name }) => until("protected", STAGE_MS, LOOK_MS, () => jobSucceeded(api, name)));
+  await each(jobs, ({ name }) =>
+    until("protected", { maxMs: STAGE_MS, lookMs: LOOK_MS }, () => jobSucceeded(api, name)),
+  );
   const isProtected = async (name: string): Promise<boolean> =>
     (await api.showItem({ item: name })).body.protectionState === "Protected";
-  await each(names, (name) => until("replicated", STAGE_MS, LOOK_MS, () => isProtected(name)));
+  await each(names, (name) => until("replicated", { maxMs: STAGE_MS, lookMs: LOOK_MS }, () => isProtected(name)));
   const points = new Map<string, string>();
   await each(names, async (name) => {
     await writeAsGuest(cloud, name);
     const writtenMs = Date.now();
-    await until("a point with all writes", STAGE_MS, LOOK_MS, async () => {
+    await until("a point with all writes", { maxMs: STAGE_MS, lookMs: LOOK_MS }, async () => {
       const [newest] = (await api.listRecoveryPoints({ item: name })).body.value;
       if (newest === undefined || "damaged" in newest || Date.parse(newest.sourceTime) < writtenMs) return false;
       points.set(name, newest.name);
@@ -105,8 +107,10 @@ async function failOver(cloud: Cloud, points: ReadonlyMap<string, string>): Prom
   const startedMs = performance.now();
   await each([...points], async ([name, recoveryPointId]) => {
     const { body: job } = await api.unplannedFailover({ item: name, body: { recoveryPointId } });
-    await until("running", STAGE_MS, FINE_LOOK_MS, () => isRunning(machineId(cloud, name, TARGET_GROUP)));
-    await until("succeeded", STAGE_MS, FINE_LOOK_MS, () => jobSucceeded(api, job.name));
+    await until("running", { maxMs: STAGE_MS, lookMs: FINE_LOOK_MS }, () =>
+      isRunning(machineId(cloud, name, TARGET_GROUP)),
+    );
+    await until("succeeded", { maxMs: STAGE_MS, lookMs: FINE_LOOK_MS }, () => jobSucceeded(api, job.name));
   });
   return performance.now() - startedMs;
 }
@@ -122,11 +126,3 @@ const each = <Item, Result>(
   items: readonly Item[],
   work: (item: Item) => Promise<Result>,
 ): Promise<readonly Result[]> => Promise.all(items.map(work));
-
-async function until(what: string, patienceMs: number, lookMs: number, reached: () => Promise<boolean>): Promise<void> {
-  const endMs = performance.now() + patienceMs;
-  while (!(await reached())) {
-    if (performance.now() > endMs) throw new Error(`Not ${what} after ${patienceMs / 1000} s.`);
-    await sleep(lookMs);
-  }
-}

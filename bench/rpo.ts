@@ -19,7 +19,9 @@ import type { Figure } from "./figure.ts";
 import { openWriteTimes } from "./write-times.ts";
 import type { WriteTimes } from "./write-times.ts";
 import { percentile } from "./statistics.ts";
-import { databaseTrace, seededRandom, textContent } from "./trace.ts";
+import { databaseTrace, textContent } from "./trace.ts";
+import { until } from "./until.ts";
+import { createRandom } from "../test/memory/random.ts";
 import type { TraceWrite } from "./trace.ts";
 
 const MIB = 1024 * 1024;
@@ -39,7 +41,7 @@ const BURST_WRITES = 16_000;
 const LOAD_MS = 60_000;
 const SAMPLE_MS = 250;
 /** One stage on a slow machine. */
-const STAGE_MS = 120_000;
+const PATIENCE = { maxMs: 120_000, lookMs: SAMPLE_MS };
 /** Contents are made before the load begins: a guest does not spend the machine's time on them. */
 const CONTENT_BYTES = 64 * 1024;
 const CONTENT_COUNT = 256;
@@ -52,12 +54,12 @@ const CONTENT_COUNT = 256;
  */
 export async function rpoFigures(seed: number): Promise<readonly Figure[]> {
   const folder = await mkdtemp(join(tmpdir(), "leeward-rpo-"));
-  const random = seededRandom(seed);
+  const random = createRandom(seed).next;
   const cloud = await startCloud({ folder, ports: FREE_PORTS, persistence: "disk", schedules: SCHEDULES, random });
   try {
     const mobility = await startVm(cloud, join(folder, "vm"));
     const progress = progressOf(cloud);
-    await until("seeded", async () => !(await progress()).seeding);
+    await until("seeded", PATIENCE, async () => !(await progress()).seeding);
     const contents = Array.from({ length: CONTENT_COUNT }, (_, index) => textContent(seed + index, CONTENT_BYTES));
     const play = (writes: readonly TraceWrite[], paced: boolean, times: WriteTimes) =>
       playWrites(mobility, writes, paced, contents, times);
@@ -161,7 +163,7 @@ async function saturation(
   const startedMs = performance.now();
   await play(times);
   mobility.cut();
-  await until("drained", async () => times.allApplied((await progress()).appliedSourceMs));
+  await until("drained", PATIENCE, async () => times.allApplied((await progress()).appliedSourceMs));
   return (bytesOf(burst) / (performance.now() - startedMs)) * 1000;
 }
 
@@ -207,13 +209,5 @@ async function whileRunning(running: Promise<void>, ask: () => Promise<number>):
     answers.push(await ask());
     const pause = sleep(Math.max(0, at + SAMPLE_MS - performance.now()), false as const);
     if (await Promise.race([ended, pause])) return answers;
-  }
-}
-
-async function until(what: string, reached: () => Promise<boolean>): Promise<void> {
-  const endMs = performance.now() + STAGE_MS;
-  while (!(await reached())) {
-    if (performance.now() > endMs) throw new Error(`Not ${what} after ${STAGE_MS / 1000} s.`);
-    await sleep(SAMPLE_MS);
   }
 }

@@ -1,3 +1,5 @@
+import { createRandom } from "../test/memory/random.ts";
+
 /**
  * The committed synthetic trace: what a busy database on two disks writes. It is generated, so that it costs no space
  * and carries no licence, and it is the same on every machine: everything follows from the seed. The mix follows what
@@ -31,7 +33,7 @@ const STREAM_REGION_BYTES = 64 * MIB;
 const METADATA_BLOCKS = 16;
 
 export function databaseTrace(options: TraceOptions): readonly TraceWrite[] {
-  const random = seededRandom(options.seed);
+  const random = createRandom(options.seed).next;
   const writes: TraceWrite[] = [];
   const count = Math.floor((options.durationMs / 1000) * options.writesPerSecond);
   let logBytes = 0;
@@ -70,18 +72,6 @@ function skewedPage(random: () => number, regionBytes: number): number {
   return Math.floor(random() ** 4 * pages) * PAGE_BYTES;
 }
 
-/** mulberry32: small, seeded and good enough for a workload. */
-export function seededRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = state;
-    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
 const WORDS = [
   "select",
   "insert",
@@ -107,7 +97,7 @@ const WORDS = [
 
 /** Text-like bytes: rows of words and numbers with some random identifiers, as logs and database pages hold them. */
 export function textContent(seed: number, lengthBytes: number): Uint8Array {
-  const random = seededRandom(seed);
+  const random = createRandom(seed).next;
   const parts: string[] = [];
   for (let size = 0; size < lengthBytes;) {
     const word = WORDS[Math.floor(random() ** 2 * WORDS.length)] ?? "row";

@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { decodeDelta, decodedFrames } from "../../replication/delta/decode.ts";
 import { EPOCH_MAX_DATA_BYTES } from "../../mobility/limits.ts";
 import { deltasOf, epochsOf, extentsOf } from "../../bench/trace-deltas.ts";
-import { databaseTrace, seededRandom, textContent } from "../../bench/trace.ts";
+import { databaseTrace, textContent } from "../../bench/trace.ts";
+import { createRandom } from "../memory/random.ts";
 import type { TraceWrite } from "../../bench/trace.ts";
 
 const KIB = 1024;
@@ -54,7 +55,7 @@ describe("the trace", () => {
     for (const lengthBytes of [512, 4096, 65_536]) expect(textContent(3, lengthBytes)).toHaveLength(lengthBytes);
     expect(textContent(3, 4096)).toEqual(textContent(3, 4096));
     expect(textContent(3, 4096)).not.toEqual(textContent(4, 4096));
-    const [first, second] = [seededRandom(1), seededRandom(1)];
+    const [first, second] = [createRandom(1).next, createRandom(1).next];
     expect([first(), first()]).toEqual([second(), second()]);
   });
 });

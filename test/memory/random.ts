@@ -1,7 +1,7 @@
 /** A small seeded generator (mulberry32, public domain): the same seed gives the same run. */
 export interface Random {
   /** From 0 up to, not including, 1. */
-  next(): number;
+  readonly next: () => number;
   /** A whole number from 0 up to, not including, `bound`. */
   below(bound: number): number;
   chance(probability: number): boolean;

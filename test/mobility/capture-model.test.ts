@@ -1,20 +1,22 @@
 import * as fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
-import type * as Limits from "../../replication/limits.ts";
+import type * as Limits from "../../mobility/limits.ts";
 import { createRandom } from "../memory/random.ts";
 import { BOUNDS, end, event, EXAMPLES, ROOMS } from "./capture-histories.ts";
 import type { End, Event, Step } from "./capture-histories.ts";
 import { SourceMachine } from "./source-machine.ts";
 
 /** Bounds small enough for every one of them to be reached by a few writes. */
-vi.mock("../../replication/limits.ts", async (original) => ({
-  ...(await original<typeof Limits>()),
-  SPOOL_MIN_BYTES: 4096,
-  SEED_CHUNK_BYTES: 8192,
-  EPOCH_MAX_DATA_BYTES: 49_152,
-  ZERO_RUN_MIN_BYTES: 4096,
-  DIRTY_MAP_CACHE_PAGES: 1,
-}));
+vi.mock("../../mobility/limits.ts", async (original) => {
+  const small = {
+    SPOOL_MIN_BYTES: 4096,
+    SEED_CHUNK_BYTES: 8192,
+    EPOCH_MAX_DATA_BYTES: 49_152,
+    ZERO_RUN_MIN_BYTES: 4096,
+    DIRTY_MAP_CACHE_PAGES: 1,
+  } satisfies Partial<Record<keyof typeof Limits, number>>;
+  return { ...(await original<typeof Limits>()), ...small };
+});
 
 /** CI asks for more: `npm run test:long`. */
 const HISTORIES = Number(process.env["LEEWARD_HISTORIES"] ?? 100);

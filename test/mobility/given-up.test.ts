@@ -1,16 +1,18 @@
 import { describe, expect, it, vi } from "vitest";
 import { RECORD_HEADER_BYTES } from "../../mobility/journal/record.ts";
 import { SEGMENT_HEADER_BYTES } from "../../mobility/journal/segment.ts";
-import type * as Limits from "../../replication/limits.ts";
+import type * as Limits from "../../mobility/limits.ts";
 import { createRandom } from "../memory/random.ts";
 import { SourceMachine } from "./source-machine.ts";
 
-vi.mock("../../replication/limits.ts", async (original) => ({
-  ...(await original<typeof Limits>()),
-  SPOOL_MIN_BYTES: 4096,
-  SEED_CHUNK_BYTES: 8192,
-  EPOCH_MAX_DATA_BYTES: 49_152,
-}));
+vi.mock("../../mobility/limits.ts", async (original) => {
+  const small = {
+    SPOOL_MIN_BYTES: 4096,
+    SEED_CHUNK_BYTES: 8192,
+    EPOCH_MAX_DATA_BYTES: 49_152,
+  } satisfies Partial<Record<keyof typeof Limits, number>>;
+  return { ...(await original<typeof Limits>()), ...small };
+});
 
 /** A target that has everything. */
 async function complete(seed: number): Promise<SourceMachine> {

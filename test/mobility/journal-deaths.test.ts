@@ -1,19 +1,21 @@
 import { describe, expect, it, vi } from "vitest";
-import type * as Limits from "../../replication/limits.ts";
+import type * as Limits from "../../mobility/limits.ts";
 import type { MediumOptions } from "../memory/memory-files.ts";
 import { createRandom } from "../memory/random.ts";
 import { missing } from "../missing.ts";
 import { SourceMachine } from "./source-machine.ts";
 
 /** Bounds small enough for every one of them to be reached by a few writes. */
-vi.mock("../../replication/limits.ts", async (original) => ({
-  ...(await original<typeof Limits>()),
-  SPOOL_MIN_BYTES: 4096,
-  SEED_CHUNK_BYTES: 8192,
-  EPOCH_MAX_DATA_BYTES: 49_152,
-  ZERO_RUN_MIN_BYTES: 4096,
-  DIRTY_MAP_CACHE_PAGES: 1,
-}));
+vi.mock("../../mobility/limits.ts", async (original) => {
+  const small = {
+    SPOOL_MIN_BYTES: 4096,
+    SEED_CHUNK_BYTES: 8192,
+    EPOCH_MAX_DATA_BYTES: 49_152,
+    ZERO_RUN_MIN_BYTES: 4096,
+    DIRTY_MAP_CACHE_PAGES: 1,
+  } satisfies Partial<Record<keyof typeof Limits, number>>;
+  return { ...(await original<typeof Limits>()), ...small };
+});
 
 /** A target that has everything, and room and luck as given. */
 async function complete(seed: number, options: Pick<MediumOptions, "staleChance"> = {}): Promise<SourceMachine> {

@@ -1,17 +1,19 @@
 import { describe, expect, it, vi } from "vitest";
-import type * as Limits from "../../replication/limits.ts";
+import type * as Limits from "../../mobility/limits.ts";
 import { SEED_SPOOL_MAX_DELTAS } from "../../mobility/limits.ts";
 import { createRandom } from "../memory/random.ts";
 import { SourceMachine } from "./source-machine.ts";
 
-vi.mock("../../replication/limits.ts", async (original) => ({
-  ...(await original<typeof Limits>()),
-  SPOOL_MIN_BYTES: 4096,
-  SEED_CHUNK_BYTES: 8192,
-  EPOCH_MAX_DATA_BYTES: 16_384,
-  SEED_SPOOL_MAX_DELTAS: 2,
-  ZERO_RUN_MIN_BYTES: 4096,
-}));
+vi.mock("../../mobility/limits.ts", async (original) => {
+  const small = {
+    SPOOL_MIN_BYTES: 4096,
+    SEED_CHUNK_BYTES: 8192,
+    EPOCH_MAX_DATA_BYTES: 16_384,
+    SEED_SPOOL_MAX_DELTAS: 2,
+    ZERO_RUN_MIN_BYTES: 4096,
+  } satisfies Partial<Record<keyof typeof Limits, number>>;
+  return { ...(await original<typeof Limits>()), ...small };
+});
 
 const SEEDS = Array.from({ length: 6 }, (_, index) => index + 1);
 const WIDE_BYTES = 1024 * 1024;

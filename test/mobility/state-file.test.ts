@@ -3,7 +3,7 @@ import { openDisks } from "../../mobility/disks/open-disks.ts";
 import { isOfStream, openStateFile, readState, uploadedTo } from "../../mobility/epochs/state.ts";
 import type { ServiceState } from "../../mobility/epochs/state.ts";
 import { openState, stateFolder } from "../../mobility/capture/open-state.ts";
-import type * as Limits from "../../replication/limits.ts";
+import type * as Limits from "../../mobility/limits.ts";
 import { JOURNAL_CLOSED_SEGMENTS_MAX, STATE_RESERVE_BYTES } from "../../mobility/limits.ts";
 import { type Position, startPosition } from "../../replication/position.ts";
 import { createMemoryMedium } from "../memory/memory-files.ts";
@@ -12,11 +12,13 @@ import { createRandom } from "../memory/random.ts";
 import { NONCE } from "./replay.ts";
 import { SourceMachine } from "./source-machine.ts";
 
-vi.mock("../../replication/limits.ts", async (original) => ({
-  ...(await original<typeof Limits>()),
-  SPOOL_MIN_BYTES: 4096,
-  SEED_CHUNK_BYTES: 8192,
-}));
+vi.mock("../../mobility/limits.ts", async (original) => {
+  const small = {
+    SPOOL_MIN_BYTES: 4096,
+    SEED_CHUNK_BYTES: 8192,
+  } satisfies Partial<Record<keyof typeof Limits, number>>;
+  return { ...(await original<typeof Limits>()), ...small };
+});
 
 /** A write that fails, and one that says so and took effect. */
 const CASES = ["before", "after"] as const;

@@ -1,13 +1,15 @@
 import { describe, expect, it, vi } from "vitest";
-import type * as Limits from "../../replication/limits.ts";
+import type * as Limits from "../../mobility/limits.ts";
 import { createRandom } from "../memory/random.ts";
 import { SourceMachine } from "./source-machine.ts";
 
-vi.mock("../../replication/limits.ts", async (original) => ({
-  ...(await original<typeof Limits>()),
-  SPOOL_MIN_BYTES: 4096,
-  SEED_CHUNK_BYTES: 8192,
-}));
+vi.mock("../../mobility/limits.ts", async (original) => {
+  const small = {
+    SPOOL_MIN_BYTES: 4096,
+    SEED_CHUNK_BYTES: 8192,
+  } satisfies Partial<Record<keyof typeof Limits, number>>;
+  return { ...(await original<typeof Limits>()), ...small };
+});
 
 /** Two deltas in the spool, a closed segment that has no room to be sealed, and an open one. */
 async function busyMachine(seed = 1): Promise<SourceMachine> {

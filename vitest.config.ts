@@ -7,16 +7,20 @@ if (major < 22) {
   );
 }
 
+/** Tests run the sources of the local cloud; programs that they start run the build. */
+const SOURCES = "@leeward/source";
+
 /** The longest files: `npm run test:long`, so that `npm test` stays near three minutes. CI runs both. */
 const LONG = [
   "test/mobility/capture-model.test.ts",
   "test/services/mobility/kill.test.ts",
-  "test/services/storage/{kill,restart}.test.ts",
+  "packages/azure-local/test/services/storage/{kill,restart}.test.ts",
   "test/services/whole/{app-points,away-and-back,commit,failover,identity,kill,region-gone,repair,second-life}.test.ts",
 ];
 
 /** A failing run prints its seed; FC_SEED=<seed> replays it. */
 export default defineConfig({
+  ssr: { resolve: { conditions: [SOURCES, "module", "node"] } },
   test: {
     // Many tests wait for a claim, a timer or a child process: on two cores three files at a time take half as long as
     // one.
@@ -26,8 +30,8 @@ export default defineConfig({
         test: {
           name: "unit",
           setupFiles: ["test/setup.ts"],
-          include: ["test/**/*.test.ts"],
-          exclude: ["test/services/**", "test/clients/**", "test/vm/**", ...LONG],
+          include: ["{test,packages/*/test}/**/*.test.ts"],
+          exclude: ["**/test/services/**", "test/clients/**", "test/vm/**", ...LONG],
           testTimeout: 60_000,
         },
       },
@@ -36,7 +40,7 @@ export default defineConfig({
           name: "services",
           setupFiles: ["test/setup.ts"],
           globalSetup: ["test/fresh-build.ts"],
-          include: ["test/services/**/*.test.ts"],
+          include: ["{test,packages/*/test}/services/**/*.test.ts"],
           exclude: LONG,
           testTimeout: 120_000,
           hookTimeout: 60_000,

@@ -2,34 +2,15 @@ import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { SYSTEM_CLOCK } from "../local/functions-host/clock.ts";
-import { openRegistration } from "../local/functions-host/core.ts";
-import { createEngine } from "../local/functions-host/durable/engine/engine.ts";
-import type { DurableEngine } from "../local/functions-host/durable/engine/engine.ts";
-import { createDurableFunctions } from "../local/functions-host/durable/functions.ts";
-import type { DurableFunctions } from "../local/functions-host/durable/functions.ts";
-import { openMemoryStore } from "../local/functions-host/durable/stores/memory-store.ts";
-import { openSqliteStore } from "../local/functions-host/durable/stores/sqlite-store.ts";
-import type { DurableStore } from "../local/functions-host/durable/stores/store.ts";
-import { ACTIVITY_TRIGGER, ORCHESTRATION_TRIGGER } from "../local/functions-host/durable/triggers.ts";
-import { checkFunction } from "../local/functions-host/functions.ts";
-import { createInvoker } from "../local/functions-host/invocation.ts";
-import type { Invoker } from "../local/functions-host/invocation.ts";
+import { loadDurableApp, type DurableApp } from "@leeward/azure-local/functions-host/durable";
 import { inLanes } from "../replication/lanes.ts";
-import { DURABLE_ACTIVITIES_MAX, DURABLE_EPISODES_MAX } from "../local/limits.ts";
 import type { Figure } from "./figure.ts";
 import { median } from "./statistics.ts";
 
 const ROUNDS = 3;
 const WARM_UP = 200;
 const AT_ONCE = 50;
-/** The defaults of the local host. */
-const LIMITS = { maxActivities: DURABLE_ACTIVITIES_MAX, maxEpisodes: DURABLE_EPISODES_MAX };
-
-interface App {
-  readonly functions: DurableFunctions;
-  readonly invoker: Invoker;
-}
+type DurableEngine = Awaited<ReturnType<DurableApp["openEngine"]>>;
 
 /**
  * Orchestrations of the real SDK through the host's own way of calling functions, on the engine itself: no HTTP,
@@ -37,20 +18,20 @@ interface App {
  * in memory.
  */
 export async function durableFigures(): Promise<readonly Figure[]> {
-  const app = await loadApp();
+  const app = await loadDurableApp(() => import("./durable-app.ts"));
   const { SEQUENCE, FAN_OUT, FAN_OUT_WIDTH } = await import("./durable-app.ts");
   const folder = await mkdtemp(join(tmpdir(), "leeward-durable-"));
   try {
-    const open = (name: string) => openSqliteStore(join(folder, `${name}.sqlite`));
+    const file = (name: string) => join(folder, `${name}.sqlite`);
     const many: Rate[] = [];
     const [ratio, single, fan]: [number[], number[], number[]] = [[], [], []];
     for (let round = 0; round < ROUNDS; round += 1) {
-      const sqlite = await rate(app, open(`many${round}`), SEQUENCE, 1_000, AT_ONCE);
-      const memory = await rate(app, openMemoryStore(), SEQUENCE, 1_000, AT_ONCE);
+      const sqlite = await rate(app, file(`many${round}`), SEQUENCE, 1_000, AT_ONCE);
+      const memory = await rate(app, undefined, SEQUENCE, 1_000, AT_ONCE);
       many.push(sqlite);
       ratio.push(sqlite.perProcessorSecond / memory.perProcessorSecond);
-      single.push((await rate(app, open(`single${round}`), SEQUENCE, 200, 1)).perSecond);
-      fan.push(FAN_OUT_WIDTH * (await rate(app, open(`fan${round}`), FAN_OUT, 100, 10)).perSecond);
+      single.push((await rate(app, file(`single${round}`), SEQUENCE, 200, 1)).perSecond);
+      fan.push(FAN_OUT_WIDTH * (await rate(app, file(`fan${round}`), FAN_OUT, 100, 10)).perSecond);
     }
     const perSecond = (name: string, values: readonly number[], goal?: Figure["goal"]): Figure => ({
       name,
@@ -77,27 +58,6 @@ export async function durableFigures(): Promise<readonly Figure[]> {
   }
 }
 
-/** The registration must be open before the app, and with it `@azure/functions`, is loaded. */
-async function loadApp(): Promise<App> {
-  const registration = openRegistration(() => undefined);
-  await import("./durable-app.ts");
-  registration.locked = true;
-  const functions = createDurableFunctions();
-  for (const registered of registration.functions.values()) {
-    const { hostFunction, kind } = checkFunction(registered, [ORCHESTRATION_TRIGGER, ACTIVITY_TRIGGER]);
-    functions.add(kind === ACTIVITY_TRIGGER ? "activity" : "orchestrator", hostFunction);
-  }
-  const invoker = createInvoker({
-    registration,
-    clock: SYSTEM_CLOCK,
-    log: () => undefined,
-    functionTimeoutMs: undefined,
-    inputOf: () => undefined,
-    onTimeout: () => undefined,
-  });
-  return { functions, invoker };
-}
-
 /** Orchestrations, by the clock and by the time that this process had a processor. */
 interface Rate {
   readonly perSecond: number;
@@ -105,26 +65,13 @@ interface Rate {
 }
 
 async function rate(
-  { functions, invoker }: App,
-  store: DurableStore,
+  app: DurableApp,
+  file: string | undefined,
   name: string,
   count: number,
   atOnce: number,
 ): Promise<Rate> {
-  const engine = createEngine({
-    ...LIMITS,
-    store,
-    functions,
-    invoke: (hostFunction, input) => invoker.invoke(hostFunction, input),
-    clock: SYSTEM_CLOCK,
-    log: () => undefined,
-    newExecutionId: randomUUID,
-    onFault: (error) => {
-      throw error;
-    },
-  });
-  await engine.load();
-  engine.start();
+  const engine = await app.openEngine(file);
   try {
     await runMany(engine, name, Math.min(WARM_UP, count), atOnce);
     const startedMs = performance.now();

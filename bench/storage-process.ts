@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { startStorage } from "../local/storage/storage.ts";
+import { startStorage } from "@leeward/azure-local/storage";
 
 /**
  * One storage account of a measurement, in a process of its own: the two accounts of the product stand in two regions

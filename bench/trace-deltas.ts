@@ -3,7 +3,7 @@ import type { EncodedDelta, Extent, ExtentContent } from "../replication/delta/d
 import { createExtentMap } from "../replication/delta/extents.ts";
 import { spansOf } from "../replication/delta/spans.ts";
 import type { Span } from "../replication/delta/spans.ts";
-import { EPOCH_MAX_DATA_BYTES } from "../replication/limits.ts";
+import { EPOCH_MAX_DATA_BYTES } from "../mobility/limits.ts";
 import { startPosition } from "../replication/position.ts";
 import type { DiskDescription, Position } from "../replication/position.ts";
 import type { TraceWrite } from "./trace.ts";

@@ -7,7 +7,9 @@ import {
   CLI_DOWNLOAD_ATTEMPTS,
   CLI_DOWNLOAD_RANGE_BYTES,
   CLI_DOWNLOAD_WINDOW_BYTES,
+  CLI_GAP_BYTES,
   CLI_REQUEST_MS,
+  CLI_SPARSE_BLOCK_BYTES,
 } from "./limits.ts";
 
 /**
@@ -107,7 +109,7 @@ async function readPageRanges(
     // The SDK counts one byte too few (its ranges end with their last byte); pages are whole.
     const end = Math.min(offset + Math.ceil(count / SECTOR_BYTES) * SECTOR_BYTES, to);
     const last = joined.at(-1);
-    if (last !== undefined && offset - last.to <= GAP_BYTES) last.to = end;
+    if (last !== undefined && offset - last.to <= CLI_GAP_BYTES) last.to = end;
     else joined.push({ from: offset, to: end });
   }
   return joined;
@@ -137,13 +139,11 @@ async function readRange(url: string, offsetBytes: number, lengthBytes: number):
   return bytes;
 }
 
-const GAP_BYTES = 1024 * 1024;
-const BLOCK_BYTES = 64 * 1024;
-const ZEROS = new Uint8Array(BLOCK_BYTES);
+const ZEROS = new Uint8Array(CLI_SPARSE_BLOCK_BYTES);
 
 async function writeSparse(file: FileHandle, bytes: Uint8Array, offsetBytes: number): Promise<void> {
-  for (let at = 0; at < bytes.length; at += BLOCK_BYTES) {
-    const block = bytes.subarray(at, at + BLOCK_BYTES);
+  for (let at = 0; at < bytes.length; at += CLI_SPARSE_BLOCK_BYTES) {
+    const block = bytes.subarray(at, at + CLI_SPARSE_BLOCK_BYTES);
     if (Buffer.compare(block, ZEROS.subarray(0, block.length)) !== 0)
       await file.write(block, 0, block.length, offsetBytes + at);
   }

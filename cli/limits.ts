@@ -15,3 +15,11 @@ export const CLI_DOWNLOAD_RANGE_BYTES = 16 * MIB;
 export const CLI_DOWNLOAD_WINDOW_BYTES = 256 * MIB;
 /** Failures in a row of one range before a download gives up. */
 export const CLI_DOWNLOAD_ATTEMPTS = 5;
+
+// --- Files ---
+/** A file is read in pieces of this size, and given up as soon as it is longer than any delta. */
+export const CLI_FILE_PIECE_BYTES = 1024 * 1024;
+/** Zeros between two ranges are downloaded too up to this length: a request of its own takes longer. */
+export const CLI_GAP_BYTES = 1024 * 1024;
+/** Blocks of zeros of this size are left out of the file, which is sparse. */
+export const CLI_SPARSE_BLOCK_BYTES = 64 * 1024;

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { DEMO_STEP_END_MS } from "./own-limits.ts";
+import { DEMO_STEP_END_MS } from "./limits.ts";
 import { seededRandom } from "./lab/random.ts";
 import { parseDemoOptions } from "./demo/options.ts";
 import { runDemo } from "./demo/run.ts";

@@ -1,7 +1,7 @@
 import { rm, writeFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { TopicSubscription } from "./events/topic.ts";
+import type { TopicSubscription } from "@leeward/azure-local/events/topic";
 import { prepareVm } from "./lab/vm.ts";
 import { startAttachedGuest, type AttachedGuest } from "./start/attached-guest.ts";
 import { guideText } from "./start/guide.ts";

@@ -32,11 +32,6 @@ export const EPOCH_MAX = 999_999_999_999;
 export const DELTA_MAX_BYTES = 64 * MIB;
 /** A frame decodes on its own; this bounds the memory of a decoder. */
 export const FRAME_MAX_PLAIN_BYTES = MIB;
-/**
- * The journal segment of an epoch is cut at this size, so that even incompressible data with its tables fits
- * DELTA_MAX_BYTES.
- */
-export const EPOCH_MAX_DATA_BYTES = 48 * MIB;
 /** More extents than this in one epoch cut it: it bounds the index of the open epoch and the table of the file. */
 export const EPOCH_MAX_EXTENTS = 65_536;
 /**
@@ -355,127 +350,15 @@ export const ITEM_ID_MAX_LENGTH = 36;
 export const DISK_ID_MAX_LENGTH = 80;
 
 // --- Mobility service: journal, epochs, spool (docs/capture.md) ---
-/** A larger write becomes several records: bounds how long one step holds the event loop. */
-export const JOURNAL_RECORD_MAX_BYTES = 4 * MIB;
-/**
- * Closed segments that wait for their delta, 768 MiB of journal: a burst of some seconds at the full rate of a disk
- * waits there and not in the guest, though sealing takes ten times as long. Beyond it writes wait for the local disk
- * and processor (never for the network).
- */
-export const JOURNAL_CLOSED_SEGMENTS_MAX = 16;
-/**
- * Nice value of the thread that seals. When the processors are all busy the guest and its disks go first, and sealing
- * still gets a third of what another busy thread gets: with less, a guest that computes all the time would soon wait
- * for JOURNAL_CLOSED_SEGMENTS_MAX.
- */
-export const SEALING_NICENESS = 5;
-/**
- * An epoch that finds no room for its delta is sealed this often before it is given up, within some seconds: a moment's
- * want of room passes.
- */
-export const SEAL_FULL_TRIES = 4;
 /** An epoch with writes is closed at this age unless the configuration says otherwise. */
 export const EPOCH_MAX_AGE_MS = 5_000;
-/** One step of initial replication: the time that a write of the same range may have to wait. */
-export const SEED_CHUNK_BYTES = MIB;
-/** Initial replication reads no further while this many deltas wait for upload. */
-export const SEED_SPOOL_MAX_DELTAS = 8;
-/** Kept free for the state file: two of the largest (65 disks), with room for lock and folder. */
-export const STATE_RESERVE_BYTES = 128 * KIB;
-/** How long seeding looks away while the spool is full or the log is. */
-export const SEED_LOOK_MS = 100;
-/** The dirty map knows a disk in grains of this size: the block size of the usual file systems. */
-export const DIRTY_GRAIN_BYTES = 4 * KIB;
-/** One page of the dirty map on disk: the unit that is written and checked. */
-export const DIRTY_MAP_PAGE_BYTES = 4 * KIB;
-/**
- * Pages of the dirty map in memory (4 MiB): writes of 128 GiB find their page there, whatever the size of the disks.
- */
-export const DIRTY_MAP_CACHE_PAGES = 1_024;
-/**
- * Regions of this size and so many of them may be written without waiting for the activity log: at most 4 GiB are read
- * again after a power failure.
- */
-export const ACTIVITY_REGION_BYTES = 4 * MIB;
-export const ACTIVITY_MAX_REGIONS = 1_024;
-/**
- * What waits for upload may take this much of the state folder's disk unless the configuration says otherwise: hours of
- * outage at a usual churn ...
- */
-export const SPOOL_DEFAULT_BYTES = 16 * 1024 * MIB;
-/**
- * ... and never more than this share of what is free there (its own bytes counted as free): the disk belongs to others
- * too.
- */
-export const SPOOL_FREE_SHARE = 0.8;
-/** How often the free space of that disk is looked at. */
-export const SPOOL_BOUND_LOOK_MS = 1_000;
-/** Logging ends for want of room on the disk and begins again only when the spool may hold at least this much. */
-export const SPOOL_MIN_BYTES = MIB;
-/**
- * Logging begins again when the spool has come down to this share of its bound: below it there is room for the writes
- * of some time.
- */
-export const SPOOL_LOW_SHARE = 0.5;
-/** How often a service without a log looks whether it may have one again. */
-export const RESUME_LOOK_MS = 200;
-/**
- * Shorter runs of zeros inside data stay data: they compress to almost nothing, and an extent of their own costs a page
- * operation.
- */
-export const ZERO_RUN_MIN_BYTES = 64 * KIB;
-
-// --- Mobility service: app-consistent points (docs/capture.md) ---
-/**
- * From the first call of the script until the cut: applications and file systems stand still meanwhile, and databases
- * give up after tens of seconds.
- */
-export const FREEZE_MAX_MS = 10_000;
-/** What the configuration may allow instead: the time limit of Windows' own volume shadow copies. */
-export const FREEZE_LIMIT_MS = 60_000;
-/** Thawing must not fail: it gets more time, and is tried again. */
-export const THAW_MAX_MS = 30_000;
-export const THAW_TRIES = 3;
-/** Output of a script that is kept for the log. */
-export const SCRIPT_OUTPUT_MAX_BYTES = 2_000;
-
-// --- Mobility service: what it says about itself ---
-/** Clients of the status socket at once: each gets one document and is closed. */
-export const STATUS_CLIENTS_MAX = 16;
-/** A client that does not read its document is closed. */
-export const STATUS_CLIENT_MS = 5_000;
 
 // --- Mobility service: network ---
-/** A bandwidth limit below this would be a replication that never ends: 64 MiB would take hours. */
-export const RATE_MIN_BYTES_PER_SECOND = 16 * KIB;
 /** Deltas under way to the cache at once: hides the latency, and at most this many blobs precede a gap. */
 export const UPLOADS_IN_FLIGHT = 2;
-/** 64 MiB in this time need 0.5 MiB/s. */
-export const UPLOAD_TIMEOUT_MS = 120_000;
-/** Waiting after a failure begins here, doubles, and ends at the second; a random half spreads many machines. */
-export const BACK_OFF_FIRST_MS = 500;
-export const BACK_OFF_MAX_MS = 15_000;
-export const CONTROL_TIMEOUT_MS = 10_000;
-/** Answers of the control plane and of the cache are small. */
-export const HTTP_ANSWER_MAX_BYTES = 64 * KIB;
 /** Heartbeat interval when the control plane has not named one, and what it may name. */
 export const HEARTBEAT_MS = 5_000;
 export const HEARTBEAT_MIN_MS = 250;
-export const HEARTBEAT_MAX_MS = 60_000;
-/** A service that waits for the session of another one asks this often: as a heartbeat would. */
-export const SESSION_ASK_MS = 5_000;
-/** A service whose token was refused can do nothing but wait for an operator: it asks rarely. */
-export const REFUSED_ASK_MS = 5 * 60_000;
-/** A stopping service says so within this time: with STOP_UPLOAD_MS it stays below CHILD_STOP_MS. */
-export const SESSION_END_MS = 1_000;
-/** The instance metadata service of Azure answers from the host itself; a slower answer is none. */
-export const METADATA_TIMEOUT_MS = 5_000;
-/** First registration is tried this often before the service gives up. */
-export const REGISTER_ATTEMPTS = 8;
-/**
- * How long a stopping service tries to empty its spool, well below CHILD_STOP_MS; the rest goes after the next start.
- */
-export const STOP_UPLOAD_MS = 2_500;
 
 // --- Planning a target (replication/planning) ---
 /** Of every subnet Azure keeps the first four addresses (network, gateway, two for DNS) and the last (broadcast). */
@@ -663,3 +546,16 @@ export const COMMIT_WAIT_MAX_MS = 24 * 60 * 60_000;
  * not tens of thousands.
  */
 export const FLOW_GROWN_PAUSE_MS = 60_000;
+
+// --- Frames (replication/delta) ---
+/** node:zlib refuses smaller chunks. */
+export const ZLIB_CHUNK_MIN_BYTES = 64;
+/**
+ * Frames from this size on are judged by a sample first: content that is compressed or encrypted already is common
+ * among large writes, and trying in vain takes a hundred times as long.
+ */
+export const FRAME_SAMPLED_MIN_BYTES = 128 * KIB;
+/** Of such a sample, eight of which are taken all over the frame. */
+export const FRAME_SAMPLE_PIECE_BYTES = 2 * KIB;
+/** A first allocation for callers that do not know how long their delta becomes. */
+export const DELTA_HINT_BYTES = 256 * KIB;

@@ -10,8 +10,11 @@ import { staleness } from "./fresh-build.ts";
 function repository(): string {
   const root = mkdtempSync(join(tmpdir(), "leeward-build-"));
   onTestFinished(() => rmSync(root, { recursive: true, force: true }));
-  for (const file of ["package-lock.json", "tsconfig.json", "tsconfig.build.json", "bundle.ts"])
-    cpSync(file, join(root, file));
+  const local = "packages/azure-local";
+  const settings = [`${local}/package.json`, `${local}/tsconfig.build.json`, "package-lock.json", "tsconfig.json"];
+  for (const file of [...settings, "tsconfig.build.json", "bundle.ts"]) cpSync(file, join(root, file));
+  mkdirSync(join(root, local, "storage"));
+  writeFileSync(join(root, local, "storage/storage.ts"), "export const storage = 1;\n");
   mkdirSync(join(root, "functions/deep"), { recursive: true });
   writeFileSync(join(root, "functions/deep/one.ts"), "export const one = 1;\n");
   return root;
@@ -33,6 +36,10 @@ it.each([
   [
     "a source was changed",
     (root: string) => writeFileSync(join(root, "functions/deep/one.ts"), "export const one = 2;"),
+  ],
+  [
+    "a source of the local cloud was changed",
+    (root: string) => writeFileSync(join(root, "packages/azure-local/storage/storage.ts"), ""),
   ],
   ["a source was added", (root: string) => writeFileSync(join(root, "functions/two.ts"), "")],
   ["a source was removed", (root: string) => rmSync(join(root, "functions/deep/one.ts"))],

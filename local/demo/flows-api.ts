@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ApiError, type Client, createClient } from "../../api/client.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import { DEMO_STAGE_MS } from "../own-limits.ts";
+import { DEMO_STAGE_MS } from "../limits.ts";
 import type { Cloud } from "../supervisor/cloud.ts";
 
 /** What the demo asks of the HTTP API about machines: each request as an operator, or Azure Monitor, sends it. */

@@ -1,5 +1,5 @@
-import type { StorageOperation } from "../storage/operation.ts";
-import type { LocalStorage } from "../storage/storage.ts";
+import type { StorageOperation } from "@leeward/azure-local/storage/operation";
+import type { LocalStorage } from "@leeward/azure-local/storage";
 import { CACHE_ACCOUNT, TARGET_ACCOUNT } from "../supervisor/cloud.ts";
 
 /**

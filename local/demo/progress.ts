@@ -2,7 +2,7 @@ import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { BlobServiceClient } from "@azure/storage-blob";
 import { z } from "zod";
-import type { LocalStorage } from "../storage/storage.ts";
+import type { LocalStorage } from "@leeward/azure-local/storage";
 import { TARGET_ACCOUNT } from "../supervisor/cloud.ts";
 
 /**

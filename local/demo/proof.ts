@@ -3,7 +3,7 @@ import { open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { LeewardError } from "../../replication/errors.ts";
-import { DEMO_STAGE_MS } from "../own-limits.ts";
+import { DEMO_STAGE_MS } from "../limits.ts";
 import { checkExt4 } from "../lab/ext4.ts";
 import { provePrefix, type Finding, type OracleDisk, type Verdict } from "../lab/oracle.ts";
 import type { Random } from "../lab/random.ts";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
-import { DEMO_STAGE_MS } from "../own-limits.ts";
+import { DEMO_STAGE_MS } from "../limits.ts";
 import type { Guest } from "../lab/guest.ts";
 import type { Random } from "../lab/random.ts";
 import type { RecoveryPoint } from "../supervisor/operator-api.ts";

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { LeewardError } from "../../replication/errors.ts";
-import { DEMO_STAGE_MS } from "../own-limits.ts";
+import { DEMO_STAGE_MS } from "../limits.ts";
 
 const POLL_MS = 250;
 

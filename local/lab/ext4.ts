@@ -4,7 +4,7 @@ import { copyFile, mkdir, open, readFile, readdir, rm, writeFile } from "node:fs
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { LeewardError } from "../../replication/errors.ts";
-import { LAB_TOOL_MS } from "../own-limits.ts";
+import { LAB_TOOL_MS } from "../limits.ts";
 import { outsideTool } from "./outside-tools.ts";
 import { seededRandom } from "./random.ts";
 import { fillWithText } from "./writer.ts";

@@ -1,5 +1,5 @@
 import { LeewardError } from "../../replication/errors.ts";
-import { LAB_LOG_MAX_RECORDS } from "../own-limits.ts";
+import { LAB_LOG_MAX_RECORDS } from "../limits.ts";
 import { sectorDigests, type LogRecord } from "./write-log.ts";
 
 /** A disk as the guest sees it: an NBD export, or a model of one. */

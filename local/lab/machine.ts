@@ -1,14 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { LeewardError } from "../../replication/errors.ts";
-import { LAB_TOOL_MS } from "../own-limits.ts";
-import { TYPES } from "../resource-manager/types/table.ts";
+import { LAB_TOOL_MS } from "../limits.ts";
 
 /** A Resource Manager, and who may use it. */
 export interface ResourceManagerAccess {
   readonly url: string;
   readonly token: string;
   readonly subscriptionId: string;
+  /** The version to ask for, by type in lower case. */
+  readonly apiVersions: Readonly<Record<string, string>>;
 }
 
 export interface LabMachine {
@@ -84,12 +85,12 @@ async function put(access: ResourceManagerAccess, id: string, body: object): Pro
 }
 
 async function ask(
-  { url, token }: ResourceManagerAccess,
+  { url, token, apiVersions }: ResourceManagerAccess,
   method: string,
   id: string,
   body: object | undefined,
 ): Promise<unknown> {
-  const answer = await fetch(`${url}${id}?api-version=${versionOf(id)}`, {
+  const answer = await fetch(`${url}${id}?api-version=${versionOf(id, apiVersions)}`, {
     method,
     headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -100,10 +101,10 @@ async function ask(
 }
 
 /** The local Resource Manager knows one version of each type. */
-function versionOf(id: string): string {
+function versionOf(id: string, apiVersions: ResourceManagerAccess["apiVersions"]): string {
   const name = /\/providers\/([^/]+\/[^/]+)\/[^/]+$/.exec(id)?.[1] ?? "Microsoft.Resources/resourceGroups";
-  const type = TYPES.find((candidate) => candidate.name.toLowerCase() === name.toLowerCase());
-  if (type === undefined)
+  const version = apiVersions[name.toLowerCase()];
+  if (version === undefined)
     throw new LeewardError("not-supported", `The local Resource Manager has no ${name}.`, { name });
-  return type.apiVersion;
+  return version;
 }

@@ -1,6 +1,6 @@
 import { connect, type Socket } from "node:net";
 import { LeewardError } from "../../replication/errors.ts";
-import { LAB_NBD_OPTION_MAX_BYTES, LAB_NBD_PAYLOAD_MAX_BYTES, LAB_NBD_REQUESTS_MAX } from "../own-limits.ts";
+import { LAB_NBD_OPTION_MAX_BYTES, LAB_NBD_PAYLOAD_MAX_BYTES, LAB_NBD_REQUESTS_MAX } from "../limits.ts";
 
 /** Where an NBD server listens. */
 export type NbdAddress =

@@ -1,5 +1,5 @@
 import { open, type FileHandle } from "node:fs/promises";
-import { readFixedVhd } from "../resource-manager/disks/fixed-vhd.ts";
+import { readFixedVhd } from "@leeward/azure-local/resource-manager/vhd";
 import { DIGEST_BYTES, LOG_SECTOR_BYTES, sectorDigest, type LogRecord } from "./write-log.ts";
 
 /** One disk of the VM: the image as it was before record 1, and the restored disk that is on trial. */

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LeewardError } from "../../replication/errors.ts";
-import { CHILD_READY_MS, CHILD_STOP_MS } from "../own-limits.ts";
+import { CHILD_READY_MS, CHILD_STOP_MS } from "../limits.ts";
 
 export interface ChildOptions {
   /** For messages, as in "function app". */

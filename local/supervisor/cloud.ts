@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { startEventGrid, type EventSwitches } from "../events/event-grid.ts";
-import { startTopic, type Topic, type TopicSubscription } from "../events/topic.ts";
-import { startResourceManager, type ResourceManager } from "../resource-manager/resource-manager.ts";
-import { startStorage, type LocalStorage } from "../storage/storage.ts";
+import { startEventGrid, type EventSwitches } from "@leeward/azure-local/events";
+import { startTopic, type Topic, type TopicSubscription } from "@leeward/azure-local/events/topic";
+import { startResourceManager, type ResourceManager } from "@leeward/azure-local/resource-manager";
+import { startStorage, type LocalStorage } from "@leeward/azure-local/storage";
 import { startFunctionApp, type FunctionApp } from "./function-app.ts";
 import { mobilityPrograms } from "./machine-programs.ts";
 import { startMobility, type MobilityOptions, type MobilityService } from "./mobility-service.ts";

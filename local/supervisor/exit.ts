@@ -1,5 +1,5 @@
 import { LeewardError } from "../../replication/errors.ts";
-import { LocalError } from "../errors.ts";
+import { LocalError } from "@leeward/azure-local/errors";
 import { EXIT_INTERRUPTED, Interrupted } from "./interrupt.ts";
 
 /** The exit code of a command that could not do its work for a reason that its user can mend. */

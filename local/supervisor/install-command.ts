@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { LeewardError } from "../../replication/errors.ts";
-import type { ScriptCommand } from "../resource-manager/machines/machine-program.ts";
+import type { ScriptCommand } from "@leeward/azure-local/resource-manager/machines";
 
-/** What the mobility service of a machine is told; docs/resource-manager.md describes it. */
+/** What the mobility service of a machine is told; docs/local-machines.md describes it. */
 export type MobilitySettings = z.infer<typeof SETTINGS>;
 
 const SETTINGS = z.strictObject({

@@ -1,7 +1,7 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
-import { FOLDER_LOCK_TRIES } from "../own-limits.ts";
+import { FOLDER_LOCK_TRIES } from "../limits.ts";
 
 /**
  * Holds a state folder for this process, so that no two clouds write to it. Returns what gives it back. A holder that

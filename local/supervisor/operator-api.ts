@@ -1,6 +1,6 @@
 import { type ApiError, createClient } from "../../api/client.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import { OPERATOR_REQUEST_MS } from "../own-limits.ts";
+import { OPERATOR_REQUEST_MS } from "../limits.ts";
 
 export interface RecoveryPoint {
   readonly pointId: string;

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { CLOUD_STOP_MS } from "../own-limits.ts";
+import { CLOUD_STOP_MS } from "../limits.ts";
 
 /** Something that runs and can be stopped in order, or killed at once. */
 export interface Part {

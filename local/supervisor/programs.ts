@@ -18,6 +18,6 @@ export function appFolder(): string {
 /**
  * Built programs of the repository. Children always run the build, because the function app is loaded from there too.
  */
-export const hostProgram = (): string => join(appFolder(), "dist/local/functions-host/main.js");
+export const hostProgram = (): string => join(appFolder(), "packages/azure-local/dist/functions-host/main.js");
 export const mobilityProgram = (): string => join(appFolder(), "dist/mobility/main.js");
 export const cliProgram = (): string => join(appFolder(), "dist/cli/main.js");

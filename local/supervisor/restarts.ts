@@ -1,4 +1,4 @@
-import { CHILD_RESTART_FIRST_MS, CHILD_RESTARTS_MAX, CHILD_SETTLED_MS } from "../own-limits.ts";
+import { CHILD_RESTART_FIRST_MS, CHILD_RESTARTS_MAX, CHILD_SETTLED_MS } from "../limits.ts";
 
 type AfterDeath =
   | { readonly kind: "restart"; readonly pauseMs: number; readonly deaths: number }

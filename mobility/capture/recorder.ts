@@ -1,5 +1,5 @@
 import { LeewardError, hasCode, invariant } from "../../replication/errors.ts";
-import { RESUME_LOOK_MS, SPOOL_LOW_SHARE, SPOOL_MIN_BYTES } from "../../replication/limits.ts";
+import { RESUME_LOOK_MS, SPOOL_LOW_SHARE, SPOOL_MIN_BYTES } from "../limits.ts";
 import type { Position } from "../../replication/position.ts";
 import { backOffMs } from "../system/back-off.ts";
 import { pause } from "../system/clock.ts";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
-import { JOURNAL_RECORD_MAX_BYTES } from "../../replication/limits.ts";
+import { JOURNAL_RECORD_MAX_BYTES } from "../limits.ts";
 import type { Image } from "../disks/image.ts";
 import type { Files } from "../system/files.ts";
 import { seedAfter } from "../journal/seed-progress.ts";

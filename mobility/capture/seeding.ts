@@ -8,7 +8,7 @@ import {
   SEED_SPOOL_MAX_DELTAS,
   SPOOL_LOW_SHARE,
   ZERO_RUN_MIN_BYTES,
-} from "../../replication/limits.ts";
+} from "../limits.ts";
 import type { DirtyMap } from "../disks/dirty-map.ts";
 import type { Image } from "../disks/image.ts";
 import type { RangeLock } from "../disks/range-lock.ts";

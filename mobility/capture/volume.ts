@@ -1,5 +1,6 @@
 import { LeewardError } from "../../replication/errors.ts";
-import { JOURNAL_RECORD_MAX_BYTES, SECTOR_BYTES } from "../../replication/limits.ts";
+import { SECTOR_BYTES } from "../../replication/limits.ts";
+import { JOURNAL_RECORD_MAX_BYTES } from "../limits.ts";
 import type { DiskDescription } from "../../replication/position.ts";
 import type { Clock } from "../system/clock.ts";
 import type { RangeRecord, Recorder } from "./recorder.ts";

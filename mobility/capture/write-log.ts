@@ -1,5 +1,6 @@
 import { LeewardError } from "../../replication/errors.ts";
-import { EPOCH_MAX_DATA_BYTES, EPOCH_MAX_EXTENTS, JOURNAL_CLOSED_SEGMENTS_MAX } from "../../replication/limits.ts";
+import { EPOCH_MAX_EXTENTS } from "../../replication/limits.ts";
+import { EPOCH_MAX_DATA_BYTES, JOURNAL_CLOSED_SEGMENTS_MAX } from "../limits.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Journal } from "../journal/journal.ts";
 import { RECORD_HEADER_BYTES } from "../journal/record.ts";

@@ -1,4 +1,4 @@
-import { THAW_MAX_MS, THAW_TRIES } from "../../replication/limits.ts";
+import { THAW_MAX_MS, THAW_TRIES } from "../limits.ts";
 import type { ConsistencyOutcome } from "../../replication/service/protocol.ts";
 import type { Clock } from "../system/clock.ts";
 import { replaceFile, replaceFileDurably } from "../system/durable-file.ts";

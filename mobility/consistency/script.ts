@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { statSync } from "node:fs";
-import { SCRIPT_OUTPUT_MAX_BYTES } from "../../replication/limits.ts";
+import { SCRIPT_OUTPUT_MAX_BYTES } from "../limits.ts";
 import { processStartTime } from "../system/process-start.ts";
 
 /** How one run of the script ended; undefined: well, with exit code 0. */

@@ -7,7 +7,7 @@ import type {
   SettleAnswer,
   SettleRequest,
 } from "../../replication/service/protocol.ts";
-import { CONTROL_TIMEOUT_MS } from "../../replication/limits.ts";
+import { CONTROL_TIMEOUT_MS } from "../limits.ts";
 import type { Transport } from "../system/transport.ts";
 import { errorBody, heartbeatAnswer, registerAnswer, settleAnswer } from "./answers.ts";
 

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { LeewardError } from "../../replication/errors.ts";
-import { METADATA_TIMEOUT_MS } from "../../replication/limits.ts";
+import { METADATA_TIMEOUT_MS } from "../limits.ts";
 import type { Transport } from "../system/transport.ts";
 
 /**

@@ -1,5 +1,5 @@
 import { hasCode, LeewardError } from "../../replication/errors.ts";
-import { REGISTER_ATTEMPTS } from "../../replication/limits.ts";
+import { REGISTER_ATTEMPTS } from "../limits.ts";
 import { samePosition, startPosition } from "../../replication/position.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
 import { backOffMs } from "../system/back-off.ts";

@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import { crc32 } from "node:zlib";
 import { LeewardError } from "../../replication/errors.ts";
-import { ACTIVITY_MAX_REGIONS, ACTIVITY_REGION_BYTES } from "../../replication/limits.ts";
+import { ACTIVITY_MAX_REGIONS, ACTIVITY_REGION_BYTES } from "../limits.ts";
 import { syncFolder, writeAll } from "../system/durable-file.ts";
 import { isMissing } from "../system/files.ts";
 import type { Files } from "../system/files.ts";

@@ -4,7 +4,7 @@ import { basename } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { parentPort } from "node:worker_threads";
-import { SEALING_NICENESS } from "../../replication/limits.ts";
+import { SEALING_NICENESS } from "../limits.ts";
 import { nodeFiles } from "../system/node-files.ts";
 import { createSealMemory, sealEpoch } from "./seal.ts";
 import type { SealedEpoch, SealJob } from "./seal.ts";

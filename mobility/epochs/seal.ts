@@ -4,7 +4,7 @@ import { writeDelta } from "../../replication/delta/encode.ts";
 import { spansOf } from "../../replication/delta/spans.ts";
 import type { Span } from "../../replication/delta/spans.ts";
 import { splitZeros } from "../../replication/delta/zeros.ts";
-import { EPOCH_MAX_DATA_BYTES, JOURNAL_RECORD_MAX_BYTES, ZERO_RUN_MIN_BYTES } from "../../replication/limits.ts";
+import { EPOCH_MAX_DATA_BYTES, JOURNAL_RECORD_MAX_BYTES, SEAL_COLLECT_BYTES, ZERO_RUN_MIN_BYTES } from "../limits.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
 import { writeFileDurably } from "../system/durable-file.ts";
 import type { Files } from "../system/files.ts";
@@ -55,12 +55,11 @@ export interface SealMemory {
   readonly span: Buffer;
   readonly compressor: ReusedCompressor;
   /**
-   * Called for every COLLECT_BYTES that went through a compressor that cannot be used again: frees what it left behind.
+   * Called for every SEAL_COLLECT_BYTES that went through a compressor that cannot be used again: frees what it left
+   * behind.
    */
   readonly collect: () => void;
 }
-
-const COLLECT_BYTES = 8 * 1024 * 1024;
 
 export function createSealMemory(collect: () => void): SealMemory {
   return {
@@ -154,7 +153,7 @@ function* contentsOf(index: EpochIndex, bytes: Buffer, memory: SealMemory): Gene
     for (const span of spansOf(map.entries(), JOURNAL_RECORD_MAX_BYTES)) {
       yield* splitZeros(contentOf(disk, span, bytes, memory.span), ZERO_RUN_MIN_BYTES);
       compressedBytes += span.kind === "data" ? span.lengthBytes : 0;
-      if (compressedBytes < COLLECT_BYTES || memory.compressor.isReused) continue;
+      if (compressedBytes < SEAL_COLLECT_BYTES || memory.compressor.isReused) continue;
       compressedBytes = 0;
       memory.collect();
     }

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { SEAL_FULL_TRIES } from "../../replication/limits.ts";
+import { SEAL_FULL_TRIES } from "../limits.ts";
 import { backOffMs } from "../system/back-off.ts";
 import { pause } from "../system/clock.ts";
 import type { Clock } from "../system/clock.ts";

@@ -1,4 +1,4 @@
-import { SPOOL_BOUND_LOOK_MS, SPOOL_FREE_SHARE } from "../../replication/limits.ts";
+import { SPOOL_BOUND_LOOK_MS, SPOOL_FREE_SHARE } from "../limits.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Files } from "../system/files.ts";
 

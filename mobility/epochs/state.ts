@@ -1,7 +1,7 @@
 import { dirname, join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
 import { decodeRecord, encodeRecord } from "../../replication/records/envelope.ts";
-import { STATE_RESERVE_BYTES } from "../../replication/limits.ts";
+import { STATE_RESERVE_BYTES } from "../limits.ts";
 import { samePosition } from "../../replication/position.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
 import type { TrackingReason } from "../disks/activity.ts";

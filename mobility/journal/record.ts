@@ -1,5 +1,6 @@
 import { crc32 } from "node:zlib";
-import { JOURNAL_RECORD_MAX_BYTES, SECTOR_BYTES } from "../../replication/limits.ts";
+import { SECTOR_BYTES } from "../../replication/limits.ts";
+import { JOURNAL_RECORD_MAX_BYTES } from "../limits.ts";
 
 /**
  * One record of the write log, in the order in which the image changed. `seed` and `seed-zero` say what initial

@@ -1,3 +1,4 @@
+import { NBD_CHUNKS_MAX } from "../limits.ts";
 /**
  * Received bytes that nobody has taken yet, as the chunks in which they came: small reads of the parser stay without
  * copies.
@@ -15,8 +16,6 @@ export interface ByteQueue {
   /** Moves up to the free length of `target` from `offsetBytes` on into it; returns how many bytes that were. */
   copyInto(target: Buffer, offsetBytes: number): number;
 }
-
-const CHUNKS_MAX = 256;
 
 export function createByteQueue(): ByteQueue {
   const chunks: Buffer[] = [];
@@ -49,7 +48,7 @@ export function createByteQueue(): ByteQueue {
       chunks.push(chunk);
       available += chunk.length;
       // A client that sends byte by byte would otherwise cost an object for every byte that waits.
-      if (chunks.length > CHUNKS_MAX) {
+      if (chunks.length > NBD_CHUNKS_MAX) {
         chunks[0] = chunks[0]?.subarray(first) ?? chunk;
         chunks.splice(0, chunks.length, Buffer.concat(chunks));
         first = 0;

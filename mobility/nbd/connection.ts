@@ -1,5 +1,11 @@
 import type { Socket } from "node:net";
-import { NBD_HANDSHAKE_MS, NBD_PIECE_MAX_BYTES, NBD_REPLIES_WAITING_BYTES, NBD_REQUESTS_IN_FLIGHT } from "../limits.ts";
+import {
+  NBD_HANDSHAKE_MS,
+  NBD_JOINED_MAX_BYTES,
+  NBD_PIECE_MAX_BYTES,
+  NBD_REPLIES_WAITING_BYTES,
+  NBD_REQUESTS_IN_FLIGHT,
+} from "../limits.ts";
 import type { ByteBudget } from "./byte-budget.ts";
 import { checkCommand } from "./commands.ts";
 import type { NbdCommand } from "./commands.ts";
@@ -37,11 +43,6 @@ export interface ConnectionOptions {
   /** Called once, when nothing of this connection is under way any more. */
   readonly closed: () => void;
 }
-
-/**
- * Replies of one turn are copied together up to this length: above it handing many buffers to the system is cheaper.
- */
-const JOINED_MAX_BYTES = 64 * 1024;
 
 /** Serves one client until it leaves. Requests are taken up in order and answered as they end. */
 export function serveConnection(socket: Socket, options: ConnectionOptions): void {
@@ -328,7 +329,7 @@ class Connection {
     const socket = this.#socket;
     if (this.#reading || this.#replies.length === 0) return;
     const replies =
-      this.#repliesBytes <= JOINED_MAX_BYTES ? [Buffer.concat(this.#replies, this.#repliesBytes)] : this.#replies;
+      this.#repliesBytes <= NBD_JOINED_MAX_BYTES ? [Buffer.concat(this.#replies, this.#repliesBytes)] : this.#replies;
     this.#replies = [];
     this.#repliesBytes = 0;
     if (socket.destroyed || socket.writableEnded) return;

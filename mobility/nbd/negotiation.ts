@@ -1,4 +1,4 @@
-import { NBD_REQUEST_MAX_BYTES } from "../limits.ts";
+import { NBD_PREFERRED_BYTES, NBD_REQUEST_MAX_BYTES } from "../limits.ts";
 import { HANDSHAKE_FIXED_NEWSTYLE, HANDSHAKE_NO_ZEROES, OPTION, OPTION_REPLY } from "./protocol.ts";
 import { blockSizeReply, exportInfoReply, exportNameReply, optionReply, serverReply } from "./replies.ts";
 
@@ -21,9 +21,6 @@ export interface OptionOutcome {
   readonly next: "continue" | "close" | { readonly transmit: number };
   readonly negotiation: Negotiation;
 }
-
-/** Ext4, NTFS and databases write in multiples of this. */
-const PREFERRED_BYTES = 4096;
 
 /**
  * The client's flags, or undefined when it sets one that this server never offered: then the protocol asks to hang up.
@@ -70,7 +67,7 @@ export function answerOption(
         blockSizeReply(
           option,
           chosen.sectorSizeBytes,
-          Math.max(PREFERRED_BYTES, chosen.sectorSizeBytes),
+          Math.max(NBD_PREFERRED_BYTES, chosen.sectorSizeBytes),
           NBD_REQUEST_MAX_BYTES,
         ),
         optionReply(option, OPTION_REPLY.ack),

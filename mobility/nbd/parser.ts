@@ -1,4 +1,4 @@
-import { NBD_OPTION_MAX_BYTES, NBD_PIECE_MAX_BYTES } from "../limits.ts";
+import { NBD_OPTION_MAX_BYTES, NBD_PIECE_FIRST_BYTES, NBD_PIECE_MAX_BYTES } from "../limits.ts";
 import { createByteQueue } from "./byte-queue.ts";
 import type { ByteQueue } from "./byte-queue.ts";
 import { COMMAND, OPTION_HEADER_BYTES, OPTION_MAGIC, REQUEST_HEADER_BYTES, REQUEST_MAGIC } from "./protocol.ts";
@@ -51,12 +51,6 @@ interface Step {
   readonly state: State;
   readonly event?: NbdEvent;
 }
-
-/**
- * The buffer of a connection begins no larger than this and doubles as bytes arrive, so that a header alone allocates
- * nothing large.
- */
-const PIECE_FIRST_BYTES = 256 * 1024;
 
 /**
  * The buffer in which pieces are put together, used again and again: a fresh one for every request would be most of the
@@ -149,7 +143,7 @@ function payload(state: Extract<State, { kind: "payload" }>, queue: ByteQueue, s
   let { filledBytes } = state;
   if (filledBytes === scratch.data.length) {
     const larger = Buffer.allocUnsafeSlow(
-      Math.min(NBD_PIECE_MAX_BYTES, Math.max(PIECE_FIRST_BYTES, 2 * scratch.data.length)),
+      Math.min(NBD_PIECE_MAX_BYTES, Math.max(NBD_PIECE_FIRST_BYTES, 2 * scratch.data.length)),
     );
     scratch.data.copy(larger, 0, 0, filledBytes);
     scratch.data = larger;

@@ -1,5 +1,5 @@
 import { LeewardError } from "../../replication/errors.ts";
-import { SESSION_END_MS, SPOOL_LOW_SHARE, STOP_UPLOAD_MS } from "../../replication/limits.ts";
+import { SESSION_END_MS, SPOOL_LOW_SHARE, STOP_UPLOAD_MS } from "../limits.ts";
 import type { Position } from "../../replication/position.ts";
 import type { Capture } from "../capture/capture.ts";
 import { pause } from "../system/clock.ts";

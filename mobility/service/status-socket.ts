@@ -1,10 +1,7 @@
 import { rmSync } from "node:fs";
 import { createServer } from "node:net";
-import { STATUS_CLIENT_MS, STATUS_CLIENTS_MAX } from "../../replication/limits.ts";
+import { STATUS_CLIENTS_MAX, STATUS_CLIENT_MS, STATUS_PATH_MAX_BYTES } from "../limits.ts";
 import { listenPrivately } from "../system/private-socket.ts";
-
-/** Longer paths would be cut off silently (unix(7): 108 bytes with the closing zero). */
-const PATH_MAX_BYTES = 107;
 
 /**
  * A unix socket, readable by its owner only, that answers every connection with one JSON document and closes it.
@@ -26,8 +23,8 @@ export async function startStatusSocket(
     server.close();
     rmSync(path, { force: true });
   };
-  if (Buffer.byteLength(path) > PATH_MAX_BYTES) {
-    failed(`the path of the state folder is longer than ${PATH_MAX_BYTES} bytes with the socket's name`);
+  if (Buffer.byteLength(path) > STATUS_PATH_MAX_BYTES) {
+    failed(`the path of the state folder is longer than ${STATUS_PATH_MAX_BYTES} bytes with the socket's name`);
     return { stop: () => undefined };
   }
   rmSync(path, { force: true });

@@ -5,6 +5,7 @@ import type { IdentityState } from "../control/identity.ts";
 import type { Churn } from "../capture/volume.ts";
 import { replaceFile } from "../system/durable-file.ts";
 import type { Files } from "../system/files.ts";
+import { STATUS_INTERVAL_MS } from "../limits.ts";
 
 /**
  * What the service says about itself to people and scripts on the machine: `status.json` in the state folder, written
@@ -75,8 +76,6 @@ export type ResynchronizationStatus =
       readonly totalBytes: number;
     };
 
-const INTERVAL_MS = 1000;
-
 /** Keeps the file fresh; a failure to write it is reported and changes nothing else. */
 export function startStatusFile(
   { files, clock }: { readonly files: Files; readonly clock: Clock },
@@ -94,7 +93,7 @@ export function startStatusFile(
   let cancel: () => void = () => undefined;
   const repeat = (): void => {
     write();
-    cancel = clock.after(INTERVAL_MS, repeat);
+    cancel = clock.after(STATUS_INTERVAL_MS, repeat);
   };
   repeat();
   return {

@@ -1,4 +1,4 @@
-import { BACK_OFF_FIRST_MS, BACK_OFF_MAX_MS } from "../../replication/limits.ts";
+import { BACK_OFF_FIRST_MS, BACK_OFF_MAX_MS } from "../limits.ts";
 
 /**
  * How long to wait before attempt `attempt` (0 is the first repetition): doubles up to BACK_OFF_MAX_MS; the random half

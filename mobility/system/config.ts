@@ -1,16 +1,14 @@
 import { isAbsolute } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
 import { isDiskId, isItemId } from "../../replication/names.ts";
+import { DISKS_MAX_COUNT, EPOCH_MAX_AGE_MS, HEARTBEAT_MS } from "../../replication/limits.ts";
 import {
-  DISKS_MAX_COUNT,
-  EPOCH_MAX_AGE_MS,
   FREEZE_LIMIT_MS,
   FREEZE_MAX_MS,
-  HEARTBEAT_MS,
   RATE_MIN_BYTES_PER_SECOND,
   SPOOL_DEFAULT_BYTES,
   SPOOL_MIN_BYTES,
-} from "../../replication/limits.ts";
+} from "../limits.ts";
 import { controlUrl } from "./guarded-url.ts";
 
 /** The configuration file of the mobility service, checked. docs/capture.md explains each setting. */

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { dirname } from "node:path";
 import type { Files } from "./files.ts";
+import { FILE_GATHER_BYTES } from "../limits.ts";
 
 /**
  * Replaces a file as a whole and makes it durable: temporary file, fsync, rename, fsync of the folder. After any crash
@@ -10,9 +11,6 @@ export function replaceFileDurably(files: Files, path: string, bytes: Uint8Array
   writeBeside(files, path, bytes, mode, true);
   syncFolder(files, dirname(path));
 }
-
-/** Pieces are gathered to writes of this size. */
-const GATHER_BYTES = 256 * 1024;
 
 /**
  * Makes a file durably whose content comes piece by piece and which knows its name only in the end: `make` appends to
@@ -25,7 +23,7 @@ export function writeFileDurably(
   make: (append: (bytes: Uint8Array) => void) => string,
 ): string {
   const file = files.open(temporaryPath, "w", 0o600);
-  const gathered = Buffer.allocUnsafe(GATHER_BYTES);
+  const gathered = Buffer.allocUnsafe(FILE_GATHER_BYTES);
   const hash = createHash("md5");
   let filled = 0;
   let writtenBytes = 0;

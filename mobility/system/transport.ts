@@ -2,7 +2,7 @@ import { Agent as HttpAgent, request as httpRequest } from "node:http";
 import type { ClientRequest } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { LeewardError } from "../../replication/errors.ts";
-import { HTTP_ANSWER_MAX_BYTES } from "../../replication/limits.ts";
+import { FILE_PIECE_BYTES, HTTP_ANSWER_MAX_BYTES } from "../limits.ts";
 import type { Files } from "./files.ts";
 import type { Pace } from "./pace.ts";
 
@@ -107,8 +107,6 @@ function exchange(
     );
 }
 
-const PIECE_BYTES = 256 * 1024;
-
 /**
  * Piece by piece from one buffer: a stream would leave the whole delta as garbage, which a busy service does not
  * collect before it is some 50 MiB.
@@ -121,7 +119,7 @@ async function sendFile(
 ): Promise<void> {
   const file = await files.openLater(path, "r");
   try {
-    const buffer = Buffer.allocUnsafeSlow(PIECE_BYTES);
+    const buffer = Buffer.allocUnsafeSlow(FILE_PIECE_BYTES);
     for (let doneBytes = 0; ;) {
       const count = await files.readLater(file, buffer, 0, buffer.length, doneBytes);
       if (count === 0) break;

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { deltaName } from "../../replication/names.ts";
-import { UPLOAD_TIMEOUT_MS, UPLOADS_IN_FLIGHT } from "../../replication/limits.ts";
+import { UPLOADS_IN_FLIGHT } from "../../replication/limits.ts";
+import { FILE_PIECE_BYTES, UPLOAD_TIMEOUT_MS } from "../limits.ts";
 import type { SpooledDelta } from "../epochs/spool.ts";
 import type { Files } from "../system/files.ts";
 import type { Pace } from "../system/pace.ts";
@@ -24,7 +25,6 @@ export type PutOutcome =
 
 /** Any version that knows SAS versions in use; Put Blob takes 5000 MiB since 2019-12-12. */
 const STORAGE_VERSION = "2021-12-02";
-const READ_BYTES = 256 * 1024;
 
 export interface PutOptions {
   readonly files: Files;
@@ -103,7 +103,7 @@ async function fileMd5(files: Files, path: string): Promise<string> {
   const hash = createHash("md5");
   const file = await files.openLater(path, "r");
   try {
-    const buffer = Buffer.allocUnsafe(READ_BYTES);
+    const buffer = Buffer.allocUnsafe(FILE_PIECE_BYTES);
     for (let doneBytes = 0; ;) {
       const count = await files.readLater(file, buffer, 0, buffer.length, doneBytes);
       if (count === 0) return hash.digest("base64");

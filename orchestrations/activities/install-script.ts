@@ -8,7 +8,7 @@ import type { ResourceJson } from "../../replication/resources/resource-manager.
  * that file in that folder; a `commandToExecute` would stand on the command line of a shell, where every user of the
  * machine can read it. The settings, with the one-time token in them, come out of the script's own text by way of
  * standard input. They end up in a file beside it that only root may read; install-mobility.sh removes it
- * (docs/resource-manager.md).
+ * (docs/local-machines.md).
  */
 export function installSettings(scriptUrl: string, settings: object): ResourceJson {
   const encoded = Buffer.from(JSON.stringify(settings)).toString("base64");

@@ -31,7 +31,7 @@ export async function protect(context: FlowContext, run: FlowRun): Promise<void>
 }
 
 /**
- * Begins to install the service (docs/resource-manager.md). Rule 8: the token is made and used here, and goes nowhere
+ * Begins to install the service (docs/local-machines.md). Rule 8: the token is made and used here, and goes nowhere
  * else.
  */
 export async function beginInstall(context: FlowContext, run: FlowRun): Promise<StepAnswer> {

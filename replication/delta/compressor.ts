@@ -1,4 +1,5 @@
 import { constants, zstdCompressSync } from "node:zlib";
+import { ZLIB_CHUNK_MIN_BYTES } from "../limits.ts";
 
 /** Makes frames of zstd level 1, each on its own. */
 export interface Compressor {
@@ -7,13 +8,12 @@ export interface Compressor {
 }
 
 export const ZSTD_OPTIONS = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
-/** node:zlib refuses smaller chunks. */
-const CHUNK_MIN_BYTES = 64;
 
 /**
  * Makes every frame with a compressor of its own. One chunk for the whole frame: with the default of 16 KiB the pieces
  * are joined at the cost of another copy.
  */
 export const freshCompressor: Compressor = {
-  compress: (plain) => zstdCompressSync(plain, { ...ZSTD_OPTIONS, chunkSize: Math.max(CHUNK_MIN_BYTES, plain.length) }),
+  compress: (plain) =>
+    zstdCompressSync(plain, { ...ZSTD_OPTIONS, chunkSize: Math.max(ZLIB_CHUNK_MIN_BYTES, plain.length) }),
 };

@@ -1,6 +1,12 @@
 import { createHash } from "node:crypto";
 import { LeewardError } from "../errors.ts";
-import { DELTA_MAX_BYTES, DELTA_MAX_EXTENTS, DELTA_MAX_PLAIN_BYTES, FRAME_MAX_PLAIN_BYTES } from "../limits.ts";
+import {
+  DELTA_HINT_BYTES,
+  DELTA_MAX_BYTES,
+  DELTA_MAX_EXTENTS,
+  DELTA_MAX_PLAIN_BYTES,
+  FRAME_MAX_PLAIN_BYTES,
+} from "../limits.ts";
 import type { DiskDescription, Position } from "../position.ts";
 import { bytesOfHex, hexText } from "./bytes.ts";
 import type { DeltaHeader, EncodedDelta, Extent, ExtentContent } from "./delta.ts";
@@ -34,8 +40,6 @@ import { extentFault, headerFault } from "./rules.ts";
 import type { Fault } from "./rules.ts";
 
 const KIB = 1024;
-/** A first allocation for callers that do not know how long their delta becomes. */
-const DEFAULT_HINT_BYTES = 256 * KIB;
 
 interface Tables {
   readonly extents: Output;
@@ -50,7 +54,7 @@ interface Tables {
 export function encodeDelta(
   header: DeltaHeader,
   extents: Iterable<ExtentContent>,
-  sizeHintBytes = DEFAULT_HINT_BYTES,
+  sizeHintBytes = DELTA_HINT_BYTES,
 ): EncodedDelta {
   const output = createOutput(Math.min(Math.max(sizeHintBytes, KIB), DELTA_MAX_BYTES), DELTA_MAX_BYTES);
   const end = writeDelta(header, extents, (bytes) => output.append(bytes));

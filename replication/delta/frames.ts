@@ -1,6 +1,11 @@
 import { hash } from "node:crypto";
 import { constants, zstdDecompressSync } from "node:zlib";
-import { FRAME_MAX_PLAIN_BYTES } from "../limits.ts";
+import {
+  FRAME_MAX_PLAIN_BYTES,
+  FRAME_SAMPLED_MIN_BYTES,
+  FRAME_SAMPLE_PIECE_BYTES,
+  ZLIB_CHUNK_MIN_BYTES,
+} from "../limits.ts";
 import type { Compressor } from "./compressor.ts";
 import { FRAME_CHECKSUM_BYTES } from "./layout.ts";
 import type { Codec } from "./layout.ts";
@@ -12,8 +17,6 @@ const WORTHWHILE_SHARE = 0.95;
  * more.
  */
 const WINDOW_LOG_MAX = Math.log2(FRAME_MAX_PLAIN_BYTES);
-/** node:zlib refuses smaller chunks. */
-const CHUNK_MIN_BYTES = 64;
 
 /**
  * How a frame stands in the file. `raw` bytes are the plain bytes themselves, not a copy; others are good until the
@@ -25,28 +28,25 @@ export interface StoredFrame {
 }
 
 export function storeFrame(plain: Uint8Array, compressor: Compressor): StoredFrame {
-  if (plain.length >= SAMPLED_MIN_BYTES && !isWorthwhile(compressor.compress(sampleOf(plain)), SAMPLE_BYTES)) {
+  if (plain.length >= FRAME_SAMPLED_MIN_BYTES && !isWorthwhile(compressor.compress(sampleOf(plain)), SAMPLE_BYTES)) {
     return { codec: "raw", bytes: plain };
   }
   const packed = compressor.compress(plain);
   return isWorthwhile(packed, plain.length) ? { codec: "zstd", bytes: packed } : { codec: "raw", bytes: plain };
 }
 
-/**
- * Frames from this size on are judged by a sample first: content that is compressed or encrypted already is common
- * among large writes, and trying in vain takes a hundred times as long.
- */
-const SAMPLED_MIN_BYTES = 128 * 1024;
 const SAMPLE_PIECES = 8;
-const SAMPLE_PIECE_BYTES = 2 * 1024;
-const SAMPLE_BYTES = SAMPLE_PIECES * SAMPLE_PIECE_BYTES;
+const SAMPLE_BYTES = SAMPLE_PIECES * FRAME_SAMPLE_PIECE_BYTES;
 
 /** Pieces from all over the frame, as far apart as they can be. */
 function sampleOf(plain: Uint8Array): Uint8Array {
   const sample = new Uint8Array(SAMPLE_BYTES);
-  const stepBytes = Math.floor((plain.length - SAMPLE_PIECE_BYTES) / (SAMPLE_PIECES - 1));
+  const stepBytes = Math.floor((plain.length - FRAME_SAMPLE_PIECE_BYTES) / (SAMPLE_PIECES - 1));
   for (let piece = 0; piece < SAMPLE_PIECES; piece += 1) {
-    sample.set(plain.subarray(piece * stepBytes, piece * stepBytes + SAMPLE_PIECE_BYTES), piece * SAMPLE_PIECE_BYTES);
+    sample.set(
+      plain.subarray(piece * stepBytes, piece * stepBytes + FRAME_SAMPLE_PIECE_BYTES),
+      piece * FRAME_SAMPLE_PIECE_BYTES,
+    );
   }
   return sample;
 }
@@ -61,7 +61,7 @@ const isWorthwhile = (packed: Uint8Array, plainBytes: number): boolean =>
 export function expandFrame(packed: Uint8Array, plainBytes: number): Uint8Array {
   return zstdDecompressSync(packed, {
     maxOutputLength: plainBytes,
-    chunkSize: Math.max(CHUNK_MIN_BYTES, plainBytes),
+    chunkSize: Math.max(ZLIB_CHUNK_MIN_BYTES, plainBytes),
     params: { [constants.ZSTD_d_windowLogMax]: WINDOW_LOG_MAX },
   });
 }

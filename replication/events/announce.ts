@@ -29,7 +29,9 @@ export async function announceItem(context: EventContext, itemId: string): Promi
   const announced = stored !== undefined && "body" in stored ? stored.body : NOTHING_ANNOUNCED;
   const health = status?.replicationHealth ?? announced.health;
   const points =
-    status === undefined ? { events: [], toldId: announced.pointId } : await newPoints(records, status, announced);
+    status === undefined
+      ? { events: [], toldId: announced.pointId, damagedIds: announced.damagedIds }
+      : await newPoints(records, status, announced);
   const events = [
     ...announced.waiting,
     ...(status === undefined || health === announced.health
@@ -42,7 +44,8 @@ export async function announceItem(context: EventContext, itemId: string): Promi
     await context.events.publish(events.slice(at, at + EVENTS_PER_SEND_MAX_COUNT));
   }
   // When another sweep was faster, it told the same: the next one finds what is left.
-  await announcedRecord(records).replace({ version: 1, health, pointId: points.toldId, waiting: [] }, stored?.etag);
+  const { toldId: pointId, damagedIds } = points;
+  await announcedRecord(records).replace({ version: 1, health, pointId, damagedIds, waiting: [] }, stored?.etag);
   return events.length;
 }
 
@@ -91,24 +94,35 @@ interface NewPoints {
   readonly events: readonly LeewardEvent[];
   /** Up to where points have been told, with these. */
   readonly toldId: string | undefined;
+  readonly damagedIds: readonly string[] | undefined;
 }
 
 /**
- * The points since the last one that was told, oldest first, but for damaged ones; without such a one all. Lists only
- * when there is a new one.
+ * The points since the last one that was told, oldest first; without such a one all. Damaged ones are told when they
+ * are back. Lists only when there is a new one.
  */
 async function newPoints(
   records: RecordStore,
   { lastRecoveryPoint }: ItemStatus,
-  { pointId }: Announced,
+  { pointId, damagedIds = [] }: Announced,
 ): Promise<NewPoints> {
   const newestId = lastRecoveryPoint?.pointId;
-  if (newestId === undefined || newestId === pointId) return { events: [], toldId: pointId };
-  const ids = await pointIdsSince(records, pointId, newestId);
-  const found = await Promise.all(ids.map((id) => unlessDamaged(() => readPoint(records, id), nothing)));
+  const isNew = newestId !== undefined && newestId !== pointId;
+  const newIds = isNew ? await pointIdsSince(records, pointId, newestId) : [];
+  const ids = [...damagedIds, ...newIds.filter((id) => !damagedIds.includes(id))];
+  const damaged: string[] = [];
+  const found = await Promise.all(
+    ids.map((id) =>
+      unlessDamaged(
+        () => readPoint(records, id),
+        () => void damaged.push(id),
+      ),
+    ),
+  );
   return {
     events: found.flatMap((record) => (record?.kind === "point" ? [pointCreated(record)] : [])),
-    toldId: ids.at(-1),
+    toldId: newIds.at(-1) ?? pointId,
+    damagedIds: damaged.length === 0 ? undefined : damaged.toSorted().slice(-EVENT_POINT_NAMES_MAX_COUNT),
   };
 }
 

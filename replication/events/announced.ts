@@ -11,6 +11,8 @@ export interface Announced {
   readonly health: ReplicationHealth | undefined;
   /** Up to where points were told: the id of the last one, undefined when there was none. */
   readonly pointId: string | undefined;
+  /** Points up to there whose manifests could not be read: they are told when somebody has brought those back. */
+  readonly damagedIds?: readonly string[] | undefined;
   /** Events of jobs and failovers that the topic did not take, oldest first, at most EVENTS_WAITING_MAX_COUNT. */
   readonly waiting: readonly LeewardEvent[];
 }

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { LeewardError } from "../../replication/errors.ts";
 import { type EventContext, announceItem, announceNow } from "../../replication/events/announce.ts";
 import { type LeewardEvent, failoverStateChanged, jobStateChanged } from "../../replication/events/event.ts";
-import { ITEM_RECORD } from "../../replication/names.ts";
+import { ITEM_RECORD, manifestName } from "../../replication/names.ts";
 import { cancelJob, failJob, newJob, startTask } from "../../replication/jobs/job.ts";
 import type { ItemState } from "../../replication/states/states.ts";
 import {
@@ -70,6 +70,27 @@ describe("what the topic is told", () => {
     topic.sent.length = 0;
     await announceItem(context, ITEM);
     expect(topic.sent.flatMap(({ data }) => data["recoveryPoint"] ?? [])).toEqual(missed);
+    expect(await announceItem(context, ITEM)).toBe(0);
+  });
+
+  it("is a point whose manifest was damaged when its turn came, once it is back, and no other again", async () => {
+    const records = world.stores.records(ITEM);
+    const damaged = await takePoint();
+    const whole = await records.read(manifestName(damaged));
+    await records.put(manifestName(damaged), new Uint8Array([1]));
+    world.pass(1000);
+    const gone = await takePoint();
+    await records.put(manifestName(gone), new Uint8Array([1]));
+    world.pass(1000);
+    const next = await takePoint();
+    const told = () => topic.sent.flatMap(({ data }) => data["recoveryPoint"] ?? []);
+    await announceItem(context, ITEM);
+    expect(told()).toEqual([next]);
+    expect(await announceItem(context, ITEM)).toBe(0);
+    await records.put(manifestName(damaged), whole?.bytes ?? new Uint8Array());
+    await records.remove(manifestName(gone));
+    expect(await announceItem(context, ITEM)).toBe(1);
+    expect(told()).toEqual([next, damaged]);
     expect(await announceItem(context, ITEM)).toBe(0);
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { decodeDelta, decodedFrames } from "../../replication/delta/decode.ts";
-import { EPOCH_MAX_DATA_BYTES } from "../../replication/limits.ts";
+import { EPOCH_MAX_DATA_BYTES } from "../../mobility/limits.ts";
 import { deltasOf, epochsOf, extentsOf } from "../../bench/trace-deltas.ts";
 import { databaseTrace, seededRandom, textContent } from "../../bench/trace.ts";
 import type { TraceWrite } from "../../bench/trace.ts";

@@ -8,7 +8,7 @@ import {
   vhdGeometry,
   vhdUniqueId,
 } from "../../replication/records/vhd-footer.ts";
-import { vhdFooter as localFooter } from "../../local/resource-manager/disks/fixed-vhd.ts";
+import { vhdFooter as localFooter } from "@leeward/azure-local/resource-manager/vhd";
 import { DISK_MAX_BYTES } from "../../replication/limits.ts";
 
 const GIB = 1024 ** 3;

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import type * as Limits from "../../replication/limits.ts";
-import { SEED_SPOOL_MAX_DELTAS } from "../../replication/limits.ts";
+import { SEED_SPOOL_MAX_DELTAS } from "../../mobility/limits.ts";
 import { createRandom } from "../memory/random.ts";
 import { SourceMachine } from "./source-machine.ts";
 

@@ -10,7 +10,7 @@ import { openJournal } from "../../mobility/journal/journal.ts";
 import type { JournalRecord } from "../../mobility/journal/record.ts";
 import { segmentName } from "../../mobility/journal/segment.ts";
 import { nodeFiles } from "../../mobility/system/node-files.ts";
-import { SEALING_NICENESS } from "../../replication/limits.ts";
+import { SEALING_NICENESS } from "../../mobility/limits.ts";
 import { deltaName } from "../../replication/names.ts";
 import { startPosition } from "../../replication/position.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";

@@ -4,7 +4,7 @@ import { isOfStream, openStateFile, readState, uploadedTo } from "../../mobility
 import type { ServiceState } from "../../mobility/epochs/state.ts";
 import { openState, stateFolder } from "../../mobility/capture/open-state.ts";
 import type * as Limits from "../../replication/limits.ts";
-import { JOURNAL_CLOSED_SEGMENTS_MAX, STATE_RESERVE_BYTES } from "../../replication/limits.ts";
+import { JOURNAL_CLOSED_SEGMENTS_MAX, STATE_RESERVE_BYTES } from "../../mobility/limits.ts";
 import { type Position, startPosition } from "../../replication/position.ts";
 import { createMemoryMedium } from "../memory/memory-files.ts";
 import type { MemoryMedium } from "../memory/memory-files.ts";

@@ -73,6 +73,14 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
     tests: ["test/alerts/handle-alert.test.ts"],
   },
   {
+    name: "a point that was damaged when its turn came is never told",
+    why: "subscribers do not know of a point that can be used again",
+    file: "replication/events/announce.ts",
+    find: `const ids = [...damagedIds, ...newIds`,
+    replace: `const ids = [...damagedIds.slice(0, 0), ...newIds`,
+    tests: ["test/announce/announce.test.ts"],
+  },
+  {
     name: "events that a topic has not taken are forgotten",
     why: "nobody learns of a failed job",
     file: "replication/events/announce.ts",

@@ -28,7 +28,7 @@ export type Verdict =
   /** Neither: no test ran, or the run broke. */
   | { readonly kind: "broken"; readonly why: string };
 
-const NOT_COPIED = /^(node_modules|dist|coverage|\.git|\.leeward|\.vitest)$/;
+const NOT_COPIED = /^(packages\/[^/]+\/)?(node_modules|dist|coverage|\.git|\.leeward|\.vitest)$/;
 /** Properties and the simulation draw the same cases each time, so that a mutant is killed always or never. */
 const FIXED = { FC_SEED: "1", LEEWARD_HISTORIES: "40" };
 const SOAK = "test/simulation/soak.ts";

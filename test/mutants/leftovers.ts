@@ -99,7 +99,7 @@ export const LEFTOVER_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "each repair installs the service anew",
-    why: "its token ends while it replicates",
+    why: "no repair is possible while Azure does not answer",
     file: "orchestrations/repair-item.ts",
     find: `if (item === undefined || item.tokenHash !== undefined || item.nextTokenHash !== undefined) return;`,
     replace: `if (item === undefined) return;`,

@@ -135,8 +135,9 @@ describe("a repair of a machine whose item.json is damaged", () => {
     expect(await findItem(world.stores, ITEM).catch(() => "damaged")).toBe("damaged");
   });
 
-  it("of an item that is whole it is a repair as before: nothing is installed", async () => {
+  it("of an item that is whole it is a repair as before: nothing is installed, and Azure need not answer", async () => {
     const world = await protectedWorld();
+    world.resourceManager.fail({ on: "read", times: 9, with: { kind: "unavailable" } });
     const before = await readItem(world.stores, ITEM);
     await repairItem(world.context, ITEM);
     const { item } = await readItem(world.stores, ITEM);

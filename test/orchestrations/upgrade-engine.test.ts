@@ -9,8 +9,8 @@ import {
   type FlowVersion,
   orchestratorOf,
 } from "../../replication/operations/flow-run.ts";
-import { type Functions, type World, makeWorld } from "../functions-host/durable/world.ts";
-import { openMemoryStore } from "../../local/functions-host/durable/stores/memory-store.ts";
+import { type Functions, type World, makeWorld } from "../../packages/azure-local/test/functions-host/durable/world.ts";
+import { openMemoryStore } from "../../packages/azure-local/functions-host/durable/stores/memory-store.ts";
 import { FLOW_SCENARIOS, type FlowScenario } from "./flow-scenarios.ts";
 import type { FlowWorld } from "./world.ts";
 

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type BlobAccount, connectBlobs } from "../../../azure/connections.ts";
-import { type LocalStorage, startStorage } from "../../../local/storage/storage.ts";
+import { type LocalStorage, startStorage } from "@leeward/azure-local/storage";
 
 export interface TestAccounts {
   readonly storage: LocalStorage;

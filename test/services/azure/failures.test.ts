@@ -4,7 +4,7 @@ import { openDiskSnapshots } from "../../../azure/disk-snapshots.ts";
 import { openItemStores } from "../../../azure/item-stores.ts";
 import { openRecords } from "../../../azure/records.ts";
 import { openTargetDisks } from "../../../azure/target-disks.ts";
-import type { StorageOperation } from "../../../local/storage/operation.ts";
+import type { StorageOperation } from "@leeward/azure-local/storage/operation";
 import { itemContainer } from "../../../replication/names.ts";
 import { type TestAccounts, newItemId, startAccounts } from "./accounts.ts";
 

@@ -6,7 +6,7 @@ import { openResourceManager } from "../../../azure/arm/resource-manager.ts";
 import {
   startResourceManager,
   type ResourceManager as LocalResourceManager,
-} from "../../../local/resource-manager/resource-manager.ts";
+} from "@leeward/azure-local/resource-manager";
 import type { Change, ResourceManager } from "../../../replication/resources/resource-manager.ts";
 import { resourceManagerContract } from "../../contracts/resource-manager.ts";
 

@@ -8,7 +8,14 @@ import { listOf, partOf, tagsOf, textOf } from "../../../replication/resources/j
 import { readInventory } from "../../../replication/resources/read-inventory.ts";
 import { readTargetFacts } from "../../../replication/resources/read-target-facts.ts";
 import { type Walk, failoverWalk, protectionWalk } from "../../../replication/resources/walk.ts";
-import { ACCOUNT, GROUP, REGION, startWorld, SUBSCRIPTION, TOKEN } from "../resource-manager/world.ts";
+import {
+  ACCOUNT,
+  GROUP,
+  REGION,
+  startWorld,
+  SUBSCRIPTION,
+  TOKEN,
+} from "../../../packages/azure-local/test/services/resource-manager/world.ts";
 
 const OWNER = { itemId: "web-1", jobId: "job-1" };
 const SOURCE = `/subscriptions/${SUBSCRIPTION}/resourceGroups/shop`;

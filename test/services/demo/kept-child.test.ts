@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { CHILD_RESTART_FIRST_MS, CHILD_RESTARTS_MAX, CHILD_SETTLED_MS } from "../../../local/own-limits.ts";
+import { CHILD_RESTART_FIRST_MS, CHILD_RESTARTS_MAX, CHILD_SETTLED_MS } from "../../../local/limits.ts";
 import { startChild } from "../../../local/supervisor/child.ts";
 import { keepChild, type KeptChild, type KeptChildOptions } from "../../../local/supervisor/kept-child.ts";
 import { afterDeath } from "../../../local/supervisor/restarts.ts";

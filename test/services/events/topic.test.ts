@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { AzureKeyCredential, EventGridPublisherClient } from "@azure/eventgrid";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openEventPublisher } from "../../../azure/events.ts";
-import { startTopic, type Topic, type TopicOptions, type TopicSubscription } from "../../../local/events/topic.ts";
-import { startStorage, type LocalStorage } from "../../../local/storage/storage.ts";
+import { startTopic, type Topic, type TopicOptions, type TopicSubscription } from "@leeward/azure-local/events/topic";
+import { startStorage, type LocalStorage } from "@leeward/azure-local/storage";
 import type { LeewardEvent } from "../../../replication/events/event.ts";
-import { accountKey, queueService } from "../storage/world.ts";
+import { accountKey, queueService } from "../../../packages/azure-local/test/services/storage/world.ts";
 
 const KEY = "key-of-the-topic";
 const QUEUE: TopicSubscription = {

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { CONTRACT } from "../../../api/contract.ts";
-import { addressOf, forkHost, KEYS } from "./world.ts";
+import { addressOf, forkHost, KEYS } from "../../../packages/azure-local/test/services/functions-host/world.ts";
 
 /** What a deployment sends: three things, and no packages. */
 async function deployedFolder() {

@@ -9,7 +9,7 @@ import { operatorApi } from "../../../local/supervisor/operator-api.ts";
 import { freePort, FREE_PORTS } from "../../../local/supervisor/ports.ts";
 import { hostProgram } from "../../../local/supervisor/programs.ts";
 import { until } from "../whole/until.ts";
-import { clientsOf, POLL } from "./world.ts";
+import { clientsOf, POLL } from "../../../packages/azure-local/test/services/resource-manager/world.ts";
 
 const REGION = "westeurope";
 const GROUP = "vm-group";

@@ -10,7 +10,18 @@ import { mobilityPrograms } from "../../../local/supervisor/machine-programs.ts"
 import { startMobility, type MobilityService } from "../../../local/supervisor/mobility-service.ts";
 import { mobilityProgram } from "../../../local/supervisor/programs.ts";
 import { startFakeCloud } from "../../mobility/fake-cloud.ts";
-import { ACCOUNT, GROUP, idOf, machineModel, makeNic, POLL, refusal, REGION, startWorld, type World } from "./world.ts";
+import {
+  ACCOUNT,
+  GROUP,
+  idOf,
+  machineModel,
+  makeNic,
+  POLL,
+  refusal,
+  REGION,
+  startWorld,
+  type World,
+} from "../../../packages/azure-local/test/services/resource-manager/world.ts";
 
 const MIB = 1024 * 1024;
 const STORAGE_ID = idOf("Microsoft.Storage/storageAccounts", ACCOUNT);

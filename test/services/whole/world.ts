@@ -8,7 +8,7 @@ import type { protectedItem } from "../../../api/protected-items.ts";
 import type { recoveryPoint } from "../../../api/recovery-points.ts";
 import { BlobClient, BlobServiceClient } from "@azure/storage-blob";
 import { afterAll } from "vitest";
-import type { EventSwitches } from "../../../local/events/event-grid.ts";
+import type { EventSwitches } from "@leeward/azure-local/events";
 import { seededRandom } from "../../../local/lab/random.ts";
 import { startCloud, type Cloud } from "../../../local/supervisor/cloud.ts";
 import type { MobilityOptions } from "../../../local/supervisor/mobility-service.ts";

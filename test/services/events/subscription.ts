@@ -1,7 +1,0 @@
-import type { EventSubscription } from "../../../local/events/event-grid.ts";
-
-export const SUBSCRIPTION: EventSubscription = {
-  source: "cachewe",
-  subjectBeginsWith: "/blobServices/default/containers/leeward-cache-",
-  destination: { kind: "storage-queue", account: "targetne", queue: "leeward-hints" },
-};

@@ -26,11 +26,10 @@ describe("the contract", () => {
   });
 
   it("gives every code a status: 503 where trying again can help, unless the caller is at fault", () => {
-    for (const [code, status] of Object.entries(STATUS_OF_CODE)) {
-      const error = new LeewardError(isErrorCode(code) ? code : "internal", "test");
-      expect([code, error.code]).toEqual([code, code]);
-      const isOurs = status >= 500 && status !== 502;
-      expect([code, status]).toEqual([code, isOurs ? (error.retryable ? 503 : 500) : status]);
+    const faults = Object.entries(STATUS_OF_CODE).filter(([, status]) => status >= 500 && status !== 502);
+    for (const [code, status] of faults) {
+      const { retryable } = new LeewardError(isErrorCode(code) ? code : "internal", "test");
+      expect([code, status]).toEqual([code, retryable ? 503 : 500]);
     }
   });
 });

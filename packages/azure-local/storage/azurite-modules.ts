@@ -1,7 +1,7 @@
 /**
  * The parts of Azurite that the local cloud uses, with the few shapes it relies on. Azurite is CommonJS, ships no types
  * and declares no public modules: this is the one file that trusts its insides, and it does so for one version only.
- * The casts of `packages/azure-local/storage/` stand here.
+ * The casts of `storage/` stand here.
  */
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { createRequire } from "node:module";

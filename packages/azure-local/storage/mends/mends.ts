@@ -9,7 +9,7 @@ import { mendSnapshotIds } from "./snapshot-ids.ts";
 
 /**
  * What is mended in the code of Azurite 3.37.0; each file says what the fault is. Durability stands around the servers:
- * packages/azure-local/storage/redo.
+ * storage/redo.
  */
 export type MendName = "copies" | "page-ranges-diff" | "checksums" | "snapshot-ids" | "limits";
 

@@ -7,11 +7,11 @@ export interface ActivityRequest {
 }
 
 export type FlowError = Pick<LeewardError, "code" | "message" | "hint" | "retryable"> & {
-  /** Azure asks to be left alone for so long. */
+  /** The delay that Azure asks for. */
   readonly retryAfterMs?: number | undefined;
 };
 
-/** What an activity answers. Errors are values, so that their code survives the way through a history. */
+/** What an activity answers. Errors are values, so that their code survives in the history. */
 export type ActivityAnswer<Output> =
   | { readonly kind: "done"; readonly value: Output }
   | { readonly kind: "failed"; readonly error: FlowError }

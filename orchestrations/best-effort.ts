@@ -2,9 +2,9 @@ import type { FlowRun } from "../replication/operations/flow-run.ts";
 import { type BestEffort, type Flow, FlowFailure, call } from "./steps.ts";
 
 /**
- * Does the work of a task, and goes on without it when it fails, or when its pauses come to more than `maxMs`: the job
- * notes the error and shows the task as skipped. Together the best efforts of one flow stay within
- * FLOW_BEST_EFFORT_MAX_MS. Throws Superseded.
+ * Does the work of a task, and continues without it when it fails or its pauses add up to more than `maxMs`: the job
+ * notes the error and shows the task as skipped. All best efforts of one flow stay within FLOW_BEST_EFFORT_MAX_MS.
+ * Throws Superseded.
  */
 export function* bestEffort(
   run: FlowRun,
@@ -21,7 +21,7 @@ export function* bestEffort(
   }
 }
 
-/** Declares the steps of the work, and ends it before the pause that would be too much. */
+/** Declares the steps of the work, and ends it before the pause that would exceed the limit. */
 function* within(work: Flow<void>, declared: BestEffort): Flow<void> {
   let waitedMs = 0;
   let next = work.next();

@@ -2,7 +2,7 @@ import { COMMIT_WAIT_MAX_MS, FLOW_LOOK_MS } from "../replication/limits.ts";
 import type { FlowRun } from "../replication/operations/flow-run.ts";
 import { type Flow, FlowFailure, call, inTasks, until } from "./steps.ts";
 
-/** The machine in the target region is the operator's now; the recovery points go, as in Site Recovery. */
+/** Hands the target machine over to the operator and removes the recovery points, as Site Recovery does. */
 export function* commitFailover(run: FlowRun): Flow<void> {
   yield* inTasks(run, function* (tasks) {
     yield* tasks.work("CloseStream", call(run, "closeStream", undefined));
@@ -12,7 +12,7 @@ export function* commitFailover(run: FlowRun): Flow<void> {
 
 function* removePoints(run: FlowRun): Flow<void> {
   let before = Number.POSITIVE_INFINITY;
-  // As long as there are fewer after each call, the next one comes at once.
+  // While each call leaves fewer points, the next call follows at once.
   const probe = function* (): Flow<true | undefined> {
     for (;;) {
       const { left } = yield* call(run, "removePoints", undefined);

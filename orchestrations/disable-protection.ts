@@ -12,8 +12,8 @@ import type { FlowRun } from "../replication/operations/flow-run.ts";
 import { type Flow, FlowFailure, call, inTasks, until, wait } from "./steps.ts";
 
 /**
- * Stops replication, removes what Leeward made for the item, and looks that nothing is left. A machine that users work
- * with stays. The item's own record goes last: until then whatever fails can be done again.
+ * Stops replication, removes what Leeward made for the item, and checks that nothing is left. A machine in use by users
+ * stays. The item's own record goes last: until then every failure can be retried.
  */
 export function* disableProtection(run: FlowRun): Flow<void> {
   yield* inTasks(run, function* (tasks) {
@@ -25,8 +25,7 @@ export function* disableProtection(run: FlowRun): Flow<void> {
 }
 
 /**
- * No worker begins anything after this, and none is in the middle. Returns how long what the last one sent may take to
- * land.
+ * Afterwards no worker begins anything, and none is busy. Returns how long the last worker's requests may take to land.
  */
 function* stopReplication(run: FlowRun): Flow<number> {
   yield* call(run, "silenceSource", undefined);
@@ -41,7 +40,7 @@ function* stopReplication(run: FlowRun): Flow<number> {
 function* removeEverything(run: FlowRun, settleMs: number): Flow<void> {
   yield* removeSteps(run, "disable", "target");
   yield* removeTargetData(run);
-  // What a worker was never answered may have landed since.
+  // Requests of a worker that were never answered may have landed since.
   yield* wait(Math.max(settleMs, CLAIM_MS));
   yield* removeTargetData(run);
   yield* removeAtSource(run);
@@ -53,7 +52,7 @@ function* removeTargetData(run: FlowRun): Flow<void> {
 }
 
 /**
- * The source region may be gone, and with it the reason to wait: what it does not let go soon is named and left to the
+ * The source region may be gone, and with it the reason to wait: what it does not release soon is named and left to the
  * sweep.
  */
 function* removeAtSource(run: FlowRun): Flow<void> {

@@ -9,7 +9,7 @@ import { FLOW_VERSIONS, type FlowRun, orchestratorOf } from "../replication/oper
 import type { ActivityName } from "./activities/table.ts";
 import type { FlowHost } from "../replication/operations/request.ts";
 
-/** The only place that knows Durable Functions. */
+/** The only module that uses Durable Functions. */
 
 /** For functions that start flows. */
 export const flowClient: FunctionInput = df.input.durableClient();
@@ -24,7 +24,7 @@ export function registerFlows(source: () => FlowContext): void {
   }
 }
 
-/** Runs a flow of any version: the run names its own. */
+/** Runs a flow of any version: the run names its version. */
 function* orchestrateFlow(context: df.OrchestrationContext): Generator<df.Task, unknown, unknown> {
   const flow = runFlow(context.df.getInput<FlowRun>());
   let next = flow.next();
@@ -59,7 +59,7 @@ async function loggedActivity(
   return answer;
 }
 
-/** Durable Functions as an invocation with `flowClient` among its inputs reaches it. */
+/** Durable Functions for an invocation with `flowClient` among its inputs. */
 export function flowHost(context: InvocationContext): FlowHost {
   return {
     start: (run) => startFlow(df.getClient(context), run),
@@ -67,13 +67,15 @@ export function flowHost(context: InvocationContext): FlowHost {
   };
 }
 
-/** Starts the flow under its job's id; one that was started is left as it is, so that starting twice is one start. */
+/**
+ * Starts the flow under its job's id; a flow that was started already is left alone, so that starting is idempotent.
+ */
 async function startFlow(client: df.DurableClient, run: FlowRun): Promise<void> {
   if ((await flowState(client, run.jobId)) !== undefined) return;
   try {
     await client.startNew(orchestratorOf(run.version), { instanceId: run.jobId, input: run });
   } catch (error) {
-    // Of two that start it at the same moment the host refuses one.
+    // Of two simultaneous starts the host refuses one.
     if ((await flowState(client, run.jobId)) === undefined) throw error;
   }
 }

@@ -4,8 +4,8 @@ import type { FlowRun } from "../replication/operations/flow-run.ts";
 import { type Flow, FlowFailure, call, inTasks, until } from "./steps.ts";
 
 /**
- * Plans, makes what items share, installs the service in the VM, and ends when its writes begin to come: replication
- * does the rest by itself.
+ * Plans, makes the shared resources, installs the service in the VM, and ends when its writes begin to arrive:
+ * replication does the rest by itself.
  */
 export function* enableProtection(run: FlowRun): Flow<void> {
   yield* inTasks(run, function* (tasks) {

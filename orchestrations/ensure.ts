@@ -4,7 +4,7 @@ import { FLOW_STAGE_MAX_MS, FLOW_STEP_MAX_BEGINS } from "../replication/limits.t
 import type { FlowRun } from "../replication/operations/flow-run.ts";
 import { type Flow, FlowFailure, call, waitOn } from "./steps.ts";
 
-/** Sees to every resource of a walk: stages one after the other, the changes of a stage under way side by side. */
+/** Ensures every resource of a walk: one stage after another, the changes within a stage in parallel. */
 export function* ensureSteps(run: FlowRun, walk: WalkName): Flow<void> {
   let place: WalkPlace = { walk, stage: 0, open: undefined };
   let failures: readonly number[] = [];
@@ -22,15 +22,13 @@ export function* ensureSteps(run: FlowRun, walk: WalkName): Flow<void> {
   }
 }
 
-/** A change by its two activities. */
+/** A change, given by its two activities. */
 export interface FollowedChange {
   readonly begin: () => Flow<StepAnswer>;
   readonly look: (operation: string) => Flow<StepAnswer>;
 }
 
-/**
- * Begins all changes, then waits and looks until each is done. Errors: FlowFailure of the first that fails for good.
- */
+/** Begins all changes, then polls each until it is done. Errors: FlowFailure of the first that fails for good. */
 export function* followChanges(changes: readonly FollowedChange[], maxMs: number = FLOW_STAGE_MAX_MS): Flow<void> {
   let open = changes.map((change) => ({ change, operation: undefined as string | undefined, failures: 0 }));
   let waitedMs = 0;
@@ -53,7 +51,7 @@ export function* followChanges(changes: readonly FollowedChange[], maxMs: number
   }
 }
 
-/** Nothing says that Azure lacks room for it: it may still be at it. */
+/** Nothing suggests a lack of capacity: Azure may still be at work. */
 function tookTooLong(maxMs: number): FlowFailure {
   return new FlowFailure({
     code: "azure-unavailable",

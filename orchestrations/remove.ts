@@ -3,7 +3,7 @@ import { type FollowedChange, followChanges } from "./ensure.ts";
 import type { FlowRun } from "../replication/operations/flow-run.ts";
 import { type CallBounds, type Flow, call } from "./steps.ts";
 
-/** Removes what the ledger has in this scope, on one side or on both: what depends on something goes before it. */
+/** Removes what the ledger has in this scope, on one side or both: dependents go first. */
 export function* removeSteps(run: FlowRun, scope: RemovalScope, side?: LedgerSide): Flow<void> {
   const stages = yield* call(run, "planRemovals", { scope, ...(side === undefined ? {} : { side }) });
   for (const stage of stages) yield* followChanges(stage.map((id) => removal(run, id)));

@@ -12,11 +12,11 @@ import { protectedDisks } from "./activities/item-disks.ts";
 import { beginInstall } from "./activities/mobility.ts";
 
 /**
- * Repairs the replication of an item that may be repaired (`requestRepair`). Of a machine that flows care for a damaged
- * `item.json` is made anew from its plan first, in a stream of its own; its points stay. Nobody knows the token of its
- * service then, so that the service is installed anew, which brings one. The same request again does what is missing of
- * it. Errors: those of `requestRepair`, `operation-not-allowed`, `azure-resource-missing` when the machine is gone,
- * `conflict` while Azure is busy with its extension, and those of the ports.
+ * Repairs the replication of an item whose state allows it (`requestRepair`). If flows manage the machine, a damaged
+ * `item.json` is first rebuilt from the plan, in a new stream; the points stay. The token of its service is lost then,
+ * so the service is reinstalled with a new one. Repeating the request completes what is missing. Errors: those of
+ * `requestRepair`, `operation-not-allowed`, `azure-resource-missing` when the machine is gone, `conflict` while Azure
+ * is busy with its extension, and those of the ports.
  */
 export async function repairItem(context: FlowContext, itemId: string, requestId?: string): Promise<RepairRequest> {
   const { stores } = context;
@@ -28,7 +28,7 @@ export async function repairItem(context: FlowContext, itemId: string, requestId
   return repair;
 }
 
-/** False when nothing had to be done, or nothing can be. */
+/** False when nothing had to be done, or nothing can be done. */
 async function remadeIfDamaged(context: FlowContext, managed: ManagedItem): Promise<boolean> {
   const { itemId, plan, policy, policyName } = managed;
   const isDamaged = await unlessDamaged(
@@ -36,7 +36,7 @@ async function remadeIfDamaged(context: FlowContext, managed: ManagedItem): Prom
     () => true,
   );
   if (!isDamaged || plan === undefined) return false;
-  // With a damaged progress record too: the repair that follows gives that one up.
+  // This also covers a damaged progress record: the repair that follows discards it.
   const answer = await unlessDamaged(
     () => protectByPolicy(context, { itemId, disks: protectedDisks(plan), policy, policyName }),
     nothing,
@@ -44,7 +44,7 @@ async function remadeIfDamaged(context: FlowContext, managed: ManagedItem): Prom
   return answer !== undefined;
 }
 
-/** Nobody can speak for an item that was made anew until its service has registered. */
+/** A rebuilt item has no valid token until its service has registered. */
 async function installIfSilent(context: FlowContext, itemId: string, { id }: RepairRequest): Promise<void> {
   const item = (await findItem(context.stores, itemId))?.item;
   if (item === undefined || item.tokenHash !== undefined || item.nextTokenHash !== undefined) return;

@@ -19,7 +19,7 @@ type Flows = Readonly<Partial<Record<FlowName, (run: FlowRun, opened: Opened) =>
 
 const TO_LATEST: FailoverRequest = { point: { kind: "Latest" }, shutDownSource: false };
 
-/** The flows that there are; an operation without one is refused at the edge. */
+/** All flows; an operation without one is refused at the edge. */
 const FLOWS: Flows = {
   "enable-protection": enableProtection,
   "unplanned-failover": (run, { failover = TO_LATEST }) => unplannedFailover(run, failover),
@@ -27,7 +27,7 @@ const FLOWS: Flows = {
   "disable-protection": disableProtection,
 };
 
-/** Each earlier version is the one after it, with the order of steps that this one changed. */
+/** Each earlier version is the next one with its own order of steps where that version changed it. */
 const FLOWS_3: Flows = {
   ...FLOWS,
   "unplanned-failover": (run, { failover = TO_LATEST }) => unplannedFailover3(run, failover),
@@ -37,8 +37,8 @@ const FLOWS_2: Flows = { ...FLOWS_3, "disable-protection": disableProtection2 };
 const FLOWS_OF: Readonly<Record<FlowVersion, Flows>> = { 2: FLOWS_2, 3: FLOWS_3, [FLOW_VERSION]: FLOWS };
 
 /**
- * One run of a flow from its request to the end of its job. It never throws but when the end itself cannot be written:
- * then the sweep reports it.
+ * One run of a flow from its request to the end of its job. It throws only when that end cannot be written: then the
+ * sweep reports it.
  */
 export function* runFlow(run: FlowRun): Flow<{ readonly state: string }> {
   return yield* call(run, "closeJob", yield* endOf(run));
@@ -73,7 +73,7 @@ const unknownFlow = (flow: FlowName) => ({
   retryable: false,
 });
 
-/** What a flow throws of its own is a fault in it. */
+/** An error thrown by the flow itself is a bug in it. */
 function internal(error: unknown): FlowError {
   const { code, message, hint, retryable } = asLeewardError(error);
   return { code, message, hint, retryable };

@@ -12,7 +12,7 @@ import type { ActivityAnswer, ActivityRequest, FlowError } from "./activity-answ
 import type { FlowRun } from "../replication/operations/flow-run.ts";
 
 /**
- * A flow as plain data in, descriptions of work out: a driver does the work and hands the result back (a test by hand,
+ * A flow as plain data in, descriptions of work out: a driver does the work and returns the result (a test by hand,
  * Azure by durable-functions).
  */
 export type Flow<Result> = Generator<Step, Result, unknown>;
@@ -21,15 +21,15 @@ export type Step = (
   | { readonly kind: "activity"; readonly name: ActivityName; readonly request: ActivityRequest }
   | { readonly kind: "wait"; readonly delayMs: number }
 ) & {
-  /** The flow goes on without it (`bestEffort`). A host does not need to know. */
+  /** The flow continues without it (`bestEffort`). A host can ignore this. */
   readonly bestEffort?: BestEffort;
 };
 
-/** What a flow does when it can, and goes on without when it cannot. */
+/** What a flow does if it can and otherwise continues without. */
 export interface BestEffort {
   /** Its task in the job. */
   readonly task: string;
-  /** How long its pauses may hold the flow up, in milliseconds, all together. */
+  /** How long its pauses may delay the flow in total, in milliseconds. */
   readonly maxMs: number;
 }
 
@@ -52,15 +52,15 @@ export class Superseded extends Error {
   override readonly name = "Superseded";
 }
 
-/** For what must not be waited for as long as usual. */
+/** For work that must not be waited for as long as usual. */
 export interface CallBounds {
   readonly pauseMaxMs?: number;
   readonly maxTries?: number;
 }
 
 /**
- * Runs an activity, and again after a pause while its failure can pass. Who has no time does not wait as long as Azure
- * asks. Throws FlowFailure, Superseded.
+ * Runs an activity, and again after a pause while its failure is transient. A bounded call does not wait as long as
+ * Azure asks. Throws FlowFailure, Superseded.
  */
 export function* call<Name extends ActivityName>(
   run: FlowRun,
@@ -84,34 +84,34 @@ export function* wait(delayMs: number): Flow<void> {
 }
 
 /**
- * The next pause of a wait: never shorter than what was asked for. Where nobody asked (0) it begins short and doubles
- * up to FLOW_LOOK_MS. After that it is a sixteenth of the time waited so far, up to a minute, so that hours of waiting
- * stay a short history to replay.
+ * The next pause of a wait: never shorter than requested. With no request (0) it begins short and doubles up to
+ * FLOW_LOOK_MS. After that it is a sixteenth of the time waited so far, up to a minute, so that the history of a wait
+ * of hours stays short to replay.
  */
 export function growingPauseMs(askedMs: number, waitedMs: number): number {
   const leastMs = askedMs > 0 ? askedMs : Math.min(Math.max(waitedMs, FLOW_FIRST_LOOK_MS), FLOW_LOOK_MS);
   return Math.max(leastMs, Math.min(Math.floor(waitedMs / 16), FLOW_GROWN_PAUSE_MS));
 }
 
-/** Pauses before the next look; answers how long the wait has been then. */
+/** Pauses before the next poll; returns the total time waited. */
 export function* waitOn(askedMs: number, waitedMs: number): Flow<number> {
   const pauseMs = growingPauseMs(askedMs, waitedMs);
   yield* wait(pauseMs);
   return waitedMs + pauseMs;
 }
 
-/** How long a wait may last, and how often it looks. */
+/** How long a wait may last, and how often it polls. */
 interface Patience {
-  /** At least this long between two looks (milliseconds); 0: as `growingPauseMs` has it. */
+  /** At least this long between two polls (milliseconds); 0: as `growingPauseMs` says. */
   readonly pauseMs?: number;
-  /** Waited for longer, `late` is thrown; without it the probe itself has to come to an end. */
+  /** A longer wait throws `late`; without it the probe itself has to end. */
   readonly maxMs?: number;
   readonly late?: () => FlowFailure;
 }
 
 /**
- * Probes until something is found, with a durable pause behind each probe that finds nothing yet. The probe is told how
- * long the wait has been, in milliseconds.
+ * Probes until something is found, with a durable pause after each probe that finds nothing. The probe receives the
+ * time waited so far, in milliseconds.
  */
 export function* until<Found>(
   probe: (waitedMs: number) => Flow<Found | undefined>,
@@ -127,13 +127,15 @@ export function* until<Found>(
 
 /** The tasks of a job, as its flow goes through them. */
 export interface Tasks {
-  /** Does the work of a task, and hands its result on. A task that its own work has ended stays as it was ended. */
+  /** Does the work of a task and returns its result. A task that its own work has ended keeps that end. */
   readonly work: <Result>(name: string, work: Flow<Result>) => Flow<Result>;
-  /** Leaves one out. */
+  /** Skips a task. */
   readonly skip: (name: string) => void;
 }
 
-/** Tells the job where each task begins and ends: what has ended is told with what begins, and once at the end. */
+/**
+ * Reports to the job where each task begins and ends: an end is reported with the next beginning, and once at the end.
+ */
 export function* inTasks(run: FlowRun, flow: (tasks: Tasks) => Flow<void>): Flow<void> {
   let ended: TaskTurn["ended"] = [];
   yield* flow({

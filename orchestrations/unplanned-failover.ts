@@ -12,7 +12,7 @@ import type { FlowRun } from "../replication/operations/flow-run.ts";
 import { type Flow, call, inTasks, until } from "./steps.ts";
 
 /**
- * Works without the source region (rule 7): the plan is the one of enabling, and what it needs lies in the target
+ * Works without the source region (rule 7): the plan is that of enabling, and everything it needs is in the target
  * account.
  */
 export function* unplannedFailover(run: FlowRun, request: FailoverRequest): Flow<void> {
@@ -29,7 +29,7 @@ export function* unplannedFailover(run: FlowRun, request: FailoverRequest): Flow
   });
 }
 
-/** The failover goes on, and soon, when the source cannot be shut down: it may be the reason for the failover. */
+/** The failover continues, and soon, when the source cannot be shut down: that may be the reason for the failover. */
 function shutDownSource(run: FlowRun): Flow<void> {
   return bestEffort(run, "ShutDownSource", followChanges([powerOff(run)]), { maxMs: FLOW_SOURCE_MAX_MS });
 }
@@ -39,11 +39,11 @@ const powerOff = (run: FlowRun) => ({
   look: (operation: string) => call(run, "lookChange", { operation }, { pauseMaxMs: FLOW_SOURCE_PAUSE_MAX_MS }),
 });
 
-/** The latest state is fixed when the source is down, as far as it can be: what it sent before belongs to it. */
+/** Fixes the latest state when the source is down, as far as possible: everything it sent before belongs to it. */
 function* waitForPoint(run: FlowRun): Flow<string> {
   const latest = yield* call(run, "fixLatest", undefined);
   return yield* until(function* (waitedMs): Flow<string | undefined> {
-    // By the time waited too: a clock that is set back meanwhile moves the deadline away.
+    // The time waited counts too: setting the clock back moves the deadline away.
     const isOver = waitedMs >= LATEST_WAIT_MS;
     const answer = yield* call(run, "lookPoint", { latest: isOver ? { ...latest, deadlineMs: 0 } : latest });
     return answer.kind === "chosen" ? answer.pointId : undefined;

@@ -9,8 +9,8 @@ import type { FlowContext } from "../../replication/operations/context.ts";
 import { endStream, lookWorker } from "./workers.ts";
 
 /**
- * Nothing that the source still sends counts any more (rule 5), and no worker claims the disks. What restores left goes
- * as well.
+ * Discards everything the source still sends (rule 5), stops workers from claiming the disks, and removes what restores
+ * left behind.
  */
 export async function closeStream(context: FlowContext, { itemId }: FlowRun): Promise<void> {
   const { stores, clock } = context;
@@ -24,11 +24,11 @@ export async function closeStream(context: FlowContext, { itemId }: FlowRun): Pr
 }
 
 /**
- * Removes recovery points, a bounded number at a time; `left` waits for its settling time, for a restore that holds it,
- * or for a worker that was in the middle when the stream was closed and may still take one.
+ * Removes recovery points, a bounded number at a time. `left` counts those that wait for their settling time, for a
+ * restore that holds them, or for a worker that was busy when the stream closed and may still take one.
  */
 export async function removePoints(context: FlowContext, { itemId }: FlowRun): Promise<{ readonly left: number }> {
-  // Asked before the points are listed: afterwards no other comes.
+  // Asked before points are listed: no others come later.
   const worker = await lookWorker(context.stores, itemId, context.clock.now());
   const isEnded = worker.kind === "ended" && worker.settleMs === 0;
   if (isEnded) await fenceSleepers(context, itemId);
@@ -37,7 +37,7 @@ export async function removePoints(context: FlowContext, { itemId }: FlowRun): P
 }
 
 /**
- * A worker that slept through the end of its claim snapshots only disks of its own generation, and nobody else claims
+ * A worker that slept past the end of its claim snapshots only disks of its own generation, and no other worker claims
  * the disks of a closed stream.
  */
 async function fenceSleepers({ stores }: FlowContext, itemId: string): Promise<void> {

@@ -3,12 +3,11 @@ import { INSTALL_SETTINGS_LINE_LENGTH } from "../../replication/limits.ts";
 import type { ResourceJson } from "../../replication/resources/resource-manager.ts";
 
 /**
- * What the CustomScript extension is told in secret. Its handler (Azure/custom-script-extension-linux, `main/cmds.go`)
- * downloads `fileUris` into a folder that only root may open, writes `script` there as a file with mode 0500, and runs
- * that file in that folder; a `commandToExecute` would stand on the command line of a shell, where every user of the
- * machine can read it. The settings, with the one-time token in them, come out of the script's own text by way of
- * standard input. They end up in a file beside it that only root may read; install-mobility.sh removes it
- * (docs/local-machines.md).
+ * The protected settings of the CustomScript extension. Its handler (Azure/custom-script-extension-linux,
+ * `main/cmds.go`) downloads `fileUris` into a folder that only root may open, writes `script` there as a file with mode
+ * 0500, and runs that file in that folder; a `commandToExecute` would be on a shell's command line, where every user of
+ * the machine can read it. The script passes the settings, with the one-time token, through standard input. They end up
+ * in a file beside it that only root may read; install-mobility.sh removes it (docs/local-machines.md).
  */
 export function installSettings(scriptUrl: string, settings: object): ResourceJson {
   const encoded = Buffer.from(JSON.stringify(settings)).toString("base64");

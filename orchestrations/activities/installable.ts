@@ -2,8 +2,7 @@ import { LeewardError } from "../../replication/errors.ts";
 import { type FlowContext, managementOf } from "../../replication/operations/context.ts";
 
 /**
- * What the installation of the mobility service needs of the app's settings. Errors: `configuration-invalid` that names
- * the missing one.
+ * The app settings that installing the mobility service needs. Errors: `configuration-invalid` names the missing one.
  */
 export function requireInstallable(context: FlowContext): {
   readonly apiUrl: string;

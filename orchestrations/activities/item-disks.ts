@@ -18,8 +18,8 @@ export const protectedDisks = (plan: TargetPlan): readonly DiskDescription[] =>
   itemDisks(plan).map(({ id, sizeBytes }) => ({ id, sizeBytes, sectorSizeBytes: 512 }));
 
 /**
- * The OS disk first, then by lun. The name of the managed disk is its id, as the install script has it; the second of
- * one name gets its lun added.
+ * The OS disk first, then by lun. A disk's id is the name of its managed disk, as in the install script; a second disk
+ * of the same name gets its lun appended.
  */
 export function itemDisks({ disks }: TargetPlan): readonly ItemDisk[] {
   const used = new Set<string>();

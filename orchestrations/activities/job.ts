@@ -22,8 +22,8 @@ import { errorOf, mendJob, reportOutcome } from "../../replication/operations/jo
 import { publishJob, publishState } from "../../replication/operations/publish.ts";
 
 /**
- * What the flow was asked for; that it has begun is told. Errors: `record-corrupt` for a damaged ledger: then nothing
- * is begun.
+ * Reads the request of the flow and publishes its start. Errors: `record-corrupt` for a damaged ledger: nothing is
+ * begun.
  */
 export async function openJob(
   context: FlowContext,
@@ -39,16 +39,13 @@ export async function openJob(
   return { endsJobId, failover };
 }
 
-/**
- * Whether the job that was taken over from has stopped; with `giveUp` it is ended here, because nobody is there to do
- * it.
- */
+/** Whether the job that was taken over has stopped. `giveUp` ends it here, because no flow is left to do it. */
 export async function lookOther(
   { stores, clock }: FlowContext,
   { itemId }: FlowRun,
   { jobId, giveUp }: { readonly jobId: string; readonly giveUp: boolean },
 ): Promise<{ readonly ended: boolean }> {
-  // A flow whose record is damaged has stopped, or does at its next step.
+  // A flow whose record is damaged has stopped, or stops at its next step.
   const other = await unlessDamaged(() => findJob(stores, itemId, jobId), nothing);
   if (other === undefined || isEnded(other)) return { ended: true };
   if (!giveUp) return { ended: false };
@@ -56,12 +53,12 @@ export async function lookOther(
 }
 
 /**
- * Between two tasks: what has ended or is left out, and what begins. One change of the record, so that no task is shown
- * as running that is not.
+ * Between two tasks: which ended or were skipped, and which begins. A single change of the record, so that no finished
+ * task is shown as running.
  */
 export interface TaskTurn {
   readonly ended: readonly { readonly name: string; readonly state: "Succeeded" | "Skipped" }[];
-  /** Undefined after the last one. */
+  /** Undefined after the last task. */
   readonly started: string | undefined;
 }
 
@@ -77,7 +74,7 @@ export async function turnTasks(
   });
 }
 
-/** Something went wrong and the job goes on. */
+/** Something went wrong and the job continues. */
 export async function noteError(
   { stores, clock }: FlowContext,
   { itemId, jobId }: FlowRun,
@@ -94,8 +91,8 @@ export type JobEnd =
   | { readonly kind: "failed"; readonly error: FlowError };
 
 /**
- * The record first, then the item's state after what the record says: the end of a job is final, whoever tells it a
- * second time.
+ * Writes the record first, then the item's state from what the record says: the end of a job is final, even when it is
+ * reported twice.
  */
 export async function closeJob(context: FlowContext, run: FlowRun, end: JobEnd): Promise<Pick<JobRecord, "state">> {
   const { itemId, jobId } = run;

@@ -20,9 +20,9 @@ import { extensionId } from "./extension.ts";
 type Candidate = Pick<LedgerEntry, "id" | "kind" | "role">;
 
 /**
- * Before a flow does anything: a ledger that is damaged ends it, because nobody knows what may be removed. One that is
- * gone, though the item has a plan, was taken away by an operator who could not restore it: it is made anew from the
- * plan and from the marks of what stands there. What an earlier plan made is not found again. Errors: `record-corrupt`.
+ * Runs before anything else in a flow. A damaged ledger ends the flow, because it is unknown what may be removed. When
+ * an item with a plan has no ledger, an operator who could not restore it has removed it: it is rebuilt from the plan
+ * and from the tags of existing resources. Resources of an earlier plan are not found. Errors: `record-corrupt`.
  */
 export async function requireLedger(context: FlowContext, run: FlowRun): Promise<void> {
   const { stores, clock } = context;
@@ -35,7 +35,7 @@ export async function requireLedger(context: FlowContext, run: FlowRun): Promise
   });
   const found = present(ours);
   const nowMs = clock.now();
-  // What lies in the source region is not looked for: it may be gone, and removing what is not there does no harm.
+  // Resources in the source region are not looked up: the region may be gone, and removing what is absent does no harm.
   const assumed: readonly Candidate[] = [
     { id: extensionId(sourceVmId), kind: "mobility-extension", role: "replication" },
     { id: cacheEntryId(run.itemId), kind: "cache-data", role: "replication" },

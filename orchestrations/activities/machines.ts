@@ -5,7 +5,7 @@ import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import { type FlowContext, managementOf } from "../../replication/operations/context.ts";
 import { type StepAnswer, answerOfChange, planOf, stepAnswer } from "./resources.ts";
 
-/** Begins to shut the source down; one that is off, or gone, is done. */
+/** Begins to shut the source down; done if it is off or gone. */
 export async function beginShutDown(context: FlowContext, run: FlowRun): Promise<StepAnswer> {
   const { resourceManager } = managementOf(context);
   const { sourceVmId } = await readManaged(context.stores, run.itemId);
@@ -14,7 +14,7 @@ export async function beginShutDown(context: FlowContext, run: FlowRun): Promise
   return stepAnswer(await resourceManager.begin({ kind: "act", id: sourceVmId, action: "powerOff" }));
 }
 
-/** Looks at any change that needs no entry of the ledger. */
+/** Polls any change that needs no ledger entry. */
 export async function lookChange(
   context: FlowContext,
   _run: FlowRun,
@@ -23,7 +23,7 @@ export async function lookChange(
   return stepAnswer(await managementOf(context).resourceManager.poll(operation));
 }
 
-/** Done when the new machine runs; one that does not is started. */
+/** Done when the new machine runs; starts it otherwise. */
 export async function beginMachine(context: FlowContext, run: FlowRun): Promise<StepAnswer> {
   const { resourceManager } = managementOf(context);
   const { machine } = await planOf(context, run);
@@ -34,7 +34,7 @@ export async function beginMachine(context: FlowContext, run: FlowRun): Promise<
   return answerOfChange(context, run, { id: machine.id }, begun);
 }
 
-/** The last word of `PowerState/...`; undefined for a machine that is not there or says nothing. */
+/** The last part of `PowerState/...`; undefined for a machine that is missing or reports none. */
 async function powerOf(resourceManager: ResourceManager, machineId: string): Promise<string | undefined> {
   const view = await resourceManager.read(`${machineId}/instanceView`);
   const codes = listOf(view, "statuses").map((status) => textOf(status, "code") ?? "");

@@ -20,7 +20,7 @@ import { type StepAnswer, planOf, stepAnswer } from "./resources.ts";
 /** Containers, empty target disks, `item.json`. The token is not needed: each installation makes its own. */
 export async function protect(context: FlowContext, run: FlowRun): Promise<void> {
   const { policy, policyName } = await readManaged(context.stores, run.itemId);
-  // What the source will upload is removed with the item: the ledger knows of it first.
+  // What the source will upload is removed with the item, so the ledger records it first.
   const cacheData = { id: cacheEntryId(run.itemId), kind: "cache-data", role: "replication" } as const;
   await changeLedger(context.stores, run.itemId, (ledger) =>
     intend(ledger, [cacheData], run.jobId, context.clock.now()),
@@ -30,10 +30,7 @@ export async function protect(context: FlowContext, run: FlowRun): Promise<void>
   await changeLedger(context.stores, run.itemId, (ledger) => markCreated(ledger, cacheData.id, context.clock.now()));
 }
 
-/**
- * Begins to install the service (docs/local-machines.md). Rule 8: the token is made and used here, and goes nowhere
- * else.
- */
+/** Begins to install the service (docs/local-machines.md). The token is made and used only here (rule 8). */
 export async function beginInstall(context: FlowContext, run: FlowRun): Promise<StepAnswer> {
   const { resourceManager } = managementOf(context);
   const { apiUrl, installScriptUrl } = requireInstallable(context);
@@ -47,7 +44,7 @@ export async function beginInstall(context: FlowContext, run: FlowRun): Promise<
   await changeLedger(stores, run.itemId, (ledger) => intend(ledger, [resource], run.jobId, context.clock.now()));
   const { item } = await readItem(stores, run.itemId);
   const state = textOf(extension, "properties", "provisioningState")?.toLowerCase();
-  // Under way, perhaps for us: a new token would end the one that is being installed.
+  // Under way, perhaps for us: a new token would revoke the one being installed.
   if (state !== undefined && !["succeeded", "failed", "canceled"].includes(state)) {
     return { kind: "again", delayMs: AZURE_BUSY_MS, failed: undefined };
   }
@@ -93,8 +90,8 @@ async function installedAnswer({ stores, clock }: FlowContext, { itemId }: FlowR
 }
 
 /**
- * How far the service has come: it registers, then it speaks of the stream that was opened for it. What it says of one
- * before, of an earlier life, is no sign.
+ * How far the service has come: it registers, then reports the stream that was opened for it. Reports of an earlier
+ * stream do not count.
  */
 export async function lookMobility(
   { stores }: FlowContext,

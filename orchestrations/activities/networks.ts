@@ -6,9 +6,9 @@ import { type FlowContext, managedOf, managementOf } from "../../replication/ope
 import { planOf } from "./resources.ts";
 
 /**
- * Maps the network of the VM to that of its plan, and back, as Site Recovery does with the first VM of a network: those
- * that follow go the same way. It is a convenience: an operator who has mapped the network elsewhere meanwhile, or a
- * table that is full or damaged, keeps nobody from being protected.
+ * Maps the VM's network to that of its plan, and back, as Site Recovery does for the first VM of a network, so that
+ * later VMs follow. This is a convenience: a mapping that the operator has changed meanwhile, or a table that is full
+ * or damaged, prevents no VM from being protected.
  */
 export async function rememberNetwork(context: FlowContext, run: FlowRun): Promise<void> {
   const { network } = await planOf(context, run);

@@ -16,12 +16,12 @@ import { type FlowContext, managementOf } from "../../replication/operations/con
 import { requireInstallable } from "./installable.ts";
 
 /**
- * Plans everything in the target region and keeps the plan. Errors: `invalid-request` with all that is wrong with the
- * VM and the options at once.
+ * Plans everything in the target region and keeps the plan. Errors: `invalid-request` lists everything wrong with the
+ * VM and the options.
  */
 export async function planItem(context: FlowContext, run: FlowRun): Promise<void> {
   const { resourceManager, resourceGroup } = managementOf(context);
-  // Found out before anything is made.
+  // Checked before anything is made.
   requireInstallable(context);
   const { sourceVmId, options } = await readManaged(context.stores, run.itemId);
   const inventory = await readInventory(resourceManager, sourceVmId);
@@ -49,17 +49,14 @@ function refused(refusals: readonly PlanRefusal[]): LeewardError {
   );
 }
 
-/** Who names the network needs no mapping. Errors: `record-corrupt`. */
+/** Options that name the network need no mapping. Errors: `record-corrupt`. */
 async function mappingsFor({ control }: FlowContext, { network }: PlanOptions): Promise<readonly NamedMapping[]> {
   return network === undefined
     ? listMappings(control)
     : ((await unlessDamaged(() => listMappings(control), nothing)) ?? []);
 }
 
-/**
- * The job names the items whose plan cannot be read: their names and addresses are not kept apart from those of this
- * one.
- */
+/** The job names the items whose plan cannot be read: this item may collide with their names and addresses. */
 async function otherPlans({ stores, clock }: FlowContext, { itemId, jobId }: FlowRun): Promise<readonly PlannedItem[]> {
   const found: PlannedItem[] = [];
   const damaged: string[] = [];
@@ -92,7 +89,7 @@ function isPlanned(managed: ManagedItem | undefined): managed is PlannedItem {
   return managed?.plan !== undefined && managed.situation.state !== "Unprotected";
 }
 
-/** What the plans of other items will need: two failovers at once must not want the same name or address. */
+/** What the plans of other items will need: two simultaneous failovers must not want the same name or address. */
 function reservations(others: readonly PlannedItem[]): Pick<KnownFacts, "reservedNames" | "reservedAddresses"> {
   return {
     reservedNames: others.flatMap(({ itemId: owner, plan }) => [

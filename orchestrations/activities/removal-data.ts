@@ -11,10 +11,7 @@ import type { FlowError } from "../activity-answer.ts";
 import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import { type FlowContext, managementOf } from "../../replication/operations/context.ts";
 
-/**
- * Nobody speaks for the source any more: the tokens of its service end, and what it has uploaded stays. With a damaged
- * record no token counts anyway.
- */
+/** Revokes the service's tokens; deltas already uploaded stay. With a damaged record no token is valid anyway. */
 export async function silenceSource({ stores }: FlowContext, { itemId }: FlowRun): Promise<void> {
   if ((await findReadableItem(stores, itemId)) === undefined) return;
   await changeItem(stores, itemId, (item) =>
@@ -32,7 +29,7 @@ export async function removeTargetData(
   return stores.removeTargetData(itemId);
 }
 
-/** Everything else is gone. */
+/** Last, when all else is gone. */
 export async function forgetItem({ stores }: FlowContext, { itemId }: FlowRun): Promise<void> {
   await stores.forgetItem(itemId);
 }
@@ -45,7 +42,7 @@ export async function removeData({ stores }: FlowContext, { itemId }: FlowRun): 
   await stores.forgetItem(itemId);
 }
 
-/** The source region did not let these go in time: the job names them, and the ledger keeps them for the sweep. */
+/** The source region did not release these in time: the job names them, and the ledger keeps them for the sweep. */
 export async function leaveAtSource(
   { stores, clock }: FlowContext,
   { itemId, jobId }: FlowRun,
@@ -59,8 +56,8 @@ export async function leaveAtSource(
 }
 
 /**
- * Looks whether everything that was removed is gone; what still stands is to be removed again. Errors: `conflict` with
- * the leftovers, which is retryable: Azure shows for some minutes what is gone.
+ * Checks that everything removed is gone; what still exists is to be removed again. Errors: `conflict` with the
+ * leftovers, which is retryable: Azure lists removed resources for some minutes.
  */
 export async function proveNothingLeft(context: FlowContext, { itemId }: FlowRun): Promise<void> {
   const { stores, clock } = context;

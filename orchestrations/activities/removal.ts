@@ -29,8 +29,8 @@ import { type FlowContext, managedOf, managementOf } from "../../replication/ope
 import { type StepAnswer, stepAnswer } from "./resources.ts";
 
 /**
- * Marks what has to go, then looks at the other items (in this order: see `beginRemoval`); the ids to remove, stage by
- * stage. What is never removed is released here, and the job names it.
+ * Marks what has to go, then checks the other items (in this order: see `beginRemoval`). Returns the ids to remove,
+ * stage by stage. Resources that are never removed are released here, and the job names them.
  */
 export async function planRemovals(
   context: FlowContext,
@@ -42,12 +42,11 @@ export async function planRemovals(
   const nowMs = clock.now();
   const { situation } = await managedOf(context, itemId);
   const marked = await changeLedger(stores, itemId, (ledger) => {
-    // Ledgers of before do not have it.
+    // Older ledgers do not have it.
     const whole = scope === "disable" ? withCacheData(ledger, run.jobId, nowMs) : ledger;
     return beginRemoval(whole, scope, situation.activeLocation === "Recovery", nowMs);
   });
-  // The other items matter for what is shared only: a failover that reads the ledgers of hundreds of them would be late
-  // for nothing.
+  // The other items matter only for shared resources: reading hundreds of ledgers would delay a failover for nothing.
   const shared = marked.entries.filter(({ role, state }) => role === "shared" && state === "removing");
   const { ledgers, damaged } =
     shared.length > 0 ? await readOtherLedgers(stores, itemId) : { ledgers: [], damaged: [] };
@@ -58,7 +57,7 @@ export async function planRemovals(
     );
   }
   for (const entry of toLeave) await leave(context, run, holderLeft(entry));
-  // What an item uses whose ledger cannot be read, nobody knows.
+  // An item with an unreadable ledger may use any shared resource.
   const doubtful = damaged.length === 0 ? [] : stages.flat().filter(({ role }) => role === "shared");
   for (const { id } of doubtful) await leave(context, run, unreadLeft(id, damaged));
   return stages
@@ -71,7 +70,7 @@ function withCacheData(ledger: Ledger, jobId: string, nowMs: number): Ledger {
   return ledger.entries.some(({ kind }) => kind === "cache-data") ? ledger : intend(ledger, [entry], jobId, nowMs);
 }
 
-/** Begins to remove one resource. What others use stays, is released, and is named in the job. */
+/** Begins to remove one resource. A resource that others use is kept, released, and named in the job. */
 export async function beginRemove(
   context: FlowContext,
   run: FlowRun,
@@ -80,11 +79,11 @@ export async function beginRemove(
   const entry = await removingEntry(context, run, id);
   if (entry === undefined) return { kind: "done" };
   const { resourceManager } = managementOf(context);
-  // A run that planned its removals in a version of before.
+  // A run that planned its removals in an earlier version.
   if (entry.kind === "resource-group" || entry.kind === "storage-account")
     return leave(context, run, holderLeft(entry));
   if (entry.kind === "restored-blobs") {
-    // The sweep does the rest, which is the record.
+    // The sweep removes the rest: the record.
     await removeRestore(context, run.itemId, restoreOfEntry(entry));
     await changeLedger(context.stores, run.itemId, (ledger) => forgetEntry(ledger, id));
     return { kind: "done" };
@@ -145,7 +144,7 @@ async function removeAnswer(context: FlowContext, run: FlowRun, entry: LedgerEnt
   return answer;
 }
 
-/** The job names it before the ledger forgets it. */
+/** The job names it before the ledger drops it. */
 async function leave(
   { stores, clock }: FlowContext,
   { itemId, jobId }: FlowRun,

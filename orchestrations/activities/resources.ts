@@ -7,11 +7,11 @@ import type { Begun, ResourceJson } from "../../replication/resources/resource-m
 import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import { type FlowContext, azureError, managedOf } from "../../replication/operations/context.ts";
 
-/** How a change stands after one request. A `delayMs` of 0: nobody named a time. */
+/** The state of a change after one request. A `delayMs` of 0: Azure named no delay. */
 export type StepAnswer =
   | { readonly kind: "done" }
   | { readonly kind: "look"; readonly operation: string; readonly delayMs: number }
-  /** Begin again then. `failed`: Azure failed it for a reason that can pass; otherwise somebody holds the resource. */
+  /** Begin again then. `failed`: Azure failed it for a transient reason; otherwise the resource is busy. */
   | { readonly kind: "again"; readonly delayMs: number; readonly failed: string | undefined };
 
 /** Errors: what Azure failed for good. */
@@ -30,8 +30,8 @@ export function stepAnswer(begun: Begun): StepAnswer {
 }
 
 /**
- * The same for a change that speaks of what this item's ledger has made a short time ago: what Azure does not know yet
- * is waited for. `body`: of a PUT; its id and what it names are looked for in the ledger.
+ * The same for a change that refers to resources this item's ledger has just made: waits for those that Azure does not
+ * know yet. `body`: of a PUT; its id and the ids it names are looked up in the ledger.
  */
 export async function answerOfChange(
   { stores, clock }: FlowContext,

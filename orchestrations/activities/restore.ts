@@ -25,8 +25,8 @@ import type { FlowContext } from "../../replication/operations/context.ts";
 import { itemDisks } from "./item-disks.ts";
 
 /**
- * What a failover to the latest state waits for: fixed at its beginning, so that a source that writes on cannot keep it
- * waiting.
+ * What a failover to the latest state waits for: fixed at its beginning, so that a source that keeps writing cannot
+ * delay it.
  */
 export async function fixLatest({ stores, clock }: FlowContext, { itemId }: FlowRun): Promise<LatestTarget> {
   const heartbeat = await readHeartbeat(stores, itemId);
@@ -39,8 +39,8 @@ export type PointAnswer =
   | { readonly kind: "wait" };
 
 /**
- * A point that is missing is asked for with every look: hints may be lost. Errors: `point-unknown`, `point-pruned`,
- * `record-corrupt` for a damaged point that was asked for by its id.
+ * Requests a missing point again with every poll, because hints may be lost. Errors: `point-unknown`, `point-pruned`,
+ * `record-corrupt` for a damaged point that was requested by its id.
  */
 export async function lookPoint(
   { stores, clock, queue }: FlowContext,
@@ -79,7 +79,9 @@ export async function lookPoint(
   }
 }
 
-/** Pins the point and begins the copies; the job's own id makes the restore the same when this runs again. */
+/**
+ * Pins the point and begins the copies. The restore is named after the job, so that a second run gives the same one.
+ */
 export async function beginRestore(
   context: FlowContext,
   { itemId, jobId }: FlowRun,

@@ -6,10 +6,10 @@ import type { ActivityName } from "./table.ts";
 import type { FlowContext } from "../../replication/operations/context.ts";
 import { ACTIVITIES } from "./table.ts";
 
-/** What a flow does even when another job has taken over. */
+/** Activities that run even when another job has taken over. */
 const ALWAYS: ReadonlySet<ActivityName> = new Set(["closeJob"]);
 
-/** As an answer. A role that is not heard yet passes, and who throttles says for how long. */
+/** As an answer. A role assignment that is not effective yet is transient, and throttling names its delay. */
 function flowErrorOf(error: LeewardError): FlowError {
   const { code, message, hint, retryable, facts } = error;
   const { retryAfterMs } = facts;

@@ -16,8 +16,8 @@ import { restoredWalk } from "./restore.ts";
 export type WalkName = "protection" | "failover";
 
 /**
- * How far a walk has come: the stages before this one are done, and of this one what is not open. `open` undefined:
- * nothing of the stage was begun.
+ * How far a walk has come: all earlier stages are done, and so is everything of this one that is not open. `open`
+ * undefined: nothing of the stage was begun.
  */
 export interface WalkPlace {
   readonly walk: WalkName;
@@ -28,15 +28,14 @@ export interface WalkPlace {
 interface OpenStep {
   /** Its number in the stage. */
   readonly step: number;
-  /** What to look at; undefined: it is to be begun. */
+  /** The operation to poll; undefined: not begun yet. */
   readonly operation: string | undefined;
 }
 
 export type WalkAnswer =
   | { readonly kind: "done" }
   /**
-   * Come again with this after the delay (0: nobody named a time). `failed`: Azure failed the step for a reason that
-   * can pass.
+   * Call again with this after the delay (0: Azure named none). `failed`: Azure failed the step for a transient reason.
    */
   | {
       readonly kind: "open";
@@ -46,9 +45,9 @@ export type WalkAnswer =
     };
 
 /**
- * Looks at what is open of a stage and begins what is to be begun, side by side; where that ends the stage, the next
- * ones are begun at once. It ends where there is something to wait for. The ledger has every resource of a stage before
- * the first of them is begun. Errors: what Azure failed or refused for good.
+ * Polls the open steps of a stage and begins the missing ones, in parallel; when that completes the stage, begins the
+ * next at once. Returns when there is something to wait for. The ledger records every resource of a stage before the
+ * first is begun. Errors: what Azure failed or refused for good.
  */
 export async function advanceWalk(context: FlowContext, run: FlowRun, place: WalkPlace): Promise<WalkAnswer> {
   const walk = await walkOf(context, run, place.walk);
@@ -102,7 +101,7 @@ async function advanceStage(
     const answered = heard.filter((each) => sent.includes(each));
     await writeDown(context, run, answered, (ledger, resources) => noteAnswered(ledger, idsOf(resources)));
   }
-  // What stood there before and is not ours never comes in.
+  // Existing resources that are not ours are never recorded.
   const seen = todo.filter(
     ({ number, action }) => answers.get(number)?.kind === "done" && (action.kind !== "present" || action.ours),
   );
@@ -122,7 +121,7 @@ interface Todo {
     | Exclude<StepJudgement, { readonly kind: "refused" }>;
 }
 
-/** What is to do about each open step. Errors: that of the first one that must not be begun; then none is. */
+/** What to do about each open step. Errors: that of the first step that must not be begun; then none is begun. */
 async function decide(
   context: FlowContext,
   run: FlowRun,
@@ -141,7 +140,7 @@ async function decide(
   });
 }
 
-/** Whether some ledger has made the resource a short time ago: then a read that misses it is not believed. */
+/** Whether some ledger has just made the resource: then a read that misses it is not trusted. */
 async function isYoungAnywhere({ stores, clock }: FlowContext, { itemId }: FlowRun, id: string): Promise<boolean> {
   const { ledgers } = await readOtherLedgers(stores, itemId);
   return [await readLedger(stores, itemId), ...ledgers].some((ledger) => isYoungIn(ledger, id, clock.now()));
@@ -171,7 +170,7 @@ async function writeDown(
   await changeLedger(stores, itemId, (ledger) => change(ledger, resources, jobId, clock.now()));
 }
 
-/** The same plan gives the same walk, whoever asks. */
+/** The same plan always gives the same walk. */
 async function walkOf(context: FlowContext, run: FlowRun, walk: WalkName): Promise<Walk> {
   const plan = await planOf(context, run);
   return walk === "protection" ? protectionWalk(plan, run) : restoredWalk(context, run, plan);

@@ -4,8 +4,8 @@ import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import { type Flow, call, inTasks, wait } from "../steps.ts";
 
 /**
- * As it was until version 3, for runs that have begun under it: its steps stay as they are. Stops replication, removes
- * what Leeward made for the item, and looks that nothing is left. A machine that users work with stays.
+ * The flow before version 3, for runs that began under it: its steps never change. Stops replication, removes what
+ * Leeward made for the item, and checks that nothing is left. A machine in use by users stays.
  */
 export function* disableProtection(run: FlowRun): Flow<void> {
   yield* inTasks(run, function* (tasks) {
@@ -19,7 +19,7 @@ export function* disableProtection(run: FlowRun): Flow<void> {
 function* removeEverything(run: FlowRun): Flow<void> {
   yield* removeSteps(run, "disable");
   yield* call(run, "removeData", undefined);
-  // A worker that was in the middle may have written once more; its claim ends by then.
+  // A worker that was busy may have written once more; its claim ends by then.
   yield* wait(CLAIM_MS);
   yield* call(run, "removeData", undefined);
 }

@@ -34,13 +34,10 @@ const ROUTES: Readonly<Record<OperationName, (application: ApplicationSource) =>
   ...document,
 };
 
-/**
- * Registers every function with the host. Handlers live in files of their own: outside a host, registering does nothing
- * but warn.
- */
+/** Registers every function with the host. Handlers are in their own files: outside a host, registering only warns. */
 const application = applicationOnce();
 
-// Items that are kept warm are let go, so that the next process need not wait until their claims run out.
+// Releases the items that are kept warm, so that the next process need not wait for their claims to expire.
 app.hook.appTerminate(() => application().wakeUps.close());
 
 app.storageQueue("applyHints", applyHints(application));

@@ -27,7 +27,7 @@ import {
   SETTLES_AT_ONCE,
 } from "./limits.ts";
 
-/** What the host lets run at once in one process. */
+/** What the host runs at once in one process. */
 export interface HostConcurrency {
   /** Messages of one queue: `batchSize` and `newBatchThreshold` of host.json. */
   readonly queueMessages: number;
@@ -36,13 +36,13 @@ export interface HostConcurrency {
 }
 
 /**
- * The memory that one process of the function app may need at once when everything that may run at once runs, each with
- * the largest that it takes: part by part, in bytes. A pure function of the limits (rule 9).
+ * The memory in bytes, part by part, that one process of the function app may need when everything that may run at once
+ * does run, each at its largest. A pure function of the limits (rule 9).
  */
 export function memoryOfApp({ queueMessages, activities }: HostConcurrency): Readonly<Record<string, number>> {
   const pages = PAGE_WRITES_IN_FLIGHT * PUT_PAGE_MAX_BYTES;
-  // The deltas, and one more that was begun before the bound was reached; what is kept decoded, and a frame that found
-  // no room; what is on its way.
+  // The deltas, and one more that was begun before the limit was reached; what is kept decoded, and a frame that found
+  // no space; what is in flight.
   const largeBatch =
     BATCH_MAX_BYTES +
     DELTA_MAX_BYTES +
@@ -55,15 +55,15 @@ export function memoryOfApp({ queueMessages, activities }: HostConcurrency): Rea
     SMALL_FRAMES_HELD_MAX_BYTES +
     FRAME_MAX_PLAIN_BYTES +
     pages;
-  // A delta that is read to be judged: its file, its tables (without page operations), one frame.
+  // A delta that is read for validation: its file, its tables (without page operations), one frame.
   const judged = DELTA_MAX_BYTES + DELTA_MAX_EXTENTS * EXTENT_DECODED_BYTES + FRAME_MAX_PLAIN_BYTES;
   const needed = {
     largeBatches: LARGE_BATCHES_AT_ONCE * largeBatch,
     smallBatches: Math.max(0, queueMessages - LARGE_BATCHES_AT_ONCE) * smallBatch,
-    // Workers hold what the journal has against the cache's delta, one after the other.
+    // Workers hold the journal's delta, then the cache's: one at a time.
     comparing: judged,
     settling: SETTLES_AT_ONCE * judged,
-    // The cache's delta and the journal's, of one item at a time.
+    // The cache's delta and the journal's, for one item at a time.
     sweeping: judged + DELTA_MAX_BYTES,
     pointCache: POINT_CACHE_MAX_DISKS * POINT_CACHE_DISK_BYTES,
     requests: HEARTBEATS_AT_ONCE * REQUEST_MEMORY_BYTES,

@@ -5,17 +5,17 @@ import type { TopicAddress } from "../azure/events.ts";
 import { isInstallScriptUrl } from "../replication/operations/install-script.ts";
 import { LeewardError } from "../replication/errors.ts";
 
-/** What the app is told about its surroundings. */
+/** The app's configuration. */
 export interface Settings {
   /** The account of the source region that mobility services upload to. */
   readonly cache: AccountAddress;
-  /** The account of the target region; it has queues too. */
+  /** The account of the target region, with queues. */
   readonly target: AccountAddress;
   /** Undefined for an app that only replicates: it makes no resources. */
   readonly management: ManagementSettings | undefined;
-  /** Where changes are told to other programs; undefined: nowhere. */
+  /** Where changes are published; undefined: nowhere. */
   readonly events: TopicAddress | undefined;
-  /** An answer that is not that of the contract fails the request: for tests, and whoever works on the app. */
+  /** An answer that violates the contract fails the request: for tests and for developers of the app. */
   readonly checkAnswers: boolean;
 }
 
@@ -24,11 +24,11 @@ interface ManagementSettings {
   readonly address: ResourceManagerAddress;
   /** The subscription of the app, and the default one of targets. */
   readonly subscriptionId: string;
-  /** The group of the app: accounts that many items share are made there. */
+  /** The resource group of the app: accounts that many items share are made there. */
   readonly resourceGroup: string;
-  /** Where mobility services reach the app, with `/api`; undefined when nobody has said it. */
+  /** Where mobility services reach the app, with `/api`; undefined when not configured. */
   readonly apiUrl: string | undefined;
-  /** Where VMs download install-mobility.sh; undefined when nobody has said it. */
+  /** Where VMs download install-mobility.sh; undefined when not configured. */
   readonly installScriptUrl: string | undefined;
 }
 
@@ -76,8 +76,8 @@ const schedule = z.preprocess(
 );
 
 /**
- * The schedules are resolved by the host; they are checked here because the host's own message for a missing one does
- * not help.
+ * The host resolves the schedules; they are checked here because the host's own message for a missing one does not
+ * help.
  */
 const settingsSchema = z.object({
   CacheStorage: connectionString,
@@ -103,15 +103,15 @@ const settingsSchema = z.object({
       .optional(),
   ),
   LEEWARD_CHECK_ANSWERS: z.preprocess(unset, z.enum(["true", "false"], { error: "is not true or false" }).optional()),
-  // Azure's own word for where the app is reached.
+  // Azure's own name for the app's address.
   WEBSITE_HOSTNAME: z.preprocess(unset, z.string().optional()),
 });
 
 const AZURE_ENDPOINT = "https://management.azure.com";
 
 /**
- * Azure's public cloud with the app's identity unless told otherwise. A fixed token is for a Resource Manager without
- * identities.
+ * Azure's public cloud with the app's identity unless configured otherwise. A fixed token is for a Resource Manager
+ * without identities.
  */
 function managementSettings(settings: z.infer<typeof settingsSchema>): ManagementSettings | undefined {
   const {
@@ -128,7 +128,7 @@ function managementSettings(settings: z.infer<typeof settingsSchema>): Managemen
     return undefined;
   }
   if (resourceGroup === undefined) throw missing("LEEWARD_RESOURCE_GROUP", "LEEWARD_SUBSCRIPTION_ID");
-  // A token of an identity never travels in the clear.
+  // An identity's token never travels unencrypted.
   if (token === undefined && !endpoint.startsWith("https:"))
     throw missing("LEEWARD_ARM_TOKEN", "an LEEWARD_ARM_ENDPOINT without https");
   const scope = settings.LEEWARD_ARM_SCOPE ?? `${endpoint.replace(/\/+$/, "")}/.default`;

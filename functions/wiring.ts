@@ -25,10 +25,10 @@ import { type WakeUps, openWakeUps } from "./serving/wake-ups.ts";
 import { type ServiceGates, openServiceGates } from "./serving/request-gate.ts";
 import { type Settings, readSettings } from "./settings.ts";
 
-/** Everything that handlers need from the outside. Its names are those that the domain's contexts ask for. */
+/** Everything that handlers need from the outside, under the names that the domain's contexts use. */
 export interface Application {
   readonly stores: ItemStores;
-  /** What belongs to no single item. */
+  /** Records that belong to no single item. */
   readonly control: RecordStore;
   readonly clock: Clock;
   readonly timer: Timer;
@@ -40,23 +40,23 @@ export interface Application {
   readonly queue: WorkQueue;
   readonly wakeUps: WakeUps;
   /**
-   * Names this process among all workers: it differs at every start, so that a claim of a dead process is never taken
-   * for one's own.
+   * Names this process among all workers: it differs at every start, so that a dead process's claim is never taken for
+   * one's own.
    */
   readonly processId: string;
   readonly points: PointCache;
   readonly largeBatches: LargeBatches;
-  /** Where the last run of a timer stopped, by its name: the next one goes on behind that item. */
+  /** Where the last run of a timer stopped, by the timer's name: the next run continues after that item. */
   readonly cursors: Map<string, string>;
-  /** When this process last swept an item whole (Unix milliseconds). */
+  /** When this process last swept an item completely (Unix milliseconds). */
   readonly tidied: Map<string, number>;
   /** Undefined for an app that only replicates. */
   readonly management: FlowManagement | undefined;
-  /** What runs flows, for an invocation that has `flowClient` among its inputs. */
+  /** The flow host, for an invocation that has `flowClient` among its inputs. */
   readonly flows: (context: InvocationContext) => FlowHost;
-  /** Undefined for an app without a topic: it tells nobody. */
+  /** Undefined for an app without a topic: it publishes nothing. */
   readonly events: EventPublisher | undefined;
-  /** Throws when an answer is not that of the contract; undefined unless LEEWARD_CHECK_ANSWERS asks for it. */
+  /** Throws when an answer does not match the contract; undefined unless LEEWARD_CHECK_ANSWERS asks for it. */
   readonly checkAnswer: typeof requireDescribed | undefined;
 }
 

@@ -7,17 +7,14 @@ import { type Hint, hintsOf } from "../serving/hint-message.ts";
 import { logLine } from "../serving/log.ts";
 import type { Application, ApplicationSource } from "../wiring.ts";
 
-/**
- * Applies what the cache holds of the items that a hint speaks of. What it throws gives the message back to
- * the queue.
- */
+/** Applies what the cache holds of the items that a hint names. An error returns the message to the queue. */
 export const applyHints = (application: ApplicationSource): StorageQueueFunctionOptions => ({
   queueName: HINTS_QUEUE,
   connection: "TargetStorage",
   handler: async (entry, context) => {
     const app = application();
     const [hint, ...others] = hintsOf(entry);
-    // One slice works on one item; the others get messages of their own, so that none waits for its neighbour.
+    // One slice works on one item; the others get their own messages, so that none waits for another.
     for (const { itemId } of others) await app.queue.send({ kind: "hint", itemId }, 0);
     if (hint !== undefined) await applyItem(app, hint, context);
   },
@@ -42,8 +39,8 @@ async function applyItem(app: Application, hint: Hint, context: InvocationContex
         largeBatches: app.largeBatches,
         // Unique for each invocation: two runs under one name would take the claim from each other.
         holder: `${app.processId}/${context.invocationId}`,
-        // Asked at every boundary: when the process is told to end, the slice is over at once, and the item is free for
-        // whoever comes next.
+        // Asked at every boundary: when the process is told to end, the slice ends at once, and the item is free for
+        // the next worker.
         get deadlineMs() {
           return slot.closing() ? 0 : deadlineMs;
         },
@@ -61,9 +58,9 @@ async function applyItem(app: Application, hint: Hint, context: InvocationContex
 }
 
 /**
- * The hint comes back when the claim that it met has run out. Whoever holds the item then has renewed the claim or
- * taken it over since: it is alive, and its last look comes later than what the hint announced, so that a hint is put
- * off once. Of an item that is held for long by another process one hint waits at a time.
+ * The hint comes back when the claim it met has expired. By then the holder has renewed the claim or another worker has
+ * taken it over: that worker is alive and checks after the change that the hint announced, so a hint is put off only
+ * once. At most one hint waits for an item that another process holds for long.
  */
 async function putOff(
   app: Application,
@@ -82,9 +79,8 @@ async function putOff(
 }
 
 /**
- * Whether the item needs another slice. A hint that rang here after the run's last look announces something it has not
- * seen. When another worker has taken over, that one's last look comes later than the hint; should it be dead, the
- * sweep comes back.
+ * Whether the item needs another slice. A hint that arrived here after the run's last check announces something it has
+ * not seen. A worker that has taken over checks later than the hint; if it is dead, the sweep recovers.
  */
 function handsOn(outcome: ApplyOutcome, signalled: boolean): boolean {
   switch (outcome.kind) {

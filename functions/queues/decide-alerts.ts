@@ -9,8 +9,8 @@ import { logLine } from "../serving/log.ts";
 import type { Application, ApplicationSource } from "../wiring.ts";
 
 /**
- * Decides on an alert, and logs for each item that it concerns what was decided and why. What it throws gives the
- * message back to the queue.
+ * Decides on an alert, and logs the decision and its reason for each item concerned. An error returns the message to
+ * the queue.
  */
 export const decideAlerts = (application: ApplicationSource): StorageQueueFunctionOptions =>
   decideAlertsWith(application, (app, context) => alertFailovers(app, app.flows(context).start));

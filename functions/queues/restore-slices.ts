@@ -7,7 +7,7 @@ import { logLine } from "../serving/log.ts";
 import type { ApplicationSource } from "../wiring.ts";
 
 /**
- * One look at a restore; while its copies run, it looks again by message. What it throws gives the message back to the
+ * Polls a restore once; while its copies run, a message triggers the next poll. An error returns the message to the
  * queue.
  */
 export const restoreSlices = (application: ApplicationSource): StorageQueueFunctionOptions => ({

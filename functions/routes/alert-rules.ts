@@ -26,7 +26,7 @@ export const putAlertRule = (application: ApplicationSource): HttpFunctionOption
 
 export const deleteAlertRule = (application: ApplicationSource): HttpFunctionOptions =>
   serve(CONTRACT.deleteAlertRule, application, async ({ params }) => {
-    // What was decided stays known to the next rule.
+    // The next rule still knows the decisions.
     await removeAlertRule(application(), itemOf(params));
     return { status: 204, body: undefined };
   });

@@ -6,10 +6,7 @@ import { alertOf } from "../serving/alert-message.ts";
 import { serve } from "../serving/http-edge.ts";
 import type { ApplicationSource } from "../wiring.ts";
 
-/**
- * Answers at once: an action group that does not get its 2xx tries five times and then leaves the endpoint alone for 15
- * minutes.
- */
+/** Answers at once: an action group that gets no 2xx tries five times and then skips the endpoint for 15 minutes. */
 export const receiveAlert = (application: ApplicationSource): HttpFunctionOptions =>
   serve(CONTRACT.receiveAlert, application, async ({ body }) => {
     const alert = alertOf(await body());

@@ -3,7 +3,7 @@ import { CONTRACT } from "../../api/contract.ts";
 import { serve } from "../serving/http-edge.ts";
 import type { ApplicationSource } from "../wiring.ts";
 
-/** What makes the document is loaded with the first request for it: no cold start pays for it. */
+/** The generator is loaded with the first request for the document, so that no cold start pays for it. */
 export const showDocument = (application: ApplicationSource): HttpFunctionOptions =>
   serve(CONTRACT.showDocument, application, async () => {
     const { openApiDocument } = await import("../../api/openapi.ts");

@@ -8,7 +8,7 @@ import { bearerOf, serve } from "../serving/http-edge.ts";
 import { admitted, ticketed } from "../serving/service-route.ts";
 import type { ApplicationSource } from "../wiring.ts";
 
-/** The one-time token stands in the body, so that no function key is shared with a VM. */
+/** The one-time token is in the body, so that no function key is shared with a VM. */
 export const registerMobility = (application: ApplicationSource): HttpFunctionOptions =>
   serve(CONTRACT.registerMobility, application, async (asked) => {
     const app = application();

@@ -15,7 +15,7 @@ import { operationReply } from "../serving/operation-reply.ts";
 import { itemPath, overviewView, protectedView, repairView } from "../views/item-views.ts";
 import type { ApplicationSource } from "../wiring.ts";
 
-/** `sourceVmId` in the body tells which of the two bodies was meant, so that a refusal speaks of that one. */
+/** `sourceVmId` in the body shows which of the two bodies was meant, so that a refusal refers to that one. */
 export const protectItem = (application: ApplicationSource): HttpFunctionOptions => ({
   ...serve(CONTRACT.protectItem, application, async ({ params, request, requestId, context }) => {
     const app = application();

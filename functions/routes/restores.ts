@@ -15,7 +15,7 @@ export const restoreRecoveryPoint = (application: ApplicationSource): HttpFuncti
     const itemId = itemOf(params);
     await requireRoomForRestore(app, itemId, requestId);
     const restore = await startRestore(app, itemId, params.point, requestId);
-    // Should this be lost, the sweep finds a restore that nobody works on.
+    // If this is lost, the sweep finds the abandoned restore.
     await app.queue.send({ kind: "restore", itemId, restoreId: restore.restoreId }, 0);
     return { status: 202, location: restorePath(itemId, restore.restoreId), body: restoreStartView(restore) };
   });
@@ -33,12 +33,12 @@ export const deleteRestore = (application: ApplicationSource): HttpFunctionOptio
     const restoreId = params.restore;
     const { gone } = await removeByOperator(app, itemId, restoreId);
     if (gone) return { status: 204, body: undefined };
-    // Should this be lost, the sweep looks once more.
+    // If this is lost, the sweep polls again.
     await app.queue.send({ kind: "restore", itemId, restoreId }, RESTORE_SETTLE_MS);
     return { status: 202, body: { name: restoreId, state: "Removing" } };
   });
 
-/** The addresses are credentials: answered here and kept nowhere. */
+/** The addresses are credentials: returned here and never stored. */
 export const grantRestoreAccess = (application: ApplicationSource): HttpFunctionOptions =>
   serve(CONTRACT.grantRestoreAccess, application, async ({ params }) => {
     const app = application();

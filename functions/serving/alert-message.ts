@@ -5,7 +5,7 @@ import type { Alert } from "../../replication/alerts/decide-alert.ts";
 const { severity, signalType, monitorCondition } = commonAlert.shape.data.shape.essentials.shape;
 const healthSchema = z.object({ currentHealthStatus: z.string(), cause: z.string().optional() });
 
-/** What a decision needs of an alert. */
+/** The parts of an alert that a decision needs. */
 export function alertOf({ data: { essentials, alertContext } }: z.infer<typeof commonAlert>): Alert {
   const { alertId, monitoringService, alertTargetIDs, firedDateTime } = essentials;
   return {
@@ -20,13 +20,13 @@ export function alertOf({ data: { essentials, alertContext } }: z.infer<typeof c
   };
 }
 
-/** Undefined where the alert does not say enough: such a one starts nothing. */
+/** Undefined where the alert does not say enough: such an alert starts nothing. */
 function healthOf(properties: unknown): Alert["resourceHealth"] {
   const { data } = healthSchema.safeParse(properties);
   return data && { currentHealthStatus: data.currentHealthStatus, cause: data.cause };
 }
 
-/** An alert on its way from the function that takes it in to the one that decides. */
+/** An alert on its way from the function that receives it to the one that decides. */
 export const alertMessage = z.object({
   kind: z.literal("alert"),
   alert: z.object({
@@ -37,7 +37,7 @@ export const alertMessage = z.object({
     monitoringService: z.string(),
     targetIds: z.array(z.string()),
     firedMs: z.number(),
-    // JSON drops what is undefined.
+    // JSON drops undefined fields.
     resourceHealth: healthSchema
       .optional()
       .transform((health) => health && { currentHealthStatus: health.currentHealthStatus, cause: health.cause }),

@@ -3,7 +3,7 @@ import { LeewardError } from "../../replication/errors.ts";
 import { isItemId, itemOfCacheContainer } from "../../replication/names.ts";
 import { HINTS_PER_MESSAGE_MAX_COUNT } from "../../replication/limits.ts";
 
-/** What a message says of one item. */
+/** What a message says about one item. */
 export interface Hint {
   readonly itemId: string;
   /** The hint was put off once already. */
@@ -11,10 +11,10 @@ export interface Hint {
 }
 
 /**
- * The items that a message of the hints queue speaks of, each once. What arrives depends on the sender and on the host:
- * Event Grid's events or our own hand-on, one or an array, an object or its text, plain or base64. Events of other
- * kinds, and of containers that are no cache of an item, speak of none. Errors: `invalid-request` for anything else, so
- * that the host moves the message to the poison queue, where someone can look at it.
+ * The items that a message of the hints queue names, each once. The form depends on the sender and on the host: Event
+ * Grid's events or our own follow-up, one or an array, an object or its text, plain or base64. Events of other kinds,
+ * and of containers that are no item's cache, name none. Errors: `invalid-request` for anything else, so that the host
+ * moves the message to the poison queue for inspection.
  */
 export function hintsOf(entry: unknown): readonly Hint[] {
   const value = typeof entry === "string" ? parseText(entry) : entry;
@@ -28,12 +28,12 @@ export function hintsOf(entry: unknown): readonly Hint[] {
   return [...hints.values()];
 }
 
-/** The restore that a message of the restores queue speaks of. Errors: `invalid-request`. */
+/** The restore that a message of the restores queue names. Errors: `invalid-request`. */
 export function restoreOfMessage(entry: unknown): { readonly itemId: string; readonly restoreId: string } {
   return parseMessage(entry, restoreSchema, "it names no restore");
 }
 
-/** A message in the shape of the schema, whatever form the host gives it. Errors: `invalid-request` with `fault`. */
+/** A message parsed by the schema, whatever form the host gives it. Errors: `invalid-request` with `fault`. */
 export function parseMessage<Message>(entry: unknown, schema: z.ZodType<Message>, fault: string): Message {
   const parsed = schema.safeParse(typeof entry === "string" ? parseText(entry) : entry);
   if (!parsed.success) throw unreadable(fault);

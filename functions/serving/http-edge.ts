@@ -24,9 +24,9 @@ interface Reply {
 interface Asked<Op extends Operation> {
   /** The names in the route, empty where the host gives none. */
   readonly params: ParamsOf<Op["route"]>;
-  /** Where the page before has ended. */
+  /** Where the previous page ended. */
   readonly after: string | undefined;
-  /** The id under which a caller may send the same request again. */
+  /** The id with which a caller may repeat the request. */
   readonly requestId: string | undefined;
   readonly request: HttpRequest;
   readonly context: InvocationContext;
@@ -34,13 +34,13 @@ interface Asked<Op extends Operation> {
   readonly body: () => Promise<BodyOf<Op>>;
 }
 
-/** What is served of the application. */
+/** The parts of the application that serving needs. */
 interface Served {
-  /** Throws when an answer is not that of the contract; undefined: nothing is checked. */
+  /** Throws when an answer does not match the contract; undefined: nothing is checked. */
   readonly checkAnswer: ((operation: Operation, answer: GivenAnswer) => void) | undefined;
 }
 
-/** The trigger of an operation. The answer parses, makes one call and replies; what it throws becomes a refusal. */
+/** The trigger of an operation. The answer parses, makes one call and replies; an error becomes a refusal. */
 export function serve<Op extends Operation, const Given extends ReplyOf<Op> & Reply>(
   operation: Op,
   application: () => Served,
@@ -54,7 +54,7 @@ export function serve<Op extends Operation, const Given extends ReplyOf<Op> & Re
       requestId: request.headers.get("x-ms-client-request-id") ?? undefined,
       request,
       context,
-      // The schema is that of the operation, which its type cannot tell of a body that may be missing.
+      // The schema is that of the operation; its type does not show this for a body that may be missing.
       body: async () => (schema && (await bodyOf(request, schema, bodyMaxBytes))) as BodyOf<Op>,
     }),
   );
@@ -70,7 +70,7 @@ export function serve<Op extends Operation, const Given extends ReplyOf<Op> & Re
   };
 }
 
-/** An answer in the words of the Functions model. */
+/** An answer in the types of the Functions model. */
 interface Sent {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
@@ -93,7 +93,7 @@ export function httpHandler(
   };
 }
 
-/** An app whose settings cannot be used has answered with that. */
+/** If the settings are unusable, the answer has already said so. */
 function checkOf(application: () => Served): Served["checkAnswer"] {
   try {
     return application().checkAnswer;
@@ -103,7 +103,7 @@ function checkOf(application: () => Served): Served["checkAnswer"] {
 }
 
 function paramsOf<Op extends Operation>(operation: Op, { params }: HttpRequest): ParamsOf<Op["route"]> {
-  // The type is read from the route, as the names are.
+  // The type is derived from the route, and so are the names.
   return Object.fromEntries(paramNames(operation).map((name) => [name, params[name] ?? ""])) as ParamsOf<Op["route"]>;
 }
 
@@ -114,7 +114,7 @@ export function itemOf({ item: itemId }: { readonly item: string }): string {
   return itemId;
 }
 
-/** The JSON body in the shape of the schema. Errors: `invalid-request` names the field. */
+/** The JSON body, parsed by the schema. Errors: `invalid-request` names the field. */
 export async function bodyOf<Body>(
   request: HttpRequest,
   schema: z.ZodType<Body>,
@@ -139,7 +139,7 @@ function shaped<Body>(value: unknown, schema: z.ZodType<Body>): Body {
   throw new LeewardError("invalid-request", `The body is not what this route takes. ${faults.join("; ")}${more}`);
 }
 
-/** The JSON body in the shape of the schema that its own fields choose. Errors: as `bodyOf`. */
+/** The JSON body, parsed by the schema that its own fields select. Errors: as `bodyOf`. */
 export async function bodyOfEither<One, Other>(
   request: HttpRequest,
   field: string,
@@ -167,7 +167,7 @@ export const statusOf = ({ code }: LeewardError): number => STATUS_OF_CODE[code]
 function errorReply(error: unknown, context: InvocationContext): Sent {
   const known = error instanceof LeewardError ? error : undefined;
   const status = known === undefined ? 500 : statusOf(known);
-  // Faults of ours go to the log with their place; what the caller did wrong goes to the caller only.
+  // Our own faults go to the log with their place; a caller's mistakes go to the caller only.
   if (status >= 500)
     context.error(logLine("request-failed", { function: context.functionName, status, ...describeError(error) }));
   const reported = known ?? new LeewardError("internal", "The request could not be answered.");
@@ -193,7 +193,7 @@ function retryAfter(status: number, { facts: { retryAfterMs } }: LeewardError): 
     : {};
 }
 
-/** Errors quote what was asked for, and that may be as long as a body. */
+/** Errors quote the request, which may be as long as a body. */
 const cut = (text: string): string =>
   text.length <= ERROR_TEXT_MAX_LENGTH ? text : `${text.slice(0, ERROR_TEXT_MAX_LENGTH - 1)}…`;
 
@@ -217,7 +217,7 @@ async function textOf(request: HttpRequest, maxBytes: number): Promise<string> {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Buffer.concat(chunks));
   } catch {
-    // Decoded leniently, a name would be taken as another one than was sent.
+    // Lenient decoding would turn a name into a different one.
     throw new LeewardError("invalid-request", "The body is not valid UTF-8.");
   }
 }

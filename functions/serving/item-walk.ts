@@ -7,14 +7,14 @@ import { describeError, logLine } from "./log.ts";
 interface WalkContext {
   readonly stores: ItemStores;
   readonly clock: Clock;
-  /** Where the last run of a timer stopped, by its name: the next one goes on behind that item. */
+  /** Where the last run of a timer stopped, by the timer's name: the next run continues after that item. */
   readonly cursors: Map<string, string>;
 }
 
 /**
- * Visits the items of a timer's run, page by page. It ends behind the last item or after TIMER_RUN_MS; then the next
- * run of that name goes on where this one stopped. An item that fails does not keep the others waiting: the rest is
- * visited first, then the first failure is thrown.
+ * Visits the items for a timer's run, page by page. It ends after the last item or after TIMER_RUN_MS; the next run of
+ * that name continues where this one stopped. A failing item does not delay the others: the rest is visited first, then
+ * the first failure is thrown.
  */
 export async function walkItems(
   app: WalkContext,

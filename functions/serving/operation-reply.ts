@@ -4,7 +4,7 @@ import type { Told } from "../../api/operation.ts";
 import { type FlowHost, type OperationRequest, requestOperation } from "../../replication/operations/request.ts";
 import { jobPath, jobView } from "../views/job-views.ts";
 
-/** 202, and `location` names the job. The same `x-ms-client-request-id` again gives the same job. */
+/** 202, with the job in `location`. Repeating the `x-ms-client-request-id` gives the same job. */
 export async function operationReply(
   app: Parameters<typeof requestOperation>[0] & { readonly flows: (context: InvocationContext) => FlowHost },
   context: InvocationContext,

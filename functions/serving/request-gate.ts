@@ -13,8 +13,8 @@ import {
 import type { Clock } from "../../replication/ports.ts";
 
 /**
- * Lets requests through as far as one process can answer them, and one caller may ask. In memory: each process of the
- * app has its own.
+ * Admits as many requests as one process can answer and one caller may send. In memory: each process of the app has its
+ * own gate.
  */
 export interface RequestGate {
   /** Runs `work` or throws `too-many-requests` at once; nothing waits here. */
@@ -33,14 +33,14 @@ export interface GateBounds {
 
 interface Caller {
   running: number;
-  /** What is left of the burst at `atMs`. */
+  /** Requests left of the burst at `atMs`. */
   left: number;
   atMs: number;
 }
 
 /** The gate of one route of mobility services. */
 export interface ServiceGate {
-  /** Runs `work` for who speaks of this item with a token of this hash, or throws `too-many-requests` at once. */
+  /** Runs `work` for the sender of a token of this hash for this item, or throws `too-many-requests` at once. */
   run<Result>(itemId: string, tokenHash: string, work: () => Promise<Result>): Promise<Result>;
 }
 
@@ -71,14 +71,14 @@ export function openServiceGates(clock: Clock): ServiceGates {
 }
 
 /**
- * Each token has a caller's share of its own. Whoever was once given a ticket of the item can make up tokens without
- * end, though, so all but the one that was answered last have one caller's share between them as well: they take
- * nothing from that one, and no more from other items than one service may.
+ * Each token has its own caller's share. The holder of an old ticket of the item can invent any number of tokens,
+ * though, so all tokens but the one answered last also share one caller's share: they take nothing from that token, and
+ * no more from other items than one service may.
  */
 function openServiceGate(clock: Clock, bounds: GateBounds): ServiceGate {
   const callers = openRequestGate(clock, bounds);
   const unproven = openRequestGate(clock, bounds);
-  /** By item, those answered longest ago first. */
+  /** By item, least recently answered first. */
   const answered = new Map<string, string>();
   return {
     run: async (itemId, tokenHash, work) => {
@@ -94,7 +94,7 @@ function openServiceGate(clock: Clock, bounds: GateBounds): ServiceGate {
 }
 
 export function openRequestGate(clock: Clock, bounds: GateBounds): RequestGate {
-  /** Those heard longest ago first. */
+  /** Least recently heard first. */
   const callers = new Map<string, Caller>();
   let running = 0;
   const callerOf = (name: string): Caller => {
@@ -124,7 +124,7 @@ export function openRequestGate(clock: Clock, bounds: GateBounds): RequestGate {
   };
 }
 
-/** A clock that was set back gives nothing, and takes nothing. */
+/** Setting the clock back neither adds nor removes requests. */
 function refill(caller: Caller, { burst, refillMs }: GateBounds, nowMs: number): void {
   caller.left = Math.min(burst, caller.left + Math.max(0, nowMs - caller.atMs) / refillMs);
   caller.atMs = nowMs;

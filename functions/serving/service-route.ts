@@ -3,7 +3,7 @@ import type { Tickets } from "../../replication/service/tickets.ts";
 import { tokenHash } from "../../replication/service/tokens.ts";
 import type { ServiceGate } from "./request-gate.ts";
 
-/** One request of a mobility service, as far as it has proved who it is. */
+/** One request of a mobility service, as far as it is authenticated. */
 interface ServiceRequest {
   readonly itemId: string;
   /** The token behind its ticket. The domain checks it. */
@@ -11,7 +11,7 @@ interface ServiceRequest {
 }
 
 /**
- * Whoever has a ticket of the item; the others are turned away before anything is read from storage for them. Errors:
+ * Requires a ticket of the item; requests without one are refused before anything is read from storage. Errors:
  * `not-authorized`.
  */
 export async function ticketed(
@@ -24,10 +24,7 @@ export async function ticketed(
   return { itemId, token };
 }
 
-/**
- * Answers as often as the gate lets it. A wrong token, and an item that is not there, get the answer of those who have
- * no ticket.
- */
+/** Answers within the limits of the gate. A wrong token and an unknown item get the same answer as a missing ticket. */
 export async function admitted<Body>(
   { itemId, token }: ServiceRequest,
   gate: ServiceGate,

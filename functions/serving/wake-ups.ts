@@ -2,35 +2,35 @@ import { LET_GO_MS, WARM_ITEMS_MAX_COUNT, WARM_LOOK_MS } from "../../replication
 import type { Clock } from "../../replication/ports.ts";
 
 /**
- * Connects the invocations of one process. At most one of them works on an item; a hint that comes meanwhile
- * wakes that one and is done, instead of finding the item held. Between processes the claim in the progress record
+ * Connects the invocations of one process. At most one of them works on an item; a hint that arrives meanwhile wakes
+ * that invocation and is done, instead of finding the item held. Between processes the claim in the progress record
  * decides; this only saves requests.
  */
 export interface WakeUps {
   /** Takes the item's slot. Undefined when another invocation of this process has it: that one has been woken. */
   enter(itemId: string): WakeUpSlot | undefined;
   /**
-   * Sends a hint that is to come back at `untilMs` (Unix milliseconds), unless one of this process is under way until
-   * then: it announces the same.
+   * Sends a hint that is to come back at `untilMs` (Unix milliseconds), unless this process already has one pending
+   * until then: it announces the same.
    */
   putOff(itemId: string, untilMs: number, send: () => Promise<void>): Promise<void>;
-  /** The process is about to end: nobody waits any more. Settles when all slots are given back, or after LET_GO_MS. */
+  /** The process is about to end: every wait ends. Settles when all slots are released, or after LET_GO_MS. */
   close(): Promise<void>;
 }
 
 export interface WakeUpSlot {
   /**
-   * For `ApplyContext.awaitHint`; undefined when enough items are kept warm already. It is true after WARM_LOOK_MS too:
-   * the hints of an item may go to another process, which finds it held.
+   * For `ApplyContext.awaitHint`; undefined when enough items are kept warm already. Also true after WARM_LOOK_MS: the
+   * hints of an item may go to another process, which finds it held.
    */
   readonly awaitHint: ((itemId: string, untilMs: number) => Promise<boolean>) | undefined;
   /** True once the wake-up was closed: the slice ends at its next boundary. */
   closing(): boolean;
-  /** Gives the slot back. True when a hint came that `awaitHint` has not reported: someone must look again. */
+  /** Releases the slot. True when a hint came that `awaitHint` has not reported: another slice is needed. */
   leave(): boolean;
 }
 
-/** Runs `run` after the delay unless it is taken back by the function that is returned. */
+/** Runs `run` after the delay unless the returned function cancels it. */
 export type After = (delayMs: number, run: () => void) => () => void;
 
 const systemTimer: After = (delayMs, run) => {
@@ -53,7 +53,7 @@ export function openWakeUps(clock: Clock, after: After = systemTimer): WakeUps {
       }
       const wakeUp = newWakeUp(clock, after);
       wakeUps.set(itemId, wakeUp);
-      // Decided on entry, so that a slice knows whether it may wait: kept warm, an item occupies one of the host's few
+      // Decided on entry, so that a slice knows whether it may wait: an item kept warm occupies one of the host's few
       // queue slots.
       const warm = !closed && warmCount < WARM_ITEMS_MAX_COUNT;
       if (warm) warmCount += 1;

@@ -13,7 +13,7 @@ import { walkItems } from "../serving/item-walk.ts";
 import type { Application, ApplicationSource } from "../wiring.ts";
 
 /**
- * Finds what no event announced: deltas without a hint, dead workers, forgotten restores, and what has to be tidied up
+ * Finds what no event announced: deltas without a hint, dead workers, forgotten restores, and what needs cleaning up
  * (rule 5).
  */
 export const sweep = (application: ApplicationSource): TimerFunctionOptions => ({
@@ -21,7 +21,7 @@ export const sweep = (application: ApplicationSource): TimerFunctionOptions => (
   extraInputs: [flowClient],
   handler: async (_timer, context) => {
     const app = application();
-    // Whatever keeps an item from replicating must not keep its failover waiting.
+    // A failure to replicate an item must not delay its failover.
     await walkItems(app, "sweep", context, (itemId) =>
       inTurn([
         () => sweepOne(app, itemId, context),
@@ -35,7 +35,7 @@ export const sweep = (application: ApplicationSource): TimerFunctionOptions => (
   },
 });
 
-/** Each part comes, whatever became of those before it; the first failure is thrown at the end. */
+/** Runs every part, whatever happened to earlier ones; the first failure is thrown at the end. */
 async function inTurn(parts: readonly (() => Promise<void>)[]): Promise<void> {
   const failures: unknown[] = [];
   for (const part of parts) await part().catch((error: unknown) => void failures.push(error));
@@ -52,8 +52,8 @@ async function reconcileFlows(app: Application, itemId: string, context: Invocat
 async function sweepOne(app: Application, itemId: string, context: InvocationContext): Promise<void> {
   const nowMs = app.clock.now();
   const tidiedMs = app.tidied.get(itemId);
-  // A process that has just started knows of no sweep, and begins with a whole one; after a clock was set back nobody
-  // waits until it has caught up.
+  // A new process has no record of a sweep and begins with a full one; after the clock was set back, none waits until
+  // it has caught up.
   const scope = tidiedMs === undefined || Math.abs(nowMs - tidiedMs) >= SWEEP_ALL_MS ? "all" : "hints";
   const summary = await sweepItem(app, itemId, scope);
   if (scope === "all" && summary?.more !== true) app.tidied.set(itemId, nowMs);
@@ -67,8 +67,8 @@ async function sweepOne(app: Application, itemId: string, context: InvocationCon
     damaged: summary.damaged === undefined ? undefined : describeError(summary.damaged),
     cache: { ...cache, failure: cacheFailure?.code, failedBlob: cacheFailure?.facts["name"] },
   });
-  // The target account alone was swept; that the source region cannot be reached, or a record be read, is for the
-  // operator to know.
+  // Only the target account was swept; an unreachable source region or an unreadable record is for the operator to
+  // know.
   if (cacheFailure !== undefined || summary.damaged !== undefined) context.warn(line);
   else if (scope === "all" || cache.hints.length > 0) context.log(line);
   else context.debug(line);
@@ -76,8 +76,8 @@ async function sweepOne(app: Application, itemId: string, context: InvocationCon
 }
 
 /**
- * Comes last, and a topic that is away is the operator's to know, not the sweep's to fail with: the next one tells what
- * this one could not.
+ * Comes last. An unavailable topic is reported to the operator and does not fail the sweep: the next sweep publishes
+ * what this one could not.
  */
 async function announce({ events, ...app }: Application, itemId: string, context: InvocationContext): Promise<void> {
   if (events === undefined) return;

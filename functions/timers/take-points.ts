@@ -7,9 +7,7 @@ import { walkItems } from "../serving/item-walk.ts";
 import { logLine } from "../serving/log.ts";
 import type { Application, ApplicationSource } from "../wiring.ts";
 
-/**
- * Wakes the items whose point is due: the holder asks at every batch boundary, but an idle item has none.
- */
+/** Wakes the items whose point is due: the holder checks at every batch boundary, but an idle item has none. */
 export const takePoints = (application: ApplicationSource): TimerFunctionOptions => ({
   schedule: "%LEEWARD_POINT_SCHEDULE%",
   handler: async (_timer, context) => {

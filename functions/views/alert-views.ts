@@ -8,7 +8,7 @@ import { jobIdOf } from "../../replication/jobs/job.ts";
 import { jobName } from "./job-views.ts";
 import { timeView } from "./time-view.ts";
 
-/** A rule as the API takes and shows it. */
+/** A rule as the API accepts and shows it. */
 export function ruleView({
   enabled,
   mode,
@@ -29,7 +29,7 @@ export function ruleView({
   };
 }
 
-/** The rule with what was decided by it. A decision that started a failover names its job. */
+/** The rule with its decisions. A decision that started a failover names its job. */
 export function alertRecordView(itemId: string, { rule, history, pending }: AlertRecord): Told<typeof alertRecord> {
   const jobOf = (key: string): string => jobName({ itemId, jobId: jobIdOf(itemId, alertOperationId(itemId, key)) });
   return {

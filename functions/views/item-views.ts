@@ -23,7 +23,7 @@ export function protectedView(item: ProtectedItem): Told<(typeof CONTRACT.protec
   return { name: itemId, stream, disks, policyName, policy: policyInMinutes(policy), created: timeView(createdMs) };
 }
 
-/** One item of a list, or shown alone. What the flows say of its state is the last word. */
+/** One item, in a list or alone. The state given by the flows takes precedence. */
 export function overviewView({ itemId, status, managed, damaged }: ItemOverview): ItemView {
   return {
     name: itemId,
@@ -33,7 +33,7 @@ export function overviewView({ itemId, status, managed, damaged }: ItemOverview)
   };
 }
 
-/** A record of the item cannot be read: the worst that can be said of its health, beside what else is wrong. */
+/** A record of the item is unreadable: shown as the worst health, beside any other faults. */
 function damagedView({ code, message, hint }: LeewardError, status: ItemStatus | undefined): Partial<ItemView> {
   const error: HealthError = { code, level: "Critical", message, hint };
   return { replicationHealth: "Critical", healthErrors: [error, ...(status?.healthErrors ?? [])] };
@@ -68,7 +68,7 @@ function itemView(status: ItemStatus): ItemView {
   };
 }
 
-/** What the flows add to an item, in the words of its state. */
+/** What the flows add to an item, in the terms of its state. */
 function managedView({ itemId, sourceVmId, plan }: ManagedItem, situation: Situation): ItemView {
   return {
     name: itemId,
@@ -81,10 +81,10 @@ function managedView({ itemId, sourceVmId, plan }: ManagedItem, situation: Situa
   };
 }
 
-/** Where the API tells what becomes of a request to an item. */
+/** Where the API shows the progress of a request to an item. */
 export const itemPath = (itemId: string): string => `/api/replicationProtectedItems/${itemId}`;
 
-/** A repair of the replication, in the words of long-running operations. */
+/** A repair of the replication, in the terms of long-running operations. */
 export function repairView({ id, state, requestedMs, changedMs }: RepairRequest): Told<typeof shownRepair> {
   return { name: id, state: REPAIR_STATES[state], requested: timeView(requestedMs), updated: timeView(changedMs) };
 }

@@ -5,7 +5,7 @@ import { isItemId } from "../../replication/names.ts";
 import { type JobRecord, stateDescription } from "../../replication/jobs/job.ts";
 import { optionalTimeView, timeView } from "./time-view.ts";
 
-/** A job as the API shows it, in Site Recovery's words. Its name says whose it is, so that one look finds it. */
+/** A job as the API shows it, in Site Recovery's terms. Its name includes the item, so that one read finds it. */
 export function jobView(job: JobRecord): Told<typeof shownJob> {
   const {
     jobId,
@@ -57,7 +57,7 @@ export const jobPath = (job: Pick<JobRecord, "itemId" | "jobId">): string => `/a
 
 export const jobName = ({ itemId, jobId }: Pick<JobRecord, "itemId" | "jobId">): string => `${itemId}.${jobId}`;
 
-/** Errors: `job-unknown` for text that cannot be the name of a job. */
+/** Errors: `job-unknown` for text that cannot be a job's name. */
 export function parseJobName(name: string): { readonly itemId: string; readonly jobId: string } {
   const [itemId = "", jobId = "", ...rest] = name.split(".");
   if (!isItemId(itemId) || rest.length > 0) throw jobUnknown(name);

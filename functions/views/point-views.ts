@@ -20,17 +20,17 @@ export function pointView(point: PointManifest): Told<typeof recoveryPoint> {
   };
 }
 
-/** A point whose record cannot be read: it can be put back from a copy, and goes when its time is over. */
+/** A point with an unreadable record: it can be restored from a copy, and is removed when it expires. */
 export function damagedPointView(pointId: string, { code, message, hint }: LeewardError): Told<typeof damagedPoint> {
   const targetTimeMs = pointTimeMs(pointId);
   return { name: pointId, recoveryPointTime: optionalTimeView(targetTimeMs), damaged: { code, message, hint } };
 }
 
-/** Where the API answers for a restore. */
+/** The address of a restore in the API. */
 export const restorePath = (itemId: string, restoreId: string): string =>
   `/api/replicationProtectedItems/${itemId}/restores/${restoreId}`;
 
-/** The answer to beginning a restore; `restorePath` tells how it goes on. */
+/** The answer to beginning a restore; `restorePath` shows its progress. */
 export function restoreStartView({ restoreId, pointId, state }: RestoreRecord): Told<typeof restoreStart> {
   return { name: restoreId, recoveryPoint: pointId, state };
 }
@@ -72,7 +72,7 @@ export function restoreView(status: RestoreStatus): Told<typeof restore> {
   };
 }
 
-/** Site Recovery's words; it has none for a point with a consistent file system only. */
+/** Site Recovery's terms; it has none for a point with only a consistent file system. */
 const POINT_TYPES: Readonly<Record<PointManifest["consistency"], Told<typeof recoveryPoint>["recoveryPointType"]>> = {
   crash: "CrashConsistent",
   "file-system": "FileSystemConsistent",

@@ -17,7 +17,7 @@ export const alertRule = z
   })
   .meta({ id: "AlertRule", description: "Which alerts start the failover of an item." });
 
-/** The rule with what was decided by it. */
+/** The rule with its decisions. */
 export const alertRecord = alertRule
   .extend({
     decisions: z.array(
@@ -32,7 +32,7 @@ export const alertRecord = alertRule
   })
   .meta({ id: "AlertRecord", description: "A rule, and what was decided by it, the newest first." });
 
-/** A rule for alerts; its defaults are the careful ones. */
+/** A rule for alerts; the defaults are cautious. */
 const alertRuleBody = z.strictObject({
   enabled: z.boolean().default(true),
   mode: z.enum(["failover", "dry-run"]),

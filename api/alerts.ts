@@ -6,9 +6,9 @@ import { alertSeverity } from "./shapes.ts";
 const text = z.string().min(1).max(RESOURCE_ID_MAX_LENGTH);
 
 /**
- * Azure Monitor's common alert schema (azure-docs: alerts-common-schema), as far as a decision needs it. What other
- * kinds of alerts carry beside that, and what Azure adds, is read over: service health, for one, has numbers where
- * others have text.
+ * Azure Monitor's common alert schema (azure-docs: alerts-common-schema), as far as a decision needs it. Fields of
+ * other kinds of alerts, and fields that Azure adds, are ignored: service health, for one, has numbers where others
+ * have text.
  */
 export const commonAlert = z.object({
   schemaId: z.literal("azureMonitorCommonAlertSchema", { error: "the action group must use the common alert schema" }),

@@ -10,11 +10,11 @@ export interface GivenAnswer {
 }
 
 /**
- * Throws when an answer is not one that the contract has, and names the place but no value: a field that nobody has
- * described is as wrong as one that is missing.
+ * Throws when an answer violates the contract, and names the place but no value: an undescribed field is as wrong as a
+ * missing one.
  */
 export function requireDescribed(operation: Operation, { status, headers, body }: GivenAnswer): void {
-  // As the caller gets it: what is undefined is left out.
+  // As the caller gets it: undefined fields are left out.
   const sent: unknown = body === undefined ? undefined : JSON.parse(JSON.stringify(body));
   if (status >= 400) return requireRefusal(operation, status, sent);
   const answer = operation.answers[status];
@@ -27,7 +27,7 @@ export function requireDescribed(operation: Operation, { status, headers, body }
   }
   const parsed = answer.body.safeParse(sent);
   if (!parsed.success) throw wrong(operation, `${status}: ${places(parsed.error.issues)}`);
-  // Parsing leaves out what the schema does not know.
+  // Parsing drops what the schema does not know.
   if (!isDeepStrictEqual(withoutUndefined(parsed.data), sent))
     throw wrong(operation, `${status} says more than the contract`);
 }

@@ -17,15 +17,15 @@ interface Connection {
   /** Address of the function app, without `/api`. */
   readonly url: string;
   readonly functionKey: string;
-  /** How long one request may take, in milliseconds. Undefined: as long as `fetch` waits. */
+  /** Limit for one request, in milliseconds. Undefined: that of `fetch`. */
   readonly timeoutMs?: number;
-  /** What is thrown in place of an ApiError. */
+  /** Makes the error that is thrown in place of an ApiError. */
   readonly failure?: (error: ApiError) => Error;
 }
 
 /**
- * `refused`: the app said no, with `status` and mostly `code` and `hint`. `unreachable`: nobody answered, and what was
- * asked for may be done all the same. `unreadable`: the answer is not that of the contract.
+ * `refused`: the app refused, with `status` and mostly `code` and `hint`. `unreachable`: no answer came, and the
+ * request may have been executed all the same. `unreadable`: the answer violates the contract.
  */
 export class ApiError extends Error {
   override readonly name = "ApiError";
@@ -47,7 +47,7 @@ export class ApiError extends Error {
   }
 }
 
-/** Nothing is sent before a function of it is called, and nothing is sent twice. */
+/** Sends nothing until one of its functions is called, and nothing twice. */
 export function createClient(connection: Connection): Client {
   const { failure = (error: ApiError): Error => error } = connection;
   const call = async (operation: Operation, request: Asked): Promise<unknown> => {
@@ -61,7 +61,7 @@ export function createClient(connection: Connection): Client {
     name,
     (request: Asked): Promise<unknown> => call(operation, request),
   ]);
-  // Each function takes and gives what its operation says: `send` goes by the same contract.
+  // Each function has the types of its operation: `send` follows the same contract.
   return Object.fromEntries(functions) as Client;
 }
 
@@ -69,7 +69,7 @@ type OperatorOperation = {
   [Name in OperationName]: (typeof CONTRACT)[Name]["caller"] extends "operator" ? Name : never;
 }[OperationName];
 
-/** The names in the route beside the body, the id of the request and where the page before has ended. */
+/** The names in the route beside the body, the id of the request and where the previous page ended. */
 type RequestOf<Op extends Operation> = ParamsOf<Op["route"]> &
   (Op extends { readonly body: z.ZodType } ? { readonly body: SentBody<Op> } : unknown) &
   (Op extends { readonly repeatable: true } ? { readonly requestId?: string | undefined } : unknown) &
@@ -137,7 +137,7 @@ function bodyOf(schema: NonNullable<Operation["answers"][number]["body"]>, what:
   throw unreadable(what, `${places.join("; ")}.`);
 }
 
-/** A place that is asked next gets the key: it must be one of the same app. */
+/** The key is sent to this address next: it must be one of the same app. */
 function placeOf(url: URL, what: string, location: string | null): string {
   if (location === null) throw unreadable(what, "Location is missing.");
   const place = new URL(location, url);

@@ -24,8 +24,8 @@ export const RESOURCES = {
 } as const;
 
 /**
- * Every operation by the name of its function: the one table of routes. Registration, client, fuzz cases and documents
- * come from it.
+ * Every operation by the name of its function: the only table of routes. Registration, client, fuzz cases and documents
+ * are derived from it.
  */
 export const CONTRACT = {
   ...PROTECTED_ITEMS,

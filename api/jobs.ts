@@ -5,7 +5,7 @@ import { fault, time } from "./shapes.ts";
 const jobState = z.enum(["NotStarted", "InProgress", "Succeeded", "Failed", "Cancelled", "Suspended"]);
 const times = { startTime: time.optional(), endTime: time.optional() };
 
-/** A job, in Site Recovery's words. */
+/** A job, in Site Recovery's terms. */
 export const job = z
   .object({
     name: z.string(),
@@ -34,7 +34,7 @@ export const job = z
   })
   .meta({ id: "Job", description: "One run of a flow." });
 
-/** The answer to whatever starts a flow. */
+/** The answer to every operation that starts a flow. */
 export const jobAccepted = {
   description: "A job does it; `Location` names it.",
   body: job,

@@ -11,8 +11,8 @@ import type { Operation } from "./operation.ts";
 import { disksOf, givenDisk, position } from "./shapes.ts";
 
 /**
- * What the mobility service says and is told; `replication/service/protocol.ts` explains each field, and the service
- * goes by its types. Bodies may carry fields that a newer service knows.
+ * Requests of the mobility service and their answers; `replication/service/protocol.ts` explains each field, and the
+ * service uses its types. Bodies may carry fields that a newer service knows.
  */
 const registerBody = z.object({
   registrationToken: z.string(),
@@ -77,7 +77,7 @@ const heartbeatAnswer = z.object({
 
 const settleAnswer = z.object({ outcome: z.enum(["same", "again", "other"]) }) satisfies z.ZodType<SettleAnswer>;
 
-/** The mobility service's side, without function keys: a VM must not hold one that others share. */
+/** The mobility service's side, without function keys: a VM must not hold a key that others share. */
 export const MOBILITY = {
   registerMobility: {
     method: "POST",

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import type { Operation } from "./operation.ts";
 
-/** A network of one region and the network of another that takes its place. */
+/** A network of one region and its counterpart in another. */
 export const networkMapping = z
   .object({
     name: z.string(),
@@ -12,7 +12,7 @@ export const networkMapping = z
   })
   .meta({ id: "NetworkMapping", description: "A network, and the one of another region that takes its place." });
 
-/** Network mappings. They act on new protections only. */
+/** Network mappings. They affect new protections only. */
 export const NETWORK_MAPPINGS = {
   listNetworkMappings: {
     method: "GET",

@@ -30,7 +30,7 @@ export function openApiDocument(): Readonly<Record<string, unknown>> {
       },
     },
     {
-      // Newer apps may say more: a client that was made from this document reads it over.
+      // Newer apps may add fields: a client made from this document ignores them.
       override: ({ jsonSchema, io }) => {
         if (io === "output" && jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
       },
@@ -49,7 +49,7 @@ const DESCRIPTION = [
 const SECURITY: Readonly<Record<Operation["caller"], readonly Record<string, string[]>[]>> = {
   operator: [{ functionKey: [] }, { functionKeyInQuery: [] }],
   "item-token": [{ itemToken: [] }],
-  // The token stands in the body.
+  // The token is in the body.
   "registration-token": [{}],
 };
 

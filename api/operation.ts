@@ -1,30 +1,30 @@
 import type * as z from "zod";
 
 /**
- * One operation of the HTTP API: all that a caller can know of it. The function app registers its triggers from it, the
- * client and `docs/openapi.json` are made from it.
+ * One operation of the HTTP API: everything a caller can know about it. The function app registers its triggers from
+ * it; the client and `docs/openapi.json` are derived from it.
  */
 export interface Operation {
   readonly method: "GET" | "PUT" | "POST" | "PATCH" | "DELETE";
-  /** Below `/api/`. What stands in braces is a name that the caller gives. */
+  /** Below `/api/`. Names in braces are given by the caller. */
   readonly route: string;
   readonly caller: Caller;
   /** One sentence. */
   readonly summary: string;
   /** JSON. Undefined: the body is not read. */
   readonly body?: z.ZodType;
-  /** HTTP_BODY_MAX_BYTES unless said otherwise. */
+  /** HTTP_BODY_MAX_BYTES by default. */
   readonly bodyMaxBytes?: number;
-  /** By status, when all is well. A refusal is `refusalBody` with the status of its code (`api/refusal.ts`). */
+  /** Successful answers by status. A refusal is `refusalBody` with the status of its code (`api/refusal.ts`). */
   readonly answers: Readonly<Record<number, Answer>>;
-  /** The same `x-ms-client-request-id` again is the same request: it starts nothing new, and gets the same answer. */
+  /** Repeating the `x-ms-client-request-id` starts nothing new and gets the same answer. */
   readonly repeatable?: true;
-  /** A page at a time: `?after=` takes the `next` of the page before. */
+  /** One page at a time: `?after=` takes the `next` of the previous page. */
   readonly paged?: true;
 }
 
 /**
- * `operator`: whoever has a function key, in `x-functions-key` or `?code=`. `item-token`: the mobility service of the
+ * `operator`: any holder of a function key, in `x-functions-key` or `?code=`. `item-token`: the mobility service of the
  * item, by `authorization: Bearer <ticket>.<item token>`. `registration-token`: the service too, by the token in the
  * body.
  */
@@ -35,7 +35,7 @@ interface Answer {
   readonly description: string;
   /** JSON. Undefined: there is no body. */
   readonly body?: z.ZodType;
-  /** The header `Location` names the place to ask how a long-running request goes on. */
+  /** The header `Location` is where to poll a long-running request. */
   readonly location?: true;
 }
 
@@ -44,7 +44,7 @@ export type ParamsOf<Route extends string> = Route extends `${string}{${infer Na
   ? { readonly [Key in Name]: string } & ParamsOf<Rest>
   : unknown;
 
-/** What an operation answers when all is well, one form for each status. */
+/** An operation's successful answers, one form for each status. */
 export type ReplyOf<Asked extends Operation> = {
   readonly [Status in keyof Asked["answers"] & number]: {
     readonly status: Status;

@@ -7,7 +7,7 @@ export const policy = policyValues
   .extend({ name: z.string() })
   .meta({ id: "Policy", description: "A stored replication policy." });
 
-/** Replication policies, which items may follow by name. */
+/** Replication policies, which items may use by name. */
 export const POLICIES = {
   listPolicies: {
     method: "GET",

@@ -18,13 +18,13 @@ import {
 const route = "replicationProtectedItems/{item}";
 const text = z.string().exactOptional();
 
-/** A policy of its own, or the name of a stored one, which the item then follows. */
+/** A policy of its own, or the name of a stored one that the item then follows. */
 const policyFields = { policy: policyBody.optional(), policyName: z.string().optional() };
 const onePolicy = ({ policy, policyName }: { readonly policy?: unknown; readonly policyName?: unknown }): boolean =>
   policy === undefined || policyName === undefined;
 const ONE_POLICY = { error: "give policy or policyName, not both" };
 
-/** Disks alone. */
+/** Disks only. */
 export const protectBody = z
   .strictObject({ disks: disksOf(z.strictObject(givenDisk)), ...policyFields })
   .refine(onePolicy, ONE_POLICY)
@@ -78,7 +78,7 @@ const planOptions = z.strictObject({
     .exactOptional(),
 }) satisfies z.ZodType<Omit<PlanOptions, "targetRegion">>;
 
-/** A virtual machine by its id: everything else follows from it and from the options. */
+/** A virtual machine by its id: everything else is derived from it and from the options. */
 export const protectMachineBody = z
   .strictObject({
     sourceVmId: z.string(),
@@ -89,7 +89,7 @@ export const protectMachineBody = z
   .refine(onePolicy, ONE_POLICY)
   .meta({ id: "ProtectMachine", description: "Protects a virtual machine; a job makes everything." });
 
-/** Site Recovery's options: a point by its id, or by its kind; neither is the latest. */
+/** Site Recovery's options: a point by its id, or by its kind; neither means the latest. */
 const failoverBody = z
   .strictObject({
     recoveryPointId: z.string().optional(),
@@ -110,7 +110,7 @@ const healthError = z.object({
 });
 const progressed = { doneBytes: z.number(), totalBytes: z.number() };
 
-/** A repair of the replication, in the words of long-running operations. */
+/** A repair of the replication, in the terms of long-running operations. */
 export const repair = z
   .object({
     name: z.string(),
@@ -120,7 +120,7 @@ export const repair = z
   })
   .meta({ id: "Repair", description: "Everything is read from the source again." });
 
-/** What the replication of an item says. Missing before its disks are known, and after it was disabled. */
+/** What the replication of an item reports. Missing before its disks are known, and after it was disabled. */
 const replicationFields = {
   stream: z.number().optional(),
   stage: z.enum(["enabling", "initial-replication", "resynchronizing", "protected"]).optional(),
@@ -173,7 +173,7 @@ const replicationFields = {
   created: time.optional(),
 };
 
-/** What the flows of an item say. Missing for an item that was protected by its disks. */
+/** What the flows of an item report. Missing for an item that was protected by its disks. */
 const flowFields = {
   activeLocation: z.string().optional(),
   testFailoverState: z.string().optional(),
@@ -185,7 +185,7 @@ const flowFields = {
   notices: z.array(z.object({ code: z.string(), subject: z.string(), message: z.string() })).optional(),
 };
 
-/** One item of a list, or shown alone. */
+/** One item, in a list or alone. */
 export const protectedItem = z
   .object({
     name: z.string(),
@@ -208,7 +208,7 @@ const protectedDisks = z.object({
 });
 const oneTimeToken = z.string().describe("For the mobility service's registration. Shown this once.");
 
-/** Protected items, and what an operator may ask of them. */
+/** Protected items, and the operator's operations on them. */
 export const PROTECTED_ITEMS = {
   protectItem: {
     method: "PUT",

@@ -4,7 +4,7 @@ import { disk, fault, position, time } from "./shapes.ts";
 
 const route = "replicationProtectedItems/{item}/recoveryPoints";
 
-/** A recovery point that can be used. */
+/** A usable recovery point. */
 export const recoveryPoint = z
   .object({
     name: z.string(),
@@ -17,7 +17,7 @@ export const recoveryPoint = z
   })
   .meta({ id: "RecoveryPoint", description: "The disks of an item at one moment." });
 
-/** A point whose record cannot be read. */
+/** A point with an unreadable record. */
 export const damagedPoint = z
   .object({ name: z.string(), recoveryPointTime: time.optional(), damaged: fault })
   .meta({ id: "DamagedRecoveryPoint", description: "A recovery point that cannot be used: its record is damaged." });
@@ -41,7 +41,7 @@ export const RECOVERY_POINTS = {
     route,
     caller: "operator",
     summary: "Asks for an app-consistent recovery point now; the item's `appConsistentPoint` tells what became of it.",
-    // A point on request can be app-consistent only: crash-consistent ones come by policy.
+    // A requested point can be app-consistent only: crash-consistent points follow the policy.
     body: z.strictObject({
       recoveryPointType: z.literal("ApplicationConsistent", {
         error: "must be ApplicationConsistent: the others come by policy",

@@ -2,8 +2,8 @@ import * as z from "zod";
 import type { ErrorCode } from "../replication/errors.ts";
 
 /**
- * The HTTP status of every code. 503: trying again can help; 500: a fault that the caller can do nothing about. The API
- * answers with few of them; the list is closed.
+ * The HTTP status of every code. 503: trying again can help; 500: a fault that the caller cannot fix. The API answers
+ * with few of them; the list is closed.
  */
 export const STATUS_OF_CODE: Readonly<Record<ErrorCode, number>> = {
   "invalid-request": 400,
@@ -63,7 +63,7 @@ export const STATUS_OF_CODE: Readonly<Record<ErrorCode, number>> = {
   internal: 500,
 };
 
-/** What every refusal and every fault is answered with. */
+/** The body of every refusal and every fault. */
 export const refusalBody = z
   .object({
     error: z.object({

@@ -5,7 +5,7 @@ import { fault, position, time } from "./shapes.ts";
 const route = "replicationProtectedItems/{item}/restores/{restore}";
 const state = z.enum(["Pending", "InProgress", "Succeeded", "Failed", "Removing"]);
 
-/** A point on its way into page blobs of its own. */
+/** A point being restored into its own page blobs. */
 export const restore = z
   .object({
     name: z.string(),

@@ -5,9 +5,9 @@ import type { AlertRule } from "../replication/alerts/decide-alert.ts";
 import { DISKS_MAX_COUNT } from "../replication/limits.ts";
 
 /**
- * What several resources share. Of bodies the contract says the shape only: what the values must be is the domain's to
- * say, in its own words. Operators' bodies are strict, because a misspelt option must not look as if it had been taken.
- * Answers may get fields that a client of today does not know.
+ * Shapes that several resources share. The contract describes only the shape of bodies: the domain validates the values
+ * and words the errors. Operators' bodies are strict, because a misspelt option must not seem accepted. Answers may get
+ * fields that today's clients do not know.
  */
 
 /** Times in ISO 8601. */
@@ -35,7 +35,7 @@ export const disk = z
   .object({ id: z.string(), sizeBytes: z.number(), sectorSizeBytes: z.union([z.literal(512), z.literal(4096)]) })
   .meta({ id: "Disk", description: "A disk of an item." });
 
-/** A policy, in Site Recovery's minutes; its type of policies is the only one here. */
+/** A policy, in Site Recovery's minutes; the only policy type here is Site Recovery's. */
 export const policyBody = z
   .strictObject({
     crashConsistentFrequencyInMinutes: z.number().optional(),
@@ -61,7 +61,7 @@ export const policyValues = z
   })
   .meta({ id: "PolicyValues", description: "A replication policy in minutes." });
 
-/** Why something is wrong, in an answer that is no refusal. */
+/** Why something is wrong, in an answer that is not a refusal. */
 export const fault = z
   .object({ code: z.string(), message: z.string(), hint: z.string() })
   .meta({ id: "Fault", description: "What is wrong, and what to do next." });
@@ -70,7 +70,7 @@ export const alertSeverity = z.enum(["Sev0", "Sev1", "Sev2", "Sev3", "Sev4"]) sa
   AlertRule["severities"][number]
 >;
 
-/** Which recovery point a failover takes when none is named. */
+/** The recovery point that a failover takes when none is named. */
 export const failoverPointType = z.enum([
   "Latest",
   "LatestProcessed",
@@ -78,5 +78,5 @@ export const failoverPointType = z.enum([
   "LatestCrashConsistent",
 ]);
 
-/** Whether the source is shut down first, as far as it can be reached. */
+/** Whether the source is shut down first, if it can be reached. */
 export const sourceSiteOperations = z.enum(["Required", "NotRequired"]);

@@ -5,7 +5,7 @@ import { offeredOperations } from "../states/offered.ts";
 import type { FlowContext } from "./context.ts";
 import { type StartFlow, requestOperation } from "./request.ts";
 
-/** Failovers as alerts start them: the same way as a person's, under the operation id of the alert. */
+/** Failovers started by alerts: the same way as an operator's, under the alert's operation id. */
 export function alertFailovers(context: FlowContext, start: StartFlow): FailoverStarter {
   return {
     isFailoverAllowed: async (itemId) => {

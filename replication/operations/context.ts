@@ -14,36 +14,36 @@ export interface FlowManagement {
   readonly resourceGroup: string;
   /** The address of the app as mobility services reach it, with `/api`. */
   readonly apiUrl: string | undefined;
-  /** Where VMs download install-mobility.sh; undefined when nobody has said it. */
+  /** Where VMs download install-mobility.sh; undefined when not configured. */
   readonly installScriptUrl: string | undefined;
 }
 
 /** What activities need from the outside. */
 export interface FlowContext extends ItemContext {
   readonly management: FlowManagement | undefined;
-  /** What belongs to no single item: policies, network mappings. */
+  /** Records that belong to no single item: policies, network mappings. */
   readonly control: RecordStore;
   readonly queue: WorkQueue;
   /** Makes the token of an installation. */
   readonly tickets: Pick<Tickets, "issue">;
-  /** Undefined for an app without a topic: it tells nobody. */
+  /** Undefined for an app without a topic: it publishes nothing. */
   readonly events: EventPublisher | undefined;
   /** The item as this activity found it when it began; undefined outside of activities. */
   readonly managed?: ManagedItem;
 }
 
-/** For activities that only read the item: every one of them has read it already, to see whose it is. */
+/** For activities that only read the item: each has read it already, to check which job holds it. */
 export async function managedOf({ managed, stores }: FlowContext, itemId: string): Promise<ManagedItem> {
   return managed ?? readManaged(stores, itemId);
 }
 
-/** Of an app that only replicates no flow is ever started. */
+/** An app that only replicates never starts a flow. */
 export function managementOf({ management }: FlowContext): FlowManagement {
   if (management !== undefined) return management;
   throw new LeewardError("configuration-invalid", "LEEWARD_SUBSCRIPTION_ID is missing: this app makes no resources.");
 }
 
-/** A no of Azure as an error of ours. */
+/** Maps Azure's refusal to one of our errors. */
 export function azureError({ code, azureCode, message }: Failed): LeewardError {
   return new LeewardError(code, azureCode === "" ? message : `${azureCode}: ${message}`, { azureCode });
 }

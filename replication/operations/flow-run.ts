@@ -1,13 +1,13 @@
 import type { Flow } from "../states/states.ts";
 
 /**
- * The order of the steps of all flows. Whoever changes it for any flow gives the order before a folder of its own
- * (`orchestrations/version-N/`) and raises this number: runs that have begun replay the order that they began with.
- * `test/orchestrations/flow-steps.test.ts` holds each order.
+ * The order of the steps of all flows. To change it for any flow, keep the previous order in its own folder
+ * (`orchestrations/version-N/`) and raise this number: runs in progress replay the order that they began with.
+ * `test/orchestrations/flow-steps.test.ts` checks each order.
  */
 export const FLOW_VERSION = 4;
 
-/** What this app can run. A version stays while a run of it may be open. */
+/** The versions that this app can run. A version stays while a run of it may be open. */
 export const FLOW_VERSIONS = [2, 3, FLOW_VERSION] as const;
 export type FlowVersion = (typeof FLOW_VERSIONS)[number];
 

@@ -7,7 +7,7 @@ import { nothing, unlessDamaged } from "../records/damaged.ts";
 import { decideOutcome } from "../states/decide.ts";
 import { type PublishContext, publishState } from "./publish.ts";
 
-/** Puts the job in the place of a record that cannot be read. */
+/** Replaces an unreadable record with the job. */
 export async function mendJob(stores: ItemStores, job: JobRecord): Promise<void> {
   if ((await unlessDamaged(() => findJob(stores, job.itemId, job.jobId), nothing)) === undefined)
     await replaceJob(stores, job);
@@ -21,12 +21,13 @@ export const errorOf = ({ code, message, hint }: Pick<LeewardError, "code" | "me
 });
 
 /**
- * Rule 6 of the flows: what a crash kept back is reported by whoever finds it. True when something changed. The record
- * of the job says already what comes now, so that it is told first: who dies in between tells it again.
+ * Rule 6 of the flows: an outcome that a crash left unreported is reported by the next run that finds it. True when
+ * something changed. The job's record already holds the outcome, so it is published first: after a crash in between it
+ * is published again.
  */
 export async function reportOutcome(context: PublishContext, itemId: string, jobId: string): Promise<boolean> {
   const { stores } = context;
-  // Who ends a job whose record is damaged makes it anew.
+  // Ending a job with a damaged record rebuilds it.
   const job = await unlessDamaged(() => findJob(stores, itemId, jobId), nothing);
   const before = await findManaged(stores, itemId);
   if (job === undefined || !isEnded(job) || before?.situation.job?.jobId !== jobId) return false;

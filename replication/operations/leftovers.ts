@@ -11,7 +11,7 @@ import type { ResourceJson } from "../resources/resource-manager.ts";
 import { itemOf } from "../resources/tags.ts";
 import { type FlowContext, managementOf } from "./context.ts";
 
-/** What became of the one leftover that was tried. */
+/** The outcome of trying one leftover. */
 export interface LeftoverTry {
   readonly id: string;
   readonly state: "removed" | "under-way" | "left";
@@ -19,8 +19,8 @@ export interface LeftoverTry {
 }
 
 /**
- * The sweep's part of a disabling that the source region held up, or in which a PUT was never answered: tries one thing
- * that was left, at most once in LEFT_RETRY_MS. Not while the item is protected again: then the next disabling does it.
+ * Completes, for the sweep, a disabling that the source region delayed or in which a PUT was never answered: retries
+ * one leftover, at most once in LEFT_RETRY_MS. Not while the item is protected again: then the next disabling does it.
  * Undefined: nothing is due.
  */
 export async function retryLeftover(context: FlowContext, itemId: string): Promise<LeftoverTry | undefined> {
@@ -33,14 +33,14 @@ export async function retryLeftover(context: FlowContext, itemId: string): Promi
   const due = openLeft(await readLedger(stores, itemId)).find(isDue);
   if (due === undefined) return undefined;
   const { id } = due;
-  // Before the mark: whoever protects the item again meanwhile waits for the mark first, and mints streams afterwards.
+  // Before the mark: protecting the item again meanwhile waits for the mark first, and mints streams afterwards.
   const lastStream = await lastStreamOf(stores, itemId);
   const begun = await changeLedger(stores, itemId, (ledger) => retryLeft(ledger, id, nowMs));
-  // It was taken into use again in between.
+  // It has come into use again in between.
   if (!begun.entries.some((entry) => entry.id === id && entry.state === "removing")) return undefined;
   try {
     if (!(await removeOnce(context, managed, due, lastStream))) {
-      // Not `removing`: who makes it anew meanwhile is told by Azure how long to wait.
+      // Not `removing`: if it is recreated meanwhile, Azure says how long to wait.
       await changeLedger(stores, itemId, (ledger) => markLeft(ledger, id, clock.now()));
       return { id, state: "under-way", reason: undefined };
     }
@@ -53,7 +53,9 @@ export async function retryLeftover(context: FlowContext, itemId: string): Promi
   return { id, state: "removed", reason: undefined };
 }
 
-/** True when nothing of this item stands there; false when Azure has taken it on: the next try finds it gone. */
+/**
+ * True when nothing of this item exists there; false when Azure has accepted the removal: the next try finds it gone.
+ */
 async function removeOnce(
   context: FlowContext,
   managed: ManagedItem,
@@ -75,7 +77,7 @@ async function removeOnce(
   return begun.kind === "done";
 }
 
-/** A late PUT of this item made it, and nobody has taken it into use since. */
+/** A late PUT of this item made it, and it has not come into use since. */
 async function isOursAlone(
   { stores }: FlowContext,
   { itemId, plan }: ManagedItem,

@@ -9,14 +9,14 @@ import { unlessDamaged } from "../records/damaged.ts";
 import { situationNow } from "./situation.ts";
 import { type ItemStatus, readItemStatus } from "../items/status.ts";
 
-/** An item as operators see it. At least one of the three is there. */
+/** An item as operators see it. At least one of the three is set. */
 export interface ItemOverview {
   readonly itemId: string;
-  /** What replicates: undefined before the disks of the machine are known, and after it was disabled. */
+  /** The replication: undefined before the machine's disks are known, and after it was disabled. */
   readonly status: ItemStatus | undefined;
-  /** The machine that flows care for: undefined for an item that was protected by its disks. */
+  /** The machine that flows manage: undefined for an item that was protected by its disks. */
   readonly managed: { readonly item: ManagedItem; readonly situation: Situation } | undefined;
-  /** A record of the item that cannot be read: what it says is missing here, and nothing else. */
+  /** A record of the item is unreadable: only its contents are missing here. */
   readonly damaged: LeewardError | undefined;
 }
 
@@ -32,8 +32,8 @@ export async function readOverview(context: ItemContext, itemId: string): Promis
 }
 
 /**
- * One page of items in the order of their ids. Those that are not protected any more are left out, and names of which
- * nothing stands yet.
+ * One page of items in the order of their ids, without items that are no longer protected and names without any record
+ * yet.
  */
 export async function listOverviews(
   context: ItemContext,

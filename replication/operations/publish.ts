@@ -4,19 +4,16 @@ import type { JobRecord } from "../jobs/job.ts";
 import type { Situation } from "../states/decide.ts";
 import type { FlowContext } from "./context.ts";
 
-/** What telling needs of a flow's context. */
+/** The parts of a flow's context that publishing needs. */
 export type PublishContext = Pick<FlowContext, "stores" | "clock" | "ids" | "events">;
 
-/**
- * Tells the topic, if there is one, how a job stands. Telling the same again is harmless: subscribers know it by its
- * id.
- */
+/** Publishes the state of a job, if there is a topic. Repeating it is harmless: subscribers recognise it by its id. */
 export async function publishJob({ events, ...context }: PublishContext, job: JobRecord): Promise<void> {
   if (events !== undefined)
     await announceNow({ ...context, events }, job.itemId, jobStateChanged(job, job.endedMs ?? job.startedMs));
 }
 
-/** Tells that the item is in another state. `cause`: as in `failoverStateChanged`. */
+/** Publishes a change of the item's state. `cause`: as in `failoverStateChanged`. */
 export async function publishState(
   { events, ...context }: PublishContext,
   itemId: string,

@@ -25,7 +25,7 @@ import { errorOf, mendJob, reportOutcome } from "./job-outcome.ts";
 import { publishJob, publishState } from "./publish.ts";
 import { FLOW_VERSION, type FlowRun } from "./flow-run.ts";
 
-/** What an operator asks for. `requestId` makes it repeatable. */
+/** An operator's request. `requestId` makes it repeatable. */
 export type OperationRequest = { readonly itemId: string; readonly requestId: string | undefined } & (
   | ({ readonly operation: "EnableProtection" } & EnableRequest)
   | { readonly operation: "DisableProtection" | "Commit" }
@@ -34,13 +34,13 @@ export type OperationRequest = { readonly itemId: string; readonly requestId: st
 
 type EnableRequest = Pick<ManagedItem, "sourceVmId" | "options" | "policy" | "policyName">;
 
-/** Starts a flow; starting one twice is one start. */
+/** Starts a flow; idempotent. */
 export type StartFlow = (run: FlowRun) => Promise<void>;
 
-/** What runs flows, as those who ask for them see it. */
+/** The flow host, as those who request flows see it. */
 export interface FlowHost {
   readonly start: StartFlow;
-  /** How the run of a job stands; undefined when it was never started. */
+  /** The state of a job's run; undefined when it was never started. */
   readonly stateOf: (jobId: string) => Promise<"open" | "ended" | undefined>;
 }
 
@@ -53,7 +53,7 @@ const FLOW_OF: Readonly<Record<OperationRequest["operation"], Flow>> = {
 
 /**
  * Decides on a request and starts its flow (docs/architecture.md, "The rules of the flows"): job record, situation,
- * start. The same request again gives the same job. Errors: `operation-not-allowed`, `item-unknown`, `item-exists`,
+ * start. Repeating the request gives the same job. Errors: `operation-not-allowed`, `item-unknown`, `item-exists`,
  * `invalid-request`, `conflict`, `configuration-invalid`.
  */
 export async function requestOperation(
@@ -72,7 +72,7 @@ export async function requestOperation(
     request,
     alertId,
   };
-  // Made first: an operation id that cannot be leaves nothing behind.
+  // Made first: an invalid operation id leaves nothing behind.
   const first = newJob(jobRequest, clock.now());
   await prepareManaged(context, asked);
   const job = await ensureJob(stores, first);
@@ -80,13 +80,13 @@ export async function requestOperation(
   if (isEnded(job)) return job;
   const running = (await readManaged(stores, itemId)).situation.job;
   await forgetOldJobs(stores, itemId, running?.jobId);
-  // Who waited for the end of a job may ask at once, before its flow has told the item.
+  // A caller that waited for the end of a job may ask at once, before its flow has updated the item.
   if (running !== undefined && running.jobId !== job.jobId) await reportOutcome(context, itemId, running.jobId);
   const before = await readManaged(stores, itemId);
   const situation = await situationNow(context, before);
   try {
     await changeManaged(stores, itemId, (found) => {
-      // What replication reported of another state says nothing of this one.
+      // What replication reported of another state says nothing about this one.
       const isSame = found.situation.state === before.situation.state && found.situation.job === undefined;
       return startedItem(isSame ? { ...found, situation } : found, found, asked, job.jobId);
     });
@@ -99,7 +99,7 @@ export async function requestOperation(
   return (await findJob(stores, itemId, job.jobId)) ?? job;
 }
 
-/** An item that is managed already, or one that nobody has protected by its disks. */
+/** An item that is managed already, or one that is not protected by its disks. */
 async function prepareManaged(context: FlowContext, asked: OperationRequest): Promise<void> {
   const { stores } = context;
   const { itemId } = asked;
@@ -133,9 +133,9 @@ async function prepareManaged(context: FlowContext, asked: OperationRequest): Pr
 }
 
 /**
- * A damaged `managed.json` is made anew by protecting the VM again. Nobody knows any more whether its machine has
- * moved, so what a failover made becomes the operator's first: nothing that somebody may work with is ever removed. The
- * same when an operator has taken the record away. Errors: `record-corrupt` when the ledger is damaged too.
+ * Protecting the VM again rebuilds a damaged `managed.json`. It is unknown whether its machine has moved, so what a
+ * failover made is first handed to the operator: nothing that may be in use is ever removed. The same when an operator
+ * has removed the record. Errors: `record-corrupt` when the ledger is damaged too.
  */
 async function takeDamagedAway({ stores, clock }: FlowContext, itemId: string): Promise<void> {
   const isManaged = await unlessDamaged(() => findManaged(stores, itemId), nothing);
@@ -170,8 +170,8 @@ function startedItem(now: ManagedItem, found: ManagedItem, asked: OperationReque
 }
 
 /**
- * The sweep's part: stores what replication reports, starts the flow that a crash left unstarted, reports the outcome
- * that a crash kept back, and ends the job of a flow that ended without a word.
+ * Reconciles an item for the sweep: stores what replication reports, starts the flow that a crash left unstarted,
+ * reports an outcome that a crash left unreported, and ends the job of a flow that ended without an outcome.
  */
 export async function reconcileFlow(context: FlowContext, itemId: string, flows: FlowHost): Promise<void> {
   const { stores, clock } = context;
@@ -179,7 +179,7 @@ export async function reconcileFlow(context: FlowContext, itemId: string, flows:
   if (managed === undefined) return;
   const situation = await situationNow(context, managed);
   if (situation !== managed.situation) {
-    // Whoever dies before it is stored tells it again under the same id.
+    // After a crash before it is stored, it is published again under the same id.
     const reports = (managed.reports ?? 0) + 1;
     await publishState(context, itemId, managed.situation, situation, `report ${reports}`);
     await changeManaged(stores, itemId, (found) =>
@@ -204,7 +204,7 @@ export async function reconcileFlow(context: FlowContext, itemId: string, flows:
   await reportOutcome(context, itemId, job.jobId);
 }
 
-/** Repairing is no flow: it is refused where the state says so. Errors: `operation-not-allowed`. */
+/** Repairing is not a flow: it is refused where the state forbids it. Errors: `operation-not-allowed`. */
 export async function requireRepairable(context: Pick<FlowContext, "stores">, itemId: string): Promise<void> {
   const managed = await findManaged(context.stores, itemId);
   if (managed === undefined) return;

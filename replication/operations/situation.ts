@@ -10,20 +10,17 @@ import { unlessDamaged } from "../records/damaged.ts";
 import { readHeartbeat } from "../service/heartbeat.ts";
 import type { HeartbeatRecord, Progress } from "../records/item.ts";
 
-/** What replication reports of itself now; undefined while there is nothing to tell. */
+/** What replication reports now; undefined while there is nothing to report. */
 function factOf(progress: Progress, heartbeat: HeartbeatRecord | undefined): ReplicationFact | undefined {
   const code = progress.stopped?.code;
-  // A stop that ends by itself is none for the operator.
+  // The operator need not handle a stop that ends by itself.
   if (code !== undefined && !(isErrorCode(code) && isRetryable(code))) return "ResyncNeeded";
   if (progress.seeding) return "SeedingUnderWay";
   if (heartbeat?.resynchronization?.state === "running") return "SeedingUnderWay";
   return progress.lastPoint === undefined ? undefined : "SeedingComplete";
 }
 
-/**
- * The situation as it stands with what replication reports now. Nothing is stored. Whose progress cannot be read any
- * more needs a repair.
- */
+/** The current situation, with what replication reports now. Nothing is stored. Unreadable progress needs a repair. */
 export async function situationNow(
   { stores }: Pick<ItemContext, "stores">,
   { itemId, situation }: ManagedItem,
@@ -35,8 +32,8 @@ export async function situationNow(
 }
 
 /**
- * The same for an operator who wants to repair: a stop that may end by itself counts too, and so does an item that
- * no service can speak for.
+ * The same for an operator who wants to repair: a stop that may end by itself counts too, and so does an item without a
+ * valid service token.
  */
 export async function situationToRepair(
   context: Pick<ItemContext, "stores">,
@@ -49,7 +46,7 @@ export async function situationToRepair(
     : situationNow(context, managed);
 }
 
-/** Its record is damaged, or was made anew and no service has registered since. */
+/** Its record is damaged, or was rebuilt and no service has registered since. */
 function isSilent(stores: ItemStores, itemId: string): Promise<boolean> {
   return unlessDamaged(
     async () => {

@@ -6,7 +6,7 @@ export interface WorkQueue {
   send(message: WorkMessage, delayMs: number): Promise<void>;
 }
 export type WorkMessage =
-  /** `again`: it found its item held, and was put off until that claim had run out, which is done once. */
+  /** `again`: it found its item held, and was put off, once, until that claim expires. */
   | { readonly kind: "hint"; readonly itemId: string; readonly again?: true }
   | { readonly kind: "restore"; readonly itemId: string; readonly restoreId: string }
   | { readonly kind: "alert"; readonly alert: Alert };

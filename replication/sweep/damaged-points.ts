@@ -11,9 +11,8 @@ import { type LeavingPoint, leaving, lookAtPoint } from "./prune.ts";
 import { type PointSnapshot, snapshotsOfPoint } from "../points/snapshots.ts";
 
 /**
- * Points that nothing can be recovered from and that go before their time: their manifest names a snapshot that is
- * gone. Only a worker that slept behind the tombstone of its point can make one. Read anew, because another sweep may
- * be removing the point.
+ * Points that are unusable and are removed early: their manifest names a snapshot that is gone. Only a worker that
+ * slept past the tombstone of its point can make one. Read again, because another sweep may be removing the point.
  */
 export async function brokenPoints(
   context: ItemContext,
@@ -34,8 +33,8 @@ export async function brokenPoints(
 }
 
 /**
- * Points whose manifest is damaged go when a point of their time would: until then whoever has a copy of the manifest,
- * in the account's soft delete for one, can put it back. Their snapshots are known by their metadata. Oldest first.
+ * A point with a damaged manifest is removed when a point of its age would be: until then the manifest can be restored
+ * from a copy, such as the account's soft delete. Its snapshots are known by their metadata. Oldest first.
  */
 export function expiredDamaged(
   { damagedManifests, damagedPins, points }: PointCatalog,
@@ -52,9 +51,9 @@ export function expiredDamaged(
 }
 
 /**
- * Makes damaged records of pins anew, at most PRUNE_MAX_POINTS of them; returns how many. Restores are all that holds
- * points, so their records tell the pins; one that is damaged itself may hold the point and counts as a holder until it
- * is deleted. A point whose manifest is gone was being removed.
+ * Rebuilds damaged records of pins, at most PRUNE_MAX_POINTS of them; returns how many. Only restores hold points, so
+ * their records give the pins; a damaged one may hold the point and counts as a holder until it is deleted. A point
+ * whose manifest is gone was being removed.
  */
 export async function repairPins(
   context: ItemContext,
@@ -97,7 +96,7 @@ async function restoreHolders(context: ItemContext, itemId: string): Promise<(po
 
 const keyOf = ({ stream, diskId, snapshot }: PinnedSnapshot): string => `${stream}/${diskId}/${snapshot}`;
 
-/** The streams whose disks hold points, or may: a damaged manifest does not tell where its snapshots lie. */
+/** The streams whose disks hold points, or may: a damaged manifest does not show where its snapshots are. */
 export function neededStreams(
   kept: readonly PointManifest[],
   { damagedManifests }: PointCatalog,

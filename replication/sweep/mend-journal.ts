@@ -6,7 +6,7 @@ import type { Progress } from "../records/item.ts";
 import { journalName } from "../names.ts";
 import { deltaEnd, judgedEtag } from "../service/settle.ts";
 
-/** What the journal has under the name of an epoch. `damaged`: no delta of this item and epoch; with its etag. */
+/** The journal's entry for an epoch. `damaged`: no delta of this item and epoch; with its etag. */
 export type JournalLook =
   | { readonly kind: "none" }
   | { readonly kind: "whole"; readonly end: Position; readonly bytes: Uint8Array }
@@ -31,9 +31,9 @@ export async function lookAtJournal(
 }
 
 /**
- * Puts a delta that was applied where the journal has nothing or something damaged in its place: the cache may lose it
- * then (rule 4). False, and nothing is changed, when nothing shows that it was applied: another history may have come
- * into the cache since.
+ * Writes a delta that was applied to the journal where its entry is missing or damaged: the cache may then lose it
+ * (rule 4). False, and nothing changes, when nothing shows that it was applied: another history may have reached the
+ * cache since.
  */
 export async function mendJournal(
   context: ItemContext,
@@ -50,7 +50,7 @@ export async function mendJournal(
   return found.etag !== undefined && (await records.replace(name, bytes, found.etag)) !== undefined;
 }
 
-/** The target stands at its end, or what was applied behind it begins there. */
+/** The target is at its end, or what was applied after it begins there. */
 async function wasApplied(
   { stores }: ItemContext,
   itemId: string,

@@ -10,20 +10,20 @@ import { expiredPoints } from "../points/retention.ts";
 
 export interface PruneOutcome {
   readonly removed: readonly string[];
-  /** Expired, but someone needs them. */
+  /** Expired, but still needed. */
   readonly pinned: readonly string[];
   /** Expired points are left for the next call. */
   readonly more: boolean;
 }
 
-/** A point that goes, with every snapshot of it. */
+/** A point to remove, with all its snapshots. */
 export interface LeavingPoint {
   readonly pointId: string;
   readonly snapshots: readonly PinnedSnapshot[];
 }
 
 /**
- * Removes points that retention lets go, oldest first and at most PRUNE_MAX_POINTS of them. `points` are all points of
+ * Removes points that retention releases, oldest first and at most PRUNE_MAX_POINTS of them. `points` are all points of
  * the item.
  */
 export async function pruneExpired(
@@ -36,9 +36,9 @@ export async function pruneExpired(
 }
 
 /**
- * Removes points, at most PRUNE_MAX_POINTS of them and about PRUNE_MAX_SNAPSHOTS snapshots: the record says `deleting`,
- * then the manifest goes, then the snapshots, then the record. A crash anywhere is finished by
- * `finishDeletion`.
+ * Removes points, at most PRUNE_MAX_POINTS of them and about PRUNE_MAX_SNAPSHOTS snapshots: marks the record
+ * `deleting`, then removes the manifest, the snapshots and the record. `finishDeletion` completes it after a crash
+ * anywhere.
  */
 export async function removePoints(
   context: ItemContext,
@@ -69,14 +69,14 @@ export function leaving(point: PointManifest): LeavingPoint {
 }
 
 /**
- * Finishes a deletion that a point's record announces, wherever it stopped; true if there was one. May run twice, side
- * by side too.
+ * Finishes a deletion that a point's record announces, wherever it stopped; true if there was one. May run twice, also
+ * concurrently.
  */
 export async function finishDeletion(context: ItemContext, itemId: string, pointId: string): Promise<boolean> {
   const records = context.stores.records(itemId);
   const pins = await readPins(records, pointId);
   if (pins?.state !== "deleting") return false;
-  // A tombstone stays: it keeps the name of a point that must not appear any more.
+  // A tombstone stays: it reserves the name of a point that must not appear any more.
   const standing = await lookAtPoint(records, pointId);
   if (standing === "damaged" || standing?.kind === "point") await records.remove(manifestName(pointId));
   for (const { stream, diskId, snapshot } of pins.snapshots) {
@@ -86,7 +86,7 @@ export async function finishDeletion(context: ItemContext, itemId: string, point
   return true;
 }
 
-/** What stands under the manifest's name. */
+/** The record under the manifest's name. */
 export function lookAtPoint(records: RecordStore, pointId: string): Promise<PointRecord | "damaged" | undefined> {
   return unlessDamaged(
     () => readPoint(records, pointId),

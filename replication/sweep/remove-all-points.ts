@@ -8,7 +8,7 @@ import { removeOrphan } from "./sweep-points.ts";
 import { listPointSnapshots, snapshotsOfPoint } from "../points/snapshots.ts";
 
 /**
- * Removes the recovery points of an item whatever retention says, a bounded number at a time, damaged ones too. Returns
+ * Removes the recovery points of an item regardless of retention, a bounded number at a time, damaged ones too. Returns
  * how many are left: they wait for the next call, for the requests that made them to settle, or for a restore that
  * holds them. Errors: `item-unknown`.
  */
@@ -21,8 +21,8 @@ export async function removeAllPoints(context: ItemContext, itemId: string): Pro
   await repairPins(context, item, catalog, snapshots);
   for (const [pointId, { state }] of catalog.pins)
     if (state === "deleting") await finishDeletion(context, itemId, pointId);
-  // No late copy of the request that made a point can bring its manifest back afterwards. A clock that was set leaves
-  // points of another time.
+  // A late copy of the request that made a point cannot restore its manifest afterwards. A changed clock leaves points
+  // of another time.
   const settled = catalog.points.filter(({ targetTimeMs }) => Math.abs(nowMs - targetTimeMs) >= POINT_SETTLE_MS);
   const damaged = [...catalog.damagedManifests.keys()].map((pointId) => ({
     pointId,
@@ -30,7 +30,7 @@ export async function removeAllPoints(context: ItemContext, itemId: string): Pro
   }));
   const free = [...settled.map(leaving), ...damaged].filter(({ pointId }) => !catalog.damagedPins.has(pointId));
   await removePoints(context, itemId, free);
-  // Of a point whose manifest is not written yet: a worker that wakes later finds its name taken.
+  // For a point whose manifest is not written yet: a worker that wakes later finds its name taken.
   const named = new Set([
     ...catalog.points.map(({ pointId }) => pointId),
     ...catalog.damagedManifests.keys(),

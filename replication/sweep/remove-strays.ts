@@ -6,13 +6,12 @@ import type { ItemStores, RecordStore, StreamPlace } from "../ports.ts";
 import { lookAtPoint } from "./prune.ts";
 
 /**
- * What was on its way when an item was disabled, and landed afterwards: records of a sweep or a heartbeat, even an item
- * that an activity made whose flow had ended. Removes it, and says how many records and containers went. An item that
- * is being protected again meanwhile is in no danger: a record goes only while it is the one that was seen before the
- * item was known to be unprotected, and of streams only those with a number that no later life can have. Who protects
- * it again and takes up the item that is found here writes its record first: then all of it stays. Nothing is done for
- * items that nobody disabled by a flow, nor where a recovery point has disks to show (rule 2). Errors: those of the
- * ports.
+ * Removes what was in flight when an item was disabled and landed afterwards: records of a sweep or a heartbeat, even
+ * an item made by an activity whose flow had ended. Returns how many records and containers it removed. It is safe
+ * while the item is being protected again: a record is removed only if unchanged since before the item was known to be
+ * unprotected, and a stream only if no later life can have its number. Protecting it again with the item found here
+ * writes its record first: then all of it stays. Items that no flow disabled are left alone, and so are disks while a
+ * recovery point exists (rule 2). Errors: those of the ports.
  */
 export async function removeStrays(stores: ItemStores, itemId: string): Promise<number> {
   // Most items are protected: for them this is all.
@@ -29,12 +28,12 @@ export async function removeStrays(stores: ItemStores, itemId: string): Promise<
     (await stores.listStreams(itemId, place)).filter((stream) => stream <= lastStream);
   const disks = await streamsIn("target");
   if (strays.length === 0 && disks.length === 0) return 0;
-  // A managed record may have been brought back from before the present life: whoever does that must not lose what can
-  // be failed over to.
+  // A managed record may have been restored from before the present life: that must not lose what can be failed over
+  // to.
   if (disks.length > 0 && (await hasPoints(records))) return 0;
   // A life that began meanwhile may have made some of it.
   if (!(await isUnprotected(stores, itemId))) return 0;
-  // Without this one no worker begins anything with the others.
+  // Without this record no worker begins anything with the others.
   const item = strays.find(({ name }) => name === ITEM_RECORD);
   if (item?.etag !== undefined) {
     await records.remove(ITEM_RECORD, item.etag);
@@ -48,8 +47,8 @@ export async function removeStrays(stores: ItemStores, itemId: string): Promise<
 }
 
 /**
- * Asked for by their own names: any number of other records may stand before them. So many that one look does not show
- * them all are never tombstones alone.
+ * Listed by their own names: any number of other records may come before them. More than one listing can show are never
+ * tombstones alone.
  */
 async function hasPoints(records: RecordStore): Promise<boolean> {
   const listed = await records.list(POINTS_PREFIX, STRAYS_MAX_COUNT);
@@ -60,8 +59,8 @@ async function hasPoints(records: RecordStore): Promise<boolean> {
 }
 
 /**
- * Disabled by a flow, and nobody protects it again. A record without a plan has just been made, perhaps in place of a
- * damaged one: it says nothing of before.
+ * Disabled by a flow, and not being protected again. A record without a plan has just been made, perhaps to replace a
+ * damaged one: it says nothing about earlier lives.
  */
 async function isUnprotected(stores: ItemStores, itemId: string): Promise<boolean> {
   const managed = await findManaged(stores, itemId);

@@ -16,15 +16,15 @@ import { deltaName, journalName, parseDeltaName } from "../names.ts";
 import { speaksOf } from "../service/repair-report.ts";
 import { deltaEnd, judgedEtag } from "../service/settle.ts";
 
-/** Why a worker should look at an item. */
+/** Why a worker should check an item. */
 type HintReason =
-  /** The next delta is here and nobody works on it: its event was lost, or came while a holder was dying. */
+  /** The next delta is here and no worker has it: its event was lost, or came while a holder was dying. */
   | "next-delta"
-  /** A batch was begun and its worker is gone, or could not finish it: what was missing may be there by now. */
+  /** A batch was begun and its worker is gone, or could not finish it: what was missing may have arrived. */
   | "batch-begun"
-  /** A claim ran out without being given back. */
+  /** A claim expired without being released. */
   | "holder-gone"
-  /** A recovery point is due, which an idle item has nobody to ask for. */
+  /** A recovery point is due, and an idle item has no worker to notice. */
   | "point-due";
 
 export interface CacheSweep {
@@ -35,8 +35,8 @@ export interface CacheSweep {
   /** Set when this sweep stopped the item. */
   readonly stopped: StopReason | undefined;
   /**
-   * The cache account, or one blob in it, could not be used (the source region may be gone, a lease may hold the blob);
-   * all else was done.
+   * The cache account, or one blob in it, was unusable (the source region may be gone, a lease may hold the blob); all
+   * else was done.
    */
   readonly cacheFailure: LeewardError | undefined;
   /** More was found than one sweep handles. */
@@ -50,7 +50,7 @@ interface Look {
   readonly nowMs: number;
 }
 
-/** When nothing was looked at. */
+/** When nothing was read. */
 export const NOTHING: CacheSweep = {
   hints: [],
   quarantined: 0,
@@ -62,8 +62,8 @@ export const NOTHING: CacheSweep = {
 
 /**
  * Finds what no event announced (rule 5) and cleans the item's cache container, a bounded page at a time; every call
- * makes progress, because what it recognises as no delta to come is moved or removed. The order of the three reads
- * matters: a gap is stopped only if progress is still as it was before the listing, and only blobs of streams that were
+ * makes progress, because blobs that are no future deltas are moved or removed. The order of the three reads matters: a
+ * gap is stopped only if progress has not changed since before the listing, and only blobs of streams that were
  * unannounced after the listing are foreign.
  */
 export async function sweepCache(context: ItemContext, itemId: string): Promise<CacheSweep> {
@@ -86,7 +86,7 @@ export async function sweepCache(context: ItemContext, itemId: string): Promise<
   ];
   const { failure, ...counts } = cleaned;
   const gap = nextHere || hints.length > 0 ? undefined : await findGap(look, listed);
-  // A worker died when it had put it there, and the cache's copy has gone since: no event will come for it.
+  // A worker died after putting it there, and the cache's copy has gone since: no event will come for it.
   if (gap === "journalled") return { ...counts, hints: ["next-delta"], stopped: undefined, cacheFailure: failure };
   if (gap !== undefined && (await wantLastState(look)))
     return { ...counts, hints: ["point-due"], stopped: undefined, cacheFailure: failure };
@@ -95,8 +95,8 @@ export async function sweepCache(context: ItemContext, itemId: string): Promise<
 }
 
 /**
- * The stream that replicated is closed, and nobody has opened another: what its source still sent goes. Nothing waits
- * for a worker.
+ * The replicated stream is closed, and no other was opened: removes what its source still sent. Nothing waits for a
+ * worker.
  */
 async function sweepClosed(look: Look, listed: readonly RecordListing[] | LeewardError): Promise<CacheSweep> {
   if (listed instanceof LeewardError) return { ...NOTHING, cacheFailure: listed };
@@ -106,15 +106,15 @@ async function sweepClosed(look: Look, listed: readonly RecordListing[] | Leewar
 }
 
 /**
- * What stopped the item is looked for in the journal too: a worker may have put it there before the cache's copy was
- * damaged or went.
+ * The missing delta may also be in the journal: a worker may have put it there before the cache's copy was damaged or
+ * removed.
  */
 async function isRestored(look: Look): Promise<boolean> {
   const { applied, stopped } = look.stored.progress;
   return stopped !== undefined && (await inJournal(look, applied.epoch + 1));
 }
 
-/** Deltas that were applied and could not be removed may fill the whole page in front of the next one. */
+/** Applied deltas that could not be removed may fill the whole page before the next one. */
 async function isNextHere({ context, item, stored }: Look, listed: readonly RecordListing[]): Promise<boolean> {
   const next = deltaName(item.stream, stored.progress.applied.epoch + 1);
   if (listed.some((entry) => entry.name === next)) return true;
@@ -124,7 +124,7 @@ async function isNextHere({ context, item, stored }: Look, listed: readonly Reco
   );
 }
 
-/** The first names up to the open stream's, and the first behind them, so that a backlog hides nothing. */
+/** The first names up to the open stream's, and the first after them, so that a backlog hides nothing. */
 async function listCache(
   context: ItemContext,
   itemId: string,
@@ -144,7 +144,7 @@ async function listCache(
   }
 }
 
-/** Whatever the target account alone tells. */
+/** The hints that the target account alone gives. */
 async function targetHints(look: Look): Promise<readonly HintReason[]> {
   const { context, item, stored, nowMs } = look;
   const { progress } = stored;
@@ -165,8 +165,8 @@ interface Cleaning {
   readonly removed: number;
   readonly more: boolean;
   /**
-   * The first failure. A blob that cannot be moved (a lease or a legal hold keeps it) must not keep the rest of the
-   * sweep from its work.
+   * The first failure. A blob that cannot be moved (a lease or a legal hold keeps it) must not block the rest of the
+   * sweep.
    */
   readonly failure: LeewardError | undefined;
 }
@@ -198,7 +198,7 @@ const OF_ONE_BLOB = ["conflict", "store-refused"] as const;
 /** Trying the next blob would only cost another time-out. */
 const OF_THE_ACCOUNT = ["store-unavailable", "store-busy", "outcome-unknown"] as const;
 
-/** Looks closer where the name alone did not decide, and does what was decided. */
+/** Reads what the name alone did not decide, and carries out the verdicts. */
 async function clean(
   look: Look,
   name: string,
@@ -225,12 +225,12 @@ type Verdict =
   | { readonly kind: "remove" }
   /** With the etag of what was read, where the name alone did not decide. */
   | { readonly kind: "quarantine"; readonly reason: string; readonly etag?: string | undefined }
-  /** Stands under the name of a delta: settling may have replaced it since the listing. */
+  /** Has the name of a delta: settling may have replaced it since the listing. */
   | { readonly kind: "too-large"; readonly reason: string }
   /** At or before the applied position: its journal entry decides. */
   | { readonly kind: "applied"; readonly epoch: number };
 
-/** What the name and the length of a blob tell. */
+/** Judges a blob by its name and length. */
 function judge({ item, stored, nowMs }: Look, entry: RecordListing): Verdict {
   const name = parseDeltaName(entry.name);
   if (name === undefined || name.epoch === 0)
@@ -253,10 +253,10 @@ function judge({ item, stored, nowMs }: Look, entry: RecordListing): Verdict {
 }
 
 /**
- * A delta stays in the cache until it is in the journal and recorded as progress (rule 4). One with other content than
- * the journal's entry shows a second history: it is kept as evidence. Where the journal was trimmed, recovery points
- * stand for what was applied; where its entry is missing or damaged, the cache's copy takes the place when the chain
- * shows that it was applied.
+ * A delta stays in the cache until it is in the journal and recorded as progress (rule 4). One that differs from the
+ * journal's entry shows a second history: it is kept as evidence. Where the journal was trimmed, recovery points
+ * represent what was applied; where its entry is missing or damaged, the cache's copy replaces it when the chain shows
+ * that it was applied.
  */
 async function judgeApplied(look: Look, name: string, epoch: number, firstJournalEpoch: number): Promise<Verdict> {
   if (epoch < firstJournalEpoch) return { kind: "remove" };
@@ -291,7 +291,7 @@ async function judgeTooLarge({ context, item }: Look, name: string, reason: stri
   }
 }
 
-/** Entries before it were trimmed; behind the applied position when nothing up to it is left. */
+/** Entries before it were trimmed; after the applied position when nothing up to it is left. */
 async function firstJournalled({ context, item, stored }: Look): Promise<number> {
   const prefix = journalName(item.stream, 0).slice(0, -12);
   const [first] = await context.stores.records(item.itemId).list(prefix, 1);
@@ -309,8 +309,8 @@ async function findGap(look: Look, listed: readonly RecordListing[]): Promise<Ga
 }
 
 /**
- * What was applied before a gap is shown by a point first, as when a worker stops: of an item that is stopped none is
- * taken. It is asked for once.
+ * What was applied before a gap first gets a point, as when a worker stops: a stopped item gets none. It is requested
+ * once.
  */
 async function wantLastState({ context, item, stored, nowMs }: Look): Promise<boolean> {
   const { progress } = stored;
@@ -324,7 +324,7 @@ async function wantLastState({ context, item, stored, nowMs }: Look): Promise<bo
   return true;
 }
 
-/** Stops the item, so that nobody takes silence for health (rule 5). */
+/** Stops the item, so that silence is not mistaken for health (rule 5). */
 async function stopAtGap({ context, item, stored, nowMs }: Look, gap: LeewardError): Promise<StopReason | undefined> {
   const reason = stopReasonOf(gap, nowMs);
   const after = await replaceProgress(context.stores.records(item.itemId), stored, {
@@ -358,9 +358,9 @@ async function laterWaits(look: Look, listed: readonly RecordListing[]): Promise
 }
 
 /**
- * The cache has taken the next delta, as the service says, and it lies nowhere any more. No later one need ever come:
- * the machine may be idle. What is looked at, and in which order, leaves no other reading: a delta goes from the cache
- * only after it is in the journal, and from there only after progress has changed.
+ * The service says that the cache has accepted the next delta, yet it is nowhere any more. No later one need ever come:
+ * the machine may be idle. The order of the reads allows no other explanation: a delta leaves the cache only after it
+ * is in the journal, and the journal only after progress has changed.
  */
 async function uploadedAndGone(look: Look): Promise<Gap | undefined> {
   const { context, item, stored } = look;
@@ -384,7 +384,7 @@ async function inJournal({ context, item }: Look, epoch: number): Promise<boolea
 }
 
 /**
- * A stop ends when what was missing is there: a worker finds that out before it claims anything. In the middle of a
+ * A stop ends when the missing delta is there: a worker finds that out before it claims anything. In the middle of a
  * batch `batch-begun` wakes it.
  */
 function mayWork({ stored: { progress }, nowMs }: Look): boolean {

@@ -12,16 +12,16 @@ import { type PointSnapshot, listPointSnapshots } from "../points/snapshots.ts";
 export interface PointSweep {
   /** Points that are left, in the order of their positions. */
   readonly kept: readonly PointManifest[];
-  /** Everyone who holds a point. */
+  /** All pins that hold a point. */
   readonly pins: readonly HeldPin[];
   /** Streams whose target disks hold points, or may. */
   readonly neededStreams: ReadonlySet<number>;
   readonly removedPoints: readonly string[];
   /** Expired points that a pin keeps. */
   readonly pinnedPoints: readonly string[];
-  /** Points that cannot be used because their manifest is damaged, or names a snapshot that is gone. */
+  /** Unusable points: their manifest is damaged, or names a snapshot that is gone. */
   readonly damagedPoints: readonly string[];
-  /** Records of pins that were damaged and were made anew. */
+  /** Damaged records of pins that were rebuilt. */
   readonly repairedPins: number;
   /** Deletions that an earlier call had begun. */
   readonly finishedDeletions: number;
@@ -40,8 +40,8 @@ export function heldPins({ pins }: PointCatalog): readonly HeldPin[] {
 }
 
 /**
- * Retention and tidying of one item's recovery points, bounded and safe to repeat. A damaged record keeps
- * none of the others waiting.
+ * Retention and cleanup of one item's recovery points, bounded and safe to repeat. A damaged record delays none of the
+ * others.
  */
 export async function sweepPoints(context: ItemContext, item: ProtectedItem): Promise<PointSweep> {
   const { itemId } = item;
@@ -49,7 +49,7 @@ export async function sweepPoints(context: ItemContext, item: ProtectedItem): Pr
   const catalog = await (context.points === undefined
     ? readCatalog(records)
     : readCatalogAgain(records, itemId, context.points));
-  // After the catalog: a snapshot is there before the manifest that names it.
+  // After the catalog: a snapshot exists before the manifest that names it.
   const snapshots = await listPointSnapshots(context, item, catalog.points);
   const repairedPins = await repairPins(context, item, catalog, snapshots);
   const finished = await finishDeletions(context, itemId, catalog);
@@ -101,9 +101,9 @@ interface OrphanSweep {
 }
 
 /**
- * Snapshots that no manifest names, of every stream. A worker may have been killed, or may still be about to write the
- * manifest: after a grace time a tombstone takes the manifest's name, and only then the snapshots go. Whoever creates
- * the name first decides (rule 2). Those of a point whose manifest is damaged stay with it: it may be put back.
+ * Removes snapshots that no manifest names, of every stream. A worker may have been killed, or may still be about to
+ * write the manifest: after a grace time a tombstone takes the manifest's name, and only then the snapshots go. The
+ * first to create the name decides (rule 2). Snapshots of a damaged manifest stay: it may be restored.
  */
 async function removeOrphans(
   context: ItemContext,
@@ -128,7 +128,7 @@ async function removeOrphans(
   return { removed, more, buriedIds };
 }
 
-/** First a tombstone takes the manifest's name. False when there is a manifest that names the snapshot. */
+/** First a tombstone takes the manifest's name. False when a manifest names the snapshot. */
 export async function removeOrphan(
   { stores, clock }: ItemContext,
   itemId: string,
@@ -137,7 +137,7 @@ export async function removeOrphan(
   const { stream, diskId, snapshot, pointId } = entry;
   const records = stores.records(itemId);
   const tombstone = { version: 1, kind: "tombstone", pointId, itemId, buriedMs: clock.now() } as const;
-  // Taken: by a tombstone of an earlier sweep, or by a manifest that came after our look at the catalog.
+  // Taken: by a tombstone of an earlier sweep, or by a manifest written after our read of the catalog.
   const created =
     (await lookAtPoint(records, pointId)) === undefined &&
     (await records.create(manifestName(pointId), encodePoint(tombstone)));
@@ -153,7 +153,7 @@ export async function removeOrphan(
   return true;
 }
 
-/** A tombstone keeps its name as long as a snapshot of its point is there, and TOMBSTONE_MS at least. */
+/** A tombstone keeps its name while a snapshot of its point exists, and at least for TOMBSTONE_MS. */
 async function removeOldTombstones(
   context: ItemContext,
   { itemId }: ProtectedItem,
@@ -169,8 +169,8 @@ async function removeOldTombstones(
 }
 
 /**
- * Pins of a point that vanished while it was being pinned: its manifest never comes back, and whoever pinned it was
- * told so.
+ * Removes pins of a point that vanished while it was being pinned: its manifest never returns, and the pinning call
+ * failed.
  */
 async function removeLostPins(
   context: ItemContext,

@@ -7,13 +7,13 @@ import { removeRestore } from "../restore/remove.ts";
 export interface RestoreSweep {
   /** Restores whose record and blobs are gone now. */
   readonly removed: number;
-  /** Ids of those whose record cannot be read: they can only be deleted. */
+  /** Ids of those with an unreadable record: they can only be deleted. */
   readonly damaged: readonly string[];
 }
 
 /**
- * Ends restores whose time is over, and finishes those that are being removed. Bounded: what is behind
- * RESTORES_MAX_COUNT comes when those before it are gone.
+ * Ends expired restores, and finishes those that are being removed. Bounded: those beyond RESTORES_MAX_COUNT follow
+ * when earlier ones are gone.
  */
 export async function sweepRestores(context: ItemContext, itemId: string): Promise<RestoreSweep> {
   const records = context.stores.records(itemId);

@@ -5,18 +5,18 @@ import type { ItemContext } from "../points/context.ts";
 import type { ProtectedItem } from "../records/item.ts";
 
 /**
- * Removes the containers of streams before the one that `item.json` announces: that of page blobs when no recovery
- * point needs it, that of deltas always, since what points need of it stands in the journal. Not before every grant has
- * ended and every worker of them knows. What a crash left of a stream that was never announced goes with them. `needed`
- * are the streams of all points that may be there. Returns how many containers went; the cache account may be
- * unreachable.
+ * Removes the containers of streams older than the one that `item.json` announces: page blobs when no recovery point
+ * needs them, deltas always, since what points need of them is in the journal. It waits until every grant has ended and
+ * every worker knows of the new stream. Leftovers of a stream that was never announced, after a crash, go with them.
+ * `needed` are the streams of all points that may exist. Returns how many containers were removed; the cache account
+ * may be unreachable.
  */
 export async function sweepStreams(
   context: ItemContext,
   item: ProtectedItem,
   needed: ReadonlySet<number>,
 ): Promise<number> {
-  // Without a look at the accounts for the usual item, which has had one stream.
+  // The usual item has had one stream: it needs no request to the accounts.
   if (item.stream <= 1 || context.clock.now() - item.openedMs <= OLD_STREAM_KEEP_MS) return 0;
   const inTarget = await removeOld(context, item, "target", needed);
   try {

@@ -15,7 +15,7 @@ import { sweepStreams } from "./sweep-streams.ts";
 
 /**
  * `hints`: only what keeps an item moving, cheap enough for every half minute (two or three reads and one listing).
- * `all`: retention and tidying too, which lists points and snapshots and reads every manifest: every few minutes.
+ * `all`: retention and cleanup too, which lists points and snapshots and reads every manifest: every few minutes.
  */
 export type SweepScope = "hints" | "all";
 
@@ -33,17 +33,17 @@ export interface SweepSummary {
   readonly restores: readonly string[];
   /** Restores that were removed; undefined in the scope `hints`. */
   readonly endedRestores: RestoreSweep | undefined;
-  /** A record of the item that cannot be read: what needs it was left, and all else was done. */
+  /** A record of the item is unreadable: parts that need it were skipped, all else was done. */
   readonly damaged: LeewardError | undefined;
   /** Work is left for the next sweep. */
   readonly more: boolean;
 }
 
 /**
- * One bounded, resumable sweep of one item: finds what no event announced, who died, what is due; applies retention;
- * removes waste. Undefined if there is no such item (enabling it may be under way). Safe to run at any time, side by
- * side with workers and other sweeps (rule 10). A part that fails keeps none of the others from its work: a damaged
- * record is named in the summary, any other failure is thrown when all are done.
+ * One bounded, resumable sweep of one item: finds unannounced changes, dead workers and due work; applies retention;
+ * removes waste. Undefined if there is no such item (enabling it may be under way). Safe to run at any time,
+ * concurrently with workers and other sweeps (rule 10). A failing part stops none of the others: a damaged record is
+ * named in the summary, any other failure is thrown when all are done.
  */
 export async function sweepItem(
   context: ItemContext,
@@ -76,7 +76,7 @@ export async function sweepItem(
   return { itemId, cache, ...tidied, damaged, more: cache.more || tidied.more };
 }
 
-/** Does one part of a sweep, and answers `otherwise` when it fails. */
+/** Runs one part of a sweep, and returns `otherwise` when it fails. */
 type RunPart = <Result, Otherwise>(work: () => Promise<Result>, otherwise: Otherwise) => Promise<Result | Otherwise>;
 
 type Tidied = Omit<SweepSummary, "itemId" | "cache" | "damaged">;

@@ -9,8 +9,8 @@ const JOURNAL_PREFIX = "journal/";
 /**
  * Removes journal entries that no kept point needs, oldest first and at most SWEEP_MAX_JOURNAL of them; returns how
  * many. The oldest kept point of a stream holds everything up to its own epoch, so entries up to it go; without a point
- * the entries are the only copy and stay. Never beyond the applied position. `points` may be a little old:
- * points that came meanwhile lie at later epochs.
+ * the entries are the only copy and stay. Never beyond the applied position. `points` may be slightly stale: newer
+ * points are at later epochs.
  */
 export async function trimJournal(
   context: ItemContext,

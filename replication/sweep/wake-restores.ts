@@ -4,9 +4,9 @@ import { type PointPin, unpinPoint } from "../points/pins.ts";
 import { isFinished, lookAtRestore, restoreOfPin } from "../restore/record.ts";
 
 /**
- * The restores that need a new message: unfinished ones that nobody worked on for a while, and finished ones that still
- * hold their point. Every restore holds a pin until its last step, so that no listing of restores is needed. Pins of
- * restores that were never recorded are taken away.
+ * The restores that need a new message: unfinished ones that have been idle for a while, and finished ones that still
+ * hold their point. Every restore holds a pin until its last step, so that no listing of restores is needed. Removes
+ * pins of restores that were never recorded.
  */
 export async function restoresToWake(
   context: ItemContext,
@@ -20,7 +20,7 @@ export async function restoresToWake(
     const restoreId = restoreOfPin(pin.pinId);
     if (restoreId === undefined) continue;
     const stored = await lookAtRestore(records, restoreId);
-    // Nobody knows how far it is, so it keeps its point until it is deleted.
+    // Its progress is unknown, so it keeps its point until it is deleted.
     if (stored === "damaged") continue;
     if (stored === undefined) {
       if (nowMs - pin.sinceMs > RESTORE_STALE_MS) await unpinPoint(records, pointId, pin.pinId);

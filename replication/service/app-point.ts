@@ -6,9 +6,9 @@ import type { HeartbeatRequest } from "./protocol.ts";
 import { isKnownOperation, operationIdOf, withOperation } from "./operations.ts";
 
 /**
- * Asks for one app-consistent point now, whatever the policy says. A newer request takes the place of one that has not
- * begun: one point answers both. With a `requestId` the call can be repeated. Returns the request's id. Errors:
- * `item-unknown`, `invalid-request`, `conflict`.
+ * Requests one app-consistent point now, regardless of the policy. A newer request replaces one that has not begun: one
+ * point answers both. With a `requestId` the call can be repeated. Returns the request's id. Errors: `item-unknown`,
+ * `invalid-request`, `conflict`.
  */
 export async function requestAppPoint(context: ItemContext, itemId: string, requestId?: string): Promise<string> {
   const id = operationIdOf("app-point", itemId, requestId ?? context.ids.next());
@@ -21,7 +21,7 @@ export async function requestAppPoint(context: ItemContext, itemId: string, requ
   return id;
 }
 
-/** What an operator's request, or the policy's, has come to; undefined when none was ever made. */
+/** The outcome of an operator's or the policy's request; undefined when none was ever made. */
 export interface AppPointStatus {
   readonly requestId: string;
   readonly state: "Requested" | "InProgress" | "Succeeded" | "Failed";
@@ -53,13 +53,13 @@ export interface AppPointQuestion {
   readonly request: HeartbeatRequest;
   readonly progress: Progress;
   readonly nowMs: number;
-  /** The id of a point that the policy asks for. */
+  /** The id for a point that the policy requests. */
   readonly newId: string;
 }
 
 /**
- * The state after a heartbeat: its report is taken, and the next point asked for if one is wanted or due
- * (docs/mobility-protocol.md, P20 to P23). The answer asks as long as there is no outcome. A pure function.
+ * The state after a heartbeat: records its report, and requests the next point if one is wanted or due
+ * (docs/mobility-protocol.md, P20 to P23). The answer repeats the request until there is an outcome. A pure function.
  */
 export function appPointAfter(question: AppPointQuestion): AppPointState | undefined {
   const { item, request, nowMs } = question;
@@ -71,7 +71,7 @@ export function appPointAfter(question: AppPointQuestion): AppPointState | undef
   const intervalMs = item.policy.appConsistentIntervalMs ?? 0;
   if (intervalMs === 0) return state;
   const passedMs = state === undefined ? Number.POSITIVE_INFINITY : nowMs - state.askedMs;
-  // As with crash-consistent points: a clock that was set back must not silence them.
+  // As with crash-consistent points: setting the clock back must not stop them.
   if (passedMs < intervalMs && passedMs > -intervalMs) return state;
   return { requestId: question.newId, askedMs: nowMs, onDemandId: state?.onDemandId, outcome: undefined };
 }
@@ -87,7 +87,7 @@ function withReport(
   return { ...state, outcome: { state: consistency.state, reason, reportedMs: nowMs } };
 }
 
-/** Freezing is of no use where no point can come of it. */
+/** Freezing is useless where no point can result. */
 function mayFreeze({ request, progress }: AppPointQuestion): boolean {
   const whole = !progress.seeding && request.seeding === undefined && request.resynchronization === undefined;
   return whole && progress.stopped === undefined && !progress.final && request.ended !== true;

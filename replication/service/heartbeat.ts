@@ -32,12 +32,11 @@ export interface HeartbeatContext extends ItemContext {
 }
 
 /**
- * Records the word of the item's mobility service, keeps up its session, tells it which stream is open, and grants it
- * uploads to that one (rule 8: create only, this stream's container only). The grant is made last, and goes into the
- * answer alone: who has no session gets none. Costs three reads and one write, and one more read and write when
- * something of the item record changes. Errors: `item-unknown`, `not-authorized`, `invalid-request`,
- * `machine-mismatch`, `session-taken`, `position-fork`, `stream-closed`, `conflict`. What was refused has changed
- * nothing.
+ * Records the report of the item's mobility service, renews its session, returns the open stream, and grants uploads to
+ * it (rule 8: create only, this stream's container only). The grant is made last and goes only into the answer: without
+ * a session there is none. Costs three reads and one write, and one more read and write when something of the item
+ * record changes. Errors: `item-unknown`, `not-authorized`, `invalid-request`, `machine-mismatch`, `session-taken`,
+ * `position-fork`, `stream-closed`, `conflict`. A refused heartbeat has changed nothing.
  */
 export async function recordHeartbeat(
   context: HeartbeatContext,
@@ -45,7 +44,7 @@ export async function recordHeartbeat(
   itemToken: string,
   request: HeartbeatRequest,
 ): Promise<HeartbeatAnswer> {
-  // Before anything is waited for: what the answer takes here is no part of the way from the source.
+  // Before any waiting: the time to answer is not part of the latency from the source.
   const receivedMs = context.clock.now();
   const known = await authenticateService(context, itemId, itemToken);
   requireHeartbeat(request);
@@ -69,18 +68,18 @@ export async function recordHeartbeat(
   };
 }
 
-/** Undefined before the first heartbeat, and while the record is damaged: the next heartbeat makes it anew. */
+/** Undefined before the first heartbeat, and while the record is damaged: the next heartbeat rebuilds it. */
 export async function readHeartbeat(stores: ItemStores, itemId: string): Promise<HeartbeatRecord | undefined> {
   return (await unlessDamaged(() => heartbeatRecord(stores, itemId).find(), nothing))?.body;
 }
 
-/** True when there is a record of heartbeats that nobody can read. */
+/** True when the record of heartbeats exists but is unreadable. */
 export async function isHeartbeatDamaged(stores: ItemStores, itemId: string): Promise<boolean> {
   const found = await heartbeatRecord(stores, itemId).inspect();
   return found !== undefined && "damage" in found;
 }
 
-/** Undefined when the record is gone or damaged: for those who can do without. */
+/** Undefined when the record is gone or damaged: for callers that can do without. */
 export async function findProgress(stores: ItemStores, itemId: string): Promise<Progress | undefined> {
   return (await unlessDamaged(() => readProgress(stores.records(itemId)), nothing))?.progress;
 }
@@ -93,8 +92,8 @@ export async function requireProgress(stores: ItemStores, itemId: string): Promi
 }
 
 /**
- * The progress of the stream that the item has open. Errors: `record-corrupt`, `conflict` when another stream was
- * opened meanwhile.
+ * The progress of the item's open stream. Errors: `record-corrupt`, `conflict` when another stream was opened
+ * meanwhile.
  */
 async function progressOfStream(stores: ItemStores, item: ProtectedItem): Promise<Progress> {
   const found = await requireProgress(stores, item.itemId);
@@ -114,7 +113,7 @@ type Recorded = HeartbeatRecord & { readonly session: ServiceSession };
 
 const hasSession = (record: HeartbeatRecord): record is Recorded => record.session !== undefined;
 
-/** Of two in a row that were both under way for long the source seems nearer than it is: until the next one. */
+/** After two slow heartbeats in a row the source's clock seems less far behind than it is, until the next one. */
 function clockOffset(
   stored: HeartbeatRecord | undefined,
   { bootId, sentMs }: HeartbeatRequest,
@@ -126,8 +125,8 @@ function clockOffset(
 }
 
 /**
- * The session, the last word and the state of app-consistent points change together, by compare-and-set: of two
- * services one has the session.
+ * The session, the last report and the state of app-consistent points change together, by compare-and-set: only one of
+ * two services has the session.
  */
 async function putHeartbeat(
   { stores, clock, ids }: HeartbeatContext,
@@ -140,8 +139,8 @@ async function putHeartbeat(
   return heartbeatRecord(stores, item.itemId).upsert((last): Recorded => {
     const nowMs = clock.now();
     const session = sessionFor(last, request, progress.applied, nowMs);
-    // Held up on its way through here: a later one of the same session has the word. One that has not come yet was
-    // received before the clock was set back.
+    // Delayed here: a later heartbeat of the same session takes precedence. One from the future was received before the
+    // clock was set back.
     const isHeldUp = last?.session?.id === session.id && last.receivedMs > receivedMs && last.receivedMs <= nowMs;
     if (isHeldUp && hasSession(last) && request.ended !== true) return last;
     return {
@@ -153,7 +152,7 @@ async function putHeartbeat(
       bootId: request.bootId,
       start: request.start,
       uploaded: request.uploaded,
-      // A clock that is far ahead tells no times of recovery points: the next reading might be years before them.
+      // A clock that is far ahead gives no times for recovery points: the next reading might be years earlier.
       currentAtMs: request.sentMs - nowMs > SOURCE_CLOCK_AHEAD_MAX_MS ? undefined : request.currentAtMs,
       pendingBytes: request.pendingBytes,
       seeding: request.seeding,
@@ -168,7 +167,7 @@ async function putHeartbeat(
   }, nothing);
 }
 
-/** What a heartbeat says of the item record; most say nothing new, and cost nothing. */
+/** What a heartbeat reports for the item record; most report nothing new, and cost nothing. */
 async function reported(
   { stores, clock }: HeartbeatContext,
   known: ProtectedItem,
@@ -177,13 +176,13 @@ async function reported(
 ): Promise<ProtectedItem> {
   const change = (item: ProtectedItem): ProtectedItem => {
     const after = repairReported(item, request, progress, clock.now());
-    // Whoever has taken this service's place since it was let in is not driven out by its proposal.
+    // If another service has replaced this one since it was authenticated, its proposal does not evict that service.
     return item.tokenHash === known.tokenHash ? withNextToken(after, request) : after;
   };
   return change(known) === known ? known : changeItem(stores, known.itemId, change);
 }
 
-/** Everything in a damaged one is the service's last word, which it says again. */
+/** A damaged record holds only the service's last report, which the service repeats. */
 const heartbeatRecord = (stores: ItemStores, itemId: string): RecordAt<HeartbeatRecord> =>
   recordAt<HeartbeatRecord>(stores.records(itemId), { name: HEARTBEAT_RECORD, version: 1 });
 

@@ -8,13 +8,11 @@ import { untilWritten } from "../records/record.ts";
 import { PROGRESS_RECORD } from "../names.ts";
 import { targetBlobBytes, vhdDataBytes, vhdFooter, vhdUniqueId } from "../records/vhd-footer.ts";
 
-/**
- * Below every worker's generation: what is written here is fenced as soon as the first worker has claimed the disks.
- */
+/** Below every worker's generation: these writes are fenced once the first worker has claimed the disks. */
 const PREPARE_GENERATION = 0;
 
 /**
- * The containers and empty target disks of a stream that `item.json` is about to announce. Can be done twice. Errors:
+ * Makes the containers and empty target disks of a stream that `item.json` is about to announce. Idempotent. Errors:
  * those of the ports.
  */
 export async function prepareStream({ stores }: ItemContext, item: ProtectedItem): Promise<void> {
@@ -34,16 +32,16 @@ async function prepareDisk(stores: ItemStores, item: ProtectedItem, disk: DiskDe
   await stores.disks.writePages(target, vhdDataBytes(disk.sizeBytes), footer, PREPARE_GENERATION);
 }
 
-/** A progress record that an operator gives up: the damaged one with this etag, or one that is gone. */
+/** A progress record that an operator discards: the damaged one with this etag, or one that is gone. */
 export interface GivenUpProgress {
   readonly etag: string | undefined;
 }
 
 /**
- * Makes the progress record that of the stream which `item.json` announces, however far a crash let an earlier call
- * come. A record of that stream, or of a newer one, is left alone, so that a slow caller undoes nothing. Whoever holds
- * a claim of the stream before is fenced by the change. Errors: `record-corrupt` for a damaged record, and for one that
- * is gone although a service has registered, unless it is the one given up; `stream-closed`, `conflict`.
+ * Makes the progress record that of the stream which `item.json` announces, wherever a crash stopped an earlier call. A
+ * record of that stream, or of a newer one, is left alone, so that a slow caller undoes nothing. The change fences any
+ * holder of a claim of the previous stream. Errors: `record-corrupt` for a damaged record, and for one that is gone
+ * although a service has registered, unless it is the one discarded; `stream-closed`, `conflict`.
  */
 export async function ensureProgress(
   stores: ItemStores,
@@ -71,7 +69,7 @@ export function progressGone(itemId: string): LeewardError {
   });
 }
 
-/** Generations only rise, and the last point of this life is one still. */
+/** Generations only rise, and the last point of this life stays its last point. */
 function following(next: Progress, found: Progress | undefined, { createdMs }: ProtectedItem): Progress {
   if (found === undefined) return next;
   const { generation, lastPoint } = found;

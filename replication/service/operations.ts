@@ -4,7 +4,7 @@ import type { ProtectedItem } from "../records/item.ts";
 import { requireField } from "../records/request-rules.ts";
 
 /**
- * The id of an operation, 32 hex digits: the same request of the same item gives the same one. Errors:
+ * The id of an operation, 32 hex digits: the same request for the same item always gives the same id. Errors:
  * `invalid-request`.
  */
 export function operationIdOf(kind: "repair" | "app-point", itemId: string, requestId: string): string {
@@ -21,7 +21,7 @@ export function isKnownOperation(item: ProtectedItem, id: string): boolean {
   return item.operations?.includes(id) ?? false;
 }
 
-/** The list of operations with one more; the oldest goes beyond OPERATIONS_MAX_COUNT. */
+/** Appends an operation to the list; beyond OPERATIONS_MAX_COUNT the oldest is dropped. */
 export function withOperation(item: ProtectedItem, id: string): readonly string[] {
   return [...(item.operations ?? []), id].slice(-OPERATIONS_MAX_COUNT);
 }

@@ -1,8 +1,7 @@
 /**
- * What the mobility service and the function app say to each other, over HTTPS with JSON bodies. The service calls;
- * nothing calls the VM. All requests but `register` carry `authorization: Bearer <ticket>.<item token>`. Errors come as
- * `{ error: { code, message, hint } }`. The rules of identity, sessions and requests stand in
- * docs/mobility-protocol.md.
+ * The protocol between the mobility service and the function app: HTTPS with JSON bodies. The service calls; nothing
+ * calls the VM. All requests but `register` carry `authorization: Bearer <ticket>.<item token>`. Errors come as `{
+ * error: { code, message, hint } }`. The rules of identity, sessions and requests are in docs/mobility-protocol.md.
  */
 import type { DiskDescription, Position } from "../position.ts";
 import type { OpenStream, Resynchronization, UploadsStopped } from "../records/item.ts";
@@ -21,10 +20,10 @@ export interface RegisterRequest {
   readonly disks: readonly DiskDescription[];
 }
 export interface RegisterAnswer extends OpenStream {
-  /** Stands before every token that the service sends from now on, with a dot between them: see `Tickets`. */
+  /** Prefix of every token that the service sends from now on, separated by a dot: see `Tickets`. */
   readonly ticket: string;
   /**
-   * The address of the cache account, without a slash at its end: the service sends nothing to any other one until it
+   * The address of the cache account, without a trailing slash: the service sends to no other account until it
    * registers again.
    */
   readonly cacheEndpoint: string;
@@ -43,13 +42,12 @@ export interface HeartbeatRequest {
   /** The session is over: the service is stopping, and sends nothing more. */
   readonly ended?: boolean | undefined;
   /**
-   * By the clock that the service goes by: the machine's, or, while that is wrong, the control plane's as it was told
-   * last.
+   * By the clock that the service uses: the machine's, or, while that is wrong, the control plane's as last reported.
    */
   readonly sentMs: number;
-  /** How far the machine's clock is ahead (negative: behind), while the service does not go by it. */
+  /** How far the machine's clock is ahead (negative: behind), while the service does not use it. */
   readonly clockAheadMs?: number | undefined;
-  /** Where the stream begins that the service replicates, and of which the two positions speak. */
+  /** The start of the stream that the service replicates; the two positions refer to that stream. */
   readonly start?: Position | undefined;
   readonly uploaded: Position;
   /**
@@ -60,13 +58,13 @@ export interface HeartbeatRequest {
   readonly pendingBytes: number;
   readonly seeding?: { readonly doneBytes: number; readonly totalBytes: number } | undefined;
   readonly resynchronization?: Resynchronization | undefined;
-  /** Nothing more is uploaded in this stream: only another one helps (`repairReplication`). */
+  /** Nothing more is uploaded in this stream: only a new one helps (`repairReplication`). */
   readonly uploadsStopped?: UploadsStopped | undefined;
-  /** What became of the app-consistent point that was asked for; sent until an answer no longer asks for it. */
+  /** The outcome of the requested app-consistent point; sent until an answer no longer asks for it. */
   readonly consistency?: ConsistencyOutcome | undefined;
   /**
-   * SHA-256 (64 hex digits) of the token that the service wants to use from now on. The token itself is not sent before
-   * its first use.
+   * SHA-256 (64 hex digits) of the token that the service wants to use next. The token itself is not sent before its
+   * first use.
    */
   readonly nextTokenHash?: string | undefined;
 }
@@ -80,31 +78,33 @@ export interface HeartbeatAnswer extends OpenStream {
    * logged.
    */
   readonly upload: { readonly containerUrl: string; readonly expiresMs: number };
-  /** How far the target stands in the open stream. */
+  /** The target's position in the open stream. */
   readonly applied: Position;
-  /** The target's clock. What a control plane of before does not say is not known. */
+  /** The target's clock. Unknown when an older control plane does not send it. */
   readonly nowMs?: number | undefined;
   /** When the next heartbeat is expected. */
   readonly intervalMs: number;
-  /** The session that this answer grants or keeps up: others wait until nothing was heard of it for `leaseMs`. */
+  /** The session that this answer grants or renews: others wait until it has been silent for `leaseMs`. */
   readonly session: { readonly sinceMs: number; readonly leaseMs: number };
   /**
-   * The target stands still for want of this epoch, or because what stands in its place is damaged: it is to be sent
-   * again, if the service still has it.
+   * The target has stopped because this epoch is missing or damaged: it is to be sent again, if the service still has
+   * it.
    */
   readonly resend?: { readonly epoch: number } | undefined;
   /** An app-consistent point is wanted now. Sent until a heartbeat reports its outcome. */
   readonly consistency?: { readonly requestId: string } | undefined;
   /**
-   * `wanted`: the service is to choose another token; `accepted`: the proposed one counts from now on, beside the old
-   * one until its first use.
+   * `wanted`: the service is to choose another token; `accepted`: the proposed one is now valid, beside the old one
+   * until its first use.
    */
   readonly rotation?: "wanted" | "accepted" | undefined;
 }
 
-/** POST /api/mobility/{item}/settle: the cache said 'exists' for this epoch; does it hold the service's own delta? */
+/**
+ * POST /api/mobility/{item}/settle: the cache answered 'exists' for this epoch; does it hold the service's own delta?
+ */
 export interface SettleRequest {
-  /** Must be the session that the item has now. */
+  /** Must be the item's current session. */
   readonly sessionId: string;
   readonly stream: number;
   readonly epoch: number;
@@ -112,8 +112,8 @@ export interface SettleRequest {
   readonly checksum: string;
 }
 /**
- * `same`: the cache, the journal or the applied position has exactly this delta; count it as uploaded.
- * `again`: an unreadable blob stood there and was quarantined; upload once more.
- * `other`: a valid delta with other content is there: two services write one item. Stop.
+ * `same`: the cache, the journal or the applied position has exactly this delta; count it as uploaded. `again`: an
+ * unreadable blob was there and was quarantined; upload once more. `other`: a valid delta with other content is there:
+ * two services write one item. Stop.
  */
 export type SettleAnswer = { readonly outcome: "same" | "again" | "other" };

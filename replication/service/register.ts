@@ -11,10 +11,10 @@ import { openStream } from "../records/streams.ts";
 import { matchesHash, tokenHash } from "./tokens.ts";
 
 /**
- * Makes the calling mobility service the one of this item. The registration token is used up by the compare-and-set
- * that stores the hash of the item token; the same item token again succeeds, so that a lost answer is harmless.
- * Errors: `item-unknown`, `not-authorized`, `invalid-request` (the disks are not those of the item), `machine-mismatch`
- * (the token is known, the machine is another one), `stream-closed`, `conflict`.
+ * Makes the calling mobility service that of this item. The compare-and-set that stores the hash of the item token
+ * consumes the registration token; the same item token again succeeds, so that a lost answer is harmless. Errors:
+ * `item-unknown`, `not-authorized`, `invalid-request` (the disks are not those of the item), `machine-mismatch` (the
+ * token is known, the machine is another one), `stream-closed`, `conflict`.
  */
 export async function registerService(
   context: ItemContext,
@@ -40,7 +40,7 @@ export async function registerService(
   return openStream(item);
 }
 
-/** A registration token binds the item to the machine that uses it, whatever machine it was bound to before. */
+/** A registration token binds the item to the machine that uses it, even if it was bound to another. */
 function registeredWith(item: ProtectedItem, request: RegisterRequest, nowMs: number): ProtectedItem {
   const { registrationToken, itemToken, machineId } = request;
   if (matchesHash(registrationToken, item.registrationHash)) {

@@ -4,8 +4,8 @@ import type { HeartbeatRequest } from "./protocol.ts";
 import { startOf } from "../records/streams.ts";
 
 /**
- * The item after what a heartbeat, and the progress of the open stream, say of its repair; the same object when that is
- * nothing new.
+ * The item after what a heartbeat and the open stream's progress report about its repair; the same object when nothing
+ * is new.
  */
 export function repairReported(
   item: ProtectedItem,
@@ -24,7 +24,7 @@ export function repairReported(
 }
 
 /**
- * False while a mobility service has not heard yet of the item's open stream. One of before does not name the start of
+ * False until the mobility service has learned of the item's open stream. An older service does not name the start of
  * its stream.
  */
 export function speaksOf(

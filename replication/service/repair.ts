@@ -12,12 +12,12 @@ import { speaksOf } from "./repair-report.ts";
 import { mintStream, openStream } from "../records/streams.ts";
 
 /**
- * Brings everything again (Site Recovery's `repairReplication`), the way back from every stop: opens a new stream with
- * target disks and a cache container of its own. Its service hears of it with its next heartbeat and reads all disks.
- * Points, journal and disks of the streams before stay until retention lets them go, so that a failover is possible
- * meanwhile. A progress record that is damaged or gone is given up. With a `requestId` the call can be repeated: it
- * gives the same repair, whatever its state, and finishes what a crash left undone. Errors: `item-unknown`,
- * `invalid-request`, `stream-closed`, `conflict` while another repair goes on well.
+ * Replicates everything again (Site Recovery's `repairReplication`), the way out of every stop: opens a new stream with
+ * its own target disks and cache container. The service learns of it with its next heartbeat and reads all disks.
+ * Points, journal and disks of earlier streams stay until retention releases them, so that a failover is possible
+ * meanwhile. A damaged or missing progress record is discarded. With a `requestId` the call can be repeated: it gives
+ * the same repair, whatever its state, and finishes what a crash left undone. Errors: `item-unknown`,
+ * `invalid-request`, `stream-closed`, `conflict` while another repair is progressing.
  */
 export async function requestRepair(context: ItemContext, itemId: string, requestId?: string): Promise<RepairRequest> {
   const { stores, clock, ids } = context;
@@ -25,7 +25,7 @@ export async function requestRepair(context: ItemContext, itemId: string, reques
   const { item } = await readItem(stores, itemId);
   const found = await look(context, item);
   if (isKnownOperation(item, id)) {
-    // One of before, behind which others have come since, is done.
+    // An earlier request that newer ones have overtaken counts as done.
     if (item.repair?.id !== id) return { id, requestedMs: clock.now(), state: "done", changedMs: clock.now() };
     if (found.givenUp === undefined) {
       await ensureProgress(stores, item);
@@ -44,8 +44,8 @@ export async function requestRepair(context: ItemContext, itemId: string, reques
 }
 
 /**
- * The item was made anew a moment ago, in a stream of its own: that stream is the repair that was asked for. Errors:
- * `item-unknown`, `invalid-request`, `conflict`.
+ * The item was just rebuilt, in a new stream: that stream is the requested repair. Errors: `item-unknown`,
+ * `invalid-request`, `conflict`.
  */
 export async function noteRemade(context: ItemContext, itemId: string, requestId?: string): Promise<RepairRequest> {
   const { stores, clock, ids } = context;
@@ -71,7 +71,7 @@ function announce(current: ProtectedItem, before: ProtectedItem, opened: Opened)
       operations: isKnownOperation(current, id) ? current.operations : withOperation(current, id),
     };
   }
-  // The same request twice at one moment.
+  // The same request twice at the same time.
   if (current.repair?.id === id) return current;
   throw new LeewardError("conflict", "Another stream of the item was opened, or its last one closed, meanwhile.", {
     itemId: before.itemId,
@@ -79,7 +79,7 @@ function announce(current: ProtectedItem, before: ProtectedItem, opened: Opened)
 }
 
 interface Found {
-  /** Nothing more comes in the open stream by itself. */
+  /** The open stream receives nothing more by itself. */
   readonly stopped: boolean;
   readonly givenUp: GivenUpProgress | undefined;
 }
@@ -97,7 +97,7 @@ async function look({ stores }: ItemContext, item: ProtectedItem): Promise<Found
   return { stopped: stored.progress.stopped !== undefined || halted, givenUp: undefined };
 }
 
-/** A repair that goes on well is not begun anew: that would read all disks from the start. */
+/** A repair that is progressing is not restarted: that would read all disks again. */
 function requireFree({ repair }: ProtectedItem, id: string): void {
   if (repair === undefined || repair.id === id || repair.state === "done") return;
   throw new LeewardError(

@@ -3,8 +3,8 @@ import type { Progress } from "../records/item.ts";
 import type { HeartbeatAnswer } from "./protocol.ts";
 
 /**
- * With these the right delta in its place ends the stop. A fork is none: the delta that stands there is whole, and
- * another one.
+ * With these codes, the right delta under that name ends the stop. This does not hold for a fork: the delta there is
+ * intact, but a different one.
  */
 const ENDED_BY_A_DELTA: readonly string[] = [
   "position-gap",
@@ -13,7 +13,7 @@ const ENDED_BY_A_DELTA: readonly string[] = [
   "delta-too-large",
 ] satisfies readonly ErrorCode[];
 
-/** What a stopped target waits for. Whoever stopped it named the epoch, if it was not the next one. */
+/** The epoch that a stopped target waits for: named by the stop, unless it is the next one. */
 export function wantedEpoch({ stopped, applied }: Progress): HeartbeatAnswer["resend"] {
   if (stopped === undefined || !ENDED_BY_A_DELTA.includes(stopped.code)) return undefined;
   const { epoch } = stopped.facts;

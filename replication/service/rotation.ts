@@ -6,9 +6,9 @@ import type { HeartbeatAnswer, HeartbeatRequest } from "./protocol.ts";
 
 /**
  * The exchange of an item token (docs/mobility-protocol.md, P14 to P17): the answer says `wanted`; the service makes
- * another token, keeps it durably beside the old one and proposes its hash; from the answer `accepted` on it uses the
- * new one, and the first use ends the old one (tokens.ts). Both sides can be killed at any moment: there is no moment
- * at which the service has no token that counts.
+ * another token, keeps it durably beside the old one and proposes its hash; after the answer `accepted` it uses the new
+ * one, and the first use ends the old one (tokens.ts). Either side can be killed at any moment: the service always has
+ * a valid token.
  */
 export function rotationFor(
   item: ProtectedItem,
@@ -26,10 +26,7 @@ export function withNextToken(item: ProtectedItem, { nextTokenHash }: HeartbeatR
   return known ? item : { ...item, nextTokenHash };
 }
 
-/**
- * An operator wants the service to use another token from now on. Asking twice is harmless. Errors: `item-unknown`,
- * `conflict`.
- */
+/** Asks the service to change to another token. Repeating it is harmless. Errors: `item-unknown`, `conflict`. */
 export async function requestTokenRotation({ stores }: ItemContext, itemId: string): Promise<void> {
   await changeItem(stores, itemId, (item) => (item.rotateToken === true ? item : { ...item, rotateToken: true }));
 }

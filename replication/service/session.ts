@@ -5,8 +5,8 @@ import type { HeartbeatRecord, ProtectedItem, ServiceSession } from "../records/
 import type { HeartbeatRequest } from "./protocol.ts";
 
 /**
- * The session that a heartbeat has or gets (docs/mobility-protocol.md, P4 to P9). A pure function of its arguments;
- * that only one of two services gets the session is the work of the compare-and-set that stores the result. Errors:
+ * The session that a heartbeat has or gets (docs/mobility-protocol.md, P4 to P9). A pure function of its arguments; the
+ * compare-and-set that stores the result ensures that only one of two services gets the session. Errors:
  * `session-taken`, `position-fork`.
  */
 export function sessionFor(
@@ -21,10 +21,10 @@ export function sessionFor(
     const own = held.id === request.sessionId;
     if (own && (ended || !held.ended)) return { ...held, ended };
     const silentMs = nowMs - stored.receivedMs;
-    // A clock that was set back by more than a lease must not keep everybody out until it has caught up.
+    // A clock set back by more than a lease must not lock every service out until it has caught up.
     const over = held.machineId !== request.machineId || silentMs >= SESSION_LEASE_MS || silentMs <= -SESSION_LEASE_MS;
     const leaseLeftMs = SESSION_LEASE_MS - Math.max(0, silentMs);
-    // A heartbeat that was under way when its service stopped must not bring the session back.
+    // A heartbeat still in flight when its service stopped must not revive the session.
     if (own && !over && request.sentMs <= stored.sentMs)
       throw taken(held, leaseLeftMs, "This session was ended by its own service.");
     if (!own && !over && !held.ended)
@@ -34,13 +34,13 @@ export function sessionFor(
   return { id: request.sessionId, machineId: request.machineId, bootId: request.bootId, sinceMs: nowMs, ended };
 }
 
-/** Errors: `machine-mismatch` when the item is bound to another machine than this. */
+/** Errors: `machine-mismatch` when the item is bound to another machine. */
 export function requireMachine({ itemId, machineId: bound }: ProtectedItem, machineId: string): void {
   if (bound === undefined || bound === machineId) return;
   throw new LeewardError("machine-mismatch", "The item is bound to another machine.", { itemId, machineId });
 }
 
-/** For requests beside the heartbeat. Errors: `session-taken` unless this is the session that the item has now. */
+/** For requests beside the heartbeat. Errors: `session-taken` unless this is the item's current session. */
 export function requireSession(stored: HeartbeatRecord | undefined, sessionId: string): void {
   const held = stored?.session;
   if (held?.id === sessionId && !held.ended) return;
@@ -48,9 +48,9 @@ export function requireSession(stored: HeartbeatRecord | undefined, sessionId: s
 }
 
 /**
- * A service seals a delta before it uploads it, so it knows every delta that the target can have applied from it. One
- * that does not has an old copy of the state folder, or an empty one: whatever it uploaded would be another history.
- * Holders of a session are not asked: their deltas may overtake their heartbeats.
+ * A service seals a delta before it uploads it, so it knows every delta that the target can have applied from it. A
+ * service that does not has an old or empty copy of the state folder: its uploads would be another history. Holders of
+ * a session are not checked: their deltas may overtake their heartbeats.
  */
 function requireKnown({ sealed }: HeartbeatRequest, applied: Position): void {
   if (sealed === undefined || sealed.stream !== applied.stream) return;

@@ -12,9 +12,9 @@ import { requireSession } from "./session.ts";
 import { authenticateService } from "./tokens.ts";
 
 /**
- * Decides about an epoch that the cache says to have already (rule 4: it counts as uploaded only when this confirms the
- * same checksum). What cannot be a delta of this name is quarantined, and the service sends again: only the holder of
- * the session may cause that. Errors: `item-unknown`, `not-authorized`, `invalid-request`, `session-taken`,
+ * Decides about an epoch that already exists in the cache (rule 4: it counts as uploaded only when this confirms the
+ * same checksum). A blob that cannot be a delta of this name is quarantined, and the service sends again: only the
+ * holder of the session may cause that. Errors: `item-unknown`, `not-authorized`, `invalid-request`, `session-taken`,
  * `stream-closed` when the item's stream is another one.
  */
 export async function settleEpoch(
@@ -41,20 +41,20 @@ export async function settleEpoch(
   });
   const { applied } = await requireProgress(context.stores, itemId);
   if (applied.epoch === request.epoch) return answer(applied);
-  // The journal comes first: what stands there decided, or will decide, what the target holds.
+  // The journal comes first: its entry decided, or will decide, what the target holds.
   const records = context.stores.records(itemId);
   const journalled = await journalledEnd(records, itemId, request);
   if (journalled !== undefined) return answer(journalled);
   const cached = await readCached(context, itemId, request);
   if (cached !== undefined) return answer(cached);
-  // Nothing stands there any more: either it was just quarantined, or a worker took it between the two looks.
+  // The cache no longer has it: either it was just quarantined, or a worker took it between the two reads.
   const moved = await journalledEnd(records, itemId, request);
   return moved === undefined ? { outcome: "again" } : answer(moved);
 }
 
 /**
- * Undefined if the journal has no delta of this epoch, or one that is damaged: it decides nothing, and gives way to the
- * cache's.
+ * Undefined if the journal has no delta of this epoch, or a damaged one: it decides nothing, and the cache's takes
+ * precedence.
  */
 async function journalledEnd(
   records: RecordStore,
@@ -71,9 +71,9 @@ async function journalledEnd(
 }
 
 /**
- * Where a delta of this name ends. Its frames are decoded too: the position speaks of their plain bytes, and a file
- * whose tables alone are right must not pass for the delta (rule 4). Errors: `delta-foreign` when it speaks of another
- * item, stream or epoch, and those of `decodeDelta`.
+ * Where a delta of this name ends. Its frames are decoded too: the position covers their plain bytes, and a file with
+ * only its tables intact must not pass for the delta (rule 4). Errors: `delta-foreign` when it names another item,
+ * stream or epoch, and those of `decodeDelta`.
  */
 export function deltaEnd(
   bytes: Uint8Array,
@@ -97,8 +97,8 @@ export function deltaEnd(
 }
 
 /**
- * The etag of a blob that was too large to be read: what was judged, and nothing that has taken its name since, may be
- * quarantined.
+ * The etag of a blob that was too large to read: only the judged blob may be quarantined, not one that has taken its
+ * name since.
  */
 export function judgedEtag({ facts: { etag } }: LeewardError): string | undefined {
   return typeof etag === "string" ? etag : undefined;

@@ -6,16 +6,15 @@ import { isItemId, SERVICE_KEY_RECORD } from "../names.ts";
 import { sameDigits } from "./tokens.ts";
 
 /**
- * What stands before the dot of every token that the routes of mobility services take: made of the item's name with a
- * key of this installation. It proves nothing but that the caller was once given a token of this item, so that a
- * stranger is turned away before anything is read from storage for it, and learns from no answer whether there is an
- * item of that name.
+ * The part before the dot of every token that the routes of mobility services accept: derived from the item's name with
+ * a key of this installation. It proves only that the caller was once given a token of this item, so that strangers are
+ * refused before anything is read from storage, and no answer reveals whether an item of that name exists.
  */
 export interface Tickets {
   /** `{ticket}.{secret}`. */
   issue(itemId: string, secret: string): Promise<string>;
   of(itemId: string): Promise<string>;
-  /** What stands behind the dot; undefined when this is no token of the item, or no item can have this name. */
+  /** The part after the dot; undefined when this is no token of the item, or no item can have this name. */
   secretOf(itemId: string, token: string): Promise<string | undefined>;
 }
 

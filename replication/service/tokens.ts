@@ -7,7 +7,7 @@ import type { ProtectedItem } from "../records/item.ts";
 import { changeItem, readItem } from "../records/item-record.ts";
 
 /**
- * A secret that is shown once; the catalog keeps its hash only (rule 8). Two ids, so that one weak id does not make it
+ * A secret that is shown once; the catalog keeps only its hash (rule 8). Two ids, so that one weak id does not make it
  * guessable.
  */
 export function newToken(ids: Ids): string {
@@ -25,7 +25,7 @@ export function matchesHash(token: string, hash: string | undefined): boolean {
   return sameDigits(tokenHash(token), hash);
 }
 
-/** Every digit is compared, so that the time tells nothing about the place of a difference. */
+/** Compares every digit, so that the time does not reveal where they differ. */
 export function sameDigits(found: string, expected: string): boolean {
   let difference = found.length ^ expected.length;
   for (let at = 0; at < found.length; at += 1) difference |= found.charCodeAt(at) ^ expected.charCodeAt(at);
@@ -33,8 +33,8 @@ export function sameDigits(found: string, expected: string): boolean {
 }
 
 /**
- * The item whose registered mobility service sends this token. The first use of the token that was to follow ends the
- * one before it. Errors: `item-unknown`, `not-authorized`, `conflict`.
+ * The item whose registered mobility service sends this token. The first use of a proposed token ends the previous one.
+ * Errors: `item-unknown`, `not-authorized`, `conflict`.
  */
 export async function authenticateService(
   { stores, clock }: ItemContext,

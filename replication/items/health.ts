@@ -31,7 +31,7 @@ export function healthOf(stage: ProtectionStage, errors: readonly HealthError[])
   return stage === "enabling" ? "None" : "Normal";
 }
 
-/** Everything that is wrong with an item now, the worst kind of fault first. */
+/** All current faults of an item, the worst kind first. */
 export function healthErrors(facts: StatusFacts, stage: ProtectionStage): readonly HealthError[] {
   if (stage === "enabling") return stopErrors(facts);
   const lost = facts.heartbeat === undefined || facts.nowMs - facts.heartbeat.receivedMs > HEARTBEAT_LOST_MS;
@@ -42,17 +42,17 @@ export function healthErrors(facts: StatusFacts, stage: ProtectionStage): readon
     ...resynchronizationErrors(facts),
     ...appPointErrors(facts),
     ...(stage === "protected" ? rpoErrors(facts) : []),
-    // Without a source there is nothing to take a point of: the missing heartbeat says it all.
+    // Without a source no point can be taken: the missing heartbeat says it all.
     ...(stage === "protected" && !lost ? pointErrors(facts) : []),
     ...skewErrors(facts),
   ];
 }
 
 /**
- * The moment of the source, told on the target's clock, up to which the target disks hold every write: the last write
- * applied, or the time at which the service said that nothing lies behind the applied position. Undefined when neither
- * is known. The heartbeat corrects the source's clock; what lies ahead of the target's clock even so was read while the
- * source's clock was wrong, and tells nothing.
+ * The source's time, by the target's clock, up to which the target disks hold every write: the last write applied, or
+ * the time at which the service reported nothing after the applied position. Undefined when neither is known. The
+ * heartbeat corrects the source's clock; a time that is still ahead of the target's clock was read while the source's
+ * clock was wrong, and says nothing.
  */
 export function coveredUntilMs(
   progress: Progress,
@@ -67,7 +67,7 @@ export function coveredUntilMs(
   return known.length === 0 ? undefined : Math.max(...known);
 }
 
-/** What has to be added to a time of the source's clock to get that of the target's. */
+/** Added to a time of the source's clock, gives that of the target's. */
 function sourceOffsetMs(heartbeat: HeartbeatRecord | undefined): number {
   return heartbeat === undefined ? 0 : (heartbeat.clockOffsetMs ?? heartbeat.receivedMs - heartbeat.sentMs);
 }
@@ -149,7 +149,7 @@ function appPointErrors({ heartbeat }: StatusFacts): readonly HealthError[] {
 }
 
 /**
- * The service was stopped in order, and the target has everything: nothing is missing, however long the source VM stays
+ * The service was stopped cleanly, and the target has everything: nothing is missing, however long the source VM stays
  * off.
  */
 function isAtRest({ progress, heartbeat }: StatusFacts): boolean {
@@ -193,9 +193,7 @@ function pointErrors(facts: StatusFacts): readonly HealthError[] {
   ];
 }
 
-/**
- * The clock that the service goes by, the machine's own where that is another one, and that of the last write applied.
- */
+/** The clock that the service uses, the machine's own if different, and that of the last write applied. */
 function skewErrors({ progress, heartbeat, nowMs }: StatusFacts): readonly HealthError[] {
   const offsetMs = sourceOffsetMs(heartbeat);
   const skewMs = Math.max(

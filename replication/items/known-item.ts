@@ -5,17 +5,17 @@ import { unlessDamaged } from "../records/damaged.ts";
 import type { ProtectedItem } from "../records/item.ts";
 import { findItem, itemUnknown } from "../records/item-record.ts";
 
-/** The two records of an item; at least one of the three is there. */
+/** The two records of an item; at least one of the three is set. */
 export interface KnownItem {
-  /** `item.json`: what replicates. Undefined before the disks are known, after disabling, and when it is damaged. */
+  /** `item.json`: the replication. Undefined before the disks are known, after disabling, and when it is damaged. */
   readonly item: ProtectedItem | undefined;
-  /** `managed.json`: what flows care for. Undefined for an item that was protected by its disks, and when damaged. */
+  /** `managed.json`: what flows manage. Undefined for an item that was protected by its disks, and when damaged. */
   readonly managed: ManagedItem | undefined;
-  /** The first of the two that cannot be read. */
+  /** The first unreadable record of the two. */
   readonly damaged: LeewardError | undefined;
 }
 
-/** Undefined when neither record is there. A damaged record is there. */
+/** Undefined when neither record exists. A damaged record exists. */
 export async function findKnownItem(stores: ItemStores, itemId: string): Promise<KnownItem | undefined> {
   let damaged: LeewardError | undefined;
   const note = (damage: LeewardError): undefined => {
@@ -28,14 +28,14 @@ export async function findKnownItem(stores: ItemStores, itemId: string): Promise
   return managed === undefined && item === undefined && damaged === undefined ? undefined : { item, managed, damaged };
 }
 
-/** For what concerns an item however it was protected. Errors: `item-unknown`. */
+/** For operations on any item, however it was protected. Errors: `item-unknown`. */
 export async function readKnownItem(stores: ItemStores, itemId: string): Promise<KnownItem> {
   const known = await findKnownItem(stores, itemId);
   if (known === undefined) throw itemUnknown(itemId);
   return known;
 }
 
-/** What brings an item back whose own record is damaged. */
+/** How to recover an item with a damaged record. */
 function withWayBack({ code, message, facts }: LeewardError, isMachine: boolean): LeewardError {
   const operation = isMachine ? "ask for repairReplication" : "protect the same disks again";
   const hint = `Bring the record back from the account's soft delete, or ${operation}: a new stream begins, and the recovery points stay. Meanwhile they can be restored and failed over to.`;

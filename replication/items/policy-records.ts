@@ -20,7 +20,7 @@ export interface PolicyRecord {
   readonly policy: ReplicationPolicy;
 }
 
-/** What acts on records that belong to no single item need. */
+/** For operations on records that belong to no single item. */
 export interface ControlContext {
   /** The control container of the target account. */
   readonly control: RecordStore;
@@ -38,7 +38,7 @@ export async function readPolicy({ control }: ControlContext, name: string): Pro
 export interface PolicyList {
   /** In the order of their names. */
   readonly policies: readonly PolicyRecord[];
-  /** Names of those whose record cannot be read: give them anew, or delete them. */
+  /** Names of those with an unreadable record: store them again, or delete them. */
   readonly damaged: readonly string[];
 }
 
@@ -59,9 +59,9 @@ export async function listPolicies({ control }: ControlContext): Promise<PolicyL
 }
 
 /**
- * Makes a policy, or changes one; what is left out stays as it is, or is Site Recovery's default. A change acts on all
- * items that have the policy: the record comes first, so that repeating the request after a crash brings every item to
- * it. Errors: `invalid-request` that names the field, `conflict`.
+ * Makes or changes a policy; omitted values stay as they are, or are Site Recovery's defaults. A change affects all
+ * items that have the policy: the record comes first, so that repeating the request after a crash updates every item.
+ * Errors: `invalid-request` that names the field, `conflict`.
  */
 export async function putPolicy(
   context: ControlContext,
@@ -81,7 +81,7 @@ export async function putPolicy(
       if (isNew) await requireRoom(control);
       return { version: 1, name, policy: policyFromMinutes(given, before?.policy) };
     },
-    // A damaged one is made anew.
+    // Rebuilds a damaged one.
     () => ({ version: 1, name, policy: DEFAULT_POLICY }),
   );
   if (!isNew) for (const itemId of await itemsWith(context, name)) await applyPolicy(context, itemId, record);
@@ -99,8 +99,8 @@ async function requireRoom(control: RecordStore): Promise<void> {
 
 /**
  * Enables replication as `protectItem` does, by a policy of its own or by a stored one, which the item then follows. A
- * change of the policy that comes in between does not find the item, so that it is looked for again. Errors:
- * `policy-unknown`, and those of `protectItem`.
+ * concurrent change of the policy does not find the item, so the policy is read again. Errors: `policy-unknown`, and
+ * those of `protectItem`.
  */
 export async function protectByPolicy(
   context: ControlContext & ItemContext,
@@ -115,7 +115,7 @@ export async function protectByPolicy(
 }
 
 /**
- * Deleting one that is not there succeeds. Errors: `in-use` while items have it. An item that takes it at this moment
+ * Deleting a missing policy succeeds. Errors: `in-use` while items have it. An item that adopts it at the same time
  * keeps its values.
  */
 export async function deletePolicy(context: ControlContext, name: string): Promise<void> {

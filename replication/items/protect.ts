@@ -15,25 +15,25 @@ import { newToken, tokenHash } from "../service/tokens.ts";
 export interface ProtectRequest {
   readonly itemId: string;
   readonly disks: readonly DiskDescription[];
-  /** Undefined: Site Recovery's defaults for a new item, no change for one that exists. */
+  /** Undefined: Site Recovery's defaults for a new item, no change for an existing one. */
   readonly policy: ReplicationPolicy | undefined;
-  /** The stored policy that `policy` was read from, which the item follows; undefined for one of its own. */
+  /** The stored policy that `policy` was read from, which the item follows; undefined for its own policy. */
   readonly policyName?: string | undefined;
 }
 
 export interface ProtectAnswer {
   readonly item: ProtectedItem;
-  /** Shown this once; undefined when the item existed already. */
+  /** Shown only once; undefined when the item existed already. */
   readonly registrationToken: string | undefined;
 }
 
 /**
- * Enables replication: a stream of its own number, its containers and empty target disks with their footers, then
+ * Enables replication: a stream with its own number, its containers and empty target disks with their footers, then
  * `item.json`, which decides between two requests, and the progress record. Repeating the request repairs a crash
- * anywhere; the stream that it left behind is swept. The same disks again give the existing item (with the policy of
- * the request, if it has one). An item whose record is damaged is made anew, in a stream of its own; its points stay.
- * So is one without target disks: its record landed when the life that it belongs to had been disabled. Errors:
- * `invalid-request`, `disk-invalid`, `item-exists`, `conflict`, and those of the ports.
+ * anywhere; the sweep removes the stream left behind. The same disks again give the existing item (with the policy of
+ * the request, if any). An item with a damaged record is rebuilt in a new stream; its points stay. So is one without
+ * target disks: its record landed after its life had been disabled. Errors: `invalid-request`, `disk-invalid`,
+ * `item-exists`, `conflict`, and those of the ports.
  */
 export async function protectItem(context: ItemContext, request: ProtectRequest): Promise<ProtectAnswer> {
   requireItemId(request.itemId);
@@ -47,7 +47,7 @@ export async function protectItem(context: ItemContext, request: ProtectRequest)
   });
 }
 
-/** In place of what has this etag, or of nothing. Undefined when somebody else was faster. */
+/** Replaces the record with this etag, or none. Undefined when another call was faster. */
 async function makeItem(
   context: ItemContext,
   request: ProtectRequest,
@@ -77,8 +77,8 @@ async function makeItem(
 }
 
 /**
- * The record can be read, and the disks of its stream stand, which were made before it. A closed stream has none to
- * look for.
+ * The record is readable, and the disks of its stream exist, which were made before it. A closed stream has none to
+ * check.
  */
 async function isWhole(stores: ItemStores, itemId: string): Promise<boolean> {
   const item = await findReadableItem(stores, itemId);
@@ -91,7 +91,7 @@ async function isWhole(stores: ItemStores, itemId: string): Promise<boolean> {
 }
 
 /**
- * Mints a new one-time token. The service's present token works until the new one is used. Errors: `item-unknown`,
+ * Mints a new one-time token. The service's current token works until the new one is used. Errors: `item-unknown`,
  * `conflict`.
  */
 export async function newRegistrationToken(context: ItemContext, itemId: string): Promise<string> {
@@ -102,8 +102,8 @@ export async function newRegistrationToken(context: ItemContext, itemId: string)
 }
 
 /**
- * The record is written even when nothing of it changes: a sweep that has just taken the item for what a disabled one
- * left behind removes only what it saw. Undefined when it was faster.
+ * The record is written even when unchanged: a sweep that has just mistaken the item for leftovers of a disabled one
+ * removes only what it saw. Undefined when the sweep was faster.
  */
 async function takeUp(
   context: ItemContext,

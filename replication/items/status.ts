@@ -22,8 +22,8 @@ import { speaksOf } from "../service/repair-report.ts";
 import type { ProtectionStage, StatusFacts } from "./status-facts.ts";
 
 /**
- * One protected item as the API shows it, in Site Recovery's words. Times are Unix milliseconds of the target's clock
- * unless said otherwise.
+ * One protected item as the API shows it, in Site Recovery's terms. Times are Unix milliseconds of the target's clock
+ * unless stated otherwise.
  */
 export interface ItemStatus {
   readonly itemId: string;
@@ -47,17 +47,17 @@ export interface ItemStatus {
   readonly initialReplicationPercentage: number;
   readonly disks: readonly DiskStatus[];
   readonly policy: ReplicationPolicy;
-  /** The stored policy that it follows. */
+  /** The stored policy that the item follows. */
   readonly policyName: string | undefined;
   readonly lastRecoveryPoint: LastPoint | undefined;
-  /** The last app-consistent point that was asked for. */
+  /** The last requested app-consistent point. */
   readonly appConsistentPoint: AppPointStatus | undefined;
-  /** Site Recovery's flag: the source has content that the log of writes does not bring any more. */
+  /** Site Recovery's flag: the source has content that the log of writes no longer delivers. */
   readonly resyncRequired: boolean;
   readonly resynchronization: Resynchronization | undefined;
-  /** The last repair that an operator asked for. */
+  /** The last repair requested by an operator. */
   readonly repair: RepairRequest | undefined;
-  /** Who speaks for the source. */
+  /** The service that reports for the source. */
   readonly session: ServiceSession | undefined;
   readonly stopped: StopReason | undefined;
   readonly createdMs: number;
@@ -66,7 +66,7 @@ export interface ItemStatus {
 interface Backlog {
   /** Uploaded and not yet applied. */
   readonly epochs: number;
-  /** Captured and not yet uploaded, as the mobility service says. */
+  /** Captured and not yet uploaded, as reported by the mobility service. */
   readonly pendingAtSourceBytes: number;
 }
 
@@ -152,8 +152,8 @@ async function statusOf({ stores, clock }: ItemContext, item: ProtectedItem): Pr
 }
 
 /**
- * An item whose progress cannot be read stands still, and says why. Between the two records of its enabling it waits
- * for the second one.
+ * An item with unreadable progress stops, and says why. Between the two records of its enabling it waits for the second
+ * one.
  */
 function unreadableProgress(item: ProtectedItem, { code, message, facts }: LeewardError, nowMs: number): Progress {
   const unknown: Position = { stream: item.stream, epoch: 0, checksum: "0".repeat(64) };
@@ -168,7 +168,7 @@ function stageOf({ item, progress, heartbeat, lastPoint }: StatusFacts): Protect
   if (!progress.seeding)
     return repairing || heartbeat?.resynchronization?.state === "running" ? "resynchronizing" : "protected";
   if (lastPoint !== undefined) return "resynchronizing";
-  // A service whose token is about to be exchanged has spoken before.
+  // A service whose token is about to be exchanged has reported before.
   const known = item.tokenHash !== undefined || heartbeat !== undefined || progress.applied.epoch > 0;
   return known ? "initial-replication" : "enabling";
 }

@@ -112,8 +112,8 @@ export interface SettleRequest {
   readonly checksum: string;
 }
 /**
- * `same`: the cache, the journal or the applied position has exactly this delta; count it as uploaded. `again`: an
- * unreadable blob was there and was quarantined; upload once more. `other`: a valid delta with other content is there:
- * two services write one item. Stop.
+ * `same`: the cache, the journal or the applied position has exactly this delta; count it as uploaded.
+ * `again`: an unreadable blob was there and was quarantined; upload once more.
+ * `other`: a valid delta with other content is there: two services write one item. Stop.
  */
 export type SettleAnswer = { readonly outcome: "same" | "again" | "other" };

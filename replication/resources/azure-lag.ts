@@ -5,15 +5,15 @@ import { sameId } from "./ids.ts";
 import type { Ledger, LedgerEntry } from "./ledger.ts";
 
 /**
- * Azure shows what was changed late: for a moment a resource that was made is missing, and one that was removed is
- * shown or holds what it used. The ledger knows what was made and removed, and when, so that it tells such a moment
- * from a lasting no. docs/azure-differences.md names what is assumed here.
+ * Azure shows changes late: for a moment a resource just made is missing, and one just removed is still listed or holds
+ * what it used. The ledger knows what was made and removed, and when, so it distinguishes such a moment from a lasting
+ * refusal. docs/azure-differences.md lists these assumptions.
  */
 
 /**
- * "There is no such resource" in answer to a change of `id`. True: what is missed is something of this ledger that was
- * seen a short time ago, so the change is begun again. What the message names decides; where it names nothing, that the
- * change speaks of something young.
+ * "There is no such resource" in answer to a change of `id`. True: the missing resource is in this ledger and was seen
+ * a short time ago, so the change is begun again. The ids in the message decide; if it has none, whether the change
+ * refers to something young.
  */
 export function isNotShownYet(
   ledger: Ledger,
@@ -35,31 +35,31 @@ export function isNotShownYet(
 }
 
 export type InUse =
-  /** Perhaps only by what this ledger is removing: ask again. */
+  /** Perhaps used only by what this ledger is removing: ask again. */
   | { readonly kind: "again" }
-  /** Somebody else uses it. */
+  /** Others use it. */
   | { readonly kind: "foreign"; readonly users: readonly string[] }
-  /** For too long, and Azure names nobody else. */
+  /** For too long, and Azure names no other user. */
   | { readonly kind: "lasting" };
 
 /** "In use" in answer to the removal of `id`. */
 export function judgeInUse(ledger: Ledger, id: string, message: string, nowMs: number): InUse {
   const going = ledger.entries.filter(({ state }) => state === "removing" || state === "removed");
-  // Azure names the thing itself, a part of it, and its group too.
+  // Azure names the resource itself, a part of it, and its group too.
   const users = idsIn(message).filter((each) => !isWithin(each, id) && !isWithin(id, each));
   const foreign = users.filter((each) => !going.some((entry) => isWithin(each, entry.id)));
   if (foreign.length > 0) return { kind: "foreign", users: foreign };
   return going.some((entry) => isYoung(entry, nowMs)) ? { kind: "again" } : { kind: "lasting" };
 }
 
-/** Whether a ledger has seen the resource made a short time ago, so that nobody should believe that it is missing. */
+/** Whether a ledger has seen the resource made a short time ago, so that a read that misses it is not trusted. */
 export function isYoungIn(ledger: Ledger, id: string, nowMs: number): boolean {
   return ledger.entries.some((entry) => sameId(entry.id, id) && entry.state === "created" && isYoung(entry, nowMs));
 }
 
 /**
- * A role counts minutes after it was assigned, and until then a storage account refuses as it does one that nobody
- * assigned. Only who waits in minutes can tell them apart.
+ * A role takes effect minutes after it was assigned; until then a storage account refuses as if no role were assigned.
+ * Only a caller that waits for minutes can tell these apart.
  */
 export function isRoleNotHeardYet({ code, facts }: LeewardError): boolean {
   return (
@@ -68,7 +68,7 @@ export function isRoleNotHeardYet({ code, facts }: LeewardError): boolean {
   );
 }
 
-/** Entries of before have no time, and are old. */
+/** Older entries have no time, and are not young. */
 function isYoung({ changedMs }: LedgerEntry, nowMs: number): boolean {
   return changedMs !== undefined && nowMs - changedMs < AZURE_LAG_MS;
 }

@@ -4,7 +4,7 @@ import { PURPOSE_TAG } from "./tags.ts";
 
 type Tags = Readonly<Record<string, string>>;
 
-/** Where the restored disks lie: page blobs that are fixed VHDs, as the restore left them. */
+/** Where the restored disks are: page blobs that are fixed VHDs, as the restore left them. */
 export interface RestoredSources {
   /** Resource Manager id of their account, which must be in the target region. */
   readonly storageAccountId: string;
@@ -12,12 +12,12 @@ export interface RestoredSources {
   readonly urls: Readonly<Record<string, string>>;
 }
 
-/** Bodies of PUT requests, in the shape of Azure's REST API (the versions stand in azure/arm/api-versions.ts). */
+/** Bodies of PUT requests, in the shape of Azure's REST API (the versions are in azure/arm/api-versions.ts). */
 export function resourceGroupBody({ resourceGroup }: TargetPlan, tags: Tags): ResourceJson {
   return { location: resourceGroup.region, tags };
 }
 
-/** With all subnets: Azure deletes those that a PUT leaves out. */
+/** With all subnets: Azure deletes those that a PUT omits. */
 export function networkBody({ network }: TargetPlan, tags: Tags): ResourceJson {
   return {
     location: network.region,
@@ -66,7 +66,7 @@ export function diskBody(
   tags: Tags,
 ): ResourceJson {
   const isOsDisk = lun === undefined;
-  // A zone-redundant disk stands in all zones.
+  // A zone-redundant disk is in all zones.
   const zones = zone === undefined || /_ZRS$/i.test(disk.sku) ? {} : { zones: [zone] };
   const encryption =
     disk.diskEncryptionSetId === undefined
@@ -115,7 +115,7 @@ export function nicBody({ network }: TargetPlan, nic: PlannedNic, tags: Tags): R
 }
 
 /**
- * A machine on disks that hold its system already, so without `osProfile`. Disks and NICs are detached when it is
+ * A machine on disks that already hold its system, so without `osProfile`. Disks and NICs are detached when it is
  * deleted: the ledger removes them, and what an operator adds survives.
  */
 export function machineBody(plan: TargetPlan, tags: Tags): ResourceJson {
@@ -147,7 +147,7 @@ export function machineBody(plan: TargetPlan, tags: Tags): ResourceJson {
   };
 }
 
-/** UEFI settings can be said of trusted machines only. */
+/** Only trusted machines accept UEFI settings. */
 function securityOf({ machine }: TargetPlan): ResourceJson {
   if (machine.securityType !== "TrustedLaunch") return {};
   const uefiSettings = { secureBootEnabled: machine.secureBoot, vTpmEnabled: machine.vTpm };

@@ -1,26 +1,25 @@
-/** What a path of Resource Manager names. */
+/** The parts of a Resource Manager path. */
 export interface ResourcePath {
   readonly subscriptionId: string;
-  /** Undefined for what belongs to the whole subscription. */
+  /** Undefined for resources of the whole subscription. */
   readonly resourceGroup: string | undefined;
   /** In lower case, for example `microsoft.network/virtualnetworks/subnets`. */
   readonly type: string;
   /** The last name; undefined for a collection. */
   readonly name: string | undefined;
   /**
-   * What stands above it: the machine of an extension, the network of a subnet, the group of a resource. Undefined at
-   * the top.
+   * Its parent: the machine of an extension, the network of a subnet, the group of a resource. Undefined at the top.
    */
   readonly parentId: string | undefined;
 }
 
 const GROUPS = "microsoft.resources/resourcegroups";
-/** `{group}/resources`: everything that is in a group, of whatever type. */
+/** `{group}/resources`: everything in a group, of any type. */
 const ALL_IN_GROUP = "microsoft.resources/resources";
 
 /**
- * Undefined when the text is no path below a subscription. Names keep their letters; Azure compares them without regard
- * to case.
+ * Undefined when the text is not a path below a subscription. Names keep their case; Azure compares them
+ * case-insensitively.
  */
 export function parsePath(path: string): ResourcePath | undefined {
   const contents = /^(\/subscriptions\/([^/?#]+)\/resourceGroups\/([^/?#]+))\/resources$/i.exec(path);

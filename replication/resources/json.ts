@@ -1,6 +1,6 @@
 /**
  * Reads the JSON of resources. A part that is missing, or not of the expected kind, reads as undefined or empty: Azure
- * leaves out what has no value.
+ * omits what has no value.
  */
 export function partOf(value: unknown, ...path: readonly string[]): unknown {
   return path.reduce<unknown>((inner, name) => (isObject(inner) ? inner[name] : undefined), value);
@@ -16,7 +16,7 @@ export function numberOf(value: unknown, ...path: readonly string[]): number | u
   return typeof part === "number" ? part : undefined;
 }
 
-/** Azure leaves out flags that are false. */
+/** Azure omits flags that are false. */
 export function flagOf(value: unknown, ...path: readonly string[]): boolean {
   return partOf(value, ...path) === true;
 }

@@ -9,26 +9,26 @@ export type StepJudgement =
   /** Write it into the ledger, then begin the PUT of the body. */
   | { readonly kind: "create"; readonly body: ResourceJson; readonly createOnly: boolean }
   /**
-   * It stands. `ours`: made by Leeward, so it belongs into the ledger as created; else it was there before, and never
-   * comes in.
+   * It exists. `ours`: made by Leeward, so it is recorded in the ledger as created; otherwise it existed before, and is
+   * never recorded.
    */
   | { readonly kind: "present"; readonly ours: boolean }
   /** Azure is changing it, perhaps for us: read again later. */
   | { readonly kind: "changing" }
   | { readonly kind: "refused"; readonly code: ErrorCode; readonly message: string };
 
-/** What is to do about a step, of what a read found now. Pure, and the same answer whoever asks again. */
+/** What to do about a step, given what a read found. Pure: the same for every caller. */
 export function judgeStep(step: ResourceStep, found: ResourceJson | undefined, { itemId }: Owner): StepJudgement {
   const refused = (code: ErrorCode, message: string): StepJudgement => ({ kind: "refused", code, message });
   if (found === undefined) {
-    // Reads may be stale, and a PUT of a network deletes the subnets that others have added to one that stands.
+    // Reads may be stale, and a PUT of an existing network deletes the subnets that others have added.
     if (step.body !== undefined)
       return { kind: "create", body: step.body, createOnly: step.kind === "virtual-network" };
     return refused("azure-resource-missing", `The plan counts on ${step.id}, which is gone.`);
   }
   const state = textOf(found, "properties", "provisioningState")?.toLowerCase() ?? "succeeded";
   const maker = itemOf(found);
-  // What many items use is Leeward's for whichever of them it was made.
+  // A shared resource is Leeward's, whichever item it was made for.
   const isShared = step.role === "shared";
   const isOurs = maker !== undefined && (isShared || maker === itemId);
   if (!isShared && !isOurs)
@@ -36,8 +36,8 @@ export function judgeStep(step: ResourceStep, found: ResourceJson | undefined, {
   if (!["succeeded", "failed", "canceled"].includes(state)) return { kind: "changing" };
   const fault = firstFault(step.required, step.kind === "virtual-network" ? withPlainSubnets(found) : found, "");
   if (state !== "succeeded") {
-    // What is half made is made whole by the same PUT. A network only while nobody has added a subnet, which the PUT
-    // would delete.
+    // The same PUT completes what is half made. A network only while it has no added subnet, which the PUT would
+    // delete.
     const isSafe = step.kind !== "virtual-network" || hasNoOther(step.body, found);
     if (isOurs && step.body !== undefined && isSafe) return { kind: "create", body: step.body, createOnly: false };
     return refused("azure-resource-conflict", `${step.id} is in state ${state}.`);
@@ -46,7 +46,7 @@ export function judgeStep(step: ResourceStep, found: ResourceJson | undefined, {
   return { kind: "present", ours: isOurs };
 }
 
-/** The first part of `required` that `found` has not, in words. */
+/** The first part of `required` that `found` lacks, in words. */
 function firstFault(required: unknown, found: unknown, path: string): string | undefined {
   if (Array.isArray(required)) {
     const missing = required.find(
@@ -66,7 +66,7 @@ function firstFault(required: unknown, found: unknown, path: string): string | u
     : `${path} is ${JSON.stringify(found) ?? "missing"}, not ${JSON.stringify(required)}`;
 }
 
-/** Azure answers ids, names and regions in letters of its own, "North Europe" for northeurope included. */
+/** Azure returns ids, names and regions in its own spelling, "North Europe" for northeurope included. */
 const plain = (value: unknown): unknown =>
   typeof value === "string" ? value.toLowerCase().replaceAll(" ", "") : value;
 
@@ -77,7 +77,7 @@ function hasNoOther(body: ResourceJson | undefined, found: ResourceJson): boolea
   return named(found).every((name) => planned.includes(name));
 }
 
-/** Azure tells the prefix of a subnet in one of two places. */
+/** Azure gives the prefix of a subnet in one of two places. */
 function withPlainSubnets(network: ResourceJson): ResourceJson {
   const subnets = subnetsOf(network).map(({ name, addressPrefix }) => ({ name, properties: { addressPrefix } }));
   return { location: network["location"], properties: { subnets } };

@@ -13,18 +13,18 @@ export async function readLedger(stores: ItemStores, itemId: string): Promise<Le
   return (await ledgerRecord(stores, itemId).find())?.body ?? emptyLedger(itemId);
 }
 
-/** Whether the item has a ledger, though it may be empty. Errors: `record-corrupt`. */
+/** Whether the item has a ledger, even an empty one. Errors: `record-corrupt`. */
 export async function hasLedger(stores: ItemStores, itemId: string): Promise<boolean> {
   return (await ledgerRecord(stores, itemId).find()) !== undefined;
 }
 
 export interface OtherLedgers {
   readonly ledgers: readonly Ledger[];
-  /** Items whose ledger cannot be read: nobody knows what they use. */
+  /** Items with an unreadable ledger: it is unknown what they use. */
   readonly damaged: readonly string[];
 }
 
-/** The ledgers of all items but this one. A damaged one does not keep the others from being read. */
+/** The ledgers of all items but this one. A damaged one does not prevent reading the others. */
 export async function readOtherLedgers(stores: ItemStores, itemId: string): Promise<OtherLedgers> {
   const ledgers: Ledger[] = [];
   const damaged: string[] = [];

@@ -3,15 +3,15 @@ import { LEDGER_MAX_ENTRIES, LEFT_TRY_MAX_MS } from "../limits.ts";
 import { sameId } from "./ids.ts";
 
 /**
- * Everything that Leeward made for one item, written down BEFORE it is made, so that whatever breaks off leaves nothing
- * unknown. Resources that stood there before and are not Leeward's (found without its tag) never come in
- * here, and so are never removed.
+ * Everything that Leeward made for one item, recorded BEFORE it is made, so that no interruption leaves anything
+ * unknown. Resources that existed before and are not Leeward's (found without its tag) are never recorded here, and so
+ * never removed.
  *
  * What stays and what goes. Site Recovery leaves the target's resource group, network and cache account behind for
- * ever. Here a shared resource goes with the last item that uses it, if Leeward made it. What takes other things along
- * (`isHolder`) stays all the same and is named in the job: no list of Azure shows for certain that nobody has put
- * anything there. What a failover made stays when users' work has moved there: it is the operator's machine then, and
- * the entry is `released`.
+ * ever. Here a shared resource goes with the last item that uses it, if Leeward made it. A resource whose removal
+ * deletes its contents (`isHolder`) stays all the same and is named in the job: no list of Azure shows for certain that
+ * it holds nothing of others. What a failover made stays when users' work has moved there: the machine is then the
+ * operator's, and the entry is `released`.
  */
 export interface Ledger {
   readonly version: 1;
@@ -20,37 +20,35 @@ export interface Ledger {
 }
 
 export interface LedgerEntry {
-  /** Resource Manager id, or the address of a container. Compared without regard to case. */
+  /** Resource Manager id, or the address of a container. Compared case-insensitively. */
   readonly id: string;
   readonly kind: LedgerKind;
   readonly role: LedgerRole;
   /** The job that wrote the entry. */
   readonly jobId: string;
   readonly state: LedgerState;
-  /** When the state was last changed (Unix milliseconds of the target's clock); undefined in entries of before. */
+  /** When the state last changed (Unix milliseconds of the target's clock); undefined in older entries. */
   readonly changedMs?: number | undefined;
   /**
-   * Of the PUTs that were sent for it. `awaited`: one whose answer has not come. `missing`: one was never answered; it
-   * may take effect long after the resource was removed, so that the sweep looks once more.
+   * State of the PUTs sent for it. `awaited`: the answer has not come yet. `missing`: one was never answered; it may
+   * take effect long after the resource was removed, so the sweep checks again.
    */
   readonly answer?: "awaited" | "missing" | undefined;
-  /** The sweep tries to remove it, no flow. */
+  /** The sweep tries to remove it, not a flow. */
   readonly isRetry?: boolean | undefined;
 }
 
 /**
- * `intended`: may exist or not. `created`: was seen to exist. `removing`: may be gone or not. `removed`: was seen to be
- * gone. `released`: stays, and is no longer ours to remove. `left`: should be gone, and could not be reached, or may
- * come back by a PUT that was never answered: the sweep removes it later, or the next disabling.
+ * `intended`: may or may not exist. `created`: was seen to exist. `removing`: may or may not be gone. `removed`: was
+ * seen to be gone. `released`: stays, and is no longer ours to remove. `left`: should be gone, but was unreachable, or
+ * may come back by a PUT that was never answered: the sweep or the next disabling removes it later.
  */
 type LedgerState = "intended" | "created" | "removing" | "removed" | "released" | "left";
 
 /** What an entry is for. `shared`: other items may use it too. */
 export type LedgerRole = "replication" | "failover" | "test-failover" | "shared";
 
-/**
- * Kinds in the order in which they are removed: what depends on something goes before it. Equal ranks go side by side.
- */
+/** Kinds in the order in which they are removed: dependents go first. Equal ranks are removed in parallel. */
 const REMOVAL_RANKS = {
   "event-subscription": 0,
   "mobility-extension": 0,
@@ -72,14 +70,14 @@ const REMOVAL_RANKS = {
 } as const;
 export type LedgerKind = keyof typeof REMOVAL_RANKS;
 
-/** What the cache account keeps of an item, in its ledger. */
+/** The ledger id of the item's data in the cache account. */
 export const cacheEntryId = (itemId: string): string => `cache/${itemId}`;
-/** The blobs of a restore in the ledger. */
+/** Prefix of the ledger ids of a restore's blobs. */
 const RESTORED = "restored/";
 export const restoredEntryId = (restoreId: string): string => `${RESTORED}${restoreId}`;
 export const restoreOfEntry = ({ id }: Pick<LedgerEntry, "id">): string => id.slice(RESTORED.length);
 
-/** Where a thing lies: removing what is in the source region must not hold up the rest, for that region may be gone. */
+/** Where a resource is: removals in the source region must not delay the rest, for that region may be gone. */
 export type LedgerSide = "source" | "target";
 const AT_SOURCE: ReadonlySet<LedgerKind> = new Set([
   "event-subscription",
@@ -90,10 +88,10 @@ const AT_SOURCE: ReadonlySet<LedgerKind> = new Set([
 export const isAtSource = ({ kind }: Pick<LedgerEntry, "kind">): boolean => AT_SOURCE.has(kind);
 const sideOf = ({ kind }: Pick<LedgerEntry, "kind">): LedgerSide => (AT_SOURCE.has(kind) ? "source" : "target");
 
-/** What takes along whatever others have put into it when it is removed. */
+/** Removing it also deletes whatever others have put into it. */
 const isHolder = ({ kind }: LedgerEntry): boolean => kind === "resource-group" || kind === "storage-account";
 
-/** What a removal is about. `disable` goes over everything. */
+/** What a removal covers. `disable` covers everything. */
 export type RemovalScope = "test-failover" | "failover" | "disable";
 
 export function emptyLedger(itemId: string): Ledger {
@@ -101,9 +99,8 @@ export function emptyLedger(itemId: string): Ledger {
 }
 
 /**
- * Writes down what is about to be made; doing it twice is one entry, and one that was removed before begins again.
- * Errors: `conflict` (retryable) while the resource is still being removed; a try of the sweep that died is not waited
- * for.
+ * Records what is about to be made; repeating it gives one entry, and a removed one begins again. Errors: `conflict`
+ * (retryable) while the resource is still being removed; a sweep's try that died is not waited for.
  */
 export function intend(
   ledger: Ledger,
@@ -128,12 +125,12 @@ export function intend(
   return sameOr(ledger, entries);
 }
 
-/** A PUT is about to be sent for each of these. One before whose answer is still awaited was never answered. */
+/** A PUT is about to be sent for each of these. An earlier PUT still awaited counts as never answered. */
 export function noteSent(ledger: Ledger, ids: readonly string[]): Ledger {
   return changeAnswer(ledger, ids, (answer) => (answer === undefined ? "awaited" : "missing"));
 }
 
-/** Azure said what it makes of the PUT that was sent last for each of these. */
+/** Azure has answered the last PUT sent for each of these. */
 export function noteAnswered(ledger: Ledger, ids: readonly string[]): Ledger {
   return changeAnswer(ledger, ids, (answer) => (answer === "awaited" ? undefined : answer));
 }
@@ -152,7 +149,7 @@ function changeAnswer(
   );
 }
 
-/** The resource was seen. Only what was written down before can be. */
+/** The resource was seen. It must have been recorded before. */
 export function markCreated(ledger: Ledger, id: string, nowMs: number): Ledger {
   invariant(
     ledger.entries.some((entry) => sameId(entry.id, id)),
@@ -162,14 +159,14 @@ export function markCreated(ledger: Ledger, id: string, nowMs: number): Ledger {
   const seen = change(ledger, nowMs, (entry) =>
     sameId(entry.id, id) && entry.state === "intended" ? "created" : entry.state,
   );
-  // What stands there is the work of the only PUT that was sent.
+  // The existing resource is the work of the only PUT that was sent.
   return noteAnswered(seen, [id]);
 }
 
 /**
- * Marks what has to go. `machineMoved`: users' work runs on what the failover made, which therefore stays, but for the
- * blobs that its disks were copied from. Mark first and look at other items afterwards: of two last users that are
- * disabled together each is marked when the other looks, so that at least one removes.
+ * Marks what has to go. `machineMoved`: users' work runs on what the failover made, which therefore stays, except the
+ * blobs that its disks were copied from. Mark first and check other items afterwards: of two last users disabled
+ * together, each is marked when the other checks, so that at least one removes.
  */
 export function beginRemoval(ledger: Ledger, scope: RemovalScope, machineMoved: boolean, nowMs: number): Ledger {
   return change(ledger, nowMs, ({ kind, role, state }) => {
@@ -180,8 +177,8 @@ export function beginRemoval(ledger: Ledger, scope: RemovalScope, machineMoved: 
 }
 
 /**
- * A committed failover: the machine and its parts are the operator's now. The blobs that its disks were copied from are
- * not among them.
+ * A committed failover: the machine and its parts are now the operator's, but not the blobs that its disks were copied
+ * from.
  */
 export function handOver(ledger: Ledger, nowMs: number): Ledger {
   return change(ledger, nowMs, ({ kind, role, state }) => {
@@ -191,17 +188,17 @@ export function handOver(ledger: Ledger, nowMs: number): Ledger {
 }
 
 export interface RemovalPlan {
-  /** One stage after the other; inside a stage side by side. */
+  /** One stage after another; within a stage in parallel. */
   readonly stages: readonly (readonly LedgerEntry[])[];
   /** Shared and still in use by others: these only leave this ledger. */
   readonly toRelease: readonly string[];
-  /** Used by nobody that is known, and never removed: these leave this ledger too, and the job names them. */
+  /** Without known users, and never removed: these leave this ledger too, and the job names them. */
   readonly toLeave: readonly LedgerEntry[];
 }
 
 /**
  * What to remove in which order. `inUseElsewhere`: ids of all live entries of the other items' ledgers (`liveIds`).
- * `side` undefined: on both.
+ * `side` undefined: both sides.
  */
 export function planRemoval(ledger: Ledger, inUseElsewhere: readonly string[], side?: LedgerSide): RemovalPlan {
   const used = new Set(inUseElsewhere.map((id) => id.toLowerCase()));
@@ -226,7 +223,7 @@ export function markRemoved(ledger: Ledger, id: string, nowMs: number): Ledger {
   );
 }
 
-/** The resource stays: others use it, or something foreign lives in it. */
+/** The resource stays: others use it, or it holds something foreign. */
 export function markReleased(ledger: Ledger, id: string, nowMs: number): Ledger {
   return change(ledger, nowMs, (entry) =>
     sameId(entry.id, id) && entry.state !== "removed" ? "released" : entry.state,
@@ -238,7 +235,7 @@ export function markLeft(ledger: Ledger, id: string, nowMs: number): Ledger {
   return change(ledger, nowMs, (entry) => (sameId(entry.id, id) && entry.state === "removing" ? "left" : entry.state));
 }
 
-/** What was left is tried again. Whoever makes it anew meanwhile waits until this try has ended (`intend`). */
+/** Retries a leftover. Making it again meanwhile waits until this try has ended (`intend`). */
 export function retryLeft(ledger: Ledger, id: string, nowMs: number): Ledger {
   return sameOr(
     ledger,
@@ -250,7 +247,7 @@ export function retryLeft(ledger: Ledger, id: string, nowMs: number): Ledger {
   );
 }
 
-/** The try has shown, long after the last PUT was sent, that the resource is gone or somebody else's. */
+/** The try has shown, long after the last PUT was sent, that the resource is gone or not ours. */
 export function endLeft(ledger: Ledger, id: string): Ledger {
   return sameOr(
     ledger,
@@ -258,19 +255,19 @@ export function endLeft(ledger: Ledger, id: string): Ledger {
   );
 }
 
-/** What was left, also what is being tried again by somebody who may have died. */
+/** All leftovers, including those whose retry may have died. */
 export function openLeft({ entries }: Ledger): readonly LedgerEntry[] {
   return entries.filter(isOpenLeft);
 }
 
-/** Left, or being tried again by somebody who may have died. */
+/** Left, or in a retry that may have died. */
 function isOpenLeft(entry: LedgerEntry): boolean {
   return entry.state === "left" || (entry.state === "removing" && isTried(entry));
 }
 
 /**
- * Being tried by a sweep that must have ended by now: flows remove nothing of the source while the item is protected,
- * or is about to be.
+ * The sweep that tries it must have ended by now: flows remove nothing of the source while the item is protected, or is
+ * about to be.
  */
 function isAbandoned(entry: LedgerEntry, nowMs: number): boolean {
   return isTried(entry) && nowMs - (entry.changedMs ?? 0) > LEFT_TRY_MAX_MS;
@@ -278,7 +275,7 @@ function isAbandoned(entry: LedgerEntry, nowMs: number): boolean {
 
 const isTried = (entry: LedgerEntry): boolean => sideOf(entry) === "source" || entry.isRetry === true;
 
-/** A look at what was removed: what still stands is not removed after all, and what is not seen any more is. */
+/** Records a check of what was removed: what still exists is not removed after all, and what is missing is. */
 export function markSeen(ledger: Ledger, id: string, stands: boolean, nowMs: number): Ledger {
   return change(ledger, nowMs, (entry) => {
     if (!sameId(entry.id, id) || (entry.state !== "removing" && entry.state !== "removed")) return entry.state;
@@ -286,12 +283,12 @@ export function markSeen(ledger: Ledger, id: string, stands: boolean, nowMs: num
   });
 }
 
-/** What an item keeps in use. Entries on their way out do not count. */
+/** What an item uses. Entries being removed do not count. */
 export function liveIds({ entries }: Ledger): readonly string[] {
   return entries.filter(({ state }) => state === "intended" || state === "created").map(({ id }) => id);
 }
 
-/** What may still stand, but for what was left for later: disabling ends only when this is empty. */
+/** What may still exist, except what was left for later: disabling ends only when this is empty. */
 export function leftovers({ entries }: Ledger): readonly LedgerEntry[] {
   return entries.filter(({ state }) => state !== "removed" && state !== "released" && state !== "left");
 }
@@ -300,7 +297,7 @@ export function isEmpty(ledger: Ledger): boolean {
   return leftovers(ledger).length === 0;
 }
 
-/** An entry that is over leaves the ledger; ids of this kind never come again. */
+/** Drops a finished entry; ids of this kind are never reused. */
 export function forgetEntry(ledger: Ledger, id: string): Ledger {
   return sameOr(
     ledger,
@@ -309,8 +306,8 @@ export function forgetEntry(ledger: Ledger, id: string): Ledger {
 }
 
 /**
- * Forgets what is gone or released, so that the ledger does not grow with every drill. What a PUT that was never
- * answered may bring back is left for the sweep.
+ * Drops what is gone or released, so that the ledger does not grow with every drill. What a PUT that was never answered
+ * may bring back is left for the sweep.
  */
 export function compact(ledger: Ledger): Ledger {
   return sameOr(

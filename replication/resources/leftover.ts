@@ -5,11 +5,11 @@ import { listOf, textOf } from "./json.ts";
 import type { ResourceJson } from "./resource-manager.ts";
 import type { LedgerEntry } from "./ledger.ts";
 
-/** What a job says of something of Leeward's that stays behind: why, and how it goes. */
+/** What a job says about a resource of Leeward's that stays: why, and how to remove it. */
 
 /**
- * A group or an account: what is in it goes with it, and no list of Azure shows for certain that nobody else has put
- * something there.
+ * A group or an account: its contents go with it, and no list of Azure shows for certain that others have put nothing
+ * there.
  */
 export function holderLeft({ id, kind }: Pick<LedgerEntry, "id" | "kind">): JobLeftover {
   const path = parsePath(id);
@@ -25,7 +25,7 @@ export function holderLeft({ id, kind }: Pick<LedgerEntry, "id" | "kind">): JobL
   };
 }
 
-/** Somebody who is not of this item uses it. */
+/** It has users outside this item. */
 export function inUseLeft(id: string, users: readonly string[]): JobLeftover {
   return {
     id,
@@ -34,7 +34,7 @@ export function inUseLeft(id: string, users: readonly string[]): JobLeftover {
   };
 }
 
-/** A network with subnets that nobody planned: they would go with it. */
+/** A network with unplanned subnets: they would go with it. */
 export function widenedLeft(id: string, subnets: readonly string[]): JobLeftover {
   return {
     id,
@@ -43,14 +43,14 @@ export function widenedLeft(id: string, subnets: readonly string[]): JobLeftover
   };
 }
 
-/** Subnets that the plan does not have: Azure deletes them with their network while nothing is in them. */
+/** Subnets that the plan does not have: Azure deletes them with their network while they are empty. */
 export function subnetsAdded(plan: TargetPlan | undefined, network: ResourceJson | undefined): readonly string[] {
   const planned = plan?.network.subnets.map(({ name }) => name.toLowerCase()) ?? [];
   const names = listOf(network, "properties", "subnets").flatMap((subnet) => textOf(subnet, "name") ?? []);
   return names.filter((name) => !planned.includes(name.toLowerCase()));
 }
 
-/** The ledgers of these items cannot be read. */
+/** The ledgers of these items are unreadable. */
 export function unreadLeft(id: string, itemIds: readonly string[]): JobLeftover {
   return {
     id,
@@ -59,7 +59,7 @@ export function unreadLeft(id: string, itemIds: readonly string[]): JobLeftover 
   };
 }
 
-/** The source region did not answer, or did not do it in time. The sweep tries it again. */
+/** The source region did not answer, or not in time. The sweep retries it. */
 export function unreachedLeft({ id, kind }: Pick<LedgerEntry, "id" | "kind">, reason: string): JobLeftover {
   const command =
     kind === "cache-data"

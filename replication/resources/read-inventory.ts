@@ -8,8 +8,8 @@ import { sizesOf } from "./sizes.ts";
 import { type InventoryDecision, networkIdOf, partsOf, sourceMachineOf } from "./source-machine.ts";
 
 /**
- * Reads the VM and what it stands on: one request for each disk and NIC, and four more. What is gone meanwhile is told
- * as a refusal. Errors: those of ResourceManager.
+ * Reads the VM and its resources: one request for each disk and NIC, and four more. Anything that has gone meanwhile is
+ * reported as a refusal. Errors: those of ResourceManager.
  */
 export async function readInventory(resourceManager: ResourceManager, machineId: string): Promise<InventoryDecision> {
   const path = parsePath(machineId);
@@ -46,7 +46,7 @@ export function readSkus(
   );
 }
 
-/** In the order of the ids; missing ones are left out. */
+/** In the order of the ids; missing ones are omitted. */
 async function readAll(resourceManager: ResourceManager, ids: readonly string[]): Promise<readonly ResourceJson[]> {
   return present(await mapConcurrently(AZURE_READS_AT_ONCE, ids, (id) => resourceManager.read(id)));
 }

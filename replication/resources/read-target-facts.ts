@@ -4,7 +4,7 @@ import type { ResourceManager } from "./resource-manager.ts";
 import { readSkus } from "./read-inventory.ts";
 import { type KnownFacts, targetFactsOf } from "./target-facts.ts";
 
-/** Reads what stands in the target subscription: ten listings, side by side. Errors: those of ResourceManager. */
+/** Reads the target subscription: ten listings, in parallel. Errors: those of ResourceManager. */
 export async function readTargetFacts(
   resourceManager: ResourceManager,
   subscriptionId: string,

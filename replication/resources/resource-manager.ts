@@ -7,15 +7,15 @@ import type { ErrorCode } from "../errors.ts";
 export type ResourceJson = Readonly<Record<string, unknown>>;
 
 /**
- * Azure Resource Manager as durable flows use it: begin, look, never wait. A flow begins a change in one activity,
- * waits `retryAfterMs` with a durable timer, looks in another activity, and so on. No method sleeps or tries again by
- * itself, and none has a limit for the whole change: that is the flow's.
+ * Azure Resource Manager as durable flows use it: begin, poll, never wait. A flow begins a change in one activity,
+ * waits `retryAfterMs` with a durable timer, polls in another activity, and so on. No method sleeps or retries by
+ * itself, and none limits the whole change: the flow does.
  *
- * Every method may run twice, in any process. Errors, for every method: `azure-unavailable` (retryable) when nobody
- * answered, or Azure failed inside: a change may have begun then, and beginning it again is right;
- * `azure-not-authorized`; `azure-answer-invalid` when an answer breaks Azure's contract. The facts of an
- * `azure-unavailable` have `retryAfterMs` where a read was throttled. Whatever else Azure says no to is thrown by
- * reads, and is `failed` as the progress of a change.
+ * Every method may run twice, in any process. Errors, for every method: `azure-unavailable` (retryable) when no answer
+ * came, or Azure failed inside: a change may have begun then, and beginning it again is right; `azure-not-authorized`;
+ * `azure-answer-invalid` when an answer breaks Azure's contract. The facts of an `azure-unavailable` have
+ * `retryAfterMs` where a read was throttled. Reads throw all other refusals of Azure; a change returns them as
+ * `failed`.
  *
  * The answers of `listKeys` and `beginGetAccess` are secrets (rule 8): an activity uses them and never returns them to
  * its orchestration.
@@ -28,7 +28,7 @@ export interface ResourceManager {
   read(id: string): Promise<ResourceJson | undefined>;
   /**
    * All pages of a collection, for example `/subscriptions/{s}/providers/Microsoft.Network/networkInterfaces`, or
-   * `{group id}/resources` for whatever is in a group; empty when its group or parent is missing. `filter` is OData.
+   * `{group id}/resources` for everything in a group; empty when its group or parent is missing. `filter` is OData.
    * Errors: `azure-answer-invalid` for more than AZURE_LIST_MAX_PAGES pages.
    */
   list(collection: string, filter?: string): Promise<readonly ResourceJson[]>;
@@ -37,11 +37,11 @@ export interface ResourceManager {
    * made, in state `Failed`.
    */
   begin(change: Change): Promise<Begun>;
-  /** Asks once how a begun change stands. `operation` may come from another process and from long ago. Idempotent. */
+  /** Polls a begun change once. `operation` may come from another process and be old. Idempotent. */
   poll(operation: string): Promise<PollResult>;
 }
 
-/** The action of a change on something that exists. */
+/** An action on an existing resource. */
 export type ResourceAction = "start" | "powerOff" | "deallocate" | "beginGetAccess" | "endGetAccess" | "listKeys";
 
 export type Change =
@@ -51,9 +51,9 @@ export type Change =
    */
   | { readonly kind: "put"; readonly id: string; readonly body: ResourceJson; readonly createOnly?: boolean }
   /**
-   * Changes the members that the body names, and leaves the others; `tags` are replaced as a whole. Each type takes
-   * what Azure's PATCH of it takes: networks, addresses and interfaces their tags and nothing else, subnets nothing.
-   * What is missing fails as `azure-resource-missing`: nothing is created.
+   * Changes the members that the body names, and leaves the others; `tags` are replaced as a whole. Each type accepts
+   * what Azure's PATCH accepts: networks, addresses and interfaces only their tags, subnets nothing. A missing resource
+   * fails as `azure-resource-missing`: nothing is created.
    */
   | { readonly kind: "patch"; readonly id: string; readonly body: ResourceJson }
   /** Removing a missing resource succeeds. */
@@ -62,13 +62,13 @@ export type Change =
 
 export type PollResult =
   /**
-   * Seen, not only told: the resource after a `put`, a `patch` and after actions on machines, as a read showed it with
-   * provisioningState Succeeded; undefined after a `remove`, when a read no longer found it; the answer of `listKeys`
-   * and `beginGetAccess`.
+   * Verified by a read, not only reported: after a `put`, a `patch` and actions on machines the resource as a read
+   * showed it with provisioningState Succeeded; undefined after a `remove`, when a read no longer found it; the answer
+   * of `listKeys` and `beginGetAccess`.
    */
   | { readonly kind: "done"; readonly result: ResourceJson | undefined }
   /**
-   * Look again with this text (up to 8 kB) after that time, 0 when Azure names none. It is all that a later look needs.
+   * Poll again with this text (up to 8 kB) after that time, 0 when Azure names none. A later poll needs nothing else.
    */
   | { readonly kind: "running"; readonly operation: string; readonly retryAfterMs: number }
   | Failed;
@@ -76,16 +76,15 @@ export type PollResult =
 export type Begun =
   | PollResult
   /**
-   * Nothing was begun, because Azure throttles or another operation holds the resource: begin the same again after that
-   * time.
+   * Nothing was begun, because Azure throttles or another operation holds the resource: begin again after that time.
    */
   | { readonly kind: "busy"; readonly retryAfterMs: number; readonly azureCode: string; readonly message: string };
 
-/** Azure said no, or the operation ended badly. What was half made still stands. */
+/** Azure refused, or the operation failed. What was half made still exists. */
 export interface Failed {
   readonly kind: "failed";
   readonly code: ErrorCode;
-  /** Azure's own word, for example `AllocationFailed`. */
+  /** Azure's own code, for example `AllocationFailed`. */
   readonly azureCode: string;
   readonly message: string;
   /** Beginning the same change again later can help. */

@@ -4,19 +4,19 @@ import type { ResourceJson } from "./resource-manager.ts";
 import { listOf, partOf, textOf, textsOf } from "./json.ts";
 
 /**
- * The VM sizes of one region, from Azure's resource SKUs (Compute REST API, "Resource Skus - List"). What is listed for
- * other regions is left out.
+ * The VM sizes of one region, from Azure's resource SKUs (Compute REST API, "Resource Skus - List"). Listings of other
+ * regions are ignored.
  */
 export function sizesOf(skus: readonly ResourceJson[], region: string): readonly TargetSize[] {
   return skus.filter((sku) => isOf(sku, "virtualMachines", region)).map((sku) => sizeOf(sku, region));
 }
 
-/** The zones that any size is offered in. */
+/** The zones in which any size is offered. */
 export function zonesOf(sizes: readonly TargetSize[]): readonly string[] {
   return [...new Set(sizes.flatMap(({ zones }) => zones))].toSorted();
 }
 
-/** Fault domains of an aligned availability set. Every region has two at least. */
+/** Fault domains of an aligned availability set. Every region has at least two. */
 export function maxFaultDomainsOf(skus: readonly ResourceJson[], region: string): number {
   const aligned = skus.find(
     (sku) => isOf(sku, "availabilitySets", region) && sameName(textOf(sku, "name") ?? "", "Aligned"),
@@ -63,7 +63,7 @@ function isOf(sku: ResourceJson, resourceType: string, region: string): boolean 
   return isType && textsOf(sku, "locations").some((name) => regionName(name) === regionName(region));
 }
 
-/** Capabilities are texts, numbers too. */
+/** Capabilities are strings, even numbers. */
 function capability(sku: unknown, name: string): string | undefined {
   const found = listOf(sku, "capabilities").find((entry) => partOf(entry, "name") === name);
   return textOf(found, "value");

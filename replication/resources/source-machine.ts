@@ -15,8 +15,8 @@ import { nameOf, parsePath, sameId } from "./ids.ts";
 import { flagOf, listOf, numberOf, partOf, tagsOf, textOf, textsOf } from "./json.ts";
 
 /**
- * A VM with everything that it stands on, as Resource Manager answers it. What the machine names and is not here is
- * told as a refusal.
+ * A VM with all its resources, as Resource Manager returns them. A resource that the machine names and that is missing
+ * here is reported as a refusal.
  */
 export interface SourceResources {
   readonly machine: ResourceJson;
@@ -30,10 +30,10 @@ export interface SourceResources {
 
 export type InventoryDecision =
   | { readonly kind: "read"; readonly source: SourceMachine }
-  /** The VM cannot be planned for at all: codes `inventory-invalid` and `disk-kind-unsupported`. */
+  /** The VM cannot be planned for: codes `inventory-invalid` and `disk-kind-unsupported`. */
   | { readonly kind: "refused"; readonly refusals: readonly PlanRefusal[] };
 
-/** What a machine names, so that it can be read. */
+/** The resources that a machine names, for reading them. */
 export interface MachineParts {
   readonly diskIds: readonly string[];
   readonly nicIds: readonly string[];
@@ -50,7 +50,7 @@ export function partsOf(machine: ResourceJson): MachineParts {
   return { diskIds, nicIds, availabilitySetId: textOf(machine, "properties", "availabilitySet", "id") };
 }
 
-/** The network that a NIC stands in; undefined for a NIC without a subnet. */
+/** The network of a NIC; undefined for a NIC without a subnet. */
 export function networkIdOf(nic: ResourceJson): string | undefined {
   const subnetIds = listOf(nic, "properties", "ipConfigurations").flatMap(
     (part) => textOf(part, "properties", "subnet", "id") ?? [],
@@ -58,7 +58,7 @@ export function networkIdOf(nic: ResourceJson): string | undefined {
   return parsePath(subnetIds[0] ?? "")?.parentId;
 }
 
-/** Reads Azure's answers into what planning takes, and finds everything at once that keeps it from doing so. */
+/** Converts Azure's answers to the input of planning, and reports everything that prevents it at once. */
 export function sourceMachineOf(resources: SourceResources): InventoryDecision {
   const { machine, network, availabilitySet } = resources;
   const refusals: PlanRefusal[] = [];
@@ -171,7 +171,7 @@ function readNics(
       {
         id: textOf(nic, "id") ?? "",
         name: textOf(nic, "name") ?? "",
-        // Azure leaves the mark out when there is only one.
+        // Azure omits the flag when there is only one.
         primary: attached.length === 1 || flagOf(reference, "properties", "primary"),
         acceleratedNetworking: flagOf(nic, "properties", "enableAcceleratedNetworking"),
         networkSecurityGroupId: textOf(nic, "properties", "networkSecurityGroup", "id"),
@@ -202,7 +202,7 @@ function readNetwork(network: ResourceJson): SourceMachine["network"] {
   };
 }
 
-/** The subnets of a network with their IPv4 prefix; those that have none are left out. */
+/** The subnets of a network with their IPv4 prefix; subnets without one are omitted. */
 export function subnetsOf(
   network: ResourceJson,
 ): readonly (Subnet & { readonly id: string; readonly json: unknown })[] {

@@ -2,21 +2,21 @@ import { AZURE_TAGS_MAX_COUNT } from "../limits.ts";
 import type { ResourceJson } from "./resource-manager.ts";
 import { tagsOf } from "./json.ts";
 
-/** For whom something is made. */
+/** The item that something is made for. */
 export interface Owner {
   readonly itemId: string;
   readonly jobId: string;
 }
 
-/** The marks of what Leeward made. They tell "found, and ours" from "was there before". */
+/** The tags of what Leeward made. They distinguish "found, and ours" from "existed before". */
 const ITEM_TAG = "leeward-item";
 const JOB_TAG = "leeward-job";
 export const PURPOSE_TAG = "leeward-purpose";
 
-/** Tag names that begin so belong to Azure ("Use tags to organize your Azure resources"). */
+/** Tag names with these prefixes belong to Azure ("Use tags to organize your Azure resources"). */
 const RESERVED = /^(microsoft|azure|windows)/i;
 
-/** The source's tags with ours. Of a source that has as many as Azure takes, the last ones by name give way. */
+/** The source's tags with ours. If the source has as many as Azure allows, its last ones by name are dropped. */
 export function tagsFor(
   { itemId, jobId }: Owner,
   source: Readonly<Record<string, string>> = {},
@@ -30,8 +30,8 @@ export function tagsFor(
 }
 
 /**
- * The item for which Leeward made the resource; undefined for what is not Leeward's. Azure compares names of tags
- * without regard to case.
+ * The item for which Leeward made the resource; undefined for what is not Leeward's. Azure compares tag names
+ * case-insensitively.
  */
 export function itemOf(resource: ResourceJson): string | undefined {
   return tagOf(resource, ITEM_TAG);

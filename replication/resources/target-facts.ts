@@ -9,7 +9,7 @@ import { subnetsOf } from "./source-machine.ts";
 import { itemOf, PURPOSE_TAG, tagOf } from "./tags.ts";
 
 /**
- * What stands in the target subscription, as Resource Manager lists it: all resource groups, networks, ... of the
+ * The contents of the target subscription, as Resource Manager lists them: all resource groups, networks, ... of the
  * subscription.
  */
 export interface TargetResources {
@@ -26,7 +26,7 @@ export interface TargetResources {
   readonly networkUsages: readonly ResourceJson[];
 }
 
-/** What Leeward knows itself. */
+/** Leeward's own knowledge. */
 export interface KnownFacts {
   readonly targetRegion: string;
   readonly controlResourceGroup: string;
@@ -36,7 +36,7 @@ export interface KnownFacts {
   readonly reservedAddresses: readonly { readonly subnetId: string; readonly address: string }[];
 }
 
-/** Reads Azure's answers into what planning takes. What Azure sets no limit to has room for ever. */
+/** Converts Azure's answers to the input of planning. Where Azure sets no limit, there is always capacity. */
 export function targetFactsOf(resources: TargetResources, known: KnownFacts): TargetFacts {
   const { targetRegion } = known;
   const sizes = sizesOf(resources.skus, targetRegion);
@@ -101,8 +101,8 @@ function networkOf(network: ResourceJson, taken: KnownFacts["reservedAddresses"]
 }
 
 /**
- * Addresses in use stand in the NICs, those of private endpoints too. Azure itself refuses the address of a load
- * balancer.
+ * Addresses in use are those of the NICs, including those of private endpoints. Azure itself refuses the address of a
+ * load balancer.
  */
 function addressesOf(nics: readonly ResourceJson[]): KnownFacts["reservedAddresses"] {
   return nics

@@ -16,25 +16,25 @@ import {
 import { partOf } from "./json.ts";
 import { type Owner, tagsFor } from "./tags.ts";
 
-/** One resource that a flow sees to: `judgeStep` says, of what a read found, what is to do. Plain JSON. */
+/** One resource that a flow ensures: `judgeStep` decides what to do, given what a read found. Plain JSON. */
 export interface ResourceStep {
   readonly id: string;
-  /** For the ledger, and for what the job tells. */
+  /** For the ledger, and for the job's messages. */
   readonly kind: LedgerKind;
   readonly role: LedgerRole;
   readonly name: string;
-  /** `create`: made when it is not there. `verify`: must be there, and is never changed. */
+  /** `create`: made when missing. `verify`: must exist, and is never changed. */
   readonly action: "create" | "verify";
   /** The body of the PUT; undefined when there is none to send. */
   readonly body: ResourceJson | undefined;
-  /** What a resource that is there must have: every part of this, whatever else it has. */
+  /** What an existing resource must have: every part of this, whatever else it has. */
   readonly required: ResourceJson;
 }
 
-/** Stages one after the other; the steps of a stage side by side. */
+/** One stage after another; the steps of a stage in parallel. */
 export type Walk = readonly (readonly ResourceStep[])[];
 
-/** What is made when protection is enabled: everything that items share. The disks are page blobs until a failover. */
+/** What enabling protection makes: everything that items share. The disks are page blobs until a failover. */
 export function protectionWalk(plan: TargetPlan, owner: Owner): Walk {
   const tags = tagsFor(owner);
   const accounts = [plan.cacheAccount, plan.targetAccount].map((account) => {
@@ -48,8 +48,8 @@ export function protectionWalk(plan: TargetPlan, owner: Owner): Walk {
 }
 
 /**
- * What a failover or a test failover makes, in order. The shared parts come again: they may have been removed
- * meanwhile, and a drill has a network of its own. Errors: `internal` when a disk of the plan was not restored.
+ * What a failover or a test failover makes, in order. Includes the shared parts: they may have been removed meanwhile,
+ * and a drill has its own network. Errors: `internal` when a disk of the plan was not restored.
  */
 export function failoverWalk(plan: TargetPlan, owner: Owner, restored: RestoredSources): Walk {
   const tags = tagsFor(owner);
@@ -62,7 +62,7 @@ export function failoverWalk(plan: TargetPlan, owner: Owner, restored: RestoredS
     const sourceUri = restored.urls[planned.sourceId.toLowerCase()];
     if (sourceUri === undefined) throw new LeewardError("internal", `The disk ${planned.sourceId} was not restored.`);
     const body = diskBody(plan, planned, { sourceUri, storageAccountId: restored.storageAccountId }, tags);
-    // The blob that it was made from: another one means another recovery point.
+    // The blob that it was made from: another blob means another recovery point.
     return step(planned.disk, "disk", role, body, {
       location: planned.disk.region,
       properties: partsOf(partOf(body, "properties"), "creationData"),
@@ -93,9 +93,7 @@ function groupStep(plan: TargetPlan, tags: Readonly<Record<string, string>>): Re
   });
 }
 
-/**
- * The network and the availability set: shared, but for a new network that an operator asked for as that of one drill.
- */
+/** The network and the availability set: shared, except a new network that an operator requested for one drill. */
 function placeSteps(plan: TargetPlan, tags: Readonly<Record<string, string>>): readonly ResourceStep[] {
   const { network, availabilitySet, purpose, nics } = plan;
   const isOfDrill = purpose === "test-failover" && network.action === "create" && network.why === "customised";
@@ -123,7 +121,7 @@ function nicRequirement({ network }: TargetPlan, nic: PlannedNic): ResourceJson 
   return { properties: { ipConfigurations: [{ name: NIC_CONFIGURATION, properties }] } };
 }
 
-/** The disks and NICs, and no more: an operator may change the rest afterwards. */
+/** Only the disks and NICs: an operator may change the rest afterwards. */
 function machineRequirement({ machine, disks, nics }: TargetPlan): ResourceJson {
   const attached = disks.map(({ lun, disk }) => ({ lun, managedDisk: { id: disk.id } }));
   const [osDisk] = attached.filter(({ lun }) => lun === undefined).map(({ managedDisk }) => ({ managedDisk }));

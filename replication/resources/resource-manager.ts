@@ -46,8 +46,8 @@ export type ResourceAction = "start" | "powerOff" | "deallocate" | "beginGetAcce
 
 export type Change =
   /**
-   * Creates, or replaces what is there by the whole body. With `createOnly` nothing is replaced, as far as Azure heeds
-   * it: what is there by then answers `busy`, so that whoever asked reads it again.
+   * Creates, or replaces what exists by the whole body. With `createOnly` nothing is replaced, as far as Azure honours
+   * it: an existing resource answers `busy`, so that the caller reads it again.
    */
   | { readonly kind: "put"; readonly id: string; readonly body: ResourceJson; readonly createOnly?: boolean }
   /**

@@ -22,7 +22,7 @@ export async function findJob(stores: ItemStores, itemId: string, jobId: string)
   return /^[0-9a-f]{32}$/.test(jobId) ? (await jobRecord(stores, itemId, jobId).find())?.body : undefined;
 }
 
-/** The record as it stands, made from `job` when there is none. */
+/** The current record, made from `job` when there is none. */
 export function ensureJob(stores: ItemStores, job: JobRecord): Promise<JobRecord> {
   return jobRecord(stores, job.itemId, job.jobId).upsert((found) => found ?? job);
 }
@@ -37,7 +37,7 @@ export function changeJob(
   return jobRecord(stores, itemId, jobId).change(change);
 }
 
-/** In the place of a damaged record, whose flow has ended. */
+/** Replaces a damaged record, whose flow has ended. */
 export async function replaceJob(stores: ItemStores, job: JobRecord): Promise<void> {
   await jobRecord(stores, job.itemId, job.jobId).put(job);
 }
@@ -55,7 +55,7 @@ export async function forgetOldJobs(stores: ItemStores, itemId: string, running:
 export interface JobList {
   /** Newest first. */
   readonly jobs: readonly JobRecord[];
-  /** Ids of those whose record cannot be read. */
+  /** Ids of those with an unreadable record. */
   readonly damaged: readonly string[];
 }
 

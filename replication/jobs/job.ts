@@ -27,19 +27,19 @@ export interface JobError {
   readonly atMs: number;
 }
 
-/** Something that Leeward made and that still stands at the end of the job. */
+/** Something that Leeward made and that still exists at the end of the job. */
 export interface JobLeftover {
-  /** Resource Manager id, or the name of what lies in a storage account. */
+  /** Resource Manager id, or the name of data in a storage account. */
   readonly id: string;
-  /** Why it stands. */
+  /** Why it remains. */
   readonly message: string;
-  /** How it goes. */
+  /** How to remove it. */
   readonly hint: string;
 }
 
 /**
- * One run of a flow, from the request to its end. Times are Unix milliseconds of the target's clock, and never go back
- * inside a job.
+ * One run of a flow, from the request to its end. Times are Unix milliseconds of the target's clock, and never decrease
+ * within a job.
  */
 export interface JobRecord {
   readonly version: 1;
@@ -51,15 +51,15 @@ export interface JobRecord {
   readonly state: JobState;
   readonly tasks: readonly JobTask[];
   readonly errors: readonly JobError[];
-  /** What the job leaves behind: it succeeds, and does not say that all is well. */
+  /** What the job leaves behind: it succeeds, but with a remark. */
   readonly leftovers?: readonly JobLeftover[] | undefined;
   readonly startedMs: number;
   readonly endedMs: number | undefined;
-  /** The alert that asked for it; undefined for a person's request. */
+  /** The alert that requested it; undefined for a person's request. */
   readonly alertId?: string | undefined;
-  /** The recovery point that a failover has chosen. */
+  /** The recovery point chosen by a failover. */
   readonly pointId?: string | undefined;
-  /** Digest of the request, so that one operation id cannot ask for two things. */
+  /** Digest of the request, so that one operation id cannot stand for two requests. */
   readonly requestDigest: string;
 }
 
@@ -68,7 +68,7 @@ export interface JobRequest {
   readonly flow: Flow;
   /** The caller's own id of this request (`x-ms-client-request-id`): the same id is the same job. */
   readonly operationId: string;
-  /** Everything that the caller asked for, as JSON. */
+  /** The whole request, as JSON. */
   readonly request: unknown;
   readonly alertId?: string | undefined;
 }
@@ -125,7 +125,7 @@ export function beginJob(job: JobRecord): JobRecord {
   return job.state === "NotStarted" ? { ...job, state: "InProgress" } : job;
 }
 
-/** A task begins; one that runs or has ended is left as it is. */
+/** A task begins; a running or ended task is left as it is. */
 export function startTask(job: JobRecord, name: string, nowMs: number): JobRecord {
   requireTask(job, name);
   if (isEnded(job)) return job;
@@ -138,7 +138,7 @@ export function startTask(job: JobRecord, name: string, nowMs: number): JobRecor
   );
 }
 
-/** A task ends well, or is left out; one that has ended is left as it is. */
+/** A task succeeds or is skipped; an ended task is left as it is. */
 export function endTask(job: JobRecord, name: string, state: "Succeeded" | "Skipped", nowMs: number): JobRecord {
   requireTask(job, name);
   if (isEnded(job)) return job;
@@ -148,7 +148,7 @@ export function endTask(job: JobRecord, name: string, state: "Succeeded" | "Skip
   return changeTask(job, name, end, "InProgress");
 }
 
-/** The job waits for an operator (a manual action); `resumeJob` lets it go on. Only a running job can. */
+/** The job waits for an operator (a manual action) until `resumeJob`. Only a running job can. */
 export function suspendJob(job: JobRecord): JobRecord {
   return job.state === "InProgress" ? { ...job, state: "Suspended" } : job;
 }
@@ -157,7 +157,7 @@ export function resumeJob(job: JobRecord): JobRecord {
   return job.state === "Suspended" ? { ...job, state: "InProgress" } : job;
 }
 
-/** Every task must have ended: a job is not done because somebody says so. */
+/** Every task must have ended: a job does not succeed merely by being told so. */
 export function succeedJob(job: JobRecord, nowMs: number): JobRecord {
   if (isEnded(job)) return job;
   const open = job.tasks.find((task) => !isTaskEnded(task));
@@ -165,12 +165,12 @@ export function succeedJob(job: JobRecord, nowMs: number): JobRecord {
   return { ...job, state: "Succeeded", endedMs: later(job, nowMs) };
 }
 
-/** The point that a failover goes to, once chosen. */
+/** The point that a failover uses, once chosen. */
 export function choosePointOf(job: JobRecord, pointId: string): JobRecord {
   return job.pointId === pointId || isEnded(job) ? job : { ...job, pointId };
 }
 
-/** The running tasks fail with the job; those that never began say so. */
+/** The running tasks fail with the job; those that never began are marked so. */
 export function failJob(job: JobRecord, error: Pick<JobError, "code" | "message" | "hint">, nowMs: number): JobRecord {
   if (isEnded(job)) return job;
   const atMs = later(job, nowMs);
@@ -185,7 +185,7 @@ export function failJob(job: JobRecord, error: Pick<JobError, "code" | "message"
 }
 
 /**
- * Something went wrong and the job goes on, for example a source that could not be shut down. The same error of the
+ * Something went wrong and the job continues, for example a source that could not be shut down. The same error of the
  * same task is kept once.
  */
 export function noteError(job: JobRecord, error: Omit<JobError, "atMs">, nowMs: number): JobRecord {
@@ -197,7 +197,7 @@ export function noteError(job: JobRecord, error: Omit<JobError, "atMs">, nowMs: 
   return { ...job, errors: [...job.errors, { ...error, atMs: later(job, nowMs) }].slice(0, JOB_ERRORS_MAX_COUNT) };
 }
 
-/** Something stays behind. Each thing is named once, with the last reason. */
+/** Something remains. Each thing is named once, with the last reason. */
 export function noteLeftover(job: JobRecord, leftover: JobLeftover): JobRecord {
   const known = job.leftovers ?? [];
   const isNoted = known.some(({ id, message }) => id === leftover.id && message === leftover.message);
@@ -208,7 +208,7 @@ export function noteLeftover(job: JobRecord, leftover: JobLeftover): JobRecord {
   };
 }
 
-/** Given up: by its operator, or because another job took over. */
+/** Abandoned: by its operator, or because another job took over. */
 export function cancelJob(job: JobRecord, nowMs: number): JobRecord {
   if (isEnded(job)) return job;
   const atMs = later(job, nowMs);
@@ -216,8 +216,8 @@ export function cancelJob(job: JobRecord, nowMs: number): JobRecord {
 }
 
 /**
- * In the place of a record that was damaged while its flow ran: how the flow ended is known, and what its tasks did is
- * not. It says so, so that a job that succeeded is no plain success.
+ * Replaces a record that was damaged while its flow ran: the flow's end is known, what its tasks did is not. The record
+ * says so, so that a successful job does not look like a plain success.
  */
 export function remadeJob(
   { itemId, jobId, flow }: Pick<JobRecord, "itemId" | "jobId" | "flow">,
@@ -256,7 +256,7 @@ export function stateDescription({ state, errors, leftovers = [] }: JobRecord): 
   return errors.length + leftovers.length > 0 ? "CompletedWithInformation" : "Completed";
 }
 
-/** The end of a job is final: whatever is reported afterwards changes nothing. */
+/** The end of a job is final: later reports change nothing. */
 export function isEnded({ state }: JobRecord): boolean {
   return state === "Succeeded" || state === "Failed" || state === "Cancelled";
 }
@@ -284,7 +284,7 @@ function endRunning(job: JobRecord, state: "Failed" | "Cancelled", atMs: number)
   return { ...job, tasks: job.tasks.map((task) => (isRunning(task) ? { ...task, state, endedMs: atMs } : task)) };
 }
 
-/** A clock that was set back gives no time before what is written. */
+/** A clock that was set back gives no time before those already recorded. */
 function later({ startedMs, tasks }: JobRecord, nowMs: number): number {
   return tasks.reduce(
     (latest, task) => Math.max(latest, task.startedMs ?? 0, task.endedMs ?? 0),

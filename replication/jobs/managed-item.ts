@@ -9,27 +9,27 @@ import type { ItemStores } from "../ports.ts";
 import type { Situation } from "../states/decide.ts";
 import type { Flow } from "../states/states.ts";
 
-/** What a failover was asked for. */
+/** The request of a failover. */
 export interface FailoverRequest {
   readonly point: PointRequest;
-  /** The source is shut down first; the failover goes on when that fails. */
+  /** The source is shut down first; the failover continues if that fails. */
   readonly shutDownSource: boolean;
 }
 
-/** The flow that runs, with all that is needed to start it again. */
+/** The running flow, with everything needed to start it again. */
 export interface RunningFlow {
   readonly jobId: string;
   readonly flow: Flow;
   /** The job that this one takes over from. */
   readonly endsJobId: string | undefined;
   readonly failover: FailoverRequest | undefined;
-  /** The situation before the request: what the flow tells is the change. */
+  /** The situation before the request: the flow publishes the change from it. */
   readonly from: Situation;
 }
 
 /**
- * `managed.json`: an item whose resources Leeward makes. It stands before `item.json`, which begins with the disks of
- * the VM, and after it: so what replicates knows nothing of flows, and an item of before has no such record. Changed by
+ * `managed.json`: an item whose resources Leeward makes. It exists before `item.json`, which begins with the disks of
+ * the VM, and after it: so replication knows nothing of flows, and an older item has no such record. Changed by
  * compare-and-set only.
  */
 export interface ManagedItem {
@@ -43,9 +43,9 @@ export interface ManagedItem {
   readonly policy: ReplicationPolicy | undefined;
   /** Instead: the stored policy that the item follows. */
   readonly policyName?: string | undefined;
-  /** Everything that stands, or will stand, in the target region; undefined until the flow has planned. */
+  /** Everything that exists, or will exist, in the target region; undefined until the flow has planned. */
   readonly plan: TargetPlan | undefined;
-  /** How often the state has changed by what replication reported: tells two equal changes apart. Undefined: never. */
+  /** How often reports of replication have changed the state: distinguishes two equal changes. Undefined: never. */
   readonly reports?: number | undefined;
 }
 
@@ -58,7 +58,7 @@ function managedRecord(stores: ItemStores, itemId: string): RecordAt<ManagedItem
   });
 }
 
-/** Undefined for an item that an operator protected by its disks alone. Errors: `record-corrupt`. */
+/** Undefined for an item that was protected by its disks only. Errors: `record-corrupt`. */
 export async function findManaged(stores: ItemStores, itemId: string): Promise<ManagedItem | undefined> {
   return isItemId(itemId) ? (await managedRecord(stores, itemId).find())?.body : undefined;
 }
@@ -79,12 +79,12 @@ export function changeManaged(
   return managedRecord(stores, itemId).change(change);
 }
 
-/** The record as it stands, made from `first` when there is none. Errors: `record-corrupt`, `conflict`. */
+/** The current record, made from `first` when there is none. Errors: `record-corrupt`, `conflict`. */
 export function ensureManaged(stores: ItemStores, first: ManagedItem): Promise<ManagedItem> {
   return managedRecord(stores, first.itemId).upsert((found) => found ?? first);
 }
 
-/** Takes a damaged record away, so that it can be made anew; one that can be read stays. True when it was damaged. */
+/** Removes a damaged record, so that it can be rebuilt; a readable one stays. True when it was damaged. */
 export async function removeDamagedManaged(stores: ItemStores, itemId: string): Promise<boolean> {
   const record = managedRecord(stores, itemId);
   const found = await record.inspect();

@@ -7,7 +7,7 @@ interface Scenario {
   readonly tasks: readonly (readonly [string, string])[];
 }
 
-/** Every flow as a job: Site Recovery's job types and task names where it shows them, ours beside. */
+/** Every flow as a job: Site Recovery's job types and task names where it has them, otherwise ours. */
 export const SCENARIOS: Readonly<Record<Flow, Scenario>> = {
   "enable-protection": {
     scenarioName: "EnableDr",

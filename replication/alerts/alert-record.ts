@@ -7,22 +7,20 @@ import { LeewardError } from "../errors.ts";
 import type { Clock, ItemStores } from "../ports.ts";
 import { type AlertHistory, type AlertRule, NO_ALERTS } from "./decide-alert.ts";
 
-/** An item's rule, what was decided by it, and the failover that still has to be started. */
+/** An item's rule, its decisions, and the failover that still has to be started. */
 export interface AlertRecord {
   readonly version: 1;
-  /** Undefined in records of before. */
+  /** Undefined in older records. */
   readonly itemId?: string | undefined;
   readonly rule: AlertRule;
   readonly history: AlertHistory;
-  /**
-   * Decided, and not yet known to have been started: the alert's message comes again and starts it, or the sweep does.
-   */
+  /** Decided, and not yet known to be started: the redelivered alert or the sweep starts it. */
   readonly pending: PendingFailover | undefined;
 }
 
 /**
- * `alerts.json`. Changed by compare-and-set only. A rule that is taken away leaves its history: an alert that comes
- * again must not start a second failover by the next rule.
+ * `alerts.json`. Changed by compare-and-set only. Removing a rule leaves its history: a redelivered alert must not
+ * start a second failover by the next rule.
  */
 type StoredAlerts = Omit<AlertRecord, "rule"> & { readonly rule: AlertRule | undefined };
 
@@ -30,14 +28,14 @@ interface PendingFailover {
   readonly alertKey: string;
   readonly operationId: string;
   readonly decidedMs: number;
-  /** As it was when it was decided: a rule that changes meanwhile must not make two requests of one operation. */
+  /** As decided: a rule changed meanwhile must not make two requests of one operation. */
   readonly request: AlertFailover;
 }
 
-/** What an alert asks for. */
+/** The failover that an alert requests. */
 export interface AlertFailover extends FailoverRequest {
   readonly operation: "UnplannedFailover";
-  /** Written into the job: who asked. */
+  /** Recorded in the job as its requester. */
   readonly alertId: string;
 }
 
@@ -55,8 +53,8 @@ export async function readAlertRecord(stores: ItemStores, itemId: string): Promi
 }
 
 /**
- * Takes the rule away, and what it has decided and not begun; one that is not there is fine. A damaged record is made
- * anew. Errors: `conflict`.
+ * Removes the rule, and any decision not yet begun; a missing rule is fine. Rebuilds a damaged record. Errors:
+ * `conflict`.
  */
 export async function removeAlertRule(context: AlertRuleContext, itemId: string): Promise<void> {
   await changeStored(context, itemId, (found) =>
@@ -70,16 +68,15 @@ export type GivenAlertRule = Omit<AlertRule, "targetIds"> & {
   readonly targetIds: readonly string[] | undefined;
 };
 
-/** What changing a rule needs. */
+/** The context for changing a rule. */
 export interface AlertRuleContext {
   readonly stores: ItemStores;
   readonly clock: Clock;
 }
 
 /**
- * Gives the item this rule, and returns it whole; what was decided before stays. Only what has a machine to fail over
- * can have one. A damaged record is made anew. Errors: `invalid-request` that names the field, `item-unknown`,
- * `conflict`.
+ * Gives the item this rule, and returns it in full; earlier decisions stay. Only an item with a machine to fail over
+ * can have one. Rebuilds a damaged record. Errors: `invalid-request` that names the field, `item-unknown`, `conflict`.
  */
 export async function setAlertRule(
   context: AlertRuleContext,
@@ -101,8 +98,8 @@ export async function setAlertRule(
 }
 
 /**
- * Changes the record of an item that has a rule; undefined for one that has none. `change` may be called several times,
- * and gives back the same record when nothing has to be written. Errors: `conflict`, `record-corrupt`.
+ * Changes the record of an item that has a rule; undefined for an item without one. `change` may be called several
+ * times, and returns the same record when nothing has to be written. Errors: `conflict`, `record-corrupt`.
  */
 export async function changeAlertRecord(
   stores: ItemStores,
@@ -117,8 +114,8 @@ export async function changeAlertRecord(
 }
 
 /**
- * By an operator. What a damaged record knew is lost, so that the new one begins as if an alert had just started a
- * failover: in doubt none starts.
+ * A change by an operator. The contents of a damaged record are lost, so the new one begins as if an alert had just
+ * started a failover: in doubt none starts.
  */
 async function changeStored(
   { stores, clock }: AlertRuleContext,

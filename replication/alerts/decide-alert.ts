@@ -2,7 +2,7 @@ import type { PointRequest } from "../points/choose-point.ts";
 import { ALERT_COOL_DOWN_MS, ALERT_HISTORY_MAX_COUNT, ALERT_MAX_AGE_MS, CLOCK_SKEW_WARNING_MS } from "../limits.ts";
 
 /**
- * What the decision needs of an alert, as Azure Monitor's common alert schema has it. Whoever parses it checks the
+ * The fields of an alert that the decision needs, as in Azure Monitor's common alert schema. The parser checks the
  * shapes.
  */
 export interface Alert {
@@ -28,23 +28,23 @@ export interface Alert {
 /** An item's rule: which alerts may start its failover. */
 export interface AlertRule {
   readonly enabled: boolean;
-  /** `dry-run` decides and tells, and starts nothing. */
+  /** `dry-run` decides and reports, and starts nothing. */
   readonly mode: "failover" | "dry-run";
-  /** The VM itself, and whatever else the operator watches for it (a scale set, a probe). */
+  /** The VM itself, and anything else that the operator watches for it (a scale set, a probe). */
   readonly targetIds: readonly string[];
   readonly severities: readonly Alert["severity"][];
   /** Undefined: the default. */
   readonly coolDownMs: number | undefined;
   /**
-   * Undefined: the latest processed point, because an outage has no time to wait for a backlog whose source may be
+   * Undefined: the latest processed point, because an outage leaves no time to wait for a backlog whose source may be
    * gone.
    */
   readonly point?: Exclude<PointRequest, { readonly kind: "Custom" }> | undefined;
-  /** Whether the source is shut down first, as far as it can be reached; undefined: not. */
+  /** Whether the source is shut down first, if it can be reached; undefined: not. */
   readonly shutDownSource?: boolean | undefined;
 }
 
-/** What was decided before about alerts of this item, the newest first. */
+/** Earlier decisions about alerts of this item, the newest first. */
 export interface AlertHistory {
   readonly decisions: readonly AlertEntry[];
   /** When an alert last started a failover, dry runs included. */
@@ -59,7 +59,7 @@ interface AlertEntry {
 
 export const NO_ALERTS: AlertHistory = { decisions: [], lastFiredMs: undefined };
 
-/** Every outcome, in words for the operator: the log says of each alert why it started nothing. */
+/** Every outcome, in words for the operator: the log gives the reason why an alert started nothing. */
 export const ALERT_REASONS = {
   fire: "The alert starts a failover.",
   "dry-run": "The alert would start a failover; the rule is on trial.",
@@ -85,7 +85,7 @@ export interface AlertDecision {
 }
 
 /**
- * Whether an alert starts a failover. The doubt is for the source: what is not clearly an outage that nobody wanted is
+ * Whether an alert starts a failover. In doubt the source stays: an alert that is not clearly an unwanted outage is
  * ignored, and every decision has its reason. `failoverAllowed`: the item's state allows it (docs/states.md).
  */
 export function decideAlert(
@@ -142,7 +142,7 @@ function ignoreReason(
 
 /**
  * Deallocating a VM by hand raises a resource health alert too, with cause UserInitiated; an administrative entry is
- * somebody's doing by its nature.
+ * always an action of a user.
  */
 function causeReason({ monitoringService, resourceHealth, signalType }: Alert): AlertReason | undefined {
   if (signalType === "Activity Log" && /administrative/i.test(monitoringService)) return "user-initiated";
@@ -153,13 +153,13 @@ function causeReason({ monitoringService, resourceHealth, signalType }: Alert): 
   return resourceHealth.currentHealthStatus.toLowerCase() === "unavailable" ? undefined : "not-unavailable";
 }
 
-/** Whether the alert is about something that the rule names. Azure's ids have no case. */
+/** Whether the alert concerns a target of the rule. Azure's ids are case-insensitive. */
 export function watches(rule: AlertRule, alert: Alert): boolean {
   const watched = new Set(rule.targetIds.map((id) => id.toLowerCase()));
   return alert.targetIds.some((id) => watched.has(id.toLowerCase()));
 }
 
-/** One alert of one condition, whatever the number of its deliveries. */
+/** One alert of one condition, however often it is delivered. */
 export function alertKey({ alertId, monitorCondition }: Alert): string {
   return `${alertId.toLowerCase()} ${monitorCondition}`;
 }

@@ -30,23 +30,22 @@ export interface AlertContext extends ItemContext {
   readonly failovers: FailoverStarter;
 }
 
-/** What became of an alert for one item that watches one of its targets. */
+/** The outcome of an alert for one item that watches one of its targets. */
 export interface AlertResult {
   readonly itemId: string;
   readonly reason: AlertDecision["reason"];
   /** For the operator. */
   readonly message: string;
-  /** The failover that was started, or refused by the state that the item had reached by then. */
+  /** The failover that was started, or refused because of the state that the item had reached by then. */
   readonly failover: { readonly operationId: string; readonly state: "started" | "refused" } | undefined;
 }
 
 /**
- * Decides on an alert for every item that watches one of its targets, and starts what it calls for. Safe to run again
- * for the same alert: a decision is written down before its failover is started, and a repetition within
- * ALERT_MAX_AGE_MS starts what was decided and not begun, under the same operation id. Later it does not: the outage
- * may be over. One item that fails does not keep the others waiting; the first failure is thrown at the end. Walks all
- * items: alerts are rare, and the rule of each item is the truth. Errors: those of the stores, `record-corrupt`,
- * `conflict`.
+ * Decides on an alert for every item that watches one of its targets, and starts the failovers. Safe to run again for
+ * the same alert: a decision is recorded before its failover is started, and a repetition within ALERT_MAX_AGE_MS
+ * starts what was decided and not begun, under the same operation id. Later it does not: the outage may be over. A
+ * failing item does not delay the others; the first failure is thrown at the end. Reads all items: alerts are rare, and
+ * the rule of each item is the truth. Errors: those of the stores, `record-corrupt`, `conflict`.
  */
 export async function handleAlert(context: AlertContext, alert: Alert): Promise<readonly AlertResult[]> {
   const failures: unknown[] = [];
@@ -62,7 +61,7 @@ export async function handleAlert(context: AlertContext, alert: Alert): Promise<
 
 async function handleForItem(context: AlertContext, itemId: string, alert: Alert): Promise<AlertResult | undefined> {
   const found = await findAlertRecord(context.stores, itemId);
-  // Alerts about others are not remembered: they would push out what matters.
+  // Alerts about others are not remembered: they would evict relevant ones.
   if (found === undefined || !watches(found.rule, alert)) return undefined;
   const allowed = await context.failovers.isFailoverAllowed(itemId);
   const nowMs = context.clock.now();
@@ -97,13 +96,13 @@ function decided(
   };
 }
 
-/** The sweep's part: starts what was decided and whose message did not come again. Errors: those of `startFailover`. */
+/** For the sweep: starts a decided failover whose alert was not redelivered. Errors: those of `startFailover`. */
 export async function resumeAlert(context: AlertContext, itemId: string): Promise<AlertResult["failover"]> {
   const found = await findAlertRecord(context.stores, itemId);
   return found === undefined ? undefined : startPending(context, itemId, found);
 }
 
-/** Starts the failover that an alert has called for, now or at an earlier delivery that did not get so far. */
+/** Starts the failover that an alert requires, now or after an earlier delivery that did not get so far. */
 async function startPending(
   context: AlertContext,
   itemId: string,
@@ -111,13 +110,13 @@ async function startPending(
 ): Promise<AlertResult["failover"]> {
   if (pending === undefined) return undefined;
   const { operationId, decidedMs, request } = pending;
-  // The operator may have switched the rule off meanwhile.
+  // The operator may have disabled the rule meanwhile.
   if (!rule.enabled || rule.mode !== "failover" || context.clock.now() - decidedMs > ALERT_MAX_AGE_MS) return undefined;
   let state: "started" | "refused" = "started";
   try {
     await context.failovers.startFailover(itemId, request, operationId);
   } catch (error) {
-    // Somebody else's operation came between the look at the state and the start.
+    // Another operation began between the check of the state and the start.
     if (!hasCode(error, "operation-not-allowed")) throw error;
     state = "refused";
   }

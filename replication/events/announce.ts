@@ -16,11 +16,11 @@ export interface EventContext extends ItemContext {
 }
 
 /**
- * Tells the topic what has changed about an item since it was told last: events that wait, the health, new points. The
- * records are the outbox: what was told is noted only after the topic has taken it, so that each change is told at
- * least once, and a topic that is away costs nothing but time. Of a health that changed twice meanwhile only the last
- * is told; of points all that still exist; of an item whose record is damaged only what waits. Returns how many events
- * were sent. Errors: those of `EventPublisher`, `item-unknown`, and those of the stores.
+ * Publishes what has changed about an item since the last time: waiting events, the health, new points. The records are
+ * the outbox: an event is noted only after the topic has accepted it, so that each change is published at least once,
+ * and an unavailable topic costs only time. If the health changed twice meanwhile, only the last is published; of
+ * points all that still exist; of an item with a damaged record only waiting events. Returns how many events were sent.
+ * Errors: those of `EventPublisher`, `item-unknown`, and those of the stores.
  */
 export async function announceItem(context: EventContext, itemId: string): Promise<number> {
   const status = await unlessDamaged(() => readItemStatus(context, itemId), nothing);
@@ -43,16 +43,16 @@ export async function announceItem(context: EventContext, itemId: string): Promi
   for (let at = 0; at < events.length; at += EVENTS_PER_SEND_MAX_COUNT) {
     await context.events.publish(events.slice(at, at + EVENTS_PER_SEND_MAX_COUNT));
   }
-  // When another sweep was faster, it told the same: the next one finds what is left.
+  // A faster sweep has published the same: the next one finds what is left.
   const { toldId: pointId, damagedIds } = points;
   await announcedRecord(records).replace({ version: 1, health, pointId, damagedIds, waiting: [] }, stored?.etag);
   return events.length;
 }
 
 /**
- * Tells one event of a job or a failover now. One that the topic does not take is kept with the item, and the sweep
- * tells it later; beyond EVENTS_WAITING_MAX_COUNT the oldest is given up, as the job's record has it all. `lost`: the
- * item is gone, or the store would not keep it.
+ * Publishes one event of a job or a failover now. An event that the topic does not accept is kept with the item, and
+ * the sweep publishes it later; beyond EVENTS_WAITING_MAX_COUNT the oldest is dropped, as the job's record has it all.
+ * `lost`: the item is gone, or the store would not keep the event.
  */
 export async function announceNow(
   context: EventContext,
@@ -68,7 +68,7 @@ export async function announceNow(
   try {
     return (await keepWaiting(context, itemId, event)) ? "waiting" : "lost";
   } catch (error) {
-    // Whoever reports a change of state has made it already: a store that is away as well must not undo that.
+    // The change of state has already been made: an unavailable store must not undo it.
     if (hasCode(error, "conflict", "store-unavailable", "store-busy", "store-refused", "outcome-unknown"))
       return "lost";
     throw error;
@@ -76,7 +76,7 @@ export async function announceNow(
 }
 
 async function keepWaiting(context: EventContext, itemId: string, event: LeewardEvent): Promise<boolean> {
-  // A write would bring back the container of an item that was disabled meanwhile.
+  // A write would recreate the container of an item that was disabled meanwhile.
   const item = await unlessDamaged(
     () => findItem(context.stores, itemId),
     () => "damaged" as const,
@@ -92,14 +92,14 @@ async function keepWaiting(context: EventContext, itemId: string, event: Leeward
 
 interface NewPoints {
   readonly events: readonly LeewardEvent[];
-  /** Up to where points have been told, with these. */
+  /** Points have been published up to this one, including these. */
   readonly toldId: string | undefined;
   readonly damagedIds: readonly string[] | undefined;
 }
 
 /**
- * The points since the last one that was told, oldest first; without such a one all. Damaged ones are told when they
- * are back. Lists only when there is a new one.
+ * The points since the last published one, oldest first; all if there is none. Damaged ones are published when they are
+ * restored. Lists only when there is a new one.
  */
 async function newPoints(
   records: RecordStore,
@@ -127,8 +127,8 @@ async function newPoints(
 }
 
 /**
- * At least one; more than a page are told in steps. Ids grow with time, but a worker whose clock lags may have made the
- * latest one with an earlier id.
+ * At least one; more than a page are published in steps. Ids grow with time, but a worker whose clock lags may have
+ * given the latest one an earlier id.
  */
 async function pointIdsSince(
   records: RecordStore,
@@ -140,7 +140,7 @@ async function pointIdsSince(
   const listed = await records.list(POINTS_PREFIX, EVENT_POINT_NAMES_MAX_COUNT, after);
   const ids = listed.flatMap(({ name }) => /^points\/([^/]+)\/manifest\.json$/.exec(name)?.[1] ?? []).filter(isPointId);
   const isLastPage = listed.length < EVENT_POINT_NAMES_MAX_COUNT || ids.length === 0;
-  // What is newer than the newest that the progress knows is told again with it: that one's record was lost, and this
-  // cannot be told apart here.
+  // Points newer than the newest in the progress are published again with it: the newest one's record was lost, and
+  // this cannot be distinguished here.
   return isLastPage ? [...ids.filter((id) => id !== newestId), newestId] : ids;
 }

@@ -4,23 +4,23 @@ import { type RecordAt, recordAt } from "../records/record.ts";
 import type { RecordStore } from "../ports.ts";
 import type { LeewardEvent } from "./event.ts";
 
-/** `events.json`: what the topic was told last, and what could not be told yet. Changed by compare-and-set only. */
+/** `events.json`: what was last published, and what could not be published yet. Changed by compare-and-set only. */
 export interface Announced {
   readonly version: 1;
   /** Undefined before the first event. */
   readonly health: ReplicationHealth | undefined;
-  /** Up to where points were told: the id of the last one, undefined when there was none. */
+  /** Points were published up to this id; undefined when there was none. */
   readonly pointId: string | undefined;
-  /** Points up to there whose manifests could not be read: they are told when somebody has brought those back. */
+  /** Earlier points with unreadable manifests: they are published once restored. */
   readonly damagedIds?: readonly string[] | undefined;
-  /** Events of jobs and failovers that the topic did not take, oldest first, at most EVENTS_WAITING_MAX_COUNT. */
+  /** Events of jobs and failovers that the topic did not accept, oldest first, at most EVENTS_WAITING_MAX_COUNT. */
   readonly waiting: readonly LeewardEvent[];
 }
 
 export const NOTHING_ANNOUNCED: Announced = { version: 1, health: undefined, pointId: undefined, waiting: [] };
 
 /**
- * A damaged one was never told anything: what stands now is told once more, and what waited is in the records of its
+ * A damaged record counts as empty: the current state is published once more, and what waited is in the records of its
  * jobs.
  */
 export function announcedRecord(records: RecordStore): RecordAt<Announced> {

@@ -9,8 +9,8 @@ import { offeredOperations } from "../states/offered.ts";
 import { stateWords } from "../states/words.ts";
 
 /**
- * An event in the Event Grid schema (docs/events.md has the shape of each `data`). The same happening has the same id
- * however often it is told. No token, key, address or grant is ever part of it (rule 8).
+ * An event in the Event Grid schema (docs/events.md has the shape of each `data`). The same occurrence has the same id
+ * however often it is published. No token, key, address or grant is ever part of it (rule 8).
  */
 export interface LeewardEvent {
   readonly id: string;
@@ -31,7 +31,7 @@ type EventType =
   | "Leeward.JobStateChanged"
   | "Leeward.FailoverStateChanged";
 
-/** The item's health is another than the one told last; `before` is undefined the first time. */
+/** The item's health differs from the last published one; `before` is undefined the first time. */
 export function healthChanged(status: ItemStatus, before: ReplicationHealth | undefined, nowMs: number): LeewardEvent {
   const { itemId, replicationHealth } = status;
   return event("Leeward.ReplicationHealthChanged", itemId, "health", `${before}/${replicationHealth}/${nowMs}`, nowMs, {
@@ -48,7 +48,7 @@ export function healthChanged(status: ItemStatus, before: ReplicationHealth | un
   });
 }
 
-/** A recovery point exists. Site Recovery's words for its kind. */
+/** A recovery point exists. Its kind is in Site Recovery's terms. */
 export function pointCreated(point: PointManifest): LeewardEvent {
   const { itemId, pointId, stream, position, consistency, sourceTimeMs, targetTimeMs } = point;
   return event(
@@ -74,12 +74,12 @@ const POINT_TYPES: Readonly<Record<PointManifest["consistency"], string>> = {
   application: "ApplicationConsistent",
 };
 
-/** A job has begun, waits for somebody, or has ended. `atMs`: when the job got into this state. */
+/** A job has begun, waits for an operator, or has ended. `atMs`: when the job entered this state. */
 export function jobStateChanged(job: JobRecord, atMs: number): LeewardEvent {
   const { itemId, jobId, state, tasks, errors, leftovers = [] } = job;
   const running = tasks.find((task) => task.state === "InProgress" || task.state === "Suspended");
   const endedCount = tasks.filter((task) => task.endedMs !== undefined).length;
-  // A job may be suspended more than once: the tasks that had ended by then tell one time from another.
+  // A job may be suspended more than once: the number of ended tasks tells the times apart.
   return event(
     "Leeward.JobStateChanged",
     itemId,
@@ -106,8 +106,8 @@ export function jobStateChanged(job: JobRecord, atMs: number): LeewardEvent {
 }
 
 /**
- * Undefined when the state is the same. `cause` tells two equal changes apart: the id of the job that made it, or what
- * else there is but one of.
+ * Undefined when the state is the same. `cause` distinguishes two equal changes: the id of the job that made it, or
+ * something else that is unique.
  */
 export function failoverStateChanged(
   itemId: string,

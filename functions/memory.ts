@@ -60,7 +60,7 @@ export function memoryOfApp({ queueMessages, activities }: HostConcurrency): Rea
   const needed = {
     largeBatches: LARGE_BATCHES_AT_ONCE * largeBatch,
     smallBatches: Math.max(0, queueMessages - LARGE_BATCHES_AT_ONCE) * smallBatch,
-    // Workers hold the journal's delta, then the cache's: one at a time.
+    // Workers compare the journal's delta with the cache's, one after the other.
     comparing: judged,
     settling: SETTLES_AT_ONCE * judged,
     // The cache's delta and the journal's, for one item at a time.

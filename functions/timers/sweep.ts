@@ -52,8 +52,8 @@ async function reconcileFlows(app: Application, itemId: string, context: Invocat
 async function sweepOne(app: Application, itemId: string, context: InvocationContext): Promise<void> {
   const nowMs = app.clock.now();
   const tidiedMs = app.tidied.get(itemId);
-  // A new process has no record of a sweep and begins with a full one; after the clock was set back, none waits until
-  // it has caught up.
+  // A new process has no record of a sweep and begins with a full one; setting the clock back delays no sweep until it
+  // has caught up.
   const scope = tidiedMs === undefined || Math.abs(nowMs - tidiedMs) >= SWEEP_ALL_MS ? "all" : "hints";
   const summary = await sweepItem(app, itemId, scope);
   if (scope === "all" && summary?.more !== true) app.tidied.set(itemId, nowMs);

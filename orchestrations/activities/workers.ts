@@ -24,7 +24,7 @@ export async function endStream(context: FlowContext, itemId: string): Promise<v
 /** The state of the last worker, once no other can begin. */
 export type WorkerLook =
   | { readonly kind: "works" }
-  /** It is done or dead, and its last request has landed after this time. */
+  /** It is done or dead, and none of its requests lands after this time. */
   | { readonly kind: "ended"; readonly settleMs: number };
 
 export async function lookWorkers({ stores, clock }: FlowContext, { itemId }: FlowRun): Promise<WorkerLook> {

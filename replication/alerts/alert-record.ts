@@ -32,7 +32,7 @@ interface PendingFailover {
   readonly request: AlertFailover;
 }
 
-/** The failover that an alert requests. */
+/** The request of an alert. */
 export interface AlertFailover extends FailoverRequest {
   readonly operation: "UnplannedFailover";
   /** Recorded in the job as its requester. */

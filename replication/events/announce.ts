@@ -92,7 +92,7 @@ async function keepWaiting(context: EventContext, itemId: string, event: Leeward
 
 interface NewPoints {
   readonly events: readonly LeewardEvent[];
-  /** Points have been published up to this one, including these. */
+  /** The last published point, these included. */
   readonly toldId: string | undefined;
   readonly damagedIds: readonly string[] | undefined;
 }
@@ -140,7 +140,7 @@ async function pointIdsSince(
   const listed = await records.list(POINTS_PREFIX, EVENT_POINT_NAMES_MAX_COUNT, after);
   const ids = listed.flatMap(({ name }) => /^points\/([^/]+)\/manifest\.json$/.exec(name)?.[1] ?? []).filter(isPointId);
   const isLastPage = listed.length < EVENT_POINT_NAMES_MAX_COUNT || ids.length === 0;
-  // Points newer than the newest in the progress are published again with it: the newest one's record was lost, and
-  // this cannot be distinguished here.
+  // What is newer than the newest that the progress knows is published again with it: that one's record was lost, and
+  // this cannot be told apart here.
   return isLastPage ? [...ids.filter((id) => id !== newestId), newestId] : ids;
 }

@@ -51,7 +51,7 @@ export interface JobRecord {
   readonly state: JobState;
   readonly tasks: readonly JobTask[];
   readonly errors: readonly JobError[];
-  /** What the job leaves behind: it succeeds, but with a remark. */
+  /** What the job leaves behind: it succeeds, but does not report that all is well. */
   readonly leftovers?: readonly JobLeftover[] | undefined;
   readonly startedMs: number;
   readonly endedMs: number | undefined;

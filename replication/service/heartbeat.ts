@@ -113,7 +113,7 @@ type Recorded = HeartbeatRecord & { readonly session: ServiceSession };
 
 const hasSession = (record: HeartbeatRecord): record is Recorded => record.session !== undefined;
 
-/** After two slow heartbeats in a row the source's clock seems less far behind than it is, until the next one. */
+/** After two slow heartbeats in a row the source seems more recent than it is, until the next one. */
 function clockOffset(
   stored: HeartbeatRecord | undefined,
   { bootId, sentMs }: HeartbeatRequest,

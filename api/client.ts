@@ -19,7 +19,7 @@ interface Connection {
   readonly functionKey: string;
   /** Limit for one request, in milliseconds. Undefined: that of `fetch`. */
   readonly timeoutMs?: number;
-  /** Makes the error that is thrown in place of an ApiError. */
+  /** Makes the error thrown instead of an ApiError. */
   readonly failure?: (error: ApiError) => Error;
 }
 

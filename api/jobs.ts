@@ -34,7 +34,7 @@ export const job = z
   })
   .meta({ id: "Job", description: "One run of a flow." });
 
-/** The answer to every operation that starts a flow. */
+/** The answer to starting a flow. */
 export const jobAccepted = {
   description: "A job does it; `Location` names it.",
   body: job,

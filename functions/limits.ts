@@ -23,8 +23,8 @@ export const HEARTBEATS_OF_SERVICE_AT_ONCE = 2;
 export const HEARTBEATS_BURST = 16;
 export const HEARTBEATS_REFILL_MS = 250;
 /**
- * A service settles an epoch when the cache reports that it already exists: after a start, or a lost answer. Doing so
- * more often would only make us decode.
+ * A service settles an epoch when the cache reports that it exists: after a start, or a lost answer. More often would
+ * only make us decode.
  */
 export const SETTLES_BURST = 8;
 export const SETTLES_REFILL_MS = 5_000;

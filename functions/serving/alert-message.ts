@@ -5,7 +5,7 @@ import type { Alert } from "../../replication/alerts/decide-alert.ts";
 const { severity, signalType, monitorCondition } = commonAlert.shape.data.shape.essentials.shape;
 const healthSchema = z.object({ currentHealthStatus: z.string(), cause: z.string().optional() });
 
-/** The parts of an alert that a decision needs. */
+/** What a decision needs of an alert. */
 export function alertOf({ data: { essentials, alertContext } }: z.infer<typeof commonAlert>): Alert {
   const { alertId, monitoringService, alertTargetIDs, firedDateTime } = essentials;
   return {

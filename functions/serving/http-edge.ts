@@ -34,7 +34,7 @@ interface Asked<Op extends Operation> {
   readonly body: () => Promise<BodyOf<Op>>;
 }
 
-/** The parts of the application that serving needs. */
+/** What serving needs of the application. */
 interface Served {
   /** Throws when an answer does not match the contract; undefined: nothing is checked. */
   readonly checkAnswer: ((operation: Operation, answer: GivenAnswer) => void) | undefined;

@@ -9,8 +9,8 @@ import type { FlowContext } from "../../replication/operations/context.ts";
 import { endStream, lookWorker } from "./workers.ts";
 
 /**
- * Discards everything the source still sends (rule 5), stops workers from claiming the disks, and removes what restores
- * left behind.
+ * Ignores all that the source still sends (rule 5), stops workers from claiming the disks, and removes what restores
+ * left.
  */
 export async function closeStream(context: FlowContext, { itemId }: FlowRun): Promise<void> {
   const { stores, clock } = context;

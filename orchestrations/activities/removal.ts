@@ -29,8 +29,8 @@ import { type FlowContext, managedOf, managementOf } from "../../replication/ope
 import { type StepAnswer, stepAnswer } from "./resources.ts";
 
 /**
- * Marks what has to go, then checks the other items (in this order: see `beginRemoval`). Returns the ids to remove,
- * stage by stage. Resources that are never removed are released here, and the job names them.
+ * Marks what has to go, then checks the other items (in this order: see `beginRemoval`). Returns the ids by stage.
+ * Resources never removed are released here, and the job names them.
  */
 export async function planRemovals(
   context: FlowContext,

@@ -8,8 +8,8 @@ import { sizesOf } from "./sizes.ts";
 import { type InventoryDecision, networkIdOf, partsOf, sourceMachineOf } from "./source-machine.ts";
 
 /**
- * Reads the VM and its resources: one request for each disk and NIC, and four more. Anything that has gone meanwhile is
- * reported as a refusal. Errors: those of ResourceManager.
+ * Reads the VM and its resources: one request for each disk and NIC, and four more. What has gone meanwhile is a
+ * refusal. Errors: those of ResourceManager.
  */
 export async function readInventory(resourceManager: ResourceManager, machineId: string): Promise<InventoryDecision> {
   const path = parsePath(machineId);

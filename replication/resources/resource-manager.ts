@@ -62,9 +62,9 @@ export type Change =
 
 export type PollResult =
   /**
-   * Verified by a read, not only reported: after a `put`, a `patch` and actions on machines the resource as a read
-   * showed it with provisioningState Succeeded; undefined after a `remove`, when a read no longer found it; the answer
-   * of `listKeys` and `beginGetAccess`.
+   * Verified by a read: after a `put`, a `patch` and actions on machines the resource, seen with provisioningState
+   * Succeeded; undefined after a `remove`, when a read no longer found it; the answer of `listKeys` and
+   * `beginGetAccess`.
    */
   | { readonly kind: "done"; readonly result: ResourceJson | undefined }
   /**

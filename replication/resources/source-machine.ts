@@ -15,8 +15,8 @@ import { nameOf, parsePath, sameId } from "./ids.ts";
 import { flagOf, listOf, numberOf, partOf, tagsOf, textOf, textsOf } from "./json.ts";
 
 /**
- * A VM with all its resources, as Resource Manager returns them. A resource that the machine names and that is missing
- * here is reported as a refusal.
+ * A VM with all its resources, as Resource Manager returns them. A named resource missing here is reported as a
+ * refusal.
  */
 export interface SourceResources {
   readonly machine: ResourceJson;

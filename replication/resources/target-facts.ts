@@ -101,8 +101,7 @@ function networkOf(network: ResourceJson, taken: KnownFacts["reservedAddresses"]
 }
 
 /**
- * Addresses in use are those of the NICs, including those of private endpoints. Azure itself refuses the address of a
- * load balancer.
+ * Addresses in use are those of NICs, private endpoints included. Azure itself refuses the address of a load balancer.
  */
 function addressesOf(nics: readonly ResourceJson[]): KnownFacts["reservedAddresses"] {
   return nics

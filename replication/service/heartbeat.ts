@@ -176,7 +176,7 @@ async function reported(
 ): Promise<ProtectedItem> {
   const change = (item: ProtectedItem): ProtectedItem => {
     const after = repairReported(item, request, progress, clock.now());
-    // If another service has replaced this one since it was authenticated, its proposal does not evict that service.
+    // A service that has replaced this one since is not evicted by its proposal.
     return item.tokenHash === known.tokenHash ? withNextToken(after, request) : after;
   };
   return change(known) === known ? known : changeItem(stores, known.itemId, change);

@@ -3,8 +3,7 @@ import type { Progress } from "../records/item.ts";
 import type { HeartbeatAnswer } from "./protocol.ts";
 
 /**
- * With these codes, the right delta under that name ends the stop. This does not hold for a fork: the delta there is
- * intact, but a different one.
+ * With these codes the right delta ends the stop. Not so for a fork: the delta there is intact, but a different one.
  */
 const ENDED_BY_A_DELTA: readonly string[] = [
   "position-gap",

@@ -169,8 +169,8 @@ async function removeOldTombstones(
 }
 
 /**
- * Removes pins of a point that vanished while it was being pinned: its manifest never returns, and the pinning call
- * failed.
+ * Removes pins of a point that vanished while being pinned: its manifest never returns, and the pinning call reported
+ * it.
  */
 async function removeLostPins(
   context: ItemContext,

@@ -6,10 +6,9 @@ import type { ProtectedItem } from "../records/item.ts";
 
 /**
  * Removes the containers of streams older than the one that `item.json` announces: page blobs when no recovery point
- * needs them, deltas always, since what points need of them is in the journal. It waits until every grant has ended and
- * every worker knows of the new stream. Leftovers of a stream that was never announced, after a crash, go with them.
- * `needed` are the streams of all points that may exist. Returns how many containers were removed; the cache account
- * may be unreachable.
+ * needs them, deltas always, since what points need of them is in the journal. Waits until every grant has ended and
+ * every worker knows of the new stream. Leftovers of a stream that was never announced go too. `needed` are the streams
+ * of all points that may exist. Returns how many containers were removed; the cache account may be unreachable.
  */
 export async function sweepStreams(
   context: ItemContext,

@@ -21,7 +21,10 @@ export function grantTerm(account: BlobAccount, clock: Clock, lengthMs: number):
   };
 }
 
-/** Grants are valid over https only. Storage on this very machine has no certificate (docs/azure-differences.md). */
+/**
+ * Grants are valid over https only, except for storage on this very machine, which has no certificate
+ * (docs/azure-differences.md).
+ */
 export function grantProtocol(accountUrl: string): SASProtocol {
   const { protocol, hostname } = new URL(accountUrl);
   const local = protocol === "http:" && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);

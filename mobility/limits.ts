@@ -123,7 +123,7 @@ export const THAW_TRIES = 3;
 /** Script output kept for the log. */
 export const SCRIPT_OUTPUT_MAX_BYTES = 2_000;
 
-// --- Mobility service: what it says about itself ---
+// --- Mobility service: status ---
 /** Clients of the status socket at once: each gets one document and is closed. */
 export const STATUS_CLIENTS_MAX = 16;
 /** A client that does not read its document is closed. */

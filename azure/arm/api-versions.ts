@@ -3,7 +3,7 @@ import { parsePath } from "../../replication/resources/ids.ts";
 
 interface KnownType {
   readonly apiVersion: string;
-  /** False: Azure reports no provisioningState, and a successful read means success. */
+  /** False: Azure reports no provisioningState, and a read that finds the resource means success. */
   readonly hasState: boolean;
 }
 

@@ -107,7 +107,7 @@ function startHost(options: HostStart, port: number, logFile: string): Promise<C
       AzureWebJobsStorage: target,
       CacheStorage: cache,
       TargetStorage: target,
-      // Here no caller has to get an answer that violates the contract.
+      // No caller here depends on an answer that violates the contract: it fails instead.
       LEEWARD_CHECK_ANSWERS: "true",
       LEEWARD_POINT_SCHEDULE: options.schedules.points,
       LEEWARD_SWEEP_SCHEDULE: options.schedules.sweep,

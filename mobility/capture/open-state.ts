@@ -40,7 +40,7 @@ export interface OpenedState {
   readonly spool: readonly SpooledDelta[];
   readonly map: DirtyMap;
   readonly activity: Activity;
-  /** Why the disk is read again, if it is. */
+  /** Why the disks are read again, if they are. */
   readonly seededAgain: ResynchronizationReason | undefined;
 }
 

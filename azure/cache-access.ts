@@ -8,9 +8,9 @@ import { grantTerm, signingKey } from "./signing.ts";
 type Grant = Awaited<ReturnType<CacheAccess["grantCreate"]>>;
 
 /**
- * Grants to create blobs in the one cache container of a stream, and nothing else (rule 8): no read, no write over, no
- * delete, no list. A grant is kept and given again until half of its life is over, so that a heartbeat costs no
- * signature and its bearer always has half a life left.
+ * Grants to create blobs in the one cache container of a stream, and nothing else (rule 8): no read, overwrite, delete
+ * or list. A grant is reused until half of its lifetime is over, so that a heartbeat needs no signature and its bearer
+ * always has at least half of it left.
  */
 export function openCacheAccess(account: BlobAccount, clock: Clock): CacheAccess {
   const grants = new Map<string, Grant>();
@@ -20,7 +20,7 @@ export function openCacheAccess(account: BlobAccount, clock: Clock): CacheAccess
       const container = cacheContainer(itemId, stream);
       const kept = grants.get(container);
       const leftMs = (kept?.expiresMs ?? 0) - clock.now();
-      // One that lasts longer than any may was signed while the clock was ahead: the store takes it for one of the
+      // One that lasts longer than allowed was signed while the clock was ahead: the store sees its start in the
       // future.
       if (kept !== undefined && leftMs > CACHE_GRANT_MS / 2 && leftMs <= CACHE_GRANT_MS) return kept;
       const grant = await sign(account, clock, container);

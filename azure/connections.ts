@@ -10,14 +10,14 @@ export type AccountAddress =
   | { readonly kind: "identity"; readonly blobServiceUri: string; readonly queueServiceUri?: string | undefined };
 
 /**
- * One account, seen through two clients. `retrying` sends again what may land twice without harm: reads, idempotent
- * writes. `once` sends once: a compare-and-set that is sent again would be refused by its own first landing, and a page
- * write that lands late must not be doubled (rule 3).
+ * One account, through two clients. `retrying` repeats requests that may safely land twice: reads, idempotent writes.
+ * `once` sends once: a repeated compare-and-set would be refused because of its own first landing, and a page write
+ * that lands late must not be doubled (rule 3).
  */
 export interface BlobAccount {
   readonly retrying: BlobServiceClient;
   readonly once: BlobServiceClient;
-  /** Who signs grants: the account key, or a user delegation key that the identity asks for. */
+  /** What signs grants: the account key, or a user delegation key that the identity requests. */
   readonly signer: "account-key" | "identity";
 }
 
@@ -67,7 +67,7 @@ export function connectQueues(setting: string, address: AccountAddress): QueueSe
   return checked(setting, () => new QueueServiceClient(queueServiceUri, defaultCredential(), RETRYING));
 }
 
-/** The SDK quotes the connection string in some of its errors, so that their text is dropped. */
+/** The SDK quotes the connection string in some of its errors, so their text is dropped. */
 function checked<Client>(setting: string, connect: () => Client): Client {
   try {
     return connect();

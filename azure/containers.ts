@@ -15,7 +15,7 @@ export async function listStreams({ retrying }: BlobAccount, prefix: string): Pr
   );
 }
 
-/** Azure keeps the name of a removed container busy for half a minute or more. A missing one is as good. */
+/** Azure keeps the name of a removed container busy for half a minute or more. Succeeds for a missing one. */
 export async function removeContainer({ retrying }: BlobAccount, container: string): Promise<void> {
   await writing("remove container", { container }, STORE_WRITE_MS, (abortSignal) =>
     unless(isMissing, retrying.getContainerClient(container).delete({ abortSignal })),

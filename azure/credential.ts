@@ -3,8 +3,8 @@ import type { TokenCredential } from "@azure/identity";
 let made: Promise<TokenCredential> | undefined;
 
 /**
- * The app's identity, one for all clients so that they share its tokens. The package costs more to load than all others
- * together: only who asks for a token pays.
+ * The app's identity, one for all clients so that they share its tokens. The package takes longer to load than all
+ * others together: it is loaded for the first token only.
  */
 export function defaultCredential(): TokenCredential {
   return {

@@ -8,7 +8,7 @@ import { isMissing, isTaken, reading, unless, writing } from "./errors.ts";
 import { firstItems } from "./listing.ts";
 import { POINT_METADATA } from "./target-disks.ts";
 
-/** Snapshots and the copies made from them. Every request here may land twice, so that the client retries. */
+/** Snapshots and the copies made from them. Every request here may land twice, so the client retries. */
 export function openDiskSnapshots(account: BlobAccount): DiskSnapshots {
   const { retrying } = account;
   const base = (disk: TargetDisk): PageBlobClient =>
@@ -27,9 +27,9 @@ export function openDiskSnapshots(account: BlobAccount): DiskSnapshots {
       const container = retrying.getContainerClient(restoreContainer(destination.itemId));
       await writing("start copy", facts, STORE_WRITE_MS, async (abortSignal) => {
         await container.createIfNotExists({ abortSignal });
-        // Asked first, because a copy whose source retention has removed since then still stands.
+        // Checked first: a copy may exist whose source retention has removed since.
         if ((await unless(isMissing, restored(destination).getProperties({ abortSignal }))) !== undefined) return;
-        // The poller is dropped: copyState asks the blob itself, from any process.
+        // The poller is dropped: copyState reads the blob itself, from any process.
         const begun = restored(destination).beginCopyFromURL(base(disk).withSnapshot(snapshot).url, {
           abortSignal,
           conditions: { ifNoneMatch: "*" },
@@ -45,8 +45,8 @@ export function openDiskSnapshots(account: BlobAccount): DiskSnapshots {
       await writing("remove restored disk", restoredFacts(destination), STORE_WRITE_MS, async (abortSignal) => {
         const found = await unless(isMissing, restored(destination).getProperties({ abortSignal }));
         if (found === undefined) return;
-        // A blob is not removed under a copy that still runs; one that ended in between refuses to be aborted, which is
-        // as good.
+        // A blob cannot be removed while a copy to it runs; one that has just ended refuses to be aborted, which is
+        // fine.
         const { copyId, copyStatus } = found;
         if (copyStatus === "pending" && copyId !== undefined) {
           await unless(() => true, restored(destination).abortCopyFromURL(copyId, { abortSignal }));
@@ -78,12 +78,12 @@ async function listSnapshots(account: BlobAccount, disk: TargetDisk): Promise<re
       Number.POSITIVE_INFINITY,
     );
     const snapshots = (await unless(isMissing, found)) ?? [];
-    // Ids are times of fixed width, so that their text sorts as time does.
+    // Ids are times of fixed width, so their text sorts as time does.
     return [...snapshots].sort((left, right) => (left.snapshot < right.snapshot ? -1 : 1));
   });
 }
 
-/** The id of a snapshot is the time when it was made; `createdOn` would be that of the base blob. */
+/** The id of a snapshot is its creation time; `createdOn` would be that of the base blob. */
 function snapshotOf(item: BlobItem): readonly DiskSnapshot[] {
   if (item.snapshot === undefined || item.snapshot === "") return [];
   return [{ snapshot: item.snapshot, pointId: item.metadata?.[POINT_METADATA], createdMs: Date.parse(item.snapshot) }];

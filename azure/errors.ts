@@ -2,8 +2,8 @@ import type { RestError } from "@azure/storage-blob";
 import { type ErrorFacts, LeewardError } from "../replication/errors.ts";
 
 /**
- * What a request may have left behind when it fails: a `read` nothing; a `write` perhaps its effect, unless the service
- * itself said no. That difference is the whole table below, because after an unknown outcome the worker claims anew
+ * What a failed request may have left behind: a `read` nothing; a `write` perhaps its effect, unless the service itself
+ * refused. The whole table below rests on that difference, because after an unknown outcome the worker claims again
  * (rule 3).
  */
 export type StoreAccess = "read" | "write";
@@ -19,7 +19,7 @@ export function storageError(
   facts: ErrorFacts = {},
 ): LeewardError {
   if (error instanceof LeewardError) return error;
-  // A mistake in our own call is a fault of the program, not of the store.
+  // A mistake in our own call is a program error, not the store's.
   if (error instanceof TypeError || error instanceof RangeError) {
     return new LeewardError("internal", `${operation}: ${error.message}`, facts, { cause: error });
   }
@@ -47,7 +47,7 @@ export function storageError(
   });
 }
 
-/** Runs a read with a time limit and translates its failure. */
+/** Runs a read with a time limit and maps its failure. */
 export async function reading<Result>(
   operation: string,
   facts: ErrorFacts,
@@ -58,8 +58,7 @@ export async function reading<Result>(
 }
 
 /**
- * Runs a write with a time limit and translates its failure. A time-out is an unknown outcome: the request may still
- * land.
+ * Runs a write with a time limit and maps its failure. A time-out is an unknown outcome: the request may still land.
  */
 export async function writing<Result>(
   operation: string,
@@ -70,7 +69,7 @@ export async function writing<Result>(
   return running("write", operation, facts, timeoutMs, run);
 }
 
-/** Turns the refusals that `expected` knows into undefined; every other error passes. */
+/** Turns the refusals that `expected` recognizes into undefined; throws every other error. */
 export async function unless<Result>(
   expected: (error: unknown) => boolean,
   request: Promise<Result>,
@@ -83,13 +82,13 @@ export async function unless<Result>(
   }
 }
 
-/** There is no such blob, snapshot or container. A HEAD answer has no body, so the status decides. */
+/** The blob, snapshot or container does not exist. A HEAD answer has no body, so the status decides. */
 export const isMissing = (error: unknown): boolean => answerOf(error).status === 404;
 
 /** The container is missing, so a write to it changed nothing. */
 export const isContainerMissing = (error: unknown): boolean => answerOf(error).storageCode === "ContainerNotFound";
 
-/** `If-None-Match: *` found the name taken, if only by a copy that still runs. */
+/** `If-None-Match: *` found the name taken, even if only by a copy that is still running. */
 export const isTaken = (error: unknown): boolean => TAKEN.has(answerOf(error).storageCode);
 
 /** `If-Match`, on the blob or on the source of a copy, found another etag. */
@@ -107,8 +106,8 @@ const CHANGED: ReadonlySet<string | undefined> = new Set([
 ]);
 
 /**
- * Azure refuses these for a moment only, and a refusal leaves nothing behind. `Md5Mismatch`: the bytes were damaged on
- * the way.
+ * Azure refuses these only briefly, and a refusal leaves nothing behind. `Md5Mismatch`: the bytes were damaged on the
+ * way.
  */
 const PASSING: ReadonlySet<string> = new Set([
   "ContainerBeingDeleted",
@@ -118,15 +117,12 @@ const PASSING: ReadonlySet<string> = new Set([
   "PendingCopyOperation",
 ]);
 
-/**
- * Throttled: one blob, or the account, was asked for more than it gives in a second. The service looks at nothing of
- * such a request.
- */
+/** Throttled: one blob or the account has exceeded its rate. The service does not process such a request. */
 const BUSY: ReadonlySet<string | null | undefined> = new Set(["ServerBusy", "SnapshotOperationRateExceeded"]);
 
 /**
- * Only what the service says itself, by its own header, counts: a 503 of anything on the way may come after the request
- * has landed.
+ * Only the service's own report, by its own header, counts: a 503 of anything on the way may come after the request has
+ * landed.
  */
 const isBusy = (error: unknown): boolean =>
   isRestError(error) && BUSY.has(error.response?.headers.get("x-ms-error-code"));
@@ -177,7 +173,7 @@ function neverSent(error: unknown): boolean {
   return isRestError(error) && error.code !== undefined && NOT_CONNECTED.has(error.code);
 }
 
-/** The service appends request id and time on lines of their own; facts carry them. */
+/** The service appends request id and time on separate lines; facts carry them. */
 function firstLine(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split("\n", 1)[0] ?? "";
 }

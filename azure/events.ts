@@ -38,7 +38,7 @@ export function openEventPublisher(address: TopicAddress, clock: Clock): EventPu
 async function connect({ endpoint, key }: TopicAddress): Promise<EventGridPublisherClient<"EventGrid">> {
   const { AzureKeyCredential, EventGridPublisherClient: Client } = await import("@azure/eventgrid");
   return new Client(endpoint, "EventGrid", key === undefined ? defaultCredential() : new AzureKeyCredential(key), {
-    // A redirect would take the key elsewhere; the caller has its own way to try again.
+    // A redirect would take the key elsewhere; the caller retries by itself.
     redirectOptions: { maxRetries: 0 },
     retryOptions: { maxRetries: 1, retryDelayInMs: 200 },
     allowInsecureConnection: key !== undefined,
@@ -60,12 +60,12 @@ function topicEvent({ id, eventType, subject, eventTimeMs, dataVersion, data, ti
   };
 }
 
-/** The first failure was reported with its cause; `repeated` lets the log say it once. */
+/** The first failure was reported with its cause; `repeated` lets the log report it only once. */
 function stillAway({ code, message, facts }: LeewardError): LeewardError {
   return new LeewardError(code, message, { ...facts, repeated: true });
 }
 
-/** Facts carry the status alone: the client's own errors hold the request with its key. */
+/** Facts carry only the status: the client's own errors hold the request with its key. */
 function topicError(error: unknown): LeewardError {
   const status =
     error instanceof Error && "statusCode" in error && typeof error.statusCode === "number"

@@ -2,9 +2,9 @@ import { invariant } from "../replication/errors.ts";
 import { LIST_PAGES_MAX_COUNT } from "../replication/limits.ts";
 
 /**
- * The first `limit` items of a listing, in the store's order. A page may be short, or empty, with more to come, so that
- * pages are followed until enough is found. It ends: every page moves the store's marker on, and LIST_PAGES_MAX_COUNT
- * bounds the pages.
+ * The first `limit` items of a listing, in the store's order. A page may be short or empty although more follow, so
+ * pages are read until there are enough items. It ends: every page advances the store's marker, and
+ * LIST_PAGES_MAX_COUNT bounds the pages.
  */
 export async function firstItems<Page, Item>(
   pages: AsyncIterable<Page>,

@@ -22,7 +22,7 @@ interface CachedBlob {
   readonly name: string;
 }
 
-/** What is kept of it. */
+/** The copy that is kept of it. */
 interface Kept {
   readonly copy: BlobClient;
   readonly etag: string;
@@ -30,10 +30,10 @@ interface Kept {
 }
 
 /**
- * Copies the blob inside the cache account, waits until the copy is whole, then removes the original if it is still the
- * one that was copied. With `etag`, only while the blob still has it. The copy's name carries the original's etag:
- * running again finds its own copy, and a later blob of the same name gets one of its own. Of a blob that is longer
- * than any delta only the reason is kept; of all that was kept, the newest QUARANTINE_MAX_COUNT.
+ * Copies the blob inside the cache account, waits until the copy is complete, then removes the original if it is still
+ * the one copied. With `etag`, only while the blob still has it. The copy's name carries the original's etag: running
+ * again finds its own copy, and a later blob of the same name gets a separate one. Of a blob longer than any delta only
+ * the reason is kept; of all copies, the newest QUARANTINE_MAX_COUNT.
  */
 export async function moveToQuarantine(
   cache: BlobAccount,
@@ -66,7 +66,7 @@ export async function moveToQuarantine(
   });
 }
 
-/** False when the source was replaced or removed meanwhile: the sweep comes again for what stands there then. */
+/** False when the source was replaced or removed meanwhile: the next sweep handles its successor. */
 async function keepCopy(source: BlobClient, { copy, etag, reason }: Kept, abortSignal: AbortSignal): Promise<boolean> {
   const begun = copy.beginCopyFromURL(source.url, {
     abortSignal,
@@ -84,7 +84,7 @@ async function keepCopy(source: BlobClient, { copy, etag, reason }: Kept, abortS
   return true;
 }
 
-/** An empty blob that says what was there. */
+/** An empty blob that records what was there. */
 async function keepReason({ copy, reason }: Kept, lengthBytes: number, abortSignal: AbortSignal): Promise<boolean> {
   const metadata = { leewardreason: headerText(reason), leewardlength: String(lengthBytes) };
   await unless(
@@ -95,8 +95,7 @@ async function keepReason({ copy, reason }: Kept, lengthBytes: number, abortSign
 }
 
 /**
- * Whoever may write into the cache container must not fill the account: the oldest go. `own` is the one that was just
- * added.
+ * A client that may write into the cache container must not fill the account: removes the oldest. `own` was just added.
  */
 async function makeRoom(container: ContainerClient, own: string, abortSignal: AbortSignal): Promise<void> {
   const pages = container.listBlobsFlat({ abortSignal }).byPage({ maxPageSize: LIST_PAGE_MAX_COUNT });
@@ -111,7 +110,7 @@ async function makeRoom(container: ContainerClient, own: string, abortSignal: Ab
 }
 
 /**
- * Waits until the copy is whole. It ends after QUARANTINE_COPY_MS: a longer copy goes on by itself, and the next call
+ * Waits until the copy is complete, at most QUARANTINE_COPY_MS: a longer copy continues by itself, and the next call
  * finds it.
  */
 async function copied(copy: BlobClient, abortSignal: AbortSignal): Promise<void> {
@@ -133,7 +132,7 @@ async function copied(copy: BlobClient, abortSignal: AbortSignal): Promise<void>
   );
 }
 
-/** Metadata travel in headers: printable ASCII only. */
+/** Metadata is sent in headers: printable ASCII only. */
 function headerText(text: string): string {
   return text.replaceAll(/[^ -~]/g, "?").slice(0, QUARANTINE_REASON_MAX_LENGTH);
 }

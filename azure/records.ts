@@ -20,7 +20,7 @@ export function openRecords(account: BlobAccount, containerName: string): Record
   const once = account.once.getContainerClient(containerName);
   return {
     read: (name, maxBytes = DELTA_MAX_BYTES) => readRecord(retrying, name, maxBytes),
-    // Sent once: sent again after a lost answer, it would find its own blob and report the name as taken.
+    // Sent once: repeated after a lost answer, it would find its own blob and report the name as taken.
     create: (name, bytes) =>
       writing("create record", { container: containerName, name }, STORE_BLOB_WRITE_MS, (abortSignal) =>
         unless(
@@ -28,7 +28,7 @@ export function openRecords(account: BlobAccount, containerName: string): Record
           inContainer(retrying, abortSignal, () => putBlob(once, name, bytes, { ifNoneMatch: "*" }, abortSignal)),
         ),
       ),
-    // Sent once, for the same reason. A blob that is gone, or was never there, has no etag that could match.
+    // Sent once, for the same reason. A blob that is gone, or never existed, has no etag that could match.
     replace: (name, bytes, etag) =>
       writing("replace record", { container: containerName, name }, STORE_BLOB_WRITE_MS, (abortSignal) =>
         unless(
@@ -36,7 +36,7 @@ export function openRecords(account: BlobAccount, containerName: string): Record
           putBlob(once, name, bytes, { ifMatch: etag }, abortSignal),
         ),
       ),
-    // The last writer may win, so that a second landing of the same bytes is harmless.
+    // The last writer may win, so a second landing of the same bytes is harmless.
     put: async (name, bytes) => {
       await writing("put record", { container: containerName, name }, STORE_BLOB_WRITE_MS, (abortSignal) =>
         inContainer(retrying, abortSignal, () => putBlob(retrying, name, bytes, {}, abortSignal)),
@@ -134,7 +134,7 @@ async function putBlob(
   return answer.etag;
 }
 
-/** The first write makes the container. A write that found none changed nothing, so it may be sent again. */
+/** The first write makes the container. A write that found none changed nothing, so it may be repeated. */
 async function inContainer<Result>(
   container: ContainerClient,
   abortSignal: AbortSignal,
@@ -156,7 +156,7 @@ async function listRecords(
   after = "",
 ): Promise<readonly RecordListing[]> {
   return reading("list records", { container: container.containerName, prefix }, STORE_READ_MS, async (abortSignal) => {
-    // The store may skip what lies before `after`; the filter decides, since the store's start is inclusive.
+    // The store may skip names before `after`; the filter decides, because the store's start is inclusive.
     const start = after !== "" && after.startsWith(prefix) ? { startFrom: after } : {};
     const pages = container
       .listBlobsFlat({ prefix, abortSignal, ...start })

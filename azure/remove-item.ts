@@ -21,7 +21,7 @@ import { openRecords } from "./records.ts";
 export async function removeTargetData(target: BlobAccount, itemId: string): Promise<{ readonly more: boolean }> {
   const records = openRecords(target, itemContainer(itemId));
   const { isPage } = await removePage(records);
-  // What stays is far fewer than a page, so that each call gets on.
+  // Records that stay are far fewer than a page, so each call makes progress.
   if (isPage) return { more: true };
   await removeContainer(target, restoreContainer(itemId));
   for (const stream of await listStreams(target, diskContainersPrefix(itemId))) {
@@ -38,7 +38,7 @@ export async function removeCacheData(cache: BlobAccount, itemId: string, lastSt
   await removeContainer(cache, quarantineContainer(itemId));
 }
 
-/** Of the first page of the item's records those that go before the item itself. */
+/** Removes the records on the item's first page that go before the item itself. */
 async function removePage(records: RecordStore): Promise<{ readonly isPage: boolean }> {
   const listed = await records.list("", LIST_PAGE_MAX_COUNT);
   const names = listed
@@ -49,13 +49,13 @@ async function removePage(records: RecordStore): Promise<{ readonly isPage: bool
 }
 
 /**
- * Without the first no worker begins anything, and without the second none goes on. A sweep, a heartbeat or an alert
- * that had found the item before may have written since then: that goes last.
+ * Without the first record no worker begins anything, and without the second none continues. A sweep, heartbeat or
+ * alert that found the item earlier may have written since: that goes last.
  */
 export async function forgetItem(target: BlobAccount, itemId: string): Promise<void> {
   const records = openRecords(target, itemContainer(itemId));
   for (const name of [ITEM_RECORD, PROGRESS_RECORD]) {
-    // A removal that takes effect late must not hit the record of the next life.
+    // A late removal must not hit the record of the item's next life.
     const stored = await records.read(name);
     if (stored !== undefined) await records.remove(name, stored.etag);
   }

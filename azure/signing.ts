@@ -4,7 +4,7 @@ import type { Clock } from "../replication/ports.ts";
 import type { BlobAccount } from "./connections.ts";
 import { reading } from "./errors.ts";
 
-/** From when to when a grant holds, and over what. It begins early, so that a clock which is behind accepts it. */
+/** Start, end and subject of a grant. It begins early, so that a clock that is behind accepts it. */
 export interface GrantTerm {
   readonly startsOn: Date;
   readonly expiresOn: Date;
@@ -12,7 +12,7 @@ export interface GrantTerm {
 }
 
 export function grantTerm(account: BlobAccount, clock: Clock, lengthMs: number): GrantTerm {
-  // A signature counts whole seconds; what is promised must not be longer than what is signed.
+  // A signature counts whole seconds; the promised term must not be longer than the signed one.
   const nowMs = Math.floor(clock.now() / 1000) * 1000;
   return {
     startsOn: new Date(nowMs - GRANT_SKEW_MS),
@@ -22,7 +22,7 @@ export function grantTerm(account: BlobAccount, clock: Clock, lengthMs: number):
 }
 
 /**
- * Who holds a grant sends it over https and in no other way. Storage on this very machine has no certificate
+ * Grants are valid over https only, except for storage on this very machine, which has no certificate
  * (docs/azure-differences.md).
  */
 export function grantProtocol(accountUrl: string): SASProtocol {
@@ -32,8 +32,8 @@ export function grantProtocol(accountUrl: string): SASProtocol {
 }
 
 /**
- * What signs a grant: undefined for the account key, which the client holds, or a user delegation key for the whole
- * term.
+ * The key that signs a grant: undefined for the account key, which the client holds, or a user delegation key for the
+ * whole term.
  */
 export async function signingKey(account: BlobAccount, term: GrantTerm): Promise<UserDelegationKey | undefined> {
   if (account.signer === "account-key") return undefined;

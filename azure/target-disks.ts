@@ -10,7 +10,7 @@ import { isChanged, isMissing, isTaken, reading, unless, writing } from "./error
 /** Metadata of a snapshot that one of our points owns; names of metadata are lower-case identifiers. */
 export const POINT_METADATA = "leewardpoint";
 
-/** The blob of a disk, seen through both clients. */
+/** The blob of a disk, through both clients. */
 function blobsOf(account: BlobAccount) {
   const through =
     (client: BlobAccount["once"]) =>
@@ -20,8 +20,8 @@ function blobsOf(account: BlobAccount) {
 }
 
 /**
- * The target disks as page blobs. What the fence guards is sent once; reads and the create-only making of a blob are
- * retried.
+ * The target disks as page blobs. Writes guarded by the fence are sent once; reads and the create-only making of a blob
+ * are retried.
  */
 export function openTargetDisks(account: BlobAccount): TargetDisks {
   const { retrying, once } = blobsOf(account);
@@ -50,7 +50,7 @@ export function openTargetDisks(account: BlobAccount): TargetDisks {
       await writing("raise sequence number", { ...factsOf(disk), generation }, STORE_WRITE_MS, (abortSignal) =>
         once(disk).updateSequenceNumber("max", generation, { abortSignal }),
       );
-      // `max` answers success even when a higher number stands there, so that only a read tells.
+      // `max` answers success even for a higher existing number, so only a read shows it.
       const found = await properties(disk);
       if (found !== undefined) return found.sequenceNumber;
       const message = `The target disk ${disk.diskId} vanished while it was claimed.`;
@@ -78,7 +78,7 @@ export function openTargetDisks(account: BlobAccount): TargetDisks {
         }),
       );
     },
-    // Sent once: sent again after a lost answer it would leave a second snapshot under the same point.
+    // Sent once: repeated after a lost answer it would leave a second snapshot under the same point.
     snapshot: async (disk, etag, pointId) => {
       const answer = await writing("snapshot", { ...factsOf(disk), pointId }, STORE_WRITE_MS, (abortSignal) =>
         unless(

@@ -5,18 +5,18 @@ import { type ApiError, type Client, createClient } from "../api/client.ts";
 import { LeewardError, isErrorCode } from "../replication/errors.ts";
 import { CLI_REQUEST_MS } from "./limits.ts";
 
-/** The options that every command of the API takes. */
+/** The options of every API command. */
 export const API_OPTIONS = { url: { type: "string" }, key: { type: "string" } } as const;
 /** For the usage of a command. */
 export const API_USAGE = "[--url URL --key KEY]";
 
-/** Address of a function app (without `/api`) and a function key of it. */
+/** Address of a function app (without `/api`) and one of its function keys. */
 export interface ApiConnection {
   readonly url: string;
   readonly key: string;
 }
 
-/** Where `npm start` leaves word of the local cloud of this folder. */
+/** Where `npm start` writes the connection of this folder's local cloud. */
 const CONNECTION_FILE = join(".leeward", "connection.json");
 const connectionFile = z.object({ url: z.string(), functionKey: z.string() });
 
@@ -41,7 +41,7 @@ export async function findConnection(
   );
 }
 
-/** The API, whose failures are worded as it words them. Errors: those that the API names; `store-unavailable`. */
+/** The API client; its errors have the API's wording. Errors: those of the API; `store-unavailable`. */
 export function openApi({ url, key }: ApiConnection): Client {
   return createClient({ url, functionKey: key, timeoutMs: CLI_REQUEST_MS, failure: leewardErrorOf });
 }
@@ -76,7 +76,7 @@ function leewardErrorOf(error: ApiError): LeewardError {
   }
   if (code !== undefined) {
     const options = hint === undefined ? {} : { hint };
-    // A newer function app may name a code that this version does not know.
+    // A newer function app may use a code that this version does not know.
     if (isErrorCode(code)) return new LeewardError(code, message, facts, options);
     return new LeewardError("invalid-request", `${message} (${code})`, facts, options);
   }

@@ -4,7 +4,7 @@ import type { LeewardError } from "../replication/errors.ts";
 export interface Command {
   /** One line for each form of the command, without the leading `leeward`. */
   readonly usage: readonly string[];
-  /** Takes the arguments behind the command's name; returns the exit code. Throws UsageError or LeewardError. */
+  /** Takes the arguments after the command's name; returns the exit code. Throws UsageError or LeewardError. */
   run(args: readonly string[], terminal: Terminal): Promise<number>;
 }
 
@@ -18,14 +18,12 @@ export const EXIT_OK = 0;
 export const EXIT_FAILED = 1;
 export const EXIT_USAGE = 2;
 
-/**
- * The command line is wrong: exit code 2 and the usage. Everything else that fails is a LeewardError and exit code 1.
- */
+/** The command line is wrong: exit code 2 and the usage. All other failures are LeewardErrors with exit code 1. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-/** A failure as the terminal shows it: code and message, the facts, what to do next. */
+/** A failure as the terminal shows it: code and message, the facts, the next step. */
 export function errorText(error: LeewardError): string {
   const facts = Object.entries(error.facts).flatMap(([name, value]) =>
     value === undefined ? [] : [`  ${name}: ${value}`],

@@ -2,10 +2,7 @@ import type { DeltaFile } from "../replication/delta/decode.ts";
 import type { Extent } from "../replication/delta/delta.ts";
 import type { Position } from "../replication/position.ts";
 
-/**
- * Everything that a delta says about itself, as `--json` prints it. Frames carry how they are stored, not their
- * content.
- */
+/** A delta's whole description, as `--json` prints it. Frames show how they are stored, not their content. */
 export function describeDelta(delta: DeltaFile, lengthBytes: number): object {
   return {
     formatVersion: delta.formatVersion,
@@ -18,7 +15,7 @@ export function describeDelta(delta: DeltaFile, lengthBytes: number): object {
   };
 }
 
-/** The same for people: one fact a line, then a table of disks and one of extents. */
+/** The same for people: one fact per line, then a table of disks and one of extents. */
 export function dumpText(path: string, delta: DeltaFile, lengthBytes: number): string {
   const { header } = delta;
   const facts: readonly (readonly [string, string])[] = [
@@ -83,7 +80,7 @@ function sumOf(extents: readonly Extent[]): number {
   return extents.reduce((sum, extent) => sum + extent.lengthBytes, 0);
 }
 
-/** Columns as wide as their longest cell; numbers to the right. */
+/** Columns as wide as their longest cell; numbers right-aligned. */
 function table(titles: readonly string[], rows: readonly (readonly string[])[]): readonly string[] {
   const widths = titles.map((title, column) =>
     rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), title.length),

@@ -6,7 +6,7 @@ import type { Command, Terminal } from "./command.ts";
 import { describeDelta, dumpText } from "./delta-dump.ts";
 import { readDeltaFile } from "./read-file.ts";
 
-/** Looks into delta files (docs/delta-format.md) without any service. */
+/** Inspects delta files (docs/delta-format.md) without any service. */
 export const deltaCommand: Command = {
   usage: [
     "delta dump [--json] FILE    header, disks and extents of a delta; checks everything but the content of the frames",

@@ -13,9 +13,9 @@ import {
 } from "./limits.ts";
 
 /**
- * Downloads a page blob into a file, range by range, so that a broken connection costs one range and an address that
- * has ended is asked for anew. Only pages that hold something travel; the others stay holes. The file appears under its
- * name only when it is whole.
+ * Downloads a page blob into a file, range by range, so that a broken connection costs one range and an expired address
+ * is renewed. Only pages with data are downloaded; the others stay holes. The file gets its name only when it is
+ * complete.
  */
 export async function downloadDisk(path: string, freshUrl: () => Promise<string | undefined>): Promise<void> {
   const partial = `${path}.part`;
@@ -41,8 +41,8 @@ export async function downloadDisk(path: string, freshUrl: () => Promise<string 
 }
 
 /**
- * Asks with the address that there is; after a failure with a fresh one. Failures in a row of one question end it, so
- * that progress starts the count again.
+ * Sends a request with the current address; after a failure with a fresh one. Only consecutive failures of one request
+ * end it, so progress restarts the count.
  */
 function askAgain(path: string, freshUrl: () => Promise<string | undefined>) {
   let url: string | undefined;
@@ -93,9 +93,7 @@ async function readSize(url: string): Promise<number> {
   return contentLength;
 }
 
-/**
- * The parts that were written, in order; near ones are one, because a request costs more than the zeros between them.
- */
+/** The written parts, in order; near ones are merged, because a request costs more than the zeros between them. */
 async function readPageRanges(
   url: string,
   from: number,

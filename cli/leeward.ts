@@ -39,7 +39,7 @@ export async function runLeeward(args: readonly string[], terminal: Terminal): P
   }
 }
 
-/** `parseArgs` of node:util reports wrong options as errors of its own codes. */
+/** `parseArgs` of node:util reports wrong options as errors with its own codes. */
 function isUsageError(error: unknown): error is Error {
   if (error instanceof UsageError) return true;
   return error instanceof Error && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS_");

@@ -5,21 +5,21 @@ const MIB = 1024 * 1024;
 export const CLI_REQUEST_MS = 230_000;
 /** The mobility service of this machine answers its status socket at once, or hangs. */
 export const CLI_STATUS_MS = 5_000;
-/** How often the command line asks whether a restore is done. */
+/** How often the command line polls a restore. */
 export const CLI_RESTORE_POLL_MS = 500;
-/** A copy of 8 TiB inside an account takes hours; what lasts longer than a day has a fault. */
+/** A copy of 8 TiB inside an account takes hours; one that lasts longer than a day has failed. */
 export const CLI_RESTORE_MS = 24 * 60 * 60_000;
-/** Bytes asked for at once, held in memory while they are written. */
+/** Bytes requested at once, held in memory while they are written. */
 export const CLI_DOWNLOAD_RANGE_BYTES = 16 * MIB;
-/** How much of a disk is asked about at once: written sector by other sector, its list of pages has some 15 MB. */
+/** How much of a disk one page list covers: with every other sector written, the list has some 15 MB. */
 export const CLI_DOWNLOAD_WINDOW_BYTES = 256 * MIB;
-/** Failures in a row of one range before a download gives up. */
+/** Consecutive failures of one range before a download gives up. */
 export const CLI_DOWNLOAD_ATTEMPTS = 5;
 
 // --- Files ---
-/** A file is read in pieces of this size, and given up as soon as it is longer than any delta. */
+/** A file is read in pieces of this size, and rejected as soon as it is longer than any delta. */
 export const CLI_FILE_PIECE_BYTES = 1024 * 1024;
-/** Zeros between two ranges are downloaded too up to this length: a request of its own takes longer. */
+/** Zeros between two ranges are downloaded too up to this length: a separate request takes longer. */
 export const CLI_GAP_BYTES = 1024 * 1024;
-/** Blocks of zeros of this size are left out of the file, which is sparse. */
+/** Zero blocks of this size are left out of the file, which is sparse. */
 export const CLI_SPARSE_BLOCK_BYTES = 64 * 1024;

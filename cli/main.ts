@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { runLeeward } from "./leeward.ts";
 
-// `leeward delta dump FILE | head` closes the pipe early: that is no failure.
+// `leeward delta dump FILE | head` closes the pipe early: that is not a failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
 });

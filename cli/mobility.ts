@@ -11,7 +11,7 @@ import type { Command } from "./command.ts";
 const position = z.object({ stream: z.number(), epoch: z.number() });
 const outcome = z.object({ requestId: z.string(), state: z.string(), reason: z.string().optional() });
 
-/** What this command shows of the document that the mobility service gives (mobility/service/status.ts). */
+/** The fields of the mobility service's status document that this command shows (mobility/service/status.ts). */
 const document = z.object({
   itemId: z.string(),
   state: z.string(),
@@ -55,7 +55,7 @@ const document = z.object({
 });
 type Status = z.infer<typeof document>;
 
-/** Asks the mobility service of this machine, without network and without a key. */
+/** Queries the mobility service of this machine, without network and without a key. */
 export const mobilityCommand: Command = {
   usage: [
     "mobility status --state FOLDER [--json]    what the mobility service of this state folder does; exit code 1 if it does not run",
@@ -76,7 +76,7 @@ export const mobilityCommand: Command = {
   },
 };
 
-/** The document of the running service; undefined when nobody answers. */
+/** The document of the running service; undefined when no service answers. */
 function askService(path: string): Promise<string | undefined> {
   return new Promise((resolve) => {
     let text = "";

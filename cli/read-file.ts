@@ -3,7 +3,9 @@ import { LeewardError } from "../replication/errors.ts";
 import { DELTA_MAX_BYTES } from "../replication/limits.ts";
 import { CLI_FILE_PIECE_BYTES } from "./limits.ts";
 
-/** The whole file, one byte more than a delta may have at the most, so that a device or an endless pipe ends too. */
+/**
+ * The whole file, at most one byte more than a delta may have, so that reading a device or an endless pipe ends too.
+ */
 export async function readDeltaFile(path: string): Promise<Uint8Array> {
   try {
     const chunks: Uint8Array[] = [];

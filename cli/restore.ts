@@ -12,7 +12,7 @@ import { EXIT_OK, UsageError } from "./command.ts";
 import type { Command, Terminal } from "./command.ts";
 import { downloadDisk } from "./download.ts";
 
-/** Restores a recovery point into page blobs of its own and downloads them as fixed VHDs. */
+/** Restores a recovery point into separate page blobs and downloads them as fixed VHDs. */
 export const restoreCommand: Command = {
   usage: [
     `restore ITEM POINT --to FOLDER ${API_USAGE}    restores a recovery point ("latest": the newest) and downloads its disks as VHDs`,
@@ -40,13 +40,13 @@ export const restoreCommand: Command = {
   },
 };
 
-/** The names by which the API knows a restore. */
+/** The API's names for a restore. */
 interface RestoreNames {
   readonly item: string;
   readonly restore: string;
 }
 
-/** The request carries an id of its own, so that repeating it after a lost answer starts nothing new. */
+/** The request carries its own id, so repeating it after a lost answer starts nothing new. */
 async function startRestore(api: Client, item: string, point: string): Promise<RestoreNames> {
   const pointName = point === "latest" ? await latestPoint(api, item) : point;
   const { body } = await api.restoreRecoveryPoint({ item, point: pointName, requestId: randomUUID() });
@@ -60,7 +60,7 @@ async function latestPoint(api: Client, item: string): Promise<string> {
   return newest.name;
 }
 
-/** Returns when the restore is done; a restore that does not end in a day, or that failed, is an error. */
+/** Returns when the restore is done; throws when it failed or does not end within a day. */
 async function waitForRestore(api: Client, restore: RestoreNames, terminal: Terminal): Promise<void> {
   let shownPercent = -1;
   for (let waitedMs = 0; waitedMs < CLI_RESTORE_MS; waitedMs += CLI_RESTORE_POLL_MS) {
@@ -90,7 +90,7 @@ async function waitForRestore(api: Client, restore: RestoreNames, terminal: Term
 async function grantAccess(api: Client, restore: RestoreNames): Promise<readonly string[]> {
   const disks = [...(await grants(api, restore)).keys()];
   const wrong = disks.find((disk) => !isDiskId(disk));
-  // Disk ids become file names here: what could leave the folder is no disk id.
+  // Disk ids become file names here: a name that could leave the folder is not a disk id.
   if (wrong !== undefined) throw new LeewardError("internal", `"${wrong}" cannot be the name of a disk.`);
   return disks;
 }

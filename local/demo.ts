@@ -11,13 +11,13 @@ import { createTerminal } from "./demo/terminal.ts";
 import { exitWith } from "./supervisor/exit.ts";
 import { onInterrupt } from "./supervisor/interrupt.ts";
 
-/** Some disk contents or their file system were not what the log says. */
+/** Some disk contents or their file system did not match the log. */
 const EXIT_REFUTED = 1;
 
 /**
  * `npm run demo [-- --seed N] [--corrupt] [--keep]`: real block writes become recovery points, the function app is
  * killed twice, and two restored points are proven equal to the source. Exit code 0 when everything was proven, 1 when
- * a restored point was refuted, 2 when the demo could not be played.
+ * a restored point was refuted, 2 when the demo could not run.
  */
 async function demo(): Promise<number> {
   const options = parseDemoOptions(process.argv.slice(2), Math.random);
@@ -46,7 +46,7 @@ async function demo(): Promise<number> {
       proven = await interrupt.race(story);
     } finally {
       await cloud.stop();
-      // After Ctrl-C the step under way still ends by itself, and may be writing to the folder until then.
+      // After Ctrl-C the step under way still ends by itself, and may write to the folder until then.
       await Promise.race([story.catch(() => undefined), sleep(DEMO_STEP_END_MS)]);
     }
     terminal.line(

@@ -5,7 +5,7 @@ import { exitWith } from "./supervisor/exit.ts";
 import { lockHolder } from "./supervisor/lock.ts";
 import { STATE_FOLDER } from "./supervisor/state-folder.ts";
 
-/** `npm run reset`: empties the state of the local cloud of this folder. Refuses while it runs. */
+/** `npm run reset`: empties the state of this folder's local cloud. Refuses while it is running. */
 async function reset(): Promise<void> {
   const folder = resolve(STATE_FOLDER);
   const holder = await lockHolder(folder);

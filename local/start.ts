@@ -19,17 +19,17 @@ import { CONNECTION_FILE, STATE_FOLDER } from "./supervisor/state-folder.ts";
 
 const LAB_ITEM = "lab-vm";
 const LAB_SEED = 20_260_101;
-/** Enough to see epochs and points come, little enough to run for days. */
+/** Enough to watch epochs and points appear, little enough to run for days. */
 const RECORDS_PER_SECOND = 5;
 const SCHEDULES = { points: "*/10 * * * * *", sweep: "*/30 * * * * *" };
 const POINT_INTERVAL_MINUTES = 1;
 const EPOCH_MAX_AGE_MS = 5000;
 const HEARTBEAT_MS = 5000;
 const STATUS_MS = 5000;
-/** A tenth of the time that Azure takes: enough to see operations run. */
+/** A tenth of Azure's time: enough to watch operations run. */
 const RESOURCE_MANAGER_PACE = 0.1;
 
-/** The VM that is replicated: the lab's or the user's. */
+/** The replicated VM: the lab's or the user's. */
 interface StartedVm {
   readonly itemId: string;
   readonly disks: readonly { readonly id: string; readonly path: string; readonly sizeBytes: number }[];
@@ -40,7 +40,7 @@ interface StartedVm {
 async function start(): Promise<void> {
   const options = parseStartOptions(process.argv.slice(2));
   const folder = resolve(STATE_FOLDER);
-  // The user's images are judged before anything starts.
+  // The user's images are checked before anything starts.
   const own = options.images.length === 0 ? undefined : await ownVm(options.images);
   const unlock = await lockFolder(folder);
   const interrupt = onInterrupt();
@@ -69,7 +69,7 @@ async function start(): Promise<void> {
       await cloud.stop();
     }
   } catch (error) {
-    // Ctrl-C is how this program is meant to end.
+    // Ctrl-C is the normal end of this program.
     if (!(error instanceof Interrupted)) throw error;
     say("Stopped. The state stays in .leeward/; npm run reset empties it.");
   } finally {
@@ -113,12 +113,12 @@ async function replicate(cloud: Cloud, vm: StartedVm, options: StartOptions, int
   try {
     await Promise.race([watch(cloud, mobility, vm.itemId, guest, interrupt), guest.done]);
   } finally {
-    // Ctrl-C has told it to stop, and its disks go last.
+    // Ctrl-C has stopped it, and its disks go last.
     if (interrupt.signal.aborted) await guest.done;
   }
 }
 
-/** Shows the state every few seconds until Ctrl-C. A child that has died is started again; what stays down is told. */
+/** Shows the state every few seconds until Ctrl-C. Restarts dead children; reports those that stay down. */
 async function watch(
   cloud: Cloud,
   mobility: MobilityService,
@@ -139,7 +139,7 @@ async function watch(
   }
 }
 
-/** Address and keys for the command line and for other tools: readable by the user alone, gone when the cloud stops. */
+/** Address and keys for the command line and other tools: readable by the user only, removed when the cloud stops. */
 async function writeConnection(cloud: Cloud, vm: StartedVm, folder: string): Promise<string> {
   const path = join(folder, CONNECTION_FILE);
   const storage = Object.fromEntries(
@@ -161,8 +161,7 @@ async function writeConnection(cloud: Cloud, vm: StartedVm, folder: string): Pro
 }
 
 /**
- * A unix socket's path has at most 107 bytes; below a deep folder the way from here is shorter than the one from the
- * root.
+ * A unix socket's path has at most 107 bytes; below a deep folder the relative path is shorter than the absolute one.
  */
 function shortPath(folder: string): string {
   return Buffer.byteLength(join(folder, "nbd.sock")) <= 107 ? folder : relative(".", folder);
@@ -180,12 +179,12 @@ function say(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** A line of its own beside the status line. */
+/** Prints a separate line beside the status line. */
 function notice(text: string): void {
   process.stdout.write(process.stdout.isTTY ? `\r\u001B[2K  ${text}\n` : `  ${text}\n`);
 }
 
-/** On a terminal one line that is painted over; elsewhere a line each time. */
+/** On a terminal, one line that is overwritten; elsewhere, a new line each time. */
 function show(line: string): void {
   process.stdout.write(
     process.stdout.isTTY ? `\r\u001B[2K  ${line.slice(0, (process.stdout.columns ?? 120) - 3)}` : `  ${line}\n`,

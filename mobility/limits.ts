@@ -1,5 +1,5 @@
 /**
- * Bounds that only the mobility service has, each with its reason. Those that it shares with the domain stand in
+ * Bounds of the mobility service alone, each with its reason. Those shared with the domain are in
  * `replication/limits.ts`.
  */
 const KIB = 1024;
@@ -30,7 +30,7 @@ export const NBD_PIECE_MAX_BYTES = 4 * MIB;
  * some are done.
  */
 export const NBD_PAYLOAD_IN_FLIGHT_BYTES = 32 * MIB;
-/** Replies that a client has not read: beyond it no further request of this connection is taken up. */
+/** Replies that a client has not read: beyond it no further request of this connection is started. */
 export const NBD_REPLIES_WAITING_BYTES = 2 * MIB;
 /** A client negotiates within this time or gives up its place. */
 export const NBD_HANDSHAKE_MS = 10_000;
@@ -47,7 +47,7 @@ export const EPOCH_MAX_DATA_BYTES = 48 * MIB;
 export const JOURNAL_RECORD_MAX_BYTES = 4 * MIB;
 /**
  * Closed segments that wait for their delta, 768 MiB of journal: a burst of some seconds at the full rate of a disk
- * waits there and not in the guest, though sealing takes ten times as long. Beyond it writes wait for the local disk
+ * waits there and not in the guest, even if sealing takes ten times as long. Beyond it writes wait for the local disk
  * and processor (never for the network).
  */
 export const JOURNAL_CLOSED_SEGMENTS_MAX = 16;
@@ -58,52 +58,50 @@ export const JOURNAL_CLOSED_SEGMENTS_MAX = 16;
  */
 export const SEALING_NICENESS = 5;
 /**
- * An epoch that finds no room for its delta is sealed this often before it is given up, within some seconds: a moment's
- * want of room passes.
+ * An epoch with no space for its delta is tried this often, within some seconds, before it is given up: a brief
+ * shortage passes.
  */
 export const SEAL_FULL_TRIES = 4;
-/** One step of initial replication: the time that a write of the same range may have to wait. */
+/** One step of initial replication: bounds how long a write of the same range may have to wait. */
 export const SEED_CHUNK_BYTES = MIB;
 /** Initial replication reads no further while this many deltas wait for upload. */
 export const SEED_SPOOL_MAX_DELTAS = 8;
-/** Kept free for the state file: two of the largest (65 disks), with room for lock and folder. */
+/** Kept free for the state file: two of the largest (65 disks), with space for lock and folder. */
 export const STATE_RESERVE_BYTES = 128 * KIB;
-/** How long seeding looks away while the spool is full or the log is. */
+/** How long seeding pauses while the spool or the log is full. */
 export const SEED_LOOK_MS = 100;
-/** The dirty map knows a disk in grains of this size: the block size of the usual file systems. */
+/** Granularity of the dirty map: the block size of the usual file systems. */
 export const DIRTY_GRAIN_BYTES = 4 * KIB;
 /** One page of the dirty map on disk: the unit that is written and checked. */
 export const DIRTY_MAP_PAGE_BYTES = 4 * KIB;
-/**
- * Pages of the dirty map in memory (4 MiB): writes of 128 GiB find their page there, whatever the size of the disks.
- */
+/** Pages of the dirty map in memory (4 MiB): they cover writes over 128 GiB, whatever the size of the disks. */
 export const DIRTY_MAP_CACHE_PAGES = 1_024;
 /**
- * Regions of this size and so many of them may be written without waiting for the activity log: at most 4 GiB are read
- * again after a power failure.
+ * This many regions of this size may be written without waiting for the activity log: at most 4 GiB are read again
+ * after a power failure.
  */
 export const ACTIVITY_REGION_BYTES = 4 * MIB;
 export const ACTIVITY_MAX_REGIONS = 1_024;
 /**
- * What waits for upload may take this much of the state folder's disk unless the configuration says otherwise: hours of
- * outage at a usual churn ...
+ * Deltas waiting for upload may take this much of the state folder's disk unless the configuration says otherwise:
+ * hours of outage at a usual churn ...
  */
 export const SPOOL_DEFAULT_BYTES = 16 * 1024 * MIB;
 /**
- * ... and never more than this share of what is free there (its own bytes counted as free): the disk belongs to others
- * too.
+ * ... and never more than this share of the free space there (their own bytes counted as free): other programs use the
+ * disk too.
  */
 export const SPOOL_FREE_SHARE = 0.8;
-/** How often the free space of that disk is looked at. */
+/** How often the free space of that disk is checked. */
 export const SPOOL_BOUND_LOOK_MS = 1_000;
-/** Logging ends for want of room on the disk and begins again only when the spool may hold at least this much. */
+/** Logging ends for lack of space on the disk and begins again only when the spool may hold at least this much. */
 export const SPOOL_MIN_BYTES = MIB;
 /**
- * Logging begins again when the spool has come down to this share of its bound: below it there is room for the writes
- * of some time.
+ * Logging begins again when the spool has come down to this share of its bound: that leaves space for the writes of
+ * some time.
  */
 export const SPOOL_LOW_SHARE = 0.5;
-/** How often a service without a log looks whether it may have one again. */
+/** How often a service without a log checks whether it may have one again. */
 export const RESUME_LOOK_MS = 200;
 /**
  * Shorter runs of zeros inside data stay data: they compress to almost nothing, and an extent of their own costs a page
@@ -113,19 +111,19 @@ export const ZERO_RUN_MIN_BYTES = 64 * KIB;
 
 // --- Mobility service: app-consistent points (docs/capture.md) ---
 /**
- * From the first call of the script until the cut: applications and file systems stand still meanwhile, and databases
+ * From the first call of the script until the cut: applications and file systems are frozen meanwhile, and databases
  * give up after tens of seconds.
  */
 export const FREEZE_MAX_MS = 10_000;
-/** What the configuration may allow instead: the time limit of Windows' own volume shadow copies. */
+/** The most that the configuration may allow: the time limit of Windows' own volume shadow copies. */
 export const FREEZE_LIMIT_MS = 60_000;
-/** Thawing must not fail: it gets more time, and is tried again. */
+/** Thawing must not fail: it gets more time and is repeated. */
 export const THAW_MAX_MS = 30_000;
 export const THAW_TRIES = 3;
-/** Output of a script that is kept for the log. */
+/** Script output kept for the log. */
 export const SCRIPT_OUTPUT_MAX_BYTES = 2_000;
 
-// --- Mobility service: what it says about itself ---
+// --- Mobility service: status ---
 /** Clients of the status socket at once: each gets one document and is closed. */
 export const STATUS_CLIENTS_MAX = 16;
 /** A client that does not read its document is closed. */
@@ -136,20 +134,20 @@ export const STATUS_CLIENT_MS = 5_000;
 export const RATE_MIN_BYTES_PER_SECOND = 16 * KIB;
 /** 64 MiB in this time need 0.5 MiB/s. */
 export const UPLOAD_TIMEOUT_MS = 120_000;
-/** Waiting after a failure begins here, doubles, and ends at the second; a random half spreads many machines. */
+/** The wait after a failure begins here, doubles, and ends at the second; a random half spreads many machines. */
 export const BACK_OFF_FIRST_MS = 500;
 export const BACK_OFF_MAX_MS = 15_000;
 export const CONTROL_TIMEOUT_MS = 10_000;
 /** Answers of the control plane and of the cache are small. */
 export const HTTP_ANSWER_MAX_BYTES = 64 * KIB;
 export const HEARTBEAT_MAX_MS = 60_000;
-/** A service that waits for the session of another one asks this often: as a heartbeat would. */
+/** How often a service asks for a session that another one has: as often as a heartbeat. */
 export const SESSION_ASK_MS = 5_000;
-/** A service whose token was refused can do nothing but wait for an operator: it asks rarely. */
+/** A service whose token was refused can only wait for an operator: it asks rarely. */
 export const REFUSED_ASK_MS = 5 * 60_000;
-/** A stopping service says so within this time: with STOP_UPLOAD_MS it stays below CHILD_STOP_MS. */
+/** A stopping service reports its end within this time: with STOP_UPLOAD_MS it stays below CHILD_STOP_MS. */
 export const SESSION_END_MS = 1_000;
-/** The instance metadata service of Azure answers from the host itself; a slower answer is none. */
+/** Azure's instance metadata service answers from the host itself; a slower answer counts as none. */
 export const METADATA_TIMEOUT_MS = 5_000;
 /** First registration is tried this often before the service gives up. */
 export const REGISTER_ATTEMPTS = 8;
@@ -159,24 +157,26 @@ export const REGISTER_ATTEMPTS = 8;
 export const STOP_UPLOAD_MS = 2_500;
 
 // --- Buffers ---
-/** Bytes that go through compressors of their own between two collections of what these leave, three times as much. */
+/** Bytes compressed without reuse between two garbage collections; the compressors leave three times as much. */
 export const SEAL_COLLECT_BYTES = 8 * MIB;
-/** A delta is read, and sent, in pieces of this size: what an upload holds in memory. */
+/** Piece size for reading and sending a delta: bounds what an upload holds in memory. */
 export const FILE_PIECE_BYTES = 256 * KIB;
-/** Pieces of a file are gathered to writes of this size. */
+/** Pieces of a file are gathered into writes of this size. */
 export const FILE_GATHER_BYTES = 256 * KIB;
 /** Longer paths of a socket would be cut off silently (unix(7): 108 bytes with the closing zero). */
 export const STATUS_PATH_MAX_BYTES = 107;
-/** How often the service writes its status into a file: for people and scripts, who look no more often. */
+/** How often the service writes its status file: people and scripts read it no more often. */
 export const STATUS_INTERVAL_MS = 1_000;
-/** Pieces of a connection as its socket gave them: tiny ones beyond so many are joined. */
+/** Received chunks per connection: beyond this, tiny ones are joined. */
 export const NBD_CHUNKS_MAX = 256;
 /** Block size that clients are told to prefer: ext4, NTFS and databases write in multiples of it. */
 export const NBD_PREFERRED_BYTES = 4 * KIB;
 /**
- * The buffer of a connection begins no larger than this and doubles as bytes arrive, so that a header alone allocates
- * nothing large.
+ * The buffer of a connection begins at most this large and doubles as bytes arrive, so a header alone allocates nothing
+ * large.
  */
 export const NBD_PIECE_FIRST_BYTES = 256 * KIB;
-/** Replies of one turn are copied together up to this length: above it many buffers are handed to the system. */
+/**
+ * Replies of one turn are copied together up to this length: above it they are passed to the system as many buffers.
+ */
 export const NBD_JOINED_MAX_BYTES = 64 * KIB;

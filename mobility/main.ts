@@ -7,7 +7,7 @@ import { startMobility } from "./service/service.ts";
 import type { MobilityService } from "./service/service.ts";
 
 /**
- * `node dist/mobility/main.js --config FILE`: the mobility service as a process. With an IPC channel it says `{ kind:
+ * `node dist/mobility/main.js --config FILE`: the mobility service as a process. With an IPC channel it sends `{ kind:
  * "ready", socketPath, port }`, obeys `{ kind: "stop" }` and `{ kind: "cut" }` (answered by `{ kind: "cut-done",
  * position }`), and exits when the channel closes; without one SIGTERM and SIGINT stop it. Logs are JSON lines on
  * standard output. Exit code 0 after a stop, 1 when the start failed.
@@ -50,7 +50,7 @@ async function stop(service: MobilityService): Promise<void> {
     log("error", "stop-failed", errorFacts(error));
     process.exitCode = 1;
   }
-  // Nothing holds the process up any more but the IPC channel.
+  // Only the IPC channel still keeps the process alive.
   process.exit();
 }
 
@@ -64,14 +64,14 @@ async function cut(service: MobilityService): Promise<void> {
 }
 
 let running: MobilityService | undefined;
-/** Before the start is complete nothing was promised to anybody, and a kill at any moment is harmless. */
+/** Before the start is complete nothing was promised, and a kill at any moment is harmless. */
 const stopNow = (): void => {
   if (running === undefined) process.exit(0);
   void stop(running);
 };
 process.on("disconnect", stopNow);
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, stopNow);
-// Whoever read the log may be gone; the guest is still there.
+// The reader of the log may be gone; the guest is still there.
 process.stdout.on("error", () => undefined);
 
 try {

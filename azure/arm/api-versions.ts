@@ -3,7 +3,7 @@ import { parsePath } from "../../replication/resources/ids.ts";
 
 interface KnownType {
   readonly apiVersion: string;
-  /** False: Azure tells no provisioningState, and a read that finds it shows success. */
+  /** False: Azure reports no provisioningState, and a read that finds the resource means success. */
   readonly hasState: boolean;
 }
 
@@ -11,8 +11,8 @@ const stateful = (apiVersion: string): KnownType => ({ apiVersion, hasState: tru
 const stateless = (apiVersion: string): KnownType => ({ apiVersion, hasState: false });
 
 /**
- * Which version of Azure's interface each type is spoken in: those of @azure/arm-resources 8.0.0, arm-network 39.0.0,
- * arm-compute 25.1.1 and arm-storage 21.0.0, which tests hold this table to. Names in lower case.
+ * Azure's API version for each type: those of @azure/arm-resources 8.0.0, arm-network 39.0.0, arm-compute 25.1.1 and
+ * arm-storage 21.0.0, against which tests check this table. Names in lower case.
  */
 export const API_VERSIONS: Readonly<Record<string, KnownType>> = {
   "microsoft.resources/resourcegroups": stateful("2025-04-01"),

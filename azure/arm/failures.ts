@@ -2,9 +2,7 @@ import { type ErrorCode, LeewardError } from "../../replication/errors.ts";
 import type { Failed } from "../../replication/resources/resource-manager.ts";
 import { partOf, textOf } from "../../replication/resources/json.ts";
 
-/**
- * What Azure says when it refuses or fails: `{ error: { code, message } }`, in answers and in the states of operations.
- */
+/** Azure's refusal or failure: `{ error: { code, message } }`, in answers and in the states of operations. */
 export interface AzureFault {
   /** Of the answer; undefined when an operation failed later. */
   readonly status: number | undefined;
@@ -27,7 +25,7 @@ export function failed(fault: AzureFault): Failed {
   return { kind: "failed", code, azureCode: fault.azureCode, message: fault.message, retryable };
 }
 
-/** For requests that are no change. */
+/** For requests that change nothing. */
 export function errorOf(
   fault: AzureFault,
   facts: { readonly path: string; readonly retryAfterMs?: number },
@@ -36,7 +34,7 @@ export function errorOf(
   return new LeewardError(codeOf(fault), `Azure said no: ${message}`, { ...facts, azureCode, status });
 }
 
-/** The one classifier, by Azure's word first and the status second. Several words come with more than one status. */
+/** The only classifier: by Azure's code first, then by status. Several codes come with more than one status. */
 function codeOf({ status, azureCode, message }: AzureFault): ErrorCode {
   if (azureCode === "OperationNotAllowed" && /\bquota\b/i.test(message)) return "azure-quota-exceeded";
   const known = FAMILIES.find(({ pattern }) => pattern.test(azureCode))?.code;
@@ -44,13 +42,13 @@ function codeOf({ status, azureCode, message }: AzureFault): ErrorCode {
   if (status === 401 || status === 403) return "azure-not-authorized";
   if (status === 404) return "azure-resource-missing";
   if (status === 409 || status === 412) return "azure-resource-conflict";
-  // A 501 is a refusal for good.
+  // A 501 is a permanent refusal.
   if (status === 408 || status === 429 || (status !== undefined && status >= 500 && status !== 501))
     return "azure-unavailable";
   return "azure-refused";
 }
 
-/** Azure's words, from its documentation of errors and from recordings. Those that are not here go by the status. */
+/** Azure's codes, from its documentation of errors and from recordings. All others go by the status. */
 const FAMILIES: readonly { readonly code: ErrorCode; readonly pattern: RegExp }[] = [
   {
     code: "azure-forbidden",
@@ -84,7 +82,7 @@ const FAMILIES: readonly { readonly code: ErrorCode; readonly pattern: RegExp }[
   },
 ];
 
-/** There is no such resource: a 404 that speaks of the resource, its parent or its group, not of the request. */
+/** The resource does not exist: a 404 about the resource, its parent or its group, not about the request. */
 export function isMissing(fault: AzureFault): boolean {
   return fault.status === 404 && codeOf(fault) === "azure-resource-missing";
 }
@@ -98,5 +96,5 @@ export function isHeld({ status, azureCode }: AzureFault): boolean {
   );
 }
 
-/** A NIC of a machine that could not be made is kept for that machine for three minutes. */
+/** Azure reserves the NIC of a machine that could not be made for that machine, for three minutes. */
 export const isNicReserved = (azureCode: string): boolean => azureCode === "NicReservedForAnotherVm";

@@ -2,12 +2,12 @@ import { LeewardError } from "../../replication/errors.ts";
 import type { ResourceAction } from "../../replication/resources/resource-manager.ts";
 import { isObject, textOf } from "../../replication/resources/json.ts";
 
-/** A change that Azure has accepted: what it was, and where to ask for it. */
+/** A change that Azure has accepted, and where to poll it. */
 export interface Operation {
   readonly change: "put" | "patch" | "remove" | ResourceAction;
-  /** Of the resource. */
+  /** Id of the resource. */
   readonly id: string;
-  /** `Azure-AsyncOperation`: answers 200 with a state. Asked first. */
+  /** `Azure-AsyncOperation`: answers 200 with a state. Polled first. */
   readonly statusUrl: string | undefined;
   /** `Location`: 202 while it runs, then the result. */
   readonly resultUrl: string | undefined;
@@ -30,7 +30,7 @@ export function parseOperation(text: string): Operation {
   return { change, id, statusUrl: textOf(value, "statusUrl"), resultUrl: textOf(value, "resultUrl") };
 }
 
-/** Whether the end of a change is an answer of its own, or a state of the resource. */
+/** Whether a change ends with its own answer, or with a state of the resource. */
 export const ENDS: Readonly<Record<Operation["change"], "resource" | "gone" | "answer">> = {
   put: "resource",
   patch: "resource",

@@ -14,9 +14,8 @@ export interface PollParts {
 }
 
 /**
- * One look at an operation (Azure: "Track asynchronous Azure operations"). Its state is asked for by
- * `Azure-AsyncOperation`, else by `Location`, else it is the state of the resource. What Azure tells is believed only
- * when the resource shows it.
+ * Polls an operation once (Azure: "Track asynchronous Azure operations"). Its state comes from `Azure-AsyncOperation`,
+ * else from `Location`, else from the resource. Azure's report counts only when the resource confirms it.
  */
 export async function pollOperation(operation: Operation, parts: PollParts): Promise<PollResult> {
   const { statusUrl, resultUrl } = operation;
@@ -29,7 +28,7 @@ export async function pollOperation(operation: Operation, parts: PollParts): Pro
   return statusUrl === undefined ? byResult(operation, answer, parts) : byStatus(operation, answer, parts);
 }
 
-/** Only whole words count: a state that is not known means that it runs. */
+/** Only known final states count: an unknown state means that it is running. */
 async function byStatus(operation: Operation, answer: Answer, parts: PollParts): Promise<PollResult> {
   const fault = faultOf(answer.body, answer.status < 300 ? undefined : answer.status);
   if (answer.status >= 300) return refusedPoll(operation, fault);
@@ -50,7 +49,7 @@ async function byResult(operation: Operation, answer: Answer, parts: PollParts):
   return endOf(operation, answer, parts);
 }
 
-/** A failure of the operation, or of the look: what may pass is thrown, so that the look is repeated. */
+/** A failure of the operation, or of the poll: temporary ones are thrown, so that the poll is repeated. */
 function refusedPoll({ id }: Operation, fault: ReturnType<typeof faultOf>): PollResult {
   const failure = failed(fault);
   if (failure.code === "azure-unavailable") throw errorOf(fault, { path: id });
@@ -58,8 +57,8 @@ function refusedPoll({ id }: Operation, fault: ReturnType<typeof faultOf>): Poll
 }
 
 /**
- * Azure keeps operations for hours only. Then the resource tells how it ended, except for a patch or an action, which
- * is begun again.
+ * Azure keeps operations for hours only. After that the resource shows how it ended, except for a patch or an action,
+ * which is begun again.
  */
 function afterForgotten(operation: Operation, parts: PollParts): Promise<PollResult> | PollResult {
   if (operation.change === "put" || operation.change === "remove")
@@ -68,9 +67,7 @@ function afterForgotten(operation: Operation, parts: PollParts): Promise<PollRes
   return { kind: "failed", code: "azure-unavailable", azureCode: "OperationNotFound", message, retryable: true };
 }
 
-/**
- * Says that a change is done when the resource shows it, and looks at the resource from then on when it does not yet.
- */
+/** Reports a change as done when the resource shows it; otherwise the resource is polled from then on. */
 export async function endOf(operation: Operation, answer: Answer | undefined, parts: PollParts): Promise<PollResult> {
   const { change, id } = operation;
   const end = ENDS[change];
@@ -101,7 +98,7 @@ export async function endOf(operation: Operation, answer: Answer | undefined, pa
   }
 }
 
-/** Whether an operation runs on the resource. */
+/** Whether an operation is running on the resource. */
 export async function isBeingChanged(id: string, parts: PollParts): Promise<boolean> {
   const state = textOf(await parts.read(id), "properties", "provisioningState")?.toLowerCase();
   return state !== undefined && !["succeeded", "failed", "canceled"].includes(state);
@@ -112,7 +109,7 @@ function running(operation: Operation, answer: Answer, { clock }: PollParts): Po
   return { kind: "running", operation: formatOperation(operation), retryAfterMs: waitMs };
 }
 
-/** Some services leave the version out of the addresses that they give. The rest stays as it is: it is signed. */
+/** Some services omit the version from the addresses that they return. The rest stays as it is: it is signed. */
 function withVersion(url: string, id: string): string {
   if (URL.parse(url)?.searchParams.has("api-version") !== false) return url;
   return `${url}${url.includes("?") ? "&" : "?"}api-version=${knownType(id).apiVersion}`;

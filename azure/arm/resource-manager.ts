@@ -43,7 +43,7 @@ async function readOnce(send: Send, url: string, path: string, clock: Clock): Pr
     : refusedRead(answer, path, clock);
 }
 
-/** A read has no other way to say how long Azure wants to be left alone. */
+/** A read has no other way to report Azure's retry delay. */
 function refusedRead(answer: Answer, path: string, clock: Clock): LeewardError {
   const asked = isThrottled(answer) ? { retryAfterMs: retryAfterMs(answer, "busy", clock.now()) } : {};
   return errorOf(faultOf(answer.body, answer.status), { path, ...asked });
@@ -86,12 +86,12 @@ async function begin(change: Change, urlOf: (path: string) => string, parts: Pol
   });
   if (isThrottled(answer)) return busy(retryAfterMs(answer, "busy", clock.now()));
   if (isNicReserved(fault.azureCode)) return busy(AZURE_NIC_RESERVED_MS);
-  // It is there after all: whoever asked looks at it first.
+  // It exists after all: the caller checks it first.
   if (answer.status === 412 && change.kind === "put" && change.createOnly === true) return busy(AZURE_BUSY_MS);
   if (isHeld(fault)) return busy(retryAfterMs(answer, "busy", clock.now()));
-  // What is removed and not there is removed.
+  // Removing a missing resource succeeds.
   if (change.kind === "remove" && isMissing(fault)) return { kind: "done", result: undefined };
-  // Azure has many words for "not while it is being changed": the resource itself says whether that is so.
+  // Azure has many codes for "not while it is being changed": the resource itself shows whether that is so.
   if (answer.status === 409 && (await isBeingChanged(change.id, parts)))
     return busy(retryAfterMs(answer, "busy", clock.now()));
   const failure = failed(fault);
@@ -99,7 +99,7 @@ async function begin(change: Change, urlOf: (path: string) => string, parts: Pol
   return failure;
 }
 
-/** A POST appends its action to the path, which is no type of its own: the version is that of the resource. */
+/** A POST appends its action to the path, which is not a type: the version is that of the resource. */
 function request(change: Change, urlOf: (path: string) => string, send: Send): Promise<Answer> {
   const url = urlOf(change.id);
   switch (change.kind) {
@@ -115,19 +115,19 @@ function request(change: Change, urlOf: (path: string) => string, send: Send): P
 }
 
 /**
- * Azure takes the change on. Where to ask for it stands in headers; without any the resource itself is watched, where
- * it can tell the end.
+ * Azure accepted the change. Headers say where to poll; without any, the resource itself is polled if it can show the
+ * end.
  */
 async function accepted(operation: Operation, answer: Answer, parts: PollParts): Promise<Begun> {
   const statusUrl = answer.header("azure-asyncoperation") ?? answer.header("operation-location");
-  // A 200 may name the resource as its location.
+  // A 200 may have the resource as its location.
   const resultUrl = answer.status === 200 ? undefined : answer.header("location");
   if (statusUrl !== undefined || resultUrl !== undefined) {
     const text = formatOperation({ ...operation, statusUrl, resultUrl: answer.header("location") });
     return { kind: "running", operation: text, retryAfterMs: retryAfterMs(answer, "poll", parts.clock.now()) };
   }
   const isWatched = ["put", "patch", "remove"].includes(operation.change);
-  // A 202 that says nothing is no success.
+  // A 202 without a place to poll is not a success.
   if (answer.status === 202 && !isWatched)
     throw invalid(`The action ${operation.change} was accepted, but nobody can ask for it.`, operation.id, answer);
   return endOf(operation, ENDS[operation.change] === "answer" ? answer : undefined, parts);

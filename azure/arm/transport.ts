@@ -12,7 +12,7 @@ import type { ResourceJson } from "../../replication/resources/resource-manager.
 import { isCredentialFailure } from "../errors.ts";
 import { defaultCredential } from "../credential.ts";
 
-/** Where Azure Resource Manager answers and how the app shows who it is. */
+/** The endpoint of Azure Resource Manager, and the app's credential for it. */
 export interface ResourceManagerAddress {
   /** For example `https://management.azure.com`. */
   readonly endpoint: string;
@@ -31,8 +31,8 @@ export interface Answer {
 }
 
 /**
- * Sends one request, once, to this Resource Manager and to nobody else. Errors: `azure-unavailable`,
- * `azure-not-authorized`, `azure-answer-invalid`.
+ * Sends one request, once, to this Resource Manager only. Errors: `azure-unavailable`, `azure-not-authorized`,
+ * `azure-answer-invalid`.
  */
 export type Send = (
   method: "GET" | "PUT" | "PATCH" | "DELETE" | "POST",
@@ -42,7 +42,7 @@ export type Send = (
 ) => Promise<Answer>;
 
 export function openTransport({ endpoint, access }: ResourceManagerAddress): Send {
-  // Redirects would take the token elsewhere, and flows wait with timers of their own.
+  // Redirects would take the token elsewhere, and flows wait with their own timers.
   const pipeline = createPipelineFromOptions({ retryOptions: { maxRetries: 0 }, redirectOptions: { maxRetries: 0 } });
   pipeline.addPolicy(
     access.kind === "identity"
@@ -108,7 +108,7 @@ function parsed(text: string | null | undefined, status: number): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    // A gateway in front answers its own failures with HTML.
+    // A gateway in front answers with HTML for its own failures.
     if (status >= 400) return undefined;
     throw new LeewardError("azure-answer-invalid", "Azure's answer is no JSON.", { status }, { cause: error });
   }
@@ -125,13 +125,13 @@ function transportError(error: unknown, method: string, url: string): LeewardErr
   const isUnanswered = error instanceof Error && /^(RestError|AbortError)$/.test(error.name);
   if (isUnanswered)
     return new LeewardError("azure-unavailable", "Azure Resource Manager did not answer.", facts, { cause: error });
-  // A mistake in our own call is a fault of the program, not of Azure.
+  // A mistake in our own call is a program error, not Azure's.
   return new LeewardError("internal", text, facts, { cause: error });
 }
 
 /**
- * How long Azure wants to be left alone, within limits. Seconds or a date; 0 and nonsense count as nothing: 0 for a
- * look, a pause of ours for a refusal.
+ * Azure's retry delay, within limits. Seconds or a date; 0 and invalid values count as none: then 0 for a poll, our own
+ * pause for a refusal.
  */
 export function retryAfterMs(answer: Answer, kind: "poll" | "busy", nowMs: number): number {
   const text = answer.header("retry-after") ?? "";
@@ -140,7 +140,7 @@ export function retryAfterMs(answer: Answer, kind: "poll" | "busy", nowMs: numbe
   return Math.min(askedMs, AZURE_RETRY_AFTER_MAX_MS);
 }
 
-/** Azure asks to come again: too many requests, or a service that says when it is back. */
+/** Azure asks for a retry: too many requests, or a service that says when it is back. */
 export function isThrottled(answer: Answer): boolean {
   return answer.status === 429 || (answer.status === 503 && answer.header("retry-after") !== undefined);
 }

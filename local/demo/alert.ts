@@ -1,6 +1,6 @@
 /**
- * A resource health alert in Azure Monitor's common schema (azure-docs: alerts-common-schema), as an action group sends
- * it.
+ * A resource health alert in Azure Monitor's common schema (azure-docs: alerts-common-schema), as sent by an action
+ * group.
  */
 export function healthAlert(machineId: string, cause: "PlatformInitiated" | "UserInitiated", nowMs: number) {
   const [, , subscription = ""] = machineId.split("/");

@@ -17,7 +17,7 @@ import {
 } from "./scene.ts";
 import { until } from "./until.ts";
 
-/** Which alerts start the failover: the platform's word that the machine is gone, and nobody else's. */
+/** The alerts that start the failover: only the platform's report that the machine is gone. */
 const alertRule = (machineId: string): SentRule => ({
   mode: "failover",
   targetIds: [machineId],
@@ -26,15 +26,15 @@ const alertRule = (machineId: string): SentRule => ({
 });
 
 /**
- * Sends two alerts of Azure Monitor: somebody stopped the machine, which starts nothing, and an outage. Returns the job
- * that the second one started.
+ * Sends two Azure Monitor alerts: a user stopped the machine, which starts nothing, and an outage. Returns the job
+ * started by the second.
  */
 async function alarm({ terminal, signal }: DemoContext, { flows, machineId }: Scene): Promise<Pick<Job, "name">> {
   return terminal.stage("an alert of Azure Monitor", async () => {
     await flows.putAlertRule(ITEM_ID, alertRule(machineId));
     const decided = async (count: number) => {
       const decisions = await flows.decisions(ITEM_ID);
-      // What started a failover names its job once that stands.
+      // A decision that started a failover names its job once that exists.
       return decisions.length < count || (decisions[0]?.reason === "fire" && decisions[0].job === undefined)
         ? undefined
         : decisions;
@@ -60,7 +60,7 @@ async function alarm({ terminal, signal }: DemoContext, { flows, machineId }: Sc
 }
 
 /**
- * An alert fails the machine over while its guest writes on; the disks of the new machine are proven to be those of the
+ * An alert fails the machine over while its guest keeps writing; the new machine's disks are proven to be those of the
  * point that its job names.
  */
 export async function failOver(
@@ -104,10 +104,7 @@ export async function failOver(
   return { proven, tookMs };
 }
 
-/**
- * The disks of the new machine by the names of those that they were made from: the plan keeps the order, the OS disk
- * first.
- */
+/** The new machine's disks, by the names of their sources: the plan keeps the order, the OS disk first. */
 function targetDisks(scene: Scene): ReadonlyMap<string, RestoredDisk> {
   const machine = scene.cloud.resourceManager.machineOf(targetMachineId(scene));
   if (machine?.disks.length !== scene.disks.length)
@@ -116,8 +113,8 @@ function targetDisks(scene: Scene): ReadonlyMap<string, RestoredDisk> {
 }
 
 /**
- * Protects a second machine and gives it up again, while the app is killed: nothing of it may be left. Returns the
- * words for its stage.
+ * Protects a second machine and disables its protection again, while the app is killed: nothing of it may be left.
+ * Returns the text for its stage.
  */
 export async function enableAndDisable({ cloud, flows }: Scene): Promise<string> {
   const silent = (): void => undefined;
@@ -132,7 +129,7 @@ export async function enableAndDisable({ cloud, flows }: Scene): Promise<string>
   return `${OTHER_ID}: the ledger is empty, its containers are gone`;
 }
 
-/** The containers of the second item that hold data: its records stay and tell what was. */
+/** The containers of the second item that hold data: its records stay as history. */
 async function leewardResources(cloud: Scene["cloud"]): Promise<readonly string[]> {
   const found: string[] = [];
   for (const { connectionString } of cloud.storage.accounts) {

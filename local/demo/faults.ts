@@ -7,8 +7,8 @@ const POLL_MS = 200;
 const PAGE_WRITES = new Set(["PageBlob_UploadPages", "PageBlob_ClearPages"]);
 
 /**
- * Kills the function app when its `nth` page write from now on has taken effect, before the app hears of it: in the
- * middle of a batch, between intent and applied. Returns what the progress record said then; fails when no page is
+ * Kills the function app when its `nth` page write from now on has taken effect, before the app learns of it: in the
+ * middle of a batch, between intent and applied. Returns the progress record of that moment; fails when no page is
  * written in time, or when the record shows no batch under way.
  */
 export async function killInsideBatch(
@@ -45,7 +45,7 @@ export async function killInsideBatch(
   return progress;
 }
 
-/** Waits until no batch is under way and nothing has moved for a second, then kills the function app. */
+/** Waits until no batch is under way and nothing has changed for a second, then kills the function app. */
 export async function killIdle(cloud: Cloud, itemId: string, timeoutMs: number): Promise<ProgressView> {
   const deadlineMs = Date.now() + timeoutMs;
   let quietSinceMs = Date.now();

@@ -5,7 +5,7 @@ import type { RecoveryPoint } from "../supervisor/operator-api.ts";
 import type { StoreFigures } from "./observations.ts";
 import { mebibytes, percentile, secondsText, type Terminal } from "./terminal.ts";
 
-/** What the guest did and what the store saw in one stretch of time. */
+/** The guest's and the store's activity in one stretch of time. */
 export interface Stretch {
   readonly guest: GuestTotals;
   readonly store: StoreFigures;
@@ -43,7 +43,7 @@ export function showKinds(terminal: Terminal, store: StoreFigures): void {
   );
 }
 
-/** The age of each point's content when the point was taken: what a disaster at that moment would have lost. */
+/** The age of each point's content when the point was taken: the data loss of a disaster at that moment. */
 export function showPoints(
   terminal: Terminal,
   points: readonly RecoveryPoint[],
@@ -69,7 +69,7 @@ export function showPoints(
   ]);
 }
 
-/** How often the host began each function, over all its lives, as its log says: apply has no other way to run. */
+/** How often the host began each function, over all its lives, from its log: apply has no other way to run. */
 export async function invocationsByFunction(logFolder: string): Promise<ReadonlyMap<string, number>> {
   const counts = new Map<string, number>();
   for (const line of (await readFile(join(logFolder, "app.jsonl"), "utf8")).split("\n")) {

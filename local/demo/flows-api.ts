@@ -5,13 +5,13 @@ import { LeewardError } from "../../replication/errors.ts";
 import { DEMO_STAGE_MS } from "../limits.ts";
 import type { Cloud } from "../supervisor/cloud.ts";
 
-/** What the demo asks of the HTTP API about machines: each request as an operator, or Azure Monitor, sends it. */
+/** The demo's requests about machines to the HTTP API: each as an operator, or Azure Monitor, sends it. */
 export interface FlowsApi {
   enable(itemId: string, body: EnableBody): Promise<Job>;
   disable(itemId: string): Promise<Job>;
   /**
-   * Waits for the end of a job. `report` is told of the task that runs. Errors: `internal` with the job's own errors
-   * unless it succeeds.
+   * Waits for the end of a job. `report` receives the running task. Errors: `internal` with the job's own errors unless
+   * it succeeds.
    */
   finish(job: Pick<Job, "name">, report: (detail: string) => void): Promise<Job>;
   putAlertRule(itemId: string, rule: SentRule): Promise<void>;
@@ -34,10 +34,7 @@ type SentAlert = Parameters<Client["receiveAlert"]>[0]["body"];
 
 const POLL_MS = 250;
 
-/**
- * Requests that fail are sent again: the app is killed in the middle of the demo, and every one of them is repeatable
- * by its id.
- */
+/** Repeats failed requests: the app is killed in the middle of the demo, and every request is repeatable by its id. */
 export function flowsApi({ app, secrets }: Cloud): FlowsApi {
   const client = createClient({ url: app.url, functionKey: secrets.functionKey });
   return {

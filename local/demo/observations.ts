@@ -3,8 +3,8 @@ import type { LocalStorage } from "@leeward/azure-local/storage";
 import { CACHE_ACCOUNT, TARGET_ACCOUNT } from "../supervisor/cloud.ts";
 
 /**
- * What the store itself saw in a stretch of time: the demo counts there and asks nobody, so that counting costs nothing
- * and changes nothing.
+ * The store's own counts over a stretch of time: the demo sends no requests for them, so counting costs and changes
+ * nothing.
  */
 export interface StoreFigures {
   /** Deltas that the mobility service uploaded, and their bytes. */
@@ -24,7 +24,7 @@ export interface Observations {
   /** Figures since the start or the last call of `restart`. */
   figures(): StoreFigures;
   restart(): void;
-  /** Recovery points of the item that came into being since the start, whatever `restart` did. */
+  /** Recovery points of the item created since the start, whatever `restart` did. */
   readonly points: number;
   end(): void;
 }

@@ -11,7 +11,7 @@ export interface DemoOptions {
 
 const SEED_LIMIT = 2 ** 31;
 
-/** `--seed N`, `--corrupt`, `--keep`. Without a seed a fresh one is drawn; it is printed. */
+/** `--seed N`, `--corrupt`, `--keep`. Without a seed a new one is drawn; it is printed. */
 export function parseDemoOptions(parameters: readonly string[], random: () => number): DemoOptions {
   let values: { readonly seed?: string; readonly corrupt?: boolean; readonly keep?: boolean };
   try {

@@ -6,8 +6,8 @@ import type { LocalStorage } from "@leeward/azure-local/storage";
 import { TARGET_ACCOUNT } from "../supervisor/cloud.ts";
 
 /**
- * How far the target stands, as the item's own record in the target account says it: the demo looks at the store
- * itself, not at what the app tells.
+ * The target's progress from the item's own record in the target account: the demo reads the store itself, not the
+ * app's report.
  */
 export interface ProgressView {
   readonly applied: number;

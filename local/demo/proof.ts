@@ -12,13 +12,13 @@ import { prefixBounds, type LogRecord } from "../lab/write-log.ts";
 import { cliProgram } from "../supervisor/programs.ts";
 import type { RecoveryPoint } from "../supervisor/operator-api.ts";
 
-/** Guest and service read the same clock; it counts whole milliseconds. */
+/** Guest and service read the same clock, which counts whole milliseconds. */
 const CLOCK_TOLERANCE_MS = 2;
 const run = promisify(execFile);
 
 /**
- * Restores a point the way a user does: `leeward restore`, which asks the HTTP API, waits at its Location and downloads
- * the VHDs.
+ * Restores a point as a user does: `leeward restore`, which calls the HTTP API, polls its Location and downloads the
+ * VHDs.
  */
 export async function restorePoint(
   connection: { readonly url: string; readonly functionKey: string },
@@ -26,7 +26,7 @@ export async function restorePoint(
   point: RecoveryPoint,
   folder: string,
 ): Promise<void> {
-  // The key travels in the environment: other users of the machine can read command lines.
+  // The key is passed in the environment: other users of the machine can read command lines.
   const environment = { ...process.env, LEEWARD_FUNCTION_KEY: connection.functionKey };
   const parameters = [cliProgram(), "restore", itemId, point.pointId, "--to", folder, "--url", connection.url];
   try {
@@ -53,7 +53,7 @@ export interface Evidence {
   readonly restored: ReadonlyMap<string, RestoredDisk>;
 }
 
-/** A disk on trial. */
+/** A disk to be proven. */
 export type RestoredDisk = Pick<OracleDisk, "format"> & { readonly path: string };
 
 /** The VHDs that `restorePoint` left in a folder. */
@@ -61,15 +61,15 @@ export function downloaded(disks: readonly VmDisk[], folder: string): ReadonlyMa
   return new Map(disks.map(({ id }) => [id, { path: join(folder, `${id}.vhd`), format: "vhd" }]));
 }
 
-/** What a restored point was found to be. */
+/** The result of proving a restored point. */
 export type Proof =
   | { readonly kind: "proven"; readonly records: number; readonly files: number | undefined }
   | { readonly kind: "refuted"; readonly why: string };
 
 /**
- * The trial of one point: all disks together are one prefix of the guest's log; the prefix holds every record
- * acknowledged before the point's source time and none begun after it; and the file system mounts and holds exactly the
- * files committed in that prefix.
+ * Proves one point: all disks together are one prefix of the guest's log; the prefix holds every record acknowledged
+ * before the point's source time and none begun after it; and the file system mounts and holds exactly the files
+ * committed in that prefix.
  */
 export async function proveRestored(evidence: Evidence): Promise<Proof> {
   const disks = evidence.disks.map((disk) => ({
@@ -101,8 +101,8 @@ export async function proveRestored(evidence: Evidence): Promise<Proof> {
 }
 
 /**
- * Flips one bit somewhere in the content of a restored disk: whoever checks must notice. Returns what was done, in
- * words.
+ * Flips one bit somewhere in the content of a restored disk: the proof must notice. Returns a description of the
+ * change.
  */
 export async function flipOneBit(folder: string, random: Random): Promise<string> {
   const names = (await readdir(folder)).filter((name) => name.endsWith(".vhd")).sort();

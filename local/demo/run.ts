@@ -28,7 +28,7 @@ import type { Cloud } from "../supervisor/cloud.ts";
 const STEADY_MS = 10_000;
 const PAGE_WRITE_OF_KILL_MAX = 12;
 
-/** The whole story on a running cloud. Returns whether every restored point was proven. */
+/** The whole demo on a running cloud. Returns whether every restored point was proven. */
 export async function runDemo(context: DemoContext, cloud: Cloud): Promise<boolean> {
   const { terminal } = context;
   const scene = await prepare(context, cloud);
@@ -36,12 +36,12 @@ export async function runDemo(context: DemoContext, cloud: Cloud): Promise<boole
   await seed(context, scene, vm);
   const writers = startWriters(scene, vm.guest);
   const before = await steadyWriting(context, scene, vm.guest, writers);
-  // Goes on through both kills; what goes wrong is told at its stage.
+  // Continues through both kills; its stage reports any failure.
   const other = enableAndDisable(scene);
   other.catch(() => undefined);
   const interrupted = await interruptBatch(context, scene, writers);
   const idleAt = await interruptIdle(context, scene, writers);
-  // While the claim of the killed holder runs out, points that are there already can be restored.
+  // While the killed holder's claim runs out, existing points can be restored.
   const trial = { context, scene, vm, writers };
   const first = await tryPoint(trial, await choosePoint(scene, interrupted, context.random), 1);
   await continueAfterIdle(context, scene, idleAt);
@@ -80,7 +80,7 @@ async function prepare({ terminal, folder, options }: DemoContext, cloud: Cloud)
 }
 
 /**
- * Enables replication as an operator does, by the VM's id: the flow plans, makes what is needed, and installs the
+ * Enables replication as an operator does, by the VM's id: the flow plans, creates what is needed, and installs the
  * mobility service in the VM.
  */
 async function enable({ terminal }: DemoContext, scene: Scene): Promise<RunningVm> {
@@ -111,7 +111,7 @@ async function seed({ terminal, signal }: DemoContext, scene: Scene, vm: Running
   });
 }
 
-/** Lets the guest write while nobody asks anything, so that the figures show replication alone. */
+/** Lets the guest write without any requests, so that the figures show replication alone. */
 async function steadyWriting(
   { terminal, signal }: DemoContext,
   scene: Scene,
@@ -140,8 +140,8 @@ async function steadyWriting(
 }
 
 /**
- * Kills the function app in the middle of a batch, starts it again and waits until that batch is whole. Returns its
- * last epoch.
+ * Kills the function app in the middle of a batch, restarts it and waits until that batch is complete. Returns its last
+ * epoch.
  */
 async function interruptBatch({ terminal, random }: DemoContext, scene: Scene, writers: Writers): Promise<number> {
   const nth = 1 + random.below(PAGE_WRITE_OF_KILL_MAX);
@@ -158,7 +158,7 @@ async function interruptBatch({ terminal, random }: DemoContext, scene: Scene, w
   });
 }
 
-/** Kills the function app when nothing is under way, and starts it again. Returns the epoch at which it stood. */
+/** Kills the function app when nothing is under way, and restarts it. Returns its epoch at that time. */
 async function interruptIdle({ terminal }: DemoContext, scene: Scene, writers: Writers): Promise<number> {
   return terminal.stage("kill -9 while idle, restart", async () => {
     await writers.records.pause();
@@ -181,7 +181,7 @@ async function continueAfterIdle({ terminal, signal }: DemoContext, scene: Scene
   });
 }
 
-/** By seed, one of the points so far that hold the interrupted batch. */
+/** Chooses by seed one of the points so far that hold the interrupted batch. */
 async function choosePoint(scene: Scene, interrupted: number, random: Random): Promise<RecoveryPoint> {
   const points = await scene.api.points(ITEM_ID);
   const candidates = points.filter((point) => point.epoch >= interrupted);
@@ -219,7 +219,7 @@ async function tryPoint(
   const restoredMs = Date.now() - startedMs;
   if (options.corrupt && number === 1) terminal.line(`      --corrupt flips ${await flipOneBit(folder, random)}`);
   const proven = await terminal.stage("prove it by the content oracle", async () => {
-    // The guest writes on meanwhile: the log is taken as it is now, later records only could not be part of the point.
+    // The guest keeps writing: the log is taken as it is now, because later records cannot be part of the point.
     const { disks } = scene;
     const log = [...vm.guest.log];
     const fileCommits = [...(writers.files?.commits ?? [])];
@@ -238,7 +238,7 @@ async function tryPoint(
   return { proven, restoredMs };
 }
 
-/** Throws what stopped a writer, if one stopped. */
+/** Throws the error of a writer that failed, if any. */
 async function failed(writers: Writers): Promise<void> {
   const still = Symbol("still writing");
   await Promise.race([writers.records.done, writers.files?.done ?? still, Promise.resolve(still)]);

@@ -16,21 +16,21 @@ import { FREE_PORTS } from "../supervisor/ports.ts";
 import { flowsApi, type FlowsApi } from "./flows-api.ts";
 import { observeStore, type Observations } from "./observations.ts";
 
-/** The item has the name of its machine. */
+/** The item is named after its machine. */
 export const ITEM_ID = "web-1";
 export const OTHER_ID = "web-2";
 const GROUP = "shop";
 const SOURCE_REGION = "westeurope";
 const TARGET_REGION = "northeurope";
-/** Managed disks have 1 GiB at least; all that is on them, and all that is written, lies in the first quarter. */
+/** Managed disks have at least 1 GiB; all content and all writes are in the first quarter. */
 const USED_BYTES = 256 * 1024 * 1024;
 const FILLED_SHARE = 0.1;
 const FILE_SYSTEM_BYTES = 24 * 1024 * 1024;
 const RECORDS_PER_SECOND = 80;
 const FILE_INTERVAL_MS = 1500;
-/** The file system of 24 MiB has room for these, at 48 KiB each, and for its journal. */
+/** The file system of 24 MiB has space for these, at 48 KiB each, and for its journal. */
 const FILES_MAX = 200;
-/** So short that two minutes show many: a point every three seconds, or with every epoch when those come later. */
+/** Short enough for many points in two minutes: one every three seconds, or with every epoch when those come later. */
 const POINT_INTERVAL_MINUTES = 0.05;
 const SCHEDULES = { points: "*/2 * * * * *", sweep: "*/5 * * * * *" };
 
@@ -67,8 +67,8 @@ export function openCloud(folder: string, random: Random): Promise<Cloud> {
 }
 
 /**
- * The source VM, with a system disk and a data disk, on which there is a file system where the tools for it are there.
- * `missing` names those that are not.
+ * The source VM, with a system disk and a data disk, which has a file system if the tools for it exist. `missing` names
+ * the missing tools.
  */
 export async function makeSourceMachine(
   folder: string,
@@ -97,13 +97,13 @@ export async function makeSourceMachine(
   return { machineId, disks, missing };
 }
 
-/** A small file system at the beginning of a disk; beside it the shadow in which the writer changes it. */
+/** A small file system at the beginning of a disk, and the shadow copy in which the writer changes it. */
 async function makeFileSystem(baselinePath: string): Promise<void> {
   await makeExt4(baselinePath, FILE_SYSTEM_BYTES);
   await copyFile(baselinePath, `${baselinePath}.shadow`);
 }
 
-/** A second VM, which is protected and given up again. */
+/** A second VM, which is protected and then unprotected again. */
 export function makeOtherMachine(cloud: Cloud): Promise<string> {
   return makeMachine(cloud.resourceManager, {
     name: OTHER_ID,
@@ -136,11 +136,11 @@ export const enableBody = (sourceVmId: string) => ({
   policy: { crashConsistentFrequencyInMinutes: POINT_INTERVAL_MINUTES },
 });
 
-/** The machine that a failover makes, by Site Recovery's names. */
+/** The machine that a failover creates, by Site Recovery's names. */
 export const targetMachineId = ({ cloud }: Scene): string =>
   `/subscriptions/${cloud.resourceManager.subscriptionId}/resourceGroups/${GROUP}-asr/providers/Microsoft.Compute/virtualMachines/${ITEM_ID}`;
 
-/** Attaches a guest to the disks of a machine that is protected. */
+/** Attaches a guest to the disks of a protected machine. */
 export async function attachTo({ cloud, machineId, disks }: Scene): Promise<RunningVm> {
   const mobility = cloud.resourceManager.machineOf(machineId)?.program;
   if (mobility === undefined) throw new LeewardError("internal", "The machine has no mobility service.", { machineId });

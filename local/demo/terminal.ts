@@ -1,12 +1,12 @@
 /**
- * Where the demo writes: a terminal that can be painted over, or a file or pipe that gets plain lines without escape
- * codes.
+ * Where the demo writes: a terminal whose lines can be overwritten, or a file or pipe that gets plain lines without
+ * escape codes.
  */
 export interface Terminal {
   line(text: string): void;
   /**
-   * A stage: shows `title` with whatever `report` is told last, then how it ended and how long it took. Returns what
-   * `work` returns.
+   * A stage: shows `title` with the latest text from `report`, then how it ended and how long it took. Returns the
+   * result of `work`.
    */
   stage<Result>(title: string, work: (report: (detail: string) => void) => Promise<StageEnd<Result>>): Promise<Result>;
   /** Rows of names and values under a heading, values aligned. */
@@ -18,7 +18,7 @@ export interface Terminal {
 interface StageEnd<Result> {
   readonly result: Result;
   readonly detail: string;
-  /** The stage was played to its end, and its end is bad news. */
+  /** The stage was completed, but with a bad result. */
   readonly failed?: boolean;
 }
 
@@ -37,7 +37,7 @@ export function createTerminal(options: TerminalOptions): Terminal {
   const bad = isTerminal ? "\u001B[31m✗\u001B[0m" : "FAILED";
   const stages: { title: string; tookMs: number }[] = [];
   const paint = (code: string, text: string): string => (isTerminal ? `\u001B[${code}m${text}\u001B[0m` : text);
-  // A line longer than the window would wrap, and its first half would stay behind when it is painted over.
+  // A line longer than the window would wrap, and its first half would remain when it is overwritten.
   const over = (text: string): void => write(`\r\u001B[2K${text.slice(0, options.columns - 1)}`);
   return {
     stages,

@@ -4,7 +4,7 @@ import { DEMO_STAGE_MS } from "../limits.ts";
 
 const POLL_MS = 250;
 
-/** Asks until the answer is yes. Ends with an error when time is up or on Ctrl-C. */
+/** Polls until `reached` returns true. Throws when time is up or on Ctrl-C. */
 export async function until(signal: AbortSignal, message: string, reached: () => Promise<boolean>): Promise<void> {
   const deadlineMs = Date.now() + DEMO_STAGE_MS;
   while (!(await reached())) {

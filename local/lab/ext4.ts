@@ -9,14 +9,12 @@ import { outsideTool } from "./outside-tools.ts";
 import { seededRandom } from "./random.ts";
 import { fillWithText } from "./writer.ts";
 
-/** One block that the file system writes, and whether it flushes behind it: the order is that of ext4's own journal. */
+/** One block that the file system writes, and whether it flushes afterwards, in the order of ext4's own journal. */
 export interface BlockWrite {
   readonly offsetBytes: number;
   readonly bytes: Buffer;
   readonly flush: boolean;
-  /**
-   * The block that makes the new file part of the file system, whatever happens afterwards: the journal's commit block.
-   */
+  /** The block that commits the new file, whatever happens afterwards: the journal's commit block. */
   readonly commits: boolean;
 }
 
@@ -32,8 +30,8 @@ export function missingExt4Tools(): readonly string[] {
 }
 
 /**
- * Makes an empty ext4 file system in a raw image, with the features that the distribution's mke2fs gives it: for a
- * kernel of its age.
+ * Makes an empty ext4 file system in a raw image, with the features of the distribution's mke2fs for a kernel of its
+ * age.
  */
 export async function makeDefaultExt4(imagePath: string, sizeBytes: number): Promise<void> {
   await makeEmptyImage(imagePath, sizeBytes);
@@ -43,8 +41,8 @@ export async function makeDefaultExt4(imagePath: string, sizeBytes: number): Pro
 /** Makes an empty ext4 file system with a journal in a raw image, for `addExt4File`. */
 export async function makeExt4(imagePath: string, sizeBytes: number): Promise<void> {
   await makeEmptyImage(imagePath, sizeBytes);
-  // Feature by feature, so that every version of mke2fs makes the same; without checksums in the journal, which debugfs
-  // would have to extend.
+  // Feature by feature, so that every version of mke2fs makes the same; without journal checksums, which debugfs would
+  // have to extend.
   const features = "none,has_journal,extent,filetype,sparse_super,large_file,dir_index";
   const lazy = "lazy_itable_init=0,lazy_journal_init=0";
   await tool("mke2fs", [
@@ -110,9 +108,9 @@ export type Ext4Verdict =
   | { readonly kind: "damaged"; readonly wrong: string };
 
 /**
- * What a machine would find on this disk: replays the journal as a mount does, then `e2fsck -fn` must find nothing, and
- * the files must be exactly 1..count, each with its own content. Works on a copy; `path` may be a VHD, whose footer
- * lies behind the file system.
+ * Checks what a machine would find on this disk: replays the journal as a mount does, then `e2fsck -fn` must find
+ * nothing, and the files must be exactly 1..count, each with its own content. Works on a copy; `path` may be a VHD,
+ * whose footer follows the file system.
  */
 export async function checkExt4(path: string, seed: number): Promise<Ext4Verdict> {
   const disk = await readExt4(path);
@@ -132,8 +130,8 @@ export type Ext4Disk =
   | { readonly kind: "damaged"; readonly wrong: string };
 
 /**
- * Replays the journal as a mount does, then `e2fsck -fn` must find nothing: the files of the root folder by name. Works
- * on a copy.
+ * Replays the journal as a mount does, then `e2fsck -fn` must find nothing. Returns the files of the root folder by
+ * name. Works on a copy.
  */
 export async function readExt4(path: string): Promise<Ext4Disk> {
   const [copy, dump] = [`${path}.check`, `${path}.files`];
@@ -154,7 +152,7 @@ export async function readExt4(path: string): Promise<Ext4Disk> {
   }
 }
 
-/** Whether a mount of this disk would replay its journal: nobody unmounted the file system. */
+/** Whether a mount of this disk would replay its journal: the file system was not unmounted. */
 export function needsRecovery(image: Buffer): boolean {
   return (image.readUInt32LE(INCOMPATIBLE_FEATURES_AT) & NEEDS_RECOVERY) !== 0;
 }
@@ -183,7 +181,8 @@ function transaction(image: Buffer, blocks: readonly number[], journalStart: num
 }
 
 /**
- * Metadata in place; only when all of it is there may the journal be called empty, and only then the file system clean.
+ * Metadata in place; only when all of it is written may the journal be marked empty, and only then the file system
+ * clean.
  */
 function checkpoint(
   image: Buffer,
@@ -200,7 +199,7 @@ function checkpoint(
   ];
 }
 
-/** These blocks in this order, flushed behind the last. */
+/** Writes of these blocks in this order, with a flush after the last. */
 function writesOf(image: Buffer, blocks: readonly number[]): readonly BlockWrite[] {
   return blocks.map((block, at) => ({
     offsetBytes: block * BLOCK_BYTES,
@@ -221,7 +220,7 @@ function changedBlocks(before: Buffer, after: Buffer): readonly number[] {
   return blocks;
 }
 
-/** The first block with the superblock's "needs recovery" set, as it stands on disk while a journal is in use. */
+/** The first block with the superblock's "needs recovery" set, as it is on disk while a journal is in use. */
 function recovering(image: Buffer): Buffer {
   const first = Buffer.from(blockOf(image, 0));
   first.writeUInt32LE((first.readUInt32LE(INCOMPATIBLE_FEATURES_AT) | NEEDS_RECOVERY) >>> 0, INCOMPATIBLE_FEATURES_AT);

@@ -1,4 +1,4 @@
-/** Lets a loop through while it is open, and makes it wait while it is closed. */
+/** Lets a loop pass while open, and makes it wait while closed. */
 export interface Gate {
   /** Resolves when the gate is open. */
   pass(): Promise<void>;

@@ -12,7 +12,7 @@ export interface GuestDisk {
 }
 
 /**
- * One request of the guest. `durable` says how the guest makes sure of it: not at all, by FUA, or by a FLUSH behind it.
+ * One request of the guest. `durable` is how the guest makes it durable: not at all, by FUA, or by a FLUSH afterwards.
  */
 export type GuestRequest =
   | {
@@ -29,7 +29,7 @@ export type GuestRequest =
       readonly lengthBytes: number;
     };
 
-/** What a guest has done so far. */
+/** The guest's activity so far. */
 export interface GuestTotals {
   readonly requests: number;
   readonly bytes: number;
@@ -68,7 +68,7 @@ export class Guest {
     return this.#inTurn(() => this.#issue(request));
   }
 
-  /** Everything acknowledged on all disks is durable afterwards. */
+  /** Makes everything acknowledged on all disks durable. */
   flush(): Promise<void> {
     return this.#inTurn(async () => {
       for (const disk of this.#disks) await disk.flush();

@@ -12,7 +12,7 @@ export interface ImageOptions {
   readonly filledShare: number;
 }
 
-/** Writes the content of one image into another of the same size that is empty, and leaves its holes. */
+/** Copies the content of one image into an empty one of the same size, and keeps the holes. */
 export async function copyContent(fromPath: string, toPath: string): Promise<void> {
   const [from, to] = [await open(fromPath, "r"), await open(toPath, "r+")];
   try {
@@ -31,8 +31,8 @@ export async function copyContent(fromPath: string, toPath: string): Promise<voi
 const EMPTY_RUN = Buffer.alloc(RUN_BYTES);
 
 /**
- * Makes a raw disk image as a machine in use has it: runs of text and of incompressible data, with wide holes between
- * them. An image of this size that is already there is left alone. The same seed gives the same bytes.
+ * Makes a raw disk image like that of a machine in use: runs of text and of incompressible data, with wide holes
+ * between them. Keeps an existing image of this size. The same seed gives the same bytes.
  */
 export async function makeImage(options: ImageOptions): Promise<"made" | "kept"> {
   const known = await stat(options.path).catch(() => undefined);

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { LeewardError } from "../../replication/errors.ts";
 import { LAB_TOOL_MS } from "../limits.ts";
 
-/** A Resource Manager, and who may use it. */
+/** A Resource Manager, and the credential for it. */
 export interface ResourceManagerAccess {
   readonly url: string;
   readonly token: string;
@@ -16,7 +16,7 @@ export interface LabMachine {
   readonly name: string;
   readonly resourceGroup: string;
   readonly region: string;
-  /** The first one is the OS disk; each of 1 GiB, the least that Azure has. */
+  /** The first one is the OS disk; each has 1 GiB, Azure's minimum. */
   readonly disks: readonly string[];
 }
 
@@ -25,8 +25,8 @@ const NETWORK = "hub";
 const SUBNET = "web";
 
 /**
- * Makes a running virtual machine as anybody makes one in Azure: group, network, interface, disks, machine. Returns its
- * id. What is there stays.
+ * Makes a running virtual machine as any Azure client does: group, network, interface, disks, machine. Keeps existing
+ * resources. Returns the machine's id.
  */
 export async function makeMachine(
   access: ResourceManagerAccess,
@@ -69,7 +69,7 @@ export async function makeMachine(
 
 const ANSWER = z.object({ properties: z.object({ provisioningState: z.string() }) });
 
-/** Sends one resource and waits until it stands. */
+/** Sends one resource and waits until it exists. */
 async function put(access: ResourceManagerAccess, id: string, body: object): Promise<void> {
   const deadlineMs = Date.now() + LAB_TOOL_MS;
   let answer = await ask(access, "PUT", id, body);

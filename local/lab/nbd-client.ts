@@ -31,7 +31,7 @@ interface Pending {
 }
 
 /**
- * Connects, negotiates with GO and returns the open export. Fails with `store-unavailable` when nobody listens or the
+ * Connects, negotiates with GO and returns the open export. Throws `store-unavailable` when no server listens or the
  * name is unknown.
  */
 export async function openNbdDisk(address: NbdAddress, exportName: string): Promise<NbdDisk> {
@@ -119,7 +119,7 @@ export class NbdDisk {
     await this.#request("flush", 0, 0, 0);
   }
 
-  /** Says goodbye and closes; requests without an answer fail. */
+  /** Sends a disconnect and closes; unanswered requests fail. */
   close(): void {
     if (this.#failure === undefined) this.#socket.write(header(COMMAND.disconnect, 0, 0n, 0, 0));
     this.#fail(nbdFailure("The connection was closed.", this.exportName));
@@ -176,7 +176,7 @@ export class NbdDisk {
   }
 }
 
-/** Takes exact counts of bytes from a socket; one reader at a time. */
+/** Reads exact counts of bytes from a socket; one reader at a time. */
 class ByteReader {
   readonly #socket: Socket;
   #ended: Error | undefined;
@@ -196,8 +196,8 @@ class ByteReader {
 
   async take(lengthBytes: number): Promise<Buffer> {
     if (lengthBytes === 0) return Buffer.alloc(0);
-    // A read of more than the socket's buffer must be gathered: `read(n)` answers null until n bytes are there, and
-    // they never are.
+    // A read of more than the socket's buffer must be gathered: `read(n)` returns null until n bytes are there, which
+    // never happens.
     const parts: Buffer[] = [];
     let missingBytes = lengthBytes;
     for (;;) {

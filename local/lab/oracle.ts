@@ -2,7 +2,7 @@ import { open, type FileHandle } from "node:fs/promises";
 import { readFixedVhd } from "@leeward/azure-local/resource-manager/vhd";
 import { DIGEST_BYTES, LOG_SECTOR_BYTES, sectorDigest, type LogRecord } from "./write-log.ts";
 
-/** One disk of the VM: the image as it was before record 1, and the restored disk that is on trial. */
+/** One disk of the VM: the image before record 1, and the restored disk to be proven. */
 export interface OracleDisk {
   readonly id: string;
   readonly sizeBytes: number;
@@ -13,8 +13,7 @@ export interface OracleDisk {
 }
 
 /**
- * What a sector holds: the content of a record, the content from before the first record, or bytes that nobody wrote
- * there.
+ * The content of a sector: that of a record, that from before the first record, or bytes that were never written there.
  */
 export type Finding =
   | { readonly kind: "record"; readonly number: number }
@@ -29,7 +28,7 @@ export type Verdict =
    */
   | { readonly kind: "prefix"; readonly records: readonly number[] }
   | { readonly kind: "not-a-disk"; readonly disk: string; readonly wrong: string }
-  /** No prefix fits. The first difference to the one that fits best, and how many sectors differ from it. */
+  /** No prefix fits. The first difference from the best fit, and the number of sectors that differ from it. */
   | {
       readonly kind: "mismatch";
       readonly bestPrefix: number;
@@ -83,10 +82,7 @@ export async function provePrefix(disks: readonly OracleDisk[], records: readonl
 /** By chunk of the disk, then by offset: the records that wrote or zeroed each sector. */
 type Versions = ReadonlyMap<number, ReadonlyMap<number, readonly LogRecord[]>>;
 
-/**
- * The records that wrote or zeroed each sector, in order. A trim changes nothing: Leeward promises that of its own
- * accord.
- */
+/** The records that wrote or zeroed each sector, in order. A trim changes nothing: Leeward guarantees that itself. */
 function versionsBySector(records: readonly LogRecord[], disk: number): Versions {
   const versions = new Map<number, Map<number, LogRecord[]>>();
   for (const record of records) {
@@ -137,7 +133,7 @@ function countFits(
   }
 }
 
-/** Finds the first sector that differs from the prefix that fits best, and says whose content stands there instead. */
+/** Finds the first sector that differs from the best-fitting prefix, and identifies its content. */
 async function explain(
   disks: readonly OracleDisk[],
   records: readonly LogRecord[],
@@ -166,8 +162,7 @@ async function explain(
 }
 
 /**
- * Whose bytes are these: first among the records of this place, then among all, for content that landed in the wrong
- * place.
+ * Identifies the record of these bytes: first among the records of this place, then among all, for misplaced content.
  */
 function identify(
   records: readonly LogRecord[],
@@ -201,8 +196,8 @@ function digestOf(sector: Buffer): Buffer {
 }
 
 /**
- * Visits every chunk of the disk with its restored and its first content. Returns what is wrong when the file is no
- * disk of this size.
+ * Visits every chunk of the disk with its restored and its first content. Returns the fault when the file is not a disk
+ * of this size.
  */
 async function walk(
   disk: OracleDisk,

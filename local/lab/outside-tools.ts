@@ -1,12 +1,11 @@
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 
-/** Tools of administrators lie where an ordinary user's PATH does not look. */
+/** Administrators' tools are in folders missing from an ordinary user's PATH. */
 const SEARCH_PATH = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin"];
 
 /**
- * Where a program of the machine lies; undefined when it lacks it. LEEWARD_HIDE_TOOLS=1 makes this machine lack every
- * tool.
+ * The path of a program on this machine; undefined when it is missing. LEEWARD_HIDE_TOOLS=1 makes all tools missing.
  */
 export function outsideTool(name: string): string | undefined {
   if (process.env["LEEWARD_HIDE_TOOLS"] !== undefined) return undefined;

@@ -10,9 +10,9 @@ export interface VmDisk {
   readonly id: string;
   readonly path: string;
   readonly sizeBytes: number;
-  /** A copy from before the first write, for the oracle; undefined when none was asked for. */
+  /** A copy from before the first write, for the oracle; undefined when none was requested. */
   readonly baselinePath: string | undefined;
-  /** Who writes to it: the record writer, or the ext4 file system. */
+  /** Its writer: the record writer, or the ext4 file system. */
   readonly use: "records" | "ext4";
 }
 
@@ -21,7 +21,7 @@ export interface VmOptions {
   readonly seed: number;
 }
 
-/** The lab VM's disks as images below `folder`: made when they are missing, left alone when they are there. */
+/** Prepares the lab VM's disks as images below `folder`: makes missing ones, keeps existing ones. */
 export async function prepareVm(options: VmOptions): Promise<readonly VmDisk[]> {
   await mkdir(options.folder, { recursive: true });
   const disks: VmDisk[] = [];

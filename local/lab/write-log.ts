@@ -2,7 +2,7 @@ import { hash } from "node:crypto";
 
 /** The unit in which disks are compared. */
 export const LOG_SECTOR_BYTES = 512;
-/** Half a SHA-256 for each sector: nothing but equal content has an equal digest. */
+/** Half a SHA-256 for each sector: only equal content has an equal digest. */
 export const DIGEST_BYTES = 16;
 
 /**
@@ -40,7 +40,7 @@ export function sectorDigests(bytes: Uint8Array): Uint8Array {
 }
 
 /**
- * How many records a recovery point of this source time holds at least and at most. The source time is the time of the
+ * The minimum and maximum number of records in a recovery point of this source time. The source time is the time of the
  * last write that the point contains, taken by the service between the guest's sending and the guest's receiving the
  * answer: so every record acknowledged before it is in, and no record begun after it is. `toleranceMs` is the rounding
  * of the two clocks.

@@ -6,7 +6,7 @@ import { seededRandom, type Random } from "./random.ts";
 const KIB = 1024;
 const SECTOR_BYTES = 512;
 const RECORD_MAX_BYTES = 64 * KIB;
-/** Most of a database's writes hit a small part of its disk again and again; the rest goes anywhere. */
+/** Most of a database's writes repeatedly hit a small part of its disk; the rest goes anywhere. */
 const HOT_SHARE = 0.8;
 const HOT_BYTES = 8 * 1024 * KIB;
 const RECORD_MAGIC = "LWRECORD";
@@ -25,7 +25,7 @@ export interface Writer {
   /** Resolves once the record under way is acknowledged; none follows until `resume`. */
   pause(): Promise<void>;
   resume(): void;
-  /** Resolves when the last record is acknowledged; rejects with what stopped the writer before it was asked to. */
+  /** Resolves when the last record is acknowledged; rejects with the error that ended the writer before. */
   stop(): Promise<void>;
   /** Rejects when the writer fails; never resolves before `stop`. */
   readonly done: Promise<void>;
@@ -45,7 +45,7 @@ export function startWriter(options: WriterOptions): Writer {
       await options.guest.submit(source.next());
       dueMs = Math.max(dueMs + pauseMs, performance.now() - 1000);
       const waitMs = dueMs - performance.now();
-      // A timer is no finer than a millisecond or two: short waits add up and are taken together.
+      // A timer is no finer than a millisecond or two: short waits are added up.
       if (waitMs > 2) await new Promise((resolve) => setTimeout(resolve, waitMs));
     }
     await options.guest.flush();
@@ -68,8 +68,8 @@ export function startWriter(options: WriterOptions): Writer {
 }
 
 /**
- * The records of a seed, one after the other: always the same for the same disks. Nine of ten are writes of 512 bytes
- * to 64 KiB, the rest zeroes and trims.
+ * The records of a seed, in order: always the same for the same disks. Nine of ten are writes of 512 bytes to 64 KiB,
+ * the rest zeroes and trims.
  */
 export function recordSource(
   disks: readonly { readonly disk: number; readonly sizeBytes: number }[],
@@ -119,8 +119,8 @@ interface RecordPlace {
 }
 
 /**
- * Header (magic, number, length, disk, offset, SHA-256 of the body, digest of the record before), then a body that no
- * other record shares in any sector.
+ * Header (magic, number, length, disk, offset, SHA-256 of the body, digest of the previous record), then a body that
+ * shares no sector with any other record.
  */
 function recordBytes(place: RecordPlace): { readonly bytes: Buffer; readonly digest: Buffer<ArrayBuffer> } {
   const bytes = Buffer.alloc(place.lengthBytes);
@@ -155,7 +155,7 @@ const WORDS = [
 
 /**
  * Lines of a ledger: about as compressible as rows of a database. Each line carries the record's number, so every
- * sector is its own.
+ * sector is unique.
  */
 export function fillWithText(body: Buffer, number: number, random: Random): void {
   let at = 0;

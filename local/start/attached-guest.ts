@@ -15,7 +15,7 @@ export interface AttachedGuestOptions {
   readonly say: (text: string) => void;
 }
 
-/** A guest that writes all the time and attaches again when the service behind its disks has died. */
+/** A guest that writes all the time and reattaches when the service behind its disks has died. */
 export interface AttachedGuest {
   /** Records written so far. */
   readonly records: number;
@@ -23,7 +23,7 @@ export interface AttachedGuest {
   readonly done: Promise<void>;
 }
 
-/** Throws when it cannot attach the first time. */
+/** Throws when the first attempt to attach fails. */
 export async function startAttachedGuest(options: AttachedGuestOptions): Promise<AttachedGuest> {
   const { address, disks, signal, say } = options;
   const attach = (): Promise<Guest> => attachGuest(address, disks, () => Date.now(), false);
@@ -69,13 +69,13 @@ export async function startAttachedGuest(options: AttachedGuestOptions): Promise
   };
 }
 
-/** A service that hangs acknowledges nothing: the guest does not wait for it when it is told to stop. */
+/** A hung service acknowledges nothing: a guest that is stopping does not wait for it. */
 async function lateAfter(signal: AbortSignal): Promise<void> {
   if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
   await sleep(START_GUEST_STOP_MS, undefined, { ref: false });
 }
 
-/** Tries until the service is there; undefined when the guest is stopped meanwhile. */
+/** Retries until the service is there; undefined when the guest is stopped meanwhile. */
 async function reattach(attach: () => Promise<Guest>, signal: AbortSignal): Promise<Guest | undefined> {
   for (;;) {
     await sleep(START_ATTACH_PAUSE_MS, undefined, { signal }).catch(() => undefined);

@@ -12,7 +12,7 @@ export interface GuideFacts {
 }
 
 /**
- * Where everything listens and how to call it. Of the secrets only the function key is shown; it opens nothing but this
+ * The addresses of everything and how to call it. The only secret shown is the function key, which opens only this
  * cloud on this machine.
  */
 export function guideText({ cloud, mobility, itemId, diskIds, connectionFile, writer }: GuideFacts): string {

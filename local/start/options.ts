@@ -3,7 +3,7 @@ import { LeewardError } from "../../replication/errors.ts";
 import { FIXED_PORTS, PORT_OPTIONS, type CloudPorts } from "../supervisor/ports.ts";
 
 export interface StartOptions {
-  /** The user's own raw images; none: the lab VM. */
+  /** The user's own raw images; empty: the lab VM. */
   readonly images: readonly string[];
   /** Whether a guest writes to the lab VM; never to the user's images. */
   readonly writer: boolean;
@@ -57,7 +57,7 @@ export function parseStartOptions(parameters: readonly string[]): StartOptions {
 function portOf(option: string, given: unknown, otherwise: number): number {
   if (given === undefined) return otherwise;
   const port = Number(given);
-  // No free ports here: state that is kept between starts holds absolute addresses.
+  // No free ports here: state kept between starts holds absolute addresses.
   if (!Number.isInteger(port) || port < 1 || port > 65_535) throw usage(`${option} takes a port from 1 to 65535.`);
   return port;
 }

@@ -12,7 +12,7 @@ export interface OwnVm {
 
 /**
  * A VM of the user's own raw images. The same images in the same order are the same item at the next start. Errors:
- * `disk-invalid` says which image and why.
+ * `disk-invalid` names the image and the reason.
  */
 export async function ownVm(images: readonly string[]): Promise<OwnVm> {
   const disks: { readonly id: string; readonly path: string; readonly sizeBytes: number }[] = [];
@@ -52,7 +52,7 @@ async function imageSize(image: string, path: string): Promise<number> {
   return facts.size;
 }
 
-/** The file's name as a disk id; a number behind it where two files have the same. */
+/** The file's name as a disk id; with a number appended where two files have the same. */
 function diskId(path: string, taken: readonly { readonly id: string }[]): string {
   const name = basename(path, extname(path))
     .replaceAll(/[^A-Za-z0-9_.-]/g, "-")

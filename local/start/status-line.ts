@@ -11,7 +11,7 @@ export interface StatusFacts {
   readonly nowMs: number;
 }
 
-/** Positions, points and RPO in one line; of an app that does not run, only that it does not. */
+/** Positions, points and RPO in one line; if the app is down, only that. */
 export async function statusLine(facts: StatusFacts): Promise<string> {
   const { states, nowMs } = facts;
   const troubles = [
@@ -28,7 +28,7 @@ async function itemLine({ api, itemId, seedingPercentage, guestRecords }: Status
   try {
     [item, points] = [await api.item(itemId), await api.points(itemId)];
   } catch (error) {
-    // It may die between two looks; it is started again, and what it answers wrongly is worth a line too.
+    // It may die between two polls; it is then restarted, and a wrong answer is worth a line too.
     return [error instanceof Error ? error.message : String(error)];
   }
   const newest = points[0];

@@ -11,35 +11,34 @@ export interface ChildOptions {
   /** The built program, JavaScript. */
   readonly script: string;
   readonly parameters: readonly string[];
-  /** Everything the child finds in its environment, beside the path and the home folder. */
+  /** The child's whole environment, except the path and the home folder. */
   readonly environment: Readonly<Record<string, string>>;
-  /** Takes the child's standard output and error, appended. */
+  /** Receives the child's standard output and error, appended. */
   readonly logFile: string;
   /** Aborting it while the child starts stops the child; the start then throws the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
 /**
- * A program of its own that the supervisor started. It stops on `{ kind: "stop" }` and exits when the channel closes,
- * so none outlives the supervisor.
+ * A separate program started by the supervisor. It stops on `{ kind: "stop" }` and exits when the channel closes, so
+ * none outlives the supervisor.
  */
 export interface Child {
   readonly pid: number;
-  /** What the child said with its `{ kind: "ready" }`. */
+  /** The content of the child's `{ kind: "ready" }`. */
   readonly ready: Readonly<Record<string, unknown>>;
   /** Settles when the process is gone. */
   readonly exited: Promise<void>;
   readonly running: boolean;
   send(message: object): void;
-  /** Asks, waits, and kills in the end. Stopping twice is harmless. */
+  /** Asks it to stop, waits, and finally kills it. Stopping twice is harmless. */
   stop(): Promise<void>;
-  /** SIGKILL, at once: the call itself does not wait, the promise does. */
+  /** SIGKILL, at once: only the promise waits. */
   kill(): Promise<void>;
 }
 
 /**
- * Starts a program in a process group of its own (so that Ctrl-C reaches the supervisor alone) and waits until it is
- * ready.
+ * Starts a program in its own process group (so that Ctrl-C reaches only the supervisor) and waits until it is ready.
  */
 export async function startChild(options: ChildOptions): Promise<Child> {
   if (!existsSync(options.script)) {
@@ -139,7 +138,7 @@ function lastWords(logFile: string): string {
   return last === "" ? "" : ` Its last words:\n${last.slice(-1000)}`;
 }
 
-/** Only what a program needs to run at all: the settings of whoever started the supervisor are not the child's. */
+/** Only what any program needs to run: the child does not inherit the settings of the supervisor's user. */
 function inherited(): Record<string, string> {
   const names = ["PATH", "HOME", "TMPDIR", "TZ", "LANG", "SystemRoot", "TEMP"];
   return Object.fromEntries(

@@ -13,12 +13,11 @@ import { checkPorts, type CloudPorts } from "./ports.ts";
 import { cloudSecrets, type CloudSecrets } from "./secrets.ts";
 
 /**
- * The two storage accounts: the cache stands in the source region, everything that must survive it in the target
- * region.
+ * The two storage accounts: the cache is in the source region, everything that must survive it in the target region.
  */
 export const CACHE_ACCOUNT = "leewardcachewe";
 export const TARGET_ACCOUNT = "leewardtargetne";
-/** The subscription that the local Resource Manager knows, and the groups that a deployment would have made in it. */
+/** The subscription known to the local Resource Manager, and the groups that a deployment would have made in it. */
 const SUBSCRIPTION_ID = "1ee3a2d0-0000-4000-8000-000000000001";
 const TARGET_GROUP = "leeward-target";
 const DEPLOYED_GROUPS = [
@@ -27,7 +26,7 @@ const DEPLOYED_GROUPS = [
 ] as const;
 
 export interface CloudOptions {
-  /** Everything the cloud keeps lies below it. */
+  /** The cloud keeps all its files below it. */
   readonly folder: string;
   readonly ports: CloudPorts;
   readonly persistence: "disk" | "memory";
@@ -35,15 +34,15 @@ export interface CloudOptions {
   /** For the events' order and delays. */
   readonly random: () => number;
   readonly eventSwitches?: Partial<EventSwitches>;
-  /** Who gets the events that the app publishes (docs/events.md); nobody unless told otherwise. */
+  /** Subscribers to the events that the app publishes (docs/events.md); none by default. */
   readonly topicSubscriptions?: readonly TopicSubscription[];
-  /** What the function app's process finds beside its own settings. */
+  /** Extra environment of the function app's process, beside its own settings. */
   readonly appEnvironment?: Readonly<Record<string, string>>;
-  /** Without it operations of the Resource Manager take as long as their work. */
+  /** Without it, operations of the Resource Manager take only as long as their work. */
   readonly resourceManager?: { readonly pace: number; readonly retryAfterSeconds: number };
-  /** Hears what happens to the children: deaths, restarts, the end of patience. */
+  /** Receives reports about the children: deaths, restarts, giving up. */
   readonly say?: (text: string) => void;
-  /** Aborting it ends the start: what has started is stopped in order, and the signal's reason is thrown. */
+  /** Aborting it ends the start: stops what has started, in order, and throws the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
@@ -61,11 +60,10 @@ export interface Cloud {
   /** Starts the mobility service of one VM; the cloud stops it. */
   startMobility(options: Omit<MobilityOptions, "apiUrl" | "logFolder" | "say" | "signal">): Promise<MobilityService>;
   /**
-   * Stops mobility services, then the app, then the services, within ten seconds. Whoever writes to the VM stops
-   * before.
+   * Stops mobility services, then the app, then the services, within ten seconds. Writers to the VM must stop before.
    */
   stop(): Promise<void>;
-  /** Kills every child at once and waits for nothing. */
+  /** Kills every child at once without waiting. */
   kill(): void;
 }
 
@@ -95,7 +93,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     parts.add({ stop: () => resourceManager.close(), kill: () => {} });
     signal?.throwIfAborted();
     const durableFolder = join(options.folder, "durable");
-    // Orchestrations outlive a kill of the app, which is a process of its own, as the storage does; with persistence
+    // Orchestrations outlive a kill of the app, which is a separate process, as the storage does; with persistence
     // "memory" both end with the cloud.
     if (options.persistence === "memory") await rm(durableFolder, { recursive: true, force: true });
     const app = await startFunctionApp({
@@ -114,7 +112,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       signal,
     });
     parts.add({ stop: () => app.stop(), kill: () => void app.kill() });
-    // Machines that ran before run again, now that their services find the app.
+    // Machines that ran before run again, now that their services can reach the app.
     parts.add({ stop: () => resourceManager.haltMachines(), kill: () => resourceManager.kill() });
     await resourceManager.resumeMachines();
     signal?.throwIfAborted();
@@ -166,7 +164,7 @@ function startRegions(options: CloudOptions, secrets: CloudSecrets): Promise<Loc
   });
 }
 
-/** Tokens of the services come from a key that the cloud has anyway. */
+/** The services' tokens come from a key that the cloud has anyway. */
 function derivedKey(service: string, { masterKey }: CloudSecrets): string {
   return createHash("sha256").update(`${service}\n${masterKey}`).digest("base64url");
 }
@@ -195,7 +193,7 @@ function startManagement(
 }
 
 /**
- * The one subscription that a deployment makes: what is created in the cache becomes a message in the target region.
+ * The only subscription that a deployment makes: a blob created in the cache becomes a message in the target region.
  */
 function startEvents(options: CloudOptions, storage: LocalStorage) {
   return startEventGrid({

@@ -2,12 +2,12 @@ import { LeewardError } from "../../replication/errors.ts";
 import { LocalError } from "@leeward/azure-local/errors";
 import { EXIT_INTERRUPTED, Interrupted } from "./interrupt.ts";
 
-/** The exit code of a command that could not do its work for a reason that its user can mend. */
+/** The exit code of a command that failed for a reason that its user can fix. */
 const EXIT_REFUSED = 2;
 
 /**
- * Runs a command to its end: the exit code it returns (0 without one), or 2 with message and hint for an error that
- * names what to do.
+ * Runs a command to its end and exits with the code it returns (0 without one), or with 2 after printing message and
+ * hint of an error that names a remedy.
  */
 export async function exitWith(command: () => Promise<number | undefined | void>): Promise<never> {
   try {

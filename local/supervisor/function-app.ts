@@ -11,28 +11,28 @@ export interface FunctionAppOptions {
   readonly storage: LocalStorage;
   readonly secrets: CloudSecrets;
   readonly accounts: { readonly cache: string; readonly target: string };
-  /** Where the app makes resources, and the group that it was deployed to. */
+  /** Where the app makes resources, and the group of its deployment. */
   readonly resourceManager: { readonly url: string; readonly token: string; readonly subscriptionId: string };
-  /** Where the app tells what changes. */
+  /** Where the app publishes its events. */
   readonly topic: { readonly endpoint: string; readonly key: string };
   readonly resourceGroup: string;
   readonly port: number;
   readonly logFolder: string;
-  /** Keeps the orchestrations over a kill of the app. */
+  /** Keeps the orchestrations when the app is killed. */
   readonly durableFolder: string;
-  /** NCRONTAB, six fields: when items whose point is due are woken, and when the sweep runs. */
+  /** NCRONTAB, six fields: when items with a due point are woken, and when the sweep runs. */
   readonly schedules: { readonly points: string; readonly sweep: string };
   /** Beside the settings. */
   readonly environment: Readonly<Record<string, string>>;
-  /** Hears of its deaths. */
+  /** Receives reports of its deaths. */
   readonly say: (text: string) => void;
   /** Aborting it ends the start. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * The function app in the local Functions host, a process of its own that can be killed and started again at the same
- * address. When it dies by itself it is started again, and takes up what was under way.
+ * The function app in the local Functions host, a separate process that can be killed and restarted at the same
+ * address. When it dies by itself it is restarted, and resumes what was under way.
  */
 export interface FunctionApp {
   /** Without `/api`. */
@@ -42,10 +42,10 @@ export interface FunctionApp {
   readonly pid: number;
   /** SIGKILL, at once; the promise settles when the process is gone. */
   kill(): Promise<void>;
-  /** Starts it again after a kill, or when it is down. */
+  /** Restarts it after a kill, or when it is down. */
   restart(): Promise<void>;
   stop(): Promise<void>;
-  /** Invocations by function since the last start, as the host counts them. */
+  /** Invocations by function since the last start, as counted by the host. */
   invocations(): Promise<Readonly<Record<string, unknown>>>;
 }
 
@@ -107,7 +107,7 @@ function startHost(options: HostStart, port: number, logFile: string): Promise<C
       AzureWebJobsStorage: target,
       CacheStorage: cache,
       TargetStorage: target,
-      // Here nobody has to get an answer that the contract does not have.
+      // No caller here depends on an answer that violates the contract: it fails instead.
       LEEWARD_CHECK_ANSWERS: "true",
       LEEWARD_POINT_SCHEDULE: options.schedules.points,
       LEEWARD_SWEEP_SCHEDULE: options.schedules.sweep,
@@ -117,7 +117,7 @@ function startHost(options: HostStart, port: number, logFile: string): Promise<C
       LEEWARD_RESOURCE_GROUP: options.resourceGroup,
       LEEWARD_EVENTS_ENDPOINT: options.topic.endpoint,
       LEEWARD_EVENTS_KEY: options.topic.key,
-      // Machines of the local cloud run the service that is here, without a download.
+      // Machines of the local cloud run the local build of the service, without a download.
       LEEWARD_MOBILITY_SCRIPT_URL: "https://leeward.invalid/install-mobility.sh",
       LEEWARD_API_URL: `http://127.0.0.1:${port}/api`,
       AZURE_LOCAL_DURABLE_FOLDER: options.durableFolder,

@@ -2,11 +2,11 @@ import { z } from "zod";
 import { LeewardError } from "../../replication/errors.ts";
 import type { ScriptCommand } from "@leeward/azure-local/resource-manager/machines";
 
-/** What the mobility service of a machine is told; docs/local-machines.md describes it. */
+/** Settings of a machine's mobility service; see docs/local-machines.md. */
 export type MobilitySettings = z.infer<typeof SETTINGS>;
 
 const SETTINGS = z.strictObject({
-  /** A part of file names, so it is no way to another folder. */
+  /** Part of file names, so it must not lead to another folder. */
   itemId: z.string().regex(/^[^/\\\0]{1,128}$/),
   apiUrl: z.string(),
   registrationToken: z.string().optional(),
@@ -27,8 +27,8 @@ const SCRIPT =
   /^#!\/bin\/sh\n[^']*<<'SETTINGS'\n([A-Za-z0-9+/=\n]+)\nSETTINGS\nexec sh \.\/install-mobility\.sh leeward-settings\.json\n$/;
 
 /**
- * Reads the settings out of a script that hands them to install-mobility.sh, or out of `sh install-mobility.sh
- * SETTINGS`, as base64 of JSON both times. Errors: `invalid-request`, in words that quote no value: one is a secret.
+ * Reads the settings from a script that passes them to install-mobility.sh, or from `sh install-mobility.sh SETTINGS`,
+ * as base64 of JSON in both cases. Errors: `invalid-request`, whose text quotes no value: one is a secret.
  */
 export function readInstallCommand({ kind, text }: ScriptCommand): MobilitySettings {
   const encoded = kind === "script" ? SCRIPT.exec(text)?.[1]?.replaceAll("\n", "") : COMMAND.exec(text)?.[1];

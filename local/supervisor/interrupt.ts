@@ -1,22 +1,22 @@
-/** What the user's Ctrl-C (or SIGTERM) does: the first one asks to stop in order, the second one kills. */
+/** Handles the user's Ctrl-C (or SIGTERM): the first one asks for an orderly stop, the second one kills. */
 export interface Interrupt {
   /** Aborted by the first. */
   readonly signal: AbortSignal;
-  /** What the second one kills before it ends this process. */
+  /** Sets what the second one calls before it ends this process. */
   killWith(kill: () => void): void;
   /**
-   * The work's result; rejects as soon as the user interrupts. The work should end by itself then, on the same signal.
+   * The work's result; rejects as soon as the user interrupts. The work should then end by itself, on the same signal.
    */
   race<Result>(work: Promise<Result>): Promise<Result>;
-  /** From now on signals do what they always do. */
+  /** Restores the default handling of signals. */
   end(): void;
 }
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-/** As a shell reports a program that ended by SIGINT. */
+/** A shell's exit code for a program ended by SIGINT. */
 export const EXIT_INTERRUPTED = 130;
 
-/** Thrown to whoever waits when the user wants to stop. */
+/** Thrown to waiting callers when the user wants to stop. */
 export class Interrupted extends Error {
   override readonly name = "Interrupted";
 }

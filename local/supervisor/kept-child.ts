@@ -7,9 +7,9 @@ export interface KeptChildOptions {
   /** For messages, as in "function app". */
   readonly name: string;
   readonly logFile: string;
-  /** Starts the program; `afterDeath` is true when the one before it died by itself. Aborting `signal` ends a start. */
+  /** Starts the program; `afterDeath` is true when the previous one died by itself. Aborting `signal` ends a start. */
   readonly start: (how: { readonly afterDeath: boolean; readonly signal: AbortSignal }) => Promise<Child>;
-  /** What people should know: a death, a start that failed, the end of all patience. */
+  /** Receives reports for people: a death, a failed start, giving up. */
   readonly say: (text: string) => void;
   /** False: it stays down when it dies. */
   readonly restarts?: boolean;
@@ -21,14 +21,14 @@ export interface KeptChildOptions {
 
 type ChildState = "running" | "restarting" | "down" | "stopped";
 
-/** A child that is started again when it dies by itself, with growing pauses and a bound. */
+/** A child that is restarted when it dies by itself, with growing pauses and a bound. */
 export interface KeptChild {
-  /** "down": it died so often that nobody starts it any more. "stopped": on purpose. */
+  /** "down": it died too often and is not restarted. "stopped": on purpose. */
   readonly state: ChildState;
   /** The latest process. */
   readonly child: Child;
   stop(): Promise<void>;
-  /** SIGKILL, at once; it is not started again by itself. The promise settles when the process is gone. */
+  /** SIGKILL, at once; it is not restarted automatically. The promise settles when the process is gone. */
   kill(): Promise<void>;
   /** Starts it after a kill, or when it is down. */
   start(): Promise<void>;
@@ -36,7 +36,7 @@ export interface KeptChild {
 
 const STAY_DOWN = { kind: "stay-down" } as const;
 
-/** Throws what the first start throws. */
+/** Throws the errors of the first start. */
 export async function keepChild(options: KeptChildOptions): Promise<KeptChild> {
   let state: ChildState = "running";
   let ending = new AbortController();
@@ -45,7 +45,7 @@ export async function keepChild(options: KeptChildOptions): Promise<KeptChild> {
     options.signal === undefined ? signal : AbortSignal.any([signal, options.signal]);
   let child = await options.start({ afterDeath: false, signal: endOf(ending) });
 
-  /** One death after the other, until it is ended or stays down. */
+  /** Handles one death after the other, until it is ended or stays down. */
   const watch = async (signal: AbortSignal): Promise<void> => {
     let deaths = 0;
     for (;;) {
@@ -58,7 +58,7 @@ export async function keepChild(options: KeptChildOptions): Promise<KeptChild> {
         return;
       }
       ({ child, deaths } = next);
-      // Ended while it started: it was told through the signal, and this is for what came too late.
+      // Ended while starting: the signal reported it, and this handles a child that was ready too late.
       if (signal.aborted) return child.stop();
       state = "running";
       options.say(`The ${options.name} runs again.`);
@@ -93,7 +93,7 @@ export async function keepChild(options: KeptChildOptions): Promise<KeptChild> {
   };
 }
 
-/** Starts a child that has died, again and again when the start fails too. */
+/** Restarts a dead child, repeatedly if the start fails too. */
 async function revive(
   options: KeptChildOptions,
   deathsBefore: number,

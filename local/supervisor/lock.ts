@@ -4,8 +4,8 @@ import { LeewardError } from "../../replication/errors.ts";
 import { FOLDER_LOCK_TRIES } from "../limits.ts";
 
 /**
- * Holds a state folder for this process, so that no two clouds write to it. Returns what gives it back. A holder that
- * is gone does not count.
+ * Locks a state folder for this process, so that no two clouds write to it. Returns the function that releases it. A
+ * dead holder does not count.
  */
 export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -32,7 +32,7 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   }
 }
 
-/** The process that holds the folder; undefined when nobody does. */
+/** The process that holds the folder; undefined when none does. */
 export async function lockHolder(folder: string): Promise<number | undefined> {
   const text = await readFile(join(folder, "lock"), "utf8").catch(() => "");
   const pid = Number(text);
@@ -41,7 +41,7 @@ export async function lockHolder(folder: string): Promise<number | undefined> {
     process.kill(pid, 0);
     return pid;
   } catch (error) {
-    // EPERM: it lives and belongs to somebody else.
+    // EPERM: it is alive and belongs to another user.
     return (error as NodeJS.ErrnoException).code === "EPERM" ? pid : undefined;
   }
 }

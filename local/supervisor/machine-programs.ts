@@ -4,13 +4,11 @@ import type { MachinePrograms, ProgramPlace } from "@leeward/azure-local/resourc
 import { readInstallCommand, type MobilitySettings } from "./install-command.ts";
 import type { MobilityOptions, MobilityService } from "./mobility-service.ts";
 
-/**
- * What the mobility service uses when its settings say nothing: the product's own defaults (mobility/system/config.ts).
- */
+/** The mobility service's values where its settings have none: the product's defaults (mobility/system/config.ts). */
 const EPOCH_MAX_AGE_MS = 5_000;
 const HEARTBEAT_MS = 5_000;
 
-/** Machines of the local cloud run one program: the mobility service, on the disks that its settings name. */
+/** Machines of the local cloud run one program: the mobility service, on the disks named in its settings. */
 export function mobilityPrograms(
   logFolder: string,
   start: (options: MobilityOptions) => Promise<MobilityService>,
@@ -43,10 +41,7 @@ export function mobilityPrograms(
   };
 }
 
-/**
- * The disks to protect, under the ids that the item knows them by: the ones named in the settings, or all under their
- * own names.
- */
+/** The disks to protect, under the item's ids: those named in the settings, or all under their own names. */
 function chooseDisks(
   place: ProgramPlace,
   settings: MobilitySettings,
@@ -60,7 +55,7 @@ function chooseDisks(
   });
 }
 
-/** A unix socket's path has at most 107 bytes: below a deep folder the way from the current folder is shorter. */
+/** A unix socket's path has at most 107 bytes: below a deep folder the relative path is shorter. */
 function shortPath(folder: string): string {
   return Buffer.byteLength(join(folder, "nbd.sock")) <= 107 ? folder : relative(".", folder);
 }

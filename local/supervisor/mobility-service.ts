@@ -6,9 +6,9 @@ import { mobilityProgram } from "./programs.ts";
 
 export interface MobilityOptions {
   readonly itemId: string;
-  /** Of the function app, with `/api`. */
+  /** The function app's address, with `/api`. */
   readonly apiUrl: string;
-  /** The one-time token; undefined when this folder's service has registered before. */
+  /** The one-time token; undefined when this folder's service has already registered. */
   readonly registrationToken: string | undefined;
   readonly disks: readonly { readonly id: string; readonly path: string }[];
   /** Holds the service's configuration, its state and its socket. */
@@ -17,17 +17,17 @@ export interface MobilityOptions {
   readonly nbdPort: number | undefined;
   readonly epochMaxAgeMs: number;
   readonly heartbeatMs: number;
-  /** Every VM of the local cloud is a machine of its own, whatever this one is. Undefined: named after the item. */
+  /** Every VM of the local cloud is a separate machine, whatever this one is. Undefined: named after the item. */
   readonly machineId?: string | undefined;
   readonly appConsistencyScript?: string | undefined;
   readonly freezeMaxMs?: number | undefined;
-  /** Hears of its deaths, after each of which it is started again; undefined: then it stays down. */
+  /** Receives reports of its deaths, after each of which it is restarted; undefined: then it stays down. */
   readonly say?: ((text: string) => void) | undefined;
   /** Aborting it ends the start. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The mobility service of one VM, a process of its own. */
+/** The mobility service of one VM, a separate process. */
 export interface MobilityService {
   readonly address:
     | { readonly kind: "unix"; readonly path: string }
@@ -38,7 +38,7 @@ export interface MobilityService {
   readonly pid: number;
   /** Closes the open epoch now. */
   cut(): void;
-  /** What the service last wrote about itself, undefined before the first time. */
+  /** The last status that the service wrote, undefined before the first. */
   status(): Promise<Readonly<Record<string, unknown>> | undefined>;
   stop(): Promise<void>;
   kill(): Promise<void>;
@@ -104,7 +104,7 @@ export async function startMobility(options: MobilityOptions): Promise<MobilityS
     },
     cut: () => kept.child.send({ kind: "cut" }),
     status: async () => {
-      // The service replaces the file as a whole; before its first heartbeat there is none.
+      // The service replaces the file as a whole; it does not exist before the first heartbeat.
       const text = await readFile(join(stateFolder, "status.json"), "utf8").catch(() => undefined);
       return text === undefined ? undefined : (JSON.parse(text) as Readonly<Record<string, unknown>>);
     },

@@ -19,7 +19,7 @@ export interface ItemView {
   readonly stopped: string | undefined;
 }
 
-/** The operator's side of the HTTP API, as far as the supervisor needs it, in milliseconds and numbers. */
+/** The part of the HTTP API's operator side that the supervisor needs, in milliseconds and numbers. */
 export interface OperatorApi {
   /** Protects the item; the registration token comes only when it is new. */
   protect(
@@ -35,7 +35,7 @@ export interface OperatorApi {
 
 /**
  * The API of the function app at `url` (without `/api`). Errors: `store-unavailable` when the app does not answer; else
- * `invalid-request` with the app's own words.
+ * `invalid-request` with the app's own text.
  */
 export function operatorApi(url: string, functionKey: string): OperatorApi {
   const client = createClient({ url, functionKey, timeoutMs: OPERATOR_REQUEST_MS, failure: leewardErrorOf });

@@ -7,10 +7,10 @@ export interface Part {
   kill(): void;
 }
 
-/** What has started, in order: stopping goes backwards, also when the start itself fails half-way. */
+/** The started parts, in order: stopped in reverse, also when the start itself fails half-way. */
 export class StartedParts {
   readonly #parts: Part[] = [];
-  /** Being stopped: a kill reaches them too. */
+  /** Being stopped: a kill includes them. */
   #stopping: readonly Part[] = [];
 
   add(part: Part): void {
@@ -18,8 +18,8 @@ export class StartedParts {
   }
 
   /**
-   * Stops the parts one after the other, the last one first; what still runs after ten seconds is killed. Stopping
-   * twice is harmless.
+   * Stops the parts one at a time, the last one first; kills anything still running after ten seconds. Stopping twice
+   * is harmless.
    */
   async stop(): Promise<void> {
     const parts = this.#parts.splice(0).toReversed();
@@ -37,7 +37,7 @@ export class StartedParts {
     }
   }
 
-  /** Kills every part, also one whose stop is under way, and waits for nothing. */
+  /** Kills every part, even while it is being stopped, and does not wait. */
   kill(): void {
     for (const part of [...this.#parts, ...this.#stopping]) part.kill();
   }

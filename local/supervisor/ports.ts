@@ -14,10 +14,7 @@ export interface CloudPorts {
   readonly nbd: number | undefined;
 }
 
-/**
- * What `npm start` uses: Azure's local tools have the same numbers, and stored addresses stay right from one start to
- * the next.
- */
+/** Ports of `npm start`: the same numbers as Azure's local tools, and stored addresses stay valid between starts. */
 export const FIXED_PORTS = {
   app: 7071,
   cacheBlob: 10000,
@@ -26,8 +23,8 @@ export const FIXED_PORTS = {
   targetQueue: 10011,
   resourceManager: 10020,
   eventTopic: 10030,
-  // Whoever can connect holds the raw disks: without being asked there is the unix socket only, which is its user's
-  // own.
+  // A client that can connect has the raw disks: by default there is only the unix socket, which is private to its
+  // user.
   nbd: undefined,
 } as const;
 export const FREE_PORTS: CloudPorts = {
@@ -53,7 +50,7 @@ export const PORT_OPTIONS: Readonly<Record<keyof CloudPorts, string>> = {
   nbd: "--nbd-port",
 };
 
-/** Refuses a port that somebody uses, before anything has started. `port-in-use` names the option that changes it. */
+/** Refuses a port in use before anything has started. `port-in-use` names the option that changes it. */
 export async function checkPorts(ports: CloudPorts): Promise<void> {
   const seen = new Map<number, string>();
   for (const [name, option] of Object.entries(PORT_OPTIONS)) {

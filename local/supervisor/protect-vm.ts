@@ -7,7 +7,7 @@ import { operatorApi } from "./operator-api.ts";
 export interface VmProtection {
   readonly itemId: string;
   readonly disks: readonly { readonly id: string; readonly path: string; readonly sizeBytes: number }[];
-  /** Of the mobility service: configuration, state, socket. */
+  /** The mobility service's folder: configuration, state, socket. */
   readonly folder: string;
   readonly crashConsistentFrequencyInMinutes: number;
   readonly epochMaxAgeMs: number;
@@ -16,8 +16,8 @@ export interface VmProtection {
 }
 
 /**
- * Protects the VM as an operator does, then starts its mobility service. Doing it again with the same disks goes on
- * where it stood.
+ * Protects the VM as an operator does, then starts its mobility service. Repeating it with the same disks continues
+ * where it stopped.
  */
 export async function protectVm(cloud: Cloud, vm: VmProtection): Promise<MobilityService> {
   const api = operatorApi(cloud.app.url, cloud.secrets.functionKey);
@@ -38,9 +38,7 @@ export async function protectVm(cloud: Cloud, vm: VmProtection): Promise<Mobilit
   });
 }
 
-/**
- * The token of an earlier start: used up, or still good when that start broke off before the service could register.
- */
+/** The token of an earlier start: used, or still valid when that start ended before the service could register. */
 async function earlierToken(folder: string): Promise<string | undefined> {
   const text = await readFile(mobilityConfigurationFile(folder), "utf8").catch(() => undefined);
   if (text === undefined) return undefined;

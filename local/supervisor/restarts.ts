@@ -5,8 +5,8 @@ type AfterDeath =
   | { readonly kind: "stay-down" };
 
 /**
- * What follows when a child has died by itself after `ranMs`, and before that `deaths` times in a row: another start
- * after a pause that doubles, or none. Who has run for a while begins anew.
+ * The reaction to a child's death by itself after `ranMs`, preceded by `deaths` deaths in a row: another start after a
+ * pause that doubles, or none. A child that has run for a while starts the count again.
  */
 export function afterDeath(deaths: number, ranMs: number): AfterDeath {
   const inARow = ranMs >= CHILD_SETTLED_MS ? 1 : deaths + 1;

@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
 
-/** The keys of one local cloud: made once, kept in its folder, readable by its owner alone. */
+/** The keys of one local cloud: made once, kept in its folder, readable by its owner only. */
 export interface CloudSecrets {
   /** For operators, `x-functions-key`. */
   readonly functionKey: string;
@@ -13,7 +13,7 @@ export interface CloudSecrets {
   readonly accountKeys: Readonly<Record<string, string>>;
 }
 
-/** Reads the keys of the folder, or makes them. */
+/** Reads the folder's keys, or makes them. */
 export async function cloudSecrets(folder: string, accounts: readonly string[]): Promise<CloudSecrets> {
   const path = join(folder, "secrets.json");
   const known = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {

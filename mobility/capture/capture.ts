@@ -39,16 +39,16 @@ export interface Capture {
   readonly map: DirtyMap;
   readonly churn: Churn;
   /**
-   * Ends the stream of the state folder and begins the one of this start position, with initial replication of all
-   * disks, while the guest goes on. Does nothing when it is the open one. Rejects when it cannot be made durable now:
-   * the old stream goes on then, and the call may be made again.
+   * Ends the stream of the state folder and begins the one at this start position, with initial replication of all
+   * disks, while the guest keeps running. Does nothing when that stream is already open. Rejects when this cannot be
+   * made durable now: the old stream then continues, and the call may be repeated.
    */
   beginStream(start: Position): Promise<void>;
-  /** Requests that still wait are answered with an error. */
+  /** Answers requests that still wait with an error. */
   giveUp(): void;
-  /** Puts images and dirty map on the medium. */
+  /** Syncs images and dirty map to the medium. */
   settle(): Promise<void>;
-  /** Call after the last request has ended. What is not sealed yet stays in the journal for the next start. */
+  /** Call after the last request has ended. Unsealed records stay in the journal for the next start. */
   stop(): Promise<void>;
 }
 
@@ -60,17 +60,17 @@ export interface CaptureOptions {
   readonly journalFolder: string;
   readonly spoolFolder: string;
   readonly epochMaxAgeMs: number;
-  /** What no right clock shows yet. */
+  /** The latest time that a correct clock can show. */
   readonly latestMs?: (() => number) | undefined;
   /** Stopped with the capture. */
   readonly thread: SealThread;
-  /** Sealed deltas that wait for upload, and what they and the journal may take. */
+  /** Sealed deltas that wait for upload, and the space that they and the journal may take. */
   readonly spool: () => { readonly count: number; readonly bytes: number };
   readonly spoolBoundBytes: () => number;
   readonly seedPace: Pace;
   readonly random: () => number;
   readonly sealed: (delta: SpooledDelta) => void;
-  /** Another stream has begun: what waits for upload is of no use any more, and its files may go. */
+  /** Another stream has begun: files that wait for upload are useless now and may be removed. */
   readonly streamBegun: () => void;
   readonly modeChanged: (mode: CaptureMode) => void;
   readonly failed: (error: unknown) => void;
@@ -119,7 +119,7 @@ export function openCapture(options: CaptureOptions): Capture {
   };
 }
 
-/** The parts that need each other. Nothing of them runs before the first record, mark or segment is given to one. */
+/** Connects the parts that need each other. None of them runs before the first record, mark or segment. */
 function connect(options: CaptureOptions, images: readonly Image[], locks: readonly RangeLock[]) {
   const { activity, map, recovered, state } = options.opened;
   const journal = openJournal({
@@ -129,7 +129,7 @@ function connect(options: CaptureOptions, images: readonly Image[], locks: reado
     number: recovered.nextNumber,
     firstSequence: recovered.nextSequence,
   });
-  // Their deltas are in the spool, and openState has put the images on the medium.
+  // Their deltas are in the spool, and openState has synced the images.
   for (const number of recovered.sealed) journal.remove(number);
   const sealer = startSealer({
     ...options,
@@ -164,10 +164,7 @@ async function syncAll(images: readonly Image[]): Promise<void> {
   for (const image of images) await image.sync();
 }
 
-/**
- * After the log has ended the images have everything that it holds, durably: what is sealed then cannot be ahead of
- * them.
- */
+/** After the log has ended, the images hold all of it durably, so a sealed delta cannot be ahead of them. */
 async function syncJournal(journal: Journal, recorder: Recorder): Promise<void> {
   if (recorder.mode.kind === "tracking") return;
   try {
@@ -178,8 +175,8 @@ async function syncJournal(journal: Journal, recorder: Recorder): Promise<void> 
 }
 
 /**
- * Goes on with what the map holds. A pass whose end is in the log is over, though the process died before the map
- * learned of it.
+ * Continues with what the map holds. A pass whose end is in the log is complete, even if the process died before the
+ * map recorded it.
  */
 function beginSeeding({ activity, recovered, state }: OpenedState, seeding: Seeding): void {
   const { seed, seedFresh } = state.current;

@@ -1,16 +1,16 @@
 import type { TrackingReason } from "../disks/activity.ts";
 
 /**
- * Where the log of a service stands. `logging`: what changes a disk is recorded; `tracking`: there is no room for a
- * log, and the dirty map is marked instead; `closing` and `opening`: on the way there and back, while neither would do.
+ * State of a service's log. `logging`: changes of a disk are recorded; `tracking`: there is no space for a log, and the
+ * dirty map is marked instead; `closing` and `opening`: the transitions between them, when neither is safe.
  */
 export type Rung = "logging" | "closing" | "tracking" | "opening";
 
 /**
- * What the ladder is asked, or told. `change`: a disk is about to be changed; `seed`: what was read of one could be
- * recorded; `flush`: all that was answered before has to be durable; `settle`: the same before another region becomes
- * active; `lose`: the log has to end; `close`: its end begins now; `closed`: its end is durable; `open`: there is room
- * for a log; `opened`: its beginning is durable; `failed`: it could not be made so.
+ * Events of the ladder. `change`: a disk is about to be changed; `seed`: data read from one could be recorded; `flush`:
+ * everything answered before has to be durable; `settle`: the same before another region becomes active; `lose`: the
+ * log has to end; `close`: its end begins now; `closed`: its end is durable; `open`: there is space for a log;
+ * `opened`: its beginning is durable; `failed`: it could not be made durable.
  */
 export type LadderEvent =
   | "change"
@@ -25,8 +25,8 @@ export type LadderEvent =
   | "failed";
 
 /**
- * What is to be done. `wait`: nothing now, ask again when something has changed; `refuse`: nothing, and the answer is
- * no; `nothing`: it is so already, or on its way.
+ * What the caller has to do. `wait`: nothing now, ask again when something has changed; `refuse`: nothing, the request
+ * is refused; `nothing`: it is already so, or on its way.
  */
 export type LadderAction =
   | "record"
@@ -49,9 +49,9 @@ interface Step {
 const step = (next: Rung, action: LadderAction): Step => ({ next, action });
 
 /**
- * All that can happen, and what it leads to. A disk is changed behind a record or a mark only, and while the log ends
- * or begins behind neither; no step leads from logging to tracking or back but by what makes the change durable.
- * Undefined: cannot happen, because changes of the mode come one after the other.
+ * Every event and what it leads to. A disk is changed only after a record or a mark, and never while the log ends or
+ * begins; only a step that makes the change durable leads from logging to tracking or back. Undefined: cannot happen,
+ * because changes of the mode run one at a time.
  */
 export const LADDER: Readonly<Record<Rung, Readonly<Record<LadderEvent, Step | undefined>>>> = {
   logging: {
@@ -104,9 +104,9 @@ export const LADDER: Readonly<Record<Rung, Readonly<Record<LadderEvent, Step | u
   },
 };
 
-/** How full journal and spool are when a change is about to be recorded. Bytes count the change itself. */
+/** How full journal and spool are when a change is about to be recorded. Bytes include the change itself. */
 export interface Fullness {
-  /** The journal takes records now. */
+  /** The journal accepts records now. */
   readonly hasRoom: boolean;
   /** Closed segments cannot be sealed. */
   readonly isSealerFailing: boolean;

@@ -40,7 +40,7 @@ export interface OpenedState {
   readonly spool: readonly SpooledDelta[];
   readonly map: DirtyMap;
   readonly activity: Activity;
-  /** Why something is read again, if it is. */
+  /** Why the disks are read again, if they are. */
   readonly seededAgain: ResynchronizationReason | undefined;
 }
 
@@ -51,22 +51,22 @@ export interface OpenStateOptions {
   /** By disk number. */
   readonly disks: readonly OpenedDisk[];
   readonly bootId: string;
-  /** Asked for in a new folder only: the stream and its start position. */
+  /** Called for a new folder only: returns the start position of the stream. */
   readonly register: () => Promise<Position>;
   /** Tests make the activity log small. */
   readonly activity?: { readonly regionBytes: number; readonly maxRegions: number };
 }
 
 /**
- * Brings images, journal, dirty map and spool to one consistent state after whatever happened, before the first client
- * is served.
+ * Brings images, journal, dirty map and spool to one consistent state after any crash, before the first client is
+ * served.
  */
 export async function openState(options: OpenStateOptions): Promise<OpenedState> {
   const { files, folder, bootId } = options;
   const disks = options.disks.map((disk) => disk.description);
   const images = options.disks.map((disk) => disk.image);
   const read = readState(files, folder.state);
-  // What a first start left that did not come to its state file may be of another stream.
+  // Files of a first start that died before it wrote its state file may belong to another stream.
   if (read === undefined) for (const path of [folder.dirtyMap, folder.activity]) files.remove(path);
   const known = read ?? firstState(options, disks, await options.register());
   if (known.itemId !== options.itemId || JSON.stringify(known.disks) !== JSON.stringify(disks)) {
@@ -86,13 +86,13 @@ export async function openState(options: OpenStateOptions): Promise<OpenedState>
   const activity = openActivity({ files, path: folder.activity, binding, ...options.activity });
   const { redoFromSequence } = activity;
   const recovered = recoverJournal({ ...known, files, folder: folder.journal, images, redoFromSequence });
-  // From here on the images need none of the sealed segments: openCapture removes them after this.
+  // From here on the images need none of the sealed segments: openCapture removes them later.
   for (const image of images) await image.sync();
 
   const machineCrashed = known.bootId !== bootId && !known.clean;
   if (recovered.damaged || known.isMarkingAll === true) map.markAll();
-  // After a crash of the whole machine images and journal may each lack what the other has, but only where the activity
-  // log says (rule 1).
+  // After a crash of the whole machine, images and journal may each lack what the other has, but only in the regions of
+  // the activity log (rule 1).
   else if (machineCrashed)
     for (const region of activity.regions()) map.mark(region.disk, region.offsetBytes, region.lengthBytes);
   await map.sync();
@@ -104,13 +104,12 @@ export async function openState(options: OpenStateOptions): Promise<OpenedState>
   });
   const { seed } = recovered;
   const again = {
-    // The end of a pass in a segment that is not sealed yet: that pass is over, and what is read again belongs to
-    // another one.
+    // The end of a pass in an unsealed segment: that pass is complete, so what is read again belongs to a new one.
     seed: seed.done ? { pass: seed.pass + 1, done: false } : { pass: known.seed.pass, done: known.seed.done },
     seedFresh: false,
     resynchronizationReason: seededAgain,
   };
-  // Those that go now may come back after a crash of the machine: the images have them, and newer ones.
+  // Segments removed now may come back after a crash of the machine: the images have them, and newer ones.
   const imagesSegment = Math.max(known.imagesSegment ?? 0, ...recovered.sealed);
   const started = { bootId, clean: false, isMarkingAll: false, imagesSegment };
   const state = openStateFile(files, folder.state, {

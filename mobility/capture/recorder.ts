@@ -20,48 +20,49 @@ import type { WriteLog } from "./write-log.ts";
 export type RangeRecord = Omit<JournalRecord, "sequence" | "timeMs">;
 
 /**
- * What a change of a disk goes through before its image is touched: a record in the write log, or, when there is no
- * room for a log, a mark in the dirty map. The back-pressure ladder stands here: the guest waits for the local disk,
- * never for the network.
+ * Records every change of a disk before its image is touched: in the write log or, when there is no space for a log, as
+ * a mark in the dirty map. Applies the back-pressure ladder: the guest waits for the local disk, never for the network.
  */
 export interface Recorder {
   readonly mode: CaptureMode;
   readonly failure: LeewardError | undefined;
   /**
-   * True when the image may be touched now. False when that has to wait for `ready`: then nothing was recorded. Throws
-   * `capture-failed`.
+   * True when the image may be touched now. False when the caller has to wait for `ready`: then nothing was recorded.
+   * Throws `capture-failed`.
    */
   record(record: RangeRecord, data: Buffer): boolean;
-  /** Done when it is worth trying again. */
+  /** Resolves when it is worth trying again. */
   ready(record: RangeRecord): Promise<void>;
-  /** A seed: into the log or nowhere. False when there is no log now. */
+  /** Records a seed in the log, or nowhere. False when there is no log now. */
   seed(record: RangeRecord, data: Buffer): boolean;
-  /** Done when every change of the disk that was answered before is durable. */
+  /** Resolves when every change of the disk that was answered before is durable. */
   sync(disk: number): Promise<void>;
-  /** Takes nothing more until the service is restarted: an image failed. */
+  /** An image failed: accepts nothing more until the service is restarted. */
   fail(error: LeewardError): void;
-  /** Ends the log. Nothing happens when it has ended. */
+  /** Ends the log. Does nothing when it has already ended. */
   track(reason: TrackingReason): Promise<void>;
-  /** Reads everything again, as the operator or damage demands. A request that was obeyed is not obeyed again. */
+  /**
+   * Reads everything again, on the operator's request or after damage. A request that was already obeyed is ignored.
+   */
   resynchronize(reason: ResynchronizationReason, requestId: string | undefined): Promise<void>;
   /**
-   * Ends the stream of the state folder and begins this one with a pass over everything, while the guest goes on: see
-   * docs/capture.md, "Another stream". Does nothing when it is the open one. Rejects when that cannot be made durable:
-   * then the old stream goes on, and the same call may be made again. Whatever dies meanwhile, a start finds the old
-   * stream whole or the new one begun.
+   * Ends the stream of the state folder and begins this one with a pass over everything, while the guest keeps running:
+   * see docs/capture.md, "Another stream". Does nothing when it is already open. Rejects when that cannot be made
+   * durable: the old stream then continues, and the call may be repeated. After a crash at any moment, a start finds
+   * either the whole old stream or the new one begun.
    */
   beginStream(start: Position): Promise<void>;
   /**
-   * A closed segment finds no room to be sealed. True when the dirty map names durably all that it holds and the state
-   * file passes it over: then it may go. False while deltas wait for the network: sending them makes the room, and the
-   * state that the segment leads to is worth having.
+   * There is no space to seal a closed segment. True when the dirty map durably names everything in it and the state
+   * file skips it: then it may be removed. False while deltas wait for the network: sending them frees the space, and
+   * the state that the segment leads to is worth having.
    */
   giveUp(segment: ClosedSegment): Promise<boolean>;
-  /** Waiters are answered; nothing more is taken. */
+  /** Answers the waiters; accepts nothing more. */
   stop(): Promise<void>;
 }
 
-/** The pass that reads disks into the log, as far as the end and the beginning of a log touch it. */
+/** The pass that reads disks into the log, as far as the log's end and beginning affect it. */
 interface Pass {
   begin(pass: number, fresh: boolean): void;
   interrupt(): void;
@@ -80,12 +81,12 @@ export interface RecorderOptions {
   readonly seeding: () => Pass;
   /** Sealed deltas that wait for upload. */
   readonly spooledBytes: () => number;
-  /** What they and the journal may take together, as things stand now. */
+  /** What they and the journal may take together at present. */
   readonly spoolBoundBytes: () => number;
   readonly random: () => number;
   readonly failed: (error: unknown) => void;
   readonly changed: (mode: CaptureMode) => void;
-  /** Another stream has begun, durably: sealed deltas of the one before are of no use any more. */
+  /** Another stream has durably begun: sealed deltas of the previous one are useless now. */
   readonly streamBegun: () => void;
 }
 
@@ -98,12 +99,12 @@ class LadderRecorder implements Recorder {
   readonly #stopping = new AbortController();
   #rung: Rung;
   #mode: CaptureMode;
-  /** Changes of the mode, one after the other. */
+  /** Changes of the mode, one at a time. */
   #turn: Promise<unknown> = Promise.resolve();
-  /** Replaced whenever something changed for those who wait. */
+  /** Replaced whenever something that waiters wait for has changed. */
   #news = Promise.withResolvers<void>();
   #resuming: Promise<void> | undefined;
-  /** Changes of the stream, one after the other. */
+  /** Changes of the stream, one at a time. */
   #beginning: Promise<unknown> = Promise.resolve();
 
   constructor(options: RecorderOptions) {
@@ -164,14 +165,14 @@ class LadderRecorder implements Recorder {
       if (action === "wait") {
         await this.#news.promise;
       } else if (action === "sync-images") {
-        // Its marks may still be on their way to the medium: until they are, the activity log names their regions.
+        // Its marks may not be on the medium yet: until they are, the activity log names their regions.
         await this.#mustLater(() => images[disk]?.sync());
         return;
       } else {
         try {
           return await journal.sync();
         } catch {
-          // The images have everything that was recorded: from now on they are what is made durable.
+          // The images hold everything recorded: from now on they are what is made durable.
           await this.track("journal-failed");
         }
       }
@@ -193,8 +194,9 @@ class LadderRecorder implements Recorder {
     return this.#exclusive(async () => {
       const { state, map, seeding } = this.#options;
       if (requestId !== undefined && state.current.resynchronizationId === requestId) return;
-      // First the flag, then the marks, then the request: whatever a kill leaves of these is done again, and no delta
-      // passes for a whole one. Should the flag not become durable, the pass that runs goes on as if nobody had asked.
+      // Order: the flag, the marks, the request. A kill in between repeats what is missing, and no incomplete delta
+      // passes for a whole one. If the flag cannot be made durable, the running pass continues as if there had been no
+      // request.
       const pass = state.current.seed.pass + 1;
       const seed = { pass, done: false };
       await state.change({ seed, seedFresh: false, isMarkingAll: true, resynchronizationReason: reason });
@@ -207,7 +209,7 @@ class LadderRecorder implements Recorder {
           ...(requestId === undefined ? {} : { resynchronizationId: requestId }),
         });
       } finally {
-        // The pass has to end, whether the request is known to have been obeyed or comes again.
+        // The pass has to end, whether or not the request is known to have been obeyed.
         if (this.#mode.kind === "logging") seeding().begin(pass, false);
       }
     });
@@ -222,8 +224,8 @@ class LadderRecorder implements Recorder {
   async giveUp({ number, lastSequence }: ClosedSegment): Promise<boolean> {
     const { files, journal, map, spooledBytes, state } = this.#options;
     if (spooledBytes() > 0 || this.failure !== undefined || this.#stopping.signal.aborted) return false;
-    // Only without a log the images are known to hold, on the medium, all that was recorded: nothing of the segment has
-    // to be redone.
+    // Only without a log are the images known to hold everything recorded on the medium, so that nothing of the segment
+    // has to be redone.
     await this.track("disk-full");
     return this.#exclusive(async () => {
       if (this.#mode.kind !== "tracking" || this.failure !== undefined) return false;
@@ -233,13 +235,13 @@ class LadderRecorder implements Recorder {
           map.mark(disk, offsetBytes, lengthBytes);
           readTo = sequence;
         });
-        // Nobody can say what the rest of it held.
+        // The content of the rest is unknown.
         if (readTo !== lastSequence) map.markAll();
       });
       await this.#mustLater(() => map.sync());
-      // What stands behind it may be sealed before there is a log again, and lacks all that it held: only a pass that
-      // begins later ends the gap. A new one in any case: segments behind it may hold the end of the pass that runs,
-      // which read what is gone now.
+      // Later segments may be sealed before there is a log again, and they lack what this one held: only a pass that
+      // begins later closes the gap. Always a new pass: later segments may hold the end of the running one, which has
+      // read data that is now lost.
       const seed = { pass: state.current.seed.pass + 1, done: false };
       const gap = { seed, seedFresh: false, resynchronizationReason: this.#mode.reason };
       await state.change({ sealedSegment: number, sealedSequence: lastSequence, ...gap });
@@ -261,7 +263,7 @@ class LadderRecorder implements Recorder {
       log.append(record, data);
       return true;
     } catch (error) {
-      // A failed image, or the end of the service, is no matter of room.
+      // A failed image or the end of the service has nothing to do with space.
       if (log.failure !== undefined || !hasCode(error, "capture-failed")) throw error;
       this.#options.failed(error);
       this.#trackSoon(journal.failure === undefined ? "disk-full" : "journal-failed");
@@ -289,16 +291,16 @@ class LadderRecorder implements Recorder {
     if (this.#meet("change") === "wait") await this.#news.promise;
   }
 
-  /** From this turn of the event loop on nothing is recorded, until the change is over. */
+  /** From this turn of the event loop on, nothing is recorded until the change is complete. */
   #trackSoon(reason: TrackingReason): void {
     if (this.#meet("lose") === "nothing") return;
     this.track(reason).catch((error: unknown) => this.#options.failed(error));
   }
 
   /**
-   * The order is the proof: the log is closed and the images are put on the medium, so no record has to be redone; then
-   * the activity log says durably that there is no log and which records are never redone; only then an image may
-   * change without a record.
+   * The order is the proof: the log is closed and the images are synced, so no record has to be redone; then the
+   * activity log says durably that there is no log and which records are never redone; only then may an image change
+   * without a record.
    */
   async #track(reason: TrackingReason): Promise<void> {
     const { activity, images, journal, log, map, seeding } = this.#options;
@@ -309,7 +311,7 @@ class LadderRecorder implements Recorder {
     try {
       await journal.sync();
     } catch (error) {
-      // Some records may be lost. All that were not durable lie in active regions: the target gets those again.
+      // Some records may be lost. All that were not durable lie in active regions, which are sent again.
       this.#options.failed(error);
       mode = { kind: "tracking", reason: "journal-failed" };
       await this.#mustLater(() => {
@@ -333,7 +335,7 @@ class LadderRecorder implements Recorder {
     const { sealer, state } = this.#options;
     if (isOfStream(state.current, start)) return;
     try {
-      // Outside of the turn: what the sealer is about may need one.
+      // Not inside the turn: the sealer's work may need one.
       await sealer.pause();
       await this.#exclusive(() => this.#exchange(start));
     } finally {
@@ -342,10 +344,10 @@ class LadderRecorder implements Recorder {
   }
 
   /**
-   * Without a log, and with the sealer at rest: the images have on the medium all that was recorded, so segments and
-   * deltas are needed for the old stream only. First the map names everything, which changes nothing for the old stream
-   * but that all of it is read again; then one change of the state file is both the end of the old and the beginning of
-   * the new one; what is left of the old is removed here, or by the next start.
+   * Call without a log and with the sealer paused: the images are synced, so segments and deltas matter to the old
+   * stream only. First the map names everything, which only makes the old stream read all of it again; then one change
+   * of the state file both ends the old stream and begins the new one; this call or the next start removes what is left
+   * of the old.
    */
   async #exchange(start: Position): Promise<void> {
     const { journal, log, map, sealer, state } = this.#options;
@@ -363,7 +365,7 @@ class LadderRecorder implements Recorder {
       imagesSegment: sealedSegment,
       lastWriteMs: 0,
       seed: { pass: seed.pass + 1, done: false },
-      // Its target disks are new.
+      // The target disks of this stream are new.
       seedFresh: true,
       isMarkingAll: false,
       resynchronizationReason: undefined,
@@ -374,7 +376,7 @@ class LadderRecorder implements Recorder {
   }
 
   /**
-   * Looks now and then whether there is room for a log again. After a failure of the medium only a restart can tell.
+   * Checks now and then whether there is space for a log again. After a failure of the medium only a restart can tell.
    */
   async #resumeLater(): Promise<void> {
     for (let attempt = 0; this.#mode.kind === "tracking" && this.failure === undefined;) {
@@ -398,20 +400,19 @@ class LadderRecorder implements Recorder {
     if (mode.kind !== "tracking") return;
     const bound = this.#options.spoolBoundBytes();
     if (bound < SPOOL_MIN_BYTES || this.#options.spooledBytes() + log.pendingBytes > bound * SPOOL_LOW_SHARE) return;
-    // What was recorded before is sealed first, without the flag that the gap needs if nothing before it is missing:
-    // that state is worth having.
+    // Earlier records are sealed first, without the flag for the gap, if nothing before them is missing: that state is
+    // worth having.
     if (sealer.waiting > 0) return;
     const { sealed, seed, seedFresh } = state.current;
     const pass = seed.done ? seed.pass + 1 : seed.pass;
-    // As long as nothing of the stream was sealed its target disks are as empty as in the beginning: this is initial
-    // replication.
+    // Until something of the stream is sealed, its target disks are empty: this is still initial replication.
     const fresh = seedFresh && sealed.epoch === 0;
     const resynchronizationReason = fresh ? undefined : mode.reason;
     await state.change({ seed: { pass, done: false }, seedFresh: fresh, resynchronizationReason });
     this.#meet("open");
     try {
       await map.sync();
-      // FLUSH looks at the journal from now on: what went past it has to be durable already.
+      // From now on FLUSH syncs the journal: changes that bypassed it must already be durable.
       await this.#mustLater(async () => {
         for (const image of images) await image.sync();
       });
@@ -434,7 +435,7 @@ class LadderRecorder implements Recorder {
     return turn;
   }
 
-  /** Takes the step that the ladder has for this, and says what is to be done. */
+  /** Takes the ladder's step for the event and returns the action. */
   #meet(event: LadderEvent): LadderAction {
     const taken = LADDER[this.#rung][event];
     invariant(taken !== undefined, "the ladder has a step for what happens", { rung: this.#rung, event });
@@ -448,7 +449,7 @@ class LadderRecorder implements Recorder {
     resolve();
   }
 
-  /** What the guest's safety rests on: when it fails nothing more is taken. */
+  /** The guest's safety depends on this: when it fails, nothing more is accepted. */
   #must(work: () => void): void {
     try {
       work();

@@ -14,11 +14,11 @@ export interface RecoverOptions {
   readonly binding: string;
   readonly sealedSegment: number;
   readonly sealedSequence: number;
-  /** Segments up to this one came back after they were removed: the images have them and more. */
+  /** The images hold segments up to this one, and more: a removed one that came back is not redone. */
   readonly imagesSegment?: number | undefined;
-  /** Records before it are not redone: the images had them when the log ended, and moved on. */
+  /** Earlier records are not redone: the images had them when the log ended, and have changed since. */
   readonly redoFromSequence: number;
-  /** In the order in which records number them. */
+  /** In the order that records number them. */
   readonly images: readonly Image[];
   /** As of the last sealed epoch. */
   readonly seed: SeedProgress;
@@ -33,7 +33,7 @@ interface RecoveredSegment {
 export interface RecoveredJournal {
   /** Segments with records that no sealed delta holds, oldest first: each becomes an epoch. */
   readonly unsealed: readonly RecoveredSegment[];
-  /** Segments whose delta is sealed: they go as soon as the images are on the medium. */
+  /** Segments whose delta is sealed: removed as soon as the images are on the medium. */
   readonly sealed: readonly number[];
   readonly nextNumber: number;
   readonly nextSequence: number;
@@ -41,17 +41,17 @@ export interface RecoveredJournal {
   /** As of the last record. */
   readonly seed: SeedProgress;
   /**
-   * Records are missing in the middle, which no kill of the process can cause: what the log says is not the whole
-   * truth, and everything has to be read again before the next recovery point.
+   * Records are missing in the middle, which no kill of the process can cause: the log is incomplete, and everything
+   * has to be read again before the next recovery point.
    */
   readonly damaged: boolean;
   readonly redoneRecords: number;
 }
 
 /**
- * Redoes what the journal holds onto the images, in order. A torn tail of the last segment is cut: its record never
- * touched the image and was never acknowledged. Every intact record is redone even behind damage, because the images
- * had them all. Running it again changes nothing more.
+ * Redoes the journal onto the images, in order. Cuts a torn tail of the last segment: its record never touched the
+ * image and was never acknowledged. Redoes every intact record even after damage, because the images had them all.
+ * Running it again changes nothing more.
  */
 export function recoverJournal(options: RecoverOptions): RecoveredJournal {
   const { files } = options;
@@ -92,8 +92,8 @@ export function recoverJournal(options: RecoverOptions): RecoveredJournal {
     if (number <= options.sealedSegment) sealed.push(number);
     else if (last === undefined) files.remove(path);
     else {
-      // A journal that failed may have lost its last records. Then the log ended, the map took over what they held, and
-      // the next log begins here.
+      // A failed journal may have lost its last records. The log then ended, the map took over what they held, and the
+      // next log begins here.
       const first = content.header?.firstSequence;
       if (first !== nextSequence && first !== options.redoFromSequence) damaged = true;
       nextSequence = Math.max(nextSequence, last.sequence + 1);
@@ -103,7 +103,7 @@ export function recoverJournal(options: RecoverOptions): RecoveredJournal {
     }
     lastWriteMs = Math.max(lastWriteMs, last?.timeMs ?? 0);
   }
-  // The process that wrote the segments may not have put them on the medium, and nobody else would.
+  // The process that wrote the segments may not have synced them, and nothing else would.
   if (unsealed.length > 0) syncPath(files, options.folder);
   nextSequence = Math.max(nextSequence, options.redoFromSequence);
   const nextNumber = Math.max(options.sealedSegment, numbers.at(-1) ?? 0) + 1;
@@ -111,8 +111,8 @@ export function recoverJournal(options: RecoverOptions): RecoveredJournal {
 }
 
 /**
- * A power failure may leave what lay on the medium before: a segment of another number is an older one, and nothing of
- * this one was ever acknowledged.
+ * A power failure may leave earlier content of the medium: a segment with another number is an older one, and nothing
+ * of this one was ever acknowledged.
  */
 function segmentOf(files: Files, path: string, number: number): SegmentContent {
   const content = readSegment(files, path);

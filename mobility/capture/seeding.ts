@@ -16,25 +16,22 @@ import type { Recorder } from "./recorder.ts";
 import type { WriteLog } from "./write-log.ts";
 import type { Pace } from "../system/pace.ts";
 
-/** Passes that bring into the write log what the dirty map names: initial replication, and every resynchronization. */
+/** Passes that copy what the dirty map names into the write log: initial replication, and every resynchronization. */
 export interface Seeding {
   /** The end of the pass is recorded. */
   readonly done: boolean;
   readonly doneBytes: number;
-  /** What the pass had to read when it began in this process; for initial replication all disks. */
+  /** What the pass had to read when it began in this process; all disks for initial replication. */
   readonly totalBytes: number;
-  /** From the pace so far; undefined when there is none yet. */
+  /** Estimated from the pace so far; undefined when there is none yet. */
   readonly timeLeftMs: number | undefined;
   /** Reads from the beginning of the map, as pass `pass`. */
   begin(pass: number, fresh: boolean): void;
-  /** The log has the end of the pass: when the segment is removed (now, if there is none) the map forgets it. */
+  /** The end of the pass is in the log: when that segment is removed (now, if there is none) the map is cleared. */
   end(segment: number | undefined): void;
-  /**
-   * The log ended, or the map gets new marks: nothing that was read so far counts as brought over, unless the map says
-   * so.
-   */
+  /** The log ended, or the map gets new marks: nothing read so far counts as copied unless the map says so. */
   interrupt(): void;
-  /** The segment's delta is in the spool and the images are on the medium: the map forgets what it brought. */
+  /** The segment's delta is in the spool and the images are on the medium: clears what it carried from the map. */
   removed(segment: number): void;
   stop(): Promise<void>;
 }
@@ -58,22 +55,22 @@ export interface SeedingOptions {
 const ZEROS = Buffer.alloc(ZERO_RUN_MIN_BYTES);
 const EMPTY = Buffer.alloc(0);
 
-/** A place in the order in which a pass reads: everything before it has been read. */
+/** A place in the reading order of a pass: everything before it has been read. */
 interface Place {
   readonly disk: number;
   readonly offsetBytes: number;
 }
 
-/** What has been read up to a place is in the log up to a segment, and nowhere else yet. */
+/** Data read up to a place is in the log up to a segment, and nowhere else yet. */
 interface Recorded {
   readonly segment: number;
   readonly upTo: Place;
 }
 
 /**
- * Reads chunk by chunk under the lock of the chunk and records what it read in the same log as the guest's writes, so a
- * seed is sequenced against every write of its range and can never undo a newer one. Where a pass stands follows from
- * the map alone: it goes on after any kill.
+ * Reads chunk by chunk under the lock of the chunk and records the data in the same log as the guest's writes, so a
+ * seed is sequenced against every write of its range and can never undo a newer one. The progress of a pass follows
+ * from the map alone: it continues after any kill.
  */
 export function startSeeding(options: SeedingOptions): Seeding {
   return new MapSeeding(options);
@@ -86,17 +83,17 @@ class MapSeeding implements Seeding {
   /** Undefined while no pass runs. */
   #pass: { readonly number: number; readonly fresh: boolean } | undefined;
   #done = true;
-  /** Raised by every beginning and interruption: what was read before it is not recorded any more. */
+  /** Raised by every beginning and interruption: data read before it is no longer recorded. */
   #generation = 0;
   #at: Place = { disk: 0, offsetBytes: 0 };
   #cleared: Place = { disk: 0, offsetBytes: 0 };
   #recorded: Recorded[] = [];
   #totalBytes = 0;
-  /** Of the total, what was done before the pass was begun here, and what was read since. */
+  /** Bytes of the total done before the pass was begun here, and bytes read since. */
   #beforeBytes = 0;
   #readBytes = 0;
   #begunMs = 0;
-  /** Called when there is something to do, or nothing any more. */
+  /** Called when work appears or ends. */
   #wake: (() => void) | undefined;
 
   constructor(options: SeedingOptions) {
@@ -128,7 +125,7 @@ class MapSeeding implements Seeding {
     this.interrupt();
     this.#pass = { number, fresh };
     this.#begunMs = this.#options.clock.monotonicMs();
-    // Initial replication is about all that the disks hold, however often it was begun.
+    // Initial replication covers all that the disks hold, however often it was begun.
     if (fresh) this.#totalBytes = this.#diskBytes;
     this.#beforeBytes = fresh ? Math.max(0, this.#diskBytes - this.#options.map.dirtyBytes) : 0;
     this.#wake?.();
@@ -185,7 +182,7 @@ class MapSeeding implements Seeding {
       try {
         await this.#step(this.#pass, roomBytes);
         attempt = 0;
-        // Requests that came meanwhile go first.
+        // Requests that arrived meanwhile go first.
         await clock.turn();
       } catch (error) {
         this.#options.failed(error);
@@ -195,7 +192,7 @@ class MapSeeding implements Seeding {
     }
   }
 
-  /** Done when a pass begins, or the end. A machine without one costs nothing. */
+  /** Resolves when a pass begins or seeding stops. Costs nothing while there is no pass. */
   #begun(): Promise<void> {
     return new Promise((resolve) => {
       this.#wake = resolve;
@@ -205,7 +202,7 @@ class MapSeeding implements Seeding {
 
   /**
    * How much may be read now, in whole grains; 0 while the pass has to wait. Below the low share of the bound there is
-   * always room to seal it.
+   * always space to seal it.
    */
   #roomBytes(): number {
     const { log, recorder, spool, spoolBoundBytes } = this.#options;
@@ -234,7 +231,7 @@ class MapSeeding implements Seeding {
     try {
       const chunk = Buffer.allocUnsafe(lengthBytes);
       await image.readLater(chunk, offsetBytes);
-      // Meanwhile the log may have ended, or the pass.
+      // Meanwhile the log or the pass may have ended.
       if (this.#stopping.signal.aborted || generation !== this.#generation) return;
       this.#record(disk, offsetBytes, chunk, pass);
     } finally {
@@ -250,8 +247,8 @@ class MapSeeding implements Seeding {
   ): void {
     const { images, log, recorder } = this.#options;
     const endBytes = offsetBytes + chunk.length;
-    // The last grain of a disk may be shorter than the others: a place inside it would have it read again and again
-    // until its delta is sealed.
+    // The last grain of a disk may be shorter than the others: a place inside it would be read again and again until
+    // its delta is sealed.
     const upTo =
       endBytes < (images[disk]?.sizeBytes ?? 0) ? { disk, offsetBytes: endBytes } : { disk: disk + 1, offsetBytes: 0 };
     let records = 0;
@@ -270,7 +267,7 @@ class MapSeeding implements Seeding {
     const last = this.#recorded.at(-1);
     if (records > 0) this.#remember(log.openSegment);
     else if (last !== undefined) this.#remember(last.segment);
-    // Nothing of the pass is under way: zeros that need not be sent are done with.
+    // Nothing of the pass is under way: zeros that need not be sent are done.
     else this.#clear(upTo);
   }
 
@@ -286,7 +283,7 @@ class MapSeeding implements Seeding {
     this.#remember(log.openSegment);
     this.#pass = undefined;
     this.#done = true;
-    // The delta that ends the pass is the first at which a recovery point may be taken: it does not wait for its age.
+    // The delta that ends the pass is the first that allows a recovery point: do not wait for its age.
     log.cut();
   }
 

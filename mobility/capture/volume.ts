@@ -32,16 +32,14 @@ export interface Churn {
 
 const EMPTY = Buffer.alloc(0);
 
-/**
- * What the next step of a request waits for: its record may not be made yet, or other requests shall have their turn.
- */
+/** Why the next step of a request waits: its record cannot be made yet, or other requests get their turn. */
 type Wait = { readonly kind: "record"; readonly record: RangeRecord } | { readonly kind: "turn" };
 type Steps = Generator<Wait, void, undefined>;
 
 /**
- * A disk whose every change goes through the recorder first. A request of up to one record is done in one turn of the
- * event loop, so nothing can come between its record and its image; a longer one, and one that has to wait, holds the
- * lock of its range and lets others work between its pieces.
+ * A disk whose every change is recorded first. A request of up to one record is done in one turn of the event loop, so
+ * nothing can come between its record and its image; a longer one, or one that has to wait, holds the lock of its range
+ * and lets other requests run between its pieces.
  */
 export function createVolume(options: VolumeOptions): NbdDisk {
   return new Volume(options);
@@ -80,7 +78,7 @@ class Volume implements NbdDisk {
     return this.#perform(offsetBytes, data.length, fua, () => this.#writeSteps(offsetBytes, data));
   }
 
-  /** What nearly every write of a guest is: done at once, without the steps that longer ones need. */
+  /** The common case of a guest's write: done at once, without the steps that longer ones need. */
   #writeRecord(offsetBytes: number, data: Buffer, fua: boolean): Promise<void> | undefined {
     const { image, index, lock, recorder } = this.#options;
     const endBytes = offsetBytes + data.length;
@@ -106,10 +104,7 @@ class Volume implements NbdDisk {
     return this.#options.recorder.sync(this.#options.index);
   }
 
-  /**
-   * Runs the steps under the lock of the range: at once if they are few, the way is free and nothing has to be waited
-   * for.
-   */
+  /** Runs the steps under the lock of the range: at once if they are few, the range is free and no wait is needed. */
   #perform(offsetBytes: number, lengthBytes: number, fua: boolean, begin: () => Steps): Promise<void> | undefined {
     const { index, lock, recorder } = this.#options;
     const startBytes = floor(offsetBytes);
@@ -120,7 +115,7 @@ class Volume implements NbdDisk {
     for (;;) {
       const { done, value } = steps.next();
       if (done === true) return fua ? recorder.sync(index) : undefined;
-      // The lock is taken in this very turn, so nothing came between what was done and what is left.
+      // The lock is taken in this very turn, so nothing comes between the steps done and those left.
       if (value.kind === "record") return this.#performLater(startBytes, endBytes, fua, steps, value);
     }
   }
@@ -172,7 +167,7 @@ class Volume implements NbdDisk {
     if (to < end) yield* this.#writeSteps(to, Buffer.alloc(end - to));
   }
 
-  /** Ends in the turn in which the change was recorded or marked: the image is touched next. */
+  /** Ends in the turn that recorded or marked the change: the image is touched next. */
   *#recordSteps(record: RangeRecord, data: Buffer): Steps {
     while (!this.#options.recorder.record(record, data)) yield { kind: "record", record };
   }
@@ -181,7 +176,7 @@ class Volume implements NbdDisk {
     try {
       change();
     } catch (cause) {
-      // The record stands and the image lacks it: nothing more may be recorded on top. The next start redoes it.
+      // The record exists and the image lacks it: nothing more may be recorded on top. The next start redoes it.
       const error = new LeewardError(
         "capture-failed",
         `The image of disk ${this.name} cannot be written.`,
@@ -198,8 +193,7 @@ const floor = (bytes: number): number => bytes - (bytes % SECTOR_BYTES);
 const ceil = (bytes: number): number => floor(bytes + SECTOR_BYTES - 1);
 
 /**
- * Records hold whole sectors: what a write leaves of its first and last sector is read from the image, under the same
- * lock.
+ * Records hold whole sectors: the rest of a write's first and last sector is read from the image, under the same lock.
  */
 function alignWrite(
   image: Image,

@@ -9,13 +9,13 @@ import { createEpochIndex } from "../epochs/epoch-index.ts";
 import type { Sealer } from "../epochs/sealer.ts";
 
 /**
- * The one ordered log of all disks of the VM, cut into epochs by age, size, extents and request. Between any two
- * records it may be cut.
+ * The one ordered log of all disks of the VM, cut into epochs by age, size, extents and request. It may be cut between
+ * any two records.
  */
 export interface WriteLog {
   /**
-   * Records; when this returns, and not before, the image may be touched. Throws `capture-failed`, and then nothing was
-   * recorded.
+   * Records the change; only when this has returned may the image be touched. Throws `capture-failed`, and then nothing
+   * was recorded.
    */
   append(record: Omit<JournalRecord, "sequence" | "timeMs">, data: Buffer): void;
   /**
@@ -23,16 +23,16 @@ export interface WriteLog {
    * wait for `room`.
    */
   readonly hasRoom: boolean;
-  /** Done when there is room, or when sealing fails: then it is time to look for another way. */
+  /** Resolves when there is space, or when sealing fails: then the caller has to find another way. */
   room(): Promise<void>;
-  /** Closes the epoch now; nothing happens when it is empty. Sealing goes on by itself. */
+  /** Closes the epoch now; does nothing when it is empty. Sealing continues by itself. */
   cut(): void;
   /** Stops taking records for good: the image and the log may differ until the journal is redone by the next start. */
   fail(error: LeewardError): void;
   readonly failure: LeewardError | undefined;
-  /** Another stream begins: times may be earlier than those of the one before. */
+  /** Another stream begins: its times may be earlier than those of the previous one. */
   forgetTimes(): void;
-  /** The segment in which the last record stands, or the next one will. */
+  /** The segment of the last record, or of the next one. */
   readonly openSegment: number;
   /** Bytes recorded and not yet sealed. */
   readonly pendingBytes: number;
@@ -47,9 +47,9 @@ export interface WriteLogOptions {
   readonly diskCount: number;
   readonly epochMaxAgeMs: number;
   readonly clock: Clock;
-  /** Later records never carry an earlier time, unless that one had not come yet. */
+  /** Later records never carry an earlier time, unless this one was in the future. */
   readonly lastWriteMs: number;
-  /** What no right clock shows yet; without it any time may be right. */
+  /** The latest time that a correct clock can show; without it any time may be right. */
   readonly latestMs?: (() => number) | undefined;
 }
 
@@ -76,8 +76,8 @@ export function openWriteLog(options: WriteLogOptions): WriteLog {
   return {
     append: (record, data) => {
       if (failure !== undefined) throw failure;
-      // A clock that jumps back must not make the times of a stream decrease; but for one that was wrong, which would
-      // pin all that come. Inside an epoch never.
+      // A clock that jumps back must not make the times of a stream decrease, unless the last time was wrong, which
+      // would pin all later ones. Never inside an epoch.
       const isWrong = lastMs > (options.latestMs?.() ?? lastMs);
       const full =
         journal.openBytes + RECORD_HEADER_BYTES + data.length > EPOCH_MAX_DATA_BYTES ||
@@ -89,7 +89,7 @@ export function openWriteLog(options: WriteLogOptions): WriteLog {
       stopAge ??= options.clock.after(options.epochMaxAgeMs, cut);
     },
     get hasRoom() {
-      // With a failure the next append throws: waiting would have no end.
+      // After a failure the next append throws: waiting would never end.
       return failure !== undefined || sealer.waiting < JOURNAL_CLOSED_SEGMENTS_MAX;
     },
     room: () => sealer.belowOrFailing(JOURNAL_CLOSED_SEGMENTS_MAX),

@@ -12,11 +12,11 @@ import type { ScriptFault } from "./script.ts";
 export interface AppPoints {
   /** `idle`; `frozen` from before `--pre` until `--post` has succeeded. */
   readonly state: "idle" | "frozen";
-  /** What became of the last request: for every heartbeat until the control plane stops asking for it. */
+  /** Result of the last request: in every heartbeat until the control plane stops asking for it. */
   readonly outcome: ConsistencyOutcome | undefined;
-  /** Begins unless this request was answered or is under way. */
+  /** Begins unless this request was already answered or is under way. */
   request(requestId: string): void;
-  /** Gives up a freeze under way; done when the guest is thawed. Nothing is begun any more. */
+  /** Gives up a freeze under way; resolves when the guest is thawed. Begins nothing more. */
   stop(): Promise<void>;
 }
 
@@ -25,11 +25,11 @@ export interface AppPointsOptions {
   readonly clock: Clock;
   /** Undefined: none is configured, and every request fails. */
   readonly script: string | undefined;
-  /** From the beginning of `--pre` until the cut. */
+  /** From the start of `--pre` until the cut. */
   readonly freezeMaxMs: number;
-  /** Exists while the guest may be frozen, so that the next start thaws it, and names the process that freezes. */
+  /** Exists while the guest may be frozen, so that the next start thaws it; names the process that freezes. */
   readonly markerPath: string;
-  /** Why a point is of no use now; undefined when it is. */
+  /** Why a point would be useless now; undefined when it would not. */
   readonly obstacle: () => string | undefined;
   /** Marks the open epoch as consistent for applications and closes it. Throws when that is not possible. */
   readonly cut: () => void;
@@ -40,7 +40,7 @@ export interface AppPointsOptions {
   readonly run?: typeof runScript | undefined;
 }
 
-/** Thaws first what an earlier service, or an earlier moment of this one, may have left frozen. */
+/** First thaws what an earlier service, or an earlier moment of this one, may have left frozen. */
 export function startAppPoints(options: AppPointsOptions): AppPoints {
   const { files, markerPath, log, script, run = runScript } = options;
   let state: AppPoints["state"] = "idle";
@@ -54,7 +54,7 @@ export function startAppPoints(options: AppPointsOptions): AppPoints {
     for (let tries = 0; tries < THAW_TRIES; tries += 1) {
       fault = await run(path, "--post", THAW_MAX_MS, never.signal);
       if (fault !== undefined) continue;
-      // Only now: should the service die before, the next one thaws again, which is harmless.
+      // Only now: if the service dies before, the next one thaws again, which is harmless.
       files.remove(markerPath);
       state = "idle";
       log("info", "thawed");
@@ -63,7 +63,7 @@ export function startAppPoints(options: AppPointsOptions): AppPoints {
     log("error", "thaw-failed", { ...fault });
     return fault?.reason;
   };
-  /** Why there is no point; undefined when there is one. The guest is thawed in every case. */
+  /** Why there is no point; undefined when there is one. Always thaws the guest. */
   const take = async (): Promise<string | undefined> => {
     if (script === undefined) return "no script is configured";
     const obstacle = options.obstacle();
@@ -119,7 +119,7 @@ export function startAppPoints(options: AppPointsOptions): AppPoints {
 
 /** Why the epoch was not marked. Must not throw: the guest is still frozen. */
 function mark(options: AppPointsOptions, deadlineMs: number): string | undefined {
-  // Behind the limit applications may have gone on by themselves.
+  // After the limit, applications may have resumed by themselves.
   if (options.clock.monotonicMs() > deadlineMs) return `freezing took more than ${options.freezeMaxMs / 1000} s`;
   const obstacle = options.obstacle();
   if (obstacle !== undefined) return obstacle;

@@ -4,19 +4,19 @@ import { statSync } from "node:fs";
 import { SCRIPT_OUTPUT_MAX_BYTES } from "../limits.ts";
 import { processStartTime } from "../system/process-start.ts";
 
-/** How one run of the script ended; undefined: well, with exit code 0. */
+/** How one run of the script failed; undefined for exit code 0. */
 export type ScriptFault = { readonly reason: string; readonly output: string };
 
 /**
- * `--pre` brings applications and file systems to a consistent state and holds them there, `--post` lets them go (Site
+ * `--pre` brings applications and file systems to a consistent state and holds them there, `--post` releases them (Site
  * Recovery's customscript.sh).
  */
 export type ScriptMode = "--pre" | "--post";
 
 /**
- * Runs the script without a shell, with its mode as the only argument and nothing of the service's environment but a
- * plain search path. It gets a process group of its own, which is killed as a whole when the time is over or `signal`
- * is aborted. `started` gets a name of the process for `killScript`. Never rejects.
+ * Runs the script without a shell, with its mode as the only argument and only a plain search path in its environment.
+ * It gets its own process group, which is killed as a whole on timeout or when `signal` is aborted. `started` gets a
+ * process name for `killScript`. Never rejects.
  */
 export function runScript(
   path: string,
@@ -64,7 +64,7 @@ export function runScript(
   });
 }
 
-/** Kills what an earlier service started and left running when it died: it must not freeze anything any more. */
+/** Kills a script that an earlier service left running when it died: it must not freeze anything any more. */
 export function killScript(name: string): void {
   const id = Number(/^\d+/.exec(name)?.[0]);
   // A recycled process id is another process.
@@ -73,7 +73,7 @@ export function killScript(name: string): void {
 
 const processName = (id: number): string => `${id} ${processStartTime(id) ?? ""}`;
 
-/** As sudo and cron do: whoever could change the script could run anything with the rights of the service. */
+/** As sudo and cron do: a user who can change the script could run anything with the service's rights. */
 function unsafeReason(path: string): string | undefined {
   try {
     const status = statSync(path);
@@ -86,12 +86,12 @@ function unsafeReason(path: string): string | undefined {
   }
 }
 
-/** The script leads a group of its own; whether any of it is left does not matter. */
+/** The script leads its own group; it does not matter whether any of it is left. */
 function killGroup({ pid }: Pick<ChildProcess, "pid">): void {
   if (pid === undefined) return;
   try {
     process.kill(-pid, "SIGKILL");
   } catch {
-    // Nobody is left.
+    // The group is already gone.
   }
 }

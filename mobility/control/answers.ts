@@ -4,7 +4,7 @@ import type { HeartbeatAnswer, RegisterAnswer, SettleAnswer } from "../../replic
 import { SESSION_LEASE_MS } from "../../replication/limits.ts";
 import type { Position } from "../../replication/position.ts";
 
-/** What the control plane answered to a registration; undefined when it has another shape. */
+/** The control plane's answer to a registration; undefined when it has another shape. */
 export function registerAnswer(value: unknown): RegisterAnswer | undefined {
   const opened = openStream(value);
   const ticket = textAt(value, "ticket");
@@ -34,7 +34,7 @@ export function heartbeatAnswer(value: unknown): HeartbeatAnswer | undefined {
   return { ...opened, upload: { containerUrl, expiresMs }, applied, nowMs, intervalMs, ...requests(value) };
 }
 
-/** What a control plane of before does not say is nothing wanted. */
+/** Fields that an older control plane does not send mean no request. */
 function requests(value: unknown): Pick<HeartbeatAnswer, "session" | "resend" | "consistency" | "rotation"> {
   const session = fieldOf(value, "session");
   const requestId = textAt(fieldOf(value, "consistency"), "requestId");
@@ -54,8 +54,8 @@ export function settleAnswer(value: unknown): SettleAnswer | undefined {
 }
 
 /**
- * Codes with which the control plane refuses the mobility service: it was understood. With any other code the same
- * request again can help.
+ * Codes with which the control plane refuses the mobility service: it understood the request. With any other code,
+ * repeating the request can help.
  */
 const REFUSALS: readonly ErrorCode[] = [
   "invalid-request",
@@ -70,7 +70,7 @@ const REFUSALS: readonly ErrorCode[] = [
   "stream-closed",
 ];
 
-/** What an error body says, `code` only if it is a refusal. */
+/** Reads an error body; `code` only if it is a refusal. */
 export function errorBody(value: unknown): ErrorBody | undefined {
   const error = fieldOf(value, "error");
   const code = textAt(error, "code");
@@ -86,9 +86,9 @@ export function errorBody(value: unknown): ErrorBody | undefined {
 interface ErrorBody {
   readonly code: ErrorCode | undefined;
   readonly message: string;
-  /** What the control plane advises: it knows more of the case than the code alone tells. */
+  /** The control plane's advice: it knows more about the case than the code says. */
   readonly hint: string | undefined;
-  /** With `session-taken`: how long the session of the other service still lasts, should it stay silent. */
+  /** With `session-taken`: how long the other service's session lasts if it stays silent. */
   readonly leaseLeftMs: number | undefined;
 }
 

@@ -5,12 +5,11 @@ import type { Files } from "../system/files.ts";
 import { isGuarded } from "../system/guarded-url.ts";
 
 /**
- * The one storage account that the service sends the guest's data to: the one that its last registration named, or, in
- * a state folder of before, the first that a grant named. It is kept durably, so that nobody who can answer heartbeats
- * can lead the data elsewhere.
+ * The one storage account that receives the guest's data: the one named by the last registration or, in an older state
+ * folder, by the first grant. Kept durably, so that an attacker who can answer heartbeats cannot redirect the data.
  */
 export interface CacheAccount {
-  /** A registration names it. Throws `store-refused` when it is neither https nor on this machine. */
+  /** Sets the account from a registration. Throws `store-refused` when it is neither https nor on this machine. */
   keep(endpoint: string): void;
   /** Undefined when deltas may go to this container; else why not. */
   obstacle(containerUrl: string): LeewardError | undefined;
@@ -44,7 +43,7 @@ export function openCacheAccount(files: Files, path: string): CacheAccount {
   };
 }
 
-/** Without credentials, and without a slash at its end. */
+/** Without credentials or trailing slash. */
 const addressOf = ({ origin, pathname }: URL): string => `${origin}${pathname.replace(/\/+$/, "")}`;
 
 function withoutSlash(url: URL): URL {
@@ -59,7 +58,7 @@ function refused(problem: string, host: string): LeewardError {
   return new LeewardError("store-refused", problem, { host }, { hint });
 }
 
-/** A file that was damaged counts as one that names no account that there is: a new registration names it again. */
+/** A damaged file counts as one that names no existing account: a new registration names it again. */
 function readAddress(files: Files, path: string): string | undefined {
   try {
     return files.readFile(path).toString("utf8").trim();

@@ -13,8 +13,8 @@ import { errorBody, heartbeatAnswer, registerAnswer, settleAnswer } from "./answ
 
 /**
  * The three calls of the mobility service (replication/service/protocol.ts). All throw `control-unavailable` when the
- * answer is missing, broken or a server's failure, and the control plane's own code (`not-authorized`, `item-unknown`,
- * ...) when it refused.
+ * answer is missing, broken or a server error, and the control plane's own code (`not-authorized`, `item-unknown`, ...)
+ * when it refused.
  */
 export interface ControlClient {
   register(request: RegisterRequest): Promise<RegisterAnswer>;
@@ -24,13 +24,13 @@ export interface ControlClient {
 
 export interface ControlOptions {
   readonly transport: Transport;
-  /** The address that ends in `/api`. Checked by `controlUrl`. */
+  /** Ends in `/api`. Checked by `controlUrl`. */
   readonly apiUrl: URL;
   readonly itemId: string;
   /** The ticket and item token to use now. */
   readonly credential: () => string;
   readonly sessionId: string;
-  /** The control plane has just said what time it is. */
+  /** The control plane has just reported its time. */
   readonly told: (controlMs: number) => void;
   /** Ends calls under way when the service stops. */
   readonly signal: AbortSignal;

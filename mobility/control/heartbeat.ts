@@ -8,9 +8,9 @@ import type { Clock } from "../system/clock.ts";
 import type { ControlClient } from "./control-client.ts";
 import type { NextBeat } from "./identity.ts";
 
-/** Tells the control plane where the service stands and brings the credential for uploads. */
+/** Reports the service's state to the control plane and brings the credential for uploads. */
 export interface Heartbeat {
-  /** The next one goes at once, unless the last one was refused. */
+  /** Sends the next one at once, unless the last one was refused. */
   soon(): void;
   /** How many were sent since the start, and how many of them were answered. */
   readonly counts: { readonly sent: number; readonly answered: number };
@@ -20,23 +20,23 @@ export interface Heartbeat {
 export interface HeartbeatOptions {
   readonly clock: Clock;
   readonly control: Pick<ControlClient, "heartbeat">;
-  /** Interval until the control plane names one. */
+  /** Used until the control plane names an interval. */
   readonly intervalMs: number;
   readonly random: () => number;
-  /** Taken at the moment of sending. Rejects while the service does not know who it is. */
+  /** Made at the moment of sending. Rejects while the service does not know its own identity. */
   readonly report: () => Promise<HeartbeatRequest>;
   readonly answered: (answer: HeartbeatAnswer, request: HeartbeatRequest) => void;
   readonly failed: (error: LeewardError) => void;
-  /** The control plane will not have this service speak for the item. */
+  /** The control plane refuses to let this service speak for the item. */
   readonly refused: (error: LeewardError) => Promise<NextBeat>;
 }
 
-/** The control plane was understood, and will not have this service speak or upload. */
+/** The control plane understood, and does not let this service speak or upload. */
 const REFUSED = ["not-authorized", "machine-mismatch", "session-taken", "position-fork", "stream-closed"] as const;
 
 /**
- * Goes on for as long as the service lives; failures only lengthen the wait, up to BACK_OFF_MAX_MS. A refusal can end
- * it for good.
+ * Runs for as long as the service lives; failures only lengthen the wait, up to BACK_OFF_MAX_MS. A refusal can end it
+ * for good.
  */
 export function startHeartbeat(options: HeartbeatOptions): Heartbeat {
   const stopping = new AbortController();
@@ -80,7 +80,7 @@ export function startHeartbeat(options: HeartbeatOptions): Heartbeat {
         waitMs = backOffMs(failures, options.random);
         failures += 1;
       }
-      // Never faster than the smallest interval, whoever asks.
+      // Never faster than the smallest interval.
       await pause(options.clock, HEARTBEAT_MIN_MS, stopping.signal);
       await pause(options.clock, Math.max(0, waitMs - HEARTBEAT_MIN_MS), ...patience);
       hurry = new AbortController();

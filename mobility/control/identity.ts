@@ -11,27 +11,27 @@ import type { ItemTokens } from "./item-tokens.ts";
  * Whether this service may speak for its item:
  * - `asking`: no answer yet;
  * - `granted`: it has the session;
- * - `waiting`: another service has it; this one asks on and uploads nothing meanwhile;
+ * - `waiting`: another service has it; this one keeps asking and uploads nothing meanwhile;
  * - `refused`: the control plane knows neither its token nor a registration token, or the item has no open stream, or
- *   the target holds what its state folder, an older copy or a new one, does not know; it asks rarely: an operator may
+ *   the target holds data unknown to its state folder (an older copy or a new one); it asks rarely: an operator may
  *   change each of these;
- * - `silent`: it is a clone on another machine: it asks nothing more and uploads nothing until it is started again.
+ * - `silent`: it is a clone on another machine: it asks and uploads nothing more until it is started again.
  */
 export type IdentityState = "asking" | "granted" | "waiting" | "refused" | "silent";
 
-/** How the loop of heartbeats goes on after a refusal. */
+/** When the heartbeat loop continues after a refusal. */
 export type NextBeat = { readonly kind: "in"; readonly waitMs: number } | { readonly kind: "never" };
 
 export interface Identity {
   readonly state: IdentityState;
   /** Since when this service has the session, on the target's clock; undefined without one. */
   readonly sinceMs: number | undefined;
-  /** It has had the session at least once since its start: what is read for the target may be of use. */
+  /** It has had the session at least once since its start: data read for the target may be useful. */
   readonly wasGranted: boolean;
-  /** Until when the last credential for uploads is good. */
+  /** Expiry of the last credential for uploads. */
   readonly grantEndsMs: number | undefined;
   answered(answer: HeartbeatAnswer): void;
-  /** Rejects when registering again failed for a reason that passes. */
+  /** Rejects when registering again failed for a temporary reason. */
   refused(error: LeewardError): Promise<NextBeat>;
 }
 
@@ -40,9 +40,9 @@ export interface IdentityOptions {
   readonly uploader: Pick<Uploader, "suspend" | "halt">;
   /** Undefined without a registration token. */
   readonly register: (() => Promise<Position>) | undefined;
-  /** The exchange of the token goes on with the next heartbeat, which need not wait. */
+  /** Asks for the next heartbeat now: the token exchange continues with it. */
   readonly soon: () => void;
-  /** The item token is another one from now on. */
+  /** The item token has changed. */
   readonly exchanged: () => void;
   readonly changed: (state: IdentityState, error: LeewardError | undefined) => void;
 }
@@ -69,10 +69,7 @@ export function createIdentity({ tokens, uploader, register, soon, exchanged, ch
     uploader.halt(error);
     return { kind: "never" };
   };
-  /**
-   * A new registration token makes this machine and this token those of the item; one that was used already changes
-   * nothing.
-   */
+  /** A new registration token makes this machine and this token those of the item; one already used changes nothing. */
   const registered = async (): Promise<boolean> => {
     try {
       await register?.();
@@ -117,11 +114,11 @@ export function createIdentity({ tokens, uploader, register, soon, exchanged, ch
   };
 }
 
-/** The loop itself keeps to the smallest interval. */
+/** The loop itself enforces the smallest interval. */
 const AT_ONCE: NextBeat = { kind: "in", waitMs: 0 };
 
 /**
- * Until the lease of the other service can be over, but not much longer than a heartbeat: it may stop in order any
+ * Until the other service's lease may have ended, but not much longer than a heartbeat: it may stop cleanly at any
  * time.
  */
 function sessionWaitMs({ facts: { leaseLeftMs } }: LeewardError): number {

@@ -6,27 +6,24 @@ import type { Files } from "../system/files.ts";
 import { TICKET_DIGITS } from "../../replication/limits.ts";
 
 /**
- * The token with which this service speaks for its item, and during an exchange the one that follows it. Both are files
- * that only their owner can read; neither is ever logged. Whatever moment the service is killed at, one of the two
- * files holds the token that the control plane takes.
+ * The token with which this service speaks for its item and, during an exchange, its successor. Both are files that
+ * only their owner can read; neither is ever logged. Whenever the service is killed, one of the two files holds the
+ * token that the control plane accepts.
  */
 export interface ItemTokens {
   /** The one to use now. */
   readonly current: () => string;
-  /**
-   * What goes into the header: the token behind the ticket that the control plane gave with the registration, as far as
-   * there was one.
-   */
+  /** What goes into the header: the token, preceded by the ticket from the registration if there was one. */
   readonly credential: () => string;
   /** Keeps the ticket, durably. */
   keepTicket(ticket: string): void;
-  /** SHA-256 of the token that is to follow and is not used yet. */
+  /** SHA-256 of the successor that is not used yet. */
   nextHash(): string | undefined;
-  /** Makes the token that is to follow, durably; false when there is one already. */
+  /** Makes the successor, durably; false when there is one already. */
   propose(): boolean;
-  /** The control plane knows the token that is to follow: it is used from now on. False when it is in use already. */
+  /** The control plane knows the successor: it is used from now on. False when it is already in use. */
   accepted(): boolean;
-  /** The token in use was taken: the one before it, if any, is over. True when there was one. */
+  /** The token in use was accepted: the previous one, if any, is dropped. True when there was one. */
   taken(): boolean;
   /** The token in use was refused. True when there is another one to try. */
   refused(): boolean;
@@ -34,7 +31,7 @@ export interface ItemTokens {
 
 const TOKEN_DIGITS = 64;
 
-/** `random` gives that many bytes that nobody can guess. */
+/** `random` returns that many unguessable bytes. */
 export function openItemTokens(files: Files, random: (count: number) => Buffer, path: string): ItemTokens {
   const nextPath = `${path}-next`;
   const ticketPath = `${path}-ticket`;
@@ -72,7 +69,7 @@ export function openItemTokens(files: Files, random: (count: number) => Buffer, 
       return true;
     },
     refused: () => {
-      // Which of the two counts is not known after a kill in the middle of an exchange: the other one is tried once.
+      // After a kill in the middle of an exchange it is unknown which of the two counts: try the other one once.
       usesNext = !usesNext && next !== undefined;
       return usesNext;
     },

@@ -6,8 +6,8 @@ import { METADATA_TIMEOUT_MS } from "../limits.ts";
 import type { Transport } from "../system/transport.ts";
 
 /**
- * Changes with every start of the machine. Where the system does not say, every start of the service counts as one:
- * safe, and slower after a kill.
+ * Changes with every start of the machine. Where the system does not report it, every start of the service counts as
+ * one: safe, and slower after a kill.
  */
 export function bootId(): string {
   return readText("/proc/sys/kernel/random/boot_id") ?? randomUUID();
@@ -15,9 +15,9 @@ export function bootId(): string {
 
 /**
  * The machine's own id: from the configuration; on an Azure VM from the instance metadata, which is not on any disk, so
- * that a copy of the disks does not bring it along; elsewhere from the system. Azure is told by the machine's firmware,
- * and never by whether the metadata service answers: a service that took another id after a slow start would count as a
- * clone. Rejects with `control-unavailable` while the metadata service does not answer; asks once it has.
+ * a copy of the disks does not carry it along; elsewhere from the system. The firmware identifies Azure, never whether
+ * the metadata service answers: a service that took another id after a slow start would count as a clone. Rejects with
+ * `control-unavailable` while the metadata service does not answer; stops asking once it has.
  */
 export function machineIdentity(
   configured: string | undefined,

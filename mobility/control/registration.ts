@@ -21,8 +21,8 @@ export interface RegistrationOptions {
 }
 
 /**
- * Registers the service for its item; the start position of the item's open stream. Repeating it after a lost answer is
- * harmless.
+ * Registers the service for its item; returns the start position of the item's open stream. Repeating it after a lost
+ * answer is harmless.
  */
 export async function registerService(options: RegistrationOptions): Promise<Position> {
   const { control, itemId, tokens, registrationToken, disks } = options;
@@ -53,7 +53,7 @@ export async function registerService(options: RegistrationOptions): Promise<Pos
   return start;
 }
 
-/** For the first start: goes on while trying again can help, at most REGISTER_ATTEMPTS times. */
+/** For the first start: repeats while that can help, at most REGISTER_ATTEMPTS times. */
 export async function repeatRegistration(
   register: () => Promise<Position>,
   clock: Clock,

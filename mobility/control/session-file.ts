@@ -8,10 +8,10 @@ export interface SessionOptions {
 }
 
 /**
- * The id of this service's session. A service that follows a killed one in the same boot of the machine and the same
- * state folder takes its session over at once: the folder's lock proves that the other is dead. That the folder is the
- * same one, and no copy, is told by its device and inode. Call this with the lock held. `random` gives bytes for a new
- * id. A file that cannot be read counts as none: the service waits then until the session of the one before it is over.
+ * The id of this service's session. A service that follows a killed one in the same boot and state folder takes over
+ * its session at once: the folder's lock proves that the other is dead, and device and inode prove that the folder is
+ * not a copy. Call this with the lock held. `random` gives bytes for a new id. An unreadable file counts as none: the
+ * service then waits until the previous session has ended.
  */
 export function openSession(
   { files, random, bootId }: SessionOptions,

@@ -16,10 +16,10 @@ export type TrackingReason = "spool-full" | "disk-full" | "journal-failed" | "st
 export type CaptureMode = { readonly kind: "logging" } | { readonly kind: "tracking"; readonly reason: TrackingReason };
 
 /**
- * The activity log: which regions of the disks may hold what neither journal nor dirty map has on the medium. A region
- * stands here durably before its image is touched, so after a power failure everything that can differ lies in one of
- * them. Beside them stands the mode, for it has to change just as surely on a full disk. Two slots in a file of fixed
- * length are written in turn; the newer intact one counts.
+ * The activity log: which regions of the disks may hold data that neither journal nor dirty map has on the medium. A
+ * region is durably listed here before its image is touched, so after a power failure every difference lies in one of
+ * them. The mode is stored with them, because it has to change just as reliably on a full disk. Two slots in a file of
+ * fixed length are written in turn; the newer intact one counts.
  */
 export interface Activity {
   readonly mode: CaptureMode;
@@ -27,16 +27,16 @@ export interface Activity {
    * Records before this one are never redone: the images had them durably when the log ended, and moved on without it.
    */
   readonly redoFromSequence: number;
-  /** True when all of the range may be touched now; counts as a use of its regions. */
+  /** True when the whole range may be touched now; counts as a use of its regions. */
   touch(disk: number, offsetBytes: number, lengthBytes: number): boolean;
   /**
-   * Makes the range touchable. `settle` puts on the medium what was recorded or marked so far; false when it cannot,
-   * and then nothing may be promised.
+   * Makes the range touchable. `settle` syncs what was recorded or marked so far; false when it cannot, and then
+   * nothing may be promised.
    */
   markActive(disk: number, offsetBytes: number, lengthBytes: number, settle: () => Promise<boolean>): Promise<void>;
-  /** All regions that may differ, those on their way into the file too. */
+  /** All regions that may differ, including those being written to the file. */
   regions(): readonly ActiveRegion[];
-  /** Done when it is durable. */
+  /** Resolves when it is durable. */
   change(mode: CaptureMode, redoFromSequence: number): Promise<void>;
   close(): void;
 }
@@ -79,7 +79,7 @@ const MODES: readonly CaptureMode[] = [
 /** A region in memory is one number: its disk, and its index on the disk. */
 const DISK_STRIDE = 2 ** 32;
 
-/** Throws `state-corrupt` when the file is there and none of its slots is whole: no crash does that. */
+/** Throws `state-corrupt` when the file exists and neither slot is whole: no crash causes that. */
 export function openActivity(options: ActivityOptions): Activity {
   return new SlottedActivity(options);
 }
@@ -99,7 +99,7 @@ class SlottedActivity implements Activity {
   readonly #maxRegions: number;
   /** Regions of the newest durable slot, with the number of their last use. */
   readonly #hot = new Map<number, number>();
-  /** Wanted, and not durable yet. */
+  /** Wanted, but not durable yet. */
   readonly #wanted = new Set<number>();
   #uses = 0;
   #slot: Slot = { sequence: 0, mode: { kind: "logging" }, redoFromSequence: 0, regions: [] };
@@ -107,7 +107,7 @@ class SlottedActivity implements Activity {
   #redoFromSequence = 0;
   #writing: Promise<void> = Promise.resolve();
   #waiting: Promise<void> | undefined;
-  /** Callers of `markActive`, one after the other: each makes room for itself. */
+  /** Callers of `markActive`, one at a time: each frees its own slots. */
   #turn: Promise<void> = Promise.resolve();
 
   constructor({
@@ -122,8 +122,8 @@ class SlottedActivity implements Activity {
     this.#regionBytes = regionBytes;
     this.#maxRegions = maxRegions;
     const existing = openExisting(files, path);
-    // Made beside its name: a file of this name has a whole slot. Both are written in full, so it never needs more
-    // room.
+    // Made under a temporary name: a file of this name has a whole slot. Both slots are written in full, so it never
+    // needs more space.
     this.#file = existing ?? files.open(`${path}.tmp`, "w+", 0o600);
     if (existing === undefined) {
       for (const sequence of [0, 1]) this.#write({ ...this.#slot, sequence });
@@ -204,20 +204,18 @@ class SlottedActivity implements Activity {
     await this.#persist();
   }
 
-  /**
-   * Lets go of the quarter that was not used for longest, once everything recorded or marked in it is on the medium.
-   */
+  /** Releases the least recently used quarter, once everything recorded or marked in it is on the medium. */
   async #cool(settle: () => Promise<boolean>): Promise<boolean> {
     const oldest = [...this.#hot]
       .toSorted(([, left], [, right]) => left - right)
       .slice(0, Math.ceil(this.#maxRegions / 4) + 1);
     if (!(await settle())) return false;
-    // What was used meanwhile may have records that `settle` did not cover.
+    // Regions used meanwhile may have records that `settle` did not cover.
     for (const [region, use] of oldest) if (this.#hot.get(region) === use) this.#hot.delete(region);
     return this.#hot.size < this.#maxRegions;
   }
 
-  /** Callers at the same time share a write; one that came during a write gets the next. */
+  /** Concurrent callers share a write; one that comes during a write gets the next. */
   #persist(): Promise<void> {
     if (this.#waiting === undefined) {
       const before = this.#writing;
@@ -253,7 +251,7 @@ class SlottedActivity implements Activity {
     }
   }
 
-  /** Room for twice the bound: a heated range and the modes never wait for a slot. */
+  /** Space for twice the bound: an active range and the modes never wait for a slot. */
   get #slotBytes(): number {
     return Math.ceil((AT.regions + 16 * this.#maxRegions) / 4096) * 4096;
   }

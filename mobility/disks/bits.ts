@@ -1,6 +1,6 @@
 /**
- * Bits in a buffer, the lowest of each byte first; `base` is where bit 0 begins. Pure but for what `changeBits`
- * changes.
+ * Bits in a buffer, the lowest of each byte first; `base` is where bit 0 begins. Pure, except that `changeBits` changes
+ * its buffer.
  */
 
 const ONES = Uint8Array.from({ length: 256 }, (_, byte) => {
@@ -9,7 +9,7 @@ const ONES = Uint8Array.from({ length: 256 }, (_, byte) => {
   return count;
 });
 
-/** Sets or clears bits `from` to `to` (exclusive); how many of them were different. */
+/** Sets or clears bits `from` to `to` (exclusive); returns how many of them changed. */
 export function changeBits(bytes: Buffer, base: number, from: number, to: number, value: boolean): number {
   let changed = 0;
   for (let bit = from; bit < to;) {
@@ -31,7 +31,7 @@ export function countBits(bytes: Buffer, base: number): number {
   return count;
 }
 
-/** The first set bit at or behind `from` and before `to`, else `to`. */
+/** The first set bit at or after `from` and before `to`, else `to`. */
 export function nextBit(bytes: Buffer, base: number, from: number, to: number): number {
   for (let bit = from; bit < to;) {
     const byte = bytes[base + (bit >> 3)] ?? 0;

@@ -9,15 +9,15 @@ export interface BlockDevice {
 }
 
 /**
- * The kernel counts the size of every device in these, whatever its own blocks are
+ * The kernel counts the size of every device in these units, whatever the device's block size
  * (Documentation/ABI/stable/sysfs-block).
  */
 const SYSFS_SECTOR_BYTES = 512;
 
 /**
- * What Linux says about a block device by its number (`rdev` of its node). `stat` gives a block device no size, Node
- * has neither ioctl (BLKGETSIZE64) nor a seek to the end, and /sys/dev/block works for every name of the device, as in
- * /dev/disk/by-id. Throws `disk-invalid`.
+ * Reads what Linux says about a block device by its number (`rdev` of its node). `stat` gives a block device no size,
+ * Node has neither ioctl (BLKGETSIZE64) nor a seek to the end, and /sys/dev/block works for every name of the device,
+ * as in /dev/disk/by-id. Throws `disk-invalid`.
  */
 export function readBlockDevice(rdev: number, sysfsRoot: string): BlockDevice {
   const folder = join(sysfsRoot, "dev/block", deviceNumber(rdev));

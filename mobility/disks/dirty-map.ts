@@ -8,10 +8,9 @@ import type { Files } from "../system/files.ts";
 import { changeBits, countBits, nextBit } from "./bits.ts";
 
 /**
- * Which grains of the disks the target may not have: one bit for each DIRTY_GRAIN_BYTES in a file that is as long as it
- * will ever be, so a full disk cannot stop a mark. A mark survives the death of the process when the call returns, and
- * that of the machine after `sync`. Memory holds a bounded number of pages and one count per page (16 bits for 128 MiB
- * of disk).
+ * Which grains of the disks the target may lack: one bit for each DIRTY_GRAIN_BYTES in a file of fixed length, so a
+ * full disk cannot stop a mark. A mark survives the death of the process when the call returns, and that of the machine
+ * after `sync`. Memory holds a bounded number of pages and one count per page (16 bits for 128 MiB of disk).
  */
 export interface DirtyMap {
   /** Grains times their size: the last grain of a disk counts as a whole one. */
@@ -19,12 +18,9 @@ export interface DirtyMap {
   /** Throws when the file cannot be written: then the image must not be touched. */
   mark(disk: number, offsetBytes: number, lengthBytes: number): void;
   markAll(): void;
-  /** The first dirty range of the disk at or behind the offset, at most this long. */
+  /** The first dirty range of the disk at or after the offset, at most this long. */
   next(disk: number, fromBytes: number, maxBytes: number): DirtyRange | undefined;
-  /**
-   * The target has what the range holds, and so has the medium below the image. Grains that lie in it only in part stay
-   * dirty.
-   */
+  /** The target and the image's medium have the data of the range. Grains only partly in it stay dirty. */
   clear(disk: number, fromBytes: number, toBytes: number): void;
   /** Every mark made before the call is on the medium. */
   sync(): Promise<void>;
@@ -38,7 +34,7 @@ interface DirtyRange {
 
 export interface OpenedDirtyMap {
   readonly map: DirtyMap;
-  /** There was none of these disks: it was made anew, and everything in it is dirty. */
+  /** There was no map of these disks: a new one was made, and everything in it is dirty. */
   readonly isNew: boolean;
   /** Pages that failed their check: everything in them counts as dirty now. */
   readonly damagedPages: number;
@@ -109,7 +105,7 @@ function stamp(page: Buffer, number: number): Buffer {
 
 const isIntact = (page: Buffer, number: number): boolean => page.readUInt32LE(0) === crc32(page.subarray(4), number);
 
-/** The file if it is one of these disks, as long as it must be. */
+/** The existing file, if it is for these disks and has the right length. */
 function openExisting(options: DirtyMapOptions): number | undefined {
   const { files } = options;
   let file: number;
@@ -127,7 +123,7 @@ function openExisting(options: DirtyMapOptions): number | undefined {
   return undefined;
 }
 
-/** Written in full and made durable beside its name, so that a map that exists is whole. */
+/** Writes it in full and makes it durable under a temporary name, so that a map that exists is whole. */
 function makeMap(options: DirtyMapOptions): void {
   const { files } = options;
   const temporary = `${options.path}.tmp`;
@@ -155,7 +151,7 @@ class PagedDirtyMap implements DirtyMap {
   readonly #disks: readonly DiskPages[];
   /** Dirty grains of each page of the file. */
   readonly #counts: Uint16Array;
-  /** The least recently used first. */
+  /** Least recently used first. */
   readonly #cache = new Map<number, Buffer>();
   #dirtyGrains = 0;
 
@@ -170,7 +166,7 @@ class PagedDirtyMap implements DirtyMap {
     return this.#dirtyGrains * DIRTY_GRAIN_BYTES;
   }
 
-  /** Counts the bits of all pages; the number of those that had to be replaced because they failed their check. */
+  /** Counts the bits of all pages; returns how many pages failed their check and were replaced. */
   count(): number {
     let damaged = 0;
     const bytes = Buffer.allocUnsafe(DIRTY_MAP_PAGE_BYTES);
@@ -236,7 +232,7 @@ class PagedDirtyMap implements DirtyMap {
     return ((this.#page(number)[PAGE_HEADER_BYTES + (bit >> 3)] ?? 0) & (1 << (bit & 7))) !== 0;
   }
 
-  /** The next grain behind a clean one that is worth a look: pages without a bit are passed over whole. */
+  /** The next grain after a clean one that is worth checking: pages without a bit are skipped whole. */
   #nextDirty(firstPage: number, grain: number, grains: number): number {
     const index = Math.floor(grain / PAGE_GRAINS);
     const number = firstPage + index;

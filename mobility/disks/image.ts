@@ -3,24 +3,24 @@ import { DISK_MAX_BYTES } from "../../replication/limits.ts";
 import type { Files, FileStatus } from "../system/files.ts";
 import { readBlockDevice } from "./block-device.ts";
 
-/** A raw disk image or a block device, open for reading and writing. Ranges are checked by the callers. */
+/** A raw disk image or a block device, open for reading and writing. The callers check the ranges. */
 export interface Image {
   readonly sizeBytes: number;
-  /** `position` on the disk; the whole of `target` is filled. */
+  /** Reads from `positionBytes` of the disk and fills the whole of `target`. */
   read(target: Buffer, positionBytes: number): void;
-  /** The same without holding the event loop, for what may have to come from the medium. */
+  /** The same without blocking the event loop, for data that may have to come from the medium. */
   readLater(target: Buffer, positionBytes: number): Promise<void>;
   write(bytes: Buffer, positionBytes: number): void;
-  /** Everything written before is on the medium. */
+  /** Syncs everything written before to the medium. */
   sync(): Promise<void>;
   close(): void;
 }
 
 /**
- * I/O of the guest is synchronous on purpose: a read or write of the page cache takes microseconds, and a trip through
+ * The guest's I/O is synchronous on purpose: a read or write of the page cache takes microseconds, and a trip through
  * libuv's pool costs more than that (docs/capture.md). Throws `configuration-invalid` when there is no such file, or
- * when a block device is mounted or held by somebody else, and `disk-invalid` when its size cannot be a disk or its
- * block size is not the configured one. `sysfsRoot` is another one in tests.
+ * when a block device is mounted or in use, and `disk-invalid` when its size cannot be a disk's or its block size is
+ * not the configured one. Tests pass another `sysfsRoot`.
  */
 export function openImage(
   files: Files,
@@ -63,8 +63,8 @@ export function openImage(
 }
 
 /**
- * The size of a disk is that of its file or device when it is opened; a guest sees a device that grows when the service
- * starts again.
+ * The size of a disk is that of its file or device when it is opened; a guest sees growth of a device when the service
+ * restarts.
  */
 function diskSize(
   diskId: string,

@@ -10,8 +10,8 @@ export interface OpenedDisk {
 }
 
 /**
- * Opens all images, in the order of the disks' ids: that is the order in which records and deltas number them. Closes
- * them again if one fails.
+ * Opens all images, in the order of the disks' ids, by which records and deltas number them. Closes them again if one
+ * fails.
  */
 export function openDisks(files: Files, configured: readonly DiskConfig[]): readonly OpenedDisk[] {
   const opened: OpenedDisk[] = [];

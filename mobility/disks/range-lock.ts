@@ -1,14 +1,14 @@
 /**
- * Serialises work on overlapping ranges of one disk, first come first served: so the order of the journal is the order
- * of the disk. Its length is bounded by the requests in flight of all connections.
+ * Serialises work on overlapping ranges of one disk, first come first served, so the journal has the order of the disk.
+ * Its length is bounded by the requests in flight of all connections.
  */
 export interface RangeLock {
   /**
-   * Nothing that is under way or waits overlaps the range: work that ends before the next turn of the event loop needs
-   * no more.
+   * No work that is under way or waiting overlaps the range: work that ends before the next turn of the event loop
+   * needs no lock.
    */
   isFree(startBytes: number, endBytes: number): boolean;
-  /** Waits for every overlapping range that was asked for before; call the result exactly once to let go. */
+  /** Waits for every overlapping range requested before; call the result exactly once to release. */
   take(startBytes: number, endBytes: number): Promise<() => void>;
 }
 
@@ -19,7 +19,7 @@ interface Entry {
 }
 
 export function createRangeLock(): RangeLock {
-  /** In the order of arrival; those without `grant` hold their range. */
+  /** In order of arrival; those without `grant` hold their range. */
   const entries: Entry[] = [];
   const overlaps = (left: Entry, startBytes: number, endBytes: number): boolean =>
     left.startBytes < endBytes && startBytes < left.endBytes;

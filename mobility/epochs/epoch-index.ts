@@ -4,7 +4,7 @@ import type { JournalRecord } from "../journal/record.ts";
 
 /**
  * The newest content of each sector that one epoch touches, by disk; data runs point into the epoch's segment. Memory
- * holds this only, never the data.
+ * holds only this, never the data.
  */
 export interface EpochIndex {
   readonly disks: readonly ExtentMap<"segment">[];

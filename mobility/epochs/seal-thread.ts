@@ -11,8 +11,8 @@ export interface SealThread {
 }
 
 /**
- * The objects of one epoch are its extents: some 20 MiB for EPOCH_MAX_EXTENTS, with room to spare. Without a limit V8
- * lets a heap that is mostly garbage grow before it looks; the young generation alone would take 48 MiB.
+ * The objects of one epoch are its extents: some 20 MiB for EPOCH_MAX_EXTENTS, with a wide margin. Without a limit V8
+ * lets a heap that is mostly garbage grow before it collects; the young generation alone would take 48 MiB.
  */
 const HEAP = { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 6 };
 

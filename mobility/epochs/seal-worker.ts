@@ -9,15 +9,15 @@ import { nodeFiles } from "../system/node-files.ts";
 import { createSealMemory, sealEpoch } from "./seal.ts";
 import type { SealedEpoch, SealJob } from "./seal.ts";
 
-/** What the thread answers to one SealJob. */
+/** The thread's answer to one SealJob. */
 export type SealAnswer =
   | { readonly kind: "sealed"; readonly sealed: SealedEpoch | undefined }
   | { readonly kind: "failed"; readonly code: string; readonly message: string };
 
 /**
- * A compressor that cannot be used again is one for every frame, whose native memory goes with its JavaScript object
- * only, and V8 does not count it: without being told, this thread would look for garbage after some 150 MiB. A
- * collection of its small heap takes milliseconds, and nobody waits for this thread.
+ * Without reuse there is a compressor for every frame. Its native memory is freed only with its JavaScript object, and
+ * V8 does not count it: unprompted, this thread would collect after some 150 MiB. Collecting its small heap takes
+ * milliseconds, and nothing waits for this thread.
  */
 function collectGarbage(): void {
   setFlagsFromString("--expose-gc");
@@ -26,14 +26,14 @@ function collectGarbage(): void {
 }
 
 /**
- * Linux knows a priority of each thread (setpriority(2), "C library/kernel differences"); elsewhere this thread has
- * that of the process.
+ * Linux has a priority for each thread (setpriority(2), "C library/kernel differences"); elsewhere this thread has that
+ * of the process.
  */
 function stepBack(): void {
   try {
     setPriority(Number(basename(readlinkSync("/proc/thread-self"))), SEALING_NICENESS);
   } catch {
-    // Sealing is as good at the usual priority, and the guest feels it more.
+    // Sealing works as well at the usual priority, but affects the guest more.
   }
 }
 
@@ -41,7 +41,7 @@ stepBack();
 const files = nodeFiles();
 const memory = createSealMemory(collectGarbage);
 
-/** The thread that compresses and hashes, so that NBD never waits for it. One job at a time. */
+/** The thread that compresses and hashes, so that NBD never waits for this work. One job at a time. */
 parentPort?.on("message", (job: SealJob) => {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
   parentPort?.postMessage(answer(job));
@@ -56,7 +56,7 @@ function answer(job: SealJob): SealAnswer {
   }
 }
 
-/** Ours, or the system's. */
+/** Our code, or the system's. */
 function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "internal";
 }

@@ -17,9 +17,7 @@ import { createEpochIndex } from "./epoch-index.ts";
 import type { EpochIndex } from "./epoch-index.ts";
 import { spoolName } from "./spool.ts";
 
-/**
- * A closed segment and the place in the stream where its delta belongs. Plain data: it travels to the worker thread.
- */
+/** A closed segment and the place of its delta in the stream. Plain data: it is sent to the worker thread. */
 export interface SealJob {
   readonly segmentPath: string;
   readonly spoolFolder: string;
@@ -34,7 +32,7 @@ export interface SealJob {
 export interface SealedEpoch {
   readonly end: Position;
   readonly lengthBytes: number;
-  /** As Content-MD5 has it. */
+  /** In the format of Content-MD5. */
   readonly md5: string;
   readonly lastSequence: number;
   readonly lastWriteMs: number;
@@ -42,22 +40,17 @@ export interface SealedEpoch {
 }
 
 /**
- * What sealing needs beside its tables, used again for every epoch: fresh buffers of this size would pile up until the
- * next garbage collection.
+ * Buffers for sealing, reused for every epoch: fresh ones of this size would pile up until the next garbage collection.
  */
 export interface SealMemory {
   /**
-   * One whole segment: its bytes are read and checked once, then compressed from here. Untouched pages of it cost no
-   * memory.
+   * One whole segment: its bytes are read and checked once, then compressed from here. Untouched pages cost no memory.
    */
   readonly segment: Buffer;
-  /** One span whose data stand in several records. */
+  /** One span whose data is in several records. */
   readonly span: Buffer;
   readonly compressor: ReusedCompressor;
-  /**
-   * Called for every SEAL_COLLECT_BYTES that went through a compressor that cannot be used again: frees what it left
-   * behind.
-   */
+  /** Called for every SEAL_COLLECT_BYTES compressed without reuse: frees what the compressors left behind. */
   readonly collect: () => void;
 }
 
@@ -71,9 +64,9 @@ export function createSealMemory(collect: () => void): SealMemory {
 }
 
 /**
- * Makes the delta of a closed segment durable in the spool; undefined when the segment holds no record. The delta goes
- * into its file as it is made, so that memory is bounded by the buffers and the tables. Running it again makes the same
- * file.
+ * Makes the delta of a closed segment durable in the spool; undefined when the segment holds no record. Writes the
+ * delta to its file while making it, so that memory is bounded by the buffers and the tables. Running it again makes
+ * the same file.
  */
 export function sealEpoch(
   files: Files,
@@ -122,7 +115,7 @@ function writeEpoch(
     start: job.start,
     disks: job.disks,
     // When a pass ends inside an epoch, all of its records lie at or before the end of this epoch: the target is a full
-    // image there. Records behind the mark would belong to a later moment.
+    // image there. Records after the mark would belong to a later moment.
     flags: {
       consistency: last.kind === "application-mark" ? "application" : "crash",
       seeding: !seed.done,
@@ -144,8 +137,8 @@ function writeEpoch(
 }
 
 /**
- * The extents of the epoch in the order of the format, zeros split off, each span of data in one piece that is good
- * until the next is asked for.
+ * The extents of the epoch in the order of the format, with zeros split off. Each span of data is one piece, valid
+ * until the next is requested.
  */
 function* contentsOf(index: EpochIndex, bytes: Buffer, memory: SealMemory): Generator<ExtentContent> {
   let compressedBytes = 0;

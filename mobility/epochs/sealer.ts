@@ -12,26 +12,26 @@ import type { SealedEpoch } from "./seal.ts";
 import type { SealThread } from "./seal-thread.ts";
 import type { StateFile } from "./state.ts";
 
-/** Turns closed segments into sealed deltas, one after the other. */
+/** Turns closed segments into sealed deltas, one at a time. */
 export interface Sealer {
   /** Segments that wait or are being sealed. */
   readonly waiting: number;
   readonly waitingBytes: number;
   /** The last attempt failed; it is being repeated. */
   readonly failing: boolean;
-  /** `lastSequence` is that of its last record: a segment that ends before it when it is read again was damaged. */
+  /** `lastSequence` is that of its last record: a segment that ends earlier when it is read again was damaged. */
   add(segment: number, lengthBytes: number, lastSequence: number): void;
-  /** Done when every segment added before has been sealed and removed, or the sealer was stopped. */
+  /** Resolves when every segment added before has been sealed and removed, or the sealer was stopped. */
   idle(): Promise<void>;
-  /** Done as soon as fewer than `count` wait. */
+  /** Resolves as soon as fewer than `count` wait. */
   below(count: number): Promise<void>;
-  /** The same, and also done as soon as sealing fails: there is no telling then when fewer will wait. */
+  /** The same, and also resolves as soon as sealing fails: it is then unknown when fewer will wait. */
   belowOrFailing(count: number): Promise<void>;
-  /** Begins nothing until `resume`; done when what was under way has ended, well or not. */
+  /** Begins nothing until `resume`; resolves when the work under way has ended, well or not. */
   pause(): Promise<void>;
   resume(): void;
   /**
-   * Call while paused. All segments that wait go without a delta: the stream is over, and the images have all of them
+   * Call while paused. Drops all waiting segments without a delta: the stream is over, and the images have all of them
    * on the medium.
    */
   forget(): void;
@@ -45,20 +45,20 @@ export interface SealerOptions {
   readonly thread: SealThread;
   readonly state: StateFile;
   readonly spoolFolder: string;
-  /** Puts all images on the medium. */
+  /** Syncs all images to the medium. */
   readonly syncImages: () => Promise<void>;
-  /** Puts every record on the medium. */
+  /** Syncs every record to the medium. */
   readonly syncJournal: () => Promise<void>;
   readonly random: () => number;
   readonly sealed: (delta: SpooledDelta) => void;
   /**
-   * A segment could not be read back whole. Done when it is certain that later deltas carry `seeding` until everything
+   * A segment could not be read back whole. Resolves when later deltas are certain to carry `seeding` until everything
    * was read again.
    */
   readonly damaged: () => Promise<void>;
   /**
-   * No room for the delta of this segment. Done with true when the dirty map knows durably what it holds, and it may go
-   * without having been sealed.
+   * No space for the delta of this segment. Resolves with true when the dirty map durably knows its content, and it may
+   * be removed unsealed.
    */
   readonly giveUp: (segment: ClosedSegment) => Promise<boolean>;
   /** The segment is gone: its delta is in the spool, and the images have all of it on the medium. */
@@ -79,18 +79,18 @@ export interface ClosedSegment {
 
 interface WaitingSegment extends ClosedSegment {
   /**
-   * Its delta lies durable in the spool (undefined: it held no record). Kept until the state file knows it for certain:
-   * sealed again, perhaps with another flag, it would be another delta, while a write of the state file that failed may
-   * have made this one known all the same.
+   * Its delta is durable in the spool (undefined: it held no record). Kept until the state file surely has it: sealed
+   * again, perhaps with another flag, it would be another delta, although a failed write of the state file may have
+   * recorded this one.
    */
   sealed?: { readonly epoch: SealedEpoch | undefined };
-  /** It was damaged, and `damaged` has been told. */
+  /** It was damaged, and `damaged` has been called. */
   isDamageKnown?: boolean;
 }
 
 interface Watcher {
   readonly count: number;
-  /** A failure is what it waits for, too. */
+  /** A failure ends the wait, too. */
   readonly orFailing: boolean;
   readonly resolve: () => void;
 }
@@ -104,7 +104,7 @@ class SegmentSealer implements Sealer {
   #loop: Promise<void> | undefined;
   #failing = false;
   #imagesSegment: number | undefined;
-  /** An attempt that failed may have left its delta in the spool. */
+  /** A failed attempt may have left its delta in the spool. */
   #hasStrays = false;
 
   constructor(options: SealerOptions) {
@@ -187,9 +187,9 @@ class SegmentSealer implements Sealer {
   }
 
   /**
-   * Ends with the queue. A failure is tried again for as long as it takes: the segment holds acknowledged writes (rule
-   * 4). Only for want of room it may go unsealed, once the dirty map has taken over what it holds: a disk that is full
-   * of the journal could not become emptier otherwise.
+   * Ends with the queue. Repeats a failed attempt for as long as it takes: the segment holds acknowledged writes (rule
+   * 4). Only for lack of space may it go unsealed, once the dirty map has taken over its content: a disk that is full
+   * of the journal could not be freed otherwise.
    */
   async #run(): Promise<void> {
     let isFullNow = false;
@@ -229,7 +229,7 @@ class SegmentSealer implements Sealer {
       }
       await this.#remember(number, lastSequence, epoch);
     }
-    // The segment can redo the images until they are on the medium by themselves.
+    // The segment can redo the images until they are durable themselves.
     await this.#options.syncImages();
     this.#remove(number);
     this.#options.removed(number);
@@ -237,8 +237,7 @@ class SegmentSealer implements Sealer {
 
   async #sealEpoch(segment: number): Promise<SealedEpoch | undefined> {
     const { files, journal, spoolFolder, state, thread } = this.#options;
-    // What is sealed must not be lost from the journal by a crash of the machine: the images could not be brought to
-    // it.
+    // A crash of the machine must not lose sealed records from the journal: the images could not be brought up to date.
     await this.#options.syncJournal();
     const { sealed: start, itemId, disks, seed } = state.current;
     if (this.#hasStrays) removeSpoolFilesBehind(files, spoolFolder, start);
@@ -248,7 +247,7 @@ class SegmentSealer implements Sealer {
     return epoch;
   }
 
-  /** First the state file knows of the delta, then the uploader: whatever dies between, a start finds it. */
+  /** First the state file learns of the delta, then the uploader: after any crash in between, a start finds it. */
   async #remember(sealedSegment: number, sealedSequence: number, epoch: SealedEpoch | undefined): Promise<void> {
     const { state, spoolFolder } = this.#options;
     if (epoch === undefined) return state.change({ sealedSegment, sealedSequence });
@@ -258,14 +257,14 @@ class SegmentSealer implements Sealer {
       sealedSegment,
       sealedSequence,
       lastWriteMs,
-      // A pass that began meanwhile is another one: the end of the old says nothing about it.
+      // A pass that began meanwhile is a new one: the end of the old says nothing about it.
       seed: seed.pass === epoch.seed.pass ? epoch.seed : seed,
       imagesSegment: this.#imagesSegment ?? imagesSegment,
     }));
     this.#options.sealed({ end: sealed, lengthBytes, md5, path: join(spoolFolder, spoolName(sealed)) });
   }
 
-  /** The images have all of the segment on the medium. */
+  /** Requires that the images have all of the segment on the medium. */
   #remove(segment: number): void {
     this.#options.journal.remove(segment);
     this.#imagesSegment = segment;

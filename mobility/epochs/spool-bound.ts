@@ -7,17 +7,17 @@ export interface SpoolBoundOptions {
   /** The state folder. */
   readonly folder: string;
   readonly maxBytes: number;
-  /** What deltas and journal take now. */
+  /** Space that deltas and journal take now. */
   readonly ownBytes: () => number;
-  /** The part of it that is not sealed yet: it needs as much room again before it can go. */
+  /** The unsealed part of it: it needs the same space again before it can be removed. */
   readonly unsealedBytes: () => number;
   readonly clock: Clock;
 }
 
 /**
- * What deltas and journal may take: the configured bytes, and never more than a share of what the disk has for them,
- * with room to seal what is recorded. Without that room a full disk could neither seal nor send what fills it. Looks at
- * the disk once a second.
+ * The space that deltas and journal may take: the configured bytes, and never more than a share of what the disk has
+ * for them, leaving space to seal what is recorded. Without that space a full disk could neither seal nor send its
+ * content. Checks the disk once a second.
  */
 export function createSpoolBound({
   files,

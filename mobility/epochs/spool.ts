@@ -3,14 +3,14 @@ import { LeewardError } from "../../replication/errors.ts";
 import type { Position } from "../../replication/position.ts";
 import type { Files } from "../system/files.ts";
 
-/** A sealed delta that waits for its upload. Its file name is its end position, so that a listing tells everything. */
+/**
+ * A sealed delta that waits for its upload. Its file name is its end position, so a listing is all that a start needs.
+ */
 export interface SpooledDelta {
   readonly end: Position;
   readonly path: string;
   readonly lengthBytes: number;
-  /**
-   * Of the bytes that were sealed, as Content-MD5 has it; of a delta that a start found it is computed when it is sent.
-   */
+  /** Of the sealed bytes, in the format of Content-MD5; computed at sending for a delta that a start found. */
   readonly md5?: string | undefined;
 }
 
@@ -23,8 +23,8 @@ export function removeSpoolFile(files: Files, delta: SpooledDelta): void {
 }
 
 /**
- * Removes deltas of the stream behind this position: what an attempt to seal left there that failed in its last step.
- * Nobody has seen them.
+ * Removes deltas of the stream after this position: left by a sealing attempt that failed in its last step, and never
+ * used.
  */
 export function removeSpoolFilesBehind(files: Files, folder: string, sealed: Position): void {
   for (const name of files.list(folder)) {
@@ -34,9 +34,9 @@ export function removeSpoolFilesBehind(files: Files, folder: string, sealed: Pos
 }
 
 /**
- * What has to be uploaded after a start: the deltas behind `uploaded` up to `sealed`, in order, none missing. Removes
- * the others: those already uploaded, and those whose segment is still there (sealed, but the state file did not learn
- * it before the kill; nobody has seen them).
+ * What has to be uploaded after a start: the deltas after `uploaded` up to `sealed`, in order, none missing. Removes
+ * the others: those already uploaded, and those whose segment is still there (sealed, but not in the state file before
+ * the kill, so never used).
  */
 export function openSpool(files: Files, folder: string, uploaded: Position, sealed: Position): readonly SpooledDelta[] {
   const kept: SpooledDelta[] = [];

@@ -10,13 +10,11 @@ import { isMissing } from "../system/files.ts";
 import type { Files } from "../system/files.ts";
 import type { SeedProgress } from "../journal/seed-progress.ts";
 
-/**
- * `state.json`: what the service knows for sure after any crash. Whatever came later stands in the journal's segments.
- */
+/** `state.json`: what the service knows for sure after any crash. Anything later is in the journal's segments. */
 export interface ServiceState {
   readonly version: 1;
   readonly itemId: string;
-  /** Ordered by id, as the deltas name them. */
+  /** Ordered by id, as in the deltas. */
   readonly disks: readonly DiskDescription[];
   /**
    * Ties journal, dirty map and activity log to this folder: first half of the checksum of its first stream's start,
@@ -24,21 +22,21 @@ export interface ServiceState {
    */
   readonly binding: string;
   /**
-   * The position before epoch 1 of the open stream. A file of before lacks it: then there was one stream only, and
-   * `binding` is the first half of it.
+   * The position before epoch 1 of the open stream. Older files lack it: then there was one stream only, and `binding`
+   * is the first half of its checksum.
    */
   readonly start?: Position | undefined;
   /** The end of the last epoch whose delta is durable in the spool, or the start of the stream. */
   readonly sealed: Position;
-  /** Its segment: segments up to this number are only waiting to be removed. */
+  /** Its segment: segments up to this number only wait to be removed. */
   readonly sealedSegment: number;
   readonly sealedSequence: number;
   /**
-   * The images have every record of segments up to this number durably: should one come back after a crash of the
-   * machine, it is not redone.
+   * The images durably have every record of segments up to this number: if one comes back after a crash of the machine,
+   * it is not redone.
    */
   readonly imagesSegment?: number | undefined;
-  /** Time of its last record: later records are never before it. */
+  /** Time of its last record: later records are never earlier. */
   readonly lastWriteMs: number;
   /** The cache has this epoch and all before it. */
   readonly uploaded: Position;
@@ -46,16 +44,16 @@ export interface ServiceState {
   /** The target disks of this pass began as zeros and nothing was ever lost: zeros need not be sent. */
   readonly seedFresh: boolean;
   /**
-   * Everything is being marked in the dirty map for this pass: goes when the marks are on the medium. A start that
-   * finds it marks once more.
+   * Everything is being marked in the dirty map for this pass: removed when the marks are on the medium. A start that
+   * finds it repeats the marking.
    */
   readonly isMarkingAll?: boolean | undefined;
-  /** Why a pass after the first one runs or ran. */
+  /** Why a pass after the first one is running or ran. */
   readonly resynchronizationReason?: ResynchronizationReason | undefined;
-  /** The request that was obeyed last: repeating it changes nothing. */
+  /** The last request obeyed: repeating it changes nothing. */
   readonly resynchronizationId?: string | undefined;
   readonly bootId: string;
-  /** The service was stopped in order: images and journal are on the medium. */
+  /** The service was stopped cleanly: images and journal are on the medium. */
   readonly clean: boolean;
 }
 
@@ -69,7 +67,7 @@ export type ResynchronizationReason =
   | "requested";
 
 /**
- * Whether the open stream is the one that begins here: numbers alone may come again when everything at the target was
+ * Whether the open stream is the one that begins here: numbers alone may repeat when everything at the target was
  * removed by hand.
  */
 export function isOfStream({ start, sealed, binding }: ServiceState, given: Position): boolean {
@@ -78,10 +76,7 @@ export function isOfStream({ start, sealed, binding }: ServiceState, given: Posi
     : samePosition(start, given);
 }
 
-/**
- * The cache has everything up to here. A delta of a stream that is over says nothing about the one that has begun
- * meanwhile.
- */
+/** The cache has everything up to here. A delta of an ended stream says nothing about its successor. */
 export function uploadedTo(end: Position): (state: ServiceState) => StateChange {
   return ({ sealed }) => (sealed.stream === end.stream && sealed.epoch >= end.epoch ? { uploaded: end } : {});
 }
@@ -89,13 +84,13 @@ export function uploadedTo(end: Position): (state: ServiceState) => StateChange 
 export type StateChange = Partial<Omit<ServiceState, "version" | "itemId" | "disks">>;
 
 export interface StateFile {
-  /** What is durable for certain: a change shows here when it is done, and never before. */
+  /** Certainly durable: a change shows here when it is done, and never before. */
   readonly current: ServiceState;
   /**
-   * Done when the change is durable. Changes that come while one is being written go together, in their order; a
-   * function is called with what those before it made. Rejects when they cannot be written: then none of them shows in
-   * `current`, and the caller tries again or lets it be. The file may have them all the same (a failed sync after the
-   * rename), until the next change that is done: so whoever changes something must be content with both after a kill.
+   * Resolves when the change is durable. Changes that arrive during a write are written together, in order; a function
+   * receives the result of those before it. Rejects when they cannot be written: none of them then shows in `current`,
+   * and the caller may try again or not. The file may still have them (a failed sync after the rename), until the next
+   * successful change: so the caller must accept both after a kill.
    */
   change(change: StateChange | ((state: ServiceState) => StateChange)): Promise<void>;
 }
@@ -117,8 +112,8 @@ export function readState(files: Files, path: string): ServiceState | undefined 
 }
 
 /**
- * Writes `initial` durably, so that what follows can rely on it. A full disk must not keep the service from remembering
- * what was uploaded, or nothing would ever leave the spool: a reserve beside the file makes room when there is none.
+ * Writes `initial` durably, so that later steps can rely on it. A full disk must not keep the service from remembering
+ * what was uploaded, or nothing would ever leave the spool: a reserve file frees space when there is none.
  */
 export function openStateFile(files: Files, path: string, initial: ServiceState): StateFile {
   let current = initial;
@@ -131,7 +126,7 @@ export function openStateFile(files: Files, path: string, initial: ServiceState)
     changes: readonly ((state: ServiceState) => StateChange)[],
     before: Promise<void>,
   ): Promise<void> => {
-    // Whether the write before succeeded is the business of those who waited for it.
+    // Whether the previous write succeeded concerns only its own callers.
     await before.catch(() => undefined);
     waiting = undefined;
     const next = changes.reduce((state, change) => ({ ...state, ...change(state) }), current);
@@ -164,7 +159,7 @@ export function openStateFile(files: Files, path: string, initial: ServiceState)
 
 const reservePath = (statePath: string): string => join(dirname(statePath), "reserve");
 
-/** Gives its room back. The next state that is written makes it again, if it can. */
+/** Frees its space. The next write of the state makes it again, if it can. */
 export function releaseReserve(files: Files, statePath: string): void {
   files.remove(reservePath(statePath));
 }
@@ -178,6 +173,6 @@ function makeReserve(files: Files, statePath: string): void {
       files.close(file);
     }
   } catch {
-    // The disk is full: what is left of it is better than nothing.
+    // The disk is full: a smaller reserve is better than none.
   }
 }

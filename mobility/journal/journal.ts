@@ -6,28 +6,28 @@ import { encodeRecordHeader, RECORD_HEADER_BYTES } from "./record.ts";
 import type { JournalRecord } from "./record.ts";
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES, segmentName } from "./segment.ts";
 
-/** The write log on disk: one open segment that grows, and closed ones that wait for their delta. */
+/** The write log on disk: one open segment that grows, and closed ones that wait for their deltas. */
 export interface Journal {
-  /** Bytes of the open segment, its header included; 0 before its first record. */
+  /** Bytes of the open segment, including its header; 0 before its first record. */
   readonly openBytes: number;
-  /** The number of the open segment, and the sequence that the next record gets. */
+  /** The number of the open segment, and the sequence of the next record. */
   readonly openNumber: number;
   readonly nextSequence: number;
   /** Why nothing more can be appended or made durable: the medium failed. A full disk is no such failure. */
   readonly failure: LeewardError | undefined;
   /**
    * Writes one record; when this returns the record survives the death of the process. Throws `capture-failed` with the
-   * cause (a full disk, for one): then nothing was recorded and the caller must not touch the image. The result is
-   * where its data begin in the segment file.
+   * cause (for example, a full disk): then nothing was recorded and the caller must not touch the image. Returns the
+   * offset of its data in the segment file.
    */
   append(record: Omit<JournalRecord, "sequence">, data: Buffer): number;
   /**
-   * Closes the open segment; its number. The next one is made by its first record: a full disk is no matter until then.
+   * Closes the open segment and returns its number. The first record of the next one makes it: a full disk does not
+   * matter until then.
    */
   cut(): number;
   /**
-   * Done when every record appended before the call is on the medium (FLUSH, FUA). Calls at the same time share the
-   * work.
+   * Resolves when every record appended before the call is on the medium (FLUSH, FUA). Concurrent calls share the work.
    */
   sync(): Promise<void>;
   /** Removes a closed segment whose delta is sealed. */
@@ -40,7 +40,7 @@ export interface JournalOptions {
   readonly files: Files;
   readonly folder: string;
   readonly binding: string;
-  /** Number and first sequence of the segment to begin with. */
+  /** Number and first sequence of the first segment. */
   readonly number: number;
   readonly firstSequence: number;
 }
@@ -56,7 +56,7 @@ interface Segment {
 /**
  * I/O is synchronous on the event loop on purpose: appending to a page-cached file takes microseconds, while a trip
  * through libuv's pool costs more than the write itself (measured: 0.94 against 0.50 of nbdkit's rate at 4 KiB, queue
- * depth 16), and the order of records needs no lock. Only what waits for the medium (fdatasync) goes through the pool.
+ * depth 16), and the order of records needs no lock. Only fdatasync, which waits for the medium, goes through the pool.
  */
 export function openJournal(options: JournalOptions): Journal {
   return new SegmentedJournal(options);
@@ -132,7 +132,7 @@ class SegmentedJournal implements Journal {
 
   async sync(): Promise<void> {
     const wanted = this.#nextSequence - 1;
-    // A pass under way may have begun before the last record: then one more is needed, which later callers share.
+    // A running pass may have begun before the last record: then one more is needed, which later callers share.
     while (this.#syncedSequence < wanted) {
       if (this.#failure !== undefined) throw this.#failure;
       this.#running ??= this.#syncPass().finally(() => (this.#running = undefined));
@@ -142,7 +142,7 @@ class SegmentedJournal implements Journal {
 
   remove(number: number): void {
     const segment = this.#unsynced.find((each) => each.number === number);
-    // Its records are durable in the spool by now. A pass under way still uses the file and closes it itself.
+    // Its records are already durable in the spool. A running pass still uses the file and closes it itself.
     if (segment !== undefined && this.#running === undefined) {
       this.#files.close(segment.file);
       this.#unsynced = this.#unsynced.filter((each) => each !== segment);
@@ -217,7 +217,7 @@ function writeFailed(cause: unknown): LeewardError {
   return new LeewardError("capture-failed", `The journal cannot be written: ${reasonOf(cause)}.`, {}, { cause });
 }
 
-/** After a failed append nothing of it may stay, or the next record would stand behind garbage. */
+/** Removes what a failed append left, or the next record would follow garbage. */
 function cutTornTail(files: Files, segment: Segment): LeewardError | undefined {
   try {
     files.truncate(segment.file, segment.lengthBytes);

@@ -3,10 +3,10 @@ import { SECTOR_BYTES } from "../../replication/limits.ts";
 import { JOURNAL_RECORD_MAX_BYTES } from "../limits.ts";
 
 /**
- * One record of the write log, in the order in which the image changed. `seed` and `seed-zero` say what initial
- * replication read there; `seed-done` says that the pass over all disks is complete. `pass` numbers such passes and is
- * 0 for writes of the guest. `application-mark` says that applications and file systems were consistent and held still
- * when everything before it was recorded.
+ * One record of the write log, in the order in which the image changed. `seed` and `seed-zero` hold what initial
+ * replication read; `seed-done` means that the pass over all disks is complete. `pass` numbers such passes and is 0 for
+ * writes of the guest. `application-mark` means that applications and file systems were consistent and held still when
+ * everything before it was recorded.
  */
 export interface JournalRecord {
   readonly kind: "write" | "zero" | "seed" | "seed-zero" | "seed-done" | "application-mark";
@@ -20,7 +20,7 @@ export interface JournalRecord {
   readonly lengthBytes: number;
 }
 
-/** A record as it stands in a segment: its data, if it has any, begins right behind the header. */
+/** A record as stored in a segment: its data, if any, follows the header directly. */
 export interface RecordHeader extends JournalRecord {
   /** 0 for the kinds without data, else `lengthBytes`. */
   readonly dataBytes: number;
@@ -49,8 +49,8 @@ const AT = {
 const carriesData = (kind: JournalRecord["kind"]): boolean => kind === "write" || kind === "seed";
 
 /**
- * Writes into `bytes` (RECORD_HEADER_BYTES of zeros at first, used again for every record: nothing ever changes the
- * reserved one) the header that goes before `data`, which is empty for kinds without data.
+ * Writes into `bytes` the header that precedes `data`, which is empty for kinds without data. `bytes` begins as
+ * RECORD_HEADER_BYTES of zeros and is reused for every record: nothing ever changes the reserved one.
  */
 export function encodeRecordHeader(
   bytes: Buffer,
@@ -71,7 +71,7 @@ export function encodeRecordHeader(
   bytes.writeUInt32LE(crc32(bytes.subarray(0, AT.checksum)), AT.checksum);
 }
 
-/** The header at the beginning of `bytes`, or undefined when it is cut off, damaged, or says what no record may say. */
+/** The header at the beginning of `bytes`, or undefined when it is cut off, damaged or invalid. */
 export function decodeRecordHeader(bytes: Buffer): RecordHeader | undefined {
   if (bytes.length < RECORD_HEADER_BYTES || bytes.readUInt32LE(AT.magic) !== MAGIC) return undefined;
   if (crc32(bytes.subarray(0, AT.checksum)) !== bytes.readUInt32LE(AT.checksum)) return undefined;

@@ -1,12 +1,12 @@
 import type { IntactRecord } from "./segment.ts";
 
-/** The pass that counts, and whether the log has its end. What is left of it stands in the dirty map. */
+/** The pass that counts, and whether the log has its end. The dirty map holds the rest of it. */
 export interface SeedProgress {
   readonly pass: number;
   readonly done: boolean;
 }
 
-/** What the records of one segment add to the progress of a pass. Records of an older pass say nothing. */
+/** Adds the records of one segment to the progress of a pass. Ignores records of an older pass. */
 export function seedAfter(before: SeedProgress, records: readonly IntactRecord[]): SeedProgress {
   let after = before;
   for (const { header } of records) {

@@ -4,7 +4,7 @@ import type { Files } from "../system/files.ts";
 import { decodeRecordHeader, RECORD_HEADER_BYTES } from "./record.ts";
 import type { RecordHeader } from "./record.ts";
 
-/** What stands at the beginning of a segment file (docs/capture.md, "Journal"). */
+/** The header of a segment file (docs/capture.md, "Journal"). */
 export interface SegmentHeader {
   /** Counts the segments of one state folder. */
   readonly number: number;
@@ -57,14 +57,14 @@ export interface SegmentContent {
   /** Undefined when not even the segment's own header is whole: then no record was ever acknowledged from it. */
   readonly header: SegmentHeader | undefined;
   readonly records: readonly IntactRecord[];
-  /** Where the last intact record ends: what stands behind it is a torn tail. */
+  /** Where the last intact record ends: the rest is a torn tail. */
   readonly intactBytes: number;
   readonly torn: boolean;
 }
 
 /**
- * Reads what a segment holds: every record up to the first that is cut off, damaged or out of sequence (rule 6: bytes
- * are checked after they are read). Takes any bytes. Pure.
+ * Reads a segment: every record up to the first that is cut off, damaged or out of sequence (rule 6: bytes are checked
+ * after they are read). Accepts any bytes. Pure.
  */
 export function parseSegment(bytes: Buffer): SegmentContent {
   const records: IntactRecord[] = [];
@@ -74,10 +74,7 @@ export function parseSegment(bytes: Buffer): SegmentContent {
   return { ...walked, records };
 }
 
-/**
- * The same without keeping the records: a segment of small ones has so many that a list of them would need more memory
- * than the segment.
- */
+/** The same without keeping the records: with small records, a list of them would need more memory than the segment. */
 export function walkSegment(
   bytes: Buffer,
   visit: (record: RecordHeader, dataOffsetBytes: number) => void,

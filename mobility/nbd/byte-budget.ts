@@ -1,13 +1,13 @@
 /**
- * Bytes that several connections may hold together. Who holds them gives them back by itself, without needing more: so
- * waiting always ends.
+ * Bytes that several connections may hold together. A holder gives them back without needing more, so waiting always
+ * ends.
  */
 export interface ByteBudget {
   readonly isSpent: boolean;
   take(lengthBytes: number): void;
-  /** Wakes everyone who waits once there is room again. */
+  /** Wakes all waiters once there is space again. */
   giveBack(lengthBytes: number): void;
-  /** Calls once, as soon as there is room. */
+  /** Calls `resume` once, as soon as there is space. */
   whenFree(resume: () => void): void;
 }
 

@@ -1,11 +1,10 @@
 import { NBD_CHUNKS_MAX } from "../limits.ts";
 /**
- * Received bytes that nobody has taken yet, as the chunks in which they came: small reads of the parser stay without
- * copies.
+ * Received bytes that were not taken yet, in the chunks in which they came: small reads of the parser need no copies.
  */
 export interface ByteQueue {
   readonly lengthBytes: number;
-  /** How many of them lie in one piece at the front. */
+  /** How many of them are in the first chunk. */
   readonly firstBytes: number;
   push(chunk: Buffer): void;
   /**
@@ -13,7 +12,7 @@ export interface ByteQueue {
    * possible.
    */
   take(lengthBytes: number): Buffer | undefined;
-  /** Moves up to the free length of `target` from `offsetBytes` on into it; returns how many bytes that were. */
+  /** Moves up to the free length of `target` from `offsetBytes` on into it; returns the number of bytes moved. */
   copyInto(target: Buffer, offsetBytes: number): number;
 }
 
@@ -22,7 +21,7 @@ export function createByteQueue(): ByteQueue {
   let first = 0;
   let available = 0;
 
-  /** Removes `lengthBytes` (at most the first chunk's rest) and returns them as a view. */
+  /** Removes `lengthBytes` (at most the rest of the first chunk) and returns them as a view. */
   const shift = (lengthBytes: number): Buffer => {
     const chunk = chunks[0] ?? Buffer.alloc(0);
     const view = chunk.subarray(first, first + lengthBytes);
@@ -47,7 +46,7 @@ export function createByteQueue(): ByteQueue {
       if (chunk.length === 0) return;
       chunks.push(chunk);
       available += chunk.length;
-      // A client that sends byte by byte would otherwise cost an object for every byte that waits.
+      // Otherwise a client that sends byte by byte would cost an object for every waiting byte.
       if (chunks.length > NBD_CHUNKS_MAX) {
         chunks[0] = chunks[0]?.subarray(first) ?? chunk;
         chunks.splice(0, chunks.length, Buffer.concat(chunks));

@@ -3,7 +3,7 @@ import type { NbdRequest } from "./parser.ts";
 import { COMMAND, COMMAND_FLAG, WIRE_ERROR } from "./protocol.ts";
 import type { WireError } from "./protocol.ts";
 
-/** A request that was checked against the disk: what has to be done, or the error to answer with. */
+/** A request checked against the disk: the action to take, or the error to answer with. */
 export type NbdCommand =
   | { readonly kind: "read" }
   | { readonly kind: "write"; readonly fua: boolean }
@@ -19,9 +19,9 @@ export type NbdCommand =
 const refuse = (error: WireError): NbdCommand => ({ kind: "refuse", error });
 
 /**
- * Checks flags, range and length as proto.md asks: EINVAL for unknown commands and flags and for a range that ends
- * behind the disk, but ENOSPC for WRITE and WRITE_ZEROES there. FUA is accepted on every command. TRIM and CACHE are
- * hints: TRIM changes nothing in version 1, because Node cannot punch holes.
+ * Checks flags, range and length as proto.md asks: EINVAL for unknown commands and flags and for a range past the end
+ * of the disk, but ENOSPC for WRITE and WRITE_ZEROES there. FUA is accepted on every command. TRIM and CACHE are hints:
+ * TRIM changes nothing in version 1, because Node cannot punch holes.
  */
 export function checkCommand(request: NbdRequest, sizeBytes: number, structuredReplies: boolean): NbdCommand {
   const { type, flags, offsetBytes, lengthBytes } = request;
@@ -36,7 +36,7 @@ export function checkCommand(request: NbdRequest, sizeBytes: number, structuredR
   switch (type) {
     case COMMAND.read:
       if (!inside || lengthBytes > NBD_REQUEST_MAX_BYTES) return refuse(WIRE_ERROR.invalid);
-      // What is longer than one piece is answered in fragments: the protocol wants EOVERFLOW then, and never up to 64
+      // Anything longer than one piece is answered in fragments: the protocol then wants EOVERFLOW, but never up to 64
       // KiB.
       return (flags & COMMAND_FLAG.doNotFragment) !== 0 && lengthBytes > NBD_PIECE_MAX_BYTES
         ? refuse(WIRE_ERROR.overflow)

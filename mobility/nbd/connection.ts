@@ -18,19 +18,19 @@ import type { WireError } from "./protocol.ts";
 import { emptyReadReply, greeting, readErrorReply, readReplyHeader, simpleReply } from "./replies.ts";
 
 /**
- * A disk as NBD sees it. Ranges are checked before. An answer that is not a promise was given at once: most requests
- * take this way, without a turn of the event loop. Failures carry the error number of the reply (`wireError` of
- * nbd/server.ts turns them).
+ * A disk as NBD sees it. Ranges are already checked. A result that is not a promise is immediate: most requests take
+ * this path, without a turn of the event loop. Failures carry the error number of the reply (`wireError` of
+ * nbd/server.ts maps them).
  */
 export interface NbdDisk extends ExportDescription {
   read(offsetBytes: number, lengthBytes: number): Buffer;
   /**
-   * Done when the write is in the journal and in the image; `fua`: when it and all before it are durable too. `data`
-   * are needed until then.
+   * Resolves when the write is in the journal and in the image; `fua`: when it and all before it are durable too.
+   * `data` is needed until then.
    */
   write(offsetBytes: number, data: Buffer, fua: boolean): Promise<void> | undefined;
   zero(offsetBytes: number, lengthBytes: number, fua: boolean): Promise<void> | undefined;
-  /** Done when every write answered before is durable. */
+  /** Resolves when every write answered before is durable. */
   flush(): Promise<void>;
 }
 
@@ -40,11 +40,11 @@ export interface ConnectionOptions {
   readonly budget: ByteBudget;
   /** The error number for a failed disk. */
   readonly wireError: (error: unknown) => WireError;
-  /** Called once, when nothing of this connection is under way any more. */
+  /** Called once, when no work of this connection is under way any more. */
   readonly closed: () => void;
 }
 
-/** Serves one client until it leaves. Requests are taken up in order and answered as they end. */
+/** Serves one client until it leaves. Starts requests in order and answers them as they end. */
 export function serveConnection(socket: Socket, options: ConnectionOptions): void {
   new Connection(socket, options).begin();
 }
@@ -58,20 +58,17 @@ class Connection {
   #disk: NbdDisk | undefined;
   #requests = 0;
   /**
-   * The WRITE whose payload comes in pieces, as it was judged when its first piece came: what failed once takes no
-   * further piece.
+   * The WRITE whose payload comes in pieces, as checked at its first piece: after a failure it takes no further piece.
    */
   #write: NbdCommand = { kind: "refuse", error: WIRE_ERROR.none };
-  /**
-   * A piece of a payload is being written or a long READ is being answered: nothing else is taken up until it is done.
-   */
+  /** A piece of a payload is being written or a long READ is being answered: nothing else starts until it is done. */
   #busy = false;
-  /** Replies of this turn, in order; they leave together. */
+  /** Replies of this turn, in order; sent together. */
   #replies: Buffer[] = [];
   #repliesBytes = 0;
   /** A long READ is being answered: replies that become ready meanwhile may not come between its pieces. */
   #reading = false;
-  /** No more is taken from the client: it left, broke the protocol, or the socket is gone. */
+  /** Nothing more is read from the client: it left, broke the protocol, or the socket is gone. */
   #ending = false;
   #closed = false;
 
@@ -90,7 +87,7 @@ class Connection {
     });
     socket.on("drain", () => this.#proceed());
     socket.on("end", () => this.#end());
-    // A client that went away is no fault of the service; "close" follows.
+    // A client that leaves is not a fault of the service; "close" follows.
     socket.on("error", () => socket.destroy());
     socket.on("close", () => {
       this.#ending = true;
@@ -101,7 +98,10 @@ class Connection {
     this.#flush();
   }
 
-  /** Takes up what has arrived, until a limit is reached; what ends a request or drains replies calls again. */
+  /**
+   * Starts the requests that have arrived, until a limit is reached; the end of a request or drained replies call it
+   * again.
+   */
   #proceed(): void {
     const socket = this.#socket;
     while (!this.#ending && !socket.destroyed) {
@@ -186,8 +186,8 @@ class Connection {
   }
 
   /**
-   * One piece of the payload of a WRITE; the reply follows the last one. A refused payload is taken to its end, so that
-   * framing is kept.
+   * One piece of the payload of a WRITE; the reply follows the last one. A refused payload is read to its end to keep
+   * framing.
    */
   #performWrite(disk: NbdDisk, { request, atBytes, data }: Extract<NbdEvent, { kind: "payload" }>): void {
     const last = atBytes + data.length === request.lengthBytes;
@@ -198,7 +198,7 @@ class Connection {
       return;
     }
     const run = (): Promise<void> | undefined => disk.write(request.offsetBytes + atBytes, data, command.fua && last);
-    // A small payload is a view of what was received with it: while it waits, all of that stays.
+    // A small payload is a view of its received chunk, which is held as a whole while the payload waits.
     const heldBytes = data.buffer.byteLength;
     if (last) this.#answer(request, run, heldBytes);
     else this.#writePiece(run, heldBytes);
@@ -218,7 +218,7 @@ class Connection {
     }
   }
 
-  /** Runs a request that is answered with nothing but its success; `heldBytes` of its payload are needed until then. */
+  /** Runs a request whose only answer is success; `heldBytes` of its payload are needed until then. */
   #answer(request: NbdRequest, run: () => Promise<void> | undefined, heldBytes = 0): void {
     try {
       const work = run();
@@ -235,7 +235,7 @@ class Connection {
     }
   }
 
-  /** Counts work that has not ended in this turn, and goes on when it has. `work` never rejects. */
+  /** Counts work that has not ended in this turn, and continues when it has. `work` never rejects. */
   async #underWay(work: Promise<void>, heldBytes: number, ended: () => void): Promise<void> {
     const { budget } = this.#options;
     this.#requests += 1;
@@ -266,8 +266,8 @@ class Connection {
   }
 
   /**
-   * Piece by piece, each read when the one before has left: what a client asks for and does not fetch costs the memory
-   * of one piece.
+   * Answers piece by piece, reading each when the previous one was sent: a client that asks and does not fetch costs
+   * the memory of one piece.
    */
   async #answerLongRead(disk: NbdDisk, request: NbdRequest): Promise<void> {
     this.#flush();
@@ -296,7 +296,7 @@ class Connection {
         socket.write(readReplyHeader(cookie, piece, structuredReplies));
         await new Promise<void>((resolve) => void socket.write(data, () => resolve()));
       } catch (error) {
-        // A simple reply that has begun promised data: the protocol leaves nothing but hanging up.
+        // A simple reply that has begun promised data: the protocol only allows hanging up.
         if (!structuredReplies && !piece.first) socket.destroy();
         else socket.write(readErrorReply(cookie, this.#options.wireError(error), structuredReplies));
         return;
@@ -321,10 +321,7 @@ class Connection {
     }
   }
 
-  /**
-   * Replies leave in one system call: one for each costs as much as everything else that a small write does to the
-   * socket.
-   */
+  /** Sends replies in one system call: one call each costs as much as all other socket work of a small write. */
   #flush(): void {
     const socket = this.#socket;
     if (this.#reading || this.#replies.length === 0) return;
@@ -343,7 +340,7 @@ class Connection {
     this.#socket.destroySoon();
   }
 
-  /** The client says no more: what is under way is answered, then the connection goes. */
+  /** The client sends no more: answers the work under way, then closes the connection. */
   #end(): void {
     this.#ending = true;
     this.#socket.resume();

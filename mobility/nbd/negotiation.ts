@@ -2,11 +2,11 @@ import { NBD_PREFERRED_BYTES, NBD_REQUEST_MAX_BYTES } from "../limits.ts";
 import { HANDSHAKE_FIXED_NEWSTYLE, HANDSHAKE_NO_ZEROES, OPTION, OPTION_REPLY } from "./protocol.ts";
 import { blockSizeReply, exportInfoReply, exportNameReply, optionReply, serverReply } from "./replies.ts";
 
-/** What a client may choose from; the empty name means the first. */
+/** An export that a client may choose; the empty name means the first. */
 export interface ExportDescription {
   readonly name: string;
   readonly sizeBytes: number;
-  /** The smallest unit offered; unaligned requests work all the same. */
+  /** The smallest unit offered; unaligned requests also work. */
   readonly sectorSizeBytes: number;
 }
 
@@ -15,7 +15,7 @@ export interface Negotiation {
   readonly structuredReplies: boolean;
 }
 
-/** What one option leads to: replies to send, and how the connection goes on. */
+/** The result of one option: replies to send, and how the connection continues. */
 export interface OptionOutcome {
   readonly replies: readonly Buffer[];
   readonly next: "continue" | "close" | { readonly transmit: number };
@@ -23,7 +23,7 @@ export interface OptionOutcome {
 }
 
 /**
- * The client's flags, or undefined when it sets one that this server never offered: then the protocol asks to hang up.
+ * The client's flags, or undefined when it sets one that this server never offered: the protocol then asks to hang up.
  */
 export function acceptClientFlags(flags: number): Negotiation | undefined {
   if ((flags & ~(HANDSHAKE_FIXED_NEWSTYLE | HANDSHAKE_NO_ZEROES)) !== 0) return undefined;
@@ -84,8 +84,8 @@ function exportIndex(name: string, exports: readonly ExportDescription[]): numbe
 }
 
 /**
- * The name in the data of INFO or GO, or undefined when its lengths do not add up. The list of wished infos is free to
- * ignore.
+ * The name in the data of INFO or GO, or undefined when its lengths do not add up. A server may ignore the list of
+ * requested infos.
  */
 function infoName(data: Buffer): string | undefined {
   if (data.length < 6) return undefined;

@@ -3,7 +3,7 @@ import { createByteQueue } from "./byte-queue.ts";
 import type { ByteQueue } from "./byte-queue.ts";
 import { COMMAND, OPTION_HEADER_BYTES, OPTION_MAGIC, REQUEST_HEADER_BYTES, REQUEST_MAGIC } from "./protocol.ts";
 
-/** One request as it came: offset and length are the client's words and still unchecked. */
+/** One request as received: offset and length are still unchecked. */
 export interface NbdRequest {
   readonly flags: number;
   readonly type: number;
@@ -19,7 +19,7 @@ export type NbdEvent =
   | { readonly kind: "request"; readonly request: NbdRequest }
   /**
    * The payload of a WRITE, or the next piece of it from `atBytes` on; pieces of one request come in order with nothing
-   * between them. The data are good until the next event is asked for, unless `keep` was called.
+   * between them. The data is valid until the next event is requested, unless `keep` was called.
    */
   | { readonly kind: "payload"; readonly request: NbdRequest; readonly atBytes: number; readonly data: Buffer }
   /** Framing is lost or the client attacks: the connection must be closed. Nothing follows. */
@@ -30,11 +30,11 @@ export interface NbdParser {
   push(chunk: Buffer): void;
   /** The next complete event, or undefined until more bytes come. */
   next(): NbdEvent | undefined;
-  /** The data of the last event are still needed: the parser takes another buffer for the next ones. */
+  /** The data of the last event is still needed: the parser uses another buffer for the next ones. */
   keep(): void;
-  /** Bytes that the parser holds: what was pushed and not taken, and at most one piece of NBD_PIECE_MAX_BYTES. */
+  /** Bytes that the parser holds: those pushed and not taken, and at most one piece of NBD_PIECE_MAX_BYTES. */
   readonly heldBytes: number;
-  /** The negotiation ended in an export: what follows are requests. */
+  /** The negotiation chose an export: requests follow. */
   beginTransmission(): void;
 }
 
@@ -53,8 +53,8 @@ interface Step {
 }
 
 /**
- * The buffer in which pieces are put together, used again and again: a fresh one for every request would be most of the
- * garbage of a busy service.
+ * The reused buffer in which pieces are put together: a fresh one for every request would be most of the garbage of a
+ * busy service.
  */
 interface Scratch {
   data: Buffer;
@@ -123,7 +123,7 @@ function requestHeader(queue: ByteQueue): Step | undefined {
     flags: header.readUInt16BE(4),
     type: header.readUInt16BE(6),
     cookie: header.readBigUInt64BE(8),
-    // Offsets above 2^53 lose low bits here, and are far beyond the end of any disk all the same.
+    // Offsets above 2^53 lose low bits here, but are far past the end of any disk.
     offsetBytes: header.readUInt32BE(16) * 2 ** 32 + header.readUInt32BE(20),
     lengthBytes: header.readUInt32BE(24),
   };
@@ -137,7 +137,7 @@ function payload(state: Extract<State, { kind: "payload" }>, queue: ByteQueue, s
   const { request, atBytes } = state;
   if (queue.lengthBytes === 0) return undefined;
   const pieceBytes = Math.min(request.lengthBytes - atBytes, NBD_PIECE_MAX_BYTES);
-  // A small payload mostly lies in one received chunk: then nothing is copied.
+  // A small payload is usually in one received chunk: then nothing is copied.
   const view = state.filledBytes === 0 && pieceBytes <= queue.firstBytes ? queue.take(pieceBytes) : undefined;
   if (view !== undefined) return pieceOf(state, view);
   let { filledBytes } = state;

@@ -41,7 +41,7 @@ export const COMMAND_FLAG = { fua: 1, noHole: 2, doNotFragment: 4 } as const;
 export const CHUNK = { none: 0, offsetData: 1, error: 32_769 } as const;
 export const CHUNK_DONE = 1;
 
-/** Error numbers that may travel in a reply. */
+/** Error numbers allowed in a reply. */
 export const WIRE_ERROR = { none: 0, io: 5, invalid: 22, noSpace: 28, overflow: 75 } as const;
 export type WireError = (typeof WIRE_ERROR)[keyof typeof WIRE_ERROR];
 
@@ -49,7 +49,7 @@ export const REQUEST_HEADER_BYTES = 28;
 export const OPTION_HEADER_BYTES = 16;
 
 /**
- * What every export offers: flush, FUA, trim, write-zeroes, cache, and several connections that share one journal and
+ * Offered by every export: flush, FUA, trim, write-zeroes, cache, and several connections that share one journal and
  * one order. The flag DF exists with structured replies only (proto.md, "Transmission flags").
  */
 export function exportFlags(structuredReplies: boolean): number {

@@ -17,7 +17,7 @@ import {
 } from "./protocol.ts";
 import type { WireError } from "./protocol.ts";
 
-/** What the server says first. */
+/** The server's first message. */
 export function greeting(): Buffer {
   const bytes = Buffer.alloc(18);
   bytes.writeBigUInt64BE(NBD_MAGIC, 0);
@@ -75,7 +75,7 @@ export function blockSizeReply(
   return optionReply(option, OPTION_REPLY.info, data);
 }
 
-/** The answer to every command but a READ with structured replies. */
+/** The answer to every command except a READ with structured replies. */
 export function simpleReply(cookie: bigint, error: WireError): Buffer {
   const bytes = Buffer.allocUnsafe(16);
   bytes.writeUInt32BE(SIMPLE_REPLY_MAGIC, 0);
@@ -85,8 +85,8 @@ export function simpleReply(cookie: bigint, error: WireError): Buffer {
 }
 
 /**
- * What stands before one piece of the data of a good READ. Without structured replies the whole length is promised
- * before the first piece and nothing stands before the others.
+ * The header of one piece of a successful READ's data. Without structured replies the whole length is promised before
+ * the first piece, and the others have no header.
  */
 export function readReplyHeader(cookie: bigint, piece: ReadPiece, structured: boolean): Buffer {
   if (!structured) return piece.first ? simpleReply(cookie, WIRE_ERROR.none) : Buffer.alloc(0);
@@ -103,7 +103,7 @@ interface ReadPiece {
   readonly last: boolean;
 }
 
-/** A READ of nothing, with structured replies: an empty data chunk is not allowed. */
+/** An empty READ with structured replies: an empty data chunk is not allowed. */
 export function emptyReadReply(cookie: bigint, structured: boolean): Buffer {
   if (!structured) return simpleReply(cookie, WIRE_ERROR.none);
   const bytes = Buffer.allocUnsafe(20);

@@ -11,7 +11,7 @@ import { WIRE_ERROR } from "./protocol.ts";
 import type { WireError } from "./protocol.ts";
 
 /**
- * Where clients connect. NBD knows no password. The unix socket is its user's alone. TCP lets in every user of this
+ * Where clients connect. NBD has no password. Only its user can open the unix socket. TCP admits every user of this
  * machine, so it is opened only when the configuration asks for it, and anything but a loopback address is refused.
  */
 export type NbdAddress =
@@ -21,7 +21,7 @@ export type NbdAddress =
 export interface NbdServer {
   /** The port that TCP got (the one asked for, or the free one for port 0); undefined without TCP. */
   readonly port: number | undefined;
-  /** Takes no more clients and no more requests, waits for those under way, and closes every connection. */
+  /** Accepts no more clients or requests, waits for those under way, and closes every connection. */
   stop(): Promise<void>;
 }
 
@@ -84,7 +84,7 @@ async function listen(address: NbdAddress, accept: (socket: Socket) => void): Pr
     });
   }
   if (address.kind === "unix") await removeStaleSocket(address.path);
-  // 1 MiB per read: with the default of 64 KiB large writes stop and go.
+  // 1 MiB per read: with the default of 64 KiB large writes stall repeatedly.
   const server = createServer({ highWaterMark: 1024 * 1024, noDelay: true, allowHalfOpen: true }, accept);
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(address, error)));
@@ -115,9 +115,7 @@ function inUse(where: string, option: string): LeewardError {
   });
 }
 
-/**
- * The socket file of a service that was killed is removed; one that answers, or a file of another kind, is left alone.
- */
+/** Removes the socket file of a killed service; leaves one that answers, or a file of another kind, alone. */
 async function removeStaleSocket(path: string): Promise<void> {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return;
@@ -138,7 +136,7 @@ function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
 }
 
-/** A full disk is ENOSPC, in all its spellings; everything else is EIO. */
+/** A full disk is ENOSPC, in all its variants; everything else is EIO. */
 function wireError(error: unknown): WireError {
   for (let at: unknown = error; at instanceof Error; at = at.cause) {
     const code = "code" in at ? at.code : undefined;

@@ -13,16 +13,16 @@ import type { Processes } from "../system/process-start.ts";
 import { createTransport } from "../system/transport.ts";
 import type { Transport } from "../system/transport.ts";
 
-/** What the service takes from outside, so that tests can hold the medium, time, chance and the network. */
+/** The service's external dependencies, so that tests can replace the medium, time, chance and the network. */
 export interface MobilityPorts {
   readonly files: Files;
   readonly clock: Clock;
   readonly random: () => number;
-  /** Bytes that nobody can guess: tokens and ids are made of them. */
+  /** Unguessable bytes, for tokens and ids. */
   readonly randomBytes: (count: number) => Buffer;
-  /** Closed by whoever made it. Reads the spool files it sends by itself. */
+  /** Closed by its creator. Reads the spool files that it sends. */
   readonly transport: Transport;
-  /** Called once for each start of the service, which stops what it got. */
+  /** Called once for each start of the service, which stops the thread. */
   readonly startSealThread: () => SealThread;
   readonly runScript: typeof runScript;
   readonly processes: Processes;

@@ -36,7 +36,7 @@ export async function heartbeatRequest(parts: Parts): Promise<HeartbeatRequest> 
   };
 }
 
-/** Initial replication is none. */
+/** Initial replication is not a resynchronization. */
 function resynchronizationOf({ state, capture: { recorder, seeding } }: Parts): ResynchronizationStatus {
   const { doneBytes, totalBytes } = seeding;
   if (recorder.mode.kind === "tracking")
@@ -45,7 +45,7 @@ function resynchronizationOf({ state, capture: { recorder, seeding } }: Parts): 
   return seeding.done || reason === undefined ? { state: "none" } : { state: "running", reason, doneBytes, totalBytes };
 }
 
-/** `soon` brings the next heartbeat. */
+/** `soon` brings the next heartbeat forward. */
 export function heartbeatAnswered(parts: Parts, answer: HeartbeatAnswer, soon: () => void): void {
   const { state, uploader, identity, appPoints } = parts;
   identity.answered(answer);
@@ -57,8 +57,8 @@ export function heartbeatAnswered(parts: Parts, answer: HeartbeatAnswer, soon: (
 }
 
 /**
- * The item has another stream open than this state folder: a repair, or an earlier life of the item left the folder.
- * Nothing of the old stream is sent any more, and the new one begins; the heartbeat after that brings the right to
+ * The item has another stream open than this state folder: after a repair, or because an earlier life of the item left
+ * the folder. Sends no more of the old stream and begins the new one; the heartbeat after that brings the right to
  * upload to it. When it cannot begin now, the next answer tries again.
  */
 function followStream(

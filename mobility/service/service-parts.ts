@@ -38,10 +38,10 @@ import type { MobilityStatus } from "./status.ts";
 import { startUploader } from "../upload/uploader.ts";
 import type { Uploader } from "../upload/uploader.ts";
 
-/** What every part of one running service shares. */
+/** Shared by every part of one running service. */
 export interface Base {
   readonly config: MobilityConfig;
-  /** The clock is the one that may be believed. */
+  /** The clock is the corrected one. */
   readonly ports: MobilityPorts & { readonly clock: SourceClock };
   readonly folder: ReturnType<typeof stateFolder>;
   readonly disks: readonly OpenedDisk[];
@@ -51,7 +51,7 @@ export interface Base {
   /** Rejects while the machine does not know its own id. */
   readonly machineId: MachineIdentity;
   readonly control: ControlClient;
-  /** Calls that go on while the service stops, until this signal. */
+  /** Calls that continue while the service stops, until this signal. */
   readonly lastCalls: (end: AbortSignal) => ControlClient;
   readonly register: () => Promise<Position>;
   readonly lag: Lag;
@@ -61,7 +61,7 @@ export interface Base {
   readonly lastFailure: () => MobilityStatus["lastError"];
 }
 
-/** The running parts, as status, heartbeat and stop see them. */
+/** The running parts, for status, heartbeat and stop. */
 export interface Parts extends Base {
   readonly state: StateFile;
   readonly capture: Capture;
@@ -86,7 +86,7 @@ export function openBase(
   const folder = stateFolder(config.stateFolder);
   makeFolderDurably(files, folder.path, 0o700);
   for (const path of [folder.journal, folder.spool, folder.kept]) files.makeFolder(path, 0o700);
-  // Lock and state file find room on a full disk too; the state file makes the reserve again.
+  // Frees space for lock and state file on a full disk; the state file makes the reserve again.
   releaseReserve(files, folder.state);
   undo.push(lockFolder(files, ports.processes, folder.lock));
   const disks = openDisks(files, config.disks);
@@ -170,7 +170,7 @@ export function captureOf(
     files: ports.files,
     clock: ports.clock,
     thread: ports.startSealThread(),
-    // A clone, or a service whose place is taken, reads nothing: nobody would get it.
+    // A clone, or a replaced service, reads nothing: it could not upload it.
     spool: () => ({
       count: identity.wasGranted ? uploader.waiting : Number.POSITIVE_INFINITY,
       bytes: uploader.waitingBytes,

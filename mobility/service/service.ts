@@ -28,34 +28,34 @@ export interface MobilityService {
   readonly port: number | undefined;
   status(): MobilityStatus;
   /**
-   * Closes the epoch. The position of the last sealed delta: it holds every write answered before the call. Throws
-   * `capture-failed`.
+   * Closes the epoch. Returns the position of the last sealed delta, which holds every write answered before the call.
+   * Throws `capture-failed`.
    */
   cut(): Promise<Position>;
   /**
-   * Reads all disks again, and takes no recovery point meanwhile (`repairReplication`). A request id that was obeyed
-   * last changes nothing.
+   * Reads all disks again, and takes no recovery point meanwhile (`repairReplication`). Ignores the request id that was
+   * obeyed last.
    */
   resynchronize(requestId: string): Promise<void>;
-  /** Stops NBD, seals what is recorded, tries for a short while to upload it, and lets go of everything. */
+  /** Stops NBD, seals what is recorded, tries for a short while to upload it, and releases everything. */
   stop(): Promise<void>;
 }
 
-/** The whole service but for its sockets. */
+/** The whole service except its sockets. */
 export interface OpenedService extends Omit<MobilityService, "socketPath"> {
   /** As configured: the first is the default export. */
   readonly volumes: readonly NbdDisk[];
-  /** What it consists of, for those who look closer. */
+  /** Its parts, for closer inspection. */
   readonly parts: Parts;
 }
 
 type StateFolder = Parts["folder"];
 
-/** Where guests and people come in. */
+/** How guests and people reach the service. */
 export interface Doors {
-  /** Lets guests in. `stop` takes no more requests, and is done when those under way have ended. */
+  /** Accepts guests. `stop` accepts no more requests, and resolves when those under way have ended. */
   serve(disks: readonly NbdDisk[]): Promise<{ readonly port: number | undefined; stop(): Promise<void> }>;
-  /** Shows people how the service stands, in the files of the folder. */
+  /** Publishes the service's status in the files of the folder. */
   showStatus(
     folder: StateFolder,
     status: () => MobilityStatus,
@@ -63,14 +63,14 @@ export interface Doors {
   ): Promise<{ stop(): void }>;
 }
 
-/** For those who hold the volumes themselves: `stop` may be called when their requests have ended. */
+/** For callers that use the volumes directly: they call `stop` when their requests have ended. */
 const CLOSED: Doors = {
   serve: () => Promise.resolve({ port: undefined, stop: () => Promise.resolve() }),
   showStatus: () => Promise.resolve({ stop: () => undefined }),
 };
 
 /**
- * Serves the configured disks over NBD and replicates them. Returns when clients can connect: at once where the state
+ * Serves the configured disks over NBD and replicates them. Returns when clients can connect: at once if the state
  * folder knows the stream, else after the first registration. Throws `configuration-invalid`, `disk-invalid`,
  * `port-in-use`, `state-locked`, `state-corrupt`, or the refusal of the registration.
  */
@@ -94,15 +94,15 @@ export async function startMobility(config: MobilityConfig, ports: MobilityPorts
 }
 
 /**
- * The same without a socket, unless `doors` open one: in memory, when the ports are. It has no end of its own: a
- * simulated process is killed by taking its ports away. Errors as of `startMobility`.
+ * The same without a socket, unless `doors` opens one: in memory, when the ports are. It does not end by itself: a
+ * simulated process is killed by taking its ports away. Throws as `startMobility` does.
  */
 export async function openService(
   config: MobilityConfig,
   ports: MobilityPorts,
   doors: Doors = CLOSED,
 ): Promise<OpenedService> {
-  // How to undo what has been opened so far, should the start fail half-way.
+  // Undoes what has been opened so far if the start fails half-way.
   const undo: (() => unknown)[] = [];
   try {
     return await start(config, ports, doors, undo);
@@ -185,7 +185,7 @@ async function start(
   };
 }
 
-/** Lets guests end what they have begun, seals and uploads what is recorded, and says goodbye. */
+/** Lets guests finish their requests, seals and uploads what is recorded, and ends the session. */
 async function stopService(
   parts: Parts,
   server: { stop(): Promise<void> },
@@ -193,10 +193,10 @@ async function stopService(
 ): Promise<void> {
   const { ports, capture, appPoints, uploader, state, failed } = parts;
   await capture.seeding.stop();
-  // What is still frozen then is thawed by the next start.
+  // The next start thaws anything that is still frozen.
   await within(ports.clock, STOP_UPLOAD_MS, appPoints.stop());
-  // Requests that wait for a full disk would never end: after a while they are answered with an error, and stay
-  // without a record.
+  // Requests that wait for a full disk would never end: after a while they are answered with an error and never
+  // recorded.
   const requests = server.stop();
   if (!(await within(ports.clock, STOP_UPLOAD_MS, requests))) capture.giveUp();
   await requests;
@@ -204,7 +204,7 @@ async function stopService(
   await goOffline();
   await uploader.stop();
   await endSession(parts);
-  // Without it the next boot of the machine reads some regions again.
+  // Without this mark the next boot of the machine reads some regions again.
   if (clean) await state.change({ clean: true }).catch(failed);
 }
 
@@ -223,12 +223,12 @@ function heartbeatOf(parts: Parts, soon: () => void): Heartbeat {
 }
 
 /**
- * Tells the control plane that the next service need not wait. Should it not hear it, the next one waits until the
- * lease is over.
+ * Tells the control plane that the next service need not wait. If this fails, the next one waits until the lease is
+ * over.
  */
 async function endSession(parts: Parts): Promise<void> {
   if (parts.identity.state !== "granted") return;
-  // First: a start that reads the file would take up a session that may be over.
+  // First: a start that reads the file would take over a session that may have ended.
   parts.session.over();
   const end = new AbortController();
   const cancel = parts.ports.clock.after(SESSION_END_MS, () => end.abort());
@@ -242,8 +242,8 @@ async function endSession(parts: Parts): Promise<void> {
 }
 
 /**
- * Everything recorded is sealed and, if the network allows, uploaded. True when nothing is left in the journal and
- * images and dirty map are on the medium.
+ * Seals everything recorded and, if the network allows, uploads it. True when nothing is left in the journal and images
+ * and dirty map are on the medium.
  */
 async function drain({ ports, capture, uploader, failed }: Parts): Promise<boolean> {
   const { log, recorder, sealer } = capture;
@@ -263,7 +263,7 @@ async function drain({ ports, capture, uploader, failed }: Parts): Promise<boole
   return log.failure === undefined && log.empty;
 }
 
-/** Waits for the work, but no longer than this; true when it is done. The work itself goes on. */
+/** Waits for the work, but no longer than this; true when it is done. The work itself continues. */
 async function within(clock: Clock, waitMs: number, work: Promise<void>): Promise<boolean> {
   const timer = new AbortController();
   const done = await Promise.race([work.then(() => true), pause(clock, waitMs, timer.signal).then(() => false)]);

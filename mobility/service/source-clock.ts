@@ -2,26 +2,25 @@ import { CLOCK_SKEW_WARNING_MS } from "../../replication/limits.ts";
 import type { Clock } from "../system/clock.ts";
 
 /**
- * The clock of this machine, as far as it can be believed: its times go into deltas and heartbeats, and points show
- * them. One that differs from the clock of the control plane by more than CLOCK_SKEW_WARNING_MS is wrong, and then the
- * control plane's counts: as it was told last, and what passed since then. Before the first answer nothing else is
- * known, and the machine's own counts.
+ * The corrected clock of this machine: its times go into deltas and heartbeats, and points show them. If it differs
+ * from the control plane's clock by more than CLOCK_SKEW_WARNING_MS it is wrong, and the control plane's last reported
+ * time counts, plus the time passed since. Before the first answer the machine's own clock counts.
  */
 export interface SourceClock extends Clock {
-  /** The control plane has just answered: this is its time. */
+  /** The control plane has just answered with this time. */
   told(controlMs: number): void;
-  /** A later time has not come yet, whatever said so; Infinity before the first answer. */
+  /** Any later time is still in the future; Infinity before the first answer. */
   latestMs(): number;
   /**
-   * How far the machine's clock is ahead of the control plane's (negative: behind), while it is not believed; undefined
-   * while it is.
+   * How far the machine's clock is ahead of the control plane's (negative: behind) while it counts as wrong; else
+   * undefined.
    */
   aheadMs(): number | undefined;
 }
 
 const agree = (ownMs: number, controlMs: number): boolean => Math.abs(ownMs - controlMs) <= CLOCK_SKEW_WARNING_MS;
 
-/** `changed` is called when the machine's clock is found wrong, or right again. */
+/** `changed` is called when the machine's clock becomes wrong, or right again. */
 export function createSourceClock(clock: Clock, changed: (isBelieved: boolean, aheadMs: number) => void): SourceClock {
   let last: { readonly controlMs: number; readonly monotonicMs: number } | undefined;
   let wasBelieved = true;

@@ -5,8 +5,8 @@ import { listenPrivately } from "../system/private-socket.ts";
 
 /**
  * A unix socket, readable by its owner only, that answers every connection with one JSON document and closes it.
- * Whatever a client sends is not read. Call this with the folder's lock held: a socket of a killed service is removed.
- * A failure is reported, and the service goes on without the socket.
+ * Ignores client input. Call this with the folder's lock held: it removes the socket of a killed service. Reports a
+ * failure, and the service continues without the socket.
  */
 export async function startStatusSocket(
   path: string,
@@ -33,7 +33,7 @@ export async function startStatusSocket(
       failed(error.code ?? error.message);
       resolve({ stop: () => undefined });
     });
-    // The folder is closed to others as well; the socket is made so anyway, for folders that an operator has opened.
+    // The folder is private too; the socket is private in any case, for folders that an operator has opened.
     listenPrivately(server, path, () => {
       server.unref();
       resolve({ stop });

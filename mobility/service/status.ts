@@ -8,16 +8,15 @@ import type { Files } from "../system/files.ts";
 import { STATUS_INTERVAL_MS } from "../limits.ts";
 
 /**
- * What the service says about itself to people and scripts on the machine: `status.json` in the state folder, written
- * every second, and the same document from the status socket. Counters only grow, and begin with the start of the
- * service.
+ * The service's status for people and scripts on the machine: `status.json` in the state folder, written every second,
+ * and the same document from the status socket. Counters only grow, and begin with the start of the service.
  */
 export interface MobilityStatus {
   readonly version: 1;
   readonly itemId: string;
   readonly startedMs: number;
   /**
-   * `failed`: no more writes are taken until a restart; `uploads-stopped`: capturing goes on, nothing leaves the
+   * `failed`: no more writes are accepted until a restart; `uploads-stopped`: capturing continues, nothing leaves the
    * machine.
    */
   readonly state: "running" | "failed" | "uploads-stopped";
@@ -31,7 +30,7 @@ export interface MobilityStatus {
   readonly spoolBytes: number;
   /** What deltas and journal may take together before the log ends. */
   readonly spoolBoundBytes: number;
-  /** `tracking`: the guest writes without a log; the dirty map knows where. */
+  /** `tracking`: the guest writes without a log; the dirty map holds the changed places. */
   readonly mode: "logging" | "tracking";
   readonly dirtyBytes: number;
   readonly resynchronization: ResynchronizationStatus;
@@ -47,7 +46,7 @@ export interface MobilityStatus {
     /** Undefined until the machine knows it. */
     readonly machineId: string | undefined;
     readonly bootId: string;
-    /** Since when this service has its session, on the target's clock. */
+    /** When this service got its session, on the target's clock. */
     readonly sessionSinceMs: number | undefined;
     /** Until when it may upload without another heartbeat. */
     readonly grantEndsMs: number | undefined;
@@ -66,7 +65,7 @@ export interface MobilityStatus {
   readonly atMs: number;
 }
 
-/** `required`: the target falls behind and no recovery point is taken; `running`: what it lacks is on its way. */
+/** `required`: the target falls behind and no recovery point is taken; `running`: the missing data is on its way. */
 export type ResynchronizationStatus =
   | { readonly state: "none" }
   | {
@@ -76,7 +75,7 @@ export type ResynchronizationStatus =
       readonly totalBytes: number;
     };
 
-/** Keeps the file fresh; a failure to write it is reported and changes nothing else. */
+/** Keeps the file fresh; reports a failure to write it and continues. */
 export function startStatusFile(
   { files, clock }: { readonly files: Files; readonly clock: Clock },
   path: string,

@@ -1,17 +1,17 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 
 /**
- * Time as the service knows it: a virtual clock can take its place. The timers of sockets and child processes are their
- * own (nbd/, system/transport.ts).
+ * The service's clock, which a virtual one can replace. Sockets and child processes have their own timers (nbd/,
+ * system/transport.ts).
  */
 export interface Clock {
-  /** Unix milliseconds of this machine. May jump, back as well. */
+  /** Unix milliseconds of this machine. May jump, even back. */
   now(): number;
   /** Milliseconds that never jump back. */
   monotonicMs(): number;
-  /** Calls `run` once when the time is over, unless the function it returns was called before. */
+  /** Calls `run` once when the time is over, unless the returned function was called before. */
   after(waitMs: number, run: () => void): () => void;
-  /** Done when all that was ready before has had its turn: requests of guests, answers of the medium. */
+  /** Resolves when everything that was ready before has had its turn: requests of guests, answers of the medium. */
   turn(): Promise<void>;
 }
 

@@ -24,13 +24,13 @@ export interface MobilityConfig {
   readonly nbd: { readonly socketPath: string | undefined; readonly port: number | undefined };
   readonly epochMaxAgeMs: number;
   readonly heartbeatMs: number;
-  /** Makes applications consistent: called with --pre and --post. Undefined: there are no app-consistent points. */
+  /** Makes applications consistent: called with --pre and --post. Undefined: no app-consistent points. */
   readonly appConsistencyScript: string | undefined;
-  /** How long it may take from --pre until the cut. */
+  /** The longest time from --pre until the cut. */
   readonly freezeMaxMs: number;
-  /** What waits for upload takes at most this much of the state folder's disk. */
+  /** Deltas waiting for upload take at most this much of the state folder's disk. */
   readonly spoolMaxBytes: number;
-  /** Undefined means without limit. */
+  /** Undefined means no limit. */
   readonly seedBytesPerSecond: number | undefined;
   readonly uploadBytesPerSecond: number | undefined;
 }

@@ -5,7 +5,7 @@ import { FILE_GATHER_BYTES } from "../limits.ts";
 
 /**
  * Replaces a file as a whole and makes it durable: temporary file, fsync, rename, fsync of the folder. After any crash
- * the old or the new one is there.
+ * the old or the new one exists.
  */
 export function replaceFileDurably(files: Files, path: string, bytes: Uint8Array, mode = 0o600): void {
   writeBeside(files, path, bytes, mode, true);
@@ -13,9 +13,9 @@ export function replaceFileDurably(files: Files, path: string, bytes: Uint8Array
 }
 
 /**
- * Makes a file durably whose content comes piece by piece and which knows its name only in the end: `make` appends to
- * the temporary file and returns the path that it gets. When `make` throws, nothing stays. Memory is one buffer,
- * whatever the length. Returns the MD5 of the content in base64.
+ * Durably makes a file whose content comes piece by piece and whose name is known only at the end: `make` appends to
+ * the temporary file and returns its final path. When `make` throws, nothing remains. Memory is one buffer, whatever
+ * the length. Returns the MD5 of the content in base64.
  */
 export function writeFileDurably(
   files: Files,
@@ -59,7 +59,7 @@ export function writeFileDurably(
   return hash.digest("base64");
 }
 
-/** The same without holding the event loop. Calls for one path must not overlap. */
+/** The same without blocking the event loop. Calls for one path must not overlap. */
 export async function replaceFileDurablyLater(files: Files, path: string, bytes: Uint8Array): Promise<void> {
   const temporary = `${path}.tmp`;
   const file = await files.openLater(temporary, "w", 0o600);
@@ -80,15 +80,16 @@ export async function replaceFileDurablyLater(files: Files, path: string, bytes:
 }
 
 /**
- * Replaces a file as a whole: a reader sees the old or the new one. Not durable: for what the next second writes again.
+ * Replaces a file as a whole: a reader sees the old or the new one. Not durable: for files that are rewritten every
+ * second.
  */
 export function replaceFile(files: Files, path: string, bytes: Uint8Array): void {
   writeBeside(files, path, bytes, 0o644, false);
 }
 
 /**
- * Makes a folder with those above it, and makes sure that a power failure does not take them away again, with all that
- * is in them: whoever made them may have died before he came to that. Throws what the medium throws.
+ * Makes a folder and its parents durable, so that a power failure cannot remove them with their content: the process
+ * that made them may have died before syncing them. Throws the medium's errors.
  */
 export function makeFolderDurably(files: Files, path: string, mode: number): void {
   files.makeFolder(path, mode);
@@ -96,7 +97,7 @@ export function makeFolderDurably(files: Files, path: string, mode: number): voi
     try {
       syncFolder(files, above);
     } catch (error) {
-      // A folder that this service may not read is none that it has made.
+      // This service cannot have made a folder that it may not read.
       if (!isForbidden(error)) throw error;
     }
     if (above === dirname(above)) return;
@@ -116,7 +117,7 @@ export function syncFolder(files: Files, path: string): void {
   }
 }
 
-/** All of the bytes, from this position on. */
+/** Writes all of the bytes, from this position on. */
 export function writeAll(files: Files, file: number, bytes: Uint8Array, positionBytes: number): void {
   for (let done = 0; done < bytes.length;)
     done += files.write(file, bytes, done, bytes.length - done, positionBytes + done);

@@ -4,9 +4,9 @@ import type { Files } from "./files.ts";
 import type { Processes } from "./process-start.ts";
 
 /**
- * Takes a state folder for this process: a file with the process id and its start time, so that a recycled id is not
- * mistaken for the owner. The lock of a process that was killed is taken over. Throws `state-locked`. Returns what lets
- * go.
+ * Locks a state folder for this process: a file with the process id and its start time, so that a recycled id is not
+ * mistaken for the owner. Takes over the lock of a killed process. Throws `state-locked`. Returns the function that
+ * releases it.
  */
 export function lockFolder(files: Files, processes: Processes, path: string): () => void {
   for (let attempt = 0; attempt < 3; attempt += 1) {
@@ -28,7 +28,7 @@ export function lockFolder(files: Files, processes: Processes, path: string): ()
   throw new LeewardError("state-locked", "Another process is taking this state folder.", { path });
 }
 
-/** Nothing stays of one that cannot be written: to others it would look like that of a process that died. */
+/** Leaves nothing of a lock that cannot be written: to others it would look like that of a dead process. */
 function makeLock(files: Files, path: string, owner: string): void {
   const file = files.open(path, "wx", 0o600);
   try {
@@ -56,7 +56,7 @@ function readOwner(files: Files, path: string): Owner | undefined {
 }
 
 function isAlive(processes: Processes, owner: Owner): boolean {
-  // Started again inside one process (tests): the folder is ours only if the earlier service let go.
+  // Started again inside one process (tests): the folder is ours only if the earlier service released it.
   const started = processes.startTime(owner.id);
   if (started !== undefined) return owner.startTime === "" || started === owner.startTime;
   return owner.startTime === "" && processes.exists(owner.id);

@@ -1,11 +1,11 @@
 import { LeewardError } from "../../replication/errors.ts";
 
-/** Nobody on the way can read what is sent there: it is https, or does not leave this machine. */
+/** Data sent there cannot be read on the way: it is https, or does not leave this machine. */
 export function isGuarded({ protocol, hostname }: URL): boolean {
   return protocol === "https:" || (protocol === "http:" && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname));
 }
 
-/** Tokens and the SAS travel in these calls. Throws `configuration-invalid`. */
+/** Tokens and the SAS are sent in these calls. Throws `configuration-invalid`. */
 export function controlUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url !== undefined && isGuarded(url)) return url;

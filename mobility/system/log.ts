@@ -41,8 +41,8 @@ export function createLog(write: (line: string) => void, now: () => number): Log
 }
 
 /**
- * What an operator needs of an error. Causes stay out: they may come from libraries that put addresses into their
- * messages.
+ * The facts of an error that an operator needs. Causes stay out: they may come from libraries that put addresses into
+ * their messages.
  */
 export function errorFacts(error: unknown): LogFacts {
   if (error instanceof LeewardError)

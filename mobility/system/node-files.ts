@@ -33,8 +33,8 @@ const readBytes = promisify(read);
 const writeBytes = promisify(write);
 
 /**
- * The file system of this machine. What the guest waits for (read, write, writev, datasync) is node's own function,
- * without a step in between.
+ * The file system of this machine. Calls that the guest waits for (read, write, writev, datasync) are node's own
+ * functions, without a wrapper.
  */
 export function nodeFiles(): Files {
   return {

@@ -1,15 +1,15 @@
 import { pause } from "./clock.ts";
 import type { Clock } from "./clock.ts";
 
-/** Spreads work over time so that it never exceeds a rate, whoever takes part in it. */
+/** Spreads work over time so that all callers together never exceed a rate. */
 export interface Pace {
-  /** Done when these bytes may go. */
+  /** Resolves when these bytes may be sent. */
   take(bytes: number, signal: AbortSignal): Promise<void>;
   /** How long these bytes take alone; 0 without a limit. */
   durationMs(bytes: number): number;
 }
 
-/** Undefined means without limit. */
+/** Undefined means no limit. */
 export function createPace(bytesPerSecond: number | undefined, clock: Pick<Clock, "monotonicMs" | "after">): Pace {
   if (bytesPerSecond === undefined) return { take: () => Promise.resolve(), durationMs: () => 0 };
   const durationMs = (bytes: number): number => (bytes * 1000) / bytesPerSecond;

@@ -1,9 +1,12 @@
 import { readFileSync } from "node:fs";
 
-/** The processes of this machine, as far as a lock needs them. */
+/** The processes of this machine, as needed by a lock. */
 export interface Processes {
   readonly ownId: number;
-  /** Tells two processes with one id apart; undefined where there is no such process, or the system does not say. */
+  /**
+   * Tells apart two processes with the same id; undefined when the process does not exist or the system does not report
+   * it.
+   */
   startTime(id: number): string | undefined;
   exists(id: number): boolean;
 }

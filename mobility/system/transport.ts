@@ -30,7 +30,7 @@ export interface HttpAnswer {
   readonly body: string;
 }
 
-/** Outgoing HTTP. Rejects with `control-unavailable` when no whole answer came; any status is an answer. */
+/** Outgoing HTTP. Rejects with `control-unavailable` when no complete answer came; any status is an answer. */
 export interface Transport {
   send(request: HttpRequest): Promise<HttpAnswer>;
   close(): void;
@@ -66,7 +66,7 @@ function exchange(
     headers: { ...headers, "content-length": String(lengthBytes) },
   };
   const outgoing = secure ? httpsRequest(url, options) : httpRequest(url, options);
-  // The cause stays out: messages of node:http may hold the address, and with it the credential.
+  // The cause is left out: messages of node:http may hold the address, and with it the credential.
   const fail = (reason: string): void => {
     clearTimeout(timer);
     signal?.removeEventListener("abort", abort);
@@ -77,7 +77,7 @@ function exchange(
   };
   const abort = (): void => fail("given up");
   const timer = setTimeout(() => fail("no answer in time"), timeoutMs);
-  // Before anything can end the request: its error would end the process.
+  // Set before anything can end the request: an unhandled error would end the process.
   outgoing.on("error", (error: NodeJS.ErrnoException) => fail(error.code ?? error.name));
   signal?.addEventListener("abort", abort);
   if (signal?.aborted === true) return abort();
@@ -108,8 +108,8 @@ function exchange(
 }
 
 /**
- * Piece by piece from one buffer: a stream would leave the whole delta as garbage, which a busy service does not
- * collect before it is some 50 MiB.
+ * Sends piece by piece from one buffer: a stream would leave the whole delta as garbage, which a busy service collects
+ * only at some 50 MiB.
  */
 async function sendFile(
   files: Files,
@@ -129,13 +129,13 @@ async function sendFile(
         const closed = (): void => resolve(true);
         if (outgoing.destroyed) return closed();
         outgoing.once("close", closed);
-        // The buffer is free again when the piece has left.
+        // The buffer is free again when the piece was sent.
         outgoing.write(buffer.subarray(0, count), (error) => {
           outgoing.off("close", closed);
           resolve(error !== null && error !== undefined);
         });
       });
-      // Why it is gone is told by its own events.
+      // Its own events report why it is gone.
       if (gone) return;
     }
     outgoing.end();

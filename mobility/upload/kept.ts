@@ -3,24 +3,24 @@ import type { SpooledDelta } from "../epochs/spool.ts";
 import type { Files } from "../system/files.ts";
 
 /**
- * Deltas that the cache has and the target has not applied yet, the oldest first: should one be lost or damaged on its
- * way, it can be sent again. They lie in a folder of their own, take room that nothing else needs, and last until the
- * service starts again.
+ * Deltas that the cache has and the target has not applied yet, oldest first: one that is lost or damaged on its way
+ * can be sent again. They have their own folder, take only space that nothing else needs, and last until the service
+ * restarts.
  */
 export interface KeptDeltas {
   readonly bytes: number;
-  /** Takes the file out of the spool. */
+  /** Moves the file out of the spool. */
   keep(delta: SpooledDelta): void;
   find(epoch: number): SpooledDelta | undefined;
   /** The target has applied everything up to here. */
   applied(epoch: number): void;
-  /** Removes the oldest until the rest fits into the room that there is. */
+  /** Removes the oldest until the rest fits into the available space. */
   trim(): void;
   /** Their stream is over. */
   forget(): void;
 }
 
-/** What lies in the folder from before is removed. */
+/** Removes earlier content of the folder. */
 export function openKeptDeltas(files: Files, folder: string, roomBytes: () => number): KeptDeltas {
   for (const name of files.list(folder)) files.remove(join(folder, name));
   let kept: readonly SpooledDelta[] = [];
@@ -46,7 +46,7 @@ export function openKeptDeltas(files: Files, folder: string, roomBytes: () => nu
       try {
         files.rename(delta.path, path);
       } catch {
-        // Nobody needs it for certain.
+        // It is certainly not needed.
         return files.remove(delta.path);
       }
       kept = [...kept, { ...delta, path }];

@@ -7,19 +7,19 @@ import type { Files } from "../system/files.ts";
 import type { Pace } from "../system/pace.ts";
 import type { HttpAnswer, HttpRequest, Transport } from "../system/transport.ts";
 
-/** What the cache's answer to a Put Blob means. */
+/** The meaning of the cache's answer to a Put Blob. */
 export type PutOutcome =
   | { readonly kind: "created" }
-  /** A blob of this name is there; only the control plane can say whether it is ours. */
+  /** A blob of this name exists; only the control plane can say whether it is ours. */
   | { readonly kind: "exists" }
   /**
-   * That, or the identity that signed the credential may not write here: the control plane can say whether a blob is
-   * there.
+   * The same, or the identity that signed the credential may not write here: the control plane can say whether a blob
+   * exists.
    */
   | { readonly kind: "exists-or-refused"; readonly reason: string }
-  /** The credential is over or wrong: the next heartbeat brings another. */
+  /** The credential is expired or wrong: the next heartbeat brings another. */
   | { readonly kind: "refused"; readonly reason: string }
-  /** What arrived is not what the checksum says: damage on the way, or in the spool since the delta was sealed. */
+  /** The received data does not match the checksum: damaged on the way, or in the spool since the delta was sealed. */
   | { readonly kind: "damaged" }
   | { readonly kind: "failed"; readonly reason: string };
 
@@ -36,7 +36,7 @@ export interface PutOptions {
   readonly pace?: Pace;
 }
 
-/** Sends one delta, create only. Throws `control-unavailable` when no answer came: the blob may be there then. */
+/** Sends one delta, create only. Throws `control-unavailable` when no answer came: the blob may exist then. */
 export async function putDelta({
   files,
   transport,
@@ -62,7 +62,7 @@ export async function putDelta({
   return putOutcome(await transport.send(request));
 }
 
-/** The address of a blob in the container that a SAS address names: the one place where the service joins the two. */
+/** The address of a blob in the container that a SAS address names: the only place where the service joins the two. */
 export function blobUrl(containerUrl: string, name: string): URL {
   const url = new URL(containerUrl);
   url.pathname = `${url.pathname.replace(/\/$/, "")}/${name}`;
@@ -71,8 +71,8 @@ export function blobUrl(containerUrl: string, name: string): URL {
 
 /**
  * A create-only credential may not overwrite, so an existing blob can also show as 403: UnauthorizedBlobOverwrite on
- * Azure, and AuthorizationPermissionMismatch where that code is not known (Azurite). On Azure the latter is also what
- * an identity gets whose role is missing, or not known everywhere yet.
+ * Azure, and AuthorizationPermissionMismatch where that code is not known (Azurite). On Azure the latter also means
+ * that the identity's role is missing, or not propagated everywhere yet.
  */
 export function putOutcome(answer: HttpAnswer): PutOutcome {
   const code = storageErrorCode(answer);
@@ -88,10 +88,7 @@ export function putOutcome(answer: HttpAnswer): PutOutcome {
 
 const EXISTS: ReadonlySet<string> = new Set(["BlobAlreadyExists", "UnauthorizedBlobOverwrite"]);
 
-/**
- * From the header, else from the XML body; letters and digits only, so that nothing of the request comes back into a
- * log.
- */
+/** From the header, else from the XML body; letters and digits only, so that no part of the request gets into a log. */
 function storageErrorCode({ headers, body }: HttpAnswer): string {
   const header = headers["x-ms-error-code"];
   const code = typeof header === "string" ? header : (/<Code>([A-Za-z0-9]+)<\/Code>/.exec(body)?.[1] ?? "");

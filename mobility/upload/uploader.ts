@@ -15,8 +15,8 @@ import type { KeptDeltas } from "./kept.ts";
 import type { Transport } from "../system/transport.ts";
 
 /**
- * Brings sealed deltas to the cache. A spool file goes only after the cache has its delta for certain (rule 4), and is
- * kept as long as room allows.
+ * Uploads sealed deltas to the cache. A spool file is removed only when the cache certainly has its delta (rule 4), and
+ * is kept for as long as space allows.
  */
 export interface Uploader {
   /** Deltas not known to be in the cache. */
@@ -32,24 +32,24 @@ export interface Uploader {
   /** The target has applied everything up to here. */
   applied(end: Position): void;
   /**
-   * The target misses this epoch, or cannot read it: it is sent once more, if it is still here. Failing is no harm: the
+   * The target lacks this epoch, or cannot read it: it is sent once more, if it is still here. Failing is harmless: the
    * target asks again.
    */
   resend(epoch: number): void;
-  /** Uploaded and not yet applied: kept only where room allows. */
+  /** Uploaded and not yet applied: kept only where space allows. */
   readonly keptBytes: number;
-  /** The room may have become less. */
+  /** The available space may have shrunk. */
   trimKept(): void;
   /**
-   * The service has no right to upload for now: what waits goes after the next grant. A request under way may still
-   * land, which is harmless (rule 4).
+   * The service has no right to upload for now: waiting deltas are sent after the next grant. A request under way may
+   * still arrive, which is harmless (rule 4).
    */
   suspend(): void;
   /** Stops uploading until another stream begins, and says why. */
   halt(error: LeewardError): void;
-  /** Another stream has begun: removes all that waits, and forgets where to upload and why it was halted. */
+  /** Another stream has begun: removes everything that waits, and forgets where to upload and why it was halted. */
   forget(): void;
-  /** Done when nothing waits, uploading was halted, or the time is over. */
+  /** Resolves when nothing waits, uploading was halted, or the time is over. */
   drained(withinMs: number): Promise<void>;
   stop(): Promise<void>;
 }
@@ -60,15 +60,15 @@ export interface UploaderOptions {
   readonly transport: Transport;
   readonly control: { settle(request: Omit<SettleRequest, "sessionId">): Promise<SettleAnswer> };
   readonly random: () => number;
-  /** Holds all uploads together below the configured rate. */
+  /** Keeps all uploads together below the configured rate. */
   readonly pace?: Pace;
-  /** Asks for a heartbeat soon: the credential is missing or over. */
+  /** Asks for a heartbeat soon: the credential is missing or expired. */
   readonly renew: () => void;
-  /** Why nothing may be sent to a container; undefined when it may. */
+  /** Why nothing may be sent to a container; undefined when sending is allowed. */
   readonly obstacle: (containerUrl: string) => LeewardError | undefined;
   /** Durably remembers that the cache has everything up to here. */
   readonly uploaded: (end: Position) => Promise<void>;
-  /** Where deltas that were uploaded lie until the target has applied them, and what they may take. */
+  /** Where uploaded deltas stay until the target has applied them, and the space that they may take. */
   readonly kept: { readonly folder: string; readonly roomBytes: () => number };
   readonly failed: (error: unknown) => void;
 }
@@ -101,7 +101,7 @@ class SpoolUploader implements Uploader {
   #uploadedBytes = 0;
   #waitingBytes = 0;
   #finishing: Promise<void> = Promise.resolve();
-  /** Aborted when waiting on makes no sense: a credential came, or everything is over. */
+  /** Aborted when waiting has become pointless: a credential came, or everything is over. */
   #wake = new AbortController();
   #drainWatchers: readonly (() => void)[] = [];
 
@@ -158,7 +158,7 @@ class SpoolUploader implements Uploader {
     this.#start();
   }
 
-  /** Told once for each place: the next heartbeat names it again. What is under way goes to the place before. */
+  /** Reported once for each place: the next heartbeat names it again. Uploads under way go to the previous place. */
   #refuse(obstacle: LeewardError): void {
     this.#containerUrl = undefined;
     const host = String(obstacle.facts["host"]);
@@ -187,7 +187,7 @@ class SpoolUploader implements Uploader {
   suspend(): void {
     this.#containerUrl = undefined;
     this.#suspended = true;
-    // Those that wait for their next attempt give their place back.
+    // Entries that wait for their next attempt release their slot.
     this.#wake.abort();
     this.#wake = new AbortController();
   }
@@ -274,8 +274,8 @@ class SpoolUploader implements Uploader {
         if (this.#isOver() || streamOver.aborted) return;
         this.#options.failed(error);
         if (this.#containerUrl === undefined && !this.#suspended) this.#options.renew();
-        // A new credential ends the first wait. Should it be refused too, asking for one after the other in a loop
-        // helps nobody: then the waits grow.
+        // A new credential ends the first wait. If it is refused too, requesting more in a loop is useless: then the
+        // waits grow.
         const ends = [this.#stopping.signal, streamOver];
         const signals = attempt === 0 ? [...ends, this.#wake.signal] : ends;
         await pause(this.#options.clock, backOffMs(attempt, this.#options.random), ...signals);
@@ -283,7 +283,7 @@ class SpoolUploader implements Uploader {
     }
   }
 
-  /** Returns when the cache has the delta for certain. */
+  /** Returns when the cache certainly has the delta. */
   async #attempt(entry: Entry, streamOver: AbortSignal): Promise<void> {
     const { delta } = entry;
     const containerUrl = this.#containerUrl;
@@ -307,8 +307,8 @@ class SpoolUploader implements Uploader {
       case "refused":
         throw this.#drop(containerUrl, outcome.reason);
       case "damaged":
-        // Next time with a checksum of what the spool holds now. Damage on the way is over then; damage of the spool
-        // must come to the target, which refuses it with a reason that its operator sees, instead of being tried here
+        // Next time with a checksum of what the spool holds now. That ends damage on the way; damage of the spool must
+        // reach the target, which refuses it with a reason that its operator sees, instead of being retried here
         // without end.
         entry.delta = { ...delta, md5: undefined };
         throw new LeewardError("store-unavailable", "A delta did not arrive as it was sealed; it is sent again.", {
@@ -321,7 +321,7 @@ class SpoolUploader implements Uploader {
     }
   }
 
-  /** Forgets a credential that was refused. A newer one may have come meanwhile, and stays. */
+  /** Forgets a refused credential. Keeps a newer one that came meanwhile. */
   #drop(containerUrl: string, reason: string): LeewardError {
     if (this.#containerUrl === containerUrl) this.#containerUrl = undefined;
     return new LeewardError("store-refused", `The cache refused the credential (${reason}); another one is asked for.`);
@@ -335,12 +335,12 @@ class SpoolUploader implements Uploader {
   }
 
   /**
-   * Whether the cache has exactly this delta, or it is to be sent again. Throws `position-fork` when another one stands
+   * Whether the cache has exactly this delta, or it is to be sent again. Throws `position-fork` when another one is
    * there.
    */
   async #ask({ end: { stream, epoch, checksum } }: SpooledDelta, streamOver: AbortSignal): Promise<"same" | "again"> {
     const { outcome } = await this.#options.control.settle({ stream, epoch, checksum });
-    // Whatever stands there, it is nothing to the stream that has begun.
+    // Whatever is there does not concern the stream that has begun.
     if (streamOver.aborted || outcome !== "other") return outcome === "same" ? "same" : "again";
     const error = new LeewardError(
       "position-fork",
@@ -353,7 +353,7 @@ class SpoolUploader implements Uploader {
     throw error;
   }
 
-  /** Removes what the cache has from the front of the queue: first the position is remembered, then the files go. */
+  /** Removes what the cache has from the front of the queue: records the position first, then removes the files. */
   async #finishFront(): Promise<void> {
     const entries = this.#entries;
     const gap = entries.findIndex((entry) => entry.state !== "done");

@@ -45,8 +45,8 @@ export function selectMessages(instance: Pick<LiveInstance, "row" | "history" | 
 }
 
 /**
- * The start comes first, even if external events overtook it; of a suspended instance, first what wakes it, then what
- * waited.
+ * The start comes first, even if overtaken by external events; a suspended instance takes what wakes it first, or
+ * nothing.
  */
 function inOrder({ row, history, inbox }: Pick<LiveInstance, "row" | "history" | "inbox">): readonly Message[] {
   if (row.status !== "Suspended") {

@@ -14,16 +14,16 @@ import type { TraceWrite } from "./trace.ts";
 const MIB = 1024 * 1024;
 const EPOCH_MS = 5_000;
 const BACKLOG_WRITES = 3_000;
-/** With one in flight fewer are enough: each takes as long as the next. */
+/** Fewer are enough with one in flight: each takes as long as the next. */
 const SINGLE_WRITES = 600;
 const FAR_SINGLE_WRITES = 300;
-/** What a request inside one Azure region takes on its way, about; it is added to every request of both sides alike. */
+/** Roughly a request's latency inside one Azure region; added to every request of both sides alike. */
 const DISTANCE_MS = 5;
 
 /**
- * A backlog of 5 s epochs of the trace, applied by the engine, against the same guest writes sent as they came. Every
- * round measures all ways one after the other on the same store, in turning order, so that a slow moment of the machine
- * hits them alike; the figures are medians of the rounds' ratios.
+ * A backlog of 5 s epochs of the trace, applied by the engine, against the same guest writes sent unmerged. Every round
+ * measures all ways one after the other on the same store, in rotating order, so that a slow moment of the machine
+ * affects them alike; the figures are medians of the rounds' ratios.
  */
 export async function traceFigures(
   stores: ItemStores,
@@ -77,9 +77,9 @@ export async function traceFigures(
 }
 
 /**
- * Sequential content, as initial replication sends it, against plain Put Pages of 4 MiB at the same concurrency. The
- * figure is the one on text-like content, the trace's; incompressible content is the worst case, for the target then
- * takes every byte twice, in the journal and in the pages.
+ * Sequential content, as sent by initial replication, against plain Put Pages of 4 MiB at the same concurrency. The
+ * figure is the one on text-like content, the trace's; incompressible content is the worst case, as the target takes
+ * every byte twice, in the journal and in the pages.
  */
 export async function sequentialFigures(stores: ItemStores, rounds: number): Promise<readonly Figure[]> {
   const writes: readonly TraceWrite[] = Array.from({ length: 24 }, (_, index) => ({
@@ -142,7 +142,7 @@ function ratio(rates: readonly number[], others: readonly number[]): number {
 
 const speed = (rates: readonly number[]): number => (median(rates) * 1000) / MIB;
 
-/** The same stores, farther away: every request takes that much longer, however many are under way. */
+/** The same stores with more latency: every request takes that much longer, at any concurrency. */
 function distant(stores: ItemStores, delayMs: number): ItemStores {
   const later = <Port extends object>(port: Port): Port =>
     new Proxy(port, {

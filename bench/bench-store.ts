@@ -10,7 +10,7 @@ import type { ItemStores } from "../replication/ports.ts";
 /** Real stores, cache and target in a process each, and the product's adapters to them. */
 export interface BenchStore {
   readonly stores: ItemStores;
-  /** How often each operation has been done so far in both accounts, by Azurite's names. */
+  /** How often each operation ran so far in both accounts, by Azurite's names. */
   counts(): Promise<ReadonlyMap<string, number>>;
   close(): Promise<void>;
 }

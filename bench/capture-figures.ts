@@ -20,8 +20,8 @@ const SERVERS = ["leeward", "nbdkit", "qemu-nbd"] as const;
 type ServerName = (typeof SERVERS)[number];
 
 /**
- * Site Recovery's churn limits of one VM in MB/s: the usual one and "high churn". Its tables reckon with requests of 8
- * to 32 KiB.
+ * Site Recovery's churn limits of one VM in MB/s: the usual one and "high churn". Its tables assume requests of 8 to 32
+ * KiB.
  */
 const DEMANDS_MB = [54, 100] as const;
 const DEMAND_BLOCK_BYTES = 16 * 1024;
@@ -29,14 +29,14 @@ const DEMAND_SECONDS = 8;
 const CHURN_BYTES = 50 * MIB;
 const CHURN_SECONDS = 15;
 const OUTAGE_CHURN_BYTES = 20 * MIB;
-/** The goal speaks of 60 s; the rate of draining does not depend on the length, the time of the bench does. */
+/** The goal is for 60 s; the drain rate does not depend on the length, the bench's duration does. */
 const OUTAGE_SECONDS = 15;
 const OUTAGE_SAID_SECONDS = 60;
 
 /**
  * What capturing costs the guest and the machine: the mobility service against servers that only store, on one image,
  * in one run, with one fio job. Every write of the service goes into its journal, its image and a sealed delta, which
- * an HTTP server in this process takes. `missing` names the tools for want of which there is no figure.
+ * an HTTP server in this process takes. `missing` names the tools whose absence prevents the figure.
  */
 export async function captureFigures(rounds: number): Promise<CaptureFigures> {
   const tools = missingCaptureTools();
@@ -64,8 +64,8 @@ type CaptureFigures =
   | { readonly kind: "missing"; readonly tools: readonly string[] };
 
 /**
- * Image, journal and spool in memory where there is room, so that the figures are about the programs and not about this
- * machine's disk.
+ * Image, journal and spool in memory if there is space, so that the figures measure the programs and not this machine's
+ * disk.
  */
 async function placeForFiles(): Promise<{ readonly path: string; readonly text: string }> {
   const free = await statfs(MEMORY_FOLDER).then(
@@ -84,8 +84,8 @@ interface Bench {
 }
 
 /**
- * Zeros, so that there is no initial replication to speak of; written, because otherwise the first writer would pay for
- * allocating the blocks.
+ * Zeros, so initial replication is negligible; written, because otherwise the first writer would pay for allocating the
+ * blocks.
  */
 async function fillImage(path: string): Promise<void> {
   const file = await open(path, "w");
@@ -129,7 +129,7 @@ async function speedFigures(bench: Bench, rounds: number): Promise<readonly Figu
   ];
 }
 
-/** The order changes from round to round, so that none always has the warmer machine. */
+/** The order changes each round, so that no server always has the warmer machine. */
 async function onEveryServer(
   bench: Bench,
   service: BenchService,
@@ -141,7 +141,7 @@ async function onEveryServer(
     const name = SERVERS[(turn + round) % SERVERS.length] ?? "leeward";
     if (name === "leeward") {
       results[name] = await runFio({ ...shape, socketPath: service.socketPath });
-      // What it has still to seal would take the processor from the next server.
+      // Sealing the rest would take the processor from the next server.
       await service.idle();
     } else {
       const socketPath = join(bench.folder, `${name}.sock`);
@@ -176,7 +176,7 @@ function shapeFigures(name: string, rounds: readonly Record<ServerName, FioResul
   ];
 }
 
-/** Demands that are met or not, and what a steady churn costs: memory, processor. */
+/** Whether demands are met, and the cost of steady churn: memory, processor. */
 async function churnFigures(bench: Bench): Promise<readonly Figure[]> {
   const figures: Figure[] = [];
   const churn = (service: BenchService, bytesPerSecond: number, seconds: number): Promise<FioResult> =>
@@ -203,7 +203,7 @@ async function churnFigures(bench: Bench): Promise<readonly Figure[]> {
       await service.idle();
     }
   });
-  // A service of its own: its peak is that of this churn.
+  // A separate service: its peak is that of this churn.
   await withService(bench, async (service) => {
     const before = await service.cpuSeconds();
     const { writtenBytes } = await churn(service, CHURN_BYTES, CHURN_SECONDS);
@@ -223,8 +223,7 @@ async function churnFigures(bench: Bench): Promise<readonly Figure[]> {
 }
 
 /**
- * The cache is away, comes back, and the backlog drains while the guest writes on. In bytes of deltas, which is what
- * waits.
+ * The cache is unreachable, returns, and the backlog drains while the guest keeps writing. In bytes of waiting deltas.
  */
 async function outageFigures(bench: Bench): Promise<readonly Figure[]> {
   const { cache } = bench;
@@ -247,7 +246,7 @@ async function outageFigures(bench: Bench): Promise<readonly Figure[]> {
     const backMs = cache.backMs ?? endMs;
     const backlogBytes = await service.spoolBytes();
     const arrivalBytesPerSecond = backlogBytes / (OUTAGE_SECONDS + (backMs - endMs) / 1000);
-    // One epoch of 5 s may always be on its way.
+    // One epoch of 5 s may always be in transit.
     await until("drained", PATIENCE, async () => (await service.spoolBytes()) === 0);
     const drainSeconds = (performance.now() - backMs) / 1000;
     await load;

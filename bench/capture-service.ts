@@ -19,14 +19,12 @@ export const PATIENCE = { maxMs: 120_000, lookMs: SAMPLE_MS };
 /** USER_HZ, which Linux fixes at 100 for /proc/<pid>/stat (proc(5)). */
 const TICKS_PER_SECOND = 100;
 
-/**
- * A control plane and a cache that take everything and keep nothing, so that the figures are about the service alone.
- */
+/** A control plane and a cache that accept everything and store nothing, so that the figures cover only the service. */
 export interface BenchCache {
   readonly apiUrl: string;
-  /** While true every upload is answered with 503, as a cache account that is away does. */
+  /** While true every upload gets 503, as from an unreachable cache account. */
   away: boolean;
-  /** When the first upload after `away` was taken, by performance.now(); undefined before. */
+  /** When the first upload after `away` was taken, by performance.now(); undefined earlier. */
   readonly backMs: number | undefined;
   stop(): Promise<void>;
 }
@@ -95,21 +93,21 @@ export async function startBenchCache(): Promise<BenchCache> {
   };
 }
 
-/** The mobility service as a process of its own with one disk, epochs of 5 s, initial replication done. */
+/** The mobility service in its own process with one disk, epochs of 5 s, initial replication done. */
 export interface BenchService {
   readonly socketPath: string;
-  /** Everything that was written is sealed and uploaded. */
+  /** Waits until all writes are sealed and uploaded. */
   idle(): Promise<void>;
-  /** Deltas that wait for the cache, in bytes. */
+  /** Deltas waiting for the cache, in bytes. */
   spoolBytes(): Promise<number>;
-  /** Processor time of all its threads since it began. */
+  /** Processor time of all its threads since it started. */
   cpuSeconds(): Promise<number>;
-  /** The most memory that it ever had resident. */
+  /** Its peak resident memory. */
   peakResidentBytes(): Promise<number>;
   stop(): Promise<void>;
 }
 
-/** `folder` is empty and takes the service's state. */
+/** `folder` is empty and holds the service's state. */
 export async function startBenchService(folder: string, imagePath: string, cache: BenchCache): Promise<BenchService> {
   const socketPath = join(folder, "nbd.sock");
   const stateFolder = join(folder, "state");
@@ -152,7 +150,7 @@ export async function startBenchService(folder: string, imagePath: string, cache
     spoolBytes: async () => (await status()).spoolBytes,
     cpuSeconds: async () => {
       const text = await readFile(`/proc/${child.pid}/stat`, "latin1");
-      // Behind the name in brackets: utime and stime are fields 14 and 15 (proc(5)).
+      // After the name in brackets: utime and stime are fields 14 and 15 (proc(5)).
       const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
       return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
     },

@@ -1,8 +1,6 @@
 import * as df from "durable-functions";
 
-/**
- * What the figures of the Durable engine run: loading this file registers it, so the registration must be open before.
- */
+/** The workload of the Durable figures: loading this file registers it, so open the registration first. */
 export const SEQUENCE = "sequence";
 export const FAN_OUT = "fanOut";
 export const FAN_OUT_WIDTH = 20;

@@ -13,9 +13,8 @@ const AT_ONCE = 50;
 type DurableEngine = Awaited<ReturnType<DurableApp["openEngine"]>>;
 
 /**
- * Orchestrations of the real SDK through the host's own way of calling functions, on the engine itself: no HTTP,
- * nothing logged, each instance purged when it has ended. The state is in a SQLite file as the local cloud keeps it, or
- * in memory.
+ * Orchestrations of the real SDK through the host's function calls, on the engine itself: no HTTP, no logging, each
+ * instance purged when it has ended. The state is in a SQLite file, as in the local cloud, or in memory.
  */
 export async function durableFigures(): Promise<readonly Figure[]> {
   const app = await loadDurableApp(() => import("./durable-app.ts"));
@@ -58,7 +57,7 @@ export async function durableFigures(): Promise<readonly Figure[]> {
   }
 }
 
-/** Orchestrations, by the clock and by the time that this process had a processor. */
+/** Orchestrations, by wall-clock time and by this process's processor time. */
 interface Rate {
   readonly perSecond: number;
   readonly perProcessorSecond: number;

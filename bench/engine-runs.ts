@@ -17,10 +17,7 @@ const timer = {
   pause: (durationMs: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, durationMs)),
 };
 
-/**
- * A new item whose recovery points come so seldom that only the first one, at the first boundary, is in the
- * measurement.
- */
+/** A new item whose recovery points are so rare that the measurement has only the first one, at the first boundary. */
 export async function protect(stores: ItemStores, itemId: string, disks: readonly DiskDescription[]): Promise<void> {
   const context = { stores, clock, ids: { next: () => NONCE } };
   await protectItem(context, { itemId, disks, policy: { pointIntervalMs: NEVER_MS, retentionMs: NEVER_MS } });
@@ -31,8 +28,8 @@ export function workerContext(stores: ItemStores): ApplyContext {
 }
 
 /**
- * Milliseconds from the claim of a new item until all its deltas are applied and it is let go. The deltas lie in the
- * cache before.
+ * Milliseconds from the claim of a new item until all its deltas are applied and it is released. The deltas are already
+ * in the cache.
  */
 export async function timeEngine(
   stores: ItemStores,

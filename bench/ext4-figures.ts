@@ -10,15 +10,14 @@ import type { TraceWrite } from "./trace.ts";
 const DISK_BYTES = 24 * 1024 * 1024;
 const FILES = 16;
 /**
- * Four files of 1 to 48 KiB in an epoch of 5 s: seldom enough that merging the journal's blocks does not make the
- * figure.
+ * Four files of 1 to 48 KiB in an epoch of 5 s: so rare that merging the journal's blocks does not dominate the figure.
  */
 const FILE_INTERVAL_MS = 1_250;
 
 /**
  * Bytes sent on a real ext4 file system, made with its own tools: text files are added one after the other, and the
- * writes are those of a kernel, in ext4's order: data, journal, metadata in place. `missing` names the tools for want
- * of which there is no figure.
+ * writes are those of a kernel, in ext4's order: data, journal, metadata in place. `missing` names the tools whose
+ * absence prevents the figure.
  */
 export async function ext4Figures(
   seed: number,

@@ -22,16 +22,16 @@ const TOGETHER = Array.from({ length: 10 }, (_, index) => `ten-${index}`);
 const STAGE_MS = 900_000;
 const LOOK_MS = 250;
 /**
- * Ten machines are looked at in the process that serves the whole cloud: asking more often would cost what is measured.
- * It counts as time in full.
+ * The process that serves the whole cloud also polls ten machines: polling more often would cost what is measured. It
+ * counts as time in full.
  */
 const FINE_LOOK_MS = 100;
 
 /**
  * From the call of a failover until the target machine runs and the job has succeeded, on the whole local cloud, whose
- * Resource Manager answers as soon as its work is done: what remains is Leeward's own time. The machines were protected
- * by their ids, hold some MiB and have a recovery point. First a few one after the other while nothing else is
- * protected, then ten at once.
+ * Resource Manager answers as soon as its work is done: the rest is Leeward's own time. The machines were protected by
+ * their ids, hold some MiB and have a recovery point. First a few in sequence while nothing else is protected, then ten
+ * at once.
  */
 export async function failoverFigures(seed: number): Promise<readonly Figure[]> {
   const folder = await mkdtemp(join(tmpdir(), "leeward-failover-"));
@@ -65,7 +65,7 @@ export async function failoverFigures(seed: number): Promise<readonly Figure[]> 
   }
 }
 
-/** The newest point of each machine, once it holds what the guest wrote. */
+/** The newest point of each machine, once it has the guest's writes. */
 async function protectMachines(cloud: Cloud, names: readonly string[]): Promise<ReadonlyMap<string, string>> {
   await makeSourceMachines(cloud, names);
   const policy = { crashConsistentFrequencyInMinutes: POINT_INTERVAL_MINUTES };
@@ -98,7 +98,7 @@ async function protectMachines(cloud: Cloud, names: readonly string[]): Promise<
 async function failOver(cloud: Cloud, points: ReadonlyMap<string, string>): Promise<number> {
   const management = managementOf(cloud);
   const isRunning = async (target: string): Promise<boolean> => {
-    // What the cloud knows itself costs no request; then its API has the word.
+    // The cloud's own state costs no request; afterwards its API decides.
     if (cloud.resourceManager.machineOf(target) === undefined) return false;
     const view = await management.read(`${target}/instanceView`);
     return listOf(view, "statuses").some((status) => textOf(status, "code") === "PowerState/running");

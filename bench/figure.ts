@@ -1,10 +1,8 @@
-/**
- * One measured number with the goal it is held against, if it has one. Ratios compare two measurements of the same run.
- */
+/** One measured number with its goal, if any. Ratios compare two measurements of the same run. */
 export interface Figure {
   readonly name: string;
   readonly value: number;
-  /** Behind the number; "x" for ratios. */
+  /** After the number; "x" for ratios. */
   readonly unit: string;
   readonly goal: Goal | undefined;
 }

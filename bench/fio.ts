@@ -6,12 +6,12 @@ import { promisify } from "node:util";
 import { outsideTool } from "../local/lab/outside-tools.ts";
 
 const run = promisify(execFile);
-/** A job that hangs is a fault, not a figure. */
+/** A hanging job is a fault, not a figure. */
 const JOB_MS = 60_000;
 const READY_TRIES = 200;
 const READY_PAUSE_MS = 25;
 
-/** What the capture figures need, by the name of the program; Debian packages fio, nbdkit and qemu-utils. */
+/** Programs the capture figures need, by name; Debian packages fio, nbdkit and qemu-utils. */
 const TOOLS = ["fio", "nbdkit", "qemu-nbd"] as const;
 
 export function missingCaptureTools(): readonly string[] {
@@ -25,7 +25,7 @@ export interface FioJob {
   readonly queueDepth: number;
   readonly sizeBytes: number;
   readonly seconds: number;
-  /** Undefined: as fast as the server takes it. */
+  /** Undefined: as fast as the server allows. */
   readonly bytesPerSecond?: number;
 }
 

@@ -6,19 +6,19 @@ import { deltasOf, epochsOf, extentsOf } from "./trace-deltas.ts";
 import { textContent } from "./trace.ts";
 import type { TraceWrite } from "./trace.ts";
 
-/** Epoch lengths, and the most Put Pages per guest write that each should need. */
+/** Epoch lengths, each with its maximum of Put Pages per guest write. */
 const EPOCHS = [
   { epochMs: 5_000, pages: 0.32 },
   { epochMs: 15_000, pages: undefined },
   { epochMs: 60_000, pages: 0.2 },
   { epochMs: 300_000, pages: undefined },
 ] as const;
-/** Compressing takes its time, and the share of the bytes is the same everywhere in the trace. */
+/** Compressing is slow, and the share of the bytes is the same everywhere in the trace. */
 const SENT_PART_MS = 300_000;
 
 /**
- * Put Pages per guest write and bytes sent per guest byte, each epoch for itself, on the trace alone: nothing here
- * depends on the machine.
+ * Put Pages per guest write and bytes sent per guest byte, each epoch separately, on the trace alone: independent of
+ * the machine.
  */
 export function mergingFigures(trace: readonly TraceWrite[], disks: readonly DiskDescription[]): readonly Figure[] {
   const pages = EPOCHS.map(({ epochMs, pages }): Figure => {

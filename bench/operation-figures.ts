@@ -11,8 +11,8 @@ import type { TraceWrite } from "./trace.ts";
 const EPOCHS = 25;
 
 /**
- * What both accounts are asked for in each epoch, the upload by the mobility service included, while deltas arrive in
- * order and one worker stays warm. The first epoch is not counted: it has the claim and the first recovery point in it.
+ * The requests to both accounts in each epoch, including the mobility service's upload, while deltas arrive in order
+ * and one worker stays warm. The first epoch, with the claim and the first recovery point, is not counted.
  */
 export async function operationFigures(
   store: BenchStore,
@@ -32,8 +32,8 @@ export async function operationFigures(
   await applySlice(
     {
       ...context,
-      // The warm holder is told of each delta when it is there, one at a time, as a service that cuts an epoch every
-      // five seconds would have it.
+      // The warm holder gets a hint for each delta when it exists, one at a time, as from a service that cuts an epoch
+      // every five seconds.
       awaitHint: async () => {
         if (arrived === 1) before = await store.counts();
         const delta = deltas[arrived];

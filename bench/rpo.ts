@@ -26,7 +26,7 @@ import type { TraceWrite } from "./trace.ts";
 
 const MIB = 1024 * 1024;
 const ITEM_ID = "bench-vm";
-/** As the trace wants them: data, then log. */
+/** The trace's order: data, then log. */
 const DISKS = [
   { id: "data", sizeBytes: 1024 * MIB },
   { id: "log", sizeBytes: 128 * MIB },
@@ -34,7 +34,7 @@ const DISKS = [
 const EPOCH_MS = 5_000;
 const SCHEDULES = { points: "*/10 * * * * *", sweep: "*/30 * * * * *" };
 const POINT_INTERVAL_MINUTES = 1;
-/** What the guest has outstanding at once, as a disk queue has. */
+/** The guest's outstanding writes, like a disk queue. */
 const WRITES_IN_FLIGHT = 32;
 const FLUSH_MS = 1_000;
 const BURST_WRITES = 16_000;
@@ -42,15 +42,15 @@ const LOAD_MS = 60_000;
 const SAMPLE_MS = 250;
 /** One stage on a slow machine. */
 const PATIENCE = { maxMs: 120_000, lookMs: SAMPLE_MS };
-/** Contents are made before the load begins: a guest does not spend the machine's time on them. */
+/** Contents are made before the load begins: a guest spends no machine time on them. */
 const CONTENT_BYTES = 64 * 1024;
 const CONTENT_COUNT = 256;
 
 /**
- * The whole product on the local cloud, all of it on this one machine: the trace is written through NBD at half of the
- * rate that the pipeline can sustain, with epochs of 5 s. The recovery point objective at a moment is the age of the
- * oldest guest write that is not yet applied at the target (0 when there is none): what would be lost if the source
- * vanished then. It is asked every 250 ms while the load lasts.
+ * The whole product on the local cloud, all on this one machine: the trace is written through NBD at half of the rate
+ * the pipeline can sustain, with epochs of 5 s. The recovery point objective at a moment is the age of the oldest guest
+ * write not yet applied at the target (0 when there is none): the loss if the source vanished then. It is sampled every
+ * 250 ms under load.
  */
 export async function rpoFigures(seed: number): Promise<readonly Figure[]> {
   const folder = await mkdtemp(join(tmpdir(), "leeward-rpo-"));
@@ -92,7 +92,7 @@ export async function rpoFigures(seed: number): Promise<readonly Figure[]> {
         unit: "MiB/s",
         goal: undefined,
       },
-      // Half of it as it was in truth: a writer that the disks slow down would make the figures below worthless.
+      // Half of the real rate: a writer slowed down by the disks would invalidate the figures below.
       {
         name: "rate of the guest while the RPO is measured",
         value: loadBytesPerSecond / MIB,
@@ -132,7 +132,7 @@ async function startVm(cloud: Cloud, folder: string): Promise<MobilityService> {
   });
 }
 
-/** What the item's own record in the target account says. */
+/** The item's own record in the target account. */
 function progressOf(cloud: Cloud): () => Promise<Progress> {
   const connect = (account: string) =>
     connectBlobs(account, {
@@ -149,9 +149,9 @@ function progressOf(cloud: Cloud): () => Promise<Progress> {
 }
 
 /**
- * Bytes per second of a burst that is written as fast as the disks take it, from its first write until all of it is
- * applied. On one machine capturing takes its share of the processor from applying, so that this, not the faster
- * draining after the burst, is what the pipeline can sustain.
+ * Bytes per second of a burst written as fast as the disks accept it, from its first write until all of it is applied.
+ * On one machine capturing takes processor time from applying, so the pipeline can sustain this, not the faster drain
+ * rate after the burst.
  */
 async function saturation(
   burst: readonly TraceWrite[],
@@ -167,9 +167,7 @@ async function saturation(
   return (bytesOf(burst) / (performance.now() - startedMs)) * 1000;
 }
 
-/**
- * Sends the writes to the disks, at their times or as fast as they are taken, with a flush of both disks every second.
- */
+/** Sends the writes to the disks, at their times or as fast as accepted, with a flush of both disks every second. */
 async function playWrites(
   mobility: MobilityService,
   writes: readonly TraceWrite[],
@@ -199,11 +197,11 @@ async function playWrites(
   for (const disk of disks) disk.close();
 }
 
-/** Asks again and again until `running` has ended. */
+/** Polls until `running` has ended. */
 async function whileRunning(running: Promise<void>, ask: () => Promise<number>): Promise<readonly number[]> {
   const answers: number[] = [];
   const ended = running.then(() => true as const);
-  // Its failure is thrown by the race below, which may come a little later.
+  // The race below, perhaps a little later, throws its failure.
   ended.catch(() => undefined);
   for (let at = performance.now(); ; at += SAMPLE_MS) {
     answers.push(await ask());

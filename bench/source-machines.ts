@@ -10,7 +10,7 @@ const MIB = 1024 * 1024;
 const REGION = "westeurope";
 const GROUP = "shop";
 const LOOK_MS = 20;
-/** What each disk holds before anybody protects it, and what its guest writes afterwards. */
+/** What each disk holds before protection, and what its guest writes afterwards. */
 const FILLED_BYTES = 8 * MIB;
 const WRITTEN_BYTES = 2 * MIB;
 
@@ -27,8 +27,7 @@ const idOf = ({ resourceManager }: Cloud, path: string, group = GROUP): string =
   `/subscriptions/${resourceManager.subscriptionId}/resourceGroups/${group}/providers/${path}`;
 
 /**
- * Virtual machines in one network of the source region, each with a system disk and a data disk of 1 GiB that hold
- * something.
+ * Virtual machines in one network of the source region, each with a system disk and a data disk of 1 GiB with content.
  */
 export async function makeSourceMachines(cloud: Cloud, names: readonly string[]): Promise<void> {
   const management = managementOf(cloud);

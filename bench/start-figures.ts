@@ -12,7 +12,7 @@ const run = promisify(execFile);
 const STARTS = 11;
 const TELL_USAGE = "const { user, system } = process.cpuUsage(); console.log((user + system) / 1000);";
 
-/** One start, by the clock and by the time that it had a processor: others on the machine spoil the first one only. */
+/** One start, by wall-clock and by processor time: other processes distort only the former. */
 interface Start {
   readonly elapsedMs: number;
   readonly processorMs: number;
@@ -20,8 +20,8 @@ interface Start {
 
 /**
  * What a fresh process pays for the built app before its first function is known: the time from starting Node to its
- * end, with the import and without, one after the other, so that both meet the machine in the same state. Files are in
- * the cache of the file system; a machine that reads them from afar pays more for each.
+ * end, with and without the import, one after the other, so that both run under the same conditions. Files are in the
+ * file system's cache; a machine that reads them remotely pays more for each.
  */
 export async function startFigures(): Promise<readonly Figure[]> {
   const entry = pathToFileURL(join(appFolder(), mainOf(appFolder()))).href;

@@ -2,9 +2,9 @@ import { randomBytes } from "node:crypto";
 import { startStorage } from "@leeward/azure-local/storage";
 
 /**
- * One storage account of a measurement, in a process of its own: the two accounts of the product stand in two regions
- * and share no processor. Started by `fork` with the account and its folder as arguments; answers every message with
- * its operation counts, and ends with its parent.
+ * One storage account of a measurement, in its own process: the product's two accounts are in two regions and share no
+ * processor. Started by `fork` with the account and its folder as arguments; answers every message with its operation
+ * counts, and ends with its parent.
  */
 const [account = "", folder = ""] = process.argv.slice(2);
 const storage = await startStorage({

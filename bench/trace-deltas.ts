@@ -10,7 +10,7 @@ import type { TraceWrite } from "./trace.ts";
 
 /** The writes of one epoch, in order. */
 export type Epoch = readonly TraceWrite[];
-/** The bytes that a write of the trace carries. */
+/** The bytes of a write in the trace. */
 export type Content = (write: TraceWrite) => Uint8Array;
 
 /** Cuts a trace by age and by size, as the mobility service does. */
@@ -30,7 +30,7 @@ export function epochsOf(trace: readonly TraceWrite[], epochMs: number): readonl
   return epochs;
 }
 
-/** Of every stream here: the deltas can be made before the item. */
+/** All streams use it: the deltas can be made before the item. */
 export const NONCE = "0".repeat(32);
 
 /** The deltas of the epochs as the mobility service would send them: per disk the last content of each sector. */
@@ -61,7 +61,7 @@ export function* deltasOf(
   }
 }
 
-/** What an epoch touches, without its bytes. */
+/** An epoch's extents, without its bytes. */
 export function extentsOf(epoch: Epoch, diskCount: number): readonly Extent[] {
   return [...spansOfDisks(epoch, diskCount)].map(({ disk, span: { kind, offsetBytes, lengthBytes } }) => ({
     kind,

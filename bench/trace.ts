@@ -1,11 +1,11 @@
 import { createRandom } from "../test/memory/random.ts";
 
 /**
- * The committed synthetic trace: what a busy database on two disks writes. It is generated, so that it costs no space
- * and carries no licence, and it is the same on every machine: everything follows from the seed. The mix follows what
- * block traces of database servers show: a write-ahead log that appends 4-32 KiB and rewrites its last block, a
- * checkpointer that writes short runs of 8 KiB pages at skewed places, a compaction that streams 64 KiB blocks, and a
- * few metadata blocks that are written again and again.
+ * The committed synthetic trace: the writes of a busy database on two disks. It is generated, so it costs no space and
+ * has no licence, and it is the same on every machine: everything follows from the seed. The mix follows block traces
+ * of database servers: a write-ahead log that appends 4-32 KiB and rewrites its last block, a checkpointer that writes
+ * short runs of 8 KiB pages at skewed places, a compaction that streams 64 KiB blocks, and a few metadata blocks that
+ * are rewritten again and again.
  */
 export interface TraceWrite {
   readonly atMs: number;
@@ -44,7 +44,7 @@ export function databaseTrace(options: TraceOptions): readonly TraceWrite[] {
     if (choice < 0.3) {
       const lengthBytes = BLOCK_BYTES * (1 + Math.floor(random() ** 2 * 8));
       writes.push(write(atMs, 1, logBytes % LOG_REGION_BYTES, lengthBytes));
-      // The next record begins in the block that this one did not fill.
+      // The next record begins in the block this one left partly empty.
       logBytes += lengthBytes - (random() < 0.5 ? BLOCK_BYTES : 0);
     } else if (choice < 0.55) {
       const place = skewedPage(random, options.diskBytes - STREAM_REGION_BYTES);
@@ -95,7 +95,7 @@ const WORDS = [
   "quantity",
 ];
 
-/** Text-like bytes: rows of words and numbers with some random identifiers, as logs and database pages hold them. */
+/** Text-like bytes: rows of words and numbers with some random identifiers, like logs and database pages. */
 export function textContent(seed: number, lengthBytes: number): Uint8Array {
   const random = createRandom(seed).next;
   const parts: string[] = [];

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** How long a figure waits for something, and how often it looks, both in milliseconds. */
+/** How long a figure waits for something, and its poll interval, both in milliseconds. */
 interface Patience {
   readonly maxMs: number;
   readonly lookMs: number;
 }
 
-/** Asks until the answer is yes. Throws when it never is. */
+/** Polls until the answer is true. Throws on time-out. */
 export async function until(what: string, { maxMs, lookMs }: Patience, reached: () => Promise<boolean>): Promise<void> {
   const endMs = performance.now() + maxMs;
   while (!(await reached())) {

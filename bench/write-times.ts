@@ -1,14 +1,14 @@
 /**
- * When each write of a guest was sent and acknowledged, against what the target says of itself: that everything is
- * applied which the source recorded up to some moment. The source records a write between the two, so that one which
- * was acknowledged by then is surely applied.
+ * When each write of a guest was sent and acknowledged, against the target's report: it has applied everything that the
+ * source recorded up to some moment. The source records a write between the two, so a write acknowledged by then is
+ * surely applied.
  */
 export interface WriteTimes {
-  /** Notes a write in the order of sending; the returned function notes its acknowledgement. Unix milliseconds. */
+  /** Records a write in sending order; the returned function records its acknowledgement. Unix milliseconds. */
   sent(sentMs: number): (acknowledgedMs: number) => void;
   /** Age of the oldest write that is not surely applied, 0 if there is none. `appliedMs` never goes back. */
   oldestMissingMs(appliedMs: number, nowMs: number): number;
-  /** True once the last write is applied: nothing that was recorded after it was sent can be missing. */
+  /** True once the last write is applied: nothing recorded after it was sent can be missing. */
   allApplied(appliedMs: number): boolean;
 }
 

@@ -1,18 +1,18 @@
 /**
- * Every reason for which the local cloud refuses or stops. The codes are closed: who handles one can handle all. Each
+ * The reasons for which the local cloud refuses or stops. The set of codes is closed: a caller can handle all. Each
  * says what to do unless the error itself knows better.
  */
 const HINTS = {
-  /** The app, a request to it or a subscription asks for what only Azure has. */
+  /** The app, a request to it or a subscription needs what only Azure has. */
   "not-supported": "The local cloud does not offer this; its documents list what it offers.",
   /** A file, a setting or an option is wrong. */
   "configuration-invalid": "Correct the setting that the message names.",
-  /** Who asks must ask differently. */
+  /** The request must be changed. */
   "request-invalid": "Correct the request as the message says and send it again.",
   "port-in-use": "Stop the program that uses the port, or choose another one.",
-  /** What an earlier run left behind cannot be read. It is never emptied or repaired by guessing. */
+  /** State from an earlier run cannot be read. It is never emptied or repaired by guessing. */
   "state-damaged": "Restore the folder from a copy, or begin with an empty one.",
-  /** A bound of `limits.ts` that has no answer of its own. */
+  /** A bound of `limits.ts` without an answer of its own. */
   "limit-reached": "Remove what is no longer needed.",
   /** A broken assumption. */
   internal: "This is a fault in the local cloud. Please report it with the log.",
@@ -46,7 +46,7 @@ export function hasCode(error: unknown, ...codes: readonly LocalErrorCode[]): er
   return error instanceof LocalError && codes.includes(error.code);
 }
 
-/** Holds in every build: a broken assumption stops the work instead of damaging what is kept. */
+/** Holds in every build: a broken assumption stops the work before it damages stored state. */
 export function invariant(holds: boolean, message: string, facts: LocalErrorFacts = {}): asserts holds {
   if (!holds) throw new LocalError("internal", `Broken assumption: ${message}`, facts);
 }

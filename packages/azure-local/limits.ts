@@ -1,6 +1,6 @@
 /**
- * Every limit of the local cloud with its reason: bounds of its own, and those of Azure that an imitation must keep.
- * Units stand last in each name.
+ * Every limit of the local cloud with its reason: its own bounds, and those of Azure that an imitation must keep. Each
+ * name ends with its unit.
  */
 
 const KIB = 1024;
@@ -15,19 +15,18 @@ export const FUNCTIONS_BODY_MAX_BYTES = 100 * MIB;
  */
 export const FUNCTIONS_HTTP_REQUESTS_MAX = 200;
 /**
- * How long a queue message in work stays invisible, renewed at half of it: the real host's ten minutes, also after its
- * worker was killed.
+ * How long a queue message in work stays invisible, renewed halfway: the real host's ten minutes, also after its worker
+ * was killed.
  */
 export const FUNCTIONS_MESSAGE_INVISIBLE_MS = 600_000;
-/** The first pause between two looks into an empty queue; it doubles up to host.json `maxPollingInterval`. */
+/** The first pause between two polls of an empty queue; it doubles up to host.json `maxPollingInterval`. */
 export const FUNCTIONS_POLL_MIN_MS = 100;
-/** How long a stop waits for running invocations before the host goes: whoever started it kills it soon after. */
+/** How long a stop waits for running invocations before the host exits: its parent kills it soon after. */
 export const FUNCTIONS_DRAIN_MS = 3_000;
 /** How long the app's appTerminate hooks may take after that. */
 export const FUNCTIONS_TERMINATE_MS = 500;
 /**
- * Sendings of one storage request of the host, the first pause and the longest: short, for the loops above them look
- * again anyway.
+ * Attempts per storage request of the host, the first pause and the longest: short, as the loops above retry anyway.
  */
 export const FUNCTIONS_STORAGE_TRIES = 4;
 export const FUNCTIONS_STORAGE_PAUSE_MS = 200;
@@ -42,7 +41,7 @@ export const FUNCTIONS_TIMER_SLEEP_MAX_MS = 30_000;
 export const DURABLE_ACTIVITIES_MAX = 10;
 export const DURABLE_EPISODES_MAX = 10;
 /**
- * Durable timers beyond this are made of parts of the second length; both are the SDK's and the real host's values for
+ * Longer durable timers are split into parts of the second length; both are the SDK's and the real host's values for
  * Azure Storage.
  */
 export const DURABLE_TIMER_LONGEST_MS = 6 * 24 * 60 * 60_000;
@@ -52,48 +51,43 @@ export const DURABLE_CUSTOM_STATUS_MAX_BYTES = 16 * KIB;
 /** Azure Storage ends the real host's instance ids here. */
 export const DURABLE_INSTANCE_ID_MAX_LENGTH = 100;
 /**
- * Each episode replays the whole history: beyond this many events a warning suggests continueAsNew, and again each time
+ * Each episode replays the whole history: beyond this many events a warning suggests continueAsNew, repeated each time
  * it has doubled.
  */
 export const DURABLE_HISTORY_WARNING_EVENTS = 5_000;
-/** Messages that one episode takes: bounds its transaction; the rest follows in the next one. */
+/** Messages per episode: bounds its transaction; the rest follows in the next one. */
 export const DURABLE_EPISODE_MAX_MESSAGES = 256;
-/**
- * Instances of one hub, ended ones included until they are purged: their descriptions stay in memory, some 500 bytes
- * each.
- */
+/** Instances of one hub, including ended ones until purged: their descriptions stay in memory, some 500 bytes each. */
 export const DURABLE_INSTANCES_MAX = 200_000;
 /**
- * Orchestrations that have ended are purged beyond this many, the oldest first: the history of one failover has some
- * 100 KiB, which makes 100 MiB on disk. Azure keeps them until somebody purges them.
+ * Ended orchestrations beyond this many are purged, the oldest first: the history of one failover has some 100 KiB,
+ * which makes 100 MiB on disk. Azure keeps them until they are purged.
  */
 export const DURABLE_ENDED_MAX_COUNT = 1_000;
-/** And after a week, in which whoever wonders about one has looked. */
+/** And after a week, time enough for an operator to check one. */
 export const DURABLE_ENDED_MAX_AGE_MS = 7 * 24 * 60 * 60_000;
-/** Instances on one page of a listing unless the caller names a number. */
+/** Instances per page of a listing unless the caller sets a number. */
 export const DURABLE_PAGE_MAX_COUNT = 100;
-/** How long a start waits for the process before it to let go of the state: killed processes are gone in moments. */
+/** How long a start waits for the previous process to release the state: killed processes end in moments. */
 export const DURABLE_OPEN_MS = 5_000;
-/** The longest wait of a start that asked for the result: Azure's front end cuts at 230 s. */
+/** The longest wait of a start that asks for the result: Azure's front end cuts at 230 s. */
 export const DURABLE_WAIT_MAX_MS = 230_000;
 
 // --- Storage and events (storage, events) ---
-/** How long a stop waits for requests under way before their connections are cut. */
+/** How long a stop waits for running requests before it cuts their connections. */
 export const STORAGE_CLOSE_MS = 3_000;
 /** Bytes of one Put Page: Azure's own limit. */
 export const PUT_PAGE_MAX_BYTES = 4 * MIB;
-/** What Azure's page blobs take before they answer 503 (storage-blob-scale-targets); asked for by a switch only. */
+/** What Azure's page blobs take before they answer 503 (storage-blob-scale-targets); enabled by a switch only. */
 export const AZURE_PAGE_BLOB_BYTES_PER_SECOND = 60 * MIB;
 export const AZURE_PAGE_BLOB_REQUESTS_PER_SECOND = 500;
-/** Content that one account holds with persistence "memory": far above any test, far below what a laptop can give. */
+/** Content of one account with persistence "memory": far above any test, far below a laptop's memory. */
 export const LOCAL_MEMORY_ACCOUNT_MAX_BYTES = 2 * 1024 * MIB;
 /** A redo log shorter than this is not worth rewriting its database; reading it again takes a fraction of a second. */
 export const LOCAL_REDO_LOG_MIN_BYTES = 16 * MIB;
-/**
- * Events that wait for delivery: hours of a demo with its destination gone. What comes beyond is dead-lettered at once.
- */
+/** Events waiting for delivery: hours of a demo without its destination. Further ones are dead-lettered at once. */
 export const EVENTS_WAITING_MAX = 50_000;
-/** A delivery is tried this often, as Azure does by default, then dead-lettered. */
+/** Attempts per delivery, Azure's default, before dead-lettering. */
 export const EVENT_ATTEMPTS_MAX = 30;
 /**
  * The pause after the first failure; it doubles up to the second, which gives a lost destination about twelve minutes.
@@ -104,9 +98,9 @@ export const EVENT_RETRY_MAX_MS = 30_000;
 export const EVENT_DELIVERY_TIMEOUT_MS = 10_000;
 /** Bytes of one request to a topic: Event Grid takes 1 MB. */
 export const TOPIC_BODY_MAX_BYTES = MIB;
-/** With the switch "reorder" each delivery waits a random part of this, so that later events overtake it. */
+/** With the switch "reorder" each delivery waits a random part of this, so later events overtake it. */
 export const EVENT_REORDER_MS = 2_000;
-/** The log of waiting events is rewritten without the delivered ones when it has grown to this. */
+/** The log of waiting events is rewritten without the delivered ones at this size. */
 export const EVENT_LOG_REWRITE_BYTES = 4 * MIB;
 /** The dead-letter file ends here; later ones are only counted. */
 export const EVENT_DEAD_LETTERS_MAX_BYTES = 16 * MIB;
@@ -114,20 +108,20 @@ export const EVENT_DEAD_LETTERS_MAX_BYTES = 16 * MIB;
 // --- Resource Manager (resource-manager) ---
 /** Bytes of one request: Resource Manager takes 4 MB. */
 export const ARM_BODY_MAX_BYTES = 4 * MIB;
-/** Decided operations that are kept, so that a poll which comes late still gets its answer. */
+/** Decided operations kept, so that a late poll still gets its answer. */
 export const ARM_OPERATIONS_KEPT = 5_000;
 /**
  * Characters of the certificate in an operation's address: with its signatures the address has the 3.3 to 3.5 kB of
  * Azure's.
  */
 export const ARM_OPAQUE_QUERY_BYTES = 2_700;
-/** Resources on one page of a listing; tests take fewer. */
+/** Resources per page of a listing; tests use fewer. */
 export const ARM_PAGE_COUNT = 100;
 /** Bytes of a disk read at once when it is imported, copied or downloaded. */
 export const ARM_DISK_CHUNK_BYTES = 4 * MIB;
 /** A managed disk has 1 to 32,767 GiB. */
 export const ARM_DISK_MAX_GIB = 32_767;
-/** Cores of one region, and of one family in it, unless a test says otherwise: Azure's usual first quotas. */
+/** Cores of one region, and of one family in it, unless a test changes it: Azure's usual first quotas. */
 export const ARM_REGION_CORES = 100;
 export const ARM_FAMILY_CORES = 50;
 /** The longest time that access to a disk may be granted for; Azure's own limit is far above any use. */

@@ -1,5 +1,5 @@
 /**
- * Whether a region answers. False: its connections are cut and new ones refused, and a client knows at once. "hangs":
- * connections are taken, and nothing is ever answered, as by most regions that are lost.
+ * Whether a region answers. False: its connections are cut and new ones refused, and a client notices at once. "hangs":
+ * it accepts connections and never answers, like most lost regions.
  */
 export type Reachability = boolean | "hangs";

@@ -1,20 +1,20 @@
 import { describe, expect, it } from "vitest";
 import type { DiskSnapshots, RestoredDisk, TargetDisk, TargetDisks } from "../../replication/ports.ts";
 
-/** Snapshots beside the disks they are taken of, and an independent reader of restored blobs. */
+/** Snapshots, the disks they are taken of, and an independent reader of restored blobs. */
 export interface DiskSnapshotsUnderTest {
   readonly disks: TargetDisks;
   readonly snapshots: DiskSnapshots;
   readonly itemId: string;
   /** The bytes of a restored disk. */
   readonly readRestored: (disk: RestoredDisk) => Promise<Uint8Array>;
-  /** Takes a snapshot as a stranger would: without a point's id. */
+  /** Takes a snapshot like another tool: without a point's id. */
   readonly snapshotByOthers: (disk: TargetDisk) => Promise<void>;
 }
 
 const SIZE_BYTES = 64 * 1024;
 
-/** What every DiskSnapshots must do. `open` gives stores with an item of its own. */
+/** What every DiskSnapshots must do. `open` returns stores with their own item. */
 export function diskSnapshotsContract(open: () => Promise<DiskSnapshotsUnderTest>): void {
   const page = (value: number): Uint8Array => new Uint8Array(512).fill(value);
   const opened = async (): Promise<DiskSnapshotsUnderTest & { readonly disk: TargetDisk }> => {
@@ -29,7 +29,7 @@ export function diskSnapshotsContract(open: () => Promise<DiskSnapshotsUnderTest
     return taken ?? "";
   };
   const settled = async (snapshots: DiskSnapshots, destination: RestoredDisk): Promise<void> => {
-    // A copy inside an account is as good as instant; the loop is for a store that takes its time.
+    // A copy inside an account is nearly instant; the loop is for slower stores.
     for (let tries = 0; tries < 200; tries += 1) {
       const state = await snapshots.copyState(destination);
       if (state.kind === "success") return;

@@ -5,7 +5,7 @@ import { replaceFileDurably, replaceFileDurablyLater, writeFileDurably } from ".
 import { isMissing } from "../../mobility/system/files.ts";
 import type { Files } from "../../mobility/system/files.ts";
 
-/** What every medium does: that of the machine, and the model of one. `open` gives files and an empty folder. */
+/** The contract of every medium: the machine's, and the model of one. `open` gives files and an empty folder. */
 export function describeFiles(name: string, open: () => { readonly files: Files; readonly folder: string }): void {
   describe(`files: ${name}`, () => {
     const world = () => {

@@ -2,14 +2,14 @@ import { describe, expect, it } from "vitest";
 import { QUARANTINE_MAX_COUNT } from "../../replication/limits.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 
-/** Stores of an empty account pair, and what lies in quarantine. */
+/** Stores of an empty account pair, and what is quarantined. */
 export interface ItemStoresUnderTest {
   readonly stores: ItemStores;
   /** The contents of the item's quarantine, in any order. */
   readonly quarantined: (itemId: string) => Promise<readonly Uint8Array[]>;
 }
 
-/** What every ItemStores must do. `open` gives stores of accounts without any item. */
+/** What every ItemStores must do. `open` returns stores of accounts without items. */
 export function itemStoresContract(open: () => Promise<ItemStoresUnderTest>): void {
   const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
   const texts = (all: readonly Uint8Array[]): readonly string[] =>
@@ -124,7 +124,7 @@ export function itemStoresContract(open: () => Promise<ItemStoresUnderTest>): vo
       expect(await stores.cache("web", 1).list("", 10)).toEqual([]);
       expect(await stores.cache("web", 2).list("", 10)).toHaveLength(1);
       expect(await quarantined("web")).toEqual([]);
-      // A sweep that had found the item before wrote what it found.
+      // A sweep that had found the item earlier wrote its findings.
       await stores.records("web").put("events.json", bytes("late"));
       for (let times = 0; times < 2; times += 1) await stores.forgetItem("web");
       expect(await names()).toEqual(["jobs/j.json", "ledger.json", "managed.json", "streams.json"]);

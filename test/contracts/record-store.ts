@@ -3,8 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { RecordStore } from "../../replication/ports.ts";
 
 /**
- * What every RecordStore must do. `open` gives the store of a container that does not exist yet, another one at every
- * call.
+ * What every RecordStore must do. `open` returns the store of a container that does not exist yet, a new one per call.
  */
 export function recordStoreContract(open: () => Promise<RecordStore>): void {
   const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -163,7 +162,7 @@ export function recordStoreContract(open: () => Promise<RecordStore>): void {
         "points/b/manifest.json",
       ]);
       expect(found.map((each) => each.lengthBytes)).toEqual([22, 18, 22]);
-      // The store's clock may count in whole seconds; a day apart would be another unit.
+      // The store's clock may count in whole seconds; a day off means another unit.
       for (const each of found) expect(Math.abs(each.createdMs - beforeMs)).toBeLessThan(24 * 60 * 60_000);
     });
 

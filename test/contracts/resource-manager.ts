@@ -11,7 +11,7 @@ import { partOf, textOf } from "../../replication/resources/json.ts";
 
 export interface ResourceManagerUnderTest {
   readonly resourceManager: ResourceManager;
-  /** Another one on the same resources, as another process would open it. */
+  /** Another one on the same resources, as opened by another process. */
   readonly reopen: () => ResourceManager;
   readonly subscriptionId: string;
   /** A region that takes resources. */
@@ -19,13 +19,13 @@ export interface ResourceManagerUnderTest {
   /** An empty group of this test alone. */
   readonly group: string;
   /**
-   * The next begin of such a change strikes this. `late`: it is accepted and fails while it runs. `lost`: it is done
-   * and nobody hears of it.
+   * Injects a fault into the next such change. `late`: it is accepted and fails while it runs. `lost`: it is done but
+   * the answer is lost.
    */
   readonly strike: (change: Change["kind"], how: "throttled" | "late" | "lost" | "allocation") => void;
 }
 
-/** A change until it ends, without waiting longer than to let others work. The first answer may be busy. */
+/** Runs a change to its end, waiting only to let other work run. The first answer may be busy. */
 async function run(resourceManager: ResourceManager, change: Change, seen: Begun["kind"][] = []): Promise<PollResult> {
   let progress: Begun = await resourceManager.begin(change);
   for (let tries = 0; tries < 10_000; tries += 1) {

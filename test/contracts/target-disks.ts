@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { TargetDisk, TargetDisks } from "../../replication/ports.ts";
 
-/** A store of target disks, and the bytes of a disk as an independent reader sees them (the ports only write). */
+/** A store of target disks, and a disk's bytes as an independent reader sees them (the ports only write). */
 export interface TargetDisksUnderTest {
   readonly disks: TargetDisks;
   readonly itemId: string;
@@ -10,7 +10,7 @@ export interface TargetDisksUnderTest {
 
 const MIB = 1024 * 1024;
 
-/** What every TargetDisks must do. `open` gives a store with an item of its own whose containers do not exist yet. */
+/** What every TargetDisks must do. `open` returns a store with its own item whose containers do not exist yet. */
 export function targetDisksContract(open: () => Promise<TargetDisksUnderTest>): void {
   const filled = (lengthBytes: number, value: number): Uint8Array => new Uint8Array(lengthBytes).fill(value);
   const opened = async (sizeBytes = MIB): Promise<TargetDisksUnderTest & { readonly disk: TargetDisk }> => {

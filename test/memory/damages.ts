@@ -4,8 +4,8 @@ const bodyOf = (bytes: Uint8Array): object =>
   (JSON.parse(new TextDecoder().decode(bytes)) as { readonly body: object }).body;
 
 /**
- * What may have become of a record's bytes: bits flipped in every part of envelope and body, cut short, empty, of an
- * older version.
+ * Possible damage to a record's bytes: bits flipped in every part of envelope and body, cut short, empty, of an older
+ * version.
  */
 export function damages(bytes: Uint8Array, flips = 40): readonly Uint8Array[] {
   const step = Math.max(1, Math.floor(bytes.length / flips));

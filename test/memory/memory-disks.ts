@@ -3,7 +3,7 @@ import { restoredBlobName } from "../../replication/names.ts";
 import { PUT_PAGE_MAX_BYTES, SECTOR_BYTES } from "../../replication/limits.ts";
 import type { Clock, DiskSnapshots, RestoredDisk, TargetDisk, TargetDisks } from "../../replication/ports.ts";
 
-/** Pages that were written, by their number; pages never change, so copying the map copies the disk. */
+/** Written pages by number; pages never change, so copying the map copies the disk. */
 type Pages = Map<number, Uint8Array>;
 
 interface MemoryDisk {
@@ -26,13 +26,13 @@ interface RestoredBlob {
   readonly pages: Pages;
 }
 
-/** Target disks, their snapshots and the blobs copied from them, with readers for the test. */
+/** Target disks, their snapshots and blobs copied from them, with readers for the test. */
 export interface MemoryDisks {
   readonly disks: TargetDisks;
   readonly snapshots: DiskSnapshots;
   content(disk: TargetDisk): Uint8Array;
   snapshotContent(disk: TargetDisk, snapshot: string): Uint8Array | undefined;
-  /** Only what was written, by the number of the page; undefined when there is no such disk or snapshot. */
+  /** Only written pages, by page number; undefined when there is no such disk or snapshot. */
   pages(disk: TargetDisk): ReadonlyMap<number, Uint8Array> | undefined;
   snapshotPages(disk: TargetDisk, snapshot: string): ReadonlyMap<number, Uint8Array> | undefined;
   restoredContent(disk: RestoredDisk): Uint8Array | undefined;
@@ -42,9 +42,9 @@ export interface MemoryDisks {
   removeStream(itemId: string, stream: number): void;
   /** Removes all disks, snapshots and restored blobs of an item. */
   removeItem(itemId: string): Promise<void>;
-  /** The etag, fence and snapshots of every disk, and every restored blob: equal when nothing was done in between. */
+  /** The etag, fence and snapshots of every disk, and every restored blob: equal when nothing changed in between. */
   dump(): Readonly<Record<string, string>>;
-  /** A snapshot without a point's id, as a stranger takes it. */
+  /** A snapshot without a point's id, as other tools do. */
   snapshotByOthers(disk: TargetDisk): void;
 }
 
@@ -73,7 +73,7 @@ export function createMemoryDisks(clock: Clock): MemoryDisks {
   }
   function take(disk: MemoryDisk, pointId: string | undefined): string {
     snapshotCount += 1;
-    // Azure's snapshot ids are times with seven decimals: they differ even inside one millisecond.
+    // Azure's snapshot ids are times with seven decimals: they differ even within one millisecond.
     const snapshot = `${String(clock.now()).padStart(15, "0")}.${String(snapshotCount).padStart(7, "0")}`;
     disk.snapshots.push({ snapshot, pointId, createdMs: clock.now(), pages: new Map(disk.pages) });
     return snapshot;

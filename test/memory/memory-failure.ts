@@ -1,4 +1,4 @@
-/** What a process asks of the medium, as failures name it. */
+/** Operations on the medium, as failures name them. */
 export type Operation =
   /** An open that makes or empties the file. */
   | "make"
@@ -15,14 +15,14 @@ export type Operation =
   | "makeFolder";
 
 /**
- * What goes wrong: `after` says that the operation had its effect, `partly` that a write took some of what it was given
- * before. A failed sync loses part of what it should have kept, as kernels do.
+ * What goes wrong. `after`: the operation took effect; `partly`: a write first took some of its bytes. A failed sync
+ * loses part of what it should have kept, as kernels do.
  */
 export interface Failure {
   readonly operations: readonly Operation[];
   readonly path: RegExp;
   readonly code: "EIO" | "ENOSPC" | "EROFS";
   readonly when: "before" | "partly" | "after";
-  /** How often; without it for ever. */
+  /** How often; undefined: for ever. */
   times?: number;
 }

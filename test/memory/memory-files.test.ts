@@ -30,7 +30,7 @@ function syncPath(files: Files, path: string): void {
   files.close(file);
 }
 
-/** What a power failure leaves of the work, with every seed. */
+/** What a power failure leaves of the work, for every seed. */
 function left(
   work: (files: Files, disk: MemoryMedium) => void,
   look: (disk: MemoryMedium) => string,
@@ -207,7 +207,7 @@ describe("a killed process of the model", () => {
       expect(process.isAlive).toBe(false);
       if (seed % 2 === 0) results.add(disk.get("/file")?.length ?? 0);
     }
-    // Nothing of it, a part that ends with a sector, or all.
+    // None of it, a part that ends with a sector, or all.
     expect(results).toEqual(new Set([100, 512, 1024, 1124]));
   });
 });
@@ -224,7 +224,7 @@ describe("a full or failing model", () => {
     const full = expect.objectContaining({ code: "ENOSPC" });
     expect(() => files.write(file, Buffer.alloc(1), 0, 1, 1000)).toThrowError(full);
     expect(() => files.open("/other", "w")).toThrowError(full);
-    // In place there is always room.
+    // In place there is always space.
     expect(files.write(file, Buffer.alloc(10), 0, 10, 990)).toBe(10);
     disk.capacityBytes = 2000;
     expect(files.write(file, Buffer.alloc(10), 0, 10, 995)).toBe(10);

@@ -6,28 +6,28 @@ import type { MemoryNode } from "./memory-nodes.ts";
 import type { Random } from "./random.ts";
 
 const SECTOR = 512;
-/** Contents of removed files that a power failure may show where a newer file grew. */
+/** Contents of removed files that may show after a power failure where a file grew. */
 const STALE_COUNT = 8;
 const STALE_CHANCE = 0.1;
 
 /**
- * A disk in memory that knows what a power failure leaves: of every file the bytes of its last sync, and of what was
- * written since any sectors or none; names that no sync of their folder covered may be missing, old or back. All chance
- * comes from `random`, all time from `schedule`.
+ * A disk in memory that models power failures: of every file the bytes of its last sync survive, and of later writes
+ * any sectors or none; names not covered by a sync of their folder may be missing, old or back. All chance comes from
+ * `random`, all time from `schedule`.
  */
 export interface MemoryMedium {
-  /** What all files together may take; changes at any time. */
+  /** Capacity for all files together; changes at any time. */
   capacityBytes: number;
   readonly usedBytes: number;
-  /** A process of its own, as it sees the medium. */
+  /** A separate process's view of the medium. */
   process(): MemoryProcess;
-  /** Every process dies, and what was not synced is lost, or not. */
+  /** Kills every process; unsynced data is lost, or not. */
   cutPower(): void;
-  /** Fails what it names until the function it returns is called. */
+  /** Fails matching calls until the returned function is called. */
   fail(failure: Failure): () => void;
-  /** What stands here now survives anything. */
+  /** Makes all of it survive anything. */
   settle(): void;
-  /** From outside, for tests: durable at once, with the folders above it. */
+  /** For tests, from outside: durable at once, with its parent folders. */
   put(path: string, bytes: Uint8Array): void;
   get(path: string): Buffer | undefined;
   /** All paths of files. */
@@ -37,12 +37,12 @@ export interface MemoryMedium {
 export interface MemoryProcess {
   readonly files: Files;
   readonly isAlive: boolean;
-  /** Of the files that are not closed yet. */
+  /** Of the files not yet closed. */
   readonly openPaths: readonly string[];
-  /** What reached a write call stays; of what was asked for and not answered any part may have been done. */
+  /** Completed writes stay; of unanswered calls any part may have been done. */
   kill(): void;
   /**
-   * Lets it die in the middle of its nth operation from now on that changes or syncs something; `power`: with the whole
+   * Kills it in the middle of its nth operation from now on that changes or syncs something; `power`: with the whole
    * machine.
    */
   dieAfter(operations: number, death: "kill" | "power"): void;
@@ -50,12 +50,12 @@ export interface MemoryProcess {
 
 export interface MediumOptions {
   readonly random: Random;
-  /** Runs the work later: an asynchronous call is on its way until then. */
+  /** Runs the work later: until then an asynchronous call is in flight. */
   readonly schedule: (work: () => void) => void;
-  /** How often a write takes only part of what it is given. */
+  /** How often a write takes only part of its bytes. */
   readonly shortWriteChance?: number;
   readonly capacityBytes?: number;
-  /** How often a power failure shows, where a file grew without a sync, what lay on the medium before. */
+  /** How often a power failure exposes old content where a file grew without a sync. */
   readonly staleChance?: number;
 }
 
@@ -157,7 +157,7 @@ class Medium implements MemoryMedium {
     return node;
   }
 
-  /** The folder of a path, and its name there. */
+  /** A path's folder, and its name there. */
   place(path: string, operation: string): { readonly folder: MemoryFolder; readonly name: string } {
     const folder = this.find(dirname(path));
     if (folder?.kind !== "folder") throw failure(folder === undefined ? "ENOENT" : "ENOTDIR", operation, path);
@@ -173,7 +173,7 @@ class Medium implements MemoryMedium {
     folder.change(new Map([[name, new MemoryFolder(this.nextInode())]]));
   }
 
-  /** One name or handle less. */
+  /** Drops a name or handle. */
   let(node: MemoryNode | undefined): void {
     if (node?.kind !== "file") return;
     node.holders -= 1;
@@ -182,7 +182,7 @@ class Medium implements MemoryMedium {
     this.#stale = [Buffer.from(node.bytes), ...this.#stale].slice(0, STALE_COUNT);
   }
 
-  /** The failure that hits this operation, once counted. */
+  /** The failure for this operation, once counted. */
   failing(operation: Operation, path: string): Failure | undefined {
     for (const each of this.#failures) {
       if (!each.operations.includes(operation) || !each.path.test(path)) continue;
@@ -208,7 +208,7 @@ interface Handle {
   readonly writes: boolean;
 }
 
-/** The doomed operation of a process, as it dies in the middle of it. */
+/** Operations at which a doomed process dies, halfway through. */
 const CHANGING: ReadonlySet<Operation> = new Set([
   "write",
   "truncate",
@@ -224,7 +224,7 @@ class Process implements MemoryProcess {
   readonly files: Files;
   readonly #medium: Medium;
   readonly #handles = new Map<number, Handle>();
-  /** Asked for and not answered. */
+  /** Called but not answered. */
   readonly #underWay = new Set<() => unknown>();
   #nextHandle = 3;
   #alive = true;
@@ -254,7 +254,7 @@ class Process implements MemoryProcess {
       try {
         work();
       } catch {
-        // Nobody hears of it.
+        // It is not reported.
       }
     }
     this.#underWay.clear();
@@ -287,7 +287,7 @@ class Process implements MemoryProcess {
         this.#readLater(file, target.subarray(offset, offset + lengthBytes), positionBytes),
       writeLater: (file, bytes, offset, lengthBytes, at) =>
         this.#later(() => this.#write(file, [bytes.subarray(offset, offset + lengthBytes)], at)),
-      // What is written between the call and its end is not promised.
+      // Writes between the call and its end are not promised.
       datasyncLater: (file) => this.#later(this.#sync("datasync", file)),
       syncLater: (file) => this.#later(this.#sync("sync", file)),
       renameLater: (from, to) => this.#later(() => this.#rename(from, to)),
@@ -302,7 +302,7 @@ class Process implements MemoryProcess {
     };
   }
 
-  /** Does the work unless a failure is planned for it, or the end of the process. */
+  /** Does the work unless a failure, or the process's end, is planned for it. */
   #do<Result>(
     operation: Operation,
     path: string,
@@ -312,7 +312,7 @@ class Process implements MemoryProcess {
     if (!this.#alive) throw failure("ESHUTDOWN", operation, DEAD);
     const isLast = CHANGING.has(operation) && this.#doom !== undefined && (this.#doom.left -= 1) < 0;
     if (isLast) {
-      // Whether it was done or not, nobody hears of it.
+      // Done or not, it is not reported.
       const death = this.#doom?.death;
       this.#doom = undefined;
       this.#isDying = true;
@@ -333,7 +333,7 @@ class Process implements MemoryProcess {
 
   #later<Result>(work: () => Result): Promise<Result> {
     return new Promise((resolve, reject) => {
-      // A dead process waits for ever: nothing of it goes on.
+      // A dead process waits for ever and runs no further.
       if (!this.#alive) return;
       this.#underWay.add(work);
       this.#medium.options.schedule(() => {
@@ -405,7 +405,7 @@ class Process implements MemoryProcess {
     });
   }
 
-  /** Shows what was there at some moment between the call and the answer: with every second read, at the call. */
+  /** Returns the state of some moment between call and answer: for every second read, at the call. */
   #readLater(file: number, target: Uint8Array, positionBytes: number): Promise<number> {
     const node = this.#handles.get(file)?.node;
     this.#readsLater += 1;
@@ -438,7 +438,7 @@ class Process implements MemoryProcess {
         const missing = Math.max(0, growth - Math.max(0, medium.capacityBytes - medium.usedBytes));
         let count = Math.max(0, bytes.length - missing);
         if (count === 0 && bytes.length > 0) throw failure("ENOSPC", "write", path);
-        // As kernels do, at the border of a sector: a disk writes those whole.
+        // Like kernels, at a sector border: a disk writes sectors whole.
         const borders = Math.floor((at + count - 1) / SECTOR) - Math.floor(at / SECTOR);
         if (borders > 0 && random.chance(this.#isDying ? 0.5 : shortWriteChance)) {
           count = (Math.floor(at / SECTOR) + 1 + random.below(borders)) * SECTOR - at;

@@ -8,18 +8,18 @@ type Change =
   | { readonly kind: "truncate"; readonly lengthBytes: number };
 
 /**
- * The content of a file: as every process sees it, and as the medium has it for certain; between them the changes since
- * the last sync, which a power failure keeps, loses or keeps in part, sector by sector.
+ * A file's content: as every process sees it, and as it is certain on the medium; between them the changes since the
+ * last sync, which a power failure keeps, loses or keeps in part, sector by sector.
  */
 export class MemoryFile {
   readonly kind = "file";
   readonly inode: number;
-  /** Names and open handles that hold it: with the last of them its room is free. */
+  /** Its names and open handles: without any, its space is free. */
   holders = 0;
   #seen: Growing;
   #durable: Growing;
   #pending: Change[] = [];
-  /** How many changes were ever made, and how many of them are durable or lost for good. */
+  /** The number of changes made, and how many of them are durable or lost for good. */
   #made = 0;
 
   constructor(inode: number, bytes: Uint8Array = new Uint8Array()) {
@@ -54,8 +54,8 @@ export class MemoryFile {
   }
 
   /**
-   * A sync failed: of each change the medium has some sectors, and no later sync brings the others, though every
-   * process still reads them.
+   * A sync failed: of each change the medium has some sectors, and no later sync adds the others, though every process
+   * still reads them.
    */
   lose(mark: number, random: Random): void {
     for (const change of this.#taken(mark)) {
@@ -67,10 +67,7 @@ export class MemoryFile {
     }
   }
 
-  /**
-   * What stands here after a power failure. `stale` are bytes that lay on the medium before: what grew and was not
-   * written may show them.
-   */
+  /** Applies a power failure. `stale` are earlier bytes of the medium: grown but unwritten parts may show them. */
   cut(random: Random, stale: Buffer | undefined): void {
     const mood = stale === undefined ? random.below(4) : 3;
     const count = mood === 0 ? 0 : mood === 1 ? this.#pending.length : random.below(this.#pending.length + 1);
@@ -105,7 +102,7 @@ function* sectorsOf({ at, bytes }: Change & { readonly kind: "write" }): Generat
   }
 }
 
-/** Every sector as it was after any of the changes, and the length as well. */
+/** Every sector as after any of the changes, and the length too. */
 function torn(durable: Growing, changes: readonly Change[], random: Random, stale: Buffer | undefined): Buffer {
   const before = durable.bytes.length;
   const lengths = [before];
@@ -170,10 +167,10 @@ class Growing {
 }
 
 export type MemoryNode = MemoryFile | MemoryFolder;
-/** Names that change together: of a rename all or nothing is seen. */
+/** Names that change together: a rename shows all or nothing. */
 type Names = ReadonlyMap<string, MemoryNode | undefined>;
 
-/** The names in a folder: as every process sees them, and as the medium has them for certain. */
+/** The names in a folder: as every process sees them, and as they are certain on the medium. */
 export class MemoryFolder {
   readonly kind = "folder";
   readonly inode: number;
@@ -204,10 +201,10 @@ export class MemoryFolder {
     for (const names of this.#taken(mark)) applyNames(this.#durable, names);
   }
 
-  /** A sync failed: the names stay as uncertain as they were, and the next sync may still bring them. */
+  /** A sync failed: the names stay as uncertain as before, and the next sync may still save them. */
   lose(): void {}
 
-  /** After a power failure each name is as one of its changes left it, the last that was synced or a later one. */
+  /** After a power failure each name is in the state of its last synced change or of a later one. */
   cut(random: Random): void {
     const chance = random.pick([0, 0.2, 0.5, 1]);
     const stopped = new Set<string>();

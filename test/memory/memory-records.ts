@@ -8,17 +8,17 @@ interface Blob {
   readonly createdMs: number;
 }
 
-/** One container in memory, with what only a test may see. */
+/** One container in memory, with access for tests. */
 export interface MemoryRecords extends RecordStore {
   readonly names: () => readonly string[];
   /**
-   * Every blob's etag and content by its name: two dumps are equal when nothing was written in between, not even the
-   * same bytes.
+   * Every blob's etag and content by name: two dumps are equal when nothing was written in between, not even the same
+   * bytes.
    */
   readonly dump: () => Readonly<Record<string, string>>;
 }
 
-/** Every method does its whole work at the moment of the call, so it is atomic. */
+/** Every method does all its work at the moment of the call, so it is atomic. */
 export function createMemoryRecords(clock: Clock): MemoryRecords {
   const blobs = new Map<string, Blob>();
   let writes = 0;

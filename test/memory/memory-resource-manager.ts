@@ -9,7 +9,7 @@ import type {
 import { parsePath } from "../../replication/resources/ids.ts";
 import { isObject, partOf, textOf } from "../../replication/resources/json.ts";
 
-/** What strikes the requests that `on` and `id` describe, `times` times. */
+/** The fault for requests that match `on` and `id`, `times` times. */
 interface MemoryFault {
   readonly on: "begin" | "look" | "read" | "list";
   /** Of the change; undefined for any. */
@@ -21,23 +21,23 @@ interface MemoryFault {
     /** The change is refused, or its operation ends so. */
     | { readonly kind: "failed"; readonly code: ErrorCode; readonly azureCode?: string; readonly message?: string }
     | { readonly kind: "busy" }
-    /** Nobody answers, and nothing was done. */
+    /** No answer, and nothing was done. */
     | { readonly kind: "unavailable" }
-    /** Done, but nobody answers. */
+    /** Done, but not answered. */
     | { readonly kind: "lost-answer" };
 }
 
 export interface MemoryResourceManager extends ResourceManager {
   /** Every request in order: `begin put /subscriptions/...`, `look start ...`, `read ...`. */
   readonly requests: string[];
-  /** What stands there, by id in lower case. */
+  /** All resources, by id in lower case. */
   readonly resources: ReadonlyMap<string, ResourceJson>;
-  /** Puts a resource there as if it had been before. `skus` and `usages` are seeded with `seedList`. */
+  /** Adds a resource as if it already existed. `skus` and `usages` are seeded with `seedList`. */
   seed(id: string, body: ResourceJson): void;
-  /** What a list of something that is no resource answers. */
+  /** The list answer for what is not a resource. */
   seedList(collection: string, items: readonly ResourceJson[]): void;
   fail(fault: MemoryFault): void;
-  /** Time goes on: every operation comes one look nearer to its end, whether somebody looks or not. */
+  /** Advances time: every operation comes one look nearer to its end, whether polled or not. */
   tick(): void;
 }
 
@@ -49,8 +49,8 @@ interface Operation {
 }
 
 /**
- * Resource Manager as far as flows see it: groups hold resources, what is named by another cannot be removed, machines
- * have a power state. Each begun change takes `looks` looks; waits are 0 ms.
+ * Resource Manager as far as flows see it: groups hold resources, resources in use cannot be removed, machines have a
+ * power state. Each begun change takes `looks` looks; waits are 0 ms.
  */
 export function memoryResourceManager({ looks = 2 }: { readonly looks?: number } = {}): MemoryResourceManager {
   const resources = new Map<string, ResourceJson>();
@@ -109,7 +109,7 @@ export function memoryResourceManager({ looks = 2 }: { readonly looks?: number }
     if (user !== undefined) return failed("azure-resource-conflict", "InUse", `${id} is used by ${user}.`);
     const holder = operations.find((operation) => operation.looksLeft > 0 && keyOf(operation.change.id) === keyOf(id));
     if (holder === undefined) return undefined;
-    // Time goes on for an operation whose answer was lost, too.
+    // Time also advances an operation whose answer was lost.
     advance(holder);
     return {
       kind: "busy",
@@ -138,7 +138,7 @@ export function memoryResourceManager({ looks = 2 }: { readonly looks?: number }
       setPower(id, "running");
     return resources.get(keyOf(id));
   };
-  /** One look's worth of time. What ended stays as it ended. */
+  /** Advances by one look. Ended operations do not change. */
   const advance = (operation: Operation): void => {
     if (operation.looksLeft === 0) return;
     operation.looksLeft -= 1;
@@ -229,7 +229,7 @@ export function memoryResourceManager({ looks = 2 }: { readonly looks?: number }
   };
 }
 
-/** Members of objects one by one, everything else as a whole; tags as a whole too. */
+/** Merges members of objects one by one, replaces everything else; tags too. */
 function patched(resource: ResourceJson, patch: ResourceJson): ResourceJson {
   const merge = (before: unknown, after: unknown): unknown =>
     isObject(before) && isObject(after)

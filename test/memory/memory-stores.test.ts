@@ -5,10 +5,7 @@ import { recordStoreContract } from "../contracts/record-store.ts";
 import { targetDisksContract } from "../contracts/target-disks.ts";
 import { createMemoryStores } from "./memory-stores.ts";
 
-/**
- * The stores in memory keep the promises of the ports, so that what is proven on them holds on storage that keeps them
- * too.
- */
+/** The stores in memory keep the ports' promises, so what is proven on them holds on any storage that keeps them. */
 describe("stores in memory", () => {
   const clock = { now: (): number => Date.now() };
   let items = 0;

@@ -9,18 +9,18 @@ import { type MemoryRecords, createMemoryRecords } from "./memory-records.ts";
 /** Few, so that a removal takes more than one call. */
 const REMOVED_AT_ONCE = 2;
 
-/** Both storage accounts in memory: the stores as the domain sees them, and what only a test may see. */
+/** Both storage accounts in memory: the stores as the domain sees them, and access for tests. */
 export interface MemoryStores {
   readonly stores: ItemStores;
   readonly memory: MemoryDisks;
-  /** What lies in the item's quarantine. */
+  /** The item's quarantined content. */
   quarantined(itemId: string): Promise<readonly Uint8Array[]>;
   /** Names in the cache containers of all streams of the item, and in its record container. */
   cacheNames(itemId: string): readonly string[];
   recordNames(itemId: string): readonly string[];
-  /** The item's record container as somebody else sees it who copies blobs from place to place. */
+  /** The item's record container as seen by another tool that copies blobs. */
   rawRecords(itemId: string): RecordStore;
-  /** Everything in both accounts, by names: equal when nothing was written in between. */
+  /** Everything in both accounts, by name: equal when nothing was written in between. */
   dump(): Readonly<Record<string, string>>;
 }
 
@@ -115,7 +115,7 @@ function dumpOf(kind: string, containers: ReadonlyMap<string, MemoryRecords>): R
   );
 }
 
-/** A whole removal of an item, as disabling does it in steps. */
+/** Removes an item fully, in the steps of disabling. */
 export async function removeItem(stores: ItemStores, itemId: string): Promise<void> {
   while ((await stores.removeTargetData(itemId)).more);
   await stores.removeCacheData(itemId, STREAM_MAX);

@@ -5,25 +5,25 @@ import type { Around, PortCall } from "./wrapped-stores.ts";
 
 /**
  * The fault model, for stores in memory. Every call of every worker waits until the scheduler picks it; between two
- * picks everything that can run has run. A call may time out: then it is lost, or has landed, or lands up to
- * `lateSteps` later, whatever its worker does meanwhile. A worker may stall, or crash at any await: its calls under way
- * are lost or land later, and it never runs again. A write may be refused as busy, which leaves nothing behind, but for
- * a page write: that one may land all the same, later. One step is one second of the clock.
+ * picks everything runnable has run. A call may time out: then it is lost, or has landed, or lands up to `lateSteps`
+ * later, whatever its worker does meanwhile. A worker may stall, or crash at any await: its calls under way are lost or
+ * land later, and it never runs again. A write may be refused as busy, without effect, except a page write: that one
+ * may still land later. One step is one second of the clock.
  */
 export interface Scheduler {
   readonly clock: Clock;
-  /** Pauses of one worker: it goes on in the first step after their end in which it is not stalled. */
+  /** Pauses of one worker: it resumes in the first step after their end in which it is not stalled. */
   timer(worker: string): Timer;
-  /** Port calls of one worker go through this. */
+  /** Wraps one worker's port calls. */
   around(worker: string): Around;
-  /** Runs one step: lands what is late, then executes one waiting call of a worker that is not stalled. */
+  /** Runs one step: lands late calls, then executes one waiting call of a worker that is not stalled. */
   step(): Promise<void>;
   crash(worker: string): void;
-  /** Takes up nothing for this worker until `steps` have passed. */
+  /** Runs nothing of this worker until `steps` have passed. */
   stall(worker: string, steps: number): void;
-  /** Lands everything that is still under way, in random order. */
+  /** Lands everything still under way, in random order. */
   landAll(): Promise<void>;
-  /** From here on no call fails and what is late still lands. */
+  /** From here on no call fails, and late ones still land. */
   heal(): void;
 }
 
@@ -37,7 +37,7 @@ export interface Faults {
 interface Waiting {
   readonly worker: string;
   readonly call: PortCall;
-  /** Makes the call; its result goes to nobody. */
+  /** Makes the call; drops its result. */
   readonly land: () => Promise<void>;
   /** Makes the call and answers the worker. */
   readonly finish: () => Promise<void>;
@@ -62,7 +62,7 @@ export function createScheduler(random: Random, startMs: number, faults: Faults)
   async function execute(chosen: Waiting): Promise<void> {
     const { kind, method } = chosen.call;
     if (kind === "write" && random.chance(active.busyChance)) {
-      // Nothing in Azure's words allows this; the engine must bear it.
+      // Azure does not document this; the engine must bear it.
       if (method.endsWith("Pages") && random.chance(0.5)) delay(chosen.land);
       chosen.fail(new LeewardError("store-busy", `${chosen.call.method} was refused.`));
     } else if (kind === "write" && random.chance(active.timeoutChance)) {
@@ -84,7 +84,7 @@ export function createScheduler(random: Random, startMs: number, faults: Faults)
         }),
     }),
     around: (worker) => async (call, run) => {
-      // A crashed worker waits forever: nothing of it runs again.
+      // A crashed worker waits forever: it never runs again.
       if (crashed.has(worker)) return new Promise(() => undefined);
       return new Promise((resolve, reject) => {
         waiting.push({
@@ -139,7 +139,7 @@ export function createScheduler(random: Random, startMs: number, faults: Faults)
   };
 }
 
-/** Lets every promise that can settle do so: between port calls the engine does nothing but settle promises. */
+/** Lets every promise that can settle do so: between port calls the engine only settles promises. */
 async function drain(): Promise<void> {
   await new Promise((resolve) => {
     setImmediate(resolve);

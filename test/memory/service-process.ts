@@ -7,7 +7,7 @@ import type { MemoryMedium, MemoryProcess } from "./memory-files.ts";
 import type { Random } from "./random.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
-/** A request as the network carries it: what it sends has been read. */
+/** A request on the network, with its body already read. */
 export interface CarriedRequest {
   readonly method: HttpRequest["method"];
   readonly url: URL;
@@ -15,14 +15,14 @@ export interface CarriedRequest {
   readonly body: Buffer;
 }
 
-/** The machine that service processes run on, one after the other. */
+/** The machine on which service processes run, one after another. */
 export interface ServiceMachine {
   readonly medium: MemoryMedium;
   readonly time: VirtualTime;
   readonly random: Random;
   /**
-   * Answers, or rejects: then the service learns that no answer came. One that never settles is given up at the
-   * time-out of the request.
+   * Answers, or rejects: the service then learns that no answer came. A call that never settles ends at the request's
+   * time-out.
    */
   readonly network: (request: CarriedRequest) => Promise<HttpAnswer>;
   readonly log: Log;
@@ -34,8 +34,7 @@ export interface ServiceProcess {
   readonly ports: MobilityPorts;
   readonly medium: MemoryProcess;
   /**
-   * As SIGKILL. After a power failure or an end in the middle of an operation too: time and network stop for it as
-   * well.
+   * Like SIGKILL. Also after a power failure or an end in the middle of an operation: stops its time and network too.
    */
   kill(): void;
 }
@@ -46,8 +45,8 @@ const LATENCY_MS = 2;
 let lastId = 1000;
 
 /**
- * Everything that one process of the mobility service takes from outside, in memory. `bootId` changes with every start
- * of the machine.
+ * All external dependencies of one mobility service process, in memory. `bootId` changes with every start of the
+ * machine.
  */
 export function createServiceProcess(machine: ServiceMachine, bootId: string): ServiceProcess {
   const { medium, time, random } = machine;
@@ -78,7 +77,7 @@ export function createServiceProcess(machine: ServiceMachine, bootId: string): S
           await request.body.pace?.take(body.length, signal ?? new AbortController().signal);
         if (signal?.aborted === true) return fail("given up");
         const answer = await machine.network({ method, url, headers, body });
-        // A process that is dead hears nothing.
+        // A dead process gets no answer.
         if (!alive || !process.isAlive) return;
         cancel();
         resolve(answer);

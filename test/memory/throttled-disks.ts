@@ -1,18 +1,18 @@
 import { storageError } from "../../azure/errors.ts";
 import type { Clock, TargetDisk, TargetDisks } from "../../replication/ports.ts";
 
-/** What one page blob takes. */
+/** One page blob's limits. */
 export interface BlobLimits {
   readonly bytesPerSecond: number;
   readonly requestsPerSecond: number;
-  /** What it takes at once after a rest. */
+  /** The burst it takes after a rest. */
   readonly burstBytes: number;
 }
 
-/** Disks that refuse page writes beyond their limits, as the adapter reports what Azure answers then. */
+/** Disks that refuse page writes beyond their limits with the adapter's error for Azure's answer. */
 export interface ThrottledDisks {
   readonly disks: TargetDisks;
-  /** Page writes that were refused, and the bytes of those that were taken. */
+  /** Refused page writes, and the bytes of accepted ones. */
   readonly count: { refused: number; takenBytes: number };
 }
 

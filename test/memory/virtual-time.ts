@@ -2,18 +2,18 @@ import type { Clock } from "../../mobility/system/clock.ts";
 import type { Random } from "./random.ts";
 
 /**
- * Time that goes on when nothing can happen any more at its moment: hours of waiting cost nothing, and the same seed
- * gives the same order.
+ * Time that advances when nothing more can happen at its moment: hours of waiting cost nothing, and the same seed gives
+ * the same order.
  */
 export interface VirtualTime {
   readonly nowMs: number;
-  /** Time as one process knows it; nothing of it happens any more after `kill`. */
+  /** One process's time; after `kill` none of its timers fire. */
   process(): { readonly clock: Clock; kill(): void };
   /** Does the work after up to `maxMs`: answers of a medium or a network come in any order. */
   soon(work: () => void, maxMs?: number): void;
-  /** Lets the next thing happen, and all that follows from it at once; false when nothing waits for time. */
+  /** Runs the next event and all its immediate consequences; false when nothing waits for time. */
   step(): Promise<boolean>;
-  /** Steps until it is true, at most `limit` times; false when it never became true. */
+  /** Steps until it is true, at most `limit` times; false if it never was. */
   until(isDone: () => boolean, limit?: number): Promise<boolean>;
   /** Steps until the work has ended. */
   finish<Result>(work: Promise<Result>, limit?: number): Promise<Result>;
@@ -26,13 +26,13 @@ interface Waiting {
 }
 
 const LIMIT = 100_000;
-/** Everything that can settle has done so: between two steps nothing but promises is under way. */
+/** Waits until everything that can settle has: between two steps only promises are under way. */
 const settled = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
 export function createVirtualTime(startMs: number, random: Random): VirtualTime {
   let nowMs = startMs;
   let order = 0;
-  /** A heap would be faster for thousands that wait; there are some dozens. */
+  /** A heap would be faster for thousands of items; there are some dozens. */
   let waiting: Waiting[] = [];
   const add = (waitMs: number, work: () => void): (() => void) => {
     order += 1;
@@ -78,7 +78,7 @@ export function createVirtualTime(startMs: number, random: Random): VirtualTime 
       let ended = false;
       const over = (): void => void (ended = true);
       work.then(over, over);
-      // Work that needs no time takes none: a step could bring the end of an hour.
+      // Work that needs no time takes none: a step could skip an hour.
       await settled();
       if (!(await time.until(() => ended, limit))) throw new Error("the work never ends");
       return work;

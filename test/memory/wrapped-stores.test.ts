@@ -19,7 +19,7 @@ const cacheAccess: CacheAccess = {
 const restoreAccess: RestoreAccess = { grantRead: async () => ({ url: "https://memory.invalid", ...grant }) };
 const queue: WorkQueue = { send: async () => undefined };
 
-/** Calls every method of a port, whatever it makes of the arguments. Addresses alone are computed without a call. */
+/** Calls every method of a port, ignoring errors from the arguments. Addresses alone are computed without a call. */
 async function callAll(port: object): Promise<readonly string[]> {
   const names = Object.entries(port).flatMap(([name, method]) =>
     typeof method === "function" && name !== "restoredUrl" ? [name] : [],

@@ -11,8 +11,8 @@ import type {
 /** One call of a port, before it is made. `target` is the record's name, the disk's id, or the item's. */
 export interface PortCall {
   /**
-   * `cache`: everything that needs the cache account, whole containers, quarantine and grants too. `items`: items as a
-   * whole in the target account. `records` also stands for records that belong to no item.
+   * `cache`: everything that needs the cache account, including whole containers, quarantine and grants. `items`: items
+   * as a whole in the target account. `records` includes records that belong to no item.
    */
   readonly port: "cache" | "records" | "disks" | "snapshots" | "items" | "queue" | "access";
   readonly method: string;
@@ -21,7 +21,7 @@ export interface PortCall {
   readonly kind: "read" | "write" | "list";
 }
 
-/** Decides when, how often and whether at all `run` happens, and what the caller gets. */
+/** Decides if, when and how often `run` happens, and what the caller gets. */
 export type Around = <Result>(call: PortCall, run: () => Promise<Result>) => Promise<Result>;
 
 /** The same stores, with every call going through `around`: for faults, counting and scheduling. */

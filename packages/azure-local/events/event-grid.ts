@@ -13,10 +13,10 @@ import type { RetryPolicy } from "./retry.ts";
 import { Timetable } from "./timetable.ts";
 
 /**
- * Starts Event Grid for the storage that runs here: each blob that is created becomes an event, which is delivered at
- * least once to the queues of the subscriptions that match. An event is on disk before the request that caused it is
- * answered, and what was not delivered when the process died is delivered after the next start. Errors: `not-supported`
- * for destinations and event types that the local cloud does not have, `configuration-invalid` for unknown accounts.
+ * Starts Event Grid for the storage that runs here: each created blob becomes an event, delivered at least once to the
+ * queues of matching subscriptions. An event is on disk before the request that caused it is answered; events
+ * undelivered when the process dies are delivered after the next start. Errors: `not-supported` for destinations and
+ * event types that the local cloud lacks, `configuration-invalid` for unknown accounts.
  */
 export async function startEventGrid(options: EventGridOptions): Promise<EventGrid> {
   for (const subscription of options.subscriptions) checkSubscription(options.storage, subscription);
@@ -86,7 +86,7 @@ export async function startEventGrid(options: EventGridOptions): Promise<EventGr
 }
 
 export interface EventGridOptions {
-  /** Holds the events that wait and the dead letters. */
+  /** Holds waiting events and dead letters. */
   readonly folder: string;
   readonly storage: LocalStorage;
   readonly subscriptions: readonly EventSubscription[];
@@ -100,7 +100,7 @@ export interface EventGridOptions {
 export interface EventSubscription extends EventFilter {
   /** The storage account whose blobs cause the events. */
   readonly source: string;
-  /** Only "Microsoft.Storage.BlobCreated" exists here, and is meant when nothing is said. */
+  /** Only "Microsoft.Storage.BlobCreated" exists here; it is the default. */
   readonly includedEventTypes?: readonly string[];
   readonly destination: EventDestination;
 }
@@ -110,26 +110,21 @@ type EventDestination =
   /** Refused with `not-supported`. */
   | { readonly kind: "webhook"; readonly url: string };
 
-/**
- * What the grid does to events on purpose; each field may be changed while it runs and counts for the events that come
- * afterwards.
- */
+/** What the grid does to events on purpose; each field may change while it runs and affects later events. */
 export interface EventSwitches {
-  /** Share of the events that are lost, 0 to 1. */
+  /** Share of events lost, 0 to 1. */
   dropRatio: number;
-  /** Share of the events that are delivered twice. */
+  /** Share of events delivered twice. */
   repeatRatio: number;
-  /** How long each delivery waits. */
+  /** The delay of each delivery. */
   delayMs: number;
-  /**
-   * Each delivery waits a random time of at most EVENT_REORDER_MS on top, so that later events overtake earlier ones.
-   */
+  /** Adds a random delay of at most EVENT_REORDER_MS to each delivery, so that later events overtake earlier ones. */
   reorder: boolean;
 }
 
 /**
- * Since the start; `waiting` counts also what an earlier process left. An event is counted once for each subscription
- * that it matches.
+ * Since the start; `waiting` also counts events from an earlier process. An event counts once per matching
+ * subscription.
  */
 interface EventCounts {
   readonly published: number;
@@ -144,9 +139,9 @@ interface EventCounts {
 export interface EventGrid {
   readonly switches: EventSwitches;
   counts(): EventCounts;
-  /** Resolves when nothing waits; rejects with `internal` when the grid is closed before. */
+  /** Resolves when nothing waits; rejects with `internal` when the grid closes first. */
   drain(): Promise<void>;
-  /** Finishes the delivery under way; what still waits stays on disk for the next start. */
+  /** Finishes the current delivery; waiting ones stay on disk for the next start. */
   close(): Promise<void>;
 }
 

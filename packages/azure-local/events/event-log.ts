@@ -27,21 +27,21 @@ export type Waiting<Kept> = Kept & { readonly number: number };
 export type WaitingDelivery = Waiting<Delivery>;
 
 /**
- * Which deliveries still wait, kept in a file so that a killed process delivers them when it starts again. Every method
- * has written when it returns.
+ * Deliveries still waiting, kept in a file so that a killed process delivers them after its restart. Every method has
+ * written when it returns.
  */
 export interface EventLog<Kept extends object = Delivery> {
   readonly waiting: ReadonlyMap<number, Waiting<Kept>>;
   add(delivery: Kept): Waiting<Kept>;
   finish(number: number): void;
-  /** Finishes the delivery and keeps it in the dead-letter file with the reason. */
+  /** Ends the delivery and puts it in the dead-letter file with the reason. */
   bury(number: number, reason: string, attempts: number): void;
   close(): void;
 }
 
 /**
- * Opens the log in `folder`, which is made if missing. Throws `state-damaged` for a damaged file; a torn end, which a
- * kill leaves, is dropped.
+ * Opens the log in `folder`, creating it if missing. Throws `state-damaged` for a damaged file; drops a torn end, which
+ * a kill leaves.
  */
 export function openEventLog<Kept extends object = Delivery>(folder: string): EventLog<Kept> {
   mkdirSync(folder, { recursive: true });
@@ -107,7 +107,7 @@ function isEntry<Kept>(value: unknown): value is Entry<Kept> {
   );
 }
 
-/** Replaces the file by one with the waiting deliveries only and opens it for appending. */
+/** Rewrites the file with the waiting deliveries only and opens it for appending. */
 function rewrite(file: string, waiting: ReadonlyMap<number, { readonly number: number }>): number {
   const frames = [...waiting.values()].map((delivery) =>
     encodeFrame(JSON.stringify({ kind: "waiting", number: delivery.number, delivery })),

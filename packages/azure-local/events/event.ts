@@ -36,11 +36,11 @@ export interface EventOrigin {
   readonly blobUrl: string;
   readonly id: string;
   readonly batchId: string;
-  /** Greater than that of any event before. */
+  /** Greater than any earlier event's. */
   readonly sequence: bigint;
 }
 
-/** The event that an operation causes, or undefined for one that makes no blob. */
+/** The event of an operation, or undefined if it makes no blob. */
 export function eventOf(operation: StorageOperation, origin: EventOrigin): BlobCreatedEvent | undefined {
   const { created, container, blob } = operation;
   if (created === undefined) return undefined;
@@ -73,7 +73,7 @@ export const LOCAL_RESOURCE_GROUP = "/subscriptions/00000000-0000-0000-0000-0000
 const SEQUENCER_DIGITS = 48;
 
 export interface EventFilter {
-  /** Azure compares subjects without regard to case unless told otherwise. */
+  /** Azure ignores case in subjects by default. */
   readonly subjectBeginsWith?: string;
   readonly subjectEndsWith?: string;
 }

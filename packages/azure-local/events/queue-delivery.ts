@@ -3,8 +3,8 @@ import { EVENT_DELIVERY_TIMEOUT_MS } from "../limits.ts";
 import type { LocalStorage } from "../storage/storage.ts";
 
 /**
- * Delivers into storage queues as Event Grid does: one event a message, its JSON in base64. A queue that is missing is
- * made (Azure fails until it is there).
+ * Delivers into storage queues as Event Grid does: one event a message, its JSON in base64. Creates a missing queue
+ * (Azure fails until it exists).
  */
 export function queueDelivery(
   storage: LocalStorage,
@@ -12,7 +12,7 @@ export function queueDelivery(
   const services = new Map(
     storage.accounts.map((account) => [
       account.name,
-      // The event grid tries again itself.
+      // The event grid retries itself.
       QueueServiceClient.fromConnectionString(account.connectionString, { retryOptions: { maxTries: 1 } }),
     ]),
   );

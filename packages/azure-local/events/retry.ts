@@ -12,7 +12,7 @@ export const RETRY_POLICY: RetryPolicy = {
   attempts: EVENT_ATTEMPTS_MAX,
 };
 
-/** How long to wait after the `attempts`th attempt (1 is the first) has failed; undefined when there is none left. */
+/** How long to wait after the failed attempt `attempts` (1 is the first); undefined when none is left. */
 export function retryAfterMs(policy: RetryPolicy, attempts: number): number | undefined {
   if (attempts >= policy.attempts) return undefined;
   return Math.min(policy.maxMs, policy.firstMs * 2 ** (attempts - 1));

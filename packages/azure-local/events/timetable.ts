@@ -1,15 +1,15 @@
 import { LocalError } from "../errors.ts";
 
-/** Does one task; returns after how many milliseconds to try it again, or undefined when it is done with. */
+/** Does one task; returns the milliseconds until its retry, or undefined when it is done. */
 export type Attempt<T> = (task: T, attempts: number) => Promise<number | undefined>;
 
 /**
- * Tasks that are due at their times, one at a time, in the order of their times. The caller bounds their number.
- * `attempt` must not throw; if it does, the fault is thrown by `close` and `drain`.
+ * Runs tasks when they are due, one at a time, in the order of their times. The caller bounds their number. `attempt`
+ * must not throw; if it does, `close` and `drain` throw the fault.
  */
 export class Timetable<T> {
   readonly #attempt: Attempt<T>;
-  /** Ordered by time; equal times in the order of arrival. */
+  /** Ordered by time; equal times by arrival. */
   readonly #entries: Entry<T>[] = [];
   readonly #drained: PromiseWithResolvers<undefined>[] = [];
   #wake: () => void = () => {};
@@ -20,14 +20,14 @@ export class Timetable<T> {
   constructor(attempt: Attempt<T>) {
     this.#attempt = attempt;
     this.#running = this.#run();
-    // The fault is reported by whoever waits for this.
+    // Reported by callers that await this.
     this.#running.catch(() => {
       this.#closed = true;
       this.#settle();
     });
   }
 
-  /** The task becomes due in `delayMs`. */
+  /** Makes the task due in `delayMs`. */
   add(task: T, delayMs: number): void {
     this.#insert({ task, dueMs: Date.now() + delayMs, attempts: 0 });
     this.#wake();
@@ -45,7 +45,7 @@ export class Timetable<T> {
     throw new LocalError("internal", "The timetable was closed.");
   }
 
-  /** Waits for the attempt under way and forgets the rest. */
+  /** Waits for the current attempt and drops the rest. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#wake();

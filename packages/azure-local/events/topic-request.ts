@@ -34,7 +34,7 @@ export type TopicAnswer =
 export const topicId = (name: string): string => `${LOCAL_RESOURCE_GROUP}/providers/Microsoft.EventGrid/topics/${name}`;
 
 /**
- * What Event Grid answers to a request to a topic of this name: pure. Codes and messages follow Azure's (azure-docs:
+ * Event Grid's answer to a request to a topic of this name: pure. Codes and messages follow Azure's (azure-docs:
  * post-to-custom-topic).
  */
 export function judgeRequest(request: TopicRequest, name: string, key: string): TopicAnswer {

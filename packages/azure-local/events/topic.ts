@@ -13,7 +13,7 @@ import { deliverToWebhook, validateWebhook, WebhookRefusal } from "./webhook.ts"
 
 export interface TopicOptions {
   readonly name: string;
-  /** Holds the events that wait and the dead letters. */
+  /** Holds waiting events and dead letters. */
   readonly folder: string;
   /** 0: any free port. */
   readonly port: number;
@@ -26,7 +26,7 @@ export interface TopicOptions {
 }
 
 export interface TopicSubscription extends EventFilter {
-  /** Unique in its topic. What waits on disk belongs to it by this name. */
+  /** Unique in its topic. Its waiting events on disk carry this name. */
   readonly name: string;
   /** Undefined: all. */
   readonly includedEventTypes?: readonly string[];
@@ -46,7 +46,7 @@ export interface Topic {
     readonly deadLettered: number;
     readonly waiting: number;
   };
-  /** Finishes the deliveries under way; what still waits stays on disk for the next start. */
+  /** Finishes the current deliveries; waiting ones stay on disk for the next start. */
   close(): Promise<void>;
 }
 
@@ -57,8 +57,8 @@ interface TopicDelivery {
 
 /**
  * A custom topic of Event Grid with its subscriptions. Events are on disk before the publisher's request is answered,
- * and delivered at least once; a slow subscriber does not keep the others waiting. Errors: `configuration-invalid` when
- * a webhook does not answer the handshake, `port-in-use`.
+ * and delivered at least once; a slow subscriber does not delay the others. Errors: `configuration-invalid` when a
+ * webhook does not answer the handshake, `port-in-use`.
  */
 export async function startTopic(options: TopicOptions): Promise<Topic> {
   const { name, subscriptions } = options;
@@ -177,7 +177,7 @@ async function answer(request: IncomingMessage, { name, key }: TopicOptions): Pr
   let lengthBytes = 0;
   for await (const piece of request as AsyncIterable<Buffer>) {
     lengthBytes += piece.length;
-    // The rest is read and dropped, so that the publisher gets its answer.
+    // Drains the rest, so that the publisher gets its answer.
     if (lengthBytes <= TOPIC_BODY_MAX_BYTES) pieces.push(piece);
   }
   const body = lengthBytes > TOPIC_BODY_MAX_BYTES ? undefined : Buffer.concat(pieces).toString("utf8");

@@ -4,9 +4,9 @@ import { EVENT_DELIVERY_TIMEOUT_MS } from "../limits.ts";
 import type { TopicEvent } from "./topic-request.ts";
 
 /**
- * The handshake that comes before the first delivery: the endpoint answers 200 with the code that it was sent, so that
- * nobody can point events at a server that does not want them. Errors: `configuration-invalid`. The way by hand
- * (validationUrl) is not offered.
+ * The handshake before the first delivery: the endpoint answers 200 with the code it was sent, so that events cannot be
+ * aimed at servers that do not want them. Errors: `configuration-invalid`. Manual validation (validationUrl) is not
+ * offered.
  */
 export async function validateWebhook(url: string, topic: string): Promise<void> {
   const validationCode = randomUUID();
@@ -46,8 +46,8 @@ export async function validateWebhook(url: string, topic: string): Promise<void>
 }
 
 /**
- * Delivers one event; throws what the endpoint did unless it was 200 to 204. `isFinal`: Azure does not try again after
- * such an answer.
+ * Delivers one event; throws the endpoint's failure unless it answered 200 to 204. `isFinal`: Azure does not retry
+ * after it.
  */
 export async function deliverToWebhook(url: string, event: TopicEvent): Promise<void> {
   const answer = await post(url, event, "Notification");

@@ -8,7 +8,7 @@ export interface Clock {
   sleep(durationMs: number, signal: AbortSignal): Promise<void>;
 }
 
-/** Node's timers overflow at 2^31 ms; whoever sleeps longer looks at the clock in between. */
+/** Node's timers overflow at 2^31 ms; longer sleeps check the clock in between. */
 const LONGEST_SLEEP_MS = 2 ** 31 - 1;
 
 export const SYSTEM_CLOCK: Clock = {

@@ -32,9 +32,8 @@ let model: ProgrammingModel | undefined;
 let installed = false;
 
 /**
- * Makes `require("@azure/functions-core")` answer with this shim and opens a registration for the next app. It must run
- * before any copy of `@azure/functions` is loaded: that library asks once and drops every registration when nobody
- * answers.
+ * Makes `require("@azure/functions-core")` return this shim and opens a registration for the next app. Must run before
+ * any copy of `@azure/functions` loads: that library asks once and drops every registration if it gets no answer.
  */
 export function openRegistration(log: Registration["log"]): Registration {
   if (!installed) {

@@ -12,8 +12,8 @@ export interface CheckedFunction {
 }
 
 /**
- * Finds the trigger of a registered function and refuses every binding that the local host does not offer, naming
- * function and binding.
+ * Finds the trigger of a registered function and refuses every binding the local host lacks, naming function and
+ * binding.
  */
 export function checkFunction(registered: RegisteredFunction, kinds: readonly TriggerKind[]): CheckedFunction {
   const { metadata } = registered;
@@ -60,7 +60,7 @@ function checkName(name: string): void {
   );
 }
 
-/** The members of a trigger binding; `configuration-invalid` names the function and the member that is wrong. */
+/** The members of a trigger binding; `configuration-invalid` names the function and the wrong member. */
 export function parseTrigger<T>(schema: z.ZodType<T>, hostFunction: HostFunction): T {
   const result = schema.safeParse(hostFunction.trigger);
   if (result.success) return result.data;

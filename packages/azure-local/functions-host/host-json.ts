@@ -4,7 +4,7 @@ import { z } from "zod";
 import { LocalError } from "../errors.ts";
 import { DURABLE_ACTIVITIES_MAX, DURABLE_EPISODES_MAX } from "../limits.ts";
 
-/** host.json as far as it changes what the host does, defaults filled in (those of the real host). */
+/** The parts of host.json that affect this host, with the real host's defaults filled in. */
 export interface HostConfiguration {
   readonly routePrefix: string;
   readonly customHeaders: Readonly<Record<string, string>>;
@@ -30,7 +30,7 @@ interface QueueConfiguration {
   readonly messageEncoding: "base64" | "none";
 }
 
-/** Node's timers reach a little further than this; nobody waits longer for one function. */
+/** A little below the limit of Node's timers; no caller waits longer for one function. */
 const LONGEST_TIMEOUT_MS = 24 * 24 * 3_600_000;
 
 const timeSpan = z.string().transform((text, context) => {
@@ -58,11 +58,11 @@ const queueSection = z.strictObject({
 });
 
 /**
- * `tracing` and the members of `storageProvider` are read over: they say how Azure Storage is used, and here the state
- * is a file.
+ * `tracing` and the members of `storageProvider` are ignored: they configure Azure Storage, and here the state is a
+ * file.
  */
 const durableTaskSection = z.strictObject({
-  // The real host's rule for names of hubs; it makes a name of a file out of any of them.
+  // The real host's rule for hub names; this host derives a file name from any of them.
   hubName: z
     .string()
     .regex(/^[A-Za-z][A-Za-z0-9]{2,44}$/)
@@ -80,8 +80,8 @@ const durableTaskSection = z.strictObject({
 });
 
 /**
- * Whatever is not named here would change behaviour on Azure and not here, so it is refused. `logging` and
- * `extensionBundle` change nothing locally.
+ * A setting not named here would change behaviour only on Azure, so it is refused. `logging` and `extensionBundle`
+ * change nothing locally.
  */
 const hostFile = z.strictObject({
   $schema: z.string().optional(),
@@ -105,8 +105,8 @@ const hostFile = z.strictObject({
 });
 
 /**
- * Reads host.json of the app. `not-supported` for sections that this host does not know, `configuration-invalid` for
- * wrong values.
+ * Reads the app's host.json. `not-supported` for sections unknown to this host, `configuration-invalid` for wrong
+ * values.
  */
 export function readHostConfiguration(appFolder: string): HostConfiguration {
   const path = join(appFolder, "host.json");

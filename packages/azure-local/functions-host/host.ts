@@ -41,28 +41,21 @@ export interface HostOptions {
   /** 0: any free port. */
   readonly port: number;
   readonly keys: HostKeys;
-  /**
-   * The app's settings. They are also set in the environment of this process where it lacks them, as the app reads them
-   * there.
-   */
+  /** The app's settings. Also set in this process's environment where missing, because the app reads them there. */
   readonly environment: Settings;
   readonly clock: Clock;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly log: HostLog;
-  /**
-   * Where the state of Durable Functions and the messages in work are kept; undefined: they are gone with the process.
-   */
+  /** Holds the state of Durable Functions and the messages in work; undefined: they end with the process. */
   readonly durableFolder?: string | undefined;
-  /**
-   * The process before this one died by itself: what it worked on is given back, as by a host whose worker has died.
-   */
+  /** The previous process died by itself: its work is given back, as by a host whose worker died. */
   readonly afterDeath?: boolean;
-  /** Aborting it ends a start in order; the start then throws the signal's reason. */
+  /** Aborting it ends a start cleanly; the start then throws the signal's reason. */
   readonly signal?: AbortSignal;
   /**
-   * A function ran longer than `functionTimeout`. Azure replaces the worker then; whoever started this host should end
-   * the process. The same goes for a state of Durable Functions that cannot be written.
+   * A function ran longer than `functionTimeout`. Azure then replaces the worker; here the caller should end the
+   * process. The same goes for Durable Functions state that cannot be written.
    */
   readonly onTimeout?: (error: Error) => void;
 }
@@ -70,7 +63,7 @@ export interface HostOptions {
 export interface FunctionsHost {
   readonly url: string;
   readonly functions: readonly string[];
-  /** How often each function was run since the start, by name. */
+  /** How often each function has run since the start, by name. */
   invocations(): Readonly<Record<string, InvocationCounts>>;
   /** Takes no new work, waits a limited time for running invocations, runs the appTerminate hooks. */
   close(): Promise<void>;
@@ -85,9 +78,9 @@ const KINDS: readonly TriggerKind[] = [
 ];
 
 /**
- * Loads a built function app and runs it. Errors: `not-supported` names what the local host does not offer,
- * `configuration-invalid` what is wrong in the app or its settings, `port-in-use` the taken port. One app at a time in
- * a process.
+ * Loads and runs a built function app. Errors: `not-supported` names what the local host does not offer,
+ * `configuration-invalid` what is wrong in the app or its settings, `port-in-use` the taken port. One app at a time per
+ * process.
  */
 export async function startHost(options: HostOptions): Promise<FunctionsHost> {
   const appFolder = resolve(options.appFolder);
@@ -141,7 +134,7 @@ async function startApp(
   const prepared = prepareFunctions(registration, context);
   const opened = usesDurable(registration) ? await durable.open(invoker.invoke) : undefined;
   const manualRuns = createManualRuns(prepared, invoker.invoke);
-  // Durable comes last: what it goes on with may use everything else.
+  // Durable comes last: the work it resumes may use everything else.
   const listeners = [manualRuns, ...prepared.map(({ listener }) => listener), opened].filter(
     (listener) => listener !== undefined,
   );
@@ -178,7 +171,7 @@ function hostIdOf(appFolder: string): string {
   return `local-${createHash("sha256").update(appFolder).digest("hex").slice(0, 12)}`;
 }
 
-/** An app without Durable Functions keeps no state and answers nothing for them. */
+/** An app without Durable Functions has no state and no endpoints for them. */
 function usesDurable({ functions }: Registration): boolean {
   const kinds = [ORCHESTRATION_TRIGGER, ACTIVITY_TRIGGER].map(({ type }) => type);
   return [...functions.values()].some(({ metadata }) =>
@@ -192,7 +185,7 @@ function keepInWork({ durableFolder, afterDeath = false }: HostOptions): InWork 
   return durableFolder === undefined ? NOT_KEPT : openInWork(join(durableFolder, "in-work.json"), afterDeath);
 }
 
-/** All or none: when one trigger does not start, or the host is told to stop meanwhile, all are stopped. */
+/** All or none: when one trigger fails to start, or the host is stopped meanwhile, all are stopped. */
 async function startAll(listeners: readonly TriggerListener[], signal: AbortSignal | undefined): Promise<void> {
   try {
     for (const listener of listeners) {
@@ -241,7 +234,7 @@ async function runHooks(
     await hook({ functionAppDirectory: appFolder, hookData: {}, appHookData });
 }
 
-/** The settings reach the app as the environment; what is set there already wins, as with the real host. */
+/** The settings reach the app as the environment; existing variables win, as in the real host. */
 function setEnvironment(settings: Settings): void {
   for (const [name, value] of Object.entries(settings)) {
     if (value !== undefined && process.env[name] === undefined) process.env[name] = value;

@@ -7,7 +7,7 @@ import { describeError } from "./log.ts";
 import type { Binding, CoreInvocationContext, InvocationRequest, InvocationResponse, TypedData } from "./rpc.ts";
 import type { HostFunction } from "./host-function.ts";
 
-/** What a trigger hands to one run. */
+/** What a trigger passes to a run. */
 export interface InvocationInput {
   readonly data: TypedData;
   readonly metadata: Readonly<Record<string, TypedData>>;
@@ -17,7 +17,7 @@ export type Outcome =
   | { readonly kind: "succeeded"; readonly response: InvocationResponse }
   | { readonly kind: "failed"; readonly error: unknown };
 
-/** How often a function was run since the host started. */
+/** How often a function has run since the host started. */
 export interface InvocationCounts {
   readonly started: number;
   readonly succeeded: number;
@@ -29,9 +29,9 @@ export interface InvokerOptions {
   readonly clock: Clock;
   readonly log: HostLog;
   readonly functionTimeoutMs: number | undefined;
-  /** What an input binding beside the trigger gives; undefined for none. */
+  /** The value of another input binding; undefined for none. */
   readonly inputOf: (binding: Binding) => TypedData | undefined;
-  /** Called after a run that lasted longer than `functionTimeout`: Azure replaces the worker process then. */
+  /** Called after a run longer than `functionTimeout`: Azure then replaces the worker process. */
   readonly onTimeout: (error: Error) => void;
 }
 
@@ -40,10 +40,7 @@ export interface Invoker {
   counts(): Readonly<Record<string, InvocationCounts>>;
 }
 
-/**
- * Runs functions through the programming model of the loaded library, counts the runs and writes a line for each start
- * and end.
- */
+/** Runs functions through the loaded library's programming model, counts the runs and logs each start and end. */
 export function createInvoker(options: InvokerOptions): Invoker {
   const counts = new Map<string, { started: number; succeeded: number; failed: number }>();
   return {
@@ -162,7 +159,7 @@ async function runOnce(
   try {
     after["result"] = await model.invokeFunction(userContext, before.inputs, before.functionCallback);
   } catch (error) {
-    // A function may throw anything, also nothing; the hooks and the host need something that is an error.
+    // A function may throw anything, even undefined; the hooks and the host need an error.
     after["error"] = error ?? new Error("The function threw undefined.");
   }
 

@@ -11,8 +11,8 @@ interface PackageManifest {
 
 /**
  * Loads the files that `main` of the app's package.json names (a glob), in sorted order, as the real worker does: ES
- * modules by `import`, the rest by `require`. Throws `configuration-invalid`, with the cause, for anything that does
- * not load.
+ * modules by `import`, the rest by `require`. Throws `configuration-invalid`, with the cause, when a file fails to
+ * load.
  */
 export async function loadEntryPoints(appFolder: string): Promise<readonly string[]> {
   const manifest = readManifest(appFolder);

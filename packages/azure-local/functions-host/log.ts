@@ -1,6 +1,6 @@
 import type { LogLevel } from "./rpc.ts";
 
-/** One thing that happened. `event` is a fixed word to search for, `message` is for people. */
+/** One log event. `event` is a fixed word to search for, `message` is for people. */
 export interface HostEvent {
   readonly level: Exclude<LogLevel, "none">;
   readonly event: HostEventName;
@@ -8,7 +8,7 @@ export interface HostEvent {
   readonly function?: string;
   readonly invocationId?: string;
   readonly durationMs?: number;
-  /** What set a function off: `httpTrigger`, `queueTrigger`, ... */
+  /** What fired a function: `httpTrigger`, `queueTrigger`, ... */
   readonly trigger?: string;
   readonly status?: number;
 }
@@ -28,14 +28,14 @@ type HostEventName =
 
 export type HostLog = (event: HostEvent) => void;
 
-/** A log line: one JSON object, secrets of query strings blacked out. */
+/** A log line: one JSON object, secrets of query strings redacted. */
 export function formatEvent(event: HostEvent, nowMs: number): string {
   return JSON.stringify({ time: new Date(nowMs).toISOString(), ...event, message: redact(event.message) });
 }
 
 /**
- * Blacks out what opens doors when it stands in a URL or connection string: function keys (`code`), SAS signatures
- * (`sig`), account keys. Whoever logs a secret otherwise is not stopped by this; it is the last net, not the rule.
+ * Redacts credentials in URLs and connection strings: function keys (`code`), SAS signatures (`sig`), account keys. It
+ * does not catch secrets logged in another form; it is the last net, not the rule.
  */
 export function redact(text: string): string {
   return text
@@ -43,7 +43,7 @@ export function redact(text: string): string {
     .replaceAll(/((?:AccountKey|SharedAccessSignature)=)[^;\s"']+/gi, "$1***");
 }
 
-/** The text of whatever was thrown, with its stack where there is one. */
+/** The text of any thrown value, with its stack if it has one. */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.stack ?? `${error.name}: ${error.message}`;

@@ -12,14 +12,14 @@ import type { HostLog } from "./log.ts";
 import { describeError, formatEvent } from "./log.ts";
 import type { LogLevel } from "./rpc.ts";
 
-/** What the parent hears over IPC. */
+/** What the parent gets over IPC. */
 export type HostMessage =
   | { readonly kind: "ready"; readonly url: string }
   | { readonly kind: "failed"; readonly message: string };
 
-/** The folder for the state of Durable Functions. Without it the state is gone with the process. */
+/** The folder for Durable Functions state. Without it the state ends with the process. */
 const DURABLE_FOLDER_SETTING = "AZURE_LOCAL_DURABLE_FOLDER";
-/** The process before this one died by itself, and this one takes its place. */
+/** The previous process died by itself, and this one takes its place. */
 const AFTER_DEATH_SETTING = "AZURE_LOCAL_AFTER_DEATH";
 const KEY_SETTINGS = { functionKey: "AZURE_LOCAL_FUNCTION_KEY", masterKey: "AZURE_LOCAL_MASTER_KEY" } as const;
 
@@ -29,9 +29,9 @@ const stdout = (line: string): void => {
 const log: HostLog = (event) => stdout(formatEvent(event, SYSTEM_CLOCK.nowMs()));
 
 /**
- * `main.js --app FOLDER --port N --host ADDRESS`: runs one function app in this process until the parent tells it to
- * stop or goes away, or until SIGINT or SIGTERM. Settings come from the environment; the host's own are taken out of it
- * before the app sees it.
+ * `main.js --app FOLDER --port N --host ADDRESS`: runs one function app in this process until the parent stops it or
+ * disappears, or until SIGINT or SIGTERM. Settings come from the environment; the host removes its own before the app
+ * sees them.
  */
 async function main(): Promise<void> {
   const stopped = stopRequests();
@@ -60,7 +60,7 @@ async function main(): Promise<void> {
     signal: stopping.signal,
     onTimeout: (error) => void starting.then((host) => closeThenLeave(host, error)),
   });
-  // Told to stop, or left alone, while it started: what had begun is ended in order, in limited time.
+  // Stopped, or its parent gone, during the start: ends what had begun in order, in limited time.
   const late = stopped.then(() => SYSTEM_CLOCK.sleep(FUNCTIONS_DRAIN_MS, new AbortController().signal));
   const running = await Promise.race([starting, late]).catch((error: unknown) => {
     if (stopping.signal.aborted) return undefined;
@@ -97,7 +97,7 @@ function takeKeys(): HostKeys {
   return { functionKey: take(KEY_SETTINGS.functionKey), masterKey: take(KEY_SETTINGS.masterKey) };
 }
 
-/** A setting of the host itself, which the app does not see. */
+/** A setting of the host itself, hidden from the app. */
 function takeSetting(name: string): string | undefined {
   const value = process.env[name];
   delete process.env[name];
@@ -105,7 +105,7 @@ function takeSetting(name: string): string | undefined {
 }
 
 /**
- * Resolves when the parent asks to stop or is gone, or on a signal: a service manager sends it to every process of a
+ * Resolves when the parent asks to stop or exits, or on a signal: a service manager sends it to every process of a
  * group.
  */
 function stopRequests(): Promise<void> {
@@ -120,9 +120,7 @@ function stopRequests(): Promise<void> {
   });
 }
 
-/**
- * Whatever the app writes to the console becomes a line of the log, so that every line on stdout is one JSON object.
- */
+/** Turns the app's console output into log lines, so that every line on stdout is one JSON object. */
 function captureConsole(): void {
   const into = (level: Exclude<LogLevel, "none">): Writable =>
     new Writable({

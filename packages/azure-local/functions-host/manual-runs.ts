@@ -4,12 +4,9 @@ import type { TriggerKind, TriggerListener } from "./trigger.ts";
 
 type ManualRun = "begun" | "unknown" | "unsuitable";
 
-/**
- * Runs of functions that an administrator asks for (`POST /admin/functions/{name}`), also of disabled ones, as on
- * Azure.
- */
+/** Runs functions at an administrator's request (`POST /admin/functions/{name}`), even disabled ones, as on Azure. */
 export interface ManualRuns extends TriggerListener {
-  /** Does not wait for the run. "unsuitable": what triggers the function cannot be made of a text. */
+  /** Does not wait for the run. "unsuitable": the trigger's input cannot be made from text. */
   begin(name: string, input: string): ManualRun;
 }
 

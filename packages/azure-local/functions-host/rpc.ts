@@ -1,9 +1,9 @@
 /**
- * What the host and the programming model of `@azure/functions` say to each other (the RPC shapes of the Azure
- * Functions worker). Only the parts that this host uses are named; everything else passes through untouched.
+ * The messages between the host and `@azure/functions`' programming model (the RPC shapes of the Azure Functions
+ * worker). Only the parts this host uses are named; everything else passes through untouched.
  */
 
-/** One value on its way into or out of a function: exactly one of the members is set. */
+/** One value into or out of a function: exactly one of the members is set. */
 export interface TypedData {
   readonly string?: string;
   /** JSON text. */
@@ -14,7 +14,7 @@ export interface TypedData {
   readonly double?: number;
 }
 
-/** A request on its way in, or a response on its way out. */
+/** An incoming request or an outgoing response. */
 export interface HttpData {
   readonly method?: string;
   /** Absolute. */
@@ -43,7 +43,7 @@ export interface HttpCookie {
   readonly maxAge?: { readonly value?: number };
 }
 
-/** One binding as an app registers it: common members, and whatever its type adds. */
+/** One binding as an app registers it: common members, and those of its type. */
 export interface Binding {
   readonly type: string;
   readonly direction: string;

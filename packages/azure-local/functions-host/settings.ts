@@ -9,7 +9,7 @@ import {
 /** App settings, as the environment gives them. */
 export type Settings = Readonly<Record<string, string | undefined>>;
 
-/** Replaces each `%NAME%` by the setting of that name. `configuration-invalid` names a setting that is missing. */
+/** Replaces each `%NAME%` by that setting. `configuration-invalid` names a missing setting. */
 export function resolveText(text: string, settings: Settings, usedBy: string): string {
   return text.replaceAll(/%([^%\s]+)%/g, (_whole, name: string) => {
     const value = settings[name];
@@ -51,7 +51,7 @@ export function connectionString(name: string | undefined, settings: Settings, u
   });
 }
 
-/** How the host's own storage clients try again. */
+/** How the host's own storage clients retry. */
 export const STORAGE_OPTIONS = {
   retryOptions: {
     maxTries: FUNCTIONS_STORAGE_TRIES,
@@ -61,7 +61,7 @@ export const STORAGE_OPTIONS = {
 };
 
 /**
- * Opens a storage client with the connection string that a binding names; a malformed one is `configuration-invalid`,
+ * Opens a storage client with the connection string that a binding names; a malformed one is `configuration-invalid`
  * and never shown.
  */
 export function openStorage<T>(
@@ -81,7 +81,7 @@ export function openStorage<T>(
 }
 
 /**
- * Bytes of the longest request; `configuration-invalid` when `FUNCTIONS_REQUEST_BODY_SIZE_LIMIT` is no whole number of
+ * Maximum bytes of a request; `configuration-invalid` when `FUNCTIONS_REQUEST_BODY_SIZE_LIMIT` is no whole number of
  * bytes.
  */
 export function bodyLimitBytes(settings: Settings): number {

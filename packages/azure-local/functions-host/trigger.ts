@@ -24,27 +24,23 @@ export interface TriggerContext {
   readonly invoke: (hostFunction: HostFunction, input: InvocationInput) => Promise<Outcome>;
 }
 
-/** Fires one function. `stop` is called once, also when the host gives up before `start`. */
+/** Fires one function. `stop` is called once, even when the host gives up before `start`. */
 export interface TriggerListener {
   start(): Promise<void>;
-  /** Takes no new work from now on and resolves when the running invocations have ended. */
+  /** Takes no new work; resolves when the running invocations have ended. */
   stop(): Promise<void>;
 }
 
 /**
- * A kind of trigger, looked up by the type of the binding. `prepare` runs while the app loads: it checks the binding
- * and refuses what the local host cannot do (`not-supported`) or what is wrong (`configuration-invalid`); it does no
- * I/O.
+ * A kind of trigger, looked up by binding type. `prepare` runs while the app loads: it checks the binding and refuses
+ * what the local host cannot do (`not-supported`) or what is wrong (`configuration-invalid`); it does no I/O.
  */
 export interface TriggerKind {
   /** Lower case. */
   readonly type: string;
   /** Output bindings by their lower-case types, beside the trigger. */
   readonly outputTypes: readonly string[];
-  /**
-   * What a run through `POST /admin/functions/{name}` hands to the function; undefined: such a function is not run by
-   * hand.
-   */
+  /** The input of a run through `POST /admin/functions/{name}`; undefined: the function cannot be run by hand. */
   readonly manualInput?: (input: string) => InvocationInput;
   prepare(hostFunction: HostFunction, context: TriggerContext): TriggerListener;
 }

@@ -13,7 +13,7 @@ export interface DeployedGroup {
   readonly tags?: Readonly<Record<string, string>>;
 }
 
-/** What a deployment does before anybody works with the cloud, as the requests that it sends. */
+/** The requests that a deployment sends before the cloud is used. */
 export function deploy(
   groups: readonly DeployedGroup[],
   subscriptionId: string,

@@ -29,49 +29,46 @@ export interface ResourceManagerOptions<Program extends MachineProgram = Machine
   /** State, disks and machines lie below it. */
   readonly folder: string;
   readonly persistence: "disk" | "memory";
-  /** 0: any free port. Operations and disk addresses hold it: kept state wants the same one again. */
+  /** 0: any free port. Operation and disk addresses contain it: kept state needs the same one. */
   readonly port: number;
   readonly tls?: { readonly key: string; readonly cert: string };
   readonly subscriptionId: string;
-  /** The bearer token that opens it. */
+  /** Its clients' bearer token. */
   readonly token: string;
   readonly accounts: readonly StorageAccountFacts[];
-  /** Groups with storage accounts of `accounts` that are there from the start, unless they were there before. */
+  /** Groups with storage accounts of `accounts`, created at the start unless they exist. */
   readonly deployed?: readonly DeployedGroup[];
-  /** What extensions can start in machines; nothing unless given. */
+  /** What extensions can start in machines; nothing by default. */
   readonly programs?: MachinePrograms<Program>;
   readonly now: () => number;
-  /** The share of Azure's usual durations that an operation takes; 0: as long as its work. */
+  /** The operation's share of Azure's usual durations; 0: as long as its work. */
   readonly pace: number;
-  /** Sent while an operation runs; undefined: the client's own interval counts. */
+  /** Sent while an operation runs; undefined: clients use their own interval. */
   readonly retryAfterSeconds?: number;
   readonly pageCount?: number;
 }
 
-/** Azure Resource Manager for one subscription in two regions, with the switches that tests and the lab need. */
+/** Azure Resource Manager for one subscription in two regions, with switches for tests and the lab. */
 export interface ResourceManager<Program extends MachineProgram = MachineProgram> {
   readonly url: string;
   readonly subscriptionId: string;
   readonly token: string;
-  /** The one version of each type that is known here, by type in lower case. */
+  /** The one supported version of each type, by lower-case type. */
   readonly apiVersions: Readonly<Record<string, string>>;
   readonly faults: Faults;
-  /**
-   * Until true: connections of requests about this region are cut (false) or never answered ("hangs"), and its
-   * operations stand still.
-   */
+  /** Until true: requests about this region are cut (false) or never answered ("hangs"), and its operations pause. */
   setReachable(region: string, reachable: Reachability): void;
-  /** The limit of cores of one family in a region, or of all of them for "cores". */
+  /** The core limit of one family in a region, or of all of them for "cores". */
   setQuota(region: string, family: string, cores: number): void;
   /** True: the size is not sold in the region (SkuNotAvailable, and a restriction in the list of skus). */
   setRestricted(region: string, size: string, restricted: boolean): void;
-  /** The running machine behind the id of a virtual machine: its disk files, and the program of its extension. */
+  /** The running machine of a virtual machine's id: its disk files, and the program of its extension. */
   machineOf(id: string): Machine<Program> | undefined;
-  /** Starts the machines that ran when the cloud ended. What does not come up is told by its resource. */
+  /** Starts the machines that ran when the cloud ended. A failed start is reported by the resource. */
   resumeMachines(): Promise<void>;
-  /** Resources that were read since the start: what requests cost. */
+  /** Resources read since the start: the cost of requests. */
   rowsRead(): number;
-  /** Stops all work and the machines' programs; both go on after the next start. */
+  /** Stops all work and the machines' programs; both resume at the next start. */
   haltMachines(): Promise<void>;
   kill(): void;
   close(): Promise<void>;
@@ -153,7 +150,7 @@ export async function startResourceManager<Program extends MachineProgram = Mach
 
 type ServerOptions = Pick<ResourceManagerOptions, "port" | "tls" | "token">;
 
-/** Closes the store when it does not start. */
+/** Closes the store on a failed start. */
 async function startServer({ port, tls, token }: ServerOptions, store: ArmStore): Promise<ArmServer> {
   try {
     return await startArmServer({ port, tls, isToken: (given) => given === token });
@@ -170,7 +167,7 @@ interface DownloadParts {
   readonly reachability: (region: string) => Reachability;
 }
 
-/** `/disk-access/{unique id}/abcd?...&sig=...`: what beginGetAccess answered. */
+/** `/disk-access/{unique id}/abcd?...&sig=...`: from beginGetAccess. */
 async function download(
   request: IncomingMessage,
   response: ServerResponse,

@@ -11,20 +11,20 @@ export interface ArmServerOptions {
   readonly port: number;
   /** With it the server speaks HTTPS, and the SDK's own bearer tokens work. */
   readonly tls: { readonly key: string; readonly cert: string } | undefined;
-  /** What a request must carry as `authorization: Bearer ...`. */
+  /** Checks the token of `authorization: Bearer ...`. */
   readonly isToken: (token: string) => boolean;
 }
 
 export interface ArmServer {
   readonly url: string;
-  /** From now on requests are answered; until then with 503. */
+  /** Starts answering requests; until then they get 503. */
   open(handlers: ArmHandlers): void;
   close(): Promise<void>;
 }
 
 interface ArmHandlers {
   answer(request: ArmRequest): Answer;
-  /** Downloads of disks, which carry a signature of their own in the address. */
+  /** Disk downloads, whose address carries its own signature. */
   download(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void>;
 }
 
@@ -83,7 +83,7 @@ async function answer(
 ): Promise<void> {
   if (handlers === undefined)
     return refuse(response, new ArmError(503, "ServerBusy", "The Resource Manager is starting."));
-  // Clients that put an id behind a slash send two: Azure reads them as one.
+  // Clients that append an id to a slash send two: Azure reads them as one.
   const url = new URL((request.url ?? "/").replace(/^\/+/, "/"), "http://localhost");
   if (url.pathname.startsWith("/disk-access/")) return handlers.download(request, response, url);
   try {

@@ -1,7 +1,7 @@
 import type { Reachability } from "../reachability.ts";
 import { ARM_FAMILY_CORES, ARM_REGION_CORES } from "../limits.ts";
 
-/** What can be switched while it runs; a restart sets everything back. */
+/** Switches of a running cloud; a restart resets them. */
 export function createSwitches() {
   const gone = new Map<string, Reachability>();
   const quotas = new Map<string, number>();

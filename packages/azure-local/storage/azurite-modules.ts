@@ -1,7 +1,7 @@
 /**
  * The parts of Azurite that the local cloud uses, with the few shapes it relies on. Azurite is CommonJS, ships no types
- * and declares no public modules: this is the one file that trusts its insides, and it does so for one version only.
- * The casts of `storage/` stand here.
+ * and declares no public modules: only this file relies on its internals, and only for one version. It holds the casts
+ * of `storage/`.
  */
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { createRequire } from "node:module";
@@ -9,8 +9,8 @@ import type { Readable } from "node:stream";
 import { LocalError } from "../errors.ts";
 
 /**
- * The mends change private functions, so no other version may be used unseen: the contract tests in
- * test/services/storage decide on an upgrade.
+ * The mends change private functions, so no other version may slip in: the contract tests in test/services/storage
+ * decide on an upgrade.
  */
 const AZURITE_VERSION = "3.37.0";
 
@@ -34,7 +34,7 @@ export interface Azurite {
   readonly queueOperations: Readonly<Record<number, string | undefined>>;
 }
 
-/** What both kinds of server have in common. */
+/** The common part of both kinds of server. */
 export interface AzuriteServer {
   readonly httpServer: Server;
   readonly metadataStore: LokiStore;
@@ -43,7 +43,7 @@ export interface AzuriteServer {
   readonly accountDataStore: { accounts: Record<string, AzuriteAccount>; refresh(): void };
   start(): Promise<void>;
   close(): Promise<void>;
-  /** Stops what `start` began before the port was taken. */
+  /** Stops what `start` began before taking the port. */
   afterClose(): Promise<void>;
   getHttpServerAddress(): string;
 }
@@ -85,10 +85,7 @@ interface LokiCollection {
   update(document: LokiDocument): LokiDocument;
 }
 
-/**
- * A document of any collection, with the fields by which the mends know blobs; every other field is carried along
- * unread.
- */
+/** A document of any collection, with the fields by which the mends know blobs; other fields are kept unread. */
 export interface LokiDocument {
   readonly $loki?: number;
   name?: string;
@@ -114,8 +111,8 @@ interface BlobProperties {
 }
 
 /**
- * `start` and `end` are inclusive byte offsets in the blob; the content stands at `offset` of extent `id`. Azurite
- * replaces ranges, it never edits one.
+ * `start` and `end` are inclusive byte offsets in the blob; its content is at `offset` of extent `id`. Azurite replaces
+ * ranges, it never edits one.
  */
 export interface PageRange {
   readonly start: number;
@@ -127,7 +124,7 @@ export interface RequestContext {
   readonly contextId: string | undefined;
   readonly startTime: Date;
   readonly request: { getQuery(name: string): string | undefined; getHeader(name: string): string | undefined };
-  /** The parts of the address, as the context middleware read them. */
+  /** The parts of the address, as parsed by the context middleware. */
   readonly context: { readonly account: string; readonly container: string; readonly blob: string };
 }
 
@@ -195,7 +192,7 @@ export interface ByteRange {
 interface ChecksumFunctions {
   computeTransactionalChecksums(stream: Readable, expected: ChecksumWish, force?: ChecksumForce): Promise<Checksums>;
 }
-/** Only the presence of a value matters here; Azurite compares afterwards. */
+/** Only a value's presence matters here; Azurite compares later. */
 interface ChecksumWish {
   readonly md5?: unknown;
   readonly crc64?: unknown;
@@ -212,8 +209,8 @@ export interface Checksums {
 export type StorageService = "blob" | "queue";
 
 /**
- * What Azurite has understood of a request by the time it answers; the operation is undefined when it was refused
- * before it was recognised.
+ * What Azurite knows about a request when it answers; the operation is undefined when it was refused before it was
+ * recognised.
  */
 export interface RequestFacts {
   readonly operation: string | undefined;
@@ -241,7 +238,7 @@ interface RawContext {
   readonly message?: string;
 }
 
-/** Takes Azurite's own handler off the server, so that another one can stand in front of it. */
+/** Removes Azurite's own handler from the server, so that another can run in front of it. */
 export function takeRequestListener(server: Server): (request: IncomingMessage, response: ServerResponse) => void {
   const [listener, ...others] = server.listeners("request");
   if (listener === undefined || others.length > 0) throw changed("the request listener of a server");
@@ -249,7 +246,7 @@ export function takeRequestListener(server: Server): (request: IncomingMessage, 
   return listener as (request: IncomingMessage, response: ServerResponse) => void;
 }
 
-/** The text of a database file; anything else that is wrong with it shows when it is applied. */
+/** The text of a database file; other faults show when it is applied. */
 export function parseDatabase(text: string): DatabaseFile {
   return JSON.parse(text) as DatabaseFile;
 }
@@ -311,7 +308,7 @@ interface Default<T> {
   readonly default: T;
 }
 
-/** The error for everything in Azurite that is not as version 3.37.0 has it. */
+/** The error for anything in Azurite that differs from version 3.37.0. */
 export function changed(what: string): LocalError {
   return new LocalError("internal", `Azurite is not as expected: ${what}`, { expectedVersion: AZURITE_VERSION });
 }

@@ -5,29 +5,29 @@ import { STORAGE_CLOSE_MS } from "../limits.ts";
 import type { Reachability } from "../reachability.ts";
 import { takeRequestListener } from "./azurite-modules.ts";
 
-/** Stands between the network and one Azurite server. */
+/** Sits between the network and one Azurite server. */
 export interface Gate {
   /**
-   * False cuts every connection and refuses new ones. What was already under way inside still lands, as it does on
-   * Azure. What "hangs" has swallowed stays without an answer also when the server is reachable again.
+   * False cuts every connection and refuses new ones. Requests already inside still take effect, as on Azure. Requests
+   * swallowed by "hangs" stay unanswered even when the server is reachable again.
    */
   setReachable(reachable: Reachability): void;
-  /** Refuses new connections, waits (at most STORAGE_CLOSE_MS) for requests under way and cuts what is left. */
+  /** Refuses new connections, waits (at most STORAGE_CLOSE_MS) for requests under way and cuts the rest. */
   drain(): Promise<void>;
-  /** What `beforeAnswer` threw first. */
+  /** `beforeAnswer`'s first error. */
   failure(): unknown;
 }
 
 export interface GateListeners {
-  /** Called once for each request, after it has taken effect and before the first byte of its answer leaves. */
+  /** Called once per request, after it has taken effect and before the first byte of its answer leaves. */
   beforeAnswer(request: IncomingMessage, response: ServerResponse): void;
-  /** True when it answers the request itself: Azurite then does not see it. */
+  /** True when it answers the request itself: Azurite never sees it. */
   answersItself(request: IncomingMessage, response: ServerResponse): boolean;
 }
 
 /**
- * When `beforeAnswer` throws, the connection is cut instead of answered: the client learns nothing that is not true.
- * The fault is not thrown on, because the answer may begin inside a stream of Azurite's.
+ * When `beforeAnswer` throws, the connection is cut instead of answered: the client learns nothing untrue. The fault is
+ * not rethrown, because the answer may begin inside a stream of Azurite's.
  */
 export function placeGate(server: Server, listeners: GateListeners): Gate {
   const sockets = new Set<Socket>();
@@ -78,14 +78,14 @@ export function placeGate(server: Server, listeners: GateListeners): Gate {
 }
 
 interface Interception {
-  /** Asked before the first byte: nothing of the answer leaves then. */
+  /** Checked before the first byte: if true, nothing of it leaves. */
   isWithheld(): boolean;
   before(): void;
   /** A withheld answer is complete. */
   ended(): void;
 }
 
-/** Node sends the first byte of an answer through `writeHead`, whichever method began it: `write` and `end` call it. */
+/** Node sends an answer's first byte through `writeHead`, whichever method began it: `write` and `end` call it. */
 function interceptAnswer(response: ServerResponse, interception: Interception): void {
   let state: "pending" | "begun" | "withheld" = "pending";
   const begin = (): void => {

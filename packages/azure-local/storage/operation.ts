@@ -2,13 +2,13 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Azurite, LokiDocument, LokiStore, RequestFacts, StorageService } from "./azurite-modules.ts";
 import { requestFacts } from "./azurite-modules.ts";
 
-/** One request that the storage has worked off, as it looks when its answer is about to leave. */
+/** One request processed by the storage, just before its answer leaves. */
 export interface StorageOperation {
   readonly account: string;
   readonly service: StorageService;
   /**
-   * Azurite's name, such as "PageBlob_UploadPages" or "Messages_Enqueue"; "Throttled" for what a throttle refused;
-   * "unknown" when the request was refused before it was recognised.
+   * Azurite's name, such as "PageBlob_UploadPages" or "Messages_Enqueue"; "Throttled" for throttled requests; "unknown"
+   * when the request was refused before it was recognised.
    */
   readonly operation: string;
   readonly method: string;
@@ -17,14 +17,14 @@ export interface StorageOperation {
   readonly blob: string;
   /** 200 and above but below 300: the operation has taken effect. */
   readonly status: number;
-  /** Bytes of the request's body when it carries one, else of the answer's body. */
+  /** Bytes of the request's body if it has one, else of the answer's body. */
   readonly lengthBytes: number;
   readonly atMs: number;
   readonly requestId: string;
   readonly clientRequestId: string;
   /** As in the answer, with its quotes; "" where there is none. */
   readonly etag: string;
-  /** The blob that a successful operation has made or replaced; undefined for every other operation. */
+  /** The blob created or replaced by a successful operation; undefined for every other operation. */
   readonly created: CreatedBlob | undefined;
 }
 
@@ -36,7 +36,7 @@ interface CreatedBlob {
   readonly contentLengthBytes: number;
 }
 
-/** The operations after which a whole blob is there, by Azurite's name. */
+/** The operations that complete a blob, by Azurite's name. */
 const CREATING: ReadonlyMap<string, CreatedBlob["api"]> = new Map([
   ["BlockBlob_Upload", "PutBlob"],
   ["PageBlob_Create", "PutBlob"],
@@ -49,7 +49,7 @@ const CREATING: ReadonlyMap<string, CreatedBlob["api"]> = new Map([
 interface OperationPlace {
   readonly account: string;
   readonly service: StorageService;
-  /** Where the blob that the request made can be looked at. */
+  /** Contains the blob that the request made. */
   readonly store: LokiStore;
   /** Azurite has not seen it. */
   readonly isThrottled: boolean;
@@ -98,16 +98,16 @@ function createdBlob(store: LokiStore, account: string, facts: RequestFacts): Cr
   };
 }
 
-/** The blob itself, no snapshot of it. */
+/** The blob itself, not a snapshot. */
 export function findBlob(store: LokiStore, account: string, container: string, blob: string): LokiDocument | undefined {
-  // Loki narrows by the first field.
+  // Loki filters by the first field.
   const found = store.db
     .getCollection(BLOBS)
     ?.findOne({ name: blob, snapshot: "", containerName: container, accountName: account });
   return found ?? undefined;
 }
 
-/** Container and blob of a request's path, which begins with the account; empty where it names none. */
+/** Container and blob of a request's path, which begins with the account; empty where missing. */
 export function blobAddress(url: string, account: string): { readonly container: string; readonly blob: string } {
   const path = url.split("?")[0] ?? "";
   const [, first, container = "", ...blob] = path.split("/").map(decoded);

@@ -24,27 +24,27 @@ export interface ServerOptions {
   readonly port: number;
   readonly folder: string;
   readonly persistence: "disk" | "memory";
-  /** False leaves Azurite to save its metadata every five seconds; what came since is lost when it is killed. */
+  /** False: Azurite saves its metadata every five seconds; a kill loses later changes. */
   readonly durable: boolean;
-  /** How much a redo log grows at least before its database is rewritten. */
+  /** The minimum growth of a redo log before its database is rewritten. */
   readonly redoLogMinBytes?: number | undefined;
 }
 
 export interface RunningServer {
   readonly url: string;
   readonly gate: Gate;
-  /** Page blobs answer 503 beyond it; undefined: no limit, as at the start. */
+  /** Page blobs answer 503 beyond it; undefined: no limit, the default. */
   throttle(wanted: PageBlobThrottle | undefined): void;
-  /** Throws `internal` with the cause when answers had to be withheld. */
+  /** Throws `internal` with the cause when answers were withheld. */
   close(): Promise<void>;
 }
 
-/** How many extents of 64 MiB one server writes at once, Azurite's own default. */
+/** How many 64 MiB extents one server writes at once, Azurite's default. */
 const EXTENTS_WRITTEN_AT_ONCE = 50;
 
 /**
- * Starts the blob or the queue server of one account on the loopback address. `report` comes before the redo log is
- * written: what a listener makes durable itself is then never behind what a client can see. Throws `port-in-use`.
+ * Starts one account's blob or queue server on the loopback address. `report` runs before the redo log is written: a
+ * listener's own durable state is then never behind what a client can see. Throws `port-in-use`.
  */
 export async function startServer(
   azurite: Azurite,
@@ -103,10 +103,7 @@ export async function startServer(
   return { url: `${server.getHttpServerAddress()}/${options.account}`, gate, throttle, close };
 }
 
-/**
- * Refuses a port that is taken, before any file of the account is touched: the program that holds it may be using the
- * same folder.
- */
+/** Refuses a taken port before touching any file of the account: the program that holds it may use the same folder. */
 export async function checkPort(options: Pick<ServerOptions, "service" | "account" | "port">): Promise<void> {
   if (options.port === 0) return;
   const probe = createServer();
@@ -149,17 +146,14 @@ function buildServer(azurite: Azurite, options: ServerOptions): AzuriteServer {
       "", // its key
       "", // its password
       undefined, // OAuth needs HTTPS
-      true, // accounts stand in the path, never in the host name
+      true, // accounts are in the path, never in the host name
       memory,
       memory ? new azurite.memoryChunkStore(LOCAL_MEMORY_ACCOUNT_MAX_BYTES) : undefined,
     ),
   );
 }
 
-/**
- * Azurite takes its accounts from one process-wide variable; here each server knows its own account and refuses every
- * other name.
- */
+/** Azurite takes its accounts from one process-wide variable; here each server accepts only its own account. */
 function serveOnly(server: AzuriteServer, account: string, key: string): void {
   const accounts = { [account]: { name: account, key1: Buffer.from(key, "base64") } };
   server.accountDataStore.refresh = () => {
@@ -168,8 +162,8 @@ function serveOnly(server: AzuriteServer, account: string, key: string): void {
 }
 
 /**
- * Both databases of a server, the extents first: a page may point only to an extent that is known. Azurite removes
- * extents that nothing points to any more, so it must be durable that nothing does before a file goes.
+ * Both databases of a server, the extents first: a page may point only to a known extent. Azurite removes extents
+ * without references, so the lack of references must be durable before a file goes.
  */
 function keepRedo(server: AzuriteServer, redoLogMinBytes: number | undefined): RedoLog {
   const extents = keepRedoLog(server.extentMetadataStore, redoLogMinBytes);

@@ -11,8 +11,8 @@ import type { RunningServer } from "./server.ts";
 import type { PageBlobThrottle } from "./throttle.ts";
 
 /**
- * Starts one blob and one queue server per account, on the loopback address, each pair with its own folder and its own
- * key: an account stands for a region and can be taken away alone. Errors: `port-in-use` names the option,
+ * Starts one blob and one queue server per account, on the loopback address, each pair with its own folder and key: an
+ * account stands for a region and can be made unreachable alone. Errors: `port-in-use` names the option,
  * `configuration-invalid` the account.
  */
 export async function startStorage(options: LocalStorageOptions): Promise<LocalStorage> {
@@ -80,7 +80,7 @@ export async function startStorage(options: LocalStorageOptions): Promise<LocalS
 interface LocalAccount {
   /** 3 to 24 lower-case letters and digits. */
   readonly name: string;
-  /** For display: where the account would stand on Azure. */
+  /** For display: the account's region on Azure. */
   readonly region: string;
   /** 0 takes a free port. */
   readonly blobPort: number;
@@ -88,22 +88,16 @@ interface LocalAccount {
 }
 
 export interface LocalStorageOptions {
-  /** One folder per account is made below it. */
+  /** Holds one folder per account. */
   readonly folder: string;
-  /**
-   * With "disk", nothing that was answered is lost when the process is killed at any moment (loss of power is not
-   * covered).
-   */
+  /** With "disk", a kill of the process at any moment loses nothing already answered (loss of power is not covered). */
   readonly persistence: "disk" | "memory";
   readonly accounts: readonly LocalAccount[];
   /** The account key, base64. */
   readonly key: (account: string) => string;
-  /** Mends to do without: only the contract tests use it, to show that each of them fails on unmended Azurite. */
+  /** Mends to omit: only the contract tests use it, to show that unmended Azurite fails each of them. */
   readonly leaveOut?: readonly (MendName | "durability")[];
-  /**
-   * How much a redo log grows at least before its database is rewritten; smaller than the default only to see it
-   * happen.
-   */
+  /** The minimum growth of a redo log before its database is rewritten; only tests use less than the default. */
   readonly redoLogMinBytes?: number;
 }
 
@@ -118,30 +112,27 @@ interface RunningAccount {
 
 export interface LocalStorage {
   readonly accounts: readonly RunningAccount[];
-  /** Throws `internal` for a name that does not run here; so do the other methods that take a name. */
+  /** Throws `internal` for a name not running here; so do the other methods that take a name. */
   account(name: string): RunningAccount;
   /**
-   * Calls `listener` synchronously for every operation, failed ones included, after it has taken effect and before its
-   * answer is sent. A listener that throws makes the connection be cut instead of answered, and `close` throws its
-   * error. The returned function ends it.
+   * Calls `listener` synchronously for every operation, even failed ones, after it takes effect and before its answer
+   * is sent. If a listener throws, the connection is cut instead of answered, and `close` throws its error. The
+   * returned function ends it.
    */
   observe(listener: (operation: StorageOperation) => void): () => void;
   /** Operations answered since the start, by Azurite's name of the operation. */
   operationCounts(account: string): ReadonlyMap<string, number>;
   /**
-   * Takes the account away as a lost region would, until true. False cuts connections and refuses new ones; "hangs"
-   * takes them and never answers.
+   * Makes the account unreachable, like a lost region, until true. False cuts connections and refuses new ones; "hangs"
+   * never answers them.
    */
   setReachable(account: string, reachable: Reachability): void;
   /**
    * From now on each page blob of the account has its own limits and answers 503 `ServerBusy` beyond them; undefined
-   * takes them away. `{}` are Azure's. Refused requests count as the operation "Throttled".
+   * removes them. `{}` are Azure's. Refused requests count as the operation "Throttled".
    */
   throttlePageBlobs(account: string, throttle: PageBlobThrottle | undefined): void;
-  /**
-   * Lets requests under way finish, saves and stops. Throws, once everything is stopped, when an answer had to be
-   * withheld.
-   */
+  /** Finishes requests under way, saves and stops. Throws, once everything is stopped, when an answer was withheld. */
   close(): Promise<void>;
 }
 

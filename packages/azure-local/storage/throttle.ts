@@ -9,29 +9,29 @@ import type { LokiStore } from "./azurite-modules.ts";
 import { blobAddress, findBlob } from "./operation.ts";
 
 /**
- * What one page blob takes before it answers 503 `ServerBusy`: a bucket of bytes and one of requests for each blob, its
+ * One page blob's limits before it answers 503 `ServerBusy`: a bucket of bytes and one of requests for each blob, its
  * snapshots included. Both are full at first and fill at their rate. Azure names the two rates ("Scalability and
- * performance targets for Blob storage"); it does not say how much of them may come at once: that is `burst...`.
+ * performance targets for Blob storage"), but not the allowed bursts: these are `burst...`.
  */
 export interface PageBlobThrottle {
-  /** 60 MiB unless given. */
+  /** Default: 60 MiB. */
   readonly bytesPerSecond?: number;
-  /** 500 unless given. */
+  /** Default: 500. */
   readonly requestsPerSecond?: number;
-  /** What a bucket holds, at least one Put Page of 4 MiB; one second's worth unless given. */
+  /** The bucket's capacity, at least one Put Page of 4 MiB; default: one second's worth. */
   readonly burstBytes?: number;
-  /** At least 1; one second's worth unless given. */
+  /** At least 1; default: one second's worth. */
   readonly burstRequests?: number;
-  /** The clock that fills the buckets, so that a test decides; the machine's unless given. */
+  /** The clock that fills the buckets; default: the machine's. */
   readonly nowMs?: () => number;
 }
 
 export interface Buckets {
-  /** False, and nothing taken, when one of the blob's two buckets does not hold enough. */
+  /** False, and nothing taken, when either of the blob's buckets holds too little. */
   take(blob: string, lengthBytes: number): boolean;
 }
 
-/** Throws `internal` for a bucket that no request could ever be taken from. */
+/** Throws `internal` for a bucket too small for any request. */
 export function createBuckets(throttle: PageBlobThrottle): Buckets {
   const { bytesPerSecond = AZURE_PAGE_BLOB_BYTES_PER_SECOND, requestsPerSecond = AZURE_PAGE_BLOB_REQUESTS_PER_SECOND } =
     throttle;
@@ -48,7 +48,7 @@ export function createBuckets(throttle: PageBlobThrottle): Buckets {
       const seconds = Math.max(0, now - before.atMs) / 1000;
       const bytes = Math.min(burstBytes, before.bytes + seconds * bytesPerSecond);
       const requests = Math.min(burstRequests, before.requests + seconds * requestsPerSecond);
-      // A read may be longer than the bucket is deep: it empties a full one.
+      // A read may exceed the bucket's capacity: it empties a full one.
       const costBytes = Math.min(lengthBytes, burstBytes);
       const isTaken = bytes >= costBytes && requests >= 1;
       levels.set(blob, {
@@ -61,7 +61,7 @@ export function createBuckets(throttle: PageBlobThrottle): Buckets {
   };
 }
 
-/** True for a request to a page blob of `store` that its buckets refuse. `account` is the first segment of the path. */
+/** True if the buckets refuse a request to a page blob of `store`. `account` is the path's first segment. */
 export function isThrottled(request: IncomingMessage, account: string, store: LokiStore, buckets: Buckets): boolean {
   const { container, blob } = blobAddress(request.url ?? "/", account);
   if (blob === "") return false;
@@ -70,7 +70,7 @@ export function isThrottled(request: IncomingMessage, account: string, store: Lo
   return !buckets.take(`${container}/${blob}`, transferredBytes(request, properties.contentLength ?? 0));
 }
 
-/** As the service answers; Azurite has not seen the request. */
+/** Azure's answer; Azurite has not seen the request. */
 export function answerBusy(request: IncomingMessage, response: ServerResponse, requestId: string): void {
   const message = `The server is busy.\nRequestId:${requestId}\nTime:${new Date().toISOString()}`;
   const body = `<?xml version="1.0" encoding="utf-8"?><Error><Code>ServerBusy</Code><Message>${message}</Message></Error>`;

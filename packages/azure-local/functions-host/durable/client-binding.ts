@@ -4,7 +4,7 @@ import type { Binding } from "../rpc.ts";
 export const isClientBinding = ({ type, direction }: Binding): boolean =>
   direction === "in" && ["durableclient", "orchestrationclient"].includes(type.toLowerCase());
 
-/** A hub or a connection of its own, which this host does not have; undefined when the binding is plain. */
+/** A hub or connection of the binding's own, which this host lacks; undefined when it names neither. */
 export const foreignMember = (binding: Binding): string | undefined =>
   ["taskHub", "connectionName", "externalClient"].find(
     (member) => binding[member] !== undefined && binding[member] !== "",

@@ -39,7 +39,7 @@ export interface DurableOptions {
 export interface Durable {
   /** What a `durableClient` input binding gives; undefined for every other binding. */
   readonly inputOf: (binding: Binding) => TypedData | undefined;
-  /** Opens the state and answers the management API; begins nothing. */
+  /** Opens the state and answers the management API; runs nothing. */
   open(invoke: (hostFunction: HostFunction, input: InvocationInput) => Promise<Outcome>): Promise<OpenDurable>;
 }
 
@@ -57,7 +57,7 @@ export function createDurable(options: DurableOptions): Durable {
     hubName: configuration.hubName,
     key: systemKey(EXTENSION, options.keys),
   };
-  // The SDK shows no key on this way; a path that nobody can guess keeps it to the app.
+  // The SDK sends no key on this route; an unguessable path keeps it to the app.
   const ownPath = `/runtime/durabletask/${randomBytes(16).toString("hex")}`;
   const client: TypedData = { string: JSON.stringify(clientData(address, `${options.url}${ownPath}/`)) };
   return {

@@ -4,7 +4,7 @@ import type { HostFunction } from "../host-function.ts";
 export interface DurableFunctions {
   add(kind: DurableKind, hostFunction: HostFunction): void;
   find(kind: DurableKind, name: string): HostFunction | undefined;
-  /** The real host's words for a function that cannot be called; undefined when it can. */
+  /** The real host's text for a function that cannot be called; undefined when it can. */
   readonly missing: (kind: DurableKind, name: string) => string | undefined;
   readonly count: number;
 }

@@ -14,9 +14,9 @@ export interface EpisodeInput {
 }
 
 /**
- * What an orchestrator is called with. The version of the protocol is V3 (`upperSchemaVersionNew` wins): under V4 the
- * SDK would offer entity locks, which need entities; so it refuses them in its own words. The input is a value, not
- * text, and the SDK makes a Date of each text named `Timestamp` in it.
+ * The input of an orchestrator. The protocol version is V3 (`upperSchemaVersionNew` wins): under V4 the SDK would offer
+ * entity locks, which need entities; under V3 it refuses them itself. The input is a value, not text, and the SDK makes
+ * a Date of each text named `Timestamp` in it.
  */
 export function orchestratorInput({ instanceId, parentInstanceId, input, history }: EpisodeInput): InvocationInput {
   const text =
@@ -27,13 +27,13 @@ export function orchestratorInput({ instanceId, parentInstanceId, input, history
   return { data: { string: text }, metadata: {} };
 }
 
-/** What an activity is called with; the text of its input goes through unchanged. */
+/** The input of an activity; its text passes through unchanged. */
 export function activityInput(instanceId: string, input: string | null): InvocationInput {
   const data = input === null ? { json: "null" } : { string: input };
   return { data, metadata: { instanceId: { string: JSON.stringify(instanceId) } } };
 }
 
-/** The event that tells the orchestration how its activity ended. */
+/** The event that reports an activity's end to the orchestration. */
 export function activityResult(taskId: number, name: string, outcome: Outcome): EventBody {
   if (outcome.kind === "succeeded") {
     return {
@@ -54,7 +54,7 @@ export function activityFailure(taskId: number, name: string, error: unknown): E
     EventId: -1,
     TaskScheduledId: taskId,
     Reason: `Activity function '${name}' failed: ${details?.ErrorMessage ?? message}`,
-    // The real host puts a serialised .NET exception here; these are the members that one reads from it.
+    // The real host puts a serialised .NET exception here; these are the members that are read.
     Details: JSON.stringify({
       ClassName: "System.Exception",
       Message: details?.ErrorMessage ?? message,

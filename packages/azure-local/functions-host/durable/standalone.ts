@@ -13,15 +13,15 @@ import { ACTIVITY_TRIGGER, ORCHESTRATION_TRIGGER } from "./triggers.ts";
 /** Orchestrators and activities without a host: no HTTP, no other trigger, nothing logged. */
 export interface DurableApp {
   /**
-   * An engine for them with state of its own, loaded and started: in this SQLite file, or in memory without one. A
-   * fault of the store ends the process, as it ends the host.
+   * An engine for them with its own state, loaded and started: in this SQLite file, or in memory without one. A fault
+   * of the store ends the process, as in the host.
    */
   openEngine(file: string | undefined): Promise<DurableEngine>;
 }
 
 /**
- * Opens the registration, then has `load` import what registers the functions: it must not have been imported before,
- * and neither must `@azure/functions`. Once in a process.
+ * Opens the registration, then has `load` import the module that registers the functions: neither it nor
+ * `@azure/functions` may have been imported before. Once per process.
  */
 export async function loadDurableApp(load: () => Promise<unknown>): Promise<DurableApp> {
   const registration = openRegistration(() => undefined);

@@ -2,7 +2,7 @@ import type { TriggerKind } from "../trigger.ts";
 import { activityInput } from "./payload.ts";
 import type { DurableKind } from "./functions.ts";
 
-/** Orchestrators and activities have no listener of their own: they are entered here, and the engine calls them. */
+/** Orchestrators and activities have no listener: they are registered here, and the engine calls them. */
 const durableTrigger = (kind: DurableKind, type: string, more: Pick<TriggerKind, "manualInput"> = {}): TriggerKind => ({
   type,
   outputTypes: [],

@@ -5,7 +5,7 @@ import type { HostFunction } from "../host-function.ts";
 import type { ManualRuns } from "../manual-runs.ts";
 import type { WireResponse } from "./messages.ts";
 
-/** What the host says about itself. */
+/** The status the host reports. */
 export interface AdminState {
   readonly manualRuns: Pick<ManualRuns, "begin">;
   readonly hostId: string;
@@ -28,7 +28,7 @@ interface AdminRequest {
   readonly body: Uint8Array;
 }
 
-/** The body of a request for a run: what the trigger hands to the function, as text. */
+/** The body of a manual run request: the text the trigger passes to the function. */
 const manualRun = z.object({ input: z.string().nullish() });
 
 /** Answers `/admin/...`; the caller has checked the master key. */

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { WireResponse } from "./messages.ts";
 
-/** A part of the host that answers paths of its own, beside the functions of the app and `/admin`. */
+/** A part of the host with its own paths, beside the app's functions and `/admin`. */
 export interface HttpExtension {
   owns(path: string): boolean;
   answer(request: ExtensionRequest): Promise<WireResponse>;
@@ -12,6 +12,6 @@ interface ExtensionRequest {
   readonly url: URL;
   readonly headers: IncomingHttpHeaders;
   readonly body: Uint8Array;
-  /** The key that the request shows, unchecked. */
+  /** The key in the request, unchecked. */
   readonly key: string | undefined;
 }

@@ -7,7 +7,7 @@ export interface HostKeys {
   readonly masterKey: string;
 }
 
-/** True when the key that a request shows opens this level. The header wins over the query, as on Azure. */
+/** True when the request's key opens this level. The header wins over the query, as on Azure. */
 export function isAuthorized(
   level: AuthorizationLevel,
   header: string | undefined,
@@ -26,19 +26,18 @@ export function isAuthorized(
 }
 
 /**
- * The key of the webhooks of one extension. It is made from the master key, so that it stays the same, and opens
- * nothing else.
+ * The key of one extension's webhooks. It is derived from the master key, so it stays the same, and opens nothing else.
  */
 export function systemKey(extension: string, keys: HostKeys): string {
   return createHmac("sha256", keys.masterKey).update(extension).digest("base64url");
 }
 
-/** True when the key that a request shows opens the webhooks of this extension. */
+/** True when the request's key opens this extension's webhooks. */
 export function opensExtension(shown: string | undefined, extension: string, keys: HostKeys): boolean {
   return shown !== undefined && (equal(shown, systemKey(extension, keys)) || equal(shown, keys.masterKey));
 }
 
-/** Compares digests, so that neither the time nor the length tells anything about the key. */
+/** Compares digests, so neither time nor length reveals anything about the key. */
 function equal(left: string, right: string): boolean {
   const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
   return right !== "" && timingSafeEqual(digest(left), digest(right));

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { HttpCookie, HttpData, TypedData } from "../rpc.ts";
 
-/** An answer ready to be sent. */
+/** An answer ready to send. */
 export interface WireResponse {
   readonly status: number;
   readonly headers: ReadonlyMap<string, string | readonly string[]>;
@@ -30,7 +30,7 @@ export function toHttpData(
   };
 }
 
-/** Set by the server itself; what the app says about them would break the framing of the answer. */
+/** Set by the server itself; values from the app would break the framing of the answer. */
 const FRAMING_HEADERS = ["connection", "content-length", "keep-alive", "transfer-encoding", "upgrade"];
 
 /** The answer of a function. A function that returned nothing answers 204. */

@@ -1,6 +1,6 @@
 import { LocalError } from "../../errors.ts";
 
-/** A route template in its parts; matching needs nothing else. */
+/** A parsed route template: all that matching needs. */
 export interface Route {
   readonly template: string;
   readonly segments: readonly Segment[];
@@ -24,8 +24,8 @@ interface Constraint {
 }
 
 /**
- * Parses the template of an HTTP trigger: literals, `{x}`, `{x?}`, `{x:constraint}`, `{*rest}`. What ASP.NET routing
- * knows beyond that (defaults, text beside a parameter in one segment, regular expressions) is `not-supported`.
+ * Parses an HTTP trigger's template: literals, `{x}`, `{x?}`, `{x:constraint}`, `{*rest}`. Other ASP.NET routing
+ * (defaults, text beside a parameter in one segment, regular expressions) is `not-supported`.
  */
 export function parseRoute(template: string, functionName: string): Route {
   const refuse = (part: string): LocalError =>
@@ -126,8 +126,8 @@ function shapeOf(segment: Segment): string {
 }
 
 /**
- * Sorts the more exact route first: fewer parameters, then more literal text, then more constraints, a wildcard behind
- * everything. Equal routes keep the order of registration.
+ * Sorts the more exact route first: fewer parameters, then more literal text, then more constraints; wildcards last.
+ * Equal routes keep the order of registration.
  */
 export function compareRoutes(left: Route, right: Route): number {
   const [first, second] = [rank(left), rank(right)];

@@ -44,7 +44,7 @@ export function createRoutes(prefix: string): HttpRoutes {
           { function: endpoint.hostFunction.name, route: endpoint.route.template },
         );
       }
-      // A route "admin..." is refused below every prefix, as by the real host.
+      // Like the real host, refuses a route "admin..." under every prefix.
       const isOfTheHost = prefixSegments.length === 0 && /^\/*runtime(\/|$)/i.test(endpoint.route.template);
       if (isOfTheHost || /^\/*admin/i.test(endpoint.route.template)) {
         const { name } = endpoint.hostFunction;

@@ -37,13 +37,13 @@ export interface HttpHost {
   readonly url: string;
   readonly port: number;
   open(app: HttpApp): void;
-  /** Takes no more connections and resolves when the running requests have been answered. */
+  /** Accepts no more connections; resolves when the running requests are answered. */
   stop(): Promise<void>;
-  /** Cuts what is still open. */
+  /** Cuts open connections. */
   cut(): void;
 }
 
-/** Listens; `port-in-use` names the option that chooses another port. */
+/** Listens; `port-in-use` names the option that sets the port. */
 export async function startHttpHost(options: HttpHostOptions): Promise<HttpHost> {
   let app: HttpApp | undefined;
   let requests = 0;
@@ -60,7 +60,7 @@ export async function startHttpHost(options: HttpHostOptions): Promise<HttpHost>
         return plain(500, "");
       })
       .then((answered) => {
-        // A connection that was kept alive would hold up the stop.
+        // A keep-alive connection would delay the stop.
         if (isStopping) response.setHeader("connection", "close");
         send(response, answered, app?.customHeaders ?? {});
       })
@@ -141,7 +141,7 @@ function keyOf(
   return { header: Array.isArray(header) ? header[0] : header, query: url.searchParams.get("code") ?? undefined };
 }
 
-/** The address as the caller wrote it, so that links made from it lead back here. */
+/** The address as the caller wrote it, so links built from it lead back here. */
 function absoluteUrl(request: IncomingMessage): URL | undefined {
   const path = request.url ?? "/";
   const base = `http://${request.headers.host ?? "localhost"}`;
@@ -149,7 +149,7 @@ function absoluteUrl(request: IncomingMessage): URL | undefined {
   return URL.canParse(text) ? new URL(text) : undefined;
 }
 
-/** The whole body, or undefined when it is longer than the limit; the rest is not read then. */
+/** The whole body, or undefined beyond the limit; the rest is then not read. */
 async function readBody(request: IncomingMessage, maxBytes: number): Promise<Uint8Array | undefined> {
   if (Number(request.headers["content-length"] ?? 0) > maxBytes) return undefined;
   const pieces: Buffer[] = [];
@@ -180,7 +180,7 @@ function send(response: ServerResponse, answered: WireResponse, customHeaders: R
   const hasBody = answered.status !== 204 && answered.status !== 205 && answered.status !== 304;
   response.statusCode = answered.status;
   if (hasBody) response.setHeader("content-length", answered.body.length);
-  // A body that was refused unread would be taken for the next request of the connection.
+  // An unread body would be taken for the connection's next request.
   if (answered.status === 413) response.setHeader("connection", "close");
   response.end(hasBody ? answered.body : undefined);
 }

@@ -13,10 +13,7 @@ const httpTrigger = z.object({
 /** Methods that a fetch `Request` can carry, so that a function can see them. */
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 
-/**
- * HTTP functions have no listener of their own: they put their route into the host's table, and the host's server calls
- * them.
- */
+/** HTTP functions have no listener: they add their route to the host's table, and the host's server calls them. */
 export const HTTP_TRIGGER: TriggerKind = {
   type: "httptrigger",
   outputTypes: ["http"],

@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { z } from "zod";
 
-/** A message that a function is working on, as whoever gives it back has to name it. */
+/** A message a function is working on, with what it takes to give it back. */
 interface MessageInWork {
   /** The queue's address. */
   readonly queue: string;
@@ -11,23 +11,23 @@ interface MessageInWork {
 }
 
 /**
- * The messages in work. On Azure the host outlives a worker that dies, fails its invocations and makes their messages
- * visible again. Here both are one process: what it worked on stands in a file, and the process that takes its place
- * gives it back.
+ * The messages in work. On Azure the host outlives a dead worker, fails its invocations and makes their messages
+ * visible again. Here both are one process: a file lists its messages, and the process that replaces it gives them
+ * back.
  */
 export interface InWork {
   /** Begun, or kept invisible under a new receipt. */
   put(message: MessageInWork): void;
   remove(messageId: string): void;
-  /** What the process before this one had in work when its worker died. */
+  /** What the previous process had in work when its worker died. */
   left(queue: string): readonly MessageInWork[];
 }
 
-/** Without a folder for the host's state nobody takes the place of a process that died. */
+/** Without a folder for the host's state no process replaces one that died. */
 export const NOT_KEPT: InWork = { put: () => {}, remove: () => {}, left: () => [] };
 
 /**
- * `afterDeath` false: whoever was here before was killed as a whole instance is, and its messages stay invisible, as on
+ * `afterDeath` false: the previous process was killed as a whole instance is, and its messages stay invisible, as on
  * Azure.
  */
 export function openInWork(file: string, afterDeath: boolean): InWork {
@@ -47,7 +47,7 @@ export function openInWork(file: string, afterDeath: boolean): InWork {
       if (messages.delete(messageId)) write();
     },
     left(queue) {
-      // At the start of the first listener: an app without queues keeps no file.
+      // When the first listener starts: an app without queues keeps no file.
       if (found === undefined) {
         found = afterDeath ? readLeft(file) : [];
         write();
@@ -59,7 +59,7 @@ export function openInWork(file: string, afterDeath: boolean): InWork {
 
 const FILE = z.array(z.object({ queue: z.string(), messageId: z.string(), popReceipt: z.string() }));
 
-/** A file that is missing or cannot be read gives nothing back: its messages come when their time is over. */
+/** A missing or unreadable file gives nothing back: its messages return when their time is over. */
 function readLeft(file: string): readonly MessageInWork[] {
   try {
     return FILE.parse(JSON.parse(readFileSync(file, "utf8")));

@@ -15,13 +15,10 @@ export interface QueueListenerOptions {
 
 const INVISIBLE_SECONDS = FUNCTIONS_MESSAGE_INVISIBLE_MS / 1000;
 const RENEWAL_MS = FUNCTIONS_MESSAGE_INVISIBLE_MS / 2;
-/** After a renewal that failed the next one comes sooner, but not sooner than this (the real host's minimum). */
+/** After a failed renewal the next one comes sooner, but not before this (the real host's minimum). */
 const RENEWAL_MIN_MS = 60_000;
 
-/**
- * Takes messages from one queue in batches and runs the function for each, as the storage extension of the real host
- * does.
- */
+/** Takes batches of messages from one queue and runs the function for each, like the real host's storage extension. */
 export function createQueueListener(options: QueueListenerOptions): TriggerListener {
   const stopping = new AbortController();
   let loop: Promise<void> = Promise.resolve();
@@ -37,7 +34,7 @@ export function createQueueListener(options: QueueListenerOptions): TriggerListe
   };
 }
 
-/** What a worker that died was working on: its run has failed, and the message comes again. */
+/** Gives back a dead worker's messages: their runs have failed. */
 async function giveBack(options: QueueListenerOptions): Promise<void> {
   const { queue, context } = options;
   const pauseSeconds = Math.round(context.configuration.queues.visibilityTimeoutMs / 1000);
@@ -48,7 +45,7 @@ async function giveBack(options: QueueListenerOptions): Promise<void> {
       `Message ${messageId} of queue ${queue.name} was in work when the worker died; it is visible again.`,
     );
     await unlessGone(queue.updateMessage(messageId, popReceipt, undefined, pauseSeconds)).catch((error: unknown) => {
-      // It comes back when its time of invisibility is over.
+      // It returns when its invisibility ends.
       note(options, "warning", `Message ${messageId} could not be made visible: ${describe(error)}`);
     });
   }
@@ -73,7 +70,7 @@ async function poll(options: QueueListenerOptions, signal: AbortSignal): Promise
       });
       batch = received.receivedMessageItems;
     } catch (error) {
-      // A queue that was deleted, a store that is away: look again later, for as long as the host runs.
+      // The queue was deleted or the store is unreachable: poll again while the host runs.
       queueExists = false;
       note(options, "warning", `Looking into queue ${options.queue.name} failed: ${describe(error)}`);
     }
@@ -104,7 +101,7 @@ async function handle(options: QueueListenerOptions, message: ReceivedMessage, s
   const { queues } = options.context.configuration;
   try {
     if (signal.aborted) {
-      // Received while the host was told to stop: somebody else may have it at once.
+      // Received while the host was stopping: another host may have it at once.
       await options.queue.updateMessage(message.messageId, message.popReceipt, undefined, 0);
       return;
     }
@@ -122,7 +119,7 @@ async function handle(options: QueueListenerOptions, message: ReceivedMessage, s
       await runMessage(options, message, text);
     }
   } catch (error) {
-    // The message comes back when its time of invisibility is over: nothing is lost.
+    // The message returns when its invisibility ends: nothing is lost.
     note(options, "error", `Message ${message.messageId} of queue ${options.queue.name} was left: ${describe(error)}`);
   }
 }
@@ -153,7 +150,7 @@ async function runMessage(options: QueueListenerOptions, message: ReceivedMessag
   }
 }
 
-/** Keeps a message invisible while its function runs; `end` gives the receipt that is valid last. */
+/** Keeps a message invisible while its function runs; `end` returns the last valid receipt. */
 function renew(options: QueueListenerOptions, message: ReceivedMessage): { end(): Promise<string> } {
   const { clock } = options.context;
   const ended = new AbortController();
@@ -184,7 +181,7 @@ function renew(options: QueueListenerOptions, message: ReceivedMessage): { end()
   };
 }
 
-/** Copies the message as it is stored, then deletes it: a kill in between leaves two, never none. */
+/** Copies the message as stored, then deletes it: a kill in between leaves two, never none. */
 async function moveToPoison(
   options: QueueListenerOptions,
   message: ReceivedMessage,
@@ -203,7 +200,7 @@ async function moveToPoison(
   await unlessGone(queue.deleteMessage(message.messageId, popReceipt));
 }
 
-/** Somebody else has the message, or it is gone: then nothing is left to do. */
+/** Another host has the message, or it is gone: nothing is left to do. */
 async function unlessGone(request: Promise<unknown>): Promise<void> {
   try {
     await request;

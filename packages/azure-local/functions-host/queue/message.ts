@@ -12,11 +12,11 @@ export interface ReceivedMessage {
   readonly nextVisibleOn: Date;
 }
 
-/** The text of a message under host.json `messageEncoding`; undefined when it is not base64 although it should be. */
+/** The text of a message under host.json `messageEncoding`; undefined when it should be base64 but is not. */
 export function decodeMessage(stored: string, encoding: "base64" | "none"): string | undefined {
   if (encoding === "none") return stored;
   const compact = stored.replaceAll(/\s/g, "");
-  // Node's decoder skips what is not base64, .NET's refuses it; so does this host.
+  // Node's decoder skips invalid base64, .NET's refuses it; so does this host.
   if (compact.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(compact)) return undefined;
   return Buffer.from(compact, "base64").toString("utf8");
 }
@@ -38,8 +38,8 @@ export function describeMessage(message: ReceivedMessage, text: string): Readonl
 export type Disposal = "delete" | "poison" | "release" | "leave";
 
 /**
- * What happens to a message after a run. Without a poison queue a failed message stays invisible, lest it comes again
- * and again at once.
+ * What happens to a message after a run. Without a poison queue a failed message stays invisible, lest it return again
+ * and again.
  */
 export function disposalOf(
   succeeded: boolean,
@@ -63,8 +63,7 @@ export function poisonQueueName(queueName: string): string | undefined {
 }
 
 /**
- * The pause before the next look into an empty queue: doubling from `minMs` with a fifth of chance either way, at most
- * `maxMs`.
+ * The pause before polling an empty queue again: doubles from `minMs` up to `maxMs`, with jitter of a fifth either way.
  */
 export function pollDelayMs(emptyPolls: number, minMs: number, maxMs: number, random: number): number {
   const doubledMs = minMs * 2 ** Math.min(emptyPolls - 1, 30);

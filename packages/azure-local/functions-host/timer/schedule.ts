@@ -9,7 +9,7 @@ export interface Schedule {
   next(afterMs: number): number;
 }
 
-/** Two occurrences within this time: the real host keeps no status of such a timer. */
+/** Two occurrences within this time: the real host keeps no status of such timers. */
 const FREQUENT_MS = 60_000;
 
 /**
@@ -33,7 +33,7 @@ export function parseSchedule(text: string, functionName: string): Schedule {
   six.forEach((field, index) => {
     if (!isField(field, FIELDS[index])) throw wrong(`has a wrong field "${field}"`);
   });
-  // Steps behind a single number ("5/15") count up to the end of the range in NCRONTAB; croner allows them as "sloppy".
+  // In NCRONTAB steps after a single number ("5/15") count to the end of the range; croner calls that "sloppy".
   const cron = new Cron(six.join(" "), {
     paused: true,
     mode: "6-part",
@@ -51,7 +51,7 @@ export function parseSchedule(text: string, functionName: string): Schedule {
   };
 }
 
-/** True when a timer fires more than once within a minute: past-due detection is off then. */
+/** True when a timer fires more than once a minute: past-due detection is then off. */
 export function isFrequent(schedule: Schedule, nowMs: number): boolean {
   return schedule.next(schedule.next(nowMs)) < nowMs + FREQUENT_MS;
 }

@@ -4,7 +4,7 @@ import { STORAGE_OPTIONS } from "../settings.ts";
 import type { TimerStatus } from "./status.ts";
 import { formatStatus, parseStatus } from "./status.ts";
 
-/** Where the status of one timer is kept. */
+/** The storage of one timer's status. */
 export interface TimerStatusBlob {
   /** Undefined if none was written yet. */
   read(): Promise<TimerStatus | undefined>;

@@ -2,8 +2,8 @@ import { z } from "zod";
 import type { Schedule } from "./schedule.ts";
 
 /**
- * What is kept about a timer between two starts of the host. Unix milliseconds; undefined where the real host writes
- * year 1.
+ * What is kept about a timer between starts of the host. Unix milliseconds; undefined where the real host writes year
+ * 1.
  */
 export interface TimerStatus {
   readonly lastMs: number | undefined;
@@ -19,9 +19,8 @@ export interface TimerStart {
 }
 
 /**
- * Decides how a timer starts, from its stored status. An occurrence that was missed while the host was away makes it
- * past due: it runs at once. A schedule that was changed meanwhile starts afresh instead of running for an occurrence
- * that it never had.
+ * Decides how a timer starts, from its stored status. An occurrence missed while the host was down makes it past due:
+ * it runs at once. A schedule changed meanwhile starts fresh instead of running for an occurrence it never had.
  */
 export function startTimer(stored: TimerStatus | undefined, schedule: Schedule, nowMs: number): TimerStart {
   if (stored === undefined) {
@@ -44,8 +43,8 @@ export function startTimer(stored: TimerStatus | undefined, schedule: Schedule, 
 }
 
 /**
- * The status after a run that began at `startedMs`. A run that came a little early counts as on time, or its occurrence
- * would come twice.
+ * The status after a run that began at `startedMs`. A slightly early run counts as on time, or its occurrence would run
+ * twice.
  */
 export function afterRun(
   status: TimerStatus,
@@ -79,7 +78,7 @@ const time = z.string().transform((text, context) => {
 });
 const record = z.object({ Last: time, Next: time, LastUpdated: time });
 
-/** Undefined for a record that cannot be read: the timer then starts afresh, as on Azure. */
+/** Undefined for an unreadable record: the timer then starts fresh, as on Azure. */
 export function parseStatus(text: string): TimerStatus | undefined {
   let value: unknown;
   try {

@@ -52,10 +52,7 @@ export interface TimerOptions {
   readonly blob: TimerStatusBlob | undefined;
 }
 
-/**
- * Fires one timer: a single loop, so that two runs never overlap; an occurrence that passes during a run follows it at
- * once.
- */
+/** Fires one timer: a single loop, so runs never overlap; an occurrence that passes during a run follows it at once. */
 export function createTimer(options: TimerOptions): TriggerListener {
   const stopping = new AbortController();
   let loop: Promise<void> = Promise.resolve();
@@ -115,8 +112,8 @@ function timerInput({
 }
 
 /**
- * The status only serves past-due detection: a store that is away must not stop the timer, so its errors are written to
- * the log, as the real host does.
+ * The status only serves past-due detection: an unreachable store must not stop the timer, so its errors are logged, as
+ * in the real host.
  */
 async function keep<T>(options: TimerOptions, action: (blob: TimerStatusBlob) => Promise<T>): Promise<T | undefined> {
   if (options.blob === undefined) return undefined;

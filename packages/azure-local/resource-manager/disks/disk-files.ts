@@ -5,20 +5,20 @@ import { invariant } from "../../errors.ts";
 import { ARM_DISK_CHUNK_BYTES } from "../../limits.ts";
 
 /**
- * Disks and snapshots as sparse raw files of the cloud's folder, named by their unique id. A file appears under its
- * name only when it is whole, so that work which a kill interrupted is simply done again.
+ * Disks and snapshots as sparse raw files in the cloud's folder, named by unique id. A file gets its name only when it
+ * is complete, so work interrupted by a kill is simply repeated.
  */
 export interface DiskFiles {
   path(uniqueId: string): string;
   /** Undefined when there is none. */
   sizeBytes(uniqueId: string): Promise<number | undefined>;
-  /** An existing file of that name is left alone. */
+  /** Leaves an existing file of that name alone. */
   create(uniqueId: string, fill: (file: FileHandle, signal: AbortSignal) => Promise<void>): Promise<void>;
   copy(sourceId: string, targetId: string): Promise<void>;
   /** Makes it longer, never shorter. */
   grow(uniqueId: string, sizeBytes: number): Promise<void>;
   remove(uniqueId: string): Promise<void>;
-  /** Makes what is under way fail, so that a stop need not wait for it. */
+  /** Makes running work fail, so that a stop need not wait for it. */
   close(): void;
 }
 
@@ -26,7 +26,7 @@ export async function openDiskFiles(folder: string): Promise<DiskFiles> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const closing = new AbortController();
   const path = (uniqueId: string): string => {
-    // The last line of defence: whatever a record says, no file beside the folder's own is touched.
+    // The last line of defence: whatever a record says, no file outside the folder is touched.
     invariant(/^[0-9a-z-]+$/i.test(uniqueId), "a disk file is named by letters, digits and hyphens", { uniqueId });
     return join(folder, `${uniqueId}.img`);
   };
@@ -77,7 +77,7 @@ export async function openDiskFiles(folder: string): Promise<DiskFiles> {
   };
 }
 
-/** Shares the blocks where the file system can do that, at once and at no cost; false where it cannot. */
+/** Shares blocks where the file system supports it, at once and at no cost; else returns false. */
 async function clone(source: string, target: string): Promise<boolean> {
   const unfinished = `${target}.part`;
   try {

@@ -1,5 +1,5 @@
 /**
- * What the footer of a fixed VHD says (Microsoft "Virtual Hard Disk Image Format Specification", section "Hard Disk
+ * The content of a fixed VHD's footer (Microsoft "Virtual Hard Disk Image Format Specification", section "Hard Disk
  * Footer Format"; big-endian).
  */
 export interface FixedVhd {
@@ -9,12 +9,12 @@ export interface FixedVhd {
 
 const FOOTER_BYTES = 512;
 const MIB = 1024 * 1024;
-/** Unix milliseconds of 2000-01-01T00:00:00Z, where VHD time stamps begin. */
+/** Unix milliseconds of 2000-01-01T00:00:00Z, the VHD epoch. */
 const VHD_EPOCH_MS = 946_684_800_000;
 
 /**
- * Reads the last 512 bytes of a file of `fileBytes` bytes. Returns what is wrong with them in words when they are not
- * those of a fixed VHD that Azure imports.
+ * Reads the last 512 bytes of a file of `fileBytes` bytes. Returns in words what is wrong when they are not the footer
+ * of a fixed VHD that Azure imports.
  */
 export function readFixedVhd(footer: Buffer, fileBytes: number): FixedVhd | { readonly wrong: string } {
   if (footer.length !== FOOTER_BYTES) return { wrong: `the footer has ${footer.length} bytes instead of 512` };
@@ -47,7 +47,7 @@ export function vhdFooter(sizeBytes: number, disk: { readonly uniqueId: string; 
   footer.writeUInt32BE(0x0001_0000, 12);
   footer.writeBigUInt64BE(0xffff_ffff_ffff_ffffn, 16);
   footer.writeUInt32BE(Math.max(Math.floor((disk.createdMs - VHD_EPOCH_MS) / 1000), 0), 24);
-  // QEMU takes the size from the size field only for creators that it knows.
+  // QEMU uses the size field only for creators it knows.
   footer.write("win ", 28, "latin1");
   footer.writeUInt32BE(0x0006_0003, 32);
   footer.write("Wi2k", 36, "latin1");

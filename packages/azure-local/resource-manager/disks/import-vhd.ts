@@ -9,7 +9,7 @@ import { writeWhole } from "./disk-files.ts";
 const FOOTER_BYTES = 512;
 const PAGE_BYTES = 512;
 
-/** The account that the address names, when it runs here. */
+/** The account named by the address, if it runs here. */
 export function accountOf(sourceUri: string, accounts: readonly StorageAccountFacts[]): StorageAccountFacts {
   const account = accounts.find(({ blobUrl }) => sourceUri.startsWith(`${blobUrl}/`));
   if (account === undefined)
@@ -18,9 +18,9 @@ export function accountOf(sourceUri: string, accounts: readonly StorageAccountFa
 }
 
 /**
- * Reads a page blob that is a fixed VHD into the file, without its footer and with its holes. The blob must not change
- * meanwhile. Errors: ArmError `InvalidVhd` when it is none, `BlobNotFound`, `BlobChanged`; others fail the operation as
- * they are.
+ * Reads a page blob that is a fixed VHD into the file, without the footer, keeping its holes. The blob must not change
+ * meanwhile. Errors: ArmError `InvalidVhd` when it is none, `BlobNotFound`, `BlobChanged`; others fail the operation
+ * unchanged.
  */
 export async function importVhd(
   sourceUri: string,
@@ -43,7 +43,7 @@ export async function importVhd(
     await file.truncate(vhd.sizeBytes);
     const { pageRange = [] } = await blob.getPageRanges(0, vhd.sizeBytes, { abortSignal: signal, conditions });
     for (const { offset, count = 0 } of pageRange) {
-      // The SDK counts one byte too few (its ranges end with their last byte); pages are whole.
+      // The SDK counts one byte too few (its ranges include the last byte); pages are whole.
       const end = Math.min(offset + Math.ceil(count / PAGE_BYTES) * PAGE_BYTES, vhd.sizeBytes);
       for (let at = offset; at < end; at += ARM_DISK_CHUNK_BYTES) {
         const lengthBytes = Math.min(ARM_DISK_CHUNK_BYTES, end - at);
@@ -68,5 +68,5 @@ function invalidVhd(sourceUri: string, wrong: string): ArmError {
   return new ArmError(400, "InvalidVhd", `The blob ${withoutQuery(sourceUri)} is not a supported VHD: ${wrong}.`);
 }
 
-/** Without the signature that it may carry: it is read with the account's own key. */
+/** Drops any signature: the blob is read with the account's own key. */
 const withoutQuery = (uri: string): string => uri.split("?")[0] ?? uri;

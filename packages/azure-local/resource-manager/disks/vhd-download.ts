@@ -6,7 +6,7 @@ import { vhdFooter } from "./fixed-vhd.ts";
 
 const FOOTER_BYTES = 512;
 
-/** What beginGetAccess granted. The signature itself is kept nowhere but in the answer. */
+/** What beginGetAccess granted. The signature itself is only in the answer. */
 export interface DiskAccess {
   readonly signatureHash: string;
   readonly expiresMs: number;
@@ -19,7 +19,7 @@ export function isGranted(access: DiskAccess | undefined, signature: string, now
   return timingSafeEqual(Buffer.from(access.signatureHash), Buffer.from(signatureHash(signature)));
 }
 
-/** Answers GET and HEAD as a page blob does: the raw disk with a VHD footer behind it, whole or one range of it. */
+/** Answers GET and HEAD like a page blob: the raw disk followed by a VHD footer, whole or one range. */
 export async function serveVhd(
   request: IncomingMessage,
   response: ServerResponse,
@@ -84,7 +84,7 @@ function drained(response: ServerResponse): Promise<void> {
   });
 }
 
-/** `bytes=FIRST-LAST` or `bytes=FIRST-`; everything without one, undefined when it lies behind the end. */
+/** `bytes=FIRST-LAST` or `bytes=FIRST-`; everything without one, undefined when it lies past the end. */
 function rangeOf(
   text: string,
   total: number,

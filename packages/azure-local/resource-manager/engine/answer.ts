@@ -16,6 +16,6 @@ export interface Answer {
   readonly body?: JsonObject | undefined;
   /** The connection is cut instead of answered. */
   readonly isCut?: boolean;
-  /** The connection stays, and is never answered. */
+  /** The connection stays, but is never answered. */
   readonly isHung?: boolean;
 }

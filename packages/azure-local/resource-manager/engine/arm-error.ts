@@ -1,9 +1,6 @@
 import type { JsonObject } from "./json.ts";
 
-/**
- * A refusal in Resource Manager's own words. Thrown inside the engine, answered as `{ "error": { code, message, details
- * } }`.
- */
+/** A Resource Manager refusal. Thrown inside the engine, answered as `{ "error": { code, message, details } }`. */
 export class ArmError extends Error {
   override readonly name = "ArmError";
   readonly status: number;
@@ -36,7 +33,7 @@ export function errorBody(error: {
 
 export const invalidParameter = (message: string): ArmError => new ArmError(400, "InvalidParameter", message);
 
-/** What Azure has and the local cloud has not: a code of its own, so that nobody takes it for an answer of Azure. */
+/** Azure has it, the local cloud does not: a code of its own, never mistaken for an answer of Azure. */
 export function notSupported(what: string): ArmError {
   return new ArmError(
     501,

@@ -14,7 +14,7 @@ import type { Scope } from "./resource-rows.ts";
 import { readTarget, type Place, type Target, type Within } from "./target.ts";
 import { act, change, remove } from "./write.ts";
 
-/** Answers one request. Everything it changes is kept when it returns; work that takes time goes on beside it. */
+/** Answers one request. All its changes are kept when it returns; longer work continues in the background. */
 export function handle(request: ArmRequest, parts: EngineParts): Answer {
   const { store, operations } = parts;
   try {
@@ -175,9 +175,7 @@ function requestFacts(request: ArmRequest, target: Target): RequestFacts {
   return { method: request.method, type, name: "", action };
 }
 
-/**
- * A region that is gone answers nothing: neither for its resources and operations, nor for what is to be made there.
- */
+/** An unreachable region answers nothing: neither for its resources and operations, nor for new ones there. */
 function reachabilityOf(request: ArmRequest, target: Target, parts: EngineParts): Reachability {
   const regionOf = (): string | undefined => {
     if (target.kind === "operation") return parts.store.operation(target.operationId)?.region;

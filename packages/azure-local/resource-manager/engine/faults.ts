@@ -3,8 +3,8 @@ import type { Past, PastSwitches } from "./past.ts";
 import type { OperationError } from "./operation-record.ts";
 
 /**
- * A failure on purpose. `request` refuses before anything happens, `throttle` refuses with 429 and Retry-After, `async`
- * accepts and fails the operation later, `lost-answer` does what was asked and cuts the connection instead of
+ * An ordered failure. `request` refuses before anything happens, `throttle` refuses with 429 and Retry-After, `async`
+ * accepts and fails the operation later, `lost-answer` executes the request but cuts the connection instead of
  * answering.
  */
 interface Fault {
@@ -17,9 +17,9 @@ interface Fault {
   readonly name?: string;
   /** Of a POST, as in `start`; undefined for any. */
   readonly action?: string;
-  /** How often it strikes. */
+  /** How often it occurs. */
   readonly times: number;
-  /** 409 unless said otherwise; 429 for a throttle. */
+  /** 409 by default; 429 for a throttle. */
   readonly status?: number;
   readonly code?: string;
   readonly message?: string;
@@ -33,14 +33,14 @@ export interface RequestFacts {
   readonly action: string | undefined;
 }
 
-/** The switches of one running Resource Manager. They are kept in memory only: a restart clears them. */
+/** The switches of a running Resource Manager, in memory only: a restart clears them. */
 export interface Faults extends PastSwitches {
   add(fault: Fault): void;
-  /** Everything, also what lags. */
+  /** Clears all, even the lags. */
   clear(): void;
   /** Throws for `request` and `throttle`. */
   refuse(request: RequestFacts): void;
-  /** The failure that the operation of this request will end with. */
+  /** The error this request's operation will end with. */
   failureOf(request: RequestFacts): OperationError | undefined;
   losesAnswer(request: RequestFacts): boolean;
 }

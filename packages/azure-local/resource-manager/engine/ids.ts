@@ -1,4 +1,4 @@
-/** A resource id taken apart. Azure answers ids in any case, so they are compared in lower case only. */
+/** A parsed resource id. Azure answers ids in any case, so they are compared in lower case. */
 export interface ResourceId {
   readonly subscriptionId: string;
   readonly groupName: string;
@@ -12,7 +12,7 @@ export interface ResourceId {
 export const keyOf = (id: string): string => id.toLowerCase().replace(/\/+$/, "");
 export const sameId = (one: string, other: string): boolean => keyOf(one) === keyOf(other);
 
-/** Undefined when the text is no id of a resource or resource group. */
+/** Undefined when the text is not the id of a resource or group. */
 export function parseId(id: string): ResourceId | undefined {
   const match = /^\/subscriptions\/([^/]+)\/resourceGroups\/([^/]+)(?:\/providers\/([^/]+)\/(.+?))?\/?$/i.exec(id);
   const [, subscriptionId = "", groupName = "", provider, rest = ""] = match ?? [];

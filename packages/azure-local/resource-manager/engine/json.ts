@@ -4,7 +4,7 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** A member that is text; empty when there is none. */
+/** A text member; empty when there is none. */
 export function textOf(object: JsonObject | undefined, name: string): string {
   const value = object?.[name];
   return typeof value === "string" ? value : "";

@@ -4,8 +4,8 @@ import type { JsonObject } from "./json.ts";
 import type { ResourceRecord } from "./resource-type.ts";
 
 /**
- * One page of a listing in the order of the keys, with `nextLink` when there are more. `read` gives at most `limit`
- * after a key.
+ * One page of a listing ordered by key, with `nextLink` when there are more. `read` returns at most `limit` after a
+ * key.
  */
 export function pageOf(
   read: (afterKey: string, limit: number) => readonly ResourceRecord[],

@@ -3,7 +3,7 @@ import { lastName } from "./ids.ts";
 import type { ResourceRecord, World } from "./resource-type.ts";
 import { GROUP_TYPE, type Place } from "./target.ts";
 
-/** For reads: as Azure shows it, which may be a moment behind. */
+/** For reads: as Azure shows it, possibly a moment behind. */
 export function existing(at: Place, world: World): ResourceRecord {
   const record = world.seen(at.id);
   if (record !== undefined) return record;

@@ -1,6 +1,6 @@
 /**
- * Resource providers that Azure has and this cloud has not, so that a request to them is not told that they do not
- * exist. From the list of providers by service (learn.microsoft.com, azure-services-resource-providers).
+ * Resource providers that Azure has and this cloud lacks, so that the answer does not deny that they exist. From the
+ * list of providers by service (learn.microsoft.com, azure-services-resource-providers).
  */
 const OTHERS: readonly string[] = [
   "AAD AlertsManagement ApiManagement App AppConfiguration AppPlatform Attestation Authorization Automation AzureActiveDirectory",

@@ -7,14 +7,14 @@ import type { OperationRecord } from "./operation-record.ts";
 import { GROUP_TYPE } from "./target.ts";
 
 export interface OperationAddresses {
-  /** Of the whole Resource Manager, without a slash at the end. */
+  /** Of the whole Resource Manager, without a trailing slash. */
   readonly url: string;
   readonly secret: string;
-  /** Sent with every answer that says "not yet"; tests send none. */
+  /** Sent with each "not yet" answer; tests send none. */
   readonly retryAfterSeconds: number | undefined;
 }
 
-/** The headers with which a request is accepted. */
+/** The headers of an accepted request. */
 export function operationHeaders(
   operation: OperationRecord,
   apiVersion: string,
@@ -32,7 +32,7 @@ export function operationHeaders(
   };
 }
 
-/** `Azure-AsyncOperation`: always 200, with the state in the body, and with an error in every failure. */
+/** `Azure-AsyncOperation`: always 200, with the state in the body, and an error for every failure. */
 export function statusAnswer(operation: OperationRecord, addresses: OperationAddresses): Answer {
   const time = (ms: number): string => new Date(ms).toISOString().replace("Z", "0000+00:00");
   const { status, error } = operation;
@@ -43,7 +43,7 @@ export function statusAnswer(operation: OperationRecord, addresses: OperationAdd
     ...(error === undefined ? {} : { error: errorBody(error) }),
     name: operation.id,
   };
-  // Microsoft.Network tells nothing else.
+  // Microsoft.Network gives nothing else.
   const short = { status, ...(error === undefined ? {} : { error: errorBody(error) }) };
   const shown = operation.type.startsWith("Microsoft.Network/") ? short : body;
   return { status: 200, headers: status === "InProgress" ? retryAfter(addresses) : {}, body: shown };
@@ -57,7 +57,7 @@ export function resultAnswer(
   resource: () => JsonObject | undefined,
 ): Answer {
   if (operation.status === "InProgress") {
-    // Microsoft.Storage gives out another address with each answer.
+    // Microsoft.Storage returns a new address with each answer.
     const givenMs = operation.type.startsWith("Microsoft.Storage/") ? askedOf(query) + 1 : operation.startMs;
     const location = operationUrl(operation, "result", query.get("api-version") ?? "", addresses, givenMs);
     return { status: 202, headers: { Location: location, ...retryAfter(addresses) } };
@@ -71,7 +71,7 @@ export function resultAnswer(
   return { status: 200, headers: {}, body: hasResult ? operation.result : undefined };
 }
 
-/** Refuses an address whose long query was cut or changed on the way, as Azure does. */
+/** Like Azure, refuses an address whose long query was cut or changed on the way. */
 export function checkSignature(operation: OperationRecord, query: URLSearchParams, secret: string): void {
   const wanted = opaqueQuery(operation, secret, askedOf(query));
   if ([...wanted].every(([name, value]) => query.get(name) === value)) return;
@@ -102,10 +102,10 @@ function operationUrl(
   return `${scope}/providers/${namespace}/locations/${operation.region}/${segment}/${operation.id}?${query.toString()}`;
 }
 
-/** When an address was given out: every one that was stays good. */
+/** When an address was issued: all issued ones stay valid. */
 const askedOf = (query: URLSearchParams): number => Number(query.get("t"));
 
-/** Azure signs these addresses and puts a certificate in: 3.3 to 3.5 kB. Whoever keeps one must have room for it. */
+/** Azure signs these addresses and adds a certificate: 3.3 to 3.5 kB. Clients that store one need the space. */
 function opaqueQuery(operation: OperationRecord, secret: string, givenMs: number): readonly [string, string][] {
   const certificate: string[] = [];
   for (let part = 0; certificate.join("").length < ARM_OPAQUE_QUERY_BYTES; part++) {

@@ -8,8 +8,7 @@ interface OperationError {
 }
 
 /**
- * How a long-running operation is followed: the headers of its 202 or 201 (Azure: "Track asynchronous Azure
- * operations").
+ * How to follow a long-running operation: the headers of its 202 or 201 (Azure: "Track asynchronous Azure operations").
  */
 export type LongRunningForm =
   /** `Azure-AsyncOperation`: answers 200 with a status in the body. */
@@ -18,15 +17,15 @@ export type LongRunningForm =
   | "location"
   /** The client may follow either. */
   | "async-operation-and-location"
-  /** Done when it is answered. */
+  /** Done when answered. */
   | "none";
 
-/** One long-running operation, kept until it is decided and a while longer. */
+/** One long-running operation, kept until decided and a while longer. */
 export interface OperationRecord {
   readonly id: string;
   readonly resourceId: string;
   readonly resourceKey: string;
-  /** Operations with the same lock do not run at the same time. */
+  /** Operations with the same lock never run at the same time. */
   readonly lock: string;
   readonly type: string;
   /** "put", "delete" or the name of an action. */
@@ -39,11 +38,11 @@ export interface OperationRecord {
   readonly dueMs: number;
   readonly endMs?: number;
   readonly status: "InProgress" | "Succeeded" | "Failed";
-  /** What the request asked for, where its work needs it. */
+  /** The request's input, where the work needs it. */
   readonly input?: JsonObject;
-  /** A failure that was ordered before: its work is not done. */
+  /** A failure ordered earlier: the work is not done. */
   readonly failure?: OperationError;
-  /** How its work ended, if it has any; undefined while that runs. */
+  /** How its work ended, if any; undefined while it runs. */
   readonly outcome?:
     | { readonly kind: "done"; readonly result?: JsonObject | undefined }
     | { readonly kind: "failed"; readonly error: OperationError };

@@ -9,7 +9,7 @@ export interface OperationsParts {
   readonly runtime: Runtime;
   readonly now: () => number;
   readonly newGuid: () => string;
-  /** The share of Azure's durations that an operation takes here; 0: as long as its work. */
+  /** The operation's share of Azure's durations; 0: as long as its work. */
   readonly pace: number;
   readonly isReachable: (region: string) => boolean;
 }
@@ -23,24 +23,20 @@ interface OperationStart {
 }
 
 /**
- * Long-running operations. Accepting one writes it down; its work runs beside the requests; it is decided, and its
- * resource changed, by the first request that comes when it is due and its work has ended. After a kill the work of all
- * that are open begins anew.
+ * Long-running operations. Accepting one records it; its work runs beside the requests. The first request after it is
+ * due and its work has ended decides it and changes its resource. After a kill, the work of all open operations starts
+ * again.
  */
 export interface Operations {
   begin(start: OperationStart): OperationRecord;
   isBusy(lock: string): boolean;
   /**
-   * Decides everything that is due, inside a transaction. Each request does it first, or dependants would see what is
-   * no longer true.
+   * Decides everything due, inside a transaction. Each request does it first, or dependants would see outdated state.
    */
   settleDue(): void;
-  /** Starts the work of what is open, after the transaction that accepted it. */
+  /** Starts the open operations' work, after their transaction. */
   startWork(): void;
-  /**
-   * Starts no more work and waits for what runs. What that finds out is not written down: it is done again after the
-   * next start.
-   */
+  /** Starts no more work and waits for what runs. Its results are not recorded: the next start repeats it. */
   close(): Promise<void>;
 }
 
@@ -99,7 +95,7 @@ export function verbNamed(type: ResourceType, name: string): Verb {
 }
 
 /**
- * Children change under the lock of their parent: a subnet's network and a machine's extensions take one operation at a
+ * Children change under their parent's lock: a subnet's network and a machine's extensions take one operation at a
  * time.
  */
 export const lockOf = (record: ResourceRecord): string => record.parentKey ?? record.key;
@@ -145,7 +141,7 @@ async function outcomeOf(
       const { status, code, message, details } = error;
       return { kind: "failed", error: { status, code, message, details } };
     }
-    // What nobody foresaw is an operation that failed, with the reason in it.
+    // An unforeseen error fails the operation and becomes its reason.
     const message = error instanceof Error ? error.message : String(error);
     return { kind: "failed", error: { status: 500, code: "InternalServerError", message } };
   }
@@ -181,7 +177,7 @@ function decide(operation: OperationRecord, verb: Verb, store: ArmStore, world: 
   });
 }
 
-/** Children that were changed together with their parent end as it does. */
+/** Children changed together with their parent end as it does. */
 function finish(record: ResourceRecord, state: string, verb: Verb, world: World): void {
   const provisioningState = verb.state === undefined ? record.provisioningState : state;
   world.put({ ...record, provisioningState, etag: world.newGuid() });

@@ -18,6 +18,6 @@ export interface EngineParts {
   readonly pageCount: number;
   readonly reachability: (region: string) => Reachability;
   readonly past: Past;
-  /** Answers what is no resource: skus, usages, providers. Throws for what it does not know. */
+  /** Answers what is no resource: skus, usages, providers. Throws for anything unknown. */
   readonly others: (request: ArmRequest, world: World) => Answer;
 }

@@ -2,24 +2,22 @@ import { keyOf, sameId } from "./ids.ts";
 import type { Reference, ResourceRecord } from "./resource-type.ts";
 import type { Scope } from "./resource-rows.ts";
 
-/** How far behind the truth a view is: what was made less than so long ago is missing, what was removed still shows. */
+/** How far a view lags: resources created more recently are missing, and recently removed ones still show. */
 interface Lag {
   readonly addedMs: number;
   readonly removedMs: number;
 }
 
-/**
- * The views of this cloud that can be made to lag behind the truth, as Azure's do; each is exact unless it is switched.
- */
+/** Views of this cloud that can be made to lag, as Azure's do; each is exact by default. */
 export interface PastSwitches {
   /** Listings, as of a regional cache. */
   staleLists(lag: Lag | undefined): void;
   /**
-   * Reads of single resources, and what a change names: groups, parents, references. Of one type, or of all. The change
-   * of the resource itself knows the truth.
+   * Reads of single resources, and what a change names: groups, parents, references. Of one type, or of all. Changes of
+   * the resource itself see the truth.
    */
   lag(lag: (Lag & { readonly type?: string }) | undefined): void;
-  /** "In use" by what no longer uses it, for a while after it let go or is gone. */
+  /** "In use" holds for a while after the user released it or is gone. */
   lateReleases(late: { readonly ms: number } | undefined): void;
 }
 
@@ -28,10 +26,10 @@ interface Use {
   readonly reference: Reference;
 }
 
-/** What was true a moment ago. It is noted only while a switch wants it. */
+/** Recent past state, recorded only while a switch needs it. */
 export interface Past extends PastSwitches {
   isNoted(): boolean;
-  /** Before a resource is put (`next`) or removed (undefined); `held`: what it referred to and no longer does. */
+  /** Before a resource is put (`next`) or removed (undefined); `held`: references that it dropped. */
   note(
     previous: ResourceRecord | undefined,
     next: ResourceRecord | undefined,
@@ -43,7 +41,7 @@ export interface Past extends PastSwitches {
   /** What a read still finds. */
   ghost(id: string, nowMs: number): ResourceRecord | undefined;
   formerUsersOf(id: string, nowMs: number): readonly Use[];
-  /** One page of a listing, out of what the store has. */
+  /** One page of a listing, from the store's rows. */
   page(scope: Scope, afterKey: string, limit: number, nowMs: number, read: ReadPage): readonly ResourceRecord[];
   clear(): void;
 }
@@ -54,7 +52,7 @@ export function createPast(): Past {
   let lists: Lag | undefined;
   let reads: (Lag & { readonly type?: string }) | undefined;
   let lateMs: number | undefined;
-  /** When each resource was first there as a whole. */
+  /** When each resource was first complete. */
   const added = new Map<string, number>();
   const removed = new Map<string, { readonly record: ResourceRecord; readonly atMs: number }>();
   let released: { readonly use: Use; readonly atMs: number }[] = [];
@@ -80,7 +78,7 @@ export function createPast(): Past {
         if (previous !== undefined) removed.set(previous.key, { record: previous, atMs: nowMs });
       } else {
         removed.delete(next.key);
-        // It is new until it has been whole: the moment counts at which its creation ended.
+        // It is new until complete: what counts is when its creation ended.
         if (previous === undefined || (added.has(next.key) && previous.provisioningState !== "Succeeded"))
           added.set(next.key, nowMs);
       }
@@ -119,7 +117,7 @@ export function createPast(): Past {
   };
 }
 
-/** Reads on until so many are left after what is hidden. */
+/** Reads on until enough rows remain after hiding. */
 function readWithout(
   read: ReadPage,
   afterKey: string,

@@ -2,7 +2,7 @@ import type { JsonObject } from "./json.ts";
 import { shownUsers } from "./references.ts";
 import type { ResourceRecord, ResourceType, World } from "./resource-type.ts";
 
-/** The resource as it is answered: a fresh object, with nothing hidden in it. */
+/** The resource as answered: a fresh object without hidden members. */
 export function present(
   record: ResourceRecord,
   type: ResourceType,

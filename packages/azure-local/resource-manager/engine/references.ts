@@ -5,8 +5,7 @@ import type { Reference, ResourceRecord, ResourceType, World } from "./resource-
 import { referencesOf } from "./world.ts";
 
 /**
- * Everything that the draft names must be there, ready, in the same region and free. What a resource was made from is
- * looked at only then.
+ * Everything the draft names must exist, be ready, in the same region and free. Sources are checked only on creation.
  */
 export function checkReferences(type: ResourceType, draft: ResourceRecord, world: World, isNew: boolean): void {
   const references = referencesOf(type, draft);
@@ -29,7 +28,7 @@ export function checkReferences(type: ResourceType, draft: ResourceRecord, world
   }
 }
 
-/** Throws what the type says when somebody names the resource or one of its children, which go with it. */
+/** Throws the type's error when another resource names this one or its children, which go with it. */
 export function checkUnused(record: ResourceRecord, world: World): void {
   for (const held of [record, ...world.children(record.id)]) {
     const user = [...world.usersOf(held.id), ...world.formerUsersOf(held.id)].find(
@@ -53,7 +52,7 @@ function refuseSecondUser(draft: ResourceRecord, target: ResourceRecord, world: 
   );
 }
 
-/** An id that the type does not know would dangle: what it would do in Azure it cannot do here. */
+/** An id the type does not know would dangle: its effect in Azure is missing here. */
 function refuseStrays(value: unknown, path: string, known: ReadonlySet<string>, draft: ResourceRecord): void {
   if (typeof value === "object" && value !== null) {
     for (const [name, inner] of Object.entries(value)) refuseStrays(inner, `${path}.${name}`, known, draft);
@@ -64,7 +63,7 @@ function refuseStrays(value: unknown, path: string, known: ReadonlySet<string>, 
   throw notSupported(`the reference ${path} of ${draft.type}`);
 }
 
-/** Each provider has its own words for a thing that is missing. */
+/** Each provider words a missing resource its own way. */
 function notFound(draft: ResourceRecord, reference: Reference): ArmError {
   if (draft.type.startsWith("Microsoft.Network/")) {
     return new ArmError(
@@ -92,7 +91,7 @@ function notReady(draft: ResourceRecord, target: ResourceRecord): ArmError {
   return new ArmError(409, "OperationNotAllowed", message);
 }
 
-/** The properties that say who names the resource, as its users' types declare them. */
+/** The properties that show the resource's users, as the users' types declare them. */
 export function shownUsers(record: ResourceRecord, world: World): JsonObject {
   if (world.shownOn(record.type).length === 0) return {};
   const shown: Record<string, unknown> = {};
@@ -107,7 +106,7 @@ export function shownUsers(record: ResourceRecord, world: World): JsonObject {
   return shown;
 }
 
-/** What a client read and sends again says nothing about who names the resource. */
+/** Drops the shown users from what a client read and sends again. */
 export function withoutShownUsers<Properties extends JsonObject>(
   type: string,
   properties: Properties,

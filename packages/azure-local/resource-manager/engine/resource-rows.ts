@@ -2,7 +2,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { textOf } from "./json.ts";
 import type { ResourceRecord } from "./resource-type.ts";
 
-/** Which resources: all of a type (in a group or below a parent), or those of a group that stand below no other. */
+/** Which resources: all of a type (in a group or below a parent), or those of a group without a parent. */
 export type Scope =
   | { readonly kind: "type"; readonly type: string }
   | { readonly kind: "type-in-group"; readonly type: string; readonly groupKey: string }
@@ -12,24 +12,24 @@ export type Scope =
 /** The resources of a store. */
 export interface ResourceRows {
   resource(key: string): ResourceRecord | undefined;
-  /** The resources of a scope whose keys come after `afterKey`, by key, at most `limit`. */
+  /** The resources of a scope whose keys follow `afterKey`, by key, at most `limit`. */
   page(scope: Scope, afterKey: string, limit: number): readonly ResourceRecord[];
   children(parentKey: string): readonly ResourceRecord[];
   inGroup(groupKey: string): readonly ResourceRecord[];
-  /** Those that name the resource of this key in a reference. */
+  /** Resources with a reference to this key. */
   usersOf(key: string): readonly ResourceRecord[];
   /** A disk or snapshot by the id of its file. */
   withUniqueId(uniqueId: string): ResourceRecord | undefined;
   isEmpty(): boolean;
   putResource(record: ResourceRecord): void;
   removeResource(key: string): void;
-  /** Resources read since the start: what a request costs. */
+  /** Resources read since the start: the cost of requests. */
   rowsRead(): number;
 }
 
 /**
- * Where each resource stands and what it names. These tables live in memory and are filled at each start, so that files
- * of every age have them; they follow the transactions of the file.
+ * Where each resource is and what it names. These tables live in memory and are filled at each start, so that files of
+ * every age have them; they follow the file's transactions.
  */
 const INDEXES = `
   CREATE TEMP TABLE places (key TEXT PRIMARY KEY, type TEXT, groupKey TEXT, parentKey TEXT, uniqueId TEXT)
@@ -85,7 +85,7 @@ export function openResources(
   const index = (record: ResourceRecord): void => {
     const { key, type, groupKey, parentKey } = record;
     const uniqueId = textOf(record.hidden, "uniqueId").toLowerCase();
-    // A group stands in no group, itself least of all.
+    // A group is in no group, itself least of all.
     place.run(key, type, groupKey === key ? null : groupKey, parentKey ?? null, uniqueId === "" ? null : uniqueId);
     unuse.run(key);
     for (const name of namesOf(record)) use.run(name, key);

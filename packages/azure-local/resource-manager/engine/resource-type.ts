@@ -6,15 +6,15 @@ import type { ArmError } from "./arm-error.ts";
 import type { JsonObject } from "./json.ts";
 import type { LongRunningForm } from "./operation-record.ts";
 
-/** What a client writes and reads, without id, name, type and location. */
+/** What clients write and read, without id, name, type and location. */
 export interface ResourceBody {
   readonly tags?: Readonly<Record<string, string>> | undefined;
   readonly properties: JsonObject;
 }
 
-/** One resource as it is kept. */
+/** One resource as stored. */
 export interface ResourceRecord<Body extends ResourceBody = ResourceBody> {
-  /** With the names as they were first written. */
+  /** With the names as first written. */
   readonly id: string;
   /** The id in lower case. */
   readonly key: string;
@@ -33,32 +33,32 @@ export interface ResourceRecord<Body extends ResourceBody = ResourceBody> {
 /** Where a body names another resource. */
 interface NamedResource {
   readonly id: string;
-  /** Where in the body, as in `ipConfigurations/primary`: what the other one shows names it. */
+  /** Where in the body, as in `ipConfigurations/primary`: the other resource shows it. */
   readonly path?: string;
 }
 
 /**
- * How resources of a type name other ones. From it follow: the other one must exist, be ready and stand in the same
- * region; it cannot be deleted meanwhile; and it shows who names it.
+ * How resources of a type name other ones. It follows that the other one must exist, be ready and in the same region;
+ * it cannot be deleted meanwhile; and it shows its users.
  */
 export interface ReferenceRule<Body extends ResourceBody = ResourceBody> {
-  /** The only type that may stand there; several for a source that may be either. */
+  /** The only type allowed there; several for a source of either type. */
   readonly types: readonly string[];
   find(body: Body): readonly NamedResource[];
-  /** The resource is made from the other one: it is looked at once, then, and may be deleted afterwards. */
+  /** The resource is made from the other one: it is checked once, then, and may be deleted afterwards. */
   readonly isSource?: true;
-  /** Only one resource may name the other one so. */
+  /** The other one may have only one such user. */
   readonly exclusive?: true;
   /**
-   * The property of the other one that shows who names it: `{ id }` where only one may, otherwise a list of them,
-   * absent while nobody does. The engine shows it, and takes it out of what a client sends back.
+   * The other one's property that shows its users: `{ id }` where only one is allowed, otherwise a list, absent while
+   * there are none. The engine shows it, and removes it from what a client sends back.
    */
   readonly shownAs?: string;
-  /** Microsoft.Compute answers some of these ids so: whoever compares ids by letter finds out here. */
+  /** Microsoft.Compute answers some of these ids so: exact comparisons of ids show up here. */
   readonly isShownInUpperCase?: true;
 }
 
-/** One resource that is named, and by which rule. */
+/** A named resource, and the rule. */
 export interface Reference extends NamedResource {
   readonly rule: ReferenceRule;
 }
@@ -66,21 +66,19 @@ export interface Reference extends NamedResource {
 /** Creating, changing, deleting or an action, as a long-running operation or at once. */
 export interface Verb<Body extends ResourceBody = ResourceBody> {
   readonly form: LongRunningForm;
-  /** How long Azure typically takes, in milliseconds; the local cloud waits a share of it. */
+  /** Azure's typical duration, in milliseconds; the local cloud waits a share of it. */
   readonly durationMs: number;
-  /** The provisioning state while it runs; undefined leaves it alone. */
+  /** The provisioning state while it runs; undefined: unchanged. */
   readonly state?: string;
-  /** Refuses, or says what the work needs to know. */
+  /** Refuses, or returns what the work needs. */
   check?(record: ResourceRecord<Body>, world: World, input: unknown): JsonObject | void;
-  /**
-   * What takes time. Done again after a kill, so it must be idempotent. An ArmError fails the operation with its code.
-   */
+  /** The slow part. Repeated after a kill, so it must be idempotent. An ArmError fails the operation with its code. */
   work?(record: ResourceRecord<Body>, runtime: Runtime, input: JsonObject): Promise<JsonObject | void>;
-  /** What success changes, with what the work found out (without work: what the check found). */
+  /** What success changes, from the result of the work (without work: of the check). */
   settle?(record: ResourceRecord<Body>, world: World, result: JsonObject): ResourceRecord<Body>;
-  /** What the operation answers in the end, of the same. */
+  /** The operation's final answer, from the same result. */
   result?(result: JsonObject): JsonObject;
-  /** The answer of an action that is done at once. */
+  /** The answer of an action done at once. */
   answer?(record: ResourceRecord<Body>, world: World, input: unknown): JsonObject;
 }
 
@@ -95,15 +93,15 @@ export interface ResourceType<Body extends ResourceBody = ResourceBody> {
   readonly name: string;
   readonly apiVersion: string;
   readonly naming: RegExp;
-  /** Also what is missing or wrong in a request is told from it. */
+  /** Also the source of messages about missing or wrong members. */
   readonly schema: z.ZodType<Body>;
-  /** Members beside `properties` that are kept and answered, as in "sku". */
+  /** Members beside `properties` to keep and answer, as in "sku". */
   readonly members: readonly string[];
   /** Whether the body carries the ETag, as network resources and machines do. */
   readonly etagInBody: boolean;
   /** True: no provisioningState is answered. */
   readonly hidesState?: boolean;
-  /** Children are changed under the lock of their parent. */
+  /** Children change under their parent's lock. */
   readonly put: Verb<Body> & {
     readonly created: 200 | 201 | 202;
     readonly updated: 200 | 201 | 202;
@@ -119,11 +117,11 @@ export interface ResourceType<Body extends ResourceBody = ResourceBody> {
   /** Reads below the resource, as in `instanceView`. */
   readonly views?: Readonly<Record<string, View<Body>>>;
   readonly references?: readonly ReferenceRule<Body>[];
-  /** With what a delete of the resource is refused while `user` names it, and a second user where only one may be. */
+  /** The refusal of a delete while `user` names the resource, or of a second user where only one may be. */
   inUse?(record: ResourceRecord<Body>, user: ResourceRecord): ArmError;
-  /** Refuses what cannot be, and completes the draft with defaults and what Azure fills in. */
+  /** Refuses the impossible, and completes the draft with defaults and what Azure fills in. */
   admit?(draft: ResourceRecord<Body>, world: World, previous: ResourceRecord<Body> | undefined): ResourceRecord<Body>;
-  /** What is computed on every read: members, and properties. */
+  /** Members and properties computed on every read. */
   project?(
     record: ResourceRecord<Body>,
     world: World,
@@ -137,9 +135,9 @@ export interface World {
   readonly facts: CloudFacts;
   readonly newGuid: () => string;
   find(id: string): ResourceRecord | undefined;
-  /** As `find`, but what was made a moment ago may not be there yet: for what a change names. */
+  /** As `find`, but may miss what was just created: for what a change names. */
   named(id: string): ResourceRecord | undefined;
-  /** As `named`, and what was removed a moment ago may still be there: for reads. */
+  /** As `named`, and may still find what was just removed: for reads. */
   seen(id: string): ResourceRecord | undefined;
   /** The resources directly below this one. */
   children(id: string): readonly ResourceRecord[];
@@ -147,16 +145,16 @@ export interface World {
   inGroup(groupKey: string): readonly ResourceRecord[];
   /** Who names this resource, and where. */
   usersOf(id: string): readonly { readonly record: ResourceRecord; readonly reference: Reference }[];
-  /** Who named it a moment ago and still counts as its user. */
+  /** Recent former users that still count as users. */
   formerUsersOf(id: string): readonly { readonly record: ResourceRecord; readonly reference: Reference }[];
   put(record: ResourceRecord): void;
   remove(key: string): void;
   typeOf(name: string): ResourceType;
-  /** The properties by which resources of a type show who names them. */
+  /** The properties in which resources of a type show their users. */
   shownOn(type: string): readonly string[];
 }
 
-/** What the work of an operation may touch. */
+/** What an operation's work may touch. */
 export interface Runtime {
   readonly disks: DiskFiles;
   readonly machines: Machines;
@@ -168,7 +166,7 @@ export interface CloudFacts {
   readonly url: string;
   readonly regions: readonly string[];
   readonly accounts: readonly StorageAccountFacts[];
-  /** The limit of cores of a family, or of all of them for "cores". */
+  /** The core limit of a family, or of all of them for "cores". */
   quota(region: string, family: string): number;
   isRestricted(region: string, size: string): boolean;
   /** Errors: ArmError `VMExtensionProvisioningError` for a command that no machine here can run. */

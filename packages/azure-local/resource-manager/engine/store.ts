@@ -7,22 +7,22 @@ import { type ResourceRows, openResources } from "./resource-rows.ts";
 import type { ResourceRecord } from "./resource-type.ts";
 
 /**
- * Resources and operations in one SQLite file. Everything inside `transaction` is kept or undone together; what it
- * returned has survived a kill of the process at any later moment (write-ahead log; a loss of power may cost the last
- * moments). What is asked for is found by indexes in memory: only its rows are read.
+ * Resources and operations in one SQLite file. Everything inside `transaction` is kept or undone together; once it
+ * returns, its result survives a kill of the process (write-ahead log; a loss of power may cost the last moments).
+ * Lookups use indexes in memory: only the rows asked for are read.
  */
 export interface ArmStore extends ResourceRows {
   transaction<Result>(work: () => Result): Result;
   operation(id: string): OperationRecord | undefined;
-  /** Those that are not decided yet, the one that is due first in front. */
+  /** Undecided ones, the earliest due first. */
   openOperations(): readonly OperationRecord[];
   putOperation(record: OperationRecord): void;
   close(): void;
 }
 
 /**
- * Opens the file, which is made if missing; `undefined` keeps everything in memory. `namesOf`: the keys that a record
- * refers to.
+ * Opens the file, creating it if missing; `undefined` keeps everything in memory. `namesOf`: the keys a record refers
+ * to.
  */
 export function openStore(file: string | undefined, namesOf: (record: ResourceRecord) => readonly string[]): ArmStore {
   const { database, resources } = openDatabase(file, namesOf);

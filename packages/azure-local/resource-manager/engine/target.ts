@@ -3,7 +3,7 @@ import { keyOf } from "./ids.ts";
 import { isForeignNamespace } from "./namespaces.ts";
 import type { ResourceType } from "./resource-type.ts";
 
-/** What the path of a request means. */
+/** The meaning of a request's path. */
 export type Target =
   | { readonly kind: "resource"; readonly at: Place }
   /** An action (POST) or a view (GET) of a resource. */
@@ -15,7 +15,7 @@ export type Target =
   /** Not a resource: skus, usages, providers, ... */
   | { readonly kind: "other" };
 
-/** Where a resource stands, or would. */
+/** Where a resource is, or would be. */
 export interface Place {
   readonly type: ResourceType;
   readonly subscriptionId: string;
@@ -32,7 +32,7 @@ export type Within =
 
 export const GROUP_TYPE = "Microsoft.Resources/resourceGroups";
 
-/** Reads a path against the table of types. Errors: `InvalidResourceType`, `NotSupportedByLocalCloud`. */
+/** Parses a path by the table of types. Errors: `InvalidResourceType`, `NotSupportedByLocalCloud`. */
 export function readTarget(path: string, types: readonly ResourceType[]): Target {
   const operation = /\/(operations|operationresults)\/([^/]+)$/i.exec(path);
   if (operation !== null) {
@@ -124,7 +124,7 @@ function findType(types: readonly ResourceType[], name: string): ResourceType | 
   return types.find((type) => keyOf(type.name) === keyOf(name));
 }
 
-/** For types that the table is known to hold. */
+/** For types known to be in the table. */
 export function typeNamed(types: readonly ResourceType[], name: string): ResourceType {
   const type = findType(types, name);
   if (type === undefined) throw notSupported(`the resource type ${name}`);

@@ -231,7 +231,7 @@ function patched(previous: ResourceRecord, patch: JsonObject, isTagsOnly: boolea
   const base = { ...previous.body, location: previous.location };
   const merged = mergePatch(base, isTagsOnly ? {} : patch);
   const result = isObject(merged) ? merged : base;
-  // Tags are replaced as a whole, never merged.
+  // Tags are replaced as a whole, not merged.
   return patch["tags"] === undefined ? result : { ...result, tags: patch["tags"] };
 }
 

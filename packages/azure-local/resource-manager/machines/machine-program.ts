@@ -12,24 +12,24 @@ export interface MachineDisk {
 }
 
 /**
- * What the CustomScript extension is told in secret: a script, decoded, or a command line. Both may carry secrets, so
- * they stand in no message.
+ * The CustomScript extension's secret input: a script, decoded, or a command line. Both may carry secrets, so no
+ * message contains them.
  */
 export interface ScriptCommand {
   readonly kind: "script" | "command";
   readonly text: string;
 }
 
-/** A machine as its program finds it. */
+/** A machine as seen by its program. */
 export interface ProgramPlace {
   readonly vmId: string;
-  /** Files that nobody else touches while the machine runs. */
+  /** Files only the program touches while the machine runs. */
   readonly disks: readonly MachineDisk[];
-  /** The program's own; it is there, survives stops of the machine, and goes with it. */
+  /** The program's own; it exists, survives stops of the machine, and goes with it. */
   readonly folder: string;
 }
 
-/** What runs in a machine since its extension was put. */
+/** A machine's program, since its extension was put. */
 export interface MachineProgram {
   readonly running: boolean;
   /** Can be called twice. */
@@ -39,15 +39,15 @@ export interface MachineProgram {
 }
 
 /**
- * There is no guest in a machine of the local cloud, so whoever starts the Resource Manager says what a command stands
- * for: a process on this machine, or an object in a test.
+ * Machines of the local cloud have no guest, so the starter of the Resource Manager decides what a command runs: a
+ * process on this machine, or an object in a test.
  */
 export interface MachinePrograms<Program extends MachineProgram> {
-  /** What is wrong with the command, in words that quote nothing of it; undefined when it can be started. Pure. */
+  /** What is wrong with the command, without quoting any of it; undefined when it can be started. Pure. */
   refusal(command: ScriptCommand): string | undefined;
   /**
-   * Starts it in a machine where none of its kind runs. A rejection fails the extension
-   * (`VMExtensionProvisioningError`) with the error's words.
+   * Starts it in a machine that runs none of its kind. A rejection fails the extension (`VMExtensionProvisioningError`)
+   * with its message.
    */
   start(command: ScriptCommand, place: ProgramPlace): Promise<Program>;
 }

@@ -10,31 +10,31 @@ import {
 } from "./machine-program.ts";
 
 interface MachinePlan {
-  /** The id that the machine knows itself by. */
+  /** The machine's own id. */
   readonly vmId: string;
   readonly disks: readonly MachineDisk[];
 }
 
-/** A machine that runs: its disks are files that nobody touches but the program in it. */
+/** A running machine: only its program touches its disk files. */
 export interface Machine<Program extends MachineProgram = MachineProgram> extends MachinePlan {
-  /** Undefined before an extension was put, and after it was deleted. */
+  /** Undefined before an extension was put and after its deletion. */
   readonly program: Program | undefined;
 }
 
-/** The machines that run here: a program of an extension, and no guest. Every method can be called twice. */
+/** The machines running here: an extension's program, and no guest. Every method can be called twice. */
 export interface Machines<Program extends MachineProgram = MachineProgram> {
   boot(plan: MachinePlan): void;
   /** Stops its program, then the machine. */
   halt(vmId: string): Promise<void>;
-  /** Errors: ArmError `VMExtensionProvisioningError` for a command that no machine here can run. */
+  /** Errors: ArmError `VMExtensionProvisioningError` for a command no machine here can run. */
   check(command: ScriptCommand): void;
   /**
-   * Starts a program in the machine, anew when one runs. Errors: ArmError `VMExtensionProvisioningError` with the
-   * program's own words.
+   * Starts a program in the machine, replacing a running one. Errors: ArmError `VMExtensionProvisioningError` with its
+   * message.
    */
   install(vmId: string, command: ScriptCommand): Promise<void>;
   uninstall(vmId: string): Promise<void>;
-  /** Halts it and forgets what its program kept. */
+  /** Halts it and deletes what its program kept. */
   remove(vmId: string): Promise<void>;
   find(vmId: string): Machine<Program> | undefined;
   /** Halts all. */
@@ -50,7 +50,7 @@ export function createMachines<Program extends MachineProgram>(
 ): Machines<Program> {
   const plans = new Map<string, MachinePlan>();
   const running = new Map<string, Program>();
-  // A program may want sockets there, and the path of a unix socket has at most 107 bytes: a short name.
+  // A program may put sockets there, and a unix socket's path has at most 107 bytes: a short name.
   const folderOf = (vmId: string): string => join(folder, vmId.slice(0, 13));
   const uninstall = async (vmId: string): Promise<void> => {
     await running.get(vmId)?.stop();

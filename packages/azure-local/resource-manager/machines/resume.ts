@@ -3,21 +3,20 @@ import type { ResourceRecord, Runtime, World } from "../engine/resource-type.ts"
 import { MACHINE } from "../types/machine-body.ts";
 import { boot, bringUp, virtualMachines, withPower } from "../types/virtual-machines.ts";
 
-/** The machines that ran when the cloud ended, as far as they are not stopped since. */
+/** The machines that ran when the cloud ended and were not stopped since. */
 const running = (world: World): readonly ResourceRecord[] =>
   world.ofType(virtualMachines.name).filter((record) => record.hidden["power"] === "running");
 
 type Transaction = (work: () => void) => void;
 
 /**
- * Puts the machines that ran back on their disks, without their services. It comes before the operations that were
- * under way go on with them.
+ * Restores the machines that ran, with their disks, without their services. Runs before interrupted operations resume.
  */
 export async function bootMachines(runtime: Runtime, transaction: Transaction): Promise<void> {
   for (const record of running(runtime.world())) await resume(record, boot, runtime, transaction);
 }
 
-/** Starts their services too. A machine that is busy is brought up, or down, by its own operation. */
+/** Starts their services too. A busy machine is brought up, or down, by its own operation. */
 export async function bringUpMachines(
   runtime: Runtime,
   transaction: Transaction,
@@ -27,7 +26,7 @@ export async function bringUpMachines(
     await resume(record, bringUp, runtime, transaction);
 }
 
-/** A machine that does not come up is told by its resource: the cloud starts all the same. */
+/** A machine that fails to start reports it in its resource: the cloud still starts. */
 async function resume(
   record: ResourceRecord,
   how: typeof bringUp | typeof boot,
@@ -35,7 +34,7 @@ async function resume(
   transaction: Transaction,
 ): Promise<void> {
   const read = (found: ResourceRecord) => ({ ...found, body: MACHINE.parse(found.body) });
-  /** A machine that somebody stopped or deleted meanwhile is left as it is. */
+  /** A machine that was stopped or deleted meanwhile stays as it is. */
   const note = (change: (current: ReturnType<typeof read>, world: World) => ResourceRecord): void =>
     transaction(() => {
       const world = runtime.world();

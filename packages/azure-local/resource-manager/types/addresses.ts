@@ -5,7 +5,7 @@ export interface Block {
   readonly last: number;
 }
 
-/** Undefined when the text is no block: wrong form, or host bits set. */
+/** Undefined for no block: wrong form, or host bits set. */
 export function parseBlock(text: string): Block | undefined {
   const [address = "", bits = "", ...more] = text.split("/");
   const first = parseAddress(address);
@@ -28,6 +28,6 @@ export function formatAddress(address: number): string {
 export const contains = (outer: Block, inner: Block): boolean => outer.first <= inner.first && inner.last <= outer.last;
 export const overlap = (one: Block, other: Block): boolean => one.first <= other.last && other.first <= one.last;
 
-/** Azure keeps the first four addresses of a subnet and the last one. */
+/** Azure reserves a subnet's first four addresses and the last one. */
 export const isReserved = (block: Block, address: number): boolean =>
   address < block.first + 4 || address === block.last;

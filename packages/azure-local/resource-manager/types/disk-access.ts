@@ -13,8 +13,7 @@ const REQUEST = z.looseObject({
 });
 
 /**
- * beginGetAccess: an address from which the disk can be downloaded as a fixed VHD, for a while. `refuse` says when it
- * cannot be given.
+ * beginGetAccess: a temporary address to download the disk as a fixed VHD. `refuse` says when access is not possible.
  */
 export function beginGetAccess<Body extends ResourceBody>(
   refuse: (record: ResourceRecord<Body>, world: World) => void,
@@ -47,7 +46,7 @@ export function beginGetAccess<Body extends ResourceBody>(
       ...record,
       hidden: { ...record.hidden, access: { signatureHash: hash, expiresMs } },
     }),
-    // What only the cloud needs to know is not answered.
+    // Members internal to the cloud are not answered.
     result: ({ accessSAS }) => ({ accessSAS }),
   };
 }
@@ -63,7 +62,7 @@ export function endGetAccess<Body extends ResourceBody>(): Verb<Body> {
   };
 }
 
-/** The access that stands, expired or not. */
+/** The granted access, expired or not. */
 export function accessOf(hidden: JsonObject): DiskAccess | undefined {
   const access = hidden["access"];
   if (!isObject(access)) return undefined;

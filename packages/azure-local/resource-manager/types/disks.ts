@@ -32,7 +32,7 @@ export const DISK_TYPE = "Microsoft.Compute/disks";
 const SNAPSHOT_TYPE = "Microsoft.Compute/snapshots";
 const MACHINE_TYPE = "Microsoft.Compute/virtualMachines";
 
-/** What a disk or a snapshot is made from. */
+/** The sources of disks and snapshots. */
 const SOURCES: readonly ReferenceRule<Body>[] = [
   {
     types: [STORAGE_ACCOUNT_TYPE],
@@ -142,7 +142,7 @@ function admitted(
   else if (changed(creationData, previous.body.properties.creationData)) {
     throw new ArmError(409, "PropertyChangeNotAllowed", "Changing property 'creationData' is not allowed.");
   }
-  // What only Azure says: a client that sends back what it read changes nothing by it. The id of the file least of all.
+  // Values only Azure sets: sending back what was read changes none, least of all the file's id.
   const { diskState: _, diskSizeBytes: _bytes, uniqueId: _id, timeCreated: _time, ...given } = draft.body.properties;
   const uniqueId = previous === undefined ? world.newGuid() : textOf(previous.hidden, "uniqueId");
   const grown = given.diskSizeGB !== undefined && given.diskSizeGB !== previous?.body.properties.diskSizeGB;
@@ -183,7 +183,7 @@ function checkCreation(draft: ResourceRecord<Body>, world: World): void {
   }
 }
 
-/** What a client reads and sends again counts as the same. */
+/** What a client read and sends again counts as unchanged. */
 function changed(given: Body["properties"]["creationData"], before: Body["properties"]["creationData"]): boolean {
   const names = ["createOption", "sourceUri", "storageAccountId", "sourceResourceId"] as const;
   return names.some((name) => given[name] !== undefined && keyOf(given[name]) !== keyOf(before[name] ?? ""));
@@ -213,7 +213,7 @@ async function fill(record: ResourceRecord<Body>, uniqueId: string, runtime: Run
   return runtime.disks.copy(textOf(source.hidden, "uniqueId"), uniqueId);
 }
 
-/** A copy takes its time here, and its source must stay as it is until it is done. */
+/** A copy takes time here, and its source must not change until it is done. */
 export function refuseWhileCopied(disk: ResourceRecord, world: World): void {
   const isCopy = ({ type, provisioningState }: ResourceRecord): boolean =>
     [DISK_TYPE, SNAPSHOT_TYPE].includes(type) && !["Succeeded", "Failed"].includes(provisioningState);
@@ -225,7 +225,7 @@ function holderOf(disk: ResourceRecord, world: World): ResourceRecord | undefine
   return world.usersOf(disk.id).find(({ record }) => record.type === MACHINE_TYPE)?.record;
 }
 
-/** A stopped machine that is not deallocated still has its disks, but nobody writes to them. */
+/** A stopped machine that is not deallocated keeps its disks, but does not write to them. */
 function isRunning(machine: ResourceRecord | undefined): boolean {
   return machine !== undefined && (machine.hidden["power"] === "running" || machine.provisioningState !== "Succeeded");
 }

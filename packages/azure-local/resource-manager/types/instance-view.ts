@@ -4,7 +4,7 @@ import { attachedDisks, type MachineBody } from "./machine-body.ts";
 
 export type PowerState = "running" | "stopped" | "deallocated";
 
-/** What the machine does now, as `GET .../instanceView` tells it. */
+/** The machine's current state, as in `GET .../instanceView`. */
 export function instanceView(record: ResourceRecord<MachineBody>, world: World): JsonObject {
   const power = record.hidden["power"];
   const osDisk = world.find(attachedDisks(record.body)[0]?.id ?? "");
@@ -27,7 +27,7 @@ export function extensionView(extension: ResourceRecord): JsonObject {
   return { name: extension.name, type, typeHandlerVersion, statuses: [provisioningStatus(extension)] };
 }
 
-/** `ProvisioningState/failed/AllocationFailed` with the message of the operation that failed, for example. */
+/** For example `ProvisioningState/failed/AllocationFailed` with the failed operation's message. */
 function provisioningStatus(record: ResourceRecord): JsonObject {
   const { lastError } = record.hidden;
   const state = record.provisioningState.toLowerCase();

@@ -81,7 +81,7 @@ export const MACHINE_REFERENCES: readonly ReferenceRule<MachineBody>[] = [
   },
 ];
 
-/** Everything about a machine that can be told from its own model and its size. */
+/** Checks everything that depends only on the machine's own model and size. */
 export function checkMachine(draft: ResourceRecord<MachineBody>, world: World): void {
   const { properties, zones } = draft.body;
   refuseUnsupported(properties);
@@ -151,7 +151,7 @@ function checkZones(draft: ResourceRecord<MachineBody>, world: World): void {
   }
 }
 
-/** What cannot be changed once the machine is there. */
+/** Refuses changes of fixed properties. */
 export function refuseChanges(draft: ResourceRecord<MachineBody>, previous: ResourceRecord<MachineBody>): void {
   const refuse = (name: string): never => {
     throw new ArmError(409, "PropertyChangeNotAllowed", `Changing property '${name}' is not allowed.`);
@@ -164,7 +164,7 @@ export function refuseChanges(draft: ResourceRecord<MachineBody>, previous: Reso
   if (draft.body.zones?.[0] !== previous.body.zones?.[0]) refuse("zones");
 }
 
-/** The model as it is answered, with what Azure fills in. */
+/** The model as answered, with what Azure fills in. */
 export function completedMachine(body: MachineBody, world: World): MachineBody {
   const { storageProfile, networkProfile } = body.properties;
   const complete = <Disk extends { readonly managedDisk?: { readonly id: string } | undefined }>(disk: Disk): Disk => {

@@ -38,7 +38,7 @@ export const networkInterfaces: ResourceType<Body> = {
   schema: BODY,
   members: [],
   etagInBody: true,
-  // Azure answers an interface at once, as made, where it follows other networks with an operation.
+  // Azure creates an interface at once, but other networks by an operation.
   put: { ...NETWORK_PUT, form: "none" },
   delete: NETWORK_DELETE,
   actions: {},
@@ -107,7 +107,7 @@ interface Placement {
   readonly mine: Set<string>;
 }
 
-/** Gives the configuration its address: the one it asks for, the one it had, or the first free one. */
+/** Assigns the configuration's address: the requested, the previous, or the first free one. */
 function place(
   configuration: Configuration,
   isFirst: boolean,
@@ -115,7 +115,7 @@ function place(
 ): Configuration {
   const { properties } = configuration;
   const subnet = world.find(properties.subnet.id);
-  // A missing subnet is told by the check of references.
+  // The reference check reports a missing subnet.
   if (subnet === undefined) return configuration;
   const block = subnetBlock(subnet);
   const taken = new Set([...mine, ...addressesIn(properties.subnet.id, draft.key, world)]);

@@ -9,7 +9,7 @@ import { STORAGE_ACCOUNT_TYPE } from "./storage-accounts.ts";
 
 interface Other {
   readonly method: "GET" | "POST";
-  /** Behind `/subscriptions/{id}`; its first group is handed on. */
+  /** After `/subscriptions/{id}`; its first group is passed on. */
   readonly path: RegExp;
   answer(context: {
     readonly part: string;
@@ -19,7 +19,7 @@ interface Other {
   }): JsonObject;
 }
 
-/** What is asked about a subscription beside its resources: one line each. */
+/** Queries about a subscription besides its resources: one line each. */
 const OTHERS: readonly Other[] = [
   { method: "GET", path: /^$/, answer: ({ request }) => subscription(request.path) },
   {
@@ -103,7 +103,7 @@ function provider(name: string, types: readonly ResourceType[], world: World): J
   return { namespace, registrationState: "Registered", registrationPolicy: "RegistrationRequired", resourceTypes };
 }
 
-/** One entry for each size and region, with its restriction where there is one. */
+/** One entry per size and region, with its restriction if any. */
 function skus(request: ArmRequest, world: World): readonly JsonObject[] {
   const filter = request.query.get("$filter");
   const wanted = filter === null ? undefined : /^location eq '([^']+)'$/.exec(filter)?.[1];

@@ -15,7 +15,7 @@ const BODY = z.looseObject({
 });
 
 const TYPE = "Microsoft.Network/publicIPAddresses";
-/** For benchmarks, never routed (RFC 2544): nobody takes these for addresses of somebody. */
+/** For benchmarks, never routed (RFC 2544): cannot be mistaken for real addresses. */
 const POOL: Block = parseBlock("198.18.0.0/15") ?? { first: 0, last: 0 };
 
 export const publicIpAddresses: ResourceType<z.infer<typeof BODY>> = {

@@ -27,7 +27,7 @@ const size = (
   nics,
 });
 
-/** A few of Azure's sizes, as its tables have them. */
+/** A few of Azure's sizes, from its tables. */
 export const SIZES: readonly MachineSize[] = [
   size("Standard_B1s", "standardBSFamily", 1, 1, 2),
   size("Standard_B2s", "standardBSFamily", 2, 4, 4, 3),
@@ -47,8 +47,8 @@ const sizeNamed = (name: string): MachineSize | undefined =>
   SIZES.find((candidate) => keyOf(candidate.name) === keyOf(name));
 
 /**
- * Cores of the machines in a region, by family and of all ("cores"). Failed and deallocated machines count: Azure's
- * quotas do that too.
+ * Cores of the machines in a region, by family and in total ("cores"). As in Azure's quotas, failed and deallocated
+ * machines count.
  */
 export function usedCores(region: string, world: World, exceptKey = ""): ReadonlyMap<string, number> {
   const used = new Map<string, number>();
@@ -60,7 +60,7 @@ export function usedCores(region: string, world: World, exceptKey = ""): Readonl
   return used;
 }
 
-/** Refuses a size that is unknown, not sold here, or beyond the quota of its family or of the region. */
+/** Refuses a size that is unknown, not sold here, or beyond its family's or the region's quota. */
 export function checkSize(sizeName: string, record: ResourceRecord, world: World): MachineSize {
   const wanted = sizeNamed(sizeName);
   if (wanted === undefined) {

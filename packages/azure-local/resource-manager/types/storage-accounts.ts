@@ -7,7 +7,7 @@ const BODY = z.looseObject({ ...TAGS, sku: SKU, kind: z.string(), properties: z.
 
 export const STORAGE_ACCOUNT_TYPE = "Microsoft.Storage/storageAccounts";
 
-/** Only the accounts that run in this cloud: the resource is made and deleted, their bytes stay where they are. */
+/** Only accounts running in this cloud: the resource is made and deleted, their bytes stay. */
 export const storageAccounts: ResourceType<z.infer<typeof BODY>> = {
   name: STORAGE_ACCOUNT_TYPE,
   apiVersion: "2026-09-01",
@@ -15,7 +15,7 @@ export const storageAccounts: ResourceType<z.infer<typeof BODY>> = {
   schema: BODY,
   members: ["sku", "kind"],
   etagInBody: false,
-  // A new account is followed by Location alone, and its 202 has no body.
+  // A new account uses Location alone, and its 202 has no body.
   put: { form: "location", durationMs: 15_000, state: "Creating", created: 202, updated: 202, withBody: false },
   patch: "at-once",
   delete: { form: "none", durationMs: 0 },

@@ -10,7 +10,7 @@ import { storageAccounts } from "./storage-accounts.ts";
 import { virtualMachines } from "./virtual-machines.ts";
 import { subnets, virtualNetworks } from "./virtual-networks.ts";
 
-/** Every type of resource that the local Resource Manager knows. */
+/** Every resource type of the local Resource Manager. */
 export const TYPES: readonly ResourceType[] = [
   resourceGroups,
   virtualNetworks,

@@ -26,7 +26,7 @@ const put: Verb<MachineBody> = {
   form: "async-operation",
   durationMs: 25_000,
   state: "Creating",
-  // A machine that was stopped or deallocated stays so, whatever changes in its model.
+  // A stopped or deallocated machine stays so, whatever changes in its model.
   work: async (record, runtime) => (isOff(record) ? {} : bringUp(record, runtime)),
   settle: (record, world, result) => (isOff(record) ? record : withPower(record, "running", world, result)),
 };
@@ -121,14 +121,14 @@ export const virtualMachines: ResourceType<MachineBody> = {
   },
 };
 
-/** The machine runs on its disks afterwards, its services not yet. */
+/** Runs the machine on its disks, without its services. */
 export async function boot(record: Machine, runtime: Runtime): Promise<void> {
   runtime.machines.boot({ vmId: vmIdOf(record), disks: await machineDisks(record, runtime) });
 }
 
 /**
- * The machine runs on its disks afterwards, and in it the services of its extensions; what runs already is left alone.
- * A service that does not start is told by its extension, not by the machine.
+ * Runs the machine on its disks with its extensions' services; leaves running ones alone. A service that fails to start
+ * is reported by its extension, not by the machine.
  */
 export async function bringUp(record: Machine, runtime: Runtime): Promise<JsonObject> {
   const world = runtime.world();
@@ -136,7 +136,7 @@ export async function bringUp(record: Machine, runtime: Runtime): Promise<JsonOb
   await boot(record, runtime);
   const faults: Record<string, JsonObject> = {};
   for (const extension of world.children(record.id)) {
-    // One whose first installation was refused is not tried again.
+    // A refused first installation is not retried.
     if (extension.provisioningState === "Failed" && extension.hidden["wasInstalled"] !== true) continue;
     if (runtime.machines.find(vmId)?.program?.running === true) continue;
     try {
@@ -171,7 +171,7 @@ async function machineDisks(record: Machine, runtime: Runtime): Promise<readonly
   return disks;
 }
 
-/** The machine's power, and what became of its extensions when it came up. */
+/** The machine's power, and its extensions' results when it came up. */
 export function withPower(record: Machine, power: PowerState, world: World, result: JsonObject): Machine {
   const faults = isObject(result["faults"]) ? result["faults"] : {};
   for (const extension of power === "running" ? world.children(record.id) : []) {
@@ -184,7 +184,7 @@ export function withPower(record: Machine, power: PowerState, world: World, resu
   return { ...record, hidden: { ...record.hidden, power } };
 }
 
-/** A disk that a program writes to cannot be taken from under it. */
+/** Refuses to remove a disk while a program writes to it. */
 function refuseHotChange(draft: Machine, previous: Machine, world: World): void {
   if (previous.hidden["power"] !== "running" || world.children(previous.id).length === 0) return;
   const idsOf = (machine: Machine): string =>

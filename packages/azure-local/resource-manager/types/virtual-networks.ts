@@ -95,12 +95,12 @@ export const subnets: ResourceType<Subnet> = {
   },
 };
 
-/** The first prefix of a subnet. Only one is supported. */
+/** A subnet's first prefix; only one is supported. */
 export function subnetBlock(subnet: ResourceRecord): ReturnType<typeof blockOf> {
   return blockOf(prefixOf(SUBNET.parse(subnet.body).properties, subnet.name), subnet.name);
 }
 
-/** A PUT of the network says which subnets there are: one that is not listed is deleted, whoever made it. */
+/** A PUT of the network lists its subnets: an unlisted one is deleted, whoever made it. */
 function replaceSubnets(
   network: ResourceRecord<Network>,
   listed: NonNullable<Network["properties"]["subnets"]>,
@@ -130,7 +130,7 @@ function subnetRecord(
     throw new ArmError(400, "InvalidResourceName", `Resource name ${subnet.name} is invalid.`);
   const id = `${network.id}/subnets/${subnet.name}`;
   const previous = world.find(id);
-  // What a client read before it sends again: none of it is kept.
+  // What a client read earlier and sends again is not stored.
   const { provisioningState: _, ...properties } = withoutShownUsers(SUBNET_TYPE, subnet.properties, world);
   return completed({
     id: previous?.id ?? id,

@@ -4,10 +4,10 @@ import { replaceMethod } from "./patch.ts";
 import type { Undo } from "./patch.ts";
 
 /**
- * A copied blob gets lists of its own. Azurite gives the copy the same array of page ranges (and of blocks) as its
- * source, so that the next write to the copy also changes the source, a snapshot included: a restored disk would
- * rewrite its recovery point (rule 2). Every document passes "pre-insert" before it is stored; a shallow copy is
- * enough, because ranges and blocks are replaced and never edited.
+ * Gives a copied blob its own lists. Azurite gives the copy the same array of page ranges (and of blocks) as its
+ * source, so the next write to the copy also changes the source, a snapshot included: a restored disk would rewrite its
+ * recovery point (rule 2). Every document passes "pre-insert" before it is stored; a shallow copy is enough, because
+ * ranges and blocks are replaced and never edited.
  */
 export function mendCopies(azurite: Azurite): Undo {
   return replaceMethod(

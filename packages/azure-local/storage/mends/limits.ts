@@ -8,8 +8,8 @@ const PAGE_BLOB_MAX_BYTES = 8 * 1024 ** 4;
 
 /**
  * Limits of page blobs that Azure enforces and Azurite does not: a Put Page of more than 4 MiB (413), a write or a
- * clear past the end (416), a blob of more than 8 TiB (400). Without them a fault of the writer would show on Azure
- * only.
+ * clear past the end (416), a blob of more than 8 TiB (400). Without them a fault of the writer would only show on
+ * Azure.
  */
 export function mendLimits(azurite: Azurite): Undo {
   const { pageBlobHandler, blobMetadataStore } = azurite;

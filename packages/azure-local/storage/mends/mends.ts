@@ -8,7 +8,7 @@ import type { Undo } from "./patch.ts";
 import { mendSnapshotIds } from "./snapshot-ids.ts";
 
 /**
- * What is mended in the code of Azurite 3.37.0; each file says what the fault is. Durability stands around the servers:
+ * The mends to Azurite 3.37.0's code; each file describes its fault. Durability is added around the servers:
  * storage/redo.
  */
 export type MendName = "copies" | "page-ranges-diff" | "checksums" | "snapshot-ids" | "limits";
@@ -22,9 +22,8 @@ const MENDS: readonly { readonly name: MendName; readonly mend: (azurite: Azurit
 ];
 
 /**
- * Makes exactly the mends that are not left out, before a server is built. The changes are those of the whole process:
- * while storage runs, another selection is refused with `internal`. The returned function ends this use; the last one
- * takes the mends back.
+ * Applies exactly the mends not left out, before a server is built. They affect the whole process: while storage runs,
+ * another selection is refused with `internal`. The returned function ends this use; the last one undoes the mends.
  */
 export function holdMends(azurite: Azurite, leaveOut: readonly string[]): () => void {
   const chosen = MENDS.filter(({ name }) => !leaveOut.includes(name));

@@ -3,10 +3,10 @@ import { replaceMethod } from "./patch.ts";
 import type { Undo } from "./patch.ts";
 
 /**
- * Get Page Ranges with `prevsnapshot` answers with the difference. Azurite ignores the parameter and lists every
- * written range as changed, and none as cleared. Refusals are Azure's: 409 PreviousSnapshotNotFound, 400
- * PreviousSnapshotCannotBeNewer, 409 BlobOverwritten (the blob was made anew since), 501 for a previous snapshot given
- * by address, which only managed disks know.
+ * Get Page Ranges with `prevsnapshot` answers the difference. Azurite ignores the parameter and lists every written
+ * range as changed, and none as cleared. Refusals are Azure's: 409 PreviousSnapshotNotFound, 400
+ * PreviousSnapshotCannotBeNewer, 409 BlobOverwritten (the blob was recreated since), 501 for a previous snapshot given
+ * by address, which only managed disks support.
  */
 export function mendPageRangesDiff(azurite: Azurite): Undo {
   return replaceMethod(
@@ -51,7 +51,7 @@ export interface PageRangesDiff {
 
 /**
  * Sweeps over both ordered lists, inside `asked`, in O(n + m). A page is unchanged when both sides have it in the same
- * extent at the same place: Azurite never writes a place of an extent twice. Neighbours of one kind come as one range.
+ * extent at the same place: Azurite never writes a place of an extent twice. Merges adjacent ranges of one kind.
  */
 export function diffPageRanges(
   older: readonly PageRange[],
@@ -107,12 +107,12 @@ function read(handler: PageBlobHandler, context: RequestContext, snapshot: strin
   return handler.metadataStore.getPageRanges(context, account, container, blob, snapshot);
 }
 
-/** After a restart Azurite's times are texts. */
+/** Azurite's times are strings after a restart. */
 function madeMs(pages: BlobPages): number {
   return new Date(pages.properties.creationTime ?? 0).getTime();
 }
 
-/** The original has already refused what is no range or begins behind the end. */
+/** The original has already refused invalid ranges and starts past the end. */
 function askedRange(context: RequestContext, lengthBytes: number): ByteRange {
   const text = context.request.getHeader("x-ms-range") ?? context.request.getHeader("range") ?? "";
   const match = /^bytes=(\d+)-(\d*)$/.exec(text);

@@ -1,10 +1,10 @@
 import { changed } from "../azurite-modules.ts";
 
-/** Takes a change back; only the contract tests do, to show that unmended Azurite fails them. */
+/** Undoes a change; only the contract tests use it, to show that unmended Azurite fails them. */
 export type Undo = () => void;
 
 /**
- * Replaces one method of Azurite by what `make` builds around the original. Throws `internal` when there is no such
+ * Replaces one method of Azurite by `make`'s wrapper around the original. Throws `internal` when there is no such
  * method.
  */
 export function replaceMethod<T extends object, K extends keyof T & string>(

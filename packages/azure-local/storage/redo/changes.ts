@@ -1,7 +1,7 @@
 import type { CollectionFile, DatabaseFile, LokiDocument } from "../azurite-modules.ts";
 import { LocalError } from "../../errors.ts";
 
-/** One change of one document of a Loki database, as it stands in the redo log. */
+/** One change of one document of a Loki database, as in the redo log. */
 export type Change = Put | Remove | Splice;
 
 interface Put {
@@ -16,7 +16,7 @@ interface Remove {
   readonly id: number;
 }
 
-/** A document whose long lists are given as what was replaced in them. */
+/** A document whose long lists are stored as replaced parts. */
 interface Splice {
   readonly kind: "splice";
   readonly collection: string;
@@ -24,7 +24,7 @@ interface Splice {
   readonly lists: Partial<Record<ListName, ListSplice>>;
 }
 
-/** `removed` elements from `at` on make room for `inserted`. */
+/** `inserted` replaces `removed` elements from `at` on. */
 export interface ListSplice {
   readonly at: number;
   readonly removed: number;
@@ -36,8 +36,8 @@ export const LISTS = ["pageRangesInOrder", "committedBlocksInOrder"] as const;
 export type ListName = (typeof LISTS)[number];
 
 /**
- * What turns `before` into `after`, found by the identity of the elements from both ends: Azurite replaces elements and
- * never edits one. Replacing the same element by itself in the middle only makes the splice longer, never wrong.
+ * The difference of `before` and `after`, by element identity from both ends: Azurite replaces elements and never edits
+ * one. Replacing an element by itself in the middle only makes the splice longer, never wrong.
  */
 export function spliceBetween(before: readonly object[], after: readonly object[]): ListSplice {
   const shorter = Math.min(before.length, after.length);
@@ -49,7 +49,7 @@ export function spliceBetween(before: readonly object[], after: readonly object[
 }
 
 /**
- * The changes of one frame. The frame's checksum vouches for the rest; this tells a redo log from another file. Throws
+ * The changes of one frame. The frame's checksum covers the rest; this rejects files that are no redo log. Throws
  * `state-damaged`.
  */
 export function readChanges(value: unknown, file: string): readonly Change[] {
@@ -62,8 +62,7 @@ function isChange(value: unknown): value is Change {
 }
 
 /**
- * Applies changes, in the order in which they were made, to the database they began from. Throws `state-damaged` when
- * they do not fit it.
+ * Applies changes in the order made to the database they began from. Throws `state-damaged` when they do not fit it.
  */
 export function applyChanges(database: DatabaseFile, changes: Iterable<Change>): void {
   const collections = new Map(database.collections.map((collection) => [collection.name, collection]));
@@ -74,7 +73,7 @@ export function applyChanges(database: DatabaseFile, changes: Iterable<Change>):
     const known = documents.get(collection.name) ?? indexById(collection);
     documents.set(collection.name, known);
     applyChange(known, change);
-    // An id is never given twice, not even when its document was removed again.
+    // Ids are never reused, not even after their document was removed.
     if (change.kind === "put") collection.maxId = Math.max(collection.maxId, idOf(change));
   }
   for (const [name, known] of documents) {
@@ -105,7 +104,7 @@ function splicedLists(before: LokiDocument, change: Splice): Partial<LokiDocumen
   for (const name of LISTS) {
     const splice = change.lists[name];
     if (splice === undefined) continue;
-    // The list before is this replay's own, and nothing else looks at it any more.
+    // The previous list belongs to this replay, and nothing else uses it any more.
     const list: object[] = before[name] ?? [];
     if (splice.at + splice.removed > list.length) throw misfit(change, `a splice past the end of ${name}`);
     list.splice(splice.at, splice.removed);
@@ -117,14 +116,14 @@ function splicedLists(before: LokiDocument, change: Splice): Partial<LokiDocumen
   return lists;
 }
 
-/** Arguments of one call have a limit far above this. */
+/** Far below the limit of arguments in one call. */
 const INSERTED_AT_ONCE = 10_000;
 
 function indexById(collection: CollectionFile): Map<number, LokiDocument> {
   return new Map(collection.data.map((document) => [document.$loki ?? 0, document]));
 }
 
-/** Loki searches ids by halves, so they ascend; its other indexes are built again after loading. */
+/** Loki finds ids by binary search, so they ascend; its other indexes are rebuilt after loading. */
 function replaceDocuments(collection: CollectionFile, known: ReadonlyMap<number, LokiDocument>): void {
   const ids = [...known.keys()].sort((one, other) => one - other);
   collection.data = ids.flatMap((id) => known.get(id) ?? []);

@@ -3,7 +3,7 @@ import { LocalError } from "../../errors.ts";
 
 /**
  * Append-only text files of frames, one a line: eight hex digits with the CRC32 of the JSON, a space, the JSON. A frame
- * is one write(2), so a process that is killed leaves whole frames and at most one torn one behind them.
+ * is one write(2), so a killed process leaves whole frames and at most one torn one after them.
  */
 export function encodeFrame(json: string): Buffer {
   return Buffer.from(`${checksum(Buffer.from(json))} ${json}\n`);
@@ -11,14 +11,11 @@ export function encodeFrame(json: string): Buffer {
 
 export interface Frames {
   readonly values: readonly unknown[];
-  /** Where the whole frames end; what stands behind was never acknowledged. */
+  /** Where the whole frames end; bytes after it were never acknowledged. */
   readonly lengthBytes: number;
 }
 
-/**
- * Reads every whole frame. A damaged frame with others behind it is no torn end: `state-damaged` with the name of the
- * file.
- */
+/** Reads every whole frame. A damaged frame followed by others is no torn end: `state-damaged` with the file's name. */
 export function decodeFrames(bytes: Buffer, file: string): Frames {
   const values: unknown[] = [];
   let at = 0;

@@ -12,11 +12,11 @@ import { decodeFrames, encodeFrame } from "./frames.ts";
 /** Keeps one Loki database durable against the death of the process at any moment. */
 export interface RedoLog {
   /**
-   * Writes what has changed since the last call, as one frame. After it returns, a kill cannot take the changes back.
-   * Throws when the disk refuses.
+   * Writes the changes since the last call as one frame. After it returns, a kill cannot undo them. Throws when the
+   * disk refuses.
    */
   flush(): void;
-  /** Saves the database and removes the log. The store must change nothing afterwards. */
+  /** Saves the database and removes the log. The store must not change afterwards. */
   close(): Promise<void>;
 }
 
@@ -34,7 +34,7 @@ export function keepRedoLog(store: LokiStore, minimumLogBytes = LOCAL_REDO_LOG_M
   const { db } = store;
   db.autosaveDisable();
   db.autosave = false;
-  // The store saves itself once while it begins; the log decides when a database is saved.
+  // The store saves itself once at its start; the log decides when a database is saved.
   db.saveDatabase = (callback) => callback?.();
   let log: OpenLog | undefined;
   const initialise = store.init.bind(store);
@@ -52,7 +52,7 @@ export function keepRedoLog(store: LokiStore, minimumLogBytes = LOCAL_REDO_LOG_M
 
 const MARKER = "$LEEWARD_REDO$";
 
-/** Brings the database file up to the end of its logs. True when there was something to bring. */
+/** Brings the database file up to the end of its logs. True if that changed anything. */
 async function recover(file: string): Promise<boolean> {
   const logs = await listLogs(file);
   if (logs.length === 0) return false;
@@ -99,7 +99,7 @@ function openLog(db: LokiDatabase, marker: MarkerDocument, minimumLogBytes: numb
     try {
       for (let at = 0; at < frame.length;) at += writeSync(descriptor, frame, at);
     } catch (error) {
-      // Part of the frame may stand there: nothing may follow it.
+      // Part of the frame may be there: nothing may follow it.
       failure = error;
       throw error;
     }
@@ -139,7 +139,7 @@ function openLog(db: LokiDatabase, marker: MarkerDocument, minimumLogBytes: numb
   return { append, flush, close };
 }
 
-/** Loki calls these listeners synchronously, with the document as it now is. */
+/** Loki calls these listeners synchronously, with the current document. */
 function record(collection: string, db: LokiDatabase, log: OpenLog): void {
   const loki = db.getCollection(collection);
   if (loki === null) throw changed(`the collection ${collection}`);
@@ -158,11 +158,11 @@ function record(collection: string, db: LokiDatabase, log: OpenLog): void {
     );
   });
   loki.on("delete", (document) => log.append({ kind: "remove", collection, id: document.$loki ?? 0 }));
-  // Loki removes several documents at once silently unless it knows two listeners: its own and this one.
+  // Loki silently removes several documents at once unless two listeners exist: its own and this one.
   if (loki.events.delete.length < 2) throw changed("the delete events of a collection");
 }
 
-/** A blob's lists as they were last written down: Azurite changes the arrays in place. */
+/** A blob's lists as last logged: Azurite changes the arrays in place. */
 type Lists = Partial<Record<ListName, readonly object[]>>;
 
 function listsOf(document: LokiDocument): Lists {
@@ -183,12 +183,12 @@ function splice(collection: string, document: LokiDocument, before: Lists, after
   return { kind: "splice", collection, document: { ...document, ...WITHOUT_LISTS }, lists };
 }
 
-/** JSON leaves them out. */
+/** JSON omits them. */
 const WITHOUT_LISTS = Object.fromEntries(LISTS.map((name) => [name, undefined]));
 
 type MarkerDocument = LokiDocument & { firstLog: number };
 
-/** The marker of a database that had none is on disk before its first log begins. */
+/** A new marker is on disk before the database's first log begins. */
 async function ensureMarker(db: LokiDatabase): Promise<MarkerDocument> {
   const collection = db.getCollection(MARKER) ?? db.addCollection(MARKER);
   const [known] = collection.data;
@@ -204,8 +204,8 @@ function isMarker(document: LokiDocument): document is MarkerDocument {
 }
 
 /**
- * As Loki writes it, but with every field of a document: Loki leaves out those that have the name of a field of its
- * own, such as the metadata "ttl".
+ * As Loki writes it, but with every field of a document: Loki omits those named like its own fields, such as the
+ * metadata "ttl".
  */
 function databaseText(db: LokiDatabase): string {
   const own = new Set<unknown>([db, ...db.collections]);
@@ -223,7 +223,7 @@ const LOKI_OWN_FIELDS: ReadonlySet<string> = new Set([
   "lokiConsoleWrapper",
 ]);
 
-/** JSON has made texts of them; Azurite compares the times of leases as times. */
+/** JSON made them strings; Azurite compares lease times as dates. */
 function reviveTimes(db: LokiDatabase): void {
   for (const document of db.collections.flatMap((collection) => collection.data)) {
     if (document.leaseExpireTime !== undefined) document.leaseExpireTime = new Date(document.leaseExpireTime);

@@ -12,27 +12,27 @@ export interface Ids {
   execution(): string;
 }
 
-/** An episode when everything about it is decided. */
+/** An episode with everything about it decided. */
 export interface Episode {
   readonly instance: LiveInstance;
-  /** Respelt events included. */
+  /** Includes respelt events. */
   readonly past: readonly Recorded[];
   /** What this episode has taken up, OrchestratorStarted included. */
   readonly taken: readonly Recorded[];
   readonly consumed: ReadonlySet<number>;
   readonly decisions: readonly Decision[];
   readonly next: Next | { readonly kind: "terminate"; readonly reason: string } | { readonly kind: "suspend" };
-  /** JSON text; undefined: as before. */
+  /** JSON text; undefined: unchanged. */
   readonly customStatus: string | null | undefined;
   readonly nowMs: number;
 }
 
-/** What an episode leaves behind: the batch for the store, and the same for memory once the store has it. */
+/** The result of an episode: the batch for the store, and the same for memory once it is stored. */
 export interface Conclusion {
   readonly batch: Batch;
   readonly row: InstanceRow;
   readonly history: readonly Recorded[];
-  /** Sub-orchestrations that begin. */
+  /** Sub-orchestrations to start. */
   readonly children: readonly InstanceRow[];
   readonly messages: readonly Message[];
   readonly work: readonly Work[];
@@ -46,7 +46,7 @@ export type Placement =
   | { readonly kind: "free"; readonly isEnded: boolean }
   | { readonly kind: "refused"; readonly reason: string };
 
-/** Makes one atomic step of an episode: everything that it consumed, recorded and set off. Pure but for the ids. */
+/** Makes one atomic step of an episode: all that it consumed, recorded and triggered. Pure but for the ids. */
 export function conclude(episode: Episode, ids: Ids, place: (instanceId: string) => Placement): Conclusion {
   const { instance, nowMs } = episode;
   const effects: Effects = { children: [], replaced: [], inputs: [], messages: [], work: [] };
@@ -61,7 +61,7 @@ export function conclude(episode: Episode, ids: Ids, place: (instanceId: string)
     if (instance.history[index] === recorded) return [];
     return [{ instanceId: row.id, index, event: recorded.text }];
   });
-  // Timers of an execution that is over would only be ignored when they fire.
+  // Timers of an ended execution would only be ignored when they fire.
   const removed = isEnd ? [...episode.consumed, ...instance.timers] : [...episode.consumed];
   const batch: Batch = {
     removedInstances: effects.replaced,
@@ -191,7 +191,7 @@ function turn(
   }
 }
 
-/** Tells the parent; it must be text that the SDK can read, so `Details` is empty rather than missing. */
+/** Reports to the parent; the SDK must be able to read it, so `Details` is empty, not missing. */
 function report(
   parent: ParentInstance,
   status: Status,

@@ -2,7 +2,7 @@ import { FUNCTIONS_TIMER_SLEEP_MAX_MS } from "../../../limits.ts";
 import type { Clock } from "../../clock.ts";
 import type { Message } from "../stores/store.ts";
 
-/** Messages that wait for their moment. */
+/** Messages waiting until they are due. */
 export interface DueMessages {
   add(message: Message & { readonly dueMs: number }): void;
   remove(ids: Iterable<number>): void;
@@ -11,8 +11,8 @@ export interface DueMessages {
 }
 
 /**
- * Hands out each message at its moment or soon after, the earliest first. One loop sleeps until the next one, however
- * many there are.
+ * Hands out each message when it is due or soon after, earliest first. One loop sleeps until the next one, however many
+ * there are.
  */
 export function createDueMessages(clock: Clock, deliver: (message: Message) => void): DueMessages {
   const waiting = new Map<number, Message>();
@@ -67,7 +67,7 @@ export function createDueMessages(clock: Clock, deliver: (message: Message) => v
   };
 }
 
-/** Behind everything that is due at the same time or before. */
+/** After everything due at the same time or earlier. */
 function placeFor(order: readonly { readonly dueMs: number }[], dueMs: number): number {
   let low = 0;
   let high = order.length;

@@ -1,14 +1,14 @@
-/** How many orchestrations that have ended are kept, and for how long. */
+/** How many ended orchestrations are kept, and for how long. */
 export interface Retention {
   readonly maxCount: number;
   readonly maxAgeMs: number;
 }
 
-/** The orchestrations that have ended and can still be asked for, the oldest first. */
+/** Ended orchestrations that can still be queried, oldest first. */
 export interface EndedInstances {
-  /** Has ended at `endedMs`, after all that were added before. */
+  /** It ended at `endedMs`, after all added earlier. */
   add(id: string, endedMs: number): void;
-  /** Is purged, or lives again under its id. */
+  /** It was purged, or its id runs again. */
   remove(id: string): void;
   /** Those that are too many or too old. */
   beyond(nowMs: number): readonly string[];

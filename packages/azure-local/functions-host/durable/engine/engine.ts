@@ -34,11 +34,11 @@ export interface EngineOptions {
   readonly log: HostLog;
   readonly maxActivities: number;
   readonly maxEpisodes: number;
-  /** Orchestrations that have ended are purged beyond it; undefined: never. */
+  /** Ended orchestrations beyond it are purged; undefined: never. */
   readonly retention?: Retention;
   /** Random text of 32 hex digits. */
   readonly newExecutionId: () => string;
-  /** The store failed: nothing more is run, and the process should end, to begin again from what the store has. */
+  /** The store failed: the engine runs nothing more, and the process should end and restart from the store. */
   readonly onFault: (error: Error) => void;
 }
 
@@ -52,17 +52,15 @@ interface StartRequest {
 
 type Sent = "accepted" | "unknown" | "ended";
 
-/** Runs orchestrations and keeps them: a promise that resolved has its effect in the store. */
+/** Runs and persists orchestrations: when a promise resolves, its effect is in the store. */
 export interface DurableEngine {
-  /** Reads what the store has; first of all. From then on everything can be asked and sent. */
+  /** Reads the store. Call it first; afterwards queries and requests are accepted. */
   load(): Promise<void>;
-  /** Takes up everything where it was left. */
+  /** Resumes everything where it stopped. */
   start(): void;
-  /** Begins nothing more, and resolves when what runs has ended and the store is closed. */
+  /** Starts nothing more; resolves when running work has ended and the store is closed. */
   stop(): Promise<void>;
-  /**
-   * False: an orchestration of this id has not ended. `request-invalid` for an unknown function or an impossible id.
-   */
+  /** False: an orchestration with this id has not ended. `request-invalid` for an unknown function or an invalid id. */
   create(request: StartRequest): Promise<boolean>;
   send(instanceId: string, event: EventBody): Promise<Sent>;
   find(instanceId: string): InstanceRow | undefined;
@@ -70,7 +68,7 @@ export interface DurableEngine {
   /** JSON text of each event. */
   history(instanceId: string): Promise<readonly string[]>;
   payload(instanceId: string): Promise<Payload>;
-  /** Removes those that have ended; how many these were. */
+  /** Removes the ended ones; returns their number. */
   purge(instanceIds: readonly string[]): Promise<number>;
   /** Resolves when the instance has ended, or after `limitMs`. */
   ended(instanceId: string, limitMs: number): Promise<void>;
@@ -80,7 +78,7 @@ interface State {
   readonly options: EngineOptions;
   readonly rows: Map<string, InstanceRow>;
   readonly live: Map<string, LiveInstance>;
-  /** Ids whose instances are being written: taken for everybody else. */
+  /** Ids whose instances are being written: taken for other callers. */
   readonly coming: Set<string>;
   readonly endings: Map<string, Set<() => void>>;
   readonly ended: EndedInstances;
@@ -132,8 +130,8 @@ export function createEngine(options: EngineOptions): DurableEngine {
 }
 
 /**
- * Everything in the store goes on: messages are delivered again, activities that had not ended are run again. Returns
- * the highest id in use.
+ * Resumes everything in the store: redelivers messages, reruns activities that had not ended. Returns the highest id in
+ * use.
  */
 async function recover(state: State): Promise<number> {
   const loaded = await state.options.store.load();
@@ -155,7 +153,7 @@ async function recover(state: State): Promise<number> {
   return Math.max(0, ...[loaded.messages.at(-1)?.id, loaded.work.at(-1)?.id].map((id) => id ?? 0));
 }
 
-/** Only the store can fail here, and what it has is the truth: the engine stops and the process begins again. */
+/** Only the store can fail here, and it holds the truth: the engine stops and the process restarts. */
 async function guarded(state: State, step: () => Promise<void>): Promise<void> {
   try {
     await step();
@@ -235,7 +233,7 @@ async function send(state: State, instanceId: string, event: EventBody): Promise
   return "accepted";
 }
 
-/** Puts a durable message where it belongs: a timer into the queue of due messages, everything else into the inbox. */
+/** Routes a durable message: a timer to the queue of due messages, everything else to the inbox. */
 function deliver(state: State, message: Message): void {
   const { dueMs } = message;
   const instance = state.live.get(message.instanceId);
@@ -248,7 +246,7 @@ function deliver(state: State, message: Message): void {
 function arrive(state: State, message: Message): void {
   const instance = state.live.get(message.instanceId);
   if (instance === undefined) {
-    // Nobody reads what comes for an instance that has ended.
+    // An ended instance reads no more messages.
     void guarded(state, () => state.options.store.commit({ removedMessages: [message.id] }));
     return;
   }
@@ -311,7 +309,7 @@ function settleInMemory(
   if (!hasEnded(row.status) && instance.inbox.length > 0) queue(state, instance);
 }
 
-/** The instance has ended: what came meanwhile is deleted unread, and whoever waits for the end is told. */
+/** The instance has ended: deletes its unread messages and notifies callers that wait for the end. */
 function leave(state: State, instance: LiveInstance): void {
   const { id } = instance.row;
   state.live.delete(id);
@@ -325,7 +323,7 @@ function leave(state: State, instance: LiveInstance): void {
   purgeOld(state);
 }
 
-/** Whoever waits for an ending has been told: what is purged was only kept to be asked for. */
+/** Callers that wait for an end are notified: purged instances were only kept for queries. */
 function purgeOld(state: State): void {
   const old = state.ended.beyond(state.options.clock.nowMs());
   if (old.length > 0) void guarded(state, async () => void (await purge(state, old)));
@@ -371,7 +369,7 @@ async function ended(state: State, instanceId: string, limitMs: number): Promise
   tells.delete(tell);
 }
 
-/** Every episode replays the whole history, so long loops become slow; each doubling is worth a word. */
+/** Every episode replays the whole history, so long loops slow down; each doubling is logged. */
 function warnOfLength(state: State, row: InstanceRow, before: number, after: number): void {
   const threshold =
     DURABLE_HISTORY_WARNING_EVENTS * 2 ** Math.floor(Math.log2(Math.max(1, after / DURABLE_HISTORY_WARNING_EVENTS)));

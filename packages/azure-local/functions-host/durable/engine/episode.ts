@@ -25,7 +25,7 @@ interface EpisodeOptions {
   readonly log: HostLog;
 }
 
-/** Takes the selected messages into the history of an instance and asks the orchestrator what follows. */
+/** Takes the selected messages into an instance's history and asks the orchestrator what follows. */
 export async function runEpisode(
   instance: LiveInstance,
   { accepted, consumed }: Selection,
@@ -57,7 +57,7 @@ export async function runEpisode(
   };
 }
 
-/** Never before anything that has happened, nor before a timer that fires: the SDK looks whether a long one is over. */
+/** Never earlier than any recorded event or a firing timer: the SDK checks whether a long timer is over. */
 function momentOf({ history }: LiveInstance, accepted: readonly Message[], nowMs: number): number {
   const lastMs = Date.parse(history.at(-1)?.event.Timestamp ?? "") || 0;
   return Math.max(nowMs, lastMs, ...accepted.map(({ dueMs }) => dueMs ?? 0));
@@ -65,7 +65,7 @@ function momentOf({ history }: LiveInstance, accepted: readonly Message[], nowMs
 
 interface Asked {
   readonly verdict: Decided;
-  /** Both as they are recorded from now on. */
+  /** Both as recorded from now on. */
   readonly past: readonly Recorded[];
   readonly fresh: readonly Recorded[];
 }
@@ -73,7 +73,7 @@ interface Asked {
 async function ask(instance: LiveInstance, taken: readonly Recorded[], options: EpisodeOptions): Promise<Asked> {
   let past = instance.history;
   let fresh = taken;
-  // Each round respells at least one event the way in which it is awaited, so there are not more rounds than events.
+  // Each round respells at least one event as it is awaited, so there are at most as many rounds as events.
   for (let rounds = past.length + fresh.length; rounds > 0; rounds -= 1) {
     const verdict = await askOnce(instance, past, fresh, options);
     if (verdict.kind === "decided") return { verdict, past, fresh };

@@ -12,11 +12,11 @@ export interface Recorded {
 export interface LiveInstance {
   row: InstanceRow;
   history: readonly Recorded[];
-  /** What has come for it and is not in its history yet, in the order of arrival. */
+  /** Messages not in its history yet, in order of arrival. */
   inbox: Message[];
-  /** Timers that have not fired, by the ids of their messages. */
+  /** Timers that have not fired, by message id. */
   readonly timers: Set<number>;
-  /** Sequence ids that are scheduled and not settled. */
+  /** Sequence ids scheduled but not settled. */
   open: ReadonlySet<number>;
   /** An episode is under way or queued: one at a time. */
   isQueued: boolean;
@@ -33,7 +33,7 @@ export function liveInstance(row: InstanceRow, history: readonly Recorded[]): Li
   };
 }
 
-/** An event as it is kept: `IsPlayed` is true for every episode but the one that records it. */
+/** An event as stored: `IsPlayed` is true for every episode except the one that records it. */
 export function record(body: EventBody, nowMs: number): Recorded {
   const event = { ...body, IsPlayed: true, Timestamp: new Date(nowMs).toISOString() };
   return { event, text: JSON.stringify(event) };

@@ -1,15 +1,15 @@
-/** Runs what is added, a limited number at a time, in the order in which it was added. */
+/** Runs added items in order, a limited number at a time. */
 export interface Lane<T> {
   add(item: T): void;
   /** Nothing runs before. */
   start(): void;
-  /** Takes up nothing more and resolves when what runs has ended. */
+  /** Starts nothing more; resolves when running items have ended. */
   stop(): Promise<void>;
 }
 
 /**
- * `run` must not reject. Each item is begun in a later turn of the event loop (`setImmediate`, not a microtask): work
- * that sets off more work must not keep requests and timers waiting.
+ * `run` must not reject. Each item starts in a later turn of the event loop (`setImmediate`, not a microtask): work
+ * that triggers more work must not delay requests and timers.
  */
 export function createLane<T>(limit: number, run: (item: T) => Promise<void>): Lane<T> {
   const waiting: T[] = [];

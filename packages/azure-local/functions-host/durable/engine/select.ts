@@ -5,16 +5,16 @@ import type { LiveInstance } from "./instance.ts";
 
 /** What one episode takes from the inbox. */
 export interface Selection {
-  /** Go into the history in this order. */
+  /** Added to history in this order. */
   readonly accepted: readonly Message[];
-  /** Are deleted with the episode: the accepted ones and those that no longer mean anything. */
+  /** Deleted with the episode: the accepted ones and those that no longer matter. */
   readonly consumed: ReadonlySet<number>;
 }
 
 /**
- * Chooses the messages of the next episode. Ignored are those of an older execution and settlements of what is not open
- * (any more). A suspension is an episode of its own; while it lasts everything stays in the inbox until a resumption,
- * which comes first then, or a termination, which ends everything.
+ * Chooses the messages of the next episode. Ignores messages of an older execution and settlements of what is not open
+ * (any more). A suspension is an episode of its own; while it lasts, everything stays in the inbox until a resumption,
+ * which then comes first, or a termination, which ends everything.
  */
 export function selectMessages(instance: Pick<LiveInstance, "row" | "history" | "inbox" | "open">): Selection {
   const accepted: Message[] = [];
@@ -45,8 +45,8 @@ export function selectMessages(instance: Pick<LiveInstance, "row" | "history" | 
 }
 
 /**
- * The start comes first, also when external events overtook it; of a suspended instance only what wakes it, then what
- * waited.
+ * The start comes first, even if overtaken by external events; a suspended instance takes what wakes it first, or
+ * nothing.
  */
 function inOrder({ row, history, inbox }: Pick<LiveInstance, "row" | "history" | "inbox">): readonly Message[] {
   if (row.status !== "Suspended") {
@@ -72,7 +72,7 @@ function isMeaningless(
   if (executionId !== undefined && executionId !== row.executionId) return true;
   if (event.EventType === EventType.ExecutionStarted) return history.length > 0;
   if (event.EventType === EventType.ExecutionResumed) return !isSuspended;
-  // Sent while the instance was suspended already, before the resumption that wakes it now.
+  // Sent while the instance was already suspended, before the resumption that now wakes it.
   if (event.EventType === EventType.ExecutionSuspended) return row.status === "Suspended" && isBeforeWaker(id, inbox);
   const { closes } = sequenceOf(event);
   return closes !== undefined && !open.has(closes);

@@ -23,7 +23,7 @@ interface ManagementRequest {
   readonly body: Uint8Array;
 }
 
-/** The management HTTP API of Durable Functions; who may call it has been checked. */
+/** The management HTTP API of Durable Functions; callers are already authorized. */
 export interface Management {
   answer(request: ManagementRequest): Promise<WireResponse>;
 }
@@ -90,7 +90,7 @@ async function startNew(call: Call, name: string, instanceId: string): Promise<W
   return begun(call, instanceId);
 }
 
-/** The answer to a start: where to ask, or the result when the caller wants to wait for it and it comes in time. */
+/** The answer to a start: the status links, or the result when the caller waits and it comes in time. */
 async function begun(call: Call, instanceId: string): Promise<WireResponse> {
   const [timeoutMs, intervalMs] = [seconds(call.query.get("timeout")), seconds(call.query.get("pollingInterval"))];
   if (timeoutMs !== undefined && intervalMs !== undefined) {
@@ -188,7 +188,7 @@ async function operate(call: Call, instanceId: string, operation: string): Promi
   }
 }
 
-/** As the newer real hosts: only what runs is suspended, and only what is suspended is resumed (500 otherwise). */
+/** As newer real hosts: suspends only what runs, resumes only what is suspended (500 otherwise). */
 async function pause(call: Call, instanceId: string, operation: "suspend" | "resume"): Promise<WireResponse> {
   const row = call.engine.find(instanceId);
   const isWrong =
@@ -207,7 +207,7 @@ async function sent(call: Call, instanceId: string, event: EventBody): Promise<W
   return empty(STATUSES[await call.engine.send(instanceId, event)]);
 }
 
-/** Starts the same orchestrator with the same input once more, under a new id unless the caller says otherwise. */
+/** Starts the same orchestrator with the same input again, under a new id unless the caller keeps the old. */
 async function restart(call: Call, instanceId: string): Promise<WireResponse> {
   const row = call.engine.find(instanceId);
   if (row === undefined) return fault(400, "InstanceId does not match a valid orchestration instance.");
@@ -234,7 +234,7 @@ function jsonBody(body: Uint8Array): { readonly text: string | null } | undefine
   }
 }
 
-/** .NET's names of query parameters know no case. */
+/** .NET ignores case in query parameter names. */
 function caseless(query: URLSearchParams): URLSearchParams {
   const names = [
     "createdTimeFrom",

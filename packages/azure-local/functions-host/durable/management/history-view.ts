@@ -8,7 +8,7 @@ interface HistoryView {
 }
 
 const NAMES = new Map<number, string>(Object.entries(EventType).map(([name, number]) => [number, name]));
-/** Members that the real host leaves out. */
+/** Members that the real host omits. */
 const HIDDEN = [
   "EventId",
   "IsPlayed",
@@ -20,9 +20,7 @@ const HIDDEN = [
   "Tags",
 ];
 
-/**
- * The history as the management API shows it: without the turns of the engine, and each call as one entry with its end.
- */
+/** The history as the management API shows it: without engine turns, and each call merged with its end. */
 export function viewHistory(events: readonly HistoryEvent[], view: HistoryView): readonly Record<string, unknown>[] {
   const settled = new Set(events.flatMap((event) => ("TaskScheduledId" in event ? [event.TaskScheduledId] : [])));
   const scheduled = new Map(events.flatMap((event) => (isCall(event) ? [[event.EventId, event] as const] : [])));

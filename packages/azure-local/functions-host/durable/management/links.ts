@@ -1,4 +1,4 @@
-/** Where the management API answers, and what its links carry. */
+/** Where the management API answers, and what its links have. */
 export interface ManagementAddress {
   /** `http://host:port/runtime/webhooks/durabletask`. */
   readonly baseUrl: string;
@@ -7,13 +7,13 @@ export interface ManagementAddress {
   readonly key: string;
 }
 
-/** The member of links that the SDK replaces by an instance id. */
+/** The part of links that the SDK replaces by an instance id. */
 const INSTANCE_PLACEHOLDER = "INSTANCEID";
 const CONNECTION = "Storage";
 
 const requiredQuery = ({ key }: ManagementAddress): string => `code=${key}`;
 
-/** The links of one instance, all of them. */
+/** All links of one instance. */
 function linksOf(address: ManagementAddress, id: string, encodedId: string) {
   const query = `taskHub=${address.hubName}&connection=${CONNECTION}&${requiredQuery(address)}`;
   const instance = `${address.baseUrl}/instances/${encodedId}`;
@@ -30,7 +30,7 @@ function linksOf(address: ManagementAddress, id: string, encodedId: string) {
   };
 }
 
-/** What the answer to a start says; links lead to where the caller came from. */
+/** The answer to a start; links lead back to the caller's address. */
 export function checkStatusPayload(
   address: ManagementAddress,
   instanceId: string,
@@ -46,7 +46,7 @@ export function checkStatusPayload(
 }
 
 /**
- * What the `durableClient` binding gives to a function. With `rpcBaseUrl`, which ends in a slash, the SDK sends all its
+ * What the `durableClient` binding gives to a function. With `rpcBaseUrl`, which ends in a slash, the SDK sends all
  * calls there.
  */
 export function clientData(address: ManagementAddress, rpcBaseUrl: string): unknown {

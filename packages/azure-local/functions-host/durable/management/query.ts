@@ -1,7 +1,7 @@
 import { DURABLE_PAGE_MAX_COUNT } from "../../../limits.ts";
 import type { InstanceRow } from "../stores/store.ts";
 
-/** Which instances a caller asks for; what is undefined does not restrict. */
+/** Which instances a caller asks for; undefined members do not restrict. */
 export interface Condition {
   readonly createdFromMs: number | undefined;
   readonly createdToMs: number | undefined;
@@ -36,10 +36,7 @@ export const matches = ({ createdFromMs, createdToMs, statuses, idPrefix }: Cond
   (statuses.length === 0 || statuses.some((status) => status.toLowerCase() === row.status.toLowerCase())) &&
   (idPrefix === undefined || row.id.startsWith(idPrefix));
 
-/**
- * The instances behind the token, in the order of their ids, so that a page stays right whatever begins and ends
- * meanwhile.
- */
+/** The instances after the token, ordered by id, so that pages stay right whatever starts and ends meanwhile. */
 export function pageOf(
   rows: readonly InstanceRow[],
   condition: Condition,
@@ -57,7 +54,7 @@ export function pageOf(
   return { rows: page, token: hasMore ? Buffer.from(last.id, "utf8").toString("base64url") : undefined };
 }
 
-/** Undefined for what is no time, which the real host reads over too. */
+/** Undefined for an invalid time, which the real host ignores too. */
 function readTime(text: string | null): number | undefined {
   const timeMs = Date.parse(text ?? "");
   return Number.isNaN(timeMs) ? undefined : timeMs;

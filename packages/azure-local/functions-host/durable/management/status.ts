@@ -14,7 +14,7 @@ export function describeStatus(row: InstanceRow, payload: Payload, showInput: bo
   };
 }
 
-/** What JSON text means; the text itself when it is none. */
+/** The parsed JSON; the text itself if it is none. */
 export function parseOrText(text: string | null): unknown {
   if (text === null) return null;
   try {

@@ -28,7 +28,7 @@ export interface Retry {
   readonly maxAttempts: number;
   readonly coefficient: number;
   readonly maxIntervalMs: number;
-  /** The SDK does not know this limit and would wait for ever; it is read over with a warning. */
+  /** The SDK does not know this limit and would wait for ever; it is ignored with a warning. */
   readonly hasTimeout: boolean;
 }
 
@@ -62,7 +62,7 @@ const eventWait = z.object({ externalEventName: z.string() });
 const compound = z.object({ compoundActions: z.array(z.unknown()) });
 const entityCall = z.object({ instanceId: z.string().optional() });
 
-/** Numbers of the SDK's ActionType; they may come as numeric text. */
+/** The SDK's ActionType numbers; they may come as numeric text. */
 const PARSERS: Readonly<Record<number, (value: unknown) => Action>> = {
   0: parseActivity,
   1: parseActivity,
@@ -85,7 +85,7 @@ const PARSERS: Readonly<Record<number, (value: unknown) => Action>> = {
   12: (value) => ({ kind: "all", actions: compound.parse(value).compoundActions.map(parseAction) }),
 };
 
-/** One action of the SDK's answer; throws when it has no form that this host knows. */
+/** One action of the SDK's answer; throws for a form unknown to this host. */
 export function parseAction(value: unknown): Action {
   const { actionType } = anyAction.parse(value);
   const parser = PARSERS[actionType];
@@ -101,7 +101,7 @@ function parseActivity(value: unknown): Action {
 
 function parseChild(value: unknown): Action {
   const { functionName, input, instanceId, version, retryOptions: retry } = childCall.parse(value);
-  // Unlike the input of an activity, that of a sub-orchestration is not yet encoded when it is text.
+  // Unlike an activity's input, a sub-orchestration's text input is not encoded yet.
   const text = input === undefined ? null : JSON.stringify(input);
   return {
     kind: "child",
@@ -113,14 +113,14 @@ function parseChild(value: unknown): Action {
   };
 }
 
-/** No entity function exists here (they are refused at load), so the real host's answer to an unknown one is right. */
+/** No entity function exists here (refused at load), so the real host's answer to an unknown one fits. */
 function refuseEntity(value: unknown): Action {
   const name = /^@([^@]+)@/.exec(entityCall.parse(value).instanceId ?? "")?.[1] ?? "";
   const reason = `The function '${name}' doesn't exist, is disabled, or is not an entity function. Additional info: No entity functions are currently registered!`;
   return { kind: "refused", reason };
 }
 
-/** The SDK has encoded text once already; everything else is a value. */
+/** The SDK has already encoded text once; everything else is a value. */
 function encodedInput(input: unknown): string | null {
   if (input === undefined) return null;
   return typeof input === "string" ? input : JSON.stringify(input);

@@ -5,7 +5,7 @@ import type { FailureDetails } from "../history.ts";
 import type { Action } from "./actions.ts";
 import { parseAction } from "./actions.ts";
 
-/** What the orchestrator said in one episode. */
+/** The orchestrator's answer in one episode. */
 export type Answer =
   /** Not the protocol: the instance fails at once. */
   | { readonly kind: "broken"; readonly reason: string }
@@ -17,12 +17,12 @@ export type Answer =
       readonly customStatus: string | null;
     };
 
-/** How the orchestrator's code ended; the instance follows when its actions have ended too. */
+/** How the orchestrator's code ended; the instance ends when its actions have ended too. */
 export type Ending =
   | { readonly kind: "returned"; readonly output: string | null }
   | { readonly kind: "threw"; readonly error: string; readonly failureDetails: FailureDetails | undefined };
 
-/** Behind it stands the state of an orchestrator that throws. */
+/** Precedes the state of an orchestrator that throws. */
 const LABEL = "\n\n$OutOfProcData$:";
 
 const stateSchema = z.object({
@@ -43,7 +43,7 @@ const stateSchema = z.object({
     .optional(),
 });
 
-/** Reads the answer of the SDK: the return value, or what stands behind the label in the message of the error. */
+/** Reads the SDK's answer: the return value, or the text after the label in the error's message. */
 export function readAnswer(outcome: Outcome): Answer {
   if (outcome.kind === "succeeded") return readState(outcome.response.returnValue?.json, false);
   const message = outcome.error instanceof Error ? outcome.error.message : String(outcome.error);
@@ -69,7 +69,7 @@ function readState(text: string | undefined, hasThrown: boolean): Answer {
 }
 
 function endOf(state: z.infer<typeof stateSchema>, hasThrown: boolean): Ending | undefined {
-  // An error without a message leaves no `error` behind, but the function threw all the same.
+  // An error without a message leaves no `error`, but the function threw all the same.
   if (hasThrown || state.error !== undefined)
     return { kind: "threw", error: state.error ?? "", failureDetails: state.failureDetails };
   return state.isDone ? { kind: "returned", output: encode(state.output) } : undefined;

@@ -3,20 +3,18 @@ import type { Answer, Ending } from "./answer.ts";
 import type { Decision, Respelling, WalkFacts } from "./walk.ts";
 import { walk } from "./walk.ts";
 
-/** What one episode leads to. */
+/** The result of one episode. */
 export type Verdict =
-  /**
-   * Some external events are awaited in another spelling: respell them in the history and ask the orchestrator again.
-   */
+  /** Some external events are awaited in another spelling: respell them in the history and replay. */
   { readonly kind: "respell"; readonly respellings: readonly Respelling[] } | Decided;
 
 export interface Decided {
   readonly kind: "decided";
   readonly decisions: readonly Decision[];
   readonly next: Next;
-  /** A retry with a limit of time, which the SDK does not follow, was scheduled. */
+  /** A retry with a time limit, which the SDK ignores, was scheduled. */
   readonly hasRetryTimeout: boolean;
-  /** JSON text; undefined: as before. */
+  /** JSON text; undefined: unchanged. */
   readonly customStatus: string | null | undefined;
 }
 
@@ -49,7 +47,7 @@ export function decide(answer: Answer, facts: Omit<WalkFacts, "actions"> & { rea
   };
 }
 
-/** `end` is undefined while the orchestrator, or anything that it began, has not ended. */
+/** `end` is undefined while the orchestrator, or anything it started, has not ended. */
 function nextOf(
   end: Ending | undefined,
   continueAsNew: { readonly input: string | null } | undefined,
@@ -61,7 +59,7 @@ function nextOf(
   return { kind: "complete", output: end.output };
 }
 
-/** The instance fails at once, whatever it has begun. */
+/** The instance fails at once, whatever it started. */
 export function failed(reason: string, customStatus?: string | null): Decided {
   const next: Next = { kind: "fail", reason, failureDetails: undefined };
   return { kind: "decided", decisions: [], next, hasRetryTimeout: false, customStatus };

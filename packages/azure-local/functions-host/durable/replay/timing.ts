@@ -1,7 +1,7 @@
 import { DURABLE_TIMER_LONGEST_MS, DURABLE_TIMER_PART_MS } from "../../../limits.ts";
 import type { Retry } from "./actions.ts";
 
-/** The last moment that a JavaScript Date can hold. */
+/** The latest time a JavaScript Date can hold. */
 const LAST_MOMENT_MS = 8_640_000_000_000_000;
 
 /**
@@ -14,7 +14,7 @@ export function retryAt(retry: Retry, failures: number, nowMs: number): number {
   return Math.min(Math.ceil(nowMs + Math.max(0, delayMs)), LAST_MOMENT_MS);
 }
 
-/** True for a timer that host and SDK make of several, each with a sequence id of its own. */
+/** True for a timer that host and SDK split into several, each with its own sequence id. */
 export const isLong = (fireAtMs: number, nowMs: number): boolean => fireAtMs - nowMs > DURABLE_TIMER_LONGEST_MS;
 
 /** When the next part of a long timer fires. */

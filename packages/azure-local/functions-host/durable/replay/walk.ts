@@ -27,7 +27,7 @@ export interface WalkFacts {
 
 /**
  * An external event that the orchestrator awaits in another spelling: the SDK compares exactly, so the event at this
- * place of the history is respelt.
+ * index of the history is respelt.
  */
 export interface Respelling {
   readonly index: number;
@@ -50,7 +50,7 @@ export type Walked =
 interface Task {
   isSettled: boolean;
   isFailed: boolean;
-  /** A cancelled timer does not hold up the others of its `Task.all`. */
+  /** A cancelled timer does not hold up the rest of its `Task.all`. */
   readonly isCanceled: boolean;
   listener: (() => void) | undefined;
 }
@@ -58,11 +58,11 @@ interface Task {
 interface Walk {
   readonly facts: WalkFacts;
   readonly open: Map<number, Task>;
-  /** Scheduled and not (yet) confirmed by the history. */
+  /** Scheduled, not (yet) confirmed by the history. */
   readonly decisions: Map<number, Decision>;
-  /** By lower-case name; the youngest waiter is served first. */
+  /** By lower-case name; the latest waiter is served first. */
   readonly waiters: Map<string, { readonly task: Task; readonly name: string }[]>;
-  /** Events that nobody awaited when they came, by lower-case name, the oldest first. */
+  /** Events that came before anything awaited them, by lower-case name, oldest first. */
   readonly early: Map<string, { readonly index: number; readonly name: string }[]>;
   readonly respellings: Respelling[];
   readonly limitedRetries: Set<number>;
@@ -75,9 +75,9 @@ interface Walk {
 }
 
 /**
- * Walks through the actions beside the history, as the real host does: the next action is performed, which gives out
- * sequence ids, when the one before it has ended. What the history does not confirm is new. Sequence ids agree with the
- * SDK's at every step, and errors of tasks are the SDK's affair.
+ * Replays the actions against the history, as the real host does: an action is performed, and takes its sequence ids,
+ * when the previous one has ended. What the history does not confirm is new. Sequence ids match the SDK's at every
+ * step; errors of tasks are the SDK's affair.
  */
 export function walk(facts: WalkFacts): Walked {
   const state: Walk = {
@@ -147,7 +147,7 @@ function feed(state: Walk, event: HistoryEvent, index: number): void {
   }
 }
 
-/** Settlements of what is not open mean nothing. */
+/** Settlements of what is not open are ignored. */
 function close(state: Walk, id: number, isFailed: boolean): void {
   const task = state.open.get(id);
   if (task === undefined) return;
@@ -235,7 +235,7 @@ function scheduleTimer(state: Walk, fireAtMs: number): Task {
   return schedule(state, (id) => ({ kind: "timer", id, fireAtMs }));
 }
 
-/** Each attempt and each pause takes a sequence id, the pause of no length after the last attempt too. */
+/** Each attempt and each pause takes a sequence id, even the zero-length pause after the last attempt. */
 function repeated(state: Walk, retry: Retry | undefined, attempt: () => Task): Task {
   if (retry === undefined) return attempt();
   const whole = pending();
@@ -283,7 +283,7 @@ function wait(state: Walk, name: string): Task {
   return task;
 }
 
-/** Ends when all have ended, also when one fails before: an instance that has begun something waits for it. */
+/** Ends when all have ended, even when one fails earlier: an instance waits for all it has started. */
 function all(tasks: readonly Task[]): Task {
   const awaited = tasks.filter((task) => !task.isSettled && !task.isCanceled);
   if (awaited.length === 0) return settled();
@@ -298,7 +298,7 @@ function all(tasks: readonly Task[]): Task {
   return whole;
 }
 
-/** A cancelled timer among them does not end it: in the SDK it does not either. */
+/** A cancelled timer among them does not end it, as in the SDK. */
 function any(tasks: readonly Task[]): Task {
   const whole = pending();
   for (const task of tasks) {

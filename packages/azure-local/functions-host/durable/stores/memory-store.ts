@@ -1,7 +1,7 @@
 import type { Batch, DurableStore, InstanceRow, Message, Payload, Work } from "./store.ts";
 import { hasEnded } from "./store.ts";
 
-/** A hub that is gone with the process. */
+/** A hub that ends with the process. */
 export function openMemoryStore(): DurableStore {
   const instances = new Map<string, InstanceRow>();
   const payloads = new Map<string, Payload>();

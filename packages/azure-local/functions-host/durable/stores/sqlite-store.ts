@@ -8,7 +8,7 @@ import type { Batch, DurableStore, InstanceRow, Loaded, Message, Work } from "./
 import { hasEnded } from "./store.ts";
 
 const VERSION = 1;
-/** The write-ahead log is taken into the file at this length, 16 MiB: seldom, because that waits for the disk. */
+/** The write-ahead log is checkpointed at this length, 16 MiB: rarely, because that waits for the disk. */
 const LOG_PAGES = 4_096;
 const SCHEMA = `
   CREATE TABLE instance (id TEXT PRIMARY KEY, row TEXT NOT NULL) WITHOUT ROWID;
@@ -20,10 +20,9 @@ const SCHEMA = `
   PRAGMA user_version = ${VERSION};`;
 
 /**
- * A hub in one SQLite file. Write-ahead log with `synchronous = NORMAL`: what was committed survives the death of the
- * process at any moment; a loss of power may cost the last moments, as everywhere in the local cloud. Another process
- * that holds the file is waited for so long. All batches handed in during two turns of the event loop share a
- * transaction.
+ * A hub in one SQLite file. Write-ahead log with `synchronous = NORMAL`: a commit survives the death of the process at
+ * any moment; a loss of power may cost the last moments, as everywhere in the local cloud. Waits up to `waitMs` for
+ * another process that holds the file. All batches submitted in two turns of the event loop share a transaction.
  */
 export function openSqliteStore(file: string, waitMs = DURABLE_OPEN_MS): DurableStore {
   const database = openDatabase(file, waitMs);
@@ -60,7 +59,7 @@ export function openSqliteStore(file: string, waitMs = DURABLE_OPEN_MS): Durable
       new Promise((resolve, reject) => {
         if (isClosed) return reject(new LocalError("internal", "The state of Durable Functions is closed.", { file }));
         waiting.push({ batch, resolve, reject });
-        // Two turns, not one: what runs at the same time ends in both, and half as many transactions are written.
+        // Two turns, not one: concurrent work ends in both, and half as many transactions are written.
         if (waiting.length === 1) setImmediate(() => setImmediate(flush));
       }),
     history: async (id) => statements.history.all(id).map((row) => text(row["event"])),
@@ -158,7 +157,7 @@ function apply(statements: ReturnType<typeof prepare>, batch: Batch): void {
 
 function load(database: DatabaseSync, file: string): Loaded {
   try {
-    // The file is private to this program and versioned: its rows are taken at their word.
+    // The file is private to this program and versioned: its rows are trusted.
     const rows = <T>(table: string): T[] =>
       database
         .prepare(`SELECT row FROM ${table} ORDER BY id`)

@@ -1,6 +1,6 @@
 import type { EventBody, ParentInstance } from "../history.ts";
 
-/** The words of the real host. `Canceled` and `ContinuedAsNew` exist there and never here. */
+/** The real host's names. `Canceled` and `ContinuedAsNew` exist there and never here. */
 export type Status = "Pending" | "Running" | "Suspended" | "Completed" | "Failed" | "Terminated";
 
 export const hasEnded = (status: Status): boolean =>
@@ -9,7 +9,7 @@ export const hasEnded = (status: Status): boolean =>
 /** One orchestration, without its history, input and output. */
 export interface InstanceRow {
   readonly id: string;
-  /** The execution that counts: continueAsNew makes a new one, and what is sent to an older one is ignored. */
+  /** The current execution: continueAsNew starts a new one, and messages to older ones are ignored. */
   readonly executionId: string;
   readonly name: string;
   readonly version: string;
@@ -22,20 +22,20 @@ export interface InstanceRow {
   readonly parent: ParentInstance | null;
 }
 
-/** What an instance was started with and what it ended with. */
+/** The input and output of an instance. */
 export interface Payload {
   readonly input: string | null;
   readonly output: string | null;
 }
 
-/** Something that an instance has yet to take into its history. */
+/** A message not yet in an instance's history. */
 export interface Message {
   /** Messages are taken in this order. */
   readonly id: number;
   readonly instanceId: string;
-  /** Undefined: for whichever execution takes it. */
+  /** Undefined: for any execution. */
   readonly executionId?: string;
-  /** Not before this moment, Unix milliseconds. */
+  /** Not before this time, Unix milliseconds. */
   readonly dueMs?: number;
   readonly event: EventBody;
 }
@@ -50,9 +50,9 @@ export interface Work {
   readonly input: string | null;
 }
 
-/** One step of the engine: all of it becomes durable, or nothing. Removals come before additions. */
+/** One atomic step of the engine, all of it durable or nothing. Removals come before additions. */
 export interface Batch {
-  /** With history and payload; their messages and work are named on their own. */
+  /** With history and payload; their messages and work are listed separately. */
   readonly removedInstances?: readonly string[];
   readonly clearedHistories?: readonly string[];
   readonly removedMessages?: readonly number[];
@@ -60,7 +60,7 @@ export interface Batch {
   readonly instances?: readonly InstanceRow[];
   readonly inputs?: readonly { readonly instanceId: string; readonly input: string | null }[];
   readonly outputs?: readonly { readonly instanceId: string; readonly output: string | null }[];
-  /** JSON text of each event, by its place; an event already there is replaced. */
+  /** JSON text of each event, by index; replaces an event already there. */
   readonly history?: readonly { readonly instanceId: string; readonly index: number; readonly event: string }[];
   readonly messages?: readonly Message[];
   readonly work?: readonly Work[];
@@ -68,25 +68,23 @@ export interface Batch {
 
 export interface Loaded {
   readonly instances: readonly InstanceRow[];
-  /** Histories of the instances that have not ended; JSON text of each event. */
+  /** Histories of instances that have not ended; JSON text of each event. */
   readonly histories: ReadonlyMap<string, readonly string[]>;
-  /** In the order of their ids. */
+  /** Ordered by id. */
   readonly messages: readonly Message[];
   readonly work: readonly Work[];
 }
 
-/** Where a hub is kept. One engine uses it at a time. */
+/** The store of a hub. One engine uses it at a time. */
 export interface DurableStore {
-  /** Everything that an engine goes on with. Once, before anything else. */
+  /** Everything an engine resumes with. Call it once, first. */
   load(): Promise<Loaded>;
-  /**
-   * Atomic; resolves when the batch survives the death of the process. Batches take effect in the order of the calls.
-   */
+  /** Atomic; resolves when the batch survives the death of the process. Batches take effect in call order. */
   commit(batch: Batch): Promise<void>;
-  /** Of an instance that was committed; empty for an unknown one. */
+  /** Of a committed instance; empty for an unknown one. */
   history(instanceId: string): Promise<readonly string[]>;
   /** Nulls for an unknown instance. */
   payload(instanceId: string): Promise<Payload>;
-  /** After what was handed in before is durable. Closing twice is harmless. */
+  /** Closes once all submitted is durable. Closing twice is harmless. */
   close(): Promise<void>;
 }

@@ -320,9 +320,9 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
     why: "an end of the old pass that stands in a segment ends initial replication (rule 1)",
     file: "mobility/capture/recorder.ts",
     find: `      seed: { pass: seed.pass + 1, done: false },
-      // Its`,
+      // The target disks`,
     replace: `      seed,
-      // Its`,
+      // The target disks`,
     tests: [STREAM],
     equivalent:
       "no segment of the old stream is sealed any more, and nothing of the new one before the log goes on: that begins another pass when the old one is done",

@@ -6,15 +6,15 @@ import type { Claim } from "./claim.ts";
 import { LARGE_BATCH_LOOK_MS } from "./limits.ts";
 
 export type Applied =
-  /** `wasCut`: it would have been longer as a large batch, or was one. */
+  /** `wasCut`: a large batch could have continued, or this was one. */
   | { readonly kind: "applied"; readonly wasCut: boolean }
   | { readonly kind: "nothing"; readonly cacheFailure: LeewardError | undefined }
-  /** What comes next is large, and the slice is over before the process has room for it. */
+  /** The next batch must be large, and the slice ended before the process had memory for it. */
   | { readonly kind: "no-room" };
 
 /**
- * Steps c to g for the next batch: a small one, unless `wantsLarge` and there is room at once, or what comes next needs
- * a large one.
+ * Steps c to g for the next batch. It is small, unless `wantsLarge` and a large one is allowed at once, or the next
+ * deltas need a large one.
  */
 export async function applyNext(claim: Claim, journalAhead: boolean, wantsLarge: boolean): Promise<Applied> {
   let end = wantsLarge ? claim.open.largeBatches.tryBegin() : undefined;
@@ -35,7 +35,7 @@ export async function applyNext(claim: Claim, journalAhead: boolean, wantsLarge:
   }
 }
 
-/** Waits for the right with the claim kept; undefined when the slice is over before. */
+/** Waits for the right to a large batch and keeps the claim; undefined when the slice ends first. */
 async function waitForLargeBatch(claim: Claim): Promise<(() => void) | undefined> {
   const { context, largeBatches } = claim.open;
   for (;;) {
@@ -47,8 +47,8 @@ async function waitForLargeBatch(claim: Claim): Promise<(() => void) | undefined
 }
 
 /**
- * The disks are about to be filled again, which may take hours: until then the state that they have now is the best
- * there is for a failover.
+ * The disks are about to be filled again, which may take hours: until then their present state is the best one for a
+ * failover.
  */
 async function showLastState(claim: Claim, { deltas: [first] }: Batch): Promise<void> {
   const { seeding, stream, applied } = claim.progress();

@@ -17,16 +17,16 @@ import type { PageOperation } from "./plan.ts";
 /**
  * Steps e to g of applying (docs/architecture.md) for one batch, all of which is in the journal. A crash at any await
  * leaves a state that the next worker completes:
- * - before e nothing but the journal has changed, and it only holds what the cache holds too;
+ * - before e only the journal has changed, and it holds only what the cache holds too;
  * - between e and g the disks are torn, `intent` says so, and the journal has everything up to it;
- * - after g the disks stand at `applied`, and the journal has what the cache loses.
+ * - after g the disks are at `applied`, and the journal has what the cache loses.
  *
  * A page write that the store was too busy for is sent again in the same generation (rule 3 allows that for no other
- * failure). The store says that it did nothing, and should the first sending land all the same, it is harmless: until
- * the batch ends nothing else is written where it writes, since its requests do not overlap, so that it brings the
- * bytes which stand there or are about to; and such a batch ends with a new generation, set together with `applied` and
- * raised on every disk before the next page is written or a snapshot is taken. From then on it is fenced. Errors:
- * `fenced`, `outcome-unknown` (claim again), and those that stop the item, see `readBatch`.
+ * failure). The store says that it did nothing. If the first request lands all the same, it is harmless: requests of a
+ * batch do not overlap, so until the batch ends it can only write bytes that are already there or about to be. Such a
+ * batch ends with a new generation, set together with `applied` and raised on every disk before the next page write or
+ * snapshot; from then on the late request is fenced. Errors: `fenced`, `outcome-unknown` (claim again), and those that
+ * stop the item, see `readBatch`.
  */
 export async function applyBatch(claim: Claim, batch: Batch): Promise<void> {
   const { applied, appliedSourceMs } = claim.progress();
@@ -34,8 +34,8 @@ export async function applyBatch(claim: Claim, batch: Batch): Promise<void> {
   const operations = planPages(batch.deltas.map((delta) => delta.extents));
   const refusals = await writePages(claim, operations, batch);
   const { header, end } = batch.last;
-  // Step g. All writes of the batch have settled well, so the disks stand at its end: rule 1 from here on.
-  // Times of a stream never go back, but for one that no clock can have shown: it would hide all that come.
+  // Step g. All writes of the batch succeeded, so the disks are at its end: rule 1 from here on. The source times of a
+  // stream never decrease, except after one that no clock can have shown: it would hide all later ones.
   const wasRead = appliedSourceMs - claim.open.context.clock.now() <= SOURCE_CLOCK_AHEAD_MAX_MS;
   const ended: ProgressChanges = {
     applied: end,
@@ -52,10 +52,10 @@ export async function applyBatch(claim: Claim, batch: Batch): Promise<void> {
   await removeFromCache(claim, batch.deltas);
 }
 
-/** Step e: from here on whoever comes next must reach this position before the disks mean anything. */
+/** Step e: from here on the next worker must reach this position before the disks mean anything. */
 async function recordIntent(claim: Claim, end: Position): Promise<void> {
   const { intent } = claim.progress();
-  // A batch that an earlier worker began has its intent recorded already; our own claim has raised the fence since.
+  // If an earlier worker began the batch, its intent is recorded already; our own claim has raised the fence since.
   if (samePosition(intent, end)) return claim.keep();
   await claim.change({ intent: end });
 }
@@ -63,8 +63,8 @@ async function recordIntent(claim: Claim, end: Position): Promise<void> {
 /**
  * Step f; returns how many requests the store refused because it was busy. Requests of one batch never overlap, so
  * their order does not matter; each carries the generation, so none lands after a newer claim. When one fails,
- * `forEachConcurrently` waits for all others: no request of ours is unanswered when we claim again, except the one that
- * the new generation fences.
+ * `forEachConcurrently` waits for all others: when we claim again, no request of ours is unanswered, except the one
+ * that the new generation fences.
  */
 async function writePages(claim: Claim, operations: readonly PageOperation[], batch: Batch): Promise<number> {
   const { open, generation } = claim;
@@ -89,8 +89,7 @@ async function writePages(claim: Claim, operations: readonly PageOperation[], ba
           bytes === undefined
             ? stores.disks.clearPages(disk, operation.offsetBytes, operation.lengthBytes, generation)
             : stores.disks.writePages(disk, operation.offsetBytes, bytes, generation),
-        // As long as any of the batch's requests gets through, however seldom, beginning again would only cost what is
-        // done.
+        // As long as some of the batch's requests get through, however few, starting over would only lose that work.
         untilMs: () => Math.min(endMs, takenMs + BUSY_MAX_MS),
         refused: () => {
           refusals += 1;
@@ -103,9 +102,9 @@ async function writePages(claim: Claim, operations: readonly PageOperation[], ba
 }
 
 /**
- * The deltas are in the journal and recorded as progress: the cache may lose them (rule 4). A removal that fails, or
- * lands late, harms nothing: nobody reads at or before `applied` again, and the sweep removes what is left. After the
- * first failure the rest is left to it as well, so that a cache which does not answer costs one time-out.
+ * The deltas are in the journal and recorded as progress: the cache may lose them (rule 4). A removal that fails or
+ * lands late is harmless: deltas at or before `applied` are never read again, and the sweep removes leftovers. After
+ * the first failure it gets the rest as well, so that a cache which does not answer costs one time-out.
  */
 async function removeFromCache(claim: Claim, deltas: readonly HeldDelta[]): Promise<void> {
   const { open, generation } = claim;

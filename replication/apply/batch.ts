@@ -11,33 +11,33 @@ import { UNUSABLE, nextDelta } from "./next-delta.ts";
 import { isBoundary } from "../records/progress.ts";
 
 /**
- * At least one delta, checked and in the order of the position chain; all of them are in the journal. In memory it is
- * at most BATCH_MAX_BYTES and one delta more, and FRAMES_HELD_MAX_BYTES of decoded frames; a small one has
- * SMALL_BATCH_MAX_BYTES and SMALL_FRAMES_HELD_MAX_BYTES instead.
+ * At least one delta, checked and in the order of the position chain; all of them are in the journal. A large batch
+ * takes at most BATCH_MAX_BYTES plus one delta, and FRAMES_HELD_MAX_BYTES of decoded frames; for a small one the bounds
+ * are SMALL_BATCH_MAX_BYTES and SMALL_FRAMES_HELD_MAX_BYTES.
  */
 export interface Batch {
   readonly deltas: readonly HeldDelta[];
   readonly last: HeldDelta;
   readonly lengthBytes: number;
-  /** A small batch that ended because it was full, or before a delta that no small one can have. */
+  /** A small batch that ended because it was full, or because the next delta does not fit a small one. */
   readonly wasCut: boolean;
 }
 
 export type NextBatch =
   | { readonly kind: "batch"; readonly batch: Batch }
-  /** What comes next needs a large batch. */
+  /** The next batch must be large. */
   | { readonly kind: "large" }
   | { readonly kind: "nothing"; readonly cacheFailure: LeewardError | undefined };
 
 /**
- * Steps c and d of applying (docs/architecture.md): the next deltas of the chain, read only after the fence stands, and
- * put into the journal one by one as they come, which changes nothing until `intent` names them (step e). The batch
- * ends at its bounds, at every delta after which a recovery point may be wanted, before one with which the disks begin
- * to be filled, and before one that cannot be applied: what comes before it is. If `intent` lies beyond `applied`, an
- * earlier worker may have written any part of that batch to the disks, and a write of its own may have landed as late
- * as the fence: only a batch that reaches at least `intent` leaves the disks at one position (rule 1), so nothing ends
- * it before, and it is large. Errors that stop the item (rule 5), when no good delta comes first: those of UNUSABLE,
- * and `position-gap` inside a batch that was begun.
+ * Steps c and d of applying (docs/architecture.md): reads the next deltas of the chain, only after the fence is up, and
+ * puts each into the journal at once, which changes nothing until `intent` names them (step e). The batch ends at its
+ * bounds, after every delta at which a recovery point may be wanted, before a delta that begins to fill the disks, and
+ * before one that cannot be applied. If `intent` lies beyond `applied`, an earlier worker may have written any part of
+ * that batch to the disks, and its last write may have landed just before the fence. Only a batch that reaches at least
+ * `intent` then leaves the disks at one position (rule 1), so nothing ends it earlier, and it is large. Errors that
+ * stop the item (rule 5), when no good delta comes first: those of UNUSABLE, and `position-gap` inside a batch that was
+ * begun.
  */
 export async function readBatch(claim: Claim, journalAhead: boolean, large: boolean): Promise<NextBatch> {
   const { open } = claim;
@@ -61,7 +61,7 @@ interface Collected {
   /** The first epoch that cannot be applied, and why: settled when all journalling is. */
   bad: { readonly epoch: number; readonly error: LeewardError } | undefined;
   cacheFailure: LeewardError | undefined;
-  /** A large batch would go on here. */
+  /** A large batch would continue here. */
   cut: boolean;
 }
 
@@ -116,14 +116,14 @@ async function collect(claim: Claim, { journalAhead, large }: Kind, begin: Begin
     }
     const { delta, bytes, place } = found;
     const intended = epoch <= intent.epoch;
-    // A filling begins: what is in hand is the last state before it, of which a point can be taken.
+    // A filling begins: the deltas read so far end at the last state before it, of which a point can be taken.
     if (!intended && deltas.length > 0 && delta.header.flags.seeding && !seeding) break;
     if (place === "cache") {
       journalling.push(() =>
         putIntoJournal(claim, start, delta, bytes, intended).catch((error: unknown) => failed(epoch, error)),
       );
     }
-    // Of a batch that was begun nothing in the journal changes before its chain has met the intent.
+    // For a batch that was begun, the journal does not change until the chain has met the intent.
     if (epoch >= intent.epoch) {
       for (const put of journalling) await begin(put);
       journalling = [];
@@ -143,7 +143,7 @@ function endsBatch(flags: DeltaFlags, seedingBefore: boolean): boolean {
   return flags.final || flags.groupMark || flags.consistency !== "crash" || (seedingBefore && !flags.seeding);
 }
 
-/** Rule 4 puts a delta into the journal before it becomes intent, so this takes a deletion by someone else. */
+/** Rule 4 puts a delta into the journal before it becomes intent, so only an outside deletion can cause this. */
 function missing(epoch: number, intent: Position): LeewardError {
   return new LeewardError(
     "position-gap",

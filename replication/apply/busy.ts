@@ -2,21 +2,21 @@ import { hasCode } from "../errors.ts";
 import { BUSY_PAUSE_MAX_MS, BUSY_PAUSE_MS } from "./limits.ts";
 import type { Clock, Timer } from "../ports.ts";
 
-/** One request that the store may be too busy for. */
+/** A request that the store may be too busy for. */
 export interface BusyRequest<Result> {
   readonly send: () => Promise<Result>;
-  /** Asked after each refusal: a pause that would end later is not begun. Unix milliseconds. */
+  /** Called after each refusal: no pause begins that would end later. Unix milliseconds. */
   readonly untilMs: () => number;
-  /** What has to be done before each sending: its failures are not those of the request. */
+  /** Runs before each attempt; its failures are not those of the request. */
   readonly before?: () => Promise<void>;
-  /** Told of each refusal. */
+  /** Called after each refusal. */
   readonly refused?: () => void;
 }
 
 /**
- * Sends a request again for as long as the store refuses it as `store-busy`, after a pause that grows. Such a refusal
- * left nothing behind, and what is sent again is the same to the byte. Errors: those of the request, `store-busy` when
- * the time is over.
+ * Repeats a request, with growing pauses, for as long as the store refuses it as `store-busy`. Such a refusal left
+ * nothing behind, and the repeated request is the same to the byte. Errors: those of the request, `store-busy` when
+ * time is up.
  */
 export async function whileBusy<Result>(
   { clock, timer }: { readonly clock: Clock; readonly timer: Timer },

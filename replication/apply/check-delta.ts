@@ -9,9 +9,9 @@ import type { HeldDelta, HoldingRoom } from "./held-frames.ts";
 export type DeltaPlace = "cache" | "journal";
 
 /**
- * Decodes `bytes` and holds them against their name and the chain; `place` is for the operator. A delta is decoded to
- * its last frame: from the intent on it must be applied whole, so nothing of it may turn out to be damaged only when
- * half of it is on the disks (rule 6). Its frames are held in `room` for the writing of the pages.
+ * Decodes `bytes` and checks them against their name and the chain; `place` is for the operator. Every frame is decoded
+ * now: from the intent on the delta must be applied whole, so damage must not come to light when half of it is on the
+ * disks (rule 6). `room` holds the frames for writing the pages.
  */
 export function checkDelta(
   open: OpenItem,

@@ -10,22 +10,22 @@ import { isHeld, readProgress, replaceProgress } from "../records/progress.ts";
 import type { StoredProgress } from "../records/progress.ts";
 
 /**
- * The right to write the target disks of one item, as long as nobody raised a newer generation. It ends with its first
- * unknown outcome.
+ * The right to write the target disks of one item, until a newer generation is raised. It ends with its first unknown
+ * outcome.
  */
 export interface Claim {
   readonly open: OpenItem;
-  /** The one that the claim has now. */
+  /** The claim's current generation. */
   readonly generation: number;
   progress(): Progress;
   /**
-   * Compare-and-set of the progress record, which also renews the claim. Errors: `fenced` if someone else changed it,
+   * Compare-and-set of the progress record, which also renews the claim. Errors: `fenced` if another worker changed it,
    * `outcome-unknown`.
    */
   change(changes: ProgressChanges): Promise<void>;
   /**
-   * The same with a new generation, which is raised on every disk before this returns: nothing that was sent before can
-   * land any more.
+   * Like `change`, with a new generation that is raised on every disk before this returns: no earlier request can land
+   * any more.
    */
   changeAnew(changes: ProgressChanges): Promise<void>;
   /**
@@ -34,13 +34,13 @@ export interface Claim {
    */
   keep(): Promise<void>;
   /**
-   * Remembers a point; it is written with the next change. If that is lost the next point comes a little early, which
-   * is harmless.
+   * Remembers a point; the next change writes it. If that write is lost, the next point comes a little early, which is
+   * harmless.
    */
   notePoint(point: LastPoint): void;
-  /** Lets go, so that the next hint is taken up at once. */
+  /** Releases the claim, so that the next wake-up is acted on at once. */
   release(): Promise<void>;
-  /** Records why the item stands still, and lets go (rule 5). */
+  /** Records why the item is stopped, and releases the claim (rule 5). */
   stop(reason: StopReason): Promise<void>;
 }
 
@@ -52,16 +52,16 @@ export type ClaimAttempt =
   | { readonly kind: "claimed"; readonly claim: Claim }
   | { readonly kind: "held"; readonly untilMs: number }
   | { readonly kind: "stopped"; readonly reason: StopReason }
-  /** Someone changed the record between the reading and the setting: look again. */
+  /** The record changed between read and write: read it again. */
   | { readonly kind: "lost" }
-  /** The item has no progress in this stream: enabling it is under way, or its stream has been closed. */
+  /** The item has no progress in this stream: it is still being enabled, or its stream has been closed. */
   | { readonly kind: "absent" };
 
 /**
- * Steps a and b of applying (docs/architecture.md). The compare-and-set gives each generation to one worker at most,
- * even when an earlier try of ours lands late: that try carries an older etag. Only when the sequence number of
- * **every** disk equals the generation may this worker read deltas, write or snapshot: from then on no request of an
- * older generation can change a disk (rule 3). Errors: `outcome-unknown` (claim again), `fenced` (a disk got a newer
+ * Steps a and b of applying (docs/architecture.md). The compare-and-set gives each generation to at most one worker,
+ * even when an earlier attempt of ours lands late: it carries an older etag. Only when the sequence number of **every**
+ * disk equals the generation may this worker read deltas, write or snapshot: from then on no request of an older
+ * generation can change a disk (rule 3). Errors: `outcome-unknown` (claim again), `fenced` (a disk got a newer
  * generation meanwhile), `store-busy` (for as long as the claim would have held).
  */
 export async function claimItem(open: OpenItem): Promise<ClaimAttempt> {
@@ -84,9 +84,9 @@ export async function claimItem(open: OpenItem): Promise<ClaimAttempt> {
   if (claimed === undefined) return { kind: "lost" };
   const highest = await raiseAll(open, claimed.progress);
   if (highest > claimed.progress.generation) {
-    // Either a newer worker has the item, and has changed the record: then this changes nothing. Or the record lags
-    // behind the disks, because it was put back from a copy: then the next generation is the highest number found and
-    // one more.
+    // Either a newer worker has the item and has changed the record: then this changes nothing. Or the record lags
+    // behind the disks, because it was restored from a copy: then the next generation is one above the highest number
+    // found.
     claimed = await claimWith(claimed, highest + 1);
     if (claimed === undefined) return { kind: "lost" };
     await fenceAll(open, claimed.progress);
@@ -112,8 +112,8 @@ async function fenceAll(open: OpenItem, progress: Progress): Promise<void> {
 }
 
 /**
- * Returns the highest number of all disks. The store answers success even when the number is higher already, so only
- * what was read back counts.
+ * Returns the highest sequence number of all disks. The store reports success even when the number is higher already,
+ * so only the number read back counts.
  */
 async function raiseAll({ context, item }: OpenItem, { generation, expiresMs }: Progress): Promise<number> {
   let highest = generation;
@@ -137,12 +137,12 @@ function holdClaim(open: OpenItem, claimed: StoredProgress): Claim {
     invariant(valid, "a claim is not used after an unknown outcome or after letting go (rule 3)", {
       generation: next.generation,
     });
-    // Until the answer is known to be good this claim counts as ended.
+    // Until the answer is known to be good, this claim counts as ended.
     valid = false;
     const before = stored;
     const written = await whileBusy(context, {
       send: () => replaceProgress(records, before, { ...next, lastPoint }),
-      // Beyond its life somebody else may have the claim.
+      // Once expired, the claim may belong to another worker.
       untilMs: () => before.progress.expiresMs,
     });
     if (written === undefined) {
@@ -170,7 +170,7 @@ function holdClaim(open: OpenItem, claimed: StoredProgress): Claim {
     },
     async keep() {
       if (renewal === undefined && stored.progress.expiresMs - context.clock.now() > bounds.claimRenewMs) return;
-      // Lanes share one renewal: each compare-and-set needs the etag of the one before.
+      // Concurrent calls share one renewal: each compare-and-set needs the etag of the previous one.
       renewal ??= change({});
       try {
         await renewal;

@@ -26,22 +26,22 @@ export interface ApplyContext {
    */
   readonly holder: string;
   /**
-   * At the first boundary after this moment (Unix milliseconds) the run hands on; usually now + SLICE_MS. Read anew at
+   * At the first boundary after this moment (Unix milliseconds) the run hands over; usually now + SLICE_MS. Read at
    * every boundary, so that a process which ends can bring it forward.
    */
   readonly deadlineMs: number;
   /** Structured events without secrets. */
   readonly log: (event: ApplyEvent) => void;
   /**
-   * Lets a holder stay warm when no delta is left: resolves true as soon as a hint for the item came to this process,
-   * false at `untilMs`. Without it the run lets go at once.
+   * Lets a holder stay warm when no delta is left: resolves to true as soon as a wake-up for the item reaches this
+   * process, to false at `untilMs`. Without it the run releases the claim at once.
    */
   readonly awaitHint?: (itemId: string, untilMs: number) => Promise<boolean>;
   /** Shared by all runs of the process; without it every batch may be large. */
   readonly largeBatches?: LargeBatches;
   /**
-   * The bounds of limits.ts unless given: correctness must not depend on them (rule 1), so tests vary them from worker
-   * to worker.
+   * Replaces the bounds of limits.ts: correctness must not depend on them (rule 1), so tests vary them from worker to
+   * worker.
    */
   readonly bounds?: Partial<ApplyBounds>;
 }
@@ -57,8 +57,8 @@ interface ApplyBounds {
   readonly claimsPerRun: number;
 }
 
-/** What happened, for logs and figures. */
-export type ApplyEvent = { readonly itemId: string; /** 0 while no claim stands. */ readonly generation: number } & (
+/** What happened, for logs and metrics. */
+export type ApplyEvent = { readonly itemId: string; /** 0 while there is no claim. */ readonly generation: number } & (
   | { readonly kind: "claimed" }
   | {
       readonly kind: "batch-applied";
@@ -68,7 +68,7 @@ export type ApplyEvent = { readonly itemId: string; /** 0 while no claim stands.
       readonly putPages: number;
       readonly clearPages: number;
       readonly plainBytes: number;
-      /** Page writes that the store was too busy for at first. */
+      /** Page writes that the store was at first too busy for. */
       readonly refusals: number;
     }
   | { readonly kind: "point-taken"; readonly pointId: string; readonly epoch: number; readonly reason: PointReason }

@@ -3,25 +3,24 @@ import { FRAME_MEMORY_BYTES } from "./limits.ts";
 
 /** A delta whose decoded frames stay in memory until they are used. */
 export interface HeldDelta extends DecodedDelta {
-  /** Of the file. */
+  /** Length of the file. */
   readonly lengthBytes: number;
-  /** No byte of the frame is wanted any more. */
+  /** No byte of the frame is needed any more. */
   release(index: number): void;
 }
 
-/** What the held frames of one batch may still take: shared by its deltas, at first FRAMES_HELD_MAX_BYTES. */
+/** Memory left for the held frames of one batch: shared by its deltas, at first FRAMES_HELD_MAX_BYTES. */
 export interface HoldingRoom {
   leftBytes: number;
 }
 
 /**
- * Every frame is decoded and checked before its delta may become intent, and its bytes are wanted again when the pages
- * are written. As long as there is room the first decoding serves both; without room a frame is decoded, and checked,
- * once more.
+ * Every frame is decoded and checked before its delta may become intent, and its bytes are needed again when the pages
+ * are written. While memory lasts the first decoding serves both; after that a frame is decoded and checked again.
  */
 export function holdFrames(delta: DecodedDelta, file: Uint8Array, room: HoldingRoom): HeldDelta {
   const held = new Map<number, Uint8Array>();
-  // A frame that is stored raw is a part of the file, which is in memory anyway.
+  // A frame that is stored raw is part of the file, which is in memory anyway.
   const costBytes = (plain: Uint8Array): number =>
     FRAME_MEMORY_BYTES + (plain.buffer === file.buffer ? 0 : plain.length);
   return {

@@ -8,10 +8,10 @@ import { journalledAs } from "./journalled.ts";
 
 /**
  * Step d of applying (docs/architecture.md) for one delta that follows `start`, before anything depends on it (rules 4
- * and 7). Create-only: what is there already was put there by a worker that died, and must mean the same; an entry that
- * is damaged gives way to the whole delta. With `intended` the chain is known to lead to the intent of the progress
- * record, which decides against whatever else is there. Errors: `position-fork` when another history is there,
- * `conflict` when the entry changes meanwhile.
+ * and 7). Create-only: an existing entry comes from a worker that died, and must mean the same; a damaged entry gives
+ * way to the whole delta. With `intended` the chain is known to lead to the intent of the progress record, which
+ * overrides any other entry. Errors: `position-fork` when the entry belongs to another history, `conflict` when it
+ * changes meanwhile.
  */
 export async function putIntoJournal(
   claim: Claim,

@@ -5,11 +5,11 @@ import { type Position, samePosition } from "../position.ts";
 import { checkDelta, fork } from "./check-delta.ts";
 import type { OpenItem } from "./context.ts";
 
-/** `other`: nothing, or (with its etag) what gives way to the delta. */
+/** `other`: nothing, or (with its etag) an entry that gives way to the delta. */
 type JournalEntry = { readonly kind: "same" } | { readonly kind: "other"; readonly etag: string | undefined };
 
 /**
- * What the journal has in the place of a delta that leads from `start` to `end`. Errors: `position-fork` when it is a
+ * Compares the journal's entry with a delta that leads from `start` to `end`. Errors: `position-fork` when it is a
  * whole delta of another history, unless `end` is `intended`; `delta-unsupported`, since a newer version put it there.
  */
 export async function journalledAs(
@@ -24,7 +24,7 @@ export async function journalledAs(
     if (present === undefined) return { kind: "other", etag };
     etag = present.etag;
     if (own !== undefined && sameBytes(present.bytes, own.bytes)) return { kind: "same" };
-    // Other bytes may carry the same delta, compressed in another way: positions are made of plain checksums.
+    // Other bytes may carry the same delta, compressed differently: positions are made of plain checksums.
     const held = checkDelta(open, start, present.bytes, "journal");
     if (samePosition(held.end, end)) return { kind: "same" };
     throw fork("The journal holds another delta under this name than the cache.", end, held.end, "journal");
@@ -35,5 +35,5 @@ export async function journalledAs(
   }
 }
 
-/** No delta of this item and epoch, whoever wrote it. */
+/** No delta of this item and epoch, whatever wrote it. */
 const DAMAGED = ["delta-corrupt", "delta-too-large", "delta-foreign"] as const;

@@ -1,14 +1,13 @@
 import { oneByOne } from "../concurrency.ts";
 
 /**
- * The right of a process to hold a large batch in memory: a few at once, while any number of items is kept up with
- * small ones. Without it the memory of an instance would have to hold the largest batch for each item that may be
- * worked on at a time.
+ * The right of a process to hold a large batch in memory: only a few at once, while small batches keep up any number of
+ * items. Without this limit an instance would need memory for the largest batch of every item it may work on at a time.
  */
 export interface LargeBatches {
-  /** Undefined when none is free; else what gives it back. */
+  /** Undefined when none is free; otherwise a function that gives it back. */
   tryBegin(): (() => void) | undefined;
-  /** Runs one work of the process after the other: what is read only to be compared is in memory once. */
+  /** Runs one task of the process at a time: data that is read only for comparison is in memory once. */
   alone<Result>(work: () => Promise<Result>): Promise<Result>;
 }
 
@@ -28,5 +27,5 @@ export function createLargeBatches(atOnce: number): LargeBatches {
   };
 }
 
-/** For runs that share their process with nobody. */
+/** For runs that do not share their process. */
 export const UNBOUNDED: LargeBatches = createLargeBatches(Number.POSITIVE_INFINITY);

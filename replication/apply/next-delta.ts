@@ -12,9 +12,9 @@ import { fromCache, fromJournal } from "./read-delta.ts";
 
 export type NextDelta =
   | { readonly kind: "found"; readonly delta: HeldDelta; readonly bytes: Uint8Array; readonly place: DeltaPlace }
-  /** `cacheFailure` is set when the cache could not be asked: then nobody knows whether the delta is there. */
+  /** `cacheFailure` is set when the cache could not be reached: the delta may or may not be there. */
   | { readonly kind: "missing"; readonly cacheFailure: LeewardError | undefined }
-  /** It is longer than was to be read, and not too long for a delta. */
+  /** Longer than the caller's bound, and not too long for a delta. */
   | { readonly kind: "large" };
 
 interface Reading {
@@ -24,7 +24,7 @@ interface Reading {
   readonly room: HoldingRoom;
 }
 
-/** What may stand in the place of a delta instead of it. */
+/** Errors for a blob in the place of a delta that cannot be used as one. */
 export const UNUSABLE = [
   "delta-corrupt",
   "delta-unsupported",
@@ -35,11 +35,11 @@ export const UNUSABLE = [
 
 /**
  * The delta that follows `previous`, whole and in the chain, wherever it lies (rules 5 to 7). Up to `intent` the
- * journal is asked first: it has every delta of a batch that was begun, in the target's own region. Behind it the cache
- * is, and with `journalAhead` the journal, for what a worker put there before it died: if the source region is lost
- * meanwhile, that copy is the only one. What one of the two has damaged the other may have whole; another history is
- * never taken for a batch that was begun, since its end does not meet the intent. Errors: the first of UNUSABLE, when
- * neither has it whole.
+ * journal is read first: it has every delta of a batch that was begun, in the target's own region. Beyond it the cache
+ * is read, and with `journalAhead` also the journal, for deltas that a worker put there before it died: if the source
+ * region is lost meanwhile, that copy is the only one. A delta that is damaged in one of the two may be whole in the
+ * other; another history is never taken for a batch that was begun, since its end does not meet the intent. Errors: the
+ * first of UNUSABLE, when neither has it whole.
  */
 export async function nextDelta(
   open: OpenItem,
@@ -69,7 +69,7 @@ export async function nextDelta(
       const { lengthBytes } = error.facts;
       if (error.code === "delta-too-large" && typeof lengthBytes === "number" && lengthBytes <= DELTA_MAX_BYTES)
         return { kind: "large" };
-      // Frames that were held of it are nobody's.
+      // Its held frames are discarded.
       room.leftBytes = freeBytes;
       unusable ??= error;
     }
@@ -80,12 +80,12 @@ export async function nextDelta(
 
 /**
  * True when a stop has ended by itself: the next delta of the chain, or all that a batch which was begun still needs,
- * can be read and journalled, so that nothing has to be skipped (rule 5), whatever stood in its place before. It asks
- * for exactly what a batch would, so that an item which cannot go on is not claimed for nothing; one delta at a time is
+ * can be read and journalled, so that nothing has to be skipped (rule 5), whatever was in its place before. It checks
+ * exactly what a batch needs, so that an item which cannot continue is not claimed for nothing; one delta at a time is
  * in memory.
  */
 export async function canGoOn(open: OpenItem, progress: Progress): Promise<boolean> {
-  // It may read the largest delta: when the process has no room for one now, the next look comes soon enough.
+  // It may read the largest delta: when the process has no memory for one now, the next check comes soon enough.
   const end = open.largeBatches.tryBegin();
   if (end === undefined) return false;
   const lastEpoch = isBoundary(progress) ? progress.applied.epoch + 1 : progress.intent.epoch;

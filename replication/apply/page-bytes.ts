@@ -9,12 +9,12 @@ export interface PageWrite {
 }
 
 /**
- * The requests of a batch with their bytes, one of each disk in turn: a page blob takes 60 MiB/s on Azure, so that
- * disks which are written side by side are done sooner than one after the other. Decodes frames as their turn comes,
- * unless they are held. On each disk operations and frames are both in the order of offsets, so that a frame is wanted
- * by operations that follow each other, and is released behind the last of them. Memory: the frames held
- * (FRAMES_HELD_MAX_BYTES), one more that found no room, and the bytes of the requests that the caller has in flight.
- * Errors: `delta-corrupt` when the plain bytes of a frame do not match their checksum (rule 6).
+ * The requests of a batch with their bytes, one of each disk in turn: a page blob takes 60 MiB/s on Azure, so disks
+ * that are written side by side are done sooner than one after the other. Decodes frames as their turn comes, unless
+ * they are held. On each disk operations and frames are both in the order of offsets, so the operations that need a
+ * frame follow each other, and it is released after the last of them. Memory: the held frames (FRAMES_HELD_MAX_BYTES),
+ * one more that did not fit, and the bytes of the requests that the caller has in flight. Errors: `delta-corrupt` when
+ * the plain bytes of a frame do not match their checksum (rule 6).
  */
 export function* pageWrites(operations: readonly PageOperation[], deltas: readonly HeldDelta[]): Generator<PageWrite> {
   const disks = new Set(
@@ -61,7 +61,7 @@ function createFrameReader(delta: HeldDelta): FrameReader {
         frame !== undefined &&
         (frame.disk < disk || (frame.disk === disk && frame.offsetBytes + frame.lengthBytes <= at))
       ) {
-        // Those of another disk are for the reader of that disk.
+        // Frames of another disk are for the reader of that disk.
         if (frame.disk === disk) delta.release(index);
         index += 1;
         frame = delta.frames[index];

@@ -27,10 +27,10 @@ interface ClearPages {
 }
 
 /**
- * Step f of applying (docs/architecture.md), without the writing: merges the extents of the deltas of a batch, in their
+ * Step f of applying (docs/architecture.md), without the writing: merges the extents of a batch's deltas in their
  * order, so that the last content of each sector wins, and covers exactly those sectors with as few requests as
- * possible: they come in the order of disk and offset and never overlap, so that it does not matter in which order they
- * land. Sectors that no delta names are never touched, for nobody here knows their content.
+ * possible. They come in the order of disk and offset and never overlap, so the order in which they land does not
+ * matter. Sectors that no delta names are never touched, because their content is unknown here.
  */
 export function planPages(deltas: readonly (readonly Extent[])[]): readonly PageOperation[] {
   const maps = mergeExtents(deltas);
@@ -93,7 +93,7 @@ function foldZeros(spans: Iterable<Span<number>>): readonly Block[] {
   return folded;
 }
 
-/** Zeros at the end that no data follows, behind data that leaves room in its last request. */
+/** Zeros at the end that no data follows, after data whose last request has space left. */
 function foldTail(folded: Block[]): void {
   const [head, zero] = [folded.at(-2), folded.at(-1)];
   if (head?.kind !== "data" || zero?.kind !== "zero" || !touches(head, zero) || !saves(head, zero, undefined)) return;
@@ -135,7 +135,7 @@ function cut(disk: number, span: Block): readonly PageOperation[] {
       const runEnd = run.offsetBytes + run.lengthBytes;
       const piece = part(run, Math.max(run.offsetBytes, from), Math.min(runEnd, to));
       if (piece.kind === "data") runs.push(piece);
-      // A run that reaches into the next request is looked at again there.
+      // The next request handles the rest of a run that reaches into it.
       if (runEnd > to) break;
       next += 1;
     }

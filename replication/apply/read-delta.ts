@@ -19,8 +19,7 @@ export async function fromJournal(
 
 /**
  * The bytes, of the stream of `progress` only; undefined if the cache has none, or the failure when it cannot be
- * reached: a lost source region must not keep the journal from being used. Errors: `delta-too-large` for more than
- * `maxBytes`.
+ * reached: a lost source region must not block the journal. Errors: `delta-too-large` for more than `maxBytes`.
  */
 export async function fromCache(
   open: OpenItem,

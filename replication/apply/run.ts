@@ -15,26 +15,26 @@ import { UNUSABLE } from "./next-delta.ts";
 import { fromCache } from "./read-delta.ts";
 
 export type ApplyOutcome =
-  /** Nothing left to do, or no such item: the next hint or the sweep comes back. */
+  /** Nothing left to do, or no such item: the next wake-up or the sweep returns to it. */
   | { readonly kind: "idle" }
-  /** Another run works on the item; a dead one lets go at `untilMs` (Unix milliseconds). */
+  /** Another run works on the item; if that run is dead, its claim ends at `untilMs` (Unix milliseconds). */
   | { readonly kind: "held"; readonly untilMs: number }
-  /** The slice is over and there may be more: hand on by message. */
+  /** The slice is over and there may be more: continue by message. */
   | { readonly kind: "more" }
   | { readonly kind: "stopped"; readonly reason: StopReason }
   /** A newer worker has taken over; nothing needs to be done. */
   | { readonly kind: "fenced" };
 
-/** What stops the item until it is repaired (rule 5): nothing of this is ever skipped. */
+/** What stops the item until it is repaired (rule 5): none of these is ever skipped. */
 const STOPPING = [...UNUSABLE, "position-gap"] as const;
 
 /** Claiming a new generation makes these harmless (rule 3). */
 const CLAIM_AGAIN = ["outcome-unknown", "conflict"] as const;
 
 /**
- * One slice of work on one item: claims it, applies what the chain has next, takes the points that are due, lets go.
- * Safe to call at any time, any number of times, by any number of workers (rules 3, 5 and 10). Errors:
- * `outcome-unknown` after CLAIMS_PER_RUN claims; `store-unavailable` and `store-refused` of either account;
+ * One slice of work on one item: claims it, applies the next deltas of the chain, takes the points that are due,
+ * releases the claim. Safe to call at any time, any number of times, by any number of workers (rules 3, 5 and 10).
+ * Errors: `outcome-unknown` after CLAIMS_PER_RUN claims; `store-unavailable` and `store-refused` of either account;
  * `store-busy` from one that takes nothing for BUSY_MAX_MS; `record-corrupt`. The message then goes back to the queue.
  */
 export async function applySlice(context: ApplyContext, itemId: string): Promise<ApplyOutcome> {
@@ -68,7 +68,7 @@ export async function applySlice(context: ApplyContext, itemId: string): Promise
     } catch (error) {
       if (hasCode(error, "fenced")) return { kind: "fenced" };
       if (!hasCode(error, ...CLAIM_AGAIN)) throw error;
-      // Nothing of the old claim is used any more: the next one reads progress anew and raises a new generation first.
+      // Nothing of the old claim is used any more: the next one reads progress again and raises a new generation first.
       unknown = error;
       context.log({ kind: "claiming-again", itemId, generation: 0, code: error.code, message: error.message });
     }
@@ -85,8 +85,8 @@ async function workAndLetGo(claim: Claim): Promise<WorkEnd> {
   } catch (error) {
     if (hasCode(error, "fenced", ...CLAIM_AGAIN)) throw error;
     if (hasCode(error, ...STOPPING)) return stop(claim, error);
-    // Everything of this claim has settled, so letting go is safe, and the next hint need not wait until the claim runs
-    // out.
+    // Everything of this claim has settled, so releasing it is safe, and the next wake-up need not wait until it
+    // expires.
     await claim.release().catch((secondary: unknown) => {
       if (!(secondary instanceof LeewardError)) throw secondary;
     });
@@ -94,22 +94,21 @@ async function workAndLetGo(claim: Claim): Promise<WorkEnd> {
   }
 }
 
-/** Steps c to g, again and again. */
+/** Steps c to g, repeatedly. */
 async function work(claim: Claim): Promise<WorkEnd> {
   const { open } = claim;
   const { context } = open;
-  // Only an earlier worker can have put deltas into the journal ahead of the intent: one look is enough.
+  // Only an earlier worker can have put deltas into the journal ahead of the intent: one check is enough.
   let journalAhead = true;
   let wanted = await readPointWanted(open.records);
-  // Woken by a hint, and no delta seen since: then something else may be wanted. In the usual course, a hint for each
-  // delta, nothing is read for it.
+  // A wake-up came and no delta since: it may have meant something else. Usually each delta has its wake-up, and this
+  // reads nothing.
   let woken = false;
   let wasCut = false;
   const isOpen = watchStream(open);
   for (;;) {
     if (!(await isOpen("now and then"))) return end(claim);
-    // A point that a delta was marked for may be missing because its worker died; the next batch would take the chance
-    // away.
+    // A point that a delta was marked for may be missing because its worker died; the next batch would rule it out.
     await takeDuePoint(claim, "marked");
     if (context.clock.now() >= context.deadlineMs) return letGo(claim, "more");
     const next = await applyNext(claim, journalAhead, wasCut);
@@ -137,7 +136,7 @@ async function end(claim: Claim): Promise<WorkEnd> {
   return { kind: "idle" };
 }
 
-/** True when a hint came while the holder stayed warm. The claim is kept meanwhile. */
+/** True when a wake-up came while the holder stayed warm. The claim is kept meanwhile. */
 async function waitForHint(claim: Claim): Promise<boolean> {
   const { context, bounds, item } = claim.open;
   if (context.awaitHint === undefined || claim.progress().final) return false;
@@ -149,7 +148,7 @@ async function waitForHint(claim: Claim): Promise<boolean> {
   return false;
 }
 
-/** Lets go and looks once more: a hint that came while the item was held found it held, and is gone. */
+/** Releases the claim and checks once more: a wake-up that came while the item was held is gone. */
 async function letGo(claim: Claim, kind: "idle" | "more"): Promise<WorkEnd> {
   const progress = claim.progress();
   await claim.release();
@@ -169,7 +168,7 @@ async function hasNext(open: OpenItem, progress: Progress): Promise<boolean> {
   }
 }
 
-/** What was applied before is shown by a point, so that a failover which finds the item stopped loses none of it. */
+/** A point shows what was applied before, so that a failover which finds the item stopped loses none of it. */
 async function stop(claim: Claim, error: LeewardError): Promise<WorkEnd> {
   const { context, item } = claim.open;
   const { stream, applied } = claim.progress();

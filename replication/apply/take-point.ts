@@ -16,8 +16,8 @@ import type { PointDecision } from "../points/point-due.ts";
 import type { PointWanted } from "../points/point-wanted.ts";
 
 /**
- * Takes a recovery point if one is due ("marked" asks only for a point that the delta applied last is meant for;
- * `wanted` is what a failover waits for). Returns its manifest. Errors: `fenced`, `outcome-unknown` and `conflict`:
+ * Takes a recovery point if one is due ("marked" covers only a point that the delta applied last is meant for; `wanted`
+ * is the point that a failover waits for). Returns its manifest. Errors: `fenced`, `outcome-unknown` and `conflict`:
  * after the last two the caller claims a new generation (rule 3).
  */
 export async function takeDuePoint(
@@ -38,20 +38,20 @@ export async function takeDuePoint(
     nowMs,
     wanted,
   });
-  // A point of a closed stream would stand behind its failover, for ever.
+  // A point of a closed stream would stay behind its failover for ever.
   return decision.kind === "due" && (await isStreamOpen(open)) ? takePoint(claim, decision) : undefined;
 }
 
 /**
  * Why every disk shows exactly the applied position (rule 1), and all of them the same (rule 2):
- * - `applied` equals `intent`, and every write of this claim has settled well; there was no unknown outcome, or the
- *   claim would have ended.
+ * - `applied` equals `intent`, and every write of this claim succeeded; there was no unknown outcome, or the claim
+ *   would have ended.
  * - A disk whose sequence number is our generation takes no write of an older one. A newer worker raises **all** disks
  *   before it writes any, and raising changes the etag. So a snapshot that matches the etag read together with our own
  *   generation holds what we left there.
  * - The manifest comes last and create-only: before it there is no point, after it nothing changes. How late it lands
- *   does not matter, unless the sweep has given the snapshots up meanwhile: then its tombstone has the name, and no
- *   point comes into being.
+ *   does not matter, unless the sweep has given up the snapshots meanwhile: then its tombstone has the name, and no
+ *   point is created.
  */
 async function takePoint(
   claim: Claim,
@@ -65,7 +65,7 @@ async function takePoint(
   });
   await claim.keep();
   const { stream, applied: position } = progress;
-  // A generation belongs to one claim, and a claim does not take two points of one position at one moment.
+  // A generation belongs to one claim, and a claim does not take two points of one position at the same time.
   const pointId = makePointId(
     due.targetTimeMs,
     `${item.itemId}/${stream}/${generation}/${position.epoch}/${due.targetTimeMs}`,
@@ -141,7 +141,7 @@ async function snapshotOwn(claim: Claim, disk: TargetDisk, pointId: string): Pro
     untilMs: () => claim.progress().expiresMs,
   });
   if (snapshot === undefined) {
-    // A newer worker, or only a late request of an older one that raised nothing: claiming again tells which.
+    // Either a newer worker, or a late request of an older one that raised nothing: claiming again shows which.
     throw new LeewardError("conflict", `Disk ${disk.diskId} changed while its point was taken.`, {
       disk: disk.diskId,
       generation,

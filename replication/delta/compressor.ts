@@ -10,8 +10,8 @@ export interface Compressor {
 export const ZSTD_OPTIONS = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 
 /**
- * Makes every frame with a compressor of its own. One chunk for the whole frame: with the default of 16 KiB the pieces
- * are joined at the cost of another copy.
+ * Makes every frame with a fresh compressor. One chunk holds the whole frame: the default of 16 KiB would need another
+ * copy to join the pieces.
  */
 export const freshCompressor: Compressor = {
   compress: (plain) =>

@@ -23,7 +23,7 @@ import { readExtents, readStorage } from "./read-tables.ts";
 import type { StoredPlace } from "./read-tables.ts";
 import { fault, fileError } from "./rules.ts";
 
-/** A checked file of version 1, with what only its form has: two files with the same position may differ in it. */
+/** A checked file of version 1, with the details of its form: two files with the same position may differ in them. */
 export interface DeltaFile extends DecodedDelta {
   readonly formatVersion: number;
   readonly minimumReaderVersion: number;
@@ -33,7 +33,7 @@ export interface DeltaFile extends DecodedDelta {
 
 /**
  * Opens a delta from any bytes. Everything but the content of the frames is checked here, in the order of the
- * specification; frames are checked as they are decoded. The result reads from `bytes`, which nobody may change
+ * specification; frames are checked as they are decoded. The result reads from `bytes`, which must not change
  * meanwhile. Throws `delta-too-large`, `delta-corrupt` or `delta-unsupported` with the rule, the field and its offset
  * as facts.
  */
@@ -80,14 +80,14 @@ export function decodeDelta(bytes: Uint8Array): DeltaFile {
   };
 }
 
-/** The frames of a delta one after the other, each decoded and checked when it is asked for. */
+/** The frames of a delta one after the other, each decoded and checked on demand. */
 export function* decodedFrames(
   delta: DecodedDelta,
 ): Generator<{ readonly entry: FrameEntry; readonly bytes: Uint8Array }> {
   for (const [index, entry] of delta.frames.entries()) yield { entry, bytes: delta.frame(index) };
 }
 
-/** Decodes every frame once. Throws `delta-corrupt` for the first that is not what the tables say. */
+/** Decodes every frame once. Throws `delta-corrupt` for the first that does not match the tables. */
 export function verifyFrames(delta: DecodedDelta): void {
   for (const index of delta.frames.keys()) delta.frame(index);
 }
@@ -170,7 +170,7 @@ function checkFooter(bytes: Uint8Array, view: DataView): number {
   return bytes.length - tail;
 }
 
-/** D27: the end position is computed from the tables, never believed. */
+/** D27: the end position is computed from the tables, never trusted. */
 function checkEnd(bytes: Uint8Array, tailStart: number, storageStart: number): string {
   const computed = sha256(bytes.subarray(tailStart, storageStart));
   const stored = bytes.length - FOOTER_BYTES + FOOTER.endChecksum;

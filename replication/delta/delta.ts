@@ -15,7 +15,7 @@ export interface DeltaFlags {
 
 /**
  * The header of one delta: epoch `epoch` of stream `stream`, following `start`. Times are Unix milliseconds of the
- * source, never decreasing in a stream but behind a false one.
+ * source, never decreasing in a stream except after a false one.
  */
 export interface DeltaHeader {
   readonly itemId: string;
@@ -33,7 +33,7 @@ export type Extent =
   | { readonly kind: "zero"; readonly disk: number; readonly offsetBytes: number; readonly lengthBytes: number }
   | { readonly kind: "data"; readonly disk: number; readonly offsetBytes: number; readonly lengthBytes: number };
 
-/** An extent as the encoder takes it: data extents bring their bytes; `bytes.length` is their length. */
+/** An extent as the encoder takes it: data extents carry their bytes; `bytes.length` is their length. */
 export type ExtentContent =
   | { readonly kind: "zero"; readonly disk: number; readonly offsetBytes: number; readonly lengthBytes: number }
   | { readonly kind: "data"; readonly disk: number; readonly offsetBytes: number; readonly bytes: Uint8Array };

@@ -62,11 +62,11 @@ export function encodeDelta(
 }
 
 /**
- * Makes one delta file of version 1 and gives it to `append` from its first byte to its last, each piece valid during
- * the call only. `extents` come sorted by disk and offset and each is done with before the next is asked for, so that a
- * generator can fetch them from the spool into one buffer: memory is the tables plus one frame and what `compressor`,
- * one for many deltas, needs. Returns the end position. Throws `delta-too-large` above the limits of D1, D15 and D21,
- * `internal` when header or extents break another rule; what was appended until then is worth nothing.
+ * Makes one delta file of version 1 and passes it to `append` from its first byte to its last; each piece is valid
+ * during the call only. `extents` come sorted by disk and offset, and each is finished before the next is requested, so
+ * that a generator can fetch them from the spool into one buffer: memory is the tables plus one frame and what
+ * `compressor`, one for many deltas, needs. Returns the end position. Throws `delta-too-large` above the limits of D1,
+ * D15 and D21, `internal` when header or extents break another rule; discard what was appended until then.
  */
 export function writeDelta(
   header: DeltaHeader,
@@ -85,8 +85,8 @@ export function writeDelta(
   appendExtents(header.disks, extents, output, tables, compressor);
 
   const tailStart = output.lengthBytes();
-  // The end position: everything from the header on that says what the delta means, nothing that says how it is stored
-  // (D27).
+  // The end position covers everything from the header on that says what the delta means, nothing that says how it is
+  // stored (D27).
   const meaning = createHash("sha256");
   const meant = [
     headerBytes(header, tables),

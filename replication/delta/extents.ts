@@ -18,8 +18,8 @@ export interface ExtentMap<Source> {
 }
 
 /**
- * A run of bytes with one origin. Its content stands in `source` from `sourceOffsetBytes` on; cutting the run moves
- * that offset along.
+ * A run of bytes with one origin. Its content is in `source` from `sourceOffsetBytes` on; cutting the run moves that
+ * offset along.
  */
 export type Run<Source> = ZeroRun | DataRun<Source>;
 interface ZeroRun {
@@ -124,7 +124,7 @@ function continues<Source>(left: Run<Source>, right: Run<Source>): boolean {
 }
 
 /**
- * Where the first run stands that ends at or behind `offsetBytes`; behind the last run if there is none. Two binary
+ * The position of the first run that ends at or after `offsetBytes`; after the last run if there is none. Two binary
  * searches without closures: it runs for every write of the guest.
  */
 function firstEndingAtOrBehind<Source>(chunks: readonly (readonly Run<Source>[])[], offsetBytes: number): Place {

@@ -10,7 +10,7 @@ import type { Compressor } from "./compressor.ts";
 import { FRAME_CHECKSUM_BYTES } from "./layout.ts";
 import type { Codec } from "./layout.ts";
 
-/** Below this share of the plain length zstd is worth the time of the reader; anything longer is kept raw. */
+/** Below this share of the plain length zstd is worth the reader's time; anything longer is kept raw. */
 const WORTHWHILE_SHARE = 0.95;
 /**
  * Log2 of FRAME_MAX_PLAIN_BYTES: no frame needs a longer window, and a hostile one may not make the reader allocate
@@ -19,7 +19,7 @@ const WORTHWHILE_SHARE = 0.95;
 const WINDOW_LOG_MAX = Math.log2(FRAME_MAX_PLAIN_BYTES);
 
 /**
- * How a frame stands in the file. `raw` bytes are the plain bytes themselves, not a copy; others are good until the
+ * How a frame is stored in the file. `raw` bytes are the plain bytes themselves, not a copy; others are valid until the
  * compressor is used again.
  */
 export interface StoredFrame {

@@ -1,8 +1,8 @@
 import { DELTA_MAX_EXTENTS, DELTA_MAX_FRAMES, DISKS_MAX_COUNT } from "../limits.ts";
 
 /**
- * Where every field of a delta file of version 1 stands; docs/delta-format.md is the specification and names the rules
- * (D1, D2, ...). All offsets and lengths are bytes, all integers little-endian and unsigned.
+ * The position of every field of a delta file of version 1; docs/delta-format.md is the specification and names the
+ * rules (D1, D2, ...). All offsets and lengths are bytes, all integers little-endian and unsigned.
  */
 export const FORMAT_VERSION = 1;
 /** "LWDELTA" and a line feed, which a transfer in text mode would damage. */

@@ -6,7 +6,7 @@ export interface Output {
   append(bytes: Uint8Array): void;
   lengthBytes(): number;
   bytes(): Uint8Array;
-  /** The bytes for good, without a large unused rest behind them. */
+  /** The final bytes, without a large unused rest behind them. */
   finish(): Uint8Array;
 }
 
@@ -33,7 +33,7 @@ export function createOutput(capacityBytes: number, maximumBytes: number): Outpu
     },
     lengthBytes: () => used,
     bytes: () => buffer.subarray(0, used),
-    // A view would keep the whole capacity alive for as long as somebody holds the delta.
+    // A view would keep the whole capacity alive for as long as the delta is referenced.
     finish: () => (used < 0.75 * buffer.length ? buffer.slice(0, used) : buffer.subarray(0, used)),
   };
 }

@@ -14,7 +14,7 @@ import {
 import type { Codec } from "./layout.ts";
 import { extentFault, fault, fileError } from "./rules.ts";
 
-/** Where the stored bytes of a frame stand in the file. */
+/** The position of a frame's stored bytes in the file. */
 export interface StoredPlace {
   readonly codec: Codec;
   readonly offsetBytes: number;

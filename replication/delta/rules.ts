@@ -56,7 +56,7 @@ export function extentFault(
   return undefined;
 }
 
-/** A fault as the reader of a file reports it: `offsetBytes` is where in the file the field stands. */
+/** A fault as the reader of a file reports it: `offsetBytes` is the field's offset in the file. */
 export function fileError(
   code: Extract<ErrorCode, "delta-corrupt" | "delta-unsupported" | "delta-too-large">,
   found: Fault,

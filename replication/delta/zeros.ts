@@ -3,9 +3,9 @@ import type { ExtentContent } from "./delta.ts";
 
 /**
  * Splits a data extent so that runs of zeros become zero extents: they cost 20 bytes in the file and a Clear Pages
- * instead of a Put Page. A run counts from `minimumRunBytes` on and is found in whole grains of 4 KiB of the disk, so
- * that a disk of zeros with a few bytes in it does not fall into dust. Zero extents come back as they are. The pieces
- * are in order, cover exactly the extent, and share its bytes.
+ * instead of a Put Page. A run counts from `minimumRunBytes` on and is found in whole 4 KiB grains of the disk, so that
+ * a disk of zeros with a few bytes in it is not split into tiny pieces. Zero extents are returned as they are. The
+ * pieces are in order, cover exactly the extent, and share its bytes.
  */
 export function* splitZeros(
   extent: ExtentContent,

@@ -9,27 +9,27 @@ import { type PointManifest, type PointRecord, type PointTombstone, isPointId, r
 import { type PointPins, readPins } from "./pins.ts";
 import type { CachedPoint, PointCache } from "./point-cache.ts";
 
-/** Records that cannot be read, by point id, with what is wrong. Only their own point is unusable. */
+/** Unreadable records by point id, with the error. Only their own point is unusable. */
 type DamagedRecords = ReadonlyMap<string, LeewardError>;
 
-/** The recovery points of one item at one look. */
+/** The recovery points of one item, as one listing shows them. */
 export interface PointList {
   /** In the order of their positions, oldest first. */
   readonly points: readonly PointManifest[];
   readonly tombstones: readonly PointTombstone[];
-  /** What lies under the name of a manifest and is none. */
+  /** Blobs under the name of a manifest that are not one. */
   readonly damagedManifests: DamagedRecords;
 }
 
-/** Everything that stands under `points/` of one item at one look. */
+/** All records under `points/` of one item, as one listing shows them. */
 export interface PointCatalog extends PointList {
   /** By point id, in the order of their ids. */
   readonly pins: ReadonlyMap<string, PointPins>;
-  /** Nobody knows who holds these points, or whether they are being removed. */
+  /** It is unknown who holds these points, or whether they are being removed. */
   readonly damagedPins: DamagedRecords;
 }
 
-/** Lists and reads; never on the hot path. Blobs with other names are left alone. */
+/** Lists and reads; never on the hot path. Blobs with other names are ignored. */
 export async function listPoints(records: RecordStore): Promise<PointList> {
   return readManifests((await listNames(records)).manifests, (pointId) => readPoint(records, pointId));
 }
@@ -40,7 +40,7 @@ export async function readCatalog(records: RecordStore): Promise<PointCatalog> {
   return withPins(records, pins, await readManifests(manifests, (pointId) => readPoint(records, pointId)));
 }
 
-/** The same for one that comes again and again: manifests never change, so those that `cache` knows are not read. */
+/** The same for repeated reads: manifests never change, so those in `cache` are not read. */
 export async function readCatalogAgain(records: RecordStore, itemId: string, cache: PointCache): Promise<PointCatalog> {
   const { manifests, pins } = await listNames(records);
   const found: CachedPoint[] = [];
@@ -103,7 +103,7 @@ interface ReadRecords<Body> {
   readonly damaged: DamagedRecords;
 }
 
-/** Keeps the order of the ids; what vanished meanwhile is left out. */
+/** Keeps the order of the ids; records that vanished meanwhile are left out. */
 async function readAll<Body>(
   ids: readonly string[],
   read: (id: string) => Promise<Body | undefined>,

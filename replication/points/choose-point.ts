@@ -17,7 +17,7 @@ export function pointRequest(pointId: string | null | undefined): PointRequest {
   return pointId === null || pointId === undefined || pointId === "" ? { kind: "Latest" } : { kind: "Custom", pointId };
 }
 
-/** A recovery point, as its manifest and its pins show it. */
+/** A recovery point, as shown by its manifest and its pins. */
 export interface ChoosablePoint {
   readonly pointId: string;
   readonly position: Position;
@@ -25,22 +25,22 @@ export interface ChoosablePoint {
   readonly consistency: Consistency;
   /** Retention is removing it. */
   readonly deleting: boolean;
-  /** A record of it is damaged: only who asks for it by its id is told. */
+  /** A record of it is damaged: reported only when the point is requested by its id. */
   readonly damaged?: LeewardError | undefined;
 }
 
-/** Where the target stands, from the item's progress. */
+/** The target's position, from the item's progress. */
 export interface ApplyProgress {
   readonly applied: Position;
   /** Between batches: a point can be taken here. */
   readonly boundary: boolean;
   /** The disks are being filled: no point can be taken. */
   readonly seeding: boolean;
-  /** Applying has stopped and will not go on by itself. */
+  /** Applying has stopped and will not continue by itself. */
   readonly stopped: boolean;
 }
 
-/** Fixed when the failover starts, so that a source that goes on writing cannot keep it waiting for ever. */
+/** Fixed when the failover starts, so that a source that keeps writing cannot delay it for ever. */
 export interface LatestTarget {
   readonly position: Position;
   readonly deadlineMs: number;
@@ -48,9 +48,9 @@ export interface LatestTarget {
 
 export type PointChoice =
   | { readonly kind: "point"; readonly pointId: string; readonly why: PointChoiceReason }
-  /** The target's position is reached and no point lies there yet: the worker takes one now. */
+  /** The target's position is reached and has no point yet: the worker takes one now. */
   | { readonly kind: "take-point" }
-  /** Look again later, at the latest at the deadline. */
+  /** Check again later, at the latest at the deadline. */
   | { readonly kind: "wait"; readonly untilMs: number }
   | { readonly kind: "refused"; readonly error: LeewardError };
 
@@ -61,7 +61,7 @@ type PointChoiceReason =
   /** Instead of the latest state: */
   | "fallback-deadline"
   | "fallback-stopped"
-  /** All that was uploaded is applied, and it is a filling under way: nothing more may ever come. */
+  /** Everything uploaded is applied, but the disks are still being filled: the rest may never come. */
   | "fallback-seeding"
   | "fallback-stream-closed";
 
@@ -70,8 +70,8 @@ const NOWHERE: Position = { stream: 0, epoch: 0, checksum: "" };
 
 /**
  * What a failover to the latest state waits for: the position that the mobility service had uploaded when the failover
- * started, as far as it is known. A later upload is not waited for, and nothing at all when the progress record cannot
- * be read.
+ * started, as far as it is known. It does not wait for later uploads, nor at all when the progress record cannot be
+ * read.
  */
 export function latestTarget(
   progress: Pick<ApplyProgress, "applied"> | undefined,
@@ -86,10 +86,10 @@ export function latestTarget(
 }
 
 /**
- * The point of a failover, or what has to happen first. Asked again after each wait with the same `target`, it ends at
- * the deadline at the latest: then the latest processed point serves. Points follow each other by their positions,
- * whatever the clocks said; those that retention is removing, and damaged ones, are never chosen. `progress` is
- * undefined when its record cannot be read: nobody knows then what may still come.
+ * The point of a failover, or what has to happen first. Called again after each wait with the same `target`, it ends at
+ * the deadline at the latest: then the latest processed point serves. Points are ordered by their positions, whatever
+ * the clocks said; points that retention is removing, and damaged ones, are never chosen. `progress` is undefined when
+ * its record cannot be read: then it is unknown what may still come.
  */
 export function choosePoint(
   request: PointRequest,
@@ -136,7 +136,7 @@ function chooseLatest(
   if (applied.stream !== position.stream) return newest(kept, "fallback-stream-closed", "no recovery point");
   if (nowMs >= deadlineMs) return newest(kept, "fallback-deadline", "no recovery point");
   if (applied.epoch >= position.epoch && boundary) {
-    // What was applied before a stop can still become a point.
+    // The state applied before a stop can still become a point.
     return seeding ? newest(kept, "fallback-seeding", "no recovery point") : { kind: "take-point" };
   }
   if (stopped) return newest(kept, "fallback-stopped", "no recovery point");

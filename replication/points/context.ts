@@ -1,12 +1,12 @@
 import type { PointCache } from "./point-cache.ts";
 import type { Clock, Ids, ItemStores } from "../ports.ts";
 
-/** What every act on a protected item needs from the outside. */
+/** What every operation on a protected item needs from the outside. */
 export interface ItemContext {
   readonly stores: ItemStores;
   /** The target's clock. */
   readonly clock: Clock;
   readonly ids: Ids;
-  /** What sweeps of this process have read; without it every sweep reads all. */
+  /** Manifests read by earlier sweeps of this process; without it every sweep reads all. */
   readonly points?: PointCache | undefined;
 }

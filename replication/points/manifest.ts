@@ -29,8 +29,8 @@ export interface PointManifest {
   /** The source held this content at this moment of its own clock (Unix milliseconds). */
   readonly sourceTimeMs: number;
   /**
-   * How far the source's clock was ahead of the target's at its last heartbeat, the way of that heartbeat included;
-   * undefined before the first.
+   * How far the source's clock was ahead of the target's at its last heartbeat, including that heartbeat's transit
+   * time; undefined before the first.
    */
   readonly skewMs: number | undefined;
   /** When the point was taken, on the target's clock. */
@@ -43,8 +43,8 @@ export interface PointManifest {
 }
 
 /**
- * Stands under a manifest's name where the sweep gave up snapshots without manifest: a late worker finds the name taken
- * and makes no point of them.
+ * Takes a manifest's name where the sweep gave up snapshots without a manifest: a late worker finds the name taken and
+ * makes no point of them.
  */
 export interface PointTombstone {
   readonly version: 1;
@@ -58,7 +58,7 @@ export interface PointTombstone {
 export type PointRecord = PointManifest | PointTombstone;
 
 /**
- * `{targetTimeMs:015}-{8 hex}`: point ids sort as text by target time. `unique` must differ for every try of every
+ * `{targetTimeMs:015}-{8 hex}`: point ids sort as text by target time. `unique` must differ for every attempt of every
  * worker of the item.
  */
 export function makePointId(targetTimeMs: number, unique: string): string {

@@ -9,8 +9,8 @@ export interface PlacedPoint {
 }
 
 /**
- * The order in which recovery points follow each other: that of their content. Clocks are set, positions only rise; of
- * two points of one position, which an idle machine has, the clock decides.
+ * Orders recovery points by their content: clocks may be set back, positions only rise. Two points of one position,
+ * which an idle machine has, are ordered by the clock.
  */
 export function byPosition(left: PlacedPoint, right: PlacedPoint): number {
   return (

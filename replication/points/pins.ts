@@ -5,18 +5,18 @@ import { PINS_MAX_COUNT } from "../limits.ts";
 import type { RecordStore } from "../ports.ts";
 import { type PointManifest, readPoint } from "./manifest.ts";
 
-/** Someone who needs a point: it is not deleted while a pin holds. */
+/** A holder's need for a point: it is not deleted while a pin holds. */
 export interface PointPin {
   /** Names the holder, so that pinning twice is one pin: a restore's is its restore id. */
   readonly pinId: string;
   readonly reason: string;
   /** When it was set (Unix milliseconds of the target's clock). */
   readonly sinceMs: number;
-  /** The pin ends by itself at this time; undefined: it holds until it is taken away. */
+  /** The pin ends by itself at this time; undefined: it holds until it is removed. */
   readonly untilMs: number | undefined;
 }
 
-/** A snapshot that goes with its point. */
+/** A snapshot that is deleted with its point. */
 export interface PinnedSnapshot {
   readonly stream: number;
   readonly diskId: string;
@@ -24,9 +24,9 @@ export interface PinnedSnapshot {
 }
 
 /**
- * `points/{point}/pins.json`, changed by compare-and-set only. It decides between those who need a point and retention:
- * once `deleting`, a point never comes back, and `snapshots` tells whoever finishes the deletion what is left to
- * remove, since the manifest goes first.
+ * `points/{point}/pins.json`, changed by compare-and-set only. It decides between the holders of a point and retention:
+ * once `deleting`, a point never comes back. The manifest is removed first, so `snapshots` lists what is left to
+ * remove, whichever run finishes the deletion.
  */
 export interface PointPins {
   readonly version: 1;
@@ -38,11 +38,11 @@ export interface PointPins {
 const NO_PINS: PointPins = { version: 1, state: "kept", pins: [], snapshots: [] };
 
 /**
- * Keeps the point until the pin is taken away, and returns its manifest, read after the pin was set. Pinning again
+ * Keeps the point until the pin is removed, and returns its manifest, read after the pin was set. Pinning again
  * replaces the pin of that id. Errors: `point-unknown`, `point-pruned` (retention was faster), `conflict`.
  */
 export async function pinPoint(records: RecordStore, pointId: string, pin: PointPin): Promise<PointManifest> {
-  // Asked first, so that a wrong id leaves nothing behind.
+  // Checked first, so that a wrong id leaves nothing behind.
   if ((await readPoint(records, pointId))?.kind !== "point") throw pointUnknown(pointId);
   await changePins(records, pointId, (found) => {
     if (found.state === "deleting") throw pointPruned(pointId);
@@ -60,7 +60,7 @@ export async function pinPoint(records: RecordStore, pointId: string, pin: Point
   throw pointPruned(pointId);
 }
 
-/** Takes a pin away; one that is not there is fine. */
+/** Removes a pin; it need not exist. */
 export async function unpinPoint(records: RecordStore, pointId: string, pinId: string): Promise<void> {
   if ((await readPins(records, pointId)) === undefined) return;
   await changePins(records, pointId, (found) =>
@@ -84,7 +84,7 @@ export async function beginDeletion(
   return after.state === "deleting";
 }
 
-/** Undefined if nobody ever pinned the point or began to delete it. Errors: `record-corrupt`. */
+/** Undefined if the point was never pinned and its deletion never began. Errors: `record-corrupt`. */
 export async function readPins(records: RecordStore, pointId: string): Promise<PointPins | undefined> {
   return (await pinsRecord(records, pointId).find())?.body;
 }
@@ -98,7 +98,7 @@ export function snapshotsOf(point: PointManifest): readonly PinnedSnapshot[] {
   return point.disks.map(({ id, snapshot }) => ({ stream: point.stream, diskId: id, snapshot }));
 }
 
-/** No record says the same as one without pins, and is not made for that. */
+/** A missing record means the same as one without pins, so none is created for that. */
 async function changePins(
   records: RecordStore,
   pointId: string,

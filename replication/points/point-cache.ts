@@ -3,16 +3,13 @@ import type { Clock } from "../ports.ts";
 import type { PointRecord } from "./manifest.ts";
 
 /**
- * Manifests that this process has read, so that a sweep reads only those that came or changed since the last one. An
- * entry counts only while the listing shows the blob's etag as it was: a record that was damaged or put back meanwhile
- * is read anew.
+ * Manifests that this process has read, so that a sweep reads only those that are new or changed since the last one. An
+ * entry counts only while the listing shows the same etag: a record that was damaged or restored meanwhile is read
+ * again.
  */
 export interface PointCache {
   find(itemId: string, pointId: string, etag: string): PointRecord | undefined;
-  /**
-   * In place of all that was kept of the item. What finds no room is read again the next time; it drives out nothing
-   * that others use.
-   */
+  /** Replaces all entries of the item. Those that do not fit are read again next time; they evict no entries in use. */
   keep(itemId: string, records: readonly CachedPoint[]): void;
 }
 
@@ -55,5 +52,5 @@ export function createPointCache(clock: Clock): PointCache {
   };
 }
 
-/** What a record takes up; a tombstone as much as one disk. */
+/** The space that a record takes; a tombstone counts as one disk. */
 const disksOf = (record: PointRecord): number => (record.kind === "point" ? record.disks.length : 1);

@@ -4,9 +4,9 @@ import { type RecordAt, recordAt } from "../records/record.ts";
 import type { RecordStore } from "../ports.ts";
 
 /**
- * `point-wanted.json`: a failover waits for a recovery point at this epoch or a later one. It is met by the point
- * itself and needs no answer; the next want takes its place. Workers read it when they claim the item, and when a hint
- * wakes them for which there is no delta.
+ * `point-wanted.json`: a failover waits for a recovery point at this epoch or a later one. The point itself meets it,
+ * and no answer is needed; the next request replaces it. Workers read it when they claim the item, and when a wake-up
+ * comes for which there is no delta.
  */
 export interface PointWanted {
   readonly version: 1;
@@ -14,12 +14,12 @@ export interface PointWanted {
   readonly epoch: number;
 }
 
-/** A damaged record wants nothing: whoever waits for a point asks again. */
+/** A damaged record requests nothing: a failover that waits for a point asks again. */
 export async function readPointWanted(records: RecordStore): Promise<PointWanted | undefined> {
   return (await unlessDamaged(() => wantedRecord(records).find(), nothing))?.body;
 }
 
-/** Whoever wants a point sends a hint afterwards, so that a worker looks. */
+/** The caller sends a wake-up afterwards, so that a worker reads the record. */
 export async function wantPoint(records: RecordStore, { stream, epoch }: Omit<PointWanted, "version">): Promise<void> {
   await wantedRecord(records).put({ version: 1, stream, epoch });
 }

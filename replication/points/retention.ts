@@ -13,7 +13,7 @@ import {
 } from "../limits.ts";
 import { type PlacedPoint, byPosition } from "./order.ts";
 
-/** What retention looks at; a manifest is one. */
+/** What retention needs of a point; a manifest is one. */
 export interface RetainedPoint extends PlacedPoint {
   readonly consistency: Consistency;
 }
@@ -72,7 +72,7 @@ export function expiredPoints<Point extends RetainedPoint>(
   });
 }
 
-/** The age of each point, given in the order of their positions (rule 2). The newest has none. */
+/** The age of each point, given in the order of their positions (rule 2). That of the newest is 0. */
 function agesOf(ordered: readonly RetainedPoint[], { retentionMs, pointIntervalMs }: Policy): readonly number[] {
   const overdueMs = Math.max(pointIntervalMs * POINT_OVERDUE_INTERVALS, POINT_OVERDUE_MIN_MS);
   const ages: number[] = [];

@@ -4,12 +4,12 @@ import type { DiskSnapshot } from "../ports.ts";
 import type { PointManifest } from "./manifest.ts";
 import type { PinnedSnapshot } from "./pins.ts";
 
-/** A snapshot of a target disk that a worker of ours took for a recovery point. */
+/** A snapshot of a target disk that one of our workers took for a recovery point. */
 export interface PointSnapshot extends PinnedSnapshot, DiskSnapshot {
   readonly pointId: string;
 }
 
-/** Those of one point, as its deletion needs them. */
+/** The snapshots of one point, as its deletion needs them. */
 export function snapshotsOfPoint(snapshots: readonly PointSnapshot[], pointId: string): readonly PinnedSnapshot[] {
   return snapshots
     .filter((entry) => entry.pointId === pointId)
@@ -17,10 +17,10 @@ export function snapshotsOfPoint(snapshots: readonly PointSnapshot[], pointId: s
 }
 
 /**
- * Those of all disks and of all streams that the item has or ever had, as far as its record, its points and the account
- * tell. Whoever finds a point's snapshot missing here takes the point for broken: so the record alone does not say
- * where to look, for it may be older than a point of the list, or made anew with other disks. Snapshots without our
- * metadata are somebody else's, and left out. Never on the hot path.
+ * The snapshots of all disks and streams that the item has or ever had, as far as its record, its points and the
+ * account show. A point whose snapshot is missing here counts as broken. So the record alone does not decide where to
+ * search: it may be older than a point of the list, or recreated with other disks. Snapshots without our metadata
+ * belong to others and are left out. Never on the hot path.
  */
 export async function listPointSnapshots(
   { stores }: ItemContext,
@@ -30,7 +30,7 @@ export async function listPointSnapshots(
   const { itemId } = item;
   const diskIds = new Set([item, ...points].flatMap(({ disks }) => disks.map(({ id }) => id)));
   const known = [item, ...points].map(({ stream }) => stream);
-  // Without a look at the account for the usual item, which has had one stream.
+  // The usual item has had one stream: no need to list the account.
   const streams = new Set(
     known.every((stream) => stream <= 1) ? known : [...known, ...(await stores.listStreams(itemId, "target"))],
   );

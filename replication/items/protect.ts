@@ -4,7 +4,7 @@ import type { DiskDescription } from "../position.ts";
 import type { ItemStores } from "../ports.ts";
 import type { ItemContext } from "../points/context.ts";
 import type { ProtectedItem, ReplicationPolicy } from "../records/item.ts";
-import { changeItem, findReadableItem, itemRecord } from "../records/item-record.ts";
+import { changeItem, findReadableItem, itemRecord, itemUnknown } from "../records/item-record.ts";
 import { ITEM_RECORD } from "../names.ts";
 import { ensureProgress, prepareStream } from "../service/open-stream.ts";
 import { untilWritten } from "../records/record.ts";
@@ -19,6 +19,8 @@ export interface ProtectRequest {
   readonly policy: ReplicationPolicy | undefined;
   /** The stored policy that `policy` was read from, which the item follows; undefined for its own policy. */
   readonly policyName?: string | undefined;
+  /** Only in the place of the damaged record that has this etag. */
+  readonly replaces?: string | undefined;
 }
 
 export interface ProtectAnswer {
@@ -33,7 +35,7 @@ export interface ProtectAnswer {
  * anywhere; the sweep removes the stream left behind. The same disks again give the existing item (with the policy of
  * the request, if any). An item with a damaged record is rebuilt in a new stream; its points stay. So is one without
  * target disks: its record landed after its life had been disabled. Errors: `invalid-request`, `disk-invalid`,
- * `item-exists`, `conflict`, and those of the ports.
+ * `item-exists`, `conflict`, `item-unknown` when the record that it `replaces` is gone, and those of the ports.
  */
 export async function protectItem(context: ItemContext, request: ProtectRequest): Promise<ProtectAnswer> {
   requireItemId(request.itemId);
@@ -41,6 +43,8 @@ export async function protectItem(context: ItemContext, request: ProtectRequest)
   if (request.policy !== undefined) requirePolicy(request.policy);
   return untilWritten(ITEM_RECORD, async () => {
     const stored = await itemRecord(context.stores, request.itemId).inspect();
+    if (request.replaces !== undefined && stored?.etag !== request.replaces)
+      throw stored === undefined ? itemUnknown(request.itemId) : otherRecord(request.itemId);
     const isThere = stored !== undefined && (await isWhole(context.stores, request.itemId));
     const made = await (isThere ? takeUp(context, request, disks) : makeItem(context, request, disks, stored?.etag));
     return made && { result: made };
@@ -123,6 +127,10 @@ async function takeUp(
   if (item === undefined) return undefined;
   if (item.nonce !== undefined) await ensureProgress(context.stores, item);
   return { item, registrationToken: undefined };
+}
+
+function otherRecord(itemId: string): LeewardError {
+  return new LeewardError("conflict", `The record of the item "${itemId}" was replaced meanwhile.`, { itemId });
 }
 
 function otherDisks(itemId: string): LeewardError {

@@ -288,9 +288,8 @@ export const FUNCTION_MUTANTS: readonly Mutant[] = [
     why: "its stream is opened under a machine that is being made",
     file: "orchestrations/repair-item.ts",
     find: `  await requireRepairable(context, itemId);
-`,
-    replace: `  void requireRepairable;
-`,
+  const managed`,
+    replace: `  const managed`,
     tests: [API],
   },
 ];

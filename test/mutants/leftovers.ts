@@ -91,7 +91,7 @@ export const LEFTOVER_MUTANTS: readonly Mutant[] = [
     name: "a machine whose record was made anew gets no service",
     why: "nobody can speak for it, and it replicates nothing",
     file: "orchestrations/repair-item.ts",
-    find: `  if (managed !== undefined) await installIfSilent(context, itemId, repair);
+    find: `  if (managed !== undefined) await installIfSilent(context, run);
 `,
     replace: `  void installIfSilent;
 `,
@@ -117,18 +117,31 @@ export const LEFTOVER_MUTANTS: readonly Mutant[] = [
     name: "a damaged item.json is made anew only where progress can be read",
     why: "with both damaged the machine must be disabled, and its points go",
     file: "orchestrations/repair-item.ts",
-    find: `  const answer = await unlessDamaged(
-    () => protectByPolicy(`,
-    replace: `  const answer = await Promise.resolve(nothing).then(
-    () => protectByPolicy(`,
+    find: `      if (damage.facts["name"] !== PROGRESS_RECORD) throw damage;`,
+    replace: `      if (damage.facts["name"] !== "") throw damage;`,
+    tests: ["test/orchestrations/repair-item.test.ts"],
+  },
+  {
+    name: "a repair brings a machine back that was disabled meanwhile",
+    why: "it replicates again, and nobody knows of it",
+    file: "orchestrations/repair-item.ts",
+    find: `policy, policyName, replaces: found.etag };`,
+    replace: `policy, policyName };`,
+    tests: ["test/orchestrations/repair-item.test.ts"],
+  },
+  {
+    name: "a repair begins a ledger that knows only the extension",
+    why: "disabling leaves the rest behind and says that nothing is left",
+    file: "orchestrations/repair-item.ts",
+    find: `  await requireLedger(context, run);
+  // Only`,
+    replace: `  // Only`,
     also: [
       {
         file: "orchestrations/repair-item.ts",
-        find: `policy, policyName }),
-    nothing,
-  );`,
-        replace: `policy, policyName }),
-  );`,
+        find: `  await requireLedger(context, run);
+  const answer`,
+        replace: `  const answer`,
       },
     ],
     tests: ["test/orchestrations/repair-item.test.ts"],

@@ -7,6 +7,7 @@ import { readOverview } from "../../replication/operations/overview.ts";
 import { reconcileFlow } from "../../replication/operations/request.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
 import { findItem, readItem } from "../../replication/records/item-record.ts";
+import { readLedger } from "../../replication/resources/ledger-record.ts";
 import { damages } from "../memory/damages.ts";
 import { type FlowWorld, enable, failover, flowWorld, plainOperation, protectedWorld } from "./world.ts";
 
@@ -123,6 +124,67 @@ describe("a repair of a machine whose item.json is damaged", () => {
       expect(await pointIds(world)).toHaveLength(2);
       if (isDone) return;
     }
+  });
+
+  it("brings no item back that was disabled meanwhile", async () => {
+    let meanwhile: (() => Promise<unknown>) | undefined;
+    const world = await protectedWorld({
+      around: async ({ method, target }, run) => {
+        const now = meanwhile;
+        if (now !== undefined && method === "read" && target === "streams.json") {
+          meanwhile = undefined;
+          await now();
+        }
+        return run();
+      },
+    });
+    await damage(world, ITEM_RECORD);
+    const before = installs(world);
+    meanwhile = async () => {
+      expect((await world.operate(plainOperation("DisableProtection"))).errors).toEqual([]);
+    };
+    await expect(repairItem(world.context, ITEM)).rejects.toMatchObject({ code: "item-unknown" });
+    expect([await findItem(world.stores, ITEM), installs(world)]).toEqual([undefined, before]);
+  });
+
+  it("installs nothing in a machine whose disabling has begun meanwhile", async () => {
+    let meanwhile: (() => Promise<unknown>) | undefined;
+    const world = await protectedWorld({
+      around: async ({ method, target }, run) => {
+        const now = meanwhile;
+        if (now !== undefined && method === "read" && target === "streams.json") {
+          meanwhile = undefined;
+          await now();
+        }
+        return run();
+      },
+    });
+    await damage(world, ITEM_RECORD);
+    const before = installs(world);
+    meanwhile = () => world.ask(plainOperation("DisableProtection"));
+    await expect(repairItem(world.context, ITEM)).rejects.toMatchObject({ code: "operation-not-allowed" });
+    expect(installs(world)).toBe(before);
+  });
+
+  it("makes a lost ledger anew first, so that disabling still finds everything", async () => {
+    const world = await protectedWorld();
+    const whole = (await readLedger(world.stores, ITEM)).entries.map(({ id }) => id).toSorted();
+    await damage(world, ITEM_RECORD);
+    await world.stores.records(ITEM).remove("ledger.json");
+    await repairItem(world.context, ITEM);
+    expect((await readLedger(world.stores, ITEM)).entries.map(({ id }) => id).toSorted()).toEqual(whole);
+  });
+
+  it("names the policy when that is damaged too", async () => {
+    const world = flowWorld();
+    await putPolicy(world.context, "gold", {});
+    await world.operate({ ...enable(), policyName: "gold" } as ReturnType<typeof enable>);
+    await damage(world, ITEM_RECORD);
+    await world.context.control.put("policies/gold.json", new Uint8Array([1]));
+    await expect(repairItem(world.context, ITEM)).rejects.toMatchObject({
+      code: "record-corrupt",
+      facts: { name: "policies/gold.json" },
+    });
   });
 
   it("says so where it shows the damage; without a plan it is for who protected the disks", async () => {

@@ -48,7 +48,7 @@ export async function mintStream(stores: ItemStores, itemId: string): Promise<nu
 /**
  * Ends the open stream, and none follows: a number is minted that nobody opens, so that no worker claims the disks any
  * more, and what the source still sends is swept (rule 5). Doing it twice is harmless. Errors: `item-unknown`,
- * `conflict`.
+ * `conflict`, also when another stream was opened meanwhile.
  */
 export async function closeStream(
   { stores, clock }: { readonly stores: ItemStores; readonly clock: Clock },
@@ -57,7 +57,13 @@ export async function closeStream(
   const { item } = await readItem(stores, itemId);
   if (item.nonce === undefined) return;
   const closed = { stream: await mintStream(stores, itemId), nonce: undefined, openedMs: clock.now() };
-  await changeItem(stores, itemId, (found) => (found.nonce === undefined ? found : { ...found, ...closed }));
+  await changeItem(stores, itemId, (found) => {
+    if (found.nonce === undefined) return found;
+    // A repair has opened it, or the item lives again: a caller that slept has no say in that life.
+    if (found.stream !== item.stream)
+      throw new LeewardError("conflict", "Another stream of the item was opened meanwhile.", { itemId });
+    return { ...found, ...closed };
+  });
 }
 
 /** The newest stream number that was ever used under this name; 0 before the first. */

@@ -10,6 +10,7 @@ import { LeewardError } from "../../replication/errors.ts";
 import { OLD_STREAM_KEEP_MS } from "../../replication/limits.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import { removeItem } from "../memory/memory-stores.ts";
+import { wrapStores } from "../memory/wrapped-stores.ts";
 import { killedEverywhere } from "./interrupted.ts";
 import {
   DISKS,
@@ -183,5 +184,24 @@ describe("what is left of earlier streams", () => {
       },
     };
     expect(await sweepItem({ ...world.context, stores }, ITEM)).toMatchObject({ removedContainers: 1 });
+  });
+});
+
+describe("closing a stream", () => {
+  it("that sleeps past the item's life leaves the stream of the next one open", async () => {
+    const world = await protectedWorld();
+    let asleep = true;
+    const stores = wrapStores(world.stores, async ({ method, target }, run) => {
+      const result = await run();
+      if (asleep && method === "replace" && target === STREAMS_RECORD) {
+        asleep = false;
+        await removeItem(world.stores, ITEM);
+        await protectItem(world.context, PROTECT);
+      }
+      return result;
+    });
+    await expect(closeStream({ ...world.context, stores }, ITEM)).rejects.toMatchObject({ code: "conflict" });
+    const { item } = await readItem(world.stores, ITEM);
+    expect([item.nonce === undefined, item.stream]).toEqual([false, await lastOf(world)]);
   });
 });

@@ -46,6 +46,8 @@ export interface JobRecord {
   readonly jobId: string;
   readonly itemId: string;
   readonly flow: Flow;
+  /** The version of the flows whose tasks these are; undefined in older records (`versionOf`). */
+  readonly flowVersion?: number | undefined;
   readonly scenarioName: string;
   readonly friendlyName: string;
   readonly state: JobState;
@@ -66,6 +68,7 @@ export interface JobRecord {
 export interface JobRequest {
   readonly itemId: string;
   readonly flow: Flow;
+  readonly flowVersion?: number | undefined;
   /** The caller's own id of this request (`x-ms-client-request-id`): the same id is the same job. */
   readonly operationId: string;
   /** The whole request, as JSON. */
@@ -74,13 +77,17 @@ export interface JobRequest {
 }
 
 /** A job that has not begun. Errors: `invalid-request` for an operation id that is empty or too long. */
-export function newJob({ itemId, flow, operationId, request, alertId }: JobRequest, nowMs: number): JobRecord {
+export function newJob(
+  { itemId, flow, flowVersion, operationId, request, alertId }: JobRequest,
+  nowMs: number,
+): JobRecord {
   const { scenarioName, friendlyName, tasks } = SCENARIOS[flow];
   return {
     version: 1,
     jobId: jobIdOf(itemId, operationId),
     itemId,
     flow,
+    flowVersion,
     scenarioName,
     friendlyName,
     state: "NotStarted",

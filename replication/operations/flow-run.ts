@@ -1,3 +1,4 @@
+import type { JobRecord } from "../jobs/job.ts";
 import type { Flow } from "../states/states.ts";
 
 /**
@@ -17,6 +18,18 @@ export interface FlowRun {
   readonly itemId: string;
   readonly jobId: string;
   readonly flow: Flow;
+}
+
+/** Jobs that do not name their version have the tasks of this one, and so had every version before it. */
+const UNNAMED_VERSION = 3;
+
+/**
+ * The version to start the flow of a job under: that of the app that made the job, because its record has the tasks of
+ * that version. The newest if the record cannot be read, or this app no longer runs that version.
+ */
+export function versionOf(job: JobRecord | undefined): FlowVersion {
+  const wanted = job === undefined ? FLOW_VERSION : (job.flowVersion ?? UNNAMED_VERSION);
+  return FLOW_VERSIONS.find((version) => version === wanted) ?? FLOW_VERSION;
 }
 
 /** The name under which the host knows the flows of a version. */

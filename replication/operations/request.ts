@@ -23,7 +23,7 @@ import type { Flow, Operation } from "../states/states.ts";
 import { type FlowContext, managementOf } from "./context.ts";
 import { errorOf, mendJob, reportOutcome } from "./job-outcome.ts";
 import { publishJob, publishState } from "./publish.ts";
-import { FLOW_VERSION, type FlowRun } from "./flow-run.ts";
+import { FLOW_VERSION, type FlowRun, versionOf } from "./flow-run.ts";
 
 /** An operator's request. `requestId` makes it repeatable. */
 export type OperationRequest = { readonly itemId: string; readonly requestId: string | undefined } & (
@@ -68,6 +68,7 @@ export async function requestOperation(
   const jobRequest = {
     itemId,
     flow: FLOW_OF[asked.operation],
+    flowVersion: FLOW_VERSION,
     operationId: requestId ?? context.ids.next(),
     request,
     alertId,
@@ -95,7 +96,8 @@ export async function requestOperation(
       await changeJob(stores, itemId, job.jobId, (record) => failJob(record, errorOf(error), clock.now()));
     throw error;
   }
-  await start({ version: FLOW_VERSION, itemId, jobId: job.jobId, flow: job.flow });
+  // A job that an older app made and never started keeps its version.
+  await start({ version: versionOf(job), itemId, jobId: job.jobId, flow: job.flow });
   return (await findJob(stores, itemId, job.jobId)) ?? job;
 }
 
@@ -191,7 +193,10 @@ export async function reconcileFlow(context: FlowContext, itemId: string, flows:
   const { job } = managed.situation;
   if (job === undefined || (await reportOutcome(context, itemId, job.jobId))) return;
   const state = await flows.stateOf(job.jobId);
-  if (state === undefined) await flows.start({ version: FLOW_VERSION, itemId, ...job });
+  if (state === undefined) {
+    const record = await unlessDamaged(() => findJob(stores, itemId, job.jobId), nothing);
+    await flows.start({ version: versionOf(record), itemId, ...job });
+  }
   if (state !== "ended" || (await reportOutcome(context, itemId, job.jobId))) return;
   const error = new LeewardError("internal", "The flow ended without an outcome.");
   const failed = await unlessDamaged(

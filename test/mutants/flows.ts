@@ -433,8 +433,16 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "the sweep does not start a flow that a crash left unstarted",
     why: "a job says InProgress for ever",
     file: "replication/operations/request.ts",
-    find: `if (state === undefined) await flows.start({ version: FLOW_VERSION, itemId, ...job });`,
+    find: `    await flows.start({ version: versionOf(record), itemId, ...job });`,
     replace: ``,
+    tests: [REQUEST],
+  },
+  {
+    name: "a job that an older app made begins under the newest version",
+    why: "its record lacks the tasks that the flow goes through",
+    file: "replication/operations/flow-run.ts",
+    find: `  return FLOW_VERSIONS.find((version) => version === wanted) ?? FLOW_VERSION;`,
+    replace: `  return wanted === 0 ? 2 : FLOW_VERSION;`,
     tests: [REQUEST],
   },
   {

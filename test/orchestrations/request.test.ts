@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { requestOperation, requireRepairable, reconcileFlow } from "../../replication/operations/request.ts";
-import type { FlowRun } from "../../replication/operations/flow-run.ts";
+import { FLOW_VERSION, type FlowRun } from "../../replication/operations/flow-run.ts";
 import { growingPauseMs } from "../../orchestrations/steps.ts";
 import { readProgress } from "../../replication/records/progress.ts";
 import { encodeRecord } from "../../replication/records/envelope.ts";
@@ -12,6 +12,10 @@ import { changeJob, findJob, listJobs } from "../../replication/jobs/job-record.
 import { changeManaged, readManaged } from "../../replication/jobs/managed-item.ts";
 import { drive } from "./driver.ts";
 import { type FlowWorld, enable, failover, flowWorld, plainOperation, protectedWorld } from "./world.ts";
+
+const noFlow = async (): Promise<void> => {
+  throw new Error("The app has ended.");
+};
 
 /** A host that remembers what was started, and says of each run how it stands. */
 function host(): {
@@ -43,6 +47,33 @@ describe("asking for an operation", () => {
       state: "Succeeded",
     });
     await expect(world.ask({ ...failover(), requestId: "mine" })).rejects.toMatchObject({ code: "conflict" });
+  });
+
+  it.each([
+    ["names version 3", 3, 3],
+    ["names none, as those of before versions were named", undefined, 3],
+    ["names one that this app no longer runs", 1, FLOW_VERSION],
+    ["is of this app", FLOW_VERSION, FLOW_VERSION],
+  ])(
+    "a job that was never started begins under the version of its tasks: one that %s",
+    async (_name, made, version) => {
+      for (const again of ["request", "sweep"] as const) {
+        const world = flowWorld();
+        const request = { ...enable(), requestId: "mine" };
+        await expect(requestOperation(world.context, request, noFlow)).rejects.toThrow("ended");
+        const jobId = jobIdOf("web-1", "mine");
+        await changeJob(world.stores, "web-1", jobId, (job) => ({ ...job, flowVersion: made }));
+        const { started, flows } = host();
+        if (again === "sweep") await reconcileFlow(world.context, "web-1", flows);
+        else await requestOperation(world.context, request, flows.start);
+        expect(started).toEqual([{ version, itemId: "web-1", jobId, flow: "enable-protection" }]);
+      }
+    },
+  );
+
+  it("a job names the version of its tasks", async () => {
+    const { job } = await flowWorld().ask(enable());
+    expect(job.flowVersion).toBe(FLOW_VERSION);
   });
 
   it("a refusal names what is possible, and ends its job as failed", async () => {

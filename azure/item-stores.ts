@@ -41,9 +41,9 @@ export function openItemStores(cache: BlobAccount, target: BlobAccount): ItemSto
     listStreams: (itemId, place) => listStreams(places[place].account, places[place].prefix(itemId)),
     removeStream: (itemId, stream, place) =>
       removeContainer(places[place].account, places[place].container(itemId, stream)),
-    removeTargetData: (itemId) => removeTargetData(target, itemId),
+    removeTargetData: (itemId, lastStream) => removeTargetData(target, itemId, lastStream),
     removeCacheData: (itemId, lastStream) => removeCacheData(cache, itemId, lastStream),
-    forgetItem: (itemId) => forgetItem(target, itemId),
+    forgetItem: (itemId, lastStream) => forgetItem(target, itemId, lastStream),
     quarantine: (itemId, stream, name, reason, etag) => moveToQuarantine(cache, { itemId, stream, name }, reason, etag),
   };
 }

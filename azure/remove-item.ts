@@ -13,19 +13,27 @@ import {
 } from "../replication/names.ts";
 import { DISK_REQUESTS_IN_FLIGHT, LIST_PAGE_MAX_COUNT } from "../replication/limits.ts";
 import type { RecordStore } from "../replication/ports.ts";
+import { placedRecords } from "../replication/records/placed-records.ts";
+import { requireNoLaterLife } from "../replication/records/item-record.ts";
 import type { BlobAccount } from "./connections.ts";
 import { listStreams, removeContainer } from "./containers.ts";
 import { openRecords } from "./records.ts";
 
 /** A page of the item's records, or the containers of its disks once no record is left: see `ItemStores`. */
-export async function removeTargetData(target: BlobAccount, itemId: string): Promise<{ readonly more: boolean }> {
-  const records = openRecords(target, itemContainer(itemId));
+export async function removeTargetData(
+  target: BlobAccount,
+  itemId: string,
+  lastStream: number,
+): Promise<{ readonly more: boolean }> {
+  const records = placedRecords(openRecords(target, itemContainer(itemId)), itemContainer(itemId));
+  const item = await records.read(ITEM_RECORD);
+  if (item !== undefined) await requireNoLaterLife(itemId, item.bytes, lastStream);
   const { isPage } = await removePage(records);
   // Records that stay are far fewer than a page, so each call makes progress.
   if (isPage) return { more: true };
   await removeContainer(target, restoreContainer(itemId));
   for (const stream of await listStreams(target, diskContainersPrefix(itemId))) {
-    await removeContainer(target, diskContainer(itemId, stream));
+    if (stream <= lastStream) await removeContainer(target, diskContainer(itemId, stream));
   }
   return { more: false };
 }
@@ -52,12 +60,14 @@ async function removePage(records: RecordStore): Promise<{ readonly isPage: bool
  * Without the first record no worker begins anything, and without the second none continues. A sweep, heartbeat or
  * alert that found the item earlier may have written since: that goes last.
  */
-export async function forgetItem(target: BlobAccount, itemId: string): Promise<void> {
-  const records = openRecords(target, itemContainer(itemId));
+export async function forgetItem(target: BlobAccount, itemId: string, lastStream: number): Promise<void> {
+  const records = placedRecords(openRecords(target, itemContainer(itemId)), itemContainer(itemId));
   for (const name of [ITEM_RECORD, PROGRESS_RECORD]) {
     // A late removal must not hit the record of the item's next life.
     const stored = await records.read(name);
-    if (stored !== undefined) await records.remove(name, stored.etag);
+    if (stored === undefined) continue;
+    if (name === ITEM_RECORD) await requireNoLaterLife(itemId, stored.bytes, lastStream);
+    await records.remove(name, stored.etag);
   }
   await removePage(records);
 }

@@ -157,9 +157,10 @@ export interface ItemStores {
    * Removes what the target account keeps of the item, a bounded part with each call: records (points first, so that
    * nobody begins to restore what is going), restored blobs, disks of all streams. `item.json` and `progress.json`
    * stay, what tells of its jobs, and which stream numbers were used (`jobs/`, `managed.json`, `ledger.json`,
-   * `streams.json`). `more`: call again. Idempotent.
+   * `streams.json`). `more`: call again. Disks of streams behind `lastStream` are of a later life and stay. Idempotent.
+   * Errors: as `forgetItem`.
    */
-  removeTargetData(itemId: string): Promise<{ readonly more: boolean }>;
+  removeTargetData(itemId: string, lastStream: number): Promise<{ readonly more: boolean }>;
   /**
    * Removes what the cache account keeps of the item: deltas of all streams up to `lastStream`, and quarantine. Streams
    * behind it are of a later life. Idempotent.
@@ -168,9 +169,10 @@ export interface ItemStores {
   /**
    * The last step of a removal: `item.json`, then `progress.json`, then the records that somebody wrote meanwhile who
    * had found the item before. Until then whoever repeats it knows the item. Idempotent; what takes effect late does
-   * not hit the first two of the next life.
+   * not hit the first two of the next life. Errors: `conflict` when the item has a stream behind `lastStream`; then
+   * nothing is removed.
    */
-  forgetItem(itemId: string): Promise<void>;
+  forgetItem(itemId: string, lastStream: number): Promise<void>;
   /**
    * Moves a blob of a stream's cache container into the item's quarantine container of the same account, whole, then
    * removes it. Idempotent. With `etag`, only while the blob is the one that was judged: another that has taken its

@@ -5,6 +5,8 @@ import { LeewardError } from "../../replication/errors.ts";
 import { lastStreamOf } from "../../replication/records/streams.ts";
 import { changeItem, findReadableItem } from "../../replication/records/item-record.ts";
 import { noteLeftover } from "../../replication/jobs/job.ts";
+import { findManaged } from "../../replication/jobs/managed-item.ts";
+import type { ItemStores } from "../../replication/ports.ts";
 import { changeJob } from "../../replication/jobs/job-record.ts";
 import { parsePath } from "../../replication/resources/ids.ts";
 import type { FlowError } from "../activity-answer.ts";
@@ -22,24 +24,32 @@ export async function silenceSource({ stores }: FlowContext, { itemId }: FlowRun
 }
 
 /** Removes a part of what the target account keeps of the item. */
-export async function removeTargetData(
-  { stores }: FlowContext,
-  { itemId }: FlowRun,
-): Promise<{ readonly more: boolean }> {
-  return stores.removeTargetData(itemId);
+export async function removeTargetData({ stores }: FlowContext, run: FlowRun): Promise<{ readonly more: boolean }> {
+  return stores.removeTargetData(run.itemId, await lastStreamOfRun(stores, run));
 }
 
 /** Last, when all else is gone. */
-export async function forgetItem({ stores }: FlowContext, { itemId }: FlowRun): Promise<void> {
-  await stores.forgetItem(itemId);
+export async function forgetItem({ stores }: FlowContext, run: FlowRun): Promise<void> {
+  await stores.forgetItem(run.itemId, await lastStreamOfRun(stores, run));
+}
+
+/**
+ * The last stream of the life that the job ends. Errors: `conflict` when the job no longer holds the item: streams of
+ * later lives are minted only after it let go.
+ */
+async function lastStreamOfRun(stores: ItemStores, { itemId, jobId }: FlowRun): Promise<number> {
+  const lastStream = await lastStreamOf(stores, itemId);
+  if ((await findManaged(stores, itemId))?.situation.job?.jobId === jobId) return lastStream;
+  throw new LeewardError("conflict", "The job no longer holds the item.", { itemId });
 }
 
 /** For runs of version 2: everything at once. */
-export async function removeData({ stores }: FlowContext, { itemId }: FlowRun): Promise<void> {
-  const lastStream = await lastStreamOf(stores, itemId);
-  while ((await stores.removeTargetData(itemId)).more);
+export async function removeData({ stores }: FlowContext, run: FlowRun): Promise<void> {
+  const { itemId } = run;
+  const lastStream = await lastStreamOfRun(stores, run);
+  while ((await stores.removeTargetData(itemId, lastStream)).more);
   await stores.removeCacheData(itemId, lastStream);
-  await stores.forgetItem(itemId);
+  await stores.forgetItem(itemId, lastStream);
 }
 
 /** The source region did not release these in time: the job names them, and the ledger keeps them for the sweep. */

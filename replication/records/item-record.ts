@@ -3,6 +3,7 @@ import type { ItemStores } from "../ports.ts";
 import { nothing, unlessDamaged } from "./damaged.ts";
 import type { ProtectedItem } from "./item.ts";
 import { ITEM_RECORD, isItemId } from "../names.ts";
+import { decodeRecord } from "./envelope.ts";
 import { type RecordAt, recordAt } from "./record.ts";
 
 /** `item.json`. Errors: `item-unknown` where it has to be there. */
@@ -13,6 +14,16 @@ export function itemRecord(stores: ItemStores, itemId: string): RecordAt<Protect
     owner: { itemId },
     missing: () => itemUnknown(itemId),
   });
+}
+
+/**
+ * For those who remove an item's record, which holds these bytes: it is of no stream behind `lastStream`. A damaged one
+ * may go. Errors: `conflict`.
+ */
+export async function requireNoLaterLife(itemId: string, bytes: Uint8Array, lastStream: number): Promise<void> {
+  const item = await unlessDamaged(() => decodeRecord<ProtectedItem>(ITEM_RECORD, 1, bytes), nothing);
+  if (item === undefined || item.stream <= lastStream) return;
+  throw new LeewardError("conflict", "The item has another stream by now.", { itemId, stream: item.stream });
 }
 
 export interface StoredItem {

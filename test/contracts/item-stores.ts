@@ -1,3 +1,4 @@
+import { encodeRecord } from "../../replication/records/envelope.ts";
 import { describe, expect, it } from "vitest";
 import { QUARANTINE_MAX_COUNT } from "../../replication/limits.ts";
 import type { ItemStores } from "../../replication/ports.ts";
@@ -106,7 +107,7 @@ export function itemStoresContract(open: () => Promise<ItemStoresUnderTest>): vo
       await stores.quarantine("web", 1, "foreign", "forged");
       const names = async () => (await stores.records("web").list("", 10)).map(({ name }) => name);
       // Rule 10.
-      for (let times = 0; times < 2; times += 1) while ((await stores.removeTargetData("web")).more);
+      for (let times = 0; times < 2; times += 1) while ((await stores.removeTargetData("web", 1)).more);
       expect(await names()).toEqual([
         "item.json",
         "jobs/j.json",
@@ -124,9 +125,20 @@ export function itemStoresContract(open: () => Promise<ItemStoresUnderTest>): vo
       expect(await stores.cache("web", 1).list("", 10)).toEqual([]);
       expect(await stores.cache("web", 2).list("", 10)).toHaveLength(1);
       expect(await quarantined("web")).toEqual([]);
+      // Disks of the next life stay, and so does its record.
+      await stores.disks.create({ itemId: "web", stream: 2, diskId: "os" }, 1024 * 1024);
+      for (let times = 0; times < 2; times += 1) while ((await stores.removeTargetData("web", 1)).more);
+      expect(await stores.listStreams("web", "target")).toEqual([2]);
+      await stores.records("web").put("item.json", encodeRecord({ version: 1, itemId: "web", stream: 2 }));
+      await stores.records("web").put("events.json", bytes("next"));
+      await expect(stores.removeTargetData("web", 1)).rejects.toMatchObject({ code: "conflict" });
+      await expect(stores.forgetItem("web", 1)).rejects.toMatchObject({ code: "conflict" });
+      expect(await names()).toContain("events.json");
+      expect(await names()).toContain("item.json");
+      await stores.records("web").put("item.json", bytes("damaged"));
       // A sweep that had found the item earlier wrote its findings.
       await stores.records("web").put("events.json", bytes("late"));
-      for (let times = 0; times < 2; times += 1) await stores.forgetItem("web");
+      for (let times = 0; times < 2; times += 1) await stores.forgetItem("web", 1);
       expect(await names()).toEqual(["jobs/j.json", "ledger.json", "managed.json", "streams.json"]);
       expect(await stores.records("web-1").list("", 10)).toHaveLength(7);
       expect(await stores.cache("web-1", 1).list("", 10)).toHaveLength(1);

@@ -1,5 +1,6 @@
 import type { Clock, ItemStores, RecordStore } from "../../replication/ports.ts";
 import { ITEM_RECORD, PROGRESS_RECORD, isLastingRecord, itemContainer } from "../../replication/names.ts";
+import { requireNoLaterLife } from "../../replication/records/item-record.ts";
 import { placedRecords } from "../../replication/records/placed-records.ts";
 import { QUARANTINE_MAX_COUNT, STREAM_MAX } from "../../replication/limits.ts";
 import { createMemoryDisks } from "./memory-disks.ts";
@@ -43,6 +44,10 @@ export function createMemoryStores(clock: Clock): MemoryStores {
     [...caches.keys()]
       .filter((name) => name.startsWith(`${itemId}/`))
       .map((name) => Number(name.slice(itemId.length + 1)));
+  const requireThisLife = async (itemId: string, lastStream: number): Promise<void> => {
+    const item = await stores.records(itemId).read(ITEM_RECORD);
+    if (item !== undefined) await requireNoLaterLife(itemId, item.bytes, lastStream);
+  };
   const stores: ItemStores = {
     cache: (itemId, stream): RecordStore => open(caches, cacheOf(itemId, stream)),
     records: (itemId): RecordStore => placedRecords(open(records, itemId), itemContainer(itemId)),
@@ -63,22 +68,25 @@ export function createMemoryStores(clock: Clock): MemoryStores {
       if (place === "cache") caches.delete(cacheOf(itemId, stream));
       else memory.removeStream(itemId, stream);
     },
-    removeTargetData: async (itemId) => {
+    removeTargetData: async (itemId, lastStream) => {
+      await requireThisLife(itemId, lastStream);
       const kept = open(records, itemId);
       const going = kept
         .names()
         .filter((name) => name !== ITEM_RECORD && name !== PROGRESS_RECORD && !isLastingRecord(name));
       for (const name of going.slice(0, REMOVED_AT_ONCE)) await kept.remove(name);
       if (going.length > REMOVED_AT_ONCE) return { more: true };
-      await memory.removeItem(itemId);
+      if (memory.streams(itemId).every((stream) => stream <= lastStream)) await memory.removeItem(itemId);
+      else for (const stream of memory.streams(itemId)) if (stream <= lastStream) memory.removeStream(itemId, stream);
       return { more: false };
     },
     removeCacheData: async (itemId, lastStream) => {
       for (const stream of streamsIn(itemId)) if (stream <= lastStream) caches.delete(cacheOf(itemId, stream));
       quarantines.delete(itemId);
     },
-    forgetItem: async (itemId) => {
+    forgetItem: async (itemId, lastStream) => {
       const kept = open(records, itemId);
+      await requireThisLife(itemId, lastStream);
       for (const name of [ITEM_RECORD, PROGRESS_RECORD, ...kept.names()])
         if (!isLastingRecord(name)) await kept.remove(name);
     },
@@ -117,7 +125,7 @@ function dumpOf(kind: string, containers: ReadonlyMap<string, MemoryRecords>): R
 
 /** Removes an item fully, in the steps of disabling. */
 export async function removeItem(stores: ItemStores, itemId: string): Promise<void> {
-  while ((await stores.removeTargetData(itemId)).more);
+  while ((await stores.removeTargetData(itemId, STREAM_MAX)).more);
   await stores.removeCacheData(itemId, STREAM_MAX);
-  await stores.forgetItem(itemId);
+  await stores.forgetItem(itemId, STREAM_MAX);
 }

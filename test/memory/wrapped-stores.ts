@@ -46,11 +46,12 @@ export function wrapStores(inner: ItemStores, around: Around): ItemStores {
     // Containers of both accounts are made.
     createContainers: (itemId, stream) =>
       around(call("cache", "createContainers", itemId), () => inner.createContainers(itemId, stream)),
-    removeTargetData: (itemId) =>
-      around(call("items", "removeTargetData", itemId), () => inner.removeTargetData(itemId)),
+    removeTargetData: (itemId, lastStream) =>
+      around(call("items", "removeTargetData", itemId), () => inner.removeTargetData(itemId, lastStream)),
     removeCacheData: (itemId, lastStream) =>
       around(call("cache", "removeCacheData", itemId), () => inner.removeCacheData(itemId, lastStream)),
-    forgetItem: (itemId) => around(call("items", "forgetItem", itemId), () => inner.forgetItem(itemId)),
+    forgetItem: (itemId, lastStream) =>
+      around(call("items", "forgetItem", itemId), () => inner.forgetItem(itemId, lastStream)),
     listStreams: (itemId, place) =>
       around(call(place === "cache" ? "cache" : "items", "listStreams", itemId, "list"), () =>
         inner.listStreams(itemId, place),

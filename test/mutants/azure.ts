@@ -260,10 +260,10 @@ export const AZURE_MUTANTS: readonly Mutant[] = [
     name: "the cache is reached before the target's disks",
     why: "with the source region gone disabling removes nothing (rule 7)",
     file: "azure/item-stores.ts",
-    find: `removeTargetData: (itemId) => removeTargetData(target, itemId),`,
-    replace: `removeTargetData: async (itemId) => {
+    find: `removeTargetData: (itemId, lastStream) => removeTargetData(target, itemId, lastStream),`,
+    replace: `removeTargetData: async (itemId, lastStream) => {
       await removeCacheData(cache, itemId, 9_999_999_999);
-      return removeTargetData(target, itemId);
+      return removeTargetData(target, itemId, lastStream);
     },`,
     tests: [CONTRACTS],
   },

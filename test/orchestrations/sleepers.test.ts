@@ -3,9 +3,20 @@ import { readProgress, replaceProgress } from "../../replication/records/progres
 import { applySlice } from "../../replication/apply/run.ts";
 import type { JobRecord } from "../../replication/jobs/job.ts";
 import { POINT_SETTLE_MS, SLICE_MS } from "../../replication/limits.ts";
+import { runActivity } from "../../orchestrations/activities/run-activity.ts";
+import { readItem } from "../../replication/records/item-record.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
 import { type Around, wrapStores } from "../memory/wrapped-stores.ts";
-import { failover, plainOperation, protectedWorld } from "./world.ts";
+import { type FlowWorld, enable, failover, plainOperation, protectedWorld } from "./world.ts";
+
+/** What recovery needs. */
+const lifeOf = async ({ stores }: FlowWorld): Promise<unknown> => [
+  (await readItem(stores, "web-1")).item,
+  (await readProgress(stores.records("web-1")))?.progress,
+  await stores.listStreams("web-1", "target"),
+  await stores.listStreams("web-1", "cache"),
+  (await listPoints(stores.records("web-1"))).points.length,
+];
 
 const NO_PAUSE = { pause: async () => undefined };
 
@@ -32,6 +43,35 @@ describe("a worker that slept longer than its claim lasts", () => {
       await applySlice({ ...worker, stores: wrapStores(stores, around), clock }, "web-1");
       expect(await committing).toMatchObject({ state: "Succeeded", errors: [] });
       expect((await listPoints(stores.records("web-1"))).points).toEqual([]);
+    },
+  );
+});
+
+describe("an activity that slept past its job", () => {
+  it.each(["removeTargetData", "forgetItem", "removeData"] as const)(
+    "%s: leaves the item's next life whole when it wakes",
+    async (name) => {
+      const world = await protectedWorld();
+      const { run } = await world.ask(plainOperation("DisableProtection"));
+      let whole: unknown;
+      const ends: string[] = [];
+      const { stores } = world.context;
+      const around: Around = async ({ port, method }, go) => {
+        const isHere = port === "items" && (method === "removeTargetData" || method === "forgetItem");
+        if (isHere && whole === undefined) {
+          ends.push((await world.finish(run)).state, (await world.operate(enable())).state);
+          whole = await lifeOf(world);
+        }
+        return go();
+      };
+      const { kind } = await runActivity({ ...world.context, stores: wrapStores(stores, around) }, name, {
+        run,
+        input: undefined,
+      });
+      expect(ends).toEqual(["Succeeded", "Succeeded"]);
+      expect(await lifeOf(world)).toEqual(whole);
+      // A conflict, which a flow that still holds the item would try again.
+      expect(kind).toBe("failed");
     },
   );
 });

@@ -1,5 +1,6 @@
 import { ITEM_RECORD, PROGRESS_RECORD, isLastingRecord } from "../../replication/names.ts";
 import type { ItemStores, RecordStore } from "../../replication/ports.ts";
+import { requireNoLaterLife } from "../../replication/records/item-record.ts";
 import type { ResourceManager } from "../../replication/resources/resource-manager.ts";
 import type { SentCall } from "./fault-model.ts";
 import type { SimulatedProcess } from "./process.ts";
@@ -54,11 +55,13 @@ export function storesOf(process: SimulatedProcess, stores: ItemStores): ItemSto
     removeTargetData: (...given) => whole.removeTargetData(...given),
     removeCacheData: (...given) => upstream.removeCacheData(...given),
     // Request by request, as the adapter does it: each may take effect late.
-    forgetItem: async (itemId) => {
+    forgetItem: async (itemId, lastStream) => {
       const records = recordsOf(process, stores.records(itemId));
       for (const name of [ITEM_RECORD, PROGRESS_RECORD]) {
         const stored = await records.read(name);
-        if (stored !== undefined) await records.remove(name, stored.etag);
+        if (stored === undefined) continue;
+        if (name === ITEM_RECORD) await requireNoLaterLife(itemId, stored.bytes, lastStream);
+        await records.remove(name, stored.etag);
       }
       const late = (await records.list("", 1_000)).filter(({ name }) => !isLastingRecord(name));
       for (const { name } of late) if (name !== ITEM_RECORD && name !== PROGRESS_RECORD) await records.remove(name);

@@ -53,7 +53,7 @@ describe("azure adapters when storage fails", () => {
       await stores.records(itemId).put(name, bytes(name));
     accounts.storage.setReachable("leewardcachewe", false);
     try {
-      while ((await stores.removeTargetData(itemId)).more);
+      while ((await stores.removeTargetData(itemId, 1)).more);
       await expect(stores.removeCacheData(itemId, 1)).rejects.toMatchObject({ retryable: true });
     } finally {
       accounts.storage.setReachable("leewardcachewe", true);

@@ -342,7 +342,7 @@ describe("a worker in the middle", () => {
   /** An entry of the journal, and a disk of a stream that was just being opened. */
   const late = async (world: FlowWorld): Promise<void> => {
     await world.stores.records("web-1").put(journalName(1, 7), new Uint8Array(8));
-    await world.stores.disks.create({ itemId: "web-1", stream: 2, diskId: "os" }, 512);
+    await world.stores.disks.create({ itemId: "web-1", stream: 1, diskId: "os" }, 512);
   };
 
   it("that dies: what it wrote to the journal lands later than its claim lasts, and is removed all the same", async () => {

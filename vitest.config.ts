@@ -15,7 +15,9 @@ const LONG = [
   "test/mobility/capture-model.test.ts",
   "test/services/mobility/kill.test.ts",
   "packages/azure-local/test/services/storage/{kill,restart}.test.ts",
-  "test/services/whole/{app-points,away-and-back,commit,failover,identity,kill,region-gone,repair,second-life}.test.ts",
+  "test/services/demo/{cloud,start}.test.ts",
+  "test/services/whole/{app-points,away-and-back,commit,failover,foreign-blobs,identity,kill,region-gone}.test.ts",
+  "test/services/whole/{repair,second-life,uploads}.test.ts",
 ];
 
 /** A failing run prints its seed; FC_SEED=<seed> replays it. */

@@ -53,7 +53,7 @@ const document = z.object({
   churn: z.object({ writes: z.number(), writtenBytes: z.number(), zeroedBytes: z.number() }),
   lastError: z.object({ atMs: z.number(), code: z.string(), message: z.string() }).optional(),
 });
-type Status = z.infer<typeof document>;
+export type ShownStatus = z.infer<typeof document>;
 
 /** Queries the mobility service of this machine, without network and without a key. */
 export const mobilityCommand: Command = {
@@ -102,7 +102,7 @@ async function lastWords(path: string): Promise<string> {
   }
 }
 
-function shaped(text: string): Status {
+function shaped(text: string): ShownStatus {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -120,7 +120,7 @@ function shaped(text: string): Status {
   );
 }
 
-function statusText(status: Status, running: boolean): string {
+function statusText(status: ShownStatus, running: boolean): string {
   const { identity, uploaded, sealed, churn, appPoints, lastError } = status;
   const lines: readonly (readonly [string, string])[] = [
     ["item", status.itemId],
@@ -157,7 +157,7 @@ function statusText(status: Status, running: boolean): string {
   return lines.map(([name, value]) => `${name.padEnd(10)}  ${value}`).join("\n");
 }
 
-function identityText({ state, sessionSinceMs, grantEndsMs }: Status["identity"]): string {
+function identityText({ state, sessionSinceMs, grantEndsMs }: ShownStatus["identity"]): string {
   const since = sessionSinceMs === undefined ? "" : `, session since ${time(sessionSinceMs)}`;
   const until = grantEndsMs === undefined ? "" : `, may upload until ${time(grantEndsMs)}`;
   return `${IDENTITY_WORDS[state] ?? state}${since}${until}`;
@@ -171,13 +171,13 @@ const IDENTITY_WORDS: Readonly<Record<string, string>> = {
   silent: "silent: a clone of the machine, or an older copy of its state folder",
 };
 
-function logText({ mode, dirtyBytes, resynchronization: { state, reason } }: Status): string {
+function logText({ mode, dirtyBytes, resynchronization: { state, reason } }: ShownStatus): string {
   if (mode === "tracking")
     return `none (${reason ?? "unknown"}): the guest writes on, ${size(dirtyBytes)} have to be read again`;
   return state === "running" ? `yes; resynchronizing because of ${reason ?? "unknown"}` : "yes";
 }
 
-function seedingText({ seeding: { done, doneBytes, totalBytes, timeLeftMs } }: Status): string {
+function seedingText({ seeding: { done, doneBytes, totalBytes, timeLeftMs } }: ShownStatus): string {
   if (done) return "completely";
   const left = timeLeftMs === undefined ? "" : `, about ${Math.ceil(timeLeftMs / 60_000)} min left`;
   return `${size(doneBytes)} of ${size(totalBytes)}${left}`;

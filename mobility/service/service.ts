@@ -2,8 +2,7 @@ import { LeewardError } from "../../replication/errors.ts";
 import { SESSION_END_MS, SPOOL_LOW_SHARE, STOP_UPLOAD_MS } from "../limits.ts";
 import type { Position } from "../../replication/position.ts";
 import type { Capture } from "../capture/capture.ts";
-import { pause } from "../system/clock.ts";
-import type { Clock } from "../system/clock.ts";
+import { within } from "../system/clock.ts";
 import type { MobilityConfig } from "../system/config.ts";
 import { createCurrency } from "../control/currency.ts";
 import { startHeartbeat } from "../control/heartbeat.ts";
@@ -261,14 +260,6 @@ async function drain({ ports, capture, uploader, failed }: Parts): Promise<boole
     return false;
   }
   return log.failure === undefined && log.empty;
-}
-
-/** Waits for the work, but no longer than this; true when it is done. The work itself continues. */
-async function within(clock: Clock, waitMs: number, work: Promise<void>): Promise<boolean> {
-  const timer = new AbortController();
-  const done = await Promise.race([work.then(() => true), pause(clock, waitMs, timer.signal).then(() => false)]);
-  timer.abort();
-  return done;
 }
 
 async function cut({ capture, state }: Parts): Promise<Position> {

@@ -40,3 +40,11 @@ export function pause(clock: Pick<Clock, "after">, waitMs: number, ...signals: r
     for (const signal of signals) signal.addEventListener("abort", done);
   });
 }
+
+/** Waits for the work, but no longer than this; true when it is done. The work itself continues. */
+export async function within(clock: Pick<Clock, "after">, waitMs: number, work: Promise<void>): Promise<boolean> {
+  const timer = new AbortController();
+  const done = await Promise.race([work.then(() => true), pause(clock, waitMs, timer.signal).then(() => false)]);
+  timer.abort();
+  return done;
+}

@@ -3,7 +3,7 @@ import { UPLOADS_IN_FLIGHT } from "../../replication/limits.ts";
 import type { SettleAnswer, SettleRequest } from "../../replication/service/protocol.ts";
 import type { Position } from "../../replication/position.ts";
 import { backOffMs } from "../system/back-off.ts";
-import { pause } from "../system/clock.ts";
+import { pause, within } from "../system/clock.ts";
 import type { Clock } from "../system/clock.ts";
 import { removeSpoolFile } from "../epochs/spool.ts";
 import type { SpooledDelta } from "../epochs/spool.ts";
@@ -216,10 +216,8 @@ class SpoolUploader implements Uploader {
 
   async drained(withinMs: number): Promise<void> {
     if (this.#entries.length === 0 || this.#isOver()) return;
-    const timer = new AbortController();
     const watched = new Promise<void>((resolve) => (this.#drainWatchers = [...this.#drainWatchers, resolve]));
-    await Promise.race([watched, pause(this.#options.clock, withinMs, timer.signal)]);
-    timer.abort();
+    await within(this.#options.clock, withinMs, watched);
   }
 
   async stop(): Promise<void> {

@@ -1,5 +1,13 @@
 import { createHash } from "node:crypto";
 
+/** What most names in a resource group are made of. */
+const IN_GROUP = {
+  characters: /^[A-Za-z0-9_.-]$/,
+  first: /^[A-Za-z0-9]$/,
+  last: /^[A-Za-z0-9_]$/,
+  scope: "resource-group",
+} as const;
+
 /**
  * Azure's naming rules (Microsoft Learn, "Naming rules and restrictions for Azure resources"), as far as plans make
  * names. All are compared without regard to case. Disks: the page lists letters, digits, underscores and hyphens; the
@@ -16,46 +24,11 @@ export const NAME_RULES = {
     last: /^[A-Za-z0-9_()-]$/,
     scope: "subscription",
   },
-  "virtual-network": {
-    min: 2,
-    max: 64,
-    characters: /^[A-Za-z0-9_.-]$/,
-    first: /^[A-Za-z0-9]$/,
-    last: /^[A-Za-z0-9_]$/,
-    scope: "resource-group",
-  },
-  "network-interface": {
-    min: 1,
-    max: 80,
-    characters: /^[A-Za-z0-9_.-]$/,
-    first: /^[A-Za-z0-9]$/,
-    last: /^[A-Za-z0-9_]$/,
-    scope: "resource-group",
-  },
-  "availability-set": {
-    min: 1,
-    max: 80,
-    characters: /^[A-Za-z0-9_.-]$/,
-    first: /^[A-Za-z0-9]$/,
-    last: /^[A-Za-z0-9_]$/,
-    scope: "resource-group",
-  },
-  disk: {
-    min: 1,
-    max: 80,
-    characters: /^[A-Za-z0-9_.-]$/,
-    first: /^[A-Za-z0-9]$/,
-    last: /^[A-Za-z0-9_]$/,
-    scope: "resource-group",
-  },
-  "virtual-machine": {
-    min: 1,
-    max: 64,
-    characters: /^[A-Za-z0-9_.-]$/,
-    first: /^[A-Za-z0-9]$/,
-    last: /^[A-Za-z0-9_]$/,
-    scope: "resource-group",
-  },
+  "virtual-network": { ...IN_GROUP, min: 2, max: 64 },
+  "network-interface": { ...IN_GROUP, min: 1, max: 80 },
+  "availability-set": { ...IN_GROUP, min: 1, max: 80 },
+  disk: { ...IN_GROUP, min: 1, max: 80 },
+  "virtual-machine": { ...IN_GROUP, min: 1, max: 64 },
   "storage-account": {
     min: 3,
     max: 24,

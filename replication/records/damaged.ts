@@ -1,12 +1,12 @@
 import { type LeewardError, hasCode } from "../errors.ts";
 
-/** The second: what is longer than anything that is ever stored is no record of ours either. */
+/** The second: a blob longer than any record that is ever stored is not one of ours either. */
 const DAMAGED = ["record-corrupt", "delta-too-large"] as const;
 
 /**
- * What `read` finds, or what `instead` makes of the damage: the one way to go on without a record that cannot be read.
- * Only what the record describes is unusable then (rule 6), so who can do without it, or has to name it, goes on. Any
- * other error passes through.
+ * The result of `read`, or what `instead` makes of the damage: the one way to continue without a record that cannot be
+ * read. Only what the record describes is unusable then (rule 6), so callers that can do without it, or have to name
+ * it, continue. Any other error passes through.
  */
 export async function unlessDamaged<Found, Other>(
   read: () => Found | Promise<Found>,
@@ -20,5 +20,5 @@ export async function unlessDamaged<Found, Other>(
   }
 }
 
-/** For those who treat a damaged record as if it were not there. */
+/** For callers that treat a damaged record as missing. */
 export const nothing = (): undefined => undefined;

@@ -38,7 +38,7 @@ export function decodeRecord<Body extends { readonly version: number }>(
   if (typeof body !== "object" || body === null || !("version" in body) || body.version !== version) {
     throw new LeewardError("record-corrupt", `The record ${name} is not of version ${version}.`, { name, version });
   }
-  // The digest shows that our own encoder wrote this body, and the version names its shape.
+  // The digest shows that our own encoder wrote this body, and the version names its form.
   return body as Body;
 }
 

@@ -6,7 +6,7 @@ import { ITEM_RECORD, isItemId } from "../names.ts";
 import { decodeRecord } from "./envelope.ts";
 import { type RecordAt, recordAt } from "./record.ts";
 
-/** `item.json`. Errors: `item-unknown` where it has to be there. */
+/** `item.json`. Errors: `item-unknown` where it must exist. */
 export function itemRecord(stores: ItemStores, itemId: string): RecordAt<ProtectedItem> {
   return recordAt<ProtectedItem>(stores.records(itemId), {
     name: ITEM_RECORD,
@@ -45,7 +45,7 @@ export async function readItem(stores: ItemStores, itemId: string): Promise<Stor
 }
 
 /**
- * That there is such an item, readable or not: what does not need its record is not kept from working by damage to it.
+ * Requires the item to exist, readable or not: damage to its record does not block operations that do not need it.
  * Errors: `item-unknown`.
  */
 export async function requireItem(stores: ItemStores, itemId: string): Promise<void> {
@@ -53,7 +53,7 @@ export async function requireItem(stores: ItemStores, itemId: string): Promise<v
   if (stored === undefined) throw itemUnknown(itemId);
 }
 
-/** Undefined if there is no such item, or none that can be read. */
+/** Undefined if there is no such item, or its record cannot be read. */
 export async function findReadableItem(stores: ItemStores, itemId: string): Promise<ProtectedItem | undefined> {
   return (await unlessDamaged(() => findItem(stores, itemId), nothing))?.item;
 }
@@ -63,9 +63,9 @@ export function itemUnknown(itemId: string): LeewardError {
 }
 
 /**
- * Changes `item.json` by compare-and-set and returns it as it stands then. `change` may be called several times; giving
- * back the item that it was given means that nothing has to be written. Errors: those that `change` throws,
- * `item-unknown`, `conflict` after too many lost rounds.
+ * Changes `item.json` by compare-and-set and returns the result. `change` may be called several times; returning its
+ * argument means that nothing has to be written. Errors: those that `change` throws, `item-unknown`, `conflict` after
+ * too many lost rounds.
  */
 export async function changeItem(
   stores: ItemStores,

@@ -17,13 +17,13 @@ export interface ReplicationPolicy {
 }
 
 /**
- * A repair of the replication that an operator asked for: it opened the item's stream. Its id follows from the
+ * A repair of the replication that an operator requested: it opened the item's stream. Its id follows from the
  * request's.
  */
 export interface RepairRequest {
   readonly id: string;
   readonly requestedMs: number;
-  /** `requested`: no heartbeat speaks of the stream yet; `done`: its disks are an image of the source again. */
+  /** `requested`: no heartbeat names the stream yet; `done`: its disks are an image of the source again. */
   readonly state: "requested" | "running" | "done";
   readonly changedMs: number;
 }
@@ -55,28 +55,25 @@ export interface ProtectedItem {
   /** SHA-256 (hex) of the item token that the registered mobility service chose. */
   readonly tokenHash: string | undefined;
   /**
-   * The machine that registered: no other one may speak for the item. Undefined before the first registration, and for
-   * items registered before it was kept.
+   * The machine that registered: no other machine may act for the item. Undefined before the first registration, and
+   * for items registered before this field existed.
    */
   readonly machineId?: string | undefined;
   /** Since when `tokenHash` counts: an old token is exchanged (docs/mobility-protocol.md). */
   readonly tokenSinceMs?: number | undefined;
-  /**
-   * SHA-256 (hex) of the token that follows. It counts beside `tokenHash` until it is used for the first time, and
-   * takes its place then.
-   */
+  /** SHA-256 (hex) of the next token. It is valid beside `tokenHash` until its first use, and then replaces it. */
   readonly nextTokenHash?: string | undefined;
-  /** An operator wants another token, whatever the age of this one. */
+  /** An operator wants a new token, whatever the age of this one. */
   readonly rotateToken?: boolean | undefined;
   readonly repair?: RepairRequest | undefined;
-  /** The last request of an operator for an app-consistent point; the record of heartbeats tells what became of it. */
+  /** The last request of an operator for an app-consistent point; the heartbeat record has its outcome. */
   readonly appPointRequest?: { readonly id: string; readonly requestedMs: number } | undefined;
-  /** Ids of the latest operations, oldest first: a request that is sent again begins nothing anew. */
+  /** Ids of the latest operations, oldest first: a repeated request starts nothing again. */
   readonly operations?: readonly string[] | undefined;
 }
 
 /**
- * The right of one run of a mobility service to speak for its item: one at a time, kept up by heartbeats
+ * The right of one run of a mobility service to act for its item: one at a time, renewed by heartbeats
  * (docs/mobility-protocol.md).
  */
 export interface ServiceSession {
@@ -88,11 +85,11 @@ export interface ServiceSession {
   readonly ended: boolean;
 }
 
-/** The app-consistent point that was asked for last, and what the service made of it. */
+/** The app-consistent point requested last, and its outcome at the service. */
 export interface AppPointState {
   readonly requestId: string;
   readonly askedMs: number;
-  /** The last request of an operator that was handed on: it is not asked for again. */
+  /** The last request of an operator that was passed on: it is not requested again. */
   readonly onDemandId: string | undefined;
   /** Undefined while the service has not reported yet. */
   readonly outcome:
@@ -100,7 +97,7 @@ export interface AppPointState {
     | undefined;
 }
 
-/** What the source misses at the target, as its mobility service says. */
+/** What the target lacks of the source, as the mobility service reports it. */
 export interface Resynchronization {
   /**
    * `required`: writes are only marked, not recorded, or a part of the log was lost; `running`: what is missing is
@@ -119,26 +116,26 @@ export interface UploadsStopped {
 }
 
 /**
- * `heartbeat.json`: the last word of the mobility service, and the session that it has. Changed by compare-and-set
- * only, so that of two services one has the session. Records of before have no session.
+ * `heartbeat.json`: the last heartbeat of the mobility service, and its session. Changed by compare-and-set only, so
+ * that of two services one has the session. Earlier records have no session.
  */
 export interface HeartbeatRecord {
   readonly version: 1;
   /** When the target's clock received it. */
   readonly receivedMs: number;
-  /** When it was sent, by the clock that the service goes by. */
+  /** When it was sent, by the clock that the service uses. */
   readonly sentMs: number;
   /**
-   * How far the target's clock is ahead of the service's, as the quicker of the last two heartbeats shows: what a
-   * request spends on its way looks like a difference of the clocks. Records of before have none.
+   * How far the target's clock is ahead of the service's, as the quicker of the last two heartbeats shows: a request's
+   * transit time looks like a difference of the clocks. Earlier records have none.
    */
   readonly clockOffsetMs?: number | undefined;
-  /** How far the machine's own clock is ahead, while the service says that it does not go by it. */
+  /** How far the machine's own clock is ahead, while the service reports that it does not use it. */
   readonly clockAheadMs?: number | undefined;
   readonly bootId: string;
   /**
-   * Where the stream begins that `uploaded` speaks of: the item's open one, or one before of which the service has not
-   * heard yet that it ended.
+   * The start of the stream that `uploaded` refers to: the item's open one, or an earlier one whose end the service has
+   * not heard of yet.
    */
   readonly start?: Position | undefined;
   readonly uploaded: Position;
@@ -156,7 +153,7 @@ export interface HeartbeatRecord {
 }
 
 /**
- * Why an item stands still, in words for the operator. Applying goes on when the next delta of the chain can be read,
+ * Why an item is stopped, in words for the operator. Applying continues when the next delta of the chain can be read,
  * and in another stream after a repair.
  */
 export interface StopReason {
@@ -168,14 +165,14 @@ export interface StopReason {
 }
 
 /**
- * `progress.json`: the one record that says who may write the target disks and how far they stand. Changed by
+ * `progress.json`: the one record that says which worker may write the target disks, and their position. Changed by
  * compare-and-set only.
  */
 export interface Progress {
   readonly version: 1;
   readonly stream: number;
   readonly generation: number;
-  /** Who holds the claim; undefined when nobody does. */
+  /** The holder of the claim; undefined when there is none. */
   readonly holder: string | undefined;
   readonly expiresMs: number;
   readonly applied: Position;
@@ -199,7 +196,7 @@ export interface Progress {
   readonly stopped: StopReason | undefined;
 }
 
-/** What deciding on the next recovery point needs to know of the last one, so that no listing is needed. */
+/** The facts about the last recovery point that decide on the next one, so that no listing is needed. */
 export interface LastPoint {
   readonly pointId: string;
   readonly stream: number;
@@ -208,9 +205,7 @@ export interface LastPoint {
   readonly sourceTimeMs: number;
 }
 
-/**
- * The stream that the item has open. A service that replicated another one begins this one: it reads all disks again.
- */
+/** The item's open stream. A service that replicated another one starts this one by reading all disks again. */
 export interface OpenStream {
   readonly stream: number;
   /**

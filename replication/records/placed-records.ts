@@ -2,11 +2,11 @@ import { hash } from "node:crypto";
 import type { RecordStore, StoredRecord } from "../ports.ts";
 
 /**
- * Binds every JSON record to its container and name, so that a copy of it in another place, another item's first of
- * all, is no record there (rule 6). Around the envelope of `encodeRecord` it writes
- * `{"place":"{container}/{name}","bond":"<64 hex digits>",...}`, where the bond is the digest of the place and of the
- * envelope's own digest; a reader gets the envelope without them. What is bound to another place, or to none, comes out
- * as it lies, and `decodeRecord` refuses it. Other blobs pass through: deltas say themselves what they are.
+ * Binds every JSON record to its container and name, so that a copy in another place, above all another item's, is no
+ * record there (rule 6). Around the envelope of `encodeRecord` it writes `{"place":"{container}/{name}","bond":"<64 hex
+ * digits>",...}`, where the bond is the digest of the place and of the envelope's own digest; a reader gets the
+ * envelope without them. A record bound to another place, or to none, is returned as it is, and `decodeRecord` refuses
+ * it. Other blobs pass through: deltas identify themselves.
  */
 export function placedRecords(inner: RecordStore, container: string): RecordStore {
   const bound = (name: string, bytes: Uint8Array): Uint8Array => bind(`${container}/${name}`, bytes);

@@ -24,7 +24,7 @@ export const DEFAULT_POLICY: ReplicationPolicy = {
 
 const MINUTE_MS = 60_000;
 
-/** What is left out stays as in `before`. Errors: `invalid-request` that names the field. */
+/** Omitted fields stay as in `before`. Errors: `invalid-request` that names the field. */
 export function policyFromMinutes(
   given: PolicyInMinutes,
   before: ReplicationPolicy = DEFAULT_POLICY,
@@ -47,7 +47,7 @@ export function policyFromMinutes(
   return policy;
 }
 
-/** Whether an item is treated the same with either. */
+/** Whether both policies treat an item the same. */
 export function samePolicy(left: ReplicationPolicy, right: ReplicationPolicy): boolean {
   const [leftMinutes, rightMinutes] = [policyInMinutes(left), policyInMinutes(right)];
   return POLICY_FIELDS.every((field) => leftMinutes[field] === rightMinutes[field]);
@@ -70,7 +70,7 @@ export function policyInMinutes(policy: ReplicationPolicy): Readonly<Record<keyo
   };
 }
 
-/** Whole milliseconds, so that a third of a minute is what it was after a look through the interface. */
+/** Whole milliseconds, so that a third of a minute survives a round trip through the interface. */
 function inMs(minutes: number | undefined, before: number): number {
   return minutes === undefined ? before : Math.round(minutes * MINUTE_MS);
 }

@@ -14,24 +14,24 @@ const PROGRESS: RecordKind<Progress> = {
     applied.epoch > intent.epoch || applied.stream !== stream ? "contradicts itself" : undefined,
 };
 
-/** `progress.json`. Workers change it through `replaceProgress`, which holds what must hold of every step. */
+/** `progress.json`. Workers change it through `replaceProgress`, which checks the rules for every step. */
 export const progressRecord = (records: RecordStore): RecordAt<Progress> => recordAt(records, PROGRESS);
 
-/** The progress record as it stood at `etag`. */
+/** The progress record as of `etag`. */
 export interface StoredProgress {
   readonly progress: Progress;
   readonly etag: string;
 }
 
 /**
- * The progress of a fresh stream: nothing applied, nobody holds it, and its disks are not yet an image of anything.
- * Errors: `stream-closed`.
+ * The progress of a fresh stream: nothing applied, no holder, and its disks are not yet an image of anything. Errors:
+ * `stream-closed`.
  */
 export function initialProgress(item: Pick<ProtectedItem, "itemId" | "stream" | "disks" | "nonce">): Progress {
   return emptyProgress(startOf(item));
 }
 
-/** Nothing is applied behind this position. */
+/** Nothing is applied after this position. */
 export function emptyProgress(start: Position): Progress {
   return {
     version: 1,
@@ -63,10 +63,7 @@ export async function createProgress(records: RecordStore, progress: Progress): 
   return progressRecord(records).create(progress);
 }
 
-/**
- * Compare-and-set: the record as it now stands, or undefined if someone else changed it in between. Errors:
- * `outcome-unknown`.
- */
+/** Compare-and-set: the new record, or undefined if it was changed in between. Errors: `outcome-unknown`. */
 export async function replaceProgress(
   records: RecordStore,
   stored: StoredProgress,
@@ -97,15 +94,15 @@ export function isBoundary(progress: Progress): boolean {
 }
 
 /**
- * Whether somebody works on the item, or did so a moment ago. A claim that has more time left than any lasts was made
- * before the clock was set back, and nobody can say by whom: taking it from a living holder is safe (rule 3), and
+ * Whether a worker holds the item, or did a moment ago. A claim with more time left than any claim lasts was made
+ * before the clock was set back, and its holder cannot be known: taking it from a living one is safe (rule 3), and
  * waiting until the clock has caught up would be a standstill.
  */
 export function isHeld({ holder, expiresMs }: Progress, nowMs: number): boolean {
   return holder !== undefined && expiresMs > nowMs && expiresMs - nowMs <= CLAIM_HELD_MAX_MS;
 }
 
-/** What operators are told of an error that stops the item. */
+/** What operators see of an error that stops the item. */
 export function stopReasonOf({ code, message, hint, facts }: LeewardError, nowMs: number): StopReason {
   return { code, message, hint, facts, atMs: nowMs };
 }

@@ -13,26 +13,25 @@ export interface RecordAt<Body extends Versioned> {
   find(): Promise<Stored<Body> | undefined>;
   /** Errors: that of `missing`. */
   read(): Promise<Body>;
-  /** What stands in its place, readable or not. */
+  /** The blob in its place, readable or not. */
   inspect(): Promise<Stored<Body> | Damaged | undefined>;
   /** The new etag; undefined if there is one already (then nothing was changed). */
   create(body: Body): Promise<string | undefined>;
   /** The new etag; undefined if it was changed since (then nothing was changed). Without an etag it is created. */
   replace(body: Body, etag: string | undefined): Promise<string | undefined>;
-  /** In the place of whatever is there. */
+  /** Replaces whatever is there. */
   put(body: Body): Promise<void>;
-  /** With `etag` only what was read then; one that is not there is fine. */
+  /** With `etag` only the version read then; a missing record is fine. */
   remove(etag?: string): Promise<void>;
   /**
-   * Changes a record that is there, and returns it as it stands then. `change` may be called several times; giving back
-   * what it was given means that nothing has to be written. Errors: that of `missing`, those that `change` throws,
-   * `conflict`.
+   * Changes an existing record and returns the result. `change` may be called several times; returning its argument
+   * means that nothing has to be written. Errors: that of `missing`, those that `change` throws, `conflict`.
    */
   change(change: (found: Body) => Body): Promise<Body>;
   /**
-   * Makes or changes it, in the same way; `change` may also give back nothing, and then nothing is written. Where a
-   * record is damaged, `instead` tells what stands for it, and whatever `change` makes of that replaces it. Errors:
-   * those that `change` throws, `conflict`.
+   * Creates or changes the record in the same way; `change` may also return nothing, and then nothing is written. For a
+   * damaged record, `instead` supplies the value, and the result of `change` replaces it. Errors: those that `change`
+   * throws, `conflict`.
    */
   upsert<Next extends Body | undefined>(
     change: (found: Body | undefined) => Next | Promise<Next>,
@@ -40,15 +39,15 @@ export interface RecordAt<Body extends Versioned> {
   ): Promise<Next>;
 }
 
-/** What all records of one name are. */
+/** What all records of one name have in common. */
 export interface RecordKind<Body extends Versioned> {
   readonly name: string;
   readonly version: Body["version"];
-  /** Whose it must be; another item's in its place is as good as a damaged one. */
+  /** The required owner; another item's record in its place counts as damaged. */
   readonly owner?: Partial<Body>;
-  /** What is wrong with a body that contradicts itself; undefined: nothing. */
+  /** The fault of a body that contradicts itself; undefined: none. */
   readonly fault?: (body: Body) => string | undefined;
-  /** For those who need one that is not there; `internal` unless given. */
+  /** The error for callers that need a missing record; `internal` unless given. */
   readonly missing?: () => LeewardError;
 }
 
@@ -56,13 +55,13 @@ interface Versioned {
   readonly version: number;
 }
 
-/** A record as it stood at `etag`. */
+/** A record as of `etag`. */
 interface Stored<Body> {
   readonly body: Body;
   readonly etag: string;
 }
 
-/** What stands in the place of a record and cannot be read. */
+/** A blob in the place of a record that cannot be read. */
 interface Damaged {
   readonly damage: LeewardError;
   readonly etag: string;
@@ -119,7 +118,7 @@ export function recordAt<Body extends Versioned>(records: RecordStore, kind: Rec
 }
 
 /**
- * Reads, decides and writes until nobody came in between: `attempt` gives back nothing when somebody did. The only
+ * Reads, decides and writes until no other change came in between: `attempt` returns nothing when one did. The only
  * place that bounds such rounds (rule 9). Errors: those of `attempt`, `conflict` after too many lost rounds.
  */
 export async function untilWritten<Result>(
@@ -149,7 +148,9 @@ export function decodeBody<Body extends Versioned>(
   return body;
 }
 
-/** What is longer than anything that is ever stored; its reader knows its etag. Any other error is thrown again. */
+/**
+ * For a blob longer than any record that is ever stored; its reader knows its etag. Any other error is thrown again.
+ */
 function tooLarge(damage: LeewardError): Damaged {
   const { etag } = damage.facts;
   if (typeof etag !== "string") throw damage;

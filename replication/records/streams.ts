@@ -21,7 +21,7 @@ export interface StreamsRecord {
 
 type Opened = Pick<ProtectedItem, "itemId" | "stream" | "disks" | "nonce">;
 
-/** The open stream of an item, as its mobility service is told of it. Errors: `stream-closed`. */
+/** The open stream of an item, as sent to its mobility service. Errors: `stream-closed`. */
 export function openStream({ itemId, stream, disks, nonce }: Opened): OpenStream {
   if (nonce === undefined)
     throw new LeewardError("stream-closed", "The item has no open stream: it was failed over.", { itemId, stream });
@@ -32,9 +32,9 @@ export function openStream({ itemId, stream, disks, nonce }: Opened): OpenStream
 export const startOf = (item: Opened): Position => openStream(item).start;
 
 /**
- * A stream number that no stream of any life of the item had before. Minted before anything of the stream is made; what
- * a crash leaves of it is swept. A record that is lost or damaged is made again from what the accounts show. Errors:
- * `conflict` after too many lost rounds, and those of the ports.
+ * A stream number that no stream of any life of the item had before. Minted before anything of the stream is created;
+ * leftovers of a crash are swept. A lost or damaged record is rebuilt from what the accounts show. Errors: `conflict`
+ * after too many lost rounds, and those of the ports.
  */
 export async function mintStream(stores: ItemStores, itemId: string): Promise<number> {
   const minted = await streamsRecord(stores, itemId).upsert(async (known): Promise<StreamsRecord> => {
@@ -46,8 +46,8 @@ export async function mintStream(stores: ItemStores, itemId: string): Promise<nu
 }
 
 /**
- * Ends the open stream, and none follows: a number is minted that nobody opens, so that no worker claims the disks any
- * more, and what the source still sends is swept (rule 5). Doing it twice is harmless. Errors: `item-unknown`,
+ * Ends the open stream, and none follows: a number is minted that is never opened, so that no worker claims the disks
+ * any more, and later uploads of the source are swept (rule 5). Repeating it is harmless. Errors: `item-unknown`,
  * `conflict`, also when another stream was opened meanwhile.
  */
 export async function closeStream(

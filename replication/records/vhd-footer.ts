@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { DISK_ROUNDING_BYTES, SECTOR_BYTES, VHD_FOOTER_BYTES } from "../limits.ts";
 
 export interface VhdFooterFields {
-  /** Bytes in front of the footer: a multiple of 512. */
+  /** Bytes before the footer: a multiple of 512. */
   readonly sizeBytes: number;
   /** 16 bytes. */
   readonly uniqueId: Uint8Array;
@@ -20,7 +20,7 @@ export interface VhdGeometry {
 /** Unix milliseconds of 2000-01-01T00:00:00Z, where VHD time stamps begin. */
 const VHD_EPOCH_MS = 946_684_800_000;
 const CHECKSUM_OFFSET = 64;
-/** The largest geometry that the fields can say. */
+/** The largest geometry that the fields can hold. */
 const MAX_SECTORS = 65_535 * 16 * 255;
 
 /**
@@ -52,7 +52,7 @@ export function vhdFooter({ sizeBytes, uniqueId, createdMs }: VhdFooterFields): 
   return footer;
 }
 
-/** The one's complement of the sum of all bytes of the footer, those of the checksum itself left out. */
+/** The one's complement of the sum of all bytes of the footer, except those of the checksum itself. */
 export function vhdChecksum(footer: Uint8Array): number {
   const sum = footer.reduce(
     (total, byte, at) => (at >= CHECKSUM_OFFSET && at < CHECKSUM_OFFSET + 4 ? total : total + byte),
@@ -77,7 +77,7 @@ export function vhdUniqueId(itemId: string, stream: number, diskId: string): Uin
   return new Uint8Array(digest.subarray(0, 16));
 }
 
-/** Where the footer of a disk stands: its size rounded up to whole MiB, which is what Azure imports. */
+/** The offset of a disk's footer: the disk size rounded up to whole MiB, which is what Azure imports. */
 export function vhdDataBytes(diskBytes: number): number {
   return Math.ceil(diskBytes / DISK_ROUNDING_BYTES) * DISK_ROUNDING_BYTES;
 }

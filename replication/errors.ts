@@ -1,6 +1,6 @@
 /**
- * Every failure that Leeward can name: a closed code, whether trying again can help, and what the operator should do.
- * An edge maps codes to its own words (HTTP status, exit code, NBD errno); nobody parses messages.
+ * Every failure that Leeward can name: a closed code, whether a retry can help, and what the operator should do. Each
+ * edge maps codes to its own terms (HTTP status, exit code, NBD errno); no caller parses messages.
  */
 const ERRORS = {
   // Storage, as the ports report it.
@@ -198,7 +198,7 @@ export function isErrorCode(text: string): text is ErrorCode {
   return Object.hasOwn(ERRORS, text);
 }
 
-/** True for what passes by itself, so that the same can be tried again. */
+/** True when the failure can pass by itself, so that a retry may succeed. */
 export const isRetryable = (code: ErrorCode): boolean => ERRORS[code].retryable;
 
 /** The one error class: `code` decides, `facts` inform, `hint` says what to do next. */
@@ -228,7 +228,7 @@ export function hasCode(error: unknown, ...codes: readonly ErrorCode[]): error i
   return error instanceof LeewardError && codes.includes(error.code);
 }
 
-/** Any failure as one of ours: what is not is a fault in Leeward. */
+/** Any failure as a LeewardError: anything else is a fault in Leeward (`internal`). */
 export function asLeewardError(error: unknown): LeewardError {
   if (error instanceof LeewardError) return error;
   return new LeewardError("internal", error instanceof Error ? error.message : String(error), {}, { cause: error });

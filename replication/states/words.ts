@@ -98,7 +98,7 @@ export const PLANNED_WORDS: Readonly<
 };
 
 /**
- * The item's state as the API shows it. `testResourcesLeft`: the resource ledger still holds something of a test
+ * The item's state as the API shows it. `testResourcesLeft`: the resource ledger still lists resources of a test
  * failover.
  */
 export function stateWords(

@@ -197,7 +197,7 @@ export class SourceMachine {
     this.#wakeGuest();
   }
 
-  /** Nothing of this run happens any more, and nobody hears of it. */
+  /** Nothing more of this run happens, and no other process sees it. */
   #end(run: Run): void {
     run.process.kill();
     run.onMedium.kill();
@@ -438,7 +438,7 @@ export class SourceMachine {
     this.model.flushed(disk, counts);
   }
 
-  /** Nobody hears the answer of a service that is gone. */
+  /** The answer of a service that is gone is lost. */
   async #answered(service: OpenedService, request: () => Promise<void> | undefined): Promise<void> {
     await request();
     if (this.#run?.service !== service) {

@@ -303,7 +303,7 @@ async function checkJobs(
   const managed = await findManaged(stores, itemId);
   if (managed === undefined) return;
   for (const { flow, errors } of (await listJobs(stores, itemId)).jobs) {
-    // Nobody but Leeward uses anything that Leeward made.
+    // Only Leeward uses what Leeward made.
     const inUse = errors.find(
       ({ code, message }) => code === "azure-resource-conflict" && /in use|used by/.test(message),
     );
@@ -326,7 +326,7 @@ function strays({ memory }: World, itemId: string): readonly string[] {
   );
 }
 
-/** What nobody can reach cannot go. */
+/** An unreachable resource cannot be removed. */
 const straysInReach = (world: World, itemId: string): readonly string[] =>
   strays(world, itemId).filter((name) => !world.regionLost || !name.startsWith("cache "));
 

@@ -97,9 +97,7 @@ export class SourceMachine {
       this.#medium.put(imagePath(disk), Buffer.concat((marks[index] ?? []).map(sectorOf)));
   }
 
-  /**
-   * The operator, or the extension, installs the service, or installs it again: an old state folder stays where it is.
-   */
+  /** The operator or the extension installs the service, perhaps again: an old state folder stays. */
   install(registrationToken: string | undefined): void {
     this.#settings = { registrationToken };
     this.kill();
@@ -116,7 +114,6 @@ export class SourceMachine {
     return this.#settings?.registrationToken;
   }
 
-  /** With its region. */
   destroy(): void {
     this.uninstall();
     this.#isPowered = false;
@@ -163,7 +160,7 @@ export class SourceMachine {
     this.model.killed(this.#sent);
   }
 
-  /** The system starts it again, once for each time that it ended. */
+  /** The system restarts it, once for each time that it ended. */
   #startLater(): void {
     this.#restart?.();
     this.#restart = this.#options.surroundings.timeline.after(RESTART_MS, () => this.start());
@@ -204,7 +201,7 @@ export class SourceMachine {
     if (this.#run === run) this.#run = undefined;
   }
 
-  /** From now on there is only so much room; after a while there is enough again. */
+  /** From now on disk space is limited; after a while there is enough again. */
   fillDisk(roomBytes: number, durationMs: number): void {
     this.#medium.capacityBytes = this.#medium.usedBytes + roomBytes;
     this.#options.surroundings.timeline.after(durationMs, () => (this.#medium.capacityBytes = Number.MAX_SAFE_INTEGER));
@@ -283,7 +280,7 @@ export class SourceMachine {
     this.start();
   }
 
-  /** What kept it from running is over. */
+  /** The cause that kept it from running is over. */
   calm(): void {
     this.#medium.capacityBytes = Number.MAX_SAFE_INTEGER;
     for (const undo of [...this.#failures.splice(0), ...this.#copies.splice(0)]) undo();

@@ -1,6 +1,6 @@
 import type { Clock } from "../../functions-host/clock.ts";
 
-/** A clock that stops until it is moved. */
+/** A clock that moves only when the test moves it. */
 export interface FakeClock extends Clock {
   /** Moves the time, waking every sleeper at its own moment, and lets what they set off run until it waits again. */
   advance(durationMs: number): Promise<void>;

@@ -114,6 +114,7 @@ export class SourceMachine {
     return this.#settings?.registrationToken;
   }
 
+  /** The machine is lost with its region. */
   destroy(): void {
     this.uninstall();
     this.#isPowered = false;

@@ -22,9 +22,9 @@ export interface Verdict {
   checkHealth(): Promise<void>;
   /** True when nothing more has to happen for this machine. `why` says what is missing. */
   isDone(machine: ProtectedMachine): Promise<{ readonly done: boolean; readonly why: string }>;
-  /** Something landed for an item that is not protected any more. */
+  /** A write landed for an item that is no longer protected. */
   isLeft(): Promise<boolean>;
-  /** Azure may still make what a disabled item had asked for. */
+  /** Azure may still make resources that a disabled item had requested. */
   mayComeBack(): Promise<boolean>;
   /** Everything that must hold in the end. */
   checkEnd(): Promise<void>;
@@ -165,7 +165,7 @@ export function createVerdict(world: World): Verdict {
     }
     if (item === undefined) return { done: true, why: "" };
     const progress = (await readProgress(stores.records(itemId)))?.progress;
-    // The job says what to do.
+    // The job says what the operator must do.
     if (["EnableFailed", "DisableFailed"].includes(managed?.situation.state ?? "")) return { done: true, why: "" };
     if (progress === undefined) return no("it has no progress");
     if ((await restoresOf(stores, itemId)).some((restore) => !isOver(restore))) return no("a restore has not ended");
@@ -294,7 +294,7 @@ async function checkKept(
   }
 }
 
-/** What flows may not say, and what they leave behind. */
+/** What flows must not report, and what they leave behind. */
 async function checkJobs(
   { stores }: World,
   { itemId }: ProtectedMachine,
@@ -339,7 +339,7 @@ async function checkRemoved(world: World, machine: ProtectedMachine, say: (sente
   const job = managed.situation.job;
   if (job !== undefined) return;
   const ledger = await readLedger(stores, itemId);
-  // What could not be reached is named, and tried again by the sweep.
+  // Unreachable resources are named, and the sweep retries them.
   const open = ledger.entries.filter(({ state }) => state !== "left");
   if (open.length > 0)
     say(`after disabling ${itemId} its ledger still has ${open.map(({ id, state }) => `${id} (${state})`).join(", ")}`);

@@ -54,7 +54,7 @@ export interface World {
   readonly surroundings: Surroundings;
   readonly random: Random;
   readonly memory: MemoryStores;
-  /** The stores below all faults. */
+  /** The stores without faults. */
   readonly stores: ItemStores;
   readonly control: MemoryRecords;
   readonly cacheAccount: CacheAccount;
@@ -378,7 +378,7 @@ function createMachine(
   return { itemId, plan, source, vmId: `${SOURCE_GROUP}/providers/Microsoft.Compute/virtualMachines/${itemId}` };
 }
 
-/** What Azure has from the beginning: the machines of the source region, the accounts, sizes and quotas. */
+/** Azure's initial resources: the machines of the source region, the accounts, sizes and quotas. */
 function seedManager({ manager, machines }: World): void {
   manager.seed(SOURCE_GROUP, { location: "westeurope" });
   manager.seed(CONTROL_GROUP, { location: "northeurope" });

@@ -1,10 +1,10 @@
 import { hasCode } from "./errors.ts";
 
 /**
- * Runs `work` on each item, at most `lanes` at a time, taking items in order and only when a lane is free (so a
- * generator stays lazy). After the first failure nothing new is begun, and the failure is thrown only when everything
- * under way has settled: rule 3 wants that no request of this worker is still unanswered when it claims a new
- * generation. Of several failures the one that decides most is thrown.
+ * Runs `work` on each item, at most `lanes` at a time, taking items in order and only when a slot is free (so a
+ * generator stays lazy). After the first failure nothing new starts, and the failure is thrown only when everything
+ * under way has settled: rule 3 requires that no request of this worker is still unanswered when it claims a new
+ * generation. Of several failures the most decisive one is thrown.
  */
 export async function forEachConcurrently<Item>(
   lanes: number,
@@ -17,7 +17,7 @@ export async function forEachConcurrently<Item>(
   });
 }
 
-/** The same, with what each work gives, in the order of the items. */
+/** The same, returning the results in the order of the items. */
 export async function mapConcurrently<Item, Result>(
   lanes: number,
   items: Iterable<Item> | AsyncIterable<Item>,
@@ -33,19 +33,19 @@ export async function mapConcurrently<Item, Result>(
   return [...results].toSorted(([one], [other]) => one - other).map(([, result]) => result);
 }
 
-/** The results that there are. */
+/** The results that are not undefined. */
 export function present<Result>(results: readonly (Result | undefined)[]): readonly Result[] {
   return results.filter((result) => result !== undefined);
 }
 
 /**
- * Resolves as soon as a lane is free for `work`, which then runs by itself; rejects after the first failure. One call
+ * Resolves as soon as a slot is free for `work`, which then runs on its own; rejects after the first failure. One call
  * at a time.
  */
 export type Begin = (work: () => Promise<void>) => Promise<void>;
 
 /**
- * The same for work that turns up one by one: `feed` begins it, and whatever it or the work throws comes out when
+ * The same for work that arrives one by one: `feed` starts it. A failure of `feed` or of the work is thrown when
  * everything under way has settled.
  */
 export async function withConcurrency<Result>(lanes: number, feed: (begin: Begin) => Promise<Result>): Promise<Result> {
@@ -73,7 +73,7 @@ export async function withConcurrency<Result>(lanes: number, feed: (begin: Begin
   return fed.result;
 }
 
-/** Runs one work after the other, in the order of the calls; a failure is that of its own work. */
+/** Runs one work after the other, in the order of the calls; a failure rejects only its own call. */
 export function oneByOne(): <Result>(work: () => Promise<Result>) => Promise<Result> {
   let before: Promise<unknown> = Promise.resolve();
   return (work) => {
@@ -84,7 +84,7 @@ export function oneByOne(): <Result>(work: () => Promise<Result>) => Promise<Res
 }
 
 /**
- * `fenced` ends the worker, an unknown outcome asks for a new generation; any other failure matters only without those.
+ * `fenced` ends the worker and an unknown outcome requires a new generation; other failures count only without these.
  */
 function deciding(failures: readonly unknown[]): unknown {
   return (

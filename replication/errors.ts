@@ -1,12 +1,12 @@
 /**
- * Every failure that Leeward can name: a closed code, whether trying again can help, and what the operator should do.
- * An edge maps codes to its own words (HTTP status, exit code, NBD errno); nobody parses messages.
+ * Every failure that Leeward can name: a closed code, whether a retry can help, and what the operator should do. Each
+ * edge maps codes to its own terms (HTTP status, exit code, NBD errno); no caller parses messages.
  */
 const ERRORS = {
   // Storage, as the ports report it.
   "outcome-unknown": {
     retryable: true,
-    hint: "The store did not answer in time; the request may still land. The worker claims a new generation before it goes on.",
+    hint: "The store did not answer in time; the request may still land. The worker claims a new generation before it continues.",
   },
   "store-unavailable": {
     retryable: true,
@@ -70,7 +70,7 @@ const ERRORS = {
   },
   "session-taken": {
     retryable: true,
-    hint: "Another mobility service speaks for this item. Stop one of the two; the other takes over when the first has ended or was silent for a minute.",
+    hint: "Another mobility service holds this item's session. Stop one of the two; the other takes over when the first has ended or was silent for a minute.",
   },
   "too-many-requests": {
     retryable: true,
@@ -93,7 +93,7 @@ const ERRORS = {
   "point-pruned": { retryable: false, hint: "Retention is removing this point. Choose a newer one." },
   "restore-unknown": {
     retryable: false,
-    hint: "Start a restore of a recovery point; the answer names the place to ask.",
+    hint: "Start a restore of a recovery point; the answer names the address of its status.",
   },
   "policy-unknown": { retryable: false, hint: "List the replication policies and check the name." },
   "alert-rule-unknown": { retryable: false, hint: "Give the item a rule first: PUT .../alertRule (docs/alerts.md)." },
@@ -109,7 +109,7 @@ const ERRORS = {
   },
   "state-corrupt": {
     retryable: false,
-    hint: "The state folder was damaged or belongs to other disks. Restore it, or protect the machine anew with an empty state folder.",
+    hint: "The state folder was damaged or belongs to other disks. Restore it, or start the service with an empty state folder and a new registration token, then use repairReplication.",
   },
   "capture-failed": {
     retryable: false,
@@ -117,21 +117,21 @@ const ERRORS = {
   },
   "resynchronization-required": {
     retryable: true,
-    hint: "The guest writes without a log until what waits for upload has gone to the cache. Check the uplink and the disk of the state folder.",
+    hint: "The guest writes without a log until the waiting deltas have been uploaded to the cache. Check the uplink and the disk of the state folder.",
   },
   "control-unavailable": {
     retryable: true,
-    hint: "The function app cannot be reached. Check its address and the network; the service goes on capturing and tries again.",
+    hint: "The function app cannot be reached. Check its address and the network; the service keeps capturing and tries again.",
   },
   "stream-closed": {
     retryable: false,
-    hint: "The control plane opened another stream for this item. Nothing more is uploaded; protect the machine anew with an empty state folder.",
+    hint: "The item was failed over, or has another stream open. The service switches to an open stream by itself; until then it keeps capturing and uploads nothing.",
   },
 
   // Azure Resource Manager (replication/resources/resource-manager.ts).
   "azure-unavailable": {
     retryable: true,
-    hint: "Azure Resource Manager cannot be reached or failed inside. Look at Azure's status and the network; the step is begun again.",
+    hint: "Azure Resource Manager cannot be reached or failed internally. Check Azure's status and the network; the step is retried.",
   },
   "azure-not-authorized": {
     retryable: false,
@@ -151,26 +151,26 @@ const ERRORS = {
   },
   "azure-no-capacity": {
     retryable: true,
-    hint: "Azure has no room for this size here at the moment. Try again, or choose another size, zone or availability set.",
+    hint: "Azure has no capacity for this size here at the moment. Try again, or choose another size, zone or availability set.",
   },
   "azure-resource-missing": {
     retryable: false,
-    hint: "Something that the step needs is gone. Find out who removed it, then make the plan anew.",
+    hint: "Something that the step needs is gone. Find out who removed it, then make a new plan.",
   },
   "azure-resource-conflict": {
     retryable: false,
-    hint: "Another resource has the name or address, or still uses this one. Choose another name, or remove what stands in the way.",
+    hint: "Another resource has the name or address, or still uses this one. Choose another name, or remove the other resource.",
   },
   "azure-refused": { retryable: false, hint: "Azure refused the request; the message is Azure's own." },
   "azure-answer-invalid": {
     retryable: false,
-    hint: "Azure answered in a way that its contract does not have. Please report it with the facts.",
+    hint: "Azure's answer does not match its contract. Please report it with the facts.",
   },
 
   // Events out (replication/events/publisher.ts).
   "events-unavailable": {
     retryable: true,
-    hint: "The Event Grid topic cannot be reached. Replication does not need it; what it was not told is told when it is back.",
+    hint: "The Event Grid topic cannot be reached. Replication does not need it; waiting events are published when it is back.",
   },
   "events-refused": {
     retryable: false,
@@ -198,7 +198,7 @@ export function isErrorCode(text: string): text is ErrorCode {
   return Object.hasOwn(ERRORS, text);
 }
 
-/** True for what passes by itself, so that the same can be tried again. */
+/** True when the failure can pass by itself, so that a retry may succeed. */
 export const isRetryable = (code: ErrorCode): boolean => ERRORS[code].retryable;
 
 /** The one error class: `code` decides, `facts` inform, `hint` says what to do next. */
@@ -228,7 +228,7 @@ export function hasCode(error: unknown, ...codes: readonly ErrorCode[]): error i
   return error instanceof LeewardError && codes.includes(error.code);
 }
 
-/** Any failure as one of ours: what is not is a fault in Leeward. */
+/** Any failure as a LeewardError: anything else is a fault in Leeward (`internal`). */
 export function asLeewardError(error: unknown): LeewardError {
   if (error instanceof LeewardError) return error;
   return new LeewardError("internal", error instanceof Error ? error.message : String(error), {}, { cause: error });

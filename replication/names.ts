@@ -1,6 +1,6 @@
 /**
- * The names of everything that Leeward keeps in storage, in one place. Numbers have fixed width, so that names sort as
- * text and the next one is computed.
+ * All names that Leeward uses in storage. Numbers have fixed width, so that names sort as text and the next one is
+ * computed.
  */
 import { LeewardError } from "./errors.ts";
 import { DISK_ID_MAX_LENGTH, ITEM_ID_MAX_LENGTH } from "./limits.ts";
@@ -10,13 +10,13 @@ const ITEM_PREFIX = "leeward-item-";
 const DISK_PREFIX = "leeward-disk-";
 
 /**
- * In the cache account: the deltas of one stream, and nothing else. One for each stream, so that a grant opens no other
- * one.
+ * In the cache account: the deltas of one stream, and nothing else. One per stream, so that a grant opens only one
+ * stream.
  */
 export const cacheContainer = (itemId: string, stream: number): string =>
   `${CACHE_PREFIX}${itemId}-${fixed(stream, 10)}`;
 export const cacheContainersPrefix = (itemId: string): string => `${CACHE_PREFIX}${itemId}-`;
-/** In the cache account: what the sweep found in the item's cache containers and did not recognise. */
+/** In the cache account: blobs of the item's cache containers that the sweep did not recognise. */
 export const quarantineContainer = (itemId: string): string => `leeward-foreign-${itemId}`;
 /** In the target account: the records, journal and manifests of one item. */
 export const itemContainer = (itemId: string): string => `${ITEM_PREFIX}${itemId}`;
@@ -24,8 +24,8 @@ export const itemContainer = (itemId: string): string => `${ITEM_PREFIX}${itemId
 export const diskContainer = (itemId: string, stream: number): string => `${DISK_PREFIX}${itemId}-${fixed(stream, 10)}`;
 export const diskContainersPrefix = (itemId: string): string => `${DISK_PREFIX}${itemId}-`;
 /**
- * The stream of a container behind one of the two prefixes above; undefined for the container of another item, whose
- * name may begin alike.
+ * The stream in a container's name after one of the two prefixes above; undefined for the container of another item
+ * whose name begins alike.
  */
 export const streamOfContainer = (prefix: string, container: string): number | undefined =>
   container.startsWith(prefix) && /^\d{10}$/.test(container.slice(prefix.length))
@@ -37,7 +37,7 @@ export const restoreContainer = (itemId: string): string => `leeward-restore-${i
 export const deltaName = (stream: number, epoch: number): string => `${fixed(stream, 10)}/${fixed(epoch, 12)}`;
 export const journalName = (stream: number, epoch: number): string => `journal/${deltaName(stream, epoch)}`;
 export const diskBlobName = (diskId: string): string => `${diskId}.vhd`;
-/** `attempt`: which copy of the disk; each has a name of its own, so that none takes the place of another. */
+/** `attempt`: which copy of the disk; each has its own name, so that none replaces another. */
 export const restoredBlobName = (restoreId: string, diskId: string, attempt = 0): string =>
   attempt === 0 ? `${restoreId}/${diskId}.vhd` : `${restoreId}/${attempt}/${diskId}.vhd`;
 export const ITEM_RECORD = "item.json";
@@ -53,20 +53,20 @@ export const pinsName = (pointId: string): string => `${POINTS_PREFIX}${pointId}
 export const RESTORES_PREFIX = "restores/";
 export const restoreRecordName = (restoreId: string): string => `${RESTORES_PREFIX}${restoreId}.json`;
 
-/** In the target account: what belongs to no single item. */
+/** In the target account: records that belong to no single item. */
 export const CONTROL_CONTAINER = "leeward-control";
 export const POLICIES_PREFIX = "policies/";
 export const policyRecordName = (name: string): string => `${POLICIES_PREFIX}${name}.json`;
 export const NETWORK_MAPPINGS_RECORD = "network-mappings.json";
 export const SERVICE_KEY_RECORD = "service-key.json";
-/** Of an item that is no longer protected these stay: what tells of its jobs, and which stream numbers were used. */
+/** The records that stay when an item is no longer protected: those of its jobs, and the stream numbers it used. */
 export const isLastingRecord = (name: string): boolean => name.startsWith("jobs/") || LASTING.includes(name);
 const LASTING: readonly string[] = ["managed.json", "ledger.json", STREAMS_RECORD];
 
-/** Queues in the target account. Hints carry Event Grid's deliveries and the hand-on of a worker to itself. */
+/** Queues in the target account. Hints carry Event Grid's deliveries and a worker's hand-over to its own next slice. */
 export const HINTS_QUEUE = "leeward-hints";
 export const RESTORES_QUEUE = "leeward-restores";
-/** Alerts that were taken in and are still to be decided. */
+/** Accepted alerts that wait for a decision. */
 export const ALERTS_QUEUE = "leeward-alerts";
 
 /** The item whose deltas live in this container, or undefined for a container of another kind. */

@@ -3,9 +3,9 @@
  * `test/memory/` in memory, and one contract suite per port holds every implementation to the sentences below.
  *
  * Errors, for every method: `outcome-unknown` when the request may still land (time-out, lost answer, 5xx on a write);
- * `store-busy` when the store itself said of a write that it is asked too much and did nothing (the same may be sent
- * again after a pause); `store-unavailable` when a read failed for good after its retries; `store-refused` for
- * credentials. Writes to target disks are sent once, without retries of the client library.
+ * `store-busy` when the store reports that it is overloaded and did not perform a write (it may be sent again after a
+ * pause); `store-unavailable` when a read failed for good after its retries; `store-refused` for credentials. Writes to
+ * target disks are sent once, without retries of the client library.
  */
 
 export interface StoredRecord {
@@ -19,13 +19,13 @@ export interface RecordListing {
   readonly lengthBytes: number;
   /** Unix milliseconds of the store's clock. */
   readonly createdMs: number;
-  /** Changes with every write, as that of a read does; only those of two listings can be compared. */
+  /** Changes with every write, like the one of a read; compare it only with those of other listings. */
   readonly etag: string;
 }
 
 /**
- * Named immutable or compare-and-set blobs in one container. A container that does not exist reads as empty and is made
- * by the first write.
+ * Named immutable or compare-and-set blobs in one container. A missing container reads as empty; the first write makes
+ * it.
  */
 export interface RecordStore {
   /**
@@ -42,13 +42,13 @@ export interface RecordStore {
   /** Creates or overwrites whatever is there: only for records whose last writer may win. */
   put(name: string, bytes: Uint8Array): Promise<void>;
   /**
-   * Removes the blob with its snapshots; removing a missing one succeeds. With `etag` only what was read then: another
-   * blob of this name stays, and that succeeds.
+   * Removes the blob with its snapshots; removing a missing one succeeds. With `etag`, only the version that was read:
+   * any other blob of this name stays, and the call succeeds.
    */
   remove(name: string, etag?: string): Promise<void>;
   /**
-   * Blobs whose name begins with `prefix`, in name order, the first page only of at most `limit`. `after` resumes
-   * behind a name. Never on the hot path.
+   * Blobs whose name begins with `prefix`, in name order: only the first page, of at most `limit`. `after` resumes
+   * after a name. Never on the hot path.
    */
   list(prefix: string, limit: number, after?: string): Promise<readonly RecordListing[]>;
 }
@@ -68,15 +68,15 @@ export interface TargetDiskProperties {
 
 /**
  * The target page blobs as their one worker writes them. Every write is fenced by the worker's generation: `fenced`
- * once a newer one was raised.
+ * once a newer one has been raised.
  */
 export interface TargetDisks {
   /**
-   * Makes a zero-filled page blob of `sizeBytes` (whole 512-byte pages); an existing one of that size is left as it is,
+   * Makes a zero-filled page blob of `sizeBytes` (whole 512-byte pages). An existing one of that size is left as it is;
    * another size is `conflict`.
    */
   create(disk: TargetDisk, sizeBytes: number): Promise<void>;
-  /** Sets the sequence number to max(current, generation), reads it back and returns what stands there. */
+  /** Sets the sequence number to max(current, generation), reads it back and returns it. */
   raiseSequenceNumber(disk: TargetDisk, generation: number): Promise<number>;
   /** Undefined if there is no such blob. */
   properties(disk: TargetDisk): Promise<TargetDiskProperties | undefined>;
@@ -96,7 +96,7 @@ export interface TargetDisks {
 
 export interface DiskSnapshot {
   readonly snapshot: string;
-  /** Undefined for a snapshot that someone else made: it is left alone. */
+  /** Undefined for a snapshot that Leeward did not make: it is left alone. */
   readonly pointId: string | undefined;
   readonly createdMs: number;
 }
@@ -112,7 +112,7 @@ export interface RestoredDisk {
   readonly itemId: string;
   readonly restoreId: string;
   readonly diskId: string;
-  /** Which copy of the disk it is: a failed one is begun again under another name. Undefined: the first, 0. */
+  /** Which copy of the disk it is: a failed one is retried under another name. Undefined: the first, 0. */
   readonly attempt?: number | undefined;
 }
 
@@ -123,8 +123,8 @@ export interface DiskSnapshots {
   /** Removing a missing snapshot succeeds. */
   remove(disk: TargetDisk, snapshot: string): Promise<void>;
   /**
-   * Begins a copy inside the account; if the destination is already there (any state) nothing happens. A missing
-   * snapshot is `point-pruned`.
+   * Starts a copy inside the account; does nothing if the destination exists in any state. A missing snapshot is
+   * `point-pruned`.
    */
   startCopy(disk: TargetDisk, snapshot: string, destination: RestoredDisk): Promise<void>;
   copyState(destination: RestoredDisk): Promise<CopyState>;
@@ -142,41 +142,39 @@ export interface ItemStores {
   records(itemId: string): RecordStore;
   readonly disks: TargetDisks;
   readonly snapshots: DiskSnapshots;
-  /** Item ids known to the target account, in order, at most `limit`, behind `after`. */
+  /** Item ids known to the target account, in order, at most `limit`, after `after`. */
   listItems(limit: number, after?: string): Promise<readonly string[]>;
-  /** Makes the containers of a new stream, and that of a new item. Idempotent. */
+  /** Makes the containers of a new stream, and the container of a new item. Idempotent. */
   createContainers(itemId: string, stream: number): Promise<void>;
   /**
-   * The streams that have a container there: of deltas in the cache account, of page blobs in the target account. In
-   * order.
+   * The streams that have a container there, in order: for deltas in the cache account, for page blobs in the target
+   * account.
    */
   listStreams(itemId: string, place: StreamPlace): Promise<readonly number[]>;
-  /** Removes the container of one stream with all that lies in it. Idempotent. */
+  /** Removes the container of one stream with everything in it. Idempotent. */
   removeStream(itemId: string, stream: number, place: StreamPlace): Promise<void>;
   /**
-   * Removes what the target account keeps of the item, a bounded part with each call: records (points first, so that
-   * nobody begins to restore what is going), restored blobs, disks of all streams. `item.json` and `progress.json`
-   * stay, what tells of its jobs, and which stream numbers were used (`jobs/`, `managed.json`, `ledger.json`,
-   * `streams.json`). `more`: call again. Disks of streams behind `lastStream` are of a later life and stay. Idempotent.
-   * Errors: as `forgetItem`.
+   * Removes what the target account keeps of the item, a bounded part with each call: records (points first, so that no
+   * restore of them starts), restored blobs, disks of all streams. `item.json`, `progress.json`, the records of its
+   * jobs and the stream numbers it used stay (`jobs/`, `managed.json`, `ledger.json`, `streams.json`). `more`: call
+   * again. Disks of streams after `lastStream` belong to a later life and stay. Idempotent. Errors: as of `forgetItem`.
    */
   removeTargetData(itemId: string, lastStream: number): Promise<{ readonly more: boolean }>;
   /**
-   * Removes what the cache account keeps of the item: deltas of all streams up to `lastStream`, and quarantine. Streams
-   * behind it are of a later life. Idempotent.
+   * Removes what the cache account keeps of the item: deltas of all streams up to `lastStream`, and quarantine. Later
+   * streams belong to a later life of the item. Idempotent.
    */
   removeCacheData(itemId: string, lastStream: number): Promise<void>;
   /**
-   * The last step of a removal: `item.json`, then `progress.json`, then the records that somebody wrote meanwhile who
-   * had found the item before. Until then whoever repeats it knows the item. Idempotent; what takes effect late does
-   * not hit the first two of the next life. Errors: `conflict` when the item has a stream behind `lastStream`; then
-   * nothing is removed.
+   * The last step of a removal: `item.json`, then `progress.json`, then records that writers who had found the item
+   * before wrote meanwhile. Until then a repeated removal still finds the item. Idempotent; a late effect does not hit
+   * the first two of the item's next life. Errors: `conflict` when the item has a stream after
+   * `lastStream`; then nothing is removed.
    */
   forgetItem(itemId: string, lastStream: number): Promise<void>;
   /**
-   * Moves a blob of a stream's cache container into the item's quarantine container of the same account, whole, then
-   * removes it. Idempotent. With `etag`, only while the blob is the one that was judged: another that has taken its
-   * name meanwhile is left alone.
+   * Moves a whole blob of a stream's cache container into the item's quarantine container of the same account, then
+   * removes it. Idempotent. With `etag`, only that version of the blob: a newer blob of the same name is left alone.
    */
   quarantine(itemId: string, stream: number, name: string, reason: string, etag?: string): Promise<void>;
 }
@@ -184,7 +182,7 @@ export type StreamPlace = "cache" | "target";
 
 /** A short-lived right to create blobs in the cache container of one stream (rule 8: create only). */
 export interface CacheAccess {
-  /** The address of the account, without a slash at its end: every container's address begins with it. */
+  /** The address of the account, without a trailing slash: every container's address begins with it. */
   readonly endpoint: string;
   /** A container address with its credential, and when it ends (Unix milliseconds). */
   grantCreate(itemId: string, stream: number): Promise<{ readonly containerUrl: string; readonly expiresMs: number }>;

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 
 /**
- * A place in the write log of one item. `checksum` is 64 lower-case hex digits of SHA-256 over all that came before
+ * A place in the write log of one item. `checksum` is 64 lower-case hex digits of SHA-256 over everything before it
  * (docs/delta-format.md).
  */
 export interface Position {
@@ -21,8 +21,8 @@ export interface DiskDescription {
 }
 
 /**
- * The position before epoch 1 of a stream: it binds item, stream and disk table, so that no delta of another item or
- * shape can follow, and the stream's own nonce, so that none of an earlier stream can that had the same number.
+ * The position before epoch 1 of a stream. It binds item, stream and disk table, so that no delta of another item or
+ * shape can follow, and the stream's own nonce, so that no delta of an earlier stream with the same number can.
  */
 export function startPosition(
   itemId: string,

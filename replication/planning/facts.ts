@@ -2,7 +2,7 @@ import type { Subnet, TargetSize } from "./inventory.ts";
 import type { NameKind } from "./name-rules.ts";
 import type { NetworkMapping } from "./network-mapping.ts";
 
-/** What stands in the target subscription and region when the plan is made. */
+/** What exists in the target subscription and region when the plan is made. */
 export interface TargetFacts {
   /** The resource group of the function app: accounts that many items share live there (Site Recovery: the vault's). */
   readonly controlResourceGroup: string;
@@ -18,7 +18,7 @@ export interface TargetFacts {
   readonly sizes: readonly TargetSize[];
   readonly quota: TargetQuota;
   /**
-   * Names in use, or reserved by the plan of another item. Resource groups are shared by plans and never stand here.
+   * Names in use, or reserved by the plan of another item. Plans share resource groups, so those are never listed here.
    */
   readonly namesTaken: readonly TakenName[];
 }
@@ -31,7 +31,7 @@ interface ExistingResource {
 }
 
 export interface ExistingStorageAccount extends ExistingResource {
-  /** What Leeward uses it for, by its tag; undefined for accounts of others, which no default ever picks. */
+  /** What Leeward uses it for, by its tag; undefined for accounts of others, which are never a default. */
   readonly purpose: "cache" | "target" | undefined;
   readonly churn: "Normal" | "High";
 }
@@ -44,7 +44,7 @@ export interface TargetNetwork extends ExistingResource {
 export interface TargetSubnet extends Subnet {
   /** Addresses in use, or planned for another item. */
   readonly takenAddresses: readonly string[];
-  /** Delegated to a service, which then alone may use it. */
+  /** Delegated to a service, which then has it exclusively. */
   readonly delegated: boolean;
 }
 
@@ -57,7 +57,7 @@ interface TargetQuota {
 
 interface TakenName {
   readonly kind: NameKind;
-  /** The group for kinds that are unique in one, else undefined. */
+  /** The group, for kinds whose names are unique within one; else undefined. */
   readonly resourceGroup: string | undefined;
   readonly name: string;
   /** The item that it was made or reserved for: its own plan may take the name again. */

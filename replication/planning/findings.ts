@@ -3,10 +3,7 @@ import { type NameKind, fittedName, hashedName, nameFault, sameName } from "./na
 import type { PlanInput } from "./options.ts";
 import type { PlanNotice, PlanNoticeCode, PlanRefusal, PlanRefusalCode, PlanRule } from "./plan.ts";
 
-/**
- * Collects what planning finds, so that one look shows the operator everything that is wrong, not the first thing.
- * Lives for one plan.
- */
+/** Collects all findings of one plan, so that the operator sees everything that is wrong at once. */
 export interface Findings {
   readonly refusals: PlanRefusal[];
   readonly notices: PlanNotice[];
@@ -34,15 +31,17 @@ interface WantedName {
   readonly suffix: string;
   /** Names the source resource in full. */
   readonly key: string;
-  /** Nobody knows the resource by its name: a default that is taken is replaced. Otherwise it is refused. */
+  /**
+   * A default name that is taken is replaced, because people do not know the resource by it. Otherwise it is refused.
+   */
   readonly replaceable: boolean;
-  /** What the operator knows it by: the source resource or the option. */
+  /** The name that the operator knows: the source resource or the option. */
   readonly subject: string;
 }
 
 /**
- * The name of one resource to create, legal and free. What is not is refused, and the name returned all the same, so
- * that planning goes on.
+ * A legal and free name for one resource to create. Any other is refused but still returned, so that planning
+ * continues.
  */
 export function settleName(
   { itemId, facts }: PlanInput,

@@ -1,4 +1,4 @@
-/** What planning knows of the source: one VM with everything that it stands on, as Resource Manager describes it. */
+/** The source as planning knows it: one VM with all its resources, as Resource Manager describes it. */
 export interface SourceMachine {
   readonly id: string;
   readonly subscriptionId: string;
@@ -19,7 +19,7 @@ export interface SourceMachine {
     readonly secureBoot: boolean;
     readonly vTpm: boolean;
   };
-  /** Hybrid Use Benefit and its like; undefined without. */
+  /** Hybrid Use Benefit and similar; undefined without. */
   readonly licenseType: string | undefined;
   readonly tags: Readonly<Record<string, string>>;
 }
@@ -41,7 +41,7 @@ export interface SourceDisk {
   readonly id: string;
   readonly name: string;
   readonly sizeBytes: number;
-  /** Azure's SKU name, for example `Premium_LRS`. Unmanaged disks have that of their account. */
+  /** Azure's SKU name, for example `Premium_LRS`. Unmanaged disks have the SKU of their account. */
   readonly sku: string;
   readonly caching: DiskCaching;
   /** VMs that may attach it at the same time. */
@@ -49,7 +49,7 @@ export interface SourceDisk {
   readonly writeAccelerator: boolean;
   /** The disk lives on the host and is lost with it. */
   readonly ephemeral: boolean;
-  /** Key of the customer; undefined with Azure's own. */
+  /** Customer-managed key; undefined with Azure's own. */
   readonly diskEncryptionSetId: string | undefined;
 }
 

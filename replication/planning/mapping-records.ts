@@ -16,15 +16,15 @@ import {
 import type { RecordStore } from "../ports.ts";
 
 /**
- * `network-mappings.json` in the control container: all of them in one record, because each decision looks at all.
- * Changed by compare-and-set only.
+ * `network-mappings.json` in the control container: all mappings in one record, because each decision reads all of
+ * them. Changed by compare-and-set only.
  */
 interface MappingsRecord {
   readonly version: 1;
   readonly mappings: readonly NetworkMapping[];
 }
 
-/** A mapping with its name, 32 hex digits that follow from what it maps: a network has one mapping in each region. */
+/** A mapping with its name: 32 hex digits derived from its network and region, so a network has one per region. */
 export interface NamedMapping extends NetworkMapping {
   readonly name: string;
 }
@@ -42,7 +42,7 @@ export async function readMapping(control: RecordStore, name: string): Promise<N
 }
 
 /**
- * Maps a network and, together with it, the way back; again the same changes nothing. Errors: `invalid-request`,
+ * Maps a network and its way back; repeating the call changes nothing. Errors: `invalid-request`,
  * `operation-not-allowed`, `conflict`.
  */
 export async function addMapping(
@@ -75,8 +75,7 @@ export async function retargetMapping(
 }
 
 /**
- * Removes one direction; one that is not there is fine. Items keep the network that they were given, so that no mapping
- * is in use.
+ * Removes one direction; a missing one is fine. Items keep the network they were given, so no mapping is ever in use.
  */
 export async function removeMapping(control: RecordStore, name: string): Promise<void> {
   await decide(control, (mappings) => {
@@ -87,7 +86,7 @@ export async function removeMapping(control: RecordStore, name: string): Promise
   });
 }
 
-/** A network that is gone leads nowhere, and nothing leads to it. */
+/** Removes the mappings from and to a network that is gone. */
 export async function forgetNetwork(control: RecordStore, networkId: string): Promise<void> {
   await decide(control, (mappings) => {
     const kept = mappings.filter(
@@ -100,7 +99,7 @@ export async function forgetNetwork(control: RecordStore, networkId: string): Pr
   });
 }
 
-/** True when something was written. */
+/** True when the record was written. */
 async function decide(
   control: RecordStore,
   decision: (mappings: readonly NetworkMapping[]) => MappingDecision,

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 
-/** What most names in a resource group are made of. */
+/** The characters that most names in a resource group allow. */
 const IN_GROUP = {
   characters: /^[A-Za-z0-9_.-]$/,
   first: /^[A-Za-z0-9]$/,
@@ -44,7 +44,7 @@ export type NameKind = keyof typeof NAME_RULES;
 /** Hex digits of the hash in a shortened name. */
 const HASH_DIGITS = 8;
 
-/** What is wrong with a name; undefined when Azure takes it. */
+/** What is wrong with a name; undefined when Azure accepts it. */
 export function nameFault(kind: NameKind, name: string): string | undefined {
   const rule = NAME_RULES[kind];
   const letters = name.split("");
@@ -58,8 +58,8 @@ export function nameFault(kind: NameKind, name: string): string | undefined {
 }
 
 /**
- * `base` with `suffix` behind it where that is a legal name. Otherwise the base is cut and cleaned, and a hash of `key`
- * is put between: the same key always gives the same name, and two keys differ but for a chance of one in 4 billion.
+ * `base` followed by `suffix` where that is a legal name. Otherwise the base is cut and cleaned, and a hash of `key`
+ * goes between: the same key always gives the same name, and two keys differ but for a chance of one in 4 billion.
  * `key` names the source resource in full.
  */
 export function fittedName(kind: NameKind, base: string, suffix: string, key: string): string {
@@ -68,8 +68,8 @@ export function fittedName(kind: NameKind, base: string, suffix: string, key: st
 }
 
 /**
- * As `fittedName`, with the hash in any case: for names that must be unique in the world, and for those whose plain
- * form is taken.
+ * Like `fittedName`, always with the hash: for names that must be globally unique, and for those whose plain form is
+ * taken.
  */
 export function hashedName(kind: NameKind, base: string, suffix: string, key: string): string {
   const rule = NAME_RULES[kind];

@@ -1,7 +1,7 @@
 import { regionName, sameName } from "./name-rules.ts";
 
 /**
- * Where VMs of a source network go by default. It acts on new protections only; items keep the network that they were
+ * The default target of VMs of a source network. It affects new protections only; items keep the network they were
  * given.
  */
 export interface NetworkMapping {
@@ -25,7 +25,7 @@ export type MappingDecision =
       readonly kind: "changed";
       readonly mappings: readonly NetworkMapping[];
       /**
-       * False when the target's network leads elsewhere in the source region already: of several sources of one target
+       * False when the target's network already maps elsewhere in the source region: of several sources of one target
        * the first has the way back.
        */
       readonly reverse: boolean;
@@ -46,7 +46,7 @@ export function findMapping(
   );
 }
 
-/** Maps A to B and, together with it, B to A. The same mapping again changes nothing, or restores a lost way back. */
+/** Maps A to B and B to A. Repeating it changes nothing, or restores a lost way back. */
 export function mapNetworks(mappings: readonly NetworkMapping[], wanted: NetworkMapping): MappingDecision {
   if (regionName(wanted.sourceRegion) === regionName(wanted.targetRegion))
     return { kind: "refused", reason: "same-region" };
@@ -76,7 +76,7 @@ export function changeMapping(mappings: readonly NetworkMapping[], wanted: Netwo
   );
 }
 
-/** Deletes one direction; one that is not there is fine. */
+/** Deletes one direction; a missing one is fine. */
 export function deleteMapping(
   mappings: readonly NetworkMapping[],
   sourceNetworkId: string,

@@ -4,8 +4,8 @@ import { sameName } from "./name-rules.ts";
 import type { PlanPurpose } from "./plan.ts";
 
 /**
- * What an operator may choose; everything that is left out follows Site Recovery's defaults. Disks and NICs are named
- * by their source ids, in any case.
+ * The operator's choices; everything left out follows Site Recovery's defaults. Disks and NICs are named by their
+ * source ids, in any case.
  */
 export interface PlanOptions {
   readonly targetRegion: string;
@@ -58,7 +58,7 @@ export interface NicOption {
   readonly acceleratedNetworking?: boolean;
 }
 
-/** All that a plan follows from. The same input gives the same plan, to the byte. */
+/** All inputs of a plan. The same input gives the same plan, to the byte. */
 export interface PlanInput {
   readonly itemId: string;
   readonly purpose: PlanPurpose;

@@ -5,9 +5,9 @@ import type { PlanInput } from "./options.ts";
 import type { PlannedStorageAccount } from "./plan.ts";
 
 /**
- * The account of one purpose: the operator's choice; else one of Leeward's that fits; else a new one. Accounts are
- * shared by all items of a subscription, region and churn class, each in containers of its own. The cache stands in the
- * source region, the target account in the target's.
+ * The account of one purpose: the operator's choice; else one of Leeward's that fits; else a new one. All items of a
+ * subscription, region and churn class share an account, each in its own containers. The cache account is in the source
+ * region, the target account in the target region.
  */
 export function planAccount(
   input: PlanInput,
@@ -49,7 +49,7 @@ export function planAccount(
     };
   }
   const key = `${subscriptionId}/${region}/${purpose}/${high ? "High" : "Normal"}`;
-  // The name is unique in the world: the plain words would be taken long ago.
+  // The name is globally unique: the plain words would be taken long ago.
   const defaultName = hashedName("storage-account", region, purpose, key);
   const { name, why } = settleName(input, findings, {
     kind: "storage-account",

@@ -37,7 +37,7 @@ export function planDisks(
   return ordered.map((disk) => planDisk(input, target, disk, findings));
 }
 
-/** Whether any disk of the target needs a size with premium storage. */
+/** Whether any target disk needs a size with premium storage. */
 export function needsPremium(disks: readonly PlannedDisk[]): boolean {
   return disks.some(({ disk }) => DISK_SKUS[disk.sku.toLowerCase()]?.premium === true);
 }

@@ -7,7 +7,7 @@ import { findMapping } from "./network-mapping.ts";
 import type { NetworkOption, PlanInput } from "./options.ts";
 import type { PlanRule, PlannedNetwork } from "./plan.ts";
 
-/** The network of the target with what is known of its subnets. */
+/** The target network with what is known of its subnets. */
 export interface NetworkPlan {
   readonly network: PlannedNetwork;
   readonly subnets: readonly TargetSubnet[];
@@ -19,8 +19,8 @@ interface TargetPlace {
 }
 
 /**
- * The operator's choice; else the network that the source network is mapped to; else one that has the default name
- * already; else a new `<network>-asr` with the source's address space and subnets.
+ * The operator's choice; else the network that the source network is mapped to; else an existing one with the default
+ * name; else a new `<network>-asr` with the source's address space and subnets.
  */
 export function planNetwork(input: PlanInput, place: TargetPlace, findings: Findings): NetworkPlan {
   const { source, options, facts, purpose } = input;

@@ -15,7 +15,7 @@ import { type NicOption, type PlanInput, optionFor } from "./options.ts";
 import type { PlanPurpose, PlanRule, PlannedNic } from "./plan.ts";
 import type { NetworkPlan } from "./plan-network.ts";
 
-/** Subnets that Azure keeps for a service of its own: no NIC of a VM may stand there. */
+/** Subnets that Azure reserves for one service: a VM's NIC cannot use them. */
 const SERVICE_SUBNETS = [
   "gatewaysubnet",
   "azurefirewallsubnet",
@@ -24,7 +24,7 @@ const SERVICE_SUBNETS = [
   "routeserversubnet",
 ];
 
-/** A NIC on its way: its subnet is settled, its address comes in a second pass. */
+/** An unfinished NIC: its subnet is settled, its address comes in a second pass. */
 interface NicDraft {
   readonly source: SourceNic;
   readonly primaryAddress: SourceIpConfiguration;
@@ -39,8 +39,8 @@ interface AddressChoice {
 }
 
 /**
- * One NIC of the target for each of the source, in the source's order. Only the primary IPv4 address of each moves
- * (Site Recovery's rule).
+ * One target NIC for each source NIC, in the source's order. Only the primary IPv4 address of each moves (Site
+ * Recovery's rule).
  */
 export function planNics(
   input: PlanInput,
@@ -140,8 +140,8 @@ function draft(
 }
 
 /**
- * Addresses in three passes, so that nobody's substitute takes what another NIC keeps: first those that the operator
- * chose, then those that stay the same, then the substitutes.
+ * Chooses addresses in three passes, so that no substitute takes an address that another NIC keeps: first those that
+ * the operator chose, then those that stay the same, then the substitutes.
  */
 function chooseAddresses(
   drafts: readonly NicDraft[],

@@ -9,7 +9,7 @@ import { planNics } from "./plan-nics.ts";
 import { chooseSize } from "./sizes.ts";
 
 /**
- * What will stand in the target region: Site Recovery's defaults, changed by the operator's choices, within what is
+ * The resources of the target region: Site Recovery's defaults, changed by the operator's choices, within what exists
  * there. A pure function: it finds everything that is wrong at once, and the same input gives the same plan and digest.
  */
 export function planTarget(input: PlanInput): PlanDecision {
@@ -59,10 +59,7 @@ export function planTarget(input: PlanInput): PlanDecision {
   return { kind: "planned", plan, digest: planDigest(plan) };
 }
 
-/**
- * A choice for a disk or NIC that the VM does not have is a slip of the pen, and would otherwise be lost without a
- * word.
- */
+/** A choice for a disk or NIC that the VM does not have is a mistake that would otherwise go unnoticed. */
 function refuseForeignOptions({ source, options }: PlanInput, findings: Findings): void {
   const ids = [source.osDisk, ...source.dataDisks, ...source.nics].map(({ id }) => id);
   for (const chosen of [...Object.keys(options.disks ?? {}), ...Object.keys(options.nics ?? {})]) {
@@ -71,7 +68,7 @@ function refuseForeignOptions({ source, options }: PlanInput, findings: Findings
   }
 }
 
-/** `<group>-asr`, in the target region when it is new; one that exists may be in any region but the source's. */
+/** `<group>-asr`, in the target region when new; an existing one may be in any region but the source's. */
 function planResourceGroup(input: PlanInput, subscriptionId: string, findings: Findings): PlannedResource {
   const { source, options, facts } = input;
   const wanted = {
@@ -104,9 +101,7 @@ function planResourceGroup(input: PlanInput, subscriptionId: string, findings: F
   };
 }
 
-/**
- * The set becomes `<set>-asr`; a zone stays the same number where the target region has it, else the VM stands alone.
- */
+/** The set becomes `<set>-asr`; a zone keeps its number where the target region has it, else the VM has neither. */
 function planAvailability(
   input: PlanInput,
   { subscriptionId, resourceGroup }: { readonly subscriptionId: string; readonly resourceGroup: string },

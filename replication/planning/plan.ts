@@ -1,7 +1,7 @@
 import { canonicalDigest } from "../canonical-json.ts";
 import type { DiskCaching } from "./inventory.ts";
 
-/** What a test failover makes stands beside what a failover makes: other names, other network, other addresses. */
+/** The resources of a test failover coexist with those of a failover: other names, other network, other addresses. */
 export type PlanPurpose = "failover" | "test-failover";
 
 /**
@@ -24,7 +24,7 @@ export interface TargetPlan {
   readonly disks: readonly PlannedDisk[];
   readonly nics: readonly PlannedNic[];
   readonly machine: PlannedMachine;
-  /** What the operator should know and nobody can change: things that do not move with a VM. */
+  /** Limitations that the operator should know and nothing can change: things that do not move with a VM. */
   readonly notices: readonly PlanNotice[];
 }
 
@@ -32,7 +32,7 @@ export type PlanDecision =
   | { readonly kind: "planned"; readonly plan: TargetPlan; readonly digest: string }
   | { readonly kind: "refused"; readonly refusals: readonly PlanRefusal[] };
 
-/** Why a resource is as it is planned. */
+/** Why a resource is planned this way. */
 export type PlanRule =
   | "customised"
   | "default-name"
@@ -61,10 +61,10 @@ export interface PlannedResource {
 }
 
 export interface PlannedNetwork extends PlannedResource {
-  /** Of the whole network when it is created. Azure deletes subnets that a later PUT leaves out, so all are here. */
+  /** All prefixes when the network is created. Azure deletes subnets that a later PUT leaves out, so all are here. */
   readonly addressPrefixes: readonly string[];
   readonly subnets: readonly { readonly name: string; readonly addressPrefix: string }[];
-  /** Set when the network is new to the source network: the mapping there and back is made together with it. */
+  /** Set when the network is new to the source network: the mapping in both directions is made together with it. */
   readonly mapBothWays: boolean;
 }
 
@@ -79,7 +79,7 @@ export interface PlannedDisk {
   readonly sourceId: string;
   /** Undefined for the OS disk. */
   readonly lun: number | undefined;
-  /** The replica: a page blob of the target account, so without a SKU of its own. */
+  /** The replica: a page blob of the target account, so it has no SKU of its own. */
   readonly replicaName: string;
   readonly disk: PlannedResource & {
     readonly sku: string;
@@ -89,7 +89,7 @@ export interface PlannedDisk {
   readonly caching: DiskCaching;
 }
 
-/** The flow makes the static ones first, so that Azure gives none of their addresses to a dynamic one. */
+/** The flow makes static NICs first, so that Azure gives none of their addresses to a dynamic one. */
 export interface PlannedNic extends PlannedResource {
   readonly sourceId: string;
   readonly primary: boolean;
@@ -174,8 +174,8 @@ export interface PlanRefusal {
 }
 
 /**
- * SHA-256 of the plan, whatever the order of its keys: what was shown in a dry run can be executed exactly, or refused
- * when the facts have moved.
+ * SHA-256 of the plan, independent of key order: a plan shown in a dry run is executed exactly, or refused when the
+ * facts have changed.
  */
 export function planDigest(plan: TargetPlan): string {
   return canonicalDigest(plan);

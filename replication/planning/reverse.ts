@@ -3,9 +3,8 @@ import type { PlanOptions } from "./options.ts";
 import type { TargetPlan } from "./plan.ts";
 
 /**
- * The options of the opposite direction: after a failover with this plan, re-protect leads back to where the machine
- * came from, under its own names, with its own size and addresses, and not to a `-asr` of a `-asr`. The same function
- * serves the way back and the way there again.
+ * The options of the opposite direction: after a failover with this plan, re-protect leads back to the machine's
+ * original place, names, size and addresses, and not to a `-asr` of a `-asr`. The same function serves both directions.
  */
 export function reversedOptions(original: SourceMachine, plan: TargetPlan): PlanOptions {
   const { osDisk, dataDisks, nics, availability } = original;

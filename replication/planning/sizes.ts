@@ -4,7 +4,7 @@ import type { TargetSize, VmSize } from "./inventory.ts";
 import { sameName } from "./name-rules.ts";
 import type { PlanRule } from "./plan.ts";
 
-/** What a size must offer to take the VM. */
+/** What a size must offer to run the VM. */
 export interface SizeNeeds {
   readonly nics: number;
   readonly dataDisks: number;
@@ -69,7 +69,7 @@ export function chooseSize(
   return { size: source.size, why: "same-size" };
 }
 
-/** Why a size cannot take the VM; undefined when it can. */
+/** Why a size cannot run the VM; undefined when it can. */
 function sizeFault(size: TargetSize, needs: SizeNeeds): string | undefined {
   if (size.restricted) return "it is not offered to this subscription";
   if (needs.zone !== undefined && !size.zones.includes(needs.zone)) return `it is not offered in zone ${needs.zone}`;

@@ -7,22 +7,22 @@ import type { RecordStore, RestoredDisk } from "../ports.ts";
 import type { Position } from "../position.ts";
 
 /**
- * The states of a long-running operation, as Azure's APIs name them. `Removing`: somebody deleted it, or its time was
- * over; the record goes last.
+ * The states of a long-running operation, as Azure's APIs name them. `Removing`: it was deleted or has expired; the
+ * record goes last.
  */
 export type RestoreState = "Pending" | "InProgress" | "Succeeded" | "Failed" | "Removing";
 
 export interface DiskCopy {
   readonly id: string;
-  /** Bytes of the disk as the source has it; the restored blob is a fixed VHD of it. */
+  /** Size of the source disk; the restored blob is a fixed VHD of it. */
   readonly sizeBytes: number;
   readonly snapshot: string;
-  /** `copied` only once the store itself says success. */
+  /** `copied` only once the store itself reports success. */
   readonly state: "pending" | "copying" | "copied" | "failed";
   readonly copiedBytes: number;
-  /** 0 until the store names it. */
+  /** 0 until the store reports it. */
   readonly totalBytes: number;
-  /** Which copy this is: those before it failed. Undefined: the first, 0. */
+  /** Which copy this is: the earlier ones failed. Undefined: the first, 0. */
   readonly attempt?: number | undefined;
 }
 
@@ -32,7 +32,10 @@ export interface RestoreError {
   readonly hint: string;
 }
 
-/** `restores/{restore}.json`, changed by compare-and-set only: a point on its way into page blobs of its own. */
+/**
+ * `restores/{restore}.json`, changed by compare-and-set only: the progress of a point's copy into page blobs of its
+ * own.
+ */
 export interface RestoreRecord {
   readonly version: 1;
   readonly restoreId: string;
@@ -55,7 +58,7 @@ export interface StoredRestore {
   readonly etag: string;
 }
 
-/** Undefined if there is none; text that is no restore id never reaches the store. Errors: `record-corrupt`. */
+/** Undefined if there is none; text that is not a restore id never reaches the store. Errors: `record-corrupt`. */
 export async function findRestore(records: RecordStore, restoreId: string): Promise<StoredRestore | undefined> {
   if (!isRestoreId(restoreId)) return undefined;
   const stored = await restoreRecord(records, restoreId).find();
@@ -66,7 +69,7 @@ export function restoreRecord(records: RecordStore, restoreId: string): RecordAt
   return recordAt<RestoreRecord>(records, { name: restoreRecordName(restoreId), version: 1 });
 }
 
-/** What stands under its name, readable or not. */
+/** The record under its name, readable or not. */
 export function lookAtRestore(records: RecordStore, restoreId: string): Promise<StoredRestore | "damaged" | undefined> {
   return unlessDamaged(
     () => findRestore(records, restoreId),
@@ -82,12 +85,12 @@ export async function readRestore(records: RecordStore, restoreId: string): Prom
   return stored;
 }
 
-/** It has ended, well or badly; one that is being removed has not. */
+/** It has succeeded or failed; one that is being removed counts as neither. */
 export function isFinished({ state }: RestoreRecord): boolean {
   return state === "Succeeded" || state === "Failed";
 }
 
-/** The blob that holds a disk of this restore, or will. */
+/** The blob that holds or will hold a disk of this restore. */
 export function restoredDisk(
   { itemId, restoreId }: RestoreRecord,
   { id, attempt }: Pick<DiskCopy, "id" | "attempt">,
@@ -95,7 +98,7 @@ export function restoredDisk(
   return { itemId, restoreId, diskId: id, attempt };
 }
 
-/** 32 hex digits: the same request of the same item gives the same restore. */
+/** 32 hex digits: the same request for the same item gives the same restore. */
 export function restoreIdOf(itemId: string, requestId: string): string {
   return createHash("sha256").update(`leeward-restore-1\n${itemId}\n${requestId}`, "utf8").digest("hex").slice(0, 32);
 }

@@ -8,10 +8,10 @@ import { unpinPoint } from "../points/pins.ts";
 import { type RestoreRecord, restoreIdOf, restorePinId, restoreRecord } from "./record.ts";
 
 /**
- * Removes a restore with its blobs, and lets its point go. First the record says so, so that no slice begins another
- * copy; the record goes last, when everything that a slice had under way has settled and a second look has removed what
- * came late: until then `gone` is false and somebody has to come again (the sweep does). One that is not there is gone.
- * Idempotent, also side by side with slices. Errors: `conflict`, those of the ports.
+ * Removes a restore with its blobs, and unpins its point. The record is marked first, so that no slice starts another
+ * copy. It is removed last, when every request of a slice has settled and a second pass has removed late blobs: until
+ * then `gone` is false and the removal must be repeated (the sweep does). A missing restore is gone. Idempotent, also
+ * when slices run concurrently. Errors: `conflict`, those of the ports.
  */
 export async function removeRestore(
   context: ItemContext,
@@ -27,7 +27,7 @@ export async function removeRestore(
     }
   }
   if (restore === "damaged") {
-    // Its pin goes with the next sweep, which finds no record of it.
+    // The next sweep finds no record for its pin and removes it.
     await restoreRecord(records, restoreId).remove();
     return { gone: true };
   }
@@ -37,7 +37,7 @@ export async function removeRestore(
   return { gone: true };
 }
 
-/** The same on an operator's word. Errors: `item-unknown`, `in-use` while a failover makes its machine from it. */
+/** The same on an operator's request. Errors: `item-unknown`, `in-use` while a failover makes its machine from it. */
 export async function deleteRestore(
   context: ItemContext,
   itemId: string,
@@ -56,7 +56,7 @@ export async function deleteRestore(
   return removeRestore(context, itemId, restoreId);
 }
 
-/** Undefined: there is none. The record of a restore that is being removed already is left as it is. */
+/** Undefined: there is none. The record of a restore that is already being removed is left as it is. */
 async function markRemoving(
   { stores, clock }: ItemContext,
   itemId: string,
@@ -70,7 +70,7 @@ async function markRemoving(
   );
 }
 
-/** A damaged record names no disks: then those of the item are looked for. */
+/** A damaged record names no disks: the item's disks are used instead. */
 async function diskIdsOf(
   { stores }: ItemContext,
   itemId: string,

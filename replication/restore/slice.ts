@@ -29,11 +29,11 @@ import { removeRestore } from "./remove.ts";
 export type RestoreStep = { readonly kind: "again"; readonly delayMs: number } | { readonly kind: "done" };
 
 /**
- * One look at a restore: begins what has not begun, asks what has, records what it found. It holds nothing between two
- * calls, so that it can be killed at any await and called again, or twice side by side (rule 10). A copy counts only
- * when the store says success; a failed one is begun again some times, under another name, since a retry under the same
- * one could remove what another slice has finished meanwhile. Errors: `restore-unknown`, `record-corrupt`, and those of
- * the ports, after which the message goes back to its queue.
+ * One step of a restore: starts missing copies, polls running ones, records the result. It keeps no state between
+ * calls, so it can be killed at any await and called again, or run twice concurrently (rule 10). A copy counts only
+ * when the store reports success. A failed copy is retried a few times, each under another name: a retry under the same
+ * name could remove what another slice has finished meanwhile. Errors: `restore-unknown`, `record-corrupt`, and those
+ * of the ports, after which the message returns to its queue.
  */
 export async function restoreSlice(context: ItemContext, itemId: string, restoreId: string): Promise<RestoreStep> {
   const stored = await readRestore(context.stores.records(itemId), restoreId);
@@ -43,7 +43,7 @@ export async function restoreSlice(context: ItemContext, itemId: string, restore
   if (!(await save(context, stored, next))) {
     const now = await findRestore(context.stores.records(itemId), restoreId);
     if (now !== undefined) return { kind: "again", delayMs: RESTORE_POLL_MS };
-    // It was removed meanwhile: what this slice has begun goes after it.
+    // It was removed meanwhile: remove the copies that this slice started.
     for (const disk of next.disks) await context.stores.snapshots.removeRestored(restoredDisk(next, disk));
     return { kind: "done" };
   }
@@ -54,13 +54,12 @@ function removing({ gone }: { readonly gone: boolean }): RestoreStep {
   return gone ? { kind: "done" } : { kind: "again", delayMs: RESTORE_SETTLE_MS };
 }
 
-/** The record after one look; nothing is written to it yet. */
+/** The record after one step, not yet written. */
 async function advance(context: ItemContext, restore: RestoreRecord): Promise<RestoreRecord> {
   const nowMs = context.clock.now();
   try {
     if (restore.state === "Pending") {
-      // The sweep takes away pins whose restore has no record; whoever was slow to write the record sets the pin again
-      // here.
+      // The sweep removes pins whose restore has no record; if the record was written late, the pin is set again here.
       const pin = { pinId: restorePinId(restore.restoreId), reason: "restore", sinceMs: nowMs, untilMs: undefined };
       await pinPoint(context.stores.records(restore.itemId), restore.pointId, pin);
     }
@@ -98,7 +97,7 @@ async function copyDisk({ stores }: ItemContext, restore: RestoreRecord, disk: D
       disk.snapshot,
       destination,
     );
-    // Copies inside one account often end at once.
+    // Copies inside one account often complete at once.
     found = await snapshots.copyState(destination);
   }
   return lookedAt(disk, found);
@@ -120,18 +119,18 @@ function lookedAt(disk: DiskCopy, found: CopyState): LookedAt {
   }
 }
 
-/** True if `next` stands, or nothing but the time would change; false if another slice was faster. */
+/** True if `next` is stored, or only the time would change; false if another slice was faster. */
 async function save(context: ItemContext, { restore, etag }: StoredRestore, next: RestoreRecord): Promise<boolean> {
   const same = JSON.stringify({ ...next, updatedMs: 0 }) === JSON.stringify({ ...restore, updatedMs: 0 });
-  // The time shows the sweep that somebody works on the restore.
+  // The time shows the sweep that the restore makes progress.
   if (same && next.updatedMs - restore.updatedMs < RESTORE_STALE_MS / 2) return true;
   const record = restoreRecord(context.stores.records(restore.itemId), restore.restoreId);
   return (await record.replace(next, etag)) !== undefined;
 }
 
 /**
- * After the record says how it ended: the copies that failed are removed, or all of a failed restore, then the point is
- * let go.
+ * Runs after the outcome is recorded: removes the failed copies, or all copies of a failed restore, then unpins the
+ * point.
  */
 async function finish(context: ItemContext, restore: RestoreRecord): Promise<RestoreStep> {
   for (const disk of restore.disks) {

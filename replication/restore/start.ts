@@ -10,9 +10,8 @@ import { type RestoreRecord, findRestore, restoreIdOf, restorePinId, restoreReco
 
 /**
  * Pins the point and records the restore; the caller then sends its first message. With a `requestId` the call can be
- * repeated: it gives the same restore, in whatever state it is by then, and sending the message again is harmless.
- * Errors: `item-unknown`, `point-unknown`, `point-pruned`, `invalid-request` (the request id was used for another
- * point).
+ * repeated: it returns the same restore in its current state, and sending the message again is harmless. Errors:
+ * `item-unknown`, `point-unknown`, `point-pruned`, `invalid-request` (the request id was used for another point).
  */
 export async function startRestore(
   context: ItemContext,
@@ -42,8 +41,8 @@ export async function startRestore(
 }
 
 /**
- * For restores that an operator asks for: each holds copies of all disks. One that was begun may be asked for again.
- * Errors: `conflict`.
+ * Limits the restores that operators request: each holds copies of all disks. A repeated request passes. Errors:
+ * `conflict`.
  */
 export async function requireRoomForRestore(
   { stores }: ItemContext,

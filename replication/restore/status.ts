@@ -27,7 +27,7 @@ export interface RestoreStatus {
   readonly disks: readonly RestoredDiskStatus[];
   readonly createdMs: number;
   readonly updatedMs: number;
-  /** When its blobs are removed; undefined while it runs, and while they are being removed. */
+  /** When its blobs are removed; undefined while it runs or is being removed. */
   readonly expiresMs: number | undefined;
   readonly error: RestoreError | undefined;
 }
@@ -65,8 +65,8 @@ export async function restoreStatus(context: ItemContext, itemId: string, restor
 }
 
 /**
- * The finished blobs, for whoever grants access to them. Errors: those of `restoreStatus`, and `conflict` while the
- * restore is not done.
+ * The finished blobs, for granting access to them. Errors: those of `restoreStatus`, and `conflict` while the restore
+ * is not done.
  */
 export async function restoredDisks(
   context: ItemContext,
@@ -83,7 +83,7 @@ export async function restoredDisks(
   );
 }
 
-/** By the sizes of the disks: what a copy in flight has done counts for its share. */
+/** Weighted by disk size; the completed part of a running copy counts. */
 function percentOf({ state, disks }: RestoreRecord): number {
   if (state === "Succeeded") return 100;
   const allBytes = disks.reduce((sum, disk) => sum + disk.sizeBytes, 0);

@@ -12,14 +12,14 @@ import {
 import { TRANSITIONS } from "./table.ts";
 import { WORDS } from "./words.ts";
 
-/** What the item's record holds of its state. It is changed by these functions only, and stored by compare-and-set. */
+/** The item's state as its record holds it. Only these functions change it; it is stored by compare-and-set. */
 export interface Situation {
   readonly state: ItemState;
-  /** Where the machine runs that users work with. */
+  /** Where the machine that users work with runs. */
   readonly activeLocation: "Primary" | "Recovery";
-  /** The kind of the failover that runs, waits for its commit or was committed. */
+  /** The kind of the failover that is running, waits for its commit or was committed. */
   readonly failover: "Planned" | "Unplanned" | undefined;
-  /** The job of the flow that runs; undefined in every state that no job ends. */
+  /** The job of the running flow; undefined in every state that no job ends. */
   readonly job: { readonly jobId: string; readonly flow: Flow } | undefined;
 }
 
@@ -35,19 +35,22 @@ export type OperationDecision =
       readonly kind: "started";
       readonly situation: Situation;
       readonly flow: Flow;
-      /** A job that this one takes over from: the new flow ends it, and knows it ended, before its own first step. */
+      /**
+       * The running job that this one takes over from: the new flow ends it, and confirms that, before its own first
+       * step.
+       */
       readonly endsJobId: string | undefined;
     }
   /**
-   * The same job is running already: the request was sent twice. One that has ended is found by its job id in the job's
-   * own record.
+   * The same job is running already: the request was sent twice. A job that has ended is found by its id in its own
+   * record.
    */
   | { readonly kind: "repeated"; readonly situation: Situation }
   | { readonly kind: "refused"; readonly reason: RefusalReason; readonly allowedOperations: readonly Operation[] };
 
 /**
- * Decides on an operator's request. `jobId` comes from the caller's operation id (replication/jobs), so that a
- * repetition is known as one.
+ * Decides on an operator's request. `jobId` comes from the caller's operation id (replication/jobs), so that a repeated
+ * request is recognised.
  */
 export function decideOperation(situation: Situation, operation: Operation, jobId: string): OperationDecision {
   if (situation.job?.jobId === jobId) return { kind: "repeated", situation };
@@ -70,8 +73,7 @@ export function decideOperation(situation: Situation, operation: Operation, jobI
 }
 
 /**
- * The end of a job. Only the job that the item waits for is heard: one that was taken over from, or that reports twice,
- * changes nothing.
+ * The end of a job. Only the job that the item waits for counts: a superseded job, or a second report, changes nothing.
  */
 export function decideOutcome(situation: Situation, jobId: string, outcome: Outcome): Situation {
   if (situation.job?.jobId !== jobId) return situation;
@@ -90,7 +92,7 @@ export function allowedOperations(state: ItemState): readonly Operation[] {
   return OPERATIONS.filter((operation) => TRANSITIONS[state][operation].kind === "start");
 }
 
-/** A refusal as the error that the edge answers with (`operation-not-allowed`). */
+/** The refusal as an error for the caller (`operation-not-allowed`). */
 export function refusalError(
   itemId: string,
   state: ItemState,
@@ -110,12 +112,12 @@ export function refusalError(
   );
 }
 
-/** True for text that names a state: records come from outside. */
+/** True for text that names a state, because records come from outside. */
 export function isItemState(text: string): text is ItemState {
   return ITEM_STATES.some((state) => state === text);
 }
 
-/** Entering one of these ends the story of a failover: it was cancelled, re-protected, or the item is gone. */
+/** Entering one of these ends a failover: it was cancelled, re-protected, or the item is gone. */
 const FAILOVER_OVER: ReadonlySet<ItemState> = new Set([
   "Unprotected",
   "EnablingProtection",

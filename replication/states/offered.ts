@@ -2,8 +2,8 @@ import { allowedOperations } from "./decide.ts";
 import type { ItemState, Operation } from "./states.ts";
 
 /**
- * The table knows more operations than this version has flows for; what has none is not offered. Repair is a request to
- * the mobility service.
+ * The table has more operations than this version has flows for; only those with a flow are offered. Repair is a
+ * request to the mobility service.
  */
 const OFFERED: ReadonlySet<Operation> = new Set<Operation>([
   "EnableProtection",
@@ -13,6 +13,6 @@ const OFFERED: ReadonlySet<Operation> = new Set<Operation>([
   "RepairReplication",
 ]);
 
-/** What may be asked of an item in this state, by this version. */
+/** The operations that this version offers in this state. */
 export const offeredOperations = (state: ItemState): readonly Operation[] =>
   allowedOperations(state).filter((each) => OFFERED.has(each));

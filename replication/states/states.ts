@@ -38,10 +38,10 @@ export const ITEM_STATES = [
 export type ItemState = (typeof ITEM_STATES)[number];
 
 /**
- * What an operator may ask for. All but EnableProtection (a PUT there) are values of Site Recovery's
- * `ReplicationProtectedItemOperation`; those that belong to other products than Azure-to-Azure (ReverseReplicate,
- * Failback, FinalizeFailback, CompleteMigration) are not offered: re-protect is SwitchProtection, and failing back is
- * another failover after it.
+ * What an operator may request. All but EnableProtection (a PUT there) are values of Site Recovery's
+ * `ReplicationProtectedItemOperation`. Those of products other than Azure-to-Azure (ReverseReplicate, Failback,
+ * FinalizeFailback, CompleteMigration) are not offered: re-protect is SwitchProtection, and failing back is another
+ * failover after it.
  */
 export const OPERATIONS = [
   "EnableProtection",
@@ -58,20 +58,20 @@ export const OPERATIONS = [
 ] as const;
 export type Operation = (typeof OPERATIONS)[number];
 
-/** How the job ended that holds the item in a state of kind `flow`. */
+/** The outcome of the job that holds the item in a state of kind `flow`. */
 export const OUTCOMES = ["JobSucceeded", "JobFailed"] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
 /**
- * What replication reports by itself. These are levels, not edges: each is true for a while and is reported again and
- * again, so that a state may leave one unheard and nothing is lost.
+ * What replication reports by itself. These are levels, not edges: each is true for a while and is reported repeatedly,
+ * so a state may ignore a report and nothing is lost.
  */
 export const FACTS = [
   /** The target is a full image and a recovery point of it exists. */
   "SeedingComplete",
   /** The target is being filled from the source: changed ranges after a pause, or everything. */
   "SeedingUnderWay",
-  /** Replication cannot go on by itself: a fork, lost records, a spool that overran without its map. */
+  /** Replication cannot continue by itself: a fork, lost records, a spool that overran without its map. */
   "ResyncNeeded",
 ] as const;
 export type ReplicationFact = (typeof FACTS)[number];

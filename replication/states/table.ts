@@ -31,7 +31,8 @@ const REPROTECT = start("reprotect", "Reprotecting");
 const RESYNCHRONIZE = start("repair-replication", "PreparingResynchronization");
 
 /**
- * Every operation for one reason: what a state permits is written over it, so that each row shows its own rules only.
+ * Refuses every operation for one reason; each row overrides what its state permits, so that it shows only its own
+ * rules.
  */
 function refuseAll(reason: RefusalReason): Readonly<Record<Operation, Transition>> {
   const refusal = refuse(reason);
@@ -50,10 +51,7 @@ function refuseAll(reason: RefusalReason): Readonly<Record<Operation, Transition
   };
 }
 
-/**
- * A protected item that has not failed over and has no test failover: what it is asked for in vain is refused with the
- * plain fact.
- */
+/** A protected item that has not failed over and has no test failover: refusals state the plain fact. */
 const REPLICATING: Readonly<Record<Operation, Transition>> = {
   EnableProtection: refuse("already-protected"),
   DisableProtection: DISABLE,
@@ -69,14 +67,14 @@ const REPLICATING: Readonly<Record<Operation, Transition>> = {
 };
 
 /**
- * An open test failover: besides its clean-up a real failover stays possible (Site Recovery refuses it), and takes the
- * clean-up along.
+ * An open test failover: besides its clean-up a real failover stays possible (Site Recovery refuses it), and includes
+ * the clean-up.
  */
 const TEST_OPEN: Readonly<Record<Operation, Transition>> = {
   ...REPLICATING,
   TestFailover: refuse("clean-up-first"),
   TestFailoverCleanup: CLEAN_UP,
-  // No emergency, and whether the target is level with the source is not known before the clean-up.
+  // Not an emergency, and before the clean-up it is unknown whether the target is level with the source.
   PlannedFailover: refuse("clean-up-first"),
   RepairReplication: refuse("clean-up-first"),
 };
@@ -95,9 +93,9 @@ const ends = (succeeded: ItemState, failed: ItemState): Readonly<Record<Outcome,
   JobSucceeded: move(succeeded),
   JobFailed: move(failed),
 });
-/** No job runs: an outcome is late. */
+/** No job runs: any outcome is late. */
 const NO_JOB: Readonly<Record<Outcome, Transition>> = { JobSucceeded: IGNORE, JobFailed: IGNORE };
-/** Facts wait, being levels: the state that follows hears them. */
+/** Facts are levels: they are reported again in the state that follows. */
 const IGNORES_FACTS: Readonly<Record<ReplicationFact, Transition>> = {
   SeedingComplete: IGNORE,
   SeedingUnderWay: IGNORE,
@@ -105,13 +103,13 @@ const IGNORES_FACTS: Readonly<Record<ReplicationFact, Transition>> = {
 };
 
 /**
- * The one table of a protected item (docs/states.md shows it in full): total, without default. While a job runs, an
- * operation that is permitted takes over: its flow ends the running job first.
+ * The one table of a protected item (docs/states.md shows it in full): total, without default. While a job runs, a
+ * permitted operation takes over: its flow ends the running job first.
  */
 export const TRANSITIONS: Readonly<Record<ItemState, Row>> = {
   Unprotected: { ...refuseAll("not-protected"), EnableProtection: ENABLE, ...NO_JOB, ...IGNORES_FACTS },
 
-  // Waiting for a mobility service that never comes must be possible to give up.
+  // The operator must be able to stop waiting for a mobility service that never comes.
   EnablingProtection: {
     ...refuseAll("busy"),
     DisableProtection: DISABLE,
@@ -138,7 +136,7 @@ export const TRANSITIONS: Readonly<Record<ItemState, Row>> = {
     DisableProtection: DISABLE,
     RepairReplication: start("repair-replication", "RestartingInitialReplication"),
     ...NO_JOB,
-    // The service mended it by itself, for example after its records were brought back.
+    // The service repaired it by itself, for example after its records were restored.
     SeedingComplete: move("Protected"),
     SeedingUnderWay: move("InitialReplicationInProgress"),
     ResyncNeeded: IGNORE,
@@ -196,7 +194,7 @@ export const TRANSITIONS: Readonly<Record<ItemState, Row>> = {
   },
   TestFailoverCleanupFailed: { ...TEST_OPEN, ...NO_JOB, ...IGNORES_FACTS },
 
-  // A second failover is refused; the one that runs can be given up.
+  // A second failover is refused; the running one can be cancelled.
   FailoverInProgress: {
     ...refuseAll("busy"),
     CancelFailover: CANCEL,
@@ -212,7 +210,7 @@ export const TRANSITIONS: Readonly<Record<ItemState, Row>> = {
     ...NO_JOB,
     ...IGNORES_FACTS,
   },
-  // A planned failover had closed the stream: replication then reports ResyncNeeded to the protected item.
+  // A planned failover closed the stream: replication then reports ResyncNeeded for the protected item.
   CancellingFailover: { ...refuseAll("busy"), ...ends("Protected", "CancelFailoverFailed"), ...IGNORES_FACTS },
   CancelFailoverFailed: {
     ...refuseAll("failover-being-cancelled"),

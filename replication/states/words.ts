@@ -4,7 +4,7 @@ import type { ItemState } from "./states.ts";
 interface StateWords {
   readonly protectionState: string;
   readonly protectionStateDescription: string;
-  /** Where users' work runs after the state was entered; `unchanged` keeps what was true before. */
+  /** Where users' work runs once the state is entered; `unchanged` keeps the previous value. */
   readonly activeLocation: "Primary" | "Recovery" | "unchanged";
   readonly testFailover: TestFailoverWords;
 }
@@ -15,7 +15,7 @@ interface TestFailoverWords {
 }
 
 const NO_TEST: TestFailoverWords = { testFailoverState: "None", testFailoverStateDescription: "None" };
-/** Also shown when a failover or disabling has taken over an open test failover and its machine is not yet gone. */
+/** Also shown when a failover or disabling has taken over an open test failover whose machine still exists. */
 const TEST_GOING: TestFailoverWords = {
   testFailoverState: "MarkedForDeletion",
   testFailoverStateDescription: "Cleaning up test environment",
@@ -31,8 +31,8 @@ function words(
 }
 
 /**
- * Site Recovery's words. Where it publishes none, those of its successor's closed enumeration are used (Azure's Data
- * Replication service, `ProtectionState`), and descriptions of our own.
+ * Site Recovery's terms. Where it publishes none, those of its successor's closed enumeration are used (Azure's Data
+ * Replication service, `ProtectionState`), with descriptions of our own.
  */
 export const WORDS: Readonly<Record<ItemState, StateWords>> = {
   Unprotected: words("UnprotectedStatesBegin", "Unprotected", "unchanged"),
@@ -78,7 +78,7 @@ export const WORDS: Readonly<Record<ItemState, StateWords>> = {
   DisableFailed: words("DisablingFailed", "Disabling protection failed", "unchanged"),
 };
 
-/** A planned failover has words of its own in some states. */
+/** A planned failover has its own terms in some states. */
 export const PLANNED_WORDS: Readonly<
   Partial<Record<ItemState, Pick<StateWords, "protectionState" | "protectionStateDescription">>>
 > = {
@@ -98,7 +98,7 @@ export const PLANNED_WORDS: Readonly<
 };
 
 /**
- * The item's state as the API shows it. `testResourcesLeft`: the resource ledger still holds something of a test
+ * The item's state as the API shows it. `testResourcesLeft`: the resource ledger still lists resources of a test
  * failover.
  */
 export function stateWords(

@@ -12,12 +12,12 @@ import type { ProtectedMachine, World } from "./world.ts";
 
 type Say = (sentence: string) => void;
 
-/** A point is told by the sweep after the one that finds it, at the latest. */
+/** A point is published by the sweep after the one that finds it, at the latest. */
 const TOLD_WITHIN_MS = 3 * 60_000;
 const NEWEST_TOLD_MS = 90_000;
 const LANDED_WITHIN_MS = 10_000;
 
-/** The restores of an item that can be read. */
+/** The readable restores of an item. */
 export async function restoresOf(stores: ItemStores, itemId: string): Promise<readonly RestoreRecord[]> {
   const records = stores.records(itemId);
   const found: RestoreRecord[] = [];

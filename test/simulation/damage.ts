@@ -25,7 +25,7 @@ export type DamageStep = Extract<
 const IN_BATCH_MS = 50;
 const APP_DOWN_MS = 4_000;
 
-/** Somebody damages what lies in the accounts, and perhaps puts it back. */
+/** Damages blobs in the accounts, and perhaps restores them. */
 export async function damage(world: World, machine: ProtectedMachine, step: DamageStep): Promise<void> {
   if (step.kind === "journal-damaged" && step.inBatch === true) return damageBatch(world, machine, step);
   const progress = (await readProgress(world.stores.records(machine.itemId)))?.progress;

@@ -23,7 +23,7 @@ export interface DurableHostOptions {
   readonly isRepeated: () => boolean;
   /** Sees what an activity leaves behind, before its answer is known. */
   readonly afterActivity: (name: ActivityName, run: FlowRun) => Promise<void>;
-  /** Something that must not be: a flow that throws, or a replay that differs. */
+  /** A violation: a flow that throws, or a replay that differs. */
   readonly wrong: (sentence: string) => void;
 }
 

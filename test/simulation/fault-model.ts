@@ -5,10 +5,9 @@ import { type Random, createRandom } from "../memory/random.ts";
 import { serverBusy } from "../memory/throttled-disks.ts";
 
 /**
- * The fault model: everything that a history may throw at the product, and what is asked of the product then.
- * `survived`: once the fault is over replication goes on by itself, and nothing that was promised is lost. `repaired`:
- * an operator's operation brings it back. `detected`: it is named, nothing wrong is believed, and what it did not touch
- * stays usable.
+ * The fault model: everything that a history may inject, and what the product must do then. `survived`: once the fault
+ * is over replication continues by itself, and no promise is broken. `repaired`: an operator's operation restores it.
+ * `detected`: it is reported, nothing wrong is believed, and everything it did not touch stays usable.
  */
 export const FAULT_MODEL = {
   // Single requests, to storage, to the control plane, or to Resource Manager.
@@ -67,7 +66,7 @@ export interface SentCall {
   readonly operation: string;
 }
 
-/** What becomes of a request. Times count from its sending. */
+/** The fate of a request. Times count from its sending. */
 interface Fate {
   /** When its effect takes place; undefined: never. */
   readonly arrivesMs: number | undefined;

@@ -83,7 +83,7 @@ export interface AppProcessOptions {
   readonly timeline: Timeline;
   readonly queues: Queues;
   readonly process: SimulatedProcess;
-  /** All of the application but what this process adds. */
+  /** The application without what this process adds. */
   readonly application: Omit<
     Application,
     "clock" | "timer" | "gates" | "points" | "largeBatches" | "wakeUps" | "processId" | "cursors" | "tidied"

@@ -10,7 +10,7 @@ import { type Verdict, createVerdict } from "./verdict.ts";
 import { type ProtectedMachine, START_MS, type World, createWorld } from "./world.ts";
 
 export interface HistoryResult {
-  /** Sentences about everything that must not be; empty for a sound product. */
+  /** One sentence per violation; empty for a sound product. */
   readonly wrong: readonly string[];
   readonly points: number;
   readonly events: number;

@@ -78,14 +78,14 @@ export class WriteLogModel {
   }
 
   /**
-   * The process died, and not the machine: all that was answered is there, and of what was sent and not answered any
-   * sectors.
+   * The process died, not the machine: everything answered is there, and any sectors of what was sent without an
+   * answer.
    */
   killed(sent: SentChange | undefined): void {
     if (this.#lost === "nothing") this.#lost = { sent };
   }
 
-  /** The machine lost its power: what no flush covered is there or not. */
+  /** The machine lost power: unflushed writes may or may not be there. */
   cutOff(): void {
     this.#lost = "unflushed";
   }

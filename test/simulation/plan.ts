@@ -31,7 +31,7 @@ export interface MachinePlan {
   /** Of each disk. */
   readonly sectors: readonly number[];
   readonly epochMaxAgeMs: number;
-  /** Room for journal and spool beside the images. */
+  /** Space for journal and spool beside the images. */
   readonly spoolMaxBytes: number;
   /** What sealing one epoch takes: on a busy machine longer than the next epoch. */
   readonly sealMs: number;
@@ -66,7 +66,7 @@ export type Step = { readonly atMs: number } & (
   | {
       readonly kind: "delta-damaged" | "delta-removed" | "journal-damaged" | "manifest-damaged" | "record-damaged";
       readonly machine: number;
-      /** The operator puts it back from soft delete after this time. */
+      /** The operator restores it from soft delete after this time. */
       readonly backMs?: number;
       /** The journal of the next batch, in the middle of which all workers die. */
       readonly inBatch?: boolean;
@@ -319,7 +319,7 @@ function planFlows(random: Random, machine: number, activeMs: number): readonly 
     ];
   }
   if (chance < 0.6) {
-    // The target region has no room; the operator tries again when there is some, or gives up.
+    // The target region has no capacity; the operator tries again when there is some, or gives up.
     const again = random.pick(["failover", "failover", "disable"] as const);
     return [
       { atMs: 0, kind: "machine-refused", machine, times: 1 },

@@ -7,7 +7,7 @@ import type { SimulatedProcess } from "./process.ts";
 
 /** Methods that change nothing. All others may have taken effect when they fail. */
 const READS = new Set(["read", "list", "listItems", "listStreams", "properties", "copyState"]);
-/** Methods that ask nobody. */
+/** Methods that send no request. */
 const LOCAL = new Set(["restoredUrl"]);
 
 /** The port, with every call of its methods sent by the process. */

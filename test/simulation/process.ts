@@ -1,13 +1,13 @@
 import { type FaultInjector, type SentCall, failureOf } from "./fault-model.ts";
 import type { Timeline } from "./timeline.ts";
 
-/** What processes live in. */
+/** The environment of processes. */
 export interface Surroundings {
   readonly timeline: Timeline;
   readonly injector: FaultInjector;
   /** One line for each thing that happens: the same seed gives the same lines. */
   readonly trace: (line: string) => void;
-  /** True while nobody in that place answers. */
+  /** True while no process in that place answers. */
   readonly isAway: (place: SentCall["place"]) => boolean;
 }
 

@@ -6,7 +6,7 @@ import type { Timeline } from "./timeline.ts";
 interface ReceivedMessage {
   readonly body: unknown;
   readonly dequeueCount: number;
-  /** It was handled: it goes. */
+  /** It was handled: it is deleted. */
   remove(): void;
   /** It was not: it is visible again after the delay, or lies in the poison queue when it came too often. */
   giveBack(delayMs: number): void;
@@ -22,7 +22,7 @@ export interface Queues {
   receive(queue: QueueName): ReceivedMessage | undefined;
   /** Calls `sent` once: now when something lies in the queue, visible or not, else with the next message. */
   whenFilled(queue: QueueName, sent: () => void): void;
-  /** Messages that nobody could handle. */
+  /** Messages that no receiver could handle. */
   readonly poison: readonly { readonly queue: QueueName; readonly body: unknown }[];
 }
 

@@ -97,9 +97,7 @@ export class SourceMachine {
       this.#medium.put(imagePath(disk), Buffer.concat((marks[index] ?? []).map(sectorOf)));
   }
 
-  /**
-   * The operator, or the extension, installs the service, or installs it again: an old state folder stays where it is.
-   */
+  /** The operator or the extension installs the service, perhaps again: an old state folder stays. */
   install(registrationToken: string | undefined): void {
     this.#settings = { registrationToken };
     this.kill();
@@ -116,7 +114,7 @@ export class SourceMachine {
     return this.#settings?.registrationToken;
   }
 
-  /** With its region. */
+  /** The machine is lost with its region. */
   destroy(): void {
     this.uninstall();
     this.#isPowered = false;
@@ -163,7 +161,7 @@ export class SourceMachine {
     this.model.killed(this.#sent);
   }
 
-  /** The system starts it again, once for each time that it ended. */
+  /** The system restarts it, once for each time that it ended. */
   #startLater(): void {
     this.#restart?.();
     this.#restart = this.#options.surroundings.timeline.after(RESTART_MS, () => this.start());
@@ -197,14 +195,14 @@ export class SourceMachine {
     this.#wakeGuest();
   }
 
-  /** Nothing of this run happens any more, and nobody hears of it. */
+  /** Nothing more of this run happens, and no other process sees it. */
   #end(run: Run): void {
     run.process.kill();
     run.onMedium.kill();
     if (this.#run === run) this.#run = undefined;
   }
 
-  /** From now on there is only so much room; after a while there is enough again. */
+  /** From now on disk space is limited; after a while there is enough again. */
   fillDisk(roomBytes: number, durationMs: number): void {
     this.#medium.capacityBytes = this.#medium.usedBytes + roomBytes;
     this.#options.surroundings.timeline.after(durationMs, () => (this.#medium.capacityBytes = Number.MAX_SAFE_INTEGER));
@@ -283,7 +281,7 @@ export class SourceMachine {
     this.start();
   }
 
-  /** What kept it from running is over. */
+  /** The cause that kept it from running is over. */
   calm(): void {
     this.#medium.capacityBytes = Number.MAX_SAFE_INTEGER;
     for (const undo of [...this.#failures.splice(0), ...this.#copies.splice(0)]) undo();
@@ -438,7 +436,7 @@ export class SourceMachine {
     this.model.flushed(disk, counts);
   }
 
-  /** Nobody hears the answer of a service that is gone. */
+  /** The answer of a service that is gone is lost. */
   async #answered(service: OpenedService, request: () => Promise<void> | undefined): Promise<void> {
     await request();
     if (this.#run?.service !== service) {

@@ -54,9 +54,8 @@ export function createTimeline(startMs: number): Timeline {
 }
 
 /**
- * Done when every promise that can settle has: nothing in a simulation waits for anything else than its events. A tick
- * comes after all promises that are ready, and costs no turn of the event loop, of which a history would need
- * thousands.
+ * Resolves when every promise that can settle has: a simulation waits only for its own events. A tick comes after all
+ * promises that are ready, and costs no turn of the event loop, of which a history would need thousands.
  */
 const settled = (): Promise<void> =>
   new Promise((resolve) => {

@@ -3,9 +3,7 @@ import type { EventPublisher } from "../../replication/events/publisher.ts";
 import { EVENTS_PER_SEND_MAX_COUNT } from "../../replication/limits.ts";
 import type { SimulatedProcess } from "./process.ts";
 
-/**
- * A topic of events with somebody behind it who keeps what came: the same event may come again, but never as another.
- */
+/** A topic with a subscriber that keeps all events: the same event may come again, but never changed. */
 export interface Topic {
   publisherOf(process: SimulatedProcess): EventPublisher;
   /** True when an event of this type and subject came with these fields in its data. */

@@ -35,7 +35,7 @@ export function unkindManager(
   const known = new Map<string, Known>();
   const look = (): void => {
     const nowMs = timeline.now();
-    // What was there before anybody looked is old.
+    // Resources that existed before the first request are old.
     const isFirst = known.size === 0;
     for (const [id, body] of inner.resources) {
       const found = known.get(id);

@@ -22,9 +22,9 @@ export interface Verdict {
   checkHealth(): Promise<void>;
   /** True when nothing more has to happen for this machine. `why` says what is missing. */
   isDone(machine: ProtectedMachine): Promise<{ readonly done: boolean; readonly why: string }>;
-  /** Something landed for an item that is not protected any more. */
+  /** A write landed for an item that is no longer protected. */
   isLeft(): Promise<boolean>;
-  /** Azure may still make what a disabled item had asked for. */
+  /** Azure may still make resources that a disabled item had requested. */
   mayComeBack(): Promise<boolean>;
   /** Everything that must hold in the end. */
   checkEnd(): Promise<void>;
@@ -165,7 +165,7 @@ export function createVerdict(world: World): Verdict {
     }
     if (item === undefined) return { done: true, why: "" };
     const progress = (await readProgress(stores.records(itemId)))?.progress;
-    // The job says what to do.
+    // The job says what the operator must do.
     if (["EnableFailed", "DisableFailed"].includes(managed?.situation.state ?? "")) return { done: true, why: "" };
     if (progress === undefined) return no("it has no progress");
     if ((await restoresOf(stores, itemId)).some((restore) => !isOver(restore))) return no("a restore has not ended");
@@ -294,7 +294,7 @@ async function checkKept(
   }
 }
 
-/** What flows may not say, and what they leave behind. */
+/** What flows must not report, and what they leave behind. */
 async function checkJobs(
   { stores }: World,
   { itemId }: ProtectedMachine,
@@ -303,7 +303,7 @@ async function checkJobs(
   const managed = await findManaged(stores, itemId);
   if (managed === undefined) return;
   for (const { flow, errors } of (await listJobs(stores, itemId)).jobs) {
-    // Nobody but Leeward uses anything that Leeward made.
+    // Only Leeward uses what Leeward made.
     const inUse = errors.find(
       ({ code, message }) => code === "azure-resource-conflict" && /in use|used by/.test(message),
     );
@@ -326,7 +326,7 @@ function strays({ memory }: World, itemId: string): readonly string[] {
   );
 }
 
-/** What nobody can reach cannot go. */
+/** An unreachable resource cannot be removed. */
 const straysInReach = (world: World, itemId: string): readonly string[] =>
   strays(world, itemId).filter((name) => !world.regionLost || !name.startsWith("cache "));
 
@@ -339,7 +339,7 @@ async function checkRemoved(world: World, machine: ProtectedMachine, say: (sente
   const job = managed.situation.job;
   if (job !== undefined) return;
   const ledger = await readLedger(stores, itemId);
-  // What could not be reached is named, and tried again by the sweep.
+  // Unreachable resources are named, and the sweep retries them.
   const open = ledger.entries.filter(({ state }) => state !== "left");
   if (open.length > 0)
     say(`after disabling ${itemId} its ledger still has ${open.map(({ id, state }) => `${id} (${state})`).join(", ")}`);

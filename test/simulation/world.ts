@@ -54,7 +54,7 @@ export interface World {
   readonly surroundings: Surroundings;
   readonly random: Random;
   readonly memory: MemoryStores;
-  /** The stores below all faults. */
+  /** The stores without faults. */
   readonly stores: ItemStores;
   readonly control: MemoryRecords;
   readonly cacheAccount: CacheAccount;
@@ -62,7 +62,7 @@ export interface World {
   readonly queues: Queues;
   readonly topic: Topic;
   readonly machines: readonly ProtectedMachine[];
-  /** Sentences about what must not be. */
+  /** One sentence per violation. */
   readonly wrong: string[];
   /** Told of each progress record as it is written. */
   readonly progressListeners: Set<(itemId: string, progress: Progress) => void>;
@@ -88,7 +88,7 @@ export interface World {
   killApp(): void;
   /** Every process dies; as many come back after the time. */
   killWholeApp(downMs: number): void;
-  /** The target region has no room for this machine so many times: its creation begins, and fails. */
+  /** The target region has no capacity for this machine so many times: its creation starts, and fails. */
   refuseMachine(machine: ProtectedMachine, times: number): void;
   stallApp(durationMs: number): void;
 }
@@ -378,7 +378,7 @@ function createMachine(
   return { itemId, plan, source, vmId: `${SOURCE_GROUP}/providers/Microsoft.Compute/virtualMachines/${itemId}` };
 }
 
-/** What Azure has from the beginning: the machines of the source region, the accounts, sizes and quotas. */
+/** Azure's initial resources: the machines of the source region, the accounts, sizes and quotas. */
 function seedManager({ manager, machines }: World): void {
   manager.seed(SOURCE_GROUP, { location: "westeurope" });
   manager.seed(CONTROL_GROUP, { location: "northeurope" });

@@ -1,6 +1,6 @@
 import type { Clock } from "../../functions-host/clock.ts";
 
-/** A clock that stands until it is moved. */
+/** A clock that moves only when the test moves it. */
 export interface FakeClock extends Clock {
   /** Moves the time, waking every sleeper at its own moment, and lets what they set off run until it waits again. */
   advance(durationMs: number): Promise<void>;
@@ -38,7 +38,7 @@ export function fakeClock(startMs: number): FakeClock {
   };
 }
 
-/** Lets everything that is ready run, through several turns of the event loop. */
+/** Runs everything that is ready, through several turns of the event loop. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -78,7 +78,7 @@ describe("the SQLite store", () => {
 
 interface TemporaryFolder extends AsyncDisposable {
   readonly path: string;
-  /** Somebody else removes it. */
+  /** Another client removes it. */
   release(): string;
 }
 

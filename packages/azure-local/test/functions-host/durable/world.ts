@@ -31,7 +31,7 @@ export interface World extends AsyncDisposable {
   terminate(instanceId: string, reason: string): Promise<void>;
   suspend(instanceId: string): Promise<void>;
   resume(instanceId: string): Promise<void>;
-  /** Lets everything run that can. */
+  /** Runs everything that is ready. */
   idle(): Promise<void>;
   untilHistory(
     instanceId: string,

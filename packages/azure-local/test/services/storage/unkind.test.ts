@@ -30,7 +30,7 @@ describe("a throttled page blob", () => {
     await disk.uploadPages(FOUR_MIB, 4 * MIB, 4 * MIB);
     const refused = disk.uploadPages(FOUR_MIB, 8 * MIB, 4 * MIB);
     await expect(refused).rejects.toMatchObject({ statusCode: 503, code: "ServerBusy" });
-    // Every blob has buckets of its own; what is no page blob has none.
+    // Every page blob has its own buckets; other blobs have none.
     await other.uploadPages(FOUR_MIB, 0, 4 * MIB);
     await world.container.getBlockBlobClient("block").upload(FOUR_MIB, 4 * MIB);
     await world.container.getBlockBlobClient("block").upload(FOUR_MIB, 4 * MIB);

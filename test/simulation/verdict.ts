@@ -234,7 +234,11 @@ export function createVerdict(world: World): Verdict {
         const managed = await findManaged(stores, itemId);
         if (managed?.situation.state !== "Unprotected" || world.regionLost) continue;
         const { entries } = await readLedger(stores, itemId);
-        if (entries.some(({ state, answer }) => state === "left" && answer !== undefined)) return true;
+        // A sweep that tries one has it as `removing` until Azure has answered.
+        const isOpen = entries.some(
+          ({ state, answer }) => state === "removing" || (state === "left" && answer !== undefined),
+        );
+        if (isOpen) return true;
       }
       return false;
     },

@@ -12,9 +12,10 @@ import { endStream, lookWorker } from "./workers.ts";
  * Ignores all that the source still sends (rule 5), stops workers from claiming the disks, and removes what restores
  * left.
  */
-export async function closeStream(context: FlowContext, { itemId }: FlowRun): Promise<void> {
+export async function closeStream(context: FlowContext, run: FlowRun): Promise<void> {
   const { stores, clock } = context;
-  await endStream(context, itemId);
+  const { itemId } = run;
+  await endStream(context, run);
   const { entries } = await changeLedger(stores, itemId, (ledger) => handOver(ledger, clock.now()));
   for (const entry of entries) {
     if (entry.kind !== "restored-blobs") continue;

@@ -2,25 +2,30 @@ import { compact, isEmpty, leftovers, markLeft, markSeen } from "../../replicati
 import { changeLedger, readLedger } from "../../replication/resources/ledger-record.ts";
 import { unreachedLeft } from "../../replication/resources/leftover.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import { lastStreamOf } from "../../replication/records/streams.ts";
+import { requireSameLife } from "../../replication/records/streams.ts";
 import { changeItem, findReadableItem } from "../../replication/records/item-record.ts";
 import { noteLeftover } from "../../replication/jobs/job.ts";
-import { findManaged } from "../../replication/jobs/managed-item.ts";
-import type { ItemStores } from "../../replication/ports.ts";
 import { changeJob } from "../../replication/jobs/job-record.ts";
 import { parsePath } from "../../replication/resources/ids.ts";
 import type { FlowError } from "../activity-answer.ts";
 import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import { type FlowContext, managementOf } from "../../replication/operations/context.ts";
+import { lastStreamOfRun } from "./last-stream.ts";
 
-/** Revokes the service's tokens; deltas already uploaded stay. With a damaged record no token is valid anyway. */
-export async function silenceSource({ stores }: FlowContext, { itemId }: FlowRun): Promise<void> {
+/**
+ * Revokes the service's tokens; deltas already uploaded stay. With a damaged record no token is valid anyway. Errors:
+ * `conflict` when the item lives again.
+ */
+export async function silenceSource({ stores }: FlowContext, run: FlowRun): Promise<void> {
+  const { itemId } = run;
+  const lastStream = await lastStreamOfRun(stores, run);
   if ((await findReadableItem(stores, itemId)) === undefined) return;
-  await changeItem(stores, itemId, (item) =>
-    item.tokenHash === undefined && item.nextTokenHash === undefined && item.registrationHash === undefined
+  await changeItem(stores, itemId, (item) => {
+    requireSameLife(item, lastStream);
+    return item.tokenHash === undefined && item.nextTokenHash === undefined && item.registrationHash === undefined
       ? item
-      : { ...item, tokenHash: undefined, nextTokenHash: undefined, registrationHash: undefined },
-  );
+      : { ...item, tokenHash: undefined, nextTokenHash: undefined, registrationHash: undefined };
+  });
 }
 
 /** Removes a part of what the target account keeps of the item. */
@@ -31,16 +36,6 @@ export async function removeTargetData({ stores }: FlowContext, run: FlowRun): P
 /** Last, when all else is gone. */
 export async function forgetItem({ stores }: FlowContext, run: FlowRun): Promise<void> {
   await stores.forgetItem(run.itemId, await lastStreamOfRun(stores, run));
-}
-
-/**
- * The last stream of the life that the job ends. Errors: `conflict` when the job no longer holds the item: streams of
- * later lives are minted only after it let go.
- */
-async function lastStreamOfRun(stores: ItemStores, { itemId, jobId }: FlowRun): Promise<number> {
-  const lastStream = await lastStreamOf(stores, itemId);
-  if ((await findManaged(stores, itemId))?.situation.job?.jobId === jobId) return lastStream;
-  throw new LeewardError("conflict", "The job no longer holds the item.", { itemId });
 }
 
 /** For runs of version 2: everything at once. */

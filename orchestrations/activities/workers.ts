@@ -5,19 +5,21 @@ import { closeStream } from "../../replication/records/streams.ts";
 import { CLAIM_MS, STORE_BLOB_WRITE_MS } from "../../replication/limits.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import type { FlowRun } from "../../replication/operations/flow-run.ts";
+import { lastStreamOfRun } from "./last-stream.ts";
 import type { FlowContext } from "../../replication/operations/context.ts";
 
 /**
  * Stops workers from claiming the disks. An item that never began to replicate has none, and a damaged record stops
  * every claim.
  */
-export async function endReplication(context: FlowContext, { itemId }: FlowRun): Promise<void> {
-  if ((await findReadableItem(context.stores, itemId)) !== undefined) await endStream(context, itemId);
+export async function endReplication(context: FlowContext, run: FlowRun): Promise<void> {
+  if ((await findReadableItem(context.stores, run.itemId)) !== undefined) await endStream(context, run);
 }
 
 /** Closes the stream, and wakes the worker that waits for hints, so that it ends at once. */
-export async function endStream(context: FlowContext, itemId: string): Promise<void> {
-  await closeStream(context, itemId);
+export async function endStream(context: FlowContext, run: FlowRun): Promise<void> {
+  const { itemId } = run;
+  await closeStream(context, itemId, await lastStreamOfRun(context.stores, run));
   await context.queue.send({ kind: "hint", itemId }, 0);
 }
 

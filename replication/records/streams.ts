@@ -47,14 +47,17 @@ export async function mintStream(stores: ItemStores, itemId: string): Promise<nu
 
 /**
  * Ends the open stream, and none follows: a number is minted that is never opened, so that no worker claims the disks
- * any more, and later uploads of the source are swept (rule 5). Repeating it is harmless. Errors: `item-unknown`,
- * `conflict`, also when another stream was opened meanwhile.
+ * any more, and later uploads of the source are swept (rule 5). Repeating it is harmless. `lastStream`: the newest
+ * stream of the item's life that may be closed; later ones belong to a later life. Errors: `item-unknown`, `conflict`,
+ * also when another stream was opened meanwhile.
  */
 export async function closeStream(
   { stores, clock }: { readonly stores: ItemStores; readonly clock: Clock },
   itemId: string,
+  lastStream: number,
 ): Promise<void> {
   const { item } = await readItem(stores, itemId);
+  requireSameLife(item, lastStream);
   if (item.nonce === undefined) return;
   const closed = { stream: await mintStream(stores, itemId), nonce: undefined, openedMs: clock.now() };
   await changeItem(stores, itemId, (found) => {
@@ -64,6 +67,18 @@ export async function closeStream(
       throw new LeewardError("conflict", "Another stream of the item was opened meanwhile.", { itemId });
     return { ...found, ...closed };
   });
+}
+
+/**
+ * A caller that slept past the life of the item has no say in the next one, whose streams have later numbers. Errors:
+ * `conflict`.
+ */
+export function requireSameLife(
+  { itemId, stream }: Pick<ProtectedItem, "itemId" | "stream">,
+  lastStream: number,
+): void {
+  if (stream > lastStream)
+    throw new LeewardError("conflict", "The item was protected again meanwhile.", { itemId, stream, lastStream });
 }
 
 /** The newest stream number that was ever used under this name; 0 before the first. */

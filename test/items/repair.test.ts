@@ -10,7 +10,7 @@ import { requestRepair } from "../../replication/service/repair.ts";
 import { readItemStatus } from "../../replication/items/status.ts";
 import { closeStream, startOf } from "../../replication/records/streams.ts";
 import { sweepItem } from "../../replication/sweep/sweep.ts";
-import { OLD_STREAM_KEEP_MS } from "../../replication/limits.ts";
+import { OLD_STREAM_KEEP_MS, STREAM_MAX } from "../../replication/limits.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
 import type { Position } from "../../replication/position.ts";
 import { startRestore } from "../../replication/restore/start.ts";
@@ -256,7 +256,7 @@ describe("repairReplication", () => {
 
   it("is refused for an item that was failed over", async () => {
     const world = await replicating();
-    await closeStream(world.context, ITEM);
+    await closeStream(world.context, ITEM, STREAM_MAX);
     await expect(requestRepair(world.context, ITEM)).rejects.toMatchObject({ code: "stream-closed" });
   });
 

@@ -7,7 +7,7 @@ import { closeStream, mintStream, startOf, type StreamsRecord } from "../../repl
 import { settleEpoch } from "../../replication/service/settle.ts";
 import { sweepItem } from "../../replication/sweep/sweep.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import { OLD_STREAM_KEEP_MS } from "../../replication/limits.ts";
+import { OLD_STREAM_KEEP_MS, STREAM_MAX } from "../../replication/limits.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import { removeItem } from "../memory/memory-stores.ts";
 import { wrapStores } from "../memory/wrapped-stores.ts";
@@ -111,13 +111,13 @@ describe("a stream that was closed", () => {
   it("takes no registration, no heartbeat and no settling, and is followed by a number that nobody opens", async () => {
     const world = await protectedWorld();
     await beat(world);
-    await closeStream(world.context, ITEM);
+    await closeStream(world.context, ITEM, STREAM_MAX);
     const { item } = await readItem(world.stores, ITEM);
     expect([item.stream, item.nonce]).toEqual([2, undefined]);
     await expect(beat(world)).rejects.toMatchObject({ code: "stream-closed" });
     const settle = { sessionId: "session", stream: 1, epoch: 1, checksum: "00".repeat(32) };
     await expect(settleEpoch(world.context, ITEM, ITEM_TOKEN, settle)).rejects.toMatchObject({ code: "stream-closed" });
-    await closeStream(world.context, ITEM);
+    await closeStream(world.context, ITEM, STREAM_MAX);
     expect((await readItem(world.stores, ITEM)).item.stream).toBe(2);
   });
 
@@ -125,9 +125,9 @@ describe("a stream that was closed", () => {
     await killedEverywhere(
       () => protectedWorld(),
       (world) => world.stores,
-      (world, stores) => closeStream({ ...world.context, stores }, ITEM),
+      (world, stores) => closeStream({ ...world.context, stores }, ITEM, STREAM_MAX),
       async (world) => {
-        await closeStream(world.context, ITEM);
+        await closeStream(world.context, ITEM, STREAM_MAX);
         expect((await findItem(world.stores, ITEM))?.item.nonce).toBeUndefined();
       },
     );
@@ -138,7 +138,7 @@ describe("what is left of earlier streams", () => {
   async function twoStreams(): Promise<World> {
     const world = await protectedWorld();
     await upload(world, 1, new Uint8Array(1));
-    await closeStream(world.context, ITEM);
+    await closeStream(world.context, ITEM, STREAM_MAX);
     return world;
   }
   const left = async ({ stores }: World) => [
@@ -200,7 +200,9 @@ describe("closing a stream", () => {
       }
       return result;
     });
-    await expect(closeStream({ ...world.context, stores }, ITEM)).rejects.toMatchObject({ code: "conflict" });
+    await expect(closeStream({ ...world.context, stores }, ITEM, STREAM_MAX)).rejects.toMatchObject({
+      code: "conflict",
+    });
     const { item } = await readItem(world.stores, ITEM);
     expect([item.nonce === undefined, item.stream]).toEqual([false, await lastOf(world)]);
   });

@@ -394,7 +394,7 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
     find: `      if (!(await isOpen("now"))) return end(claim);
 `,
     replace: ``,
-    tests: ["test/orchestrations/ends.test.ts"],
+    tests: ["test/orchestrations/ending-workers.test.ts"],
   },
   {
     name: "what stops an item is thrown, not written down",

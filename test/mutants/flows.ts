@@ -4,6 +4,7 @@ const FLOWS = "test/orchestrations/flows.test.ts";
 const BEST_EFFORT = "test/orchestrations/best-effort.test.ts";
 const UPGRADE = "test/orchestrations/upgrade-engine.test.ts";
 const ENDS = "test/orchestrations/ends.test.ts";
+const WORKERS = "test/orchestrations/ending-workers.test.ts";
 const WALK = "test/orchestrations/walk.test.ts";
 const LAG = "test/orchestrations/azure-lag.test.ts";
 const REQUEST = "test/orchestrations/request.test.ts";
@@ -204,11 +205,11 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "the commit does not close the stream",
     why: "a source that comes back writes into the item that was failed over",
     file: "orchestrations/activities/commit.ts",
-    find: `  await endStream(context, itemId);
+    find: `  await endStream(context, run);
 `,
     replace: `  void endStream;
 `,
-    tests: [ENDS],
+    tests: [WORKERS],
   },
   {
     name: "the commit removes points before their requests have settled",
@@ -216,7 +217,7 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     file: "replication/sweep/remove-all-points.ts",
     find: `Math.abs(nowMs - targetTimeMs) >= POINT_SETTLE_MS`,
     replace: `Math.abs(nowMs - targetTimeMs) >= 0 * POINT_SETTLE_MS`,
-    tests: [ENDS],
+    tests: [ENDS, WORKERS],
   },
   {
     name: "the commit does not wait for a worker that is warm",
@@ -224,7 +225,7 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     file: "orchestrations/activities/commit.ts",
     find: `return { left: isEnded ? left : left + 1 };`,
     replace: `return { left };`,
-    tests: [ENDS],
+    tests: [WORKERS],
   },
   {
     name: "disabling does not wait for a worker that is warm",
@@ -232,7 +233,7 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     file: "orchestrations/disable-protection.ts",
     find: `return worker.kind === "ended" ? worker.settleMs : undefined;`,
     replace: `return worker.kind === "ended" ? worker.settleMs : 0;`,
-    tests: [ENDS],
+    tests: [WORKERS],
   },
   {
     name: "a worker that is warm is not woken when its stream is closed",
@@ -241,7 +242,7 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     find: `  await context.queue.send({ kind: "hint", itemId }, 0);
 `,
     replace: ``,
-    tests: [ENDS],
+    tests: [WORKERS],
   },
   {
     name: "the last request of a dead worker is not waited for",
@@ -249,7 +250,7 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     file: "orchestrations/activities/workers.ts",
     find: `Math.min(progress.expiresMs - nowMs, CLAIM_MS) + STORE_BLOB_WRITE_MS) };`,
     replace: `Math.min(progress.expiresMs - nowMs, CLAIM_MS) + 0 * STORE_BLOB_WRITE_MS) };`,
-    tests: [ENDS],
+    tests: [WORKERS],
   },
   {
     name: "disabling waits for a worker for ever",
@@ -257,7 +258,7 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     file: "orchestrations/disable-protection.ts",
     find: `maxMs: FLOW_WORKER_MAX_MS, late: busyWorker`,
     replace: `maxMs: FLOW_WORKER_MAX_MS * 1_000_000, late: busyWorker`,
-    tests: [ENDS],
+    tests: [WORKERS],
   },
   {
     name: "disabling removes the target's data once only",
@@ -268,7 +269,7 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
 `,
     replace: `  yield* wait(Math.max(settleMs, CLAIM_MS));
 `,
-    tests: [ENDS],
+    tests: [WORKERS],
   },
   {
     name: "disabling removes the target's data twice at one moment",
@@ -276,7 +277,7 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     file: "orchestrations/disable-protection.ts",
     find: `  yield* wait(Math.max(settleMs, CLAIM_MS));`,
     replace: `  yield* wait(Math.max(settleMs, 0 * CLAIM_MS));`,
-    tests: [ENDS],
+    tests: [WORKERS],
   },
   {
     name: "a run of version 2 removes the data once only",
@@ -287,7 +288,7 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
 `,
     replace: `  yield* wait(CLAIM_MS);
 `,
-    tests: [ENDS],
+    tests: [WORKERS],
   },
   {
     name: "a source region that is gone stops the disabling",
@@ -314,16 +315,16 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     name: "disabling leaves the tokens of the source valid",
     why: "a machine that is no longer protected speaks for the item",
     file: "orchestrations/activities/removal-data.ts",
-    find: `: { ...item, tokenHash: undefined, nextTokenHash: undefined, registrationHash: undefined },`,
-    replace: `: { ...item, nextTokenHash: undefined, registrationHash: undefined },`,
+    find: `: { ...item, tokenHash: undefined, nextTokenHash: undefined, registrationHash: undefined };`,
+    replace: `: { ...item, nextTokenHash: undefined, registrationHash: undefined };`,
     tests: [ENDS],
   },
   {
     name: "disabling leaves a registration token valid",
     why: "an installation that comes late registers for an item that is going",
     file: "orchestrations/activities/removal-data.ts",
-    find: `: { ...item, tokenHash: undefined, nextTokenHash: undefined, registrationHash: undefined },`,
-    replace: `: { ...item, tokenHash: undefined, nextTokenHash: undefined },`,
+    find: `: { ...item, tokenHash: undefined, nextTokenHash: undefined, registrationHash: undefined };`,
+    replace: `: { ...item, tokenHash: undefined, nextTokenHash: undefined };`,
     tests: [ENDS],
   },
   {

@@ -162,4 +162,22 @@ export const LEFTOVER_MUTANTS: readonly Mutant[] = [
     ],
     tests: ["test/orchestrations/repair-item.test.ts"],
   },
+  {
+    name: "a disabling that slept revokes the tokens of the next life",
+    why: "the service of a machine that is protected again is silent for good",
+    file: "orchestrations/activities/removal-data.ts",
+    find: `    requireSameLife(item, lastStream);
+    return`,
+    replace: `    return`,
+    tests: ["test/orchestrations/sleepers.test.ts"],
+  },
+  {
+    name: "a flow that slept closes the stream of the next life",
+    why: "a machine that is protected again replicates nothing",
+    file: "replication/records/streams.ts",
+    find: `  requireSameLife(item, lastStream);
+`,
+    replace: ``,
+    tests: ["test/orchestrations/sleepers.test.ts"],
+  },
 ];

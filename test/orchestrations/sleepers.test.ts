@@ -74,4 +74,31 @@ describe("an activity that slept past its job", () => {
       expect(kind).toBe("failed");
     },
   );
+
+  it.each([
+    ["silenceSource", "DisableProtection"],
+    ["endReplication", "DisableProtection"],
+    ["closeStream", "Commit"],
+  ] as const)("%s: changes nothing in the record of the item's next life when it wakes", async (name, operation) => {
+    const world = await protectedWorld();
+    if (operation === "Commit") await world.operate(failover());
+    const { run } = await world.ask(plainOperation(operation));
+    let whole: unknown;
+    const { stores } = world.context;
+    const around: Around = async ({ method, target }, go) => {
+      if (method === "read" && target === "item.json" && whole === undefined) {
+        await world.finish(run);
+        if (operation === "Commit") await world.operate(plainOperation("DisableProtection"));
+        const enabled = await world.operate(enable());
+        whole = { state: enabled.state, life: await lifeOf(world) };
+      }
+      return go();
+    };
+    const { kind } = await runActivity({ ...world.context, stores: wrapStores(stores, around) }, name, {
+      run,
+      input: undefined,
+    });
+    expect(whole).toEqual({ state: "Succeeded", life: await lifeOf(world) });
+    expect(kind).toBe("failed");
+  });
 });

@@ -2,6 +2,7 @@ import { ContainerSASPermissions } from "@azure/storage-blob";
 import { cacheContainer } from "../replication/names.ts";
 import { CACHE_GRANT_MS, CACHE_GRANTS_MAX_COUNT } from "../replication/limits.ts";
 import type { CacheAccess, Clock } from "../replication/ports.ts";
+import type { Accounts } from "./accounts.ts";
 import type { BlobAccount } from "./connections.ts";
 import { grantTerm, signingKey } from "./signing.ts";
 
@@ -12,11 +13,12 @@ type Grant = Awaited<ReturnType<CacheAccess["grantCreate"]>>;
  * or list. A grant is reused until half of its lifetime is over, so that a heartbeat needs no signature and its bearer
  * always has at least half of it left.
  */
-export function openCacheAccess(account: BlobAccount, clock: Clock): CacheAccess {
+export function openCacheAccess(accounts: Pick<Accounts, "of">, clock: Clock): CacheAccess {
   const grants = new Map<string, Grant>();
   return {
-    endpoint: account.retrying.url.replace(/\/$/, ""),
+    endpoint: async (itemId) => (await accounts.of(itemId)).cache.retrying.url.replace(/\/$/, ""),
     grantCreate: async (itemId, stream) => {
+      const { cache: account } = await accounts.of(itemId);
       const container = cacheContainer(itemId, stream);
       const kept = grants.get(container);
       const leftMs = (kept?.expiresMs ?? 0) - clock.now();

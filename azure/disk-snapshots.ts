@@ -54,7 +54,7 @@ export function openDiskSnapshots(account: BlobAccount): DiskSnapshots {
         await unless(isMissing, restored(destination).delete({ deleteSnapshots: "include", abortSignal }));
       });
     },
-    restoredUrl: (destination) => restored(destination).url,
+    restoredUrl: async (destination) => restored(destination).url,
   };
 }
 

@@ -1,15 +1,17 @@
 import {
-  ITEM_CONTAINER_PREFIX,
+  MANAGEMENT_CONTAINER_PREFIX,
   cacheContainer,
   cacheContainersPrefix,
   diskContainer,
   diskContainersPrefix,
   itemContainer,
-  itemOfItemContainer,
+  itemOfManagementContainer,
+  managementContainer,
 } from "../replication/names.ts";
 import { placedRecords } from "../replication/records/placed-records.ts";
 import { LIST_PAGE_MAX_COUNT, STORE_READ_MS, STORE_WRITE_MS } from "../replication/limits.ts";
-import type { ItemStores } from "../replication/ports.ts";
+import type { DiskSnapshots, ItemStores, RecordStore, StreamPlace, TargetDisks } from "../replication/ports.ts";
+import type { Accounts, ItemAccounts } from "./accounts.ts";
 import type { BlobAccount } from "./connections.ts";
 import { listStreams, removeContainer } from "./containers.ts";
 import { openDiskSnapshots } from "./disk-snapshots.ts";
@@ -20,43 +22,128 @@ import { openRecords } from "./records.ts";
 import { forgetItem, removeCacheData, removeTargetData } from "./remove-item.ts";
 import { openTargetDisks } from "./target-disks.ts";
 
-/** The stores of all items: deltas in the cache account, everything else in the target account. */
-export function openItemStores(cache: BlobAccount, target: BlobAccount): ItemStores {
-  const places = {
-    cache: { account: cache, container: cacheContainer, prefix: cacheContainersPrefix },
-    target: { account: target, container: diskContainer, prefix: diskContainersPrefix },
-  } as const;
+/**
+ * The stores of all items: what outlives their protection in the control account, deltas in an item's cache account,
+ * everything else in its replica accounts. An item's accounts are looked up with the first request that needs them.
+ */
+export function openItemStores(accounts: Accounts): ItemStores {
+  const cacheOf = async (itemId: string): Promise<BlobAccount> => (await accounts.of(itemId)).cache;
+  const recordsOf = async (itemId: string): Promise<BlobAccount> => (await accounts.of(itemId)).replicas[0];
   return {
-    cache: (itemId, stream) => openRecords(cache, cacheContainer(itemId, stream)),
-    records: (itemId) => placedRecords(openRecords(target, itemContainer(itemId)), itemContainer(itemId)),
-    disks: openTargetDisks(target),
-    snapshots: openDiskSnapshots(target),
-    listItems: (limit, after) => listItems(target, limit, after),
-    createContainers: (itemId, stream) =>
-      writing("create containers", { itemId, stream }, STORE_WRITE_MS, async (abortSignal) => {
-        await cache.retrying.getContainerClient(cacheContainer(itemId, stream)).createIfNotExists({ abortSignal });
-        await target.retrying.getContainerClient(itemContainer(itemId)).createIfNotExists({ abortSignal });
-        await target.retrying.getContainerClient(diskContainer(itemId, stream)).createIfNotExists({ abortSignal });
-      }),
-    listStreams: (itemId, place) => listStreams(places[place].account, places[place].prefix(itemId)),
-    removeStream: (itemId, stream, place) =>
-      removeContainer(places[place].account, places[place].container(itemId, stream)),
-    removeTargetData: (itemId, lastStream) => removeTargetData(target, itemId, lastStream),
-    removeCacheData: (itemId, lastStream) => removeCacheData(cache, itemId, lastStream),
-    forgetItem: (itemId, lastStream) => forgetItem(target, itemId, lastStream),
-    quarantine: (itemId, stream, name, reason, etag) => moveToQuarantine(cache, { itemId, stream, name }, reason, etag),
+    cache: (itemId, stream) =>
+      openedLater(async () => openRecords(await cacheOf(itemId), cacheContainer(itemId, stream))),
+    management: (itemId) => {
+      const container = managementContainer(itemId);
+      return placedRecords(openRecords(accounts.control, container), container);
+    },
+    records: (itemId) => {
+      const container = itemContainer(itemId);
+      return placedRecords(
+        openedLater(async () => openRecords(await recordsOf(itemId), container)),
+        container,
+      );
+    },
+    disks: spreadDisks(accounts),
+    snapshots: spreadSnapshots(accounts),
+    listItems: (limit, after) => listItems(accounts.control, limit, after),
+    createContainers: async (itemId, stream) => createContainers(accounts, await accounts.of(itemId), itemId, stream),
+    listStreams: async (itemId, place) => {
+      const { prefix, accountsOf } = PLACES[place];
+      const found = await Promise.all(
+        accountsOf(await accounts.of(itemId)).map((account) => listStreams(account, prefix(itemId))),
+      );
+      return [...new Set(found.flat())].toSorted((left, right) => left - right);
+    },
+    removeStream: async (itemId, stream, place) => {
+      const { container, accountsOf } = PLACES[place];
+      for (const account of accountsOf(await accounts.of(itemId)))
+        await removeContainer(account, container(itemId, stream));
+    },
+    removeTargetData: async (itemId, lastStream) =>
+      removeTargetData((await accounts.of(itemId)).replicas, itemId, lastStream),
+    removeCacheData: async (itemId, lastStream) => removeCacheData(await cacheOf(itemId), itemId, lastStream),
+    forgetItem: async (itemId, lastStream) => forgetItem(await recordsOf(itemId), itemId, lastStream),
+    quarantine: async (itemId, stream, name, reason, etag) =>
+      moveToQuarantine(await cacheOf(itemId), { itemId, stream, name }, reason, etag),
   };
 }
 
-async function listItems(target: BlobAccount, limit: number, after = ""): Promise<readonly string[]> {
+interface Place {
+  readonly container: (itemId: string, stream: number) => string;
+  readonly prefix: (itemId: string) => string;
+  readonly accountsOf: (accounts: ItemAccounts) => readonly BlobAccount[];
+}
+
+const PLACES: Readonly<Record<StreamPlace, Place>> = {
+  cache: { container: cacheContainer, prefix: cacheContainersPrefix, accountsOf: ({ cache }) => [cache] },
+  target: { container: diskContainer, prefix: diskContainersPrefix, accountsOf: ({ replicas }) => replicas },
+};
+
+/** A store whose account is known when the first request is sent. */
+function openedLater(open: () => Promise<RecordStore>): RecordStore {
+  return {
+    read: async (...given) => (await open()).read(...given),
+    create: async (...given) => (await open()).create(...given),
+    replace: async (...given) => (await open()).replace(...given),
+    put: async (...given) => (await open()).put(...given),
+    remove: async (...given) => (await open()).remove(...given),
+    list: async (...given) => (await open()).list(...given),
+  };
+}
+
+function spreadDisks(accounts: Accounts): TargetDisks {
+  const of = async ({ itemId, diskId }: { readonly itemId: string; readonly diskId: string }): Promise<TargetDisks> =>
+    openTargetDisks((await accounts.of(itemId)).replicaOf(diskId));
+  return {
+    create: async (disk, ...given) => (await of(disk)).create(disk, ...given),
+    raiseSequenceNumber: async (disk, ...given) => (await of(disk)).raiseSequenceNumber(disk, ...given),
+    properties: async (disk) => (await of(disk)).properties(disk),
+    writePages: async (disk, ...given) => (await of(disk)).writePages(disk, ...given),
+    clearPages: async (disk, ...given) => (await of(disk)).clearPages(disk, ...given),
+    snapshot: async (disk, ...given) => (await of(disk)).snapshot(disk, ...given),
+  };
+}
+
+/** A copy lies in the account of the disk that it was made from. */
+function spreadSnapshots(accounts: Accounts): DiskSnapshots {
+  const of = async ({ itemId, diskId }: { readonly itemId: string; readonly diskId: string }): Promise<DiskSnapshots> =>
+    openDiskSnapshots((await accounts.of(itemId)).replicaOf(diskId));
+  return {
+    list: async (disk) => (await of(disk)).list(disk),
+    remove: async (disk, snapshot) => (await of(disk)).remove(disk, snapshot),
+    startCopy: async (disk, ...given) => (await of(disk)).startCopy(disk, ...given),
+    copyState: async (destination) => (await of(destination)).copyState(destination),
+    removeRestored: async (destination) => (await of(destination)).removeRestored(destination),
+    restoredUrl: async (destination) => (await of(destination)).restoredUrl(destination),
+  };
+}
+
+/** The index of items first: what is made under a name that nobody knows would never be removed. */
+async function createContainers(
+  { control }: Accounts,
+  { cache, replicas }: ItemAccounts,
+  itemId: string,
+  stream: number,
+): Promise<void> {
+  await writing("create containers", { itemId, stream }, STORE_WRITE_MS, async (abortSignal) => {
+    const make = (account: BlobAccount, container: string): Promise<unknown> =>
+      account.retrying.getContainerClient(container).createIfNotExists({ abortSignal });
+    await make(control, managementContainer(itemId));
+    await make(cache, cacheContainer(itemId, stream));
+    await make(replicas[0], itemContainer(itemId));
+    for (const replica of replicas) await make(replica, diskContainer(itemId, stream));
+  });
+}
+
+async function listItems(control: BlobAccount, limit: number, after = ""): Promise<readonly string[]> {
   return reading("list items", {}, STORE_READ_MS, (abortSignal) =>
     firstItems(
-      target.retrying
-        .listContainers({ prefix: ITEM_CONTAINER_PREFIX, abortSignal })
+      control.retrying
+        .listContainers({ prefix: MANAGEMENT_CONTAINER_PREFIX, abortSignal })
         .byPage({ maxPageSize: LIST_PAGE_MAX_COUNT }),
       (page) =>
         page.containerItems
-          .map((container) => itemOfItemContainer(container.name))
+          .map((container) => itemOfManagementContainer(container.name))
           .filter((itemId) => itemId !== undefined)
           .filter((itemId) => itemId > after),
       limit,

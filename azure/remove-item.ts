@@ -6,7 +6,6 @@ import {
   cacheContainersPrefix,
   diskContainer,
   diskContainersPrefix,
-  isLastingRecord,
   itemContainer,
   quarantineContainer,
   restoreContainer,
@@ -21,19 +20,21 @@ import { openRecords } from "./records.ts";
 
 /** A page of the item's records, or the containers of its disks once no record is left: see `ItemStores`. */
 export async function removeTargetData(
-  target: BlobAccount,
+  replicas: readonly [BlobAccount, ...BlobAccount[]],
   itemId: string,
   lastStream: number,
 ): Promise<{ readonly more: boolean }> {
-  const records = placedRecords(openRecords(target, itemContainer(itemId)), itemContainer(itemId));
+  const records = placedRecords(openRecords(replicas[0], itemContainer(itemId)), itemContainer(itemId));
   const item = await records.read(ITEM_RECORD);
   if (item !== undefined) await requireNoLaterLife(itemId, item.bytes, lastStream);
   const { isPage } = await removePage(records);
-  // Records that stay are far fewer than a page, so each call makes progress.
+  // Two records stay, so that each call makes progress.
   if (isPage) return { more: true };
-  await removeContainer(target, restoreContainer(itemId));
-  for (const stream of await listStreams(target, diskContainersPrefix(itemId))) {
-    if (stream <= lastStream) await removeContainer(target, diskContainer(itemId, stream));
+  for (const replica of replicas) {
+    await removeContainer(replica, restoreContainer(itemId));
+    for (const stream of await listStreams(replica, diskContainersPrefix(itemId))) {
+      if (stream <= lastStream) await removeContainer(replica, diskContainer(itemId, stream));
+    }
   }
   return { more: false };
 }
@@ -49,9 +50,7 @@ export async function removeCacheData(cache: BlobAccount, itemId: string, lastSt
 /** Removes the records on the item's first page that go before the item itself. */
 async function removePage(records: RecordStore): Promise<{ readonly isPage: boolean }> {
   const listed = await records.list("", LIST_PAGE_MAX_COUNT);
-  const names = listed
-    .map(({ name }) => name)
-    .filter((name) => name !== ITEM_RECORD && name !== PROGRESS_RECORD && !isLastingRecord(name));
+  const names = listed.map(({ name }) => name).filter((name) => name !== ITEM_RECORD && name !== PROGRESS_RECORD);
   await forEachConcurrently(DISK_REQUESTS_IN_FLIGHT, names, (name) => records.remove(name));
   return { isPage: listed.length === LIST_PAGE_MAX_COUNT };
 }

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
+import { onePair } from "../azure/accounts.ts";
 import { connectBlobs } from "../azure/connections.ts";
 import { openItemStores } from "../azure/item-stores.ts";
 import type { ItemStores } from "../replication/ports.ts";
@@ -18,12 +19,12 @@ export interface BenchStore {
 export async function startBenchStore(): Promise<BenchStore> {
   const folder = await mkdtemp(join(tmpdir(), "leeward-bench-"));
   const accounts = [await startAccount("benchcache", folder), await startAccount("benchtarget", folder)] as const;
-  const [cache, target] = accounts;
+  const [cache, target] = accounts.map(({ connectionString }) =>
+    connectBlobs("benchmark", { kind: "connection-string", connectionString }),
+  );
+  if (cache === undefined || target === undefined) throw new Error("two accounts were started");
   return {
-    stores: openItemStores(
-      connectBlobs("cache", { kind: "connection-string", connectionString: cache.connectionString }),
-      connectBlobs("target", { kind: "connection-string", connectionString: target.connectionString }),
-    ),
+    stores: openItemStores(onePair(target, cache, target)),
     async counts() {
       const sums = new Map<string, number>();
       for (const account of accounts) {

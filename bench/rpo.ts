@@ -3,15 +3,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connectBlobs } from "../azure/connections.ts";
-import { openItemStores } from "../azure/item-stores.ts";
+import { openRecords } from "../azure/records.ts";
 import { openNbdDisk } from "../local/lab/nbd-client.ts";
 import type { NbdDisk } from "../local/lab/nbd-client.ts";
-import { CACHE_ACCOUNT, TARGET_ACCOUNT, startCloud } from "../local/supervisor/cloud.ts";
+import { TARGET_ACCOUNT, startCloud } from "../local/supervisor/cloud.ts";
 import type { Cloud } from "../local/supervisor/cloud.ts";
 import type { MobilityService } from "../local/supervisor/mobility-service.ts";
 import { FREE_PORTS } from "../local/supervisor/ports.ts";
 import { protectVm } from "../local/supervisor/protect-vm.ts";
 import { withConcurrency } from "../replication/concurrency.ts";
+import { itemContainer } from "../replication/names.ts";
+import { placedRecords } from "../replication/records/placed-records.ts";
 import { readProgress } from "../replication/records/progress.ts";
 import type { Progress } from "../replication/records/item.ts";
 import { atMost } from "./figure.ts";
@@ -134,12 +136,11 @@ async function startVm(cloud: Cloud, folder: string): Promise<MobilityService> {
 
 /** The item's own record in the target account. */
 function progressOf(cloud: Cloud): () => Promise<Progress> {
-  const connect = (account: string) =>
-    connectBlobs(account, {
-      kind: "connection-string",
-      connectionString: cloud.storage.account(account).connectionString,
-    });
-  const records = openItemStores(connect(CACHE_ACCOUNT), connect(TARGET_ACCOUNT)).records(ITEM_ID);
+  const target = connectBlobs(TARGET_ACCOUNT, {
+    kind: "connection-string",
+    connectionString: cloud.storage.account(TARGET_ACCOUNT).connectionString,
+  });
+  const records = placedRecords(openRecords(target, itemContainer(ITEM_ID)), itemContainer(ITEM_ID));
   return async () => {
     const stored = await readProgress(records);
     if (stored === undefined) throw new Error("The item has no progress record.");

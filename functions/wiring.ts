@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { requireDescribed } from "../api/check-answer.ts";
+import { onePair } from "../azure/accounts.ts";
 import { openResourceManager } from "../azure/arm/resource-manager.ts";
 import { openCacheAccess } from "../azure/cache-access.ts";
 import { connectBlobs, connectQueues } from "../azure/connections.ts";
@@ -67,21 +68,22 @@ export type ApplicationSource = () => Application;
 export function connectApplication(settings: Settings): Application {
   const cache = connectBlobs("CacheStorage", settings.cache);
   const target = connectBlobs("TargetStorage", settings.target);
+  const accounts = onePair(target, cache, target);
   const clock: Clock = { now: () => Date.now() };
   const timer: Timer = { pause: (durationMs) => new Promise((resolve) => setTimeout(resolve, durationMs)) };
   const ids: Ids = { next: () => randomBytes(16).toString("hex") };
   const control = placedRecords(openRecords(target, CONTROL_CONTAINER), CONTROL_CONTAINER);
   const { management } = settings;
   return {
-    stores: openItemStores(cache, target),
+    stores: openItemStores(accounts),
     control,
     clock,
     timer,
     ids,
-    access: openCacheAccess(cache, clock),
+    access: openCacheAccess(accounts, clock),
     tickets: openTickets(control, ids),
     gates: openServiceGates(clock),
-    restoreAccess: openRestoreAccess(target, clock),
+    restoreAccess: openRestoreAccess(accounts, clock),
     queue: openWorkQueue(connectQueues("TargetStorage", settings.target)),
     wakeUps: openWakeUps(clock),
     processId: ids.next(),

@@ -6,6 +6,7 @@ import { LeewardError } from "./errors.ts";
 import { DISK_ID_MAX_LENGTH, ITEM_ID_MAX_LENGTH } from "./limits.ts";
 
 const CACHE_PREFIX = "leeward-cache-";
+const MANAGEMENT_PREFIX = "leeward-management-";
 const ITEM_PREFIX = "leeward-item-";
 const DISK_PREFIX = "leeward-disk-";
 
@@ -18,6 +19,11 @@ export const cacheContainer = (itemId: string, stream: number): string =>
 export const cacheContainersPrefix = (itemId: string): string => `${CACHE_PREFIX}${itemId}-`;
 /** In the cache account: blobs of the item's cache containers that the sweep did not recognise. */
 export const quarantineContainer = (itemId: string): string => `leeward-foreign-${itemId}`;
+/**
+ * In the control account: what outlives an item's protection, its jobs, its ledger and the stream numbers it used. The
+ * containers of this name are the index of all items.
+ */
+export const managementContainer = (itemId: string): string => `${MANAGEMENT_PREFIX}${itemId}`;
 /** In the target account: the records, journal and manifests of one item. */
 export const itemContainer = (itemId: string): string => `${ITEM_PREFIX}${itemId}`;
 /** In the target account: the target page blobs of one stream. */
@@ -53,17 +59,16 @@ export const pinsName = (pointId: string): string => `${POINTS_PREFIX}${pointId}
 export const RESTORES_PREFIX = "restores/";
 export const restoreRecordName = (restoreId: string): string => `${RESTORES_PREFIX}${restoreId}.json`;
 
-/** In the target account: records that belong to no single item. */
+/** In the control account: records that belong to no single item. */
 export const CONTROL_CONTAINER = "leeward-control";
 export const POLICIES_PREFIX = "policies/";
 export const policyRecordName = (name: string): string => `${POLICIES_PREFIX}${name}.json`;
 export const NETWORK_MAPPINGS_RECORD = "network-mappings.json";
 export const SERVICE_KEY_RECORD = "service-key.json";
-/** The records that stay when an item is no longer protected: those of its jobs, and the stream numbers it used. */
-export const isLastingRecord = (name: string): boolean => name.startsWith("jobs/") || LASTING.includes(name);
-const LASTING: readonly string[] = ["managed.json", "ledger.json", STREAMS_RECORD];
 
-/** Queues in the target account. Hints carry Event Grid's deliveries and a worker's hand-over to its own next slice. */
+/**
+ * Queues in the control account. Hints carry Event Grid's deliveries and a worker's hand-over to its own next slice.
+ */
 export const HINTS_QUEUE = "leeward-hints";
 export const RESTORES_QUEUE = "leeward-restores";
 /** Accepted alerts that wait for a decision. */
@@ -75,12 +80,12 @@ export function itemOfCacheContainer(container: string): string | undefined {
   return itemId !== undefined && isItemId(itemId) ? itemId : undefined;
 }
 
-/** The item whose records live in this container. */
-export function itemOfItemContainer(container: string): string | undefined {
-  const itemId = container.startsWith(ITEM_PREFIX) ? container.slice(ITEM_PREFIX.length) : "";
+/** The item that this container of the control account is about. */
+export function itemOfManagementContainer(container: string): string | undefined {
+  const itemId = container.startsWith(MANAGEMENT_PREFIX) ? container.slice(MANAGEMENT_PREFIX.length) : "";
   return isItemId(itemId) ? itemId : undefined;
 }
-export const ITEM_CONTAINER_PREFIX = ITEM_PREFIX;
+export const MANAGEMENT_CONTAINER_PREFIX = MANAGEMENT_PREFIX;
 
 /** Parses `{stream:010}/{epoch:012}`; undefined for any other text. */
 export function parseDeltaName(name: string): { readonly stream: number; readonly epoch: number } | undefined {

@@ -131,20 +131,25 @@ export interface DiskSnapshots {
   /** Removes a restored blob, whatever its state; a missing one succeeds. */
   removeRestored(destination: RestoredDisk): Promise<void>;
   /** The plain address of the blob, without any credential. */
-  restoredUrl(destination: RestoredDisk): string;
+  restoredUrl(destination: RestoredDisk): Promise<string>;
 }
 
 /** The stores of one item, opened by its id. */
 export interface ItemStores {
   /** The container of one stream in the cache account: deltas only. */
   cache(itemId: string, stream: number): RecordStore;
+  /**
+   * The item's container in the control account, for what outlives its protection: jobs, ledger, the stream numbers it
+   * used. It needs no account of the item, so that it can tell of accounts that are still to be made.
+   */
+  management(itemId: string): RecordStore;
   /** The item's container in the target account: records, journal, manifests. */
   records(itemId: string): RecordStore;
   readonly disks: TargetDisks;
   readonly snapshots: DiskSnapshots;
-  /** Item ids known to the target account, in order, at most `limit`, after `after`. */
+  /** Item ids known to the control account, in order, at most `limit`, after `after`. */
   listItems(limit: number, after?: string): Promise<readonly string[]>;
-  /** Makes the containers of a new stream, and the container of a new item. Idempotent. */
+  /** Makes the containers of a new stream, and those of a new item. Idempotent. */
   createContainers(itemId: string, stream: number): Promise<void>;
   /**
    * The streams that have a container there, in order: for deltas in the cache account, for page blobs in the target
@@ -155,8 +160,7 @@ export interface ItemStores {
   removeStream(itemId: string, stream: number, place: StreamPlace): Promise<void>;
   /**
    * Removes what the target account keeps of the item, a bounded part with each call: records (points first, so that no
-   * restore of them starts), restored blobs, disks of all streams. `item.json`, `progress.json`, the records of its
-   * jobs and the stream numbers it used stay (`jobs/`, `managed.json`, `ledger.json`, `streams.json`). `more`: call
+   * restore of them starts), restored blobs, disks of all streams. `item.json` and `progress.json` stay. `more`: call
    * again. Disks of streams after `lastStream` belong to a later life and stay. Idempotent. Errors: as of `forgetItem`.
    */
   removeTargetData(itemId: string, lastStream: number): Promise<{ readonly more: boolean }>;
@@ -182,8 +186,8 @@ export type StreamPlace = "cache" | "target";
 
 /** A short-lived right to create blobs in the cache container of one stream (rule 8: create only). */
 export interface CacheAccess {
-  /** The address of the account, without a trailing slash: every container's address begins with it. */
-  readonly endpoint: string;
+  /** The address of the item's account, without a trailing slash: every container's address begins with it. */
+  endpoint(itemId: string): Promise<string>;
   /** A container address with its credential, and when it ends (Unix milliseconds). */
   grantCreate(itemId: string, stream: number): Promise<{ readonly containerUrl: string; readonly expiresMs: number }>;
 }

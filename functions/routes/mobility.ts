@@ -17,7 +17,7 @@ export const registerMobility = (application: ApplicationSource): HttpFunctionOp
     const { itemId, token } = service;
     return admitted(service, app.gates.register, async (): Promise<RegisterAnswer> => {
       const opened = await registerService(app, itemId, { ...body, registrationToken: token });
-      return { ...opened, ticket: await app.tickets.of(itemId), cacheEndpoint: app.access.endpoint };
+      return { ...opened, ticket: await app.tickets.of(itemId), cacheEndpoint: await app.access.endpoint(itemId) };
     });
   });
 

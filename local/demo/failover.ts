@@ -129,12 +129,14 @@ export async function enableAndDisable({ cloud, flows }: Scene): Promise<string>
   return `${OTHER_ID}: the ledger is empty, its containers are gone`;
 }
 
-/** The containers of the second item that hold data: its records stay as history. */
+const HISTORY = [`leeward-management-${OTHER_ID}`, `leeward-item-${OTHER_ID}`];
+
+/** The containers of the second item that may hold data: what became of it stays as history. */
 async function leewardResources(cloud: Scene["cloud"]): Promise<readonly string[]> {
   const found: string[] = [];
   for (const { connectionString } of cloud.storage.accounts) {
     for await (const { name } of BlobServiceClient.fromConnectionString(connectionString).listContainers()) {
-      if (name.includes(OTHER_ID) && name !== `leeward-item-${OTHER_ID}`) found.push(name);
+      if (name.includes(OTHER_ID) && !HISTORY.includes(name)) found.push(name);
     }
   }
   return found;
@@ -143,7 +145,7 @@ async function leewardResources(cloud: Scene["cloud"]): Promise<readonly string[
 async function ledgerOf({ storage }: Scene["cloud"], itemId: string): Promise<readonly string[]> {
   const service = BlobServiceClient.fromConnectionString(storage.account(TARGET_ACCOUNT).connectionString);
   const bytes = await service
-    .getContainerClient(`leeward-item-${itemId}`)
+    .getContainerClient(`leeward-management-${itemId}`)
     .getBlobClient("ledger.json")
     .downloadToBuffer();
   const { body } = JSON.parse(bytes.toString("utf8")) as {

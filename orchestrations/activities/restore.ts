@@ -119,10 +119,15 @@ export async function restoredWalk(context: FlowContext, run: FlowRun, plan: Tar
   const restoreId = restoreIdOf(run.itemId, run.jobId);
   const { restore } = await readRestore(context.stores.records(run.itemId), restoreId);
   const restored = restore.state === "Succeeded" ? restore.disks : [];
-  const urls = itemDisks(plan).flatMap(({ id, sourceId }) =>
-    restored
-      .filter((disk) => disk.id === id)
-      .map((disk) => [sourceId.toLowerCase(), context.stores.snapshots.restoredUrl(restoredDisk(restore, disk))]),
+  const urls = await Promise.all(
+    itemDisks(plan).flatMap(({ id, sourceId }) =>
+      restored
+        .filter((disk) => disk.id === id)
+        .map(async (disk) => [
+          sourceId.toLowerCase(),
+          await context.stores.snapshots.restoredUrl(restoredDisk(restore, disk)),
+        ]),
+    ),
   );
   return failoverWalk(plan, run, { storageAccountId: plan.targetAccount.id, urls: Object.fromEntries(urls) });
 }

@@ -9,7 +9,7 @@ import { type JobRecord, isEnded } from "./job.ts";
 const JOBS_PREFIX = "jobs/";
 
 function jobRecord(stores: ItemStores, itemId: string, jobId: string): RecordAt<JobRecord> {
-  return recordAt<JobRecord>(stores.records(itemId), {
+  return recordAt<JobRecord>(stores.management(itemId), {
     name: `${JOBS_PREFIX}${jobId}.json`,
     version: 1,
     owner: { itemId, jobId },
@@ -44,7 +44,7 @@ export async function replaceJob(stores: ItemStores, job: JobRecord): Promise<vo
 
 /** Removes the oldest ended jobs of an item beyond JOBS_KEPT_MAX_COUNT; `running` stays, whatever its record says. */
 export async function forgetOldJobs(stores: ItemStores, itemId: string, running: string | undefined): Promise<void> {
-  const records = stores.records(itemId);
+  const records = stores.management(itemId);
   if ((await records.list(JOBS_PREFIX, JOBS_KEPT_MAX_COUNT + 1)).length <= JOBS_KEPT_MAX_COUNT) return;
   const { jobs } = await listJobs(stores, itemId);
   const ended = jobs.filter((job) => isEnded(job) && job.jobId !== running);
@@ -60,7 +60,7 @@ export interface JobList {
 }
 
 export async function listJobs(stores: ItemStores, itemId: string): Promise<JobList> {
-  const names = await stores.records(itemId).list(JOBS_PREFIX, JOBS_LIST_MAX_COUNT);
+  const names = await stores.management(itemId).list(JOBS_PREFIX, JOBS_LIST_MAX_COUNT);
   const ids = names.flatMap(({ name }) => /^jobs\/([0-9a-f]{32})\.json$/.exec(name)?.[1] ?? []);
   const damaged: string[] = [];
   const found = await mapConcurrently(POINT_READS_IN_FLIGHT, ids, (jobId) =>

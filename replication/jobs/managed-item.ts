@@ -50,7 +50,7 @@ export interface ManagedItem {
 }
 
 function managedRecord(stores: ItemStores, itemId: string): RecordAt<ManagedItem> {
-  return recordAt<ManagedItem>(stores.records(itemId), {
+  return recordAt<ManagedItem>(stores.management(itemId), {
     name: "managed.json",
     version: 1,
     owner: { itemId },

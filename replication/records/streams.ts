@@ -92,7 +92,7 @@ export async function findReadableStreams(stores: ItemStores, itemId: string): P
 }
 
 function streamsRecord(stores: ItemStores, itemId: string): RecordAt<StreamsRecord> {
-  return recordAt<StreamsRecord>(stores.records(itemId), { name: STREAMS_RECORD, version: 1, owner: { itemId } });
+  return recordAt<StreamsRecord>(stores.management(itemId), { name: STREAMS_RECORD, version: 1, owner: { itemId } });
 }
 
 /**

@@ -7,7 +7,7 @@ import type { ItemStores } from "../ports.ts";
 import { type Ledger, emptyLedger } from "./ledger.ts";
 
 const ledgerRecord = (stores: ItemStores, itemId: string): RecordAt<Ledger> =>
-  recordAt<Ledger>(stores.records(itemId), { name: "ledger.json", version: 1, owner: { itemId } });
+  recordAt<Ledger>(stores.management(itemId), { name: "ledger.json", version: 1, owner: { itemId } });
 
 export async function readLedger(stores: ItemStores, itemId: string): Promise<Ledger> {
   return (await ledgerRecord(stores, itemId).find())?.body ?? emptyLedger(itemId);

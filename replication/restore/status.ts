@@ -42,10 +42,10 @@ export async function restoreStatus(context: ItemContext, itemId: string, restor
   await requireItem(context.stores, itemId);
   const { restore } = await readRestore(context.stores.records(itemId), restoreId);
   const { pointId, position, sourceTimeMs, state, createdMs, updatedMs, error } = restore;
-  const disks = restore.disks.map((disk) => ({
-    ...disk,
-    url: state === "Succeeded" ? context.stores.snapshots.restoredUrl(restoredDisk(restore, disk)) : undefined,
-  }));
+  const urlOf = (disk: DiskCopy): Promise<string> => context.stores.snapshots.restoredUrl(restoredDisk(restore, disk));
+  const disks = await Promise.all(
+    restore.disks.map(async (disk) => ({ ...disk, url: state === "Succeeded" ? await urlOf(disk) : undefined })),
+  );
   const percentComplete = percentOf(restore);
   const expiresMs = isFinished(restore) ? updatedMs + RESTORE_KEPT_MS : undefined;
   return {

@@ -1,7 +1,7 @@
 import { findReadableStreams } from "../records/streams.ts";
 import { findManaged } from "../jobs/managed-item.ts";
 import { STRAYS_MAX_COUNT } from "../limits.ts";
-import { ITEM_RECORD, POINTS_PREFIX, isLastingRecord } from "../names.ts";
+import { ITEM_RECORD, POINTS_PREFIX } from "../names.ts";
 import type { ItemStores, RecordStore, StreamPlace } from "../ports.ts";
 import { lookAtPoint } from "./prune.ts";
 
@@ -20,9 +20,7 @@ export async function removeStrays(stores: ItemStores, itemId: string): Promise<
   const lastStream = (await findReadableStreams(stores, itemId))?.last ?? 0;
   const listed = await records.list("", STRAYS_MAX_COUNT);
   const strays = await Promise.all(
-    listed.flatMap(({ name }) =>
-      isLastingRecord(name) ? [] : [records.read(name).then((stored) => ({ name, etag: stored?.etag }))],
-    ),
+    listed.map(({ name }) => records.read(name).then((stored) => ({ name, etag: stored?.etag }))),
   );
   const streamsIn = async (place: StreamPlace): Promise<readonly number[]> =>
     (await stores.listStreams(itemId, place)).filter((stream) => stream <= lastStream);

@@ -161,12 +161,12 @@ export function diskSnapshotsContract(open: () => Promise<DiskSnapshotsUnderTest
       await snapshots.removeRestored(first);
       expect(await snapshots.copyState(first)).toEqual({ kind: "missing" });
       expect((await readRestored(second))[0]).toBe(1);
-      expect(snapshots.restoredUrl(second)).not.toBe(snapshots.restoredUrl(first));
+      expect(await snapshots.restoredUrl(second)).not.toBe(await snapshots.restoredUrl(first));
     });
 
     it("rule 8: the address of a restored disk carries no credential", async () => {
       const { snapshots, itemId } = await opened();
-      const address = new URL(snapshots.restoredUrl(restoredOf(itemId, "restore-1")));
+      const address = new URL(await snapshots.restoredUrl(restoredOf(itemId, "restore-1")));
       expect(address.search).toBe("");
       expect(address.pathname.endsWith(`leeward-restore-${itemId}/restore-1/data.vhd`)).toBe(true);
     });

@@ -47,9 +47,12 @@ export function itemStoresContract(open: () => Promise<ItemStoresUnderTest>): vo
       await stores.cache("web", 1).put("a", bytes("cache of web"));
       await stores.records("web").put("a", bytes("records of web"));
       await stores.records("db").put("a", bytes("records of db"));
+      await stores.management("web").put("a", bytes("management of web"));
       expect((await stores.cache("web", 1).read("a"))?.bytes).toEqual(bytes("cache of web"));
       expect((await stores.records("web").read("a"))?.bytes).toEqual(bytes("records of web"));
+      expect((await stores.management("web").read("a"))?.bytes).toEqual(bytes("management of web"));
       expect(await stores.cache("db", 1).read("a")).toBeUndefined();
+      expect(await stores.management("db").read("a")).toBeUndefined();
     });
   });
 
@@ -91,31 +94,17 @@ export function itemStoresContract(open: () => Promise<ItemStoresUnderTest>): vo
         await stores.createContainers(itemId, 1);
         await stores.disks.create({ itemId, stream: 1, diskId: "os" }, 1024);
         await stores.cache(itemId, 1).put("0000000001/000000000001", bytes("delta"));
-        for (const name of [
-          "item.json",
-          "progress.json",
-          "points/p/manifest.json",
-          "jobs/j.json",
-          "managed.json",
-          "ledger.json",
-          "streams.json",
-        ]) {
+        for (const name of ["item.json", "progress.json", "points/p/manifest.json"])
           await stores.records(itemId).put(name, bytes(itemId));
-        }
+        for (const name of ["jobs/j.json", "managed.json", "ledger.json", "streams.json"])
+          await stores.management(itemId).put(name, bytes(itemId));
       }
       await stores.cache("web", 1).put("foreign", bytes("foreign"));
       await stores.quarantine("web", 1, "foreign", "forged");
       const names = async () => (await stores.records("web").list("", 10)).map(({ name }) => name);
       // Rule 10.
       for (let times = 0; times < 2; times += 1) while ((await stores.removeTargetData("web", 1)).more);
-      expect(await names()).toEqual([
-        "item.json",
-        "jobs/j.json",
-        "ledger.json",
-        "managed.json",
-        "progress.json",
-        "streams.json",
-      ]);
+      expect(await names()).toEqual(["item.json", "progress.json"]);
       expect(await stores.disks.properties({ itemId: "web", stream: 1, diskId: "os" })).toBeUndefined();
       expect(await stores.cache("web", 1).list("", 10)).toHaveLength(1);
       // A stream of the next life.
@@ -139,8 +128,10 @@ export function itemStoresContract(open: () => Promise<ItemStoresUnderTest>): vo
       // A sweep that had found the item earlier wrote its findings.
       await stores.records("web").put("events.json", bytes("late"));
       for (let times = 0; times < 2; times += 1) await stores.forgetItem("web", 1);
-      expect(await names()).toEqual(["jobs/j.json", "ledger.json", "managed.json", "streams.json"]);
-      expect(await stores.records("web-1").list("", 10)).toHaveLength(7);
+      expect(await names()).toEqual([]);
+      for (const itemId of ["web", "web-1"]) expect(await stores.management(itemId).list("", 10)).toHaveLength(4);
+      expect(await stores.listItems(10)).toEqual(["web", "web-1"]);
+      expect(await stores.records("web-1").list("", 10)).toHaveLength(3);
       expect(await stores.cache("web-1", 1).list("", 10)).toHaveLength(1);
       expect(await stores.disks.properties({ itemId: "web-1", stream: 1, diskId: "os" })).toBeDefined();
     });

@@ -54,7 +54,7 @@ export function appInMemory(): AppInMemory {
     },
     ids: { next: () => (ids += 1).toString(16).padStart(32, "0") },
     access: {
-      endpoint: "https://cache",
+      endpoint: async () => "https://cache",
       grantCreate: async (itemId) => ({ containerUrl: `https://cache/${itemId}?sig=GRANT`, expiresMs: nowMs + 1000 }),
     },
     tickets: openTickets(control, KEY),

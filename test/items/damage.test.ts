@@ -9,8 +9,10 @@ import {
   PROGRESS_RECORD,
   STREAMS_RECORD,
   itemContainer,
+  managementContainer,
 } from "../../replication/names.ts";
 import { listOverviews, readOverview } from "../../replication/operations/overview.ts";
+import type { RecordStore } from "../../replication/ports.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { encodeRecord } from "../../replication/records/envelope.ts";
 import { registerService } from "../../replication/service/register.ts";
@@ -50,7 +52,8 @@ const flipped = (bytes: Uint8Array, at: number): Uint8Array =>
  */
 async function damages(name: RecordName, bytes: Uint8Array): Promise<readonly Uint8Array[]> {
   const scratch = createMemoryRecords({ now: () => 0 });
-  await placedRecords(scratch, itemContainer(OTHER)).put(name, bytes);
+  const container = name === STREAMS_RECORD ? managementContainer(OTHER) : itemContainer(OTHER);
+  await placedRecords(scratch, container).put(name, bytes);
   const others = (await scratch.read(name))?.bytes ?? new Uint8Array();
   return [
     // Every seventh byte meets each part of envelope and body.
@@ -87,11 +90,14 @@ const work = (world: World) =>
     ITEM,
   );
 
+const placeOf = ({ stores }: World, name: RecordName): RecordStore =>
+  name === STREAMS_RECORD ? stores.management(ITEM) : stores.records(ITEM);
+
 async function eachDamage(name: RecordName, look: (world: World) => Promise<void>): Promise<void> {
-  const whole = await (await replicating()).stores.records(ITEM).read(name);
+  const whole = await placeOf(await replicating(), name).read(name);
   for (const bytes of await damages(name, whole?.bytes ?? new Uint8Array())) {
     const world = await replicating();
-    await world.stores.records(ITEM).put(name, bytes);
+    await placeOf(world, name).put(name, bytes);
     await look(world);
   }
 }
@@ -179,7 +185,7 @@ describe("what a damaged record makes unusable, and how it is repaired", () => {
 
   it("one whose machine flows care for shows the machine, and the damage with it", async () => {
     const world = await replicating();
-    await world.stores.records(ITEM).put("managed.json", new Uint8Array([1]));
+    await world.stores.management(ITEM).put("managed.json", new Uint8Array([1]));
     expect(await readOverview(world.context, ITEM)).toMatchObject({
       status: { itemId: ITEM },
       damaged: { code: "record-corrupt" },

@@ -46,6 +46,7 @@ function interruptedStores(
   };
   const stores: ItemStores = {
     cache: (...given) => records(inner.cache(...given)),
+    management: (itemId) => records(inner.management(itemId)),
     records: (itemId) => records(inner.records(itemId)),
     disks,
     snapshots,

@@ -67,7 +67,7 @@ describe("a second life of an item", () => {
     const world = createWorld();
     const first = await live(world);
     await removeItem(world.stores, ITEM);
-    await world.stores.records(ITEM).remove(STREAMS_RECORD);
+    await world.stores.management(ITEM).remove(STREAMS_RECORD);
     const second = await live(world);
     expect(second.stream).toBe(first.stream);
     expect(second.checksum).not.toBe(first.checksum);

@@ -171,11 +171,11 @@ describe("what lands after an item was disabled", () => {
     let looks = 0;
     const stores: World["stores"] = {
       ...inner,
-      records: (itemId) => ({
-        ...inner.records(itemId),
+      management: (itemId) => ({
+        ...inner.management(itemId),
         // The next life begins between the look and the removal.
         read: async (name, maxBytes) => {
-          const stored = await inner.records(itemId).read(name, maxBytes);
+          const stored = await inner.management(itemId).read(name, maxBytes);
           looks += name === "managed.json" ? 1 : 0;
           if (name === "managed.json" && looks === 2) {
             await inner.records(itemId).put("heartbeat.json", bytes("of the next life"));

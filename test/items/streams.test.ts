@@ -28,17 +28,17 @@ import {
 
 const PROTECT = { itemId: ITEM, disks: DISKS, policy: undefined };
 const damage = {
-  "is lost": (world: World) => world.stores.records(ITEM).remove(STREAMS_RECORD),
+  "is lost": (world: World) => world.stores.management(ITEM).remove(STREAMS_RECORD),
   "is damaged": (world: World) =>
-    world.stores.records(ITEM).put(STREAMS_RECORD, new TextEncoder().encode('{"sha256":"00"}')),
+    world.stores.management(ITEM).put(STREAMS_RECORD, new TextEncoder().encode('{"sha256":"00"}')),
   "is of another version": (world: World) =>
-    world.stores.records(ITEM).put(STREAMS_RECORD, encodeRecord({ version: 2, itemId: ITEM, last: 0 })),
+    world.stores.management(ITEM).put(STREAMS_RECORD, encodeRecord({ version: 2, itemId: ITEM, last: 0 })),
   "is another item's": (world: World) =>
-    world.stores.records(ITEM).put(STREAMS_RECORD, encodeRecord({ version: 1, itemId: "db", last: 0 })),
+    world.stores.management(ITEM).put(STREAMS_RECORD, encodeRecord({ version: 1, itemId: "db", last: 0 })),
 };
 
 async function lastOf(world: World): Promise<number> {
-  const stored = await world.stores.records(ITEM).read(STREAMS_RECORD);
+  const stored = await world.stores.management(ITEM).read(STREAMS_RECORD);
   return decodeRecord<StreamsRecord>(STREAMS_RECORD, 1, stored?.bytes ?? new Uint8Array()).last;
 }
 

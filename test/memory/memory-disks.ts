@@ -206,7 +206,7 @@ function createDiskSnapshots(
     async removeRestored(destination) {
       restored.delete(restoredKey(destination));
     },
-    restoredUrl: (destination) =>
+    restoredUrl: async (destination) =>
       `https://memory.invalid/leeward-restore-${destination.itemId}/${restoredBlobName(destination.restoreId, destination.diskId, destination.attempt)}`,
   };
 }

@@ -1,5 +1,5 @@
 import type { Clock, ItemStores, RecordStore } from "../../replication/ports.ts";
-import { ITEM_RECORD, PROGRESS_RECORD, isLastingRecord, itemContainer } from "../../replication/names.ts";
+import { ITEM_RECORD, PROGRESS_RECORD, itemContainer, managementContainer } from "../../replication/names.ts";
 import { requireNoLaterLife } from "../../replication/records/item-record.ts";
 import { placedRecords } from "../../replication/records/placed-records.ts";
 import { QUARANTINE_MAX_COUNT, STREAM_MAX } from "../../replication/limits.ts";
@@ -16,7 +16,7 @@ export interface MemoryStores {
   readonly memory: MemoryDisks;
   /** The item's quarantined content. */
   quarantined(itemId: string): Promise<readonly Uint8Array[]>;
-  /** Names in the cache containers of all streams of the item, and in its record container. */
+  /** Names in the cache containers of all streams of the item, and in its two record containers. */
   cacheNames(itemId: string): readonly string[];
   recordNames(itemId: string): readonly string[];
   /** The item's record container as seen by another tool that copies blobs. */
@@ -30,6 +30,7 @@ export function createMemoryStores(clock: Clock): MemoryStores {
   /** By item and stream. */
   const caches = new Map<string, MemoryRecords>();
   const records = new Map<string, MemoryRecords>();
+  const managements = new Map<string, MemoryRecords>();
   const quarantines = new Map<string, Uint8Array[]>();
   const items = new Set<string>();
   const memory = createMemoryDisks(clock);
@@ -50,11 +51,17 @@ export function createMemoryStores(clock: Clock): MemoryStores {
   };
   const stores: ItemStores = {
     cache: (itemId, stream): RecordStore => open(caches, cacheOf(itemId, stream)),
+    management: (itemId): RecordStore => placedRecords(open(managements, itemId), managementContainer(itemId)),
     records: (itemId): RecordStore => placedRecords(open(records, itemId), itemContainer(itemId)),
     disks: memory.disks,
     snapshots: memory.snapshots,
     listItems: async (limit, after) =>
-      [...new Set([...items, ...[...records.keys()].filter((itemId) => open(records, itemId).names().length > 0)])]
+      [
+        ...new Set([
+          ...items,
+          ...[...managements].filter(([, kept]) => kept.names().length > 0).map(([itemId]) => itemId),
+        ]),
+      ]
         .filter((itemId) => after === undefined || itemId > after)
         .toSorted()
         .slice(0, limit),
@@ -71,9 +78,7 @@ export function createMemoryStores(clock: Clock): MemoryStores {
     removeTargetData: async (itemId, lastStream) => {
       await requireThisLife(itemId, lastStream);
       const kept = open(records, itemId);
-      const going = kept
-        .names()
-        .filter((name) => name !== ITEM_RECORD && name !== PROGRESS_RECORD && !isLastingRecord(name));
+      const going = kept.names().filter((name) => name !== ITEM_RECORD && name !== PROGRESS_RECORD);
       for (const name of going.slice(0, REMOVED_AT_ONCE)) await kept.remove(name);
       if (going.length > REMOVED_AT_ONCE) return { more: true };
       if (memory.streams(itemId).every((stream) => stream <= lastStream)) await memory.removeItem(itemId);
@@ -87,8 +92,7 @@ export function createMemoryStores(clock: Clock): MemoryStores {
     forgetItem: async (itemId, lastStream) => {
       const kept = open(records, itemId);
       await requireThisLife(itemId, lastStream);
-      for (const name of [ITEM_RECORD, PROGRESS_RECORD, ...kept.names()])
-        if (!isLastingRecord(name)) await kept.remove(name);
+      for (const name of [ITEM_RECORD, PROGRESS_RECORD, ...kept.names()]) await kept.remove(name);
     },
     quarantine: async (itemId, stream, name, _reason, etag) => {
       const cache = open(caches, cacheOf(itemId, stream));
@@ -104,11 +108,12 @@ export function createMemoryStores(clock: Clock): MemoryStores {
     quarantined: async (itemId) => quarantines.get(itemId) ?? [],
     cacheNames: (itemId) => streamsIn(itemId).flatMap((stream) => open(caches, cacheOf(itemId, stream)).names()),
     rawRecords: (itemId) => open(records, itemId),
-    recordNames: (itemId) => open(records, itemId).names(),
+    recordNames: (itemId) => [...open(records, itemId).names(), ...open(managements, itemId).names()].toSorted(),
     dump: () => ({
       items: [...items].toSorted().join(),
       ...dumpOf("cache", caches),
       ...dumpOf("records", records),
+      ...dumpOf("management", managements),
       ...Object.fromEntries([...quarantines].map(([itemId, blobs]) => [`quarantine ${itemId}`, String(blobs.length)])),
       ...memory.dump(),
     }),

@@ -12,7 +12,7 @@ import type {
 export interface PortCall {
   /**
    * `cache`: everything that needs the cache account, including whole containers, quarantine and grants. `items`: items
-   * as a whole in the target account. `records` includes records that belong to no item.
+   * as a whole in the target account. `records` includes what outlives items, and records that belong to no item.
    */
   readonly port: "cache" | "records" | "disks" | "snapshots" | "items" | "queue" | "access";
   readonly method: string;
@@ -39,6 +39,7 @@ export function wrapStores(inner: ItemStores, around: Around): ItemStores {
   });
   return {
     cache: (itemId, stream) => wrapRecords("cache", inner.cache(itemId, stream), around),
+    management: (itemId) => wrapRecords("records", inner.management(itemId), around),
     records: (itemId) => wrapRecords("records", inner.records(itemId), around),
     disks: wrapDisks(inner.disks, around),
     snapshots: wrapSnapshots(inner.snapshots, around),

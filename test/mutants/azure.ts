@@ -252,19 +252,19 @@ export const AZURE_MUTANTS: readonly Mutant[] = [
     name: "the item's own record goes with its data",
     why: "a disabling that failed cannot be done again",
     file: "azure/remove-item.ts",
-    find: `(name) => name !== ITEM_RECORD && name !== PROGRESS_RECORD && !isLastingRecord(name)`,
-    replace: `(name) => name !== PROGRESS_RECORD && !isLastingRecord(name)`,
+    find: `(name) => name !== ITEM_RECORD && name !== PROGRESS_RECORD)`,
+    replace: `(name) => name !== PROGRESS_RECORD)`,
     tests: [CONTRACTS],
   },
   {
     name: "the cache is reached before the target's disks",
     why: "with the source region gone disabling removes nothing (rule 7)",
     file: "azure/item-stores.ts",
-    find: `removeTargetData: (itemId, lastStream) => removeTargetData(target, itemId, lastStream),`,
-    replace: `removeTargetData: async (itemId, lastStream) => {
-      await removeCacheData(cache, itemId, 9_999_999_999);
-      return removeTargetData(target, itemId, lastStream);
-    },`,
+    find: `removeTargetData: async (itemId, lastStream) =>
+`,
+    replace: `removeTargetData: async (itemId, lastStream) =>
+      (await removeCacheData(await cacheOf(itemId), itemId, 9_999_999_999)) ??
+`,
     tests: [CONTRACTS],
   },
   {

@@ -83,7 +83,7 @@ export const ITEM_MUTANTS: readonly Mutant[] = [
     why: "two requests at one moment open the same stream",
     file: "replication/records/streams.ts",
     find: `  return minted.last;`,
-    replace: `  await stores.records(itemId).remove(STREAMS_RECORD);
+    replace: `  await stores.management(itemId).remove(STREAMS_RECORD);
   return minted.last;`,
     tests: ["test/items/streams.test.ts"],
   },

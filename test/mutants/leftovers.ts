@@ -22,8 +22,8 @@ export const LEFTOVER_MUTANTS: readonly Mutant[] = [
     name: "disks go whatever stream is named",
     why: "a disabling that slept takes the disks of the machine's next life",
     file: "azure/remove-item.ts",
-    find: `if (stream <= lastStream) await removeContainer(target,`,
-    replace: `await removeContainer(target,`,
+    find: `if (stream <= lastStream) await removeContainer(replica,`,
+    replace: `await removeContainer(replica,`,
     tests: ["test/services/azure/contracts.test.ts"],
   },
   {

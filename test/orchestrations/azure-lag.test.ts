@@ -82,7 +82,7 @@ describe("a resource group that Leeward made", () => {
   it("stays with the network in it, and both are named, when the ledger of another item cannot be read", async () => {
     const world = await withSecondItem();
     const network = await networkOf(world);
-    await world.stores.records("web-2").put("ledger.json", new TextEncoder().encode('{"sha256":"'));
+    await world.stores.management("web-2").put("ledger.json", new TextEncoder().encode('{"sha256":"'));
     const job = await disable(world);
     expect([job.state, stands(world, network)]).toEqual(["Succeeded", true]);
     expect(leftIds(job)).toEqual(expect.arrayContaining([GROUP, network]));

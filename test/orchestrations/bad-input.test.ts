@@ -168,7 +168,7 @@ const enableWith = (sourceVmId: string, options: Partial<PlanOptions>, itemId = 
 /** Everything that stands anywhere but for the records of the item's jobs. */
 async function standing(world: FlowWorld): Promise<object> {
   const resources = [...world.resourceManager.resources].map(([id, resource]) => [id, structuredClone(resource)]);
-  const isOwn = (name: string): boolean => /^records web-1 (jobs\/|managed\.json|ledger\.json)/.test(name);
+  const isOwn = (name: string): boolean => /^management web-1 (jobs\/|managed\.json|ledger\.json)/.test(name);
   const stored = Object.entries(world.dump()).filter(([name]) => !isOwn(name));
   return { resources, stored, mappings: await listMappings(world.context.control) };
 }

@@ -10,7 +10,8 @@ describe.each([ITEM_RECORD, HEARTBEAT_RECORD, PROGRESS_RECORD, STREAMS_RECORD])(
     const world = await protectedWorld({ topic });
     // The sweep has stored that initial replication is complete.
     await reconcileFlow(world.context, "web-1", { start: async () => undefined, stateOf: async () => undefined });
-    await world.stores.records("web-1").put(name, new TextEncoder().encode('{"sha256":"'));
+    const place = name === STREAMS_RECORD ? world.stores.management("web-1") : world.stores.records("web-1");
+    await place.put(name, new TextEncoder().encode('{"sha256":"'));
     return world;
   }
   const stateOf = async ({ context }: Awaited<ReturnType<typeof damagedWorld>>) =>

@@ -25,7 +25,7 @@ const resourcesOf = (world: FlowWorld): readonly string[] => [...world.resourceM
 const changesOf = (world: FlowWorld): number =>
   world.resourceManager.requests.filter((request) => request.startsWith("begin ")).length;
 const bytesOf = async (world: FlowWorld, name: string, itemId = "web-1"): Promise<Uint8Array> =>
-  (await world.stores.records(itemId).read(name))?.bytes ?? new Uint8Array();
+  (await world.stores.management(itemId).read(name))?.bytes ?? new Uint8Array();
 
 /** Two items in one group and network. */
 async function twoItems(): Promise<FlowWorld> {
@@ -40,7 +40,7 @@ async function eachDamage(name: string, flips: number, look: (world: FlowWorld) 
   const anothers = await bytesOf(sample, name, "web-2");
   for (const bytes of [...damages(await bytesOf(sample, name), flips), anothers]) {
     const world = await twoItems();
-    await world.stores.records("web-1").put(name, bytes);
+    await world.stores.management("web-1").put(name, bytes);
     await look(world);
   }
 }
@@ -76,9 +76,9 @@ describe("a damaged ledger.json", () => {
     await world.operate(failover());
     const made = (await readLedger(world.stores, "web-1")).entries.filter(({ state }) => state === "created");
     const before = new Set(made.map(({ id }) => id));
-    await world.stores.records("web-1").put("ledger.json", new Uint8Array([1]));
+    await world.stores.management("web-1").put("ledger.json", new Uint8Array([1]));
     expect((await disable(world)).state).toBe("Failed");
-    await world.stores.records("web-1").remove("ledger.json");
+    await world.stores.management("web-1").remove("ledger.json");
     const { run } = await world.ask(plainOperation("DisableProtection"));
     const history = emptyHistory();
     await drive(world.context, run, { history, onWait: world.pass, dieAfter: 1 });
@@ -93,7 +93,7 @@ describe("a damaged ledger.json", () => {
     const plan = (await readManaged(world.stores, "web-1")).plan;
     const disk = plan?.disks[0]?.disk.id ?? "";
     world.resourceManager.seed(disk, { location: "northeurope", tags: { "leeward-item": "web-9" } });
-    await world.stores.records("web-1").remove("ledger.json");
+    await world.stores.management("web-1").remove("ledger.json");
     await disable(world);
     expect(world.resourceManager.resources.has(disk.toLowerCase())).toBe(true);
   });
@@ -127,7 +127,7 @@ describe("a damaged managed.json", () => {
   it("of a machine that users work with costs them nothing: what a failover made is never removed afterwards", async () => {
     const world = await protectedWorld();
     await world.operate(failover());
-    await world.stores.records("web-1").put("managed.json", new Uint8Array([1]));
+    await world.stores.management("web-1").put("managed.json", new Uint8Array([1]));
     expect(await world.operate(enable())).toMatchObject({ state: "Succeeded", errors: [] });
     // The machine and its disks have the names.
     expect(await world.operate(failover())).toMatchObject({
@@ -142,7 +142,7 @@ describe("a damaged managed.json", () => {
   it("is not made anew while the ledger is damaged too", async () => {
     const world = await protectedWorld();
     for (const name of ["managed.json", "ledger.json"])
-      await world.stores.records("web-1").put(name, new Uint8Array([1]));
+      await world.stores.management("web-1").put(name, new Uint8Array([1]));
     await expect(world.ask(enable())).rejects.toMatchObject({ code: "record-corrupt", facts: { name: "ledger.json" } });
   });
 });
@@ -156,7 +156,7 @@ describe("a damaged job record", () => {
     for (const bytes of damages(await bytesOf(probe, name), 12)) {
       const world = await protectedWorld();
       const [own = ""] = world.recordNames("web-1").filter((each) => each.startsWith("jobs/"));
-      await world.stores.records("web-1").put(own, bytes);
+      await world.stores.management("web-1").put(own, bytes);
       const jobId = own.slice("jobs/".length, -".json".length);
       expect((await world.operate(failover())).errors).toEqual([]);
       const { jobs, damaged } = await listJobs(world.stores, "web-1");
@@ -170,7 +170,7 @@ describe("a damaged job record", () => {
     const { run } = await world.ask(failover());
     const history = emptyHistory();
     await drive(world.context, run, { history, onWait: world.pass, dieAfter: 12 });
-    await world.stores.records("web-1").put(`jobs/${run.jobId}.json`, new Uint8Array([1]));
+    await world.stores.management("web-1").put(`jobs/${run.jobId}.json`, new Uint8Array([1]));
     const job = await world.finish(run, { history });
     expect([job.state, job.errors[0]?.code, await stateOf(world)]).toEqual([
       "Failed",
@@ -184,7 +184,7 @@ describe("a damaged job record", () => {
     const world = await protectedWorld();
     const { run } = await world.ask(failover());
     await drive(world.context, run, { onWait: world.pass, dieAfter: 12 });
-    await world.stores.records("web-1").put(`jobs/${run.jobId}.json`, new Uint8Array([1]));
+    await world.stores.management("web-1").put(`jobs/${run.jobId}.json`, new Uint8Array([1]));
     await reconcileFlow(world.context, "web-1", NO_FLOWS);
     expect(await findJob(world.stores, "web-1", run.jobId)).toMatchObject({
       state: "Failed",
@@ -204,7 +204,7 @@ describe("a damaged job record", () => {
     const again = await protectedWorld();
     const { run: asked } = await again.ask(failover());
     await drive(again.context, asked, { onWait: again.pass, dieAfter: history.steps.length });
-    await again.stores.records("web-1").put(`jobs/${asked.jobId}.json`, new Uint8Array([1]));
+    await again.stores.management("web-1").put(`jobs/${asked.jobId}.json`, new Uint8Array([1]));
     await closeJob(again.context, asked, { kind: "succeeded" });
     const job = await findJob(again.stores, "web-1", asked.jobId);
     if (job === undefined) throw new Error("the job has a record");

@@ -170,7 +170,13 @@ describe("an unplanned failover and its commit", () => {
       asked.add(itemId);
       return stores.records(itemId);
     };
-    expect(await drive({ ...world.context, stores: { ...stores, records } }, run, { onWait: world.pass })).toEqual({
+    const management: typeof stores.management = (itemId) => {
+      asked.add(itemId);
+      return stores.management(itemId);
+    };
+    expect(
+      await drive({ ...world.context, stores: { ...stores, management, records } }, run, { onWait: world.pass }),
+    ).toEqual({
       state: "Succeeded",
     });
     expect([...asked]).toEqual(["web-1"]);

@@ -76,7 +76,7 @@ describe("a PUT that was never answered and takes effect after the disabling", (
 
     const doubtful = await disabledWorld("virtualNetworks");
     doubtful.land();
-    await doubtful.world.stores.records("web-3").put("ledger.json", new Uint8Array([1]));
+    await doubtful.world.stores.management("web-3").put("ledger.json", new Uint8Array([1]));
     await sweepAll(doubtful);
     expect(stands(doubtful)).toBe(true);
 

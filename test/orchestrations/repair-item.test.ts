@@ -170,7 +170,7 @@ describe("a repair of a machine whose item.json is damaged", () => {
     const world = await protectedWorld();
     const whole = (await readLedger(world.stores, ITEM)).entries.map(({ id }) => id).toSorted();
     await damage(world, ITEM_RECORD);
-    await world.stores.records(ITEM).remove("ledger.json");
+    await world.stores.management(ITEM).remove("ledger.json");
     await repairItem(world.context, ITEM);
     expect((await readLedger(world.stores, ITEM)).entries.map(({ id }) => id).toSorted()).toEqual(whole);
   });

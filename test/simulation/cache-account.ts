@@ -35,7 +35,7 @@ export function createCacheAccount({ timeline, stores, hasContainer, created }: 
   };
   return {
     access: {
-      endpoint: `https://${CACHE_HOST}`,
+      endpoint: async () => `https://${CACHE_HOST}`,
       grantCreate: async (itemId, stream) => {
         const signature = `${grants.size + 1}`;
         const expiresMs = timeline.now() + CACHE_GRANT_MS;

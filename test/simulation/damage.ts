@@ -65,8 +65,10 @@ async function victimOf(
   const records = stores.records(itemId);
   if (kind === "journal-damaged") return { place: records, name: journalName(stream, applied.epoch + 1) };
   // Of these every next word makes a new one.
-  if (kind === "record-damaged")
-    return { place: records, name: random.pick([HEARTBEAT_RECORD, STREAMS_RECORD, EVENTS_RECORD]) };
+  if (kind === "record-damaged") {
+    const name = random.pick([HEARTBEAT_RECORD, STREAMS_RECORD, EVENTS_RECORD]);
+    return { place: name === STREAMS_RECORD ? stores.management(itemId) : records, name };
+  }
   if (kind === "manifest-damaged") {
     const point = (await readablePoints(stores, itemId)).at(0);
     return point && { place: records, name: manifestName(point.pointId) };

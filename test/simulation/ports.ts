@@ -1,4 +1,4 @@
-import { ITEM_RECORD, PROGRESS_RECORD, isLastingRecord } from "../../replication/names.ts";
+import { ITEM_RECORD, PROGRESS_RECORD } from "../../replication/names.ts";
 import type { ItemStores, RecordStore } from "../../replication/ports.ts";
 import { requireNoLaterLife } from "../../replication/records/item-record.ts";
 import type { ResourceManager } from "../../replication/resources/resource-manager.ts";
@@ -39,12 +39,13 @@ function describe(argument: unknown): string {
     : "";
 }
 
-/** The stores of both accounts, as one process reaches them. */
+/** The stores of all accounts, as one process reaches them. */
 export function storesOf(process: SimulatedProcess, stores: ItemStores): ItemStores {
   const whole = through(process, "target", "stores", stores);
   const upstream = through(process, "cache", "stores", stores);
   return {
     cache: (itemId, stream) => through(process, "cache", "cache", stores.cache(itemId, stream)),
+    management: (itemId) => recordsOf(process, stores.management(itemId)),
     records: (itemId) => recordsOf(process, stores.records(itemId)),
     disks: through(process, "target", "disks", stores.disks),
     snapshots: through(process, "target", "snapshots", stores.snapshots),
@@ -63,7 +64,7 @@ export function storesOf(process: SimulatedProcess, stores: ItemStores): ItemSto
         if (name === ITEM_RECORD) await requireNoLaterLife(itemId, stored.bytes, lastStream);
         await records.remove(name, stored.etag);
       }
-      const late = (await records.list("", 1_000)).filter(({ name }) => !isLastingRecord(name));
+      const late = await records.list("", 1_000);
       for (const { name } of late) if (name !== ITEM_RECORD && name !== PROGRESS_RECORD) await records.remove(name);
     },
     quarantine: (...given) => upstream.quarantine(...given),

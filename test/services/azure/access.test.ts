@@ -2,6 +2,7 @@ import { BlobServiceClient, BlockBlobClient, ContainerClient } from "@azure/stor
 import { QueueServiceClient } from "@azure/storage-queue";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { grantProtocol } from "../../../azure/signing.ts";
+import { onePair } from "../../../azure/accounts.ts";
 import { openCacheAccess } from "../../../azure/cache-access.ts";
 import { type BlobAccount, connectBlobs, connectQueues } from "../../../azure/connections.ts";
 import { openDiskSnapshots } from "../../../azure/disk-snapshots.ts";
@@ -24,10 +25,9 @@ describe("grants and queues", () => {
     const itemId = newItemId();
     const mine = accounts.cache.retrying.getContainerClient(cacheContainer(itemId, 1));
     await mine.create();
-    const { containerUrl } = await openCacheAccess(accounts.cache, { now: Date.now }).grantCreate(itemId, 1);
-    expect(
-      containerUrl.startsWith(`${openCacheAccess(accounts.cache, { now: Date.now }).endpoint}/leeward-cache-`),
-    ).toBe(true);
+    const { containerUrl } = await openCacheAccess(accounts.all, { now: Date.now }).grantCreate(itemId, 1);
+    const endpoint = await openCacheAccess(accounts.all, { now: Date.now }).endpoint(itemId);
+    expect(containerUrl.startsWith(`${endpoint}/leeward-cache-`)).toBe(true);
     const granted = new ContainerClient(containerUrl, undefined, { retryOptions: { maxTries: 1 } });
     const refused = { statusCode: 403 };
 
@@ -76,8 +76,10 @@ describe("grants and queues", () => {
       once: client,
       signer: "identity",
     } as unknown as BlobAccount;
-    const { containerUrl, expiresMs } = await openCacheAccess(account, { now: Date.now }).grantCreate("web", 1);
-    const { url } = await openRestoreAccess(account, { now: Date.now }).grantRead({
+    const { containerUrl, expiresMs } = await openCacheAccess(onePair(account, account, account), {
+      now: Date.now,
+    }).grantCreate("web", 1);
+    const { url } = await openRestoreAccess(onePair(account, account, account), { now: Date.now }).grantRead({
       itemId: "web",
       restoreId: "r",
       diskId: "os",
@@ -96,7 +98,7 @@ describe("grants and queues", () => {
 
   it("a grant lasts an hour and is given again until half of its life is over", async () => {
     let nowMs = Date.now();
-    const access = openCacheAccess(accounts.cache, { now: () => nowMs });
+    const access = openCacheAccess(accounts.all, { now: () => nowMs });
     const first = await access.grantCreate("web", 1);
     expect(first.expiresMs - nowMs).toBeLessThanOrEqual(HOUR_MS);
     expect(first.expiresMs - nowMs).toBeGreaterThan(HOUR_MS - 1001);
@@ -138,7 +140,7 @@ describe("grants and queues", () => {
     await openDiskSnapshots(accounts.target).startCopy(disk, snapshot, restored);
 
     const nowMs = Date.now();
-    const { url, expiresMs } = await openRestoreAccess(accounts.target, { now: () => nowMs }).grantRead(restored);
+    const { url, expiresMs } = await openRestoreAccess(accounts.all, { now: () => nowMs }).grantRead(restored);
     expect(expiresMs - nowMs).toBeLessThanOrEqual(HOUR_MS);
     const granted = new BlockBlobClient(url, undefined, { retryOptions: { maxTries: 1 } });
     expect([...(await granted.downloadToBuffer()).subarray(511, 513)]).toEqual([0, 7]);

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type Accounts, onePair } from "../../../azure/accounts.ts";
 import { type BlobAccount, connectBlobs } from "../../../azure/connections.ts";
 import { type LocalStorage, startStorage } from "@leeward/azure-local/storage";
 
@@ -9,6 +10,8 @@ export interface TestAccounts {
   readonly storage: LocalStorage;
   readonly cache: BlobAccount;
   readonly target: BlobAccount;
+  /** The target account is the control account too. */
+  readonly all: Accounts;
   readonly connectionStrings: { readonly cache: string; readonly target: string };
   close(): Promise<void>;
 }
@@ -30,11 +33,16 @@ export async function startAccounts(): Promise<TestAccounts> {
     cache: storage.account("leewardcachewe").connectionString,
     target: storage.account("leewardtargetne").connectionString,
   };
+  const connect = (connectionString: string): BlobAccount =>
+    connectBlobs("TestStorage", { kind: "connection-string", connectionString });
+  const cache = connect(connectionStrings.cache);
+  const target = connect(connectionStrings.target);
   return {
     storage,
     connectionStrings,
-    cache: connectBlobs("CacheStorage", { kind: "connection-string", connectionString: connectionStrings.cache }),
-    target: connectBlobs("TargetStorage", { kind: "connection-string", connectionString: connectionStrings.target }),
+    cache,
+    target,
+    all: onePair(target, cache, target),
     close: async () => {
       await storage.close();
       await rm(folder, { recursive: true, force: true });

@@ -45,7 +45,7 @@ describe("azure adapters when storage fails", () => {
   }
 
   it("rule 7: the target's part of an item goes while the cache account is away, and its own record stays until the end", async () => {
-    const stores = openItemStores(accounts.cache, accounts.target);
+    const stores = openItemStores(accounts.all);
     const disk = await newDisk();
     const { itemId } = disk;
     await stores.createContainers(itemId, 1);

@@ -2,6 +2,7 @@ import { createServer, request } from "node:http";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { onePair } from "../../../azure/accounts.ts";
 import { connectBlobs } from "../../../azure/connections.ts";
 import { openItemStores } from "../../../azure/item-stores.ts";
 import type { ApplyEvent } from "../../../replication/apply/context.ts";
@@ -48,10 +49,8 @@ describe("a throttled target account", () => {
     });
     const { port } = proxy.address() as AddressInfo;
     const throttled = accounts.connectionStrings.target.replace(`:${endpoint.port}/`, `:${port}/`);
-    stores = openItemStores(
-      accounts.cache,
-      connectBlobs("TargetStorage", { kind: "connection-string", connectionString: throttled }),
-    );
+    const target = connectBlobs("TargetStorage", { kind: "connection-string", connectionString: throttled });
+    stores = openItemStores(onePair(target, accounts.cache, target));
   });
   afterAll(async () => {
     await new Promise((resolve) => {

@@ -29,16 +29,14 @@ async function blobsIn({ cloud }: World, account: string, container: string): Pr
   return found;
 }
 
-async function recordOf({ cloud }: World, name: string): Promise<unknown> {
-  const container = blobsOf(cloud, TARGET_ACCOUNT).getContainerClient("leeward-item-web-1");
-  return (
-    JSON.parse((await container.getBlobClient(name).downloadToBuffer()).toString("utf8")) as { readonly body: unknown }
-  ).body;
+async function recordOf({ cloud }: World, container: string, name: string): Promise<unknown> {
+  const blob = blobsOf(cloud, TARGET_ACCOUNT).getContainerClient(container).getBlobClient(name);
+  return (JSON.parse((await blob.downloadToBuffer()).toString("utf8")) as { readonly body: unknown }).body;
 }
 
 /** Where the target stands; the rest of the record tells of workers, who may still come and go. */
 async function appliedOf(world: World): Promise<unknown> {
-  return ((await recordOf(world, "progress.json")) as { readonly applied: unknown }).applied;
+  return ((await recordOf(world, "leeward-item-web-1", "progress.json")) as { readonly applied: unknown }).applied;
 }
 
 it(
@@ -113,7 +111,7 @@ it(
 
     await succeeds("DELETE", "web-1");
     expect(await inState("web-1", "UnprotectedStatesBegin")).toEqual(["EnableProtection"]);
-    expect(await recordOf(world, "ledger.json")).toMatchObject({ entries: [] });
+    expect(await recordOf(world, "leeward-management-web-1", "ledger.json")).toMatchObject({ entries: [] });
     expect((await clients.compute.virtualMachines.get(TARGET_GROUP, "web-1")).provisioningState).toBe("Succeeded");
     expect(guest.log.prefixesOf(await contentOf(world, targetOf(world, "web-1")))).toEqual(prefixes);
     await expect(

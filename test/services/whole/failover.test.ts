@@ -51,7 +51,7 @@ it(
 
     await succeeds("DELETE", "web-2");
     expect(await inState("web-2", "UnprotectedStatesBegin")).toEqual(["EnableProtection"]);
-    const container = blobsOf(cloud, TARGET_ACCOUNT).getContainerClient("leeward-item-web-2");
+    const container = blobsOf(cloud, TARGET_ACCOUNT).getContainerClient("leeward-management-web-2");
     const ledger = await container.getBlobClient("ledger.json").downloadToBuffer();
     expect(JSON.parse(ledger.toString("utf8"))).toMatchObject({ body: { entries: [] } });
     await expect(

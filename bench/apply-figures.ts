@@ -5,11 +5,9 @@ import type { DiskDescription } from "../replication/position.ts";
 import { timeEachWrite, timeEngine } from "./engine-runs.ts";
 import type { Figure } from "./figure.ts";
 import { median } from "./statistics.ts";
-import { deltasOf, epochsOf } from "./trace-deltas.ts";
-import type { Content } from "./trace-deltas.ts";
+import { deltasOf, epochsOf, type Content } from "./trace-deltas.ts";
 import { createRandom } from "../test/memory/random.ts";
-import { textContent } from "./trace.ts";
-import type { TraceWrite } from "./trace.ts";
+import { textContent, type TraceWrite } from "./trace.ts";
 
 const MIB = 1024 * 1024;
 const EPOCH_MS = 5_000;

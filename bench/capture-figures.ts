@@ -2,13 +2,10 @@ import { mkdtemp, open, rm, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { PATIENCE, startBenchCache, startBenchService } from "./capture-service.ts";
+import { PATIENCE, startBenchCache, startBenchService, type BenchCache, type BenchService } from "./capture-service.ts";
 import { until } from "./until.ts";
-import type { BenchCache, BenchService } from "./capture-service.ts";
-import { atLeast, atMost } from "./figure.ts";
-import type { Figure } from "./figure.ts";
-import { missingCaptureTools, runFio, withPeer } from "./fio.ts";
-import type { FioJob, FioResult } from "./fio.ts";
+import { atLeast, atMost, type Figure } from "./figure.ts";
+import { missingCaptureTools, runFio, withPeer, type FioJob, type FioResult } from "./fio.ts";
 import { median } from "./statistics.ts";
 
 const MIB = 1024 * 1024;

@@ -1,12 +1,10 @@
 import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
-import { createServer } from "node:http";
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import { startChild } from "../local/supervisor/child.ts";
 import { mobilityProgram } from "../local/supervisor/programs.ts";
-import { startPosition } from "../replication/position.ts";
-import type { DiskDescription } from "../replication/position.ts";
+import { startPosition, type DiskDescription } from "../replication/position.ts";
 import { NONCE } from "./trace-deltas.ts";
 import { until } from "./until.ts";
 

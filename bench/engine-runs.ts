@@ -6,8 +6,7 @@ import type { EncodedDelta } from "../replication/delta/delta.ts";
 import { deltaName } from "../replication/names.ts";
 import { protectItem } from "../replication/items/protect.ts";
 import type { ItemStores } from "../replication/ports.ts";
-import { samePosition } from "../replication/position.ts";
-import type { DiskDescription } from "../replication/position.ts";
+import { samePosition, type DiskDescription } from "../replication/position.ts";
 import { type Content, NONCE } from "./trace-deltas.ts";
 import type { TraceWrite } from "./trace.ts";
 

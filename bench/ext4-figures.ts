@@ -2,8 +2,7 @@ import { copyFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { addExt4File, makeExt4, missingExt4Tools } from "../local/lab/ext4.ts";
-import { atMost } from "./figure.ts";
-import type { Figure } from "./figure.ts";
+import { atMost, type Figure } from "./figure.ts";
 import { deltasOf, epochsOf } from "./trace-deltas.ts";
 import type { TraceWrite } from "./trace.ts";
 

@@ -1,10 +1,8 @@
 import { planPages } from "../replication/apply/plan.ts";
 import type { DiskDescription } from "../replication/position.ts";
-import { atMost } from "./figure.ts";
-import type { Figure } from "./figure.ts";
+import { atMost, type Figure } from "./figure.ts";
 import { deltasOf, epochsOf, extentsOf } from "./trace-deltas.ts";
-import { textContent } from "./trace.ts";
-import type { TraceWrite } from "./trace.ts";
+import { textContent, type TraceWrite } from "./trace.ts";
 
 /** Epoch lengths, each with its maximum of Put Pages per guest write. */
 const EPOCHS = [

@@ -5,8 +5,7 @@ import type { BenchStore } from "./bench-store.ts";
 import { protect, workerContext } from "./engine-runs.ts";
 import type { Figure } from "./figure.ts";
 import { deltasOf, epochsOf } from "./trace-deltas.ts";
-import { textContent } from "./trace.ts";
-import type { TraceWrite } from "./trace.ts";
+import { textContent, type TraceWrite } from "./trace.ts";
 
 const EPOCHS = 25;
 

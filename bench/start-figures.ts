@@ -4,8 +4,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { appFolder } from "../local/supervisor/programs.ts";
-import { atMost } from "./figure.ts";
-import type { Figure } from "./figure.ts";
+import { atMost, type Figure } from "./figure.ts";
 import { median } from "./statistics.ts";
 
 const run = promisify(execFile);

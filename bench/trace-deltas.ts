@@ -1,11 +1,9 @@
 import { encodeDelta } from "../replication/delta/encode.ts";
 import type { EncodedDelta, Extent, ExtentContent } from "../replication/delta/delta.ts";
 import { createExtentMap } from "../replication/delta/extents.ts";
-import { spansOf } from "../replication/delta/spans.ts";
-import type { Span } from "../replication/delta/spans.ts";
+import { spansOf, type Span } from "../replication/delta/spans.ts";
 import { EPOCH_MAX_DATA_BYTES } from "../mobility/limits.ts";
-import { startPosition } from "../replication/position.ts";
-import type { DiskDescription, Position } from "../replication/position.ts";
+import { startPosition, type DiskDescription, type Position } from "../replication/position.ts";
 import type { TraceWrite } from "./trace.ts";
 
 /** The writes of one epoch, in order. */

@@ -1,8 +1,7 @@
 import { parseArgs } from "node:util";
 import { decodedFrames, decodeDelta } from "../replication/delta/decode.ts";
 import { LeewardError } from "../replication/errors.ts";
-import { EXIT_FAILED, EXIT_OK, errorJson, errorText, UsageError } from "./command.ts";
-import type { Command, Terminal } from "./command.ts";
+import { EXIT_FAILED, EXIT_OK, errorJson, errorText, UsageError, type Command, type Terminal } from "./command.ts";
 import { describeDelta, dumpText } from "./delta-dump.ts";
 import { readDeltaFile } from "./read-file.ts";
 

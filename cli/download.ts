@@ -1,5 +1,4 @@
-import { open, rename } from "node:fs/promises";
-import type { FileHandle } from "node:fs/promises";
+import { open, rename, type FileHandle } from "node:fs/promises";
 import type { PageBlobClient } from "@azure/storage-blob";
 import { LeewardError } from "../replication/errors.ts";
 import { SECTOR_BYTES } from "../replication/limits.ts";

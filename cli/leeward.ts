@@ -1,6 +1,5 @@
 import { LeewardError } from "../replication/errors.ts";
-import { EXIT_FAILED, EXIT_OK, EXIT_USAGE, errorText, UsageError } from "./command.ts";
-import type { Command, Terminal } from "./command.ts";
+import { EXIT_FAILED, EXIT_OK, EXIT_USAGE, errorText, UsageError, type Command, type Terminal } from "./command.ts";
 import { deltaCommand } from "./delta.ts";
 import { mobilityCommand } from "./mobility.ts";
 import { pointsCommand } from "./points.ts";

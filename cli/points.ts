@@ -1,7 +1,6 @@
 import { parseArgs } from "node:util";
 import { API_OPTIONS, API_USAGE, findConnection, openApi } from "./api.ts";
-import { EXIT_OK, UsageError } from "./command.ts";
-import type { Command } from "./command.ts";
+import { EXIT_OK, UsageError, type Command } from "./command.ts";
 
 /** Lists the recovery points of an item, newest first. */
 export const pointsCommand: Command = {

@@ -3,8 +3,7 @@ import { LeewardError } from "../replication/errors.ts";
 import { parseConfig } from "./system/config.ts";
 import { createLog, errorFacts } from "./system/log.ts";
 import { systemPorts } from "./service/ports.ts";
-import { startMobility } from "./service/service.ts";
-import type { MobilityService } from "./service/service.ts";
+import { startMobility, type MobilityService } from "./service/service.ts";
 
 /**
  * `node dist/mobility/main.js --config FILE`: the mobility service as a process. With an IPC channel it sends `{ kind:

@@ -1,7 +1,6 @@
 import { readFile } from "node:fs/promises";
 import type { Cloud } from "./cloud.ts";
-import type { MobilityService } from "./mobility-service.ts";
-import { mobilityConfigurationFile } from "./mobility-service.ts";
+import { type MobilityService, mobilityConfigurationFile } from "./mobility-service.ts";
 import { operatorApi } from "./operator-api.ts";
 
 export interface VmProtection {

@@ -4,26 +4,19 @@ import type { CaptureMode } from "../disks/activity.ts";
 import type { DirtyMap } from "../disks/dirty-map.ts";
 import type { Image } from "../disks/image.ts";
 import type { OpenedDisk } from "../disks/open-disks.ts";
-import { createRangeLock } from "../disks/range-lock.ts";
-import type { RangeLock } from "../disks/range-lock.ts";
-import { createVolume } from "./volume.ts";
-import type { Churn } from "./volume.ts";
-import { openRecorder } from "./recorder.ts";
-import type { Recorder } from "./recorder.ts";
+import { createRangeLock, type RangeLock } from "../disks/range-lock.ts";
+import { createVolume, type Churn } from "./volume.ts";
+import { openRecorder, type Recorder } from "./recorder.ts";
 import type { SealThread } from "../epochs/seal-thread.ts";
-import { startSealer } from "../epochs/sealer.ts";
-import type { Sealer } from "../epochs/sealer.ts";
+import { startSealer, type Sealer } from "../epochs/sealer.ts";
 import type { SpooledDelta } from "../epochs/spool.ts";
-import { openWriteLog } from "./write-log.ts";
-import type { WriteLog } from "./write-log.ts";
+import { openWriteLog, type WriteLog } from "./write-log.ts";
 import type { Files } from "../system/files.ts";
-import { openJournal } from "../journal/journal.ts";
-import type { Journal } from "../journal/journal.ts";
+import { openJournal, type Journal } from "../journal/journal.ts";
 import type { NbdDisk } from "../nbd/connection.ts";
 import type { OpenedState } from "./open-state.ts";
 import type { Pace } from "../system/pace.ts";
-import { startSeeding } from "./seeding.ts";
-import type { Seeding } from "./seeding.ts";
+import { startSeeding, type Seeding } from "./seeding.ts";
 
 /**
  * Everything between a request of the guest and a sealed delta: volumes, journal, dirty map, epochs, seeding. Needs no

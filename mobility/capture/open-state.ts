@@ -1,18 +1,19 @@
 import { join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
-import { openActivity } from "../disks/activity.ts";
-import type { Activity } from "../disks/activity.ts";
-import { openDirtyMap } from "../disks/dirty-map.ts";
-import type { DirtyMap } from "../disks/dirty-map.ts";
+import { openActivity, type Activity } from "../disks/activity.ts";
+import { openDirtyMap, type DirtyMap } from "../disks/dirty-map.ts";
 import type { OpenedDisk } from "../disks/open-disks.ts";
-import { openSpool } from "../epochs/spool.ts";
-import type { SpooledDelta } from "../epochs/spool.ts";
-import { openStateFile, readState } from "../epochs/state.ts";
-import type { ResynchronizationReason, ServiceState, StateFile } from "../epochs/state.ts";
+import { openSpool, type SpooledDelta } from "../epochs/spool.ts";
+import {
+  openStateFile,
+  readState,
+  type ResynchronizationReason,
+  type ServiceState,
+  type StateFile,
+} from "../epochs/state.ts";
 import type { Files } from "../system/files.ts";
-import { recoverJournal } from "./recover.ts";
-import type { RecoveredJournal } from "./recover.ts";
+import { recoverJournal, type RecoveredJournal } from "./recover.ts";
 
 /** Names inside a state folder (docs/capture.md, "State folder"). */
 export function stateFolder(path: string) {

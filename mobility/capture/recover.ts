@@ -3,10 +3,8 @@ import { LeewardError } from "../../replication/errors.ts";
 import { JOURNAL_RECORD_MAX_BYTES } from "../limits.ts";
 import type { Image } from "../disks/image.ts";
 import type { Files } from "../system/files.ts";
-import { seedAfter } from "../journal/seed-progress.ts";
-import type { SeedProgress } from "../journal/seed-progress.ts";
-import { readSegment, segmentName, segmentNumber } from "../journal/segment.ts";
-import type { IntactRecord, SegmentContent } from "../journal/segment.ts";
+import { seedAfter, type SeedProgress } from "../journal/seed-progress.ts";
+import { readSegment, segmentName, segmentNumber, type IntactRecord, type SegmentContent } from "../journal/segment.ts";
 
 export interface RecoverOptions {
   readonly files: Files;

@@ -1,6 +1,5 @@
 import { backOffMs } from "../system/back-off.ts";
-import { pause } from "../system/clock.ts";
-import type { Clock } from "../system/clock.ts";
+import { pause, type Clock } from "../system/clock.ts";
 import {
   DIRTY_GRAIN_BYTES,
   SEED_CHUNK_BYTES,

@@ -3,8 +3,7 @@ import { EPOCH_MAX_EXTENTS } from "../../replication/limits.ts";
 import { EPOCH_MAX_DATA_BYTES, JOURNAL_CLOSED_SEGMENTS_MAX } from "../limits.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Journal } from "../journal/journal.ts";
-import { RECORD_HEADER_BYTES } from "../journal/record.ts";
-import type { JournalRecord } from "../journal/record.ts";
+import { RECORD_HEADER_BYTES, type JournalRecord } from "../journal/record.ts";
 import { createEpochIndex } from "../epochs/epoch-index.ts";
 import type { Sealer } from "../epochs/sealer.ts";
 

@@ -2,11 +2,9 @@ import { THAW_MAX_MS, THAW_TRIES } from "../limits.ts";
 import type { ConsistencyOutcome } from "../../replication/service/protocol.ts";
 import type { Clock } from "../system/clock.ts";
 import { replaceFile, replaceFileDurably } from "../system/durable-file.ts";
-import { isMissing } from "../system/files.ts";
-import type { Files } from "../system/files.ts";
+import { isMissing, type Files } from "../system/files.ts";
 import type { Log } from "../system/log.ts";
-import { killScript, runScript } from "./script.ts";
-import type { ScriptFault } from "./script.ts";
+import { killScript, runScript, type ScriptFault } from "./script.ts";
 
 /** App-consistent points on request of the control plane: freeze, mark the epoch, thaw (docs/capture.md, A1 to A6). */
 export interface AppPoints {

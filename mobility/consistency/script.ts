@@ -1,5 +1,4 @@
-import { spawn } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { statSync } from "node:fs";
 import { SCRIPT_OUTPUT_MAX_BYTES } from "../limits.ts";
 import { processStartTime } from "../system/process-start.ts";

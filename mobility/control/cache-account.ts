@@ -1,7 +1,6 @@
 import { LeewardError } from "../../replication/errors.ts";
 import { replaceFileDurably } from "../system/durable-file.ts";
-import { isMissing } from "../system/files.ts";
-import type { Files } from "../system/files.ts";
+import { isMissing, type Files } from "../system/files.ts";
 import { isGuarded } from "../system/guarded-url.ts";
 
 /**

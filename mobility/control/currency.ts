@@ -1,5 +1,4 @@
-import { samePosition } from "../../replication/position.ts";
-import type { Position } from "../../replication/position.ts";
+import { samePosition, type Position } from "../../replication/position.ts";
 
 /**
  * Remembers the last time at which the uploaded position was complete: every write up to then lies at or before it. A

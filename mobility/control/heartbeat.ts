@@ -3,8 +3,7 @@ import type { HeartbeatAnswer, HeartbeatRequest } from "../../replication/servic
 import { HEARTBEAT_MIN_MS } from "../../replication/limits.ts";
 import { HEARTBEAT_MAX_MS } from "../limits.ts";
 import { backOffMs } from "../system/back-off.ts";
-import { pause } from "../system/clock.ts";
-import type { Clock } from "../system/clock.ts";
+import { pause, type Clock } from "../system/clock.ts";
 import type { ControlClient } from "./control-client.ts";
 import type { NextBeat } from "./identity.ts";
 

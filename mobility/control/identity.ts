@@ -1,5 +1,4 @@
-import { hasCode } from "../../replication/errors.ts";
-import type { LeewardError } from "../../replication/errors.ts";
+import { hasCode, type LeewardError } from "../../replication/errors.ts";
 import type { HeartbeatAnswer } from "../../replication/service/protocol.ts";
 import { HEARTBEAT_MIN_MS } from "../../replication/limits.ts";
 import { REFUSED_ASK_MS, SESSION_ASK_MS } from "../limits.ts";

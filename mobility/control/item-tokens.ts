@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
 import { dirname } from "node:path";
 import { replaceFileDurably, syncFolder } from "../system/durable-file.ts";
-import { isMissing } from "../system/files.ts";
-import type { Files } from "../system/files.ts";
+import { isMissing, type Files } from "../system/files.ts";
 import { TICKET_DIGITS } from "../../replication/limits.ts";
 
 /**

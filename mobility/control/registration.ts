@@ -1,10 +1,8 @@
 import { hasCode, LeewardError } from "../../replication/errors.ts";
 import { REGISTER_ATTEMPTS } from "../limits.ts";
-import { samePosition, startPosition } from "../../replication/position.ts";
-import type { DiskDescription, Position } from "../../replication/position.ts";
+import { samePosition, startPosition, type DiskDescription, type Position } from "../../replication/position.ts";
 import { backOffMs } from "../system/back-off.ts";
-import { pause } from "../system/clock.ts";
-import type { Clock } from "../system/clock.ts";
+import { pause, type Clock } from "../system/clock.ts";
 import type { CacheAccount } from "./cache-account.ts";
 import type { ControlClient } from "./control-client.ts";
 import type { ItemTokens } from "./item-tokens.ts";

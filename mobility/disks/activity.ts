@@ -3,8 +3,7 @@ import { crc32 } from "node:zlib";
 import { LeewardError } from "../../replication/errors.ts";
 import { ACTIVITY_MAX_REGIONS, ACTIVITY_REGION_BYTES } from "../limits.ts";
 import { syncFolder, writeAll } from "../system/durable-file.ts";
-import { isMissing } from "../system/files.ts";
-import type { Files } from "../system/files.ts";
+import { isMissing, type Files } from "../system/files.ts";
 
 /**
  * What ended the log. `disk-full`: the disk of journal and spool; `journal-failed`: it cannot be trusted before a

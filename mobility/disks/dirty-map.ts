@@ -3,8 +3,7 @@ import { crc32 } from "node:zlib";
 import { LeewardError } from "../../replication/errors.ts";
 import { DIRTY_GRAIN_BYTES, DIRTY_MAP_CACHE_PAGES, DIRTY_MAP_PAGE_BYTES } from "../limits.ts";
 import { syncFolder, writeAll } from "../system/durable-file.ts";
-import { isMissing } from "../system/files.ts";
-import type { Files } from "../system/files.ts";
+import { isMissing, type Files } from "../system/files.ts";
 import { changeBits, countBits, nextBit } from "./bits.ts";
 
 /**

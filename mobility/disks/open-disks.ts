@@ -1,8 +1,7 @@
 import type { DiskDescription } from "../../replication/position.ts";
 import type { DiskConfig } from "../system/config.ts";
 import type { Files } from "../system/files.ts";
-import { openImage } from "./image.ts";
-import type { Image } from "./image.ts";
+import { openImage, type Image } from "./image.ts";
 
 export interface OpenedDisk {
   readonly description: DiskDescription;

@@ -1,5 +1,4 @@
-import { createExtentMap } from "../../replication/delta/extents.ts";
-import type { ExtentMap } from "../../replication/delta/extents.ts";
+import { createExtentMap, type ExtentMap } from "../../replication/delta/extents.ts";
 import type { JournalRecord } from "../journal/record.ts";
 
 /**

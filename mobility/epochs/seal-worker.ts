@@ -6,8 +6,7 @@ import { runInNewContext } from "node:vm";
 import { parentPort } from "node:worker_threads";
 import { SEALING_NICENESS } from "../limits.ts";
 import { nodeFiles } from "../system/node-files.ts";
-import { createSealMemory, sealEpoch } from "./seal.ts";
-import type { SealedEpoch, SealJob } from "./seal.ts";
+import { createSealMemory, sealEpoch, type SealedEpoch, type SealJob } from "./seal.ts";
 
 /** The thread's answer to one SealJob. */
 export type SealAnswer =

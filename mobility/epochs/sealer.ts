@@ -1,13 +1,11 @@
 import { join } from "node:path";
 import { SEAL_FULL_TRIES } from "../limits.ts";
 import { backOffMs } from "../system/back-off.ts";
-import { pause } from "../system/clock.ts";
-import type { Clock } from "../system/clock.ts";
+import { pause, type Clock } from "../system/clock.ts";
 import type { Files } from "../system/files.ts";
 import { isFull } from "../system/full-disk.ts";
 import type { Journal } from "../journal/journal.ts";
-import { removeSpoolFilesBehind, spoolName } from "./spool.ts";
-import type { SpooledDelta } from "./spool.ts";
+import { removeSpoolFilesBehind, spoolName, type SpooledDelta } from "./spool.ts";
 import type { SealedEpoch } from "./seal.ts";
 import type { SealThread } from "./seal-thread.ts";
 import type { StateFile } from "./state.ts";

@@ -2,8 +2,7 @@ import { join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
 import type { Files } from "../system/files.ts";
 import { isFull } from "../system/full-disk.ts";
-import { encodeRecordHeader, RECORD_HEADER_BYTES } from "./record.ts";
-import type { JournalRecord } from "./record.ts";
+import { encodeRecordHeader, RECORD_HEADER_BYTES, type JournalRecord } from "./record.ts";
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES, segmentName } from "./segment.ts";
 
 /** The write log on disk: one open segment that grows, and closed ones that wait for their deltas. */

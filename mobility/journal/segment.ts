@@ -1,8 +1,7 @@
 import { crc32 } from "node:zlib";
 import { LeewardError } from "../../replication/errors.ts";
 import type { Files } from "../system/files.ts";
-import { decodeRecordHeader, RECORD_HEADER_BYTES } from "./record.ts";
-import type { RecordHeader } from "./record.ts";
+import { decodeRecordHeader, RECORD_HEADER_BYTES, type RecordHeader } from "./record.ts";
 
 /** The header of a segment file (docs/capture.md, "Journal"). */
 export interface SegmentHeader {

@@ -1,7 +1,6 @@
 import { NBD_PIECE_MAX_BYTES, NBD_REQUEST_MAX_BYTES } from "../limits.ts";
 import type { NbdRequest } from "./parser.ts";
-import { COMMAND, COMMAND_FLAG, WIRE_ERROR } from "./protocol.ts";
-import type { WireError } from "./protocol.ts";
+import { COMMAND, COMMAND_FLAG, WIRE_ERROR, type WireError } from "./protocol.ts";
 
 /** A request checked against the disk: the action to take, or the error to answer with. */
 export type NbdCommand =

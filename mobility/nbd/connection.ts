@@ -7,14 +7,10 @@ import {
   NBD_REQUESTS_IN_FLIGHT,
 } from "../limits.ts";
 import type { ByteBudget } from "./byte-budget.ts";
-import { checkCommand } from "./commands.ts";
-import type { NbdCommand } from "./commands.ts";
-import { acceptClientFlags, answerOption } from "./negotiation.ts";
-import type { ExportDescription, Negotiation } from "./negotiation.ts";
-import { createNbdParser } from "./parser.ts";
-import type { NbdEvent, NbdRequest } from "./parser.ts";
-import { COMMAND, WIRE_ERROR } from "./protocol.ts";
-import type { WireError } from "./protocol.ts";
+import { checkCommand, type NbdCommand } from "./commands.ts";
+import { acceptClientFlags, answerOption, type ExportDescription, type Negotiation } from "./negotiation.ts";
+import { createNbdParser, type NbdEvent, type NbdRequest } from "./parser.ts";
+import { COMMAND, WIRE_ERROR, type WireError } from "./protocol.ts";
 import { emptyReadReply, greeting, readErrorReply, readReplyHeader, simpleReply } from "./replies.ts";
 
 /**

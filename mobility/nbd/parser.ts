@@ -1,6 +1,5 @@
 import { NBD_OPTION_MAX_BYTES, NBD_PIECE_FIRST_BYTES, NBD_PIECE_MAX_BYTES } from "../limits.ts";
-import { createByteQueue } from "./byte-queue.ts";
-import type { ByteQueue } from "./byte-queue.ts";
+import { createByteQueue, type ByteQueue } from "./byte-queue.ts";
 import { COMMAND, OPTION_HEADER_BYTES, OPTION_MAGIC, REQUEST_HEADER_BYTES, REQUEST_MAGIC } from "./protocol.ts";
 
 /** One request as received: offset and length are still unchecked. */

@@ -6,16 +6,14 @@ import {
   HANDSHAKE_FIXED_NEWSTYLE,
   HANDSHAKE_NO_ZEROES,
   INFO,
-} from "./protocol.ts";
-import {
   NBD_MAGIC,
   OPTION_MAGIC,
   OPTION_REPLY,
   OPTION_REPLY_MAGIC,
   SIMPLE_REPLY_MAGIC,
   WIRE_ERROR,
+  type WireError,
 } from "./protocol.ts";
-import type { WireError } from "./protocol.ts";
 
 /** The server's first message. */
 export function greeting(): Buffer {

@@ -1,14 +1,11 @@
 import { lstatSync, rmSync } from "node:fs";
-import { connect, createServer } from "node:net";
-import type { Server, Socket } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { LeewardError } from "../../replication/errors.ts";
 import { NBD_CONNECTIONS_MAX, NBD_PAYLOAD_IN_FLIGHT_BYTES } from "../limits.ts";
 import { listenPrivately } from "../system/private-socket.ts";
 import { createByteBudget } from "./byte-budget.ts";
-import { serveConnection } from "./connection.ts";
-import type { NbdDisk } from "./connection.ts";
-import { WIRE_ERROR } from "./protocol.ts";
-import type { WireError } from "./protocol.ts";
+import { serveConnection, type NbdDisk } from "./connection.ts";
+import { WIRE_ERROR, type WireError } from "./protocol.ts";
 
 /**
  * Where clients connect. NBD has no password. Only its user can open the unix socket. TCP admits every user of this

@@ -1,17 +1,13 @@
 import { randomBytes } from "node:crypto";
-import { systemClock } from "../system/clock.ts";
-import type { Clock } from "../system/clock.ts";
+import { systemClock, type Clock } from "../system/clock.ts";
 import { runScript } from "../consistency/script.ts";
 import { bootId } from "../control/machine.ts";
-import { startSealThread } from "../epochs/seal-thread.ts";
-import type { SealThread } from "../epochs/seal-thread.ts";
+import { startSealThread, type SealThread } from "../epochs/seal-thread.ts";
 import type { Files } from "../system/files.ts";
 import type { Log } from "../system/log.ts";
 import { nodeFiles } from "../system/node-files.ts";
-import { systemProcesses } from "../system/process-start.ts";
-import type { Processes } from "../system/process-start.ts";
-import { createTransport } from "../system/transport.ts";
-import type { Transport } from "../system/transport.ts";
+import { systemProcesses, type Processes } from "../system/process-start.ts";
+import { createTransport, type Transport } from "../system/transport.ts";
 
 /** The service's external dependencies, so that tests can replace the medium, time, chance and the network. */
 export interface MobilityPorts {

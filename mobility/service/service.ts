@@ -5,21 +5,17 @@ import type { Capture } from "../capture/capture.ts";
 import { within } from "../system/clock.ts";
 import type { MobilityConfig } from "../system/config.ts";
 import { createCurrency } from "../control/currency.ts";
-import { startHeartbeat } from "../control/heartbeat.ts";
-import type { Heartbeat } from "../control/heartbeat.ts";
+import { startHeartbeat, type Heartbeat } from "../control/heartbeat.ts";
 import { repeatRegistration } from "../control/registration.ts";
 import { createSpoolBound } from "../epochs/spool-bound.ts";
 import type { NbdDisk } from "../nbd/connection.ts";
-import { startNbdServer } from "../nbd/server.ts";
-import type { NbdAddress } from "../nbd/server.ts";
+import { startNbdServer, type NbdAddress } from "../nbd/server.ts";
 import { openState } from "../capture/open-state.ts";
 import type { MobilityPorts } from "./ports.ts";
 import { heartbeatAnswered, heartbeatRequest, statusOf } from "./report.ts";
-import { appPointsOf, captureOf, identityOf, openBase, reportOpened, uploaderOf } from "./service-parts.ts";
-import type { Parts } from "./service-parts.ts";
+import { appPointsOf, captureOf, identityOf, openBase, reportOpened, uploaderOf, type Parts } from "./service-parts.ts";
 import { startStatusSocket } from "./status-socket.ts";
-import { startStatusFile } from "./status.ts";
-import type { MobilityStatus } from "./status.ts";
+import { startStatusFile, type MobilityStatus } from "./status.ts";
 
 export interface MobilityService {
   readonly socketPath: string | undefined;

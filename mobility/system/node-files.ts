@@ -23,8 +23,8 @@ import {
   write,
   writeSync,
   writevSync,
+  type BigIntStats,
 } from "node:fs";
-import type { BigIntStats } from "node:fs";
 import { promisify } from "node:util";
 import type { Files, FileStatus, OpenFlags } from "./files.ts";
 

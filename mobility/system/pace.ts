@@ -1,5 +1,4 @@
-import { pause } from "./clock.ts";
-import type { Clock } from "./clock.ts";
+import { pause, type Clock } from "./clock.ts";
 
 /** Spreads work over time so that all callers together never exceed a rate. */
 export interface Pace {

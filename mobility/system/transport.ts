@@ -1,5 +1,4 @@
-import { Agent as HttpAgent, request as httpRequest } from "node:http";
-import type { ClientRequest } from "node:http";
+import { Agent as HttpAgent, request as httpRequest, type ClientRequest } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { LeewardError } from "../../replication/errors.ts";
 import { FILE_PIECE_BYTES, HTTP_ANSWER_MAX_BYTES } from "../limits.ts";

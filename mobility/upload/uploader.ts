@@ -3,15 +3,12 @@ import { UPLOADS_IN_FLIGHT } from "../../replication/limits.ts";
 import type { SettleAnswer, SettleRequest } from "../../replication/service/protocol.ts";
 import type { Position } from "../../replication/position.ts";
 import { backOffMs } from "../system/back-off.ts";
-import { pause, within } from "../system/clock.ts";
-import type { Clock } from "../system/clock.ts";
-import { removeSpoolFile } from "../epochs/spool.ts";
-import type { SpooledDelta } from "../epochs/spool.ts";
+import { pause, within, type Clock } from "../system/clock.ts";
+import { removeSpoolFile, type SpooledDelta } from "../epochs/spool.ts";
 import type { Files } from "../system/files.ts";
 import type { Pace } from "../system/pace.ts";
 import { putDelta } from "./put-blob.ts";
-import { openKeptDeltas } from "./kept.ts";
-import type { KeptDeltas } from "./kept.ts";
+import { openKeptDeltas, type KeptDeltas } from "./kept.ts";
 import type { Transport } from "../system/transport.ts";
 
 /**

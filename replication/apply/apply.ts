@@ -2,17 +2,14 @@ import { LeewardError, invariant } from "../errors.ts";
 import { SOURCE_CLOCK_AHEAD_MAX_MS } from "../limits.ts";
 import { BATCH_WRITE_MAX_MS, BUSY_MAX_MS } from "./limits.ts";
 import { deltaName } from "../names.ts";
-import { samePosition } from "../position.ts";
-import type { Position } from "../position.ts";
+import { samePosition, type Position } from "../position.ts";
 import type { Batch } from "./batch.ts";
 import { whileBusy } from "./busy.ts";
-import { targetDisks } from "./claim.ts";
-import type { Claim, ProgressChanges } from "./claim.ts";
+import { targetDisks, type Claim, type ProgressChanges } from "./claim.ts";
 import type { HeldDelta } from "./held-frames.ts";
 import { forEachConcurrently } from "../concurrency.ts";
 import { pageWrites } from "./page-bytes.ts";
-import { planPages } from "./plan.ts";
-import type { PageOperation } from "./plan.ts";
+import { planPages, type PageOperation } from "./plan.ts";
 
 /**
  * Steps e to g of applying (docs/architecture.md) for one batch, all of which is in the journal. A crash at any await

@@ -1,10 +1,8 @@
 import { decodeDelta, verifyFrames } from "../delta/decode.ts";
 import { LeewardError } from "../errors.ts";
-import { samePosition } from "../position.ts";
-import type { DiskDescription, Position } from "../position.ts";
+import { samePosition, type DiskDescription, type Position } from "../position.ts";
 import type { OpenItem } from "./context.ts";
-import { holdFrames } from "./held-frames.ts";
-import type { HeldDelta, HoldingRoom } from "./held-frames.ts";
+import { holdFrames, type HeldDelta, type HoldingRoom } from "./held-frames.ts";
 
 export type DeltaPlace = "cache" | "journal";
 

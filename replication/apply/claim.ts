@@ -6,8 +6,7 @@ import { whileBusy } from "./busy.ts";
 import type { OpenItem } from "./context.ts";
 import { forEachConcurrently } from "../concurrency.ts";
 import { canGoOn } from "./next-delta.ts";
-import { isHeld, readProgress, replaceProgress } from "../records/progress.ts";
-import type { StoredProgress } from "../records/progress.ts";
+import { isHeld, readProgress, replaceProgress, type StoredProgress } from "../records/progress.ts";
 
 /**
  * The right to write the target disks of one item, until a newer generation is raised. It ends with its first unknown

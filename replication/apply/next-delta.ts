@@ -1,8 +1,7 @@
 import { type LeewardError, hasCode } from "../errors.ts";
 import type { Progress } from "../records/item.ts";
 import { DELTA_MAX_BYTES } from "../limits.ts";
-import { samePosition } from "../position.ts";
-import type { Position } from "../position.ts";
+import { samePosition, type Position } from "../position.ts";
 import { type DeltaPlace, checkDelta, fork } from "./check-delta.ts";
 import type { OpenItem } from "./context.ts";
 import type { HeldDelta, HoldingRoom } from "./held-frames.ts";

@@ -1,8 +1,6 @@
 import type { Extent } from "../delta/delta.ts";
-import { createExtentMap, part } from "../delta/extents.ts";
-import type { DataRun, ExtentMap } from "../delta/extents.ts";
-import { spansOf } from "../delta/spans.ts";
-import type { Span } from "../delta/spans.ts";
+import { createExtentMap, part, type DataRun, type ExtentMap } from "../delta/extents.ts";
+import { spansOf, type Span } from "../delta/spans.ts";
 import { PUT_PAGE_MAX_BYTES, ZERO_FILL_MAX_BYTES } from "../limits.ts";
 
 /** One request to a target disk. `disk` is the index in the disk table. */

@@ -1,5 +1,4 @@
-import { hasCode } from "../errors.ts";
-import type { LeewardError } from "../errors.ts";
+import { hasCode, type LeewardError } from "../errors.ts";
 import type { Progress } from "../records/item.ts";
 import { deltaName, journalName } from "../names.ts";
 import type { OpenItem } from "./context.ts";

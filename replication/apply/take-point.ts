@@ -1,6 +1,5 @@
 import { whileBusy } from "./busy.ts";
-import { targetDisks } from "./claim.ts";
-import type { Claim } from "./claim.ts";
+import { targetDisks, type Claim } from "./claim.ts";
 import { mapConcurrently } from "../concurrency.ts";
 import { isStreamOpen } from "./open-stream.ts";
 import { isBoundary } from "../records/progress.ts";
@@ -9,10 +8,8 @@ import { readHeartbeat } from "../service/heartbeat.ts";
 import { manifestName } from "../names.ts";
 import { DISK_REQUESTS_IN_FLIGHT } from "../limits.ts";
 import type { TargetDisk } from "../ports.ts";
-import { encodePoint, makePointId } from "../points/manifest.ts";
-import type { PointManifest } from "../points/manifest.ts";
-import { pointDue, pointReason } from "../points/point-due.ts";
-import type { PointDecision } from "../points/point-due.ts";
+import { encodePoint, makePointId, type PointManifest } from "../points/manifest.ts";
+import { pointDue, pointReason, type PointDecision } from "../points/point-due.ts";
 import type { PointWanted } from "../points/point-wanted.ts";
 
 /**

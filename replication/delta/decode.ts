@@ -19,8 +19,7 @@ import {
   TAIL_MIN_BYTES,
 } from "./layout.ts";
 import { readHeader } from "./read-header.ts";
-import { readExtents, readStorage } from "./read-tables.ts";
-import type { StoredPlace } from "./read-tables.ts";
+import { readExtents, readStorage, type StoredPlace } from "./read-tables.ts";
 import { fault, fileError } from "./rules.ts";
 
 /** A checked file of version 1, with the details of its form: two files with the same position may differ in them. */

@@ -11,8 +11,7 @@ import type { DiskDescription, Position } from "../position.ts";
 import { bytesOfHex, hexText } from "./bytes.ts";
 import type { DeltaHeader, EncodedDelta, Extent, ExtentContent } from "./delta.ts";
 import { type Compressor, freshCompressor } from "./compressor.ts";
-import { createOutput } from "./output.ts";
-import type { Output } from "./output.ts";
+import { createOutput, type Output } from "./output.ts";
 import { frameChecksum, storeFrame } from "./frames.ts";
 import {
   CHECKSUM_BYTES,
@@ -36,8 +35,7 @@ import {
   STORAGE_ENTRY_BYTES,
   writeUint64,
 } from "./layout.ts";
-import { extentFault, headerFault } from "./rules.ts";
-import type { Fault } from "./rules.ts";
+import { extentFault, headerFault, type Fault } from "./rules.ts";
 
 const KIB = 1024;
 

@@ -7,8 +7,7 @@ import {
   ZLIB_CHUNK_MIN_BYTES,
 } from "../limits.ts";
 import type { Compressor } from "./compressor.ts";
-import { FRAME_CHECKSUM_BYTES } from "./layout.ts";
-import type { Codec } from "./layout.ts";
+import { FRAME_CHECKSUM_BYTES, type Codec } from "./layout.ts";
 
 /** Below this share of the plain length zstd is worth the reader's time; anything longer is kept raw. */
 const WORTHWHILE_SHARE = 0.95;

@@ -10,8 +10,8 @@ import {
   PROLOGUE_BYTES,
   readUint64,
   STORAGE_ENTRY_BYTES,
+  type Codec,
 } from "./layout.ts";
-import type { Codec } from "./layout.ts";
 import { extentFault, fault, fileError } from "./rules.ts";
 
 /** The position of a frame's stored bytes in the file. */

@@ -1,5 +1,4 @@
-import { part } from "./extents.ts";
-import type { DataRun, Run } from "./extents.ts";
+import { part, type DataRun, type Run } from "./extents.ts";
 
 /** An unbroken piece of a disk of one kind: zeros, or data from one or more sources, one behind the other. */
 export type Span<Source> =

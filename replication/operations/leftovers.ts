@@ -1,5 +1,4 @@
-import { endLeft, isAtSource, openLeft, liveIds, markLeft, retryLeft } from "../resources/ledger.ts";
-import type { LedgerEntry } from "../resources/ledger.ts";
+import { endLeft, isAtSource, openLeft, liveIds, markLeft, retryLeft, type LedgerEntry } from "../resources/ledger.ts";
 import { changeLedger, readLedger, readOtherLedgers } from "../resources/ledger-record.ts";
 import { LeewardError } from "../errors.ts";
 import { type ManagedItem, findManaged } from "../jobs/managed-item.ts";

@@ -1,6 +1,5 @@
 import type { TargetFacts } from "../planning/facts.ts";
-import type { NameKind } from "../planning/name-rules.ts";
-import { regionName } from "../planning/name-rules.ts";
+import { type NameKind, regionName } from "../planning/name-rules.ts";
 import type { ResourceJson } from "./resource-manager.ts";
 import { parsePath, sameId } from "./ids.ts";
 import { listOf, numberOf, textOf, textsOf } from "./json.ts";

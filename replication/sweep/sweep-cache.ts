@@ -1,5 +1,11 @@
-import { isBoundary, isHeld, readProgress, replaceProgress, stopReasonOf } from "../records/progress.ts";
-import type { StoredProgress } from "../records/progress.ts";
+import {
+  isBoundary,
+  isHeld,
+  readProgress,
+  replaceProgress,
+  stopReasonOf,
+  type StoredProgress,
+} from "../records/progress.ts";
 import { sameBytes } from "../delta/bytes.ts";
 import { LeewardError, hasCode } from "../errors.ts";
 import { DELTA_MAX_BYTES, EPOCH_MAX, GAP_MAX_MS, SWEEP_CACHE_MAX_CHANGES, SWEEP_CACHE_MAX_NAMES } from "../limits.ts";

@@ -10,8 +10,7 @@ import { startOf } from "../../replication/records/streams.ts";
 import { SOURCE_CLOCK_AHEAD_MAX_MS } from "../../replication/limits.ts";
 import { forge } from "../delta/forge.ts";
 import { missing } from "../missing.ts";
-import { callNames, openOneItem, plansOf } from "./one-item.ts";
-import type { OneItem } from "./one-item.ts";
+import { callNames, openOneItem, plansOf, type OneItem } from "./one-item.ts";
 import { CRASH, ITEM_ID, STREAM, sealEpochs, smallItem } from "./small-world.ts";
 
 /** Puts any bytes under the name of an epoch. */

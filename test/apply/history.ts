@@ -8,12 +8,9 @@ import { HEARTBEAT_RECORD, PROGRESS_RECORD, deltaName, journalName, parseDeltaNa
 import { encodeRecord } from "../../replication/records/envelope.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
 import type { ItemStores } from "../../replication/ports.ts";
-import { createMemoryStores } from "../memory/memory-stores.ts";
-import type { MemoryStores } from "../memory/memory-stores.ts";
-import { createRandom } from "../memory/random.ts";
-import type { Random } from "../memory/random.ts";
-import { createScheduler } from "../memory/scheduler.ts";
-import type { Scheduler } from "../memory/scheduler.ts";
+import { createMemoryStores, type MemoryStores } from "../memory/memory-stores.ts";
+import { createRandom, type Random } from "../memory/random.ts";
+import { createScheduler, type Scheduler } from "../memory/scheduler.ts";
 import { wrapStores } from "../memory/wrapped-stores.ts";
 import { randomEpochs } from "./random-epochs.ts";
 import {
@@ -27,8 +24,8 @@ import {
   targetDisk,
   twoDisks,
   upload,
+  type SealedEpoch,
 } from "./small-world.ts";
-import type { SealedEpoch } from "./small-world.ts";
 
 /** Breaks a promise of the stores on their way to one worker: the check must then find something wrong. */
 export interface Mutant {

@@ -1,17 +1,14 @@
 import type { ApplyContext, ApplyEvent } from "../../replication/apply/context.ts";
 import { readProgress } from "../../replication/records/progress.ts";
-import { applySlice } from "../../replication/apply/run.ts";
-import type { ApplyOutcome } from "../../replication/apply/run.ts";
+import { applySlice, type ApplyOutcome } from "../../replication/apply/run.ts";
 import type { DeltaFlags, ExtentContent } from "../../replication/delta/delta.ts";
 import type { Progress, ProtectedItem } from "../../replication/records/item.ts";
 import { SECTOR_BYTES, SLICE_MS } from "../../replication/limits.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
 import type { PointManifest } from "../../replication/points/manifest.ts";
 import type { ItemStores } from "../../replication/ports.ts";
-import { createMemoryStores } from "../memory/memory-stores.ts";
-import type { MemoryStores } from "../memory/memory-stores.ts";
-import { wrapStores } from "../memory/wrapped-stores.ts";
-import type { Around, PortCall } from "../memory/wrapped-stores.ts";
+import { createMemoryStores, type MemoryStores } from "../memory/memory-stores.ts";
+import { wrapStores, type Around, type PortCall } from "../memory/wrapped-stores.ts";
 import {
   CRASH,
   ITEM_ID,
@@ -23,8 +20,9 @@ import {
   targetDisk,
   twoDisks,
   upload,
+  type EpochPlan,
+  type SealedEpoch,
 } from "./small-world.ts";
-import type { EpochPlan, SealedEpoch } from "./small-world.ts";
 
 /** One enabled item with two disks in memory, a clock that stands still, and workers that are started by hand. */
 export interface OneItem {

@@ -1,17 +1,14 @@
 import { fc, it as property } from "@fast-check/vitest";
 import { FRAME_MEMORY_BYTES } from "../../replication/apply/limits.ts";
 import { describe, expect, it } from "vitest";
-import { holdFrames } from "../../replication/apply/held-frames.ts";
-import type { HeldDelta } from "../../replication/apply/held-frames.ts";
+import { holdFrames, type HeldDelta } from "../../replication/apply/held-frames.ts";
 import { pageWrites } from "../../replication/apply/page-bytes.ts";
-import { planPages } from "../../replication/apply/plan.ts";
-import type { PageOperation } from "../../replication/apply/plan.ts";
+import { planPages, type PageOperation } from "../../replication/apply/plan.ts";
 import { decodeDelta, verifyFrames } from "../../replication/delta/decode.ts";
 import type { DecodedDelta, Extent, ExtentContent } from "../../replication/delta/delta.ts";
 import { PUT_PAGE_MAX_BYTES, SECTOR_BYTES } from "../../replication/limits.ts";
 import type { DiskDescription } from "../../replication/position.ts";
-import { createRandom } from "../memory/random.ts";
-import type { Random } from "../memory/random.ts";
+import { createRandom, type Random } from "../memory/random.ts";
 import { randomExtents } from "./random-epochs.ts";
 import { CRASH, modelAfter, sealEpochs, smallItem, twoDisks } from "./small-world.ts";
 

@@ -5,15 +5,13 @@ import { HEARTBEAT_RECORD, ITEM_RECORD, manifestName } from "../../replication/n
 import { changeItem } from "../../replication/records/item-record.ts";
 import { encodeRecord } from "../../replication/records/envelope.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
-import { decodePoint, encodePoint, readPoint } from "../../replication/points/manifest.ts";
+import { decodePoint, encodePoint, readPoint, type PointTombstone } from "../../replication/points/manifest.ts";
 import { wantPoint } from "../../replication/points/point-wanted.ts";
 import { SLICE_MS } from "../../replication/limits.ts";
 import { STREAM_LOOK_MS } from "../../replication/apply/limits.ts";
-import type { PointTombstone } from "../../replication/points/manifest.ts";
 import type { Around } from "../memory/wrapped-stores.ts";
 import { missing } from "../missing.ts";
-import { callNames, openOneItem, plansOf } from "./one-item.ts";
-import type { OneItem } from "./one-item.ts";
+import { callNames, openOneItem, plansOf, type OneItem } from "./one-item.ts";
 import { ITEM_ID, STREAM, targetDisk } from "./small-world.ts";
 
 /** Every request takes a millisecond. */

@@ -4,8 +4,7 @@ import { PROGRESS_RECORD, deltaName, journalName } from "../../replication/names
 import { encodeRecord } from "../../replication/records/envelope.ts";
 import { CLAIM_MS } from "../../replication/limits.ts";
 import type { Around, PortCall } from "../memory/wrapped-stores.ts";
-import { callNames, openOneItem, plansOf } from "./one-item.ts";
-import type { OneItem } from "./one-item.ts";
+import { callNames, openOneItem, plansOf, type OneItem } from "./one-item.ts";
 import { ITEM_ID, STREAM, targetDisk } from "./small-world.ts";
 
 const forever = (): Promise<never> => new Promise(() => undefined);

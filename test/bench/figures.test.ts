@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { figureLine, isReached } from "../../bench/figure.ts";
-import type { Figure } from "../../bench/figure.ts";
+import { figureLine, isReached, type Figure } from "../../bench/figure.ts";
 import { mergingFigures } from "../../bench/merging-figures.ts";
 import { median, percentile } from "../../bench/statistics.ts";
 import { databaseTrace } from "../../bench/trace.ts";

@@ -2,9 +2,8 @@ import { describe, expect, it } from "vitest";
 import { decodeDelta, decodedFrames } from "../../replication/delta/decode.ts";
 import { EPOCH_MAX_DATA_BYTES } from "../../mobility/limits.ts";
 import { deltasOf, epochsOf, extentsOf } from "../../bench/trace-deltas.ts";
-import { databaseTrace, textContent } from "../../bench/trace.ts";
+import { databaseTrace, textContent, type TraceWrite } from "../../bench/trace.ts";
 import { createRandom } from "../memory/random.ts";
-import type { TraceWrite } from "../../bench/trace.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

@@ -2,8 +2,7 @@ import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { replay } from "../mobility/replay.ts";
-import { createWorld, noise, uploaded } from "../services/mobility/world.ts";
-import type { World } from "../services/mobility/world.ts";
+import { createWorld, noise, uploaded, type World } from "../services/mobility/world.ts";
 import { need, tool } from "./tools.ts";
 
 const nbdinfo = need("nbdinfo");

@@ -2,8 +2,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { replaceFileDurably, replaceFileDurablyLater, writeFileDurably } from "../../mobility/system/durable-file.ts";
-import { isMissing } from "../../mobility/system/files.ts";
-import type { Files } from "../../mobility/system/files.ts";
+import { isMissing, type Files } from "../../mobility/system/files.ts";
 
 /** The contract of every medium: the machine's, and the model of one. `open` gives files and an empty folder. */
 export function describeFiles(name: string, open: () => { readonly files: Files; readonly folder: string }): void {

@@ -1,7 +1,6 @@
 import { fc, it as property } from "@fast-check/vitest";
 import { describe, expect, it } from "vitest";
-import { createExtentMap } from "../../replication/delta/extents.ts";
-import type { ExtentMap, Run } from "../../replication/delta/extents.ts";
+import { createExtentMap, type ExtentMap, type Run } from "../../replication/delta/extents.ts";
 import { spansOf } from "../../replication/delta/spans.ts";
 import { noise } from "./samples.ts";
 

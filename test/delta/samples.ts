@@ -1,6 +1,5 @@
 import type { DeltaFlags, DeltaHeader, ExtentContent } from "../../replication/delta/delta.ts";
-import { startPosition } from "../../replication/position.ts";
-import type { DiskDescription } from "../../replication/position.ts";
+import { startPosition, type DiskDescription } from "../../replication/position.ts";
 
 const MIB = 1024 * 1024;
 export const NONCE = "0123456789abcdef0123456789abcdef";

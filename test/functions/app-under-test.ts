@@ -1,9 +1,10 @@
-import { HttpRequest, InvocationContext } from "@azure/functions";
-import type {
-  HttpFunctionOptions,
-  HttpResponseInit,
-  StorageQueueFunctionOptions,
-  TimerFunctionOptions,
+import {
+  HttpRequest,
+  InvocationContext,
+  type HttpFunctionOptions,
+  type HttpResponseInit,
+  type StorageQueueFunctionOptions,
+  type TimerFunctionOptions,
 } from "@azure/functions";
 import { requireDescribed } from "../../api/check-answer.ts";
 import { openServiceGates } from "../../functions/serving/request-gate.ts";

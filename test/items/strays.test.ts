@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type ManagedItem, ensureManaged } from "../../replication/jobs/managed-item.ts";
-import { UNPROTECTED } from "../../replication/states/decide.ts";
-import type { Situation } from "../../replication/states/decide.ts";
+import { UNPROTECTED, type Situation } from "../../replication/states/decide.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { STRAYS_MAX_COUNT } from "../../replication/limits.ts";
 import { journalName, manifestName } from "../../replication/names.ts";

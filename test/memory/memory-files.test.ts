@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Files } from "../../mobility/system/files.ts";
 import { describeFiles } from "../contracts/files.ts";
 import { createMemoryMedium } from "./memory-files.ts";
-import type { MediumOptions, MemoryMedium } from "./memory-files.ts";
+import type { MediumOptions, MemoryMedium } from "./memory-medium.ts";
 import { createRandom } from "./random.ts";
 
 const medium = (seed = 1, options: Partial<MediumOptions> = {}): MemoryMedium =>

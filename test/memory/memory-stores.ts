@@ -3,8 +3,7 @@ import { ITEM_RECORD, PROGRESS_RECORD, itemContainer, managementContainer } from
 import { requireNoLaterLife } from "../../replication/records/item-record.ts";
 import { placedRecords } from "../../replication/records/placed-records.ts";
 import { QUARANTINE_MAX_COUNT, STREAM_MAX } from "../../replication/limits.ts";
-import { createMemoryDisks } from "./memory-disks.ts";
-import type { MemoryDisks } from "./memory-disks.ts";
+import { createMemoryDisks, type MemoryDisks } from "./memory-disks.ts";
 import { type MemoryRecords, createMemoryRecords } from "./memory-records.ts";
 
 /** Few, so that a removal takes more than one call. */

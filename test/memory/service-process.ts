@@ -3,7 +3,7 @@ import type { Log } from "../../mobility/system/log.ts";
 import type { MobilityPorts } from "../../mobility/service/ports.ts";
 import type { HttpAnswer, HttpRequest } from "../../mobility/system/transport.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import type { MemoryMedium, MemoryProcess } from "./memory-files.ts";
+import type { MemoryMedium, MemoryProcess } from "./memory-medium.ts";
 import type { Random } from "./random.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 

@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { openCacheAccount } from "../../mobility/control/cache-account.ts";
-import type { CacheAccount } from "../../mobility/control/cache-account.ts";
+import { openCacheAccount, type CacheAccount } from "../../mobility/control/cache-account.ts";
 import { createMemoryMedium } from "../memory/memory-files.ts";
 import { createRandom } from "../memory/random.ts";
 

@@ -2,8 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import type * as Limits from "../../mobility/limits.ts";
 import { createRandom } from "../memory/random.ts";
-import { BOUNDS, end, event, EXAMPLES, ROOMS } from "./capture-histories.ts";
-import type { End, Event, Step } from "./capture-histories.ts";
+import { BOUNDS, end, event, EXAMPLES, ROOMS, type End, type Event, type Step } from "./capture-histories.ts";
 import { SourceMachine } from "./source-machine.ts";
 
 /** Bounds small enough for every one of them to be reached by a few writes. */

@@ -1,10 +1,8 @@
 import { createHash } from "node:crypto";
-import { createServer } from "node:http";
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { decodeDelta } from "../../replication/delta/decode.ts";
 import { deltaName } from "../../replication/names.ts";
-import { startPosition } from "../../replication/position.ts";
-import type { DiskDescription, Position } from "../../replication/position.ts";
+import { startPosition, type DiskDescription, type Position } from "../../replication/position.ts";
 import { NONCE } from "./replay.ts";
 
 /**

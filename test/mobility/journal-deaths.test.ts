@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import type * as Limits from "../../mobility/limits.ts";
-import type { MediumOptions } from "../memory/memory-files.ts";
+import type { MediumOptions } from "../memory/memory-medium.ts";
 import { createRandom } from "../memory/random.ts";
 import { missing } from "../missing.ts";
 import { SourceMachine } from "./source-machine.ts";

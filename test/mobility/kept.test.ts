@@ -1,8 +1,7 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { spoolName } from "../../mobility/epochs/spool.ts";
-import type { SpooledDelta } from "../../mobility/epochs/spool.ts";
+import { spoolName, type SpooledDelta } from "../../mobility/epochs/spool.ts";
 import { nodeFiles } from "../../mobility/system/node-files.ts";
 import { openKeptDeltas } from "../../mobility/upload/kept.ts";
 import { temporaryFolder } from "./temporary.ts";

@@ -1,5 +1,4 @@
-import { connect } from "node:net";
-import type { Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 
 /** A small NBD client for tests: pipelines requests, speaks simple replies only, and shares no code with the server. */
 export interface TestClient {

@@ -1,7 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { createNbdParser } from "../../mobility/nbd/parser.ts";
-import type { NbdEvent } from "../../mobility/nbd/parser.ts";
+import { createNbdParser, type NbdEvent } from "../../mobility/nbd/parser.ts";
 
 const PIECE = 4 * 1024 * 1024;
 

@@ -1,8 +1,12 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { checkCommand } from "../../mobility/nbd/commands.ts";
-import { acceptClientFlags, answerOption } from "../../mobility/nbd/negotiation.ts";
-import type { Negotiation, OptionOutcome } from "../../mobility/nbd/negotiation.ts";
+import {
+  acceptClientFlags,
+  answerOption,
+  type Negotiation,
+  type OptionOutcome,
+} from "../../mobility/nbd/negotiation.ts";
 
 const EXPORTS = [
   { name: "os", sizeBytes: 1_048_576, sectorSizeBytes: 512 },

@@ -2,8 +2,7 @@ import { expect } from "vitest";
 import { decodeDelta } from "../../replication/delta/decode.ts";
 import type { DeltaHeader } from "../../replication/delta/delta.ts";
 import { parseDeltaName } from "../../replication/names.ts";
-import { startPosition } from "../../replication/position.ts";
-import type { Position } from "../../replication/position.ts";
+import { startPosition, type Position } from "../../replication/position.ts";
 
 export interface Replayed {
   /** The disks as zero-filled target disks become by these deltas, in the order of their ids. */

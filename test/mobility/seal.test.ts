@@ -12,8 +12,7 @@ import { segmentName } from "../../mobility/journal/segment.ts";
 import { nodeFiles } from "../../mobility/system/node-files.ts";
 import { SEALING_NICENESS } from "../../mobility/limits.ts";
 import { deltaName } from "../../replication/names.ts";
-import { startPosition } from "../../replication/position.ts";
-import type { DiskDescription, Position } from "../../replication/position.ts";
+import { startPosition, type DiskDescription, type Position } from "../../replication/position.ts";
 import { NONCE, replay } from "./replay.ts";
 import { temporaryFolder } from "./temporary.ts";
 

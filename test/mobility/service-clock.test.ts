@@ -3,12 +3,10 @@ import { parseConfig } from "../../mobility/system/config.ts";
 import { openService } from "../../mobility/service/service.ts";
 import type { HttpAnswer } from "../../mobility/system/transport.ts";
 import { decodeDelta } from "../../replication/delta/decode.ts";
-import { startPosition } from "../../replication/position.ts";
-import type { DiskDescription } from "../../replication/position.ts";
+import { startPosition, type DiskDescription } from "../../replication/position.ts";
 import { createMemoryMedium } from "../memory/memory-files.ts";
 import { createRandom } from "../memory/random.ts";
-import { createServiceProcess } from "../memory/service-process.ts";
-import type { CarriedRequest } from "../memory/service-process.ts";
+import { createServiceProcess, type CarriedRequest } from "../memory/service-process.ts";
 import { createVirtualTime } from "../memory/virtual-time.ts";
 import { NONCE } from "./replay.ts";
 

@@ -2,18 +2,20 @@ import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { parseConfig } from "../../mobility/system/config.ts";
 import { heartbeatRequest } from "../../mobility/service/report.ts";
-import { openService } from "../../mobility/service/service.ts";
-import type { OpenedService } from "../../mobility/service/service.ts";
+import { openService, type OpenedService } from "../../mobility/service/service.ts";
 import type { HttpAnswer } from "../../mobility/system/transport.ts";
 import { decodeDelta } from "../../replication/delta/decode.ts";
 import { hasCode } from "../../replication/errors.ts";
 import { deltaName } from "../../replication/names.ts";
-import { startPosition } from "../../replication/position.ts";
-import type { DiskDescription } from "../../replication/position.ts";
+import { startPosition, type DiskDescription } from "../../replication/position.ts";
 import { createMemoryMedium } from "../memory/memory-files.ts";
 import { createRandom } from "../memory/random.ts";
-import { createServiceProcess } from "../memory/service-process.ts";
-import type { CarriedRequest, ServiceMachine, ServiceProcess } from "../memory/service-process.ts";
+import {
+  createServiceProcess,
+  type CarriedRequest,
+  type ServiceMachine,
+  type ServiceProcess,
+} from "../memory/service-process.ts";
 import { createVirtualTime } from "../memory/virtual-time.ts";
 import { NONCE, replay } from "./replay.ts";
 

@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { createLag } from "../../mobility/service/lag.ts";
-import { createSourceClock } from "../../mobility/service/source-clock.ts";
-import type { SourceClock } from "../../mobility/service/source-clock.ts";
+import { createSourceClock, type SourceClock } from "../../mobility/service/source-clock.ts";
 import { CLOCK_SKEW_WARNING_MS } from "../../replication/limits.ts";
 import { createRandom } from "../memory/random.ts";
 import { createVirtualTime } from "../memory/virtual-time.ts";

@@ -1,31 +1,23 @@
-import { createHash } from "node:crypto";
 import { expect } from "vitest";
-import { openCapture } from "../../mobility/capture/capture.ts";
-import type { Capture } from "../../mobility/capture/capture.ts";
-import { pause } from "../../mobility/system/clock.ts";
-import type { Clock } from "../../mobility/system/clock.ts";
+import { openCapture, type Capture } from "../../mobility/capture/capture.ts";
+import { pause, type Clock } from "../../mobility/system/clock.ts";
 import { openDisks } from "../../mobility/disks/open-disks.ts";
-import { createSealMemory, sealEpoch } from "../../mobility/epochs/seal.ts";
-import type { SealedEpoch, SealJob } from "../../mobility/epochs/seal.ts";
+import { createSealMemory, sealEpoch, type SealedEpoch, type SealJob } from "../../mobility/epochs/seal.ts";
 import type { SpooledDelta } from "../../mobility/epochs/spool.ts";
 import type { Files } from "../../mobility/system/files.ts";
-import { uploadedTo } from "../../mobility/epochs/state.ts";
-import type { ServiceState } from "../../mobility/epochs/state.ts";
-import { openState, stateFolder } from "../../mobility/capture/open-state.ts";
-import type { OpenedState } from "../../mobility/capture/open-state.ts";
+import { uploadedTo, type ServiceState } from "../../mobility/epochs/state.ts";
+import { openState, stateFolder, type OpenedState } from "../../mobility/capture/open-state.ts";
 import { createPace } from "../../mobility/system/pace.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { deltaName } from "../../replication/names.ts";
-import { startPosition } from "../../replication/position.ts";
-import type { Position } from "../../replication/position.ts";
+import { startPosition, type Position } from "../../replication/position.ts";
 import { createMemoryMedium } from "../memory/memory-files.ts";
-import type { MediumOptions, MemoryMedium, MemoryProcess } from "../memory/memory-files.ts";
+import type { MediumOptions, MemoryMedium, MemoryProcess } from "../memory/memory-medium.ts";
 import type { Random } from "../memory/random.ts";
-import { createVirtualTime } from "../memory/virtual-time.ts";
-import type { VirtualTime } from "../memory/virtual-time.ts";
+import { createVirtualTime, type VirtualTime } from "../memory/virtual-time.ts";
+import { imagePath, imagesDigest } from "./images.ts";
 import { NONCE, replay } from "./replay.ts";
-import { filesWithRoom } from "./room.ts";
-import type { Room } from "./room.ts";
+import { filesWithRoom, type Room } from "./room.ts";
 
 const SECTOR = 512;
 const IDS = ["a", "b"] as const;
@@ -373,7 +365,7 @@ export class SourceMachine {
     for (let stream = 1; stream <= this.#streams; stream += 1) {
       replay(this.#cloudOf(stream), Number.POSITIVE_INFINITY, (header, images) => {
         if (header.flags.seeding) return;
-        const found = this.#history.indexOf(digest(images), at);
+        const found = this.#history.indexOf(imagesDigest(images), at);
         const what = `epoch ${header.epoch} of stream ${stream}`;
         if (found < at) throw new Error(`${what} is no state of the source, or an older one than the one before`);
         at = found;
@@ -483,7 +475,7 @@ export class SourceMachine {
   }
 
   #remember(): void {
-    const now = digest(IDS.map((_, index) => this.#image(index)));
+    const now = imagesDigest(IDS.map((_, index) => this.#image(index)));
     if (this.#history.at(-1) !== now) this.#history.push(now);
   }
 
@@ -494,12 +486,4 @@ export class SourceMachine {
   #model(disk: number): Buffer {
     return Buffer.concat((this.#sectors[disk] ?? []).map((allowed) => Buffer.alloc(SECTOR, allowed.at(-1))));
   }
-}
-
-const imagePath = (id: string): string => `/${id}.img`;
-
-function digest(images: readonly Buffer[]): string {
-  const hash = createHash("sha1");
-  for (const image of images) hash.update(image);
-  return hash.digest("hex");
 }

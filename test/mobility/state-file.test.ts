@@ -1,13 +1,12 @@
 import { describe, expect, it, vi } from "vitest";
 import { openDisks } from "../../mobility/disks/open-disks.ts";
-import { isOfStream, openStateFile, readState, uploadedTo } from "../../mobility/epochs/state.ts";
-import type { ServiceState } from "../../mobility/epochs/state.ts";
+import { isOfStream, openStateFile, readState, uploadedTo, type ServiceState } from "../../mobility/epochs/state.ts";
 import { openState, stateFolder } from "../../mobility/capture/open-state.ts";
 import type * as Limits from "../../mobility/limits.ts";
 import { JOURNAL_CLOSED_SEGMENTS_MAX, STATE_RESERVE_BYTES } from "../../mobility/limits.ts";
 import { type Position, startPosition } from "../../replication/position.ts";
 import { createMemoryMedium } from "../memory/memory-files.ts";
-import type { MemoryMedium } from "../memory/memory-files.ts";
+import type { MemoryMedium } from "../memory/memory-medium.ts";
 import { createRandom } from "../memory/random.ts";
 import { NONCE } from "./replay.ts";
 import { SourceMachine } from "./source-machine.ts";

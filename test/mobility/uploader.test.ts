@@ -9,8 +9,7 @@ import { nodeFiles } from "../../mobility/system/node-files.ts";
 import type { HttpAnswer, HttpRequest } from "../../mobility/system/transport.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { UPLOADS_IN_FLIGHT } from "../../replication/limits.ts";
-import { startUploader } from "../../mobility/upload/uploader.ts";
-import type { Uploader, UploaderOptions } from "../../mobility/upload/uploader.ts";
+import { startUploader, type Uploader, type UploaderOptions } from "../../mobility/upload/uploader.ts";
 import { temporaryFolder } from "./temporary.ts";
 
 const md5Of = (text: string): string => createHash("md5").update(text).digest("base64");

@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { ACTIVITIES } from "../../orchestrations/activities/table.ts";
+import { ACTIVITIES, type ActivityName } from "../../orchestrations/activities/table.ts";
 import { FLOW_ACTIVITY_MAX_TRIES } from "../../replication/limits.ts";
-import { type OperationRequest } from "../../replication/operations/request.ts";
-import type { ActivityName } from "../../orchestrations/activities/table.ts";
+import type { OperationRequest } from "../../replication/operations/request.ts";
 import { readLedger } from "../../replication/resources/ledger-record.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import type { FlowContext } from "../../replication/operations/context.ts";

@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { FlowContext } from "../../replication/operations/context.ts";
-import { managementOf } from "../../replication/operations/context.ts";
+import { type FlowContext, managementOf } from "../../replication/operations/context.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { readLedger } from "../../replication/resources/ledger-record.ts";
 import { findJob } from "../../replication/jobs/job-record.ts";

@@ -1,6 +1,6 @@
 import { requireDescribed } from "../../api/check-answer.ts";
 import { readInstallCommand } from "../../local/supervisor/install-command.ts";
-import { type ResourceJson } from "../../replication/resources/resource-manager.ts";
+import type { ResourceJson } from "../../replication/resources/resource-manager.ts";
 import { changeManaged } from "../../replication/jobs/managed-item.ts";
 import type { Progress } from "../../replication/records/item.ts";
 import type { Clock, ItemStores } from "../../replication/ports.ts";

@@ -1,8 +1,7 @@
 import { readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { makeDefaultExt4 } from "../../local/lab/ext4.ts";
-import type { MobilityOptions, MobilityService } from "../../local/supervisor/mobility-service.ts";
-import { startMobility } from "../../local/supervisor/mobility-service.ts";
+import { type MobilityOptions, type MobilityService, startMobility } from "../../local/supervisor/mobility-service.ts";
 import type { ServiceStatus, SourceDisk } from "../services/whole/source.ts";
 import { until } from "../services/whole/until.ts";
 import { ITEM, type OnEnd, type World } from "../services/whole/world.ts";

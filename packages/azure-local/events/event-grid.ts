@@ -3,13 +3,10 @@ import { LocalError } from "../errors.ts";
 import { EVENTS_WAITING_MAX, EVENT_REORDER_MS } from "../limits.ts";
 import type { StorageOperation } from "../storage/operation.ts";
 import type { LocalStorage } from "../storage/storage.ts";
-import { openEventLog } from "./event-log.ts";
-import type { WaitingDelivery } from "./event-log.ts";
-import { BLOB_CREATED, eventOf, matches } from "./event.ts";
-import type { EventFilter } from "./event.ts";
+import { openEventLog, type WaitingDelivery } from "./event-log.ts";
+import { BLOB_CREATED, eventOf, matches, type EventFilter } from "./event.ts";
 import { queueDelivery } from "./queue-delivery.ts";
-import { RETRY_POLICY, retryAfterMs } from "./retry.ts";
-import type { RetryPolicy } from "./retry.ts";
+import { RETRY_POLICY, retryAfterMs, type RetryPolicy } from "./retry.ts";
 import { Timetable } from "./timetable.ts";
 
 /**

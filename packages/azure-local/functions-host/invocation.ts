@@ -1,9 +1,7 @@
 import { randomUUID } from "node:crypto";
-import type { Registration } from "./core.ts";
-import { programmingModel } from "./core.ts";
+import { type Registration, programmingModel } from "./core.ts";
 import type { Clock } from "./clock.ts";
-import type { HostLog } from "./log.ts";
-import { describeError } from "./log.ts";
+import { type HostLog, describeError } from "./log.ts";
 import type { Binding, CoreInvocationContext, InvocationRequest, InvocationResponse, TypedData } from "./rpc.ts";
 import type { HostFunction } from "./host-function.ts";
 

@@ -5,11 +5,9 @@ import { z } from "zod";
 import { LocalError } from "../errors.ts";
 import { FUNCTIONS_DRAIN_MS } from "../limits.ts";
 import { SYSTEM_CLOCK } from "./clock.ts";
-import type { FunctionsHost } from "./host.ts";
-import { startHost } from "./host.ts";
+import { type FunctionsHost, startHost } from "./host.ts";
 import type { HostKeys } from "./http/keys.ts";
-import type { HostLog } from "./log.ts";
-import { describeError, formatEvent } from "./log.ts";
+import { type HostLog, describeError, formatEvent } from "./log.ts";
 import type { LogLevel } from "./rpc.ts";
 
 /** What the parent gets over IPC. */

@@ -1,6 +1,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Azurite, LokiDocument, LokiStore, RequestFacts, StorageService } from "./azurite-modules.ts";
-import { requestFacts } from "./azurite-modules.ts";
+import {
+  type Azurite,
+  type LokiDocument,
+  type LokiStore,
+  type RequestFacts,
+  type StorageService,
+  requestFacts,
+} from "./azurite-modules.ts";
 
 /** One request processed by the storage, just before its answer leaves. */
 export interface StorageOperation {

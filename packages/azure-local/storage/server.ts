@@ -7,14 +7,10 @@ import { join } from "node:path";
 import { LocalError } from "../errors.ts";
 import { LOCAL_MEMORY_ACCOUNT_MAX_BYTES } from "../limits.ts";
 import type { Azurite, AzuriteServer, StorageService } from "./azurite-modules.ts";
-import { placeGate } from "./gate.ts";
-import type { Gate } from "./gate.ts";
-import { describeOperation } from "./operation.ts";
-import type { StorageOperation } from "./operation.ts";
-import { keepRedoLog } from "./redo/redo-log.ts";
-import type { RedoLog } from "./redo/redo-log.ts";
-import { answerBusy, createBuckets, isThrottled } from "./throttle.ts";
-import type { Buckets, PageBlobThrottle } from "./throttle.ts";
+import { placeGate, type Gate } from "./gate.ts";
+import { describeOperation, type StorageOperation } from "./operation.ts";
+import { keepRedoLog, type RedoLog } from "./redo/redo-log.ts";
+import { answerBusy, createBuckets, isThrottled, type Buckets, type PageBlobThrottle } from "./throttle.ts";
 
 export interface ServerOptions {
   readonly service: StorageService;

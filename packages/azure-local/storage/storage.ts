@@ -1,13 +1,10 @@
 import { join } from "node:path";
 import { LocalError } from "../errors.ts";
 import type { Reachability } from "../reachability.ts";
-import { loadAzurite } from "./azurite-modules.ts";
-import type { Azurite, StorageService } from "./azurite-modules.ts";
-import type { MendName } from "./mends/mends.ts";
-import { holdMends } from "./mends/mends.ts";
+import { loadAzurite, type Azurite, type StorageService } from "./azurite-modules.ts";
+import { type MendName, holdMends } from "./mends/mends.ts";
 import type { StorageOperation } from "./operation.ts";
-import { checkPort, startServer } from "./server.ts";
-import type { RunningServer } from "./server.ts";
+import { checkPort, startServer, type RunningServer } from "./server.ts";
 import type { PageBlobThrottle } from "./throttle.ts";
 
 /**

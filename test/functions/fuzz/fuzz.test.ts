@@ -41,7 +41,7 @@ vi.mock("../../../orchestrations/durable.ts", () => ({ flowClient: {}, registerF
 await import("../../../functions/index.ts");
 
 /** `npm run test:long` takes more. */
-const RUNS = Number(process.env["LEEWARD_FUZZ_RUNS"] ?? 15);
+const RUNS = Number(process.env["LEEWARD_FUZZ_RUNS"] ?? 8);
 /** Far beyond what a handler on memory takes: one that takes it hangs. */
 const HANGS_MS = 10_000;
 

@@ -1,5 +1,4 @@
-import { createServer, request } from "node:http";
-import type { IncomingMessage, Server } from "node:http";
+import { createServer, request, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { onePair } from "../../../azure/accounts.ts";

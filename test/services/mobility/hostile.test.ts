@@ -1,5 +1,4 @@
-import { connect } from "node:net";
-import type { Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { startNbdServer } from "../../../mobility/nbd/server.ts";

@@ -4,8 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { connectNbd } from "../../mobility/nbd-client.ts";
-import { createWorld, noise, sameDisks, until, uploaded } from "./world.ts";
-import type { World } from "./world.ts";
+import { createWorld, noise, sameDisks, until, uploaded, type World } from "./world.ts";
 
 async function write(world: World): Promise<void> {
   const client = await connectNbd({ path: world.socketPath });

@@ -1,19 +1,14 @@
-import { fork } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
+import { fork, type ChildProcess } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished } from "vitest";
-import { openActivity } from "../../../mobility/disks/activity.ts";
-import type { CaptureMode } from "../../../mobility/disks/activity.ts";
-import { readState } from "../../../mobility/epochs/state.ts";
-import type { ServiceState } from "../../../mobility/epochs/state.ts";
-import { readSegment, segmentNumber } from "../../../mobility/journal/segment.ts";
-import type { IntactRecord } from "../../../mobility/journal/segment.ts";
+import { openActivity, type CaptureMode } from "../../../mobility/disks/activity.ts";
+import { readState, type ServiceState } from "../../../mobility/epochs/state.ts";
+import { readSegment, segmentNumber, type IntactRecord } from "../../../mobility/journal/segment.ts";
 import { nodeFiles } from "../../../mobility/system/node-files.ts";
 import { deltaName } from "../../../replication/names.ts";
 import { replay } from "../../mobility/replay.ts";
-import { until } from "./world.ts";
-import type { World } from "./world.ts";
+import { until, type World } from "./world.ts";
 
 const FILES = nodeFiles();
 

@@ -3,12 +3,10 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { MobilityService } from "../../../mobility/service/service.ts";
-import { connectNbd } from "../../mobility/nbd-client.ts";
-import type { TestClient } from "../../mobility/nbd-client.ts";
+import { connectNbd, type TestClient } from "../../mobility/nbd-client.ts";
 import { replay } from "../../mobility/replay.ts";
 import { activityOf } from "./killed.ts";
-import { createWorld, noise, sameDisks, until, uploaded } from "./world.ts";
-import type { World } from "./world.ts";
+import { createWorld, noise, sameDisks, until, uploaded, type World } from "./world.ts";
 
 const MIB = 1024 * 1024;
 /** Of util-linux; where they are missing or forbidden the test is skipped. */

@@ -1,5 +1,4 @@
-import { fork } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
+import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -7,8 +6,7 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { connectNbd } from "../../mobility/nbd-client.ts";
 import { replay } from "../../mobility/replay.ts";
-import { createWorld, noise, parsedConfig, until } from "./world.ts";
-import type { World } from "./world.ts";
+import { createWorld, noise, parsedConfig, until, type World } from "./world.ts";
 
 interface Message {
   readonly kind: string;

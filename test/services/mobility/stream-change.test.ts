@@ -2,8 +2,7 @@ import { describe, expect, it } from "vitest";
 import { parseDeltaName } from "../../../replication/names.ts";
 import { connectNbd } from "../../mobility/nbd-client.ts";
 import { replay } from "../../mobility/replay.ts";
-import { createWorld, noise, until } from "./world.ts";
-import type { World } from "./world.ts";
+import { createWorld, noise, until, type World } from "./world.ts";
 
 const MIB = 1024 * 1024;
 

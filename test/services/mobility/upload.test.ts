@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { connectNbd } from "../../mobility/nbd-client.ts";
-import { createWorld, noise, sameDisks, until, uploaded } from "./world.ts";
-import type { World } from "./world.ts";
+import { createWorld, noise, sameDisks, until, uploaded, type World } from "./world.ts";
 
 /** One delta with a recognisable write, sealed but held back by `onPut`. */
 async function withWrite(world: World): Promise<void> {

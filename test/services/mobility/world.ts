@@ -3,15 +3,11 @@ import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } fr
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { onTestFinished } from "vitest";
-import { parseConfig } from "../../../mobility/system/config.ts";
-import type { MobilityConfig } from "../../../mobility/system/config.ts";
-import { systemPorts } from "../../../mobility/service/ports.ts";
-import type { MobilityPorts } from "../../../mobility/service/ports.ts";
-import { startMobility } from "../../../mobility/service/service.ts";
-import type { MobilityService } from "../../../mobility/service/service.ts";
+import { parseConfig, type MobilityConfig } from "../../../mobility/system/config.ts";
+import { systemPorts, type MobilityPorts } from "../../../mobility/service/ports.ts";
+import { startMobility, type MobilityService } from "../../../mobility/service/service.ts";
 import type { MobilityStatus } from "../../../mobility/service/status.ts";
-import { startFakeCloud } from "../../mobility/fake-cloud.ts";
-import type { FakeCloud } from "../../mobility/fake-cloud.ts";
+import { startFakeCloud, type FakeCloud } from "../../mobility/fake-cloud.ts";
 import { replay } from "../../mobility/replay.ts";
 import { temporaryFolder } from "../../mobility/temporary.ts";
 

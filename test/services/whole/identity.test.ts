@@ -3,8 +3,11 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { openNbdDisk } from "../../../local/lab/nbd-client.ts";
 import { CACHE_ACCOUNT } from "../../../local/supervisor/cloud.ts";
-import type { MobilityOptions, MobilityService } from "../../../local/supervisor/mobility-service.ts";
-import { startMobility } from "../../../local/supervisor/mobility-service.ts";
+import {
+  type MobilityOptions,
+  type MobilityService,
+  startMobility,
+} from "../../../local/supervisor/mobility-service.ts";
 import type { ServiceStatus, Source } from "./source.ts";
 import { until } from "./until.ts";
 import { ITEM, type OnEnd, SEED, type World, blobsOf, proven, startWorld } from "./world.ts";

@@ -2,8 +2,7 @@ import { truncate, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import type { MobilityOptions } from "../../../local/supervisor/mobility-service.ts";
-import { startMobility } from "../../../local/supervisor/mobility-service.ts";
+import { type MobilityOptions, startMobility } from "../../../local/supervisor/mobility-service.ts";
 import { type World, onSuiteEnd, startWorld } from "./world.ts";
 
 const MIB = 1024 * 1024;

@@ -1,8 +1,7 @@
 import { z } from "zod";
 import type { InvocationInput, Outcome } from "../invocation.ts";
 import type { TypedData } from "../rpc.ts";
-import type { EventBody, FailureDetails } from "./history.ts";
-import { EventType } from "./history.ts";
+import { type EventBody, type FailureDetails, EventType } from "./history.ts";
 
 export interface EpisodeInput {
   readonly instanceId: string;

@@ -1,7 +1,6 @@
 import { LocalError } from "../../errors.ts";
 import type { HostFunction } from "../host-function.ts";
-import type { Route } from "./route.ts";
-import { compareRoutes, matchRoute } from "./route.ts";
+import { type Route, compareRoutes, matchRoute } from "./route.ts";
 
 export type AuthorizationLevel = "anonymous" | "function" | "admin";
 

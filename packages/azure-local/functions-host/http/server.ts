@@ -1,17 +1,12 @@
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import { createServer } from "node:http";
+import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
 import { LocalError } from "../../errors.ts";
 import { FUNCTIONS_HTTP_REQUESTS_MAX } from "../../limits.ts";
 import type { Invoker } from "../invocation.ts";
-import type { HostLog } from "../log.ts";
-import { describeError } from "../log.ts";
-import { answerAdmin } from "./admin.ts";
-import type { AdminState } from "./admin.ts";
+import { type HostLog, describeError } from "../log.ts";
+import { answerAdmin, type AdminState } from "./admin.ts";
 import type { HttpExtension } from "./extension.ts";
-import type { HostKeys } from "./keys.ts";
-import { isAuthorized } from "./keys.ts";
-import { toHttpData, toWireResponse } from "./messages.ts";
-import type { WireResponse } from "./messages.ts";
+import { type HostKeys, isAuthorized } from "./keys.ts";
+import { toHttpData, toWireResponse, type WireResponse } from "./messages.ts";
 import type { HttpRoutes } from "./routes.ts";
 
 export interface HttpHostOptions {

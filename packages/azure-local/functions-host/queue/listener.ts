@@ -1,10 +1,8 @@
-import type { QueueClient } from "@azure/storage-queue";
-import { RestError } from "@azure/storage-queue";
+import { type QueueClient, RestError } from "@azure/storage-queue";
 import { FUNCTIONS_MESSAGE_INVISIBLE_MS, FUNCTIONS_POLL_MIN_MS } from "../../limits.ts";
 import type { HostFunction } from "../host-function.ts";
 import type { TriggerContext, TriggerListener } from "../trigger.ts";
-import { decodeMessage, describeMessage, disposalOf, pollDelayMs } from "./message.ts";
-import type { ReceivedMessage } from "./message.ts";
+import { decodeMessage, describeMessage, disposalOf, pollDelayMs, type ReceivedMessage } from "./message.ts";
 
 export interface QueueListenerOptions {
   readonly hostFunction: HostFunction;

@@ -1,8 +1,6 @@
-import type { BlockBlobClient } from "@azure/storage-blob";
-import { BlobServiceClient, RestError } from "@azure/storage-blob";
+import { type BlockBlobClient, BlobServiceClient, RestError } from "@azure/storage-blob";
 import { STORAGE_OPTIONS } from "../settings.ts";
-import type { TimerStatus } from "./status.ts";
-import { formatStatus, parseStatus } from "./status.ts";
+import { type TimerStatus, formatStatus, parseStatus } from "./status.ts";
 
 /** The storage of one timer's status. */
 export interface TimerStatusBlob {

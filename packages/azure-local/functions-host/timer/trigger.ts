@@ -6,12 +6,9 @@ import { openStorage, resolveText } from "../settings.ts";
 import type { HostFunction } from "../host-function.ts";
 import type { InvocationInput } from "../invocation.ts";
 import type { TriggerContext, TriggerKind, TriggerListener } from "../trigger.ts";
-import type { Schedule } from "./schedule.ts";
-import { isFrequent, parseSchedule } from "./schedule.ts";
-import type { TimerStatusBlob } from "./status-blob.ts";
-import { openTimerStatus } from "./status-blob.ts";
-import type { TimerStatus } from "./status.ts";
-import { afterRun, formatStatus, startTimer } from "./status.ts";
+import { type Schedule, isFrequent, parseSchedule } from "./schedule.ts";
+import { type TimerStatusBlob, openTimerStatus } from "./status-blob.ts";
+import { type TimerStatus, afterRun, formatStatus, startTimer } from "./status.ts";
 
 const timerTrigger = z.object({
   schedule: z.string().min(1),

@@ -2,8 +2,7 @@ import { createHash } from "node:crypto";
 import type { Readable } from "node:stream";
 import type { Azurite, Checksums } from "../azurite-modules.ts";
 import { updateCrc64, CRC64_START, finishCrc64 } from "../crc64.ts";
-import { replaceMethod } from "./patch.ts";
-import type { Undo } from "./patch.ts";
+import { replaceMethod, type Undo } from "./patch.ts";
 
 /**
  * Computes checksums only when the client sent one to compare, or when Azurite stores it (the MD5 of Put Blob). Azurite

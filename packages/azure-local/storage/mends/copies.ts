@@ -1,7 +1,5 @@
-import type { Azurite, BlobMetadataStore } from "../azurite-modules.ts";
-import { changed } from "../azurite-modules.ts";
-import { replaceMethod } from "./patch.ts";
-import type { Undo } from "./patch.ts";
+import { type Azurite, type BlobMetadataStore, changed } from "../azurite-modules.ts";
+import { replaceMethod, type Undo } from "./patch.ts";
 
 /**
  * Gives a copied blob its own lists. Azurite gives the copy the same array of page ranges (and of blocks) as its

@@ -1,7 +1,6 @@
 import { PUT_PAGE_MAX_BYTES } from "../../limits.ts";
 import type { Azurite, BlobMetadataStore, LokiDocument, PageBlobHandler, RequestContext } from "../azurite-modules.ts";
-import { replaceMethod } from "./patch.ts";
-import type { Undo } from "./patch.ts";
+import { replaceMethod, type Undo } from "./patch.ts";
 
 /** A page blob holds at most 8 TiB (Azure: storage-blob-scale-targets). */
 const PAGE_BLOB_MAX_BYTES = 8 * 1024 ** 4;

@@ -1,6 +1,5 @@
 import type { Azurite, BlobPages, ByteRange, PageBlobHandler, PageRange, RequestContext } from "../azurite-modules.ts";
-import { replaceMethod } from "./patch.ts";
-import type { Undo } from "./patch.ts";
+import { replaceMethod, type Undo } from "./patch.ts";
 
 /**
  * Get Page Ranges with `prevsnapshot` answers the difference. Azurite ignores the parameter and lists every written

@@ -1,7 +1,5 @@
-import type { Azurite, BlobMetadataStore } from "../azurite-modules.ts";
-import { changed } from "../azurite-modules.ts";
-import { replaceMethod } from "./patch.ts";
-import type { Undo } from "./patch.ts";
+import { type Azurite, type BlobMetadataStore, changed } from "../azurite-modules.ts";
+import { replaceMethod, type Undo } from "./patch.ts";
 
 /**
  * Gives snapshots of one blob unique ids. Azurite names a snapshot after the millisecond in which its request began, so

@@ -3,10 +3,16 @@ import { readFile, readdir, rename, unlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { LocalError } from "../../errors.ts";
 import { LOCAL_REDO_LOG_MIN_BYTES } from "../../limits.ts";
-import { changed, parseDatabase } from "../azurite-modules.ts";
-import type { LokiDatabase, LokiDocument, LokiStore } from "../azurite-modules.ts";
-import { applyChanges, LISTS, readChanges, spliceBetween } from "./changes.ts";
-import type { Change, ListName, ListSplice } from "./changes.ts";
+import { changed, parseDatabase, type LokiDatabase, type LokiDocument, type LokiStore } from "../azurite-modules.ts";
+import {
+  applyChanges,
+  LISTS,
+  readChanges,
+  spliceBetween,
+  type Change,
+  type ListName,
+  type ListSplice,
+} from "./changes.ts";
 import { decodeFrames, encodeFrame } from "./frames.ts";
 
 /** Keeps one Loki database durable against the death of the process at any moment. */

@@ -3,8 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fc, it } from "@fast-check/vitest";
 import { afterEach, beforeEach, describe, expect } from "vitest";
-import { openEventLog } from "../../events/event-log.ts";
-import type { Delivery, EventLog } from "../../events/event-log.ts";
+import { openEventLog, type Delivery, type EventLog } from "../../events/event-log.ts";
 import { eventOf } from "../../events/event.ts";
 import { hasCode } from "../../errors.ts";
 

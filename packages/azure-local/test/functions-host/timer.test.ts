@@ -10,9 +10,8 @@ import type { TimerStatus } from "../../functions-host/timer/status.ts";
 import { createTimer } from "../../functions-host/timer/trigger.ts";
 import type { HostFunction } from "../../functions-host/host-function.ts";
 import type { TriggerListener } from "../../functions-host/trigger.ts";
-import type { FakeClock } from "./fake-clock.ts";
+import { type FakeClock, fakeClock, settle } from "./fake-clock.ts";
 import { NOT_KEPT } from "../../functions-host/queue/in-work.ts";
-import { fakeClock, settle } from "./fake-clock.ts";
 
 const MINUTE_MS = 60_000;
 const NOON_MS = Date.parse("2026-01-01T12:00:00Z");

@@ -1,10 +1,14 @@
-import { EventType } from "../history.ts";
-import type { EventBody, ExecutionStarted, FailureDetails, ParentInstance } from "../history.ts";
+import {
+  EventType,
+  type EventBody,
+  type ExecutionStarted,
+  type FailureDetails,
+  type ParentInstance,
+} from "../history.ts";
 import type { Decision } from "../replay/walk.ts";
 import type { Next } from "../replay/decide.ts";
 import type { Batch, InstanceRow, Message, Status, Work } from "../stores/store.ts";
-import type { LiveInstance, Recorded } from "./instance.ts";
-import { record } from "./instance.ts";
+import { type LiveInstance, type Recorded, record } from "./instance.ts";
 
 /** Where ids come from: rising numbers for messages and work, random text for executions. */
 export interface Ids {

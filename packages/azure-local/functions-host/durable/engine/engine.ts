@@ -3,26 +3,25 @@ import { DURABLE_HISTORY_WARNING_EVENTS, DURABLE_INSTANCES_MAX } from "../../../
 import type { Clock } from "../../clock.ts";
 import type { HostFunction } from "../../host-function.ts";
 import type { InvocationInput, Outcome } from "../../invocation.ts";
-import type { HostLog } from "../../log.ts";
-import { describeError } from "../../log.ts";
+import { type HostLog, describeError } from "../../log.ts";
 import type { DurableFunctions } from "../functions.ts";
-import type { EventBody } from "../history.ts";
-import { openSequenceIds } from "../history.ts";
+import { type EventBody, openSequenceIds } from "../history.ts";
 import { activityFailure, activityInput, activityResult } from "../payload.ts";
-import type { DurableStore, InstanceRow, Message, Payload, Work } from "../stores/store.ts";
-import { hasEnded } from "../stores/store.ts";
-import type { Conclusion, Ids, Placement } from "./conclude.ts";
-import { begin, conclude } from "./conclude.ts";
-import type { DueMessages } from "./due-messages.ts";
-import { createDueMessages } from "./due-messages.ts";
+import {
+  type DurableStore,
+  type InstanceRow,
+  type Message,
+  type Payload,
+  type Work,
+  hasEnded,
+} from "../stores/store.ts";
+import { type Conclusion, type Ids, type Placement, begin, conclude } from "./conclude.ts";
+import { type DueMessages, createDueMessages } from "./due-messages.ts";
 import { runEpisode } from "./episode.ts";
-import type { EndedInstances, Retention } from "./ended-instances.ts";
-import { createEndedInstances } from "./ended-instances.ts";
-import type { LiveInstance } from "./instance.ts";
-import { liveInstance, readRecorded } from "./instance.ts";
+import { type EndedInstances, type Retention, createEndedInstances } from "./ended-instances.ts";
+import { type LiveInstance, liveInstance, readRecorded } from "./instance.ts";
 import { instanceIdFault } from "./instance-id.ts";
-import type { Lane } from "./lane.ts";
-import { createLane } from "./lane.ts";
+import { type Lane, createLane } from "./lane.ts";
 import { selectMessages } from "./select.ts";
 
 export interface EngineOptions {

@@ -3,17 +3,14 @@ import type { HostFunction } from "../../host-function.ts";
 import type { InvocationInput, Outcome } from "../../invocation.ts";
 import type { HostLog } from "../../log.ts";
 import type { DurableFunctions } from "../functions.ts";
-import type { EventBody } from "../history.ts";
-import { EventType } from "../history.ts";
+import { type EventBody, EventType } from "../history.ts";
 import { orchestratorInput } from "../payload.ts";
 import { readAnswer } from "../replay/answer.ts";
-import type { Decided, Verdict } from "../replay/decide.ts";
-import { decide, failed } from "../replay/decide.ts";
+import { type Decided, type Verdict, decide, failed } from "../replay/decide.ts";
 import type { Respelling } from "../replay/walk.ts";
 import type { Message } from "../stores/store.ts";
 import type { Episode } from "./conclude.ts";
-import type { LiveInstance, Recorded } from "./instance.ts";
-import { record } from "./instance.ts";
+import { type LiveInstance, type Recorded, record } from "./instance.ts";
 import type { Selection } from "./select.ts";
 
 /** What an episode needs of the engine. */

@@ -1,5 +1,4 @@
-import type { EventBody, HistoryEvent } from "../history.ts";
-import { openSequenceIds } from "../history.ts";
+import { type EventBody, type HistoryEvent, openSequenceIds } from "../history.ts";
 import type { InstanceRow, Message } from "../stores/store.ts";
 
 /** An event with its JSON text, which is stored and handed to each later episode as it is. */

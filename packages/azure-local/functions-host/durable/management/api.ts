@@ -3,14 +3,11 @@ import { hasCode, LocalError } from "../../../errors.ts";
 import { DURABLE_WAIT_MAX_MS } from "../../../limits.ts";
 import type { WireResponse } from "../../http/messages.ts";
 import type { DurableEngine } from "../engine/engine.ts";
-import type { EventBody, HistoryEvent } from "../history.ts";
-import { EventType } from "../history.ts";
-import type { InstanceRow } from "../stores/store.ts";
-import { hasEnded } from "../stores/store.ts";
+import { type EventBody, type HistoryEvent, EventType } from "../history.ts";
+import { type InstanceRow, hasEnded } from "../stores/store.ts";
 import { empty, fault, json } from "./answers.ts";
 import { viewHistory } from "./history-view.ts";
-import type { ManagementAddress } from "./links.ts";
-import { checkStatusPayload } from "./links.ts";
+import { type ManagementAddress, checkStatusPayload } from "./links.ts";
 import { matches, pageOf, readCondition } from "./query.ts";
 import { describeStatus, parseOrText } from "./status.ts";
 

@@ -1,5 +1,4 @@
-import type { HistoryEvent } from "../history.ts";
-import { EventType } from "../history.ts";
+import { type HistoryEvent, EventType } from "../history.ts";
 import { parseOrText } from "./status.ts";
 
 interface HistoryView {

@@ -2,8 +2,7 @@ import { z } from "zod";
 import type { Outcome } from "../../invocation.ts";
 import { DURABLE_CUSTOM_STATUS_MAX_BYTES } from "../../../limits.ts";
 import type { FailureDetails } from "../history.ts";
-import type { Action } from "./actions.ts";
-import { parseAction } from "./actions.ts";
+import { type Action, parseAction } from "./actions.ts";
 
 /** The orchestrator's answer in one episode. */
 export type Answer =

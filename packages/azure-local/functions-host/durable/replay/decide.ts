@@ -1,7 +1,6 @@
 import type { FailureDetails } from "../history.ts";
 import type { Answer, Ending } from "./answer.ts";
-import type { Decision, Respelling, WalkFacts } from "./walk.ts";
-import { walk } from "./walk.ts";
+import { type Decision, type Respelling, type WalkFacts, walk } from "./walk.ts";
 
 /** The result of one episode. */
 export type Verdict =

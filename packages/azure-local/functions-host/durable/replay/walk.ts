@@ -1,5 +1,4 @@
-import type { HistoryEvent } from "../history.ts";
-import { EventType } from "../history.ts";
+import { type HistoryEvent, EventType } from "../history.ts";
 import type { Action, Retry } from "./actions.ts";
 import { isLong, nextPartAt, retryAt } from "./timing.ts";
 

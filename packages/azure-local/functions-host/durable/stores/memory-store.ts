@@ -1,5 +1,12 @@
-import type { Batch, DurableStore, InstanceRow, Message, Payload, Work } from "./store.ts";
-import { hasEnded } from "./store.ts";
+import {
+  type Batch,
+  type DurableStore,
+  type InstanceRow,
+  type Message,
+  type Payload,
+  type Work,
+  hasEnded,
+} from "./store.ts";
 
 /** A hub that ends with the process. */
 export function openMemoryStore(): DurableStore {

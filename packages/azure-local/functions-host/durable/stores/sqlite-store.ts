@@ -1,11 +1,17 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
-import type { SQLOutputValue, StatementSync } from "node:sqlite";
-import { DatabaseSync } from "node:sqlite";
+import { type SQLOutputValue, type StatementSync, DatabaseSync } from "node:sqlite";
 import { LocalError } from "../../../errors.ts";
 import { DURABLE_OPEN_MS } from "../../../limits.ts";
-import type { Batch, DurableStore, InstanceRow, Loaded, Message, Work } from "./store.ts";
-import { hasEnded } from "./store.ts";
+import {
+  type Batch,
+  type DurableStore,
+  type InstanceRow,
+  type Loaded,
+  type Message,
+  type Work,
+  hasEnded,
+} from "./store.ts";
 
 const VERSION = 1;
 /** The write-ahead log is checkpointed at this length, 16 MiB: rarely, because that waits for the disk. */

@@ -1,7 +1,6 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import type { HistoryEvent } from "../../../functions-host/durable/history.ts";
-import { EventType } from "../../../functions-host/durable/history.ts";
+import { type HistoryEvent, EventType } from "../../../functions-host/durable/history.ts";
 import { orchestratorInput } from "../../../functions-host/durable/payload.ts";
 import { decide } from "../../../functions-host/durable/replay/decide.ts";
 import { SCENARIOS } from "./golden-scenarios.ts";

@@ -1,10 +1,8 @@
 import * as df from "durable-functions";
 import { describe, expect, it } from "vitest";
 import { openMemoryStore } from "../../../functions-host/durable/stores/memory-store.ts";
-import type { Batch, DurableStore } from "../../../functions-host/durable/stores/store.ts";
-import { hasEnded } from "../../../functions-host/durable/stores/store.ts";
-import type { Functions, World } from "./world.ts";
-import { makeWorld, START_MS } from "./world.ts";
+import { type Batch, type DurableStore, hasEnded } from "../../../functions-host/durable/stores/store.ts";
+import { type Functions, type World, makeWorld, START_MS } from "./world.ts";
 
 const MINUTE_MS = 60_000;
 

@@ -1,9 +1,7 @@
 import { createRequire } from "node:module";
 import type { OrchestrationContext, OrchestrationHandler } from "durable-functions";
-import type { Answer } from "../../../functions-host/durable/replay/answer.ts";
-import { readAnswer } from "../../../functions-host/durable/replay/answer.ts";
-import type { Outcome } from "../../../functions-host/invocation.ts";
-import type { InvocationInput } from "../../../functions-host/invocation.ts";
+import { type Answer, readAnswer } from "../../../functions-host/durable/replay/answer.ts";
+import type { Outcome, InvocationInput } from "../../../functions-host/invocation.ts";
 
 const require = createRequire(import.meta.url);
 

@@ -2,8 +2,7 @@ import * as df from "durable-functions";
 import type { OrchestrationHandler } from "durable-functions";
 import { describe, expect, it } from "vitest";
 import { EventType } from "../../../functions-host/durable/history.ts";
-import type { Functions } from "./world.ts";
-import { makeWorld, START_MS } from "./world.ts";
+import { type Functions, makeWorld, START_MS } from "./world.ts";
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;

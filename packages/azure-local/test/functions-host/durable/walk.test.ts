@@ -1,9 +1,7 @@
 import { describe, expect, it } from "vitest";
-import type { EventBody, HistoryEvent } from "../../../functions-host/durable/history.ts";
-import { EventType } from "../../../functions-host/durable/history.ts";
+import { type EventBody, type HistoryEvent, EventType } from "../../../functions-host/durable/history.ts";
 import { parseAction } from "../../../functions-host/durable/replay/actions.ts";
-import type { Walked } from "../../../functions-host/durable/replay/walk.ts";
-import { walk } from "../../../functions-host/durable/replay/walk.ts";
+import { type Walked, walk } from "../../../functions-host/durable/replay/walk.ts";
 
 const DAY_MS = 24 * 60 * 60_000;
 const T0 = Date.parse("2026-01-01T00:00:00.000Z");

@@ -1,16 +1,13 @@
 import type { OrchestrationHandler } from "durable-functions";
-import { createEngine } from "../../../functions-host/durable/engine/engine.ts";
-import type { DurableEngine, EngineOptions } from "../../../functions-host/durable/engine/engine.ts";
+import { createEngine, type DurableEngine, type EngineOptions } from "../../../functions-host/durable/engine/engine.ts";
 import { createDurableFunctions } from "../../../functions-host/durable/functions.ts";
-import type { EventBody, HistoryEvent } from "../../../functions-host/durable/history.ts";
-import { EventType } from "../../../functions-host/durable/history.ts";
+import { type EventBody, type HistoryEvent, EventType } from "../../../functions-host/durable/history.ts";
 import { parseOrText } from "../../../functions-host/durable/management/status.ts";
 import { openMemoryStore } from "../../../functions-host/durable/stores/memory-store.ts";
 import type { DurableStore, Loaded } from "../../../functions-host/durable/stores/store.ts";
 import type { HostFunction } from "../../../functions-host/host-function.ts";
 import type { HostEvent } from "../../../functions-host/log.ts";
-import type { FakeClock } from "../fake-clock.ts";
-import { fakeClock, settle } from "../fake-clock.ts";
+import { type FakeClock, fakeClock, settle } from "../fake-clock.ts";
 import { invokeOrchestrator } from "./sdk.ts";
 
 export const START_MS = Date.parse("2026-01-02T03:04:05.000Z");

@@ -3,8 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it, vi } from "vitest";
-import type { AppFolder, HostProcess } from "./world.ts";
-import { addressOf, forkHost, makeApp } from "./world.ts";
+import { type AppFolder, type HostProcess, addressOf, forkHost, makeApp } from "./world.ts";
 
 const SEED = Number(process.env["FC_SEED"] ?? 20261126);
 const INSTANCES = 40;

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { callClient, DURABLE_SOURCE } from "./durable-app.ts";
-import type { AppFolder, RunningHost } from "./world.ts";
-import { KEYS, makeApp, runHost } from "./world.ts";
+import { type AppFolder, type RunningHost, KEYS, makeApp, runHost } from "./world.ts";
 
 const soon = { timeout: 30_000, interval: 20 };
 const hostJson = { version: "2.0", extensions: { durableTask: { hubName: "TestHub" } } };

@@ -1,8 +1,7 @@
 import { request } from "node:http";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { FUNCTIONS_BODY_MAX_BYTES, FUNCTIONS_HTTP_REQUESTS_MAX } from "../../../limits.ts";
-import type { AppFolder, RunningHost } from "./world.ts";
-import { KEYS, makeApp, runHost } from "./world.ts";
+import { type AppFolder, type RunningHost, KEYS, makeApp, runHost } from "./world.ts";
 
 const SOURCE = `
 app.http("echo", { methods: ["GET", "POST"], authLevel: "anonymous", route: "echo/{name:alpha}/{*rest}", handler: async (request, context) => {

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import type { AppFolder, RunningHost, StorageWorld } from "./world.ts";
-import { KEYS, makeApp, makeStorage, runHost } from "./world.ts";
+import { type AppFolder, type RunningHost, type StorageWorld, KEYS, makeApp, makeStorage, runHost } from "./world.ts";
 
 const SOURCE = `
 import * as df from "durable-functions";

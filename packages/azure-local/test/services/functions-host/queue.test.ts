@@ -3,8 +3,17 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { FUNCTIONS_MESSAGE_INVISIBLE_MS } from "../../../limits.ts";
 import { fakeClock } from "../../functions-host/fake-clock.ts";
-import type { AppFolder, RunningHost, StorageWorld } from "./world.ts";
-import { addressOf, base64, forkHost, makeApp, makeStorage, runHost } from "./world.ts";
+import {
+  type AppFolder,
+  type RunningHost,
+  type StorageWorld,
+  addressOf,
+  base64,
+  forkHost,
+  makeApp,
+  makeStorage,
+  runHost,
+} from "./world.ts";
 
 /** Each test has a queue of its own; the functions tell what they saw through a global of this process. */
 const SOURCE = `

@@ -1,8 +1,7 @@
 import { BlobServiceClient } from "@azure/storage-blob";
 import { expect, it, vi } from "vitest";
 import { fakeClock } from "../../functions-host/fake-clock.ts";
-import type { AppFolder } from "./world.ts";
-import { makeApp, makeStorage, runHost } from "./world.ts";
+import { type AppFolder, makeApp, makeStorage, runHost } from "./world.ts";
 
 const NOON_MS = Date.parse("2026-01-01T12:00:00Z");
 const MINUTE_MS = 60_000;

@@ -1,5 +1,4 @@
-import type { ChildProcess } from "node:child_process";
-import { fork } from "node:child_process";
+import { type ChildProcess, fork } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
@@ -8,12 +7,10 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { QueueServiceClient } from "@azure/storage-queue";
 import { SYSTEM_CLOCK } from "../../../functions-host/clock.ts";
-import type { FunctionsHost, HostOptions } from "../../../functions-host/host.ts";
-import { startHost } from "../../../functions-host/host.ts";
+import { type FunctionsHost, type HostOptions, startHost } from "../../../functions-host/host.ts";
 import type { HostEvent } from "../../../functions-host/log.ts";
 import type { HostMessage } from "../../../functions-host/main.ts";
-import type { LocalStorage } from "../../../storage/storage.ts";
-import { startStorage } from "../../../storage/storage.ts";
+import { type LocalStorage, startStorage } from "../../../storage/storage.ts";
 
 const HOST = join(import.meta.dirname, "../../../functions-host/main.ts");
 

@@ -1,7 +1,5 @@
-import { BlobServiceClient } from "@azure/storage-blob";
-import type { ContainerClient, PageBlobClient } from "@azure/storage-blob";
-import { QueueServiceClient } from "@azure/storage-queue";
-import type { QueueClient } from "@azure/storage-queue";
+import { BlobServiceClient, type ContainerClient, type PageBlobClient } from "@azure/storage-blob";
+import { QueueServiceClient, type QueueClient } from "@azure/storage-queue";
 import { expect } from "vitest";
 
 /**

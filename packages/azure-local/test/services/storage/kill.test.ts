@@ -1,5 +1,4 @@
-import { spawn } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -7,8 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { QueueServiceClient } from "@azure/storage-queue";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { blobHammer, containerOf, pageHammer, queueHammer } from "./hammer.ts";
-import type { Hammer } from "./hammer.ts";
+import { blobHammer, containerOf, pageHammer, queueHammer, type Hammer } from "./hammer.ts";
 
 const SEED = Number(process.env["FC_SEED"] ?? 20261122);
 const CHILD = fileURLToPath(new URL("storage-child.ts", import.meta.url));

@@ -3,8 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { hasCode } from "../../../errors.ts";
-import { startStorage } from "../../../storage/storage.ts";
-import type { LocalStorage } from "../../../storage/storage.ts";
+import { startStorage, type LocalStorage } from "../../../storage/storage.ts";
 import { dump } from "./dump.ts";
 import { accountKey, blobService, pages, queueService } from "./world.ts";
 

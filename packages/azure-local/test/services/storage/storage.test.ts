@@ -8,8 +8,7 @@ import { BlobSASPermissions, BlobServiceClient, StorageSharedKeyCredential } fro
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { hasCode } from "../../../errors.ts";
 import type { StorageOperation } from "../../../storage/operation.ts";
-import { startStorage } from "../../../storage/storage.ts";
-import type { LocalStorage } from "../../../storage/storage.ts";
+import { startStorage, type LocalStorage } from "../../../storage/storage.ts";
 import { accountKey, blobService, makeWorld, pages, queueService, statusOf } from "./world.ts";
 
 describe("storage of two regions", () => {

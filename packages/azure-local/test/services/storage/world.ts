@@ -2,12 +2,10 @@ import { createHash } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { BlobServiceClient } from "@azure/storage-blob";
-import type { ContainerClient } from "@azure/storage-blob";
+import { BlobServiceClient, type ContainerClient } from "@azure/storage-blob";
 import { QueueServiceClient } from "@azure/storage-queue";
 import type { MendName } from "../../../storage/mends/mends.ts";
-import { startStorage } from "../../../storage/storage.ts";
-import type { LocalStorage } from "../../../storage/storage.ts";
+import { startStorage, type LocalStorage } from "../../../storage/storage.ts";
 
 /** One account and a container in it; unreachable or failing requests are not tried again. */
 export interface World extends AsyncDisposable {

@@ -10,8 +10,9 @@ import {
 } from "../replication/names.ts";
 import { placedRecords } from "../replication/records/placed-records.ts";
 import { LIST_PAGE_MAX_COUNT, STORE_READ_MS, STORE_WRITE_MS } from "../replication/limits.ts";
-import type { DiskSnapshots, ItemStores, RecordStore, StreamPlace, TargetDisks } from "../replication/ports.ts";
+import type { Clock, DiskSnapshots, ItemStores, RecordStore, TargetDisks } from "../replication/ports.ts";
 import type { Accounts, ItemAccounts } from "./accounts.ts";
+import { type Circuit, openCircuit, throughCircuit } from "./circuit.ts";
 import type { BlobAccount } from "./connections.ts";
 import { listStreams, removeContainer } from "./containers.ts";
 import { openDiskSnapshots } from "./disk-snapshots.ts";
@@ -24,14 +25,28 @@ import { openTargetDisks } from "./target-disks.ts";
 
 /**
  * The stores of all items: what outlives their protection in the control account, deltas in an item's cache account,
- * everything else in its replica accounts. An item's accounts are looked up with the first request that needs them.
+ * everything else in its replica accounts. An item's accounts are looked up with the first request that needs them. A
+ * cache account that does not answer is left alone for a while.
  */
-export function openItemStores(accounts: Accounts): ItemStores {
+export function openItemStores(accounts: Accounts, clock: Clock): ItemStores {
+  const circuits = new Map<BlobAccount, Circuit>();
+  const circuitOf = (account: BlobAccount): Circuit => {
+    const circuit = circuits.get(account) ?? openCircuit(clock);
+    circuits.set(account, circuit);
+    return circuit;
+  };
   const cacheOf = async (itemId: string): Promise<BlobAccount> => (await accounts.of(itemId)).cache;
+  const atCache = async <Result>(itemId: string, use: (cache: BlobAccount) => Promise<Result>): Promise<Result> => {
+    const cache = await cacheOf(itemId);
+    return circuitOf(cache).run(() => use(cache));
+  };
   const recordsOf = async (itemId: string): Promise<BlobAccount> => (await accounts.of(itemId)).replicas[0];
   return {
     cache: (itemId, stream) =>
-      openedLater(async () => openRecords(await cacheOf(itemId), cacheContainer(itemId, stream))),
+      openedLater(async () => {
+        const cache = await cacheOf(itemId);
+        return throughCircuit(circuitOf(cache), openRecords(cache, cacheContainer(itemId, stream)));
+      }),
     management: (itemId) => {
       const container = managementContainer(itemId);
       return placedRecords(openRecords(accounts.control, container), container);
@@ -48,36 +63,24 @@ export function openItemStores(accounts: Accounts): ItemStores {
     listItems: (limit, after) => listItems(accounts.control, limit, after),
     createContainers: async (itemId, stream) => createContainers(accounts, await accounts.of(itemId), itemId, stream),
     listStreams: async (itemId, place) => {
-      const { prefix, accountsOf } = PLACES[place];
-      const found = await Promise.all(
-        accountsOf(await accounts.of(itemId)).map((account) => listStreams(account, prefix(itemId))),
-      );
+      if (place === "cache") return atCache(itemId, (cache) => listStreams(cache, cacheContainersPrefix(itemId)));
+      const { replicas } = await accounts.of(itemId);
+      const found = await Promise.all(replicas.map((replica) => listStreams(replica, diskContainersPrefix(itemId))));
       return [...new Set(found.flat())].toSorted((left, right) => left - right);
     },
     removeStream: async (itemId, stream, place) => {
-      const { container, accountsOf } = PLACES[place];
-      for (const account of accountsOf(await accounts.of(itemId)))
-        await removeContainer(account, container(itemId, stream));
+      if (place === "cache") return atCache(itemId, (cache) => removeContainer(cache, cacheContainer(itemId, stream)));
+      for (const replica of (await accounts.of(itemId)).replicas)
+        await removeContainer(replica, diskContainer(itemId, stream));
     },
     removeTargetData: async (itemId, lastStream) =>
       removeTargetData((await accounts.of(itemId)).replicas, itemId, lastStream),
-    removeCacheData: async (itemId, lastStream) => removeCacheData(await cacheOf(itemId), itemId, lastStream),
+    removeCacheData: (itemId, lastStream) => atCache(itemId, (cache) => removeCacheData(cache, itemId, lastStream)),
     forgetItem: async (itemId, lastStream) => forgetItem(await recordsOf(itemId), itemId, lastStream),
-    quarantine: async (itemId, stream, name, reason, etag) =>
-      moveToQuarantine(await cacheOf(itemId), { itemId, stream, name }, reason, etag),
+    quarantine: (itemId, stream, name, reason, etag) =>
+      atCache(itemId, (cache) => moveToQuarantine(cache, { itemId, stream, name }, reason, etag)),
   };
 }
-
-interface Place {
-  readonly container: (itemId: string, stream: number) => string;
-  readonly prefix: (itemId: string) => string;
-  readonly accountsOf: (accounts: ItemAccounts) => readonly BlobAccount[];
-}
-
-const PLACES: Readonly<Record<StreamPlace, Place>> = {
-  cache: { container: cacheContainer, prefix: cacheContainersPrefix, accountsOf: ({ cache }) => [cache] },
-  target: { container: diskContainer, prefix: diskContainersPrefix, accountsOf: ({ replicas }) => replicas },
-};
 
 /** A store whose account is known when the first request is sent. */
 function openedLater(open: () => Promise<RecordStore>): RecordStore {

@@ -6,6 +6,7 @@ import {
   DELTA_MAX_BYTES,
   LIST_PAGE_MAX_COUNT,
   STORE_BLOB_WRITE_MS,
+  STORE_LIST_MS,
   STORE_READ_MS,
   STORE_WRITE_MS,
 } from "../replication/limits.ts";
@@ -155,7 +156,7 @@ async function listRecords(
   limit: number,
   after = "",
 ): Promise<readonly RecordListing[]> {
-  return reading("list records", { container: container.containerName, prefix }, STORE_READ_MS, async (abortSignal) => {
+  return reading("list records", { container: container.containerName, prefix }, STORE_LIST_MS, async (abortSignal) => {
     // The store may skip names before `after`; the filter decides, because the store's start is inclusive.
     const start = after !== "" && after.startsWith(prefix) ? { startFrom: after } : {};
     const pages = container

@@ -24,7 +24,7 @@ export async function startBenchStore(): Promise<BenchStore> {
   );
   if (cache === undefined || target === undefined) throw new Error("two accounts were started");
   return {
-    stores: openItemStores(onePair(target, cache, target)),
+    stores: openItemStores(onePair(target, cache, target), { now: Date.now }),
     async counts() {
       const sums = new Map<string, number>();
       for (const account of accounts) {

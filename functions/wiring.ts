@@ -75,7 +75,7 @@ export function connectApplication(settings: Settings): Application {
   const control = placedRecords(openRecords(target, CONTROL_CONTAINER), CONTROL_CONTAINER);
   const { management } = settings;
   return {
-    stores: openItemStores(accounts),
+    stores: openItemStores(accounts, clock),
     control,
     clock,
     timer,

@@ -255,6 +255,15 @@ export const RESTORE_MAX_MS = 48 * 60 * 60_000;
 // --- Requests to storage (azure/) ---
 /** One read with its retries. */
 export const STORE_READ_MS = 60_000;
+/** One listing with its retries: a page is answered in much less, and sweeps wait for it. */
+export const STORE_LIST_MS = 10_000;
+/** So many requests in a row without an answer close an account: one alone may be chance. */
+export const CIRCUIT_FAILURES = 2;
+/**
+ * How long a cache account that does not answer is left alone: most of a sweep's time is then for items of other
+ * accounts, and a region that is back is noticed within the claim of a worker.
+ */
+export const CIRCUIT_PAUSE_MS = 20_000;
 /**
  * One small write: page writes, sequence numbers, snapshots and records all settle well inside a claim, or count as
  * unknown.

@@ -50,7 +50,7 @@ const FLOORS: Readonly<Record<string, readonly string[]>> = {
   ),
   functions: rows("limits.ts memory.ts settings.ts views serving wiring.ts routes queues timers index.ts"),
   azure: rows(
-    "errors.ts credential.ts listing.ts arm connections.ts accounts.ts events.ts work-queue.ts signing.ts",
+    "errors.ts credential.ts listing.ts arm connections.ts accounts.ts circuit.ts events.ts work-queue.ts signing.ts",
     "containers.ts records.ts quarantine.ts remove-item.ts target-disks.ts disk-snapshots.ts",
     "cache-access.ts restore-access.ts item-stores.ts",
   ),

@@ -21,11 +21,11 @@ export const sweep = (application: ApplicationSource): TimerFunctionOptions => (
   extraInputs: [flowClient],
   handler: async (_timer, context) => {
     const app = application();
-    // A failure to replicate an item must not delay its failover.
+    // What replicates an item needs the source region, which may hang: its failover does not wait for that.
     await walkItems(app, "sweep", context, (itemId) =>
       inTurn([
-        () => sweepOne(app, itemId, context),
         () => reconcileFlows(app, itemId, context),
+        () => sweepOne(app, itemId, context),
         async () => {
           const tried = await retryLeftover(app, itemId);
           if (tried !== undefined) context.warn(logLine("leftover-tried", { itemId, ...tried }));

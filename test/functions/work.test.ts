@@ -20,6 +20,7 @@ import { startOf as startOfStream } from "../../replication/records/streams.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
 import { startRestore } from "../../replication/restore/start.ts";
+import { type Around, wrapStores } from "../memory/wrapped-stores.ts";
 import { missing } from "../missing.ts";
 import { type AppInMemory, appInMemory, call, deliver, deltaOf, fire } from "./app-under-test.ts";
 
@@ -368,7 +369,20 @@ describe("functions that work on queues and timers", () => {
         ...withFlows(),
         flows: () => ({ start: hostAway, stateOf: hostAway }),
       });
-      await expect(fire(sweep(withoutHost))).rejects.toMatchObject({ code: "store-unavailable" });
+      await expect(fire(sweep(withoutHost))).rejects.toMatchObject({ code: "internal" });
+    });
+
+    it("begins a flow before it asks the account of the source region, which may hang", async () => {
+      await protect("web");
+      const asked: string[] = [];
+      const around: Around = (call, go) => {
+        asked.push(call.port === "cache" ? "cache" : call.target);
+        return go();
+      };
+      const source: ApplicationSource = () => ({ ...app.source(), stores: wrapStores(app.stores, around) });
+      await fire(sweep(source));
+      expect(asked).toContain("cache");
+      expect(asked.indexOf("managed.json")).toBeLessThan(asked.indexOf("cache"));
     });
 
     it("does not fail for want of a readable item record when there is a topic", async () => {

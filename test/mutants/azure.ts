@@ -10,6 +10,39 @@ const PROTOCOL = "test/services/azure/resource-manager-protocol.test.ts";
 /** Faults of the adapters: `azure/`. */
 export const AZURE_MUTANTS: readonly Mutant[] = [
   {
+    name: "a cache account that hangs is asked for every item",
+    why: "the sweep reaches one item in a run, while the region is gone",
+    file: "azure/circuit.ts",
+    find: `elapsedMs >= 0 && elapsedMs < CIRCUIT_PAUSE_MS)`,
+    replace: `elapsedMs >= 0 && elapsedMs < 0 * CIRCUIT_PAUSE_MS)`,
+    tests: ["test/azure/circuit.test.ts"],
+  },
+  {
+    name: "all requests go out while the first after a pause still waits",
+    why: "every lane waits for the time limit again",
+    file: "azure/circuit.ts",
+    find: `      pausedMs = clock.now();
+      try {`,
+    replace: `      try {`,
+    tests: ["test/azure/circuit.test.ts"],
+  },
+  {
+    name: "a refusal counts as silence",
+    why: "one busy blob stops the replication of every item of the account",
+    file: "azure/circuit.ts",
+    find: `operation !== undefined && status === undefined ?`,
+    replace: `operation !== undefined ?`,
+    tests: ["test/azure/circuit.test.ts"],
+  },
+  {
+    name: "quarantine does not ask the circuit",
+    why: "a sweep hangs in an account that is left alone",
+    file: "azure/item-stores.ts",
+    find: `      atCache(itemId, (cache) => moveToQuarantine(cache,`,
+    replace: `      cacheOf(itemId).then((cache) => moveToQuarantine(cache,`,
+    tests: ["test/services/azure/failures.test.ts"],
+  },
+  {
     name: "Put Page goes without its fence",
     why: "a worker that was taken over writes on (rule 3)",
     file: "azure/target-disks.ts",

@@ -59,7 +59,7 @@ describe("azure/item-stores on the storage of the local cloud", () => {
   it("of a blob longer than any delta quarantine keeps the reason and the length, not the bytes", async () => {
     const accounts = await startAccounts();
     opened.push(accounts);
-    const stores = openItemStores(accounts.all);
+    const stores = openItemStores(accounts.all, { now: Date.now });
     const lengthBytes = DELTA_MAX_BYTES + 1;
     const container = accounts.cache.retrying.getContainerClient(cacheContainer("web", 1));
     await container.create();
@@ -82,7 +82,7 @@ describe("azure/item-stores on the storage of the local cloud", () => {
     const accounts = await startAccounts();
     opened.push(accounts);
     return {
-      stores: openItemStores(accounts.all),
+      stores: openItemStores(accounts.all, { now: Date.now }),
       quarantined: async (itemId) => {
         const container = accounts.cache.retrying.getContainerClient(quarantineContainer(itemId));
         if (!(await container.exists())) return [];

@@ -5,6 +5,7 @@ import { openItemStores } from "../../../azure/item-stores.ts";
 import { openRecords } from "../../../azure/records.ts";
 import { openTargetDisks } from "../../../azure/target-disks.ts";
 import type { StorageOperation } from "@leeward/azure-local/storage/operation";
+import { CIRCUIT_FAILURES, CIRCUIT_PAUSE_MS } from "../../../replication/limits.ts";
 import { itemContainer } from "../../../replication/names.ts";
 import { type TestAccounts, newItemId, startAccounts } from "./accounts.ts";
 
@@ -44,8 +45,39 @@ describe("azure adapters when storage fails", () => {
     return disk;
   }
 
+  it("rule 7: a cache account that does not answer is left alone for all items, and what lies elsewhere is read on", async () => {
+    let nowMs = Date.now();
+    const stores = openItemStores(accounts.all, { now: () => nowMs });
+    const itemId = newItemId();
+    await stores.createContainers(itemId, 1);
+    await stores.cache(itemId, 1).put("a", bytes("delta"));
+    const list = () => stores.cache(newItemId(), 1).list("", 1);
+    accounts.storage.setReachable("leewardcachewe", false);
+    try {
+      for (let count = 0; count < CIRCUIT_FAILURES; count += 1) {
+        const error: unknown = await list().catch((thrown: unknown) => thrown);
+        expect(error).toMatchObject({ code: "store-unavailable" });
+        expect(error).not.toHaveProperty("facts.repeated");
+      }
+      const waits = [
+        () => stores.cache(itemId, 1).read("a"),
+        list,
+        () => stores.listStreams(itemId, "cache"),
+        () => stores.removeStream(itemId, 1, "cache"),
+        () => stores.removeCacheData(itemId, 1),
+        () => stores.quarantine(itemId, 1, "a", "none"),
+      ];
+      for (const wait of waits) await expect(wait()).rejects.toMatchObject({ facts: { repeated: true } });
+      expect(await stores.listStreams(itemId, "target")).toEqual([1]);
+    } finally {
+      accounts.storage.setReachable("leewardcachewe", true);
+    }
+    nowMs += CIRCUIT_PAUSE_MS;
+    expect((await stores.cache(itemId, 1).read("a"))?.bytes).toEqual(bytes("delta"));
+  });
+
   it("rule 7: the target's part of an item goes while the cache account is away, and its own record stays until the end", async () => {
-    const stores = openItemStores(accounts.all);
+    const stores = openItemStores(accounts.all, { now: Date.now });
     const disk = await newDisk();
     const { itemId } = disk;
     await stores.createContainers(itemId, 1);

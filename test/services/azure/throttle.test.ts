@@ -49,7 +49,7 @@ describe("a throttled target account", () => {
     const { port } = proxy.address() as AddressInfo;
     const throttled = accounts.connectionStrings.target.replace(`:${endpoint.port}/`, `:${port}/`);
     const target = connectBlobs("TargetStorage", { kind: "connection-string", connectionString: throttled });
-    stores = openItemStores(onePair(target, accounts.cache, target));
+    stores = openItemStores(onePair(target, accounts.cache, target), { now: Date.now });
   });
   afterAll(async () => {
     await new Promise((resolve) => {

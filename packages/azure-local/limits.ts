@@ -124,5 +124,11 @@ export const ARM_DISK_MAX_GIB = 32_767;
 /** Cores of one region, and of one family in it, unless a test changes it: Azure's usual first quotas. */
 export const ARM_REGION_CORES = 100;
 export const ARM_FAMILY_CORES = 50;
+/** How long a network interface stays reserved for a machine that could not be made: Azure's 180 seconds. */
+export const ARM_NIC_RESERVED_MS = 180_000;
+/** Bytes of an import or a copy of a disk in a second, with durations by size: a page blob gives no more. */
+export const ARM_IMPORT_BYTES_PER_SECOND = 60 * MIB;
+/** What each disk adds to the creation or start of a machine, with durations by size. */
+export const ARM_MACHINE_DISK_MS = 2_000;
 /** The longest time that access to a disk may be granted for; Azure's own limit is far above any use. */
 export const ARM_ACCESS_MAX_SECONDS = 7 * 24 * 60 * 60;

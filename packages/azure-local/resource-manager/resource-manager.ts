@@ -81,13 +81,13 @@ export async function startResourceManager<Program extends MachineProgram = Mach
   options: ResourceManagerOptions<Program>,
 ): Promise<ResourceManager<Program>> {
   await mkdir(options.folder, { recursive: true, mode: 0o700 });
-  const { token, now, subscriptionId, programs } = options;
+  const { token, now, subscriptionId, programs, pace } = options;
   const disks = await openDiskFiles(join(options.folder, "disks"));
   const machines = createMachines(join(options.folder, "machines"), programs);
   const file = options.persistence === "memory" ? undefined : join(options.folder, "resources.sqlite");
   const store = openStore(file, namesOf(TYPES));
   const server = await startServer(options, store);
-  const switches = createSwitches();
+  const switches = createSwitches(pace);
   const checkCommand: CloudFacts["checkCommand"] = (command) => machines.check(command);
   const facts = { url: server.url, regions: REGIONS, accounts: options.accounts, checkCommand, ...switches.facts };
   const past = createPast();
@@ -95,8 +95,8 @@ export async function startResourceManager<Program extends MachineProgram = Mach
   const runtime: Runtime = { disks, machines, world };
   const { reachability } = switches;
   const isReachable = (region: string): boolean => reachability(region) === true;
-  const operations = createOperations({ store, runtime, now, newGuid: randomUUID, pace: options.pace, isReachable });
   const faults = createFaults(past);
+  const operations = createOperations({ store, runtime, now, newGuid: randomUUID, pace, isReachable, faults });
   const engine = {
     store,
     types: TYPES,

@@ -1,8 +1,8 @@
 import type { Reachability } from "../reachability.ts";
 import { ARM_FAMILY_CORES, ARM_REGION_CORES } from "../limits.ts";
 
-/** Switches of a running cloud; a restart resets them. */
-export function createSwitches() {
+/** Switches of a running cloud; a restart resets them. `pace`: the share of Azure's durations. */
+export function createSwitches(pace: number) {
   const gone = new Map<string, Reachability>();
   const quotas = new Map<string, number>();
   const restricted = new Set<string>();
@@ -11,6 +11,7 @@ export function createSwitches() {
   return {
     reachability: (region: string): Reachability => gone.get(region) ?? true,
     facts: {
+      pace,
       quota: (region: string, family: string) =>
         quotas.get(place(region, family)) ?? (family === "cores" ? ARM_REGION_CORES : ARM_FAMILY_CORES),
       isRestricted: (region: string, size: string) => restricted.has(place(region, size)),

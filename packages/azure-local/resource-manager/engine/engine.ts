@@ -9,6 +9,7 @@ import { existing, existingGroup, parentNotFound } from "./lookup.ts";
 import type { EngineParts } from "./parts.ts";
 import { checkSignature, resultAnswer, statusAnswer } from "./operation-answers.ts";
 import { etagOf, present } from "./present.ts";
+import { requestKind } from "./request-buckets.ts";
 import type { ResourceRecord, ResourceType } from "./resource-type.ts";
 import type { Scope } from "./resource-rows.ts";
 import { readTarget, type Place, type Target, type Within } from "./target.ts";
@@ -20,11 +21,11 @@ export function handle(request: ArmRequest, parts: EngineParts): Answer {
   try {
     store.transaction(() => operations.settleDue());
     const answer = store.transaction(() => answerTarget(request, parts));
-    return withCommonHeaders(answer, request);
+    return withCommonHeaders(answer, request, parts);
   } catch (error) {
     if (!(error instanceof ArmError)) throw error;
     const headers = error.retryAfterSeconds === undefined ? {} : { "Retry-After": String(error.retryAfterSeconds) };
-    return withCommonHeaders({ status: error.status, headers, body: { error: errorBody(error) } }, request);
+    return withCommonHeaders({ status: error.status, headers, body: { error: errorBody(error) } }, request, parts);
   } finally {
     operations.startWork();
   }
@@ -47,6 +48,7 @@ function checkRequest(request: ArmRequest, parts: EngineParts): void {
 
 function answerTarget(request: ArmRequest, parts: EngineParts): Answer {
   checkRequest(request, parts);
+  parts.faults.requests.take(request.method, parts.world().nowMs);
   const target = readTarget(request.path, parts.types);
   const facts = requestFacts(request, target);
   parts.faults.refuse(facts);
@@ -190,7 +192,7 @@ function reachabilityOf(request: ArmRequest, target: Target, parts: EngineParts)
   return region === undefined || parts.reachability(regionName(region));
 }
 
-function withCommonHeaders(answer: Answer, request: ArmRequest): Answer {
+function withCommonHeaders(answer: Answer, request: ArmRequest, parts: EngineParts): Answer {
   const id = randomUUID();
   const clientId = request.headers["x-ms-client-request-id"];
   const headers = {
@@ -198,22 +200,18 @@ function withCommonHeaders(answer: Answer, request: ArmRequest): Answer {
     "x-ms-request-id": id,
     "x-ms-correlation-request-id": request.headers["x-ms-correlation-request-id"] ?? id,
     ...(clientId === undefined ? {} : { "x-ms-client-request-id": clientId }),
-    ...remainingRequests(request.method),
+    ...remainingRequests(request.method, parts),
     ...answer.headers,
   };
   return { ...answer, headers };
 }
 
-/** Azure counts reads, writes and deletes apart. */
-function remainingRequests(method: string): Readonly<Record<string, string>> {
-  const [kind, local, global] =
-    method === "GET" || method === "HEAD"
-      ? ["reads", "249", "3749"]
-      : method === "DELETE"
-        ? ["deletes", "199", "2999"]
-        : ["writes", "199", "2999"];
+/** Azure counts reads, writes and deletes apart, and over all of a tenant 15 times as many. */
+function remainingRequests(method: string, { faults, world }: EngineParts): Readonly<Record<string, string>> {
+  const kind = requestKind(method);
+  const left = faults.requests.left(method, world().nowMs);
   return {
-    [`x-ms-ratelimit-remaining-subscription-${kind}`]: local,
-    [`x-ms-ratelimit-remaining-subscription-global-${kind}`]: global,
+    [`x-ms-ratelimit-remaining-subscription-${kind}`]: String(left),
+    [`x-ms-ratelimit-remaining-subscription-global-${kind}`]: String(left * 15 + 14),
   };
 }

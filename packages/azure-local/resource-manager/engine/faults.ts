@@ -1,6 +1,8 @@
+import { allocationFailures, type AllocationChance } from "./allocation-failures.ts";
 import { ArmError } from "./arm-error.ts";
 import type { Past, PastSwitches } from "./past.ts";
 import type { OperationError } from "./operation-record.ts";
+import { createRequestBuckets, type RequestBuckets, type RequestRates } from "./request-buckets.ts";
 
 /**
  * An ordered failure. `request` refuses before anything happens, `throttle` refuses with 429 and Retry-After, `async`
@@ -36,6 +38,16 @@ export interface RequestFacts {
 /** The switches of a running Resource Manager, in memory only: a restart clears them. */
 export interface Faults extends PastSwitches {
   add(fault: Fault): void;
+  /** Limits requests of the subscription by kind, as Azure does (`AZURE_REQUEST_RATES`); undefined: no limit. */
+  limitRequests(rates: RequestRates | undefined): void;
+  /** Machines fail with `AllocationFailed` at random; undefined: none. */
+  failAllocations(chance: AllocationChance | undefined): void;
+  /** True: operations that move bytes or make many things take longer, the more the longer, at pace 1 as in Azure. */
+  timeBySize(isOn: boolean): void;
+  /** Whether durations depend on size. */
+  isTimedBySize(): boolean;
+  /** What `limitRequests` limits. */
+  readonly requests: RequestBuckets;
   /** Clears all, even the lags. */
   clear(): void;
   /** Throws for `request` and `throttle`. */
@@ -46,7 +58,10 @@ export interface Faults extends PastSwitches {
 }
 
 export function createFaults(past: Past): Faults {
+  const buckets = createRequestBuckets();
   let waiting: { readonly fault: Fault; left: number }[] = [];
+  let allocate: ReturnType<typeof allocationFailures> | undefined;
+  let isBySize = false;
   const strike = (phase: Fault["phase"], request: RequestFacts): Fault | undefined => {
     const hit = waiting.find(({ fault, left }) => left > 0 && fault.phase === phase && matches(fault, request));
     if (hit === undefined) return undefined;
@@ -56,8 +71,14 @@ export function createFaults(past: Past): Faults {
   };
   return {
     add: (fault) => void waiting.push({ fault, left: fault.times }),
+    limitRequests: (rates) => buckets.limit(rates),
+    failAllocations: (chance) => void (allocate = chance === undefined ? undefined : allocationFailures(chance)),
+    timeBySize: (isOn) => void (isBySize = isOn),
+    isTimedBySize: () => isBySize,
+    requests: buckets,
     clear: () => {
-      waiting = [];
+      [waiting, allocate, isBySize] = [[], undefined, false];
+      buckets.limit(undefined);
       past.clear();
     },
     staleLists: (lag) => past.staleLists(lag),
@@ -75,7 +96,7 @@ export function createFaults(past: Past): Faults {
     },
     failureOf: (request) => {
       const fault = strike("async", request);
-      if (fault === undefined) return undefined;
+      if (fault === undefined) return allocate?.(request);
       return {
         status: fault.status ?? 409,
         code: fault.code ?? "InternalExecutionError",

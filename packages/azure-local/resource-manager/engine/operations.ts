@@ -1,4 +1,5 @@
 import { ArmError } from "./arm-error.ts";
+import type { Faults } from "./faults.ts";
 import type { JsonObject } from "./json.ts";
 import type { OperationError, OperationRecord } from "./operation-record.ts";
 import type { ResourceRecord, ResourceType, Runtime, Verb, World } from "./resource-type.ts";
@@ -12,6 +13,7 @@ export interface OperationsParts {
   /** The operation's share of Azure's durations; 0: as long as its work. */
   readonly pace: number;
   readonly isReachable: (region: string) => boolean;
+  readonly faults: Pick<Faults, "isTimedBySize">;
 }
 
 interface OperationStart {
@@ -52,7 +54,11 @@ export function createOperations(parts: OperationsParts): Operations {
     if (isClosed) return;
     store.transaction(() => {
       const current = store.operation(operation.id);
-      if (current?.status === "InProgress") store.putOperation({ ...current, outcome });
+      if (current?.status !== "InProgress") return;
+      const result = outcome.kind === "done" ? (outcome.result ?? {}) : {};
+      const record = parts.faults.isTimedBySize() ? store.resource(operation.resourceKey) : undefined;
+      const moreMs = record === undefined ? 0 : (verb.bySizeMs?.(record, result) ?? 0);
+      store.putOperation({ ...current, outcome, dueMs: current.dueMs + Math.round(moreMs * parts.pace) });
     });
   };
   return {
@@ -153,6 +159,7 @@ function decide(operation: OperationRecord, verb: Verb, store: ArmStore, world: 
   const record = store.resource(operation.resourceKey);
   const endMs = world.nowMs;
   if (error !== undefined) {
+    if (record !== undefined) verb.failed?.(record, world);
     if (record !== undefined && verb.state !== undefined)
       finish({ ...record, hidden: { ...record.hidden, lastError: error } }, "Failed", verb, world);
     return store.putOperation({ ...operation, status: "Failed", endMs, error });
@@ -180,7 +187,8 @@ function decide(operation: OperationRecord, verb: Verb, store: ArmStore, world: 
 /** Children changed together with their parent end as it does. */
 function finish(record: ResourceRecord, state: string, verb: Verb, world: World): void {
   const provisioningState = verb.state === undefined ? record.provisioningState : state;
-  world.put({ ...record, provisioningState, etag: world.newGuid() });
+  const { transition: _, ...hidden } = record.hidden;
+  world.put({ ...record, hidden, provisioningState, etag: world.newGuid() });
   for (const child of world.children(record.id)) {
     if (verb.state !== undefined && child.provisioningState === verb.state)
       world.put({ ...child, provisioningState: state });

@@ -74,6 +74,12 @@ export interface Verb<Body extends ResourceBody = ResourceBody> {
   check?(record: ResourceRecord<Body>, world: World, input: unknown): JsonObject | void;
   /** The slow part. Repeated after a kill, so it must be idempotent. An ArmError fails the operation with its code. */
   work?(record: ResourceRecord<Body>, runtime: Runtime, input: JsonObject): Promise<JsonObject | void>;
+  /** What it takes beyond `durationMs` for what it moved or made, in milliseconds, from the result of the work. */
+  bySizeMs?(record: ResourceRecord<Body>, result: JsonObject): number;
+  /** The hidden `transition` while it runs, as in "stopping". */
+  readonly transition?: string;
+  /** What failure changes beside the resource's state. */
+  failed?(record: ResourceRecord<Body>, world: World): void;
   /** What success changes, from the result of the work (without work: of the check). */
   settle?(record: ResourceRecord<Body>, world: World, result: JsonObject): ResourceRecord<Body>;
   /** The operation's final answer, from the same result. */
@@ -165,6 +171,8 @@ export interface Runtime {
 export interface CloudFacts {
   readonly url: string;
   readonly regions: readonly string[];
+  /** The operations' share of Azure's durations. */
+  readonly pace: number;
   readonly accounts: readonly StorageAccountFacts[];
   /** The core limit of a family, or of all of them for "cores". */
   quota(region: string, family: string): number;

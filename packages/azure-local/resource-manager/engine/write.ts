@@ -94,7 +94,9 @@ export function act(
   refuseInDyingGroup(record.groupKey, world);
   refuseWhileBusy(record, parts);
   const input = verb.check?.(record, world, request.body) ?? {};
-  if (verb.state !== undefined) world.put({ ...record, provisioningState: verb.state });
+  const { transition } = verb;
+  const hidden = transition === undefined ? record.hidden : { ...record.hidden, transition };
+  if (verb.state !== undefined) world.put({ ...record, hidden, provisioningState: verb.state });
   const failure = parts.faults.failureOf(facts);
   return accepted(
     request,

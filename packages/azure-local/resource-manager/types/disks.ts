@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { ARM_DISK_MAX_GIB } from "../../limits.ts";
+import { ARM_DISK_MAX_GIB, ARM_IMPORT_BYTES_PER_SECOND } from "../../limits.ts";
 import { accountOf, importVhd } from "../disks/import-vhd.ts";
 import { ArmError, invalidParameter, notSupported } from "../engine/arm-error.ts";
 import { keyOf } from "../engine/ids.ts";
@@ -58,7 +58,8 @@ const put: Verb<Body> = {
   state: "Updating",
   work: async (record, runtime) => {
     const uniqueId = textOf(record.hidden, "uniqueId");
-    if ((await runtime.disks.sizeBytes(uniqueId)) === undefined) await fill(record, uniqueId, runtime);
+    const isNew = (await runtime.disks.sizeBytes(uniqueId)) === undefined;
+    if (isNew) await fill(record, uniqueId, runtime);
     const { diskSizeGB } = record.body.properties;
     if (diskSizeGB !== undefined && record.hidden["growsTo"] === diskSizeGB)
       await runtime.disks.grow(uniqueId, diskSizeGB * GIB);
@@ -66,8 +67,10 @@ const put: Verb<Body> = {
     if (diskSizeGB !== undefined && sizeBytes > diskSizeGB * GIB) {
       throw invalidParameter(`The disk size of ${diskSizeGB} GB is smaller than its source of ${sizeBytes} bytes.`);
     }
-    return { sizeBytes };
+    const isFilled = isNew && record.body.properties.creationData.createOption !== "Empty";
+    return { sizeBytes, filledBytes: isFilled ? sizeBytes : 0 };
   },
+  bySizeMs: (_record, result) => (Number(result["filledBytes"]) / ARM_IMPORT_BYTES_PER_SECOND) * 1_000,
   settle: (record, _world, result) => {
     const sizeBytes = Number(result["sizeBytes"]);
     const sizes = { diskSizeBytes: sizeBytes, diskSizeGB: Math.ceil(sizeBytes / GIB) };

@@ -6,7 +6,7 @@ export type PowerState = "running" | "stopped" | "deallocated";
 
 /** The machine's current state, as in `GET .../instanceView`. */
 export function instanceView(record: ResourceRecord<MachineBody>, world: World): JsonObject {
-  const power = record.hidden["power"];
+  const power = record.hidden["transition"] ?? record.hidden["power"];
   const osDisk = world.find(attachedDisks(record.body)[0]?.id ?? "");
   const time = new Date(world.nowMs).toISOString();
   const ready = { code: "ProvisioningState/succeeded", level: "Info", displayStatus: "Ready", time };

@@ -1,3 +1,4 @@
+import { ARM_MACHINE_DISK_MS } from "../../limits.ts";
 import { ArmError } from "../engine/arm-error.ts";
 import { lastName } from "../engine/ids.ts";
 import { isObject, type JsonObject, textOf } from "../engine/json.ts";
@@ -17,10 +18,12 @@ import {
 } from "./machine-body.ts";
 import { refuseWithAccess } from "./disk-access.ts";
 import { refuseWhileCopied } from "./disks.ts";
+import { refuseReservedNics, reserveNics } from "./nic-reservation.ts";
 import { COMPUTE_VERSION } from "./shapes.ts";
 
 const MACHINE_TYPE = "Microsoft.Compute/virtualMachines";
 type Machine = ResourceRecord<MachineBody>;
+const disksMs = ({ body }: Machine): number => attachedDisks(body).length * ARM_MACHINE_DISK_MS;
 
 const put: Verb<MachineBody> = {
   form: "async-operation",
@@ -28,6 +31,8 @@ const put: Verb<MachineBody> = {
   state: "Creating",
   // A stopped or deallocated machine stays so, whatever changes in its model.
   work: async (record, runtime) => (isOff(record) ? {} : bringUp(record, runtime)),
+  bySizeMs: disksMs,
+  failed: reserveNics,
   settle: (record, world, result) => (isOff(record) ? record : withPower(record, "running", world, result)),
 };
 
@@ -53,6 +58,8 @@ const start: Verb<MachineBody> = {
   form: "async-operation-and-location",
   durationMs: 20_000,
   state: "Updating",
+  transition: "starting",
+  bySizeMs: disksMs,
   check: (record, world) => {
     for (const { id } of attachedDisks(record.body)) refuseWhileCopied(world.find(id) ?? record, world);
   },
@@ -60,10 +67,11 @@ const start: Verb<MachineBody> = {
   settle: (record, world, result) => withPower(record, "running", world, result),
 };
 
-const stop = (power: PowerState, durationMs: number): Verb<MachineBody> => ({
+const stop = (power: PowerState, transition: string, durationMs: number): Verb<MachineBody> => ({
   form: "async-operation-and-location",
   durationMs,
   state: "Updating",
+  transition,
   work: (record, runtime) => runtime.machines.halt(vmIdOf(record)),
   settle: (record, world) => withPower(record, power, world, {}),
 });
@@ -81,13 +89,14 @@ export const virtualMachines: ResourceType<MachineBody> = {
   actions: {
     start,
     restart: { ...start, work: restart },
-    powerOff: stop("stopped", 10_000),
-    deallocate: stop("deallocated", 20_000),
+    powerOff: stop("stopped", "stopping", 10_000),
+    deallocate: stop("deallocated", "deallocating", 20_000),
   },
   views: { instanceView: { show: instanceView } },
   references: MACHINE_REFERENCES,
   admit: (draft, world, previous) => {
     checkMachine(draft, world);
+    refuseReservedNics(draft, world);
     const attached = new Set(
       previous === undefined ? [] : attachedDisks(previous.body).map(({ id }) => world.find(id)?.key),
     );

@@ -9,6 +9,9 @@ export interface MachineSize {
   readonly memoryMiB: number;
   readonly dataDisks: number;
   readonly nics: number;
+  readonly architecture: "x64" | "Arm64";
+  readonly diskControllers: readonly ("SCSI" | "NVMe")[];
+  readonly encryptsAtHost: boolean;
 }
 
 const size = (
@@ -18,6 +21,7 @@ const size = (
   memoryGiB: number,
   dataDisks: number,
   nics = 2,
+  special: Partial<MachineSize> = {},
 ): MachineSize => ({
   name,
   family,
@@ -25,12 +29,16 @@ const size = (
   memoryMiB: memoryGiB * 1024,
   dataDisks,
   nics,
+  architecture: "x64",
+  diskControllers: ["SCSI"],
+  encryptsAtHost: true,
+  ...special,
 });
 
 /** A few of Azure's sizes, from its tables. */
 export const SIZES: readonly MachineSize[] = [
-  size("Standard_B1s", "standardBSFamily", 1, 1, 2),
-  size("Standard_B2s", "standardBSFamily", 2, 4, 4, 3),
+  size("Standard_B1s", "standardBSFamily", 1, 1, 2, 2, { encryptsAtHost: false }),
+  size("Standard_B2s", "standardBSFamily", 2, 4, 4, 3, { encryptsAtHost: false }),
   size("Standard_D2s_v5", "standardDSv5Family", 2, 8, 4),
   size("Standard_D4s_v5", "standardDSv5Family", 4, 16, 8),
   size("Standard_D8s_v5", "standardDSv5Family", 8, 32, 16, 4),
@@ -39,11 +47,13 @@ export const SIZES: readonly MachineSize[] = [
   size("Standard_E64s_v5", "standardESv5Family", 64, 512, 32, 8),
   size("Standard_F2s_v2", "standardFSv2Family", 2, 4, 4),
   size("Standard_F4s_v2", "standardFSv2Family", 4, 8, 8),
+  size("Standard_D2ps_v5", "standardDPSv5Family", 2, 8, 4, 2, { architecture: "Arm64" }),
+  size("Standard_D2s_v6", "standardDsv6Family", 2, 8, 8, 2, { diskControllers: ["NVMe"] }),
 ];
 
 export const FAMILIES: readonly string[] = [...new Set(SIZES.map(({ family }) => family))];
 
-const sizeNamed = (name: string): MachineSize | undefined =>
+export const sizeNamed = (name: string): MachineSize | undefined =>
   SIZES.find((candidate) => keyOf(candidate.name) === keyOf(name));
 
 /**

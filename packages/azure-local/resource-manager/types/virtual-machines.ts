@@ -18,6 +18,7 @@ import {
 } from "./machine-body.ts";
 import { refuseWithAccess } from "./disk-access.ts";
 import { refuseWhileCopied } from "./disks.ts";
+import { checkCapabilities, completedIdentity } from "./machine-capabilities.ts";
 import { refuseReservedNics, reserveNics } from "./nic-reservation.ts";
 import { COMPUTE_VERSION } from "./shapes.ts";
 
@@ -96,6 +97,7 @@ export const virtualMachines: ResourceType<MachineBody> = {
   references: MACHINE_REFERENCES,
   admit: (draft, world, previous) => {
     checkMachine(draft, world);
+    checkCapabilities(draft, world);
     refuseReservedNics(draft, world);
     const attached = new Set(
       previous === undefined ? [] : attachedDisks(previous.body).map(({ id }) => world.find(id)?.key),
@@ -112,20 +114,30 @@ export const virtualMachines: ResourceType<MachineBody> = {
     }
     const vmId = previous === undefined ? world.newGuid() : vmIdOf(previous);
     const timeCreated = previous?.body.properties["timeCreated"] ?? new Date(world.nowMs).toISOString();
-    const body = completedMachine(draft.body, world);
+    const { identity: given, ...body } = completedMachine(draft.body, world);
+    const identity = completedIdentity(given, previous?.body.identity, world);
+    const { userData = draft.hidden["userData"], ...properties } = body.properties;
     return {
       ...draft,
-      hidden: { ...draft.hidden, vmId },
-      body: { ...body, properties: { ...body.properties, vmId, timeCreated } },
+      hidden: { ...draft.hidden, vmId, userData },
+      body: {
+        ...body,
+        ...(identity === undefined ? {} : { identity: { ...identity, type: given?.type ?? "" } }),
+        properties: { ...properties, vmId, timeCreated },
+      },
     };
   },
   project: (record, world, query) => {
     const extensions = world.children(record.id);
     const resources = extensions.map((extension) => present(extension, world.typeOf(extension.type), world));
-    const isExpanded = query.get("$expand")?.toLowerCase() === "instanceview";
+    const expanded = (query.get("$expand") ?? "").toLowerCase().split(",");
+    const { userData } = record.hidden;
     return {
       members: resources.length === 0 ? {} : { resources },
-      properties: isExpanded ? { instanceView: instanceView(record, world) } : {},
+      properties: {
+        ...(expanded.includes("instanceview") ? { instanceView: instanceView(record, world) } : {}),
+        ...(expanded.includes("userdata") && userData !== undefined ? { userData } : {}),
+      },
     };
   },
 };

@@ -95,7 +95,13 @@ export interface VmSize {
   readonly name: string;
   readonly family: string;
   readonly cores: number;
+  /** Fewer than `cores` in a constrained size, which has the memory and disks of a larger one. */
+  readonly usableCores: number;
   readonly memoryMib: number;
+  /** A system made for one does not boot on the other. */
+  readonly architecture: "x64" | "Arm64";
+  /** How the machine may see its disks. */
+  readonly diskControllers: readonly ("SCSI" | "NVMe")[];
   readonly maxNics: number;
   readonly maxDataDisks: number;
   readonly premiumStorage: boolean;

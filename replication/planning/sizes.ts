@@ -4,7 +4,7 @@ import type { TargetSize, VmSize } from "./inventory.ts";
 import { sameName } from "./name-rules.ts";
 import type { PlanRule } from "./plan.ts";
 
-/** What a size must offer to run the VM. */
+/** What a size must offer to run the VM, beside what its system expects of the source's size. */
 export interface SizeNeeds {
   readonly nics: number;
   readonly dataDisks: number;
@@ -32,7 +32,7 @@ export function chooseSize(
 ): ChosenSize {
   const wantedName = chosenName ?? source.size.name;
   const wanted = facts.sizes.find((size) => sameName(size.name, wantedName));
-  const fault = wanted === undefined ? "the region does not list it" : sizeFault(wanted, needs);
+  const fault = wanted === undefined ? "the region does not list it" : sizeFault(wanted, needs, source.size);
   const short = wanted === undefined ? undefined : quotaFault(wanted, facts);
   if (wanted !== undefined && fault === undefined && short === undefined) {
     return { size: wanted, why: chosenName === undefined ? "same-size" : "customised" };
@@ -47,7 +47,7 @@ export function chooseSize(
     );
     return { size: wanted ?? source.size, why: "customised" };
   }
-  const fitting = facts.sizes.filter((size) => sizeFault(size, needs) === undefined);
+  const fitting = facts.sizes.filter((size) => sizeFault(size, needs, source.size) === undefined);
   const affordable = fitting.filter((size) => quotaFault(size, facts) === undefined).toSorted(nearestTo(source.size));
   const nearest = affordable[0];
   if (nearest !== undefined) {
@@ -70,8 +70,12 @@ export function chooseSize(
 }
 
 /** Why a size cannot run the VM; undefined when it can. */
-function sizeFault(size: TargetSize, needs: SizeNeeds): string | undefined {
+function sizeFault(size: TargetSize, needs: SizeNeeds, source: VmSize): string | undefined {
   if (size.restricted) return "it is not offered to this subscription";
+  if (size.architecture !== source.architecture)
+    return `it has a processor of ${size.architecture}, the VM's system is made for ${source.architecture}`;
+  const controller = controllerOf(source);
+  if (!size.diskControllers.includes(controller)) return `it has no ${controller} disk controller`;
   if (needs.zone !== undefined && !size.zones.includes(needs.zone)) return `it is not offered in zone ${needs.zone}`;
   if (size.maxNics < needs.nics) return `it takes ${size.maxNics} NICs, the VM has ${needs.nics}`;
   if (size.maxDataDisks < needs.dataDisks)
@@ -81,6 +85,10 @@ function sizeFault(size: TargetSize, needs: SizeNeeds): string | undefined {
   if (needs.trustedLaunch && !size.trustedLaunch) return "it has no trusted launch";
   return undefined;
 }
+
+/** The one that the VM's system surely knows: a size that offers both starts machines with SCSI unless asked. */
+const controllerOf = ({ diskControllers }: VmSize): "SCSI" | "NVMe" =>
+  diskControllers.includes("SCSI") || diskControllers.length === 0 ? "SCSI" : "NVMe";
 
 function quotaFault(size: VmSize, { quota }: TargetFacts): string | undefined {
   if (size.cores > quota.coresLeft)
@@ -94,8 +102,8 @@ function quotaFault(size: VmSize, { quota }: TargetFacts): string | undefined {
 /** At least as large first, then the closest in cores, in memory, of the same family, by name. */
 function nearestTo(source: VmSize): (left: VmSize, right: VmSize) => number {
   const rank = (size: VmSize): readonly number[] => [
-    size.cores >= source.cores && size.memoryMib >= source.memoryMib ? 0 : 1,
-    Math.abs(size.cores - source.cores),
+    size.usableCores >= source.usableCores && size.memoryMib >= source.memoryMib ? 0 : 1,
+    Math.abs(size.usableCores - source.usableCores),
     Math.abs(size.memoryMib - source.memoryMib),
     sameName(size.family, source.family) ? 0 : 1,
   ];

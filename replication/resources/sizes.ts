@@ -35,6 +35,12 @@ function sizeOf(sku: ResourceJson, region: string): TargetSize {
     name: textOf(sku, "name") ?? "",
     family: textOf(sku, "family") ?? "",
     cores: numberIn(sku, "vCPUs") ?? 0,
+    usableCores: numberIn(sku, "vCPUsAvailable") ?? numberIn(sku, "vCPUs") ?? 0,
+    architecture: sameName(capability(sku, "CpuArchitectureType") ?? "x64", "Arm64") ? "Arm64" : "x64",
+    // Older sizes do not name it.
+    diskControllers: (["SCSI", "NVMe"] as const).filter((controller) =>
+      (capability(sku, "DiskControllerTypes") ?? "SCSI").split(",").some((name) => sameName(name.trim(), controller)),
+    ),
     memoryMib: Math.round((numberIn(sku, "MemoryGB") ?? 0) * 1024),
     maxNics: numberIn(sku, "MaxNetworkInterfaces") ?? 1,
     maxDataDisks: numberIn(sku, "MaxDataDiskCount") ?? 0,

@@ -241,6 +241,22 @@ export const DOMAIN_MUTANTS: readonly Mutant[] = [
     tests: ["test/planning/plan-target.test.ts"],
   },
   {
+    name: "the plan takes a size of another processor architecture",
+    why: "the machine of a failover does not start",
+    file: "replication/planning/sizes.ts",
+    find: `if (size.architecture !== source.architecture)`,
+    replace: `if (size.architecture === undefined)`,
+    tests: ["test/planning/plan-target.test.ts"],
+  },
+  {
+    name: "the plan takes a size without a disk controller that the machine's system knows",
+    why: "the machine of a failover does not find its system disk",
+    file: "replication/planning/sizes.ts",
+    find: `if (!size.diskControllers.includes(controller))`,
+    replace: `if (size.diskControllers.length === 0)`,
+    tests: ["test/planning/plan-target.test.ts"],
+  },
+  {
     name: "the plan takes names that are reserved for another item",
     why: "of two items that fail over together one fails",
     file: "replication/planning/findings.ts",

@@ -329,6 +329,8 @@ describe("the size", () => {
     ["takes fewer disks", size(D4, { maxDataDisks: 0 })],
     ["takes no premium disks", size(D4, { premiumStorage: false })],
     ["does not run the generation", size(D4, { generations: ["V1"] })],
+    ["has another processor", size(D4, { architecture: "Arm64" })],
+    ["has another disk controller", size(D4, { diskControllers: ["NVMe"] })],
   ])("when the source's size %s, the nearest that fits is chosen and told", (_why, same) => {
     const far = size("far", { cores: 16, memoryMib: 65_536 });
     const near = size("near", { cores: 8, memoryMib: 16_384 });
@@ -342,6 +344,29 @@ describe("the size", () => {
     expect(sized(size("two", { cores: 2 }), size("sixteen", { cores: 16 }))).toBe("sixteen");
     expect(sized(size("two", { cores: 2 }), size("one", { cores: 1 }))).toBe("two");
     expect(sized(size("b", { family: "other" }), size("c"), size("d"))).toBe("c");
+  });
+
+  it("never changes the processor architecture, in either direction, not even when nothing else is left", () => {
+    const arm = size("arm", { architecture: "Arm64" });
+    expect(refusedFor({ facts: { sizes: [arm] } })).toEqual(["size-unavailable"]);
+    const source = { size: size("own", { architecture: "Arm64" }) };
+    expect(refusedFor({ source, facts: { sizes: [size(D4)] } })).toEqual(["size-unavailable"]);
+    expect(planOf({ source, facts: { sizes: [size(D4), arm] } }).machine.sizeName).toBe("arm");
+  });
+
+  it("keeps the disk controller: SCSI where the source's size has it, else NVMe", () => {
+    const [both, nvme] = [
+      size("both", { diskControllers: ["SCSI", "NVMe"] }),
+      size("nvme", { diskControllers: ["NVMe"] }),
+    ];
+    expect(planOf({ facts: { sizes: [nvme, both] } }).machine.sizeName).toBe("both");
+    expect(refusedFor({ source: { size: both }, facts: { sizes: [nvme] } })).toEqual(["size-unavailable"]);
+    expect(planOf({ source: { size: nvme }, facts: { sizes: [size(D4), both] } }).machine.sizeName).toBe("both");
+  });
+
+  it("counts the cores that can be used: a constrained size is no large one", () => {
+    const constrained = size("a-constrained", { cores: 8, usableCores: 2 });
+    expect(sized(constrained, size("b", { cores: 8 }))).toBe("b");
   });
 
   it("respects the quota of region and family, and refuses when nothing is left", () => {

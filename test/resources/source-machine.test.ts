@@ -114,6 +114,10 @@ describe("sizes from Azure's list of SKUs", () => {
       HyperVGenerations: "V2",
       TrustedLaunchDisabled: "True",
       MemoryGB: "0.5",
+      vCPUs: "8",
+      vCPUsAvailable: "2",
+      CpuArchitectureType: "Arm64",
+      DiskControllerTypes: "NVMe",
     };
     const sizes = sizesOf([sku("a", { capabilities }), sku("b", { location: "northeurope" })], "westeurope");
     expect(sizes).toHaveLength(1);
@@ -122,7 +126,18 @@ describe("sizes from Azure's list of SKUs", () => {
       generations: ["V2"],
       trustedLaunch: false,
       memoryMib: 512,
+      cores: 8,
+      usableCores: 2,
+      architecture: "Arm64",
+      diskControllers: ["NVMe"],
     });
+  });
+
+  it("what a size does not name is what all older sizes are: x64 with SCSI, and all its cores can be used", () => {
+    const [older] = sizesOf([sku("a", { capabilities: { vCPUs: "4" } })], "westeurope");
+    expect(older).toMatchObject({ cores: 4, usableCores: 4, architecture: "x64", diskControllers: ["SCSI"] });
+    const both = { capabilities: { DiskControllerTypes: "SCSI, NVMe" } };
+    expect(sizesOf([sku("b", both)], "westeurope")[0]?.diskControllers).toEqual(["SCSI", "NVMe"]);
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { forEachConcurrently, mapConcurrently, present } from "../../replication/concurrency.ts";
+import { forEachConcurrently, mapConcurrently, oneByOne, present } from "../../replication/concurrency.ts";
 import { LeewardError } from "../../replication/errors.ts";
 
 const turn = (): Promise<void> =>
@@ -47,6 +47,34 @@ describe("lanes", () => {
     letGo();
     await judged;
     expect(ended).toEqual([1]);
+  });
+
+  it("rule 9: are never more than were asked for, and never fewer while work is left", async () => {
+    let running = 0;
+    const seen: number[] = [];
+    await forEachConcurrently(3, [1, 2, 3, 4, 5, 6, 7], async () => {
+      running += 1;
+      await turn();
+      seen.push(running);
+      running -= 1;
+    });
+    expect(Math.max(...seen)).toBe(3);
+  });
+
+  it("of one: each begins when the one before has ended, whether it failed or not", async () => {
+    const queue = oneByOne();
+    const events: string[] = [];
+    const work = (name: string, end: () => Promise<void>) => () => {
+      events.push(`${name} begins`);
+      return turn()
+        .then(end)
+        .finally(() => events.push(`${name} ends`));
+    };
+    const first = queue(work("first", () => Promise.reject(new LeewardError("conflict", ""))));
+    const second = queue(work("second", async () => undefined));
+    await expect(first).rejects.toMatchObject({ code: "conflict" });
+    await second;
+    expect(events).toEqual(["first begins", "first ends", "second begins", "second ends"]);
   });
 
   it("give what the work gives in the order of the items, whichever ends first", async () => {

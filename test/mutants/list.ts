@@ -1,4 +1,5 @@
 import { APPLY_MUTANTS } from "./apply.ts";
+import { BETWEEN_MUTANTS } from "./between.ts";
 import { BOUND_MUTANTS } from "./bounds.ts";
 import { DOMAIN_MUTANTS } from "./domain.ts";
 import { FLOW_MUTANTS } from "./flows.ts";
@@ -21,6 +22,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...BOUND_MUTANTS,
   ...DOMAIN_MUTANTS,
   ...FLOW_MUTANTS,
+  ...BETWEEN_MUTANTS,
   ...LEFTOVER_MUTANTS,
   ...AZURE_MUTANTS,
   ...FUNCTION_MUTANTS,

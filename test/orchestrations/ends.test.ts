@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { applySlice } from "../../replication/apply/run.ts";
 import { readProgress } from "../../replication/records/progress.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import { readLedger } from "../../replication/resources/ledger-record.ts";
+import { intend } from "../../replication/resources/ledger.ts";
+import { changeLedger, readLedger } from "../../replication/resources/ledger-record.ts";
 import { findItem, readItem } from "../../replication/records/item-record.ts";
 import { recordHeartbeat } from "../../replication/service/heartbeat.ts";
 import { newRegistrationToken } from "../../replication/items/protect.ts";
@@ -175,6 +176,32 @@ describe("disabling while the source region is gone", () => {
     const stores = { ...world.context.stores, removeCacheData };
     await expect(retryLeftover({ ...world.context, stores }, "web-1")).rejects.toThrow("ended");
     expect(await world.operate(enable())).toMatchObject({ state: "Succeeded", errors: [] });
+  });
+
+  it("is left alone when it has come into use again since the sweep looked", async () => {
+    const region = await regionWorld();
+    const { world } = region;
+    region.isGone = true;
+    await disable(world);
+    region.isGone = false;
+    await world.pass(LEFT_RETRY_MS);
+    const { stores } = world.context;
+    const used = [
+      { id: "cache/web-1", kind: "cache-data", role: "replication" },
+      { id: EXTENSION, kind: "mobility-extension", role: "replication" },
+    ] as const;
+    const management: typeof stores.management = (itemId) => ({
+      ...stores.management(itemId),
+      read: async (name, maxBytes) => {
+        if (name === "streams.json")
+          await changeLedger(stores, itemId, (ledger) => intend(ledger, used, "next", world.context.clock.now()));
+        return stores.management(itemId).read(name, maxBytes);
+      },
+    });
+    const before = world.resourceManager.requests.length;
+    expect(await retryLeftover({ ...world.context, stores: { ...stores, management } }, "web-1")).toBeUndefined();
+    expect(world.resourceManager.requests.slice(before)).toEqual([]);
+    expect((await readLedger(stores, "web-1")).entries.map(({ state }) => state)).toEqual(["intended", "intended"]);
   });
 
   it("is not tried while a job of the item runs", async () => {

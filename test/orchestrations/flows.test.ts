@@ -368,6 +368,7 @@ describe("disabling protection", () => {
     const job = await world.operate(plainOperation("DisableProtection"));
     expect(job.errors).toEqual([]);
     expect(await stateOf(world)).toBe("Unprotected");
+    expect((await readManaged(world.stores, "web-1")).running).toBeUndefined();
     expect((await readLedger(world.stores, "web-1")).entries).toEqual([]);
     expect([...world.resourceManager.resources.keys()].filter((id) => !before.has(id))).toEqual([
       TARGET_GROUP.toLowerCase(),

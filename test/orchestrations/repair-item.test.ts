@@ -175,6 +175,27 @@ describe("a repair of a machine whose item.json is damaged", () => {
     expect((await readLedger(world.stores, ITEM)).entries.map(({ id }) => id).toSorted()).toEqual(whole);
   });
 
+  it("does the same when it installs for an item that it had remade before", async () => {
+    const world = await protectedWorld();
+    const whole = (await readLedger(world.stores, ITEM)).entries.map(({ id }) => id).toSorted();
+    await damage(world, ITEM_RECORD);
+    world.resourceManager.fail({ on: "read", times: 1, id: "extensions", with: { kind: "unavailable" } });
+    await expect(repairItem(world.context, ITEM, "operator-1")).rejects.toMatchObject({ code: "azure-unavailable" });
+    await world.stores.management(ITEM).remove("ledger.json");
+    await repairItem(world.context, ITEM, "operator-1");
+    expect((await readLedger(world.stores, ITEM)).entries.map(({ id }) => id).toSorted()).toEqual(whole);
+  });
+
+  it("says so while Azure is busy with the extension, and installs when it is asked again", async () => {
+    const world = await protectedWorld();
+    await damage(world, ITEM_RECORD);
+    world.resourceManager.fail({ on: "begin", change: "put", id: "extensions", times: 1, with: { kind: "busy" } });
+    await expect(repairItem(world.context, ITEM, "operator-1")).rejects.toMatchObject({ code: "conflict" });
+    await repairItem(world.context, ITEM, "operator-1");
+    await passUntilRegistered(world);
+    expect((await readItem(world.stores, ITEM)).item.tokenHash).toBeDefined();
+  });
+
   it("names the policy when that is damaged too", async () => {
     const world = flowWorld();
     await putPolicy(world.context, "gold", {});

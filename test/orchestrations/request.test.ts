@@ -5,9 +5,9 @@ import { growingPauseMs } from "../../orchestrations/steps.ts";
 import { readProgress } from "../../replication/records/progress.ts";
 import { encodeRecord } from "../../replication/records/envelope.ts";
 import { protectItem } from "../../replication/items/protect.ts";
-import { succeedJob, jobIdOf } from "../../replication/jobs/job.ts";
+import { type JobRecord, failJob, jobIdOf, succeedJob } from "../../replication/jobs/job.ts";
 import { JOBS_KEPT_MAX_COUNT } from "../../replication/limits.ts";
-import { changeJob, findJob, listJobs } from "../../replication/jobs/job-record.ts";
+import { changeJob, ensureJob, findJob, forgetOldJobs, listJobs } from "../../replication/jobs/job-record.ts";
 import { changeManaged, readManaged } from "../../replication/jobs/managed-item.ts";
 import { drive } from "./driver.ts";
 import { type FlowWorld, enable, failover, flowWorld, plainOperation, protectedWorld } from "./world.ts";
@@ -118,6 +118,23 @@ describe("asking for an operation", () => {
     expect(jobs.at(-1)?.jobId).toBe(first.jobId);
     expect(await findJob(world.stores, "web-1", jobIdOf("web-1", "refused-0"))).toBeUndefined();
     expect(await findJob(world.stores, "web-1", jobIdOf("web-1", `refused-${JOBS_KEPT_MAX_COUNT + 4}`))).toBeDefined();
+  });
+
+  it("keeps the job that holds the item, even when its record says that it has ended", async () => {
+    const world = flowWorld();
+    const first = (await world.ask(enable())).job;
+    const ended = (job: JobRecord): JobRecord =>
+      failJob(job, { code: "internal", message: "", hint: "" }, world.context.clock.now());
+    await changeJob(world.stores, "web-1", first.jobId, ended);
+    for (let count = 0; count < JOBS_KEPT_MAX_COUNT + 1; count += 1) {
+      await world.pass(1000);
+      const jobId = jobIdOf("web-1", `other-${count}`);
+      const later = { ...first, jobId, startedMs: world.context.clock.now() };
+      await ensureJob(world.stores, ended(later));
+    }
+    await forgetOldJobs(world.stores, "web-1", first.jobId);
+    const { jobs } = await listJobs(world.stores, "web-1");
+    expect([jobs.length, jobs.at(-1)?.jobId]).toEqual([JOBS_KEPT_MAX_COUNT, first.jobId]);
   });
 
   it("an item that was protected by its disks is not a machine", async () => {

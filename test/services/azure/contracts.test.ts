@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Accounts } from "../../../azure/accounts.ts";
+import type { BlobAccount } from "../../../azure/connections.ts";
 import { openDiskSnapshots } from "../../../azure/disk-snapshots.ts";
 import { openItemStores } from "../../../azure/item-stores.ts";
 import { openRecords } from "../../../azure/records.ts";
@@ -75,6 +77,46 @@ describe("azure/item-stores on the storage of the local cloud", () => {
     expect(kept).toEqual([
       { leewardreason: "delta-too-large: by one byte", leewardlength: String(lengthBytes), bytes: 0 },
     ]);
+  });
+
+  it("spreads the disks of an item over its replica accounts, and removes all of them", async () => {
+    const accounts = await startAccounts();
+    opened.push(accounts);
+    const { cache, target } = accounts;
+    const replicaOf = (diskId: string): BlobAccount => (diskId === "data" ? cache : target);
+    const spread: Accounts = { control: target, of: async () => ({ cache, replicas: [target, cache], replicaOf }) };
+    const stores = openItemStores(spread, { now: Date.now });
+    const exists = (account: BlobAccount, container: string): Promise<boolean> =>
+      account.retrying.getContainerClient(container).exists();
+    for (const stream of [1, 2]) await stores.createContainers("web", stream);
+    for (const account of [target, cache]) expect(await exists(account, diskContainer("web", 1))).toBe(true);
+    for (const diskId of ["os", "data"]) {
+      const disk = { itemId: "web", stream: 2, diskId };
+      await stores.disks.create(disk, 1024);
+      const { etag = "" } = (await stores.disks.properties(disk)) ?? {};
+      const taken = (await stores.disks.snapshot(disk, etag, "p")) ?? "";
+      const restored = { itemId: "web", restoreId: "r", diskId };
+      await stores.snapshots.startCopy(disk, taken, restored);
+      const inOther = replicaOf(diskId) === target ? cache : target;
+      const blob = (account: BlobAccount, container: string, name: string): Promise<boolean> =>
+        account.retrying.getContainerClient(container).getBlobClient(name).exists();
+      const places = [
+        [diskContainer("web", 2), diskBlobName(diskId)],
+        [restoreContainer("web"), restoredBlobName("r", diskId, 0)],
+      ] as const;
+      for (const [container, name] of places) {
+        expect(await blob(replicaOf(diskId), container, name)).toBe(true);
+        expect(await blob(inOther, container, name)).toBe(false);
+      }
+    }
+    expect(await stores.listStreams("web", "target")).toEqual([1, 2]);
+    await stores.removeStream("web", 1, "target");
+    for (const account of [target, cache]) expect(await exists(account, diskContainer("web", 1))).toBe(false);
+    while ((await stores.removeTargetData("web", 2)).more);
+    for (const account of [target, cache]) {
+      expect(await exists(account, diskContainer("web", 2))).toBe(false);
+      expect(await exists(account, restoreContainer("web"))).toBe(false);
+    }
   });
 
   // Listing items needs an account without any: one pair of accounts for each test.

@@ -80,7 +80,7 @@ describe("a route", () => {
   });
 
   property.prop([fc.array(fc.string({ minLength: 1, unit: "grapheme" }), { minLength: 1, maxLength: 4 })])(
-    "gives back whatever text stood in its parameters",
+    "returns the text of its parameters unchanged",
     (texts) => {
       const template = texts.map((_text, index) => `{p${index}}`).join("/");
       const path = texts.map((text) => encodeURIComponent(text));

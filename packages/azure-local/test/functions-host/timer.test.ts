@@ -160,7 +160,7 @@ describe("a timer", () => {
     await timer.stop();
   });
 
-  it("fires although the store of its status is away, and says so", async () => {
+  it("fires although its status store is unavailable, and logs that", async () => {
     const away = (): Promise<never> => Promise.reject(new Error("away"));
     const { clock, timer, runs, events } = makeWorld({ blob: { read: away, write: away } });
     await timer.start();

@@ -1,12 +1,12 @@
-import { textOf } from "../../replication/resources/json.ts";
-import { RESTORES_PREFIX, manifestName } from "../../replication/names.ts";
-import { findItem } from "../../replication/records/item-record.ts";
 import { findManaged } from "../../replication/jobs/managed-item.ts";
 import { SECTOR_BYTES } from "../../replication/limits.ts";
-import { readProgress } from "../../replication/records/progress.ts";
+import { RESTORES_PREFIX, manifestName } from "../../replication/names.ts";
 import type { PointManifest } from "../../replication/points/manifest.ts";
-import { type RestoreRecord, findRestore, isFinished, restoredDisk } from "../../replication/restore/record.ts";
 import type { ItemStores } from "../../replication/ports.ts";
+import { findItem } from "../../replication/records/item-record.ts";
+import { readProgress } from "../../replication/records/progress.ts";
+import { textOf } from "../../replication/resources/json.ts";
+import { type RestoreRecord, findRestore, isFinished, restoredDisk } from "../../replication/restore/record.ts";
 import { markOf } from "./oracle.ts";
 import type { ProtectedMachine, World } from "./world.ts";
 

@@ -1,7 +1,7 @@
-import { cacheContainer, parseDeltaName } from "../../replication/names.ts";
-import { CACHE_GRANT_MS } from "../../replication/limits.ts";
-import type { CacheAccess, ItemStores } from "../../replication/ports.ts";
 import type { HttpAnswer } from "../../mobility/system/transport.ts";
+import { CACHE_GRANT_MS } from "../../replication/limits.ts";
+import { cacheContainer, parseDeltaName } from "../../replication/names.ts";
+import type { CacheAccess, ItemStores } from "../../replication/ports.ts";
 import { CACHE_HOST, httpAnswer, md5Of } from "./network.ts";
 import type { Timeline } from "./timeline.ts";
 

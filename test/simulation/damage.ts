@@ -1,6 +1,5 @@
-import { hasCode } from "../../replication/errors.ts";
-import { readProgress } from "../../replication/records/progress.ts";
 import { decodeDelta, verifyFrames } from "../../replication/delta/decode.ts";
+import { hasCode } from "../../replication/errors.ts";
 import {
   EVENTS_RECORD,
   HEARTBEAT_RECORD,
@@ -9,9 +8,10 @@ import {
   journalName,
   manifestName,
 } from "../../replication/names.ts";
-import type { Progress } from "../../replication/records/item.ts";
 import type { RecordStore } from "../../replication/ports.ts";
 import { type Position, samePosition } from "../../replication/position.ts";
+import type { Progress } from "../../replication/records/item.ts";
+import { readProgress } from "../../replication/records/progress.ts";
 import type { Step } from "./plan.ts";
 import { readablePoints } from "./verdict.ts";
 import type { ProtectedMachine, World } from "./world.ts";

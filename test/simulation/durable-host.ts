@@ -1,10 +1,10 @@
-import type { FlowContext } from "../../replication/operations/context.ts";
 import { runActivity } from "../../orchestrations/activities/run-activity.ts";
 import type { ActivityName } from "../../orchestrations/activities/table.ts";
+import type { ActivityRequest } from "../../orchestrations/activity-answer.ts";
+import { runFlow } from "../../orchestrations/run-flow.ts";
+import type { FlowContext } from "../../replication/operations/context.ts";
 import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import type { FlowHost } from "../../replication/operations/request.ts";
-import { runFlow } from "../../orchestrations/run-flow.ts";
-import type { ActivityRequest } from "../../orchestrations/activity-answer.ts";
 import type { SimulatedProcess } from "./process.ts";
 import type { Timeline } from "./timeline.ts";
 

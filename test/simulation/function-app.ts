@@ -6,7 +6,11 @@ import type {
   StorageQueueFunctionOptions,
   Timer,
 } from "@azure/functions";
+import { LARGE_BATCHES_AT_ONCE } from "../../functions/limits.ts";
 import { applyHints } from "../../functions/queues/apply-hints.ts";
+import { restoreSlices } from "../../functions/queues/restore-slices.ts";
+import { failoverCommit, unplannedFailover } from "../../functions/routes/failovers.ts";
+import { heartbeatMobility, registerMobility, settleMobility } from "../../functions/routes/mobility.ts";
 import {
   disableProtection,
   newRegistrationToken,
@@ -14,21 +18,17 @@ import {
   repairReplication,
   showItem,
 } from "../../functions/routes/protected-items.ts";
-import { failoverCommit, unplannedFailover } from "../../functions/routes/failovers.ts";
-import { heartbeatMobility, registerMobility, settleMobility } from "../../functions/routes/mobility.ts";
-import { openWakeUps } from "../../functions/serving/wake-ups.ts";
 import { listRecoveryPoints } from "../../functions/routes/recovery-points.ts";
 import { restoreRecoveryPoint } from "../../functions/routes/restores.ts";
-import { restoreSlices } from "../../functions/queues/restore-slices.ts";
+import { openServiceGates } from "../../functions/serving/request-gate.ts";
+import { openWakeUps } from "../../functions/serving/wake-ups.ts";
 import { sweep } from "../../functions/timers/sweep.ts";
 import { takePoints } from "../../functions/timers/take-points.ts";
-import { openServiceGates } from "../../functions/serving/request-gate.ts";
 import type { Application, ApplicationSource } from "../../functions/wiring.ts";
 import { createLargeBatches } from "../../replication/apply/large-batches.ts";
-import { LARGE_BATCHES_AT_ONCE } from "../../functions/limits.ts";
 import { createPointCache } from "../../replication/points/point-cache.ts";
-import type { QueueName, Queues } from "./queues.ts";
 import type { SimulatedProcess } from "./process.ts";
+import type { QueueName, Queues } from "./queues.ts";
 import type { Timeline } from "./timeline.ts";
 
 /** The triggers of the product that a history needs, as the host would run them. */

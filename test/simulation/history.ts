@@ -1,10 +1,10 @@
-import { readProgress } from "../../replication/records/progress.ts";
+import { LEFT_RETRY_MS } from "../../replication/limits.ts";
 import { readOverview } from "../../replication/operations/overview.ts";
 import { findItem } from "../../replication/records/item-record.ts";
+import { readProgress } from "../../replication/records/progress.ts";
 import { canGoOn, damage } from "./damage.ts";
-import { type Operator, createOperator } from "./operator.ts";
-import { LEFT_RETRY_MS } from "../../replication/limits.ts";
 import { FAULT_MODEL, LATE_RESOURCE_MS } from "./fault-model.ts";
+import { type Operator, createOperator } from "./operator.ts";
 import type { HistoryPlan, Step } from "./plan.ts";
 import { type Verdict, createVerdict } from "./verdict.ts";
 import { type ProtectedMachine, START_MS, type World, createWorld } from "./world.ts";

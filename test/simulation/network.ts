@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { LeewardError } from "../../replication/errors.ts";
 import type { Files } from "../../mobility/system/files.ts";
 import type { HttpAnswer, HttpRequest, Transport } from "../../mobility/system/transport.ts";
+import { LeewardError } from "../../replication/errors.ts";
 import type { AppAnswer, AppRequest, RouteName } from "./function-app.ts";
 import type { SimulatedProcess } from "./process.ts";
 

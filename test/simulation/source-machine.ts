@@ -1,7 +1,7 @@
-import { parseConfig } from "../../mobility/system/config.ts";
-import { type Doors, type OpenedService, openService } from "../../mobility/service/service.ts";
 import { createSealMemory, sealEpoch } from "../../mobility/epochs/seal.ts";
 import type { MobilityPorts } from "../../mobility/service/ports.ts";
+import { type Doors, type OpenedService, openService } from "../../mobility/service/service.ts";
+import { parseConfig } from "../../mobility/system/config.ts";
 import { hasCode } from "../../replication/errors.ts";
 import { SECTOR_BYTES } from "../../replication/limits.ts";
 import type { DiskDescription } from "../../replication/position.ts";

@@ -1,12 +1,12 @@
 import { requireDescribed } from "../../api/check-answer.ts";
 import { readInstallCommand } from "../../local/supervisor/install-command.ts";
-import type { ResourceJson } from "../../replication/resources/resource-manager.ts";
 import { changeManaged } from "../../replication/jobs/managed-item.ts";
-import type { Progress } from "../../replication/records/item.ts";
-import type { Clock, ItemStores } from "../../replication/ports.ts";
 import type { WorkMessage } from "../../replication/operations/work-queue.ts";
-import { openTickets } from "../../replication/service/tickets.ts";
+import type { Clock, ItemStores } from "../../replication/ports.ts";
+import type { Progress } from "../../replication/records/item.ts";
 import { textOf } from "../../replication/resources/json.ts";
+import type { ResourceJson } from "../../replication/resources/resource-manager.ts";
+import { openTickets } from "../../replication/service/tickets.ts";
 import { type MemoryRecords, createMemoryRecords } from "../memory/memory-records.ts";
 import { type MemoryResourceManager, memoryResourceManager } from "../memory/memory-resource-manager.ts";
 import { type MemoryStores, createMemoryStores } from "../memory/memory-stores.ts";

@@ -1,4 +1,3 @@
-import { PLANNED_WORDS, WORDS } from "../../replication/states/words.ts";
 import { allowedOperations } from "../../replication/states/decide.ts";
 import { offeredOperations } from "../../replication/states/offered.ts";
 import { REFUSALS } from "../../replication/states/refusals.ts";
@@ -13,6 +12,7 @@ import {
   STATE_KINDS,
 } from "../../replication/states/states.ts";
 import { TRANSITIONS, type Transition } from "../../replication/states/table.ts";
+import { PLANNED_WORDS, WORDS } from "../../replication/states/words.ts";
 
 const OFFERED: ReadonlySet<ItemEvent> = new Set(ITEM_STATES.flatMap(offeredOperations));
 const isBuilt = (operation: Operation): boolean => OFFERED.has(operation);

@@ -1,8 +1,8 @@
 import { fc, it as property } from "@fast-check/vitest";
 import { describe, expect, it } from "vitest";
+import type { HostFunction } from "../../functions-host/host-function.ts";
 import { matchRoute, parseRoute } from "../../functions-host/http/route.ts";
 import { type AuthorizationLevel, createRoutes } from "../../functions-host/http/routes.ts";
-import type { HostFunction } from "../../functions-host/host-function.ts";
 
 const split = (path: string): readonly string[] => path.split("/").filter((segment) => segment !== "");
 const match = (template: string, path: string): unknown => matchRoute(parseRoute(template, "f"), split(path));

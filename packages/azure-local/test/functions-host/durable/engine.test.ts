@@ -1,9 +1,9 @@
 import * as df from "durable-functions";
 import type { OrchestrationHandler } from "durable-functions";
 import { describe, expect, it } from "vitest";
-import { DURABLE_HISTORY_WARNING_EVENTS } from "../../../limits.ts";
 import { EventType } from "../../../functions-host/durable/history.ts";
 import { openMemoryStore } from "../../../functions-host/durable/stores/memory-store.ts";
+import { DURABLE_HISTORY_WARNING_EVENTS } from "../../../limits.ts";
 import { type Functions, makeWorld } from "./world.ts";
 
 const MINUTE_MS = 60_000;

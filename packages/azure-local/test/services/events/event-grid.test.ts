@@ -7,10 +7,10 @@ import { fileURLToPath } from "node:url";
 import { BlobServiceClient, type ContainerClient } from "@azure/storage-blob";
 import { QueueServiceClient } from "@azure/storage-queue";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { hasCode } from "../../../errors.ts";
 import { type EventGrid, type EventGridOptions, startEventGrid } from "../../../events/event-grid.ts";
 import { BLOB_CREATED, type BlobCreatedEvent } from "../../../events/event.ts";
 import { startStorage, type LocalStorage } from "../../../storage/storage.ts";
-import { hasCode } from "../../../errors.ts";
 import { accountKey, blobService, pages } from "../storage/world.ts";
 import { SUBSCRIPTION } from "./subscription.ts";
 

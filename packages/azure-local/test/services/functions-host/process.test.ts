@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process";
-import { createServer } from "node:net";
 import { once } from "node:events";
+import { createServer } from "node:net";
 import { describe, expect, it, vi } from "vitest";
 import { addressOf, forkHost, KEYS, makeApp } from "./world.ts";
 

@@ -1,26 +1,26 @@
+import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { randomUUID } from "node:crypto";
 import { ComputeManagementClient } from "@azure/arm-compute";
 import { NetworkManagementClient } from "@azure/arm-network";
 import { ResourceManagementClient } from "@azure/arm-resources";
 import { StorageManagementClient } from "@azure/arm-storage";
 import { BlobServiceClient } from "@azure/storage-blob";
 import { expect } from "vitest";
-import {
-  startResourceManager,
-  type ResourceManager,
-  type ResourceManagerOptions,
-} from "../../../resource-manager/resource-manager.ts";
 import { vhdFooter } from "../../../resource-manager/disks/fixed-vhd.ts";
-import { startStorage, type LocalStorage } from "../../../storage/storage.ts";
 import type {
   MachineProgram,
   MachinePrograms,
   ProgramPlace,
   ScriptCommand,
 } from "../../../resource-manager/machines/machine-program.ts";
+import {
+  startResourceManager,
+  type ResourceManager,
+  type ResourceManagerOptions,
+} from "../../../resource-manager/resource-manager.ts";
+import { startStorage, type LocalStorage } from "../../../storage/storage.ts";
 
 export const SUBSCRIPTION = "00000000-0000-4000-8000-0000000000aa";
 export const TOKEN = "test-token";
